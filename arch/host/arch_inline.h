@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arch_inline.h: the inline half of arch.h for a Linux process.
+ *
+ * A CPU is a token: of the pthreads that stand for the threads of one CPU, the one that has it runs,
+ * and the others wait for their turn (host_cpu.c).  Interrupts are words that the running thread looks
+ * at where a real CPU would take them: when interrupts go on, and at each cpu_relax.  So nothing here
+ * is asynchronous, no signal is needed, and the sanitizers see every access.
+ *
+ * Owns: host_this (one per pthread).
+ */
+#ifndef QUARRY_HOST_ARCH_INLINE_H
+#define QUARRY_HOST_ARCH_INLINE_H
+
+#include <quarry/types.h>
+#include <sched.h>
+
+#define HOST_MAX_CPUS 64
+
+struct page;
+struct pageblock;
+struct pcp;
+
+/* What a real CPU keeps in its flags; it may stay with the pthread, because a CPU changes hands only
+ * while interrupts are on and preemption is too. */
+struct host_this {
+	unsigned cpu;
+	u32 preempt;
+	u32 irq_depth;
+	bool irqs_off;
+	u32 spins; /* cpu_relax calls */
+};
+extern _Thread_local struct host_this host_this;
+
+/* What wants the attention of a CPU: a, one word each, a cache line apart. */
+#define HOST_WANT_CALL 1u /* smp_call_serve is to run; one bit, however many asked */
+#define HOST_WANT_CPU  2u /* another thread waits for its turn */
+struct host_attention {
+	u32 want;
+} __attribute__((aligned(64)));
+extern struct host_attention host_attention[HOST_MAX_CPUS];
+
+extern struct pcp *host_pcp[HOST_MAX_CPUS];
+extern char host_memmap[], host_pageblocks[], host_ram[];
+
+/* Take the interrupts that wait, and let another thread have the CPU if its turn has come. */
+void host_attend(bool waiting);
+
+static inline unsigned arch_cpu_id(void)
+{
+	return host_this.cpu;
+}
+
+static inline bool host_wanted(void)
+{
+	return unlikely(READ_ONCE(host_attention[host_this.cpu].want));
+}
+
+static inline bool arch_irqs_enabled(void)
+{
+	return !host_this.irqs_off;
+}
+
+static inline bool arch_in_interrupt(void)
+{
+	return host_this.irq_depth > 0;
+}
+
+static inline void arch_irq_disable(void)
+{
+	host_this.irqs_off = true;
+}
+
+static inline void arch_irq_enable(void)
+{
+	host_this.irqs_off = false;
+	if (host_wanted())
+		host_attend(false);
+}
+
+static inline irqflags_t arch_irq_save(void)
+{
+	irqflags_t were_on = !host_this.irqs_off;
+
+	host_this.irqs_off = true;
+	return were_on;
+}
+
+static inline void arch_irq_restore(irqflags_t were_on)
+{
+	if (were_on)
+		arch_irq_enable();
+}
+
+static inline void preempt_disable(void)
+{
+	host_this.preempt++;
+}
+
+static inline void preempt_enable(void)
+{
+	if (--host_this.preempt == 0 && !host_this.irqs_off && host_wanted())
+		host_attend(false);
+}
+
+/* There are fewer cores than CPUs: who spins lets the one it waits for run. */
+static inline void cpu_relax(void)
+{
+	if (++host_this.spins % 16 == 0)
+		sched_yield();
+	if (!host_this.irqs_off && host_wanted())
+		host_attend(true);
+}
+
+/* Relaxed atomics: drains of other CPUs look at the counts while their owner changes them. */
+static inline u16 arch_pcp_load(unsigned off)
+{
+	return __atomic_load_n((u16 *)(void *)((char *)host_pcp[host_this.cpu] + off),
+	    __ATOMIC_RELAXED);
+}
+
+static inline void arch_pcp_store(unsigned off, u16 value)
+{
+	__atomic_store_n((u16 *)(void *)((char *)host_pcp[host_this.cpu] + off), value,
+	    __ATOMIC_RELAXED);
+}
+
+static inline void *arch_pcp_load_ptr(unsigned off)
+{
+	return __atomic_load_n((void **)(void *)((char *)host_pcp[host_this.cpu] + off),
+	    __ATOMIC_RELAXED);
+}
+
+static inline void *arch_phys_to_virt(phys_t phys)
+{
+	return host_ram + phys;
+}
+
+#define ARCH_MEMMAP     ((struct page *)(void *)host_memmap)
+#define ARCH_PAGEBLOCKS ((struct pageblock *)(void *)host_pageblocks)
+
+#endif

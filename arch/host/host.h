@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* host.h: what the files of arch/host offer each other. */
+#ifndef QUARRY_HOST_H
+#define QUARRY_HOST_H
+
+#include <quarry/arch.h>
+#include <quarry/mm_types.h>
+
+/* 256 MiB behind the kernel's own memory; fewer pages where pageblocks are small. */
+#define HOST_PAGES      (PAGEBLOCK_ORDER >= 9 ? 65536UL : 1024 * PAGEBLOCK_PAGES)
+#define HOST_PAGEBLOCKS (HOST_PAGES / PAGEBLOCK_PAGES)
+
+/* Make the calling pthread CPU 0 of @nr, and start the idle loops of all. */
+void host_cpus_start(unsigned nr);
+/* Wait for this thread's turn on its CPU; give the CPU up. */
+void host_cpu_take(void);
+void host_cpu_give(void);
+/* A CPU for a thread that may run anywhere: the one with the fewest; counts it.  And the reverse. */
+unsigned host_cpu_choose(int cpu);
+void host_cpu_leave(unsigned cpu);
+
+#endif

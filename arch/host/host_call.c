@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * host_call.c: the host's own cross-calls: for each pair of CPUs a mailbox that holds one call.
+ *
+ * Owns:       the mailboxes, smp_stats, the online mask.
+ * Locks:      none.
+ * Invariants: a sender has at most one call under way, so the box from it to anybody is free when it
+ *             starts one; a call lives on its sender's stack until every target has counted down.
+ */
+#include <quarry/errno.h>
+#include <quarry/smp.h>
+
+struct call {
+	void (*fn)(void *);
+	void *arg;
+	u32 left; /* a: targets that have not run it to the end */
+};
+
+static struct call *box[HOST_MAX_CPUS][HOST_MAX_CPUS]; /* a: [to][from] */
+static cpumask_t online[CPUMASK_WORDS(HOST_MAX_CPUS)];
+cpumask_t *cpu_online_mask = online;
+struct rwsem cpu_hotplug = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_WAIT}}};
+struct smp_stats smp_stats;
+u64 smp_timeout_ns = 10000000000ULL;
+
+void smp_init(void)
+{
+}
+
+void cpu_set_online(unsigned cpu)
+{
+	cpumask_set(cpu_online_mask, cpu);
+}
+
+unsigned nr_cpus_online(void)
+{
+	unsigned cpu, nr = 0;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		nr += cpumask_test(cpu_online_mask, cpu);
+	return nr;
+}
+
+/* Nobody leaves the mask here, so nobody has to be waited for. */
+void smp_wait_senders(void)
+{
+}
+
+bool smp_call_pending(void)
+{
+	unsigned from;
+
+	for (from = 0; from < nr_cpus; from++)
+		if (READ_ONCE(box[arch_cpu_id()][from]))
+			return true;
+	return false;
+}
+
+void smp_call_serve(void)
+{
+	struct call *call;
+	unsigned from;
+
+	for (from = 0; from < nr_cpus; from++) {
+		if (!READ_ONCE(box[arch_cpu_id()][from]))
+			continue;
+		call = atomic_xchg(&box[arch_cpu_id()][from], NULL);
+		if (!call)
+			continue;
+		call->fn(call->arg);
+		atomic_sub(&call->left, 1); /* the sender may return now */
+	}
+}
+
+int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
+{
+	struct call call = {.fn = fn, .arg = arg};
+	unsigned self, cpu;
+	irqflags_t flags;
+	int asked = 0;
+
+	if (!arch_irqs_enabled() || spin_depth() || arch_in_interrupt()) {
+		counter_add(&smp_stats.bad_context, 1);
+		return -EDEADLK;
+	}
+	if (port_task()->in_alloc)
+		counter_add(&smp_stats.from_alloc, 1);
+	counter_add(&smp_stats.calls, 1);
+	preempt_disable();
+	self = arch_cpu_id();
+	for (cpu = 0; mask && cpu < CPUMASK_WORDS(nr_cpus) * 64; cpu++)
+		if (cpumask_test(mask, cpu) && cpu >= nr_cpus)
+			counter_add(&smp_stats.bad_cpu, 1);
+	for (cpu = 0; cpu < nr_cpus; cpu++) {
+		if (cpu == self || (mask && !cpumask_test(mask, cpu)))
+			continue;
+		if (!cpumask_test(cpu_online_mask, cpu)) {
+			counter_add(&smp_stats.offline_cpu, mask != NULL);
+			continue;
+		}
+		atomic_add(&call.left, 1);
+		store_release(&box[cpu][self], &call);
+		arch_ipi_call(cpu);
+		asked++;
+	}
+	counter_add(&smp_stats.ipis, (u64)asked);
+	if (!mask || cpumask_test(mask, self)) {
+		flags = arch_irq_save();
+		fn(arg);
+		arch_irq_restore(flags);
+	}
+	while (load_acquire(&call.left))
+		cpu_relax();
+	preempt_enable();
+	return asked;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * host_cpu.c: the CPUs of the hosted program: tokens that pthreads take turns with.
+ *
+ * Each thread is a pthread bound to one CPU for good, and runs only while it has that CPU.  It gives
+ * the CPU up where a thread would sleep, and lets others go first where it could be preempted
+ * (interrupts on, preemption on).  When nobody has the CPU, its idle pthread serves the cross-calls.
+ *
+ * Owns:       host_cpus[], host_attention[], host_pcp[].
+ * Locks:      host_cpu.m, innermost, never held while anything of Quarry runs.
+ * Invariants: a CPU changes hands only with interrupts on, preemption on, no interrupt under way; so
+ *             what is per CPU there (flags, held locks) may live with the pthread here.
+ */
+#include "host.h"
+#include <quarry/mm.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define SLICE_NS 1000000 /* a thread that others wait for is preempted after this */
+
+struct host_cpu {
+	pthread_mutex_t m;
+	pthread_cond_t turn; /* serving has moved on */
+	pthread_cond_t idle; /* the CPU is free and a call waits */
+	u64 next, serving;   /* m: tickets; equal when the CPU is free */
+	u32 threads;         /* m: bound to it */
+	u64 since;           /* the thread that has the CPU: when it got it */
+};
+static struct host_cpu host_cpus[HOST_MAX_CPUS];
+struct host_attention host_attention[HOST_MAX_CPUS];
+static struct pcp pcps[HOST_MAX_CPUS];
+struct pcp *host_pcp[HOST_MAX_CPUS];
+_Thread_local struct host_this host_this;
+unsigned nr_cpus = 1;
+
+u64 arch_clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
+}
+
+struct pcp *arch_cpu_pcp(unsigned cpu)
+{
+	return host_pcp[cpu];
+}
+
+unsigned arch_cpu_node(unsigned cpu)
+{
+	return 0;
+}
+
+void *arch_boot_zalloc(size_t bytes)
+{
+	void *ptr = aligned_alloc(64, ALIGN_UP(bytes, 64));
+
+	if (!ptr)
+		panic("host: no memory");
+	return memset(ptr, 0, ALIGN_UP(bytes, 64));
+}
+
+void arch_backtrace_others(void)
+{
+	printk("host: no backtraces of other CPUs; attach a debugger\n");
+}
+
+void host_cpu_take(void)
+{
+	struct host_cpu *c = &host_cpus[host_this.cpu];
+	u64 ticket;
+
+	pthread_mutex_lock(&c->m);
+	ticket = c->next++;
+	while (c->serving != ticket) {
+		atomic_or(&host_attention[host_this.cpu].want, HOST_WANT_CPU);
+		pthread_cond_wait(&c->turn, &c->m);
+	}
+	/* The flag is the holder's business: set again here if more are waiting, by them if later. */
+	if (c->next - c->serving == 1)
+		atomic_and(&host_attention[host_this.cpu].want, ~HOST_WANT_CPU);
+	c->since = arch_clock_ns();
+	pthread_mutex_unlock(&c->m);
+}
+
+void host_cpu_give(void)
+{
+	struct host_cpu *c = &host_cpus[host_this.cpu];
+
+	pthread_mutex_lock(&c->m);
+	c->serving++;
+	if (c->next != c->serving)
+		pthread_cond_broadcast(&c->turn);
+	else if (READ_ONCE(host_attention[host_this.cpu].want) & HOST_WANT_CALL)
+		pthread_cond_signal(&c->idle);
+	pthread_mutex_unlock(&c->m);
+}
+
+void host_attend(bool waiting)
+{
+	u32 *want = &host_attention[host_this.cpu].want;
+
+	if (host_this.irqs_off || host_this.irq_depth)
+		return;
+	/* Taking the bit is the interrupt's delivery: who asks from now on sets it again. */
+	if (atomic_and(want, ~HOST_WANT_CALL) & HOST_WANT_CALL) {
+		host_this.irqs_off = true;
+		host_this.irq_depth++;
+		smp_call_serve();
+		host_this.irq_depth--;
+		host_this.irqs_off = false;
+	}
+	if (READ_ONCE(*want) & HOST_WANT_CPU && !host_this.preempt &&
+	    (waiting || arch_clock_ns() - host_cpus[host_this.cpu].since > SLICE_NS)) {
+		host_cpu_give();
+		host_cpu_take();
+	}
+}
+
+/*
+ * The bit is set before the mutex is taken, and whoever gives the CPU up looks at it under the mutex:
+ * so either we find the CPU free here and wake the idle loop, or its holder finds the bit.
+ */
+void arch_ipi_call(unsigned cpu)
+{
+	struct host_cpu *c = &host_cpus[cpu];
+
+	atomic_or(&host_attention[cpu].want, HOST_WANT_CALL);
+	pthread_mutex_lock(&c->m);
+	if (c->next == c->serving)
+		pthread_cond_signal(&c->idle);
+	pthread_mutex_unlock(&c->m);
+}
+
+static void *idle_loop(void *arg)
+{
+	struct host_cpu *c = arg;
+
+	host_this.cpu = (unsigned)(c - host_cpus);
+	for (;;) {
+		pthread_mutex_lock(&c->m);
+		while (c->next != c->serving ||
+		    !(READ_ONCE(host_attention[host_this.cpu].want) & HOST_WANT_CALL))
+			pthread_cond_wait(&c->idle, &c->m);
+		pthread_mutex_unlock(&c->m);
+		host_cpu_take();
+		host_attend(true);
+		host_cpu_give();
+	}
+	return NULL;
+}
+
+unsigned host_cpu_choose(int cpu)
+{
+	unsigned best = nr_cpus - 1, i;
+
+	if (cpu >= 0)
+		best = (unsigned)cpu;
+	/* From the last CPU down: CPU 0, where the runner is, comes last. */
+	for (i = nr_cpus - 1; cpu < 0 && i-- > 0;)
+		if (READ_ONCE(host_cpus[i].threads) < READ_ONCE(host_cpus[best].threads))
+			best = i;
+	counter_add(&host_cpus[best].threads, 1);
+	return best;
+}
+
+void host_cpu_leave(unsigned cpu)
+{
+	counter_add(&host_cpus[cpu].threads, -1);
+}
+
+void host_cpus_start(unsigned nr)
+{
+	pthread_t idle;
+	unsigned i;
+
+	nr_cpus = nr;
+	for (i = 0; i < nr; i++) {
+		host_pcp[i] = &pcps[i];
+		pthread_mutex_init(&host_cpus[i].m, NULL);
+		pthread_cond_init(&host_cpus[i].turn, NULL);
+		pthread_cond_init(&host_cpus[i].idle, NULL);
+	}
+	host_cpu_choose(0);
+	host_cpu_take();
+	for (i = 0; i < nr; i++) {
+		if (pthread_create(&idle, NULL, idle_loop, &host_cpus[i]) || pthread_detach(idle))
+			panic("host: no pthread for CPU %u", i);
+	}
+}

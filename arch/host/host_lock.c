@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * host_lock.c: the host's own spin locks: a word that a compare-and-swap sets, and the same checks.
+ *
+ * Owns:       the list of locks each pthread holds.
+ * Invariants: spinlock.next is 1 while held; holder is CPU + 1 while held.
+ */
+#include <quarry/port.h>
+
+#define MAX_HELD 8
+
+static _Thread_local const struct spinlock *held[MAX_HELD];
+static _Thread_local unsigned nr_held;
+void (*spin_violation_hook)(const char *what, const struct spinlock *lock);
+
+static void violation(const char *what, const struct spinlock *lock)
+{
+	if (!spin_violation_hook)
+		panic("lock: %s: %s (holder CPU %d, this is CPU %u)", what, lock->name ? lock->name : "?",
+		    (int)READ_ONCE(lock->holder) - 1, arch_cpu_id());
+	spin_violation_hook(what, lock);
+}
+
+static bool try_once(struct spinlock *lock)
+{
+	u32 unlocked = 0;
+
+	return __atomic_compare_exchange_n(&lock->next, &unlocked, 1, false, __ATOMIC_ACQUIRE,
+	    __ATOMIC_RELAXED);
+}
+
+static void taken(struct spinlock *lock)
+{
+	WRITE_ONCE(lock->holder, arch_cpu_id() + 1);
+	if (nr_held == MAX_HELD)
+		panic("lock: too many held, with %s", lock->name);
+	held[nr_held++] = lock;
+}
+
+void spin_lock(struct spinlock *lock)
+{
+	unsigned i;
+
+	preempt_disable();
+	for (i = 0; i < nr_held; i++) {
+		if (held[i] == lock)
+			panic("lock: taken twice: %s", lock->name);
+		if (lock->rank && held[i]->rank >= lock->rank) {
+			violation("out of order", lock);
+			break;
+		}
+	}
+	while (!try_once(lock))
+		cpu_relax();
+	taken(lock);
+}
+
+bool spin_trylock(struct spinlock *lock)
+{
+	preempt_disable();
+	if (try_once(lock)) {
+		taken(lock);
+		return true;
+	}
+	preempt_enable();
+	return false;
+}
+
+static bool release(struct spinlock *lock)
+{
+	unsigned i = nr_held;
+
+	while (i > 0 && held[i - 1] != lock)
+		i--;
+	if (i == 0) {
+		violation("released by another", lock);
+		return false;
+	}
+	for (nr_held--; i <= nr_held; i++)
+		held[i - 1] = held[i];
+	WRITE_ONCE(lock->holder, 0u);
+	store_release(&lock->next, 0u);
+	return true;
+}
+
+void spin_unlock(struct spinlock *lock)
+{
+	if (release(lock))
+		preempt_enable();
+}
+
+irqflags_t spin_lock_irqsave(struct spinlock *lock)
+{
+	irqflags_t flags = arch_irq_save();
+
+	spin_lock(lock);
+	return flags;
+}
+
+void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags)
+{
+	bool ours = release(lock);
+
+	arch_irq_restore(flags);
+	if (ours)
+		preempt_enable();
+}
+
+bool spin_is_held(const struct spinlock *lock)
+{
+	return READ_ONCE(lock->holder) == arch_cpu_id() + 1;
+}
+
+unsigned spin_depth(void)
+{
+	return nr_held;
+}

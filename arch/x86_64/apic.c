@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * apic.c: the local APIC of each CPU and the I/O APICs: acknowledge, send, tick, route.
+ *
+ * Owns:       the APICs' registers.
+ * Locks:      each CPU its own local APIC, the two halves of an ICR write with irqs off; the I/O
+ *             APICs by ioapic_lock.
+ * Invariants: nothing outside apic_read, apic_write, apic_id and apic_send knows that the registers
+ *             are memory and an id has 8 bits (xAPIC).
+ *
+ * Registers: SDM vol. 3A, table 10-1; I/O APIC: Intel 82093AA data sheet, 3.
+ */
+#include <quarry/acpi.h>
+
+#include "x86.h"
+
+#define APIC_ID         0x20
+#define APIC_TPR        0x80
+#define APIC_EOI        0xb0
+#define APIC_SVR        0xf0
+#define APIC_ICR_LOW    0x300
+#define APIC_ICR_HIGH   0x310
+#define APIC_LVT_TIMER  0x320
+#define APIC_LVT_LINT0  0x350
+#define APIC_LVT_LINT1  0x360
+#define APIC_LVT_ERROR  0x370
+#define APIC_TIMER_INIT 0x380
+#define APIC_TIMER_DIV  0x3e0
+
+#define SVR_ENABLE    0x100
+#define LVT_MASKED    0x10000
+#define LVT_PERIODIC  0x20000
+#define LVT_NMI       0x400
+#define ICR_BUSY      0x1000
+#define TIMER_DIV_16  3
+#define TICK_HZ       100
+#define BASE_ENABLE   0x800 /* of MSR_APIC_BASE */
+#define ICR_SPIN      1000000
+
+#define IOAPIC_VERSION  1
+#define IOAPIC_REDIRECT 0x10
+
+static volatile u32 *lapic;
+static volatile u32 *ioapic[ACPI_MAX_IOAPICS];
+static struct spinlock ioapic_lock = SPINLOCK("ioapic", RANK_NONE);
+
+u32 apic_read(u32 reg)
+{
+	return lapic[reg / 4];
+}
+
+void apic_write(u32 reg, u32 value)
+{
+	lapic[reg / 4] = value;
+}
+
+u32 apic_id(void)
+{
+	return apic_read(APIC_ID) >> 24;
+}
+
+void apic_eoi(void)
+{
+	apic_write(APIC_EOI, 0);
+}
+
+void apic_send(u32 dest, u32 icr_low)
+{
+	irqflags_t flags = arch_irq_save();
+
+	/* An NMI in between would send one of its own: none does. */
+	for (unsigned i = 0; i < ICR_SPIN && apic_read(APIC_ICR_LOW) & ICR_BUSY; i++)
+		cpu_relax();
+	apic_write(APIC_ICR_HIGH, dest << 24);
+	apic_write(APIC_ICR_LOW, icr_low);
+	arch_irq_restore(flags);
+}
+
+void apic_enable(void)
+{
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_ENABLE);
+	apic_write(APIC_TPR, 0);
+	apic_write(APIC_LVT_TIMER, LVT_MASKED);
+	apic_write(APIC_LVT_LINT0, LVT_MASKED);
+	/* The host's or the operator's NMI reaches every CPU: each prints where it is. */
+	apic_write(APIC_LVT_LINT1, LVT_NMI);
+	apic_write(APIC_LVT_ERROR, LVT_MASKED);
+	apic_write(APIC_SVR, SVR_ENABLE | VEC_SPURIOUS);
+	apic_eoi();
+}
+
+static u32 ioapic_read(unsigned i, u32 reg)
+{
+	ioapic[i][0] = reg;
+	return ioapic[i][4];
+}
+
+static void ioapic_write(unsigned i, u32 reg, u32 value)
+{
+	ioapic[i][0] = reg;
+	ioapic[i][4] = value;
+}
+
+static u32 ioapic_pins(unsigned i)
+{
+	return (ioapic_read(i, IOAPIC_VERSION) >> 16 & 0xff) + 1;
+}
+
+static void ioapic_init(void)
+{
+	for (unsigned i = 0; i < acpi.nr_ioapics; i++) {
+		ioapic[i] = arch_map_mmio(acpi.ioapic[i].address, 0x20);
+		for (u32 pin = 0; ioapic[i] && pin < ioapic_pins(i); pin++)
+			ioapic_write(i, IOAPIC_REDIRECT + 2 * pin, LVT_MASKED);
+	}
+}
+
+int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low)
+{
+	int ret = -ENODEV;
+	irqflags_t flags = spin_lock_irqsave(&ioapic_lock);
+
+	for (unsigned i = 0; i < acpi.nr_ioapics; i++) {
+		u32 pin = gsi - acpi.ioapic[i].gsi_base;
+
+		if (!ioapic[i] || gsi < acpi.ioapic[i].gsi_base || pin >= ioapic_pins(i))
+			continue;
+		ioapic_write(i, IOAPIC_REDIRECT + 2 * pin + 1, apic_id() << 24);
+		ioapic_write(i, IOAPIC_REDIRECT + 2 * pin,
+		    vector | (u32)active_low << 13 | (u32)level << 15);
+		ret = 0;
+	}
+	spin_unlock_irqrestore(&ioapic_lock, flags);
+	return ret;
+}
+
+int ioapic_route_isa(unsigned irq, u8 vector)
+{
+	return ioapic_route(acpi.isa[irq].gsi, vector, acpi.isa[irq].level, acpi.isa[irq].active_low);
+}
+
+void arch_apic_init(void)
+{
+	lapic = arch_map_mmio(acpi.lapic, PAGE_SIZE);
+	if (!lapic)
+		panic("apic: cannot map the local APIC");
+	/* The two 8259s: all lines masked, for good. */
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
+	apic_enable();
+	ioapic_init();
+	apic_write(APIC_TIMER_DIV, TIMER_DIV_16);
+	apic_write(APIC_TIMER_INIT, ~0u);
+	clock_init();
+	apic_write(APIC_TIMER_INIT, 0);
+	printk("clock: TSC %lu MHz, APIC timer %lu MHz\n", clock_tsc_hz / 1000000,
+	    clock_apic_hz * 16 / 1000000);
+}
+
+void arch_timer_start(void)
+{
+	irqflags_t flags = arch_irq_save();
+
+	apic_write(APIC_TIMER_DIV, TIMER_DIV_16);
+	apic_write(APIC_LVT_TIMER, LVT_PERIODIC | VEC_TIMER);
+	apic_write(APIC_TIMER_INIT, (u32)(clock_apic_hz / TICK_HZ));
+	arch_irq_restore(flags);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arch_inline.h (x86_64): the inline half of arch.h.
+ *
+ * The GS base of a CPU is its struct cpu, so that everything here that belongs to a CPU is one
+ * instruction with a %gs operand and cannot be torn apart by an interrupt.  The offsets are those of
+ * struct cpu (cpu.h), which includes this file in the end and so cannot be included here; cpu.c
+ * asserts that they agree.
+ */
+#ifndef ARCH_X86_64_INLINE_H
+#define ARCH_X86_64_INLINE_H
+
+#include <quarry/types.h>
+
+#define X86_GS_ID           8
+#define X86_GS_PREEMPT      12
+#define X86_GS_NEED_RESCHED 16
+#define X86_GS_IRQ_DEPTH    20
+#define X86_GS_PCP          256
+
+/* RFLAGS.IF (SDM vol. 1, 3.4.3). */
+#define X86_FLAGS_IF 0x200UL
+
+/* Where things are in the kernel's half of the address space. */
+#define ARCH_DIRECT_MAP 0xffff888000000000UL /* all RAM, writable, not executable */
+#define ARCH_MMIO_BASE  0xffffc90000000000UL /* device registers, uncached */
+#define ARCH_STACK_BASE 0xffffd00000000000UL /* kernel stacks with their guard pages */
+#define ARCH_MEMMAP     ((struct page *)0xffffea0000000000UL)
+#define ARCH_PAGEBLOCKS ((struct pageblock *)0xffffeb0000000000UL)
+
+/* Objects of type @type at byte offset @off of this CPU's struct cpu. */
+#define x86_this_cpu(type, off) (*(volatile type __seg_gs *)(uintptr_t)(off))
+
+/* kernel/sched.c; declared in kernel.h too, which mm/ does not include. */
+void preempt_schedule(void);
+
+static always_inline unsigned arch_cpu_id(void)
+{
+	return x86_this_cpu(u32, X86_GS_ID);
+}
+
+static always_inline irqflags_t arch_irq_save(void)
+{
+	irqflags_t flags;
+
+	__asm__ volatile("pushfq\n\tpopq %0\n\tcli" : "=r"(flags) : : "memory");
+	return flags;
+}
+
+/* A branch and sti: popf would cost several times as much and restores nothing else we want. */
+static always_inline void arch_irq_restore(irqflags_t flags)
+{
+	if (flags & X86_FLAGS_IF)
+		__asm__ volatile("sti" : : : "memory");
+	else
+		__asm__ volatile("" : : : "memory");
+}
+
+static always_inline void arch_irq_enable(void)
+{
+	__asm__ volatile("sti" : : : "memory");
+}
+
+static always_inline void arch_irq_disable(void)
+{
+	__asm__ volatile("cli" : : : "memory");
+}
+
+static always_inline bool arch_irqs_enabled(void)
+{
+	irqflags_t flags;
+
+	__asm__ volatile("pushfq\n\tpopq %0" : "=r"(flags));
+	return flags & X86_FLAGS_IF;
+}
+
+static always_inline bool arch_in_interrupt(void)
+{
+	return x86_this_cpu(u32, X86_GS_IRQ_DEPTH) != 0;
+}
+
+/* With interrupts on, a cross-call comes as one: there is nothing to poll. */
+static always_inline void cpu_relax(void)
+{
+	__asm__ volatile("pause" : : : "memory");
+}
+
+static always_inline void preempt_disable(void)
+{
+	__asm__ volatile("incl %%gs:%c0" : : "i"(X86_GS_PREEMPT) : "memory", "cc");
+}
+
+static always_inline void preempt_enable(void)
+{
+	bool zero;
+
+	__asm__ volatile("decl %%gs:%c1" : "=@ccz"(zero) : "i"(X86_GS_PREEMPT) : "memory");
+	if (unlikely(zero && x86_this_cpu(u32, X86_GS_NEED_RESCHED)))
+		preempt_schedule();
+}
+
+static always_inline u16 arch_pcp_load(unsigned off)
+{
+	return x86_this_cpu(u16, X86_GS_PCP + (uintptr_t)off);
+}
+
+static always_inline void arch_pcp_store(unsigned off, u16 value)
+{
+	x86_this_cpu(u16, X86_GS_PCP + (uintptr_t)off) = value;
+}
+
+static always_inline void *arch_pcp_load_ptr(unsigned off)
+{
+	return (void *)x86_this_cpu(uintptr_t, X86_GS_PCP + (uintptr_t)off);
+}
+
+static always_inline void *arch_phys_to_virt(phys_t phys)
+{
+	return (void *)(ARCH_DIRECT_MAP + phys);
+}
+
+/* The inverse, for addresses in the direct map: what boot_alloc and alloc_pages hand out. */
+static always_inline phys_t arch_virt_to_phys(const void *virt)
+{
+	return (uintptr_t)virt - ARCH_DIRECT_MAP;
+}
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu.c: what each CPU has of its own: per-CPU area, GDT, TSS and its stacks, control registers.
+ *
+ * Owns:       the boot CPU's area; struct cpu_arch of every CPU; the IDT, which all CPUs share.
+ * Locks:      none: written on the boot CPU before the others run, or by the CPU itself.
+ * Invariants: GS base = this CPU's struct cpu, from cpu_load() on.
+ *             CR0 and CR4 are written whole: what the firmware left in them is not trusted.
+ */
+#include "x86.h"
+
+BUILD_ASSERT(offsetof(struct cpu, self) == 0);
+BUILD_ASSERT(offsetof(struct cpu, id) == X86_GS_ID);
+BUILD_ASSERT(offsetof(struct cpu, preempt) == X86_GS_PREEMPT);
+BUILD_ASSERT(offsetof(struct cpu, need_resched) == X86_GS_NEED_RESCHED);
+BUILD_ASSERT(offsetof(struct cpu, irq_depth) == X86_GS_IRQ_DEPTH);
+BUILD_ASSERT(CPU_PCP_OFFSET == X86_GS_PCP);
+
+/* 64-bit task state segment (SDM vol. 3A, 8.7). */
+struct tss {
+	u32 reserved0;
+	u64 rsp[3];
+	u64 reserved1;
+	u64 ist[7];
+	u64 reserved2;
+	u16 reserved3, iomap;
+} __attribute__((packed));
+BUILD_ASSERT(sizeof(struct tss) == 104);
+
+struct cpu_arch {
+	u64 gdt[7];
+	struct tss tss;
+	char *ist_stacks; /* NR_IST times IST_STACK_SIZE, zeroed: nmi_entry keeps a flag there */
+};
+
+/* Interrupt gate (SDM vol. 3A, 6.14.1). */
+struct gate {
+	u16 offset0, selector;
+	u8 ist, type;
+	u16 offset1;
+	u32 offset2, reserved;
+};
+BUILD_ASSERT(sizeof(struct gate) == 16);
+#define GATE_INTERRUPT 0x8e /* present, DPL 0, interrupts off inside */
+
+struct table_register {
+	u16 limit;
+	u64 base;
+} __attribute__((packed));
+
+static struct cpu boot_cpu = {.self = &boot_cpu};
+static struct cpu_arch boot_cpu_arch;
+static char boot_ist_stacks[NR_IST * IST_STACK_SIZE] __attribute__((aligned(16)));
+static struct cpu *boot_cpus[1] = {&boot_cpu};
+static struct gate idt[256];
+
+unsigned nr_cpus = 1;
+struct cpu **cpus = boot_cpus;
+
+static void set_gate(unsigned vector, const void *entry, unsigned ist)
+{
+	uintptr_t address = (uintptr_t)entry;
+
+	idt[vector] = (struct gate){
+	    .offset0 = (u16)address,
+	    .selector = SEL_KERNEL_CODE,
+	    .ist = (u8)ist,
+	    .type = GATE_INTERRUPT,
+	    .offset1 = (u16)(address >> 16),
+	    .offset2 = (u32)(address >> 32),
+	};
+}
+
+static void idt_init(void)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(idt); i++)
+		set_gate(i, trap_stubs + (size_t)i * TRAP_STUB_SIZE, 0);
+	set_gate(VEC_NMI, (void *)nmi_entry, IST_NMI);
+	set_gate(VEC_DF, (void *)df_entry, IST_DF);
+	set_gate(VEC_MC, (void *)mc_entry, IST_MC);
+}
+
+static void tables_fill(struct cpu_arch *a)
+{
+	uintptr_t tss = (uintptr_t)&a->tss;
+
+	a->gdt[SEL_KERNEL_CODE / 8] = 0x00af9b000000ffff;
+	a->gdt[SEL_KERNEL_DATA / 8] = 0x00cf93000000ffff;
+	a->gdt[SEL_USER_DATA / 8] = 0x00cff3000000ffff;
+	a->gdt[SEL_USER_CODE / 8] = 0x00affb000000ffff;
+	/* Available 64-bit TSS, present (SDM vol. 3A, 8.2.3). */
+	a->gdt[SEL_TSS / 8] = (sizeof(a->tss) - 1) | (tss & 0xffffff) << 16 | 0x89ULL << 40 |
+	    (tss >> 24 & 0xff) << 56;
+	a->gdt[SEL_TSS / 8 + 1] = tss >> 32;
+	for (unsigned i = 0; i < NR_IST; i++)
+		a->tss.ist[i] = (uintptr_t)a->ist_stacks + (u64)(i + 1) * IST_STACK_SIZE;
+	a->tss.iomap = sizeof(a->tss);
+}
+
+/* Write CR0 and CR4: what we need, and of the protections what this CPU has. */
+static void control_registers(void)
+{
+	u64 cr4 = CR4_BOOT | CR4_MCE;
+
+	if (cpuid(0, 0).eax >= 7) {
+		struct cpuid_regs leaf = cpuid(7, 0);
+
+		if (leaf.ebx & (1u << 7))
+			cr4 |= CR4_SMEP;
+		if (leaf.ebx & (1u << 20))
+			cr4 |= CR4_SMAP;
+		if (leaf.ecx & (1u << 2))
+			cr4 |= CR4_UMIP;
+	}
+	__asm__ volatile("movq %0, %%cr0" : : "r"((u64)CR0_VALUE) : "memory");
+	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4) : "memory");
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
+}
+
+void cpu_load(struct cpu *cpu)
+{
+	struct cpu_arch *a = cpu->arch;
+	struct table_register gdtr = {sizeof(a->gdt) - 1, (uintptr_t)a->gdt};
+	struct table_register idtr = {sizeof(idt) - 1, (uintptr_t)idt};
+
+	/* ltr marks the descriptor busy, and refuses a busy one when a CPU comes up again. */
+	a->gdt[SEL_TSS / 8] &= ~(1ULL << 41);
+	__asm__ volatile("lgdt %0\n\t"
+			 "pushq %1\n\t"
+			 "leaq 1f(%%rip), %%rax\n\t"
+			 "pushq %%rax\n\t"
+			 "lretq\n"
+			 "1:\tmovl %2, %%ds\n\t"
+			 "movl %2, %%es\n\t"
+			 "movl %2, %%ss\n\t"
+			 "movl %3, %%fs\n\t"
+			 "movl %3, %%gs\n\t"
+			 "ltr %w4\n\t"
+			 "lidt %5"
+			 :
+			 : "m"(gdtr), "i"(SEL_KERNEL_CODE), "r"(SEL_KERNEL_DATA), "r"(0),
+			 "r"(SEL_TSS), "m"(idtr)
+			 : "rax", "memory");
+	/* After the selectors, whose loading sets the base to 0. */
+	wrmsr(MSR_FS_BASE, 0);
+	wrmsr(MSR_GS_BASE, (uintptr_t)cpu);
+	control_registers();
+}
+
+void cpu_prepare(struct cpu *cpu)
+{
+	struct cpu_arch *a = boot_alloc(sizeof(*a), 64);
+
+	a->ist_stacks = boot_alloc(NR_IST * IST_STACK_SIZE, 16);
+	tables_fill(a);
+	cpu->self = cpu;
+	cpu->arch = a;
+	cpu->boot_stack_top = arch_stack_alloc();
+	KASSERT(cpu->boot_stack_top);
+}
+
+void arch_early_init(void)
+{
+	boot_cpu_arch.ist_stacks = boot_ist_stacks;
+	tables_fill(&boot_cpu_arch);
+	idt_init();
+	boot_cpu.arch = &boot_cpu_arch;
+	boot_cpu.boot_stack_top = boot_stack_top;
+	boot_cpu.apic_id = cpuid(1, 0).ebx >> 24;
+	boot_cpu.started = 2;
+	cpu_load(&boot_cpu);
+}
+
+bool cpu_has_gib_pages(void)
+{
+	return cpuid(0x80000001, 0).edx & (1u << 26);
+}
+
+struct pcp *arch_cpu_pcp(unsigned cpu)
+{
+	return &cpus[cpu]->pcp;
+}
+
+unsigned arch_cpu_node(unsigned cpu)
+{
+	return cpus[cpu]->node;
+}
+
+/* sti takes effect after the next instruction, so no interrupt can come between it and hlt. */
+void arch_idle_wait(void)
+{
+	__asm__ volatile("sti\n\thlt" : : : "memory");
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * paging.c: the kernel's page tables.
+ *
+ * Owns:       the kernel's half of the address space; kernel_cr3.
+ * Locks:      paging_lock, a mutex, for every change; allocation happens inside it.
+ * Invariants: no page is both writable and executable, under no address.
+ *             All RAM of bootinfo is in the direct map; nothing that is not RAM is.
+ *             Address 0 and the whole lower half are unmapped.
+ */
+#include <quarry/mm.h>
+
+#include "x86.h"
+
+/* Page table entry bits (SDM vol. 3A, 4.5). */
+#define PTE_PRESENT  0x1UL
+#define PTE_WRITE    0x2UL
+#define PTE_PWT      0x8UL
+#define PTE_PCD      0x10UL
+#define PTE_ACCESSED 0x20UL
+#define PTE_DIRTY    0x40UL
+#define PTE_LARGE    0x80UL
+#define PTE_GLOBAL   0x100UL
+#define PTE_NX       (1UL << 63)
+#define PTE_ADDRESS  0x000ffffffffff000UL
+#define PTE_TABLE    (PTE_PRESENT | PTE_WRITE)
+
+/* Levels: 0 is 4 KiB, 1 is 2 MiB, 2 is 1 GiB, 3 the root. */
+#define ROOT_LEVEL       3
+#define LEVEL_SHIFT(l)   (PAGE_SHIFT + 9 * (l))
+#define LEVEL_SIZE(l)    (1UL << LEVEL_SHIFT(l))
+#define TABLE_ENTRIES    512
+#define MMIO_WINDOW_SIZE (1UL << 30)
+
+static u64 *root;
+u64 kernel_cr3;
+static struct mutex paging_lock;
+static bool boot_memory_over;
+static uintptr_t mmio_next = ARCH_MMIO_BASE;
+
+static u64 pte_flags(unsigned flags)
+{
+	u64 pte = PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_GLOBAL;
+
+	KASSERT((flags & (MAP_WRITE | MAP_EXEC)) != (MAP_WRITE | MAP_EXEC));
+	if (flags & MAP_WRITE)
+		pte |= PTE_WRITE;
+	if (!(flags & MAP_EXEC))
+		pte |= PTE_NX;
+	if (flags & MAP_UNCACHED)
+		pte |= PTE_PCD | PTE_PWT;
+	return pte;
+}
+
+void *arch_page_alloc(void)
+{
+	struct page *page;
+
+	if (!boot_memory_over)
+		return boot_alloc(PAGE_SIZE, PAGE_SIZE);
+	page = alloc_pages(GFP_KERNEL, 0);
+	return page ? memset(page_address(page), 0, PAGE_SIZE) : NULL;
+}
+
+/*
+ * The entry for @va at @level, or the larger page above it that maps @va; *@found says at which
+ * level it is.  Missing tables are made if @make.  NULL: no table there, or no memory for one.
+ */
+static u64 *entry_of(uintptr_t va, unsigned level, bool make, unsigned *found)
+{
+	u64 *table = root;
+	unsigned l = ROOT_LEVEL;
+
+	for (;;) {
+		u64 *entry = &table[va >> LEVEL_SHIFT(l) & (TABLE_ENTRIES - 1)];
+
+		if (l == level || *entry & PTE_LARGE) {
+			*found = l;
+			return entry;
+		}
+		if (!(*entry & PTE_PRESENT)) {
+			u64 *next = make ? arch_page_alloc() : NULL;
+
+			if (!next)
+				return NULL;
+			WRITE_ONCE(*entry, arch_virt_to_phys(next) | PTE_TABLE);
+		}
+		table = arch_phys_to_virt(*entry & PTE_ADDRESS);
+		l--;
+	}
+}
+
+/* Map with the largest pages up to @max_level that fit. */
+static int map_range(uintptr_t va, phys_t pa, size_t len, u64 flags, unsigned max_level)
+{
+	while (len) {
+		unsigned level = max_level, found;
+		u64 *entry, pte;
+
+		while (level && ((va | pa) & (LEVEL_SIZE(level) - 1) || len < LEVEL_SIZE(level)))
+			level--;
+		entry = entry_of(va, level, true, &found);
+		if (!entry)
+			return -ENOMEM;
+		pte = pa | flags | (level ? PTE_LARGE : 0);
+		if (!(*entry & PTE_PRESENT))
+			WRITE_ONCE(*entry, pte);
+		else if (*entry != pte)
+			return -EEXIST;
+		va += LEVEL_SIZE(level);
+		pa += LEVEL_SIZE(level);
+		len -= LEVEL_SIZE(level);
+	}
+	return 0;
+}
+
+static void map_at_boot(uintptr_t va, phys_t start, phys_t end, unsigned flags)
+{
+	unsigned max_level = cpu_has_gib_pages() ? 2 : 1;
+
+	if (start < end && map_range(va, start, end - start, pte_flags(flags), max_level))
+		panic("paging: cannot map %lx-%lx", start, end);
+}
+
+/* One range of RAM; code and constants of the image stay read-only under this address too. */
+static void map_direct(phys_t start, phys_t end)
+{
+	phys_t ro_start = image_phys(image_start), ro_end = image_phys(rodata_end);
+	phys_t cut_start = MIN(MAX(start, ro_start), end), cut_end = MIN(MAX(start, ro_end), end);
+
+	map_at_boot(ARCH_DIRECT_MAP + start, start, cut_start, MAP_WRITE);
+	map_at_boot(ARCH_DIRECT_MAP + cut_start, cut_start, cut_end, 0);
+	map_at_boot(ARCH_DIRECT_MAP + cut_end, cut_end, end, MAP_WRITE);
+}
+
+static void map_image(const char *start, const char *end, unsigned flags)
+{
+	map_at_boot((uintptr_t)start, image_phys(start), image_phys(end), flags);
+}
+
+/* Does the image lie in RAM?  GRUB does not look. */
+static void check_image(void)
+{
+	for (unsigned i = 0; i < bootinfo.nr_ram; i++) {
+		if (bootinfo.ram[i].start <= image_phys(image_start) &&
+		    image_phys(image_end) <= bootinfo.ram[i].end)
+			return;
+	}
+	printk("paging: the image at %lx-%lx is not all in usable RAM\n", image_phys(image_start),
+	    image_phys(image_end));
+}
+
+void arch_paging_init(void)
+{
+	static const uintptr_t windows[] = {ARCH_MMIO_BASE, ARCH_STACK_BASE,
+	    (uintptr_t)ARCH_MEMMAP, (uintptr_t)ARCH_PAGEBLOCKS};
+	unsigned found;
+
+	paging_lock = MUTEX("paging");
+	check_image();
+	root = boot_alloc(PAGE_SIZE, PAGE_SIZE);
+	map_image(image_start, text_end, MAP_EXEC);
+	map_image(rodata_start, rodata_end, 0);
+	map_image(data_start, image_end, MAP_WRITE);
+	for (unsigned i = 0; i < bootinfo.nr_ram; i++)
+		map_direct(bootinfo.ram[i].start, bootinfo.ram[i].end);
+	/* Address spaces copy the root's upper half: its tables must all exist before. */
+	for (unsigned i = 0; i < ARRAY_SIZE(windows); i++)
+		entry_of(windows[i], ROOT_LEVEL - 1, true, &found);
+	kernel_cr3 = arch_virt_to_phys(root);
+	__asm__ volatile("movq %0, %%cr3" : : "r"(kernel_cr3) : "memory");
+}
+
+void arch_boot_memory_done(void)
+{
+	boot_memory_over = true;
+}
+
+int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags)
+{
+	int ret;
+
+	KASSERT(!((va | pa | len) & (PAGE_SIZE - 1)));
+	mutex_lock(&paging_lock);
+	ret = map_range(va, pa, len, pte_flags(flags), 0);
+	mutex_unlock(&paging_lock);
+	return ret;
+}
+
+void *arch_map_mmio(phys_t pa, size_t len)
+{
+	phys_t start = ALIGN_DOWN(pa, PAGE_SIZE);
+	size_t size = ALIGN_UP(pa + len, PAGE_SIZE) - start;
+	uintptr_t va = __atomic_fetch_add(&mmio_next, size, __ATOMIC_RELAXED);
+
+	if (size > MMIO_WINDOW_SIZE || va + size > ARCH_MMIO_BASE + MMIO_WINDOW_SIZE)
+		return NULL;
+	if (arch_map(va, start, size, MAP_WRITE | MAP_UNCACHED))
+		return NULL;
+	return (void *)(va + (pa - start));
+}
+
+void arch_map_array(uintptr_t va, size_t len)
+{
+	uintptr_t end = ALIGN_UP(va + len, PAGE_SIZE);
+	unsigned found;
+
+	va = ALIGN_DOWN(va, PAGE_SIZE);
+	while (va < end) {
+		unsigned level = !(va & (LEVEL_SIZE(1) - 1)) && end - va >= LEVEL_SIZE(1);
+		u64 *entry = entry_of(va, level, true, &found);
+
+		/* A table there: parts of the 2 MiB are mapped, the rest goes page by page. */
+		if (level && found == level && *entry & PTE_PRESENT && !(*entry & PTE_LARGE)) {
+			level = 0;
+			entry = entry_of(va, level, true, &found);
+		}
+		if (!(*entry & PTE_PRESENT)) {
+			void *memory = boot_alloc(LEVEL_SIZE(level), LEVEL_SIZE(level));
+
+			WRITE_ONCE(*entry, arch_virt_to_phys(memory) | pte_flags(MAP_WRITE) |
+				(level ? PTE_LARGE : 0));
+		}
+		va = ALIGN_DOWN(va, LEVEL_SIZE(found)) + LEVEL_SIZE(found);
+	}
+}
+
+bool arch_unmap(uintptr_t va, size_t len)
+{
+	bool all = true;
+
+	mutex_lock(&paging_lock);
+	for (; len; va += PAGE_SIZE, len -= PAGE_SIZE) {
+		unsigned found;
+		u64 *entry = entry_of(va, 0, false, &found);
+
+		if (!entry || found || !(*entry & PTE_PRESENT)) {
+			all = false;
+			continue;
+		}
+		WRITE_ONCE(*entry, 0);
+		invlpg(va);
+	}
+	mutex_unlock(&paging_lock);
+	return all;
+}
+
+phys_t arch_mapped_at(uintptr_t va)
+{
+	unsigned found;
+	u64 *entry = entry_of(va, 0, false, &found);
+
+	if (!entry || !(*entry & PTE_PRESENT))
+		return 0;
+	return (*entry & PTE_ADDRESS & ~(LEVEL_SIZE(found) - 1)) + (va & (LEVEL_SIZE(found) - 1));
+}

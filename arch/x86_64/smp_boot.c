@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * smp_boot.c: how many CPUs there are, and how the others are started.
+ *
+ * Owns:       cpus[] and what it points to, but for the boot CPU's area; the trampoline page.
+ * Locks:      none; cpu->started is the handshake: 0 not seen, 1 runs C code, 2 can be interrupted,
+ *             3 given up: it parks itself if it comes after all.
+ * Invariants: cpus[0] is the boot CPU.  nr_cpus does not change after arch_cpus_init().
+ *
+ * All CPUs are started by one broadcast (SDM vol. 3A, 8.4.4); each finds its stack by its APIC id.
+ */
+#include <quarry/acpi.h>
+
+#include "x86.h"
+
+/* Before a CPU that has not come gets its second start-up interrupt; before it counts as missing. */
+#define SECOND_SIPI_NS 200000ULL
+#define START_NS       5000000000ULL
+#define STARTED_GIVEN_UP 3u
+
+/* By APIC id; read by ap_trampoline.S. */
+struct ap_slot {
+	void *stack_top;
+	struct cpu *cpu;
+};
+extern struct ap_slot *ap_slots;
+extern u32 ap_nr_slots;
+struct ap_slot *ap_slots;
+u32 ap_nr_slots;
+
+extern char ap_trampoline[], ap_trampoline_end[], ap_start32[], ap_start64[], ap_entry64[];
+extern char ap_slot_gdtr[], ap_slot_far32[], ap_slot_far64[], ap_slot_cr3[], ap_slot_entry[];
+extern char boot_pml4[];
+
+static struct cpu *new_cpu(unsigned id, const struct acpi_cpu *info)
+{
+	struct cpu *cpu = boot_alloc(sizeof(*cpu), 64);
+
+	cpu->id = id;
+	cpu->apic_id = info->apic_id;
+	cpu->node = info->node;
+	cpu_prepare(cpu);
+	return cpu;
+}
+
+void arch_cpus_init(void)
+{
+	struct cpu *boot = this_cpu(), **table;
+	unsigned nr = 0;
+	u32 max_id = boot->apic_id;
+
+	boot->apic_id = apic_id();
+	for (unsigned i = 0; i < acpi.nr_cpus; i++)
+		nr += acpi.cpu[i].enabled;
+	table = boot_alloc(nr * sizeof(*table), 64);
+	table[0] = boot;
+	nr = 1;
+	for (unsigned i = 0; i < acpi.nr_cpus; i++) {
+		const struct acpi_cpu *info = &acpi.cpu[i];
+
+		if (info->apic_id == boot->apic_id)
+			boot->node = info->node;
+		else if (info->enabled && info->apic_id > 0xfe)
+			printk("smp: CPU with APIC id %u needs x2APIC: not used\n", info->apic_id);
+		else if (info->enabled) {
+			table[nr] = new_cpu(nr, info);
+			nr++;
+		}
+	}
+	for (unsigned i = 0; i < nr; i++)
+		max_id = MAX(max_id, table[i]->apic_id);
+	ap_nr_slots = max_id + 1;
+	ap_slots = boot_alloc(ap_nr_slots * sizeof(*ap_slots), 64);
+	for (unsigned i = 1; i < nr; i++)
+		ap_slots[table[i]->apic_id] = (struct ap_slot){table[i]->boot_stack_top, table[i]};
+	cpus = table;
+	nr_cpus = nr;
+}
+
+/* Copy the trampoline to its page and fill in what depends on where that is. */
+static void place_trampoline(void)
+{
+	char *page = arch_phys_to_virt(boot_trampoline_page);
+	u32 base = (u32)boot_trampoline_page;
+	u64 entry = (uintptr_t)ap_entry64;
+	u32 cr3 = (u32)image_phys(boot_pml4), gdt;
+	u32 start32 = base + (u32)(ap_start32 - ap_trampoline);
+	u32 start64 = base + (u32)(ap_start64 - ap_trampoline);
+
+	memcpy(page, ap_trampoline, (size_t)(ap_trampoline_end - ap_trampoline));
+	memcpy(&gdt, page + (ap_slot_gdtr - ap_trampoline) + 2, sizeof(gdt));
+	gdt += base;
+	memcpy(page + (ap_slot_gdtr - ap_trampoline) + 2, &gdt, sizeof(gdt));
+	memcpy(page + (ap_slot_far32 - ap_trampoline), &start32, sizeof(start32));
+	memcpy(page + (ap_slot_far64 - ap_trampoline), &start64, sizeof(start64));
+	memcpy(page + (ap_slot_cr3 - ap_trampoline), &cr3, sizeof(cr3));
+	memcpy(page + (ap_slot_entry - ap_trampoline), &entry, sizeof(entry));
+}
+
+static unsigned nr_started(void)
+{
+	unsigned nr = 0;
+
+	for (unsigned i = 0; i < nr_cpus; i++)
+		nr += load_acquire(&cpus[i]->started) == 2;
+	return nr;
+}
+
+/* Wait for all CPUs, @ns nanoseconds at most. */
+static bool wait_started(u64 ns)
+{
+	u64 end = arch_clock_ns() + ns;
+
+	while (nr_started() < nr_cpus) {
+		if (arch_clock_ns() >= end)
+			return false;
+		cpu_relax();
+	}
+	return true;
+}
+
+static void report_missing(void)
+{
+	for (unsigned i = 1; i < nr_cpus; i++) {
+		if (atomic_cas(&cpus[i]->started, 0u, STARTED_GIVEN_UP))
+			printk("smp: CPU %u (APIC id %u) did not start\n", i, cpus[i]->apic_id);
+		else if (load_acquire(&cpus[i]->started) != 2)
+			printk("smp: CPU %u (APIC id %u) hangs on its way\n", i, cpus[i]->apic_id);
+	}
+}
+
+void smp_start_aps(void)
+{
+	u32 sipi = ICR_STARTUP | (u32)(boot_trampoline_page >> PAGE_SHIFT);
+
+	if (nr_cpus == 1)
+		return;
+	if (!boot_trampoline_page) {
+		printk("smp: no free page below 640 KiB for the other CPUs to start in\n");
+		report_missing();
+		return;
+	}
+	place_trampoline();
+	apic_send(0, ICR_ALL_BUT_SELF | ICR_INIT);
+	apic_send(0, ICR_ALL_BUT_SELF | sipi);
+	if (!wait_started(SECOND_SIPI_NS)) {
+		for (unsigned i = 1; i < nr_cpus; i++) {
+			if (!load_acquire(&cpus[i]->started))
+				apic_send(cpus[i]->apic_id, sipi);
+		}
+	}
+	if (!wait_started(START_NS))
+		report_missing();
+}
+
+void ap_main(struct cpu *cpu)
+{
+	while (!atomic_cas(&cpu->started, 0u, 1u))
+		__asm__ volatile("cli\n\thlt");
+	cpu_load(cpu);
+	apic_enable();
+	store_release(&cpu->started, 2u);
+	kernel_ap_entry();
+}

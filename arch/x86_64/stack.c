@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stack.c: kernel stacks, each with unmapped pages below it.
+ *
+ * Owns:       the addresses from ARCH_STACK_BASE on, in slots of STACK_SLOT bytes: the upper
+ *             STACK_SIZE bytes of a slot are a stack, the rest is its guard.
+ * Locks:      stack_lock for the lists of slots; mapping and cross-calls happen outside it.
+ * Invariants: a slot is in one place: in use, on cached[] (mapped), on empty[] (not mapped) or
+ *             beyond next_slot.
+ *             A page goes back to the allocator only when no CPU has its old address in its TLB.
+ */
+#include <quarry/mm.h>
+
+#include "x86.h"
+
+#define STACK_SIZE  16384UL
+#define STACK_SLOT  32768UL
+#define NR_SLOTS    8192
+#define STACK_PAGES (STACK_SIZE / PAGE_SIZE)
+/* Freed stacks kept for the next thread; beyond, their pages go back. */
+#define KEEP_STACKS 64
+
+static struct spinlock stack_lock = SPINLOCK("stacks", RANK_NONE);
+static u16 cached[NR_SLOTS], empty[NR_SLOTS];
+static unsigned nr_cached, nr_empty, next_slot;
+
+/* switch.S */
+void thread_entry(void);
+
+static uintptr_t slot_top(unsigned slot)
+{
+	return ARCH_STACK_BASE + (slot + 1) * STACK_SLOT;
+}
+
+bool stack_is_guard(uintptr_t va)
+{
+	uintptr_t off = va - ARCH_STACK_BASE;
+
+	return off < NR_SLOTS * STACK_SLOT && off % STACK_SLOT < STACK_SLOT - STACK_SIZE;
+}
+
+static void page_free(phys_t page)
+{
+	free_pages(pfn_to_page_in(&kernel_memory, page >> PAGE_SHIFT), 0);
+}
+
+/* Forget where the stack that ends at @top was; on every CPU. */
+static void flush_stack(void *top)
+{
+	for (unsigned i = 1; i <= STACK_PAGES; i++)
+		invlpg((uintptr_t)top - i * PAGE_SIZE);
+}
+
+/* Returns false, with all as it was, if the other CPUs could not be asked. */
+static bool unmap_stack(uintptr_t top)
+{
+	phys_t page[STACK_PAGES];
+
+	for (unsigned i = 0; i < STACK_PAGES; i++)
+		page[i] = arch_mapped_at(top - (i + 1) * PAGE_SIZE);
+	arch_unmap(top - STACK_SIZE, STACK_SIZE);
+	if (smp_call_mask(NULL, flush_stack, (void *)top) < 0) {
+		for (unsigned i = 0; i < STACK_PAGES; i++)
+			KASSERT(!arch_map(top - (i + 1) * PAGE_SIZE, page[i], PAGE_SIZE, MAP_WRITE));
+		return false;
+	}
+	for (unsigned i = 0; i < STACK_PAGES; i++) {
+		if (page[i])
+			page_free(page[i]);
+	}
+	return true;
+}
+
+/* Map memory under the stack that ends at @top.  False: no memory, and nothing is mapped. */
+static bool map_stack(uintptr_t top)
+{
+	for (unsigned i = 0; i < STACK_PAGES; i++) {
+		void *memory = arch_page_alloc();
+
+		if (memory && !arch_map(top - (i + 1) * PAGE_SIZE, arch_virt_to_phys(memory),
+				  PAGE_SIZE, MAP_WRITE))
+			continue;
+		if (memory)
+			page_free(arch_virt_to_phys(memory));
+		/* Nobody ever used these addresses. */
+		while (i--) {
+			uintptr_t va = top - (i + 1) * PAGE_SIZE;
+			phys_t page = arch_mapped_at(va);
+
+			arch_unmap(va, PAGE_SIZE);
+			page_free(page);
+		}
+		return false;
+	}
+	return true;
+}
+
+static void put_slot(u16 *list, unsigned *nr, unsigned slot)
+{
+	irqflags_t flags = spin_lock_irqsave(&stack_lock);
+
+	list[(*nr)++] = (u16)slot;
+	spin_unlock_irqrestore(&stack_lock, flags);
+}
+
+void *arch_stack_alloc(void)
+{
+	irqflags_t flags = spin_lock_irqsave(&stack_lock);
+	bool mapped = nr_cached > 0;
+	unsigned slot = NR_SLOTS;
+
+	if (mapped)
+		slot = cached[--nr_cached];
+	else if (nr_empty)
+		slot = empty[--nr_empty];
+	else if (next_slot < NR_SLOTS)
+		slot = next_slot++;
+	spin_unlock_irqrestore(&stack_lock, flags);
+	if (slot == NR_SLOTS)
+		return NULL;
+	if (!mapped && !map_stack(slot_top(slot))) {
+		put_slot(empty, &nr_empty, slot);
+		return NULL;
+	}
+	return (void *)slot_top(slot);
+}
+
+void arch_stack_free(void *top)
+{
+	unsigned slot = (unsigned)(((uintptr_t)top - ARCH_STACK_BASE) / STACK_SLOT - 1);
+
+	KASSERT(slot < NR_SLOTS && (uintptr_t)top == slot_top(slot));
+	if (READ_ONCE(nr_cached) < KEEP_STACKS || !unmap_stack((uintptr_t)top))
+		put_slot(cached, &nr_cached, slot);
+	else
+		put_slot(empty, &nr_empty, slot);
+}
+
+/* What arch_switch pops, and below it the return address that starts the thread. */
+void *arch_stack_prepare(void *stack_top, void (*fn)(void *), void *arg)
+{
+	u64 *sp = (u64 *)stack_top - 2;
+
+	*--sp = (uintptr_t)thread_entry;
+	*--sp = 0;             /* rbp */
+	*--sp = 0;             /* rbx */
+	*--sp = (uintptr_t)fn; /* r12 */
+	*--sp = (uintptr_t)arg; /* r13 */
+	*--sp = 0;             /* r14 */
+	*--sp = 0;             /* r15 */
+	return sp;
+}

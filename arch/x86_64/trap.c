@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trap.c: what happens at an interrupt, an exception or an NMI.
+ *
+ * Owns:       the vectors of x86.h; the requests for backtraces.
+ * Locks:      none of its own.
+ * Invariants: irq_depth is above 0 exactly while a handler of this CPU runs.
+ *             An interrupt is acknowledged before its handler may switch threads.
+ */
+#include "x86.h"
+
+static const char *const exception_name[NR_EXCEPTION] = {
+    "divide error", "debug", "NMI", "breakpoint", "overflow", "bound", "invalid opcode",
+    "no FPU", "double fault", "coprocessor overrun", "invalid TSS", "segment not present",
+    "stack fault", "general protection", "page fault", "reserved 15", "FPU error",
+    "alignment check", "machine check", "SIMD error", "virtualization", "control protection",
+};
+
+/* CPU whose backtrace is asked for, + 1; it puts 0 there when it has printed it. */
+static u32 backtrace_cpu;
+/* CPU whose fault is being reported, + 1: the first has the word; and how often it has faulted. */
+static u32 fault_cpu;
+static u32 nr_faults;
+
+static void print_registers(const struct trap_frame *f)
+{
+	printk("rip %016lx cs %04lx rflags %08lx rsp %016lx ss %04lx\n", f->rip, f->cs, f->rflags,
+	    f->rsp, f->ss);
+	printk("rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);
+	printk("rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", f->rsi, f->rdi, f->rbp, f->r8);
+	printk("r9  %016lx r10 %016lx r11 %016lx r12 %016lx\n", f->r9, f->r10, f->r11, f->r12);
+	printk("r13 %016lx r14 %016lx r15 %016lx cr2 %016lx\n", f->r13, f->r14, f->r15,
+	    read_cr2());
+	printk("cr3 %016lx error %lx\n", read_cr3(), f->error);
+}
+
+/* What the error code of a page fault says (SDM vol. 3A, 4.7). */
+static void print_page_fault(const struct trap_frame *f)
+{
+	u64 address = read_cr2();
+	const char *what = f->error & 16 ? "execute" : f->error & 2 ? "write" : "read";
+	const char *why = f->error & 8 ? "reserved bit set in a page table"
+	    : f->error & 1           ? "not allowed there"
+				     : "not mapped";
+
+	printk("page fault: %s of %016lx by the %s: %s\n", what, address,
+	    f->error & 4 ? "user" : "kernel", why);
+	if (!(f->error & 1) && stack_is_guard(address))
+		printk("guard page: kernel stack overflow\n");
+	else if (address < PAGE_SIZE)
+		printk("null pointer, or a member of one\n");
+}
+
+/* The banks that hold something (SDM vol. 3B, 15.3.2). */
+static void print_machine_check(void)
+{
+	unsigned banks = rdmsr(MSR_MCG_CAP) & 0xff;
+
+	for (unsigned i = 0; i < banks; i++) {
+		u64 status = rdmsr(MSR_MC0_STATUS + 4 * i);
+
+		if (!(status >> 63))
+			continue;
+		printk("machine check: bank %u status %016lx address %016lx\n", i, status,
+		    status >> 58 & 1 ? rdmsr(MSR_MC0_STATUS + 4 * i + 1) : 0UL);
+	}
+}
+
+static void exception(const struct trap_frame *f)
+{
+	const char *name = exception_name[f->vector] ? exception_name[f->vector] : "reserved";
+	u32 self = arch_cpu_id() + 1;
+
+	while (!atomic_cas(&fault_cpu, 0u, self) && READ_ONCE(fault_cpu) != self)
+		cpu_relax();
+	if (++nr_faults > 3) /* faults in the report of a fault */
+		machine_power_off(false);
+	printk("\nCPU %u: exception %lu, %s, in thread %s\n", arch_cpu_id(), f->vector, name,
+	    thread_name());
+	if (f->vector == VEC_PF)
+		print_page_fault(f);
+	else if (f->vector == VEC_DF && stack_is_guard(f->rsp - 1))
+		printk("guard page: kernel stack overflow\n");
+	else if (f->vector == VEC_MC)
+		print_machine_check();
+	print_registers(f);
+	print_backtrace(f->rip, f->rbp);
+	panic("exception %lu: %s", f->vector, name);
+}
+
+/*
+ * Somebody asked for this CPU's story; or the host did, through LINT1, of all CPUs at once.  An NMI
+ * that comes too late finds no request and says it too.  printk knows how to do without its lock.
+ */
+static void nmi(const struct trap_frame *f)
+{
+	struct cpu *cpu = this_cpu();
+	u32 asked = cpu->id + 1;
+
+	printk("CPU %u (APIC id %u): %s, NMI in thread %s%s%s\n", cpu->id, cpu->apic_id,
+	    load_acquire(&backtrace_cpu) == asked ? "asked" : "not asked", thread_name(),
+	    f->rflags & X86_FLAGS_IF ? "" : ", irqs off", cpu->irq_depth > 1 ? ", in an irq" : "");
+	print_backtrace(f->rip, f->rbp);
+	atomic_cas(&backtrace_cpu, asked, 0u);
+}
+
+static void irq(unsigned vector)
+{
+	struct cpu *cpu = this_cpu();
+
+	switch (vector) {
+	case VEC_TIMER:
+		WRITE_ONCE(cpu->ticks, cpu->ticks + 1);
+		apic_eoi();
+		sched_tick();
+		break;
+	case VEC_CALL:
+		apic_eoi();
+		smp_call_serve();
+		break;
+	case VEC_KICK:
+		apic_eoi();
+		break;
+	case VEC_SERIAL:
+		serial_interrupt();
+		apic_eoi();
+		break;
+	case VEC_SPURIOUS: /* not in service: no acknowledgement (SDM vol. 3A, 10.9) */
+		break;
+	default:
+		apic_eoi();
+		printk("CPU %u: unexpected interrupt, vector %u\n", cpu->id, vector);
+	}
+}
+
+void trap_dispatch(struct trap_frame *f)
+{
+	struct cpu *cpu = this_cpu();
+
+	WRITE_ONCE(cpu->irq_depth, cpu->irq_depth + 1);
+	if (f->vector == VEC_NMI)
+		nmi(f);
+	else if (f->vector < NR_EXCEPTION)
+		exception(f);
+	else
+		irq((unsigned)f->vector);
+	WRITE_ONCE(cpu->irq_depth, cpu->irq_depth - 1);
+	if (f->vector >= NR_EXCEPTION)
+		sched_irq_exit();
+}
+
+/* CPUs are asked one by one, so that their lines do not mix; each gets 100 ms to answer. */
+void arch_backtrace_others(void)
+{
+	for (unsigned i = 0; i < nr_cpus; i++) {
+		u64 end = arch_clock_ns() + 100000000;
+
+		if (cpus[i] == this_cpu() || load_acquire(&cpus[i]->started) != 2)
+			continue;
+		store_release(&backtrace_cpu, i + 1);
+		apic_send(cpus[i]->apic_id, ICR_NMI);
+		while (load_acquire(&backtrace_cpu) == i + 1 && arch_clock_ns() < end)
+			cpu_relax();
+		if (atomic_xchg(&backtrace_cpu, 0u))
+			printk("CPU %u (APIC id %u): does not answer an NMI\n", i, cpus[i]->apic_id);
+	}
+}
+
+void arch_ipi_call(unsigned cpu)
+{
+	counter_add(&cpus[cpu]->calls, 1);
+	apic_send(cpus[cpu]->apic_id, ICR_FIXED | VEC_CALL);
+}
+
+void arch_ipi_kick(unsigned cpu)
+{
+	counter_add(&cpus[cpu]->kicks, 1);
+	apic_send(cpus[cpu]->apic_id, ICR_FIXED | VEC_KICK);
+}

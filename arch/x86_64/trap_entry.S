@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trap_entry.S: from the CPU's interrupt and exception gates to trap_dispatch().
+ *
+ * Every vector has a stub of TRAP_STUB_SIZE bytes that pushes an error code where the CPU does not,
+ * and the vector; the rest is common.  Below the saved registers stands a frame record (rbp, rip) of
+ * what was interrupted, so that a walk of the frame pointers goes through the trap.
+ *
+ * NMI, #DF and #MC have stacks of their own and can hit anywhere, before the GS base is right too:
+ * they look at the base itself.  Kernel bases are negative.
+ */
+#include "x86.h"
+
+	.section .text
+	.globl trap_stubs, nmi_entry, df_entry, mc_entry
+
+	.balign TRAP_STUB_SIZE
+trap_stubs:
+	.set vector, 0
+	.rept 256
+	.balign TRAP_STUB_SIZE
+	/* Vectors with an error code of the CPU's (SDM vol. 3A, table 6-1). */
+	.if vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21
+	.else
+	pushq $0
+	.endif
+	pushq $vector
+	jmp trap_common
+	.set vector, vector + 1
+	.endr
+
+	.macro save_registers
+	pushq %rax
+	pushq %rbx
+	pushq %rcx
+	pushq %rdx
+	pushq %rsi
+	pushq %rdi
+	pushq %rbp
+	pushq %r8
+	pushq %r9
+	pushq %r10
+	pushq %r11
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+	cld
+	.endm
+
+	.macro restore_registers
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %r11
+	popq %r10
+	popq %r9
+	popq %r8
+	popq %rbp
+	popq %rdi
+	popq %rsi
+	popq %rdx
+	popq %rcx
+	popq %rbx
+	popq %rax
+	.endm
+
+	/* 22 words are on a stack that was 16 byte aligned; two more make a frame record. */
+	.macro call_dispatch
+	movq %rsp, %rdi
+	pushq 17*8(%rdi)
+	pushq %rbp
+	movq %rsp, %rbp
+	call trap_dispatch
+	addq $16, %rsp
+	.endm
+
+trap_common:
+	save_registers
+	call_dispatch
+	restore_registers
+	addq $16, %rsp
+	iretq
+
+	/* EBX: 1 if the base was the user's and has to go back. */
+	.macro save_gs
+	xorl %ebx, %ebx
+	movl $MSR_GS_BASE, %ecx
+	rdmsr
+	testl %edx, %edx
+	js 1f
+	swapgs
+	incl %ebx
+1:
+	.endm
+
+	.macro restore_gs
+	testl %ebx, %ebx
+	jz 1f
+	swapgs
+1:
+	.endm
+
+df_entry:
+	pushq $VEC_DF
+	jmp paranoid_common
+mc_entry:
+	pushq $0
+	pushq $VEC_MC
+paranoid_common:
+	save_registers
+	save_gs
+	call_dispatch
+	restore_gs
+	restore_registers
+	addq $16, %rsp
+	iretq
+
+/*
+ * An iret inside the handler (of a fault or #MC in it) unmasks NMIs before the handler is done, and
+ * the next one starts at the top of the same stack, over the first one's frame.  So the first works
+ * on a copy of its frame further down, and one that finds itself nested goes back at once: its frame
+ * is the one at the top, which nobody needs any more.  Nested is who finds the flag set or comes
+ * from this stack, where the flag is clear for the last instruction only.
+ *
+ * From the top: SS RSP RFLAGS CS RIP, saved RDX, flag, 0, copy of the five, error, vector, registers.
+ */
+nmi_entry:
+	pushq %rdx
+	cmpl $0, -8(%rsp)
+	jne nmi_nested
+	movq 32(%rsp), %rdx		/* interrupted RSP */
+	subq %rsp, %rdx
+	addq $IST_STACK_SIZE, %rdx
+	cmpq $(IST_STACK_SIZE + 48), %rdx
+	jb nmi_nested
+	pushq $1			/* the flag */
+	pushq $0			/* keeps 16 byte alignment */
+	.rept 5
+	pushq 56(%rsp)			/* RSP moves down with each */
+	.endr
+	pushq $0
+	pushq $VEC_NMI
+	movq 72(%rsp), %rdx
+	save_registers
+	save_gs
+	call_dispatch
+	restore_gs
+	restore_registers
+	addq $16, %rsp
+	movq $0, 48(%rsp)
+	iretq
+nmi_nested:
+	popq %rdx
+	iretq
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * x86.h: what the files of arch/x86_64, boot/ and the drivers share; not for mm/.
+ *
+ * Start-up order for kernel_main, on the boot CPU:
+ *
+ *   boot_info_init     called by boot.S, before kernel_main
+ *   serial_init        may print from here, with locks after
+ *   arch_early_init    per-CPU area, GDT, TSS, IDT: locks work, faults are reported
+ *   acpi_init          reads the firmware's tables through the first 4 GiB of the direct map
+ *   (boot memory; what it hands out before the next line must lie below 4 GiB)
+ *   arch_paging_init   final page tables; all RAM is in the direct map from here
+ *   arch_apic_init     local APIC, I/O APIC, clock and timer calibration; interrupts may be enabled
+ *   arch_cpus_init     nr_cpus and cpus[] with their areas, stacks and nodes
+ *   (smp_init, memmap, memory_init, memblock_hand_over)
+ *   arch_boot_memory_done   kernel stacks and page tables come from alloc_pages from here
+ *   (sched_init_cpu(true))
+ *   smp_start_aps      every other CPU runs kernel_ap_entry
+ */
+#ifndef ARCH_X86_64_X86_H
+#define ARCH_X86_64_X86_H
+
+/* Where the image is linked, less its load address (linker.ld). */
+#define KERNEL_VMA 0xffffffff80000000
+
+/* Values of boot_info_init's second argument. */
+#define BOOT_BY_PVH        1
+#define BOOT_BY_MULTIBOOT2 2
+
+/* Selectors, in the order that SYSRET wants (SDM vol. 2B, SYSRET). */
+#define SEL_KERNEL_CODE 0x08
+#define SEL_KERNEL_DATA 0x10
+#define SEL_USER_DATA   0x18
+#define SEL_USER_CODE   0x20
+#define SEL_TSS         0x28
+
+/* Control register bits (SDM vol. 3A, 2.5); always written as a whole. */
+#define CR0_VALUE 0x80010033 /* PG WP NE ET MP PE */
+#define CR4_PAE   0x20
+#define CR4_MCE   0x40
+#define CR4_PGE   0x80
+#define CR4_UMIP  0x800
+#define CR4_SMEP  0x100000
+#define CR4_SMAP  0x200000
+#define CR4_BOOT  (CR4_PAE | CR4_PGE)
+
+/* Model-specific registers (SDM vol. 4, table 2-2). */
+#define MSR_APIC_BASE   0x1b
+#define MSR_MCG_CAP     0x179
+#define MSR_MCG_STATUS  0x17a
+#define MSR_MC0_STATUS  0x401 /* of bank i: + 4i; the address register is the next one */
+#define MSR_EFER        0xc0000080
+#define MSR_FS_BASE     0xc0000100
+#define MSR_GS_BASE     0xc0000101
+#define EFER_LME        0x100
+#define EFER_NXE        0x800
+
+/* Interrupt vectors. */
+#define VEC_NMI      2
+#define VEC_DF       8
+#define VEC_PF       14
+#define VEC_MC       18
+#define NR_EXCEPTION 32
+#define VEC_TIMER    0x40
+#define VEC_CALL     0x41
+#define VEC_KICK     0x42
+#define VEC_SERIAL   0x43
+#define VEC_SPURIOUS 0xff
+
+/* Interrupt stack table slots, 1 based (SDM vol. 3A, 6.14.5). */
+#define IST_NMI       1
+#define IST_DF        2
+#define IST_MC        3
+#define NR_IST        3
+#define IST_STACK_SIZE 8192
+
+/* Bytes from one stub of trap_entry.S to the next. */
+#define TRAP_STUB_SIZE 16
+
+#ifndef __ASSEMBLY__
+
+#include <quarry/cpu.h>
+#include <quarry/kernel.h>
+
+/* What trap_entry.S pushes, lowest address first. */
+struct trap_frame {
+	u64 r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
+	u64 vector, error;
+	u64 rip, cs, rflags, rsp, ss;
+};
+
+static inline void outb(u16 port, u8 value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+
+static inline u8 inb(u16 port)
+{
+	u8 value;
+
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+	return value;
+}
+
+static inline void outw(u16 port, u16 value)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+
+static inline u16 inw(u16 port)
+{
+	u16 value;
+
+	__asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+	return value;
+}
+
+static inline void outl(u16 port, u32 value)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+
+static inline u32 inl(u16 port)
+{
+	u32 value;
+
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+	return value;
+}
+
+static inline u64 rdmsr(u32 msr)
+{
+	u32 low, high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return (u64)high << 32 | low;
+}
+
+static inline void wrmsr(u32 msr, u64 value)
+{
+	__asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
+}
+
+struct cpuid_regs {
+	u32 eax, ebx, ecx, edx;
+};
+
+static inline struct cpuid_regs cpuid(u32 leaf, u32 subleaf)
+{
+	struct cpuid_regs r;
+
+	__asm__ volatile("cpuid"
+			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+			 : "a"(leaf), "c"(subleaf));
+	return r;
+}
+
+static inline u64 read_cr2(void)
+{
+	u64 value;
+
+	__asm__ volatile("movq %%cr2, %0" : "=r"(value));
+	return value;
+}
+
+static inline u64 read_cr3(void)
+{
+	u64 value;
+
+	__asm__ volatile("movq %%cr3, %0" : "=r"(value));
+	return value;
+}
+
+static inline void invlpg(uintptr_t va)
+{
+	__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
+}
+
+static inline struct cpu *this_cpu(void)
+{
+	return (struct cpu *)x86_this_cpu(uintptr_t, 0);
+}
+
+/* Bounds of the image, by linker.ld: addresses, page aligned. */
+extern char image_start[], text_end[], rodata_start[], rodata_end[], data_start[], data_end[];
+extern char bss_start[], image_end[];
+
+/* Physical address of something in the image. */
+static inline phys_t image_phys(const void *p)
+{
+	return (uintptr_t)p - KERNEL_VMA;
+}
+
+/* boot/bootinfo.c: fill bootinfo from what lies at physical address @info.  @by: BOOT_BY_... */
+void boot_info_init(u32 info, u32 by);
+/* Page below 1 MiB for the AP trampoline, 0: none was free.  In bootinfo.used. */
+extern phys_t boot_trampoline_page;
+
+/* kernel/main.c: on the boot CPU; and on every other CPU, irqs off, when its tables are loaded. */
+void kernel_main(void) __attribute__((noreturn));
+void kernel_ap_entry(void) __attribute__((noreturn));
+
+/* cpu.c.  Context: boot CPU / the CPU that comes up; irqs off. */
+void arch_early_init(void);
+/* Load GDT, TSS, IDT, GS base and control registers of @cpu, which is this CPU. */
+void cpu_load(struct cpu *cpu);
+/* Allocate what cpu_load needs for @cpu; boot memory. */
+void cpu_prepare(struct cpu *cpu);
+bool cpu_has_gib_pages(void);
+
+/* paging.c */
+#define MAP_WRITE    0x1u
+#define MAP_EXEC     0x2u
+#define MAP_UNCACHED 0x4u
+void arch_paging_init(void);
+void arch_boot_memory_done(void);
+/* A zeroed page, of boot memory until arch_boot_memory_done; NULL without memory. */
+void *arch_page_alloc(void);
+extern u64 kernel_cr3;
+/*
+ * Map [pa, pa + len) at @va in 4 KiB pages, all page aligned; MAP_ flags.  What is mapped there
+ * already stays as it is.  Returns 0; -ENOMEM; -EEXIST mapped already, to something else.
+ * Context: boot CPU or thread.
+ */
+int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags) must_check;
+/* Map device registers, uncached; never unmapped.  Returns NULL without memory.  As arch_map. */
+void *arch_map_mmio(phys_t pa, size_t len);
+/* Back [va, va + len) with zeroed boot memory, where nothing is mapped yet. */
+void arch_map_array(uintptr_t va, size_t len);
+/* Remove 4 KiB mappings; this CPU's TLB only.  Returns false if one was not there. */
+bool arch_unmap(uintptr_t va, size_t len);
+/* Physical address that @va is mapped to, 0 if it is not.  Any context. */
+phys_t arch_mapped_at(uintptr_t va);
+
+/* stack.c: is @va in a guard page of a kernel stack? */
+bool stack_is_guard(uintptr_t va);
+
+/* apic.c.  Context: any, unless said otherwise. */
+void arch_apic_init(void);
+/* Enable this CPU's local APIC; irqs off. */
+void apic_enable(void);
+u32 apic_read(u32 reg);
+void apic_write(u32 reg, u32 value);
+u32 apic_id(void);
+void apic_eoi(void);
+/* Send an interrupt: @icr_low as in SDM vol. 3A, 10.6.1. */
+void apic_send(u32 dest, u32 icr_low);
+#define ICR_FIXED       0x4000u
+#define ICR_NMI         0x4400u
+#define ICR_INIT        0x4500u
+#define ICR_STARTUP     0x4600u
+#define ICR_ALL_BUT_SELF 0xc0000u
+/* Deliver GSI @gsi to this CPU as @vector, unmasked.  Returns 0; -ENODEV no such pin. */
+int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low);
+/* Deliver ISA interrupt @irq, overrides honoured.  As ioapic_route. */
+int ioapic_route_isa(unsigned irq, u8 vector);
+
+/* clock.c: measure the TSC and the APIC timer (divided by 16), which counts down; in Hz. */
+void clock_init(void);
+extern u64 clock_tsc_hz;
+extern u64 clock_apic_hz;
+
+/* smp_boot.c */
+void arch_cpus_init(void);
+void smp_start_aps(void);
+void ap_main(struct cpu *cpu) __attribute__((noreturn));
+
+/* trap.c, trap_entry.S */
+extern char trap_stubs[];
+/* boot.S: the end of the boot CPU's first stack. */
+extern char boot_stack_top[];
+void nmi_entry(void);
+void df_entry(void);
+void mc_entry(void);
+void trap_dispatch(struct trap_frame *f);
+
+/* drivers/serial.c: the receive interrupt. */
+void serial_interrupt(void);
+
+#endif
+#endif

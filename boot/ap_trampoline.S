@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ap_trampoline.S: what a CPU runs from its start-up interrupt to ap_main().
+ *
+ * The first part is copied to a page below 1 MiB by smp_boot.c, which fills in the slots at its end.
+ * All CPUs run it at the same time: it writes nothing and uses no stack.  The APIC id, not a lock,
+ * leads each CPU to its own stack.
+ */
+#include "arch/x86_64/x86.h"
+
+#define OFF(sym) ((sym) - ap_trampoline)
+
+	.section .rodata
+	.balign 16
+	.globl ap_trampoline, ap_trampoline_end
+	.globl ap_slot_gdtr, ap_slot_far32, ap_slot_far64, ap_slot_cr3, ap_slot_entry
+	.code16
+ap_trampoline:
+	cli
+	cld
+	xorl %ebx, %ebx
+	movw %cs, %bx
+	movw %bx, %ds
+	shll $4, %ebx			/* EBX: where this page is */
+	lgdtl OFF(ap_slot_gdtr)
+	movl $0x11, %eax		/* ET PE */
+	movl %eax, %cr0
+	ljmpl *OFF(ap_slot_far32)
+
+	.code32
+	.globl ap_start32, ap_start64
+ap_start32:
+	movw $SEL_KERNEL_DATA, %ax
+	movw %ax, %ds
+	movl $CR4_BOOT, %eax
+	movl %eax, %cr4
+	movl OFF(ap_slot_cr3)(%ebx), %eax
+	movl %eax, %cr3
+	movl $MSR_EFER, %ecx
+	movl $(EFER_LME | EFER_NXE), %eax
+	xorl %edx, %edx
+	wrmsr
+	movl $CR0_VALUE, %eax
+	movl %eax, %cr0
+	ljmpl *OFF(ap_slot_far64)(%ebx)
+
+	.code64
+ap_start64:
+	movl %ebx, %ebx
+	movq OFF(ap_slot_entry)(%rbx), %rax
+	jmp *%rax
+
+	.balign 8
+ap_gdt:	/* Null, 64-bit code, data, 32-bit code: 0x18. */
+	.quad 0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cf9b000000ffff
+ap_slot_entry:
+	.quad 0
+ap_slot_cr3:
+	.long 0
+ap_slot_far32:
+	.long 0
+	.short 0x18
+ap_slot_far64:
+	.long 0
+	.short SEL_KERNEL_CODE
+	.short 0
+ap_slot_gdtr:	/* limit; base filled in */
+	.short ap_slot_entry - ap_gdt - 1
+	.long ap_gdt - ap_trampoline
+ap_trampoline_end:
+
+	.section .text
+	.globl ap_entry64
+/* On the boot CPU's first tables; ap_slots[] by APIC id: { stack top, struct cpu }. */
+ap_entry64:
+	movq kernel_cr3, %rax
+	movq %rax, %cr3
+	movl $1, %eax
+	cpuid
+	shrl $24, %ebx
+	cmpl ap_nr_slots, %ebx
+	jae 1f
+	shlq $4, %rbx
+	addq ap_slots, %rbx
+	movq (%rbx), %rsp
+	movq 8(%rbx), %rdi
+	testq %rdi, %rdi
+	jz 1f
+	xorl %ebp, %ebp
+	movl %ebp, %ds
+	movl %ebp, %es
+	movl %ebp, %ss
+	movl %ebp, %fs
+	movl %ebp, %gs
+	call ap_main
+1:	cli				/* a CPU that the firmware did not list */
+	hlt
+	jmp 1b
+
+	.section .note.GNU-stack, "", @progbits

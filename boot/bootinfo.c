@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bootinfo.c: what the loader left in memory, turned into struct bootinfo.
+ *
+ * Owns:       bootinfo, boot_trampoline_page: written here only, before anything else runs.
+ * Locks:      none: the boot CPU, irqs off, no per-CPU area yet, so nothing here may print.
+ * Invariants: ram[] and used[] are sorted and disjoint; ram[] is page aligned inward, used[] outward.
+ *             Nothing is read beyond the sizes that the loader gives, nor above 4 GiB.
+ */
+#include <quarry/bootinfo.h>
+
+#include "x86.h"
+#include <xen/arch-x86/hvm/start_info.h>
+
+struct bootinfo bootinfo;
+phys_t boot_trampoline_page;
+
+/* Links between pages are 32-bit page numbers (mm_types.h): RAM above 16 TiB is left alone. */
+#define RAM_LIMIT (1ULL << 44)
+/* What boot.S maps. */
+#define BOOT_MAPPED (1ULL << 32)
+
+/* Multiboot2 specification 2.0, 3.6: tags of the info block. */
+enum { MB2_END = 0, MB2_CMDLINE = 1, MB2_MODULE = 3, MB2_MMAP = 6, MB2_RSDP1 = 14, MB2_RSDP2 = 15 };
+#define MMAP_RAM 1
+
+struct mb2_tag {
+	u32 type, size;
+};
+struct mb2_module {
+	struct mb2_tag tag;
+	u32 start, end;
+	char name[];
+};
+struct mb2_mmap {
+	struct mb2_tag tag;
+	u32 entry_size, entry_version;
+};
+struct mb2_mmap_entry {
+	u64 base, length;
+	u32 type, reserved;
+};
+
+/* @len bytes at @pa if boot.S mapped them, else NULL. */
+static const void *boot_view(phys_t pa, u64 len)
+{
+	if (!pa || pa >= BOOT_MAPPED || len > BOOT_MAPPED - pa)
+		return NULL;
+	return arch_phys_to_virt(pa);
+}
+
+/* Copy a string of at most @max bytes; returns false if it did not fit into @size. */
+static bool copy_string(char *dst, size_t size, const char *src, size_t max)
+{
+	size_t i;
+
+	for (i = 0; i < max && src[i]; i++) {
+		if (i + 1 == size) {
+			dst[i] = 0;
+			return false;
+		}
+		dst[i] = src[i];
+	}
+	dst[i] = 0;
+	return true;
+}
+
+/* Insert [start, end), joining what it touches.  When the table is full the range is left out. */
+static void range_add(struct boot_range *r, unsigned *nr, unsigned max, phys_t start, phys_t end)
+{
+	unsigned i = 0, j;
+
+	if (start >= end)
+		return;
+	while (i < *nr && r[i].end < start)
+		i++;
+	for (j = i; j < *nr && r[j].start <= end; j++) {
+		start = MIN(start, r[j].start);
+		end = MAX(end, r[j].end);
+	}
+	if (i == j) {
+		if (*nr == max)
+			return;
+		memmove(&r[i + 1], &r[i], (*nr - i) * sizeof(*r));
+		(*nr)++;
+	} else {
+		memmove(&r[i + 1], &r[j], (*nr - j) * sizeof(*r));
+		*nr -= j - i - 1;
+	}
+	r[i] = (struct boot_range){start, end};
+}
+
+/* Take [start, end) out.  When a split finds the table full the upper part is lost. */
+static void range_remove(struct boot_range *r, unsigned *nr, unsigned max, phys_t start, phys_t end)
+{
+	unsigned i = 0;
+
+	while (start < end && i < *nr) {
+		phys_t old_end = r[i].end;
+
+		if (old_end <= start || r[i].start >= end) {
+			i++;
+		} else if (r[i].start < start) {
+			r[i++].end = start;
+			if (old_end > end && *nr < max) {
+				memmove(&r[i + 1], &r[i], (*nr - i) * sizeof(*r));
+				(*nr)++;
+				r[i] = (struct boot_range){end, old_end};
+			}
+		} else if (old_end > end) {
+			r[i].start = end;
+		} else {
+			memmove(&r[i], &r[i + 1], (*nr - i - 1) * sizeof(*r));
+			(*nr)--;
+		}
+	}
+}
+
+static void used_add(phys_t start, u64 len)
+{
+	if (len && start + len > start)
+		range_add(bootinfo.used, &bootinfo.nr_used, ARRAY_SIZE(bootinfo.used),
+		    ALIGN_DOWN(start, PAGE_SIZE), ALIGN_UP(start + len, PAGE_SIZE));
+}
+
+/* One entry of the firmware's map; called for the RAM first, then for all else, which wins. */
+static void map_entry(phys_t base, u64 len, u32 type, bool ram_pass)
+{
+	phys_t end = base + len < base ? RAM_LIMIT : MIN(base + len, RAM_LIMIT);
+
+	if ((type == MMAP_RAM) != ram_pass || base >= RAM_LIMIT)
+		return;
+	if (ram_pass)
+		range_add(bootinfo.ram, &bootinfo.nr_ram, BOOT_MAX_RANGES, base, end);
+	else
+		range_remove(bootinfo.ram, &bootinfo.nr_ram, BOOT_MAX_RANGES, base, end);
+}
+
+static void align_ram(void)
+{
+	unsigned i, kept = 0;
+
+	for (i = 0; i < bootinfo.nr_ram; i++) {
+		phys_t start = ALIGN_UP(bootinfo.ram[i].start, PAGE_SIZE);
+		phys_t end = ALIGN_DOWN(bootinfo.ram[i].end, PAGE_SIZE);
+
+		if (start < end)
+			bootinfo.ram[kept++] = (struct boot_range){start, end};
+	}
+	bootinfo.nr_ram = kept;
+}
+
+static void module_add(phys_t start, u64 size, const char *name, size_t name_max)
+{
+	struct boot_module *m = &bootinfo.module[bootinfo.nr_modules];
+
+	if (bootinfo.nr_modules == BOOT_MAX_MODULES || start + size < start)
+		return;
+	bootinfo.nr_modules++;
+	m->start = start;
+	m->size = size;
+	if (name)
+		copy_string(m->name, sizeof(m->name), name, name_max);
+	used_add(start, size);
+}
+
+static void pvh_modules(const struct hvm_start_info *si)
+{
+	u64 len = si->nr_modules * (u64)sizeof(struct hvm_modlist_entry);
+	const struct hvm_modlist_entry *list = boot_view(si->modlist_paddr, len);
+
+	if (!list)
+		return;
+	used_add(si->modlist_paddr, len);
+	for (u32 i = 0; i < si->nr_modules; i++) {
+		const char *name = boot_view(list[i].cmdline_paddr, sizeof(bootinfo.module[0].name));
+
+		module_add(list[i].paddr, list[i].size, name, sizeof(bootinfo.module[0].name));
+	}
+}
+
+static void pvh_parse(phys_t info)
+{
+	const struct hvm_start_info *si = boot_view(info, sizeof(*si));
+	const struct hvm_memmap_table_entry *map;
+	const char *cmdline;
+
+	bootinfo.path = "pvh";
+	if (!si || si->magic != XEN_HVM_START_MAGIC_VALUE || si->version < 1)
+		return;
+	used_add(info, sizeof(*si));
+	bootinfo.rsdp = si->rsdp_paddr;
+	cmdline = boot_view(si->cmdline_paddr, 1);
+	if (cmdline) {
+		u64 max = MIN(BOOT_MAPPED - si->cmdline_paddr, (u64)BOOT_CMDLINE_MAX);
+
+		bootinfo.cmdline_truncated =
+		    !copy_string(bootinfo.cmdline, BOOT_CMDLINE_MAX, cmdline, max);
+		used_add(si->cmdline_paddr, strlen(bootinfo.cmdline) + 1);
+	}
+	map = boot_view(si->memmap_paddr, si->memmap_entries * (u64)sizeof(*map));
+	for (int pass = 1; map && pass >= 0; pass--) {
+		for (u32 i = 0; i < si->memmap_entries; i++)
+			map_entry(map[i].addr, map[i].size, map[i].type, pass);
+	}
+	if (map)
+		used_add(si->memmap_paddr, si->memmap_entries * (u64)sizeof(*map));
+	pvh_modules(si);
+}
+
+static void mb2_mmap(const struct mb2_mmap *map)
+{
+	u32 size = map->entry_size;
+
+	if (map->tag.size < sizeof(*map) || size < sizeof(struct mb2_mmap_entry))
+		return;
+	for (int pass = 1; pass >= 0; pass--) {
+		for (u32 off = sizeof(*map); off + size <= map->tag.size; off += size) {
+			const struct mb2_mmap_entry *e = (const void *)((const char *)map + off);
+
+			map_entry(e->base, e->length, e->type, pass);
+		}
+	}
+}
+
+static void mb2_tag(const struct mb2_tag *tag)
+{
+	const char *body = (const char *)(tag + 1);
+	u32 len = tag->size - sizeof(*tag);
+
+	if (tag->type == MB2_CMDLINE) {
+		bootinfo.cmdline_truncated =
+		    !copy_string(bootinfo.cmdline, BOOT_CMDLINE_MAX, body, len);
+	} else if (tag->type == MB2_MODULE && tag->size >= sizeof(struct mb2_module)) {
+		const struct mb2_module *m = (const void *)tag;
+
+		if (m->end > m->start)
+			module_add(m->start, m->end - m->start, m->name, tag->size - sizeof(*m));
+	} else if (tag->type == MB2_MMAP) {
+		mb2_mmap((const void *)tag);
+	} else if (tag->type == MB2_RSDP2 || (tag->type == MB2_RSDP1 && !bootinfo.rsdp_len)) {
+		/* The block has a copy, not the address; the newer one is the better one. */
+		bootinfo.rsdp_len = MIN(len, (u32)sizeof(bootinfo.rsdp_copy));
+		memcpy(bootinfo.rsdp_copy, body, bootinfo.rsdp_len);
+	}
+}
+
+static void mb2_parse(phys_t info)
+{
+	const u32 *head = boot_view(info, 8);
+	u32 total = head ? head[0] : 0;
+
+	bootinfo.path = "multiboot2";
+	if (total < 16 || !boot_view(info, total))
+		return;
+	used_add(info, total);
+	for (u32 off = 8; off + sizeof(struct mb2_tag) <= total;) {
+		const struct mb2_tag *tag = (const void *)((const char *)head + off);
+
+		if (tag->type == MB2_END || tag->size < sizeof(*tag) || tag->size > total - off)
+			break;
+		mb2_tag(tag);
+		off += ALIGN_UP(tag->size, 8u);
+	}
+}
+
+/* The highest free page below 640 KiB; above 4 KiB, where the BIOS keeps its own. */
+static void choose_trampoline(void)
+{
+	for (phys_t page = 0x9f000; page >= PAGE_SIZE; page -= PAGE_SIZE) {
+		bool ram = false, taken = false;
+
+		for (unsigned i = 0; i < bootinfo.nr_ram; i++)
+			ram |= bootinfo.ram[i].start <= page && page < bootinfo.ram[i].end;
+		for (unsigned i = 0; i < bootinfo.nr_used; i++)
+			taken |= bootinfo.used[i].start <= page && page < bootinfo.used[i].end;
+		if (ram && !taken) {
+			boot_trampoline_page = page;
+			used_add(page, PAGE_SIZE);
+			return;
+		}
+	}
+}
+
+void boot_info_init(u32 info, u32 by)
+{
+	used_add(0, PAGE_SIZE);
+	used_add(image_phys(image_start), image_end - image_start);
+	if (by == BOOT_BY_PVH)
+		pvh_parse(info);
+	else
+		mb2_parse(info);
+	align_ram();
+	choose_trampoline();
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arch.h: the machine as mm/ and the hosted part of kernel/ see it.
+ *
+ * One half of the porting guide (port.h is the other).  The functions below are out of line; the hot
+ * ones are inline and come from the machine's own arch_inline.h, found on the include path:
+ * arch/x86_64 for the kernel, arch/host for an ordinary process.  That file must define
+ *
+ *   unsigned arch_cpu_id(void)            this CPU, 0 .. nr_cpus - 1; stable only with preemption off
+ *   irqflags_t arch_irq_save(void)        interrupts off; returns what arch_irq_restore needs
+ *   void arch_irq_restore(irqflags_t)     back to what it was; may serve a pending cross-call
+ *   void arch_irq_enable(void), arch_irq_disable(void)
+ *   bool arch_irqs_enabled(void)
+ *   bool arch_in_interrupt(void)          true inside an interrupt handler
+ *   void cpu_relax(void)                  one turn of a busy wait; serves cross-calls if irqs are on
+ *   void preempt_disable(void), preempt_enable(void)   count, nest; any context
+ *   u16 arch_pcp_load(unsigned off)       read 16 bits at byte offset off of this CPU's struct pcp of
+ *   void arch_pcp_store(unsigned off, u16)   the kernel's own memory; relaxed, one instruction, irqs off
+ *   void *arch_pcp_load_ptr(unsigned off)    likewise for a pointer
+ *   void *arch_phys_to_virt(phys_t)       where the kernel sees that byte of RAM
+ *
+ * and these constants (addresses known at link time, so that the hot paths need no load for them):
+ *
+ *   ARCH_MEMMAP       struct page *: descriptor of pfn 0 of the kernel's own memory
+ *   ARCH_PAGEBLOCKS   struct pageblock *: descriptor of the first pageblock of the same
+ */
+#ifndef QUARRY_ARCH_H
+#define QUARRY_ARCH_H
+
+#include <quarry/types.h>
+
+struct pcp;
+
+/* CPUs that may ever run: fixed before the first other CPU starts, 1 .. any. */
+extern unsigned nr_cpus;
+
+#include <arch_inline.h>
+
+/* The page cache of @cpu for the kernel's own memory.  Any context. */
+struct pcp *arch_cpu_pcp(unsigned cpu);
+
+/* Nanoseconds since some fixed moment; never goes back on one CPU.  Any context. */
+u64 arch_clock_ns(void);
+
+/* The NUMA node of @cpu, 0 if unknown.  Any context. */
+unsigned arch_cpu_node(unsigned cpu);
+
+/*
+ * Zeroed memory, aligned to 64, for what is sized at start-up and kept for ever (slots of cross-calls,
+ * records of locks).  Panics when there is none.  Context: the first CPU, before the others start.
+ */
+void *arch_boot_zalloc(size_t bytes);
+
+/*
+ * Make smp_call_serve() run soon on @cpu, another CPU that is online (raise its call vector; on a
+ * host the target polls, so this does nothing).  Any context, irqs on or off.
+ */
+void arch_ipi_call(unsigned cpu);
+
+/* Print the backtraces of all CPUs but this one, by NMI where the machine has one.  Any context. */
+void arch_backtrace_others(void);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bootinfo.h: what the firmware and the loader told us, in one shape for PVH and multiboot2.
+ *
+ * Filled once by boot/bootinfo.c on the boot CPU before anything else runs; constant afterwards.  All
+ * addresses are physical bytes.
+ */
+#ifndef QUARRY_BOOTINFO_H
+#define QUARRY_BOOTINFO_H
+
+#include <quarry/types.h>
+
+#define BOOT_MAX_RANGES  128
+#define BOOT_MAX_MODULES 8
+#define BOOT_CMDLINE_MAX 4096
+
+struct boot_range {
+	phys_t start, end; /* bytes, [start, end) */
+};
+struct boot_module {
+	phys_t start;
+	u64 size;       /* bytes */
+	char name[128]; /* its command line; empty by PVH */
+};
+struct bootinfo {
+	const char *path; /* "pvh" or "multiboot2" */
+	char cmdline[BOOT_CMDLINE_MAX];
+	bool cmdline_truncated;
+	struct boot_range ram[BOOT_MAX_RANGES]; /* usable RAM only: sorted, disjoint, page aligned inward */
+	unsigned nr_ram;
+	struct boot_range used[BOOT_MAX_MODULES + 8]; /* of that, taken already: image, modules, tables */
+	unsigned nr_used;
+	struct boot_module module[BOOT_MAX_MODULES];
+	unsigned nr_modules;
+	phys_t rsdp;      /* address of the RSDP, 0 unknown */
+	u8 rsdp_copy[36]; /* multiboot2: its copy */
+	u8 rsdp_len;      /* bytes in the copy, 0: use the address */
+};
+extern struct bootinfo bootinfo;
+
+#endif

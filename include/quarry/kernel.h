@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kernel.h: what the parts of the kernel outside mm/ offer each other and the drivers.
+ */
+#ifndef QUARRY_KERNEL_H
+#define QUARRY_KERNEL_H
+
+#include <quarry/bootinfo.h>
+#include <quarry/errno.h>
+#include <quarry/port.h>
+#include <quarry/smp.h>
+#include <quarry/types.h>
+#include <stdarg.h>
+
+/* ---- command line (kernel/cmdline.c) ---- */
+
+/*
+ * Split bootinfo.cmdline at blanks and take what is known: name=value.  Unknown names and bad values
+ * are reported with the list of known ones, and the boot goes on with the defaults.
+ * cmdline_get returns the value ("" for a bare name), or @def.  Values live for ever.
+ */
+void cmdline_init(void);
+const char *cmdline_get(const char *name, const char *def);
+/* Decimal or 0x; @def when absent or not a number (reported by cmdline_init). */
+u64 cmdline_u64(const char *name, u64 def);
+void cmdline_help(void);
+/* strtoull with an error: 0, or -EINVAL unless all of @s is one number (decimal, or 0x and hex). */
+int parse_u64(const char *s, u64 *value);
+
+/* ---- console (kernel/printk.c) ---- */
+
+void vprintk(const char *fmt, va_list ap);
+/* Write bytes as they are, whole: no other CPU's output comes between.  Any context. */
+void console_write(const char *s, size_t len);
+/* Printing bypasses the lock from now on: panic and NMI. */
+void console_bust_lock(void);
+/*
+ * Copy what the log holds from byte *pos of all that was ever printed, up to @size bytes, into @buf;
+ * what was overwritten is skipped.  *pos moves on; returns the number of bytes.  Any context.
+ */
+size_t log_read(u64 *pos, char *buf, size_t size);
+
+/* ---- serial port (drivers/serial.c), 16550 at COM1 ---- */
+
+void serial_init(void);
+bool serial_present(void);
+void serial_write(const char *s, size_t len);
+/* Wait until all has been sent. */
+void serial_flush(void);
+/* Next byte received, or -1: does not wait.  Interrupt-driven once serial_enable_irq was called. */
+int serial_getc(void);
+/* Sleep until a byte has come; thread context. */
+int serial_getc_wait(void);
+void serial_enable_irq(void);
+
+/* ---- threads (kernel/sched.c), beyond port.h ---- */
+
+/*
+ * Turn the running boot flow of this CPU into its first thread (boot CPU) or its idle thread (others).
+ * The boot CPU's call sets up the queues of all, so kmalloc and arch_stack_alloc must work: after
+ * memory_ready, before the first thread_start and before other CPUs start.  irqs off.
+ */
+void sched_init_cpu(bool boot_cpu);
+/* The idle loop of a CPU; never returns. */
+void sched_idle(void) __attribute__((noreturn));
+/* Called at the end of timer and kick interrupts, irqs off: switch if asked and allowed. */
+void sched_irq_exit(void);
+/* The timer interrupt's part of the scheduler; irqs off. */
+void sched_tick(void);
+/* Called by preempt_enable when it reached 0 and a switch is wanted. */
+void preempt_schedule(void);
+/* Name of the running thread, for reports. */
+const char *thread_name(void);
+/* Busy-work accounting: threads that are runnable on @cpu, the running one included. */
+unsigned sched_load(unsigned cpu);
+
+/* ---- panic (kernel/panic.c) ---- */
+
+/* What all chance of this run derives from; set by main.c from seed=, printed by a panic. */
+extern u64 run_seed;
+/* True once a panic began.  Any context. */
+bool panicking(void);
+/* Name and offset of the function that @addr lies in: "name+0x12", or the number.  Any context. */
+const char *symbol_name(uintptr_t addr, char *buf, size_t size);
+/* Walk frame pointers from @rbp, print each return address with its name.  Any context. */
+void print_backtrace(uintptr_t rip, uintptr_t rbp);
+
+/* ---- machine (arch/x86_64) ---- */
+
+/* Stop the machine: true → pass, false → fail.  By isa-debug-exit where it is, else by ACPI, else halt. */
+void machine_power_off(bool pass) __attribute__((noreturn));
+/* An interrupt of the scheduler on @cpu: need_resched has been set.  Any context. */
+void arch_ipi_kick(unsigned cpu);
+/* Arrange for the timer of this CPU to tick; started once per CPU. */
+void arch_timer_start(void);
+/* Switch stacks: save this thread's in *from, load to's.  irqs off. */
+void arch_switch(void **from_sp, void *to_sp);
+/* Prepare a new stack so that the first switch to it calls fn(arg) with irqs on.  Returns its sp. */
+void *arch_stack_prepare(void *stack_top, void (*fn)(void *), void *arg);
+/* Enable irqs and halt until one comes, without losing one that came before.  irqs off at entry. */
+void arch_idle_wait(void);
+/*
+ * A kernel stack of 16 KiB with an unmapped guard page below it; returns its top, NULL without
+ * memory.  Context: thread.
+ */
+void *arch_stack_alloc(void);
+void arch_stack_free(void *top);
+/* Under TCG with icount the TSC counts instructions; else cycles of some kind. */
+static inline u64 arch_tsc(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
+/* ---- early memory (mm/memblock.c is the allocator before the allocator) ---- */
+
+/*
+ * Boot memory: zeroed, @align bytes aligned, never freed, mapped.  Panics when there is none: nothing
+ * can run then.  Until memblock_hand_over.  Context: boot CPU.
+ */
+void *boot_alloc(size_t bytes, size_t align);
+
+#endif

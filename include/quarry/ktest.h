@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ktest.h: tests that run unchanged at boot and in the hosted program; output is KTAP version 1.
+ *
+ * A suite is a file tests/test_<subject>.c ending in KTEST_SUITE(subject, flags, KTEST(f), ...).  Each
+ * test gets a struct ktest, builds what it needs with ktest_memory(), and expects things.  After it
+ * returns, check_memory() is run on the memory it built, after the suite on the kernel's own.
+ */
+#ifndef QUARRY_KTEST_H
+#define QUARRY_KTEST_H
+
+#include <quarry/mm.h>
+
+struct ktest {
+	const char *name;
+	u64 seed;              /* of this test in this run; printed when it fails */
+	unsigned failures;
+	bool skipped;
+	struct memory *mem;    /* what ktest_memory built, NULL if nothing */
+};
+
+struct ktest_case {
+	const char *name;
+	void (*fn)(struct ktest *t);
+};
+#define KTEST_QUICK 1u /* part of selftest=quick */
+#define KTEST_EXTRA 2u /* only when named */
+struct ktest_suite {
+	const char *name;
+	const struct ktest_case *cases;
+	unsigned nr_cases;
+	unsigned flags;
+};
+#define KTEST(f) {#f, f}
+#define KTEST_SUITE(suite, fl, ...)                                                                \
+	static const struct ktest_case suite##_cases[] = {__VA_ARGS__};                            \
+	static const struct ktest_suite suite##_suite                                              \
+	    __attribute__((used, section("ktest_suites"), aligned(8))) = {                         \
+		#suite, suite##_cases, ARRAY_SIZE(suite##_cases), (fl)}
+
+/* Record a failure with file and line.  Any thread of the test may call it. */
+void ktest_fail(struct ktest *t, const char *file, int line, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void ktest_skip(struct ktest *t, const char *why);
+
+#define EXPECT(t, cond)                                                                            \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			ktest_fail((t), __FILE__, __LINE__, "expected %s", #cond);                 \
+	} while (0)
+#define EXPECT_EQ(t, have, want)                                                                   \
+	do {                                                                                       \
+		long long have_ = (long long)(have), want_ = (long long)(want);                    \
+		if (have_ != want_)                                                                \
+			ktest_fail((t), __FILE__, __LINE__, "expected %s == %lld, got %lld",       \
+			    #have, want_, have_);                                                  \
+	} while (0)
+/* The same, and leave the test: for what the rest of it stands on. */
+#define REQUIRE(t, cond)                                                                           \
+	do {                                                                                       \
+		if (!(cond)) {                                                                     \
+			ktest_fail((t), __FILE__, __LINE__, "required %s", #cond);                 \
+			return;                                                                    \
+		}                                                                                  \
+	} while (0)
+
+/*
+ * Run the suites that @which names: "quick", "all", "none", "fail" (quick and one that fails), or a
+ * comma-separated list of suites.  Prints KTAP through printk.  Returns the number of tests that
+ * failed, or -EINVAL for an unknown suite (reported with the list of the known).
+ */
+int ktest_run(const char *which, u64 seed);
+
+/*
+ * Build a private memory in the test's arena, one node, with caches for min(nr_cpus, 8) CPUs: the first @dma32
+ * pageblocks are zone DMA32, then @normal of NORMAL, then @movable of MOVABLE, all pages free, caches
+ * on, reclaim thread running.  Not backed by bytes.  NULL (and the test fails) if it does not fit.
+ */
+struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, unsigned movable);
+
+/* CPUs a test may use: those of ktest_memory. */
+unsigned ktest_cpus(void);
+/* Start fn(arg) on @cpu without waiting; one at a time per CPU.  Pair with ktest_join. */
+void ktest_start(unsigned cpu, void (*fn)(void *), void *arg);
+/* Wait for what ktest_start started there. */
+void ktest_join(unsigned cpu);
+/* Both. */
+void ktest_on_cpu(unsigned cpu, void (*fn)(void *), void *arg);
+
+/* xorshift64*: the tests' only source of chance.  *state must not be 0. */
+static inline u64 ktest_rand(u64 *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545f4914f6cdd1dULL;
+}
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memblock.h: the allocator before the allocator: which physical ranges there are, and which are taken.
+ */
+#ifndef QUARRY_MEMBLOCK_H
+#define QUARRY_MEMBLOCK_H
+
+#include <quarry/errno.h>
+#include <quarry/types.h>
+
+#define MEMBLOCK_MAX 256
+
+struct memblock_range {
+	phys_t start, end; /* bytes, [start, end) */
+};
+/* Sorted, disjoint, not touching. */
+struct memblock_type {
+	struct memblock_range range[MEMBLOCK_MAX];
+	unsigned nr;
+};
+struct memblock {
+	struct memblock_type ram, taken;
+	bool closed; /* handed over: nothing may be taken any more */
+};
+
+/* Add a range of RAM.  0; -EINVAL empty or wrapping; -ENOSPC too many ranges.  Boot CPU only. */
+int memblock_add(struct memblock *mb, phys_t start, phys_t end);
+/* Mark a range as taken, whether or not it is RAM.  As memblock_add. */
+int memblock_reserve(struct memblock *mb, phys_t start, phys_t end);
+/*
+ * Take @size bytes at a multiple of @align (a power of two), lowest first, inside [min, max).
+ * Returns the address, or 0 if there is none or the memory was handed over.
+ */
+phys_t memblock_alloc(struct memblock *mb, u64 size, u64 align, phys_t min, phys_t max);
+/*
+ * The first free range that ends above @from: whole pages, rounded inward.  False if there is none.
+ */
+bool memblock_next_free(const struct memblock *mb, phys_t from, struct memblock_range *out);
+
+#endif

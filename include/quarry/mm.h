@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm.h: the memory manager's interface: allocate, free, drain, isolate, offline, check.
+ *
+ * Every function takes the memory it works on, or something that lies in it.  alloc_pages and
+ * free_pages are the same code as mem_alloc_pages and mem_free_pages, compiled for the kernel's own
+ * memory, whose array addresses are constants.
+ *
+ * Errors are negative errno values; where the reason matters a struct mm_fail tells it.
+ */
+#ifndef QUARRY_MM_H
+#define QUARRY_MM_H
+
+#include <quarry/errno.h>
+#include <quarry/mm_types.h>
+
+/* The kernel's own memory: descriptors at ARCH_MEMMAP, caches in the per-CPU areas. */
+extern struct memory kernel_memory;
+
+/* Allocation flags.  The low three bits choose the first zone and the type, and index pcp.first. */
+typedef unsigned gfp_t;
+#define GFP_UNMOVABLE   0x00u
+#define GFP_MOVABLE     0x01u /* = MT_MOVABLE: may be moved by its owner, so may use zone MOVABLE */
+#define GFP_RECLAIMABLE 0x02u /* = MT_RECLAIMABLE */
+#define GFP_TYPE_MASK   0x03u
+#define GFP_DMA32       0x04u /* below 4 GiB */
+#define GFP_NOWAIT      0x08u /* do not sleep; any context */
+#define GFP_ATOMIC      0x18u /* do not sleep and use half of the reserve; any context */
+#define GFP_RESERVE     0x10u /* the part of ATOMIC that opens the reserve */
+#define GFP_ZERO        0x20u /* zeroed; the memory must be backed */
+#define GFP_THISNODE    0x40u /* no other node than the CPU's own */
+#define GFP_KERNEL      GFP_UNMOVABLE
+
+/* Where a request failed, and why. */
+enum mm_why {
+	WHY_NONE,
+	WHY_RANGE,      /* empty, unaligned, wrapping or outside */
+	WHY_HOLE,       /* no memory there */
+	WHY_ZONES,      /* more than one zone */
+	WHY_MIXED,      /* partly offline */
+	WHY_ALREADY,    /* already so */
+	WHY_CLAIMED,    /* another operation works on it */
+	WHY_ISOLATED,   /* already isolated */
+	WHY_RESERVED,   /* firmware, image or memmap */
+	WHY_UNMOVABLE,  /* allocated, and its owner cannot move it */
+	WHY_PINNED,     /* movable, but pinned */
+	WHY_BUSY,       /* being freed or changed by somebody */
+	WHY_NO_TARGET,  /* no memory to move to */
+	WHY_LAST,       /* too little would be left */
+	WHY_CANCELLED,
+	WHY_DEADLINE,
+	NR_MM_WHY,
+};
+struct mm_fail {
+	pfn_t pfn; /* the first page in the way; PFN_NONE if it is none in particular */
+	enum mm_why why;
+};
+/* A few words for @why.  Any context. */
+const char *mm_why_text(enum mm_why why);
+
+/* ---- pages and blocks -------------------------------------------------------------------- */
+
+static always_inline pfn_t page_to_pfn_in(const struct memory *mem, const struct page *page)
+{
+	return ((uintptr_t)page - (uintptr_t)mem->memmap) / sizeof(struct page);
+}
+
+static always_inline struct page *pfn_to_page_in(const struct memory *mem, pfn_t pfn)
+{
+	return (struct page *)((uintptr_t)mem->memmap + pfn * sizeof(struct page));
+}
+
+static always_inline struct pageblock *pageblock_of(const struct memory *mem, pfn_t pfn)
+{
+	return (struct pageblock *)((uintptr_t)mem->pageblocks +
+	    (pfn >> PAGEBLOCK_ORDER) * sizeof(struct pageblock));
+}
+
+static always_inline unsigned word_ref(u32 word)
+{
+	return word & PAGE_REF_MASK;
+}
+
+static always_inline enum page_state word_state(u32 word)
+{
+	return (enum page_state)((word & PAGE_STATE_MASK) >> PAGE_STATE_SHIFT);
+}
+
+static always_inline unsigned word_order(u32 word)
+{
+	return (word & PAGE_ORDER_MASK) >> PAGE_ORDER_SHIFT;
+}
+
+static always_inline u32 page_word(const struct page *page)
+{
+	return READ_ONCE(page->word);
+}
+
+static inline enum migratetype pageblock_type(const struct pageblock *pb)
+{
+	return (enum migratetype)(READ_ONCE(pb->bits) & PB_TYPE_MASK);
+}
+
+static inline bool pageblock_isolated(const struct pageblock *pb)
+{
+	return READ_ONCE(pb->bits) & PB_ISOLATED;
+}
+
+static inline enum pageblock_state pageblock_state(const struct pageblock *pb)
+{
+	return (enum pageblock_state)((READ_ONCE(pb->bits) & PB_STATE_MASK) >> PB_STATE_SHIFT);
+}
+
+/* Does @mem have a descriptor of @pfn, and RAM or once-RAM behind it?  Any context. */
+bool pfn_valid_in(const struct memory *mem, pfn_t pfn);
+
+/*
+ * The head of the block that @pfn lies in, in at most MAX_ORDER + 1 probes.  Exact under the zone
+ * lock or for a page one owns; elsewhere PFN_NONE means "unknown just now, look again".
+ */
+pfn_t page_head(const struct memory *mem, pfn_t pfn);
+const char *page_state_name(enum page_state state);
+/* Print one line that names the page, its block, its pageblock and its zone.  Any context. */
+void dump_page(const struct memory *mem, pfn_t pfn, const char *why);
+
+/* The zone of @pfn, which must be valid. */
+static inline struct zone *zone_of(struct memory *mem, pfn_t pfn)
+{
+	return &mem->zones[pageblock_of(mem, pfn)->zone];
+}
+
+/* Where the bytes of a block of backed memory are.  Any context. */
+static inline void *page_address_in(const struct memory *mem, const struct page *page)
+{
+	return arch_phys_to_virt((phys_t)page_to_pfn_in(mem, page) << PAGE_SHIFT);
+}
+static inline void *page_address(const struct page *page)
+{
+	return page_address_in(&kernel_memory, page);
+}
+
+/* ---- allocate and free ------------------------------------------------------------------- */
+
+/*
+ * alloc_pages - allocate a block of 2^order pages.
+ * Returns its head, state ALLOC with one reference, or NULL: order > MAX_ORDER (counted), or no
+ * memory that the flags allow (counted).  A request that may sleep (neither NOWAIT nor ATOMIC) waits
+ * for one drain of all caches by the reclaim thread before it fails.
+ * Context: any with NOWAIT or ATOMIC; else thread, irqs on, no spin lock held.
+ * Locks: zone locks.  It never makes a cross-call.
+ */
+struct page *alloc_pages(gfp_t gfp, unsigned order) must_check;
+struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order) must_check;
+
+/*
+ * free_pages - free a block that nobody else can find: state ALLOC, one reference, that order.
+ * Returns 0; -EINVAL, and the page is reported, counted and left where it is, if it is anything else
+ * (double free, wrong order, never allocated, no such page).  With badpage=panic it panics instead.
+ * Context: any.  Locks: zone lock when the cache is full or off.
+ */
+int free_pages(struct page *page, unsigned order);
+int mem_free_pages(struct memory *mem, struct page *page, unsigned order);
+
+/*
+ * Allocate up to @nr order-0 pages into pages[], with one lock hold per batch; returns how many it
+ * got.  Context and locks as alloc_pages.
+ */
+unsigned long mem_alloc_pages_bulk(struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages);
+unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **pages);
+/*
+ * Free @nr order-0 pages, in chunks with interrupts off.  Returns how many were refused (reported
+ * like free_pages).  Context: any.
+ */
+unsigned long mem_free_pages_bulk(struct memory *mem, unsigned long nr, struct page **pages);
+unsigned long free_pages_bulk(unsigned long nr, struct page **pages);
+
+/*
+ * get_page - take one more reference to a page one owns or holds the finding lock of.
+ * Returns 0; -EAGAIN at the limit.  Any context.
+ */
+int get_page(struct page *page) must_check;
+/*
+ * put_page - drop a reference; the last one frees the block, whatever its in-use state was (the
+ * caller has unlinked it).  Returns 0, or -EINVAL for a page without references (reported, counted).
+ * Context: any.
+ */
+int mem_put_page(struct memory *mem, struct page *page);
+
+/* Long-term pins: each holds a reference and makes migration fail with -EBUSY.  As get_page. */
+int pin_page(struct page *page) must_check;
+void mem_unpin_page(struct memory *mem, struct page *page);
+
+/* ---- small objects (mm/slab.c) ------------------------------------------------------------ */
+
+/*
+ * kmalloc - @size bytes, aligned to 16, from the kernel's memory; zeroed.  NULL if there is none, or
+ * size is 0 or above 2 MiB.  Context: thread (it may sleep).  Locks: slab, zone.
+ */
+void *kmalloc(size_t size) must_check;
+/* Free what kmalloc returned; NULL is fine, anything else that is wrong panics.  As kmalloc. */
+void kfree(void *ptr);
+
+/* ---- caches and drains (mm/pcp.c, mm/drain.c) --------------------------------------------- */
+
+/*
+ * drain_all_pages - make the CPUs that seem to hold pages of @zone (NULL: of any) give them back.
+ * The look at the counts is racy: a page on its way into a cache may be missed.  Concurrent callers
+ * share a round that started after they asked.
+ * Context: thread, may sleep; not from an allocation.  Locks: cpu_hotplug shared, pcp_ctl.
+ * Returns the number of CPUs asked, or -EDEADLK (context, see smp_call_mask).
+ */
+int drain_all_pages(struct memory *mem, struct zone *zone);
+/* Give back what this CPU caches of @zone (NULL: of any).  Any context.  Locks: zone. */
+void drain_local_pages(struct memory *mem, struct zone *zone);
+
+/*
+ * zone_pcp_disable - switch the zone's caches off on all CPUs and empty them; nests.  When it
+ * returns, no CPU caches a page of the zone and none will until the matching enable.
+ * Context: thread, may sleep.  Locks: cpu_hotplug shared, pcp_ctl.
+ * Returns 0; -EOVERFLOW after 65535 nested calls; -EDEADLK (context).
+ */
+int zone_pcp_disable(struct zone *zone) must_check;
+/* The matching enable; the last one lets the owners refill.  -EINVAL (counted) without a disable. */
+int zone_pcp_enable(struct zone *zone);
+
+/* Recompute and apply capacities after CPUs or memory came or went.  As drain_all_pages. */
+void pcp_refresh_all(struct memory *mem);
+/* True if @cpu seems to cache pages of @zone.  Racy; any context. */
+bool pcp_zone_nonempty(const struct memory *mem, unsigned cpu, const struct zone *zone);
+/* Pages in all caches of @zone; exact only when nobody allocates or frees. */
+unsigned long zone_pcp_pages(const struct zone *zone);
+
+/* ---- isolation (mm/page_isolation.c) ------------------------------------------------------- */
+
+/* The one forced round of the policy "precise": see mm/page_isolation.c. */
+int drain_isolated_pages(struct memory *mem);
+
+/*
+ * start_isolate_page_range - let no page of [start, start + nr) be allocated any more.
+ * Under ISO_DISABLE the caller has disabled the zone's caches; each pageblock is scanned for what
+ * cannot move and its bit set in one lock hold.  Under ISO_PRECISE the bits are set, one forced round
+ * follows, and then comes the scan.  Free pages leave the lists; allocated ones stay where they are.
+ * Returns 0; -EINVAL bad range or, under ISO_DISABLE, caches on; -EBUSY a pageblock is isolated
+ * already, or holds something that cannot move (fail says which page); then nothing is changed.
+ * Context: thread, may sleep.  Locks: zone; ISO_PRECISE also cpu_hotplug shared, pcp_ctl.
+ */
+int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
+    enum iso_policy policy, struct mm_fail *fail) must_check;
+/* Undo it; the old types are still there.  Never fails.  Any context.  Locks: zone. */
+void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr);
+/* 0 if all pages of the isolated range are free (or poisoned); else -EBUSY, and where and why. */
+int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail);
+
+/* ---- movable pages and migration (mm/migrate.c) -------------------------------------------- */
+
+/*
+ * How to move a page in state MOVABLE_OPS; its owner field points to a struct movable_owner.
+ *  isolate   under the zone's lru lock: may this page be taken now?  0, -EBUSY (pinned, no use
+ *            trying), -EAGAIN.  The core then takes a reference and sets ISO_MIG.
+ *  migrate   copy src to dst, an allocated block of the same order, and make dst the one that the
+ *            owner uses: thread context, no lock held.  On 0 the owner has dropped its reference to
+ *            src and dst is in state MOVABLE_OPS.  -EAGAIN: somebody is using it; -EBUSY: pinned;
+ *            -ENOENT: the owner has let go of src meanwhile.
+ *  putback   under the lru lock: the core gives up src; true if the owner still has it (it becomes
+ *            MOVABLE_OPS again), false if the owner let go of it.
+ */
+struct movable_owner;
+struct movable_ops {
+	int (*isolate)(struct memory *mem, struct page *page);
+	int (*migrate)(struct movable_owner *owner, struct memory *mem, struct page *dst,
+	    struct page *src);
+	bool (*putback)(struct memory *mem, struct page *page);
+};
+struct movable_owner {
+	const struct movable_ops *ops;
+};
+
+/* Make an ALLOC page movable through @owner.  Locks: lru. */
+void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index);
+/*
+ * The owner lets go of its page, whether or not a migrator has it.  The caller keeps others of the
+ * owner out.  Drops the owner's reference.  Locks: lru, zone.
+ */
+void page_release_movable(struct memory *mem, struct page *page);
+
+/*
+ * isolate_movable_page - take a page that a scanner found at @pfn.  Returns 0, and the page is
+ * ISO_MIG with one more reference; -EAGAIN not movable just now; -EBUSY pinned.  Locks: lru.
+ */
+int isolate_movable_page(struct memory *mem, pfn_t pfn) must_check;
+/*
+ * migrate_pages - move @nr isolated pages elsewhere.  Those that moved have been released; those that
+ * did not have been put back.  Returns how many did not move; fail tells of the first.
+ * Context: thread, may sleep.  Locks: lru, zone, the owners'.
+ */
+unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail);
+
+/* ---- offline and online (mm/memory_hotplug.c) ----------------------------------------------- */
+
+struct offline_opts {
+	enum iso_policy policy; /* NR_ISO_POLICIES: the memory's own */
+	u64 deadline_ns;        /* from now; 0: 30 s */
+	const u32 *cancel;      /* a: a word that becomes non-zero to call it off; may be NULL */
+	/* For watchers and tests; called with no lock held: all bits are set; about to commit. */
+	void (*on_isolated)(void *arg);
+	void (*on_commit)(void *arg);
+	void *arg;
+};
+struct offline_result {
+	enum iso_policy policy;
+	unsigned rounds;     /* forced drain rounds */
+	unsigned ipis;       /* CPUs asked in them */
+	unsigned loops;      /* passes over the range */
+	unsigned moved;      /* blocks migrated */
+	unsigned retries;    /* migrations that had to be tried again */
+	struct mm_fail fail; /* where the error is not 0 */
+};
+
+/*
+ * offline_pages - take [start, start + nr) out of service, moving what is in the way.
+ * Returns 0, or as it was before: -EINVAL bad range, hole, two zones, partly offline; -EALREADY
+ * offline; -EBUSY claimed, reserved, unmovable or pinned page, or too little would be left; -ENOMEM
+ * nowhere to move to; -ETIMEDOUT; -EINTR cancelled.  @opts and @result may be NULL.
+ * Context: thread, may sleep.  Locks: hotplug (claim and commit only), cpu_hotplug shared, pcp_ctl,
+ * lru, zone.
+ */
+int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
+    struct offline_result *result);
+/*
+ * online_pages - give an offline range back to its zone.  Returns 0; -EINVAL bad range, hole, two
+ * zones, partly online; -EALREADY online; -EBUSY claimed.  Makes no round.  Context: thread.
+ */
+int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail);
+/*
+ * offline_query - what would be in the way of offlining, and why: changes nothing.  Returns as
+ * offline_pages would at its start.  Context: thread.
+ */
+int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail);
+/* The largest run of pageblocks, up to @want pages, that could be offlined; PFN_NONE if none. */
+pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *nr);
+
+/* ---- set-up (mm/mm_init.c) ------------------------------------------------------------------ */
+
+/*
+ * What memory_init needs.  The caller brings zeroed arrays; [start, end) is what they cover.  Caches
+ * and slots come from alloc(), which returns zeroed memory or NULL.
+ */
+struct memory_config {
+	const char *name;
+	struct page *memmap;          /* of pfn 0 (may lie outside the array) */
+	struct pageblock *pageblocks; /* of pageblock 0, likewise */
+	pfn_t start_pfn, end_pfn;
+	unsigned nr_cpus;
+	unsigned nr_nodes;
+	const u8 *distance; /* nr_nodes * nr_nodes, NULL: all 20, own 10 */
+	bool backed;
+	struct pcp **pcp;   /* NULL: from alloc */
+	void *(*alloc)(void *arg, size_t bytes);
+	void *arg;
+};
+/* Returns 0; -EINVAL bad geometry; -ENOMEM.  Context: one CPU, nobody uses @mem yet. */
+int memory_init(struct memory *mem, const struct memory_config *cfg);
+/*
+ * Add zone @kind of @node over [start, end), pageblock aligned, as HOLE.  Zones of one memory are
+ * disjoint.  Returns 0; -EINVAL.
+ */
+int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_t start, pfn_t end);
+/*
+ * Declare [start, end) of one zone to be RAM in use by nobody the allocator knows (RESERVED), by
+ * pageblock: every pageblock touched becomes ONLINE.  Then give parts of it to the allocator with
+ * memory_free_range; reserved ranges stay as aligned blocks.
+ */
+void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end);
+void memory_free_range(struct memory *mem, pfn_t start, pfn_t end);
+/* Compute watermarks, zonelists and capacities; after this the memory may be used. */
+int memory_ready(struct memory *mem);
+/* Turn on the caches and start the reclaim threads.  Context: thread.  0 or -ENOMEM. */
+int memory_start(struct memory *mem);
+/* Stop the reclaim threads and give back the caches, before a private memory is dropped. */
+void memory_stop(struct memory *mem);
+
+/* ---- seeing and checking ---------------------------------------------------------------------- */
+
+/* Sum of one event over all CPUs. */
+u64 mm_event_sum(const struct memory *mem, enum mm_event ev);
+const char *mm_event_name(enum mm_event ev);
+
+/* The first broken invariant that check_memory met. */
+struct mm_violation {
+	const char *what; /* NULL: none */
+	pfn_t pfn;
+	unsigned long have, want;
+};
+/*
+ * check_memory - recount everything from scratch and compare: every invariant of docs/mm/check.md.
+ * All CPUs are held, interrupts off, while it looks.  Returns 0 or -EUCLEAN (v tells the first).
+ * Context: thread, may sleep.  Never repairs anything.
+ */
+int check_memory(struct memory *mem, struct mm_violation *v) must_check;
+/* Free pages by all ways of being free: listed, isolated, cached.  Exact at rest. */
+unsigned long memory_free_pages(struct memory *mem);
+unsigned long memory_managed_pages(const struct memory *mem);
+void show_mem(struct memory *mem);
+void show_zones(struct memory *mem);
+void show_pcp(struct memory *mem);
+void show_block(struct memory *mem, pfn_t pfn);
+
+#endif

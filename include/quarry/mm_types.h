@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm_types.h: the structures of the memory manager: page, pageblock, cache, zone, node, memory.
+ *
+ * They are public because whoever brings the arrays (the boot code, a test, another kernel) must know
+ * their sizes; only mm/ writes them.  docs/mm/model.md explains them in prose.
+ *
+ * Letters behind fields: z zone lock; l lru lock; c constant once the zone is set up; a atomic;
+ * o owning CPU with interrupts off; h mem->hotplug; p mem->pcp_ctl.
+ */
+#ifndef QUARRY_MM_TYPES_H
+#define QUARRY_MM_TYPES_H
+
+#include <quarry/port.h>
+#include <quarry/types.h>
+#include <sys/queue.h>
+
+/*
+ * Geometry.  A pageblock is 2 MiB, the largest free block is one pageblock, a section (128 MiB) is
+ * what struct page arrays come in.  A free block therefore never crosses a pageblock, and isolating
+ * one never has to split anything.  The hosted suites are built a second time with PAGEBLOCK_ORDER=3.
+ */
+#ifndef PAGEBLOCK_ORDER
+#define PAGEBLOCK_ORDER 9
+#endif
+#define MAX_ORDER       PAGEBLOCK_ORDER
+#define NR_ORDERS       (MAX_ORDER + 1)
+#define SECTION_ORDER   (PAGEBLOCK_ORDER + 6)
+#define PAGEBLOCK_PAGES (1UL << PAGEBLOCK_ORDER)
+#define SECTION_PAGES   (1UL << SECTION_ORDER)
+BUILD_ASSERT(MAX_ORDER <= PAGEBLOCK_ORDER && PAGEBLOCK_ORDER <= SECTION_ORDER);
+BUILD_ASSERT(MAX_ORDER >= 3 && MAX_ORDER <= 15); /* four bits of the word; four small cached orders */
+
+/* "No page" as a link, as a head that was not found, and so on.  Links are 32-bit pfns: 16 TiB. */
+#define PFN_NONE ((pfn_t)0xffffffffUL)
+
+/* What an allocated page serves; a pageblock has one, and its free pages are listed under it. */
+enum migratetype {
+	MT_UNMOVABLE,
+	MT_MOVABLE,
+	MT_RECLAIMABLE,
+	MT_CMA, /* lent to movable allocations, never cached */
+	NR_MIGRATETYPES,
+};
+#define NR_CACHED_TYPES 3 /* the first three have stacks in the caches */
+
+/*
+ * The state of a block is the state of its head; every other page of a block is TAIL, which is 0, so
+ * that a zeroed memmap is valid.  docs/mm/model.md has the table of legal edges; page_state.h checks
+ * them when it is compiled.
+ */
+enum page_state {
+	PG_TAIL,
+	PG_RESERVED,    /* never the allocator's: image, firmware, missing RAM */
+	PG_FREE,        /* head of a free block; listed, unless its pageblock is isolated */
+	PG_PCP,         /* in one slot of one CPU's cache */
+	PG_FREEING,     /* after the last put_page, in the hands of the thread that dropped it */
+	PG_ALLOC,       /* allocated, findable by nobody but its owner */
+	PG_SLAB,        /* small-object allocator */
+	PG_PGTABLE,     /* page table */
+	PG_OBJECT,      /* page of a memory object */
+	PG_MOVABLE_OPS, /* movable through its owner's struct movable_ops */
+	PG_LRU,         /* on a reclaim list */
+	PG_ISO_MIG,     /* taken by a migrator, which holds a reference */
+	PG_BALLOON,     /* lent to the host */
+	PG_HWPOISON,    /* broken memory, retired */
+	NR_PAGE_STATES,
+};
+
+/*
+ * struct page.word: refcount:16 | state:4 | order:4 | flags:8.  One compare of all 32 bits is the
+ * whole check of a free; the laws that make a plain compare and a plain store right there:
+ *  1. No speculative references: a reference to a page one does not own is taken only under the lock
+ *     that keeps the page where it was found.  A scanner by pfn looks at the state and takes nothing.
+ *  2. free_pages is for what nobody else can find; anything findable is unlinked under its finding
+ *     lock and freed by put_page, whose last step clears the in-use flags.
+ *  3. Every other change of the word of a page in use is a compare-and-swap, never a decrement, whose
+ *     underflow would borrow into the state.
+ *  4. HWPOISON and HAS_HWPOISON are set by compare-and-swap under the zone lock and, on a page in
+ *     use, only while the zone's caches are off; the slow free reads the word again under that lock.
+ */
+#define PAGE_REF_MASK       0x0000ffffu
+#define PAGE_STATE_SHIFT    16
+#define PAGE_STATE_MASK     0x000f0000u
+#define PAGE_ORDER_SHIFT    20
+#define PAGE_ORDER_MASK     0x00f00000u
+#define PAGE_LOCKED         0x01000000u
+#define PAGE_DIRTY          0x02000000u
+#define PAGE_REFERENCED     0x04000000u
+#define PAGE_ACTIVE         0x08000000u
+#define PAGE_UPTODATE       0x10000000u
+#define PAGE_UNEVICTABLE    0x20000000u
+#define PAGE_F_HWPOISON     0x40000000u /* this frame is broken; also legal on a TAIL */
+#define PAGE_F_HAS_HWPOISON 0x80000000u /* some page of this block has the flag above */
+#define PAGE_REF_MAX        0xfff0u /* references are refused here, long before they wrap */
+#define PAGE_WORD(ref, state, order)                                                               \
+	((u32)(ref) | (u32)(state) << PAGE_STATE_SHIFT | (u32)(order) << PAGE_ORDER_SHIFT)
+
+struct page {
+	u32 word;     /* see above */
+	u32 next;     /* z, l: pfn links of the free list or LRU; PFN_NONE at the ends */
+	u32 prev;     /* z, l */
+	u32 index;    /* owner: page within its object; slab or driver use */
+	void *owner;  /* owner: object, slab cache or struct movable_owner, as the state says */
+	u16 mapcount; /* page-table entries that map it */
+	u16 pincount; /* a: long-term pins; each also holds a reference */
+	u32 spare;    /* debug: generation */
+};
+BUILD_ASSERT(sizeof(struct page) == 32);
+
+/* Orders that the caches keep: 0-3 and the largest. */
+#define NR_SMALL_CACHED  4
+#define NR_CACHED_ORDERS (NR_SMALL_CACHED + (MAX_ORDER > 3))
+/* Room for a stack for each cached order and type, and one of capacity 0: a power of two. */
+#define STACKS_PER_ZONE  16
+#define STACK_NONE       15 /* within a zone: capacity 0 for ever; isolated and CMA pages go here */
+BUILD_ASSERT(NR_CACHED_ORDERS * NR_CACHED_TYPES <= STACK_NONE);
+
+/* What a pageblock is; OFFLINE and HOLE override whatever its page words say. */
+enum pageblock_state { PB_HOLE, PB_OFFLINE, PB_ONLINE };
+
+/*
+ * All that is known of a pageblock, in 16 bytes.  The stack numbers follow from zone, type and bit
+ * and are recomputed under the zone lock when one of them changes; the free path reads one of them
+ * without a lock, inside the interrupt-off section in which it pushes.
+ */
+struct pageblock {
+	u16 stack[5];    /* z, read racily: by cached order, zone * STACKS_PER_ZONE + stack */
+	u16 nr_free;     /* z: pages in its free blocks, listed or not */
+	u16 nr_poisoned; /* z: pages with PAGE_F_HWPOISON */
+	u8 zone;         /* c: index in mem->zones */
+	u8 bits;         /* z, read racily: migratetype:3, isolated:1, pageblock_state:2 */
+};
+BUILD_ASSERT(sizeof(struct pageblock) == 16);
+#define PB_TYPE_MASK   0x07u
+#define PB_ISOLATED    0x08u
+#define PB_STATE_SHIFT 4
+#define PB_STATE_MASK  0x30u
+
+/* Limits of what the firmware's tables may ask for; beyond, nodes are merged into node 0, with a word. */
+#define MAX_NODES 8
+enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
+#define MAX_ZONES (MAX_NODES * NR_ZONE_KINDS)
+#define NR_STACKS (MAX_ZONES * STACKS_PER_ZONE)
+
+/* Events; each is counted per CPU and summed when read.  Tests assert on them. */
+#define MM_EVENTS(X)                                                                               \
+	X(PCP_REFILL)          /* refills of a stack, each one zone lock */                        \
+	X(PCP_REFILL_PAGES)    /* blocks they pushed */                                            \
+	X(PCP_SPILL)           /* frees that found their stack full or off */                      \
+	X(PCP_SPILL_BLOCKS)    /* cached blocks such frees gave back */                            \
+	X(PCP_DRAINED)         /* blocks given back by drains and rounds */                        \
+	X(FREE_DIRECT)         /* blocks that went straight to the buddy */                        \
+	X(FREE_ISOLATED)       /* of these, into an isolated pageblock */                          \
+	X(ALLOC_DIRECT)        /* blocks taken straight from the buddy for a caller */             \
+	X(ALLOC_SLOW)          /* allocations that found no page at the first look */              \
+	X(ALLOC_FAIL)          /* allocations that returned NULL */                                \
+	X(ALLOC_ATOMIC_FAIL)   /* of these, of callers that may not sleep */                       \
+	X(ALLOC_BAD_ORDER)     /* orders above MAX_ORDER asked for */                              \
+	X(ALLOC_DRAIN_WAIT)    /* allocations that waited for the reclaim thread's drain */        \
+	X(ALLOC_DRAIN_LOCAL)   /* failed high orders that drained their own CPU */                 \
+	X(FALLBACK_STEAL)      /* pageblocks that changed their type */                            \
+	X(FALLBACK_MIX)        /* blocks taken from another type without that */                   \
+	X(DRAIN_ROUNDS)        /* drain_all_pages rounds */                                        \
+	X(DRAIN_ASKED)         /* CPUs that they asked */                                          \
+	X(DRAIN_FORCED)        /* forced rounds: disable and precise */                            \
+	X(RECLAIM_RUNS)        /* runs of a reclaim thread */                                      \
+	X(PCP_DISABLE)         /* outermost zone_pcp_disable calls */                              \
+	X(PCP_UNBALANCED)      /* zone_pcp_enable without disable */                               \
+	X(ISO_BLOCKS)          /* pageblocks isolated */                                           \
+	X(ISO_UNDONE)          /* pageblocks whose isolation was undone */                         \
+	X(ISO_CONFLICT)        /* isolations refused because of another */                         \
+	X(OFFLINE_OK)                                                                              \
+	X(OFFLINE_FAIL)                                                                            \
+	X(OFFLINE_LOOPS)       /* passes over ranges */                                            \
+	X(ONLINE_OK)                                                                               \
+	X(ONLINE_FAIL)                                                                             \
+	X(MIGRATE_OK)          /* blocks moved */                                                  \
+	X(MIGRATE_AGAIN)       /* tries that met somebody else and will be repeated */             \
+	X(MIGRATE_FAIL)        /* tries refused for good: pinned, or no memory */                  \
+	X(BAD_FREE)            /* frees of what is not allocated, or with the wrong order */       \
+	X(QUARANTINED)         /* blocks that a wrong last put left without an owner */                           \
+	X(SLAB_PAGES)          /* pages the small-object allocator took */
+
+enum mm_event {
+#define MM_EVENT_ENUM(name) EV_##name,
+	MM_EVENTS(MM_EVENT_ENUM)
+#undef MM_EVENT_ENUM
+	NR_MM_EVENTS,
+};
+
+/*
+ * One CPU's cache of one memory: for each stack number a stack of pages.  Only the owning CPU reads
+ * or writes it, with interrupts off; others may look at counts, which tells them nothing certain.
+ * Counts of one zone are contiguous, so "is anything cached?" is a few wide ORs.
+ */
+struct pcp {
+	u16 count[NR_STACKS];         /* o, read racily by drains that need not be complete */
+	u16 capacity[NR_STACKS];      /* o: depth ? 0 : what the zone's bound allows */
+	struct page **slot[NR_STACKS]; /* o: arrays of the largest capacity */
+	u16 first[8];                 /* o: by gfp type and zone bits, order-0 stack of the first zone */
+	u64 event[NR_MM_EVENTS];      /* a: by this CPU, anybody may read */
+};
+
+struct memory;
+
+struct free_list {
+	u32 head; /* z: pfn or PFN_NONE */
+	u32 nr;   /* z: blocks */
+};
+
+struct zone {
+	struct spinlock lock;     /* RANK_ZONE: free lists, pageblocks, counts */
+	struct spinlock lru_lock; /* RANK_LRU: entering and leaving MOVABLE_OPS, ISO_MIG, LRU */
+	struct memory *mem;       /* c */
+	u8 id, node, kind;        /* c: index in mem->zones; enum zone_kind */
+	pfn_t start_pfn, end_pfn; /* h: span, pageblock aligned */
+	unsigned long nr_free;    /* z: pages on the free lists; not cached, not isolated */
+	unsigned long present;    /* z: pages of its ONLINE pageblocks */
+	unsigned long managed;    /* z: present less RESERVED: what the allocator ever owns */
+	unsigned long nr_isolated; /* z: isolated pageblocks */
+	unsigned long wmark[3];   /* z: min, low, high, in pages */
+	unsigned long reserve;    /* z: kept from requests that could use a higher zone, in pages */
+	struct free_list free[NR_ORDERS][NR_MIGRATETYPES]; /* z */
+	u32 pcp_depth;            /* p, read racily by refreshes: disables outstanding */
+	u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES]; /* h: per CPU, in blocks */
+};
+enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
+
+/* A drain wanted from the reclaim thread: who asks takes a ticket, any number share one drain. */
+struct reclaim {
+	u64 asked;   /* a: tickets handed out */
+	u64 started; /* a: the newest ticket that the drain under way, or the last one, covers */
+	u64 done;    /* a: the newest ticket whose drain has ended */
+	u32 stop;    /* a: the thread shall return */
+	struct waitq wake;   /* the thread sleeps here */
+	struct waitq served; /* those who asked sleep here */
+	struct thread *thread;
+};
+
+struct node {
+	u8 id;
+	u8 nr_zonelist;              /* c: entries of zonelist[] */
+	u8 distance[MAX_NODES];      /* c: SLIT, 10 is local */
+	u8 zonelist[NR_ZONE_KINDS][MAX_ZONES]; /* h: by highest kind allowed: zone ids, nearest first */
+	u8 nr_zones[NR_ZONE_KINDS];  /* h */
+	struct memory *mem;          /* c */
+	struct reclaim reclaim;
+};
+
+/* A range of pageblocks that one operation works on; the owner of their isolate bits. */
+struct range_claim {
+	LIST_ENTRY(range_claim) link; /* h */
+	pfn_t start, end;
+};
+
+/* How much of a cache holds for one order, in blocks, before the zone's bound cuts it. */
+#define PCP_BATCH 16
+/* Blocks that the slots of one zone and CPU have room for; one page of pointers holds them. */
+#define PCP_SLOTS (NR_CACHED_TYPES * (64 + 32 + 16 + 8 + 2))
+
+enum iso_policy { ISO_DISABLE, ISO_PRECISE, NR_ISO_POLICIES };
+
+/* One memory: zones over an array of descriptors that the caller brought. */
+struct memory {
+	const char *name;
+	struct page *memmap;          /* c: descriptor of pfn 0, whether it exists or not */
+	struct pageblock *pageblocks; /* c: of pageblock 0, likewise */
+	pfn_t start_pfn, end_pfn;     /* c: what the arrays cover, pageblock aligned */
+	unsigned nr_cpus;             /* c: CPUs that may use it: 0 .. nr_cpus - 1 */
+	struct pcp **pcp;             /* c: by CPU */
+	cpumask_t *drain_mask;        /* p: CPUs to ask in a masked round */
+	struct zone zones[MAX_ZONES]; /* by id = node * NR_ZONE_KINDS + kind */
+	struct node nodes[MAX_NODES];
+	unsigned nr_nodes;            /* c */
+	struct mutex hotplug;         /* RANK_MEM_HOTPLUG: claims, commits, onlining */
+	struct mutex pcp_ctl;         /* RANK_PCP_CTL: depths, rounds (single flight) */
+	u64 round_started, round_done; /* p, a: masked drain rounds, for sharing one */
+	LIST_HEAD(, range_claim) claims; /* h */
+	enum iso_policy policy;       /* a: for offlines that do not name one */
+	bool badpage_panic;           /* a: a bad free panics after its report */
+	bool backed;                  /* c: pages have memory behind them (GFP_ZERO, patterns) */
+	void *(*alloc)(void *arg, size_t bytes); /* c: zeroed memory for slots; NULL when there is none */
+	void *alloc_arg;
+};
+
+#endif

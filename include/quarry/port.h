@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * port.h: what mm/ needs besides the machine: locks, waiting, threads, log and panic.
+ *
+ * The other half of the porting guide (arch.h is the first).  kernel/ implements it for Quarry,
+ * arch/host for a Linux process.
+ *
+ * Lock order, outer to inner (enum lock_rank): a lock may be taken only while those held have lower
+ * ranks; two of one rank never.  Only RANK_LRU and RANK_ZONE may be taken in an interrupt, so only
+ * they must be taken with interrupts off.
+ */
+#ifndef QUARRY_PORT_H
+#define QUARRY_PORT_H
+
+#include <quarry/arch.h>
+#include <quarry/types.h>
+#include <stdarg.h>
+
+/* Spin locks */
+
+enum lock_rank {
+	RANK_NONE, /* not checked */
+	RANK_MEM_HOTPLUG,
+	RANK_CPU_HOTPLUG,
+	RANK_PCP_CTL,
+	RANK_OBJECT,
+	RANK_SLAB,
+	RANK_LRU,
+	RANK_ZONE,
+	RANK_WAIT,
+	RANK_SCHED,
+	RANK_CONSOLE,
+};
+
+/* A ticket lock: fair, so that no CPU starves.  Zeroed memory is an unlocked lock without a rank. */
+struct spinlock {
+	u32 next;         /* a: next ticket to hand out */
+	u32 serving;      /* a: ticket that holds the lock */
+	u32 holder;       /* CPU + 1 of the holder, 0 when free; for reports */
+	u8 rank;          /* enum lock_rank */
+	const char *name; /* for reports */
+};
+#define SPINLOCK(n, r) ((struct spinlock){.name = (n), .rank = (r)})
+
+/*
+ * Context: any; a lock that an interrupt handler takes must always be taken with interrupts off
+ * (the irqsave form).  Preemption is off while it is held.  Nothing may sleep or make a cross-call.
+ */
+void spin_lock(struct spinlock *lock);
+void spin_unlock(struct spinlock *lock);
+bool spin_trylock(struct spinlock *lock);
+irqflags_t spin_lock_irqsave(struct spinlock *lock);
+void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags);
+/* True if this CPU holds @lock. */
+bool spin_is_held(const struct spinlock *lock);
+/* Spin locks this CPU holds now. */
+unsigned spin_depth(void);
+/*
+ * A lock taken out of order, or released by somebody else, panics; with this set it is called instead
+ * and the lock is taken, or stays held.  For tests of the checks themselves, on one CPU.
+ */
+extern void (*spin_violation_hook)(const char *what, const struct spinlock *lock);
+
+/* Waiting */
+
+struct wait_entry;
+struct waitq {
+	struct spinlock lock;
+	struct wait_entry *first; /* lock: threads asleep here, oldest first */
+};
+#define WAITQ(n) ((struct waitq){.lock = SPINLOCK(n, RANK_WAIT)})
+
+#define WAIT_FOREVER (~0ULL)
+
+/*
+ * Sleep until cond(arg) is true or @timeout_ns nanoseconds have gone by; returns cond's last answer.
+ * cond is called with no lock held, in this thread; whoever makes it true calls wake_up after.
+ * Context: thread, irqs on, no spin lock held.  A CPU that has nothing else to do serves calls.
+ */
+bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns);
+/* Wake all sleepers of @wq to look at their conditions again.  Any context, RANK_WAIT free to take. */
+void wake_up(struct waitq *wq);
+
+/* A sleeping lock.  Zeroed memory with WAITQ is an unlocked one. */
+struct mutex {
+	u32 held; /* a: 1 while somebody has it */
+	struct waitq wq;
+};
+#define MUTEX(n) ((struct mutex){.wq = WAITQ(n)})
+
+static inline bool mutex_trylock(void *m)
+{
+	return atomic_cas(&((struct mutex *)m)->held, 0u, 1u);
+}
+
+/* Context: thread, may sleep. */
+static inline void mutex_lock(struct mutex *m)
+{
+	if (!mutex_trylock(m))
+		wait_until(&m->wq, mutex_trylock, m, WAIT_FOREVER);
+}
+
+static inline void mutex_unlock(struct mutex *m)
+{
+	store_release(&m->held, 0u);
+	wake_up(&m->wq);
+}
+
+/* A sleeping lock that many may share; the exclusive side waits until nobody shares it. */
+struct rwsem {
+	u32 count; /* a: sharers; RWSEM_EXCLUSIVE while held exclusively */
+	struct waitq wq;
+};
+#define RWSEM_EXCLUSIVE (~0u)
+#define RWSEM(n)        ((struct rwsem){.wq = WAITQ(n)})
+
+static inline bool rwsem_try_shared(void *s)
+{
+	u32 count = READ_ONCE(((struct rwsem *)s)->count);
+
+	return count != RWSEM_EXCLUSIVE && atomic_cas(&((struct rwsem *)s)->count, count, count + 1);
+}
+
+static inline bool rwsem_try_exclusive(void *s)
+{
+	return atomic_cas(&((struct rwsem *)s)->count, 0u, RWSEM_EXCLUSIVE);
+}
+
+/* Context: thread, may sleep. */
+static inline void rwsem_lock_shared(struct rwsem *s)
+{
+	if (!rwsem_try_shared(s))
+		wait_until(&s->wq, rwsem_try_shared, s, WAIT_FOREVER);
+}
+
+static inline void rwsem_unlock_shared(struct rwsem *s)
+{
+	if (atomic_sub(&s->count, 1u) == 1)
+		wake_up(&s->wq);
+}
+
+static inline void rwsem_lock_exclusive(struct rwsem *s)
+{
+	if (!rwsem_try_exclusive(s))
+		wait_until(&s->wq, rwsem_try_exclusive, s, WAIT_FOREVER);
+}
+
+static inline void rwsem_unlock_exclusive(struct rwsem *s)
+{
+	store_release(&s->count, 0u);
+	wake_up(&s->wq);
+}
+
+/* Threads */
+
+struct thread;
+
+/*
+ * Start a thread that runs fn(arg), on @cpu for good or, with @cpu < 0, where there is room.
+ * Returns NULL when there is no memory or no free slot.  Context: thread, may sleep.
+ */
+struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void *arg) must_check;
+/* Wait until the thread has returned, and free it.  Each started thread is joined exactly once. */
+void thread_join(struct thread *t);
+/* Let others run.  Context: thread, no spin lock held. */
+void thread_yield(void);
+/* Sleep for at least @ns nanoseconds.  Context: thread, no spin lock held. */
+void thread_sleep(u64 ns);
+
+/*
+ * What mm/ keeps for each thread.  in_alloc is above 0 inside an allocation: a cross-call made then
+ * is counted as a fault (DESIGN: an allocation never makes one).
+ */
+struct mm_task {
+	u32 in_alloc; /* nesting of allocation slow paths */
+};
+struct mm_task *port_task(void);
+
+/* Cross-calls (kernel/smp.c, or the host's) */
+
+/*
+ * A set of CPUs, one bit each; as many words as nr_cpus needs.  Who has to hold one for longer than
+ * a moment brings the words from boot memory, so that no path allocates one.
+ */
+typedef unsigned long cpumask_t;
+#define CPUMASK_WORDS(n) (((n) + 8 * sizeof(cpumask_t) - 1) / (8 * sizeof(cpumask_t)))
+
+static inline bool cpumask_test(const cpumask_t *mask, unsigned cpu)
+{
+	return READ_ONCE(mask[cpu / 64]) >> (cpu % 64) & 1;
+}
+
+static inline void cpumask_set(cpumask_t *mask, unsigned cpu)
+{
+	atomic_or(&mask[cpu / 64], 1UL << (cpu % 64));
+}
+
+static inline void cpumask_clear(cpumask_t *mask, unsigned cpu)
+{
+	atomic_and(&mask[cpu / 64], ~(1UL << (cpu % 64)));
+}
+
+/* CPUs that answer cross-calls: read under the gate that smp_call_mask takes, or as a hint. */
+extern cpumask_t *cpu_online_mask;
+/* Taken shared where the set of online CPUs must not change; RANK_CPU_HOTPLUG. */
+extern struct rwsem cpu_hotplug;
+
+/*
+ * smp_call_mask - run fn(arg) on every CPU of @mask that is online, and wait until all have.
+ * @mask: nr_cpus bits; NULL means all online CPUs.  The caller's own CPU runs it directly.
+ * fn runs with interrupts off, in the target's interrupt, and may take RANK_LRU and inner locks.
+ * Context: thread, irqs on, no spin lock held, not in an interrupt; not from an allocation.
+ * Returns the number of other CPUs that were asked; -EDEADLK (reported, counted, nobody was asked)
+ * when the context is wrong.  A target that never answers ends in a panic, with both sides' stories.
+ */
+int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg);
+/* Serve the calls that wait for this CPU.  Context: irqs off; the call vector's handler. */
+void smp_call_serve(void);
+/* True if a call waits for this CPU.  Any context; for tests that hold a CPU until one comes. */
+bool smp_call_pending(void);
+
+/* Log, panic and assertions */
+
+/* Print to the console and its log, "%" as in C.  Any context. */
+void printk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* snprintf and vsnprintf, with the formatter of printk: no floating point. */
+int ksnprintf(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
+/* Report, print the backtraces of all CPUs, stop the machine.  Any context; never returns. */
+void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* A broken invariant stops the machine at once.  One condition, no side effects; in every build. */
+#define KASSERT(cond)                                                                              \
+	do {                                                                                       \
+		if (unlikely(!(cond)))                                                             \
+			panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #cond);           \
+	} while (0)
+
+/* Freestanding string functions; on a host these are libc's. */
+void *memcpy(void *dst, const void *src, size_t n);
+void *memset(void *dst, int c, size_t n);
+void *memmove(void *dst, const void *src, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+size_t strlen(const char *s);
+int strcmp(const char *a, const char *b);
+int strncmp(const char *a, const char *b, size_t n);
+
+#endif

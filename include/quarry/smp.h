@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * smp.h: cross-calls beyond port.h: set-up, who is online, and what was counted.
+ *
+ * kernel/smp.c implements it, for a host arch/host/host_call.c.
+ */
+#ifndef QUARRY_SMP_H
+#define QUARRY_SMP_H
+
+#include <quarry/port.h>
+
+/* Set up the slots; after nr_cpus is known and arch_boot_zalloc works, before a second CPU starts. */
+void smp_init(void);
+/* @cpu answers cross-calls from now on: its call vector is live.  Context: that CPU, or boot. */
+void cpu_set_online(unsigned cpu);
+unsigned nr_cpus_online(void);
+/*
+ * Return when every cross-call that was under way at the call has ended: after a CPU's bit has been
+ * cleared from the mask and this has returned, nobody will ask that CPU any more.
+ * Context: thread, irqs on, no spin lock held.
+ */
+void smp_wait_senders(void);
+
+struct smp_stats {
+	u64 calls;        /* smp_call_mask calls */
+	u64 ipis;         /* CPUs asked by them */
+	u64 kicks;        /* reschedule interrupts */
+	u64 from_alloc;   /* cross-calls asked for inside an allocation: must stay 0 */
+	u64 bad_context;  /* calls refused because of their context */
+	u64 bad_cpu;      /* targets out of range */
+	u64 offline_cpu;  /* targets that are not online */
+};
+extern struct smp_stats smp_stats; /* a */
+/* A CPU that has not answered for so long is reported; after six times as long, the kernel panics. */
+extern u64 smp_timeout_ns;
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * types.h: fixed-width types, units and the few macros that everything else is written in.
+ *
+ * Units: pfn_t is a page frame number, phys_t a physical byte address, "nr" counts pages unless the
+ * name says otherwise, an order is the log2 of a count of pages.  An end is one past the last.
+ */
+#ifndef QUARRY_TYPES_H
+#define QUARRY_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int32_t s32;
+typedef int64_t s64;
+typedef unsigned long pfn_t;
+typedef u64 phys_t;
+typedef unsigned long irqflags_t;
+
+#define PAGE_SHIFT 12
+#define PAGE_SIZE  (1UL << PAGE_SHIFT)
+
+#define ARRAY_SIZE(a)      (sizeof(a) / sizeof((a)[0]))
+#define BUILD_ASSERT(cond) _Static_assert(cond, #cond)
+#define likely(x)          __builtin_expect(!!(x), 1)
+#define unlikely(x)        __builtin_expect(!!(x), 0)
+#define must_check         __attribute__((warn_unused_result))
+#define always_inline      inline __attribute__((always_inline))
+#define noinline           __attribute__((noinline))
+#define unused             __attribute__((unused))
+#define ALIGN_DOWN(x, a)   ((x) & ~((__typeof__(x))(a)-1))
+#define ALIGN_UP(x, a)     ALIGN_DOWN((x) + ((a)-1), a)
+#define MIN(a, b)          ((a) < (b) ? (a) : (b))
+#define MAX(a, b)          ((a) > (b) ? (a) : (b))
+
+/* Bits set in @x: without the instruction, which not every x86_64 has (and no libgcc here). */
+static inline unsigned count_bits(u64 x)
+{
+	x -= x >> 1 & 0x5555555555555555ULL;
+	x = (x & 0x3333333333333333ULL) + (x >> 2 & 0x3333333333333333ULL);
+	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return (unsigned)(x * 0x0101010101010101ULL >> 56);
+}
+
+/* The struct of type @type whose member @member stands at @ptr. */
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+/*
+ * Racy reads and writes are relaxed atomics: one access, never torn, no order implied.  Whoever
+ * needs an order uses the acquire and release forms and says which access they pair with.
+ */
+#define READ_ONCE(x)           __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, v)       __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+#define load_acquire(p)        __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define store_release(p, v)    __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define atomic_add(p, v)       __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
+#define atomic_sub(p, v)       __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)
+#define atomic_or(p, v)        __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
+#define atomic_and(p, v)       __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
+#define atomic_xchg(p, v)      __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
+#define full_barrier()         __atomic_thread_fence(__ATOMIC_SEQ_CST)
+/* Counters that nobody orders anything by. */
+#define counter_add(p, v)      ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+
+/* True if *@p was @old and is now @new; no loop, sequentially consistent. */
+#define atomic_cas(p, old, new)                                                                    \
+	({                                                                                         \
+		__typeof__(*(p)) cas_old_ = (old);                                                 \
+		__atomic_compare_exchange_n((p), &cas_old_, (new), false, __ATOMIC_SEQ_CST,        \
+		    __ATOMIC_SEQ_CST);                                                             \
+	})
+
+#endif

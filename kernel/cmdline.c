@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmdline.c: the options of the kernel's command line.
+ *
+ * Owns:       options[] and a copy of the command line that their values point into.
+ * Locks:      none: written by cmdline_init on the boot CPU, constant afterwards.
+ */
+#include <quarry/kernel.h>
+
+enum option_kind { OPT_TEXT, OPT_NUMBER, OPT_AMOUNT, OPT_CHOICE };
+
+struct option {
+	const char *name;
+	const char *help;
+	enum option_kind kind;
+	const char *choices; /* OPT_CHOICE: with blanks between */
+	const char *value;   /* NULL: not given, or malformed */
+};
+
+static struct option options[] = {
+	{"selftest", "suites to run: all quick none fail, or names with commas", OPT_TEXT, NULL, NULL},
+	{"isolation", "how offlining closes the caches", OPT_CHOICE, "disable precise", NULL},
+	{"movable", "memory for zone MOVABLE: N% of each node, or N MiB", OPT_AMOUNT, NULL, NULL},
+	{"seed", "what all chance derives from: a number", OPT_NUMBER, NULL, NULL},
+	{"trace", "where to write the trace, or what to trace", OPT_TEXT, NULL, NULL},
+	{"tour", "whether to give the tour", OPT_TEXT, NULL, NULL},
+	{"monitor", "whether to start the monitor", OPT_TEXT, NULL, NULL},
+	{"bench", "run the benchmarks", OPT_TEXT, NULL, NULL},
+	{"ipi_timeout", "milliseconds until a silent CPU is reported", OPT_NUMBER, NULL, NULL},
+	{"badpage", "what a bad free does after its report", OPT_CHOICE, "report panic", NULL},
+};
+
+static char words[BOOT_CMDLINE_MAX];
+
+int parse_u64(const char *s, u64 *value)
+{
+	unsigned base = 10, digit;
+	u64 sum = 0;
+
+	if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X')) {
+		base = 16;
+		s += 2;
+	}
+	if (!*s)
+		return -EINVAL;
+	for (; *s; s++) {
+		if (*s >= '0' && *s <= '9')
+			digit = (unsigned)(*s - '0');
+		else if ((*s | 0x20) >= 'a' && (*s | 0x20) <= 'f')
+			digit = (unsigned)((*s | 0x20) - 'a') + 10;
+		else
+			return -EINVAL;
+		if (digit >= base || __builtin_mul_overflow(sum, base, &sum) ||
+		    __builtin_add_overflow(sum, digit, &sum))
+			return -EINVAL;
+	}
+	*value = sum;
+	return 0;
+}
+
+static struct option *find_option(const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		if (!strcmp(options[i].name, name))
+			return &options[i];
+	return NULL;
+}
+
+static bool is_choice(const char *choices, const char *value)
+{
+	size_t len = strlen(value);
+
+	for (; *choices; choices++) {
+		if (len && !strncmp(choices, value, len) && (!choices[len] || choices[len] == ' '))
+			return true;
+		while (*choices && *choices != ' ')
+			choices++;
+		if (!*choices)
+			break;
+	}
+	return false;
+}
+
+static bool is_amount(const char *value)
+{
+	size_t len = strlen(value);
+	char digits[24];
+	u64 amount;
+
+	if (!len || len >= sizeof(digits))
+		return false;
+	memcpy(digits, value, len + 1);
+	if (digits[len - 1] == '%')
+		digits[len - 1] = '\0';
+	return !parse_u64(digits, &amount) && (value[len - 1] != '%' || amount <= 100);
+}
+
+static bool well_formed(const struct option *option, const char *value)
+{
+	u64 number;
+
+	switch (option->kind) {
+	case OPT_TEXT: return true;
+	case OPT_NUMBER: return !parse_u64(value, &number);
+	case OPT_AMOUNT: return is_amount(value);
+	case OPT_CHOICE: return is_choice(option->choices, value);
+	}
+	return false;
+}
+
+/* One word "name" or "name=value"; it is taken apart in place.  False if something is wrong with it. */
+static bool take_word(char *word)
+{
+	struct option *option;
+	char *value = word;
+
+	while (*value && *value != '=')
+		value++;
+	if (*value)
+		*value++ = '\0';
+	option = find_option(word);
+	if (!option) {
+		printk("command line: no option \"%s\"\n", word);
+		return false;
+	}
+	if (!well_formed(option, value)) {
+		printk("command line: %s=%s is malformed: %s%s%s\n", word, value, option->help,
+		    option->choices ? ": " : "", option->choices ? option->choices : "");
+		return false;
+	}
+	option->value = value;
+	return true;
+}
+
+static char *next_word(char **rest)
+{
+	char *word = *rest, *end;
+
+	while (*word == ' ' || *word == '\t' || *word == '\n')
+		word++;
+	for (end = word; *end && *end != ' ' && *end != '\t' && *end != '\n';)
+		end++;
+	*rest = *end ? end + 1 : end;
+	*end = '\0';
+	return *word ? word : NULL;
+}
+
+void cmdline_init(void)
+{
+	char *rest = words, *word;
+	bool good = !bootinfo.cmdline_truncated;
+
+	memcpy(words, bootinfo.cmdline, sizeof(words));
+	words[sizeof(words) - 1] = '\0';
+	if (!good)
+		printk("command line: too long; its end was cut off\n");
+	while ((word = next_word(&rest)))
+		good &= take_word(word);
+	if (!good)
+		cmdline_help();
+	smp_timeout_ns = cmdline_u64("ipi_timeout", smp_timeout_ns / 1000000) * 1000000;
+}
+
+const char *cmdline_get(const char *name, const char *def)
+{
+	const struct option *option = find_option(name);
+
+	KASSERT(option);
+	return option->value ? option->value : def;
+}
+
+u64 cmdline_u64(const char *name, u64 def)
+{
+	const char *text = cmdline_get(name, NULL);
+	u64 value;
+
+	return text && !parse_u64(text, &value) ? value : def;
+}
+
+void cmdline_help(void)
+{
+	unsigned i;
+
+	printk("command line options:\n");
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		printk("  %-12s %s%s%s\n", options[i].name, options[i].help,
+		    options[i].choices ? ": " : "", options[i].choices ? options[i].choices : "");
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lock.c: ticket spin locks that know their order.
+ *
+ * Owns:       the record of locks that each CPU holds.
+ * Locks:      itself.
+ * Invariants: a CPU's record has exactly the locks it holds, in the order taken; what it holds in
+ *             order has rising ranks.  Preemption is off while a record is not empty, so a record
+ *             belongs to one thread at a time.
+ * Tests:      tests/test_lock.c.
+ */
+#include "lock.h"
+
+#define MAX_HELD 8
+
+/* Keeps the compiler's order; the record is this CPU's own. */
+#define barrier() __asm__ volatile("" ::: "memory")
+
+/*
+ * A thread changes the record of its CPU with interrupts on, and a handler may come in between, push
+ * its own lock at the end and take it off again.  So a place is claimed (nr) before it is filled and
+ * emptied before it is given up, and NULL in the middle means nothing.
+ */
+struct held_locks {
+	const struct spinlock *lock[MAX_HELD]; /* o: this CPU, preemption off */
+	u32 nr;
+} __attribute__((aligned(64)));
+
+/* The first CPU takes locks before there is memory for the others' records. */
+static struct held_locks first_record;
+static struct held_locks *records = &first_record;
+void (*spin_violation_hook)(const char *what, const struct spinlock *lock);
+
+void lock_init(void)
+{
+	struct held_locks *all = arch_boot_zalloc(nr_cpus * sizeof(*all));
+
+	all[0] = first_record;
+	records = all;
+}
+
+static struct held_locks *my_record(void)
+{
+	return &records[arch_cpu_id()];
+}
+
+static const char *name_of(const struct spinlock *lock)
+{
+	return lock->name ? lock->name : "(no name)";
+}
+
+static void violation(const char *what, const struct spinlock *lock, const struct spinlock *held)
+{
+	if (spin_violation_hook) {
+		spin_violation_hook(what, lock);
+		return;
+	}
+	panic("lock %s (rank %u) %s; CPU %u, held by CPU %d; innermost lock of this CPU: %s (rank %u)",
+	    name_of(lock), lock->rank, what, arch_cpu_id(), (int)READ_ONCE(lock->holder) - 1,
+	    held ? name_of(held) : "none", held ? held->rank : 0);
+}
+
+/* Twice by one CPU would wait for ever; out of order may, when another CPU does it the other way. */
+static void check_order(const struct held_locks *h, const struct spinlock *lock)
+{
+	const struct spinlock *bad = NULL;
+	unsigned i;
+
+	for (i = 0; i < h->nr; i++) {
+		if (!h->lock[i])
+			continue;
+		if (h->lock[i] == lock)
+			panic("lock %s taken twice by CPU %u", name_of(lock), arch_cpu_id());
+		if (h->lock[i]->rank >= lock->rank)
+			bad = h->lock[i];
+	}
+	if (bad && lock->rank != RANK_NONE)
+		violation("taken out of order", lock, bad);
+}
+
+static void record(struct held_locks *h, struct spinlock *lock)
+{
+	if (h->nr == MAX_HELD)
+		panic("lock %s: CPU %u holds %u already", name_of(lock), arch_cpu_id(), h->nr);
+	WRITE_ONCE(h->nr, h->nr + 1);
+	barrier();
+	WRITE_ONCE(h->lock[h->nr - 1], lock);
+	WRITE_ONCE(lock->holder, arch_cpu_id() + 1);
+}
+
+/*
+ * With interrupts off a CPU that spins here serves no cross-call.  Were the holder waiting for this
+ * CPU to answer one, both would wait for ever.  smp_call_mask avoids it, not we: it refuses callers
+ * that hold a spin lock, so a holder never waits for an answer.
+ */
+void spin_lock(struct spinlock *lock)
+{
+	struct held_locks *h;
+	u32 ticket;
+
+	preempt_disable();
+	h = my_record();
+	check_order(h, lock);
+	ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
+	/* Pairs with the release in drop(): what the last holder did is visible from here on. */
+	while (load_acquire(&lock->serving) != ticket)
+		cpu_relax();
+	record(h, lock);
+}
+
+/* May not wait, so may be taken in any order; but then it is held like any other. */
+bool spin_trylock(struct spinlock *lock)
+{
+	u32 serving;
+
+	preempt_disable();
+	serving = load_acquire(&lock->serving);
+	/* Free only if the next ticket is the one being served: then to take that is to have it. */
+	if (READ_ONCE(lock->next) == serving && atomic_cas(&lock->next, serving, serving + 1)) {
+		record(my_record(), lock);
+		return true;
+	}
+	preempt_enable();
+	return false;
+}
+
+/* Locks may be released in any order: close the gap. */
+static bool drop(struct spinlock *lock)
+{
+	struct held_locks *h = my_record();
+	unsigned i = h->nr;
+
+	while (i > 0 && h->lock[i - 1] != lock)
+		i--;
+	if (i == 0) {
+		violation("released by a CPU that does not hold it", lock,
+		    h->nr ? h->lock[h->nr - 1] : NULL);
+		return false;
+	}
+	for (; i < h->nr; i++)
+		WRITE_ONCE(h->lock[i - 1], h->lock[i]);
+	WRITE_ONCE(h->lock[h->nr - 1], NULL);
+	barrier();
+	WRITE_ONCE(h->nr, h->nr - 1);
+	WRITE_ONCE(lock->holder, 0u);
+	/* Only the holder writes serving. */
+	store_release(&lock->serving, lock->serving + 1);
+	return true;
+}
+
+void spin_unlock(struct spinlock *lock)
+{
+	if (drop(lock))
+		preempt_enable();
+}
+
+irqflags_t spin_lock_irqsave(struct spinlock *lock)
+{
+	irqflags_t flags = arch_irq_save();
+
+	spin_lock(lock);
+	return flags;
+}
+
+/* Interrupts first: preempt_enable may switch threads, which it must not do with them off. */
+void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags)
+{
+	bool ours = drop(lock);
+
+	arch_irq_restore(flags);
+	if (ours)
+		preempt_enable();
+}
+
+bool spin_is_held(const struct spinlock *lock)
+{
+	return READ_ONCE(lock->holder) == arch_cpu_id() + 1;
+}
+
+/*
+ * Not 0 only while this thread has a lock, and then it stays where it is; read on another CPU's
+ * record after being moved, it would be 0 all the same for a thread without one.
+ */
+unsigned spin_depth(void)
+{
+	unsigned depth;
+
+	preempt_disable();
+	depth = my_record()->nr;
+	preempt_enable();
+	return depth;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* lock.h: set-up of the locks' records. */
+#ifndef KERNEL_LOCK_H
+#define KERNEL_LOCK_H
+
+#include <quarry/port.h>
+
+/* Give every CPU its record of locks held; called by smp_init.  Context: the first CPU, alone. */
+void lock_init(void);
+
+#endif

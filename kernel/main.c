@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c: the boot order, as one list.
+ *
+ * Owns:       nothing but the order; every init function of the kernel is called from here.
+ * Locks:      none.
+ * Invariants: the list is the only start-up order there is: no constructors, no init sections.
+ */
+#include "kernel/boot_memory.h"
+#include "kernel/main.h"
+
+#include "x86.h"
+#include <quarry/acpi.h>
+#include <quarry/ktest.h>
+#include <quarry/mm.h>
+
+/* The last line, and the end of the machine. */
+void kernel_finish(bool pass)
+{
+	printk("quarry: %s\n", pass ? "PASS" : "FAIL");
+	machine_power_off(pass);
+}
+
+static void machine_summary(void)
+{
+	printk("machine: %u CPUs online of %u, %u node%s, %lu MiB managed by the allocator, booted by %s\n",
+	    nr_cpus_online(), nr_cpus, kernel_memory.nr_nodes, kernel_memory.nr_nodes == 1 ? "" : "s",
+	    memory_managed_pages(&kernel_memory) >> (20 - PAGE_SHIFT), bootinfo.path);
+}
+
+/* On the boot CPU; boot.S has called boot_info_init. */
+void kernel_main(void)
+{
+	bool pass;
+
+	serial_init();           /* printing works from here */
+	arch_early_init();       /* faults are reported from here */
+	printk("quarry: boot\n");
+	cmdline_init();          /* options; unknown ones are named */
+	boot_memory_init();      /* boot_alloc works */
+	acpi_init();             /* CPUs, nodes, distances, timer ports */
+	arch_paging_init();      /* final page tables: all RAM reachable */
+	arch_apic_init();        /* interrupts, clock */
+	arch_cpus_init();        /* nr_cpus, per-CPU areas */
+	smp_init();              /* slots for cross-calls */
+	boot_memory_hand_over(); /* alloc_pages works, caches off */
+	arch_boot_memory_done(); /* stacks and page tables come from alloc_pages */
+	sched_init_cpu(true);    /* this flow is a thread; others may be started */
+	cpu_set_online(0);
+	arch_irq_enable();
+	arch_timer_start();      /* preemption */
+	smp_start_aps();         /* the other CPUs run kernel_ap_entry */
+	serial_enable_irq();
+	if (memory_start(&kernel_memory)) /* caches on, reclaim threads running */
+		panic("boot: no memory for the reclaim threads");
+	machine_summary();
+
+	pass = ktest_run(cmdline_get("selftest", "quick"), cmdline_u64("seed", 0x5eed)) == 0;
+	kernel_finish(pass);
+}
+
+/* On every other CPU, interrupts off, its tables loaded. */
+void kernel_ap_entry(void)
+{
+	sched_init_cpu(false);
+	cpu_set_online(arch_cpu_id());
+	arch_irq_enable();
+	arch_timer_start();
+	sched_idle();
+}

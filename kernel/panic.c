@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * panic.c: the end of a run that went wrong: what happened, where every CPU was, how to see it again.
+ *
+ * Owns:       which CPU panics.
+ * Locks:      none, and it breaks the console's: whoever holds it may never come back.
+ * Invariants: one CPU reports; others that panic meanwhile stop with interrupts off (an NMI still
+ *             gets their backtraces).
+ */
+#include <quarry/kernel.h>
+
+#define MAX_FRAMES  32
+#define STACK_SPAN  (64UL << 10) /* no frame of one stack is further from the last */
+#define KERNEL_HALF 0xffff800000000000UL
+
+/* Made by tools/symtab.sh; sorted by address. */
+struct symbol {
+	u64 address;
+	u64 name; /* offset in ksymtab_names */
+};
+extern const struct symbol ksymtab[];
+extern const u64 ksymtab_count;
+extern const char ksymtab_names[];
+
+u64 run_seed;
+static u32 panic_cpu; /* a: CPU + 1 of the one that reports */
+static u32 panics;    /* how often it has come here */
+
+bool panicking(void)
+{
+	return READ_ONCE(panic_cpu) != 0;
+}
+
+/* The last symbol at or below @addr; NULL outside the code. */
+static const struct symbol *find_symbol(uintptr_t addr)
+{
+	u64 low = 0, high = ksymtab_count, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (ksymtab[middle].address <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	/* The last one marks the end of the code, or is too close to it to matter. */
+	return low > 0 && low < ksymtab_count ? &ksymtab[low - 1] : NULL;
+}
+
+const char *symbol_name(uintptr_t addr, char *buf, size_t size)
+{
+	const struct symbol *symbol = find_symbol(addr);
+
+	if (symbol)
+		ksnprintf(buf, size, "%s+%#llx", ksymtab_names + symbol->name,
+		    (unsigned long long)(addr - symbol->address));
+	else
+		ksnprintf(buf, size, "%#lx", addr);
+	return buf;
+}
+
+static bool plausible(uintptr_t frame)
+{
+	return frame >= KERNEL_HALF && frame % 8 == 0 && frame <= ~0UL - 16;
+}
+
+/*
+ * A frame is the caller's frame pointer and, above it, the return address.  Stacks grow down, so each
+ * caller's frame lies above; one that does not, or not near, is no frame.
+ */
+void print_backtrace(uintptr_t rip, uintptr_t rbp)
+{
+	const uintptr_t *frame;
+	char name[96];
+	unsigned i;
+
+	if (rip)
+		printk("  %016lx %s\n", rip, symbol_name(rip, name, sizeof(name)));
+	for (i = 0; i < MAX_FRAMES && plausible(rbp); i++) {
+		frame = (const uintptr_t *)rbp;
+		if (!frame[1])
+			break;
+		/* The byte before: a call that does not return may be the last of its function. */
+		printk("  %016lx %s\n", frame[1], symbol_name(frame[1] - 1, name, sizeof(name)));
+		if (frame[0] <= rbp || frame[0] - rbp > STACK_SPAN)
+			break;
+		rbp = frame[0];
+	}
+}
+
+static void __attribute__((noreturn)) stop_here(void)
+{
+	for (;;)
+		cpu_relax();
+}
+
+void panic(const char *fmt, ...)
+{
+	u32 self = arch_cpu_id() + 1;
+	va_list ap;
+
+	arch_irq_disable();
+	if (!atomic_cas(&panic_cpu, 0u, self) && READ_ONCE(panic_cpu) != self)
+		stop_here();
+	console_bust_lock();
+	if (++panics > 2)
+		machine_power_off(false);
+	printk("\nPANIC on CPU %u, thread %s: ", self - 1, thread_name());
+	va_start(ap, fmt);
+	vprintk(fmt, ap);
+	va_end(ap);
+	printk("\n");
+	/* A panic inside the report: say so much, and end. */
+	if (panics > 1)
+		machine_power_off(false);
+	print_backtrace(0, (uintptr_t)__builtin_frame_address(0));
+	arch_backtrace_others();
+	printk("To run it again: seed=%#llx; command line: \"%s\"\n", (unsigned long long)run_seed,
+	    bootinfo.cmdline);
+	machine_power_off(false);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * printk.c: formatted output to the console, and the log that remembers it.
+ *
+ * Owns:       the log ring; the console lock.
+ * Locks:      console_lock (RANK_CONSOLE, innermost of all), irqs off.
+ * Invariants: what one call prints is not mixed with what others print, until the lock is bust.
+ */
+#include <quarry/kernel.h>
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wundef"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wcast-qual"
+#pragma GCC diagnostic ignored "-Wimplicit-fallthrough"
+#define STB_SPRINTF_NOFLOAT
+#define STB_SPRINTF_STATIC
+#define STB_SPRINTF_IMPLEMENTATION
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#include <stb/stb_sprintf.h>
+#pragma GCC diagnostic pop
+
+#define LOG_SIZE   65536U
+#define LOCK_TURNS (1U << 22) /* of waiting for the lock; about a second, then without it */
+
+static struct spinlock console_lock = {.name = "console", .rank = RANK_CONSOLE};
+static u32 bust;             /* a */
+static char log_ring[LOG_SIZE];
+static u64 log_end;          /* console_lock: bytes ever printed */
+
+/*
+ * Tries instead of a ticket: an NMI that prints while the CPU it interrupted waits here would wait for
+ * ever behind that ticket.  And it gives up in the end, because what is printed may be the report of
+ * why the holder does not go on.
+ */
+static bool lock_console(void)
+{
+	u32 turns;
+
+	for (turns = 0; turns < LOCK_TURNS && !READ_ONCE(bust); turns++) {
+		if (spin_trylock(&console_lock))
+			return true;
+		if (spin_is_held(&console_lock))
+			break;
+		cpu_relax();
+	}
+	return false;
+}
+
+static void emit(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		log_ring[(log_end + i) % LOG_SIZE] = s[i];
+	WRITE_ONCE(log_end, log_end + len);
+	serial_write(s, len);
+}
+
+void console_write(const char *s, size_t len)
+{
+	irqflags_t flags = arch_irq_save();
+	bool locked = lock_console();
+
+	emit(s, len);
+	if (locked)
+		spin_unlock(&console_lock);
+	arch_irq_restore(flags);
+}
+
+static char *emit_piece(const char *s, void *buf, int len)
+{
+	emit(s, (size_t)len);
+	return buf;
+}
+
+/* Formats under the lock, a piece at a time: no line is too long, and stacks are small. */
+void vprintk(const char *fmt, va_list ap)
+{
+	irqflags_t flags = arch_irq_save();
+	bool locked = lock_console();
+	char piece[STB_SPRINTF_MIN];
+
+	stbsp_vsprintfcb(emit_piece, piece, piece, fmt, ap);
+	if (locked)
+		spin_unlock(&console_lock);
+	arch_irq_restore(flags);
+}
+
+void printk(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vprintk(fmt, ap);
+	va_end(ap);
+}
+
+int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
+{
+	return stbsp_vsnprintf(buf, (int)size, fmt, ap);
+}
+
+int ksnprintf(char *buf, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = kvsnprintf(buf, size, fmt, ap);
+	va_end(ap);
+	return n;
+}
+
+void console_bust_lock(void)
+{
+	WRITE_ONCE(bust, 1u);
+}
+
+size_t log_read(u64 *pos, char *buf, size_t size)
+{
+	irqflags_t flags = arch_irq_save();
+	bool locked = lock_console();
+	u64 oldest = log_end > LOG_SIZE ? log_end - LOG_SIZE : 0;
+	size_t n;
+
+	if (*pos < oldest)
+		*pos = oldest;
+	for (n = 0; n < size && *pos < log_end; n++, (*pos)++)
+		buf[n] = log_ring[*pos % LOG_SIZE];
+	if (locked)
+		spin_unlock(&console_lock);
+	arch_irq_restore(flags);
+	return n;
+}

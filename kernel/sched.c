@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sched.c: who runs: one queue per CPU, round robin, preempted by the tick.
+ *
+ * A thread stays on the CPU it was started on.  So only a CPU itself takes threads off its queue, and
+ * others only append to it: that is why no lock has to be held across the switch of stacks.
+ *
+ * Owns:       the run queues; thread.state's way back to RUNNABLE.
+ * Locks:      runq.lock (RANK_SCHED), irqs off.
+ * Invariants: a thread is queued, or running, or has on_queue false; never two of them.
+ *             The idle thread is never queued.
+ */
+#include "sched.h"
+#include <quarry/mm.h>
+
+struct runq {
+	struct spinlock lock;
+	TAILQ_HEAD(, thread) ready;  /* lock: wait for their turn */
+	TAILQ_HEAD(, thread) alarms; /* lock: sleep with a deadline */
+	struct thread *running;      /* lock */
+	struct thread *idle;         /* c */
+	struct thread *dead;         /* o: to be reaped once its stack is left */
+	u32 nr_ready;                /* lock, read racily */
+	u32 nr_threads;              /* a: bound to this CPU */
+	struct thread idle_thread;
+} __attribute__((aligned(64)));
+
+static struct runq *runqs;
+static struct thread first_thread = {.name = "main"};
+
+struct thread *thread_current(void)
+{
+	return runqs ? cpus[arch_cpu_id()]->current : NULL;
+}
+
+static struct runq *my_runq(void)
+{
+	return &runqs[arch_cpu_id()];
+}
+
+void assert_may_sleep(const char *what)
+{
+	if (unlikely(!arch_irqs_enabled() || arch_in_interrupt() || spin_depth() ||
+		     cpus[arch_cpu_id()]->preempt))
+		panic("%s: irqs %s, %u locks held, preemption count %u%s", what,
+		    arch_irqs_enabled() ? "on" : "off", spin_depth(), cpus[arch_cpu_id()]->preempt,
+		    arch_in_interrupt() ? ", in an interrupt" : "");
+}
+
+/*
+ * Which thread is next.  Whether the old one stays is decided under the queue's lock, under which
+ * thread_wake makes it RUNNABLE: a wake-up comes either before, and it stays, or after, and finds it
+ * off the queue and puts it back.  A preempted thread stays in any case: it has announced its sleep
+ * but not yet asked its condition a last time.
+ */
+static struct thread *choose(struct runq *rq, struct thread *prev, bool preempted)
+{
+	struct thread *next;
+	u32 state;
+
+	spin_lock(&rq->lock);
+	WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 0u);
+	state = READ_ONCE(prev->state);
+	if (prev != rq->idle) {
+		if (state != THREAD_DEAD && (preempted || state == THREAD_RUNNABLE)) {
+			TAILQ_INSERT_TAIL(&rq->ready, prev, link);
+			WRITE_ONCE(rq->nr_ready, rq->nr_ready + 1);
+		} else {
+			prev->on_queue = false;
+		}
+	}
+	next = TAILQ_FIRST(&rq->ready);
+	if (next) {
+		TAILQ_REMOVE(&rq->ready, next, link);
+		WRITE_ONCE(rq->nr_ready, rq->nr_ready - 1);
+	} else {
+		next = rq->idle;
+	}
+	rq->running = next;
+	spin_unlock(&rq->lock);
+	return next;
+}
+
+void sched_finish_switch(void)
+{
+	irqflags_t flags = arch_irq_save();
+	struct thread *dead = my_runq()->dead;
+
+	my_runq()->dead = NULL;
+	if (dead)
+		thread_reap(dead);
+	arch_irq_restore(flags);
+}
+
+void sched_switch(bool preempted)
+{
+	struct runq *rq = my_runq();
+	struct thread *prev = thread_current(), *next = choose(rq, prev, preempted);
+
+	if (next == prev)
+		return;
+	if (READ_ONCE(prev->state) == THREAD_DEAD)
+		rq->dead = prev;
+	cpus[prev->cpu]->current = next;
+	arch_switch(&prev->sp, next->sp);
+	/* Somebody has switched back to prev; or next is new, and thread.c does the same. */
+	sched_finish_switch();
+}
+
+void preempt_schedule(void)
+{
+	irqflags_t flags;
+
+	if (!thread_current() || !arch_irqs_enabled() || arch_in_interrupt())
+		return;
+	flags = arch_irq_save();
+	if (!cpus[arch_cpu_id()]->preempt)
+		sched_switch(true);
+	arch_irq_restore(flags);
+}
+
+void sched_irq_exit(void)
+{
+	const struct cpu *cpu = cpus[arch_cpu_id()];
+
+	if (READ_ONCE(cpu->need_resched) && !cpu->preempt && !cpu->irq_depth && cpu->current)
+		sched_switch(true);
+}
+
+/* Put @t where it can run.  A CPU that is idle is told: it may be halted, or about to be. */
+static void enqueue(struct runq *rq, struct thread *t)
+{
+	t->on_queue = true;
+	TAILQ_INSERT_TAIL(&rq->ready, t, link);
+	WRITE_ONCE(rq->nr_ready, rq->nr_ready + 1);
+	if (rq->running != rq->idle)
+		return;
+	WRITE_ONCE(cpus[t->cpu]->need_resched, 1u);
+	if (t->cpu != arch_cpu_id()) {
+		counter_add(&smp_stats.kicks, 1);
+		arch_ipi_kick(t->cpu);
+	}
+}
+
+static void wake_locked(struct runq *rq, struct thread *t)
+{
+	if (READ_ONCE(t->state) != THREAD_SLEEPING)
+		return;
+	store_release(&t->state, (u32)THREAD_RUNNABLE);
+	if (t->has_alarm)
+		TAILQ_REMOVE(&rq->alarms, t, alarm_link);
+	t->has_alarm = false;
+	if (!t->on_queue)
+		enqueue(rq, t);
+}
+
+void thread_wake(struct thread *t)
+{
+	struct runq *rq = &runqs[t->cpu];
+	irqflags_t flags = spin_lock_irqsave(&rq->lock);
+
+	wake_locked(rq, t);
+	spin_unlock_irqrestore(&rq->lock, flags);
+}
+
+void sched_sleep(u64 deadline)
+{
+	struct thread *t = thread_current();
+	struct runq *rq = my_runq();
+	irqflags_t flags = arch_irq_save();
+
+	spin_lock(&rq->lock);
+	/* Woken already: then there is no alarm to set. */
+	if (deadline != WAIT_FOREVER && READ_ONCE(t->state) == THREAD_SLEEPING) {
+		t->wake_at = deadline;
+		t->has_alarm = true;
+		TAILQ_INSERT_TAIL(&rq->alarms, t, alarm_link);
+	}
+	spin_unlock(&rq->lock);
+	sched_switch(false);
+	arch_irq_restore(flags);
+}
+
+void sched_tick(void)
+{
+	struct thread *t, *following;
+	struct runq *rq;
+	u64 now;
+
+	if (!thread_current())
+		return;
+	rq = my_runq();
+	now = arch_clock_ns();
+	spin_lock(&rq->lock);
+	for (t = TAILQ_FIRST(&rq->alarms); t; t = following) {
+		following = TAILQ_NEXT(t, alarm_link);
+		if (t->wake_at <= now)
+			wake_locked(rq, t);
+	}
+	if (rq->nr_ready)
+		WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 1u);
+	spin_unlock(&rq->lock);
+}
+
+void sched_add(struct thread *t)
+{
+	struct runq *rq = &runqs[t->cpu];
+	irqflags_t flags = spin_lock_irqsave(&rq->lock);
+
+	counter_add(&rq->nr_threads, 1);
+	enqueue(rq, t);
+	spin_unlock_irqrestore(&rq->lock, flags);
+}
+
+void sched_forget(struct thread *t)
+{
+	counter_add(&runqs[t->cpu].nr_threads, -1);
+}
+
+unsigned sched_choose_cpu(void)
+{
+	unsigned cpu, best = arch_cpu_id();
+
+	for (cpu = nr_cpus; cpu-- > 0;)
+		if (cpumask_test(cpu_online_mask, cpu) &&
+		    READ_ONCE(runqs[cpu].nr_threads) < READ_ONCE(runqs[best].nr_threads))
+			best = cpu;
+	return best;
+}
+
+unsigned sched_load(unsigned cpu)
+{
+	const struct runq *rq = &runqs[cpu];
+
+	return READ_ONCE(rq->nr_ready) + (READ_ONCE(rq->running) != rq->idle);
+}
+
+/*
+ * No wake-up is lost on the way to the halt: interrupts are off from the look at the queue to
+ * arch_idle_wait, which turns them on and halts as one.  Who appends after the look has seen the idle
+ * thread running (choose() said so under the lock) and sends a kick, which stays pending until then.
+ */
+void sched_idle(void)
+{
+	struct runq *rq = my_runq();
+
+	for (;;) {
+		arch_irq_disable();
+		if (READ_ONCE(rq->nr_ready)) {
+			sched_switch(false);
+			arch_irq_enable();
+		} else {
+			arch_idle_wait();
+		}
+	}
+}
+
+static void idle_entry(void *arg)
+{
+	sched_finish_switch();
+	sched_idle();
+}
+
+static void runq_init(unsigned cpu)
+{
+	struct runq *rq = &runqs[cpu];
+	struct thread *idle = &rq->idle_thread;
+
+	rq->lock = SPINLOCK("runq", RANK_SCHED);
+	TAILQ_INIT(&rq->ready);
+	TAILQ_INIT(&rq->alarms);
+	ksnprintf(idle->name, sizeof(idle->name), "idle/%u", cpu);
+	idle->cpu = cpu;
+	rq->idle = rq->running = idle;
+	cpus[cpu]->idle = idle;
+}
+
+void sched_init_cpu(bool boot_cpu)
+{
+	struct cpu *cpu = cpus[arch_cpu_id()];
+	struct thread *idle;
+	struct runq *all;
+	unsigned i;
+
+	if (!boot_cpu) {
+		KASSERT(runqs);
+		cpu->current = my_runq()->idle;
+		return;
+	}
+	KASSERT(cpu->id == 0);
+	all = kmalloc(nr_cpus * sizeof(*all));
+	if (!all)
+		panic("sched: no memory for the queues of %u CPUs", nr_cpus);
+	runqs = all;
+	for (i = 0; i < nr_cpus; i++)
+		runq_init(i);
+	idle = runqs[0].idle;
+	idle->stack_top = arch_stack_alloc();
+	if (!idle->stack_top)
+		panic("sched: no stack for the idle thread");
+	idle->sp = arch_stack_prepare(idle->stack_top, idle_entry, NULL);
+	first_thread.on_queue = true;
+	runqs[0].running = &first_thread;
+	counter_add(&runqs[0].nr_threads, 1);
+	cpu->current = &first_thread;
+}

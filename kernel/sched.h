@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* sched.h: threads and run queues as sched.c, thread.c and wait.c share them. */
+#ifndef KERNEL_SCHED_H
+#define KERNEL_SCHED_H
+
+#include <quarry/cpu.h>
+#include <quarry/kernel.h>
+#include <sys/queue.h>
+
+enum thread_state {
+	THREAD_RUNNABLE, /* running, or wants to */
+	THREAD_SLEEPING, /* until thread_wake, or wake_at; it may still be on its way out */
+	THREAD_DEAD,     /* returned; its stack may go once it has been switched away from */
+};
+
+/* Letters: o the thread itself; q its run queue's lock; c constant once started. */
+struct thread {
+	char name[24];                    /* c */
+	unsigned cpu;                     /* c: for good */
+	void *sp;                         /* where it goes on; written by arch_switch */
+	void *stack_top;                  /* c */
+	void (*fn)(void *);               /* c */
+	void *arg;                        /* c */
+	u32 state;                        /* a: the thread makes it SLEEPING, q: the waker RUNNABLE */
+	bool on_queue;                    /* q: queued or running */
+	bool has_alarm;                   /* q: on the list of alarms */
+	u64 wake_at;                      /* q: when */
+	u32 done;                         /* a: may be freed */
+	TAILQ_ENTRY(thread) link;         /* q */
+	TAILQ_ENTRY(thread) alarm_link;   /* q */
+	struct mm_task mm;                /* o */
+};
+
+/* The thread that runs here; NULL before sched_init_cpu. */
+struct thread *thread_current(void);
+/* Panic unless the caller may sleep: irqs on, no lock held, preemption on, not in an interrupt. */
+void assert_may_sleep(const char *what);
+/*
+ * Give the CPU to the next thread.  A thread that is SLEEPING or DEAD leaves the queue, unless it was
+ * preempted on the way there.  Context: irqs off, preemption on.
+ */
+void sched_switch(bool preempted);
+/* Sleep: after setting state to SLEEPING, until woken or until @deadline.  Context: thread. */
+void sched_sleep(u64 deadline);
+/* Make @t run if it sleeps.  The caller knows that @t lives.  Any context. */
+void thread_wake(struct thread *t);
+/* Put a new thread on its queue; count it.  And the reverse of the counting. */
+void sched_add(struct thread *t);
+void sched_forget(struct thread *t);
+/* The online CPU with the fewest threads. */
+unsigned sched_choose_cpu(void);
+/* thread.c: @t has left its stack for ever. */
+void thread_reap(struct thread *t);
+/* What the first switch to a thread must do; the end of each other switch does it too. */
+void sched_finish_switch(void);
+
+#endif

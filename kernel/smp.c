@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * smp.c: cross-calls: run a function on other CPUs, in their call interrupt, and wait for it.
+ *
+ * Each CPU has one slot for the call it makes, and an inbox with a bit for every CPU that asks it.
+ * An interrupt says no more than "look at your inbox": several become one while the target's
+ * interrupts are off, so what is asked and what is answered are numbers, not interrupts.
+ *
+ * Owns:       the slots, the inboxes, the gates; the online mask; smp_stats.
+ * Locks:      none.  Nothing is allocated: a call works with the machine out of memory.
+ * Invariants: a CPU has at most one call under way: preemption is off from claiming the slot to the
+ *             last answer, and handlers may not call.
+ *             A slot's fn and arg do not change while an inbox bit for it is set.
+ * Tests:      tests/test_smp.c.
+ */
+#include "lock.h"
+#include <quarry/errno.h>
+#include <quarry/smp.h>
+
+#define TURNS_PER_LOOK 1024 /* of a wait, between looks at the clock */
+#define WORST_FACTOR   6    /* times the timeout, then it is a panic */
+#define MAX_REPORTS    8    /* of calls in a wrong context */
+
+struct call_cpu {
+	void (*fn)(void *);  /* the call this CPU makes: written by it, read by those it asks */
+	void *arg;
+	u32 request;         /* a: number of that call */
+	u32 gate;            /* a: odd while this CPU makes a call */
+	u32 *answered;       /* a: by CPU, the number of our last request that it has run */
+	cpumask_t *asked;    /* o: CPUs asked by the call under way */
+	cpumask_t *inbox;    /* a: CPUs that ask this one */
+} __attribute__((aligned(64)));
+
+static struct call_cpu *slots;
+static cpumask_t first_online; /* until smp_init: CPU 0 alone may be there */
+cpumask_t *cpu_online_mask = &first_online;
+struct rwsem cpu_hotplug = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_WAIT}}};
+struct smp_stats smp_stats;
+u64 smp_timeout_ns = 10000000000ULL;
+
+void smp_init(void)
+{
+	size_t words = CPUMASK_WORDS(nr_cpus);
+	unsigned cpu;
+
+	lock_init();
+	slots = arch_boot_zalloc(nr_cpus * sizeof(*slots));
+	for (cpu = 0; cpu < nr_cpus; cpu++) {
+		slots[cpu].answered = arch_boot_zalloc(nr_cpus * sizeof(u32));
+		slots[cpu].asked = arch_boot_zalloc(words * sizeof(cpumask_t));
+		slots[cpu].inbox = arch_boot_zalloc(words * sizeof(cpumask_t));
+	}
+	cpu_online_mask = arch_boot_zalloc(words * sizeof(cpumask_t));
+	cpu_online_mask[0] = first_online;
+}
+
+void cpu_set_online(unsigned cpu)
+{
+	KASSERT(cpu < nr_cpus);
+	cpumask_set(cpu_online_mask, cpu);
+}
+
+unsigned nr_cpus_online(void)
+{
+	unsigned i, nr = 0;
+
+	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++)
+		nr += count_bits(READ_ONCE(cpu_online_mask[i]));
+	return nr;
+}
+
+/*
+ * The gate.  A sender makes its number odd before it reads the online mask, and even after the last
+ * answer.  Who has cleared a bit of the mask and then sees an even number knows that this sender's
+ * next look at the mask finds the bit cleared (both are sequentially consistent); an odd one belongs
+ * to a call that may have seen it set, and must change first.  Later calls are not waited for.
+ */
+void smp_wait_senders(void)
+{
+	unsigned cpu;
+	u32 gate;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++) {
+		gate = atomic_add(&slots[cpu].gate, 0);
+		while (gate % 2 && load_acquire(&slots[cpu].gate) == gate)
+			cpu_relax();
+	}
+}
+
+bool smp_call_pending(void)
+{
+	const struct call_cpu *self = &slots[arch_cpu_id()];
+	unsigned i;
+
+	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++)
+		if (READ_ONCE(self->inbox[i]))
+			return true;
+	return false;
+}
+
+static void serve_one(unsigned self, unsigned from)
+{
+	struct call_cpu *sender = &slots[from];
+	u32 request = load_acquire(&sender->request);
+
+	if (READ_ONCE(sender->answered[self]) == request)
+		return;
+	sender->fn(sender->arg);
+	/* Pairs with the acquire in wait_for(): what fn did is visible before it is answered. */
+	store_release(&sender->answered[self], request);
+}
+
+/*
+ * The bits are taken before the requests are looked at.  Whoever sets a bit after that raises another
+ * interrupt, which finds it; the other way round a request that came between the look and the
+ * clearing would be lost, its interrupt having merged with this one.
+ */
+void smp_call_serve(void)
+{
+	unsigned self = arch_cpu_id(), i;
+	cpumask_t senders;
+
+	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++) {
+		if (!READ_ONCE(slots[self].inbox[i]))
+			continue;
+		senders = atomic_xchg(&slots[self].inbox[i], 0UL);
+		for (; senders; senders &= senders - 1)
+			serve_one(self, i * 64 + (unsigned)__builtin_ctzl(senders));
+	}
+}
+
+static void report_silence(const struct call_cpu *slot, u32 request, bool fatal)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		if (cpumask_test(slot->asked, cpu) && load_acquire(&slot->answered[cpu]) != request)
+			printk("smp: CPU %u has not answered call %u of CPU %u, inbox bit %s\n", cpu,
+			    request, arch_cpu_id(),
+			    cpumask_test(slots[cpu].inbox, arch_cpu_id()) ? "still set" : "taken");
+	if (fatal)
+		panic("smp: a cross-call of CPU %u was not answered", arch_cpu_id());
+	arch_backtrace_others();
+}
+
+/*
+ * Interrupts are on here, and so this CPU serves what others ask of it while it waits: two that call
+ * each other both come to an end.
+ */
+static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64 *since, bool *told)
+{
+	u32 turns = 0;
+	u64 waited;
+
+	while (load_acquire(&slot->answered[cpu]) != request) {
+		cpu_relax();
+		if (++turns % TURNS_PER_LOOK)
+			continue;
+		if (!*since)
+			*since = arch_clock_ns();
+		waited = arch_clock_ns() - *since;
+		if (waited > smp_timeout_ns * WORST_FACTOR)
+			report_silence(slot, request, true);
+		if (waited > smp_timeout_ns && !*told) {
+			*told = true;
+			report_silence(slot, request, false);
+		}
+	}
+}
+
+/* Which CPUs of @mask shall be asked: the others that are online.  What is wrong with it is counted. */
+static int choose(struct call_cpu *slot, const cpumask_t *mask, unsigned self)
+{
+	unsigned i, spare = nr_cpus % 64, last = CPUMASK_WORDS(nr_cpus) - 1;
+	cpumask_t want, known, online;
+	int asked = 0;
+
+	for (i = 0; i <= last; i++) {
+		known = i == last && spare ? (1UL << spare) - 1 : ~0UL;
+		want = mask ? READ_ONCE(mask[i]) : known;
+		online = __atomic_load_n(&cpu_online_mask[i], __ATOMIC_SEQ_CST);
+		counter_add(&smp_stats.bad_cpu, count_bits(want & ~known));
+		want &= known;
+		if (i == self / 64)
+			want &= ~(1UL << self % 64);
+		if (mask)
+			counter_add(&smp_stats.offline_cpu, count_bits(want & ~online));
+		slot->asked[i] = want & online;
+		asked += count_bits(slot->asked[i]);
+	}
+	return asked;
+}
+
+static void ask(const struct call_cpu *slot, unsigned self)
+{
+	cpumask_t left;
+	unsigned i, cpu;
+
+	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++) {
+		for (left = slot->asked[i]; left; left &= left - 1) {
+			cpu = i * 64 + (unsigned)__builtin_ctzl(left);
+			cpumask_set(slots[cpu].inbox, self);
+			arch_ipi_call(cpu);
+		}
+	}
+}
+
+static bool context_ok(void)
+{
+	if (likely(arch_irqs_enabled() && !spin_depth() && !arch_in_interrupt()))
+		return true;
+	if (atomic_add(&smp_stats.bad_context, 1) < MAX_REPORTS)
+		printk("smp: a cross-call was refused: irqs %s, %u locks held%s\n",
+		    arch_irqs_enabled() ? "on" : "off", spin_depth(),
+		    arch_in_interrupt() ? ", in an interrupt" : "");
+	return false;
+}
+
+int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
+{
+	struct call_cpu *slot;
+	bool told = false;
+	unsigned self, i;
+	u64 since = 0;
+	irqflags_t flags;
+	cpumask_t left;
+	u32 request;
+	int asked;
+
+	if (!context_ok())
+		return -EDEADLK;
+	if (port_task()->in_alloc && !atomic_add(&smp_stats.from_alloc, 1))
+		printk("smp: a cross-call was made inside an allocation\n");
+	counter_add(&smp_stats.calls, 1);
+	preempt_disable();
+	self = arch_cpu_id();
+	slot = &slots[self];
+	atomic_add(&slot->gate, 1);
+	asked = choose(slot, mask, self);
+	counter_add(&smp_stats.ipis, (u64)asked);
+	slot->fn = fn;
+	slot->arg = arg;
+	request = slot->request + 1;
+	store_release(&slot->request, request);
+	ask(slot, self);
+	if (!mask || cpumask_test(mask, self)) {
+		flags = arch_irq_save();
+		fn(arg);
+		arch_irq_restore(flags);
+	}
+	for (i = 0; asked && i < CPUMASK_WORDS(nr_cpus); i++)
+		for (left = slot->asked[i]; left; left &= left - 1)
+			wait_for(slot, i * 64 + (unsigned)__builtin_ctzl(left), request, &since, &told);
+	atomic_add(&slot->gate, 1);
+	preempt_enable();
+	return asked;
+}

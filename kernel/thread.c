@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * thread.c: threads begin, end, are waited for; what the kernel keeps for each.
+ *
+ * Owns:       struct thread, from thread_start to thread_join.
+ * Locks:      none of its own.
+ * Invariants: a thread is freed by whoever joins it, and only after its CPU has left its stack.
+ */
+#include "sched.h"
+#include <quarry/mm.h>
+
+/* One for all, because a thread's own would be freed while the last wake_up is still using it. */
+static struct waitq ended = {.lock = {.name = "thread ended", .rank = RANK_WAIT}};
+/* For the time before there are threads. */
+static struct mm_task boot_task;
+
+/* For what locks and cross-calls size at start-up. */
+void *arch_boot_zalloc(size_t bytes)
+{
+	return boot_alloc(bytes, 64);
+}
+
+struct mm_task *port_task(void)
+{
+	struct thread *t = thread_current();
+
+	return t ? &t->mm : &boot_task;
+}
+
+const char *thread_name(void)
+{
+	const struct thread *t = thread_current();
+
+	return t ? t->name : "boot";
+}
+
+static void thread_main(void *arg)
+{
+	struct thread *t = arg;
+
+	sched_finish_switch();
+	t->fn(t->arg);
+	assert_may_sleep("thread end");
+	arch_irq_disable();
+	WRITE_ONCE(t->state, (u32)THREAD_DEAD);
+	sched_switch(false);
+	panic("thread %s runs on after its end", t->name);
+}
+
+struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void *arg)
+{
+	struct thread *t;
+
+	if (cpu >= 0 && ((unsigned)cpu >= nr_cpus || !cpumask_test(cpu_online_mask, (unsigned)cpu)))
+		return NULL;
+	t = kmalloc(sizeof(*t));
+	if (!t)
+		return NULL;
+	t->stack_top = arch_stack_alloc();
+	if (!t->stack_top) {
+		kfree(t);
+		return NULL;
+	}
+	ksnprintf(t->name, sizeof(t->name), "%s", name);
+	t->cpu = cpu >= 0 ? (unsigned)cpu : sched_choose_cpu();
+	t->fn = fn;
+	t->arg = arg;
+	t->sp = arch_stack_prepare(t->stack_top, thread_main, t);
+	sched_add(t);
+	return t;
+}
+
+/* By the thread that runs next on the same CPU: from here on nobody uses the dead one's stack. */
+void thread_reap(struct thread *t)
+{
+	sched_forget(t);
+	store_release(&t->done, 1u); /* pairs with is_done; *t may be gone after it */
+	wake_up(&ended);
+}
+
+static bool is_done(void *arg)
+{
+	return load_acquire(&((struct thread *)arg)->done);
+}
+
+void thread_join(struct thread *t)
+{
+	KASSERT(t != thread_current());
+	wait_until(&ended, is_done, t, WAIT_FOREVER);
+	arch_stack_free(t->stack_top);
+	kfree(t);
+}
+
+void thread_yield(void)
+{
+	irqflags_t flags;
+
+	assert_may_sleep("thread_yield");
+	if (!thread_current())
+		return;
+	flags = arch_irq_save();
+	sched_switch(false);
+	arch_irq_restore(flags);
+}
+
+static bool never(void *arg)
+{
+	return false;
+}
+
+void thread_sleep(u64 ns)
+{
+	struct waitq nobody = WAITQ("thread_sleep");
+
+	wait_until(&nobody, never, NULL, ns);
+}

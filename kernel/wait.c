@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wait.c: sleeping until a condition holds.
+ *
+ * Owns:       struct wait_entry; the lists in wait queues.
+ * Locks:      waitq.lock (RANK_WAIT), irqs off; takes run queue locks inside.
+ * Invariants: an entry is on the list exactly while its thread is inside sleep_once.
+ */
+#include "sched.h"
+
+/* On the stack of the thread that waits; all under the queue's lock. */
+struct wait_entry {
+	struct thread *thread;
+	struct wait_entry *next;
+};
+
+static void append(struct waitq *wq, struct wait_entry *entry)
+{
+	struct wait_entry **link = &wq->first;
+
+	while (*link)
+		link = &(*link)->next;
+	*link = entry;
+}
+
+static void remove(struct waitq *wq, const struct wait_entry *entry)
+{
+	struct wait_entry **link = &wq->first;
+
+	while (*link != entry)
+		link = &(*link)->next;
+	*link = entry->next;
+}
+
+/*
+ * One sleep.  No wake-up is lost: the thread puts itself on the list and becomes SLEEPING in one hold
+ * of the queue's lock, and asks its condition again after that.  A waker makes the condition true
+ * first and then takes the same lock.  If it gets the lock before us, the condition is true when we
+ * ask; if after us, it finds our entry and makes us RUNNABLE, and then sched_sleep comes back at once
+ * or, if we are gone already, we are put back on the run queue (choose() in sched.c).
+ *
+ * Taking the lock once more at the end also means that no waker is still using the entry, or us.
+ */
+static bool sleep_once(struct waitq *wq, bool (*cond)(void *), void *arg, u64 deadline)
+{
+	struct wait_entry entry = {.thread = thread_current()};
+	irqflags_t flags = spin_lock_irqsave(&wq->lock);
+	bool done;
+
+	append(wq, &entry);
+	WRITE_ONCE(entry.thread->state, (u32)THREAD_SLEEPING);
+	spin_unlock_irqrestore(&wq->lock, flags);
+	done = cond(arg);
+	if (!done)
+		sched_sleep(deadline);
+	flags = spin_lock_irqsave(&wq->lock);
+	remove(wq, &entry);
+	WRITE_ONCE(entry.thread->state, (u32)THREAD_RUNNABLE);
+	spin_unlock_irqrestore(&wq->lock, flags);
+	return done;
+}
+
+bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
+{
+	u64 deadline = WAIT_FOREVER, now;
+	bool done = cond(arg);
+
+	if (done || !timeout_ns)
+		return done;
+	assert_may_sleep(wq->lock.name ? wq->lock.name : "wait_until");
+	now = arch_clock_ns();
+	if (timeout_ns < WAIT_FOREVER - now)
+		deadline = now + timeout_ns;
+	do {
+		if (thread_current()) {
+			done = sleep_once(wq, cond, arg, deadline);
+		} else {
+			/* Before there are threads there is nobody to switch to. */
+			cpu_relax();
+			done = cond(arg);
+		}
+	} while (!done && (deadline == WAIT_FOREVER || arch_clock_ns() < deadline));
+	return done || cond(arg);
+}
+
+void wake_up(struct waitq *wq)
+{
+	irqflags_t flags = spin_lock_irqsave(&wq->lock);
+	struct wait_entry *entry;
+
+	for (entry = wq->first; entry; entry = entry->next)
+		thread_wake(entry->thread);
+	spin_unlock_irqrestore(&wq->lock, flags);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * buddy.c: free lists, splitting and merging, and stealing from other types.
+ *
+ * Owns:       zone->free, zone->nr_free, pageblock.nr_free, and pages in state FREE.
+ * Locks:      the zone lock throughout.
+ * Invariants: a free block is on the list of its order and of its pageblock's type, or, if the
+ *             pageblock is isolated, on none; no two free buddies stay unmerged; no block crosses a
+ *             pageblock, so that buddies always agree in zone, type and isolate bit.
+ * Checked by: check_memory().  Tests: tests/test_buddy.c.
+ */
+#include "mm/mm_priv.h"
+
+void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order)
+{
+	struct memory *mem = zone->mem;
+	struct pageblock *pb = pageblock_of(mem, pfn);
+	struct page *page = pfn_to_page_in(mem, pfn);
+	struct free_list *list;
+
+	KASSERT(page_word(page) == PAGE_WORD(0, PG_FREE, order));
+	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free + (1u << order)));
+	if (pageblock_isolated(pb))
+		return;
+	list = &zone->free[order][pageblock_type(pb)];
+	page->prev = (u32)PFN_NONE;
+	page->next = list->head;
+	if (list->head != PFN_NONE)
+		pfn_to_page_in(mem, list->head)->prev = (u32)pfn;
+	list->head = (u32)pfn;
+	list->nr++;
+	WRITE_ONCE(zone->nr_free, zone->nr_free + (1UL << order));
+}
+
+void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order)
+{
+	struct memory *mem = zone->mem;
+	struct pageblock *pb = pageblock_of(mem, pfn);
+	struct page *page = pfn_to_page_in(mem, pfn);
+	struct free_list *list;
+
+	KASSERT(page_word(page) == PAGE_WORD(0, PG_FREE, order));
+	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free - (1u << order)));
+	if (pageblock_isolated(pb))
+		return;
+	list = &zone->free[order][pageblock_type(pb)];
+	if (page->prev == PFN_NONE)
+		list->head = page->next;
+	else
+		pfn_to_page_in(mem, page->prev)->next = page->next;
+	if (page->next != PFN_NONE)
+		pfn_to_page_in(mem, page->next)->prev = page->prev;
+	list->nr--;
+	WRITE_ONCE(zone->nr_free, zone->nr_free - (1UL << order));
+}
+
+/*
+ * The type and the isolate bit of the pageblock are read here, under the lock (by buddy_list_add), and
+ * nowhere earlier: whatever the caller believed about the pageblock may have changed since.
+ */
+void buddy_free(struct zone *zone, pfn_t pfn, unsigned order)
+{
+	struct memory *mem = zone->mem;
+	struct page *page = pfn_to_page_in(mem, pfn);
+
+	if (unlikely(pageblock_isolated(pageblock_of(mem, pfn))))
+		MM_EVENT(mem, FREE_ISOLATED);
+	while (order < MAX_ORDER) {
+		pfn_t buddy = pfn ^ (1UL << order);
+		struct page *other = pfn_to_page_in(mem, buddy);
+
+		if (page_word(other) != PAGE_WORD(0, PG_FREE, order))
+			break;
+		buddy_list_del(zone, buddy, order);
+		/* Of the two heads the upper one becomes a tail; the word of a tail is 0. */
+		if (buddy < pfn) {
+			WRITE_ONCE(page->word, 0);
+			page = other;
+			pfn = buddy;
+		} else {
+			WRITE_ONCE(other->word, 0);
+		}
+		order++;
+	}
+	WRITE_ONCE(page->word, PAGE_WORD(0, PG_FREE, order));
+	buddy_list_add(zone, pfn, order);
+}
+
+/* Take the listed block at @pfn of order @have and cut it down to @order, giving back upper halves. */
+static pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned have, unsigned order)
+{
+	struct memory *mem = zone->mem;
+
+	buddy_list_del(zone, pfn, have);
+	if (have == order)
+		return pfn;
+	while (have > order) {
+		pfn_t upper;
+
+		have--;
+		upper = pfn + (1UL << have);
+		page_set_state(pfn_to_page_in(mem, upper), PG_TAIL, PG_FREE, 0, 0, 0, have);
+		buddy_list_add(zone, upper, have);
+	}
+	/* The old head last: until now every walker still saw one block. */
+	WRITE_ONCE(pfn_to_page_in(mem, pfn)->word, PAGE_WORD(0, PG_FREE, order));
+	return pfn;
+}
+
+pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
+{
+	unsigned have;
+
+	for (have = order; have <= MAX_ORDER; have++) {
+		pfn_t pfn = zone->free[have][type].head;
+
+		if (pfn != PFN_NONE)
+			return buddy_take(zone, pfn, have, order);
+	}
+	return PFN_NONE;
+}
+
+/* For each type, whom it asks when its own lists are empty, in that order. */
+static const u8 fallbacks[NR_CACHED_TYPES][3] = {
+    [MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
+    [MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},
+    [MT_RECLAIMABLE] = {MT_UNMOVABLE, MT_MOVABLE, NR_MIGRATETYPES},
+};
+
+/*
+ * A pageblock is stolen (its type changes, all its free blocks with it) when at least half of it is
+ * free: then most of what will be allocated there is of the new type.  Never in zone MOVABLE, whose
+ * promise is that everything in it can move, and never from CMA, which is only lent.
+ */
+static bool may_steal(const struct zone *zone, pfn_t pfn, enum migratetype from)
+{
+	return zone->kind != ZONE_MOVABLE && from != MT_CMA &&
+	    pageblock_of(zone->mem, pfn)->nr_free >= PAGEBLOCK_PAGES / 2;
+}
+
+static pfn_t fallback_take(struct zone *zone, unsigned have, unsigned order, enum migratetype from,
+    enum migratetype type)
+{
+	pfn_t pfn = zone->free[have][from].head;
+
+	if (may_steal(zone, pfn, from)) {
+		pageblock_change_type(zone, pfn, type);
+		MM_EVENT(zone->mem, FALLBACK_STEAL);
+		return buddy_alloc(zone, order, type);
+	}
+	MM_EVENT(zone->mem, FALLBACK_MIX);
+	return buddy_take(zone, pfn, have, order);
+}
+
+pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type)
+{
+	unsigned have, i;
+
+	if (zone->kind == ZONE_MOVABLE && type != MT_MOVABLE)
+		return PFN_NONE;
+	/* From the largest down, so that what cannot move gathers in few pageblocks. */
+	for (have = MAX_ORDER + 1; have-- > order;) {
+		for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES; i++) {
+			enum migratetype from = (enum migratetype)fallbacks[type][i];
+
+			if (zone->free[have][from].head != PFN_NONE)
+				return fallback_take(zone, have, order, from, type);
+		}
+	}
+	return PFN_NONE;
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check.c: check_memory, the whole-structure checker: recounts everything and compares.
+ *
+ * Owns:       nothing; it never repairs.
+ * Locks:      cpu_hotplug shared and pcp_ctl, so that no round is under way; then it holds every CPU in
+ *             a cross-call, interrupts off, where nobody is inside a zone lock or a cache.
+ * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
+ * Tests:      tests/test_check.c plants corruptions and expects each to be named.
+ */
+#include "mm/mm_priv.h"
+
+struct check {
+	struct memory *mem;
+	struct zone *zone;
+	struct mm_violation *v;
+	bool claims;                               /* an operation is between its bits and its end */
+	unsigned long heads[NR_ORDERS][NR_MIGRATETYPES]; /* free blocks that must be listed */
+	unsigned long isolated, present, reserved, cached; /* pageblocks; pages; pages; blocks' pages */
+	/* The stop: who waits for whom. */
+	unsigned cpu, want;
+	unsigned arrived; /* a */
+	unsigned release; /* a */
+};
+
+static bool bad(struct check *c, const char *what, pfn_t pfn, unsigned long have, unsigned long want)
+{
+	if (!c->v->what)
+		*c->v = (struct mm_violation){.what = what, .pfn = pfn, .have = have, .want = want};
+	return false;
+}
+
+#define CHECK(c, cond, what, pfn, have, want)                                                      \
+	do {                                                                                       \
+		if (unlikely(!(cond)))                                                             \
+			return bad((c), (what), (pfn), (unsigned long)(have), (unsigned long)(want)); \
+	} while (0)
+
+/* What a head's word and its fields may be, by state. */
+static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 word)
+{
+	unsigned order = word_order(word), ref = word_ref(word);
+	const struct page *buddy;
+
+	CHECK(c, order <= MAX_ORDER, "I-B1 order of a head", pfn, order, MAX_ORDER);
+	CHECK(c, !(pfn & ((1UL << order) - 1)), "I-B2 head aligned to its order", pfn, order, 0);
+	switch (word_state(word)) {
+	case PG_FREE:
+		CHECK(c, word == PAGE_WORD(0, PG_FREE, order), "I-S1 word of a free head", pfn, word, 0);
+		if (order == MAX_ORDER)
+			break;
+		buddy = pfn_to_page_in(c->mem, pfn ^ (1UL << order));
+		CHECK(c, page_word(buddy) != PAGE_WORD(0, PG_FREE, order), "I-B5 unmerged buddies", pfn,
+		    order, 0);
+		break;
+	case PG_PCP:
+		CHECK(c, word == PAGE_WORD(0, PG_PCP, order), "I-S1 word of a cached head", pfn, word, 0);
+		CHECK(c, order_index(order) < NR_CACHED_ORDERS, "I-P2 cached order", pfn, order, 0);
+		c->cached += 1UL << order;
+		break;
+	case PG_FREEING:
+		CHECK(c, ref == 0, "I-S1 references of a page being freed", pfn, ref, 0);
+		break;
+	case PG_RESERVED:
+		CHECK(c, word == PAGE_WORD(1, PG_RESERVED, order), "I-S1 word of a reserved head", pfn,
+		    word, 0);
+		c->reserved += 1UL << order;
+		break;
+	case PG_MOVABLE_OPS:
+		CHECK(c, page->owner, "I-S2 movable page without an owner", pfn, 0, 1);
+		/* fall through */
+	case PG_ISO_MIG:
+	case PG_ALLOC:
+	case PG_SLAB:
+	case PG_PGTABLE:
+	case PG_OBJECT:
+	case PG_LRU:
+	case PG_BALLOON:
+	case PG_HWPOISON:
+		CHECK(c, ref >= 1, "I-S1 references of a page in use", pfn, ref, 1);
+		CHECK(c, ref >= page->mapcount + (unsigned)page->pincount, "I-S2 references cover pins",
+		    pfn, ref, page->pincount);
+		break;
+	case PG_TAIL:
+	case NR_PAGE_STATES:
+	default:
+		CHECK(c, false, "I-B3 state of a head", pfn, word_state(word), PG_FREE);
+	}
+	return true;
+}
+
+/* Walk one ONLINE pageblock: heads and tails tile it, and the free ones are as many as it counts. */
+static bool check_block(struct check *c, pfn_t block)
+{
+	struct memory *mem = c->mem;
+	const struct pageblock *pb = pageblock_of(mem, block);
+	bool isolated = pageblock_isolated(pb);
+	unsigned long free = 0;
+	pfn_t pfn = block;
+
+	while (pfn < block + PAGEBLOCK_PAGES) {
+		const struct page *page = pfn_to_page_in(mem, pfn), *end;
+		u32 word = page_word(page);
+
+		if (!check_head(c, pfn, page, word))
+			return false;
+		end = page + (1UL << word_order(word));
+		CHECK(c, pfn + (1UL << word_order(word)) <= block + PAGEBLOCK_PAGES,
+		    "I-I3 block crosses its pageblock", pfn, word_order(word), 0);
+		for (page++; page < end; page++) {
+			if (unlikely(page_word(page) & ~PAGE_F_HWPOISON))
+				return bad(c, "I-B3 tail of a block", page_to_pfn_in(mem, page),
+				    page_word(page), 0);
+		}
+		if (word_state(word) == PG_FREE) {
+			free += 1UL << word_order(word);
+			if (!isolated)
+				c->heads[word_order(word)][pageblock_type(pb)]++;
+		}
+		pfn += 1UL << word_order(word);
+	}
+	CHECK(c, pb->nr_free == free, "I-N1 free pages of a pageblock", block, pb->nr_free, free);
+	return true;
+}
+
+/* Stack numbers follow from zone, type, bit and state. */
+static bool check_stacks(struct check *c, pfn_t block)
+{
+	const struct pageblock *pb = pageblock_of(c->mem, block);
+	bool cached = pageblock_type(pb) < NR_CACHED_TYPES && !pageblock_isolated(pb) &&
+	    pageblock_state(pb) == PB_ONLINE;
+	unsigned index;
+
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		unsigned want = cached ? zone_stack(c->zone, index, pageblock_type(pb))
+		                       : c->zone->id * STACKS_PER_ZONE + (unsigned)STACK_NONE;
+
+		CHECK(c, pb->stack[index] == want, "I-I2 stack number of a pageblock", block,
+		    pb->stack[index], want);
+	}
+	return true;
+}
+
+static bool check_blocks(struct check *c)
+{
+	const struct zone *zone = c->zone;
+	pfn_t block;
+
+	for (block = zone->start_pfn; block < zone->end_pfn; block += PAGEBLOCK_PAGES) {
+		const struct pageblock *pb = pageblock_of(c->mem, block);
+
+		CHECK(c, pb->zone == zone->id, "I-N4 zone of a pageblock", block, pb->zone, zone->id);
+		if (!check_stacks(c, block))
+			return false;
+		if (pageblock_state(pb) != PB_ONLINE) {
+			CHECK(c, pb->nr_free == 0, "I-O2 free pages offline", block, pb->nr_free, 0);
+			CHECK(c, !pageblock_isolated(pb), "I-I7 isolate bit offline", block, 1, 0);
+			continue;
+		}
+		CHECK(c, zone->kind != ZONE_MOVABLE || pageblock_type(pb) == MT_MOVABLE,
+		    "I-I2 type in zone MOVABLE", block, pageblock_type(pb), MT_MOVABLE);
+		c->present += PAGEBLOCK_PAGES;
+		c->isolated += pageblock_isolated(pb);
+		if (!check_block(c, block))
+			return false;
+	}
+	return true;
+}
+
+static bool check_list(struct check *c, unsigned order, unsigned type, unsigned long *pages)
+{
+	const struct free_list *list = &c->zone->free[order][type];
+	unsigned long nr = 0;
+	pfn_t pfn, prev = PFN_NONE;
+
+	for (pfn = list->head; pfn != PFN_NONE; nr++) {
+		const struct page *page = pfn_to_page_in(c->mem, pfn);
+		const struct pageblock *pb;
+
+		CHECK(c, pfn >= c->zone->start_pfn && pfn < c->zone->end_pfn, "I-N4 listed page's zone",
+		    pfn, order, type);
+		CHECK(c, nr < list->nr, "I-B8 list longer than its count", pfn, nr, list->nr);
+		pb = pageblock_of(c->mem, pfn);
+		CHECK(c, page_word(page) == PAGE_WORD(0, PG_FREE, order), "I-B1 listed page", pfn,
+		    page_word(page), PAGE_WORD(0, PG_FREE, order));
+		CHECK(c, page->prev == prev, "I-B8 links of a list", pfn, page->prev, prev);
+		CHECK(c, !pageblock_isolated(pb), "I-I1 isolated page on a list", pfn, order, type);
+		CHECK(c, pageblock_type(pb) == type, "I-I2 listed under another type", pfn, type,
+		    pageblock_type(pb));
+		prev = pfn;
+		pfn = page->next;
+	}
+	CHECK(c, nr == list->nr, "I-B7 count of a list", list->head, list->nr, nr);
+	CHECK(c, nr == c->heads[order][type], "I-B6 free blocks not on their list", list->head, nr,
+	    c->heads[order][type]);
+	*pages += nr << order;
+	return true;
+}
+
+static bool check_cpu_stack(struct check *c, unsigned cpu, unsigned index, unsigned type,
+    unsigned long *pages)
+{
+	const struct zone *zone = c->zone;
+	const struct pcp *pcp = c->mem->pcp[cpu];
+	unsigned stack = zone_stack(zone, index, type), i;
+	unsigned order = index_order(index);
+	u16 count = READ_ONCE(pcp->count[stack]), capacity = READ_ONCE(pcp->capacity[stack]);
+
+	CHECK(c, count <= capacity, "I-P1 more cached than the capacity", cpu, count, capacity);
+	CHECK(c, zone->pcp_depth == 0 || capacity == 0, "I-P6 cache on while disabled", cpu, capacity, 0);
+	for (i = 0; i < count; i++) {
+		const struct page *page = pcp->slot[stack][i];
+		pfn_t pfn = page_to_pfn_in(c->mem, page);
+
+		CHECK(c, pfn >= zone->start_pfn && pfn < zone->end_pfn, "I-P2 cached page's zone", pfn,
+		    cpu, zone->id);
+		CHECK(c, page_word(page) == PAGE_WORD(0, PG_PCP, order), "I-P2 cached page", pfn,
+		    page_word(page), PAGE_WORD(0, PG_PCP, order));
+		CHECK(c, c->claims || !pageblock_isolated(pageblock_of(c->mem, pfn)),
+		    "I-I5 cached page of an isolated pageblock", pfn, cpu, 0);
+	}
+	*pages += (unsigned long)count << order;
+	return true;
+}
+
+static bool check_caches(struct check *c)
+{
+	const struct zone *zone = c->zone;
+	unsigned long pages = 0, bound = 0;
+	unsigned cpu, index, type;
+
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		for (type = 0; type < NR_CACHED_TYPES; type++) {
+			bound += (unsigned long)zone->pcp_capacity[index][type] << index_order(index);
+			for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
+				if (!check_cpu_stack(c, cpu, index, type, &pages))
+					return false;
+			}
+		}
+	}
+	for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
+		unsigned none = zone->id * STACKS_PER_ZONE + STACK_NONE;
+
+		CHECK(c, c->mem->pcp[cpu]->count[none] == 0 && c->mem->pcp[cpu]->capacity[none] == 0,
+		    "I-P1 the stack of capacity 0", cpu, c->mem->pcp[cpu]->count[none], 0);
+	}
+	CHECK(c, pages == c->cached, "I-P4 cached pages and slots", zone->id, c->cached, pages);
+	CHECK(c, bound * c->mem->nr_cpus <= zone->managed / 16, "I-P7 bound of the caches", zone->id,
+	    bound * c->mem->nr_cpus, zone->managed / 16);
+	return true;
+}
+
+static bool check_zone(struct check *c)
+{
+	const struct zone *zone = c->zone;
+	unsigned long pages = 0;
+	unsigned order, type;
+
+	memset(c->heads, 0, sizeof(c->heads));
+	c->isolated = c->present = c->reserved = c->cached = 0;
+	if (!check_blocks(c))
+		return false;
+	for (order = 0; order < NR_ORDERS; order++) {
+		for (type = 0; type < NR_MIGRATETYPES; type++) {
+			if (!check_list(c, order, type, &pages))
+				return false;
+		}
+	}
+	CHECK(c, zone->nr_free == pages, "I-N1 free pages of a zone", zone->id, zone->nr_free, pages);
+	CHECK(c, zone->nr_isolated == c->isolated, "I-I4 isolated pageblocks of a zone", zone->id,
+	    zone->nr_isolated, c->isolated);
+	CHECK(c, zone->present == c->present, "I-N3 present pages", zone->id, zone->present, c->present);
+	CHECK(c, zone->managed == c->present - c->reserved, "I-N2 managed pages", zone->id,
+	    zone->managed, c->present - c->reserved);
+	CHECK(c, zone->wmark[WMARK_MIN] <= zone->wmark[WMARK_LOW] &&
+	        zone->wmark[WMARK_LOW] <= zone->wmark[WMARK_HIGH],
+	    "I-W1 watermarks", zone->id, zone->wmark[WMARK_MIN], zone->wmark[WMARK_HIGH]);
+	return check_caches(c);
+}
+
+static void check_zones(struct check *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		c->zone = &c->mem->zones[i];
+		if (c->zone->end_pfn > c->zone->start_pfn && !check_zone(c))
+			return;
+	}
+}
+
+/* Every CPU comes here, interrupts off; one of them checks while the others wait. */
+static void stopped(void *arg)
+{
+	struct check *c = arg;
+
+	atomic_add(&c->arrived, 1u);
+	if (arch_cpu_id() != c->cpu) {
+		while (!load_acquire(&c->release))
+			cpu_relax();
+		return;
+	}
+	while (load_acquire(&c->arrived) < c->want)
+		cpu_relax();
+	check_zones(c);
+	store_release(&c->release, 1u);
+}
+
+int check_memory(struct memory *mem, struct mm_violation *v)
+{
+	struct check c = {.mem = mem, .v = v};
+	unsigned cpu;
+	int asked;
+
+	*v = (struct mm_violation){0};
+	rwsem_lock_shared(&cpu_hotplug);
+	mutex_lock(&mem->pcp_ctl);
+	c.claims = !LIST_EMPTY(&mem->claims);
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		c.want += cpumask_test(cpu_online_mask, cpu);
+	/* The CPU must not change between naming the checker and the call. */
+	preempt_disable();
+	c.cpu = arch_cpu_id();
+	asked = smp_call_mask(NULL, stopped, &c);
+	preempt_enable();
+	mutex_unlock(&mem->pcp_ctl);
+	rwsem_unlock_shared(&cpu_hotplug);
+	if (asked < 0)
+		return asked;
+	return v->what ? -EUCLEAN : 0;
+}

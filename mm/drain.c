@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * drain.c: asking other CPUs to give back what they cache, and switching caches off and on.
+ *
+ * Owns:       zone->pcp_depth, the drain rounds, mem->drain_mask.
+ * Locks:      cpu_hotplug shared, then mem->pcp_ctl, from choosing the mask to the last answer.
+ * Invariants: only the owner of a cache touches it: a drain is a request.  Nothing here is ever called
+ *             from an allocation (reclaim.c does it on their behalf), allocates, or needs memory.
+ * Tests:      tests/test_drain.c.
+ */
+#include "mm/mm_priv.h"
+
+struct drain_request {
+	struct memory *mem;
+	struct zone *zone; /* NULL: all */
+	void (*one)(struct zone *zone);
+};
+
+/* On each CPU asked, irqs off. */
+static void drain_handler(void *arg)
+{
+	struct drain_request *req = arg;
+	unsigned i;
+
+	if (arch_cpu_id() >= req->mem->nr_cpus)
+		return;
+	if (req->zone) {
+		req->one(req->zone);
+		return;
+	}
+	for (i = 0; i < req->mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		struct zone *zone = &req->mem->zones[i];
+
+		if (zone->end_pfn > zone->start_pfn)
+			req->one(zone);
+	}
+}
+
+static void drain_isolated_one(struct zone *zone)
+{
+	if (READ_ONCE(zone->nr_isolated) == 0)
+		return;
+	/* The plan has been cut to what the zone will have left: one interrupt does both. */
+	pcp_refresh_zone_local(zone);
+	pcp_drain_isolated_local(zone);
+}
+
+static bool seems_to_cache(const struct memory *mem, unsigned cpu, const struct zone *zone)
+{
+	unsigned i;
+
+	if (zone)
+		return pcp_zone_nonempty(mem, cpu, zone);
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		if (pcp_zone_nonempty(mem, cpu, &mem->zones[i]))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * One round.  Under cpu_hotplug and pcp_ctl.
+ *
+ * The count is racy: a CPU between its look at the capacity and its push reads as empty and caches a
+ * page a moment later.  For relieving pressure a miss is harmless.  @force exists for callers that
+ * need completeness (disable, precise): it asks every CPU, whatever its counts say, because only the
+ * interrupt itself proves that no push is under way (pcp_body.h, the table of three).
+ */
+static int drain_round(struct drain_request *req, bool force)
+{
+	struct memory *mem = req->mem;
+	unsigned cpu;
+
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+		if (force || seems_to_cache(mem, cpu, req->zone))
+			cpumask_set(mem->drain_mask, cpu);
+		else
+			cpumask_clear(mem->drain_mask, cpu);
+	}
+	return smp_call_mask(mem->drain_mask, drain_handler, req);
+}
+
+int drain_all_pages(struct memory *mem, struct zone *zone)
+{
+	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_drain_zone_local};
+	u64 ticket = READ_ONCE(mem->round_started);
+	int asked = 0;
+
+	if (!may_sleep())
+		return smp_call_mask(mem->drain_mask, drain_handler, &req); /* refused, with a report */
+	rwsem_lock_shared(&cpu_hotplug);
+	mutex_lock(&mem->pcp_ctl);
+	/* A round over all zones that began after we asked has seen whatever we want drained. */
+	if (mem->round_done <= ticket) {
+		if (!zone)
+			WRITE_ONCE(mem->round_started, mem->round_started + 1);
+		asked = drain_round(&req, false);
+		if (!zone)
+			WRITE_ONCE(mem->round_done, mem->round_started);
+		MM_EVENT(mem, DRAIN_ROUNDS);
+		if (asked > 0)
+			MM_EVENT_ADD(mem, DRAIN_ASKED, asked);
+	}
+	mutex_unlock(&mem->pcp_ctl);
+	rwsem_unlock_shared(&cpu_hotplug);
+	return asked;
+}
+
+void drain_local_pages(struct memory *mem, struct zone *zone)
+{
+	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_drain_zone_local};
+	irqflags_t flags = arch_irq_save();
+
+	drain_handler(&req);
+	arch_irq_restore(flags);
+}
+
+/* Under pcp_ctl and cpu_hotplug: every owner applies depth and plan of @zone. */
+static int refresh_round(struct memory *mem, struct zone *zone)
+{
+	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_refresh_zone_local};
+
+	return drain_round(&req, true);
+}
+
+int zone_pcp_disable(struct zone *zone)
+{
+	struct drain_cost cost = {0};
+
+	return pcp_disable_counted(zone, &cost);
+}
+
+int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
+{
+	struct memory *mem = zone->mem;
+	int err = 0;
+
+	if (!may_sleep())
+		return -EDEADLK;
+	rwsem_lock_shared(&cpu_hotplug);
+	mutex_lock(&mem->pcp_ctl);
+	if (zone->pcp_depth >= 65535) {
+		err = -EOVERFLOW;
+	} else if (zone->pcp_depth > 0) {
+		WRITE_ONCE(zone->pcp_depth, zone->pcp_depth + 1);
+	} else {
+		/*
+		 * The depth first, then the round: the owner's handler reads the depth, sets capacity
+		 * 0 and empties in one interrupt-off section.  A second caller waits here for the
+		 * mutex, so it too returns only after the round.
+		 */
+		WRITE_ONCE(zone->pcp_depth, 1);
+		cost->ipis += (unsigned)refresh_round(mem, zone);
+		cost->rounds++;
+		MM_EVENT(mem, DRAIN_FORCED);
+		MM_EVENT(mem, PCP_DISABLE);
+	}
+	mutex_unlock(&mem->pcp_ctl);
+	rwsem_unlock_shared(&cpu_hotplug);
+	return err;
+}
+
+int zone_pcp_enable(struct zone *zone)
+{
+	struct memory *mem = zone->mem;
+	int err = 0;
+
+	rwsem_lock_shared(&cpu_hotplug);
+	mutex_lock(&mem->pcp_ctl);
+	if (zone->pcp_depth == 0) {
+		MM_EVENT(mem, PCP_UNBALANCED);
+		err = -EINVAL;
+	} else {
+		/* Pairs with the acquire in pcp_update_capacity. */
+		store_release(&zone->pcp_depth, zone->pcp_depth - 1);
+		if (zone->pcp_depth == 0)
+			refresh_round(mem, zone);
+	}
+	mutex_unlock(&mem->pcp_ctl);
+	rwsem_unlock_shared(&cpu_hotplug);
+	return err;
+}
+
+void pcp_refresh_all(struct memory *mem)
+{
+	rwsem_lock_shared(&cpu_hotplug);
+	mutex_lock(&mem->pcp_ctl);
+	refresh_round(mem, NULL);
+	mutex_unlock(&mem->pcp_ctl);
+	rwsem_unlock_shared(&cpu_hotplug);
+}
+
+int drain_isolated_pages(struct memory *mem)
+{
+	struct drain_request req = {.mem = mem, .one = drain_isolated_one};
+	int asked;
+
+	rwsem_lock_shared(&cpu_hotplug);
+	mutex_lock(&mem->pcp_ctl);
+	asked = drain_round(&req, true);
+	MM_EVENT(mem, DRAIN_FORCED);
+	mutex_unlock(&mem->pcp_ctl);
+	rwsem_unlock_shared(&cpu_hotplug);
+	return asked;
+}

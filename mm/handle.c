@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handle.c: movable objects behind handles, the example owner of struct movable_ops.
+ *
+ * Owns:       struct handle_table, and the content of its objects' pages.
+ * Locks:      each handle's lock (RANK_OBJECT) for its page pointer and for every look at the content;
+ *             the zone's lru lock, inside it, where a page enters or leaves the table.
+ * Invariants: a handle's page is MOVABLE_OPS, or ISO_MIG while a migrator has it; its content matches
+ *             the handle's checksum whenever the lock is free.
+ * Tests:      tests/test_migrate.c.
+ */
+#include <quarry/handle.h>
+
+#include "mm/mm_priv.h"
+
+/* Words of an object of order @order. */
+static size_t object_words(unsigned order)
+{
+	return (PAGE_SIZE << order) / sizeof(u64);
+}
+
+/* The checksum of a block: order of words matters, and so does each bit. */
+static u64 block_checksum(struct memory *mem, const struct page *page, unsigned order)
+{
+	const u64 *p = page_address_in(mem, page);
+	u64 sum = 0x9e3779b97f4a7c15ULL;
+	size_t i;
+
+	for (i = 0; i < object_words(order); i++)
+		sum = (sum << 5 | sum >> 59) ^ (p[i] * 0xff51afd7ed558ccdULL);
+	return sum;
+}
+
+/* Fill a block with words that differ by seed and place; returns their checksum. */
+static u64 block_fill(struct memory *mem, struct page *page, unsigned order, u64 seed)
+{
+	u64 *p = page_address_in(mem, page);
+	size_t i;
+
+	for (i = 0; i < object_words(order); i++)
+		p[i] = (seed + i) * 0x9e3779b97f4a7c15ULL;
+	return block_checksum(mem, page, order);
+}
+
+/* Under the handle's lock. */
+static int verify(struct handle_table *t, const struct handle *h)
+{
+	if (!t->mem->backed ||
+	    block_checksum(t->mem, h->page, word_order(page_word(h->page))) == h->checksum)
+		return 0;
+	counter_add(&t->corrupt, 1u);
+	return -EUCLEAN;
+}
+
+static int handle_isolate(struct memory *mem, struct page *page)
+{
+	return 0;
+}
+
+static bool handle_putback(struct memory *mem, struct page *page)
+{
+	return true;
+}
+
+static int handle_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
+    struct page *src)
+{
+	struct handle_table *t = container_of(owner, struct handle_table, owner);
+	struct handle *h = &t->handles[src->index];
+	unsigned order = word_order(page_word(src));
+	int err = 0;
+
+	spin_lock(&h->lock);
+	if (h->page != src) {
+		err = -ENOENT;
+	} else if (READ_ONCE(src->pincount)) {
+		err = -EBUSY;
+	} else if (word_ref(page_word(src)) != 2) {
+		err = -EAGAIN; /* somebody besides owner and migrator: only a pin on its way out */
+	} else {
+		verify(t, h);
+		if (mem->backed)
+			memcpy(page_address_in(mem, dst), page_address_in(mem, src), PAGE_SIZE << order);
+		page_make_movable(mem, dst, owner, src->index);
+		h->page = dst;
+		h->moves++;
+		counter_add(&t->moved, 1);
+		page_release_movable(mem, src);
+	}
+	spin_unlock(&h->lock);
+	return err;
+}
+
+static const struct movable_ops handle_ops = {
+    .isolate = handle_isolate,
+    .migrate = handle_migrate,
+    .putback = handle_putback,
+};
+
+void handle_table_init(struct handle_table *t, struct memory *mem, struct handle *handles, u32 nr)
+{
+	u32 i;
+
+	*t = (struct handle_table){.owner.ops = &handle_ops, .mem = mem, .handles = handles, .nr = nr};
+	for (i = 0; i < nr; i++)
+		handles[i] = (struct handle){.lock = SPINLOCK("handle", RANK_OBJECT)};
+}
+
+int handle_alloc(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 seed)
+{
+	struct page *page;
+	u64 checksum = 0;
+	int err = -EBUSY;
+
+	if (h >= t->nr || order > 3)
+		return -EINVAL;
+	page = mem_alloc_pages(t->mem, gfp | GFP_MOVABLE, order);
+	if (!page)
+		return -ENOMEM;
+	if (t->mem->backed)
+		checksum = block_fill(t->mem, page, order, seed);
+	spin_lock(&t->handles[h].lock);
+	if (!t->handles[h].page) {
+		page_make_movable(t->mem, page, &t->owner, h);
+		t->handles[h].page = page;
+		t->handles[h].checksum = checksum;
+		t->handles[h].moves = 0;
+		err = 0;
+	}
+	spin_unlock(&t->handles[h].lock);
+	if (err)
+		mem_free_pages(t->mem, page, order);
+	return err;
+}
+
+int handle_free(struct handle_table *t, u32 h)
+{
+	struct page *page;
+	int err = -EINVAL;
+
+	if (h >= t->nr)
+		return -EINVAL;
+	spin_lock(&t->handles[h].lock);
+	page = t->handles[h].page;
+	if (page && READ_ONCE(page->pincount)) {
+		err = -EBUSY;
+	} else if (page) {
+		err = verify(t, &t->handles[h]);
+		t->handles[h].page = NULL;
+		page_release_movable(t->mem, page);
+	}
+	spin_unlock(&t->handles[h].lock);
+	return err;
+}
+
+int handle_write(struct handle_table *t, u32 h, u64 seed)
+{
+	struct handle *handle;
+	int err = -EINVAL;
+
+	if (h >= t->nr)
+		return -EINVAL;
+	handle = &t->handles[h];
+	spin_lock(&handle->lock);
+	if (handle->page) {
+		err = verify(t, handle);
+		if (t->mem->backed)
+			handle->checksum = block_fill(t->mem, handle->page,
+			    word_order(page_word(handle->page)), seed);
+	}
+	spin_unlock(&handle->lock);
+	return err;
+}
+
+int handle_verify(struct handle_table *t, u32 h)
+{
+	int err = -EINVAL;
+
+	if (h >= t->nr)
+		return -EINVAL;
+	spin_lock(&t->handles[h].lock);
+	if (t->handles[h].page)
+		err = verify(t, &t->handles[h]);
+	spin_unlock(&t->handles[h].lock);
+	return err;
+}
+
+int handle_pin(struct handle_table *t, u32 h)
+{
+	int err = -EINVAL;
+
+	if (h >= t->nr)
+		return -EINVAL;
+	spin_lock(&t->handles[h].lock);
+	if (t->handles[h].page)
+		err = pin_page(t->handles[h].page);
+	spin_unlock(&t->handles[h].lock);
+	return err;
+}
+
+int handle_unpin(struct handle_table *t, u32 h)
+{
+	int err = -EINVAL;
+
+	if (h >= t->nr)
+		return -EINVAL;
+	spin_lock(&t->handles[h].lock);
+	if (t->handles[h].page && READ_ONCE(t->handles[h].page->pincount)) {
+		mem_unpin_page(t->mem, t->handles[h].page);
+		err = 0;
+	}
+	spin_unlock(&t->handles[h].lock);
+	return err;
+}
+
+pfn_t handle_pfn(struct handle_table *t, u32 h)
+{
+	pfn_t pfn = PFN_NONE;
+
+	if (h >= t->nr)
+		return PFN_NONE;
+	spin_lock(&t->handles[h].lock);
+	if (t->handles[h].page)
+		pfn = page_to_pfn_in(t->mem, t->handles[h].page);
+	spin_unlock(&t->handles[h].lock);
+	return pfn;
+}

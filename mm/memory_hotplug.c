@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memory_hotplug.c: taking ranges of pageblocks out of service, and giving them back.
+ *
+ * Owns:       the range claims, and the states ONLINE and OFFLINE of pageblocks.
+ * Locks:      mem->hotplug for the claim and for the commit only, so that disjoint ranges are worked
+ *             on side by side; what it calls takes cpu_hotplug, pcp_ctl, lru and zone locks.
+ * Invariants: until the commit there is a way back, which leaves everything as it was; after it no way
+ *             to fail.  One offline makes exactly one forced drain round, and no drain in its loop.
+ * Tests:      tests/test_offline.c.
+ */
+#include "mm/mm_priv.h"
+
+/* No progress is judged over this time and at least so many loops, each of which yields. */
+#define STUCK_NS     200000000ULL
+#define STUCK_LOOPS  3
+#define DEADLINE_NS  30000000000ULL
+/* Pages taken off their owners at a time. */
+#define MIGRATE_BATCH 32
+
+struct offline_op {
+	struct memory *mem;
+	struct zone *zone;
+	pfn_t start;
+	unsigned long nr;
+	const struct offline_opts *opts;
+	struct offline_result *res;
+	u64 deadline;  /* arch_clock_ns */
+	bool no_target; /* the last pass found no memory to move to */
+};
+
+/* Pages that claimed ranges will take out of @zone.  Under hotplug. */
+static unsigned long zone_claimed(const struct zone *zone)
+{
+	const struct range_claim *c;
+	unsigned long nr = 0;
+
+	LIST_FOREACH(c, &zone->mem->claims, link) {
+		if (zone_of(zone->mem, c->start) == zone)
+			nr += c->end - c->start;
+	}
+	return nr;
+}
+
+static bool overlaps_claim(const struct memory *mem, pfn_t start, unsigned long nr)
+{
+	const struct range_claim *c;
+
+	LIST_FOREACH(c, &mem->claims, link) {
+		if (start < c->end && c->start < start + nr)
+			return true;
+	}
+	return false;
+}
+
+/* Pageblocks of the range in @state. */
+static unsigned long count_state(const struct memory *mem, pfn_t start, unsigned long nr,
+    enum pageblock_state state)
+{
+	unsigned long n = 0;
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
+		n += pageblock_state(pageblock_of(mem, pfn)) == state;
+	return n;
+}
+
+/*
+ * Would the rest be enough: room for what is in use inside, with every zone at its high watermark?
+ * And something must be left for those who need a kernel zone.  A look without locks: a hint.
+ */
+static bool enough_left(struct memory *mem, const struct zone *zone, pfn_t start, unsigned long nr)
+{
+	unsigned long free = 0, high = 0, inside = 0, kernel = 0;
+	unsigned i;
+	pfn_t pfn;
+
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *z = &mem->zones[i];
+
+		free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
+		high += READ_ONCE(z->wmark[WMARK_HIGH]);
+		if (z->kind != ZONE_MOVABLE)
+			kernel += READ_ONCE(z->managed);
+	}
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
+		inside += READ_ONCE(pageblock_of(mem, pfn)->nr_free);
+	if (zone->kind != ZONE_MOVABLE && kernel <= nr)
+		return false;
+	return free >= inside && free - inside >= nr - inside + high;
+}
+
+/* Everything that can be refused without touching anything.  Under hotplug. */
+static int offline_check(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	struct zone *zone;
+	int err = range_zone(mem, start, nr, &zone, fail);
+	unsigned long offline;
+	pfn_t pfn;
+
+	if (err)
+		return err;
+	if (overlaps_claim(mem, start, nr))
+		return mm_fail(fail, start, WHY_CLAIMED, -EBUSY);
+	offline = count_state(mem, start, nr, PB_OFFLINE) << PAGEBLOCK_ORDER;
+	if (offline == nr)
+		return mm_fail(fail, start, WHY_ALREADY, -EALREADY);
+	if (offline)
+		return mm_fail(fail, start, WHY_MIXED, -EINVAL);
+	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
+		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+		err = has_unmovable(zone, pfn, fail);
+		spin_unlock_irqrestore(&zone->lock, flags);
+	}
+	if (!err && !enough_left(mem, zone, start, nr))
+		err = mm_fail(fail, PFN_NONE, WHY_LAST, -EBUSY);
+	return err;
+}
+
+int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	int err;
+
+	mutex_lock(&mem->hotplug);
+	err = offline_check(mem, start, nr, fail);
+	mutex_unlock(&mem->hotplug);
+	return err;
+}
+
+/* Up to MIGRATE_BATCH heads of movable blocks from *@pfn on; *@pfn moves behind them. */
+static unsigned find_movable(struct zone *zone, pfn_t *pfn, pfn_t *found)
+{
+	struct memory *mem = zone->mem;
+	pfn_t block = ALIGN_DOWN(*pfn, PAGEBLOCK_PAGES), from = *pfn, head;
+	irqflags_t flags = spin_lock_irqsave(&zone->lock);
+	const struct pageblock *pb = pageblock_of(mem, block);
+	unsigned nr = 0;
+
+	*pfn = block + PAGEBLOCK_PAGES;
+	if (pb->nr_free + pb->nr_poisoned < PAGEBLOCK_PAGES) {
+		for_each_head(mem, head, block) {
+			if (head < from ||
+			    word_state(page_word(pfn_to_page_in(mem, head))) != PG_MOVABLE_OPS)
+				continue;
+			if (nr == MIGRATE_BATCH) {
+				*pfn = head;
+				break;
+			}
+			found[nr++] = head;
+		}
+	}
+	spin_unlock_irqrestore(&zone->lock, flags);
+	return nr;
+}
+
+/* One pass over the range: move what can be moved.  Returns how many blocks moved. */
+static unsigned evacuate_pass(struct offline_op *op)
+{
+	struct page *pages[MIGRATE_BATCH];
+	pfn_t found[MIGRATE_BATCH], pfn = op->start;
+	unsigned moved = 0;
+
+	op->no_target = false;
+	while (pfn < op->start + op->nr) {
+		unsigned nr = find_movable(op->zone, &pfn, found), got = 0, i, left;
+		struct mm_fail fail = {0};
+
+		for (i = 0; i < nr; i++) {
+			if (isolate_movable_page(op->mem, found[i]) == 0)
+				pages[got++] = pfn_to_page_in(op->mem, found[i]);
+		}
+		left = migrate_counted(op->mem, pages, got, &fail, &op->res->retries);
+		moved += got - left;
+		if (left && fail.why == WHY_NO_TARGET)
+			op->no_target = true;
+	}
+	op->res->moved += moved;
+	return moved;
+}
+
+/* Move what is in the way until all is free.  No drain in here: the one round came before. */
+static int evacuate(struct offline_op *op)
+{
+	struct mm_fail *fail = &op->res->fail;
+	u64 progress = arch_clock_ns();
+	unsigned stuck = 0;
+
+	for (;;) {
+		unsigned moved;
+
+		if (op->opts->cancel && READ_ONCE(*op->opts->cancel))
+			return mm_fail(fail, op->start, WHY_CANCELLED, -EINTR);
+		op->res->loops++;
+		MM_EVENT(op->mem, OFFLINE_LOOPS);
+		moved = evacuate_pass(op);
+		if (test_pages_isolated(op->mem, op->start, op->nr, fail) == 0)
+			return 0;
+		if (moved) {
+			progress = arch_clock_ns();
+			stuck = 0;
+		} else {
+			stuck++;
+		}
+		/* A page on its way to the free lists gets there; only what stays can be in the way. */
+		if (stuck >= STUCK_LOOPS && arch_clock_ns() - progress >= STUCK_NS) {
+			if (op->no_target)
+				return mm_fail(fail, fail->pfn, WHY_NO_TARGET, -ENOMEM);
+			if (fail->why != WHY_BUSY)
+				return -EBUSY;
+		}
+		if (arch_clock_ns() >= op->deadline)
+			return mm_fail(fail, fail->pfn, WHY_DEADLINE, -ETIMEDOUT);
+		thread_yield();
+	}
+}
+
+/*
+ * Under hotplug, pageblock by pageblock in bounded lock holds.  All were isolated and wholly free a
+ * moment ago, and an isolated, wholly free pageblock can only gain poison, so nothing can fail here;
+ * test and removal of each are one lock hold.  No struct page is touched: in an OFFLINE pageblock the
+ * words of its pages mean nothing.
+ */
+static void offline_commit(struct offline_op *op)
+{
+	struct zone *zone = op->zone;
+	pfn_t pfn;
+
+	for (pfn = op->start; pfn < op->start + op->nr; pfn += PAGEBLOCK_PAGES) {
+		struct pageblock *pb = pageblock_of(op->mem, pfn);
+		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+		KASSERT(pageblock_isolated(pb));
+		KASSERT(pb->nr_free + pb->nr_poisoned == PAGEBLOCK_PAGES);
+		WRITE_ONCE(pb->nr_free, 0);
+		pageblock_set_isolated(zone, pfn, false);
+		pageblock_set_state(zone, pfn, PB_OFFLINE);
+		zone->present -= PAGEBLOCK_PAGES;
+		zone->managed -= PAGEBLOCK_PAGES;
+		spin_unlock_irqrestore(&zone->lock, flags);
+	}
+	zone_set_watermarks(zone);
+}
+
+static int offline_claimed(struct offline_op *op, enum iso_policy policy, struct range_claim *claim)
+{
+	struct drain_cost cost = {0};
+	int err = 0;
+
+	if (policy == ISO_DISABLE)
+		err = pcp_disable_counted(op->zone, &cost);
+	if (err)
+		return err;
+	err = isolate_range(op->mem, op->start, op->nr, policy, &op->res->fail, &cost);
+	if (!err) {
+		if (op->opts->on_isolated)
+			op->opts->on_isolated(op->opts->arg);
+		err = evacuate(op);
+		if (!err && op->opts->on_commit)
+			op->opts->on_commit(op->opts->arg);
+		mutex_lock(&op->mem->hotplug);
+		if (!err)
+			offline_commit(op);
+		else
+			undo_isolate_page_range(op->mem, op->start, op->nr);
+	} else {
+		mutex_lock(&op->mem->hotplug);
+	}
+	LIST_REMOVE(claim, link);
+	zone_plan_capacity(op->zone, zone_claimed(op->zone));
+	mutex_unlock(&op->mem->hotplug);
+	if (policy == ISO_DISABLE)
+		zone_pcp_enable(op->zone);
+	op->res->rounds = cost.rounds;
+	op->res->ipis = cost.ipis;
+	return err;
+}
+
+int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
+    struct offline_result *result)
+{
+	static const struct offline_opts defaults = {.policy = NR_ISO_POLICIES};
+	struct offline_result local;
+	struct offline_op op = {.mem = mem, .start = start, .nr = nr, .res = result ? result : &local};
+	struct range_claim claim = {.start = start, .end = start + nr};
+	enum iso_policy policy;
+	int err;
+
+	op.opts = opts ? opts : &defaults;
+	policy = op.opts->policy < NR_ISO_POLICIES ? op.opts->policy : READ_ONCE(mem->policy);
+	op.deadline = arch_clock_ns() + (op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS);
+	*op.res = (struct offline_result){.policy = policy, .fail.pfn = PFN_NONE};
+	if (!may_sleep())
+		return -EDEADLK;
+
+	mutex_lock(&mem->hotplug);
+	err = offline_check(mem, start, nr, &op.res->fail);
+	if (!err) {
+		op.zone = zone_of(mem, start);
+		LIST_INSERT_HEAD(&mem->claims, &claim, link);
+		/* Cut the caches to the smaller zone now: the round to come applies it. */
+		zone_plan_capacity(op.zone, zone_claimed(op.zone));
+	}
+	mutex_unlock(&mem->hotplug);
+	if (!err)
+		err = offline_claimed(&op, policy, &claim);
+	if (!err)
+		op.res->fail = (struct mm_fail){.pfn = PFN_NONE};
+	mem_event_add(mem, err ? EV_OFFLINE_FAIL : EV_OFFLINE_OK, 1);
+	return err;
+}
+
+static int online_check(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	struct zone *zone;
+	int err = range_zone(mem, start, nr, &zone, fail);
+	unsigned long online;
+
+	if (err)
+		return err;
+	if (overlaps_claim(mem, start, nr))
+		return mm_fail(fail, start, WHY_CLAIMED, -EBUSY);
+	online = count_state(mem, start, nr, PB_ONLINE) << PAGEBLOCK_ORDER;
+	if (online == nr)
+		return mm_fail(fail, start, WHY_ALREADY, -EALREADY);
+	if (online)
+		return mm_fail(fail, start, WHY_MIXED, -EINVAL);
+	return 0;
+}
+
+int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	struct zone *zone;
+	pfn_t pfn;
+	int err;
+
+	mutex_lock(&mem->hotplug);
+	err = online_check(mem, start, nr, fail);
+	if (!err) {
+		zone = zone_of(mem, start);
+		for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+			irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+			/* Offline its words meant nothing; all its tails are 0 since it was one block. */
+			WRITE_ONCE(pfn_to_page_in(mem, pfn)->word, PAGE_WORD(0, PG_FREE, MAX_ORDER));
+			pageblock_set_state(zone, pfn, PB_ONLINE);
+			zone->present += PAGEBLOCK_PAGES;
+			zone->managed += PAGEBLOCK_PAGES;
+			buddy_list_add(zone, pfn, MAX_ORDER);
+			spin_unlock_irqrestore(&zone->lock, flags);
+		}
+		zone_set_watermarks(zone);
+		/* No round: each owner takes the larger capacity at its next refill. */
+		zone_plan_capacity(zone, zone_claimed(zone));
+	}
+	mutex_unlock(&mem->hotplug);
+	mem_event_add(mem, err ? EV_ONLINE_FAIL : EV_ONLINE_OK, 1);
+	return err;
+}
+
+pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *nr)
+{
+	pfn_t best = PFN_NONE, run = 0, pfn;
+	unsigned long best_nr = 0, run_nr = 0;
+
+	want = ALIGN_DOWN(want, PAGEBLOCK_PAGES);
+	mutex_lock(&mem->hotplug);
+	/* From the top: boot memory lies low. */
+	for (pfn = mem->end_pfn; pfn > mem->start_pfn && best_nr < want;) {
+		bool fits;
+
+		pfn -= PAGEBLOCK_PAGES;
+		fits = pageblock_state(pageblock_of(mem, pfn)) == PB_ONLINE &&
+		    zone_of(mem, pfn)->kind == ZONE_MOVABLE && !overlaps_claim(mem, pfn, PAGEBLOCK_PAGES) &&
+		    offline_check(mem, pfn, PAGEBLOCK_PAGES, NULL) == 0;
+		if (!fits || (run_nr && zone_of(mem, pfn) != zone_of(mem, run)))
+			run_nr = 0;
+		if (!fits)
+			continue;
+		run = pfn;
+		run_nr += PAGEBLOCK_PAGES;
+		if (run_nr > best_nr) {
+			best = run;
+			best_nr = run_nr;
+		}
+	}
+	while (best_nr && !enough_left(mem, zone_of(mem, best), best, best_nr))
+		best_nr -= PAGEBLOCK_PAGES;
+	mutex_unlock(&mem->hotplug);
+	*nr = best_nr;
+	return best_nr ? best : PFN_NONE;
+}

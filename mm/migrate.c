@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * migrate.c: taking movable pages from where they are found, moving them, and putting them back.
+ *
+ * Owns:       pages in state ISO_MIG, with one reference.
+ * Locks:      the zone's lru lock for MOVABLE_OPS ↔ ISO_MIG and for page->owner of both.
+ * Invariants: who isolated a page either moves it and releases it, or puts it back; the two never
+ *             share a line.  An owner may let go of its page at any time: then whoever drops the last
+ *             reference frees it.
+ * Tests:      tests/test_migrate.c.
+ */
+#include "mm/mm_priv.h"
+
+/* Passes over the pages that somebody was using just then. */
+#define MIGRATE_PASSES 10
+
+void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+
+	page->owner = owner;
+	page->index = index;
+	page_cas_state(page, PG_ALLOC, PG_MOVABLE_OPS);
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+}
+
+void page_release_movable(struct memory *mem, struct page *page)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+
+	/* With a migrator it stays ISO_MIG, without an owner: putback and migrate find that out. */
+	if (word_state(page_word(page)) == PG_MOVABLE_OPS)
+		page_cas_state(page, PG_MOVABLE_OPS, PG_ALLOC);
+	page->owner = NULL;
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	mem_put_page(mem, page);
+}
+
+int isolate_movable_page(struct memory *mem, pfn_t pfn)
+{
+	struct page *page = pfn_to_page_in(mem, pfn);
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	struct movable_owner *owner;
+	int err = -EAGAIN;
+
+	/* Entered and left under this lock only, so with it the page is a head, and its owner's. */
+	if (word_state(page_word(page)) == PG_MOVABLE_OPS) {
+		owner = page->owner;
+		err = READ_ONCE(page->pincount) ? -EBUSY : owner->ops->isolate(mem, page);
+		if (!err)
+			err = get_page(page);
+		if (!err)
+			page_cas_state(page, PG_MOVABLE_OPS, PG_ISO_MIG);
+	}
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	return err;
+}
+
+static struct movable_owner *page_movable_owner(struct memory *mem, struct page *page)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	struct movable_owner *owner = page->owner;
+
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	return owner;
+}
+
+void putback_movable_page(struct memory *mem, struct page *page)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	struct movable_owner *owner = page->owner;
+
+	if (owner && owner->ops->putback(mem, page))
+		page_cas_state(page, PG_ISO_MIG, PG_MOVABLE_OPS);
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	mem_put_page(mem, page);
+}
+
+/*
+ * References to the source: the owner's (from its allocation; the owner drops it in ops->migrate when
+ * dst has taken over, or in page_release_movable) and the isolation's (from isolate_movable_page;
+ * dropped here on success, in putback on failure).  The last one frees the page, past every list.
+ */
+static int migrate_one(struct memory *mem, struct page *src)
+{
+	unsigned order = word_order(page_word(src));
+	struct movable_owner *owner = page_movable_owner(mem, src);
+	struct page *dst;
+	int err;
+
+	if (!owner)
+		return -ENOENT;
+	if (READ_ONCE(src->pincount))
+		return -EBUSY;
+	dst = mem_alloc_pages(mem, GFP_MOVABLE, order);
+	if (!dst)
+		return -ENOMEM;
+	err = owner->ops->migrate(owner, mem, dst, src);
+	if (err)
+		mem_free_pages(mem, dst, order);
+	return err;
+}
+
+static enum mm_why migrate_why(int err)
+{
+	return err == -EBUSY ? WHY_PINNED : err == -ENOMEM ? WHY_NO_TARGET : WHY_BUSY;
+}
+
+unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)
+{
+	unsigned retries = 0;
+
+	return migrate_counted(mem, pages, nr, fail, &retries);
+}
+
+unsigned migrate_counted(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail,
+    unsigned *retries)
+{
+	unsigned pass, i, left = nr, failed = 0;
+
+	for (pass = 0; pass < MIGRATE_PASSES && left > 0; pass++) {
+		unsigned again = 0;
+
+		for (i = 0; i < left; i++) {
+			struct page *page = pages[i];
+			int err = migrate_one(mem, page);
+
+			if (err == -EAGAIN && pass + 1 < MIGRATE_PASSES) {
+				MM_EVENT(mem, MIGRATE_AGAIN);
+				(*retries)++;
+				pages[again++] = page;
+			} else if (err == 0 || err == -ENOENT) {
+				if (!err)
+					MM_EVENT(mem, MIGRATE_OK);
+				mem_put_page(mem, page);
+			} else {
+				MM_EVENT(mem, MIGRATE_FAIL);
+				if (failed++ == 0)
+					mm_fail(fail, page_to_pfn_in(mem, page), migrate_why(err), err);
+				putback_movable_page(mem, page);
+			}
+		}
+		left = again;
+		if (left)
+			thread_yield();
+	}
+	return failed;
+}

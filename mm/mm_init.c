@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm_init.c: building a struct memory from arrays that the caller brings.
+ *
+ * Owns:       the order: init, zones, RAM (reserved), free ranges, ready, start.
+ * Locks:      none: one CPU, nobody else uses the memory before memory_start.
+ * Invariants: a zeroed memmap is valid; every pageblock with RAM is ONLINE with all its pages RESERVED
+ *             until parts of it are given to the allocator.
+ * Tests:      tests/test_init.c.
+ */
+#include "mm/mm_priv.h"
+
+static int alloc_caches(struct memory *mem, const struct memory_config *cfg)
+{
+	unsigned cpu;
+
+	mem->drain_mask = cfg->alloc(cfg->arg, CPUMASK_WORDS(nr_cpus) * sizeof(cpumask_t));
+	mem->pcp = cfg->pcp;
+	if (!mem->drain_mask)
+		return -ENOMEM;
+	if (mem->pcp)
+		return 0;
+	mem->pcp = cfg->alloc(cfg->arg, cfg->nr_cpus * sizeof(*mem->pcp));
+	for (cpu = 0; mem->pcp && cpu < cfg->nr_cpus; cpu++) {
+		mem->pcp[cpu] = cfg->alloc(cfg->arg, sizeof(struct pcp));
+		if (!mem->pcp[cpu])
+			return -ENOMEM;
+	}
+	return mem->pcp ? 0 : -ENOMEM;
+}
+
+static void init_zone(struct memory *mem, unsigned id)
+{
+	struct zone *zone = &mem->zones[id];
+	unsigned order, type;
+
+	zone->lock = SPINLOCK("zone", RANK_ZONE);
+	zone->lru_lock = SPINLOCK("lru", RANK_LRU);
+	zone->mem = mem;
+	zone->id = (u8)id;
+	zone->node = (u8)(id / NR_ZONE_KINDS);
+	zone->kind = (u8)(id % NR_ZONE_KINDS);
+	for (order = 0; order < NR_ORDERS; order++) {
+		for (type = 0; type < NR_MIGRATETYPES; type++)
+			zone->free[order][type].head = (u32)PFN_NONE;
+	}
+}
+
+int memory_init(struct memory *mem, const struct memory_config *cfg)
+{
+	unsigned i, j;
+
+	if (cfg->start_pfn >= cfg->end_pfn || cfg->end_pfn > PFN_NONE || cfg->nr_cpus == 0 ||
+	    cfg->nr_nodes == 0 || cfg->nr_nodes > MAX_NODES ||
+	    ((cfg->start_pfn | cfg->end_pfn) & (PAGEBLOCK_PAGES - 1)))
+		return -EINVAL;
+	memset(mem, 0, sizeof(*mem));
+	mem->name = cfg->name;
+	mem->memmap = cfg->memmap;
+	mem->pageblocks = cfg->pageblocks;
+	mem->start_pfn = cfg->start_pfn;
+	mem->end_pfn = cfg->end_pfn;
+	mem->nr_cpus = cfg->nr_cpus;
+	mem->nr_nodes = cfg->nr_nodes;
+	mem->backed = cfg->backed;
+	mem->alloc = cfg->alloc;
+	mem->alloc_arg = cfg->arg;
+	mem->policy = ISO_PRECISE;
+	mem->hotplug = MUTEX("mem_hotplug");
+	mem->pcp_ctl = MUTEX("pcp_ctl");
+	LIST_INIT(&mem->claims);
+	for (i = 0; i < MAX_ZONES; i++)
+		init_zone(mem, i);
+	for (i = 0; i < mem->nr_nodes; i++) {
+		struct node *node = &mem->nodes[i];
+
+		node->id = (u8)i;
+		node->mem = mem;
+		node->reclaim.wake = WAITQ("reclaim");
+		node->reclaim.served = WAITQ("reclaim served");
+		for (j = 0; j < mem->nr_nodes; j++)
+			node->distance[j] = cfg->distance ? cfg->distance[i * mem->nr_nodes + j]
+			    : i == j                      ? 10
+			                                  : 20;
+	}
+	return alloc_caches(mem, cfg);
+}
+
+int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_t start, pfn_t end)
+{
+	struct zone *zone;
+	pfn_t pfn;
+	unsigned i;
+
+	if (node >= mem->nr_nodes || kind >= NR_ZONE_KINDS || start >= end ||
+	    !range_ok(mem, start, end - start))
+		return -EINVAL;
+	for (i = 0; i < MAX_ZONES; i++) {
+		if (start < mem->zones[i].end_pfn && mem->zones[i].start_pfn < end)
+			return -EINVAL;
+	}
+	zone = &mem->zones[node * NR_ZONE_KINDS + kind];
+	if (zone->end_pfn > zone->start_pfn)
+		return -EINVAL;
+	zone->start_pfn = start;
+	zone->end_pfn = end;
+	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES)
+		pageblock_init(mem, pfn, zone, MT_MOVABLE);
+	return 0;
+}
+
+void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end)
+{
+	pfn_t pfn;
+
+	for (pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES); pfn < end; pfn += PAGEBLOCK_PAGES) {
+		struct zone *zone = zone_of(mem, pfn);
+		irqflags_t flags;
+
+		if (pageblock_state(pageblock_of(mem, pfn)) != PB_HOLE)
+			continue;
+		flags = spin_lock_irqsave(&zone->lock);
+		page_set_state(pfn_to_page_in(mem, pfn), PG_TAIL, PG_RESERVED, 0, 0, 1, MAX_ORDER);
+		pageblock_set_state(zone, pfn, PB_ONLINE);
+		zone->present += PAGEBLOCK_PAGES;
+		spin_unlock_irqrestore(&zone->lock, flags);
+	}
+}
+
+/*
+ * Cut the reserved block that @pfn lies in until one piece lies wholly inside [@pfn, @end) and starts
+ * at @pfn; returns the order of that piece.  Zone lock.
+ */
+static unsigned carve_reserved(struct memory *mem, pfn_t pfn, pfn_t end)
+{
+	pfn_t head = page_head(mem, pfn);
+	unsigned order = word_order(page_word(pfn_to_page_in(mem, head)));
+
+	while (head != pfn || head + (1UL << order) > end) {
+		pfn_t upper;
+
+		order--;
+		upper = head + (1UL << order);
+		page_set_state(pfn_to_page_in(mem, upper), PG_TAIL, PG_RESERVED, 0, 0, 1, order);
+		page_store_word(pfn_to_page_in(mem, head), PAGE_WORD(1, PG_RESERVED, order + 1),
+		    PAGE_WORD(1, PG_RESERVED, order));
+		if (pfn >= upper)
+			head = upper;
+	}
+	return order;
+}
+
+void memory_free_range(struct memory *mem, pfn_t start, pfn_t end)
+{
+	pfn_t pfn = start;
+
+	while (pfn < end) {
+		struct zone *zone = zone_of(mem, pfn);
+		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+		unsigned order = carve_reserved(mem, pfn, end);
+
+		KASSERT(page_word(pfn_to_page_in(mem, pfn)) == PAGE_WORD(1, PG_RESERVED, order));
+		zone->managed += 1UL << order;
+		buddy_free(zone, pfn, order);
+		spin_unlock_irqrestore(&zone->lock, flags);
+		pfn += 1UL << order;
+	}
+}
+
+int memory_ready(struct memory *mem)
+{
+	unsigned i, cpu;
+
+	memory_build_zonelists(mem);
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+		pcp_set_first(mem, cpu);
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		struct zone *zone = &mem->zones[i];
+
+		if (zone->end_pfn == zone->start_pfn)
+			continue;
+		zone_set_watermarks(zone);
+		if (zone_alloc_slots(zone))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int memory_start(struct memory *mem)
+{
+	unsigned i;
+
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
+		zone_plan_capacity(&mem->zones[i], 0);
+	pcp_refresh_all(mem);
+	return reclaim_start(mem);
+}
+
+void memory_stop(struct memory *mem)
+{
+	unsigned i;
+
+	reclaim_stop(mem);
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		struct zone *zone = &mem->zones[i];
+
+		if (zone->end_pfn > zone->start_pfn && zone_pcp_disable(zone))
+			printk("%s: zone %u: caches could not be switched off\n", mem->name, i);
+	}
+}

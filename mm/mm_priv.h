@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm_priv.h: what the files of mm/ share with each other and with tests/, and nobody else.
+ */
+#ifndef QUARRY_MM_PRIV_H
+#define QUARRY_MM_PRIV_H
+
+#include "mm/page_state.h"
+#include <quarry/mm.h>
+
+/* ---- events ---- */
+
+/* Count @n events @ev of @mem on this CPU.  Any context; a stale CPU number only moves the count. */
+static inline void mem_event_add(struct memory *mem, enum mm_event ev, u64 n)
+{
+	unsigned cpu = arch_cpu_id();
+
+	counter_add(&mem->pcp[cpu < mem->nr_cpus ? cpu : 0]->event[ev], n);
+}
+#define MM_EVENT(mem, ev)        mem_event_add((mem), EV_##ev, 1)
+#define MM_EVENT_ADD(mem, ev, n) mem_event_add((mem), EV_##ev, (n))
+
+/* Fill @fail (may be NULL) and pass @err on. */
+static inline int mm_fail(struct mm_fail *fail, pfn_t pfn, enum mm_why why, int err)
+{
+	if (fail)
+		*fail = (struct mm_fail){.pfn = pfn, .why = why};
+	return err;
+}
+
+/* ---- orders and stacks ---- */
+
+/* Index of a cached order among the cached orders; NR_CACHED_ORDERS or more: not cached. */
+static always_inline unsigned order_index(unsigned order)
+{
+	if (order < NR_SMALL_CACHED)
+		return order;
+	return order == MAX_ORDER ? NR_SMALL_CACHED : NR_CACHED_ORDERS;
+}
+
+static inline unsigned index_order(unsigned index)
+{
+	return index < NR_SMALL_CACHED ? index : MAX_ORDER;
+}
+
+/* Blocks that one refill or spill moves: 16 pages' worth. */
+static inline unsigned order_batch(unsigned order)
+{
+	return order < 4 ? PCP_BATCH >> order : 1;
+}
+
+static inline unsigned zone_stack(const struct zone *zone, unsigned index, enum migratetype type)
+{
+	return zone->id * STACKS_PER_ZONE + index * NR_CACHED_TYPES + type;
+}
+
+/* This CPU's cache of @mem; irqs off.  The CPU must be one of the memory's. */
+static inline struct pcp *this_pcp(const struct memory *mem)
+{
+	unsigned cpu = arch_cpu_id();
+
+	KASSERT(cpu < mem->nr_cpus);
+	return mem->pcp[cpu];
+}
+
+/* ---- pageblocks (pageblock.c) ---- */
+
+/* All RANK_ZONE held.  Each recomputes the stack numbers. */
+void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on);
+void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state);
+/* Change the type; the pageblock's free blocks move to the lists of the new one. */
+void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type);
+/* Set type and zone of a pageblock that has no free block yet. */
+void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type);
+
+/*
+ * Walk the heads of the pageblock at @pfn, under the zone lock: there heads and orders do not change,
+ * since only the buddy makes and unmakes heads (pages going in and out of caches and hands keep
+ * theirs).
+ */
+#define for_each_head(mem, pfn, block)                                                             \
+	for ((pfn) = (block); (pfn) < (block) + PAGEBLOCK_PAGES;                                   \
+	     (pfn) += 1UL << word_order(page_word(pfn_to_page_in((mem), (pfn)))))
+
+/* ---- buddy (buddy.c), all under the zone lock ---- */
+
+/*
+ * The only two places that touch a free list, its counts and the pageblock's count.  They read the
+ * isolate bit themselves: blocks of an isolated pageblock are counted by it and are on no list.
+ */
+void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order);
+void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order);
+/*
+ * Put back a block that the caller owns, whose head still has its old word, and merge it.  The type
+ * and isolate bit of the pageblock are read here, under the lock, and nowhere earlier.
+ */
+void buddy_free(struct zone *zone, pfn_t pfn, unsigned order);
+/* Take a block of exactly @order, state FREE and on no list; PFN_NONE if the type has none. */
+pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type);
+/* The same from other types, stealing pageblocks where that is allowed. */
+pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type);
+
+/* ---- zones (zone.c) ---- */
+
+/* May a request take 2^order pages of @zone?  @lower: it could have used a higher kind of zone. */
+bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower);
+void zone_set_watermarks(struct zone *zone);
+void memory_build_zonelists(struct memory *mem);
+/* The highest kind of zone that @gfp allows. */
+static inline enum zone_kind gfp_kind(gfp_t gfp)
+{
+	if (gfp & GFP_DMA32)
+		return ZONE_DMA32;
+	return (gfp & GFP_MOVABLE) ? ZONE_MOVABLE : ZONE_NORMAL;
+}
+static inline enum migratetype gfp_type(gfp_t gfp)
+{
+	return (gfp & GFP_MOVABLE) ? MT_MOVABLE : (enum migratetype)(gfp & GFP_TYPE_MASK);
+}
+
+/* ---- caches (pcp.c) ---- */
+
+/* Compute how much each CPU may cache of @zone once @leaving pages have left it.  Under hotplug. */
+void zone_plan_capacity(struct zone *zone, unsigned long leaving);
+/* Owner, irqs off: capacities from depth and plan; give back what no longer fits. */
+void pcp_refresh_zone_local(struct zone *zone);
+/* Owner, irqs off: give back all of the zone / all of its isolated pageblocks. */
+void pcp_drain_zone_local(struct zone *zone);
+void pcp_drain_isolated_local(struct zone *zone);
+/* First-zone stack numbers of @cpu's cache.  Nobody uses it yet, or the owner with irqs off. */
+void pcp_set_first(struct memory *mem, unsigned cpu);
+/* One block of @zone from this CPU's cache or, with a refill, from the buddy; NULL if there is none. */
+struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower);
+/* Give a block that is the caller's alone, with exactly that word, to the cache or the buddy. */
+void pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word);
+/* Bring the slots of @zone's stacks for all CPUs; -ENOMEM.  Before the zone's caches are turned on. */
+int zone_alloc_slots(struct zone *zone);
+
+/* ---- rounds and isolation ---- */
+
+/* What the forced rounds of an operation cost. */
+struct drain_cost {
+	unsigned rounds, ipis;
+};
+int pcp_disable_counted(struct zone *zone, struct drain_cost *cost);
+int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy,
+    struct mm_fail *fail, struct drain_cost *cost);
+/* What in the pageblock at @block cannot move: 0, or -EBUSY and which page and why.  Zone lock. */
+int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail);
+/* migrate_pages, and adds to *@retries how many tries met somebody else. */
+unsigned migrate_counted(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail,
+    unsigned *retries);
+/* Put an isolated page back to its owner, or free it if the owner has let go. */
+void putback_movable_page(struct memory *mem, struct page *page);
+
+/* ---- others ---- */
+
+/* May this thread make a cross-call and sleep now? */
+static inline bool may_sleep(void)
+{
+	return arch_irqs_enabled() && !arch_in_interrupt() && spin_depth() == 0;
+}
+/* Wait for one drain by the reclaim thread of this CPU's node.  False if there is no such thread. */
+bool reclaim_wait_drain(struct memory *mem);
+int reclaim_start(struct memory *mem);
+void reclaim_stop(struct memory *mem);
+/* Report and count a free of @page that cannot be; -EINVAL. */
+int bad_free(struct memory *mem, const struct page *page, unsigned order, const char *why);
+struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order);
+int free_slow(struct memory *mem, struct page *page, unsigned order);
+
+/* True if [start, start + nr) is a non-empty, aligned, non-wrapping range inside @mem. */
+static inline bool range_ok(const struct memory *mem, pfn_t start, unsigned long nr)
+{
+	return nr > 0 && !(start & (PAGEBLOCK_PAGES - 1)) && !(nr & (PAGEBLOCK_PAGES - 1)) &&
+	    start >= mem->start_pfn && start < mem->end_pfn && nr <= mem->end_pfn - start;
+}
+/* As above, and all pageblocks are of one zone and no HOLE: 0 and the zone, or -EINVAL and why. */
+int range_zone(struct memory *mem, pfn_t start, unsigned long nr, struct zone **zone,
+    struct mm_fail *fail);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * page.c: struct page: finding heads, references, pins, and what to say about a page.
+ *
+ * Owns:       reference and pin counts of pages in use.
+ * Locks:      none; changes of a word in use are compare-and-swap (law 3 of mm_types.h).
+ * Invariants: a reference is only ever taken by an owner, or under the lock that keeps the page where
+ *             it was found; the last put leaves the page FREEING, in the putting thread's hands.
+ * Tests:      tests/test_page.c.
+ */
+#include "mm/mm_priv.h"
+
+static const char *const state_names[NR_PAGE_STATES] = {
+    [PG_TAIL] = "TAIL",
+    [PG_RESERVED] = "RESERVED",
+    [PG_FREE] = "FREE",
+    [PG_PCP] = "PCP",
+    [PG_FREEING] = "FREEING",
+    [PG_ALLOC] = "ALLOC",
+    [PG_SLAB] = "SLAB",
+    [PG_PGTABLE] = "PGTABLE",
+    [PG_OBJECT] = "OBJECT",
+    [PG_MOVABLE_OPS] = "MOVABLE_OPS",
+    [PG_LRU] = "LRU",
+    [PG_ISO_MIG] = "ISO_MIG",
+    [PG_BALLOON] = "BALLOON",
+    [PG_HWPOISON] = "HWPOISON",
+};
+
+const char *page_state_name(enum page_state state)
+{
+	return state < NR_PAGE_STATES ? state_names[state] : "?";
+}
+
+const char *mm_why_text(enum mm_why why)
+{
+	static const char *const texts[NR_MM_WHY] = {
+	    [WHY_NONE] = "no reason",
+	    [WHY_RANGE] = "range empty, unaligned or outside",
+	    [WHY_HOLE] = "no memory there",
+	    [WHY_ZONES] = "more than one zone",
+	    [WHY_MIXED] = "partly offline",
+	    [WHY_ALREADY] = "already so",
+	    [WHY_CLAIMED] = "another operation works on it",
+	    [WHY_ISOLATED] = "already isolated",
+	    [WHY_RESERVED] = "reserved page",
+	    [WHY_UNMOVABLE] = "unmovable page",
+	    [WHY_PINNED] = "pinned page",
+	    [WHY_BUSY] = "page busy",
+	    [WHY_NO_TARGET] = "no memory to move to",
+	    [WHY_LAST] = "too little memory would be left",
+	    [WHY_CANCELLED] = "cancelled",
+	    [WHY_DEADLINE] = "deadline passed",
+	};
+
+	return why < NR_MM_WHY ? texts[why] : "?";
+}
+
+bool pfn_valid_in(const struct memory *mem, pfn_t pfn)
+{
+	return pfn >= mem->start_pfn && pfn < mem->end_pfn &&
+	    pageblock_state(pageblock_of(mem, pfn)) != PB_HOLE;
+}
+
+pfn_t page_head(const struct memory *mem, pfn_t pfn)
+{
+	unsigned order;
+
+	/* A head of order o stands at a multiple of 2^o: look there, and see if its block reaches us. */
+	for (order = 0; order <= MAX_ORDER; order++) {
+		pfn_t head = pfn & ~((1UL << order) - 1);
+		u32 word = page_word(pfn_to_page_in(mem, head));
+
+		if (word_state(word) == PG_TAIL)
+			continue;
+		return head + (1UL << word_order(word)) > pfn ? head : PFN_NONE;
+	}
+	return PFN_NONE;
+}
+
+void dump_page(const struct memory *mem, pfn_t pfn, const char *why)
+{
+	static const char *const types[] = {"unmovable", "movable", "reclaimable", "cma"};
+	const struct pageblock *pb;
+	const struct page *page;
+	u32 word;
+
+	if (!pfn_valid_in(mem, pfn)) {
+		printk("%s: pfn %#lx: no such page\n", why, pfn);
+		return;
+	}
+	pb = pageblock_of(mem, pfn);
+	page = pfn_to_page_in(mem, pfn);
+	word = page_word(page);
+	printk("%s: pfn %#lx %s order %u refs %u flags %#x pins %u; block %#lx %s%s%s, zone %u\n", why,
+	    pfn, page_state_name(word_state(word)), word_order(word), word_ref(word), word >> 24,
+	    READ_ONCE(page->pincount), pfn >> PAGEBLOCK_ORDER, types[pageblock_type(pb) & 3],
+	    pageblock_isolated(pb) ? " isolated" : "",
+	    pageblock_state(pb) == PB_OFFLINE ? " offline" : "", pb->zone);
+}
+
+void page_corrupt(const struct page *page, u32 want)
+{
+	u32 word = page_word(page);
+
+	panic("page %p: expected %s order %u refs %u, found %s order %u refs %u flags %#x",
+	    (const void *)page, page_state_name(word_state(want)), word_order(want), word_ref(want),
+	    page_state_name(word_state(word)), word_order(word), word_ref(word), word >> 24);
+}
+
+void page_swap_state(struct page *page, enum page_state from, enum page_state to)
+{
+	u32 word, next;
+
+	do {
+		word = page_word(page);
+		if (word_state(word) != from)
+			page_corrupt(page, PAGE_WORD(word_ref(word), from, word_order(word)));
+		next = (word & ~PAGE_STATE_MASK) | (u32)to << PAGE_STATE_SHIFT;
+	} while (!atomic_cas(&page->word, word, next));
+}
+
+int get_page(struct page *page)
+{
+	u32 word;
+
+	do {
+		word = page_word(page);
+		if (word_ref(word) >= PAGE_REF_MAX)
+			return -EAGAIN;
+		KASSERT(word_ref(word) > 0);
+	} while (!atomic_cas(&page->word, word, word + 1));
+	return 0;
+}
+
+int mem_put_page(struct memory *mem, struct page *page)
+{
+	u32 word, next;
+
+	do {
+		word = page_word(page);
+		if (word_ref(word) == 0)
+			return bad_free(mem, page, word_order(word), "put of a page without references");
+		if (word_ref(word) > 1) {
+			next = word - 1;
+			continue;
+		}
+		/* The last one: nobody can find the page any more, so these cannot change either. */
+		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED)) {
+			/* On no list, and its last owner is gone: it stays where it is. */
+			MM_EVENT(mem, QUARANTINED);
+			return bad_free(mem, page, word_order(word), "last put of a page in use");
+		}
+		next = PAGE_WORD(0, PG_FREEING, word_order(word)) |
+		    (word & (PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON));
+	} while (!atomic_cas(&page->word, word, next));
+	if (word_state(next) == PG_FREEING)
+		pcp_free_slow(mem, page, word_order(next), next);
+	return 0;
+}
+
+int pin_page(struct page *page)
+{
+	int err = get_page(page);
+
+	if (!err)
+		__atomic_fetch_add(&page->pincount, 1, __ATOMIC_SEQ_CST);
+	return err;
+}
+
+void mem_unpin_page(struct memory *mem, struct page *page)
+{
+	KASSERT(READ_ONCE(page->pincount) > 0);
+	__atomic_fetch_sub(&page->pincount, 1, __ATOMIC_SEQ_CST);
+	mem_put_page(mem, page);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * page_alloc.c: the front door: alloc_pages and free_pages, their slow paths, and bad frees.
+ *
+ * Owns:       the order in which an allocation tries things.
+ * Locks:      none of its own.
+ * Invariants: an allocation never makes a cross-call; it holds no lock while it waits.
+ * Tests:      tests/test_page_alloc.c, tests/test_badinput.c.
+ */
+#include "mm/pcp_body.h"
+
+struct memory kernel_memory;
+
+/* Zero a block, outside any interrupt-off section. */
+static void zero_block(const struct memory *mem, const struct page *page, unsigned order)
+{
+	memset(page_address_in(mem, page), 0, PAGE_SIZE << order);
+}
+
+struct page *alloc_pages(gfp_t gfp, unsigned order)
+{
+	struct page *page = alloc_body(&kernel_memory, true, gfp, order);
+
+	if (unlikely(!page))
+		return alloc_slow(&kernel_memory, gfp, order);
+	if (unlikely(gfp & GFP_ZERO))
+		zero_block(&kernel_memory, page, order);
+	return page;
+}
+
+int free_pages(struct page *page, unsigned order)
+{
+	if (likely(free_body(&kernel_memory, true, page, order)))
+		return 0;
+	return free_slow(&kernel_memory, page, order);
+}
+
+struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct page *page = alloc_body(mem, false, gfp, order);
+
+	if (unlikely(!page))
+		return alloc_slow(mem, gfp, order);
+	if (unlikely(gfp & GFP_ZERO))
+		zero_block(mem, page, order);
+	return page;
+}
+
+int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
+{
+	if (likely(free_body(mem, false, page, order)))
+		return 0;
+	return free_slow(mem, page, order);
+}
+
+/* Try each zone that @gfp allows, nearest first. */
+static struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	unsigned cpu_node = arch_cpu_node(arch_cpu_id()), i;
+	const struct node *node = &mem->nodes[cpu_node < mem->nr_nodes ? cpu_node : 0];
+	enum zone_kind kind = gfp_kind(gfp);
+
+	for (i = 0; i < node->nr_zones[kind]; i++) {
+		struct zone *zone = &mem->zones[node->zonelist[kind][i]];
+		struct page *page;
+
+		if ((gfp & GFP_THISNODE) && zone->node != node->id)
+			continue;
+		page = pcp_alloc_zone(zone, gfp, order, zone->kind != kind);
+		if (page)
+			return page;
+	}
+	return NULL;
+}
+
+/*
+ * Never a cross-call from here, and never the CPU hotplug lock: a CPU that waits for an answer while
+ * it holds what the asked CPU waits for (or while both wait) is a deadlock; a CPU may leave between the
+ * look at the mask and the interrupt; the hotplug thread itself allocates; and under pressure every
+ * CPU would interrupt every other for pages that are hardly ever what decides.  What is stuck in other
+ * caches is fetched by the reclaim thread, which holds nothing and asks once for all who wait.
+ */
+struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct mm_task *task = port_task();
+	struct page *page;
+
+	MM_EVENT(mem, ALLOC_SLOW);
+	if (order > MAX_ORDER) {
+		MM_EVENT(mem, ALLOC_BAD_ORDER);
+		MM_EVENT(mem, ALLOC_FAIL);
+		return NULL;
+	}
+	task->in_alloc++;
+	page = alloc_from_zonelist(mem, gfp, order);
+	if (!page && order > 0) {
+		/* What this CPU caches may be all that keeps a larger block from merging. */
+		MM_EVENT(mem, ALLOC_DRAIN_LOCAL);
+		drain_local_pages(mem, NULL);
+		page = alloc_from_zonelist(mem, gfp, order);
+	}
+	if (!page && !(gfp & GFP_NOWAIT) && may_sleep()) {
+		MM_EVENT(mem, ALLOC_DRAIN_WAIT);
+		if (reclaim_wait_drain(mem))
+			page = alloc_from_zonelist(mem, gfp, order);
+	}
+	task->in_alloc--;
+	if (!page) {
+		MM_EVENT(mem, ALLOC_FAIL);
+		if (gfp & GFP_NOWAIT)
+			MM_EVENT(mem, ALLOC_ATOMIC_FAIL);
+		return NULL;
+	}
+	if (gfp & GFP_ZERO)
+		zero_block(mem, page, order);
+	return page;
+}
+
+int bad_free(struct memory *mem, const struct page *page, unsigned order, const char *why)
+{
+	uintptr_t first = (uintptr_t)pfn_to_page_in(mem, mem->start_pfn);
+	uintptr_t end = (uintptr_t)pfn_to_page_in(mem, mem->end_pfn);
+
+	MM_EVENT(mem, BAD_FREE);
+	if ((uintptr_t)page < first || (uintptr_t)page >= end) {
+		printk("bad free: %s: page %p is not of this memory\n", why, (const void *)page);
+	} else {
+		dump_page(mem, page_to_pfn_in(mem, page), "bad free");
+		printk("bad free: %s, order %u\n", why, order);
+	}
+	if (mem->badpage_panic)
+		panic("bad free of page %p: %s", (const void *)page, why);
+	return -EINVAL;
+}
+
+/* A free that the fast path did not take: full or off, no cached order, or wrong. */
+int free_slow(struct memory *mem, struct page *page, unsigned order)
+{
+	uintptr_t offset = (uintptr_t)page - (uintptr_t)mem->memmap;
+	u32 word;
+
+	if (!page || offset % sizeof(struct page) || !pfn_valid_in(mem, page_to_pfn_in(mem, page)))
+		return bad_free(mem, page, order, "no such page");
+	word = page_word(page);
+	if (order > MAX_ORDER)
+		return bad_free(mem, page, order, "no such order");
+	if (pageblock_state(pageblock_of(mem, page_to_pfn_in(mem, page))) != PB_ONLINE)
+		return bad_free(mem, page, order, "page is offline");
+	switch (word_state(word)) {
+	case PG_ALLOC:
+		break;
+	case PG_FREE:
+	case PG_PCP:
+	case PG_FREEING:
+		return bad_free(mem, page, order, "double free");
+	case PG_TAIL:
+		return bad_free(mem, page, order, "not the head of an allocated block");
+	default:
+		return bad_free(mem, page, order, "not allocated by alloc_pages, or still in use");
+	}
+	if (word_order(word) != order)
+		return bad_free(mem, page, order, "wrong order");
+	if (word != PAGE_WORD(1, PG_ALLOC, order))
+		return bad_free(mem, page, order, "page still referenced or flagged");
+	pcp_free_slow(mem, page, order, word);
+	return 0;
+}
+
+/* Pages moved in one interrupt-off section of the bulk forms. */
+#define BULK_CHUNK 32
+
+static always_inline unsigned long alloc_bulk(struct memory *mem, bool own, gfp_t gfp,
+    unsigned long nr, struct page **pages)
+{
+	unsigned long got = 0, i;
+
+	while (got < nr) {
+		unsigned long end = MIN(nr, got + BULK_CHUNK), start = got;
+		irqflags_t flags = arch_irq_save();
+
+		while (got < end && (pages[got] = pcp_pop(mem, own, gfp, 0, 0)))
+			got++;
+		arch_irq_restore(flags);
+		if (gfp & GFP_ZERO) {
+			for (i = start; i < got; i++)
+				zero_block(mem, pages[i], 0);
+		}
+		if (got == end)
+			continue;
+		/* Refills the stack, one lock hold a batch. */
+		pages[got] = alloc_slow(mem, gfp, 0);
+		if (!pages[got])
+			break;
+		got++;
+	}
+	return got;
+}
+
+static always_inline unsigned long free_bulk(struct memory *mem, bool own, unsigned long nr,
+    struct page **pages)
+{
+	unsigned long done = 0, refused = 0;
+
+	while (done < nr) {
+		unsigned long end = MIN(nr, done + BULK_CHUNK);
+		irqflags_t flags = arch_irq_save();
+
+		while (done < end && pages[done] && pcp_push(mem, own, pages[done], 0, 0))
+			done++;
+		arch_irq_restore(flags);
+		if (done == end)
+			continue;
+		if (free_slow(mem, pages[done], 0))
+			refused++;
+		done++;
+	}
+	return refused;
+}
+
+unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **pages)
+{
+	return alloc_bulk(&kernel_memory, true, gfp, nr, pages);
+}
+
+unsigned long free_pages_bulk(unsigned long nr, struct page **pages)
+{
+	return free_bulk(&kernel_memory, true, nr, pages);
+}
+
+unsigned long mem_alloc_pages_bulk(struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages)
+{
+	return alloc_bulk(mem, false, gfp, nr, pages);
+}
+
+unsigned long mem_free_pages_bulk(struct memory *mem, unsigned long nr, struct page **pages)
+{
+	return free_bulk(mem, false, nr, pages);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * page_isolation.c: pageblocks whose pages nobody can allocate any more.
+ *
+ * Owns:       the isolate bit of each pageblock, and the order in which bits, rounds and scans come.
+ * Locks:      the zone lock for each pageblock; the forced round takes cpu_hotplug and pcp_ctl.
+ * Invariants: when start_isolate_page_range has returned 0, no cache holds a page of the range and no
+ *             allocation will get one, until the undo or the commit of an offline.  It promises
+ *             nothing about pages that are allocated: those stay where they are.
+ * Tests:      tests/test_isolation.c.
+ *
+ * A page that is being freed while its pageblock is isolated must not land in a cache that was drained
+ * already, for there nobody would look again.  Two ways to be sure, both with exactly one interrupt to
+ * every CPU (why one is enough: the table of three in pcp_body.h):
+ *
+ * disable   first the zone's caches go off everywhere (zone_pcp_disable: capacity 0 and emptied by each
+ *           owner), then the bits are set, each in one lock hold with the scan of its pageblock.  From
+ *           the first bit on there is no cache for a page to hide in: every free takes the zone lock
+ *           and reads the bit under it.  The caches stay off as long as the isolation lasts.
+ * precise   first all bits are set, then one forced round, in which every CPU looks at the pageblock
+ *           of each page it caches and gives back those that are isolated.  A free that read the old
+ *           stack number has ended its push before its CPU takes the interrupt (rule 1), so the round
+ *           finds the page; any later one reads the number of a stack of capacity 0 (rule 2) and goes
+ *           to the buddy.  The scan comes after the round: before it, a cached page could still be
+ *           allocated, and by somebody who cannot move it.  The caches stay on throughout.
+ */
+#include "mm/mm_priv.h"
+
+int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail)
+{
+	struct memory *mem = zone->mem;
+	const struct pageblock *pb = pageblock_of(mem, block);
+	pfn_t pfn;
+
+	if (pb->nr_free + pb->nr_poisoned == PAGEBLOCK_PAGES)
+		return 0;
+	for_each_head(mem, pfn, block) {
+		const struct page *page = pfn_to_page_in(mem, pfn);
+
+		switch (word_state(page_word(page))) {
+		case PG_RESERVED:
+			return mm_fail(fail, pfn, WHY_RESERVED, -EBUSY);
+		case PG_SLAB:
+		case PG_PGTABLE:
+			return mm_fail(fail, pfn, WHY_UNMOVABLE, -EBUSY);
+		case PG_ALLOC:
+			/* Where only movable memory is allocated it may be on its way to its owner. */
+			if (zone->kind != ZONE_MOVABLE && pageblock_type(pb) != MT_MOVABLE)
+				return mm_fail(fail, pfn, WHY_UNMOVABLE, -EBUSY);
+			break;
+		case PG_MOVABLE_OPS:
+		case PG_LRU:
+		case PG_ISO_MIG:
+			if (READ_ONCE(page->pincount))
+				return mm_fail(fail, pfn, WHY_PINNED, -EBUSY);
+			break;
+		default:
+			break;
+		}
+	}
+	return 0;
+}
+
+/* One pageblock: under `disable' the scan and the bit are one lock hold, so that the scan stays true. */
+static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct mm_fail *fail)
+{
+	struct memory *mem = zone->mem;
+	irqflags_t flags = spin_lock_irqsave(&zone->lock);
+	const struct pageblock *pb = pageblock_of(mem, block);
+	int err = 0;
+
+	if (pageblock_state(pb) != PB_ONLINE) {
+		err = mm_fail(fail, block, WHY_ALREADY, -EINVAL);
+	} else if (pageblock_isolated(pb)) {
+		/* Whoever set the bit first owns the pageblock: the only arbitration there is. */
+		MM_EVENT(mem, ISO_CONFLICT);
+		err = mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
+	} else if (scan) {
+		err = has_unmovable(zone, block, fail);
+	}
+	if (!err) {
+		pageblock_set_isolated(zone, block, true);
+		MM_EVENT(mem, ISO_BLOCKS);
+	}
+	spin_unlock_irqrestore(&zone->lock, flags);
+	return err;
+}
+
+static int scan_range(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	pfn_t pfn;
+	int err = 0;
+
+	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
+		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+		err = has_unmovable(zone, pfn, fail);
+		spin_unlock_irqrestore(&zone->lock, flags);
+	}
+	return err;
+}
+
+int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy,
+    struct mm_fail *fail, struct drain_cost *cost)
+{
+	struct zone *zone;
+	int err = range_zone(mem, start, nr, &zone, fail), asked;
+	pfn_t pfn;
+
+	if (err)
+		return err;
+	if (policy == ISO_DISABLE && READ_ONCE(zone->pcp_depth) == 0)
+		return mm_fail(fail, start, WHY_BUSY, -EINVAL);
+	if (!may_sleep())
+		return -EDEADLK;
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+		err = isolate_block(zone, pfn, policy == ISO_DISABLE, fail);
+		if (err) {
+			undo_isolate_page_range(mem, start, pfn - start);
+			return err;
+		}
+	}
+	if (policy == ISO_DISABLE)
+		return 0;
+	asked = drain_isolated_pages(mem);
+	cost->rounds++;
+	cost->ipis += (unsigned)MAX(asked, 0);
+	err = asked < 0 ? asked : scan_range(zone, start, nr, fail);
+	if (err)
+		undo_isolate_page_range(mem, start, nr);
+	return err;
+}
+
+int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
+    enum iso_policy policy, struct mm_fail *fail)
+{
+	struct drain_cost cost = {0};
+
+	return isolate_range(mem, start, nr, policy, fail, &cost);
+}
+
+void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+		struct zone *zone = zone_of(mem, pfn);
+		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+		if (pageblock_isolated(pageblock_of(mem, pfn))) {
+			pageblock_set_isolated(zone, pfn, false);
+			MM_EVENT(mem, ISO_UNDONE);
+		}
+		spin_unlock_irqrestore(&zone->lock, flags);
+	}
+}
+
+/* Why the first page of a pageblock that is not free is not. */
+static int why_not_free(struct memory *mem, pfn_t block, struct mm_fail *fail)
+{
+	pfn_t pfn;
+
+	for_each_head(mem, pfn, block) {
+		const struct page *page = pfn_to_page_in(mem, pfn);
+
+		switch (word_state(page_word(page))) {
+		case PG_FREE:
+		case PG_HWPOISON:
+			continue;
+		case PG_RESERVED:
+			return mm_fail(fail, pfn, WHY_RESERVED, -EBUSY);
+		case PG_MOVABLE_OPS:
+		case PG_LRU:
+		case PG_ISO_MIG:
+			return mm_fail(fail, pfn, READ_ONCE(page->pincount) ? WHY_PINNED : WHY_BUSY,
+			    -EBUSY);
+		case PG_PCP:
+		case PG_FREEING:
+			return mm_fail(fail, pfn, WHY_BUSY, -EBUSY);
+		default:
+			return mm_fail(fail, pfn, WHY_UNMOVABLE, -EBUSY);
+		}
+	}
+	return mm_fail(fail, block, WHY_BUSY, -EBUSY);
+}
+
+int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	pfn_t pfn;
+	int err = 0;
+
+	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
+		const struct pageblock *pb = pageblock_of(mem, pfn);
+		struct zone *zone = zone_of(mem, pfn);
+		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+		if (!pageblock_isolated(pb))
+			err = mm_fail(fail, pfn, WHY_BUSY, -EINVAL);
+		else if (pb->nr_free + pb->nr_poisoned != PAGEBLOCK_PAGES)
+			err = why_not_free(mem, pfn, fail);
+		spin_unlock_irqrestore(&zone->lock, flags);
+	}
+	return err;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * page_state.h: the legal edges between page states, and the only writers of a head's state.
+ *
+ * Owns:       the state field of page->word.
+ * Invariants: an edge that is not in PAGE_EDGES does not compile; a page that is not in the state
+ *             (and order, and reference count) the caller claims stops the machine.
+ */
+#ifndef QUARRY_MM_PAGE_STATE_H
+#define QUARRY_MM_PAGE_STATE_H
+
+#include <quarry/mm.h>
+
+#define TO(state) (1u << (state))
+/* From a state, the set of states it may go to.  TAIL ↔ FREE is splitting and merging. */
+#define PAGE_EDGES(from)                                                                           \
+	((from) == PG_TAIL          ? TO(PG_FREE) | TO(PG_RESERVED) | TO(PG_ALLOC)                 \
+	    : (from) == PG_RESERVED ? TO(PG_FREE) | TO(PG_TAIL)                                    \
+	    : (from) == PG_FREE     ? TO(PG_TAIL) | TO(PG_PCP) | TO(PG_ALLOC) | TO(PG_HWPOISON)    \
+	    : (from) == PG_PCP      ? TO(PG_ALLOC) | TO(PG_FREE) | TO(PG_TAIL)                     \
+	    : (from) == PG_FREEING  ? TO(PG_PCP) | TO(PG_FREE) | TO(PG_TAIL) | TO(PG_HWPOISON)     \
+	    : (from) == PG_ALLOC    ? TO(PG_PCP) | TO(PG_FREE) | TO(PG_TAIL) | TO(PG_SLAB) |       \
+	            TO(PG_PGTABLE) | TO(PG_OBJECT) | TO(PG_MOVABLE_OPS) | TO(PG_LRU) |             \
+	            TO(PG_BALLOON) | TO(PG_FREEING) | TO(PG_HWPOISON)                              \
+	    : (from) == PG_SLAB     ? TO(PG_ALLOC)                                                 \
+	    : (from) == PG_PGTABLE  ? TO(PG_ALLOC)                                                 \
+	    : (from) == PG_OBJECT   ? TO(PG_FREEING) | TO(PG_LRU) | TO(PG_ISO_MIG)                 \
+	    : (from) == PG_MOVABLE_OPS ? TO(PG_ISO_MIG) | TO(PG_ALLOC)                             \
+	    : (from) == PG_LRU      ? TO(PG_ISO_MIG) | TO(PG_FREEING)                              \
+	    : (from) == PG_ISO_MIG  ? TO(PG_LRU) | TO(PG_MOVABLE_OPS) | TO(PG_FREEING) |           \
+	            TO(PG_HWPOISON) | TO(PG_ALLOC)                                                 \
+	    : (from) == PG_BALLOON  ? TO(PG_ALLOC)                                                 \
+	                            : TO(PG_FREE)) /* HWPOISON: unpoison */
+
+/* What a page that broke the rules looks like; stops the machine. */
+void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, cold));
+
+/*
+ * page_set_state - change the state, order and references of a page that nobody else can change now
+ * (it is free, or its owner is the caller alone): a plain compare and a plain store.
+ * @from, @to: enum constants; the edge is checked when this is compiled.
+ * @old, @new: the whole words, made by PAGE_WORD from the same states.
+ */
+#define page_set_state(page, from, to, old_ref, old_order, new_ref, new_order)                     \
+	do {                                                                                       \
+		_Static_assert(PAGE_EDGES(from) >> (to) & 1, "no such edge: " #from " to " #to);   \
+		page_store_word((page), PAGE_WORD((old_ref), (from), (old_order)),                 \
+		    PAGE_WORD((new_ref), (to), (new_order)));                                      \
+	} while (0)
+
+static always_inline void page_store_word(struct page *page, u32 old, u32 new)
+{
+	if (unlikely(page_word(page) != old))
+		page_corrupt(page, old);
+	WRITE_ONCE(page->word, new);
+}
+
+/*
+ * page_cas_state - the same for a page in use, whose references and flags others may change: keeps
+ * them, changes the state by compare-and-swap (law 3).  Panics if the state is not @from.
+ */
+#define page_cas_state(page, from, to)                                                             \
+	do {                                                                                       \
+		_Static_assert(PAGE_EDGES(from) >> (to) & 1, "no such edge: " #from " to " #to);   \
+		page_swap_state((page), (from), (to));                                             \
+	} while (0)
+
+void page_swap_state(struct page *page, enum page_state from, enum page_state to);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pageblock.c: what is known of a pageblock: type, isolate bit, state, and the stack numbers they make.
+ *
+ * Owns:       struct pageblock, save nr_free, which belongs to the buddy lists.
+ * Locks:      the zone lock for every change; the free path reads a stack number without it.
+ * Invariants: stack[] always follows from zone, type, bit and state; an isolated, offline or CMA
+ *             pageblock has STACK_NONE for every order; types never change in zone MOVABLE.
+ * Checked by: check_memory().  Tests: tests/test_pageblock.c.
+ */
+#include "mm/mm_priv.h"
+
+/* The isolate bit is a bit beside the type, so that undoing needs no memory of what the type was. */
+static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits)
+{
+	bool cached = (bits & PB_TYPE_MASK) < NR_CACHED_TYPES && !(bits & PB_ISOLATED) &&
+	    bits >> PB_STATE_SHIFT == PB_ONLINE;
+	unsigned index;
+
+	WRITE_ONCE(pb->bits, bits);
+	for (index = 0; index < ARRAY_SIZE(pb->stack); index++) {
+		unsigned stack = zone->id * STACKS_PER_ZONE + STACK_NONE;
+
+		if (cached && index < NR_CACHED_ORDERS)
+			stack = zone_stack(zone, index, bits & PB_TYPE_MASK);
+		WRITE_ONCE(pb->stack[index], (u16)stack);
+	}
+}
+
+void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type)
+{
+	struct pageblock *pb = pageblock_of(mem, pfn);
+
+	KASSERT(pb->nr_free == 0);
+	pb->zone = zone->id;
+	pageblock_store(zone, pb, (u8)type | PB_HOLE << PB_STATE_SHIFT);
+}
+
+/*
+ * Store new bits while the free blocks are off the lists: buddy_list_add and buddy_list_del read type
+ * and isolate bit themselves, so each list holds one type only, and an isolated pageblock's blocks
+ * are on none.  A wholly free pageblock costs one head.
+ */
+static void pageblock_relist(struct zone *zone, pfn_t pfn, u8 bits)
+{
+	pfn_t block = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), head;
+	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+	bool any = pb->nr_free > 0;
+
+	KASSERT(spin_is_held(&zone->lock));
+	if (any) {
+		for_each_head(zone->mem, head, block) {
+			u32 word = page_word(pfn_to_page_in(zone->mem, head));
+
+			if (word_state(word) == PG_FREE)
+				buddy_list_del(zone, head, word_order(word));
+		}
+	}
+	pageblock_store(zone, pb, bits);
+	if (any) {
+		for_each_head(zone->mem, head, block) {
+			u32 word = page_word(pfn_to_page_in(zone->mem, head));
+
+			if (word_state(word) == PG_FREE)
+				buddy_list_add(zone, head, word_order(word));
+		}
+	}
+}
+
+void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on)
+{
+	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	KASSERT(pageblock_isolated(pb) != on);
+	pageblock_relist(zone, pfn, on ? pb->bits | PB_ISOLATED : pb->bits & (u8)~PB_ISOLATED);
+	WRITE_ONCE(zone->nr_isolated, on ? zone->nr_isolated + 1 : zone->nr_isolated - 1);
+}
+
+void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state)
+{
+	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	KASSERT(spin_is_held(&zone->lock));
+	pageblock_store(zone, pb, (u8)((pb->bits & ~PB_STATE_MASK) | state << PB_STATE_SHIFT));
+}
+
+void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type)
+{
+	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	KASSERT(zone->kind != ZONE_MOVABLE);
+	KASSERT(!pageblock_isolated(pb));
+	pageblock_relist(zone, pfn, (u8)((pb->bits & ~PB_TYPE_MASK) | type));
+}

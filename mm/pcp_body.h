@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pcp_body.h: the hot paths of allocate and free, once, for every instance of struct memory.
+ *
+ * Compiled by page_alloc.c for the kernel's own memory, whose bases are constants and whose caches
+ * stand at a constant offset from gs (@own), and for any other memory; and by a test with scheduling
+ * points in it.
+ *
+ * The three rules that make a cache both fast and right (docs/mm/pcp.md):
+ *  1. The pageblock's stack number, and with it type and isolate bit, is read inside the
+ *     interrupt-off section that pushes the page, never before it.
+ *  2. Isolated pageblocks have the stack number of a stack of capacity 0, so that their pages take
+ *     the slow path by the comparison that is there anyway.
+ *  3. A cache is off when its owner has set every capacity to 0 and emptied it; then count >= capacity
+ *     sends each free, and count == 0 each allocation, down the slow path.
+ *
+ * Why one forced round (an interrupt to every CPU, served with interrupts off) is enough after the
+ * capacity, or a pageblock's bit, has changed.  A free on CPU X is, when the interrupt reaches X,
+ *   before its interrupt-off section   it has read neither number nor capacity, and will read the new;
+ *   inside it, having read the old     it ends its push first; only then can the handler run on X, and
+ *                                      the handler finds the page in the stack and gives it back;
+ *   after it                           the page is in the stack already, and the handler finds it.
+ * There is no fourth case, because reading and pushing are one interrupt-off section.
+ */
+#ifndef QUARRY_MM_PCP_BODY_H
+#define QUARRY_MM_PCP_BODY_H
+
+#include "mm/mm_priv.h"
+#include <quarry/sched_point.h>
+
+/* This CPU's cache: NULL stands for the kernel's own, reached straight off gs.  irqs off. */
+static always_inline struct pcp *body_pcp(const struct memory *mem, bool own)
+{
+	return own ? NULL : this_pcp(mem);
+}
+
+static always_inline u16 body_count(struct pcp *pcp, unsigned stack)
+{
+	return pcp ? READ_ONCE(pcp->count[stack])
+	           : arch_pcp_load(offsetof(struct pcp, count) + stack * sizeof(u16));
+}
+
+static always_inline void body_set_count(struct pcp *pcp, unsigned stack, unsigned count)
+{
+	if (pcp)
+		WRITE_ONCE(pcp->count[stack], (u16)count);
+	else
+		arch_pcp_store(offsetof(struct pcp, count) + stack * sizeof(u16), (u16)count);
+}
+
+static always_inline u16 body_capacity(struct pcp *pcp, unsigned stack)
+{
+	return pcp ? READ_ONCE(pcp->capacity[stack])
+	           : arch_pcp_load(offsetof(struct pcp, capacity) + stack * sizeof(u16));
+}
+
+static always_inline struct page **body_slots(struct pcp *pcp, unsigned stack)
+{
+	return pcp ? pcp->slot[stack]
+	           : arch_pcp_load_ptr(offsetof(struct pcp, slot) + stack * sizeof(struct page **));
+}
+
+static always_inline unsigned body_first(struct pcp *pcp, gfp_t gfp)
+{
+	return pcp ? READ_ONCE(pcp->first[gfp & 7])
+	           : arch_pcp_load(offsetof(struct pcp, first) + (gfp & 7) * sizeof(u16));
+}
+
+/* Take the newest block of the first zone's stack; NULL: there is none.  irqs off. */
+static always_inline struct page *pcp_pop(const struct memory *mem, bool own, gfp_t gfp,
+    unsigned order, unsigned index)
+{
+	struct pcp *pcp = body_pcp(mem, own);
+	unsigned stack = body_first(pcp, gfp) + index * NR_CACHED_TYPES;
+	unsigned count = body_count(pcp, stack);
+	struct page *page;
+
+	if (unlikely(count == 0))
+		return NULL;
+	page = body_slots(pcp, stack)[count - 1];
+	page_set_state(page, PG_PCP, PG_ALLOC, 0, order, 1, order);
+	body_set_count(pcp, stack, count - 1);
+	return page;
+}
+
+/*
+ * Put a block into the stack of its pageblock; false: it is not a block of that order that the caller
+ * may free, or the stack is full or off.  irqs off.
+ */
+static always_inline bool pcp_push(const struct memory *mem, bool own, struct page *page,
+    unsigned order, unsigned index)
+{
+	struct page *memmap = own ? ARCH_MEMMAP : mem->memmap;
+	struct pageblock *pageblocks = own ? ARCH_PAGEBLOCKS : mem->pageblocks;
+	struct pcp *pcp = body_pcp(mem, own);
+	uintptr_t block = ((uintptr_t)page - (uintptr_t)memmap) / (sizeof(struct page) << PAGEBLOCK_ORDER);
+	unsigned stack, count;
+
+	/* State, order, references, flags and poison: all in one compare. */
+	if (unlikely(page_word(page) != PAGE_WORD(1, PG_ALLOC, order)))
+		return false;
+	stack = READ_ONCE(pageblocks[block].stack[index]); /* rule 1 */
+	sched_point("free.irqoff");
+	count = body_count(pcp, stack);
+	if (unlikely(count >= body_capacity(pcp, stack))) /* rules 2 and 3 */
+		return false;
+	sched_point("free.push_pending");
+	_Static_assert(PAGE_EDGES(PG_ALLOC) >> PG_PCP & 1, "no such edge");
+	WRITE_ONCE(page->word, PAGE_WORD(0, PG_PCP, order));
+	body_slots(pcp, stack)[count] = page;
+	body_set_count(pcp, stack, count + 1);
+	return true;
+}
+
+/* NULL: take the slow path. */
+static always_inline struct page *alloc_body(struct memory *mem, bool own, gfp_t gfp, unsigned order)
+{
+	unsigned index = order_index(order);
+	irqflags_t flags;
+	struct page *page;
+
+	if (unlikely(index >= NR_CACHED_ORDERS))
+		return NULL;
+	flags = arch_irq_save();
+	page = pcp_pop(mem, own, gfp, order, index);
+	arch_irq_restore(flags);
+	return page;
+}
+
+/* false: take the slow path. */
+static always_inline bool free_body(struct memory *mem, bool own, struct page *page, unsigned order)
+{
+	unsigned index = order_index(order);
+	irqflags_t flags;
+	bool done;
+
+	if (unlikely(index >= NR_CACHED_ORDERS || !page))
+		return false;
+	sched_point("free.prep");
+	flags = arch_irq_save();
+	done = pcp_push(mem, own, page, order, index);
+	arch_irq_restore(flags);
+	sched_point("free.done");
+	return done;
+}
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * show.c: the memory manager in words: for the monitor, the tour and reports.
+ *
+ * Owns:       nothing.
+ * Locks:      none: the figures are looks, each right at some moment.
+ * Invariants: reads only.
+ */
+#include "mm/mm_priv.h"
+
+static const char *const kind_names[NR_ZONE_KINDS] = {"DMA32", "NORMAL", "MOVABLE"};
+static const char *const type_names[NR_MIGRATETYPES] = {"unmovable", "movable", "reclaimable", "cma"};
+
+static bool zone_used(const struct zone *zone)
+{
+	return zone->end_pfn > zone->start_pfn;
+}
+
+unsigned long memory_free_pages(struct memory *mem)
+{
+	unsigned long pages = 0;
+	unsigned i;
+	pfn_t pfn;
+
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *zone = &mem->zones[i];
+
+		pages += READ_ONCE(zone->nr_free) + zone_pcp_pages(zone);
+		if (READ_ONCE(zone->nr_isolated) == 0)
+			continue;
+		for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES) {
+			if (pageblock_isolated(pageblock_of(mem, pfn)))
+				pages += READ_ONCE(pageblock_of(mem, pfn)->nr_free);
+		}
+	}
+	return pages;
+}
+
+unsigned long memory_managed_pages(const struct memory *mem)
+{
+	unsigned long pages = 0;
+	unsigned i;
+
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
+		pages += READ_ONCE(mem->zones[i].managed);
+	return pages;
+}
+
+void show_mem(struct memory *mem)
+{
+	unsigned ev;
+
+	printk("%s: %lu MiB managed, %lu MiB free, %u node%s, %u CPUs, policy %s\n", mem->name,
+	    memory_managed_pages(mem) >> (20 - PAGE_SHIFT), memory_free_pages(mem) >> (20 - PAGE_SHIFT),
+	    mem->nr_nodes, mem->nr_nodes == 1 ? "" : "s", mem->nr_cpus,
+	    READ_ONCE(mem->policy) == ISO_PRECISE ? "precise" : "disable");
+	for (ev = 0; ev < NR_MM_EVENTS; ev++) {
+		u64 n = mm_event_sum(mem, (enum mm_event)ev);
+
+		if (n)
+			printk("  %-18s %llu\n", mm_event_name((enum mm_event)ev), (unsigned long long)n);
+	}
+}
+
+static void show_zone(const struct zone *zone)
+{
+	unsigned order, type;
+
+	printk("zone %u: node %u %-7s pfn %#lx-%#lx present %lu managed %lu free %lu cached %lu\n",
+	    zone->id, zone->node, kind_names[zone->kind], zone->start_pfn, zone->end_pfn, zone->present,
+	    zone->managed, READ_ONCE(zone->nr_free), zone_pcp_pages(zone));
+	printk("  min %lu low %lu high %lu reserve %lu; isolated pageblocks %lu, caches off %u deep\n",
+	    zone->wmark[WMARK_MIN], zone->wmark[WMARK_LOW], zone->wmark[WMARK_HIGH], zone->reserve,
+	    READ_ONCE(zone->nr_isolated), READ_ONCE(zone->pcp_depth));
+	for (type = 0; type < NR_MIGRATETYPES; type++) {
+		unsigned long any = 0;
+
+		for (order = 0; order < NR_ORDERS; order++)
+			any |= zone->free[order][type].nr;
+		if (!any)
+			continue;
+		printk("  free %-11s", type_names[type]);
+		for (order = 0; order < NR_ORDERS; order++)
+			printk(" %5u", zone->free[order][type].nr);
+		printk("\n");
+	}
+}
+
+void show_zones(struct memory *mem)
+{
+	unsigned i;
+
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		if (zone_used(&mem->zones[i]))
+			show_zone(&mem->zones[i]);
+	}
+}
+
+void show_pcp(struct memory *mem)
+{
+	unsigned i, cpu, index, type;
+
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *zone = &mem->zones[i];
+
+		if (!zone_used(zone))
+			continue;
+		printk("zone %u %s: count/capacity by order (0 1 2 3 and largest) and type (U M R)\n", i,
+		    kind_names[zone->kind]);
+		for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+			const struct pcp *pcp = mem->pcp[cpu];
+
+			if (!pcp_zone_nonempty(mem, cpu, zone))
+				continue;
+			printk("  cpu %-3u", cpu);
+			for (index = 0; index < NR_CACHED_ORDERS; index++) {
+				for (type = 0; type < NR_CACHED_TYPES; type++) {
+					unsigned s = zone_stack(zone, index, (enum migratetype)type);
+
+					printk(" %u/%u", READ_ONCE(pcp->count[s]),
+					    READ_ONCE(pcp->capacity[s]));
+				}
+				printk(index + 1 < NR_CACHED_ORDERS ? " |" : "\n");
+			}
+		}
+	}
+}
+
+void show_block(struct memory *mem, pfn_t pfn)
+{
+	static const char *const states[] = {"hole", "offline", "online", "?"};
+	const struct pageblock *pb;
+	unsigned long pages[NR_PAGE_STATES] = {0};
+	unsigned state;
+	pfn_t head, block = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
+
+	if (pfn < mem->start_pfn || pfn >= mem->end_pfn) {
+		printk("pfn %#lx: outside %#lx-%#lx\n", pfn, mem->start_pfn, mem->end_pfn);
+		return;
+	}
+	pb = pageblock_of(mem, pfn);
+	printk("pageblock %#lx (pfn %#lx): %s, %s%s, zone %u, %u pages free\n", pfn >> PAGEBLOCK_ORDER,
+	    block, states[pageblock_state(pb)], type_names[pageblock_type(pb) & 3],
+	    pageblock_isolated(pb) ? ", isolated" : "", pb->zone, READ_ONCE(pb->nr_free));
+	if (pageblock_state(pb) != PB_ONLINE)
+		return;
+	/* Without the lock heads may come and go under the walk: a head that is a tail counts as one. */
+	for (head = block; head < block + PAGEBLOCK_PAGES;) {
+		u32 word = page_word(pfn_to_page_in(mem, head));
+		unsigned long n = word_state(word) == PG_TAIL ? 1 : 1UL << word_order(word);
+
+		pages[word_state(word)] += n;
+		head += n;
+	}
+	for (state = 0; state < NR_PAGE_STATES; state++) {
+		if (pages[state])
+			printk("  %-12s %lu\n", page_state_name((enum page_state)state), pages[state]);
+	}
+	dump_page(mem, pfn, "page");
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slab.c: small objects for the kernel's own use: power-of-two sizes, one free list a page.
+ *
+ * Owns:       pages in state SLAB; larger requests pass through to alloc_pages.
+ * Locks:      one lock per size (RANK_SLAB); the zone lock inside it only through free_pages.
+ * Invariants: a slab page's index counts its objects in use; a page with a free object is on the
+ *             size's list; a page without objects in use goes back to the allocator, but for one.
+ * Tests:      tests/test_slab.c.
+ */
+#include "mm/mm_priv.h"
+
+#define MIN_SHIFT 4
+#define MAX_SHIFT 11 /* half a page; above it whole blocks */
+
+/* At the start of each slab page; objects follow, aligned to their size or 64 at most. */
+struct slab {
+	struct slab *next, **pprev; /* size's list; pprev NULL: all objects in use */
+	void *free;                 /* first free object; each holds the pointer to the next */
+	u32 used;                   /* objects in use */
+	u32 shift;
+};
+#define SLAB_HEADER 64
+BUILD_ASSERT(sizeof(struct slab) <= SLAB_HEADER);
+
+struct slab_size {
+	struct spinlock lock;
+	struct slab *partial; /* pages with a free object */
+	unsigned nr_empty;    /* of these, without an object in use */
+};
+static struct slab_size sizes[MAX_SHIFT + 1] = {
+    [0 ... MAX_SHIFT] = {.lock = {.rank = RANK_SLAB, .name = "slab"}},
+};
+
+static void list_insert(struct slab_size *size, struct slab *slab)
+{
+	slab->next = size->partial;
+	slab->pprev = &size->partial;
+	if (slab->next)
+		slab->next->pprev = &slab->next;
+	size->partial = slab;
+}
+
+static void list_remove(struct slab *slab)
+{
+	*slab->pprev = slab->next;
+	if (slab->next)
+		slab->next->pprev = slab->pprev;
+	slab->pprev = NULL;
+}
+
+static struct slab *slab_new(unsigned shift)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 0);
+	struct slab *slab;
+	size_t at, first = MAX((size_t)1 << shift, (size_t)SLAB_HEADER);
+
+	if (!page)
+		return NULL;
+	page_cas_state(page, PG_ALLOC, PG_SLAB);
+	slab = page_address(page);
+	*slab = (struct slab){.shift = shift};
+	for (at = first; at + ((size_t)1 << shift) <= PAGE_SIZE; at += (size_t)1 << shift) {
+		void **object = (void **)((char *)slab + at);
+
+		*object = slab->free;
+		slab->free = object;
+	}
+	MM_EVENT(&kernel_memory, SLAB_PAGES);
+	return slab;
+}
+
+/* Take an object of the size's first page; lock held.  NULL: no page has one. */
+static void *take_object(struct slab_size *size)
+{
+	struct slab *slab = size->partial;
+	void **object;
+
+	if (!slab)
+		return NULL;
+	if (slab->used++ == 0)
+		size->nr_empty--;
+	object = slab->free;
+	slab->free = *object;
+	if (!slab->free)
+		list_remove(slab);
+	return object;
+}
+
+static void *alloc_small(unsigned shift)
+{
+	struct slab_size *size = &sizes[shift];
+	struct slab *fresh;
+	void *object;
+
+	spin_lock(&size->lock);
+	object = take_object(size);
+	spin_unlock(&size->lock);
+	if (object)
+		return object;
+	/* With no lock held: this may sleep. */
+	fresh = slab_new(shift);
+	if (!fresh)
+		return NULL;
+	spin_lock(&size->lock);
+	list_insert(size, fresh);
+	size->nr_empty++;
+	object = take_object(size);
+	spin_unlock(&size->lock);
+	return object;
+}
+
+static unsigned size_order(size_t size)
+{
+	unsigned order = 0;
+
+	while (PAGE_SIZE << order < size)
+		order++;
+	return order;
+}
+
+void *kmalloc(size_t size)
+{
+	unsigned shift = MIN_SHIFT;
+	void *object;
+
+	if (size == 0 || size > PAGE_SIZE << MAX_ORDER)
+		return NULL;
+	if (size > (size_t)1 << MAX_SHIFT) {
+		struct page *page = alloc_pages(GFP_KERNEL | GFP_ZERO, size_order(size));
+
+		return page ? page_address(page) : NULL;
+	}
+	while ((size_t)1 << shift < size)
+		shift++;
+	object = alloc_small(shift);
+	if (object)
+		memset(object, 0, (size_t)1 << shift);
+	return object;
+}
+
+static void free_small(struct page *page, void *ptr)
+{
+	struct slab *slab = page_address(page);
+	struct slab_size *size = &sizes[slab->shift];
+	bool release = false;
+
+	spin_lock(&size->lock);
+	if (slab->used == 0 || ((uintptr_t)ptr & (MIN((size_t)1 << slab->shift, (size_t)SLAB_HEADER) - 1)))
+		panic("kfree(%p): not an object of its slab", ptr);
+	*(void **)ptr = slab->free;
+	slab->free = ptr;
+	if (!slab->pprev)
+		list_insert(size, slab);
+	if (--slab->used == 0 && size->nr_empty++ > 0) {
+		size->nr_empty--;
+		list_remove(slab);
+		release = true;
+	}
+	spin_unlock(&size->lock);
+	if (release) {
+		page_cas_state(page, PG_SLAB, PG_ALLOC);
+		free_pages(page, 0);
+	}
+}
+
+void kfree(void *ptr)
+{
+	uintptr_t offset = (uintptr_t)ptr - (uintptr_t)arch_phys_to_virt(0);
+	struct page *page = pfn_to_page_in(&kernel_memory, offset >> PAGE_SHIFT);
+	u32 word;
+
+	if (!ptr)
+		return;
+	if (!pfn_valid_in(&kernel_memory, offset >> PAGE_SHIFT))
+		panic("kfree(%p): not memory of the kernel", ptr);
+	word = page_word(page);
+	if (word_state(word) == PG_SLAB)
+		free_small(page, ptr);
+	else if (word_state(word) == PG_ALLOC && !(offset & (PAGE_SIZE - 1)))
+		free_pages(page, word_order(word));
+	else
+		panic("kfree(%p): page is %s", ptr, page_state_name(word_state(word)));
+}

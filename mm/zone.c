@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * zone.c: zones of a node, the order in which an allocation tries them, and watermarks.
+ *
+ * Owns:       struct zone's span, marks and reserve; struct node's zonelists.
+ * Locks:      mem->hotplug for spans and lists; the marks are read racily by allocations.
+ * Invariants: min <= low <= high; a zonelist names each zone that has memory once, nearest node first
+ *             and, on a node, highest kind first.
+ * Tests:      tests/test_zone.c.
+ */
+#include "mm/mm_priv.h"
+
+/*
+ * min is what only ATOMIC callers may use (half of it) and reclaim owns; low wakes reclaim, high is
+ * where it stops.  1/128 of the zone, at least 16 pages and at most 16 MiB; low and high are 1/4 and
+ * 1/2 above it.
+ */
+#define WMARK_DIVISOR 128
+#define WMARK_FLOOR   16UL
+#define WMARK_CEILING 4096UL
+/* What a lower zone keeps from requests that could use a higher one: 1/32 of it. */
+#define RESERVE_DIVISOR 32
+
+void zone_set_watermarks(struct zone *zone)
+{
+	unsigned long min = zone->managed / WMARK_DIVISOR;
+
+	if (zone->managed == 0)
+		min = 0;
+	else
+		min = MIN(MAX(min, MIN(WMARK_FLOOR, zone->managed / 8)), WMARK_CEILING);
+	WRITE_ONCE(zone->wmark[WMARK_MIN], min);
+	WRITE_ONCE(zone->wmark[WMARK_LOW], min + min / 4);
+	WRITE_ONCE(zone->wmark[WMARK_HIGH], min + min / 2);
+	WRITE_ONCE(zone->reserve, zone->managed / RESERVE_DIVISOR);
+}
+
+bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower)
+{
+	unsigned long mark = READ_ONCE(zone->wmark[WMARK_MIN]);
+
+	if (gfp & GFP_RESERVE)
+		mark /= 2;
+	else if (lower)
+		mark += READ_ONCE(zone->reserve);
+	return READ_ONCE(zone->nr_free) >= mark + (1UL << order);
+}
+
+/* Node ids of @mem by distance from @from, nearest first; equals by id, counted from @from on. */
+static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *out)
+{
+	unsigned nr = 0, i;
+
+	for (i = 0; i < mem->nr_nodes; i++) {
+		u8 node = (u8)((from + i) % mem->nr_nodes);
+		unsigned at = nr++;
+
+		while (at > 0 && mem->nodes[from].distance[out[at - 1]] > mem->nodes[from].distance[node]) {
+			out[at] = out[at - 1];
+			at--;
+		}
+		out[at] = node;
+	}
+	return nr;
+}
+
+void memory_build_zonelists(struct memory *mem)
+{
+	u8 order[MAX_NODES];
+	unsigned n, i, kind;
+	int k;
+
+	for (n = 0; n < mem->nr_nodes; n++) {
+		struct node *node = &mem->nodes[n];
+		unsigned nr = nodes_by_distance(mem, n, order);
+
+		for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
+			unsigned count = 0;
+
+			for (i = 0; i < nr; i++) {
+				for (k = (int)kind; k >= 0; k--) {
+					unsigned id = order[i] * NR_ZONE_KINDS + (unsigned)k;
+
+					if (mem->zones[id].end_pfn > mem->zones[id].start_pfn)
+						node->zonelist[kind][count++] = (u8)id;
+				}
+			}
+			node->nr_zones[kind] = (u8)count;
+		}
+	}
+}
+
+int range_zone(struct memory *mem, pfn_t start, unsigned long nr, struct zone **zone,
+    struct mm_fail *fail)
+{
+	pfn_t pfn;
+
+	if (!range_ok(mem, start, nr))
+		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
+	*zone = zone_of(mem, start);
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+		const struct pageblock *pb = pageblock_of(mem, pfn);
+
+		if (pageblock_state(pb) == PB_HOLE)
+			return mm_fail(fail, pfn, WHY_HOLE, -EINVAL);
+		if (pb->zone != (*zone)->id)
+			return mm_fail(fail, pfn, WHY_ZONES, -EINVAL);
+	}
+	return 0;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ktest.c: runs the suites, in the kernel and in the hosted program alike; output is KTAP version 1.
+ *
+ * Owns:       the run's state, and the arena that private memories are built in, one at a time.
+ * Locks:      none: one thread runs the tests; ktest_fail alone may be called by others.
+ * Invariants: a test starts with a zeroed arena, and leaves no thread running.
+ */
+#include <quarry/errno.h>
+#include <quarry/ktest.h>
+
+#define MAX_TEST_CPUS 8
+#define MAX_BLOCKS    72
+#define MAX_REPORTS   20 /* failures of one test that are printed */
+#define ARENA_SIZE    (2UL << 20)
+BUILD_ASSERT(MAX_BLOCKS * (PAGEBLOCK_PAGES * sizeof(struct page) + sizeof(struct pageblock)) <
+	     ARENA_SIZE - (512UL << 10));
+
+/* The linker makes one array of what KTEST_SUITE puts into the section. */
+extern const struct ktest_suite suites_start[] __asm__("__start_ktest_suites");
+extern const struct ktest_suite suites_end[] __asm__("__stop_ktest_suites");
+
+static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
+static size_t arena_used;
+static struct thread *running[MAX_TEST_CPUS];
+static const char *skip_reason;
+
+static void *arena_alloc(void *arg, size_t bytes)
+{
+	void *ptr = arena + arena_used;
+
+	if (bytes > ARENA_SIZE - arena_used)
+		return NULL;
+	arena_used += ALIGN_UP(bytes, 64);
+	return ptr;
+}
+
+static void arena_reset(void)
+{
+	memset(arena, 0, arena_used);
+	arena_used = 0;
+}
+
+unsigned ktest_cpus(void)
+{
+	return MIN(nr_cpus, MAX_TEST_CPUS);
+}
+
+static const char *base_name(const char *path)
+{
+	const char *base = path;
+
+	for (; *path; path++)
+		if (*path == '/')
+			base = path + 1;
+	return base;
+}
+
+void ktest_fail(struct ktest *t, const char *file, int line, const char *fmt, ...)
+{
+	unsigned before = __atomic_fetch_add(&t->failures, 1, __ATOMIC_RELAXED);
+	char text[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	kvsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (before < MAX_REPORTS)
+		printk("  # %s:%d: %s\n", base_name(file), line, text);
+	else if (before == MAX_REPORTS)
+		printk("  # more failures of this test are not printed\n");
+}
+
+void ktest_skip(struct ktest *t, const char *why)
+{
+	t->skipped = true;
+	skip_reason = why;
+}
+
+/* Zones one after the other from pfn 0; all pages free.  Returns 0 or what mm/ said. */
+static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t end)
+{
+	struct memory_config cfg = {
+		.name = "test",
+		.memmap = arena_alloc(NULL, end * sizeof(struct page)),
+		.pageblocks = arena_alloc(NULL, (end >> PAGEBLOCK_ORDER) * sizeof(struct pageblock)),
+		.end_pfn = end,
+		.nr_cpus = ktest_cpus(),
+		.nr_nodes = 1,
+		.alloc = arena_alloc,
+	};
+	pfn_t start = 0, next;
+	int err = cfg.memmap && cfg.pageblocks ? memory_init(mem, &cfg) : -ENOMEM, kind;
+
+	for (kind = 0; kind < NR_ZONE_KINDS && !err; kind++, start = next) {
+		next = start + blocks[kind] * PAGEBLOCK_PAGES;
+		if (next == start)
+			continue;
+		err = memory_add_zone(mem, 0, (enum zone_kind)kind, start, next);
+		if (!err) {
+			memory_add_ram(mem, start, next);
+			memory_free_range(mem, start, next);
+		}
+	}
+	err = err ? err : memory_ready(mem);
+	return err ? err : memory_start(mem);
+}
+
+struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, unsigned movable)
+{
+	const unsigned blocks[NR_ZONE_KINDS] = {dma32, normal, movable};
+	unsigned nr = dma32 + normal + movable;
+	struct memory *mem;
+	int err;
+
+	KASSERT(!t->mem);
+	mem = nr && nr <= MAX_BLOCKS ? arena_alloc(NULL, sizeof(*mem)) : NULL;
+	err = mem ? build(mem, blocks, nr * PAGEBLOCK_PAGES) : -EINVAL;
+	if (err) {
+		ktest_fail(t, __FILE__, __LINE__, "no memory of %u pageblocks: error %d", nr, err);
+		return NULL;
+	}
+	t->mem = mem;
+	return mem;
+}
+
+void ktest_start(unsigned cpu, void (*fn)(void *), void *arg)
+{
+	KASSERT(cpu < ktest_cpus());
+	KASSERT(!running[cpu]);
+	running[cpu] = thread_start("ktest", (int)cpu, fn, arg);
+	if (!running[cpu])
+		panic("ktest: no thread for CPU %u", cpu);
+}
+
+void ktest_join(unsigned cpu)
+{
+	KASSERT(cpu < ktest_cpus() && running[cpu]);
+	thread_join(running[cpu]);
+	running[cpu] = NULL;
+}
+
+void ktest_on_cpu(unsigned cpu, void (*fn)(void *), void *arg)
+{
+	ktest_start(cpu, fn, arg);
+	ktest_join(cpu);
+}
+
+/* FNV-1a, with a separator at the end so that "a","bc" differs from "ab","c". */
+static u64 hash_name(u64 hash, const char *name)
+{
+	for (; *name; name++)
+		hash = (hash ^ (u8)*name) * 0x100000001b3ULL;
+	return (hash ^ 0xff) * 0x100000001b3ULL;
+}
+
+/* Of the run's seed and the names only: a test gets the same seed whichever others run. */
+static u64 test_seed(u64 seed, const char *suite, const char *test)
+{
+	u64 hash = hash_name(hash_name(0xcbf29ce484222325ULL ^ seed, suite), test);
+
+	return hash ? hash : 1;
+}
+
+static bool check_whole(struct memory *mem, const char *indent)
+{
+	struct mm_violation v = {.what = NULL};
+	int err = check_memory(mem, &v);
+
+	if (err)
+		printk("%s# check_memory(%s): %s: pfn %#lx, have %ld, want %ld (%d)\n", indent,
+		    mem->name, v.what ? v.what : "?", v.pfn, (long)v.have, (long)v.want, err);
+	return err == 0;
+}
+
+static bool run_test(const struct ktest_suite *s, unsigned i, u64 seed)
+{
+	struct ktest t = {.name = s->cases[i].name};
+	unsigned cpu;
+
+	t.seed = test_seed(seed, s->name, t.name);
+	s->cases[i].fn(&t);
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		if (running[cpu]) {
+			ktest_fail(&t, __FILE__, __LINE__, "left a thread on CPU %u", cpu);
+			ktest_join(cpu);
+		}
+	}
+	if (t.mem) {
+		if (!check_whole(t.mem, "  "))
+			t.failures++;
+		memory_stop(t.mem);
+	}
+	arena_reset();
+	if (t.failures) {
+		printk("  # seed %#llx; run again: selftest=%s seed=%#llx\n",
+		    (unsigned long long)t.seed, s->name, (unsigned long long)seed);
+		printk("  not ok %u %s\n", i + 1, t.name);
+	} else if (t.skipped) {
+		printk("  ok %u %s # SKIP %s\n", i + 1, t.name, skip_reason);
+	} else {
+		printk("  ok %u %s\n", i + 1, t.name);
+	}
+	return t.failures == 0;
+}
+
+static unsigned run_suite(const struct ktest_suite *s, unsigned nr, u64 seed)
+{
+	unsigned i, failed = 0;
+
+	printk("  KTAP version 1\n  1..%u\n", s->nr_cases);
+	for (i = 0; i < s->nr_cases; i++)
+		failed += !run_test(s, i, seed);
+	failed += !check_whole(&kernel_memory, "");
+	printk("%s %u %s\n", failed ? "not ok" : "ok", nr, s->name);
+	return failed;
+}
+
+/* Is @name one of the comma-separated names in @list? */
+static bool listed(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; *list; list++) {
+		if (!strncmp(list, name, len) && (!list[len] || list[len] == ','))
+			return true;
+		while (*list && *list != ',')
+			list++;
+		if (!*list)
+			break;
+	}
+	return false;
+}
+
+static bool selected(const struct ktest_suite *s, const char *which)
+{
+	if (!strcmp(which, "all"))
+		return !(s->flags & KTEST_EXTRA);
+	if (!strcmp(which, "quick"))
+		return s->flags & KTEST_QUICK;
+	if (!strcmp(which, "fail"))
+		return s->flags & KTEST_QUICK || !strcmp(s->name, "fail");
+	return listed(which, s->name);
+}
+
+/* Every name of @which must be a suite; its length is that of the first one that is not, or 0. */
+static size_t unknown_name(const char **which)
+{
+	const struct ktest_suite *s;
+	const char *p = *which;
+	size_t len;
+
+	for (;; p += len + 1) {
+		for (len = 0; p[len] && p[len] != ',';)
+			len++;
+		for (s = suites_start; s < suites_end; s++)
+			if (strlen(s->name) == len && !strncmp(s->name, p, len))
+				break;
+		if (s == suites_end) {
+			*which = p;
+			return len ? len : 1;
+		}
+		if (!p[len])
+			return 0;
+	}
+}
+
+static void report_unknown(const char *name, size_t len)
+{
+	const struct ktest_suite *s;
+	char known[512];
+	size_t used = 0;
+
+	for (s = suites_start; s < suites_end && used < sizeof(known) - 1; s++)
+		used += (size_t)ksnprintf(known + used, sizeof(known) - used, " %s", s->name);
+	printk("selftest: no suite \"%.*s\"; known: all quick none fail%s\n", (int)len, name, known);
+}
+
+static bool is_group(const char *which)
+{
+	return !strcmp(which, "all") || !strcmp(which, "quick") || !strcmp(which, "fail") ||
+	    !strcmp(which, "none");
+}
+
+int ktest_run(const char *which, u64 seed)
+{
+	unsigned nr = 0, failed = 0, tests = 0;
+	const struct ktest_suite *s;
+	const char *unknown = which;
+	size_t len;
+
+	len = is_group(which) ? 0 : unknown_name(&unknown);
+	if (len) {
+		report_unknown(unknown, len);
+		return -EINVAL;
+	}
+	for (s = suites_start; s < suites_end; s++)
+		nr += selected(s, which);
+	printk("KTAP version 1\n1..%u\n", nr);
+	nr = 0;
+	for (s = suites_start; s < suites_end; s++) {
+		if (selected(s, which)) {
+			failed += run_suite(s, ++nr, seed);
+			tests += s->nr_cases;
+		}
+	}
+	printk("# selftest: %u suites, %u tests, %u failed (seed %#llx)\n", nr, tests, failed,
+	    (unsigned long long)seed);
+	return (int)failed;
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/* test_lock.c: spin locks, mutexes and wait queues, on as many CPUs as there are. */
+#include <quarry/ktest.h>
+
+#define ROUNDS 2000
+
+/* What the threads of a test share. */
+struct shared {
+	struct spinlock lock;
+	struct mutex mutex;
+	struct rwsem sem;
+	u64 plain;    /* only under the lock: lost updates show in the sum */
+	u32 inside;   /* threads in the critical section */
+	u32 overlaps; /* a: times there was more than one */
+	u32 ready;    /* a: threads that have started */
+	unsigned cpus;
+};
+
+/* All start together, or there would be little contention. */
+static void gather(struct shared *s)
+{
+	atomic_add(&s->ready, 1);
+	while (READ_ONCE(s->ready) < s->cpus)
+		cpu_relax();
+}
+
+static void run_everywhere(struct shared *s, void (*fn)(void *))
+{
+	unsigned cpu;
+
+	s->cpus = ktest_cpus();
+	for (cpu = 0; cpu < s->cpus; cpu++)
+		ktest_start(cpu, fn, s);
+	for (cpu = 0; cpu < s->cpus; cpu++)
+		ktest_join(cpu);
+}
+
+static void enter_and_leave(struct shared *s)
+{
+	if (s->inside++)
+		counter_add(&s->overlaps, 1);
+	s->plain++;
+	s->inside--;
+}
+
+static void lock_many_times(void *arg)
+{
+	struct shared *s = arg;
+	irqflags_t flags;
+	unsigned i;
+
+	gather(s);
+	for (i = 0; i < ROUNDS; i++) {
+		if (i % 2) {
+			spin_lock(&s->lock);
+			enter_and_leave(s);
+			spin_unlock(&s->lock);
+		} else {
+			flags = spin_lock_irqsave(&s->lock);
+			enter_and_leave(s);
+			spin_unlock_irqrestore(&s->lock, flags);
+		}
+	}
+}
+
+static void spin_lock_excludes(struct ktest *t)
+{
+	struct shared s = {.lock = SPINLOCK("test", RANK_ZONE)};
+
+	run_everywhere(&s, lock_many_times);
+	EXPECT_EQ(t, s.plain, (u64)ROUNDS * s.cpus);
+	EXPECT_EQ(t, s.overlaps, 0);
+}
+
+static void mutex_many_times(void *arg)
+{
+	struct shared *s = arg;
+	unsigned i;
+
+	gather(s);
+	for (i = 0; i < ROUNDS / 10; i++) {
+		mutex_lock(&s->mutex);
+		enter_and_leave(s);
+		if (i % 16 == 0)
+			thread_yield();
+		mutex_unlock(&s->mutex);
+	}
+}
+
+static void mutex_excludes(struct ktest *t)
+{
+	struct shared s = {.mutex = MUTEX("test")};
+
+	run_everywhere(&s, mutex_many_times);
+	EXPECT_EQ(t, s.plain, (u64)(ROUNDS / 10) * s.cpus);
+	EXPECT_EQ(t, s.overlaps, 0);
+}
+
+static void rwsem_many_times(void *arg)
+{
+	struct shared *s = arg;
+	unsigned i;
+
+	gather(s);
+	for (i = 0; i < ROUNDS / 10; i++) {
+		if (i % 4 == 0) {
+			rwsem_lock_exclusive(&s->sem);
+			enter_and_leave(s);
+			rwsem_unlock_exclusive(&s->sem);
+		} else {
+			rwsem_lock_shared(&s->sem);
+			if (READ_ONCE(s->inside))
+				counter_add(&s->overlaps, 1);
+			rwsem_unlock_shared(&s->sem);
+		}
+	}
+}
+
+static void rwsem_exclusive_excludes_all(struct ktest *t)
+{
+	struct shared s = {.sem = RWSEM("test")};
+
+	run_everywhere(&s, rwsem_many_times);
+	EXPECT_EQ(t, s.plain, (u64)(ROUNDS / 40) * s.cpus);
+	EXPECT_EQ(t, s.overlaps, 0);
+	EXPECT_EQ(t, s.sem.count, 0);
+}
+
+static void holder_and_depth_are_known(struct ktest *t)
+{
+	struct spinlock outer = SPINLOCK("outer", RANK_LRU), inner = SPINLOCK("inner", RANK_ZONE);
+	irqflags_t flags;
+
+	EXPECT_EQ(t, spin_depth(), 0);
+	flags = spin_lock_irqsave(&outer);
+	EXPECT(t, !arch_irqs_enabled());
+	spin_lock(&inner);
+	EXPECT_EQ(t, spin_depth(), 2);
+	EXPECT(t, spin_is_held(&outer) && spin_is_held(&inner));
+	/* Not the last one taken: order of release is free. */
+	spin_unlock(&outer);
+	EXPECT(t, !spin_is_held(&outer) && spin_is_held(&inner));
+	EXPECT_EQ(t, spin_depth(), 1);
+	spin_unlock_irqrestore(&inner, flags);
+	EXPECT_EQ(t, spin_depth(), 0);
+	EXPECT(t, arch_irqs_enabled());
+}
+
+static void trylock_fails_while_held(struct ktest *t)
+{
+	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
+
+	REQUIRE(t, spin_trylock(&lock));
+	EXPECT(t, !spin_trylock(&lock));
+	EXPECT_EQ(t, spin_depth(), 1);
+	spin_unlock(&lock);
+	REQUIRE(t, spin_trylock(&lock));
+	spin_unlock(&lock);
+	EXPECT_EQ(t, spin_depth(), 0);
+}
+
+static unsigned violations;
+static void count_violation(const char *what, const struct spinlock *lock)
+{
+	violations++;
+}
+
+static unsigned violations_of(struct spinlock *first, struct spinlock *second, bool try)
+{
+	/* A thread that moved to another lock on this CPU meanwhile would be counted too. */
+	irqflags_t flags = arch_irq_save();
+
+	violations = 0;
+	spin_violation_hook = count_violation;
+	spin_lock(first);
+	if (try)
+		KASSERT(spin_trylock(second));
+	else
+		spin_lock(second);
+	spin_unlock(second);
+	spin_unlock(first);
+	spin_violation_hook = NULL;
+	arch_irq_restore(flags);
+	return violations;
+}
+
+static void locks_out_of_order_are_reported(struct ktest *t)
+{
+	struct spinlock lru = SPINLOCK("lru", RANK_LRU), zone = SPINLOCK("zone", RANK_ZONE);
+	struct spinlock zone2 = SPINLOCK("zone2", RANK_ZONE), any = SPINLOCK("any", RANK_NONE);
+
+	EXPECT_EQ(t, violations_of(&lru, &zone, false), 0);
+	EXPECT_EQ(t, violations_of(&zone, &lru, false), 1);
+	EXPECT_EQ(t, violations_of(&zone, &zone2, false), 1);
+	EXPECT_EQ(t, violations_of(&zone, &any, false), 0);
+	EXPECT_EQ(t, violations_of(&any, &zone, false), 0);
+	EXPECT_EQ(t, violations_of(&zone, &lru, true), 0);
+}
+
+static void unlock_by_another_is_reported(struct ktest *t)
+{
+	struct spinlock lock = SPINLOCK("test", RANK_ZONE);
+	irqflags_t flags = arch_irq_save();
+
+	violations = 0;
+	spin_violation_hook = count_violation;
+	spin_unlock(&lock);
+	spin_violation_hook = NULL;
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, violations, 1);
+	EXPECT_EQ(t, spin_depth(), 0);
+	spin_lock(&lock);
+	spin_unlock(&lock);
+}
+
+/* Two threads hand a ball to and fro: one lost wake-up and the test never ends. */
+struct ball {
+	struct waitq wq;
+	u32 turn; /* a: whose */
+};
+struct player {
+	struct ball *ball;
+	u32 me;
+	unsigned catches;
+};
+
+static bool my_turn(void *arg)
+{
+	struct player *p = arg;
+
+	return load_acquire(&p->ball->turn) == p->me;
+}
+
+static void play(void *arg)
+{
+	struct player *p = arg;
+	unsigned i;
+
+	for (i = 0; i < ROUNDS / 4; i++) {
+		if (wait_until(&p->ball->wq, my_turn, p, WAIT_FOREVER))
+			p->catches++;
+		store_release(&p->ball->turn, !p->me);
+		wake_up(&p->ball->wq);
+	}
+}
+
+static void no_wake_up_is_lost(struct ktest *t)
+{
+	struct ball ball = {.wq = WAITQ("ball")};
+	struct player players[2] = {{&ball, 0, 0}, {&ball, 1, 0}};
+	unsigned other = ktest_cpus() - 1;
+	struct thread *second;
+
+	ktest_start(0, play, &players[0]);
+	/* With one CPU both play there, and the second is a thread of its own. */
+	second = thread_start("player", (int)other, play, &players[1]);
+	ktest_join(0);
+	REQUIRE(t, second);
+	thread_join(second);
+	EXPECT_EQ(t, players[0].catches, ROUNDS / 4);
+	EXPECT_EQ(t, players[1].catches, ROUNDS / 4);
+}
+
+static bool never(void *arg)
+{
+	return false;
+}
+
+static void wait_ends_without_wake_up(struct ktest *t)
+{
+	struct waitq wq = WAITQ("nobody");
+	u64 before = arch_clock_ns();
+
+	EXPECT(t, !wait_until(&wq, never, NULL, 1000000));
+	EXPECT(t, arch_clock_ns() - before >= 1000000);
+	EXPECT(t, !wait_until(&wq, never, NULL, 0));
+	before = arch_clock_ns();
+	thread_sleep(1000000);
+	EXPECT(t, arch_clock_ns() - before >= 1000000);
+}
+
+KTEST_SUITE(lock, KTEST_QUICK, KTEST(spin_lock_excludes), KTEST(mutex_excludes),
+    KTEST(rwsem_exclusive_excludes_all), KTEST(holder_and_depth_are_known),
+    KTEST(trylock_fails_while_held), KTEST(locks_out_of_order_are_reported),
+    KTEST(unlock_by_another_is_reported), KTEST(no_wake_up_is_lost),
+    KTEST(wait_ends_without_wake_up));

@@ -1,0 +1,70 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# mkiso.sh: make an ISO image that boots Quarry by GRUB, on BIOS and on UEFI machines.
+#
+# Usage: tools/mkiso.sh OUT.iso KERNEL.elf "cmdline" [name=path ...]
+#
+# Each name=path is a module: the file at path, given to the kernel under that name.  The files are
+# staged in OUT.iso.d, beside the image.
+set -eu
+
+die() {
+	echo "mkiso: $*" >&2
+	exit 1
+}
+
+[ $# -ge 3 ] || die 'usage: tools/mkiso.sh OUT.iso KERNEL.elf "cmdline" [name=path ...]'
+out=$1 kernel=$2 cmdline=$3
+shift 3
+stage=$out.d
+here=$(dirname "$0")
+
+for tool in grub-mkrescue grub-file xorriso mformat; do
+	command -v "$tool" > /dev/null || die "$tool is missing (grub-common, xorriso, mtools)"
+done
+# grub-mkrescue silently leaves out a platform that is not installed.
+grub=${GRUB_LIB:-/usr/lib/grub}
+for platform in i386-pc x86_64-efi; do
+	if [ -f "$grub/$platform/multiboot2.mod" ]; then
+		continue
+	elif [ "$platform" = i386-pc ]; then
+		die "$grub/$platform/multiboot2.mod is missing: install grub-pc-bin"
+	else
+		echo "mkiso: no $grub/$platform (grub-efi-amd64-bin): the image will not boot on UEFI" >&2
+	fi
+done
+[ -f "$kernel" ] || die "no such kernel: $kernel"
+grub-file --is-x86-multiboot2 "$kernel" || die "$kernel has no multiboot2 header"
+
+rm -rf "$stage"
+mkdir -p "$stage/boot/grub"
+cp "$kernel" "$stage/boot/quarry.elf"
+: > "$stage.modules"
+for module in "$@"; do
+	name=${module%%=*} path=${module#*=}
+	case $module in
+	?*=?*) ;;
+	*) die "module '$module' is not name=path" ;;
+	esac
+	[ -f "$path" ] || die "no such module: $path"
+	cp "$path" "$stage/boot/$name"
+	printf '\tmodule2 /boot/%s %s\n' "$name" "$name" >> "$stage.modules"
+done
+case $cmdline in
+*[\"\'\\]*) die "GRUB changes quotes and backslashes in a command line: leave them out" ;;
+esac
+# The rest of what GRUB's shell would take for itself.
+CMDLINE=$(printf '%s' "$cmdline" | sed 's/[][&;|<>{}$()*?#]/\\&/g') MODULES=$(cat "$stage.modules") awk '
+function fill(line, name, text,    at) {
+	at = index(line, name)
+	return at ? substr(line, 1, at - 1) text substr(line, at + length(name)) : line
+}
+/^[^#]/ { $0 = fill(fill($0, "@CMDLINE@", ENVIRON["CMDLINE"]), "@MODULES@", ENVIRON["MODULES"]) }
+{ print }' "$here/../boot/grub.cfg" > "$stage/boot/grub/grub.cfg"
+rm -f "$stage.modules"
+
+log=$out.log
+grub-mkrescue --locales= --fonts= --themes= \
+	--install-modules="multiboot2 normal serial terminal all_video iso9660 part_msdos part_gpt configfile echo" \
+	-o "$out" "$stage" > "$log" 2>&1 || { cat "$log" >&2; die "grub-mkrescue failed"; }
+rm -f "$log"
