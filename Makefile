@@ -1,5 +1,20 @@
 # SPDX-License-Identifier: MIT
 # Quarry: one non-recursive Makefile.  `make help` lists the targets; everything goes to build/.
+
+# What a target needs is installed first if it is missing; with nothing missing no package manager runs.
+GOAL        := $(firstword $(MAKECMDGOALS))
+NEEDS_run   := compile boot $(if $(filter pvh,$(BOOT)),,iso) $(filter uefi,$(BOOT))
+NEEDS_iso   := compile iso
+NEEDS_debug := compile boot debug
+NEEDS_test  := test
+NEEDS_setup := test debug
+NEEDS       := $(NEEDS_$(GOAL))
+ifeq ($(findstring n,$(firstword -$(MAKEFLAGS)))$(if $(NEEDS),yes),yes)
+ifneq ($(shell sh tools/setup.sh $(NEEDS) >&2 || echo failed),)
+$(error what `make $(GOAL)` needs is missing; see above)
+endif
+endif
+
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -12,22 +27,27 @@ MM_SRCS     := $(addprefix mm/,page.c event.c pageblock.c buddy.c zone.c pcp.c d
 	memblock.c)
 # These need only arch.h: built and tested hosted too.
 SHARED_SRCS := $(addprefix kernel/,lock.c smp.c)
-KERNEL_SRCS := $(addprefix kernel/,main.c boot_memory.c cmdline.c printk.c panic.c sched.c thread.c wait.c)
+# These need only port.h and mm.h: part of the kernel and of every hosted build.
+BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c)
+KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c thread.c wait.c \
+	stress.c rounds.c tour.c picture.c monitor.c) bench/bench.c
 ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c paging.c power.c smp_boot.c \
 	stack.c string.c switch.S trap.c trap_entry.S)
 BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c)
 DRIVER_SRCS := $(addprefix drivers/,serial.c)
 HOST_SRCS   := $(addprefix arch/host/,host_main.c host_cpu.c host_port.c)
 HOST_PORT   := $(addprefix arch/host/,host_lock.c host_call.c)
-TEST_SRCS   := $(addprefix tests/,ktest.c test_lock.c test_smp.c test_fail.c)
+TEST_SRCS   := $(addprefix tests/,ktest.c test_lock.c test_smp.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_trace.c test_fail.c)
 
 # ---- tools -------------------------------------------------------------------------------------
+# On another machine: the cross compiler if there is one, else clang and lld.
 HOSTCC ?= gcc
 ifneq ($(shell uname -m),x86_64)
 CROSS_COMPILE ?= $(if $(shell command -v x86_64-linux-gnu-gcc),x86_64-linux-gnu-)
+CROSS_INCLUDE := -idirafter /usr/include -idirafter /usr/include/$(shell uname -m)-linux-gnu
 endif
 ifneq ($(filter default undefined,$(origin CC)),)
-CC := $(CROSS_COMPILE)gcc
+CC := $(if $(CROSS_INCLUDE)$(CROSS_COMPILE),$(if $(CROSS_COMPILE),$(CROSS_COMPILE)gcc,clang),gcc)
 endif
 ifneq ($(findstring clang,$(CC)),)
 LD := ld.lld
@@ -39,20 +59,21 @@ LD := $(CROSS_COMPILE)ld
 endif
 NM      ?= $(CROSS_COMPILE)nm
 OBJDUMP ?= $(CROSS_COMPILE)objdump
-PYTHON  ?= python3
+# The distribution's Python, which has the distribution's pytest.
+PYTHON  ?= $(firstword $(wildcard /usr/bin/python3) python3)
 Q := $(if $(V),,@)
-say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) '$(2)')
 
 WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
 	-Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough -Wno-unused-parameter
 COMMON := -std=gnu11 -O2 -g $(WARN) -Iinclude -fno-strict-aliasing -fno-common -fwrapv
-KFLAGS := $(COMMON) $(CC_KERNEL) -Iarch/x86_64 -I. -ffreestanding -fno-pic -fno-pie -mcmodel=kernel \
+KFLAGS := $(COMMON) $(CC_KERNEL) $(CROSS_INCLUDE) -Iarch/x86_64 -I. -ffreestanding -fno-pic -fno-pie -mcmodel=kernel \
 	-mno-red-zone -mgeneral-regs-only -fno-stack-protector -fno-omit-frame-pointer \
 	-fno-asynchronous-unwind-tables -fcf-protection=none -fno-delete-null-pointer-checks
 LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=sha1 -T linker.ld
 
 # ---- the kernel --------------------------------------------------------------------------------
-KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(DRIVER_SRCS) $(SHARED_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS)
+KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(DRIVER_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS)
 KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 
 .PHONY: all kernel
@@ -65,6 +86,8 @@ $(B)/kernel/%.c.o: %.c Makefile
 $(B)/kernel/%.S.o: %.S Makefile
 	$(call say,AS,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(KFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
+
+$(B)/kernel/kernel/trace_short.c.o: traces/short.trace
 
 # Linked twice: the second time with the table of symbols that backtraces use.
 $(B)/quarry.elf: $(KOBJS) linker.ld tools/symtab.sh
@@ -84,8 +107,9 @@ HFLAGS_asan   := -fsanitize=address,undefined -fno-sanitize-recover=all
 HFLAGS_tsan   := -fsanitize=thread -Wno-tsan
 HOST_BUILDS   := plain port order3 asan tsan
 # All but one link the host's own locks and cross-calls; "plain" links the kernel's.
-host_srcs = $(MM_SRCS) $(HOST_SRCS) $(TEST_SRCS) $(if $(filter plain,$(1)),$(SHARED_SRCS),$(HOST_PORT))
+host_srcs = $(MM_SRCS) $(BOTH_SRCS) $(HOST_SRCS) $(TEST_SRCS) $(if $(filter plain,$(1)),$(SHARED_SRCS),$(HOST_PORT))
 define host_build
+$(B)/host-$(1)/kernel/trace_short.c.o: traces/short.trace
 $(B)/host-$(1)/%.c.o: %.c Makefile
 	$$(call say,HOSTCC,$$< [$(1)])
 	$$(Q)mkdir -p $$(@D) && $$(HOSTCC) $$(HFLAGS) $$(HFLAGS_$(1)) -MMD -MP -c $$< -o $$@
@@ -95,8 +119,58 @@ $(B)/host-$(1)/check: $(patsubst %,$(B)/host-$(1)/%.o,$(call host_srcs,$(1)))
 endef
 $(foreach b,$(HOST_BUILDS),$(eval $(call host_build,$(b))))
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(KOBJS:.o=.d) $(foreach b,$(HOST_BUILDS),$(patsubst %,$(B)/host-$(b)/%.d,$(call host_srcs,$(b))))
 
-.PHONY: clean
+# ---- what to type ------------------------------------------------------------------------------
+# `make help` prints these lines: a target's or a variable's name, its default, two blanks, what it is.
+# target  run         build, make a GRUB ISO, boot it: selftests, tour, the monitor's prompt
+# target  test        all tests, hosted and in QEMU; the last line is "N passed, N failed"
+# target  check       the hosted tests only, in five builds: the development loop
+# target  all         the kernel, build/quarry.elf
+# target  iso         build/quarry.iso, which boots on BIOS and UEFI machines with CMDLINE
+# target  debug       boot by PVH, stopped, with gdb and the k- commands of tools/quarry.gdb
+# target  lint        includes, sizes, phrases, and the compare that guards free_pages
+# target  bench       the table of figures, build/bench.json
+# target  soak        long stress: TARGET=boots|offline ROUNDS=n; goes on where it stopped
+# target  setup       install what is missing for all of these
+# target  clean       remove build/
+# run     CPUS=4      CPUs of `make run` and `make debug`
+# run     MEM=1G      memory: 512M, 16G, ...
+# run     NODES=2     NUMA nodes
+# run     BOOT=grub   grub (BIOS), uefi or pvh (QEMU loads the kernel itself)
+# run     CMDLINE=    the kernel's command line; an unknown option makes the kernel list those it knows
+# run     TRACE=      an allocation trace to replay, FILE or FILE.gz
+# any     B=build     where everything goes
+# any     CC=gcc      or clang, which links with ld.lld; CROSS_COMPILE= a prefix, found by itself
+# any     V=1         show the commands
+export CPUS MEM NODES BOOT CMDLINE TRACE TIMEOUT QEMU_FLAGS
+run test check lint bench soak: export QUARRY_BUILD := $(B)
+run test check lint bench soak: export PYTHONDONTWRITEBYTECODE := 1
+export MAKE
+
+.PHONY: help run iso debug test check lint bench soak setup clean
+help:
+	@echo 'make TARGET [VARIABLE=value ...]'
+	@sed -n 's/^# \(target\|run\|any\)  */  /p' Makefile
+
+run: kernel
+	$(Q)sh tools/run.sh $(B)
+iso: kernel
+	$(Q)sh tools/mkiso.sh $(B)/quarry.iso $(B)/quarry.elf '$(CMDLINE)'
+	@echo "$(B)/quarry.iso"
+debug: kernel
+	$(Q)sh tools/debug.sh $(B)
+test:
+	$(Q)$(PYTHON) tools/test.py --build $(B)
+check:
+	$(Q)$(PYTHON) tools/check.py --build $(B) $(if $(ONLY),--only $(ONLY))
+lint: kernel
+	$(Q)OBJDUMP=$(OBJDUMP) $(PYTHON) tools/lint.py --build $(B)
+bench: kernel
+	$(Q)$(PYTHON) tools/bench.py --build $(B) --compiler '$(shell $(CC) --version | head -n 1)'
+soak: kernel
+	$(Q)$(PYTHON) tools/soak.py --build $(B) '$(TARGET)' $(ROUNDS)
+setup:
+	@echo "nothing is missing"
 clean:
 	rm -rf $(B)

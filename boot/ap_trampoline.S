@@ -2,9 +2,9 @@
 /*
  * ap_trampoline.S: what a CPU runs from its start-up interrupt to ap_main().
  *
- * The first part is copied to a page below 1 MiB by smp_boot.c, which fills in the slots at its end.
- * All CPUs run it at the same time: it writes nothing and uses no stack.  The APIC id, not a lock,
- * leads each CPU to its own stack.
+ * The first part is copied to a page below 1 MiB by smp_boot.c, which fills in the slots at its
+ * end.  All CPUs run it at the same time: it writes nothing and uses no stack.  The APIC id, not a
+ * lock, leads each CPU to its own stack.
  */
 #include "arch/x86_64/x86.h"
 

@@ -4,7 +4,8 @@
  *
  * Owns:       bootinfo, boot_trampoline_page: written here only, before anything else runs.
  * Locks:      none: the boot CPU, irqs off, no per-CPU area yet, so nothing here may print.
- * Invariants: ram[] and used[] are sorted and disjoint; ram[] is page aligned inward, used[] outward.
+ * Invariants: ram[] and used[] are sorted and disjoint; ram[] is page aligned inward, used[]
+ *             outward.
  *             Nothing is read beyond the sizes that the loader gives, nor above 4 GiB.
  */
 #include <quarry/bootinfo.h>
@@ -173,9 +174,10 @@ static void pvh_modules(const struct hvm_start_info *si)
 		return;
 	used_add(si->modlist_paddr, len);
 	for (u32 i = 0; i < si->nr_modules; i++) {
-		const char *name = boot_view(list[i].cmdline_paddr, sizeof(bootinfo.module[0].name));
+		size_t max = sizeof(bootinfo.module[0].name);
+		const char *name = boot_view(list[i].cmdline_paddr, max);
 
-		module_add(list[i].paddr, list[i].size, name, sizeof(bootinfo.module[0].name));
+		module_add(list[i].paddr, list[i].size, name, max);
 	}
 }
 

@@ -5,7 +5,8 @@
  * Owns:       I/O ports 0x3f8-0x3ff, interrupt ISA 4, the ring of received bytes.
  * Locks:      output has none: the console (kernel/printk.c) keeps writers apart.  The ring has one
  *             producer, the interrupt, and one consumer, whoever reads the console.
- * Invariants: head - tail bytes are in the ring, never more than its size; what does not fit is lost.
+ * Invariants: head - tail bytes are in the ring, never more than its size; what does not fit is
+ *             lost.
  */
 #include "x86.h"
 #include <quarry/kernel.h>

@@ -7,7 +7,7 @@
  */
 #include <quarry/kernel.h>
 
-enum option_kind { OPT_TEXT, OPT_NUMBER, OPT_AMOUNT, OPT_CHOICE };
+enum option_kind { OPT_TEXT, OPT_NUMBER, OPT_PERCENT, OPT_CHOICE };
 
 struct option {
 	const char *name;
@@ -18,16 +18,18 @@ struct option {
 };
 
 static struct option options[] = {
-	{"selftest", "suites to run: all quick none fail, or names with commas", OPT_TEXT, NULL, NULL},
-	{"isolation", "how offlining closes the caches", OPT_CHOICE, "disable precise", NULL},
-	{"movable", "memory for zone MOVABLE: N% of each node, or N MiB", OPT_AMOUNT, NULL, NULL},
+	{"selftest", "suites: all quick none fail, or names with commas", OPT_TEXT, NULL, NULL},
 	{"seed", "what all chance derives from: a number", OPT_NUMBER, NULL, NULL},
-	{"trace", "where to write the trace, or what to trace", OPT_TEXT, NULL, NULL},
-	{"tour", "whether to give the tour", OPT_TEXT, NULL, NULL},
-	{"monitor", "whether to start the monitor", OPT_TEXT, NULL, NULL},
-	{"bench", "run the benchmarks", OPT_TEXT, NULL, NULL},
+	{"isolation", "how offlining keeps pages out of caches", OPT_CHOICE, "precise disable", NULL},
+	{"movable", "zone MOVABLE's part of each node: N%, at most 95%", OPT_PERCENT, NULL, NULL},
+	{"trace", "name of the boot module with a trace to replay", OPT_TEXT, NULL, NULL},
+	{"tour", "the tour after the selftests", OPT_CHOICE, "on off", NULL},
+	{"picture", "how the tour draws memory", OPT_CHOICE, "plain ansi off", NULL},
+	{"rounds", "offline rounds under stress, for each policy, instead of the tour", OPT_NUMBER, NULL, NULL},
+	{"monitor", "the monitor at the end, or power off", OPT_CHOICE, "on off", NULL},
+	{"bench", "print the figures, then power off", OPT_TEXT, NULL, NULL},
 	{"ipi_timeout", "milliseconds until a silent CPU is reported", OPT_NUMBER, NULL, NULL},
-	{"badpage", "what a bad free does after its report", OPT_CHOICE, "report panic", NULL},
+	{"badpage", "what a bad free does after its report", OPT_CHOICE, "panic report", NULL},
 };
 
 static char words[BOOT_CMDLINE_MAX];
@@ -83,18 +85,19 @@ static bool is_choice(const char *choices, const char *value)
 	return false;
 }
 
-static bool is_amount(const char *value)
+/* 0 to 95, with or without the sign: something must be left for the kernel. */
+static bool is_percent(const char *value)
 {
 	size_t len = strlen(value);
-	char digits[24];
-	u64 amount;
+	char digits[8];
+	u64 percent;
 
 	if (!len || len >= sizeof(digits))
 		return false;
 	memcpy(digits, value, len + 1);
 	if (digits[len - 1] == '%')
 		digits[len - 1] = '\0';
-	return !parse_u64(digits, &amount) && (value[len - 1] != '%' || amount <= 100);
+	return !parse_u64(digits, &percent) && percent <= 95;
 }
 
 static bool well_formed(const struct option *option, const char *value)
@@ -104,13 +107,13 @@ static bool well_formed(const struct option *option, const char *value)
 	switch (option->kind) {
 	case OPT_TEXT: return true;
 	case OPT_NUMBER: return !parse_u64(value, &number);
-	case OPT_AMOUNT: return is_amount(value);
+	case OPT_PERCENT: return is_percent(value);
 	case OPT_CHOICE: return is_choice(option->choices, value);
 	}
 	return false;
 }
 
-/* One word "name" or "name=value"; it is taken apart in place.  False if something is wrong with it. */
+/* One word "name" or "name=value", taken apart in place.  False if something is wrong with it. */
 static bool take_word(char *word)
 {
 	struct option *option;

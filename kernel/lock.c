@@ -17,9 +17,9 @@
 #define barrier() __asm__ volatile("" ::: "memory")
 
 /*
- * A thread changes the record of its CPU with interrupts on, and a handler may come in between, push
- * its own lock at the end and take it off again.  So a place is claimed (nr) before it is filled and
- * emptied before it is given up, and NULL in the middle means nothing.
+ * A thread changes the record of its CPU with interrupts on, and a handler may come in between,
+ * push its own lock at the end and take it off again.  So a place is claimed (nr) before it is
+ * filled and emptied before it is given up, and NULL in the middle means nothing.
  */
 struct held_locks {
 	const struct spinlock *lock[MAX_HELD]; /* o: this CPU, preemption off */
@@ -55,12 +55,12 @@ static void violation(const char *what, const struct spinlock *lock, const struc
 		spin_violation_hook(what, lock);
 		return;
 	}
-	panic("lock %s (rank %u) %s; CPU %u, held by CPU %d; innermost lock of this CPU: %s (rank %u)",
-	    name_of(lock), lock->rank, what, arch_cpu_id(), (int)READ_ONCE(lock->holder) - 1,
-	    held ? name_of(held) : "none", held ? held->rank : 0);
+	panic("lock %s (rank %u) %s by CPU %u; its holder: CPU %d (-1: none); innermost here: %s "
+	      "(rank %u)", name_of(lock), lock->rank, what, arch_cpu_id(),
+	    (int)READ_ONCE(lock->holder) - 1, held ? name_of(held) : "none", held ? held->rank : 0);
 }
 
-/* Twice by one CPU would wait for ever; out of order may, when another CPU does it the other way. */
+/* Twice by one CPU would wait for ever; out of order may, if another CPU does it the other way. */
 static void check_order(const struct held_locks *h, const struct spinlock *lock)
 {
 	const struct spinlock *bad = NULL;
@@ -133,7 +133,7 @@ static bool drop(struct spinlock *lock)
 	while (i > 0 && h->lock[i - 1] != lock)
 		i--;
 	if (i == 0) {
-		violation("released by a CPU that does not hold it", lock,
+		violation("released, not being held,", lock,
 		    h->nr ? h->lock[h->nr - 1] : NULL);
 		return false;
 	}

@@ -7,19 +7,15 @@
  * Invariants: the list is the only start-up order there is: no constructors, no init sections.
  */
 #include "kernel/boot_memory.h"
-#include "kernel/main.h"
+#include "bench/bench.h"
+#include "kernel/monitor.h"
+#include "kernel/tour.h"
 
 #include "x86.h"
 #include <quarry/acpi.h>
 #include <quarry/ktest.h>
 #include <quarry/mm.h>
-
-/* The last line, and the end of the machine. */
-void kernel_finish(bool pass)
-{
-	printk("quarry: %s\n", pass ? "PASS" : "FAIL");
-	machine_power_off(pass);
-}
+#include <quarry/stress.h>
 
 static void machine_summary(void)
 {
@@ -28,15 +24,35 @@ static void machine_summary(void)
 	    memory_managed_pages(&kernel_memory) >> (20 - PAGE_SHIFT), bootinfo.path);
 }
 
+/* What comes after the selftests: figures, rounds, or the tour. */
+static bool show(u64 seed)
+{
+	u64 rounds = cmdline_u64("rounds", 0);
+	const char *policy = cmdline_get("isolation", "");
+
+	if (cmdline_get("bench", NULL))
+		return bench_run();
+	if (rounds)
+		return offline_soak(&kernel_memory, (unsigned)rounds,
+		           strcmp(policy, "disable") == 0       ? ISO_DISABLE
+		               : strcmp(policy, "precise") == 0 ? ISO_PRECISE
+		                                                : NR_ISO_POLICIES,
+		           seed) == 0;
+	return strcmp(cmdline_get("tour", "on"), "off") == 0 || tour(seed);
+}
+
 /* On the boot CPU; boot.S has called boot_info_init. */
 void kernel_main(void)
 {
 	bool pass;
+	u64 seed;
 
 	serial_init();           /* printing works from here */
 	arch_early_init();       /* faults are reported from here */
 	printk("quarry: boot\n");
 	cmdline_init();          /* options; unknown ones are named */
+	seed = cmdline_u64("seed", 0x5eed);
+	run_seed = seed;         /* reports say how to run again */
 	boot_memory_init();      /* boot_alloc works */
 	acpi_init();             /* CPUs, nodes, distances, timer ports */
 	arch_paging_init();      /* final page tables: all RAM reachable */
@@ -55,8 +71,12 @@ void kernel_main(void)
 		panic("boot: no memory for the reclaim threads");
 	machine_summary();
 
-	pass = ktest_run(cmdline_get("selftest", "quick"), cmdline_u64("seed", 0x5eed)) == 0;
-	kernel_finish(pass);
+	pass = ktest_run(cmdline_get("selftest", "quick"), seed) == 0;
+	pass = show(seed) && pass;
+	printk("quarry: %s\n", pass ? "PASS" : "FAIL");
+	if (strcmp(cmdline_get("monitor", "on"), "off") != 0)
+		monitor(seed);
+	machine_power_off(pass);
 }
 
 /* On every other CPU, interrupts off, its tables loaded. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * panic.c: the end of a run that went wrong: what happened, where every CPU was, how to see it again.
+ * panic.c: the end of a run that went wrong: what happened, where each CPU was, how to repeat it.
  *
  * Owns:       which CPU panics.
  * Locks:      none, and it breaks the console's: whoever holds it may never come back.
@@ -65,8 +65,8 @@ static bool plausible(uintptr_t frame)
 }
 
 /*
- * A frame is the caller's frame pointer and, above it, the return address.  Stacks grow down, so each
- * caller's frame lies above; one that does not, or not near, is no frame.
+ * A frame is the caller's frame pointer and, above it, the return address.  Stacks grow down, so
+ * each caller's frame lies above; one that does not, or not near, is no frame.
  */
 void print_backtrace(uintptr_t rip, uintptr_t rbp)
 {
@@ -115,7 +115,9 @@ void panic(const char *fmt, ...)
 		machine_power_off(false);
 	print_backtrace(0, (uintptr_t)__builtin_frame_address(0));
 	arch_backtrace_others();
-	printk("To run it again: seed=%#llx; command line: \"%s\"\n", (unsigned long long)run_seed,
-	    bootinfo.cmdline);
+	printk("To run it again: command line \"%s\"", bootinfo.cmdline);
+	if (run_seed)
+		printk(", seed=%#llx", (unsigned long long)run_seed);
+	printk("\n");
 	machine_power_off(false);
 }

@@ -2,8 +2,8 @@
 /*
  * sched.c: who runs: one queue per CPU, round robin, preempted by the tick.
  *
- * A thread stays on the CPU it was started on.  So only a CPU itself takes threads off its queue, and
- * others only append to it: that is why no lock has to be held across the switch of stacks.
+ * A thread stays on the CPU it was started on.  So only a CPU itself takes threads off its queue,
+ * and others only append to it: that is why no lock has to be held across the switch of stacks.
  *
  * Owns:       the run queues; thread.state's way back to RUNNABLE.
  * Locks:      runq.lock (RANK_SCHED), irqs off.
@@ -49,9 +49,9 @@ void assert_may_sleep(const char *what)
 
 /*
  * Which thread is next.  Whether the old one stays is decided under the queue's lock, under which
- * thread_wake makes it RUNNABLE: a wake-up comes either before, and it stays, or after, and finds it
- * off the queue and puts it back.  A preempted thread stays in any case: it has announced its sleep
- * but not yet asked its condition a last time.
+ * thread_wake makes it RUNNABLE: a wake-up comes either before, and it stays, or after, and finds
+ * it off the queue and puts it back.  A preempted thread stays in any case: it has announced its
+ * sleep but not yet asked its condition a last time.
  */
 static struct thread *choose(struct runq *rq, struct thread *prev, bool preempted)
 {
@@ -237,8 +237,9 @@ unsigned sched_load(unsigned cpu)
 
 /*
  * No wake-up is lost on the way to the halt: interrupts are off from the look at the queue to
- * arch_idle_wait, which turns them on and halts as one.  Who appends after the look has seen the idle
- * thread running (choose() said so under the lock) and sends a kick, which stays pending until then.
+ * arch_idle_wait, which turns them on and halts as one.  Who appends after the look has seen the
+ * idle thread running (choose() said so under the lock) and sends a kick, which stays pending
+ * until then.
  */
 void sched_idle(void)
 {

@@ -21,7 +21,7 @@ struct thread {
 	void *stack_top;                  /* c */
 	void (*fn)(void *);               /* c */
 	void *arg;                        /* c */
-	u32 state;                        /* a: the thread makes it SLEEPING, q: the waker RUNNABLE */
+	u32 state;                        /* a: SLEEPING by itself; back by wakers, under q */
 	bool on_queue;                    /* q: queued or running */
 	bool has_alarm;                   /* q: on the list of alarms */
 	u64 wake_at;                      /* q: when */
@@ -36,8 +36,8 @@ struct thread *thread_current(void);
 /* Panic unless the caller may sleep: irqs on, no lock held, preemption on, not in an interrupt. */
 void assert_may_sleep(const char *what);
 /*
- * Give the CPU to the next thread.  A thread that is SLEEPING or DEAD leaves the queue, unless it was
- * preempted on the way there.  Context: irqs off, preemption on.
+ * Give the CPU to the next thread.  A thread that is SLEEPING or DEAD leaves the queue, unless it
+ * was preempted on the way there.  Context: irqs off, preemption on.
  */
 void sched_switch(bool preempted);
 /* Sleep: after setting state to SLEEPING, until woken or until @deadline.  Context: thread. */

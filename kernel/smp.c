@@ -38,17 +38,20 @@ struct rwsem cpu_hotplug = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_
 struct smp_stats smp_stats;
 u64 smp_timeout_ns = 10000000000ULL;
 
+/* Answers, asked and inbox of one CPU lie together, in cache lines of their own. */
 void smp_init(void)
 {
 	size_t words = CPUMASK_WORDS(nr_cpus);
+	size_t size = ALIGN_UP(2 * words * sizeof(cpumask_t) + nr_cpus * sizeof(u32), 64);
+	char *lines = arch_boot_zalloc(nr_cpus * size);
 	unsigned cpu;
 
 	lock_init();
 	slots = arch_boot_zalloc(nr_cpus * sizeof(*slots));
-	for (cpu = 0; cpu < nr_cpus; cpu++) {
-		slots[cpu].answered = arch_boot_zalloc(nr_cpus * sizeof(u32));
-		slots[cpu].asked = arch_boot_zalloc(words * sizeof(cpumask_t));
-		slots[cpu].inbox = arch_boot_zalloc(words * sizeof(cpumask_t));
+	for (cpu = 0; cpu < nr_cpus; cpu++, lines += size) {
+		slots[cpu].inbox = (cpumask_t *)(void *)lines;
+		slots[cpu].asked = slots[cpu].inbox + words;
+		slots[cpu].answered = (u32 *)(void *)(slots[cpu].asked + words);
 	}
 	cpu_online_mask = arch_boot_zalloc(words * sizeof(cpumask_t));
 	cpu_online_mask[0] = first_online;
@@ -70,10 +73,11 @@ unsigned nr_cpus_online(void)
 }
 
 /*
- * The gate.  A sender makes its number odd before it reads the online mask, and even after the last
- * answer.  Who has cleared a bit of the mask and then sees an even number knows that this sender's
- * next look at the mask finds the bit cleared (both are sequentially consistent); an odd one belongs
- * to a call that may have seen it set, and must change first.  Later calls are not waited for.
+ * The gate.  A sender makes its number odd before it reads the online mask, and even after the
+ * last answer.  Who has cleared a bit of the mask and then sees an even number knows that this
+ * sender's next look at the mask finds the bit cleared (both are sequentially consistent); an odd
+ * one belongs to a call that may have seen it set, and must change first.  Later calls are not
+ * waited for.
  */
 void smp_wait_senders(void)
 {
@@ -111,9 +115,9 @@ static void serve_one(unsigned self, unsigned from)
 }
 
 /*
- * The bits are taken before the requests are looked at.  Whoever sets a bit after that raises another
- * interrupt, which finds it; the other way round a request that came between the look and the
- * clearing would be lost, its interrupt having merged with this one.
+ * The bits are taken before the requests are looked at.  Whoever sets a bit after that raises
+ * another interrupt, which finds it; the other way round a request that came between the look and
+ * the clearing would be lost, its interrupt having merged with this one.
  */
 void smp_call_serve(void)
 {
@@ -135,8 +139,8 @@ static void report_silence(const struct call_cpu *slot, u32 request, bool fatal)
 
 	for (cpu = 0; cpu < nr_cpus; cpu++)
 		if (cpumask_test(slot->asked, cpu) && load_acquire(&slot->answered[cpu]) != request)
-			printk("smp: CPU %u has not answered call %u of CPU %u, inbox bit %s\n", cpu,
-			    request, arch_cpu_id(),
+			printk("smp: CPU %u has not answered call %u of CPU %u, inbox bit %s\n",
+			    cpu, request, arch_cpu_id(),
 			    cpumask_test(slots[cpu].inbox, arch_cpu_id()) ? "still set" : "taken");
 	if (fatal)
 		panic("smp: a cross-call of CPU %u was not answered", arch_cpu_id());
@@ -144,8 +148,8 @@ static void report_silence(const struct call_cpu *slot, u32 request, bool fatal)
 }
 
 /*
- * Interrupts are on here, and so this CPU serves what others ask of it while it waits: two that call
- * each other both come to an end.
+ * Interrupts are on here, and so this CPU serves what others ask of it while it waits: two that
+ * call each other both come to an end.
  */
 static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64 *since, bool *told)
 {
@@ -168,7 +172,7 @@ static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64
 	}
 }
 
-/* Which CPUs of @mask shall be asked: the others that are online.  What is wrong with it is counted. */
+/* Which CPUs of @mask shall be asked: the others that are online.  What is wrong is counted. */
 static int choose(struct call_cpu *slot, const cpumask_t *mask, unsigned self)
 {
 	unsigned i, spare = nr_cpus % 64, last = CPUMASK_WORDS(nr_cpus) - 1;
@@ -250,7 +254,8 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	}
 	for (i = 0; asked && i < CPUMASK_WORDS(nr_cpus); i++)
 		for (left = slot->asked[i]; left; left &= left - 1)
-			wait_for(slot, i * 64 + (unsigned)__builtin_ctzl(left), request, &since, &told);
+			wait_for(slot, i * 64 + (unsigned)__builtin_ctzl(left), request, &since,
+			    &told);
 	atomic_add(&slot->gate, 1);
 	preempt_enable();
 	return asked;

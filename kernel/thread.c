@@ -14,10 +14,10 @@ static struct waitq ended = {.lock = {.name = "thread ended", .rank = RANK_WAIT}
 /* For the time before there are threads. */
 static struct mm_task boot_task;
 
-/* For what locks and cross-calls size at start-up. */
+/* For what locks and cross-calls size at start-up; whole lines, so that no gaps are left. */
 void *arch_boot_zalloc(size_t bytes)
 {
-	return boot_alloc(bytes, 64);
+	return boot_alloc(ALIGN_UP(bytes, 64), 64);
 }
 
 struct mm_task *port_task(void)

@@ -33,11 +33,11 @@ static void remove(struct waitq *wq, const struct wait_entry *entry)
 }
 
 /*
- * One sleep.  No wake-up is lost: the thread puts itself on the list and becomes SLEEPING in one hold
- * of the queue's lock, and asks its condition again after that.  A waker makes the condition true
- * first and then takes the same lock.  If it gets the lock before us, the condition is true when we
- * ask; if after us, it finds our entry and makes us RUNNABLE, and then sched_sleep comes back at once
- * or, if we are gone already, we are put back on the run queue (choose() in sched.c).
+ * One sleep.  No wake-up is lost: the thread puts itself on the list and becomes SLEEPING in one
+ * hold of the queue's lock, and asks its condition again after that.  A waker makes the condition
+ * true first and then takes the same lock.  If it gets the lock before us, the condition is true
+ * when we ask; if after us, it finds our entry and makes us RUNNABLE, and then sched_sleep comes
+ * back at once or, if we are gone already, we are put back on the run queue (choose() in sched.c).
  *
  * Taking the lock once more at the end also means that no waker is still using the entry, or us.
  */

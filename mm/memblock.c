@@ -80,7 +80,7 @@ bool memblock_next_free(const struct memblock *mb, phys_t from, struct memblock_
 phys_t memblock_alloc(struct memblock *mb, u64 size, u64 align, phys_t min, phys_t max)
 {
 	struct memblock_range free;
-	phys_t from = min;
+	phys_t from = MAX(min, (phys_t)1); /* address 0 would read as failure */
 
 	while (!mb->closed && size && next_free(mb, from, &free)) {
 		phys_t start = ALIGN_UP(MAX(free.start, min), align);

@@ -96,7 +96,6 @@ static int offline_check(struct memory *mem, pfn_t start, unsigned long nr, stru
 	struct zone *zone;
 	int err = range_zone(mem, start, nr, &zone, fail);
 	unsigned long offline;
-	pfn_t pfn;
 
 	if (err)
 		return err;
@@ -107,12 +106,8 @@ static int offline_check(struct memory *mem, pfn_t start, unsigned long nr, stru
 		return mm_fail(fail, start, WHY_ALREADY, -EALREADY);
 	if (offline)
 		return mm_fail(fail, start, WHY_MIXED, -EINVAL);
-	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
-		irqflags_t flags = spin_lock_irqsave(&zone->lock);
-
-		err = has_unmovable(zone, pfn, fail);
-		spin_unlock_irqrestore(&zone->lock, flags);
-	}
+	if (!err)
+		err = scan_unmovable(zone, start, nr, fail);
 	if (!err && !enough_left(mem, zone, start, nr))
 		err = mm_fail(fail, PFN_NONE, WHY_LAST, -EBUSY);
 	return err;
@@ -133,22 +128,21 @@ static unsigned find_movable(struct zone *zone, pfn_t *pfn, pfn_t *found)
 {
 	struct memory *mem = zone->mem;
 	pfn_t block = ALIGN_DOWN(*pfn, PAGEBLOCK_PAGES), from = *pfn, head;
-	irqflags_t flags = spin_lock_irqsave(&zone->lock);
-	const struct pageblock *pb = pageblock_of(mem, block);
+	irqflags_t flags;
 	unsigned nr = 0;
 
 	*pfn = block + PAGEBLOCK_PAGES;
-	if (pb->nr_free + pb->nr_poisoned < PAGEBLOCK_PAGES) {
-		for_each_head(mem, head, block) {
-			if (head < from ||
-			    word_state(page_word(pfn_to_page_in(mem, head))) != PG_MOVABLE_OPS)
-				continue;
-			if (nr == MIGRATE_BATCH) {
-				*pfn = head;
-				break;
-			}
-			found[nr++] = head;
+	if (pageblock_all_free(pageblock_of(mem, block)))
+		return 0;
+	flags = spin_lock_irqsave(&zone->lock);
+	for_each_head(mem, head, block) {
+		if (head < from || word_state(page_word(pfn_to_page_in(mem, head))) != PG_MOVABLE_OPS)
+			continue;
+		if (nr == MIGRATE_BATCH) {
+			*pfn = head;
+			break;
 		}
+		found[nr++] = head;
 	}
 	spin_unlock_irqrestore(&zone->lock, flags);
 	return nr;
@@ -227,14 +221,9 @@ static void offline_commit(struct offline_op *op)
 	pfn_t pfn;
 
 	for (pfn = op->start; pfn < op->start + op->nr; pfn += PAGEBLOCK_PAGES) {
-		struct pageblock *pb = pageblock_of(op->mem, pfn);
 		irqflags_t flags = spin_lock_irqsave(&zone->lock);
 
-		KASSERT(pageblock_isolated(pb));
-		KASSERT(pb->nr_free + pb->nr_poisoned == PAGEBLOCK_PAGES);
-		WRITE_ONCE(pb->nr_free, 0);
-		pageblock_set_isolated(zone, pfn, false);
-		pageblock_set_state(zone, pfn, PB_OFFLINE);
+		pageblock_set_offline(zone, pfn); /* asserts that it is isolated and all free */
 		zone->present -= PAGEBLOCK_PAGES;
 		zone->managed -= PAGEBLOCK_PAGES;
 		spin_unlock_irqrestore(&zone->lock, flags);

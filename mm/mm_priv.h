@@ -33,7 +33,7 @@ static inline int mm_fail(struct mm_fail *fail, pfn_t pfn, enum mm_why why, int 
 /* Index of a cached order among the cached orders; NR_CACHED_ORDERS or more: not cached. */
 static always_inline unsigned order_index(unsigned order)
 {
-	if (order < NR_SMALL_CACHED)
+	if (likely(order < NR_SMALL_CACHED))
 		return order;
 	return order == MAX_ORDER ? NR_SMALL_CACHED : NR_CACHED_ORDERS;
 }
@@ -68,6 +68,8 @@ static inline struct pcp *this_pcp(const struct memory *mem)
 /* All RANK_ZONE held.  Each recomputes the stack numbers. */
 void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on);
 void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state);
+/* To OFFLINE, from isolated and wholly free. */
+void pageblock_set_offline(struct zone *zone, pfn_t pfn);
 /* Change the type; the pageblock's free blocks move to the lists of the new one. */
 void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type);
 /* Set type and zone of a pageblock that has no free block yet. */
@@ -81,6 +83,15 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 #define for_each_head(mem, pfn, block)                                                             \
 	for ((pfn) = (block); (pfn) < (block) + PAGEBLOCK_PAGES;                                   \
 	     (pfn) += 1UL << word_order(page_word(pfn_to_page_in((mem), (pfn)))))
+
+/*
+ * Is every page of an isolated pageblock free, or poisoned?  Without the lock: a count is stored whole
+ * and, while the bit is set, nothing leaves the pageblock, so what was once full stays full.
+ */
+static inline bool pageblock_all_free(const struct pageblock *pb)
+{
+	return READ_ONCE(pb->nr_free) + READ_ONCE(pb->nr_poisoned) == (unsigned)PAGEBLOCK_PAGES;
+}
 
 /* ---- buddy (buddy.c), all under the zone lock ---- */
 
@@ -150,6 +161,8 @@ int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail);
 /* migrate_pages, and adds to *@retries how many tries met somebody else. */
 unsigned migrate_counted(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail,
     unsigned *retries);
+/* has_unmovable for a range; takes the zone lock where it must look. */
+int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail);
 /* Put an isolated page back to its owner, or free it if the owner has let go. */
 void putback_movable_page(struct memory *mem, struct page *page);
 
@@ -167,6 +180,8 @@ void reclaim_stop(struct memory *mem);
 /* Report and count a free of @page that cannot be; -EINVAL. */
 int bad_free(struct memory *mem, const struct page *page, unsigned order, const char *why);
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order);
+/* Zero a block, which is returned; outside any interrupt-off section. */
+struct page *zero_block(const struct memory *mem, struct page *page, unsigned order);
 int free_slow(struct memory *mem, struct page *page, unsigned order);
 
 /* True if [start, start + nr) is a non-empty, aligned, non-wrapping range inside @mem. */

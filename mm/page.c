@@ -145,6 +145,8 @@ int mem_put_page(struct memory *mem, struct page *page)
 			next = word - 1;
 			continue;
 		}
+		if (!(PAGE_EDGES(word_state(word)) >> PG_FREEING & 1))
+			return bad_free(mem, page, word_order(word), "last put of what a put does not free");
 		/* The last one: nobody can find the page any more, so these cannot change either. */
 		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED)) {
 			/* On no list, and its last owner is gone: it stays where it is. */

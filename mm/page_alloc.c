@@ -11,21 +11,15 @@
 
 struct memory kernel_memory;
 
-/* Zero a block, outside any interrupt-off section. */
-static void zero_block(const struct memory *mem, const struct page *page, unsigned order)
+noinline struct page *zero_block(const struct memory *mem, struct page *page, unsigned order)
 {
 	memset(page_address_in(mem, page), 0, PAGE_SIZE << order);
+	return page;
 }
 
 struct page *alloc_pages(gfp_t gfp, unsigned order)
 {
-	struct page *page = alloc_body(&kernel_memory, true, gfp, order);
-
-	if (unlikely(!page))
-		return alloc_slow(&kernel_memory, gfp, order);
-	if (unlikely(gfp & GFP_ZERO))
-		zero_block(&kernel_memory, page, order);
-	return page;
+	return alloc_body(&kernel_memory, true, gfp, order);
 }
 
 int free_pages(struct page *page, unsigned order)
@@ -37,13 +31,7 @@ int free_pages(struct page *page, unsigned order)
 
 struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	struct page *page = alloc_body(mem, false, gfp, order);
-
-	if (unlikely(!page))
-		return alloc_slow(mem, gfp, order);
-	if (unlikely(gfp & GFP_ZERO))
-		zero_block(mem, page, order);
-	return page;
+	return alloc_body(mem, false, gfp, order);
 }
 
 int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
@@ -177,9 +165,11 @@ static always_inline unsigned long alloc_bulk(struct memory *mem, bool own, gfp_
 	while (got < nr) {
 		unsigned long end = MIN(nr, got + BULK_CHUNK), start = got;
 		irqflags_t flags = arch_irq_save();
+		struct pcp *pcp = body_pcp(mem, own);
+		unsigned stack = pcp_stack(pcp, gfp, 0), count = body_count(pcp, stack);
 
-		while (got < end && (pages[got] = pcp_pop(mem, own, gfp, 0, 0)))
-			got++;
+		while (got < end && count > 0)
+			pages[got++] = pcp_pop(pcp, stack, count--, 0);
 		arch_irq_restore(flags);
 		if (gfp & GFP_ZERO) {
 			for (i = start; i < got; i++)

@@ -32,7 +32,7 @@ int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail)
 	const struct pageblock *pb = pageblock_of(mem, block);
 	pfn_t pfn;
 
-	if (pb->nr_free + pb->nr_poisoned == PAGEBLOCK_PAGES)
+	if (pageblock_all_free(pb))
 		return 0;
 	for_each_head(mem, pfn, block) {
 		const struct page *page = pfn_to_page_in(mem, pfn);
@@ -86,14 +86,18 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct mm_fa
 	return err;
 }
 
-static int scan_range(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
+int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
 	pfn_t pfn;
 	int err = 0;
 
 	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
-		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+		irqflags_t flags;
 
+		/* A look without the lock: as true as the answer under it will be a moment later. */
+		if (pageblock_all_free(pageblock_of(zone->mem, pfn)))
+			continue;
+		flags = spin_lock_irqsave(&zone->lock);
 		err = has_unmovable(zone, pfn, fail);
 		spin_unlock_irqrestore(&zone->lock, flags);
 	}
@@ -125,7 +129,7 @@ int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_po
 	asked = drain_isolated_pages(mem);
 	cost->rounds++;
 	cost->ipis += (unsigned)MAX(asked, 0);
-	err = asked < 0 ? asked : scan_range(zone, start, nr, fail);
+	err = asked < 0 ? asked : scan_unmovable(zone, start, nr, fail);
 	if (err)
 		undo_isolate_page_range(mem, start, nr);
 	return err;
@@ -192,11 +196,14 @@ int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struc
 	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
 		const struct pageblock *pb = pageblock_of(mem, pfn);
 		struct zone *zone = zone_of(mem, pfn);
-		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+		irqflags_t flags;
 
 		if (!pageblock_isolated(pb))
-			err = mm_fail(fail, pfn, WHY_BUSY, -EINVAL);
-		else if (pb->nr_free + pb->nr_poisoned != PAGEBLOCK_PAGES)
+			return mm_fail(fail, pfn, WHY_BUSY, -EINVAL);
+		if (pageblock_all_free(pb))
+			continue;
+		flags = spin_lock_irqsave(&zone->lock);
+		if (!pageblock_all_free(pb))
 			err = why_not_free(mem, pfn, fail);
 		spin_unlock_irqrestore(&zone->lock, flags);
 	}

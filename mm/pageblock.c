@@ -15,16 +15,12 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits)
 {
 	bool cached = (bits & PB_TYPE_MASK) < NR_CACHED_TYPES && !(bits & PB_ISOLATED) &&
 	    bits >> PB_STATE_SHIFT == PB_ONLINE;
-	unsigned index;
+	unsigned stack = zone->id * STACKS_PER_ZONE + (cached ? bits & PB_TYPE_MASK : STACK_NONE);
+	unsigned step = cached ? NR_CACHED_TYPES : 0, index;
 
 	WRITE_ONCE(pb->bits, bits);
-	for (index = 0; index < ARRAY_SIZE(pb->stack); index++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + STACK_NONE;
-
-		if (cached && index < NR_CACHED_ORDERS)
-			stack = zone_stack(zone, index, bits & PB_TYPE_MASK);
-		WRITE_ONCE(pb->stack[index], (u16)stack);
-	}
+	for (index = 0; index < NR_CACHED_ORDERS; index++)
+		WRITE_ONCE(pb->stack[index], (u16)(stack + index * step));
 }
 
 void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type)
@@ -82,6 +78,19 @@ void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state stat
 
 	KASSERT(spin_is_held(&zone->lock));
 	pageblock_store(zone, pb, (u8)((pb->bits & ~PB_STATE_MASK) | state << PB_STATE_SHIFT));
+}
+
+/* Isolated, wholly free or poisoned, to OFFLINE: one store, since no block of it is on a list. */
+void pageblock_set_offline(struct zone *zone, pfn_t pfn)
+{
+	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	KASSERT(spin_is_held(&zone->lock));
+	KASSERT(pageblock_isolated(pb));
+	KASSERT(pb->nr_free + pb->nr_poisoned == PAGEBLOCK_PAGES);
+	WRITE_ONCE(pb->nr_free, 0);
+	WRITE_ONCE(zone->nr_isolated, zone->nr_isolated - 1);
+	pageblock_store(zone, pb, (u8)((pb->bits & PB_TYPE_MASK) | PB_OFFLINE << PB_STATE_SHIFT));
 }
 
 void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type)

@@ -117,9 +117,10 @@ static unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned
 
 /* Take one block for the caller and push up to @n - 1 more.  Owner, irqs off.  NULL: nothing there. */
 static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned order, unsigned stack,
-    enum migratetype type, gfp_t gfp)
+    gfp_t gfp, bool lower)
 {
 	unsigned n = 1, pushed = 0, index = order_index(order);
+	enum migratetype type = gfp_type(gfp);
 	struct memory *mem = zone->mem;
 	pfn_t first, pfn;
 
@@ -129,7 +130,9 @@ static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned orde
 	first = buddy_alloc(zone, order, type);
 	if (first == PFN_NONE)
 		first = buddy_alloc_fallback(zone, order, type);
-	while (first != PFN_NONE && --n > 0 && zone_watermark_ok(zone, order, gfp, false)) {
+	/* What others will find in the cache is not theirs from below the marks, whoever asked first. */
+	while (first != PFN_NONE && --n > 0 &&
+	    zone_watermark_ok(zone, order, gfp & ~GFP_RESERVE, lower)) {
 		struct page *page;
 
 		pfn = buddy_alloc(zone, order, type);
@@ -171,7 +174,7 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 		page_set_state(page, PG_PCP, PG_ALLOC, 0, order, 1, order);
 		WRITE_ONCE(pcp->count[stack], (u16)(pcp->count[stack] - 1));
 	} else if (zone_watermark_ok(zone, order, gfp, lower)) {
-		page = pcp_refill(zone, pcp, order, stack, type, gfp);
+		page = pcp_refill(zone, pcp, order, stack, gfp, lower);
 	}
 	arch_irq_restore(flags);
 	return page;

@@ -66,21 +66,40 @@ static always_inline unsigned body_first(struct pcp *pcp, gfp_t gfp)
 	           : arch_pcp_load(offsetof(struct pcp, first) + (gfp & 7) * sizeof(u16));
 }
 
-/* Take the newest block of the first zone's stack; NULL: there is none.  irqs off. */
-static always_inline struct page *pcp_pop(const struct memory *mem, bool own, gfp_t gfp,
-    unsigned order, unsigned index)
+/* The stack that a request looks at first.  irqs off. */
+static always_inline unsigned pcp_stack(struct pcp *pcp, gfp_t gfp, unsigned index)
 {
-	struct pcp *pcp = body_pcp(mem, own);
-	unsigned stack = body_first(pcp, gfp) + index * NR_CACHED_TYPES;
-	unsigned count = body_count(pcp, stack);
-	struct page *page;
+	return body_first(pcp, gfp) + index * NR_CACHED_TYPES;
+}
 
-	if (unlikely(count == 0))
-		return NULL;
-	page = body_slots(pcp, stack)[count - 1];
-	page_set_state(page, PG_PCP, PG_ALLOC, 0, order, 1, order);
+/* Take the newest of the @count > 0 blocks of a stack.  irqs off. */
+static always_inline struct page *pcp_pop(struct pcp *pcp, unsigned stack, unsigned count, unsigned order)
+{
+	struct page *page = body_slots(pcp, stack)[count - 1];
+	u32 cached = PAGE_WORD(0, PG_PCP, order);
+
+	_Static_assert(PAGE_EDGES(PG_PCP) >> PG_ALLOC & 1, "no such edge");
+	page_store_word(page, cached, cached + PAGE_WORD(1, PG_ALLOC - PG_PCP, 0));
 	body_set_count(pcp, stack, count - 1);
 	return page;
+}
+
+/*
+ * The descriptor of the pageblock of @page.  For the kernel's own memory both bases are constants, of
+ * which one is left when the difference of pages is never taken: bits below a pageblock's are masked,
+ * and the base of the memmap is aligned to far more than those.
+ */
+static always_inline const struct pageblock *body_pageblock(const struct memory *mem, bool own,
+    const struct page *page)
+{
+	uintptr_t per_block = sizeof(struct page) * PAGEBLOCK_PAGES / sizeof(struct pageblock);
+
+	if (own) {
+		uintptr_t at = (uintptr_t)page / per_block & ~(sizeof(struct pageblock) - 1);
+
+		return (const struct pageblock *)(at + ((uintptr_t)ARCH_PAGEBLOCKS - (uintptr_t)ARCH_MEMMAP / per_block));
+	}
+	return pageblock_of(mem, page_to_pfn_in(mem, page));
 }
 
 /*
@@ -90,16 +109,13 @@ static always_inline struct page *pcp_pop(const struct memory *mem, bool own, gf
 static always_inline bool pcp_push(const struct memory *mem, bool own, struct page *page,
     unsigned order, unsigned index)
 {
-	struct page *memmap = own ? ARCH_MEMMAP : mem->memmap;
-	struct pageblock *pageblocks = own ? ARCH_PAGEBLOCKS : mem->pageblocks;
 	struct pcp *pcp = body_pcp(mem, own);
-	uintptr_t block = ((uintptr_t)page - (uintptr_t)memmap) / (sizeof(struct page) << PAGEBLOCK_ORDER);
 	unsigned stack, count;
 
 	/* State, order, references, flags and poison: all in one compare. */
 	if (unlikely(page_word(page) != PAGE_WORD(1, PG_ALLOC, order)))
 		return false;
-	stack = READ_ONCE(pageblocks[block].stack[index]); /* rule 1 */
+	stack = READ_ONCE(body_pageblock(mem, own, page)->stack[index]); /* rule 1 */
 	sched_point("free.irqoff");
 	count = body_count(pcp, stack);
 	if (unlikely(count >= body_capacity(pcp, stack))) /* rules 2 and 3 */
@@ -112,18 +128,27 @@ static always_inline bool pcp_push(const struct memory *mem, bool own, struct pa
 	return true;
 }
 
-/* NULL: take the slow path. */
 static always_inline struct page *alloc_body(struct memory *mem, bool own, gfp_t gfp, unsigned order)
 {
-	unsigned index = order_index(order);
+	unsigned index = order_index(order), stack, count;
 	irqflags_t flags;
 	struct page *page;
+	struct pcp *pcp;
 
 	if (unlikely(index >= NR_CACHED_ORDERS))
-		return NULL;
+		return alloc_slow(mem, gfp, order);
 	flags = arch_irq_save();
-	page = pcp_pop(mem, own, gfp, order, index);
+	pcp = body_pcp(mem, own);
+	stack = pcp_stack(pcp, gfp, index);
+	count = body_count(pcp, stack);
+	if (unlikely(count == 0)) {
+		arch_irq_restore(flags);
+		return alloc_slow(mem, gfp, order);
+	}
+	page = pcp_pop(pcp, stack, count, order);
 	arch_irq_restore(flags);
+	if (unlikely(gfp & GFP_ZERO))
+		return zero_block(mem, page, order);
 	return page;
 }
 

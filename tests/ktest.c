@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ktest.c: runs the suites, in the kernel and in the hosted program alike; output is KTAP version 1.
+ * ktest.c: runs the suites, in the kernel and in the hosted program alike; output is KTAP version
+ * 1.
  *
  * Owns:       the run's state, and the arena that private memories are built in, one at a time.
  * Locks:      none: one thread runs the tests; ktest_fail alone may be called by others.
@@ -83,7 +84,7 @@ static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t
 	struct memory_config cfg = {
 		.name = "test",
 		.memmap = arena_alloc(NULL, end * sizeof(struct page)),
-		.pageblocks = arena_alloc(NULL, (end >> PAGEBLOCK_ORDER) * sizeof(struct pageblock)),
+		.pageblocks = arena_alloc(NULL, end / PAGEBLOCK_PAGES * sizeof(struct pageblock)),
 		.end_pfn = end,
 		.nr_cpus = ktest_cpus(),
 		.nr_nodes = 1,
@@ -273,7 +274,8 @@ static void report_unknown(const char *name, size_t len)
 
 	for (s = suites_start; s < suites_end && used < sizeof(known) - 1; s++)
 		used += (size_t)ksnprintf(known + used, sizeof(known) - used, " %s", s->name);
-	printk("selftest: no suite \"%.*s\"; known: all quick none fail%s\n", (int)len, name, known);
+	printk("selftest: no suite \"%.*s\"; known: all quick none fail%s\n", (int)len, name,
+	    known);
 }
 
 static bool is_group(const char *which)

@@ -201,7 +201,7 @@ static void merged_requests_are_all_served(struct ktest *t)
 	}
 }
 
-/* fn stays in the target until it has seen that the sender waits: the answer must not come before. */
+/* fn takes its time on the target: were the answer sent before it ends, the sender would see so. */
 struct slow {
 	u32 began, ended; /* a */
 };

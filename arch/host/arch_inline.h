@@ -2,10 +2,10 @@
 /*
  * arch_inline.h: the inline half of arch.h for a Linux process.
  *
- * A CPU is a token: of the pthreads that stand for the threads of one CPU, the one that has it runs,
- * and the others wait for their turn (host_cpu.c).  Interrupts are words that the running thread looks
- * at where a real CPU would take them: when interrupts go on, and at each cpu_relax.  So nothing here
- * is asynchronous, no signal is needed, and the sanitizers see every access.
+ * A CPU is a token: of the pthreads that stand for the threads of one CPU, the one that has it
+ * runs, and the others wait for their turn (host_cpu.c).  Interrupts are words that the running
+ * thread looks at where a real CPU would take them: when interrupts go on, and at each cpu_relax.
+ * So nothing here is asynchronous, no signal is needed, and the sanitizers see every access.
  *
  * Owns: host_this (one per pthread).
  */
@@ -21,8 +21,10 @@ struct page;
 struct pageblock;
 struct pcp;
 
-/* What a real CPU keeps in its flags; it may stay with the pthread, because a CPU changes hands only
- * while interrupts are on and preemption is too. */
+/*
+ * What a real CPU keeps in its flags.  It may stay with the pthread, because a CPU changes hands
+ * only while interrupts are on and preemption is too.
+ */
 struct host_this {
 	unsigned cpu;
 	u32 preempt;

@@ -15,7 +15,7 @@ void host_cpus_start(unsigned nr);
 /* Wait for this thread's turn on its CPU; give the CPU up. */
 void host_cpu_take(void);
 void host_cpu_give(void);
-/* A CPU for a thread that may run anywhere: the one with the fewest; counts it.  And the reverse. */
+/* Bind a thread to @cpu or, if that is below 0, to the CPU with the fewest.  And the reverse. */
 unsigned host_cpu_choose(int cpu);
 void host_cpu_leave(unsigned cpu);
 

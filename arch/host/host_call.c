@@ -4,8 +4,9 @@
  *
  * Owns:       the mailboxes, smp_stats, the online mask.
  * Locks:      none.
- * Invariants: a sender has at most one call under way, so the box from it to anybody is free when it
- *             starts one; a call lives on its sender's stack until every target has counted down.
+ * Invariants: a sender has at most one call under way, so the box from it to anybody is free when
+ *             it starts one; a call lives on its sender's stack until every target has counted
+ *             down.
  */
 #include <quarry/errno.h>
 #include <quarry/smp.h>

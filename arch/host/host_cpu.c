@@ -2,14 +2,15 @@
 /*
  * host_cpu.c: the CPUs of the hosted program: tokens that pthreads take turns with.
  *
- * Each thread is a pthread bound to one CPU for good, and runs only while it has that CPU.  It gives
- * the CPU up where a thread would sleep, and lets others go first where it could be preempted
- * (interrupts on, preemption on).  When nobody has the CPU, its idle pthread serves the cross-calls.
+ * Each thread is a pthread bound to one CPU for good, and runs only while it has that CPU.  It
+ * gives the CPU up where a thread would sleep, and lets others go first where it could be
+ * preempted (interrupts on, preemption on).  When nobody has the CPU, its idle pthread serves the
+ * cross-calls.
  *
  * Owns:       host_cpus[], host_attention[], host_pcp[].
  * Locks:      host_cpu.m, innermost, never held while anything of Quarry runs.
- * Invariants: a CPU changes hands only with interrupts on, preemption on, no interrupt under way; so
- *             what is per CPU there (flags, held locks) may live with the pthread here.
+ * Invariants: a CPU changes hands only with interrupts on, preemption on, no interrupt under way;
+ *             so what is per CPU there (flags, held locks) may live with the pthread here.
  */
 #include "host.h"
 #include <quarry/mm.h>
@@ -78,7 +79,7 @@ void host_cpu_take(void)
 		atomic_or(&host_attention[host_this.cpu].want, HOST_WANT_CPU);
 		pthread_cond_wait(&c->turn, &c->m);
 	}
-	/* The flag is the holder's business: set again here if more are waiting, by them if later. */
+	/* Who comes later sets it again. */
 	if (c->next - c->serving == 1)
 		atomic_and(&host_attention[host_this.cpu].want, ~HOST_WANT_CPU);
 	c->since = arch_clock_ns();
@@ -120,8 +121,8 @@ void host_attend(bool waiting)
 }
 
 /*
- * The bit is set before the mutex is taken, and whoever gives the CPU up looks at it under the mutex:
- * so either we find the CPU free here and wake the idle loop, or its holder finds the bit.
+ * The bit is set before the mutex is taken, and whoever gives the CPU up looks at it under the
+ * mutex: so either we find the CPU free here and wake the idle loop, or its holder finds the bit.
  */
 void arch_ipi_call(unsigned cpu)
 {

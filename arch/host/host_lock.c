@@ -16,8 +16,8 @@ void (*spin_violation_hook)(const char *what, const struct spinlock *lock);
 static void violation(const char *what, const struct spinlock *lock)
 {
 	if (!spin_violation_hook)
-		panic("lock: %s: %s (holder CPU %d, this is CPU %u)", what, lock->name ? lock->name : "?",
-		    (int)READ_ONCE(lock->holder) - 1, arch_cpu_id());
+		panic("lock: %s: %s (holder CPU %d, this is CPU %u)", what,
+		    lock->name ? lock->name : "?", (int)READ_ONCE(lock->holder) - 1, arch_cpu_id());
 	spin_violation_hook(what, lock);
 }
 

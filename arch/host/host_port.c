@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host_port.c: port.h for a Linux process, but for spin locks and cross-calls: waiting, threads, log.
+ * host_port.c: waiting, threads, log and panic of port.h, for a Linux process.
  *
  * Owns:       every struct thread; the list of sleepers, which is only a count and a number of the
  *             last wake-up, one for all wait queues.
@@ -39,7 +39,8 @@ struct mm_task *port_task(void)
 
 static struct timespec to_timespec(u64 ns)
 {
-	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000),
+	    .tv_nsec = (long)(ns % 1000000000)};
 }
 
 static void init_wake_cond(void)
@@ -76,10 +77,11 @@ static void assert_may_sleep(void)
 }
 
 /*
- * No wake-up is lost: the sleeper counts itself, notes the number of the last wake-up and only then
- * asks its condition; the waker makes the condition true and then looks at the count.  Both sides are
- * sequentially consistent, so either the sleeper sees the condition or the waker sees the sleeper and
- * changes the number, which the sleeper compares under the lock before it goes to sleep.
+ * No wake-up is lost: the sleeper counts itself, notes the number of the last wake-up and only
+ * then asks its condition; the waker makes the condition true and then looks at the count.  Both
+ * sides are sequentially consistent, so either the sleeper sees the condition or the waker sees
+ * the sleeper and changes the number, which the sleeper compares under the lock before it goes to
+ * sleep.
  */
 bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
 {

@@ -136,7 +136,9 @@ int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low)
 
 int ioapic_route_isa(unsigned irq, u8 vector)
 {
-	return ioapic_route(acpi.isa[irq].gsi, vector, acpi.isa[irq].level, acpi.isa[irq].active_low);
+	const struct acpi_isa *isa = &acpi.isa[irq];
+
+	return ioapic_route(isa->gsi, vector, isa->level, isa->active_low);
 }
 
 void arch_apic_init(void)

@@ -3,7 +3,7 @@
  * arch_inline.h (x86_64): the inline half of arch.h.
  *
  * The GS base of a CPU is its struct cpu, so that everything here that belongs to a CPU is one
- * instruction with a %gs operand and cannot be torn apart by an interrupt.  The offsets are those of
+ * instruction with a %gs operand and cannot be torn by an interrupt.  The offsets are those of
  * struct cpu (cpu.h), which includes this file in the end and so cannot be included here; cpu.c
  * asserts that they agree.
  */
@@ -50,7 +50,7 @@ static always_inline irqflags_t arch_irq_save(void)
 /* A branch and sti: popf would cost several times as much and restores nothing else we want. */
 static always_inline void arch_irq_restore(irqflags_t flags)
 {
-	if (flags & X86_FLAGS_IF)
+	if (likely(flags & X86_FLAGS_IF))
 		__asm__ volatile("sti" : : : "memory");
 	else
 		__asm__ volatile("" : : : "memory");

@@ -58,7 +58,8 @@ static struct reading reading(void)
 		u64 after = arch_tsc();
 
 		if (after - before < best.slack)
-			best = (struct reading){before + (after - before) / 2, after - before, apic, pm};
+			best = (struct reading){before + (after - before) / 2, after - before,
+			    apic, pm};
 	}
 	return best;
 }

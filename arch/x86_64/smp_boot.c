@@ -13,7 +13,7 @@
 
 #include "x86.h"
 
-/* Before a CPU that has not come gets its second start-up interrupt; before it counts as missing. */
+/* Before a CPU gets its second start-up interrupt, and before it counts as missing. */
 #define SECOND_SIPI_NS 200000ULL
 #define START_NS       5000000000ULL
 #define STARTED_GIVEN_UP 3u

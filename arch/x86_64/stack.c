@@ -51,6 +51,13 @@ static void flush_stack(void *top)
 		invlpg((uintptr_t)top - i * PAGE_SIZE);
 }
 
+/* Put back what was mapped a moment ago: its tables exist. */
+static void map_page(uintptr_t va, phys_t page)
+{
+	if (arch_map(va, page, PAGE_SIZE, MAP_WRITE))
+		panic("stack: cannot map %lx again", va);
+}
+
 /* Returns false, with all as it was, if the other CPUs could not be asked. */
 static bool unmap_stack(uintptr_t top)
 {
@@ -61,7 +68,7 @@ static bool unmap_stack(uintptr_t top)
 	arch_unmap(top - STACK_SIZE, STACK_SIZE);
 	if (smp_call_mask(NULL, flush_stack, (void *)top) < 0) {
 		for (unsigned i = 0; i < STACK_PAGES; i++)
-			KASSERT(!arch_map(top - (i + 1) * PAGE_SIZE, page[i], PAGE_SIZE, MAP_WRITE));
+			map_page(top - (i + 1) * PAGE_SIZE, page[i]);
 		return false;
 	}
 	for (unsigned i = 0; i < STACK_PAGES; i++) {

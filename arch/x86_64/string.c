@@ -92,3 +92,10 @@ int strncmp(const char *a, const char *b, size_t n)
 	}
 	return n ? (u8)*a - (u8)*b : 0;
 }
+
+/* What compilers call for __builtin_popcountl where they may not assume the instruction. */
+int __popcountdi2(u64 x);
+int __popcountdi2(u64 x)
+{
+	return (int)count_bits(x);
+}

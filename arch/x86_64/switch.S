@@ -2,8 +2,8 @@
 /*
  * switch.S: from one kernel stack to another.
  *
- * What a C function must preserve lives on the stack of the thread that does not run; stack.c builds
- * the same picture for a thread that never ran.
+ * What a C function must preserve lives on the stack of the thread that does not run; stack.c
+ * builds the same picture for a thread that never ran.
  */
 	.section .text
 	.globl arch_switch, thread_entry

@@ -162,7 +162,8 @@ void arch_backtrace_others(void)
 		while (load_acquire(&backtrace_cpu) == i + 1 && arch_clock_ns() < end)
 			cpu_relax();
 		if (atomic_xchg(&backtrace_cpu, 0u))
-			printk("CPU %u (APIC id %u): does not answer an NMI\n", i, cpus[i]->apic_id);
+			printk("CPU %u (APIC id %u): does not answer an NMI\n", i,
+			    cpus[i]->apic_id);
 	}
 }
 

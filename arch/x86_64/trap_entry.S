@@ -3,8 +3,8 @@
  * trap_entry.S: from the CPU's interrupt and exception gates to trap_dispatch().
  *
  * Every vector has a stub of TRAP_STUB_SIZE bytes that pushes an error code where the CPU does not,
- * and the vector; the rest is common.  Below the saved registers stands a frame record (rbp, rip) of
- * what was interrupted, so that a walk of the frame pointers goes through the trap.
+ * and the vector; the rest is common.  Below the saved registers stands a frame record (rbp, rip)
+ * of what was interrupted, so that a walk of the frame pointers goes through the trap.
  *
  * NMI, #DF and #MC have stacks of their own and can hit anywhere, before the GS base is right too:
  * they look at the base itself.  Kernel bases are negative.
@@ -120,11 +120,11 @@ paranoid_common:
 /*
  * An iret inside the handler (of a fault or #MC in it) unmasks NMIs before the handler is done, and
  * the next one starts at the top of the same stack, over the first one's frame.  So the first works
- * on a copy of its frame further down, and one that finds itself nested goes back at once: its frame
- * is the one at the top, which nobody needs any more.  Nested is who finds the flag set or comes
- * from this stack, where the flag is clear for the last instruction only.
+ * on a copy of its frame further down, and one that finds itself nested goes back at once: its
+ * frame is the one at the top, which nobody needs any more.  Nested is who finds the flag set or
+ * comes from this stack, where the flag is clear for the last instruction only.
  *
- * From the top: SS RSP RFLAGS CS RIP, saved RDX, flag, 0, copy of the five, error, vector, registers.
+ * From the top: SS RSP RFLAGS CS RIP, saved RDX, flag, 0, the five again, error, vector, registers.
  */
 nmi_entry:
 	pushq %rdx

@@ -8,7 +8,7 @@
 #include <quarry/errno.h>
 #include <quarry/types.h>
 
-#define MEMBLOCK_MAX 256
+#define MEMBLOCK_MAX 1024
 
 struct memblock_range {
 	phys_t start, end; /* bytes, [start, end) */

@@ -9,7 +9,7 @@
 
 #include <quarry/port.h>
 
-/* Set up the slots; after nr_cpus is known and arch_boot_zalloc works, before a second CPU starts. */
+/* Set up the slots: once nr_cpus is known and arch_boot_zalloc works, before other CPUs start. */
 void smp_init(void);
 /* @cpu answers cross-calls from now on: its call vector is live.  Context: that CPU, or boot. */
 void cpu_set_online(unsigned cpu);
@@ -31,7 +31,7 @@ struct smp_stats {
 	u64 offline_cpu;  /* targets that are not online */
 };
 extern struct smp_stats smp_stats; /* a */
-/* A CPU that has not answered for so long is reported; after six times as long, the kernel panics. */
+/* A CPU that has not answered for so long is reported; after six times that the kernel panics. */
 extern u64 smp_timeout_ns;
 
 #endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* bench.h: the figures, in guest instructions under icount. */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include <quarry/types.h>
+
+/*
+ * Measure and print one line "bench: NAME VALUE UNIT" for each figure.  Meaningful under icount with
+ * shift 0, where the TSC counts instructions.  False if something could not be measured.
+ */
+bool bench_run(void);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stress.h: threads that allocate, use and free memory on every CPU, and offline rounds under them.
+ */
+#ifndef QUARRY_STRESS_H
+#define QUARRY_STRESS_H
+
+#include <quarry/mm.h>
+
+struct stress_report {
+	u64 ops;           /* allocations and frees */
+	u64 failed;        /* allocations that found no memory */
+	u64 frees;         /* of bare blocks */
+	u64 frees_remote;  /* of these, on another CPU than the allocation */
+	u64 corrupt;       /* blocks and objects whose content was damaged */
+	u64 moved;         /* objects that were migrated */
+};
+struct stress;
+
+/*
+ * Start a stress thread on each of the CPUs first .. first + nr - 1, on @mem.  Movable memory is used
+ * through handles (orders 0-3), unmovable and reclaimable memory bare, of every order.
+ * Returns NULL without memory or threads.  Context: thread.
+ */
+struct stress *stress_start(struct memory *mem, unsigned first, unsigned nr, u64 seed) must_check;
+/* Operations so far of the thread on @cpu.  Any context. */
+u64 stress_ops(const struct stress *s, unsigned cpu);
+/* CPUs it runs on. */
+unsigned stress_cpus(const struct stress *s);
+/*
+ * Stop the threads, verify and free all they hold, and report.  Returns 0; -EUCLEAN if any content was
+ * damaged; -ERANGE if fewer than 20 % of the bare frees were remote (with more than one CPU and at
+ * least 1000 frees).  Context: thread.
+ */
+int stress_stop(struct stress *s, struct stress_report *report);
+
+/* ---- offline rounds (kernel/rounds.c) ---- */
+
+struct round_opts {
+	enum iso_policy policy;
+	pfn_t start;
+	unsigned long nr;
+	const struct stress *stress;
+	/* Called once all pageblocks are isolated, before they are waited for; may be NULL. */
+	void (*on_isolated)(void *arg);
+	void *arg;
+};
+/*
+ * One round: offline, then online.  It does not commit before 100 operations on two CPUs (or all there
+ * are) have happened since its first isolate bit.  Returns 0, or what offline_pages or online_pages
+ * returned; -ERANGE if it took other than exactly one drain round; -ETIME if the stress stood still.
+ */
+int offline_round(struct memory *mem, const struct round_opts *opts, struct offline_result *result,
+    u64 *ops);
+/*
+ * @rounds rounds under stress on all CPUs, alternating over a range of 16 MiB or what there is; prints
+ * progress and a summary line for each policy.  NR_ISO_POLICIES: all policies in turn.
+ * Returns 0 if each succeeded, in every 10 rounds pages were moved and pages freed into isolated
+ * pageblocks, no content was damaged, check_memory is clean and managed pages are what they were, and
+ * no allocation made a cross-call; else -EIO, with a line that says what.  Context: thread.
+ */
+int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u64 seed);
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * monitor.c: the prompt on the serial line: look at memory, take ranges out, run suites.
+ *
+ * Owns:       the table of commands and the line being typed.
+ * Locks:      none.
+ * Invariants: bad input gets one line that says what is wrong and how it should look.
+ */
+#include "kernel/monitor.h"
+
+#include <quarry/kernel.h>
+#include <quarry/ktest.h>
+#include <quarry/stress.h>
+
+#define LINE_MAX    120
+#define MAX_WORDS   5
+#define NR_HISTORY  8
+
+struct line {
+	char text[LINE_MAX];
+	size_t len;
+};
+static struct line history[NR_HISTORY];
+static unsigned history_used;
+static u64 monitor_seed;
+
+struct command {
+	const char *name, *args, *help;
+	unsigned min, max; /* arguments */
+	void (*run)(unsigned n, char **arg);
+};
+
+/* ---- reading a line ---- */
+
+static void retype(struct line *line, const struct line *with)
+{
+	for (; line->len > 0; line->len--)
+		console_write("\b \b", 3);
+	*line = *with;
+	console_write(line->text, line->len);
+}
+
+/* Arrow keys come as ESC [ A and ESC [ B. */
+static void escape_sequence(struct line *line, unsigned *back)
+{
+	static const struct line empty;
+	int c = serial_getc_wait();
+
+	if (c != '[')
+		return;
+	c = serial_getc_wait();
+	if (c == 'A' && *back < MIN(history_used, (unsigned)NR_HISTORY))
+		(*back)++;
+	else if (c == 'B' && *back > 0)
+		(*back)--;
+	else
+		return;
+	retype(line, *back ? &history[(history_used - *back) % NR_HISTORY] : &empty);
+}
+
+static void read_line(struct line *line)
+{
+	unsigned back = 0;
+
+	line->len = 0;
+	for (;;) {
+		int c = serial_getc_wait();
+		char out = (char)c;
+
+		if (c == '\r' || c == '\n')
+			break;
+		if (c == 27) {
+			escape_sequence(line, &back);
+		} else if (c == 3 || c == 21) { /* Ctrl-C, Ctrl-U: forget the line */
+			static const struct line empty;
+
+			retype(line, &empty);
+		} else if ((c == 8 || c == 127) && line->len > 0) {
+			line->len--;
+			console_write("\b \b", 3);
+		} else if (c >= ' ' && c < 127 && line->len + 1 < LINE_MAX) {
+			line->text[line->len++] = out;
+			console_write(&out, 1);
+		}
+	}
+	line->text[line->len] = '\0';
+	console_write("\n", 1);
+	if (line->len)
+		history[history_used++ % NR_HISTORY] = *line;
+}
+
+/* ---- commands ---- */
+
+/* A number, or false and a message. */
+static bool number(const char *word, u64 *value)
+{
+	if (parse_u64(word, value) == 0)
+		return true;
+	printk("%s: not a number (decimal, or 0x and hexadecimal)\n", word);
+	return false;
+}
+
+static void cmd_mem(unsigned n, char **arg)
+{
+	show_mem(&kernel_memory);
+}
+
+static void cmd_zone(unsigned n, char **arg)
+{
+	show_zones(&kernel_memory);
+}
+
+static void cmd_pcp(unsigned n, char **arg)
+{
+	show_pcp(&kernel_memory);
+}
+
+static void cmd_block(unsigned n, char **arg)
+{
+	u64 pfn;
+
+	if (number(arg[0], &pfn))
+		show_block(&kernel_memory, pfn);
+}
+
+static void cmd_offline(unsigned n, char **arg)
+{
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES};
+	struct offline_result res;
+	u64 pfn, nr;
+	int err;
+
+	if (!number(arg[0], &pfn) || !number(arg[1], &nr))
+		return;
+	if (n > 2 && strcmp(arg[2], "disable") == 0)
+		opts.policy = ISO_DISABLE;
+	else if (n > 2 && strcmp(arg[2], "precise") == 0)
+		opts.policy = ISO_PRECISE;
+	else if (n > 2)
+		printk("%s: no such policy; taking the one in force\n", arg[2]);
+	err = offline_pages(&kernel_memory, pfn, nr, &opts, &res);
+	if (err)
+		printk("offline: error %d: %s, pfn %#lx\n", err, mm_why_text(res.fail.why), res.fail.pfn);
+	else
+		printk("offline: done: %u drain round, %u IPIs, %u blocks moved, %u retries, %u passes\n",
+		    res.rounds, res.ipis, res.moved, res.retries, res.loops);
+}
+
+static void cmd_online(unsigned n, char **arg)
+{
+	struct mm_fail fail;
+	u64 pfn, nr;
+	int err;
+
+	if (!number(arg[0], &pfn) || !number(arg[1], &nr))
+		return;
+	err = online_pages(&kernel_memory, pfn, nr, &fail);
+	if (err)
+		printk("online: error %d: %s, pfn %#lx\n", err, mm_why_text(fail.why), fail.pfn);
+	else
+		printk("online: done\n");
+}
+
+static void cmd_check(unsigned n, char **arg)
+{
+	struct mm_violation v;
+
+	if (check_memory(&kernel_memory, &v))
+		printk("check: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
+	else
+		printk("check: every invariant holds\n");
+}
+
+static void cmd_run(unsigned n, char **arg)
+{
+	ktest_run(arg[0], monitor_seed);
+}
+
+static void cmd_rounds(unsigned n, char **arg)
+{
+	u64 rounds;
+
+	if (number(arg[0], &rounds) && rounds < 1000000)
+		offline_soak(&kernel_memory, (unsigned)rounds, NR_ISO_POLICIES, monitor_seed);
+}
+
+static void cmd_help(unsigned n, char **arg);
+
+static const struct command commands[] = {
+    {"help", "", "this list", 0, 0, cmd_help},
+    {"mem", "", "totals and event counters", 0, 0, cmd_mem},
+    {"zone", "", "each zone: span, watermarks, free lists", 0, 0, cmd_zone},
+    {"pcp", "", "what each CPU caches", 0, 0, cmd_pcp},
+    {"block", "PFN", "the pageblock that PFN lies in, and the page", 1, 1, cmd_block},
+    {"offline", "PFN NR [disable|precise]", "take NR pages from PFN on out of service", 2, 3, cmd_offline},
+    {"online", "PFN NR", "give them back", 2, 2, cmd_online},
+    {"check", "", "recount everything (check_memory)", 0, 0, cmd_check},
+    {"run", "SUITE[,SUITE]", "run selftests: quick, all, or by name", 1, 1, cmd_run},
+    {"rounds", "N", "N offline rounds under stress, for each policy", 1, 1, cmd_rounds},
+    {"halt", "", "power off", 0, 0, NULL},
+};
+
+static void cmd_help(unsigned n, char **arg)
+{
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		printk("  %-8s %-26s %s\n", commands[i].name, commands[i].args, commands[i].help);
+}
+
+static unsigned split(char *text, char **word)
+{
+	unsigned n = 0;
+
+	while (n < MAX_WORDS) {
+		while (*text == ' ')
+			*text++ = '\0';
+		if (!*text)
+			break;
+		word[n++] = text;
+		while (*text && *text != ' ')
+			text++;
+	}
+	return n;
+}
+
+/* False: power off. */
+static bool obey(char *text)
+{
+	char *word[MAX_WORDS];
+	unsigned n = split(text, word), i;
+
+	if (n == 0)
+		return true;
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		const struct command *c = &commands[i];
+
+		if (strcmp(c->name, word[0]) != 0)
+			continue;
+		if (n - 1 < c->min || n - 1 > c->max) {
+			printk("usage: %s %s\n", c->name, c->args);
+			return true;
+		}
+		if (!c->run)
+			return false;
+		c->run(n - 1, word + 1);
+		return true;
+	}
+	printk("%s: no such command; try help\n", word[0]);
+	return true;
+}
+
+void monitor(u64 seed)
+{
+	static struct line line;
+
+	monitor_seed = seed;
+	printk("Type help for the list of commands.\n");
+	do {
+		console_write("quarry> ", 8);
+		read_line(&line);
+	} while (obey(line.text));
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rounds.c: offline and online a range, again and again, while stress threads use all memory.
+ *
+ * Owns:       nothing but the rules of what counts as a round.
+ * Locks:      none.
+ * Invariants: a round commits only after 100 operations on two CPUs (or on all there are) fell between
+ *             its first isolate bit and its commit; in every 10 rounds pages were migrated, and pages
+ *             freed into isolated pageblocks.
+ */
+#include <quarry/kernel.h>
+#include <quarry/stress.h>
+
+#define ROUND_OPS     100
+#define ROUND_RANGE   (16UL << (20 - PAGE_SHIFT)) /* pages */
+#define ROUND_WAIT_NS 60000000000ULL
+#define WINDOW        10 /* rounds over which something must have moved */
+#define PROGRESS_NS   2000000000ULL
+#define MAX_TRACKED   256
+
+struct round {
+	struct memory *mem;
+	const struct round_opts *opts;
+	u64 ops0[MAX_TRACKED]; /* of each CPU, before the first isolate bit */
+	u64 ops;               /* since then, at the commit */
+	bool stalled;
+};
+
+/* Operations since the round began, and on how many CPUs. */
+static u64 ops_since(const struct round *r, unsigned *cpus)
+{
+	u64 sum = 0;
+	unsigned cpu;
+
+	*cpus = 0;
+	for (cpu = 0; cpu < nr_cpus && cpu < MAX_TRACKED; cpu++) {
+		u64 n = stress_ops(r->opts->stress, cpu) - r->ops0[cpu];
+
+		sum += n;
+		*cpus += n > 0;
+	}
+	return sum;
+}
+
+/* All bits are set: do not go on before enough has happened to make the round worth counting. */
+static void isolated(void *arg)
+{
+	struct round *r = arg;
+	unsigned cpu, cpus, want = MIN(2u, stress_cpus(r->opts->stress));
+	u64 until = arch_clock_ns() + ROUND_WAIT_NS;
+
+	if (r->opts->on_isolated)
+		r->opts->on_isolated(r->opts->arg);
+	/* Counted from here: the first bit was set before. */
+	for (cpu = 0; cpu < nr_cpus && cpu < MAX_TRACKED; cpu++)
+		r->ops0[cpu] = stress_ops(r->opts->stress, cpu);
+	for (;;) {
+		r->ops = ops_since(r, &cpus);
+		if (r->ops >= ROUND_OPS && cpus >= want)
+			return;
+		if (arch_clock_ns() > until) {
+			r->stalled = true;
+			return;
+		}
+		thread_yield();
+	}
+}
+
+static void committing(void *arg)
+{
+	struct round *r = arg;
+	unsigned cpus;
+
+	r->ops = ops_since(r, &cpus);
+}
+
+int offline_round(struct memory *mem, const struct round_opts *opts, struct offline_result *result,
+    u64 *ops)
+{
+	struct round r = {.mem = mem, .opts = opts};
+	struct offline_opts o = {
+	    .policy = opts->policy,
+	    .on_isolated = isolated,
+	    .on_commit = committing,
+	    .arg = &r,
+	};
+	struct mm_fail fail;
+	int err = offline_pages(mem, opts->start, opts->nr, &o, result);
+
+	*ops = r.ops;
+	if (err)
+		return err;
+	err = online_pages(mem, opts->start, opts->nr, &fail);
+	if (err)
+		return err;
+	if (r.stalled)
+		return -ETIME;
+	return result->rounds == 1 ? 0 : -ERANGE;
+}
+
+static const char *policy_name(enum iso_policy policy)
+{
+	return policy == ISO_PRECISE ? "precise" : "disable";
+}
+
+struct tally {
+	unsigned rounds, rounds_ipis;
+	u64 moved, retries, ops, window_moved, window_freed;
+	u64 next_report;
+};
+
+static int window_check(struct memory *mem, struct tally *t, unsigned round)
+{
+	u64 freed = mm_event_sum(mem, EV_FREE_ISOLATED);
+
+	if (round % WINDOW)
+		return 0;
+	if (t->moved == t->window_moved || freed == t->window_freed) {
+		printk("rounds: FAIL: in the last %u rounds %llu pages moved, %llu freed while isolated\n",
+		    WINDOW, (unsigned long long)(t->moved - t->window_moved),
+		    (unsigned long long)(freed - t->window_freed));
+		return -EIO;
+	}
+	t->window_moved = t->moved;
+	t->window_freed = freed;
+	return 0;
+}
+
+static int one_policy(struct memory *mem, struct stress *stress, unsigned rounds,
+    enum iso_policy policy)
+{
+	struct tally t = {.window_freed = mm_event_sum(mem, EV_FREE_ISOLATED)};
+	struct round_opts opts = {.policy = policy, .stress = stress};
+	unsigned round;
+
+	t.next_report = arch_clock_ns() + PROGRESS_NS;
+	opts.start = offline_candidate(mem, ROUND_RANGE, &opts.nr);
+	if (opts.start == PFN_NONE) {
+		printk("rounds: %s: no movable range to take out on this machine\n", policy_name(policy));
+		return 0;
+	}
+	for (round = 1; round <= rounds; round++) {
+		struct offline_result res;
+		u64 ops;
+		int err = offline_round(mem, &opts, &res, &ops);
+
+		if (err) {
+			printk("rounds: FAIL: %s round %u: error %d, pfn %#lx: %s; %u drain rounds\n",
+			    policy_name(policy), round, err, res.fail.pfn, mm_why_text(res.fail.why),
+			    res.rounds);
+			return -EIO;
+		}
+		t.moved += res.moved;
+		t.retries += res.retries;
+		t.rounds_ipis += res.ipis;
+		t.ops += ops;
+		if (window_check(mem, &t, round))
+			return -EIO;
+		if (arch_clock_ns() > t.next_report) {
+			printk("rounds: %s: %u of %u\n", policy_name(policy), round, rounds);
+			t.next_report = arch_clock_ns() + PROGRESS_NS;
+		}
+	}
+	printk("rounds: %s: %u offlines of %lu MiB under stress, 1 drain round each, %u IPIs, %llu blocks "
+	       "moved, %llu retries, %llu operations meanwhile\n",
+	    policy_name(policy), rounds, opts.nr >> (20 - PAGE_SHIFT), t.rounds_ipis,
+	    (unsigned long long)t.moved, (unsigned long long)t.retries, (unsigned long long)t.ops);
+	return 0;
+}
+
+int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u64 seed)
+{
+	unsigned long managed = memory_managed_pages(mem);
+	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
+	struct stress *stress = stress_start(mem, 0, nr_cpus, seed);
+	struct stress_report report;
+	struct mm_violation v;
+	unsigned p;
+	int err = 0, bad;
+
+	if (!stress) {
+		printk("rounds: FAIL: no memory for the stress threads\n");
+		return -EIO;
+	}
+	for (p = 0; p < NR_ISO_POLICIES && !err; p++) {
+		if (policy == NR_ISO_POLICIES || policy == (enum iso_policy)p)
+			err = one_policy(mem, stress, rounds, (enum iso_policy)p);
+	}
+	bad = stress_stop(stress, &report);
+	printk("rounds: stress made %llu operations, %llu of %llu frees remote, %llu damaged\n",
+	    (unsigned long long)report.ops, (unsigned long long)report.frees_remote,
+	    (unsigned long long)report.frees, (unsigned long long)report.corrupt);
+	if (bad)
+		printk("rounds: FAIL: stress ended with error %d\n", bad);
+	if (check_memory(mem, &v)) {
+		printk("rounds: FAIL: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
+		bad = -EIO;
+	}
+	if (memory_managed_pages(mem) != managed) {
+		printk("rounds: FAIL: %lu pages managed, %lu before\n", memory_managed_pages(mem), managed);
+		bad = -EIO;
+	}
+	if (READ_ONCE(smp_stats.from_alloc) != from_alloc) {
+		printk("rounds: FAIL: allocations made cross-calls\n");
+		bad = -EIO;
+	}
+	return err || bad ? -EIO : 0;
+}

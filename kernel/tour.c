@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tour.c: what the kernel shows after its selftests: real input, and memory that comes and goes.
+ *
+ * Owns:       nothing; it only puts in order what the rest can do.
+ * Locks:      none.
+ * Invariants: each figure it prints comes from the operation's own result.
+ */
+#include "kernel/tour.h"
+
+#include "kernel/picture.h"
+#include <quarry/kernel.h>
+#include <quarry/stress.h>
+#include <quarry/trace.h>
+
+#define TOUR_RANGE  (16UL << (20 - PAGE_SHIFT)) /* pages */
+#define WARM_UP_OPS 500
+#define WARM_UP_NS  3000000000ULL
+
+static const char *const policy_names[NR_ISO_POLICIES] = {
+    [ISO_DISABLE] = "disable",
+    [ISO_PRECISE] = "precise",
+};
+static const char *const policy_stories[NR_ISO_POLICIES] = {
+    [ISO_DISABLE] = "the zone's caches off on all CPUs in one round, then the isolate bits",
+    [ISO_PRECISE] = "the isolate bits, then one round that fetches the cached pages of those blocks",
+};
+
+static void draw_isolated(void *arg)
+{
+	picture_sync(arg);
+}
+
+/* One offline and online; false if it failed. */
+static bool show_policy(struct stress *stress, struct picture *picture, enum iso_policy policy,
+    pfn_t start, unsigned long nr)
+{
+	struct round_opts opts = {
+	    .policy = policy,
+	    .start = start,
+	    .nr = nr,
+	    .stress = stress,
+	    .on_isolated = draw_isolated,
+	    .arg = picture,
+	};
+	struct offline_result res;
+	u64 ops, began = arch_clock_ns();
+	int err;
+
+	printk("tour: policy %s: %s\n", policy_names[policy], policy_stories[policy]);
+	err = offline_round(&kernel_memory, &opts, &res, &ops);
+	picture_sync(picture);
+	if (err) {
+		printk("tour: offline of %lu MiB at pfn %#lx failed: error %d, pfn %#lx: %s\n",
+		    nr >> (20 - PAGE_SHIFT), start, err, res.fail.pfn, mm_why_text(res.fail.why));
+		return false;
+	}
+	printk("tour: offline %s: %lu MiB at pfn %#lx gone and back: %u drain round, %u IPIs, %u blocks "
+	       "moved, %u retries, %u passes, %llu ms, %llu operations of other CPUs meanwhile\n",
+	    policy_names[policy], nr >> (20 - PAGE_SHIFT), start, res.rounds, res.ipis, res.moved,
+	    res.retries, res.loops, (unsigned long long)((arch_clock_ns() - began) / 1000000),
+	    (unsigned long long)ops);
+	return true;
+}
+
+/* Let every CPU use some memory first, so that there is something in the way. */
+static void warm_up(const struct stress *stress)
+{
+	u64 until = arch_clock_ns() + WARM_UP_NS;
+	unsigned cpu;
+
+	for (cpu = 0; cpu < stress_cpus(stress); cpu++) {
+		while (stress_ops(stress, cpu) < WARM_UP_OPS && arch_clock_ns() < until)
+			thread_yield();
+	}
+}
+
+static bool tour_offline(u64 seed)
+{
+	const char *style = cmdline_get("picture", "plain");
+	struct stress_report report;
+	struct picture *picture;
+	struct stress *stress;
+	bool good = true;
+	unsigned long nr;
+	unsigned policy;
+	pfn_t start;
+	int err;
+
+	stress = stress_start(&kernel_memory, 0, nr_cpus_online(), seed);
+	if (!stress) {
+		printk("tour: no memory for the stress threads\n");
+		return false;
+	}
+	warm_up(stress);
+	start = offline_candidate(&kernel_memory, TOUR_RANGE, &nr);
+	if (start == PFN_NONE) {
+		printk("tour: this machine is too small to take a movable range out of it\n");
+	} else {
+		printk("tour: stress on %u CPUs; taking out %lu MiB at pfn %#lx\n", stress_cpus(stress),
+		    nr >> (20 - PAGE_SHIFT), start);
+		picture_legend(style);
+		picture = picture_start(&kernel_memory, start, nr, style, nr_cpus_online() - 1);
+		for (policy = 0; policy < NR_ISO_POLICIES && good; policy++)
+			good = show_policy(stress, picture, (enum iso_policy)policy, start, nr);
+		picture_stop(picture);
+	}
+	err = stress_stop(stress, &report);
+	printk("tour: stress made %llu operations, %llu of %llu frees on another CPU, %llu objects moved, "
+	       "%llu damaged%s\n",
+	    (unsigned long long)report.ops, (unsigned long long)report.frees_remote,
+	    (unsigned long long)report.frees, (unsigned long long)report.moved,
+	    (unsigned long long)report.corrupt, err ? " - not as it should be" : "");
+	return good && !err;
+}
+
+static bool tour_check(void)
+{
+	struct mm_violation v;
+
+	if (check_memory(&kernel_memory, &v)) {
+		printk("tour: check_memory: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have,
+		    v.want);
+		return false;
+	}
+	printk("tour: check_memory: every invariant holds\n");
+	return true;
+}
+
+bool tour(u64 seed)
+{
+	unsigned long managed = memory_managed_pages(&kernel_memory);
+	bool good = trace_replay_boot() == 0;
+
+	good = tour_offline(seed) && good;
+	good = tour_check() && good;
+	if (memory_managed_pages(&kernel_memory) != managed) {
+		printk("tour: %lu pages managed, %lu before\n", memory_managed_pages(&kernel_memory), managed);
+		good = false;
+	}
+	show_mem(&kernel_memory);
+	printk("  cross-calls %llu, IPIs %llu, scheduler kicks %llu, cross-calls from allocations %llu\n",
+	    (unsigned long long)READ_ONCE(smp_stats.calls), (unsigned long long)READ_ONCE(smp_stats.ipis),
+	    (unsigned long long)READ_ONCE(smp_stats.kicks),
+	    (unsigned long long)READ_ONCE(smp_stats.from_alloc));
+	return good;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm_test.h: what the suites of the memory manager share: piles of blocks, blocks taken straight from
+ * the buddy, a census to compare, and memories of several nodes built by hand.
+ */
+#ifndef QUARRY_TESTS_MM_TEST_H
+#define QUARRY_TESTS_MM_TEST_H
+
+#include "mm/mm_priv.h"
+#include <quarry/ktest.h>
+
+/* Pageblocks of a zone that is large enough for every CPU to cache order 0 of every type. */
+#define CACHED_BLOCKS ((unsigned)MAX(2UL, 512 / PAGEBLOCK_PAGES))
+
+/* Allocated blocks, chained through page->owner: needs no memory of its own. */
+struct pile {
+	struct page *top;
+	unsigned long nr;
+};
+void pile_push(struct pile *p, struct page *page);
+struct page *pile_pop(struct pile *p);
+/* Allocate blocks onto the pile until there are @max more or there is none; returns how many. */
+unsigned long pile_alloc(struct memory *mem, struct pile *p, gfp_t gfp, unsigned order,
+    unsigned long max);
+/* Free all blocks of the pile; returns how many were refused. */
+unsigned long pile_free(struct memory *mem, struct pile *p);
+#define ALL_THERE_IS (~0UL)
+
+/* A block straight from the buddy, state ALLOC, whatever the watermarks say; NULL if there is none. */
+struct page *take_block(struct zone *zone, unsigned order, enum migratetype type);
+/* The same from other types' lists. */
+struct page *take_fallback(struct zone *zone, unsigned order, enum migratetype type);
+/* Straight back to the buddy. */
+void give_block(struct zone *zone, struct page *page);
+/* Set a pageblock's type, as a fallback would. */
+void set_type(struct zone *zone, pfn_t block, enum migratetype type);
+/* Isolate a pageblock, or undo it. */
+void set_isolated(struct zone *zone, pfn_t block, bool on);
+
+/*
+ * Everything a failed call must leave alone: each page, each pageblock, lists, counts, caches, and all
+ * events but BAD_FREE.  Exact while nobody uses the memory.
+ */
+struct census {
+	u64 hash;
+	unsigned long free, managed, cached;
+};
+struct census take_census(struct memory *mem);
+bool census_same(const struct census *a, const struct census *b);
+
+/* Memories built by hand, one after the other in the arena that ktest_memory(t, ...) opened. */
+struct zone_spec {
+	u8 node, kind;
+	u16 blocks;
+};
+/* A configuration with arrays for @blocks pageblocks from pfn @start on, in t->mem's arena. */
+bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsigned blocks);
+/* Zones one after the other, all free, caches on; NULL, and the test fails, if something is wrong. */
+struct memory *build_memory(struct ktest *t, unsigned nr_nodes, const u8 *distance,
+    const struct zone_spec *specs, unsigned nr);
+/* Check it, and stop its threads. */
+void drop_memory(struct ktest *t, struct memory *mem);
+
+#endif

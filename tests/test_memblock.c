@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* test_memblock.c: the lists of RAM and of taken ranges, and what is allocated of the difference. */
+#include <quarry/ktest.h>
+#include <quarry/memblock.h>
+
+#define KB(n) ((phys_t)(n) << 10)
+#define TOP   ((phys_t)1 << 40)
+
+/* Too large for a stack; one test at a time. */
+static struct memblock mb;
+
+static struct memblock *fresh(void)
+{
+	memset(&mb, 0, sizeof(mb));
+	return &mb;
+}
+
+static void expect_range(struct ktest *t, const struct memblock_range *r, phys_t start, phys_t end)
+{
+	EXPECT_EQ(t, r->start, start);
+	EXPECT_EQ(t, r->end, end);
+}
+
+static void touching_ranges_merge(struct ktest *t)
+{
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_add(m, KB(16), KB(32)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(32), KB(48)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(8), KB(16)), 0);
+	EXPECT_EQ(t, m->ram.nr, 1);
+	expect_range(t, &m->ram.range[0], KB(8), KB(48));
+}
+
+static void ranges_with_a_gap_stay_apart(struct ktest *t)
+{
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_add(m, KB(16), KB(32)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(32) + 1, KB(48)), 0);
+	EXPECT_EQ(t, m->ram.nr, 2);
+}
+
+static void unsorted_ranges_are_sorted(struct ktest *t)
+{
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_add(m, KB(48), KB(52)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(0), KB(4)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(64), KB(68)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(16), KB(20)), 0);
+	REQUIRE(t, m->ram.nr == 4);
+	expect_range(t, &m->ram.range[0], KB(0), KB(4));
+	expect_range(t, &m->ram.range[1], KB(16), KB(20));
+	expect_range(t, &m->ram.range[2], KB(48), KB(52));
+	expect_range(t, &m->ram.range[3], KB(64), KB(68));
+}
+
+static void overlapping_ranges_merge(struct ktest *t)
+{
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_add(m, KB(16), KB(32)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(24), KB(40)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(20), KB(24)), 0);
+	EXPECT_EQ(t, m->ram.nr, 1);
+	expect_range(t, &m->ram.range[0], KB(16), KB(40));
+}
+
+static void a_large_range_swallows_those_it_covers(struct ktest *t)
+{
+	struct memblock *m = fresh();
+	unsigned i;
+
+	for (i = 0; i < 8; i++)
+		EXPECT_EQ(t, memblock_add(m, KB(16 * i), KB(16 * i + 4)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(18), KB(98)), 0);
+	REQUIRE(t, m->ram.nr == 3);
+	expect_range(t, &m->ram.range[1], KB(16), KB(100));
+	expect_range(t, &m->ram.range[2], KB(112), KB(116));
+}
+
+static void taken_wins_over_ram(struct ktest *t)
+{
+	struct memblock_range r = {0, 0};
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_reserve(m, KB(32), KB(48)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(16), KB(64)), 0);
+	EXPECT(t, memblock_next_free(m, 0, &r));
+	expect_range(t, &r, KB(16), KB(32));
+	EXPECT(t, memblock_next_free(m, r.end, &r));
+	expect_range(t, &r, KB(48), KB(64));
+	EXPECT(t, !memblock_next_free(m, r.end, &r));
+	EXPECT_EQ(t, memblock_reserve(m, KB(0), KB(128)), 0);
+	EXPECT(t, !memblock_next_free(m, 0, &r));
+}
+
+static void free_ranges_are_rounded_inward(struct ktest *t)
+{
+	struct memblock_range r = {0, 0};
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_add(m, KB(6), KB(22)), 0);
+	EXPECT(t, memblock_next_free(m, 0, &r));
+	expect_range(t, &r, KB(8), KB(20));
+	/* One byte taken of a page is a page less. */
+	EXPECT_EQ(t, memblock_reserve(m, KB(8), KB(8) + 1), 0);
+	EXPECT_EQ(t, memblock_reserve(m, KB(20) - 1, KB(20)), 0);
+	EXPECT(t, memblock_next_free(m, 0, &r));
+	expect_range(t, &r, KB(12), KB(16));
+}
+
+static void less_than_a_page_is_no_free_range(struct ktest *t)
+{
+	struct memblock_range r = {0, 0};
+	struct memblock *m = fresh();
+
+	/* Large enough, but no whole page of it. */
+	EXPECT_EQ(t, memblock_add(m, KB(4) + 1, KB(12) - 1), 0);
+	EXPECT(t, !memblock_next_free(m, 0, &r));
+	EXPECT_EQ(t, memblock_add(m, KB(64), KB(68)), 0);
+	EXPECT(t, memblock_next_free(m, 0, &r));
+	expect_range(t, &r, KB(64), KB(68));
+}
+
+static void empty_and_wrapping_ranges_are_refused(struct ktest *t)
+{
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_add(m, KB(4), KB(4)), -EINVAL);
+	EXPECT_EQ(t, memblock_add(m, KB(8), KB(4)), -EINVAL);
+	EXPECT_EQ(t, memblock_add(m, ~(phys_t)0 - 4095, 0), -EINVAL);
+	EXPECT_EQ(t, memblock_reserve(m, 0, 0), -EINVAL);
+	EXPECT_EQ(t, m->ram.nr + m->taken.nr, 0);
+}
+
+static void too_many_ranges_are_refused(struct ktest *t)
+{
+	struct memblock *m = fresh();
+	unsigned i;
+
+	for (i = 0; i < MEMBLOCK_MAX; i++)
+		EXPECT_EQ(t, memblock_add(m, KB(16 * i + 16), KB(16 * i + 20)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(4), KB(8)), -ENOSPC);
+	EXPECT_EQ(t, memblock_add(m, KB(16 * i + 16), KB(16 * i + 20)), -ENOSPC);
+	EXPECT_EQ(t, m->ram.nr, MEMBLOCK_MAX);
+	/* What touches others needs no room; and it makes some. */
+	EXPECT_EQ(t, memblock_add(m, KB(20), KB(24)), 0);
+	EXPECT_EQ(t, m->ram.nr, MEMBLOCK_MAX);
+	EXPECT_EQ(t, memblock_add(m, KB(24), KB(32)), 0);
+	EXPECT_EQ(t, m->ram.nr, MEMBLOCK_MAX - 1);
+	EXPECT_EQ(t, memblock_add(m, KB(4), KB(8)), 0);
+	expect_range(t, &m->ram.range[MEMBLOCK_MAX - 1], KB(16 * i), KB(16 * i + 4));
+}
+
+static void allocation_is_aligned_and_lowest_first(struct ktest *t)
+{
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_add(m, KB(6), KB(256)), 0);
+	EXPECT_EQ(t, memblock_alloc(m, 100, 64, 0, TOP), KB(6));
+	EXPECT_EQ(t, memblock_alloc(m, 100, 64, 0, TOP), KB(6) + 128);
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, TOP), KB(8));
+	EXPECT_EQ(t, memblock_alloc(m, KB(8), KB(64), 0, TOP), KB(64));
+	/* The gap that the alignment left is used. */
+	EXPECT_EQ(t, memblock_alloc(m, KB(16), KB(4), 0, TOP), KB(12));
+	EXPECT_EQ(t, memblock_alloc(m, 1, KB(512), 0, TOP), 0);
+}
+
+static void allocation_stays_between_min_and_max(struct ktest *t)
+{
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_add(m, KB(16), KB(64)), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), KB(40) + 1, TOP), KB(44));
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, KB(20)), KB(16));
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, KB(20)), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, KB(24) - 1), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), KB(61), TOP), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), KB(60), TOP), KB(60));
+}
+
+static void allocation_skips_holes_that_are_too_small(struct ktest *t)
+{
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_add(m, KB(16), KB(24)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(32), KB(64)), 0);
+	EXPECT_EQ(t, memblock_reserve(m, KB(40), KB(44)), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(12), KB(4), 0, TOP), KB(44));
+	EXPECT_EQ(t, memblock_alloc(m, KB(8), KB(4), 0, TOP), KB(16));
+	EXPECT_EQ(t, memblock_alloc(m, KB(8), KB(4), 0, TOP), KB(32));
+}
+
+static void nothing_is_left_when_all_is_taken(struct ktest *t)
+{
+	struct memblock_range r = {0, 0};
+	struct memblock *m = fresh();
+	unsigned i;
+
+	EXPECT_EQ(t, memblock_add(m, KB(64), KB(128)), 0);
+	for (i = 0; i < 16; i++)
+		EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, TOP), KB(64 + 4 * i));
+	EXPECT_EQ(t, memblock_alloc(m, 1, 1, 0, TOP), 0);
+	EXPECT(t, !memblock_next_free(m, 0, &r));
+	EXPECT_EQ(t, m->taken.nr, 1);
+	EXPECT_EQ(t, memblock_alloc(fresh(), 1, 1, 0, TOP), 0);
+}
+
+static void no_bytes_are_no_allocation(struct ktest *t)
+{
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_add(m, KB(64), KB(128)), 0);
+	EXPECT_EQ(t, memblock_alloc(m, 0, KB(4), 0, TOP), 0);
+	EXPECT_EQ(t, m->taken.nr, 0);
+}
+
+static void address_0_is_never_allocated(struct ktest *t)
+{
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_add(m, 0, KB(16)), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, TOP), KB(4));
+}
+
+static void alignment_does_not_wrap_around(struct ktest *t)
+{
+	struct memblock *m = fresh();
+	phys_t last = ~(phys_t)0;
+
+	EXPECT_EQ(t, memblock_add(m, last - KB(8), last), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(64), 0, last), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(16), 1, 0, last), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, last), ALIGN_UP(last - KB(8), KB(4)));
+}
+
+static void nothing_is_allocated_after_the_hand_over(struct ktest *t)
+{
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_add(m, KB(64), KB(128)), 0);
+	m->closed = true;
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, TOP), 0);
+}
+
+static void next_free_starts_inside_a_range(struct ktest *t)
+{
+	struct memblock_range r = {0, 0};
+	struct memblock *m = fresh();
+
+	EXPECT_EQ(t, memblock_add(m, KB(16), KB(64)), 0);
+	EXPECT(t, memblock_next_free(m, KB(30), &r));
+	expect_range(t, &r, KB(32), KB(64));
+	EXPECT(t, memblock_next_free(m, KB(60), &r));
+	expect_range(t, &r, KB(60), KB(64));
+	EXPECT(t, !memblock_next_free(m, KB(64), &r));
+}
+
+#define MAP_PAGES 96
+
+/* The free pages of the map, and those that next_free finds. */
+static void compare_maps(struct ktest *t, const struct memblock *m, const u8 *map)
+{
+	struct memblock_range r = {0, 0};
+	u8 found[MAP_PAGES] = {0};
+	unsigned i, wrong = 0;
+	phys_t at, end = 0;
+
+	while (memblock_next_free(m, end, &r)) {
+		EXPECT(t, r.start >= end && r.start < r.end && r.end <= MAP_PAGES * PAGE_SIZE);
+		for (at = r.start; at < r.end; at += PAGE_SIZE)
+			found[at >> PAGE_SHIFT] = 1;
+		end = r.end;
+	}
+	for (i = 0; i < MAP_PAGES; i++)
+		wrong += found[i] != (map[i] == 1);
+	EXPECT_EQ(t, wrong, 0);
+}
+
+/* Page by page: 1 is RAM, 2 is taken. */
+static void random_lists_agree_with_a_map(struct ktest *t)
+{
+	u64 rand = t->seed;
+	unsigned round, step;
+
+	for (round = 0; round < 20; round++) {
+		struct memblock *m = fresh();
+		u8 map[MAP_PAGES] = {0};
+
+		for (step = 0; step < 12; step++) {
+			unsigned start = ktest_rand(&rand) % MAP_PAGES, i;
+			unsigned nr = 1 + ktest_rand(&rand) % MIN(16u, MAP_PAGES - start);
+			u8 bit = step % 3 ? 1 : 2;
+			phys_t from = (phys_t)start << PAGE_SHIFT, to = from + nr * PAGE_SIZE;
+
+			EXPECT_EQ(t, bit == 1 ? memblock_add(m, from, to) : memblock_reserve(m, from, to),
+			    0);
+			for (i = start; i < start + nr; i++)
+				map[i] |= bit;
+		}
+		compare_maps(t, m, map);
+	}
+}
+
+KTEST_SUITE(memblock, KTEST_QUICK, KTEST(touching_ranges_merge),
+    KTEST(ranges_with_a_gap_stay_apart), KTEST(unsorted_ranges_are_sorted),
+    KTEST(overlapping_ranges_merge), KTEST(a_large_range_swallows_those_it_covers),
+    KTEST(taken_wins_over_ram), KTEST(free_ranges_are_rounded_inward),
+    KTEST(less_than_a_page_is_no_free_range), KTEST(empty_and_wrapping_ranges_are_refused),
+    KTEST(too_many_ranges_are_refused), KTEST(allocation_is_aligned_and_lowest_first),
+    KTEST(allocation_stays_between_min_and_max), KTEST(allocation_skips_holes_that_are_too_small),
+    KTEST(nothing_is_left_when_all_is_taken), KTEST(no_bytes_are_no_allocation),
+    KTEST(address_0_is_never_allocated), KTEST(alignment_does_not_wrap_around),
+    KTEST(nothing_is_allocated_after_the_hand_over), KTEST(next_free_starts_inside_a_range),
+    KTEST(random_lists_agree_with_a_map));

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_reclaim.c: the reclaim thread: fetching what is stuck in other CPUs' caches for an allocation
+ * that would fail, and nothing else doing so.
+ */
+#include "mm_help.h"
+#include "race_free.h"
+#include <quarry/smp.h>
+
+#define ASKERS 8
+static struct page *stuck[2], *page;
+static struct hoard hoard;
+
+/*
+ * A zone whose free pages all sit in the stack of @cpu, two of them, but for what the watermark keeps
+ * from those who may not use the reserve.  The calling CPU caches nothing.
+ */
+static struct memory *starve(struct ktest *t, unsigned cpu)
+{
+	struct memory *mem;
+	struct zone *zone;
+
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return NULL;
+	}
+	mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	if (!mem)
+		return NULL;
+	zone = test_zone(mem, ZONE_MOVABLE);
+	set_plan(zone, 0, MT_MOVABLE, 2);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, stuck), 2);
+	hoard = (struct hoard){.mem = mem, .gfp = GFP_MOVABLE};
+	ktest_on_cpu(0, hoard_take, &hoard);
+	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN]);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+	EXPECT_EQ(t, free_on(cpu, mem, 0, 2, stuck), 2);
+	EXPECT_EQ(t, cached(zone, cpu, 0, MT_MOVABLE), 2);
+	return mem;
+}
+
+static void relieve(struct memory *mem)
+{
+	empty_all(mem);
+	ktest_on_cpu(0, hoard_give, &hoard);
+	restore_plan(test_zone(mem, ZONE_MOVABLE));
+}
+
+struct sums {
+	u64 wait, runs, rounds, fail, atomic_fail;
+};
+
+static struct sums sums_of(struct memory *mem)
+{
+	return (struct sums){
+	    .wait = mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT),
+	    .runs = mm_event_sum(mem, EV_RECLAIM_RUNS),
+	    .rounds = mm_event_sum(mem, EV_DRAIN_ROUNDS),
+	    .fail = mm_event_sum(mem, EV_ALLOC_FAIL),
+	    .atomic_fail = mm_event_sum(mem, EV_ALLOC_ATOMIC_FAIL),
+	};
+}
+
+static void sleeping_allocation_gets_what_others_cache(struct ktest *t)
+{
+	struct memory *mem = starve(t, 1);
+	struct sums before, after;
+
+	if (!mem)
+		return;
+	before = sums_of(mem);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	after = sums_of(mem);
+	EXPECT_EQ(t, after.wait, before.wait + 1);
+	EXPECT_EQ(t, after.runs, before.runs + 1);
+	EXPECT_EQ(t, after.rounds, before.rounds + 1);
+	EXPECT_EQ(t, after.fail, before.fail);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 0);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+	relieve(mem);
+}
+
+static void it_fails_after_one_drain_that_found_nothing(struct ktest *t)
+{
+	struct memory *mem = starve(t, 0);
+	struct sums before, after;
+
+	if (!mem)
+		return;
+	ktest_on_cpu(0, job_drain, mem);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE | GFP_NOWAIT, 0, 2, stuck), 2);
+	empty_all(mem);
+	before = sums_of(mem);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 0);
+	after = sums_of(mem);
+	EXPECT_EQ(t, after.runs, before.runs + 1);
+	EXPECT_EQ(t, after.fail, before.fail + 1);
+	EXPECT_EQ(t, after.atomic_fail, before.atomic_fail);
+	EXPECT_EQ(t, free_on(0, mem, 0, 2, stuck), 2);
+	relieve(mem);
+}
+
+static void without_the_thread_it_fails(struct ktest *t)
+{
+	struct memory *mem = starve(t, 1);
+	struct sums before, after;
+
+	if (!mem)
+		return;
+	reclaim_stop(mem);
+	before = sums_of(mem);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 0);
+	after = sums_of(mem);
+	EXPECT_EQ(t, after.fail, before.fail + 1);
+	EXPECT_EQ(t, after.runs, before.runs);
+	EXPECT_EQ(t, after.rounds, before.rounds);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 2);
+	/* It comes back as it went. */
+	EXPECT_EQ(t, reclaim_start(mem), 0);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+	relieve(mem);
+}
+
+/* NOWAIT fails at the watermark; ATOMIC uses half of the reserve, and then fails too. */
+static void callers_that_may_not_sleep_fail_at_once(struct ktest *t)
+{
+	static const gfp_t flags[] = {GFP_MOVABLE | GFP_NOWAIT, GFP_MOVABLE | GFP_ATOMIC};
+	static struct page *reserve[64];
+	struct memory *mem = starve(t, 1);
+	struct sums before, after;
+	unsigned i, got[2];
+
+	if (!mem)
+		return;
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		before = sums_of(mem);
+		got[i] = alloc_on(0, mem, flags[i], 0, ARRAY_SIZE(reserve), reserve);
+		after = sums_of(mem);
+		EXPECT_EQ(t, after.atomic_fail, before.atomic_fail + 1);
+		EXPECT_EQ(t, after.fail, before.fail + 1);
+		EXPECT_EQ(t, after.wait, before.wait);
+		EXPECT_EQ(t, after.runs, before.runs);
+		EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 2);
+		EXPECT_EQ(t, free_on(0, mem, 0, got[i], reserve), got[i]);
+		ktest_on_cpu(0, job_drain, mem);
+	}
+	EXPECT_EQ(t, got[0], 0);
+	EXPECT(t, got[1] > 0);
+	relieve(mem);
+}
+
+static void alloc_irqs_off(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+
+	page = mem_alloc_pages(arg, GFP_MOVABLE, 0);
+	arch_irq_restore(flags);
+}
+
+static void alloc_locked(void *arg)
+{
+	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
+
+	spin_lock(&lock);
+	page = mem_alloc_pages(arg, GFP_MOVABLE, 0);
+	spin_unlock(&lock);
+}
+
+static void where_it_cannot_sleep_it_does_not_wait(struct ktest *t)
+{
+	struct memory *mem = starve(t, 1);
+	struct sums before, after;
+
+	if (!mem)
+		return;
+	before = sums_of(mem);
+	ktest_on_cpu(0, alloc_irqs_off, mem);
+	EXPECT(t, !page);
+	ktest_on_cpu(0, alloc_locked, mem);
+	EXPECT(t, !page);
+	after = sums_of(mem);
+	EXPECT_EQ(t, after.wait, before.wait);
+	EXPECT_EQ(t, after.fail, before.fail + 2);
+	relieve(mem);
+}
+
+/* Neither a plain nor a failing nor a high-order allocation makes a cross-call of its own. */
+static void allocations_make_no_cross_call(struct ktest *t)
+{
+	u64 from_alloc = READ_ONCE(smp_stats.from_alloc), calls;
+	struct memory *mem = starve(t, 1);
+	unsigned order;
+
+	if (!mem)
+		return;
+	reclaim_stop(mem);
+	calls = READ_ONCE(smp_stats.calls);
+	for (order = 0; order <= MAX_ORDER; order++)
+		EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, order, 1, &page), 0);
+	EXPECT_EQ(t, READ_ONCE(smp_stats.calls), calls);
+	EXPECT_EQ(t, reclaim_start(mem), 0);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	EXPECT(t, READ_ONCE(smp_stats.calls) > calls);
+	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), from_alloc);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+	relieve(mem);
+}
+
+static void a_failed_high_order_drains_only_its_own_cpu(struct ktest *t)
+{
+	struct memory *mem = starve(t, 1);
+	struct zone *zone;
+	u64 local;
+
+	if (!mem)
+		return;
+	zone = test_zone(mem, ZONE_MOVABLE);
+	/* One page moves from CPU 1's stack to CPU 0's. */
+	EXPECT_EQ(t, alloc_on(1, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 1);
+	local = mm_event_sum(mem, EV_ALLOC_DRAIN_LOCAL);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE | GFP_NOWAIT, MAX_ORDER, 1, &page), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_LOCAL), local + 1);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 0);
+	EXPECT_EQ(t, cached(zone, 1, 0, MT_MOVABLE), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 0);
+	relieve(mem);
+}
+
+/* All that is free sits in the own cache, page by page: no other CPU is needed to get a block. */
+static void a_local_drain_merges_a_high_order_block(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct page *block[8], *merged;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	set_plan(zone, 0, MT_MOVABLE, 8);
+	zone->wmark[WMARK_MIN] = 0;
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 8, block), 8);
+	EXPECT_EQ(t, page_to_pfn_in(mem, block[0]) % 8, 0);
+	EXPECT_EQ(t, block[7] - block[0], 7);
+	hoard = (struct hoard){.mem = mem, .gfp = GFP_MOVABLE};
+	ktest_on_cpu(0, hoard_take, &hoard);
+	EXPECT_EQ(t, zone->nr_free, 0);
+	EXPECT_EQ(t, free_on(0, mem, 0, 8, block), 8);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 8);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE | GFP_NOWAIT, 3, 1, &merged), 1);
+	EXPECT(t, merged == block[0]);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 0);
+	EXPECT_EQ(t, free_on(0, mem, 3, 1, &merged), 1);
+	zone_set_watermarks(zone);
+	relieve(mem);
+}
+
+struct asker {
+	struct memory *mem;
+	struct page *page;
+};
+
+static void ask(void *arg)
+{
+	struct asker *a = arg;
+
+	a->page = mem_alloc_pages(a->mem, GFP_MOVABLE, 0);
+}
+
+/*
+ * CPU 1 holds the pages, and is held itself, so that the first drain cannot end before everybody has
+ * asked: one drain for the first, one for all the others.
+ */
+static void many_askers_share_two_drains(struct ktest *t)
+{
+	struct race_free race = {.point = "free.push_pending"};
+	struct asker askers[ASKERS] = {{.mem = NULL}};
+	struct thread *threads[ASKERS];
+	struct reclaim *r;
+	struct sums before;
+	struct memory *mem;
+	unsigned i, turn = 0, got = 0;
+
+	if (ktest_cpus() < 3) {
+		ktest_skip(t, "needs 3 CPUs");
+		return;
+	}
+	mem = starve(t, 1);
+	REQUIRE(t, mem);
+	r = &mem->nodes[0].reclaim;
+	before = sums_of(mem);
+	EXPECT_EQ(t, alloc_on(1, mem, GFP_MOVABLE, 0, 1, &race.page), 1);
+	race.mem = mem;
+	EXPECT(t, race_free_start(&race, 1));
+	for (i = 0; i < ASKERS; i++) {
+		/* Every CPU but the held one. */
+		unsigned cpu = (i % (ktest_cpus() - 1) + 2) % ktest_cpus();
+
+		askers[i].mem = mem;
+		threads[i] = thread_start("asker", (int)cpu, ask, &askers[i]);
+		REQUIRE(t, threads[i]);
+	}
+	/* The runner has to sleep for those on its own CPU to come along. */
+	while (READ_ONCE(r->asked) < ASKERS && turn++ < RACE_TURNS)
+		thread_yield();
+	EXPECT_EQ(t, r->asked, ASKERS);
+	race_free_end(t, &race, 1);
+	for (i = 0; i < ASKERS; i++)
+		thread_join(threads[i]);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), before.wait + ASKERS);
+	EXPECT(t, mm_event_sum(mem, EV_RECLAIM_RUNS) <= before.runs + 2);
+	for (i = 0; i < ASKERS; i++) {
+		if (askers[i].page) {
+			got++;
+			EXPECT_EQ(t, free_on(0, mem, 0, 1, &askers[i].page), 1);
+		}
+	}
+	EXPECT_EQ(t, got, 2);
+	EXPECT_EQ(t, r->done, r->asked);
+	EXPECT_EQ(t, r->started, r->asked);
+	relieve(mem);
+}
+
+KTEST_SUITE(reclaim, KTEST_QUICK, KTEST(sleeping_allocation_gets_what_others_cache),
+    KTEST(it_fails_after_one_drain_that_found_nothing), KTEST(without_the_thread_it_fails),
+    KTEST(callers_that_may_not_sleep_fail_at_once), KTEST(where_it_cannot_sleep_it_does_not_wait),
+    KTEST(allocations_make_no_cross_call), KTEST(a_failed_high_order_drains_only_its_own_cpu),
+    KTEST(a_local_drain_merges_a_high_order_block), KTEST(many_askers_share_two_drains));

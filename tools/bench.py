@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Boot once with bench under icount, collect the kernel's figures, print a table; `make bench`.
+
+Usage: tools/bench.py [--build DIR] [--out FILE]
+
+Under icount (shift=0) one tick of the TSC is one instruction, the same in every run: the figures do not
+depend on the host or its load.  The kernel prints "bench: NAME VALUE UNIT"; they go to BUILD/bench.json:
+
+  {"figures": [{"name": ..., "unit": ..., "value": ..., "engine": "icount", "compiler": ...}, ...]}
+"""
+import argparse
+import json
+import os
+import re
+import sys
+
+import qemu
+
+CMDLINE = "bench selftest=none tour=off monitor=off"
+MACHINE = dict(cpus=4, nodes=[512, 512], icount=True, timeout=300)
+
+
+def collect(text):
+    """The figures of a console, and those that were printed twice with different values."""
+    found = re.search(r"^bench: compiler (.*)$", text, re.MULTILINE)
+    compiler = found.group(1).strip() if found else "unknown"
+    if re.match(r"\d", compiler):
+        compiler = "gcc " + compiler
+    figures = {}
+    for name, value, unit in re.findall(r"^bench: (\w+) (\d+) (\S+)$", text, re.MULTILINE):
+        figures[name] = {"name": name, "unit": unit, "value": int(value), "engine": "icount", "compiler": compiler}
+    return list(figures.values())
+
+
+def table(figures):
+    widths = [max(len(str(f[k])) for f in figures) for k in ("name", "value", "unit")]
+    for f in figures:
+        print(f"  {f['name']:{widths[0]}}  {f['value']:{widths[1]}} {f['unit']:{widths[2]}}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--out", help="default: BUILD/bench.json")
+    args = parser.parse_args()
+    print("bench: booting under icount ...", flush=True)
+    run = qemu.Machine(**MACHINE).run("bench", CMDLINE)
+    figures = collect(run.text)
+    if not run.passed or not figures:
+        print(run.story())
+        print(f"bench: {'no figures' if run.passed else 'the run did not pass'}")
+        return 1
+    out = args.out or os.path.join(args.build, "bench.json")
+    with open(out, "w", encoding="utf-8") as f:
+        json.dump({"figures": figures}, f, indent=1)
+        f.write("\n")
+    table(figures)
+    print(f"bench: {len(figures)} figures, {figures[0]['compiler']}, icount, in {run.seconds:.1f} s ({out})")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Build the hosted test program in each of its builds, run all suites in each, count; `make check`.
+
+Usage: tools/check.py [--build DIR] [--only NAME,...] [--seed N]
+"""
+import argparse
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import qemu
+
+BUILDS = {  # in the order of how long they run
+    "tsan": "the thread sanitizer",
+    "asan": "the address and undefined-behaviour sanitizers",
+    "plain": "the kernel's lock.c and smp.c",
+    "port": "the host's own locks and cross-calls",
+    "order3": "pageblocks of 8 pages",
+}
+TIME_LIMIT = 120
+SANITIZERS = {"ASAN_OPTIONS": "detect_stack_use_after_return=0", "UBSAN_OPTIONS": "print_stacktrace=1",
+              "TSAN_OPTIONS": "halt_on_error=0 exitcode=66 second_deadlock_stack=1"}
+
+
+class Counts:
+    """Tests passed and failed, and what failed, for the closing line."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+        self.names = []
+
+    def add(self, passed, failed, names=()):
+        self.passed += passed
+        self.failed += failed
+        self.names += names
+
+    def one(self, good, name):
+        self.add(1, 0) if good else self.add(0, 1, [name])
+        return good
+
+    def line(self):
+        return f"{self.passed} passed, {self.failed} failed"
+
+
+def make(build, *targets, **variables):
+    """make TARGETS, apart from the make that may have called us; True if it worked."""
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
+    command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", qemu.ROOT, f"-j{jobs()}", f"B={build}"]
+    command += [f"{k}={v}" for k, v in variables.items()] + list(targets)
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        print(done.stdout, end="")
+    return done.returncode == 0
+
+
+def jobs():
+    return max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+
+
+def run_build(build, name, seed):
+    """Run one build's suites: (seconds, exit status, report)."""
+    program = os.path.join(build, f"host-{name}", "check")
+    command = [program] + ([f"--seed={seed}"] if seed else [])
+    start = time.monotonic()
+    try:
+        done = subprocess.run(command, env=dict(os.environ, **SANITIZERS), timeout=TIME_LIMIT,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        status, out = done.returncode, done.stdout
+    except subprocess.TimeoutExpired as e:
+        status, out = "timeout", e.stdout or b""
+    text = out.decode("utf-8", "replace")
+    with open(os.path.join(build, f"host-{name}.log"), "w", encoding="utf-8") as f:
+        f.write(text)
+    return time.monotonic() - start, status, text
+
+
+def judge(counts, build, name, seconds, status, text):
+    passed, failed, skipped, names = qemu.ktap_counts(text)
+    print(f"  {name:8} {passed:4} passed {failed:3} failed {skipped:3} skipped {seconds:6.1f} s"
+          f"  ({BUILDS[name]})", flush=True)
+    counts.add(passed, failed, [f"hosted {name}: {n}" for n in names])
+    # A crash, a sanitizer's report or a suite that broke the kernel's memory has no test line.
+    ended = "# selftest: " in text
+    if not failed and (status != 0 or not ended or not passed):
+        counts.one(False, f"hosted {name}: ended with status {status}"
+                   + ("" if ended else ", before the last suite"))
+        failed = 1
+    if failed:
+        print("    " + "\n    ".join(text.split("\n")[-40:]))
+        print(f"    the whole report: {os.path.join(build, f'host-{name}.log')}")
+
+
+def check(counts, build, only=None, seed=None):
+    names = [n for n in BUILDS if not only or n in only]
+    start = time.monotonic()
+    print(f"hosted: building {' '.join(names)} ...", flush=True)
+    built = make(build, *[os.path.join(build, f"host-{n}", "check") for n in names])
+    print(f"hosted: built in {time.monotonic() - start:.1f} s; running two at a time ...", flush=True)
+    if not built:
+        for name in names:
+            if not make(build, os.path.join(build, f"host-{name}", "check")):
+                counts.one(False, f"hosted {name}: does not build")
+        return
+    with ThreadPoolExecutor(2) as pool:
+        running = {n: pool.submit(run_build, build, n, seed) for n in names}
+        for name in names:
+            judge(counts, build, name, *running[name].result())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", help="builds, with commas: " + ",".join(BUILDS))
+    parser.add_argument("--seed")
+    args = parser.parse_args()
+    only = args.only.split(",") if args.only else None
+    if only and set(only) - set(BUILDS):
+        parser.error(f"no build {', '.join(set(only) - set(BUILDS))}; known: {' '.join(BUILDS)}")
+    counts = Counts()
+    start = time.monotonic()
+    check(counts, args.build, only, args.seed)
+    for name in counts.names:
+        print(f"FAILED {name}")
+    print(f"hosted: {counts.line()} in {time.monotonic() - start:.0f} s")
+    return 1 if counts.failed or not counts.passed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,249 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What the compiler does not check: who includes whom, sizes, phrases, and one compare; `make lint`.
+
+Usage: tools/lint.py [--build DIR]
+
+Each check is one line, "ok NAME" or "not ok NAME" with what is wrong below it, and counts as one test.
+"""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import qemu
+
+ROOT = qemu.ROOT
+SOURCE = (".c", ".h", ".S", ".ld", ".py", ".sh", ".gdb", ".cfg")
+MAX_FILE, MAX_FUNCTION, MAX_MAKEFILE = 500, 80, 200
+
+STD = r"<std[a-z]+\.h>"
+QUARRY = r"<quarry/\w+\.h>"
+# Directory -> what its files may include; the first that fits a file counts.
+INCLUDES = [
+    ("include/", [QUARRY, r"<arch_inline\.h>", r"<sys/queue\.h>", STD, r"<asm-generic/errno\.h>"]),
+    ("mm/", [QUARRY, r'"mm/\w+\.h"', r"<sys/queue\.h>"]),
+    ("kernel/", [QUARRY, r'"(kernel|bench)/\w+\.h"', r'"\w+\.h"', r"<sys/queue\.h>", r"<stb/\w+\.h>", STD]),
+    ("drivers/", [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>"]),
+    ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
+    ("arch/x86_64/", [QUARRY, r'"x86\.h"', STD]),
+    ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
+    ("bench/", [QUARRY, r'"bench/\w+\.h"', STD]),
+    ("tests/", [QUARRY, r'"(tests/|mm/)?\w+\.h"', r"<sys/queue\.h>"]),
+]
+# A comment that carries an argument stands beside its code (file, what it must say).
+ARGUMENTS = [
+    ("mm/pcp_body.h", r"There is no fourth case"),
+    ("mm/page_alloc.c", r"Never a cross-call from here"),
+]
+# Cut in two, so that this file does not hold them.
+PHRASES = [r"\bTO" r"DO\b", r"\bFIX" r"ME\b", r"\bXX" r"X\b", r"\bHA" r"CK\b", r"/wor" r"k/", r"/roo" r"t/"]
+
+
+def sources():
+    for folder, folders, files in os.walk(ROOT):
+        rel = os.path.relpath(folder, ROOT)
+        folders[:] = [d for d in folders if not d.startswith(".") and d != "__pycache__"
+                      and not (rel == "." and d.startswith("build"))]
+        for name in sorted(files):
+            if name.endswith(SOURCE) or name == "Makefile":
+                yield os.path.normpath(os.path.join(rel, name))
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def check_includes(_):
+    """each directory includes only what it may"""
+    for path in sources():
+        if not path.endswith((".c", ".h", ".S")):
+            continue
+        rules = next((r for prefix, r in INCLUDES if path.startswith(prefix)), None)
+        for nr, line in enumerate(read(path).split("\n"), 1):
+            match = re.match(r'\s*#\s*include\s+([<"].*?[>"])', line)
+            if match and rules is None:
+                yield f"{path}:{nr}: no rule for this directory"
+            elif match and not any(re.fullmatch(r, match.group(1)) for r in rules):
+                yield f"{path}:{nr}: may not include {match.group(1)}"
+
+
+def check_file_length(_):
+    """no file is over 500 lines, the Makefile not over 200"""
+    for path in sources():
+        limit = MAX_MAKEFILE if path == "Makefile" else MAX_FILE
+        nr = read(path).count("\n")
+        if nr > limit:
+            yield f"{path}: {nr} lines, at most {limit}"
+
+
+def check_function_length(_):
+    """no function is over 80 lines"""
+    for path in sources():
+        if not path.endswith((".c", ".h")):
+            continue
+        start = None
+        lines = read(path).split("\n")
+        for nr, line in enumerate(lines, 1):
+            # A function's braces, and no other pair, stand alone at the left.
+            if line == "{":
+                start = nr
+            elif line == "}" and start:
+                if nr - start + 1 > MAX_FUNCTION:
+                    yield f"{path}:{start}: {lines[start - 2].strip()}: {nr - start + 1} lines"
+                start = None
+
+
+def check_conditional(_):
+    """no conditional compilation in mm/ but include guards"""
+    for path in sources():
+        if not path.startswith("mm/"):
+            continue
+        text = read(path)
+        found = [(text.count("\n", 0, m.start()) + 1, m.group(0))
+                 for m in re.finditer(r"^\s*#\s*(if|ifdef|ifndef|elif|else)\b.*", text, re.MULTILINE)]
+        guard = path.endswith(".h") and found and re.match(r"#ifndef QUARRY_MM_\w+_H$", found[0][1])
+        for nr, line in found[1 if guard else 0:]:
+            yield f"{path}:{nr}: {line}"
+
+
+def check_phrases(_):
+    """nothing is left to be done, no path of one machine"""
+    for path in sources():
+        for nr, line in enumerate(read(path).split("\n"), 1):
+            for phrase in PHRASES:
+                if re.search(phrase, line):
+                    yield f"{path}:{nr}: {line.strip()}"
+
+
+def check_arguments(_):
+    """the arguments for the hard parts stand beside their code"""
+    for path, phrase in ARGUMENTS:
+        if not re.search(phrase, read(path)):
+            yield f"{path}: lacks the comment that says /{phrase}/"
+
+
+def check_licence(_):
+    """each source names its licence in the first two lines"""
+    for path in sources():
+        if "SPDX-License-Identifier: MIT" not in "\n".join(read(path).split("\n")[:2]):
+            yield path
+
+
+# ---- the one compare ----------------------------------------------------------------------------------
+# One 32-bit compare of the whole page->word decides whether a block may be freed or handed out: its
+# state, order, references, flags and poison at once.  A compiler or an edit that splits it, or masks a
+# part away, breaks the law; so look at the instructions.
+
+REG32 = r"%(?:e[abcd]x|e[sd]i|e[sb]p|r\d+d)"
+LOAD = re.compile(rf"mov\s+\((%r\w+)\),({REG32})$")
+COPY = re.compile(rf"mov\s+({REG32}),({REG32})$")
+CMP_REG = re.compile(rf"cmp\s+({REG32}),({REG32})$")
+CMP_MEM = re.compile(rf"cmp[l]?\s+(?:\(%r\w+\),({REG32})|(\$0x[0-9a-f]+|{REG32}),\(%r\w+\))$")
+
+
+def disassemble(elf, function):
+    objdump = os.environ.get("OBJDUMP", "objdump")
+    out = subprocess.run([objdump, "-d", "--no-show-raw-insn", f"--disassemble={function}", elf],
+                         capture_output=True, text=True, check=True).stdout
+    code = [line.split("\t", 1)[1].strip() for line in out.split("\n") if re.match(r"\s*[0-9a-f]+:\t", line)]
+    return [re.sub(r"\s*(#.*|<.*>)$", "", line) for line in code]
+
+
+def destination(insn):
+    """The register that an instruction writes, as far as it matters here."""
+    if re.match(r"(cmp|test|push|j\w+|call|ret|nop)", insn):
+        return None
+    match = re.search(r"%(\w+)$", insn)
+    return match.group(1) if match else None
+
+
+def same_register(a, b):
+    def number(name):
+        name = name.lstrip("%")
+        match = re.match(r"r(\d+)", name)
+        return match.group(1) if match else re.sub(r"^[re]|[xlhi]$", "", name)[:1] + ("i" if "i" in name else "")
+    return a is not None and number(a) == number(b)
+
+
+def whole_compares(code):
+    """Indices of compares between a register or immediate and a word loaded whole and untouched since."""
+    words = set()
+    for i, insn in enumerate(code):
+        match = CMP_REG.match(insn)
+        if (match and words & set(match.groups())) or CMP_MEM.match(insn):
+            yield i
+        load, copy = LOAD.match(insn), COPY.match(insn)
+        written = destination(insn)
+        kept = {w for w in words if not same_register(written, w)}
+        if load:
+            kept.add(load.group(2))
+        elif copy and copy.group(1) in words:
+            kept.add(copy.group(2))
+        words = kept
+
+
+def check_compare(build):
+    """alloc_pages and free_pages compare all of page->word at once"""
+    elf = os.path.join(build, "quarry.elf")
+    for function, word in (("free_pages", 0x50001), ("alloc_pages", 0x30000)):
+        # PAGE_WORD(1, PG_ALLOC, order) and PAGE_WORD(0, PG_PCP, order), but for the order.
+        code = disassemble(elf, function)
+        if not code:
+            yield f"{elf}: no function {function}"
+            continue
+        if not any(re.search(rf"\$?{word:#x}\b", insn) for insn in code):
+            yield f"{function}: the word {word:#x} does not occur"
+        good = [i for i in whole_compares(code)
+                if any(re.match(r"j(ne|e)\b", insn) for insn in code[i + 1:i + 4])]
+        if not good:
+            yield f"{function}: no compare of a whole 32-bit word from memory, followed by je or jne"
+
+
+def warn_format():
+    """clang-format's opinion: a warning only."""
+    tool = shutil.which("clang-format")
+    if not tool:
+        return
+    files = [os.path.join(ROOT, p) for p in sources() if p.endswith((".c", ".h"))]
+    done = subprocess.run([tool, "--dry-run", *files], capture_output=True, text=True)
+    bad = sorted({os.path.relpath(line.split(":")[0], ROOT) for line in done.stderr.split("\n") if "warning:" in line})
+    if bad:
+        print(f"  # clang-format would change {len(bad)} of {len(files)} files (not counted)")
+
+
+CHECKS = [check_includes, check_file_length, check_function_length, check_conditional, check_phrases,
+          check_arguments, check_licence, check_compare]
+
+
+def lint(counts, build):
+    for check in CHECKS:
+        try:
+            wrong = list(check(build))
+        except (OSError, subprocess.CalledProcessError) as e:
+            wrong = [f"could not be checked: {e}"]
+        print(f"  {'not ok' if wrong else 'ok'} {check.__name__[6:]}: {check.__doc__}")
+        for line in wrong[:20]:
+            print(f"    {line}")
+        if len(wrong) > 20:
+            print(f"    and {len(wrong) - 20} more")
+        counts.one(not wrong, f"lint: {check.__name__[6:]}")
+    warn_format()
+
+
+def main():
+    from check import Counts
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    args = parser.parse_args()
+    counts = Counts()
+    lint(counts, args.build)
+    print(f"lint: {counts.line()}")
+    return 1 if counts.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: MIT
+"""Boot Quarry in QEMU from Python: for tests/qemu, tools/soak.py and tools/bench.py.
+
+    with_defaults = qemu.Machine(cpus=4, mem=256)
+    run = with_defaults.run("a_name", "selftest=quick")
+    assert run.passed, run.story()
+
+The console goes to a file, BUILD/qemu/NAME.log.  A run that lasts too long is killed, and whatever
+ends Python ends QEMU too.
+"""
+import ctypes
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.path.join(ROOT, os.environ.get("QUARRY_BUILD", "build"))
+BOOT_LINE = "quarry: boot"
+PASS_LINE = "quarry: PASS"
+FAIL_LINE = "quarry: FAIL"
+PASS_STATUS = 33  # what QEMU's isa-debug-exit makes of the kernel's 0x10
+FAIL_STATUS = 35
+TIMED_OUT = "timeout"
+OVMF = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd",
+        "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/x64/OVMF_CODE.4m.fd"]
+ICOUNT = ["-accel", "tcg,thread=single", "-icount", "shift=0,align=off,sleep=off"]
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent():
+    """In the child: SIGKILL when Python ends, however it ends (prctl PR_SET_PDEATHSIG; Linux)."""
+    if hasattr(_libc, "prctl"):
+        _libc.prctl(1, signal.SIGKILL)
+
+
+@dataclass
+class Run:
+    """One boot and how it ended."""
+    command: list
+    log: str                # path of the console's log
+    status: object          # QEMU's exit status, or TIMED_OUT
+    seconds: float
+    when: dict = field(default_factory=dict)  # marker -> seconds from QEMU's start
+    text: str = ""          # the console from the kernel's first line on, or all if it never came
+    booted: bool = False    # the first line came
+
+    @property
+    def lines(self):
+        return [line for line in self.text.split("\n") if line.strip()]
+
+    @property
+    def last(self):
+        return self.lines[-1] if self.lines else ""
+
+    @property
+    def passed(self):
+        """Status 33 and the last line: neither alone is a pass."""
+        return self.status == PASS_STATUS and self.last == PASS_LINE and self.booted
+
+    @property
+    def failed(self):
+        """Ended in order, and said that it failed."""
+        return self.status == FAIL_STATUS and self.last == FAIL_LINE and self.booted
+
+    def has(self, pattern):
+        return re.search(pattern, self.text, re.MULTILINE) is not None
+
+    def story(self, nr=40):
+        """What to print when it is not as expected."""
+        tail = "\n    ".join(self.text.split("\n")[-nr:])
+        return (f"QEMU ended with {self.status} after {self.seconds:.1f} s; console {self.log}:\n"
+                f"    {tail}\nto run it again:\n    " + quoted(self.command))
+
+    def ktap(self):
+        return ktap_counts(self.text)
+
+
+def quoted(command):
+    return " ".join(a if re.fullmatch(r"[\w@%+=:,./-]+", a) else f"'{a}'" for a in command)
+
+
+def ktap_counts(text):
+    """(passed, failed, skipped, names of the failed) of the nested test lines of a KTAP report."""
+    passed = failed = skipped = 0
+    names = []
+    for match in re.finditer(r"^  (ok|not ok) \d+ (\S+)(.*)$", text, re.MULTILINE):
+        if match.group(1) == "not ok":
+            failed += 1
+            names.append(match.group(2))
+        elif "# SKIP" in match.group(3):
+            skipped += 1
+        else:
+            passed += 1
+    return passed, failed, skipped, names
+
+
+def clean_log(path):
+    """The console's text, from the kernel's first line on: firmware and GRUB come before."""
+    try:
+        with open(path, "rb") as f:
+            text = f.read().decode("utf-8", "replace").replace("\r", "")
+    except FileNotFoundError:
+        text = ""
+    # GRUB leaves escape sequences on the line on which the kernel begins.
+    at = text.find(BOOT_LINE + "\n")
+    return (text[at:], True) if at >= 0 else (text, False)
+
+
+@dataclass
+class Machine:
+    """What to boot and on what; .run() boots it once."""
+    boot: str = "pvh"            # pvh, grub or uefi
+    cpus: int = 4
+    mem: int = 256               # MiB
+    nodes: list = None           # MiB of each node; None: no NUMA
+    distances: list = None       # [(from, to, distance)]
+    cpu: str = "max"
+    machine: str = "q35"
+    icount: bool = False
+    module: str = None           # path of a boot module
+    extra: list = field(default_factory=list)
+    timeout: float = 60
+    kernel: str = None
+
+    def memory_options(self):
+        mem = sum(self.nodes) if self.nodes else self.mem
+        options = ["-smp", str(self.cpus), "-m", f"{mem}M"]
+        sizes = self.nodes or [mem]
+        for i, size in enumerate(sizes):
+            # Not reserved: only what the guest touches is ever backed.
+            options += ["-object", f"memory-backend-ram,id=r{i},size={size}M,reserve=off"]
+        if not self.nodes:
+            return options, ",memory-backend=r0"
+        for i in range(len(sizes)):
+            first = i * self.cpus // len(sizes)
+            last = (i + 1) * self.cpus // len(sizes) - 1
+            cpus = f",cpus={first}-{last}" if first <= last else ""
+            options += ["-numa", f"node,nodeid={i}{cpus},memdev=r{i}"]
+        for src, dst, value in self.distances or []:
+            options += ["-numa", f"dist,src={src},dst={dst},val={value}"]
+        return options, ""
+
+    def loader_options(self, name, cmdline):
+        kernel = self.kernel or os.path.join(BUILD, "quarry.elf")
+        if self.boot == "pvh":
+            return ["-kernel", kernel, "-append", cmdline] + (["-initrd", self.module] if self.module else [])
+        iso = os.path.join(BUILD, "qemu", name + ".iso")
+        modules = [f"{os.path.basename(self.module)}={self.module}"] if self.module else []
+        subprocess.run(["sh", os.path.join(ROOT, "tools/mkiso.sh"), iso, kernel, cmdline] + modules, check=True)
+        options = ["-cdrom", iso]
+        if self.boot == "uefi":
+            code = next(f for f in OVMF if os.path.exists(f))
+            variables = os.path.join(BUILD, "qemu", name + ".vars")
+            shutil.copy(code.replace("CODE", "VARS"), variables)
+            options += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}",
+                        "-drive", f"if=pflash,format=raw,unit=1,file={variables}"]
+        return options
+
+    def command(self, name, cmdline):
+        memory, backend = self.memory_options()
+        return (["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+                 "-monitor", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+                 "-machine", self.machine + backend, "-cpu", self.cpu]
+                + (ICOUNT if self.icount else ["-accel", "tcg"]) + memory
+                + self.loader_options(name, cmdline) + list(self.extra)
+                + ["-chardev", f"file,id=con,path={log_path(name)}", "-serial", "chardev:con"])
+
+    def run(self, name, cmdline="", markers=(), talk=None):
+        """Boot it and wait for its end.
+
+        markers: regular expressions; Run.when says when each first matched on the console.
+        talk: called with a Qmp when QEMU runs; the end of the run is waited for after it returns.
+        """
+        os.makedirs(os.path.join(BUILD, "qemu"), exist_ok=True)
+        command = self.command(name, cmdline)
+        log = log_path(name)
+        if os.path.exists(log):
+            os.unlink(log)
+        path = None
+        if talk:
+            # A socket's path must be short; relative to ROOT it is.
+            path = os.path.relpath(os.path.join(BUILD, "qemu", f"{os.getpid()}.qmp"))
+            command += ["-qmp", f"unix:{path},server=on,wait=off"]
+        start = time.monotonic()
+        with open(log + ".err", "wb") as err:
+            proc = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=err, stderr=err,
+                                    preexec_fn=_die_with_parent)
+            try:
+                if talk:
+                    with Qmp(path, proc, log) as qmp:
+                        talk(qmp)
+                status, when = _wait(proc, log, start, self.timeout, markers)
+            finally:
+                if proc.poll() is None:
+                    proc.kill()
+                    proc.wait()
+                if path and os.path.exists(path):
+                    os.unlink(path)
+        run = Run(command, log, status, time.monotonic() - start, when)
+        run.text, run.booted = clean_log(log)
+        if not run.booted:
+            with open(log + ".err", encoding="utf-8", errors="replace") as f:
+                run.text += f.read()
+        return run
+
+
+def log_path(name):
+    return os.path.join(BUILD, "qemu", re.sub(r"[^\w.-]", "_", name) + ".log")
+
+
+def _wait(proc, log, start, timeout, markers):
+    """Wait for the end, looking for the markers meanwhile; (status or TIMED_OUT, when)."""
+    when = {}
+    while proc.poll() is None:
+        now = time.monotonic() - start
+        if now > timeout:
+            return TIMED_OUT, when
+        missing = [m for m in markers if m not in when]
+        if missing:
+            text = clean_log(log)[0]
+            when.update({m: now for m in missing if re.search(m, text, re.MULTILINE)})
+        time.sleep(0.005 if missing else 0.02)
+    text = clean_log(log)[0]
+    for m in markers:
+        if m not in when and re.search(m, text, re.MULTILINE):
+            when[m] = time.monotonic() - start
+    return proc.returncode, when
+
+
+class Qmp:
+    """QEMU's machine protocol: qmp("query-status"), qmp("stop"), ...; .wait_for(pattern) on the console."""
+
+    def __init__(self, path, proc, log):
+        self.path, self.proc, self.log = path, proc, log
+
+    def __enter__(self):
+        self.socket = socket.socket(socket.AF_UNIX)
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                self.socket.connect(self.path)
+                break
+            except OSError:
+                if time.monotonic() > deadline or self.proc.poll() is not None:
+                    raise
+                time.sleep(0.02)
+        self.stream = self.socket.makefile("rw", encoding="utf-8")
+        self.stream.readline()  # the greeting
+        self("qmp_capabilities")
+        return self
+
+    def __exit__(self, *_):
+        self.stream.close()
+        self.socket.close()
+
+    def __call__(self, execute, **arguments):
+        self.stream.write(json.dumps({"execute": execute, "arguments": arguments}) + "\n")
+        self.stream.flush()
+        while True:
+            line = self.stream.readline()
+            if not line:
+                raise EOFError(f"QEMU ended during {execute}")
+            answer = json.loads(line)
+            if "error" in answer:
+                raise RuntimeError(f"{execute}: {answer['error']['desc']}")
+            if "return" in answer:
+                return answer["return"]
+
+    def wait_for(self, pattern, timeout=60):
+        """Until the console matches; the text."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            text = clean_log(self.log)[0]
+            if re.search(pattern, text, re.MULTILINE):
+                return text
+            if self.proc.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise TimeoutError(f"the console never said {pattern!r}; see {self.log}")

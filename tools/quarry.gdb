@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+# quarry.gdb: commands for looking at Quarry's memory from gdb; loaded by `make debug`.
+# They read kernel_memory; the machine stands still meanwhile, so what they print fits together.
+set pagination off
+set confirm off
+set print pretty on
+
+define k-help
+	printf "k-page PFN      one page: state, order, references, flags, links\n"
+	printf "k-zone [N]      zone N, or all\n"
+	printf "k-pcp CPU       counts and capacities of the caches of one CPU\n"
+	printf "k-cpus          each CPU: where it is\n"
+	printf "k-start         run to kernel_main\n"
+end
+document k-help
+List Quarry's commands.
+end
+
+define k-start
+	hbreak kernel_main
+	continue
+end
+document k-start
+Run to kernel_main.  A hardware breakpoint: the page is not mapped at reset.
+end
+
+define k-page
+	set $k_page = &kernel_memory.memmap[$arg0]
+	set $k_word = $k_page->word
+	printf "pfn %#lx: ", (unsigned long)($arg0)
+	output (enum page_state)(($k_word >> 16) & 15)
+	printf " order %u refs %u flags %#x\n", ($k_word >> 20) & 15, $k_word & 0xffff, $k_word >> 24
+	print *$k_page
+end
+document k-page
+k-page PFN: one page.  The word: references 16 bits, state 4, order 4, flags 8.
+end
+
+define k-zone
+	set $k_first = 0
+	set $k_last = kernel_memory.nr_zones
+	if $argc == 1
+		set $k_first = $arg0
+		set $k_last = $arg0 + 1
+	end
+	while $k_first < $k_last
+		set $k_z = &kernel_memory.zones[$k_first]
+		printf "zone %u: node %u ", $k_first, $k_z->node
+		output $k_z->kind
+		printf ": pfn %#lx-%#lx managed %lu free %lu\n", $k_z->start, $k_z->end, $k_z->managed, $k_z->nr_free
+		set $k_first = $k_first + 1
+	end
+end
+document k-zone
+k-zone [N]: a zone of the kernel's memory, or all.
+end
+
+define k-pcp
+	print/d *kernel_memory.pcp[$arg0]
+end
+document k-pcp
+k-pcp CPU: the counts, capacities and slots of one CPU's caches.
+end
+
+define k-cpus
+	info threads
+	thread apply all -q backtrace 4
+end
+document k-cpus
+k-cpus: where each CPU is.
+end

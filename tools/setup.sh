@@ -1,0 +1,154 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# setup.sh: install what is missing, and nothing else.
+#
+# Usage: tools/setup.sh [-n] SET ...
+#
+#   compile   compiler, binutils and the small header packages
+#   boot      QEMU                          iso    GRUB for BIOS, xorriso, mtools
+#   uefi      GRUB for UEFI and OVMF        debug  gdb
+#   check     Python                        lint   clang and lld, pytest, pexpect
+#   run  = compile boot iso                 test = all but debug
+#
+# What is there is found by looking for the tool or the file, so with nothing missing no package manager
+# is asked.  Debian and Ubuntu: installs by apt, by sudo where it is not run as root.  Elsewhere, and
+# with -n, prints the command to type and exits with status 1.
+set -u
+
+missing=
+need() { # SET's PACKAGE, unless the test that follows holds
+	package=$1
+	shift
+	"$@" > /dev/null 2>&1 || case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
+}
+tool() { # any of these commands
+	for t in "$@"; do
+		command -v "$t" > /dev/null 2>&1 && return 0
+	done
+	return 1
+}
+file() { # any of these files
+	for f in "$@"; do
+		[ -e "$f" ] && return 0
+	done
+	return 1
+}
+header() { file /usr/include/"$1" /usr/include/*-linux-gnu*/"$1" /usr/local/include/"$1"; }
+python_has() {
+	for p in /usr/bin/python3 python3; do
+		"$p" -c "import $1" 2> /dev/null && return 0
+	done
+	return 1
+}
+compiles_for_x86() {
+	tool x86_64-linux-gnu-gcc || { tool clang && tool ld.lld; }
+}
+
+# The names are Debian's; other_names() knows the others'.
+look_for() {
+	case $1 in
+	compile)
+		need gcc tool gcc
+		need make tool make gmake
+		need binutils tool ld
+		need libc6-dev header sys/queue.h
+		need linux-libc-dev header asm-generic/errno.h
+		need libstb-dev header stb/stb_sprintf.h
+		need libxen-dev header xen/arch-x86/hvm/start_info.h
+		need libbsd-dev header bsd/sys/queue.h
+		case $(uname -m) in
+		x86_64 | amd64) ;;
+		*) need gcc-x86-64-linux-gnu compiles_for_x86 ;;
+		esac ;;
+	boot) need qemu-system-x86 tool qemu-system-x86_64 ;;
+	iso)
+		need grub-common tool grub-mkrescue grub2-mkrescue
+		need grub-pc-bin file /usr/lib/grub*/i386-pc/multiboot2.mod /usr/share/grub*/i386-pc/multiboot2.mod
+		need xorriso tool xorriso
+		need mtools tool mformat ;;
+	uefi)
+		need grub-efi-amd64-bin file /usr/lib/grub*/x86_64-efi/multiboot2.mod
+		need ovmf file /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/OVMF/OVMF_CODE.fd \
+			/usr/share/edk2/ovmf/OVMF_CODE.fd /usr/share/edk2/x64/OVMF_CODE.4m.fd ;;
+	debug) need gdb tool gdb ;;
+	check) need python3 tool python3 ;;
+	lint)
+		need clang tool clang
+		need lld tool ld.lld
+		need python3-pytest python_has pytest
+		need python3-pexpect python_has pexpect ;;
+	run) look_for compile && look_for boot && look_for iso ;;
+	test) look_for run && look_for uefi && look_for check && look_for lint ;;
+	*)
+		echo "setup: no set '$1'; known: compile boot iso uefi debug check lint run test" >&2
+		exit 2 ;;
+	esac
+}
+
+other_names() { # MANAGER: Debian's names on stdin, one a line, the manager's on stdout
+	case $1 in
+	dnf) sed 's/^libc6-dev$/glibc-devel/; s/^linux-libc-dev$/kernel-headers/; s/^grub-common$/grub2-tools-extra/
+		s/^grub-pc-bin$/grub2-pc-modules/; s/^grub-efi-amd64-bin$/grub2-efi-x64-modules/; s/^ovmf$/edk2-ovmf/
+		s/^lib\(.*\)-dev$/\1-devel/; s/^bsd-devel$/libbsd-devel/; s/^gcc-x86-64/gcc-x86_64/' ;;
+	pacman) sed 's/^libc6-dev$/glibc/; s/^linux-libc-dev$/linux-api-headers/; s/^qemu-system-x86$/qemu-system-x86/
+		s/^grub-.*/grub/; s/^xorriso$/libisoburn/; s/^ovmf$/edk2-ovmf/; s/^python3-/python-/; s/^python3$/python/
+		s/^libstb-dev$/stb/; s/^libxen-dev$/xen/; s/^libbsd-dev$/libbsd/' ;;
+	zypper) sed 's/^libc6-dev$/glibc-devel/; s/^linux-libc-dev$/linux-glibc-devel/; s/^grub-common$/grub2/
+		s/^grub-pc-bin$/grub2-i386-pc/; s/^grub-efi-amd64-bin$/grub2-x86_64-efi/; s/^ovmf$/qemu-ovmf-x86_64/
+		s/^lib\(.*\)-dev$/\1-devel/; s/^bsd-devel$/libbsd-devel/' ;;
+	apk) sed 's/^libc6-dev$/musl-dev bsd-compat-headers/; s/^linux-libc-dev$/linux-headers/
+		s/^qemu-system-x86$/qemu-system-x86_64/; s/^grub-common$/grub/; s/^grub-pc-bin$/grub-bios/
+		s/^grub-efi-amd64-bin$/grub-efi/; s/^python3-/py3-/; s/^lib\(.*\)-dev$/\1-dev/
+		s/^bsd-dev$/libbsd-dev/' ;;
+	brew) sed 's/^gcc-x86-64.*/x86_64-elf-gcc/; s/^qemu-system-x86$/qemu/; s/^clang$/llvm/; s/^grub-.*/x86_64-elf-grub/
+		s/^python3$/python/; s/^python3-.*//; s/^lib.*-dev$//; s/^linux-libc-dev$//; s/^ovmf$//' ;;
+	esac | sort -u | tr '\n' ' '
+}
+
+print_elsewhere() {
+	for manager in "dnf:dnf install" "pacman:pacman -S --needed" "zypper:zypper install" "apk:apk add" \
+		"brew:brew install"; do
+		command -v "${manager%%:*}" > /dev/null 2>&1 || continue
+		names=$(for p in $missing; do echo "$p"; done | other_names "${manager%%:*}")
+		echo "setup: not a system with apt.  Type this, then try again:" >&2
+		case $manager in brew*) echo "    ${manager#*:} $names" ;; *) echo "    sudo ${manager#*:} $names" ;; esac >&2
+		return
+	done
+	echo "setup: no package manager known here.  Install what Debian calls:$missing" >&2
+}
+
+dry=
+[ "${1:-}" = -n ] && { dry=1 && shift; }
+[ $# -gt 0 ] || { echo "usage: tools/setup.sh [-n] SET ..." >&2; exit 2; }
+for set_ in "$@"; do
+	look_for "$set_"
+done
+[ -n "$missing" ] || exit 0
+
+echo "setup: missing:$missing"
+if ! command -v apt-get > /dev/null 2>&1; then
+	print_elsewhere
+	exit 1
+fi
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+if [ -n "$dry" ] || { [ -n "$sudo" ] && ! command -v sudo > /dev/null 2>&1; }; then
+	[ -n "$dry" ] || { sudo=; echo "setup: not root, and no sudo here.  Type this as root, then try again:"; }
+	echo "    ${sudo:+sudo }apt-get install -y --no-install-recommends$missing"
+	exit 1
+fi
+apt() {
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get "$@"
+}
+echo "setup: ${sudo:+sudo }apt-get install -y --no-install-recommends$missing"
+lists=/var/lib/apt/lists
+file $lists/*Packages* || apt update || exit 1
+# shellcheck disable=SC2086
+apt install -y --no-install-recommends $missing ||
+	{ echo "setup: trying again with fresh lists"; apt update && apt install -y --no-install-recommends $missing; } ||
+	exit 1
+missing=
+for set_ in "$@"; do
+	look_for "$set_"
+done
+[ -z "$missing" ] || { echo "setup: installed, but still not found:$missing" >&2; exit 1; }

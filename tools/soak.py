@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Long stress in QEMU, one boot after the other, one JSON line each; `make soak TARGET=...`.
+
+Usage: tools/soak.py [--build DIR] [--seed N] TARGET [ROUNDS]
+
+  boots     boots with selftest=quick, CPUs and seed different each time   (200 boots)
+  offline   boots with rounds=N: offlining under stress, in both policies  (2000 rounds, 100 a boot)
+
+The results are in BUILD/soak/TARGET.jsonl.  A target goes on where it stopped: what has a line is not
+done again; remove the file to begin anew.  Each line has the seed and the whole command: any run can
+be repeated alone.  Exit status 0 only if every run on file, up to ROUNDS, passed.
+"""
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+
+import qemu
+
+OFFLINE_ROUNDS_A_BOOT = 100
+TARGETS = {"boots": 200, "offline": 2000}
+
+
+def plan(target, rounds, done, seed):
+    """The next run: (cmdline, machine, rounds it is worth)."""
+    chance = random.Random(seed)
+    cpus = chance.choice([1, 2, 4, 4, 8])
+    nodes = chance.choice([None, None, [128, 128], [96, 160]])
+    base = f"seed={seed:#x} monitor=off"
+    if target == "boots":
+        return f"selftest=quick tour=off {base}", qemu.Machine(cpus=cpus, mem=256, nodes=nodes, timeout=120), 1
+    part = min(OFFLINE_ROUNDS_A_BOOT, rounds - done)
+    policy = chance.choice(["precise", "disable"])
+    return (f"selftest=none rounds={part} isolation={policy} {base}",
+            qemu.Machine(cpus=4, nodes=[512, 512], timeout=60 + 20 * part), part)
+
+
+def image_id(kernel):
+    """The build id: lines of another kernel's runs are told apart."""
+    out = subprocess.run(["readelf", "-n", kernel], capture_output=True, text=True).stdout
+    return next((line.split()[-1] for line in out.split("\n") if "Build ID" in line), "unknown")
+
+
+def read_lines(path):
+    lines = []
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as f:
+            for text in f:
+                try:
+                    lines.append(json.loads(text))
+                except ValueError:
+                    pass  # the run was cut off while it wrote this line: it is done again
+    return lines
+
+
+def soak(build, target, rounds, first_seed):
+    path = os.path.join(build, "soak", target + ".jsonl")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    lines = read_lines(path)
+    with open(path, "w", encoding="utf-8") as f:  # without a half line
+        f.writelines(json.dumps(line) + "\n" for line in lines)
+    done = sum(line["rounds"] for line in lines)
+    failed = [line for line in lines if not line["passed"]]
+    if lines:
+        print(f"soak {target}: going on after {done} of {rounds}, {len(failed)} failed so far", flush=True)
+    kernel = image_id(os.path.join(build, "quarry.elf"))
+    seeds = random.Random(first_seed) if first_seed is not None else random.SystemRandom()
+    for _ in range(len(lines)):
+        seeds.getrandbits(32)  # the same sequence, as far as it has come
+    while done < rounds:
+        seed = seeds.getrandbits(32) | 1
+        cmdline, machine, worth = plan(target, rounds, done, seed)
+        start = time.time()
+        run = machine.run(f"soak-{target}", cmdline)
+        done += worth
+        passed, bad, skipped, names = run.ktap()
+        line = {"run": len(lines) + 1, "rounds": worth, "seed": seed, "passed": run.passed,
+                "status": run.status, "seconds": round(run.seconds, 2), "cpus": machine.cpus,
+                "nodes": machine.nodes or [machine.mem], "cmdline": cmdline, "kernel": kernel,
+                "tests": {"passed": passed, "failed": bad, "skipped": skipped}, "names": names,
+                "last": run.last, "time": int(start)}
+        if not run.passed:
+            failed.append(line)
+            line["log"] = os.path.join(build, "soak", f"{target}-{line['run']}.log")
+            line["command"] = run.command
+            with open(line["log"], "w", encoding="utf-8") as f:
+                f.write(run.text)
+        lines.append(line)
+        with open(path, "a", encoding="utf-8") as f:
+            f.write(json.dumps(line) + "\n")
+        print(f"soak {target}: {done:5} of {rounds}  {'ok    ' if run.passed else 'FAILED'}  seed {seed:#010x}"
+              f"  {machine.cpus} CPUs  {run.seconds:5.1f} s", flush=True)
+        if not run.passed:
+            print(run.story(25), flush=True)
+    print(f"soak {target}: {done} of {rounds} done, {len(failed)} of {len(lines)} runs failed ({path})")
+    return not failed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--seed", type=lambda s: int(s, 0), help="what the runs' seeds come from")
+    parser.add_argument("target")
+    parser.add_argument("rounds", nargs="?", type=int)
+    args = parser.parse_args()
+    if args.target not in TARGETS:
+        parser.error(f"TARGET={args.target}: wanted one of {' '.join(TARGETS)}")
+    return 0 if soak(args.build, args.target, args.rounds or TARGETS[args.target], args.seed) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""All tests, in this order, and one closing line "N passed, N failed"; `make test`.
+
+  hosted    tools/check.py: every suite in five builds
+  lint      tools/lint.py
+  builds    the kernel with clang and lld, and with the cross prefix
+  qemu      tests/qemu by pytest: the real image, judged from outside
+
+Usage: tools/test.py [--build DIR] [--only PART,...] [-- PYTEST-OPTION ...]
+
+The numbers add the hosted programs' test lines, lint's checks, one for each build and pytest's tests.
+What was skipped, or is marked as expected to fail, is listed and counts as neither.
+"""
+import argparse
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+
+import check
+import lint
+import qemu
+
+PARTS = ["hosted", "lint", "builds", "qemu"]
+BUILDS = {"clang": {"CC": "clang"}, "cross": {"CROSS_COMPILE": "x86_64-linux-gnu-"}}
+
+
+def kernel(counts, build):
+    if not check.make(build, "kernel"):
+        counts.one(False, "kernel: does not build")
+        return False
+    return True
+
+
+def part_hosted(counts, build, _):
+    check.check(counts, build)
+
+
+def part_lint(counts, build, _):
+    if kernel(counts, build):
+        lint.lint(counts, build)
+
+
+def part_builds(counts, build, _):
+    for name, variables in BUILDS.items():
+        start = time.monotonic()
+        good = check.make(os.path.join(build, name), "kernel", **variables)
+        what = " ".join(f"{k}={v}" for k, v in variables.items())
+        print(f"  {'ok' if good else 'not ok'} make {what} ({time.monotonic() - start:.1f} s)", flush=True)
+        counts.one(good, f"build {name}: make {what}")
+
+
+def python_with_pytest():
+    """The distribution's Python has the distribution's pytest; another one may come first in PATH."""
+    for python in ("/usr/bin/python3", sys.executable, "python3"):
+        try:
+            if subprocess.run([python, "-c", "import pytest"], capture_output=True).returncode == 0:
+                return python
+        except OSError:
+            pass
+    return None
+
+
+def part_qemu(counts, build, options):
+    python = python_with_pytest()
+    if not python:
+        counts.one(False, "qemu: no Python with pytest: run make setup")
+        return
+    if not kernel(counts, build):
+        return
+    report = os.path.join(build, "pytest.xml")
+    if os.path.exists(report):
+        os.unlink(report)
+    env = dict(os.environ, QUARRY_BUILD=build, PYTHONDONTWRITEBYTECODE="1")
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
+        env.pop(name, None)
+    status = subprocess.run([python, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short",
+                             f"--junit-xml={report}", *options, "tests/qemu"], cwd=qemu.ROOT, env=env).returncode
+    count_pytest(counts, report, status)
+
+
+def count_pytest(counts, report, status):
+    """Add what pytest's report says; a run without a whole report is one failure."""
+    failed = False
+    try:
+        cases = list(ET.parse(report).iter("testcase"))
+    except (OSError, ET.ParseError):
+        cases = []
+    for case in cases:
+        name = f"qemu: {case.get('classname')}::{case.get('name')}"
+        if case.find("skipped") is not None:
+            print(f"  not counted: {name}: {case.find('skipped').get('message')}")
+        elif case.find("failure") is not None or case.find("error") is not None:
+            counts.one(False, name)
+            failed = True
+        else:
+            counts.one(True, name)
+    if status != 0 and not failed:
+        counts.one(False, f"qemu: pytest ended with status {status}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", help="parts, with commas: " + ",".join(PARTS))
+    parser.add_argument("options", nargs="*", help="for pytest, after --")
+    args = parser.parse_args()
+    parts = args.only.split(",") if args.only else PARTS
+    if set(parts) - set(PARTS):
+        parser.error(f"no part {', '.join(set(parts) - set(PARTS))}; known: {' '.join(PARTS)}")
+    counts = check.Counts()
+    begin = time.monotonic()
+    for part in parts:
+        start = time.monotonic()
+        print(f"==== {part}", flush=True)
+        globals()[f"part_{part}"](counts, args.build, args.options)
+        print(f"==== {part}: {time.monotonic() - start:.0f} s, so far {counts.line()}", flush=True)
+    for name in counts.names:
+        print(f"FAILED {name}")
+    print(f"in {time.monotonic() - begin:.0f} s:")
+    print(counts.line(), flush=True)
+    return 1 if counts.failed or not counts.passed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Cut a consistent piece out of a recorded allocation trace (docs/trace.md has the format).
+
+usage: trace_excerpt.py TRACE[.gz] FIRST COUNT [MAX_ORDER] > PIECE
+
+Of the COUNT events from event FIRST on (0 is the first) it keeps the allocations up to MAX_ORDER and
+the frees of what it keeps; ids are numbered anew, the lowest free one first, and the header is made
+to fit.
+"""
+import gzip
+import heapq
+import sys
+
+
+def cut(lines, max_order):
+    """Return the kept events as (op, id, order, type, cpu), ids numbered anew."""
+    ids, free, used, kept = {}, [], 0, []
+    for line in lines:
+        word = line.split()
+        if word[0] == "a" and int(word[2]) <= max_order:
+            if free:
+                ids[word[1]] = heapq.heappop(free), int(word[2])
+            else:
+                ids[word[1]] = used, int(word[2])
+                used += 1
+            kept.append(("a", *ids[word[1]], word[3], word[4]))
+        elif word[0] == "a":
+            ids.pop(word[1], None)
+        elif word[1] in ids:
+            new, order = ids.pop(word[1])
+            heapq.heappush(free, new)
+            kept.append(("f", new, order, "", word[2]))
+    return kept, used
+
+
+def main():
+    if len(sys.argv) not in (4, 5):
+        sys.exit(__doc__)
+    first, count = int(sys.argv[2]), int(sys.argv[3])
+    opener = gzip.open if sys.argv[1].endswith(".gz") else open
+    with opener(sys.argv[1], "rt", encoding="ascii") as trace:
+        next(trace)
+        lines = trace.read().splitlines()[first:first + count]
+    kept, ids = cut(lines, int(sys.argv[4]) if len(sys.argv) == 5 else 9)
+    allocs = sum(event[0] == "a" for event in kept)
+    live = peak = 0
+    for op, _, order, _, _ in kept:
+        live += 1 << order if op == "a" else -(1 << order)
+        peak = max(peak, live)
+    cpus = max((int(event[4]) for event in kept), default=0) + 1
+    print(f"# events={len(kept)} allocs={allocs} frees={len(kept) - allocs} ids={ids}"
+          f" peak_live_pages={peak} cpus={cpus}")
+    for op, new, order, kind, cpu in kept:
+        print(f"a {new} {order} {kind} {cpu}" if op == "a" else f"f {new} {cpu}")
+
+
+if __name__ == "__main__":
+    main()
