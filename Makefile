@@ -37,7 +37,10 @@ BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c)
 DRIVER_SRCS := $(addprefix drivers/,serial.c)
 HOST_SRCS   := $(addprefix arch/host/,host_main.c host_cpu.c host_port.c)
 HOST_PORT   := $(addprefix arch/host/,host_lock.c host_call.c)
-TEST_SRCS   := $(addprefix tests/,ktest.c test_lock.c test_smp.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_trace.c test_fail.c)
+TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_memblock.c \
+	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
+	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_slab.c \
+	test_migrate.c test_handle.c test_trace.c test_fail.c)
 
 # ---- tools -------------------------------------------------------------------------------------
 # On another machine: the cross compiler if there is one, else clang and lld.

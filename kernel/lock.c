@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lock.c: ticket spin locks that know their order.
+ * lock.c: spin locks that know their order.
  *
  * Owns:       the record of locks that each CPU holds.
  * Locks:      itself.
@@ -89,6 +89,18 @@ static void record(struct held_locks *h, struct spinlock *lock)
 }
 
 /*
+ * Not a ticket lock: on a machine whose CPUs are themselves scheduled (any virtual one) the next in
+ * line is usually not running, and a fair lock hands over at the pace of the host's scheduler; with 16
+ * CPUs on two cores that came to a stop.  Whoever runs takes it.  The acquire pairs with the release in
+ * drop(): what the last holder did is visible from here on.
+ */
+static bool take(struct spinlock *lock)
+{
+	return !READ_ONCE(lock->locked) &&
+	    !__atomic_exchange_n(&lock->locked, 1, __ATOMIC_ACQUIRE);
+}
+
+/*
  * With interrupts off a CPU that spins here serves no cross-call.  Were the holder waiting for this
  * CPU to answer one, both would wait for ever.  smp_call_mask avoids it, not we: it refuses callers
  * that hold a spin lock, so a holder never waits for an answer.
@@ -96,14 +108,11 @@ static void record(struct held_locks *h, struct spinlock *lock)
 void spin_lock(struct spinlock *lock)
 {
 	struct held_locks *h;
-	u32 ticket;
 
 	preempt_disable();
 	h = my_record();
 	check_order(h, lock);
-	ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
-	/* Pairs with the release in drop(): what the last holder did is visible from here on. */
-	while (load_acquire(&lock->serving) != ticket)
+	while (!take(lock))
 		cpu_relax();
 	record(h, lock);
 }
@@ -111,12 +120,8 @@ void spin_lock(struct spinlock *lock)
 /* May not wait, so may be taken in any order; but then it is held like any other. */
 bool spin_trylock(struct spinlock *lock)
 {
-	u32 serving;
-
 	preempt_disable();
-	serving = load_acquire(&lock->serving);
-	/* Free only if the next ticket is the one being served: then to take that is to have it. */
-	if (READ_ONCE(lock->next) == serving && atomic_cas(&lock->next, serving, serving + 1)) {
+	if (take(lock)) {
 		record(my_record(), lock);
 		return true;
 	}
@@ -143,8 +148,7 @@ static bool drop(struct spinlock *lock)
 	barrier();
 	WRITE_ONCE(h->nr, h->nr - 1);
 	WRITE_ONCE(lock->holder, 0u);
-	/* Only the holder writes serving. */
-	store_release(&lock->serving, lock->serving + 1);
+	store_release(&lock->locked, 0u);
 	return true;
 }
 

@@ -98,6 +98,41 @@ int offline_round(struct memory *mem, const struct round_opts *opts, struct offl
 	return result->rounds == 1 ? 0 : -ERANGE;
 }
 
+/* Pages in use in the range, roughly. */
+static unsigned long range_in_use(const struct memory *mem, pfn_t start, unsigned long nr)
+{
+	unsigned long used = nr;
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
+		used -= READ_ONCE(pageblock_of(mem, pfn)->nr_free);
+	return used;
+}
+
+pfn_t offline_busiest(struct memory *mem, unsigned long want, unsigned long *nr)
+{
+	pfn_t best = offline_candidate(mem, want, nr), pfn;
+	unsigned long used;
+	unsigned i;
+
+	if (best == PFN_NONE)
+		return best;
+	used = range_in_use(mem, best, *nr);
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *zone = &mem->zones[i];
+
+		if (zone->kind != ZONE_MOVABLE)
+			continue;
+		for (pfn = zone->start_pfn; pfn + *nr <= zone->end_pfn; pfn += *nr) {
+			if (offline_query(mem, pfn, *nr, NULL) == 0 && range_in_use(mem, pfn, *nr) > used) {
+				best = pfn;
+				used = range_in_use(mem, pfn, *nr);
+			}
+		}
+	}
+	return best;
+}
+
 static const char *policy_name(enum iso_policy policy)
 {
 	return policy == ISO_PRECISE ? "precise" : "disable";
@@ -134,16 +169,18 @@ static int one_policy(struct memory *mem, struct stress *stress, unsigned rounds
 	unsigned round;
 
 	t.next_report = arch_clock_ns() + PROGRESS_NS;
-	opts.start = offline_candidate(mem, ROUND_RANGE, &opts.nr);
-	if (opts.start == PFN_NONE) {
-		printk("rounds: %s: no movable range to take out on this machine\n", policy_name(policy));
-		return 0;
-	}
 	for (round = 1; round <= rounds; round++) {
 		struct offline_result res;
 		u64 ops;
-		int err = offline_round(mem, &opts, &res, &ops);
+		int err;
 
+		opts.start = offline_busiest(mem, ROUND_RANGE, &opts.nr);
+		if (opts.start == PFN_NONE) {
+			printk("rounds: %s: no movable range to take out on this machine\n",
+			    policy_name(policy));
+			return 0;
+		}
+		err = offline_round(mem, &opts, &res, &ops);
 		if (err) {
 			printk("rounds: FAIL: %s round %u: error %d, pfn %#lx: %s; %u drain rounds\n",
 			    policy_name(policy), round, err, res.fail.pfn, mm_why_text(res.fail.why),

@@ -31,35 +31,38 @@ static void draw_isolated(void *arg)
 	picture_sync(arg);
 }
 
-/* One offline and online; false if it failed. */
-static bool show_policy(struct stress *stress, struct picture *picture, enum iso_policy policy,
-    pfn_t start, unsigned long nr)
+/* One offline and online of the busiest range; false if it failed. */
+static bool show_policy(struct stress *stress, enum iso_policy policy)
 {
-	struct round_opts opts = {
-	    .policy = policy,
-	    .start = start,
-	    .nr = nr,
-	    .stress = stress,
-	    .on_isolated = draw_isolated,
-	    .arg = picture,
-	};
+	const char *style = cmdline_get("picture", "plain");
+	struct round_opts opts = {.policy = policy, .stress = stress, .on_isolated = draw_isolated};
+	struct picture *picture;
 	struct offline_result res;
 	u64 ops, began = arch_clock_ns();
 	int err;
 
+	opts.start = offline_busiest(&kernel_memory, TOUR_RANGE, &opts.nr);
+	if (opts.start == PFN_NONE) {
+		printk("tour: this machine is too small to take a movable range out of it\n");
+		return true;
+	}
 	printk("tour: policy %s: %s\n", policy_names[policy], policy_stories[policy]);
+	picture = picture_start(&kernel_memory, opts.start, opts.nr, style, nr_cpus_online() - 1);
+	opts.arg = picture;
 	err = offline_round(&kernel_memory, &opts, &res, &ops);
 	picture_sync(picture);
+	picture_stop(picture);
 	if (err) {
 		printk("tour: offline of %lu MiB at pfn %#lx failed: error %d, pfn %#lx: %s\n",
-		    nr >> (20 - PAGE_SHIFT), start, err, res.fail.pfn, mm_why_text(res.fail.why));
+		    opts.nr >> (20 - PAGE_SHIFT), opts.start, err, res.fail.pfn,
+		    mm_why_text(res.fail.why));
 		return false;
 	}
 	printk("tour: offline %s: %lu MiB at pfn %#lx gone and back: %u drain round, %u IPIs, %u blocks "
 	       "moved, %u retries, %u passes, %llu ms, %llu operations of other CPUs meanwhile\n",
-	    policy_names[policy], nr >> (20 - PAGE_SHIFT), start, res.rounds, res.ipis, res.moved,
-	    res.retries, res.loops, (unsigned long long)((arch_clock_ns() - began) / 1000000),
-	    (unsigned long long)ops);
+	    policy_names[policy], opts.nr >> (20 - PAGE_SHIFT), opts.start, res.rounds, res.ipis,
+	    res.moved, res.retries, res.loops,
+	    (unsigned long long)((arch_clock_ns() - began) / 1000000), (unsigned long long)ops);
 	return true;
 }
 
@@ -77,14 +80,10 @@ static void warm_up(const struct stress *stress)
 
 static bool tour_offline(u64 seed)
 {
-	const char *style = cmdline_get("picture", "plain");
 	struct stress_report report;
-	struct picture *picture;
 	struct stress *stress;
 	bool good = true;
-	unsigned long nr;
 	unsigned policy;
-	pfn_t start;
 	int err;
 
 	stress = stress_start(&kernel_memory, 0, nr_cpus_online(), seed);
@@ -93,18 +92,10 @@ static bool tour_offline(u64 seed)
 		return false;
 	}
 	warm_up(stress);
-	start = offline_candidate(&kernel_memory, TOUR_RANGE, &nr);
-	if (start == PFN_NONE) {
-		printk("tour: this machine is too small to take a movable range out of it\n");
-	} else {
-		printk("tour: stress on %u CPUs; taking out %lu MiB at pfn %#lx\n", stress_cpus(stress),
-		    nr >> (20 - PAGE_SHIFT), start);
-		picture_legend(style);
-		picture = picture_start(&kernel_memory, start, nr, style, nr_cpus_online() - 1);
-		for (policy = 0; policy < NR_ISO_POLICIES && good; policy++)
-			good = show_policy(stress, picture, (enum iso_policy)policy, start, nr);
-		picture_stop(picture);
-	}
+	printk("tour: stress threads on %u CPUs\n", stress_cpus(stress));
+	picture_legend(cmdline_get("picture", "plain"));
+	for (policy = 0; policy < NR_ISO_POLICIES && good; policy++)
+		good = show_policy(stress, (enum iso_policy)policy);
 	err = stress_stop(stress, &report);
 	printk("tour: stress made %llu operations, %llu of %llu frees on another CPU, %llu objects moved, "
 	       "%llu damaged%s\n",

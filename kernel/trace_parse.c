@@ -2,9 +2,9 @@
 /*
  * trace_parse.c: from the text of a recorded allocation trace to an array of events, strictly.
  *
- * One pass over the text, one rule a line; the first thing wrong ends it.  Between two fields stands
- * one blank, a number is decimal without sign or leading zeros, a line ends in a newline and only the
- * last one may lack it.  What the header announces is counted and compared.
+ * One pass over the text; the first thing wrong ends it.  Between two fields stands one blank, a
+ * number is decimal without sign or leading zeros, a line ends in a newline, which the last one may
+ * lack.  What the header announces is counted and compared.
  *
  * Owns:       the memory of struct trace_array.
  * Locks:      none.
@@ -61,7 +61,8 @@ static void array_free(struct trace_array *array)
 		phys_t pa = (phys_t)((uintptr_t)array->chunk[i] - (uintptr_t)arch_phys_to_virt(0));
 
 		if (array->chunk[i])
-			free_pages(pfn_to_page_in(&kernel_memory, pa >> PAGE_SHIFT), TRACE_CHUNK_ORDER);
+			free_pages(pfn_to_page_in(&kernel_memory, pa >> PAGE_SHIFT),
+			    TRACE_CHUNK_ORDER);
 	}
 	kfree(array->chunk);
 	*array = (struct trace_array){.chunk = NULL};
@@ -103,7 +104,7 @@ static bool check_bytes(struct parser *p)
 	return true;
 }
 
-/* Step to the next line and look at its bytes.  False at the end of the text, or if it is no line. */
+/* Step to the next line and look at its bytes.  False at the end of the text, or if it is bad. */
 static bool next_line(struct parser *p)
 {
 	const char *c = p->next;
@@ -135,7 +136,8 @@ static bool take_number(struct parser *p, const char *what, u64 max, u64 *value)
 		u64 digit = (u64)(*p->at++ - '0');
 
 		/* What is too large stays so, however long it is. */
-		if (__builtin_mul_overflow(sum, 10, &sum) || __builtin_add_overflow(sum, digit, &sum))
+		if (__builtin_mul_overflow(sum, 10, &sum) ||
+		    __builtin_add_overflow(sum, digit, &sum))
 			sum = ~0ULL / 10 + 1;
 	}
 	if (start == p->stop)
@@ -182,7 +184,9 @@ static bool take_header(struct parser *p)
 	static const char *const key[] = {
 		"# events=", " allocs=", " frees=", " ids=", " peak_live_pages=", " cpus=",
 	};
-	static const char *const name[] = {"events", "allocs", "frees", "ids", "peak_live_pages", "cpus"};
+	static const char *const name[] = {
+		"events", "allocs", "frees", "ids", "peak_live_pages", "cpus",
+	};
 	u64 value[ARRAY_SIZE(key)], room = (u64)(p->end - p->at) / SHORTEST_EVENT + 1;
 	const u64 max[ARRAY_SIZE(key)] = {
 		0xfffffffe, 0xfffffffe, 0xfffffffe, TRACE_MAX_IDS, 1ULL << 40, TRACE_MAX_CPUS,

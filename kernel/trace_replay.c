@@ -2,12 +2,12 @@
 /*
  * trace_replay.c: run a parsed allocation trace on several CPUs and count what came of it.
  *
- * One thread for each CPU that has events, pinned there; it runs its events in the order of the file.
- * An event waits until the one before it of the same id is done, wherever that runs.  So each id goes
- * through the same history for any number of CPUs, and the blocks live at the end are the same ones.
+ * One thread for each CPU that has events, pinned there; it runs them in the order of the file.  An
+ * event waits until the one before it of the same id is done, wherever that runs.  So each id goes
+ * through the same history for any number of CPUs, and the ids live at the end are the same ones.
  * Nothing can wait for ever: of all events not done, the first in the file waits for nobody.
  *
- * Owns:       struct trace_id while a replay runs, and the blocks in it; page->index of these blocks.
+ * Owns:       struct trace_id while a replay runs, and its block; page->index of these blocks.
  * Locks:      none; an id belongs to the CPU whose event's turn it is (done == seq).
  * Invariants: pages live <= pages allocated, at any moment: added after the allocation, taken off
  *             before the free.
@@ -18,8 +18,8 @@
 
 #define NO_EVENT    (~0u)
 #define PROGRESS_NS 2000000000ULL
-/* Turns of a wait for another CPU before others may run here. */
-#define SPINS 100
+/* Turns of a wait for another CPU before the thread sleeps: CPUs may be more than cores. */
+#define SPINS 200
 
 struct worker {
 	struct replay *replay;
@@ -35,7 +35,8 @@ struct replay {
 	const struct trace_clock *clock;
 	struct worker *workers;
 	unsigned cpus;
-	struct waitq wq;
+	struct waitq wq;   /* start and end */
+	struct waitq turn; /* who waits for another CPU's event */
 	u32 go;         /* a: 1 run, 2 do not */
 	u32 nr_workers; /* threads started */
 	u32 finished;   /* a: of these, done */
@@ -93,19 +94,36 @@ static void run_free(struct worker *w, struct trace_id *id, const struct trace_e
 	w->frees++;
 }
 
-/* Until the event before this one of the same id is done; the acquire pairs with run_event's release. */
+struct turn {
+	struct trace_id *id;
+	u32 seq;
+};
+
+/* The acquire pairs with the release in run_event. */
+static bool is_turn(void *arg)
+{
+	const struct turn *turn = arg;
+
+	return load_acquire(&turn->id->done) == turn->seq;
+}
+
+/* Until the event before this one of the same id is done. */
 static void wait_turn(struct worker *w, struct trace_id *id, u32 seq)
 {
-	unsigned spins = 0;
+	struct turn turn = {id, seq};
+	unsigned spins;
 
-	if (load_acquire(&id->done) == seq)
+	if (is_turn(&turn))
 		return;
 	w->waits++;
-	while (load_acquire(&id->done) != seq) {
+	for (spins = 0; spins < SPINS; spins++) {
 		cpu_relax();
-		if (++spins % SPINS == 0)
-			thread_yield();
+		if (is_turn(&turn))
+			return;
 	}
+	atomic_add(&id->waiting, 1);
+	wait_until(&w->replay->turn, is_turn, &turn, WAIT_FOREVER);
+	atomic_sub(&id->waiting, 1);
 }
 
 static void run_event(struct worker *w, const struct trace_event *ev)
@@ -118,6 +136,10 @@ static void run_event(struct worker *w, const struct trace_event *ev)
 	else
 		run_alloc(w, id, ev);
 	store_release(&id->done, ev->seq + 1);
+	/* Who sleeps has counted itself before it looked at done the last time. */
+	full_barrier();
+	if (READ_ONCE(id->waiting))
+		wake_up(&w->replay->turn);
 	WRITE_ONCE(w->run, w->run + 1);
 }
 
@@ -208,7 +230,7 @@ static void let_run(struct replay *r, bool run)
 		print_progress(r);
 }
 
-/* Share in 1/1000 of free pages that are not in free blocks of the largest order; caches emptied. */
+/* Share in 1/1000 of free pages not in free blocks of the largest order, caches emptied. */
 static unsigned fragmentation(struct memory *mem)
 {
 	u64 free = 0, whole = 0;
@@ -315,7 +337,8 @@ int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,
     const struct trace_clock *clock, struct trace_report *report)
 {
 	struct replay r = {
-		.trace = trace, .mem = mem, .clock = clock, .cpus = cpus, .wq = WAITQ("trace"),
+		.trace = trace, .mem = mem, .clock = clock, .cpus = cpus,
+		.wq = WAITQ("trace"), .turn = WAITQ("trace turn"),
 	};
 	unsigned cpu;
 	int err;
@@ -361,13 +384,14 @@ void trace_print_report(const struct trace *trace, const struct trace_clock *clo
 	    (ull)(report->elapsed_ns / 1000000), (ull)report->waits);
 	printk("  peak pages: %llu (in the order of the file: %llu)\n", (ull)report->peak_pages,
 	    (ull)trace->peak_pages);
-	printk("  live at the end: %llu blocks, %llu pages (header: %llu blocks)\n", (ull)report->live,
-	    (ull)report->live_pages, (ull)(trace->nr_allocs - trace->nr_frees));
-	printk("  fragmentation at the end: %u.%u %% of free memory outside order %u (before: %u.%u %%)\n",
-	    report->fragmented / 10, report->fragmented % 10, MAX_ORDER,
+	printk("  live at the end: %llu blocks, %llu pages (header: %llu blocks)\n",
+	    (ull)report->live, (ull)report->live_pages, (ull)trace->nr_allocs - trace->nr_frees);
+	printk("  fragmentation at the end: %u.%u %% of free memory outside order %u "
+	       "(before: %u.%u %%)\n", report->fragmented / 10, report->fragmented % 10, MAX_ORDER,
 	    report->fragmented_before / 10, report->fragmented_before % 10);
 	printk("  cache hit rate: %u.%u %% (%llu allocations and %llu frees went to the zone)\n",
-	    report->hits / 10, report->hits % 10, (ull)report->slow_allocs, (ull)report->slow_frees);
+	    report->hits / 10, report->hits % 10, (ull)report->slow_allocs,
+	    (ull)report->slow_frees);
 	printk("  failed allocations: %llu, frees skipped for them: %llu\n", (ull)report->failed,
 	    (ull)report->skipped);
 	if (report->wrong)

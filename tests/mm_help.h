@@ -252,6 +252,18 @@ static inline void census_compare(struct ktest *t, const struct census *a, const
 	}
 }
 
+/* Turn the free pageblock at @pfn into one that has no memory. */
+static inline void make_hole(struct ktest *t, struct memory *mem, pfn_t pfn)
+{
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags;
+
+	EXPECT_EQ(t, offline_pages(mem, pfn, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	flags = spin_lock_irqsave(&zone->lock);
+	pageblock_set_state(zone, pfn, PB_HOLE);
+	spin_unlock_irqrestore(&zone->lock, flags);
+}
+
 /* check_memory in the middle of a test. */
 static inline void expect_clean(struct ktest *t, struct memory *mem)
 {

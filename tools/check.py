@@ -6,6 +6,7 @@ Usage: tools/check.py [--build DIR] [--only NAME,...] [--seed N]
 """
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -52,7 +53,8 @@ def make(build, *targets, **variables):
     command += [f"{k}={v}" for k, v in variables.items()] + list(targets)
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        print(done.stdout, end="")
+        # Without the lines that say what is being compiled.
+        print("\n".join(line for line in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", line)), end="")
     return done.returncode == 0
 
 
@@ -77,6 +79,17 @@ def run_build(build, name, seed):
     return time.monotonic() - start, status, text
 
 
+def what_matters(text):
+    """Of a report: a sanitizer's story, else what surrounds the failed tests, else its end."""
+    lines = text.split("\n")
+    story = re.search(r"(WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|runtime error:)", text)
+    if story:
+        first = text.count("\n", 0, story.start())
+        return lines[first:first + 40]
+    failed = [i for i, line in enumerate(lines) if line.startswith("  not ok ")]
+    return [line for i in failed for line in lines[max(0, i - 8):i + 1]][:60] or lines[-40:]
+
+
 def judge(counts, build, name, seconds, status, text):
     passed, failed, skipped, names = qemu.ktap_counts(text)
     print(f"  {name:8} {passed:4} passed {failed:3} failed {skipped:3} skipped {seconds:6.1f} s"
@@ -89,7 +102,7 @@ def judge(counts, build, name, seconds, status, text):
                    + ("" if ended else ", before the last suite"))
         failed = 1
     if failed:
-        print("    " + "\n    ".join(text.split("\n")[-40:]))
+        print("    " + "\n    ".join(what_matters(text)))
         print(f"    the whole report: {os.path.join(build, f'host-{name}.log')}")
 
 

@@ -37,18 +37,21 @@ k-page PFN: one page.  The word: references 16 bits, state 4, order 4, flags 8.
 end
 
 define k-zone
-	set $k_first = 0
-	set $k_last = kernel_memory.nr_zones
+	set $k_i = 0
+	set $k_end = sizeof(kernel_memory.zones) / sizeof(kernel_memory.zones[0])
 	if $argc == 1
-		set $k_first = $arg0
-		set $k_last = $arg0 + 1
+		set $k_i = $arg0
+		set $k_end = $arg0 + 1
 	end
-	while $k_first < $k_last
-		set $k_z = &kernel_memory.zones[$k_first]
-		printf "zone %u: node %u ", $k_first, $k_z->node
-		output $k_z->kind
-		printf ": pfn %#lx-%#lx managed %lu free %lu\n", $k_z->start, $k_z->end, $k_z->managed, $k_z->nr_free
-		set $k_first = $k_first + 1
+	while $k_i < $k_end
+		set $k_z = &kernel_memory.zones[$k_i]
+		if $k_z->end_pfn
+			printf "zone %u: node %u ", $k_i, $k_z->node
+			output (enum zone_kind)$k_z->kind
+			printf ": pfn %#lx-%#lx present %lu managed %lu free %lu isolated %lu\n", $k_z->start_pfn, \
+				$k_z->end_pfn, $k_z->present, $k_z->managed, $k_z->nr_free, $k_z->nr_isolated
+		end
+		set $k_i = $k_i + 1
 	end
 end
 document k-zone
@@ -56,10 +59,15 @@ k-zone [N]: a zone of the kernel's memory, or all.
 end
 
 define k-pcp
-	print/d *kernel_memory.pcp[$arg0]
+	set $k_pcp = kernel_memory.pcp[$arg0]
+	printf "count:    "
+	output/d $k_pcp->count
+	printf "\ncapacity: "
+	output/d $k_pcp->capacity
+	printf "\n"
 end
 document k-pcp
-k-pcp CPU: the counts, capacities and slots of one CPU's caches.
+k-pcp CPU: the counts and capacities of one CPU's caches, by stack number.
 end
 
 define k-cpus

@@ -3,7 +3,7 @@
  * host_lock.c: the host's own spin locks: a word that a compare-and-swap sets, and the same checks.
  *
  * Owns:       the list of locks each pthread holds.
- * Invariants: spinlock.next is 1 while held; holder is CPU + 1 while held.
+ * Invariants: spinlock.locked is 1 while held; holder is CPU + 1 while held.
  */
 #include <quarry/port.h>
 
@@ -25,7 +25,7 @@ static bool try_once(struct spinlock *lock)
 {
 	u32 unlocked = 0;
 
-	return __atomic_compare_exchange_n(&lock->next, &unlocked, 1, false, __ATOMIC_ACQUIRE,
+	return __atomic_compare_exchange_n(&lock->locked, &unlocked, 1, false, __ATOMIC_ACQUIRE,
 	    __ATOMIC_RELAXED);
 }
 
@@ -79,7 +79,7 @@ static bool release(struct spinlock *lock)
 	for (nr_held--; i <= nr_held; i++)
 		held[i - 1] = held[i];
 	WRITE_ONCE(lock->holder, 0u);
-	store_release(&lock->next, 0u);
+	store_release(&lock->locked, 0u);
 	return true;
 }
 

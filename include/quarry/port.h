@@ -32,10 +32,9 @@ enum lock_rank {
 	RANK_CONSOLE,
 };
 
-/* A ticket lock: fair, so that no CPU starves.  Zeroed memory is an unlocked lock without a rank. */
+/* Zeroed memory is an unlocked lock without a rank. */
 struct spinlock {
-	u32 next;         /* a: next ticket to hand out */
-	u32 serving;      /* a: ticket that holds the lock */
+	u32 locked;       /* a: 1 while a CPU holds it */
 	u32 holder;       /* CPU + 1 of the holder, 0 when free; for reports */
 	u8 rank;          /* enum lock_rank */
 	const char *name; /* for reports */

@@ -53,7 +53,12 @@ struct round_opts {
 int offline_round(struct memory *mem, const struct round_opts *opts, struct offline_result *result,
     u64 *ops);
 /*
- * @rounds rounds under stress on all CPUs, alternating over a range of 16 MiB or what there is; prints
+ * The range of up to @want pages that could be taken out and has most in use: there is something in
+ * the way of taking it.  PFN_NONE: none.  Context: thread.
+ */
+pfn_t offline_busiest(struct memory *mem, unsigned long want, unsigned long *nr);
+/*
+ * @rounds rounds under stress on all CPUs, each over the busiest 16 MiB, or what there is; prints
  * progress and a summary line for each policy.  NR_ISO_POLICIES: all policies in turn.
  * Returns 0 if each succeeded, in every 10 rounds pages were moved and pages freed into isolated
  * pageblocks, no content was damaged, check_memory is clean and managed pages are what they were, and

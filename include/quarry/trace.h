@@ -36,7 +36,8 @@ struct trace_event {
 struct trace_id {
 	struct page *page; /* owned by whose turn it is; NULL: not live */
 	u32 done;          /* a: events of this id that are done */
-	u32 order;
+	u16 waiting;       /* a: threads asleep until that changes */
+	u16 order;
 };
 BUILD_ASSERT(sizeof(struct trace_event) == TRACE_ITEM_SIZE);
 BUILD_ASSERT(sizeof(struct trace_id) == TRACE_ITEM_SIZE);
@@ -98,7 +99,7 @@ void trace_free(struct trace *trace);
  */
 int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,
     const struct trace_clock *clock, struct trace_report *report) must_check;
-/* Print what the README's table explains.  Any context. */
+/* Print @report; docs/trace.md explains the lines.  Any context. */
 void trace_print_report(const struct trace *trace, const struct trace_clock *clock,
     const struct trace_report *report);
 
@@ -132,8 +133,8 @@ extern const char trace_short[], trace_short_end[];
  */
 int trace_replay(const char *name, const char *text, size_t len, struct trace_report *out);
 /*
- * trace_replay_boot - the same for what the boot offers: the module that trace=NAME names, or the only
- * module, which may have no name; without trace= and module the short trace of the image.
+ * trace_replay_boot - the same for what the boot offers: the module that trace=NAME names, or the
+ * only module, which may have no name; without trace= and module the short trace of the image.
  * Returns as trace_replay; -ENOENT (printed): trace=NAME without such a module.
  */
 int trace_replay_boot(void);

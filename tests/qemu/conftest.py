@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""What the tests in this directory share.  They boot the real image and judge it from outside.
+
+`make test` runs them; one alone: make && QUARRY_BUILD=build /usr/bin/python3 -m pytest tests/qemu -k NAME
+"""
+import os
+import subprocess
+import sys
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+sys.dont_write_bytecode = True
+import qemu  # noqa: E402
+
+
+@pytest.fixture
+def name(request):
+    """A name for the logs of this test."""
+    return request.node.name.replace("[", "-").replace("]", "")
+
+
+@pytest.fixture
+def boot(name):
+    """boot(cmdline, **machine) -> Run.  The test is over and the monitor off unless it asks for them."""
+    def run(cmdline="selftest=quick", timeout=60, markers=(), talk=None, tour="off", monitor="off", **machine):
+        words = [cmdline] + ([f"tour={tour}"] if tour else []) + ([f"monitor={monitor}"] if monitor else [])
+        machine = qemu.Machine(timeout=timeout, **machine)
+        return machine.run(name, " ".join(words).strip(), markers=markers, talk=talk)
+    return run
+
+
+@pytest.fixture
+def passes(boot):
+    """As boot, and it must pass, with at least one test."""
+    def run(cmdline="selftest=quick", **kw):
+        result = boot(cmdline, **kw)
+        assert result.passed, result.story()
+        passed, failed, _, names = result.ktap()
+        assert not failed, f"{names} failed, but the kernel said PASS\n{result.story()}"
+        assert passed or "selftest=none" in cmdline, f"no test was run\n{result.story()}"
+        return result
+    return run
+
+
+@pytest.fixture(scope="session")
+def make():
+    """make("run", CPUS=2, ...) -> (status, output), as typed in a shell with no terminal."""
+    def run(*goals, timeout=120, stdin=subprocess.DEVNULL, **variables):
+        env = {k: v for k, v in os.environ.items()
+               if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "CPUS", "MEM", "NODES",
+                            "BOOT", "CMDLINE", "TRACE", "TIMEOUT", "QEMU_FLAGS")}
+        build = os.path.relpath(qemu.BUILD, ROOT)
+        command = ["make", "--no-print-directory", f"B={build}", *goals] + [f"{k}={v}" for k, v in variables.items()]
+        done = subprocess.run(command, cwd=ROOT, env=env, stdin=stdin, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=timeout)
+        return done.returncode, done.stdout.decode("utf-8", "replace").replace("\r", "")
+    return run
+
+
+@pytest.fixture
+def text_file(name):
+    """text_file(file_name, content) -> path, under the build directory."""
+    def write(file_name, content):
+        folder = os.path.join(qemu.BUILD, "qemu", name + ".d")
+        os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, file_name)
+        with open(path, "wb") as f:
+            f.write(content if isinstance(content, bytes) else content.encode())
+        return path
+    return write
+
+
+@pytest.fixture
+def report(capsys):
+    """report(text): a line that is seen even when the test passes."""
+    def say(text):
+        with capsys.disabled():
+            print(f"\n    {text} ", end="", flush=True)
+    return say

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""Each way to boot, on each kind of machine."""
+import pytest
+
+PATHS = ["pvh", "grub", "uefi"]
+TRACE = """# events=4 allocs=2 frees=2 ids=2 peak_live_pages=3 cpus=2
+a 0 0 U 0
+a 1 1 M 1
+f 0 1
+f 1 0
+"""
+
+
+def machine_line(run, cpus, nodes=1):
+    """The kernel's own summary says so too."""
+    return run.has(rf"^machine: {cpus} CPUs online of {cpus}, {nodes} nodes?, \d+ MiB managed")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_path(passes, path):
+    run = passes(boot=path)
+    assert machine_line(run, 4), run.story()
+    assert run.has("booted by " + ("pvh" if path == "pvh" else "multiboot2")), run.story()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_command_line_comes_through(passes, path):
+    run = passes("selftest=smp seed=0xbeefcafe", boot=path)
+    assert run.has(r"\(seed 0xbeefcafe\)"), run.story()
+    assert run.has(r"^ok 1 smp") and not run.has("^ok 2"), run.story()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_module_comes_through(boot, text_file, path):
+    run = boot("selftest=none trace=tiny.trace", boot=path, module=text_file("tiny.trace", TRACE))
+    assert run.passed, run.story()
+    assert run.has(r"^trace tiny\.trace: .*"), run.story()
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 4, 16, 64])
+def test_cpus(passes, cpus):
+    run = passes(cpus=cpus, mem=512, timeout=180)
+    assert machine_line(run, cpus), run.story()
+
+
+@pytest.mark.parametrize("cpu", ["max", "qemu64", "Nehalem"])
+@pytest.mark.parametrize("machine", ["q35", "pc"])
+def test_model(passes, machine, cpu):
+    assert machine_line(passes(machine=machine, cpu=cpu), 4)
+
+
+@pytest.mark.parametrize("topology", ["6,sockets=2,cores=3"])
+def test_sparse_apic_ids(passes, topology):
+    """-smp 6,sockets=2,cores=3 has the APIC ids 0 1 2 4 5 6."""
+    run = passes(cpus=topology)
+    assert machine_line(run, 6), run.story()
+
+
+def test_absent_cpus(passes):
+    """What the MADT lists but is not there is not waited for."""
+    run = passes(cpus="2,maxcpus=4")
+    assert run.has(r"^machine: 2 CPUs online of \d+"), run.story()
+
+
+@pytest.mark.parametrize("mem", [64, 1024, 16384])
+def test_memory(passes, mem):
+    run = passes(mem=mem)
+    managed = int(run.text.split(" MiB managed")[0].split()[-1])
+    # What the memmap (1/128) and the image take, and what firmware keeps.
+    assert mem * 0.98 - 24 <= managed <= mem, run.story()
+
+
+def test_memory_uefi_64_mib_is_enough_or_says_so(boot):
+    """OVMF itself wants about 64 MiB; whatever is left, the kernel ends in order or was never started."""
+    run = boot(boot="uefi", mem=128)
+    assert run.passed or run.failed, run.story()
+
+
+@pytest.mark.parametrize("mem", [4, 16, 24])
+def test_too_little_memory(boot, mem):
+    run = boot(mem=mem)
+    assert run.status != 0, f"a triple fault or a reset\n{run.story()}"
+    if mem >= 16 or run.booted:
+        assert run.failed, run.story()
+        assert run.has(r"only \d+ KiB of RAM; Quarry needs \d+ MiB"), run.story()
+
+
+def test_first_selftest_comes_soon(boot, report):
+    """Measured and reported; the target is 3 s, by PVH with 4 CPUs under TCG."""
+    first = r"^  (not )?ok 1 "
+    run = boot(cpus=4, mem=1024, markers=("^quarry: boot", first))
+    assert run.passed, run.story()
+    report(f"first selftest {run.when[first]:.2f} s after QEMU's start (kernel's first line "
+           f"{run.when['^quarry: boot']:.2f} s, end {run.seconds:.2f} s; target 3 s)")

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""`make run` with no terminal, its exit status, and what it says when something is wrong before QEMU starts."""
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+import qemu
+
+QUICK = "selftest=smp tour=off"
+
+
+def last_line(out):
+    return [line for line in out.split("\n") if line.strip()][-1]
+
+
+@pytest.mark.parametrize("path", ["grub", "uefi", "pvh"])
+def test_run_passes(make, path):
+    status, out = make("run", BOOT=path, CMDLINE=QUICK)
+    assert status == 0, out[-3000:]
+    assert last_line(out) == "quarry: PASS"
+    assert "4 CPUs online of 4, 2 nodes" in out
+    with open(os.path.join(qemu.BUILD, "run.log"), encoding="utf-8", errors="replace") as f:
+        assert "quarry: PASS" in f.read()
+
+
+def test_run_fails(make):
+    """A failing test is a failing `make run`."""
+    status, out = make("run", CMDLINE="selftest=fail tour=off")
+    assert status != 0
+    assert "quarry: FAIL" in out and "run: not a pass: the kernel said that it failed" in out, out[-3000:]
+
+
+def test_status_0_is_no_pass(make):
+    """A reset ends QEMU with status 0: here by its monitor, before the kernel could say anything."""
+    status, out = make("run", BOOT="pvh", CMDLINE=QUICK, QEMU_FLAGS="-S -action panic=none -device ib700 "
+                       "-watchdog-action poweroff", TIMEOUT="3")
+    assert status != 0, out[-3000:]
+    assert "run: not a pass" in out
+
+
+def test_variables(make):
+    status, out = make("run", BOOT="pvh", CPUS=3, MEM="300M", NODES=3, CMDLINE=QUICK + " seed=0x77")
+    assert status == 0, out[-3000:]
+    assert "3 CPUs online of 3, 3 nodes" in out and "(seed 0x77)" in out
+
+
+@pytest.mark.parametrize("variables, message", [
+    ({"CPUS": "many"}, "CPUS=many: wanted a number"),
+    ({"CPUS": "0"}, "CPUS=0: wanted a number"),
+    ({"NODES": "99"}, "NODES=99: wanted a number"),
+    ({"MEM": "lots"}, "MEM=lots: wanted a size"),
+    ({"BOOT": "floppy"}, "BOOT=floppy: wanted grub, uefi or pvh"),
+    ({"TRACE": "no/such.trace.gz"}, "TRACE=no/such.trace.gz: no such file"),
+    ({"TRACE": "tests"}, "TRACE=tests: no such file"),
+], ids=lambda v: "-".join(f"{k}_{w}" for k, w in v.items()).replace("/", "_") if isinstance(v, dict) else "")
+def test_wrong_variable(make, variables, message):
+    """A clear error, before QEMU starts."""
+    status, out = make("run", **variables)
+    assert status != 0
+    assert message in out and "quarry: boot" not in out, out[-2000:]
+
+
+def test_trace_that_is_no_gzip(make, text_file):
+    status, out = make("run", TRACE=text_file("bad.trace.gz", "this is not gzip"))
+    assert status != 0
+    assert "gzip cannot unpack it" in out and "quarry: boot" not in out, out[-2000:]
+
+
+def test_interrupt_leaves_no_qemu():
+    """SIGTERM to what `make run` runs: QEMU goes with it."""
+    env = dict(os.environ, BOOT="pvh", CMDLINE="selftest=none tour=off", QEMU_FLAGS="-S -name quarry-interrupted")
+    proc = subprocess.Popen(["sh", "tools/run.sh", os.path.relpath(qemu.BUILD, qemu.ROOT)], cwd=qemu.ROOT, env=env,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert wait_until(lambda: running("quarry-interrupted")), "QEMU did not start"
+    finally:
+        proc.terminate()
+        proc.wait(20)
+    assert wait_until(lambda: not running("quarry-interrupted")), "QEMU is still there"
+
+
+def running(word):
+    """Is there a QEMU with this word on its command line?"""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"qemu-system-x86_64") and word.encode() in words:
+            return True
+    return False
+
+
+def wait_until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return condition()
+
+
+def test_help_names_everything(make):
+    status, out = make("help")
+    assert status == 0
+    with open(os.path.join(qemu.ROOT, "Makefile"), encoding="utf-8") as f:
+        phony = set(re.search(r"^\.PHONY: (help .*)$", f.read(), re.MULTILINE).group(1).split()) - {"help"}
+    assert not [t for t in phony if not re.search(rf"^  {t} ", out, re.MULTILINE)], out
+    for variable in ("CPUS", "MEM", "NODES", "BOOT", "CMDLINE", "TRACE", "V"):
+        assert re.search(rf"^  {variable}=", out, re.MULTILINE), out
+
+
+def test_setup_does_not_touch_apt():
+    """With everything there, set-up says nothing and starts no apt: a PATH with a trap in it."""
+    trap = os.path.join(qemu.BUILD, "qemu", "trap")
+    os.makedirs(trap, exist_ok=True)
+    for tool in ("apt-get", "sudo"):
+        with open(os.path.join(trap, tool), "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\necho TRAP $0\nexit 1\n")
+        os.chmod(f.name, 0o755)
+    env = dict(os.environ, PATH=trap + ":" + os.environ["PATH"])
+    done = subprocess.run(["sh", "tools/setup.sh", "run"], cwd=qemu.ROOT, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_setup_elsewhere_prints_the_command():
+    """A system with another package manager and nothing installed."""
+    empty = os.path.join(qemu.BUILD, "qemu", "elsewhere")
+    os.makedirs(empty, exist_ok=True)
+    for tool in ("sed", "sort", "tr", "uname", "id", "cat"):
+        link = os.path.join(empty, tool)
+        if not os.path.islink(link):
+            os.symlink(os.path.realpath(subprocess.run(["sh", "-c", f"command -v {tool}"], capture_output=True,
+                                                       text=True).stdout.strip()), link)
+    with open(os.path.join(empty, "dnf"), "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\nexit 1\n")
+    os.chmod(f.name, 0o755)
+    done = subprocess.run(["/bin/sh", "tools/setup.sh", "run"], cwd=qemu.ROOT, env={"PATH": empty},
+                          capture_output=True, text=True)
+    assert done.returncode == 1
+    assert re.search(r"sudo dnf install .*\bgcc\b.*\bqemu-system-x86\b", done.stderr), done.stderr
