@@ -234,13 +234,15 @@ static void offline_commit(struct offline_op *op)
 static int offline_claimed(struct offline_op *op, enum iso_policy policy, struct range_claim *claim)
 {
 	struct drain_cost cost = {0};
+	bool disabled = false;
 	int err = 0;
 
-	if (policy == ISO_DISABLE)
+	if (policy == ISO_DISABLE) {
 		err = pcp_disable_counted(op->zone, &cost);
-	if (err)
-		return err;
-	err = isolate_range(op->mem, op->start, op->nr, policy, &op->res->fail, &cost);
+		disabled = !err;
+	}
+	if (!err)
+		err = isolate_range(op->mem, op->start, op->nr, policy, &op->res->fail, &cost);
 	if (!err) {
 		if (op->opts->on_isolated)
 			op->opts->on_isolated(op->opts->arg);
@@ -258,7 +260,7 @@ static int offline_claimed(struct offline_op *op, enum iso_policy policy, struct
 	LIST_REMOVE(claim, link);
 	zone_plan_capacity(op->zone, zone_claimed(op->zone));
 	mutex_unlock(&op->mem->hotplug);
-	if (policy == ISO_DISABLE)
+	if (disabled)
 		zone_pcp_enable(op->zone);
 	op->res->rounds = cost.rounds;
 	op->res->ipis = cost.ipis;

@@ -21,8 +21,8 @@ struct page *pile_pop(struct pile *p)
 	return page;
 }
 
-unsigned long pile_alloc(struct memory *mem, struct pile *p, gfp_t gfp, unsigned order,
-    unsigned long max)
+unsigned long pile_alloc(
+    struct memory *mem, struct pile *p, gfp_t gfp, unsigned order, unsigned long max)
 {
 	unsigned long n;
 
@@ -107,7 +107,8 @@ static u64 hash_zone(u64 hash, const struct memory *mem, const struct zone *zone
 	hash = mix(mix(mix(hash, zone->nr_free), zone->present), zone->nr_isolated);
 	for (order = 0; order < NR_ORDERS; order++)
 		for (type = 0; type < NR_MIGRATETYPES; type++)
-			hash = mix(mix(hash, zone->free[order][type].head), zone->free[order][type].nr);
+			hash = mix(
+			    mix(hash, zone->free[order][type].head), zone->free[order][type].nr);
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 		for (i = 0; i < STACKS_PER_ZONE; i++) {
 			unsigned stack = zone->id * STACKS_PER_ZONE + i, n;
@@ -137,7 +138,8 @@ struct census take_census(struct memory *mem)
 	for (pfn = mem->start_pfn; pfn < mem->end_pfn; pfn += PAGEBLOCK_PAGES) {
 		const struct pageblock *pb = pageblock_of(mem, pfn);
 
-		c.hash = mix(c.hash, (u64)pb->nr_free << 32 | (u64)pb->nr_poisoned << 16 | pb->bits);
+		c.hash =
+		    mix(c.hash, (u64)pb->nr_free << 32 | (u64)pb->nr_poisoned << 16 | pb->bits);
 		for (i = 0; i < ARRAY_SIZE(pb->stack); i++)
 			c.hash = mix(c.hash, pb->stack[i]);
 	}
@@ -155,7 +157,7 @@ struct census take_census(struct memory *mem)
 bool census_same(const struct census *a, const struct census *b)
 {
 	return a->hash == b->hash && a->free == b->free && a->managed == b->managed &&
-	    a->cached == b->cached;
+	       a->cached == b->cached;
 }
 
 bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsigned blocks)
@@ -173,17 +175,18 @@ bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsign
 		return false;
 	}
 	*cfg = (struct memory_config){
-		.name = "built",
-		/* Where pfn 0 would stand: outside the array if it starts later. */
-		.memmap = (struct page *)((uintptr_t)pages - start * sizeof(struct page)),
-		.pageblocks = (struct pageblock *)((uintptr_t)pageblocks -
-		    (start >> PAGEBLOCK_ORDER) * sizeof(struct pageblock)),
-		.start_pfn = start,
-		.end_pfn = start + nr,
-		.nr_cpus = ktest_cpus(),
-		.nr_nodes = 1,
-		.alloc = arena->alloc,
-		.arg = arena->alloc_arg,
+	    .name = "built",
+	    /* Where pfn 0 would stand: outside the array if it starts later. */
+	    .memmap = (struct page *)((uintptr_t)pages - start * sizeof(struct page)),
+	    .pageblocks =
+		(struct pageblock *)((uintptr_t)pageblocks -
+				     (start >> PAGEBLOCK_ORDER) * sizeof(struct pageblock)),
+	    .start_pfn = start,
+	    .end_pfn = start + nr,
+	    .nr_cpus = ktest_cpus(),
+	    .nr_nodes = 1,
+	    .alloc = arena->alloc,
+	    .arg = arena->alloc_arg,
 	};
 	return true;
 }
@@ -196,7 +199,8 @@ static int add_zones(struct memory *mem, const struct zone_spec *specs, unsigned
 
 	for (i = 0; i < nr && !err; i++, start = next) {
 		next = start + specs[i].blocks * PAGEBLOCK_PAGES;
-		err = memory_add_zone(mem, specs[i].node, (enum zone_kind)specs[i].kind, start, next);
+		err =
+		    memory_add_zone(mem, specs[i].node, (enum zone_kind)specs[i].kind, start, next);
 		if (!err) {
 			memory_add_ram(mem, start, next);
 			memory_free_range(mem, start, next);

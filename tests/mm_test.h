@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_test.h: what the suites of the memory manager share: piles of blocks, blocks taken straight from
- * the buddy, a census to compare, and memories of several nodes built by hand.
+ * mm_test.h: what the suites of the memory manager share: piles of blocks, blocks taken straight
+ * from the buddy, a census to compare, and memories of several nodes built by hand.
  */
 #ifndef QUARRY_TESTS_MM_TEST_H
 #define QUARRY_TESTS_MM_TEST_H
@@ -20,13 +20,13 @@ struct pile {
 void pile_push(struct pile *p, struct page *page);
 struct page *pile_pop(struct pile *p);
 /* Allocate blocks onto the pile until there are @max more or there is none; returns how many. */
-unsigned long pile_alloc(struct memory *mem, struct pile *p, gfp_t gfp, unsigned order,
-    unsigned long max);
+unsigned long pile_alloc(
+    struct memory *mem, struct pile *p, gfp_t gfp, unsigned order, unsigned long max);
 /* Free all blocks of the pile; returns how many were refused. */
 unsigned long pile_free(struct memory *mem, struct pile *p);
 #define ALL_THERE_IS (~0UL)
 
-/* A block straight from the buddy, state ALLOC, whatever the watermarks say; NULL if there is none. */
+/* A block straight from the buddy, state ALLOC, past the watermarks; NULL if there is none. */
 struct page *take_block(struct zone *zone, unsigned order, enum migratetype type);
 /* The same from other types' lists. */
 struct page *take_fallback(struct zone *zone, unsigned order, enum migratetype type);
@@ -38,8 +38,8 @@ void set_type(struct zone *zone, pfn_t block, enum migratetype type);
 void set_isolated(struct zone *zone, pfn_t block, bool on);
 
 /*
- * Everything a failed call must leave alone: each page, each pageblock, lists, counts, caches, and all
- * events but BAD_FREE.  Exact while nobody uses the memory.
+ * Everything a failed call must leave alone: each page, each pageblock, lists, counts, caches, and
+ * all events but BAD_FREE.  Exact while nobody uses the memory.
  */
 struct census {
 	u64 hash;
@@ -55,7 +55,7 @@ struct zone_spec {
 };
 /* A configuration with arrays for @blocks pageblocks from pfn @start on, in t->mem's arena. */
 bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsigned blocks);
-/* Zones one after the other, all free, caches on; NULL, and the test fails, if something is wrong. */
+/* Zones one after the other, all free, caches on; NULL, and the test fails, if that fails. */
 struct memory *build_memory(struct ktest *t, unsigned nr_nodes, const u8 *distance,
     const struct zone_spec *specs, unsigned nr);
 /* Check it, and stop its threads. */

@@ -10,8 +10,8 @@ static struct memory *any_memory(struct ktest *t)
 	return ktest_memory(t, 0, CACHED_BLOCKS, MIN(CACHED_BLOCKS, 8u));
 }
 
-static void expect_refused_at(struct ktest *t, struct memory *mem, struct page *page, unsigned order,
-    int line)
+static void expect_refused_at(
+    struct ktest *t, struct memory *mem, struct page *page, unsigned order, int line)
 {
 	struct census before = take_census(mem), after;
 	u64 bad = mm_event_sum(mem, EV_BAD_FREE);
@@ -20,8 +20,8 @@ static void expect_refused_at(struct ktest *t, struct memory *mem, struct page *
 	bad = mm_event_sum(mem, EV_BAD_FREE) - bad;
 	after = take_census(mem);
 	if (err != -EINVAL || bad != 1)
-		ktest_fail(t, __FILE__, line, "expected -EINVAL and one bad free, got %d and %llu", err,
-		    (unsigned long long)bad);
+		ktest_fail(t, __FILE__, line, "expected -EINVAL and one bad free, got %d and %llu",
+		    err, (unsigned long long)bad);
 	if (!census_same(&before, &after))
 		ktest_fail(t, __FILE__, line, "the refused free left something changed");
 }
@@ -37,7 +37,7 @@ struct on_cpu {
 static void free_twice(void *arg)
 {
 	struct on_cpu *job = arg;
-	struct page *page = mem_alloc_pages(job->mem, GFP_NOWAIT | GFP_MOVABLE, job->order);
+	struct page *page = mem_alloc_pages(job->mem, GFP_NOWAIT, job->order);
 
 	REQUIRE(job->t, page);
 	EXPECT_EQ(job->t, mem_free_pages(job->mem, page, job->order), 0);
@@ -288,5 +288,5 @@ KTEST_SUITE(badinput, KTEST_QUICK, KTEST(double_free_of_a_cached_page),
     KTEST(free_of_a_page_that_was_never_allocated), KTEST(free_of_a_reserved_page),
     KTEST(free_of_an_offline_page), KTEST(free_of_a_foreign_pointer),
     KTEST(free_with_an_order_too_large), KTEST(free_of_a_page_in_use),
-    KTEST(free_of_a_page_with_references_or_flags),
-    KTEST(bulk_free_of_nothing_but_bad_pages), KTEST(kernels_own_instance_refuses_too));
+    KTEST(free_of_a_page_with_references_or_flags), KTEST(bulk_free_of_nothing_but_bad_pages),
+    KTEST(kernels_own_instance_refuses_too));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_buddy.c: splitting, merging in any order, types, exhaustion, and random operations against an
- * oracle.  All straight on the buddy lists, past caches and watermarks.
+ * test_buddy.c: splitting, merging in any order, types, exhaustion, and random operations against
+ * an oracle.  All straight on the buddy lists, past caches and watermarks.
  */
 #include "tests/mm_test.h"
 
@@ -20,7 +20,8 @@ static void expect_all_merged(struct ktest *t, const struct zone *zone, enum mig
 
 	for (order = 0; order < NR_ORDERS; order++) {
 		for (i = 0; i < NR_MIGRATETYPES; i++)
-			EXPECT_EQ(t, zone->free[order][i].nr, order == MAX_ORDER && i == type ? blocks : 0);
+			EXPECT_EQ(t, zone->free[order][i].nr,
+			    order == MAX_ORDER && i == type ? blocks : 0);
 	}
 	EXPECT_EQ(t, zone->nr_free, blocks * PAGEBLOCK_PAGES);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_handle.c: the promises of a table of movable objects: what it refuses, that it notices damage,
- * and objects that move while other CPUs use them.
+ * test_handle.c: the promises of a table of movable objects: what it refuses, that it notices
+ * damage, and objects that move while other CPUs use them.
  */
 #include "tests/mm_test.h"
 #include <quarry/handle.h>
@@ -163,7 +163,8 @@ static void move_everything(struct writers *w)
 
 static void objects_move_while_they_are_used(struct ktest *t)
 {
-	struct writers w = {.ht = new_table(&kernel_memory), .seed = t->seed, .running = ktest_cpus()};
+	struct writers w = {
+	    .ht = new_table(&kernel_memory), .seed = t->seed, .running = ktest_cpus()};
 	u64 bad = mm_event_sum(&kernel_memory, EV_BAD_FREE);
 	unsigned cpu;
 	u32 h;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_init.c: building a memory: geometry, zones, RAM that does not fill its pageblocks, free ranges
- * with any borders, and running out of memory on the way.
+ * test_init.c: building a memory: geometry, zones, RAM that does not fill its pageblocks, free
+ * ranges with any borders, and running out of memory on the way.
  */
 #include "tests/mm_test.h"
 
@@ -183,8 +183,9 @@ static void free_ranges_may_have_any_borders(struct ktest *t)
 				bool freed = at >= start && at < last;
 
 				if ((state_at(mem, pfn) == PG_FREE) != freed)
-					ktest_fail(t, __FILE__, __LINE__, "page %lu of [%lu, %lu): %s", at,
-					    start, last, page_state_name(state_at(mem, pfn)));
+					ktest_fail(t, __FILE__, __LINE__,
+					    "page %lu of [%lu, %lu): %s", at, start, last,
+					    page_state_name(state_at(mem, pfn)));
 			}
 		}
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_memblock.c: the lists of RAM and of taken ranges, and what is allocated of the difference. */
+/* test_memblock.c: the lists of RAM and of taken ranges, and what is allocated of the rest. */
 #include <quarry/ktest.h>
 #include <quarry/memblock.h>
 
@@ -295,7 +295,8 @@ static void random_lists_agree_with_a_map(struct ktest *t)
 			u8 bit = step % 3 ? 1 : 2;
 			phys_t from = (phys_t)start << PAGE_SHIFT, to = from + nr * PAGE_SIZE;
 
-			EXPECT_EQ(t, bit == 1 ? memblock_add(m, from, to) : memblock_reserve(m, from, to),
+			EXPECT_EQ(t,
+			    bit == 1 ? memblock_add(m, from, to) : memblock_reserve(m, from, to),
 			    0);
 			for (i = start; i < start + nr; i++)
 				map[i] |= bit;

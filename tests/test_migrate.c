@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate.c: taking movable pages, moving them and putting them back, with handles as the owner,
- * and with one that answers as it is told.  What looks at content runs on the kernel's memory.
+ * test_migrate.c: taking movable pages, moving them and putting them back, with handles as the
+ * owner, and with one that answers as told.  What looks at content runs on the kernel's memory.
  */
 #include "tests/mm_test.h"
 #include <quarry/handle.h>
@@ -23,7 +23,7 @@ static struct page *page_of(struct handle_table *ht, u32 h)
 	return pfn_to_page_in(ht->mem, handle_pfn(ht, h));
 }
 
-/* Isolate the page of one handle and move it.  Returns what migrate_pages does; -1: not isolated. */
+/* Isolate the page of one handle and move it, as migrate_pages; -1: it was not isolated. */
 static int move_handle(struct handle_table *ht, u32 h, struct mm_fail *fail)
 {
 	struct page *page = page_of(ht, h);
@@ -125,7 +125,8 @@ static void only_movable_pages_are_isolated(struct ktest *t)
 	pfn = handle_pfn(ht, 0);
 	EXPECT_EQ(t, isolate_movable_page(ht->mem, page_to_pfn_in(ht->mem, page)), -EAGAIN);
 	EXPECT_EQ(t, isolate_movable_page(ht->mem, pfn + 1), -EAGAIN);
-	EXPECT_EQ(t, isolate_movable_page(ht->mem, ht->mem->zones[ZONE_MOVABLE].end_pfn - 1), -EAGAIN);
+	EXPECT_EQ(
+	    t, isolate_movable_page(ht->mem, ht->mem->zones[ZONE_MOVABLE].end_pfn - 1), -EAGAIN);
 	EXPECT_EQ(t, isolate_movable_page(ht->mem, pfn), 0);
 	/* One migrator has it. */
 	EXPECT_EQ(t, isolate_movable_page(ht->mem, pfn), -EAGAIN);
@@ -276,8 +277,8 @@ static int actor_isolate(struct memory *mem, struct page *page)
 	return actor.isolate;
 }
 
-static int actor_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
-    struct page *src)
+static int actor_migrate(
+    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
 	actor.calls++;
 	if (actor.busy) {

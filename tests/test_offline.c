@@ -300,8 +300,7 @@ static void a_refused_disable_gives_the_range_up(struct ktest *t)
 	EXPECT_EQ(t, offline(mem, 0, BLOCK(2), ISO_DISABLE, NULL), -EOVERFLOW);
 	WRITE_ONCE(zone->pcp_depth, 1u);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
-	EXPECT(t, LIST_EMPTY(&mem->claims));
-	LIST_INIT(&mem->claims);
+	REQUIRE(t, LIST_EMPTY(&mem->claims));
 	EXPECT_EQ(t, offline(mem, 0, BLOCK(2), ISO_DISABLE, NULL), 0);
 }
 

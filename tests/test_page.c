@@ -16,13 +16,15 @@ static void expect_heads(struct ktest *t, struct memory *mem, pfn_t block)
 {
 	pfn_t head, pfn;
 
-	for_each_head(mem, head, block) {
+	for_each_head(mem, head, block)
+	{
 		unsigned long nr = 1UL << word_order(page_word(pfn_to_page_in(mem, head)));
 
 		for (pfn = head; pfn < head + nr; pfn++) {
 			if (page_head(mem, pfn) != head)
-				ktest_fail(t, __FILE__, __LINE__, "page_head(%#lx) == %#lx, want %#lx", pfn,
-				    page_head(mem, pfn), head);
+				ktest_fail(t, __FILE__, __LINE__,
+				    "page_head(%#lx) == %#lx, want %#lx", pfn, page_head(mem, pfn),
+				    head);
 		}
 	}
 }
@@ -157,8 +159,8 @@ static void put_without_references_is_refused(struct ktest *t)
 
 static void put_of_what_is_not_put_is_refused(struct ktest *t)
 {
-	static const enum page_state states[] = {PG_RESERVED, PG_SLAB, PG_PGTABLE, PG_MOVABLE_OPS,
-	    PG_BALLOON, PG_HWPOISON};
+	static const enum page_state states[] = {
+	    PG_RESERVED, PG_SLAB, PG_PGTABLE, PG_MOVABLE_OPS, PG_BALLOON, PG_HWPOISON};
 	struct zone *zone = one_block(t);
 	struct page *page;
 	unsigned i;
@@ -299,7 +301,7 @@ static void states_and_reasons_have_names(struct ktest *t)
 		REQUIRE(t, page_state_name((enum page_state)i));
 		for (j = 0; j < i; j++)
 			EXPECT(t, strcmp(page_state_name((enum page_state)i),
-			              page_state_name((enum page_state)j)) != 0);
+				      page_state_name((enum page_state)j)) != 0);
 	}
 	EXPECT(t, !strcmp(page_state_name(PG_TAIL), "TAIL"));
 	EXPECT(t, !strcmp(page_state_name(PG_ISO_MIG), "ISO_MIG"));
@@ -307,7 +309,8 @@ static void states_and_reasons_have_names(struct ktest *t)
 	for (i = 0; i < NR_MM_WHY; i++) {
 		REQUIRE(t, mm_why_text((enum mm_why)i));
 		for (j = 0; j < i; j++)
-			EXPECT(t, strcmp(mm_why_text((enum mm_why)i), mm_why_text((enum mm_why)j)) != 0);
+			EXPECT(t,
+			    strcmp(mm_why_text((enum mm_why)i), mm_why_text((enum mm_why)j)) != 0);
 	}
 	EXPECT(t, !strcmp(mm_why_text(NR_MM_WHY), "?"));
 }

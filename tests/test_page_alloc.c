@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_page_alloc.c: the front door: both instances alike, bulk forms, zeroing, counters, orders, and
- * what happens when there is no memory.
+ * test_page_alloc.c: the front door: both instances alike, bulk forms, zeroing, counters, orders,
+ * and what happens when there is no memory.
  */
 #include "tests/mm_test.h"
 
@@ -10,7 +10,8 @@ struct door {
 	struct memory *mem;
 	struct page *(*alloc)(struct memory *mem, gfp_t gfp, unsigned order);
 	int (*free)(struct memory *mem, struct page *page, unsigned order);
-	unsigned long (*alloc_bulk)(struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages);
+	unsigned long (*alloc_bulk)(
+	    struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages);
 	unsigned long (*free_bulk)(struct memory *mem, unsigned long nr, struct page **pages);
 };
 
@@ -24,7 +25,8 @@ static int own_free(struct memory *mem, struct page *page, unsigned order)
 	return free_pages(page, order);
 }
 
-static unsigned long own_alloc_bulk(struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages)
+static unsigned long own_alloc_bulk(
+    struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages)
 {
 	return alloc_pages_bulk(gfp, nr, pages);
 }
@@ -34,12 +36,13 @@ static unsigned long own_free_bulk(struct memory *mem, unsigned long nr, struct 
 	return free_pages_bulk(nr, pages);
 }
 
-static const struct door own_door = {&kernel_memory, own_alloc, own_free, own_alloc_bulk, own_free_bulk};
+static const struct door own_door = {
+    &kernel_memory, own_alloc, own_free, own_alloc_bulk, own_free_bulk};
 
 static struct door private_door(struct memory *mem)
 {
-	return (struct door){mem, mem_alloc_pages, mem_free_pages, mem_alloc_pages_bulk,
-	    mem_free_pages_bulk};
+	return (struct door){
+	    mem, mem_alloc_pages, mem_free_pages, mem_alloc_pages_bulk, mem_free_pages_bulk};
 }
 
 #define LIVE 24
@@ -325,7 +328,8 @@ static void counters_add_up_while_the_caches_are_off(struct ktest *t)
 
 static void order_above_the_largest_is_refused_and_counted(struct ktest *t)
 {
-	static const unsigned orders[] = {MAX_ORDER + 1, MAX_ORDER + 2, 15, 16, 31, 32, 63, 64, ~0u};
+	static const unsigned orders[] = {
+	    MAX_ORDER + 1, MAX_ORDER + 2, 15, 16, 31, 32, 63, 64, ~0u};
 	struct memory *mem = ktest_memory(t, 0, 2, 0);
 	unsigned i, nr = 0;
 
@@ -383,7 +387,7 @@ static void sleeping_request_waits_once_and_then_fails(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* Everything allocated singly; then all goes back but a page of each pageblock other than the last. */
+/* All allocated singly; then all goes back but a page of each pageblock other than the last. */
 struct fragments {
 	struct memory *mem;
 	unsigned long cached;
@@ -445,8 +449,8 @@ static void churn(void *arg)
 		u64 r = ktest_rand(&rand);
 
 		if (nr < CHURN_LIVE && r % 2) {
-			live[nr] = mem_alloc_pages(c->mem, (gfp_t)((r >> 8) % 3) | GFP_NOWAIT,
-			    (unsigned)((r >> 16) % 3));
+			live[nr] = mem_alloc_pages(
+			    c->mem, (gfp_t)((r >> 8) % 3) | GFP_NOWAIT, (unsigned)((r >> 16) % 3));
 			nr += live[nr] != NULL;
 		} else if (nr) {
 			nr--;

@@ -175,9 +175,9 @@ static void steal_takes_all_the_free_blocks_along(struct ktest *t)
 static void fallback_asks_the_types_in_their_order(struct ktest *t)
 {
 	static const u8 want[NR_CACHED_TYPES][3] = {
-		[MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
-		[MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},
-		[MT_RECLAIMABLE] = {MT_UNMOVABLE, MT_MOVABLE, NR_MIGRATETYPES},
+	    [MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
+	    [MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},
+	    [MT_RECLAIMABLE] = {MT_UNMOVABLE, MT_MOVABLE, NR_MIGRATETYPES},
 	};
 	struct zone *zone = normal_zone(t, NR_MIGRATETYPES);
 	struct pile pile = {NULL, 0};
@@ -188,13 +188,14 @@ static void fallback_asks_the_types_in_their_order(struct ktest *t)
 		for (i = 0; i < NR_MIGRATETYPES; i++)
 			set_type(zone, i * PAGEBLOCK_PAGES, (enum migratetype)i);
 		REQUIRE(t, take_block(zone, MAX_ORDER, (enum migratetype)type) ==
-		        pfn_to_page_in(zone->mem, type * PAGEBLOCK_PAGES));
+			       pfn_to_page_in(zone->mem, type * PAGEBLOCK_PAGES));
 		pile_push(&pile, pfn_to_page_in(zone->mem, type * PAGEBLOCK_PAGES));
 		for (i = 0; i < 3 && want[type][i] < NR_MIGRATETYPES; i++) {
 			struct page *page = take_fallback(zone, MAX_ORDER, (enum migratetype)type);
 
 			REQUIRE(t, page);
-			EXPECT_EQ(t, page_to_pfn_in(zone->mem, page) >> PAGEBLOCK_ORDER, want[type][i]);
+			EXPECT_EQ(
+			    t, page_to_pfn_in(zone->mem, page) >> PAGEBLOCK_ORDER, want[type][i]);
 			pile_push(&pile, page);
 		}
 		EXPECT(t, !take_fallback(zone, 0, (enum migratetype)type));
@@ -214,7 +215,7 @@ static void fallback_takes_from_the_largest_block(struct ktest *t)
 	page = take_fallback(zone, 0, MT_UNMOVABLE);
 	REQUIRE(t, page);
 	EXPECT(t, page_to_pfn_in(zone->mem, page) >> PAGEBLOCK_ORDER !=
-	        page_to_pfn_in(zone->mem, small) >> PAGEBLOCK_ORDER);
+		      page_to_pfn_in(zone->mem, small) >> PAGEBLOCK_ORDER);
 }
 
 static void cma_is_lent_to_movable_requests_only(struct ktest *t)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_slab.c: small objects of all sizes: where they lie, what is in them, whether their pages come
- * back, and several CPUs at once.  On the kernel's own memory, the only one that has bytes.
+ * test_slab.c: small objects of all sizes: where they lie, what is in them, whether their pages
+ * come back, and several CPUs at once.  On the kernel's own memory, the only one that has bytes.
  */
 #include "tests/mm_test.h"
 
@@ -46,8 +46,9 @@ static bool zeroed(const void *ptr, size_t size)
 	return true;
 }
 
-static const size_t sizes[] = {1, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 127, 128, 129, 255, 256,
-    257, 511, 512, 513, 1000, 1024, 1025, 2000, 2047, 2048, 2049, 3000, 4095, 4096, 4097, 8192, 10000};
+static const size_t sizes[] = {1, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 127, 128, 129, 255,
+    256, 257, 511, 512, 513, 1000, 1024, 1025, 2000, 2047, 2048, 2049, 3000, 4095, 4096, 4097, 8192,
+    10000};
 
 static void objects_are_aligned(struct ktest *t)
 {
@@ -123,7 +124,7 @@ static void a_page_holds_many_objects(struct ktest *t)
 		objects[i] = kmalloc(16);
 		KASSERT(objects[i]);
 	}
-	/* All but the 64 bytes at its start: 252 objects, on no more than the begun page and another. */
+	/* All but the 64 bytes at its start: 252 objects, on the begun page and one more. */
 	EXPECT(t, mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - pages <= 1);
 	for (i = 0; i < ARRAY_SIZE(objects); i++)
 		kfree(objects[i]);
@@ -172,7 +173,7 @@ static void order_of_frees_does_not_matter(struct ktest *t)
 	}
 	for (i = 0; i < ARRAY_SIZE(objects); i++)
 		kfree(objects[i]);
-	/* Nobody else's object of that size need be there: count the pages, at most one stays empty. */
+	/* Count the pages that stayed, each once. */
 	for (i = 0; i < ARRAY_SIZE(objects); i++) {
 		struct page *page = page_of(objects[i]);
 
@@ -183,7 +184,7 @@ static void order_of_frees_does_not_matter(struct ktest *t)
 	}
 	for (i = 0; i < ARRAY_SIZE(objects); i++)
 		page_of(objects[i])->index = 0;
-	/* 63 a page: ten pages.  Others may share one that was begun before, and one is kept. */
+	/* 63 a page made ten: one may have been begun by others before, and one is kept. */
 	EXPECT(t, slabs <= 2);
 }
 
@@ -197,7 +198,8 @@ static void large_objects_are_whole_blocks(struct ktest *t)
 
 		REQUIRE(t, object);
 		EXPECT_EQ(t, page_word(page_of(object)), PAGE_WORD(1, PG_ALLOC, order));
-		EXPECT(t, !object[0] && !object[size - 1] && !((uintptr_t)object & (PAGE_SIZE - 1)));
+		EXPECT(
+		    t, !object[0] && !object[size - 1] && !((uintptr_t)object & (PAGE_SIZE - 1)));
 		object[0] = object[size - 1] = 1;
 		kfree(object);
 		/* One byte more is an order more. */
@@ -281,8 +283,9 @@ static void objects_pass_between_cpus(struct ktest *t)
 	EXPECT_EQ(t, x.damaged, 0);
 }
 
-KTEST_SUITE(slab, KTEST_QUICK, KTEST(objects_are_aligned), KTEST(objects_are_zeroed_again_and_again),
-    KTEST(objects_do_not_overlap), KTEST(freed_objects_are_used_again),
-    KTEST(a_page_holds_many_objects), KTEST(pages_without_objects_go_back),
-    KTEST(order_of_frees_does_not_matter), KTEST(large_objects_are_whole_blocks),
-    KTEST(nothing_and_too_much_are_refused), KTEST(objects_pass_between_cpus));
+KTEST_SUITE(slab, KTEST_QUICK, KTEST(objects_are_aligned),
+    KTEST(objects_are_zeroed_again_and_again), KTEST(objects_do_not_overlap),
+    KTEST(freed_objects_are_used_again), KTEST(a_page_holds_many_objects),
+    KTEST(pages_without_objects_go_back), KTEST(order_of_frees_does_not_matter),
+    KTEST(large_objects_are_whole_blocks), KTEST(nothing_and_too_much_are_refused),
+    KTEST(objects_pass_between_cpus));

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_zone.c: watermarks and reserves, the order of zonelists on machines of several nodes, and which
- * zones a request may use.
+ * test_zone.c: watermarks and reserves, the order of zonelists on machines of several nodes, and
+ * which zones a request may use.
  */
 #include "tests/mm_test.h"
 
 static void watermarks_are_ordered_and_bounded(struct ktest *t)
 {
-	static const unsigned long sizes[] = {0, 1, 7, 8, 63, 64, 127, 128, 129, 2047, 2048, 4096, 65536,
-	    1UL << 19, 1UL << 22, 1UL << 32};
+	static const unsigned long sizes[] = {0, 1, 7, 8, 63, 64, 127, 128, 129, 2047, 2048, 4096,
+	    65536, 1UL << 19, 1UL << 22, 1UL << 32};
 	static struct zone zone;
 	unsigned long last = 0;
 	unsigned i;
@@ -19,7 +19,8 @@ static void watermarks_are_ordered_and_bounded(struct ktest *t)
 		EXPECT(t, zone.wmark[WMARK_MIN] <= zone.wmark[WMARK_LOW]);
 		EXPECT(t, zone.wmark[WMARK_LOW] <= zone.wmark[WMARK_HIGH]);
 		EXPECT(t, zone.wmark[WMARK_HIGH] <= sizes[i] / 4);
-		EXPECT(t, zone.wmark[WMARK_MIN] >= last && zone.wmark[WMARK_MIN] <= (16UL << 20) / PAGE_SIZE);
+		EXPECT(t, zone.wmark[WMARK_MIN] >= last &&
+			      zone.wmark[WMARK_MIN] <= (16UL << 20) / PAGE_SIZE);
 		EXPECT(t, zone.reserve <= sizes[i] / 8);
 		last = zone.wmark[WMARK_MIN];
 	}
@@ -27,7 +28,8 @@ static void watermarks_are_ordered_and_bounded(struct ktest *t)
 }
 
 /* A memory whose caches are off, so that each page is taken straight from the lists. */
-static struct memory *uncached_memory(struct ktest *t, unsigned dma32, unsigned normal, unsigned movable)
+static struct memory *uncached_memory(
+    struct ktest *t, unsigned dma32, unsigned normal, unsigned movable)
 {
 	struct memory *mem = ktest_memory(t, dma32, normal, movable);
 	unsigned kind;
@@ -118,7 +120,8 @@ static void reserve_keeps_a_lower_zone_from_higher_requests(struct ktest *t)
 	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].nr_free, mem->zones[ZONE_NORMAL].wmark[WMARK_MIN]);
 	EXPECT_EQ(t, dma32->nr_free, dma32->wmark[WMARK_MIN] + dma32->reserve);
 	/* For those who can use no other zone it is there. */
-	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_DMA32, 0, ALL_THERE_IS), dma32->reserve);
+	EXPECT_EQ(
+	    t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_DMA32, 0, ALL_THERE_IS), dma32->reserve);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
@@ -179,10 +182,22 @@ static void other_requests_prefer_normal_then_dma32(struct ktest *t)
 #define NODES 4
 /* No two alike from one node, save from node 3; not symmetric, as firmware's need not be. */
 static const u8 distances[NODES * NODES] = {
-	10, 40, 20, 30,
-	25, 10, 31, 21,
-	22, 32, 10, 12,
-	20, 20, 20, 10,
+    10,
+    40,
+    20,
+    30,
+    25,
+    10,
+    31,
+    21,
+    22,
+    32,
+    10,
+    12,
+    20,
+    20,
+    20,
+    10,
 };
 /* Nearest first; equals by id, counted from the node on. */
 static const u8 nearest[NODES][NODES] = {{0, 2, 3, 1}, {1, 3, 0, 2}, {2, 3, 0, 1}, {3, 0, 1, 2}};
@@ -220,7 +235,8 @@ static void zonelists_go_by_distance_then_by_kind(struct ktest *t)
 			for (i = 0, at = 0; i < NODES; i++) {
 				for (k = kind + 1; k-- > 0;) {
 					if (has_zone(nearest[node][i], k))
-						EXPECT_EQ(t, list[at++], nearest[node][i] * NR_ZONE_KINDS + k);
+						EXPECT_EQ(t, list[at++],
+						    nearest[node][i] * NR_ZONE_KINDS + k);
 				}
 			}
 			EXPECT_EQ(t, mem->nodes[node].nr_zones[kind], at);
@@ -231,8 +247,8 @@ static void zonelists_go_by_distance_then_by_kind(struct ktest *t)
 
 static void equal_distances_go_round_from_the_node_on(struct ktest *t)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 1}, {1, ZONE_NORMAL, 1},
-	    {2, ZONE_NORMAL, 1}};
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, 1}, {1, ZONE_NORMAL, 1}, {2, ZONE_NORMAL, 1}};
 	struct memory *mem = build_memory(t, 3, NULL, specs, ARRAY_SIZE(specs));
 	unsigned node, i;
 
@@ -298,7 +314,8 @@ static void nodes_are_exhausted_in_the_order_of_the_zonelist(struct ktest *t)
 
 static void thisnode_requests_stay_on_the_node(struct ktest *t)
 {
-	struct walk w = {.mem = four_node_memory(t), .gfp = GFP_NOWAIT | GFP_MOVABLE | GFP_THISNODE};
+	struct walk w = {
+	    .mem = four_node_memory(t), .gfp = GFP_NOWAIT | GFP_MOVABLE | GFP_THISNODE};
 	unsigned i, kinds = 0;
 
 	REQUIRE(t, w.mem);
