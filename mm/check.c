@@ -17,6 +17,7 @@ struct check {
 	bool claims;                               /* an operation is between its bits and its end */
 	unsigned long heads[NR_ORDERS][NR_MIGRATETYPES]; /* free blocks that must be listed */
 	unsigned long isolated, present, reserved, cached; /* pageblocks; pages; pages; blocks' pages */
+	u64 cached_set;                            /* sum of set_hash over cached heads, less slots */
 	/* The stop: who waits for whom. */
 	unsigned cpu, want;
 	unsigned arrived; /* a */
@@ -35,6 +36,17 @@ static bool bad(struct check *c, const char *what, pfn_t pfn, unsigned long have
 		if (unlikely(!(cond)))                                                             \
 			return bad((c), (what), (pfn), (unsigned long)(have), (unsigned long)(want)); \
 	} while (0)
+
+/*
+ * A set of pfns is compared with another by the sums of this: equal counts and sums, but a page twice
+ * in one of them and another missing, would need two hashes that differ by as much as two others.
+ */
+static u64 set_hash(pfn_t pfn)
+{
+	u64 hash = pfn * 0x9e3779b97f4a7c15ULL;
+
+	return (hash ^ hash >> 29) * 0xbf58476d1ce4e5b9ULL;
+}
 
 /* What a head's word and its fields may be, by state. */
 static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 word)
@@ -57,6 +69,7 @@ static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 
 		CHECK(c, word == PAGE_WORD(0, PG_PCP, order), "I-S1 word of a cached head", pfn, word, 0);
 		CHECK(c, order_index(order) < NR_CACHED_ORDERS, "I-P2 cached order", pfn, order, 0);
 		c->cached += 1UL << order;
+		c->cached_set += set_hash(pfn);
 		break;
 	case PG_FREEING:
 		CHECK(c, ref == 0, "I-S1 references of a page being freed", pfn, ref, 0);
@@ -68,7 +81,7 @@ static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 
 		break;
 	case PG_MOVABLE_OPS:
 		CHECK(c, page->owner, "I-S2 movable page without an owner", pfn, 0, 1);
-		/* fall through */
+		__attribute__((fallthrough));
 	case PG_ISO_MIG:
 	case PG_ALLOC:
 	case PG_SLAB:
@@ -218,6 +231,7 @@ static bool check_cpu_stack(struct check *c, unsigned cpu, unsigned index, unsig
 		    page_word(page), PAGE_WORD(0, PG_PCP, order));
 		CHECK(c, c->claims || !pageblock_isolated(pageblock_of(c->mem, pfn)),
 		    "I-I5 cached page of an isolated pageblock", pfn, cpu, 0);
+		c->cached_set -= set_hash(pfn);
 	}
 	*pages += (unsigned long)count << order;
 	return true;
@@ -245,6 +259,7 @@ static bool check_caches(struct check *c)
 		    "I-P1 the stack of capacity 0", cpu, c->mem->pcp[cpu]->count[none], 0);
 	}
 	CHECK(c, pages == c->cached, "I-P4 cached pages and slots", zone->id, c->cached, pages);
+	CHECK(c, c->cached_set == 0, "I-P3 page in two slots", zone->id, c->cached_set, 0);
 	CHECK(c, bound * c->mem->nr_cpus <= zone->managed / 16, "I-P7 bound of the caches", zone->id,
 	    bound * c->mem->nr_cpus, zone->managed / 16);
 	return true;
@@ -258,6 +273,7 @@ static bool check_zone(struct check *c)
 
 	memset(c->heads, 0, sizeof(c->heads));
 	c->isolated = c->present = c->reserved = c->cached = 0;
+	c->cached_set = 0;
 	if (!check_blocks(c))
 		return false;
 	for (order = 0; order < NR_ORDERS; order++) {

@@ -46,6 +46,14 @@ unsigned long pile_free(struct memory *mem, struct pile *p)
 	return refused;
 }
 
+bool set_badpage_panic(bool on)
+{
+	bool was = READ_ONCE(kernel_memory.badpage_panic);
+
+	WRITE_ONCE(kernel_memory.badpage_panic, on);
+	return was;
+}
+
 static struct page *take(struct zone *zone, unsigned order, enum migratetype type,
     pfn_t (*from)(struct zone *, unsigned, enum migratetype))
 {

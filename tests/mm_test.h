@@ -26,6 +26,9 @@ unsigned long pile_alloc(
 unsigned long pile_free(struct memory *mem, struct pile *p);
 #define ALL_THERE_IS (~0UL)
 
+/* Let bad frees of the kernel's own memory panic, or not; returns how it was. */
+bool set_badpage_panic(bool on);
+
 /* A block straight from the buddy, state ALLOC, past the watermarks; NULL if there is none. */
 struct page *take_block(struct zone *zone, unsigned order, enum migratetype type);
 /* The same from other types' lists. */

@@ -182,13 +182,29 @@ static void free_of_a_foreign_pointer(struct ktest *t)
 	expect_refused(t, mem, NULL, MAX_ORDER);
 	expect_refused(t, mem, &foreign, 0);
 	expect_refused(t, mem, &foreign, 1);
+	EXPECT_EQ(t, foreign.word, 0);
 	/* Into the middle of a descriptor. */
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
-	page->owner = NULL;
 	expect_refused(t, mem, (struct page *)(void *)((char *)page + 16), 0);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-	EXPECT_EQ(t, foreign.word, 0);
+}
+
+static void free_of_what_looks_like_a_page(struct ktest *t)
+{
+	struct memory *mem = any_memory(t);
+	struct page *page;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, zone_pcp_disable(&mem->zones[ZONE_NORMAL]), 0);
+	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	/* The words in the middle of the descriptor are those of an allocated page. */
+	page->owner = (void *)(uintptr_t)PAGE_WORD(1, PG_ALLOC, 0);
+	expect_refused(
+	    t, mem, (struct page *)(void *)((char *)page + offsetof(struct page, owner)), 0);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	EXPECT_EQ(t, zone_pcp_enable(&mem->zones[ZONE_NORMAL]), 0);
 }
 
 static void free_with_an_order_too_large(struct ktest *t)
@@ -269,14 +285,16 @@ static void kernels_own_instance_refuses_too(struct ktest *t)
 	struct page *page = alloc_pages(GFP_KERNEL, 1);
 	u64 bad = mm_event_sum(&kernel_memory, EV_BAD_FREE);
 	struct page foreign = {.word = 0};
+	bool panics = set_badpage_panic(false);
 
-	REQUIRE(t, page);
+	KASSERT(page);
 	EXPECT_EQ(t, free_pages(NULL, 0), -EINVAL);
 	EXPECT_EQ(t, free_pages(page, 0), -EINVAL);
 	EXPECT_EQ(t, free_pages(page, 2), -EINVAL);
 	EXPECT_EQ(t, free_pages(page, MAX_ORDER + 1), -EINVAL);
 	EXPECT_EQ(t, free_pages(page + 1, 0), -EINVAL);
 	EXPECT_EQ(t, free_pages(&foreign, 0), -EINVAL);
+	set_badpage_panic(panics);
 	EXPECT_EQ(t, mm_event_sum(&kernel_memory, EV_BAD_FREE), bad + 6);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 1));
 	EXPECT_EQ(t, free_pages(page, 1), 0);
@@ -287,6 +305,6 @@ KTEST_SUITE(badinput, KTEST_QUICK, KTEST(double_free_of_a_cached_page),
     KTEST(free_with_a_wrong_order), KTEST(free_of_a_tail),
     KTEST(free_of_a_page_that_was_never_allocated), KTEST(free_of_a_reserved_page),
     KTEST(free_of_an_offline_page), KTEST(free_of_a_foreign_pointer),
-    KTEST(free_with_an_order_too_large), KTEST(free_of_a_page_in_use),
-    KTEST(free_of_a_page_with_references_or_flags), KTEST(bulk_free_of_nothing_but_bad_pages),
-    KTEST(kernels_own_instance_refuses_too));
+    KTEST(free_of_what_looks_like_a_page), KTEST(free_with_an_order_too_large),
+    KTEST(free_of_a_page_in_use), KTEST(free_of_a_page_with_references_or_flags),
+    KTEST(bulk_free_of_nothing_but_bad_pages), KTEST(kernels_own_instance_refuses_too));

@@ -61,6 +61,7 @@ static void sound_memory_passes(struct ktest *t)
 	set_plan(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE, 1);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_NORMAL), 0, 0, MT_UNMOVABLE), 1);
+	zone_plan_capacity(test_zone(mem, ZONE_NORMAL), 0);
 	EXPECT_EQ(t, start_isolate_page_range(mem, BLOCK(5), BLOCK(1), ISO_PRECISE, NULL), 0);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(6), BLOCK(1), NULL, NULL), 0);
 	make_hole(t, mem, BLOCK(7));
@@ -260,8 +261,6 @@ static void bad_caches_are_found(struct ktest *t)
 	PLANT(t, mem, slot[1], slot[0], "I-P3");
 	PLANT(t, mem, zone->pcp_depth, 1, "I-P6");
 	PLANT(t, mem, zone->pcp_capacity[0][MT_MOVABLE], 0x7fff, "I-P7");
-	/* Isolated under the cache's feet. */
-	undo_isolate_page_range(mem, BLOCK(4), BLOCK(4));
 	empty_all(mem);
 	restore_plan(zone);
 	end(t, mem);

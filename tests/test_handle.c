@@ -109,6 +109,33 @@ static void handle_stays_free_without_memory(struct ktest *t)
 	EXPECT_EQ(t, handle_free(ht, 0), 0);
 }
 
+/* A migrator that looked up the owner before the object was replaced comes too late. */
+static void only_the_objects_own_page_is_moved(struct ktest *t)
+{
+	struct handle_table *ht = new_table(any_memory(t));
+	struct page *old, *now, *target;
+
+	REQUIRE(t, ht->mem);
+	REQUIRE(t, !handle_alloc(ht, 0, 0, GFP_NOWAIT, 1));
+	old = page_of(ht, 0);
+	EXPECT_EQ(t, isolate_movable_page(ht->mem, handle_pfn(ht, 0)), 0);
+	EXPECT_EQ(t, handle_free(ht, 0), 0);
+	REQUIRE(t, !handle_alloc(ht, 0, 0, GFP_NOWAIT, 2));
+	now = page_of(ht, 0);
+	/* A second reference, as the old owner's would have been. */
+	EXPECT_EQ(t, get_page(old), 0);
+	target = mem_alloc_pages(ht->mem, GFP_NOWAIT | GFP_MOVABLE, 0);
+	REQUIRE(t, target);
+	EXPECT_EQ(t, ht->owner.ops->migrate(&ht->owner, ht->mem, target, old), -ENOENT);
+	EXPECT(t, page_of(ht, 0) == now);
+	EXPECT_EQ(t, page_word(target), PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem_free_pages(ht->mem, target, 0), 0);
+	EXPECT_EQ(t, mem_put_page(ht->mem, old), 0);
+	EXPECT_EQ(t, mem_put_page(ht->mem, old), 0);
+	EXPECT_EQ(t, handle_free(ht, 0), 0);
+	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));
+}
+
 #define WRITER_OPS 300
 
 struct writers {
@@ -190,4 +217,5 @@ static void objects_move_while_they_are_used(struct ktest *t)
 
 KTEST_SUITE(handle, KTEST_QUICK, KTEST(damage_is_noticed_at_every_look),
     KTEST(wrong_handles_are_refused), KTEST(pinned_object_is_not_freed),
-    KTEST(handle_stays_free_without_memory), KTEST(objects_move_while_they_are_used));
+    KTEST(handle_stays_free_without_memory), KTEST(only_the_objects_own_page_is_moved),
+    KTEST(objects_move_while_they_are_used));

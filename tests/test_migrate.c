@@ -326,6 +326,25 @@ static void owner_may_object_to_isolation(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
+static void pinned_page_is_not_offered_to_its_owner(struct ktest *t)
+{
+	struct memory *mem = any_memory(t);
+	struct mm_fail fail = {0, WHY_NONE};
+	struct page *page, *list[1];
+	int err;
+
+	REQUIRE(t, mem);
+	page = list[0] = actor_page(mem, (struct actor){.keep = true}, &err);
+	EXPECT_EQ(t, err, 0);
+	EXPECT_EQ(t, pin_page(page), 0);
+	EXPECT_EQ(t, migrate_pages(mem, list, 1, &fail), 1);
+	EXPECT_EQ(t, fail.why, WHY_PINNED);
+	EXPECT_EQ(t, actor.calls, 0);
+	mem_unpin_page(mem, page);
+	page_release_movable(mem, page);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
 static void busy_page_is_tried_again(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);
@@ -376,5 +395,5 @@ KTEST_SUITE(migrate, KTEST_QUICK, KTEST(content_survives_a_move),
     KTEST(object_freed_before_putback_is_freed_once), KTEST(pinned_page_is_not_isolated),
     KTEST(page_pinned_while_isolated_is_put_back), KTEST(pages_without_a_target_are_put_back),
     KTEST(what_is_written_between_isolating_and_moving_is_kept),
-    KTEST(owner_may_object_to_isolation), KTEST(busy_page_is_tried_again),
-    KTEST(page_that_stays_busy_is_put_back_in_the_end));
+    KTEST(owner_may_object_to_isolation), KTEST(pinned_page_is_not_offered_to_its_owner),
+    KTEST(busy_page_is_tried_again), KTEST(page_that_stays_busy_is_put_back_in_the_end));

@@ -142,6 +142,7 @@ static void put_without_references_is_refused(struct ktest *t)
 {
 	struct zone *zone = one_block(t);
 	struct census before, after;
+	struct page *page;
 	pfn_t pfn;
 
 	REQUIRE(t, zone);
@@ -155,6 +156,14 @@ static void put_without_references_is_refused(struct ktest *t)
 	}
 	after = take_census(zone->mem);
 	EXPECT(t, census_same(&before, &after));
+	/* Whatever its state claims. */
+	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	WRITE_ONCE(page->word, PAGE_WORD(0, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(0, PG_ALLOC, 0));
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
 }
 
 static void put_of_what_is_not_put_is_refused(struct ktest *t)

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * host_memmap_test.c: which page descriptors an offline of a free range touches, counted one by one.
+ *
+ * The descriptors of the range are made inaccessible; each access faults, is noted, and is let through
+ * for one instruction.  Only heads of pageblocks may be touched: the work is by pageblock, not by page.
+ * Needs the x86_64 trap flag and an address space without a sanitizer's handlers.
+ */
+#define _GNU_SOURCE
+#include "mm/mm_priv.h"
+#include <quarry/ktest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#define RANGE_BLOCKS 64 /* 128 MiB */
+#define FIRST_BLOCK  4  /* so that whole host pages hold nothing but the range's descriptors */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#endif
+
+#if defined(__x86_64__) && !defined(SANITIZED)
+
+#define TRAP_FLAG 0x100
+
+/* What the handlers know; one thread is watched at a time. */
+static struct {
+	uintptr_t from, end;       /* watched, host page aligned */
+	uintptr_t first, behind;   /* descriptors of the range itself */
+	u32 touched[RANGE_BLOCKS]; /* accesses to the head of each pageblock */
+	u32 others;                /* to any other page of the range */
+	u32 stray;                 /* faults that are none of ours */
+} watch;
+static struct sigaction old_segv, old_trap;
+
+static void protect(int prot)
+{
+	if (mprotect((void *)watch.from, watch.end - watch.from, prot))
+		panic("memmap test: mprotect");
+}
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	uintptr_t at = (uintptr_t)info->si_addr;
+	ucontext_t *uc = context;
+
+	if (at < watch.from || at >= watch.end) {
+		/* Not ours: let it happen again without us. */
+		watch.stray++;
+		sigaction(SIGSEGV, &old_segv, NULL);
+		return;
+	}
+	if (at >= watch.first && at < watch.behind) {
+		unsigned long pfn = (at - watch.first) / sizeof(struct page);
+
+		if (pfn % PAGEBLOCK_PAGES)
+			watch.others++;
+		else
+			watch.touched[pfn / PAGEBLOCK_PAGES]++;
+	}
+	protect(PROT_READ | PROT_WRITE);
+	uc->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+}
+
+static void on_step(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+
+	uc->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+	protect(PROT_NONE);
+}
+
+static void watch_range(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	struct sigaction segv = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+	struct sigaction trap = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO};
+
+	memset(&watch, 0, sizeof(watch));
+	watch.first = (uintptr_t)pfn_to_page_in(mem, start);
+	watch.behind = (uintptr_t)pfn_to_page_in(mem, start + nr);
+	/* The neighbours are descriptors too: their pages may be watched, but are not counted. */
+	watch.from = ALIGN_DOWN(watch.first, (uintptr_t)4096);
+	watch.end = ALIGN_UP(watch.behind, (uintptr_t)4096);
+	sigaction(SIGSEGV, &segv, &old_segv);
+	sigaction(SIGTRAP, &trap, &old_trap);
+	protect(PROT_NONE);
+}
+
+static void unwatch(void)
+{
+	protect(PROT_READ | PROT_WRITE);
+	sigaction(SIGSEGV, &old_segv, NULL);
+	sigaction(SIGTRAP, &old_trap, NULL);
+}
+
+static void expect_heads_only(struct ktest *t, struct memory *mem, enum iso_policy policy)
+{
+	const pfn_t start = FIRST_BLOCK * PAGEBLOCK_PAGES;
+	const struct offline_opts opts = {.policy = policy};
+	struct offline_result res;
+	unsigned i;
+	int err;
+
+	watch_range(mem, start, RANGE_BLOCKS * PAGEBLOCK_PAGES);
+	err = offline_pages(mem, start, RANGE_BLOCKS * PAGEBLOCK_PAGES, &opts, &res);
+	unwatch();
+	EXPECT_EQ(t, err, 0);
+	EXPECT_EQ(t, res.loops, 1);
+	EXPECT_EQ(t, watch.others, 0);
+	EXPECT_EQ(t, watch.stray, 0);
+	for (i = 0; i < RANGE_BLOCKS; i++)
+		EXPECT(t, watch.touched[i] > 0);
+}
+
+static void the_watch_sees_every_access(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, RANGE_BLOCKS + 2 * FIRST_BLOCK);
+	const pfn_t start = FIRST_BLOCK * PAGEBLOCK_PAGES;
+	u32 words;
+
+	REQUIRE(t, mem);
+	watch_range(mem, start, RANGE_BLOCKS * PAGEBLOCK_PAGES);
+	words = page_word(pfn_to_page_in(mem, start));
+	words += page_word(pfn_to_page_in(mem, start + PAGEBLOCK_PAGES));
+	words += page_word(pfn_to_page_in(mem, start + PAGEBLOCK_PAGES));
+	words += page_word(pfn_to_page_in(mem, start + 2 * PAGEBLOCK_PAGES - 1));
+	words += page_word(pfn_to_page_in(mem, start - 1));
+	unwatch();
+	EXPECT_EQ(t, words, 3 * PAGE_WORD(0, PG_FREE, MAX_ORDER));
+	EXPECT_EQ(t, watch.touched[0], 1);
+	EXPECT_EQ(t, watch.touched[1], 2);
+	EXPECT_EQ(t, watch.others, 1);
+}
+
+static void offline_of_free_memory_touches_only_heads(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, RANGE_BLOCKS + 2 * FIRST_BLOCK);
+	const pfn_t start = FIRST_BLOCK * PAGEBLOCK_PAGES;
+
+	REQUIRE(t, mem);
+	expect_heads_only(t, mem, ISO_DISABLE);
+	EXPECT_EQ(t, online_pages(mem, start, RANGE_BLOCKS * PAGEBLOCK_PAGES, NULL), 0);
+	expect_heads_only(t, mem, ISO_PRECISE);
+}
+
+#else
+
+static void the_watch_sees_every_access(struct ktest *t)
+{
+	ktest_skip(t, "needs x86_64 and no sanitizer");
+}
+
+static void offline_of_free_memory_touches_only_heads(struct ktest *t)
+{
+	ktest_skip(t, "needs x86_64 and no sanitizer");
+}
+
+#endif
+
+KTEST_SUITE(memmap, KTEST_QUICK, KTEST(the_watch_sees_every_access),
+    KTEST(offline_of_free_memory_touches_only_heads));
