@@ -2,16 +2,15 @@
 # Quarry: one non-recursive Makefile.  `make help` lists the targets; everything goes to build/.
 
 # What a target needs is installed first if it is missing; with nothing missing no package manager runs.
-GOAL        := $(firstword $(MAKECMDGOALS))
 NEEDS_run   := compile boot $(if $(filter pvh,$(BOOT)),,iso) $(filter uefi,$(BOOT))
 NEEDS_iso   := compile iso
 NEEDS_debug := compile boot debug
 NEEDS_test  := test
 NEEDS_setup := test debug
-NEEDS       := $(NEEDS_$(GOAL))
-ifeq ($(findstring n,$(firstword -$(MAKEFLAGS)))$(if $(NEEDS),yes),yes)
+NEEDS       := $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal)))
+ifeq ($(findstring n,$(firstword -$(MAKEFLAGS)))$(if $(strip $(NEEDS)),yes),yes)
 ifneq ($(shell sh tools/setup.sh $(NEEDS) >&2 || echo failed),)
-$(error what `make $(GOAL)` needs is missing; see above)
+$(error what `make $(MAKECMDGOALS)` needs is missing; see above)
 endif
 endif
 
@@ -35,11 +34,12 @@ ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c 
 	stack.c string.c switch.S trap.c trap_entry.S)
 BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c)
 DRIVER_SRCS := $(addprefix drivers/,serial.c)
-HOST_SRCS   := $(addprefix arch/host/,host_main.c host_cpu.c host_port.c)
+HOST_SRCS   := $(addprefix arch/host/,host_main.c host_cpu.c host_port.c host_memmap_test.c)
 HOST_PORT   := $(addprefix arch/host/,host_lock.c host_call.c)
 TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_memblock.c \
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
-	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_slab.c \
+	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_offline.c \
+	test_offline_race.c test_check.c test_slab.c \
 	test_migrate.c test_handle.c test_trace.c test_fail.c)
 
 # ---- tools -------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ check:
 lint: kernel
 	$(Q)OBJDUMP=$(OBJDUMP) $(PYTHON) tools/lint.py --build $(B)
 bench: kernel
-	$(Q)$(PYTHON) tools/bench.py --build $(B) --compiler '$(shell $(CC) --version | head -n 1)'
+	$(Q)$(PYTHON) tools/bench.py --build $(B)
 soak: kernel
 	$(Q)$(PYTHON) tools/soak.py --build $(B) '$(TARGET)' $(ROUNDS)
 setup:

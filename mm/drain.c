@@ -24,8 +24,10 @@ static void drain_handler(void *arg)
 
 	if (arch_cpu_id() >= req->mem->nr_cpus)
 		return;
+	sched_point("drain.handler");
 	if (req->zone) {
 		req->one(req->zone);
+		sched_point("drain.handler_done");
 		return;
 	}
 	for (i = 0; i < req->mem->nr_nodes * NR_ZONE_KINDS; i++) {
@@ -34,6 +36,7 @@ static void drain_handler(void *arg)
 		if (zone->end_pfn > zone->start_pfn)
 			req->one(zone);
 	}
+	sched_point("drain.handler_done");
 }
 
 static void drain_isolated_one(struct zone *zone)
@@ -70,14 +73,20 @@ static int drain_round(struct drain_request *req, bool force)
 {
 	struct memory *mem = req->mem;
 	unsigned cpu;
+	int asked;
 
+	sched_point("drain.mask_begin");
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 		if (force || seems_to_cache(mem, cpu, req->zone))
 			cpumask_set(mem->drain_mask, cpu);
 		else
 			cpumask_clear(mem->drain_mask, cpu);
+		sched_point("drain.mask_cpu");
 	}
-	return smp_call_mask(mem->drain_mask, drain_handler, req);
+	sched_point("drain.mask_done");
+	asked = smp_call_mask(mem->drain_mask, drain_handler, req);
+	sched_point("drain.complete");
+	return asked;
 }
 
 int drain_all_pages(struct memory *mem, struct zone *zone)
@@ -139,6 +148,7 @@ int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
 		return -EDEADLK;
 	rwsem_lock_shared(&cpu_hotplug);
 	mutex_lock(&mem->pcp_ctl);
+	sched_point("pcpdis.locked");
 	if (zone->pcp_depth >= 65535) {
 		err = -EOVERFLOW;
 	} else if (zone->pcp_depth > 0) {
@@ -157,6 +167,7 @@ int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
 	}
 	mutex_unlock(&mem->pcp_ctl);
 	rwsem_unlock_shared(&cpu_hotplug);
+	sched_point("pcpdis.done");
 	return err;
 }
 
@@ -175,6 +186,7 @@ int zone_pcp_enable(struct zone *zone)
 		store_release(&zone->pcp_depth, zone->pcp_depth - 1);
 		if (zone->pcp_depth == 0)
 			refresh_round(mem, zone);
+		sched_point("pcpen.posted");
 	}
 	mutex_unlock(&mem->pcp_ctl);
 	rwsem_unlock_shared(&cpu_hotplug);

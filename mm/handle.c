@@ -81,6 +81,7 @@ static int handle_migrate(struct movable_owner *owner, struct memory *mem, struc
 		verify(t, h);
 		if (mem->backed)
 			memcpy(page_address_in(mem, dst), page_address_in(mem, src), PAGE_SIZE << order);
+		sched_point("mig.copied");
 		page_make_movable(mem, dst, owner, src->index);
 		h->page = dst;
 		h->moves++;

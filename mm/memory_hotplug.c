@@ -164,6 +164,7 @@ static unsigned evacuate_pass(struct offline_op *op)
 			if (isolate_movable_page(op->mem, found[i]) == 0)
 				pages[got++] = pfn_to_page_in(op->mem, found[i]);
 		}
+		sched_point("offline.migrate");
 		left = migrate_counted(op->mem, pages, got, &fail, &op->res->retries);
 		moved += got - left;
 		if (left && fail.why == WHY_NO_TARGET)
@@ -186,8 +187,10 @@ static int evacuate(struct offline_op *op)
 		if (op->opts->cancel && READ_ONCE(*op->opts->cancel))
 			return mm_fail(fail, op->start, WHY_CANCELLED, -EINTR);
 		op->res->loops++;
+		sched_point("offline.scan");
 		MM_EVENT(op->mem, OFFLINE_LOOPS);
 		moved = evacuate_pass(op);
+		sched_point("offline.test");
 		if (test_pages_isolated(op->mem, op->start, op->nr, fail) == 0)
 			return 0;
 		if (moved) {
@@ -247,6 +250,7 @@ static int offline_claimed(struct offline_op *op, enum iso_policy policy, struct
 		if (op->opts->on_isolated)
 			op->opts->on_isolated(op->opts->arg);
 		err = evacuate(op);
+		sched_point("offline.commit");
 		if (!err && op->opts->on_commit)
 			op->opts->on_commit(op->opts->arg);
 		mutex_lock(&op->mem->hotplug);

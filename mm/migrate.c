@@ -46,6 +46,7 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 	struct movable_owner *owner;
 	int err = -EAGAIN;
 
+	sched_point("lru.isolate");
 	/* Entered and left under this lock only, so with it the page is a head, and its owner's. */
 	if (word_state(page_word(page)) == PG_MOVABLE_OPS) {
 		owner = page->owner;
@@ -100,7 +101,9 @@ static int migrate_one(struct memory *mem, struct page *src)
 	dst = mem_alloc_pages(mem, GFP_MOVABLE, order);
 	if (!dst)
 		return -ENOMEM;
+	sched_point("mig.target");
 	err = owner->ops->migrate(owner, mem, dst, src);
+	sched_point("mig.done");
 	if (err)
 		mem_free_pages(mem, dst, order);
 	return err;

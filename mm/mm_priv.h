@@ -7,6 +7,7 @@
 
 #include "mm/page_state.h"
 #include <quarry/mm.h>
+#include <quarry/sched_point.h>
 
 /* ---- events ---- */
 

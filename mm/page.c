@@ -156,8 +156,10 @@ int mem_put_page(struct memory *mem, struct page *page)
 		next = PAGE_WORD(0, PG_FREEING, word_order(word)) |
 		    (word & (PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON));
 	} while (!atomic_cas(&page->word, word, next));
-	if (word_state(next) == PG_FREEING)
+	if (word_state(next) == PG_FREEING) {
+		sched_point("put.zero");
 		pcp_free_slow(mem, page, word_order(next), next);
+	}
 	return 0;
 }
 

@@ -89,6 +89,7 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 	}
 	if (!page && !(gfp & GFP_NOWAIT) && may_sleep()) {
 		MM_EVENT(mem, ALLOC_DRAIN_WAIT);
+		sched_point("slow.drain_wait");
 		if (reclaim_wait_drain(mem))
 			page = alloc_from_zonelist(mem, gfp, order);
 	}

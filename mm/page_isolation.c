@@ -79,6 +79,7 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct mm_fa
 		err = has_unmovable(zone, block, fail);
 	}
 	if (!err) {
+		sched_point("iso.scanned");
 		pageblock_set_isolated(zone, block, true);
 		MM_EVENT(mem, ISO_BLOCKS);
 	}
@@ -123,7 +124,9 @@ int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_po
 			undo_isolate_page_range(mem, start, pfn - start);
 			return err;
 		}
+		sched_point("iso.block_set");
 	}
+	sched_point("iso.range_done");
 	if (policy == ISO_DISABLE)
 		return 0;
 	asked = drain_isolated_pages(mem);
@@ -156,6 +159,7 @@ void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 			MM_EVENT(mem, ISO_UNDONE);
 		}
 		spin_unlock_irqrestore(&zone->lock, flags);
+		sched_point("iso.undo_block");
 	}
 }
 

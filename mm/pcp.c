@@ -126,6 +126,7 @@ static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned orde
 
 	if (index < NR_CACHED_ORDERS)
 		n = MAX(1u, MIN(order_batch(order), pcp_update_capacity(zone, pcp, stack)));
+	sched_point("alloc.refill");
 	spin_lock(&zone->lock);
 	first = buddy_alloc(zone, order, type);
 	if (first == PFN_NONE)
@@ -200,7 +201,9 @@ void pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 		n = MIN(order_batch(order), pcp->count[stack]);
 		MM_EVENT(mem, PCP_SPILL);
 	}
+	sched_point("free.direct");
 	spin_lock(&zone->lock);
+	sched_point("free.buddy_locked");
 	/* Read again under the lock (law 4): who changed it meanwhile broke a law. */
 	if (page_word(page) != word)
 		page_corrupt(page, word);

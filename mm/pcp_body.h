@@ -84,20 +84,23 @@ static always_inline struct page *pcp_pop(struct pcp *pcp, unsigned stack, unsig
 	return page;
 }
 
+/* log2 of the bytes of memmap for which there is one byte of pageblock descriptors. */
+#define PB_SHIFT (PAGEBLOCK_ORDER + 1)
+BUILD_ASSERT(sizeof(struct page) << PAGEBLOCK_ORDER == sizeof(struct pageblock) << PB_SHIFT);
+
 /*
- * The descriptor of the pageblock of @page.  For the kernel's own memory both bases are constants, of
- * which one is left when the difference of pages is never taken: bits below a pageblock's are masked,
- * and the base of the memmap is aligned to far more than those.
+ * The descriptor of the pageblock of @page.  Both arrays of the kernel's own memory stand at constant
+ * addresses, so a shift, a mask and at most one constant lead from one to the other (none where the
+ * machine placed them well).  The memmap's base is aligned to a pageblock's descriptors.
  */
 static always_inline const struct pageblock *body_pageblock(const struct memory *mem, bool own,
     const struct page *page)
 {
-	uintptr_t per_block = sizeof(struct page) * PAGEBLOCK_PAGES / sizeof(struct pageblock);
-
 	if (own) {
-		uintptr_t at = (uintptr_t)page / per_block & ~(sizeof(struct pageblock) - 1);
+		intptr_t base = (intptr_t)ARCH_PAGEBLOCKS - ((intptr_t)ARCH_MEMMAP >> PB_SHIFT);
 
-		return (const struct pageblock *)(at + ((uintptr_t)ARCH_PAGEBLOCKS - (uintptr_t)ARCH_MEMMAP / per_block));
+		return (const struct pageblock *)(((intptr_t)page >> PB_SHIFT &
+		                                      -(intptr_t)sizeof(struct pageblock)) + base);
 	}
 	return pageblock_of(mem, page_to_pfn_in(mem, page));
 }

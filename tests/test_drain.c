@@ -167,7 +167,7 @@ static void drains_asked_for_together_share_a_round(struct ktest *t)
 	}
 	while (READ_ONCE(cpu_hotplug.count) < cpus - 2 && turn++ < RACE_TURNS)
 		cpu_relax();
-	EXPECT_EQ(t, cpu_hotplug.count, cpus - 2);
+	EXPECT_EQ(t, READ_ONCE(cpu_hotplug.count), cpus - 2);
 	race_free_end(t, &race, 1);
 	for (cpu = 2; cpu < cpus; cpu++)
 		ktest_join(cpu);

@@ -81,18 +81,18 @@ static void play(const struct door *d, u64 seed, struct log *log)
 	log->nr = 0;
 	bad = mm_event_sum(d->mem, EV_BAD_FREE);
 	for (i = 0; i < OPS; i++) {
-		u64 r = ktest_rand(&rand), op = r % 8;
+		u64 r = ktest_rand(&rand), op = r % 64;
 		unsigned at = nr ? (unsigned)(r >> 32) % nr : 0;
 
-		if (nr < LIVE && (op < 4 || !nr)) {
+		if (nr < LIVE && (op < 32 || !nr)) {
 			order = some_order(&rand);
 			page = d->alloc(d->mem, GFP_NOWAIT | (gfp_t)((r >> 8) % 3), order);
 			note(log, page ? page_word(page) : order);
 			if (page)
 				live[nr++] = page;
-		} else if (op == 6 || !nr) {
+		} else if (op == 62 || !nr) {
 			note(log, (u64)d->free(d->mem, NULL, 0));
-		} else if (op == 7) {
+		} else if (op == 63) {
 			order = word_order(page_word(live[at]));
 			note(log, (u64)d->free(d->mem, live[at], order ? order - 1 : 1));
 		} else {

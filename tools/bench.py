@@ -15,6 +15,7 @@ import os
 import re
 import sys
 
+sys.dont_write_bytecode = True  # nothing outside the build directory
 import qemu
 
 CMDLINE = "bench selftest=none tour=off monitor=off"

@@ -12,6 +12,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+sys.dont_write_bytecode = True  # nothing outside the build directory
 import qemu
 
 BUILDS = {  # in the order of how long they run

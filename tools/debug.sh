@@ -4,7 +4,7 @@
 #
 # Usage: tools/debug.sh BUILD-DIRECTORY        (CPUS, MEM and CMDLINE as for `make run`; PORT=1234)
 #
-# The console goes to BUILD-DIRECTORY/debug.log.  Ending gdb ends QEMU.  GDB_FLAGS="-batch -ex ..." runs
+# The console goes to BUILD-DIRECTORY/debug.log.  Ending gdb ends QEMU.  GDB_FLAGS="-batch -x FILE" runs
 # gdb without a terminal.
 set -eu
 
@@ -20,4 +20,4 @@ trap 'kill "$pid" 2> /dev/null || :' EXIT
 trap : INT
 echo "debug: the console is in $build/debug.log; k-help lists Quarry's commands"
 # shellcheck disable=SC2086
-gdb -q -nx ${GDB_FLAGS:-} -ex "target remote 127.0.0.1:$port" -x "$here/quarry.gdb" "$build/quarry.elf"
+gdb -q -nx -ex "target remote 127.0.0.1:$port" -x "$here/quarry.gdb" ${GDB_FLAGS:-} "$build/quarry.elf"

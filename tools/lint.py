@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True  # nothing outside the build directory
 import qemu
 
 ROOT = qemu.ROOT

@@ -13,7 +13,8 @@
 #   QEMU_FLAGS="..."   more for QEMU, cut at blanks
 #
 # Exit status 0 only if QEMU ended with status 33 (the kernel said so) and the last line on the console
-# is "quarry: PASS"; QEMU's 0 is a power-off, a reset or a triple fault, and never a pass.
+# (at a terminal: the verdict before the prompt) is "quarry: PASS"; QEMU's 0 is a power-off, a reset or
+# a triple fault, and never a pass.
 #
 # With a terminal on stdin the console is on it.  Ctrl-C ends QEMU, and so does Ctrl-A x; Ctrl-A c
 # goes to QEMU's own monitor and back, Ctrl-A h lists the rest.  With no terminal the kernel gets
@@ -140,7 +141,10 @@ else
 	status=$?
 fi
 
-last=$(tr -d '\r' < "$log" 2> /dev/null | grep -v '^$' | tail -n 1)
+# At a terminal the monitor's prompt comes after the verdict.
+what='.'
+[ -t 0 ] && what='^quarry: \(PASS\|FAIL\)$'
+last=$(tr -d '\r' < "$log" 2> /dev/null | grep -a "$what" | tail -n 1)
 if [ "$status" = 33 ] && [ "$last" = "quarry: PASS" ]; then
 	exit 0
 fi

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 
+sys.dont_write_bytecode = True  # nothing outside the build directory
 import qemu
 
 OFFLINE_ROUNDS_A_BOOT = 100

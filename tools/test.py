@@ -19,6 +19,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 
+sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import lint
 import qemu

@@ -26,7 +26,8 @@
 #define ARCH_MMIO_BASE  0xffffc90000000000UL /* device registers, uncached */
 #define ARCH_STACK_BASE 0xffffd00000000000UL /* kernel stacks with their guard pages */
 #define ARCH_MEMMAP     ((struct page *)0xffffea0000000000UL)
-#define ARCH_PAGEBLOCKS ((struct pageblock *)0xffffeb0000000000UL)
+/* The memmap's address shifted right by 10, as signed: see body_pageblock in mm/pcp_body.h. */
+#define ARCH_PAGEBLOCKS ((struct pageblock *)0xfffffffa80000000UL)
 
 /* Objects of type @type at byte offset @off of this CPU's struct cpu. */
 #define x86_this_cpu(type, off) (*(volatile type __seg_gs *)(uintptr_t)(off))

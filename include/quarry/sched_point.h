@@ -2,14 +2,21 @@
 /*
  * sched_point.h: names for the places where the order of two CPUs matters.
  *
- * A normal build compiles them to nothing.  A file that wants to stop a CPU there defines SCHED_POINT
- * before it includes the code that carries them.
+ * A normal build compiles them to nothing.  A race build (-DRACE_BUILD) calls race_point, which may
+ * keep the CPU there until a script lets it go on.  A test that wants to stop a CPU in the hot paths
+ * defines SCHED_POINT before it includes the code that carries them.  docs/races/points.md lists them.
  */
 #ifndef QUARRY_SCHED_POINT_H
 #define QUARRY_SCHED_POINT_H
 
-#ifdef SCHED_POINT
+#ifdef RACE_BUILD
+void race_point(const char *name);
+#endif
+
+#if defined(SCHED_POINT)
 #define sched_point(name) SCHED_POINT(name)
+#elif defined(RACE_BUILD)
+#define sched_point(name) race_point(name)
 #else
 #define sched_point(name) ((void)0)
 #endif

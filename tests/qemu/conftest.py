@@ -14,6 +14,9 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 sys.dont_write_bytecode = True
 import qemu  # noqa: E402
 
+# Enough to see that a machine is all there and its memory right; a second or two.
+SMALL = "selftest=init,buddy,zone,drain,isolation,offline"
+
 
 @pytest.fixture
 def name(request):
@@ -24,7 +27,7 @@ def name(request):
 @pytest.fixture
 def boot(name):
     """boot(cmdline, **machine) -> Run.  The test is over and the monitor off unless it asks for them."""
-    def run(cmdline="selftest=quick", timeout=60, markers=(), talk=None, tour="off", monitor="off", **machine):
+    def run(cmdline=SMALL, timeout=120, markers=(), talk=None, tour="off", monitor="off", **machine):
         words = [cmdline] + ([f"tour={tour}"] if tour else []) + ([f"monitor={monitor}"] if monitor else [])
         machine = qemu.Machine(timeout=timeout, **machine)
         return machine.run(name, " ".join(words).strip(), markers=markers, talk=talk)
@@ -34,7 +37,7 @@ def boot(name):
 @pytest.fixture
 def passes(boot):
     """As boot, and it must pass, with at least one test."""
-    def run(cmdline="selftest=quick", **kw):
+    def run(cmdline=SMALL, **kw):
         result = boot(cmdline, **kw)
         assert result.passed, result.story()
         passed, failed, _, names = result.ktap()

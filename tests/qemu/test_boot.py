@@ -18,16 +18,16 @@ def machine_line(run, cpus, nodes=1):
 
 @pytest.mark.parametrize("path", PATHS)
 def test_path(passes, path):
-    run = passes(boot=path)
+    run = passes("selftest=quick", boot=path, timeout=180)
     assert machine_line(run, 4), run.story()
     assert run.has("booted by " + ("pvh" if path == "pvh" else "multiboot2")), run.story()
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_command_line_comes_through(passes, path):
-    run = passes("selftest=smp seed=0xbeefcafe", boot=path)
+    run = passes("selftest=buddy seed=0xbeefcafe", boot=path)
     assert run.has(r"\(seed 0xbeefcafe\)"), run.story()
-    assert run.has(r"^ok 1 smp") and not run.has("^ok 2"), run.story()
+    assert run.has(r"^ok 1 buddy") and not run.has("^ok 2"), run.story()
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -39,7 +39,7 @@ def test_module_comes_through(boot, text_file, path):
 
 @pytest.mark.parametrize("cpus", [1, 2, 4, 16, 64])
 def test_cpus(passes, cpus):
-    run = passes(cpus=cpus, mem=512, timeout=180)
+    run = passes("selftest=quick", cpus=cpus, mem=512, timeout=300)
     assert machine_line(run, cpus), run.story()
 
 
@@ -49,10 +49,9 @@ def test_model(passes, machine, cpu):
     assert machine_line(passes(machine=machine, cpu=cpu), 4)
 
 
-@pytest.mark.parametrize("topology", ["6,sockets=2,cores=3"])
-def test_sparse_apic_ids(passes, topology):
-    """-smp 6,sockets=2,cores=3 has the APIC ids 0 1 2 4 5 6."""
-    run = passes(cpus=topology)
+def test_sparse_apic_ids(passes):
+    """Three cores a socket: the APIC ids are 0 1 2 4 5 6."""
+    run = passes(cpus="6,sockets=2,cores=3")
     assert machine_line(run, 6), run.story()
 
 
@@ -70,10 +69,10 @@ def test_memory(passes, mem):
     assert mem * 0.98 - 24 <= managed <= mem, run.story()
 
 
-def test_memory_uefi_64_mib_is_enough_or_says_so(boot):
-    """OVMF itself wants about 64 MiB; whatever is left, the kernel ends in order or was never started."""
+def test_small_uefi(boot):
+    """OVMF takes tens of MiB for itself and leaves many holes."""
     run = boot(boot="uefi", mem=128)
-    assert run.passed or run.failed, run.story()
+    assert run.passed, run.story()
 
 
 @pytest.mark.parametrize("mem", [4, 16, 24])

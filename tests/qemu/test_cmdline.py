@@ -4,7 +4,7 @@ import pytest
 
 
 def test_unknown_option(passes):
-    run = passes("selftest=smp nosuchthing=1 alsonot")
+    run = passes("selftest=buddy nosuchthing=1 alsonot")
     assert run.has(r'no option "nosuchthing"') and run.has(r'no option "alsonot"'), run.story()
     for known in ("selftest", "seed", "isolation", "movable", "trace", "monitor", "ipi_timeout", "badpage"):
         assert run.has(rf"^  {known} "), f"{known} is not in the list\n{run.story()}"
@@ -12,22 +12,27 @@ def test_unknown_option(passes):
 
 @pytest.mark.parametrize("word", ["seed=twelve", "seed=", "seed=0x", "seed=99999999999999999999999", "seed=-1",
                                   "movable=101%", "movable=half", "movable=%", "movable=", "isolation=maybe",
-                                  "isolation=", "ipi_timeout=soon", "badpage=ignore", "tour=perhaps", "monitor=1"])
-def test_malformed_value(boot, word):
+                                  "isolation=", "ipi_timeout=soon", "badpage=ignore", "tour=perhaps"])
+def test_malformed_value(passes, word):
     known = word.split("=")[0]
-    run = boot(f"selftest=smp {word}", tour=None if known == "tour" else "off",
-               monitor=None if known == "monitor" else "off",
-               **({"timeout": 20} if known == "monitor" else {}))
-    assert run.has(r"command line: .*\b" + known), run.story()
-    assert run.has(r"malformed"), run.story()
-    if known != "monitor":  # a kernel that took it for "on" waits at its prompt, as it should
-        assert run.passed, run.story()
+    run = passes(f"selftest=buddy {word}", tour="off" if known != "tour" else None, timeout=120)
+    assert run.has(rf"command line: .*\b{known}\b.* malformed"), run.story()
+
+
+def test_malformed_monitor(boot):
+    """The default holds: the monitor comes, and waits."""
+    def end(qmp):
+        qmp.wait_for("^quarry: (PASS|FAIL)")
+        qmp("quit")
+    run = boot("selftest=buddy monitor=1", monitor=None, talk=end)
+    assert run.status == 0 and run.has(r"command line: .*\bmonitor\b.* malformed"), run.story()
+    assert run.has("^quarry: PASS"), run.story()
 
 
 @pytest.mark.parametrize("path", ["pvh", "grub"])
 def test_long(boot, path):
     """4000 bytes arrive whole: the last word counts."""
-    words = "selftest=smp monitor=off tour=off"
+    words = "selftest=buddy monitor=off tour=off"
     filler = " seed=1" * ((4000 - len(words) - 20) // 7)
     line = (words + filler + " seed=0x600df00d").ljust(4000)
     run = boot(line.strip(), boot=path, tour=None, monitor=None)
@@ -36,22 +41,23 @@ def test_long(boot, path):
 
 
 def test_too_long(boot):
-    """What does not fit is cut off, and that is said."""
-    run = boot("selftest=smp monitor=off tour=off" + " seed=1" * 900, tour=None, monitor=None)
+    """What does not fit is cut off, and that is said.  (By PVH QEMU itself goes wrong beyond 4095 bytes.)"""
+    run = boot("selftest=buddy monitor=off tour=off" + " seed=1" * 900, boot="grub", tour=None, monitor=None)
     assert run.passed, run.story()
     assert run.has(r"command line: too long"), run.story()
 
 
-@pytest.mark.parametrize("line", ["= == =x x=", "selftest", "\t selftest=smp   seed=3\t", "seed=1 seed=2 selftest=smp",
-                                  "%s%n%d \x7f \x01", "a" * 1000])
+@pytest.mark.parametrize("line", ["= == =x x=", "selftest", "\t selftest=buddy   seed=3\t", "seed=1 seed=2 selftest=buddy",
+                                  "%s%n%d \x7f \x01", "a" * 1000],
+                         ids=["equals", "no_value", "blanks", "twice", "binary", "long_word"])
 def test_odd(boot, line):
-    run = boot(line)
+    run = boot(line, timeout=300)
     assert run.passed or run.failed, run.story()
 
 
 def test_empty(passes):
     """No command line at all: selftest=quick, as documented."""
-    run = passes("")
+    run = passes("", timeout=300)
     assert run.has(r"^ok 1 "), run.story()
 
 
@@ -62,13 +68,13 @@ def test_unknown_suite(boot):
 
 
 def test_all_suites(passes):
-    run = passes("selftest=all", timeout=240, mem=1024)
+    run = passes("selftest=all", timeout=400, mem=1024)
     passed, _, _, _ = run.ktap()
     assert passed >= 19, run.story()
 
 
 def test_failing_selftest(boot):
     """What all of this stands on: a failed test is seen outside."""
-    run = boot("selftest=fail")
+    run = boot("selftest=fail", timeout=300)
     assert run.failed, run.story()
     assert run.has(r"^  not ok \d+ fails_as_it_should") and run.has(r"^not ok \d+ fail$"), run.story()

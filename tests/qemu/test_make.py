@@ -9,7 +9,7 @@ import pytest
 
 import qemu
 
-QUICK = "selftest=smp tour=off"
+QUICK = "selftest=buddy tour=off"
 
 
 def last_line(out):
@@ -33,12 +33,18 @@ def test_run_fails(make):
     assert "quarry: FAIL" in out and "run: not a pass: the kernel said that it failed" in out, out[-3000:]
 
 
-def test_status_0_is_no_pass(make):
-    """A reset ends QEMU with status 0: here by its monitor, before the kernel could say anything."""
-    status, out = make("run", BOOT="pvh", CMDLINE=QUICK, QEMU_FLAGS="-S -action panic=none -device ib700 "
-                       "-watchdog-action poweroff", TIMEOUT="3")
-    assert status != 0, out[-3000:]
-    assert "run: not a pass" in out
+def test_status_0_is_no_pass(make, text_file):
+    """Under -no-reboot a reset, and so a triple fault, ends QEMU with status 0: here firmware that resets."""
+    reset = bytes([0xb0, 0x06, 0xba, 0xf9, 0x0c, 0xee])  # mov $6,%al; mov $0xcf9,%dx; out %al,(%dx)
+    firmware = text_file("reset.bin", b"\xf4" * 0xfff0 + reset + b"\xf4" * 10)
+    status, out = make("run", BOOT="pvh", CMDLINE=QUICK, QEMU_FLAGS=f"-bios {firmware}")
+    assert status != 0 and "run: not a pass: QEMU ended with status 0" in out, out[-3000:]
+
+
+def test_hang_is_ended(make):
+    """A machine that never starts: given up, QEMU ended, not a pass."""
+    status, out = make("run", BOOT="pvh", CMDLINE=QUICK, QEMU_FLAGS="-S", TIMEOUT="2")
+    assert status != 0 and "run: not a pass: no end within 2 s" in out, out[-3000:]
 
 
 def test_variables(make):
@@ -55,7 +61,7 @@ def test_variables(make):
     ({"BOOT": "floppy"}, "BOOT=floppy: wanted grub, uefi or pvh"),
     ({"TRACE": "no/such.trace.gz"}, "TRACE=no/such.trace.gz: no such file"),
     ({"TRACE": "tests"}, "TRACE=tests: no such file"),
-], ids=lambda v: "-".join(f"{k}_{w}" for k, w in v.items()).replace("/", "_") if isinstance(v, dict) else "")
+], ids=["cpus_word", "cpus_0", "nodes_99", "mem_word", "boot_floppy", "trace_missing", "trace_folder"])
 def test_wrong_variable(make, variables, message):
     """A clear error, before QEMU starts."""
     status, out = make("run", **variables)
