@@ -13,7 +13,7 @@
 #define MIN_SHIFT 4
 #define MAX_SHIFT 11 /* half a page; above it whole blocks */
 
-/* At the start of each slab page; objects follow, aligned to their size or 64 at most. */
+/* At the start of each slab page; objects follow, aligned to their size. */
 struct slab {
 	struct slab *next, **pprev; /* size's list; pprev NULL: all objects in use */
 	void *free;                 /* first free object; each holds the pointer to the next */
@@ -146,7 +146,9 @@ static void free_small(struct page *page, void *ptr)
 	bool release = false;
 
 	spin_lock(&size->lock);
-	if (slab->used == 0 || ((uintptr_t)ptr & (MIN((size_t)1 << slab->shift, (size_t)SLAB_HEADER) - 1)))
+	/* Objects are aligned to their full size, and stand behind the header. */
+	if (slab->used == 0 || ((uintptr_t)ptr & ((1UL << slab->shift) - 1)) ||
+	    (char *)ptr < (char *)slab + SLAB_HEADER)
 		panic("kfree(%p): not an object of its slab", ptr);
 	*(void **)ptr = slab->free;
 	slab->free = ptr;

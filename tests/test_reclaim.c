@@ -312,8 +312,8 @@ static void many_askers_share_two_drains(struct ktest *t)
 			EXPECT_EQ(t, free_on(0, mem, 0, 1, &askers[i].page), 1);
 		}
 	}
-	/* As many as were stuck: those who came late found nothing and failed. */
-	EXPECT_EQ(t, got, ARRAY_SIZE(stuck));
+	/* Two were stuck.  Who gets one of them may cache the other, so that nobody else does. */
+	EXPECT(t, got >= 1 && got <= ARRAY_SIZE(stuck));
 	EXPECT_EQ(t, READ_ONCE(r->done), ASKERS);
 	EXPECT_EQ(t, READ_ONCE(r->started), ASKERS);
 	relieve(mem);

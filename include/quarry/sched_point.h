@@ -4,21 +4,18 @@
  *
  * A normal build compiles them to nothing.  A race build (-DRACE_BUILD) calls race_point, which may
  * keep the CPU there until a script lets it go on.  A test that wants to stop a CPU in the hot paths
- * defines SCHED_POINT before it includes the code that carries them.  docs/races/points.md lists them.
+ * defines SCHED_POINT before it includes the code that carries them; so this file may be
+ * included again, and takes what then holds.
  */
-#ifndef QUARRY_SCHED_POINT_H
-#define QUARRY_SCHED_POINT_H
-
 #ifdef RACE_BUILD
 void race_point(const char *name);
 #endif
 
+#undef sched_point
 #if defined(SCHED_POINT)
 #define sched_point(name) SCHED_POINT(name)
 #elif defined(RACE_BUILD)
 #define sched_point(name) race_point(name)
 #else
 #define sched_point(name) ((void)0)
-#endif
-
 #endif
