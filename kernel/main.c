@@ -24,6 +24,17 @@ static void machine_summary(void)
 	    memory_managed_pages(&kernel_memory) >> (20 - PAGE_SHIFT), bootinfo.path);
 }
 
+/* A CPU that has come up goes online a moment later; nobody may count them before. */
+static void wait_for_aps(void)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++) {
+		while (READ_ONCE(cpus[cpu]->started) == 2 && !cpumask_test(cpu_online_mask, cpu))
+			cpu_relax();
+	}
+}
+
 /* What comes after the selftests: figures, rounds, or the tour. */
 static bool show(u64 seed)
 {
@@ -66,6 +77,7 @@ void kernel_main(void)
 	arch_irq_enable();
 	arch_timer_start();      /* preemption */
 	smp_start_aps();         /* the other CPUs run kernel_ap_entry */
+	wait_for_aps();          /* and are online when this returns */
 	serial_enable_irq();
 	if (memory_start(&kernel_memory)) /* caches on, reclaim threads running */
 		panic("boot: no memory for the reclaim threads");

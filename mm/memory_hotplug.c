@@ -65,29 +65,59 @@ static unsigned long count_state(const struct memory *mem, pfn_t start, unsigned
 	return n;
 }
 
+/* What ranges take with them when they go. */
+struct leaving {
+	unsigned long listed; /* free pages that still count as free */
+	unsigned long in_use; /* pages that need another place */
+	unsigned long kernel; /* pages of zones that the kernel's own memory comes from */
+};
+
+static void range_leaving(struct memory *mem, pfn_t start, unsigned long nr, struct leaving *out)
+{
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+		const struct pageblock *pb = pageblock_of(mem, pfn);
+		unsigned long free = READ_ONCE(pb->nr_free);
+
+		if (pageblock_state(pb) != PB_ONLINE)
+			continue;
+		out->in_use += PAGEBLOCK_PAGES - free;
+		if (!pageblock_isolated(pb))
+			out->listed += free;
+		if (zone_of(mem, pfn)->kind != ZONE_MOVABLE)
+			out->kernel += PAGEBLOCK_PAGES;
+	}
+}
+
 /*
  * Would the rest be enough: room for what is in use inside, with every zone at its high watermark?
- * And something must be left for those who need a kernel zone.  A look without locks: a hint.
+ * And something must be left for those who need a kernel zone.  Ranges that other operations have
+ * claimed count as gone.  Under hotplug; the counts are looks without the zone locks: a hint.
  */
-static bool enough_left(struct memory *mem, const struct zone *zone, pfn_t start, unsigned long nr)
+static bool enough_left(struct memory *mem, pfn_t start, unsigned long nr)
 {
-	unsigned long free = 0, high = 0, inside = 0, kernel = 0;
+	unsigned long free = 0, high = 0, kernel = 0;
+	struct leaving out = {0};
+	const struct range_claim *c;
 	unsigned i;
-	pfn_t pfn;
 
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *z = &mem->zones[i];
 
 		free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
 		high += READ_ONCE(z->wmark[WMARK_HIGH]);
-		if (z->kind != ZONE_MOVABLE)
-			kernel += READ_ONCE(z->managed);
+		if (z->kind == ZONE_MOVABLE)
+			continue;
+		kernel += READ_ONCE(z->managed);
+		/* What moves there must leave what the zone keeps for its own. */
+		high += READ_ONCE(z->reserve);
 	}
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
-		inside += READ_ONCE(pageblock_of(mem, pfn)->nr_free);
-	if (zone->kind != ZONE_MOVABLE && kernel <= nr)
-		return false;
-	return free >= inside && free - inside >= nr - inside + high;
+	range_leaving(mem, start, nr, &out);
+	LIST_FOREACH(c, &mem->claims, link)
+		range_leaving(mem, c->start, c->end - c->start, &out);
+	return (out.kernel == 0 || kernel > out.kernel) && free >= out.listed &&
+	    free - out.listed >= out.in_use + high;
 }
 
 /* Everything that can be refused without touching anything.  Under hotplug. */
@@ -108,7 +138,7 @@ static int offline_check(struct memory *mem, pfn_t start, unsigned long nr, stru
 		return mm_fail(fail, start, WHY_MIXED, -EINVAL);
 	if (!err)
 		err = scan_unmovable(zone, start, nr, fail);
-	if (!err && !enough_left(mem, zone, start, nr))
+	if (!err && !enough_left(mem, start, nr))
 		err = mm_fail(fail, PFN_NONE, WHY_LAST, -EBUSY);
 	return err;
 }
@@ -148,16 +178,16 @@ static unsigned find_movable(struct zone *zone, pfn_t *pfn, pfn_t *found)
 	return nr;
 }
 
-/* One pass over the range: move what can be moved.  Returns how many blocks moved. */
-static unsigned evacuate_pass(struct offline_op *op)
+/* One pass over the range: move what can be moved. */
+static void evacuate_pass(struct offline_op *op)
 {
 	struct page *pages[MIGRATE_BATCH];
 	pfn_t found[MIGRATE_BATCH], pfn = op->start;
-	unsigned moved = 0;
+	struct migrate_stats stats = {0};
 
 	op->no_target = false;
 	while (pfn < op->start + op->nr) {
-		unsigned nr = find_movable(op->zone, &pfn, found), got = 0, i, left;
+		unsigned nr = find_movable(op->zone, &pfn, found), got = 0, i;
 		struct mm_fail fail = {0};
 
 		for (i = 0; i < nr; i++) {
@@ -165,13 +195,21 @@ static unsigned evacuate_pass(struct offline_op *op)
 				pages[got++] = pfn_to_page_in(op->mem, found[i]);
 		}
 		sched_point("offline.migrate");
-		left = migrate_counted(op->mem, pages, got, &fail, &op->res->retries);
-		moved += got - left;
-		if (left && fail.why == WHY_NO_TARGET)
+		if (migrate_counted(op->mem, pages, got, &fail, &stats) && fail.why == WHY_NO_TARGET)
 			op->no_target = true;
 	}
-	op->res->moved += moved;
-	return moved;
+	op->res->moved += stats.moved;
+	op->res->retries += stats.retries;
+}
+
+static unsigned long range_free(const struct memory *mem, pfn_t start, unsigned long nr)
+{
+	unsigned long free = 0;
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
+		free += READ_ONCE(pageblock_of(mem, pfn)->nr_free);
+	return free;
 }
 
 /* Move what is in the way until all is free.  No drain in here: the one round came before. */
@@ -179,26 +217,31 @@ static int evacuate(struct offline_op *op)
 {
 	struct mm_fail *fail = &op->res->fail;
 	u64 progress = arch_clock_ns();
+	unsigned long best = range_free(op->mem, op->start, op->nr);
+	pfn_t blocker = PFN_NONE;
 	unsigned stuck = 0;
 
 	for (;;) {
-		unsigned moved;
+		unsigned long free;
 
 		if (op->opts->cancel && READ_ONCE(*op->opts->cancel))
 			return mm_fail(fail, op->start, WHY_CANCELLED, -EINTR);
 		op->res->loops++;
 		sched_point("offline.scan");
 		MM_EVENT(op->mem, OFFLINE_LOOPS);
-		moved = evacuate_pass(op);
+		evacuate_pass(op);
 		sched_point("offline.test");
 		if (test_pages_isolated(op->mem, op->start, op->nr, fail) == 0)
 			return 0;
-		if (moved) {
+		/* In an isolated range pages only become free: that, or another page in the way. */
+		free = range_free(op->mem, op->start, op->nr);
+		if (free > best || fail->pfn != blocker) {
 			progress = arch_clock_ns();
 			stuck = 0;
-		} else {
-			stuck++;
 		}
+		best = free;
+		blocker = fail->pfn;
+		stuck++;
 		/* A page on its way to the free lists gets there; only what stays can be in the way. */
 		if (stuck >= STUCK_LOOPS && arch_clock_ns() - progress >= STUCK_NS) {
 			if (op->no_target)
@@ -271,6 +314,14 @@ static int offline_claimed(struct offline_op *op, enum iso_policy policy, struct
 	return err;
 }
 
+/* Saturating: a deadline of ~0 is none. */
+static u64 deadline_from_now(u64 ns)
+{
+	u64 now = arch_clock_ns();
+
+	return ns > ~0ULL - now ? ~0ULL : now + ns;
+}
+
 int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
     struct offline_result *result)
 {
@@ -283,7 +334,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 
 	op.opts = opts ? opts : &defaults;
 	policy = op.opts->policy < NR_ISO_POLICIES ? op.opts->policy : READ_ONCE(mem->policy);
-	op.deadline = arch_clock_ns() + (op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS);
+	op.deadline = deadline_from_now(op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS);
 	*op.res = (struct offline_result){.policy = policy, .fail.pfn = PFN_NONE};
 	if (!may_sleep())
 		return -EDEADLK;
@@ -379,7 +430,7 @@ pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *n
 			best_nr = run_nr;
 		}
 	}
-	while (best_nr && !enough_left(mem, zone_of(mem, best), best, best_nr))
+	while (best_nr && !enough_left(mem, best, best_nr))
 		best_nr -= PAGEBLOCK_PAGES;
 	mutex_unlock(&mem->hotplug);
 	*nr = best_nr;

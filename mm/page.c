@@ -148,7 +148,8 @@ int mem_put_page(struct memory *mem, struct page *page)
 		if (!(PAGE_EDGES(word_state(word)) >> PG_FREEING & 1))
 			return bad_free(mem, page, word_order(word), "last put of what a put does not free");
 		/* The last one: nobody can find the page any more, so these cannot change either. */
-		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED)) {
+		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED) ||
+		    (word_state(word) == PG_MOVABLE_OPS && page->owner)) {
 			/* On no list, and its last owner is gone: it stays where it is. */
 			MM_EVENT(mem, QUARANTINED);
 			return bad_free(mem, page, word_order(word), "last put of a page in use");
@@ -158,7 +159,8 @@ int mem_put_page(struct memory *mem, struct page *page)
 	} while (!atomic_cas(&page->word, word, next));
 	if (word_state(next) == PG_FREEING) {
 		sched_point("put.zero");
-		pcp_free_slow(mem, page, word_order(next), next);
+		if (!pcp_free_slow(mem, page, word_order(next), next))
+			page_corrupt(page, next);
 	}
 	return 0;
 }

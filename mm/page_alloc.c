@@ -151,7 +151,8 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 		return bad_free(mem, page, order, "wrong order");
 	if (word != PAGE_WORD(1, PG_ALLOC, order))
 		return bad_free(mem, page, order, "page still referenced or flagged");
-	pcp_free_slow(mem, page, order, word);
+	if (!pcp_free_slow(mem, page, order, word))
+		return bad_free(mem, page, order, "freed by two CPUs at once");
 	return 0;
 }
 

@@ -118,23 +118,23 @@ int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_po
 		return mm_fail(fail, start, WHY_BUSY, -EINVAL);
 	if (!may_sleep())
 		return -EDEADLK;
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+	atomic_add(&mem->iso_pending, 1u);
+	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
 		err = isolate_block(zone, pfn, policy == ISO_DISABLE, fail);
-		if (err) {
+		if (err)
 			undo_isolate_page_range(mem, start, pfn - start);
-			return err;
-		}
 		sched_point("iso.block_set");
 	}
 	sched_point("iso.range_done");
-	if (policy == ISO_DISABLE)
-		return 0;
-	asked = drain_isolated_pages(mem);
-	cost->rounds++;
-	cost->ipis += (unsigned)MAX(asked, 0);
-	err = asked < 0 ? asked : scan_unmovable(zone, start, nr, fail);
-	if (err)
-		undo_isolate_page_range(mem, start, nr);
+	if (!err && policy == ISO_PRECISE) {
+		asked = drain_isolated_pages(mem);
+		cost->rounds++;
+		cost->ipis += (unsigned)MAX(asked, 0);
+		err = asked < 0 ? asked : scan_unmovable(zone, start, nr, fail);
+		if (err)
+			undo_isolate_page_range(mem, start, nr);
+	}
+	atomic_sub(&mem->iso_pending, 1u);
 	return err;
 }
 

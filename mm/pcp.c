@@ -181,7 +181,7 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 	return page;
 }
 
-void pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
+bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
 {
 	unsigned index = order_index(order), stack = 0, n = 0;
 	pfn_t pfn = page_to_pfn_in(mem, page);
@@ -191,12 +191,14 @@ void pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 
 	if (index < NR_CACHED_ORDERS) {
 		stack = READ_ONCE(pageblock_of(mem, pfn)->stack[index]);
-		if (pcp->count[stack] < pcp->capacity[stack]) {
+		/* Poison never enters a cache. */
+		if (pcp->count[stack] < pcp->capacity[stack] &&
+		    !(word & (PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON))) {
 			page_store_word(page, word, PAGE_WORD(0, PG_PCP, order));
 			pcp->slot[stack][pcp->count[stack]] = page;
 			WRITE_ONCE(pcp->count[stack], (u16)(pcp->count[stack] + 1));
 			arch_irq_restore(flags);
-			return;
+			return true;
 		}
 		n = MIN(order_batch(order), pcp->count[stack]);
 		MM_EVENT(mem, PCP_SPILL);
@@ -204,9 +206,12 @@ void pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	sched_point("free.direct");
 	spin_lock(&zone->lock);
 	sched_point("free.buddy_locked");
-	/* Read again under the lock (law 4): who changed it meanwhile broke a law. */
-	if (page_word(page) != word)
-		page_corrupt(page, word);
+	/* Read again under the lock (law 4): another CPU may have freed it too. */
+	if (page_word(page) != word) {
+		spin_unlock(&zone->lock);
+		arch_irq_restore(flags);
+		return false;
+	}
 	if (n)
 		pcp_give_back(zone, pcp, stack, n);
 	buddy_free(zone, pfn, order);
@@ -214,6 +219,7 @@ void pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	MM_EVENT_ADD(mem, PCP_SPILL_BLOCKS, n);
 	MM_EVENT(mem, FREE_DIRECT);
 	arch_irq_restore(flags);
+	return true;
 }
 
 void pcp_refresh_zone_local(struct zone *zone)

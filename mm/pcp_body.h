@@ -112,9 +112,14 @@ static always_inline const struct pageblock *body_pageblock(const struct memory 
 static always_inline bool pcp_push(const struct memory *mem, bool own, struct page *page,
     unsigned order, unsigned index)
 {
+	uintptr_t first = (uintptr_t)pfn_to_page_in(mem, mem->start_pfn);
 	struct pcp *pcp = body_pcp(mem, own);
 	unsigned stack, count;
 
+	/* The kernel's own callers bring descriptors of its memmap; elsewhere it is looked at. */
+	if (!own && unlikely((uintptr_t)page - first >=
+	                     (mem->end_pfn - mem->start_pfn) * sizeof(struct page)))
+		return false;
 	/* State, order, references, flags and poison: all in one compare. */
 	if (unlikely(page_word(page) != PAGE_WORD(1, PG_ALLOC, order)))
 		return false;

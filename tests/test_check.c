@@ -164,7 +164,6 @@ static void bad_words_are_found(struct ktest *t)
 	PLANT(t, mem, free->word, PAGE_WORD(0, PG_PCP, MAX_ORDER) | PAGE_DIRTY, "I-S1");
 	PLANT(t, mem, page->word, PAGE_WORD(0, PG_ALLOC, 0), "I-S1 references");
 	PLANT(t, mem, page->word, PAGE_WORD(1, PG_FREEING, 0), "I-S1");
-	PLANT(t, mem, page->word, PAGE_WORD(1, PG_MOVABLE_OPS, 0), "I-S2");
 	PLANT(t, mem, page->pincount, 2, "I-S2");
 	PLANT(t, mem, page->mapcount, 2, "I-S2");
 	PLANT(t, mem, page->word, PAGE_WORD(1, NR_PAGE_STATES, 0), "I-B3 state");

@@ -154,8 +154,10 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order) must
 
 /*
  * free_pages - free a block that nobody else can find: state ALLOC, one reference, that order.
+ * @page: a descriptor of that memory, or NULL; mem_free_pages also refuses those of other memories.
  * Returns 0; -EINVAL, and the page is reported, counted and left where it is, if it is anything else
  * (double free, wrong order, never allocated, no such page).  With badpage=panic it panics instead.
+ * Two frees of one page at the same moment are found when the page is next taken, and panic.
  * Context: any.  Locks: zone lock when the cache is full or off.
  */
 int free_pages(struct page *page, unsigned order);
@@ -256,7 +258,7 @@ int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struc
 /*
  * How to move a page in state MOVABLE_OPS; its owner field points to a struct movable_owner.
  *  isolate   under the zone's lru lock: may this page be taken now?  0, -EBUSY (pinned, no use
- *            trying), -EAGAIN.  The core then takes a reference and sets ISO_MIG.
+ *            trying), -EAGAIN.  The core has taken a reference and, on 0, sets ISO_MIG.
  *  migrate   copy src to dst, an allocated block of the same order, and make dst the one that the
  *            owner uses: thread context, no lock held.  On 0 the owner has dropped its reference to
  *            src and dst is in state MOVABLE_OPS.  -EAGAIN: somebody is using it; -EBUSY: pinned;
@@ -273,7 +275,13 @@ struct movable_ops {
 };
 struct movable_owner {
 	const struct movable_ops *ops;
+	u32 users; /* a: migrators that may still call it */
 };
+/*
+ * Wait until no migrator will call @owner any more: after its last page has been released, and before
+ * it is freed.  Context: thread, may sleep.
+ */
+void movable_owner_drain(struct movable_owner *owner);
 
 /* Make an ALLOC page movable through @owner.  Locks: lru. */
 void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index);

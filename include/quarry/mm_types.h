@@ -277,6 +277,7 @@ struct memory {
 	struct mutex pcp_ctl;         /* RANK_PCP_CTL: depths, rounds (single flight) */
 	u64 round_started, round_done; /* p, a: masked drain rounds, for sharing one */
 	LIST_HEAD(, range_claim) claims; /* h */
+	u32 iso_pending;              /* a: isolations between their first bit and their round's end */
 	enum iso_policy policy;       /* a: for offlines that do not name one */
 	bool badpage_panic;           /* a: a bad free panics after its report */
 	bool backed;                  /* c: pages have memory behind them (GFP_ZERO, patterns) */

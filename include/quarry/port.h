@@ -115,9 +115,15 @@ struct rwsem {
 
 static inline bool rwsem_try_shared(void *s)
 {
-	u32 count = READ_ONCE(((struct rwsem *)s)->count);
+	u32 *count = &((struct rwsem *)s)->count, old;
 
-	return count != RWSEM_EXCLUSIVE && atomic_cas(&((struct rwsem *)s)->count, count, count + 1);
+	/* Again when another sharer was faster: only an exclusive holder is worth sleeping for. */
+	do {
+		old = READ_ONCE(*count);
+		if (old == RWSEM_EXCLUSIVE)
+			return false;
+	} while (!atomic_cas(count, old, old + 1));
+	return true;
 }
 
 static inline bool rwsem_try_exclusive(void *s)
