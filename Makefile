@@ -40,7 +40,7 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_offline.c \
 	test_offline_race.c test_check.c test_slab.c \
-	test_migrate.c test_handle.c test_trace.c test_fail.c)
+	test_migrate.c test_handle.c test_trace.c test_fallback.c test_fail.c)
 
 # ---- tools -------------------------------------------------------------------------------------
 # On another machine: the cross compiler if there is one, else clang and lld.

@@ -16,6 +16,7 @@
 #include <quarry/ktest.h>
 #include <quarry/mm.h>
 #include <quarry/stress.h>
+#include <quarry/trace.h>
 
 static void machine_summary(void)
 {
@@ -49,14 +50,16 @@ static bool show(u64 seed)
 		               : strcmp(policy, "precise") == 0 ? ISO_PRECISE
 		                                                : NR_ISO_POLICIES,
 		           seed) == 0;
-	return strcmp(cmdline_get("tour", "on"), "off") == 0 || tour(seed);
+	if (strcmp(cmdline_get("tour", "on"), "off") != 0)
+		return tour(seed);
+	return !cmdline_get("trace", NULL) || trace_replay_boot() == 0;
 }
 
 /* On the boot CPU; boot.S has called boot_info_init. */
 void kernel_main(void)
 {
 	bool pass;
-	u64 seed;
+	u64 seed, began;
 
 	serial_init();           /* printing works from here */
 	arch_early_init();       /* faults are reported from here */
@@ -83,7 +86,9 @@ void kernel_main(void)
 		panic("boot: no memory for the reclaim threads");
 	machine_summary();
 
+	began = arch_clock_ns();
 	pass = ktest_run(cmdline_get("selftest", "quick"), seed) == 0;
+	printk("selftest: %llu ms\n", (unsigned long long)(arch_clock_ns() - began) / 1000000);
 	pass = show(seed) && pass;
 	printk("quarry: %s\n", pass ? "PASS" : "FAIL");
 	if (strcmp(cmdline_get("monitor", "on"), "off") != 0)

@@ -300,7 +300,7 @@ static void kernels_own_instance_refuses_too(struct ktest *t)
 	EXPECT_EQ(t, free_pages(page, 1), 0);
 }
 
-KTEST_SUITE(badinput, KTEST_QUICK, KTEST(double_free_of_a_cached_page),
+KTEST_SUITE(badinput, 0, KTEST(double_free_of_a_cached_page),
     KTEST(double_free_after_a_drain), KTEST(double_free_after_merging),
     KTEST(free_with_a_wrong_order), KTEST(free_of_a_tail),
     KTEST(free_of_a_page_that_was_never_allocated), KTEST(free_of_a_reserved_page),

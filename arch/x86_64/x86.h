@@ -12,7 +12,7 @@
  *   arch_paging_init   final page tables; all RAM is in the direct map from here
  *   arch_apic_init     local APIC, I/O APIC, clock and timer calibration; interrupts may be enabled
  *   arch_cpus_init     nr_cpus and cpus[] with their areas, stacks and nodes
- *   (smp_init, memmap, memory_init, memblock_hand_over)
+ *   (smp_init, memmap, memory_init, boot_memory_hand_over)
  *   arch_boot_memory_done   kernel stacks and page tables come from alloc_pages from here
  *   (sched_init_cpu(true))
  *   smp_start_aps      every other CPU runs kernel_ap_entry

@@ -115,7 +115,7 @@ static inline u64 arch_tsc(void)
 
 /*
  * Boot memory: zeroed, @align bytes aligned, never freed, mapped.  Panics when there is none: nothing
- * can run then.  Until memblock_hand_over.  Context: boot CPU.
+ * can run then.  Until boot_memory_hand_over.  Context: boot CPU.
  */
 void *boot_alloc(size_t bytes, size_t align);
 

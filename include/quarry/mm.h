@@ -243,7 +243,8 @@ int drain_isolated_pages(struct memory *mem);
  * cannot move and its bit set in one lock hold.  Under ISO_PRECISE the bits are set, one forced round
  * follows, and then comes the scan.  Free pages leave the lists; allocated ones stay where they are.
  * Returns 0; -EINVAL bad range or, under ISO_DISABLE, caches on; -EBUSY a pageblock is isolated
- * already, or holds something that cannot move (fail says which page); then nothing is changed.
+ * already, or holds something that cannot move (fail says which page); -EDEADLK context.  On an error
+ * nothing is changed.
  * Context: thread, may sleep.  Locks: zone; ISO_PRECISE also cpu_hotplug shared, pcp_ctl.
  */
 int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
@@ -328,7 +329,7 @@ struct offline_result {
  * offline_pages - take [start, start + nr) out of service, moving what is in the way.
  * Returns 0, or as it was before: -EINVAL bad range, hole, two zones, partly offline; -EALREADY
  * offline; -EBUSY claimed, reserved, unmovable or pinned page, or too little would be left; -ENOMEM
- * nowhere to move to; -ETIMEDOUT; -EINTR cancelled.  @opts and @result may be NULL.
+ * nowhere to move to; -ETIMEDOUT; -EINTR cancelled; -EDEADLK context.  @opts and @result may be NULL.
  * Context: thread, may sleep.  Locks: hotplug (claim and commit only), cpu_hotplug shared, pcp_ctl,
  * lru, zone.
  */

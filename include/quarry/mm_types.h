@@ -240,7 +240,6 @@ struct reclaim {
 
 struct node {
 	u8 id;
-	u8 nr_zonelist;              /* c: entries of zonelist[] */
 	u8 distance[MAX_NODES];      /* c: SLIT, 10 is local */
 	u8 zonelist[NR_ZONE_KINDS][MAX_ZONES]; /* h: by highest kind allowed: zone ids, nearest first */
 	u8 nr_zones[NR_ZONE_KINDS];  /* h */
