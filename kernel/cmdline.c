@@ -20,7 +20,7 @@ struct option {
 static struct option options[] = {
 	{"selftest", "suites: all quick none fail, or names with commas", OPT_TEXT, NULL, NULL},
 	{"seed", "what all chance derives from: a number", OPT_NUMBER, NULL, NULL},
-	{"isolation", "how offlining keeps pages out of caches", OPT_CHOICE, "precise disable", NULL},
+	{"isolation", "how offlining keeps pages out of caches", OPT_CHOICE, "precise disable redrain", NULL},
 	{"movable", "zone MOVABLE's part of each node: N%, at most 95%", OPT_PERCENT, NULL, NULL},
 	{"trace", "name of the boot module with a trace to replay", OPT_TEXT, NULL, NULL},
 	{"tour", "the tour after the selftests", OPT_CHOICE, "on off", NULL},

@@ -45,11 +45,7 @@ static bool show(u64 seed)
 	if (cmdline_get("bench", NULL))
 		return bench_run();
 	if (rounds)
-		return offline_soak(&kernel_memory, (unsigned)rounds,
-		           strcmp(policy, "disable") == 0       ? ISO_DISABLE
-		               : strcmp(policy, "precise") == 0 ? ISO_PRECISE
-		                                                : NR_ISO_POLICIES,
-		           seed) == 0;
+		return offline_soak(&kernel_memory, (unsigned)rounds, iso_policy_by_name(policy), seed) == 0;
 	if (strcmp(cmdline_get("tour", "on"), "off") != 0)
 		return tour(seed);
 	return !cmdline_get("trace", NULL) || trace_replay_boot() == 0;

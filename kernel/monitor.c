@@ -132,18 +132,28 @@ static void cmd_offline(unsigned n, char **arg)
 
 	if (!number(arg[0], &pfn) || !number(arg[1], &nr))
 		return;
-	if (n > 2 && strcmp(arg[2], "disable") == 0)
-		opts.policy = ISO_DISABLE;
-	else if (n > 2 && strcmp(arg[2], "precise") == 0)
-		opts.policy = ISO_PRECISE;
-	else if (n > 2)
-		printk("%s: no such policy; taking the one in force\n", arg[2]);
+	if (n > 2)
+		opts.policy = iso_policy_by_name(arg[2]);
+	if (n > 2 && opts.policy == NR_ISO_POLICIES) {
+		printk("%s: no such policy: redrain, disable or precise\n", arg[2]);
+		return;
+	}
 	err = offline_pages(&kernel_memory, pfn, nr, &opts, &res);
 	if (err)
 		printk("offline: error %d: %s, pfn %#lx\n", err, mm_why_text(res.fail.why), res.fail.pfn);
 	else
-		printk("offline: done: %u drain round, %u IPIs, %u blocks moved, %u retries, %u passes\n",
-		    res.rounds, res.ipis, res.moved, res.retries, res.loops);
+		printk("offline: done: %u drain round%s, %u IPIs, %u blocks moved, %u retries, %u passes\n",
+		    res.rounds, res.rounds == 1 ? "" : "s", res.ipis, res.moved, res.retries, res.loops);
+}
+
+static void cmd_policy(unsigned n, char **arg)
+{
+	enum iso_policy policy = iso_policy_by_name(arg[0]);
+
+	if (policy == NR_ISO_POLICIES)
+		printk("%s: no such policy: redrain, disable or precise\n", arg[0]);
+	else
+		WRITE_ONCE(kernel_memory.policy, policy);
 }
 
 static void cmd_online(unsigned n, char **arg)
@@ -192,8 +202,10 @@ static const struct command commands[] = {
     {"zone", "", "each zone: span, watermarks, free lists", 0, 0, cmd_zone},
     {"pcp", "", "what each CPU caches", 0, 0, cmd_pcp},
     {"block", "PFN", "the pageblock that PFN lies in, and the page", 1, 1, cmd_block},
-    {"offline", "PFN NR [disable|precise]", "take NR pages from PFN on out of service", 2, 3, cmd_offline},
+    {"offline", "PFN NR [POLICY]", "take NR pages from PFN on out of service", 2, 3, cmd_offline},
     {"online", "PFN NR", "give them back", 2, 2, cmd_online},
+    {"policy", "redrain|disable|precise", "how offlines that name none keep pages out of caches", 1, 1,
+	cmd_policy},
     {"check", "", "recount everything (check_memory)", 0, 0, cmd_check},
     {"run", "SUITE[,SUITE]", "run selftests: quick, all, or by name", 1, 1, cmd_run},
     {"rounds", "N", "N offline rounds under stress, for each policy", 1, 1, cmd_rounds},

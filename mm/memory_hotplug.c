@@ -6,7 +6,8 @@
  * Locks:      mem->hotplug for the claim and for the commit only, so that disjoint ranges are worked
  *             on side by side; what it calls takes cpu_hotplug, pcp_ctl, lru and zone locks.
  * Invariants: until the commit there is a way back, which leaves everything as it was; after it no way
- *             to fail.  One offline makes exactly one forced drain round, and no drain in its loop.
+ *             to fail.  One offline makes exactly one drain round, and no drain in its loop, save under
+ *             the policy redrain, which drains again each time the range is found not to be free.
  * Tests:      tests/test_offline.c.
  */
 #include "mm/mm_priv.h"
@@ -26,6 +27,8 @@ struct offline_op {
 	const struct offline_opts *opts;
 	struct offline_result *res;
 	u64 deadline;  /* arch_clock_ns */
+	enum iso_policy policy;
+	struct drain_cost cost;
 	bool no_target; /* the last pass found no memory to move to */
 };
 
@@ -212,7 +215,7 @@ static unsigned long range_free(const struct memory *mem, pfn_t start, unsigned 
 	return free;
 }
 
-/* Move what is in the way until all is free.  No drain in here: the one round came before. */
+/* Move what is in the way until all is free.  But for redrain no drain in here: one round came before. */
 static int evacuate(struct offline_op *op)
 {
 	struct mm_fail *fail = &op->res->fail;
@@ -233,6 +236,10 @@ static int evacuate(struct offline_op *op)
 		sched_point("offline.test");
 		if (test_pages_isolated(op->mem, op->start, op->nr, fail) == 0)
 			return 0;
+		if (op->policy == ISO_REDRAIN) {
+			op->cost.ipis += (unsigned)MAX(drain_all_pages(op->mem, op->zone), 0);
+			op->cost.rounds++;
+		}
 		/* In an isolated range pages only become free: that, or another page in the way. */
 		free = range_free(op->mem, op->start, op->nr);
 		if (free > best || fail->pfn != blocker) {
@@ -277,40 +284,45 @@ static void offline_commit(struct offline_op *op)
 	zone_set_watermarks(zone);
 }
 
-static int offline_claimed(struct offline_op *op, enum iso_policy policy, struct range_claim *claim)
+/* Isolate, move what is in the way, and commit; or leave everything as it was. */
+static int offline_isolated(struct offline_op *op)
 {
-	struct drain_cost cost = {0};
-	bool disabled = false;
-	int err = 0;
+	int err = isolate_range(op->mem, op->start, op->nr, op->policy, &op->res->fail, &op->cost);
 
-	if (policy == ISO_DISABLE) {
-		err = pcp_disable_counted(op->zone, &cost);
-		disabled = !err;
+	if (err)
+		return err;
+	if (op->opts->on_isolated)
+		op->opts->on_isolated(op->opts->arg);
+	err = evacuate(op);
+	if (err) {
+		undo_isolate_page_range(op->mem, op->start, op->nr);
+		return err;
 	}
+	sched_point("offline.commit");
+	if (op->opts->on_commit)
+		op->opts->on_commit(op->opts->arg);
+	mutex_lock(&op->mem->hotplug);
+	offline_commit(op);
+	mutex_unlock(&op->mem->hotplug);
+	return 0;
+}
+
+static int offline_claimed(struct offline_op *op, struct range_claim *claim)
+{
+	int err = 0, off = 0;
+
+	if (op->policy == ISO_DISABLE)
+		off = err = pcp_disable_counted(op->zone, &op->cost);
 	if (!err)
-		err = isolate_range(op->mem, op->start, op->nr, policy, &op->res->fail, &cost);
-	if (!err) {
-		if (op->opts->on_isolated)
-			op->opts->on_isolated(op->opts->arg);
-		err = evacuate(op);
-		sched_point("offline.commit");
-		if (!err && op->opts->on_commit)
-			op->opts->on_commit(op->opts->arg);
-		mutex_lock(&op->mem->hotplug);
-		if (!err)
-			offline_commit(op);
-		else
-			undo_isolate_page_range(op->mem, op->start, op->nr);
-	} else {
-		mutex_lock(&op->mem->hotplug);
-	}
+		err = offline_isolated(op);
+	mutex_lock(&op->mem->hotplug);
 	LIST_REMOVE(claim, link);
 	zone_plan_capacity(op->zone, zone_claimed(op->zone));
 	mutex_unlock(&op->mem->hotplug);
-	if (disabled)
+	if (op->policy == ISO_DISABLE && !off)
 		zone_pcp_enable(op->zone);
-	op->res->rounds = cost.rounds;
-	op->res->ipis = cost.ipis;
+	op->res->rounds = op->cost.rounds;
+	op->res->ipis = op->cost.ipis;
 	return err;
 }
 
@@ -329,13 +341,12 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 	struct offline_result local;
 	struct offline_op op = {.mem = mem, .start = start, .nr = nr, .res = result ? result : &local};
 	struct range_claim claim = {.start = start, .end = start + nr};
-	enum iso_policy policy;
 	int err;
 
 	op.opts = opts ? opts : &defaults;
-	policy = op.opts->policy < NR_ISO_POLICIES ? op.opts->policy : READ_ONCE(mem->policy);
+	op.policy = op.opts->policy < NR_ISO_POLICIES ? op.opts->policy : READ_ONCE(mem->policy);
 	op.deadline = deadline_from_now(op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS);
-	*op.res = (struct offline_result){.policy = policy, .fail.pfn = PFN_NONE};
+	*op.res = (struct offline_result){.policy = op.policy, .fail.pfn = PFN_NONE};
 	if (!may_sleep())
 		return -EDEADLK;
 
@@ -349,7 +360,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 	}
 	mutex_unlock(&mem->hotplug);
 	if (!err)
-		err = offline_claimed(&op, policy, &claim);
+		err = offline_claimed(&op, &claim);
 	if (!err)
 		op.res->fail = (struct mm_fail){.pfn = PFN_NONE};
 	mem_event_add(mem, err ? EV_OFFLINE_FAIL : EV_OFFLINE_OK, 1);

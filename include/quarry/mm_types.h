@@ -258,7 +258,8 @@ struct range_claim {
 /* Blocks that the slots of one zone and CPU have room for; one page of pointers holds them. */
 #define PCP_SLOTS (NR_CACHED_TYPES * (64 + 32 + 16 + 8 + 2))
 
-enum iso_policy { ISO_DISABLE, ISO_PRECISE, NR_ISO_POLICIES };
+/* How an offline keeps pages of its range out of the caches: mm/page_isolation.c. */
+enum iso_policy { ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE, NR_ISO_POLICIES };
 
 /* One memory: zones over an array of descriptors that the caller brought. */
 struct memory {
