@@ -21,7 +21,7 @@ B := build
 
 # ---- what is built of what -------------------------------------------------------------------
 # mm/ is one list for the kernel and for the hosted program: the same sources, unchanged.
-MM_SRCS     := $(addprefix mm/,page.c event.c pageblock.c buddy.c zone.c pcp.c drain.c reclaim.c \
+MM_SRCS     := $(addprefix mm/,page.c event.c trace_ring.c pageblock.c buddy.c zone.c pcp.c drain.c reclaim.c \
 	page_alloc.c page_isolation.c migrate.c handle.c memory_hotplug.c slab.c check.c show.c mm_init.c \
 	memblock.c)
 # These need only arch.h: built and tested hosted too.
@@ -40,7 +40,7 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_offline.c \
 	test_offline_race.c test_check.c test_slab.c \
-	test_migrate.c test_handle.c test_trace.c test_fallback.c test_fail.c)
+	test_migrate.c test_handle.c test_trace.c test_trace_ring.c test_fallback.c test_fail.c)
 
 # ---- tools -------------------------------------------------------------------------------------
 # On another machine: the cross compiler if there is one, else clang and lld.

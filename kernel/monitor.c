@@ -146,6 +146,24 @@ static void cmd_offline(unsigned n, char **arg)
 		    res.rounds, res.rounds == 1 ? "" : "s", res.ipis, res.moved, res.retries, res.loops);
 }
 
+static void cmd_trace(unsigned n, char **arg)
+{
+	if (strcmp(arg[0], "on") != 0 && strcmp(arg[0], "off") != 0)
+		printk("usage: trace on|off\n");
+	else
+		trace_switch(&kernel_memory, arg[0][1] == 'n');
+}
+
+static void cmd_page(unsigned n, char **arg)
+{
+	u64 pfn;
+
+	if (!number(arg[0], &pfn))
+		return;
+	dump_page(&kernel_memory, pfn, "page");
+	trace_history(&kernel_memory, pfn);
+}
+
 static void cmd_policy(unsigned n, char **arg)
 {
 	enum iso_policy policy = iso_policy_by_name(arg[0]);
@@ -202,6 +220,8 @@ static const struct command commands[] = {
     {"zone", "", "each zone: span, watermarks, free lists", 0, 0, cmd_zone},
     {"pcp", "", "what each CPU caches", 0, 0, cmd_pcp},
     {"block", "PFN", "the pageblock that PFN lies in, and the page", 1, 1, cmd_block},
+    {"page", "PFN", "the page, and what happened to it lately", 1, 1, cmd_page},
+    {"trace", "on|off", "record every allocation and free, or only slow paths", 1, 1, cmd_trace},
     {"offline", "PFN NR [POLICY]", "take NR pages from PFN on out of service", 2, 3, cmd_offline},
     {"online", "PFN NR", "give them back", 2, 2, cmd_online},
     {"policy", "redrain|disable|precise", "how offlines that name none keep pages out of caches", 1, 1,

@@ -108,6 +108,8 @@ static bool enough_left(struct memory *mem, pfn_t start, unsigned long nr)
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *z = &mem->zones[i];
 
+		if (z->end_pfn == z->start_pfn)
+			continue;
 		free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
 		high += READ_ONCE(z->wmark[WMARK_HIGH]);
 		if (z->kind == ZONE_MOVABLE)
@@ -273,6 +275,7 @@ static void offline_commit(struct offline_op *op)
 	struct zone *zone = op->zone;
 	pfn_t pfn;
 
+	trace_range(op->mem, TR_offline, op->start, op->nr);
 	for (pfn = op->start; pfn < op->start + op->nr; pfn += PAGEBLOCK_PAGES) {
 		irqflags_t flags = spin_lock_irqsave(&zone->lock);
 
@@ -395,6 +398,7 @@ int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fa
 	err = online_check(mem, start, nr, fail);
 	if (!err) {
 		zone = zone_of(mem, start);
+		trace_range(mem, TR_online, start, nr);
 		for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
 			irqflags_t flags = spin_lock_irqsave(&zone->lock);
 

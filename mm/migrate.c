@@ -23,6 +23,7 @@ void page_make_movable(struct memory *mem, struct page *page, struct movable_own
 	page->index = index;
 	page_cas_state(page, PG_ALLOC, PG_MOVABLE_OPS);
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	trace_page(mem, TR_movable, page_to_pfn_in(mem, page), word_order(page_word(page)));
 }
 
 void page_release_movable(struct memory *mem, struct page *page)
@@ -57,6 +58,8 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 				mem_put_page(mem, page); /* not the last: the owner has its own */
 			else
 				page_cas_state(page, PG_MOVABLE_OPS, PG_ISO_MIG);
+			if (!err)
+				trace_page(mem, TR_lru_take, pfn, word_order(page_word(page)));
 		}
 	}
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
@@ -126,6 +129,8 @@ static int migrate_one(struct memory *mem, struct page *src)
 	err = owner->ops->migrate(owner, mem, dst, src);
 	sched_point("mig.done");
 	put_owner(owner);
+	if (!err)
+		trace_page(mem, TR_moved, page_to_pfn_in(mem, src), order);
 	if (err)
 		mem_free_pages(mem, dst, order);
 	return err;

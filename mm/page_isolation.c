@@ -132,6 +132,8 @@ int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_po
 		sched_point("iso.block_set");
 	}
 	sched_point("iso.range_done");
+	if (!err)
+		trace_range(mem, TR_isolate, start, nr);
 	if (!err && policy != ISO_DISABLE) {
 		asked = policy == ISO_PRECISE ? drain_isolated_pages(mem) : drain_all_pages(mem, zone);
 		cost->rounds++;
@@ -176,6 +178,7 @@ void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 {
 	pfn_t pfn;
 
+	trace_range(mem, TR_restore, start, nr);
 	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags = spin_lock_irqsave(&zone->lock);

@@ -94,6 +94,7 @@ static void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, un
 
 		if (page_word(page) != PAGE_WORD(0, PG_PCP, order))
 			page_corrupt(page, PAGE_WORD(0, PG_PCP, order));
+		trace_page(zone->mem, TR_give, page_to_pfn_in(zone->mem, page), order);
 		buddy_free(zone, page_to_pfn_in(zone->mem, page), order);
 	}
 	memmove(pcp->slot[stack], pcp->slot[stack] + n, (count - n) * sizeof(pcp->slot[stack][0]));
@@ -143,10 +144,13 @@ static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned orde
 		KASSERT(pageblock_of(mem, pfn)->stack[index] == stack);
 		page = pfn_to_page_in(mem, pfn);
 		page_set_state(page, PG_FREE, PG_PCP, 0, order, 0, order);
+		trace_page(mem, TR_refill, pfn, order);
 		pcp->slot[stack][pushed++] = page;
 	}
-	if (first != PFN_NONE)
+	if (first != PFN_NONE) {
 		page_set_state(pfn_to_page_in(mem, first), PG_FREE, PG_ALLOC, 0, order, 1, order);
+		trace_page(mem, TR_take, first, order);
+	}
 	spin_unlock(&zone->lock);
 	WRITE_ONCE(pcp->count[stack], (u16)pushed);
 	if (pushed) {
@@ -214,6 +218,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	}
 	if (n)
 		pcp_give_back(zone, pcp, stack, n);
+	trace_page(mem, TR_direct, pfn, order);
 	buddy_free(zone, pfn, order);
 	spin_unlock(&zone->lock);
 	MM_EVENT_ADD(mem, PCP_SPILL_BLOCKS, n);
@@ -280,10 +285,12 @@ void pcp_drain_isolated_local(struct zone *zone)
 		for (from = 0; from < count; from++) {
 			pfn_t pfn = page_to_pfn_in(mem, slot[from]);
 
-			if (pageblock_isolated(pageblock_of(mem, pfn)))
-				buddy_free(zone, pfn, order);
-			else
+			if (!pageblock_isolated(pageblock_of(mem, pfn))) {
 				slot[kept++] = slot[from];
+				continue;
+			}
+			trace_page(mem, TR_give, pfn, order);
+			buddy_free(zone, pfn, order);
 		}
 		spin_unlock(&zone->lock);
 		WRITE_ONCE(pcp->count[stack], (u16)kept);

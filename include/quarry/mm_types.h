@@ -12,6 +12,7 @@
 #define QUARRY_MM_TYPES_H
 
 #include <quarry/port.h>
+#include <quarry/trace_ring.h>
 #include <quarry/types.h>
 #include <sys/queue.h>
 
@@ -200,6 +201,8 @@ struct pcp {
 	struct page **slot[NR_STACKS]; /* o: arrays of the largest capacity */
 	u16 first[8];                 /* o: by gfp type and zone bits, order-0 stack of the first zone */
 	u64 event[NR_MM_EVENTS];      /* a: by this CPU, anybody may read */
+	u32 tracing;                  /* a: the hot paths record what they do */
+	struct trace_ring *ring;      /* c: what happened lately; NULL: nothing is recorded */
 };
 
 struct memory;

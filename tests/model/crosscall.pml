@@ -2,7 +2,7 @@
 /*
  * crosscall.pml: kernel/smp.c with CPU hotplug: every call ends, and what was asked has been done.
  *
- * CPUs 0 and 1 each make two calls to all others, so that they also cross each other; CPU 2 comes up,
+ * CPU 0 makes two calls to all others and CPU 1 one, so that they also cross each other; CPU 2 comes up,
  * goes down and comes up again.  A call asks for "look at what I want": the handler copies the sender's
  * word (pulls the state), and after the call the sender asserts that every CPU it asked has seen it.
  * LIVE: all calls and CPU 2's ways end, under weak fairness.
@@ -18,7 +18,6 @@
  *   ONLINE_EARLY  the online bit is set before the vector is live
  */
 #define NCPU 3
-#define CALLS 2
 
 /* struct call_cpu, by CPU; by sender and target where both count. */
 byte request[NCPU];
@@ -97,8 +96,8 @@ inline ask(to)
 {
 	if
 	:: asked[c] >> to & 1 ->
-		d_step { inbox[to] = inbox[to] | 1 << c }
 		d_step {
+			inbox[to] = inbox[to] | 1 << c;
 			if
 			:: live[to] -> pending[to] = 1; printf("CPU%d|interrupts CPU%d\n", c, to)
 			:: else -> printf("CPU%d|interrupts CPU%d, which is deaf\n", c, to)
@@ -123,9 +122,11 @@ inline raise_gate() { d_step { gate[c]++; printf("CPU%d|gate %d\n", c, gate[c]) 
 /* smp_call_mask(NULL, fn, arg); preemption is off, so the thread stays on CPU c. */
 inline call(waits)
 {
-	want[c]++;
 #if !defined(NO_GATE) && !defined(GATE_LATE)
-	raise_gate();
+	if
+	:: gate[c] % 2 == 0 -> raise_gate()
+	:: else /* NOWAIT: still up from the first call */
+	fi;
 #endif
 	d_step { asked[c] = online & ~(1 << c); printf("CPU%d|reads the online mask: asks %d\n", c, asked[c]) } /* choose */
 #ifdef GATE_LATE
@@ -134,7 +135,7 @@ inline call(waits)
 #ifdef IRQS_OFF
 	atomic { !off[c] -> off[c] = 1 }
 #endif
-	d_step { request[c]++; printf("CPU%d|request %d\n", c, request[c]) }
+	d_step { want[c]++; request[c]++; printf("CPU%d|request %d\n", c, request[c]) }
 	ask(0);
 	ask(1);
 	ask(2);
@@ -167,7 +168,10 @@ inline call(waits)
 
 proctype sender(byte c)
 {
-	call(FIRST_WAITS);
+	if
+	:: c == 0 -> call(FIRST_WAITS)
+	:: else
+	fi;
 	call(true);
 	ended++
 }

@@ -42,7 +42,7 @@ bit depth;            /* zone->pcp_depth */
 byte asked;           /* mem->drain_mask */
 bit promised;         /* start_isolate_page_range has returned 0, or its scan is over */
 bit offline_done;
-hidden byte i;
+byte i; /* of loops; 0 between steps */
 
 #ifdef LIVE
 ltl offline_ends { <> offline_done }
