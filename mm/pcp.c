@@ -123,15 +123,18 @@ static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned orde
 	unsigned n = 1, pushed = 0, index = order_index(order);
 	enum migratetype type = gfp_type(gfp);
 	struct memory *mem = zone->mem;
-	pfn_t first, pfn;
+	pfn_t first = PFN_NONE, pfn;
 
 	if (index < NR_CACHED_ORDERS)
 		n = MAX(1u, MIN(order_batch(order), pcp_update_capacity(zone, pcp, stack)));
 	sched_point("alloc.refill");
 	spin_lock(&zone->lock);
-	first = buddy_alloc(zone, order, type);
-	if (first == PFN_NONE)
-		first = buddy_alloc_fallback(zone, order, type);
+	/* The caller's look at the watermark was without the lock: others may have passed it since. */
+	if (zone_watermark_ok(zone, order, gfp, lower)) {
+		first = buddy_alloc(zone, order, type);
+		if (first == PFN_NONE)
+			first = buddy_alloc_fallback(zone, order, type);
+	}
 	/* What others will find in the cache is not theirs from below the marks, whoever asked first. */
 	while (first != PFN_NONE && --n > 0 &&
 	    zone_watermark_ok(zone, order, gfp & ~GFP_RESERVE, lower)) {
