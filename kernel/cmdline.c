@@ -154,7 +154,10 @@ void cmdline_init(void)
 {
 	char *rest = words, *word;
 	bool good = !bootinfo.cmdline_truncated;
+	unsigned i;
 
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		options[i].value = NULL;
 	memcpy(words, bootinfo.cmdline, sizeof(words));
 	words[sizeof(words) - 1] = '\0';
 	if (!good)

@@ -80,4 +80,11 @@ void model_check_blocks(const char *after);
 /* Counts, caches, owners, and check_memory. */
 void model_check(void);
 
+/* Calls on ranges and movable pages (fuzz_range.c); each takes its operands from @b. */
+void op_isolate(struct bytes *b);
+void op_undo(struct bytes *b, bool undo); /* false: only look */
+void op_offline(struct bytes *b);
+void op_online(struct bytes *b);
+void op_migrate(struct bytes *b);
+
 #endif

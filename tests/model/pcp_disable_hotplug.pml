@@ -12,7 +12,7 @@
  * Right forms of the protocol besides the one in the code:
  *   REMOTE      the controller stores capacity 0 itself, then the forced round empties
  *   ASYNC       an enable does not wait for the answers; the handler pulls the depth
- * NO_DOWN: CPU 2 comes up and stays, for a smaller state space.
+ * For smaller state spaces: NO_DOWN, CPU 2 comes up and stays; ONE_THREAD, none on CPU 0.
  * What is wrong:
  *   MASKED      with REMOTE: the round asks only CPUs whose count is not 0
  *   CAP_EARLY   a free reads the capacity before interrupts go off
@@ -398,7 +398,9 @@ init {
 		online[0] = 1;
 		online[1] = 1;
 		on[1] = 1;
+#ifndef ONE_THREAD
 		run thread(0);
+#endif
 		run thread(1);
 		run interrupts();
 		run hotplug_cpu2();
