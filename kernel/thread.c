@@ -62,7 +62,8 @@ struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void 
 		return NULL;
 	}
 	ksnprintf(t->name, sizeof(t->name), "%s", name);
-	t->cpu = cpu >= 0 ? (unsigned)cpu : sched_choose_cpu();
+	t->home = cpu;
+	t->cpu = arch_cpu_id(); /* until sched_add chooses; any will do */
 	t->fn = fn;
 	t->arg = arg;
 	t->sp = arch_stack_prepare(t->stack_top, thread_main, t);

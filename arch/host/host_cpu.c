@@ -68,6 +68,10 @@ void arch_backtrace_others(void)
 	printk("host: no backtraces of other CPUs; attach a debugger\n");
 }
 
+void arch_backtrace_self(void)
+{
+}
+
 void host_cpu_take(void)
 {
 	struct host_cpu *c = &host_cpus[host_this.cpu];
