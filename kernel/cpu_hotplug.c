@@ -18,6 +18,7 @@
 #include <quarry/kernel.h>
 
 #define WAKE_NS 2000000ULL /* between two attempts to wake a parked CPU */
+#define GIVE_WAY_NS 100000000ULL /* at most, to those who wait for cpu_hotplug */
 /* Looks for interrupts that are still on their way to a CPU that stops. */
 #define MAX_LOOKS 1000
 
@@ -223,6 +224,19 @@ static bool context_ok(void)
 	return arch_irqs_enabled() && !arch_in_interrupt() && !spin_depth();
 }
 
+/*
+ * The exclusive side of an rwsem can be taken again before those it has woken have run.  Who takes CPUs
+ * up and down in a loop would keep drains out for ever; so let those in first who wait already.  A
+ * hint, read racily, and bounded.
+ */
+static void give_way(void)
+{
+	u64 end = arch_clock_ns() + GIVE_WAY_NS;
+
+	while (READ_ONCE(cpu_hotplug.wq.first) && arch_clock_ns() < end)
+		thread_yield();
+}
+
 int cpu_down(unsigned cpu)
 {
 	int err;
@@ -231,6 +245,7 @@ int cpu_down(unsigned cpu)
 		return -ENODEV;
 	if (!context_ok())
 		return -EDEADLK;
+	give_way();
 	rwsem_lock_exclusive(&cpu_hotplug);
 	if (load_acquire(&cpus[cpu]->hotplug) == HP_DEAD)
 		err = -EIO;
@@ -252,6 +267,7 @@ int cpu_up(unsigned cpu)
 		return -ENODEV;
 	if (!context_ok())
 		return -EDEADLK;
+	give_way();
 	rwsem_lock_exclusive(&cpu_hotplug);
 	if (cpumask_test(cpu_online_mask, cpu))
 		err = -EALREADY;

@@ -99,6 +99,11 @@ void thread_yield(void)
 	assert_may_sleep("thread_yield");
 	if (!thread_current())
 		return;
+	/*
+	 * "Others" are those on other CPUs too: an emulator that runs one CPU after the other goes on to
+	 * the next at a pause, and one that counts instructions at nothing else (docs/hotplug.md).
+	 */
+	cpu_relax();
 	flags = arch_irq_save();
 	sched_switch(false);
 	arch_irq_restore(flags);
