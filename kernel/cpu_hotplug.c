@@ -141,14 +141,14 @@ static unsigned other_online(unsigned cpu)
 	return other;
 }
 
-/* Blocks in the cache of @cpu and capacities that are not 0; exact once it is parked. */
+/* Blocks in the cache of @cpu; exact once it is parked. */
 static unsigned left_in_cache(unsigned cpu)
 {
 	const struct pcp *pcp = kernel_memory.pcp[cpu];
 	unsigned i, sum = 0;
 
 	for (i = 0; i < NR_STACKS; i++)
-		sum += READ_ONCE(pcp->count[i]) + READ_ONCE(pcp->capacity[i]);
+		sum += READ_ONCE(pcp->count[i]);
 	return sum;
 }
 
