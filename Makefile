@@ -42,7 +42,7 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_slab.c \
 	test_migrate.c test_handle.c test_trace.c test_fail.c)
 # These need the kernel's threads and CPUs.
-KTEST_SRCS  := $(addprefix tests/,test_hotplug.c)
+KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c)
 
 # ---- tools -------------------------------------------------------------------------------------
 # On another machine: the cross compiler if there is one, else clang and lld.
