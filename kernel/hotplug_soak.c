@@ -12,6 +12,7 @@
 #include <quarry/stress.h>
 
 #define PROGRESS_NS 2000000000ULL
+#define FAIR        100 /* downs to one offline, at most */
 #define SOAK_RANGE  (16UL << (20 - PAGE_SHIFT)) /* pages */
 
 struct offliner {
@@ -178,6 +179,12 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
 	thread_join(o.thread);
 	all_up(&s);
 	good = !s.err && !o.err;
+	/* Both sides want cpu_hotplug all the time: neither may keep the other out. */
+	if (!o.no_range && (o.rounds + 1) * FAIR < s.downs) {
+		printk("hotplug: FAIL: %u offlines beside %u downs: they hardly got through\n", o.rounds,
+		    s.downs);
+		good = false;
+	}
 	if (stress_stop(o.stress, &report)) {
 		printk("hotplug: FAIL: stress: damaged memory, or too few remote frees\n");
 		good = false;

@@ -136,6 +136,51 @@ static void offlines_go_on(struct ktest *t)
 	EXPECT_EQ(t, memory_managed_pages(&kernel_memory), managed);
 }
 
+/* ---- the gate ---- */
+
+/* A call from CPU 2 that CPU 1 takes its time with; it has nothing to do with the CPU that goes. */
+struct long_call {
+	u32 began, ended; /* a */
+	u64 ns;
+};
+
+static void take_long(void *arg)
+{
+	struct long_call *c = arg;
+	u64 end = arch_clock_ns() + c->ns;
+
+	store_release(&c->began, 1u);
+	while (arch_clock_ns() < end)
+		cpu_relax();
+	store_release(&c->ended, 1u);
+}
+
+static void call_long(void *arg)
+{
+	cpumask_t target[MASK_WORDS] = {0};
+
+	cpumask_set(target, 1);
+	smp_call_mask(target, take_long, arg);
+}
+
+/* Whoever was sending when the bit went may have seen it, so the CPU does not stop before all are done. */
+static void a_cpu_waits_for_all_who_may_ask_it(struct ktest *t)
+{
+	struct long_call c = {.ns = 200000000};
+
+	if (ktest_cpus() < 4 || !needs_two(t)) {
+		ktest_skip(t, "needs 4 CPUs, all of them online");
+		return;
+	}
+	ktest_start(2, call_long, &c);
+	while (!load_acquire(&c.began))
+		thread_yield();
+	EXPECT_EQ(t, cpu_down(3), 0);
+	EXPECT_EQ(t, load_acquire(&c.ended), 1);
+	ktest_join(2);
+	EXPECT_EQ(t, cpu_up(3), 0);
+}
+
 /* ---- what goes wrong ---- */
 
 static void who_left_and_who_never_was_are_told_apart(struct ktest *t)
@@ -261,6 +306,7 @@ static void all_is_as_it_was(struct ktest *t)
 }
 
 KTEST_SUITE(hotplug_race, 0, KTEST(calls_and_drains_go_on), KTEST(offlines_go_on),
+    KTEST(a_cpu_waits_for_all_who_may_ask_it),
     KTEST(who_left_and_who_never_was_are_told_apart),
     KTEST(an_interrupt_to_a_parked_cpu_is_counted_by_it), KTEST(a_silent_cpu_is_reported),
     KTEST(one_that_does_not_park_is_dead_until_it_does), KTEST(all_is_as_it_was));
