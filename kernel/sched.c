@@ -86,7 +86,8 @@ static struct thread *choose(struct runq *rq, struct thread *prev, bool preempte
 	state = READ_ONCE(prev->state);
 	if (prev != rq->idle) {
 		if (state != THREAD_DEAD && (preempted || state == THREAD_RUNNABLE)) {
-			if (belongs_elsewhere(prev)) {
+			/* A new thread may be preempted before it has placed the one that ran before it. */
+			if (belongs_elsewhere(prev) && !rq->leaver) {
 				rq->leaver = prev;
 			} else {
 				TAILQ_INSERT_TAIL(&rq->ready, prev, link);
@@ -232,9 +233,12 @@ void thread_wake(struct thread *t)
 {
 	irqflags_t flags = arch_irq_save();
 	struct runq *rq = lock_runq_of(t);
-	bool elsewhere = rq->closed && READ_ONCE(t->state) == THREAD_SLEEPING;
+	bool elsewhere = rq->closed && !t->on_queue && READ_ONCE(t->state) == THREAD_SLEEPING;
 
-	/* Nobody who sleeps at a closed queue is on it, or has an alarm there. */
+	/*
+	 * Nobody who sleeps at a closed queue has an alarm there.  One that is on its way to it, and will
+	 * find it closed, has on_queue set: it is in place(), and may not be placed twice.
+	 */
 	if (elsewhere) {
 		t->on_queue = true;
 		store_release(&t->state, (u32)THREAD_RUNNABLE);
