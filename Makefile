@@ -29,8 +29,8 @@ SHARED_SRCS := $(addprefix kernel/,lock.c smp.c)
 # These need only port.h and mm.h: part of the kernel and of every hosted build.
 BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c)
 KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c thread.c wait.c \
-	stress.c rounds.c tour.c picture.c monitor.c) bench/bench.c
-ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c paging.c power.c smp_boot.c \
+	stress.c rounds.c tour.c picture.c monitor.c cpu_hotplug.c hotplug_soak.c fault.c) bench/bench.c
+ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c cpu_hotplug.c paging.c power.c smp_boot.c \
 	stack.c string.c switch.S trap.c trap_entry.S)
 BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c)
 DRIVER_SRCS := $(addprefix drivers/,serial.c)
@@ -41,6 +41,8 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_offline.c \
 	test_offline_race.c test_check.c test_slab.c \
 	test_migrate.c test_handle.c test_trace.c test_trace_ring.c test_fallback.c test_fail.c)
+# These need the kernel's threads and CPUs.
+KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c)
 
 # ---- tools -------------------------------------------------------------------------------------
 # On another machine: the cross compiler if there is one, else clang and lld.
@@ -76,7 +78,7 @@ KFLAGS := $(COMMON) $(CC_KERNEL) $(CROSS_INCLUDE) -Iarch/x86_64 -I. -ffreestandi
 LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=sha1 -T linker.ld
 
 # ---- the kernel --------------------------------------------------------------------------------
-KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(DRIVER_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS)
+KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(DRIVER_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS) $(KTEST_SRCS)
 KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 
 .PHONY: all kernel

@@ -13,6 +13,7 @@
 
 #include "x86.h"
 #include <quarry/acpi.h>
+#include <quarry/hotplug.h>
 #include <quarry/ktest.h>
 #include <quarry/mm.h>
 #include <quarry/stress.h>
@@ -39,11 +40,13 @@ static void wait_for_aps(void)
 /* What comes after the selftests: figures, rounds, or the tour. */
 static bool show(u64 seed)
 {
-	u64 rounds = cmdline_u64("rounds", 0);
+	u64 rounds = cmdline_u64("rounds", 0), hotplug = cmdline_u64("hotplug", 0);
 	const char *policy = cmdline_get("isolation", "");
 
 	if (cmdline_get("bench", NULL))
 		return bench_run();
+	if (hotplug)
+		return hotplug_soak(&kernel_memory, (unsigned)hotplug, seed) == 0;
 	if (rounds)
 		return offline_soak(&kernel_memory, (unsigned)rounds, iso_policy_by_name(policy), seed) == 0;
 	if (strcmp(cmdline_get("tour", "on"), "off") != 0)

@@ -8,6 +8,7 @@
  */
 #include "kernel/monitor.h"
 
+#include <quarry/hotplug.h>
 #include <quarry/kernel.h>
 #include <quarry/ktest.h>
 #include <quarry/stress.h>
@@ -212,6 +213,62 @@ static void cmd_rounds(unsigned n, char **arg)
 		offline_soak(&kernel_memory, (unsigned)rounds, NR_ISO_POLICIES, monitor_seed);
 }
 
+static void cmd_cpus(unsigned n, char **arg)
+{
+	show_cpus();
+}
+
+static void nothing(void *arg)
+{
+}
+
+/* Deaf for so long that it is reported, unless told otherwise; and somebody who calls it. */
+static void hang_cpu(unsigned cpu, u64 ms)
+{
+	u64 began = arch_clock_ns();
+	struct fault_hang hang;
+	int err = fault_hang_start(&hang, cpu, ms * 1000000);
+
+	if (err) {
+		printk("cpu: error %d\n", err);
+		return;
+	}
+	smp_call_mask(NULL, nothing, NULL);
+	printk("cpu: all have answered after %llu ms\n",
+	    (unsigned long long)((arch_clock_ns() - began) / 1000000));
+	fault_hang_end(&hang);
+}
+
+static void cmd_cpu(unsigned n, char **arg)
+{
+	u64 cpu, ms = smp_timeout_ns / 1000000 * 2;
+	int err;
+
+	if (!number(arg[1], &cpu) || (n > 2 && !number(arg[2], &ms)))
+		return;
+	cpu = MIN(cpu, (u64)nr_cpus);
+	if (strcmp(arg[0], "hang") == 0) {
+		hang_cpu((unsigned)cpu, ms);
+		return;
+	}
+	if (strcmp(arg[0], "down") == 0) {
+		err = cpu_down((unsigned)cpu);
+	} else if (strcmp(arg[0], "up") == 0) {
+		err = cpu_up((unsigned)cpu);
+	} else {
+		printk("usage: cpu down N, cpu up N, cpu hang N [MS]\n");
+		return;
+	}
+	if (err)
+		printk("cpu: error %d: %s\n", err,
+		    err == -ENODEV      ? "no such CPU"
+		        : err == -EALREADY ? "it is so already"
+		        : err == -EBUSY    ? "it is the last one"
+		                           : "it does not answer");
+	else
+		printk("cpu: done: %u of %u online\n", nr_cpus_online(), nr_cpus);
+}
+
 static void cmd_help(unsigned n, char **arg);
 
 static const struct command commands[] = {
@@ -229,6 +286,8 @@ static const struct command commands[] = {
     {"check", "", "recount everything (check_memory)", 0, 0, cmd_check},
     {"run", "SUITE[,SUITE]", "run selftests: quick, all, or by name", 1, 1, cmd_run},
     {"rounds", "N", "N offline rounds under stress, for each policy", 1, 1, cmd_rounds},
+    {"cpus", "", "each CPU: its state, threads, interrupts", 0, 0, cmd_cpus},
+    {"cpu", "down|up|hang N [MS]", "take CPU N out, bring it back, or make it deaf", 2, 3, cmd_cpu},
     {"halt", "", "power off", 0, 0, NULL},
 };
 

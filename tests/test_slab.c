@@ -165,8 +165,15 @@ static void order_of_frees_does_not_matter(struct ktest *t)
 
 	for (i = 0; i < ARRAY_SIZE(objects); i++) {
 		objects[i] = kmalloc(64);
-		KASSERT(objects[i]);
+		EXPECT(t, objects[i]);
+		if (!objects[i])
+			break;
 		fill(objects[i], 64, i);
+	}
+	if (i < ARRAY_SIZE(objects)) {
+		while (i > 0)
+			kfree(objects[--i]);
+		return;
 	}
 	for (i = ARRAY_SIZE(objects); i > 1; i--) {
 		unsigned at = ktest_rand(&rand) % i;

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Let the n-th allocation of every test fail, for every n, and see that nothing breaks.
 
-Usage: tools/failsweep.py [--build DIR] [--suites NAME,...] [--max N] [--seconds N]
+Usage: tools/failsweep.py [--build DIR] [--suites NAME,...] [--max N] [--seconds N] [--all]
 
 Links the objects of the asan build once more, with arch/host/host_fail.c between mm/ and its
 allocations, and runs every suite with n = 1, 2, ... until no test makes so many calls any more, or up
-to --max.  A test's own expectations may fail: it did not get its memory.  What counts is: no panic, no
+to --max.  From 100 on n grows by an eighth each time; with --all it goes on one by one.  A test's own expectations may fail: it did not get its memory.  What counts is: no panic, no
 sanitizer's report, no hang, no invariant of check_memory broken; no page lost of the kernel's memory;
 and a test that still passes leaves no more allocated than without a failure.
 """
@@ -95,19 +95,20 @@ def suites(program):
     return sorted(n for n in set(names) if n not in LEFT_OUT)
 
 
-def sweep_suite(program, suite, limit, until):
-    """(runs, injected, calls of the busiest test, n reached, findings)"""
+def sweep_suite(program, suite, limit, until, every):
+    """(runs, failures injected, calls of the busiest test, n reached, findings)"""
     base = Run(program, suite, 0)
-    most, injected, found, n = base.calls(), 0, [], 0
+    most, injected, found, n, runs = base.calls(), 0, [], 0, 1
     for line in base.wrong(base):
         found.append(f"{suite}, nothing injected: {line}")
     while n < min(most, limit) and time.monotonic() < until:
-        n += 1
+        n += 1 if every or n < 100 else n // 8
+        runs += 1
         run = Run(program, suite, n)
         injected += sum(t[0] >= n for t in run.tests.values())
         found += [f"{suite}, n = {n}: {line}" for line in run.wrong(base)]
         most = max(most, run.calls()) if run.status in (0, 1) else most
-    return n + 1, injected, most, n, found
+    return runs, injected, most, n, found
 
 
 def main():
@@ -116,6 +117,7 @@ def main():
     parser.add_argument("--suites")
     parser.add_argument("--max", type=int, default=1 << 30)
     parser.add_argument("--seconds", type=int, default=1 << 30)
+    parser.add_argument("--all", action="store_true")
     args = parser.parse_args()
     program = link(args.build)
     if not program:
@@ -124,12 +126,12 @@ def main():
     until = time.monotonic() + args.seconds
     findings = total = 0
     with ThreadPoolExecutor(2) as pool:
-        for name, result in zip(names, pool.map(lambda s: sweep_suite(program, s, args.max, until), names)):
+        for name, result in zip(names, pool.map(lambda s: sweep_suite(program, s, args.max, until, args.all), names)):
             runs, injected, most, reached, found = result
             total += injected
             findings += len(found)
             note = "" if reached >= most else f"  (of {most})"
-            print(f"  {name:14} n = 1 .. {reached}{note}: {injected} failures injected, {len(found)} findings", flush=True)
+            print(f"  {name:14} n = 1 .. {reached}{note}, {runs} runs: {injected} failures injected, {len(found)} findings", flush=True)
             for line in found[:12]:
                 print(f"    {line}")
     print(f"failsweep: {total} failures injected, {findings} finding{'' if findings == 1 else 's'}")

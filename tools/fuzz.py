@@ -181,6 +181,8 @@ def read_mut(path):
                 changes.append([mark.group(2), "", ""])
                 part = None
             elif mark:
+                if mark.group(1) == "old" and part == 2:
+                    changes.append([changes[-1][0], "", ""])
                 part = 1 if mark.group(1) == "old" else 2
             elif part:
                 changes[-1][part] += line

@@ -42,6 +42,13 @@ struct host_attention {
 } __attribute__((aligned(64)));
 extern struct host_attention host_attention[HOST_MAX_CPUS];
 
+/* Faults that tests order: wake-ups for calls that get lost, and how late calls are served. */
+struct host_ipi_faults {
+	u32 drop;     /* a: so many of the next wake-ups are lost */
+	u32 late_ns;  /* a: a call is served up to so much later; 0: at once */
+};
+extern struct host_ipi_faults host_ipi_faults;
+
 extern struct pcp *host_pcp[HOST_MAX_CPUS];
 extern char host_memmap[], host_pageblocks[], host_ram[];
 

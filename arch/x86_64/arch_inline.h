@@ -16,6 +16,7 @@
 #define X86_GS_PREEMPT      12
 #define X86_GS_NEED_RESCHED 16
 #define X86_GS_IRQ_DEPTH    20
+#define X86_GS_CURRENT      24
 #define X86_GS_PCP          256
 
 /* RFLAGS.IF (SDM vol. 1, 3.4.3). */
@@ -98,6 +99,20 @@ static always_inline void preempt_enable(void)
 	__asm__ volatile("decl %%gs:%c1" : "=@ccz"(zero) : "i"(X86_GS_PREEMPT) : "memory");
 	if (unlikely(zero && x86_this_cpu(u32, X86_GS_NEED_RESCHED)))
 		preempt_schedule();
+}
+
+/*
+ * For kernel/sched.c: the running thread, and how often preemption is off.  One instruction each, so
+ * that a thread which is moved to another CPU in the middle does not read its old one's.
+ */
+static always_inline void *arch_current(void)
+{
+	return (void *)x86_this_cpu(uintptr_t, X86_GS_CURRENT);
+}
+
+static always_inline u32 arch_preempt_count(void)
+{
+	return x86_this_cpu(u32, X86_GS_PREEMPT);
 }
 
 /* Written out, so that array and index are one address: compilers split it. */

@@ -62,5 +62,7 @@ void arch_ipi_call(unsigned cpu);
 
 /* Print the backtraces of all CPUs but this one, by NMI where the machine has one.  Any context. */
 void arch_backtrace_others(void);
+/* Print this CPU's own.  Any context. */
+void arch_backtrace_self(void);
 
 #endif

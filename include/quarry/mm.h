@@ -225,6 +225,13 @@ int zone_pcp_disable(struct zone *zone) must_check;
 /* The matching enable; the last one lets the owners refill.  -EINVAL (counted) without a disable. */
 int zone_pcp_enable(struct zone *zone);
 
+/*
+ * This CPU goes down: give back all it caches, with every capacity 0 from here on; the last thing that
+ * it does with @mem.  And the reverse, before it is online: capacities from the zones' depths.
+ * Context: that CPU, irqs off, cpu_hotplug held exclusively on its behalf.  Locks: zone.
+ */
+void pcp_cpu_leave(struct memory *mem);
+void pcp_cpu_join(struct memory *mem);
 /* Recompute and apply capacities after CPUs or memory came or went.  As drain_all_pages. */
 void pcp_refresh_all(struct memory *mem);
 /* True if @cpu seems to cache pages of @zone.  Racy; any context. */

@@ -161,8 +161,10 @@ static inline void rwsem_unlock_exclusive(struct rwsem *s)
 struct thread;
 
 /*
- * Start a thread that runs fn(arg), on @cpu for good or, with @cpu < 0, where there is room.
- * Returns NULL when there is no memory or no free slot.  Context: thread, may sleep.
+ * Start a thread that runs fn(arg), on @cpu or, with @cpu < 0, where there is room.  It stays there
+ * unless that CPU goes down: then it goes on elsewhere and, if it was bound to @cpu, is moved back
+ * soon after @cpu has returned.  Who must not be moved in between turns preemption off.
+ * Returns NULL when there is no memory, no free slot, or @cpu is not online.  Context: thread, may sleep.
  */
 struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void *arg) must_check;
 /* Wait until the thread has returned, and free it.  Each started thread is joined exactly once. */
