@@ -29,7 +29,7 @@ SHARED_SRCS := $(addprefix kernel/,lock.c smp.c)
 # These need only port.h and mm.h: part of the kernel and of every hosted build.
 BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c)
 KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c thread.c wait.c \
-	stress.c rounds.c tour.c picture.c monitor.c) bench/bench.c
+	stress.c rounds.c tour.c picture.c monitor.c $(if $(RACE),,no_race.c)) bench/bench.c
 ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c paging.c power.c smp_boot.c \
 	stack.c string.c switch.S trap.c trap_entry.S)
 BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c)
@@ -41,6 +41,9 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_offline.c \
 	test_offline_race.c test_check.c test_slab.c \
 	test_migrate.c test_handle.c test_trace.c test_fail.c)
+RACE_SRCS   := $(addprefix tests/races/,engine.c script.c ops.c scripts.c)
+FIBER_SRCS  := $(addprefix arch/fiber/,fiber_main.c fiber_cpu.c fiber_port.c) $(addprefix tests/races/,explore.c shrink.c)
+RACE_TEXTS  := $(wildcard tests/races/*.race)
 
 # ---- tools -------------------------------------------------------------------------------------
 # On another machine: the cross compiler if there is one, else clang and lld.
@@ -77,6 +80,11 @@ LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=s
 
 # ---- the kernel --------------------------------------------------------------------------------
 KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(DRIVER_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS)
+# A race build: make kernel RACE=1 B=build/race.
+ifdef RACE
+KFLAGS += -DRACE_BUILD
+KSRCS  += $(RACE_SRCS) tests/races/race_boot.c
+endif
 KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 
 .PHONY: all kernel
@@ -91,6 +99,7 @@ $(B)/kernel/%.S.o: %.S Makefile
 	$(Q)mkdir -p $(@D) && $(CC) $(KFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
 
 $(B)/kernel/kernel/trace_short.c.o: traces/short.trace
+$(B)/kernel/tests/races/scripts.c.o: $(RACE_TEXTS)
 
 # Linked twice: the second time with the table of symbols that backtraces use.
 $(B)/quarry.elf: $(KOBJS) linker.ld tools/symtab.sh
@@ -122,7 +131,22 @@ $(B)/host-$(1)/check: $(patsubst %,$(B)/host-$(1)/%.o,$(call host_srcs,$(1)))
 endef
 $(foreach b,$(HOST_BUILDS),$(eval $(call host_build,$(b))))
 
--include $(KOBJS:.o=.d) $(foreach b,$(HOST_BUILDS),$(patsubst %,$(B)/host-$(b)/%.d,$(call host_srcs,$(b))))
+# CPUs as fibers: race replay and the explorer.  make build/fiber/race, build/fiber-asan/race
+FIBER_FLAGS := $(COMMON) -Iarch/fiber -Itests/races -I. -DRACE_BUILD -DPAGEBLOCK_ORDER=3 -fno-omit-frame-pointer
+FIBER_ALL   := $(MM_SRCS) $(SHARED_SRCS) $(RACE_SRCS) $(FIBER_SRCS)
+define fiber_build
+$(B)/$(1)/tests/races/scripts.c.o: $(RACE_TEXTS)
+$(B)/$(1)/%.c.o: %.c Makefile
+	$$(call say,HOSTCC,$$< [$(1)])
+	$$(Q)mkdir -p $$(@D) && $$(HOSTCC) $$(FIBER_FLAGS) $(2) -MMD -MP -c $$< -o $$@
+$(B)/$(1)/race: $(patsubst %,$(B)/$(1)/%.o,$(FIBER_ALL))
+	$$(call say,HOSTLD,$$@)
+	$$(Q)$$(HOSTCC) $$(FIBER_FLAGS) $(2) -o $$@ $$^
+endef
+$(eval $(call fiber_build,fiber,))
+$(eval $(call fiber_build,fiber-asan,$(HFLAGS_asan)))
+
+-include $(KOBJS:.o=.d) $(patsubst %,$(B)/fiber/%.d,$(FIBER_ALL)) $(foreach b,$(HOST_BUILDS),$(patsubst %,$(B)/host-$(b)/%.d,$(call host_srcs,$(b))))
 
 # ---- what to type ------------------------------------------------------------------------------
 # `make help` prints these lines: a target's or a variable's name, its default, two blanks, what it is.

@@ -15,6 +15,7 @@
 #include <quarry/acpi.h>
 #include <quarry/ktest.h>
 #include <quarry/mm.h>
+#include <quarry/race.h>
 #include <quarry/stress.h>
 
 static void machine_summary(void)
@@ -32,6 +33,8 @@ static bool show(u64 seed)
 
 	if (cmdline_get("bench", NULL))
 		return bench_run();
+	if (cmdline_get("race", NULL))
+		return race_boot(cmdline_get("race", NULL));
 	if (rounds)
 		return offline_soak(&kernel_memory, (unsigned)rounds,
 		           strcmp(policy, "disable") == 0       ? ISO_DISABLE
