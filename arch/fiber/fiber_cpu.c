@@ -10,6 +10,7 @@
 #include "fiber.h"
 #include <quarry/mm_types.h>
 #include <quarry/smp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -18,11 +19,13 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#define SANITIZED true
 #define ASAN_ENTER(save, bottom, size) __sanitizer_start_switch_fiber((save), (bottom), (size))
 #define ASAN_LEFT(save)                __sanitizer_finish_switch_fiber((save), NULL, NULL)
 #define ASAN_BEGUN()                   __sanitizer_finish_switch_fiber(NULL, &outside_bottom, &outside_size)
 #define ASAN_NEW(bottom, size)         __asan_unpoison_memory_region((bottom), (size))
 #else
+#define SANITIZED false
 #define ASAN_ENTER(save, bottom, size) ((void)0)
 #define ASAN_LEFT(save)                ((void)0)
 #define ASAN_BEGUN()                   ((void)0)
@@ -401,11 +404,34 @@ bool fiber_ended(const struct thread *t)
 	return t->state == FIBER_ENDED;
 }
 
+/* A wild pointer is a panic; with the address sanitizer its report says more. */
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	panic("signal %d at %p", sig, info->si_addr);
+}
+
+static void catch_faults(void)
+{
+	static char stack[STACK_SIZE];
+	static bool done;
+	const stack_t alt = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	const struct sigaction act = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+	if (done || SANITIZED)
+		return;
+	done = true;
+	sigaltstack(&alt, NULL);
+	sigaction(SIGSEGV, &act, NULL);
+	sigaction(SIGBUS, &act, NULL);
+	sigaction(SIGFPE, &act, NULL);
+}
+
 bool fiber_run(unsigned cpu, void (*fn)(void *), void *arg)
 {
 	static bool again;
 	unsigned i;
 
+	catch_faults();
 	for (i = 0; i < FIBER_CPUS; i++) {
 		fibers[i].state = FIBER_NONE;
 		fibers[i].preempted = false;

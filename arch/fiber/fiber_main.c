@@ -2,7 +2,9 @@
 /*
  * fiber_main.c: the program that replays race scripts and looks for races, CPUs being fibers.
  *
- *   race [--verbose] SCRIPT...        replay: a script's name, or a file
+ *   race [--verbose] [--jitter=N] SCRIPT...
+ *                                     replay: a script's name, or a file; N times more, with CPUs
+ *                                     preempted by chance, for the same trace
  *   race --list | --sets              the names of the scripts; of the explorer's sets
  *   race --explore SET [--seed=N] [--max=N] [--json]
  *                                     SET a name, "all", or operations: "free(P) | offline(P)=0";
@@ -12,6 +14,7 @@
  * Exit status 0: every script ended as its file expects of the right code; no schedule failed.
  */
 #include "explore.h"
+#include <quarry/ktest.h>
 #include <quarry/smp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +37,7 @@ static const struct explore_set sets[] = {
     {"call-call", "A:scene", "call=0; free(P)=0 | call=0; drain=0 | disable=0", ISO_PRECISE},
 };
 
+static u64 jitters; /* times each script is replayed once more */
 static struct race_script script;
 static struct race_result result;
 static const struct race_script *script_now;
@@ -53,6 +57,16 @@ static void script_panic(const char *text)
 	fiber_leave();
 }
 
+static u64 jitter_rand;
+
+static void jitter(void)
+{
+	u64 r = ktest_rand(&jitter_rand) >> 8;
+
+	if (r % 3 == 0)
+		fiber_preempt_to((unsigned)(r / 3 % script_now->nr_roles));
+}
+
 static void script_drive(void *arg)
 {
 	unsigned i;
@@ -64,7 +78,7 @@ static void script_drive(void *arg)
 	race_run(script_now, result_now);
 }
 
-void script_once(const struct race_script *s, struct race_result *res)
+void script_once(const struct race_script *s, struct race_result *res, u64 seed)
 {
 	static struct race_result none;
 
@@ -74,9 +88,29 @@ void script_once(const struct race_script *s, struct race_result *res)
 	fiber_on_panic = script_panic;
 	fiber_patience = 200000;
 	race_hook = NULL;
+	race_jitter = seed ? jitter : NULL;
+	jitter_rand = seed * 0x9e3779b97f4a7c15ULL | 1;
 	race_begin(0, NULL, &none);
 	fiber_run(s->nr_roles, script_drive, NULL);
+	race_jitter = NULL;
 	race_begin(0, NULL, &none);
+}
+
+/* Again, disturbed by chance: the trace must be the same. */
+static bool replay_disturbed(void)
+{
+	static struct race_result other;
+	u64 seed;
+
+	for (seed = 1; seed <= jitters; seed++) {
+		script_once(&script, &other, seed);
+		if (!strcmp(other.trace, result.trace) && !strcmp(other.outcome, result.outcome))
+			continue;
+		printf("race: with jitter %llu another trace:\n%srace: ends %s %s\n",
+		    (unsigned long long)seed, other.trace, other.outcome, other.why);
+		return false;
+	}
+	return true;
 }
 
 static bool replay(void)
@@ -85,11 +119,11 @@ static bool replay(void)
 		fprintf(stderr, "race: %s cannot be read: %s\n", script.name, script.error);
 		return false;
 	}
-	script_once(&script, &result);
+	script_once(&script, &result, 0);
 	printf("race: begin %s\n%srace: end %s %s\n", script.name, result.trace, script.name, result.outcome);
 	if (result.why[0])
 		printf("race: why: %s\n", result.why);
-	return strcmp(result.outcome, script.expect) == 0;
+	return replay_disturbed() && strcmp(result.outcome, script.expect) == 0;
 }
 
 static bool replay_file(const char *path)
@@ -244,6 +278,8 @@ int main(int argc, char **argv)
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json"))
 			o.json = true;
+		else if ((value = value_of(argv[i], "--jitter")))
+			jitters = strtoull(value, NULL, 0);
 		else if (!strcmp(argv[i], "--verbose"))
 			fiber_verbose = true;
 		else if ((value = value_of(argv[i], "--seed")))

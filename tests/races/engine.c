@@ -16,14 +16,19 @@
 
 /* Points that one role passes while no other can move, until that counts as going round for ever. */
 #define PASS_LIMIT 1000
-/* Nanoseconds of the machine's time without a step, for what counting cannot see: a last resort. */
-#define WATCHDOG_NS 5000000000ULL
+/*
+ * Nanoseconds of the machine's time without a step, for what counting cannot see: a last resort.  Less
+ * where every role is kept or waits for a lock or an answer: then no CPU is merely slow.
+ */
+#define WATCHDOG_NS 20000000000ULL
+#define DEADLOCK_NS 3000000000ULL
 #define WATCHES     64
 
 struct role {
 	struct mm_task *task; /* of the thread that plays it */
 	struct thread *thread;
 	bool ready, running;
+	bool waits;           /* for a lock or an answer, if nothing came after it */
 	u32 parked;           /* points at which it is kept; 2 if one of them is in an interrupt */
 	u32 passes;           /* since the last step, while nobody else could move */
 	int result;           /* of its last operation */
@@ -50,6 +55,7 @@ static struct {
 	u32 over;   /* a: the outcome is known: everybody passes */
 } race;
 void (*race_hook)(unsigned role, const char *name, bool waits);
+void (*race_jitter)(void);
 
 static irqflags_t enter(void)
 {
@@ -123,11 +129,26 @@ void race_whereabouts(char *buf, size_t size)
 
 static void stuck(const char *what)
 {
+	const struct race_entry *e = &race.script->entry[race.cursor];
+	struct race_result *res = race.res;
 	char why[200];
 	int n = ksnprintf(why, sizeof(why), "%s: ", what);
 
 	race_whereabouts(why + n, sizeof(why) - (size_t)n);
+	if (!race.over && race.cursor >= race.script->first && res->used < sizeof(res->trace))
+		res->used += (size_t)ksnprintf(res->trace + res->used, sizeof(res->trace) - res->used,
+		    "%u %c %s STUCK\n", race.cursor - race.script->first + 1, (int)('A' + e->role),
+		    e->kind <= RACE_LEAVE ? e->place[0].name : race.role[e->role].op);
 	set_outcome("STUCK", why);
+}
+
+/* The script does not fit the code: a role's operation ended without coming to the point. */
+static void missed(const struct race_entry *e)
+{
+	char text[RACE_NAME];
+
+	ksnprintf(text, sizeof(text), "MISSED(%c)", (int)('A' + e->role));
+	set_outcome(text, e->place[0].name);
 }
 
 static const char *result_text(int result)
@@ -191,7 +212,7 @@ static void settle(void)
 		else if (!strncmp(e->place[0].name, "drain.handler", 13))
 			return; /* in an interrupt, which may come to an idle CPU */
 		else
-			stuck("a role ended without reaching the point");
+			missed(e);
 	}
 	if (race.cursor == race.script->nr)
 		set_outcome("OK", "");
@@ -252,12 +273,16 @@ static irqflags_t park(struct role *r, const char *name, int arrive, int depart,
 	return flags;
 }
 
-static void at_point(struct role *r, const char *name)
+static void at_point(struct role *r, const char *name, bool waits)
 {
-	irqflags_t flags = enter();
 	struct watch *w = NULL;
+	irqflags_t flags;
 	unsigned i;
 
+	if (race_jitter)
+		race_jitter();
+	flags = enter();
+	r->waits = waits;
 	ksnprintf(r->last, sizeof(r->last), "%s", name);
 	for (i = 0; i < race.nr_watches; i++)
 		if (&race.role[race.watch[i].role] == r && !strcmp(race.watch[i].name, name))
@@ -288,7 +313,7 @@ void race_point(const char *name)
 	if (race_hook)
 		race_hook((unsigned)(r - race.role), name, false);
 	else
-		at_point(r, name);
+		at_point(r, name, !strcmp(name, "ipi.sent"));
 }
 
 void race_lock_wait(const char *lock)
@@ -305,7 +330,7 @@ void race_lock_wait(const char *lock)
 	if (race_hook)
 		race_hook((unsigned)(r - race.role), name, true);
 	else
-		at_point(r, name);
+		at_point(r, name, true);
 }
 
 /* ---- a run ---- */
@@ -409,6 +434,20 @@ static void role_main(void *arg)
 	}
 }
 
+/* Does every role wait for another?  A look from outside: right if it stays so. */
+static bool all_wait(void)
+{
+	unsigned i;
+
+	for (i = 0; i < race.nr_roles; i++) {
+		const struct role *r = &race.role[i];
+
+		if (READ_ONCE(r->running) && !READ_ONCE(r->parked) && !READ_ONCE(r->waits))
+			return false;
+	}
+	return true;
+}
+
 static void do_check(const struct race_entry *e)
 {
 	struct mm_violation v = {.what = NULL};
@@ -446,7 +485,7 @@ static void drive(void)
 		if (cursor != seen) {
 			seen = cursor;
 			since = arch_clock_ns();
-		} else if (arch_clock_ns() - since > WATCHDOG_NS) {
+		} else if (arch_clock_ns() - since > (all_wait() ? DEADLOCK_NS : WATCHDOG_NS)) {
 			irqflags_t flags = enter();
 
 			stuck("nothing moves");
@@ -464,7 +503,7 @@ static bool all_idle(void)
 
 	for (i = 0; i < race.nr_roles; i++) {
 		while (READ_ONCE(race.role[i].running)) {
-			if (arch_clock_ns() - since > WATCHDOG_NS)
+			if (arch_clock_ns() - since > DEADLOCK_NS)
 				return false;
 			thread_sleep(1000000);
 		}

@@ -60,7 +60,7 @@ extern const char race_texts[]; /* all .race files, one after the other */
 
 /* Also the trace's text, for the caller to print: lines "step role point outcome". */
 struct race_result {
-	char outcome[RACE_NAME]; /* OK, STUCK, CHECK(id), WRONG(role), CRASH */
+	char outcome[RACE_NAME]; /* OK, STUCK, CHECK(id), WRONG(role), MISSED(role), CRASH */
 	char why[200];           /* for people; not part of the trace */
 	char trace[RACE_ENTRIES * 64];
 	size_t used;
@@ -80,6 +80,8 @@ void race_be(unsigned role);
 void race_begin(unsigned nr, const struct race_script *s, struct race_result *res);
 /* The explorer's: called at every point that a role passes, instead of a script. */
 extern void (*race_hook)(unsigned role, const char *name, bool waits);
+/* Called before each point of a script, to disturb what no script should depend on; may be NULL. */
+extern void (*race_jitter)(void);
 /* Name of an error, as scripts write it. */
 const char *race_errno(int err);
 

@@ -267,7 +267,7 @@ static void set_order(struct plan *plan, u64 number)
 	for (i = 0; i < FIBER_CPUS; i++)
 		plan->order[i] = (u8)i;
 	for (i = ex.nr_roles; i > 1; i--, number /= i + 1) {
-		unsigned j = (unsigned)(number % i);
+		unsigned j = i - 1 - (unsigned)(number % i); /* number 0: as they are */
 		u8 other = plan->order[j];
 
 		plan->order[j] = plan->order[i - 1];
