@@ -4,6 +4,7 @@
 # What a target needs is installed first if it is missing; with nothing missing no package manager runs.
 NEEDS_run   := compile boot $(if $(filter pvh,$(BOOT)),,iso) $(filter uefi,$(BOOT))
 NEEDS_iso   := compile iso
+NEEDS_race  := compile boot $(if $(GRUB),iso)
 NEEDS_debug := compile boot debug
 NEEDS_test  := test
 NEEDS_setup := test debug
@@ -42,7 +43,8 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_offline_race.c test_check.c test_slab.c \
 	test_migrate.c test_handle.c test_trace.c test_fail.c)
 RACE_SRCS   := $(addprefix tests/races/,engine.c script.c ops.c scripts.c)
-FIBER_SRCS  := $(addprefix arch/fiber/,fiber_main.c fiber_cpu.c fiber_port.c) $(addprefix tests/races/,explore.c shrink.c)
+FIBER_SRCS  := $(addprefix arch/fiber/,fiber_main.c fiber_cpu.c fiber_port.c) $(addprefix tests/races/,explore.c shrink.c) \
+	$(MM_SRCS) $(SHARED_SRCS) $(RACE_SRCS)
 RACE_TEXTS  := $(wildcard tests/races/*.race)
 
 # ---- tools -------------------------------------------------------------------------------------
@@ -120,33 +122,23 @@ HFLAGS_tsan   := -fsanitize=thread -Wno-tsan
 HOST_BUILDS   := plain port order3 asan tsan
 # All but one link the host's own locks and cross-calls; "plain" links the kernel's.
 host_srcs = $(MM_SRCS) $(BOTH_SRCS) $(HOST_SRCS) $(TEST_SRCS) $(if $(filter plain,$(1)),$(SHARED_SRCS),$(HOST_PORT))
+# Of a directory, a program, flags and sources.
 define host_build
-$(B)/host-$(1)/kernel/trace_short.c.o: traces/short.trace
-$(B)/host-$(1)/%.c.o: %.c Makefile
-	$$(call say,HOSTCC,$$< [$(1)])
-	$$(Q)mkdir -p $$(@D) && $$(HOSTCC) $$(HFLAGS) $$(HFLAGS_$(1)) -MMD -MP -c $$< -o $$@
-$(B)/host-$(1)/check: $(patsubst %,$(B)/host-$(1)/%.o,$(call host_srcs,$(1)))
-	$$(call say,HOSTLD,$$@)
-	$$(Q)$$(HOSTCC) $$(HFLAGS) $$(HFLAGS_$(1)) -o $$@ $$^
-endef
-$(foreach b,$(HOST_BUILDS),$(eval $(call host_build,$(b))))
-
-# CPUs as fibers: race replay and the explorer.  make build/fiber/race, build/fiber-asan/race
-FIBER_FLAGS := $(COMMON) -Iarch/fiber -Itests/races -I. -DRACE_BUILD -DPAGEBLOCK_ORDER=3 -fno-omit-frame-pointer
-FIBER_ALL   := $(MM_SRCS) $(SHARED_SRCS) $(RACE_SRCS) $(FIBER_SRCS)
-define fiber_build
+$(B)/$(1)/kernel/trace_short.c.o: traces/short.trace
 $(B)/$(1)/tests/races/scripts.c.o: $(RACE_TEXTS)
 $(B)/$(1)/%.c.o: %.c Makefile
 	$$(call say,HOSTCC,$$< [$(1)])
-	$$(Q)mkdir -p $$(@D) && $$(HOSTCC) $$(FIBER_FLAGS) $(2) -MMD -MP -c $$< -o $$@
-$(B)/$(1)/race: $(patsubst %,$(B)/$(1)/%.o,$(FIBER_ALL))
+	$$(Q)mkdir -p $$(@D) && $$(HOSTCC) $(3) -MMD -MP -c $$< -o $$@
+$(B)/$(1)/$(2): $(patsubst %,$(B)/$(1)/%.o,$(4))
 	$$(call say,HOSTLD,$$@)
-	$$(Q)$$(HOSTCC) $$(FIBER_FLAGS) $(2) -o $$@ $$^
+	$$(Q)$$(HOSTCC) $(3) -o $$@ $$^
+-include $(patsubst %,$(B)/$(1)/%.d,$(4))
 endef
-$(eval $(call fiber_build,fiber,))
-$(eval $(call fiber_build,fiber-asan,$(HFLAGS_asan)))
-
--include $(KOBJS:.o=.d) $(patsubst %,$(B)/fiber/%.d,$(FIBER_ALL)) $(foreach b,$(HOST_BUILDS),$(patsubst %,$(B)/host-$(b)/%.d,$(call host_srcs,$(b))))
+$(foreach b,$(HOST_BUILDS),$(eval $(call host_build,host-$(b),check,$(HFLAGS) $(HFLAGS_$(b)),$(call host_srcs,$(b)))))
+# CPUs as fibers: race replay and the explorer.  make build/fiber/race build/fiber-asan/race
+FIBER_FLAGS := $(COMMON) -Iarch/fiber -Itests/races -I. -DRACE_BUILD -DPAGEBLOCK_ORDER=3 -fno-omit-frame-pointer
+$(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
+-include $(KOBJS:.o=.d)
 
 # ---- what to type ------------------------------------------------------------------------------
 # `make help` prints these lines: a target's or a variable's name, its default, two blanks, what it is.
@@ -159,6 +151,7 @@ $(eval $(call fiber_build,fiber-asan,$(HFLAGS_asan)))
 # target  lint        includes, sizes, phrases, and the compare that guards free_pages
 # target  bench       the table of figures, build/bench.json
 # target  soak        long stress: TARGET=boots|offline ROUNDS=n; goes on where it stopped
+# target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1
 # target  setup       install what is missing for all of these
 # target  clean       remove build/
 # run     CPUS=4      CPUs of `make run` and `make debug`
@@ -171,11 +164,11 @@ $(eval $(call fiber_build,fiber-asan,$(HFLAGS_asan)))
 # any     CC=gcc      or clang, which links with ld.lld; CROSS_COMPILE= a prefix, found by itself
 # any     V=1         show the commands
 export CPUS MEM NODES BOOT CMDLINE TRACE TIMEOUT QEMU_FLAGS
-run test check lint bench soak: export QUARRY_BUILD := $(B)
-run test check lint bench soak: export PYTHONDONTWRITEBYTECODE := 1
+run test check lint bench soak race: export QUARRY_BUILD := $(B)
+run test check lint bench soak race: export PYTHONDONTWRITEBYTECODE := 1
 export MAKE
 
-.PHONY: help run iso debug test check lint bench soak setup clean
+.PHONY: help run iso debug test check lint bench soak race setup clean
 help:
 	@echo 'make TARGET [VARIABLE=value ...]'
 	@sed -n 's/^# \(target\|run\|any\)  */  /p' Makefile
@@ -197,6 +190,8 @@ bench: kernel
 	$(Q)$(PYTHON) tools/bench.py --build $(B)
 soak: kernel
 	$(Q)$(PYTHON) tools/soak.py --build $(B) '$(TARGET)' $(ROUNDS)
+race:
+	$(Q)$(PYTHON) tools/race.py --build $(B) $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 setup:
 	@echo "nothing is missing"
 clean:

@@ -31,6 +31,7 @@ INCLUDES = [
     ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
     ("arch/x86_64/", [QUARRY, r'"x86\.h"', STD]),
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
+    ("arch/fiber/", [QUARRY, r'"(fiber|explore)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
     ("bench/", [QUARRY, r'"bench/\w+\.h"', STD]),
     ("tests/", [QUARRY, r'"(tests/|mm/)?\w+\.h"', r"<sys/queue\.h>"]),
 ]

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Replay the race scripts, with the right code and with each wrong variant, on fibers and in QEMU; `make race`.
 
-Usage: tools/race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [NAME...]
+Usage: tools/race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-explore] [NAME...]
 
 For each script of tests/races/*.race (or those named; a variant's name means the scripts that show it)
 and each variant that its lines "expect ID: OUTCOME" name: the outcome must be the one expected, and the
 trace must be the same, byte for byte, on every engine: fiber (hosted), mttcg, icount and, with --grub,
-grub (from an ISO image).  One JSON line for each run goes to DIR/race/race.jsonl.  Exit status 0 only
-if everything was as expected.
+grub (from an ISO image).  One JSON line for each run goes to DIR/race/race.jsonl.  Without names the
+explorer (tools/explore.py) runs too.  Exit status 0 only if everything was as expected.
 """
 import argparse
 import glob
@@ -22,6 +22,7 @@ import time
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
+import explore
 import qemu
 import variant
 
@@ -209,6 +210,7 @@ def main():
     parser.add_argument("--grub", action="store_true")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--engines", help="with commas: " + ",".join(ENGINES))
+    parser.add_argument("--no-explore", action="store_true", help="leave out tools/explore.py")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     engines = args.engines.split(",") if args.engines else [e for e in ENGINES if e != "grub" or args.grub]
@@ -218,6 +220,9 @@ def main():
     start = time.monotonic()
     names = [n for word in args.names for n in re.split(r"[, ]+", word) if n]
     replay(counts, os.path.abspath(args.build), choose(names), engines, args.repeat)
+    if not names and not args.no_explore:
+        print("explorer:", flush=True)
+        explore.explore(counts, os.path.abspath(args.build))
     for name in counts.names:
         print(f"FAILED {name}")
     print(f"race: {counts.line()} in {time.monotonic() - start:.0f} s")

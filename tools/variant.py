@@ -147,8 +147,12 @@ def make_tree(build, ident):
             os.utime(copy, ns=(kept[path], kept[path]))
     for seed in SEEDS:
         source, copy = os.path.join(build, seed), os.path.join(tree, "build", seed)
+        # After a change of the Makefile all would be compiled again: take what the tree has compiled.
+        if os.path.isdir(copy) and os.stat(copy).st_mtime < os.stat(os.path.join(ROOT, "Makefile")).st_mtime:
+            shutil.rmtree(copy)
         if os.path.isdir(source) and not os.path.isdir(copy):
             shutil.copytree(source, copy, ignore=shutil.ignore_patterns("*.elf", "*.iso", "*.log", "qemu"))
+            os.utime(copy)
     return tree
 
 

@@ -362,24 +362,22 @@ static void fiber_main(void)
 struct thread *fiber_start(const char *name, unsigned cpu, void (*fn)(void *), void *arg)
 {
 	struct thread *t = &fibers[cpu];
-	char *stack = t->stack;
 
-	if (!stack)
-		stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (stack == MAP_FAILED)
+	if (!t->stack)
+		t->stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (t->stack == MAP_FAILED)
 		abort();
 	memset(&t->cpu, 0, sizeof(t->cpu));
 	memset(&t->task, 0, sizeof(t->task));
-	ASAN_NEW(stack, STACK_SIZE);
+	ASAN_NEW(t->stack, STACK_SIZE);
 	t->cpu.id = cpu;
 	t->preempted = false;
-	t->stack = stack;
 	t->fake_stack = NULL;
 	t->name = name;
 	t->fn = fn;
 	t->arg = arg;
 	getcontext(&t->context);
-	t->context.uc_stack.ss_sp = stack;
+	t->context.uc_stack.ss_sp = t->stack;
 	t->context.uc_stack.ss_size = STACK_SIZE;
 	t->context.uc_link = NULL;
 	makecontext(&t->context, fiber_main, 0);
