@@ -153,6 +153,9 @@ def make_tree(build, ident):
         if os.path.isdir(source) and not os.path.isdir(copy):
             shutil.copytree(source, copy, ignore=shutil.ignore_patterns("*.elf", "*.iso", "*.log", "qemu"))
             os.utime(copy)
+            # What was copied is of the right code: let make see that these files are newer.
+            for path in files:
+                os.utime(os.path.join(tree, path))
     return tree
 
 
