@@ -4,6 +4,7 @@
 # What a target needs is installed first if it is missing; with nothing missing no package manager runs.
 NEEDS_run   := compile boot $(if $(filter pvh,$(BOOT)),,iso) $(filter uefi,$(BOOT))
 NEEDS_iso   := compile iso
+NEEDS_race  := compile boot $(if $(GRUB),iso)
 NEEDS_debug := compile boot debug
 NEEDS_test  := test
 NEEDS_setup := test debug
@@ -29,7 +30,7 @@ SHARED_SRCS := $(addprefix kernel/,lock.c smp.c)
 # These need only port.h and mm.h: part of the kernel and of every hosted build.
 BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c)
 KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c thread.c wait.c \
-	stress.c rounds.c tour.c picture.c monitor.c cpu_hotplug.c hotplug_soak.c fault.c) bench/bench.c
+	stress.c rounds.c tour.c picture.c monitor.c cpu_hotplug.c hotplug_soak.c fault.c $(if $(RACE),,no_race.c)) bench/bench.c
 ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c cpu_hotplug.c paging.c power.c smp_boot.c \
 	stack.c string.c switch.S trap.c trap_entry.S)
 BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c)
@@ -43,6 +44,10 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_migrate.c test_handle.c test_trace.c test_trace_ring.c test_fallback.c test_fail.c)
 # These need the kernel's threads and CPUs.
 KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c)
+RACE_SRCS   := $(addprefix tests/races/,engine.c script.c ops.c scripts.c)
+FIBER_SRCS  := $(addprefix arch/fiber/,fiber_main.c fiber_cpu.c fiber_port.c) $(addprefix tests/races/,explore.c shrink.c) \
+	$(MM_SRCS) $(SHARED_SRCS) $(RACE_SRCS)
+RACE_TEXTS  := $(wildcard tests/races/*.race)
 
 # ---- tools -------------------------------------------------------------------------------------
 # On another machine: the cross compiler if there is one, else clang and lld.
@@ -79,6 +84,11 @@ LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=s
 
 # ---- the kernel --------------------------------------------------------------------------------
 KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(DRIVER_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS) $(KTEST_SRCS)
+# A race build: make kernel RACE=1 B=build/race.
+ifdef RACE
+KFLAGS += -DRACE_BUILD
+KSRCS  += $(RACE_SRCS) tests/races/race_boot.c
+endif
 KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 
 .PHONY: all kernel
@@ -93,6 +103,7 @@ $(B)/kernel/%.S.o: %.S Makefile
 	$(Q)mkdir -p $(@D) && $(CC) $(KFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
 
 $(B)/kernel/kernel/trace_short.c.o: traces/short.trace
+$(B)/kernel/tests/races/scripts.c.o: $(RACE_TEXTS)
 
 # Linked twice: the second time with the table of symbols that backtraces use.
 $(B)/quarry.elf: $(KOBJS) linker.ld tools/symtab.sh
@@ -113,18 +124,23 @@ HFLAGS_tsan   := -fsanitize=thread -Wno-tsan
 HOST_BUILDS   := plain port order3 asan tsan
 # All but one link the host's own locks and cross-calls; "plain" links the kernel's.
 host_srcs = $(MM_SRCS) $(BOTH_SRCS) $(HOST_SRCS) $(TEST_SRCS) $(if $(filter plain,$(1)),$(SHARED_SRCS),$(HOST_PORT))
+# Of a directory, a program, flags and sources.
 define host_build
-$(B)/host-$(1)/kernel/trace_short.c.o: traces/short.trace
-$(B)/host-$(1)/%.c.o: %.c Makefile
+$(B)/$(1)/kernel/trace_short.c.o: traces/short.trace
+$(B)/$(1)/tests/races/scripts.c.o: $(RACE_TEXTS)
+$(B)/$(1)/%.c.o: %.c Makefile
 	$$(call say,HOSTCC,$$< [$(1)])
-	$$(Q)mkdir -p $$(@D) && $$(HOSTCC) $$(HFLAGS) $$(HFLAGS_$(1)) -MMD -MP -c $$< -o $$@
-$(B)/host-$(1)/check: $(patsubst %,$(B)/host-$(1)/%.o,$(call host_srcs,$(1)))
+	$$(Q)mkdir -p $$(@D) && $$(HOSTCC) $(3) -MMD -MP -c $$< -o $$@
+$(B)/$(1)/$(2): $(patsubst %,$(B)/$(1)/%.o,$(4))
 	$$(call say,HOSTLD,$$@)
-	$$(Q)$$(HOSTCC) $$(HFLAGS) $$(HFLAGS_$(1)) -o $$@ $$^
+	$$(Q)$$(HOSTCC) $(3) -o $$@ $$^
+-include $(patsubst %,$(B)/$(1)/%.d,$(4))
 endef
-$(foreach b,$(HOST_BUILDS),$(eval $(call host_build,$(b))))
-
--include $(KOBJS:.o=.d) $(foreach b,$(HOST_BUILDS),$(patsubst %,$(B)/host-$(b)/%.d,$(call host_srcs,$(b))))
+$(foreach b,$(HOST_BUILDS),$(eval $(call host_build,host-$(b),check,$(HFLAGS) $(HFLAGS_$(b)),$(call host_srcs,$(b)))))
+# CPUs as fibers: race replay and the explorer.  make build/fiber/race build/fiber-asan/race
+FIBER_FLAGS := $(COMMON) -Iarch/fiber -Itests/races -I. -DRACE_BUILD -DPAGEBLOCK_ORDER=3 -fno-omit-frame-pointer
+$(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
+-include $(KOBJS:.o=.d)
 
 # ---- what to type ------------------------------------------------------------------------------
 # `make help` prints these lines: a target's or a variable's name, its default, two blanks, what it is.
@@ -137,6 +153,7 @@ $(foreach b,$(HOST_BUILDS),$(eval $(call host_build,$(b))))
 # target  lint        includes, sizes, phrases, and the compare that guards free_pages
 # target  bench       the table of figures, build/bench.json
 # target  soak        long stress: TARGET=boots|offline ROUNDS=n; goes on where it stopped
+# target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1
 # target  setup       install what is missing for all of these
 # target  clean       remove build/
 # run     CPUS=4      CPUs of `make run` and `make debug`
@@ -149,11 +166,11 @@ $(foreach b,$(HOST_BUILDS),$(eval $(call host_build,$(b))))
 # any     CC=gcc      or clang, which links with ld.lld; CROSS_COMPILE= a prefix, found by itself
 # any     V=1         show the commands
 export CPUS MEM NODES BOOT CMDLINE TRACE TIMEOUT QEMU_FLAGS
-run test check lint bench soak: export QUARRY_BUILD := $(B)
-run test check lint bench soak: export PYTHONDONTWRITEBYTECODE := 1
+run test check lint bench soak race: export QUARRY_BUILD := $(B)
+run test check lint bench soak race: export PYTHONDONTWRITEBYTECODE := 1
 export MAKE
 
-.PHONY: help run iso debug test check lint bench soak setup clean
+.PHONY: help run iso debug test check lint bench soak race setup clean
 help:
 	@echo 'make TARGET [VARIABLE=value ...]'
 	@sed -n 's/^# \(target\|run\|any\)  */  /p' Makefile
@@ -175,6 +192,8 @@ bench: kernel
 	$(Q)$(PYTHON) tools/bench.py --build $(B)
 soak: kernel
 	$(Q)$(PYTHON) tools/soak.py --build $(B) '$(TARGET)' $(ROUNDS)
+race:
+	$(Q)$(PYTHON) tools/race.py --build $(B) $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 setup:
 	@echo "nothing is missing"
 clean:

@@ -10,6 +10,7 @@
  * Tests:      tests/test_lock.c.
  */
 #include "lock.h"
+#include <quarry/sched_point.h>
 
 #define MAX_HELD 8
 
@@ -112,8 +113,11 @@ void spin_lock(struct spinlock *lock)
 	preempt_disable();
 	h = my_record();
 	check_order(h, lock);
-	while (!take(lock))
-		cpu_relax();
+	if (!take(lock)) {
+		sched_wait(lock->name);
+		while (!take(lock))
+			cpu_relax();
+	}
 	record(h, lock);
 }
 

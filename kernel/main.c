@@ -16,6 +16,7 @@
 #include <quarry/hotplug.h>
 #include <quarry/ktest.h>
 #include <quarry/mm.h>
+#include <quarry/race.h>
 #include <quarry/stress.h>
 #include <quarry/trace.h>
 
@@ -47,6 +48,8 @@ static bool show(u64 seed)
 		return bench_run();
 	if (hotplug)
 		return hotplug_soak(&kernel_memory, (unsigned)hotplug, seed) == 0;
+	if (cmdline_get("race", NULL))
+		return race_boot(cmdline_get("race", NULL));
 	if (rounds)
 		return offline_soak(&kernel_memory, (unsigned)rounds, iso_policy_by_name(policy), seed) == 0;
 	if (strcmp(cmdline_get("tour", "on"), "off") != 0)

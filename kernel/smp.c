@@ -15,6 +15,7 @@
  */
 #include "lock.h"
 #include <quarry/errno.h>
+#include <quarry/sched_point.h>
 #include <quarry/smp.h>
 
 #define TURNS_PER_LOOK 1024 /* of a wait, between looks at the clock */
@@ -267,6 +268,7 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	request = slot->request + 1;
 	store_release(&slot->request, request);
 	ask(slot, self);
+	sched_point("ipi.sent");
 	if (!mask || cpumask_test(mask, self)) {
 		flags = arch_irq_save();
 		fn(arg);

@@ -7,6 +7,7 @@
  * Invariants: an entry is on the list exactly while its thread is inside sleep_once.
  */
 #include "sched.h"
+#include <quarry/sched_point.h>
 
 /* On the stack of the thread that waits; all under the queue's lock. */
 struct wait_entry {
@@ -68,6 +69,7 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 	if (done || !timeout_ns)
 		return done;
 	assert_may_sleep(wq->lock.name ? wq->lock.name : "wait_until");
+	sched_wait(wq->lock.name);
 	now = arch_clock_ns();
 	if (timeout_ns < WAIT_FOREVER - now)
 		deadline = now + timeout_ns;

@@ -9,6 +9,15 @@
  */
 #ifdef RACE_BUILD
 void race_point(const char *name);
+void race_lock_wait(const char *lock);
+#endif
+
+/* Before a wait for @lock (its name) that did not get it at once: point lock.wait(NAME). */
+#undef sched_wait
+#ifdef RACE_BUILD
+#define sched_wait(lock) race_lock_wait(lock)
+#else
+#define sched_wait(lock) ((void)0)
 #endif
 
 #undef sched_point

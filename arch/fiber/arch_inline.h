@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arch_inline.h: the inline half of arch.h for a Linux process in which every CPU is a fiber.
+ *
+ * One OS thread runs all CPUs, one at a time; a CPU gives way only at the places that fiber.h names, so
+ * a run is decided by who is chosen there and by nothing else.  An interrupt is a word that the CPU
+ * looks at when interrupts go on, in cpu_relax and at each scheduling point.
+ *
+ * Owns: fiber_this.
+ */
+#ifndef QUARRY_FIBER_ARCH_INLINE_H
+#define QUARRY_FIBER_ARCH_INLINE_H
+
+#include <quarry/types.h>
+
+struct page;
+struct pageblock;
+struct pcp;
+
+/* What a CPU has in its registers. */
+struct fiber_cpu {
+	unsigned id;
+	u32 preempt;
+	u32 irq_depth;
+	bool irqs_off;
+	bool wanted; /* a call interrupt waits */
+};
+extern struct fiber_cpu *fiber_this;
+
+extern struct pcp *fiber_pcp;
+extern char fiber_memmap[], fiber_pageblocks[], fiber_ram[];
+
+/* Take the interrupt that waits, if the CPU takes interrupts now. */
+void fiber_interrupt(void);
+/* One turn of a busy wait. */
+void fiber_relax(void);
+
+static inline unsigned arch_cpu_id(void)
+{
+	return fiber_this->id;
+}
+
+static inline bool arch_irqs_enabled(void)
+{
+	return !fiber_this->irqs_off;
+}
+
+static inline bool arch_in_interrupt(void)
+{
+	return fiber_this->irq_depth > 0;
+}
+
+static inline void arch_irq_disable(void)
+{
+	fiber_this->irqs_off = true;
+}
+
+static inline void arch_irq_enable(void)
+{
+	fiber_this->irqs_off = false;
+	if (unlikely(fiber_this->wanted))
+		fiber_interrupt();
+}
+
+static inline irqflags_t arch_irq_save(void)
+{
+	irqflags_t were_on = !fiber_this->irqs_off;
+
+	fiber_this->irqs_off = true;
+	return were_on;
+}
+
+static inline void arch_irq_restore(irqflags_t were_on)
+{
+	if (were_on)
+		arch_irq_enable();
+}
+
+static inline void preempt_disable(void)
+{
+	fiber_this->preempt++;
+}
+
+static inline void preempt_enable(void)
+{
+	fiber_this->preempt--;
+}
+
+static inline void cpu_relax(void)
+{
+	fiber_relax();
+}
+
+/* Races are run on private memories; the kernel's own is there in name only. */
+static inline unsigned arch_pcp_load(size_t array, size_t index)
+{
+	return ((u16 *)(void *)((char *)fiber_pcp + array))[index];
+}
+
+static inline void arch_pcp_store(size_t array, size_t index, unsigned value)
+{
+	((u16 *)(void *)((char *)fiber_pcp + array))[index] = (u16)value;
+}
+
+static inline void *arch_pcp_load_ptr(size_t array, size_t index)
+{
+	return ((void **)(void *)((char *)fiber_pcp + array))[index];
+}
+
+static inline bool arch_pcp_test(size_t off)
+{
+	return *(u32 *)(void *)((char *)fiber_pcp + off) != 0;
+}
+
+static inline void *arch_phys_to_virt(phys_t phys)
+{
+	return fiber_ram + phys;
+}
+
+#define ARCH_MEMMAP     ((struct page *)(void *)fiber_memmap)
+#define ARCH_PAGEBLOCKS ((struct pageblock *)(void *)fiber_pageblocks)
+
+#endif

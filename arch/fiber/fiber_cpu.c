@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fiber_cpu.c: the CPUs, each a fiber with a stack of its own, and the choice of who runs.
+ *
+ * Owns:       fibers[], the clock, which moves by looks at it and by waiting.
+ * Locks:      none: one OS thread.
+ * Invariants: exactly one fiber runs, fiber_this; a CPU's registers stay with its fiber.
+ */
+#define _GNU_SOURCE
+#include "fiber.h"
+#include <quarry/mm_types.h>
+#include <quarry/smp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#define SANITIZED true
+#define ASAN_ENTER(save, bottom, size) __sanitizer_start_switch_fiber((save), (bottom), (size))
+#define ASAN_LEFT(save)                __sanitizer_finish_switch_fiber((save), NULL, NULL)
+#define ASAN_BEGUN()                   __sanitizer_finish_switch_fiber(NULL, &outside_bottom, &outside_size)
+#define ASAN_NEW(bottom, size)         __asan_unpoison_memory_region((bottom), (size))
+#else
+#define SANITIZED false
+#define ASAN_ENTER(save, bottom, size) ((void)0)
+#define ASAN_LEFT(save)                ((void)0)
+#define ASAN_BEGUN()                   ((void)0)
+#define ASAN_NEW(bottom, size)         ((void)0)
+#endif
+
+#define STACK_SIZE (128UL << 10)
+#define BOOT_SIZE  (64UL << 10)
+#define LOOK_NS    100      /* what a look at the clock takes */
+#define TURN_NS    1000000  /* what a turn of waiting takes when nobody has anything to do */
+
+enum fiber_state { FIBER_NONE, FIBER_READY, FIBER_SPINS, FIBER_YIELDED, FIBER_WAITS_ALL, FIBER_IDLE, FIBER_ENDED };
+
+struct thread {
+	struct fiber_cpu cpu; /* first: fiber_this points here */
+	enum fiber_state state;
+	bool preempted;
+	u64 preempted_at; /* which preemption of the run */
+	u64 seen;         /* progress when it looked last */
+	ucontext_t context;
+	char *stack;
+	void *fake_stack; /* the address sanitizer's */
+	struct mm_task task;
+	const char *name;
+	void (*fn)(void *);
+	void *arg;
+};
+
+static struct thread fibers[FIBER_CPUS];
+static ucontext_t outside;
+static unused void *outside_fake;
+static unused const void *outside_bottom;
+static unused size_t outside_size;
+static bool left_early;
+static u64 clock_ns, progress, preemptions, turns;
+static unsigned last_turn; /* the CPU that looked last when all wait */
+static char boot_memory[BOOT_SIZE] __attribute__((aligned(64)));
+static size_t boot_used;
+
+struct fiber_cpu *fiber_this;
+unsigned nr_cpus = 1;
+u64 fiber_patience = 200000;
+void (*fiber_on_stuck)(void);
+void (*fiber_on_panic)(const char *text);
+const u8 *fiber_order;
+static struct pcp own_pcp;
+struct pcp *fiber_pcp = &own_pcp;
+char fiber_memmap[PAGEBLOCK_PAGES * sizeof(struct page)] __attribute__((aligned(4096)));
+char fiber_pageblocks[sizeof(struct pageblock)] __attribute__((aligned(64)));
+char fiber_ram[PAGE_SIZE];
+
+static struct thread *self(void)
+{
+	return container_of(fiber_this, struct thread, cpu);
+}
+
+u64 arch_clock_ns(void)
+{
+	return clock_ns += LOOK_NS;
+}
+
+u64 fiber_clock(void)
+{
+	return clock_ns;
+}
+
+struct pcp *arch_cpu_pcp(unsigned cpu)
+{
+	return fiber_pcp;
+}
+
+unsigned arch_cpu_node(unsigned cpu)
+{
+	return 0;
+}
+
+void arch_backtrace_self(void)
+{
+}
+
+void arch_backtrace_others(void)
+{
+}
+
+void *arch_boot_zalloc(size_t bytes)
+{
+	void *ptr = boot_memory + boot_used;
+
+	if (bytes > BOOT_SIZE - boot_used)
+		panic("fiber: no boot memory");
+	boot_used += ALIGN_UP(bytes, 64);
+	return ptr;
+}
+
+void fiber_reset_boot(void)
+{
+	memset(boot_memory, 0, boot_used);
+	boot_used = 0;
+}
+
+void arch_ipi_call(unsigned cpu)
+{
+	fibers[cpu].cpu.wanted = true;
+	fiber_progress();
+}
+
+void fiber_progress(void)
+{
+	progress++;
+	turns = 0;
+}
+
+void fiber_interrupt(void)
+{
+	struct fiber_cpu *cpu = fiber_this;
+
+	while (cpu->wanted && !cpu->irqs_off && !cpu->irq_depth) {
+		cpu->wanted = false;
+		cpu->irqs_off = true;
+		cpu->irq_depth++;
+		smp_call_serve();
+		cpu->irq_depth--;
+		cpu->irqs_off = false;
+		fiber_progress();
+	}
+}
+
+struct mm_task *fiber_task(void)
+{
+	return &self()->task;
+}
+
+static bool takes_interrupt(const struct thread *t)
+{
+	return t->cpu.wanted && !t->cpu.irqs_off && !t->cpu.irq_depth && t->state != FIBER_NONE &&
+	    t->state != FIBER_ENDED;
+}
+
+/* ---- who is next ---- */
+
+static struct thread *first_ready(void)
+{
+	unsigned i;
+
+	for (i = 0; i < FIBER_CPUS; i++) {
+		struct thread *t = &fibers[fiber_order ? fiber_order[i] : i];
+
+		if (t->state == FIBER_READY && !t->preempted)
+			return t;
+	}
+	return NULL;
+}
+
+/* The next one, after the one that looked last, that spins; @any: even if nothing has happened. */
+static struct thread *next_spinning(bool any)
+{
+	unsigned i;
+
+	for (i = 1; i <= FIBER_CPUS; i++) {
+		struct thread *t = &fibers[(last_turn + i) % FIBER_CPUS];
+		bool yielded = any && t->state == FIBER_YIELDED;
+
+		if (!t->preempted && (yielded || (t->state == FIBER_SPINS && (any || t->seen != progress)))) {
+			last_turn = t->cpu.id;
+			return t;
+		}
+	}
+	return NULL;
+}
+
+static struct thread *first_preempted(void)
+{
+	struct thread *best = NULL;
+	unsigned i;
+
+	for (i = 0; i < FIBER_CPUS; i++)
+		if (fibers[i].preempted && (!best || fibers[i].preempted_at < best->preempted_at))
+			best = &fibers[i];
+	return best;
+}
+
+/* Has every CPU that takes part come to its end? */
+static struct thread *all_done(void)
+{
+	struct thread *waits = NULL;
+	unsigned i;
+
+	for (i = 0; i < FIBER_CPUS; i++)
+		if (fibers[i].state == FIBER_WAITS_ALL)
+			waits = &fibers[i];
+	for (i = 0; waits && i < FIBER_CPUS; i++)
+		if (i < waits->cpu.id && fibers[i].state != FIBER_IDLE)
+			return NULL;
+	return waits;
+}
+
+static struct thread *choose(void)
+{
+	struct thread *t;
+	unsigned i;
+
+	for (i = 0; i < FIBER_CPUS; i++)
+		if (takes_interrupt(&fibers[i]))
+			return &fibers[i];
+	t = first_ready();
+	if (!t)
+		t = next_spinning(false);
+	if (!t)
+		t = all_done();
+	if (!t) {
+		t = first_preempted();
+		if (t)
+			t->preempted = false;
+	}
+	if (t)
+		return t;
+	if (++turns > fiber_patience)
+		fiber_on_stuck();
+	clock_ns += TURN_NS;
+	t = next_spinning(true);
+	if (!t)
+		fiber_on_stuck();
+	return t;
+}
+
+static void switch_to(struct thread *to)
+{
+	struct thread *from = self();
+
+	if (to == from)
+		return;
+	fiber_this = &to->cpu;
+	ASAN_ENTER(&from->fake_stack, to->stack, STACK_SIZE);
+	swapcontext(&from->context, &to->context);
+	ASAN_LEFT(from->fake_stack);
+}
+
+void fiber_relax(void)
+{
+	struct thread *t = self();
+
+	t->state = FIBER_SPINS;
+	t->seen = progress;
+	switch_to(choose());
+	t->state = FIBER_READY;
+	fiber_interrupt();
+}
+
+void fiber_yield(void)
+{
+	struct thread *t = self();
+
+	t->state = FIBER_YIELDED;
+	switch_to(choose());
+	t->state = FIBER_READY;
+	fiber_interrupt();
+}
+
+bool fiber_can_run(unsigned cpu)
+{
+	const struct thread *t = &fibers[cpu];
+
+	return &t->cpu != fiber_this && (t->preempted || t->state == FIBER_READY ||
+	    t->state == FIBER_YIELDED || (t->state == FIBER_SPINS && t->seen != progress));
+}
+
+bool fiber_preempt_to(unsigned cpu)
+{
+	struct thread *t = self();
+
+	if (t->preempted || !fiber_can_run(cpu))
+		return false;
+	t->preempted = true;
+	t->preempted_at = ++preemptions;
+	fibers[cpu].preempted = false;
+	switch_to(&fibers[cpu]);
+	/* Chosen for an interrupt alone: take it, and stay preempted. */
+	while (t->preempted) {
+		t->preempted = false;
+		fiber_interrupt();
+		t->preempted = true;
+		switch_to(choose());
+	}
+	fiber_interrupt();
+	return true;
+}
+
+void fiber_idle(void)
+{
+	struct thread *t = self();
+
+	fiber_progress();
+	for (;;) {
+		t->state = FIBER_IDLE;
+		switch_to(choose());
+		fiber_interrupt();
+	}
+}
+
+void fiber_wait_all(void)
+{
+	struct thread *t = self();
+
+	for (;;) {
+		t->state = FIBER_WAITS_ALL;
+		switch_to(choose());
+		if (!t->cpu.wanted)
+			break;
+		fiber_interrupt();
+	}
+	t->state = FIBER_READY;
+}
+
+/* ---- a run ---- */
+
+static void fiber_main(void)
+{
+	struct thread *t = self();
+
+	/* The first one is entered from outside. */
+	if (t->name == NULL)
+		ASAN_BEGUN();
+	else
+		ASAN_LEFT(t->fake_stack);
+	fiber_interrupt();
+	t->fn(t->arg);
+	if (t->name == NULL) {
+		left_early = false;
+		ASAN_ENTER(NULL, outside_bottom, outside_size);
+		setcontext(&outside);
+	}
+	t->state = FIBER_ENDED;
+	fiber_progress();
+	switch_to(choose());
+	panic("fiber: %s runs on after its end", t->name);
+}
+
+struct thread *fiber_start(const char *name, unsigned cpu, void (*fn)(void *), void *arg)
+{
+	struct thread *t = &fibers[cpu];
+
+	if (!t->stack)
+		t->stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (t->stack == MAP_FAILED)
+		abort();
+	memset(&t->cpu, 0, sizeof(t->cpu));
+	memset(&t->task, 0, sizeof(t->task));
+	ASAN_NEW(t->stack, STACK_SIZE);
+	t->cpu.id = cpu;
+	t->preempted = false;
+	t->fake_stack = NULL;
+	t->name = name;
+	t->fn = fn;
+	t->arg = arg;
+	getcontext(&t->context);
+	t->context.uc_stack.ss_sp = t->stack;
+	t->context.uc_stack.ss_size = STACK_SIZE;
+	t->context.uc_link = NULL;
+	makecontext(&t->context, fiber_main, 0);
+	t->state = FIBER_READY;
+	fiber_progress();
+	return t;
+}
+
+/* For threads that belong to no CPU in particular: from the top down. */
+int fiber_free_cpu(void)
+{
+	unsigned i;
+
+	for (i = FIBER_CPUS; i-- > 0;)
+		if (fibers[i].state == FIBER_NONE || fibers[i].state == FIBER_ENDED)
+			return (int)i;
+	return -1;
+}
+
+bool fiber_ended(const struct thread *t)
+{
+	return t->state == FIBER_ENDED;
+}
+
+/* A wild pointer is a panic; with the address sanitizer its report says more. */
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	panic("signal %d at %p", sig, info->si_addr);
+}
+
+static void catch_faults(void)
+{
+	static char stack[STACK_SIZE];
+	static bool done;
+	const stack_t alt = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	const struct sigaction act = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+	if (done || SANITIZED)
+		return;
+	done = true;
+	sigaltstack(&alt, NULL);
+	sigaction(SIGSEGV, &act, NULL);
+	sigaction(SIGBUS, &act, NULL);
+	sigaction(SIGFPE, &act, NULL);
+}
+
+bool fiber_run(unsigned cpu, void (*fn)(void *), void *arg)
+{
+	static bool again;
+	unsigned i;
+
+	catch_faults();
+	for (i = 0; i < FIBER_CPUS; i++) {
+		fibers[i].state = FIBER_NONE;
+		fibers[i].preempted = false;
+		fibers[i].cpu.wanted = false;
+	}
+	clock_ns = progress = preemptions = turns = 0;
+	last_turn = 0;
+	nr_cpus = FIBER_CPUS; /* who answers calls is in the online mask */
+	fiber_reset_boot();
+	fiber_start(NULL, cpu, fn, arg);
+	fiber_this = &fibers[cpu].cpu;
+	again = false;
+	left_early = true;
+	getcontext(&outside);
+	if (!again) {
+		again = true;
+		ASAN_ENTER(&outside_fake, fibers[cpu].stack, STACK_SIZE);
+		setcontext(&fibers[cpu].context);
+	}
+	ASAN_LEFT(outside_fake);
+	return !left_early;
+}
+
+void fiber_leave(void)
+{
+	ASAN_ENTER(NULL, outside_bottom, outside_size);
+	setcontext(&outside);
+	abort();
+}

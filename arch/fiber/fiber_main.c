@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fiber_main.c: the program that replays race scripts and looks for races, CPUs being fibers.
+ *
+ *   race [--verbose] [--jitter=N] SCRIPT...
+ *                                     replay: a script's name, or a file; N times more, with CPUs
+ *                                     preempted by chance, for the same trace
+ *   race --list | --sets              the names of the scripts; of the explorer's sets
+ *   race --explore SET [--seed=N] [--max=N] [--json]
+ *                                     SET a name, "all", or operations: "free(P) | offline(P)=0";
+ *                                     without a seed all schedules with at most two preemptions
+ *        [--setup=ENTRIES] [--policy=precise|disable]   for operations
+ *
+ * Exit status 0: every script ended as its file expects of the right code; no schedule failed.
+ */
+#include "explore.h"
+#include <quarry/ktest.h>
+#include <quarry/smp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static const struct explore_set sets[] = {
+    {"free-offline", "A:scene", "free(P) | offline(P)=0", ISO_PRECISE},
+    {"free-offline-disable", "A:scene", "free(P) | offline(P)=0", ISO_DISABLE},
+    {"free-disable", "A:scene", "free(P)=0 | disable=0", ISO_PRECISE},
+    {"fill-disable", "A:scene ; A:fill", "fill; fill | disable=0", ISO_PRECISE},
+    {"free-enable-disable", "A:scene ; B:disable", "free(P)=0 | enable=0 | disable=0", ISO_PRECISE},
+    {"alloc-isolate", "A:scene ; A:disable(U)", "isolate(U) | alloc(UNMOVABLE)=0", ISO_DISABLE},
+    {"alloc-isolate-precise", "A:scene", "isolate(U) | alloc(UNMOVABLE)=0", ISO_PRECISE},
+    {"isolate-isolate", "A:scene", "isolate(0-1); undo(0-1) | isolate(1-2)", ISO_PRECISE},
+    {"free-disable-offline", "A:scene", "free(P)=0 | disable=0; enable=0 | offline(P)=0", ISO_DISABLE},
+    {"fill-drain-offline", "A:scene ; A:free(P)", "fill | drain=0 | offline(P)=0", ISO_PRECISE},
+    {"free-drain-disable", "A:scene", "free(P)=0; alloc=0 | drain=0 | disable=0", ISO_PRECISE},
+    {"offline-online", "A:scene ; A:free(P)", "fill; fill | offline(P)=0; online(P)=0", ISO_PRECISE},
+    {"offline-offline", "A:scene ; A:free(P)", "fill | offline(S) | offline(P)", ISO_PRECISE},
+    {"call-call", "A:scene", "call=0; free(P)=0 | call=0; drain=0 | disable=0", ISO_PRECISE},
+};
+
+static u64 jitters; /* times each script is replayed once more */
+static struct race_script script;
+static struct race_result result;
+static const struct race_script *script_now;
+static struct race_result *result_now;
+
+/* ---- replay ---- */
+
+static void script_stuck(void)
+{
+	race_end("STUCK", "all wait for each other");
+	fiber_leave();
+}
+
+static void script_panic(const char *text)
+{
+	race_end("CRASH", text);
+	fiber_leave();
+}
+
+static u64 jitter_rand;
+
+static void jitter(void)
+{
+	u64 r = ktest_rand(&jitter_rand) >> 8;
+
+	if (r % 3 == 0)
+		fiber_preempt_to((unsigned)(r / 3 % script_now->nr_roles));
+}
+
+static void script_drive(void *arg)
+{
+	unsigned i;
+
+	smp_init();
+	cpu_hotplug.count = 0;
+	for (i = 0; i <= script_now->nr_roles; i++)
+		cpu_set_online(i);
+	race_run(script_now, result_now);
+}
+
+void script_once(const struct race_script *s, struct race_result *res, u64 seed)
+{
+	static struct race_result none;
+
+	script_now = s;
+	result_now = res;
+	fiber_on_stuck = script_stuck;
+	fiber_on_panic = script_panic;
+	fiber_patience = 200000;
+	race_hook = NULL;
+	race_jitter = seed ? jitter : NULL;
+	jitter_rand = seed * 0x9e3779b97f4a7c15ULL | 1;
+	race_begin(0, NULL, &none);
+	fiber_run(s->nr_roles, script_drive, NULL);
+	race_jitter = NULL;
+	race_begin(0, NULL, &none);
+}
+
+/* Again, disturbed by chance: the trace must be the same. */
+static bool replay_disturbed(void)
+{
+	static struct race_result other;
+	u64 seed;
+
+	for (seed = 1; seed <= jitters; seed++) {
+		script_once(&script, &other, seed);
+		if (!strcmp(other.trace, result.trace) && !strcmp(other.outcome, result.outcome))
+			continue;
+		printf("race: with jitter %llu another trace:\n%srace: ends %s %s\n",
+		    (unsigned long long)seed, other.trace, other.outcome, other.why);
+		return false;
+	}
+	return true;
+}
+
+static bool replay(void)
+{
+	if (script.error[0]) {
+		fprintf(stderr, "race: %s cannot be read: %s\n", script.name, script.error);
+		return false;
+	}
+	script_once(&script, &result, 0);
+	printf("race: begin %s\n%srace: end %s %s\n", script.name, result.trace, script.name, result.outcome);
+	if (result.why[0])
+		printf("race: why: %s\n", result.why);
+	return replay_disturbed() && strcmp(result.outcome, script.expect) == 0;
+}
+
+static bool replay_file(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	static char text[65536];
+	const char *p = text;
+	bool good = true;
+
+	if (!f) {
+		fprintf(stderr, "race: no script and no file %s; --list names the scripts\n", path);
+		return false;
+	}
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	fclose(f);
+	while (*p) {
+		p = race_parse(p, &script);
+		good &= replay();
+	}
+	return good;
+}
+
+static bool replay_named(const char *name)
+{
+	const char *text = race_texts;
+	bool good = true;
+
+	if (strcmp(name, "all") != 0)
+		return race_find(name, &script) ? replay() : replay_file(name);
+	while (*text) {
+		text = race_parse(text, &script);
+		good &= replay();
+	}
+	return good;
+}
+
+static void list(void)
+{
+	const char *text = race_texts;
+
+	while (*text) {
+		text = race_parse(text, &script);
+		printf("%s\n", script.name);
+	}
+}
+
+/* ---- exploring ---- */
+
+struct options {
+	bool json, random;
+	u64 seed, max;
+	const char *setup;
+	enum iso_policy policy;
+};
+
+static double seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* As the value of a JSON string. */
+static void print_quoted(const char *text)
+{
+	putchar('"');
+	for (; *text; text++) {
+		if (*text == '\n')
+			printf("\\n");
+		else if (*text == '"' || *text == '\\')
+			printf("\\%c", *text);
+		else
+			putchar(*text);
+	}
+	putchar('"');
+}
+
+static bool explore_set(const struct explore_set *set, const struct options *o)
+{
+	static char text[8192];
+	struct explore_report rep;
+	double start = seconds();
+	bool scripted = false;
+
+	if (!explore_read(set)) {
+		fprintf(stderr, "race: %s: %s\n", set->name, ex.error);
+		return false;
+	}
+	if (o->random)
+		explore_random(o->seed, o->max, &rep);
+	else
+		explore_all(o->max, &rep);
+	text[0] = '\0';
+	start = seconds() - start;
+	if (rep.failed_at)
+		scripted = explore_shrink(&rep, text, sizeof(text));
+	if (o->json) {
+		printf("{\"set\": \"%s\", \"seed\": ", set->name);
+		if (o->random)
+			printf("%llu", (unsigned long long)o->seed);
+		else
+			printf("null");
+		printf(", \"schedules\": %llu, \"complete\": %s, \"failed_at\": %llu, \"seconds\": %.3f, "
+		       "\"outcome\": \"%s\", \"script\": ", (unsigned long long)rep.schedules,
+		    rep.complete ? "true" : "false", (unsigned long long)rep.failed_at, start,
+		    rep.failed_at ? rep.outcome.what : "OK");
+		print_quoted(text);
+		printf("}\n");
+		return !rep.failed_at;
+	}
+	printf("%-22s %8llu schedules %7.2f s  %s\n", set->name, (unsigned long long)rep.schedules, start,
+	    rep.failed_at ? rep.outcome.what : rep.complete ? "all with <= 2 preemptions: OK" : "OK");
+	if (rep.failed_at)
+		printf("  %s\n  %s; save it to a file and run: race FILE\n%s", rep.outcome.why,
+		    scripted ? "the shortest script that shows it" : "NOT reproduced by this script", text);
+	return !rep.failed_at;
+}
+
+static bool explore_named(const char *name, const struct options *o)
+{
+	struct explore_set own = {"given", o->setup, name, o->policy};
+	bool good = true, found = false;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(sets); i++) {
+		if (strcmp(name, "all") != 0 && strcmp(name, sets[i].name) != 0)
+			continue;
+		found = true;
+		good &= explore_set(&sets[i], o);
+		fflush(stdout);
+	}
+	return found ? good : explore_set(&own, o);
+}
+
+/* The value of "--name=value", or NULL. */
+static const char *value_of(const char *arg, const char *name)
+{
+	size_t len = strlen(name);
+
+	return !strncmp(arg, name, len) && arg[len] == '=' ? arg + len + 1 : NULL;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.max = 1000000, .setup = "A:scene", .policy = ISO_PRECISE};
+	const char *explore = NULL, *value;
+	bool good = true, done = false;
+	unsigned k;
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--json"))
+			o.json = true;
+		else if ((value = value_of(argv[i], "--jitter")))
+			jitters = strtoull(value, NULL, 0);
+		else if (!strcmp(argv[i], "--verbose"))
+			fiber_verbose = true;
+		else if ((value = value_of(argv[i], "--seed")))
+			o.random = true, o.seed = strtoull(value, NULL, 0);
+		else if ((value = value_of(argv[i], "--max")))
+			o.max = strtoull(value, NULL, 0);
+		else if ((value = value_of(argv[i], "--setup")))
+			o.setup = value;
+		else if ((value = value_of(argv[i], "--policy")))
+			o.policy = !strcmp(value, "disable") ? ISO_DISABLE : ISO_PRECISE;
+	}
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--list") || !strcmp(argv[i], "--sets")) {
+			for (k = 0; argv[i][2] == 's' && k < ARRAY_SIZE(sets); k++)
+				printf("%s\n", sets[k].name);
+			if (argv[i][2] == 'l')
+				list();
+			return 0;
+		}
+		if (!strcmp(argv[i], "--explore") && i + 1 < argc)
+			explore = argv[++i];
+		else if (strncmp(argv[i], "--", 2) != 0)
+			good &= replay_named(argv[i]);
+		else
+			continue;
+		done = true;
+	}
+	if (explore)
+		good &= explore_named(explore, &o);
+	if (!done) {
+		fprintf(stderr, "usage: race SCRIPT... | --list | --sets | --explore SET [--seed=N] [--max=N] [--json]\n");
+		return 2;
+	}
+	return good ? 0 : 1;
+}

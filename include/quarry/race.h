@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* race.h: race replay at boot (race=NAME): part of a race build only; docs/races/README.md. */
+#ifndef QUARRY_RACE_H
+#define QUARRY_RACE_H
+
+#include <quarry/types.h>
+
+/*
+ * Run the scripts that @names lists (commas between; "all"), print each one's trace between the lines
+ * "race: begin NAME" and "race: end NAME OUTCOME".  True if each ended as its file expects of the right
+ * code.  Context: the boot thread.
+ */
+bool race_boot(const char *names);
+
+#endif

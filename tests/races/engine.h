@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine.h: race replay: scripts that decide which CPU may pass which scheduling point, and when.
+ *
+ * Needs only arch.h, port.h and mm.h, so the same engine runs in the kernel, where a role is a thread
+ * on a real CPU, and in the fiber program, where it is a fiber.  docs/races/README.md explains scripts.
+ */
+#ifndef QUARRY_RACES_ENGINE_H
+#define QUARRY_RACES_ENGINE_H
+
+#include <quarry/mm.h>
+
+#define RACE_ROLES   8
+#define RACE_ENTRIES 64
+#define RACE_PLACES  3
+#define RACE_NAME    40
+
+enum race_kind { RACE_ARRIVE, RACE_LEAVE, RACE_RUN, RACE_START, RACE_JOIN, RACE_CHECK };
+
+/* A point, by name and hit number; name "done" is the end of the role's operation. */
+struct race_place {
+	char name[RACE_NAME];
+	unsigned nth;
+};
+
+/* One step of a script: role?place|place  role@place  role:op  role!op  role:join  check. */
+struct race_entry {
+	enum race_kind kind;
+	unsigned role;
+	unsigned nr_places;
+	struct race_place place[RACE_PLACES];
+	char op[RACE_NAME]; /* RUN, START: the operation; CHECK: what to check */
+	bool wants;         /* RUN, JOIN: the result must be @want */
+	int want;
+};
+
+struct race_script {
+	char name[RACE_NAME];
+	char expect[RACE_NAME]; /* outcome for the right code */
+	enum iso_policy policy;
+	unsigned nr_roles, nr, first; /* entries; the first that is traced: those before set the scene */
+	struct race_entry entry[RACE_ENTRIES];
+	char error[80]; /* why it could not be read */
+};
+
+/* ---- script.c ---- */
+
+/*
+ * Read the text of one .race file, up to its end or the next "race:" line; returns what follows it.
+ * s->error is not empty if something is wrong.
+ */
+const char *race_parse(const char *text, struct race_script *s);
+/* Add the entries of @text, separated by ';'.  False: s->error. */
+bool race_parse_entries(struct race_script *s, const char *text);
+/* Find a script by name in the texts that are part of the program; false if there is none. */
+bool race_find(const char *name, struct race_script *s);
+extern const char race_texts[]; /* all .race files, one after the other */
+
+/* ---- engine.c ---- */
+
+/* Also the trace's text, for the caller to print: lines "step role point outcome". */
+struct race_result {
+	char outcome[RACE_NAME]; /* OK, STUCK, CHECK(id), WRONG(role), MISSED(role), CRASH */
+	char why[200];           /* for people; not part of the trace */
+	char trace[RACE_ENTRIES * 64];
+	size_t used;
+	bool abandoned; /* a role never came back: nothing more can be run */
+};
+
+/* Run @s on a fresh memory, roles on CPUs 0, 1, ...  Context: thread. */
+void race_run(const struct race_script *s, struct race_result *res);
+/* End the run under way with @outcome unless it has ended; every point then lets everybody pass. */
+void race_end(const char *outcome, const char *why);
+/* Where each role is, for reports. */
+void race_whereabouts(char *buf, size_t size);
+/* Its outcome was decided. */
+bool race_over(void);
+/* The current thread is role @role, until the run ends; or the roles are @nr, at no script. */
+void race_be(unsigned role);
+void race_begin(unsigned nr, const struct race_script *s, struct race_result *res);
+/* The explorer's: called at every point that a role passes, instead of a script. */
+extern void (*race_hook)(unsigned role, const char *name, bool waits);
+/* Called before each point of a script, to disturb what no script should depend on; may be NULL. */
+extern void (*race_jitter)(void);
+/* Name of an error, as scripts write it. */
+const char *race_errno(int err);
+
+/* ---- ops.c ---- */
+
+/* Build the memory for @nr roles.  Context: thread; CPUs 0 .. nr - 1 answer calls. */
+void ops_build(unsigned nr, enum iso_policy policy);
+/* Run operation @op, "name" or "name(argument)", as @role; its result.  -ENOSYS: no such operation. */
+int ops_run(unsigned role, const char *op);
+bool ops_known(const char *op);
+/* Run a check: true, or false and *v tells what is broken. */
+bool ops_check(const char *what, struct mm_violation *v);
+/* Everything that must hold when all roles are idle, whatever they did. */
+bool ops_final(struct mm_violation *v);
+/* Stop the memory's threads; only if no role runs. */
+void ops_stop(void);
+/* True if role @role's operation shall be called off. */
+extern u32 ops_cancel;
+
+#endif

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * explore.c: runs the operations of a few roles under many schedules, and judges each by its end.
+ *
+ * Without preemption a schedule is fixed: a role runs until it waits.  So a schedule is the list of
+ * points at which the running role is preempted, and for whom; a preempted role goes on when all others
+ * wait, but takes interrupts meanwhile if they are on where it stands.
+ *
+ * Owns: ex.
+ */
+#include "explore.h"
+#include <quarry/ktest.h>
+#include <quarry/smp.h>
+
+#define PATIENCE 1500 /* turns of waiting: an offline gives up what is pinned after 200 */
+
+struct explore ex;
+static const struct plan *plan_now;
+static struct outcome *out_now;
+static unsigned next_cut;
+static int results[RACE_ROLES][MAX_OPS];
+static struct race_result unused_result;
+
+/* ---- reading a set ---- */
+
+static bool read_role(char *text, unsigned role)
+{
+	struct race_script *s = &ex.setup;
+	char entry[RACE_NAME + 8];
+	unsigned first = s->nr, i;
+
+	while (*text) {
+		size_t len = 0;
+
+		while (text[len] && text[len] != ';')
+			len++;
+		while (len && *text == ' ') {
+			text++;
+			len--;
+		}
+		ksnprintf(entry, sizeof(entry), "%c:%.*s", (int)('A' + role), (int)len, text);
+		if (!race_parse_entries(s, entry))
+			return false;
+		text += len + (text[len] == ';');
+	}
+	/* The parser is the scripts'; the entries are not part of the setup. */
+	for (i = first; i < s->nr && i - first < MAX_OPS; i++) {
+		memcpy(ex.op[role][i - first], s->entry[i].op, RACE_NAME);
+		ex.wants[role][i - first] = s->entry[i].wants;
+		ex.want[role][i - first] = s->entry[i].want;
+	}
+	ex.nr_ops[role] = i - first;
+	s->nr = first;
+	return true;
+}
+
+bool explore_read(const struct explore_set *set)
+{
+	const char *text = set->roles, *end;
+	char part[256];
+
+	memset(&ex, 0, sizeof(ex));
+	ex.policy = set->policy;
+	if (!race_parse_entries(&ex.setup, set->setup))
+		goto bad;
+	for (;; text = end + 1) {
+		for (end = text; *end && *end != '|';)
+			end++;
+		if (ex.nr_roles == RACE_ROLES)
+			goto bad;
+		ksnprintf(part, sizeof(part), "%.*s", (int)(end - text), text);
+		if (!read_role(part, ex.nr_roles++))
+			goto bad;
+		if (!*end)
+			return true;
+	}
+bad:
+	ksnprintf(ex.error, sizeof(ex.error), "%s", ex.setup.error[0] ? ex.setup.error : "too many roles");
+	return false;
+}
+
+/* ---- one schedule ---- */
+
+static struct event *note(enum event_kind kind, unsigned role, unsigned nth, const char *name)
+{
+	struct event *e = &ex.event[ex.nr_events];
+
+	/* A loop for ever fills it; what matters came before. */
+	if (ex.nr_events < MAX_EVENTS - 1)
+		ex.nr_events++;
+	*e = (struct event){.kind = kind, .role = role, .nth = nth, .name = name,
+	    .interrupt = arch_in_interrupt()};
+	return e;
+}
+
+static void at_point(unsigned role, const char *name, bool waits)
+{
+	struct event *e;
+
+	if (waits)
+		return;
+	/* How often a role was here is counted when a script is made of it. */
+	e = note(EVENT_POINT, role, 0, name);
+	out_now->points++;
+	if (next_cut < plan_now->nr && plan_now->cut[next_cut].at == out_now->points) {
+		unsigned to = plan_now->cut[next_cut++].to;
+
+		e->cut = fiber_can_run(to);
+		out_now->cuts += e->cut;
+		e->cut = e->cut && fiber_preempt_to(to);
+	}
+}
+
+static void idle_main(void *arg)
+{
+	fiber_idle();
+}
+
+static void setup_main(void *arg)
+{
+	const struct race_entry *e = arg;
+	int err = ops_run(e->role, e->op);
+
+	if (err)
+		panic("setup: %s: %s", e->op, race_errno(err));
+	fiber_idle();
+}
+
+static void role_main(void *arg)
+{
+	unsigned role = *(unsigned *)arg, i;
+
+	race_be(role);
+	for (i = 0; i < ex.nr_ops[role]; i++) {
+		note(EVENT_START, role, i, ex.op[role][i]);
+		results[role][i] = ops_run(role, ex.op[role][i]);
+		note(EVENT_END, role, i, ex.op[role][i]);
+	}
+	fiber_idle();
+}
+
+static void fail_run(const char *what, const char *why)
+{
+	if (strcmp(out_now->what, "OK") != 0)
+		return;
+	ksnprintf(out_now->what, sizeof(out_now->what), "%s", what);
+	ksnprintf(out_now->why, sizeof(out_now->why), "%s", why);
+}
+
+static void on_stuck(void)
+{
+	fail_run("STUCK", "nobody gets on");
+	fiber_leave();
+}
+
+static void on_panic(const char *text)
+{
+	fail_run("CRASH", text);
+	fiber_leave();
+}
+
+static void judge(void)
+{
+	struct mm_violation v = {.what = NULL};
+	char text[RACE_NAME], why[200];
+	unsigned role, i;
+
+	if (!ops_final(&v)) {
+		for (i = 0; v.what && v.what[i] && v.what[i] != ' ';)
+			i++;
+		ksnprintf(text, sizeof(text), "CHECK(%.*s)", (int)i, v.what ? v.what : "");
+		ksnprintf(why, sizeof(why), "%s: at %#lx: %lu, should be %lu", v.what ? v.what : "?", v.pfn,
+		    v.have, v.want);
+		fail_run(text, why);
+	}
+	for (role = 0; role < ex.nr_roles; role++) {
+		for (i = 0; i < ex.nr_ops[role]; i++) {
+			if (!ex.wants[role][i] || ex.want[role][i] == results[role][i])
+				continue;
+			ksnprintf(text, sizeof(text), "WRONG(%c)", (int)('A' + role));
+			ksnprintf(why, sizeof(why), "%s returned %s", ex.op[role][i],
+			    race_errno(results[role][i]));
+			fail_run(text, why);
+		}
+	}
+}
+
+static void drive(void *arg)
+{
+	static unsigned number[RACE_ROLES];
+	struct race_script *s = &ex.setup;
+	unsigned i;
+
+	smp_init();
+	cpu_hotplug.count = 0;
+	for (i = 0; i <= ex.nr_roles; i++)
+		cpu_set_online(i);
+	for (i = 0; i < ex.nr_roles; i++)
+		fiber_start("idle", i, idle_main, NULL);
+	ops_build(ex.nr_roles, ex.policy);
+	for (i = 0; i < s->nr; i++) {
+		fiber_start("setup", s->entry[i].role, setup_main, &s->entry[i]);
+		fiber_wait_all();
+	}
+	race_begin(ex.nr_roles, NULL, &unused_result);
+	race_hook = at_point;
+	fiber_order = plan_now->order;
+	for (i = 0; i < ex.nr_roles; i++) {
+		number[i] = i;
+		fiber_start("role", i, role_main, &number[i]);
+	}
+	fiber_wait_all();
+	race_end("OK", "");
+	judge();
+}
+
+void explore_once(const struct plan *plan, struct outcome *out)
+{
+	plan_now = plan;
+	out_now = out;
+	next_cut = 0;
+	ex.nr_events = 0;
+	*out = (struct outcome){.what = "OK"};
+	fiber_on_stuck = on_stuck;
+	fiber_on_panic = on_panic;
+	fiber_patience = PATIENCE;
+	fiber_order = NULL;
+	race_hook = NULL;
+	race_begin(0, NULL, &unused_result);
+	fiber_run(ex.nr_roles, drive, NULL);
+	race_hook = NULL;
+	fiber_order = NULL;
+	race_begin(0, NULL, &unused_result);
+}
+
+/* ---- many ---- */
+
+static bool failed(const struct outcome *out)
+{
+	return strcmp(out->what, "OK") != 0;
+}
+
+static bool try_one(const struct plan *plan, u64 max, struct explore_report *rep, unsigned *points)
+{
+	struct outcome out;
+
+	if (rep->schedules >= max || rep->failed_at)
+		return false;
+	explore_once(plan, &out);
+	*points = out.points;
+	/* A role that could not run was chosen: the same as without that preemption. */
+	if (out.cuts < plan->nr)
+		return false;
+	rep->schedules++;
+	if (failed(&out)) {
+		rep->failed_at = rep->schedules;
+		rep->outcome = out;
+		rep->plan = *plan;
+	}
+	return true;
+}
+
+static void set_order(struct plan *plan, u64 number)
+{
+	unsigned i;
+
+	for (i = 0; i < FIBER_CPUS; i++)
+		plan->order[i] = (u8)i;
+	for (i = ex.nr_roles; i > 1; i--, number /= i + 1) {
+		unsigned j = i - 1 - (unsigned)(number % i); /* number 0: as they are */
+		u8 other = plan->order[j];
+
+		plan->order[j] = plan->order[i - 1];
+		plan->order[i - 1] = other;
+	}
+}
+
+static void second_cuts(struct plan *plan, u64 max, struct explore_report *rep, unsigned points)
+{
+	unsigned at, to, ignored;
+
+	plan->nr = 2;
+	for (at = plan->cut[0].at + 1; at <= points; at++) {
+		for (to = 0; to < ex.nr_roles; to++) {
+			plan->cut[1] = (struct cut){at, to};
+			try_one(plan, max, rep, &ignored);
+		}
+	}
+	plan->nr = 1;
+}
+
+void explore_all(u64 max, struct explore_report *rep)
+{
+	unsigned at, to, i, first, points;
+	u64 orders = 1, order;
+
+	*rep = (struct explore_report){0};
+	for (i = 2; i <= ex.nr_roles; i++)
+		orders *= i;
+	for (order = 0; order < orders; order++) {
+		struct plan plan = {.nr = 0};
+
+		set_order(&plan, order);
+		try_one(&plan, max, rep, &first);
+		for (at = 1; at <= first && !rep->failed_at; at++) {
+			for (to = 0; to < ex.nr_roles; to++) {
+				plan.nr = 1;
+				plan.cut[0] = (struct cut){at, to};
+				if (try_one(&plan, max, rep, &points))
+					second_cuts(&plan, max, rep, points);
+			}
+		}
+	}
+	rep->complete = !rep->failed_at && rep->schedules < max;
+}
+
+void explore_random(u64 seed, u64 max, struct explore_report *rep)
+{
+	u64 rand = seed * 0x9e3779b97f4a7c15ULL | 1;
+	unsigned points = 40, longest = 40, i, j;
+
+	*rep = (struct explore_report){0};
+	while (rep->schedules < max && !rep->failed_at) {
+		struct plan plan = {.nr = 1 + (unsigned)(ktest_rand(&rand) % 4)};
+
+		set_order(&plan, ktest_rand(&rand) >> 8);
+		for (i = 0; i < plan.nr; i++) {
+			struct cut c = {1 + (unsigned)((ktest_rand(&rand) >> 8) % longest),
+			    (unsigned)((ktest_rand(&rand) >> 8) % ex.nr_roles)};
+
+			for (j = i; j > 0 && plan.cut[j - 1].at > c.at; j--)
+				plan.cut[j] = plan.cut[j - 1];
+			plan.cut[j] = c;
+		}
+		/* Those that did not take place count: chance chose them. */
+		{
+			struct outcome out;
+
+			explore_once(&plan, &out);
+			rep->schedules++;
+			points = MIN(out.points, 400u);
+			longest = MAX(longest, points);
+			if (failed(&out)) {
+				rep->failed_at = rep->schedules;
+				rep->outcome = out;
+				rep->plan = plan;
+			}
+		}
+	}
+}

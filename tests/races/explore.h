@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* explore.h: running operations of several roles under many schedules, on fibers. */
+#ifndef QUARRY_RACES_EXPLORE_H
+#define QUARRY_RACES_EXPLORE_H
+
+#include "engine.h"
+#include "fiber.h"
+
+#define MAX_CUTS   8
+#define MAX_EVENTS 2048
+#define MAX_OPS    6 /* of one role */
+
+/* What each role does, and before that, by whom, what sets the scene. */
+struct explore_set {
+	const char *name;
+	const char *setup; /* entries "A:scene ; B:disable" */
+	const char *roles; /* "free(P) | offline(P)=0 | drain; drain" */
+	enum iso_policy policy;
+};
+
+/* Where the running role is preempted, and for whom. */
+struct cut {
+	unsigned at; /* number of the point in the run, from 1 */
+	unsigned to;
+};
+struct plan {
+	unsigned nr;
+	struct cut cut[MAX_CUTS];
+	u8 order[FIBER_CPUS]; /* who is first */
+};
+
+enum event_kind { EVENT_START, EVENT_POINT, EVENT_END };
+struct event {
+	enum event_kind kind;
+	unsigned role;
+	unsigned nth;     /* POINT: of this role; START, END: the operation */
+	bool interrupt;   /* on the way, in an interrupt */
+	bool cut;         /* the role was preempted here */
+	const char *name;
+};
+
+struct outcome {
+	char what[RACE_NAME]; /* OK, STUCK, CHECK(id), WRONG(role), CRASH */
+	char why[200];
+	unsigned points;      /* passed */
+	unsigned cuts;        /* of the plan's, that took place */
+};
+
+/* The set read; and the last run's events. */
+struct explore {
+	struct race_script setup;
+	enum iso_policy policy;
+	unsigned nr_roles;
+	unsigned nr_ops[RACE_ROLES];
+	char op[RACE_ROLES][MAX_OPS][RACE_NAME];
+	bool wants[RACE_ROLES][MAX_OPS];
+	int want[RACE_ROLES][MAX_OPS];
+	struct event event[MAX_EVENTS];
+	unsigned nr_events;
+	char error[80];
+};
+extern struct explore ex;
+
+bool explore_read(const struct explore_set *set);
+void explore_once(const struct plan *plan, struct outcome *out);
+/* Run a script on fibers; with a seed other than 0, CPUs are preempted by chance at every point. */
+void script_once(const struct race_script *s, struct race_result *res, u64 jitter);
+
+struct explore_report {
+	u64 schedules;        /* run */
+	u64 failed_at;        /* number of the first that failed; 0: none */
+	struct outcome outcome;
+	struct plan plan;
+	bool complete;        /* all with at most two preemptions were run */
+};
+/* All schedules with at most two preemptions, but no more than @max. */
+void explore_all(u64 max, struct explore_report *rep);
+/* @max schedules by chance. */
+void explore_random(u64 seed, u64 max, struct explore_report *rep);
+/* Make the plan of a failure as short as it gets, and write a script that shows it.  False: no script. */
+bool explore_shrink(struct explore_report *rep, char *text, size_t size);
+
+#endif

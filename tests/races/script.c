@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * script.c: reads the texts of race scripts.
+ *
+ * Owns: nothing; a script is the caller's.
+ */
+#include "engine.h"
+
+static bool blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static bool fail(struct race_script *s, const char *what, const char *at)
+{
+	if (!s->error[0])
+		ksnprintf(s->error, sizeof(s->error), "%s: \"%.*s\"", what, 30, at);
+	return false;
+}
+
+/* Copy what lies between @from and @end without the blanks around it. */
+static void copy_trimmed(char *to, size_t size, const char *from, const char *end)
+{
+	size_t len;
+
+	while (from < end && blank(*from))
+		from++;
+	while (end > from && blank(end[-1]))
+		end--;
+	len = MIN((size_t)(end - from), size - 1);
+	memcpy(to, from, len);
+	to[len] = '\0';
+}
+
+static const struct {
+	const char *name;
+	int err;
+} errors[] = {
+    {"-EINVAL", -EINVAL}, {"-EBUSY", -EBUSY}, {"-ENOMEM", -ENOMEM}, {"-EAGAIN", -EAGAIN},
+    {"-ETIMEDOUT", -ETIMEDOUT}, {"-EINTR", -EINTR}, {"-EALREADY", -EALREADY},
+    {"-EDEADLK", -EDEADLK}, {"-EOVERFLOW", -EOVERFLOW}, {"-EUCLEAN", -EUCLEAN},
+    {"-ENOSYS", -ENOSYS}, {"0", 0},
+};
+
+const char *race_errno(int err)
+{
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(errors); i++)
+		if (errors[i].err == err)
+			return errors[i].name;
+	return "?";
+}
+
+static bool parse_result(struct race_script *s, struct race_entry *e, const char *text)
+{
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(errors); i++) {
+		if (!strcmp(errors[i].name, text)) {
+			e->wants = true;
+			e->want = errors[i].err;
+			return true;
+		}
+	}
+	return fail(s, "no such result", text);
+}
+
+/*
+ * The number of the hit that an unnumbered mention of @name means: role@P the hit that the last role?P
+ * arrived at, if it has not been left; else the next one.
+ */
+static unsigned next_hit(const struct race_script *s, unsigned role, const char *name, bool leave)
+{
+	unsigned arrived = 0, left = 0, i, j;
+
+	for (i = 0; i < s->nr; i++) {
+		const struct race_entry *e = &s->entry[i];
+
+		if (e->role != role || e->kind > RACE_LEAVE)
+			continue;
+		for (j = 0; j < e->nr_places; j++) {
+			if (strcmp(e->place[j].name, name) != 0)
+				continue;
+			if (e->kind == RACE_LEAVE)
+				left = MAX(left, e->place[j].nth);
+			else
+				arrived = MAX(arrived, e->place[j].nth);
+		}
+	}
+	return leave && arrived > left ? arrived : MAX(arrived, left) + 1;
+}
+
+static bool parse_place(struct race_script *s, struct race_entry *e, const char *from, const char *end)
+{
+	struct race_place *p = &e->place[e->nr_places++];
+	char *hash;
+
+	copy_trimmed(p->name, sizeof(p->name), from, end);
+	if (!p->name[0])
+		return fail(s, "a point is missing", from);
+	for (hash = p->name; *hash && *hash != '#';)
+		hash++;
+	if (*hash) {
+		const char *digit;
+
+		*hash = '\0';
+		for (digit = hash + 1; *digit >= '0' && *digit <= '9'; digit++)
+			p->nth = p->nth * 10 + (unsigned)(*digit - '0');
+		if (*digit || p->nth == 0)
+			return fail(s, "not a number of a hit", from);
+	} else {
+		p->nth = next_hit(s, e->role, p->name, e->kind == RACE_LEAVE);
+	}
+	return true;
+}
+
+static bool parse_places(struct race_script *s, struct race_entry *e, const char *text)
+{
+	const char *end;
+
+	for (;;) {
+		for (end = text; *end && *end != '|';)
+			end++;
+		if (e->nr_places == RACE_PLACES)
+			return fail(s, "too many places", text);
+		if (!parse_place(s, e, text, end))
+			return false;
+		if (!*end)
+			return true;
+		text = end + 1;
+	}
+}
+
+static bool parse_op(struct race_script *s, struct race_entry *e, const char *text)
+{
+	const char *end = text;
+
+	while (*end && *end != '=')
+		end++;
+	if (*end && !parse_result(s, e, end + 1))
+		return false;
+	copy_trimmed(e->op, sizeof(e->op), text, end);
+	if (e->kind == RACE_RUN && !strcmp(e->op, "join"))
+		e->kind = RACE_JOIN;
+	else if (!ops_known(e->op))
+		return fail(s, "no such operation", e->op);
+	return true;
+}
+
+static bool parse_entry(struct race_script *s, const char *text)
+{
+	struct race_entry *e = &s->entry[s->nr];
+	bool good;
+
+	*e = (struct race_entry){.kind = RACE_CHECK};
+	if (s->nr == RACE_ENTRIES)
+		return fail(s, "too many entries", text);
+	if (!strncmp(text, "check", 5) && (!text[5] || text[5] == ' ')) {
+		copy_trimmed(e->op, sizeof(e->op), text + 5, text + strlen(text));
+		s->nr++;
+		return true;
+	}
+	if (text[0] < 'A' || text[0] >= 'A' + RACE_ROLES)
+		return fail(s, "not an entry", text);
+	e->role = (unsigned)(text[0] - 'A');
+	s->nr_roles = MAX(s->nr_roles, e->role + 1);
+	switch (text[1]) {
+	case '?': e->kind = RACE_ARRIVE; break;
+	case '@': e->kind = RACE_LEAVE; break;
+	case '!': e->kind = RACE_START; break;
+	case ':': e->kind = RACE_RUN; break;
+	default: return fail(s, "not an entry", text);
+	}
+	good = e->kind <= RACE_LEAVE ? parse_places(s, e, text + 2) : parse_op(s, e, text + 2);
+	s->nr += good;
+	return good;
+}
+
+bool race_parse_entries(struct race_script *s, const char *text)
+{
+	char entry[160];
+	const char *end;
+
+	for (;; text = end + 1) {
+		for (end = text; *end && *end != ';';)
+			end++;
+		copy_trimmed(entry, sizeof(entry), text, end);
+		if (entry[0] && !parse_entry(s, entry))
+			return false;
+		if (!*end)
+			return true;
+	}
+}
+
+/* The value of "key:" at the start of a line of @text, with its continuation lines, which begin with a blank. */
+static bool value_of(const char *text, const char *file_end, const char *key, char *value, size_t size)
+{
+	size_t len = strlen(key);
+	const char *line, *end;
+
+	for (line = text; line < file_end; line = end + 1) {
+		for (end = line; end < file_end && (*end != '\n' || (end + 1 < file_end && (end[1] == ' ' || end[1] == '\t')));)
+			end++;
+		if (!strncmp(line, key, len)) {
+			copy_trimmed(value, size, line + len, end);
+			return true;
+		}
+	}
+	value[0] = '\0';
+	return false;
+}
+
+static const char *file_end(const char *text)
+{
+	const char *p = text + 1;
+
+	while (*p && !(p[-1] == '\n' && !strncmp(p, "race:", 5)))
+		p++;
+	return p;
+}
+
+const char *race_parse(const char *text, struct race_script *s)
+{
+	static char value[RACE_ENTRIES * 40];
+	const char *end = file_end(text);
+
+	memset(s, 0, sizeof(*s));
+	s->policy = ISO_PRECISE;
+	value_of(text, end, "race:", s->name, sizeof(s->name));
+	value_of(text, end, "expect:", s->expect, sizeof(s->expect));
+	if (value_of(text, end, "policy:", value, sizeof(value))) {
+		s->policy = strcmp(value, "disable") == 0 ? ISO_DISABLE : ISO_PRECISE;
+		if (strcmp(value, "disable") != 0 && strcmp(value, "precise") != 0)
+			fail(s, "no such policy", value);
+	}
+	value_of(text, end, "setup:", value, sizeof(value));
+	if (race_parse_entries(s, value)) {
+		s->first = s->nr;
+		if (!value_of(text, end, "script:", value, sizeof(value)))
+			fail(s, "no script", s->name);
+		race_parse_entries(s, value);
+	}
+	return end;
+}
+
+bool race_find(const char *name, struct race_script *s)
+{
+	const char *text = race_texts;
+
+	while (*text) {
+		text = race_parse(text, s);
+		if (!strcmp(s->name, name))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scripts.c: the texts of all scripts, part of the kernel and of the fiber program.
+ *
+ * Owns: race_texts, constant.  A new file gets a line here.
+ */
+#include "engine.h"
+
+#define RACE(name) "\t.incbin \"tests/races/" name ".race\"\n"
+
+__asm__(".pushsection .rodata.race_texts,\"a\"\n"
+	".globl race_texts\n"
+	"race_texts:\n"
+	RACE("R-S0A")
+	RACE("R-S0A-disable")
+	RACE("R-S0B")
+	RACE("R-S0C")
+	RACE("R-S1")
+	RACE("R-S1b")
+	RACE("R-S1c")
+	RACE("R-S1d")
+	RACE("R-ISO")
+	RACE("R-OVL")
+	RACE("R-S3C")
+	RACE("R-S3D")
+	RACE("R-S3E")
+	"\t.byte 0\n"
+	".popsection\n");
