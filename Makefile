@@ -154,6 +154,9 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  bench       the table of figures, build/bench.json
 # target  soak        long stress: TARGET=boots|offline ROUNDS=n; goes on where it stopped
 # target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1
+# target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
+# target  model       SPIN models of the protocols, right and wrong ones
+# target  fuzz        libFuzzer over the allocator and the parsers: SECONDS=n
 # target  setup       install what is missing for all of these
 # target  clean       remove build/
 # run     CPUS=4      CPUs of `make run` and `make debug`
@@ -165,16 +168,24 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # any     B=build     where everything goes
 # any     CC=gcc      or clang, which links with ld.lld; CROSS_COMPILE= a prefix, found by itself
 # any     V=1         show the commands
-export CPUS MEM NODES BOOT CMDLINE TRACE TIMEOUT QEMU_FLAGS
-run test check lint bench soak race: export QUARRY_BUILD := $(B)
-run test check lint bench soak race: export PYTHONDONTWRITEBYTECODE := 1
-export MAKE
+export CPUS MEM NODES BOOT CMDLINE TRACE TIMEOUT QEMU_FLAGS MAKE OBJDUMP
+export QUARRY_BUILD := $(B)
+export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run iso debug test check lint bench soak race setup clean
+# These are tools/NAME.py.
+TOOLS      := test check lint bench soak race model mutants fuzz
+ARGS_check := $(if $(ONLY),--only $(ONLY))
+ARGS_soak   = '$(TARGET)' $(ROUNDS)
+ARGS_race  := $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
+ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
+.PHONY: help run iso debug setup clean $(TOOLS)
+$(TOOLS):
+	$(Q)$(PYTHON) tools/$@.py --build $(B) $(ARGS_$@)
+lint bench soak: kernel
+
 help:
 	@echo 'make TARGET [VARIABLE=value ...]'
 	@sed -n 's/^# \(target\|run\|any\)  */  /p' Makefile
-
 run: kernel
 	$(Q)sh tools/run.sh $(B)
 iso: kernel
@@ -182,18 +193,6 @@ iso: kernel
 	@echo "$(B)/quarry.iso"
 debug: kernel
 	$(Q)sh tools/debug.sh $(B)
-test:
-	$(Q)$(PYTHON) tools/test.py --build $(B)
-check:
-	$(Q)$(PYTHON) tools/check.py --build $(B) $(if $(ONLY),--only $(ONLY))
-lint: kernel
-	$(Q)OBJDUMP=$(OBJDUMP) $(PYTHON) tools/lint.py --build $(B)
-bench: kernel
-	$(Q)$(PYTHON) tools/bench.py --build $(B)
-soak: kernel
-	$(Q)$(PYTHON) tools/soak.py --build $(B) '$(TARGET)' $(ROUNDS)
-race:
-	$(Q)$(PYTHON) tools/race.py --build $(B) $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 setup:
 	@echo "nothing is missing"
 clean:
