@@ -34,11 +34,6 @@ void vprintk(const char *fmt, va_list ap);
 void console_write(const char *s, size_t len);
 /* Printing bypasses the lock from now on: panic and NMI. */
 void console_bust_lock(void);
-/*
- * Copy what the log holds from byte *pos of all that was ever printed, up to @size bytes, into @buf;
- * what was overwritten is skipped.  *pos moves on; returns the number of bytes.  Any context.
- */
-size_t log_read(u64 *pos, char *buf, size_t size);
 
 /* ---- serial port (drivers/serial.c), 16550 at COM1 ---- */
 

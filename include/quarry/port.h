@@ -233,6 +233,13 @@ void printk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* snprintf and vsnprintf, with the formatter of printk: no floating point. */
 int ksnprintf(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
+/*
+ * The log: at least the last 16 KiB that printk printed.  log_position is where the next byte will
+ * stand; log_read copies up to @size bytes from *@pos on (or from the oldest there is), moves *@pos
+ * behind them and returns how many.  Any context.
+ */
+u64 log_position(void);
+size_t log_read(u64 *pos, char *buf, size_t size);
 /* Report, print the backtraces of all CPUs, stop the machine.  Any context; never returns. */
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
