@@ -35,7 +35,7 @@ ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c 
 	stack.c string.c switch.S trap.c trap_entry.S)
 BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c)
 DRIVER_SRCS := $(addprefix drivers/,serial.c)
-HOST_SRCS   := $(addprefix arch/host/,host_main.c host_cpu.c host_port.c host_memmap_test.c)
+HOST_SRCS   := $(addprefix arch/host/,host_main.c host_cpu.c host_port.c host_memmap_test.c) tests/test_faults.c
 HOST_PORT   := $(addprefix arch/host/,host_lock.c host_call.c)
 TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_memblock.c \
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
@@ -157,6 +157,7 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
 # target  model       SPIN models of the protocols, right and wrong ones
 # target  fuzz        libFuzzer over the allocator and the parsers: SECONDS=n
+# target  coverage    lines and branches of mm/ that the hosted tests reach: build/coverage/index.html
 # target  setup       install what is missing for all of these
 # target  clean       remove build/
 # run     CPUS=4      CPUs of `make run` and `make debug`
@@ -173,7 +174,7 @@ export QUARRY_BUILD := $(B)
 export PYTHONDONTWRITEBYTECODE := 1
 
 # These are tools/NAME.py.
-TOOLS      := test check lint bench soak race model mutants fuzz
+TOOLS      := test check lint bench soak race model mutants fuzz coverage
 ARGS_check := $(if $(ONLY),--only $(ONLY))
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
 ARGS_race  := $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)

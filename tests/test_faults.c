@@ -92,8 +92,8 @@ static void rounds_are_complete_although_a_wake_up_is_lost(struct ktest *t)
 
 static void offline_is_complete_although_a_wake_up_is_lost(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS / 4);
-	pfn_t start = (TEST_BLOCKS + TEST_BLOCKS / 4 - 1) * PAGEBLOCK_PAGES;
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS * 3 / 4, TEST_BLOCKS / 4);
+	pfn_t start = (TEST_BLOCKS - 1) * PAGEBLOCK_PAGES;
 	struct offline_opts opts = {.policy = ISO_DISABLE};
 	struct offline_result res;
 	u64 timeout;
@@ -132,8 +132,8 @@ static void churn(void *arg)
 
 static void late_answers_change_nothing(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS / 4);
-	pfn_t start = (TEST_BLOCKS + TEST_BLOCKS / 4 - 1) * PAGEBLOCK_PAGES;
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS * 3 / 4, TEST_BLOCKS / 4);
+	pfn_t start = (TEST_BLOCKS - 1) * PAGEBLOCK_PAGES;
 	struct churn c = {.mem = mem};
 	struct offline_opts opts = {0};
 	struct offline_result res;
@@ -297,7 +297,7 @@ static void an_owner_that_lets_go_loses_nothing(struct ktest *t)
 
 static void refused_pages_of_a_list_are_all_put_back(struct ktest *t)
 {
-	struct stubborn s[4] = {{.migrate = -EBUSY}, {0}, {.migrate = -EAGAIN}, {.lets_go = true}};
+	struct stubborn s[4] = {{.migrate = -EBUSY}, {.migrate = 0}, {.migrate = -EAGAIN}, {.lets_go = true}};
 	struct memory *mem = ktest_memory(t, 0, 8, 8);
 	struct page *pages[4], *moved;
 	struct mm_fail fail = {0};
