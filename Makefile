@@ -42,7 +42,7 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_offline.c \
 	test_offline_race.c test_check.c test_slab.c \
 	test_migrate.c test_handle.c test_trace.c test_fail.c)
-RACE_SRCS   := $(addprefix tests/races/,engine.c script.c ops.c scripts.c)
+RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c scripts.c)
 FIBER_SRCS  := $(addprefix arch/fiber/,fiber_main.c fiber_cpu.c fiber_port.c) $(addprefix tests/races/,explore.c shrink.c) \
 	$(MM_SRCS) $(SHARED_SRCS) $(RACE_SRCS)
 RACE_TEXTS  := $(wildcard tests/races/*.race)
