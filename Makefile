@@ -22,7 +22,7 @@ B := build
 
 # ---- what is built of what -------------------------------------------------------------------
 # mm/ is one list for the kernel and for the hosted program: the same sources, unchanged.
-MM_SRCS     := $(addprefix mm/,page.c event.c pageblock.c buddy.c zone.c pcp.c drain.c reclaim.c \
+MM_SRCS     := $(addprefix mm/,page.c event.c trace_ring.c pageblock.c buddy.c zone.c pcp.c drain.c reclaim.c \
 	page_alloc.c page_isolation.c migrate.c handle.c memory_hotplug.c slab.c check.c show.c mm_init.c \
 	memblock.c)
 # These need only arch.h: built and tested hosted too.
@@ -30,8 +30,8 @@ SHARED_SRCS := $(addprefix kernel/,lock.c smp.c)
 # These need only port.h and mm.h: part of the kernel and of every hosted build.
 BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c)
 KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c thread.c wait.c \
-	stress.c rounds.c tour.c picture.c monitor.c $(if $(RACE),,no_race.c)) bench/bench.c
-ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c paging.c power.c smp_boot.c \
+	stress.c rounds.c tour.c picture.c monitor.c cpu_hotplug.c hotplug_soak.c fault.c $(if $(RACE),,no_race.c)) bench/bench.c
+ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c cpu_hotplug.c paging.c power.c smp_boot.c \
 	stack.c string.c switch.S trap.c trap_entry.S)
 BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c)
 DRIVER_SRCS := $(addprefix drivers/,serial.c)
@@ -41,7 +41,9 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_offline.c \
 	test_offline_race.c test_check.c test_slab.c \
-	test_migrate.c test_handle.c test_trace.c test_fail.c)
+	test_migrate.c test_handle.c test_trace.c test_trace_ring.c test_fallback.c test_fail.c)
+# These need the kernel's threads and CPUs.
+KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c)
 RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c scripts.c)
 FIBER_SRCS  := $(addprefix arch/fiber/,fiber_main.c fiber_cpu.c fiber_port.c) $(addprefix tests/races/,explore.c shrink.c) \
 	$(MM_SRCS) $(SHARED_SRCS) $(RACE_SRCS)
@@ -81,7 +83,7 @@ KFLAGS := $(COMMON) $(CC_KERNEL) $(CROSS_INCLUDE) -Iarch/x86_64 -I. -ffreestandi
 LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=sha1 -T linker.ld
 
 # ---- the kernel --------------------------------------------------------------------------------
-KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(DRIVER_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS)
+KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(DRIVER_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS) $(KTEST_SRCS)
 # A race build: make kernel RACE=1 B=build/race.
 ifdef RACE
 KFLAGS += -DRACE_BUILD
@@ -152,6 +154,9 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  bench       the table of figures, build/bench.json
 # target  soak        long stress: TARGET=boots|offline ROUNDS=n; goes on where it stopped
 # target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1
+# target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
+# target  model       SPIN models of the protocols, right and wrong ones
+# target  fuzz        libFuzzer over the allocator and the parsers: SECONDS=n
 # target  setup       install what is missing for all of these
 # target  clean       remove build/
 # run     CPUS=4      CPUs of `make run` and `make debug`
@@ -163,16 +168,24 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # any     B=build     where everything goes
 # any     CC=gcc      or clang, which links with ld.lld; CROSS_COMPILE= a prefix, found by itself
 # any     V=1         show the commands
-export CPUS MEM NODES BOOT CMDLINE TRACE TIMEOUT QEMU_FLAGS
-run test check lint bench soak race: export QUARRY_BUILD := $(B)
-run test check lint bench soak race: export PYTHONDONTWRITEBYTECODE := 1
-export MAKE
+export CPUS MEM NODES BOOT CMDLINE TRACE TIMEOUT QEMU_FLAGS MAKE OBJDUMP
+export QUARRY_BUILD := $(B)
+export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run iso debug test check lint bench soak race setup clean
+# These are tools/NAME.py.
+TOOLS      := test check lint bench soak race model mutants fuzz
+ARGS_check := $(if $(ONLY),--only $(ONLY))
+ARGS_soak   = '$(TARGET)' $(ROUNDS)
+ARGS_race  := $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
+ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
+.PHONY: help run iso debug setup clean $(TOOLS)
+$(TOOLS):
+	$(Q)$(PYTHON) tools/$@.py --build $(B) $(ARGS_$@)
+lint bench soak: kernel
+
 help:
 	@echo 'make TARGET [VARIABLE=value ...]'
 	@sed -n 's/^# \(target\|run\|any\)  */  /p' Makefile
-
 run: kernel
 	$(Q)sh tools/run.sh $(B)
 iso: kernel
@@ -180,18 +193,6 @@ iso: kernel
 	@echo "$(B)/quarry.iso"
 debug: kernel
 	$(Q)sh tools/debug.sh $(B)
-test:
-	$(Q)$(PYTHON) tools/test.py --build $(B)
-check:
-	$(Q)$(PYTHON) tools/check.py --build $(B) $(if $(ONLY),--only $(ONLY))
-lint: kernel
-	$(Q)OBJDUMP=$(OBJDUMP) $(PYTHON) tools/lint.py --build $(B)
-bench: kernel
-	$(Q)$(PYTHON) tools/bench.py --build $(B)
-soak: kernel
-	$(Q)$(PYTHON) tools/soak.py --build $(B) '$(TARGET)' $(ROUNDS)
-race:
-	$(Q)$(PYTHON) tools/race.py --build $(B) $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 setup:
 	@echo "nothing is missing"
 clean:

@@ -212,9 +212,10 @@ static void pvh_parse(phys_t info)
 
 static void mb2_mmap(const struct mb2_mmap *map)
 {
-	u32 size = map->entry_size;
+	u32 size = map->tag.size < sizeof(*map) ? 0 : map->entry_size;
 
-	if (map->tag.size < sizeof(*map) || size < sizeof(struct mb2_mmap_entry))
+	/* Entries are aligned like tags: so no field of one is split; and the sum below cannot wrap. */
+	if (size < sizeof(struct mb2_mmap_entry) || size > map->tag.size || size % 8)
 		return;
 	for (int pass = 1; pass >= 0; pass--) {
 		for (u32 off = sizeof(*map); off + size <= map->tag.size; off += size) {
@@ -247,6 +248,18 @@ static void mb2_tag(const struct mb2_tag *tag)
 	}
 }
 
+void multiboot2_parse(const void *block, u32 total)
+{
+	for (u64 off = 8; off + sizeof(struct mb2_tag) <= total;) {
+		const struct mb2_tag *tag = (const void *)((const char *)block + off);
+
+		if (tag->type == MB2_END || tag->size < sizeof(*tag) || tag->size > total - off)
+			break;
+		mb2_tag(tag);
+		off += ALIGN_UP((u64)tag->size, 8);
+	}
+}
+
 static void mb2_parse(phys_t info)
 {
 	const u32 *head = boot_view(info, 8);
@@ -256,14 +269,7 @@ static void mb2_parse(phys_t info)
 	if (total < 16 || !boot_view(info, total))
 		return;
 	used_add(info, total);
-	for (u32 off = 8; off + sizeof(struct mb2_tag) <= total;) {
-		const struct mb2_tag *tag = (const void *)((const char *)head + off);
-
-		if (tag->type == MB2_END || tag->size < sizeof(*tag) || tag->size > total - off)
-			break;
-		mb2_tag(tag);
-		off += ALIGN_UP(tag->size, 8u);
-	}
+	multiboot2_parse(head, total);
 }
 
 /* The highest free page below 640 KiB; above 4 KiB, where the BIOS keeps its own. */

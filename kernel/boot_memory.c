@@ -243,6 +243,5 @@ void boot_memory_hand_over(void)
 	if (memory_ready(&kernel_memory))
 		panic("boot: no memory for the slots of the page caches");
 	kernel_memory.badpage_panic = strcmp(cmdline_get("badpage", "panic"), "panic") == 0;
-	if (strcmp(cmdline_get("isolation", "precise"), "disable") == 0)
-		kernel_memory.policy = ISO_DISABLE;
+	kernel_memory.policy = iso_policy_by_name(cmdline_get("isolation", "precise"));
 }

@@ -20,12 +20,13 @@ struct option {
 static struct option options[] = {
 	{"selftest", "suites: all quick none fail, or names with commas", OPT_TEXT, NULL, NULL},
 	{"seed", "what all chance derives from: a number", OPT_NUMBER, NULL, NULL},
-	{"isolation", "how offlining keeps pages out of caches", OPT_CHOICE, "precise disable", NULL},
+	{"isolation", "how offlining keeps pages out of caches", OPT_CHOICE, "precise disable redrain", NULL},
 	{"movable", "zone MOVABLE's part of each node: N%, at most 95%", OPT_PERCENT, NULL, NULL},
 	{"trace", "name of the boot module with a trace to replay", OPT_TEXT, NULL, NULL},
 	{"tour", "the tour after the selftests", OPT_CHOICE, "on off", NULL},
 	{"picture", "how the tour draws memory", OPT_CHOICE, "plain ansi off", NULL},
 	{"rounds", "offline rounds under stress, for each policy, instead of the tour", OPT_NUMBER, NULL, NULL},
+	{"hotplug", "CPUs taken down and up again under stress, instead of the tour", OPT_NUMBER, NULL, NULL},
 	{"race", "race scripts to replay instead of the tour: all, or names with commas", OPT_TEXT, NULL, NULL},
 	{"monitor", "the monitor at the end, or power off", OPT_CHOICE, "on off", NULL},
 	{"bench", "print the figures, then power off", OPT_TEXT, NULL, NULL},
@@ -155,7 +156,10 @@ void cmdline_init(void)
 {
 	char *rest = words, *word;
 	bool good = !bootinfo.cmdline_truncated;
+	unsigned i;
 
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		options[i].value = NULL;
 	memcpy(words, bootinfo.cmdline, sizeof(words));
 	words[sizeof(words) - 1] = '\0';
 	if (!good)

@@ -182,7 +182,13 @@ void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags)
 
 bool spin_is_held(const struct spinlock *lock)
 {
-	return READ_ONCE(lock->holder) == arch_cpu_id() + 1;
+	bool held;
+
+	/* Else a thread could be moved, between its two looks, to the CPU of the holder it has seen. */
+	preempt_disable();
+	held = READ_ONCE(lock->holder) == arch_cpu_id() + 1;
+	preempt_enable();
+	return held;
 }
 
 /*

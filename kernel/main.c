@@ -13,10 +13,12 @@
 
 #include "x86.h"
 #include <quarry/acpi.h>
+#include <quarry/hotplug.h>
 #include <quarry/ktest.h>
 #include <quarry/mm.h>
 #include <quarry/race.h>
 #include <quarry/stress.h>
+#include <quarry/trace.h>
 
 static void machine_summary(void)
 {
@@ -25,30 +27,41 @@ static void machine_summary(void)
 	    memory_managed_pages(&kernel_memory) >> (20 - PAGE_SHIFT), bootinfo.path);
 }
 
+/* A CPU that has come up goes online a moment later; nobody may count them before. */
+static void wait_for_aps(void)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++) {
+		while (READ_ONCE(cpus[cpu]->started) == 2 && !cpumask_test(cpu_online_mask, cpu))
+			cpu_relax();
+	}
+}
+
 /* What comes after the selftests: figures, rounds, or the tour. */
 static bool show(u64 seed)
 {
-	u64 rounds = cmdline_u64("rounds", 0);
+	u64 rounds = cmdline_u64("rounds", 0), hotplug = cmdline_u64("hotplug", 0);
 	const char *policy = cmdline_get("isolation", "");
 
 	if (cmdline_get("bench", NULL))
 		return bench_run();
+	if (hotplug)
+		return hotplug_soak(&kernel_memory, (unsigned)hotplug, seed) == 0;
 	if (cmdline_get("race", NULL))
 		return race_boot(cmdline_get("race", NULL));
 	if (rounds)
-		return offline_soak(&kernel_memory, (unsigned)rounds,
-		           strcmp(policy, "disable") == 0       ? ISO_DISABLE
-		               : strcmp(policy, "precise") == 0 ? ISO_PRECISE
-		                                                : NR_ISO_POLICIES,
-		           seed) == 0;
-	return strcmp(cmdline_get("tour", "on"), "off") == 0 || tour(seed);
+		return offline_soak(&kernel_memory, (unsigned)rounds, iso_policy_by_name(policy), seed) == 0;
+	if (strcmp(cmdline_get("tour", "on"), "off") != 0)
+		return tour(seed);
+	return !cmdline_get("trace", NULL) || trace_replay_boot() == 0;
 }
 
 /* On the boot CPU; boot.S has called boot_info_init. */
 void kernel_main(void)
 {
 	bool pass;
-	u64 seed;
+	u64 seed, began;
 
 	serial_init();           /* printing works from here */
 	arch_early_init();       /* faults are reported from here */
@@ -69,12 +82,15 @@ void kernel_main(void)
 	arch_irq_enable();
 	arch_timer_start();      /* preemption */
 	smp_start_aps();         /* the other CPUs run kernel_ap_entry */
+	wait_for_aps();          /* and are online when this returns */
 	serial_enable_irq();
 	if (memory_start(&kernel_memory)) /* caches on, reclaim threads running */
 		panic("boot: no memory for the reclaim threads");
 	machine_summary();
 
+	began = arch_clock_ns();
 	pass = ktest_run(cmdline_get("selftest", "quick"), seed) == 0;
+	printk("selftest: %llu ms\n", (unsigned long long)(arch_clock_ns() - began) / 1000000);
 	pass = show(seed) && pass;
 	printk("quarry: %s\n", pass ? "PASS" : "FAIL");
 	if (strcmp(cmdline_get("monitor", "on"), "off") != 0)

@@ -8,6 +8,7 @@
  */
 #include "kernel/monitor.h"
 
+#include <quarry/hotplug.h>
 #include <quarry/kernel.h>
 #include <quarry/ktest.h>
 #include <quarry/stress.h>
@@ -132,18 +133,46 @@ static void cmd_offline(unsigned n, char **arg)
 
 	if (!number(arg[0], &pfn) || !number(arg[1], &nr))
 		return;
-	if (n > 2 && strcmp(arg[2], "disable") == 0)
-		opts.policy = ISO_DISABLE;
-	else if (n > 2 && strcmp(arg[2], "precise") == 0)
-		opts.policy = ISO_PRECISE;
-	else if (n > 2)
-		printk("%s: no such policy; taking the one in force\n", arg[2]);
+	if (n > 2)
+		opts.policy = iso_policy_by_name(arg[2]);
+	if (n > 2 && opts.policy == NR_ISO_POLICIES) {
+		printk("%s: no such policy: redrain, disable or precise\n", arg[2]);
+		return;
+	}
 	err = offline_pages(&kernel_memory, pfn, nr, &opts, &res);
 	if (err)
 		printk("offline: error %d: %s, pfn %#lx\n", err, mm_why_text(res.fail.why), res.fail.pfn);
 	else
-		printk("offline: done: %u drain round, %u IPIs, %u blocks moved, %u retries, %u passes\n",
-		    res.rounds, res.ipis, res.moved, res.retries, res.loops);
+		printk("offline: done: %u drain round%s, %u IPIs, %u blocks moved, %u retries, %u passes\n",
+		    res.rounds, res.rounds == 1 ? "" : "s", res.ipis, res.moved, res.retries, res.loops);
+}
+
+static void cmd_trace(unsigned n, char **arg)
+{
+	if (strcmp(arg[0], "on") != 0 && strcmp(arg[0], "off") != 0)
+		printk("usage: trace on|off\n");
+	else
+		trace_switch(&kernel_memory, arg[0][1] == 'n');
+}
+
+static void cmd_page(unsigned n, char **arg)
+{
+	u64 pfn;
+
+	if (!number(arg[0], &pfn))
+		return;
+	dump_page(&kernel_memory, pfn, "page");
+	trace_history(&kernel_memory, pfn);
+}
+
+static void cmd_policy(unsigned n, char **arg)
+{
+	enum iso_policy policy = iso_policy_by_name(arg[0]);
+
+	if (policy == NR_ISO_POLICIES)
+		printk("%s: no such policy: redrain, disable or precise\n", arg[0]);
+	else
+		WRITE_ONCE(kernel_memory.policy, policy);
 }
 
 static void cmd_online(unsigned n, char **arg)
@@ -184,6 +213,62 @@ static void cmd_rounds(unsigned n, char **arg)
 		offline_soak(&kernel_memory, (unsigned)rounds, NR_ISO_POLICIES, monitor_seed);
 }
 
+static void cmd_cpus(unsigned n, char **arg)
+{
+	show_cpus();
+}
+
+static void nothing(void *arg)
+{
+}
+
+/* Deaf for so long that it is reported, unless told otherwise; and somebody who calls it. */
+static void hang_cpu(unsigned cpu, u64 ms)
+{
+	u64 began = arch_clock_ns();
+	struct fault_hang hang;
+	int err = fault_hang_start(&hang, cpu, ms * 1000000);
+
+	if (err) {
+		printk("cpu: error %d\n", err);
+		return;
+	}
+	smp_call_mask(NULL, nothing, NULL);
+	printk("cpu: all have answered after %llu ms\n",
+	    (unsigned long long)((arch_clock_ns() - began) / 1000000));
+	fault_hang_end(&hang);
+}
+
+static void cmd_cpu(unsigned n, char **arg)
+{
+	u64 cpu, ms = smp_timeout_ns / 1000000 * 2;
+	int err;
+
+	if (!number(arg[1], &cpu) || (n > 2 && !number(arg[2], &ms)))
+		return;
+	cpu = MIN(cpu, (u64)nr_cpus);
+	if (strcmp(arg[0], "hang") == 0) {
+		hang_cpu((unsigned)cpu, ms);
+		return;
+	}
+	if (strcmp(arg[0], "down") == 0) {
+		err = cpu_down((unsigned)cpu);
+	} else if (strcmp(arg[0], "up") == 0) {
+		err = cpu_up((unsigned)cpu);
+	} else {
+		printk("usage: cpu down N, cpu up N, cpu hang N [MS]\n");
+		return;
+	}
+	if (err)
+		printk("cpu: error %d: %s\n", err,
+		    err == -ENODEV      ? "no such CPU"
+		        : err == -EALREADY ? "it is so already"
+		        : err == -EBUSY    ? "it is the last one"
+		                           : "it does not answer");
+	else
+		printk("cpu: done: %u of %u online\n", nr_cpus_online(), nr_cpus);
+}
+
 static void cmd_help(unsigned n, char **arg);
 
 static const struct command commands[] = {
@@ -192,11 +277,17 @@ static const struct command commands[] = {
     {"zone", "", "each zone: span, watermarks, free lists", 0, 0, cmd_zone},
     {"pcp", "", "what each CPU caches", 0, 0, cmd_pcp},
     {"block", "PFN", "the pageblock that PFN lies in, and the page", 1, 1, cmd_block},
-    {"offline", "PFN NR [disable|precise]", "take NR pages from PFN on out of service", 2, 3, cmd_offline},
+    {"page", "PFN", "the page, and what happened to it lately", 1, 1, cmd_page},
+    {"trace", "on|off", "record every allocation and free, or only slow paths", 1, 1, cmd_trace},
+    {"offline", "PFN NR [POLICY]", "take NR pages from PFN on out of service", 2, 3, cmd_offline},
     {"online", "PFN NR", "give them back", 2, 2, cmd_online},
+    {"policy", "redrain|disable|precise", "how offlines that name none keep pages out of caches", 1, 1,
+	cmd_policy},
     {"check", "", "recount everything (check_memory)", 0, 0, cmd_check},
     {"run", "SUITE[,SUITE]", "run selftests: quick, all, or by name", 1, 1, cmd_run},
     {"rounds", "N", "N offline rounds under stress, for each policy", 1, 1, cmd_rounds},
+    {"cpus", "", "each CPU: its state, threads, interrupts", 0, 0, cmd_cpus},
+    {"cpu", "down|up|hang N [MS]", "take CPU N out, bring it back, or make it deaf", 2, 3, cmd_cpu},
     {"halt", "", "power off", 0, 0, NULL},
 };
 

@@ -118,6 +118,11 @@ void console_bust_lock(void)
 	WRITE_ONCE(bust, 1u);
 }
 
+u64 log_position(void)
+{
+	return READ_ONCE(log_end);
+}
+
 size_t log_read(u64 *pos, char *buf, size_t size)
 {
 	irqflags_t flags = arch_irq_save();

@@ -95,7 +95,8 @@ int offline_round(struct memory *mem, const struct round_opts *opts, struct offl
 		return err;
 	if (r.stalled)
 		return -ETIME;
-	return result->rounds == 1 ? 0 : -ERANGE;
+	/* Redrain takes as many as it takes. */
+	return result->rounds == 1 || (result->policy == ISO_REDRAIN && result->rounds > 1) ? 0 : -ERANGE;
 }
 
 /* Pages in use in the range, roughly. */
@@ -133,13 +134,8 @@ pfn_t offline_busiest(struct memory *mem, unsigned long want, unsigned long *nr)
 	return best;
 }
 
-static const char *policy_name(enum iso_policy policy)
-{
-	return policy == ISO_PRECISE ? "precise" : "disable";
-}
-
 struct tally {
-	unsigned rounds, rounds_ipis;
+	unsigned drains, rounds_ipis;
 	u64 moved, retries, ops, window_moved, window_freed;
 	u64 next_report;
 };
@@ -177,16 +173,17 @@ static int one_policy(struct memory *mem, struct stress *stress, unsigned rounds
 		opts.start = offline_busiest(mem, ROUND_RANGE, &opts.nr);
 		if (opts.start == PFN_NONE) {
 			printk("rounds: %s: no movable range to take out on this machine\n",
-			    policy_name(policy));
+			    iso_policy_name(policy));
 			return 0;
 		}
 		err = offline_round(mem, &opts, &res, &ops);
 		if (err) {
 			printk("rounds: FAIL: %s round %u: error %d, pfn %#lx: %s; %u drain rounds\n",
-			    policy_name(policy), round, err, res.fail.pfn, mm_why_text(res.fail.why),
+			    iso_policy_name(policy), round, err, res.fail.pfn, mm_why_text(res.fail.why),
 			    res.rounds);
 			return -EIO;
 		}
+		t.drains += res.rounds;
 		t.moved += res.moved;
 		t.retries += res.retries;
 		t.rounds_ipis += res.ipis;
@@ -194,13 +191,14 @@ static int one_policy(struct memory *mem, struct stress *stress, unsigned rounds
 		if (window_check(mem, &t, round))
 			return -EIO;
 		if (arch_clock_ns() > t.next_report) {
-			printk("rounds: %s: %u of %u\n", policy_name(policy), round, rounds);
+			printk("rounds: %s: %u of %u\n", iso_policy_name(policy), round, rounds);
 			t.next_report = arch_clock_ns() + PROGRESS_NS;
 		}
 	}
-	printk("rounds: %s: %u offlines of %lu MiB under stress, 1 drain round each, %u IPIs, %llu blocks "
+	printk("rounds: %s: %u offlines of %lu MiB under stress, %u drain rounds%s, %u IPIs, %llu blocks "
 	       "moved, %llu retries, %llu operations meanwhile\n",
-	    policy_name(policy), rounds, opts.nr >> (20 - PAGE_SHIFT), t.rounds_ipis,
+	    iso_policy_name(policy), rounds, opts.nr >> (20 - PAGE_SHIFT), t.drains,
+	    t.drains == rounds ? " (one each)" : "", t.rounds_ipis,
 	    (unsigned long long)t.moved, (unsigned long long)t.retries, (unsigned long long)t.ops);
 	return 0;
 }

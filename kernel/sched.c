@@ -2,15 +2,22 @@
 /*
  * sched.c: who runs: one queue per CPU, round robin, preempted by the tick.
  *
- * A thread stays on the CPU it was started on.  So only a CPU itself takes threads off its queue,
- * and others only append to it: that is why no lock has to be held across the switch of stacks.
+ * A thread stays on the CPU it was started on, unless that goes down (cpu_hotplug.c).  Only a CPU
+ * itself takes threads off its queue, and others only append to it: that is why no lock has to be held
+ * across the switch of stacks.  It holds for moving too.  Who shall go elsewhere is put on another queue
+ * by its CPU, after that has left its stack: the running one by whoever runs next (leaver), those
+ * that wait by the idle thread (hand_over).  A CPU whose queue is closed runs its idle thread, so it
+ * is on no other stack, and anybody may wake its sleepers elsewhere.
  *
  * Owns:       the run queues; thread.state's way back to RUNNABLE.
  * Locks:      runq.lock (RANK_SCHED), irqs off.
- * Invariants: a thread is queued, or running, or has on_queue false; never two of them.
+ * Invariants: a thread is queued, or running, or on its way from one queue to another (on_queue too, and
+ *             in the hands of one CPU), or has on_queue false; never two of them.
+ *             A closed queue is empty, and nobody sleeps there with a deadline.
  *             The idle thread is never queued.
  */
 #include "sched.h"
+#include <quarry/hotplug.h>
 #include <quarry/mm.h>
 
 struct runq {
@@ -20,8 +27,11 @@ struct runq {
 	struct thread *running;      /* lock */
 	struct thread *idle;         /* c */
 	struct thread *dead;         /* o: to be reaped once its stack is left */
+	struct thread *leaver;       /* o: to be placed elsewhere once its stack is left */
+	u32 leaving;                 /* a: this CPU shall have no threads */
+	u32 closed;                  /* lock: it has none, and gets none */
 	u32 nr_ready;                /* lock, read racily */
-	u32 nr_threads;              /* a: bound to this CPU */
+	u32 nr_threads;              /* a: whose cpu is this one */
 	struct thread idle_thread;
 } __attribute__((aligned(64)));
 
@@ -30,7 +40,7 @@ static struct thread first_thread = {.name = "main"};
 
 struct thread *thread_current(void)
 {
-	return runqs ? cpus[arch_cpu_id()]->current : NULL;
+	return runqs ? arch_current() : NULL;
 }
 
 static struct runq *my_runq(void)
@@ -41,10 +51,23 @@ static struct runq *my_runq(void)
 void assert_may_sleep(const char *what)
 {
 	if (unlikely(!arch_irqs_enabled() || arch_in_interrupt() || spin_depth() ||
-		     cpus[arch_cpu_id()]->preempt))
+		     arch_preempt_count()))
 		panic("%s: irqs %s, %u locks held, preemption count %u%s", what,
-		    arch_irqs_enabled() ? "on" : "off", spin_depth(), cpus[arch_cpu_id()]->preempt,
+		    arch_irqs_enabled() ? "on" : "off", spin_depth(), arch_preempt_count(),
 		    arch_in_interrupt() ? ", in an interrupt" : "");
+}
+
+/* May threads be put on @cpu? */
+static bool takes_threads(unsigned cpu)
+{
+	return cpumask_test(cpu_online_mask, cpu) && !READ_ONCE(runqs[cpu].leaving);
+}
+
+/* Is this CPU, where @t runs, not the one for it: it goes down, or the one @t is bound to is back. */
+static bool belongs_elsewhere(const struct thread *t)
+{
+	return READ_ONCE(runqs[t->cpu].leaving) ||
+	    (t->home >= 0 && (unsigned)t->home != t->cpu && takes_threads((unsigned)t->home));
 }
 
 /*
@@ -63,13 +86,19 @@ static struct thread *choose(struct runq *rq, struct thread *prev, bool preempte
 	state = READ_ONCE(prev->state);
 	if (prev != rq->idle) {
 		if (state != THREAD_DEAD && (preempted || state == THREAD_RUNNABLE)) {
-			TAILQ_INSERT_TAIL(&rq->ready, prev, link);
-			WRITE_ONCE(rq->nr_ready, rq->nr_ready + 1);
+			/* A new thread may be preempted before it has placed the one that ran before it. */
+			if (belongs_elsewhere(prev) && !rq->leaver) {
+				rq->leaver = prev;
+			} else {
+				TAILQ_INSERT_TAIL(&rq->ready, prev, link);
+				WRITE_ONCE(rq->nr_ready, rq->nr_ready + 1);
+			}
 		} else {
 			prev->on_queue = false;
 		}
 	}
-	next = TAILQ_FIRST(&rq->ready);
+	/* The idle thread hands over the others. */
+	next = READ_ONCE(rq->leaving) ? NULL : TAILQ_FIRST(&rq->ready);
 	if (next) {
 		TAILQ_REMOVE(&rq->ready, next, link);
 		WRITE_ONCE(rq->nr_ready, rq->nr_ready - 1);
@@ -81,14 +110,62 @@ static struct thread *choose(struct runq *rq, struct thread *prev, bool preempte
 	return next;
 }
 
+/* Put @t where it can run.  A CPU that is idle is told: it may be halted, or about to be. */
+static void enqueue(struct runq *rq, struct thread *t)
+{
+	t->on_queue = true;
+	TAILQ_INSERT_TAIL(&rq->ready, t, link);
+	WRITE_ONCE(rq->nr_ready, rq->nr_ready + 1);
+	if (rq->running != rq->idle)
+		return;
+	WRITE_ONCE(cpus[t->cpu]->need_resched, 1u);
+	if (t->cpu != arch_cpu_id()) {
+		counter_add(&smp_stats.kicks, 1);
+		arch_ipi_kick(t->cpu);
+	}
+}
+
+/*
+ * Put @t, which is the caller's (on_queue set, on no queue, its stack left), on the best queue.  Wakers
+ * who meet it on the way find on_queue set and leave it where it is.  Between the two locks the
+ * chosen CPU may have closed its queue; then another one is chosen.  irqs off.
+ */
+static void place(struct thread *t)
+{
+	struct runq *rq;
+	bool placed;
+
+	do {
+		bool at_home = t->home >= 0 && takes_threads((unsigned)t->home);
+		unsigned cpu = at_home ? (unsigned)t->home : sched_choose_cpu();
+
+		rq = &runqs[t->cpu];
+		spin_lock(&rq->lock);
+		counter_add(&rq->nr_threads, -1);
+		WRITE_ONCE(t->cpu, cpu);
+		spin_unlock(&rq->lock);
+		rq = &runqs[cpu];
+		spin_lock(&rq->lock);
+		counter_add(&rq->nr_threads, 1);
+		placed = !rq->closed;
+		if (placed)
+			enqueue(rq, t);
+		spin_unlock(&rq->lock);
+	} while (!placed);
+}
+
 void sched_finish_switch(void)
 {
 	irqflags_t flags = arch_irq_save();
-	struct thread *dead = my_runq()->dead;
+	struct runq *rq = my_runq();
+	struct thread *dead = rq->dead, *leaver = rq->leaver;
 
-	my_runq()->dead = NULL;
+	rq->dead = NULL;
+	rq->leaver = NULL;
 	if (dead)
 		thread_reap(dead);
+	if (leaver)
+		place(leaver);
 	arch_irq_restore(flags);
 }
 
@@ -114,7 +191,7 @@ void preempt_schedule(void)
 	if (!thread_current() || !arch_irqs_enabled() || arch_in_interrupt())
 		return;
 	flags = arch_irq_save();
-	if (!cpus[arch_cpu_id()]->preempt)
+	if (!arch_preempt_count())
 		sched_switch(true);
 	arch_irq_restore(flags);
 }
@@ -125,21 +202,6 @@ void sched_irq_exit(void)
 
 	if (READ_ONCE(cpu->need_resched) && !cpu->preempt && !cpu->irq_depth && cpu->current)
 		sched_switch(true);
-}
-
-/* Put @t where it can run.  A CPU that is idle is told: it may be halted, or about to be. */
-static void enqueue(struct runq *rq, struct thread *t)
-{
-	t->on_queue = true;
-	TAILQ_INSERT_TAIL(&rq->ready, t, link);
-	WRITE_ONCE(rq->nr_ready, rq->nr_ready + 1);
-	if (rq->running != rq->idle)
-		return;
-	WRITE_ONCE(cpus[t->cpu]->need_resched, 1u);
-	if (t->cpu != arch_cpu_id()) {
-		counter_add(&smp_stats.kicks, 1);
-		arch_ipi_kick(t->cpu);
-	}
 }
 
 static void wake_locked(struct runq *rq, struct thread *t)
@@ -154,20 +216,46 @@ static void wake_locked(struct runq *rq, struct thread *t)
 		enqueue(rq, t);
 }
 
+/* The lock that keeps t->cpu what it is.  irqs off. */
+static struct runq *lock_runq_of(const struct thread *t)
+{
+	for (;;) {
+		unsigned cpu = READ_ONCE(t->cpu);
+
+		spin_lock(&runqs[cpu].lock);
+		if (READ_ONCE(t->cpu) == cpu)
+			return &runqs[cpu];
+		spin_unlock(&runqs[cpu].lock);
+	}
+}
+
 void thread_wake(struct thread *t)
 {
-	struct runq *rq = &runqs[t->cpu];
-	irqflags_t flags = spin_lock_irqsave(&rq->lock);
+	irqflags_t flags = arch_irq_save();
+	struct runq *rq = lock_runq_of(t);
+	bool elsewhere = rq->closed && !t->on_queue && READ_ONCE(t->state) == THREAD_SLEEPING;
 
-	wake_locked(rq, t);
-	spin_unlock_irqrestore(&rq->lock, flags);
+	/*
+	 * Nobody who sleeps at a closed queue has an alarm there.  One that is on its way to it, and will
+	 * find it closed, has on_queue set: it is in place(), and may not be placed twice.
+	 */
+	if (elsewhere) {
+		t->on_queue = true;
+		store_release(&t->state, (u32)THREAD_RUNNABLE);
+	} else {
+		wake_locked(rq, t);
+	}
+	spin_unlock(&rq->lock);
+	if (elsewhere)
+		place(t);
+	arch_irq_restore(flags);
 }
 
 void sched_sleep(u64 deadline)
 {
 	struct thread *t = thread_current();
-	struct runq *rq = my_runq();
 	irqflags_t flags = arch_irq_save();
+	struct runq *rq = my_runq();
 
 	spin_lock(&rq->lock);
 	/* Woken already: then there is no alarm to set. */
@@ -178,6 +266,9 @@ void sched_sleep(u64 deadline)
 	}
 	spin_unlock(&rq->lock);
 	sched_switch(false);
+	/* Its own CPU may have come back meanwhile: go on there. */
+	if (belongs_elsewhere(t))
+		sched_switch(true);
 	arch_irq_restore(flags);
 }
 
@@ -197,19 +288,19 @@ void sched_tick(void)
 		if (t->wake_at <= now)
 			wake_locked(rq, t);
 	}
-	if (rq->nr_ready)
+	if (rq->nr_ready || (rq->running != rq->idle && belongs_elsewhere(rq->running)))
 		WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 1u);
 	spin_unlock(&rq->lock);
 }
 
 void sched_add(struct thread *t)
 {
-	struct runq *rq = &runqs[t->cpu];
-	irqflags_t flags = spin_lock_irqsave(&rq->lock);
+	irqflags_t flags = arch_irq_save();
 
-	counter_add(&rq->nr_threads, 1);
-	enqueue(rq, t);
-	spin_unlock_irqrestore(&rq->lock, flags);
+	t->on_queue = true;
+	counter_add(&runqs[t->cpu].nr_threads, 1);
+	place(t);
+	arch_irq_restore(flags);
 }
 
 void sched_forget(struct thread *t)
@@ -219,12 +310,14 @@ void sched_forget(struct thread *t)
 
 unsigned sched_choose_cpu(void)
 {
-	unsigned cpu, best = arch_cpu_id();
+	unsigned self = arch_cpu_id(), cpu, best = takes_threads(self) ? self : nr_cpus;
 
 	for (cpu = nr_cpus; cpu-- > 0;)
-		if (cpumask_test(cpu_online_mask, cpu) &&
-		    READ_ONCE(runqs[cpu].nr_threads) < READ_ONCE(runqs[best].nr_threads))
+		if (takes_threads(cpu) &&
+		    (best == nr_cpus ||
+			READ_ONCE(runqs[cpu].nr_threads) < READ_ONCE(runqs[best].nr_threads)))
 			best = cpu;
+	KASSERT(best < nr_cpus);
 	return best;
 }
 
@@ -233,6 +326,56 @@ unsigned sched_load(unsigned cpu)
 	const struct runq *rq = &runqs[cpu];
 
 	return READ_ONCE(rq->nr_ready) + (READ_ONCE(rq->running) != rq->idle);
+}
+
+unsigned sched_threads(unsigned cpu)
+{
+	return READ_ONCE(runqs[cpu].nr_threads);
+}
+
+/* Its idle thread may be halted, another one may run: either way it notices. */
+void sched_cpu_leave(unsigned cpu)
+{
+	store_release(&runqs[cpu].leaving, 1u);
+	WRITE_ONCE(cpus[cpu]->need_resched, 1u);
+	if (cpu != arch_cpu_id())
+		arch_ipi_kick(cpu);
+}
+
+void sched_cpu_join(void)
+{
+	struct runq *rq = my_runq();
+	irqflags_t flags = spin_lock_irqsave(&rq->lock);
+
+	rq->closed = 0;
+	WRITE_ONCE(rq->leaving, 0u);
+	spin_unlock_irqrestore(&rq->lock, flags);
+}
+
+/*
+ * Move all threads off this CPU, and close its queue: on the idle thread, irqs off, leaving set.
+ * Sleepers with a deadline are woken; they look at their conditions again, and sleep on where they
+ * are then.  Other sleepers stay where they are until somebody wakes them (thread_wake).
+ */
+static void hand_over(struct runq *rq)
+{
+	struct thread *t;
+
+	do {
+		spin_lock(&rq->lock);
+		while ((t = TAILQ_FIRST(&rq->alarms)))
+			wake_locked(rq, t);
+		t = TAILQ_FIRST(&rq->ready);
+		if (t) {
+			TAILQ_REMOVE(&rq->ready, t, link);
+			WRITE_ONCE(rq->nr_ready, rq->nr_ready - 1);
+		} else {
+			rq->closed = 1;
+		}
+		spin_unlock(&rq->lock);
+		if (t)
+			place(t);
+	} while (t);
 }
 
 /*
@@ -247,7 +390,10 @@ void sched_idle(void)
 
 	for (;;) {
 		arch_irq_disable();
-		if (READ_ONCE(rq->nr_ready)) {
+		if (unlikely(load_acquire(&rq->leaving))) {
+			hand_over(rq);
+			cpu_leave();
+		} else if (READ_ONCE(rq->nr_ready)) {
 			sched_switch(false);
 			arch_irq_enable();
 		} else {
@@ -272,6 +418,7 @@ static void runq_init(unsigned cpu)
 	TAILQ_INIT(&rq->alarms);
 	ksnprintf(idle->name, sizeof(idle->name), "idle/%u", cpu);
 	idle->cpu = cpu;
+	idle->home = -1;
 	rq->idle = rq->running = idle;
 	cpus[cpu]->idle = idle;
 }
@@ -301,6 +448,7 @@ void sched_init_cpu(bool boot_cpu)
 		panic("sched: no stack for the idle thread");
 	idle->sp = arch_stack_prepare(idle->stack_top, idle_entry, NULL);
 	first_thread.on_queue = true;
+	first_thread.home = 0;
 	runqs[0].running = &first_thread;
 	counter_add(&runqs[0].nr_threads, 1);
 	cpu->current = &first_thread;

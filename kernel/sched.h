@@ -16,7 +16,8 @@ enum thread_state {
 /* Letters: o the thread itself; q its run queue's lock; c constant once started. */
 struct thread {
 	char name[24];                    /* c */
-	unsigned cpu;                     /* c: for good */
+	unsigned cpu;                     /* q of the CPU it names: where it runs, or will */
+	int home;                         /* c: the CPU it was bound to, -1: none */
 	void *sp;                         /* where it goes on; written by arch_switch */
 	void *stack_top;                  /* c */
 	void (*fn)(void *);               /* c */
@@ -44,7 +45,7 @@ void sched_switch(bool preempted);
 void sched_sleep(u64 deadline);
 /* Make @t run if it sleeps.  The caller knows that @t lives.  Any context. */
 void thread_wake(struct thread *t);
-/* Put a new thread on its queue; count it.  And the reverse of the counting. */
+/* Put a new thread on a queue, of its home if that is there; count it.  And the reverse of the counting. */
 void sched_add(struct thread *t);
 void sched_forget(struct thread *t);
 /* The online CPU with the fewest threads. */

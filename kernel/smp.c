@@ -27,6 +27,7 @@ struct call_cpu {
 	void *arg;
 	u32 request;         /* a: number of that call */
 	u32 gate;            /* a: odd while this CPU makes a call */
+	u32 closed;          /* a: nobody may ask this CPU */
 	u32 *answered;       /* a: by CPU, the number of our last request that it has run */
 	cpumask_t *asked;    /* o: CPUs asked by the call under way */
 	cpumask_t *inbox;    /* a: CPUs that ask this one */
@@ -61,7 +62,14 @@ void smp_init(void)
 void cpu_set_online(unsigned cpu)
 {
 	KASSERT(cpu < nr_cpus);
+	WRITE_ONCE(slots[cpu].closed, 0u);
 	cpumask_set(cpu_online_mask, cpu);
+}
+
+void cpu_clear_online(unsigned cpu)
+{
+	KASSERT(cpu < nr_cpus);
+	cpumask_clear(cpu_online_mask, cpu);
 }
 
 unsigned nr_cpus_online(void)
@@ -125,6 +133,8 @@ void smp_call_serve(void)
 	unsigned self = arch_cpu_id(), i;
 	cpumask_t senders;
 
+	/* Counted, and served all the same if there is something: the sender waits for it. */
+	counter_add(&smp_stats.spurious_calls, READ_ONCE(slots[self].closed));
 	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++) {
 		if (!READ_ONCE(slots[self].inbox[i]))
 			continue;
@@ -132,6 +142,12 @@ void smp_call_serve(void)
 		for (; senders; senders &= senders - 1)
 			serve_one(self, i * 64 + (unsigned)__builtin_ctzl(senders));
 	}
+}
+
+void smp_call_close(void)
+{
+	smp_call_serve();
+	WRITE_ONCE(slots[arch_cpu_id()].closed, 1u);
 }
 
 static void report_silence(const struct call_cpu *slot, u32 request, bool fatal)
@@ -145,7 +161,9 @@ static void report_silence(const struct call_cpu *slot, u32 request, bool fatal)
 			    cpumask_test(slots[cpu].inbox, arch_cpu_id()) ? "still set" : "taken");
 	if (fatal)
 		panic("smp: a cross-call of CPU %u was not answered", arch_cpu_id());
+	arch_backtrace_self();
 	arch_backtrace_others();
+	counter_add(&smp_stats.silent, 1);
 }
 
 /*
@@ -171,6 +189,8 @@ static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64
 		if (waited > smp_timeout_ns && !*told) {
 			*told = true;
 			report_silence(slot, request, false);
+			/* If it was the interrupt that got lost, another one will do. */
+			arch_ipi_call(cpu);
 		}
 	}
 }

@@ -282,7 +282,6 @@ struct stress *stress_start(struct memory *mem, unsigned first, unsigned nr, u64
 		if (!s->threads[i].thread) {
 			struct stress_report report;
 
-			s->nr = i;
 			stress_stop(s, &report);
 			return NULL;
 		}
@@ -319,8 +318,11 @@ int stress_stop(struct stress *s, struct stress_report *report)
 
 	*report = (struct stress_report){0};
 	WRITE_ONCE(s->stop, 1);
-	for (i = 0; i < nr; i++)
-		thread_join(s->threads[i].thread);
+	for (i = 0; i < nr; i++) {
+		/* NULL: it could not be started. */
+		if (s->threads[i].thread)
+			thread_join(s->threads[i].thread);
+	}
 	for (i = 0; i < nr; i++) {
 		struct stress_thread *t = &s->threads[i];
 		u64 frees = t->frees, remote = t->remote;
@@ -336,6 +338,7 @@ int stress_stop(struct stress *s, struct stress_report *report)
 		handle_free(&s->handles, h);
 	report->corrupt += s->handles.corrupt;
 	report->moved = s->handles.moved;
+	movable_owner_drain(&s->handles.owner);
 	stress_drop(s);
 	if (report->corrupt)
 		return -EUCLEAN;

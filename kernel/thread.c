@@ -62,7 +62,8 @@ struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void 
 		return NULL;
 	}
 	ksnprintf(t->name, sizeof(t->name), "%s", name);
-	t->cpu = cpu >= 0 ? (unsigned)cpu : sched_choose_cpu();
+	t->home = cpu;
+	t->cpu = arch_cpu_id(); /* until sched_add chooses; any will do */
 	t->fn = fn;
 	t->arg = arg;
 	t->sp = arch_stack_prepare(t->stack_top, thread_main, t);
@@ -98,6 +99,11 @@ void thread_yield(void)
 	assert_may_sleep("thread_yield");
 	if (!thread_current())
 		return;
+	/*
+	 * "Others" are those on other CPUs too: an emulator that runs one CPU after the other goes on to
+	 * the next at a pause, and one that counts instructions at nothing else (docs/hotplug.md).
+	 */
+	cpu_relax();
 	flags = arch_irq_save();
 	sched_switch(false);
 	arch_irq_restore(flags);

@@ -17,11 +17,8 @@
 #define WARM_UP_OPS 500
 #define WARM_UP_NS  3000000000ULL
 
-static const char *const policy_names[NR_ISO_POLICIES] = {
-    [ISO_DISABLE] = "disable",
-    [ISO_PRECISE] = "precise",
-};
 static const char *const policy_stories[NR_ISO_POLICIES] = {
+    [ISO_REDRAIN] = "the isolate bits, then a drain of the CPUs that seem to hold pages, as often as needed",
     [ISO_DISABLE] = "the zone's caches off on all CPUs in one round, then the isolate bits",
     [ISO_PRECISE] = "the isolate bits, then one round that fetches the cached pages of those blocks",
 };
@@ -46,7 +43,7 @@ static bool show_policy(struct stress *stress, enum iso_policy policy)
 		printk("tour: this machine is too small to take a movable range out of it\n");
 		return true;
 	}
-	printk("tour: policy %s: %s\n", policy_names[policy], policy_stories[policy]);
+	printk("tour: policy %s: %s\n", iso_policy_name(policy), policy_stories[policy]);
 	picture = picture_start(&kernel_memory, opts.start, opts.nr, style, nr_cpus_online() - 1);
 	opts.arg = picture;
 	err = offline_round(&kernel_memory, &opts, &res, &ops);
@@ -58,9 +55,9 @@ static bool show_policy(struct stress *stress, enum iso_policy policy)
 		    mm_why_text(res.fail.why));
 		return false;
 	}
-	printk("tour: offline %s: %lu MiB at pfn %#lx gone and back: %u drain round, %u IPIs, %u blocks "
+	printk("tour: offline %s: %lu MiB at pfn %#lx gone and back: %u drain round%s, %u IPIs, %u blocks "
 	       "moved, %u retries, %u passes, %llu ms, %llu operations of other CPUs meanwhile\n",
-	    policy_names[policy], opts.nr >> (20 - PAGE_SHIFT), opts.start, res.rounds, res.ipis,
+	    iso_policy_name(policy), opts.nr >> (20 - PAGE_SHIFT), opts.start, res.rounds, res.rounds == 1 ? "" : "s", res.ipis,
 	    res.moved, res.retries, res.loops,
 	    (unsigned long long)((arch_clock_ns() - began) / 1000000), (unsigned long long)ops);
 	return true;

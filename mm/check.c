@@ -14,7 +14,7 @@ struct check {
 	struct memory *mem;
 	struct zone *zone;
 	struct mm_violation *v;
-	bool claims;                               /* an operation is between its bits and its end */
+	bool pending;                              /* an isolation is between its bits and its round */
 	unsigned long heads[NR_ORDERS][NR_MIGRATETYPES]; /* free blocks that must be listed */
 	unsigned long isolated, present, reserved, cached; /* pageblocks; pages; pages; blocks' pages */
 	u64 cached_set;                            /* sum of set_hash over cached heads, less slots */
@@ -80,8 +80,6 @@ static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 
 		c->reserved += 1UL << order;
 		break;
 	case PG_MOVABLE_OPS:
-		CHECK(c, page->owner, "I-S2 movable page without an owner", pfn, 0, 1);
-		__attribute__((fallthrough));
 	case PG_ISO_MIG:
 	case PG_ALLOC:
 	case PG_SLAB:
@@ -229,7 +227,7 @@ static bool check_cpu_stack(struct check *c, unsigned cpu, unsigned index, unsig
 		    cpu, zone->id);
 		CHECK(c, page_word(page) == PAGE_WORD(0, PG_PCP, order), "I-P2 cached page", pfn,
 		    page_word(page), PAGE_WORD(0, PG_PCP, order));
-		CHECK(c, c->claims || !pageblock_isolated(pageblock_of(c->mem, pfn)),
+		CHECK(c, c->pending || !pageblock_isolated(pageblock_of(c->mem, pfn)),
 		    "I-I5 cached page of an isolated pageblock", pfn, cpu, 0);
 		c->cached_set -= set_hash(pfn);
 	}
@@ -318,9 +316,16 @@ static void stopped(void *arg)
 	}
 	while (load_acquire(&c->arrived) < c->want)
 		cpu_relax();
+	c->pending = READ_ONCE(c->mem->iso_pending) > 0;
 	check_zones(c);
 	store_release(&c->release, 1u);
 }
+
+/*
+ * One stop at a time, whatever memory it is for: two CPUs that each waited, interrupts off, for the
+ * other to arrive would wait for ever.
+ */
+static struct mutex one_stop = {.wq = {.lock = {.rank = RANK_WAIT, .name = "check"}}};
 
 int check_memory(struct memory *mem, struct mm_violation *v)
 {
@@ -329,9 +334,9 @@ int check_memory(struct memory *mem, struct mm_violation *v)
 	int asked;
 
 	*v = (struct mm_violation){0};
+	mutex_lock(&one_stop);
 	rwsem_lock_shared(&cpu_hotplug);
 	mutex_lock(&mem->pcp_ctl);
-	c.claims = !LIST_EMPTY(&mem->claims);
 	for (cpu = 0; cpu < nr_cpus; cpu++)
 		c.want += cpumask_test(cpu_online_mask, cpu);
 	/* The CPU must not change between naming the checker and the call. */
@@ -341,6 +346,7 @@ int check_memory(struct memory *mem, struct mm_violation *v)
 	preempt_enable();
 	mutex_unlock(&mem->pcp_ctl);
 	rwsem_unlock_shared(&cpu_hotplug);
+	mutex_unlock(&one_stop);
 	if (asked < 0)
 		return asked;
 	return v->what ? -EUCLEAN : 0;

@@ -67,7 +67,9 @@ static bool seems_to_cache(const struct memory *mem, unsigned cpu, const struct 
  * The count is racy: a CPU between its look at the capacity and its push reads as empty and caches a
  * page a moment later.  For relieving pressure a miss is harmless.  @force exists for callers that
  * need completeness (disable, precise): it asks every CPU, whatever its counts say, because only the
- * interrupt itself proves that no push is under way (pcp_body.h, the table of three).
+ * interrupt itself proves that no push is under way (pcp_body.h, the table of three).  "Every CPU" is
+ * every online one, which cpu_hotplug keeps as they are: the others hold nothing (pcp_cpu_leave) and
+ * read the depth before they hold anything again (pcp_cpu_join).
  */
 static int drain_round(struct drain_request *req, bool force)
 {
@@ -77,7 +79,7 @@ static int drain_round(struct drain_request *req, bool force)
 
 	sched_point("drain.mask_begin");
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
-		if (force || seems_to_cache(mem, cpu, req->zone))
+		if (cpumask_test(cpu_online_mask, cpu) && (force || seems_to_cache(mem, cpu, req->zone)))
 			cpumask_set(mem->drain_mask, cpu);
 		else
 			cpumask_clear(mem->drain_mask, cpu);
@@ -122,6 +124,32 @@ void drain_local_pages(struct memory *mem, struct zone *zone)
 
 	drain_handler(&req);
 	arch_irq_restore(flags);
+}
+
+static void leave_one(struct zone *zone)
+{
+	struct pcp *pcp = this_pcp(zone->mem);
+	unsigned i;
+
+	for (i = 0; i < STACKS_PER_ZONE; i++)
+		WRITE_ONCE(pcp->capacity[zone->id * STACKS_PER_ZONE + i], 0);
+	pcp_drain_zone_local(zone);
+}
+
+void pcp_cpu_leave(struct memory *mem)
+{
+	struct drain_request req = {.mem = mem, .one = leave_one};
+
+	KASSERT(!arch_irqs_enabled());
+	drain_handler(&req);
+}
+
+void pcp_cpu_join(struct memory *mem)
+{
+	struct drain_request req = {.mem = mem, .one = pcp_refresh_zone_local};
+
+	KASSERT(!arch_irqs_enabled());
+	drain_handler(&req);
 }
 
 /* Under pcp_ctl and cpu_hotplug: every owner applies depth and plan of @zone. */

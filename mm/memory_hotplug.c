@@ -6,7 +6,8 @@
  * Locks:      mem->hotplug for the claim and for the commit only, so that disjoint ranges are worked
  *             on side by side; what it calls takes cpu_hotplug, pcp_ctl, lru and zone locks.
  * Invariants: until the commit there is a way back, which leaves everything as it was; after it no way
- *             to fail.  One offline makes exactly one forced drain round, and no drain in its loop.
+ *             to fail.  One offline makes exactly one drain round, and no drain in its loop, save under
+ *             the policy redrain, which drains again each time the range is found not to be free.
  * Tests:      tests/test_offline.c.
  */
 #include "mm/mm_priv.h"
@@ -26,6 +27,8 @@ struct offline_op {
 	const struct offline_opts *opts;
 	struct offline_result *res;
 	u64 deadline;  /* arch_clock_ns */
+	enum iso_policy policy;
+	struct drain_cost cost;
 	bool no_target; /* the last pass found no memory to move to */
 };
 
@@ -65,29 +68,61 @@ static unsigned long count_state(const struct memory *mem, pfn_t start, unsigned
 	return n;
 }
 
+/* What ranges take with them when they go. */
+struct leaving {
+	unsigned long listed; /* free pages that still count as free */
+	unsigned long in_use; /* pages that need another place */
+	unsigned long kernel; /* pages of zones that the kernel's own memory comes from */
+};
+
+static void range_leaving(struct memory *mem, pfn_t start, unsigned long nr, struct leaving *out)
+{
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+		const struct pageblock *pb = pageblock_of(mem, pfn);
+		unsigned long free = READ_ONCE(pb->nr_free);
+
+		if (pageblock_state(pb) != PB_ONLINE)
+			continue;
+		out->in_use += PAGEBLOCK_PAGES - free;
+		if (!pageblock_isolated(pb))
+			out->listed += free;
+		if (zone_of(mem, pfn)->kind != ZONE_MOVABLE)
+			out->kernel += PAGEBLOCK_PAGES;
+	}
+}
+
 /*
  * Would the rest be enough: room for what is in use inside, with every zone at its high watermark?
- * And something must be left for those who need a kernel zone.  A look without locks: a hint.
+ * And something must be left for those who need a kernel zone.  Ranges that other operations have
+ * claimed count as gone.  Under hotplug; the counts are looks without the zone locks: a hint.
  */
-static bool enough_left(struct memory *mem, const struct zone *zone, pfn_t start, unsigned long nr)
+static bool enough_left(struct memory *mem, pfn_t start, unsigned long nr)
 {
-	unsigned long free = 0, high = 0, inside = 0, kernel = 0;
+	unsigned long free = 0, high = 0, kernel = 0;
+	struct leaving out = {0};
+	const struct range_claim *c;
 	unsigned i;
-	pfn_t pfn;
 
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *z = &mem->zones[i];
 
+		if (z->end_pfn == z->start_pfn)
+			continue;
 		free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
 		high += READ_ONCE(z->wmark[WMARK_HIGH]);
-		if (z->kind != ZONE_MOVABLE)
-			kernel += READ_ONCE(z->managed);
+		if (z->kind == ZONE_MOVABLE)
+			continue;
+		kernel += READ_ONCE(z->managed);
+		/* What moves there must leave what the zone keeps for its own. */
+		high += READ_ONCE(z->reserve);
 	}
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
-		inside += READ_ONCE(pageblock_of(mem, pfn)->nr_free);
-	if (zone->kind != ZONE_MOVABLE && kernel <= nr)
-		return false;
-	return free >= inside && free - inside >= nr - inside + high;
+	range_leaving(mem, start, nr, &out);
+	LIST_FOREACH(c, &mem->claims, link)
+		range_leaving(mem, c->start, c->end - c->start, &out);
+	return (out.kernel == 0 || kernel > out.kernel) && free >= out.listed &&
+	    free - out.listed >= out.in_use + high;
 }
 
 /* Everything that can be refused without touching anything.  Under hotplug. */
@@ -108,7 +143,7 @@ static int offline_check(struct memory *mem, pfn_t start, unsigned long nr, stru
 		return mm_fail(fail, start, WHY_MIXED, -EINVAL);
 	if (!err)
 		err = scan_unmovable(zone, start, nr, fail);
-	if (!err && !enough_left(mem, zone, start, nr))
+	if (!err && !enough_left(mem, start, nr))
 		err = mm_fail(fail, PFN_NONE, WHY_LAST, -EBUSY);
 	return err;
 }
@@ -148,16 +183,16 @@ static unsigned find_movable(struct zone *zone, pfn_t *pfn, pfn_t *found)
 	return nr;
 }
 
-/* One pass over the range: move what can be moved.  Returns how many blocks moved. */
-static unsigned evacuate_pass(struct offline_op *op)
+/* One pass over the range: move what can be moved. */
+static void evacuate_pass(struct offline_op *op)
 {
 	struct page *pages[MIGRATE_BATCH];
 	pfn_t found[MIGRATE_BATCH], pfn = op->start;
-	unsigned moved = 0;
+	struct migrate_stats stats = {0};
 
 	op->no_target = false;
 	while (pfn < op->start + op->nr) {
-		unsigned nr = find_movable(op->zone, &pfn, found), got = 0, i, left;
+		unsigned nr = find_movable(op->zone, &pfn, found), got = 0, i;
 		struct mm_fail fail = {0};
 
 		for (i = 0; i < nr; i++) {
@@ -165,40 +200,57 @@ static unsigned evacuate_pass(struct offline_op *op)
 				pages[got++] = pfn_to_page_in(op->mem, found[i]);
 		}
 		sched_point("offline.migrate");
-		left = migrate_counted(op->mem, pages, got, &fail, &op->res->retries);
-		moved += got - left;
-		if (left && fail.why == WHY_NO_TARGET)
+		if (migrate_counted(op->mem, pages, got, &fail, &stats) && fail.why == WHY_NO_TARGET)
 			op->no_target = true;
 	}
-	op->res->moved += moved;
-	return moved;
+	op->res->moved += stats.moved;
+	op->res->retries += stats.retries;
 }
 
-/* Move what is in the way until all is free.  No drain in here: the one round came before. */
+static unsigned long range_free(const struct memory *mem, pfn_t start, unsigned long nr)
+{
+	unsigned long free = 0;
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
+		free += READ_ONCE(pageblock_of(mem, pfn)->nr_free);
+	return free;
+}
+
+/* Move what is in the way until all is free.  But for redrain no drain in here: one round came before. */
 static int evacuate(struct offline_op *op)
 {
 	struct mm_fail *fail = &op->res->fail;
 	u64 progress = arch_clock_ns();
+	unsigned long best = range_free(op->mem, op->start, op->nr);
+	pfn_t blocker = PFN_NONE;
 	unsigned stuck = 0;
 
 	for (;;) {
-		unsigned moved;
+		unsigned long free;
 
 		if (op->opts->cancel && READ_ONCE(*op->opts->cancel))
 			return mm_fail(fail, op->start, WHY_CANCELLED, -EINTR);
 		op->res->loops++;
 		sched_point("offline.scan");
 		MM_EVENT(op->mem, OFFLINE_LOOPS);
-		moved = evacuate_pass(op);
+		evacuate_pass(op);
 		sched_point("offline.test");
 		if (test_pages_isolated(op->mem, op->start, op->nr, fail) == 0)
 			return 0;
-		if (moved) {
+		if (op->policy == ISO_REDRAIN) {
+			op->cost.ipis += (unsigned)MAX(drain_all_pages(op->mem, op->zone), 0);
+			op->cost.rounds++;
+		}
+		/* In an isolated range pages only become free: that, or another page in the way. */
+		free = range_free(op->mem, op->start, op->nr);
+		if (free > best || fail->pfn != blocker) {
 			progress = arch_clock_ns();
 			stuck = 0;
-		} else {
-			stuck++;
 		}
+		best = free;
+		blocker = fail->pfn;
+		stuck++;
 		/* A page on its way to the free lists gets there; only what stays can be in the way. */
 		if (stuck >= STUCK_LOOPS && arch_clock_ns() - progress >= STUCK_NS) {
 			if (op->no_target)
@@ -223,6 +275,7 @@ static void offline_commit(struct offline_op *op)
 	struct zone *zone = op->zone;
 	pfn_t pfn;
 
+	trace_range(op->mem, TR_offline, op->start, op->nr);
 	for (pfn = op->start; pfn < op->start + op->nr; pfn += PAGEBLOCK_PAGES) {
 		irqflags_t flags = spin_lock_irqsave(&zone->lock);
 
@@ -234,41 +287,54 @@ static void offline_commit(struct offline_op *op)
 	zone_set_watermarks(zone);
 }
 
-static int offline_claimed(struct offline_op *op, enum iso_policy policy, struct range_claim *claim)
+/* Isolate, move what is in the way, and commit; or leave everything as it was. */
+static int offline_isolated(struct offline_op *op)
 {
-	struct drain_cost cost = {0};
-	bool disabled = false;
-	int err = 0;
+	int err = isolate_range(op->mem, op->start, op->nr, op->policy, &op->res->fail, &op->cost);
 
-	if (policy == ISO_DISABLE) {
-		err = pcp_disable_counted(op->zone, &cost);
-		disabled = !err;
+	if (err)
+		return err;
+	if (op->opts->on_isolated)
+		op->opts->on_isolated(op->opts->arg);
+	err = evacuate(op);
+	if (err) {
+		undo_isolate_page_range(op->mem, op->start, op->nr);
+		return err;
 	}
+	sched_point("offline.commit");
+	if (op->opts->on_commit)
+		op->opts->on_commit(op->opts->arg);
+	mutex_lock(&op->mem->hotplug);
+	offline_commit(op);
+	mutex_unlock(&op->mem->hotplug);
+	return 0;
+}
+
+static int offline_claimed(struct offline_op *op, struct range_claim *claim)
+{
+	int err = 0, off = 0;
+
+	if (op->policy == ISO_DISABLE)
+		off = err = pcp_disable_counted(op->zone, &op->cost);
 	if (!err)
-		err = isolate_range(op->mem, op->start, op->nr, policy, &op->res->fail, &cost);
-	if (!err) {
-		if (op->opts->on_isolated)
-			op->opts->on_isolated(op->opts->arg);
-		err = evacuate(op);
-		sched_point("offline.commit");
-		if (!err && op->opts->on_commit)
-			op->opts->on_commit(op->opts->arg);
-		mutex_lock(&op->mem->hotplug);
-		if (!err)
-			offline_commit(op);
-		else
-			undo_isolate_page_range(op->mem, op->start, op->nr);
-	} else {
-		mutex_lock(&op->mem->hotplug);
-	}
+		err = offline_isolated(op);
+	mutex_lock(&op->mem->hotplug);
 	LIST_REMOVE(claim, link);
 	zone_plan_capacity(op->zone, zone_claimed(op->zone));
 	mutex_unlock(&op->mem->hotplug);
-	if (disabled)
+	if (op->policy == ISO_DISABLE && !off)
 		zone_pcp_enable(op->zone);
-	op->res->rounds = cost.rounds;
-	op->res->ipis = cost.ipis;
+	op->res->rounds = op->cost.rounds;
+	op->res->ipis = op->cost.ipis;
 	return err;
+}
+
+/* Saturating: a deadline of ~0 is none. */
+static u64 deadline_from_now(u64 ns)
+{
+	u64 now = arch_clock_ns();
+
+	return ns > ~0ULL - now ? ~0ULL : now + ns;
 }
 
 int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
@@ -278,13 +344,12 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 	struct offline_result local;
 	struct offline_op op = {.mem = mem, .start = start, .nr = nr, .res = result ? result : &local};
 	struct range_claim claim = {.start = start, .end = start + nr};
-	enum iso_policy policy;
 	int err;
 
 	op.opts = opts ? opts : &defaults;
-	policy = op.opts->policy < NR_ISO_POLICIES ? op.opts->policy : READ_ONCE(mem->policy);
-	op.deadline = arch_clock_ns() + (op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS);
-	*op.res = (struct offline_result){.policy = policy, .fail.pfn = PFN_NONE};
+	op.policy = op.opts->policy < NR_ISO_POLICIES ? op.opts->policy : READ_ONCE(mem->policy);
+	op.deadline = deadline_from_now(op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS);
+	*op.res = (struct offline_result){.policy = op.policy, .fail.pfn = PFN_NONE};
 	if (!may_sleep())
 		return -EDEADLK;
 
@@ -298,7 +363,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 	}
 	mutex_unlock(&mem->hotplug);
 	if (!err)
-		err = offline_claimed(&op, policy, &claim);
+		err = offline_claimed(&op, &claim);
 	if (!err)
 		op.res->fail = (struct mm_fail){.pfn = PFN_NONE};
 	mem_event_add(mem, err ? EV_OFFLINE_FAIL : EV_OFFLINE_OK, 1);
@@ -333,6 +398,7 @@ int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fa
 	err = online_check(mem, start, nr, fail);
 	if (!err) {
 		zone = zone_of(mem, start);
+		trace_range(mem, TR_online, start, nr);
 		for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
 			irqflags_t flags = spin_lock_irqsave(&zone->lock);
 
@@ -379,7 +445,7 @@ pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *n
 			best_nr = run_nr;
 		}
 	}
-	while (best_nr && !enough_left(mem, zone_of(mem, best), best, best_nr))
+	while (best_nr && !enough_left(mem, best, best_nr))
 		best_nr -= PAGEBLOCK_PAGES;
 	mutex_unlock(&mem->hotplug);
 	*nr = best_nr;

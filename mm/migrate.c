@@ -23,6 +23,7 @@ void page_make_movable(struct memory *mem, struct page *page, struct movable_own
 	page->index = index;
 	page_cas_state(page, PG_ALLOC, PG_MOVABLE_OPS);
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	trace_page(mem, TR_movable, page_to_pfn_in(mem, page), word_order(page_word(page)));
 }
 
 void page_release_movable(struct memory *mem, struct page *page)
@@ -30,9 +31,10 @@ void page_release_movable(struct memory *mem, struct page *page)
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
 	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
 
-	/* With a migrator it stays ISO_MIG, without an owner: putback and migrate find that out. */
-	if (word_state(page_word(page)) == PG_MOVABLE_OPS)
-		page_cas_state(page, PG_MOVABLE_OPS, PG_ALLOC);
+	/*
+	 * The state stays: with a migrator ISO_MIG, which putback and migrate find without an owner;
+	 * without one MOVABLE_OPS, which nobody will isolate, until the last put a moment later.
+	 */
 	page->owner = NULL;
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
 	mem_put_page(mem, page);
@@ -48,26 +50,45 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 
 	sched_point("lru.isolate");
 	/* Entered and left under this lock only, so with it the page is a head, and its owner's. */
-	if (word_state(page_word(page)) == PG_MOVABLE_OPS) {
-		owner = page->owner;
-		err = READ_ONCE(page->pincount) ? -EBUSY : owner->ops->isolate(mem, page);
-		if (!err)
-			err = get_page(page);
-		if (!err)
-			page_cas_state(page, PG_MOVABLE_OPS, PG_ISO_MIG);
+	if (word_state(page_word(page)) == PG_MOVABLE_OPS && (owner = page->owner)) {
+		err = READ_ONCE(page->pincount) ? -EBUSY : get_page(page);
+		if (!err) {
+			err = owner->ops->isolate(mem, page);
+			if (err)
+				mem_put_page(mem, page); /* not the last: the owner has its own */
+			else
+				page_cas_state(page, PG_MOVABLE_OPS, PG_ISO_MIG);
+			if (!err)
+				trace_page(mem, TR_lru_take, pfn, word_order(page_word(page)));
+		}
 	}
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
 	return err;
 }
 
-static struct movable_owner *page_movable_owner(struct memory *mem, struct page *page)
+/* The owner of an isolated page, kept alive until put_owner; NULL if it has let go. */
+static struct movable_owner *get_owner(struct memory *mem, struct page *page)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
 	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
 	struct movable_owner *owner = page->owner;
 
+	if (owner)
+		atomic_add(&owner->users, 1u);
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
 	return owner;
+}
+
+static void put_owner(struct movable_owner *owner)
+{
+	atomic_sub(&owner->users, 1u);
+}
+
+/* Users only rise under the lru lock of a page that still names the owner, so 0 is final. */
+void movable_owner_drain(struct movable_owner *owner)
+{
+	while (load_acquire(&owner->users))
+		thread_yield();
 }
 
 void putback_movable_page(struct memory *mem, struct page *page)
@@ -90,20 +111,26 @@ void putback_movable_page(struct memory *mem, struct page *page)
 static int migrate_one(struct memory *mem, struct page *src)
 {
 	unsigned order = word_order(page_word(src));
-	struct movable_owner *owner = page_movable_owner(mem, src);
+	struct movable_owner *owner;
 	struct page *dst;
 	int err;
 
-	if (!owner)
-		return -ENOENT;
 	if (READ_ONCE(src->pincount))
 		return -EBUSY;
 	dst = mem_alloc_pages(mem, GFP_MOVABLE, order);
 	if (!dst)
 		return -ENOMEM;
+	owner = get_owner(mem, src);
+	if (!owner) {
+		mem_free_pages(mem, dst, order);
+		return -ENOENT;
+	}
 	sched_point("mig.target");
 	err = owner->ops->migrate(owner, mem, dst, src);
 	sched_point("mig.done");
+	put_owner(owner);
+	if (!err)
+		trace_page(mem, TR_moved, page_to_pfn_in(mem, src), order);
 	if (err)
 		mem_free_pages(mem, dst, order);
 	return err;
@@ -116,13 +143,13 @@ static enum mm_why migrate_why(int err)
 
 unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)
 {
-	unsigned retries = 0;
+	struct migrate_stats stats = {0};
 
-	return migrate_counted(mem, pages, nr, fail, &retries);
+	return migrate_counted(mem, pages, nr, fail, &stats);
 }
 
 unsigned migrate_counted(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail,
-    unsigned *retries)
+    struct migrate_stats *stats)
 {
 	unsigned pass, i, left = nr, failed = 0;
 
@@ -135,9 +162,11 @@ unsigned migrate_counted(struct memory *mem, struct page **pages, unsigned nr, s
 
 			if (err == -EAGAIN && pass + 1 < MIGRATE_PASSES) {
 				MM_EVENT(mem, MIGRATE_AGAIN);
-				(*retries)++;
+				stats->retries++;
 				pages[again++] = page;
 			} else if (err == 0 || err == -ENOENT) {
+				/* Or its owner let go of it: nothing was left to move. */
+				stats->moved += !err;
 				if (!err)
 					MM_EVENT(mem, MIGRATE_OK);
 				mem_put_page(mem, page);

@@ -18,12 +18,15 @@ static int alloc_caches(struct memory *mem, const struct memory_config *cfg)
 	mem->pcp = cfg->pcp;
 	if (!mem->drain_mask)
 		return -ENOMEM;
-	if (mem->pcp)
-		return 0;
-	mem->pcp = cfg->alloc(cfg->arg, cfg->nr_cpus * sizeof(*mem->pcp));
+	if (!mem->pcp)
+		mem->pcp = cfg->alloc(cfg->arg, cfg->nr_cpus * sizeof(*mem->pcp));
 	for (cpu = 0; mem->pcp && cpu < cfg->nr_cpus; cpu++) {
-		mem->pcp[cpu] = cfg->alloc(cfg->arg, sizeof(struct pcp));
 		if (!mem->pcp[cpu])
+			mem->pcp[cpu] = cfg->alloc(cfg->arg, sizeof(struct pcp));
+		if (!mem->pcp[cpu])
+			return -ENOMEM;
+		mem->pcp[cpu]->ring = cfg->alloc(cfg->arg, sizeof(struct trace_ring));
+		if (!mem->pcp[cpu]->ring)
 			return -ENOMEM;
 	}
 	return mem->pcp ? 0 : -ENOMEM;

@@ -116,6 +116,7 @@ pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype t
 
 /* May a request take 2^order pages of @zone?  @lower: it could have used a higher kind of zone. */
 bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower);
+/* From what the zone manages now; takes its lock. */
 void zone_set_watermarks(struct zone *zone);
 void memory_build_zonelists(struct memory *mem);
 /* The highest kind of zone that @gfp allows. */
@@ -143,8 +144,11 @@ void pcp_drain_isolated_local(struct zone *zone);
 void pcp_set_first(struct memory *mem, unsigned cpu);
 /* One block of @zone from this CPU's cache or, with a refill, from the buddy; NULL if there is none. */
 struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower);
-/* Give a block that is the caller's alone, with exactly that word, to the cache or the buddy. */
-void pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word);
+/*
+ * Give a block that is the caller's alone, with exactly that word, to the cache or the buddy.  False:
+ * the word was another one; nothing was done.
+ */
+bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word);
 /* Bring the slots of @zone's stacks for all CPUs; -ENOMEM.  Before the zone's caches are turned on. */
 int zone_alloc_slots(struct zone *zone);
 
@@ -159,9 +163,13 @@ int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_po
     struct mm_fail *fail, struct drain_cost *cost);
 /* What in the pageblock at @block cannot move: 0, or -EBUSY and which page and why.  Zone lock. */
 int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail);
-/* migrate_pages, and adds to *@retries how many tries met somebody else. */
+/* migrate_pages, and adds to *@stats. */
+struct migrate_stats {
+	unsigned moved;   /* blocks */
+	unsigned retries; /* tries that met somebody else */
+};
 unsigned migrate_counted(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail,
-    unsigned *retries);
+    struct migrate_stats *stats);
 /* has_unmovable for a range; takes the zone lock where it must look. */
 int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail);
 /* Put an isolated page back to its owner, or free it if the owner has let go. */

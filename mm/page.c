@@ -103,6 +103,8 @@ void page_corrupt(const struct page *page, u32 want)
 {
 	u32 word = page_word(page);
 
+	if (page >= ARCH_MEMMAP && pfn_valid_in(&kernel_memory, page_to_pfn_in(&kernel_memory, page)))
+		trace_history(&kernel_memory, page_to_pfn_in(&kernel_memory, page));
 	panic("page %p: expected %s order %u refs %u, found %s order %u refs %u flags %#x",
 	    (const void *)page, page_state_name(word_state(want)), word_order(want), word_ref(want),
 	    page_state_name(word_state(word)), word_order(word), word_ref(word), word >> 24);
@@ -148,7 +150,8 @@ int mem_put_page(struct memory *mem, struct page *page)
 		if (!(PAGE_EDGES(word_state(word)) >> PG_FREEING & 1))
 			return bad_free(mem, page, word_order(word), "last put of what a put does not free");
 		/* The last one: nobody can find the page any more, so these cannot change either. */
-		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED)) {
+		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED) ||
+		    (word_state(word) == PG_MOVABLE_OPS && page->owner)) {
 			/* On no list, and its last owner is gone: it stays where it is. */
 			MM_EVENT(mem, QUARANTINED);
 			return bad_free(mem, page, word_order(word), "last put of a page in use");
@@ -157,8 +160,10 @@ int mem_put_page(struct memory *mem, struct page *page)
 		    (word & (PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON));
 	} while (!atomic_cas(&page->word, word, next));
 	if (word_state(next) == PG_FREEING) {
+		trace_page(mem, TR_put, page_to_pfn_in(mem, page), word_order(next));
 		sched_point("put.zero");
-		pcp_free_slow(mem, page, word_order(next), next);
+		if (!pcp_free_slow(mem, page, word_order(next), next))
+			page_corrupt(page, next);
 	}
 	return 0;
 }

@@ -17,13 +17,37 @@ noinline struct page *zero_block(const struct memory *mem, struct page *page, un
 	return page;
 }
 
+/* The hot paths while tracing is on: the same, and a record; apart, so that those stay leaves. */
+static noinline struct page *traced_alloc(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct page *page = alloc_body(mem, false, gfp, order);
+
+	if (page)
+		trace_page(mem, TR_alloc, page_to_pfn_in(mem, page), order);
+	return page;
+}
+
+static noinline int traced_free(struct memory *mem, struct page *page, unsigned order)
+{
+	pfn_t pfn = page_to_pfn_in(mem, page);
+
+	/* Before the free: a moment later another CPU may have it. */
+	if (page)
+		trace_page(mem, TR_free, pfn, order);
+	return free_body(mem, false, page, order) ? 0 : free_slow(mem, page, order);
+}
+
 struct page *alloc_pages(gfp_t gfp, unsigned order)
 {
+	if (unlikely(body_tracing(&kernel_memory, true)))
+		return traced_alloc(&kernel_memory, gfp, order);
 	return alloc_body(&kernel_memory, true, gfp, order);
 }
 
 int free_pages(struct page *page, unsigned order)
 {
+	if (unlikely(body_tracing(&kernel_memory, true)))
+		return traced_free(&kernel_memory, page, order);
 	if (likely(free_body(&kernel_memory, true, page, order)))
 		return 0;
 	return free_slow(&kernel_memory, page, order);
@@ -31,11 +55,15 @@ int free_pages(struct page *page, unsigned order)
 
 struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
 {
+	if (unlikely(body_tracing(mem, false)))
+		return traced_alloc(mem, gfp, order);
 	return alloc_body(mem, false, gfp, order);
 }
 
 int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
 {
+	if (unlikely(body_tracing(mem, false)))
+		return traced_free(mem, page, order);
 	if (likely(free_body(mem, false, page, order)))
 		return 0;
 	return free_slow(mem, page, order);
@@ -116,6 +144,8 @@ int bad_free(struct memory *mem, const struct page *page, unsigned order, const 
 	} else {
 		dump_page(mem, page_to_pfn_in(mem, page), "bad free");
 		printk("bad free: %s, order %u\n", why, order);
+		trace_history(mem, page_to_pfn_in(mem, page));
+		trace_page(mem, TR_bad_free, page_to_pfn_in(mem, page), 0);
 	}
 	if (mem->badpage_panic)
 		panic("bad free of page %p: %s", (const void *)page, why);
@@ -151,7 +181,8 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 		return bad_free(mem, page, order, "wrong order");
 	if (word != PAGE_WORD(1, PG_ALLOC, order))
 		return bad_free(mem, page, order, "page still referenced or flagged");
-	pcp_free_slow(mem, page, order, word);
+	if (!pcp_free_slow(mem, page, order, word))
+		return bad_free(mem, page, order, "freed by two CPUs at once");
 	return 0;
 }
 
@@ -167,7 +198,7 @@ static always_inline unsigned long alloc_bulk(struct memory *mem, bool own, gfp_
 		unsigned long end = MIN(nr, got + BULK_CHUNK), start = got;
 		irqflags_t flags = arch_irq_save();
 		struct pcp *pcp = body_pcp(mem, own);
-		unsigned stack = pcp_stack(pcp, gfp, 0), count = body_count(pcp, stack);
+		size_t stack = pcp_stack(pcp, gfp, 0), count = body_count(pcp, stack);
 
 		while (got < end && count > 0)
 			pages[got++] = pcp_pop(pcp, stack, count--, 0);

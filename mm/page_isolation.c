@@ -10,9 +10,15 @@
  * Tests:      tests/test_isolation.c.
  *
  * A page that is being freed while its pageblock is isolated must not land in a cache that was drained
- * already, for there nobody would look again.  Two ways to be sure, both with exactly one interrupt to
+ * already, for there nobody would look again.  Three ways; the last two with exactly one interrupt to
  * every CPU (why one is enough: the table of three in pcp_body.h):
  *
+ * redrain   all bits are set, the CPUs that seem to hold pages are drained, and each time the range is
+ *           found not to be free they are drained again.  No new reading of the type can be stale once
+ *           the bits are set (rule 1), so each free that was under way lands in a cache at most once,
+ *           and a later drain fetches it: it ends, after one round or more.  What one round can miss is
+ *           a CPU whose count still read 0.  Until it is fetched such a page can be allocated again, in
+ *           a zone that is not MOVABLE by somebody who cannot move it; then the offline fails.
  * disable   first the zone's caches go off everywhere (zone_pcp_disable: capacity 0 and emptied by each
  *           owner), then the bits are set, each in one lock hold with the scan of its pageblock.  From
  *           the first bit on there is no cache for a page to hide in: every free takes the zone lock
@@ -118,23 +124,25 @@ int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_po
 		return mm_fail(fail, start, WHY_BUSY, -EINVAL);
 	if (!may_sleep())
 		return -EDEADLK;
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+	atomic_add(&mem->iso_pending, 1u);
+	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
 		err = isolate_block(zone, pfn, policy == ISO_DISABLE, fail);
-		if (err) {
+		if (err)
 			undo_isolate_page_range(mem, start, pfn - start);
-			return err;
-		}
 		sched_point("iso.block_set");
 	}
 	sched_point("iso.range_done");
-	if (policy == ISO_DISABLE)
-		return 0;
-	asked = drain_isolated_pages(mem);
-	cost->rounds++;
-	cost->ipis += (unsigned)MAX(asked, 0);
-	err = asked < 0 ? asked : scan_unmovable(zone, start, nr, fail);
-	if (err)
-		undo_isolate_page_range(mem, start, nr);
+	if (!err)
+		trace_range(mem, TR_isolate, start, nr);
+	if (!err && policy != ISO_DISABLE) {
+		asked = policy == ISO_PRECISE ? drain_isolated_pages(mem) : drain_all_pages(mem, zone);
+		cost->rounds++;
+		cost->ipis += (unsigned)MAX(asked, 0);
+		err = asked < 0 ? asked : scan_unmovable(zone, start, nr, fail);
+		if (err)
+			undo_isolate_page_range(mem, start, nr);
+	}
+	atomic_sub(&mem->iso_pending, 1u);
 	return err;
 }
 
@@ -146,10 +154,31 @@ int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
 	return isolate_range(mem, start, nr, policy, fail, &cost);
 }
 
+static const char *const policy_names[NR_ISO_POLICIES] = {
+    [ISO_REDRAIN] = "redrain",
+    [ISO_DISABLE] = "disable",
+    [ISO_PRECISE] = "precise",
+};
+
+const char *iso_policy_name(enum iso_policy policy)
+{
+	return policy < NR_ISO_POLICIES ? policy_names[policy] : NULL;
+}
+
+enum iso_policy iso_policy_by_name(const char *name)
+{
+	unsigned policy = 0;
+
+	while (policy < NR_ISO_POLICIES && strcmp(policy_names[policy], name) != 0)
+		policy++;
+	return (enum iso_policy)policy;
+}
+
 void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 {
 	pfn_t pfn;
 
+	trace_range(mem, TR_restore, start, nr);
 	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags = spin_lock_irqsave(&zone->lock);

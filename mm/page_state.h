@@ -25,7 +25,7 @@
 	    : (from) == PG_SLAB     ? TO(PG_ALLOC)                                                 \
 	    : (from) == PG_PGTABLE  ? TO(PG_ALLOC)                                                 \
 	    : (from) == PG_OBJECT   ? TO(PG_FREEING) | TO(PG_LRU) | TO(PG_ISO_MIG)                 \
-	    : (from) == PG_MOVABLE_OPS ? TO(PG_ISO_MIG) | TO(PG_ALLOC)                             \
+	    : (from) == PG_MOVABLE_OPS ? TO(PG_ISO_MIG) | TO(PG_FREEING)                           \
 	    : (from) == PG_LRU      ? TO(PG_ISO_MIG) | TO(PG_FREEING)                              \
 	    : (from) == PG_ISO_MIG  ? TO(PG_LRU) | TO(PG_MOVABLE_OPS) | TO(PG_FREEING) |           \
 	            TO(PG_HWPOISON) | TO(PG_ALLOC)                                                 \

@@ -94,6 +94,7 @@ static void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, un
 
 		if (page_word(page) != PAGE_WORD(0, PG_PCP, order))
 			page_corrupt(page, PAGE_WORD(0, PG_PCP, order));
+		trace_page(zone->mem, TR_give, page_to_pfn_in(zone->mem, page), order);
 		buddy_free(zone, page_to_pfn_in(zone->mem, page), order);
 	}
 	memmove(pcp->slot[stack], pcp->slot[stack] + n, (count - n) * sizeof(pcp->slot[stack][0]));
@@ -122,15 +123,18 @@ static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned orde
 	unsigned n = 1, pushed = 0, index = order_index(order);
 	enum migratetype type = gfp_type(gfp);
 	struct memory *mem = zone->mem;
-	pfn_t first, pfn;
+	pfn_t first = PFN_NONE, pfn;
 
 	if (index < NR_CACHED_ORDERS)
 		n = MAX(1u, MIN(order_batch(order), pcp_update_capacity(zone, pcp, stack)));
 	sched_point("alloc.refill");
 	spin_lock(&zone->lock);
-	first = buddy_alloc(zone, order, type);
-	if (first == PFN_NONE)
-		first = buddy_alloc_fallback(zone, order, type);
+	/* The caller's look at the watermark was without the lock: others may have passed it since. */
+	if (zone_watermark_ok(zone, order, gfp, lower)) {
+		first = buddy_alloc(zone, order, type);
+		if (first == PFN_NONE)
+			first = buddy_alloc_fallback(zone, order, type);
+	}
 	/* What others will find in the cache is not theirs from below the marks, whoever asked first. */
 	while (first != PFN_NONE && --n > 0 &&
 	    zone_watermark_ok(zone, order, gfp & ~GFP_RESERVE, lower)) {
@@ -143,10 +147,13 @@ static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned orde
 		KASSERT(pageblock_of(mem, pfn)->stack[index] == stack);
 		page = pfn_to_page_in(mem, pfn);
 		page_set_state(page, PG_FREE, PG_PCP, 0, order, 0, order);
+		trace_page(mem, TR_refill, pfn, order);
 		pcp->slot[stack][pushed++] = page;
 	}
-	if (first != PFN_NONE)
+	if (first != PFN_NONE) {
 		page_set_state(pfn_to_page_in(mem, first), PG_FREE, PG_ALLOC, 0, order, 1, order);
+		trace_page(mem, TR_take, first, order);
+	}
 	spin_unlock(&zone->lock);
 	WRITE_ONCE(pcp->count[stack], (u16)pushed);
 	if (pushed) {
@@ -181,7 +188,7 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 	return page;
 }
 
-void pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
+bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
 {
 	unsigned index = order_index(order), stack = 0, n = 0;
 	pfn_t pfn = page_to_pfn_in(mem, page);
@@ -191,12 +198,14 @@ void pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 
 	if (index < NR_CACHED_ORDERS) {
 		stack = READ_ONCE(pageblock_of(mem, pfn)->stack[index]);
-		if (pcp->count[stack] < pcp->capacity[stack]) {
+		/* Poison never enters a cache. */
+		if (pcp->count[stack] < pcp->capacity[stack] &&
+		    !(word & (PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON))) {
 			page_store_word(page, word, PAGE_WORD(0, PG_PCP, order));
 			pcp->slot[stack][pcp->count[stack]] = page;
 			WRITE_ONCE(pcp->count[stack], (u16)(pcp->count[stack] + 1));
 			arch_irq_restore(flags);
-			return;
+			return true;
 		}
 		n = MIN(order_batch(order), pcp->count[stack]);
 		MM_EVENT(mem, PCP_SPILL);
@@ -204,16 +213,21 @@ void pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	sched_point("free.direct");
 	spin_lock(&zone->lock);
 	sched_point("free.buddy_locked");
-	/* Read again under the lock (law 4): who changed it meanwhile broke a law. */
-	if (page_word(page) != word)
-		page_corrupt(page, word);
+	/* Read again under the lock (law 4): another CPU may have freed it too. */
+	if (page_word(page) != word) {
+		spin_unlock(&zone->lock);
+		arch_irq_restore(flags);
+		return false;
+	}
 	if (n)
 		pcp_give_back(zone, pcp, stack, n);
+	trace_page(mem, TR_direct, pfn, order);
 	buddy_free(zone, pfn, order);
 	spin_unlock(&zone->lock);
 	MM_EVENT_ADD(mem, PCP_SPILL_BLOCKS, n);
 	MM_EVENT(mem, FREE_DIRECT);
 	arch_irq_restore(flags);
+	return true;
 }
 
 void pcp_refresh_zone_local(struct zone *zone)
@@ -274,10 +288,12 @@ void pcp_drain_isolated_local(struct zone *zone)
 		for (from = 0; from < count; from++) {
 			pfn_t pfn = page_to_pfn_in(mem, slot[from]);
 
-			if (pageblock_isolated(pageblock_of(mem, pfn)))
-				buddy_free(zone, pfn, order);
-			else
+			if (!pageblock_isolated(pageblock_of(mem, pfn))) {
 				slot[kept++] = slot[from];
+				continue;
+			}
+			trace_page(mem, TR_give, pfn, order);
+			buddy_free(zone, pfn, order);
 		}
 		spin_unlock(&zone->lock);
 		WRITE_ONCE(pcp->count[stack], (u16)kept);

@@ -34,46 +34,52 @@ static always_inline struct pcp *body_pcp(const struct memory *mem, bool own)
 	return own ? NULL : this_pcp(mem);
 }
 
-static always_inline u16 body_count(struct pcp *pcp, unsigned stack)
+static always_inline size_t body_count(struct pcp *pcp, size_t stack)
 {
 	return pcp ? READ_ONCE(pcp->count[stack])
-	           : arch_pcp_load(offsetof(struct pcp, count) + stack * sizeof(u16));
+	           : arch_pcp_load(offsetof(struct pcp, count), stack);
 }
 
-static always_inline void body_set_count(struct pcp *pcp, unsigned stack, unsigned count)
+static always_inline void body_set_count(struct pcp *pcp, size_t stack, size_t count)
 {
 	if (pcp)
 		WRITE_ONCE(pcp->count[stack], (u16)count);
 	else
-		arch_pcp_store(offsetof(struct pcp, count) + stack * sizeof(u16), (u16)count);
+		arch_pcp_store(offsetof(struct pcp, count), stack, (unsigned)count);
 }
 
-static always_inline u16 body_capacity(struct pcp *pcp, unsigned stack)
+static always_inline size_t body_capacity(struct pcp *pcp, size_t stack)
 {
 	return pcp ? READ_ONCE(pcp->capacity[stack])
-	           : arch_pcp_load(offsetof(struct pcp, capacity) + stack * sizeof(u16));
+	           : arch_pcp_load(offsetof(struct pcp, capacity), stack);
 }
 
-static always_inline struct page **body_slots(struct pcp *pcp, unsigned stack)
+static always_inline struct page **body_slots(struct pcp *pcp, size_t stack)
 {
 	return pcp ? pcp->slot[stack]
-	           : arch_pcp_load_ptr(offsetof(struct pcp, slot) + stack * sizeof(struct page **));
+	           : arch_pcp_load_ptr(offsetof(struct pcp, slot), stack);
 }
 
-static always_inline unsigned body_first(struct pcp *pcp, gfp_t gfp)
+static always_inline size_t body_first(struct pcp *pcp, gfp_t gfp)
 {
 	return pcp ? READ_ONCE(pcp->first[gfp & 7])
-	           : arch_pcp_load(offsetof(struct pcp, first) + (gfp & 7) * sizeof(u16));
+	           : arch_pcp_load(offsetof(struct pcp, first), gfp & 7);
+}
+
+/* Shall the hot paths be recorded?  A look; the CPU may change after it. */
+static always_inline bool body_tracing(const struct memory *mem, bool own)
+{
+	return own ? arch_pcp_test(offsetof(struct pcp, tracing)) : READ_ONCE(mem->pcp[0]->tracing);
 }
 
 /* The stack that a request looks at first.  irqs off. */
-static always_inline unsigned pcp_stack(struct pcp *pcp, gfp_t gfp, unsigned index)
+static always_inline size_t pcp_stack(struct pcp *pcp, gfp_t gfp, size_t index)
 {
 	return body_first(pcp, gfp) + index * NR_CACHED_TYPES;
 }
 
 /* Take the newest of the @count > 0 blocks of a stack.  irqs off. */
-static always_inline struct page *pcp_pop(struct pcp *pcp, unsigned stack, unsigned count, unsigned order)
+static always_inline struct page *pcp_pop(struct pcp *pcp, size_t stack, size_t count, unsigned order)
 {
 	struct page *page = body_slots(pcp, stack)[count - 1];
 	u32 cached = PAGE_WORD(0, PG_PCP, order);
@@ -112,9 +118,14 @@ static always_inline const struct pageblock *body_pageblock(const struct memory 
 static always_inline bool pcp_push(const struct memory *mem, bool own, struct page *page,
     unsigned order, unsigned index)
 {
+	uintptr_t first = (uintptr_t)pfn_to_page_in(mem, mem->start_pfn);
 	struct pcp *pcp = body_pcp(mem, own);
-	unsigned stack, count;
+	size_t stack, count;
 
+	/* The kernel's own callers bring descriptors of its memmap; elsewhere it is looked at. */
+	if (!own && unlikely((uintptr_t)page - first >=
+	                     (mem->end_pfn - mem->start_pfn) * sizeof(struct page)))
+		return false;
 	/* State, order, references, flags and poison: all in one compare. */
 	if (unlikely(page_word(page) != PAGE_WORD(1, PG_ALLOC, order)))
 		return false;
@@ -133,7 +144,7 @@ static always_inline bool pcp_push(const struct memory *mem, bool own, struct pa
 
 static always_inline struct page *alloc_body(struct memory *mem, bool own, gfp_t gfp, unsigned order)
 {
-	unsigned index = order_index(order), stack, count;
+	size_t index = order_index(order), stack, count;
 	irqflags_t flags;
 	struct page *page;
 	struct pcp *pcp;

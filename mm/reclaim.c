@@ -78,8 +78,10 @@ int reclaim_start(struct memory *mem)
 
 		WRITE_ONCE(r->stop, 0);
 		WRITE_ONCE(r->thread, thread_start("reclaim", -1, reclaim_thread, &mem->nodes[n]));
-		if (!r->thread)
+		if (!r->thread) {
+			reclaim_stop(mem);
 			return -ENOMEM;
+		}
 	}
 	return 0;
 }

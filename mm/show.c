@@ -53,7 +53,7 @@ void show_mem(struct memory *mem)
 	printk("%s: %lu MiB managed, %lu MiB free, %u node%s, %u CPUs, policy %s\n", mem->name,
 	    memory_managed_pages(mem) >> (20 - PAGE_SHIFT), memory_free_pages(mem) >> (20 - PAGE_SHIFT),
 	    mem->nr_nodes, mem->nr_nodes == 1 ? "" : "s", mem->nr_cpus,
-	    READ_ONCE(mem->policy) == ISO_PRECISE ? "precise" : "disable");
+	    iso_policy_name(READ_ONCE(mem->policy)));
 	for (ev = 0; ev < NR_MM_EVENTS; ev++) {
 		u64 n = mm_event_sum(mem, (enum mm_event)ev);
 

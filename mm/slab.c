@@ -144,12 +144,17 @@ static void free_small(struct page *page, void *ptr)
 	struct slab *slab = page_address(page);
 	struct slab_size *size = &sizes[slab->shift];
 	bool release = false;
+	void **object;
 
 	spin_lock(&size->lock);
 	/* Objects are aligned to their full size, and stand behind the header. */
 	if (slab->used == 0 || ((uintptr_t)ptr & ((1UL << slab->shift) - 1)) ||
 	    (char *)ptr < (char *)slab + SLAB_HEADER)
 		panic("kfree(%p): not an object of its slab", ptr);
+	for (object = slab->free; object; object = *object) {
+		if (object == ptr)
+			panic("kfree(%p): freed twice", ptr);
+	}
 	*(void **)ptr = slab->free;
 	slab->free = ptr;
 	if (!slab->pprev)

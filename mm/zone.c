@@ -23,6 +23,7 @@
 
 void zone_set_watermarks(struct zone *zone)
 {
+	irqflags_t flags = spin_lock_irqsave(&zone->lock);
 	unsigned long min = zone->managed / WMARK_DIVISOR;
 
 	if (zone->managed == 0)
@@ -33,6 +34,7 @@ void zone_set_watermarks(struct zone *zone)
 	WRITE_ONCE(zone->wmark[WMARK_LOW], min + min / 4);
 	WRITE_ONCE(zone->wmark[WMARK_HIGH], min + min / 2);
 	WRITE_ONCE(zone->reserve, zone->managed / RESERVE_DIVISOR);
+	spin_unlock_irqrestore(&zone->lock, flags);
 }
 
 bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower)

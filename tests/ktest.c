@@ -25,6 +25,7 @@ static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
 static size_t arena_used;
 static struct thread *running[MAX_TEST_CPUS];
 static const char *skip_reason;
+void (*ktest_hook)(const char *suite, const struct ktest *t, bool begins);
 
 static void *arena_alloc(void *arg, size_t bytes)
 {
@@ -180,6 +181,8 @@ static bool run_test(const struct ktest_suite *s, unsigned i, u64 seed)
 	unsigned cpu;
 
 	t.seed = test_seed(seed, s->name, t.name);
+	if (ktest_hook)
+		ktest_hook(s->name, &t, true);
 	s->cases[i].fn(&t);
 	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
 		if (running[cpu]) {
@@ -187,6 +190,8 @@ static bool run_test(const struct ktest_suite *s, unsigned i, u64 seed)
 			ktest_join(cpu);
 		}
 	}
+	if (ktest_hook)
+		ktest_hook(s->name, &t, false);
 	if (t.mem) {
 		if (!check_whole(t.mem, "  "))
 			t.failures++;

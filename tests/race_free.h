@@ -64,10 +64,8 @@ static inline void race_free_point(const char *name)
 	store_release(&r->gave_up, 1u);
 }
 
-/* Whoever included the header of the points before, in this file they lead here. */
-#include <quarry/sched_point.h>
-#undef sched_point
-#define sched_point(name) race_free_point(name)
+#undef SCHED_POINT
+#define SCHED_POINT(name) race_free_point(name)
 #include "mm/pcp_body.h"
 
 /* On the CPU that shall be held. */

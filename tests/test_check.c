@@ -164,7 +164,6 @@ static void bad_words_are_found(struct ktest *t)
 	PLANT(t, mem, free->word, PAGE_WORD(0, PG_PCP, MAX_ORDER) | PAGE_DIRTY, "I-S1");
 	PLANT(t, mem, page->word, PAGE_WORD(0, PG_ALLOC, 0), "I-S1 references");
 	PLANT(t, mem, page->word, PAGE_WORD(1, PG_FREEING, 0), "I-S1");
-	PLANT(t, mem, page->word, PAGE_WORD(1, PG_MOVABLE_OPS, 0), "I-S2");
 	PLANT(t, mem, page->pincount, 2, "I-S2");
 	PLANT(t, mem, page->mapcount, 2, "I-S2");
 	PLANT(t, mem, page->word, PAGE_WORD(1, NR_PAGE_STATES, 0), "I-B3 state");
@@ -286,7 +285,7 @@ static void cached_page_of_an_isolated_block_is_found(struct ktest *t)
 	restore_plan(zone);
 }
 
-KTEST_SUITE(check, KTEST_QUICK, KTEST(sound_memory_passes), KTEST(damage_is_told_and_not_repaired),
+KTEST_SUITE(check, 0, KTEST(sound_memory_passes), KTEST(damage_is_told_and_not_repaired),
     KTEST(list_damage_is_found), KTEST(wrong_type_of_a_list_is_found),
     KTEST(unmerged_buddies_are_found), KTEST(bad_words_are_found), KTEST(wrong_counts_are_found),
     KTEST(bad_pageblocks_are_found), KTEST(bad_caches_are_found),

@@ -7,6 +7,7 @@
 #include "mm_help.h"
 #include "race_free.h"
 
+#define SHARERS 4 /* drains asked for while another is under way */
 static struct page *pages[16];
 
 /* A memory whose CPUs may each hold two order-0 pages; @with_page of them (a mask) hold one. */
@@ -146,35 +147,39 @@ static void drain_local_empties_only_its_own_cpu(struct ktest *t)
 static void drains_asked_for_together_share_a_round(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
-	struct drain_job jobs[TEST_MAX_CPUS] = {{.mem = NULL}};
-	unsigned cpu, cpus = ktest_cpus(), turn = 0;
+	struct drain_job jobs[1 + SHARERS] = {{.mem = NULL}};
+	struct thread *threads[SHARERS];
+	unsigned i, turn = 0;
 	struct memory *mem;
 
-	if (cpus < 4) {
+	if (ktest_cpus() < 4) {
 		ktest_skip(t, "needs 4 CPUs");
 		return;
 	}
 	mem = cached_on(t, 1u << 1);
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
+	for (i = 0; i < ARRAY_SIZE(jobs); i++)
+		jobs[i].mem = mem;
 	race.mem = mem;
 	race.page = pages[0];
 	EXPECT(t, race_free_start(&race, 1));
-	for (cpu = 2; cpu < cpus; cpu++) {
-		jobs[cpu].mem = mem;
-		ktest_start(cpu, job_drain_all, &jobs[cpu]);
-		/* The first one's round has begun when CPU 1 has been asked. */
-		if (cpu == 2)
-			EXPECT(t, race_wait(&race.called));
+	/* The first one's round has begun when CPU 1 has been asked. */
+	ktest_start(2, job_drain_all, &jobs[SHARERS]);
+	EXPECT(t, race_wait(&race.called));
+	for (i = 0; i < SHARERS; i++) {
+		threads[i] = thread_start("sharer", 3, job_drain_all, &jobs[i]);
+		KASSERT(threads[i]);
 	}
-	while (READ_ONCE(cpu_hotplug.count) < cpus - 2 && turn++ < RACE_TURNS)
+	while (READ_ONCE(cpu_hotplug.count) < 1 + SHARERS && turn++ < RACE_TURNS)
 		cpu_relax();
-	EXPECT_EQ(t, READ_ONCE(cpu_hotplug.count), cpus - 2);
+	EXPECT_EQ(t, READ_ONCE(cpu_hotplug.count), 1 + SHARERS);
 	race_free_end(t, &race, 1);
-	for (cpu = 2; cpu < cpus; cpu++)
-		ktest_join(cpu);
+	ktest_join(2);
+	for (i = 0; i < SHARERS; i++)
+		thread_join(threads[i]);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 2);
-	EXPECT_EQ(t, jobs[2].asked > 0, 1);
+	EXPECT(t, jobs[SHARERS].asked > 0);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 0);
 }
 

@@ -282,8 +282,8 @@ static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
 		}
 	}
 	EXPECT_EQ(t, err, 0);
-	/* The mask, the array of caches, one cache, its slots. */
-	EXPECT_EQ(t, failed, 4);
+	/* The mask, the array of caches, one cache, its ring, its slots. */
+	EXPECT_EQ(t, failed, 5);
 }
 
 static void whole_machine_is_clean(struct ktest *t)

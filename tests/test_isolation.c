@@ -407,9 +407,9 @@ static bool hold_free(struct ktest *t, struct race_free *race)
 	return true;
 }
 
-static void precise_waits_for_a_push_under_way(struct ktest *t)
+static void expect_found_by_the_round(struct ktest *t, const char *point)
 {
-	struct race_free race = {.point = "free.push_pending", .until_call = true};
+	struct race_free race = {.point = point, .until_call = true};
 	struct mm_fail fail = {0};
 	struct zone *zone;
 	pfn_t block;
@@ -427,6 +427,16 @@ static void precise_waits_for_a_push_under_way(struct ktest *t)
 	expect_clean(t, race.mem);
 	undo_isolate_page_range(race.mem, block, BLOCK(1));
 	restore_plan(zone);
+}
+
+static void precise_waits_for_a_push_under_way(struct ktest *t)
+{
+	expect_found_by_the_round(t, "free.push_pending");
+}
+
+static void precise_waits_for_a_free_that_has_read_its_stack(struct ktest *t)
+{
+	expect_found_by_the_round(t, "free.irqoff");
 }
 
 /* The bits alone are not enough: the page of the free under way ends in a cache, and stays there. */
@@ -465,4 +475,5 @@ KTEST_SUITE(isolation, KTEST_QUICK, KTEST(undo_restores_everything), KTEST(undo_
     KTEST(precise_asks_every_cpu_once), KTEST(undo_of_nothing_changes_nothing),
     KTEST(pages_freed_meanwhile_merge_and_come_back), KTEST(no_page_of_an_isolated_block_is_allocated),
     KTEST(precise_takes_only_isolated_pages_from_a_stack), KTEST(precise_waits_for_a_push_under_way),
+    KTEST(precise_waits_for_a_free_that_has_read_its_stack),
     KTEST(without_the_round_the_page_stays_cached));

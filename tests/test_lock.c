@@ -279,7 +279,7 @@ static void wait_ends_without_wake_up(struct ktest *t)
 	EXPECT(t, arch_clock_ns() - before >= 1000000);
 }
 
-KTEST_SUITE(lock, KTEST_QUICK, KTEST(spin_lock_excludes), KTEST(mutex_excludes),
+KTEST_SUITE(lock, 0, KTEST(spin_lock_excludes), KTEST(mutex_excludes),
     KTEST(rwsem_exclusive_excludes_all), KTEST(holder_and_depth_are_known),
     KTEST(trylock_fails_while_held), KTEST(locks_out_of_order_are_reported),
     KTEST(unlock_by_another_is_reported), KTEST(no_wake_up_is_lost),

@@ -482,7 +482,7 @@ static void nothing_is_lost_between_many_cpus(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(c.mem), memory_managed_pages(c.mem));
 }
 
-KTEST_SUITE(page_alloc, KTEST_QUICK, KTEST(both_instances_answer_alike),
+KTEST_SUITE(page_alloc, 0, KTEST(both_instances_answer_alike),
     KTEST(bulk_gives_all_and_takes_all), KTEST(bulk_gives_what_there_is),
     KTEST(bulk_free_goes_on_after_a_bad_page), KTEST(zeroed_blocks_are_zero),
     KTEST(zeroed_bulks_are_zero), KTEST(counters_tell_cached_from_direct),

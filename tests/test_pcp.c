@@ -473,7 +473,7 @@ static void pages_come_and_go_before_memory_start(struct ktest *t)
 	expect_clean(t, &own);
 }
 
-KTEST_SUITE(pcp, KTEST_QUICK, KTEST(capacity_0_sends_everything_the_slow_way),
+KTEST_SUITE(pcp, 0, KTEST(capacity_0_sends_everything_the_slow_way),
     KTEST(refill_takes_batch_or_capacity_at_least_one), KTEST(first_page_of_a_refill_is_the_callers),
     KTEST(refill_pushes_only_pages_of_its_type), KTEST(refill_from_another_type_caches_nothing),
     KTEST(spill_frees_the_page_at_hand_and_the_oldest),

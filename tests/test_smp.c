@@ -303,7 +303,7 @@ static void waiting_for_senders_ends(struct ktest *t)
 	EXPECT_EQ(t, c.runs, ROUNDS * c.cpus * nr_cpus_online());
 }
 
-KTEST_SUITE(smp, KTEST_QUICK, KTEST(all_cpus_run_it_once), KTEST(only_those_asked_run_it),
+KTEST_SUITE(smp, 0, KTEST(all_cpus_run_it_once), KTEST(only_those_asked_run_it),
     KTEST(own_cpu_runs_it_directly), KTEST(targets_that_are_none_are_counted),
     KTEST(crossing_calls_end), KTEST(merged_requests_are_all_served),
     KTEST(answer_comes_after_fn_returned), KTEST(wrong_context_asks_nobody),

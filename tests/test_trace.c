@@ -313,7 +313,7 @@ static void cpus_out_of_range_are_refused(struct ktest *t)
 	trace_free(&trace);
 }
 
-KTEST_SUITE(trace, KTEST_QUICK, KTEST(malformed_headers_are_refused),
+KTEST_SUITE(trace, 0, KTEST(malformed_headers_are_refused),
     KTEST(malformed_events_are_refused), KTEST(odd_bytes_and_sizes_are_refused),
     KTEST(last_newline_may_be_missing), KTEST(empty_trace_runs),
     KTEST(live_at_end_is_what_the_header_says), KTEST(failures_are_counted_and_their_frees_skipped),

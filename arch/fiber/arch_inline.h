@@ -92,19 +92,24 @@ static inline void cpu_relax(void)
 }
 
 /* Races are run on private memories; the kernel's own is there in name only. */
-static inline u16 arch_pcp_load(unsigned off)
+static inline unsigned arch_pcp_load(size_t array, size_t index)
 {
-	return *(u16 *)(void *)((char *)fiber_pcp + off);
+	return ((u16 *)(void *)((char *)fiber_pcp + array))[index];
 }
 
-static inline void arch_pcp_store(unsigned off, u16 value)
+static inline void arch_pcp_store(size_t array, size_t index, unsigned value)
 {
-	*(u16 *)(void *)((char *)fiber_pcp + off) = value;
+	((u16 *)(void *)((char *)fiber_pcp + array))[index] = (u16)value;
 }
 
-static inline void *arch_pcp_load_ptr(unsigned off)
+static inline void *arch_pcp_load_ptr(size_t array, size_t index)
 {
-	return *(void **)(void *)((char *)fiber_pcp + off);
+	return ((void **)(void *)((char *)fiber_pcp + array))[index];
+}
+
+static inline bool arch_pcp_test(size_t off)
+{
+	return *(u32 *)(void *)((char *)fiber_pcp + off) != 0;
 }
 
 static inline void *arch_phys_to_virt(phys_t phys)

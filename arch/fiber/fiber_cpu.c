@@ -107,6 +107,10 @@ unsigned arch_cpu_node(unsigned cpu)
 	return 0;
 }
 
+void arch_backtrace_self(void)
+{
+}
+
 void arch_backtrace_others(void)
 {
 }

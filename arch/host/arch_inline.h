@@ -42,6 +42,13 @@ struct host_attention {
 } __attribute__((aligned(64)));
 extern struct host_attention host_attention[HOST_MAX_CPUS];
 
+/* Faults that tests order: wake-ups for calls that get lost, and how late calls are served. */
+struct host_ipi_faults {
+	u32 drop;     /* a: so many of the next wake-ups are lost */
+	u32 late_ns;  /* a: a call is served up to so much later; 0: at once */
+};
+extern struct host_ipi_faults host_ipi_faults;
+
 extern struct pcp *host_pcp[HOST_MAX_CPUS];
 extern char host_memmap[], host_pageblocks[], host_ram[];
 
@@ -115,20 +122,32 @@ static inline void cpu_relax(void)
 }
 
 /* Relaxed atomics: drains of other CPUs look at the counts while their owner changes them. */
-static inline u16 arch_pcp_load(unsigned off)
+static inline unsigned arch_pcp_load(size_t array, size_t index)
 {
+	size_t off = array + index * sizeof(u16);
+
 	return __atomic_load_n((u16 *)(void *)((char *)host_pcp[host_this.cpu] + off),
 	    __ATOMIC_RELAXED);
 }
 
-static inline void arch_pcp_store(unsigned off, u16 value)
+static inline void arch_pcp_store(size_t array, size_t index, unsigned value)
 {
+	size_t off = array + index * sizeof(u16);
+
 	__atomic_store_n((u16 *)(void *)((char *)host_pcp[host_this.cpu] + off), value,
 	    __ATOMIC_RELAXED);
 }
 
-static inline void *arch_pcp_load_ptr(unsigned off)
+static inline bool arch_pcp_test(size_t off)
 {
+	return __atomic_load_n((u32 *)(void *)((char *)host_pcp[host_this.cpu] + off),
+	           __ATOMIC_RELAXED) != 0;
+}
+
+static inline void *arch_pcp_load_ptr(size_t array, size_t index)
+{
+	size_t off = array + index * sizeof(void *);
+
 	return __atomic_load_n((void **)(void *)((char *)host_pcp[host_this.cpu] + off),
 	    __ATOMIC_RELAXED);
 }

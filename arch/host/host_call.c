@@ -73,6 +73,27 @@ void smp_call_serve(void)
 	}
 }
 
+/* Wait for all; who has not taken its box for too long may have lost the wake-up: it gets another. */
+static void wait_for_all(const struct call *call, unsigned self)
+{
+	u64 since = 0;
+	u32 turns = 0;
+	unsigned cpu;
+
+	while (load_acquire(&call->left)) {
+		cpu_relax();
+		if (++turns % 1024)
+			continue;
+		since = since ? since : arch_clock_ns();
+		if (arch_clock_ns() - since <= smp_timeout_ns)
+			continue;
+		since = 0;
+		for (cpu = 0; cpu < nr_cpus; cpu++)
+			if (READ_ONCE(box[cpu][self]) == call)
+				arch_ipi_call(cpu);
+	}
+}
+
 int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 {
 	struct call call = {.fn = fn, .arg = arg};
@@ -110,8 +131,7 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 		fn(arg);
 		arch_irq_restore(flags);
 	}
-	while (load_acquire(&call.left))
-		cpu_relax();
+	wait_for_all(&call, self);
 	preempt_enable();
 	return asked;
 }

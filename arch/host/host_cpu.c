@@ -33,6 +33,7 @@ static struct host_cpu host_cpus[HOST_MAX_CPUS];
 struct host_attention host_attention[HOST_MAX_CPUS];
 static struct pcp pcps[HOST_MAX_CPUS];
 struct pcp *host_pcp[HOST_MAX_CPUS];
+struct host_ipi_faults host_ipi_faults;
 _Thread_local struct host_this host_this;
 unsigned nr_cpus = 1;
 
@@ -68,6 +69,10 @@ void arch_backtrace_others(void)
 	printk("host: no backtraces of other CPUs; attach a debugger\n");
 }
 
+void arch_backtrace_self(void)
+{
+}
+
 void host_cpu_take(void)
 {
 	struct host_cpu *c = &host_cpus[host_this.cpu];
@@ -99,6 +104,29 @@ void host_cpu_give(void)
 	pthread_mutex_unlock(&c->m);
 }
 
+/* Up to the time that a test has ordered: another one each time, so that answers come in any order. */
+static void be_late(void)
+{
+	u32 late = READ_ONCE(host_ipi_faults.late_ns);
+	u64 until;
+
+	if (!late)
+		return;
+	until = arch_clock_ns() + (arch_clock_ns() * 0x9e3779b97f4a7c15ULL >> 32) % late;
+	while (arch_clock_ns() < until)
+		sched_yield();
+}
+
+/* Does a test want this wake-up to be lost? */
+static bool lost(void)
+{
+	u32 left = READ_ONCE(host_ipi_faults.drop);
+
+	while (left && !atomic_cas(&host_ipi_faults.drop, left, left - 1))
+		left = READ_ONCE(host_ipi_faults.drop);
+	return left > 0;
+}
+
 void host_attend(bool waiting)
 {
 	u32 *want = &host_attention[host_this.cpu].want;
@@ -109,6 +137,7 @@ void host_attend(bool waiting)
 	if (atomic_and(want, ~HOST_WANT_CALL) & HOST_WANT_CALL) {
 		host_this.irqs_off = true;
 		host_this.irq_depth++;
+		be_late();
 		smp_call_serve();
 		host_this.irq_depth--;
 		host_this.irqs_off = false;
@@ -128,6 +157,8 @@ void arch_ipi_call(unsigned cpu)
 {
 	struct host_cpu *c = &host_cpus[cpu];
 
+	if (unlikely(READ_ONCE(host_ipi_faults.drop)) && lost())
+		return;
 	atomic_or(&host_attention[cpu].want, HOST_WANT_CALL);
 	pthread_mutex_lock(&c->m);
 	if (c->next == c->serving)

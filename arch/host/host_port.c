@@ -192,16 +192,48 @@ int ksnprintf(char *buf, size_t size, const char *fmt, ...)
 	return n;
 }
 
+/* print_lock: what was printed last, and how much ever. */
+static char log_ring[16384];
+static u64 log_end;
+
 void printk(const char *fmt, ...)
 {
+	char text[2048];
 	va_list ap;
+	int i, len;
+
+	va_start(ap, fmt);
+	len = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	pthread_mutex_lock(&print_lock);
+	fputs(text, stdout);
+	fflush(stdout);
+	for (i = 0; i < len && i + 1 < (int)sizeof(text); i++)
+		log_ring[log_end++ % sizeof(log_ring)] = text[i];
+	pthread_mutex_unlock(&print_lock);
+}
+
+u64 log_position(void)
+{
+	u64 end;
 
 	pthread_mutex_lock(&print_lock);
-	va_start(ap, fmt);
-	vprintf(fmt, ap);
-	va_end(ap);
-	fflush(stdout);
+	end = log_end;
 	pthread_mutex_unlock(&print_lock);
+	return end;
+}
+
+size_t log_read(u64 *pos, char *buf, size_t size)
+{
+	size_t n;
+
+	pthread_mutex_lock(&print_lock);
+	if (log_end > sizeof(log_ring) && *pos < log_end - sizeof(log_ring))
+		*pos = log_end - sizeof(log_ring);
+	for (n = 0; n < size && *pos < log_end; n++, (*pos)++)
+		buf[n] = log_ring[*pos % sizeof(log_ring)];
+	pthread_mutex_unlock(&print_lock);
+	return n;
 }
 
 void panic(const char *fmt, ...)

@@ -18,6 +18,7 @@
 #define APIC_TPR        0x80
 #define APIC_EOI        0xb0
 #define APIC_SVR        0xf0
+#define APIC_IRR        0x200 /* 8 registers of 32 vectors, 16 bytes apart */
 #define APIC_ICR_LOW    0x300
 #define APIC_ICR_HIGH   0x310
 #define APIC_LVT_TIMER  0x320
@@ -134,6 +135,22 @@ int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low)
 	return ret;
 }
 
+void ioapic_move(u32 from, u32 to)
+{
+	irqflags_t flags = spin_lock_irqsave(&ioapic_lock);
+
+	for (unsigned i = 0; i < acpi.nr_ioapics; i++) {
+		for (u32 pin = 0; ioapic[i] && pin < ioapic_pins(i); pin++) {
+			u32 reg = IOAPIC_REDIRECT + 2 * pin;
+
+			/* One write moves it: before it, it is the old one's, after it the new one's. */
+			if (!(ioapic_read(i, reg) & LVT_MASKED) && ioapic_read(i, reg + 1) >> 24 == from)
+				ioapic_write(i, reg + 1, to << 24);
+		}
+	}
+	spin_unlock_irqrestore(&ioapic_lock, flags);
+}
+
 int ioapic_route_isa(unsigned irq, u8 vector)
 {
 	const struct acpi_isa *isa = &acpi.isa[irq];
@@ -167,4 +184,22 @@ void arch_timer_start(void)
 	apic_write(APIC_LVT_TIMER, LVT_PERIODIC | VEC_TIMER);
 	apic_write(APIC_TIMER_INIT, (u32)(clock_apic_hz / TICK_HZ));
 	arch_irq_restore(flags);
+}
+
+void arch_timer_stop(void)
+{
+	irqflags_t flags = arch_irq_save();
+
+	apic_write(APIC_LVT_TIMER, LVT_MASKED);
+	apic_write(APIC_TIMER_INIT, 0);
+	arch_irq_restore(flags);
+}
+
+bool arch_irqs_pending(void)
+{
+	u32 pending = 0;
+
+	for (u32 i = 0; i < 8; i++)
+		pending |= apic_read(APIC_IRR + 16 * i);
+	return pending != 0;
 }

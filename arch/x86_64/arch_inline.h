@@ -16,6 +16,7 @@
 #define X86_GS_PREEMPT      12
 #define X86_GS_NEED_RESCHED 16
 #define X86_GS_IRQ_DEPTH    20
+#define X86_GS_CURRENT      24
 #define X86_GS_PCP          256
 
 /* RFLAGS.IF (SDM vol. 1, 3.4.3). */
@@ -100,19 +101,57 @@ static always_inline void preempt_enable(void)
 		preempt_schedule();
 }
 
-static always_inline u16 arch_pcp_load(unsigned off)
+/*
+ * For kernel/sched.c: the running thread, and how often preemption is off.  One instruction each, so
+ * that a thread which is moved to another CPU in the middle does not read its old one's.
+ */
+static always_inline void *arch_current(void)
 {
-	return x86_this_cpu(u16, X86_GS_PCP + (uintptr_t)off);
+	return (void *)x86_this_cpu(uintptr_t, X86_GS_CURRENT);
 }
 
-static always_inline void arch_pcp_store(unsigned off, u16 value)
+static always_inline u32 arch_preempt_count(void)
 {
-	x86_this_cpu(u16, X86_GS_PCP + (uintptr_t)off) = value;
+	return x86_this_cpu(u32, X86_GS_PREEMPT);
 }
 
-static always_inline void *arch_pcp_load_ptr(unsigned off)
+/* Written out, so that array and index are one address: compilers split it. */
+static always_inline unsigned arch_pcp_load(size_t array, size_t index)
 {
-	return (void *)x86_this_cpu(uintptr_t, X86_GS_PCP + (uintptr_t)off);
+	unsigned value;
+
+	__asm__ volatile("movzwl %%gs:%c1(,%2,2), %0"
+			 : "=r"(value)
+			 : "i"(X86_GS_PCP + array), "r"(index)
+			 : "memory");
+	return value;
+}
+
+static always_inline void arch_pcp_store(size_t array, size_t index, unsigned value)
+{
+	__asm__ volatile("movw %w2, %%gs:%c0(,%1,2)"
+			 :
+			 : "i"(X86_GS_PCP + array), "r"(index), "r"(value)
+			 : "memory");
+}
+
+static always_inline void *arch_pcp_load_ptr(size_t array, size_t index)
+{
+	void *value;
+
+	__asm__ volatile("movq %%gs:%c1(,%2,8), %0"
+			 : "=r"(value)
+			 : "i"(X86_GS_PCP + array), "r"(index)
+			 : "memory");
+	return value;
+}
+
+static always_inline bool arch_pcp_test(size_t off)
+{
+	bool set;
+
+	__asm__ volatile("cmpl $0, %%gs:%c1" : "=@ccne"(set) : "i"(X86_GS_PCP + off) : "memory");
+	return set;
 }
 
 static always_inline void *arch_phys_to_virt(phys_t phys)

@@ -14,6 +14,7 @@ BUILD_ASSERT(offsetof(struct cpu, id) == X86_GS_ID);
 BUILD_ASSERT(offsetof(struct cpu, preempt) == X86_GS_PREEMPT);
 BUILD_ASSERT(offsetof(struct cpu, need_resched) == X86_GS_NEED_RESCHED);
 BUILD_ASSERT(offsetof(struct cpu, irq_depth) == X86_GS_IRQ_DEPTH);
+BUILD_ASSERT(offsetof(struct cpu, current) == X86_GS_CURRENT);
 BUILD_ASSERT(CPU_PCP_OFFSET == X86_GS_PCP);
 
 /* 64-bit task state segment (SDM vol. 3A, 8.7). */

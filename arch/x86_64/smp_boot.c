@@ -4,7 +4,7 @@
  *
  * Owns:       cpus[] and what it points to, but for the boot CPU's area; the trampoline page.
  * Locks:      none; cpu->started is the handshake: 0 not seen, 1 runs C code, 2 can be interrupted,
- *             3 given up: it parks itself if it comes after all.
+ *             3 given up: it parks itself if it comes after all, 4 parked (cpu_hotplug.c).
  * Invariants: cpus[0] is the boot CPU.  nr_cpus does not change after arch_cpus_init().
  *
  * All CPUs are started by one broadcast (SDM vol. 3A, 8.4.4); each finds its stack by its APIC id.
@@ -16,7 +16,6 @@
 /* Before a CPU gets its second start-up interrupt, and before it counts as missing. */
 #define SECOND_SIPI_NS 200000ULL
 #define START_NS       5000000000ULL
-#define STARTED_GIVEN_UP 3u
 
 /* By APIC id; read by ap_trampoline.S. */
 struct ap_slot {

@@ -97,6 +97,11 @@ static void nmi(const struct trap_frame *f)
 	struct cpu *cpu = this_cpu();
 	u32 asked = cpu->id + 1;
 
+	/* What wakes a parked CPU tells no story, nor does one that comes when it is awake already. */
+	if (load_acquire(&backtrace_cpu) != asked &&
+	    (READ_ONCE(cpu->started) == STARTED_PARKED ||
+	     arch_clock_ns() < READ_ONCE(cpu->quiet_until)))
+		return;
 	printk("CPU %u (APIC id %u): %s, NMI in thread %s%s%s\n", cpu->id, cpu->apic_id,
 	    load_acquire(&backtrace_cpu) == asked ? "asked" : "not asked", thread_name(),
 	    f->rflags & X86_FLAGS_IF ? "" : ", irqs off", cpu->irq_depth > 1 ? ", in an irq" : "");
@@ -149,13 +154,20 @@ void trap_dispatch(struct trap_frame *f)
 		sched_irq_exit();
 }
 
+void arch_backtrace_self(void)
+{
+	printk("CPU %u (APIC id %u): asks, in thread %s\n", arch_cpu_id(), this_cpu()->apic_id,
+	    thread_name());
+	print_backtrace(0, (uintptr_t)__builtin_frame_address(0));
+}
+
 /* CPUs are asked one by one, so that their lines do not mix; each gets 100 ms to answer. */
 void arch_backtrace_others(void)
 {
 	for (unsigned i = 0; i < nr_cpus; i++) {
 		u64 end = arch_clock_ns() + 100000000;
 
-		if (cpus[i] == this_cpu() || load_acquire(&cpus[i]->started) != 2)
+		if (cpus[i] == this_cpu() || load_acquire(&cpus[i]->started) != STARTED_RUNS)
 			continue;
 		store_release(&backtrace_cpu, i + 1);
 		apic_send(cpus[i]->apic_id, ICR_NMI);

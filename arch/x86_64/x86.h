@@ -12,7 +12,7 @@
  *   arch_paging_init   final page tables; all RAM is in the direct map from here
  *   arch_apic_init     local APIC, I/O APIC, clock and timer calibration; interrupts may be enabled
  *   arch_cpus_init     nr_cpus and cpus[] with their areas, stacks and nodes
- *   (smp_init, memmap, memory_init, memblock_hand_over)
+ *   (smp_init, memmap, memory_init, boot_memory_hand_over)
  *   arch_boot_memory_done   kernel stacks and page tables come from alloc_pages from here
  *   (sched_init_cpu(true))
  *   smp_start_aps      every other CPU runs kernel_ap_entry
@@ -252,6 +252,8 @@ void apic_send(u32 dest, u32 icr_low);
 #define ICR_ALL_BUT_SELF 0xc0000u
 /* Deliver GSI @gsi to this CPU as @vector, unmasked.  Returns 0; -ENODEV no such pin. */
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low);
+/* Deliver to the CPU with APIC id @to what is delivered to @from. */
+void ioapic_move(u32 from, u32 to);
 /* Deliver ISA interrupt @irq, overrides honoured.  As ioapic_route. */
 int ioapic_route_isa(unsigned irq, u8 vector);
 
@@ -259,6 +261,11 @@ int ioapic_route_isa(unsigned irq, u8 vector);
 void clock_init(void);
 extern u64 clock_tsc_hz;
 extern u64 clock_apic_hz;
+
+/* Values of struct cpu.started. */
+#define STARTED_RUNS     2u
+#define STARTED_GIVEN_UP 3u
+#define STARTED_PARKED   4u
 
 /* smp_boot.c */
 void arch_cpus_init(void);

@@ -14,9 +14,12 @@
  *   bool arch_in_interrupt(void)          true inside an interrupt handler
  *   void cpu_relax(void)                  one turn of a busy wait; serves cross-calls if irqs are on
  *   void preempt_disable(void), preempt_enable(void)   count, nest; any context
- *   u16 arch_pcp_load(unsigned off)       read 16 bits at byte offset off of this CPU's struct pcp of
- *   void arch_pcp_store(unsigned off, u16)   the kernel's own memory; relaxed, one instruction, irqs off
- *   void *arch_pcp_load_ptr(unsigned off)    likewise for a pointer
+ *   unsigned arch_pcp_load(size_t array, size_t index)   element of an array of u16 that stands at byte
+ *       offset array, a constant, of this CPU's struct pcp of the kernel's own memory; relaxed, one
+ *       instruction; irqs off
+ *   void arch_pcp_store(size_t array, size_t index, unsigned value)   likewise
+ *   void *arch_pcp_load_ptr(size_t array, size_t index)   likewise, of an array of pointers
+ *   bool arch_pcp_test(size_t off)        is any of the 32 bits at that constant offset set?
  *   void *arch_phys_to_virt(phys_t)       where the kernel sees that byte of RAM
  *
  * and these constants (addresses known at link time, so that the hot paths need no load for them):
@@ -59,5 +62,7 @@ void arch_ipi_call(unsigned cpu);
 
 /* Print the backtraces of all CPUs but this one, by NMI where the machine has one.  Any context. */
 void arch_backtrace_others(void);
+/* Print this CPU's own.  Any context. */
+void arch_backtrace_self(void);
 
 #endif

@@ -38,4 +38,10 @@ struct bootinfo {
 };
 extern struct bootinfo bootinfo;
 
+/*
+ * Take the tags of a multiboot2 info block into bootinfo: @total bytes at @block, 8-aligned, are there;
+ * nothing else is read, and nothing in it is trusted.
+ */
+void multiboot2_parse(const void *block, u32 total);
+
 #endif

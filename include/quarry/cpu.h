@@ -22,7 +22,9 @@ struct cpu {
 	u32 apic_id;
 	u32 node;
 	struct thread *idle;
-	u32 started;              /* a: 1 once it runs C code, 2 once it takes interrupts */
+	u32 started;              /* a: 1 once it runs C code, 2 once it takes interrupts, 4 parked */
+	u32 hotplug;              /* a: enum hotplug_state of kernel/cpu_hotplug.c */
+	u64 quiet_until;          /* a: until then an NMI that nobody asked for was sent to wake it */
 	u64 ticks;                /* timer interrupts taken */
 	u64 kicks;                /* a: reschedule interrupts sent to it */
 	u64 calls;                /* a: call interrupts sent to it */

@@ -14,7 +14,7 @@
 struct handle {
 	struct spinlock lock; /* RANK_OBJECT: all below, and the content of the page */
 	struct page *page;    /* NULL: the handle is free */
-	u64 checksum;         /* of the content, as of the last handle_write_end */
+	u64 checksum;         /* of the content, as of the last handle_write */
 	u32 moves;            /* times it moved */
 };
 

@@ -34,11 +34,6 @@ void vprintk(const char *fmt, va_list ap);
 void console_write(const char *s, size_t len);
 /* Printing bypasses the lock from now on: panic and NMI. */
 void console_bust_lock(void);
-/*
- * Copy what the log holds from byte *pos of all that was ever printed, up to @size bytes, into @buf;
- * what was overwritten is skipped.  *pos moves on; returns the number of bytes.  Any context.
- */
-size_t log_read(u64 *pos, char *buf, size_t size);
 
 /* ---- serial port (drivers/serial.c), 16550 at COM1 ---- */
 
@@ -74,6 +69,15 @@ const char *thread_name(void);
 /* Busy-work accounting: threads that are runnable on @cpu, the running one included. */
 unsigned sched_load(unsigned cpu);
 
+/*
+ * CPU hotplug, under cpu_hotplug exclusive.  sched_cpu_leave: @cpu shall hand over its threads; its idle
+ * thread does it and calls cpu_leave when none is left.  sched_cpu_join: this CPU takes threads again.
+ */
+void sched_cpu_leave(unsigned cpu);
+void sched_cpu_join(void);
+/* Threads that belong to @cpu now, asleep or not; racy. */
+unsigned sched_threads(unsigned cpu);
+
 /* ---- panic (kernel/panic.c) ---- */
 
 /* What all chance of this run derives from; set by main.c from seed=, printed by a panic. */
@@ -93,6 +97,19 @@ void machine_power_off(bool pass) __attribute__((noreturn));
 void arch_ipi_kick(unsigned cpu);
 /* Arrange for the timer of this CPU to tick; started once per CPU. */
 void arch_timer_start(void);
+/* Stop it; what it has raised already still comes. */
+void arch_timer_stop(void);
+/* Does an interrupt wait for this CPU to turn them on?  irqs off. */
+bool arch_irqs_pending(void);
+/* Device interrupts that CPU @from gets go to CPU @to from now on.  Any context. */
+void arch_irqs_move(unsigned from, unsigned to);
+/*
+ * Halt this CPU until *word is @until and arch_cpu_unpark was called; nothing else is executed but
+ * the handler of NMIs.  At return its TLB is empty.  irqs off.
+ */
+void arch_cpu_park(const u32 *word, u32 until);
+/* Make @cpu look at its word.  It may miss this: repeat it until there is an answer.  Any context. */
+void arch_cpu_unpark(unsigned cpu);
 /* Switch stacks: save this thread's in *from, load to's.  irqs off. */
 void arch_switch(void **from_sp, void *to_sp);
 /* Prepare a new stack so that the first switch to it calls fn(arg) with irqs on.  Returns its sp. */
@@ -115,7 +132,7 @@ static inline u64 arch_tsc(void)
 
 /*
  * Boot memory: zeroed, @align bytes aligned, never freed, mapped.  Panics when there is none: nothing
- * can run then.  Until memblock_hand_over.  Context: boot CPU.
+ * can run then.  Until boot_memory_hand_over.  Context: boot CPU.
  */
 void *boot_alloc(size_t bytes, size_t align);
 

@@ -78,6 +78,9 @@ int ktest_run(const char *which, u64 seed);
  */
 struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, unsigned movable);
 
+/* Called before and after each test, its threads ended, its memory still there; NULL: nothing is. */
+extern void (*ktest_hook)(const char *suite, const struct ktest *t, bool begins);
+
 /* CPUs a test may use: those of ktest_memory. */
 unsigned ktest_cpus(void);
 /* Start fn(arg) on @cpu without waiting; one at a time per CPU.  Pair with ktest_join. */

@@ -154,8 +154,10 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order) must
 
 /*
  * free_pages - free a block that nobody else can find: state ALLOC, one reference, that order.
+ * @page: a descriptor of that memory, or NULL; mem_free_pages also refuses those of other memories.
  * Returns 0; -EINVAL, and the page is reported, counted and left where it is, if it is anything else
  * (double free, wrong order, never allocated, no such page).  With badpage=panic it panics instead.
+ * Two frees of one page at the same moment are found when the page is next taken, and panic.
  * Context: any.  Locks: zone lock when the cache is full or off.
  */
 int free_pages(struct page *page, unsigned order);
@@ -223,6 +225,13 @@ int zone_pcp_disable(struct zone *zone) must_check;
 /* The matching enable; the last one lets the owners refill.  -EINVAL (counted) without a disable. */
 int zone_pcp_enable(struct zone *zone);
 
+/*
+ * This CPU goes down: give back all it caches, with every capacity 0 from here on; the last thing that
+ * it does with @mem.  And the reverse, before it is online: capacities from the zones' depths.
+ * Context: that CPU, irqs off, cpu_hotplug held exclusively on its behalf.  Locks: zone.
+ */
+void pcp_cpu_leave(struct memory *mem);
+void pcp_cpu_join(struct memory *mem);
 /* Recompute and apply capacities after CPUs or memory came or went.  As drain_all_pages. */
 void pcp_refresh_all(struct memory *mem);
 /* True if @cpu seems to cache pages of @zone.  Racy; any context. */
@@ -239,13 +248,19 @@ int drain_isolated_pages(struct memory *mem);
  * start_isolate_page_range - let no page of [start, start + nr) be allocated any more.
  * Under ISO_DISABLE the caller has disabled the zone's caches; each pageblock is scanned for what
  * cannot move and its bit set in one lock hold.  Under ISO_PRECISE the bits are set, one forced round
- * follows, and then comes the scan.  Free pages leave the lists; allocated ones stay where they are.
+ * follows, and then comes the scan; ISO_REDRAIN drains only the CPUs that seem to hold pages, so that
+ * the caller must drain again until the range is free.  Free pages leave the lists; allocated ones stay
+ * where they are.
  * Returns 0; -EINVAL bad range or, under ISO_DISABLE, caches on; -EBUSY a pageblock is isolated
- * already, or holds something that cannot move (fail says which page); then nothing is changed.
+ * already, or holds something that cannot move (fail says which page); -EDEADLK context.  On an error
+ * nothing is changed.
  * Context: thread, may sleep.  Locks: zone; ISO_PRECISE also cpu_hotplug shared, pcp_ctl.
  */
 int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
     enum iso_policy policy, struct mm_fail *fail) must_check;
+/* "redrain", "disable" or "precise"; NULL for anything else.  And back: NR_ISO_POLICIES if unknown. */
+const char *iso_policy_name(enum iso_policy policy);
+enum iso_policy iso_policy_by_name(const char *name);
 /* Undo it; the old types are still there.  Never fails.  Any context.  Locks: zone. */
 void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr);
 /* 0 if all pages of the isolated range are free (or poisoned); else -EBUSY, and where and why. */
@@ -256,7 +271,7 @@ int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struc
 /*
  * How to move a page in state MOVABLE_OPS; its owner field points to a struct movable_owner.
  *  isolate   under the zone's lru lock: may this page be taken now?  0, -EBUSY (pinned, no use
- *            trying), -EAGAIN.  The core then takes a reference and sets ISO_MIG.
+ *            trying), -EAGAIN.  The core has taken a reference and, on 0, sets ISO_MIG.
  *  migrate   copy src to dst, an allocated block of the same order, and make dst the one that the
  *            owner uses: thread context, no lock held.  On 0 the owner has dropped its reference to
  *            src and dst is in state MOVABLE_OPS.  -EAGAIN: somebody is using it; -EBUSY: pinned;
@@ -273,7 +288,13 @@ struct movable_ops {
 };
 struct movable_owner {
 	const struct movable_ops *ops;
+	u32 users; /* a: migrators that may still call it */
 };
+/*
+ * Wait until no migrator will call @owner any more: after its last page has been released, and before
+ * it is freed.  Context: thread, may sleep.
+ */
+void movable_owner_drain(struct movable_owner *owner);
 
 /* Make an ALLOC page movable through @owner.  Locks: lru. */
 void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index);
@@ -308,7 +329,7 @@ struct offline_opts {
 };
 struct offline_result {
 	enum iso_policy policy;
-	unsigned rounds;     /* forced drain rounds */
+	unsigned rounds;     /* drain rounds: exactly one, but for redrain */
 	unsigned ipis;       /* CPUs asked in them */
 	unsigned loops;      /* passes over the range */
 	unsigned moved;      /* blocks migrated */
@@ -320,7 +341,7 @@ struct offline_result {
  * offline_pages - take [start, start + nr) out of service, moving what is in the way.
  * Returns 0, or as it was before: -EINVAL bad range, hole, two zones, partly offline; -EALREADY
  * offline; -EBUSY claimed, reserved, unmovable or pinned page, or too little would be left; -ENOMEM
- * nowhere to move to; -ETIMEDOUT; -EINTR cancelled.  @opts and @result may be NULL.
+ * nowhere to move to; -ETIMEDOUT; -EINTR cancelled; -EDEADLK context.  @opts and @result may be NULL.
  * Context: thread, may sleep.  Locks: hotplug (claim and commit only), cpu_hotplug shared, pcp_ctl,
  * lru, zone.
  */

@@ -12,6 +12,7 @@
 #define QUARRY_MM_TYPES_H
 
 #include <quarry/port.h>
+#include <quarry/trace_ring.h>
 #include <quarry/types.h>
 #include <sys/queue.h>
 
@@ -200,6 +201,8 @@ struct pcp {
 	struct page **slot[NR_STACKS]; /* o: arrays of the largest capacity */
 	u16 first[8];                 /* o: by gfp type and zone bits, order-0 stack of the first zone */
 	u64 event[NR_MM_EVENTS];      /* a: by this CPU, anybody may read */
+	u32 tracing;                  /* a: the hot paths record what they do */
+	struct trace_ring *ring;      /* c: what happened lately; NULL: nothing is recorded */
 };
 
 struct memory;
@@ -240,7 +243,6 @@ struct reclaim {
 
 struct node {
 	u8 id;
-	u8 nr_zonelist;              /* c: entries of zonelist[] */
 	u8 distance[MAX_NODES];      /* c: SLIT, 10 is local */
 	u8 zonelist[NR_ZONE_KINDS][MAX_ZONES]; /* h: by highest kind allowed: zone ids, nearest first */
 	u8 nr_zones[NR_ZONE_KINDS];  /* h */
@@ -259,7 +261,8 @@ struct range_claim {
 /* Blocks that the slots of one zone and CPU have room for; one page of pointers holds them. */
 #define PCP_SLOTS (NR_CACHED_TYPES * (64 + 32 + 16 + 8 + 2))
 
-enum iso_policy { ISO_DISABLE, ISO_PRECISE, NR_ISO_POLICIES };
+/* How an offline keeps pages of its range out of the caches: mm/page_isolation.c. */
+enum iso_policy { ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE, NR_ISO_POLICIES };
 
 /* One memory: zones over an array of descriptors that the caller brought. */
 struct memory {
@@ -277,6 +280,7 @@ struct memory {
 	struct mutex pcp_ctl;         /* RANK_PCP_CTL: depths, rounds (single flight) */
 	u64 round_started, round_done; /* p, a: masked drain rounds, for sharing one */
 	LIST_HEAD(, range_claim) claims; /* h */
+	u32 iso_pending;              /* a: isolations between their first bit and their round's end */
 	enum iso_policy policy;       /* a: for offlines that do not name one */
 	bool badpage_panic;           /* a: a bad free panics after its report */
 	bool backed;                  /* c: pages have memory behind them (GFP_ZERO, patterns) */

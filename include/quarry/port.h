@@ -115,9 +115,15 @@ struct rwsem {
 
 static inline bool rwsem_try_shared(void *s)
 {
-	u32 count = READ_ONCE(((struct rwsem *)s)->count);
+	u32 *count = &((struct rwsem *)s)->count, old;
 
-	return count != RWSEM_EXCLUSIVE && atomic_cas(&((struct rwsem *)s)->count, count, count + 1);
+	/* Again when another sharer was faster: only an exclusive holder is worth sleeping for. */
+	do {
+		old = READ_ONCE(*count);
+		if (old == RWSEM_EXCLUSIVE)
+			return false;
+	} while (!atomic_cas(count, old, old + 1));
+	return true;
 }
 
 static inline bool rwsem_try_exclusive(void *s)
@@ -155,8 +161,10 @@ static inline void rwsem_unlock_exclusive(struct rwsem *s)
 struct thread;
 
 /*
- * Start a thread that runs fn(arg), on @cpu for good or, with @cpu < 0, where there is room.
- * Returns NULL when there is no memory or no free slot.  Context: thread, may sleep.
+ * Start a thread that runs fn(arg), on @cpu or, with @cpu < 0, where there is room.  It stays there
+ * unless that CPU goes down: then it goes on elsewhere and, if it was bound to @cpu, is moved back
+ * soon after @cpu has returned.  Who must not be moved in between turns preemption off.
+ * Returns NULL when there is no memory, no free slot, or @cpu is not online.  Context: thread, may sleep.
  */
 struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void *arg) must_check;
 /* Wait until the thread has returned, and free it.  Each started thread is joined exactly once. */
@@ -225,6 +233,13 @@ void printk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* snprintf and vsnprintf, with the formatter of printk: no floating point. */
 int ksnprintf(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
+/*
+ * The log: at least the last 16 KiB that printk printed.  log_position is where the next byte will
+ * stand; log_read copies up to @size bytes from *@pos on (or from the oldest there is), moves *@pos
+ * behind them and returns how many.  Any context.
+ */
+u64 log_position(void);
+size_t log_read(u64 *pos, char *buf, size_t size);
 /* Report, print the backtraces of all CPUs, stop the machine.  Any context; never returns. */
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 

@@ -13,6 +13,14 @@
 void smp_init(void);
 /* @cpu answers cross-calls from now on: its call vector is live.  Context: that CPU, or boot. */
 void cpu_set_online(unsigned cpu);
+/* @cpu shall not be asked any more; who has chosen it already is waited for by smp_wait_senders. */
+void cpu_clear_online(unsigned cpu);
+/*
+ * On a CPU that has left the mask, after smp_wait_senders and with its pending interrupts taken: serve
+ * calls a last time.  From here until cpu_set_online every call interrupt here is one too many.
+ * irqs off.
+ */
+void smp_call_close(void);
 unsigned nr_cpus_online(void);
 /*
  * Return when every cross-call that was under way at the call has ended: after a CPU's bit has been
@@ -28,7 +36,9 @@ struct smp_stats {
 	u64 from_alloc;   /* cross-calls asked for inside an allocation: must stay 0 */
 	u64 bad_context;  /* calls refused because of their context */
 	u64 bad_cpu;      /* targets out of range */
-	u64 offline_cpu;  /* targets that are not online */
+	u64 offline_cpu;  /* targets in range that are not online: never there, or gone */
+	u64 spurious_calls; /* call interrupts taken between smp_call_close and cpu_set_online */
+	u64 silent;       /* reports of CPUs that did not answer in time */
 };
 extern struct smp_stats smp_stats; /* a */
 /* A CPU that has not answered for so long is reported; after six times that the kernel panics. */

@@ -42,7 +42,7 @@ bit depth;            /* zone->pcp_depth */
 byte asked;           /* mem->drain_mask */
 bit promised;         /* start_isolate_page_range has returned 0, or its scan is over */
 bit offline_done;
-hidden byte i;
+byte i; /* of loops; 0 between steps */
 
 #ifdef LIVE
 ltl offline_ends { <> offline_done }
@@ -63,12 +63,12 @@ ltl offline_ends { <> offline_done }
 #endif
 
 #ifdef STALE
-#define READ_EARLY(p) d_step { st = STACK(p); printf("CPU%d|free.prep: reads stack %d of page %d and keeps it\n", c, st, p) }
+#define READ_EARLY(p) atomic { st = STACK(p); printf("CPU%d|free.prep: reads stack %d of page %d and keeps it\n", c, st, p) }
 #define READ_STACK(p) skip
-#define READ_AGAIN(p) st = STACK(p) /* free_bulk */
+#define READ_AGAIN(p) skip
 #else
 #define READ_EARLY(p) skip
-#define READ_STACK(p) st = STACK(p)
+#define READ_STACK(p) st = STACK(p); printf("CPU%d|interrupts off: reads stack %d of page %d\n", c, st, p)
 #define READ_AGAIN(p) READ_STACK(p)
 #endif
 
@@ -225,7 +225,9 @@ end_again:
 	:: else -> goto end_again
 	fi;
 	if
+#ifndef STALE
 	:: b != NONE -> bulk = 1 /* free_pages_bulk */
+#endif
 	:: bulk = 0              /* free_pages, one by one */
 	fi;
 free_next:

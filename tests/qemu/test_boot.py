@@ -32,7 +32,7 @@ def test_command_line_comes_through(passes, path):
 
 @pytest.mark.parametrize("path", PATHS)
 def test_module_comes_through(boot, text_file, path):
-    run = boot("selftest=none trace=tiny.trace", boot=path, module=text_file("tiny.trace", TRACE))
+    run = boot("selftest=none trace=tiny.trace", tour=None, boot=path, module=text_file("tiny.trace", TRACE))
     assert run.passed, run.story()
     assert run.has(r"^trace tiny\.trace: .*"), run.story()
 

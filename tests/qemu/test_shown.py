@@ -1,6 +1,130 @@
 # SPDX-License-Identifier: MIT
-"""The tour, the monitor's prompt, and offlining in rounds under stress (rounds=N).
+"""The tour, the monitor's prompt, and offlining in rounds under stress (rounds=N)."""
+import re
 
-Their tests belong here: boot(..., tour=None) leaves the tour on, boot(..., monitor=None, talk=f) the
-monitor; pexpect drives the prompt.
-"""
+import pytest
+import qemu
+
+pexpect = pytest.importorskip("pexpect")
+
+POLICIES = ("redrain", "disable", "precise")
+
+
+def test_tour_shows_each_policy(passes):
+    """An isolated pageblock is drawn before the offline's own line, which says what it cost."""
+    run = passes("selftest=none", tour=None, cpus=4, nodes=[512, 512], timeout=240)
+    for policy in POLICIES:
+        began = run.text.index(f"tour: policy {policy}:")
+        done = run.text.index(f"tour: offline {policy}:")
+        drawn = run.text[began:done]
+        assert re.search(r"^  blocks 0x[0-9a-f]+ .*[iI]", drawn, re.MULTILINE), f"{policy}: {drawn}"
+        assert re.search(rf"^tour: offline {policy}: 16 MiB at pfn 0x\w+ gone and back: "
+                         + (r"\d+ drain rounds?, \d+ IPIs, " if policy == "redrain" else "1 drain round, 3 IPIs, ") +
+                         r"\d+ blocks moved, \d+ retries, \d+ passes", run.text, re.MULTILINE), run.story()
+    assert run.has(r"^trace short.trace: \d+ events"), run.story()
+    assert run.has(r"cross-calls from allocations 0$"), run.story()
+    assert run.has(r"^tour: check_memory: every invariant holds"), run.story()
+    assert run.last == qemu.PASS_LINE
+
+
+@pytest.mark.parametrize("cpus,mem", [(1, 256), (2, 64), (16, 1024)])
+def test_tour_on_other_machines(passes, cpus, mem):
+    passes("selftest=none", tour=None, cpus=cpus, mem=mem, timeout=300)
+
+
+def test_ansi_picture_draws_in_place(passes):
+    run = passes("selftest=none picture=ansi", tour=None, timeout=240)
+    assert "\033[" in run.text and re.search(r"\033\[\d+A", run.text), run.story()
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_offline_rounds_under_stress(passes, policy):
+    """A twentieth of `make soak TARGET=offline`."""
+    run = passes(f"selftest=none isolation={policy} rounds=25", cpus=4, nodes=[512, 512], timeout=400)
+    each = r"\d+ drain rounds" if policy == "redrain" else r"25 drain rounds \(one each\)"
+    assert run.has(rf"^rounds: {policy}: 25 offlines of 16 MiB under stress, {each}"), run.story()
+    moved = int(re.search(r"(\d+) blocks moved", run.text).group(1))
+    damaged = int(re.search(r"(\d+) damaged", run.text).group(1))
+    assert moved > 0 and damaged == 0
+
+
+class Monitor:
+    """A booted kernel at its prompt; monitor("command") -> what it printed."""
+    PROMPT = "quarry> "
+
+    def __init__(self, name):
+        machine = qemu.Machine(cpus=2, mem=256)
+        command = machine.command(name, "selftest=none tour=off")
+        at = command.index("-chardev")
+        command[at:at + 4] = ["-serial", "stdio"]
+        self.child = pexpect.spawn(command[0], command[1:], timeout=60, encoding="utf-8", codec_errors="replace",
+                                   echo=False)
+        self.child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
+        self.child.expect_exact(self.PROMPT)
+
+    def __call__(self, line):
+        self.child.send(line + "\r")
+        self.child.expect_exact(self.PROMPT)
+        return self.child.before.replace("\r", "")
+
+    def halt(self):
+        self.child.send("halt\r")
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        return self.child.exitstatus
+
+
+@pytest.fixture
+def monitor(name):
+    m = Monitor(name)
+    yield m
+    m.child.close(force=True)
+
+
+def test_monitor_shows(monitor):
+    assert "offline" in monitor("help")
+    assert "MiB managed" in monitor("mem")
+    assert "MOVABLE" in monitor("zone")
+    assert "count/capacity" in monitor("pcp")
+    assert "pageblock" in monitor("block 0x1000")
+    assert "every invariant holds" in monitor("check")
+    assert re.search(r"selftest: 1 suites, \d+ tests, 0 failed", monitor("run buddy"))
+    assert monitor.halt() == qemu.PASS_STATUS
+
+
+def test_monitor_offlines_and_onlines(monitor):
+    zone = re.search(r"MOVABLE pfn (0x[0-9a-f]+)-0x", monitor("zone"))
+    assert zone, "no zone MOVABLE"
+    pfn = zone.group(1)
+    assert "done: 1 drain round" in monitor(f"offline {pfn} 1024")
+    assert "offline" in monitor(f"block {pfn}")
+    assert "already so" in monitor(f"offline {pfn} 1024")
+    assert "online: done" in monitor(f"online {pfn} 1024")
+    assert "already so" in monitor(f"online {pfn} 1024")
+    assert "done: 1 drain round" in monitor(f"offline {pfn} 512 disable")
+    assert "online: done" in monitor(f"online {pfn} 512")
+    assert "every invariant holds" in monitor("check")
+    assert monitor.halt() == qemu.PASS_STATUS
+
+
+def test_monitor_refuses_bad_input(monitor):
+    assert "no such command" in monitor("offlien 1 2")
+    assert "usage: offline" in monitor("offline 1")
+    assert "not a number" in monitor("block pfn")
+    assert "unaligned" in monitor("offline 1 512")
+    assert "outside" in monitor("offline 0x800000000 512")
+    assert "error" in monitor("online 512 0")
+    assert monitor("") == "\n"
+    assert "no such command" in monitor("x" * 200)
+    assert "every invariant holds" in monitor("check")
+    assert monitor.halt() == qemu.PASS_STATUS
+
+
+def test_monitor_edits_lines(monitor):
+    """Backspace, Ctrl-U and the arrow keys."""
+    assert "every invariant holds" in monitor("chekc\x7f\x7fck")
+    assert "every invariant holds" in monitor("junk\x15check")
+    assert "every invariant holds" in monitor("\x1b[A")
+    assert monitor.halt() == qemu.PASS_STATUS
+
+

@@ -42,12 +42,12 @@ BROKEN = {
 
 
 def test_good(passes, text_file):
-    run = passes("selftest=none trace=good.trace", module=text_file("good.trace", GOOD))
+    run = passes("selftest=none trace=good.trace", tour=None, module=text_file("good.trace", GOOD))
     assert run.has(r"^trace good\.trace: "), run.story()
 
 
 def test_no_newline_at_the_end(passes, text_file):
-    passes("selftest=none trace=good.trace", module=text_file("good.trace", GOOD.rstrip("\n")))
+    passes("selftest=none trace=good.trace", tour=None, module=text_file("good.trace", GOOD.rstrip("\n")))
 
 
 @pytest.mark.parametrize("kind", sorted(BROKEN))
@@ -55,20 +55,20 @@ def test_broken(boot, text_file, kind):
     text, line, reason = BROKEN[kind]
     if kind == "empty":
         pytest.skip("QEMU passes no empty file; the hosted suite has this case")
-    run = boot(f"selftest=none trace={kind}.trace", module=text_file(kind + ".trace", text))
+    run = boot(f"selftest=none trace={kind}.trace", tour=None, module=text_file(kind + ".trace", text))
     assert run.failed, run.story()
     assert run.has(rf"^{kind}\.trace:{line}: .*{re.escape(reason)}"), run.story()
 
 
 def test_no_such_module(boot, text_file):
     """GRUB gives modules names."""
-    run = boot("selftest=none trace=other.trace", boot="grub", module=text_file("good.trace", GOOD))
+    run = boot("selftest=none trace=other.trace", tour=None, boot="grub", module=text_file("good.trace", GOOD))
     assert run.failed, run.story()
     assert run.has(r"^trace=other\.trace: no module of that name"), run.story()
 
 
 def test_no_module_at_all(boot):
-    run = boot("selftest=none trace=good.trace")
+    run = boot("selftest=none trace=good.trace", tour=None)
     assert run.failed, run.story()
     assert run.has(r"^trace=good\.trace: no module"), run.story()
 
@@ -82,6 +82,6 @@ def test_recorded(make, path):
         pytest.skip("no recorded trace in traces/")
     smallest = min(packed, key=lambda f: os.path.getsize(os.path.join(folder, f)))
     status, out = make("run", BOOT=path, TRACE=os.path.join("traces", smallest),
-                       CMDLINE="selftest=none tour=off", timeout=240)
+                       CMDLINE="selftest=none picture=off", timeout=240)
     assert status == 0, out[-3000:]
     assert re.search(rf"^trace {re.escape(smallest[:-3])}: ", out, re.MULTILINE), out[-3000:]

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * host_fail.c: lets the n-th allocation that mm/ or kernel/ makes in each test fail; tools/failsweep.py.
+ *
+ * The linker's --wrap sends the calls of mm/ and kernel/ here (and only theirs: the tests' own are left
+ * alone), and memory_init's from everywhere.  What counts as an allocation: blocks, small objects,
+ * threads, and what a memory takes from its creator.
+ *
+ * Owns: fail_at, calls.
+ */
+#include <quarry/ktest.h>
+#include <stdlib.h>
+
+#define MAX_SOURCES 256
+
+struct page *__wrap_alloc_pages(gfp_t gfp, unsigned order);
+struct page *__wrap_mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order);
+void *__wrap_kmalloc(size_t size);
+struct thread *__wrap_thread_start(const char *name, int cpu, void (*fn)(void *), void *arg);
+int __wrap_memory_init(struct memory *mem, const struct memory_config *cfg);
+int __real_memory_init(struct memory *mem, const struct memory_config *cfg);
+
+static u32 fail_at; /* 0: none */
+static u32 calls;   /* a: in this test */
+static bool armed;
+static unsigned long kernel_free;
+
+static bool fails(void)
+{
+	return READ_ONCE(armed) && atomic_add(&calls, 1u) + 1 == fail_at;
+}
+
+struct page *__wrap_alloc_pages(gfp_t gfp, unsigned order)
+{
+	return fails() ? NULL : alloc_pages(gfp, order);
+}
+
+struct page *__wrap_mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	return fails() ? NULL : mem_alloc_pages(mem, gfp, order);
+}
+
+void *__wrap_kmalloc(size_t size)
+{
+	return fails() ? NULL : kmalloc(size);
+}
+
+struct thread *__wrap_thread_start(const char *name, int cpu, void (*fn)(void *), void *arg)
+{
+	return fails() ? NULL : thread_start(name, cpu, fn, arg);
+}
+
+/* What the memories of one test are built from. */
+static struct source {
+	void *(*alloc)(void *arg, size_t bytes);
+	void *arg;
+} sources[MAX_SOURCES];
+static unsigned nr_sources;
+
+static void *from_source(void *arg, size_t bytes)
+{
+	struct source *source = arg;
+
+	return fails() ? NULL : source->alloc(source->arg, bytes);
+}
+
+int __wrap_memory_init(struct memory *mem, const struct memory_config *cfg)
+{
+	struct memory_config own = *cfg;
+
+	if (armed && cfg->alloc != from_source && nr_sources < MAX_SOURCES) {
+		sources[nr_sources] = (struct source){cfg->alloc, cfg->arg};
+		own.alloc = from_source;
+		own.arg = &sources[nr_sources++];
+	}
+	return __real_memory_init(mem, &own);
+}
+
+/* One line for each test: calls made, what is still allocated, what the kernel's memory lost. */
+static void watch(const char *suite, const struct ktest *t, bool begins)
+{
+	unsigned long live = 0;
+
+	WRITE_ONCE(armed, begins);
+	if (begins) {
+		WRITE_ONCE(calls, 0u);
+		nr_sources = 0;
+		kernel_free = memory_free_pages(&kernel_memory);
+		return;
+	}
+	if (t->mem)
+		live = memory_managed_pages(t->mem) - memory_free_pages(t->mem);
+	printk("# fail %s %s calls=%u live=%lu lost=%ld failures=%u\n", suite, t->name, READ_ONCE(calls),
+	    live, (long)(kernel_free - memory_free_pages(&kernel_memory)), t->failures);
+}
+
+static void __attribute__((constructor)) fail_init(void)
+{
+	const char *text = getenv("QUARRY_FAIL_AT");
+
+	ktest_hook = watch;
+	fail_at = text ? (u32)strtoul(text, NULL, 10) : 0;
+}

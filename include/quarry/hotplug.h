@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hotplug.h: taking CPUs out of service and bringing them back, while everything else goes on.
+ *
+ * docs/hotplug.md explains the order of events.
+ */
+#ifndef QUARRY_HOTPLUG_H
+#define QUARRY_HOTPLUG_H
+
+#include <quarry/mm.h>
+
+/*
+ * cpu_down - take @cpu out of service: its threads go on elsewhere, its cached pages go back.
+ * cpu_up   - bring it back; threads that were bound to it return.
+ *
+ * Each CPU may go, the boot CPU and the caller's own too, but not the last.  Neither allocates memory.
+ * Context: thread, irqs on, no lock held, cpu_hotplug not held (it is taken exclusively).
+ * Returns 0; -ENODEV no such CPU; -EALREADY it is down, or up, already; -EBUSY it is the last one;
+ * -EIO it did not do its part within smp_timeout_ns.  cpu_down then leaves it dead: out of the mask,
+ * its cached pages (reported) and waiting threads out of reach.  If it goes on after all, it gives
+ * both back, parks by itself, and can come up again.  cpu_up then leaves it down.
+ * -EDEADLK the context is wrong.
+ */
+int cpu_down(unsigned cpu) must_check;
+int cpu_up(unsigned cpu) must_check;
+/* What @cpu is: "online", "down", "dead", "absent" (it did not start), or on its way.  Any context. */
+const char *cpu_state_name(unsigned cpu);
+/* True if @cpu has stopped and can be brought back.  Any context. */
+bool cpu_is_parked(unsigned cpu);
+/* One line for each CPU.  Context: thread. */
+void show_cpus(void);
+/* For the idle thread of a CPU that has no threads any more; returns when the CPU is back.  irqs off. */
+void cpu_leave(void);
+
+/*
+ * The acceptance scenario: stress on all CPUs and a thread that takes ranges out and back under each policy
+ * in turn, while @rounds times a CPU goes down, and as often one comes up, chosen by @seed, the boot CPU
+ * among them.  Prints progress and a summary.  All CPUs must be online.
+ * Returns 0 if nothing failed, no page was lost or damaged, and nobody asked a CPU that was not there;
+ * else -EIO, with lines that say what.  Context: thread.
+ */
+int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed) must_check;
+
+/* ---- fault injection (kernel/fault.c) ---- */
+
+/* A CPU that spins with interrupts off. */
+struct fault_hang {
+	unsigned cpu;
+	u64 until;  /* arch_clock_ns() at which it ends by itself; WAIT_FOREVER: never */
+	u32 deaf;   /* a: interrupts are off */
+	u32 release; /* a */
+	struct thread *thread;
+};
+/*
+ * Make @cpu deaf, for @ns nanoseconds at most.  Returns when it is; 0, -ENODEV not online, -EDEADLK the
+ * caller would wait for itself, -ENOMEM.  Pair with fault_hang_end, which lets it go on.
+ */
+int fault_hang_start(struct fault_hang *hang, unsigned cpu, u64 ns) must_check;
+void fault_hang_end(struct fault_hang *hang);
+
+#endif

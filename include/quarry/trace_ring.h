@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trace_ring.h: what happened to pages lately: a ring of 16-byte records for each CPU.
+ *
+ * What goes through a slow path is always recorded; the hot paths only while tracing is on, and else
+ * cost one test of a word of the CPU's own.  Reports and panics print a page's history from the rings.
+ */
+#ifndef QUARRY_TRACE_RING_H
+#define QUARRY_TRACE_RING_H
+
+#include <quarry/types.h>
+
+struct memory;
+struct page;
+
+#define TRACE_KINDS(X)                                                                             \
+	X(alloc)    /* taken from a cache (only while tracing is on) */                            \
+	X(free)     /* pushed into a cache (likewise) */                                           \
+	X(refill)   /* from the buddy into a cache */                                              \
+	X(take)     /* from the buddy to a caller */                                               \
+	X(give)     /* from a cache back to the buddy */                                           \
+	X(direct)   /* freed to the buddy */                                                       \
+	X(put)      /* last reference dropped */                                                   \
+	X(isolate)  /* pageblock: bit set */                                                       \
+	X(restore)  /* pageblock: bit cleared by an undo */                                        \
+	X(offline)  /* pageblock: gone */                                                          \
+	X(online)   /* pageblock: back */                                                          \
+	X(movable)  /* an owner has made it movable */                                             \
+	X(lru_take) /* isolated by a migrator */                                                   \
+	X(moved)    /* its content went elsewhere */                                               \
+	X(bad_free) /* refused */
+
+enum trace_kind {
+#define TRACE_ENUM(name) TR_##name,
+	TRACE_KINDS(TRACE_ENUM)
+#undef TRACE_ENUM
+	NR_TRACE_KINDS,
+};
+
+struct trace_record {
+	u64 time;  /* arch_clock_ns */
+	u32 pfn;   /* head of the block */
+	u8 kind;   /* enum trace_kind */
+	u8 order;
+	u16 blocks; /* of a range: its pageblocks; 0: one block of @order */
+};
+BUILD_ASSERT(sizeof(struct trace_record) == 16);
+
+#define TRACE_RECORDS 256 /* for each CPU; a power of two */
+struct trace_ring {
+	u64 next; /* records ever written; the newest stands at (next - 1) % TRACE_RECORDS */
+	struct trace_record rec[TRACE_RECORDS];
+};
+
+struct trace_hit {
+	struct trace_record rec;
+	unsigned cpu;
+};
+
+/* Record what happened to a block of 2^order pages, or to a range of @nr pages, on this CPU.  Any context. */
+void trace_page(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned order);
+void trace_range(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned long nr);
+/* Record the hot paths too, or stop; each CPU notices at its next allocation or free. */
+void trace_switch(struct memory *mem, bool on);
+/* Print the last records, oldest first, that concern the block that @pfn lies in.  Any context. */
+void trace_history(const struct memory *mem, pfn_t pfn);
+/* The last @max records that concern @pfn into out[], oldest first; returns how many. */
+unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, unsigned max);
+const char *trace_kind_name(enum trace_kind kind);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu_hotplug.c: CPUs leave and come back, under any load.
+ *
+ * Owns:       struct cpu.hotplug; the order of events (docs/hotplug.md).
+ * Locks:      cpu_hotplug, exclusively, for the whole of cpu_down and cpu_up: so drains, forced rounds
+ *             and check_memory, which hold it shared, see the same CPUs from choosing to the last answer.
+ *             Nothing is allocated under it: an allocation may wait for a drain, which waits for it.
+ * Invariants: a CPU that is not online has no threads, no cached pages, and every capacity 0, unless
+ *             it is dead; who holds a mask with it in it has been waited for.
+ * Tests:      tests/test_hotplug.c, and hotplug=ROUNDS.
+ *
+ * The one who asks (the controller) and the idle thread of the CPU take turns; each step is one change of
+ * cpu->hotplug by the side that is named.
+ */
+#include <quarry/cpu.h>
+#include <quarry/hotplug.h>
+#include <quarry/kernel.h>
+
+#define WAKE_NS 2000000ULL /* between two attempts to wake a parked CPU */
+#define GIVE_WAY_NS 100000000ULL /* at most, to those who wait for cpu_hotplug */
+/* Looks for interrupts that are still on their way to a CPU that stops. */
+#define MAX_LOOKS 1000
+
+enum hotplug_state {
+	HP_UP,       /* as booted; online, or absent for ever */
+	HP_LEAVING,  /* controller: hand over your threads */
+	HP_LEFT,     /* CPU: done; I still answer calls */
+	HP_STOP,     /* controller: nobody will call you; stop */
+	HP_PARKED,   /* CPU: my last store before the halt */
+	HP_WAKE,     /* controller: come up */
+	HP_STARTING, /* CPU: on my way */
+	HP_COMING,   /* CPU: too late to be given up */
+	HP_DEAD,     /* controller: it did not park in time; if it does after all, it is PARKED */
+};
+
+static struct waitq changed = {.lock = {.name = "cpu_hotplug state", .rank = RANK_WAIT}};
+
+/* ---- on the CPU that goes, its idle thread, interrupts off ---- */
+
+/*
+ * Nobody can ask this CPU any more, and who has asked has been answered; but an interrupt that merged
+ * with another, or a kick, may still wait.  It is taken now, so that whatever comes later is known
+ * to be one too many.
+ */
+static void take_pending(void)
+{
+	unsigned i;
+
+	for (i = 0; i < MAX_LOOKS && arch_irqs_pending(); i++) {
+		arch_irq_enable();
+		cpu_relax();
+		arch_irq_disable();
+	}
+}
+
+/*
+ * The drain is the last act: whatever this CPU did after it could free a page, and the page would lie
+ * in the cache of a CPU that nobody asks to give it back.  The threads left first, so from here on only
+ * this function runs here, with interrupts off; a call served before the drain may free, after it none
+ * is served.
+ */
+static void stop_here(struct cpu *cpu)
+{
+	arch_timer_stop();
+	take_pending();
+	smp_call_close();
+	pcp_cpu_leave(&kernel_memory);
+	/* Pairs with the acquire in is_parked: all the above is done.  LEFT, STOP or DEAD: all the same. */
+	atomic_xchg(&cpu->hotplug, (u32)HP_PARKED);
+	/* Who wakes it may have given up before it looks: then it is parked as it was. */
+	do
+		arch_cpu_park(&cpu->hotplug, HP_WAKE);
+	while (!atomic_cas(&cpu->hotplug, (u32)HP_WAKE, (u32)HP_STARTING));
+}
+
+/*
+ * The capacities come first, from the depths (depth ? 0 : plan): cpu_hotplug is held for us, so no
+ * disable or enable is under way, and a zone whose caches are off starts off here; were we online
+ * before, a disable could find us, be answered, and then we would turn the cache on.  Then interrupts,
+ * and the online bit last: who finds it set may ask at once, and waits for an answer.
+ */
+static bool start_here(struct cpu *cpu)
+{
+	pcp_cpu_join(&kernel_memory);
+	arch_timer_start();
+	/* What was sent to us while we were away is taken here, and counted as spurious. */
+	arch_irq_enable();
+	cpu_relax();
+	if (!atomic_cas(&cpu->hotplug, (u32)HP_STARTING, (u32)HP_COMING)) {
+		arch_irq_disable();
+		return false;
+	}
+	cpu_set_online(cpu->id);
+	/* Off again, or threads would come and this one, the idle thread, not get to the next line. */
+	arch_irq_disable();
+	sched_cpu_join();
+	store_release(&cpu->hotplug, (u32)HP_UP);
+	wake_up(&changed);
+	return true;
+}
+
+void cpu_leave(void)
+{
+	struct cpu *cpu = cpus[arch_cpu_id()];
+
+	if (atomic_cas(&cpu->hotplug, (u32)HP_LEAVING, (u32)HP_LEFT))
+		wake_up(&changed);
+	while (load_acquire(&cpu->hotplug) == HP_LEFT) {
+		arch_idle_wait();
+		arch_irq_disable();
+	}
+	do {
+		stop_here(cpu);
+	} while (!start_here(cpu));
+}
+
+/* ---- the controller, holding cpu_hotplug exclusively ---- */
+
+static bool has_left(void *arg)
+{
+	return load_acquire(&((struct cpu *)arg)->hotplug) != HP_LEAVING;
+}
+
+static bool is_up(void *arg)
+{
+	return load_acquire(&((struct cpu *)arg)->hotplug) == HP_UP;
+}
+
+bool cpu_is_parked(unsigned cpu)
+{
+	return cpu < nr_cpus && load_acquire(&cpus[cpu]->hotplug) == HP_PARKED;
+}
+
+static unsigned other_online(unsigned cpu)
+{
+	unsigned other = 0;
+
+	while (other == cpu || !cpumask_test(cpu_online_mask, other))
+		other++;
+	return other;
+}
+
+/* Blocks in the cache of @cpu; exact once it is parked. */
+static unsigned left_in_cache(unsigned cpu)
+{
+	const struct pcp *pcp = kernel_memory.pcp[cpu];
+	unsigned i, sum = 0;
+
+	for (i = 0; i < NR_STACKS; i++)
+		sum += READ_ONCE(pcp->count[i]);
+	return sum;
+}
+
+/* It cannot say when it has parked, so this looks; other threads of this CPU run in between. */
+static bool wait_parked(unsigned cpu, u64 ns)
+{
+	u64 end = arch_clock_ns() + ns;
+
+	while (!cpu_is_parked(cpu)) {
+		if (arch_clock_ns() >= end)
+			return false;
+		cpu_relax();
+		thread_yield();
+	}
+	return true;
+}
+
+/*
+ * The threads leave while the CPU still answers, because they may be in the middle of a call of their
+ * own, or hold a mutex that somebody waits for.  Then the bit goes, then the senders who saw it are
+ * waited for (smp_wait_senders): they may hold locks that keep them from taking cpu_hotplug.
+ */
+static int take_down(unsigned cpu)
+{
+	struct cpu *c = cpus[cpu];
+	bool left;
+
+	store_release(&c->hotplug, (u32)HP_LEAVING);
+	arch_irqs_move(cpu, other_online(cpu));
+	sched_cpu_leave(cpu);
+	left = wait_until(&changed, has_left, c, smp_timeout_ns);
+	cpu_clear_online(cpu);
+	smp_wait_senders();
+	atomic_xchg(&c->hotplug, (u32)HP_STOP);
+	arch_ipi_kick(cpu);
+	/* One that did not get so far in all that time is not waited for twice. */
+	if (!wait_parked(cpu, left ? smp_timeout_ns : 0) &&
+	    atomic_cas(&c->hotplug, (u32)HP_STOP, (u32)HP_DEAD)) {
+		printk("cpu: CPU %u did not park in time: dead, with %u threads; about %u cached blocks "
+		       "are out of reach\n", cpu, sched_threads(cpu), left_in_cache(cpu));
+		return -EIO;
+	}
+	KASSERT(left_in_cache(cpu) == 0);
+	return 0;
+}
+
+/* If it does not even wake, it stays parked; if it starts too late, it finds STOP and parks again. */
+static int bring_up(unsigned cpu)
+{
+	struct cpu *c = cpus[cpu];
+	u64 end = arch_clock_ns() + smp_timeout_ns;
+
+	KASSERT(left_in_cache(cpu) == 0);
+	atomic_xchg(&c->hotplug, (u32)HP_WAKE);
+	do {
+		if (load_acquire(&c->hotplug) == HP_WAKE)
+			arch_cpu_unpark(cpu);
+		if (wait_until(&changed, is_up, c, WAKE_NS))
+			return 0;
+	} while (arch_clock_ns() < end);
+	if (atomic_cas(&c->hotplug, (u32)HP_WAKE, (u32)HP_PARKED) ||
+	    atomic_cas(&c->hotplug, (u32)HP_STARTING, (u32)HP_STOP)) {
+		printk("cpu: CPU %u did not come up in time\n", cpu);
+		return -EIO;
+	}
+	/* It is between its last two steps, with nothing to wait for. */
+	wait_until(&changed, is_up, c, WAIT_FOREVER);
+	return 0;
+}
+
+static bool context_ok(void)
+{
+	return arch_irqs_enabled() && !arch_in_interrupt() && !spin_depth();
+}
+
+/*
+ * The exclusive side of an rwsem can be taken again before those it has woken have run.  Who takes CPUs
+ * up and down in a loop would keep drains out for ever; so let those in first who wait already.  A
+ * hint, read racily, and bounded.
+ */
+static void give_way(void)
+{
+	u64 end = arch_clock_ns() + GIVE_WAY_NS;
+
+	while (READ_ONCE(cpu_hotplug.wq.first) && arch_clock_ns() < end)
+		thread_yield();
+}
+
+int cpu_down(unsigned cpu)
+{
+	int err;
+
+	if (cpu >= nr_cpus)
+		return -ENODEV;
+	if (!context_ok())
+		return -EDEADLK;
+	give_way();
+	rwsem_lock_exclusive(&cpu_hotplug);
+	if (load_acquire(&cpus[cpu]->hotplug) == HP_DEAD)
+		err = -EIO;
+	else if (!cpumask_test(cpu_online_mask, cpu))
+		err = -EALREADY;
+	else if (nr_cpus_online() == 1)
+		err = -EBUSY;
+	else
+		err = take_down(cpu);
+	rwsem_unlock_exclusive(&cpu_hotplug);
+	return err;
+}
+
+int cpu_up(unsigned cpu)
+{
+	int err;
+
+	if (cpu >= nr_cpus)
+		return -ENODEV;
+	if (!context_ok())
+		return -EDEADLK;
+	give_way();
+	rwsem_lock_exclusive(&cpu_hotplug);
+	if (cpumask_test(cpu_online_mask, cpu))
+		err = -EALREADY;
+	else if (!cpu_is_parked(cpu))
+		err = -EIO; /* dead, or it never started */
+	else
+		err = bring_up(cpu);
+	rwsem_unlock_exclusive(&cpu_hotplug);
+	return err;
+}
+
+/* ---- to look at ---- */
+
+const char *cpu_state_name(unsigned cpu)
+{
+	switch (load_acquire(&cpus[cpu]->hotplug)) {
+	case HP_UP: return cpumask_test(cpu_online_mask, cpu) ? "online" : "absent";
+	case HP_LEAVING:
+	case HP_LEFT:
+	case HP_STOP: return "leaving";
+	case HP_PARKED: return "down";
+	case HP_DEAD: return "dead";
+	default: return "coming";
+	}
+}
+
+void show_cpus(void)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		printk("cpu %u: %s, APIC id %u, node %u, %u threads, %llu ticks, %llu calls, %llu kicks\n",
+		    cpu, cpu_state_name(cpu), cpus[cpu]->apic_id, cpus[cpu]->node, sched_threads(cpu),
+		    (unsigned long long)READ_ONCE(cpus[cpu]->ticks),
+		    (unsigned long long)READ_ONCE(cpus[cpu]->calls),
+		    (unsigned long long)READ_ONCE(cpus[cpu]->kicks));
+	printk("calls to CPUs out of range %llu, to CPUs not online %llu, taken by CPUs not online %llu; "
+	       "CPUs reported silent %llu\n",
+	    (unsigned long long)READ_ONCE(smp_stats.bad_cpu),
+	    (unsigned long long)READ_ONCE(smp_stats.offline_cpu),
+	    (unsigned long long)READ_ONCE(smp_stats.spurious_calls),
+	    (unsigned long long)READ_ONCE(smp_stats.silent));
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hotplug_soak.c: CPUs go and come while memory is used, taken out and brought back.
+ *
+ * Owns:       nothing but the scenario's rules.
+ * Locks:      none.
+ * Invariants: at the end all CPUs are online, and each page is where it can be accounted for.
+ */
+#include <quarry/hotplug.h>
+#include <quarry/kernel.h>
+#include <quarry/ktest.h>
+#include <quarry/stress.h>
+
+#define PROGRESS_NS 2000000000ULL
+#define FAIR        100 /* downs to one offline, at most */
+#define SOAK_RANGE  (16UL << (20 - PAGE_SHIFT)) /* pages */
+
+struct offliner {
+	struct memory *mem;
+	struct stress *stress;
+	u32 stop; /* a */
+	u32 rounds; /* a: done */
+	int err;
+	bool no_range;
+	struct thread *thread;
+};
+
+struct soak {
+	unsigned downs, ups, refused, at_most_down, boot_cpu;
+	u64 rand, next_report;
+	int err;
+};
+
+/* Ranges go and come back, under each policy in turn, as fast as they can. */
+static void offliner_main(void *arg)
+{
+	struct offliner *o = arg;
+	struct round_opts opts = {.stress = o->stress};
+	struct offline_result res;
+	u64 ops;
+
+	while (!READ_ONCE(o->stop)) {
+		opts.policy = (enum iso_policy)(o->rounds % NR_ISO_POLICIES);
+		opts.start = offline_busiest(o->mem, SOAK_RANGE, &opts.nr);
+		if (opts.start == PFN_NONE) {
+			o->no_range = true;
+			return;
+		}
+		o->err = offline_round(o->mem, &opts, &res, &ops);
+		if (o->err) {
+			printk("hotplug: FAIL: offline round %u: error %d, pfn %#lx: %s; %u drain rounds\n",
+			    o->rounds, o->err, res.fail.pfn, mm_why_text(res.fail.why), res.rounds);
+			return;
+		}
+		WRITE_ONCE(o->rounds, o->rounds + 1);
+	}
+}
+
+static void took(struct soak *s, const char *what, unsigned cpu, int err, int want)
+{
+	if (err == want || s->err)
+		return;
+	printk("hotplug: FAIL: %s of CPU %u: error %d, should be %d\n", what, cpu, err, want);
+	s->err = -EIO;
+}
+
+/* One CPU, whichever: down if it is up, up if it is down.  The last one is asked to go, and refuses. */
+static void one_step(struct soak *s)
+{
+	unsigned cpu = (unsigned)(ktest_rand(&s->rand) % nr_cpus);
+
+	if (!cpumask_test(cpu_online_mask, cpu)) {
+		took(s, "cpu_up", cpu, cpu_up(cpu), 0);
+		s->ups++;
+	} else if (nr_cpus_online() == 1) {
+		took(s, "cpu_down", cpu, cpu_down(cpu), -EBUSY);
+		s->refused++;
+	} else {
+		took(s, "cpu_down", cpu, cpu_down(cpu), 0);
+		s->downs++;
+		s->boot_cpu += cpu == 0;
+		s->at_most_down = MAX(s->at_most_down, nr_cpus - nr_cpus_online());
+	}
+}
+
+static void all_up(struct soak *s)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < nr_cpus && !s->err; cpu++) {
+		if (!cpumask_test(cpu_online_mask, cpu)) {
+			took(s, "cpu_up", cpu, cpu_up(cpu), 0);
+			s->ups++;
+		}
+	}
+}
+
+static bool is_zero(const char *what, u64 now, u64 before)
+{
+	if (now != before)
+		printk("hotplug: FAIL: %s: %llu\n", what, (unsigned long long)(now - before));
+	return now == before;
+}
+
+static bool counters_clean(const struct smp_stats *before)
+{
+	bool good = is_zero("calls asked of CPUs that are not online", smp_stats.offline_cpu,
+	    before->offline_cpu);
+
+	good &= is_zero("call interrupts at CPUs that are not online", smp_stats.spurious_calls,
+	    before->spurious_calls);
+	good &= is_zero("calls asked of CPUs out of range", smp_stats.bad_cpu, before->bad_cpu);
+	good &= is_zero("calls in a wrong context", smp_stats.bad_context, before->bad_context);
+	good &= is_zero("calls made by allocations", smp_stats.from_alloc, before->from_alloc);
+	return good & is_zero("CPUs reported silent", smp_stats.silent, before->silent);
+}
+
+static bool memory_clean(struct memory *mem, unsigned long managed)
+{
+	struct mm_violation v;
+	bool good = true;
+
+	if (check_memory(mem, &v)) {
+		printk("hotplug: FAIL: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
+		good = false;
+	}
+	if (memory_managed_pages(mem) != managed) {
+		printk("hotplug: FAIL: %lu pages managed, %lu before\n", memory_managed_pages(mem), managed);
+		good = false;
+	}
+	return good;
+}
+
+static void summary(const struct soak *s, const struct offliner *o, const struct stress_report *r, u64 ns)
+{
+	printk("hotplug: %u downs and %u ups of %u CPUs in %llu ms, %u of the boot CPU, at most %u down, %u "
+	       "refused as the last; %u offlines of %lu MiB meanwhile%s\n",
+	    s->downs, s->ups, nr_cpus, (unsigned long long)(ns / 1000000), s->boot_cpu, s->at_most_down,
+	    s->refused, o->rounds, SOAK_RANGE >> (20 - PAGE_SHIFT),
+	    o->no_range ? " (no movable range on this machine)" : "");
+	printk("hotplug: stress made %llu operations, %llu of %llu frees remote, %llu damaged\n",
+	    (unsigned long long)r->ops, (unsigned long long)r->frees_remote,
+	    (unsigned long long)r->frees, (unsigned long long)r->corrupt);
+	printk("hotplug: IPIs %llu; to CPUs not online %llu, taken by such %llu, to CPUs out of range %llu\n",
+	    (unsigned long long)smp_stats.ipis, (unsigned long long)smp_stats.offline_cpu,
+	    (unsigned long long)smp_stats.spurious_calls, (unsigned long long)smp_stats.bad_cpu);
+}
+
+int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
+{
+	struct offliner o = {.mem = mem};
+	struct soak s = {.rand = seed | 1};
+	unsigned long managed = memory_managed_pages(mem);
+	struct smp_stats before = smp_stats;
+	u64 began = arch_clock_ns();
+	struct stress_report report;
+	bool good;
+
+	o.stress = stress_start(mem, 0, nr_cpus, seed);
+	o.thread = o.stress ? thread_start("offliner", -1, offliner_main, &o) : NULL;
+	if (!o.thread) {
+		printk("hotplug: FAIL: no threads: all CPUs must be online\n");
+		if (o.stress)
+			stress_stop(o.stress, &report);
+		return -EIO;
+	}
+	s.next_report = began + PROGRESS_NS;
+	while (s.downs < rounds && !s.err) {
+		one_step(&s);
+		if (arch_clock_ns() > s.next_report) {
+			printk("hotplug: %u downs, %u ups, %u of %u CPUs online, %u offlines\n", s.downs,
+			    s.ups, nr_cpus_online(), nr_cpus, READ_ONCE(o.rounds));
+			s.next_report = arch_clock_ns() + PROGRESS_NS;
+		}
+		if (nr_cpus == 1 && s.refused >= rounds)
+			break;
+	}
+	WRITE_ONCE(o.stop, 1u);
+	thread_join(o.thread);
+	all_up(&s);
+	good = !s.err && !o.err;
+	/* Both sides want cpu_hotplug all the time: neither may keep the other out. */
+	if (!o.no_range && (o.rounds + 1) * FAIR < s.downs) {
+		printk("hotplug: FAIL: %u offlines beside %u downs: they hardly got through\n", o.rounds,
+		    s.downs);
+		good = false;
+	}
+	if (stress_stop(o.stress, &report)) {
+		printk("hotplug: FAIL: stress: damaged memory, or too few remote frees\n");
+		good = false;
+	}
+	summary(&s, &o, &report, arch_clock_ns() - began);
+	good &= counters_clean(&before);
+	good &= memory_clean(mem, managed);
+	printk("hotplug: %s\n", good ? "PASS" : "FAIL");
+	return good ? 0 : -EIO;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trace_ring.c: what happened to pages lately.
+ *
+ * Owns:       struct trace_ring, one for each CPU of a memory.
+ * Locks:      none: a CPU writes its own ring with interrupts off; readers look racily, so a record
+ *             may be one that is being overwritten.
+ * Invariants: a ring keeps the last TRACE_RECORDS records of its CPU.
+ * Tests:      tests/test_trace_ring.c.
+ */
+#include "mm/mm_priv.h"
+
+#define HISTORY 12 /* records that a report prints */
+
+const char *trace_kind_name(enum trace_kind kind)
+{
+	static const char *const names[NR_TRACE_KINDS] = {
+#define TRACE_TEXT(name) #name,
+	    TRACE_KINDS(TRACE_TEXT)
+#undef TRACE_TEXT
+	};
+
+	return kind < NR_TRACE_KINDS ? names[kind] : "?";
+}
+
+static void record(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned order, u16 blocks)
+{
+	irqflags_t flags = arch_irq_save();
+	unsigned cpu = arch_cpu_id();
+	struct trace_ring *ring = cpu < mem->nr_cpus ? mem->pcp[cpu]->ring : NULL;
+
+	if (ring) {
+		u64 next = ring->next;
+		struct trace_record *rec = &ring->rec[next % TRACE_RECORDS];
+
+		WRITE_ONCE(rec->time, arch_clock_ns());
+		WRITE_ONCE(rec->pfn, (u32)pfn);
+		WRITE_ONCE(rec->kind, (u8)kind);
+		WRITE_ONCE(rec->order, (u8)order);
+		WRITE_ONCE(rec->blocks, blocks);
+		store_release(&ring->next, next + 1);
+	}
+	arch_irq_restore(flags);
+}
+
+void trace_page(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned order)
+{
+	record(mem, kind, pfn, order, 0);
+}
+
+void trace_range(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned long nr)
+{
+	while (nr) {
+		unsigned long blocks = MIN(nr >> PAGEBLOCK_ORDER, 0xffffUL);
+
+		record(mem, kind, pfn, PAGEBLOCK_ORDER, (u16)blocks);
+		pfn += blocks << PAGEBLOCK_ORDER;
+		nr -= blocks << PAGEBLOCK_ORDER;
+	}
+}
+
+void trace_switch(struct memory *mem, bool on)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+		WRITE_ONCE(mem->pcp[cpu]->tracing, on);
+}
+
+/* Keep the newest @max of what comes, sorted by time; returns how many there are now. */
+static unsigned insert(struct trace_hit *out, unsigned nr, unsigned max, const struct trace_hit *hit)
+{
+	unsigned at;
+
+	if (nr == max) {
+		if (max == 0 || hit->rec.time <= out[0].rec.time)
+			return nr;
+		memmove(out, out + 1, (max - 1) * sizeof(*out));
+		nr--;
+	}
+	for (at = nr; at > 0 && out[at - 1].rec.time > hit->rec.time; at--)
+		out[at] = out[at - 1];
+	out[at] = *hit;
+	return nr + 1;
+}
+
+static bool concerns(const struct trace_record *rec, pfn_t pfn)
+{
+	unsigned long nr = rec->blocks ? (unsigned long)rec->blocks << PAGEBLOCK_ORDER
+	                               : 1UL << (rec->order & 15);
+
+	return pfn >= rec->pfn && pfn - rec->pfn < nr;
+}
+
+unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, unsigned max)
+{
+	unsigned cpu, nr = 0;
+
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+		const struct trace_ring *ring = mem->pcp[cpu]->ring;
+		u64 end = ring ? load_acquire(&ring->next) : 0;
+		u64 at = end > TRACE_RECORDS ? end - TRACE_RECORDS : 0;
+
+		for (; at < end; at++) {
+			const struct trace_record *r = &ring->rec[at % TRACE_RECORDS];
+			struct trace_hit hit = {.cpu = cpu};
+
+			hit.rec.time = READ_ONCE(r->time);
+			hit.rec.pfn = READ_ONCE(r->pfn);
+			hit.rec.kind = READ_ONCE(r->kind);
+			hit.rec.order = READ_ONCE(r->order);
+			hit.rec.blocks = READ_ONCE(r->blocks);
+			if (concerns(&hit.rec, pfn))
+				nr = insert(out, nr, max, &hit);
+		}
+	}
+	return nr;
+}
+
+void trace_history(const struct memory *mem, pfn_t pfn)
+{
+	struct trace_hit hit[HISTORY];
+	unsigned nr = trace_find(mem, pfn, hit, HISTORY), i;
+
+	printk("history of pfn %#lx: %s\n", pfn, nr ? "time, cpu, what, block" : "nothing recorded");
+	for (i = 0; i < nr; i++)
+		printk("  %12llu us  cpu %-3u %-8s pfn %#x order %u\n",
+		    (unsigned long long)hit[i].rec.time / 1000, hit[i].cpu,
+		    trace_kind_name((enum trace_kind)hit[i].rec.kind), hit[i].rec.pfn, hit[i].rec.order);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* fuzz.h: what the fuzz targets share; arch/host/host_fuzz.c is the machine they run on. */
+#ifndef QUARRY_TESTS_FUZZ_H
+#define QUARRY_TESTS_FUZZ_H
+
+#include <quarry/mm.h>
+
+/* The target: one input; always returns 0.  A finding panics, or a sanitizer stops it. */
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+
+/* As after a boot with @cpus CPUs: no threads, empty caches, nothing counted. */
+void host_fuzz_reset(unsigned cpus);
+/* Be that CPU from now on. */
+void host_fuzz_cpu(unsigned cpu);
+/* Format what printk gets: false where only the speed matters.  FUZZ_VERBOSE=1 prints it. */
+extern bool host_fuzz_log;
+
+/* What must hold whatever the input; the text says which law was broken. */
+#define MUST(cond, ...)                                                                            \
+	do {                                                                                       \
+		if (!(cond)) {                                                                     \
+			host_fuzz_log = true;                                                      \
+			panic("oracle: " __VA_ARGS__);                                             \
+		}                                                                                  \
+	} while (0)
+
+/* The next bytes of an input; 0 when it has ended. */
+struct bytes {
+	const u8 *at, *end;
+};
+static inline u8 take_u8(struct bytes *b)
+{
+	return b->at < b->end ? *b->at++ : 0;
+}
+static inline u16 take_u16(struct bytes *b)
+{
+	u16 low = take_u8(b);
+
+	return (u16)(low | take_u8(b) << 8);
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* fuzz_boot.h: for the parsers that run before anything else does: log, panic and exact copies. */
+#ifndef QUARRY_TESTS_FUZZ_BOOT_H
+#define QUARRY_TESTS_FUZZ_BOOT_H
+
+#include "fuzz.h"
+
+bool host_fuzz_log;
+int printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+void printk(const char *fmt, ...)
+{
+}
+
+void panic(const char *fmt, ...)
+{
+	char text[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	__builtin_vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	printf("PANIC: %s\n", text);
+	__builtin_trap();
+}
+
+/* @len bytes in a block of exactly that length: a byte more is a finding. */
+static inline void *exact_copy(const void *from, size_t len)
+{
+	void *copy = __builtin_malloc(len);
+
+	MUST(copy || !len, "no memory");
+	if (len)
+		memcpy(copy, from, len);
+	return copy;
+}
+
+#endif

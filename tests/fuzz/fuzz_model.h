@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fuzz_model.h: what the allocator should know, kept by simpler means: who owns each page, which
+ * pageblocks are isolated or offline, and how often each error was asked for.
+ */
+#ifndef QUARRY_TESTS_FUZZ_MODEL_H
+#define QUARRY_TESTS_FUZZ_MODEL_H
+
+#include "fuzz.h"
+#include "mm/mm_priv.h"
+#include <quarry/handle.h>
+
+#define MODEL_START   PAGEBLOCK_PAGES /* pfn 0 is outside: its descriptors may not be touched */
+#define MODEL_BLOCKS  96
+#define MODEL_LIVE    128
+#define MODEL_HANDLES 16
+
+struct model_block {
+	bool hole, reserved, isolated, offline;
+};
+struct model_live {
+	struct page *page;
+	pfn_t pfn;
+	u8 order;
+	u16 refs, pins; /* every pin is a reference too */
+};
+struct model {
+	struct memory *mem;
+	unsigned nr_blocks;
+	struct model_block block[MODEL_BLOCKS];
+	u16 owner[(MODEL_BLOCKS + 1) << PAGEBLOCK_ORDER]; /* by pfn: 0 nobody, else OWNER_... */
+	struct model_live live[MODEL_LIVE];
+	unsigned nr_live;
+	struct handle_table table;
+	struct handle handle[MODEL_HANDLES];
+	u8 handle_order[MODEL_HANDLES], handle_pins[MODEL_HANDLES];
+	pfn_t handle_pfn[MODEL_HANDLES]; /* PFN_NONE: free */
+	unsigned depth[MAX_ZONES];
+	unsigned long managed, managed_at_start, in_use;
+	u64 bad_free, bad_order, unbalanced, offlined, offlined_blocks;
+};
+#define OWNER_LIVE     0x1000u /* + index in live[] */
+#define OWNER_HANDLE   0x2000u /* + handle */
+#define OWNER_RESERVED 0x4000u
+
+extern struct model m;
+
+/* A fresh memory, the kernel's own, of a geometry that two bytes choose; and its model. */
+void model_build(u8 shape, u8 more);
+
+static inline unsigned block_index(pfn_t pfn)
+{
+	return (unsigned)((pfn - MODEL_START) >> PAGEBLOCK_ORDER);
+}
+static inline pfn_t block_pfn(unsigned index)
+{
+	return MODEL_START + ((pfn_t)index << PAGEBLOCK_ORDER);
+}
+
+/* Must / may an allocation succeed, judged by the free lists and the marks alone? */
+bool model_must_succeed(gfp_t gfp, unsigned order);
+/* Judge what an allocation returned, and take it in; page may be NULL. */
+void model_allocated(struct page *page, gfp_t gfp, unsigned order);
+/* Forget a live block that has been freed. */
+void model_freed(unsigned index);
+/* The handles' pages, which move: forget where they were and look again. */
+void model_resync(void);
+
+/* What is in the way of isolating a pageblock; each a fact about it. */
+struct model_range {
+	bool bad;          /* range_ok, holes, two zones */
+	unsigned blocks, offline, isolated, reserved;
+	unsigned live;     /* blocks that nobody can move */
+	unsigned unmovable; /* of these, in pageblocks of other types than movable */
+	unsigned handles, pinned;
+};
+struct model_range model_look(pfn_t start, unsigned long nr);
+/* The bits of all pageblocks are as the model has them. */
+void model_check_blocks(const char *after);
+/* Counts, caches, owners, and check_memory. */
+void model_check(void);
+
+/* Calls on ranges and movable pages (fuzz_range.c); each takes its operands from @b. */
+void op_isolate(struct bytes *b);
+void op_undo(struct bytes *b, bool undo); /* false: only look */
+void op_offline(struct bytes *b);
+void op_online(struct bytes *b);
+void op_migrate(struct bytes *b);
+
+#endif

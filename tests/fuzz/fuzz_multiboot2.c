@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* fuzz_multiboot2.c: the tags of the multiboot2 info block (boot/bootinfo.c). */
+#include "fuzz_boot.h"
+#include <quarry/bootinfo.h>
+
+/* What linker.ld defines for boot_info_init, which is not called. */
+char image_start[1], image_end[1];
+
+static void judge_ranges(const struct boot_range *r, unsigned nr, unsigned max, const char *what)
+{
+	unsigned i;
+
+	MUST(nr <= max, "%s: %u ranges", what, nr);
+	for (i = 0; i < nr; i++) {
+		MUST(r[i].start < r[i].end, "%s: empty range %u", what, i);
+		MUST(i == 0 || r[i - 1].end < r[i].start, "%s: ranges %u and the one before", what, i);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+	void *block = exact_copy(data, size);
+	unsigned i;
+
+	memset(&bootinfo, 0, sizeof(bootinfo));
+	multiboot2_parse(block, (u32)size);
+	__builtin_free(block);
+	judge_ranges(bootinfo.ram, bootinfo.nr_ram, BOOT_MAX_RANGES, "ram");
+	judge_ranges(bootinfo.used, bootinfo.nr_used, ARRAY_SIZE(bootinfo.used), "used");
+	for (i = 0; i < bootinfo.nr_ram; i++)
+		MUST(bootinfo.ram[i].end <= 1ULL << 44, "RAM above 16 TiB");
+	MUST(bootinfo.nr_modules <= BOOT_MAX_MODULES, "%u modules", bootinfo.nr_modules);
+	for (i = 0; i < bootinfo.nr_modules; i++)
+		MUST(strlen(bootinfo.module[i].name) < sizeof(bootinfo.module[0].name), "module %u", i);
+	MUST(strlen(bootinfo.cmdline) < sizeof(bootinfo.cmdline), "cmdline");
+	MUST(bootinfo.rsdp_len <= sizeof(bootinfo.rsdp_copy), "rsdp %u", bootinfo.rsdp_len);
+	return 0;
+}

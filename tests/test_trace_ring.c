@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_trace_ring.c: what the rings remember of a page: slow paths always, hot paths when asked.
+ */
+#include <quarry/ktest.h>
+
+#include "mm/mm_priv.h"
+
+#define HITS 8
+
+static unsigned kinds(const struct memory *mem, pfn_t pfn, struct trace_hit *hit)
+{
+	return trace_find(mem, pfn, hit, HITS);
+}
+
+static void slow_paths_are_recorded_in_order(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct trace_hit hit[HITS];
+	struct page *page;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, zone_pcp_disable(&mem->zones[ZONE_NORMAL]) == 0);
+	page = mem_alloc_pages(mem, GFP_KERNEL, 2);
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(mem, page);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 2), 0);
+	EXPECT_EQ(t, zone_pcp_enable(&mem->zones[ZONE_NORMAL]), 0);
+	/* Asked for a tail: what happened to its block. */
+	REQUIRE(t, kinds(mem, pfn + 3, hit) == 2);
+	EXPECT_EQ(t, hit[0].rec.kind, TR_take);
+	EXPECT_EQ(t, hit[1].rec.kind, TR_direct);
+	EXPECT_EQ(t, hit[1].rec.pfn, pfn);
+	EXPECT_EQ(t, hit[1].rec.order, 2);
+	EXPECT(t, hit[0].rec.time <= hit[1].rec.time);
+}
+
+static void hot_paths_are_recorded_only_when_asked(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 64, 4);
+	struct trace_hit hit[HITS];
+	struct page *page;
+	unsigned before;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(mem, page);
+	before = kinds(mem, pfn, hit);
+	/* The free is cached, and the next allocation gets the newest of the cache. */
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	EXPECT(t, mem_alloc_pages(mem, GFP_KERNEL, 0) == page);
+	EXPECT_EQ(t, kinds(mem, pfn, hit), before);
+	trace_switch(mem, true);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	EXPECT(t, mem_alloc_pages(mem, GFP_KERNEL, 0) == page);
+	trace_switch(mem, false);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	REQUIRE(t, kinds(mem, pfn, hit) == before + 2);
+	EXPECT_EQ(t, hit[before].rec.kind, TR_free);
+	EXPECT_EQ(t, hit[before + 1].rec.kind, TR_alloc);
+}
+
+static void ranges_are_one_record(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 8);
+	struct trace_hit hit[HITS];
+	pfn_t start = 6 * PAGEBLOCK_PAGES;
+	unsigned nr;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, start, 3 * PAGEBLOCK_PAGES, NULL, NULL), 0);
+	EXPECT_EQ(t, online_pages(mem, start, 3 * PAGEBLOCK_PAGES, NULL), 0);
+	nr = kinds(mem, start + 3 * PAGEBLOCK_PAGES - 1, hit);
+	REQUIRE(t, nr == 3);
+	EXPECT_EQ(t, hit[0].rec.kind, TR_isolate);
+	EXPECT_EQ(t, hit[1].rec.kind, TR_offline);
+	EXPECT_EQ(t, hit[2].rec.kind, TR_online);
+	EXPECT_EQ(t, hit[2].rec.blocks, 3);
+	EXPECT_EQ(t, kinds(mem, start + 3 * PAGEBLOCK_PAGES, hit), 0);
+	EXPECT_EQ(t, kinds(mem, start - 1, hit), 0);
+}
+
+static void old_records_give_way(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct trace_hit hit[HITS];
+	unsigned i;
+
+	REQUIRE(t, mem);
+	trace_page(mem, TR_put, 1, 0);
+	for (i = 0; i < TRACE_RECORDS; i++)
+		trace_page(mem, TR_put, 2, 0);
+	EXPECT_EQ(t, kinds(mem, 1, hit), 0);
+	/* The newest of more than there is room for. */
+	trace_page(mem, TR_moved, 2, 0);
+	REQUIRE(t, kinds(mem, 2, hit) == HITS);
+	EXPECT_EQ(t, hit[HITS - 1].rec.kind, TR_moved);
+}
+
+KTEST_SUITE(trace_ring, KTEST_QUICK, KTEST(slow_paths_are_recorded_in_order),
+    KTEST(hot_paths_are_recorded_only_when_asked), KTEST(ranges_are_one_record),
+    KTEST(old_records_give_way));

@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Fuzz mm/ against a model, and the parsers of what comes from outside; `make fuzz`.
+
+Usage: tools/fuzz.py [--build DIR] [--seconds N] [--only TARGET,...]   N seconds in all, two at a time
+       tools/fuzz.py --smoke      replay the corpus, then 5 s for each target
+       tools/fuzz.py --planted    how long until each planted bug is found (tests/fuzz/planted/*.mut)
+       tools/fuzz.py --merge      add what the last runs found worth keeping to tests/fuzz/corpus/
+       tools/fuzz.py --replay FILE --only TARGET
+
+Exit status: 0 without a finding; 1 with one, or if fewer than 3 planted bugs are found.
+"""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+import qemu
+
+ROOT = qemu.ROOT
+HERE = "tests/fuzz"
+HOST = ["arch/host/host_lock.c", "arch/host/host_fuzz.c"]
+FLAGS = ("-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -fno-strict-aliasing -fwrapv -fno-common "
+         "-fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all").split()
+ON_HOST = ["-DPAGEBLOCK_ORDER=3", "-Iarch/host"]
+ON_X86 = ["-Iarch/x86_64"]
+# Of the time, how many parts each target gets; what it is made of; the longest input.
+TARGETS = {
+    "mm": (6, ["MM", *HOST, f"{HERE}/fuzz_mm.c", f"{HERE}/fuzz_range.c", f"{HERE}/fuzz_model.c"], ON_HOST, 768),
+    "trace": (1, ["MM", *HOST, "kernel/trace_parse.c", f"{HERE}/fuzz_trace.c", f"{HERE}/fuzz_model.c"], ON_HOST, 1024),
+    "cmdline": (1, [*HOST, "kernel/cmdline.c", f"{HERE}/fuzz_cmdline.c"], ON_HOST, 4096),
+    "acpi": (1, ["arch/x86_64/acpi.c", "arch/x86_64/acpi_numa.c", f"{HERE}/fuzz_acpi.c"], ON_X86, 1024),
+    "multiboot2": (1, ["boot/bootinfo.c", f"{HERE}/fuzz_multiboot2.c"], ON_X86, 1024),
+}
+KEEP_FILES, KEEP_BYTES = 40, 4096
+PLANTED_SECONDS, PLANTED_NEEDED = 60, 3
+ENV = dict(os.environ, ASAN_OPTIONS="detect_stack_use_after_return=0:abort_on_error=0",
+           UBSAN_OPTIONS="print_stacktrace=1")
+
+
+def mm_sources(root):
+    with open(os.path.join(root, "Makefile"), encoding="utf-8") as f:
+        names = re.search(r"^MM_SRCS\s*:=(.*?[^\\])$", f.read(), re.MULTILINE | re.DOTALL).group(1)
+    return ["mm/" + n for n in re.findall(r"\w+\.c", names)]
+
+
+def compile_target(name, build, root=ROOT):
+    """build/fuzz/NAME from the sources below root; the path, or None and what the compiler says."""
+    out = os.path.join(os.path.abspath(build), "fuzz", name)
+    os.makedirs(os.path.dirname(out), exist_ok=True)
+    sources = [s for part in TARGETS[name][1] for s in (mm_sources(root) if part == "MM" else [part])]
+    compiler = os.environ.get("FUZZ_CC", "clang")
+    done = subprocess.run([compiler, *FLAGS, *TARGETS[name][2], "-Iinclude", "-I.", f"-I{HERE}", *sources, "-o", out],
+                          cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return (out, "") if done.returncode == 0 else (None, done.stdout[-4000:])
+
+
+def corpus(name):
+    return os.path.join(ROOT, HERE, "corpus", name)
+
+
+class Result:
+    def __init__(self, name, seconds, status, text):
+        self.name, self.seconds, self.status, self.text = name, seconds, status, text
+        # Runs without number end with "Done N runs"; the last line of progress has the coverage.
+        progress = re.findall(r"^#(\d+)\s.*?\bcov: (\d+) ft: (\d+)", text, re.MULTILINE)
+        total = re.search(r"Done (\d+) (?:runs|in)|number_of_executed_units: (\d+)", text)
+        self.execs = int(next(g for g in total.groups() if g)) if total else int(progress[-1][0]) if progress else 0
+        self.cov, self.ft = progress[-1][1:] if progress else ("?", "?")
+        artifact = re.search(r"Test unit written to (\S+)", text)
+        self.artifact = artifact.group(1) if artifact else None
+        self.found = status != 0
+
+    def why(self):
+        line = re.search(r"^PANIC.*|.*runtime error:.*|.*ERROR: \w+Sanitizer:.*|.*libFuzzer: (?:timeout|out-of-memory).*",
+                         self.text, re.MULTILINE)
+        return line.group(0).strip() if line else self.text[-300:].strip()
+
+
+def run(name, program, build, seconds, seed=0):
+    """Fuzz one target; what it finds new goes below build, never into the tree."""
+    work = os.path.join(build, "fuzz", f"{os.path.basename(program)}.found")
+    os.makedirs(work, exist_ok=True)
+    command = [program, f"-max_total_time={seconds}", f"-max_len={TARGETS[name][3]}", "-timeout=10",
+               f"-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={os.path.join(build, 'fuzz', name)}-",
+               f"-seed={seed}", work]
+    words = os.path.join(ROOT, HERE, f"{name}.dict")
+    if os.path.exists(words):
+        command.append(f"-dict={words}")
+    if os.path.isdir(corpus(name)):
+        command.append(corpus(name))
+    start = time.monotonic()
+    done = subprocess.run(command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    text = done.stdout.decode("utf-8", "replace")
+    with open(os.path.join(build, "fuzz", f"{os.path.basename(program)}.log"), "w", encoding="utf-8") as f:
+        f.write(text)
+    return Result(name, time.monotonic() - start, done.returncode, text)
+
+
+def replay(name, program):
+    files = sorted(os.listdir(corpus(name))) if os.path.isdir(corpus(name)) else []
+    if not files:
+        return Result(name, 0, 0, "")
+    start = time.monotonic()
+    done = subprocess.run([program, *[os.path.join(corpus(name), f) for f in files]], env=ENV,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    return Result(name, time.monotonic() - start, done.returncode, done.stdout.decode("utf-8", "replace"))
+
+
+def build_all(names, build):
+    with ThreadPoolExecutor(2) as pool:
+        built = dict(zip(names, pool.map(lambda n: compile_target(n, build), names)))
+    for name, (program, said) in built.items():
+        if not program:
+            print(f"fuzz: {name} does not build:\n{said}")
+    return {n: p for n, (p, _) in built.items() if p}
+
+
+def tell(result, program):
+    speed = result.execs / max(result.seconds, 0.01)
+    print(f"  {result.name:10} {result.seconds:6.1f} s {result.execs:9} execs {speed:8.0f}/s  cov {result.cov:>5} "
+          f"features {result.ft:>5}  {'FOUND' if result.found else 'nothing found'}", flush=True)
+    if result.found:
+        print(f"    {result.why()}")
+        print(f"    replay: {program} {result.artifact}" if result.artifact else f"    see {program}.log")
+
+
+def fuzz(names, build, seconds, smoke=False, counts=None):
+    """Returns the number of findings; targets that do not build count as one each."""
+    programs = build_all(names, build)
+    bad = len(names) - len(programs)
+    parts = sum(TARGETS[n][0] for n in programs)
+    # Two at a time: the time of all is twice the wall clock.
+    share = {n: 5 if smoke else max(2, round(2 * seconds * TARGETS[n][0] / parts)) for n in programs}
+    cpus = 2
+
+    def one(name):
+        first = replay(name, programs[name])
+        return first if first.found else run(name, programs[name], build, share[name])
+
+    jobs = []
+    for name in programs:
+        # A share that is longer than the whole is run on both cores, from two seeds.
+        jobs += [(name, share[name])] if smoke or share[name] <= seconds else [(name, seconds), (name, share[name] - seconds)]
+    if smoke:
+        with ThreadPoolExecutor(cpus) as pool:
+            results = list(pool.map(one, programs))
+    else:
+        for name in programs:
+            first = replay(name, programs[name])
+            if first.found:
+                tell(first, programs[name])
+                bad += 1
+        with ThreadPoolExecutor(cpus) as pool:
+            results = list(pool.map(lambda j: run(j[1][0], programs[j[1][0]], build, j[1][1], seed=j[0] + 1 if seconds < 300 else 0),
+                                    enumerate(jobs)))
+    for result in results:
+        tell(result, programs[result.name])
+        bad += result.found
+    if counts:
+        for name in names:
+            found = name not in programs or any(r.found for r in results if r.name == name)
+            counts.one(not found, f"fuzz {name}")
+    return bad
+
+
+# ---- planted bugs --------------------------------------------------------------------------------------
+
+def read_mut(path):
+    """A .mut file: {id, title, target} and [(file, old, new)]."""
+    head, changes, part = {}, [], None
+    with open(path, encoding="utf-8") as f:
+        for line in f:
+            mark = re.match(r"--- (file (\S+)|old|new)$", line.rstrip("\n"))
+            if mark and mark.group(2):
+                changes.append([mark.group(2), "", ""])
+                part = None
+            elif mark:
+                if mark.group(1) == "old" and part == 2:
+                    changes.append([changes[-1][0], "", ""])
+                part = 1 if mark.group(1) == "old" else 2
+            elif part:
+                changes[-1][part] += line
+            elif ":" in line and not changes:
+                key, value = line.split(":", 1)
+                head[key.strip()] = value.strip()
+    return head, changes
+
+
+def plant(path, build):
+    """A copy of the sources with the bug in it, built; (id, title, target, program or None, why not)."""
+    head, changes = read_mut(path)
+    root = os.path.join(os.path.abspath(build), "fuzz", "planted", head["id"])
+    shutil.rmtree(root, ignore_errors=True)
+    for folder in ("include", "mm", "arch", "boot", "kernel", "tests/fuzz"):
+        shutil.copytree(os.path.join(ROOT, folder), os.path.join(root, folder), ignore=shutil.ignore_patterns("corpus"))
+    shutil.copy(os.path.join(ROOT, "Makefile"), root)
+    for name, old, new in changes:
+        with open(os.path.join(root, name), encoding="utf-8") as f:
+            text = f.read()
+        if text.count(old) != 1:
+            return head, None, f"its old text occurs {text.count(old)} times in {name}"
+        with open(os.path.join(root, name), "w", encoding="utf-8") as f:
+            f.write(text.replace(old, new))
+    target = head.get("target", "mm")
+    program, said = compile_target(target, os.path.join(root, "build"), root)
+    return head, program, said
+
+
+def planted(build, seconds, only):
+    folder = os.path.join(ROOT, HERE, "planted")
+    names = sorted(n for n in os.listdir(folder) if n.endswith(".mut") and (not only or n[:-4] in only))
+
+    def one(name):
+        head, program, said = plant(os.path.join(folder, name), build)
+        if not program:
+            return head, None, said
+        home = os.path.join(build, "fuzz", "planted", head["id"], "build")
+        target = head.get("target", "mm")
+        start = time.monotonic()
+        first = replay(target, program)
+        if first.found:
+            return head, (first, time.monotonic() - start, "by the corpus"), ""
+        result = run(target, program, home, seconds, seed=1)
+        return head, (result, time.monotonic() - start, "by fuzzing"), ""
+
+    found = broken = 0
+    with ThreadPoolExecutor(2) as pool:
+        for head, outcome, said in pool.map(one, names):
+            if outcome is None:
+                broken += 1
+                print(f"  {head.get('id', '?'):16} cannot be planted: {said}", flush=True)
+                continue
+            result, after, how = outcome
+            found += result.found
+            print(f"  {head['id']:16} {'found' if result.found else 'NOT FOUND'} {how} after {after:5.1f} s: {head['title']}")
+            if result.found:
+                print(f"    {result.why()[:110]}", flush=True)
+    print(f"fuzz: {found} of {len(names)} planted bugs found")
+    return found, broken
+
+
+# ---- the corpus ----------------------------------------------------------------------------------------
+
+def merge(names, build):
+    """Of corpus and finds the smallest set that covers as much; the first KEEP_FILES of it, in the tree."""
+    for name, program in build_all(names, build).items():
+        found = os.path.join(build, "fuzz", f"{name}.found")
+        fresh = os.path.join(build, "fuzz", f"{name}.merged")
+        shutil.rmtree(fresh, ignore_errors=True)
+        os.makedirs(fresh)
+        os.makedirs(corpus(name), exist_ok=True)
+        subprocess.run([program, "-merge=1", f"-max_len={KEEP_BYTES}", fresh, corpus(name), found], env=ENV,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        # Largest first: a long input does the work of many short ones.
+        files = sorted(os.listdir(fresh), key=lambda f: -os.path.getsize(os.path.join(fresh, f)))
+        kept = [f for f in files if os.path.getsize(os.path.join(fresh, f)) <= KEEP_BYTES][:KEEP_FILES]
+        for old in os.listdir(corpus(name)):
+            os.unlink(os.path.join(corpus(name), old))
+        for f in kept:
+            shutil.copy(os.path.join(fresh, f), os.path.join(corpus(name), f[:12]))
+        print(f"  {name:10} {len(files)} inputs cover all, {len(kept)} kept")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--only", help="targets, with commas: " + ",".join(TARGETS))
+    for option in ("smoke", "planted", "merge"):
+        parser.add_argument(f"--{option}", action="store_true")
+    parser.add_argument("--replay")
+    args = parser.parse_args()
+    if args.planted:
+        only = args.only.split(",") if args.only else None
+        seconds = args.seconds if args.seconds != parser.get_default("seconds") else PLANTED_SECONDS
+        found, broken = planted(args.build, seconds, only)
+        return 1 if broken or found < (PLANTED_NEEDED if not only else len(only)) else 0
+    names = args.only.split(",") if args.only else list(TARGETS)
+    if set(names) - set(TARGETS):
+        parser.error(f"no target {', '.join(set(names) - set(TARGETS))}; known: {' '.join(TARGETS)}")
+    if args.merge:
+        merge(names, args.build)
+        return 0
+    if args.replay:
+        programs = build_all(names[:1], args.build)
+        return subprocess.run([*programs.values(), args.replay], env=dict(ENV, FUZZ_VERBOSE="1")).returncode
+    bad = fuzz(names, args.build, args.seconds, args.smoke)
+    print(f"fuzz: {bad} finding{'' if bad == 1 else 's'}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The SPIN models of tests/model: the right ones hold, each wrong one has its counterexample; `make model`.
+
+Usage: tools/model.py [--build DIR] [--jobs N] [--only TEXT] [--list]
+
+Each case is one model with one set of macros and one property.  What is right is searched exhaustively:
+a search that ran into a limit of depth, memory or time counts as failed.  What is wrong must fail in the
+way it is expected to; its counterexample is replayed and saved, as a numbered table of steps, in
+BUILD/model/MODEL-VARIANT.txt.  docs/models.md explains models and macros.
+"""
+import argparse
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MODELS = os.path.join(ROOT, "tests", "model")
+NEEDS = {"spin": "spin", "gcc": "gcc"}  # program -> package
+MEMORY_MB = 1800                        # of one search; two run at a time
+SECONDS = 900                           # of one search, on a machine with much else to do
+RIGHT_DEPTH = 300000
+CYCLE_DEPTHS = [90, 105, 115, 130, 150, 180, 220, 300, 500, RIGHT_DEPTH]  # a short cycle reads better
+# How a search fails, by what pan says.
+ASSERTION, STUCK, CYCLE = "assertion", "stuck for ever", "never ends"
+SAYS = {ASSERTION: "assertion violated", STUCK: "invalid end state", CYCLE: "acceptance cycle"}
+HOLDS = "holds"
+
+ISO, OFF, CALL = "pcp_isolation", "pcp_disable_hotplug", "crosscall"
+# Model, name of the variant, macros, what is expected.  LIVE: the LTL property under weak fairness.
+CASES = [
+    (ISO, "precise", "PRECISE", HOLDS),
+    (ISO, "precise-3-pages", "PRECISE PAGES=3", HOLDS),
+    (ISO, "precise-ends", "PRECISE LIVE", HOLDS),
+    (ISO, "disable", "DISABLE", HOLDS),
+    (ISO, "disable-ends", "DISABLE LIVE", HOLDS),
+    (ISO, "redrain", "REDRAIN", HOLDS),
+    (ISO, "redrain-ends", "REDRAIN LIVE", HOLDS),
+    (ISO, "redrain-stale-ends", "REDRAIN STALE LIVE", HOLDS),
+    (ISO, "historic", "ONCE STALE LIVE", CYCLE),
+    (ISO, "one-masked-drain", "ONCE LIVE", CYCLE),
+    (ISO, "redrain-historic", "REDRAIN STALE NO_RULE2 LIVE", CYCLE),
+    (ISO, "precise-stale", "PRECISE STALE", ASSERTION),
+    (ISO, "precise-no-rule2", "PRECISE NO_RULE2", ASSERTION),
+    (ISO, "precise-masked", "PRECISE ASK_MASKED", ASSERTION),
+    (ISO, "precise-scan-first", "PRECISE SCAN_FIRST", ASSERTION),
+    (ISO, "precise-kept-type", "PRECISE KEPT_TYPE", ASSERTION),
+    (ISO, "disable-masked", "DISABLE ASK_MASKED", ASSERTION),
+    (ISO, "disable-kept-type", "DISABLE STALE KEPT_TYPE", ASSERTION),
+    (OFF, "disable", "", HOLDS),
+    (OFF, "disable-ends", "ONE_THREAD LIVE", HOLDS),
+    (OFF, "remote-store", "REMOTE", HOLDS),
+    (OFF, "async-enable", "ASYNC NO_DOWN ONE_THREAD", HOLDS),
+    (OFF, "masked", "REMOTE MASKED", ASSERTION),
+    (OFF, "capacity-early", "CAP_EARLY", ASSERTION),
+    (OFF, "capacity-after", "CAP_AFTER", ASSERTION),
+    (OFF, "no-drain", "NO_DRAIN", ASSERTION),
+    (OFF, "not-self", "NOT_SELF", ASSERTION),
+    (OFF, "pushed-enable", "ASYNC PUSHED", ASSERTION),
+    (OFF, "no-wait", "NO_WAIT", ASSERTION),
+    (OFF, "refill-any", "REFILL_ANY", ASSERTION),
+    (OFF, "up-enabled", "UP_ENABLED", ASSERTION),
+    (OFF, "down-drains-early", "DOWN_EARLY", ASSERTION),
+    (OFF, "down-threads-late", "DOWN_LATE", ASSERTION),
+    (CALL, "calls", "", HOLDS),
+    (CALL, "calls-end", "ONE_CALL LIVE", HOLDS),
+    (CALL, "nowait", "NOWAIT ALONE", HOLDS),
+    (CALL, "no-gate", "NO_GATE", STUCK),
+    (CALL, "gate-late", "GATE_LATE", STUCK),
+    (CALL, "irqs-off", "IRQS_OFF", STUCK),
+    (CALL, "ack-newest", "NOWAIT ALONE ACK_NEWEST", ASSERTION),
+    (CALL, "clear-late", "CLEAR_LATE", STUCK),
+    (CALL, "online-early", "ONLINE_EARLY", STUCK),
+]
+
+
+@dataclass
+class Result:
+    model: str
+    variant: str
+    expected: str
+    got: str
+    good: bool
+    states: str
+    seconds: float
+    text: str = ""  # file of the counterexample
+
+
+def run(command, cwd, seconds=SECONDS):
+    """Output and whether it came to its end in time."""
+    try:
+        done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, errors="replace", timeout=seconds, check=False)
+        return done.stdout, done.returncode
+    except subprocess.TimeoutExpired as e:
+        return (e.stdout or b"").decode(errors="replace") + f"\nmore than {seconds} s", -1
+
+
+def verdict(out):
+    """What a search has found; None: nothing, as far as it went."""
+    for kind, says in SAYS.items():
+        if re.search(rf"^pan:\d+: .*{says}", out, re.M):
+            return kind
+    return None
+
+
+def limit(out):
+    """Why a search without an error does not count as exhaustive; None: it does."""
+    if "errors: 0" not in out:
+        return "no result: " + (out.strip().splitlines() or ["no output"])[-1]
+    for says in ("max search depth too small", "Search not completed", "reached -DMEMLIM", "out of memory",
+                 "resource limit"):
+        if says in out:
+            return says
+    return None
+
+
+def replay(case, folder, macros, out):
+    """The counterexample as a numbered table of steps."""
+    model, variant, _, expected = case
+    trail = next((f for f in os.listdir(folder) if f.endswith(".trail")), None)
+    if not trail:
+        return None
+    text, _ = run(["spin", "-T", "-k", trail, *macros, os.path.join(MODELS, model + ".pml")], folder)
+    rows, loop, last = [], False, None
+    for line in text.splitlines():
+        step = re.match(r"\s*(CPU\d|ctl\d?)\|(.*)", line)
+        if "START OF CYCLE" in line:
+            rows.append("    -- from here on, for ever:")
+            loop, last = True, None
+        elif step and not (loop and last == step.groups()):
+            last = step.groups()
+            number = sum(not r.startswith("    --") for r in rows) + 1
+            rows.append(f"{number:4}  {step[1]:5} {step[2]}")
+    if sum(not r.startswith("    --") for r in rows) < 2:
+        return None
+    why = re.search(r"^pan:\d+: (.*)", out, re.M)
+    lines = [f"{model}.pml, {variant}: spin macros {' '.join(macros) or '(none)'}",
+             f"expected: {expected}; found: {why[1] if why else '?'}", "", "step  who   what", *rows, ""]
+    lines += ["where each process stands:"]
+    lines += ["  " + re.sub(r"^\s*\d+:\s*|\S*/(?=\w+\.pml)|\s*\(state \d+\)", "", line)
+              for line in text.splitlines() if re.search(r"\d+:\s+proc\s+\d+ \(", line)]
+    path = os.path.join(os.path.dirname(folder), f"{model}-{variant}.txt")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("\n".join(lines) + "\n")
+    return path
+
+
+def check(case, build):
+    model, variant, macros, expected = case
+    start = time.monotonic()
+    folder = os.path.join(build, "model", f"{model}-{variant}")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    macros = ["-D" + m for m in macros.split()]
+    live, wrong = "-DLIVE" in macros, expected != HOLDS
+
+    def result(got, good, out="", text=""):
+        states = re.findall(r"^\s*(\S+) states, stored", out, re.M)
+        with open(os.path.join(folder, "pan.log"), "w", encoding="utf-8") as f:
+            f.write(out)
+        return Result(model, variant, expected, got, good,
+                      f"{int(float(states[-1])):,}" if states else "-", time.monotonic() - start, text)
+
+    out, status = run(["spin", "-a", *macros, os.path.join(MODELS, model + ".pml")], folder)
+    if status or not os.path.exists(os.path.join(folder, "pan.c")):
+        return result("does not compile", False, out)
+    # The shortest way to a state comes from a search in breadth, a short cycle from one of small depth.
+    options = ["-DNFAIR=3"] if live else ["-DSAFETY", "-DBFS"] if wrong else ["-DSAFETY"]
+    out, status = run(["gcc", "-O2", "-w", f"-DMEMLIM={MEMORY_MB}", *options, "-o", "pan", "pan.c"], folder)
+    if status:
+        return result("does not compile", False, out)
+    depths = CYCLE_DEPTHS if live and wrong else [RIGHT_DEPTH]
+    for depth in depths:
+        out, _ = run(["./pan", f"-m{depth}", "-w22", *(["-a", "-f"] if live else [])], folder)
+        if verdict(out):
+            break
+    found = verdict(out)
+    if found:
+        text = replay(case, folder, macros, out)
+        good = found == expected and text is not None
+        return result(found if text else found + ", but no replay", good, out, text or "")
+    why = limit(out)
+    return result(why or HOLDS, not wrong and not why, out)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Search the SPIN models of tests/model.")
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", default="", help="only cases whose MODEL-VARIANT holds this text")
+    parser.add_argument("--list", action="store_true", help="print the cases and their macros")
+    args = parser.parse_args()
+    cases = [c for c in CASES if args.only in f"{c[0]}-{c[1]}"]
+    if args.list:
+        for model, variant, macros, expected in cases:
+            print(f"{model + '-' + variant:40} {expected:15} {macros}")
+        return 0
+    if not cases:
+        sys.exit(f"model.py: no case holds {args.only!r}; --list names them")
+    for program, package in NEEDS.items():
+        if not shutil.which(program):
+            sys.exit(f"model.py: {program} is not installed; the package is called {package}")
+    start, results = time.monotonic(), []
+    # The long ones, which hold, first, so that no core idles at the end.
+    order = sorted(cases, key=lambda c: (c[3] != HOLDS, "LIVE" not in c[2] and "PAGES" not in c[2]))
+    with concurrent.futures.ThreadPoolExecutor(max(1, args.jobs)) as pool:
+        jobs = [pool.submit(check, c, os.path.abspath(args.build)) for c in order]
+        for job in concurrent.futures.as_completed(jobs):
+            r = job.result()
+            results.append(r)
+            print(f"  {'ok' if r.good else 'not ok'} {r.model} {r.variant}: {r.got} ({r.seconds:.1f} s)",
+                  flush=True)
+    rank = {c[:2]: i for i, c in enumerate(CASES)}
+    results.sort(key=lambda r: rank[r.model, r.variant])
+    print(f"\n{'model':20} {'variant':20} {'expected':15} {'result':15} {'states':>11} {'seconds':>8}")
+    for r in results:
+        print(f"{r.model:20} {r.variant:20} {r.expected:15} {r.got:15} {r.states:>11} {r.seconds:8.1f}"
+              f"{'' if r.good else '  <-- not as expected'}")
+    failed = sum(not r.good for r in results)
+    print(f"\ncounterexamples: {os.path.relpath(os.path.join(args.build, 'model'))}/*.txt; "
+          f"{time.monotonic() - start:.0f} s in all")
+    print(f"{len(results) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
