@@ -176,6 +176,8 @@ static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64
 	u64 waited;
 
 	while (load_acquire(&slot->answered[cpu]) != request) {
+		if (!turns)
+			sched_wait("answer");
 		cpu_relax();
 		if (++turns % TURNS_PER_LOOK)
 			continue;

@@ -10,6 +10,7 @@
  *                                     SET a name, "all", or operations: "free(P) | offline(P)=0";
  *                                     without a seed all schedules with at most two preemptions
  *        [--setup=ENTRIES] [--policy=precise|disable]   for operations
+ *        [--plan=PLAN]              one schedule, as a failure prints it
  *
  * Exit status 0: every script ended as its file expects of the right code; no schedule failed.
  */
@@ -175,7 +176,7 @@ static void list(void)
 struct options {
 	bool json, random;
 	u64 seed, max;
-	const char *setup;
+	const char *setup, *plan;
 	enum iso_policy policy;
 };
 
@@ -202,6 +203,58 @@ static void print_quoted(const char *text)
 	putchar('"');
 }
 
+/* "BAC,12:B,20:A": who is first; at its 12th point the running role is preempted for B; ... */
+static void print_plan(const struct plan *plan)
+{
+	unsigned i;
+
+	for (i = 0; i < ex.nr_roles; i++)
+		putchar('A' + plan->order[i]);
+	for (i = 0; i < plan->nr; i++)
+		printf(",%u:%c", plan->cut[i].at, (int)('A' + plan->cut[i].to));
+}
+
+static bool read_plan(const char *text, struct plan *plan)
+{
+	unsigned i;
+	char *end;
+
+	*plan = (struct plan){.nr = 0};
+	for (i = 0; i < FIBER_CPUS; i++)
+		plan->order[i] = (u8)i;
+	for (i = 0; i < ex.nr_roles && text[i] >= 'A' && text[i] < (char)('A' + ex.nr_roles); i++)
+		plan->order[i] = (u8)(text[i] - 'A');
+	for (text += i; *text == ',' && plan->nr < MAX_CUTS; text = end + 2) {
+		struct cut *c = &plan->cut[plan->nr++];
+
+		c->at = (unsigned)strtoul(text + 1, &end, 10);
+		if (*end != ':' || end[1] < 'A' || end[1] >= (char)('A' + ex.nr_roles))
+			return false;
+		c->to = (unsigned)(end[1] - 'A');
+	}
+	return !*text;
+}
+
+static bool explore_plan(const char *text)
+{
+	static const char *const kinds[] = {"starts", "", "ended"};
+	struct outcome out;
+	struct plan plan;
+	unsigned i;
+
+	if (!read_plan(text, &plan)) {
+		fprintf(stderr, "race: not a plan: %s\n", text);
+		return false;
+	}
+	explore_once(&plan, &out);
+	for (i = 0; i < ex.nr_events && i < 200; i++)
+		printf("%4u  %*s%c %s %s%s%s\n", i + 1, (int)ex.event[i].role * 28, "",
+		    (int)('A' + ex.event[i].role), ex.event[i].name, kinds[ex.event[i].kind],
+		    ex.event[i].interrupt ? "(in an interrupt)" : "", ex.event[i].cut ? " - preempted" : "");
+	printf("%s %s\n", out.what, out.why);
+	return !strcmp(out.what, "OK");
+}
+
 static bool explore_set(const struct explore_set *set, const struct options *o)
 {
 	static char text[8192];
@@ -213,6 +266,8 @@ static bool explore_set(const struct explore_set *set, const struct options *o)
 		fprintf(stderr, "race: %s: %s\n", set->name, ex.error);
 		return false;
 	}
+	if (o->plan)
+		return explore_plan(o->plan);
 	if (o->random)
 		explore_random(o->seed, o->max, &rep);
 	else
@@ -237,9 +292,12 @@ static bool explore_set(const struct explore_set *set, const struct options *o)
 	}
 	printf("%-22s %8llu schedules %7.2f s  %s\n", set->name, (unsigned long long)rep.schedules, start,
 	    rep.failed_at ? rep.outcome.what : rep.complete ? "all with <= 2 preemptions: OK" : "OK");
-	if (rep.failed_at)
-		printf("  %s\n  %s; save it to a file and run: race FILE\n%s", rep.outcome.why,
-		    scripted ? "the shortest script that shows it" : "NOT reproduced by this script", text);
+	if (rep.failed_at) {
+		printf("  %s\n  the schedule: --explore '%s' --plan=", rep.outcome.why, set->name);
+		print_plan(&rep.plan);
+		printf("\n  %s; save it to a file and run: race FILE\n%s", scripted ? "the shortest script that shows it"
+		    : "NOT reproduced by this script", text);
+	}
 	return !rep.failed_at;
 }
 
@@ -286,6 +344,8 @@ int main(int argc, char **argv)
 			o.random = true, o.seed = strtoull(value, NULL, 0);
 		else if ((value = value_of(argv[i], "--max")))
 			o.max = strtoull(value, NULL, 0);
+		else if ((value = value_of(argv[i], "--plan")))
+			o.plan = value;
 		else if ((value = value_of(argv[i], "--setup")))
 			o.setup = value;
 		else if ((value = value_of(argv[i], "--policy")))

@@ -10,9 +10,8 @@
  * Locks:      race.lock, a bare word with interrupts off, innermost of all: a point may lie anywhere.
  * Invariants: nothing is printed, allocated or waited for under race.lock.
  */
-#include "engine.h"
+#include "engine_priv.h"
 #include <quarry/sched_point.h>
-#include <quarry/smp.h>
 
 /* Points that one role passes while no other can move, until that counts as going round for ever. */
 #define PASS_LIMIT 1000
@@ -22,42 +21,13 @@
  */
 #define WATCHDOG_NS 20000000000ULL
 #define DEADLOCK_NS 3000000000ULL
-#define WATCHES     64
+#define TURNS_PER_LOOK 256
 
-struct role {
-	struct mm_task *task; /* of the thread that plays it */
-	struct thread *thread;
-	bool ready, running;
-	bool waits;           /* for a lock or an answer, if nothing came after it */
-	u32 parked;           /* points at which it is kept; 2 if one of them is in an interrupt */
-	u32 passes;           /* since the last step, while nobody else could move */
-	int result;           /* of its last operation */
-	const char *op;       /* that, or the one under way */
-	char last[RACE_NAME]; /* point it hit last */
-};
-
-/* Hits of one point by one role. */
-struct watch {
-	unsigned role;
-	const char *name;
-	unsigned hits;
-};
-
-static struct {
-	const struct race_script *script;
-	struct race_result *res;
-	struct role role[RACE_ROLES];
-	struct watch watch[WATCHES];
-	unsigned nr_roles, nr_watches;
-	u32 lock;   /* a */
-	u32 active; /* a: points look at the script */
-	u32 cursor; /* lock */
-	u32 over;   /* a: the outcome is known: everybody passes */
-} race;
+struct race_state race;
 void (*race_hook)(unsigned role, const char *name, bool waits);
 void (*race_jitter)(void);
 
-static irqflags_t enter(void)
+irqflags_t race_enter(void)
 {
 	irqflags_t flags = arch_irq_save();
 
@@ -66,7 +36,7 @@ static irqflags_t enter(void)
 	return flags;
 }
 
-static void leave(irqflags_t flags)
+void race_leave(irqflags_t flags)
 {
 	store_release(&race.lock, 0u);
 	arch_irq_restore(flags);
@@ -95,7 +65,7 @@ bool race_over(void)
 }
 
 /* Under race.lock. */
-static void set_outcome(const char *outcome, const char *why)
+void race_set_outcome(const char *outcome, const char *why)
 {
 	if (race.over)
 		return;
@@ -107,10 +77,10 @@ static void set_outcome(const char *outcome, const char *why)
 
 void race_end(const char *outcome, const char *why)
 {
-	irqflags_t flags = enter();
+	irqflags_t flags = race_enter();
 
-	set_outcome(outcome, why);
-	leave(flags);
+	race_set_outcome(outcome, why);
+	race_leave(flags);
 }
 
 void race_whereabouts(char *buf, size_t size)
@@ -127,7 +97,7 @@ void race_whereabouts(char *buf, size_t size)
 	}
 }
 
-static void stuck(const char *what)
+void race_stuck(const char *what)
 {
 	const struct race_entry *e = &race.script->entry[race.cursor];
 	struct race_result *res = race.res;
@@ -139,7 +109,7 @@ static void stuck(const char *what)
 		res->used += (size_t)ksnprintf(res->trace + res->used, sizeof(res->trace) - res->used,
 		    "%u %c %s STUCK\n", race.cursor - race.script->first + 1, (int)('A' + e->role),
 		    e->kind <= RACE_LEAVE ? e->place[0].name : race.role[e->role].op);
-	set_outcome("STUCK", why);
+	race_set_outcome("STUCK", why);
 }
 
 /* The script does not fit the code: a role's operation ended without coming to the point. */
@@ -148,7 +118,7 @@ static void missed(const struct race_entry *e)
 	char text[RACE_NAME];
 
 	ksnprintf(text, sizeof(text), "MISSED(%c)", (int)('A' + e->role));
-	set_outcome(text, e->place[0].name);
+	race_set_outcome(text, e->place[0].name);
 }
 
 static const char *result_text(int result)
@@ -157,7 +127,7 @@ static const char *result_text(int result)
 }
 
 /* Write down the step at the cursor and move on.  Under race.lock. */
-static void step(const char *what, const char *outcome)
+void race_step(const char *what, const char *outcome)
 {
 	const struct race_entry *e = &race.script->entry[race.cursor];
 	struct race_result *res = race.res;
@@ -174,16 +144,52 @@ static void step(const char *what, const char *outcome)
 	WRITE_ONCE(race.cursor, race.cursor + 1);
 }
 
-static void step_result(const struct race_entry *e, const struct role *r)
+void race_step_result(const struct race_entry *e, const struct role *r)
 {
 	char text[32];
 
 	ksnprintf(text, sizeof(text), "returned %s", result_text(r->result));
-	step(r->op, text);
+	race_step(r->op, text);
 	if (e->wants && e->want != r->result) {
 		ksnprintf(text, sizeof(text), "WRONG(%c)", (int)('A' + e->role));
-		set_outcome(text, "an operation did not return what the script wants");
+		race_set_outcome(text, "an operation did not return what the script wants");
 	}
+}
+
+/* Does every role wait for another?  A look from outside: right if it stays so. */
+static bool all_wait(void)
+{
+	unsigned i;
+
+	for (i = 0; i < race.nr_roles; i++) {
+		const struct role *r = &race.role[i];
+
+		if (READ_ONCE(r->running) && !READ_ONCE(r->parked) && !READ_ONCE(r->waits))
+			return false;
+	}
+	return true;
+}
+
+/* Whoever waits for the script looks: the others, the driver too, may be off their CPUs for good. */
+void race_watch(struct race_watchdog *dog)
+{
+	irqflags_t flags;
+	u64 now;
+
+	if (dog->turns++ % TURNS_PER_LOOK && dog->cursor == READ_ONCE(race.cursor))
+		return;
+	now = arch_clock_ns();
+	if (!dog->since || dog->cursor != READ_ONCE(race.cursor)) {
+		dog->cursor = READ_ONCE(race.cursor);
+		dog->since = now;
+		return;
+	}
+	if (now - dog->since <= (all_wait() ? DEADLOCK_NS : WATCHDOG_NS))
+		return;
+	flags = race_enter();
+	if (dog->cursor == race.cursor && READ_ONCE(race.active))
+		race_stuck("nothing moves");
+	race_leave(flags);
 }
 
 static bool has_place(const struct race_entry *e, const char *name)
@@ -197,7 +203,7 @@ static bool has_place(const struct race_entry *e, const char *name)
 }
 
 /* Take the steps that nobody else is going to take.  Under race.lock. */
-static void settle(void)
+void race_settle(void)
 {
 	while (!race.over && race.cursor < race.script->nr) {
 		const struct race_entry *e = &race.script->entry[race.cursor];
@@ -206,16 +212,16 @@ static void settle(void)
 		if (e->kind == RACE_CHECK || r->running || e->kind == RACE_START || e->kind == RACE_RUN)
 			return;
 		if (e->kind == RACE_JOIN)
-			step_result(e, r);
+			race_step_result(e, r);
 		else if (e->kind == RACE_ARRIVE && has_place(e, "done"))
-			step(r->op, "done");
+			race_step(r->op, "done");
 		else if (!strncmp(e->place[0].name, "drain.handler", 13))
 			return; /* in an interrupt, which may come to an idle CPU */
 		else
 			missed(e);
 	}
 	if (race.cursor == race.script->nr)
-		set_outcome("OK", "");
+		race_set_outcome("OK", "");
 }
 
 static int find_entry(enum race_kind kind, unsigned role, const char *name, unsigned nth)
@@ -245,29 +251,32 @@ static void count_pass(struct role *r)
 			r->passes = 0;
 	}
 	if (r->running && ++r->passes > PASS_LIMIT)
-		stuck("a role goes round for ever");
+		race_stuck("a role goes round for ever");
 }
 
 /* Keep the role here until the script lets it pass.  Returns under race.lock again. */
 static irqflags_t park(struct role *r, const char *name, int arrive, int depart, irqflags_t flags)
 {
+	struct race_watchdog dog = {0};
+
 	r->parked++;
 	while (!race.over) {
 		if ((int)race.cursor == arrive) {
-			step(name, "arrived");
-			settle();
+			race_step(name, "arrived");
+			race_settle();
 		}
 		if (depart >= 0 && (int)race.cursor == depart) {
 			r->parked--;
-			step(name, "left");
-			settle();
+			race_step(name, "left");
+			race_settle();
 			return flags;
 		}
 		if ((int)race.cursor > MAX(arrive, depart))
 			break;
-		leave(flags);
+		race_leave(flags);
+		race_watch(&dog);
 		cpu_relax();
-		flags = enter();
+		flags = race_enter();
 	}
 	r->parked--;
 	return flags;
@@ -281,7 +290,7 @@ static void at_point(struct role *r, const char *name, bool waits)
 
 	if (race_jitter)
 		race_jitter();
-	flags = enter();
+	flags = race_enter();
 	r->waits = waits;
 	ksnprintf(r->last, sizeof(r->last), "%s", name);
 	for (i = 0; i < race.nr_watches; i++)
@@ -298,7 +307,7 @@ static void at_point(struct role *r, const char *name, bool waits)
 			flags = park(r, name, arrive, depart, flags);
 	}
 	count_pass(r);
-	leave(flags);
+	race_leave(flags);
 }
 
 void race_point(const char *name)
@@ -313,7 +322,7 @@ void race_point(const char *name)
 	if (race_hook)
 		race_hook((unsigned)(r - race.role), name, false);
 	else
-		at_point(r, name, !strcmp(name, "ipi.sent"));
+		at_point(r, name, false);
 }
 
 void race_lock_wait(const char *lock)
@@ -331,207 +340,4 @@ void race_lock_wait(const char *lock)
 		race_hook((unsigned)(r - race.role), name, true);
 	else
 		at_point(r, name, true);
-}
-
-/* ---- a run ---- */
-
-static void add_watches(const struct race_script *s)
-{
-	unsigned i, j, k;
-
-	race.nr_watches = 0;
-	for (i = 0; i < s->nr; i++) {
-		const struct race_entry *e = &s->entry[i];
-
-		for (j = 0; j < e->nr_places && race.nr_watches < WATCHES; j++) {
-			for (k = 0; k < race.nr_watches; k++)
-				if (race.watch[k].role == e->role &&
-				    !strcmp(race.watch[k].name, e->place[j].name))
-					break;
-			if (k == race.nr_watches)
-				race.watch[race.nr_watches++] =
-				    (struct watch){.role = e->role, .name = e->place[j].name};
-		}
-	}
-}
-
-void race_begin(unsigned nr, const struct race_script *s, struct race_result *res)
-{
-	memset(&race, 0, sizeof(race));
-	res->outcome[0] = res->why[0] = res->trace[0] = '\0';
-	res->used = 0;
-	res->abandoned = false;
-	race.script = s;
-	race.res = res;
-	race.nr_roles = nr;
-	if (s)
-		add_watches(s);
-	WRITE_ONCE(ops_cancel, 0u);
-}
-
-void race_be(unsigned role)
-{
-	struct role *r = &race.role[role];
-
-	r->task = port_task();
-	r->op = "?";
-	r->running = race_hook != NULL;
-	store_release(&r->ready, true);
-	store_release(&race.active, race_hook != NULL);
-}
-
-/* Is the step at the cursor the start of an operation of @r?  Then it runs from here on. */
-static const struct race_entry *next_op(unsigned role)
-{
-	irqflags_t flags = enter();
-	const struct race_entry *e = NULL;
-	struct role *r = &race.role[role];
-
-	if (race.active && !race.over && race.cursor < race.script->nr) {
-		e = &race.script->entry[race.cursor];
-		if (e->role != role || (e->kind != RACE_START && e->kind != RACE_RUN))
-			e = NULL;
-	}
-	if (e) {
-		r->op = e->op;
-		r->running = true;
-		if (e->kind == RACE_START) {
-			step(e->op, "started");
-			settle();
-		}
-	}
-	leave(flags);
-	return e;
-}
-
-static void op_ended(unsigned role, const struct race_entry *e, int result)
-{
-	irqflags_t flags = enter();
-	struct role *r = &race.role[role];
-
-	r->result = result;
-	r->running = false;
-	if (e->kind == RACE_RUN && !race.over)
-		step_result(e, r);
-	settle();
-	leave(flags);
-}
-
-static void role_main(void *arg)
-{
-	unsigned role = (unsigned)((struct role *)arg - race.role);
-	const struct race_entry *e;
-
-	race_be(role);
-	while (!race_over()) {
-		e = next_op(role);
-		if (e) {
-			op_ended(role, e, ops_run(role, e->op));
-		} else {
-			cpu_relax();
-			thread_yield();
-		}
-	}
-}
-
-/* Does every role wait for another?  A look from outside: right if it stays so. */
-static bool all_wait(void)
-{
-	unsigned i;
-
-	for (i = 0; i < race.nr_roles; i++) {
-		const struct role *r = &race.role[i];
-
-		if (READ_ONCE(r->running) && !READ_ONCE(r->parked) && !READ_ONCE(r->waits))
-			return false;
-	}
-	return true;
-}
-
-static void do_check(const struct race_entry *e)
-{
-	struct mm_violation v = {.what = NULL};
-	bool good = ops_check(e->op, &v);
-	char id[16], outcome[RACE_NAME], what[RACE_NAME], why[200];
-	irqflags_t flags;
-	size_t i;
-
-	ksnprintf(what, sizeof(what), "check%s%s", e->op[0] ? " " : "", e->op);
-	for (i = 0; v.what && v.what[i] && v.what[i] != ' ' && i + 1 < sizeof(id); i++)
-		id[i] = v.what[i];
-	id[i] = '\0';
-	ksnprintf(outcome, sizeof(outcome), "CHECK(%s)", id);
-	ksnprintf(why, sizeof(why), "%s: at %#lx: %lu, should be %lu", v.what ? v.what : "?", v.pfn, v.have,
-	    v.want);
-	flags = enter();
-	step(what, good ? "ok" : id);
-	if (!good)
-		set_outcome(outcome, why);
-	settle();
-	leave(flags);
-}
-
-/* Check where the script says so, and look whether anything moves.  In the caller's thread. */
-static void drive(void)
-{
-	u64 since = arch_clock_ns();
-	u32 seen = ~0u;
-
-	while (!race_over()) {
-		u32 cursor = READ_ONCE(race.cursor);
-
-		if (cursor < race.script->nr && race.script->entry[cursor].kind == RACE_CHECK)
-			do_check(&race.script->entry[cursor]);
-		if (cursor != seen) {
-			seen = cursor;
-			since = arch_clock_ns();
-		} else if (arch_clock_ns() - since > (all_wait() ? DEADLOCK_NS : WATCHDOG_NS)) {
-			irqflags_t flags = enter();
-
-			stuck("nothing moves");
-			leave(flags);
-		}
-		thread_sleep(1000000);
-	}
-}
-
-/* All points let everybody pass now; a role that does not come back is left where it is. */
-static bool all_idle(void)
-{
-	u64 since = arch_clock_ns();
-	unsigned i;
-
-	for (i = 0; i < race.nr_roles; i++) {
-		while (READ_ONCE(race.role[i].running)) {
-			if (arch_clock_ns() - since > DEADLOCK_NS)
-				return false;
-			thread_sleep(1000000);
-		}
-	}
-	return true;
-}
-
-void race_run(const struct race_script *s, struct race_result *res)
-{
-	unsigned i;
-
-	race_begin(s->nr_roles, s, res);
-	for (i = 0; i < s->nr_roles; i++) {
-		race.role[i].thread = thread_start("race", (int)i, role_main, &race.role[i]);
-		if (!race.role[i].thread)
-			panic("race: no thread for role %c", (int)('A' + i));
-	}
-	for (i = 0; i < s->nr_roles; i++)
-		while (!load_acquire(&race.role[i].ready))
-			thread_sleep(1000000);
-	ops_build(s->nr_roles, s->policy);
-	store_release(&race.active, 1u);
-	drive();
-	res->abandoned = !all_idle();
-	if (res->abandoned)
-		return;
-	for (i = 0; i < s->nr_roles; i++)
-		thread_join(race.role[i].thread);
-	store_release(&race.active, 0u);
-	ops_stop();
 }

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine_priv.h: what engine.c, where roles pass points, shares with run.c, where runs begin and end.
+ */
+#ifndef QUARRY_RACES_ENGINE_PRIV_H
+#define QUARRY_RACES_ENGINE_PRIV_H
+
+#include "engine.h"
+
+#define WATCHES 64
+
+struct role {
+	struct mm_task *task; /* of the thread that plays it */
+	struct thread *thread;
+	bool ready, running;
+	bool waits;           /* for a lock or an answer, if nothing came after it */
+	u32 parked;           /* points at which it is kept; 2 if one of them is in an interrupt */
+	u32 passes;           /* since the last step, while nobody else could move */
+	int result;           /* of its last operation */
+	const char *op;       /* that, or the one under way */
+	char last[RACE_NAME]; /* point it hit last */
+};
+
+/* Hits of one point by one role. */
+struct watch {
+	unsigned role;
+	const char *name;
+	unsigned hits;
+};
+
+struct race_state {
+	const struct race_script *script;
+	struct race_result *res;
+	struct role role[RACE_ROLES];
+	struct watch watch[WATCHES];
+	unsigned nr_roles, nr_watches;
+	u32 lock;   /* a */
+	u32 active; /* a: points look at the script */
+	u32 cursor; /* lock */
+	u32 over;   /* a: the outcome is known: everybody passes */
+};
+extern struct race_state race;
+
+/* race.lock, with interrupts off; all below under it. */
+irqflags_t race_enter(void);
+void race_leave(irqflags_t flags);
+/* The outcome, unless it is known: then everybody passes. */
+void race_set_outcome(const char *outcome, const char *why);
+void race_stuck(const char *what);
+/* Write down the step at the cursor and move on; the same for an operation that has ended. */
+void race_step(const char *what, const char *outcome);
+void race_step_result(const struct race_entry *e, const struct role *r);
+/* Once a turn of a wait for the script, not under race.lock: STUCK if nothing has moved for long. */
+struct race_watchdog {
+	u64 since;
+	u32 cursor, turns;
+};
+void race_watch(struct race_watchdog *dog);
+/* Take the steps that nobody else is going to take. */
+void race_settle(void);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run.c: a run of a script from its roles' threads to its outcome.
+ *
+ * Owns:       the roles' threads.
+ * Invariants: checks are made by the thread that called race_run, which is no role.
+ */
+#include "engine_priv.h"
+
+/* After its outcome a role has this long to come back, all points being open. */
+#define GIVE_UP_NS 3000000000ULL
+
+static void add_watches(const struct race_script *s)
+{
+	unsigned i, j, k;
+
+	race.nr_watches = 0;
+	for (i = 0; i < s->nr; i++) {
+		const struct race_entry *e = &s->entry[i];
+
+		for (j = 0; j < e->nr_places && race.nr_watches < WATCHES; j++) {
+			for (k = 0; k < race.nr_watches; k++)
+				if (race.watch[k].role == e->role &&
+				    !strcmp(race.watch[k].name, e->place[j].name))
+					break;
+			if (k == race.nr_watches)
+				race.watch[race.nr_watches++] =
+				    (struct watch){.role = e->role, .name = e->place[j].name};
+		}
+	}
+}
+
+void race_begin(unsigned nr, const struct race_script *s, struct race_result *res)
+{
+	memset(&race, 0, sizeof(race));
+	res->outcome[0] = res->why[0] = res->trace[0] = '\0';
+	res->used = 0;
+	res->abandoned = false;
+	race.script = s;
+	race.res = res;
+	race.nr_roles = nr;
+	if (s)
+		add_watches(s);
+	WRITE_ONCE(ops_cancel, 0u);
+}
+
+void race_be(unsigned role)
+{
+	struct role *r = &race.role[role];
+
+	r->task = port_task();
+	r->op = "?";
+	r->running = race_hook != NULL;
+	store_release(&r->ready, true);
+	store_release(&race.active, race_hook != NULL);
+}
+
+/* Is the step at the cursor the start of an operation of @r?  Then it runs from here on. */
+static const struct race_entry *next_op(unsigned role)
+{
+	irqflags_t flags = race_enter();
+	const struct race_entry *e = NULL;
+	struct role *r = &race.role[role];
+
+	if (race.active && !race.over && race.cursor < race.script->nr) {
+		e = &race.script->entry[race.cursor];
+		if (e->role != role || (e->kind != RACE_START && e->kind != RACE_RUN))
+			e = NULL;
+	}
+	if (e) {
+		r->op = e->op;
+		r->running = true;
+		if (e->kind == RACE_START) {
+			race_step(e->op, "started");
+			race_settle();
+		}
+	}
+	race_leave(flags);
+	return e;
+}
+
+static void op_ended(unsigned role, const struct race_entry *e, int result)
+{
+	irqflags_t flags = race_enter();
+	struct role *r = &race.role[role];
+
+	r->result = result;
+	r->running = false;
+	if (e->kind == RACE_RUN && !race.over)
+		race_step_result(e, r);
+	race_settle();
+	race_leave(flags);
+}
+
+static void role_main(void *arg)
+{
+	unsigned role = (unsigned)((struct role *)arg - race.role);
+	struct race_watchdog dog = {0};
+	const struct race_entry *e;
+
+	race_be(role);
+	while (!race_over()) {
+		e = next_op(role);
+		if (e) {
+			op_ended(role, e, ops_run(role, e->op));
+		} else {
+			race_watch(&dog);
+			cpu_relax();
+			thread_yield();
+		}
+	}
+}
+
+static void do_check(const struct race_entry *e)
+{
+	struct mm_violation v = {.what = NULL};
+	bool good = ops_check(e->op, &v);
+	char id[16], outcome[RACE_NAME], what[RACE_NAME], why[200];
+	irqflags_t flags;
+	size_t i;
+
+	ksnprintf(what, sizeof(what), "check%s%s", e->op[0] ? " " : "", e->op);
+	for (i = 0; v.what && v.what[i] && v.what[i] != ' ' && i + 1 < sizeof(id); i++)
+		id[i] = v.what[i];
+	id[i] = '\0';
+	ksnprintf(outcome, sizeof(outcome), "CHECK(%s)", id);
+	ksnprintf(why, sizeof(why), "%s: at %#lx: %lu, should be %lu", v.what ? v.what : "?", v.pfn, v.have,
+	    v.want);
+	flags = race_enter();
+	race_step(what, good ? "ok" : id);
+	if (!good)
+		race_set_outcome(outcome, why);
+	race_settle();
+	race_leave(flags);
+}
+
+/* Check where the script says so, and look whether anything moves.  In the caller's thread. */
+static void drive(void)
+{
+	struct race_watchdog dog = {0};
+
+	while (!race_over()) {
+		u32 cursor = READ_ONCE(race.cursor);
+
+		if (cursor < race.script->nr && race.script->entry[cursor].kind == RACE_CHECK)
+			do_check(&race.script->entry[cursor]);
+		race_watch(&dog);
+		thread_sleep(1000000);
+	}
+}
+
+/* All points let everybody pass now; a role that does not come back is left where it is. */
+static bool all_idle(void)
+{
+	u64 since = arch_clock_ns();
+	unsigned i;
+
+	for (i = 0; i < race.nr_roles; i++) {
+		while (READ_ONCE(race.role[i].running)) {
+			if (arch_clock_ns() - since > GIVE_UP_NS)
+				return false;
+			thread_sleep(1000000);
+		}
+	}
+	return true;
+}
+
+void race_run(const struct race_script *s, struct race_result *res)
+{
+	unsigned i;
+
+	race_begin(s->nr_roles, s, res);
+	for (i = 0; i < s->nr_roles; i++) {
+		race.role[i].thread = thread_start("race", (int)i, role_main, &race.role[i]);
+		if (!race.role[i].thread)
+			panic("race: no thread for role %c", (int)('A' + i));
+	}
+	for (i = 0; i < s->nr_roles; i++)
+		while (!load_acquire(&race.role[i].ready))
+			thread_sleep(1000000);
+	ops_build(s->nr_roles, s->policy);
+	store_release(&race.active, 1u);
+	drive();
+	res->abandoned = !all_idle();
+	if (res->abandoned)
+		return;
+	for (i = 0; i < s->nr_roles; i++)
+		thread_join(race.role[i].thread);
+	store_release(&race.active, 0u);
+	ops_stop();
+}
