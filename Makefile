@@ -35,7 +35,7 @@ ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c 
 	stack.c string.c switch.S trap.c trap_entry.S)
 BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c)
 DRIVER_SRCS := $(addprefix drivers/,serial.c)
-HOST_SRCS   := $(addprefix arch/host/,host_main.c host_cpu.c host_port.c host_memmap_test.c) tests/test_faults.c
+HOST_SRCS   := $(addprefix arch/host/,host_main.c host_cpu.c host_port.c host_memmap_test.c) tests/test_faults.c tests/test_cover.c
 HOST_PORT   := $(addprefix arch/host/,host_lock.c host_call.c)
 TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_memblock.c \
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \

@@ -31,6 +31,13 @@ def run_suites(build):
     for name, flags in BUILDS.items():
         home = os.path.join(build, f"host-{name}")
         program = os.path.join(home, "check")
+        # make does not see that flags have changed.
+        stamp = os.path.join(home, "flags")
+        if not os.path.exists(stamp) or open(stamp, encoding="utf-8").read() != flags:
+            shutil.rmtree(home, ignore_errors=True)
+            os.makedirs(home)
+            with open(stamp, "w", encoding="utf-8") as f:
+                f.write(flags)
         if not check.make(build, program, HOST_BUILDS=" ".join(BUILDS), HFLAGS_cov=BUILDS["cov"],
                           HFLAGS_cov3=BUILDS["cov3"]):
             return False
