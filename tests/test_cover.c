@@ -101,7 +101,7 @@ static void what_may_sleep_is_refused_where_none_may(struct ktest *t)
 
 static void a_traced_cpu_uses_the_same_pages(struct ktest *t)
 {
-	struct trace_record rec[4];
+	struct trace_hit rec[4];
 	struct page *page, *bulk[40];
 	unsigned i;
 

@@ -8,6 +8,7 @@
 #   boot      QEMU                          iso    GRUB for BIOS, xorriso, mtools
 #   uefi      GRUB for UEFI and OVMF        debug  gdb
 #   check     Python                        lint   clang and lld, pytest, pexpect
+#   fuzz      clang with libFuzzer, gcovr
 #   run  = compile boot iso                 test = all but debug
 #
 # What is there is found by looking for the tool or the file, so with nothing missing no package manager
@@ -39,6 +40,14 @@ python_has() {
 		"$p" -c "import $1" 2> /dev/null && return 0
 	done
 	return 1
+}
+fuzzer_package() { # of the clang that is here, or will be
+	major=$( (clang -dumpversion || apt-cache policy clang | sed -n 's/.*Candidate: [0-9]*:\([0-9]*\).*/\1/p') 2> /dev/null)
+	echo "libclang-rt-${major%%.*}-dev"
+}
+has_fuzzer() {
+	echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return n > 9 && p[0]; }' |
+		clang -fsanitize=fuzzer,address -x c - -o /dev/null
 }
 compiles_for_x86() {
 	tool x86_64-linux-gnu-gcc || { tool clang && tool ld.lld; }
@@ -77,10 +86,14 @@ look_for() {
 		need lld tool ld.lld
 		need python3-pytest python_has pytest
 		need python3-pexpect python_has pexpect ;;
+	fuzz)
+		need clang tool clang
+		need "$(fuzzer_package)" has_fuzzer
+		need gcovr tool gcovr ;;
 	run) look_for compile && look_for boot && look_for iso ;;
-	test) look_for run && look_for uefi && look_for check && look_for lint ;;
+	test) look_for run && look_for uefi && look_for check && look_for lint && look_for fuzz ;;
 	*)
-		echo "setup: no set '$1'; known: compile boot iso uefi debug check lint run test" >&2
+		echo "setup: no set '$1'; known: compile boot iso uefi debug check lint fuzz run test" >&2
 		exit 2 ;;
 	esac
 }
