@@ -124,8 +124,12 @@ static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned orde
 	struct memory *mem = zone->mem;
 	pfn_t first, pfn;
 
-	if (index < NR_CACHED_ORDERS)
-		n = MAX(1u, MIN(order_batch(order), pcp_update_capacity(zone, pcp, stack)));
+	if (index < NR_CACHED_ORDERS) {
+		/* Once, and not inside MIN or MAX, which would ask again: a disable may come in between. */
+		unsigned capacity = pcp_update_capacity(zone, pcp, stack);
+
+		n = MAX(1u, MIN(order_batch(order), capacity));
+	}
 	spin_lock(&zone->lock);
 	first = buddy_alloc(zone, order, type);
 	if (first == PFN_NONE)
