@@ -125,8 +125,12 @@ static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned orde
 	struct memory *mem = zone->mem;
 	pfn_t first = PFN_NONE, pfn;
 
-	if (index < NR_CACHED_ORDERS)
-		n = MAX(1u, MIN(order_batch(order), pcp_update_capacity(zone, pcp, stack)));
+	if (index < NR_CACHED_ORDERS) {
+		/* Once, and not inside MIN or MAX, which would ask again: a disable may come in between. */
+		unsigned capacity = pcp_update_capacity(zone, pcp, stack);
+
+		n = MAX(1u, MIN(order_batch(order), capacity));
+	}
 	sched_point("alloc.refill");
 	spin_lock(&zone->lock);
 	/* The caller's look at the watermark was without the lock: others may have passed it since. */

@@ -5,7 +5,7 @@
  */
 #include "hotplug_help.h"
 
-#define ROUNDS     12
+#define STEPS      48
 #define MASK_WORDS 64
 
 static cpumask_t mask[MASK_WORDS];
@@ -96,7 +96,7 @@ static void hotplug_against(struct ktest *t, void (*const turns[])(struct worker
 		workers[i].thread = thread_start("worker", i % 2 ? -1 : (int)(i % nr_cpus), work, &workers[i]);
 		REQUIRE(t, workers[i].thread);
 	}
-	for (i = 0; i < ROUNDS * nr_cpus; i++) {
+	for (i = 0; i < STEPS; i++) {
 		int last = nr_cpus_online() == 1 ? -EBUSY : 0;
 
 		cpu = (unsigned)(ktest_rand(&rand) % nr_cpus);
