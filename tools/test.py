@@ -5,6 +5,7 @@
   hosted    tools/check.py: every suite in five builds
   lint      tools/lint.py
   builds    the kernel with clang and lld, and with the cross prefix
+  races     tools/race.py: every script, right code and wrong, on fibers and in QEMU
   qemu      tests/qemu by pytest: the real image, judged from outside
 
 Usage: tools/test.py [--build DIR] [--only PART,...] [-- PYTEST-OPTION ...]
@@ -14,6 +15,7 @@ What was skipped, or is marked as expected to fail, is listed and counts as neit
 """
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -24,7 +26,7 @@ import check
 import lint
 import qemu
 
-PARTS = ["hosted", "lint", "builds", "qemu"]
+PARTS = ["hosted", "lint", "builds", "races", "qemu"]
 BUILDS = {"clang": {"CC": "clang"}, "cross": {"CROSS_COMPILE": "x86_64-linux-gnu-"}}
 
 
@@ -51,6 +53,23 @@ def part_builds(counts, build, _):
         what = " ".join(f"{k}={v}" for k, v in variables.items())
         print(f"  {'ok' if good else 'not ok'} make {what} ({time.monotonic() - start:.1f} s)", flush=True)
         counts.one(good, f"build {name}: make {what}")
+
+
+def part_races(counts, build, _):
+    tool(counts, build, "race.py", "--no-explore")
+
+
+def tool(counts, build, name, *options):
+    """Run tools/NAME, whose last line that says "N passed, N failed" counts."""
+    command = [sys.executable, os.path.join(qemu.ROOT, "tools", name), "--build", build, *options]
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
+    done = subprocess.run(command, cwd=qemu.ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    found = re.findall(r"(\d+) passed, (\d+) failed", done.stdout)
+    passed, failed = (int(n) for n in found[-1]) if found else (0, 0)
+    print("  " + "\n  ".join(done.stdout.rstrip().split("\n")[-60 if done.returncode else -1:]), flush=True)
+    counts.add(passed, failed, [f"{name}: {failed} failed"] if failed else ())
+    if done.returncode and not failed or not passed:
+        counts.one(False, f"{name}: ended with status {done.returncode}")
 
 
 def python_with_pytest():
