@@ -107,28 +107,31 @@ void handle_table_init(struct handle_table *t, struct memory *mem, struct handle
 		handles[i] = (struct handle){.lock = SPINLOCK("handle", RANK_OBJECT)};
 }
 
+/*
+ * The page is made movable first and filled then, under the lock that a migrator needs too: between
+ * its allocation and that it can be neither moved nor freed, and an offline would have to wait for it.
+ */
 int handle_alloc(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 seed)
 {
+	struct handle *handle;
 	struct page *page;
-	u64 checksum = 0;
 	int err = -EBUSY;
 
 	if (h >= t->nr || order > 3)
 		return -EINVAL;
+	handle = &t->handles[h];
 	page = mem_alloc_pages(t->mem, gfp | GFP_MOVABLE, order);
 	if (!page)
 		return -ENOMEM;
-	if (t->mem->backed)
-		checksum = block_fill(t->mem, page, order, seed);
-	spin_lock(&t->handles[h].lock);
-	if (!t->handles[h].page) {
+	spin_lock(&handle->lock);
+	if (!handle->page) {
 		page_make_movable(t->mem, page, &t->owner, h);
-		t->handles[h].page = page;
-		t->handles[h].checksum = checksum;
-		t->handles[h].moves = 0;
+		handle->page = page;
+		handle->moves = 0;
+		handle->checksum = t->mem->backed ? block_fill(t->mem, page, order, seed) : 0;
 		err = 0;
 	}
-	spin_unlock(&t->handles[h].lock);
+	spin_unlock(&handle->lock);
 	if (err)
 		mem_free_pages(t->mem, page, order);
 	return err;
