@@ -4,17 +4,17 @@
 # What a target needs is installed first if it is missing; with nothing missing no package manager runs.
 NEEDS_run   := compile boot $(if $(filter pvh,$(BOOT)),,iso) $(filter uefi,$(BOOT))
 NEEDS_iso   := compile iso
+NEEDS_model := model
 NEEDS_race  := compile boot $(if $(GRUB),iso)
 NEEDS_debug := compile boot debug
 NEEDS_test  := test
-NEEDS_setup := test debug
+NEEDS_setup := test debug model
 NEEDS       := $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal)))
 ifeq ($(findstring n,$(firstword -$(MAKEFLAGS)))$(if $(strip $(NEEDS)),yes),yes)
 ifneq ($(shell sh tools/setup.sh $(NEEDS) >&2 || echo failed),)
 $(error what `make $(MAKECMDGOALS)` needs is missing; see above)
 endif
 endif
-
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 .DELETE_ON_ERROR:
 .SUFFIXES:
