@@ -439,6 +439,85 @@ static void precise_waits_for_a_free_that_has_read_its_stack(struct ktest *t)
 	expect_found_by_the_round(t, "free.irqoff");
 }
 
+/* Interrupts are still on: the round passes by, and the free then reads the new number. */
+static void a_free_before_its_section_reads_the_new_number(struct ktest *t)
+{
+	struct race_free race = {.point = "free.prep"};
+	struct mm_fail fail = {0};
+	struct zone *zone;
+	pfn_t block;
+
+	if (!hold_free(t, &race))
+		return;
+	zone = test_zone(race.mem, ZONE_MOVABLE);
+	block = ALIGN_DOWN(page_to_pfn_in(race.mem, race.page), PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, start_isolate_page_range(race.mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
+	zone->pcp_capacity[0][MT_MOVABLE] = 2;
+	pcp_refresh_all(race.mem);
+	race_free_end(t, &race, 1);
+	EXPECT(t, !race.cached);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+	EXPECT_EQ(t, state_of(race.mem, race.page), PG_FREE);
+	EXPECT_EQ(t, test_pages_isolated(race.mem, block, BLOCK(1), &fail), 0);
+	restore_plan(zone);
+	expect_clean(t, race.mem);
+	undo_isolate_page_range(race.mem, block, BLOCK(1));
+}
+
+struct late {
+	struct memory *mem;
+	struct page *page;
+	u32 ready; /* a */
+};
+
+/* Interrupts off until somebody asks this CPU; then allocate before answering. */
+static void alloc_when_called(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+	struct late *late = arg;
+	unsigned turn;
+
+	store_release(&late->ready, 1u);
+	for (turn = 0; turn < RACE_TURNS && !smp_call_pending(); turn++)
+		cpu_relax();
+	late->page = mem_alloc_pages(late->mem, GFP_KERNEL | GFP_NOWAIT, 0);
+	arch_irq_restore(flags);
+}
+
+/* Until the round a cached page can be allocated by who cannot move it: so the scan comes after. */
+static void precise_finds_what_was_allocated_before_the_round(struct ktest *t)
+{
+	struct late late = {.page = NULL};
+	struct mm_fail fail = {0};
+	struct page *page;
+	struct zone *zone;
+	pfn_t block;
+
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	late.mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	REQUIRE(t, late.mem);
+	zone = test_zone(late.mem, ZONE_NORMAL);
+	set_plan(zone, 0, MT_UNMOVABLE, 1);
+	REQUIRE(t, alloc_on(1, late.mem, GFP_KERNEL, 0, 1, &page) == 1);
+	EXPECT_EQ(t, free_on(1, late.mem, 0, 1, &page), 1);
+	EXPECT_EQ(t, cached(zone, 1, 0, MT_UNMOVABLE), 1);
+	zone_plan_capacity(zone, 0);
+	block = ALIGN_DOWN(page_to_pfn_in(late.mem, page), PAGEBLOCK_PAGES);
+	ktest_start(1, alloc_when_called, &late);
+	EXPECT(t, race_wait(&late.ready));
+	EXPECT_EQ(t, start_isolate_page_range(late.mem, block, BLOCK(1), ISO_PRECISE, &fail), -EBUSY);
+	ktest_join(1);
+	EXPECT(t, late.page == page);
+	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(late.mem, page));
+	EXPECT_EQ(t, zone->nr_isolated, 0);
+	EXPECT_EQ(t, free_on(0, late.mem, 0, 1, &late.page), 1);
+	restore_plan(zone);
+}
+
 /* The bits alone are not enough: the page of the free under way ends in a cache, and stays there. */
 static void without_the_round_the_page_stays_cached(struct ktest *t)
 {
@@ -476,4 +555,6 @@ KTEST_SUITE(isolation, KTEST_QUICK, KTEST(undo_restores_everything), KTEST(undo_
     KTEST(pages_freed_meanwhile_merge_and_come_back), KTEST(no_page_of_an_isolated_block_is_allocated),
     KTEST(precise_takes_only_isolated_pages_from_a_stack), KTEST(precise_waits_for_a_push_under_way),
     KTEST(precise_waits_for_a_free_that_has_read_its_stack),
+    KTEST(a_free_before_its_section_reads_the_new_number),
+    KTEST(precise_finds_what_was_allocated_before_the_round),
     KTEST(without_the_round_the_page_stays_cached));

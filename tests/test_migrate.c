@@ -207,12 +207,35 @@ static void page_pinned_while_isolated_is_put_back(struct ktest *t)
 	EXPECT_EQ(t, fail.why, WHY_PINNED);
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(ht->mem, page));
 	EXPECT_EQ(t, mm_event_sum(ht->mem, EV_MIGRATE_FAIL), 1);
+	/* A pin lasts: it is not tried again. */
+	EXPECT_EQ(t, mm_event_sum(ht->mem, EV_MIGRATE_AGAIN), 0);
 	EXPECT(t, page_of(ht, 0) == page);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_MOVABLE_OPS, 0));
 	EXPECT_EQ(t, handle_unpin(ht, 0), 0);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem) - 1);
 	EXPECT_EQ(t, handle_free(ht, 0), 0);
+}
+
+/* Whoever has it still looks at the old place. */
+static void page_with_a_reference_too_many_is_put_back(struct ktest *t)
+{
+	struct handle_table *ht = new_table(any_memory(t));
+	struct mm_fail fail = {0, WHY_NONE};
+	struct page *page, *list[1];
+
+	REQUIRE(t, ht->mem);
+	REQUIRE(t, !handle_alloc(ht, 0, 0, GFP_NOWAIT, 1));
+	page = list[0] = page_of(ht, 0);
+	EXPECT_EQ(t, get_page(page), 0);
+	EXPECT_EQ(t, isolate_movable_page(ht->mem, handle_pfn(ht, 0)), 0);
+	EXPECT_EQ(t, migrate_pages(ht->mem, list, 1, &fail), 1);
+	EXPECT_EQ(t, fail.why, WHY_BUSY);
+	EXPECT(t, page_of(ht, 0) == page);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_MOVABLE_OPS, 0));
+	EXPECT_EQ(t, mem_put_page(ht->mem, page), 0);
+	EXPECT_EQ(t, handle_free(ht, 0), 0);
+	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));
 }
 
 static void pages_without_a_target_are_put_back(struct ktest *t)
@@ -394,7 +417,8 @@ KTEST_SUITE(migrate, KTEST_QUICK, KTEST(content_survives_a_move),
     KTEST(references_are_as_before_after_a_move), KTEST(putback_leaves_the_page_as_it_was),
     KTEST(only_movable_pages_are_isolated), KTEST(object_freed_while_isolated_is_freed_once),
     KTEST(object_freed_before_putback_is_freed_once), KTEST(pinned_page_is_not_isolated),
-    KTEST(page_pinned_while_isolated_is_put_back), KTEST(pages_without_a_target_are_put_back),
+    KTEST(page_pinned_while_isolated_is_put_back),
+    KTEST(page_with_a_reference_too_many_is_put_back), KTEST(pages_without_a_target_are_put_back),
     KTEST(what_is_written_between_isolating_and_moving_is_kept),
     KTEST(owner_may_object_to_isolation), KTEST(pinned_page_is_not_offered_to_its_owner),
     KTEST(busy_page_is_tried_again), KTEST(page_that_stays_busy_is_put_back_in_the_end));

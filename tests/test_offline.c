@@ -274,6 +274,7 @@ static void unmovable_pages_are_named(struct ktest *t)
 static void too_little_left_is_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
+	struct page *outside[2], *inside[8];
 
 	REQUIRE(t, mem);
 	/* Nothing would be left for the kernel, though the other zone has room. */
@@ -286,6 +287,12 @@ static void too_little_left_is_refused(struct ktest *t)
 	ktest_on_cpu(0, hoard_give, &hoard);
 	empty_all(mem);
 	EXPECT_EQ(t, offline_query(mem, BLOCK(4), BLOCK(16), NULL), 0);
+	/* Room for the marks, but not for what is in use inside. */
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, MAX_ORDER, 2, outside), 2);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, MAX_ORDER, 8, inside), 8);
+	expect_refused(t, mem, BLOCK(4), BLOCK(16), -EBUSY, WHY_LAST, PFN_NONE);
+	EXPECT_EQ(t, free_on(0, mem, MAX_ORDER, 2, outside), 2);
+	EXPECT_EQ(t, free_on(0, mem, MAX_ORDER, 8, inside), 8);
 }
 
 static void a_refused_disable_gives_the_range_up(struct ktest *t)

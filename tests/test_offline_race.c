@@ -298,6 +298,48 @@ static void a_free_under_way_is_found_by_the_one_round(struct ktest *t)
 	}
 }
 
+/* What redrain's one masked drain misses, a later one of its loop fetches. */
+static void let_it_be_cached(void *arg)
+{
+	struct race_free *race = arg;
+
+	store_release(&race->release, 1u);
+	while (!pcp_zone_nonempty(race->mem, 1, test_zone(race->mem, ZONE_MOVABLE)))
+		thread_yield();
+}
+
+static void redrain_fetches_what_its_first_drain_missed(struct ktest *t)
+{
+	struct race_free race = {.point = "free.push_pending"};
+	const struct offline_opts opts = {
+	    .policy = ISO_REDRAIN, .deadline_ns = 3000 * A_MOMENT_NS,
+	    .on_isolated = let_it_be_cached, .arg = &race};
+	struct offline_result res;
+	struct memory *mem;
+	pfn_t start;
+
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	REQUIRE(t, mem);
+	race.mem = mem;
+	set_plan(test_zone(mem, ZONE_MOVABLE), 0, MT_MOVABLE, 2);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &race.page), 1);
+	empty_all(mem);
+	start = ALIGN_DOWN(page_to_pfn_in(mem, race.page), BLOCK(4));
+	zone_plan_capacity(test_zone(mem, ZONE_MOVABLE), 0);
+	EXPECT(t, race_free_start(&race, 1));
+	EXPECT_EQ(t, offline_pages(mem, start, BLOCK(4), &opts, &res), 0);
+	race_free_end(t, &race, 1);
+	EXPECT(t, race.cached);
+	EXPECT_EQ(t, res.policy, ISO_REDRAIN);
+	EXPECT(t, res.rounds > 1 && res.loops == res.rounds);
+	expect_clean(t, mem);
+	EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
+}
+
 static void free_when_begun(void *arg)
 {
 	struct scene *s = arg;
@@ -432,5 +474,6 @@ KTEST_SUITE(offline_race, 0, KTEST(a_late_pin_is_named_and_undone), KTEST(a_dead
     KTEST(without_room_to_move_it_fails), KTEST(precise_leaves_the_caches_on),
     KTEST(overlapping_ranges_are_refused_disjoint_ones_go),
     KTEST(a_free_under_way_is_found_by_the_one_round),
+    KTEST(redrain_fetches_what_its_first_drain_missed),
     KTEST(a_page_freed_meanwhile_on_another_cpu_is_caught), KTEST(rounds_under_load_all_succeed),
     KTEST(rounds_under_load_with_pins_succeed_or_say_so));

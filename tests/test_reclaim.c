@@ -319,8 +319,46 @@ static void many_askers_share_two_drains(struct ktest *t)
 	relieve(mem);
 }
 
+/* A drain that began before one asked may have passed the cache that one needs. */
+static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
+{
+	struct asker askers[2] = {{.mem = NULL}};
+	struct thread *threads[2];
+	struct memory *mem = starve(t, 1);
+	struct sums before;
+	struct reclaim *r;
+	unsigned i, turn;
+
+	if (!mem)
+		return;
+	r = &mem->nodes[0].reclaim;
+	before = sums_of(mem);
+	mutex_lock(&mem->pcp_ctl);
+	for (i = 0; i < 2; i++) {
+		unsigned cpu = (i % (ktest_cpus() - 1) + 2) % ktest_cpus();
+
+		askers[i].mem = mem;
+		threads[i] = thread_start("asker", (int)cpu, ask, &askers[i]);
+		REQUIRE(t, threads[i]);
+		/* The first drain has begun before the second ticket is handed out. */
+		for (turn = 0; turn < TURNS && (i ? READ_ONCE(r->asked) < 2 : !READ_ONCE(r->started)); turn++)
+			thread_yield();
+	}
+	EXPECT_EQ(t, READ_ONCE(r->asked), 2);
+	EXPECT_EQ(t, READ_ONCE(r->started), 1);
+	mutex_unlock(&mem->pcp_ctl);
+	for (i = 0; i < 2; i++)
+		thread_join(threads[i]);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_RECLAIM_RUNS), before.runs + 2);
+	for (i = 0; i < 2; i++)
+		if (askers[i].page)
+			EXPECT_EQ(t, free_on(0, mem, 0, 1, &askers[i].page), 1);
+	relieve(mem);
+}
+
 KTEST_SUITE(reclaim, KTEST_QUICK, KTEST(sleeping_allocation_gets_what_others_cache),
     KTEST(it_fails_after_one_drain_that_found_nothing), KTEST(without_the_thread_it_fails),
     KTEST(callers_that_may_not_sleep_fail_at_once), KTEST(where_it_cannot_sleep_it_does_not_wait),
     KTEST(allocations_make_no_cross_call), KTEST(a_failed_high_order_drains_only_its_own_cpu),
-    KTEST(a_local_drain_merges_a_high_order_block), KTEST(many_askers_share_two_drains));
+    KTEST(a_local_drain_merges_a_high_order_block), KTEST(many_askers_share_two_drains),
+    KTEST(a_ticket_waits_for_a_drain_that_begins_after_it));

@@ -115,6 +115,25 @@ static void freed_objects_are_used_again(struct ktest *t)
 	EXPECT(t, mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - pages <= 8);
 }
 
+/* One free object is enough: the page is on its size's list again. */
+static void a_full_page_comes_back_with_its_first_free_object(struct ktest *t)
+{
+	static void *objects[60]; /* of 1024 bytes: 3 a page */
+	u64 pages;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(objects); i++)
+		REQUIRE(t, objects[i] = kmalloc(1024));
+	for (i = 0; i < ARRAY_SIZE(objects); i += 3)
+		kfree(objects[i]);
+	pages = mm_event_sum(&kernel_memory, EV_SLAB_PAGES);
+	for (i = 0; i < ARRAY_SIZE(objects); i += 3)
+		REQUIRE(t, objects[i] = kmalloc(1024));
+	EXPECT(t, mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - pages <= 1);
+	for (i = 0; i < ARRAY_SIZE(objects); i++)
+		kfree(objects[i]);
+}
+
 static void a_page_holds_many_objects(struct ktest *t)
 {
 	u64 pages = mm_event_sum(&kernel_memory, EV_SLAB_PAGES);
@@ -296,7 +315,8 @@ static void objects_pass_between_cpus(struct ktest *t)
 
 KTEST_SUITE(slab, KTEST_QUICK, KTEST(objects_are_aligned),
     KTEST(objects_are_zeroed_again_and_again), KTEST(objects_do_not_overlap),
-    KTEST(freed_objects_are_used_again), KTEST(a_page_holds_many_objects),
+    KTEST(freed_objects_are_used_again),
+    KTEST(a_full_page_comes_back_with_its_first_free_object), KTEST(a_page_holds_many_objects),
     KTEST(pages_without_objects_go_back), KTEST(order_of_frees_does_not_matter),
     KTEST(large_objects_are_whole_blocks), KTEST(nothing_and_too_much_are_refused),
     KTEST(objects_pass_between_cpus));

@@ -94,12 +94,35 @@ static void old_records_give_way(struct ktest *t)
 	for (i = 0; i < TRACE_RECORDS; i++)
 		trace_page(mem, TR_put, 2, 0);
 	EXPECT_EQ(t, kinds(mem, 1, hit), 0);
+	/* Each record that is left is found once. */
+	trace_page(mem, TR_put, 3, 0);
+	EXPECT_EQ(t, kinds(mem, 3, hit), 1);
 	/* The newest of more than there is room for. */
 	trace_page(mem, TR_moved, 2, 0);
 	REQUIRE(t, kinds(mem, 2, hit) == HITS);
 	EXPECT_EQ(t, hit[HITS - 1].rec.kind, TR_moved);
 }
 
+static void note_put(void *arg)
+{
+	trace_page(arg, TR_put, 5, 0);
+}
+
+static void hits_of_several_cpus_are_in_the_order_of_time(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	unsigned nr = MIN(ktest_cpus(), HITS), i;
+	struct trace_hit hit[HITS];
+
+	REQUIRE(t, mem);
+	/* From the last CPU down, so that it is not the order of the rings. */
+	for (i = nr; i-- > 0;)
+		ktest_on_cpu(i, note_put, mem);
+	REQUIRE(t, kinds(mem, 5, hit) == nr);
+	for (i = 0; i < nr; i++)
+		EXPECT_EQ(t, hit[i].cpu, nr - 1 - i);
+}
+
 KTEST_SUITE(trace_ring, KTEST_QUICK, KTEST(slow_paths_are_recorded_in_order),
     KTEST(hot_paths_are_recorded_only_when_asked), KTEST(ranges_are_one_record),
-    KTEST(old_records_give_way));
+    KTEST(hits_of_several_cpus_are_in_the_order_of_time), KTEST(old_records_give_way));

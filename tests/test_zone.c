@@ -75,6 +75,22 @@ static void atomic_requests_get_half_of_what_is_below_min(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
+/* Nobody can get them, so they must not let a request through. */
+static void isolated_pages_do_not_count(struct ktest *t)
+{
+	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_NORMAL];
+	set_isolated(zone, PAGEBLOCK_PAGES, true);
+	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN]);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	set_isolated(zone, PAGEBLOCK_PAGES, false);
+}
+
 /* With the caches on: what an ATOMIC request took below min must not be left to others. */
 static void atomic_refills_keep_the_reserve_out_of_the_caches(struct ktest *t)
 {
@@ -354,6 +370,7 @@ static void ranges_of_one_zone_are_told_from_others(struct ktest *t)
 
 KTEST_SUITE(zone, KTEST_QUICK, KTEST(watermarks_are_ordered_and_bounded),
     KTEST(ordinary_requests_stop_at_min), KTEST(atomic_requests_get_half_of_what_is_below_min),
+    KTEST(isolated_pages_do_not_count),
     KTEST(atomic_refills_keep_the_reserve_out_of_the_caches), KTEST(a_large_request_leaves_min_too),
     KTEST(reserve_keeps_a_lower_zone_from_higher_requests), KTEST(dma32_requests_use_only_dma32),
     KTEST(movable_requests_prefer_movable_then_normal_then_dma32),

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Apply, build and run every wrong variant of tests/mutants, and print which test kills it.
 
-Usage: tools/mutants.py [--build DIR] [--only ID,...] [--jobs N] [--world host|qemu] [--keep] [--all-suites]
+Usage: tools/mutants.py [--build DIR] [--only ID,...] [--jobs N] [--world host|qemu] [--keep]
 
 The last line is "N passed, N failed"; passed is what was killed by the test named for it, with the
 message expected.  The same goes to DIR/mutants.json.  docs/mutants.md explains the matrix.
@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -62,15 +63,30 @@ class Report:
         return story[0] if story else "no message"
 
 
-def run_hosted(program, suites, cpus, limit):
-    command = [program, f"--cpus={cpus}", suites]
+def run_hosted(program, suites, cpus, limit, until=None):
+    """Run suites; end the run when the test @until has failed: what comes after is not asked for."""
+    lines, late = [], threading.Event()
+    proc = subprocess.Popen([program, f"--cpus={cpus}", suites], env=dict(os.environ, **SANITIZERS),
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    timer = threading.Timer(limit, lambda: (late.set(), proc.kill()))
+    timer.start()
+    failed = False
     try:
-        done = subprocess.run(command, env=dict(os.environ, **SANITIZERS), timeout=limit,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        status, out = done.returncode, done.stdout
-    except subprocess.TimeoutExpired as e:
-        status, out = TIMED_OUT, e.stdout or b""
-    return Report(out.decode("utf-8", "replace"), status)
+        for line in proc.stdout:
+            lines.append(line.decode("utf-8", "replace"))
+            found = RESULT.match(lines[-1])
+            if until and found and found.group(1) == "not ok" and found.group(3) == until:
+                failed = True
+                proc.kill()
+                break
+    finally:
+        if sys.exc_info()[0]:
+            proc.kill()
+        proc.stdout.close()
+        proc.wait()
+        timer.cancel()
+    status = 1 if failed else TIMED_OUT if late.is_set() else proc.returncode
+    return Report("".join(lines), status)
 
 
 def run_kernel(kernel, suites, m_id, cpus, limit):
@@ -85,7 +101,8 @@ class Matrix:
         self.args = args
         self.build = os.path.abspath(args.build)
         self.bases = {}
-        self.order = {}  # (world, build, suite) -> names of its tests, in order
+        self.order = {}   # (world, build, suite) -> names of its tests, in order
+        self.normal = {}  # the same -> what each of them prints of the unmodified tree
 
     def prepare(self, mutants):
         """Build the unmodified tree and see that it passes what the variants shall fail."""
@@ -103,7 +120,7 @@ class Matrix:
                 wrong = self.look(world, build, suite)
                 if wrong:
                     return wrong
-        return self.unknown_tests(mutants)
+        return None
 
     def look(self, world, build, suite):
         if world == "host":
@@ -113,22 +130,27 @@ class Matrix:
         else:
             report = run_kernel(os.path.join(self.build, "quarry.elf"), suite, "unmodified", 4, QEMU_LIMIT)
         self.order[world, build, suite] = list(report.said)
+        self.normal[world, build, suite] = report.said
         if report.status != 0 or report.failed:
             return (f"the unmodified tree fails {suite} ({world}): {report.failed or report.status} "
                     + report.diagnosis((report.failed or [""])[0]))
         return None
 
-    def unknown_tests(self, mutants):
-        for m in mutants:
-            key = m.world, m.build if m.world == "host" else None, m.suite
-            if m.suite != "boot" and m.test not in self.order[key]:
-                return f"{m.id}: the suite {m.suite} has no test {m.test}"
-        return None
+    @staticmethod
+    def key(m):
+        return m.world, m.build if m.world == "host" else None, m.suite
+
+    def tests_of(self, m):
+        return self.order[self.key(m)]
 
     def one(self, m):
         start = time.monotonic()
         tree = os.path.join(self.build, "variant", m.id)
         try:
+            if m.suite != "boot" and m.test not in self.tests_of(m):
+                raise variant.VariantError(f"{m.id}: the suite {m.suite} has no test {m.test}")
+            if not m.hang and m.expect in self.normal[self.key(m)].get(m.test, ""):
+                raise variant.VariantError(f"{m.id}: the unmodified tree prints {m.expect!r} too")
             verdict, note = self.judge(m, tree)
         except variant.VariantError as e:
             verdict, note = "BAD PATCH", str(e)
@@ -141,7 +163,7 @@ class Matrix:
 
     def judge(self, m, tree):
         changed = variant.apply(m, tree)
-        base = self.bases[m.world, m.build if m.world == "host" else None]
+        base = self.bases[self.key(m)[:2]]
         program = base.make(tree, changed)
         verdict, note = "SURVIVED", ""
         for _ in range(m.tries):
@@ -153,26 +175,21 @@ class Matrix:
     def run(self, m, program):
         limit = HANG_LIMIT if m.hang else HOST_LIMIT
         if m.world == "host":
-            return run_hosted(program, "all" if self.args.all_suites else m.suite, m.cpus, limit)
+            return run_hosted(program, m.suite, m.cpus, limit, m.test)
         suites = "none" if m.suite == "boot" else m.suite
         return run_kernel(program, suites, m.id, m.cpus, 30 if m.hang else QEMU_LIMIT)
 
     def running(self, m, report):
         """The test that had begun and not ended; None if all had."""
-        key = m.world, m.build if m.world == "host" else None, m.suite
-        order = self.order[key]
+        order = self.tests_of(m)
         if m.suite == "boot":
             return m.test
-        if self.args.all_suites or report.suites_done or report.nr >= len(order):
+        if report.suites_done or report.nr >= len(order):
             return None
         return order[report.nr]
 
     def verdict(self, m, report):
         running = self.running(m, report)
-        if self.args.all_suites:
-            return "RAN", "; ".join(f"{t}: {report.diagnosis(t)}" for t in report.failed) + (
-                "" if report.status in (0, 1) else
-                f" ENDED {report.status} after {list(report.said)[-1:]}: {report.diagnosis('')}")
         if report.status == TIMED_OUT:
             if m.hang and running == m.test:
                 return "KILLED", "hangs, as it must"
@@ -205,8 +222,6 @@ def main():
     parser.add_argument("--world", choices=variant.WORLDS)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", action="store_true", help="leave the variants' trees where they are")
-    parser.add_argument("--all-suites", action="store_true",
-                        help="do not judge: run all hosted suites and say what each variant breaks")
     args = parser.parse_args()
     os.environ["QUARRY_BUILD"] = args.build
     start = time.monotonic()

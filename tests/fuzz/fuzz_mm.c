@@ -48,7 +48,10 @@ static void op_alloc(struct bytes *b)
 		model_allocated(page, gfp, order);
 }
 
-/* Free what @page says, and judge the answer. */
+/*
+ * Free what @page says, and judge the answer.  Left out is what no free can tell from a right one, since it
+ * compares the word alone: a block whose only reference is a pin's.
+ */
 static void free_one(struct page *page, pfn_t pfn, unsigned order, bool own)
 {
 	unsigned index = MODEL_LIVE;
@@ -56,6 +59,8 @@ static void free_one(struct page *page, pfn_t pfn, unsigned order, bool own)
 
 	if (pfn != PFN_NONE && m.owner[pfn] & OWNER_LIVE) {
 		index = m.owner[pfn] - OWNER_LIVE;
+		if (m.live[index].pins && m.live[index].refs == 1)
+			return;
 		if (m.live[index].pfn != pfn || m.live[index].order != order || m.live[index].refs != 1)
 			index = MODEL_LIVE;
 	}
@@ -137,6 +142,8 @@ static void op_bulk_free(struct bytes *b)
 	unsigned i;
 
 	for (i = m.nr_live; i-- > 0 && nr < want;) {
+		if (m.live[i].pins && m.live[i].refs == 1)
+			continue; /* as in free_one */
 		pages[nr++] = m.live[i].page;
 		if (m.live[i].order == 0 && m.live[i].refs == 1)
 			index[ok++] = (u8)i;
