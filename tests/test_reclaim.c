@@ -262,6 +262,7 @@ static void a_local_drain_merges_a_high_order_block(struct ktest *t)
 struct asker {
 	struct memory *mem;
 	struct page *page;
+	u32 answered; /* a */
 };
 
 static void ask(void *arg)
@@ -269,6 +270,7 @@ static void ask(void *arg)
 	struct asker *a = arg;
 
 	a->page = mem_alloc_pages(a->mem, GFP_MOVABLE, 0);
+	store_release(&a->answered, 1u);
 }
 
 /*
@@ -346,6 +348,10 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 	}
 	EXPECT_EQ(t, READ_ONCE(r->asked), 2);
 	EXPECT_EQ(t, READ_ONCE(r->started), 1);
+	/* Nothing has been drained yet, so nobody has an answer. */
+	for (turn = 0; turn < 1000 && !load_acquire(&askers[0].answered); turn++)
+		thread_yield();
+	EXPECT_EQ(t, READ_ONCE(askers[0].answered), 0);
 	mutex_unlock(&mem->pcp_ctl);
 	for (i = 0; i < 2; i++)
 		thread_join(threads[i]);

@@ -161,7 +161,10 @@ def patched(m, root=ROOT):
         if found != 1:
             raise VariantError(f"{m.id}: {path}: the old text is there {found} times, not once: "
                                + repr(old.strip().split("\n")[0]))
-        texts[path] = texts[path].replace(old, new)
+        at = texts[path].index(old)
+        if at and texts[path][at - 1] != "\n":
+            raise VariantError(f"{m.id}: {path}: the old text begins within a line")
+        texts[path] = texts[path][:at] + new + texts[path][at + len(old):]
     return texts
 
 
