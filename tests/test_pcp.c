@@ -435,7 +435,8 @@ static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
 static struct page own_memmap[OWN_BLOCKS * PAGEBLOCK_PAGES];
 static struct pageblock own_pageblocks[OWN_BLOCKS];
 static struct memory own;
-static char own_arena[TEST_MAX_CPUS * (sizeof(struct pcp) + PCP_SLOTS * sizeof(void *) + 256)]
+static char own_arena[TEST_MAX_CPUS * (sizeof(struct pcp) + sizeof(struct trace_ring) +
+                                        PCP_SLOTS * sizeof(void *) + 256)]
     __attribute__((aligned(64)));
 static size_t own_used;
 
