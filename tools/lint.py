@@ -40,6 +40,13 @@ INCLUDES = [
 ARGUMENTS = [
     ("mm/pcp_body.h", r"There is no fourth case"),
     ("mm/page_alloc.c", r"Never a cross-call from here"),
+    ("mm/drain.c", r"@force exists for callers"),
+    ("mm/buddy.c", r"are read here, under the lock"),
+    ("mm/page_isolation.c", r"\* redrain +all bits are set"),
+    ("mm/page_isolation.c", r"\* disable +first the zone's caches go off"),
+    ("mm/page_isolation.c", r"\* precise +first all bits are set"),
+    ("mm/migrate.c", r"References to the source:"),
+    ("mm/memory_hotplug.c", r"can only gain poison"),
 ]
 # Cut in two, so that this file does not hold them.
 PHRASES = [r"\bTO" r"DO\b", r"\bFIX" r"ME\b", r"\bXX" r"X\b", r"\bHA" r"CK\b", r"/wor" r"k/", r"/roo" r"t/"]
@@ -206,6 +213,14 @@ def check_compare(build):
             yield f"{function}: no compare of a whole 32-bit word from memory, followed by je or jne"
 
 
+def check_mutants(_):
+    """every wrong variant of tests/mutants/ applies to the tree"""
+    done = subprocess.run([sys.executable, os.path.join(ROOT, "tools", "variant.py"), "check"],
+                          capture_output=True, text=True)
+    if done.returncode:
+        yield from (line for line in (done.stdout + done.stderr).split("\n") if line.strip())
+
+
 def warn_format():
     """clang-format's opinion: a warning only."""
     tool = shutil.which("clang-format")
@@ -219,7 +234,7 @@ def warn_format():
 
 
 CHECKS = [check_includes, check_file_length, check_function_length, check_conditional, check_phrases,
-          check_arguments, check_licence, check_compare]
+          check_arguments, check_licence, check_compare, check_mutants]
 
 
 def lint(counts, build):
