@@ -59,6 +59,8 @@ static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 
 	switch (word_state(word)) {
 	case PG_FREE:
 		CHECK(c, word == PAGE_WORD(0, PG_FREE, order), "I-S1 word of a free head", pfn, word, 0);
+		CHECK(c, page->pincount == 0 && page->mapcount == 0, "I-S2 free page pinned or mapped",
+		    pfn, page->pincount, page->mapcount);
 		if (order == MAX_ORDER)
 			break;
 		buddy = pfn_to_page_in(c->mem, pfn ^ (1UL << order));
@@ -67,6 +69,8 @@ static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 
 		break;
 	case PG_PCP:
 		CHECK(c, word == PAGE_WORD(0, PG_PCP, order), "I-S1 word of a cached head", pfn, word, 0);
+		CHECK(c, page->pincount == 0 && page->mapcount == 0, "I-S2 cached page pinned or mapped",
+		    pfn, page->pincount, page->mapcount);
 		CHECK(c, order_index(order) < NR_CACHED_ORDERS, "I-P2 cached order", pfn, order, 0);
 		c->cached += 1UL << order;
 		c->cached_set += set_hash(pfn);
