@@ -138,6 +138,24 @@ static bool bench_offline(void)
 	return true;
 }
 
+/* The whole-structure checker, all CPUs held, for each page of the machine. */
+static bool bench_check(void)
+{
+	u64 best = ~0ULL, t0;
+	unsigned long pages = memory_managed_pages(&kernel_memory);
+	struct mm_violation v;
+	unsigned run;
+
+	for (run = 0; run < 3; run++) {
+		t0 = arch_tsc();
+		if (check_memory(&kernel_memory, &v))
+			return false;
+		best = MIN(best, arch_tsc() - t0);
+	}
+	figure("check_memory_page", (best + pages / 2) / pages, "instructions");
+	return true;
+}
+
 bool bench_run(void)
 {
 	bool good;
@@ -145,5 +163,6 @@ bool bench_run(void)
 	printk("bench: compiler %s\n", __VERSION__);
 	bench_pairs();
 	good = bench_batches();
+	good = bench_check() && good;
 	return bench_offline() && good;
 }
