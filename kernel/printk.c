@@ -30,9 +30,9 @@ static char log_ring[LOG_SIZE];
 static u64 log_end;          /* console_lock: bytes ever printed */
 
 /*
- * Tries instead of a ticket: an NMI that prints while the CPU it interrupted waits here would wait
- * for ever behind that ticket.  And it gives up in the end, because what is printed may be the
- * report of why the holder does not go on.
+ * Tries instead of waiting: an NMI that prints while the CPU it interrupted holds the lock would wait
+ * for ever.  And it gives up in the end, because what is printed may be the report of why the holder
+ * does not go on.
  */
 static bool lock_console(void)
 {

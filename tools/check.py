@@ -46,6 +46,13 @@ class Counts:
     def line(self):
         return f"{self.passed} passed, {self.failed} failed"
 
+    def close(self, tool, start=None):
+        """Print what failed and the closing line; the exit status: 0 only if something passed and nothing failed."""
+        for name in self.names:
+            print(f"FAILED {name}")
+        print(f"{tool}: {self.line()}" + (f" in {time.monotonic() - start:.0f} s" if start is not None else ""))
+        return 1 if self.failed or not self.passed else 0
+
 
 def make(build, *targets, **variables):
     """make TARGETS, apart from the make that may have called us; True if it worked."""
@@ -136,10 +143,7 @@ def main():
     counts = Counts()
     start = time.monotonic()
     check(counts, args.build, only, args.seed)
-    for name in counts.names:
-        print(f"FAILED {name}")
-    print(f"hosted: {counts.line()} in {time.monotonic() - start:.0f} s")
-    return 1 if counts.failed or not counts.passed else 0
+    return counts.close("hosted", start)
 
 
 if __name__ == "__main__":

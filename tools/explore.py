@@ -114,10 +114,7 @@ def main():
     args = parser.parse_args()
     counts = check.Counts()
     explore(counts, os.path.abspath(args.build), args.seeds, args.schedules)
-    for name in counts.names:
-        print(f"FAILED {name}")
-    print(f"explore: {counts.line()}")
-    return 1 if counts.failed or not counts.passed else 0
+    return counts.close("explore")
 
 
 if __name__ == "__main__":

@@ -223,10 +223,7 @@ def main():
     if not names and not args.no_explore:
         print("explorer:", flush=True)
         explore.explore(counts, os.path.abspath(args.build))
-    for name in counts.names:
-        print(f"FAILED {name}")
-    print(f"race: {counts.line()} in {time.monotonic() - start:.0f} s")
-    return 1 if counts.failed or not counts.passed else 0
+    return counts.close("race", start)
 
 
 if __name__ == "__main__":
