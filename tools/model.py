@@ -31,7 +31,7 @@ ASSERTION, STUCK, CYCLE = "assertion", "stuck for ever", "never ends"
 SAYS = {ASSERTION: "assertion violated", STUCK: "invalid end state", CYCLE: "acceptance cycle"}
 HOLDS = "holds"
 
-ISO, OFF, CALL = "pcp_isolation", "pcp_disable_hotplug", "crosscall"
+ISO, OFF, CALL, DRAIN = "pcp_isolation", "pcp_disable_hotplug", "crosscall", "reclaim_drain"
 # Model, name of the variant, macros, what is expected.  LIVE: the LTL property under weak fairness.
 CASES = [
     (ISO, "precise", "PRECISE", HOLDS),
@@ -76,6 +76,12 @@ CASES = [
     (CALL, "ack-newest", "NOWAIT ALONE ACK_NEWEST", ASSERTION),
     (CALL, "clear-late", "CLEAR_LATE", STUCK),
     (CALL, "online-early", "ONLINE_EARLY", STUCK),
+    (DRAIN, "drain", "", HOLDS),
+    (DRAIN, "owner-fails", "UNDER_LOCK OWNER_FAILS", HOLDS),
+    (DRAIN, "late", "LATE", ASSERTION),
+    (DRAIN, "no-drain", "NO_DRAIN", ASSERTION),
+    (DRAIN, "hotplug-allocates", "UNDER_LOCK", STUCK),
+    (DRAIN, "allocator-drains", "UNDER_LOCK ALLOC_DRAINS", STUCK),
 ]
 
 
