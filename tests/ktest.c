@@ -45,7 +45,7 @@ static void arena_reset(void)
 
 unsigned ktest_cpus(void)
 {
-	return MIN(nr_cpus, MAX_TEST_CPUS);
+	return MIN(nr_cpus, (unsigned)MAX_TEST_CPUS);
 }
 
 static const char *base_name(const char *path)

@@ -132,7 +132,7 @@ static void free_with_a_wrong_order(struct ktest *t)
 	unsigned order, wrong;
 
 	REQUIRE(t, mem);
-	for (order = 0; order <= MIN(MAX_ORDER, 4); order++) {
+	for (order = 0; order <= MIN((unsigned)MAX_ORDER, 4u); order++) {
 		struct page *page = mem_alloc_pages(mem, GFP_KERNEL, order);
 
 		REQUIRE(t, page);

@@ -233,7 +233,7 @@ static void large_objects_are_whole_blocks(struct ktest *t)
 		object[0] = object[size - 1] = 1;
 		kfree(object);
 		/* One byte more is an order more. */
-		if (order < MIN(MAX_ORDER, 4)) {
+		if (order < MIN((unsigned)MAX_ORDER, 4u)) {
 			object = kmalloc(size + 1);
 			REQUIRE(t, object);
 			EXPECT_EQ(t, word_order(page_word(page_of(object))), order + 1);

@@ -111,7 +111,7 @@ static void note_put(void *arg)
 static void hits_of_several_cpus_are_in_the_order_of_time(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
-	unsigned nr = MIN(ktest_cpus(), HITS), i;
+	unsigned nr = MIN(ktest_cpus(), (unsigned)HITS), i;
 	struct trace_hit hit[HITS];
 
 	REQUIRE(t, mem);

@@ -35,8 +35,17 @@ typedef unsigned long irqflags_t;
 #define unused             __attribute__((unused))
 #define ALIGN_DOWN(x, a)   ((x) & ~((__typeof__(x))(a)-1))
 #define ALIGN_UP(x, a)     ALIGN_DOWN((x) + ((a)-1), a)
-#define MIN(a, b)          ((a) < (b) ? (a) : (b))
-#define MAX(a, b)          ((a) > (b) ? (a) : (b))
+/* The smaller, the larger; each argument is evaluated once.  MIN_CONST for initializers and array sizes. */
+#define MIN_CONST(a, b)    ((a) < (b) ? (a) : (b))
+#define MIN(a, b)          PICK_ONCE(a, <, b, __COUNTER__)
+#define MAX(a, b)          PICK_ONCE(a, >, b, __COUNTER__)
+#define PICK_ONCE(a, op, b, n)  PICK_ONCE_(a, op, b, n)
+#define PICK_ONCE_(a, op, b, n)                                                                    \
+	({                                                                                         \
+		__typeof__(a) pick_a##n = (a);                                                     \
+		__typeof__(b) pick_b##n = (b);                                                     \
+		pick_a##n op pick_b##n ? pick_a##n : pick_b##n;                                    \
+	})
 
 /* Bits set in @x: without the instruction, which not every x86_64 has (and no libgcc here). */
 static inline unsigned count_bits(u64 x)
