@@ -95,7 +95,7 @@ static void record(struct held_locks *h, struct spinlock *lock)
  * CPUs on two cores that came to a stop.  Whoever runs takes it.  The acquire pairs with the release in
  * drop(): what the last holder did is visible from here on.
  */
-static bool take(struct spinlock *lock)
+static bool take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 {
 	return !READ_ONCE(lock->locked) &&
 	    !__atomic_exchange_n(&lock->locked, 1, __ATOMIC_ACQUIRE);
@@ -134,7 +134,7 @@ bool spin_trylock(struct spinlock *lock)
 }
 
 /* Locks may be released in any order: close the gap. */
-static bool drop(struct spinlock *lock)
+static bool drop(struct spinlock *lock) RELEASE(lock) NO_LOCK_ANALYSIS
 {
 	struct held_locks *h = my_record();
 	unsigned i = h->nr;

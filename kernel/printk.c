@@ -34,7 +34,7 @@ static u64 log_end;          /* console_lock: bytes ever printed */
  * for ever.  And it gives up in the end, because what is printed may be the report of why the holder
  * does not go on.
  */
-static bool lock_console(void)
+static bool lock_console(void) TRY_ACQUIRE(true, console_lock)
 {
 	u32 turns;
 

@@ -111,7 +111,7 @@ static struct thread *choose(struct runq *rq, struct thread *prev, bool preempte
 }
 
 /* Put @t where it can run.  A CPU that is idle is told: it may be halted, or about to be. */
-static void enqueue(struct runq *rq, struct thread *t)
+static void enqueue(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
 {
 	t->on_queue = true;
 	TAILQ_INSERT_TAIL(&rq->ready, t, link);
@@ -204,7 +204,7 @@ void sched_irq_exit(void)
 		sched_switch(true);
 }
 
-static void wake_locked(struct runq *rq, struct thread *t)
+static void wake_locked(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
 {
 	if (READ_ONCE(t->state) != THREAD_SLEEPING)
 		return;
@@ -216,8 +216,8 @@ static void wake_locked(struct runq *rq, struct thread *t)
 		enqueue(rq, t);
 }
 
-/* The lock that keeps t->cpu what it is.  irqs off. */
-static struct runq *lock_runq_of(const struct thread *t)
+/* The lock that keeps t->cpu what it is: of the queue it returns, which clang cannot name.  irqs off. */
+static struct runq *lock_runq_of(const struct thread *t) NO_LOCK_ANALYSIS
 {
 	for (;;) {
 		unsigned cpu = READ_ONCE(t->cpu);
@@ -229,7 +229,8 @@ static struct runq *lock_runq_of(const struct thread *t)
 	}
 }
 
-void thread_wake(struct thread *t)
+/* Clang does not know which lock it was that lock_runq_of took. */
+void thread_wake(struct thread *t) NO_LOCK_ANALYSIS
 {
 	irqflags_t flags = arch_irq_save();
 	struct runq *rq = lock_runq_of(t);

@@ -243,13 +243,13 @@ static unsigned fragmentation(struct memory *mem)
 
 		if (zone->start_pfn == zone->end_pfn)
 			continue;
-		flags = spin_lock_irqsave(&zone->lock);
+		flags = zone_lock_irqsave(zone);
 		for (order = 0; order < NR_ORDERS; order++)
 			for (type = 0; type < NR_MIGRATETYPES; type++)
 				free += (u64)zone->free[order][type].nr << order;
 		for (type = 0; type < NR_MIGRATETYPES; type++)
 			whole += (u64)zone->free[MAX_ORDER][type].nr << MAX_ORDER;
-		spin_unlock_irqrestore(&zone->lock, flags);
+		zone_unlock_irqrestore(zone, flags);
 	}
 	return free ? (unsigned)((free - whole) * 1000 / free) : 0;
 }

@@ -15,7 +15,7 @@ struct wait_entry {
 	struct wait_entry *next;
 };
 
-static void append(struct waitq *wq, struct wait_entry *entry)
+static void append(struct waitq *wq, struct wait_entry *entry) REQUIRES(wq->lock)
 {
 	struct wait_entry **link = &wq->first;
 
@@ -24,7 +24,7 @@ static void append(struct waitq *wq, struct wait_entry *entry)
 	*link = entry;
 }
 
-static void remove(struct waitq *wq, const struct wait_entry *entry)
+static void remove(struct waitq *wq, const struct wait_entry *entry) REQUIRES(wq->lock)
 {
 	struct wait_entry **link = &wq->first;
 

@@ -88,6 +88,7 @@ void buddy_free(struct zone *zone, pfn_t pfn, unsigned order)
 
 /* Take the listed block at @pfn of order @have and cut it down to @order, giving back upper halves. */
 static pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned have, unsigned order)
+    REQUIRES_ZONE(zone)
 {
 	struct memory *mem = zone->mem;
 
@@ -132,14 +133,14 @@ static const u8 fallbacks[NR_CACHED_TYPES][3] = {
  * free: then most of what will be allocated there is of the new type.  Never in zone MOVABLE, whose
  * promise is that everything in it can move, and never from CMA, which is only lent.
  */
-static bool may_steal(const struct zone *zone, pfn_t pfn, enum migratetype from)
+static bool may_steal(const struct zone *zone, pfn_t pfn, enum migratetype from) REQUIRES_ZONE(zone)
 {
 	return zone->kind != ZONE_MOVABLE && from != MT_CMA &&
 	    pageblock_of(zone->mem, pfn)->nr_free >= PAGEBLOCK_PAGES / 2;
 }
 
 static pfn_t fallback_take(struct zone *zone, unsigned have, unsigned order, enum migratetype from,
-    enum migratetype type)
+    enum migratetype type) REQUIRES_ZONE(zone)
 {
 	pfn_t pfn = zone->free[have][from].head;
 

@@ -24,6 +24,15 @@ struct check {
 	unsigned release; /* a */
 };
 
+/*
+ * As good as the locks: with all CPUs in stopped() nobody is inside a zone lock, which is held with
+ * interrupts off, and check_memory holds pcp_ctl.
+ */
+#define WHILE_STOPPED REQUIRES(zone_class, pcp_ctl_class)
+static void all_stopped(void) ASSERT_HELD(zone_class, pcp_ctl_class)
+{
+}
+
 static bool bad(struct check *c, const char *what, pfn_t pfn, unsigned long have, unsigned long want)
 {
 	if (!c->v->what)
@@ -105,7 +114,7 @@ static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 
 }
 
 /* Walk one ONLINE pageblock: heads and tails tile it, and the free ones are as many as it counts. */
-static bool check_block(struct check *c, pfn_t block)
+static bool check_block(struct check *c, pfn_t block) WHILE_STOPPED
 {
 	struct memory *mem = c->mem;
 	const struct pageblock *pb = pageblock_of(mem, block);
@@ -139,7 +148,7 @@ static bool check_block(struct check *c, pfn_t block)
 }
 
 /* Stack numbers follow from zone, type, bit and state. */
-static bool check_stacks(struct check *c, pfn_t block)
+static bool check_stacks(struct check *c, pfn_t block) WHILE_STOPPED
 {
 	const struct pageblock *pb = pageblock_of(c->mem, block);
 	bool cached = pageblock_type(pb) < NR_CACHED_TYPES && !pageblock_isolated(pb) &&
@@ -156,7 +165,7 @@ static bool check_stacks(struct check *c, pfn_t block)
 	return true;
 }
 
-static bool check_blocks(struct check *c)
+static bool check_blocks(struct check *c) WHILE_STOPPED
 {
 	const struct zone *zone = c->zone;
 	pfn_t block;
@@ -182,7 +191,7 @@ static bool check_blocks(struct check *c)
 	return true;
 }
 
-static bool check_list(struct check *c, unsigned order, unsigned type, unsigned long *pages)
+static bool check_list(struct check *c, unsigned order, unsigned type, unsigned long *pages) WHILE_STOPPED
 {
 	const struct free_list *list = &c->zone->free[order][type];
 	unsigned long nr = 0;
@@ -213,7 +222,7 @@ static bool check_list(struct check *c, unsigned order, unsigned type, unsigned 
 }
 
 static bool check_cpu_stack(struct check *c, unsigned cpu, unsigned index, unsigned type,
-    unsigned long *pages)
+    unsigned long *pages) WHILE_STOPPED
 {
 	const struct zone *zone = c->zone;
 	const struct pcp *pcp = c->mem->pcp[cpu];
@@ -239,7 +248,7 @@ static bool check_cpu_stack(struct check *c, unsigned cpu, unsigned index, unsig
 	return true;
 }
 
-static bool check_caches(struct check *c)
+static bool check_caches(struct check *c) WHILE_STOPPED
 {
 	const struct zone *zone = c->zone;
 	unsigned long pages = 0, bound = 0;
@@ -247,7 +256,8 @@ static bool check_caches(struct check *c)
 
 	for (index = 0; index < NR_CACHED_ORDERS; index++) {
 		for (type = 0; type < NR_CACHED_TYPES; type++) {
-			bound += (unsigned long)zone->pcp_capacity[index][type] << index_order(index);
+			bound += (unsigned long)READ_ONCE(zone->pcp_capacity[index][type])
+			    << index_order(index);
 			for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
 				if (!check_cpu_stack(c, cpu, index, type, &pages))
 					return false;
@@ -267,7 +277,7 @@ static bool check_caches(struct check *c)
 	return true;
 }
 
-static bool check_zone(struct check *c)
+static bool check_zone(struct check *c) WHILE_STOPPED
 {
 	const struct zone *zone = c->zone;
 	unsigned long pages = 0;
@@ -296,7 +306,7 @@ static bool check_zone(struct check *c)
 	return check_caches(c);
 }
 
-static void check_zones(struct check *c)
+static void check_zones(struct check *c) WHILE_STOPPED
 {
 	unsigned i;
 
@@ -321,6 +331,7 @@ static void stopped(void *arg)
 	while (load_acquire(&c->arrived) < c->want)
 		cpu_relax();
 	c->pending = READ_ONCE(c->mem->iso_pending) > 0;
+	all_stopped();
 	check_zones(c);
 	store_release(&c->release, 1u);
 }
@@ -339,8 +350,7 @@ int check_memory(struct memory *mem, struct mm_violation *v)
 
 	*v = (struct mm_violation){0};
 	mutex_lock(&one_stop);
-	rwsem_lock_shared(&cpu_hotplug);
-	mutex_lock(&mem->pcp_ctl);
+	rounds_lock(mem);
 	for (cpu = 0; cpu < nr_cpus; cpu++)
 		c.want += cpumask_test(cpu_online_mask, cpu);
 	/* The CPU must not change between naming the checker and the call. */
@@ -348,8 +358,7 @@ int check_memory(struct memory *mem, struct mm_violation *v)
 	c.cpu = arch_cpu_id();
 	asked = smp_call_mask(NULL, stopped, &c);
 	preempt_enable();
-	mutex_unlock(&mem->pcp_ctl);
-	rwsem_unlock_shared(&cpu_hotplug);
+	rounds_unlock(mem);
 	mutex_unlock(&one_stop);
 	if (asked < 0)
 		return asked;

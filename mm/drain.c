@@ -72,6 +72,7 @@ static bool seems_to_cache(const struct memory *mem, unsigned cpu, const struct 
  * read the depth before they hold anything again (pcp_cpu_join).
  */
 static int drain_round(struct drain_request *req, bool force)
+    REQUIRES_SHARED(cpu_hotplug) REQUIRES(pcp_ctl_class)
 {
 	struct memory *mem = req->mem;
 	unsigned cpu;
@@ -99,8 +100,7 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 
 	if (!may_sleep())
 		return smp_call_mask(mem->drain_mask, drain_handler, &req); /* refused, with a report */
-	rwsem_lock_shared(&cpu_hotplug);
-	mutex_lock(&mem->pcp_ctl);
+	rounds_lock(mem);
 	/* A round over all zones that began after we asked has seen whatever we want drained. */
 	if (mem->round_done <= ticket) {
 		if (!zone)
@@ -112,8 +112,7 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 		if (asked > 0)
 			MM_EVENT_ADD(mem, DRAIN_ASKED, asked);
 	}
-	mutex_unlock(&mem->pcp_ctl);
-	rwsem_unlock_shared(&cpu_hotplug);
+	rounds_unlock(mem);
 	return asked;
 }
 
@@ -154,6 +153,7 @@ void pcp_cpu_join(struct memory *mem)
 
 /* Under pcp_ctl and cpu_hotplug: every owner applies depth and plan of @zone. */
 static int refresh_round(struct memory *mem, struct zone *zone)
+    REQUIRES_SHARED(cpu_hotplug) REQUIRES(pcp_ctl_class)
 {
 	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_refresh_zone_local};
 
@@ -174,8 +174,7 @@ int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
 
 	if (!may_sleep())
 		return -EDEADLK;
-	rwsem_lock_shared(&cpu_hotplug);
-	mutex_lock(&mem->pcp_ctl);
+	rounds_lock(mem);
 	sched_point("pcpdis.locked");
 	if (zone->pcp_depth >= 65535) {
 		err = -EOVERFLOW;
@@ -193,8 +192,7 @@ int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
 		MM_EVENT(mem, DRAIN_FORCED);
 		MM_EVENT(mem, PCP_DISABLE);
 	}
-	mutex_unlock(&mem->pcp_ctl);
-	rwsem_unlock_shared(&cpu_hotplug);
+	rounds_unlock(mem);
 	sched_point("pcpdis.done");
 	return err;
 }
@@ -204,8 +202,7 @@ int zone_pcp_enable(struct zone *zone)
 	struct memory *mem = zone->mem;
 	int err = 0;
 
-	rwsem_lock_shared(&cpu_hotplug);
-	mutex_lock(&mem->pcp_ctl);
+	rounds_lock(mem);
 	if (zone->pcp_depth == 0) {
 		MM_EVENT(mem, PCP_UNBALANCED);
 		err = -EINVAL;
@@ -216,18 +213,15 @@ int zone_pcp_enable(struct zone *zone)
 			refresh_round(mem, zone);
 		sched_point("pcpen.posted");
 	}
-	mutex_unlock(&mem->pcp_ctl);
-	rwsem_unlock_shared(&cpu_hotplug);
+	rounds_unlock(mem);
 	return err;
 }
 
 void pcp_refresh_all(struct memory *mem)
 {
-	rwsem_lock_shared(&cpu_hotplug);
-	mutex_lock(&mem->pcp_ctl);
+	rounds_lock(mem);
 	refresh_round(mem, NULL);
-	mutex_unlock(&mem->pcp_ctl);
-	rwsem_unlock_shared(&cpu_hotplug);
+	rounds_unlock(mem);
 }
 
 int drain_isolated_pages(struct memory *mem)
@@ -235,11 +229,9 @@ int drain_isolated_pages(struct memory *mem)
 	struct drain_request req = {.mem = mem, .one = drain_isolated_one};
 	int asked;
 
-	rwsem_lock_shared(&cpu_hotplug);
-	mutex_lock(&mem->pcp_ctl);
+	rounds_lock(mem);
 	asked = drain_round(&req, true);
 	MM_EVENT(mem, DRAIN_FORCED);
-	mutex_unlock(&mem->pcp_ctl);
-	rwsem_unlock_shared(&cpu_hotplug);
+	rounds_unlock(mem);
 	return asked;
 }

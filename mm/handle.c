@@ -13,6 +13,16 @@
 
 #include "mm/mm_priv.h"
 
+static void handle_lock(struct handle *h) ACQUIRE(h->lock, object_class) NO_LOCK_ANALYSIS
+{
+	spin_lock(&h->lock);
+}
+
+static void handle_unlock(struct handle *h) RELEASE(h->lock, object_class) NO_LOCK_ANALYSIS
+{
+	spin_unlock(&h->lock);
+}
+
 /* Words of an object of order @order. */
 static size_t object_words(unsigned order)
 {
@@ -42,8 +52,7 @@ static u64 block_fill(struct memory *mem, struct page *page, unsigned order, u64
 	return block_checksum(mem, page, order);
 }
 
-/* Under the handle's lock. */
-static int verify(struct handle_table *t, const struct handle *h)
+static int verify(struct handle_table *t, const struct handle *h) REQUIRES(h->lock, object_class)
 {
 	if (!t->mem->backed ||
 	    block_checksum(t->mem, h->page, word_order(page_word(h->page))) == h->checksum)
@@ -70,7 +79,7 @@ static int handle_migrate(struct movable_owner *owner, struct memory *mem, struc
 	unsigned order = word_order(page_word(src));
 	int err = 0;
 
-	spin_lock(&h->lock);
+	handle_lock(h);
 	if (h->page != src) {
 		err = -ENOENT;
 	} else if (READ_ONCE(src->pincount)) {
@@ -88,7 +97,7 @@ static int handle_migrate(struct movable_owner *owner, struct memory *mem, struc
 		counter_add(&t->moved, 1);
 		page_release_movable(mem, src);
 	}
-	spin_unlock(&h->lock);
+	handle_unlock(h);
 	return err;
 }
 
@@ -123,7 +132,7 @@ int handle_alloc(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 s
 	page = mem_alloc_pages(t->mem, gfp | GFP_MOVABLE, order);
 	if (!page)
 		return -ENOMEM;
-	spin_lock(&handle->lock);
+	handle_lock(handle);
 	if (!handle->page) {
 		page_make_movable(t->mem, page, &t->owner, h);
 		handle->page = page;
@@ -131,7 +140,7 @@ int handle_alloc(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 s
 		handle->checksum = t->mem->backed ? block_fill(t->mem, page, order, seed) : 0;
 		err = 0;
 	}
-	spin_unlock(&handle->lock);
+	handle_unlock(handle);
 	if (err)
 		mem_free_pages(t->mem, page, order);
 	return err;
@@ -144,7 +153,7 @@ int handle_free(struct handle_table *t, u32 h)
 
 	if (h >= t->nr)
 		return -EINVAL;
-	spin_lock(&t->handles[h].lock);
+	handle_lock(&t->handles[h]);
 	page = t->handles[h].page;
 	if (page && READ_ONCE(page->pincount)) {
 		err = -EBUSY;
@@ -153,7 +162,7 @@ int handle_free(struct handle_table *t, u32 h)
 		t->handles[h].page = NULL;
 		page_release_movable(t->mem, page);
 	}
-	spin_unlock(&t->handles[h].lock);
+	handle_unlock(&t->handles[h]);
 	return err;
 }
 
@@ -165,14 +174,14 @@ int handle_write(struct handle_table *t, u32 h, u64 seed)
 	if (h >= t->nr)
 		return -EINVAL;
 	handle = &t->handles[h];
-	spin_lock(&handle->lock);
+	handle_lock(handle);
 	if (handle->page) {
 		err = verify(t, handle);
 		if (t->mem->backed)
 			handle->checksum = block_fill(t->mem, handle->page,
 			    word_order(page_word(handle->page)), seed);
 	}
-	spin_unlock(&handle->lock);
+	handle_unlock(handle);
 	return err;
 }
 
@@ -182,10 +191,10 @@ int handle_verify(struct handle_table *t, u32 h)
 
 	if (h >= t->nr)
 		return -EINVAL;
-	spin_lock(&t->handles[h].lock);
+	handle_lock(&t->handles[h]);
 	if (t->handles[h].page)
 		err = verify(t, &t->handles[h]);
-	spin_unlock(&t->handles[h].lock);
+	handle_unlock(&t->handles[h]);
 	return err;
 }
 
@@ -195,10 +204,10 @@ int handle_pin(struct handle_table *t, u32 h)
 
 	if (h >= t->nr)
 		return -EINVAL;
-	spin_lock(&t->handles[h].lock);
+	handle_lock(&t->handles[h]);
 	if (t->handles[h].page)
 		err = pin_page(t->handles[h].page);
-	spin_unlock(&t->handles[h].lock);
+	handle_unlock(&t->handles[h]);
 	return err;
 }
 
@@ -208,12 +217,12 @@ int handle_unpin(struct handle_table *t, u32 h)
 
 	if (h >= t->nr)
 		return -EINVAL;
-	spin_lock(&t->handles[h].lock);
+	handle_lock(&t->handles[h]);
 	if (t->handles[h].page && READ_ONCE(t->handles[h].page->pincount)) {
 		mem_unpin_page(t->mem, t->handles[h].page);
 		err = 0;
 	}
-	spin_unlock(&t->handles[h].lock);
+	handle_unlock(&t->handles[h]);
 	return err;
 }
 
@@ -223,9 +232,9 @@ pfn_t handle_pfn(struct handle_table *t, u32 h)
 
 	if (h >= t->nr)
 		return PFN_NONE;
-	spin_lock(&t->handles[h].lock);
+	handle_lock(&t->handles[h]);
 	if (t->handles[h].page)
 		pfn = page_to_pfn_in(t->mem, t->handles[h].page);
-	spin_unlock(&t->handles[h].lock);
+	handle_unlock(&t->handles[h]);
 	return pfn;
 }

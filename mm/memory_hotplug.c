@@ -33,7 +33,7 @@ struct offline_op {
 };
 
 /* Pages that claimed ranges will take out of @zone.  Under hotplug. */
-static unsigned long zone_claimed(const struct zone *zone)
+static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_class)
 {
 	const struct range_claim *c;
 	unsigned long nr = 0;
@@ -46,6 +46,7 @@ static unsigned long zone_claimed(const struct zone *zone)
 }
 
 static bool overlaps_claim(const struct memory *mem, pfn_t start, unsigned long nr)
+    REQUIRES(mem_hotplug_class)
 {
 	const struct range_claim *c;
 
@@ -99,6 +100,7 @@ static void range_leaving(struct memory *mem, pfn_t start, unsigned long nr, str
  * claimed count as gone.  Under hotplug; the counts are looks without the zone locks: a hint.
  */
 static bool enough_left(struct memory *mem, pfn_t start, unsigned long nr)
+    REQUIRES(mem_hotplug_class)
 {
 	unsigned long free = 0, high = 0, kernel = 0;
 	struct leaving out = {0};
@@ -127,6 +129,7 @@ static bool enough_left(struct memory *mem, pfn_t start, unsigned long nr)
 
 /* Everything that can be refused without touching anything.  Under hotplug. */
 static int offline_check(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+    REQUIRES(mem_hotplug_class)
 {
 	struct zone *zone;
 	int err = range_zone(mem, start, nr, &zone, fail);
@@ -152,9 +155,9 @@ int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_f
 {
 	int err;
 
-	mutex_lock(&mem->hotplug);
+	hotplug_lock(mem);
 	err = offline_check(mem, start, nr, fail);
-	mutex_unlock(&mem->hotplug);
+	hotplug_unlock(mem);
 	return err;
 }
 
@@ -169,7 +172,7 @@ static unsigned find_movable(struct zone *zone, pfn_t *pfn, pfn_t *found)
 	*pfn = block + PAGEBLOCK_PAGES;
 	if (pageblock_all_free(pageblock_of(mem, block)))
 		return 0;
-	flags = spin_lock_irqsave(&zone->lock);
+	flags = zone_lock_irqsave(zone);
 	for_each_head(mem, head, block) {
 		if (head < from || word_state(page_word(pfn_to_page_in(mem, head))) != PG_MOVABLE_OPS)
 			continue;
@@ -179,7 +182,7 @@ static unsigned find_movable(struct zone *zone, pfn_t *pfn, pfn_t *found)
 		}
 		found[nr++] = head;
 	}
-	spin_unlock_irqrestore(&zone->lock, flags);
+	zone_unlock_irqrestore(zone, flags);
 	return nr;
 }
 
@@ -270,19 +273,19 @@ static int evacuate(struct offline_op *op)
  * test and removal of each are one lock hold.  No struct page is touched: in an OFFLINE pageblock the
  * words of its pages mean nothing.
  */
-static void offline_commit(struct offline_op *op)
+static void offline_commit(struct offline_op *op) REQUIRES(mem_hotplug_class)
 {
 	struct zone *zone = op->zone;
 	pfn_t pfn;
 
 	trace_range(op->mem, TR_offline, op->start, op->nr);
 	for (pfn = op->start; pfn < op->start + op->nr; pfn += PAGEBLOCK_PAGES) {
-		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+		irqflags_t flags = zone_lock_irqsave(zone);
 
 		pageblock_set_offline(zone, pfn); /* asserts that it is isolated and all free */
 		zone->present -= PAGEBLOCK_PAGES;
 		zone->managed -= PAGEBLOCK_PAGES;
-		spin_unlock_irqrestore(&zone->lock, flags);
+		zone_unlock_irqrestore(zone, flags);
 	}
 	zone_set_watermarks(zone);
 }
@@ -304,9 +307,9 @@ static int offline_isolated(struct offline_op *op)
 	sched_point("offline.commit");
 	if (op->opts->on_commit)
 		op->opts->on_commit(op->opts->arg);
-	mutex_lock(&op->mem->hotplug);
+	hotplug_lock(op->mem);
 	offline_commit(op);
-	mutex_unlock(&op->mem->hotplug);
+	hotplug_unlock(op->mem);
 	return 0;
 }
 
@@ -318,10 +321,10 @@ static int offline_claimed(struct offline_op *op, struct range_claim *claim)
 		off = err = pcp_disable_counted(op->zone, &op->cost);
 	if (!err)
 		err = offline_isolated(op);
-	mutex_lock(&op->mem->hotplug);
+	hotplug_lock(op->mem);
 	LIST_REMOVE(claim, link);
 	zone_plan_capacity(op->zone, zone_claimed(op->zone));
-	mutex_unlock(&op->mem->hotplug);
+	hotplug_unlock(op->mem);
 	if (op->policy == ISO_DISABLE && !off)
 		zone_pcp_enable(op->zone);
 	op->res->rounds = op->cost.rounds;
@@ -353,7 +356,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 	if (!may_sleep())
 		return -EDEADLK;
 
-	mutex_lock(&mem->hotplug);
+	hotplug_lock(mem);
 	err = offline_check(mem, start, nr, &op.res->fail);
 	if (!err) {
 		op.zone = zone_of(mem, start);
@@ -361,7 +364,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 		/* Cut the caches to the smaller zone now: the round to come applies it. */
 		zone_plan_capacity(op.zone, zone_claimed(op.zone));
 	}
-	mutex_unlock(&mem->hotplug);
+	hotplug_unlock(mem);
 	if (!err)
 		err = offline_claimed(&op, &claim);
 	if (!err)
@@ -371,6 +374,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 }
 
 static int online_check(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+    REQUIRES(mem_hotplug_class)
 {
 	struct zone *zone;
 	int err = range_zone(mem, start, nr, &zone, fail);
@@ -394,13 +398,13 @@ int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fa
 	pfn_t pfn;
 	int err;
 
-	mutex_lock(&mem->hotplug);
+	hotplug_lock(mem);
 	err = online_check(mem, start, nr, fail);
 	if (!err) {
 		zone = zone_of(mem, start);
 		trace_range(mem, TR_online, start, nr);
 		for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
-			irqflags_t flags = spin_lock_irqsave(&zone->lock);
+			irqflags_t flags = zone_lock_irqsave(zone);
 
 			/* Offline its words meant nothing; all its tails are 0 since it was one block. */
 			WRITE_ONCE(pfn_to_page_in(mem, pfn)->word, PAGE_WORD(0, PG_FREE, MAX_ORDER));
@@ -408,13 +412,13 @@ int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fa
 			zone->present += PAGEBLOCK_PAGES;
 			zone->managed += PAGEBLOCK_PAGES;
 			buddy_list_add(zone, pfn, MAX_ORDER);
-			spin_unlock_irqrestore(&zone->lock, flags);
+			zone_unlock_irqrestore(zone, flags);
 		}
 		zone_set_watermarks(zone);
 		/* No round: each owner takes the larger capacity at its next refill. */
 		zone_plan_capacity(zone, zone_claimed(zone));
 	}
-	mutex_unlock(&mem->hotplug);
+	hotplug_unlock(mem);
 	mem_event_add(mem, err ? EV_ONLINE_FAIL : EV_ONLINE_OK, 1);
 	return err;
 }
@@ -425,7 +429,7 @@ pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *n
 	unsigned long best_nr = 0, run_nr = 0;
 
 	want = ALIGN_DOWN(want, PAGEBLOCK_PAGES);
-	mutex_lock(&mem->hotplug);
+	hotplug_lock(mem);
 	/* From the top: boot memory lies low. */
 	for (pfn = mem->end_pfn; pfn > mem->start_pfn && best_nr < want;) {
 		bool fits;
@@ -447,7 +451,7 @@ pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *n
 	}
 	while (best_nr && !enough_left(mem, best, best_nr))
 		best_nr -= PAGEBLOCK_PAGES;
-	mutex_unlock(&mem->hotplug);
+	hotplug_unlock(mem);
 	*nr = best_nr;
 	return best_nr ? best : PFN_NONE;
 }

@@ -17,26 +17,26 @@
 void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
-	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	irqflags_t flags = lru_lock_irqsave(zone);
 
 	page->owner = owner;
 	page->index = index;
 	page_cas_state(page, PG_ALLOC, PG_MOVABLE_OPS);
-	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	lru_unlock_irqrestore(zone, flags);
 	trace_page(mem, TR_movable, page_to_pfn_in(mem, page), word_order(page_word(page)));
 }
 
 void page_release_movable(struct memory *mem, struct page *page)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
-	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	irqflags_t flags = lru_lock_irqsave(zone);
 
 	/*
 	 * The state stays: with a migrator ISO_MIG, which putback and migrate find without an owner;
 	 * without one MOVABLE_OPS, which nobody will isolate, until the last put a moment later.
 	 */
 	page->owner = NULL;
-	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	lru_unlock_irqrestore(zone, flags);
 	mem_put_page(mem, page);
 }
 
@@ -44,7 +44,7 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 {
 	struct page *page = pfn_to_page_in(mem, pfn);
 	struct zone *zone = zone_of(mem, pfn);
-	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	irqflags_t flags = lru_lock_irqsave(zone);
 	struct movable_owner *owner;
 	int err = -EAGAIN;
 
@@ -62,7 +62,7 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 				trace_page(mem, TR_lru_take, pfn, word_order(page_word(page)));
 		}
 	}
-	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	lru_unlock_irqrestore(zone, flags);
 	return err;
 }
 
@@ -70,12 +70,12 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 static struct movable_owner *get_owner(struct memory *mem, struct page *page)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
-	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	irqflags_t flags = lru_lock_irqsave(zone);
 	struct movable_owner *owner = page->owner;
 
 	if (owner)
 		atomic_add(&owner->users, 1u);
-	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	lru_unlock_irqrestore(zone, flags);
 	return owner;
 }
 
@@ -94,12 +94,12 @@ void movable_owner_drain(struct movable_owner *owner)
 void putback_movable_page(struct memory *mem, struct page *page)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
-	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	irqflags_t flags = lru_lock_irqsave(zone);
 	struct movable_owner *owner = page->owner;
 
 	if (owner && owner->ops->putback(mem, page))
 		page_cas_state(page, PG_ISO_MIG, PG_MOVABLE_OPS);
-	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	lru_unlock_irqrestore(zone, flags);
 	mem_put_page(mem, page);
 }
 

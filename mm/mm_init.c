@@ -32,7 +32,8 @@ static int alloc_caches(struct memory *mem, const struct memory_config *cfg)
 	return mem->pcp ? 0 : -ENOMEM;
 }
 
-static void init_zone(struct memory *mem, unsigned id)
+/* Without locks: nobody else uses @mem yet. */
+static void init_zone(struct memory *mem, unsigned id) NO_LOCK_ANALYSIS
 {
 	struct zone *zone = &mem->zones[id];
 	unsigned order, type;
@@ -122,11 +123,11 @@ void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end)
 
 		if (pageblock_state(pageblock_of(mem, pfn)) != PB_HOLE)
 			continue;
-		flags = spin_lock_irqsave(&zone->lock);
+		flags = zone_lock_irqsave(zone);
 		page_set_state(pfn_to_page_in(mem, pfn), PG_TAIL, PG_RESERVED, 0, 0, 1, MAX_ORDER);
 		pageblock_set_state(zone, pfn, PB_ONLINE);
 		zone->present += PAGEBLOCK_PAGES;
-		spin_unlock_irqrestore(&zone->lock, flags);
+		zone_unlock_irqrestore(zone, flags);
 	}
 }
 
@@ -159,13 +160,13 @@ void memory_free_range(struct memory *mem, pfn_t start, pfn_t end)
 
 	while (pfn < end) {
 		struct zone *zone = zone_of(mem, pfn);
-		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+		irqflags_t flags = zone_lock_irqsave(zone);
 		unsigned order = carve_reserved(mem, pfn, end);
 
 		KASSERT(page_word(pfn_to_page_in(mem, pfn)) == PAGE_WORD(1, PG_RESERVED, order));
 		zone->managed += 1UL << order;
 		buddy_free(zone, pfn, order);
-		spin_unlock_irqrestore(&zone->lock, flags);
+		zone_unlock_irqrestore(zone, flags);
 		pfn += 1UL << order;
 	}
 }
@@ -193,8 +194,10 @@ int memory_start(struct memory *mem)
 {
 	unsigned i;
 
+	hotplug_lock(mem);
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
 		zone_plan_capacity(&mem->zones[i], 0);
+	hotplug_unlock(mem);
 	pcp_refresh_all(mem);
 	return reclaim_start(mem);
 }

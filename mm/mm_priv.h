@@ -29,6 +29,49 @@ static inline int mm_fail(struct mm_fail *fail, pfn_t pfn, enum mm_why why, int 
 	return err;
 }
 
+/* ---- locks: as zone_lock, mm.h ---- */
+
+/* Behind a function: its caller holds the lock of @zone. */
+#define REQUIRES_ZONE(zone) REQUIRES((zone)->lock, zone_class)
+
+static inline irqflags_t lru_lock_irqsave(struct zone *zone) ACQUIRE(zone->lru_lock, lru_class)
+    NO_LOCK_ANALYSIS
+{
+	return spin_lock_irqsave(&zone->lru_lock);
+}
+
+static inline void lru_unlock_irqrestore(struct zone *zone, irqflags_t flags)
+    RELEASE(zone->lru_lock, lru_class) NO_LOCK_ANALYSIS
+{
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+}
+
+/* Claims, commits and plans.  Context: thread, may sleep. */
+static inline void hotplug_lock(struct memory *mem) ACQUIRE(mem_hotplug_class) NO_LOCK_ANALYSIS
+{
+	mutex_lock(&mem->hotplug);
+}
+
+static inline void hotplug_unlock(struct memory *mem) RELEASE(mem_hotplug_class) NO_LOCK_ANALYSIS
+{
+	mutex_unlock(&mem->hotplug);
+}
+
+/* Rounds and depths: the set of online CPUs stays, and no other round runs.  Context: thread, may sleep. */
+static inline void rounds_lock(struct memory *mem) ACQUIRE_SHARED(cpu_hotplug) ACQUIRE(pcp_ctl_class)
+    NO_LOCK_ANALYSIS
+{
+	rwsem_lock_shared(&cpu_hotplug);
+	mutex_lock(&mem->pcp_ctl);
+}
+
+static inline void rounds_unlock(struct memory *mem) RELEASE_SHARED(cpu_hotplug) RELEASE(pcp_ctl_class)
+    NO_LOCK_ANALYSIS
+{
+	mutex_unlock(&mem->pcp_ctl);
+	rwsem_unlock_shared(&cpu_hotplug);
+}
+
 /* ---- orders and stacks ---- */
 
 /* Index of a cached order among the cached orders; NR_CACHED_ORDERS or more: not cached. */
@@ -67,12 +110,12 @@ static inline struct pcp *this_pcp(const struct memory *mem)
 /* ---- pageblocks (pageblock.c) ---- */
 
 /* All RANK_ZONE held.  Each recomputes the stack numbers. */
-void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on);
-void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state);
+void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on) REQUIRES_ZONE(zone);
+void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state) REQUIRES_ZONE(zone);
 /* To OFFLINE, from isolated and wholly free. */
-void pageblock_set_offline(struct zone *zone, pfn_t pfn);
+void pageblock_set_offline(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /* Change the type; the pageblock's free blocks move to the lists of the new one. */
-void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type);
+void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type) REQUIRES_ZONE(zone);
 /* Set type and zone of a pageblock that has no free block yet. */
 void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type);
 
@@ -100,24 +143,25 @@ static inline bool pageblock_all_free(const struct pageblock *pb)
  * The only two places that touch a free list, its counts and the pageblock's count.  They read the
  * isolate bit themselves: blocks of an isolated pageblock are counted by it and are on no list.
  */
-void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order);
-void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order);
+void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
+void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 /*
  * Put back a block that the caller owns, whose head still has its old word, and merge it.  The type
  * and isolate bit of the pageblock are read here, under the lock, and nowhere earlier.
  */
-void buddy_free(struct zone *zone, pfn_t pfn, unsigned order);
+void buddy_free(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 /* Take a block of exactly @order, state FREE and on no list; PFN_NONE if the type has none. */
-pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type);
+pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type) REQUIRES_ZONE(zone);
 /* The same from other types, stealing pageblocks where that is allowed. */
-pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type);
+pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type)
+    REQUIRES_ZONE(zone);
 
 /* ---- zones (zone.c) ---- */
 
 /* May a request take 2^order pages of @zone?  @lower: it could have used a higher kind of zone. */
 bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower);
 /* From what the zone manages now; takes its lock. */
-void zone_set_watermarks(struct zone *zone);
+void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
 void memory_build_zonelists(struct memory *mem);
 /* The highest kind of zone that @gfp allows. */
 static inline enum zone_kind gfp_kind(gfp_t gfp)
@@ -134,21 +178,23 @@ static inline enum migratetype gfp_type(gfp_t gfp)
 /* ---- caches (pcp.c) ---- */
 
 /* Compute how much each CPU may cache of @zone once @leaving pages have left it.  Under hotplug. */
-void zone_plan_capacity(struct zone *zone, unsigned long leaving);
+void zone_plan_capacity(struct zone *zone, unsigned long leaving) REQUIRES(mem_hotplug_class);
 /* Owner, irqs off: capacities from depth and plan; give back what no longer fits. */
-void pcp_refresh_zone_local(struct zone *zone);
+void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
 /* Owner, irqs off: give back all of the zone / all of its isolated pageblocks. */
-void pcp_drain_zone_local(struct zone *zone);
-void pcp_drain_isolated_local(struct zone *zone);
+void pcp_drain_zone_local(struct zone *zone) EXCLUDES(zone_class);
+void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
 /* First-zone stack numbers of @cpu's cache.  Nobody uses it yet, or the owner with irqs off. */
 void pcp_set_first(struct memory *mem, unsigned cpu);
 /* One block of @zone from this CPU's cache or, with a refill, from the buddy; NULL if there is none. */
-struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower);
+struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
+    EXCLUDES(zone_class);
 /*
  * Give a block that is the caller's alone, with exactly that word, to the cache or the buddy.  False:
  * the word was another one; nothing was done.
  */
-bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word);
+bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
+    EXCLUDES(zone_class);
 /* Bring the slots of @zone's stacks for all CPUs; -ENOMEM.  Before the zone's caches are turned on. */
 int zone_alloc_slots(struct zone *zone);
 
@@ -158,11 +204,11 @@ int zone_alloc_slots(struct zone *zone);
 struct drain_cost {
 	unsigned rounds, ipis;
 };
-int pcp_disable_counted(struct zone *zone, struct drain_cost *cost);
+int pcp_disable_counted(struct zone *zone, struct drain_cost *cost) EXCLUDES(pcp_ctl_class);
 int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy,
     struct mm_fail *fail, struct drain_cost *cost);
 /* What in the pageblock at @block cannot move: 0, or -EBUSY and which page and why.  Zone lock. */
-int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail);
+int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail) REQUIRES_ZONE(zone);
 /* migrate_pages, and adds to *@stats. */
 struct migrate_stats {
 	unsigned moved;   /* blocks */
@@ -171,9 +217,10 @@ struct migrate_stats {
 unsigned migrate_counted(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail,
     struct migrate_stats *stats);
 /* has_unmovable for a range; takes the zone lock where it must look. */
-int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail);
+int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
+    EXCLUDES(zone_class);
 /* Put an isolated page back to its owner, or free it if the owner has let go. */
-void putback_movable_page(struct memory *mem, struct page *page);
+void putback_movable_page(struct memory *mem, struct page *page) EXCLUDES(lru_class, zone_class);
 
 /* ---- others ---- */
 
@@ -188,10 +235,10 @@ int reclaim_start(struct memory *mem);
 void reclaim_stop(struct memory *mem);
 /* Report and count a free of @page that cannot be; -EINVAL. */
 int bad_free(struct memory *mem, const struct page *page, unsigned order, const char *why);
-struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order);
+struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
 /* Zero a block, which is returned; outside any interrupt-off section. */
 struct page *zero_block(const struct memory *mem, struct page *page, unsigned order);
-int free_slow(struct memory *mem, struct page *page, unsigned order);
+int free_slow(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 
 /* True if [start, start + nr) is a non-empty, aligned, non-wrapping range inside @mem. */
 static inline bool range_ok(const struct memory *mem, pfn_t start, unsigned long nr)

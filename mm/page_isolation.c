@@ -71,7 +71,7 @@ int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail)
 static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct mm_fail *fail)
 {
 	struct memory *mem = zone->mem;
-	irqflags_t flags = spin_lock_irqsave(&zone->lock);
+	irqflags_t flags = zone_lock_irqsave(zone);
 	const struct pageblock *pb = pageblock_of(mem, block);
 	int err = 0;
 
@@ -89,7 +89,7 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct mm_fa
 		pageblock_set_isolated(zone, block, true);
 		MM_EVENT(mem, ISO_BLOCKS);
 	}
-	spin_unlock_irqrestore(&zone->lock, flags);
+	zone_unlock_irqrestore(zone, flags);
 	return err;
 }
 
@@ -104,9 +104,9 @@ int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_f
 		/* A look without the lock: as true as the answer under it will be a moment later. */
 		if (pageblock_all_free(pageblock_of(zone->mem, pfn)))
 			continue;
-		flags = spin_lock_irqsave(&zone->lock);
+		flags = zone_lock_irqsave(zone);
 		err = has_unmovable(zone, pfn, fail);
-		spin_unlock_irqrestore(&zone->lock, flags);
+		zone_unlock_irqrestore(zone, flags);
 	}
 	return err;
 }
@@ -181,13 +181,13 @@ void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 	trace_range(mem, TR_restore, start, nr);
 	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
 		struct zone *zone = zone_of(mem, pfn);
-		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+		irqflags_t flags = zone_lock_irqsave(zone);
 
 		if (pageblock_isolated(pageblock_of(mem, pfn))) {
 			pageblock_set_isolated(zone, pfn, false);
 			MM_EVENT(mem, ISO_UNDONE);
 		}
-		spin_unlock_irqrestore(&zone->lock, flags);
+		zone_unlock_irqrestore(zone, flags);
 		sched_point("iso.undo_block");
 	}
 }
@@ -235,10 +235,10 @@ int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struc
 			return mm_fail(fail, pfn, WHY_BUSY, -EINVAL);
 		if (pageblock_all_free(pb))
 			continue;
-		flags = spin_lock_irqsave(&zone->lock);
+		flags = zone_lock_irqsave(zone);
 		if (!pageblock_all_free(pb))
 			err = why_not_free(mem, pfn, fail);
-		spin_unlock_irqrestore(&zone->lock, flags);
+		zone_unlock_irqrestore(zone, flags);
 	}
 	return err;
 }

@@ -11,7 +11,7 @@
 #include "mm/mm_priv.h"
 
 /* The isolate bit is a bit beside the type, so that undoing needs no memory of what the type was. */
-static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits)
+static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) REQUIRES_ZONE(zone)
 {
 	bool cached = (bits & PB_TYPE_MASK) < NR_CACHED_TYPES && !(bits & PB_ISOLATED) &&
 	    bits >> PB_STATE_SHIFT == PB_ONLINE;
@@ -23,7 +23,9 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits)
 		WRITE_ONCE(pb->stack[index], (u16)(stack + index * step));
 }
 
+/* Without the lock: nobody else uses the zone yet. */
 void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type)
+    NO_LOCK_ANALYSIS
 {
 	struct pageblock *pb = pageblock_of(mem, pfn);
 
@@ -37,7 +39,7 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
  * and isolate bit themselves, so each list holds one type only, and an isolated pageblock's blocks
  * are on none.  A wholly free pageblock costs one head.
  */
-static void pageblock_relist(struct zone *zone, pfn_t pfn, u8 bits)
+static void pageblock_relist(struct zone *zone, pfn_t pfn, u8 bits) REQUIRES_ZONE(zone)
 {
 	pfn_t block = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), head;
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);

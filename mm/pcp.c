@@ -46,7 +46,7 @@ int zone_alloc_slots(struct zone *zone)
  */
 void zone_plan_capacity(struct zone *zone, unsigned long leaving)
 {
-	unsigned long budget = (zone->managed - leaving) / CACHED_DIVISOR / zone->mem->nr_cpus;
+	unsigned long budget = (READ_ONCE(zone->managed) - leaving) / CACHED_DIVISOR / zone->mem->nr_cpus;
 	unsigned types = zone->kind == ZONE_MOVABLE ? 1 : NR_CACHED_TYPES;
 	unsigned index, type;
 
@@ -84,6 +84,7 @@ void pcp_set_first(struct memory *mem, unsigned cpu)
 
 /* Give back the @n oldest blocks of a stack, from the bottom.  Owner, irqs off, zone lock held. */
 static void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
+    REQUIRES_ZONE(zone)
 {
 	unsigned order = index_order(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
 	unsigned count = pcp->count[stack], i;
@@ -132,7 +133,7 @@ static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned orde
 		n = MAX(1u, MIN(order_batch(order), capacity));
 	}
 	sched_point("alloc.refill");
-	spin_lock(&zone->lock);
+	zone_lock(zone);
 	/* The caller's look at the watermark was without the lock: others may have passed it since. */
 	if (zone_watermark_ok(zone, order, gfp, lower)) {
 		first = buddy_alloc(zone, order, type);
@@ -158,7 +159,7 @@ static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned orde
 		page_set_state(pfn_to_page_in(mem, first), PG_FREE, PG_ALLOC, 0, order, 1, order);
 		trace_page(mem, TR_take, first, order);
 	}
-	spin_unlock(&zone->lock);
+	zone_unlock(zone);
 	WRITE_ONCE(pcp->count[stack], (u16)pushed);
 	if (pushed) {
 		MM_EVENT(mem, PCP_REFILL);
@@ -215,11 +216,11 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 		MM_EVENT(mem, PCP_SPILL);
 	}
 	sched_point("free.direct");
-	spin_lock(&zone->lock);
+	zone_lock(zone);
 	sched_point("free.buddy_locked");
 	/* Read again under the lock (law 4): another CPU may have freed it too. */
 	if (page_word(page) != word) {
-		spin_unlock(&zone->lock);
+		zone_unlock(zone);
 		arch_irq_restore(flags);
 		return false;
 	}
@@ -227,7 +228,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 		pcp_give_back(zone, pcp, stack, n);
 	trace_page(mem, TR_direct, pfn, order);
 	buddy_free(zone, pfn, order);
-	spin_unlock(&zone->lock);
+	zone_unlock(zone);
 	MM_EVENT_ADD(mem, PCP_SPILL_BLOCKS, n);
 	MM_EVENT(mem, FREE_DIRECT);
 	arch_irq_restore(flags);
@@ -246,9 +247,9 @@ void pcp_refresh_zone_local(struct zone *zone)
 
 		if (count <= capacity)
 			continue;
-		spin_lock(&zone->lock);
+		zone_lock(zone);
 		pcp_give_back(zone, pcp, stack, count - capacity);
-		spin_unlock(&zone->lock);
+		zone_unlock(zone);
 		MM_EVENT_ADD(zone->mem, PCP_DRAINED, count - capacity);
 	}
 }
@@ -264,9 +265,9 @@ void pcp_drain_zone_local(struct zone *zone)
 
 		if (!count)
 			continue;
-		spin_lock(&zone->lock);
+		zone_lock(zone);
 		pcp_give_back(zone, pcp, stack, count);
-		spin_unlock(&zone->lock);
+		zone_unlock(zone);
 		MM_EVENT_ADD(zone->mem, PCP_DRAINED, count);
 	}
 }
@@ -288,7 +289,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 
 		if (!count)
 			continue;
-		spin_lock(&zone->lock);
+		zone_lock(zone);
 		for (from = 0; from < count; from++) {
 			pfn_t pfn = page_to_pfn_in(mem, slot[from]);
 
@@ -299,7 +300,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 			trace_page(mem, TR_give, pfn, order);
 			buddy_free(zone, pfn, order);
 		}
-		spin_unlock(&zone->lock);
+		zone_unlock(zone);
 		WRITE_ONCE(pcp->count[stack], (u16)kept);
 		MM_EVENT_ADD(mem, PCP_DRAINED, count - kept);
 	}

@@ -67,21 +67,22 @@ static void show_zone(const struct zone *zone)
 	unsigned order, type;
 
 	printk("zone %u: node %u %-7s pfn %#lx-%#lx present %lu managed %lu free %lu cached %lu\n",
-	    zone->id, zone->node, kind_names[zone->kind], zone->start_pfn, zone->end_pfn, zone->present,
-	    zone->managed, READ_ONCE(zone->nr_free), zone_pcp_pages(zone));
+	    zone->id, zone->node, kind_names[zone->kind], zone->start_pfn, zone->end_pfn, READ_ONCE(zone->present),
+	    READ_ONCE(zone->managed), READ_ONCE(zone->nr_free), zone_pcp_pages(zone));
 	printk("  min %lu low %lu high %lu reserve %lu; isolated pageblocks %lu, caches off %u deep\n",
-	    zone->wmark[WMARK_MIN], zone->wmark[WMARK_LOW], zone->wmark[WMARK_HIGH], zone->reserve,
+	    READ_ONCE(zone->wmark[WMARK_MIN]), READ_ONCE(zone->wmark[WMARK_LOW]),
+	    READ_ONCE(zone->wmark[WMARK_HIGH]), READ_ONCE(zone->reserve),
 	    READ_ONCE(zone->nr_isolated), READ_ONCE(zone->pcp_depth));
 	for (type = 0; type < NR_MIGRATETYPES; type++) {
 		unsigned long any = 0;
 
 		for (order = 0; order < NR_ORDERS; order++)
-			any |= zone->free[order][type].nr;
+			any |= READ_ONCE(zone->free[order][type].nr);
 		if (!any)
 			continue;
 		printk("  free %-11s", type_names[type]);
 		for (order = 0; order < NR_ORDERS; order++)
-			printk(" %5u", zone->free[order][type].nr);
+			printk(" %5u", READ_ONCE(zone->free[order][type].nr));
 		printk("\n");
 	}
 }

@@ -15,9 +15,10 @@
 
 /* At the start of each slab page; objects follow, aligned to their size. */
 struct slab {
-	struct slab *next, **pprev; /* size's list; pprev NULL: all objects in use */
-	void *free;                 /* first free object; each holds the pointer to the next */
-	u32 used;                   /* objects in use */
+	struct slab *next GUARDED_BY(slab_class);   /* size's list */
+	struct slab **pprev GUARDED_BY(slab_class); /* NULL: all objects in use */
+	void *free GUARDED_BY(slab_class);          /* first free object; each holds the pointer to the next */
+	u32 used GUARDED_BY(slab_class);            /* objects in use */
 	u32 shift;
 };
 #define SLAB_HEADER 64
@@ -25,14 +26,24 @@ BUILD_ASSERT(sizeof(struct slab) <= SLAB_HEADER);
 
 struct slab_size {
 	struct spinlock lock;
-	struct slab *partial; /* pages with a free object */
-	unsigned nr_empty;    /* of these, without an object in use */
+	struct slab *partial GUARDED_BY(slab_class); /* pages with a free object */
+	unsigned nr_empty GUARDED_BY(slab_class);    /* of these, without an object in use */
 };
 static struct slab_size sizes[MAX_SHIFT + 1] = {
     [0 ... MAX_SHIFT] = {.lock = {.rank = RANK_SLAB, .name = "slab"}},
 };
 
-static void list_insert(struct slab_size *size, struct slab *slab)
+static void slab_lock(struct slab_size *size) ACQUIRE(size->lock, slab_class) NO_LOCK_ANALYSIS
+{
+	spin_lock(&size->lock);
+}
+
+static void slab_unlock(struct slab_size *size) RELEASE(size->lock, slab_class) NO_LOCK_ANALYSIS
+{
+	spin_unlock(&size->lock);
+}
+
+static void list_insert(struct slab_size *size, struct slab *slab) REQUIRES(size->lock, slab_class)
 {
 	slab->next = size->partial;
 	slab->pprev = &size->partial;
@@ -41,7 +52,7 @@ static void list_insert(struct slab_size *size, struct slab *slab)
 	size->partial = slab;
 }
 
-static void list_remove(struct slab *slab)
+static void list_remove(struct slab *slab) REQUIRES(slab_class)
 {
 	*slab->pprev = slab->next;
 	if (slab->next)
@@ -54,24 +65,25 @@ static struct slab *slab_new(unsigned shift)
 	struct page *page = alloc_pages(GFP_KERNEL, 0);
 	struct slab *slab;
 	size_t at, first = MAX((size_t)1 << shift, (size_t)SLAB_HEADER);
+	void *free = NULL;
 
 	if (!page)
 		return NULL;
 	page_cas_state(page, PG_ALLOC, PG_SLAB);
 	slab = page_address(page);
-	*slab = (struct slab){.shift = shift};
 	for (at = first; at + ((size_t)1 << shift) <= PAGE_SIZE; at += (size_t)1 << shift) {
 		void **object = (void **)((char *)slab + at);
 
-		*object = slab->free;
-		slab->free = object;
+		*object = free;
+		free = object;
 	}
+	*slab = (struct slab){.free = free, .shift = shift};
 	MM_EVENT(&kernel_memory, SLAB_PAGES);
 	return slab;
 }
 
 /* Take an object of the size's first page; lock held.  NULL: no page has one. */
-static void *take_object(struct slab_size *size)
+static void *take_object(struct slab_size *size) REQUIRES(size->lock, slab_class)
 {
 	struct slab *slab = size->partial;
 	void **object;
@@ -93,20 +105,20 @@ static void *alloc_small(unsigned shift)
 	struct slab *fresh;
 	void *object;
 
-	spin_lock(&size->lock);
+	slab_lock(size);
 	object = take_object(size);
-	spin_unlock(&size->lock);
+	slab_unlock(size);
 	if (object)
 		return object;
 	/* With no lock held: this may sleep. */
 	fresh = slab_new(shift);
 	if (!fresh)
 		return NULL;
-	spin_lock(&size->lock);
+	slab_lock(size);
 	list_insert(size, fresh);
 	size->nr_empty++;
 	object = take_object(size);
-	spin_unlock(&size->lock);
+	slab_unlock(size);
 	return object;
 }
 
@@ -146,7 +158,7 @@ static void free_small(struct page *page, void *ptr)
 	bool release = false;
 	void **object;
 
-	spin_lock(&size->lock);
+	slab_lock(size);
 	/* Objects are aligned to their full size, and stand behind the header. */
 	if (slab->used == 0 || ((uintptr_t)ptr & ((1UL << slab->shift) - 1)) ||
 	    (char *)ptr < (char *)slab + SLAB_HEADER)
@@ -164,7 +176,7 @@ static void free_small(struct page *page, void *ptr)
 		list_remove(slab);
 		release = true;
 	}
-	spin_unlock(&size->lock);
+	slab_unlock(size);
 	if (release) {
 		page_cas_state(page, PG_SLAB, PG_ALLOC);
 		free_pages(page, 0);

@@ -23,7 +23,7 @@
 
 void zone_set_watermarks(struct zone *zone)
 {
-	irqflags_t flags = spin_lock_irqsave(&zone->lock);
+	irqflags_t flags = zone_lock_irqsave(zone);
 	unsigned long min = zone->managed / WMARK_DIVISOR;
 
 	if (zone->managed == 0)
@@ -34,7 +34,7 @@ void zone_set_watermarks(struct zone *zone)
 	WRITE_ONCE(zone->wmark[WMARK_LOW], min + min / 4);
 	WRITE_ONCE(zone->wmark[WMARK_HIGH], min + min / 2);
 	WRITE_ONCE(zone->reserve, zone->managed / RESERVE_DIVISOR);
-	spin_unlock_irqrestore(&zone->lock, flags);
+	zone_unlock_irqrestore(zone, flags);
 }
 
 bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower)

@@ -21,7 +21,7 @@ static void violation(const char *what, const struct spinlock *lock)
 	spin_violation_hook(what, lock);
 }
 
-static bool try_once(struct spinlock *lock)
+static bool try_once(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 {
 	u32 unlocked = 0;
 
@@ -66,7 +66,7 @@ bool spin_trylock(struct spinlock *lock)
 	return false;
 }
 
-static bool release(struct spinlock *lock)
+static bool release(struct spinlock *lock) RELEASE(lock) NO_LOCK_ANALYSIS
 {
 	unsigned i = nr_held;
 

@@ -22,7 +22,9 @@
 
 static struct spinlock stack_lock = SPINLOCK("stacks", RANK_NONE);
 static u16 cached[NR_SLOTS], empty[NR_SLOTS];
-static unsigned nr_cached, nr_empty, next_slot;
+static unsigned nr_cached GUARDED_BY(stack_lock);
+static unsigned nr_empty GUARDED_BY(stack_lock);
+static unsigned next_slot GUARDED_BY(stack_lock);
 
 /* switch.S */
 void thread_entry(void);

@@ -129,6 +129,32 @@ static inline struct zone *zone_of(struct memory *mem, pfn_t pfn)
 	return &mem->zones[pageblock_of(mem, pfn)->zone];
 }
 
+/*
+ * The zone lock: free lists, pageblocks and counts of @zone.  Without irqsave interrupts are off already.
+ * Clang does not look inside (lock_attr.h): that the lock stands for its class is said here, once.
+ */
+static inline void zone_lock(struct zone *zone) ACQUIRE(zone->lock, zone_class) NO_LOCK_ANALYSIS
+{
+	spin_lock(&zone->lock);
+}
+
+static inline void zone_unlock(struct zone *zone) RELEASE(zone->lock, zone_class) NO_LOCK_ANALYSIS
+{
+	spin_unlock(&zone->lock);
+}
+
+static inline irqflags_t zone_lock_irqsave(struct zone *zone) ACQUIRE(zone->lock, zone_class)
+    NO_LOCK_ANALYSIS
+{
+	return spin_lock_irqsave(&zone->lock);
+}
+
+static inline void zone_unlock_irqrestore(struct zone *zone, irqflags_t flags)
+    RELEASE(zone->lock, zone_class) NO_LOCK_ANALYSIS
+{
+	spin_unlock_irqrestore(&zone->lock, flags);
+}
+
 /* Where the bytes of a block of backed memory are.  Any context. */
 static inline void *page_address_in(const struct memory *mem, const struct page *page)
 {
@@ -149,8 +175,9 @@ static inline void *page_address(const struct page *page)
  * Context: any with NOWAIT or ATOMIC; else thread, irqs on, no spin lock held.
  * Locks: zone locks.  It never makes a cross-call.
  */
-struct page *alloc_pages(gfp_t gfp, unsigned order) must_check;
-struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order) must_check;
+struct page *alloc_pages(gfp_t gfp, unsigned order) must_check EXCLUDES(zone_class);
+struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order) must_check
+    EXCLUDES(zone_class);
 
 /*
  * free_pages - free a block that nobody else can find: state ALLOC, one reference, that order.
@@ -160,8 +187,8 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order) must
  * Two frees of one page at the same moment are found when the page is next taken, and panic.
  * Context: any.  Locks: zone lock when the cache is full or off.
  */
-int free_pages(struct page *page, unsigned order);
-int mem_free_pages(struct memory *mem, struct page *page, unsigned order);
+int free_pages(struct page *page, unsigned order) EXCLUDES(zone_class);
+int mem_free_pages(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 
 /*
  * Allocate up to @nr order-0 pages into pages[], with one lock hold per batch; returns how many it
@@ -186,7 +213,7 @@ int get_page(struct page *page) must_check;
  * caller has unlinked it).  Returns 0, or -EINVAL for a page without references (reported, counted).
  * Context: any.
  */
-int mem_put_page(struct memory *mem, struct page *page);
+int mem_put_page(struct memory *mem, struct page *page) EXCLUDES(zone_class);
 
 /* Long-term pins: each holds a reference and makes migration fail with -EBUSY.  As get_page. */
 int pin_page(struct page *page) must_check;
@@ -198,9 +225,9 @@ void mem_unpin_page(struct memory *mem, struct page *page);
  * kmalloc - @size bytes, aligned to 16, from the kernel's memory; zeroed.  NULL if there is none, or
  * size is 0 or above 2 MiB.  Context: thread (it may sleep).  Locks: slab, zone.
  */
-void *kmalloc(size_t size) must_check;
+void *kmalloc(size_t size) must_check EXCLUDES(slab_class, zone_class);
 /* Free what kmalloc returned; NULL is fine, anything else that is wrong panics.  As kmalloc. */
-void kfree(void *ptr);
+void kfree(void *ptr) EXCLUDES(slab_class, zone_class);
 
 /* ---- caches and drains (mm/pcp.c, mm/drain.c) --------------------------------------------- */
 
@@ -211,9 +238,9 @@ void kfree(void *ptr);
  * Context: thread, may sleep; not from an allocation.  Locks: cpu_hotplug shared, pcp_ctl.
  * Returns the number of CPUs asked, or -EDEADLK (context, see smp_call_mask).
  */
-int drain_all_pages(struct memory *mem, struct zone *zone);
+int drain_all_pages(struct memory *mem, struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 /* Give back what this CPU caches of @zone (NULL: of any).  Any context.  Locks: zone. */
-void drain_local_pages(struct memory *mem, struct zone *zone);
+void drain_local_pages(struct memory *mem, struct zone *zone) EXCLUDES(zone_class);
 
 /*
  * zone_pcp_disable - switch the zone's caches off on all CPUs and empty them; nests.  When it
@@ -221,9 +248,9 @@ void drain_local_pages(struct memory *mem, struct zone *zone);
  * Context: thread, may sleep.  Locks: cpu_hotplug shared, pcp_ctl.
  * Returns 0; -EOVERFLOW after 65535 nested calls; -EDEADLK (context).
  */
-int zone_pcp_disable(struct zone *zone) must_check;
+int zone_pcp_disable(struct zone *zone) must_check EXCLUDES(pcp_ctl_class, zone_class);
 /* The matching enable; the last one lets the owners refill.  -EINVAL (counted) without a disable. */
-int zone_pcp_enable(struct zone *zone);
+int zone_pcp_enable(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 
 /*
  * This CPU goes down: give back all it caches, with every capacity 0 from here on; the last thing that
@@ -233,7 +260,7 @@ int zone_pcp_enable(struct zone *zone);
 void pcp_cpu_leave(struct memory *mem);
 void pcp_cpu_join(struct memory *mem);
 /* Recompute and apply capacities after CPUs or memory came or went.  As drain_all_pages. */
-void pcp_refresh_all(struct memory *mem);
+void pcp_refresh_all(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
 /* True if @cpu seems to cache pages of @zone.  Racy; any context. */
 bool pcp_zone_nonempty(const struct memory *mem, unsigned cpu, const struct zone *zone);
 /* Pages in all caches of @zone; exact only when nobody allocates or frees. */
@@ -242,7 +269,7 @@ unsigned long zone_pcp_pages(const struct zone *zone);
 /* ---- isolation (mm/page_isolation.c) ------------------------------------------------------- */
 
 /* The one forced round of the policy "precise": see mm/page_isolation.c. */
-int drain_isolated_pages(struct memory *mem);
+int drain_isolated_pages(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
 
 /*
  * start_isolate_page_range - let no page of [start, start + nr) be allocated any more.
@@ -257,14 +284,15 @@ int drain_isolated_pages(struct memory *mem);
  * Context: thread, may sleep.  Locks: zone; ISO_PRECISE also cpu_hotplug shared, pcp_ctl.
  */
 int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
-    enum iso_policy policy, struct mm_fail *fail) must_check;
+    enum iso_policy policy, struct mm_fail *fail) must_check EXCLUDES(pcp_ctl_class, zone_class);
 /* "redrain", "disable" or "precise"; NULL for anything else.  And back: NR_ISO_POLICIES if unknown. */
 const char *iso_policy_name(enum iso_policy policy);
 enum iso_policy iso_policy_by_name(const char *name);
 /* Undo it; the old types are still there.  Never fails.  Any context.  Locks: zone. */
-void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr);
+void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr) EXCLUDES(zone_class);
 /* 0 if all pages of the isolated range are free (or poisoned); else -EBUSY, and where and why. */
-int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail);
+int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+    EXCLUDES(zone_class);
 
 /* ---- movable pages and migration (mm/migrate.c) -------------------------------------------- */
 
@@ -297,24 +325,26 @@ struct movable_owner {
 void movable_owner_drain(struct movable_owner *owner);
 
 /* Make an ALLOC page movable through @owner.  Locks: lru. */
-void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index);
+void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
+    EXCLUDES(lru_class);
 /*
  * The owner lets go of its page, whether or not a migrator has it.  The caller keeps others of the
  * owner out.  Drops the owner's reference.  Locks: lru, zone.
  */
-void page_release_movable(struct memory *mem, struct page *page);
+void page_release_movable(struct memory *mem, struct page *page) EXCLUDES(lru_class, zone_class);
 
 /*
  * isolate_movable_page - take a page that a scanner found at @pfn.  Returns 0, and the page is
  * ISO_MIG with one more reference; -EAGAIN not movable just now; -EBUSY pinned.  Locks: lru.
  */
-int isolate_movable_page(struct memory *mem, pfn_t pfn) must_check;
+int isolate_movable_page(struct memory *mem, pfn_t pfn) must_check EXCLUDES(lru_class);
 /*
  * migrate_pages - move @nr isolated pages elsewhere.  Those that moved have been released; those that
  * did not have been put back.  Returns how many did not move; fail tells of the first.
  * Context: thread, may sleep.  Locks: lru, zone, the owners'.
  */
-unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail);
+unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)
+    EXCLUDES(object_class, lru_class, zone_class);
 
 /* ---- offline and online (mm/memory_hotplug.c) ----------------------------------------------- */
 
@@ -346,19 +376,22 @@ struct offline_result {
  * lru, zone.
  */
 int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
-    struct offline_result *result);
+    struct offline_result *result) EXCLUDES(mem_hotplug_class, pcp_ctl_class);
 /*
  * online_pages - give an offline range back to its zone.  Returns 0; -EINVAL bad range, hole, two
  * zones, partly online; -EALREADY online; -EBUSY claimed.  Makes no round.  Context: thread.
  */
-int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail);
+int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+    EXCLUDES(mem_hotplug_class);
 /*
  * offline_query - what would be in the way of offlining, and why: changes nothing.  Returns as
  * offline_pages would at its start.  Context: thread.
  */
-int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail);
+int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+    EXCLUDES(mem_hotplug_class);
 /* The largest run of pageblocks, up to @want pages, that could be offlined; PFN_NONE if none. */
-pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *nr);
+pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *nr)
+    EXCLUDES(mem_hotplug_class);
 
 /* ---- set-up (mm/mm_init.c) ------------------------------------------------------------------ */
 
@@ -417,7 +450,7 @@ struct mm_violation {
  * All CPUs are held, interrupts off, while it looks.  Returns 0 or -EUCLEAN (v tells the first).
  * Context: thread, may sleep.  Never repairs anything.
  */
-int check_memory(struct memory *mem, struct mm_violation *v) must_check;
+int check_memory(struct memory *mem, struct mm_violation *v) must_check EXCLUDES(pcp_ctl_class);
 /* Free pages by all ways of being free: listed, isolated, cached.  Exact at rest. */
 unsigned long memory_free_pages(struct memory *mem);
 unsigned long memory_managed_pages(const struct memory *mem);

@@ -6,7 +6,8 @@
  * their sizes; only mm/ writes them.  docs/mm/model.md explains them in prose.
  *
  * Letters behind fields: z zone lock; l lru lock; c constant once the zone is set up; a atomic;
- * o owning CPU with interrupts off; h mem->hotplug; p mem->pcp_ctl.
+ * o owning CPU with interrupts off; h mem->hotplug; p mem->pcp_ctl.  Where one lock is enough for both
+ * reading and writing, GUARDED_BY says it again, for clang (lock_attr.h).
  */
 #ifndef QUARRY_MM_TYPES_H
 #define QUARRY_MM_TYPES_H
@@ -126,11 +127,11 @@ enum pageblock_state { PB_HOLE, PB_OFFLINE, PB_ONLINE };
  * without a lock, inside the interrupt-off section in which it pushes.
  */
 struct pageblock {
-	u16 stack[5];    /* z, read racily: by cached order, zone * STACKS_PER_ZONE + stack */
-	u16 nr_free;     /* z: pages in its free blocks, listed or not */
-	u16 nr_poisoned; /* z: pages with PAGE_F_HWPOISON */
-	u8 zone;         /* c: index in mem->zones */
-	u8 bits;         /* z, read racily: migratetype:3, isolated:1, pageblock_state:2 */
+	u16 stack[5] GUARDED_BY(zone_class); /* z, read racily: by cached order, zone * STACKS_PER_ZONE + stack */
+	u16 nr_free GUARDED_BY(zone_class);     /* z: pages in its free blocks, listed or not */
+	u16 nr_poisoned GUARDED_BY(zone_class); /* z: pages with PAGE_F_HWPOISON */
+	u8 zone;                        /* c: index in mem->zones */
+	u8 bits GUARDED_BY(zone_class); /* z, read racily: migratetype:3, isolated:1, pageblock_state:2 */
 };
 BUILD_ASSERT(sizeof(struct pageblock) == 16);
 #define PB_TYPE_MASK   0x07u
@@ -208,8 +209,8 @@ struct pcp {
 struct memory;
 
 struct free_list {
-	u32 head; /* z: pfn or PFN_NONE */
-	u32 nr;   /* z: blocks */
+	u32 head GUARDED_BY(zone_class); /* z: pfn or PFN_NONE */
+	u32 nr GUARDED_BY(zone_class);   /* z: blocks */
 };
 
 struct zone {
@@ -217,16 +218,18 @@ struct zone {
 	struct spinlock lru_lock; /* RANK_LRU: entering and leaving MOVABLE_OPS, ISO_MIG, LRU */
 	struct memory *mem;       /* c */
 	u8 id, node, kind;        /* c: index in mem->zones; enum zone_kind */
-	pfn_t start_pfn, end_pfn; /* h: span, pageblock aligned */
-	unsigned long nr_free;    /* z: pages on the free lists; not cached, not isolated */
-	unsigned long present;    /* z: pages of its ONLINE pageblocks */
-	unsigned long managed;    /* z: present less RESERVED: what the allocator ever owns */
-	unsigned long nr_isolated; /* z: isolated pageblocks */
-	unsigned long wmark[3];   /* z: min, low, high, in pages */
-	unsigned long reserve;    /* z: kept from requests that could use a higher zone, in pages */
-	struct free_list free[NR_ORDERS][NR_MIGRATETYPES]; /* z */
-	u32 pcp_depth;            /* p, read racily by refreshes: disables outstanding */
-	u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES]; /* h: per CPU, in blocks */
+	pfn_t start_pfn, end_pfn; /* c: span, pageblock aligned */
+	/* Under the zone lock; single counts are also read racily. */
+	unsigned long nr_free GUARDED_BY(zone_class);     /* z: pages on the free lists; not cached, not isolated */
+	unsigned long present GUARDED_BY(zone_class);     /* z: pages of its ONLINE pageblocks */
+	unsigned long managed GUARDED_BY(zone_class);     /* z: present less RESERVED: what the allocator ever owns */
+	unsigned long nr_isolated GUARDED_BY(zone_class); /* z: isolated pageblocks */
+	unsigned long wmark[3] GUARDED_BY(zone_class);    /* z: min, low, high, in pages */
+	unsigned long reserve GUARDED_BY(zone_class);     /* z: kept from requests that could use a higher zone, in pages */
+	struct free_list free[NR_ORDERS][NR_MIGRATETYPES] GUARDED_BY(zone_class); /* z */
+	u32 pcp_depth GUARDED_BY(pcp_ctl_class); /* p, read racily by refreshes: disables outstanding */
+	/* h: per CPU, in blocks */
+	u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 };
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
 
@@ -244,8 +247,8 @@ struct reclaim {
 struct node {
 	u8 id;
 	u8 distance[MAX_NODES];      /* c: SLIT, 10 is local */
-	u8 zonelist[NR_ZONE_KINDS][MAX_ZONES]; /* h: by highest kind allowed: zone ids, nearest first */
-	u8 nr_zones[NR_ZONE_KINDS];  /* h */
+	u8 zonelist[NR_ZONE_KINDS][MAX_ZONES]; /* c: by highest kind allowed: zone ids, nearest first */
+	u8 nr_zones[NR_ZONE_KINDS];  /* c */
 	struct memory *mem;          /* c */
 	struct reclaim reclaim;
 };
@@ -278,8 +281,9 @@ struct memory {
 	unsigned nr_nodes;            /* c */
 	struct mutex hotplug;         /* RANK_MEM_HOTPLUG: claims, commits, onlining */
 	struct mutex pcp_ctl;         /* RANK_PCP_CTL: depths, rounds (single flight) */
-	u64 round_started, round_done; /* p, a: masked drain rounds, for sharing one */
-	LIST_HEAD(, range_claim) claims; /* h */
+	u64 round_started GUARDED_BY(pcp_ctl_class); /* p, read racily: masked drain rounds, for sharing one */
+	u64 round_done GUARDED_BY(pcp_ctl_class);    /* p */
+	LIST_HEAD(, range_claim) claims GUARDED_BY(mem_hotplug_class); /* h */
 	u32 iso_pending;              /* a: isolations between their first bit and their round's end */
 	enum iso_policy policy;       /* a: for offlines that do not name one */
 	bool badpage_panic;           /* a: a bad free panics after its report */

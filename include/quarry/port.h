@@ -38,18 +38,18 @@ struct spinlock {
 	u32 holder;       /* CPU + 1 of the holder, 0 when free; for reports */
 	u8 rank;          /* enum lock_rank */
 	const char *name; /* for reports */
-};
+} CAPABILITY("spin lock");
 #define SPINLOCK(n, r) ((struct spinlock){.name = (n), .rank = (r)})
 
 /*
  * Context: any; a lock that an interrupt handler takes must always be taken with interrupts off
  * (the irqsave form).  Preemption is off while it is held.  Nothing may sleep or make a cross-call.
  */
-void spin_lock(struct spinlock *lock);
-void spin_unlock(struct spinlock *lock);
-bool spin_trylock(struct spinlock *lock);
-irqflags_t spin_lock_irqsave(struct spinlock *lock);
-void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags);
+void spin_lock(struct spinlock *lock) ACQUIRE(lock);
+void spin_unlock(struct spinlock *lock) RELEASE(lock);
+bool spin_trylock(struct spinlock *lock) TRY_ACQUIRE(true, lock);
+irqflags_t spin_lock_irqsave(struct spinlock *lock) ACQUIRE(lock);
+void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags) RELEASE(lock);
 /* True if this CPU holds @lock. */
 bool spin_is_held(const struct spinlock *lock);
 /* Spin locks this CPU holds now. */
@@ -84,7 +84,7 @@ void wake_up(struct waitq *wq);
 struct mutex {
 	u32 held; /* a: 1 while somebody has it */
 	struct waitq wq;
-};
+} CAPABILITY("mutex");
 #define MUTEX(n) ((struct mutex){.wq = WAITQ(n)})
 
 static inline bool mutex_trylock(void *m)
@@ -93,13 +93,13 @@ static inline bool mutex_trylock(void *m)
 }
 
 /* Context: thread, may sleep. */
-static inline void mutex_lock(struct mutex *m)
+static inline void mutex_lock(struct mutex *m) ACQUIRE(m) NO_LOCK_ANALYSIS
 {
 	if (!mutex_trylock(m))
 		wait_until(&m->wq, mutex_trylock, m, WAIT_FOREVER);
 }
 
-static inline void mutex_unlock(struct mutex *m)
+static inline void mutex_unlock(struct mutex *m) RELEASE(m) NO_LOCK_ANALYSIS
 {
 	store_release(&m->held, 0u);
 	wake_up(&m->wq);
@@ -109,7 +109,7 @@ static inline void mutex_unlock(struct mutex *m)
 struct rwsem {
 	u32 count; /* a: sharers; RWSEM_EXCLUSIVE while held exclusively */
 	struct waitq wq;
-};
+} CAPABILITY("rwsem");
 #define RWSEM_EXCLUSIVE (~0u)
 #define RWSEM(n)        ((struct rwsem){.wq = WAITQ(n)})
 
@@ -132,29 +132,38 @@ static inline bool rwsem_try_exclusive(void *s)
 }
 
 /* Context: thread, may sleep. */
-static inline void rwsem_lock_shared(struct rwsem *s)
+static inline void rwsem_lock_shared(struct rwsem *s) ACQUIRE_SHARED(s) NO_LOCK_ANALYSIS
 {
 	if (!rwsem_try_shared(s))
 		wait_until(&s->wq, rwsem_try_shared, s, WAIT_FOREVER);
 }
 
-static inline void rwsem_unlock_shared(struct rwsem *s)
+static inline void rwsem_unlock_shared(struct rwsem *s) RELEASE_SHARED(s) NO_LOCK_ANALYSIS
 {
 	if (atomic_sub(&s->count, 1u) == 1)
 		wake_up(&s->wq);
 }
 
-static inline void rwsem_lock_exclusive(struct rwsem *s)
+static inline void rwsem_lock_exclusive(struct rwsem *s) ACQUIRE(s) NO_LOCK_ANALYSIS
 {
 	if (!rwsem_try_exclusive(s))
 		wait_until(&s->wq, rwsem_try_exclusive, s, WAIT_FOREVER);
 }
 
-static inline void rwsem_unlock_exclusive(struct rwsem *s)
+static inline void rwsem_unlock_exclusive(struct rwsem *s) RELEASE(s) NO_LOCK_ANALYSIS
 {
 	store_release(&s->count, 0u);
 	wake_up(&s->wq);
 }
+
+/* The outer ranks once more, for clang (lock_attr.h); cpu_hotplug, further down, stands for its own. */
+extern struct rwsem cpu_hotplug;
+extern struct lock_class mem_hotplug_class;
+extern struct lock_class pcp_ctl_class ACQUIRED_AFTER(mem_hotplug_class);
+extern struct lock_class object_class ACQUIRED_AFTER(pcp_ctl_class, cpu_hotplug);
+extern struct lock_class slab_class ACQUIRED_AFTER(object_class);
+extern struct lock_class lru_class ACQUIRED_AFTER(slab_class);
+extern struct lock_class zone_class ACQUIRED_AFTER(lru_class);
 
 /* Threads */
 
@@ -210,7 +219,7 @@ static inline void cpumask_clear(cpumask_t *mask, unsigned cpu)
 /* CPUs that answer cross-calls: read under the gate that smp_call_mask takes, or as a hint. */
 extern cpumask_t *cpu_online_mask;
 /* Taken shared where the set of online CPUs must not change; RANK_CPU_HOTPLUG. */
-extern struct rwsem cpu_hotplug;
+extern struct rwsem cpu_hotplug ACQUIRED_AFTER(mem_hotplug_class);
 
 /*
  * smp_call_mask - run fn(arg) on every CPU of @mask that is online, and wait until all have.
