@@ -7,6 +7,7 @@ NEEDS_iso   := compile iso
 NEEDS_model := model
 NEEDS_race  := compile boot $(if $(GRUB),iso)
 NEEDS_debug := compile boot debug
+NEEDS_lint  := compile lint
 NEEDS_test  := test
 NEEDS_setup := test debug model
 NEEDS       := $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal)))
@@ -16,8 +17,7 @@ $(error what `make $(MAKECMDGOALS)` needs is missing; see above)
 endif
 endif
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
-.DELETE_ON_ERROR:
-.SUFFIXES:
+.DELETE_ON_ERROR .SUFFIXES:
 B := build
 
 # ---- what is built of what -------------------------------------------------------------------
@@ -35,7 +35,8 @@ ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c 
 	stack.c string.c switch.S trap.c trap_entry.S)
 BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c)
 DRIVER_SRCS := $(addprefix drivers/,serial.c)
-HOST_SRCS   := $(addprefix arch/host/,host_main.c host_cpu.c host_port.c host_memmap_test.c) tests/test_faults.c tests/test_cover.c
+HOST_BASE   := $(addprefix arch/host/,host_start.c host_cpu.c host_port.c)
+HOST_SRCS   := $(HOST_BASE) $(addprefix arch/host/,host_main.c host_memmap_test.c) tests/test_faults.c tests/test_cover.c
 HOST_PORT   := $(addprefix arch/host/,host_lock.c host_call.c)
 TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_memblock.c \
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
@@ -92,8 +93,7 @@ endif
 KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 
 .PHONY: all kernel
-all: kernel
-kernel: $(B)/quarry.elf
+all kernel: $(B)/quarry.elf
 
 $(B)/kernel/%.c.o: %.c Makefile
 	$(call say,CC,$<)
@@ -137,6 +137,8 @@ $(B)/$(1)/$(2): $(patsubst %,$(B)/$(1)/%.o,$(4))
 -include $(patsubst %,$(B)/$(1)/%.d,$(4))
 endef
 $(foreach b,$(HOST_BUILDS),$(eval $(call host_build,host-$(b),check,$(HFLAGS) $(HFLAGS_$(b)),$(call host_srcs,$(b)))))
+# mm/ alone, with nothing of kernel/: the least that another kernel needs.
+$(eval $(call host_build,alone,alone,$(HFLAGS),$(MM_SRCS) $(HOST_BASE) $(HOST_PORT) arch/host/host_alone.c))
 # CPUs as fibers: race replay and the explorer.  make build/fiber/race build/fiber-asan/race
 FIBER_FLAGS := $(COMMON) -Iarch/fiber -Itests/races -I. -DRACE_BUILD -DPAGEBLOCK_ORDER=3 -fno-omit-frame-pointer
 $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
@@ -194,7 +196,5 @@ iso: kernel
 	@echo "$(B)/quarry.iso"
 debug: kernel
 	$(Q)sh tools/debug.sh $(B)
-setup:
-	@echo "nothing is missing"
-clean:
-	rm -rf $(B)
+setup: ; @echo "nothing is missing"
+clean: ; rm -rf $(B)

@@ -92,7 +92,7 @@ static bool draw(struct picture *p)
 
 		if (p->ansi)
 			draw_row_ansi(p, row);
-		else if (memcmp(p->cells + row * ROW, p->shown + row * ROW, len))
+		else if (memcmp(p->cells + row * ROW, p->shown + row * ROW, len) != 0)
 			printk("  blocks %#lx %.*s\n", p->first + ((pfn_t)row * ROW << PAGEBLOCK_ORDER),
 			    (int)len, p->cells + row * ROW);
 	}

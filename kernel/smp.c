@@ -213,7 +213,7 @@ static int choose(struct call_cpu *slot, const cpumask_t *mask, unsigned self)
 		if (mask)
 			counter_add(&smp_stats.offline_cpu, count_bits(want & ~online));
 		slot->asked[i] = want & online;
-		asked += count_bits(slot->asked[i]);
+		asked += (int)count_bits(slot->asked[i]);
 	}
 	return asked;
 }

@@ -157,7 +157,7 @@ static bool take_text(struct parser *p, const char *text)
 {
 	size_t len = strlen(text);
 
-	if ((size_t)(p->stop - p->at) < len || memcmp(p->at, text, len))
+	if ((size_t)(p->stop - p->at) < len || memcmp(p->at, text, len) != 0)
 		return refuse(p, -EINVAL, "expected \"%s\" at column %u", text,
 		    (unsigned)(p->at - p->start) + 1);
 	p->at += len;

@@ -58,7 +58,7 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	    cfg->nr_nodes == 0 || cfg->nr_nodes > MAX_NODES ||
 	    ((cfg->start_pfn | cfg->end_pfn) & (PAGEBLOCK_PAGES - 1)))
 		return -EINVAL;
-	memset(mem, 0, sizeof(*mem));
+	memset(mem, 0, sizeof(*mem)); /* zeroed, the list of claims is empty */
 	mem->name = cfg->name;
 	mem->memmap = cfg->memmap;
 	mem->pageblocks = cfg->pageblocks;
@@ -72,7 +72,6 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	mem->policy = ISO_PRECISE;
 	mem->hotplug = MUTEX("mem_hotplug");
 	mem->pcp_ctl = MUTEX("pcp_ctl");
-	LIST_INIT(&mem->claims);
 	for (i = 0; i < MAX_ZONES; i++)
 		init_zone(mem, i);
 	for (i = 0; i < mem->nr_nodes; i++) {

@@ -102,7 +102,7 @@ static void expect_refused(struct ktest *t, const struct bad_text *bad, unsigned
 		int err = trace_parse(&trace, NAME, bad[i].text, strlen(bad[i].text), &error);
 
 		if (err != -EINVAL || error.line != bad[i].line ||
-		    strncmp(error.reason, want, strlen(want)))
+		    strncmp(error.reason, want, strlen(want)) != 0)
 			ktest_fail(t, __FILE__, __LINE__, "text %u: expected %u: %s, got %d", i,
 			    bad[i].line, want, err);
 		if (!err)

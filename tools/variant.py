@@ -206,6 +206,16 @@ def apply(m, directory):
 
 # ---- building with few compilations --------------------------------------------------------------
 
+def ask_make(build, wanted):
+    """{key: words} of what make expands the expressions of @wanted to."""
+    rule = "variant-vars: ; @" + "".join(f"echo '{k}' '{v}';" for k, v in wanted.items())
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    out = subprocess.run([os.environ.get("MAKE", "make"), "-s", "--no-print-directory", "-C", ROOT,
+                          f"B={build}", "--eval", rule, "variant-vars"], env=env, check=True,
+                         stdout=subprocess.PIPE, text=True).stdout
+    return {words[0]: words[1:] for words in map(shlex.split, out.strip().split("\n"))}
+
+
 class Base:
     """A finished build of the unmodified tree, and how make would compile and link it."""
 
@@ -219,18 +229,10 @@ class Base:
         else:
             wanted = {"CC": "$(HOSTCC)", "FLAGS": f"$(HFLAGS) $(HFLAGS_{name})",
                       "OBJS": f"$(patsubst %,$(B)/host-{name}/%.o,$(call host_srcs,{name}))"}
-        self.vars = self.ask_make(wanted)
+        self.vars = ask_make(self.build, wanted)
         prefix = os.path.join(self.build, self.dir)
         self.objects = {os.path.relpath(o, prefix)[:-2]: o for o in self.vars["OBJS"]}
         self.needs = {source: self.read_deps(o[:-2] + ".d") for source, o in self.objects.items()}
-
-    def ask_make(self, wanted):
-        rule = "variant-vars: ; @" + "".join(f"echo '{k}' '{v}';" for k, v in wanted.items())
-        env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-        out = subprocess.run([os.environ.get("MAKE", "make"), "-s", "--no-print-directory", "-C", ROOT,
-                              f"B={self.build}", "--eval", rule, "variant-vars"], env=env, check=True,
-                             stdout=subprocess.PIPE, text=True).stdout
-        return {words[0]: words[1:] for words in map(shlex.split, out.strip().split("\n"))}
 
     def read_deps(self, path):
         """What a source includes, as make was told by the compiler."""

@@ -10,6 +10,8 @@
 #define HOST_PAGES      (PAGEBLOCK_ORDER >= 9 ? 65536UL : 1024 * PAGEBLOCK_PAGES)
 #define HOST_PAGEBLOCKS (HOST_PAGES / PAGEBLOCK_PAGES)
 
+/* All of the following, and then a memory of HOST_PAGES in kernel_memory.  Panics if there is none. */
+void host_start(unsigned cpus);
 /* Make the calling pthread CPU 0 of @nr, and start the idle loops of all. */
 void host_cpus_start(unsigned nr);
 /* Wait for this thread's turn on its CPU; give the CPU up. */

@@ -141,7 +141,7 @@ const char *acpi_parse_dsdt(struct acpi_info *info, const void *table, size_t le
 	for (size_t i = sizeof(struct acpi_header); i + 10 <= len; i++) {
 		size_t p = i + 5;
 
-		if (memcmp(t + i, "_S5_", 4) || t[i + 4] != 0x12)
+		if (memcmp(t + i, "_S5_", 4) != 0 || t[i + 4] != 0x12)
 			continue;
 		p += 1 + (t[p] >> 6) + 1; /* PkgLength says in its top bits how long it is */
 		if (p < len && t[p] == 0x0a) /* BytePrefix */
@@ -174,7 +174,7 @@ static const struct acpi_header *root_table(const u8 *rsdp, size_t len)
 {
 	const struct acpi_header *root = NULL;
 
-	if (!rsdp || len < 20 || memcmp(rsdp, "RSD PTR ", 8) || sum(rsdp, 20)) {
+	if (!rsdp || len < 20 || memcmp(rsdp, "RSD PTR ", 8) != 0 || sum(rsdp, 20)) {
 		printk("acpi: no valid RSDP: one CPU, one node\n");
 		return NULL;
 	}

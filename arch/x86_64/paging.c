@@ -210,10 +210,12 @@ void arch_map_array(uintptr_t va, size_t len)
 		unsigned level = !(va & (LEVEL_SIZE(1) - 1)) && end - va >= LEVEL_SIZE(1);
 		u64 *entry = entry_of(va, level, true, &found);
 
+		KASSERT(entry); /* boot memory: boot_alloc never comes back with nothing */
 		/* A table there: parts of the 2 MiB are mapped, the rest goes page by page. */
 		if (level && found == level && *entry & PTE_PRESENT && !(*entry & PTE_LARGE)) {
 			level = 0;
 			entry = entry_of(va, level, true, &found);
+			KASSERT(entry);
 		}
 		if (!(*entry & PTE_PRESENT)) {
 			void *memory = boot_alloc(LEVEL_SIZE(level), LEVEL_SIZE(level));

@@ -301,7 +301,8 @@ void explore_all(u64 max, struct explore_report *rep)
 		struct plan plan = {.nr = 0};
 
 		set_order(&plan, order);
-		try_one(&plan, max, rep, &first);
+		if (!try_one(&plan, max, rep, &first))
+			break;
 		for (at = 1; at <= first && !rep->failed_at; at++) {
 			for (to = 0; to < ex.nr_roles; to++) {
 				plan.nr = 1;

@@ -64,7 +64,7 @@ extern struct explore ex;
 bool explore_read(const struct explore_set *set);
 void explore_once(const struct plan *plan, struct outcome *out);
 /* Run a script on fibers; with a seed other than 0, CPUs are preempted by chance at every point. */
-void script_once(const struct race_script *s, struct race_result *res, u64 jitter);
+void script_once(const struct race_script *s, struct race_result *res, u64 seed);
 
 struct explore_report {
 	u64 schedules;        /* run */

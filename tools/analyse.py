@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+"""The checks of lint.py that run other tools over the sources: clang, clang-tidy, cppcheck, and one link.
+
+Each source is looked at once, with the flags that make would compile it with: as part of the hosted
+program, else of the kernel, else of the race replay on fibers.  What was found clean is remembered in
+BUILD/lint/clean under a hash of tool, flags, source and all headers, and not looked at again.
+
+What each tool must find stands in tests/lint/: lines marked "finds: REGEX".
+"""
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+sys.dont_write_bytecode = True
+import check
+import qemu
+import variant
+
+ROOT = qemu.ROOT
+PLANTS = "tests/lint/"
+SETTINGS = (".clang-tidy", "tools/cppcheck.xml")
+# Not in make's lists: the flags they are compiled with, and more.
+ELSEWHERE = [("tests/fuzz/", "host", ["-Itests/fuzz"]), ("arch/host/", "host", ["-Itests/fuzz"]),
+             ("tests/races/race_boot.c", "kernel", ["-DRACE_BUILD"]), (PLANTS, "host", [])]
+LOCK_FLAGS = ["-DLOCK_ANALYSIS", "-fsyntax-only", "-Wthread-safety", "-Wthread-safety-beta", "-Wno-gcc-compat"]
+MESSAGE = re.compile(r"^(\S+?):(\d+):(?:\d+:)? (?:fatal )?(?:error|warning|performance|portability): (.*)$")
+
+
+def in_tree(*endings):
+    for folder, folders, files in os.walk(ROOT):
+        rel = os.path.relpath(folder, ROOT)
+        folders[:] = [d for d in folders if not d.startswith(".") and not (rel == "." and d.startswith("build"))]
+        yield from (os.path.normpath(os.path.join(rel, f)) for f in sorted(files) if f.endswith(endings))
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+@lru_cache(None)
+def configurations(build):
+    """{name: (flags, sources)}, from the Makefile."""
+    said = variant.ask_make(build, {
+        "host": "$(HFLAGS) $(HFLAGS_plain)", "host_srcs": "$(call host_srcs,port) $(SHARED_SRCS)",
+        "kernel": "--target=x86_64-linux-gnu $(KFLAGS)", "kernel_srcs": "$(KSRCS)",
+        "fiber": "$(FIBER_FLAGS)", "fiber_srcs": "$(FIBER_SRCS)"})
+    # No warnings of the compiler: there are other tests for these, and each clang has its own.
+    return {name: ([f for f in said[name] if not f.startswith(("-W", "-g"))], set(said[name + "_srcs"]))
+            for name in ("host", "kernel", "fiber")}
+
+
+@lru_cache(None)
+def host_compiler(build):
+    return variant.ask_make(build, {"cc": "$(HOSTCC)"})["cc"]
+
+
+def flags_of(path, build):
+    known = configurations(build)
+    for flags, sources in known.values():
+        if path in sources:
+            return flags
+    for prefix, name, more in ELSEWHERE:
+        if path.startswith(prefix):
+            return known[name][0] + more
+    return None
+
+
+# ---- the tools ---------------------------------------------------------------------------------------
+
+def locks_command(path, build):
+    return ["clang", *flags_of(path, build), *LOCK_FLAGS, path]
+
+
+def tidy_command(path, build):
+    # Suites run under the sanitizers in every `make check`; following their paths would take as long as all the rest.
+    less = ["--checks=-clang-analyzer-*"] if path.startswith("tests/test_") else []
+    return ["clang-tidy", "--quiet", *less, path, "--", *flags_of(path, build)]
+
+
+def cppcheck_command(path, build):
+    return ["cppcheck", "--quiet", "--enable=warning,performance,portability", "--std=c11", "--platform=unix64",
+            "--suppress-xml=tools/cppcheck.xml", "--template={file}:{line}: {severity}: {message} [{id}]",
+            "--error-exitcode=1", "-D__x86_64__=1", "-I" + one_header(build),
+            *(f for f in flags_of(path, build) if f.startswith(("-I", "-D"))), path]
+
+
+@lru_cache(None)
+def one_header(build):
+    """A folder with the one system header whose macros cppcheck must know to read the sources."""
+    folder = os.path.join(build, "lint", "include")
+    found = subprocess.run([*host_compiler(build), "-M", "-E", "-xc", "-"], input="#include <sys/queue.h>\n", cwd=ROOT,
+                           stdout=subprocess.PIPE, text=True, check=True).stdout
+    os.makedirs(os.path.join(ROOT, folder, "sys"), exist_ok=True)
+    shutil.copy(re.search(r"\S+/sys/queue\.h", found).group(0), os.path.join(ROOT, folder, "sys", "queue.h"))
+    return folder
+
+
+TOOLS = {"locks": locks_command, "tidy": tidy_command, "cppcheck": cppcheck_command}
+
+
+@lru_cache(None)
+def common_hash(tool):
+    """Of the tool's version, its settings, and every header of the tree."""
+    version = subprocess.run([tool, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    text = version + "".join(p + read(p) for p in [*SETTINGS, *in_tree(".h")])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def run(command, path, build):
+    """What the tool says of @path, "" if nothing; not run again if it said nothing of the same text."""
+    key = hashlib.sha256("\0".join([*command, read(path), common_hash(command[0])]).encode()).hexdigest()
+    clean = os.path.join(ROOT, build, "lint", "clean", key)
+    if os.path.exists(clean):
+        return ""
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    said = [line for line in (done.stdout + done.stderr).replace(ROOT + "/", "").split("\n") if MESSAGE.match(line)]
+    if done.returncode and not said:
+        said = [f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()}"]
+    if not said:
+        os.makedirs(os.path.dirname(clean), exist_ok=True)
+        open(clean, "w", encoding="utf-8").close()
+    return "\n".join(said)
+
+
+def over_all(name, build, left_out=()):
+    """Run one tool over all sources; yields what it says."""
+    command = TOOLS[name]
+    paths = [p for p in in_tree(".c") if not p.startswith((PLANTS, *left_out))]
+    for path in (p for p in paths if flags_of(p, build) is None):
+        yield f"{path}: not in the Makefile's lists, nor in ELSEWHERE of tools/analyse.py"
+    paths = [p for p in paths if flags_of(p, build) is not None]
+    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        said = set()
+        for text in pool.map(lambda p: run(command(p, build), p, build), paths):
+            said.update(text.split("\n") if text else ())
+        yield from sorted(said)
+
+
+# ---- the checks --------------------------------------------------------------------------------------
+
+def check_locks(build):
+    """what a lock protects is touched under it, and locks are taken in order (clang -Wthread-safety)"""
+    # Tests plant faults, and look at fields where nobody else runs.
+    yield from over_all("locks", build, ("tests/",))
+
+
+def check_tidy(build):
+    """clang-tidy, with the checks of .clang-tidy"""
+    yield from over_all("tidy", build)
+
+
+def check_cppcheck(build):
+    """cppcheck, but for what tools/cppcheck.xml excuses"""
+    yield from over_all("cppcheck", build)
+
+
+def foreign_headers(text):
+    """Of a .d file's files, those that mm/ and arch/host may not need."""
+    words = re.sub(r"\\\n", " ", text).split("\n")[0].split()[1:]
+    return [w for w in words if not w.startswith(("/", "mm/", "arch/host/", "include/quarry/"))]
+
+
+def check_alone(build):
+    """mm/ and arch/host make a program without kernel/ and its headers"""
+    program = os.path.join(build, "alone", "alone")
+    if not check.make(build, program):
+        yield f"make {program} failed: see above"
+        return
+    done = subprocess.run([os.path.join(ROOT, program)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=60)
+    if done.returncode:
+        yield f"{program} ended with {done.returncode}: {done.stdout.strip()}"
+    for folder, _, files in os.walk(os.path.join(ROOT, build, "alone")):
+        for name in (f for f in files if f.endswith(".d")):
+            with open(os.path.join(folder, name), encoding="utf-8") as f:
+                yield from (f"{name[:-2]} needs {w}" for w in foreign_headers(f.read()))
+
+
+def expected(path):
+    """{line: regex} of the marks."""
+    return {nr: m.group(1) for nr, line in enumerate(read(path).split("\n"), 1)
+            if (m := re.search(r"/\* finds: (.*) \*/", line))}
+
+
+def check_plants(build):
+    """each of these finds what is planted for it in tests/lint/, and nothing else there"""
+    for name, command in TOOLS.items():
+        path = f"{PLANTS}{name}.c"
+        wanted, found = expected(path), set()
+        for line in run(command(path, build), path, build).split("\n"):
+            match = MESSAGE.match(line)
+            nr = int(match.group(2)) if match else 0
+            if match and nr in wanted and re.search(wanted[nr], match.group(3)):
+                found.add(nr)
+            elif nr not in wanted:
+                yield f"{name}: not expected: {line}"
+        yield from (f"{path}:{nr}: {name} does not find /{want}/" for nr, want in wanted.items() if nr not in found)
+    yield from plant_alone(build)
+
+
+def plant_alone(build):
+    """A file that calls kernel/ must not link with the rest."""
+    objects = [os.path.join(folder, f) for folder, _, files in os.walk(os.path.join(ROOT, build, "alone"))
+               for f in files if f.endswith(".o") and f != "host_alone.c.o"]
+    flags, _ = configurations(build)["host"]
+    done = subprocess.run([*host_compiler(build), *flags, PLANTS + "alone.c", *objects, "-o",
+                           os.path.join(build, "lint", "alone")], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    if done.returncode == 0 or not re.search("undefined.*sched_tick", done.stderr):
+        yield "alone: a program that needs kernel/ links"
+    if foreign_headers("x.o: mm/x.c include/quarry/mm.h kernel/sched.h") != ["kernel/sched.h"]:
+        yield "alone: a header of kernel/ is not seen"
+
+
+CHECKS = [check_locks, check_tidy, check_cppcheck, check_alone, check_plants]
