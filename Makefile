@@ -152,7 +152,7 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  all         the kernel, build/quarry.elf
 # target  iso         build/quarry.iso, which boots on BIOS and UEFI machines with CMDLINE
 # target  debug       boot by PVH, stopped, with gdb and the k- commands of tools/quarry.gdb
-# target  lint        includes, sizes, phrases, and the compare that guards free_pages
+# target  lint        includes, sizes, locks, static analysis, the compare that guards free_pages
 # target  bench       the table of figures, build/bench.json
 # target  soak        long stress: TARGET=boots|offline ROUNDS=n; goes on where it stopped
 # target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1

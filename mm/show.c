@@ -67,8 +67,9 @@ static void show_zone(const struct zone *zone)
 	unsigned order, type;
 
 	printk("zone %u: node %u %-7s pfn %#lx-%#lx present %lu managed %lu free %lu cached %lu\n",
-	    zone->id, zone->node, kind_names[zone->kind], zone->start_pfn, zone->end_pfn, READ_ONCE(zone->present),
-	    READ_ONCE(zone->managed), READ_ONCE(zone->nr_free), zone_pcp_pages(zone));
+	    zone->id, zone->node, kind_names[zone->kind], zone->start_pfn, zone->end_pfn,
+	    READ_ONCE(zone->present), READ_ONCE(zone->managed), READ_ONCE(zone->nr_free),
+	    zone_pcp_pages(zone));
 	printk("  min %lu low %lu high %lu reserve %lu; isolated pageblocks %lu, caches off %u deep\n",
 	    READ_ONCE(zone->wmark[WMARK_MIN]), READ_ONCE(zone->wmark[WMARK_LOW]),
 	    READ_ONCE(zone->wmark[WMARK_HIGH]), READ_ONCE(zone->reserve),

@@ -17,7 +17,7 @@
 struct slab {
 	struct slab *next GUARDED_BY(slab_class);   /* size's list */
 	struct slab **pprev GUARDED_BY(slab_class); /* NULL: all objects in use */
-	void *free GUARDED_BY(slab_class);          /* first free object; each holds the pointer to the next */
+	void *free GUARDED_BY(slab_class);          /* the first free object, which points to the next */
 	u32 used GUARDED_BY(slab_class);            /* objects in use */
 	u32 shift;
 };

@@ -7,7 +7,7 @@
 #   compile   compiler, binutils and the small header packages
 #   boot      QEMU                          iso    GRUB for BIOS, xorriso, mtools
 #   uefi      GRUB for UEFI and OVMF        debug  gdb
-#   check     Python                        lint   clang and lld, pytest, pexpect
+#   check     Python                        lint   clang, lld, clang-tidy, cppcheck, pytest, pexpect
 #   fuzz      clang with libFuzzer, gcovr   model  SPIN, GNU parallel
 #   run  = compile boot iso                 test = all but debug and model
 #
@@ -84,6 +84,8 @@ look_for() {
 	lint)
 		need clang tool clang
 		need lld tool ld.lld
+		need clang-tidy tool clang-tidy
+		need cppcheck tool cppcheck
 		need python3-pytest python_has pytest
 		need python3-pexpect python_has pexpect ;;
 	fuzz)
@@ -106,18 +108,19 @@ other_names() { # MANAGER: Debian's names on stdin, one a line, the manager's on
 	case $1 in
 	dnf) sed 's/^libc6-dev$/glibc-devel/; s/^linux-libc-dev$/kernel-headers/; s/^grub-common$/grub2-tools-extra/
 		s/^grub-pc-bin$/grub2-pc-modules/; s/^grub-efi-amd64-bin$/grub2-efi-x64-modules/; s/^ovmf$/edk2-ovmf/
-		s/^lib\(.*\)-dev$/\1-devel/; s/^bsd-devel$/libbsd-devel/; s/^gcc-x86-64/gcc-x86_64/' ;;
+		s/^lib\(.*\)-dev$/\1-devel/; s/^bsd-devel$/libbsd-devel/; s/^gcc-x86-64/gcc-x86_64/
+		s/^clang-tidy$/clang-tools-extra/' ;;
 	pacman) sed 's/^libc6-dev$/glibc/; s/^linux-libc-dev$/linux-api-headers/; s/^qemu-system-x86$/qemu-system-x86/
 		s/^grub-.*/grub/; s/^xorriso$/libisoburn/; s/^ovmf$/edk2-ovmf/; s/^python3-/python-/; s/^python3$/python/
-		s/^libstb-dev$/stb/; s/^libxen-dev$/xen/; s/^libbsd-dev$/libbsd/' ;;
+		s/^libstb-dev$/stb/; s/^libxen-dev$/xen/; s/^libbsd-dev$/libbsd/; s/^clang-tidy$/clang/' ;;
 	zypper) sed 's/^libc6-dev$/glibc-devel/; s/^linux-libc-dev$/linux-glibc-devel/; s/^grub-common$/grub2/
-		s/^grub-pc-bin$/grub2-i386-pc/; s/^grub-efi-amd64-bin$/grub2-x86_64-efi/; s/^ovmf$/qemu-ovmf-x86_64/
+		s/^grub-pc-bin$/grub2-i386-pc/; s/^clang-tidy$/clang-tools/; s/^grub-efi-amd64-bin$/grub2-x86_64-efi/; s/^ovmf$/qemu-ovmf-x86_64/
 		s/^lib\(.*\)-dev$/\1-devel/; s/^bsd-devel$/libbsd-devel/' ;;
 	apk) sed 's/^libc6-dev$/musl-dev bsd-compat-headers/; s/^linux-libc-dev$/linux-headers/
 		s/^qemu-system-x86$/qemu-system-x86_64/; s/^grub-common$/grub/; s/^grub-pc-bin$/grub-bios/
-		s/^grub-efi-amd64-bin$/grub-efi/; s/^python3-/py3-/; s/^lib\(.*\)-dev$/\1-dev/
+		s/^grub-efi-amd64-bin$/grub-efi/; s/^python3-/py3-/; s/^clang-tidy$/clang-extra-tools/; s/^lib\(.*\)-dev$/\1-dev/
 		s/^bsd-dev$/libbsd-dev/' ;;
-	brew) sed 's/^gcc-x86-64.*/x86_64-elf-gcc/; s/^qemu-system-x86$/qemu/; s/^clang$/llvm/; s/^grub-.*/x86_64-elf-grub/
+	brew) sed 's/^gcc-x86-64.*/x86_64-elf-gcc/; s/^qemu-system-x86$/qemu/; s/^clang\(-tidy\)*$/llvm/; s/^grub-.*/x86_64-elf-grub/
 		s/^python3$/python/; s/^python3-.*//; s/^lib.*-dev$//; s/^linux-libc-dev$//; s/^ovmf$//' ;;
 	esac | sort -u | tr '\n' ' '
 }

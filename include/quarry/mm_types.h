@@ -127,11 +127,13 @@ enum pageblock_state { PB_HOLE, PB_OFFLINE, PB_ONLINE };
  * without a lock, inside the interrupt-off section in which it pushes.
  */
 struct pageblock {
-	u16 stack[5] GUARDED_BY(zone_class); /* z, read racily: by cached order, zone * STACKS_PER_ZONE + stack */
+	/* z, read racily: by cached order, zone * STACKS_PER_ZONE + stack */
+	u16 stack[5] GUARDED_BY(zone_class);
 	u16 nr_free GUARDED_BY(zone_class);     /* z: pages in its free blocks, listed or not */
 	u16 nr_poisoned GUARDED_BY(zone_class); /* z: pages with PAGE_F_HWPOISON */
 	u8 zone;                        /* c: index in mem->zones */
-	u8 bits GUARDED_BY(zone_class); /* z, read racily: migratetype:3, isolated:1, pageblock_state:2 */
+	/* z, read racily: migratetype:3, isolated:1, pageblock_state:2 */
+	u8 bits GUARDED_BY(zone_class);
 };
 BUILD_ASSERT(sizeof(struct pageblock) == 16);
 #define PB_TYPE_MASK   0x07u
@@ -219,13 +221,13 @@ struct zone {
 	struct memory *mem;       /* c */
 	u8 id, node, kind;        /* c: index in mem->zones; enum zone_kind */
 	pfn_t start_pfn, end_pfn; /* c: span, pageblock aligned */
-	/* Under the zone lock; single counts are also read racily. */
-	unsigned long nr_free GUARDED_BY(zone_class);     /* z: pages on the free lists; not cached, not isolated */
-	unsigned long present GUARDED_BY(zone_class);     /* z: pages of its ONLINE pageblocks */
-	unsigned long managed GUARDED_BY(zone_class);     /* z: present less RESERVED: what the allocator ever owns */
-	unsigned long nr_isolated GUARDED_BY(zone_class); /* z: isolated pageblocks */
-	unsigned long wmark[3] GUARDED_BY(zone_class);    /* z: min, low, high, in pages */
-	unsigned long reserve GUARDED_BY(zone_class);     /* z: kept from requests that could use a higher zone, in pages */
+	/* z, read racily by those who want a hint; in pages: */
+	unsigned long nr_free GUARDED_BY(zone_class); /* on the free lists; not cached, not isolated */
+	unsigned long present GUARDED_BY(zone_class); /* of its ONLINE pageblocks */
+	unsigned long managed GUARDED_BY(zone_class); /* present less RESERVED: what it ever owns */
+	unsigned long wmark[3] GUARDED_BY(zone_class); /* min, low, high */
+	unsigned long reserve GUARDED_BY(zone_class); /* kept from requests that could go higher */
+	unsigned long nr_isolated GUARDED_BY(zone_class); /* z, read racily: pageblocks */
 	struct free_list free[NR_ORDERS][NR_MIGRATETYPES] GUARDED_BY(zone_class); /* z */
 	u32 pcp_depth GUARDED_BY(pcp_ctl_class); /* p, read racily by refreshes: disables outstanding */
 	/* h: per CPU, in blocks */
@@ -281,8 +283,8 @@ struct memory {
 	unsigned nr_nodes;            /* c */
 	struct mutex hotplug;         /* RANK_MEM_HOTPLUG: claims, commits, onlining */
 	struct mutex pcp_ctl;         /* RANK_PCP_CTL: depths, rounds (single flight) */
-	u64 round_started GUARDED_BY(pcp_ctl_class); /* p, read racily: masked drain rounds, for sharing one */
-	u64 round_done GUARDED_BY(pcp_ctl_class);    /* p */
+	/* p, the first read racily: masked drain rounds, for sharing one */
+	u64 round_started GUARDED_BY(pcp_ctl_class), round_done GUARDED_BY(pcp_ctl_class);
 	LIST_HEAD(, range_claim) claims GUARDED_BY(mem_hotplug_class); /* h */
 	u32 iso_pending;              /* a: isolations between their first bit and their round's end */
 	enum iso_policy policy;       /* a: for offlines that do not name one */
