@@ -23,7 +23,7 @@ import variant
 
 ROOT = qemu.ROOT
 PLANTS = "tests/lint/"
-SETTINGS = (".clang-tidy", "tools/cppcheck.xml")
+SETTINGS = (".clang-tidy", "tools/cppcheck.xml", "tools/analyse.py")
 # Not in make's lists: the flags they are compiled with, and more.
 ELSEWHERE = [("tests/fuzz/", "host", ["-Itests/fuzz"]), ("arch/host/", "host", ["-Itests/fuzz"]),
              ("tests/races/race_boot.c", "kernel", ["-DRACE_BUILD"]), (PLANTS, "host", [])]
@@ -86,18 +86,24 @@ def tidy_command(path, build):
 def cppcheck_command(path, build):
     return ["cppcheck", "--quiet", "--enable=warning,performance,portability", "--std=c11", "--platform=unix64",
             "--suppress-xml=tools/cppcheck.xml", "--template={file}:{line}: {severity}: {message} [{id}]",
-            "--error-exitcode=1", "-D__x86_64__=1", "-I" + one_header(build),
+            "--error-exitcode=1", "-D__x86_64__=1", "-I" + own_headers(build),
             *(f for f in flags_of(path, build) if f.startswith(("-I", "-D"))), path]
 
 
 @lru_cache(None)
-def one_header(build):
-    """A folder with the one system header whose macros cppcheck must know to read the sources."""
+def own_headers(build):
+    """A folder with what cppcheck needs to read the sources: the one system header whose macros it must know,
+    and types.h with MIN and MAX as expressions, since it loses its way in statements within one."""
     folder = os.path.join(build, "lint", "include")
     found = subprocess.run([*host_compiler(build), "-M", "-E", "-xc", "-"], input="#include <sys/queue.h>\n", cwd=ROOT,
                            stdout=subprocess.PIPE, text=True, check=True).stdout
-    os.makedirs(os.path.join(ROOT, folder, "sys"), exist_ok=True)
+    for name in ("sys", "quarry"):
+        os.makedirs(os.path.join(ROOT, folder, name), exist_ok=True)
     shutil.copy(re.search(r"\S+/sys/queue\.h", found).group(0), os.path.join(ROOT, folder, "sys", "queue.h"))
+    types = re.sub(r"(#define (MIN|MAX)\(a, b\)).*",
+                   lambda m: f"{m[1]} ((a) {'<' if m[2] == 'MIN' else '>'} (b) ? (a) : (b))", read("include/quarry/types.h"))
+    with open(os.path.join(ROOT, folder, "quarry", "types.h"), "w", encoding="utf-8") as f:
+        f.write(types)
     return folder
 
 
