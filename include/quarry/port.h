@@ -196,6 +196,13 @@ void thread_join(struct thread *t);
 void thread_yield(void);
 /* Sleep for at least @ns nanoseconds.  Context: thread, no spin lock held. */
 void thread_sleep(u64 ns);
+/*
+ * Has every thread that was ready to run at @since (arch_clock_ns), on any CPU that is online, had a turn
+ * since, or the rest of one?  Ask again, yielding, until it is so; while a CPU stands still, because it is
+ * deaf or the machine under it does not run it, it is not.  A turn may be short: ask for several where one
+ * would be too weak.  Context: thread, or irqs off.
+ */
+bool threads_had_turn(u64 since);
 
 /*
  * What mm/ keeps for each thread.  in_alloc is above 0 inside an allocation: a cross-call made then
