@@ -122,6 +122,12 @@ pfn_t page_head(const struct memory *mem, pfn_t pfn);
 const char *page_state_name(enum page_state state);
 /* Print one line that names the page, its block, its pageblock and its zone.  Any context. */
 void dump_page(const struct memory *mem, pfn_t pfn, const char *why);
+/*
+ * For panic(): the page that it is about, if it is about one, with what happened to it lately; and what
+ * happened last, to whatever page.  They take no lock and may be called with any held.
+ */
+void memory_panic_page(void);
+void memory_panic_events(void);
 
 /* The zone of @pfn, which must be valid. */
 static inline struct zone *zone_of(struct memory *mem, pfn_t pfn)

@@ -204,12 +204,16 @@ void thread_sleep(u64 ns);
  */
 bool threads_had_turn(u64 since);
 
+struct memory;
+
 /*
  * What mm/ keeps for each thread.  in_alloc is above 0 inside an allocation: a cross-call made then
  * is counted as a fault (DESIGN: an allocation never makes one).
  */
 struct mm_task {
 	u32 in_alloc; /* nesting of allocation slow paths */
+	const struct memory *blamed; /* whose page a panic of this thread is about; NULL: none */
+	pfn_t blamed_pfn;
 };
 struct mm_task *port_task(void);
 
@@ -270,7 +274,10 @@ int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
  */
 u64 log_position(void);
 size_t log_read(u64 *pos, char *buf, size_t size);
-/* Report, print the backtraces of all CPUs, stop the machine.  Any context; never returns. */
+/*
+ * Report, show what mm/ knows (memory_panic_report), print the backtraces of all CPUs, stop the machine.
+ * Any context, whatever locks are held; never returns.
+ */
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /* A broken invariant stops the machine at once.  One condition, no side effects; in every build. */
