@@ -134,6 +134,7 @@ static void how_to_run_again(void)
 
 static void where_all_are(void)
 {
+	printk("CPU %u: panics\n", arch_cpu_id());
 	print_backtrace(0, (uintptr_t)__builtin_frame_address(0));
 	arch_backtrace_others();
 }

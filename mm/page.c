@@ -161,7 +161,8 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 	} while (!atomic_cas(&page->word, word, next));
 }
 
-int get_page(struct page *page)
+/* One more reference, and bits that it sets. */
+static int take_reference(struct page *page, u32 bits)
 {
 	u32 word;
 
@@ -170,8 +171,13 @@ int get_page(struct page *page)
 		if (word_ref(word) >= PAGE_REF_MAX)
 			return -EAGAIN;
 		PAGE_ASSERT(NULL, page, word_ref(word) > 0);
-	} while (!atomic_cas(&page->word, word, word + 1));
+	} while (!atomic_cas(&page->word, word, (word + 1) | bits));
 	return 0;
+}
+
+int get_page(struct page *page)
+{
+	return take_reference(page, 0);
 }
 
 int mem_put_page(struct memory *mem, struct page *page)
@@ -209,7 +215,7 @@ int mem_put_page(struct memory *mem, struct page *page)
 
 int pin_page(struct page *page)
 {
-	int err = get_page(page);
+	int err = take_reference(page, PAGE_PINNED);
 
 	if (!err)
 		__atomic_fetch_add(&page->pincount, 1, __ATOMIC_SEQ_CST);

@@ -184,8 +184,11 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 	}
 	if (word_order(word) != order)
 		return bad_free(mem, page, order, "wrong order");
-	if (word != PAGE_WORD(1, PG_ALLOC, order))
+	if ((word & ~PAGE_PINNED) != PAGE_WORD(1, PG_ALLOC, order))
 		return bad_free(mem, page, order, "page still referenced or flagged");
+	/* The one reference is the pin's: its owner has let go of it already. */
+	if (word & PAGE_PINNED && READ_ONCE(page->pincount))
+		return bad_free(mem, page, order, "page still pinned");
 	if (!pcp_free_slow(mem, page, order, word))
 		return bad_free(mem, page, order, "freed by two CPUs at once");
 	return 0;

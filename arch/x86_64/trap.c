@@ -166,9 +166,19 @@ void arch_backtrace_self(void)
 	print_backtrace(0, (uintptr_t)__builtin_frame_address(0));
 }
 
-/* CPUs are asked one by one, so that their lines do not mix; each gets 100 ms to answer. */
+/*
+ * CPUs are asked one by one, so that their lines do not mix; each gets 100 ms to answer.  And one CPU asks at
+ * a time, or they would take each other's answers away; a panic does not wait for that.
+ */
 void arch_backtrace_others(void)
 {
+	static u32 asking; /* a: CPU + 1 */
+	u32 self;
+
+	preempt_disable();
+	self = arch_cpu_id() + 1;
+	while (!atomic_cas(&asking, 0u, self) && !panicking())
+		cpu_relax();
 	for (unsigned i = 0; i < nr_cpus; i++) {
 		u64 end = arch_clock_ns() + 100000000;
 
@@ -182,6 +192,8 @@ void arch_backtrace_others(void)
 			printk("CPU %u (APIC id %u): does not answer an NMI\n", i,
 			    cpus[i]->apic_id);
 	}
+	atomic_cas(&asking, self, 0u);
+	preempt_enable();
 }
 
 void arch_ipi_call(unsigned cpu)

@@ -189,7 +189,8 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order) must
  * free_pages - free a block that nobody else can find: state ALLOC, one reference, that order.
  * @page: a descriptor of that memory, or NULL; mem_free_pages also refuses those of other memories.
  * Returns 0; -EINVAL, and the page is reported, counted and left where it is, if it is anything else
- * (double free, wrong order, never allocated, no such page).  With badpage=panic it panics instead.
+ * (double free, wrong order, never allocated, still pinned, no such page).  With badpage=panic it panics
+ * instead.
  * Two frees of one page at the same moment are found when the page is next taken, and panic.
  * Context: any.  Locks: zone lock when the cache is full or off.
  */
