@@ -36,7 +36,7 @@ static struct option options[] = {
 	    "slow all", NULL},
 	{"fault", "a fault made on purpose instead of the tour, to see what is said of it", OPT_CHOICE,
 	    FAULT_NAMES, NULL},
-	{"badpage", "what a bad free does after its report", OPT_CHOICE, "panic report", NULL},
+	{"badpage", "is a bad free a panic, or only reported and refused?", OPT_CHOICE, "panic report", NULL},
 };
 
 static char words[BOOT_CMDLINE_MAX];

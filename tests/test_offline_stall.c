@@ -154,7 +154,7 @@ static void threads_that_were_ready_have_had_their_turns(struct ktest *t)
 	for (cpu = 0; cpu < ktest_cpus(); cpu++)
 		while (!READ_ONCE(runners[cpu].turns))
 			thread_yield();
-	for (round = 0; round < 20; round++) {
+	for (round = 0; round < 5; round++) {
 		u32 before[TEST_MAX_CPUS];
 
 		for (cpu = 0; cpu < ktest_cpus(); cpu++)
