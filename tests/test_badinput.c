@@ -306,7 +306,7 @@ static void free_of_what_only_a_pin_holds(struct ktest *t)
 	unsigned order;
 
 	REQUIRE(t, mem);
-	for (order = 0; order <= MIN(MAX_ORDER, 4); order++) {
+	for (order = 0; order <= MIN((unsigned)MAX_ORDER, 4u); order++) {
 		unsigned long free = memory_free_pages(mem);
 		struct page *page = mem_alloc_pages(mem, GFP_KERNEL, order);
 
