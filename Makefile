@@ -41,7 +41,7 @@ HOST_PORT   := $(addprefix arch/host/,host_lock.c host_call.c)
 TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_memblock.c \
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_isolation_race.c test_offline.c \
-	test_offline_race.c test_check.c test_slab.c \
+	test_offline_race.c test_offline_stall.c test_check.c test_slab.c \
 	test_migrate.c test_handle.c test_trace.c test_trace_ring.c test_fallback.c test_fail.c)
 # These need the kernel's threads and CPUs.
 KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c)
@@ -154,7 +154,7 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  debug       boot by PVH, stopped, with gdb and the k- commands of tools/quarry.gdb
 # target  lint        includes, sizes, locks, static analysis, the compare that guards free_pages
 # target  bench       the table of figures, build/bench.json
-# target  soak        long stress: TARGET=boots|offline ROUNDS=n; goes on where it stopped
+# target  soak        long stress: TARGET=boots|suites|offline|hotplug ROUNDS=n; goes on where it stopped
 # target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1
 # target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
 # target  model       SPIN models of the protocols, right and wrong ones

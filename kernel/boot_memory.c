@@ -243,5 +243,6 @@ void boot_memory_hand_over(void)
 	if (memory_ready(&kernel_memory))
 		panic("boot: no memory for the slots of the page caches");
 	kernel_memory.badpage_panic = strcmp(cmdline_get("badpage", "panic"), "panic") == 0;
+	trace_switch(&kernel_memory, strcmp(cmdline_get("history", "slow"), "all") == 0);
 	kernel_memory.policy = iso_policy_by_name(cmdline_get("isolation", "precise"));
 }

@@ -5,6 +5,7 @@
  * Owns:       options[] and a copy of the command line that their values point into.
  * Locks:      none: written by cmdline_init on the boot CPU, constant afterwards.
  */
+#include <quarry/hotplug.h>
 #include <quarry/kernel.h>
 
 enum option_kind { OPT_TEXT, OPT_NUMBER, OPT_PERCENT, OPT_CHOICE };
@@ -31,7 +32,11 @@ static struct option options[] = {
 	{"monitor", "the monitor at the end, or power off", OPT_CHOICE, "on off", NULL},
 	{"bench", "print the figures, then power off", OPT_TEXT, NULL, NULL},
 	{"ipi_timeout", "milliseconds until a silent CPU is reported", OPT_NUMBER, NULL, NULL},
-	{"badpage", "what a bad free does after its report", OPT_CHOICE, "panic report", NULL},
+	{"history", "what the trace rings record: slow paths, or every allocation and free", OPT_CHOICE,
+	    "slow all", NULL},
+	{"fault", "a fault made on purpose instead of the tour, to see what is said of it", OPT_CHOICE,
+	    FAULT_NAMES, NULL},
+	{"badpage", "is a bad free a panic, or only reported and refused?", OPT_CHOICE, "panic report", NULL},
 };
 
 static char words[BOOT_CMDLINE_MAX];

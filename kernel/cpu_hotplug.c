@@ -189,6 +189,9 @@ static int take_down(unsigned cpu)
 	    atomic_cas(&c->hotplug, (u32)HP_STOP, (u32)HP_DEAD)) {
 		printk("cpu: CPU %u did not park in time: dead, with %u threads; about %u cached blocks "
 		       "are out of reach\n", cpu, sched_threads(cpu), left_in_cache(cpu));
+		arch_backtrace_self();
+		arch_backtrace_others();
+		counter_add(&smp_stats.silent, 1);
 		return -EIO;
 	}
 	KASSERT(left_in_cache(cpu) == 0);

@@ -44,3 +44,132 @@ void fault_hang_end(struct fault_hang *h)
 	store_release(&h->release, 1u);
 	thread_join(h->thread);
 }
+
+/* ---- what must end in a panic ---- */
+
+#define WILD_POINTER 0xdead000000000000UL /* no address at all */
+
+static void nothing(void *arg)
+{
+}
+
+static void free_twice(void)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 0);
+
+	if (page && free_pages(page, 0) == 0)
+		(void)free_pages(page, 0);
+}
+
+/* A stray write into the descriptor of a page that lies in this CPU's cache; then it is taken out. */
+static void corrupt_cached(void *arg)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 0);
+	u32 *others = arg;
+
+	if (!page || free_pages(page, 0))
+		return;
+	atomic_sub(others, 1u);
+	while (load_acquire(others))
+		cpu_relax();
+	WRITE_ONCE(page->word, page_word(page) | PAGE_DIRTY);
+	page = alloc_pages(GFP_KERNEL, 0);
+	printk("fault: got page %p\n", (void *)page);
+}
+
+static void corrupt_one(void)
+{
+	u32 others = 1;
+
+	corrupt_cached(&others);
+}
+
+static void corrupt_on_two_cpus(void)
+{
+	struct thread *other;
+	u32 others = 2;
+
+	other = nr_cpus > 1 ? thread_start("second", (int)nr_cpus - 1, corrupt_cached, &others) : NULL;
+	if (!other)
+		return;
+	corrupt_cached(&others);
+	thread_join(other);
+}
+
+/* The same with pages on free lists: found under the zone lock. */
+static void corrupt_free_lists(void)
+{
+	unsigned i, order, type;
+
+	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++) {
+		for (order = 0; order < NR_ORDERS; order++) {
+			for (type = 0; type < NR_MIGRATETYPES; type++) {
+				u32 pfn = kernel_memory.zones[i].free[order][type].head;
+
+				if (pfn != PFN_NONE)
+					pfn_to_page_in(&kernel_memory, pfn)->word |= PAGE_DIRTY;
+			}
+		}
+	}
+	/* More than a cache holds. */
+	for (i = 0; i < 16; i++) {
+		if (!alloc_pages(GFP_KERNEL, MAX_ORDER))
+			break;
+	}
+}
+
+static void write_to_null(void)
+{
+	volatile u32 *volatile p = (volatile u32 *)16;
+
+	*p = 1;
+}
+
+static void print_wild_text(void)
+{
+	printk("fault: %s\n", (const char *)WILD_POINTER);
+}
+
+/* What the report wants to show cannot be read. */
+static void break_the_report(void)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 0);
+	unsigned cpu;
+
+	if (!page || free_pages(page, 0))
+		return;
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		WRITE_ONCE(kernel_memory.pcp[cpu]->ring, (struct trace_ring *)WILD_POINTER);
+	(void)free_pages(page, 0);
+}
+
+static void call_a_silent_cpu(void)
+{
+	static struct fault_hang hang;
+
+	if (nr_cpus > 1 && fault_hang_start(&hang, nr_cpus - 1, WAIT_FOREVER) == 0)
+		smp_call_mask(NULL, nothing, NULL);
+}
+
+void fault_provoke(const char *name)
+{
+	static const struct {
+		const char *name;
+		void (*fn)(void);
+	} faults[] = {
+	    {"badfree", free_twice},
+	    {"corrupt", corrupt_one},
+	    {"freelist", corrupt_free_lists},
+	    {"null", write_to_null},
+	    {"printk", print_wild_text},
+	    {"both", corrupt_on_two_cpus},
+	    {"report", break_the_report},
+	    {"silent", call_a_silent_cpu},
+	};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(faults); i++)
+		if (strcmp(faults[i].name, name) == 0)
+			faults[i].fn();
+	printk("fault: %s: the machine goes on\n", name);
+}

@@ -13,7 +13,6 @@
 
 #define PROGRESS_NS 2000000000ULL
 #define FAIR        100 /* downs to one offline, at most */
-#define RARE        20  /* offlines to one that is refused, at least */
 #define SOAK_RANGE  (16UL << (20 - PAGE_SHIFT)) /* pages */
 
 struct offliner {
@@ -21,7 +20,6 @@ struct offliner {
 	struct stress *stress;
 	u32 stop; /* a */
 	u32 rounds; /* a: done */
-	u32 busy;   /* a: refused: somebody kept a page for longer than an offline waits */
 	int err;
 	bool no_range;
 	struct thread *thread;
@@ -49,15 +47,6 @@ static void offliner_main(void *arg)
 			return;
 		}
 		o->err = offline_round(o->mem, &opts, &res, &ops);
-		/*
-		 * A thread that has just allocated a page, and waits for its turn on the one CPU that
-		 * is left to ten of them, keeps it for longer than evacuate() waits.  That is an answer,
-		 * and all is as it was; but it has to be rare.
-		 */
-		if (o->err == -EBUSY && ++o->busy <= 1 + o->rounds / RARE) {
-			o->err = 0;
-			continue;
-		}
 		if (o->err) {
 			printk("hotplug: FAIL: offline round %u: error %d, pfn %#lx: %s; %u drain rounds\n",
 			    o->rounds, o->err, res.fail.pfn, mm_why_text(res.fail.why), res.rounds);
@@ -145,9 +134,9 @@ static bool memory_clean(struct memory *mem, unsigned long managed)
 static void summary(const struct soak *s, const struct offliner *o, const struct stress_report *r, u64 ns)
 {
 	printk("hotplug: %u downs and %u ups of %u CPUs in %llu ms, %u of the boot CPU, at most %u down, %u "
-	       "refused as the last; %u offlines of %lu MiB meanwhile, %u refused as busy%s\n",
+	       "refused as the last; %u offlines of %lu MiB meanwhile%s\n",
 	    s->downs, s->ups, nr_cpus, (unsigned long long)(ns / 1000000), s->boot_cpu, s->at_most_down,
-	    s->refused, o->rounds, SOAK_RANGE >> (20 - PAGE_SHIFT), o->busy,
+	    s->refused, o->rounds, SOAK_RANGE >> (20 - PAGE_SHIFT),
 	    o->no_range ? " (no movable range on this machine)" : "");
 	printk("hotplug: stress made %llu operations, %llu of %llu frees remote, %llu damaged\n",
 	    (unsigned long long)r->ops, (unsigned long long)r->frees_remote,

@@ -46,6 +46,10 @@ static bool show(u64 seed)
 
 	if (cmdline_get("bench", NULL))
 		return bench_run();
+	if (cmdline_get("fault", NULL)) {
+		fault_provoke(cmdline_get("fault", NULL));
+		return false;
+	}
 	if (hotplug)
 		return hotplug_soak(&kernel_memory, (unsigned)hotplug, seed) == 0;
 	if (cmdline_get("race", NULL))

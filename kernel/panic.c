@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * panic.c: the end of a run that went wrong: what happened, where each CPU was, how to repeat it.
+ * panic.c: the end of a run that went wrong: what happened, to which page, what was done last, where each
+ * CPU was, how to repeat it.
  *
- * Owns:       which CPU panics.
+ * Owns:       which CPU panics, and how far its report has come.
  * Locks:      none, and it breaks the console's: whoever holds it may never come back.
  * Invariants: one CPU reports; others that panic meanwhile stop with interrupts off (an NMI still
- *             gets their backtraces).
+ *             gets their backtraces), and so does each CPU once its backtrace is out.
+ *             Each part of the report is begun once.  One that goes wrong panics again, says so, and
+ *             the report goes on with the next: it always ends.
  */
 #include <quarry/kernel.h>
+#include <quarry/mm.h>
 
 #define MAX_FRAMES  32
 #define STACK_SPAN  (64UL << 10) /* no frame of one stack is further from the last */
 #define KERNEL_HALF 0xffff800000000000UL
+#define MAX_PANICS  8            /* the first one, one for each part, and those on the way to them */
 
 /* Made by tools/symtab.sh; sorted by address. */
 struct symbol {
@@ -25,6 +30,7 @@ extern const char ksymtab_names[];
 u64 run_seed;
 static u32 panic_cpu; /* a: CPU + 1 of the one that reports */
 static u32 panics;    /* how often it has come here */
+static u32 next_part; /* of the report */
 
 bool panicking(void)
 {
@@ -88,11 +94,57 @@ void print_backtrace(uintptr_t rip, uintptr_t rbp)
 	}
 }
 
-static void __attribute__((noreturn)) stop_here(void)
+void panic_stop(void)
 {
+	u32 reporter = READ_ONCE(panic_cpu);
+
+	if (!reporter || reporter == arch_cpu_id() + 1)
+		return;
+	arch_irq_disable();
 	for (;;)
 		cpu_relax();
 }
+
+static bool given(const char *cmdline, const char *option)
+{
+	size_t len = strlen(option);
+
+	for (; *cmdline; cmdline++)
+		if (strncmp(cmdline, option, len) == 0)
+			return true;
+	return false;
+}
+
+/* RAM that the firmware keeps for itself is not known: about, then, on some. */
+static void how_to_run_again(void)
+{
+	u64 ram = 0;
+	unsigned i;
+
+	for (i = 0; i < bootinfo.nr_ram; i++)
+		ram += bootinfo.ram[i].end - bootinfo.ram[i].start;
+	printk("To run it again: make run BOOT=%s CPUS=%u NODES=%u MEM=%lluM CMDLINE=\"%s",
+	    bootinfo.path && strcmp(bootinfo.path, "pvh") == 0 ? "pvh" : "grub", nr_cpus,
+	    MAX(kernel_memory.nr_nodes, 1u), (unsigned long long)(ram + (1 << 20) - 1) >> 20,
+	    bootinfo.cmdline);
+	if (run_seed && !given(bootinfo.cmdline, "seed="))
+		printk("%sseed=%#llx", bootinfo.cmdline[0] ? " " : "", (unsigned long long)run_seed);
+	printk("\"\n");
+}
+
+static void where_all_are(void)
+{
+	printk("CPU %u: panics\n", arch_cpu_id());
+	print_backtrace(0, (uintptr_t)__builtin_frame_address(0));
+	arch_backtrace_others();
+}
+
+static void (*const parts[])(void) = {
+    memory_panic_page,
+    memory_panic_events,
+    where_all_are,
+    how_to_run_again,
+};
 
 void panic(const char *fmt, ...)
 {
@@ -100,24 +152,18 @@ void panic(const char *fmt, ...)
 	va_list ap;
 
 	arch_irq_disable();
-	if (!atomic_cas(&panic_cpu, 0u, self) && READ_ONCE(panic_cpu) != self)
-		stop_here();
+	if (!atomic_cas(&panic_cpu, 0u, self))
+		panic_stop();
 	console_bust_lock();
-	if (++panics > 2)
+	if (++panics > MAX_PANICS)
 		machine_power_off(false);
-	printk("\nPANIC on CPU %u, thread %s: ", self - 1, thread_name());
+	/* The second time the thread may be what is broken. */
+	printk("\nPANIC on CPU %u, thread %s: ", self - 1, panics > 1 ? "?, in the report" : thread_name());
 	va_start(ap, fmt);
 	vprintk(fmt, ap);
 	va_end(ap);
 	printk("\n");
-	/* A panic inside the report: say so much, and end. */
-	if (panics > 1)
-		machine_power_off(false);
-	print_backtrace(0, (uintptr_t)__builtin_frame_address(0));
-	arch_backtrace_others();
-	printk("To run it again: command line \"%s\"", bootinfo.cmdline);
-	if (run_seed)
-		printk(", seed=%#llx", (unsigned long long)run_seed);
-	printk("\n");
+	while (next_part < ARRAY_SIZE(parts))
+		parts[next_part++]();
 	machine_power_off(false);
 }

@@ -23,6 +23,7 @@
 
 #define LOG_SIZE   65536U
 #define LOCK_TURNS (1U << 22) /* of waiting for the lock; about a second, then without it */
+#define BUST_TURNS (1U << 16) /* the same before the lock is bust: a line takes less */
 
 static struct spinlock console_lock = {.name = "console", .rank = RANK_CONSOLE};
 static u32 bust;             /* a */
@@ -115,6 +116,13 @@ int ksnprintf(char *buf, size_t size, const char *fmt, ...)
 
 void console_bust_lock(void)
 {
+	u32 turns;
+
+	for (turns = 0; turns < BUST_TURNS && !READ_ONCE(bust); turns++) {
+		if (!READ_ONCE(console_lock.locked) || spin_is_held(&console_lock))
+			break;
+		cpu_relax();
+	}
 	WRITE_ONCE(bust, 1u);
 }
 

@@ -32,6 +32,9 @@ struct runq {
 	u32 closed;                  /* lock: it has none, and gets none */
 	u32 nr_ready;                /* lock, read racily */
 	u32 nr_threads;              /* a: whose cpu is this one */
+	u32 turns_left;              /* lock: turns that threads of this round have not ended yet */
+	u64 round_began;             /* lock, as arch_clock_ns: all that were ready then make up the round */
+	u64 had_turn;                /* a: the beginning of the last round that has ended */
 	struct thread idle_thread;
 } __attribute__((aligned(64)));
 
@@ -71,6 +74,32 @@ static bool belongs_elsewhere(const struct thread *t)
 }
 
 /*
+ * The turn of the running thread ends.  The queue is first in, first out, so once as many turns have ended as
+ * threads were ready when the round began, each of them has had one.  Under the queue's lock, with the
+ * running thread back in the queue.
+ */
+static void end_turn(struct runq *rq)
+{
+	if (rq->turns_left > 1 && rq->nr_ready) {
+		rq->turns_left--;
+		return;
+	}
+	WRITE_ONCE(rq->had_turn, rq->round_began);
+	rq->round_began = arch_clock_ns();
+	rq->turns_left = rq->nr_ready;
+}
+
+bool threads_had_turn(u64 since)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		if (cpumask_test(cpu_online_mask, cpu) && READ_ONCE(runqs[cpu].had_turn) <= since)
+			return false;
+	return true;
+}
+
+/*
  * Which thread is next.  Whether the old one stays is decided under the queue's lock, under which
  * thread_wake makes it RUNNABLE: a wake-up comes either before, and it stays, or after, and finds
  * it off the queue and puts it back.  A preempted thread stays in any case: it has announced its
@@ -97,6 +126,7 @@ static struct thread *choose(struct runq *rq, struct thread *prev, bool preempte
 			prev->on_queue = false;
 		}
 	}
+	end_turn(rq);
 	/* The idle thread hands over the others. */
 	next = READ_ONCE(rq->leaving) ? NULL : TAILQ_FIRST(&rq->ready);
 	if (next) {
@@ -289,6 +319,9 @@ void sched_tick(void)
 		if (t->wake_at <= now)
 			wake_locked(rq, t);
 	}
+	/* Nobody waits for the running one, so it gets a turn after the other. */
+	if (!rq->nr_ready)
+		end_turn(rq);
 	if (rq->nr_ready || (rq->running != rq->idle && belongs_elsewhere(rq->running)))
 		WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 1u);
 	spin_unlock(&rq->lock);

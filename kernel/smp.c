@@ -189,6 +189,8 @@ static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64
 		if (waited > smp_timeout_ns && !*told) {
 			*told = true;
 			report_silence(slot, request, false);
+			/* What the report took is not the target's. */
+			*since = arch_clock_ns() - waited;
 			/* If it was the interrupt that got lost, another one will do. */
 			arch_ipi_call(cpu);
 		}

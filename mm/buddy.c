@@ -18,7 +18,7 @@ void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order)
 	struct page *page = pfn_to_page_in(mem, pfn);
 	struct free_list *list;
 
-	KASSERT(page_word(page) == PAGE_WORD(0, PG_FREE, order));
+	PAGE_ASSERT(mem, page, page_word(page) == PAGE_WORD(0, PG_FREE, order));
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free + (1u << order)));
 	if (pageblock_isolated(pb))
 		return;
@@ -39,7 +39,7 @@ void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order)
 	struct page *page = pfn_to_page_in(mem, pfn);
 	struct free_list *list;
 
-	KASSERT(page_word(page) == PAGE_WORD(0, PG_FREE, order));
+	PAGE_ASSERT(mem, page, page_word(page) == PAGE_WORD(0, PG_FREE, order));
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free - (1u << order)));
 	if (pageblock_isolated(pb))
 		return;

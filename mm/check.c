@@ -10,6 +10,9 @@
  */
 #include "mm/mm_priv.h"
 
+/* For all CPUs to stop; if one does not, they go on, and try again. */
+#define ARRIVE_NS 1000000000ULL
+
 struct check {
 	struct memory *mem;
 	struct zone *zone;
@@ -22,6 +25,7 @@ struct check {
 	unsigned cpu, want;
 	unsigned arrived; /* a */
 	unsigned release; /* a */
+	bool missed;      /* not all came */
 };
 
 /*
@@ -317,9 +321,13 @@ static void check_zones(struct check *c) WHILE_STOPPED
 	}
 }
 
-/* Every CPU comes here, interrupts off; one of them checks while the others wait. */
+/*
+ * Every CPU comes here, interrupts off; one of them checks while the others wait.  It does not wait for
+ * ever: one that never comes is found by who waits for the answers to this call, interrupts on.
+ */
 static void stopped(void *arg)
 {
+	u64 end = arch_clock_ns() + ARRIVE_NS;
 	struct check *c = arg;
 
 	atomic_add(&c->arrived, 1u);
@@ -328,11 +336,15 @@ static void stopped(void *arg)
 			cpu_relax();
 		return;
 	}
-	while (load_acquire(&c->arrived) < c->want)
+	do {
 		cpu_relax();
-	c->pending = READ_ONCE(c->mem->iso_pending) > 0;
-	all_stopped();
-	check_zones(c);
+		c->missed = load_acquire(&c->arrived) < c->want;
+	} while (c->missed && arch_clock_ns() < end);
+	if (!c->missed) {
+		c->pending = READ_ONCE(c->mem->iso_pending) > 0;
+		all_stopped();
+		check_zones(c);
+	}
 	store_release(&c->release, 1u);
 }
 
@@ -356,7 +368,10 @@ int check_memory(struct memory *mem, struct mm_violation *v)
 	/* The CPU must not change between naming the checker and the call. */
 	preempt_disable();
 	c.cpu = arch_cpu_id();
-	asked = smp_call_mask(NULL, stopped, &c);
+	do {
+		c.arrived = c.release = 0;
+		asked = smp_call_mask(NULL, stopped, &c);
+	} while (asked >= 0 && c.missed);
 	preempt_enable();
 	rounds_unlock(mem);
 	mutex_unlock(&one_stop);

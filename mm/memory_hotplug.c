@@ -12,9 +12,9 @@
  */
 #include "mm/mm_priv.h"
 
-/* No progress is judged over this time and at least so many loops, each of which yields. */
+/* No progress is judged over this time, in which every thread on every CPU has had at least so many turns. */
 #define STUCK_NS     200000000ULL
-#define STUCK_LOOPS  3
+#define STUCK_TURNS  5
 #define DEADLINE_NS  30000000000ULL
 /* Pages taken off their owners at a time. */
 #define MIGRATE_BATCH 32
@@ -220,11 +220,18 @@ static unsigned long range_free(const struct memory *mem, pfn_t start, unsigned 
 	return free;
 }
 
-/* Move what is in the way until all is free.  But for redrain no drain in here: one round came before. */
+/*
+ * Move what is in the way until all is free.  But for redrain no drain in here: one round came before.
+ *
+ * An allocated page that no owner has made movable may still be on its way to one, in the hands of a
+ * thread that waits for its turn, or whose CPU stands still while the machine under it runs another.  That
+ * a page stays says something only if all who may have it could have gone on: so what counts is not time
+ * but turns of all threads.  The deadline is the bound where they do not come.
+ */
 static int evacuate(struct offline_op *op)
 {
 	struct mm_fail *fail = &op->res->fail;
-	u64 progress = arch_clock_ns();
+	u64 progress = arch_clock_ns(), counted = progress;
 	unsigned long best = range_free(op->mem, op->start, op->nr);
 	pfn_t blocker = PFN_NONE;
 	unsigned stuck = 0;
@@ -248,14 +255,17 @@ static int evacuate(struct offline_op *op)
 		/* In an isolated range pages only become free: that, or another page in the way. */
 		free = range_free(op->mem, op->start, op->nr);
 		if (free > best || fail->pfn != blocker) {
-			progress = arch_clock_ns();
+			progress = counted = arch_clock_ns();
 			stuck = 0;
 		}
 		best = free;
 		blocker = fail->pfn;
-		stuck++;
+		if (threads_had_turn(counted)) {
+			counted = arch_clock_ns();
+			stuck++;
+		}
 		/* A page on its way to the free lists gets there; only what stays can be in the way. */
-		if (stuck >= STUCK_LOOPS && arch_clock_ns() - progress >= STUCK_NS) {
+		if (stuck >= STUCK_TURNS && arch_clock_ns() - progress >= STUCK_NS) {
 			if (op->no_target)
 				return mm_fail(fail, fail->pfn, WHY_NO_TARGET, -ENOMEM);
 			if (fail->why != WHY_BUSY)

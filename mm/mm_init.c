@@ -162,7 +162,8 @@ void memory_free_range(struct memory *mem, pfn_t start, pfn_t end)
 		irqflags_t flags = zone_lock_irqsave(zone);
 		unsigned order = carve_reserved(mem, pfn, end);
 
-		KASSERT(page_word(pfn_to_page_in(mem, pfn)) == PAGE_WORD(1, PG_RESERVED, order));
+		PAGE_ASSERT(mem, pfn_to_page_in(mem, pfn),
+		    page_word(pfn_to_page_in(mem, pfn)) == PAGE_WORD(1, PG_RESERVED, order));
 		zone->managed += 1UL << order;
 		buddy_free(zone, pfn, order);
 		zone_unlock_irqrestore(zone, flags);

@@ -99,12 +99,51 @@ void dump_page(const struct memory *mem, pfn_t pfn, const char *why)
 	    pageblock_state(pb) == PB_OFFLINE ? " offline" : "", pb->zone);
 }
 
+/*
+ * Kept with the thread that is going to panic, so that two that do so at once name a page each, and shown
+ * by the panic after its first line: should showing it fail, that line is out.
+ */
+void panic_blame(const struct memory *mem, const struct page *page)
+{
+	struct mm_task *task = port_task();
+
+	task->blamed = mem ? mem : &kernel_memory;
+	task->blamed_pfn = page_to_pfn_in(task->blamed, page);
+}
+
+void page_assert_failed(const struct memory *mem, const struct page *page, const char *where,
+    const char *what)
+{
+	panic_blame(mem, page);
+	panic("%s: assertion failed: %s", where, what);
+}
+
+void memory_panic_page(void)
+{
+	const struct memory *mem = port_task()->blamed;
+	pfn_t pfn = port_task()->blamed_pfn, head;
+
+	if (!mem)
+		return;
+	dump_page(mem, pfn, "page");
+	if (!pfn_valid_in(mem, pfn))
+		return;
+	head = page_head(mem, pfn);
+	if (head != pfn && head != PFN_NONE)
+		dump_page(mem, head, "head of its block");
+	trace_history(mem, pfn);
+}
+
+void memory_panic_events(void)
+{
+	trace_recent(&kernel_memory);
+}
+
 void page_corrupt(const struct page *page, u32 want)
 {
 	u32 word = page_word(page);
 
-	if (page >= ARCH_MEMMAP && pfn_valid_in(&kernel_memory, page_to_pfn_in(&kernel_memory, page)))
-		trace_history(&kernel_memory, page_to_pfn_in(&kernel_memory, page));
+	panic_blame(NULL, page);
 	panic("page %p: expected %s order %u refs %u, found %s order %u refs %u flags %#x",
 	    (const void *)page, page_state_name(word_state(want)), word_order(want), word_ref(want),
 	    page_state_name(word_state(word)), word_order(word), word_ref(word), word >> 24);
@@ -122,7 +161,8 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 	} while (!atomic_cas(&page->word, word, next));
 }
 
-int get_page(struct page *page)
+/* One more reference, and bits that it sets. */
+static int take_reference(struct page *page, u32 bits)
 {
 	u32 word;
 
@@ -130,9 +170,14 @@ int get_page(struct page *page)
 		word = page_word(page);
 		if (word_ref(word) >= PAGE_REF_MAX)
 			return -EAGAIN;
-		KASSERT(word_ref(word) > 0);
-	} while (!atomic_cas(&page->word, word, word + 1));
+		PAGE_ASSERT(NULL, page, word_ref(word) > 0);
+	} while (!atomic_cas(&page->word, word, (word + 1) | bits));
 	return 0;
+}
+
+int get_page(struct page *page)
+{
+	return take_reference(page, 0);
 }
 
 int mem_put_page(struct memory *mem, struct page *page)
@@ -170,7 +215,7 @@ int mem_put_page(struct memory *mem, struct page *page)
 
 int pin_page(struct page *page)
 {
-	int err = get_page(page);
+	int err = take_reference(page, PAGE_PINNED);
 
 	if (!err)
 		__atomic_fetch_add(&page->pincount, 1, __ATOMIC_SEQ_CST);
@@ -179,7 +224,7 @@ int pin_page(struct page *page)
 
 void mem_unpin_page(struct memory *mem, struct page *page)
 {
-	KASSERT(READ_ONCE(page->pincount) > 0);
+	PAGE_ASSERT(mem, page, READ_ONCE(page->pincount) > 0);
 	__atomic_fetch_sub(&page->pincount, 1, __ATOMIC_SEQ_CST);
 	mem_put_page(mem, page);
 }

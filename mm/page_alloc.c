@@ -138,8 +138,15 @@ int bad_free(struct memory *mem, const struct page *page, unsigned order, const 
 	uintptr_t first = (uintptr_t)pfn_to_page_in(mem, mem->start_pfn);
 	uintptr_t end = (uintptr_t)pfn_to_page_in(mem, mem->end_pfn);
 
+	bool ours = (uintptr_t)page >= first && (uintptr_t)page < end;
+
 	MM_EVENT(mem, BAD_FREE);
-	if ((uintptr_t)page < first || (uintptr_t)page >= end) {
+	if (mem->badpage_panic) {
+		if (ours)
+			panic_blame(mem, page);
+		panic("bad free of page %p, order %u: %s", (const void *)page, order, why);
+	}
+	if (!ours) {
 		printk("bad free: %s: page %p is not of this memory\n", why, (const void *)page);
 	} else {
 		dump_page(mem, page_to_pfn_in(mem, page), "bad free");
@@ -147,8 +154,6 @@ int bad_free(struct memory *mem, const struct page *page, unsigned order, const 
 		trace_history(mem, page_to_pfn_in(mem, page));
 		trace_page(mem, TR_bad_free, page_to_pfn_in(mem, page), 0);
 	}
-	if (mem->badpage_panic)
-		panic("bad free of page %p: %s", (const void *)page, why);
 	return -EINVAL;
 }
 
@@ -179,8 +184,11 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 	}
 	if (word_order(word) != order)
 		return bad_free(mem, page, order, "wrong order");
-	if (word != PAGE_WORD(1, PG_ALLOC, order))
+	if ((word & ~PAGE_PINNED) != PAGE_WORD(1, PG_ALLOC, order))
 		return bad_free(mem, page, order, "page still referenced or flagged");
+	/* The one reference is the pin's: its owner has let go of it already. */
+	if (word & PAGE_PINNED && READ_ONCE(page->pincount))
+		return bad_free(mem, page, order, "page still pinned");
 	if (!pcp_free_slow(mem, page, order, word))
 		return bad_free(mem, page, order, "freed by two CPUs at once");
 	return 0;

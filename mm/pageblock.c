@@ -10,6 +10,8 @@
  */
 #include "mm/mm_priv.h"
 
+#define BLOCK_ASSERT(zone, pfn, cond) PAGE_ASSERT((zone)->mem, pfn_to_page_in((zone)->mem, (pfn)), cond)
+
 /* The isolate bit is a bit beside the type, so that undoing needs no memory of what the type was. */
 static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) REQUIRES_ZONE(zone)
 {
@@ -29,7 +31,7 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 {
 	struct pageblock *pb = pageblock_of(mem, pfn);
 
-	KASSERT(pb->nr_free == 0);
+	BLOCK_ASSERT(zone, pfn, pb->nr_free == 0);
 	pb->zone = zone->id;
 	pageblock_store(zone, pb, (u8)type | PB_HOLE << PB_STATE_SHIFT);
 }
@@ -69,7 +71,7 @@ void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	KASSERT(pageblock_isolated(pb) != on);
+	BLOCK_ASSERT(zone, pfn, pageblock_isolated(pb) != on);
 	pageblock_relist(zone, pfn, on ? pb->bits | PB_ISOLATED : pb->bits & (u8)~PB_ISOLATED);
 	WRITE_ONCE(zone->nr_isolated, on ? zone->nr_isolated + 1 : zone->nr_isolated - 1);
 }
@@ -88,8 +90,8 @@ void pageblock_set_offline(struct zone *zone, pfn_t pfn)
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	KASSERT(spin_is_held(&zone->lock));
-	KASSERT(pageblock_isolated(pb));
-	KASSERT(pb->nr_free + pb->nr_poisoned == PAGEBLOCK_PAGES);
+	BLOCK_ASSERT(zone, pfn, pageblock_isolated(pb));
+	BLOCK_ASSERT(zone, pfn, pb->nr_free + pb->nr_poisoned == PAGEBLOCK_PAGES);
 	WRITE_ONCE(pb->nr_free, 0);
 	WRITE_ONCE(zone->nr_isolated, zone->nr_isolated - 1);
 	pageblock_store(zone, pb, (u8)((pb->bits & PB_TYPE_MASK) | PB_OFFLINE << PB_STATE_SHIFT));
@@ -99,7 +101,7 @@ void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	KASSERT(zone->kind != ZONE_MOVABLE);
-	KASSERT(!pageblock_isolated(pb));
+	BLOCK_ASSERT(zone, pfn, zone->kind != ZONE_MOVABLE);
+	BLOCK_ASSERT(zone, pfn, !pageblock_isolated(pb));
 	pageblock_relist(zone, pfn, (u8)((pb->bits & ~PB_TYPE_MASK) | type));
 }

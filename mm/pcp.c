@@ -149,8 +149,8 @@ static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned orde
 		if (pfn == PFN_NONE)
 			break;
 		/* Listed under its pageblock's type and not isolated: it has this stack's number. */
-		KASSERT(pageblock_of(mem, pfn)->stack[index] == stack);
 		page = pfn_to_page_in(mem, pfn);
+		PAGE_ASSERT(mem, page, pageblock_of(mem, pfn)->stack[index] == stack);
 		page_set_state(page, PG_FREE, PG_PCP, 0, order, 0, order);
 		trace_page(mem, TR_refill, pfn, order);
 		pcp->slot[stack][pushed++] = page;

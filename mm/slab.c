@@ -151,6 +151,12 @@ void *kmalloc(size_t size)
 	return object;
 }
 
+static void __attribute__((noreturn, cold)) bad_kfree(const struct page *page, void *ptr, const char *why)
+{
+	panic_blame(&kernel_memory, page);
+	panic("kfree(%p): %s", ptr, why);
+}
+
 static void free_small(struct page *page, void *ptr)
 {
 	struct slab *slab = page_address(page);
@@ -162,10 +168,10 @@ static void free_small(struct page *page, void *ptr)
 	/* Objects are aligned to their full size, and stand behind the header. */
 	if (slab->used == 0 || ((uintptr_t)ptr & ((1UL << slab->shift) - 1)) ||
 	    (char *)ptr < (char *)slab + SLAB_HEADER)
-		panic("kfree(%p): not an object of its slab", ptr);
+		bad_kfree(page, ptr, "not an object of its slab");
 	for (object = slab->free; object; object = *object) {
 		if (object == ptr)
-			panic("kfree(%p): freed twice", ptr);
+			bad_kfree(page, ptr, "freed twice");
 	}
 	*(void **)ptr = slab->free;
 	slab->free = ptr;
@@ -199,5 +205,5 @@ void kfree(void *ptr)
 	else if (word_state(word) == PG_ALLOC && !(offset & (PAGE_SIZE - 1)))
 		free_pages(page, word_order(word));
 	else
-		panic("kfree(%p): page is %s", ptr, page_state_name(word_state(word)));
+		bad_kfree(page, ptr, "its page is no slab's, and not allocated");
 }

@@ -67,6 +67,11 @@ void trace_switch(struct memory *mem, bool on)
 		WRITE_ONCE(mem->pcp[cpu]->tracing, on);
 }
 
+static bool trace_is_on(const struct memory *mem)
+{
+	return mem->nr_cpus && mem->pcp && mem->pcp[0] && READ_ONCE(mem->pcp[0]->tracing);
+}
+
 /* Keep the newest @max of what comes, sorted by time; returns how many there are now. */
 static unsigned insert(struct trace_hit *out, unsigned nr, unsigned max, const struct trace_hit *hit)
 {
@@ -89,7 +94,7 @@ static bool concerns(const struct trace_record *rec, pfn_t pfn)
 	unsigned long nr = rec->blocks ? (unsigned long)rec->blocks << PAGEBLOCK_ORDER
 	                               : 1UL << (rec->order & 15);
 
-	return pfn >= rec->pfn && pfn - rec->pfn < nr;
+	return pfn == PFN_NONE || (pfn >= rec->pfn && pfn - rec->pfn < nr);
 }
 
 unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, unsigned max)
@@ -97,7 +102,8 @@ unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, 
 	unsigned cpu, nr = 0;
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
-		const struct trace_ring *ring = mem->pcp[cpu]->ring;
+		/* A panic may come before there are any. */
+		const struct trace_ring *ring = mem->pcp && mem->pcp[cpu] ? mem->pcp[cpu]->ring : NULL;
 		u64 end = ring ? load_acquire(&ring->next) : 0;
 		u64 at = end > TRACE_RECORDS ? end - TRACE_RECORDS : 0;
 
@@ -117,14 +123,32 @@ unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, 
 	return nr;
 }
 
-void trace_history(const struct memory *mem, pfn_t pfn)
+static void print_hits(const struct trace_hit *hit, unsigned nr)
 {
-	struct trace_hit hit[HISTORY];
-	unsigned nr = trace_find(mem, pfn, hit, HISTORY), i;
+	unsigned i;
 
-	printk("history of pfn %#lx: %s\n", pfn, nr ? "time, cpu, what, block" : "nothing recorded");
 	for (i = 0; i < nr; i++)
 		printk("  %12llu us  cpu %-3u %-8s pfn %#x order %u\n",
 		    (unsigned long long)hit[i].rec.time / 1000, hit[i].cpu,
 		    trace_kind_name((enum trace_kind)hit[i].rec.kind), hit[i].rec.pfn, hit[i].rec.order);
+}
+
+void trace_history(const struct memory *mem, pfn_t pfn)
+{
+	struct trace_hit hit[HISTORY];
+	unsigned nr = trace_find(mem, pfn, hit, HISTORY);
+
+	printk("history of pfn %#lx: %s\n", pfn, nr ? "time, cpu, what, block" : "nothing recorded");
+	print_hits(hit, nr);
+}
+
+void trace_recent(const struct memory *mem)
+{
+	struct trace_hit hit[HISTORY];
+	unsigned nr = trace_find(mem, PFN_NONE, hit, HISTORY);
+
+	printk("last events: %s%s\n", nr ? "time, cpu, what, block" : "nothing recorded",
+	    trace_is_on(mem) ? ""
+	                     : " (slow paths only; history=all records every allocation and free)");
+	print_hits(hit, nr);
 }

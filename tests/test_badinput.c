@@ -299,6 +299,35 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
+/* Its owner has let go of it, and frees it all the same: the reference that is left is the pin's. */
+static void free_of_what_only_a_pin_holds(struct ktest *t)
+{
+	struct memory *mem = any_memory(t);
+	unsigned order;
+
+	REQUIRE(t, mem);
+	for (order = 0; order <= MIN((unsigned)MAX_ORDER, 4u); order++) {
+		unsigned long free = memory_free_pages(mem);
+		struct page *page = mem_alloc_pages(mem, GFP_KERNEL, order);
+
+		REQUIRE(t, page);
+		EXPECT_EQ(t, pin_page(page), 0);
+		expect_refused(t, mem, page, order);
+		EXPECT_EQ(t, mem_put_page(mem, page), 0);
+		expect_refused(t, mem, page, order);
+		mem_unpin_page(mem, page);
+		EXPECT_EQ(t, memory_free_pages(mem), free);
+		/* What was pinned once, and is not any more, is freed like any other. */
+		page = mem_alloc_pages(mem, GFP_KERNEL, order);
+		REQUIRE(t, page);
+		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
+		EXPECT_EQ(t, pin_page(page), 0);
+		mem_unpin_page(mem, page);
+		EXPECT_EQ(t, mem_free_pages(mem, page, order), 0);
+		EXPECT_EQ(t, memory_free_pages(mem), free);
+	}
+}
+
 static void bulk_free_of_nothing_but_bad_pages(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);
@@ -343,4 +372,5 @@ KTEST_SUITE(badinput, 0, KTEST(double_free_of_a_cached_page),
     KTEST(free_of_an_offline_page), KTEST(free_of_a_foreign_pointer),
     KTEST(free_of_what_looks_like_a_page), KTEST(free_with_an_order_too_large),
     KTEST(free_of_a_page_in_use), KTEST(free_of_a_page_with_references_or_flags),
+    KTEST(free_of_what_only_a_pin_holds),
     KTEST(bulk_free_of_nothing_but_bad_pages), KTEST(kernels_own_instance_refuses_too));

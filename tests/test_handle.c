@@ -208,7 +208,7 @@ static void objects_move_while_they_are_used(struct ktest *t)
 	EXPECT(t, w.ht->moved > 0);
 	for (h = 0; h < HANDLES; h++) {
 		if (handle_pfn(w.ht, h) != PFN_NONE)
-			EXPECT_EQ(t, page_word(page_of(w.ht, h)) & ~PAGE_ORDER_MASK,
+			EXPECT_EQ(t, page_word(page_of(w.ht, h)) & ~(PAGE_ORDER_MASK | PAGE_PINNED),
 			    PAGE_WORD(1, PG_MOVABLE_OPS, 0));
 		handle_free(w.ht, h);
 	}

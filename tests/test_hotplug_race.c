@@ -4,9 +4,12 @@
  * not there, and one that does not answer is found.
  */
 #include "hotplug_help.h"
+#include <quarry/cpu.h>
+#include <quarry/kernel.h>
 
 #define STEPS      48
 #define MASK_WORDS 64
+#define TIMEOUT_NS 300000000ULL /* until a silent CPU is reported; five times as much is left to let it go */
 
 static cpumask_t mask[MASK_WORDS];
 
@@ -236,10 +239,34 @@ static void end_once_reported(void *arg)
 	store_release(&hang->release, 1u);
 }
 
-/* Its NMI and both backtraces are in the log; what can be asked here is that it was seen, in time. */
+static bool says(const char *text, const char *words)
+{
+	size_t len = strlen(words);
+
+	for (; *text; text++)
+		if (strncmp(text, words, len) == 0)
+			return true;
+	return false;
+}
+
+/* From @pos of the log on: the stories of the CPU that is silent, by NMI, and of the one that asked. */
+static void expect_both_stories(struct ktest *t, u64 pos, unsigned silent)
+{
+	static char text[16384];
+	char want[80];
+
+	text[log_read(&pos, text, sizeof(text) - 1)] = '\0';
+	ksnprintf(want, sizeof(want), "CPU %u (APIC id %u): asked, NMI in thread hang, irqs off", silent,
+	    cpus[silent]->apic_id);
+	EXPECT(t, says(text, want));
+	EXPECT(t, says(text, "hang+0x"));
+	ksnprintf(want, sizeof(want), "): asks, in thread %s", thread_name());
+	EXPECT(t, says(text, want));
+}
+
 static void a_silent_cpu_is_reported(struct ktest *t)
 {
-	u64 timeout = smp_timeout_ns, before = smp_stats.silent, began;
+	u64 timeout = smp_timeout_ns, before = smp_stats.silent, pos = log_position(), began;
 	unsigned cpu = ktest_cpus() - 1;
 	struct fault_hang hang;
 	struct thread *ender;
@@ -249,7 +276,7 @@ static void a_silent_cpu_is_reported(struct ktest *t)
 		ktest_skip(t, "needs 3 CPUs, all of them online");
 		return;
 	}
-	smp_timeout_ns = 100000000;
+	smp_timeout_ns = TIMEOUT_NS;
 	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_NS) == 0);
 	ender = thread_start("ender", 1, end_once_reported, &hang);
 	memset(mask, 0, sizeof(mask));
@@ -262,6 +289,31 @@ static void a_silent_cpu_is_reported(struct ktest *t)
 	smp_timeout_ns = timeout;
 	thread_join(ender);
 	fault_hang_end(&hang);
+	expect_both_stories(t, pos, cpu);
+	atomic_sub(&smp_stats.silent, 1);
+}
+
+/* The checker holds all others with interrupts off while it waits for one that never comes. */
+static void a_check_finds_a_silent_cpu(struct ktest *t)
+{
+	u64 timeout = smp_timeout_ns, before = smp_stats.silent, pos = log_position();
+	unsigned cpu = ktest_cpus() - 1;
+	struct fault_hang hang;
+	struct thread *ender;
+
+	if (nr_cpus < 3 || !needs_two(t)) {
+		ktest_skip(t, "needs 3 CPUs, all of them online");
+		return;
+	}
+	smp_timeout_ns = TIMEOUT_NS;
+	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_NS) == 0);
+	ender = thread_start("ender", 1, end_once_reported, &hang);
+	expect_clean(t, &kernel_memory);
+	smp_timeout_ns = timeout;
+	thread_join(ender);
+	fault_hang_end(&hang);
+	EXPECT_EQ(t, smp_stats.silent, before + 1);
+	expect_both_stories(t, pos, cpu);
 	atomic_sub(&smp_stats.silent, 1);
 }
 
@@ -273,7 +325,7 @@ static bool is_parked(void *arg)
 static void one_that_does_not_park_is_dead_until_it_does(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
-	u64 timeout = smp_timeout_ns;
+	u64 timeout = smp_timeout_ns, before = smp_stats.silent, pos = log_position();
 	struct fault_hang hang;
 
 	if (!needs_two(t))
@@ -283,6 +335,9 @@ static void one_that_does_not_park_is_dead_until_it_does(struct ktest *t)
 	smp_timeout_ns = 50000000;
 	EXPECT_EQ(t, cpu_down(cpu), -EIO);
 	smp_timeout_ns = timeout;
+	EXPECT_EQ(t, smp_stats.silent, before + 1);
+	atomic_sub(&smp_stats.silent, 1);
+	expect_both_stories(t, pos, cpu);
 	EXPECT_EQ(t, strcmp(cpu_state_name(cpu), "dead"), 0);
 	EXPECT(t, !cpumask_test(cpu_online_mask, cpu));
 	EXPECT_EQ(t, cpu_down(cpu), -EIO);
@@ -298,6 +353,55 @@ static void one_that_does_not_park_is_dead_until_it_does(struct ktest *t)
 	expect_clean(t, &kernel_memory);
 }
 
+/* Who waits for the answer of a CPU that shall go, and is deaf, is waited for, and gets its answer. */
+struct caller {
+	unsigned cpu;
+	u32 runs, asked; /* a */
+};
+
+static void call_one(void *arg)
+{
+	struct caller *c = arg;
+	cpumask_t target[MASK_WORDS] = {0};
+
+	cpumask_set(target, c->cpu);
+	WRITE_ONCE(c->asked, (u32)smp_call_mask(target, add_one, &c->runs));
+}
+
+static void a_call_to_a_cpu_that_goes_is_answered(struct ktest *t)
+{
+	u64 timeout = smp_timeout_ns, before = smp_stats.silent, ipis;
+	struct caller c = {.cpu = ktest_cpus() - 1};
+	struct fault_hang hang;
+	struct thread *ender;
+	int err;
+
+	if (nr_cpus < 4 || !needs_two(t)) {
+		ktest_skip(t, "needs 4 CPUs, all of them online");
+		return;
+	}
+	smp_timeout_ns = TIMEOUT_NS;
+	REQUIRE(t, fault_hang_start(&hang, c.cpu, WAIT_NS) == 0);
+	ipis = READ_ONCE(smp_stats.ipis);
+	ender = thread_start("ender", 1, end_once_reported, &hang);
+	ktest_start(2, call_one, &c);
+	while (READ_ONCE(smp_stats.ipis) == ipis)
+		thread_yield();
+	/* By then it may have parked, or not: it lost its time. */
+	err = cpu_down(c.cpu);
+	EXPECT(t, err == 0 || err == -EIO);
+	smp_timeout_ns = timeout;
+	EXPECT_EQ(t, READ_ONCE(c.runs), 1);
+	ktest_join(2);
+	EXPECT_EQ(t, c.asked, 1);
+	thread_join(ender);
+	fault_hang_end(&hang);
+	EXPECT(t, wait_for(is_parked, &c.cpu));
+	EXPECT_EQ(t, cpu_up(c.cpu), 0);
+	EXPECT(t, smp_stats.silent > before);
+	WRITE_ONCE(smp_stats.silent, before);
+}
+
 /* Boot binds it there, and the suites after this one rely on it. */
 static void all_is_as_it_was(struct ktest *t)
 {
@@ -309,4 +413,5 @@ KTEST_SUITE(hotplug_race, 0, KTEST(calls_and_drains_go_on), KTEST(offlines_go_on
     KTEST(a_cpu_waits_for_all_who_may_ask_it),
     KTEST(who_left_and_who_never_was_are_told_apart),
     KTEST(an_interrupt_to_a_parked_cpu_is_counted_by_it), KTEST(a_silent_cpu_is_reported),
+    KTEST(a_check_finds_a_silent_cpu), KTEST(a_call_to_a_cpu_that_goes_is_answered),
     KTEST(one_that_does_not_park_is_dead_until_it_does), KTEST(all_is_as_it_was));

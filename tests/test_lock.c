@@ -2,7 +2,8 @@
 /* test_lock.c: spin locks, mutexes and wait queues, on as many CPUs as there are. */
 #include <quarry/ktest.h>
 
-#define ROUNDS 2000
+#define ROUNDS      2000
+#define PATIENCE_NS 10000000000ULL
 
 /* What the threads of a test share. */
 struct shared {
@@ -124,6 +125,48 @@ static void rwsem_exclusive_excludes_all(struct ktest *t)
 	run_everywhere(&s, rwsem_many_times);
 	EXPECT_EQ(t, s.plain, (u64)(ROUNDS / 40) * s.cpus);
 	EXPECT_EQ(t, s.overlaps, 0);
+	EXPECT_EQ(t, s.sem.count, 0);
+}
+
+static void take_exclusively(void *arg)
+{
+	struct shared *s = arg;
+
+	rwsem_lock_exclusive(&s->sem);
+	s->plain++;
+	rwsem_unlock_exclusive(&s->sem);
+}
+
+static bool lets_in(struct rwsem *sem)
+{
+	bool in = rwsem_try_shared(sem);
+
+	if (in)
+		rwsem_unlock_shared(sem);
+	return in;
+}
+
+/* Sharers that come and go, one always inside, do not keep the exclusive side out. */
+static void rwsem_exclusive_keeps_new_sharers_out(struct ktest *t)
+{
+	struct shared s = {.sem = RWSEM("test")};
+	struct thread *waiter;
+	u64 end = arch_clock_ns() + PATIENCE_NS;
+
+	rwsem_lock_shared(&s.sem);
+	rwsem_lock_shared(&s.sem);
+	waiter = thread_start("waiter", (int)ktest_cpus() - 1, take_exclusively, &s);
+	REQUIRE(t, waiter);
+	while (!(READ_ONCE(s.sem.count) & RWSEM_WANTED) && arch_clock_ns() < end)
+		thread_yield();
+	EXPECT(t, !lets_in(&s.sem));
+	rwsem_unlock_shared(&s.sem);
+	EXPECT(t, !lets_in(&s.sem));
+	EXPECT_EQ(t, s.plain, 0);
+	rwsem_unlock_shared(&s.sem);
+	thread_join(waiter);
+	EXPECT_EQ(t, s.plain, 1);
+	EXPECT(t, lets_in(&s.sem));
 	EXPECT_EQ(t, s.sem.count, 0);
 }
 
@@ -281,7 +324,7 @@ static void wait_ends_without_wake_up(struct ktest *t)
 }
 
 KTEST_SUITE(lock, 0, KTEST(spin_lock_excludes), KTEST(mutex_excludes),
-    KTEST(rwsem_exclusive_excludes_all), KTEST(holder_and_depth_are_known),
-    KTEST(trylock_fails_while_held), KTEST(locks_out_of_order_are_reported),
+    KTEST(rwsem_exclusive_excludes_all), KTEST(rwsem_exclusive_keeps_new_sharers_out),
+    KTEST(holder_and_depth_are_known), KTEST(trylock_fails_while_held), KTEST(locks_out_of_order_are_reported),
     KTEST(unlock_by_another_is_reported), KTEST(no_wake_up_is_lost),
     KTEST(wait_ends_without_wake_up));

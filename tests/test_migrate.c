@@ -186,7 +186,7 @@ static void pinned_page_is_not_isolated(struct ktest *t)
 	REQUIRE(t, !handle_alloc(ht, 0, 0, GFP_NOWAIT, 1));
 	EXPECT_EQ(t, handle_pin(ht, 0), 0);
 	EXPECT_EQ(t, isolate_movable_page(ht->mem, handle_pfn(ht, 0)), -EBUSY);
-	EXPECT_EQ(t, page_word(page_of(ht, 0)), PAGE_WORD(2, PG_MOVABLE_OPS, 0));
+	EXPECT_EQ(t, page_word(page_of(ht, 0)), PAGE_WORD(2, PG_MOVABLE_OPS, 0) | PAGE_PINNED);
 	EXPECT_EQ(t, handle_unpin(ht, 0), 0);
 	EXPECT_EQ(t, move_handle(ht, 0, NULL), 0);
 	EXPECT_EQ(t, handle_free(ht, 0), 0);
@@ -210,9 +210,9 @@ static void page_pinned_while_isolated_is_put_back(struct ktest *t)
 	/* A pin lasts: it is not tried again. */
 	EXPECT_EQ(t, mm_event_sum(ht->mem, EV_MIGRATE_AGAIN), 0);
 	EXPECT(t, page_of(ht, 0) == page);
-	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_MOVABLE_OPS, 0));
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_MOVABLE_OPS, 0) | PAGE_PINNED);
 	EXPECT_EQ(t, handle_unpin(ht, 0), 0);
-	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_MOVABLE_OPS, 0) | PAGE_PINNED);
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem) - 1);
 	EXPECT_EQ(t, handle_free(ht, 0), 0);
 }

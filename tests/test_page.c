@@ -201,7 +201,7 @@ static void last_put_of_a_pinned_page_is_quarantined(struct ktest *t)
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_QUARANTINED), 1);
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_BAD_FREE), 1);
-	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 0) | PAGE_PINNED);
 	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES - 1);
 	mem_unpin_page(zone->mem, page);
 	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES);

@@ -29,11 +29,11 @@ define k-page
 	set $k_word = $k_page->word
 	printf "pfn %#lx: ", (unsigned long)($arg0)
 	output (enum page_state)(($k_word >> 16) & 15)
-	printf " order %u refs %u flags %#x\n", ($k_word >> 20) & 15, $k_word & 0xffff, $k_word >> 24
+	printf " order %u refs %u flags %#x\n", ($k_word >> 20) & 15, $k_word & 0x7fff, $k_word >> 24
 	print *$k_page
 end
 document k-page
-k-page PFN: one page.  The word: references 16 bits, state 4, order 4, flags 8.
+k-page PFN: one page.  The word: references 15 bits, pinned 1, state 4, order 4, flags 8.
 end
 
 define k-zone

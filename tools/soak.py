@@ -4,8 +4,12 @@
 
 Usage: tools/soak.py [--build DIR] [--seed N] TARGET [ROUNDS]
 
-  boots     boots with selftest=quick, CPUs and seed different each time   (200 boots)
-  offline   boots with rounds=N: offlining under stress, in both policies  (2000 rounds, 100 a boot)
+  boots     boots with selftest=quick, CPUs and seed different each time    (200 boots)
+  suites    boots with selftest=all: 1 to 8 CPUs, with and without nodes, many
+            host threads and icount in turn, another seed each time         (100 boots)
+  offline   boots with rounds=N: offlining under stress, in both policies   (2000 rounds, 100 a boot)
+  hotplug   boots with hotplug=N: 8 CPUs go and come under stress while
+            ranges go offline and back                                      (2000 downs and ups, 400 a boot)
 
 The results are in BUILD/soak/TARGET.jsonl.  A target goes on where it stopped: what has a line is not
 done again; remove the file to begin anew.  Each line has the seed and the whole command: any run can
@@ -15,6 +19,7 @@ import argparse
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -22,22 +27,49 @@ import time
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import qemu
 
+TARGETS = {"boots": 200, "suites": 100, "offline": 2000, "hotplug": 2000}
 OFFLINE_ROUNDS_A_BOOT = 100
-TARGETS = {"boots": 200, "offline": 2000}
+HOTPLUG_DOWNS_A_BOOT = 200
+SUITE_CPUS = 8
+SUITE_NODES = [None, [256, 256], [128, 256, 128]]
 
 
 def plan(target, rounds, done, seed):
     """The next run: (cmdline, machine, rounds it is worth)."""
     chance = random.Random(seed)
-    cpus = chance.choice([1, 2, 4, 4, 8])
-    nodes = chance.choice([None, None, [128, 128], [96, 160]])
     base = f"seed={seed:#x} monitor=off"
     if target == "boots":
+        cpus = chance.choice([1, 2, 4, 4, 8])
+        nodes = chance.choice([None, None, [128, 128], [96, 160]])
         return f"selftest=quick tour=off {base}", qemu.Machine(cpus=cpus, mem=256, nodes=nodes, timeout=120), 1
+    if target == "suites":
+        # In 48 boots each number of CPUs comes with each kind of nodes, with and without icount.
+        machine = qemu.Machine(cpus=1 + done % SUITE_CPUS, mem=512, nodes=SUITE_NODES[done % len(SUITE_NODES)],
+                               icount=done // SUITE_CPUS % 2 == 1, timeout=900)
+        return f"selftest=all tour=off {base}", machine, 1
+    if target == "hotplug":
+        downs = min(HOTPLUG_DOWNS_A_BOOT, (rounds - done + 1) // 2)
+        nodes = chance.choice([None, [256, 256]])
+        return (f"selftest=none hotplug={downs} {base}",
+                qemu.Machine(cpus=8, mem=512, nodes=nodes, timeout=300 + 10 * downs), 2 * downs)
     part = min(OFFLINE_ROUNDS_A_BOOT, rounds - done)
     policy = chance.choice(["precise", "disable"])
     return (f"selftest=none rounds={part} isolation={policy} {base}",
             qemu.Machine(cpus=4, nodes=[512, 512], timeout=60 + 20 * part), part)
+
+
+def complaints(target, run, worth):
+    """What is wrong with a run, judged by what it printed, besides what it says itself."""
+    wrong = [] if run.passed else [f"ended with {run.status}, last line {run.last!r}"]
+    if target == "hotplug":
+        done = re.search(r"^hotplug: (\d+) downs and (\d+) ups of 8 CPUs", run.text, re.MULTILINE)
+        if not done or int(done.group(1)) + int(done.group(2)) != worth:
+            wrong.append(f"not the {worth} downs and ups that it was asked for")
+        asked = re.search(r"^hotplug: IPIs \d+; to CPUs not online (\d+), taken by such (\d+), "
+                          r"to CPUs out of range (\d+)$", run.text, re.MULTILINE)
+        if not asked or any(int(n) for n in asked.groups()):
+            wrong.append("IPIs to CPUs that are not online: " + (asked.group(0) if asked else "no count"))
+    return wrong
 
 
 def image_id(kernel):
@@ -78,13 +110,14 @@ def soak(build, target, rounds, first_seed):
         start = time.time()
         run = machine.run(f"soak-{target}", cmdline)
         done += worth
+        wrong = complaints(target, run, worth)
         passed, bad, skipped, names = run.ktap()
-        line = {"run": len(lines) + 1, "rounds": worth, "seed": seed, "passed": run.passed,
+        line = {"run": len(lines) + 1, "rounds": worth, "seed": seed, "passed": not wrong, "wrong": wrong,
                 "status": run.status, "seconds": round(run.seconds, 2), "cpus": machine.cpus,
-                "nodes": machine.nodes or [machine.mem], "cmdline": cmdline, "kernel": kernel,
+                "nodes": machine.nodes or [machine.mem], "icount": machine.icount, "cmdline": cmdline, "kernel": kernel,
                 "tests": {"passed": passed, "failed": bad, "skipped": skipped}, "names": names,
                 "last": run.last, "time": int(start)}
-        if not run.passed:
+        if wrong:
             failed.append(line)
             line["log"] = os.path.join(build, "soak", f"{target}-{line['run']}.log")
             line["command"] = run.command
@@ -93,10 +126,10 @@ def soak(build, target, rounds, first_seed):
         lines.append(line)
         with open(path, "a", encoding="utf-8") as f:
             f.write(json.dumps(line) + "\n")
-        print(f"soak {target}: {done:5} of {rounds}  {'ok    ' if run.passed else 'FAILED'}  seed {seed:#010x}"
-              f"  {machine.cpus} CPUs  {run.seconds:5.1f} s", flush=True)
-        if not run.passed:
-            print(run.story(25), flush=True)
+        print(f"soak {target}: {done:5} of {rounds}  {'FAILED' if wrong else 'ok    '}  seed {seed:#010x}"
+              f"  {machine.cpus} CPUs{' icount' if machine.icount else ''}  {run.seconds:5.1f} s", flush=True)
+        if wrong:
+            print("\n".join(wrong) + "\n" + run.story(25), flush=True)
     print(f"soak {target}: {done} of {rounds} done, {len(failed)} of {len(lines)} runs failed ({path})")
     return not failed
 

@@ -28,6 +28,9 @@ struct host_cpu {
 	u64 next, serving;   /* m: tickets; equal when the CPU is free */
 	u32 threads;         /* m: bound to it */
 	u64 since;           /* the thread that has the CPU: when it got it */
+	u64 round_end;       /* m: the ticket after the last one of this round */
+	u64 round_began;     /* m: when that was the next ticket */
+	u64 had_turn;        /* m: the beginning of the last round that has ended */
 };
 static struct host_cpu host_cpus[HOST_MAX_CPUS];
 struct host_attention host_attention[HOST_MAX_CPUS];
@@ -73,6 +76,36 @@ void arch_backtrace_self(void)
 {
 }
 
+/* A round ends when all who had tickets at its beginning have given the CPU up again.  Under m. */
+static void end_round(struct host_cpu *c)
+{
+	if (c->serving < c->round_end)
+		return;
+	c->had_turn = c->round_began;
+	c->round_began = arch_clock_ns();
+	c->round_end = c->next;
+}
+
+/* Who has a CPU to himself is asked to give it up for a moment, which he does where he can be preempted. */
+bool threads_had_turn(u64 since)
+{
+	bool all = true;
+	unsigned i;
+
+	for (i = 0; i < nr_cpus; i++) {
+		struct host_cpu *c = &host_cpus[i];
+
+		pthread_mutex_lock(&c->m);
+		end_round(c);
+		if (c->had_turn <= since)
+			all = false;
+		if (c->next != c->serving)
+			atomic_or(&host_attention[i].want, HOST_WANT_CPU);
+		pthread_mutex_unlock(&c->m);
+	}
+	return all;
+}
+
 void host_cpu_take(void)
 {
 	struct host_cpu *c = &host_cpus[host_this.cpu];
@@ -88,6 +121,7 @@ void host_cpu_take(void)
 	if (c->next - c->serving == 1)
 		atomic_and(&host_attention[host_this.cpu].want, ~HOST_WANT_CPU);
 	c->since = arch_clock_ns();
+	end_round(c);
 	pthread_mutex_unlock(&c->m);
 }
 

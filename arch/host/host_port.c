@@ -11,6 +11,7 @@
 #include <execinfo.h>
 #include <pthread.h>
 #include <quarry/errno.h>
+#include <quarry/mm.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -245,9 +246,11 @@ void panic(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	/* Without print_lock: this pthread may hold it, and nothing comes after. */
+	/* Without print_lock: what comes first must come out. */
 	printf("\nPANIC on CPU %u: %s\n", host_this.cpu, text);
 	fflush(stdout);
+	memory_panic_page();
+	memory_panic_events();
 	backtrace_symbols_fd(frames, backtrace(frames, 32), STDOUT_FILENO);
 	abort();
 }

@@ -21,6 +21,7 @@ static u32 backtrace_cpu;
 /* CPU whose fault is being reported, + 1: the first has the word; and how often it has faulted. */
 static u32 fault_cpu;
 static u32 nr_faults;
+#define MAX_TOLD 2
 
 static void print_registers(const struct trap_frame *f)
 {
@@ -71,10 +72,13 @@ static void exception(const struct trap_frame *f)
 	const char *name = exception_name[f->vector] ? exception_name[f->vector] : "reserved";
 	u32 self = arch_cpu_id() + 1;
 
-	while (!atomic_cas(&fault_cpu, 0u, self) && READ_ONCE(fault_cpu) != self)
+	/* Who panics already waits for nobody: the other may be stopped with the word. */
+	while (!atomic_cas(&fault_cpu, 0u, self) && READ_ONCE(fault_cpu) != self && !panicking())
 		cpu_relax();
-	if (++nr_faults > 3) /* faults in the report of a fault */
-		machine_power_off(false);
+	panic_stop();
+	/* A fault in the report of a fault, or in a panic's, is told shorter. */
+	if (++nr_faults > MAX_TOLD)
+		panic("exception %lu: %s, at %lx", f->vector, name, f->rip);
 	printk("\nCPU %u: exception %lu, %s, in thread %s\n", arch_cpu_id(), f->vector, name,
 	    thread_name());
 	if (f->vector == VEC_PF)
@@ -107,6 +111,7 @@ static void nmi(const struct trap_frame *f)
 	    f->rflags & X86_FLAGS_IF ? "" : ", irqs off", cpu->irq_depth > 1 ? ", in an irq" : "");
 	print_backtrace(f->rip, f->rbp);
 	atomic_cas(&backtrace_cpu, asked, 0u);
+	panic_stop();
 }
 
 static void irq(unsigned vector)
@@ -161,9 +166,19 @@ void arch_backtrace_self(void)
 	print_backtrace(0, (uintptr_t)__builtin_frame_address(0));
 }
 
-/* CPUs are asked one by one, so that their lines do not mix; each gets 100 ms to answer. */
+/*
+ * CPUs are asked one by one, so that their lines do not mix; each gets 100 ms to answer.  And one CPU asks at
+ * a time, or they would take each other's answers away; a panic does not wait for that.
+ */
 void arch_backtrace_others(void)
 {
+	static u32 asking; /* a: CPU + 1 */
+	u32 self;
+
+	preempt_disable();
+	self = arch_cpu_id() + 1;
+	while (!atomic_cas(&asking, 0u, self) && !panicking())
+		cpu_relax();
 	for (unsigned i = 0; i < nr_cpus; i++) {
 		u64 end = arch_clock_ns() + 100000000;
 
@@ -177,6 +192,8 @@ void arch_backtrace_others(void)
 			printk("CPU %u (APIC id %u): does not answer an NMI\n", i,
 			    cpus[i]->apic_id);
 	}
+	atomic_cas(&asking, self, 0u);
+	preempt_enable();
 }
 
 void arch_ipi_call(unsigned cpu)

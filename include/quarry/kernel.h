@@ -32,7 +32,10 @@ int parse_u64(const char *s, u64 *value);
 void vprintk(const char *fmt, va_list ap);
 /* Write bytes as they are, whole: no other CPU's output comes between.  Any context. */
 void console_write(const char *s, size_t len);
-/* Printing bypasses the lock from now on: panic and NMI. */
+/*
+ * Printing bypasses the lock from now on.  If another CPU has it just now, a moment is given to it to end
+ * its line.  For panic; irqs off.
+ */
 void console_bust_lock(void);
 
 /* ---- serial port (drivers/serial.c), 16550 at COM1 ---- */
@@ -84,6 +87,8 @@ unsigned sched_threads(unsigned cpu);
 extern u64 run_seed;
 /* True once a panic began.  Any context. */
 bool panicking(void);
+/* Once a panic began on another CPU this does not return: nobody shall print or change anything more. */
+void panic_stop(void);
 /* Name and offset of the function that @addr lies in: "name+0x12", or the number.  Any context. */
 const char *symbol_name(uintptr_t addr, char *buf, size_t size);
 /* Walk frame pointers from @rbp, print each return address with its name.  Any context. */

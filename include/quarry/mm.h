@@ -122,6 +122,12 @@ pfn_t page_head(const struct memory *mem, pfn_t pfn);
 const char *page_state_name(enum page_state state);
 /* Print one line that names the page, its block, its pageblock and its zone.  Any context. */
 void dump_page(const struct memory *mem, pfn_t pfn, const char *why);
+/*
+ * For panic(): the page that it is about, if it is about one, with what happened to it lately; and what
+ * happened last, to whatever page.  They take no lock and may be called with any held.
+ */
+void memory_panic_page(void);
+void memory_panic_events(void);
 
 /* The zone of @pfn, which must be valid. */
 static inline struct zone *zone_of(struct memory *mem, pfn_t pfn)
@@ -183,7 +189,8 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order) must
  * free_pages - free a block that nobody else can find: state ALLOC, one reference, that order.
  * @page: a descriptor of that memory, or NULL; mem_free_pages also refuses those of other memories.
  * Returns 0; -EINVAL, and the page is reported, counted and left where it is, if it is anything else
- * (double free, wrong order, never allocated, no such page).  With badpage=panic it panics instead.
+ * (double free, wrong order, never allocated, still pinned, no such page).  With badpage=panic it panics
+ * instead.
  * Two frees of one page at the same moment are found when the page is next taken, and panic.
  * Context: any.  Locks: zone lock when the cache is full or off.
  */

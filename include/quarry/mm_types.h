@@ -70,7 +70,7 @@ enum page_state {
 };
 
 /*
- * struct page.word: refcount:16 | state:4 | order:4 | flags:8.  One compare of all 32 bits is the
+ * struct page.word: refcount:15 | pinned:1 | state:4 | order:4 | flags:8.  One compare of all 32 bits is the
  * whole check of a free; the laws that make a plain compare and a plain store right there:
  *  1. No speculative references: a reference to a page one does not own is taken only under the lock
  *     that keeps the page where it was found.  A scanner by pfn looks at the state and takes nothing.
@@ -80,8 +80,11 @@ enum page_state {
  *     underflow would borrow into the state.
  *  4. HWPOISON and HAS_HWPOISON are set by compare-and-swap under the zone lock and, on a page in
  *     use, only while the zone's caches are off; the slow free reads the word again under that lock.
+ *  5. Whoever pins marks the page for the rest of its life as allocated: so the compare sends a free of
+ *     what was ever pinned to the slow path, which asks whether it still is.
  */
-#define PAGE_REF_MASK       0x0000ffffu
+#define PAGE_REF_MASK       0x00007fffu
+#define PAGE_PINNED         0x00008000u /* pinned once since it was allocated: look at pincount */
 #define PAGE_STATE_SHIFT    16
 #define PAGE_STATE_MASK     0x000f0000u
 #define PAGE_ORDER_SHIFT    20
@@ -94,7 +97,7 @@ enum page_state {
 #define PAGE_UNEVICTABLE    0x20000000u
 #define PAGE_F_HWPOISON     0x40000000u /* this frame is broken; also legal on a TAIL */
 #define PAGE_F_HAS_HWPOISON 0x80000000u /* some page of this block has the flag above */
-#define PAGE_REF_MAX        0xfff0u /* references are refused here, long before they wrap */
+#define PAGE_REF_MAX        0x7ff0u /* references are refused here, long before they wrap */
 #define PAGE_WORD(ref, state, order)                                                               \
 	((u32)(ref) | (u32)(state) << PAGE_STATE_SHIFT | (u32)(order) << PAGE_ORDER_SHIFT)
 

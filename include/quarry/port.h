@@ -105,11 +105,16 @@ static inline void mutex_unlock(struct mutex *m) RELEASE(m) NO_LOCK_ANALYSIS
 	wake_up(&m->wq);
 }
 
-/* A sleeping lock that many may share; the exclusive side waits until nobody shares it. */
+/*
+ * A sleeping lock that many may share; the exclusive side waits until nobody shares it.  While it waits
+ * no new sharer is let in: else a few that come and go, one always inside, could keep it out for ever.
+ * So nobody may take the shared side twice.
+ */
 struct rwsem {
-	u32 count; /* a: sharers; RWSEM_EXCLUSIVE while held exclusively */
+	u32 count; /* a: sharers, and RWSEM_WANTED; RWSEM_EXCLUSIVE while held exclusively */
 	struct waitq wq;
 } CAPABILITY("rwsem");
+#define RWSEM_WANTED    0x80000000u /* somebody waits for the exclusive side */
 #define RWSEM_EXCLUSIVE (~0u)
 #define RWSEM(n)        ((struct rwsem){.wq = WAITQ(n)})
 
@@ -117,18 +122,27 @@ static inline bool rwsem_try_shared(void *s)
 {
 	u32 *count = &((struct rwsem *)s)->count, old;
 
-	/* Again when another sharer was faster: only an exclusive holder is worth sleeping for. */
+	/* Again when another sharer was faster: only the exclusive side is worth sleeping for. */
 	do {
 		old = READ_ONCE(*count);
-		if (old == RWSEM_EXCLUSIVE)
+		if (old & RWSEM_WANTED)
 			return false;
 	} while (!atomic_cas(count, old, old + 1));
 	return true;
 }
 
-static inline bool rwsem_try_exclusive(void *s)
+/* False: it is wanted from now on, and must be asked for until it is true. */
+static inline bool rwsem_ask_exclusive(void *s)
 {
-	return atomic_cas(&((struct rwsem *)s)->count, 0u, RWSEM_EXCLUSIVE);
+	u32 *count = &((struct rwsem *)s)->count, old, new;
+
+	do {
+		old = READ_ONCE(*count);
+		new = old & ~RWSEM_WANTED ? old | RWSEM_WANTED : RWSEM_EXCLUSIVE;
+		if (old == new)
+			return false;
+	} while (!atomic_cas(count, old, new));
+	return new == RWSEM_EXCLUSIVE;
 }
 
 /* Context: thread, may sleep. */
@@ -140,14 +154,14 @@ static inline void rwsem_lock_shared(struct rwsem *s) ACQUIRE_SHARED(s) NO_LOCK_
 
 static inline void rwsem_unlock_shared(struct rwsem *s) RELEASE_SHARED(s) NO_LOCK_ANALYSIS
 {
-	if (atomic_sub(&s->count, 1u) == 1)
+	if ((atomic_sub(&s->count, 1u) & ~RWSEM_WANTED) == 1)
 		wake_up(&s->wq);
 }
 
 static inline void rwsem_lock_exclusive(struct rwsem *s) ACQUIRE(s) NO_LOCK_ANALYSIS
 {
-	if (!rwsem_try_exclusive(s))
-		wait_until(&s->wq, rwsem_try_exclusive, s, WAIT_FOREVER);
+	if (!rwsem_ask_exclusive(s))
+		wait_until(&s->wq, rwsem_ask_exclusive, s, WAIT_FOREVER);
 }
 
 static inline void rwsem_unlock_exclusive(struct rwsem *s) RELEASE(s) NO_LOCK_ANALYSIS
@@ -182,6 +196,15 @@ void thread_join(struct thread *t);
 void thread_yield(void);
 /* Sleep for at least @ns nanoseconds.  Context: thread, no spin lock held. */
 void thread_sleep(u64 ns);
+/*
+ * Has every thread that was ready to run at @since (arch_clock_ns), on any CPU that is online, had a turn
+ * since, or the rest of one?  Ask again, yielding, until it is so; while a CPU stands still, because it is
+ * deaf or the machine under it does not run it, it is not.  A turn may be short: ask for several where one
+ * would be too weak.  Context: thread, or irqs off.
+ */
+bool threads_had_turn(u64 since);
+
+struct memory;
 
 /*
  * What mm/ keeps for each thread.  in_alloc is above 0 inside an allocation: a cross-call made then
@@ -189,6 +212,8 @@ void thread_sleep(u64 ns);
  */
 struct mm_task {
 	u32 in_alloc; /* nesting of allocation slow paths */
+	const struct memory *blamed; /* whose page a panic of this thread is about; NULL: none */
+	pfn_t blamed_pfn;
 };
 struct mm_task *port_task(void);
 
@@ -249,7 +274,10 @@ int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
  */
 u64 log_position(void);
 size_t log_read(u64 *pos, char *buf, size_t size);
-/* Report, print the backtraces of all CPUs, stop the machine.  Any context; never returns. */
+/*
+ * Report, show what mm/ knows (memory_panic_report), print the backtraces of all CPUs, stop the machine.
+ * Any context, whatever locks are held; never returns.
+ */
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /* A broken invariant stops the machine at once.  One condition, no side effects; in every build. */

@@ -38,7 +38,7 @@ struct smp_stats {
 	u64 bad_cpu;      /* targets out of range */
 	u64 offline_cpu;  /* targets in range that are not online: never there, or gone */
 	u64 spurious_calls; /* call interrupts taken between smp_call_close and cpu_set_online */
-	u64 silent;       /* reports of CPUs that did not answer in time */
+	u64 silent;       /* reports of CPUs that did not answer a call, or did not park, in time */
 };
 extern struct smp_stats smp_stats; /* a */
 /* A CPU that has not answered for so long is reported; after six times that the kernel panics. */

@@ -64,7 +64,9 @@ void trace_range(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned l
 void trace_switch(struct memory *mem, bool on);
 /* Print the last records, oldest first, that concern the block that @pfn lies in.  Any context. */
 void trace_history(const struct memory *mem, pfn_t pfn);
-/* The last @max records that concern @pfn into out[], oldest first; returns how many. */
+/* The same for the last records of all. */
+void trace_recent(const struct memory *mem);
+/* The last @max records that concern @pfn, PFN_NONE: of all, into out[], oldest first; returns how many. */
 unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, unsigned max);
 const char *trace_kind_name(enum trace_kind kind);
 

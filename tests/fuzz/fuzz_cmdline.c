@@ -13,7 +13,7 @@ static bool one_of(const char *value, const char *a, const char *b, const char *
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static const char *const names[] = {"selftest", "seed", "isolation", "movable", "trace", "tour",
-	    "picture", "rounds", "monitor", "bench", "ipi_timeout", "badpage"};
+	    "picture", "rounds", "monitor", "bench", "ipi_timeout", "badpage", "history", "fault"};
 	char copy[sizeof(bootinfo.cmdline)];
 	u64 number;
 	unsigned i;
@@ -34,6 +34,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	MUST(one_of(cmdline_get("isolation", "precise"), "precise", "disable", "redrain"), "isolation");
 	MUST(one_of(cmdline_get("picture", "plain"), "plain", "ansi", "off"), "picture");
 	MUST(one_of(cmdline_get("badpage", "panic"), "panic", "report", "panic"), "badpage");
+	MUST(one_of(cmdline_get("history", "slow"), "slow", "all", "slow"), "history");
 	MUST(!cmdline_get("seed", NULL) || !parse_u64(cmdline_get("seed", NULL), &number), "seed");
 	MUST(cmdline_u64("rounds", 7) == 7 || cmdline_get("rounds", NULL), "rounds");
 	MUST(strlen(cmdline_get("movable", "")) < 8, "movable");

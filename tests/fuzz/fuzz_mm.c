@@ -48,10 +48,7 @@ static void op_alloc(struct bytes *b)
 		model_allocated(page, gfp, order);
 }
 
-/*
- * Free what @page says, and judge the answer.  Left out is what no free can tell from a right one, since it
- * compares the word alone: a block whose only reference is a pin's.
- */
+/* Free what @page says, and judge the answer. */
 static void free_one(struct page *page, pfn_t pfn, unsigned order, bool own)
 {
 	unsigned index = MODEL_LIVE;
@@ -59,9 +56,8 @@ static void free_one(struct page *page, pfn_t pfn, unsigned order, bool own)
 
 	if (pfn != PFN_NONE && m.owner[pfn] & OWNER_LIVE) {
 		index = m.owner[pfn] - OWNER_LIVE;
-		if (m.live[index].pins && m.live[index].refs == 1)
-			return;
-		if (m.live[index].pfn != pfn || m.live[index].order != order || m.live[index].refs != 1)
+		if (m.live[index].pfn != pfn || m.live[index].order != order ||
+		    m.live[index].refs != 1 || m.live[index].pins)
 			index = MODEL_LIVE;
 	}
 	err = own ? free_pages(page, order) : mem_free_pages(m.mem, page, order);
@@ -142,10 +138,8 @@ static void op_bulk_free(struct bytes *b)
 	unsigned i;
 
 	for (i = m.nr_live; i-- > 0 && nr < want;) {
-		if (m.live[i].pins && m.live[i].refs == 1)
-			continue; /* as in free_one */
 		pages[nr++] = m.live[i].page;
-		if (m.live[i].order == 0 && m.live[i].refs == 1)
+		if (m.live[i].order == 0 && m.live[i].refs == 1 && !m.live[i].pins)
 			index[ok++] = (u8)i;
 	}
 	if (how & 0x20)

@@ -226,6 +226,15 @@ void model_freed(unsigned index)
 	}
 }
 
+/* The word, less the mark of a pin, which must be there while there is one. */
+static u32 unpinned_word(const struct page *page, unsigned pins)
+{
+	u32 word = page_word(page);
+
+	MUST(!pins || word & PAGE_PINNED, "word %#x of a pinned page", word);
+	return word & ~PAGE_PINNED;
+}
+
 void model_resync(void)
 {
 	unsigned h;
@@ -242,7 +251,7 @@ void model_resync(void)
 			continue;
 		m.handle_pfn[h] = pfn;
 		own(pfn, m.handle_order[h], OWNER_HANDLE + h);
-		MUST(page_word(pfn_to_page_in(m.mem, pfn)) ==
+		MUST(unpinned_word(pfn_to_page_in(m.mem, pfn), m.handle_pins[h]) ==
 		         PAGE_WORD(1 + m.handle_pins[h], PG_MOVABLE_OPS, m.handle_order[h]),
 		    "handle %u: word %#x", h, page_word(pfn_to_page_in(m.mem, pfn)));
 	}
@@ -314,7 +323,8 @@ void model_check(void)
 
 	model_resync();
 	for (i = 0; i < m.nr_live; i++)
-		MUST(page_word(m.live[i].page) == PAGE_WORD(m.live[i].refs, PG_ALLOC, m.live[i].order),
+		MUST(unpinned_word(m.live[i].page, m.live[i].pins) ==
+		         PAGE_WORD(m.live[i].refs, PG_ALLOC, m.live[i].order),
 		    "word %#x of a live block at %#lx", page_word(m.live[i].page), m.live[i].pfn);
 	err = check_memory(m.mem, &v);
 	MUST(!err, "check_memory: %d %s: pfn %#lx have %#lx want %#lx", err, v.what ? v.what : "?", v.pfn,

@@ -6,13 +6,13 @@ import pytest
 def test_unknown_option(passes):
     run = passes("selftest=buddy nosuchthing=1 alsonot")
     assert run.has(r'no option "nosuchthing"') and run.has(r'no option "alsonot"'), run.story()
-    for known in ("selftest", "seed", "isolation", "movable", "trace", "monitor", "ipi_timeout", "badpage"):
+    for known in ("selftest", "seed", "isolation", "movable", "trace", "monitor", "ipi_timeout", "badpage", "history", "fault"):
         assert run.has(rf"^  {known} "), f"{known} is not in the list\n{run.story()}"
 
 
 @pytest.mark.parametrize("word", ["seed=twelve", "seed=", "seed=0x", "seed=99999999999999999999999", "seed=-1",
                                   "movable=101%", "movable=half", "movable=%", "movable=", "isolation=maybe",
-                                  "isolation=", "ipi_timeout=soon", "badpage=ignore", "tour=perhaps"])
+                                  "isolation=", "ipi_timeout=soon", "badpage=ignore", "tour=perhaps", "history=none"])
 def test_malformed_value(passes, word):
     known = word.split("=")[0]
     run = passes(f"selftest=buddy {word}", tour="off" if known != "tour" else None, timeout=120)

@@ -120,6 +120,21 @@ def test_monitor_refuses_bad_input(monitor):
     assert monitor.halt() == qemu.PASS_STATUS
 
 
+def test_monitor_takes_cpus_out_and_back(monitor):
+    counts = "calls to CPUs out of range 0, to CPUs not online 0, taken by CPUs not online 0; CPUs reported silent 0"
+    assert "cpu: done: 1 of 2 online" in monitor("cpu down 1")
+    assert re.search(r"^cpu 1: down, ", monitor("cpus"), re.MULTILINE)
+    assert "it is the last one" in monitor("cpu down 0")
+    assert "it is so already" in monitor("cpu down 1")
+    assert "no such CPU" in monitor("cpu down 2")
+    assert "cpu: done: 2 of 2 online" in monitor("cpu up 1")
+    assert re.search(r"cpu: all have answered after \d{3,} ms", monitor("cpu hang 1 200"))
+    shown = monitor("cpus")
+    assert re.search(r"^cpu 1: online, ", shown, re.MULTILINE) and counts in shown, shown
+    assert "every invariant holds" in monitor("check")
+    assert monitor.halt() == qemu.PASS_STATUS
+
+
 def test_monitor_edits_lines(monitor):
     """Backspace, Ctrl-U and the arrow keys."""
     assert "every invariant holds" in monitor("chekc\x7f\x7fck")
