@@ -48,15 +48,14 @@ static struct {
 	u32 go;    /* a: 1 run, 2 do not */
 	u32 quiet; /* a: threads of quiet CPUs that have not stopped */
 	u32 left;  /* a: threads that have not stopped */
-	/* Counts, all a. */
-	u64 allocs, failed, high_failed; /* blocks; requests for one page, for more */
-	u64 taken;     /* pages, counted after an allocation */
-	u64 freeing;   /* pages, counted before a free */
-	u64 freed;     /* pages, counted after it */
-	u64 peak_ipis; /* by the whole machine during one request that was refused: the worst */
-	u64 stale;     /* the worst */
+	u64 allocs, failed, high_failed; /* a: blocks; requests for one page, for more */
+	u64 taken;     /* a: pages, counted after an allocation */
+	u64 freeing;   /* a: pages, counted before a free */
+	u64 freed;     /* a: pages, counted after it */
+	u64 peak_ipis; /* a: by the whole machine during one request that was refused: the worst */
+	u64 stale;     /* a: the worst */
 	struct left first_left; /* beside the first request for one page that was refused */
-	u64 first_allocs, first_held;
+	u64 first_allocs, first_held, waits; /* waits: requests that had waited for a drain before the run */
 } run;
 static struct waitq turn = {.lock = {.name = "pressure", .rank = RANK_WAIT}};
 
@@ -240,12 +239,13 @@ static bool report(u64 seed, const struct smp_stats *old)
 	bool bad;
 
 	printk("pressure: seed=%llu cpus=%u threads=%u pages=%lu allocs=%llu failed=%llu high_failed=%llu "
-	       "calls=%llu from_alloc=%llu ipis=%llu peak_ipis=%llu kicks=%llu stale=%llu "
+	       "waits=%llu calls=%llu from_alloc=%llu ipis=%llu peak_ipis=%llu kicks=%llu stale=%llu "
 	       "first_allocs=%llu first_held=%llu first_free=%lu first_cached=%lu first_stale=%lu "
 	       "last_held=%llu last_free=%lu last_cached=%lu\n",
 	    U(seed), nr_cpus, run.nr, memory_managed_pages(&kernel_memory), U(run.allocs), U(run.failed),
-	    U(run.high_failed), U(new.calls - old->calls), U(new.from_alloc - old->from_alloc),
-	    U(new.ipis - old->ipis), U(run.peak_ipis), U(new.kicks - old->kicks), U(run.stale),
+	    U(run.high_failed), U(mm_event_sum(&kernel_memory, EV_ALLOC_DRAIN_WAIT) - run.waits),
+	    U(new.calls - old->calls), U(new.from_alloc - old->from_alloc), U(new.ipis - old->ipis),
+	    U(run.peak_ipis), U(new.kicks - old->kicks), U(run.stale),
 	    U(run.first_allocs), U(run.first_held), run.first_left.free, run.first_left.cached,
 	    run.first_left.stale, U(run.taken - run.freed), last.free, last.cached);
 	bad = wrong(seed, "cross-calls made by allocations", new.from_alloc - old->from_alloc);
@@ -270,15 +270,15 @@ static bool one_seed(u64 seed)
 	}
 	drain_all_pages(&kernel_memory, NULL);
 	free = memory_free_pages(&kernel_memory);
+	run.waits = mm_event_sum(&kernel_memory, EV_ALLOC_DRAIN_WAIT);
 	old = smp_stats;
 	store_release(&run.go, 1u);
 	wake_up(&turn);
 	wait_until(&turn, all_stopped, NULL, WAIT_FOREVER);
 	bad = report(seed, &old);
-	for (i = 0; i < run.nr; i++) {
+	for (i = 0; i < run.nr; i++)
 		while (run.threads[i].held)
 			give_one(&run.threads[i]);
-	}
 	bad |= wrong(seed, "pages lost", free - memory_free_pages(&kernel_memory));
 	if (check_memory(&kernel_memory, &v)) {
 		printk("pressure: seed %llu: FAIL: %s at %#lx\n", U(seed), v.what, v.pfn);
