@@ -8,7 +8,7 @@
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
 
-enum option_kind { OPT_TEXT, OPT_NUMBER, OPT_PERCENT, OPT_CHOICE };
+enum option_kind { OPT_TEXT, OPT_NUMBER, OPT_RANGE, OPT_PERCENT, OPT_CHOICE };
 
 struct option {
 	const char *name;
@@ -28,6 +28,7 @@ static struct option options[] = {
 	{"picture", "how the tour draws memory", OPT_CHOICE, "plain ansi off", NULL},
 	{"rounds", "offline rounds under stress, for each policy, instead of the tour", OPT_NUMBER, NULL, NULL},
 	{"hotplug", "CPUs taken down and up again under stress, instead of the tour", OPT_NUMBER, NULL, NULL},
+	{"pressure", "memory runs out on all CPUs, instead of the tour: a seed, or FIRST-LAST", OPT_RANGE, NULL, NULL},
 	{"race", "race scripts to replay instead of the tour: all, or names with commas", OPT_TEXT, NULL, NULL},
 	{"monitor", "the monitor at the end, or power off", OPT_CHOICE, "on off", NULL},
 	{"bench", "print the figures, then power off", OPT_TEXT, NULL, NULL},
@@ -65,6 +66,22 @@ int parse_u64(const char *s, u64 *value)
 	}
 	*value = sum;
 	return 0;
+}
+
+int parse_range(const char *s, u64 *first, u64 *last)
+{
+	char number[24];
+	size_t len = 0;
+
+	while (s[len] && s[len] != '-')
+		len++;
+	if (len >= sizeof(number))
+		return -EINVAL;
+	memcpy(number, s, len);
+	number[len] = '\0';
+	if (parse_u64(number, first) || parse_u64(s[len] ? s + len + 1 : number, last))
+		return -EINVAL;
+	return *first <= *last ? 0 : -EINVAL;
 }
 
 static struct option *find_option(const char *name)
@@ -109,11 +126,12 @@ static bool is_percent(const char *value)
 
 static bool well_formed(const struct option *option, const char *value)
 {
-	u64 number;
+	u64 number, last;
 
 	switch (option->kind) {
 	case OPT_TEXT: return true;
 	case OPT_NUMBER: return !parse_u64(value, &number);
+	case OPT_RANGE: return !parse_range(value, &number, &last);
 	case OPT_PERCENT: return is_percent(value);
 	case OPT_CHOICE: return is_choice(option->choices, value);
 	}

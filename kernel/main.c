@@ -42,7 +42,8 @@ static void wait_for_aps(void)
 static bool show(u64 seed)
 {
 	u64 rounds = cmdline_u64("rounds", 0), hotplug = cmdline_u64("hotplug", 0);
-	const char *policy = cmdline_get("isolation", "");
+	const char *policy = cmdline_get("isolation", ""), *pressure = cmdline_get("pressure", NULL);
+	u64 first, last;
 
 	if (cmdline_get("bench", NULL))
 		return bench_run();
@@ -52,6 +53,8 @@ static bool show(u64 seed)
 	}
 	if (hotplug)
 		return hotplug_soak(&kernel_memory, (unsigned)hotplug, seed) == 0;
+	if (pressure && parse_range(pressure, &first, &last) == 0)
+		return pressure_run(first, last) == 0;
 	if (cmdline_get("race", NULL))
 		return race_boot(cmdline_get("race", NULL));
 	if (rounds)

@@ -230,11 +230,12 @@ def check_compare(build):
 
 
 def check_mutants(_):
-    """every wrong variant of tests/mutants/ applies to the tree"""
-    done = subprocess.run([sys.executable, os.path.join(ROOT, "tools", "variant.py"), "check"],
-                          capture_output=True, text=True)
-    if done.returncode:
-        yield from (line for line in (done.stdout + done.stderr).split("\n") if line.strip())
+    """every wrong variant of tests/mutants/ and tests/pressure/ applies to the tree"""
+    for command in (["variant.py", "check"], ["pressure.py", "--check"]):
+        done = subprocess.run([sys.executable, os.path.join(ROOT, "tools", command[0]), command[1]],
+                              capture_output=True, text=True)
+        if done.returncode:
+            yield from (line for line in (done.stdout + done.stderr).split("\n") if line.strip())
 
 
 def warn_format():

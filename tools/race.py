@@ -8,7 +8,7 @@ For each script of tests/races/*.race (or those named; a variant's name means th
 and each variant that its lines "expect ID: OUTCOME" name: the outcome must be the one expected, and the
 trace must be the same, byte for byte, on every engine: fiber (hosted), mttcg, icount and, with --grub,
 grub (from an ISO image).  One JSON line for each run goes to DIR/race/race.jsonl.  Without names the
-explorer (tools/explore.py) runs too.  Exit status 0 only if everything was as expected.
+explorer (tools/explore.py) runs too.  The name "pressure" stands for tools/pressure.py.  Exit status 0 only if everything was as expected.
 """
 import argparse
 import glob
@@ -23,6 +23,7 @@ import time
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import explore
+import pressure
 import qemu
 import race_variant as variant
 
@@ -219,7 +220,11 @@ def main():
     counts = check.Counts()
     start = time.monotonic()
     names = [n for word in args.names for n in re.split(r"[, ]+", word) if n]
-    replay(counts, os.path.abspath(args.build), choose(names), engines, args.repeat)
+    if "pressure" in names:
+        pressure.compare(counts, os.path.abspath(args.build))
+    scripts_named = [n for n in names if n != "pressure"]
+    if scripts_named or not names:
+        replay(counts, os.path.abspath(args.build), choose(scripts_named), engines, args.repeat)
     if not names and not args.no_explore:
         print("explorer:", flush=True)
         explore.explore(counts, os.path.abspath(args.build))

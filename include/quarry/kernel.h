@@ -26,6 +26,8 @@ u64 cmdline_u64(const char *name, u64 def);
 void cmdline_help(void);
 /* strtoull with an error: 0, or -EINVAL unless all of @s is one number (decimal, or 0x and hex). */
 int parse_u64(const char *s, u64 *value);
+/* "7" or "3-20", as parse_u64: 0, first and last; -EINVAL also if the first is above the last. */
+int parse_range(const char *s, u64 *first, u64 *last);
 
 /* ---- console (kernel/printk.c) ---- */
 

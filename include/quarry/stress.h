@@ -66,4 +66,15 @@ pfn_t offline_busiest(struct memory *mem, unsigned long want, unsigned long *nr)
  */
 int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u64 seed);
 
+/* ---- memory runs out (kernel/pressure.c) ---- */
+
+/*
+ * Threads on all CPUs allocate from the kernel's own memory until all of them fail for good; one line of
+ * figures for each seed from @first to @last.  Returns 0; -EIO, with a line that says what, if an
+ * allocation made a cross-call, or failed beside pages that lay in caches all the while, or not all
+ * pages are free again, or check_memory is not clean, or the threads could not be started (no
+ * memory, or a CPU is not online).  Context: thread; nobody else uses memory meanwhile.
+ */
+int pressure_run(u64 first, u64 last);
+
 #endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pressure.c: every CPU allocates until nothing is left: what that costs, and what is missed.
+ *
+ * Four threads on each CPU grow and shrink in phases, each phase with one type of page, so that caches
+ * hold pages that are not asked for just now.  On every fourth CPU they stop early, and its caches stay
+ * as they are.  Elsewhere, a thread that was refused one page gives a little back and goes on; after
+ * TRIES refusals it is out of memory for good and stops, with all that it holds.
+ *
+ * Owns:       the run, of which there is one at a time, and the blocks its threads hold: a list for
+ *             each, linked through the blocks' first words.
+ * Locks:      none: a list is its thread's, and the caller's once all threads have stopped.
+ * Invariants: at the end every page is free again, and check_memory finds nothing.
+ * Tests:      tests/qemu/test_pressure.py; docs/races/pressure.md has the figures.
+ */
+#include <quarry/stress.h>
+
+#include <quarry/kernel.h>
+#include <quarry/ktest.h>
+
+#define THREADS_PER_CPU 4
+#define QUIET_CPU       4   /* of so many CPUs one is quiet */
+#define QUIET_PHASES    16  /* of its threads */
+#define TRIES           16  /* refusals until another thread stops */
+#define GIVE_BACK       32  /* blocks freed after one, at most */
+#define PHASE_OPS       128 /* at most */
+#define YIELD_OPS       16
+#define U(x)            ((unsigned long long)(x))
+
+/* What there is beside a request that was refused. */
+struct left {
+	unsigned long free;   /* on free lists, above the mark that holds for the request */
+	unsigned long cached; /* in caches of the zones that it may use */
+	unsigned long stale;  /* of these, at least so many since before it began */
+};
+
+struct presser {
+	struct thread *thread;
+	struct page *held; /* newest first */
+	u64 rand;
+	unsigned refusals;
+	bool quiet;
+};
+
+static struct {
+	struct presser *threads;
+	unsigned nr;
+	u32 go;    /* a: 1 run, 2 do not */
+	u32 quiet; /* a: threads of quiet CPUs that have not stopped */
+	u32 left;  /* a: threads that have not stopped */
+	u64 allocs, failed, high_failed; /* a: blocks; requests for one page, for more */
+	u64 taken;     /* a: pages, counted after an allocation */
+	u64 freeing;   /* a: pages, counted before a free */
+	u64 freed;     /* a: pages, counted after it */
+	u64 peak_ipis; /* a: by the whole machine during one request that was refused: the worst */
+	u64 stale;     /* a: the worst */
+	struct left first_left; /* beside the first request for one page that was refused */
+	u64 first_allocs, first_held, waits; /* waits: requests that had waited for a drain before the run */
+} run;
+static struct waitq turn = {.lock = {.name = "pressure", .rank = RANK_WAIT}};
+
+/* Over the zones that a request with @gfp may use; the mark is that of zone_watermark_ok (mm/zone.c). */
+static struct left look(gfp_t gfp)
+{
+	enum zone_kind kind = gfp & GFP_MOVABLE ? ZONE_MOVABLE : ZONE_NORMAL;
+	struct left left = {0};
+	unsigned i;
+
+	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *zone = &kernel_memory.zones[i];
+		unsigned long mark = zone->wmark[WMARK_MIN] + (zone->kind < kind ? zone->reserve : 0);
+		unsigned long free = READ_ONCE(zone->nr_free);
+
+		if (zone->kind > kind || zone->end_pfn == zone->start_pfn)
+			continue;
+		left.free += free > mark ? free - mark : 0;
+		left.cached += zone_pcp_pages(zone);
+	}
+	return left;
+}
+
+static void raise_to(u64 *max, u64 value)
+{
+	u64 old;
+
+	do
+		old = READ_ONCE(*max);
+	while (old < value && !atomic_cas(max, old, value));
+}
+
+static void give_one(struct presser *t)
+{
+	struct page *page = t->held;
+	unsigned order = word_order(page_word(page));
+
+	t->held = *(struct page **)page_address(page);
+	atomic_add(&run.freeing, 1UL << order);
+	/* One that is refused is reported there, and missing at the end. */
+	free_pages(page, order);
+	atomic_add(&run.freed, 1UL << order);
+}
+
+/*
+ * One page was refused.  Of what lies in caches, how much lay there before the request began?  A page
+ * comes into a cache by a free or by a refill.  A free that pushed since then has begun by now, and had
+ * not ended before.  A refill pushes less than a batch, and is counted in the interrupt-off section
+ * that pushes, so that each CPU may have one that is not counted yet.  What is more than all of these
+ * was there all the time, and the request failed beside it.
+ */
+static void refused(gfp_t gfp, u64 freed, u64 refills, u64 ipis)
+{
+	struct left left = look(gfp);
+	u64 came;
+
+	full_barrier();
+	came = READ_ONCE(run.freeing) - freed +
+	    (mm_event_sum(&kernel_memory, EV_PCP_REFILL) - refills + nr_cpus) * (PCP_BATCH - 1);
+	left.stale = left.cached > came ? left.cached - came : 0;
+	raise_to(&run.stale, left.stale);
+	raise_to(&run.peak_ipis, READ_ONCE(smp_stats.ipis) - ipis);
+	if (atomic_add(&run.failed, 1) == 0) {
+		run.first_left = left;
+		run.first_allocs = READ_ONCE(run.allocs);
+		run.first_held = READ_ONCE(run.taken) - READ_ONCE(run.freed);
+	}
+}
+
+/* A block, of one page 15 of 16 times.  False: there was not even one page. */
+static bool take_one(struct presser *t, gfp_t gfp)
+{
+	u64 freed = load_acquire(&run.freed), refills = mm_event_sum(&kernel_memory, EV_PCP_REFILL);
+	u64 ipis = READ_ONCE(smp_stats.ipis), r = ktest_rand(&t->rand);
+	unsigned order = r % 16 ? 0 : 1 + (unsigned)(r >> 8) % 3;
+	struct page *page = alloc_pages(gfp, order);
+
+	if (page) {
+		*(struct page **)page_address(page) = t->held;
+		t->held = page;
+		atomic_add(&run.allocs, 1);
+		atomic_add(&run.taken, 1UL << order);
+	} else if (order > 0) {
+		atomic_add(&run.high_failed, 1);
+	} else {
+		t->refusals++;
+		refused(gfp, freed, refills, ipis);
+	}
+	return page || order > 0;
+}
+
+/* Three of four phases grow; a refusal ends one. */
+static void one_phase(struct presser *t)
+{
+	static const gfp_t types[] = {GFP_UNMOVABLE, GFP_MOVABLE, GFP_RECLAIMABLE};
+	u64 r = ktest_rand(&t->rand);
+	unsigned ops = 1 + (unsigned)(r % PHASE_OPS), back = 1 + (unsigned)(r >> 8) % GIVE_BACK;
+	gfp_t gfp = types[(r >> 16) % ARRAY_SIZE(types)];
+	bool grows = (r >> 32) % 4, full = false;
+
+	for (; ops > 0 && !full; ops--) {
+		if (grows)
+			full = !take_one(t, gfp);
+		else if (t->held)
+			give_one(t);
+		if (ops % YIELD_OPS == 0)
+			thread_yield();
+	}
+	for (; full && t->refusals < TRIES && back > 0 && t->held; back--)
+		give_one(t);
+}
+
+static bool my_turn(void *arg)
+{
+	u32 go = load_acquire(&run.go);
+
+	return go == 2 || (go && (((struct presser *)arg)->quiet || load_acquire(&run.quiet) == 0));
+}
+
+static bool all_stopped(void *arg)
+{
+	return load_acquire(&run.left) == 0;
+}
+
+static void presser_main(void *arg)
+{
+	struct presser *t = arg;
+	unsigned phases = t->quiet ? QUIET_PHASES : ~0u;
+
+	wait_until(&turn, my_turn, t, WAIT_FOREVER);
+	for (; run.go == 1 && phases > 0 && t->refusals < TRIES; phases--)
+		one_phase(t);
+	atomic_sub(&run.quiet, (u32)t->quiet);
+	atomic_sub(&run.left, 1u);
+	wake_up(&turn);
+}
+
+/* ---- a run ---- */
+
+static void join_all(void)
+{
+	while (run.nr > 0)
+		thread_join(run.threads[--run.nr].thread);
+	kfree(run.threads);
+}
+
+/* Start all threads, which wait for run.go; false: not all could be had. */
+static bool prepare(u64 seed)
+{
+	unsigned nr = nr_cpus * THREADS_PER_CPU;
+
+	memset(&run, 0, sizeof(run));
+	run.left = nr;
+	run.quiet = nr_cpus / QUIET_CPU * THREADS_PER_CPU;
+	run.threads = kmalloc(nr * sizeof(struct presser));
+	for (; run.threads && run.nr < nr; run.nr++) {
+		struct presser *t = &run.threads[run.nr];
+
+		t->quiet = run.nr % nr_cpus % QUIET_CPU == QUIET_CPU - 1;
+		/* Not 0, and another one for each seed below 2^48 and thread. */
+		t->rand = ((seed << 16) + run.nr + 1) * 0x9e3779b97f4a7c15ULL;
+		t->thread = thread_start("pressure", (int)(run.nr % nr_cpus), presser_main, t);
+		if (!t->thread)
+			return false;
+	}
+	return run.nr == nr;
+}
+
+static bool wrong(u64 seed, const char *what, u64 have)
+{
+	if (have)
+		printk("pressure: seed %llu: FAIL: %s: %llu\n", U(seed), what, U(have));
+	return have != 0;
+}
+
+/* All have stopped: the line of figures, and what must not be. */
+static bool report(u64 seed, const struct smp_stats *old)
+{
+	struct smp_stats new = smp_stats;
+	struct left last = look(GFP_MOVABLE);
+	bool bad;
+
+	printk("pressure: seed=%llu cpus=%u threads=%u pages=%lu allocs=%llu failed=%llu high_failed=%llu "
+	       "waits=%llu calls=%llu from_alloc=%llu ipis=%llu peak_ipis=%llu kicks=%llu stale=%llu "
+	       "first_allocs=%llu first_held=%llu first_free=%lu first_cached=%lu first_stale=%lu "
+	       "last_held=%llu last_free=%lu last_cached=%lu\n",
+	    U(seed), nr_cpus, run.nr, memory_managed_pages(&kernel_memory), U(run.allocs), U(run.failed),
+	    U(run.high_failed), U(mm_event_sum(&kernel_memory, EV_ALLOC_DRAIN_WAIT) - run.waits),
+	    U(new.calls - old->calls), U(new.from_alloc - old->from_alloc), U(new.ipis - old->ipis),
+	    U(run.peak_ipis), U(new.kicks - old->kicks), U(run.stale),
+	    U(run.first_allocs), U(run.first_held), run.first_left.free, run.first_left.cached,
+	    run.first_left.stale, U(run.taken - run.freed), last.free, last.cached);
+	bad = wrong(seed, "cross-calls made by allocations", new.from_alloc - old->from_alloc);
+	bad |= wrong(seed, "pages lay in caches all the while a request failed", run.stale);
+	return wrong(seed, "pages still in caches when all had failed", last.cached) || bad;
+}
+
+static bool one_seed(u64 seed)
+{
+	struct mm_violation v;
+	struct smp_stats old;
+	unsigned long free;
+	unsigned i;
+	bool bad;
+
+	if (!prepare(seed)) {
+		store_release(&run.go, 2u);
+		wake_up(&turn);
+		join_all();
+		printk("pressure: FAIL: no memory for the threads, or a CPU is not online\n");
+		return false;
+	}
+	drain_all_pages(&kernel_memory, NULL);
+	free = memory_free_pages(&kernel_memory);
+	run.waits = mm_event_sum(&kernel_memory, EV_ALLOC_DRAIN_WAIT);
+	old = smp_stats;
+	store_release(&run.go, 1u);
+	wake_up(&turn);
+	wait_until(&turn, all_stopped, NULL, WAIT_FOREVER);
+	bad = report(seed, &old);
+	for (i = 0; i < run.nr; i++)
+		while (run.threads[i].held)
+			give_one(&run.threads[i]);
+	bad |= wrong(seed, "pages lost", free - memory_free_pages(&kernel_memory));
+	if (check_memory(&kernel_memory, &v)) {
+		printk("pressure: seed %llu: FAIL: %s at %#lx\n", U(seed), v.what, v.pfn);
+		bad = true;
+	}
+	join_all();
+	return !bad;
+}
+
+int pressure_run(u64 first, u64 last)
+{
+	bool good = true;
+
+	do
+		good &= one_seed(first);
+	while (first++ != last);
+	return good ? 0 : -EIO;
+}

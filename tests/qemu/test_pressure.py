@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""Memory runs out on all CPUs (pressure=SEED): what failed allocations cost, and what they miss."""
+import pytest
+
+import pressure
+import qemu
+
+CMDLINE = "selftest=none movable=0 pressure="
+
+
+@pytest.mark.parametrize("cpus,icount", [(1, False), (4, False), (8, False), (8, True)])
+def test_nothing_is_missed(passes, cpus, icount):
+    """Exact at rest, whatever the CPUs did: a thread's last request failed after a drain of all CPUs, and that
+    came after its last free.  So when all have stopped no page is cached, and none free above the mark; and
+    all that could be had was had, by each seed the same."""
+    run = passes(CMDLINE + "1-3", cpus=cpus, icount=icount, timeout=300)
+    lines = pressure.figures(run.text)
+    assert sorted(lines) == [1, 2, 3], run.story()
+    for line in lines.values():
+        quiet = line["threads"] * (cpus // 4) // cpus
+        assert line["failed"] >= (line["threads"] - quiet) * 16, line
+        assert line["from_alloc"] == 0 and line["calls"] > 0, line
+        assert line["calls"] <= line["waits"], line  # one drain for any number who wait
+        assert line["last_cached"] == line["last_free"] == 0, line
+        # Beside a request that fails lies only what came into caches while it was under way.
+        assert line["stale"] == line["first_stale"] == 0, line
+        assert line["allocs"] >= line["first_allocs"] > 0, line
+    assert len({line["last_held"] for line in lines.values()}) == 1, lines
+
+
+def test_zones_and_nodes(passes):
+    """A zone that not every request may use, and a reclaim thread for each node."""
+    run = passes("selftest=none pressure=0x10", cpus=4, nodes=[96, 160])
+    assert list(pressure.figures(run.text)) == [16], run.story()
+
+
+def test_same_seed_same_figures(boot):
+    """By the same command under icount.  And another seed gives others."""
+    first, second, other = (boot(CMDLINE + seed, cpus=8, icount=True) for seed in "778")
+    assert first.passed and other.passed, first.story() + other.story()
+    assert pressure.figures(first.text) == pressure.figures(second.text)
+    assert pressure.figures(first.text)[7] != {**pressure.figures(other.text)[8], "seed": 7}
+
+
+@pytest.mark.parametrize("policy", [p for p in pressure.POLICIES if p != pressure.RIGHT])
+def test_wrong_variants(policy):
+    """What each does wrong is seen, and nothing else is wrong."""
+    kernel = pressure.kernel_of(qemu.BUILD, policy)
+    assert kernel, f"{policy} does not build"
+    line, why = pressure.run_one(kernel, policy, "icount-8", 1)
+    assert not why, why
+    assert [s for s in line["said"] for w in pressure.expected(policy) if s.startswith(w)], line
+    if policy == "local":
+        assert line["calls"] == 0 and line["last_cached"] > 0 and line["first_stale"] > 0, line
+    else:
+        assert line["from_alloc"] == line["calls"] == line["waits"] > 0 and line["last_cached"] == 0, line
+    if policy == "all":
+        assert line["ipis"] == 7 * line["calls"], line
+
+
+def test_bad_values(passes):
+    """Each is refused by name, and the boot goes on without it."""
+    words = ["", "one", "5-", "-5", "9-3", "1-2-3", "0x", "1--2", "1-99999999999999999999"]
+    run = passes("selftest=buddy " + " ".join(f"pressure={w}" for w in words))
+    for word in words:
+        assert run.has(rf"^command line: pressure={word} is malformed: .*a seed, or FIRST-LAST$"), run.story()
+    assert not pressure.figures(run.text), run.story()
