@@ -153,7 +153,7 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  lint        includes, sizes, phrases, and the compare that guards free_pages
 # target  bench       the table of figures, build/bench.json
 # target  soak        long stress: TARGET=boots|offline ROUNDS=n; goes on where it stopped
-# target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1
+# target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1; STEP=1 by keys
 # target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
 # target  model       SPIN models of the protocols, right and wrong ones
 # target  fuzz        libFuzzer over the allocator and the parsers: SECONDS=n
@@ -177,7 +177,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 TOOLS      := test check lint bench soak race model mutants fuzz coverage
 ARGS_check := $(if $(ONLY),--only $(ONLY))
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
-ARGS_race  := $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
+ARGS_race  := $(if $(STEP),--step) $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
 .PHONY: help run iso debug setup clean $(TOOLS)
 $(TOOLS):

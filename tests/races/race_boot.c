@@ -31,12 +31,16 @@ static void print(const char *line)
 /* Can the script be run here, with @spare CPUs besides its roles'? */
 static bool can_run(unsigned spare)
 {
+	unsigned cpu = 0;
+
+	while (cpu < MIN(script.nr_roles, nr_cpus) && cpumask_test(cpu_online_mask, cpu))
+		cpu++;
 	if (script.error[0])
 		printk("race: %s cannot be read: %s\n", script.name, script.error);
-	else if (script.nr_roles + spare > nr_cpus_online())
-		printk("race: %s has %u roles, each on a CPU of its own%s: this machine has %u CPUs online\n",
-		    script.name, script.nr_roles, spare ? ", and one is needed besides" : "",
-		    nr_cpus_online());
+	else if (cpu < script.nr_roles || script.nr_roles + spare > nr_cpus_online())
+		printk("race: %s has %u roles, on CPUs 0 to %u%s: this machine has %u CPUs online\n",
+		    script.name, script.nr_roles, script.nr_roles - 1,
+		    spare ? ", and needs one more" : "", nr_cpus_online());
 	else
 		return true;
 	return false;

@@ -386,12 +386,12 @@ unsigned step_movable(void)
 	return movable;
 }
 
-static bool all_ended(void)
+static bool all_idle(void)
 {
 	unsigned role;
 
 	for (role = 0; role < race.nr_roles; role++)
-		if (race.role[role].running || step_top(role) || step.actor[role].next < race.script->nr)
+		if (race.role[role].running || step_top(role))
 			return false;
 	return true;
 }
@@ -441,12 +441,13 @@ static unsigned times_seen(unsigned movable, unsigned role)
 	return 1;
 }
 
-/* It comes round and round: does it get out of that alone?  False: no. */
+/* It comes round and round: does it get out of that alone?  False: no, and it is where it was. */
 static bool gets_out(unsigned role, bool *good)
 {
+	u64 picture = step_look_hash();
 	unsigned i;
 
-	for (i = 0; i < ALONE && *good; i++) {
+	for (i = 0; *good && (i < ALONE || step_look_hash() != picture); i++) {
 		let_go(role);
 		*good = come_to_rest();
 		if (*good && times_seen(step_movable(), role) <= 1) {
@@ -471,15 +472,15 @@ static void goes_round(unsigned role)
 	race_end("STUCK", why);
 }
 
-/* All operations have ended. */
-static void judge(void)
+/* No operation runs: what must hold then?  @more: some are still to come. */
+static void judge(bool more)
 {
 	struct race_finding found;
 
-	if (race_check("final", &found))
-		race_end("OK", "");
-	else
+	if (!race_check("final", &found))
 		race_end(found.outcome, found.why);
+	else if (!more)
+		race_end("OK", "");
 }
 
 static void lost(void)
@@ -519,10 +520,11 @@ static bool has_ended(unsigned movable)
 	unsigned role = 0;
 	char why[200];
 
-	if (all_ended()) {
-		judge();
-		step_made_end(made, false);
-		return true;
+	if (all_idle()) {
+		judge(movable);
+		if (race_over())
+			step_made_end(made, STEP_CHECKED);
+		return race_over();
 	}
 	while (movable && !(movable >> role & 1))
 		role++;
@@ -536,7 +538,7 @@ static bool has_ended(unsigned movable)
 	} else {
 		return false;
 	}
-	step_made_end(made, true);
+	step_made_end(made, STEP_STUCK);
 	return true;
 }
 
@@ -592,6 +594,7 @@ void step_drive(void)
 		step_show(session);
 		role = session->nr_moves < STEP_MOVES ? session->choose(session, movable) : STEP_QUIT;
 		if (role == STEP_QUIT) {
+			step_made_end(&session->made, STEP_LEFT);
 			race_end("QUIT", "left before its end");
 			return;
 		}
@@ -603,7 +606,7 @@ void step_drive(void)
 	}
 	if (!good && !race_over()) {
 		lost();
-		step_made_end(&session->made, true);
+		step_made_end(&session->made, STEP_STUCK);
 	}
 	step_show(session);
 }

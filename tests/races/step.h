@@ -22,7 +22,9 @@ struct step_session {
 	int (*key)(void);
 	const char *given;
 	u64 rand;
-	int run; /* a role that moves until it waits or has ended; else -1 */
+	int run; /* a role that moves on and on; else -1 */
+	bool back; /* left for a step back */
+	bool hush; /* the moves given are not shown */
 
 	bool ended; /* of the role that moved last, the operation */
 
@@ -37,9 +39,15 @@ struct step_session {
 /* While it is not NULL, race_run goes by it instead of by the script. */
 extern struct step_session *step_session;
 
+/* A number that is the same whenever all that is to be seen between two moves is the same. */
+u64 step_look_hash(void);
+
 /* ---- step_play.c ---- */
 
-/* Step through @s by keys; @given: letters of moves that come before.  False: the last one is not possible. */
+/*
+ * Step through @s by keys; @given: letters of moves that come before.  False: one of them was not possible.
+ * For a step back @s is run again, up to there.
+ */
 bool step_by_keys(const struct race_script *s, const char *given, int (*key)(void),
     void (*say)(const char *line));
 /* Run @s in an order that derives from @seed, and say what came of it.  True: the outcome was OK. */

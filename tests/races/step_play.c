@@ -13,6 +13,12 @@
 static struct step_session session;
 static struct race_result result;
 static bool impossible; /* a move given beforehand could not be made */
+static char replayed[STEP_MOVES + 1];
+/* What was seen since a role began to move on and on. */
+static struct {
+	u64 picture[64], last;
+	unsigned nr;
+} run;
 void (*step_run)(const struct race_script *s, struct race_result *res) = race_run;
 
 static void say_text(const char *text)
@@ -38,6 +44,11 @@ static void say(const char *what, const char *text)
 
 /* ---- by keys ---- */
 
+static bool is_back(int key)
+{
+	return key == '<' || key == '\b' || key == 127;
+}
+
 static int by_key(int key, unsigned movable)
 {
 	unsigned role = (unsigned)((key | 0x20) - 'a');
@@ -45,17 +56,36 @@ static int by_key(int key, unsigned movable)
 	if (key < 'A' || role >= RACE_ROLES) {
 		if (key != '?')
 			say("step: no such key", "");
-		say("step: keys: a letter: that role moves; a capital: it moves until it waits or has ended; "
+		say("step: keys: a letter: that role moves; a capital: it moves on and on; <: one step back; "
 		    "q: leave", "");
 		return -1;
 	}
 	if (!(movable >> role & 1)) {
-		say("step: it cannot move", "");
+		const char name[] = {(char)('A' + role), '\0'};
+
+		say("step: cannot move: ", name);
 		return -1;
 	}
-	if (key < 'a')
+	if (key < 'a') {
 		session.run = (int)role;
+		run.nr = 0;
+	}
 	return (int)role;
+}
+
+/* A role that moves on and on stops where it has been since then, save where it has not moved at all. */
+static bool been_here(void)
+{
+	u64 picture = step_look_hash();
+	unsigned i;
+
+	for (i = 0; i < run.nr; i++)
+		if (run.picture[i] == picture && picture != run.last)
+			return true;
+	if (run.nr < ARRAY_SIZE(run.picture))
+		run.picture[run.nr++] = picture;
+	run.last = picture;
+	return false;
 }
 
 static int choose_by_keys(struct step_session *s, unsigned movable)
@@ -69,8 +99,7 @@ static int choose_by_keys(struct step_session *s, unsigned movable)
 		impossible = role >= RACE_ROLES || !(movable >> role & 1);
 		return impossible ? STEP_QUIT : (int)role;
 	}
-	/* A capital's: as long as it can, and its operation has not ended. */
-	if (s->run >= 0 && movable >> s->run & 1 && !s->ended)
+	if (s->run >= 0 && movable >> s->run & 1 && !s->ended && !been_here())
 		return s->run;
 	s->run = -1;
 	for (role = 0; role < RACE_ROLES; role++)
@@ -82,7 +111,8 @@ static int choose_by_keys(struct step_session *s, unsigned movable)
 		do
 			key = s->key();
 		while (key == '\n' || key == '\r' || key == ' ');
-		if (key < 0 || key == 'q')
+		s->back = is_back(key) && s->nr_moves;
+		if (key < 0 || key == 'q' || s->back)
 			return STEP_QUIT;
 		chosen = by_key(key, movable);
 	} while (chosen < 0);
@@ -107,19 +137,10 @@ static void say_script(void)
 	say_text(text);
 }
 
-bool step_by_keys(const struct race_script *s, const char *given, int (*key)(void),
-    void (*to)(const char *line))
+/* Outcome and script; then a step back is possible still. */
+static void say_end(void)
 {
-	session = (struct step_session){
-	    .choose = choose_by_keys, .say = to, .key = key, .given = given, .run = -1};
-	impossible = false;
-	step_session = &session;
-	step_run(s, &result);
-	step_session = NULL;
-	if (impossible) {
-		say("step: not possible after these moves: ", session.moves);
-		return false;
-	}
+	session.back = false;
 	say("step: outcome ", result.outcome);
 	if (result.why[0])
 		say("step: why ", result.why);
@@ -128,6 +149,36 @@ bool step_by_keys(const struct race_script *s, const char *given, int (*key)(voi
 	say("step: script", "");
 	say_script();
 	say("step: end", "");
+	if (result.abandoned || !session.nr_moves || !strcmp(result.outcome, "QUIT"))
+		return;
+	say("step: <: one step back; any other key: leave", "");
+	session.back = is_back(session.key());
+}
+
+bool step_by_keys(const struct race_script *s, const char *given, int (*key)(void),
+    void (*to)(const char *line))
+{
+	impossible = false;
+	do {
+		session = (struct step_session){
+		    .choose = choose_by_keys, .say = to, .key = key, .given = given, .run = -1,
+		    .hush = given == replayed};
+		step_session = &session;
+		step_run(s, &result);
+		step_session = NULL;
+		if (impossible) {
+			say("step: not possible after these moves: ", session.moves);
+			return false;
+		}
+		if (!session.back)
+			say_end();
+		if (session.back) {
+			memcpy(replayed, session.moves, sizeof(replayed));
+			replayed[session.nr_moves - 1] = '\0';
+			given = replayed;
+			say("step: back", "");
+		}
+	} while (session.back && !result.abandoned);
 	return true;
 }
 

@@ -63,8 +63,6 @@ size_t step_where(unsigned role, char *buf, size_t size);
 size_t step_page(char *buf, size_t size);
 /* Say all that is to be seen, one line each. */
 void step_show(struct step_session *session);
-/* A number that is the same whenever all that is to be seen is the same. */
-u64 step_look_hash(void);
 /* Why nobody else than @role gets on: who waits for whom. */
 void step_why_stuck(unsigned role, char *buf, size_t size);
 
@@ -74,7 +72,8 @@ void step_made_begin(struct race_script *made, const struct race_script *s);
 void step_made_move(struct race_script *made, unsigned role);
 void step_made_started(struct race_script *made, unsigned role, const char *op);
 void step_made_ended(struct race_script *made, unsigned role, int result);
-/* Nothing more comes: @stuck, nobody gets on; else all have ended and the checks have been made. */
-void step_made_end(struct race_script *made, bool stuck);
+/* Nothing more comes: nobody runs and the checks have been made; nobody gets on; the reader has left. */
+enum step_end { STEP_CHECKED, STEP_STUCK, STEP_LEFT };
+void step_made_end(struct race_script *made, enum step_end how);
 
 #endif

@@ -90,13 +90,16 @@ void step_made_ended(struct race_script *made, unsigned role, int result)
 	e->want = result;
 }
 
-void step_made_end(struct race_script *made, bool stuck)
+void step_made_end(struct race_script *made, enum step_end how)
 {
 	unsigned i;
 
-	for (i = 0; stuck && i < race.nr_roles; i++)
-		if (race.role[i].running)
+	for (i = 0; i < race.nr_roles; i++) {
+		if (how == STEP_LEFT)
+			write_arrivals(made, i);
+		else if (how == STEP_STUCK && race.role[i].running)
 			add(made, RACE_JOIN, i);
-	if (!stuck)
+	}
+	if (how == STEP_CHECKED)
 		ksnprintf(add(made, RACE_CHECK, 0)->op, RACE_NAME, "final");
 }

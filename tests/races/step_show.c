@@ -166,7 +166,7 @@ void step_show(struct step_session *session)
 	char text[32];
 	unsigned nr = session->nr_moves;
 
-	if (!session->say)
+	if (!session->say || (session->hush && *session->given))
 		return;
 	ksnprintf(text, sizeof(text), "move %u %c", nr, nr ? (int)(session->moves[nr - 1] - 'a' + 'A') : '-');
 	say_line(session, text);
