@@ -52,8 +52,8 @@ extern struct step step; /* race.lock */
 
 /* Where @role is kept: in the interrupt, if there is one.  NULL: nowhere. */
 struct frame *step_top(unsigned role);
-/* Bits of the roles that could move. */
-unsigned step_movable(void);
+/* The setup is over: from here on points stop roles. */
+void step_start(void);
 
 /* ---- step_show.c ---- */
 
