@@ -45,8 +45,8 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_migrate.c test_handle.c test_trace.c test_trace_ring.c test_fallback.c test_fail.c)
 # These need the kernel's threads and CPUs.
 KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c)
-RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c scripts.c)
-FIBER_SRCS  := $(addprefix arch/fiber/,fiber_main.c fiber_cpu.c fiber_port.c) $(addprefix tests/races/,explore.c shrink.c) \
+RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c scripts.c) $(sort $(wildcard tests/races/step*.c))
+FIBER_SRCS  := $(addprefix arch/fiber/,fiber_main.c fiber_step.c fiber_cpu.c fiber_port.c) $(addprefix tests/races/,explore.c shrink.c) \
 	$(MM_SRCS) $(SHARED_SRCS) $(RACE_SRCS)
 RACE_TEXTS  := $(wildcard tests/races/*.race)
 
@@ -155,7 +155,7 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  lint        includes, sizes, locks, static analysis, the compare that guards free_pages
 # target  bench       the table of figures, build/bench.json
 # target  soak        long stress: TARGET=boots|suites|offline|hotplug ROUNDS=n; goes on where it stopped
-# target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1
+# target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1; STEP=1 by keys
 # target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
 # target  model       SPIN models of the protocols, right and wrong ones
 # target  fuzz        libFuzzer over the allocator and the parsers: SECONDS=n
@@ -179,7 +179,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 TOOLS      := test check lint bench soak race model mutants fuzz coverage
 ARGS_check := $(if $(ONLY),--only $(ONLY))
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
-ARGS_race  := $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
+ARGS_race  := $(if $(STEP),--step) $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
 .PHONY: help run iso debug setup clean $(TOOLS)
 $(TOOLS):

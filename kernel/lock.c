@@ -115,7 +115,7 @@ void spin_lock(struct spinlock *lock)
 	check_order(h, lock);
 	if (!take(lock)) {
 		sched_wait(lock->name);
-		while (!take(lock))
+		while (!sched_look(lock, false, take(lock)))
 			cpu_relax();
 	}
 	record(h, lock);

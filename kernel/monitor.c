@@ -11,6 +11,7 @@
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
 #include <quarry/ktest.h>
+#include <quarry/race.h>
 #include <quarry/stress.h>
 
 #define LINE_MAX    120
@@ -269,6 +270,11 @@ static void cmd_cpu(unsigned n, char **arg)
 		printk("cpu: done: %u of %u online\n", nr_cpus_online(), nr_cpus);
 }
 
+static void cmd_race(unsigned n, char **arg)
+{
+	race_step_by_keys(arg[0]);
+}
+
 static void cmd_help(unsigned n, char **arg);
 
 static const struct command commands[] = {
@@ -288,6 +294,7 @@ static const struct command commands[] = {
     {"rounds", "N", "N offline rounds under stress, for each policy", 1, 1, cmd_rounds},
     {"cpus", "", "each CPU: its state, threads, interrupts", 0, 0, cmd_cpus},
     {"cpu", "down|up|hang N [MS]", "take CPU N out, bring it back, or make it deaf", 2, 3, cmd_cpu},
+    {"race", "NAME", "step through a race; in a race build", 1, 1, cmd_race},
     {"halt", "", "power off", 0, 0, NULL},
 };
 

@@ -8,3 +8,8 @@ bool race_boot(const char *names)
 	printk("race: this kernel has no scheduling points: make kernel RACE=1 B=build/race\n");
 	return false;
 }
+
+void race_step_by_keys(const char *name)
+{
+	printk("race: this kernel has no scheduling points: make race NAME=%s STEP=1\n", name);
+}

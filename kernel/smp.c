@@ -150,6 +150,14 @@ void smp_call_close(void)
 	WRITE_ONCE(slots[arch_cpu_id()].closed, 1u);
 }
 
+bool smp_unanswered(unsigned from, unsigned to)
+{
+	const struct call_cpu *sender = &slots[from];
+
+	return cpumask_test(sender->asked, to) &&
+	    load_acquire(&sender->answered[to]) != load_acquire(&sender->request);
+}
+
 static void report_silence(const struct call_cpu *slot, u32 request, bool fatal)
 {
 	unsigned cpu;
@@ -175,7 +183,7 @@ static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64
 	u32 turns = 0;
 	u64 waited;
 
-	while (load_acquire(&slot->answered[cpu]) != request) {
+	while (!sched_look(slot, false, load_acquire(&slot->answered[cpu]) == request)) {
 		if (!turns)
 			sched_wait("answer");
 		cpu_relax();

@@ -51,7 +51,7 @@ static bool sleep_once(struct waitq *wq, bool (*cond)(void *), void *arg, u64 de
 	append(wq, &entry);
 	WRITE_ONCE(entry.thread->state, (u32)THREAD_SLEEPING);
 	spin_unlock_irqrestore(&wq->lock, flags);
-	done = cond(arg);
+	done = sched_look(&wq->first, true, cond(arg));
 	if (!done)
 		sched_sleep(deadline);
 	flags = spin_lock_irqsave(&wq->lock);
@@ -90,6 +90,7 @@ void wake_up(struct waitq *wq)
 	irqflags_t flags = spin_lock_irqsave(&wq->lock);
 	struct wait_entry *entry;
 
+	sched_wake(&wq->first);
 	for (entry = wq->first; entry; entry = entry->next)
 		thread_wake(entry->thread);
 	spin_unlock_irqrestore(&wq->lock, flags);

@@ -33,7 +33,7 @@ INCLUDES = [
     ("arch/x86_64/", [QUARRY, r'"x86\.h"', STD]),
     ("arch/host/host_memmap_test.c", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),  # the hosted half of a test
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
-    ("arch/fiber/", [QUARRY, r'"(fiber|explore)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
+    ("arch/fiber/", [QUARRY, r'"(fiber|explore|step)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
     ("bench/", [QUARRY, r'"bench/\w+\.h"', STD]),
     ("tests/", [QUARRY, r'"(tests/|mm/)?\w+\.h"', r"<sys/queue\.h>"]),
 ]

@@ -163,14 +163,15 @@ class Machine:
                         "-drive", f"if=pflash,format=raw,unit=1,file={variables}"]
         return options
 
-    def command(self, name, cmdline):
+    def command(self, name, cmdline, console=None):
+        """console: what QEMU's chardev is instead of a file, BUILD/qemu/NAME.log."""
         memory, backend = self.memory_options()
         return (["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                  "-monitor", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
                  "-machine", self.machine + backend, "-cpu", self.cpu]
                 + (ICOUNT if self.icount else ["-accel", "tcg"]) + memory
                 + self.loader_options(name, cmdline) + list(self.extra)
-                + ["-chardev", f"file,id=con,path={log_path(name)}", "-serial", "chardev:con"])
+                + ["-chardev", console or f"file,id=con,path={log_path(name)}", "-serial", "chardev:con"])
 
     def run(self, name, cmdline="", markers=(), talk=None):
         """Boot it and wait for its end.

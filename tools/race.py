@@ -3,6 +3,7 @@
 """Replay the race scripts, with the right code and with each wrong variant, on fibers and in QEMU; `make race`.
 
 Usage: tools/race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-explore] [NAME...]
+       tools/race.py [--build DIR] --step NAME [VARIANT]     by keys, one move at a time: tools/race_step.py
 
 For each script of tests/races/*.race (or those named; a variant's name means the scripts that show it)
 and each variant that its lines "expect ID: OUTCOME" name: the outcome must be the one expected, and the
@@ -212,6 +213,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--engines", help="with commas: " + ",".join(ENGINES))
     parser.add_argument("--no-explore", action="store_true", help="leave out tools/explore.py")
+    parser.add_argument("--step", action="store_true", help="step through one script")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     engines = args.engines.split(",") if args.engines else [e for e in ENGINES if e != "grub" or args.grub]
@@ -220,6 +222,9 @@ def main():
     counts = check.Counts()
     start = time.monotonic()
     names = [n for word in args.names for n in re.split(r"[, ]+", word) if n]
+    if args.step:
+        import race_step
+        return race_step.step(os.path.abspath(args.build), names)
     if "pressure" in names:
         pressure.compare(counts, os.path.abspath(args.build))
     scripts_named = [n for n in names if n != "pressure"]

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "fiber.h"
 #include <quarry/mm_types.h>
+#include <quarry/sched_point.h>
 #include <quarry/smp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -89,7 +90,7 @@ static struct thread *self(void)
 
 u64 arch_clock_ns(void)
 {
-	return clock_ns += LOOK_NS;
+	return sched_time(clock_ns += LOOK_NS);
 }
 
 u64 fiber_clock(void)

@@ -5,6 +5,9 @@
  *   race [--verbose] [--jitter=N] SCRIPT...
  *                                     replay: a script's name, or a file; N times more, with CPUs
  *                                     preempted by chance, for the same trace
+ *   race --step [--moves=LETTERS] SCRIPT
+ *                                     one move at a time, by keys from stdin; after those moves
+ *   race --schedule=N[-M] SCRIPT      in the orders that derive from these seeds
  *   race --list | --sets              the names of the scripts; of the explorer's sets
  *   race --explore SET [--seed=N] [--max=N] [--json]
  *                                     SET a name, "all", or operations: "free(P) | offline(P)=0";
@@ -15,6 +18,7 @@
  * Exit status 0: every script ended as its file expects of the right code; no schedule failed.
  */
 #include "explore.h"
+#include "step.h"
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
 #include <stdio.h>
@@ -38,6 +42,8 @@ static const struct explore_set sets[] = {
     {"call-call", "A:scene", "call=0; free(P)=0 | call=0; drain=0 | disable=0", ISO_PRECISE},
 };
 
+static const char *moves; /* step through each script: made before the first key */
+static const char *seeds; /* run each by these */
 static u64 jitters; /* times each script is replayed once more */
 static struct race_script script;
 static struct race_result result;
@@ -87,7 +93,7 @@ void script_once(const struct race_script *s, struct race_result *res, u64 seed)
 	result_now = res;
 	fiber_on_stuck = script_stuck;
 	fiber_on_panic = script_panic;
-	fiber_patience = 200000;
+	fiber_patience = step_session ? ~0ULL : 200000; /* who steps decides himself who is stuck */
 	race_hook = NULL;
 	race_jitter = seed ? jitter : NULL;
 	jitter_rand = seed * 0x9e3779b97f4a7c15ULL | 1;
@@ -120,6 +126,10 @@ static bool replay(void)
 		fprintf(stderr, "race: %s cannot be read: %s\n", script.name, script.error);
 		return false;
 	}
+	if (moves)
+		return fiber_step(&script, moves);
+	if (seeds)
+		return fiber_schedules(&script, seeds);
 	script_once(&script, &result, 0);
 	printf("race: begin %s\n%srace: end %s %s\n", script.name, result.trace, script.name, result.outcome);
 	if (result.why[0])
@@ -338,6 +348,12 @@ int main(int argc, char **argv)
 			o.json = true;
 		else if ((value = value_of(argv[i], "--jitter")))
 			jitters = strtoull(value, NULL, 0);
+		else if (!strcmp(argv[i], "--step") && !moves)
+			moves = "";
+		else if ((value = value_of(argv[i], "--moves")))
+			moves = value;
+		else if ((value = value_of(argv[i], "--schedule")))
+			seeds = value;
 		else if (!strcmp(argv[i], "--verbose"))
 			fiber_verbose = true;
 		else if ((value = value_of(argv[i], "--seed")))
@@ -370,7 +386,8 @@ int main(int argc, char **argv)
 	if (explore)
 		good &= explore_named(explore, &o);
 	if (!done) {
-		fprintf(stderr, "usage: race SCRIPT... | --list | --sets | --explore SET [--seed=N] [--max=N] [--json]\n");
+		fprintf(stderr, "usage: race [--step | --schedule=N-M] SCRIPT... | --list | --sets | "
+		    "--explore SET [--seed=N] [--max=N] [--json]\n");
 		return 2;
 	}
 	return good ? 0 : 1;

@@ -35,7 +35,7 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 	sched_wait(wq->lock.name);
 	do {
 		cpu_relax();
-		if (cond(arg)) {
+		if (sched_look(&wq->first, true, cond(arg))) {
 			fiber_progress();
 			return true;
 		}
@@ -45,6 +45,7 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 
 void wake_up(struct waitq *wq)
 {
+	sched_wake(&wq->first);
 	fiber_progress();
 }
 

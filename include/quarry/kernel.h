@@ -52,6 +52,8 @@ int serial_getc(void);
 /* Sleep until a byte has come; thread context. */
 int serial_getc_wait(void);
 void serial_enable_irq(void);
+/* From here on serial_getc asks the port, on whatever CPU: the one that gets its interrupt may be busy. */
+void serial_disable_irq(void);
 
 /* ---- threads (kernel/sched.c), beyond port.h ---- */
 

@@ -8,8 +8,14 @@
  * included again, and takes what then holds.
  */
 #ifdef RACE_BUILD
+#include <quarry/types.h>
+
 void race_point(const char *name);
 void race_lock_wait(const char *lock);
+void race_look(const void *what);
+bool race_looked(const void *what, bool sleeps, bool found);
+void race_wake(const void *what);
+u64 race_time(u64 ns);
 #endif
 
 /* Before a wait for @lock (its name) that did not get it at once: point lock.wait(NAME). */
@@ -18,6 +24,23 @@ void race_lock_wait(const char *lock);
 #define sched_wait(lock) race_lock_wait(lock)
 #else
 #define sched_wait(lock) ((void)0)
+#endif
+
+/*
+ * The condition @cond of a wait for @what, looked at once more: a race build says when.  @sleeps: the
+ * thread sleeps in between, until sched_wake(what).  sched_time: who steps through a race moves the clock.
+ */
+#undef sched_look
+#undef sched_wake
+#undef sched_time
+#ifdef RACE_BUILD
+#define sched_look(what, sleeps, cond) (race_look(what), race_looked((what), (sleeps), (cond)))
+#define sched_wake(what) race_wake(what)
+#define sched_time(ns) race_time(ns)
+#else
+#define sched_look(what, sleeps, cond) (cond)
+#define sched_wake(what) ((void)0)
+#define sched_time(ns) (ns)
 #endif
 
 #undef sched_point

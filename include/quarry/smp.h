@@ -22,6 +22,8 @@ void cpu_clear_online(unsigned cpu);
  */
 void smp_call_close(void);
 unsigned nr_cpus_online(void);
+/* Has CPU @from a call under way that @to has been asked by, and has not answered?  kernel/smp.c only.  A look. */
+bool smp_unanswered(unsigned from, unsigned to);
 /*
  * Return when every cross-call that was under way at the call has ended: after a CPU's bit has been
  * cleared from the mask and this has returned, nobody will ask that CPU any more.

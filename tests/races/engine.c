@@ -43,7 +43,7 @@ void race_leave(irqflags_t flags)
 }
 
 /* In an interrupt, whatever thread it came upon, the role is the CPU's. */
-static struct role *my_role(void)
+struct role *race_my_role(void)
 {
 	const struct mm_task *task;
 	unsigned i;
@@ -176,6 +176,8 @@ void race_watch(struct race_watchdog *dog)
 	irqflags_t flags;
 	u64 now;
 
+	if (READ_ONCE(race.stepping))
+		return;
 	if (dog->turns++ % TURNS_PER_LOOK && dog->cursor == READ_ONCE(race.cursor))
 		return;
 	now = arch_clock_ns();
@@ -316,11 +318,13 @@ void race_point(const char *name)
 
 	if (likely(!READ_ONCE(race.active)) || race_over())
 		return;
-	r = my_role();
+	r = race_my_role();
 	if (!r)
 		return;
 	if (race_hook)
 		race_hook((unsigned)(r - race.role), name, false);
+	else if (READ_ONCE(race.stepping))
+		step_point(r, name);
 	else
 		at_point(r, name, false);
 }
@@ -332,12 +336,14 @@ void race_lock_wait(const char *lock)
 
 	if (likely(!READ_ONCE(race.active)) || race_over())
 		return;
-	r = my_role();
-	if (!r)
+	r = race_my_role();
+	if (!r && !READ_ONCE(race.stepping))
 		return;
 	ksnprintf(name, sizeof(name), "lock.wait(%s)", lock ? lock : "?");
 	if (race_hook)
 		race_hook((unsigned)(r - race.role), name, true);
+	else if (READ_ONCE(race.stepping))
+		step_will_wait(lock ? lock : "?", name);
 	else
 		at_point(r, name, true);
 }

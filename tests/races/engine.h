@@ -11,7 +11,7 @@
 #include <quarry/mm.h>
 
 #define RACE_ROLES   8
-#define RACE_ENTRIES 64
+#define RACE_ENTRIES 160
 #define RACE_PLACES  3
 #define RACE_NAME    40
 
@@ -54,6 +54,8 @@ const char *race_parse(const char *text, struct race_script *s);
 bool race_parse_entries(struct race_script *s, const char *text);
 /* Find a script by name in the texts that are part of the program; false if there is none. */
 bool race_find(const char *name, struct race_script *s);
+/* The text of a script whose places have one name each, and whose outcome shall be @expect. */
+void race_write(const struct race_script *s, const char *expect, char *text, size_t size);
 extern const char race_texts[]; /* all .race files, one after the other */
 
 /* ---- engine.c ---- */
@@ -61,7 +63,7 @@ extern const char race_texts[]; /* all .race files, one after the other */
 /* Also the trace's text, for the caller to print: lines "step role point outcome". */
 struct race_result {
 	char outcome[RACE_NAME]; /* OK, STUCK, CHECK(id), WRONG(role), MISSED(role), CRASH */
-	char why[200];           /* for people; not part of the trace */
+	char why[400];           /* for people; not part of the trace */
 	char trace[RACE_ENTRIES * 64];
 	size_t used;
 	bool abandoned; /* a role never came back: nothing more can be run */
@@ -98,6 +100,14 @@ bool ops_check(const char *what, struct mm_violation *v);
 bool ops_final(struct mm_violation *v);
 /* Stop the memory's threads; only if no role runs. */
 void ops_stop(void);
+/* What can be looked at while roles are kept.  ops_view: false before the scene is set. */
+struct ops_view {
+	struct memory *mem;
+	pfn_t page_p, block_u;
+};
+bool ops_view(struct ops_view *view);
+/* Is @what part of the memory, so that who waits for it waits for somebody who uses it? */
+bool ops_owns(const void *what);
 /* True if role @role's operation shall be called off. */
 extern u32 ops_cancel;
 

@@ -7,7 +7,7 @@
 
 #include "engine.h"
 
-#define WATCHES 64
+#define WATCHES 128
 
 struct role {
 	struct mm_task *task; /* of the thread that plays it */
@@ -38,6 +38,7 @@ struct race_state {
 	u32 active; /* a: points look at the script */
 	u32 cursor; /* lock */
 	u32 over;   /* a: the outcome is known: everybody passes */
+	u32 stepping; /* a: after the setup, instead of the script, step.c decides who moves */
 };
 extern struct race_state race;
 
@@ -58,5 +59,29 @@ struct race_watchdog {
 void race_watch(struct race_watchdog *dog);
 /* Take the steps that nobody else is going to take. */
 void race_settle(void);
+/* The role that runs here: in an interrupt, whatever thread it came upon, the CPU's.  NULL: none. */
+struct role *race_my_role(void);
+
+/* ---- step.c, for engine.c and run.c ---- */
+
+/* A role comes to a point, and stays there; announces a wait, of which lock.wait(...) is the point. */
+void step_point(struct role *r, const char *name);
+void step_will_wait(const char *lock, const char *point);
+/* The operation that a role may begin now, or NULL; and its end.  Under race.lock. */
+const struct race_entry *step_next_op(unsigned role);
+void step_op_ended(unsigned role, int result);
+/* Before the memory is built; then, instead of the script, from the setup to the outcome; at the end. */
+void step_prepare(void);
+void step_drive(void);
+void step_finish(void);
+
+/* ---- run.c, for step.c ---- */
+
+/* What a check found: the invariant, as an outcome, and in words. */
+struct race_finding {
+	char id[16], outcome[RACE_NAME], why[200];
+};
+/* Make a check in the caller's thread.  False: *found is filled in. */
+bool race_check(const char *what, struct race_finding *found);
 
 #endif

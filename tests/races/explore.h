@@ -66,6 +66,10 @@ void explore_once(const struct plan *plan, struct outcome *out);
 /* Run a script on fibers; with a seed other than 0, CPUs are preempted by chance at every point. */
 void script_once(const struct race_script *s, struct race_result *res, u64 seed);
 
+/* fiber_step.c: step_by_keys and step_by_seed, from stdin and to stdout; seeds "N" or "N-M". */
+bool fiber_step(const struct race_script *s, const char *moves);
+bool fiber_schedules(const struct race_script *s, const char *seeds);
+
 struct explore_report {
 	u64 schedules;        /* run */
 	u64 failed_at;        /* number of the first that failed; 0: none */

@@ -22,7 +22,7 @@ u32 ops_cancel;
 static struct {
 	struct memory *mem;
 	struct page *p, *q;          /* NULL: freed */
-	pfn_t block_p, block_u;
+	pfn_t page_p, block_p, block_u; /* page_p 0: no scene */
 	struct page *own[RACE_ROLES]; /* what a role allocated last */
 	struct page *hoard[MAX_HOARD];
 	unsigned nr_hoard;
@@ -77,6 +77,17 @@ void ops_stop(void)
 	memory_stop(ops.mem);
 }
 
+bool ops_view(struct ops_view *view)
+{
+	*view = (struct ops_view){.mem = ops.mem, .page_p = ops.page_p, .block_u = ops.block_u};
+	return ops.page_p != 0;
+}
+
+bool ops_owns(const void *what)
+{
+	return (const char *)what >= arena && (const char *)what < arena + sizeof(arena);
+}
+
 static int op_scene(unsigned role, const char *arg)
 {
 	struct page *u = mem_alloc_pages(ops.mem, GFP_UNMOVABLE, 0);
@@ -85,7 +96,8 @@ static int op_scene(unsigned role, const char *arg)
 	if (!strcmp(arg, "Q"))
 		ops.q = mem_alloc_pages(ops.mem, GFP_MOVABLE, 0);
 	KASSERT(ops.p && u);
-	ops.block_p = ALIGN_DOWN(page_to_pfn_in(ops.mem, ops.p), PAGEBLOCK_PAGES);
+	ops.page_p = page_to_pfn_in(ops.mem, ops.p);
+	ops.block_p = ALIGN_DOWN(ops.page_p, PAGEBLOCK_PAGES);
 	ops.block_u = ALIGN_DOWN(page_to_pfn_in(ops.mem, u), PAGEBLOCK_PAGES);
 	mem_free_pages(ops.mem, u, 0);
 	drain_local_pages(ops.mem, NULL);

@@ -4,7 +4,8 @@
  *
  * Owns: the script and the result under way.
  */
-#include "engine.h"
+#include "step.h"
+#include <quarry/kernel.h>
 #include <quarry/race.h>
 #include <quarry/smp.h>
 
@@ -22,18 +23,34 @@ static void print_trace(void)
 	}
 }
 
+static void print(const char *line)
+{
+	printk("%s\n", line);
+}
+
+/* Can the script be run here, with @spare CPUs besides its roles'? */
+static bool can_run(unsigned spare)
+{
+	unsigned cpu = 0;
+
+	while (cpu < MIN(script.nr_roles, nr_cpus) && cpumask_test(cpu_online_mask, cpu))
+		cpu++;
+	if (script.error[0])
+		printk("race: %s cannot be read: %s\n", script.name, script.error);
+	else if (cpu < script.nr_roles || script.nr_roles + spare > nr_cpus_online())
+		printk("race: %s has %u roles, on CPUs 0 to %u%s: this machine has %u CPUs online\n",
+		    script.name, script.nr_roles, script.nr_roles - 1,
+		    spare ? ", and needs one more" : "", nr_cpus_online());
+	else
+		return true;
+	return false;
+}
+
 /* False: it did not end as expected of the right code. */
 static bool run_one(void)
 {
-	if (script.error[0]) {
-		printk("race: %s cannot be read: %s\n", script.name, script.error);
+	if (!can_run(0))
 		return false;
-	}
-	if (script.nr_roles > nr_cpus_online()) {
-		printk("race: %s has %u roles, each on a CPU of its own: this machine has %u CPUs online\n",
-		    script.name, script.nr_roles, nr_cpus_online());
-		return false;
-	}
 	race_run(&script, &result);
 	printk("race: begin %s\n", script.name);
 	print_trace();
@@ -43,6 +60,77 @@ static bool run_one(void)
 	if (result.abandoned)
 		printk("race: a role never came back; no more can be run\n");
 	return strcmp(result.outcome, script.expect) == 0;
+}
+
+/* ---- moves that are chosen, by a thread on a CPU that no role has ---- */
+
+struct choice {
+	u64 from, to;      /* seeds */
+	const char *moves; /* NULL: by seeds; else by keys, after these */
+	bool good;
+};
+
+static int key(void)
+{
+	int c = serial_getc();
+
+	while (c < 0) {
+		thread_yield();
+		c = serial_getc();
+	}
+	return c;
+}
+
+static void choose_main(void *arg)
+{
+	struct choice *c = arg;
+	u64 seed;
+
+	if (c->moves) {
+		serial_disable_irq();
+		c->good = step_by_keys(&script, c->moves, key, print);
+		serial_enable_irq();
+		return;
+	}
+	c->good = true;
+	for (seed = c->from; seed <= c->to; seed++)
+		c->good &= step_by_seed(&script, seed, c->from == c->to, print);
+}
+
+static bool run_chosen(struct choice *c)
+{
+	struct thread *thread;
+	unsigned cpu = nr_cpus - 1;
+
+	if (!can_run(1))
+		return false;
+	while (!cpumask_test(cpu_online_mask, cpu))
+		cpu--;
+	thread = thread_start("step", (int)cpu, choose_main, c);
+	if (!thread) {
+		printk("race: no memory for a thread\n");
+		return false;
+	}
+	thread_join(thread);
+	return c->good;
+}
+
+/* "N" or "N-M". */
+static bool read_seeds(const char *text, struct choice *c)
+{
+	char first[24];
+	size_t len = 0;
+
+	while (text[len] && text[len] != '-' && len + 1 < sizeof(first)) {
+		first[len] = text[len];
+		len++;
+	}
+	first[len] = '\0';
+	if (!parse_u64(first, &c->from) && !parse_u64(text[len] == '-' ? text + len + 1 : first, &c->to) &&
+	    c->from <= c->to)
+		return true;
+	printk("race_seed=%s: not a number, nor two with a - between\n", text);
+	return false;
 }
 
 /* Is the script's name one of the comma-separated names? */
@@ -61,26 +149,45 @@ static bool named(const char *names)
 	return false;
 }
 
+static void print_names(const char *wanted)
+{
+	const char *text;
+
+	printk("race: no script %s; there are:", wanted);
+	for (text = race_texts; *text;) {
+		text = race_parse(text, &script);
+		printk(" %s", script.name);
+	}
+	printk("\n");
+}
+
+void race_step_by_keys(const char *name)
+{
+	struct choice c = {.moves = ""};
+
+	if (race_find(name, &script))
+		run_chosen(&c);
+	else
+		print_names(name);
+}
+
 bool race_boot(const char *names)
 {
-	const char *text = race_texts;
+	const char *text = race_texts, *seeds = cmdline_get("race_seed", NULL);
+	struct choice c = {.moves = cmdline_get("race_step", NULL)};
 	unsigned found = 0;
 	bool good = true;
 
-	while (*text && !result.abandoned) {
+	if (!c.moves && seeds && !read_seeds(seeds, &c))
+		return false;
+	while (*text && !result.abandoned && (!found || !c.moves)) {
 		text = race_parse(text, &script);
 		if (strcmp(names, "all") != 0 && !named(names))
 			continue;
 		found++;
-		good &= run_one();
+		good &= c.moves || seeds ? run_chosen(&c) : run_one();
 	}
-	if (!found) {
-		printk("race: no script %s; there are:", names);
-		for (text = race_texts; *text;) {
-			text = race_parse(text, &script);
-			printk(" %s", script.name);
-		}
-		printk("\n");
-	}
+	if (!found)
+		print_names(names);
 	return found && good;
 }

@@ -6,6 +6,7 @@
  * Invariants: checks are made by the thread that called race_run, which is no role.
  */
 #include "engine_priv.h"
+#include "step.h"
 
 /* After its outcome a role has this long to come back, all points being open. */
 #define GIVE_UP_NS 3000000000ULL
@@ -33,6 +34,7 @@ static void add_watches(const struct race_script *s)
 void race_begin(unsigned nr, const struct race_script *s, struct race_result *res)
 {
 	memset(&race, 0, sizeof(race));
+	step_finish();
 	res->outcome[0] = res->why[0] = res->trace[0] = '\0';
 	res->used = 0;
 	res->abandoned = false;
@@ -62,7 +64,9 @@ static const struct race_entry *next_op(unsigned role)
 	const struct race_entry *e = NULL;
 	struct role *r = &race.role[role];
 
-	if (race.active && !race.over && race.cursor < race.script->nr) {
+	if (race.active && !race.over && step_session && race.cursor >= race.script->first) {
+		e = step_next_op(role);
+	} else if (race.active && !race.over && race.cursor < race.script->nr) {
 		e = &race.script->entry[race.cursor];
 		if (e->role != role || (e->kind != RACE_START && e->kind != RACE_RUN))
 			e = NULL;
@@ -70,7 +74,7 @@ static const struct race_entry *next_op(unsigned role)
 	if (e) {
 		r->op = e->op;
 		r->running = true;
-		if (e->kind == RACE_START) {
+		if (e->kind == RACE_START && !race.stepping) {
 			race_step(e->op, "started");
 			race_settle();
 		}
@@ -86,9 +90,13 @@ static void op_ended(unsigned role, const struct race_entry *e, int result)
 
 	r->result = result;
 	r->running = false;
-	if (e->kind == RACE_RUN && !race.over)
-		race_step_result(e, r);
-	race_settle();
+	if (race.stepping) {
+		step_op_ended(role, result);
+	} else {
+		if (e->kind == RACE_RUN && !race.over)
+			race_step_result(e, r);
+		race_settle();
+	}
 	race_leave(flags);
 }
 
@@ -111,35 +119,43 @@ static void role_main(void *arg)
 	}
 }
 
+bool race_check(const char *what, struct race_finding *found)
+{
+	struct mm_violation v = {.what = "?"};
+	size_t len = 0;
+
+	if (ops_check(what, &v))
+		return true;
+	while (v.what[len] && v.what[len] != ' ')
+		len++;
+	ksnprintf(found->id, sizeof(found->id), "%.*s", (int)len, v.what);
+	ksnprintf(found->outcome, sizeof(found->outcome), "CHECK(%s)", found->id);
+	ksnprintf(found->why, sizeof(found->why), "%s: at %#lx: %lu, should be %lu", v.what, v.pfn, v.have, v.want);
+	return false;
+}
+
 static void do_check(const struct race_entry *e)
 {
-	struct mm_violation v = {.what = NULL};
-	bool good = ops_check(e->op, &v);
-	char id[16], outcome[RACE_NAME], what[RACE_NAME], why[200];
+	struct race_finding found;
+	bool good = race_check(e->op, &found);
+	char what[RACE_NAME];
 	irqflags_t flags;
-	size_t i;
 
 	ksnprintf(what, sizeof(what), "check%s%s", e->op[0] ? " " : "", e->op);
-	for (i = 0; v.what && v.what[i] && v.what[i] != ' ' && i + 1 < sizeof(id); i++)
-		id[i] = v.what[i];
-	id[i] = '\0';
-	ksnprintf(outcome, sizeof(outcome), "CHECK(%s)", id);
-	ksnprintf(why, sizeof(why), "%s: at %#lx: %lu, should be %lu", v.what ? v.what : "?", v.pfn, v.have,
-	    v.want);
 	flags = race_enter();
-	race_step(what, good ? "ok" : id);
+	race_step(what, good ? "ok" : found.id);
 	if (!good)
-		race_set_outcome(outcome, why);
+		race_set_outcome(found.outcome, found.why);
 	race_settle();
 	race_leave(flags);
 }
 
-/* Check where the script says so, and look whether anything moves.  In the caller's thread. */
-static void drive(void)
+/* Check where the script says so, and look whether anything moves, up to entry @end.  In the caller's thread. */
+static void drive(u32 end)
 {
 	struct race_watchdog dog = {0};
 
-	while (!race_over()) {
+	while (!race_over() && READ_ONCE(race.cursor) < end) {
 		u32 cursor = READ_ONCE(race.cursor);
 
 		if (cursor < race.script->nr && race.script->entry[cursor].kind == RACE_CHECK)
@@ -178,9 +194,13 @@ void race_run(const struct race_script *s, struct race_result *res)
 	for (i = 0; i < s->nr_roles; i++)
 		while (!load_acquire(&race.role[i].ready))
 			thread_sleep(1000000);
+	if (step_session)
+		step_prepare();
 	ops_build(s->nr_roles, s->policy);
 	store_release(&race.active, 1u);
-	drive();
+	drive(step_session ? s->first : ~0u);
+	if (step_session)
+		step_drive();
 	res->abandoned = !all_idle();
 	if (res->abandoned)
 		return;
@@ -188,4 +208,5 @@ void race_run(const struct race_script *s, struct race_result *res)
 		thread_join(race.role[i].thread);
 	store_release(&race.active, 0u);
 	ops_stop();
+	step_finish();
 }

@@ -67,14 +67,15 @@ static bool parse_result(struct race_script *s, struct race_entry *e, const char
 }
 
 /*
- * The number of the hit that an unnumbered mention of @name means: role@P the hit that the last role?P
+ * The number of the hit that an unnumbered mention of @name means after @nr entries: role@P the hit that the last role?P
  * arrived at, if it has not been left; else the next one.
  */
-static unsigned next_hit(const struct race_script *s, unsigned role, const char *name, bool leave)
+static unsigned next_hit(const struct race_script *s, unsigned nr, unsigned role, const char *name,
+    bool leave)
 {
 	unsigned arrived = 0, left = 0, i, j;
 
-	for (i = 0; i < s->nr; i++) {
+	for (i = 0; i < nr; i++) {
 		const struct race_entry *e = &s->entry[i];
 
 		if (e->role != role || e->kind > RACE_LEAVE)
@@ -110,7 +111,7 @@ static bool parse_place(struct race_script *s, struct race_entry *e, const char 
 		if (*digit || p->nth == 0)
 			return fail(s, "not a number of a hit", from);
 	} else {
-		p->nth = next_hit(s, e->role, p->name, e->kind == RACE_LEAVE);
+		p->nth = next_hit(s, s->nr, e->role, p->name, e->kind == RACE_LEAVE);
 	}
 	return true;
 }
@@ -254,4 +255,47 @@ bool race_find(const char *name, struct race_script *s)
 			return true;
 	}
 	return false;
+}
+
+static size_t write_entry(const struct race_script *s, unsigned i, char *text, size_t size)
+{
+	static const char marks[] = "?@:!:";
+	const struct race_entry *e = &s->entry[i];
+	const char *name = e->kind <= RACE_LEAVE ? e->place[0].name : e->kind == RACE_JOIN ? "join" : e->op;
+	char nth[16] = "", wants[24] = "";
+
+	if (e->kind == RACE_CHECK)
+		return (size_t)ksnprintf(text, size, "check %s", e->op);
+	if (e->kind <= RACE_LEAVE && e->place[0].nth != next_hit(s, i, e->role, name, e->kind == RACE_LEAVE))
+		ksnprintf(nth, sizeof(nth), "#%u", e->place[0].nth);
+	if (e->wants)
+		ksnprintf(wants, sizeof(wants), "=%s", race_errno(e->want));
+	return (size_t)ksnprintf(text, size, "%c%c%s%s%s", (int)('A' + e->role), marks[e->kind], name, nth, wants);
+}
+
+void race_write(const struct race_script *s, const char *expect, char *text, size_t size)
+{
+	size_t used = (size_t)ksnprintf(text, size, "race: %s\npolicy: %s\nsetup:", s->name,
+	    s->policy == ISO_DISABLE ? "disable" : "precise");
+	size_t line = 0;
+	unsigned i;
+
+	for (i = 0; i < s->nr && used < size; i++) {
+		if (i == s->first) {
+			used += (size_t)ksnprintf(text + used, size - used, "\nscript:");
+			line = used;
+		} else if (i && used - line > 80) {
+			used += (size_t)ksnprintf(text + used, size - used, " ;\n ");
+			line = used;
+		} else if (i) {
+			used += (size_t)ksnprintf(text + used, size - used, " ;");
+		}
+		if (used < size)
+			used += (size_t)ksnprintf(text + used, size - used, " ");
+		if (used < size)
+			used += write_entry(s, i, text + used, size - used);
+	}
+	if (used < size)
+		ksnprintf(text + used, size - used, "%s\nexpect: %s\n", s->nr == s->first ? "\nscript:" : "",
+		    expect);
 }

@@ -108,6 +108,7 @@ static void make_script(struct race_script *s)
 	unsigned i, j, role, ended[RACE_ROLES] = {0};
 
 	*s = ex.setup;
+	ksnprintf(s->name, sizeof(s->name), "found");
 	s->first = s->nr;
 	s->policy = ex.policy;
 	s->nr_roles = ex.nr_roles;
@@ -184,48 +185,6 @@ static void drop_entries(struct race_script *s, const char *what)
 	}
 }
 
-static size_t write_entry(const struct race_script *s, unsigned i, char *text, size_t size)
-{
-	static const char marks[] = "?@:!:";
-	const struct race_entry *e = &s->entry[i];
-	const char *name = e->kind <= RACE_LEAVE ? e->place[0].name : e->kind == RACE_JOIN ? "join" : e->op;
-	char nth[16] = "", wants[24] = "";
-
-	if (e->kind == RACE_CHECK)
-		return (size_t)ksnprintf(text, size, "check %s", e->op);
-	if (e->kind <= RACE_LEAVE)
-		ksnprintf(nth, sizeof(nth), "#%u", e->place[0].nth);
-	if (e->wants)
-		ksnprintf(wants, sizeof(wants), "=%s", race_errno(e->want));
-	return (size_t)ksnprintf(text, size, "%c%c%s%s%s", (int)('A' + e->role), marks[e->kind], name, nth, wants);
-}
-
-static void write_script(const struct race_script *s, const char *what, char *text, size_t size)
-{
-	size_t used = (size_t)ksnprintf(text, size, "race: found\npolicy: %s\nsetup:",
-	    s->policy == ISO_DISABLE ? "disable" : "precise");
-	size_t line = 0;
-	unsigned i;
-
-	for (i = 0; i < s->nr && used < size; i++) {
-		if (i == s->first) {
-			used += (size_t)ksnprintf(text + used, size - used, "\nscript:");
-			line = used;
-		} else if (i && used - line > 80) {
-			used += (size_t)ksnprintf(text + used, size - used, " ;\n ");
-			line = used;
-		} else if (i) {
-			used += (size_t)ksnprintf(text + used, size - used, " ;");
-		}
-		if (used < size)
-			used += (size_t)ksnprintf(text + used, size - used, " ");
-		if (used < size)
-			used += write_entry(s, i, text + used, size - used);
-	}
-	if (used < size)
-		ksnprintf(text + used, size - used, "\nexpect: %s\n", what);
-}
-
 bool explore_shrink(struct explore_report *rep, char *text, size_t size)
 {
 	struct outcome out;
@@ -235,10 +194,10 @@ bool explore_shrink(struct explore_report *rep, char *text, size_t size)
 	explore_once(&rep->plan, &out);
 	make_script(&candidate);
 	if (!script_fails(&candidate, what)) {
-		write_script(&candidate, what, text, size);
+		race_write(&candidate, what, text, size);
 		return false;
 	}
 	drop_entries(&candidate, what);
-	write_script(&candidate, what, text, size);
+	race_write(&candidate, what, text, size);
 	return true;
 }

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: MIT
+"""`make race STEP=1`: a race gone through by keys, forwards and back; and orders that derive from seeds."""
+import os
+import re
+import subprocess
+
+import pytest
+import qemu
+import race
+import race_step
+from test_make import running, wait_until
+
+pexpect = pytest.importorskip("pexpect")
+
+BUILDING = 900  # seconds: the first session may have to build a kernel
+
+
+@pytest.fixture(scope="module")
+def program():
+    """program("fiber" or "icount", variant) -> path, built."""
+    def built(engine, ident="none"):
+        programs = race.build_one(qemu.BUILD, ident, [engine])
+        assert programs, f"{ident} does not build for {engine}"
+        return programs[engine]
+    return built
+
+
+@pytest.fixture
+def keys():
+    """keys("R-S0A") -> make race STEP=1 at a terminal."""
+    children = []
+
+    def start(name):
+        env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
+        child = pexpect.spawn("make", ["--no-print-directory", f"B={os.path.relpath(qemu.BUILD, qemu.ROOT)}", "race",
+                                       f"NAME={name}", "STEP=1"], cwd=qemu.ROOT, env=env, timeout=120,
+                              encoding="utf-8", codec_errors="replace", dimensions=(40, 200))
+        child.logfile_read = open(qemu.log_path("step-" + name), "w", encoding="utf-8")
+        children.append(child)
+        child.expect(r"\r\n   0 +next: ", timeout=BUILDING)
+        child.expect(PROMPT)
+        return child
+    yield start
+    for child in children:
+        child.close(force=True)
+
+
+PROMPT = r"\r\n([a-h](?: or [a-h])*)\? |< one step back, q quit: "
+
+
+def press(child, key):
+    """What is printed until the next prompt."""
+    child.send(key)
+    child.expect(PROMPT)
+    return child.before
+
+
+def rows(text):
+    """[(number, key, cells)] of the table's rows."""
+    return [(int(m.group(1)), m.group(2), re.split(r"  +", m.group(3).strip()))
+            for m in re.finditer(r"^ {0,3}(\d+) ([a-h ]) (.*?)\r?$", text, re.MULTILINE)]
+
+
+def leave(child):
+    """Press q; the script printed."""
+    child.send("q")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+    return script_of(child.before)
+
+
+def script_of(text):
+    return re.search(r"^race: mine\n.*?^expect: .*?\n", text.replace("\r", ""), re.MULTILINE | re.DOTALL).group(0)
+
+
+def outcome_of(fiber, text_file, script):
+    """Run a script on fibers, also disturbed by chance; the outcome, which must be the one it expects."""
+    done = subprocess.run([fiber, "--jitter=20", text_file("mine.race", script)], capture_output=True, text=True,
+                          timeout=300)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{script}"
+    return re.search(r"^race: end mine (.*)$", done.stdout, re.MULTILINE).group(1)
+
+
+def test_to_the_hang_and_back(keys, program, text_file):
+    """The wrong variant that the script names first, to its failure; step by step back; another way, to success."""
+    child = keys("R-S0A")
+    assert rows(press(child, "a"))[-1][2][:3] == ["free.prep", "next: offline(P)", "being freed"]
+    went = rows(press(child, "B"))
+    assert {"drain.complete", "offline.test"} <= {cells[1] for _, _, cells in went}
+    assert all(cells[0] == "free.prep" and key == "b" for _, key, cells in went)
+    number, _, cells = rows(press(child, "A"))[-1]
+    assert cells[0] == "free(P) returned 0" and cells[2] == "cached on CPU 0, isolated", cells
+    text = ""
+    while "STUCK" not in text:
+        text = press(child, "B")
+        assert rows(text)[-1][0] > number, text
+        number = rows(text)[-1][0]
+    assert re.search(r"STUCK: B goes round: offline\.\w+ for the 3rd time, and \d+ moves later the same; P is in the "
+                     r"cache of CPU 0, its pageblock isolated; nobody else has anything left to do", text), text
+    assert "cannot" not in text and "it is over" in press(child, "b")
+    while cells[1] != "iso.range_done":
+        text = press(child, "<")
+        before, (number, _, cells) = number, rows(text)[-1]
+        assert number == before - 1 and f"one step back: {number} moves again" in text, text
+    assert cells[0] == "free.prep" and cells[2] == "being freed, isolated"
+    assert "cached on CPU 0, isolated" in press(child, "A")
+    while "OK: all operations have ended" not in text:
+        text = press(child, child.match.group(1)[0].upper())
+    script = leave(child)
+    assert outcome_of(program("fiber", "M01"), text_file, script) == "OK"
+    with open(os.path.join(qemu.BUILD, "race", "mine.race"), encoding="utf-8") as f:
+        assert f.read() == script
+
+
+def test_keys_from_a_pipe(make, program, text_file, name):
+    """The same without a terminal; and the script of the hang hangs."""
+    path = text_file("keys", "a B\nA x a BBBB q")
+    with open(path, encoding="utf-8") as f:
+        status, out = make("race", stdin=f, timeout=BUILDING, NAME="R-S0A M02", STEP=1)
+    assert status == 0, out
+    assert "'x': no such key" in out and "A cannot move: free(P) returned 0" in out, out
+    assert "STUCK: B goes round" in out, out
+    script = script_of(out)
+    assert "expect: STUCK" in script and script.count("@") <= 4, script
+    assert outcome_of(program("fiber", "M02"), text_file, script) == "STUCK"
+
+
+def test_end_of_the_keys_leaves(make, program, text_file):
+    """Where the reader stopped, the script does; `none` is the right code."""
+    status, out = make("race", timeout=BUILDING, NAME="R-S0A none", STEP=1, stdin=subprocess.DEVNULL)
+    assert status == 0 and "with the right code" in out and "your moves: none" in out, out
+    with open(text_file("keys", "abbb"), encoding="utf-8") as f:
+        status, out = make("race", timeout=BUILDING, NAME="R-S0A,none", STEP=1, stdin=f)
+    assert status == 0 and "your moves: abbb" in out, out
+    script = script_of(out)
+    assert script.endswith("B?iso.range_done\nexpect: OK\n"), script
+    assert outcome_of(program("fiber"), text_file, script) == "OK"
+
+
+@pytest.mark.parametrize("names, message", [
+    ("R-S9Z", "STEP=1 needs one script"), ("", "scripts: R-ISO R-OVL R-S0A"),
+    ("R-S0A M99", "no variant M99; R-S0A names M01 M02"), ("R-S0A R-S1 none", "STEP=1 needs one script"),
+], ids=["no_script", "none", "no_variant", "two"])
+def test_wrong_names(make, names, message):
+    status, out = make("race", NAME=names, STEP=1)
+    assert status != 0 and message in out, out
+
+
+def test_interrupt_leaves_no_machine(keys, program):
+    child = keys("R-S0A")
+    kernel = program("icount", "M01")
+    assert running(kernel)
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus != 0
+    assert wait_until(lambda: not running(kernel)), "QEMU is still there"
+
+
+def test_back_on_a_new_machine(program, capsys):
+    """What is done if a role never came back: the moves are made again on another machine, and lead there again."""
+    script = next(s for s in race.scripts() if s.name == "R-S0A")
+    stepper = race_step.Stepper(program("icount"), script)
+    stepper.boot("abbbbbbbbba")
+    first = stepper.machine
+    stepper.goes_back = False
+    stepper.back()
+    assert first.proc.poll() is not None
+    stepper.machine.end()
+    assert stepper.moves == "abbbbbbbbb" and "on a new machine" in capsys.readouterr().out
+
+
+# ---- seeds --------------------------------------------------------------------------------------------
+
+def played(text):
+    """The lines about races, from the first beginning on."""
+    lines = text.replace("\r", "").split("\n")
+    first = next(i for i, line in enumerate(lines) if line.startswith("race: begin"))
+    return [line for line in lines[first:] if line and not line.startswith("quarry: ")]
+
+
+@pytest.fixture
+def seeds(boot, program):
+    def run(name, which, engine):
+        if engine == "fiber":
+            done = subprocess.run([program("fiber"), f"--schedule={which}", name], capture_output=True, text=True,
+                                  timeout=300)
+            return played(done.stdout)
+        run = boot(f"selftest=none race={name} race_seed={which}", kernel=program("icount"),
+                   icount=engine == "icount", timeout=600)
+        assert run.passed, run.story()
+        return played(run.text)
+    return run
+
+
+def test_seed_decides(seeds):
+    """The same seed: the same moves and the same trace, again, and on every engine; another seed: others."""
+    first = seeds("R-S0A", 7, "icount")
+    assert re.fullmatch(r"race: begin R-S0A seed 7", first[0]) and any("expect: OK" in line for line in first)
+    assert first == seeds("R-S0A", 7, "icount")
+    assert first == seeds("R-S0A", 7, "mttcg")
+    assert first == seeds("R-S0A", 7, "fiber")
+    moves = {line for line in seeds("R-S1c", "1-6", "icount") if line.startswith("race: moves")}
+    assert len(moves) >= 5
+
+
+@pytest.mark.parametrize("name", ["R-S1c", "R-ISO", "R-S3C", "R-OVL"])
+def test_seeds_same_in_the_kernel(seeds, name):
+    """Several seeds in one boot, with roles that wait for locks and for answers."""
+    assert seeds(name, "1-8", "icount") == seeds(name, "1-8", "fiber")
+
+
+@pytest.mark.parametrize("ident, name, outcome", [("M01", "R-S0A", "STUCK"), ("M05", "R-S1", "CHECK(I-P6)"),
+                                                  ("M07", "R-S1d", "CHECK(I-P6)"), ("M52", "R-ISO", "CHECK(I-I8)"),
+                                                  ("none", "R-OVL", "OK")])
+def test_scripts_of_seeds(program, text_file, ident, name, outcome):
+    """Chance finds the wrong variant's failure; each script printed leads to the outcome that it comes from."""
+    fiber = program("fiber", ident)
+    found = set()
+    for seed in range(1, 41):
+        out = subprocess.run([fiber, f"--schedule={seed}", name], capture_output=True, text=True, timeout=60).stdout
+        end = re.search(rf"^race: end {name} seed {seed} (.*)$", out, re.MULTILINE).group(1)
+        script = out[out.index(f"race: {name}-"):]
+        done = subprocess.run([fiber, "--jitter=2", text_file(f"{seed}.race", script)], capture_output=True,
+                              text=True, timeout=60)
+        assert done.returncode == 0 and re.search(rf"^race: end \S+ {re.escape(end)}$", done.stdout, re.MULTILINE), \
+            f"seed {seed}, {end}:\n{out}\n{done.stdout}"
+        found.add(end)
+    assert outcome in found and found <= {"OK", outcome}, found
+
+
+def test_seeds_refused(boot, program):
+    run = boot("selftest=none race=R-S0A race_seed=4-x", kernel=program("icount"))
+    assert run.failed and run.has("race_seed=4-x: not a number"), run.story()
+    run = boot("selftest=none race=R-S0A race_seed=4", kernel=program("icount"), cpus=2)
+    assert run.failed and run.has(r"R-S0A has 2 roles, on CPUs 0 to 1, and needs one more: this machine has 2 CPUs"), \
+        run.story()
+
+
+# ---- the monitor's command ----------------------------------------------------------------------------
+
+class Prompt:
+    def __init__(self, name, **machine):
+        command = qemu.Machine(**machine).command(name, "selftest=none tour=off", console="stdio,id=con,signal=off")
+        self.child = pexpect.spawn(command[0], command[1:], timeout=120, encoding="utf-8", codec_errors="replace",
+                                   echo=False)
+        self.child.expect_exact("quarry> ")
+
+    def __call__(self, keys, until):
+        self.child.send(keys)
+        self.child.expect_exact(until)
+        return self.child.before
+
+
+def test_monitor_command(program, name):
+    prompt = Prompt(name, kernel=program("icount"), icount=True)
+    try:
+        assert "no script R-XX; there are: R-S0A" in prompt("race R-XX\r", "quarry> ")
+        prompt("race R-S1b\r", "step: choose ab")
+        assert "step: cannot move: C" in prompt("c", "step: choose ab")
+        assert "step: A free(P) returned 0" in prompt("A", "step: choose b")
+        assert "step: B waits for an answer from CPU 0" in prompt("B", "step: choose a")
+        assert "step: A free(P) returned 0" in prompt("A", "step: choose b")
+        text = prompt("B", "leave")
+        assert "step: B disable returned 0" in text and "step: outcome OK" in text, text
+        text = prompt("<", "step: choose b")
+        assert "step: back" in text and "step: A free(P) returned 0" in text and "step: outcome" not in text, text
+        assert "step: outcome QUIT" in prompt("q", "quarry> ")
+        assert "every invariant holds" in prompt("check\r", "quarry> ")
+    finally:
+        prompt.child.close(force=True)
+
+
+def test_monitor_command_in_a_normal_build(name):
+    prompt = Prompt(name, cpus=2)
+    try:
+        assert "no scheduling points: make race NAME=R-S0A STEP=1" in prompt("race R-S0A\r", "quarry> ")
+    finally:
+        prompt.child.close(force=True)

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * step.h: going through a race one move at a time, whoever chooses the moves: a reader, a list, a seed.
+ *
+ * A script gives the setup, the policy, and for each role its operations; in which order they go is
+ * left open.  docs/races/README.md, "Stepping".
+ */
+#ifndef QUARRY_RACES_STEP_H
+#define QUARRY_RACES_STEP_H
+
+#include "engine.h"
+
+#define STEP_MOVES 1000
+#define STEP_QUIT  (-1)
+
+struct step_session {
+	/* The role that moves next, one of the bits of @movable, or STEP_QUIT. */
+	int (*choose)(struct step_session *session, unsigned movable);
+	/* Print a line; NULL: nothing is shown. */
+	void (*say)(const char *line);
+	/* For choose: the next key, or -1 if there are no more; moves made before; what chance is left. */
+	int (*key)(void);
+	const char *given;
+	u64 rand;
+	int run; /* a role that moves on and on; else -1 */
+	bool back; /* left for a step back */
+	bool hush; /* the moves given are not shown */
+
+	bool ended; /* of the role that moved last, the operation */
+
+	/* What came of it: the roles that moved, a letter each; and the script of that order. */
+	unsigned nr_moves;
+	char moves[STEP_MOVES + 1];
+	struct race_script made;
+};
+
+/* ---- step.c ---- */
+
+/* While it is not NULL, race_run goes by it instead of by the script. */
+extern struct step_session *step_session;
+
+/* A number that is the same whenever all that is to be seen between two moves is the same. */
+u64 step_look_hash(void);
+
+/* ---- step_play.c ---- */
+
+/*
+ * Step through @s by keys; @given: letters of moves that come before.  False: one of them was not possible.
+ * For a step back @s is run again, up to there.
+ */
+bool step_by_keys(const struct race_script *s, const char *given, int (*key)(void),
+    void (*say)(const char *line));
+/* Run @s in an order that derives from @seed, and say what came of it.  True: the outcome was OK. */
+bool step_by_seed(const struct race_script *s, u64 seed, bool always, void (*say)(const char *line));
+/* How a script is run: race_run, or what comes around it. */
+extern void (*step_run)(const struct race_script *s, struct race_result *res);
+
+#endif

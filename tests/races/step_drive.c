@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * step_drive.c: drives a race move by move: who may go on, whether all have come to rest, how it ends.
+ *
+ * Owns:       the pictures that tell whether a role goes round for ever.
+ * Locks:      race.lock.
+ * Invariants: after a move all that it made possible has happened before the next one is chosen.
+ */
+#include "step_priv.h"
+#include <quarry/smp.h>
+
+#define MOVE_NS    10000000ULL    /* of the roles' time */
+#define SETTLE_NS  20000000000ULL /* of the machine's: a role that has not come back by then never will */
+#define TURNS_PER_LOOK 256
+/* The same picture so often, and only one role that can move: it is let go on alone, so many times. */
+#define ROUNDS     3
+#define ALONE      200
+#define PICTURES   64
+
+/* ---- until nobody runs any more ---- */
+
+static bool takes_interrupts(unsigned cpu)
+{
+	const struct frame *f;
+
+	if (cpu >= race.nr_roles)
+		return true;
+	f = step.actor[cpu].frame;
+	return !f[1].kind && (!f[0].kind || f[0].irqs_on);
+}
+
+static bool is_kept(unsigned i)
+{
+	const struct frame *f = step_top(i);
+
+	if (f)
+		return !f->go;
+	return i < RACE_ROLES && !race.role[i].running && !step.actor[i].start;
+}
+
+/* Is everybody kept, and no interrupt on its way?  Under race.lock. */
+static bool all_kept(void)
+{
+	unsigned i, from;
+
+	for (i = 0; i < race.nr_roles; i++)
+		if (!is_kept(i))
+			return false;
+	for (i = 0; i < step.nr_helpers; i++)
+		if (!is_kept(RACE_ROLES + i))
+			return false;
+	for (i = 0; i < nr_cpus; i++)
+		for (from = 0; from < nr_cpus; from++)
+			if (takes_interrupts(i) && smp_unanswered(from, i))
+				return false;
+	return true;
+}
+
+static bool settled(void)
+{
+	u32 turns = 0;
+	u64 since = 0, now;
+	irqflags_t flags;
+	bool kept;
+
+	for (;;) {
+		flags = race_enter();
+		kept = all_kept();
+		race_leave(flags);
+		if (kept || race_over())
+			return kept;
+		thread_yield();
+		if (++turns % TURNS_PER_LOOK)
+			continue;
+		now = arch_clock_ns();
+		since = since ? since : now;
+		if (now - since > SETTLE_NS)
+			return false;
+	}
+}
+
+/* Let @i look at what it waits for.  True: it found it, and has gone on; *good is false if it is lost. */
+static bool let_look(unsigned i, bool *good)
+{
+	irqflags_t flags = race_enter();
+	struct frame *f = step_top(i);
+	u32 serial;
+
+	if (!f || f->kind != FRAME_WAIT || (f->sleeps ? !f->woken : f->tried)) {
+		race_leave(flags);
+		return false;
+	}
+	serial = f->serial;
+	f->woken = false;
+	f->tried = f->go = true;
+	race_leave(flags);
+	*good = settled();
+	return f->kind != FRAME_WAIT || f->serial != serial;
+}
+
+static void look_again(void)
+{
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(step.actor); i++)
+		step.actor[i].frame[0].tried = step.actor[i].frame[1].tried = false;
+}
+
+/* After a move: nobody runs, and nobody who waits would find what it waits for. */
+static bool come_to_rest(void)
+{
+	unsigned i, nr = RACE_ROLES + step.nr_helpers;
+	bool good = settled();
+
+	for (i = 0; good && i < nr; i++) {
+		if (let_look(i, &good)) {
+			look_again();
+			step.others_too = true;
+			i = ~0u; /* from the first one again */
+		}
+	}
+	return good;
+}
+
+/* ---- moves ---- */
+
+static unsigned movable_roles(void)
+{
+	unsigned role, movable = 0;
+
+	for (role = 0; role < race.nr_roles; role++) {
+		const struct frame *f = step_top(role);
+
+		if (f ? f->kind == FRAME_STOP
+		      : !race.role[role].running && step.actor[role].next < race.script->nr)
+			movable |= 1u << role;
+	}
+	return movable;
+}
+
+static bool all_idle(void)
+{
+	unsigned role;
+
+	for (role = 0; role < race.nr_roles; role++)
+		if (race.role[role].running || step_top(role))
+			return false;
+	return true;
+}
+
+static void let_go(unsigned role)
+{
+	irqflags_t flags = race_enter();
+	struct frame *f = step_top(role);
+
+	step.mover = role;
+	atomic_add(&step.clock, MOVE_NS);
+	step_made_move(&step_session->made, role);
+	step.others_too = false;
+	look_again();
+	if (f)
+		f->go = true;
+	else
+		step.actor[role].start = true;
+	race_leave(flags);
+}
+
+/* Pictures seen since only @role can move. */
+static struct {
+	unsigned role, nr;
+	u64 hash[PICTURES];
+	unsigned times[PICTURES];
+} seen;
+
+/* How often this picture has been seen since only this role can move; 0: others can too. */
+static unsigned times_seen(unsigned movable, unsigned role)
+{
+	u64 hash = step_look_hash();
+	unsigned i;
+
+	if (movable != 1u << role || seen.role != role)
+		seen.nr = 0;
+	seen.role = role;
+	if (movable != 1u << role)
+		return 0;
+	for (i = 0; i < seen.nr; i++)
+		if (seen.hash[i] == hash)
+			return ++seen.times[i];
+	if (seen.nr < PICTURES) {
+		seen.hash[seen.nr] = hash;
+		seen.times[seen.nr++] = 1;
+	}
+	return 1;
+}
+
+/* It comes round and round: does it get out of that alone?  False: no, and it is where it was. */
+static bool gets_out(unsigned role, bool *good)
+{
+	u64 picture = step_look_hash();
+	unsigned i;
+
+	for (i = 0; *good && (i < ALONE || step_look_hash() != picture); i++) {
+		let_go(role);
+		*good = come_to_rest();
+		if (*good && times_seen(movable_roles(), role) <= 1) {
+			seen.nr = 0;
+			return true;
+		}
+	}
+	return !*good;
+}
+
+static void goes_round(unsigned role)
+{
+	const struct frame *f = step_top(role);
+	char why[sizeof(race.res->why)];
+	size_t n;
+
+	n = (size_t)ksnprintf(why, sizeof(why), "%c goes round: %s for the %urd time, and %u moves later the "
+	    "same; ", (int)('A' + role), f ? f->name : "?", ROUNDS, ALONE);
+	n += step_page(why + n, sizeof(why) - n);
+	n += (size_t)ksnprintf(why + n, sizeof(why) - n, "; ");
+	step_why_stuck(role, why + n, sizeof(why) - n);
+	race_end("STUCK", why);
+}
+
+/* No operation runs: what must hold then?  @more: some are still to come. */
+static void judge(bool more)
+{
+	struct race_finding found;
+
+	if (!race_check("final", &found))
+		race_end(found.outcome, found.why);
+	else if (!more)
+		race_end("OK", "");
+}
+
+static void lost(void)
+{
+	char why[sizeof(race.res->why)] = "somebody runs and comes to no point: ";
+	size_t n = strlen(why);
+
+	race_whereabouts(why + n, sizeof(why) - n);
+	race_end("STUCK", why);
+}
+
+/* Write down where each role has come to by the last move. */
+static void note(void)
+{
+	struct race_result *res = race.res;
+	unsigned role;
+
+	for (role = 0; role < race.nr_roles; role++) {
+		struct actor *a = &step.actor[role];
+		char text[sizeof(a->noted)];
+
+		step_where(role, text, sizeof(text));
+		if ((role != step.mover && !strcmp(text, a->noted)) || res->used >= sizeof(res->trace))
+			continue;
+		memcpy(a->noted, text, sizeof(text));
+		if (step_session->nr_moves)
+			res->used += (size_t)ksnprintf(res->trace + res->used, sizeof(res->trace) - res->used,
+			    "%u %c %s\n", step_session->nr_moves, (int)('A' + role), text);
+	}
+}
+
+/* Did the play end with what has come to rest?  Then the outcome is known, and the script is whole. */
+static bool has_ended(unsigned movable)
+{
+	struct race_script *made = &step_session->made;
+	bool good = true;
+	unsigned role = 0;
+	char why[200];
+
+	if (all_idle()) {
+		judge(movable);
+		if (race_over())
+			step_made_end(made, STEP_CHECKED);
+		return race_over();
+	}
+	while (movable && !(movable >> role & 1))
+		role++;
+	if (!movable) {
+		step_why_stuck(NO_ROLE, why, sizeof(why));
+		race_end("STUCK", why);
+	} else if (times_seen(movable, role) >= ROUNDS && !gets_out(role, &good)) {
+		goes_round(role);
+	} else if (!good) {
+		lost();
+	} else {
+		return false;
+	}
+	step_made_end(made, STEP_STUCK);
+	return true;
+}
+
+/* The setup is over: wait until its last operation has come back and the reclaim thread sleeps. */
+static bool begin(void)
+{
+	bool good;
+
+	while (!READ_ONCE(step.nr_helpers))
+		thread_yield();
+	good = settled();
+	seen.nr = 0;
+	step_session->nr_moves = 0;
+	step_session->moves[0] = '\0';
+	step_made_begin(&step_session->made, race.script);
+	step_start();
+	return good;
+}
+
+void step_drive(void)
+{
+	struct step_session *session = step_session;
+	bool good = begin() && come_to_rest();
+
+	while (good && !race_over()) {
+		unsigned movable = movable_roles();
+		int role;
+
+		note();
+		if (has_ended(movable))
+			break;
+		/* One that went round alone has got out of that. */
+		if (movable_roles() != movable)
+			continue;
+		step_show(session);
+		role = session->nr_moves < STEP_MOVES ? session->choose(session, movable) : STEP_QUIT;
+		if (role == STEP_QUIT) {
+			step_made_end(&session->made, STEP_LEFT);
+			race_end("QUIT", "left before its end");
+			return;
+		}
+		session->moves[session->nr_moves++] = (char)('a' + role);
+		session->moves[session->nr_moves] = '\0';
+		session->ended = false;
+		let_go((unsigned)role);
+		good = come_to_rest();
+	}
+	if (!good && !race_over()) {
+		lost();
+		step_made_end(&session->made, STEP_STUCK);
+	}
+	step_show(session);
+}

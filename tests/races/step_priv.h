@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * step_priv.h: what step.c, where roles stop and are let go, shares with those who watch: step_show.c
+ * and step_script.c.
+ */
+#ifndef QUARRY_RACES_STEP_PRIV_H
+#define QUARRY_RACES_STEP_PRIV_H
+
+#include "engine_priv.h"
+#include "step.h"
+
+#define STEP_HELPERS 2
+#define NO_ROLE      (~0u)
+
+enum frame_kind { FRAME_NONE, FRAME_STOP, FRAME_WAIT };
+
+/* Where a thread, or an interrupt on top of it, is kept.  FRAME_NONE: it runs, or is not there. */
+struct frame {
+	enum frame_kind kind;
+	char name[RACE_NAME]; /* STOP: the point; WAIT: what for; NONE: what for, if a wait is to come */
+	unsigned nth;         /* which hit of the point, lock.wait(...) for a wait */
+	unsigned mover;       /* whose move it came with */
+	const void *what;     /* WAIT: the lock, the queue */
+	bool irqs_on;
+	bool sleeps;          /* WAIT: looks again only when woken */
+	bool woken, tried;    /* WAIT: since its last look; after the move under way */
+	bool go;              /* it may pass, or look */
+	bool written;         /* the script made mentions it */
+	u32 serial;           /* another one for each stop and wait */
+};
+
+/* A role; or a thread that works for the memory, which stops at no point. */
+struct actor {
+	const struct mm_task *task; /* helpers */
+	struct frame frame[2];      /* of its thread; of an interrupt on its CPU */
+	unsigned next;              /* entry of the script that has its next operation; nr: none */
+	bool start;                 /* it may begin that */
+	const char *ended;          /* the last operation that has ended */
+	char noted[96];             /* where it was when the trace was written last */
+};
+
+struct step {
+	struct actor actor[RACE_ROLES + STEP_HELPERS];
+	unsigned nr_helpers;
+	unsigned mover;  /* who was let go last */
+	bool others_too; /* by that move others went on, who had waited */
+	u32 tracking;    /* a: waits are looked at */
+	u32 serial;
+	u64 clock;       /* a: what roles see as time */
+};
+extern struct step step; /* race.lock */
+
+/* Where @role is kept: in the interrupt, if there is one.  NULL: nowhere. */
+struct frame *step_top(unsigned role);
+/* The setup is over: from here on points stop roles. */
+void step_start(void);
+
+/* ---- step_show.c ---- */
+
+/* Where @role is, in words. */
+size_t step_where(unsigned role, char *buf, size_t size);
+/* Page P, in words. */
+size_t step_page(char *buf, size_t size);
+/* Say all that is to be seen, one line each. */
+void step_show(struct step_session *session);
+/* Why nobody else than @role gets on: who waits for whom. */
+void step_why_stuck(unsigned role, char *buf, size_t size);
+
+/* ---- step_script.c: the script of the moves made ---- */
+
+void step_made_begin(struct race_script *made, const struct race_script *s);
+void step_made_move(struct race_script *made, unsigned role);
+void step_made_started(struct race_script *made, unsigned role, const char *op);
+void step_made_ended(struct race_script *made, unsigned role, int result);
+/* Nothing more comes: nobody runs and the checks have been made; nobody gets on; the reader has left. */
+enum step_end { STEP_CHECKED, STEP_STUCK, STEP_LEFT };
+void step_made_end(struct race_script *made, enum step_end how);
+
+#endif
