@@ -24,7 +24,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import explore
 import qemu
-import race_variant as variant
+import variant
 
 ENGINES = ("fiber", "mttcg", "icount", "grub")
 TIMEOUT = {"fiber": 60, "mttcg": 180, "icount": 300, "grub": 240}
