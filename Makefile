@@ -6,9 +6,10 @@ NEEDS_run   := compile boot $(if $(filter pvh,$(BOOT)),,iso) $(filter uefi,$(BOO
 NEEDS_iso   := compile iso
 NEEDS_model := model
 NEEDS_race  := compile boot $(if $(GRUB),iso)
+NEEDS_mutants := compile boot check
 NEEDS_debug := compile boot debug
 NEEDS_test  := test
-NEEDS_setup := test debug model
+NEEDS_setup := test debug
 NEEDS       := $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal)))
 ifeq ($(findstring n,$(firstword -$(MAKEFLAGS)))$(if $(strip $(NEEDS)),yes),yes)
 ifneq ($(shell sh tools/setup.sh $(NEEDS) >&2 || echo failed),)
@@ -145,8 +146,8 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # ---- what to type ------------------------------------------------------------------------------
 # `make help` prints these lines: a target's or a variable's name, its default, two blanks, what it is.
 # target  run         build, make a GRUB ISO, boot it: selftests, tour, the monitor's prompt
-# target  test        all tests, hosted and in QEMU; the last line is "N passed, N failed"
-# target  check       the hosted tests only, in five builds: the development loop
+# target  test        all tests, hosted and in QEMU; the last line is "N passed, N failed": ONLY=
+# target  check       the hosted tests only, in five builds: the development loop: ONLY=
 # target  all         the kernel, build/quarry.elf
 # target  iso         build/quarry.iso, which boots on BIOS and UEFI machines with CMDLINE
 # target  debug       boot by PVH, stopped, with gdb and the k- commands of tools/quarry.gdb
@@ -155,7 +156,7 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  soak        long stress: TARGET=boots|offline ROUNDS=n; goes on where it stopped
 # target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1
 # target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
-# target  model       SPIN models of the protocols, right and wrong ones
+# target  model       SPIN models of the protocols, right and wrong ones: ONLY=
 # target  fuzz        libFuzzer over the allocator and the parsers: SECONDS=n
 # target  coverage    lines and branches of mm/ that the hosted tests reach: build/coverage/index.html
 # target  setup       install what is missing for all of these
@@ -175,13 +176,12 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 # These are tools/NAME.py.
 TOOLS      := test check lint bench soak race model mutants fuzz coverage
-ARGS_check := $(if $(ONLY),--only $(ONLY))
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
 ARGS_race  := $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
 .PHONY: help run iso debug setup clean $(TOOLS)
 $(TOOLS):
-	$(Q)$(PYTHON) tools/$@.py --build $(B) $(ARGS_$@)
+	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(ONLY),--only $(ONLY)) $(ARGS_$@)
 lint bench soak: kernel
 
 help:

@@ -277,7 +277,7 @@ def main():
     rows, seconds = hunt(args.build, variants, args.jobs, args.keep)
     counts = check.Counts()
     for row in rows or ():
-        counts.one(row["verdict"] == "KILLED", f"{row['id']}: {row['verdict']}: {row['kill']}")
+        counts.one(row["verdict"] == "KILLED", f"{row['id']}: {row['verdict']}: {row['kill']}: {row['note']}")
     if rows is None:
         counts.one(False, "the unmodified tree")
     with open(os.path.join(args.build, "mutants.json"), "w", encoding="utf-8") as f:

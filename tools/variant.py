@@ -25,12 +25,14 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MUTANTS = os.path.join(ROOT, "tests", "mutants")
+PLANTED = os.path.join(ROOT, "tests", "fuzz", "planted")  # for the fuzzers to find, tools/fuzz.py
 RACES = os.path.join(ROOT, "tests", "races")
 WORLDS = ("host", "qemu")
 BUILDS = ("port", "plain", "order3", "asan", "tsan")
 ONCE = ("id", "title", "why", "world", "build", "cpus")
 KEYS = ONCE + ("kill", "expect")
 NEEDED = ("id", "title", "why", "kill", "expect")
+NEEDED_PLANTED = ("id", "title", "kill")
 HANGS = "hangs"  # as an "expect:": never to end is what is wrong with it
 LEFT_OUT = ("tests/mutants", "tests/qemu", "tests/model")  # nothing in them is compiled
 OBJECTS = ("fiber", "race", "host-plain", "host-port", "host-order3", "kernel")  # worth copying
@@ -329,11 +331,17 @@ def check():
             bad += misfits(v, tests, races)
         except BadVariant as e:
             bad.append(str(e))
+    planted = [name for name in os.listdir(PLANTED) if name.endswith(".mut")]
+    for name in planted:
+        try:
+            edited(parse(os.path.join(PLANTED, name), NEEDED_PLANTED))
+        except BadVariant as e:
+            bad.append(str(e))
     bad += [f"{script}.race: no variant {ident}" for script in races
             for ident in races[script] if ident and ident not in names]
     for text in bad:
         print(f"BAD PATCH {text}")
-    print(f"{len(names)} variants, {len(bad)} faults")
+    print(f"{len(names)} variants, {len(planted)} planted bugs, {len(bad)} faults")
     return 1 if bad or not names else 0
 
 
