@@ -7,6 +7,7 @@ NEEDS_iso   := compile iso
 NEEDS_model := model
 NEEDS_race  := compile boot $(if $(GRUB),iso)
 NEEDS_mutants := compile boot check
+NEEDS_failsweep := compile check
 NEEDS_debug := compile boot debug
 NEEDS_test  := test
 NEEDS_setup := test debug
@@ -92,7 +93,6 @@ KSRCS  += $(RACE_SRCS) tests/races/race_boot.c
 endif
 KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 
-.PHONY: all kernel
 all: kernel
 kernel: $(B)/quarry.elf
 
@@ -118,7 +118,6 @@ $(B)/quarry.elf: $(KOBJS) linker.ld tools/symtab.sh
 # ---- the hosted program, in several builds: make build/host-asan/check --------------------------
 HFLAGS := $(COMMON) -Iarch/host -I. -pthread -fno-omit-frame-pointer
 HFLAGS_plain  := -DHOST_PLAIN
-HFLAGS_port   :=
 HFLAGS_order3 := -DPAGEBLOCK_ORDER=3
 HFLAGS_asan   := -fsanitize=address,undefined -fno-sanitize-recover=all
 HFLAGS_tsan   := -fsanitize=thread -Wno-tsan
@@ -156,6 +155,7 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  soak        long stress: TARGET=boots|offline ROUNDS=n; goes on where it stopped
 # target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1
 # target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
+# target  failsweep   the n-th allocation of every test fails, for every n: ONLY=SUITE[.TEST]
 # target  model       SPIN models of the protocols, right and wrong ones: ONLY=
 # target  fuzz        libFuzzer over the allocator and the parsers: SECONDS=n
 # target  coverage    lines and branches of mm/ that the hosted tests reach: build/coverage/index.html
@@ -175,11 +175,11 @@ export QUARRY_BUILD := $(B)
 export PYTHONDONTWRITEBYTECODE := 1
 
 # These are tools/NAME.py.
-TOOLS      := test check lint bench soak race model mutants fuzz coverage
+TOOLS      := test check lint bench soak race model mutants failsweep fuzz coverage
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
 ARGS_race  := $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
-.PHONY: help run iso debug setup clean $(TOOLS)
+.PHONY: all kernel help run iso debug setup clean $(TOOLS)
 $(TOOLS):
 	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(ONLY),--only $(ONLY)) $(ARGS_$@)
 lint bench soak: kernel

@@ -236,7 +236,8 @@ class Hunt:
             return "TIMEOUT", report.diagnosis()
         if report.status == 0:
             return "SURVIVED", ""
-        good = report.status == variant.HANGS or kill.expect in report.said.get(test, report.unfinished)
+        good = (report.status == variant.HANGS if hangs
+                else kill.expect in report.said.get(test, report.unfinished))
         return "KILLED" if good else "KILLED OTHERWISE", report.diagnosis()
 
 

@@ -7,6 +7,7 @@
   builds    the kernel with clang and lld, and with the cross prefix
   races     tools/race.py: every script, right code and wrong, on fibers and in QEMU
   mutants   tools/mutants.py: every wrong variant is noticed by the tests named for it
+  failures  tools/failsweep.py: the n-th allocation of every test fails, for every n
   models    tools/model.py: SPIN models of the protocols, right ones and wrong ones
   qemu      tests/qemu by pytest: the real image, judged from outside
 
@@ -28,7 +29,7 @@ import check
 import lint
 import qemu
 
-PARTS = ["hosted", "lint", "builds", "races", "mutants", "models", "qemu"]
+PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "models", "qemu"]
 BUILDS = {"clang": {"CC": "clang"}, "cross": {"CROSS_COMPILE": "x86_64-linux-gnu-"}}
 
 
@@ -63,6 +64,10 @@ def part_races(counts, build, _):
 
 def part_mutants(counts, build, _):
     tool(counts, build, "mutants.py", tail=2)
+
+
+def part_failures(counts, build, _):
+    tool(counts, build, "failsweep.py", tail=2)
 
 
 def part_models(counts, build, _):
