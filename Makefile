@@ -6,10 +6,12 @@ NEEDS_run   := compile boot $(if $(filter pvh,$(BOOT)),,iso) $(filter uefi,$(BOO
 NEEDS_iso   := compile iso
 NEEDS_model := model
 NEEDS_race  := compile boot $(if $(GRUB),iso)
+NEEDS_mutants := compile boot check
+NEEDS_failsweep := compile check
 NEEDS_debug := compile boot debug
 NEEDS_lint  := compile lint
 NEEDS_test  := test
-NEEDS_setup := test debug model
+NEEDS_setup := test debug
 NEEDS       := $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal)))
 ifeq ($(findstring n,$(firstword -$(MAKEFLAGS)))$(if $(strip $(NEEDS)),yes),yes)
 ifneq ($(shell sh tools/setup.sh $(NEEDS) >&2 || echo failed),)
@@ -92,7 +94,6 @@ KSRCS  += $(RACE_SRCS) tests/races/race_boot.c
 endif
 KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 
-.PHONY: all kernel
 all kernel: $(B)/quarry.elf
 
 $(B)/kernel/%.c.o: %.c Makefile
@@ -117,7 +118,6 @@ $(B)/quarry.elf: $(KOBJS) linker.ld tools/symtab.sh
 # ---- the hosted program, in several builds: make build/host-asan/check --------------------------
 HFLAGS := $(COMMON) -Iarch/host -I. -pthread -fno-omit-frame-pointer
 HFLAGS_plain  := -DHOST_PLAIN
-HFLAGS_port   :=
 HFLAGS_order3 := -DPAGEBLOCK_ORDER=3
 HFLAGS_asan   := -fsanitize=address,undefined -fno-sanitize-recover=all
 HFLAGS_tsan   := -fsanitize=thread -Wno-tsan
@@ -147,8 +147,8 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # ---- what to type ------------------------------------------------------------------------------
 # `make help` prints these lines: a target's or a variable's name, its default, two blanks, what it is.
 # target  run         build, make a GRUB ISO, boot it: selftests, tour, the monitor's prompt
-# target  test        all tests, hosted and in QEMU; the last line is "N passed, N failed"
-# target  check       the hosted tests only, in five builds: the development loop
+# target  test        all tests, hosted and in QEMU; the last line is "N passed, N failed": ONLY=
+# target  check       the hosted tests only, in five builds: the development loop: ONLY=
 # target  all         the kernel, build/quarry.elf
 # target  iso         build/quarry.iso, which boots on BIOS and UEFI machines with CMDLINE
 # target  debug       boot by PVH, stopped, with gdb and the k- commands of tools/quarry.gdb
@@ -157,7 +157,8 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  soak        long stress: TARGET=boots|suites|offline|hotplug ROUNDS=n; goes on where it stopped
 # target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1; STEP=1 by keys
 # target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
-# target  model       SPIN models of the protocols, right and wrong ones
+# target  failsweep   the n-th allocation of every test fails, for every n: ONLY=SUITE[.TEST]
+# target  model       SPIN models of the protocols, right and wrong ones: ONLY=
 # target  fuzz        libFuzzer over the allocator and the parsers: SECONDS=n
 # target  coverage    lines and branches of mm/ that the hosted tests reach: build/coverage/index.html
 # target  setup       install what is missing for all of these
@@ -176,14 +177,13 @@ export QUARRY_BUILD := $(B)
 export PYTHONDONTWRITEBYTECODE := 1
 
 # These are tools/NAME.py.
-TOOLS      := test check lint bench soak race model mutants fuzz coverage
-ARGS_check := $(if $(ONLY),--only $(ONLY))
+TOOLS      := test check lint bench soak race model mutants failsweep fuzz coverage
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
 ARGS_race  := $(if $(STEP),--step) $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
-.PHONY: help run iso debug setup clean $(TOOLS)
+.PHONY: all kernel help run iso debug setup clean $(TOOLS)
 $(TOOLS):
-	$(Q)$(PYTHON) tools/$@.py --build $(B) $(ARGS_$@)
+	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(ONLY),--only $(ONLY)) $(ARGS_$@)
 lint bench soak: kernel
 
 help:

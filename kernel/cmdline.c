@@ -19,7 +19,7 @@ struct option {
 };
 
 static struct option options[] = {
-	{"selftest", "suites: all quick none fail, or names with commas", OPT_TEXT, NULL, NULL},
+	{"selftest", "tests: all quick none fail, or SUITE and SUITE.TEST with commas", OPT_TEXT, NULL, NULL},
 	{"seed", "what all chance derives from: a number", OPT_NUMBER, NULL, NULL},
 	{"isolation", "how offlining keeps pages out of caches", OPT_CHOICE, "precise disable redrain", NULL},
 	{"movable", "zone MOVABLE's part of each node: N%, at most 95%", OPT_PERCENT, NULL, NULL},

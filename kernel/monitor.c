@@ -290,7 +290,7 @@ static const struct command commands[] = {
     {"policy", "redrain|disable|precise", "how offlines that name none keep pages out of caches", 1, 1,
 	cmd_policy},
     {"check", "", "recount everything (check_memory)", 0, 0, cmd_check},
-    {"run", "SUITE[,SUITE]", "run selftests: quick, all, or by name", 1, 1, cmd_run},
+    {"run", "SUITE[.TEST][,...]", "run selftests: quick, all, or by name", 1, 1, cmd_run},
     {"rounds", "N", "N offline rounds under stress, for each policy", 1, 1, cmd_rounds},
     {"cpus", "", "each CPU: its state, threads, interrupts", 0, 0, cmd_cpus},
     {"cpu", "down|up|hang N [MS]", "take CPU N out, bring it back, or make it deaf", 2, 3, cmd_cpu},

@@ -186,6 +186,7 @@ int mem_put_page(struct memory *mem, struct page *page)
 
 	do {
 		word = page_word(page);
+		sched_point("put.read");
 		if (word_ref(word) == 0)
 			return bad_free(mem, page, word_order(word), "put of a page without references");
 		if (word_ref(word) > 1) {

@@ -175,7 +175,8 @@ static bool check_whole(struct memory *mem, const char *indent)
 	return err == 0;
 }
 
-static bool run_test(const struct ktest_suite *s, unsigned i, u64 seed)
+/* Test @i of its suite, the @nr-th of this run. */
+static bool run_test(const struct ktest_suite *s, unsigned i, unsigned nr, u64 seed)
 {
 	struct ktest t = {.name = s->cases[i].name};
 	unsigned cpu;
@@ -199,46 +200,53 @@ static bool run_test(const struct ktest_suite *s, unsigned i, u64 seed)
 	}
 	arena_reset();
 	if (t.failures) {
-		printk("  # seed %#llx; run again: selftest=%s seed=%#llx\n",
-		    (unsigned long long)t.seed, s->name, (unsigned long long)seed);
-		printk("  not ok %u %s\n", i + 1, t.name);
+		printk("  # seed %#llx; run again: selftest=%s.%s seed=%#llx\n",
+		    (unsigned long long)t.seed, s->name, t.name, (unsigned long long)seed);
+		printk("  not ok %u %s\n", nr, t.name);
 	} else if (t.skipped) {
-		printk("  ok %u %s # SKIP %s\n", i + 1, t.name, skip_reason);
+		printk("  ok %u %s # SKIP %s\n", nr, t.name, skip_reason);
 	} else {
-		printk("  ok %u %s\n", i + 1, t.name);
+		printk("  ok %u %s\n", nr, t.name);
 	}
 	return t.failures == 0;
 }
 
-static unsigned run_suite(const struct ktest_suite *s, unsigned nr, u64 seed)
+/* Does the name at @p, @len characters long, stand for test @i of @s: SUITE or SUITE.TEST? */
+static bool names(const char *p, size_t len, const struct ktest_suite *s, unsigned i)
 {
-	unsigned i, failed = 0;
+	const char *test = s->cases[i].name;
+	size_t n = strlen(s->name);
 
-	printk("  KTAP version 1\n  1..%u\n", s->nr_cases);
-	for (i = 0; i < s->nr_cases; i++)
-		failed += !run_test(s, i, seed);
-	failed += !check_whole(&kernel_memory, "");
-	printk("%s %u %s\n", failed ? "not ok" : "ok", nr, s->name);
-	return failed;
+	if (len < n || strncmp(p, s->name, n) != 0)
+		return false;
+	return len == n || (p[n] == '.' && len - n - 1 == strlen(test) && !strncmp(p + n + 1, test, strlen(test)));
 }
 
-/* Is @name one of the comma-separated names in @list? */
-static bool listed(const char *list, const char *name)
+/* Up to the next comma. */
+static size_t name_length(const char *p)
 {
-	size_t len = strlen(name);
+	size_t len = 0;
 
-	for (; *list; list++) {
-		if (!strncmp(list, name, len) && (!list[len] || list[len] == ','))
+	while (p[len] && p[len] != ',')
+		len++;
+	return len;
+}
+
+/* Is test @i of @s among the comma-separated names in @list? */
+static bool listed(const char *list, const struct ktest_suite *s, unsigned i)
+{
+	for (;; list++) {
+		size_t len = name_length(list);
+
+		if (names(list, len, s, i))
 			return true;
-		while (*list && *list != ',')
-			list++;
+		list += len;
 		if (!*list)
-			break;
+			return false;
 	}
-	return false;
 }
 
-static bool selected(const struct ktest_suite *s, const char *which)
+static bool selected(const struct ktest_suite *s, unsigned i, const char *which)
 {
 	if (!strcmp(which, "all"))
 		return !(s->flags & KTEST_EXTRA);
@@ -246,23 +254,47 @@ static bool selected(const struct ktest_suite *s, const char *which)
 		return s->flags & KTEST_QUICK;
 	if (!strcmp(which, "fail"))
 		return s->flags & KTEST_QUICK || !strcmp(s->name, "fail");
-	return listed(which, s->name);
+	return listed(which, s, i);
 }
 
-/* Every name of @which must be a suite; its length is that of the first one that is not, or 0. */
+static unsigned nr_selected(const struct ktest_suite *s, const char *which)
+{
+	unsigned i, nr = 0;
+
+	for (i = 0; i < s->nr_cases; i++)
+		nr += selected(s, i, which);
+	return nr;
+}
+
+static unsigned run_suite(const struct ktest_suite *s, const char *which, unsigned nr, u64 seed)
+{
+	unsigned i, n = 0, failed = 0;
+
+	printk("  KTAP version 1\n  1..%u\n", nr_selected(s, which));
+	for (i = 0; i < s->nr_cases; i++)
+		if (selected(s, i, which))
+			failed += !run_test(s, i, ++n, seed);
+	failed += !check_whole(&kernel_memory, "");
+	printk("%s %u %s\n", failed ? "not ok" : "ok", nr, s->name);
+	return failed;
+}
+
+/* Every name of @which must be that of a test; its length is that of the first one that is not, or 0. */
 static size_t unknown_name(const char **which)
 {
 	const struct ktest_suite *s;
 	const char *p = *which;
+	unsigned i;
 	size_t len;
 
 	for (;; p += len + 1) {
-		for (len = 0; p[len] && p[len] != ',';)
-			len++;
+		bool found = false;
+
+		len = name_length(p);
 		for (s = suites_start; s < suites_end; s++)
-			if (strlen(s->name) == len && !strncmp(s->name, p, len))
-				break;
-		if (s == suites_end) {
+			for (i = 0; i < s->nr_cases; i++)
+				found |= names(p, len, s, i);
+		if (!found) {
 			*which = p;
 			return len ? len : 1;
 		}
@@ -279,8 +311,8 @@ static void report_unknown(const char *name, size_t len)
 
 	for (s = suites_start; s < suites_end && used < sizeof(known) - 1; s++)
 		used += (size_t)ksnprintf(known + used, sizeof(known) - used, " %s", s->name);
-	printk("selftest: no suite \"%.*s\"; known: all quick none fail%s\n", (int)len, name,
-	    known);
+	printk("selftest: no suite or test \"%.*s\"; known: all quick none fail%s\n",
+	    (int)len, name, known);
 }
 
 static bool is_group(const char *which)
@@ -302,13 +334,13 @@ int ktest_run(const char *which, u64 seed)
 		return -EINVAL;
 	}
 	for (s = suites_start; s < suites_end; s++)
-		nr += selected(s, which);
+		nr += nr_selected(s, which) > 0;
 	printk("KTAP version 1\n1..%u\n", nr);
 	nr = 0;
 	for (s = suites_start; s < suites_end; s++) {
-		if (selected(s, which)) {
-			failed += run_suite(s, ++nr, seed);
-			tests += s->nr_cases;
+		if (nr_selected(s, which)) {
+			failed += run_suite(s, which, ++nr, seed);
+			tests += nr_selected(s, which);
 		}
 	}
 	printk("# selftest: %u suites, %u tests, %u failed (seed %#llx)\n", nr, tests, failed,

@@ -136,6 +136,24 @@ static void only_the_objects_own_page_is_moved(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));
 }
 
+static void objects_of_every_order_arrive_whole(struct ktest *t)
+{
+	struct handle_table *ht = new_table(&kernel_memory);
+	unsigned order;
+
+	for (order = 0; order <= 3; order++) {
+		struct page *page;
+
+		REQUIRE(t, !handle_alloc(ht, order, order, GFP_KERNEL, t->seed + order));
+		page = page_of(ht, order);
+		EXPECT_EQ(t, isolate_movable_page(ht->mem, handle_pfn(ht, order)), 0);
+		EXPECT_EQ(t, migrate_pages(ht->mem, &page, 1, NULL), 0);
+		EXPECT_EQ(t, ht->moved, order + 1);
+		EXPECT_EQ(t, handle_verify(ht, order), 0);
+		EXPECT_EQ(t, handle_free(ht, order), 0);
+	}
+}
+
 #define WRITER_OPS 300
 
 struct writers {
@@ -218,4 +236,4 @@ static void objects_move_while_they_are_used(struct ktest *t)
 KTEST_SUITE(handle, KTEST_QUICK, KTEST(damage_is_noticed_at_every_look),
     KTEST(wrong_handles_are_refused), KTEST(pinned_object_is_not_freed),
     KTEST(handle_stays_free_without_memory), KTEST(only_the_objects_own_page_is_moved),
-    KTEST(objects_move_while_they_are_used));
+    KTEST(objects_of_every_order_arrive_whole), KTEST(objects_move_while_they_are_used));

@@ -10,6 +10,7 @@
 #define STEPS      48
 #define MASK_WORDS 64
 #define TIMEOUT_NS 300000000ULL /* until a silent CPU is reported; five times as much is left to let it go */
+#define LEAVE_NS   500000000ULL /* a CPU whose bit is gone stops in a thousandth of it, if nobody waits */
 
 static cpumask_t mask[MASK_WORDS];
 
@@ -141,20 +142,29 @@ static void offlines_go_on(struct ktest *t)
 
 /* ---- the gate ---- */
 
-/* A call from CPU 2 that CPU 1 takes its time with; it has nothing to do with the CPU that goes. */
+/*
+ * A call from CPU 2 that CPU 1 takes its time with; it has nothing to do with the CPU that goes.  It ends when
+ * that one has stopped, which it must not before, or so long after its bit is gone that it would have.
+ */
 struct long_call {
 	u32 began, ended; /* a */
-	u64 ns;
+	bool stopped;     /* meanwhile */
+	unsigned leaver;
 };
 
 static void take_long(void *arg)
 {
 	struct long_call *c = arg;
-	u64 end = arch_clock_ns() + c->ns;
+	u64 gone = 0, began = arch_clock_ns(), now = began;
 
 	store_release(&c->began, 1u);
-	while (arch_clock_ns() < end)
+	while (!c->stopped && now - began < WAIT_NS && (!gone || now - gone < LEAVE_NS)) {
 		cpu_relax();
+		now = arch_clock_ns();
+		if (!gone && !cpumask_test(cpu_online_mask, c->leaver))
+			gone = now;
+		c->stopped = cpu_is_parked(c->leaver);
+	}
 	store_release(&c->ended, 1u);
 }
 
@@ -169,7 +179,7 @@ static void call_long(void *arg)
 /* Whoever was sending when the bit went may have seen it, so the CPU does not stop before all are done. */
 static void a_cpu_waits_for_all_who_may_ask_it(struct ktest *t)
 {
-	struct long_call c = {.ns = 200000000};
+	struct long_call c = {.leaver = 3};
 
 	if (ktest_cpus() < 4 || !needs_two(t)) {
 		ktest_skip(t, "needs 4 CPUs, all of them online");
@@ -181,6 +191,7 @@ static void a_cpu_waits_for_all_who_may_ask_it(struct ktest *t)
 	EXPECT_EQ(t, cpu_down(3), 0);
 	EXPECT_EQ(t, load_acquire(&c.ended), 1);
 	ktest_join(2);
+	EXPECT(t, !c.stopped);
 	EXPECT_EQ(t, cpu_up(3), 0);
 }
 

@@ -201,6 +201,8 @@ static void trylock_fails_while_held(struct ktest *t)
 	REQUIRE(t, spin_trylock(&lock));
 	spin_unlock(&lock);
 	EXPECT_EQ(t, spin_depth(), 0);
+	/* Whoever may not be preempted may not sleep either: that would panic. */
+	thread_sleep(1);
 }
 
 static unsigned violations;
@@ -305,6 +307,22 @@ static void no_wake_up_is_lost(struct ktest *t)
 	EXPECT_EQ(t, players[1].catches, ROUNDS / 4);
 }
 
+/* Comes true while nobody looks, and nobody is told. */
+static bool at_second_look(void *arg)
+{
+	return ++*(unsigned *)arg > 1;
+}
+
+/* What came true between its look and its place on the list wakes nobody; so it looks once more, or sleeps for ever. */
+static void a_waiter_looks_again_before_it_sleeps(struct ktest *t)
+{
+	struct waitq wq = WAITQ("nobody");
+	unsigned looks = 0;
+
+	EXPECT(t, wait_until(&wq, at_second_look, &looks, WAIT_FOREVER));
+	EXPECT_EQ(t, looks, 2);
+}
+
 static bool never(void *arg)
 {
 	return false;
@@ -327,4 +345,4 @@ KTEST_SUITE(lock, 0, KTEST(spin_lock_excludes), KTEST(mutex_excludes),
     KTEST(rwsem_exclusive_excludes_all), KTEST(rwsem_exclusive_keeps_new_sharers_out),
     KTEST(holder_and_depth_are_known), KTEST(trylock_fails_while_held), KTEST(locks_out_of_order_are_reported),
     KTEST(unlock_by_another_is_reported), KTEST(no_wake_up_is_lost),
-    KTEST(wait_ends_without_wake_up));
+    KTEST(a_waiter_looks_again_before_it_sleeps), KTEST(wait_ends_without_wake_up));

@@ -253,6 +253,39 @@ static void nothing_and_too_much_are_refused(struct ktest *t)
 #define CPU_OPS 800
 #define SHARED  32
 
+static unsigned slab_locks;
+
+static void count_slab_lock(const char *what, const struct spinlock *lock)
+{
+	slab_locks += !strcmp(lock->name, "slab");
+}
+
+/* A lock of the same rank is held here, so each taking of a size's lock is reported: once for each way to the lists. */
+static void lists_are_changed_under_their_lock(struct ktest *t)
+{
+	struct spinlock held = SPINLOCK("held", RANK_SLAB);
+	void *kept = kmalloc(64), *object;
+	unsigned to_take;
+	irqflags_t flags;
+
+	REQUIRE(t, kept);
+	/* Now a page with a free object is there. */
+	kfree(kmalloc(64));
+	flags = arch_irq_save();
+	slab_locks = 0;
+	spin_violation_hook = count_slab_lock;
+	spin_lock(&held);
+	object = kmalloc(64);
+	to_take = slab_locks;
+	kfree(object);
+	spin_unlock(&held);
+	spin_violation_hook = NULL;
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, to_take, 1);
+	EXPECT_EQ(t, slab_locks, 2);
+	kfree(kept);
+}
+
 struct exchange {
 	void *slot[SHARED]; /* a: objects in passing; each starts with its size and its tag */
 	u64 seed;
@@ -319,4 +352,4 @@ KTEST_SUITE(slab, KTEST_QUICK, KTEST(objects_are_aligned),
     KTEST(a_full_page_comes_back_with_its_first_free_object), KTEST(a_page_holds_many_objects),
     KTEST(pages_without_objects_go_back), KTEST(order_of_frees_does_not_matter),
     KTEST(large_objects_are_whole_blocks), KTEST(nothing_and_too_much_are_refused),
-    KTEST(objects_pass_between_cpus));
+    KTEST(lists_are_changed_under_their_lock), KTEST(objects_pass_between_cpus));

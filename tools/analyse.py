@@ -19,7 +19,7 @@ from functools import lru_cache
 sys.dont_write_bytecode = True
 import check
 import qemu
-import variant
+import variant_build
 
 ROOT = qemu.ROOT
 PLANTS = "tests/lint/"
@@ -46,7 +46,7 @@ def read(path):
 @lru_cache(None)
 def configurations(build):
     """{name: (flags, sources)}, from the Makefile."""
-    said = variant.ask_make(build, {
+    said = variant_build.ask_make(build, {
         "host": "$(HFLAGS) $(HFLAGS_plain)", "host_srcs": "$(call host_srcs,port) $(SHARED_SRCS)",
         "kernel": "--target=x86_64-linux-gnu $(KFLAGS)", "kernel_srcs": "$(KSRCS)",
         "fiber": "$(FIBER_FLAGS)", "fiber_srcs": "$(FIBER_SRCS)"})
@@ -57,7 +57,7 @@ def configurations(build):
 
 @lru_cache(None)
 def host_compiler(build):
-    return variant.ask_make(build, {"cc": "$(HOSTCC)"})["cc"]
+    return variant_build.ask_make(build, {"cc": "$(HOSTCC)"})["cc"]
 
 
 def flags_of(path, build):

@@ -21,7 +21,7 @@ import time
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
-import race_variant as variant
+import variant
 
 LIMIT = 20000  # schedules of one seed on a variant
 

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Let the n-th allocation of every test fail, for every n, and see that nothing breaks.
 
-Usage: tools/failsweep.py [--build DIR] [--suites NAME,...] [--max N] [--seconds N] [--all]
+Usage: tools/failsweep.py [--build DIR] [--only SUITE[.TEST],...] [--jobs N]
 
-Links the objects of the asan build once more, with arch/host/host_fail.c between mm/ and its
-allocations, and runs every suite with n = 1, 2, ... until no test makes so many calls any more, or up
-to --max.  From 100 on n grows by an eighth each time; with --all it goes on one by one.  A test's own expectations may fail: it did not get its memory.  What counts is: no panic, no
-sanitizer's report, no hang, no invariant of check_memory broken; no page lost of the kernel's memory;
-and a test that still passes leaves no more allocated than without a failure.
+Links the objects of the asan build once more, with arch/host/host_fail.c between mm/ and its allocations,
+and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own expectations may fail:
+it did not get its memory.  What counts is: no panic, no sanitizer's report, no hang, no invariant of
+check_memory broken; no page lost of the kernel's memory; and a test that still passes leaves no more
+allocated than without a failure.
 """
 import argparse
 import glob
@@ -16,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,13 +24,15 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
 
-WRAPPED = ["alloc_pages", "mem_alloc_pages", "kmalloc", "thread_start"]
+WRAPPED = ["alloc_pages", "mem_alloc_pages", "kmalloc", "thread_start", "arch_clock_ns"]
+WRAPPED_EVERYWHERE = ["memory_init", "ktest_run"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 FLAGS = "-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -Iarch/host -I. -pthread".split()
-LIMIT = 120
-SLAB_SIZES = 8  # one empty page of each may stay behind
-# A suite that needs no memory of its own, or whose subject is time, is left out with its reason.
+LIMIT = 120        # seconds without a line: a hang
+SLAB_SIZES = 8     # one empty page of each may stay behind
+PART = 1000        # of n, for one job
 LEFT_OUT = {"fail": "fails on purpose"}
+LINE = re.compile(r"^# fail at=(\d+) (\w+)\.(\w+) calls=(\d+) live=(\d+) lost=(-?\d+) failures=(\d+)$")
 
 
 def link(build):
@@ -40,14 +43,16 @@ def link(build):
     os.makedirs(home, exist_ok=True)
     out, joined = os.path.join(home, "check"), os.path.join(home, "under_test.o")
     compiler = os.environ.get("HOSTCC", "gcc")
-    inner = sorted(glob.glob(f"{asan}/mm/*.o") + glob.glob(f"{asan}/kernel/*.o"))
-    # Objects of sources that are gone stay in the directory.
-    inner = [o for o in inner if os.path.exists(os.path.join(qemu.ROOT, os.path.relpath(o, asan)[:-2]))]
-    outer = sorted(glob.glob(f"{asan}/arch/host/*.o") + glob.glob(f"{asan}/tests/*.o"))
-    outer = [o for o in outer if os.path.exists(os.path.join(qemu.ROOT, os.path.relpath(o, asan)[:-2]))]
-    wraps = [f"-Wl,--wrap={name}" for name in WRAPPED]
-    steps = [[compiler, "-r", "-nostdlib", *wraps, "-o", joined, *inner],
-             [compiler, *FLAGS, *SANITIZE, "-Wl,--wrap=memory_init", "-o", out, joined, *outer, "arch/host/host_fail.c"]]
+
+    def objects(*folders):
+        # Objects of sources that are gone stay in the directory.
+        found = sorted(o for f in folders for o in glob.glob(f"{asan}/{f}/*.o"))
+        return [o for o in found if os.path.exists(os.path.join(qemu.ROOT, os.path.relpath(o, asan)[:-2]))]
+
+    steps = [[compiler, "-r", "-nostdlib", *(f"-Wl,--wrap={name}" for name in WRAPPED), "-o", joined,
+              *objects("mm", "kernel")],
+             [compiler, *FLAGS, *SANITIZE, *(f"-Wl,--wrap={name}" for name in WRAPPED_EVERYWHERE), "-o", out, joined,
+              *objects("arch/host", "tests"), "arch/host/host_fail.c"]]
     for step in steps:
         done = subprocess.run(step, cwd=qemu.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
@@ -56,86 +61,152 @@ def link(build):
     return out
 
 
-class Run:
-    def __init__(self, program, suite, n):
-        env = dict(os.environ, **check.SANITIZERS, QUARRY_FAIL_AT=str(n))
-        self.suite, self.n = suite, n
-        try:
-            done = subprocess.run([program, suite], env=env, timeout=LIMIT, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-            self.status, out = done.returncode, done.stdout
-        except subprocess.TimeoutExpired as e:
-            self.status, out = "timeout", e.stdout or b""
-        self.text = out.decode("utf-8", "replace")
-        # test -> (calls, live, lost, failures)
-        self.tests = {m.group(1): tuple(int(g) for g in m.groups()[1:]) for m in re.finditer(
-            r"^# fail \S+ (\S+) calls=(\d+) live=(\d+) lost=(-?\d+) failures=(\d+)$", self.text, re.MULTILINE)}
+class Result:
+    """What one run of one test, with one n, left behind."""
 
-    def calls(self):
-        return max((t[0] for t in self.tests.values()), default=0)
-
-    def wrong(self, base):
-        if self.status not in (0, 1) or "# selftest: " not in self.text:
-            story = re.search(r"PANIC.*|ERROR: \w+Sanitizer.*|.*runtime error:.*", self.text)
-            yield f"ended with {self.status}: {story.group(0) if story else self.text[-200:].strip()}"
-        for line in re.findall(r"^.*check_memory\(.*", self.text, re.MULTILINE):
-            yield line.strip()
-        for name, (calls, live, lost, failures) in self.tests.items():
-            if calls < self.n:
-                continue  # nothing was injected here
-            if lost > max(base.tests.get(name, (0, 0, 0, 0))[2], 0) + SLAB_SIZES:
-                yield f"{name}: {lost} pages of the kernel's memory lost"
-            if not failures and live > base.tests.get(name, (0, live))[1]:
-                yield f"{name}: passes, but leaves {live} pages allocated"
+    def __init__(self, found):
+        self.n, self.calls, self.live, self.lost, self.failures = (int(found.group(i)) for i in (1, 4, 5, 6, 7))
+        self.name = f"{found.group(2)}.{found.group(3)}"
 
 
-def suites(program):
+class Watchdog(threading.Thread):
+    """Kills a process that has not been heard of for LIMIT seconds."""
+
+    def __init__(self, proc):
+        super().__init__(daemon=True)
+        self.proc, self.heard, self.bit = proc, time.monotonic(), False
+        self.start()
+
+    def run(self):
+        while self.proc.poll() is None:
+            if time.monotonic() - self.heard > LIMIT:
+                self.bit = True
+                self.proc.kill()
+            time.sleep(0.2)
+
+
+def run(program, tests, at):
+    """Run them as QUARRY_FAIL_AT=@at says: (results, {n: complaint}, the last n if it was not done by then)."""
+    proc = subprocess.Popen([program, tests], env=dict(os.environ, **check.SANITIZERS, QUARRY_FAIL_AT=at),
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
+                            errors="replace")
+    dog = Watchdog(proc)
+    results, wrong, recent, n = [], {}, [], int(at.split("-")[0])
+    ended = done = False  # the run with this n; all of them
+    for line in proc.stdout:
+        dog.heard = time.monotonic()
+        recent = recent[-40:] + [line.rstrip()]
+        found = LINE.match(line)
+        if found:
+            results.append(Result(found))
+            n, ended = results[-1].n, False
+        elif "check_memory(" in line:
+            wrong.setdefault(n, line.strip())
+        ended = ended or line.startswith("# selftest: ")
+        done = done or line.startswith("# fail done")
+    proc.wait()
+    if dog.bit or proc.returncode not in (0, 1) or not ended:
+        story = re.search(r"PANIC.*|ERROR: \w+Sanitizer.*|.*runtime error:.*", "\n".join(recent))
+        n += ended
+        wrong[n] = "hangs" if dog.bit else f"ended with {proc.returncode}: {story.group(0) if story else recent[-1:]}"
+    return results, wrong, None if done else n
+
+
+def judge(result, base):
+    """What is wrong with a run in which a call failed, or None."""
+    if result.lost > max(base.lost, 0) + SLAB_SIZES:
+        return f"{result.lost} pages of the kernel's memory lost"
+    if not result.failures and result.live > base.live:
+        return f"passes, but leaves {result.live} pages allocated"
+    return None
+
+
+class Sweep:
+    """Every n of one test."""
+
+    def __init__(self, program, base):
+        self.program, self.base = program, base
+        self.reached = self.injected = self.seconds = 0
+        self.found = {}  # n -> complaint
+        self.lock = threading.Lock()
+
+    def parts(self):
+        """Ranges of n, up to the number of calls without a failure; the last of them goes on from there."""
+        starts = range(1, self.base.calls + 1, PART)
+        return [(at, min(at + PART - 1, self.base.calls)) for at in starts]
+
+    def run(self, at, last):
+        start, open_end = time.monotonic(), last == self.base.calls
+        while at <= last:
+            results, wrong, ended_at = run(self.program, self.base.name, f"{at}-{last}")
+            with self.lock:
+                self.found.update(wrong)
+                for result in results:
+                    self.take(result)
+            at = ended_at + 1 if ended_at else last + 1
+            # A failure may lead to more calls than there were without one.
+            if at > last and open_end and results and results[-1].calls > results[-1].n:
+                last += 10
+        with self.lock:
+            self.seconds += time.monotonic() - start
+
+    def take(self, result):
+        self.reached = max(self.reached, result.n)
+        self.injected += result.calls >= result.n
+        complaint = judge(result, self.base) if result.calls >= result.n else None
+        if complaint:
+            self.found.setdefault(result.n, complaint)
+
+    def findings(self):
+        return [f"{self.base.name}, n = {n}: {self.found[n]}" for n in sorted(self.found)]
+
+
+def all_tests(program, only):
+    """(the result of each test without a failure, findings)"""
     said = subprocess.run([program, "?"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-    names = re.search(r"known: all quick none fail(.*)", said).group(1).split()
-    return sorted(n for n in set(names) if n not in LEFT_OUT)
+    names = sorted(set(re.search(r"known: all quick none fail(.*)", said).group(1).split()) - set(LEFT_OUT))
+    results, wrong, _ = run(program, ",".join(only or names), "0")
+    return results, [f"nothing injected: {line}" for line in wrong.values()]
 
 
-def sweep_suite(program, suite, limit, until, every):
-    """(runs, failures injected, calls of the busiest test, n reached, findings)"""
-    base = Run(program, suite, 0)
-    most, injected, found, n, runs = base.calls(), 0, [], 0, 1
-    for line in base.wrong(base):
-        found.append(f"{suite}, nothing injected: {line}")
-    while n < min(most, limit) and time.monotonic() < until:
-        n += 1 if every or n < 100 else n // 8
-        runs += 1
-        run = Run(program, suite, n)
-        injected += sum(t[0] >= n for t in run.tests.values())
-        found += [f"{suite}, n = {n}: {line}" for line in run.wrong(base)]
-        most = max(most, run.calls()) if run.status in (0, 1) else most
-    return runs, injected, most, n, found
+def report(sweeps):
+    """A line for each suite."""
+    suites = {}
+    for sweep in sweeps:
+        suites.setdefault(sweep.base.name.split(".")[0], []).append(sweep)
+    for suite, mine in suites.items():
+        lines = [line for sweep in mine for line in sweep.findings()]
+        print(f"  {suite:14} {len(mine):3} tests, n = 1 .. {max(s.reached for s in mine):5}: {sum(s.injected for s in mine):6} "
+              f"failures injected in {sum(s.seconds for s in mine):6.1f} s, {len(lines)} findings", flush=True)
+        for line in lines[:12]:
+            print(f"    {line}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
-    parser.add_argument("--suites")
-    parser.add_argument("--max", type=int, default=1 << 30)
-    parser.add_argument("--seconds", type=int, default=1 << 30)
-    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--only", help="suites and tests, with commas")
+    parser.add_argument("--jobs", type=int, default=check.jobs())
     args = parser.parse_args()
+    counts, start = check.Counts(), time.monotonic()
     program = link(args.build)
     if not program:
-        return 1
-    names = args.suites.split(",") if args.suites else suites(program)
-    until = time.monotonic() + args.seconds
-    findings = total = 0
-    with ThreadPoolExecutor(2) as pool:
-        for name, result in zip(names, pool.map(lambda s: sweep_suite(program, s, args.max, until, args.all), names)):
-            runs, injected, most, reached, found = result
-            total += injected
-            findings += len(found)
-            note = "" if reached >= most else f"  (of {most})"
-            print(f"  {name:14} n = 1 .. {reached}{note}, {runs} runs: {injected} failures injected, {len(found)} findings", flush=True)
-            for line in found[:12]:
-                print(f"    {line}")
-    print(f"failsweep: {total} failures injected, {findings} finding{'' if findings == 1 else 's'}")
-    return 1 if findings else 0
+        counts.one(False, "it does not build")
+        return counts.close("failsweep", start)
+    bases, findings = all_tests(program, args.only.split(",") if args.only else None)
+    for line in findings:
+        counts.one(False, line)
+    sweeps = [Sweep(program, base) for base in bases if base.calls]
+    with ThreadPoolExecutor(max(1, args.jobs)) as pool:
+        # The longest first, so that no core idles at the end.
+        for job in [pool.submit(s.run, *part) for s in sorted(sweeps, key=lambda s: -s.base.calls) for part in s.parts()]:
+            job.result()
+    report(sweeps)
+    for sweep in sweeps:
+        lines = sweep.findings()
+        counts.one(not lines, lines[0] if lines else sweep.base.name)
+    print(f"# {len(bases)} tests, {len(sweeps)} of them with allocations; {sum(s.injected for s in sweeps)} failures injected")
+    return counts.close("failsweep", start)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import qemu
+import variant
 
 ROOT = qemu.ROOT
 HERE = "tests/fuzz"
@@ -171,74 +172,43 @@ def fuzz(names, build, seconds, smoke=False, counts=None):
 
 # ---- planted bugs --------------------------------------------------------------------------------------
 
-def read_mut(path):
-    """A .mut file: {id, title, target} and [(file, old, new)]."""
-    head, changes, part = {}, [], None
-    with open(path, encoding="utf-8") as f:
-        for line in f:
-            mark = re.match(r"--- (file (\S+)|old|new)$", line.rstrip("\n"))
-            if mark and mark.group(2):
-                changes.append([mark.group(2), "", ""])
-                part = None
-            elif mark:
-                if mark.group(1) == "old" and part == 2:
-                    changes.append([changes[-1][0], "", ""])
-                part = 1 if mark.group(1) == "old" else 2
-            elif part:
-                changes[-1][part] += line
-            elif ":" in line and not changes:
-                key, value = line.split(":", 1)
-                head[key.strip()] = value.strip()
-    return head, changes
-
-
 def plant(path, build):
-    """A copy of the sources with the bug in it, built; (id, title, target, program or None, why not)."""
-    head, changes = read_mut(path)
-    root = os.path.join(os.path.abspath(build), "fuzz", "planted", head["id"])
-    shutil.rmtree(root, ignore_errors=True)
-    for folder in ("include", "mm", "arch", "boot", "kernel", "tests/fuzz"):
-        shutil.copytree(os.path.join(ROOT, folder), os.path.join(root, folder), ignore=shutil.ignore_patterns("corpus"))
-    shutil.copy(os.path.join(ROOT, "Makefile"), root)
-    for name, old, new in changes:
-        with open(os.path.join(root, name), encoding="utf-8") as f:
-            text = f.read()
-        if text.count(old) != 1:
-            return head, None, f"its old text occurs {text.count(old)} times in {name}"
-        with open(os.path.join(root, name), "w", encoding="utf-8") as f:
-            f.write(text.replace(old, new))
-    target = head.get("target", "mm")
-    program, said = compile_target(target, os.path.join(root, "build"), root)
-    return head, program, said
+    """The sources with the bug in them, built; (variant, target, program or None, why not)."""
+    v = variant.parse(path, variant.NEEDED_PLANTED)
+    target = variant.Kill(v.get("kill"), "").name
+    tree = os.path.join(os.path.abspath(build), "fuzz", "planted", v.id)
+    try:
+        variant.make_tree(v, tree)
+    except variant.BadVariant as e:
+        return v, target, None, str(e)
+    return v, target, *compile_target(target, os.path.join(tree, "build"), tree)
 
 
 def planted(build, seconds, only):
-    folder = os.path.join(ROOT, HERE, "planted")
-    names = sorted(n for n in os.listdir(folder) if n.endswith(".mut") and (not only or n[:-4] in only))
+    names = sorted(n for n in os.listdir(variant.PLANTED) if n.endswith(".mut") and (not only or n[:-4] in only))
 
     def one(name):
-        head, program, said = plant(os.path.join(folder, name), build)
+        v, target, program, said = plant(os.path.join(variant.PLANTED, name), build)
         if not program:
-            return head, None, said
-        home = os.path.join(build, "fuzz", "planted", head["id"], "build")
-        target = head.get("target", "mm")
+            return v, None, said
+        home = os.path.join(build, "fuzz", "planted", v.id, "build")
         start = time.monotonic()
         first = replay(target, program)
         if first.found:
-            return head, (first, time.monotonic() - start, "by the corpus"), ""
+            return v, (first, time.monotonic() - start, "by the corpus"), ""
         result = run(target, program, home, seconds, seed=1)
-        return head, (result, time.monotonic() - start, "by fuzzing"), ""
+        return v, (result, time.monotonic() - start, "by fuzzing"), ""
 
     found = broken = 0
     with ThreadPoolExecutor(2) as pool:
-        for head, outcome, said in pool.map(one, names):
+        for v, outcome, said in pool.map(one, names):
             if outcome is None:
                 broken += 1
-                print(f"  {head.get('id', '?'):16} cannot be planted: {said}", flush=True)
+                print(f"  {v.id:16} cannot be planted: {said}", flush=True)
                 continue
             result, after, how = outcome
             found += result.found
-            print(f"  {head['id']:16} {'found' if result.found else 'NOT FOUND'} {how} after {after:5.1f} s: {head['title']}")
+            print(f"  {v.id:16} {'found' if result.found else 'NOT FOUND'} {how} after {after:5.1f} s: {v.title}")
             if result.found:
                 print(f"    {result.why()[:110]}", flush=True)
     print(f"fuzz: {found} of {len(names)} planted bugs found")

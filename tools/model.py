@@ -178,7 +178,7 @@ def check(case, build):
         return result("does not compile", False, out)
     # The shortest way to a state comes from a search in breadth, a short cycle from one of small depth.
     options = ["-DNFAIR=3"] if live else ["-DSAFETY", "-DBFS"] if wrong else ["-DSAFETY"]
-    out, status = run(["gcc", "-O2", "-w", f"-DMEMLIM={MEMORY_MB}", *options, "-o", "pan", "pan.c"], folder)
+    out, status = run(["gcc", "-O1" if wrong else "-O2", "-w", f"-DMEMLIM={MEMORY_MB}", *options, "-o", "pan", "pan.c"], folder)
     if status:
         return result("does not compile", False, out)
     depths = CYCLE_DEPTHS if live and wrong else [RIGHT_DEPTH]

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Apply, build and run every wrong variant of tests/mutants, and print which test kills it.
+"""Apply and build every wrong variant of tests/mutants, and see that each test named for it fails; `make mutants`.
 
-Usage: tools/mutants.py [--build DIR] [--only ID,...] [--jobs N] [--world host|qemu] [--keep]
+Usage: tools/mutants.py [--build DIR] [--only ID,...] [--jobs N] [--keep]
 
-The last line is "N passed, N failed"; passed is what was killed by the test named for it, with the
-message expected.  The same goes to DIR/mutants.json.  docs/mutants.md explains the matrix.
+One line for each variant and each "kill:" of it: the matrix.  What counts as killed is told in
+docs/mutants.md.  The same goes to DIR/mutants.json.  Exit status 0 only if all were killed as claimed.
 """
 import argparse
 import json
@@ -17,244 +17,282 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
-sys.dont_write_bytecode = True
+sys.dont_write_bytecode = True  # nothing outside the build directory
+import check
+import explore
+import qemu
+import race
 import variant
+import variant_build
 
-HOST_LIMIT = 60   # seconds for a suite that takes one or two
-HANG_LIMIT = 12   # the same, where hanging is expected
-QEMU_LIMIT = 90
-SANITIZERS = {"ASAN_OPTIONS": "detect_stack_use_after_return=0", "UBSAN_OPTIONS": "print_stacktrace=1",
-              "TSAN_OPTIONS": "halt_on_error=0 exitcode=66"}
-TIMED_OUT = "timeout"
-RESULT = re.compile(r"^  (ok|not ok) (\d+) (\S+)")
+LIMIT = 120  # seconds for a run of a second or two: to have come so far on a busy machine
+# A test that takes milliseconds and has not ended after so many seconds hangs.
+HANG_SECONDS = 8
+BEGINS = re.compile(r"^  1\.\.\d+$", re.MULTILINE)
+FAILED = re.compile(r"^  not ok ", re.MULTILINE)
+RESULT = re.compile(r"^  (ok|not ok) \d+ (\S+)")
 
 
 class Report:
-    """A KTAP report: what each test printed, which failed, and which was running at the end."""
+    """What a program printed, test by test, and how it ended."""
 
     def __init__(self, text, status):
-        self.status = status
-        self.said = {}       # test -> what was printed before its result
-        self.failed = []
-        self.unfinished = ""  # printed after the last result
-        self.nr = 0
-        self.suites_done = 0
-        said = []
-        for line in text.replace("\r", "").split("\n"):
+        self.text, self.status = text.replace("\r", ""), status
+        self.said, self.failed, said = {}, [], []  # test -> what was printed before its result
+        for line in self.text.split("\n"):
             found = RESULT.match(line)
             if found:
-                self.said[found.group(3)] = "\n".join(said)
-                self.nr += 1
-                if found.group(1) == "not ok":
-                    self.failed.append(found.group(3))
-                said = []
-            elif re.match(r"(ok|not ok) \d+ ", line):
-                self.suites_done += 1
-                said = []
+                self.said[found.group(2)], said = "\n".join(said), []
+                self.failed += [found.group(2)] if found.group(1) == "not ok" else []
             else:
                 said.append(line)
         self.unfinished = "\n".join(said)
 
-    def diagnosis(self, test):
-        """The first thing that a test complained about."""
-        lines = self.said.get(test, self.unfinished).split("\n")
-        story = [x.strip() for x in lines if re.search(r"#|panic|PANIC|Sanitizer|runtime error", x)]
-        return story[0] if story else "no message"
+    def diagnosis(self):
+        """The first thing that was complained about."""
+        story = [x.strip() for x in self.text.split("\n")
+                 if re.search(r"^\s*# (?!selftest)|panic|PANIC|Sanitizer|runtime error", x)]
+        return story[0] if story else f"no message; ended with {self.status}"
 
 
-def run_hosted(program, suites, cpus, limit, until=None):
-    """Run suites; end the run when the test @until has failed: what comes after is not asked for."""
-    lines, late = [], threading.Event()
-    proc = subprocess.Popen([program, f"--cpus={cpus}", suites], env=dict(os.environ, **SANITIZERS),
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-    timer = threading.Timer(limit, lambda: (late.set(), proc.kill()))
-    timer.start()
-    failed = False
-    try:
-        for line in proc.stdout:
-            lines.append(line.decode("utf-8", "replace"))
-            found = RESULT.match(lines[-1])
-            if until and found and found.group(1) == "not ok" and found.group(3) == until:
-                failed = True
-                proc.kill()
-                break
-    finally:
-        if sys.exc_info()[0]:
-            proc.kill()
-        proc.stdout.close()
-        proc.wait()
-        timer.cancel()
-    status = 1 if failed else TIMED_OUT if late.is_set() else proc.returncode
-    return Report("".join(lines), status)
+class Watch:
+    """Tells when a run need not go on: its test has failed, or has begun and not ended for so long that it hangs."""
+
+    def __init__(self, hangs):
+        self.hangs, self.since = hangs, None
+        self.hung = False
+
+    def __call__(self, text):
+        if FAILED.search(text):
+            return True
+        if self.hangs and self.since is None and BEGINS.search(text):
+            self.since = time.monotonic()
+        self.hung = self.since is not None and time.monotonic() - self.since > HANG_SECONDS
+        return self.hung
+
+    def status(self, status):
+        """What the run's status means: HANGS, or 1 for ended early."""
+        return status if status != qemu.ENOUGH else variant.HANGS if self.hung else 1
 
 
-def run_kernel(kernel, suites, m_id, cpus, limit):
-    import qemu
-    machine = qemu.Machine(cpus=cpus, mem=256, kernel=kernel, timeout=limit)
-    run = machine.run(f"variant-{m_id}", f"selftest={suites} tour=off monitor=off")
-    return Report(run.text, 0 if run.passed else TIMED_OUT if run.status == qemu.TIMED_OUT else 1)
+def read(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read()
 
 
-class Matrix:
-    def __init__(self, args):
-        self.args = args
-        self.build = os.path.abspath(args.build)
-        self.bases = {}
-        self.order = {}   # (world, build, suite) -> names of its tests, in order
-        self.normal = {}  # the same -> what each of them prints of the unmodified tree
-
-    def prepare(self, mutants):
-        """Build the unmodified tree and see that it passes what the variants shall fail."""
-        import check
-        targets = {}
-        for m in mutants:
-            targets.setdefault((m.world, m.build if m.world == "host" else None), set()).add(m.suite)
-        goals = [os.path.join(self.build, f"host-{b}", "check") if w == "host"
-                 else os.path.join(self.build, "quarry.elf") for w, b in targets]
-        if not check.make(self.build, *goals):
-            return "the unmodified tree does not build"
-        for (world, build), suites in sorted(targets.items(), key=str):
-            self.bases[world, build] = variant.Base(self.build, world, build)
-            for suite in sorted(suites):
-                wrong = self.look(world, build, suite)
-                if wrong:
-                    return wrong
-        return None
-
-    def look(self, world, build, suite):
-        if world == "host":
-            report = run_hosted(os.path.join(self.build, f"host-{build}", "check"), suite, 4, HOST_LIMIT)
-        elif suite == "boot":
-            report = run_kernel(os.path.join(self.build, "quarry.elf"), "none", "unmodified", 4, QEMU_LIMIT)
-        else:
-            report = run_kernel(os.path.join(self.build, "quarry.elf"), suite, "unmodified", 4, QEMU_LIMIT)
-        self.order[world, build, suite] = list(report.said)
-        self.normal[world, build, suite] = report.said
-        if report.status != 0 or report.failed:
-            return (f"the unmodified tree fails {suite} ({world}): {report.failed or report.status} "
-                    + report.diagnosis((report.failed or [""])[0]))
-        return None
-
-    @staticmethod
-    def key(m):
-        return m.world, m.build if m.world == "host" else None, m.suite
-
-    def tests_of(self, m):
-        return self.order[self.key(m)]
-
-    def one(self, m):
-        start = time.monotonic()
-        tree = os.path.join(self.build, "variant", m.id)
+def run_hosted(program, tests, cpus=4, hangs=False):
+    log, watch, end = program + ".log", Watch(hangs), time.monotonic() + LIMIT
+    with open(log, "wb") as out:
+        proc = subprocess.Popen([program, f"--cpus={cpus}", tests], env=dict(os.environ, **check.SANITIZERS),
+                                stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        status = None
         try:
-            if m.suite != "boot" and m.test not in self.tests_of(m):
-                raise variant.VariantError(f"{m.id}: the suite {m.suite} has no test {m.test}")
-            if not m.hang and m.expect in self.normal[self.key(m)].get(m.test, ""):
-                raise variant.VariantError(f"{m.id}: the unmodified tree prints {m.expect!r} too")
-            verdict, note = self.judge(m, tree)
-        except variant.VariantError as e:
-            verdict, note = "BAD PATCH", str(e)
-        except variant.BuildError as e:
-            verdict, note = "BUILD ERROR", str(e).strip()
-        if not self.args.keep:
+            while status is None:
+                status = proc.poll()
+                if status is None and watch(read(log)):
+                    status = qemu.ENOUGH
+                elif status is None and time.monotonic() > end:
+                    status = qemu.TIMED_OUT
+                time.sleep(0 if status is not None else 0.01)
+        finally:
+            if proc.poll() is None:
+                proc.kill()
+                proc.wait()
+    return Report(read(log), watch.status(status))
+
+
+def run_kernel(kernel, tests, cpus=4, hangs=False, tag="unmodified"):
+    watch = Watch(hangs)
+    machine = qemu.Machine(cpus=cpus, mem=256, kernel=kernel, timeout=LIMIT)
+    run = machine.run(f"variant-{tag}", f"selftest={tests} tour=off monitor=off", enough=watch)
+    return Report(run.text, 0 if run.passed else watch.status(run.status))
+
+
+class Seconds:
+    """Where the time goes, summed over all jobs."""
+
+    def __init__(self):
+        self.sums, self.lock = {}, threading.Lock()
+
+    @contextmanager
+    def of(self, what):
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.sums[what] = self.sums.get(what, 0) + time.monotonic() - start
+
+    def line(self):
+        return ", ".join(f"{what} {seconds:.0f}" for what, seconds in self.sums.items())
+
+
+def base_of(v, kill):
+    """The build in which it shows."""
+    if kill.kind in ("race", "explore"):
+        return "race" if kill.engine == "mttcg" else "fiber"
+    return "kernel" if v.get("world") == "qemu" else "host-" + v.get("build", "port")
+
+
+def outcome_of(kill, program, tag):
+    """How a race ends, or the first bad schedule of an explorer's set; OK if there is none."""
+    if kill.kind == "race":
+        return race.run_scripts(program, kill.engine, tag, [kill.name])[kill.name][1]
+    try:
+        lines = explore.lines_of([program, "--explore", kill.name, "--json"], LIMIT)
+    except subprocess.TimeoutExpired:
+        return "TIMEOUT"
+    return lines[0]["outcome"] if lines else "no such set"
+
+
+class Hunt:
+    def __init__(self, build, keep):
+        self.build, self.keep = os.path.abspath(build), keep
+        self.bases = {}   # name of a build -> variant_build.Base
+        self.normal = {}  # (name of a build, test) -> what the unmodified tree prints there
+        self.seconds = Seconds()
+
+    # ---- the unmodified tree -------------------------------------------------------------------------
+
+    def prepare(self, variants):
+        """Build the unmodified tree, and see that it passes what the variants shall fail; what is wrong."""
+        kills = {}
+        for v in variants:
+            for kill in v.kills:
+                kills.setdefault(base_of(v, kill), []).append(kill)
+        with self.seconds.of("build of the unmodified tree"):
+            goals = [variant_build.program_of(self.build, name) for name in kills if name != "race"]
+            if goals and not check.make(self.build, *goals):
+                return "the unmodified tree does not build"
+            if "race" in kills and not check.make(os.path.join(self.build, "race"), "kernel", RACE="1"):
+                return "the unmodified race build does not build"
+            self.bases = {name: variant_build.Base(self.build, name) for name in kills}
+        with self.seconds.of("its tests"):
+            return next(filter(None, (self.look(name, kills[name]) for name in sorted(kills))), None)
+
+    def look(self, name, kills):
+        program = variant_build.program_of(self.build, name)
+        for kill in {k.text: k for k in kills if k.kind != "test"}.values():
+            outcome = outcome_of(kill, program, "none")
+            if outcome != "OK":
+                return f"the unmodified tree, {kill.text}: {outcome}"
+        tests = sorted({k.name for k in kills if k.kind == "test"})
+        if tests:
+            report = (run_kernel if name == "kernel" else run_hosted)(program, ",".join(tests))
+            if report.status != 0:
+                return f"the unmodified tree, {name}: {report.failed or report.status}: {report.diagnosis()}"
+            self.normal.update({(name, test): said for test, said in report.said.items()})
+        return None
+
+    # ---- a variant -----------------------------------------------------------------------------------
+
+    def one(self, v):
+        """A row for each of its kills."""
+        tree = os.path.join(self.build, "mutant", v.id)
+        programs, rows = {}, []
+        for kill in v.kills:
+            start = time.monotonic()
+            name = base_of(v, kill)
+            try:
+                if name not in programs:
+                    programs[name] = self.build_one(v, tree, name)
+                with self.seconds.of(f"run {name}"):
+                    verdict, note = self.judge(v, kill, name, programs[name])
+            except variant.BadVariant as e:
+                verdict, note = "BAD PATCH", str(e)
+            except variant_build.BuildError as e:
+                verdict, note = "BUILD ERROR", str(e).strip()
+            rows.append({"id": v.id, "title": v.title, "build": name, "kill": kill.text, "verdict": verdict,
+                         "note": note, "seconds": round(time.monotonic() - start, 1)})
+        if not self.keep:
             shutil.rmtree(tree, ignore_errors=True)
-        return {"id": m.id, "title": m.title, "world": m.world, "build": m.build, "kill": m.kill,
-                "verdict": verdict, "note": note, "seconds": round(time.monotonic() - start, 1)}
+        return rows
 
-    def judge(self, m, tree):
-        changed = variant.apply(m, tree)
-        base = self.bases[self.key(m)[:2]]
-        program = base.make(tree, changed)
-        verdict, note = "SURVIVED", ""
-        for _ in range(m.tries):
-            verdict, note = self.verdict(m, self.run(m, program))
-            if verdict != "SURVIVED":
-                break
-        return verdict, note
+    def build_one(self, v, tree, name):
+        with self.seconds.of("trees"):
+            changed = variant.make_tree(v, tree)
+        with self.seconds.of("compile"):
+            objects = self.bases[name].compile(tree, changed)
+        with self.seconds.of("link"):
+            return self.bases[name].link(tree, objects)
 
-    def run(self, m, program):
-        limit = HANG_LIMIT if m.hang else HOST_LIMIT
-        if m.world == "host":
-            return run_hosted(program, m.suite, m.cpus, limit, m.test)
-        suites = "none" if m.suite == "boot" else m.suite
-        return run_kernel(program, suites, m.id, m.cpus, 30 if m.hang else QEMU_LIMIT)
-
-    def running(self, m, report):
-        """The test that had begun and not ended; None if all had."""
-        order = self.tests_of(m)
-        if m.suite == "boot":
-            return m.test
-        if report.suites_done or report.nr >= len(order):
-            return None
-        return order[report.nr]
-
-    def verdict(self, m, report):
-        running = self.running(m, report)
-        if report.status == TIMED_OUT:
-            if m.hang and running == m.test:
-                return "KILLED", "hangs, as it must"
-            return "TIMEOUT", f"in {running}"
-        said = report.said.get(m.test, "")
-        if running == m.test and m.test not in report.said:
-            said = report.unfinished
-        if report.status != 0 and m.expect in said:
-            return "KILLED", m.expect
+    def judge(self, v, kill, name, program):
+        if kill.kind != "test":
+            outcome = outcome_of(kill, program, v.id)
+            if outcome in ("OK", "TIMEOUT"):
+                return "SURVIVED" if outcome == "OK" else "TIMEOUT", ""
+            return "KILLED" if kill.expect in outcome else "KILLED OTHERWISE", outcome
+        test, hangs = kill.name.split(".")[1], kill.expect == variant.HANGS
+        normal = self.normal.get((name, test))
+        if normal is None or kill.expect in normal:
+            raise variant.BadVariant(f"{v.id}: " + ("no such test" if normal is None
+                                     else f"the unmodified tree prints {kill.expect!r} too"))
+        cpus = int(v.get("cpus", "4"))
+        report = (run_kernel(program, kill.name, cpus, hangs, v.id) if name == "kernel"
+                  else run_hosted(program, kill.name, cpus, hangs))
+        if report.status == qemu.TIMED_OUT:
+            return "TIMEOUT", report.diagnosis()
         if report.status == 0:
             return "SURVIVED", ""
-        others = report.failed + ([running] if running else [])
-        if m.test in others:
-            return "KILLED BY ANOTHER", f"message of {m.test}: {report.diagnosis(m.test)}"
-        if others:
-            return "KILLED BY ANOTHER", f"{others[0]}: {report.diagnosis(others[0])}"
-        return "KILLED BY ANOTHER", f"status {report.status}: {report.diagnosis('')}"
+        good = (report.status == variant.HANGS if hangs
+                else kill.expect in report.said.get(test, report.unfinished))
+        return "KILLED" if good else "KILLED OTHERWISE", report.diagnosis()
 
 
-def line_of(r):
-    if r["verdict"] == "KILLED":
-        return f"{r['id']:6} killed by {r['kill']} ({r['seconds']} s)  {r['title']}"
-    return f"{r['id']:6} {r['verdict']} ({r['kill']}; {r['seconds']} s)  {r['title']}\n         {r['note']}"
+def line_of(row, first):
+    what = "killed by" if row["verdict"] == "KILLED" else row["verdict"]
+    text = f"{row['id'] if first else '':6} {what} {row['kill']} ({row['seconds']} s)" + (f"  {row['title']}" if first else "")
+    return text if row["verdict"] == "KILLED" else f"{text}\n         {row['note']}"
+
+
+def hunt(build, variants, jobs, keep):
+    """(rows, seconds by phase); None for rows if the unmodified tree is not right."""
+    hunt_ = Hunt(build, keep)
+    wrong = hunt_.prepare(variants)
+    if wrong:
+        print(f"mutants: {wrong}")
+        return None, hunt_.seconds
+    rows = []
+    # One QEMU at a time, beside the hosted programs: those that hang would slow the others down.
+    with ThreadPoolExecutor(max(1, jobs)) as hosted, ThreadPoolExecutor(1) as booted:
+        running = [(booted if {base_of(v, k) for k in v.kills} & set(variant_build.KERNELS) else hosted).submit(hunt_.one, v)
+                   for v in variants]
+        for job in running:
+            for i, row in enumerate(job.result()):
+                print(line_of(row, i == 0), flush=True)
+                rows.append(row)
+    return rows, hunt_.seconds
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
     parser.add_argument("--only", help="ids, with commas")
-    parser.add_argument("--world", choices=variant.WORLDS)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--keep", action="store_true", help="leave the variants' trees where they are")
+    parser.add_argument("--jobs", type=int, default=check.jobs())
+    parser.add_argument("--keep", action="store_true", help="leave the variants' trees in DIR/mutant/")
     args = parser.parse_args()
-    os.environ["QUARRY_BUILD"] = args.build
     start = time.monotonic()
-    try:
-        mutants = variant.load(args.only.split(",") if args.only else None)
-    except variant.VariantError as e:
-        print(f"mutants: {e}", file=sys.stderr)
-        return 2
-    mutants = [m for m in mutants if not args.world or m.world == args.world]
-    matrix = Matrix(args)
-    wrong = matrix.prepare(mutants)
-    if wrong:
-        print(f"mutants: {wrong}")
-        print(f"0 passed, {max(1, len(mutants))} failed")
-        return 1
-    results = []
-    with ThreadPoolExecutor(max(1, args.jobs)) as pool:
-        for r in pool.map(matrix.one, mutants):
-            print(line_of(r), flush=True)
-            results.append(r)
+    variants = [variant.read(i) for i in (args.only.split(",") if args.only else variant.known())]
+    rows, seconds = hunt(args.build, variants, args.jobs, args.keep)
+    counts = check.Counts()
+    for row in rows or ():
+        counts.one(row["verdict"] == "KILLED", f"{row['id']}: {row['verdict']}: {row['kill']}: {row['note']}")
+    if rows is None:
+        counts.one(False, "the unmodified tree")
     with open(os.path.join(args.build, "mutants.json"), "w", encoding="utf-8") as f:
-        json.dump(results, f, indent=1)
+        json.dump(rows or [], f, indent=1)
         f.write("\n")
-    good = sum(r["verdict"] == "KILLED" for r in results)
-    for verdict in sorted({r["verdict"] for r in results}):
-        print(f"# {verdict}: {sum(r['verdict'] == verdict for r in results)}")
-    print(f"# {len(results)} variants in {time.monotonic() - start:.0f} s")
-    print(f"{good} passed, {len(results) - good} failed")
-    return 0 if results and good == len(results) else 1
+    print(f"# {len(variants)} variants, {len(rows or ())} kills; seconds of all jobs: {seconds.line()}")
+    return counts.close("mutants", start)
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except variant.BadVariant as e:
+        print(f"mutants: {e}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

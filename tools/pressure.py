@@ -22,7 +22,7 @@ import time
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
-import race_variant as variant
+import variant
 
 RIGHT = "thread"
 POLICIES = ("all", "masked", "local", RIGHT)

@@ -27,6 +27,7 @@ FAIL_LINE = "quarry: FAIL"
 PASS_STATUS = 33  # what QEMU's isa-debug-exit makes of the kernel's 0x10
 FAIL_STATUS = 35
 TIMED_OUT = "timeout"
+ENOUGH = "ended"
 OVMF = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd",
         "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/x64/OVMF_CODE.4m.fd"]
 ICOUNT = ["-accel", "tcg,thread=single", "-icount", "shift=0,align=off,sleep=off"]
@@ -173,11 +174,12 @@ class Machine:
                 + self.loader_options(name, cmdline) + list(self.extra)
                 + ["-chardev", console or f"file,id=con,path={log_path(name)}", "-serial", "chardev:con"])
 
-    def run(self, name, cmdline="", markers=(), talk=None):
+    def run(self, name, cmdline="", markers=(), talk=None, enough=None):
         """Boot it and wait for its end.
 
         markers: regular expressions; Run.when says when each first matched on the console.
         talk: called with a Qmp when QEMU runs; the end of the run is waited for after it returns.
+        enough: called with the console now and then; True ends the run, with status ENOUGH.
         """
         os.makedirs(os.path.join(BUILD, "qemu"), exist_ok=True)
         command = self.command(name, cmdline)
@@ -197,7 +199,7 @@ class Machine:
                 if talk:
                     with Qmp(path, proc, log) as qmp:
                         talk(qmp)
-                status, when = _wait(proc, log, start, self.timeout, markers)
+                status, when = _wait(proc, log, start, self.timeout, markers, enough)
             finally:
                 if proc.poll() is None:
                     proc.kill()
@@ -216,13 +218,15 @@ def log_path(name):
     return os.path.join(BUILD, "qemu", re.sub(r"[^\w.-]", "_", name) + ".log")
 
 
-def _wait(proc, log, start, timeout, markers):
-    """Wait for the end, looking for the markers meanwhile; (status or TIMED_OUT, when)."""
+def _wait(proc, log, start, timeout, markers, enough=None):
+    """Wait for the end, looking for the markers meanwhile; (status, TIMED_OUT or ENOUGH, when)."""
     when = {}
     while proc.poll() is None:
         now = time.monotonic() - start
         if now > timeout:
             return TIMED_OUT, when
+        if enough and enough(clean_log(log)[0]):
+            return ENOUGH, when
         missing = [m for m in markers if m not in when]
         if missing:
             text = clean_log(log)[0]

@@ -26,7 +26,7 @@ import check
 import explore
 import pressure
 import qemu
-import race_variant as variant
+import variant
 
 ENGINES = ("fiber", "mttcg", "icount", "grub")
 TIMEOUT = {"fiber": 60, "mttcg": 180, "icount": 300, "grub": 240}

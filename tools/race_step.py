@@ -19,7 +19,7 @@ import tty
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import qemu
 import race
-import race_variant as variant
+import variant
 
 SILENCE = 300  # seconds without a line from a machine that runs: it is given up
 KEYS = """  a letter    that role moves: to its next point, or until it waits, or its operation has ended

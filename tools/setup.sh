@@ -9,7 +9,7 @@
 #   uefi      GRUB for UEFI and OVMF        debug  gdb
 #   check     Python                        lint   clang, lld, clang-tidy, cppcheck, pytest, pexpect
 #   fuzz      clang with libFuzzer, gcovr   model  SPIN, GNU parallel
-#   run  = compile boot iso                 test = all but debug and model
+#   run  = compile boot iso                 test = all but debug
 #
 # What is there is found by looking for the tool or the file, so with nothing missing no package manager
 # is asked.  Debian and Ubuntu: installs by apt, by sudo where it is not run as root.  Elsewhere, and
@@ -97,7 +97,7 @@ look_for() {
 		need spin tool spin
 		need parallel tool parallel ;;
 	run) look_for compile && look_for boot && look_for iso ;;
-	test) look_for run && look_for uefi && look_for check && look_for lint && look_for fuzz ;;
+	test) look_for run && look_for uefi && look_for check && look_for lint && look_for fuzz && look_for model ;;
 	*)
 		echo "setup: no set '$1'; known: compile boot iso uefi debug check lint fuzz model run test" >&2
 		exit 2 ;;

@@ -6,6 +6,9 @@
   lint      tools/lint.py
   builds    the kernel with clang and lld, and with the cross prefix
   races     tools/race.py: every script, right code and wrong, on fibers and in QEMU
+  mutants   tools/mutants.py: every wrong variant is noticed by the tests named for it
+  failures  tools/failsweep.py: the n-th allocation of every test fails, for every n
+  models    tools/model.py: SPIN models of the protocols, right ones and wrong ones
   qemu      tests/qemu by pytest: the real image, judged from outside
 
 Usage: tools/test.py [--build DIR] [--only PART,...] [-- PYTEST-OPTION ...]
@@ -26,7 +29,7 @@ import check
 import lint
 import qemu
 
-PARTS = ["hosted", "lint", "builds", "races", "qemu"]
+PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "models", "qemu"]
 BUILDS = {"clang": {"CC": "clang"}, "cross": {"CROSS_COMPILE": "x86_64-linux-gnu-"}}
 
 
@@ -59,14 +62,26 @@ def part_races(counts, build, _):
     tool(counts, build, "race.py", "--no-explore")
 
 
-def tool(counts, build, name, *options):
-    """Run tools/NAME, whose last line that says "N passed, N failed" counts."""
+def part_mutants(counts, build, _):
+    tool(counts, build, "mutants.py", tail=2)
+
+
+def part_failures(counts, build, _):
+    tool(counts, build, "failsweep.py", tail=2)
+
+
+def part_models(counts, build, _):
+    tool(counts, build, "model.py", tail=2)
+
+
+def tool(counts, build, name, *options, tail=1):
+    """Run tools/NAME, whose last line that says "N passed, N failed" counts; print its last @tail lines."""
     command = [sys.executable, os.path.join(qemu.ROOT, "tools", name), "--build", build, *options]
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
     done = subprocess.run(command, cwd=qemu.ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     found = re.findall(r"(\d+) passed, (\d+) failed", done.stdout)
     passed, failed = (int(n) for n in found[-1]) if found else (0, 0)
-    print("  " + "\n  ".join(done.stdout.rstrip().split("\n")[-60 if done.returncode else -1:]), flush=True)
+    print("  " + "\n  ".join(done.stdout.rstrip().split("\n")[-60 if done.returncode else -tail:]), flush=True)
     counts.add(passed, failed, [f"{name}: {failed} failed"] if failed else ())
     if done.returncode and not failed or not passed:
         counts.one(False, f"{name}: ended with status {done.returncode}")

@@ -1,82 +1,103 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Wrong variants of the tree: read tests/mutants/*.mut, apply one, build it with few compilations.
+"""Wrong variants of the tree, tests/mutants/ID.mut: read one, apply it to a copy of the tree, make it.
 
-Usage: tools/variant.py check            every variant applies to the present tree
-       tools/variant.py apply ID DIR     a copy of the tree in DIR, with the variant in it
-       tools/variant.py show ID          what it changes, as a diff
+Usage: tools/variant.py check                    every variant is well formed and fits the present tree
+       tools/variant.py list                     ids, titles, and who notices
+       tools/variant.py show ID                  what it changes, as a diff
+       tools/variant.py [--build DIR] tree ID    a copy of the tree with it, DIR/variant/ID; prints where
+       tools/variant.py [--build DIR] make ID TARGET... [VARIABLE=value...]     make in that copy
 
-The format of a .mut file is described in docs/mutants.md.
+The copy is made of hard links, save for the files that the variant changes, and of the objects built so
+far, so that only what differs is compiled.  ID "none" is the tree as it is.  docs/mutants.md describes
+the format.
 """
 import argparse
 import difflib
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-sys.dont_write_bytecode = True
+sys.dont_write_bytecode = True  # nothing outside the build directory
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MUTANTS = os.path.join(ROOT, "tests", "mutants")
+PLANTED = os.path.join(ROOT, "tests", "fuzz", "planted")  # for the fuzzers to find, tools/fuzz.py
+RACES = os.path.join(ROOT, "tests", "races")
 WORLDS = ("host", "qemu")
 BUILDS = ("port", "plain", "order3", "asan", "tsan")
-KEYS = {"id", "title", "why", "world", "build", "kill", "expect", "hang", "tries", "cpus"}
+ONCE = ("id", "title", "why", "world", "build", "cpus")
+KEYS = ONCE + ("kill", "expect")
 NEEDED = ("id", "title", "why", "kill", "expect")
-TREE = ("arch", "bench", "boot", "drivers", "include", "kernel", "mm", "tests", "tools", "traces",
-        "Makefile", "linker.ld")
+NEEDED_PLANTED = ("id", "title", "kill")
+HANGS = "hangs"  # as an "expect:": never to end is what is wrong with it
 LEFT_OUT = ("tests/mutants", "tests/qemu", "tests/model")  # nothing in them is compiled
+OBJECTS = ("fiber", "race", "host-plain", "host-port", "host-order3", "kernel")  # worth copying
 
 
-class VariantError(Exception):
-    """A .mut file that is malformed, or that does not fit the tree."""
+class BadVariant(Exception):
+    """A .mut file that is malformed, or does not fit the tree; the text says why."""
 
 
 @dataclass
-class Mutant:
+class Kill:
+    """Who must notice: a line "kill:" and the "expect:" that goes with it."""
+    text: str
+    expect: str
+
+    @property
+    def kind(self):
+        word = self.text.split()[0]
+        return word if word in ("race", "explore", "fuzz") else "test"
+
+    @property
+    def name(self):
+        """SUITE.TEST, or the race script, the explorer's set, the fuzz target."""
+        return self.text.split()[0 if self.kind == "test" else 1]
+
+    @property
+    def engine(self):
+        """Of a race: where it is replayed."""
+        return (self.text.split() + ["fiber"])[2] if self.kind == "race" else "fiber"
+
+
+@dataclass
+class Variant:
     id: str
-    title: str
-    why: str
-    kill: str                # SUITE.TEST
-    expect: str              # must stand in what that test printed
-    world: str = "host"
-    build: str = "port"
-    hang: bool = False       # to hang is what is wrong with it
-    tries: int = 1           # runs until it must have been killed, for those that need luck
-    cpus: int = 4
-    edits: list = field(default_factory=list)  # (path, old, new)
+    header: dict   # {key: [values]}
+    edits: list    # [(path, old, new)]
+
+    def get(self, key, default=""):
+        return self.header.get(key, [default])[0]
 
     @property
-    def suite(self):
-        return self.kill.split(".", 1)[0]
+    def title(self):
+        return self.get("title")
 
     @property
-    def test(self):
-        return self.kill.split(".", 1)[1]
-
-    @property
-    def files(self):
-        return sorted({path for path, _, _ in self.edits})
+    def kills(self):
+        return [Kill(*pair) for pair in zip(self.header["kill"], self.header.get("expect", []))]
 
 
-def parse_header(name, text):
-    head = {}
-    key = None
-    for line in text.split("\n"):
-        found = re.match(r"([a-z]+):\s*(.*)$", line)
+# ---- reading -------------------------------------------------------------------------------------
+
+def parse_header(name, lines):
+    header, key = {}, None
+    for line in lines:
+        found = re.match(r"([a-z]+):(.*)$", line)
         if found:
             key = found.group(1)
-            if key not in KEYS or key in head:
-                raise VariantError(f"{name}: {'second' if key in head else 'unknown'} line {key}:")
-            head[key] = found.group(2).strip()
+            if key not in KEYS or key in ONCE and key in header:
+                raise BadVariant(f"{name}: {'second' if key in KEYS else 'unknown'} line {key}:")
+            header.setdefault(key, []).append(found.group(2).strip())
         elif key and line.startswith((" ", "\t")):
-            head[key] += " " + line.strip()
-        elif line.strip() and not line.startswith("#"):
-            raise VariantError(f"{name}: not a header line: {line!r}")
-    return head
+            header[key][-1] += " " + line.strip()
+        elif line.strip():
+            raise BadVariant(f"{name}: not a header line: {line!r}")
+    return header
 
 
 def parse_edits(name, lines):
@@ -84,12 +105,12 @@ def parse_edits(name, lines):
     edits, path, what, parts = [], None, None, {}
 
     def close():
-        if "old" in parts or "new" in parts:
-            if path is None or "old" not in parts or "new" not in parts:
-                raise VariantError(f"{name}: a block needs file, old and new")
+        if parts:
+            if path is None or set(parts) != {"old", "new"}:
+                raise BadVariant(f"{name}: a block needs file, old and new")
             old, new = ("".join(line + "\n" for line in parts[k]) for k in ("old", "new"))
             if not old.strip() or old == new:
-                raise VariantError(f"{name}: {path}: nothing to replace")
+                raise BadVariant(f"{name}: {path}: nothing to replace")
             edits.append((path, old, new))
             parts.clear()
 
@@ -97,13 +118,13 @@ def parse_edits(name, lines):
         found = re.match(r"--- (file|old|new)(?:\s+(\S+))?\s*$", line)
         if not found:
             if what is None:
-                raise VariantError(f"{name}: text outside a block: {line!r}")
+                raise BadVariant(f"{name}: text outside a block: {line!r}")
             parts[what].append(line)
         elif found.group(1) == "file":
             close()
             path, what = found.group(2), None
             if not path or os.path.isabs(path) or ".." in path.split("/"):
-                raise VariantError(f"{name}: not a file of the tree: {line!r}")
+                raise BadVariant(f"{name}: not a file of the tree: {line!r}")
         else:
             what = found.group(1)
             if what == "old":
@@ -111,231 +132,254 @@ def parse_edits(name, lines):
             parts[what] = []
     close()
     if not edits:
-        raise VariantError(f"{name}: changes nothing")
+        raise BadVariant(f"{name}: changes nothing")
     return edits
 
 
-def parse(path):
+def parse(path, needed=NEEDED):
     name = os.path.basename(path)
     with open(path, encoding="utf-8") as f:
         lines = f.read().rstrip("\n").split("\n")
     first = next((i for i, line in enumerate(lines) if line.startswith("--- ")), len(lines))
-    head = parse_header(name, "\n".join(lines[:first]))
-    missing = [key for key in NEEDED if not head.get(key)]
+    v = Variant("", parse_header(name, lines[:first]), parse_edits(name, lines[first:]))
+    missing = [key for key in needed if not all(v.header.get(key, [""]))]
     if missing:
-        raise VariantError(f"{name}: no line {', '.join(missing)}")
-    head["hang"] = head.get("hang", "no") == "yes"
-    for number in ("tries", "cpus"):
-        if number in head:
-            head[number] = int(head[number])
-    m = Mutant(edits=parse_edits(name, lines[first:]), **head)
-    if m.id + ".mut" != name:
-        raise VariantError(f"{name}: its id is {m.id}")
-    if m.world not in WORLDS or m.build not in BUILDS:
-        raise VariantError(f"{name}: no world {m.world} or no build {m.build}")
-    if "." not in m.kill:
-        raise VariantError(f"{name}: kill: needs SUITE.TEST")
-    return m
+        raise BadVariant(f"{name}: no line {', '.join(missing)}")
+    v.id = v.get("id")
+    if v.id + ".mut" != name:
+        raise BadVariant(f"{name}: its id is {v.id}")
+    if v.get("world", "host") not in WORLDS or v.get("build", "port") not in BUILDS:
+        raise BadVariant(f"{name}: no world {v.get('world')} or no build {v.get('build')}")
+    if "expect" in needed and len(v.header["kill"]) != len(v.header["expect"]):
+        raise BadVariant(f"{name}: a kill: and an expect: go together")
+    for kill in v.header["kill"]:
+        if not re.fullmatch(r"\w+\.\w+|race \S+( fiber| mttcg)?|explore \S+|fuzz \w+", kill):
+            raise BadVariant(f"{name}: kill: {kill!r}: neither SUITE.TEST nor race SCRIPT nor explore SET")
+    return v
 
 
-def load(ids=None):
-    """All variants, or those of @ids, by id."""
-    names = sorted(n[:-4] for n in os.listdir(MUTANTS) if n.endswith(".mut"))
-    unknown = sorted(set(ids or []) - set(names))
-    if unknown:
-        raise VariantError(f"no variant {', '.join(unknown)}")
-    return [parse(os.path.join(MUTANTS, n + ".mut")) for n in names if not ids or n in ids]
+def known():
+    return sorted(name[:-4] for name in os.listdir(MUTANTS) if name.endswith(".mut"))
 
 
-def patched(m, root=ROOT):
+def read(ident):
+    if ident not in known():
+        raise BadVariant(f"no variant {ident}; tools/variant.py list names them")
+    return parse(os.path.join(MUTANTS, ident + ".mut"))
+
+
+def load(ident):
+    """The variant's ({header name: [values]}, [(path, old, new)])."""
+    v = read(ident)
+    return v.header, v.edits
+
+
+def edited(v, root=ROOT):
     """{path: the new text} of every file that the variant changes."""
     texts = {}
-    for path, old, new in m.edits:
+    for path, old, new in v.edits:
         if path not in texts:
             try:
                 with open(os.path.join(root, path), encoding="utf-8") as f:
                     texts[path] = f.read()
             except OSError as e:
-                raise VariantError(f"{m.id}: {path}: {e.strerror}") from e
+                raise BadVariant(f"{v.id}: {path}: {e.strerror}") from e
         found = texts[path].count(old)
         if found != 1:
-            raise VariantError(f"{m.id}: {path}: the old text is there {found} times, not once: "
-                               + repr(old.strip().split("\n")[0]))
+            raise BadVariant(f"{v.id}: {path}: the old text is there {found} times, not once: "
+                             + repr(old.strip().split("\n")[0]))
         at = texts[path].index(old)
         if at and texts[path][at - 1] != "\n":
-            raise VariantError(f"{m.id}: {path}: the old text begins within a line")
+            raise BadVariant(f"{v.id}: {path}: the old text begins within a line")
         texts[path] = texts[path][:at] + new + texts[path][at + len(old):]
     return texts
 
 
-def copy_tree(directory):
-    """Hard links where that works: nothing here writes to a file that it has not made."""
-    for top in TREE:
-        source = os.path.join(ROOT, top)
-        if os.path.isfile(source):
-            link(source, os.path.join(directory, top))
-            continue
-        for where, dirs, names in os.walk(source):
-            here = os.path.relpath(where, ROOT)
-            dirs[:] = [d for d in dirs if os.path.join(here, d) not in LEFT_OUT and d != "__pycache__"]
-            os.makedirs(os.path.join(directory, here), exist_ok=True)
-            for n in names:
-                link(os.path.join(where, n), os.path.join(directory, here, n))
-
+# ---- a tree with the variant in it ---------------------------------------------------------------
 
 def link(source, to):
     try:
         os.link(source, to)
-    except OSError:
+    except OSError:  # another file system
         shutil.copy2(source, to)
 
 
-def apply(m, directory):
-    """The tree with the variant in it, in @directory, which is made anew; the changed files."""
-    texts = patched(m)
-    shutil.rmtree(directory, ignore_errors=True)
-    os.makedirs(directory)
-    copy_tree(directory)
+def link_tree(tree):
+    """Make @tree the same as ROOT by hard links, without builds and version control; files that differ."""
+    wanted = set()
+    for folder, folders, names in os.walk(ROOT):
+        rel = os.path.relpath(folder, ROOT)
+        folders[:] = [d for d in folders if d not in (".git", "__pycache__")
+                      and os.path.normpath(os.path.join(rel, d)) not in LEFT_OUT
+                      and not (rel == "." and d.startswith("build"))]
+        os.makedirs(os.path.join(tree, rel), exist_ok=True)
+        for name in names:
+            path = os.path.normpath(os.path.join(rel, name))
+            if path == ".git":
+                continue
+            wanted.add(path)
+            source, copy = os.path.join(ROOT, path), os.path.join(tree, path)
+            if os.path.lexists(copy) and not os.path.samefile(source, copy):
+                os.unlink(copy)
+            if not os.path.lexists(copy):
+                link(source, copy)
+    for folder, folders, names in os.walk(tree):
+        rel = os.path.relpath(folder, tree)
+        folders[:] = [d for d in folders if not (rel == "." and d.startswith("build"))]
+        for name in names:
+            if os.path.normpath(os.path.join(rel, name)) not in wanted:
+                os.unlink(os.path.join(folder, name))
+
+
+def make_tree(v, tree):
+    """The tree with the variant in it, in @tree, brought up to date; the files that the variant changes."""
+    texts = edited(v)
+    kept = {}
     for path, text in texts.items():
-        target = os.path.join(directory, path)
-        os.unlink(target)
-        with open(target, "w", encoding="utf-8") as f:
+        try:
+            with open(os.path.join(tree, path), encoding="utf-8") as f:
+                if f.read() == text:
+                    kept[path] = os.stat(os.path.join(tree, path)).st_mtime_ns
+        except OSError:
+            pass
+    link_tree(tree)
+    for path, text in texts.items():
+        copy = os.path.join(tree, path)
+        os.unlink(copy)  # a link: the tree's own file must not change
+        with open(copy, "w", encoding="utf-8") as f:
             f.write(text)
+        if path in kept:
+            os.utime(copy, ns=(kept[path], kept[path]))
     return sorted(texts)
 
 
-# ---- building with few compilations --------------------------------------------------------------
-
-def ask_make(build, wanted):
-    """{key: words} of what make expands the expressions of @wanted to."""
-    rule = "variant-vars: ; @" + "".join(f"echo '{k}' '{v}';" for k, v in wanted.items())
-    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    out = subprocess.run([os.environ.get("MAKE", "make"), "-s", "--no-print-directory", "-C", ROOT,
-                          f"B={build}", "--eval", rule, "variant-vars"], env=env, check=True,
-                         stdout=subprocess.PIPE, text=True).stdout
-    return {words[0]: words[1:] for words in map(shlex.split, out.strip().split("\n"))}
-
-
-class Base:
-    """A finished build of the unmodified tree, and how make would compile and link it."""
-
-    def __init__(self, build, world, name=None):
-        self.build = os.path.abspath(build)
-        self.world = world
-        self.dir = "kernel" if world == "qemu" else f"host-{name}"
-        if world == "qemu":
-            wanted = {"CC": "$(CC)", "FLAGS": "$(KFLAGS)", "OBJS": "$(KOBJS)", "LD": "$(LD)",
-                      "LDFLAGS": "$(LDFLAGS)", "NM": "$(NM)"}
-        else:
-            wanted = {"CC": "$(HOSTCC)", "FLAGS": f"$(HFLAGS) $(HFLAGS_{name})",
-                      "OBJS": f"$(patsubst %,$(B)/host-{name}/%.o,$(call host_srcs,{name}))"}
-        self.vars = ask_make(self.build, wanted)
-        prefix = os.path.join(self.build, self.dir)
-        self.objects = {os.path.relpath(o, prefix)[:-2]: o for o in self.vars["OBJS"]}
-        self.needs = {source: self.read_deps(o[:-2] + ".d") for source, o in self.objects.items()}
-
-    def read_deps(self, path):
-        """What a source includes, as make was told by the compiler."""
-        try:
-            with open(path, encoding="utf-8") as f:
-                text = f.read()
-        except OSError as e:
-            raise VariantError(f"{path}: {e.strerror}; build the unmodified tree first") from e
-        return set(re.sub(r"\\\n", " ", text).split("\n")[0].split()[1:])
-
-    def compile(self, tree, changed):
-        """Compile in @tree what depends on @changed; the objects to link."""
-        objects = dict(self.objects)
-        flags = [f for f in self.vars["FLAGS"] if f != "-g"] + ["-w"]
-        for source, needs in self.needs.items():
-            if not needs.intersection(changed):
-                continue
-            target = os.path.join(tree, "obj", source + ".o")
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            extra = ["-D__ASSEMBLY__"] if source.endswith(".S") else []
-            run(self.vars["CC"] + flags + extra + ["-c", source, "-o", target], tree)
-            objects[source] = target
-        return list(objects.values())
-
-    def make(self, tree, changed):
-        """Compile and link; the program."""
-        objects = self.compile(tree, changed)
-        if self.world == "qemu":
-            return self.link_kernel(tree, objects)
-        program = os.path.join(tree, "obj", "check")
-        run(self.vars["CC"] + self.vars["FLAGS"] + ["-o", program] + objects, tree)
-        return program
-
-    def link_kernel(self, tree, objects):
-        """As the Makefile does it: twice, the second time with the table of symbols."""
-        at = {name: os.path.join(tree, "obj", name) for name in
-              ("symtab0.S", "symtab0.o", "quarry0.elf", "symbols.txt", "symtab.S", "symtab.o", "quarry.elf")}
-        cc, ld = self.vars["CC"] + self.vars["FLAGS"], self.vars["LD"] + self.vars["LDFLAGS"]
-        run(["sh", "tools/symtab.sh", "/dev/null", at["symtab0.S"]], tree)
-        run(cc + ["-c", at["symtab0.S"], "-o", at["symtab0.o"]], tree)
-        run(ld + ["-o", at["quarry0.elf"]] + objects + [at["symtab0.o"]], tree)
-        with open(at["symbols.txt"], "w", encoding="utf-8") as f:
-            subprocess.run(self.vars["NM"] + ["-n", at["quarry0.elf"]], stdout=f, check=True)
-        run(["sh", "tools/symtab.sh", at["symbols.txt"], at["symtab.S"]], tree)
-        run(cc + ["-c", at["symtab.S"], "-o", at["symtab.o"]], tree)
-        run(ld + ["-o", at["quarry.elf"]] + objects + [at["symtab.o"]], tree)
-        return at["quarry.elf"]
+def copy_objects(build, tree, name, changed):
+    """Take what the unmodified tree has compiled in build/@name, unless the variant's tree has its own."""
+    source, copy = os.path.join(build, name), os.path.join(tree, "build", name)
+    # After a change of the Makefile all would be compiled again.
+    if os.path.isdir(copy) and os.stat(copy).st_mtime < os.stat(os.path.join(ROOT, "Makefile")).st_mtime:
+        shutil.rmtree(copy)
+    if os.path.isdir(source) and not os.path.isdir(copy):
+        shutil.copytree(source, copy, ignore=shutil.ignore_patterns("*.elf", "*.iso", "*.log", "qemu"))
+        os.utime(copy)
+        # What was copied is of the right code: let make see that these files are newer.
+        for path in changed:
+            os.utime(os.path.join(tree, path))
 
 
-class BuildError(Exception):
-    """A variant that does not compile or link."""
+def tree_of(build, ident, targets=()):
+    """The directory of the variant's tree, with the objects that make may need for @targets."""
+    if ident == "none":
+        return ROOT
+    tree = os.path.join(os.path.abspath(build), "variant", ident)
+    changed = make_tree(read(ident), tree)
+    for name in OBJECTS:
+        if any(re.search(rf"\bbuild/{name}\b", t) or t == name for t in targets):
+            copy_objects(build, tree, name, changed)
+    return tree
 
 
-def run(command, cwd):
-    done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        raise BuildError(f"{command[0]} ... {command[-3]}:\n{done.stdout}")
+def make(build, ident, *targets):
+    """make @targets in the variant's tree, in its directory build/; (worked, output, tree)."""
+    tree = tree_of(build, ident, targets)
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
+    command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", tree, "-j2", *targets]
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode == 0, done.stdout, tree
 
 
 # ---- commands ------------------------------------------------------------------------------------
 
+def text_of(*path):
+    with open(os.path.join(ROOT, *path), encoding="utf-8") as f:
+        return f.read()
+
+
+def all_tests():
+    """The names of all tests, and {script: {variant or "": expected outcome}} of all race scripts."""
+    tests, races = set(), {}
+    for folder in ("tests", "arch/host"):
+        for name in os.listdir(os.path.join(ROOT, folder)):
+            if name.endswith(".c"):
+                tests |= set(re.findall(r"\bKTEST\((\w+)\)", text_of(folder, name)))
+    for name in os.listdir(RACES):
+        if name.endswith(".race"):
+            races[name[:-5]] = {i: outcome.strip() for i, outcome in re.findall(
+                r"^expect(?: (\w+))?:(.*)$", text_of("tests/races", name), re.MULTILINE)}
+    return tests, races
+
+
+def misfits(v, tests, races):
+    """Kills that name what is not there; a race script must expect of the variant what the variant says."""
+    for kill in v.kills:
+        if kill.kind == "test" and kill.name.split(".")[1] not in tests:
+            yield f"{v.id}: no test {kill.name}"
+        elif kill.kind == "race" and kill.name not in races:
+            yield f"{v.id}: no race script {kill.name}"
+        elif kill.kind == "race" and kill.expect not in races[kill.name].get(v.id, ""):
+            yield f"{v.id}: {kill.name}.race has no line \"expect {v.id}: {kill.expect}\""
+
+
 def check():
-    bad = 0
-    names = sorted(n for n in os.listdir(MUTANTS) if n.endswith(".mut"))
-    for n in names:
+    bad = []
+    tests, races = all_tests()
+    names = known()
+    for ident in names:
         try:
-            patched(parse(os.path.join(MUTANTS, n)))
-        except VariantError as e:
-            print(f"BAD PATCH {e}")
-            bad += 1
-    print(f"{len(names)} variants, {bad} do not apply")
+            v = read(ident)
+            edited(v)
+            bad += misfits(v, tests, races)
+        except BadVariant as e:
+            bad.append(str(e))
+    planted = [name for name in os.listdir(PLANTED) if name.endswith(".mut")]
+    for name in planted:
+        try:
+            edited(parse(os.path.join(PLANTED, name), NEEDED_PLANTED))
+        except BadVariant as e:
+            bad.append(str(e))
+    bad += [f"{script}.race: no variant {ident}" for script in races
+            for ident in races[script] if ident and ident not in names]
+    for text in bad:
+        print(f"BAD PATCH {text}")
+    print(f"{len(names)} variants, {len(planted)} planted bugs, {len(bad)} faults")
     return 1 if bad or not names else 0
 
 
-def show(m):
-    for path, text in patched(m).items():
-        with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-            old = f.read()
-        sys.stdout.writelines(difflib.unified_diff(old.splitlines(True), text.splitlines(True),
+def show(v):
+    for path, text in edited(v).items():
+        sys.stdout.writelines(difflib.unified_diff(text_of(path).splitlines(True), text.splitlines(True),
                                                    "a/" + path, "b/" + path))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="every variant applies to the present tree")
-    for name in ("apply", "show"):
-        commands.add_parser(name).add_argument("id")
-    commands.choices["apply"].add_argument("dir")
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("command", choices=["check", "list", "show", "tree", "make"])
+    parser.add_argument("id", nargs="?")
+    parser.add_argument("targets", nargs="*")
     args = parser.parse_args()
     if args.command == "check":
         return check()
-    m = load([args.id])[0]
+    if args.command == "list":
+        for v in map(read, known()):
+            print(f"{v.id:6} {v.title}\n       {'; '.join(k.text for k in v.kills)}")
+        return 0
+    if not args.id:
+        parser.error("which variant?")
     if args.command == "show":
-        show(m)
+        show(read(args.id))
+    elif args.command == "tree":
+        print(tree_of(args.build, args.id))
     else:
-        print("\n".join(apply(m, args.dir)))
+        worked, out, _ = make(args.build, args.id, *args.targets)
+        print(out, end="")
+        return 0 if worked else 1
     return 0
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except VariantError as e:
+    except BadVariant as e:
         print(f"variant: {e}", file=sys.stderr)
         sys.exit(2)

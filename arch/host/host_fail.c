@@ -6,8 +6,13 @@
  * alone), and memory_init's from everywhere.  What counts as an allocation: blocks, small objects,
  * threads, and what a memory takes from its creator.
  *
- * Owns: fail_at, calls.
+ * The tests are run again and again, QUARRY_FAIL_AT=FROM-TO: the FROM-th call of each fails, in the next run
+ * the one after it, up to the TO-th.  Time passes fast for mm/, so that what is tried again until a deadline
+ * is tried a few hundred times.
+ *
+ * Owns: fail_at, calls, looks.
  */
+#include <quarry/errno.h>
 #include <quarry/ktest.h>
 #include <stdlib.h>
 
@@ -19,9 +24,18 @@ void *__wrap_kmalloc(size_t size);
 struct thread *__wrap_thread_start(const char *name, int cpu, void (*fn)(void *), void *arg);
 int __wrap_memory_init(struct memory *mem, const struct memory_config *cfg);
 int __real_memory_init(struct memory *mem, const struct memory_config *cfg);
+u64 __wrap_arch_clock_ns(void);
+int __wrap_ktest_run(const char *which, u64 seed);
+int __real_ktest_run(const char *which, u64 seed);
 
-static u32 fail_at; /* 0: none */
-static u32 calls;   /* a: in this test */
+#define LOOK_NS  1000000 /* what a look at the clock takes in mm/ and kernel/ */
+#define MAX_LOST 1000    /* pages of the kernel's memory that tests which failed did not give back: enough */
+
+static u32 fail_at;  /* 0: none */
+static u32 last;     /* fail_at in the last run */
+static u32 calls;    /* a: in this test */
+static u64 looks;    /* a */
+static long lost;    /* pages, since the start */
 static bool armed;
 static unsigned long kernel_free;
 
@@ -48,6 +62,11 @@ void *__wrap_kmalloc(size_t size)
 struct thread *__wrap_thread_start(const char *name, int cpu, void (*fn)(void *), void *arg)
 {
 	return fails() ? NULL : thread_start(name, cpu, fn, arg);
+}
+
+u64 __wrap_arch_clock_ns(void)
+{
+	return arch_clock_ns() + (atomic_add(&looks, 1ull) + 1) * LOOK_NS;
 }
 
 /* What the memories of one test are built from. */
@@ -90,14 +109,32 @@ static void watch(const char *suite, const struct ktest *t, bool begins)
 	}
 	if (t->mem)
 		live = memory_managed_pages(t->mem) - memory_free_pages(t->mem);
-	printk("# fail %s %s calls=%u live=%lu lost=%ld failures=%u\n", suite, t->name, READ_ONCE(calls),
-	    live, (long)(kernel_free - memory_free_pages(&kernel_memory)), t->failures);
+	lost += (long)(kernel_free - memory_free_pages(&kernel_memory));
+	printk("# fail at=%u %s.%s calls=%u live=%lu lost=%ld failures=%u\n", fail_at, suite, t->name,
+	    READ_ONCE(calls), live, (long)(kernel_free - memory_free_pages(&kernel_memory)), t->failures);
+}
+
+/* The tool goes on where this ended, unless the last line says that all is done. */
+int __wrap_ktest_run(const char *which, u64 seed)
+{
+	int failed = __real_ktest_run(which, seed);
+
+	while (failed != -EINVAL && fail_at < last && lost < MAX_LOST) {
+		fail_at++;
+		failed = __real_ktest_run(which, seed);
+	}
+	if (fail_at >= last)
+		printk("# fail done\n");
+	return failed;
 }
 
 static void __attribute__((constructor)) fail_init(void)
 {
 	const char *text = getenv("QUARRY_FAIL_AT");
 
+	char *rest = NULL;
+
 	ktest_hook = watch;
-	fail_at = text ? (u32)strtoul(text, NULL, 10) : 0;
+	fail_at = text ? (u32)strtoul(text, &rest, 10) : 0;
+	last = rest && *rest == '-' ? (u32)strtoul(rest + 1, NULL, 10) : 0;
 }

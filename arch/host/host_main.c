@@ -4,7 +4,7 @@
  *
  *   check [--cpus=N] [--seed=N] [SUITES]
  *
- * SUITES is what selftest= takes at boot: "all" (the default), "quick", or names with commas.
+ * SUITES is what selftest= takes at boot: "all" (the default), "quick", or SUITE and SUITE.TEST with commas.
  *
  * Owns:       nothing.
  * Locks:      none.

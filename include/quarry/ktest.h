@@ -65,9 +65,9 @@ void ktest_skip(struct ktest *t, const char *why);
 	} while (0)
 
 /*
- * Run the suites that @which names: "quick", "all", "none", "fail" (quick and one that fails), or a
- * comma-separated list of suites.  Prints KTAP through printk.  Returns the number of tests that
- * failed, or -EINVAL for an unknown suite (reported with the list of the known).
+ * Run the tests that @which names: "quick", "all", "none", "fail" (quick and one that fails), or a
+ * comma-separated list of SUITE and SUITE.TEST.  Prints KTAP through printk.  Returns the number of tests
+ * that failed, or -EINVAL for an unknown name (reported with the list of the suites).
  */
 int ktest_run(const char *which, u64 seed);
 

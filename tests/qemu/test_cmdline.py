@@ -64,7 +64,21 @@ def test_empty(passes):
 def test_unknown_suite(boot):
     run = boot("selftest=nosuchsuite")
     assert run.failed, run.story()
-    assert run.has(r'no suite "nosuchsuite"; known: .*\bsmp\b'), run.story()
+    assert run.has(r'no suite or test "nosuchsuite"; known: .*\bsmp\b'), run.story()
+
+
+def test_one_test(passes):
+    """SUITE.TEST: that one, and none beside it; numbers and plan are those of what is run."""
+    run = passes("selftest=buddy.pageblocks_do_not_merge,zone.isolated_pages_do_not_count")
+    assert run.has(r"^  1\.\.1\n  ok 1 pageblocks_do_not_merge\nok 1 buddy$"), run.story()
+    assert run.has(r"^# selftest: 2 suites, 2 tests, 0 failed"), run.story()
+
+
+@pytest.mark.parametrize("name", ["buddy.nosuchtest", "buddy.", "buddy.pageblocks_do_not", "nosuch.pageblocks_do_not_merge"])
+def test_unknown_test(boot, name):
+    run = boot(f"selftest=zone,{name}")
+    assert run.failed, run.story()
+    assert f'no suite or test "{name}"' in run.text and "ok 1" not in run.text, run.story()
 
 
 def test_all_suites(passes):

@@ -168,6 +168,16 @@ static int op_free(unsigned role, const char *arg)
 	return mem_free_pages(ops.mem, it, 0);
 }
 
+static int op_get(unsigned role, const char *arg)
+{
+	return get_page(*page_of(role, arg));
+}
+
+static int op_put(unsigned role, const char *arg)
+{
+	return mem_put_page(ops.mem, *page_of(role, arg));
+}
+
 /* Leave something in this CPU's cache. */
 static int op_fill(unsigned role, const char *arg)
 {
@@ -271,7 +281,7 @@ static const struct {
     {"scene", op_scene}, {"alloc", op_alloc}, {"free", op_free}, {"fill", op_fill},
     {"disable", op_disable}, {"enable", op_enable}, {"drain", op_drain}, {"isolate", op_isolate},
     {"undo", op_undo}, {"offline", op_offline}, {"online", op_online}, {"hoard", op_hoard},
-    {"call", op_call},
+    {"call", op_call}, {"get", op_get}, {"put", op_put},
 };
 
 /* Split "name(argument)"; the number of @name in known[], or its size. */
@@ -351,6 +361,14 @@ static bool check_isolated(struct mm_violation *v)
 	return true;
 }
 
+/* Every page is free or cached: what was allocated has come back. */
+static bool check_unused(struct mm_violation *v)
+{
+	unsigned long have = memory_free_pages(ops.mem), want = memory_managed_pages(ops.mem);
+
+	return have == want || broken(v, "leak pages free or cached", 0, have, want);
+}
+
 /* The CPUs that the last round asked are those of the roles that @roles names. */
 static bool check_asked(const char *roles, struct mm_violation *v)
 {
@@ -372,6 +390,8 @@ bool ops_check(const char *what, struct mm_violation *v)
 		return ops_final(v);
 	if (!strcmp(what, "isolated"))
 		return check_isolated(v);
+	if (!strcmp(what, "unused"))
+		return check_unused(v);
 	if (!strncmp(what, "asked(", 6))
 		return check_asked(what + 6, v);
 	return broken(v, "unknown: no such check", 0, 0, 0);

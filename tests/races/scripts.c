@@ -24,6 +24,7 @@ __asm__(".pushsection .rodata.race_texts,\"a\"\n"
 	RACE("R-S3C")
 	RACE("R-S3D")
 	RACE("R-S3E")
+	RACE("R-PUT")
 	RACE("R-STUCK")
 	"\t.byte 0\n"
 	".popsection\n");

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""What finds the wrong variants is itself put to the test: each verdict, and each way a .mut file can be malformed."""
+import pytest
+
+import mutants
+import qemu
+import variant
+
+HEAD = """id: TST
+title: a title
+why: a reason
+kill: zone.isolated_pages_do_not_count
+expect: expected zone->nr_free ==
+"""
+OLD = "\treturn READ_ONCE(zone->nr_free) >= mark + (1UL << order);\n"
+WRONG = OLD.replace("(zone->nr_free)", "(zone->nr_free) + READ_ONCE(zone->nr_isolated) * PAGEBLOCK_PAGES")
+LOOP = "\tfor (;;)\n\t\tcpu_relax();\n"
+
+
+def block(new, old=OLD):
+    return f"--- file mm/zone.c\n--- old\n{old}--- new\n{new}"
+
+
+def parse(folder, text):
+    path = folder / "TST.mut"
+    path.write_text(text)
+    return variant.parse(str(path))
+
+
+VERDICTS = {
+    "killed": (HEAD, WRONG, "KILLED"),
+    "another_form": (HEAD, OLD.replace("return", "return /* the same */"), "SURVIVED"),
+    "other_words": (HEAD.replace("zone->nr_free ==", "something else"), WRONG, "KILLED OTHERWISE"),
+    "no_c": (HEAD, "\treturn;;)\n", "BUILD ERROR"),
+    "hangs": (HEAD, LOOP + OLD, "TIMEOUT"),
+    "hangs_as_it_must": (HEAD.replace("expected zone->nr_free ==", "hangs"), LOOP + OLD, "KILLED"),
+    "does_not_hang": (HEAD.replace("expected zone->nr_free ==", "hangs"), OLD.replace("return", "return /* */"), "SURVIVED"),
+    "wrong_but_ends": (HEAD.replace("expected zone->nr_free ==", "hangs"), WRONG, "KILLED OTHERWISE"),
+    "no_test": (HEAD.replace("isolated_pages", "no_pages"), WRONG, "the unmodified tree"),
+    "always_said": (HEAD.replace("expected zone->nr_free ==", "KTAP version 1"), WRONG, "BAD PATCH"),
+    "no_race": (HEAD.replace("kill: zone.isolated_pages_do_not_count", "kill: race R-NONE"), WRONG, "the unmodified tree"),
+    "not_noticed_there": (HEAD.replace("kill: zone.isolated_pages_do_not_count", "kill: race R-S1"), WRONG, "SURVIVED"),
+    "no_set": (HEAD.replace("kill: zone.isolated_pages_do_not_count", "kill: explore nothing"), WRONG, "the unmodified tree"),
+}
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+def test_verdict(tmp_path, monkeypatch, case):
+    head, new, want = VERDICTS[case]
+    if want == "TIMEOUT":
+        monkeypatch.setattr(mutants, "LIMIT", 5)
+    v = parse(tmp_path, head + block(new))
+    hunt = mutants.Hunt(qemu.BUILD, False)
+    wrong = hunt.prepare([v])
+    assert (wrong or hunt.one(v)[0]["verdict"]).startswith(want), wrong
+    with open(f"{variant.ROOT}/mm/zone.c", encoding="utf-8") as f:
+        assert OLD in f.read()  # the tree itself is as it was
+
+
+MALFORMED = {
+    "no_title": (HEAD.replace("title", "# title") + block(WRONG), "not a header line"),
+    "no_why": (HEAD.replace("why: a reason\n", "") + block(WRONG), "no line why"),
+    "unknown_line": (HEAD + "colour: red\n" + block(WRONG), "unknown line colour"),
+    "second_id": (HEAD + "id: TST\n" + block(WRONG), "second line id"),
+    "another_id": (HEAD.replace("TST", "OTHER") + block(WRONG), "its id is OTHER"),
+    "kill_alone": (HEAD + "kill: zone.another\n" + block(WRONG), "go together"),
+    "no_such_kill": (HEAD.replace("zone.isolated", "zone isolated") + block(WRONG), "neither SUITE.TEST nor"),
+    "no_such_build": (HEAD + "build: fast\n" + block(WRONG), "no build fast"),
+    "no_block": (HEAD, "changes nothing"),
+    "no_file": (HEAD + block(WRONG).replace("--- file mm/zone.c\n", ""), "needs file, old and new"),
+    "no_new": (HEAD + block("").replace("--- new\n", ""), "needs file, old and new"),
+    "outside": (HEAD + block(WRONG).replace("mm/zone.c", "../zone.c"), "not a file of the tree"),
+    "same": (HEAD + block(OLD), "nothing to replace"),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed(tmp_path, case):
+    text, says = MALFORMED[case]
+    with pytest.raises(variant.BadVariant, match=says):
+        parse(tmp_path, text)
+
+
+@pytest.mark.parametrize("old, says", [("\tno such line\n", "0 times"), ("}\n", "times, not once"),
+                                       (OLD[5:], "begins within a line")], ids=["gone", "twice", "part_of_a_line"])
+def test_does_not_fit(tmp_path, old, says):
+    with pytest.raises(variant.BadVariant, match=says):
+        variant.edited(parse(tmp_path, HEAD + block(WRONG, old)))

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""Build a wrong variant with few compilations, for tools/mutants.py.
+
+What depends on the files that the variant changes (the compiler's .d files say so) is compiled in the
+variant's tree; it is linked with the objects of the unmodified tree, which must be built.
+"""
+import os
+import re
+import shlex
+import subprocess
+
+import variant
+
+# Name of a build -> its directory below the build directory, what links it, variables of make.
+# Others are the hosted builds of the Makefile.
+KERNELS = {"kernel": (".", {}), "race": ("race", {"RACE": "1"})}
+
+
+class BuildError(Exception):
+    """A variant that does not compile or link."""
+
+
+def program_of(build, name):
+    """Where the Makefile puts the program of the unmodified tree."""
+    if name in KERNELS:
+        return os.path.normpath(os.path.join(build, KERNELS[name][0], "quarry.elf"))
+    return os.path.join(build, name, "race" if name.startswith("fiber") else "check")
+
+
+def run(command, cwd):
+    done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise BuildError(f"{command[0]} ... {command[-3]}:\n{done.stdout}")
+
+
+def ask_make(build, wanted, settings=None):
+    """{key: words} of what the Makefile expands the expressions of @wanted to."""
+    rule = "variant-vars: ; @" + "".join(f"echo '{k}' '{v}';" for k, v in wanted.items())
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
+    out = subprocess.run([os.environ.get("MAKE", "make"), "-s", "--no-print-directory", "-C", variant.ROOT,
+                          f"B={build}", *(f"{k}={v}" for k, v in (settings or {}).items()), "--eval", rule,
+                          "variant-vars"], env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return {words[0]: words[1:] for words in map(shlex.split, out.strip().split("\n"))}
+
+
+class Base:
+    """A finished build of the unmodified tree, and how make would compile and link it."""
+
+    def __init__(self, build, name):
+        self.name = name
+        self.build = os.path.normpath(os.path.join(os.path.abspath(build), KERNELS.get(name, (".",))[0]))
+        if name in KERNELS:
+            prefix = os.path.join(self.build, "kernel")
+            wanted = {"CC": "$(CC)", "FLAGS": "$(KFLAGS)", "OBJS": "$(KOBJS)", "LD": "$(LD)",
+                      "LDFLAGS": "$(LDFLAGS)", "NM": "$(NM)"}
+        else:
+            prefix = os.path.join(self.build, name)
+            fiber = name.startswith("fiber")
+            flags = f"$(FIBER_FLAGS) $(HFLAGS_{name[6:]})" if fiber else f"$(HFLAGS) $(HFLAGS_{name[5:]})"
+            sources = "$(FIBER_SRCS)" if fiber else f"$(call host_srcs,{name[5:]})"
+            wanted = {"CC": "$(HOSTCC)", "FLAGS": flags, "OBJS": f"$(patsubst %,$(B)/{name}/%.o,{sources})"}
+        self.vars = self.ask_make(wanted)
+        self.objects = {os.path.relpath(o, prefix)[:-2]: o for o in self.vars["OBJS"]}
+        self.needs = {source: self.read_deps(o[:-2] + ".d") for source, o in self.objects.items()}
+
+    def ask_make(self, wanted):
+        return ask_make(self.build, wanted, KERNELS.get(self.name, ("", {}))[1])
+
+    @staticmethod
+    def read_deps(path):
+        """What a source includes, as make was told by the compiler."""
+        try:
+            with open(path, encoding="utf-8") as f:
+                text = f.read()
+        except OSError as e:
+            raise variant.BadVariant(f"{path}: {e.strerror}; build the unmodified tree first") from e
+        return set(re.sub(r"\\\n", " ", text).split("\n")[0].split()[1:])
+
+    def compile(self, tree, changed):
+        """Compile in @tree what depends on @changed; the objects to link."""
+        objects = dict(self.objects)
+        flags = [f for f in self.vars["FLAGS"] if f != "-g"] + ["-w"]
+        for source, needs in self.needs.items():
+            if not needs.intersection(changed):
+                continue
+            target = os.path.join(tree, "build", self.name, source + ".o")
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            extra = ["-D__ASSEMBLY__"] if source.endswith(".S") else []
+            run(self.vars["CC"] + flags + extra + ["-c", source, "-o", target], tree)
+            objects[source] = target
+        return list(objects.values())
+
+    def link(self, tree, objects):
+        """The program."""
+        home = os.path.join(tree, "build", self.name)
+        os.makedirs(home, exist_ok=True)
+        if self.name in KERNELS:
+            return self.link_kernel(tree, home, objects)
+        program = os.path.join(home, "program")
+        run(self.vars["CC"] + self.vars["FLAGS"] + ["-o", program] + objects, tree)
+        return program
+
+    def link_kernel(self, tree, home, objects):
+        """As the Makefile does it: twice, the second time with the table of symbols."""
+        at = {name: os.path.join(home, name) for name in
+              ("symtab0.S", "symtab0.o", "quarry0.elf", "symbols.txt", "symtab.S", "symtab.o", "quarry.elf")}
+        cc, ld = self.vars["CC"] + self.vars["FLAGS"], self.vars["LD"] + self.vars["LDFLAGS"]
+        run(["sh", "tools/symtab.sh", "/dev/null", at["symtab0.S"]], tree)
+        run(cc + ["-c", at["symtab0.S"], "-o", at["symtab0.o"]], tree)
+        run(ld + ["-o", at["quarry0.elf"]] + objects + [at["symtab0.o"]], tree)
+        with open(at["symbols.txt"], "w", encoding="utf-8") as f:
+            subprocess.run(self.vars["NM"] + ["-n", at["quarry0.elf"]], stdout=f, check=True)
+        run(["sh", "tools/symtab.sh", at["symbols.txt"], at["symtab.S"]], tree)
+        run(cc + ["-c", at["symtab.S"], "-o", at["symtab.o"]], tree)
+        run(ld + ["-o", at["quarry.elf"]] + objects + [at["symtab.o"]], tree)
+        return at["quarry.elf"]
