@@ -104,7 +104,7 @@ static void corrupt_free_lists(void)
 	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++) {
 		for (order = 0; order < NR_ORDERS; order++) {
 			for (type = 0; type < NR_MIGRATETYPES; type++) {
-				u32 pfn = kernel_memory.zones[i].free[order][type].head;
+				u32 pfn = READ_ONCE(kernel_memory.zones[i].free[order][type].head);
 
 				if (pfn != PFN_NONE)
 					pfn_to_page_in(&kernel_memory, pfn)->word |= PAGE_DIRTY;

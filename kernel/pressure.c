@@ -68,7 +68,8 @@ static struct left look(gfp_t gfp)
 
 	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *zone = &kernel_memory.zones[i];
-		unsigned long mark = zone->wmark[WMARK_MIN] + (zone->kind < kind ? zone->reserve : 0);
+		unsigned long mark = READ_ONCE(zone->wmark[WMARK_MIN]) +
+		    (zone->kind < kind ? READ_ONCE(zone->reserve) : 0);
 		unsigned long free = READ_ONCE(zone->nr_free);
 
 		if (zone->kind > kind || zone->end_pfn == zone->start_pfn)

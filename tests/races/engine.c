@@ -333,16 +333,18 @@ void race_lock_wait(const char *lock)
 {
 	char name[RACE_NAME];
 	struct role *r;
+	bool stepping;
 
 	if (likely(!READ_ONCE(race.active)) || race_over())
 		return;
 	r = race_my_role();
-	if (!r && !READ_ONCE(race.stepping))
+	stepping = READ_ONCE(race.stepping); /* once: it may end meanwhile */
+	if (!r && !stepping)
 		return;
 	ksnprintf(name, sizeof(name), "lock.wait(%s)", lock ? lock : "?");
-	if (race_hook)
+	if (r && race_hook)
 		race_hook((unsigned)(r - race.role), name, true);
-	else if (READ_ONCE(race.stepping))
+	else if (stepping)
 		step_will_wait(lock ? lock : "?", name);
 	else
 		at_point(r, name, true);
