@@ -97,20 +97,28 @@ static void corrupt_on_two_cpus(void)
 }
 
 /* The same with pages on free lists: found under the zone lock. */
-static void corrupt_free_lists(void)
+static void corrupt_zone(struct zone *zone)
 {
-	unsigned i, order, type;
+	irqflags_t flags = zone_lock_irqsave(zone);
+	unsigned order, type;
 
-	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++) {
-		for (order = 0; order < NR_ORDERS; order++) {
-			for (type = 0; type < NR_MIGRATETYPES; type++) {
-				u32 pfn = READ_ONCE(kernel_memory.zones[i].free[order][type].head);
+	for (order = 0; order < NR_ORDERS; order++) {
+		for (type = 0; type < NR_MIGRATETYPES; type++) {
+			u32 pfn = zone->free[order][type].head;
 
-				if (pfn != PFN_NONE)
-					pfn_to_page_in(&kernel_memory, pfn)->word |= PAGE_DIRTY;
-			}
+			if (pfn != PFN_NONE)
+				pfn_to_page_in(zone->mem, pfn)->word |= PAGE_DIRTY;
 		}
 	}
+	zone_unlock_irqrestore(zone, flags);
+}
+
+static void corrupt_free_lists(void)
+{
+	unsigned i;
+
+	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++)
+		corrupt_zone(&kernel_memory.zones[i]);
 	/* More than a cache holds. */
 	for (i = 0; i < 16; i++) {
 		if (!alloc_pages(GFP_KERNEL, MAX_ORDER))
