@@ -68,12 +68,11 @@ static struct left look(gfp_t gfp)
 
 	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *zone = &kernel_memory.zones[i];
-		unsigned long mark = READ_ONCE(zone->wmark[WMARK_MIN]) +
-		    (zone->kind < kind ? READ_ONCE(zone->reserve) : 0);
-		unsigned long free = READ_ONCE(zone->nr_free);
+		unsigned long free = READ_ONCE(zone->nr_free), mark = READ_ONCE(zone->wmark[WMARK_MIN]);
 
 		if (zone->kind > kind || zone->end_pfn == zone->start_pfn)
 			continue;
+		mark += zone->kind < kind ? READ_ONCE(zone->reserve) : 0;
 		left.free += free > mark ? free - mark : 0;
 		left.cached += zone_pcp_pages(zone);
 	}
