@@ -19,6 +19,7 @@
 #include "sched.h"
 #include <quarry/hotplug.h>
 #include <quarry/mm.h>
+#include <quarry/sched_point.h>
 
 struct runq {
 	struct spinlock lock;
@@ -95,7 +96,7 @@ bool threads_had_turn(u64 since)
 
 	for (cpu = 0; cpu < nr_cpus; cpu++)
 		if (cpumask_test(cpu_online_mask, cpu) && READ_ONCE(runqs[cpu].had_turn) <= since)
-			return false;
+			return sched_turns(false);
 	return true;
 }
 

@@ -16,6 +16,7 @@ void race_look(const void *what);
 bool race_looked(const void *what, bool sleeps, bool found);
 void race_wake(const void *what);
 u64 race_time(u64 ns);
+bool race_turns(bool had);
 #endif
 
 /* Before a wait for @lock (its name) that did not get it at once: point lock.wait(NAME). */
@@ -28,19 +29,23 @@ u64 race_time(u64 ns);
 
 /*
  * The condition @cond of a wait for @what, looked at once more: a race build says when.  @sleeps: the
- * thread sleeps in between, until sched_wake(what).  sched_time: who steps through a race moves the clock.
+ * thread sleeps in between, until sched_wake(what).  Who steps through a race moves the clock (sched_time) and
+ * gives all threads their turns (sched_turns: have they had one?).
  */
 #undef sched_look
 #undef sched_wake
 #undef sched_time
+#undef sched_turns
 #ifdef RACE_BUILD
 #define sched_look(what, sleeps, cond) (race_look(what), race_looked((what), (sleeps), (cond)))
 #define sched_wake(what) race_wake(what)
 #define sched_time(ns) race_time(ns)
+#define sched_turns(had) race_turns(had)
 #else
 #define sched_look(what, sleeps, cond) (cond)
 #define sched_wake(what) ((void)0)
 #define sched_time(ns) (ns)
+#define sched_turns(had) (had)
 #endif
 
 #undef sched_point

@@ -218,9 +218,25 @@ void race_wake(const void *what)
 	race_leave(flags);
 }
 
+/* Is it an operation of a role that asks? */
+static bool operates(void)
+{
+	const struct role *r;
+
+	if (likely(!READ_ONCE(race.stepping)) || arch_in_interrupt())
+		return false;
+	r = race_my_role();
+	return r && READ_ONCE(r->running);
+}
+
+bool race_turns(bool had)
+{
+	return had || operates();
+}
+
 u64 race_time(u64 ns)
 {
-	if (likely(!READ_ONCE(race.stepping)) || arch_in_interrupt() || !race_my_role())
+	if (!operates())
 		return ns;
 	return race_over() ? MAX(ns, step.clock) : atomic_add(&step.clock, LOOK_NS);
 }
