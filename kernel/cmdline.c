@@ -30,6 +30,8 @@ static struct option options[] = {
 	{"hotplug", "CPUs taken down and up again under stress, instead of the tour", OPT_NUMBER, NULL, NULL},
 	{"pressure", "memory runs out on all CPUs, instead of the tour: a seed, or FIRST-LAST", OPT_RANGE, NULL, NULL},
 	{"race", "race scripts to replay instead of the tour: all, or names with commas", OPT_TEXT, NULL, NULL},
+	{"race_repeat", "how often to replay them", OPT_NUMBER, NULL, NULL},
+	{"race_patience", "milliseconds in which all wait for each other until a race counts as stuck", OPT_NUMBER, NULL, NULL},
 	{"race_seed", "run them in the orders that derive from these seeds: N or N-M", OPT_TEXT, NULL, NULL},
 	{"race_step", "step through the one, by keys; the moves made before, as letters", OPT_TEXT, NULL, NULL},
 	{"monitor", "the monitor at the end, or power off", OPT_CHOICE, "on off", NULL},

@@ -6,6 +6,7 @@
  * Locks:      cpu_hotplug, exclusively, for the whole of cpu_down and cpu_up: so drains, forced rounds
  *             and check_memory, which hold it shared, see the same CPUs from choosing to the last answer.
  *             Nothing is allocated under it: an allocation may wait for a drain, which waits for it.
+ *             memories_lock, for the list alone: a CPU that was given up for dead may park at any time.
  * Invariants: a CPU that is not online has no threads, no cached pages, and every capacity 0, unless
  *             it is dead; who holds a mask with it in it has been waited for.
  * Tests:      tests/test_hotplug.c, and hotplug=ROUNDS.
@@ -16,6 +17,7 @@
 #include <quarry/cpu.h>
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
+#include <quarry/sched_point.h>
 
 #define WAKE_NS 2000000ULL /* between two attempts to wake a parked CPU */
 #define GIVE_WAY_NS 100000000ULL /* at most, to those who wait for cpu_hotplug */
@@ -62,10 +64,16 @@ static void take_pending(void)
  */
 static void stop_here(struct cpu *cpu)
 {
+	struct memory *mem;
+
 	arch_timer_stop();
 	take_pending();
 	smp_call_close();
-	pcp_cpu_leave(&kernel_memory);
+	spin_lock(&memories_lock);
+	LIST_FOREACH(mem, &memories, link)
+		pcp_cpu_leave(mem);
+	spin_unlock(&memories_lock);
+	sched_point("cpu.self_drained");
 	/* Pairs with the acquire in is_parked: all the above is done.  LEFT, STOP or DEAD: all the same. */
 	atomic_xchg(&cpu->hotplug, (u32)HP_PARKED);
 	/* Who wakes it may have given up before it looks: then it is parked as it was. */
@@ -82,16 +90,24 @@ static void stop_here(struct cpu *cpu)
  */
 static bool start_here(struct cpu *cpu)
 {
-	pcp_cpu_join(&kernel_memory);
+	struct memory *mem;
+
+	spin_lock(&memories_lock);
+	LIST_FOREACH(mem, &memories, link)
+		pcp_cpu_join(mem);
+	spin_unlock(&memories_lock);
+	sched_point("cpu.pcp_ready");
 	arch_timer_start();
 	/* What was sent to us while we were away is taken here, and counted as spurious. */
 	arch_irq_enable();
 	cpu_relax();
+	sched_point("cpu.vector_live");
 	if (!atomic_cas(&cpu->hotplug, (u32)HP_STARTING, (u32)HP_COMING)) {
 		arch_irq_disable();
 		return false;
 	}
 	cpu_set_online(cpu->id);
+	sched_point("cpu.online_set");
 	/* Off again, or threads would come and this one, the idle thread, not get to the next line. */
 	arch_irq_disable();
 	sched_cpu_join();
@@ -141,14 +157,17 @@ static unsigned other_online(unsigned cpu)
 	return other;
 }
 
-/* Blocks in the cache of @cpu; exact once it is parked. */
+/* Blocks in the caches of @cpu; exact once it is parked. */
 static unsigned left_in_cache(unsigned cpu)
 {
-	const struct pcp *pcp = kernel_memory.pcp[cpu];
+	irqflags_t flags = spin_lock_irqsave(&memories_lock);
+	const struct memory *mem;
 	unsigned i, sum = 0;
 
-	for (i = 0; i < NR_STACKS; i++)
-		sum += READ_ONCE(pcp->count[i]);
+	LIST_FOREACH(mem, &memories, link)
+		for (i = 0; cpu < mem->nr_cpus && i < NR_STACKS; i++)
+			sum += READ_ONCE(mem->pcp[cpu]->count[i]);
+	spin_unlock_irqrestore(&memories_lock, flags);
 	return sum;
 }
 
@@ -176,11 +195,13 @@ static int take_down(unsigned cpu)
 	struct cpu *c = cpus[cpu];
 	bool left;
 
+	sched_point("cpu.down_locked");
 	store_release(&c->hotplug, (u32)HP_LEAVING);
 	arch_irqs_move(cpu, other_online(cpu));
 	sched_cpu_leave(cpu);
 	left = wait_until(&changed, has_left, c, smp_timeout_ns);
 	cpu_clear_online(cpu);
+	sched_point("cpu.online_cleared");
 	smp_wait_senders();
 	atomic_xchg(&c->hotplug, (u32)HP_STOP);
 	arch_ipi_kick(cpu);
@@ -195,6 +216,7 @@ static int take_down(unsigned cpu)
 		return -EIO;
 	}
 	KASSERT(left_in_cache(cpu) == 0);
+	sched_point("cpu.parked");
 	return 0;
 }
 
@@ -205,6 +227,7 @@ static int bring_up(unsigned cpu)
 	u64 end = arch_clock_ns() + smp_timeout_ns;
 
 	KASSERT(left_in_cache(cpu) == 0);
+	sched_point("cpu.up_locked");
 	atomic_xchg(&c->hotplug, (u32)HP_WAKE);
 	do {
 		if (load_acquire(&c->hotplug) == HP_WAKE)

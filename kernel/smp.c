@@ -274,6 +274,7 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	slot = &slots[self];
 	atomic_add(&slot->gate, 1);
 	asked = choose(slot, mask, self);
+	sched_point("ipi.chosen");
 	counter_add(&smp_stats.ipis, (u64)asked);
 	slot->fn = fn;
 	slot->arg = arg;

@@ -132,6 +132,7 @@ int handle_alloc(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 s
 	page = mem_alloc_pages(t->mem, gfp | GFP_MOVABLE, order);
 	if (!page)
 		return -ENOMEM;
+	sched_point("own.page");
 	handle_lock(handle);
 	if (!handle->page) {
 		page_make_movable(t->mem, page, &t->owner, h);

@@ -37,6 +37,7 @@ void page_release_movable(struct memory *mem, struct page *page)
 	 */
 	page->owner = NULL;
 	lru_unlock_irqrestore(zone, flags);
+	sched_point("own.released");
 	mem_put_page(mem, page);
 }
 
@@ -115,6 +116,7 @@ static int migrate_one(struct memory *mem, struct page *src)
 	struct page *dst;
 	int err;
 
+	sched_point("mig.begin");
 	if (READ_ONCE(src->pincount))
 		return -EBUSY;
 	dst = mem_alloc_pages(mem, GFP_MOVABLE, order);

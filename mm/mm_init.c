@@ -2,13 +2,16 @@
 /*
  * mm_init.c: building a struct memory from arrays that the caller brings.
  *
- * Owns:       the order: init, zones, RAM (reserved), free ranges, ready, start.
- * Locks:      none: one CPU, nobody else uses the memory before memory_start.
+ * Owns:       the order: init, zones, RAM (reserved), free ranges, ready, start; memories.
+ * Locks:      none before memory_start: one CPU, nobody else uses the memory; memories_lock.
  * Invariants: a zeroed memmap is valid; every pageblock with RAM is ONLINE with all its pages RESERVED
  *             until parts of it are given to the allocator.
  * Tests:      tests/test_init.c.
  */
 #include "mm/mm_priv.h"
+
+struct memory_list memories = LIST_HEAD_INITIALIZER(memories);
+struct spinlock memories_lock = {.name = "memories", .rank = RANK_CPU_HOTPLUG};
 
 static int alloc_caches(struct memory *mem, const struct memory_config *cfg)
 {
@@ -190,16 +193,35 @@ int memory_ready(struct memory *mem)
 	return 0;
 }
 
+static void leave_list(struct memory *mem)
+{
+	irqflags_t flags = spin_lock_irqsave(&memories_lock);
+
+	LIST_REMOVE(mem, link);
+	spin_unlock_irqrestore(&memories_lock, flags);
+}
+
+/*
+ * Listed before the round that turns the caches on, and until the last one is off: no CPU can go with
+ * pages of a memory that it does not find in the list.
+ */
 int memory_start(struct memory *mem)
 {
+	irqflags_t flags = spin_lock_irqsave(&memories_lock);
 	unsigned i;
+	int err;
 
+	LIST_INSERT_HEAD(&memories, mem, link);
+	spin_unlock_irqrestore(&memories_lock, flags);
 	hotplug_lock(mem);
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
 		zone_plan_capacity(&mem->zones[i], 0);
 	hotplug_unlock(mem);
 	pcp_refresh_all(mem);
-	return reclaim_start(mem);
+	err = reclaim_start(mem);
+	if (err)
+		leave_list(mem);
+	return err;
 }
 
 void memory_stop(struct memory *mem)
@@ -213,4 +235,5 @@ void memory_stop(struct memory *mem)
 		if (zone->end_pfn > zone->start_pfn && zone_pcp_disable(zone))
 			printk("%s: zone %u: caches could not be switched off\n", mem->name, i);
 	}
+	leave_list(mem);
 }

@@ -138,6 +138,7 @@ static always_inline bool pcp_push(const struct memory *mem, bool own, struct pa
 	_Static_assert(PAGE_EDGES(PG_ALLOC) >> PG_PCP & 1, "no such edge");
 	WRITE_ONCE(page->word, PAGE_WORD(0, PG_PCP, order));
 	body_slots(pcp, stack)[count] = page;
+	sched_point("free.slot");
 	body_set_count(pcp, stack, count + 1);
 	return true;
 }

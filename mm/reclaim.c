@@ -35,6 +35,7 @@ static void reclaim_thread(void *arg)
 		wait_until(&r->wake, wanted, r, WAIT_FOREVER);
 		if (READ_ONCE(r->stop))
 			return;
+		sched_point("reclaim.woken");
 		/* Every ticket up to here was handed out before the drain below starts. */
 		upto = load_acquire(&r->asked);
 		WRITE_ONCE(r->started, upto);
@@ -64,6 +65,7 @@ bool reclaim_wait_drain(struct memory *mem)
 	if (!READ_ONCE(t.r->thread) || READ_ONCE(t.r->stop))
 		return false;
 	t.number = atomic_add(&t.r->asked, 1) + 1;
+	sched_point("reclaim.ticket");
 	wake_up(&t.r->wake);
 	wait_until(&t.r->served, served, &t, WAIT_FOREVER);
 	return true;

@@ -95,6 +95,35 @@ static void the_callers_own_cpu_may_go(struct ktest *t)
 	EXPECT(t, wait_for(at_home, NULL));
 }
 
+static void warm_private(void *arg)
+{
+	struct page *page = mem_alloc_pages(arg, GFP_MOVABLE, 0);
+
+	mem_free_pages(arg, page, 0);
+}
+
+static void a_private_memory_is_told_too(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 8);
+	unsigned cpu = ktest_cpus() - 1, on;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_MOVABLE];
+	on = capacity_sum(zone, cpu);
+	EXPECT(t, on > 0);
+	if (!needs_two(t))
+		return;
+	ktest_on_cpu(cpu, warm_private, mem);
+	EXPECT(t, pcp_zone_nonempty(mem, cpu, zone));
+	EXPECT_EQ(t, cpu_down(cpu), 0);
+	EXPECT(t, !pcp_zone_nonempty(mem, cpu, zone));
+	EXPECT_EQ(t, capacity_sum(zone, cpu), 0);
+	expect_clean(t, mem);
+	EXPECT_EQ(t, cpu_up(cpu), 0);
+	EXPECT_EQ(t, capacity_sum(zone, cpu), on);
+}
+
 /* ---- zones whose caches are off ---- */
 
 static void a_cpu_comes_up_with_caches_off(struct ktest *t)
@@ -236,5 +265,6 @@ static void all_is_as_it_was(struct ktest *t)
 }
 
 KTEST_SUITE(hotplug, 0, KTEST(each_cpu_goes_and_comes_back), KTEST(wrong_requests_change_nothing),
-    KTEST(the_last_one_stays), KTEST(the_callers_own_cpu_may_go), KTEST(a_cpu_comes_up_with_caches_off),
+    KTEST(the_last_one_stays), KTEST(the_callers_own_cpu_may_go),
+    KTEST(a_private_memory_is_told_too), KTEST(a_cpu_comes_up_with_caches_off),
     KTEST(threads_go_on_elsewhere_and_return), KTEST(all_is_as_it_was));

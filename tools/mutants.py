@@ -139,7 +139,7 @@ def base_of(v, kill):
 def outcome_of(kill, program, tag):
     """How a race ends, or the first bad schedule of an explorer's set; OK if there is none."""
     if kill.kind == "race":
-        return race.run_scripts(program, kill.engine, tag, [kill.name])[kill.name][1]
+        return race.run_scripts(program, kill.engine, tag, [kill.name])[kill.name][0][1]
     try:
         lines = explore.lines_of([program, "--explore", kill.name, "--json"], LIMIT)
     except subprocess.TimeoutExpired:

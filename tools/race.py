@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: MIT
 """Replay the race scripts, with the right code and with each wrong variant, on fibers and in QEMU; `make race`.
 
-Usage: tools/race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-explore] [NAME...]
+Usage: tools/race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-explore] [--update-docs] [NAME...]
        tools/race.py [--build DIR] --step NAME [VARIANT]     by keys, one move at a time: tools/race_step.py
 
 For each script of tests/races/*.race (or those named; a variant's name means the scripts that show it)
 and each variant that its lines "expect ID: OUTCOME" name: the outcome must be the one expected, and the
 trace must be the same, byte for byte, on every engine: fiber (hosted), mttcg, icount and, with --grub,
-grub (from an ISO image).  One JSON line for each run goes to DIR/race/race.jsonl.  Without names the
-explorer (tools/explore.py) runs too.  The name "pressure" stands for tools/pressure.py.  Exit status 0 only if everything was as expected.
+grub (from an ISO image).  The tables of docs/races/*.md between "<!-- race SCRIPT [ID] -->" and "<!-- end -->"
+must be what the run shows; --update-docs writes them instead.  One JSON line for each run goes to
+DIR/race/race.jsonl.  Without names the explorer (tools/explore.py) runs too.  The name "pressure" stands for
+tools/pressure.py.  Exit status 0 only if everything was as expected.
 """
 import argparse
 import glob
@@ -30,7 +32,12 @@ import variant
 
 ENGINES = ("fiber", "mttcg", "icount", "grub")
 TIMEOUT = {"fiber": 60, "mttcg": 180, "icount": 300, "grub": 240}
+MORE_TIME = {"fiber": 5, "mttcg": 10, "icount": 30, "grub": 10}  # for each script of a run
+# In milliseconds of the machine's time, which under icount is exact, and costs most where all wait.
+PATIENCE = {"icount": " race_patience=50"}
 CPUS = 4
+PAGES = os.path.join(qemu.ROOT, "docs/races/*.md")
+TABLE = re.compile(r"(<!-- race (\S+)(?: (\w+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 class Script:
@@ -41,8 +48,7 @@ class Script:
         self.title = re.search(r"^title:\s*(.*)", text, re.MULTILINE).group(1)
         self.expect = {m.group(1) or "none": m.group(2).strip()
                        for m in re.finditer(r"^expect(?: (\w+))?:(.*)$", text, re.MULTILINE)}
-        entries = re.findall(r"\b([A-H])[?@:!]", text)
-        self.roles = sorted(set(entries))
+        self.roles = sorted(set(re.findall(r"\b([A-H])[?@:!]", text)))
 
 
 def scripts():
@@ -77,66 +83,145 @@ def build_one(build, ident, engines):
 # ---- runs ---------------------------------------------------------------------------------------------
 
 def traces(text):
-    """{script: (trace, outcome)} of what a program printed."""
+    """[(script, trace, outcome)] of what a program printed."""
     text = text.replace("\r", "")
-    return {m.group(1): (m.group(2), m.group(3)) for m in
-            re.finditer(r"^race: begin (\S+)\n((?:\d+ .*\n)*)race: end \1 (.*)$", text, re.MULTILINE)}
+    return [m.groups() for m in
+            re.finditer(r"^race: begin (\S+)\n((?:\d+ .*\n)*)race: end \1 (.*)$", text, re.MULTILINE)]
 
 
-def run_program(program, engine, tag, names):
+def run_program(program, engine, tag, names, times):
     """What it printed, and how it ended if not by itself."""
+    timeout = TIMEOUT[engine] + MORE_TIME[engine] * len(names) * times
     if engine == "fiber":
         try:
-            done = subprocess.run([program, *names], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  text=True, timeout=TIMEOUT[engine], errors="replace")
+            done = subprocess.run([program, *names * times], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, timeout=timeout, errors="replace")
             return done.stdout, "CRASH" if done.returncode < 0 else ""
         except subprocess.TimeoutExpired:
             return "", "TIMEOUT"
     machine = qemu.Machine(boot="grub" if engine == "grub" else "pvh", cpus=CPUS, icount=engine == "icount",
-                           timeout=TIMEOUT[engine], kernel=program)
-    run = machine.run(f"race-{tag}-{engine}", "selftest=none monitor=off race=" + ",".join(names))
+                           timeout=timeout, kernel=program)
+    run = machine.run(f"race-{tag}-{engine}", f"selftest=none monitor=off race={','.join(names)} "
+                      f"race_repeat={times}{PATIENCE.get(engine, '')}")
     ended = "TIMEOUT" if run.status == qemu.TIMED_OUT else "CRASH" if "PANIC" in run.text else ""
     return run.text, ended
 
 
-def run_scripts(program, engine, ident, names):
-    """{script: (trace, outcome, seconds)}; one run for all, and again alone what that left out."""
-    start = time.monotonic()
-    text, ended = run_program(program, engine, ident, names)
-    found = traces(text)
-    seconds = (time.monotonic() - start) / len(names)
-    result = {name: (*found[name], seconds) for name in names if name in found}
-    for name in names:
-        if name in result:
+def run_scripts(program, engine, tag, names, times=1):
+    """{script: [(trace, outcome, seconds)], as many as @times}: of one run, and of others for what that left out."""
+    runs = {name: [] for name in names}
+    while True:
+        missing = [name for name in names if len(runs[name]) < times]
+        if not missing:
+            return runs
+        start = time.monotonic()
+        text, ended = run_program(program, engine, tag, missing, times - min(len(runs[n]) for n in missing))
+        found = [t for t in traces(text) if t[0] in runs]
+        seconds = (time.monotonic() - start) / max(1, len(found))
+        for name, trace, outcome in found:
+            if len(runs[name]) < times:
+                runs[name].append((trace, outcome, seconds))
+        if found:
             continue
-        if len(names) > 1:
-            result.update(run_scripts(program, engine, ident, [name]))
-        else:
-            result[name] = ("", ended or "NO TRACE", seconds)
-    return result
+        # Nothing at all, not even of the first one: which of them it is shows if each runs alone.
+        for name in missing:
+            alone = run_scripts(program, engine, tag, [name], 1)[name] if len(missing) > 1 else []
+            runs[name] += alone or [("", ended or "NO TRACE", seconds)]
 
 
 # ---- what is printed ----------------------------------------------------------------------------------
 
-def table(script, trace, against=""):
-    """The steps, a column for each role; an asterisk where they differ from those of @against."""
-    roles = script.roles
-    widths = {r: len(f"{r} on CPU {ord(r) - ord('A')}") for r in roles}
-    rows = []
+def steps(trace, against=""):
+    """[(step, role or "-", text, is it a step of @against too?)]"""
     other = against.split("\n")
+    rows = []
     for i, line in enumerate(trace.split("\n")[:-1]):
         step, role, rest = line.split(" ", 2)
-        mark = "*" if against and (i >= len(other) or other[i] != line) else " "
-        rows.append((mark + step, role, rest))
-        if role in widths:
-            widths[role] = max(widths[role], len(rest))
-    print("    step  " + "  ".join(f"{r} on CPU {ord(r) - ord('A')}".ljust(widths[r]) for r in roles))
-    for step, role, rest in rows:
+        rows.append((step, role, rest, not against or (i < len(other) and other[i] == line)))
+    return rows
+
+
+def head(role):
+    return "R, the reclaim thread" if role == "R" else f"{role} on CPU {ord(role) - ord('A')}"
+
+
+def columns(rows):
+    return sorted({role for _, role, _, _ in rows if role != "-"})
+
+
+def table(trace, against=""):
+    """The steps, a column for each role; an asterisk where they differ from those of @against."""
+    rows = steps(trace, against)
+    roles = columns(rows)
+    widths = {r: max([len(head(r))] + [len(rest) for _, role, rest, _ in rows if role == r]) for r in roles}
+    print("    step  " + "  ".join(head(r).ljust(widths[r]) for r in roles))
+    for step, role, rest, same in rows:
         cells = [(rest if r == role else "").ljust(widths[r]) for r in roles]
-        print(f"    {step.rjust(4)}  " + ("  ".join(cells) if role != "-" else rest).rstrip())
+        number = step if same else "*" + step
+        print(f"    {number.rjust(4)}  " + ("  ".join(cells) if role != "-" else rest).rstrip())
 
 
-def judge(counts, script, ident, runs, right):
+def page_table(trace, outcome, against):
+    """The same for a page of docs/races/."""
+    rows = steps(trace, against)
+    roles = columns(rows)
+    checks = any(role == "-" for _, role, _, _ in rows)
+    lines = ["| step | " + " | ".join([head(r) for r in roles] + ["checked"] * checks) + " |",
+             "|---|" + "---|" * (len(roles) + checks)]
+    for step, role, rest, same in rows:
+        rest = rest.replace("|", "\\|")
+        cells = [rest if r == role else "" for r in roles] + [rest if role == "-" else ""] * checks
+        lines.append(f"| {step if same else step + ' *'} | " + " | ".join(cells) + " |")
+    return "\n" + "\n".join(lines) + f"\n\nOutcome: **{outcome}**\n\n"
+
+
+class Pages:
+    """The tables of docs/races/."""
+
+    def __init__(self, update):
+        self.update = update
+        self.wrong = []      # those that are not what the run shows
+        self.compared = 0
+        self.pairs = set()   # (script, variant) that some page shows
+        for path in glob.glob(PAGES):
+            with open(path, encoding="utf-8") as f:
+                self.pairs |= {(m.group(2), m.group(3) or "none") for m in TABLE.finditer(f.read())}
+
+    def show(self, script, ident, trace, outcome, against):
+        if (script, ident) not in self.pairs:
+            return
+        for path in sorted(glob.glob(PAGES)):
+            with open(path, encoding="utf-8") as f:
+                text = f.read()
+
+            def replace(m):
+                if (m.group(2), m.group(3) or "none") != (script, ident):
+                    return m.group(0)
+                self.compared += 1
+                return m.group(1) + page_table(trace, outcome, against) + m.group(5)
+
+            new = TABLE.sub(replace, text)
+            if new == text:
+                continue
+            if self.update:
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(new)
+            else:
+                self.wrong.append(f"{os.path.relpath(path, qemu.ROOT)}: {script} {ident}: not what the run shows; "
+                                  "tools/race.py --update-docs writes it anew")
+
+    def judge(self, counts, everything):
+        if everything:
+            known = {(s.name, i) for s in scripts() for i in s.expect}
+            self.wrong += [f"docs/races: no such run: {' '.join(pair)}" for pair in sorted(self.pairs - known)]
+        for line in self.wrong:
+            counts.one(False, line)
+        if self.compared:
+            print(f"  docs/races: {self.compared} tables {'written' if self.update else 'compared'}")
+            counts.one(not self.wrong, "tables of docs/races")
+
+
+def judge(counts, pages, script, ident, runs, right):
     """runs: {engine: [(trace, outcome, seconds)]}; prints the table and the verdict."""
     expected = script.expect[ident]
     all_runs = [(e, *r) for e in runs for r in runs[e]]
@@ -146,19 +231,21 @@ def judge(counts, script, ident, runs, right):
     name = script.name if ident == "none" else f"{script.name} with {ident}"
     title = script.title if ident == "none" else variant.load(ident)[0]["title"][0]
     print(f"  {name}: {title}")
-    table(script, first, right)
+    table(first, right)
     for engine, trace, outcome, _ in all_runs:
         if trace != first:
             print(f"    and on {engine}, which ended {outcome}:")
-            table(script, trace, first)
+            table(trace, first)
     good = outcomes == [expected] and same
     print(f"    {', '.join(outcomes)}: {'as expected' if good else f'NOT as expected ({expected})'}; "
           f"{len(all_runs)} runs on {', '.join(runs)}: traces {'equal' if same else 'DIFFER'}", flush=True)
     counts.one(good, name)
+    if good:
+        pages.show(script.name, ident, first, expected, right)
     return first
 
 
-def replay(counts, build, chosen, engines, repeat):
+def replay(counts, pages, build, chosen, engines, repeat):
     idents = ["none"] + sorted({i for s, ids in chosen for i in ids if i != "none"})
     right = {}
     os.makedirs(os.path.join(build, "race"), exist_ok=True)
@@ -172,21 +259,20 @@ def replay(counts, build, chosen, engines, repeat):
                 for s in mine:
                     counts.one(False, f"{s.name} with {ident}: does not build")
                 continue
-            runs = {s.name: {e: [] for e in engines} for s in mine}
+            runs = {s.name: {} for s in mine}
             for engine in engines:
-                for number in range(repeat):
-                    results = run_scripts(programs[engine], engine, ident, [s.name for s in mine])
-                    for s in mine:
-                        trace, outcome, seconds = results[s.name]
-                        runs[s.name][engine].append((trace, outcome, seconds))
+                results = run_scripts(programs[engine], engine, ident, [s.name for s in mine], repeat)
+                for s in mine:
+                    runs[s.name][engine] = results[s.name]
+                    for number, (trace, outcome, seconds) in enumerate(results[s.name], 1):
                         out.write(json.dumps({
-                            "script": s.name, "variant": ident, "engine": engine, "run": number + 1,
+                            "script": s.name, "variant": ident, "engine": engine, "run": number,
                             "outcome": outcome, "expected": s.expect[ident],
                             "trace": hashlib.sha256(trace.encode()).hexdigest()[:16],
                             "seconds": round(seconds, 3)}) + "\n")
-                        out.flush()
+                    out.flush()
             for s in mine:
-                first = judge(counts, s, ident, runs[s.name], right.get(s.name, ""))
+                first = judge(counts, pages, s, ident, runs[s.name], right.get(s.name, ""))
                 if ident == "none":
                     right[s.name] = first
 
@@ -214,6 +300,7 @@ def main():
     parser.add_argument("--engines", help="with commas: " + ",".join(ENGINES))
     parser.add_argument("--no-explore", action="store_true", help="leave out tools/explore.py")
     parser.add_argument("--step", action="store_true", help="step through one script")
+    parser.add_argument("--update-docs", action="store_true", help="write the tables of docs/races/ anew")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     engines = args.engines.split(",") if args.engines else [e for e in ENGINES if e != "grub" or args.grub]
@@ -229,7 +316,9 @@ def main():
         pressure.compare(counts, os.path.abspath(args.build))
     scripts_named = [n for n in names if n != "pressure"]
     if scripts_named or not names:
-        replay(counts, os.path.abspath(args.build), choose(scripts_named), engines, args.repeat)
+        pages = Pages(args.update_docs)
+        replay(counts, pages, os.path.abspath(args.build), choose(scripts_named), engines, args.repeat)
+        pages.judge(counts, not names)
     if not names and not args.no_explore:
         print("explorer:", flush=True)
         explore.explore(counts, os.path.abspath(args.build))

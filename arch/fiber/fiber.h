@@ -31,7 +31,9 @@ bool fiber_preempt_to(unsigned cpu);
 bool fiber_can_run(unsigned cpu);
 /* Wait until nobody but this CPU and idle ones is left; the CPU takes interrupts meanwhile. */
 void fiber_wait_all(void);
-/* The thread has nothing to do any more, and takes interrupts until the run ends. */
+/* The machine at the start of a run: nothing held, no memory, CPUs 0 .. @online - 1 online. */
+void fiber_boot(unsigned online);
+/* The thread has nothing to do any more, and takes interrupts until the run ends, or leaves. */
 void fiber_idle(void) __attribute__((noreturn));
 /* Something happened that others may be waiting for. */
 void fiber_progress(void);
@@ -52,6 +54,12 @@ bool fiber_ended(const struct thread *t);
 struct mm_task *fiber_task(void);
 void fiber_yield(void);
 u64 fiber_clock(void);
-void fiber_reset_boot(void);
+
+/* fiber_cpu.c offers fiber_hotplug.c: */
+/* The CPU's thread shall leave where it idles or yields next; or need not any more. */
+void fiber_ask_to_leave(unsigned cpu, bool leave);
+/* Until fiber_unpark the CPU does nothing and takes no interrupts, and nobody waits for it.  irqs off. */
+void fiber_park(void);
+void fiber_unpark(unsigned cpu);
 
 #endif

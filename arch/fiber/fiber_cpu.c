@@ -8,7 +8,7 @@
  */
 #define _GNU_SOURCE
 #include "fiber.h"
-#include <quarry/mm_types.h>
+#include <quarry/hotplug.h>
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 #include <signal.h>
@@ -39,15 +39,17 @@
 #endif
 
 #define STACK_SIZE (128UL << 10)
-#define BOOT_SIZE  (64UL << 10)
 #define LOOK_NS    100      /* what a look at the clock takes */
 #define TURN_NS    1000000  /* what a turn of waiting takes when nobody has anything to do */
 
-enum fiber_state { FIBER_NONE, FIBER_READY, FIBER_SPINS, FIBER_YIELDED, FIBER_WAITS_ALL, FIBER_IDLE, FIBER_ENDED };
+enum fiber_state {
+	FIBER_NONE, FIBER_READY, FIBER_SPINS, FIBER_YIELDED, FIBER_WAITS_ALL, FIBER_IDLE, FIBER_PARKED, FIBER_ENDED
+};
 
 struct thread {
 	struct fiber_cpu cpu; /* first: fiber_this points here */
 	enum fiber_state state;
+	bool leaving;     /* cpu_down wants the CPU */
 	bool preempted;
 	u64 preempted_at; /* which preemption of the run */
 	u64 seen;         /* progress when it looked last */
@@ -68,8 +70,6 @@ static unused size_t outside_size;
 static bool left_early;
 static u64 clock_ns, progress, preemptions, turns;
 static unsigned last_turn; /* the CPU that looked last when all wait */
-static char boot_memory[BOOT_SIZE] __attribute__((aligned(64)));
-static size_t boot_used;
 
 struct fiber_cpu *fiber_this;
 unsigned nr_cpus = 1;
@@ -116,22 +116,6 @@ void arch_backtrace_others(void)
 {
 }
 
-void *arch_boot_zalloc(size_t bytes)
-{
-	void *ptr = boot_memory + boot_used;
-
-	if (bytes > BOOT_SIZE - boot_used)
-		panic("fiber: no boot memory");
-	boot_used += ALIGN_UP(bytes, 64);
-	return ptr;
-}
-
-void fiber_reset_boot(void)
-{
-	memset(boot_memory, 0, boot_used);
-	boot_used = 0;
-}
-
 void arch_ipi_call(unsigned cpu)
 {
 	fibers[cpu].cpu.wanted = true;
@@ -166,8 +150,7 @@ struct mm_task *fiber_task(void)
 
 static bool takes_interrupt(const struct thread *t)
 {
-	return t->cpu.wanted && !t->cpu.irqs_off && !t->cpu.irq_depth && t->state != FIBER_NONE &&
-	    t->state != FIBER_ENDED;
+	return t->cpu.wanted && !t->cpu.irqs_off && !t->cpu.irq_depth && t->state != FIBER_NONE;
 }
 
 /* ---- who is next ---- */
@@ -223,7 +206,7 @@ static struct thread *all_done(void)
 		if (fibers[i].state == FIBER_WAITS_ALL)
 			waits = &fibers[i];
 	for (i = 0; waits && i < FIBER_CPUS; i++)
-		if (i < waits->cpu.id && fibers[i].state != FIBER_IDLE)
+		if (i < waits->cpu.id && fibers[i].state != FIBER_IDLE && fibers[i].state != FIBER_PARKED)
 			return NULL;
 	return waits;
 }
@@ -280,6 +263,41 @@ void fiber_relax(void)
 	fiber_interrupt();
 }
 
+/* A thread that has nothing to do just now stands for the idle thread of its CPU. */
+static void leave_if_asked(const struct thread *t)
+{
+	if (!t->leaving || t->cpu.irqs_off || t->cpu.preempt)
+		return;
+	arch_irq_disable();
+	cpu_leave();
+	arch_irq_enable();
+}
+
+void fiber_ask_to_leave(unsigned cpu, bool leave)
+{
+	struct thread *t = &fibers[cpu];
+
+	t->leaving = leave;
+	if (leave && t->state == FIBER_IDLE)
+		t->state = FIBER_READY;
+	fiber_progress();
+}
+
+void fiber_park(void)
+{
+	struct thread *t = self();
+
+	t->state = FIBER_PARKED;
+	switch_to(choose());
+}
+
+void fiber_unpark(unsigned cpu)
+{
+	if (fibers[cpu].state == FIBER_PARKED)
+		fibers[cpu].state = FIBER_READY;
+	fiber_progress();
+}
+
 void fiber_yield(void)
 {
 	struct thread *t = self();
@@ -288,6 +306,7 @@ void fiber_yield(void)
 	switch_to(choose());
 	t->state = FIBER_READY;
 	fiber_interrupt();
+	leave_if_asked(t);
 }
 
 bool fiber_can_run(unsigned cpu)
@@ -328,6 +347,7 @@ void fiber_idle(void)
 		t->state = FIBER_IDLE;
 		switch_to(choose());
 		fiber_interrupt();
+		leave_if_asked(t);
 	}
 }
 
@@ -363,10 +383,13 @@ static void fiber_main(void)
 		ASAN_ENTER(NULL, outside_bottom, outside_size);
 		setcontext(&outside);
 	}
-	t->state = FIBER_ENDED;
 	fiber_progress();
-	switch_to(choose());
-	panic("fiber: %s runs on after its end", t->name);
+	/* The CPU is still there, and answers. */
+	for (;;) {
+		t->state = FIBER_ENDED;
+		switch_to(choose());
+		fiber_interrupt();
+	}
 }
 
 struct thread *fiber_start(const char *name, unsigned cpu, void (*fn)(void *), void *arg)
@@ -381,7 +404,7 @@ struct thread *fiber_start(const char *name, unsigned cpu, void (*fn)(void *), v
 	memset(&t->task, 0, sizeof(t->task));
 	ASAN_NEW(t->stack, STACK_SIZE);
 	t->cpu.id = cpu;
-	t->preempted = false;
+	t->preempted = t->leaving = false;
 	t->fake_stack = NULL;
 	t->name = name;
 	t->fn = fn;
@@ -448,7 +471,6 @@ bool fiber_run(unsigned cpu, void (*fn)(void *), void *arg)
 	clock_ns = progress = preemptions = turns = 0;
 	last_turn = 0;
 	nr_cpus = FIBER_CPUS; /* who answers calls is in the online mask */
-	fiber_reset_boot();
 	fiber_start(NULL, cpu, fn, arg);
 	fiber_this = &fibers[cpu].cpu;
 	again = false;

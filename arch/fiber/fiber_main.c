@@ -12,7 +12,7 @@
  *   race --explore SET [--seed=N] [--max=N] [--json]
  *                                     SET a name, "all", or operations: "free(P) | offline(P)=0";
  *                                     without a seed all schedules with at most two preemptions
- *        [--setup=ENTRIES] [--policy=precise|disable]   for operations
+ *        [--setup=ENTRIES] [--policy=NAME]   for operations
  *        [--plan=PLAN]              one schedule, as a failure prints it
  *
  * Exit status 0: every script ended as its file expects of the right code; no schedule failed.
@@ -39,6 +39,23 @@ static const struct explore_set sets[] = {
     {"free-drain-disable", "A:scene", "free(P)=0; alloc=0 | drain=0 | disable=0", ISO_PRECISE},
     {"offline-online", "A:scene ; A:free(P)", "fill; fill | offline(P)=0; online(P)=0", ISO_PRECISE},
     {"offline-offline", "A:scene ; A:free(P)", "fill | offline(S) | offline(P)", ISO_PRECISE},
+    {"put-isolate", "A:scene(K)", "put(K)=0; alloc(UNMOVABLE)=0 | isolate(U)", ISO_PRECISE},
+    {"alloc-alloc", "A:scene ; A:hoard", "alloc | alloc", ISO_PRECISE},
+    {"migrate-migrate", "A:scene ; A:hold(O)", "migrate(O) | migrate(O)", ISO_PRECISE},
+    {"migrate-drop", "A:scene ; A:hold(O)", "migrate(O) | drop(O)=0; hold(O)=0", ISO_PRECISE},
+    {"migrate-drop-no-target", "A:scene ; A:hold(O) ; A:hoard", "migrate(O) | drop(O)=0", ISO_PRECISE},
+    {"migrate-pin", "A:scene ; A:hold(O)", "migrate(O) | write(O)=0; pin(O)=0", ISO_PRECISE},
+    {"migrate-unpin", "A:scene ; A:hold(O) ; A:pin(O)", "migrate(O) | unpin(O)=0; write(O)=0", ISO_PRECISE},
+    {"migrate-migrate-drop", "A:scene ; A:hold(O)", "migrate(O) | migrate(O) | drop(O)=0", ISO_PRECISE},
+    {"hold-offline", "A:scene ; A:free(P) ; A:hold", "drop=0; hold=0 | offline(P)=0; online(P)=0", ISO_PRECISE},
+    {"drain-down", "A:scene ; C:fill", "drain=0 | cpu_down(2)=0", ISO_PRECISE},
+    {"drain-down-up", "A:scene ; C:fill", "drain=0; drain=0 | cpu_down(2)=0; cpu_up(2)=0", ISO_PRECISE},
+    {"disable-up", "A:scene ; C:fill ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0", ISO_PRECISE},
+    {"disable-down-up", "A:scene ; C:fill", "disable=0; enable=0 | cpu_down(2)=0; cpu_up(2)=0", ISO_PRECISE},
+    {"offline-down", "A:scene ; A:free(P) ; C:fill", "offline(P)=0 | cpu_down(2)=0; cpu_up(2)=0", ISO_PRECISE},
+    {"alloc-up", "A:scene ; C:fill ; B:cpu_down(2) ; A:hoard ; A:hoard(UNMOVABLE)", "alloc | cpu_up(2)=0", ISO_PRECISE},
+    {"call-down-up", "A:scene ; C:fill", "call=0; call=0 | cpu_down(2)=0; cpu_up(2)=0", ISO_PRECISE},
+    {"call-locked", "A:scene ; A:disable", "call(locked) | free(P)=0", ISO_PRECISE},
     {"call-call", "A:scene", "call=0; free(P)=0 | call=0; drain=0 | disable=0", ISO_PRECISE},
 };
 
@@ -74,14 +91,18 @@ static void jitter(void)
 		fiber_preempt_to((unsigned)(r / 3 % script_now->nr_roles));
 }
 
+static void idle_main(void *arg)
+{
+	fiber_idle();
+}
+
 static void script_drive(void *arg)
 {
 	unsigned i;
 
-	smp_init();
-	cpu_hotplug.count = 0;
-	for (i = 0; i <= script_now->nr_roles; i++)
-		cpu_set_online(i);
+	fiber_boot(script_now->nr_cpus + 1);
+	for (i = script_now->nr_roles; i < script_now->nr_cpus; i++)
+		fiber_start("idle", i, idle_main, NULL);
 	race_run(script_now, result_now);
 }
 
@@ -98,7 +119,7 @@ void script_once(const struct race_script *s, struct race_result *res, u64 seed)
 	race_jitter = seed ? jitter : NULL;
 	jitter_rand = seed * 0x9e3779b97f4a7c15ULL | 1;
 	race_begin(0, NULL, &none);
-	fiber_run(s->nr_roles, script_drive, NULL);
+	fiber_run(s->nr_cpus, script_drive, NULL);
 	race_jitter = NULL;
 	race_begin(0, NULL, &none);
 }
@@ -365,7 +386,11 @@ int main(int argc, char **argv)
 		else if ((value = value_of(argv[i], "--setup")))
 			o.setup = value;
 		else if ((value = value_of(argv[i], "--policy")))
-			o.policy = !strcmp(value, "disable") ? ISO_DISABLE : ISO_PRECISE;
+			o.policy = iso_policy_by_name(value);
+	}
+	if (o.policy == NR_ISO_POLICIES) {
+		fprintf(stderr, "race: --policy=redrain, disable or precise\n");
+		return 2;
 	}
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--list") || !strcmp(argv[i], "--sets")) {

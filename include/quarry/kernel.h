@@ -132,10 +132,12 @@ void arch_idle_wait(void);
 void *arch_stack_alloc(void);
 void arch_stack_free(void *top);
 /* Under TCG with icount the TSC counts instructions; else cycles of some kind. */
+#ifdef __x86_64__ /* the fiber program includes this file on other machines too */
 static inline u64 arch_tsc(void)
 {
 	return __builtin_ia32_rdtsc();
 }
+#endif
 
 /* ---- early memory (mm/memblock.c is the allocator before the allocator) ---- */
 

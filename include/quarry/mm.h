@@ -17,6 +17,11 @@
 /* The kernel's own memory: descriptors at ARCH_MEMMAP, caches in the per-CPU areas. */
 extern struct memory kernel_memory;
 
+/* All memories between memory_start and memory_stop: those whose pages CPUs cache. */
+LIST_HEAD(memory_list, memory);
+extern struct memory_list memories;
+extern struct spinlock memories_lock; /* RANK_CPU_HOTPLUG, irqs off */
+
 /* Allocation flags.  The low three bits choose the first zone and the type, and index pcp.first. */
 typedef unsigned gfp_t;
 #define GFP_UNMOVABLE   0x00u
@@ -261,7 +266,8 @@ int zone_pcp_enable(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 
 /*
  * This CPU goes down: give back all it caches, with every capacity 0 from here on; the last thing that
- * it does with @mem.  And the reverse, before it is online: capacities from the zones' depths.
+ * it does with @mem.  And the reverse, before it is online: capacities from the zones' depths.  For each
+ * of memories, under memories_lock.
  * Context: that CPU, irqs off, cpu_hotplug held exclusively on its behalf.  Locks: zone.
  */
 void pcp_cpu_leave(struct memory *mem);
@@ -435,9 +441,15 @@ void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end);
 void memory_free_range(struct memory *mem, pfn_t start, pfn_t end);
 /* Compute watermarks, zonelists and capacities; after this the memory may be used. */
 int memory_ready(struct memory *mem);
-/* Turn on the caches and start the reclaim threads.  Context: thread.  0 or -ENOMEM. */
+/*
+ * Turn on the caches and start the reclaim threads; @mem is one of memories from now on.
+ * Context: thread, may sleep.  Locks: cpu_hotplug shared, pcp_ctl.  0; -ENOMEM, and it is not.
+ */
 int memory_start(struct memory *mem);
-/* Stop the reclaim threads and give back the caches, before a private memory is dropped. */
+/*
+ * Stop the reclaim threads and give back the caches, before a private memory is dropped.  The caller
+ * has started it.  Context and locks as memory_start.
+ */
 void memory_stop(struct memory *mem);
 
 /* ---- seeing and checking ---------------------------------------------------------------------- */

@@ -295,6 +295,7 @@ struct memory {
 	bool backed;                  /* c: pages have memory behind them (GFP_ZERO, patterns) */
 	void *(*alloc)(void *arg, size_t bytes); /* c: zeroed memory for slots; NULL when there is none */
 	void *alloc_arg;
+	LIST_ENTRY(memory) link;      /* in memories, from memory_start to memory_stop */
 };
 
 #endif

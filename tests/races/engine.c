@@ -17,15 +17,15 @@
 #define PASS_LIMIT 1000
 /*
  * Nanoseconds of the machine's time without a step, for what counting cannot see: a last resort.  Less
- * where every role is kept or waits for a lock or an answer: then no CPU is merely slow.
+ * (race_patience_ns) where every role is kept or waits for a lock or an answer: then no CPU is merely slow.
  */
 #define WATCHDOG_NS 20000000000ULL
-#define DEADLOCK_NS 3000000000ULL
 #define TURNS_PER_LOOK 256
 
 struct race_state race;
 void (*race_hook)(unsigned role, const char *name, bool waits);
 void (*race_jitter)(void);
+u64 race_patience_ns = 3000000000ULL;
 
 irqflags_t race_enter(void)
 {
@@ -40,6 +40,22 @@ void race_leave(irqflags_t flags)
 {
 	store_release(&race.lock, 0u);
 	arch_irq_restore(flags);
+}
+
+int race_letter(unsigned role)
+{
+	return role == RACE_RECLAIM ? 'R' : (int)('A' + role);
+}
+
+static bool starts_with(const char *name, const char *start)
+{
+	return !strncmp(name, start, strlen(start));
+}
+
+/* Points that a CPU comes to whatever its role does: in an interrupt, or in its idle thread. */
+static bool of_cpu(const char *name)
+{
+	return starts_with(name, "drain.handler") || starts_with(name, "cpu.");
 }
 
 /* In an interrupt, whatever thread it came upon, the role is the CPU's. */
@@ -57,6 +73,33 @@ struct role *race_my_role(void)
 		if (race.role[i].task == task)
 			return &race.role[i];
 	return NULL;
+}
+
+/*
+ * Whose is this point?  Also of a thread that is none of the roles': the reclaim thread makes itself known
+ * by the point that is its own, and where a CPU goes or comes its idle thread stands for the CPU's role.
+ */
+static struct role *role_at(const char *name)
+{
+	struct role *r = race_my_role(), *reclaim = &race.role[RACE_RECLAIM];
+	unsigned cpu = arch_cpu_id();
+
+	if (r || arch_in_interrupt() || race_hook || READ_ONCE(race.stepping))
+		return r;
+	if (reclaim->running && (reclaim->task == port_task() || !strcmp(name, "reclaim.woken"))) {
+		reclaim->task = port_task();
+		return reclaim;
+	}
+	return starts_with(name, "cpu.") && cpu < race.nr_roles ? &race.role[cpu] : NULL;
+}
+
+static void count_hit(const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < race.nr_counted && READ_ONCE(race.cursor) >= race.script->first; i++)
+		if (!strcmp(race.counted[i].name, name))
+			atomic_add(&race.counted[i].hits, 1u);
 }
 
 bool race_over(void)
@@ -92,7 +135,7 @@ void race_whereabouts(char *buf, size_t size)
 		const struct role *r = &race.role[i];
 
 		used += (size_t)ksnprintf(buf + used, size - used, "%s%c %s%s%s%s", i ? "; " : "",
-		    (int)('A' + i), r->running ? r->op : "idle", r->parked ? " kept at " : r->last[0] ? " after " : "",
+		    race_letter(i), r->running ? r->op : "idle", r->parked ? " kept at " : r->last[0] ? " after " : "",
 		    r->last, r->running ? "" : " (operation ended)");
 	}
 }
@@ -107,7 +150,7 @@ void race_stuck(const char *what)
 	race_whereabouts(why + n, sizeof(why) - (size_t)n);
 	if (!race.over && race.cursor >= race.script->first && res->used < sizeof(res->trace))
 		res->used += (size_t)ksnprintf(res->trace + res->used, sizeof(res->trace) - res->used,
-		    "%u %c %s STUCK\n", race.cursor - race.script->first + 1, (int)('A' + e->role),
+		    "%u %c %s STUCK\n", race.cursor - race.script->first + 1, race_letter(e->role),
 		    e->kind <= RACE_LEAVE ? e->place[0].name : race.role[e->role].op);
 	race_set_outcome("STUCK", why);
 }
@@ -117,7 +160,7 @@ static void missed(const struct race_entry *e)
 {
 	char text[RACE_NAME];
 
-	ksnprintf(text, sizeof(text), "MISSED(%c)", (int)('A' + e->role));
+	ksnprintf(text, sizeof(text), "MISSED(%c)", race_letter(e->role));
 	race_set_outcome(text, e->place[0].name);
 }
 
@@ -138,7 +181,7 @@ void race_step(const char *what, const char *outcome)
 	if (race.cursor >= race.script->first && res->used < sizeof(res->trace))
 		res->used += (size_t)ksnprintf(res->trace + res->used, sizeof(res->trace) - res->used,
 		    "%u %c %s %s\n", race.cursor - race.script->first + 1,
-		    e->kind == RACE_CHECK ? '-' : (int)('A' + e->role), what, outcome);
+		    e->kind >= RACE_CHECK ? '-' : race_letter(e->role), what, outcome);
 	for (i = 0; i < race.nr_roles; i++)
 		race.role[i].passes = 0;
 	WRITE_ONCE(race.cursor, race.cursor + 1);
@@ -151,7 +194,7 @@ void race_step_result(const struct race_entry *e, const struct role *r)
 	ksnprintf(text, sizeof(text), "returned %s", result_text(r->result));
 	race_step(r->op, text);
 	if (e->wants && e->want != r->result) {
-		ksnprintf(text, sizeof(text), "WRONG(%c)", (int)('A' + e->role));
+		ksnprintf(text, sizeof(text), "WRONG(%c)", race_letter(e->role));
 		race_set_outcome(text, "an operation did not return what the script wants");
 	}
 }
@@ -186,7 +229,7 @@ void race_watch(struct race_watchdog *dog)
 		dog->since = now;
 		return;
 	}
-	if (now - dog->since <= (all_wait() ? DEADLOCK_NS : WATCHDOG_NS))
+	if (now - dog->since <= (all_wait() ? race_patience_ns : WATCHDOG_NS))
 		return;
 	flags = race_enter();
 	if (dog->cursor == race.cursor && READ_ONCE(race.active))
@@ -204,6 +247,19 @@ static bool has_place(const struct race_entry *e, const char *name)
 	return false;
 }
 
+/* Is an operation of @role under way?  The reclaim thread works for those of the others. */
+static bool runs(unsigned role)
+{
+	unsigned i;
+
+	if (role != RACE_RECLAIM)
+		return race.role[role].running;
+	for (i = 0; i < race.nr_roles; i++)
+		if (race.role[i].running)
+			return true;
+	return false;
+}
+
 /* Take the steps that nobody else is going to take.  Under race.lock. */
 void race_settle(void)
 {
@@ -211,14 +267,14 @@ void race_settle(void)
 		const struct race_entry *e = &race.script->entry[race.cursor];
 		const struct role *r = &race.role[e->role];
 
-		if (e->kind == RACE_CHECK || r->running || e->kind == RACE_START || e->kind == RACE_RUN)
+		if (e->kind >= RACE_CHECK || runs(e->role) || e->kind == RACE_START || e->kind == RACE_RUN)
 			return;
 		if (e->kind == RACE_JOIN)
 			race_step_result(e, r);
-		else if (e->kind == RACE_ARRIVE && has_place(e, "done"))
+		else if (has_place(e, "done"))
 			race_step(r->op, "done");
-		else if (!strncmp(e->place[0].name, "drain.handler", 13))
-			return; /* in an interrupt, which may come to an idle CPU */
+		else if (of_cpu(e->place[0].name))
+			return; /* may come while the role has nothing to do */
 		else
 			missed(e);
 	}
@@ -318,7 +374,8 @@ void race_point(const char *name)
 
 	if (likely(!READ_ONCE(race.active)) || race_over())
 		return;
-	r = race_my_role();
+	count_hit(name);
+	r = role_at(name);
 	if (!r)
 		return;
 	if (race_hook)
@@ -337,11 +394,11 @@ void race_lock_wait(const char *lock)
 
 	if (likely(!READ_ONCE(race.active)) || race_over())
 		return;
-	r = race_my_role();
+	ksnprintf(name, sizeof(name), "lock.wait(%s)", lock ? lock : "?");
+	r = role_at(name);
 	stepping = READ_ONCE(race.stepping); /* once: it may end meanwhile */
 	if (!r && !stepping)
 		return;
-	ksnprintf(name, sizeof(name), "lock.wait(%s)", lock ? lock : "?");
 	if (r && race_hook)
 		race_hook((unsigned)(r - race.role), name, true);
 	else if (stepping)

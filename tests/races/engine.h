@@ -2,7 +2,7 @@
 /*
  * engine.h: race replay: scripts that decide which CPU may pass which scheduling point, and when.
  *
- * Needs only arch.h, port.h and mm.h, so the same engine runs in the kernel, where a role is a thread
+ * Needs only arch.h, port.h, mm.h and hotplug.h, so the same engine runs in the kernel, where a role is a thread
  * on a real CPU, and in the fiber program, where it is a fiber.  docs/races/README.md explains scripts.
  */
 #ifndef QUARRY_RACES_ENGINE_H
@@ -11,11 +11,12 @@
 #include <quarry/mm.h>
 
 #define RACE_ROLES   8
+#define RACE_RECLAIM RACE_ROLES /* role R: the memory's reclaim thread, which no script starts */
 #define RACE_ENTRIES 160
 #define RACE_PLACES  3
 #define RACE_NAME    40
 
-enum race_kind { RACE_ARRIVE, RACE_LEAVE, RACE_RUN, RACE_START, RACE_JOIN, RACE_CHECK };
+enum race_kind { RACE_ARRIVE, RACE_LEAVE, RACE_RUN, RACE_START, RACE_JOIN, RACE_CHECK, RACE_COUNT };
 
 /* A point, by name and hit number; name "done" is the end of the role's operation. */
 struct race_place {
@@ -23,14 +24,14 @@ struct race_place {
 	unsigned nth;
 };
 
-/* One step of a script: role?place|place  role@place  role:op  role!op  role:join  check. */
+/* One step of a script: role?place|place  role@place  role:op  role!op  role:join  check  count. */
 struct race_entry {
 	enum race_kind kind;
 	unsigned role;
 	unsigned nr_places;
 	struct race_place place[RACE_PLACES];
-	char op[RACE_NAME]; /* RUN, START: the operation; CHECK: what to check */
-	bool wants;         /* RUN, JOIN: the result must be @want */
+	char op[RACE_NAME]; /* RUN, START: the operation; CHECK, COUNT: what */
+	bool wants;         /* RUN, JOIN, COUNT: the result must be @want */
 	int want;
 };
 
@@ -38,7 +39,8 @@ struct race_script {
 	char name[RACE_NAME];
 	char expect[RACE_NAME]; /* outcome for the right code */
 	enum iso_policy policy;
-	unsigned nr_roles, nr, first; /* entries; the first that is traced: those before set the scene */
+	unsigned nr_roles, nr_cpus;   /* CPUs of the memory: at least one for each role */
+	unsigned nr, first; /* entries; the first that is traced: those before set the scene */
 	struct race_entry entry[RACE_ENTRIES];
 	char error[80]; /* why it could not be read */
 };
@@ -84,18 +86,24 @@ void race_begin(unsigned nr, const struct race_script *s, struct race_result *re
 extern void (*race_hook)(unsigned role, const char *name, bool waits);
 /* Called before each point of a script, to disturb what no script should depend on; may be NULL. */
 extern void (*race_jitter)(void);
+/* A role's letter. */
+int race_letter(unsigned role);
+/* All wait, and nothing moves, for so long: STUCK; a role that then does not come back is given up as late. */
+extern u64 race_patience_ns;
 /* Name of an error, as scripts write it. */
 const char *race_errno(int err);
 
 /* ---- ops.c ---- */
 
-/* Build the memory for @nr roles.  Context: thread; CPUs 0 .. nr - 1 answer calls. */
+/* Build the memory for @nr CPUs.  Context: thread; CPUs 0 .. nr - 1 answer calls. */
 void ops_build(unsigned nr, enum iso_policy policy);
 /* Run operation @op, "name" or "name(argument)", as @role; its result.  -ENOSYS: no such operation. */
 int ops_run(unsigned role, const char *op);
 bool ops_known(const char *op);
 /* Run a check: true, or false and *v tells what is broken. */
 bool ops_check(const char *what, struct mm_violation *v);
+/* What happened since ops_build, by the name of a counter; false: there is no such counter. */
+bool ops_count(const char *what, u64 *value);
 /* Everything that must hold when all roles are idle, whatever they did. */
 bool ops_final(struct mm_violation *v);
 /* Stop the memory's threads; only if no role runs. */

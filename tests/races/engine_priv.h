@@ -8,6 +8,7 @@
 #include "engine.h"
 
 #define WATCHES 128
+#define COUNTED 8
 
 struct role {
 	struct mm_task *task; /* of the thread that plays it */
@@ -28,12 +29,19 @@ struct watch {
 	unsigned hits;
 };
 
+/* A point whose hits are counted, by whomever; from the first traced entry on. */
+struct counted {
+	const char *name;
+	u32 hits; /* a */
+};
+
 struct race_state {
 	const struct race_script *script;
 	struct race_result *res;
-	struct role role[RACE_ROLES];
+	struct role role[RACE_ROLES + 1]; /* the last one is RACE_RECLAIM */
 	struct watch watch[WATCHES];
-	unsigned nr_roles, nr_watches;
+	struct counted counted[COUNTED];
+	unsigned nr_roles, nr_watches, nr_counted;
 	u32 lock;   /* a */
 	u32 active; /* a: points look at the script */
 	u32 cursor; /* lock */

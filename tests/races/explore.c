@@ -72,8 +72,11 @@ bool explore_read(const struct explore_set *set)
 		if (!read_role(part, ex.nr_roles++))
 			goto bad;
 		if (!*end)
-			return true;
+			break;
 	}
+	ex.nr_cpus = MAX(ex.nr_roles, ex.setup.nr_roles);
+	if (ex.nr_cpus <= RACE_ROLES)
+		return true;
 bad:
 	ksnprintf(ex.error, sizeof(ex.error), "%s", ex.setup.error[0] ? ex.setup.error : "too many roles");
 	return false;
@@ -191,13 +194,10 @@ static void drive(void *arg)
 	struct race_script *s = &ex.setup;
 	unsigned i;
 
-	smp_init();
-	cpu_hotplug.count = 0;
-	for (i = 0; i <= ex.nr_roles; i++)
-		cpu_set_online(i);
-	for (i = 0; i < ex.nr_roles; i++)
+	fiber_boot(ex.nr_cpus + 1);
+	for (i = 0; i < ex.nr_cpus; i++)
 		fiber_start("idle", i, idle_main, NULL);
-	ops_build(ex.nr_roles, ex.policy);
+	ops_build(ex.nr_cpus, ex.policy);
 	for (i = 0; i < s->nr; i++) {
 		fiber_start("setup", s->entry[i].role, setup_main, &s->entry[i]);
 		fiber_wait_all();
@@ -227,7 +227,7 @@ void explore_once(const struct plan *plan, struct outcome *out)
 	fiber_order = NULL;
 	race_hook = NULL;
 	race_begin(0, NULL, &unused_result);
-	fiber_run(ex.nr_roles, drive, NULL);
+	fiber_run(ex.nr_cpus, drive, NULL);
 	race_hook = NULL;
 	fiber_order = NULL;
 	race_begin(0, NULL, &unused_result);

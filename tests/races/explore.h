@@ -13,7 +13,7 @@
 /* What each role does, and before that, by whom, what sets the scene. */
 struct explore_set {
 	const char *name;
-	const char *setup; /* entries "A:scene ; B:disable" */
+	const char *setup; /* entries "A:scene ; B:disable"; a letter that is no role is a CPU more */
 	const char *roles; /* "free(P) | offline(P)=0 | drain; drain" */
 	enum iso_policy policy;
 };
@@ -50,7 +50,7 @@ struct outcome {
 struct explore {
 	struct race_script setup;
 	enum iso_policy policy;
-	unsigned nr_roles;
+	unsigned nr_roles, nr_cpus;
 	unsigned nr_ops[RACE_ROLES];
 	char op[RACE_ROLES][MAX_OPS][RACE_NAME];
 	bool wants[RACE_ROLES][MAX_OPS];

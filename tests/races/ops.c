@@ -1,32 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops.c: what the roles of a race can do, and what is checked: on a private memory, fresh for each run.
+ * ops.c: what the roles of a race can do: on a private memory, fresh for each run.
  *
- * The memory has NORMAL and MOVABLE pageblocks and as many CPUs as there are roles.  Page P is a page
- * of zone MOVABLE, Q (with scene(Q)) another in the same pageblock; U is the pageblock of zone NORMAL from which
- * the next unmovable page will be taken.
+ * The memory has NORMAL and MOVABLE pageblocks and as many CPUs as there are roles, or more.  Page P is a
+ * page of zone MOVABLE, Q (with scene(Q)) another in the same pageblock; U is the pageblock of zone NORMAL
+ * from which the next unmovable page will be taken, K (with scene(K)) an unmovable page in it.  O is an
+ * object behind a handle, which can be moved; each role may have one of its own, too.
  *
  * Owns: the arena; ops.
  */
-#include "engine.h"
-#include "mm/mm_priv.h"
+#include "ops.h"
+#include <quarry/hotplug.h>
 
 #define BLOCKS     32 /* pageblocks of each zone */
-#define MAX_HOARD  1024
 #define ARENA_SIZE (BLOCKS * 2 * PAGEBLOCK_PAGES * sizeof(struct page) + (192UL << 10))
 
 static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
 static size_t arena_used;
 u32 ops_cancel;
 
-static struct {
-	struct memory *mem;
-	struct page *p, *q;          /* NULL: freed */
-	pfn_t page_p, block_p, block_u; /* page_p 0: no scene */
-	struct page *own[RACE_ROLES]; /* what a role allocated last */
-	struct page *hoard[MAX_HOARD];
-	unsigned nr_hoard;
-} ops;
+struct ops ops;
 
 static void *arena_alloc(void *arg, size_t bytes)
 {
@@ -70,6 +63,9 @@ void ops_build(unsigned nr, enum iso_policy policy)
 		panic("race: no memory: error %d", err);
 	mem->policy = policy;
 	ops.mem = mem;
+	handle_table_init(&ops.objects, mem, ops.object, ARRAY_SIZE(ops.object));
+	ops.offline_cpu = READ_ONCE(smp_stats.offline_cpu);
+	ops.from_alloc = READ_ONCE(smp_stats.from_alloc);
 }
 
 void ops_stop(void)
@@ -88,6 +84,11 @@ bool ops_owns(const void *what)
 	return (const char *)what >= arena && (const char *)what < arena + sizeof(arena);
 }
 
+static pfn_t block_of(const struct page *page)
+{
+	return ALIGN_DOWN(page_to_pfn_in(ops.mem, page), PAGEBLOCK_PAGES);
+}
+
 static int op_scene(unsigned role, const char *arg)
 {
 	struct page *u = mem_alloc_pages(ops.mem, GFP_UNMOVABLE, 0);
@@ -97,16 +98,19 @@ static int op_scene(unsigned role, const char *arg)
 		ops.q = mem_alloc_pages(ops.mem, GFP_MOVABLE, 0);
 	KASSERT(ops.p && u);
 	ops.page_p = page_to_pfn_in(ops.mem, ops.p);
-	ops.block_p = ALIGN_DOWN(ops.page_p, PAGEBLOCK_PAGES);
-	ops.block_u = ALIGN_DOWN(page_to_pfn_in(ops.mem, u), PAGEBLOCK_PAGES);
-	mem_free_pages(ops.mem, u, 0);
+	ops.block_p = block_of(ops.p);
+	ops.block_u = block_of(u);
+	if (!strcmp(arg, "K"))
+		ops.k = u;
+	else
+		mem_free_pages(ops.mem, u, 0);
 	drain_local_pages(ops.mem, NULL);
 	return 0;
 }
 
 /* ---- arguments ---- */
 
-/* P: its pageblock; S: the 4 aligned pageblocks around it; U; N-M: pageblocks of zone MOVABLE. */
+/* P, O: its pageblock; S: the 4 aligned pageblocks around P; U; N-M: pageblocks of zone MOVABLE. */
 static bool range_of(const char *arg, pfn_t *start, unsigned long *nr)
 {
 	unsigned from = 0, to = 0;
@@ -120,9 +124,9 @@ static bool range_of(const char *arg, pfn_t *start, unsigned long *nr)
 		*start = ALIGN_DOWN(ops.block_p, 4 * PAGEBLOCK_PAGES);
 		return true;
 	}
-	if (!strcmp(arg, "U")) {
-		*start = ops.block_u;
-		return true;
+	if (!strcmp(arg, "U") || !strcmp(arg, "O")) {
+		*start = arg[0] == 'U' ? ops.block_u : ops.block_o;
+		return *start || arg[0] == 'U';
 	}
 	for (; *arg >= '0' && *arg <= '9'; arg++)
 		from = from * 10 + (unsigned)(*arg - '0');
@@ -139,7 +143,12 @@ static bool range_of(const char *arg, pfn_t *start, unsigned long *nr)
 
 static struct page **page_of(unsigned role, const char *arg)
 {
-	return !strcmp(arg, "P") ? &ops.p : !strcmp(arg, "Q") ? &ops.q : &ops.own[role];
+	switch (arg[0]) {
+	case 'P': return &ops.p;
+	case 'Q': return &ops.q;
+	case 'K': return &ops.k;
+	default: return &ops.own[role];
+	}
 }
 
 static gfp_t gfp_of(const char *arg)
@@ -156,7 +165,15 @@ static struct zone *zone_arg(const char *arg)
 
 static int op_alloc(unsigned role, const char *arg)
 {
+	/* It keeps what it had. */
+	if (ops.own[role] && ops.nr_hoard < MAX_HOARD)
+		ops.hoard[ops.nr_hoard++] = ops.own[role];
 	ops.own[role] = mem_alloc_pages(ops.mem, gfp_of(arg), 0);
+	/* After a last put it may be one of these. */
+	if (ops.own[role] == ops.k)
+		ops.k = NULL;
+	if (ops.own[role] == ops.p)
+		ops.p = NULL;
 	return ops.own[role] ? 0 : -ENOMEM;
 }
 
@@ -245,14 +262,14 @@ static int op_online(unsigned role, const char *arg)
 	return online_pages(ops.mem, start, nr, NULL);
 }
 
-/* Everything that may be had without waiting, largest blocks first. */
+/* Everything that may be had without waiting, of NORMAL with hoard(UNMOVABLE), largest blocks first. */
 static int op_hoard(unsigned role, const char *arg)
 {
 	unsigned order;
 
 	for (order = MAX_ORDER + 1; order-- > 0;) {
 		while (ops.nr_hoard < MAX_HOARD) {
-			struct page *page = mem_alloc_pages(ops.mem, GFP_MOVABLE | GFP_NOWAIT, order);
+			struct page *page = mem_alloc_pages(ops.mem, gfp_of(arg) | GFP_NOWAIT, order);
 
 			if (!page)
 				break;
@@ -266,12 +283,79 @@ static void nothing(void *arg)
 {
 }
 
-/* A cross-call to every CPU, by somebody who has nothing to do with drains. */
+/*
+ * A cross-call to every CPU, by somebody who has nothing to do with drains; call(locked): by one who
+ * holds the lock of zone MOVABLE, which is refused.
+ */
 static int op_call(unsigned role, const char *arg)
 {
+	bool locked = !strcmp(arg, "locked");
+	irqflags_t flags = locked ? spin_lock_irqsave(&movable()->lock) : 0;
 	int asked = smp_call_mask(NULL, nothing, NULL);
 
+	if (locked)
+		spin_unlock_irqrestore(&movable()->lock, flags);
 	return asked < 0 ? asked : 0;
+}
+
+static int op_cpu_down(unsigned role, const char *arg)
+{
+	return arg[0] && !arg[1] ? cpu_down((unsigned)(arg[0] - '0')) : -EINVAL;
+}
+
+static int op_cpu_up(unsigned role, const char *arg)
+{
+	return arg[0] && !arg[1] ? cpu_up((unsigned)(arg[0] - '0')) : -EINVAL;
+}
+
+/* ---- operations on objects behind handles: O, or the role's own ---- */
+
+static u32 object_of(unsigned role, const char *arg)
+{
+	return arg[0] == 'O' ? RACE_ROLES : role;
+}
+
+static int op_hold(unsigned role, const char *arg)
+{
+	int err = handle_alloc(&ops.objects, object_of(role, arg), 0, GFP_MOVABLE, 1);
+
+	if (!err && arg[0] == 'O')
+		ops.block_o = block_of(pfn_to_page_in(ops.mem, handle_pfn(&ops.objects, RACE_ROLES)));
+	return err;
+}
+
+static int op_drop(unsigned role, const char *arg)
+{
+	return handle_free(&ops.objects, object_of(role, arg));
+}
+
+static int op_write(unsigned role, const char *arg)
+{
+	return handle_write(&ops.objects, object_of(role, arg), role + 2);
+}
+
+static int op_pin(unsigned role, const char *arg)
+{
+	return handle_pin(&ops.objects, object_of(role, arg));
+}
+
+static int op_unpin(unsigned role, const char *arg)
+{
+	return handle_unpin(&ops.objects, object_of(role, arg));
+}
+
+/* As a scanner does: look where it lies, take it off its owner, move it. */
+static int op_migrate(unsigned role, const char *arg)
+{
+	pfn_t pfn = handle_pfn(&ops.objects, object_of(role, arg));
+	struct page *page;
+	int err;
+
+	if (pfn == PFN_NONE)
+		return -EINVAL;
+	err = isolate_movable_page(ops.mem, pfn);
+	page = pfn_to_page_in(ops.mem, pfn);
+	return err ? err : migrate_pages(ops.mem, &page, 1, NULL) ? -EBUSY : 0;
 }
 
 static const struct {
@@ -281,7 +365,9 @@ static const struct {
     {"scene", op_scene}, {"alloc", op_alloc}, {"free", op_free}, {"fill", op_fill},
     {"disable", op_disable}, {"enable", op_enable}, {"drain", op_drain}, {"isolate", op_isolate},
     {"undo", op_undo}, {"offline", op_offline}, {"online", op_online}, {"hoard", op_hoard},
-    {"call", op_call}, {"get", op_get}, {"put", op_put},
+    {"call", op_call}, {"get", op_get}, {"put", op_put}, {"cpu_down", op_cpu_down}, {"cpu_up", op_cpu_up},
+    {"hold", op_hold}, {"drop", op_drop}, {"write", op_write}, {"pin", op_pin}, {"unpin", op_unpin},
+    {"migrate", op_migrate},
 };
 
 /* Split "name(argument)"; the number of @name in known[], or its size. */
@@ -314,95 +400,4 @@ int ops_run(unsigned role, const char *op)
 	unsigned k = look_up(op, arg, sizeof(arg));
 
 	return k < ARRAY_SIZE(known) ? known[k].fn(role, arg) : -ENOSYS;
-}
-
-/* ---- checks ---- */
-
-static bool broken(struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have,
-    unsigned long want)
-{
-	*v = (struct mm_violation){.what = what, .pfn = pfn, .have = have, .want = want};
-	return false;
-}
-
-/* A zone that is disabled has nothing in caches, and no room there. */
-static bool check_off(const struct zone *zone, struct mm_violation *v)
-{
-	unsigned cpu, i;
-
-	for (cpu = 0; cpu < zone->mem->nr_cpus; cpu++) {
-		for (i = 0; i < STACKS_PER_ZONE; i++) {
-			unsigned stack = zone->id * STACKS_PER_ZONE + i;
-			const struct pcp *pcp = zone->mem->pcp[cpu];
-
-			if (READ_ONCE(pcp->count[stack]))
-				return broken(v, "I-P6 cached while disabled, on CPU", cpu,
-				    READ_ONCE(pcp->count[stack]), 0);
-			if (READ_ONCE(pcp->capacity[stack]))
-				return broken(v, "I-P6 capacity while disabled, on CPU", cpu,
-				    READ_ONCE(pcp->capacity[stack]), 0);
-		}
-	}
-	return true;
-}
-
-/* What a successful isolation promised about pageblocks that are isolated still. */
-static bool check_isolated(struct mm_violation *v)
-{
-	pfn_t pfn;
-
-	for (pfn = ops.mem->start_pfn; pfn < ops.mem->end_pfn; pfn += PAGEBLOCK_PAGES) {
-		struct mm_fail fail = {.pfn = pfn};
-
-		if (pageblock_isolated(pageblock_of(ops.mem, pfn)) &&
-		    scan_unmovable(zone_of(ops.mem, pfn), pfn, PAGEBLOCK_PAGES, &fail))
-			return broken(v, "I-I8 unmovable page in an isolated pageblock", fail.pfn, 1, 0);
-	}
-	return true;
-}
-
-/* Every page is free or cached: what was allocated has come back. */
-static bool check_unused(struct mm_violation *v)
-{
-	unsigned long have = memory_free_pages(ops.mem), want = memory_managed_pages(ops.mem);
-
-	return have == want || broken(v, "leak pages free or cached", 0, have, want);
-}
-
-/* The CPUs that the last round asked are those of the roles that @roles names. */
-static bool check_asked(const char *roles, struct mm_violation *v)
-{
-	unsigned long want = 0;
-
-	for (; *roles >= 'A' && *roles < 'A' + RACE_ROLES; roles++)
-		want |= 1UL << (*roles - 'A');
-	return ops.mem->drain_mask[0] == want ||
-	    broken(v, "asked: CPUs of the last round", 0, ops.mem->drain_mask[0], want);
-}
-
-bool ops_check(const char *what, struct mm_violation *v)
-{
-	if (!*what)
-		return check_memory(ops.mem, v) == 0;
-	if (!strcmp(what, "off"))
-		return check_off(movable(), v);
-	if (!strcmp(what, "final"))
-		return ops_final(v);
-	if (!strcmp(what, "isolated"))
-		return check_isolated(v);
-	if (!strcmp(what, "unused"))
-		return check_unused(v);
-	if (!strncmp(what, "asked(", 6))
-		return check_asked(what + 6, v);
-	return broken(v, "unknown: no such check", 0, 0, 0);
-}
-
-bool ops_final(struct mm_violation *v)
-{
-	unsigned i;
-
-	for (i = 0; i < NR_ZONE_KINDS; i++)
-		if (ops.mem->zones[i].pcp_depth && !check_off(&ops.mem->zones[i], v))
-			return false;
-	return check_isolated(v) && check_memory(ops.mem, v) == 0;
 }

@@ -2,14 +2,13 @@
 /*
  * run.c: a run of a script from its roles' threads to its outcome.
  *
- * Owns:       the roles' threads.
+ * Owns:       the roles' threads; which CPUs were online when the run began.
  * Invariants: checks are made by the thread that called race_run, which is no role.
  */
 #include "engine_priv.h"
 #include "step.h"
-
-/* After its outcome a role has this long to come back, all points being open. */
-#define GIVE_UP_NS 3000000000ULL
+#include <quarry/hotplug.h>
+#include <quarry/smp.h>
 
 static void add_watches(const struct race_script *s)
 {
@@ -31,6 +30,27 @@ static void add_watches(const struct race_script *s)
 	}
 }
 
+static void add_counted(const struct race_script *s)
+{
+	u64 ignored;
+	unsigned i;
+
+	for (i = 0; i < s->nr; i++)
+		if (s->entry[i].kind == RACE_COUNT && !ops_count(s->entry[i].op, &ignored) &&
+		    race.nr_counted < COUNTED)
+			race.counted[race.nr_counted++].name = s->entry[i].op;
+}
+
+static bool has_reclaim(const struct race_script *s)
+{
+	unsigned i;
+
+	for (i = 0; i < s->nr; i++)
+		if (s->entry[i].role == RACE_RECLAIM)
+			return true;
+	return false;
+}
+
 void race_begin(unsigned nr, const struct race_script *s, struct race_result *res)
 {
 	memset(&race, 0, sizeof(race));
@@ -41,8 +61,11 @@ void race_begin(unsigned nr, const struct race_script *s, struct race_result *re
 	race.script = s;
 	race.res = res;
 	race.nr_roles = nr;
-	if (s)
+	if (s) {
 		add_watches(s);
+		add_counted(s);
+		race.role[RACE_RECLAIM] = (struct role){.running = has_reclaim(s), .op = "reclaim"};
+	}
 	WRITE_ONCE(ops_cancel, 0u);
 }
 
@@ -64,6 +87,11 @@ static const struct race_entry *next_op(unsigned role)
 	const struct race_entry *e = NULL;
 	struct role *r = &race.role[role];
 
+	/* Its CPU may have been away, and the thread still be elsewhere. */
+	if (role != arch_cpu_id() && cpumask_test(cpu_online_mask, role)) {
+		race_leave(flags);
+		return NULL;
+	}
 	if (race.active && !race.over && step_session && race.cursor >= race.script->first) {
 		e = step_next_op(role);
 	} else if (race.active && !race.over && race.cursor < race.script->nr) {
@@ -119,6 +147,28 @@ static void role_main(void *arg)
 	}
 }
 
+static void do_count(const struct race_entry *e)
+{
+	char text[32], outcome[RACE_NAME], what[RACE_NAME];
+	irqflags_t flags;
+	u64 value = 0;
+	unsigned i;
+
+	if (!ops_count(e->op, &value))
+		for (i = 0; i < race.nr_counted; i++)
+			if (!strcmp(race.counted[i].name, e->op))
+				value = READ_ONCE(race.counted[i].hits);
+	ksnprintf(what, sizeof(what), "count %s", e->op);
+	ksnprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	ksnprintf(outcome, sizeof(outcome), "COUNT(%s)", e->op);
+	flags = race_enter();
+	race_step(what, text);
+	if (e->wants && value != (u64)e->want)
+		race_set_outcome(outcome, "more or fewer than the script wants");
+	race_settle();
+	race_leave(flags);
+}
+
 bool race_check(const char *what, struct race_finding *found)
 {
 	struct mm_violation v = {.what = "?"};
@@ -160,6 +210,9 @@ static void drive(u32 end)
 
 		if (cursor < race.script->nr && race.script->entry[cursor].kind == RACE_CHECK)
 			do_check(&race.script->entry[cursor]);
+		if (cursor < race.script->nr && race.script->entry[cursor].kind == RACE_COUNT)
+			do_count(&race.script->entry[cursor]);
+		dog.turns = 0; /* a turn is a sleep here: look each time */
 		race_watch(&dog);
 		thread_sleep(1000000);
 	}
@@ -173,7 +226,7 @@ static bool all_idle(void)
 
 	for (i = 0; i < race.nr_roles; i++) {
 		while (READ_ONCE(race.role[i].running)) {
-			if (arch_clock_ns() - since > GIVE_UP_NS)
+			if (arch_clock_ns() - since > race_patience_ns)
 				return false;
 			thread_sleep(1000000);
 		}
@@ -181,8 +234,23 @@ static bool all_idle(void)
 	return true;
 }
 
+/*
+ * Bring back CPUs that the play took down, unless somebody holds the lock for ever: who waits for an
+ * answer of one that was away gets it then.
+ */
+static void bring_up(const cpumask_t *were_online)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < RACE_ROLES && cpu < nr_cpus; cpu++)
+		if (cpumask_test(were_online, cpu) && !cpumask_test(cpu_online_mask, cpu) &&
+		    READ_ONCE(cpu_hotplug.count) == 0 && cpu_up(cpu))
+			printk("race: CPU %u does not come back\n", cpu);
+}
+
 void race_run(const struct race_script *s, struct race_result *res)
 {
+	cpumask_t online = READ_ONCE(cpu_online_mask[0]);
 	unsigned i;
 
 	race_begin(s->nr_roles, s, res);
@@ -196,14 +264,16 @@ void race_run(const struct race_script *s, struct race_result *res)
 			thread_sleep(1000000);
 	if (step_session)
 		step_prepare();
-	ops_build(s->nr_roles, s->policy);
+	ops_build(s->nr_cpus, s->policy);
 	store_release(&race.active, 1u);
 	drive(step_session ? s->first : ~0u);
 	if (step_session)
 		step_drive();
+	bring_up(&online);
 	res->abandoned = !all_idle();
 	if (res->abandoned)
 		return;
+	bring_up(&online);
 	for (i = 0; i < s->nr_roles; i++)
 		thread_join(race.role[i].thread);
 	store_release(&race.active, 0u);

@@ -52,6 +52,13 @@ const char *race_errno(int err)
 	return "?";
 }
 
+static bool parse_number(const char *text, unsigned *value)
+{
+	for (*value = 0; *text >= '0' && *text <= '9'; text++)
+		*value = *value * 10 + (unsigned)(*text - '0');
+	return !*text;
+}
+
 static bool parse_result(struct race_script *s, struct race_entry *e, const char *text)
 {
 	unsigned i;
@@ -103,12 +110,8 @@ static bool parse_place(struct race_script *s, struct race_entry *e, const char 
 	for (hash = p->name; *hash && *hash != '#';)
 		hash++;
 	if (*hash) {
-		const char *digit;
-
 		*hash = '\0';
-		for (digit = hash + 1; *digit >= '0' && *digit <= '9'; digit++)
-			p->nth = p->nth * 10 + (unsigned)(*digit - '0');
-		if (*digit || p->nth == 0)
+		if (!parse_number(hash + 1, &p->nth) || p->nth == 0)
 			return fail(s, "not a number of a hit", from);
 	} else {
 		p->nth = next_hit(s, s->nr, e->role, p->name, e->kind == RACE_LEAVE);
@@ -149,6 +152,23 @@ static bool parse_op(struct race_script *s, struct race_entry *e, const char *te
 	return true;
 }
 
+static bool parse_count(struct race_script *s, struct race_entry *e, const char *text)
+{
+	const char *end = text;
+	unsigned want = 0;
+
+	while (*end && *end != '=')
+		end++;
+	copy_trimmed(e->op, sizeof(e->op), text, end);
+	e->kind = RACE_COUNT;
+	e->wants = *end;
+	if (!e->op[0] || (*end && (!end[1] || !parse_number(end + 1, &want))))
+		return fail(s, "not a count", text);
+	e->want = (int)want;
+	s->nr++;
+	return true;
+}
+
 static bool parse_entry(struct race_script *s, const char *text)
 {
 	struct race_entry *e = &s->entry[s->nr];
@@ -162,10 +182,16 @@ static bool parse_entry(struct race_script *s, const char *text)
 		s->nr++;
 		return true;
 	}
-	if (text[0] < 'A' || text[0] >= 'A' + RACE_ROLES)
-		return fail(s, "not an entry", text);
-	e->role = (unsigned)(text[0] - 'A');
-	s->nr_roles = MAX(s->nr_roles, e->role + 1);
+	if (!strncmp(text, "count ", 6))
+		return parse_count(s, e, text + 6);
+	if (text[0] == 'R' && (text[1] == '?' || text[1] == '@')) {
+		e->role = RACE_RECLAIM;
+	} else {
+		if (text[0] < 'A' || text[0] >= 'A' + RACE_ROLES)
+			return fail(s, "not an entry", text);
+		e->role = (unsigned)(text[0] - 'A');
+		s->nr_roles = MAX(s->nr_roles, e->role + 1);
+	}
 	switch (text[1]) {
 	case '?': e->kind = RACE_ARRIVE; break;
 	case '@': e->kind = RACE_LEAVE; break;
@@ -231,10 +257,13 @@ const char *race_parse(const char *text, struct race_script *s)
 	value_of(text, end, "race:", s->name, sizeof(s->name));
 	value_of(text, end, "expect:", s->expect, sizeof(s->expect));
 	if (value_of(text, end, "policy:", value, sizeof(value))) {
-		s->policy = strcmp(value, "disable") == 0 ? ISO_DISABLE : ISO_PRECISE;
-		if (strcmp(value, "disable") != 0 && strcmp(value, "precise") != 0)
+		s->policy = iso_policy_by_name(value);
+		if (s->policy == NR_ISO_POLICIES)
 			fail(s, "no such policy", value);
 	}
+	if (value_of(text, end, "cpus:", value, sizeof(value)) &&
+	    (!parse_number(value, &s->nr_cpus) || s->nr_cpus > RACE_ROLES))
+		fail(s, "not a number of CPUs, 1 to 8", value);
 	value_of(text, end, "setup:", value, sizeof(value));
 	if (race_parse_entries(s, value)) {
 		s->first = s->nr;
@@ -242,6 +271,7 @@ const char *race_parse(const char *text, struct race_script *s)
 			fail(s, "no script", s->name);
 		race_parse_entries(s, value);
 	}
+	s->nr_cpus = MAX(s->nr_cpus, s->nr_roles);
 	return end;
 }
 
@@ -264,19 +294,19 @@ static size_t write_entry(const struct race_script *s, unsigned i, char *text, s
 	const char *name = e->kind <= RACE_LEAVE ? e->place[0].name : e->kind == RACE_JOIN ? "join" : e->op;
 	char nth[16] = "", wants[24] = "";
 
-	if (e->kind == RACE_CHECK)
-		return (size_t)ksnprintf(text, size, "check %s", e->op);
+	if (e->kind >= RACE_CHECK)
+		return (size_t)ksnprintf(text, size, "%s %s", e->kind == RACE_CHECK ? "check" : "count", e->op);
 	if (e->kind <= RACE_LEAVE && e->place[0].nth != next_hit(s, i, e->role, name, e->kind == RACE_LEAVE))
 		ksnprintf(nth, sizeof(nth), "#%u", e->place[0].nth);
 	if (e->wants)
 		ksnprintf(wants, sizeof(wants), "=%s", race_errno(e->want));
-	return (size_t)ksnprintf(text, size, "%c%c%s%s%s", (int)('A' + e->role), marks[e->kind], name, nth, wants);
+	return (size_t)ksnprintf(text, size, "%c%c%s%s%s", race_letter(e->role), marks[e->kind], name, nth, wants);
 }
 
 void race_write(const struct race_script *s, const char *expect, char *text, size_t size)
 {
-	size_t used = (size_t)ksnprintf(text, size, "race: %s\npolicy: %s\nsetup:", s->name,
-	    s->policy == ISO_DISABLE ? "disable" : "precise");
+	size_t used = (size_t)ksnprintf(text, size, "race: %s\npolicy: %s\ncpus: %u\nsetup:", s->name,
+	    iso_policy_name(s->policy), s->nr_cpus);
 	size_t line = 0;
 	unsigned i;
 

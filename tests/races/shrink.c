@@ -111,7 +111,7 @@ static void make_script(struct race_script *s)
 	ksnprintf(s->name, sizeof(s->name), "found");
 	s->first = s->nr;
 	s->policy = ex.policy;
-	s->nr_roles = ex.nr_roles;
+	s->nr_roles = s->nr_cpus = ex.nr_cpus; /* CPUs that only the setup names are roles in a script */
 	number_points();
 	for (i = 0; i < ex.nr_events; i++) {
 		const struct event *e = &ex.event[i], *next = NULL;

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fiber_hotplug.c: what kernel/cpu_hotplug.c needs of machine and scheduler, for fibers.
+ *
+ * A CPU has one thread at most, so none is handed over: who leaves is the thread itself, where it idles
+ * or yields, and it goes on there when the CPU is back.
+ *
+ * Owns: cpus[], boot memory, the machine at the start of a run.
+ */
+#include "fiber.h"
+#include <quarry/cpu.h>
+#include <quarry/hotplug.h>
+#include <quarry/kernel.h>
+
+#define BOOT_SIZE (64UL << 10)
+
+static struct cpu areas[FIBER_CPUS];
+static struct cpu *pointers[FIBER_CPUS];
+struct cpu **cpus = pointers;
+static char boot_memory[BOOT_SIZE] __attribute__((aligned(64)));
+static size_t boot_used;
+
+void *arch_boot_zalloc(size_t bytes)
+{
+	void *ptr = boot_memory + boot_used;
+
+	if (bytes > BOOT_SIZE - boot_used)
+		panic("fiber: no boot memory");
+	boot_used += ALIGN_UP(bytes, 64);
+	return ptr;
+}
+
+void fiber_boot(unsigned online)
+{
+	unsigned i;
+
+	memset(boot_memory, 0, boot_used);
+	boot_used = 0;
+	smp_init();
+	cpu_hotplug.count = 0;
+	LIST_INIT(&memories);
+	memories_lock.locked = memories_lock.holder = 0;
+	for (i = 0; i < FIBER_CPUS; i++) {
+		areas[i] = (struct cpu){.id = i};
+		pointers[i] = &areas[i];
+	}
+	for (i = 0; i < online; i++)
+		cpu_set_online(i);
+}
+
+void sched_cpu_leave(unsigned cpu)
+{
+	fiber_ask_to_leave(cpu, true);
+}
+
+void sched_cpu_join(void)
+{
+	fiber_ask_to_leave(arch_cpu_id(), false);
+}
+
+unsigned sched_threads(unsigned cpu)
+{
+	return 0;
+}
+
+void arch_cpu_park(const u32 *word, u32 until)
+{
+	while (load_acquire(word) != until)
+		fiber_park();
+}
+
+void arch_cpu_unpark(unsigned cpu)
+{
+	fiber_unpark(cpu);
+}
+
+void arch_idle_wait(void)
+{
+	arch_irq_enable();
+	cpu_relax();
+}
+
+bool arch_irqs_pending(void)
+{
+	return fiber_this->wanted;
+}
+
+/* Whoever waits looks again by itself. */
+void arch_ipi_kick(unsigned cpu)
+{
+	fiber_progress();
+}
+
+/* No timer, no devices. */
+void arch_timer_start(void)
+{
+}
+
+void arch_timer_stop(void)
+{
+}
+
+void arch_irqs_move(unsigned from, unsigned to)
+{
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * checks.c: what a script can check and count of the memory that its roles work on.
+ *
+ * Owns: nothing.
+ */
+#include "ops.h"
+
+static bool broken(struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have,
+    unsigned long want)
+{
+	*v = (struct mm_violation){.what = what, .pfn = pfn, .have = have, .want = want};
+	return false;
+}
+
+/* A zone that is disabled has nothing in caches, and no room there. */
+static bool check_off(const struct zone *zone, struct mm_violation *v)
+{
+	unsigned cpu, i;
+
+	for (cpu = 0; cpu < zone->mem->nr_cpus; cpu++) {
+		for (i = 0; i < STACKS_PER_ZONE; i++) {
+			unsigned stack = zone->id * STACKS_PER_ZONE + i;
+			const struct pcp *pcp = zone->mem->pcp[cpu];
+
+			if (READ_ONCE(pcp->count[stack]))
+				return broken(v, "I-P6 cached while disabled, on CPU", cpu,
+				    READ_ONCE(pcp->count[stack]), 0);
+			if (READ_ONCE(pcp->capacity[stack]))
+				return broken(v, "I-P6 capacity while disabled, on CPU", cpu,
+				    READ_ONCE(pcp->capacity[stack]), 0);
+		}
+	}
+	return true;
+}
+
+/* What a successful isolation promised about pageblocks that are isolated still. */
+static bool check_isolated(struct mm_violation *v)
+{
+	pfn_t pfn;
+
+	for (pfn = ops.mem->start_pfn; pfn < ops.mem->end_pfn; pfn += PAGEBLOCK_PAGES) {
+		struct mm_fail fail = {.pfn = pfn};
+
+		if (pageblock_isolated(pageblock_of(ops.mem, pfn)) &&
+		    scan_unmovable(zone_of(ops.mem, pfn), pfn, PAGEBLOCK_PAGES, &fail))
+			return broken(v, "I-I8 unmovable page in an isolated pageblock", fail.pfn, 1, 0);
+	}
+	return true;
+}
+
+/* Every page is free or cached: what was allocated has come back. */
+static bool check_unused(struct mm_violation *v)
+{
+	unsigned long have = memory_free_pages(ops.mem), want = memory_managed_pages(ops.mem);
+
+	return have == want || broken(v, "leak pages free or cached", 0, have, want);
+}
+
+/* The CPUs that the last round asked are those of the roles that @roles names. */
+static bool check_asked(const char *roles, struct mm_violation *v)
+{
+	unsigned long want = 0;
+
+	for (; *roles >= 'A' && *roles < 'A' + RACE_ROLES; roles++)
+		want |= 1UL << (*roles - 'A');
+	return ops.mem->drain_mask[0] == want ||
+	    broken(v, "asked: CPUs of the last round", 0, ops.mem->drain_mask[0], want);
+}
+
+bool ops_check(const char *what, struct mm_violation *v)
+{
+	if (!*what)
+		return check_memory(ops.mem, v) == 0;
+	if (!strcmp(what, "off"))
+		return check_off(&ops.mem->zones[ZONE_MOVABLE], v);
+	if (!strcmp(what, "final"))
+		return ops_final(v);
+	if (!strcmp(what, "isolated"))
+		return check_isolated(v);
+	if (!strcmp(what, "unused"))
+		return check_unused(v);
+	if (!strncmp(what, "asked(", 6))
+		return check_asked(what + 6, v);
+	return broken(v, "unknown: no such check", 0, 0, 0);
+}
+
+static bool in_use(const struct page *page)
+{
+	switch (word_state(page_word(page))) {
+	case PG_FREE:
+	case PG_PCP:
+	case PG_RESERVED: return false;
+	default: return true;
+	}
+}
+
+static unsigned owned(const struct page *page)
+{
+	return page && in_use(page);
+}
+
+/* Blocks in use: those that the roles know of, and no others.  Nothing is lost, nothing has two owners. */
+static bool check_owners(struct mm_violation *v)
+{
+	unsigned long known = owned(ops.p) + owned(ops.q) + owned(ops.k), found = 0;
+	pfn_t block, pfn;
+	unsigned i;
+
+	for (i = 0; i < RACE_ROLES; i++)
+		known += owned(ops.own[i]);
+	for (i = 0; i < ops.nr_hoard; i++)
+		known += owned(ops.hoard[i]);
+	for (i = 0; i < ARRAY_SIZE(ops.object); i++) {
+		const struct page *page = ops.object[i].page;
+
+		known += owned(page);
+		if (page && (word_state(page_word(page)) != PG_MOVABLE_OPS ||
+		                word_ref(page_word(page)) != 1u + READ_ONCE(page->pincount)))
+			return broken(v, "object word of its page", page_to_pfn_in(ops.mem, page), page_word(page),
+			    PAGE_WORD(1 + READ_ONCE(page->pincount), PG_MOVABLE_OPS, 0));
+	}
+	for (block = ops.mem->start_pfn; block < ops.mem->end_pfn; block += PAGEBLOCK_PAGES) {
+		if (pageblock_state(pageblock_of(ops.mem, block)) != PB_ONLINE)
+			continue;
+		for_each_head(ops.mem, pfn, block)
+			found += in_use(pfn_to_page_in(ops.mem, pfn));
+	}
+	return known == found || broken(v, "leak blocks in use", 0, found, known);
+}
+
+bool ops_count(const char *what, u64 *value)
+{
+	if (!strcmp(what, "offline_cpu"))
+		*value = READ_ONCE(smp_stats.offline_cpu) - ops.offline_cpu;
+	else if (!strcmp(what, "from_alloc"))
+		*value = READ_ONCE(smp_stats.from_alloc) - ops.from_alloc;
+	else
+		return false;
+	return true;
+}
+
+bool ops_final(struct mm_violation *v)
+{
+	unsigned i;
+
+	for (i = 0; i < NR_ZONE_KINDS; i++)
+		if (ops.mem->zones[i].pcp_depth && !check_off(&ops.mem->zones[i], v))
+			return false;
+	if (READ_ONCE(smp_stats.from_alloc) != ops.from_alloc)
+		return broken(v, "from_alloc cross-calls", 0,
+		    READ_ONCE(smp_stats.from_alloc) - ops.from_alloc, 0);
+	return check_isolated(v) && check_memory(ops.mem, v) == 0 && check_owners(v);
+}
