@@ -158,6 +158,11 @@ bool smp_unanswered(unsigned from, unsigned to)
 	    load_acquire(&sender->answered[to]) != load_acquire(&sender->request);
 }
 
+bool smp_calling(unsigned cpu)
+{
+	return load_acquire(&slots[cpu].gate) % 2;
+}
+
 static void report_silence(const struct call_cpu *slot, u32 request, bool fatal)
 {
 	unsigned cpu;

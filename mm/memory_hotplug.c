@@ -26,11 +26,17 @@ struct offline_op {
 	unsigned long nr;
 	const struct offline_opts *opts;
 	struct offline_result *res;
-	u64 deadline;  /* arch_clock_ns */
+	u64 deadline;  /* clock_ns */
 	enum iso_policy policy;
 	struct drain_cost cost;
 	bool no_target; /* the last pass found no memory to move to */
 };
+
+/* Patience is measured by it; who steps through a race moves it. */
+static u64 clock_ns(void)
+{
+	return sched_time(arch_clock_ns());
+}
 
 /* Pages that claimed ranges will take out of @zone.  Under hotplug. */
 static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_class)
@@ -231,7 +237,7 @@ static unsigned long range_free(const struct memory *mem, pfn_t start, unsigned 
 static int evacuate(struct offline_op *op)
 {
 	struct mm_fail *fail = &op->res->fail;
-	u64 progress = arch_clock_ns(), counted = progress;
+	u64 progress = clock_ns(), counted = progress;
 	unsigned long best = range_free(op->mem, op->start, op->nr);
 	pfn_t blocker = PFN_NONE;
 	unsigned stuck = 0;
@@ -255,23 +261,23 @@ static int evacuate(struct offline_op *op)
 		/* In an isolated range pages only become free: that, or another page in the way. */
 		free = range_free(op->mem, op->start, op->nr);
 		if (free > best || fail->pfn != blocker) {
-			progress = counted = arch_clock_ns();
+			progress = counted = clock_ns();
 			stuck = 0;
 		}
 		best = free;
 		blocker = fail->pfn;
 		if (threads_had_turn(counted)) {
-			counted = arch_clock_ns();
+			counted = clock_ns();
 			stuck++;
 		}
 		/* A page on its way to the free lists gets there; only what stays can be in the way. */
-		if (stuck >= STUCK_TURNS && arch_clock_ns() - progress >= STUCK_NS) {
+		if (stuck >= STUCK_TURNS && clock_ns() - progress >= STUCK_NS) {
 			if (op->no_target)
 				return mm_fail(fail, fail->pfn, WHY_NO_TARGET, -ENOMEM);
 			if (fail->why != WHY_BUSY)
 				return -EBUSY;
 		}
-		if (arch_clock_ns() >= op->deadline)
+		if (clock_ns() >= op->deadline)
 			return mm_fail(fail, fail->pfn, WHY_DEADLINE, -ETIMEDOUT);
 		thread_yield();
 	}
@@ -345,7 +351,7 @@ static int offline_claimed(struct offline_op *op, struct range_claim *claim)
 /* Saturating: a deadline of ~0 is none. */
 static u64 deadline_from_now(u64 ns)
 {
-	u64 now = arch_clock_ns();
+	u64 now = clock_ns();
 
 	return ns > ~0ULL - now ? ~0ULL : now + ns;
 }

@@ -12,7 +12,6 @@
  * and of the rounds that with the tightest readings counts.
  */
 #include <quarry/acpi.h>
-#include <quarry/sched_point.h>
 
 #include "x86.h"
 
@@ -40,7 +39,7 @@ u64 arch_clock_ns(void)
 {
 	u64 delta = arch_tsc() - base_tsc;
 
-	return sched_time(base_ns + (u64)((unsigned __int128)delta * scale >> 32));
+	return base_ns + (u64)((unsigned __int128)delta * scale >> 32);
 }
 
 static u32 pm_read(void)

@@ -24,6 +24,8 @@ void smp_call_close(void);
 unsigned nr_cpus_online(void);
 /* Has CPU @from a call under way that @to has been asked by, and has not answered?  kernel/smp.c only.  A look. */
 bool smp_unanswered(unsigned from, unsigned to);
+/* Does @cpu make a call just now?  As above. */
+bool smp_calling(unsigned cpu);
 /*
  * Return when every cross-call that was under way at the call has ended: after a CPU's bit has been
  * cleared from the mask and this has returned, nobody will ask that CPU any more.

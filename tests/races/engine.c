@@ -77,15 +77,18 @@ struct role *race_my_role(void)
 
 /*
  * Whose is this point?  Also of a thread that is none of the roles': the reclaim thread makes itself known
- * by the point that is its own, and where a CPU goes or comes its idle thread stands for the CPU's role.
+ * by the point that is its own, and where a CPU goes or comes its idle thread stands for the CPU's role.  On
+ * fibers that is the role's own thread, between two operations.
  */
 static struct role *role_at(const char *name)
 {
 	struct role *r = race_my_role(), *reclaim = &race.role[RACE_RECLAIM];
 	unsigned cpu = arch_cpu_id();
 
-	if (r || arch_in_interrupt() || race_hook || READ_ONCE(race.stepping))
+	if (arch_in_interrupt() || race_hook || READ_ONCE(race.stepping))
 		return r;
+	if (r)
+		return READ_ONCE(r->running) || starts_with(name, "cpu.") ? r : NULL;
 	if (reclaim->running && (reclaim->task == port_task() || !strcmp(name, "reclaim.woken"))) {
 		reclaim->task = port_task();
 		return reclaim;

@@ -93,8 +93,12 @@ void step_point(struct role *r, const char *name)
 	struct actor *a = &step.actor[r - race.role];
 	struct frame *f = &a->frame[arch_in_interrupt()];
 	bool irqs_on = arch_irqs_enabled();
-	irqflags_t flags = race_enter();
+	irqflags_t flags;
 
+	/* Between operations its thread may stand for the idle thread of a CPU that goes or comes. */
+	if (!READ_ONCE(r->running) && !arch_in_interrupt())
+		return;
+	flags = race_enter();
 	ksnprintf(f->name, sizeof(f->name), "%s", name);
 	ksnprintf(r->last, sizeof(r->last), "%s", name);
 	f->nth = count_hit(number_of(a), name);

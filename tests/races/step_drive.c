@@ -7,11 +7,13 @@
  * Invariants: after a move all that it made possible has happened before the next one is chosen.
  */
 #include "step_priv.h"
+#include <quarry/hotplug.h>
 #include <quarry/smp.h>
 
 #define MOVE_NS    10000000ULL    /* of the roles' time */
 #define SETTLE_NS  20000000000ULL /* of the machine's: a role that has not come back by then never will */
 #define TURNS_PER_LOOK 256
+#define NO_TIMEOUT_NS  (1ULL << 50)
 /* The same picture so often, and only one role that can move: it is let go on alone, so many times. */
 #define ROUNDS     3
 #define ALONE      200
@@ -23,10 +25,62 @@ static bool takes_interrupts(unsigned cpu)
 {
 	const struct frame *f;
 
+	if (cpu_is_parked(cpu))
+		return false;
 	if (cpu >= race.nr_roles)
 		return true;
 	f = step.actor[cpu].frame;
 	return !f[1].kind && (!f[0].kind || f[0].irqs_on);
+}
+
+/* Is an interrupt on its way to @cpu, or its handler running there? */
+static bool interrupted(unsigned cpu)
+{
+	unsigned from;
+
+	for (from = 0; from < nr_cpus; from++) {
+		const struct frame *f = step.actor[from < race.nr_roles ? from : 0].frame;
+
+		/* There the CPUs are chosen, and not asked yet. */
+		if (from < race.nr_roles && f->kind == FRAME_STOP && !strcmp(f->name, "ipi.chosen"))
+			continue;
+		if (smp_unanswered(from, cpu))
+			return true;
+	}
+	return false;
+}
+
+static bool is(const char *state, unsigned cpu)
+{
+	return !strcmp(cpu_state_name(cpu), state);
+}
+
+/* Is a CPU that goes or comes held up: by an interrupt that is kept there, or by a call of a role that is? */
+static bool held_up(unsigned cpu)
+{
+	const struct frame *f = step_top(cpu);
+	unsigned i;
+
+	if (f && !f->go && (f != step.actor[cpu].frame || !f->irqs_on))
+		return true;
+	if (!is("leaving", cpu) || cpumask_test(cpu_online_mask, cpu))
+		return false;
+	for (i = 0; i < race.nr_roles; i++)
+		if (i != cpu && step_top(i) && !step_top(i)->go && smp_calling(i))
+			return true;
+	return false;
+}
+
+unsigned step_waits_for_cpu(unsigned role)
+{
+	unsigned cpu;
+
+	if (!race.role[role].running || step_top(role) || strncmp(race.role[role].op, "cpu_", 4) != 0)
+		return nr_cpus;
+	for (cpu = 0; cpu < race.nr_roles; cpu++)
+		if ((is("leaving", cpu) || is("coming", cpu)) && held_up(cpu))
+			return cpu;
+	return nr_cpus;
 }
 
 static bool is_kept(unsigned i)
@@ -35,13 +89,15 @@ static bool is_kept(unsigned i)
 
 	if (f)
 		return !f->go;
-	return i < RACE_ROLES && !race.role[i].running && !step.actor[i].start;
+	if (i >= RACE_ROLES || step.actor[i].start)
+		return false;
+	return !race.role[i].running || step_waits_for_cpu(i) < nr_cpus;
 }
 
 /* Is everybody kept, and no interrupt on its way?  Under race.lock. */
 static bool all_kept(void)
 {
-	unsigned i, from;
+	unsigned i;
 
 	for (i = 0; i < race.nr_roles; i++)
 		if (!is_kept(i))
@@ -50,9 +106,8 @@ static bool all_kept(void)
 		if (!is_kept(RACE_ROLES + i))
 			return false;
 	for (i = 0; i < nr_cpus; i++)
-		for (from = 0; from < nr_cpus; from++)
-			if (takes_interrupts(i) && smp_unanswered(from, i))
-				return false;
+		if (takes_interrupts(i) && interrupted(i))
+			return false;
 	return true;
 }
 
@@ -132,7 +187,8 @@ static unsigned movable_roles(void)
 		const struct frame *f = step_top(role);
 
 		if (f ? f->kind == FRAME_STOP
-		      : !race.role[role].running && step.actor[role].next < race.script->nr)
+		      : !race.role[role].running && step.actor[role].next < race.script->nr &&
+		            cpumask_test(cpu_online_mask, role))
 			movable |= 1u << role;
 	}
 	return movable;
@@ -294,6 +350,8 @@ static bool has_ended(unsigned movable)
 	return true;
 }
 
+static u64 timeout_ns; /* smp_timeout_ns but for the play: who thinks is not silent */
+
 /* The setup is over: wait until its last operation has come back and the reclaim thread sleeps. */
 static bool begin(void)
 {
@@ -306,13 +364,15 @@ static bool begin(void)
 	step_session->nr_moves = 0;
 	step_session->moves[0] = '\0';
 	step_made_begin(&step_session->made, race.script);
+	if (smp_timeout_ns != NO_TIMEOUT_NS)
+		timeout_ns = smp_timeout_ns;
+	smp_timeout_ns = NO_TIMEOUT_NS;
 	step_start();
 	return good;
 }
 
-void step_drive(void)
+static void play(struct step_session *session)
 {
-	struct step_session *session = step_session;
 	bool good = begin() && come_to_rest();
 
 	while (good && !race_over()) {
@@ -343,4 +403,10 @@ void step_drive(void)
 		step_made_end(&session->made, STEP_STUCK);
 	}
 	step_show(session);
+}
+
+void step_drive(void)
+{
+	play(step_session);
+	smp_timeout_ns = timeout_ns;
 }

@@ -55,6 +55,11 @@ struct frame *step_top(unsigned role);
 /* The setup is over: from here on points stop roles. */
 void step_start(void);
 
+/* ---- step_drive.c ---- */
+
+/* The CPU that @role, which takes it down or up, waits for while it is held up; nr_cpus: none. */
+unsigned step_waits_for_cpu(unsigned role);
+
 /* ---- step_show.c ---- */
 
 /* Where @role is, in words. */

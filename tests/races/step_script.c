@@ -50,8 +50,8 @@ static void write_arrivals(struct race_script *made, unsigned role)
 	for (i = 0; i < 2; i++) {
 		struct frame *f = &a->frame[i];
 
-		/* An idle role's wait in an interrupt is none of its operation. */
-		if (!f->kind || f->written || (i && f->kind == FRAME_WAIT))
+		/* An idle role's wait in an interrupt is none of its operation; the reclaim thread is nobody's. */
+		if (!f->kind || f->written || (f->kind == FRAME_WAIT && (i || !strncmp(f->name, "reclaim", 7))))
 			continue;
 		add_place(made, RACE_ARRIVE, role, f);
 		f->written = true;

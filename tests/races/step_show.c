@@ -30,6 +30,7 @@ size_t step_where(unsigned role, char *buf, size_t size)
 	const struct race_script *s = race.script;
 	size_t n = 0;
 
+	buf[0] = '\0';
 	if (f) {
 		n = f->kind == FRAME_STOP ? (size_t)ksnprintf(buf, size, "at %s", f->name)
 		                          : waits_for(role, f->name, buf, size);
@@ -37,13 +38,16 @@ size_t step_where(unsigned role, char *buf, size_t size)
 		    : f->irqs_on                                                   ? ""
 		                                                                   : ", irqs off");
 	}
+	if (step_waits_for_cpu(role) < nr_cpus)
+		return (size_t)ksnprintf(buf, size, "waits for CPU %u", step_waits_for_cpu(role));
 	if (race.role[role].running)
 		return (size_t)ksnprintf(buf, size, "runs %s", race.role[role].op);
 	if (a->ended)
 		n = (size_t)ksnprintf(buf, size, "%s returned %s", a->ended, race_errno(race.role[role].result));
 	if (a->next < s->nr)
-		n += (size_t)ksnprintf(buf + n, size - n, "%snext: %s", n ? ", " : "", s->entry[a->next].op);
-	return n;
+		n += (size_t)ksnprintf(buf + n, size - n, "%snext: %s%s", n ? ", " : "", s->entry[a->next].op,
+		    cpumask_test(cpu_online_mask, role) ? "" : ", CPU not online");
+	return n ? n : (size_t)ksnprintf(buf, size, "no operation");
 }
 
 /* Does a role free page P just now? */
