@@ -24,7 +24,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
 
-WRAPPED = ["alloc_pages", "mem_alloc_pages", "kmalloc", "thread_start", "arch_clock_ns"]
+WRAPPED = ["alloc_pages", "mem_alloc_pages", "kmalloc", "thread_start", "arch_clock_ns", "threads_had_turn"]
 WRAPPED_EVERYWHERE = ["memory_init", "ktest_run"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 FLAGS = "-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -Iarch/host -I. -pthread".split()

@@ -25,6 +25,7 @@ struct thread *__wrap_thread_start(const char *name, int cpu, void (*fn)(void *)
 int __wrap_memory_init(struct memory *mem, const struct memory_config *cfg);
 int __real_memory_init(struct memory *mem, const struct memory_config *cfg);
 u64 __wrap_arch_clock_ns(void);
+bool __wrap_threads_had_turn(u64 since);
 int __wrap_ktest_run(const char *which, u64 seed);
 int __real_ktest_run(const char *which, u64 seed);
 
@@ -67,6 +68,13 @@ struct thread *__wrap_thread_start(const char *name, int cpu, void (*fn)(void *)
 u64 __wrap_arch_clock_ns(void)
 {
 	return arch_clock_ns() + (atomic_add(&looks, 1ull) + 1) * LOOK_NS;
+}
+
+/* @since is of the fast clock above, so the host cannot tell. */
+bool __wrap_threads_had_turn(u64 since)
+{
+	thread_yield();
+	return true;
 }
 
 /* What the memories of one test are built from. */
