@@ -49,6 +49,8 @@ class Script:
         self.expect = {m.group(1) or "none": m.group(2).strip()
                        for m in re.finditer(r"^expect(?: (\w+))?:(.*)$", text, re.MULTILINE)}
         self.roles = sorted(set(re.findall(r"\b([A-H])[?@:!]", text)))
+        self.cpus = max([ord(r) - ord("A") + 1 for r in self.roles]
+                        + [int(m.group(1)) for m in re.finditer(r"^cpus: *(\d+)", text, re.MULTILINE)])
 
 
 def scripts():

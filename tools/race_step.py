@@ -38,7 +38,7 @@ class Machine:
     """The kernel, booted with the moves made so far; it speaks in lines and listens to keys."""
 
     def __init__(self, kernel, script, moves):
-        machine = qemu.Machine(cpus=max(4, len(script.roles) + 1), icount=True, kernel=kernel)
+        machine = qemu.Machine(cpus=max(4, script.cpus + 1), icount=True, kernel=kernel)
         os.makedirs(os.path.join(qemu.BUILD, "qemu"), exist_ok=True)
         command = machine.command("step", f"selftest=none monitor=off race={script.name} race_step={moves}",
                                   console="stdio,id=con,signal=off")
