@@ -132,7 +132,8 @@ static unsigned movable_roles(void)
 		const struct frame *f = step_top(role);
 
 		if (f ? f->kind == FRAME_STOP
-		      : !race.role[role].running && step.actor[role].next < race.script->nr)
+		      : !race.role[role].running && step.actor[role].next < race.script->nr &&
+		        cpumask_test(cpu_online_mask, role))
 			movable |= 1u << role;
 	}
 	return movable;
