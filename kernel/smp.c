@@ -278,8 +278,8 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	self = arch_cpu_id();
 	slot = &slots[self];
 	atomic_add(&slot->gate, 1);
+	sched_point("ipi.gate");
 	asked = choose(slot, mask, self);
-	sched_point("ipi.chosen");
 	counter_add(&smp_stats.ipis, (u64)asked);
 	slot->fn = fn;
 	slot->arg = arg;

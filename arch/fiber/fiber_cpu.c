@@ -49,13 +49,14 @@ struct thread {
 	struct fiber_cpu cpu; /* first: fiber_this points here */
 	enum fiber_state state;
 	bool leaving;     /* cpu_down wants the CPU */
+	bool left;        /* it has it: the thread is the idle thread now */
 	bool preempted;
 	u64 preempted_at; /* which preemption of the run */
 	u64 seen;         /* progress when it looked last */
 	ucontext_t context;
 	char *stack;
 	void *fake_stack; /* the address sanitizer's */
-	struct mm_task task;
+	struct mm_task task, idle_task;
 	const char *name;
 	void (*fn)(void *);
 	void *arg;
@@ -144,7 +145,7 @@ void fiber_interrupt(void)
 
 struct mm_task *fiber_task(void)
 {
-	return &self()->task;
+	return self()->left ? &self()->idle_task : &self()->task;
 }
 
 static bool takes_interrupt(const struct thread *t)
@@ -263,13 +264,15 @@ void fiber_relax(void)
 }
 
 /* A thread that has nothing to do just now stands for the idle thread of its CPU. */
-static void leave_if_asked(const struct thread *t)
+static void leave_if_asked(struct thread *t)
 {
 	if (!t->leaving || t->cpu.irqs_off || t->cpu.preempt)
 		return;
+	t->left = true;
 	arch_irq_disable();
 	cpu_leave();
 	arch_irq_enable();
+	t->left = false;
 }
 
 void fiber_ask_to_leave(unsigned cpu, bool leave)
@@ -403,7 +406,7 @@ struct thread *fiber_start(const char *name, unsigned cpu, void (*fn)(void *), v
 	memset(&t->task, 0, sizeof(t->task));
 	ASAN_NEW(t->stack, STACK_SIZE);
 	t->cpu.id = cpu;
-	t->preempted = t->leaving = false;
+	t->preempted = t->leaving = t->left = false;
 	t->fake_stack = NULL;
 	t->name = name;
 	t->fn = fn;

@@ -140,7 +140,7 @@ def test_end_of_the_keys_leaves(make, program, text_file):
 
 @pytest.mark.parametrize("names, message", [
     ("R-S9Z", "STEP=1 needs one script"), ("", "STEP=1 needs one script"),
-    ("R-S0A M99", "no variant M99; R-S0A names M01"), ("R-S0A R-S1 none", "STEP=1 needs one script"),
+    ("R-S0A M98", "no variant M98; R-S0A names M01"), ("R-S0A R-S1 none", "STEP=1 needs one script"),
 ], ids=["no_script", "none", "no_variant", "two"])
 def test_wrong_names(make, names, message):
     status, out = make("race", NAME=names, STEP=1)

@@ -87,8 +87,8 @@ static const struct race_entry *next_op(unsigned role)
 	const struct race_entry *e = NULL;
 	struct role *r = &race.role[role];
 
-	/* Its CPU may have been away, and the thread still be elsewhere. */
-	if (role != arch_cpu_id() && cpumask_test(cpu_online_mask, role)) {
+	/* Its CPU may be away, or back and the thread still elsewhere. */
+	if (role != arch_cpu_id()) {
 		race_leave(flags);
 		return NULL;
 	}

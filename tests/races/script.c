@@ -305,10 +305,14 @@ static size_t write_entry(const struct race_script *s, unsigned i, char *text, s
 
 void race_write(const struct race_script *s, const char *expect, char *text, size_t size)
 {
-	size_t used = (size_t)ksnprintf(text, size, "race: %s\npolicy: %s\ncpus: %u\nsetup:", s->name,
-	    iso_policy_name(s->policy), s->nr_cpus);
+	size_t used = (size_t)ksnprintf(text, size, "race: %s\npolicy: %s\n", s->name, iso_policy_name(s->policy));
 	size_t line = 0;
 	unsigned i;
+
+	if (s->nr_cpus > s->nr_roles && used < size)
+		used += (size_t)ksnprintf(text + used, size - used, "cpus: %u\n", s->nr_cpus);
+	if (used < size)
+		used += (size_t)ksnprintf(text + used, size - used, "setup:");
 
 	for (i = 0; i < s->nr && used < size; i++) {
 		if (i == s->first) {

@@ -37,7 +37,7 @@ __asm__(".pushsection .rodata.race_texts,\"a\"\n"
 	RACE("R-S3E")
 	RACE("R-S3F")
 	RACE("R-S3G")
-	RACE("R-HP")
+	RACE("R-S3H")
 	RACE("R-PUT")
 	RACE("R-STUCK")
 	"\t.byte 0\n"

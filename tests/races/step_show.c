@@ -61,7 +61,7 @@ static bool under_way(void)
 	return false;
 }
 
-/* The CPU in whose cache the block at @head is, or nr_cpus. */
+/* The CPU in whose cache the block at @head is, or nr_cpus: in none yet, the count is not raised. */
 static unsigned cached_on(const struct memory *mem, const struct page *head)
 {
 	unsigned cpu, i, k;
@@ -80,6 +80,7 @@ size_t step_page(char *buf, size_t size)
 	struct ops_view v;
 	enum page_state state;
 	const char *more;
+	unsigned cpu;
 	pfn_t head;
 
 	if (!ops_view(&v))
@@ -90,12 +91,12 @@ size_t step_page(char *buf, size_t size)
 	more = pageblock_isolated(pb) ? ", its pageblock isolated" : "";
 	head = page_head(v.mem, v.page_p);
 	state = head == PFN_NONE ? PG_TAIL : word_state(page_word(pfn_to_page_in(v.mem, head)));
-	if (state == PG_PCP)
-		return (size_t)ksnprintf(buf, size, "P is in the cache of CPU %u%s",
-		    cached_on(v.mem, pfn_to_page_in(v.mem, head)), more);
+	cpu = state == PG_PCP ? cached_on(v.mem, pfn_to_page_in(v.mem, head)) : nr_cpus;
+	if (cpu < nr_cpus)
+		return (size_t)ksnprintf(buf, size, "P is in the cache of CPU %u%s", cpu, more);
 	return (size_t)ksnprintf(buf, size, "P is %s%s",
 	    state == PG_FREE                                         ? "free in the buddy"
-	        : state == PG_FREEING || (state == PG_ALLOC && under_way()) ? "being freed"
+	        : state == PG_FREEING || state == PG_PCP || (state == PG_ALLOC && under_way()) ? "being freed"
 	        : state == PG_ALLOC                                  ? "allocated"
 	                                                             : page_state_name(state),
 	    more);
