@@ -25,7 +25,7 @@ STD = r"<std[a-z]+\.h>"
 QUARRY = r"<quarry/\w+\.h>"
 # Directory -> what its files may include; the first that fits a file counts.  Each directory has a row.
 INCLUDES = [
-    ("include/", [QUARRY, r"<arch_inline\.h>", r"<sys/queue\.h>", STD, r"<asm-generic/errno\.h>"]),
+    ("include/", [QUARRY, r"<arch_inline\.h>", r"<sys/queue\.h>", r"<bsd/sys/tree\.h>", STD, r"<asm-generic/errno\.h>"]),
     ("mm/", [QUARRY, r'"mm/\w+\.h"', r"<sys/queue\.h>"]),
     ("kernel/", [QUARRY, r'"(kernel|bench)/\w+\.h"', r'"\w+\.h"', r"<sys/queue\.h>", r"<stb/\w+\.h>", STD]),
     ("drivers/", [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>"]),

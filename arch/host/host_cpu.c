@@ -67,6 +67,19 @@ void *arch_boot_zalloc(size_t bytes)
 	return memset(ptr, 0, ALIGN_UP(bytes, 64));
 }
 
+/* No machine here reads page tables: tests do it in software, and hear of it by tlb_hook. */
+void arch_pagetable_init(u64 *root)
+{
+}
+
+void arch_tlb_flush_page(phys_t root, uintptr_t va)
+{
+}
+
+void arch_tlb_flush_user(void)
+{
+}
+
 void arch_backtrace_others(void)
 {
 	printk("host: no backtraces of other CPUs; attach a debugger\n");

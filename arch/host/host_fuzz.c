@@ -95,6 +95,18 @@ void arch_ipi_call(unsigned cpu)
 {
 }
 
+void arch_pagetable_init(u64 *root)
+{
+}
+
+void arch_tlb_flush_page(phys_t root, uintptr_t va)
+{
+}
+
+void arch_tlb_flush_user(void)
+{
+}
+
 void arch_backtrace_others(void)
 {
 }

@@ -60,6 +60,18 @@ void *arch_boot_zalloc(size_t bytes);
  */
 void arch_ipi_call(unsigned cpu);
 
+/*
+ * Page tables of address spaces (mm/pagetable.c builds and changes them; their format is that of
+ * x86_64 everywhere).  Fill in the kernel's half of a new, zeroed top table.  Context: thread.
+ */
+void arch_pagetable_init(u64 *root);
+/*
+ * This CPU forgets what it knows of the page at @va from the tables whose top one is at @root, if it
+ * has them loaded; or all it knows of user addresses.  irqs off.
+ */
+void arch_tlb_flush_page(phys_t root, uintptr_t va);
+void arch_tlb_flush_user(void);
+
 /* Print the backtraces of all CPUs but this one, by NMI where the machine has one.  Any context. */
 void arch_backtrace_others(void);
 /* Print this CPU's own.  Any context. */

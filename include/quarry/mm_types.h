@@ -107,9 +107,9 @@ struct page {
 	u32 prev;     /* z, l */
 	u32 index;    /* owner: page within its object; slab or driver use */
 	void *owner;  /* owner: object, slab cache or struct movable_owner, as the state says */
-	u16 mapcount; /* page-table entries that map it */
+	u16 mapcount; /* lock of its object: page-table entries that map it; each holds a reference */
 	u16 pincount; /* a: long-term pins; each also holds a reference */
-	u32 spare;    /* debug: generation */
+	u32 spare;    /* the checker's: entries it has found */
 };
 BUILD_ASSERT(sizeof(struct page) == 32);
 
@@ -218,6 +218,13 @@ struct free_list {
 	u32 nr GUARDED_BY(zone_class);   /* z: blocks */
 };
 
+/* Pages of objects by age; the flag ACTIVE of a page says on which list it is. */
+enum { LRU_INACTIVE, LRU_ACTIVE, NR_LRU };
+struct lru_list {
+	u32 head, tail;   /* l: pfn or PFN_NONE; new pages come at the head */
+	unsigned long nr; /* l */
+};
+
 struct zone {
 	struct spinlock lock;     /* RANK_ZONE: free lists, pageblocks, counts */
 	struct spinlock lru_lock; /* RANK_LRU: entering and leaving MOVABLE_OPS, ISO_MIG, LRU */
@@ -235,6 +242,7 @@ struct zone {
 	u32 pcp_depth GUARDED_BY(pcp_ctl_class); /* p, read racily by refreshes: disables outstanding */
 	/* h: per CPU, in blocks */
 	u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
+	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
 };
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
 
@@ -272,6 +280,14 @@ struct range_claim {
 /* How an offline keeps pages of its range out of the caches: mm/page_isolation.c. */
 enum iso_policy { ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE, NR_ISO_POLICIES };
 
+/* What is built of a memory's pages: vm.h.  The checker walks these lists. */
+struct vm_lists {
+	struct spinlock lock; /* RANK_SPACE: both lists; taken alone */
+	LIST_HEAD(, vm_space) spaces;
+	LIST_HEAD(, vm_object) objects;
+	u32 flushing; /* a: unmappings that still hold references to the pages they unmapped */
+};
+
 /* One memory: zones over an array of descriptors that the caller brought. */
 struct memory {
 	const char *name;
@@ -289,6 +305,7 @@ struct memory {
 	/* p, the first read racily: masked drain rounds, for sharing one */
 	u64 round_started GUARDED_BY(pcp_ctl_class), round_done GUARDED_BY(pcp_ctl_class);
 	LIST_HEAD(, range_claim) claims GUARDED_BY(mem_hotplug_class); /* h */
+	struct vm_lists vm;
 	u32 iso_pending;              /* a: isolations between their first bit and their round's end */
 	enum iso_policy policy;       /* a: for offlines that do not name one */
 	bool badpage_panic;           /* a: a bad free panics after its report */

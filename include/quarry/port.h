@@ -23,7 +23,10 @@ enum lock_rank {
 	RANK_MEM_HOTPLUG,
 	RANK_CPU_HOTPLUG,
 	RANK_PCP_CTL,
-	RANK_OBJECT,
+	RANK_SPACE,   /* regions of an address space */
+	RANK_OBJECT,  /* slots of an object; movable objects */
+	RANK_PT,      /* page tables of a space */
+	RANK_MIGWAIT, /* threads that wait for a page being moved */
 	RANK_SLAB,
 	RANK_LRU,
 	RANK_ZONE,

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mmu.c: what mm/ needs of this machine for the page tables of address spaces.
+ *
+ * Owns:       nothing.
+ * Locks:      none.
+ * Invariants: the kernel's half of every top table is that of the kernel's own, whose tables all
+ *             exist since arch_paging_init and are never freed.
+ */
+#include "x86.h"
+
+#define ROOT_ENTRIES 512
+#define CR3_ADDRESS  0x000ffffffffff000UL
+
+void arch_pagetable_init(u64 *root)
+{
+	const u64 *kernel = arch_phys_to_virt(kernel_cr3 & CR3_ADDRESS);
+
+	memcpy(root + ROOT_ENTRIES / 2, kernel + ROOT_ENTRIES / 2, ROOT_ENTRIES / 2 * sizeof(*root));
+}
+
+void arch_tlb_flush_page(phys_t root, uintptr_t va)
+{
+	if ((read_cr3() & CR3_ADDRESS) == root)
+		invlpg(va);
+}
+
+/* What the kernel maps is global, and stays. */
+void arch_tlb_flush_user(void)
+{
+	__asm__ volatile("movq %0, %%cr3" : : "r"(read_cr3()) : "memory");
+}
