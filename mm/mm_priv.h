@@ -122,6 +122,13 @@ static inline struct pcp *this_pcp(const struct memory *mem)
 	return mem->pcp[cpu];
 }
 
+/* ---- flags of a page in use (page.c) ---- */
+
+/* Set flags PAGE_...: by one who has a reference, or a lock that keeps the page in use. */
+void page_set_flags(struct page *page, u32 flags);
+/* Set PAGE_LOCKED; false if it is set. */
+bool page_trylock(struct page *page);
+
 /* ---- pageblocks (pageblock.c) ---- */
 
 /* All RANK_ZONE held.  Each recomputes the stack numbers. */

@@ -161,6 +161,27 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 	} while (!atomic_cas(&page->word, word, next));
 }
 
+void page_set_flags(struct page *page, u32 flags)
+{
+	u32 word;
+
+	do {
+		word = page_word(page);
+	} while ((word & flags) != flags && !atomic_cas(&page->word, word, word | flags));
+}
+
+bool page_trylock(struct page *page)
+{
+	u32 word;
+
+	do {
+		word = page_word(page);
+		if (word & PAGE_LOCKED)
+			return false;
+	} while (!atomic_cas(&page->word, word, word | PAGE_LOCKED));
+	return true;
+}
+
 /* One more reference, and bits that it sets. */
 static int take_reference(struct page *page, u32 bits)
 {
@@ -180,6 +201,9 @@ int get_page(struct page *page)
 	return take_reference(page, 0);
 }
 
+/* States whose pages a scanner may find and take, as long as they have an owner. */
+#define STATES_FOUND (TO(PG_MOVABLE_OPS) | TO(PG_LRU) | TO(PG_OBJECT))
+
 int mem_put_page(struct memory *mem, struct page *page)
 {
 	u32 word, next;
@@ -197,7 +221,7 @@ int mem_put_page(struct memory *mem, struct page *page)
 			return bad_free(mem, page, word_order(word), "last put of what a put does not free");
 		/* The last one: nobody can find the page any more, so these cannot change either. */
 		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED) ||
-		    (word_state(word) == PG_MOVABLE_OPS && page->owner)) {
+		    (page->owner && TO(word_state(word)) & STATES_FOUND)) {
 			/* On no list, and its last owner is gone: it stays where it is. */
 			MM_EVENT(mem, QUARANTINED);
 			return bad_free(mem, page, word_order(word), "last put of a page in use");

@@ -48,6 +48,7 @@ int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail)
 			return mm_fail(fail, pfn, WHY_RESERVED, -EBUSY);
 		case PG_SLAB:
 		case PG_PGTABLE:
+		case PG_OBJECT: /* of an object whose pages stay where they are */
 			return mm_fail(fail, pfn, WHY_UNMOVABLE, -EBUSY);
 		case PG_ALLOC:
 			/* Where only movable memory is allocated it may be on its way to its owner. */

@@ -3,7 +3,8 @@
  * ktest.c: runs the suites, in the kernel and in the hosted program alike; output is KTAP version
  * 1.
  *
- * Owns:       the run's state, and the arena that private memories are built in, one at a time.
+ * Owns:       the run's state, the arena that private memories are built in, one at a time, and the
+ *             range of the kernel's memory that one with bytes has borrowed.
  * Locks:      none: one thread runs the tests; ktest_fail alone may be called by others.
  * Invariants: a test starts with a zeroed arena, and leaves no thread running.
  */
@@ -23,6 +24,8 @@ extern const struct ktest_suite suites_end[] __asm__("__stop_ktest_suites");
 
 static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
 static size_t arena_used;
+static pfn_t borrowed_start;      /* what a backed memory lies in, */
+static unsigned long borrowed_nr; /* offline as far as the kernel's memory goes */
 static struct thread *running[MAX_TEST_CPUS];
 static const char *skip_reason;
 void (*ktest_hook)(const char *suite, const struct ktest *t, bool begins);
@@ -79,20 +82,27 @@ void ktest_skip(struct ktest *t, const char *why)
 	skip_reason = why;
 }
 
-/* Zones one after the other from pfn 0; all pages free.  Returns 0 or what mm/ said. */
-static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t end)
+/* Zones one after the other from @start on; all pages free.  Returns 0 or what mm/ said. */
+static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t start,
+		 unsigned long nr, bool backed)
 {
+	char *memmap = arena_alloc(NULL, nr * sizeof(struct page));
+	char *pageblocks = arena_alloc(NULL, nr / PAGEBLOCK_PAGES * sizeof(struct pageblock));
 	struct memory_config cfg = {
 		.name = "test",
-		.memmap = arena_alloc(NULL, end * sizeof(struct page)),
-		.pageblocks = arena_alloc(NULL, end / PAGEBLOCK_PAGES * sizeof(struct pageblock)),
-		.end_pfn = end,
+		/* Of pfn 0, which may lie outside the arrays. */
+		.memmap = (struct page *)((uintptr_t)memmap - start * sizeof(struct page)),
+		.pageblocks = (struct pageblock *)((uintptr_t)pageblocks -
+						   start / PAGEBLOCK_PAGES * sizeof(struct pageblock)),
+		.start_pfn = start,
+		.end_pfn = start + nr,
 		.nr_cpus = ktest_cpus(),
 		.nr_nodes = 1,
+		.backed = backed,
 		.alloc = arena_alloc,
 	};
-	pfn_t start = 0, next;
-	int err = cfg.memmap && cfg.pageblocks ? memory_init(mem, &cfg) : -ENOMEM, kind;
+	int err = memmap && pageblocks ? memory_init(mem, &cfg) : -ENOMEM, kind;
+	pfn_t next;
 
 	for (kind = 0; kind < NR_ZONE_KINDS && !err; kind++, start = next) {
 		next = start + blocks[kind] * PAGEBLOCK_PAGES;
@@ -108,22 +118,60 @@ static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t
 	return err ? err : memory_start(mem);
 }
 
-struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, unsigned movable)
+static struct memory *new_memory(struct ktest *t, const unsigned blocks[NR_ZONE_KINDS], pfn_t start,
+				 bool backed)
 {
-	const unsigned blocks[NR_ZONE_KINDS] = {dma32, normal, movable};
-	unsigned nr = dma32 + normal + movable;
+	unsigned nr = blocks[0] + blocks[1] + blocks[2];
 	struct memory *mem;
 	int err;
 
 	KASSERT(!t->mem);
 	mem = nr && nr <= MAX_BLOCKS ? arena_alloc(NULL, sizeof(*mem)) : NULL;
-	err = mem ? build(mem, blocks, nr * PAGEBLOCK_PAGES) : -EINVAL;
+	err = mem ? build(mem, blocks, start, nr * PAGEBLOCK_PAGES, backed) : -EINVAL;
 	if (err) {
 		ktest_fail(t, __FILE__, __LINE__, "no memory of %u pageblocks: error %d", nr, err);
 		return NULL;
 	}
 	t->mem = mem;
 	return mem;
+}
+
+struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, unsigned movable)
+{
+	const unsigned blocks[NR_ZONE_KINDS] = {dma32, normal, movable};
+
+	return new_memory(t, blocks, 0, false);
+}
+
+/* What is offline is nobody's: its bytes may be ours, its descriptors we bring ourselves. */
+struct memory *ktest_backed_memory(struct ktest *t, unsigned normal, unsigned movable)
+{
+	const unsigned blocks[NR_ZONE_KINDS] = {0, normal, movable};
+	unsigned long nr = (normal + movable) * PAGEBLOCK_PAGES, got;
+	pfn_t start = offline_candidate(&kernel_memory, nr, &got);
+	int err;
+
+	if (start == PFN_NONE || got < nr) {
+		ktest_skip(t, "the kernel has no range to lend");
+		return NULL;
+	}
+	err = offline_pages(&kernel_memory, start, nr, NULL, NULL);
+	if (err) {
+		ktest_fail(t, __FILE__, __LINE__, "no range borrowed: error %d", err);
+		return NULL;
+	}
+	borrowed_start = start;
+	borrowed_nr = nr;
+	return new_memory(t, blocks, start, true);
+}
+
+static void give_back(struct ktest *t)
+{
+	int err = borrowed_nr ? online_pages(&kernel_memory, borrowed_start, borrowed_nr, NULL) : 0;
+
+	if (err)
+		ktest_fail(t, __FILE__, __LINE__, "the borrowed range is lost: error %d", err);
+	borrowed_nr = 0;
 }
 
 void ktest_start(unsigned cpu, void (*fn)(void *), void *arg)
@@ -198,6 +246,7 @@ static bool run_test(const struct ktest_suite *s, unsigned i, unsigned nr, u64 s
 			t.failures++;
 		memory_stop(t.mem);
 	}
+	give_back(&t);
 	arena_reset();
 	if (t.failures) {
 		printk("  # seed %#llx; run again: selftest=%s.%s seed=%#llx\n",

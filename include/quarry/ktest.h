@@ -78,6 +78,13 @@ int ktest_run(const char *which, u64 seed);
  */
 struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, unsigned movable);
 
+/*
+ * The same with bytes behind its pages: @normal pageblocks of zone NORMAL, @movable of MOVABLE, in a
+ * range that the kernel's memory does without until the test is over.  NULL, and the test counts as
+ * skipped, if it has none to lend.
+ */
+struct memory *ktest_backed_memory(struct ktest *t, unsigned normal, unsigned movable);
+
 /* Called before and after each test, its threads ended, its memory still there; NULL: nothing is. */
 extern void (*ktest_hook)(const char *suite, const struct ktest *t, bool begins);
 

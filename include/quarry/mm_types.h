@@ -187,7 +187,13 @@ enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 	X(MIGRATE_FAIL)        /* tries refused for good: pinned, or no memory */                  \
 	X(BAD_FREE)            /* frees of what is not allocated, or with the wrong order */       \
 	X(QUARANTINED)         /* blocks that a wrong last put left without an owner */                           \
-	X(SLAB_PAGES)          /* pages the small-object allocator took */
+	X(SLAB_PAGES)          /* pages the small-object allocator took */                         \
+	X(FAULTS)              /* calls of vm_fault */                                             \
+	X(FAULT_NEW)           /* of these, with a new page for an empty slot */                   \
+	X(MIGWAIT_QUEUED)      /* faults that waited for a page being moved */                     \
+	X(MIGWAIT_WOKEN)       /* of these, woken by its migrator: all, in the end */              \
+	X(TLB_ROUNDS)          /* shootdowns that asked anybody */                                 \
+	X(TLB_ASKED)           /* other CPUs that they asked */
 
 enum mm_event {
 #define MM_EVENT_ENUM(name) EV_##name,

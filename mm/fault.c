@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault.c: the machine refused an access: is there a page to show, and may it be?
+ *
+ * Owns:       a page that was allocated for an empty slot, until it is in the slot.
+ * Locks:      everything that may sleep comes first, with no lock held; then space->lock, the
+ *             object's and the tables', in one go.
+ * Invariants: each fault is one try, and returns 0 whenever things have changed meanwhile: then the
+ *             machine refuses again.  No cross-call is made: an entry only ever allows more here.
+ * Tests:      tests/test_vm.c, tests/test_vm_object.c.
+ */
+#include "mm/vm_priv.h"
+
+struct fault {
+	struct vm_space *space;
+	uintptr_t va;             /* of the page */
+	unsigned access;
+	struct vm_object *object; /* what is seen there; a reference */
+	u32 index;
+	struct page *page;        /* allocated for its slot */
+};
+
+/* What is at @va, and may it be accessed so?  Takes a reference to the object. */
+static int find_object(struct fault *f)
+{
+	struct vm_region *r;
+	int err = 0;
+
+	spin_lock(&f->space->lock);
+	r = region_find(f->space, f->va);
+	if (!r) {
+		err = -EFAULT;
+	} else if (f->access & ~r->prot) {
+		err = -EACCES;
+	} else {
+		f->object = r->object;
+		f->index = region_index(r, f->va);
+		vm_object_get(f->object);
+	}
+	spin_unlock(&f->space->lock);
+	return err;
+}
+
+/* All that may sleep: tables, room for the slot, a page for it if it is empty. */
+static int prepare(struct fault *f)
+{
+	struct vm_object *object = f->object;
+	int err = pt_prepare(&f->space->pt, f->va);
+	bool empty;
+
+	err = err ? err : object_prepare(object, f->index);
+	if (err)
+		return err;
+	spin_lock(&object->lock);
+	empty = !object_lookup(object, f->index);
+	spin_unlock(&object->lock);
+	if (!empty)
+		return 0;
+	if (object->kind == OBJ_PAGER)
+		return object->ops->get(object, f->index);
+	f->page = mem_alloc_pages(object->mem, object_gfp(object) | GFP_ZERO, 0);
+	return f->page ? 0 : -ENOMEM;
+}
+
+/*
+ * Show the page of the slot at @f->va of @r, or wait until it has been moved.  Under the locks of
+ * both.
+ */
+static int show(struct fault *f, struct vm_region *r, struct migwait *w, bool *waits)
+{
+	u64 slot = object_lookup(f->object, f->index);
+
+	if (!slot && f->page) {
+		object_fill(f->object, f->index, f->page);
+		slot = object_lookup(f->object, f->index);
+		f->page = NULL;
+		MM_EVENT(f->space->mem, FAULT_NEW);
+	}
+	/*
+	 * The marker is all there is to look at: entries for a slot are migration entries only
+	 * while it stands.  Queued under the lock that keeps it standing; see migwait.c.
+	 */
+	if (slot_is_marker(slot)) {
+		migwait_queue(w, f->space->mem, slot_marker_pfn(slot));
+		*waits = true;
+		return 0;
+	}
+	/* Empty: dropped again since the pager brought it. */
+	if (!slot)
+		return 0;
+	page_set_flags(slot_page(slot), PAGE_REFERENCED);
+	return rmap_map(r, f->va, slot_page(slot));
+}
+
+static int commit(struct fault *f)
+{
+	struct vm_region *r;
+	struct migwait w;
+	bool waits = false;
+	int err = 0;
+
+	spin_lock(&f->space->lock);
+	r = region_find(f->space, f->va);
+	if (r && r->object == f->object && region_index(r, f->va) == f->index &&
+	    !(f->access & ~r->prot)) {
+		spin_lock(&f->object->lock);
+		err = show(f, r, &w, &waits);
+		spin_unlock(&f->object->lock);
+	}
+	spin_unlock(&f->space->lock);
+	if (waits)
+		migwait_sleep(&w);
+	return err;
+}
+
+int vm_fault(struct vm_space *space, uintptr_t va, unsigned access)
+{
+	struct fault f = {.space = space, .va = ALIGN_DOWN(va, PAGE_SIZE), .access = access};
+	int err;
+
+	MM_EVENT(space->mem, FAULTS);
+	err = find_object(&f);
+	if (err)
+		return err;
+	err = prepare(&f);
+	if (!err)
+		err = commit(&f);
+	if (f.page)
+		mem_free_pages(space->mem, f.page, 0);
+	vm_object_put(f.object);
+	return err;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lru.c: the pages of memory objects, listed by age in each zone.
+ *
+ * Owns:       zone->lru[], and the states LRU and, for objects' pages, ISO_MIG.
+ * Locks:      the zone's lru lock for the lists, those states and page->owner.
+ * Invariants: a page in state LRU with an owner is on the list that its flag ACTIVE names; one
+ *             without is on none, and on its way to its last put.  An object's slot holds a
+ *             reference, given up only after the page has left the list; so who finds one on a list
+ *             finds it referenced.  There is no list per CPU: it would hide pages from a scanner,
+ *             and hold references to them.
+ * Tests:      tests/test_lru.c.
+ */
+#include "mm/vm_priv.h"
+
+static struct lru_list *list_of(struct zone *zone, const struct page *page)
+{
+	return &zone->lru[page_word(page) & PAGE_ACTIVE ? LRU_ACTIVE : LRU_INACTIVE];
+}
+
+/* At the head: the youngest.  lru lock. */
+static void list_insert(struct zone *zone, struct page *page)
+{
+	struct lru_list *list = list_of(zone, page);
+	u32 pfn = (u32)page_to_pfn_in(zone->mem, page);
+
+	page->prev = (u32)PFN_NONE;
+	page->next = list->head;
+	if (list->head == PFN_NONE)
+		list->tail = pfn;
+	else
+		pfn_to_page_in(zone->mem, list->head)->prev = pfn;
+	list->head = pfn;
+	list->nr++;
+}
+
+static void list_remove(struct zone *zone, const struct page *page)
+{
+	struct lru_list *list = list_of(zone, page);
+
+	if (page->prev == PFN_NONE)
+		list->head = page->next;
+	else
+		pfn_to_page_in(zone->mem, page->prev)->next = page->next;
+	if (page->next == PFN_NONE)
+		list->tail = page->prev;
+	else
+		pfn_to_page_in(zone->mem, page->next)->prev = page->prev;
+	list->nr--;
+}
+
+void lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+
+	page->owner = object;
+	page->index = index;
+	if (object->kind == OBJ_PHYS) {
+		page_set_flags(page, PAGE_UNEVICTABLE);
+		page_cas_state(page, PG_ALLOC, PG_OBJECT);
+	} else {
+		page_cas_state(page, PG_ALLOC, PG_LRU);
+		list_insert(zone, page);
+	}
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	trace_page(mem, TR_movable, page_to_pfn_in(mem, page), 0);
+}
+
+void lru_release_page(struct memory *mem, struct page *page)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+
+	/* ISO_MIG: a migrator has it, and will find it without an owner. */
+	if (word_state(page_word(page)) == PG_LRU)
+		list_remove(zone, page);
+	page->owner = NULL;
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+}
+
+int isolate_lru_page(struct memory *mem, pfn_t pfn)
+{
+	struct page *page = pfn_to_page_in(mem, pfn);
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	int err = -EAGAIN;
+
+	sched_point("lru.isolate");
+	/* Without an owner it has left its list: its last reference may be gone a moment later. */
+	if (word_state(page_word(page)) == PG_LRU && page->owner) {
+		err = READ_ONCE(page->pincount) ? -EBUSY : get_page(page);
+		if (!err) {
+			list_remove(zone, page);
+			page_cas_state(page, PG_LRU, PG_ISO_MIG);
+		}
+	}
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	if (!err)
+		trace_page(mem, TR_lru_take, pfn, 0);
+	return err;
+}
+
+void putback_lru_page(struct memory *mem, struct page *page)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+
+	if (page->owner) {
+		page_cas_state(page, PG_ISO_MIG, PG_LRU);
+		list_insert(zone, page);
+	}
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	mem_put_page(mem, page);
+}
+
+/*
+ * Who frees an object takes its pages from it first, under this lock: so one that is named here is
+ * there.
+ */
+struct vm_object *lru_get_object(struct memory *mem, struct page *page)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	struct vm_object *object = page->owner;
+
+	if (object && !object_tryget(object))
+		object = NULL;
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	return object;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * migwait.c: threads that wait for a page being moved, without a reference to it.
+ *
+ * Owns:       the buckets, by pfn; each waiter brings its record on its stack.
+ * Locks:      a bucket's lock (RANK_MIGWAIT) inside that of the object whose marker was seen.
+ * Invariants: a queued waiter's page is locked and being moved.  Who wakes takes the record off the
+ *             list and decides; after `woken' nobody but the waiter looks at it.
+ * Tests:      tests/test_migrate_race.c.
+ *
+ * Why no reference: migration succeeds only if the page has just the references that it expects, so
+ * a waiter's would defeat what it waits for, and with enough waiters for ever.  None is needed.  The
+ * marker, seen under the object's lock, proves that a migrator has the page, locked and referenced,
+ * and to remove the marker it needs that lock.  So until we let go of it the page is there, and by
+ * then we are queued.  Afterwards we never look at the page again, not even at its flags: it may be
+ * free, or somebody else's.  When woken we take the fault anew, whoever won.
+ *
+ * Why no wake-up is lost: the migrator removes the marker under the object's lock and wakes the
+ * bucket after that.  Who saw the marker was queued before it let go of that lock, hence before the
+ * marker went, hence before the wake-up.  Who comes later does not see it.
+ */
+#include "mm/vm_priv.h"
+
+#define BUCKETS 64
+
+struct bucket {
+	struct spinlock lock;
+	struct migwait *first; /* lock */
+	struct waitq wq;       /* those of `first' sleep here */
+};
+static struct bucket buckets[BUCKETS] = {
+    [0 ... BUCKETS - 1] = {.lock = {.rank = RANK_MIGWAIT, .name = "migwait"},
+	.wq = {.lock = {.rank = RANK_WAIT, .name = "page moved"}}},
+};
+
+static struct bucket *bucket_of(pfn_t pfn)
+{
+	return &buckets[pfn % BUCKETS];
+}
+
+void migwait_queue(struct migwait *w, struct memory *mem, pfn_t pfn)
+{
+	struct bucket *b = bucket_of(pfn);
+
+	KASSERT(page_word(pfn_to_page_in(mem, pfn)) & PAGE_LOCKED);
+	*w = (struct migwait){.mem = mem, .pfn = pfn};
+	spin_lock(&b->lock);
+	w->next = b->first;
+	b->first = w;
+	spin_unlock(&b->lock);
+	MM_EVENT(mem, MIGWAIT_QUEUED);
+}
+
+static bool is_woken(void *arg)
+{
+	return load_acquire(&((struct migwait *)arg)->woken);
+}
+
+void migwait_sleep(struct migwait *w)
+{
+	sched_point("migwait.queued");
+	wait_until(&bucket_of(w->pfn)->wq, is_woken, w, WAIT_FOREVER);
+	sched_point("migwait.woken");
+}
+
+void migwait_wake(struct memory *mem, pfn_t pfn)
+{
+	struct bucket *b = bucket_of(pfn);
+	struct migwait **link, *w;
+	unsigned nr = 0;
+
+	spin_lock(&b->lock);
+	for (link = &b->first; (w = *link);) {
+		if (w->mem != mem || w->pfn != pfn) {
+			link = &w->next;
+			continue;
+		}
+		*link = w->next;
+		nr++;
+		store_release(&w->woken, 1u); /* from here on it may be gone */
+	}
+	spin_unlock(&b->lock);
+	if (!nr)
+		return;
+	MM_EVENT_ADD(mem, MIGWAIT_WOKEN, nr);
+	wake_up(&b->wq);
+}
+
+unsigned migwait_waiting(const struct memory *mem, pfn_t pfn)
+{
+	struct bucket *b = bucket_of(pfn);
+	const struct migwait *w;
+	unsigned nr = 0;
+
+	spin_lock(&b->lock);
+	for (w = b->first; w; w = w->next)
+		nr += w->mem == mem && w->pfn == pfn;
+	spin_unlock(&b->lock);
+	return nr;
+}
+
+bool migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), void *arg)
+{
+	const struct migwait *w;
+	unsigned i;
+
+	for (i = 0; i < BUCKETS; i++) {
+		/* Somebody was interrupted while changing it. */
+		if (READ_ONCE(buckets[i].lock.locked))
+			continue;
+		for (w = buckets[i].first; w; w = w->next) {
+			if (w->mem == mem && !fn(arg, w->pfn))
+				return false;
+		}
+	}
+	return true;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * object.c: memory objects: slots that hold pages, and who refers to the object.
+ *
+ * Owns:       struct vm_object; the pages of slots (ALLOC); the reference that a slot holds.
+ * Locks:      object->lock for slots, regions and counts; the lru lock inside it where a page comes
+ *             or goes.
+ * Invariants: a page in a slot is LRU, OBJECT or ISO_MIG, and names the object and its index.
+ *             While a slot is empty no entry of a page table maps it; while it holds a marker all
+ *             entries for it are migration entries, or none; else they map its page, or nothing.
+ *             Regions, migrators and faults hold references: with the last one gone nobody looks at
+ *             the slots, no entry is left, and no marker.
+ * Tests:      tests/test_vm.c, tests/test_vm_object.c.
+ */
+#include "mm/vm_priv.h"
+
+#define SLOTS_PER_LEAF 512
+/* Slots looked at in one hold of the lock. */
+#define SLOTS_AT_ONCE  512
+
+static struct page **leaf_of(const struct vm_object *object, u32 index)
+{
+	return (struct page **)page_address_in(object->mem, object->top) + index / SLOTS_PER_LEAF;
+}
+
+u64 *object_slot(struct vm_object *object, u32 index)
+{
+	struct page *leaf = *leaf_of(object, index);
+
+	return leaf ? (u64 *)page_address_in(object->mem, leaf) + index % SLOTS_PER_LEAF : NULL;
+}
+
+u64 object_lookup(struct vm_object *object, u32 index)
+{
+	const u64 *slot = object_slot(object, index);
+
+	return slot ? *slot : 0;
+}
+
+int object_prepare(struct vm_object *object, u32 index)
+{
+	struct page **place = leaf_of(object, index), *leaf = NULL;
+	bool there;
+
+	for (;;) {
+		spin_lock(&object->lock);
+		there = *place != NULL;
+		if (!there && leaf) {
+			*place = leaf;
+			leaf = NULL;
+			there = true;
+		}
+		spin_unlock(&object->lock);
+		if (there)
+			break;
+		leaf = mem_alloc_pages(object->mem, GFP_KERNEL | GFP_ZERO, 0);
+		if (!leaf)
+			return -ENOMEM;
+	}
+	/* Somebody else was faster. */
+	if (leaf)
+		mem_free_pages(object->mem, leaf, 0);
+	return 0;
+}
+
+void object_fill(struct vm_object *object, u32 index, struct page *page)
+{
+	u64 *slot = object_slot(object, index);
+
+	KASSERT(spin_is_held(&object->lock) && *slot == 0);
+	*slot = (uintptr_t)page;
+	object->nr_present++;
+	lru_add_page(object->mem, page, object, index);
+}
+
+int vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long nr_pages,
+    const struct vm_pager_ops *ops, void *pager, struct vm_object **out)
+{
+	struct vm_object *object;
+
+	if (nr_pages == 0 || nr_pages > OBJ_MAX_PAGES || kind > OBJ_PHYS || !mem->backed ||
+	    (kind == OBJ_PAGER) != (ops && ops->get))
+		return -EINVAL;
+	object = kmalloc(sizeof(*object));
+	if (!object)
+		return -ENOMEM;
+	*object = (struct vm_object){.lock = SPINLOCK("object", RANK_OBJECT), .refs = 1,
+	    .kind = (u8)kind, .nr_pages = (u32)nr_pages, .mem = mem, .ops = ops, .pager = pager};
+	object->top = mem_alloc_pages(mem, GFP_KERNEL | GFP_ZERO, 0);
+	if (!object->top) {
+		kfree(object);
+		return -ENOMEM;
+	}
+	spin_lock(&mem->vm.lock);
+	LIST_INSERT_HEAD(&mem->vm.objects, object, link);
+	spin_unlock(&mem->vm.lock);
+	*out = object;
+	return 0;
+}
+
+void vm_object_get(struct vm_object *object)
+{
+	u32 refs = atomic_add(&object->refs, 1u);
+
+	KASSERT(refs > 0 && refs < ~0u);
+}
+
+bool object_tryget(struct vm_object *object)
+{
+	u32 refs;
+
+	do {
+		refs = READ_ONCE(object->refs);
+		if (refs == 0)
+			return false;
+	} while (!atomic_cas(&object->refs, refs, refs + 1));
+	return true;
+}
+
+/*
+ * Nobody can find the object any more, but its pages can be found from below until they are
+ * released.
+ */
+static void free_leaf(struct vm_object *object, struct page *leaf)
+{
+	u64 *slot = page_address_in(object->mem, leaf);
+	unsigned i;
+
+	for (i = 0; i < SLOTS_PER_LEAF; i++) {
+		if (!slot[i])
+			continue;
+		KASSERT(!slot_is_marker(slot[i]));
+		lru_release_page(object->mem, slot_page(slot[i]));
+		mem_put_page(object->mem, slot_page(slot[i]));
+		slot[i] = 0;
+	}
+	mem_free_pages(object->mem, leaf, 0);
+}
+
+void vm_object_put(struct vm_object *object)
+{
+	struct memory *mem = object->mem;
+	u32 i;
+
+	if (atomic_sub(&object->refs, 1u) > 1)
+		return;
+	KASSERT(LIST_EMPTY(&object->regions));
+	spin_lock(&mem->vm.lock);
+	LIST_REMOVE(object, link);
+	spin_unlock(&mem->vm.lock);
+	for (i = 0; i < object->nr_pages; i += SLOTS_PER_LEAF) {
+		if (*leaf_of(object, i))
+			free_leaf(object, *leaf_of(object, i));
+	}
+	mem_free_pages(mem, object->top, 0);
+	if (object->ops && object->ops->release)
+		object->ops->release(object->pager);
+	kfree(object);
+}
+
+int vm_object_supply(struct vm_object *object, u32 index, const void *data)
+{
+	struct memory *mem = object->mem;
+	struct page *page;
+	u64 slot;
+	int err;
+
+	if (index >= object->nr_pages)
+		return -EINVAL;
+	err = object_prepare(object, index);
+	if (err)
+		return err;
+	page = mem_alloc_pages(mem, object_gfp(object) | (data ? 0 : GFP_ZERO), 0);
+	if (!page)
+		return -ENOMEM;
+	if (data)
+		memcpy(page_address_in(mem, page), data, PAGE_SIZE);
+	spin_lock(&object->lock);
+	slot = object_lookup(object, index);
+	if (slot)
+		err = slot_is_marker(slot) ? -EAGAIN : -EEXIST;
+	else
+		object_fill(object, index, page);
+	spin_unlock(&object->lock);
+	if (err)
+		mem_free_pages(mem, page, 0);
+	return err;
+}
+
+/*
+ * A page comes out of its slot with the slot's reference.  What a marker stands for is a
+ * migrator's, reference and all: it finds the marker gone, drops the copy, and then the page.  The
+ * page is there as long as the marker is, which goes under our lock.
+ */
+static void empty_slot(struct vm_object *object, u32 index, u64 *slot, struct tlb_gather *g)
+{
+	struct page *page = slot_is_marker(*slot)
+	    ? pfn_to_page_in(object->mem, slot_marker_pfn(*slot)) : slot_page(*slot);
+
+	rmap_unmap(object, index, 0, g);
+	lru_release_page(object->mem, page);
+	if (!slot_is_marker(*slot))
+		tlb_gather_page(g, page);
+	*slot = 0;
+	object->nr_present--;
+}
+
+int vm_object_remove(struct vm_object *object, u32 index, u32 nr)
+{
+	u32 end = index + nr;
+	struct tlb_gather g;
+
+	if (index >= object->nr_pages || nr > object->nr_pages - index)
+		return -EINVAL;
+	tlb_gather_init(&g, object->mem);
+	while (index < end) {
+		u32 stop = MIN(end, index + SLOTS_AT_ONCE);
+
+		spin_lock(&object->lock);
+		for (; index < stop && !tlb_gather_full(&g); index++) {
+			u64 *slot = object_slot(object, index);
+
+			if (slot && *slot)
+				empty_slot(object, index, slot, &g);
+		}
+		spin_unlock(&object->lock);
+		tlb_flush(&g);
+	}
+	return 0;
+}
+
+int vm_object_pin(struct vm_object *object, u32 index, struct page **page)
+{
+	int err = -ENOENT;
+	u64 slot;
+
+	if (index >= object->nr_pages)
+		return -EINVAL;
+	spin_lock(&object->lock);
+	slot = object_lookup(object, index);
+	if (slot_is_marker(slot)) {
+		err = -EAGAIN;
+	} else if (slot) {
+		*page = slot_page(slot);
+		err = pin_page(*page);
+	}
+	spin_unlock(&object->lock);
+	return err;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pagetable.c: page tables of address spaces: four levels, in the format of x86_64 everywhere.
+ *
+ * Owns:       pages in state PGTABLE, and the entries that link tables.
+ * Locks:      pagetable.lock (RANK_PT) to link a table; looking needs none.
+ * Invariants: a table, once linked, stays until pt_destroy: so walks need no lock, and the place of
+ *             an entry does not change.  Tables are linked filled with zeroes, by a release store.
+ * Tests:      tests/test_vm.c.
+ */
+#include "mm/vm_priv.h"
+
+#define PTE_TABLE (PTE_PRESENT | PTE_WRITE | PTE_USER)
+/* Entries of the top table that are for user addresses. */
+#define USER_ENTRIES (PT_ENTRIES / 2)
+
+static struct page *table_alloc(struct memory *mem)
+{
+	struct page *page = mem_alloc_pages(mem, GFP_KERNEL | GFP_ZERO, 0);
+
+	if (page)
+		page_cas_state(page, PG_ALLOC, PG_PGTABLE);
+	return page;
+}
+
+static void table_free(struct memory *mem, struct page *page)
+{
+	page_cas_state(page, PG_PGTABLE, PG_ALLOC);
+	mem_free_pages(mem, page, 0);
+}
+
+/* Walk down towards @va as far as there are tables; *@level says at which one the entry is. */
+static u64 *walk(const struct pagetable *pt, uintptr_t va, unsigned *level)
+{
+	u64 *table = arch_phys_to_virt(pt->root);
+	unsigned l = PT_LEVELS - 1;
+
+	for (;;) {
+		u64 *entry = &table[va >> PT_SHIFT(l) & (PT_ENTRIES - 1)], next;
+
+		*level = l;
+		if (l == 0)
+			return entry;
+		next = load_acquire(entry);
+		if (!(next & PTE_PRESENT))
+			return entry;
+		table = arch_phys_to_virt(next & PTE_ADDRESS);
+		l--;
+	}
+}
+
+u64 *pt_entry(const struct pagetable *pt, uintptr_t va)
+{
+	unsigned level;
+	u64 *entry = walk(pt, va, &level);
+
+	return level ? NULL : entry;
+}
+
+u64 *pt_next(const struct pagetable *pt, uintptr_t *va, uintptr_t end)
+{
+	while (*va < end) {
+		unsigned level;
+		u64 *entry = walk(pt, *va, &level);
+
+		if (level == 0)
+			return entry;
+		*va = ALIGN_DOWN(*va, 1UL << PT_SHIFT(level)) + (1UL << PT_SHIFT(level));
+	}
+	return NULL;
+}
+
+u64 pte_make(pfn_t pfn, unsigned prot)
+{
+	u64 pte = (u64)pfn << PAGE_SHIFT | PTE_PRESENT | PTE_USER;
+
+	if (prot & VM_WRITE)
+		pte |= PTE_WRITE;
+	if (!(prot & VM_EXEC))
+		pte |= PTE_NX;
+	return pte;
+}
+
+int pt_init(struct pagetable *pt, struct memory *mem)
+{
+	struct page *page = table_alloc(mem);
+
+	if (!page)
+		return -ENOMEM;
+	*pt = (struct pagetable){.mem = mem, .lock = SPINLOCK("pagetable", RANK_PT), .nr_tables = 1};
+	pt->root = (phys_t)page_to_pfn_in(mem, page) << PAGE_SHIFT;
+	arch_pagetable_init(arch_phys_to_virt(pt->root));
+	return 0;
+}
+
+int pt_prepare(struct pagetable *pt, uintptr_t va)
+{
+	for (;;) {
+		unsigned level;
+		u64 *entry = walk(pt, va, &level);
+		struct page *page;
+		bool linked = false;
+
+		if (level == 0)
+			return 0;
+		page = table_alloc(pt->mem);
+		if (!page)
+			return -ENOMEM;
+		spin_lock(&pt->lock);
+		if (!READ_ONCE(*entry)) {
+			store_release(entry,
+			    (u64)page_to_pfn_in(pt->mem, page) << PAGE_SHIFT | PTE_TABLE);
+			pt->nr_tables++;
+			linked = true;
+		}
+		spin_unlock(&pt->lock);
+		/* Somebody else was faster. */
+		if (!linked)
+			table_free(pt->mem, page);
+	}
+}
+
+/* Free the tables that the first @nr entries of the table at @phys link, and that table. */
+static void free_tables(struct pagetable *pt, phys_t phys, unsigned level, unsigned nr)
+{
+	const u64 *table = arch_phys_to_virt(phys);
+	unsigned i;
+
+	for (i = 0; i < nr; i++) {
+		if (level == 0)
+			KASSERT(table[i] == 0);
+		else if (table[i])
+			free_tables(pt, table[i] & PTE_ADDRESS, level - 1, PT_ENTRIES);
+	}
+	pt->nr_tables--;
+	table_free(pt->mem, pfn_to_page_in(pt->mem, phys >> PAGE_SHIFT));
+}
+
+void pt_destroy(struct pagetable *pt)
+{
+	free_tables(pt, pt->root, PT_LEVELS - 1, USER_ENTRIES);
+	KASSERT(pt->nr_tables == 0);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tlb.c: making CPUs forget entries of page tables that have changed.
+ *
+ * Owns:       nothing; a struct tlb_gather belongs to who changes the entries.
+ * Locks:      none; the cross-call is made with no spin lock held.
+ * Invariants: a page that was unmapped keeps a reference until no CPU can reach it through an old
+ *             entry; so it is neither freed nor, its references being counted, moved before.
+ * Tests:      tests/test_vm.c, tests/test_migrate_race.c.
+ */
+#include "mm/vm_priv.h"
+
+void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);
+
+void tlb_gather_init(struct tlb_gather *g, struct memory *mem)
+{
+	unsigned i;
+
+	g->mem = mem;
+	g->everybody = false;
+	g->nr = g->nr_pages = 0;
+	for (i = 0; i < ARRAY_SIZE(g->cpus); i++)
+		g->cpus[i] = 0;
+}
+
+/*
+ * The entry was changed before, the mask is read now: a CPU sets its bit before it loads the tables
+ * (vm_space_enter), so one whose bit is not seen here walks them later and finds the new entry.
+ */
+void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va)
+{
+	unsigned i;
+
+	full_barrier();
+	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++) {
+		cpumask_t cpus = load_acquire(&space->active[i]);
+
+		if (i < ARRAY_SIZE(g->cpus))
+			g->cpus[i] |= cpus;
+		if (cpus && nr_cpus > TLB_CPUS)
+			g->everybody = true;
+	}
+	if (g->nr < TLB_ENTRIES) {
+		g->entry[g->nr].root = space->pt.root;
+		g->entry[g->nr].va = va;
+	}
+	g->nr++;
+}
+
+void tlb_gather_page(struct tlb_gather *g, struct page *page)
+{
+	KASSERT(g->nr_pages < TLB_PAGES);
+	if (g->nr_pages == 0)
+		atomic_add(&g->mem->vm.flushing, 1u);
+	g->page[g->nr_pages++] = page;
+}
+
+/*
+ * On each CPU that is asked.  A space that is gone meanwhile is told from others by its root only.
+ */
+static void forget(void *arg)
+{
+	const struct tlb_gather *g = arg;
+	void (*hook)(phys_t, uintptr_t, bool) = READ_ONCE(tlb_flush_hook);
+	unsigned i;
+
+	if (g->nr > TLB_ENTRIES) {
+		arch_tlb_flush_user();
+		if (hook)
+			hook(0, 0, true);
+		return;
+	}
+	for (i = 0; i < g->nr; i++) {
+		arch_tlb_flush_page(g->entry[i].root, g->entry[i].va);
+		if (hook)
+			hook(g->entry[i].root, g->entry[i].va, false);
+	}
+}
+
+void tlb_flush(struct tlb_gather *g)
+{
+	bool anybody = g->everybody;
+	unsigned i;
+	int asked;
+
+	for (i = 0; i < ARRAY_SIZE(g->cpus); i++)
+		anybody |= g->cpus[i] != 0;
+	if (g->nr && anybody) {
+		asked = smp_call_mask(g->everybody ? NULL : g->cpus, forget, g);
+		KASSERT(asked >= 0);
+		MM_EVENT(g->mem, TLB_ROUNDS);
+		MM_EVENT_ADD(g->mem, TLB_ASKED, (u64)asked);
+	}
+	for (i = 0; i < g->nr_pages; i++)
+		mem_put_page(g->mem, g->page[i]);
+	if (g->nr_pages)
+		atomic_sub(&g->mem->vm.flushing, 1u);
+	tlb_gather_init(g, g->mem);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vm_priv.h: what the files behind vm.h share with each other and with tests/, and nobody else.
+ *
+ * Locks, outer to inner: space->change (sleeps), space->lock, object->lock, pagetable.lock, a bucket
+ * of the waiters, the zone's lru lock.  An entry of a page table, the mapcount of the page in it and
+ * the slot that names the page change together, under the lock of the object.  The tables' lock is
+ * taken inside it, so that who comes by an address, not by an object, can hold an entry still.
+ */
+#ifndef QUARRY_MM_VM_PRIV_H
+#define QUARRY_MM_VM_PRIV_H
+
+#include "mm/mm_priv.h"
+#include <quarry/vm.h>
+
+/* ---- page tables (pagetable.c) ---- */
+
+/* An empty top table.  -ENOMEM. */
+int pt_init(struct pagetable *pt, struct memory *mem);
+/* Free all tables; no entry of the last level is in use. */
+void pt_destroy(struct pagetable *pt);
+/* See to it that there are tables down to the one for @va.  May sleep; -ENOMEM. */
+int pt_prepare(struct pagetable *pt, uintptr_t va);
+/* The entry for @va; NULL: there is no table for it.  Tables stay, so the answer does too. */
+u64 *pt_entry(const struct pagetable *pt, uintptr_t va);
+/* The entry for the first address from *@va on, below @end, that has a table; NULL: none has. */
+u64 *pt_next(const struct pagetable *pt, uintptr_t *va, uintptr_t end);
+/* A present entry. */
+u64 pte_make(pfn_t pfn, unsigned prot);
+
+static inline u64 pte_migration(pfn_t pfn)
+{
+	return (u64)pfn << PAGE_SHIFT | PTE_MIGRATING;
+}
+
+static inline bool pte_is_migration(u64 pte)
+{
+	return (pte & (PTE_PRESENT | PTE_MIGRATING)) == PTE_MIGRATING;
+}
+
+/* ---- shootdowns (tlb.c) ---- */
+
+#define TLB_ENTRIES 32 /* more than these are forgotten as a whole */
+#define TLB_PAGES   64
+#define TLB_CPUS    256 /* on larger machines every CPU is asked */
+
+/*
+ * What changed in page tables, and who must hear of it; and references that must last until then.
+ */
+struct tlb_gather {
+	struct memory *mem;
+	bool everybody;  /* there are more than TLB_CPUS, and any of them */
+	unsigned nr;     /* entries changed */
+	unsigned nr_pages;
+	cpumask_t cpus[CPUMASK_WORDS(TLB_CPUS)];
+	struct {
+		phys_t root;
+		uintptr_t va;
+	} entry[TLB_ENTRIES];
+	struct page *page[TLB_PAGES];
+};
+
+void tlb_gather_init(struct tlb_gather *g, struct memory *mem);
+/* The entry for @va has just been changed.  Under the lock it was changed under. */
+void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va);
+/* Drop this reference once nobody can reach the page through an old entry. */
+void tlb_gather_page(struct tlb_gather *g, struct page *page);
+static inline bool tlb_gather_full(const struct tlb_gather *g)
+{
+	return g->nr_pages == TLB_PAGES;
+}
+/*
+ * Make every CPU concerned forget the entries, in one cross-call, then drop the references.
+ * Context: thread, may sleep, no spin lock held; never from an allocation.
+ */
+void tlb_flush(struct tlb_gather *g);
+/*
+ * For a machine in software: called beside arch_tlb_flush_page, and with @all for _user.  irqs off.
+ */
+extern void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);
+
+/* ---- objects (object.c) ---- */
+
+/*
+ * A slot: 0; the page, whose reference it holds; or a marker, the pfn of the page that a migrator
+ * has taken out of it, reference and all.
+ */
+#define SLOT_MARKER 1UL
+
+static inline u64 slot_marker(pfn_t pfn)
+{
+	return (u64)pfn << 1 | SLOT_MARKER;
+}
+
+static inline bool slot_is_marker(u64 slot)
+{
+	return slot & SLOT_MARKER;
+}
+
+static inline pfn_t slot_marker_pfn(u64 slot)
+{
+	return slot >> 1;
+}
+
+static inline struct page *slot_page(u64 slot)
+{
+	return (struct page *)(uintptr_t)slot;
+}
+
+/* See to it that slot @index can be filled.  May sleep; -ENOMEM. */
+int object_prepare(struct vm_object *object, u32 index);
+/* Under the object's lock: the place of slot @index; NULL: it was never filled. */
+u64 *object_slot(struct vm_object *object, u32 index);
+/* Its value, 0 if there is no place for it. */
+u64 object_lookup(struct vm_object *object, u32 index);
+/* Under the object's lock: put a new page (ALLOC, one reference) into an empty, prepared slot. */
+void object_fill(struct vm_object *object, u32 index, struct page *page);
+/* How to allocate a page of the object. */
+static inline gfp_t object_gfp(const struct vm_object *object)
+{
+	return object->kind == OBJ_PHYS ? GFP_KERNEL : GFP_MOVABLE;
+}
+/* A reference unless the object is on its way out.  Under a lock that keeps it from being freed. */
+bool object_tryget(struct vm_object *object);
+
+/* ---- spaces (vmspace.c) ---- */
+
+/* The region that @va lies in; NULL.  Under space->lock. */
+struct vm_region *region_find(struct vm_space *space, uintptr_t va);
+static inline u32 region_index(const struct vm_region *r, uintptr_t va)
+{
+	return r->offset + (u32)((va - r->start) >> PAGE_SHIFT);
+}
+
+/* ---- reverse mapping (rmap.c), all under the object's lock ---- */
+
+/* Map @page, which is in slot @index, at @va of @r; -EAGAIN: too many references. */
+int rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
+/*
+ * Take one entry away, under the tables' lock too: collect its bits, lower the mapcount.  Returns
+ * the page, whose mapping's reference is the caller's now; NULL if it was not present.
+ */
+struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
+/*
+ * Take away every entry of slot @index; its page is @page, to which the caller has a reference
+ * besides. @with: 0, or the migration entry to leave instead.
+ */
+void rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g);
+/* Map @page wherever the migration entry @entry still stands, as its region allows by now. */
+void rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *page);
+
+/* ---- lists by age (lru.c) ---- */
+
+/* A new page (ALLOC) becomes one of @object's; its owner from now on. */
+void lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index);
+/* The object lets go of it: off its list, without an owner.  The reference stays the caller's. */
+void lru_release_page(struct memory *mem, struct page *page);
+/*
+ * isolate_lru_page - take an object's page that a scanner found at @pfn.  Returns 0, and it is
+ * ISO_MIG with one more reference; -EAGAIN it is none just now, or has too many; -EBUSY pinned.
+ * Locks: lru.
+ */
+int isolate_lru_page(struct memory *mem, pfn_t pfn) must_check;
+/* Put it back on its list, or free it if its object has let go.  Locks: lru, zone. */
+void putback_lru_page(struct memory *mem, struct page *page);
+/* The object of an isolated page, with a reference; NULL if it has let go.  Locks: lru. */
+struct vm_object *lru_get_object(struct memory *mem, struct page *page);
+
+/* ---- waiting for a page being moved (migwait.c) ---- */
+
+/* On the waiter's stack. */
+struct migwait {
+	const struct memory *mem;
+	pfn_t pfn;
+	u32 woken; /* a: taken off the list; nobody else looks at this any more */
+	struct migwait *next; /* the bucket's lock */
+};
+
+/* Queue up; under the lock of the object whose marker was seen. */
+void migwait_queue(struct migwait *w, struct memory *mem, pfn_t pfn);
+/* Sleep until woken.  Thread, no spin lock held. */
+void migwait_sleep(struct migwait *w);
+/* Wake all who wait for @pfn.  No spin lock held. */
+void migwait_wake(struct memory *mem, pfn_t pfn);
+/* How many wait for @pfn now. */
+unsigned migwait_waiting(const struct memory *mem, pfn_t pfn);
+/* Call fn(arg, pfn) for each waiter of @mem until it says false.  All CPUs stopped. */
+bool migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), void *arg);
+
+#endif

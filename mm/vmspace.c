@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmspace.c: address spaces: which object is seen at which address, and how.
+ *
+ * Owns:       struct vm_space, struct vm_region, and the list of a memory's spaces.
+ * Locks:      space->change, which sleeps, for every change of regions; inside it space->lock for
+ *             the tree, which faults read, and object->lock for the object's list of regions.
+ * Invariants: regions do not overlap, and each lies within its object.
+ *             A region that is being unmapped has left the tree, so that no fault maps anything in
+ *             it, but not the object's list, so that whoever moves or drops a page finds its
+ *             entries; and while space->change is held nothing else is mapped there.
+ *             Regions that were cut are not joined again.
+ * Tests:      tests/test_vm.c, tests/test_vm_bad.c.
+ */
+#include "mm/vm_priv.h"
+
+/* Entries looked at in one hold of the locks. */
+#define ENTRIES_AT_ONCE 512
+
+/* Regions that overlap are equal, so that a key of one page finds the region it lies in. */
+static int compare(const struct vm_region *a, const struct vm_region *b)
+{
+	if (a->end <= b->start)
+		return -1;
+	return a->start >= b->end;
+}
+
+RB_GENERATE_INTERNAL(vm_region_tree, vm_region, node, compare, unused static)
+
+/* The region that @va lies in, or the first one above it; NULL.  space->lock or space->change. */
+static struct vm_region *region_from(struct vm_space *space, uintptr_t va)
+{
+	struct vm_region key = {.start = va, .end = va + 1};
+
+	return RB_NFIND(vm_region_tree, &space->regions, &key);
+}
+
+struct vm_region *region_find(struct vm_space *space, uintptr_t va)
+{
+	struct vm_region *r = region_from(space, va);
+
+	return r && r->start <= va ? r : NULL;
+}
+
+static bool range_valid(uintptr_t va, unsigned long nr)
+{
+	return nr > 0 && !(va & (PAGE_SIZE - 1)) && va >= VM_USER_START && va < VM_USER_END &&
+	    nr <= (VM_USER_END - va) >> PAGE_SHIFT;
+}
+
+static bool prot_valid(unsigned prot)
+{
+	return prot & VM_READ && !(prot & ~(VM_READ | VM_WRITE | VM_EXEC)) &&
+	    (prot & (VM_WRITE | VM_EXEC)) != (VM_WRITE | VM_EXEC);
+}
+
+int vm_space_create(struct memory *mem, struct vm_space **out)
+{
+	struct vm_space *space;
+	int err;
+
+	if (!mem->backed)
+		return -EINVAL;
+	space = kmalloc(sizeof(*space) + CPUMASK_WORDS(nr_cpus) * sizeof(space->active[0]));
+	if (!space)
+		return -ENOMEM;
+	space->change = MUTEX("space change");
+	space->lock = SPINLOCK("space", RANK_SPACE);
+	space->refs = 1;
+	space->mem = mem;
+	RB_INIT(&space->regions);
+	err = pt_init(&space->pt, mem);
+	if (err) {
+		kfree(space);
+		return err;
+	}
+	spin_lock(&mem->vm.lock);
+	LIST_INSERT_HEAD(&mem->vm.spaces, space, link);
+	spin_unlock(&mem->vm.lock);
+	*out = space;
+	return 0;
+}
+
+void vm_space_get(struct vm_space *space)
+{
+	u32 refs = atomic_add(&space->refs, 1u);
+
+	KASSERT(refs > 0 && refs < ~0u);
+}
+
+/*
+ * A new region, the tree's and the object's; the reference to the object is the caller's.  Locks:
+ * none.
+ */
+static void region_insert(struct vm_space *space, struct vm_region *r)
+{
+	struct vm_region *other;
+
+	spin_lock(&space->lock);
+	spin_lock(&r->object->lock);
+	other = RB_INSERT(vm_region_tree, &space->regions, r);
+	KASSERT(!other);
+	LIST_INSERT_HEAD(&r->object->regions, r, link);
+	space->nr_regions++;
+	spin_unlock(&r->object->lock);
+	spin_unlock(&space->lock);
+}
+
+int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot,
+    struct vm_object *object, unsigned long offset)
+{
+	struct vm_region *r, *next;
+	int err = 0;
+
+	if (!range_valid(va, nr) || !prot_valid(prot) || object->mem != space->mem ||
+	    offset >= object->nr_pages || nr > object->nr_pages - offset)
+		return -EINVAL;
+	r = kmalloc(sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	*r = (struct vm_region){.space = space, .start = va, .end = va + (nr << PAGE_SHIFT),
+	    .offset = (u32)offset, .prot = prot, .object = object};
+	mutex_lock(&space->change);
+	next = region_from(space, va);
+	if (next && next->start < r->end) {
+		err = -EEXIST;
+	} else {
+		vm_object_get(object);
+		region_insert(space, r);
+	}
+	mutex_unlock(&space->change);
+	if (err)
+		kfree(r);
+	return err;
+}
+
+/* ---- cutting: regions that reach out of a range, where it begins and ends ---- */
+
+static bool needs_cut(struct vm_space *space, uintptr_t va)
+{
+	const struct vm_region *r = region_find(space, va);
+
+	return r && r->start < va;
+}
+
+/*
+ * Let no region reach over @va; @upper becomes the part above, if there is one.  What is mapped
+ * stays.
+ */
+static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
+{
+	struct vm_region *r = region_find(space, va);
+
+	if (!r || r->start == va)
+		return;
+	*upper = (struct vm_region){.space = space, .start = va, .end = r->end,
+	    .offset = region_index(r, va), .prot = r->prot, .object = r->object};
+	vm_object_get(r->object);
+	spin_lock(&space->lock);
+	spin_lock(&r->object->lock);
+	r->end = va;
+	RB_INSERT(vm_region_tree, &space->regions, upper);
+	LIST_INSERT_HEAD(&r->object->regions, upper, link);
+	space->nr_regions++;
+	spin_unlock(&r->object->lock);
+	spin_unlock(&space->lock);
+}
+
+/* At both ends; -ENOMEM, and nothing is cut.  Under space->change. */
+static int cut_range(struct vm_space *space, uintptr_t start, uintptr_t end)
+{
+	const uintptr_t at[] = {start, end};
+	struct vm_region *upper[2] = {NULL, NULL};
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		if (!needs_cut(space, at[i]))
+			continue;
+		upper[i] = kmalloc(sizeof(*upper[i]));
+		if (!upper[i]) {
+			kfree(upper[0]);
+			return -ENOMEM;
+		}
+	}
+	for (i = 0; i < 2; i++)
+		cut(space, at[i], upper[i]);
+	return 0;
+}
+
+/* ---- unmapping ---- */
+
+/* Clear the entries of @r; the pages' references last until nobody can reach them any more. */
+static void clear_entries(struct vm_region *r)
+{
+	struct pagetable *pt = &r->space->pt;
+	uintptr_t va = r->start;
+	struct tlb_gather g;
+
+	tlb_gather_init(&g, pt->mem);
+	while (va < r->end) {
+		unsigned looked;
+		u64 *entry;
+
+		spin_lock(&r->object->lock);
+		spin_lock(&pt->lock);
+		for (looked = 0; looked < ENTRIES_AT_ONCE && !tlb_gather_full(&g); looked++) {
+			struct page *page;
+
+			entry = pt_next(pt, &va, r->end);
+			if (!entry)
+				break;
+			if (READ_ONCE(*entry)) {
+				/* A migration entry goes like any other; its migrator will miss it. */
+				page = rmap_take_entry(pt->mem, entry, 0);
+				tlb_gather_add(&g, r->space, va);
+				if (page)
+					tlb_gather_page(&g, page);
+			}
+			va += PAGE_SIZE;
+		}
+		spin_unlock(&pt->lock);
+		spin_unlock(&r->object->lock);
+		tlb_flush(&g);
+	}
+}
+
+/* Under space->change. */
+static void region_remove(struct vm_space *space, struct vm_region *r)
+{
+	spin_lock(&space->lock);
+	RB_REMOVE(vm_region_tree, &space->regions, r);
+	space->nr_regions--;
+	spin_unlock(&space->lock);
+	clear_entries(r);
+	spin_lock(&r->object->lock);
+	LIST_REMOVE(r, link);
+	spin_unlock(&r->object->lock);
+	vm_object_put(r->object);
+	kfree(r);
+}
+
+static void unmap_all(struct vm_space *space, uintptr_t start, uintptr_t end)
+{
+	struct vm_region *r;
+
+	while ((r = region_from(space, start)) && r->start < end)
+		region_remove(space, r);
+}
+
+int vm_unmap(struct vm_space *space, uintptr_t va, unsigned long nr)
+{
+	uintptr_t end = va + (nr << PAGE_SHIFT);
+	int err;
+
+	if (!range_valid(va, nr))
+		return -EINVAL;
+	mutex_lock(&space->change);
+	err = cut_range(space, va, end);
+	if (!err)
+		unmap_all(space, va, end);
+	mutex_unlock(&space->change);
+	return err;
+}
+
+void vm_space_put(struct vm_space *space)
+{
+	struct memory *mem = space->mem;
+	unsigned i;
+
+	if (atomic_sub(&space->refs, 1u) > 1)
+		return;
+	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++)
+		KASSERT(READ_ONCE(space->active[i]) == 0);
+	unmap_all(space, VM_USER_START, VM_USER_END);
+	spin_lock(&mem->vm.lock);
+	LIST_REMOVE(space, link);
+	spin_unlock(&mem->vm.lock);
+	pt_destroy(&space->pt);
+	kfree(space);
+}
+
+/* ---- protection ---- */
+
+/*
+ * Forbid in the entries of @r what its protection does not allow; what it does, faults will show.
+ */
+static void lower_entries(struct vm_region *r)
+{
+	struct pagetable *pt = &r->space->pt;
+	uintptr_t va = r->start;
+	struct tlb_gather g;
+
+	tlb_gather_init(&g, pt->mem);
+	while (va < r->end) {
+		unsigned looked;
+		u64 *entry;
+
+		spin_lock(&r->object->lock);
+		spin_lock(&pt->lock);
+		for (looked = 0; looked < ENTRIES_AT_ONCE; looked++) {
+			entry = pt_next(pt, &va, r->end);
+			if (!entry)
+				break;
+			/* A migration entry says nothing of protection: who restores asks the region. */
+			if (READ_ONCE(*entry) & PTE_PRESENT) {
+				if (!(r->prot & VM_WRITE))
+					atomic_and(entry, ~PTE_WRITE);
+				if (!(r->prot & VM_EXEC))
+					atomic_or(entry, PTE_NX);
+				tlb_gather_add(&g, r->space, va);
+			}
+			va += PAGE_SIZE;
+		}
+		spin_unlock(&pt->lock);
+		spin_unlock(&r->object->lock);
+		tlb_flush(&g);
+	}
+}
+
+static bool all_mapped(struct vm_space *space, uintptr_t va, uintptr_t end)
+{
+	while (va < end) {
+		const struct vm_region *r = region_find(space, va);
+
+		if (!r)
+			return false;
+		va = r->end;
+	}
+	return true;
+}
+
+int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot)
+{
+	uintptr_t end = va + (nr << PAGE_SHIFT);
+	struct vm_region *r;
+	int err;
+
+	if (!range_valid(va, nr) || !prot_valid(prot))
+		return -EINVAL;
+	mutex_lock(&space->change);
+	err = all_mapped(space, va, end) ? cut_range(space, va, end) : -EFAULT;
+	for (; !err && va < end; va = r->end) {
+		unsigned before;
+
+		r = region_find(space, va);
+		before = r->prot;
+		spin_lock(&space->lock);
+		spin_lock(&r->object->lock);
+		r->prot = prot;
+		spin_unlock(&r->object->lock);
+		spin_unlock(&space->lock);
+		if (before & ~prot)
+			lower_entries(r);
+	}
+	mutex_unlock(&space->change);
+	return err;
+}
+
+/* ---- CPUs ---- */
+
+void vm_space_enter(struct vm_space *space)
+{
+	cpumask_set(space->active, arch_cpu_id());
+	full_barrier();
+}
+
+void vm_space_leave(struct vm_space *space)
+{
+	cpumask_clear(space->active, arch_cpu_id());
+}

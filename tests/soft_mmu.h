@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * soft_mmu.h: a machine's memory management unit in software: walks the page tables of a space,
+ * sets their A and D bits, and remembers what it found in a small TLB for each CPU.
+ *
+ * So suites can use address spaces hosted and in the kernel alike, and what a CPU has not been made
+ * to forget it goes on using, as a real one would.  A thread bound to a CPU loads a space there,
+ * accesses it, and unloads it.
+ */
+#ifndef QUARRY_TESTS_SOFT_MMU_H
+#define QUARRY_TESTS_SOFT_MMU_H
+
+#include <quarry/vm.h>
+
+/* This CPU has the tables of @space loaded from now on; and no more. */
+void soft_load_space(struct vm_space *space);
+void soft_unload_space(void);
+/*
+ * Read or write the word at @va (aligned) of the space loaded here, taking faults as they come.
+ * Returns 0, or what vm_fault said.
+ */
+int soft_read(uintptr_t va, u64 *value);
+int soft_write(uintptr_t va, u64 value);
+/* Fetch an instruction there: only the permission matters. */
+int soft_exec(uintptr_t va);
+/* Write only if it needs no fault: 0, or -EFAULT. */
+int soft_try_write(uintptr_t va, u64 value);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vm_help.h: what the suites of objects, spaces and migration share: a backed memory, a space with
+ * an object mapped, and what to look at.
+ */
+#ifndef QUARRY_TESTS_VM_HELP_H
+#define QUARRY_TESTS_VM_HELP_H
+
+#include "mm/vm_priv.h"
+#include "tests/soft_mmu.h"
+#include <quarry/ktest.h>
+
+/* Pageblocks: room for the tables of a few spaces, and for some hundred pages of data. */
+#define VM_NORMAL  (PAGEBLOCK_ORDER >= 9 ? 2u : 30u)
+#define VM_MOVABLE (PAGEBLOCK_ORDER >= 9 ? 6u : 40u)
+#define VM_BASE    0x400000UL
+#define VM_RW      (VM_READ | VM_WRITE)
+
+static inline uintptr_t page_at(unsigned long nr)
+{
+	return VM_BASE + (nr << PAGE_SHIFT);
+}
+
+/* One object, mapped from its first page on at VM_BASE, in one space. */
+struct vm_scene {
+	struct memory *mem;
+	struct vm_object *object;
+	struct vm_space *space;
+	unsigned nr;
+	unsigned long free; /* pages, before anything was made */
+};
+
+/* False, and the test has failed or is skipped, if it cannot be had. */
+static inline bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr)
+{
+	int err;
+
+	*s = (struct vm_scene){.mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE), .nr = nr};
+	if (!s->mem)
+		return false;
+	s->free = memory_free_pages(s->mem);
+	err = vm_object_create(s->mem, OBJ_ANON, nr, NULL, NULL, &s->object);
+	err = err ? err : vm_space_create(s->mem, &s->space);
+	err = err ? err : vm_map(s->space, VM_BASE, nr, VM_RW, s->object, 0);
+	if (err)
+		ktest_fail(t, __FILE__, __LINE__, "no scene: error %d", err);
+	return !err;
+}
+
+/* All goes, and all has come back. */
+static inline void scene_end(struct ktest *t, struct vm_scene *s)
+{
+	if (s->object)
+		vm_object_put(s->object);
+	if (s->space)
+		vm_space_put(s->space);
+	EXPECT_EQ(t, memory_free_pages(s->mem), s->free);
+	EXPECT_EQ(t, mm_event_sum(s->mem, EV_BAD_FREE), 0);
+	EXPECT_EQ(t, mm_event_sum(s->mem, EV_MIGWAIT_WOKEN),
+	    mm_event_sum(s->mem, EV_MIGWAIT_QUEUED));
+	EXPECT(t, LIST_EMPTY(&s->mem->vm.spaces));
+	EXPECT(t, LIST_EMPTY(&s->mem->vm.objects));
+}
+
+/* check_memory in the middle of a test. */
+static inline void expect_sound(struct ktest *t, struct memory *mem)
+{
+	struct mm_violation v = {.what = NULL};
+	int err = check_memory(mem, &v);
+
+	if (err)
+		ktest_fail(t, __FILE__, __LINE__, "check_memory: %d %s: pfn %#lx have %ld want %ld", err,
+		    v.what ? v.what : "?", v.pfn, (long)v.have, (long)v.want);
+}
+
+/* The page in a slot; NULL: empty, or a marker. */
+static inline struct page *page_in(struct vm_object *object, u32 index)
+{
+	u64 slot;
+
+	spin_lock(&object->lock);
+	slot = object_lookup(object, index);
+	spin_unlock(&object->lock);
+	return slot_is_marker(slot) ? NULL : slot_page(slot);
+}
+
+/* What the tables say of @va. */
+static inline u64 pte_at(struct vm_space *space, uintptr_t va)
+{
+	const u64 *entry = pt_entry(&space->pt, va);
+
+	return entry ? READ_ONCE(*entry) : 0;
+}
+
+/* A value that tells page, word and time. */
+static inline u64 stamp(unsigned long page, unsigned word, u64 seed)
+{
+	return (seed + page * 512 + word) * 0x9e3779b97f4a7c15ULL | 1;
+}
+
+/* Write to and read from each page of a scene, through the space loaded here. */
+static inline void write_pages(struct ktest *t, unsigned from, unsigned to, u64 seed)
+{
+	unsigned i;
+
+	for (i = from; i < to; i++) {
+		EXPECT_EQ(t, soft_write(page_at(i), stamp(i, 0, seed)), 0);
+		EXPECT_EQ(t, soft_write(page_at(i) + PAGE_SIZE - 8, stamp(i, 511, seed)), 0);
+	}
+}
+
+static inline void expect_pages(struct ktest *t, unsigned from, unsigned to, u64 seed)
+{
+	unsigned i;
+
+	for (i = from; i < to; i++) {
+		u64 first = 0, last = 0;
+
+		EXPECT_EQ(t, soft_read(page_at(i), &first), 0);
+		EXPECT_EQ(t, soft_read(page_at(i) + PAGE_SIZE - 8, &last), 0);
+		EXPECT_EQ(t, first, stamp(i, 0, seed));
+		EXPECT_EQ(t, last, stamp(i, 511, seed));
+	}
+}
+
+#endif
