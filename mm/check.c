@@ -20,6 +20,7 @@ struct check {
 	bool pending;                              /* an isolation is between its bits and its round */
 	unsigned long heads[NR_ORDERS][NR_MIGRATETYPES]; /* free blocks that must be listed */
 	unsigned long isolated, present, reserved, cached; /* pageblocks; pages; pages; blocks' pages */
+	unsigned long lru;                         /* pages that must be on reclaim lists */
 	u64 cached_set;                            /* sum of set_hash over cached heads, less slots */
 	/* The stop: who waits for whom. */
 	unsigned cpu, want;
@@ -59,6 +60,19 @@ static u64 set_hash(pfn_t pfn)
 	u64 hash = pfn * 0x9e3779b97f4a7c15ULL;
 
 	return (hash ^ hash >> 29) * 0xbf58476d1ce4e5b9ULL;
+}
+
+static bool check_in_use(struct check *c, pfn_t pfn, const struct page *page, u32 word)
+{
+	/* Its migrator has taken all references while it copies. */
+	bool frozen = word_state(word) == PG_ISO_MIG && word & PAGE_LOCKED;
+	unsigned ref = word_ref(word);
+
+	CHECK(c, ref >= 1 || frozen, "I-S1 references of a page in use", pfn, ref, 1);
+	CHECK(c, ref >= page->mapcount + (unsigned)page->pincount, "I-S2 references cover pins", pfn,
+	    ref, page->pincount);
+	c->lru += word_state(word) == PG_LRU && page->owner;
+	return true;
 }
 
 /* What a head's word and its fields may be, by state. */
@@ -105,10 +119,7 @@ static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 
 	case PG_LRU:
 	case PG_BALLOON:
 	case PG_HWPOISON:
-		CHECK(c, ref >= 1, "I-S1 references of a page in use", pfn, ref, 1);
-		CHECK(c, ref >= page->mapcount + (unsigned)page->pincount, "I-S2 references cover pins",
-		    pfn, ref, page->pincount);
-		break;
+		return check_in_use(c, pfn, page, word);
 	case PG_TAIL:
 	case NR_PAGE_STATES:
 	default:
@@ -288,7 +299,7 @@ static bool check_zone(struct check *c) WHILE_STOPPED
 	unsigned order, type;
 
 	memset(c->heads, 0, sizeof(c->heads));
-	c->isolated = c->present = c->reserved = c->cached = 0;
+	c->isolated = c->present = c->reserved = c->cached = c->lru = 0;
 	c->cached_set = 0;
 	if (!check_blocks(c))
 		return false;
@@ -307,7 +318,7 @@ static bool check_zone(struct check *c) WHILE_STOPPED
 	CHECK(c, zone->wmark[WMARK_MIN] <= zone->wmark[WMARK_LOW] &&
 	        zone->wmark[WMARK_LOW] <= zone->wmark[WMARK_HIGH],
 	    "I-W1 watermarks", zone->id, zone->wmark[WMARK_MIN], zone->wmark[WMARK_HIGH]);
-	return check_caches(c);
+	return check_caches(c) && check_lru(c->mem, zone, c->lru, c->v);
 }
 
 static void check_zones(struct check *c) WHILE_STOPPED
@@ -344,6 +355,8 @@ static void stopped(void *arg)
 		c->pending = READ_ONCE(c->mem->iso_pending) > 0;
 		all_stopped();
 		check_zones(c);
+		if (!c->v->what)
+			check_vm(c->mem, c->v);
 	}
 	store_release(&c->release, 1u);
 }

@@ -105,13 +105,16 @@ void putback_lru_page(struct memory *mem, struct page *page)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
 	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	bool owned = page->owner;
 
-	if (page->owner) {
+	if (owned) {
 		page_cas_state(page, PG_ISO_MIG, PG_LRU);
 		list_insert(zone, page);
+		mem_put_page(mem, page); /* not the last: its slot has another */
 	}
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
-	mem_put_page(mem, page);
+	if (!owned)
+		mem_put_page(mem, page);
 }
 
 /*

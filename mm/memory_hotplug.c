@@ -16,9 +16,6 @@
 #define STUCK_NS     200000000ULL
 #define STUCK_TURNS  5
 #define DEADLINE_NS  30000000000ULL
-/* Pages taken off their owners at a time. */
-#define MIGRATE_BATCH 32
-
 struct offline_op {
 	struct memory *mem;
 	struct zone *zone;
@@ -180,7 +177,9 @@ static unsigned find_movable(struct zone *zone, pfn_t *pfn, pfn_t *found)
 		return 0;
 	flags = zone_lock_irqsave(zone);
 	for_each_head(mem, head, block) {
-		if (head < from || word_state(page_word(pfn_to_page_in(mem, head))) != PG_MOVABLE_OPS)
+		enum page_state state = word_state(page_word(pfn_to_page_in(mem, head)));
+
+		if (head < from || (state != PG_MOVABLE_OPS && state != PG_LRU))
 			continue;
 		if (nr == MIGRATE_BATCH) {
 			*pfn = head;
@@ -195,25 +194,27 @@ static unsigned find_movable(struct zone *zone, pfn_t *pfn, pfn_t *found)
 /* One pass over the range: move what can be moved. */
 static void evacuate_pass(struct offline_op *op)
 {
-	struct page *pages[MIGRATE_BATCH];
 	pfn_t found[MIGRATE_BATCH], pfn = op->start;
 	struct migrate_stats stats = {0};
+	struct isolated_pages pages;
+	unsigned i;
 
 	op->no_target = false;
 	while (pfn < op->start + op->nr) {
-		unsigned nr = find_movable(op->zone, &pfn, found), got = 0, i;
+		unsigned nr = find_movable(op->zone, &pfn, found);
 		struct mm_fail fail = {0};
 
-		for (i = 0; i < nr; i++) {
-			if (isolate_movable_page(op->mem, found[i]) == 0)
-				pages[got++] = pfn_to_page_in(op->mem, found[i]);
-		}
+		pages.nr_movable = pages.nr_lru = 0;
+		for (i = 0; i < nr; i++)
+			isolate_page(op->mem, found[i], &pages);
 		sched_point("offline.migrate");
-		if (migrate_counted(op->mem, pages, got, &fail, &stats) && fail.why == WHY_NO_TARGET)
+		if (migrate_isolated(op->mem, &pages, &fail, &stats) && fail.why == WHY_NO_TARGET)
 			op->no_target = true;
 	}
 	op->res->moved += stats.moved;
 	op->res->retries += stats.retries;
+	for (i = 0; i < ARRAY_SIZE(stats.at_try); i++)
+		op->res->at_try[i] += stats.at_try[i];
 }
 
 static unsigned long range_free(const struct memory *mem, pfn_t start, unsigned long nr)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * migrate.c: taking movable pages from where they are found, moving them, and putting them back.
+ * Objects' pages are isolated by lru.c and moved by migrate_lru.c; passes and results are here.
  *
  * Owns:       pages in state ISO_MIG, with one reference.
  * Locks:      the zone's lru lock for MOVABLE_OPS ↔ ISO_MIG and for page->owner of both.
@@ -9,7 +10,7 @@
  *             reference frees it.
  * Tests:      tests/test_migrate.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/vm_priv.h"
 
 /* Passes over the pages that somebody was using just then. */
 #define MIGRATE_PASSES 10
@@ -138,50 +139,115 @@ static int migrate_one(struct memory *mem, struct page *src)
 	return err;
 }
 
+static void migrate_movable_batch(struct memory *mem, struct page **pages, unsigned nr, int *err)
+{
+	unsigned i;
+
+	for (i = 0; i < nr; i++)
+		err[i] = migrate_one(mem, pages[i]);
+}
+
+static const struct migrate_kind movable_kind = {
+    .move = migrate_movable_batch,
+    .putback = putback_movable_page,
+};
+
 static enum mm_why migrate_why(int err)
 {
 	return err == -EBUSY ? WHY_PINNED : err == -ENOMEM ? WHY_NO_TARGET : WHY_BUSY;
 }
 
+/* One list of pages of one kind; what somebody was using is tried again. */
+struct migrate_list {
+	struct memory *mem;
+	const struct migrate_kind *kind;
+	struct page **pages;
+	unsigned left, failed;
+	struct mm_fail *fail;
+	struct migrate_stats *stats;
+};
+
+/* What became of a page at try number @pass; true: it stays on the list. */
+static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int err)
+{
+	if (err == -EAGAIN && pass + 1 < MIGRATE_PASSES) {
+		MM_EVENT(l->mem, MIGRATE_AGAIN);
+		l->stats->retries++;
+		return true;
+	}
+	if (err == 0 || err == -ENOENT) {
+		/* Or its owner let go of it: nothing was left to move. */
+		if (!err) {
+			MM_EVENT(l->mem, MIGRATE_OK);
+			l->stats->moved++;
+			l->stats->at_try[MIN(pass, ARRAY_SIZE(l->stats->at_try) - 1)]++;
+		}
+		mem_put_page(l->mem, page);
+	} else {
+		MM_EVENT(l->mem, MIGRATE_FAIL);
+		if (l->failed++ == 0)
+			mm_fail(l->fail, page_to_pfn_in(l->mem, page), migrate_why(err), err);
+		l->kind->putback(l->mem, page);
+	}
+	return false;
+}
+
+static unsigned migrate_list(struct migrate_list *l)
+{
+	unsigned pass, from, i, again;
+	int err[MIGRATE_BATCH];
+
+	for (pass = 0; pass < MIGRATE_PASSES && l->left > 0; pass++) {
+		again = 0;
+		for (from = 0; from < l->left; from += MIGRATE_BATCH) {
+			unsigned nr = MIN(l->left - from, (unsigned)MIGRATE_BATCH);
+
+			l->kind->move(l->mem, l->pages + from, nr, err);
+			for (i = from; i < from + nr; i++) {
+				if (settle(l, l->pages[i], pass, err[i - from]))
+					l->pages[again++] = l->pages[i];
+			}
+		}
+		l->left = again;
+		if (again)
+			thread_yield();
+	}
+	return l->failed;
+}
+
 unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)
 {
 	struct migrate_stats stats = {0};
+	struct migrate_list list = {mem, &movable_kind, pages, nr, 0, fail, &stats};
 
-	return migrate_counted(mem, pages, nr, fail, &stats);
+	return migrate_list(&list);
 }
 
-unsigned migrate_counted(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail,
+int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages)
+{
+	struct page *page = pfn_to_page_in(mem, pfn);
+	int err = isolate_lru_page(mem, pfn);
+
+	if (!err) {
+		pages->lru[pages->nr_lru++] = page;
+	} else if (err == -EAGAIN) {
+		err = isolate_movable_page(mem, pfn);
+		if (!err)
+			pages->movable[pages->nr_movable++] = page;
+	}
+	return err;
+}
+
+unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
     struct migrate_stats *stats)
 {
-	unsigned pass, i, left = nr, failed = 0;
+	struct migrate_list movable = {
+	    mem, &movable_kind, pages->movable, pages->nr_movable, 0, fail, stats};
+	struct migrate_list lru = {
+	    mem, &migrate_lru_kind, pages->lru, pages->nr_lru, 0, fail, stats};
+	unsigned failed = migrate_list(&lru);
 
-	for (pass = 0; pass < MIGRATE_PASSES && left > 0; pass++) {
-		unsigned again = 0;
-
-		for (i = 0; i < left; i++) {
-			struct page *page = pages[i];
-			int err = migrate_one(mem, page);
-
-			if (err == -EAGAIN && pass + 1 < MIGRATE_PASSES) {
-				MM_EVENT(mem, MIGRATE_AGAIN);
-				stats->retries++;
-				pages[again++] = page;
-			} else if (err == 0 || err == -ENOENT) {
-				/* Or its owner let go of it: nothing was left to move. */
-				stats->moved += !err;
-				if (!err)
-					MM_EVENT(mem, MIGRATE_OK);
-				mem_put_page(mem, page);
-			} else {
-				MM_EVENT(mem, MIGRATE_FAIL);
-				if (failed++ == 0)
-					mm_fail(fail, page_to_pfn_in(mem, page), migrate_why(err), err);
-				putback_movable_page(mem, page);
-			}
-		}
-		left = again;
-		if (left)
-			thread_yield();
-	}
-	return failed;
+	/* The first reason is the one that is told. */
+	movable.failed = failed;
+	return migrate_list(&movable);
 }

@@ -99,7 +99,7 @@ unsigned migwait_waiting(const struct memory *mem, pfn_t pfn)
 	return nr;
 }
 
-bool migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), void *arg)
+void migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), void *arg)
 {
 	const struct migwait *w;
 	unsigned i;
@@ -110,8 +110,7 @@ bool migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), v
 			continue;
 		for (w = buckets[i].first; w; w = w->next) {
 			if (w->mem == mem && !fn(arg, w->pfn))
-				return false;
+				return;
 		}
 	}
-	return true;
 }

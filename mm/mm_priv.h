@@ -231,18 +231,50 @@ int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_po
     struct mm_fail *fail, struct drain_cost *cost);
 /* What in the pageblock at @block cannot move: 0, or -EBUSY and which page and why.  Zone lock. */
 int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail) REQUIRES_ZONE(zone);
-/* migrate_pages, and adds to *@stats. */
-struct migrate_stats {
-	unsigned moved;   /* blocks */
-	unsigned retries; /* tries that met somebody else */
+
+/* ---- migration (migrate.c) ---- */
+
+/* Pages that one cross-call is made for, and a thread's stack has room for. */
+#define MIGRATE_BATCH 64
+
+/* How pages of one kind are moved: up to MIGRATE_BATCH at a time, err[] telling what became of each. */
+struct migrate_kind {
+	void (*move)(struct memory *mem, struct page **pages, unsigned nr, int *err);
+	void (*putback)(struct memory *mem, struct page *page);
 };
-unsigned migrate_counted(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail,
+extern const struct migrate_kind migrate_lru_kind;
+
+struct migrate_stats {
+	unsigned moved;     /* blocks */
+	unsigned retries;   /* tries that met somebody else */
+	unsigned at_try[4]; /* of the moved: at the first try, the second, the third, later */
+};
+/* Isolated pages, by kind. */
+struct isolated_pages {
+	struct page *movable[MIGRATE_BATCH], *lru[MIGRATE_BATCH];
+	unsigned nr_movable, nr_lru;
+};
+/*
+ * Isolate what can be moved at @pfn, object's page or MOVABLE_OPS, and add it to @pages, which has room.
+ * Returns 0; -EAGAIN nothing movable just now; -EBUSY pinned, or what the owner says.
+ */
+int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages);
+/* migrate_pages for both kinds; adds to *@stats. */
+unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
     struct migrate_stats *stats);
 /* has_unmovable for a range; takes the zone lock where it must look. */
 int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
     EXCLUDES(zone_class);
 /* Put an isolated page back to its owner, or free it if the owner has let go. */
 void putback_movable_page(struct memory *mem, struct page *page) EXCLUDES(lru_class, zone_class);
+
+/* ---- the checker's part for objects, spaces and reclaim lists (check_vm.c); all CPUs stopped ---- */
+
+/* The zone's lists, which shall have @pages pages together. */
+bool check_lru(struct memory *mem, const struct zone *zone, unsigned long pages,
+    struct mm_violation *v);
+/* Slots, tables and who waits. */
+void check_vm(struct memory *mem, struct mm_violation *v);
 
 /* ---- others ---- */
 

@@ -69,7 +69,7 @@ void object_fill(struct vm_object *object, u32 index, struct page *page)
 
 	KASSERT(spin_is_held(&object->lock) && *slot == 0);
 	*slot = (uintptr_t)page;
-	object->nr_present++;
+	WRITE_ONCE(object->nr_present, object->nr_present + 1);
 	lru_add_page(object->mem, page, object, index);
 }
 
@@ -202,7 +202,7 @@ static void empty_slot(struct vm_object *object, u32 index, u64 *slot, struct tl
 	if (!slot_is_marker(*slot))
 		tlb_gather_page(g, page);
 	*slot = 0;
-	object->nr_present--;
+	WRITE_ONCE(object->nr_present, object->nr_present - 1);
 }
 
 int vm_object_remove(struct vm_object *object, u32 index, u32 nr)

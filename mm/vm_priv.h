@@ -185,6 +185,6 @@ void migwait_wake(struct memory *mem, pfn_t pfn);
 /* How many wait for @pfn now. */
 unsigned migwait_waiting(const struct memory *mem, pfn_t pfn);
 /* Call fn(arg, pfn) for each waiter of @mem until it says false.  All CPUs stopped. */
-bool migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), void *arg);
+void migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), void *arg);
 
 #endif

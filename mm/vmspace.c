@@ -282,8 +282,21 @@ void vm_space_put(struct vm_space *space)
 /* ---- protection ---- */
 
 /*
- * Forbid in the entries of @r what its protection does not allow; what it does, faults will show.
+ * A migration entry says nothing of protection: who restores it asks the region.  But it has to be
+ * forgotten like any other: its migrator's shootdown may be still to come, and until then a CPU may
+ * use what was there before.
  */
+static void lower_entry(const struct vm_region *r, u64 *entry)
+{
+	if (!(READ_ONCE(*entry) & PTE_PRESENT))
+		return;
+	if (!(r->prot & VM_WRITE))
+		atomic_and(entry, ~PTE_WRITE);
+	if (!(r->prot & VM_EXEC))
+		atomic_or(entry, PTE_NX);
+}
+
+/* Forbid in the entries of @r what it does not allow; what it does allow, faults will show. */
 static void lower_entries(struct vm_region *r)
 {
 	struct pagetable *pt = &r->space->pt;
@@ -301,14 +314,9 @@ static void lower_entries(struct vm_region *r)
 			entry = pt_next(pt, &va, r->end);
 			if (!entry)
 				break;
-			/* A migration entry says nothing of protection: who restores asks the region. */
-			if (READ_ONCE(*entry) & PTE_PRESENT) {
-				if (!(r->prot & VM_WRITE))
-					atomic_and(entry, ~PTE_WRITE);
-				if (!(r->prot & VM_EXEC))
-					atomic_or(entry, PTE_NX);
+			lower_entry(r, entry);
+			if (READ_ONCE(*entry))
 				tlb_gather_add(&g, r->space, va);
-			}
 			va += PAGE_SIZE;
 		}
 		spin_unlock(&pt->lock);

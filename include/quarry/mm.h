@@ -377,6 +377,7 @@ struct offline_result {
 	unsigned loops;      /* passes over the range */
 	unsigned moved;      /* blocks migrated */
 	unsigned retries;    /* migrations that had to be tried again */
+	unsigned at_try[4];  /* of the moved: at the first try of a pass, the second, the third, later */
 	struct mm_fail fail; /* where the error is not 0 */
 };
 

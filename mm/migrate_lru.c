@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * migrate_lru.c: moving pages of memory objects, mapped or not.
+ *
+ * Owns:       isolated pages of objects while they are moved; markers and migration entries.
+ * Locks:      a page's LOCKED bit, by trylock; the object's lock, the tables' and the lru lock inside.
+ * Invariants: at every instant exactly one of the two pages can be reached, or none and who looks waits.
+ *             A marker, and an entry that goes with it, stands only while its page is locked, isolated
+ *             and held by a migrator.
+ * Tests:      tests/test_migrate_lru.c, tests/test_migrate_race.c.
+ */
+#include "mm/migrate_lru_body.h"
+
+const struct migrate_kind migrate_lru_kind = {
+    .move = migrate_lru_batch,
+    .putback = putback_lru_page,
+};

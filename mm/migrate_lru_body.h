@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * migrate_lru_body.h: moving isolated pages of memory objects, a batch at a time.
+ *
+ * Compiled by migrate_lru.c; and by a test with scheduling points in it.
+ *
+ * The steps, and what others see meanwhile:
+ *   prepare   the object is held, a target allocated, the page locked: nothing is seen
+ *   unmap     under the object's lock the slot becomes a marker and each entry a migration entry: who
+ *             finds either waits (migwait.c).  Those who use the page through a TLB go on doing so
+ *   flush     one cross-call for the whole batch: from here on nobody uses the page
+ *   freeze    exactly two references, or somebody besides us has the page: then all goes back
+ *   copy
+ *   replace   under the object's lock slot and entries get the new page, as their regions allow by now;
+ *             if the marker is gone, so is what it stood for, and the copy is dropped
+ *   wake, unlock, and our caller drops the last reference of the old page, past every list
+ *
+ * References to the source: the slot's, which the marker hands over to us and a restored slot takes
+ * back; one for each entry, dropped as it is unmapped; the isolation's, which our caller drops on
+ * success and putback_lru_page on failure.
+ */
+#ifndef QUARRY_MM_MIGRATE_LRU_BODY_H
+#define QUARRY_MM_MIGRATE_LRU_BODY_H
+
+#include "mm/vm_priv.h"
+#include <quarry/sched_point.h>
+
+/* What the new page takes over; never LOCKED, nor what is wrong with the old frame. */
+#define FLAGS_MOVED (PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE | PAGE_UPTODATE | PAGE_UNEVICTABLE)
+
+/* One page on its way. */
+struct mig {
+	struct page *src, *dst;
+	struct vm_object *object; /* src's, with a reference */
+	int *err;                 /* 0: it is being moved, or has been */
+};
+
+/* On success all of it is held; else nothing. */
+static int mig_prepare(struct memory *mem, struct mig *m)
+{
+	if (READ_ONCE(m->src->pincount))
+		return -EBUSY;
+	m->object = lru_get_object(mem, m->src);
+	if (!m->object)
+		return -ENOENT;
+	m->dst = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+	if (m->dst && page_trylock(m->src))
+		return 0;
+	vm_object_put(m->object);
+	if (!m->dst)
+		return -ENOMEM;
+	mem_free_pages(mem, m->dst, 0);
+	return -EAGAIN;
+}
+
+/* Unlock the source; a frozen one gets back the isolation's reference. */
+static void mig_unlock(struct page *src, bool frozen)
+{
+	u32 word;
+
+	do {
+		word = page_word(src);
+		KASSERT(word & PAGE_LOCKED);
+	} while (!atomic_cas(&src->word, word, (word & ~PAGE_LOCKED) + frozen));
+}
+
+/* Drop what mig_prepare has taken; the target too unless it is in use. */
+static void mig_release(struct memory *mem, struct mig *m)
+{
+	if (*m->err)
+		mem_free_pages(mem, m->dst, 0);
+	vm_object_put(m->object);
+}
+
+/* Where the object still has the page, put marker and migration entries in its place. */
+static int mig_unmap(struct memory *mem, struct mig *m, struct tlb_gather *g)
+{
+	pfn_t pfn = page_to_pfn_in(mem, m->src);
+	u32 index = m->src->index;
+	int err = 0;
+
+	spin_lock(&m->object->lock);
+	if (slot_page(object_lookup(m->object, index)) != m->src) {
+		err = -ENOENT;
+	} else if (READ_ONCE(m->src->pincount)) {
+		/* Pins are taken under this lock, and from slots: there will be no other. */
+		err = -EBUSY;
+	} else {
+		*object_slot(m->object, index) = slot_marker(pfn);
+		rmap_unmap(m->object, index, pte_migration(pfn), g);
+	}
+	spin_unlock(&m->object->lock);
+	if (err)
+		mig_unlock(m->src, false);
+	return err;
+}
+
+/*
+ * Take all references of a page that has just the two that are ours: from here on there is none to copy
+ * from or add to.  One more is somebody who still looks at the page, or an unmapping whose shootdown
+ * is not over; he may write to it.
+ */
+static bool mig_freeze(struct page *src)
+{
+	u32 word;
+
+	do {
+		word = page_word(src);
+		if (word_ref(word) != 2)
+			return false;
+	} while (!atomic_cas(&src->word, word, word & ~PAGE_REF_MASK));
+	return true;
+}
+
+/* Put @page, the copy or the source itself, where the marker stands.  -ENOENT: it does not any more. */
+static int mig_replace(struct memory *mem, struct mig *m, struct page *page)
+{
+	pfn_t pfn = page_to_pfn_in(mem, m->src);
+	u32 index = m->src->index;
+	int err = -ENOENT;
+	u64 *slot;
+
+	spin_lock(&m->object->lock);
+	slot = object_slot(m->object, index);
+	if (*slot == slot_marker(pfn)) {
+		*slot = (uintptr_t)page;
+		if (page != m->src) {
+			page_set_flags(page, page_word(m->src) & FLAGS_MOVED);
+			lru_release_page(mem, m->src);
+			lru_add_page(mem, page, m->object, index);
+		}
+		rmap_restore(m->object, index, pte_migration(pfn), page);
+		err = 0;
+	}
+	spin_unlock(&m->object->lock);
+	sched_point("mig.restored");
+	return err;
+}
+
+/* From the freeze to the wake-up; everybody has forgotten the page's entries. */
+static int mig_finish(struct memory *mem, struct mig *m)
+{
+	bool frozen = mig_freeze(m->src);
+	int err;
+
+	sched_point("mig.frozen");
+	if (frozen) {
+		memcpy(page_address_in(mem, m->dst), page_address_in(mem, m->src), PAGE_SIZE);
+		sched_point("mig.copied");
+		err = mig_replace(mem, m, m->dst);
+	} else {
+		err = mig_replace(mem, m, m->src);
+		/* Removed from its slot, whose reference was handed to us. */
+		if (err)
+			mem_put_page(mem, m->src);
+		err = err ? err : -EAGAIN;
+	}
+	/* Before the unlock: who waits here has seen a locked page. */
+	migwait_wake(mem, page_to_pfn_in(mem, m->src));
+	mig_unlock(m->src, frozen);
+	sched_point("mig.unlock");
+	return err;
+}
+
+/*
+ * Move up to MIGRATE_BATCH isolated pages; err[] tells for each what became of it.  0: its content is
+ * elsewhere; -ENOENT: its object has let go of it, nothing was left to move; -EAGAIN: somebody has a
+ * reference or the lock; -EBUSY: pinned; -ENOMEM: no page to move to, and the rest was not tried.
+ * In every case the caller still has the isolation's reference.
+ */
+static void migrate_lru_batch(struct memory *mem, struct page **pages, unsigned nr, int *err)
+{
+	struct mig mig[MIGRATE_BATCH];
+	struct tlb_gather g;
+	bool no_memory = false;
+	unsigned i, started = 0;
+
+	KASSERT(nr <= MIGRATE_BATCH);
+	for (i = 0; i < nr; i++) {
+		struct mig *m = &mig[started];
+
+		*m = (struct mig){.src = pages[i], .err = &err[i]};
+		err[i] = no_memory ? -ENOMEM : mig_prepare(mem, m);
+		started += !err[i];
+		no_memory = err[i] == -ENOMEM;
+	}
+	sched_point("mig.locked");
+	tlb_gather_init(&g, mem);
+	nr = started;
+	for (i = started = 0; i < nr; i++) {
+		*mig[i].err = mig_unmap(mem, &mig[i], &g);
+		if (*mig[i].err)
+			mig_release(mem, &mig[i]);
+		else
+			mig[started++] = mig[i];
+	}
+	sched_point("mig.entry_set");
+	tlb_flush(&g);
+	sched_point("mig.unmapped");
+	for (i = 0; i < started; i++) {
+		*mig[i].err = mig_finish(mem, &mig[i]);
+		mig_release(mem, &mig[i]);
+	}
+}
+
+#endif
