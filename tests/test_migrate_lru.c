@@ -245,17 +245,20 @@ static void without_a_target_all_are_put_back(struct ktest *t)
 	struct mm_fail fail = {0};
 	struct vm_scene s;
 	unsigned i;
+	u64 failed;
 
 	if (!scene_begin(t, &s, 20))
 		return;
 	soft_load_space(s.space);
 	write_pages(t, 0, 20, 9);
 	pile_alloc(s.mem, &pile, GFP_ATOMIC | GFP_MOVABLE, 0, ALL_THERE_IS);
+	failed = mm_event_sum(s.mem, EV_ALLOC_FAIL);
 	EXPECT_EQ(t, move_pages(t, &s, 0, 20, &fail, &stats), 20);
 	EXPECT_EQ(t, fail.why, WHY_NO_TARGET);
 	EXPECT_EQ(t, stats.moved, 0);
-	/* One allocation has failed, and for the others none was tried. */
 	EXPECT_EQ(t, stats.retries, 0);
+	/* For the others none was tried. */
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_ALLOC_FAIL), failed + 1);
 	for (i = 0; i < 20; i++)
 		EXPECT_EQ(t, word_state(page_word(page_in(s.object, i))), PG_LRU);
 	expect_pages(t, 0, 20, 9);

@@ -1,108 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_race.c: what others do while a page is being moved.  The migrator is held between two of
- * its steps on CPU 1; others touch, unmap, protect, remove, destroy.
+ * test_migrate_race.c: what others do while a page is being moved.  The migrator is held between two
+ * of its steps on CPU 1; others touch, unmap, protect, remove, destroy.
  */
 #include "tests/race_migrate.h"
 
-#define WAITERS 3 /* at most: one on each CPU from 2 on */
-
-/* A scene of 4 written pages, and a migrator of the page in slot 1. */
-struct stage {
-	struct ktest *t;
-	struct vm_scene s;
-	struct race_migrate r;
-};
-
-static bool stage_begin(struct ktest *t, struct stage *st, const char *point)
-{
-	if (ktest_cpus() < 3) {
-		ktest_skip(t, "needs 3 CPUs");
-		return false;
-	}
-	*st = (struct stage){.t = t};
-	if (!scene_begin(t, &st->s, 4))
-		return false;
-	soft_load_space(st->s.space);
-	write_pages(t, 0, 4, t->seed);
-	soft_unload_space();
-	st->r = (struct race_migrate){
-	    .mem = st->s.mem, .page = page_in(st->s.object, 1), .point = point};
-	EXPECT(t, race_migrate_start(&st->r, 1));
-	return true;
-}
-
-/* The move ends with @err; all has come back. */
-static void stage_end(struct stage *st, int err)
-{
-	struct ktest *t = st->t;
-
-	EXPECT_EQ(t, st->r.err, err);
-	expect_sound(t, st->s.mem);
-	scene_end(t, &st->s);
-}
-
-static pfn_t source(const struct stage *st)
-{
-	return page_to_pfn_in(st->s.mem, st->r.page);
-}
-
-static void expect_content(struct stage *st)
-{
-	soft_load_space(st->s.space);
-	expect_pages(st->t, 0, 4, st->t->seed);
-	soft_unload_space();
-}
-
 /* ---- who touches it waits ---- */
-
-struct toucher {
-	struct vm_space *space;
-	uintptr_t va;
-	u64 value;
-	int err;
-	u32 done; /* a */
-};
-
-static void touch(void *arg)
-{
-	struct toucher *w = arg;
-
-	soft_load_space(w->space);
-	w->err = soft_read(w->va, &w->value);
-	soft_unload_space();
-	store_release(&w->done, 1u);
-}
-
-/* Start a reader of @va on CPUs 2 and up; returns how many, once all of them wait. */
-static unsigned start_waiters(struct stage *st, struct toucher *w, struct vm_space *space, uintptr_t va)
-{
-	unsigned nr = MIN(ktest_cpus() - 2, (unsigned)WAITERS), i, turn;
-
-	for (i = 0; i < nr; i++) {
-		w[i] = (struct toucher){.space = space, .va = va};
-		ktest_start(2 + i, touch, &w[i]);
-	}
-	for (turn = 0; turn < RACE_TURNS && migwait_waiting(st->s.mem, source(st)) < nr; turn++)
-		cpu_relax();
-	EXPECT_EQ(st->t, migwait_waiting(st->s.mem, source(st)), nr);
-	return nr;
-}
-
-static void join_waiters(struct stage *st, const struct toucher *w, unsigned nr, u64 value)
-{
-	struct ktest *t = st->t;
-	unsigned i;
-
-	for (i = 0; i < nr; i++) {
-		ktest_join(2 + i);
-		EXPECT_EQ(t, w[i].err, 0);
-		EXPECT_EQ(t, w[i].value, value);
-	}
-	EXPECT_EQ(t, mm_event_sum(st->s.mem, EV_MIGWAIT_QUEUED), nr);
-	EXPECT_EQ(t, mm_event_sum(st->s.mem, EV_MIGWAIT_WOKEN), nr);
-	EXPECT_EQ(t, migwait_waiting(st->s.mem, source(st)), 0);
-}
 
 /* Between unmapping and freeze: a waiter with a reference would defeat the freeze. */
 static void who_waits_on_an_entry_does_not_defeat_the_freeze(struct ktest *t)
@@ -322,6 +225,138 @@ static void nor_does_a_removal(struct ktest *t)
 	change_before_the_shootdown(t, remove_all, 0);
 }
 
+/* ---- a CPU that does not answer ---- */
+
+struct deaf {
+	struct vm_space *space;
+	u32 ready, go; /* a */
+};
+
+/* Has page 1 in its TLB, and takes no shootdown until it is told. */
+static void be_deaf(void *arg)
+{
+	struct deaf *d = arg;
+	irqflags_t flags;
+
+	soft_load_space(d->space);
+	if (soft_write(page_at(1), 1))
+		panic("no page to write");
+	flags = arch_irq_save();
+	store_release(&d->ready, 1u);
+	while (!load_acquire(&d->go))
+		cpu_relax();
+	arch_irq_restore(flags);
+	soft_unload_space();
+}
+
+static void unmap_page_1(void *arg)
+{
+	struct deaf *d = arg;
+
+	if (vm_unmap(d->space, page_at(1), 1))
+		panic("not unmapped");
+}
+
+/* The entry is gone, and a CPU still writes to the page: it must not move, nor go. */
+static void an_unmapping_keeps_its_page_until_all_have_answered(struct ktest *t)
+{
+	struct deaf d = {.ready = 0};
+	struct vm_scene s;
+	struct page *page;
+	int err = 0;
+
+	if (ktest_cpus() < 3) {
+		ktest_skip(t, "needs 3 CPUs");
+		return;
+	}
+	if (!scene_begin(t, &s, 2))
+		return;
+	d.space = s.space;
+	ktest_start(2, be_deaf, &d);
+	EXPECT(t, race_wait(&d.ready));
+	page = page_in(s.object, 1);
+	ktest_start(1, unmap_page_1, &d);
+	while (pte_at(s.space, page_at(1)))
+		cpu_relax();
+	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
+	migrate_lru_batch(s.mem, &page, 1, &err);
+	EXPECT_EQ(t, err, -EAGAIN);
+	EXPECT(t, page_in(s.object, 1) == page);
+	if (err)
+		putback_lru_page(s.mem, page);
+	else
+		mem_put_page(s.mem, page);
+	store_release(&d.go, 1u);
+	ktest_join(1);
+	ktest_join(2);
+	scene_end(t, &s);
+}
+
+/* ---- what the machine notes in an entry ---- */
+
+#define DIRTY_ROUNDS 128
+
+struct scribe {
+	struct vm_scene *s;
+	u32 round; /* a: write in this one */
+	u32 done;  /* a: has written, or could not */
+};
+
+static void write_in_each_round(void *arg)
+{
+	struct scribe *w = arg;
+	u32 round;
+
+	soft_load_space(w->s->space);
+	for (round = 1; round <= DIRTY_ROUNDS; round++) {
+		while (load_acquire(&w->round) < round)
+			cpu_relax();
+		/* Through an entry without D, which is set on the way, if it is still there. */
+		soft_try_write(page_at(1), round);
+		store_release(&w->done, round);
+	}
+	soft_unload_space();
+}
+
+/* Either the write finds no entry any more, or its D bit reaches the page. */
+static void no_write_goes_unnoticed(struct ktest *t)
+{
+	struct scribe w = {.round = 0};
+	struct vm_scene s;
+	u32 round, turns, written = 0;
+
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	if (!scene_begin(t, &s, 2))
+		return;
+	w.s = &s;
+	ktest_start(1, write_in_each_round, &w);
+	for (round = 1; round <= DIRTY_ROUNDS; round++) {
+		const struct page *page;
+		u64 value;
+
+		EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_READ), 0);
+		page = page_in(s.object, 1);
+		store_release(&w.round, round);
+		/* A little later in each round, so that some meet. */
+		for (turns = round % 32 * 8; turns; turns--)
+			cpu_relax();
+		EXPECT_EQ(t, vm_unmap(s.space, page_at(0), 2), 0);
+		while (load_acquire(&w.done) < round)
+			cpu_relax();
+		value = READ_ONCE(*(u64 *)page_address_in(s.mem, page));
+		EXPECT(t, value == 0 || page_word(page) & PAGE_DIRTY);
+		written += value != 0;
+		EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
+		EXPECT_EQ(t, vm_map(s.space, page_at(0), 2, VM_RW, s.object, 0), 0);
+	}
+	ktest_join(1);
+	printk("  # %u of %u writes came before the unmapping\n", written, DIRTY_ROUNDS);
+	scene_end(t, &s);
+}
+
 /* ---- the mapping changes ---- */
 
 static void a_page_unmapped_meanwhile_stays_unmapped(struct ktest *t)
@@ -409,140 +444,13 @@ static void nor_by_a_move_that_fails(struct ktest *t)
 	stage_end(&st, -EAGAIN);
 }
 
-/* ---- the page, or its object, goes ---- */
-
-static void a_removed_page_is_not_brought_back(struct ktest *t)
-{
-	struct toucher w[WAITERS];
-	struct stage st;
-	unsigned nr;
-
-	if (!stage_begin(t, &st, "mig.copied"))
-		return;
-	nr = start_waiters(&st, w, st.s.space, page_at(1));
-	EXPECT_EQ(t, vm_object_remove(st.s.object, 1, 1), 0);
-	EXPECT_EQ(t, pte_at(st.s.space, page_at(1)), 0);
-	EXPECT_EQ(t, vm_object_present(st.s.object), 3);
-	race_migrate_end(t, &st.r, 1);
-	/* A new page, zeroed: the copy has been dropped, and the old one. */
-	join_waiters(&st, w, nr, 0);
-	EXPECT_EQ(t, vm_object_present(st.s.object), 4);
-	stage_end(&st, -ENOENT);
-}
-
-static void a_page_removed_and_in_use_is_freed_by_its_user(struct ktest *t)
-{
-	struct stage st;
-	unsigned long free;
-
-	if (!stage_begin(t, &st, "mig.unmapped"))
-		return;
-	EXPECT_EQ(t, get_page(st.r.page), 0);
-	EXPECT_EQ(t, vm_object_remove(st.s.object, 1, 1), 0);
-	race_migrate_end(t, &st.r, 1);
-	EXPECT_EQ(t, page_word(st.r.page) & ~(PAGE_DIRTY | PAGE_REFERENCED),
-	    PAGE_WORD(1, PG_ISO_MIG, 0));
-	free = memory_free_pages(st.s.mem);
-	EXPECT_EQ(t, mem_put_page(st.s.mem, st.r.page), 0);
-	EXPECT_EQ(t, memory_free_pages(st.s.mem), free + 1);
-	stage_end(&st, -ENOENT);
-}
-
-/* A slot that was emptied and filled again holds another page: none of the migrator's business. */
-static void a_slot_filled_anew_is_left_alone(struct ktest *t)
-{
-	struct stage st;
-	u64 value = 1;
-
-	if (!stage_begin(t, &st, "mig.copied"))
-		return;
-	EXPECT_EQ(t, vm_object_remove(st.s.object, 1, 1), 0);
-	EXPECT_EQ(t, vm_object_supply(st.s.object, 1, NULL), 0);
-	race_migrate_end(t, &st.r, 1);
-	EXPECT_EQ(t, word_ref(page_word(page_in(st.s.object, 1))), 1);
-	soft_load_space(st.s.space);
-	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
-	EXPECT_EQ(t, value, 0);
-	soft_unload_space();
-	stage_end(&st, -ENOENT);
-}
-
-/* Everybody else lets go of object and space: the migrator's reference is the last. */
-static void destroy_at(struct ktest *t, const char *point)
-{
-	struct stage st;
-
-	if (!stage_begin(t, &st, point))
-		return;
-	vm_space_put(st.s.space);
-	EXPECT_EQ(t, st.s.object->refs, 2);
-	vm_object_put(st.s.object);
-	st.s.space = NULL;
-	st.s.object = NULL;
-	EXPECT(t, !LIST_EMPTY(&st.s.mem->vm.objects));
-	expect_sound(t, st.s.mem);
-	race_migrate_end(t, &st.r, 1);
-	stage_end(&st, 0);
-}
-
-static void an_object_destroyed_meanwhile_goes_with_its_migrator(struct ktest *t)
-{
-	destroy_at(t, "mig.unmapped");
-}
-
-static void or_before_it_unmaps(struct ktest *t)
-{
-	destroy_at(t, "mig.locked");
-}
-
-static void or_after_it_has_copied(struct ktest *t)
-{
-	destroy_at(t, "mig.copied");
-}
-
-/* Removed before the migrator has unmapped it: it finds another page, or none. */
-static void a_page_removed_before_it_is_unmapped_is_let_go(struct ktest *t)
-{
-	struct stage st;
-
-	if (!stage_begin(t, &st, "mig.locked"))
-		return;
-	EXPECT_EQ(t, vm_object_remove(st.s.object, 0, 4), 0);
-	race_migrate_end(t, &st.r, 1);
-	EXPECT_EQ(t, vm_object_present(st.s.object), 0);
-	stage_end(&st, -ENOENT);
-}
-
-/* Pinned after it was isolated and locked, before it is unmapped. */
-static void a_page_pinned_before_it_is_unmapped_stays(struct ktest *t)
-{
-	struct stage st;
-	struct page *pinned = NULL;
-
-	if (!stage_begin(t, &st, "mig.locked"))
-		return;
-	EXPECT_EQ(t, vm_object_pin(st.s.object, 1, &pinned), 0);
-	REQUIRE(t, pinned == st.r.page);
-	race_migrate_end(t, &st.r, 1);
-	EXPECT(t, page_in(st.s.object, 1) == pinned);
-	EXPECT(t, !(page_word(pinned) & PAGE_LOCKED));
-	expect_content(&st);
-	mem_unpin_page(st.s.mem, pinned);
-	stage_end(&st, -EBUSY);
-}
-
 KTEST_SUITE(migrate_race, 0, KTEST(who_waits_on_an_entry_does_not_defeat_the_freeze),
     KTEST(who_comes_after_the_freeze_waits_too), KTEST(a_first_touch_waits_on_the_marker),
     KTEST(other_ways_to_the_page_are_refused), KTEST(only_those_who_wait_for_the_page_are_woken),
     KTEST(nothing_is_written_behind_the_copy),
     KTEST(a_protection_does_not_wait_for_the_migrators_shootdown), KTEST(nor_does_an_unmapping),
-    KTEST(nor_does_a_removal), KTEST(a_page_unmapped_meanwhile_stays_unmapped),
+    KTEST(nor_does_a_removal), KTEST(an_unmapping_keeps_its_page_until_all_have_answered),
+    KTEST(no_write_goes_unnoticed), KTEST(a_page_unmapped_meanwhile_stays_unmapped),
     KTEST(another_mapping_of_the_address_is_left_alone),
     KTEST(a_lost_permission_is_not_resurrected), KTEST(nor_after_the_copy),
-    KTEST(nor_by_a_move_that_fails),
-    KTEST(a_removed_page_is_not_brought_back), KTEST(a_page_removed_and_in_use_is_freed_by_its_user),
-    KTEST(a_slot_filled_anew_is_left_alone),
-    KTEST(an_object_destroyed_meanwhile_goes_with_its_migrator), KTEST(or_before_it_unmaps),
-    KTEST(or_after_it_has_copied),
-    KTEST(a_page_removed_before_it_is_unmapped_is_let_go),
-    KTEST(a_page_pinned_before_it_is_unmapped_stays));
+    KTEST(nor_by_a_move_that_fails));

@@ -162,6 +162,8 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 struct book {
 	int answer;       /* what get returns when it does not supply */
 	bool supply;
+	void (*meanwhile)(struct vm_space *space); /* called while a fault waits for the page */
+	struct vm_space *space;
 	unsigned asked, released;
 };
 
@@ -171,6 +173,8 @@ static int book_get(struct vm_object *object, u32 index)
 	u64 text[PAGE_SIZE / sizeof(u64)] = {index + 100};
 
 	book->asked++;
+	if (book->meanwhile)
+		book->meanwhile(book->space);
 	return book->supply ? vm_object_supply(object, index, text) : book->answer;
 }
 
@@ -215,6 +219,43 @@ static void a_pager_is_asked_for_what_is_not_there(struct ktest *t)
 	EXPECT_EQ(t, book.released, 0);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(10), 5), 0);
 	EXPECT_EQ(t, book.released, 1);
+	scene_end(t, &s);
+}
+
+static void unmap_it(struct vm_space *space)
+{
+	vm_unmap(space, page_at(10), 5);
+}
+
+static void forbid_writing(struct vm_space *space)
+{
+	vm_protect(space, page_at(10), 5, VM_READ);
+}
+
+/* What a fault knew before it waited for the pager need not be so when the page is there. */
+static void a_fault_looks_again_after_it_has_waited(struct ktest *t)
+{
+	struct book book = {.supply = true, .meanwhile = forbid_writing};
+	struct vm_object *object;
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, 1))
+		return;
+	book.space = s.space;
+	REQUIRE(t, !vm_object_create(s.mem, OBJ_PAGER, 5, &book_ops, &book, &object));
+	EXPECT_EQ(t, vm_map(s.space, page_at(10), 5, VM_RW, object, 0), 0);
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_write(page_at(12), 1), -EACCES);
+	EXPECT_EQ(t, pte_at(s.space, page_at(12)) & PTE_WRITE, 0);
+	book.meanwhile = unmap_it;
+	EXPECT_EQ(t, soft_write(page_at(13), 1), -EACCES);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(10), 5, VM_RW), 0);
+	EXPECT_EQ(t, soft_write(page_at(14), 1), -EFAULT);
+	EXPECT_EQ(t, pte_at(s.space, page_at(14)), 0);
+	soft_unload_space();
+	EXPECT_EQ(t, book.asked, 2);
+	expect_sound(t, s.mem);
+	vm_object_put(object);
 	scene_end(t, &s);
 }
 
@@ -324,5 +365,6 @@ static void spaces_come_and_go_while_others_use_the_object(struct ktest *t)
 KTEST_SUITE(vm_object, KTEST_QUICK, KTEST(bits_of_entries_reach_the_page),
     KTEST(supplied_pages_have_their_content), KTEST(removed_pages_are_gone_everywhere),
     KTEST(a_pinned_page_outlives_its_slot), KTEST(physical_pages_stay_in_kernel_zones),
-    KTEST(a_pager_is_asked_for_what_is_not_there), KTEST(a_page_is_new_once_whoever_touches_it),
+    KTEST(a_pager_is_asked_for_what_is_not_there), KTEST(a_fault_looks_again_after_it_has_waited),
+    KTEST(a_page_is_new_once_whoever_touches_it),
     KTEST(spaces_come_and_go_while_others_use_the_object));
