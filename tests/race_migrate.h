@@ -20,7 +20,8 @@ struct race_migrate {
 	struct memory *mem;
 	struct page *page;  /* to isolate and move */
 	const char *point;  /* where to stop */
-	u32 held;           /* a: it has stopped */
+	u32 held;           /* a: it has stopped, */
+	u32 ended;          /* a: or has ended without passing there */
 	u32 release;        /* a: go on */
 	u32 gave_up;        /* a: nobody released it */
 	int isolated, err;  /* of isolate_lru_page; of the move */
@@ -61,22 +62,25 @@ static inline void race_migrate_run(void *arg)
 	struct race_migrate *r = arg;
 
 	r->isolated = isolate_lru_page(r->mem, page_to_pfn_in(r->mem, r->page));
-	if (r->isolated)
-		return;
-	race_of[arch_cpu_id() % RACE_CPUS] = r;
-	migrate_lru_batch(r->mem, &r->page, 1, &r->err);
-	race_of[arch_cpu_id() % RACE_CPUS] = NULL;
-	if (r->err && r->err != -ENOENT)
-		putback_lru_page(r->mem, r->page);
-	else
-		mem_put_page(r->mem, r->page);
+	if (!r->isolated) {
+		race_of[arch_cpu_id() % RACE_CPUS] = r;
+		migrate_lru_batch(r->mem, &r->page, 1, &r->err);
+		race_of[arch_cpu_id() % RACE_CPUS] = NULL;
+		if (r->err && r->err != -ENOENT)
+			putback_lru_page(r->mem, r->page);
+		else
+			mem_put_page(r->mem, r->page);
+	}
+	store_release(&r->ended, 1u);
 }
 
 /* Start it on @cpu and wait until it is held. */
 static inline bool race_migrate_start(struct race_migrate *r, unsigned cpu)
 {
 	ktest_start(cpu, race_migrate_run, r);
-	return race_wait(&r->held);
+	while (!load_acquire(&r->held) && !load_acquire(&r->ended))
+		cpu_relax();
+	return load_acquire(&r->held);
 }
 
 /* Let it go on and wait for its end. */
@@ -106,7 +110,7 @@ static inline bool stage_begin(struct ktest *t, struct stage *st, const char *po
 		return false;
 	}
 	*st = (struct stage){.t = t};
-	if (!scene_begin(t, &st->s, 4))
+	if (!scene_begin_filled(t, &st->s, 4))
 		return false;
 	soft_load_space(st->s.space);
 	write_pages(t, 0, 4, t->seed);
@@ -160,7 +164,8 @@ static inline void touch(void *arg)
 }
 
 /* Start a reader of @va on CPUs 2 and up; returns how many, once all of them wait. */
-static inline unsigned start_waiters(struct stage *st, struct toucher *w, struct vm_space *space, uintptr_t va)
+static inline unsigned start_waiters(struct stage *st, struct toucher *w, struct vm_space *space,
+    uintptr_t va)
 {
 	unsigned nr = MIN(ktest_cpus() - 2, (unsigned)WAITERS), i;
 	u64 end = arch_clock_ns() + WAIT_NS;

@@ -36,7 +36,7 @@ static bool begin(struct ktest *t, struct vm_scene *s)
 	write_pages(t, 0, PAGES, 1);
 	soft_unload_space();
 	expect_sound(t, s->mem);
-	return true;
+	return pages_there(s, PAGES);
 }
 
 static void wrong_counts_are_found(struct ktest *t)

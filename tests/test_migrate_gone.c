@@ -53,6 +53,7 @@ static void a_slot_filled_anew_is_left_alone(struct ktest *t)
 	EXPECT_EQ(t, vm_object_remove(st.s.object, 1, 1), 0);
 	EXPECT_EQ(t, vm_object_supply(st.s.object, 1, NULL), 0);
 	race_migrate_end(t, &st.r, 1);
+	REQUIRE(t, page_in(st.s.object, 1));
 	EXPECT_EQ(t, word_ref(page_word(page_in(st.s.object, 1))), 1);
 	soft_load_space(st.s.space);
 	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);

@@ -18,6 +18,10 @@ static unsigned move_pages(struct ktest *t, struct vm_scene *s, u32 from, u32 to
 
 	isolated.nr_lru = isolated.nr_movable = 0;
 	for (; from < to; from++) {
+		if (!page_in(s->object, from)) {
+			ktest_fail(t, __FILE__, __LINE__, "no page %u", from);
+			return failed;
+		}
 		EXPECT_EQ(t, isolate_page(s->mem,
 		    page_to_pfn_in(s->mem, page_in(s->object, from)), &isolated), 0);
 		if (isolated.nr_lru == MIGRATE_BATCH || from + 1 == to) {
@@ -39,6 +43,7 @@ static void content_and_mapping_survive_a_move(struct ktest *t)
 		return;
 	soft_load_space(s.space);
 	write_pages(t, 0, 3, t->seed);
+	REQUIRE(t, pages_there(&s, 3));
 	src = page_in(s.object, 1);
 	faults = mm_event_sum(s.mem, EV_FAULTS);
 	EXPECT_EQ(t, move_pages(t, &s, 1, 2, NULL, &stats), 0);
@@ -69,6 +74,7 @@ static void references_flags_and_counts_are_kept(struct ktest *t)
 	EXPECT_EQ(t, vm_map(other, VM_BASE, 2, VM_READ, s.object, 0), 0);
 	soft_load_space(s.space);
 	write_pages(t, 0, 2, 5);
+	REQUIRE(t, pages_there(&s, 2));
 	soft_unload_space();
 	soft_load_space(other);
 	expect_pages(t, 0, 2, 5);
@@ -79,6 +85,7 @@ static void references_flags_and_counts_are_kept(struct ktest *t)
 	free = memory_free_pages(s.mem);
 	EXPECT_EQ(t, move_pages(t, &s, 0, 2, NULL, &stats), 0);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free);
+	REQUIRE(t, pages_there(&s, 2));
 	page = page_in(s.object, 0);
 	/* Dirty: what the machine noted in the entry went to the page, and with it. */
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(3, PG_LRU, 0) | PAGE_DIRTY | PAGE_REFERENCED |
@@ -110,6 +117,7 @@ static void unmapped_pages_move_too(struct ktest *t)
 		return;
 	soft_load_space(s.space);
 	write_pages(t, 0, 4, 6);
+	REQUIRE(t, pages_there(&s, 4));
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 4), 0);
 	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
 	EXPECT_EQ(t, move_pages(t, &s, 0, 4, NULL, &stats), 0);
@@ -131,6 +139,7 @@ static void a_batch_makes_one_shootdown(struct ktest *t)
 		return;
 	soft_load_space(s.space);
 	write_pages(t, 0, PAGES, 7);
+	REQUIRE(t, pages_there(&s, PAGES));
 	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
 	EXPECT_EQ(t, move_pages(t, &s, 0, PAGES, NULL, &stats), 0);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_TLB_ROUNDS),
@@ -156,6 +165,7 @@ static void a_pinned_page_is_put_back(struct ktest *t)
 		return;
 	soft_load_space(s.space);
 	write_pages(t, 0, 3, 8);
+	REQUIRE(t, pages_there(&s, 3));
 	page = page_in(s.object, 1);
 	isolated.nr_movable = isolated.nr_lru = 0;
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, page), &isolated), 0);
@@ -191,6 +201,7 @@ static void a_page_with_a_reference_too_many_is_put_back(struct ktest *t)
 		return;
 	soft_load_space(s.space);
 	write_pages(t, 0, 3, 8);
+	REQUIRE(t, pages_there(&s, 3));
 	page = page_in(s.object, 1);
 	free = memory_free_pages(s.mem);
 	EXPECT_EQ(t, get_page(page), 0);
@@ -224,7 +235,7 @@ static void a_locked_page_is_put_back(struct ktest *t)
 
 	if (!scene_begin(t, &s, 1))
 		return;
-	EXPECT_EQ(t, vm_object_supply(s.object, 0, NULL), 0);
+	REQUIRE(t, !vm_object_supply(s.object, 0, NULL));
 	page = page_in(s.object, 0);
 	free = memory_free_pages(s.mem);
 	EXPECT(t, page_trylock(page));
@@ -251,6 +262,7 @@ static void without_a_target_all_are_put_back(struct ktest *t)
 		return;
 	soft_load_space(s.space);
 	write_pages(t, 0, 20, 9);
+	REQUIRE(t, pages_there(&s, 20));
 	pile_alloc(s.mem, &pile, GFP_ATOMIC | GFP_MOVABLE, 0, ALL_THERE_IS);
 	failed = mm_event_sum(s.mem, EV_ALLOC_FAIL);
 	EXPECT_EQ(t, move_pages(t, &s, 0, 20, &fail, &stats), 20);
@@ -280,6 +292,7 @@ static void what_was_let_go_of_is_not_moved(struct ktest *t)
 		return;
 	soft_load_space(s.space);
 	write_pages(t, 0, 3, 1);
+	REQUIRE(t, pages_there(&s, 3));
 	soft_unload_space();
 	isolated.nr_movable = isolated.nr_lru = 0;
 	for (i = 0; i < 3; i++)
@@ -308,6 +321,7 @@ static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 		return;
 	soft_load_space(s.space);
 	write_pages(t, 0, 1, 1);
+	REQUIRE(t, pages_there(&s, 1));
 	tlb_gather_init(&g, s.mem);
 	spin_lock(&s.object->lock);
 	page = rmap_take_entry(s.mem, pt_entry(&s.space->pt, VM_BASE), 0);
@@ -342,6 +356,7 @@ static void mapped_memory_goes_offline(struct ktest *t)
 		return;
 	soft_load_space(s.space);
 	write_pages(t, 0, PAGES, 2);
+	REQUIRE(t, pages_there(&s, PAGES));
 	start = ALIGN_DOWN(page_to_pfn_in(s.mem, page_in(s.object, 0)), RANGE);
 	for (i = 0; i < PAGES; i++)
 		inside += ALIGN_DOWN(page_to_pfn_in(s.mem, page_in(s.object, i)), RANGE) == start;
@@ -371,6 +386,7 @@ static void a_pinned_page_stops_an_offline(struct ktest *t)
 		return;
 	soft_load_space(s.space);
 	write_pages(t, 0, 10, 2);
+	REQUIRE(t, pages_there(&s, 10));
 	EXPECT_EQ(t, vm_object_pin(s.object, 4, &pinned), 0);
 	pfn = page_to_pfn_in(s.mem, pinned);
 	start = ALIGN_DOWN(pfn, RANGE);

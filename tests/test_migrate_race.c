@@ -54,7 +54,10 @@ static void a_first_touch_waits_on_the_marker(struct ktest *t)
 
 	if (!stage_begin(t, &st, "mig.unmapped"))
 		return;
-	REQUIRE(t, !vm_space_create(st.s.mem, &other));
+	if (vm_space_create(st.s.mem, &other)) {
+		race_migrate_end(t, &st.r, 1);
+		REQUIRE(t, !"a second space");
+	}
 	EXPECT_EQ(t, vm_map(other, VM_BASE, 4, VM_READ, st.s.object, 0), 0);
 	EXPECT_EQ(t, pte_at(other, page_at(1)), 0);
 	nr = start_waiters(&st, w, other, page_at(1) + PAGE_SIZE - 8);
@@ -141,7 +144,7 @@ static void nothing_is_written_behind_the_copy(struct ktest *t)
 		ktest_skip(t, "needs 3 CPUs");
 		return;
 	}
-	if (!scene_begin(t, &s, 2))
+	if (!scene_begin_filled(t, &s, 2))
 		return;
 	w.space = s.space;
 	ktest_start(2, remember_then_write, &w);
@@ -177,7 +180,7 @@ static void change_before_the_shootdown(struct ktest *t, int (*change)(struct vm
 		ktest_skip(t, "needs 3 CPUs");
 		return;
 	}
-	if (!scene_begin(t, &s, 2))
+	if (!scene_begin_filled(t, &s, 2))
 		return;
 	w.space = s.space;
 	ktest_start(2, remember_then_write, &w);
@@ -230,6 +233,7 @@ static void nor_does_a_removal(struct ktest *t)
 struct deaf {
 	struct vm_space *space;
 	u32 ready, go; /* a */
+	u32 errors;    /* a */
 };
 
 /* Has page 1 in its TLB, and takes no shootdown until it is told. */
@@ -240,7 +244,7 @@ static void be_deaf(void *arg)
 
 	soft_load_space(d->space);
 	if (soft_write(page_at(1), 1))
-		panic("no page to write");
+		counter_add(&d->errors, 1u);
 	flags = arch_irq_save();
 	store_release(&d->ready, 1u);
 	while (!load_acquire(&d->go))
@@ -254,7 +258,7 @@ static void unmap_page_1(void *arg)
 	struct deaf *d = arg;
 
 	if (vm_unmap(d->space, page_at(1), 1))
-		panic("not unmapped");
+		counter_add(&d->errors, 1u);
 }
 
 /* The entry is gone, and a CPU still writes to the page: it must not move, nor go. */
@@ -269,26 +273,29 @@ static void an_unmapping_keeps_its_page_until_all_have_answered(struct ktest *t)
 		ktest_skip(t, "needs 3 CPUs");
 		return;
 	}
-	if (!scene_begin(t, &s, 2))
+	if (!scene_begin_filled(t, &s, 2))
 		return;
 	d.space = s.space;
 	ktest_start(2, be_deaf, &d);
 	EXPECT(t, race_wait(&d.ready));
 	page = page_in(s.object, 1);
 	ktest_start(1, unmap_page_1, &d);
-	while (pte_at(s.space, page_at(1)))
+	while (pte_at(s.space, page_at(1)) && !READ_ONCE(d.errors))
 		cpu_relax();
-	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
-	migrate_lru_batch(s.mem, &page, 1, &err);
-	EXPECT_EQ(t, err, -EAGAIN);
-	EXPECT(t, page_in(s.object, 1) == page);
-	if (err)
-		putback_lru_page(s.mem, page);
-	else
-		mem_put_page(s.mem, page);
+	if (!READ_ONCE(d.errors)) {
+		EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
+		migrate_lru_batch(s.mem, &page, 1, &err);
+		EXPECT_EQ(t, err, -EAGAIN);
+		EXPECT(t, page_in(s.object, 1) == page);
+		if (err)
+			putback_lru_page(s.mem, page);
+		else
+			mem_put_page(s.mem, page);
+	}
 	store_release(&d.go, 1u);
 	ktest_join(1);
 	ktest_join(2);
+	EXPECT_EQ(t, d.errors, 0);
 	scene_end(t, &s);
 }
 
@@ -329,7 +336,7 @@ static void no_write_goes_unnoticed(struct ktest *t)
 		ktest_skip(t, "needs 2 CPUs");
 		return;
 	}
-	if (!scene_begin(t, &s, 2))
+	if (!scene_begin_filled(t, &s, 2))
 		return;
 	w.s = &s;
 	ktest_start(1, write_in_each_round, &w);
@@ -337,6 +344,7 @@ static void no_write_goes_unnoticed(struct ktest *t)
 		const struct page *page;
 		u64 value;
 
+		EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), round == 1 ? -EEXIST : 0);
 		EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_READ), 0);
 		page = page_in(s.object, 1);
 		store_release(&w.round, round);
@@ -346,7 +354,7 @@ static void no_write_goes_unnoticed(struct ktest *t)
 		EXPECT_EQ(t, vm_unmap(s.space, page_at(0), 2), 0);
 		while (load_acquire(&w.done) < round)
 			cpu_relax();
-		value = READ_ONCE(*(u64 *)page_address_in(s.mem, page));
+		value = page ? READ_ONCE(*(u64 *)page_address_in(s.mem, page)) : 0;
 		EXPECT(t, value == 0 || page_word(page) & PAGE_DIRTY);
 		written += value != 0;
 		EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
@@ -385,9 +393,15 @@ static void another_mapping_of_the_address_is_left_alone(struct ktest *t)
 
 	if (!stage_begin(t, &st, "mig.copied"))
 		return;
-	REQUIRE(t, !vm_object_create(st.s.mem, OBJ_ANON, 2, NULL, NULL, &object));
-	EXPECT_EQ(t, vm_unmap(st.s.space, page_at(1), 2), 0);
-	EXPECT_EQ(t, vm_map(st.s.space, page_at(1), 2, VM_RW, object, 0), 0);
+	if (vm_object_create(st.s.mem, OBJ_ANON, 2, NULL, NULL, &object)) {
+		race_migrate_end(t, &st.r, 1);
+		REQUIRE(t, !"a second object");
+	}
+	if (vm_unmap(st.s.space, page_at(1), 2) ||
+	    vm_map(st.s.space, page_at(1), 2, VM_RW, object, 0)) {
+		race_migrate_end(t, &st.r, 1);
+		REQUIRE(t, !"another mapping");
+	}
 	soft_load_space(st.s.space);
 	EXPECT_EQ(t, soft_write(page_at(1), 77), 0);
 	race_migrate_end(t, &st.r, 1);

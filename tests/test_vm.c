@@ -54,6 +54,7 @@ static void what_is_written_is_read(struct ktest *t)
 	EXPECT_EQ(t, soft_read(page_at(5), &value), 0);
 	EXPECT_EQ(t, value, 7);
 	soft_unload_space();
+	REQUIRE(t, pages_there(&s, 64));
 	EXPECT_EQ(t, page_in(s.object, 5)->mapcount, 2);
 	EXPECT_EQ(t, page_in(s.object, 6)->mapcount, 1);
 	EXPECT_EQ(t, s.space->pt.nr_tables, 2 * PT_LEVELS - 1);
@@ -80,6 +81,7 @@ static void an_object_is_shared_by_two_spaces(struct ktest *t)
 	EXPECT_EQ(t, value, stamp(5, 0, 1));
 	EXPECT_EQ(t, soft_read(page_at(5), &value), -EFAULT);
 	soft_unload_space();
+	REQUIRE(t, pages_there(&s, 8));
 	EXPECT_EQ(t, page_in(s.object, 5)->mapcount, 2);
 	EXPECT_EQ(t, word_ref(page_word(page_in(s.object, 5))), 3);
 	/* One space goes, the other does not notice. */
@@ -106,6 +108,7 @@ static void an_object_outlives_its_mapping(struct ktest *t)
 	EXPECT_EQ(t, soft_write(page_at(0), 1), -EFAULT);
 	EXPECT_EQ(t, memory_free_pages(s.mem), in_use);
 	EXPECT_EQ(t, vm_object_present(s.object), 6);
+	REQUIRE(t, pages_there(&s, 6));
 	EXPECT_EQ(t, page_in(s.object, 0)->mapcount, 0);
 	EXPECT_EQ(t, vm_map(s.space, VM_BASE, 6, VM_RW, s.object, 0), 0);
 	expect_pages(t, 0, 6, 3);
@@ -194,6 +197,7 @@ static void protection_is_enforced_at_once(struct ktest *t)
 	EXPECT_EQ(t, value, 8);
 	EXPECT_EQ(t, s.space->nr_regions, 4);
 	soft_unload_space();
+	REQUIRE(t, pages_there(&s, 6));
 	EXPECT_EQ(t, page_in(s.object, 2)->mapcount, 1);
 	expect_sound(t, s.mem);
 	scene_end(t, &s);

@@ -47,6 +47,21 @@ static inline bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr)
 	return !err;
 }
 
+/* The same, and every slot has a page, of zeroes. */
+static inline bool scene_begin_filled(struct ktest *t, struct vm_scene *s, unsigned nr)
+{
+	int err = 0;
+	u32 i;
+
+	if (!scene_begin(t, s, nr))
+		return false;
+	for (i = 0; i < nr && !err; i++)
+		err = vm_object_supply(s->object, i, NULL);
+	if (err)
+		ktest_fail(t, __FILE__, __LINE__, "no page %u: error %d", i, err);
+	return !err;
+}
+
 /* All goes, and all has come back. */
 static inline void scene_end(struct ktest *t, struct vm_scene *s)
 {
@@ -82,6 +97,14 @@ static inline struct page *page_in(struct vm_object *object, u32 index)
 	slot = object_lookup(object, index);
 	spin_unlock(&object->lock);
 	return slot_is_marker(slot) ? NULL : slot_page(slot);
+}
+
+/* Is there a page in each of the first @nr slots? */
+static inline bool pages_there(struct vm_scene *s, u32 nr)
+{
+	while (nr && page_in(s->object, nr - 1))
+		nr--;
+	return nr == 0;
 }
 
 /* What the tables say of @va. */
