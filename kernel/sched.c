@@ -2,12 +2,13 @@
 /*
  * sched.c: who runs: one queue per CPU, round robin, preempted by the tick.
  *
- * A thread stays on the CPU it was started on, unless that goes down (cpu_hotplug.c).  Only a CPU
- * itself takes threads off its queue, and others only append to it: that is why no lock has to be held
- * across the switch of stacks.  It holds for moving too.  Who shall go elsewhere is put on another queue
- * by its CPU, after that has left its stack: the running one by whoever runs next (leaver), those
- * that wait by the idle thread (hand_over).  A CPU whose queue is closed runs its idle thread, so it
- * is on no other stack, and anybody may wake its sleepers elsewhere.
+ * A thread stays on the CPU it was started on, unless that goes down (cpu_hotplug.c), or another CPU
+ * has nothing to do while it waits (balance).  Only a CPU itself takes threads off its queue, and
+ * others only append to it: that is why no lock has to be held across the switch of stacks.  It holds
+ * for moving too.  Who shall go elsewhere is put on another queue by its CPU, after that has left its
+ * stack: the running one by whoever runs next (leaver), those that wait by the idle thread (hand_over)
+ * or by the tick (balance).  A CPU whose queue is closed runs its idle thread, so it is on no other
+ * stack, and anybody may wake its sleepers elsewhere.
  *
  * Owns:       the run queues; thread.state's way back to RUNNABLE.
  * Locks:      runq.lock (RANK_SCHED), irqs off.
@@ -157,18 +158,19 @@ static void enqueue(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
 }
 
 /*
- * Put @t, which is the caller's (on_queue set, on no queue, its stack left), on the best queue.  Wakers
- * who meet it on the way find on_queue set and leave it where it is.  Between the two locks the
- * chosen CPU may have closed its queue; then another one is chosen.  irqs off.
+ * Put @t, which is the caller's (on_queue set, on no queue, its stack left), on the queue of CPU @where,
+ * or on the best one if that is negative or takes none.  Wakers who meet it on the way find on_queue
+ * set and leave it where it is.  Between the two locks the chosen CPU may have closed its queue; then
+ * another one is chosen.  irqs off.
  */
-static void place(struct thread *t)
+static void place(struct thread *t, int where)
 {
 	struct runq *rq;
 	bool placed;
 
 	do {
-		bool at_home = t->home >= 0 && takes_threads((unsigned)t->home);
-		unsigned cpu = at_home ? (unsigned)t->home : sched_choose_cpu();
+		bool there = where >= 0 && takes_threads((unsigned)where);
+		unsigned cpu = there ? (unsigned)where : sched_choose_cpu();
 
 		rq = &runqs[t->cpu];
 		spin_lock(&rq->lock);
@@ -196,7 +198,7 @@ void sched_finish_switch(void)
 	if (dead)
 		thread_reap(dead);
 	if (leaver)
-		place(leaver);
+		place(leaver, leaver->home);
 	arch_irq_restore(flags);
 }
 
@@ -210,6 +212,7 @@ void sched_switch(bool preempted)
 	if (READ_ONCE(prev->state) == THREAD_DEAD)
 		rq->dead = prev;
 	cpus[prev->cpu]->current = next;
+	task_switch(prev, next);
 	arch_switch(&prev->sp, next->sp);
 	/* Somebody has switched back to prev; or next is new, and thread.c does the same. */
 	sched_finish_switch();
@@ -279,7 +282,7 @@ void thread_wake(struct thread *t) NO_LOCK_ANALYSIS
 	}
 	spin_unlock(&rq->lock);
 	if (elsewhere)
-		place(t);
+		place(t, t->home);
 	arch_irq_restore(flags);
 }
 
@@ -304,6 +307,41 @@ void sched_sleep(u64 deadline)
 	arch_irq_restore(flags);
 }
 
+/* A CPU that has nothing to do; -1: none.  Racy: one that is chosen twice gets two. */
+static int idle_cpu(void)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		if (takes_threads(cpu) && !sched_load(cpu))
+			return (int)cpu;
+	return -1;
+}
+
+/*
+ * Somebody waits here: give the first who is bound to no CPU to one that is idle.  Whoever is on the
+ * queue has been switched away from, for no tick comes in the middle of a switch.
+ */
+static void balance(struct runq *rq)
+{
+	int cpu = idle_cpu();
+	struct thread *t;
+
+	if (cpu < 0)
+		return;
+	spin_lock(&rq->lock);
+	t = TAILQ_FIRST(&rq->ready);
+	while (t && t->home >= 0)
+		t = TAILQ_NEXT(t, link);
+	if (t) {
+		TAILQ_REMOVE(&rq->ready, t, link);
+		WRITE_ONCE(rq->nr_ready, rq->nr_ready - 1);
+	}
+	spin_unlock(&rq->lock);
+	if (t)
+		place(t, cpu);
+}
+
 void sched_tick(void)
 {
 	struct thread *t, *following;
@@ -326,6 +364,8 @@ void sched_tick(void)
 	if (rq->nr_ready || (rq->running != rq->idle && belongs_elsewhere(rq->running)))
 		WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 1u);
 	spin_unlock(&rq->lock);
+	if (READ_ONCE(rq->nr_ready))
+		balance(rq);
 }
 
 void sched_add(struct thread *t)
@@ -334,7 +374,7 @@ void sched_add(struct thread *t)
 
 	t->on_queue = true;
 	counter_add(&runqs[t->cpu].nr_threads, 1);
-	place(t);
+	place(t, t->home);
 	arch_irq_restore(flags);
 }
 
@@ -409,7 +449,7 @@ static void hand_over(struct runq *rq)
 		}
 		spin_unlock(&rq->lock);
 		if (t)
-			place(t);
+			place(t, t->home);
 	} while (t);
 }
 

@@ -23,6 +23,7 @@ enum lock_rank {
 	RANK_MEM_HOTPLUG,
 	RANK_CPU_HOTPLUG,
 	RANK_PCP_CTL,
+	RANK_TASK,    /* tasks, capabilities, endpoints */
 	RANK_SPACE,   /* regions of an address space */
 	RANK_OBJECT,  /* slots of an object; movable objects */
 	RANK_PT,      /* page tables of a space */

@@ -25,6 +25,8 @@
 #define VM_READ  0x1u
 #define VM_WRITE 0x2u
 #define VM_EXEC  0x4u
+/* With a protection given to vm_map: all that vm_protect may ever make of it.  Nothing: anything. */
+#define VM_MAY(prot) ((prot) << 4)
 
 /* Where regions may lie: not in page 0, nor in the last page below the hole. */
 #define VM_USER_START 0x0000000000001000UL
@@ -141,6 +143,7 @@ struct vm_region {
 	uintptr_t start, end;     /* s + o: changed with both held, as region and tree link are */
 	u32 offset;               /* s + o: index in the object of the page at start */
 	u32 prot;                 /* s + o */
+	u32 may;                  /* c: what prot may become */
 	struct vm_object *object; /* c: holds a reference */
 	RB_ENTRY(vm_region) node; /* s */
 	LIST_ENTRY(vm_region) link; /* o: object->regions */
@@ -172,8 +175,8 @@ void vm_space_get(struct vm_space *space);
  */
 void vm_space_put(struct vm_space *space);
 /*
- * vm_map - show pages [@offset, @offset + @nr) of @object at @va, with protection @prot; takes a
- * reference to the object.  Nothing is read or allocated for it before somebody touches it.
+ * vm_map - show pages [@offset, @offset + @nr) of @object at @va, with protection @prot, to which a
+ * VM_MAY may be added; takes a reference to the object.  Nothing is read or allocated for it before somebody touches it.
  * Returns 0; -EINVAL nothing, unaligned, outside user addresses, wrapping, past the object's end,
  * an object of another memory, a protection that is none; -EEXIST something is mapped there;
  * -ENOMEM.
@@ -188,8 +191,8 @@ int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot
 int vm_unmap(struct vm_space *space, uintptr_t va, unsigned long nr);
 /*
  * vm_protect - change the protection of [@va, @va + @nr pages).  When it returns no CPU can do
- * there what @prot forbids.  Returns 0; -EINVAL as vm_map; -EFAULT not all of it is mapped; -ENOMEM
- * as vm_unmap; on an error nothing is changed.
+ * there what @prot forbids.  Returns 0; -EINVAL as vm_map; -EFAULT not all of it is mapped; -EACCES
+ * its VM_MAY does not have that; -ENOMEM as vm_unmap; on an error nothing is changed.
  */
 int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot);
 /*

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stress.c: threads that allocate memory, write patterns into it, and read them again, for as long as
+ * they are let.
+ *
+ * handle: an endpoint to report to, or 0.  Each half second a call there tells the rounds made and the pages
+ * found wrong; an answer other than 0 ends the program.  Without an endpoint arg1 is the number of rounds.
+ * arg0 is the seed.  The exit status is 0 if no page was ever wrong.
+ */
+#include "quarry.h"
+
+#define NR_THREADS 4
+#define MAX_PAGES  64
+#define KEEP       6 /* areas that a thread has at a time */
+
+struct area {
+	u64 *at;
+	u64 pages, seed; /* pages 0: nothing is there */
+};
+
+static u32 stop;
+static u64 rounds, wrong_pages, no_memory, max_rounds;
+static u64 first_seed;
+
+static u64 word_of(u64 seed, u64 page, u64 i)
+{
+	return (seed + page * 512 + i) * 0x9e3779b97f4a7c15ULL;
+}
+
+/* A few words of each page: where it is matters more than how much is in it. */
+static void fill(const struct area *a)
+{
+	u64 page, i;
+
+	for (page = 0; page < a->pages; page++)
+		for (i = 0; i < 512; i += 37)
+			a->at[page * 512 + i] = word_of(a->seed, page, i);
+}
+
+static void verify(const struct area *a, bool zero)
+{
+	u64 page, i;
+
+	for (page = 0; page < a->pages; page++) {
+		for (i = 0; i < 512; i += 37)
+			if (a->at[page * 512 + i] != (zero ? 0 : word_of(a->seed, page, i)))
+				break;
+		if (i < 512) {
+			__atomic_fetch_add(&wrong_pages, 1, __ATOMIC_RELAXED);
+			printf("page %lu of %lu, word %lu: %lx, not %lx\n", page, a->pages, i,
+			    a->at[page * 512 + i], zero ? 0 : word_of(a->seed, page, i));
+		}
+	}
+}
+
+/* A new area instead of an old one; a fresh page must be zero. */
+static void replace(struct area *a, u64 *random)
+{
+	if (a->pages) {
+		verify(a, false);
+		unmap(a->at, a->pages);
+	}
+	a->pages = next_random(random) % MAX_PAGES + 1;
+	a->seed = next_random(random);
+	if (!pages_map(a->at, a->pages)) {
+		__atomic_fetch_add(&no_memory, 1, __ATOMIC_RELAXED);
+		a->pages = 0;
+		return;
+	}
+	verify(a, true);
+	fill(a);
+}
+
+static void work(u64 number)
+{
+	u64 random = (first_seed + number) * 0x2545f4914f6cdd1dULL | 1, left = max_rounds;
+	struct area areas[KEEP];
+	unsigned i;
+
+	for (i = 0; i < KEEP; i++)
+		areas[i] = (struct area){.at = address_for(MAX_PAGES)};
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED) && (!max_rounds || left--)) {
+		for (i = 0; i < KEEP; i++)
+			verify(&areas[i], false);
+		replace(&areas[next_random(&random) % KEEP], &random);
+		__atomic_fetch_add(&rounds, 1, __ATOMIC_RELAXED);
+	}
+	for (i = 0; i < KEEP; i++) {
+		verify(&areas[i], false);
+		if (areas[i].pages)
+			unmap(areas[i].at, areas[i].pages);
+	}
+}
+
+static void report(u64 endpoint)
+{
+	while (!stop) {
+		struct message m = {.word = {rounds, wrong_pages, no_memory}};
+
+		/* Nobody to ask: end, or nobody ever could make us. */
+		if (call(endpoint, &m, 10 * NS_PER_S) || m.word[0])
+			__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+		else
+			sleep_ns(NS_PER_S / 2);
+	}
+}
+
+int main(u64 handle, u64 seed, u64 nr)
+{
+	static struct thread threads[NR_THREADS];
+	bool reports = info(INFO_RIGHTS, handle) > 0 && info(INFO_RIGHTS, handle) & RIGHT_SEND;
+	u64 i;
+
+	first_seed = seed;
+	max_rounds = reports ? 0 : nr ? nr : 100;
+	for (i = 0; i < NR_THREADS; i++)
+		if (thread_start(&threads[i], work, i))
+			return 2;
+	if (reports)
+		report(handle);
+	for (i = 0; i < NR_THREADS; i++)
+		thread_join(&threads[i]);
+	printf("%lu rounds of %u threads, %lu pages wrong, %lu times no memory\n", rounds, NR_THREADS, wrong_pages,
+	    no_memory);
+	return wrong_pages ? 1 : 0;
+}
