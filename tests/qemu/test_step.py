@@ -175,7 +175,7 @@ def test_back_on_a_new_machine(program, capsys):
 
 def test_same_as_on_fibers(program):
     """All pictures, up to where an offline that finds a page kept from being free gives up: by moves, not by time."""
-    moves = "a" + "b" * 35
+    moves = "a" + "b" * 36
     script = next(s for s in race.scripts() if s.name == "R-S0A")
     stepper = race_step.Stepper(program("icount", "M01"), script)
     stepper.boot(moves)
