@@ -202,7 +202,9 @@ static void leave_list(struct memory *mem)
 {
 	irqflags_t flags = spin_lock_irqsave(&memories_lock);
 
-	LIST_REMOVE(mem, link);
+	if (mem->link.le_prev) /* else it was never started */
+		LIST_REMOVE(mem, link);
+	mem->link.le_prev = NULL;
 	spin_unlock_irqrestore(&memories_lock, flags);
 }
 
@@ -214,7 +216,6 @@ int memory_start(struct memory *mem)
 {
 	irqflags_t flags = spin_lock_irqsave(&memories_lock);
 	unsigned i;
-	int err;
 
 	LIST_INSERT_HEAD(&memories, mem, link);
 	spin_unlock_irqrestore(&memories_lock, flags);
@@ -223,10 +224,7 @@ int memory_start(struct memory *mem)
 		zone_plan_capacity(&mem->zones[i], 0);
 	hotplug_unlock(mem);
 	pcp_refresh_all(mem);
-	err = reclaim_start(mem);
-	if (err)
-		leave_list(mem);
-	return err;
+	return reclaim_start(mem);
 }
 
 void memory_stop(struct memory *mem)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Let the n-th allocation of every test fail, for every n, and see that nothing breaks.
 
-Usage: tools/failsweep.py [--build DIR] [--only SUITE[.TEST],...] [--jobs N]
+Usage: tools/failsweep.py [--build DIR] [--only SUITE[.TEST],...] [--jobs N] [--upto N]
 
 Links the objects of the asan build once more, with arch/host/host_fail.c between mm/ and its allocations,
 and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own expectations may fail:
@@ -124,14 +124,16 @@ def judge(result, base):
 class Sweep:
     """Every n of one test."""
 
-    def __init__(self, program, base):
-        self.program, self.base = program, base
+    def __init__(self, program, base, upto):
+        self.program, self.base, self.upto = program, base, upto
         self.reached = self.injected = self.seconds = 0
         self.found = {}  # n -> complaint
         self.lock = threading.Lock()
 
     def parts(self):
         """Ranges of n, up to the number of calls without a failure; the last of them goes on from there."""
+        if self.upto and self.upto < self.base.calls:
+            return [(1, self.upto)]
         starts = range(1, self.base.calls + 1, PART)
         return [(at, min(at + PART - 1, self.base.calls)) for at in starts]
 
@@ -188,6 +190,7 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("--only", help="suites and tests, with commas")
     parser.add_argument("--jobs", type=int, default=4 * check.jobs(), help="a test waits more than it works")
+    parser.add_argument("--upto", type=int, help="the first N allocations of each test only: a minute's look")
     args = parser.parse_args()
     counts, start = check.Counts(), time.monotonic()
     program = link(args.build)
@@ -200,7 +203,7 @@ def main():
         base.calls = min(base.calls, again.get(base.name, base.calls))  # under load no two runs make as many
     for line in findings:
         counts.one(False, line)
-    sweeps = [Sweep(program, base) for base in bases if base.calls]
+    sweeps = [Sweep(program, base, args.upto) for base in bases if base.calls]
     with ThreadPoolExecutor(max(1, args.jobs)) as pool:
         # The longest first, so that no core idles at the end.
         for job in [pool.submit(s.run, *part) for s in sorted(sweeps, key=lambda s: -s.base.calls) for part in s.parts()]:

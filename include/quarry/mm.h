@@ -444,12 +444,13 @@ void memory_free_range(struct memory *mem, pfn_t start, pfn_t end);
 int memory_ready(struct memory *mem);
 /*
  * Turn on the caches and start the reclaim threads; @mem is one of memories from now on.
- * Context: thread, may sleep.  Locks: cpu_hotplug shared, pcp_ctl.  0; -ENOMEM, and it is not.
+ * Context: thread, may sleep.  Locks: cpu_hotplug shared, pcp_ctl.  0; -ENOMEM: a thread is
+ * missing, all else is as after 0, and memory_stop undoes it.
  */
 int memory_start(struct memory *mem);
 /*
- * Stop the reclaim threads and give back the caches, before a private memory is dropped.  The caller
- * has started it.  Context and locks as memory_start.
+ * Stop the reclaim threads and give back the caches, before a private memory is dropped.  Does no harm
+ * to one that was not started.  Context and locks as memory_start.
  */
 void memory_stop(struct memory *mem);
 
