@@ -31,7 +31,7 @@ MM_SRCS     := $(addprefix mm/,page.c event.c trace_ring.c pageblock.c buddy.c z
 SHARED_SRCS := $(addprefix kernel/,lock.c smp.c)
 # These need only port.h and mm.h: part of the kernel and of every hosted build.
 BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c elf.c cpio.c)
-KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c thread.c wait.c \
+KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c sched_move.c thread.c wait.c \
 	stress.c rounds.c tour.c picture.c monitor.c cpu_hotplug.c hotplug_soak.c pressure.c fault.c $(if $(RACE),,no_race.c)) bench/bench.c
 # Ring 3: the kernel's part, and the programs.
 USER_SRCS   := $(addprefix kernel/,task.c task_load.c cap.c ipc.c syscall.c bootfile.c user_boot.c)
@@ -45,7 +45,8 @@ HOST_PORT   := $(addprefix arch/host/,host_lock.c host_call.c)
 TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_memblock.c \
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_isolation_race.c test_offline.c \
-	test_offline_race.c test_offline_stall.c test_check.c test_slab.c test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_vm_stress.c test_check_vm.c test_trace.c test_trace_ring.c test_fallback.c test_elf.c test_fail.c)
+	test_offline_race.c test_offline_stall.c test_check.c test_slab.c \
+	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_vm_stress.c test_check_vm.c test_trace.c test_trace_ring.c test_fallback.c test_elf.c test_fail.c)
 # These need the kernel's threads and CPUs.
 KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c test_task.c test_task_cpu.c test_ipc.c user_code.S)
 RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c checks.c scripts.c) $(sort $(wildcard tests/races/step*.c))
@@ -111,7 +112,8 @@ $(B)/quarry.elf: $(KOBJS) linker.ld tools/symtab.sh
 	$(Q)$(LD) $(LDFLAGS) -o $@ $(KOBJS) $(B)/symtab.o
 
 # ---- programs for ring 3, each with the small library ---------------------------------------------
-$(B)/kernel/user/%.o: KFLAGS := $(filter-out -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -Iarch/x86_64 -I.,$(KFLAGS))
+USER_FLAGS := $(filter-out -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -Iarch/x86_64 -I.,$(KFLAGS))
+$(B)/kernel/user/%.o: KFLAGS := $(USER_FLAGS)
 $(B)/bin/%: $(B)/kernel/user/%.c.o $(B)/kernel/user/crt.S.o $(B)/kernel/user/lib.c.o user/user.ld
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(LD) $(filter-out linker.ld -T --build-id=sha1,$(LDFLAGS)) -S -T user/user.ld -o $@ $(filter %.o,$^)
@@ -188,9 +190,7 @@ $(TOOLS):
 	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(ONLY),--only $(ONLY)) $(ARGS_$@)
 lint bench soak: kernel
 
-help:
-	@echo 'make TARGET [VARIABLE=value ...]'
-	@sed -n 's/^# \(target\|run\|any\)  */  /p' Makefile
+help: ; @echo 'make TARGET [VARIABLE=value ...]' && sed -n 's/^# \(target\|run\|any\)  */  /p' Makefile
 run: kernel ; $(Q)sh tools/run.sh $(B)
 iso: kernel
 	$(Q)sh tools/mkiso.sh $(B)/quarry.iso $(B)/quarry.elf '$(CMDLINE)' $(foreach p,$(PROGRAMS),$(p)=$(B)/bin/$(p))

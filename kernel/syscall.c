@@ -59,7 +59,8 @@ static s64 sys_debug_write(struct syscall_regs *r)
 	/* Line by line, each with the task's name, so that nobody can pass for the kernel. */
 	for (start = i = 0; i <= len; i++) {
 		if (i < len && text[i] != '\n') {
-			text[i] = text[i] < ' ' || text[i] > '~' ? '?' : text[i];
+			if (text[i] < ' ' || text[i] > '~')
+				text[i] = '?';
 			continue;
 		}
 		if (i > start || i < len)

@@ -132,7 +132,7 @@ static void one(void)
 	ret = sys_regs(nr, arg);
 	if (nr < NR_SYSCALLS)
 		result_of[nr][ret >= 0]++;
-	if (ret < 0 && (ret < -4095 || memcmp(before, arg, sizeof(arg)))) {
+	if (ret < 0 && (ret < -4095 || memcmp(before, arg, sizeof(arg)) != 0)) {
 		printf("call %lu failed with %ld, and changed registers\n", nr, ret);
 		exit(3);
 	}
@@ -166,5 +166,5 @@ int main(u64 handle, u64 seed, u64 count)
 		good += result_of[i][1];
 	}
 	printf("%lu calls of seed %lx: %lu succeeded, %lu failed\n", count, seed, good, failed);
-	return memcmp(canary_copy, canary, sizeof(canary)) ? 6 : good && failed ? 0 : 7;
+	return memcmp(canary_copy, canary, sizeof(canary)) != 0 ? 6 : good && failed ? 0 : 7;
 }

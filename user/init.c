@@ -35,7 +35,7 @@ static void expect(const char *name, u64 give, u64 arg0, u64 arg1, enum task_end
 		handle_close((u64)task);
 	}
 	good = end == (s64)how && (how != TASK_EXITED || have == status);
-	printf("%s %s(%ld, %ld) %s, %d%s\n", good ? "ok" : "not ok", name, arg0, arg1, end_name(end),
+	printf("%s %s(%lu, %lu) %s, %d%s\n", good ? "ok" : "not ok", name, arg0, arg1, end_name(end),
 	    end < 0 ? (int)end : have, good ? "" : ": not as expected");
 	failures += !good;
 }

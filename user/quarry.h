@@ -25,7 +25,7 @@ _Static_assert(SYS_EXIT == 1, "crt.S");
 #define NS_PER_MS     1000000ULL
 #define NS_PER_S      1000000000ULL
 
-int main(u64 handle, u64 arg0, u64 arg1);
+int main(u64, u64, u64);
 
 /* ---- system calls ---- */
 

@@ -9,7 +9,7 @@
  */
 #include "quarry.h"
 
-#define NR_THREADS 4
+#define NR_THREADS 4u
 #define MAX_PAGES  64
 #define KEEP       6 /* areas that a thread has at a time */
 

@@ -35,10 +35,10 @@ void endpoint_put(struct endpoint *ep, unsigned rights);
  */
 int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns) must_check;
 /*
- * ipc_receive - wait for a call: 0, its message in *@msg and the call in *@call.
+ * ipc_receive - wait for a call: 0, its message in *@msg and the call in *@out.
  * Returns -ETIMEDOUT; -EINTR the receiver's task ends.
  */
-int ipc_receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **call, u64 timeout_ns) must_check;
+int ipc_receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out, u64 timeout_ns) must_check;
 /*
  * ipc_reply - answer @call, whose reference is dropped.  What *@msg gives goes with it, or is dropped.
  * Returns 0; -EPIPE the caller has given up.
