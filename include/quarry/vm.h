@@ -176,7 +176,8 @@ void vm_space_get(struct vm_space *space);
 void vm_space_put(struct vm_space *space);
 /*
  * vm_map - show pages [@offset, @offset + @nr) of @object at @va, with protection @prot, to which a
- * VM_MAY may be added; takes a reference to the object.  Nothing is read or allocated for it before somebody touches it.
+ * VM_MAY may be added; takes a reference to the object.  Nothing is read or allocated for it before
+ * somebody touches it.
  * Returns 0; -EINVAL nothing, unaligned, outside user addresses, wrapping, past the object's end,
  * an object of another memory, a protection that is none; -EEXIST something is mapped there;
  * -ENOMEM.
