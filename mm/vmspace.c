@@ -145,16 +145,12 @@ static bool needs_cut(struct vm_space *space, uintptr_t va)
 	return r && r->start < va;
 }
 
-/*
- * Let no region reach over @va; @upper becomes the part above, if there is one.  What is mapped
- * stays.
- */
+/* End the region that reaches over @va there; @upper becomes the part above.  What is mapped stays. */
 static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
 {
 	struct vm_region *r = region_find(space, va);
 
-	if (!r || r->start == va)
-		return;
+	KASSERT(r && r->start < va);
 	*upper = (struct vm_region){.space = space, .start = va, .end = r->end,
 	    .offset = region_index(r, va), .prot = r->prot, .may = r->may, .object = r->object};
 	vm_object_get(r->object);
@@ -184,8 +180,10 @@ static int cut_range(struct vm_space *space, uintptr_t start, uintptr_t end)
 			return -ENOMEM;
 		}
 	}
-	for (i = 0; i < 2; i++)
-		cut(space, at[i], upper[i]);
+	for (i = 0; i < 2; i++) {
+		if (upper[i])
+			cut(space, at[i], upper[i]);
+	}
 	return 0;
 }
 
