@@ -34,8 +34,8 @@ BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c el
 KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c sched_move.c thread.c wait.c \
 	stress.c rounds.c tour.c picture.c monitor.c cpu_hotplug.c hotplug_soak.c pressure.c fault.c $(if $(RACE),,no_race.c)) bench/bench.c
 # Ring 3: the kernel's part, and the programs.
-USER_SRCS   := $(addprefix kernel/,task.c task_load.c cap.c ipc.c syscall.c bootfile.c user_boot.c)
-PROGRAMS    := init hello abi stress fuzz fault fpu
+USER_SRCS   := $(addprefix kernel/,task.c task_load.c cap.c ipc.c syscall.c syscall_memory.c pager.c bootfile.c user_boot.c)
+PROGRAMS    := init hello abi stress fuzz fault fpu pager paged
 ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c cpu_hotplug.c mmu.c paging.c power.c smp_boot.c \
 	stack.c string.c switch.S syscall_entry.S trap.c trap_entry.S user.c)
 BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c) drivers/serial.c
@@ -48,7 +48,7 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_offline_race.c test_offline_stall.c test_check.c test_slab.c \
 	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_vm_stress.c test_check_vm.c test_trace.c test_trace_ring.c test_fallback.c test_elf.c test_fail.c)
 # These need the kernel's threads and CPUs.
-KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c test_task.c test_task_cpu.c test_ipc.c user_code.S)
+KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c test_task.c test_task_cpu.c test_ipc.c test_pager.c user_code.S)
 RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c checks.c scripts.c) $(sort $(wildcard tests/races/step*.c))
 FIBER_SRCS  := $(addprefix arch/fiber/fiber_,main.c step.c cpu.c port.c hotplug.c) kernel/cpu_hotplug.c $(addprefix tests/races/,explore.c shrink.c) \
 	$(MM_SRCS) $(SHARED_SRCS) $(RACE_SRCS)

@@ -6,7 +6,7 @@
  * Locks:      the table's own (RANK_TASK), for its slots; references are dropped with no lock held.
  * Invariants: a slot that is not CAP_NONE or CAP_RESERVED holds one reference.
  *             A slot's generation changes whenever it is emptied, so an old handle means nothing.
- * Tests:      tests/test_cap.c.
+ * Tests:      tests/test_ipc.c.
  */
 #include <quarry/cap.h>
 #include <quarry/ipc.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * syscall.c: what each system call takes apart, checks, and asks of the rest of the kernel.
+ * syscall.c: what each system call takes apart, checks, and asks of the rest of the kernel; those for
+ * memory are in syscall_memory.c.
  *
  * Decode, then invoke: arguments and user memory are copied in once, handles become references, and
  * only then something is done.  docs/abi.md lists the calls with their rights and errors.
@@ -8,27 +9,16 @@
  * Owns:       the table of calls.
  * Locks:      none of its own, and none held while user memory is touched.
  * Invariants: what goes back to ring 3 is a number, an errno or a handle, never an address of ours.
- * Tests:      tests/test_syscall.c, user/fuzz.c.
+ * Tests:      user/abi.c, user/fuzz.c.
  */
-#include <quarry/ipc.h>
+#include "kernel/syscall.h"
+
 #include <quarry/kernel.h>
 #include <quarry/mm.h>
-#include <quarry/task.h>
-#include <quarry/user.h>
-#include <quarry/vm.h>
 
-BUILD_ASSERT(ABI_READ == VM_READ && ABI_WRITE == VM_WRITE && ABI_EXEC == VM_EXEC);
-BUILD_ASSERT(RIGHT_READ == VM_READ && RIGHT_WRITE == VM_WRITE && RIGHT_EXEC == VM_EXEC);
-BUILD_ASSERT(ABI_PAGE_SIZE == PAGE_SIZE && ABI_MAX_PAGES == OBJ_MAX_PAGES);
 BUILD_ASSERT(ABI_GIVE == ABI_WORD0 + ABI_WORDS);
 
-static struct cap_table *my_caps(void)
-{
-	return &task_current()->caps;
-}
-
-/* A capability that is not needed elsewhere: a handle, or it is dropped. */
-static s64 give_handle(struct cap *cap)
+s64 give_handle(struct cap *cap)
 {
 	s64 handle = cap_install(my_caps(), cap);
 
@@ -242,55 +232,6 @@ static s64 sys_thread_create(struct syscall_regs *r)
 	return task_add_thread(task_current(), -1, r->arg[0], r->arg[1], arg);
 }
 
-/* ---- memory ---- */
-
-static s64 sys_object_create(struct syscall_regs *r)
-{
-	struct cap cap = {
-	    .kind = CAP_OBJECT,
-	    .rights = RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC | RIGHT_DUP,
-	};
-	struct vm_object *object;
-	int err = vm_object_create(&kernel_memory, OBJ_ANON, r->arg[0], NULL, NULL, &object);
-
-	if (err)
-		return err;
-	cap.object = object;
-	return give_handle(&cap);
-}
-
-static s64 sys_map(struct syscall_regs *r)
-{
-	u64 prot = r->arg[4];
-	struct cap cap;
-	unsigned may;
-	int err;
-
-	if (prot & ~(u64)(VM_READ | VM_WRITE | VM_EXEC))
-		return -EINVAL;
-	err = cap_lookup(my_caps(), r->arg[0], CAP_OBJECT, (unsigned)prot, &cap);
-	if (err)
-		return err;
-	/* sys_protect asks for no handle: it may go no further than this one allows. */
-	may = cap.rights & (VM_READ | VM_WRITE | VM_EXEC);
-	err = vm_map(task_current()->space, r->arg[1], r->arg[2], (unsigned)prot | VM_MAY(may), cap.object,
-	    r->arg[3]);
-	cap_drop(&cap);
-	return err;
-}
-
-static s64 sys_unmap(struct syscall_regs *r)
-{
-	return vm_unmap(task_current()->space, r->arg[0], r->arg[1]);
-}
-
-static s64 sys_protect(struct syscall_regs *r)
-{
-	if (r->arg[2] & ~(u64)(VM_READ | VM_WRITE | VM_EXEC))
-		return -EINVAL;
-	return vm_protect(task_current()->space, r->arg[0], r->arg[1], (unsigned)r->arg[2]);
-}
-
 /* ---- messages ---- */
 
 static s64 sys_endpoint_create(struct syscall_regs *r)
@@ -425,13 +366,6 @@ static s64 sys_handle_dup(struct syscall_regs *r)
 	return give_handle(&dup);
 }
 
-/* ---- pagers ---- */
-
-static s64 sys_not_yet(struct syscall_regs *r)
-{
-	return -ENOSYS;
-}
-
 static s64 (*const calls[NR_SYSCALLS])(struct syscall_regs *) = {
     [SYS_DEBUG_WRITE] = sys_debug_write,
     [SYS_EXIT] = sys_exit,
@@ -454,10 +388,10 @@ static s64 (*const calls[NR_SYSCALLS])(struct syscall_regs *) = {
     [SYS_REPLY] = sys_reply,
     [SYS_HANDLE_CLOSE] = sys_handle_close,
     [SYS_HANDLE_DUP] = sys_handle_dup,
-    [SYS_PAGER_BIND] = sys_not_yet,
-    [SYS_PAGER_SUPPLY] = sys_not_yet,
-    [SYS_PAGER_TAKE_BACK] = sys_not_yet,
-    [SYS_PAGER_FAIL] = sys_not_yet,
+    [SYS_PAGER_BIND] = sys_pager_bind,
+    [SYS_PAGER_SUPPLY] = sys_pager_supply,
+    [SYS_PAGER_TAKE_BACK] = sys_pager_take_back,
+    [SYS_PAGER_DROP] = sys_pager_drop,
 };
 
 s64 syscall(struct syscall_regs *r)

@@ -229,6 +229,16 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr)
 	return 0;
 }
 
+bool vm_object_has(struct vm_object *object, u32 index)
+{
+	bool has;
+
+	spin_lock(&object->lock);
+	has = object_lookup(object, index) != 0;
+	spin_unlock(&object->lock);
+	return has;
+}
+
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page)
 {
 	int err = -ENOENT;

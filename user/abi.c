@@ -211,6 +211,55 @@ static void calls_of_endpoints(void)
 	handle_close((u64)object);
 }
 
+static void calls_of_pagers(void)
+{
+	s64 endpoint = endpoint_create(), plain = object_create(4), ro;
+	s64 send = handle_dup((u64)endpoint, RIGHT_SEND), object;
+	char *page = pages_alloc(1);
+	const char *at = address_for(4);
+
+	page[0] = 77;
+	WANT(pager_bind(0, 4, 0, SHORT), -EBADF);
+	WANT(pager_bind((u64)plain, 4, 0, SHORT), -EINVAL);
+	WANT(pager_bind((u64)send, 4, 0, SHORT), -EACCES);
+	WANT(pager_bind((u64)endpoint, 0, 0, SHORT), -EINVAL);
+	WANT(pager_bind((u64)endpoint, ABI_MAX_PAGES + 1, 0, SHORT), -EINVAL);
+	WANT(pager_bind((u64)endpoint, 4, 0, 0), -EINVAL);
+	WANT(pager_bind((u64)endpoint, 4, 0, ABI_MAX_PAGER_NS + 1), -EINVAL);
+	object = pager_bind((u64)endpoint, 4, 0, SHORT);
+	WANT_HANDLE(object);
+	WANT(info(INFO_RIGHTS, (u64)object), RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC | RIGHT_DUP | RIGHT_SUPPLY);
+	ro = handle_dup((u64)object, RIGHT_READ | RIGHT_WRITE);
+	WANT(pager_supply(0, 0, page), -EBADF);
+	WANT(pager_supply((u64)endpoint, 0, page), -EINVAL);
+	WANT(pager_supply((u64)ro, 0, page), -EACCES);
+	WANT(pager_supply((u64)plain, 0, page), -EACCES);
+	WANT(pager_supply((u64)object, 4, page), -EINVAL);
+	WANT(pager_supply((u64)object, ~0UL, page), -EINVAL);
+	WANT(pager_supply((u64)object, 0, (const void *)KERNEL), -EFAULT);
+	WANT(pager_supply((u64)object, 0, page + 1), -EFAULT);
+	WANT(pager_supply((u64)object, 1, page), 0);
+	WANT(pager_supply((u64)object, 1, page), -EEXIST);
+	WANT(map((u64)ro, (void *)at, 4, 0, ABI_READ), 0);
+	WANT(at[ABI_PAGE_SIZE], 77);
+	WANT(write_text((u64)at, 1), -EFAULT); /* it asks us, and we do not answer */
+	WANT(pager_take_back((u64)ro, 1, page), -EACCES);
+	WANT(pager_take_back((u64)object, 4, page), -EINVAL);
+	WANT(pager_take_back((u64)object, 1, page), -ENOENT);
+	WANT(pager_drop((u64)ro, 1, 1), -EACCES);
+	WANT(pager_drop((u64)object, 0, 5), -EINVAL);
+	WANT(pager_drop((u64)object, 1, ~0UL), -EINVAL);
+	WANT(pager_drop((u64)object, 0, 4), 0);
+	WANT(info(INFO_OBJECT_PRESENT, (u64)object), 0);
+	handle_close((u64)endpoint);
+	WANT(write_text((u64)at, 1), -EFAULT); /* and now nobody can */
+	WANT(unmap((void *)at, 4), 0);
+	handle_close((u64)object);
+	handle_close((u64)ro);
+	handle_close((u64)send);
+	handle_close((u64)plain);
+}
+
 static void calls_of_handles(void)
 {
 	s64 object = object_create(1), dup, handles = info(INFO_HANDLES, 0);
@@ -245,6 +294,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	calls_of_tasks();
 	calls_of_objects();
 	calls_of_endpoints();
+	calls_of_pagers();
 	calls_of_handles();
 	printf("%d surprises\n", surprises);
 	return surprises;

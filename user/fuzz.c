@@ -93,6 +93,7 @@ static bool harmful(u64 nr, u64 arg[7])
 	case SYS_TASK_WAIT:
 	case SYS_CALL:
 	case SYS_RECEIVE: arg[1] %= MAX_NS; return false;
+	case SYS_PAGER_BIND: arg[3] %= MAX_NS; return false;
 	case SYS_UNMAP: return is_own(arg[0], arg[1]) && arg[0] < 0x0000800000000000UL;
 	case SYS_PROTECT: return is_own(arg[0], arg[1]) && arg[0] < 0x0000800000000000UL;
 	case SYS_OBJECT_CREATE: arg[0] = pick(8) ? arg[0] % 256 : arg[0]; return false;
@@ -144,7 +145,8 @@ static void one(void)
 	}
 	if (nr >= NR_SYSCALLS && ret != -ENOSYS)
 		exit(5);
-	if (ret > 0 && (nr == SYS_OBJECT_CREATE || nr == SYS_ENDPOINT_CREATE || nr == SYS_HANDLE_DUP))
+	if (ret > 0 && (nr == SYS_OBJECT_CREATE || nr == SYS_ENDPOINT_CREATE || nr == SYS_HANDLE_DUP ||
+	    nr == SYS_PAGER_BIND))
 		keep((u64)ret);
 	else if (ret == 0 && nr == SYS_RECEIVE)
 		keep(arg[0]);

@@ -144,6 +144,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 		expect("fault", 0, i, 0, i + 1 < NR_FAULTS ? TASK_FAULTED : TASK_EXITED, 77);
 	check("no such program", task_create(programs, "nobody", 0, 0, 0), -ENOENT);
 	check("a program by a handle that is none", task_create(0, "hello", 0, 0, 0), -EBADF);
+	expect("paged", programs, 0, 0, TASK_EXITED, 0);
 	expect("fpu", 0, 2 * cpus, 1000, TASK_EXITED, 0);
 	test_stress();
 	expect("stress", 0, seed, 20, TASK_EXITED, 0);

@@ -144,6 +144,29 @@ s64 call(u64 endpoint, struct message *m, u64 timeout_ns);
 s64 receive(u64 endpoint, struct message *m, u64 timeout_ns);
 s64 reply(u64 reply_handle, const struct message *m);
 
+/* ---- pagers: docs/abi.md has the protocol ---- */
+
+/* An object of so many pages, of which the caller is the pager; it is called at @endpoint with @number. */
+static inline s64 pager_bind(u64 endpoint, u64 pages, u64 number, u64 timeout_ns)
+{
+	return sys(SYS_PAGER_BIND, endpoint, pages, number, timeout_ns, 0);
+}
+
+static inline s64 pager_supply(u64 object, u64 page, const void *from)
+{
+	return sys(SYS_PAGER_SUPPLY, object, page, (u64)from, 0, 0);
+}
+
+static inline s64 pager_take_back(u64 object, u64 page, void *to)
+{
+	return sys(SYS_PAGER_TAKE_BACK, object, page, (u64)to, 0, 0);
+}
+
+static inline s64 pager_drop(u64 object, u64 page, u64 pages)
+{
+	return sys(SYS_PAGER_DROP, object, page, pages, 0, 0);
+}
+
 /* ---- memory and threads ---- */
 
 /*

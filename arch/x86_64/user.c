@@ -184,7 +184,7 @@ static void page_fault(const struct trap_frame *f)
 		panic("page fault: reserved bit set in a table of a user address, %016lx", va);
 	arch_irq_enable();
 	err = va < USER_END ? user_page_fault(va, access) : -EFAULT;
-	if (!err)
+	if (!err || err == -EINTR) /* the task ends anyway */
 		return;
 	ksnprintf(what, sizeof(what), "page fault: %s of %016lx: %s",
 	    access == VM_EXEC ? "execute" : access == VM_WRITE ? "write" : "read", va,

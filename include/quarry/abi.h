@@ -31,10 +31,10 @@ enum syscall_nr {
 	SYS_REPLY,           /* (reply, -, 4 words, give) */
 	SYS_HANDLE_CLOSE,    /* (handle) */
 	SYS_HANDLE_DUP,      /* (handle, rights) -> handle */
-	SYS_PAGER_BIND,      /* (endpoint, pages) -> handle */
+	SYS_PAGER_BIND,      /* (endpoint, pages, number, timeout) -> handle */
 	SYS_PAGER_SUPPLY,    /* (object, page, address) */
-	SYS_PAGER_TAKE_BACK, /* (object, page, pages) */
-	SYS_PAGER_FAIL,      /* (object, page) */
+	SYS_PAGER_TAKE_BACK, /* (object, page, address) */
+	SYS_PAGER_DROP,      /* (object, page, pages) */
 	NR_SYSCALLS,
 };
 
@@ -51,6 +51,15 @@ enum syscall_nr {
 #define ABI_MAX_THREADS   64  /* of a task */
 #define ABI_MAX_TASKS     64
 #define ABI_MAX_PAGES     (512UL * 512) /* of an object */
+
+/* What a pager is called with: one of these, the page, the number that it gave the object. */
+#define ABI_PAGER_GET   1u /* supply the page */
+#define ABI_PAGER_CLEAN 2u /* take its content back: it is given up */
+/* What word 0 of its answer says. */
+#define ABI_PAGER_DONE      0u
+#define ABI_PAGER_FAILED    1u
+#define ABI_PAGER_NO_MEMORY 2u /* of GET: there was none for the page; it is asked again when there is */
+#define ABI_MAX_PAGER_NS    10000000000ULL /* longest time to answer in */
 
 /* A handle is a number above 0 that means something in the task that got it, and in no other. */
 typedef unsigned abi_handle;

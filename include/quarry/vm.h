@@ -77,9 +77,17 @@ struct vm_pager_ops {
 	/*
 	 * See to it that page @index of @object is there: ask the pager, and wait until it has
 	 * called vm_object_supply, but not for ever.  Called with no lock held, for several faults
-	 * of one page at once too.  Returns 0 (look again); -EIO; -ETIMEDOUT; -ENOMEM.
+	 * of one page at once too.  Returns 0 (look again); -EIO; -ETIMEDOUT; -ENOMEM; -EINTR the
+	 * thread's task ends.
 	 */
 	int (*get)(struct vm_object *object, u32 index);
+	/*
+	 * Hand the content of a dirty page to the pager; nobody can write to the page meanwhile.
+	 * Returns 0: the pager has it, the page may be dropped; -EIO, -ETIMEDOUT: the page stays and
+	 * stays dirty.  Bounded.  No lock held; called by reclaim threads and by allocations that
+	 * reclaim.
+	 */
+	int (*clean)(struct vm_object *object, u32 index, const void *data);
 	/* The object is gone, and with it every page; may be NULL.  @pager: what vm_object_create got. */
 	void (*release)(void *pager);
 };
@@ -128,6 +136,8 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr);
  * moved, or has too many references.
  */
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page) must_check;
+/* Does slot @index hold a page, or the marker of one that is being moved?  So it was a moment ago. */
+bool vm_object_has(struct vm_object *object, u32 index);
 /* Slots that are not empty; a hint. */
 static inline u32 vm_object_present(const struct vm_object *object)
 {
@@ -211,8 +221,8 @@ void vm_space_leave(struct vm_space *space);
  * vm_fault - make @va accessible for @access (VM_READ, VM_WRITE or VM_EXEC), after the machine
  * refused.
  * Returns 0: try the access again; -EFAULT nothing is mapped there; -EACCES its protection forbids
- * it; -ENOMEM; -EIO, -ETIMEDOUT the pager did not bring the page; -EAGAIN the page has too many
- * mappings. Waits while the page is being moved, without a reference to it.  Context: thread, may
+ * it; -ENOMEM; -EIO, -ETIMEDOUT the pager did not bring the page; -EINTR the thread's task ends, and
+ * waits for no pager; -EAGAIN the page has too many mappings.  Waits while the page is being moved, without a reference to it.  Context: thread, may
  * sleep, irqs on.
  */
 int vm_fault(struct vm_space *space, uintptr_t va, unsigned access) must_check;

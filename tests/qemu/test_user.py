@@ -50,12 +50,14 @@ def test_init(user, machine):
     assert run.passed, run.story()
     assert not run.has("not ok"), run.story()
     assert run.has("^init: 0 not as expected$") and run.has("^user: init exited, status 0$"), run.story()
-    reports = [line.split(" fault: ", 1)[1] for line in run.lines if line.startswith("task ") and " fault: " in line]
+    reports = re.findall(r"^task \d+ fault: (.*)$", run.text, re.M)
     assert len(reports) == len(FAULTS), run.story()
     for have, want in zip(reports, FAULTS):
         assert re.fullmatch(want, have), f"{have!r}, not {want!r}\n{run.story()}"
+    # Four tasks wanted a page that no pager brought.
+    assert len(re.findall(r"^task \d+ paged: page fault: read of [0-9a-f]{16}: not supplied$", run.text, re.M)) == 4, run.story()
     # Each report has the registers, and says nothing of the kernel's own.
-    assert run.text.count("\n  rip ") == len(FAULTS), run.story()
+    assert run.text.count("\n  rip ") == len(FAULTS) + 4, run.story()
 
 
 @pytest.mark.parametrize("cpu, smep, smap, by", [("max", "on", "on", "XSAVE"),
@@ -71,8 +73,8 @@ def test_protection(passes, cpu, smep, smap, by):
 
 @pytest.mark.parametrize("cpus", [1, 2, 8])
 def test_suites(passes, cpus):
-    run = passes("selftest=task,task_cpu,ipc,elf", cpus=cpus, timeout=300)
-    assert run.has("^ok 4 "), run.story()
+    run = passes("selftest=task,task_cpu,ipc,pager,elf", cpus=cpus, timeout=300)
+    assert run.has("^ok 5 "), run.story()
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
