@@ -371,6 +371,28 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 	return err;
 }
 
+unsigned long vm_space_resident(struct vm_space *space)
+{
+	struct pagetable *pt = &space->pt;
+	uintptr_t va = VM_USER_START;
+	unsigned long nr = 0;
+	u64 *entry;
+
+	do {
+		unsigned looked;
+
+		spin_lock(&pt->lock);
+		for (looked = 0; looked < ENTRIES_AT_ONCE; looked++, va += PAGE_SIZE) {
+			entry = pt_next(pt, &va, VM_USER_END);
+			if (!entry)
+				break;
+			nr += READ_ONCE(*entry) != 0;
+		}
+		spin_unlock(&pt->lock);
+	} while (entry);
+	return nr;
+}
+
 /* ---- CPUs ---- */
 
 void vm_space_enter(struct vm_space *space)

@@ -82,14 +82,18 @@ struct vm_pager_ops {
 	 */
 	int (*get)(struct vm_object *object, u32 index);
 	/*
-	 * Hand the content of a dirty page to the pager; nobody can write to the page meanwhile.
-	 * Returns 0: the pager has it, the page may be dropped; -EIO, -ETIMEDOUT: the page stays and
-	 * stays dirty.  Bounded.  No lock held; called by reclaim threads and by allocations that
-	 * reclaim.
+	 * The object is gone, and with it every page; may be NULL.  @pager: what vm_object_create got.
+	 * Called by who had the last reference, be it a reclaim thread or an allocation that reclaims:
+	 * it takes no lock that is held across an allocation, and makes no cross-call.
+	 */
+	void (*release)(void *pager);
+	/*
+	 * Hand the content of a dirty page, PAGE_SIZE bytes, to the pager; nobody can write to it
+	 * meanwhile, and who touches it waits.  Returns 0: the pager has it, the page may be dropped;
+	 * -EIO, -ETIMEDOUT: the page stays and stays dirty.  Bounded.  No lock held; called by reclaim
+	 * threads.  NULL: dirty pages stay.
 	 */
 	int (*clean)(struct vm_object *object, u32 index, const void *data);
-	/* The object is gone, and with it every page; may be NULL.  @pager: what vm_object_create got. */
-	void (*release)(void *pager);
 };
 
 struct vm_object {
@@ -103,6 +107,7 @@ struct vm_object {
 	LIST_HEAD(, vm_region) regions; /* o: that map it */
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
 	void *pager;               /* c: the pager's own */
+	struct page *offered;      /* o: brought by faults that wait for the pager; linked by owner */
 	LIST_ENTRY(vm_object) link; /* v: mem->vm.objects */
 };
 
@@ -214,6 +219,11 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
  */
 void vm_space_enter(struct vm_space *space);
 void vm_space_leave(struct vm_space *space);
+/*
+ * Pages that the space has mapped now, counted in its tables; a page that is being moved counts too.
+ * For who chooses a victim, by one who has a reference.  Locks: the tables', a few entries at a time.
+ */
+unsigned long vm_space_resident(struct vm_space *space);
 
 /* ---- faults (mm/fault.c) --------------------------------------------------------------------- */
 
