@@ -80,8 +80,9 @@ static void an_allocation_drops_what_nobody_maps(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	supply_all(t, &s);
+	/* Or a low mark would wake the thread. */
 	reclaim_stop(s.mem);
+	supply_all(t, &s);
 	EXPECT_EQ(t, movable_zone(s.mem)->nr_free, movable_zone(s.mem)->wmark[WMARK_MIN]);
 	calls = READ_ONCE(smp_stats.calls);
 	slow = event(&s, EV_RECLAIM_DIRECT);
@@ -105,8 +106,9 @@ static void what_is_mapped_or_dirty_is_left_to_the_thread(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	supply_all(t, &s);
+	/* Or a low mark would wake the thread. */
 	reclaim_stop(s.mem);
+	supply_all(t, &s);
 	map_all(t, &s, false);
 	/* One is unmapped again, but it was written to; one has been touched. */
 	page = page_in(s.object, 3);
@@ -159,9 +161,9 @@ static void who_may_not_wait_reclaims_nothing(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	supply_all(t, &s);
 	/* Nor does the thread, which a low mark would wake. */
 	reclaim_stop(s.mem);
+	supply_all(t, &s);
 	scanned = event(&s, EV_RECLAIM_SCANNED);
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE | GFP_NOWAIT));
 	spin_lock(&lock);
@@ -198,6 +200,7 @@ static void the_thread_wakes_at_low_and_works_up_to_high(struct ktest *t)
 {
 	struct vm_scene s;
 	struct zone *zone;
+	unsigned long nr;
 	u64 waits;
 
 	if (!begin(t, &s, 40))
@@ -207,7 +210,7 @@ static void the_thread_wakes_at_low_and_works_up_to_high(struct ktest *t)
 	waits = event(&s, EV_RECLAIM_WAIT);
 	EXPECT(t, zone->nr_free > zone->wmark[WMARK_LOW]);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
-	while (READ_ONCE(zone->nr_free) >= zone->wmark[WMARK_LOW])
+	for (nr = zone->nr_free - zone->wmark[WMARK_LOW] + 1; nr > 0; nr--)
 		EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, wait_for_free(zone, zone->wmark[WMARK_HIGH]));
 	EXPECT(t, event(&s, EV_RECLAIM_RUNS) > 0);
@@ -288,12 +291,12 @@ static void it_waits_while_too_many_pages_are_off_the_lists(struct ktest *t)
 	if (!begin(t, &s, 0))
 		return;
 	zone = movable_zone(s.mem);
+	reclaim_stop(s.mem);
 	supply_all(t, &s);
-	/* 64 are taken, 32 left. */
-	nr = lru_isolate_tail(zone, LRU_INACTIVE, false, taken);
+	/* 32 are taken, 64 left. */
+	nr = lru_isolate_tail(zone, LRU_INACTIVE, false, taken, RECLAIM_BATCH);
 	EXPECT_EQ(t, nr, RECLAIM_BATCH);
 	atomic_add(&zone->nr_reclaiming, (u32)PAGES);
-	reclaim_stop(s.mem);
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
 	EXPECT(t, event(&s, EV_RECLAIM_THROTTLED) > 0);
