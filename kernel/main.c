@@ -107,6 +107,7 @@ void kernel_main(void)
 		panic("boot: no memory for the reclaim threads");
 	if (tasks_init()) /* threads of ring 3 may be started, and are freed */
 		panic("boot: no memory for the reaper");
+	oom_init(); /* tasks end when memory has run out */
 	machine_summary();
 
 	began = arch_clock_ns();

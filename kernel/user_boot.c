@@ -24,6 +24,7 @@ static int start(const char *name, u64 arg0, u64 arg1, struct task **out)
 
 	if (err)
 		return err;
+	(*out)->first = true;
 	err = task_load(*out, name, &entry, &sp);
 	if (!err) {
 		handle = cap_install(&(*out)->caps, &programs);

@@ -221,9 +221,12 @@ void vm_space_enter(struct vm_space *space);
 void vm_space_leave(struct vm_space *space);
 /*
  * Pages that the space has mapped now, counted in its tables; a page that is being moved counts too.
- * For who chooses a victim, by one who has a reference.  Locks: the tables', a few entries at a time.
+ * @fn, unless NULL, is told of each region: its object, and the pages mapped in the region; space->lock
+ * is held then.  For who chooses a victim, by one who has a reference.  Locks: space's, region by region,
+ * and inside it the tables', a few entries at a time.
  */
-unsigned long vm_space_resident(struct vm_space *space);
+unsigned long vm_space_resident(struct vm_space *space,
+    void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg);
 
 /* ---- faults (mm/fault.c) --------------------------------------------------------------------- */
 
