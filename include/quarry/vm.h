@@ -108,6 +108,7 @@ struct vm_object {
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
 	void *pager;               /* c: the pager's own */
 	struct page *offered;      /* o: brought by faults that wait for the pager; linked by owner */
+	u32 nr_offered, nr_asking; /* o: these pages; those faults: never fewer */
 	LIST_ENTRY(vm_object) link; /* v: mem->vm.objects */
 };
 
@@ -124,7 +125,8 @@ void vm_object_get(struct vm_object *object);
 void vm_object_put(struct vm_object *object);
 /*
  * vm_object_supply - fill an empty slot with a copy of PAGE_SIZE bytes at @data, zeroes if NULL.
- * Of any kind of object: for pagers, and for whoever loads a program.
+ * Of any kind of object: for pagers, and for whoever loads a program.  For an OBJ_PAGER it does not wait
+ * for memory, for reclaim may be waiting for the pager.
  * Returns 0; -EINVAL no such index; -EEXIST there is a page; -EAGAIN it is being moved; -ENOMEM.
  */
 int vm_object_supply(struct vm_object *object, u32 index, const void *data);
