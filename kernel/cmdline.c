@@ -36,6 +36,7 @@ static struct option options[] = {
 	{"race_step", "step through the one, by keys; the moves made before, as letters", OPT_TEXT, NULL, NULL},
 	{"user", "a program of the boot modules to run in ring 3, or off", OPT_TEXT, NULL, NULL},
 	{"user_arg", "a number for that program", OPT_NUMBER, NULL, NULL},
+	{"user_rounds", "run it so often, while CPUs and ranges of memory go and come", OPT_NUMBER, NULL, NULL},
 	{"monitor", "the monitor at the end, or power off", OPT_CHOICE, "on off", NULL},
 	{"bench", "print the figures, then power off", OPT_TEXT, NULL, NULL},
 	{"ipi_timeout", "milliseconds until a silent CPU is reported", OPT_NUMBER, NULL, NULL},
