@@ -11,8 +11,9 @@
  */
 #include "quarry.h"
 
-#define NR_THREADS 4u
+#define MAX_THREADS 4u
 #define KEEP       6 /* areas that a thread has at a time */
+#define CALM       8 /* rounds from one replacement to the next, when much is held */
 #define FEW_PAGES  64 /* of an area, if nothing else is asked for */
 #define WORDS      (ABI_PAGE_SIZE / 8)
 
@@ -24,6 +25,7 @@ struct area {
 static u32 stop;
 static u64 rounds, wrong_pages, no_memory, held, max_rounds;
 static u64 first_seed, min_pages, max_pages;
+static unsigned nr_threads, calm;
 
 static u64 word_of(u64 seed, u64 i)
 {
@@ -78,8 +80,8 @@ static void replace(struct area *a, u64 *random)
 static void work(u64 number)
 {
 	u64 random = (first_seed + number) * 0x2545f4914f6cdd1dULL | 1, left = max_rounds;
+	unsigned i, round = 0;
 	struct area areas[KEEP];
-	unsigned i;
 
 	for (i = 0; i < KEEP; i++)
 		areas[i] = (struct area){.at = address_for(max_pages)};
@@ -88,7 +90,8 @@ static void work(u64 number)
 			verify(&areas[i], false);
 		for (i = 0; i < KEEP && areas[i].pages; i++)
 			;
-		replace(&areas[i < KEEP ? i : next_random(&random) % KEEP], &random);
+		if (i < KEEP || ++round % calm == 0)
+			replace(&areas[i < KEEP ? i : next_random(&random) % KEEP], &random);
 		__atomic_fetch_add(&rounds, 1, __ATOMIC_RELAXED);
 	}
 	for (i = 0; i < KEEP; i++) {
@@ -113,23 +116,26 @@ static void report(u64 endpoint)
 
 int main(u64 handle, u64 seed, u64 nr)
 {
-	static struct thread threads[NR_THREADS];
+	static struct thread threads[MAX_THREADS];
 	bool reports = info(INFO_RIGHTS, handle) > 0 && info(INFO_RIGHTS, handle) & RIGHT_SEND;
+	bool holds = reports && nr;
 	u64 i;
 
 	first_seed = seed;
 	max_rounds = reports ? 0 : nr ? nr : 100;
 	/* On the average 3/4 of the largest. */
-	max_pages = reports && nr ? nr / (NR_THREADS * KEEP) * 4 / 3 + 1 : FEW_PAGES;
-	min_pages = reports && nr ? (max_pages + 1) / 2 : 1;
-	for (i = 0; i < NR_THREADS; i++)
+	nr_threads = holds ? 2 : MAX_THREADS;
+	max_pages = holds ? nr / (nr_threads * KEEP) * 4 / 3 + 1 : FEW_PAGES;
+	min_pages = holds ? (max_pages + 1) / 2 : 1;
+	calm = holds ? CALM : 1;
+	for (i = 0; i < nr_threads; i++)
 		if (thread_start(&threads[i], work, i))
 			return 2;
 	if (reports)
 		report(handle);
-	for (i = 0; i < NR_THREADS; i++)
+	for (i = 0; i < nr_threads; i++)
 		thread_join(&threads[i]);
-	printf("%lu rounds of %u threads, %lu pages wrong, %lu times no memory\n", rounds, NR_THREADS, wrong_pages,
+	printf("%lu rounds of %u threads, %lu pages wrong, %lu times no memory\n", rounds, nr_threads, wrong_pages,
 	    no_memory);
 	return wrong_pages ? 1 : 0;
 }

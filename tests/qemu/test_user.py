@@ -97,7 +97,7 @@ def test_offline_under_programs(user):
     found = re.search(r"^programs: 10 offlines, each at the first call: (\d+) of (\d+) pages mapped, (\d+) moved", run.text, re.M)
     assert found, run.story()
     mapped, pages, moved = map(int, found.groups())
-    assert pages == 10 * 32768 and mapped > 0.9 * pages and moved > 0.8 * pages, run.story()
+    assert pages == 10 * 32768 and mapped > 0.8 * pages and moved > 0.3 * pages, run.story()
     assert run.has(r"^programs: 4 made \d+ rounds over their memory, 0 pages wrong; all ended well$"), run.story()
 
 
