@@ -82,14 +82,18 @@ struct vm_pager_ops {
 	 */
 	int (*get)(struct vm_object *object, u32 index);
 	/*
-	 * Hand the content of a dirty page to the pager; nobody can write to the page meanwhile.
-	 * Returns 0: the pager has it, the page may be dropped; -EIO, -ETIMEDOUT: the page stays and
-	 * stays dirty.  Bounded.  No lock held; called by reclaim threads and by allocations that
-	 * reclaim.
+	 * The object is gone, and with it every page; may be NULL.  @pager: what vm_object_create got.
+	 * Called by who had the last reference, be it a reclaim thread or an allocation that reclaims:
+	 * it takes no lock that is held across an allocation, and makes no cross-call.
+	 */
+	void (*release)(void *pager);
+	/*
+	 * Hand the content of a dirty page, PAGE_SIZE bytes, to the pager; nobody can write to it
+	 * meanwhile, and who touches it waits.  Returns 0: the pager has it, the page may be dropped;
+	 * -EIO, -ETIMEDOUT: the page stays and stays dirty.  Bounded.  No lock held; called by reclaim
+	 * threads.  NULL: dirty pages stay.
 	 */
 	int (*clean)(struct vm_object *object, u32 index, const void *data);
-	/* The object is gone, and with it every page; may be NULL.  @pager: what vm_object_create got. */
-	void (*release)(void *pager);
 };
 
 struct vm_object {
