@@ -184,7 +184,7 @@ static void it_looks_once_more_under_the_lock(struct ktest *t)
 	ktest_start(1, alloc_elsewhere, &killer);
 	EXPECT(t, wait_for_sleepers(mem, 1));
 	/* Its drain is over: it is at the lock, or will be, and has nothing. */
-	while (mem->nodes[0].reclaim.done < 1 && arch_clock_ns() < until)
+	while (READ_ONCE(mem->nodes[0].reclaim.done) < 1 && arch_clock_ns() < until)
 		thread_yield();
 	thread_sleep(10000000);
 	for (i = 0; i < LEFT; i++)
@@ -391,7 +391,8 @@ static void task_run(void *arg)
 		int err;
 
 		/* The large one goes on when the others have begun. */
-		while (i == 60 && !READ_ONCE(tasks[1].touched) && arch_clock_ns() < until)
+		while (i == 60 && !READ_ONCE(task->killed) && !READ_ONCE(tasks[1].touched) &&
+		    arch_clock_ns() < until)
 			thread_yield();
 		err = soft_write(page_at(i), stamp(i, 0, task->s.nr));
 
