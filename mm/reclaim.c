@@ -112,7 +112,7 @@ static unsigned long reclaim_zone(struct node *node, struct zone *zone, bool ask
 		reclaim_pass(node, &scan, asked);
 	/* Better a page that is needed again soon than an allocation that fails. */
 	scan.desperate = true;
-	if (!scan.freed)
+	if (asked && !scan.freed)
 		reclaim_pass(node, &scan, asked);
 	return scan.freed;
 }

@@ -254,8 +254,8 @@ static void alloc_alone(void *arg)
 static void many_wait_for_one_death(struct ktest *t)
 {
 	unsigned cpus = MIN(ktest_cpus(), 4u), cpu;
+	u64 until = arch_clock_ns() + WAIT_NS, now;
 	struct memory *mem;
-	u64 until = arch_clock_ns() + WAIT_NS;
 
 	if (cpus < 3) {
 		ktest_skip(t, "needs 3 CPUs");
@@ -273,11 +273,14 @@ static void many_wait_for_one_death(struct ktest *t)
 	/* All but one have found that somebody is going, and ask for nobody else. */
 	EXPECT_EQ(t, READ_ONCE(killer.calls), 1);
 	EXPECT_EQ(t, READ_ONCE(mem->oom.going), 1);
+	now = arch_clock_ns();
 	die(&killer);
 	for (cpu = 1; cpu < cpus; cpu++)
 		ktest_join(cpu);
+	EXPECT(t, arch_clock_ns() - now < 4000000000ULL);
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_KILLS), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 0);
 	for (cpu = 1; cpu < cpus; cpu++) {
 		EXPECT(t, alone[cpu].page);
 		if (alone[cpu].page)
