@@ -320,6 +320,8 @@ static void wait_for_drain(struct store *st, struct vm_object *object, u32 index
 
 	while (READ_ONCE(r->asked) == 0 && arch_clock_ns() < until)
 		thread_yield();
+	if (READ_ONCE(served_late))
+		return;
 	while (READ_ONCE(st->cleans) > RECLAIM_BATCH && READ_ONCE(r->done) == 0 && arch_clock_ns() < until)
 		thread_yield();
 	if (READ_ONCE(st->cleans) > RECLAIM_BATCH && READ_ONCE(r->done) == 0)
