@@ -117,13 +117,14 @@ static bool needs_no_unmapping(const struct page *page)
 	return word_ref(word) == 1 && !(word & (PAGE_LOCKED | PAGE_DIRTY | PAGE_REFERENCED));
 }
 
-unsigned lru_isolate_tail(struct zone *zone, unsigned which, bool unmapped, struct page **pages)
+unsigned lru_isolate_tail(struct zone *zone, unsigned which, bool unmapped, struct page **pages,
+    unsigned max)
 {
 	irqflags_t flags = lru_lock_irqsave(zone);
 	u32 pfn = zone->lru[which].tail;
 	unsigned looked, nr = 0;
 
-	for (looked = 0; looked < LOOK_AT_ONCE && nr < RECLAIM_BATCH && pfn != PFN_NONE; looked++) {
+	for (looked = 0; looked < LOOK_AT_ONCE && nr < max && pfn != PFN_NONE; looked++) {
 		struct page *page = pfn_to_page_in(zone->mem, pfn);
 
 		pfn = page->prev;

@@ -292,7 +292,7 @@ static inline bool may_sleep(void)
 
 /* ---- reclaim (reclaim.c, reclaim_lru.c) and the last resort (oom.c) ---- */
 
-/* Pages that reclaim takes off a list at a time. */
+/* Pages that reclaim takes off a list at a time, at most. */
 #define RECLAIM_BATCH 32
 
 /* Wait for one drain by the reclaim thread of this CPU's node.  False if there is no such thread. */
@@ -313,6 +313,7 @@ static inline unsigned long zone_evictable(const struct zone *zone)
 /* A run of reclaim over one zone. */
 struct lru_scan {
 	struct zone *zone;
+	unsigned batch;        /* pages to take at a time, up to RECLAIM_BATCH */
 	bool direct;           /* by an allocation: only what needs no shootdown */
 	bool desperate;        /* drop also what has been touched */
 	unsigned long freed;   /* pages, so far */

@@ -13,8 +13,8 @@
  */
 #include "mm/mm_priv.h"
 
-/* Over the lists of a zone: twice what has been touched stays, then nothing is spared. */
-#define RUN_PASSES 3
+/* Over the lists of a zone in a run: what is touched between the two stays. */
+#define RUN_PASSES 2
 /* How long an allocation waits for a run before it looks again by itself. */
 #define RUN_WAIT_NS 100000000ULL
 
@@ -69,30 +69,51 @@ static void note_freed(struct zone *zone, unsigned long nr)
 }
 
 /*
- * Drop pages until the zone has as many free ones as it should.  Somebody who waits may be a request
- * that could use a higher zone, and must leave this one its reserve.
+ * Pages that a zone lacks.  Somebody who waits may be a request that could use a higher zone, and must
+ * leave this one its reserve.
  */
-static unsigned long reclaim_zone(struct zone *zone, bool asked)
+static unsigned long missing(const struct zone *zone, bool asked)
 {
-	struct node *node = &zone->mem->nodes[zone->node];
+	unsigned long goal = READ_ONCE(zone->wmark[WMARK_HIGH]), free = READ_ONCE(zone->nr_free);
+
+	if (asked && zone->kind != ZONE_MOVABLE)
+		goal += READ_ONCE(zone->reserve);
+	return free < goal ? goal - free : 0;
+}
+
+/* One pass over the lists of a zone, until it lacks nothing. */
+static void reclaim_pass(struct node *node, struct lru_scan *scan, bool asked)
+{
+	struct zone *zone = scan->zone;
+	unsigned long left = zone_evictable(zone), want;
+
+	while (left > 0 && (want = missing(zone, asked)) > 0 && !READ_ONCE(node->reclaim.stop)) {
+		unsigned long before = scan->freed;
+
+		/* What is touched often needs the time between two looks to be touched again. */
+		scan->batch = (unsigned)MIN(want, (unsigned long)RECLAIM_BATCH);
+		reclaim_batch(scan);
+		/* They are for others, who do not see what this CPU caches. */
+		if (scan->freed > before)
+			drain_local_pages(zone->mem, zone);
+		note_freed(zone, scan->freed - before);
+		left -= MIN(left, (unsigned long)scan->batch);
+		if (drain_wanted(&node->reclaim))
+			serve_drain(node);
+	}
+}
+
+static unsigned long reclaim_zone(struct node *node, struct zone *zone, bool asked)
+{
 	struct lru_scan scan = {.zone = zone};
 	unsigned pass;
 
-	for (pass = 0; pass < RUN_PASSES && !scan.freed; pass++) {
-		unsigned long left = zone_evictable(zone), freed;
-		unsigned long goal = READ_ONCE(zone->wmark[WMARK_HIGH]) +
-		    (asked && zone->kind != ZONE_MOVABLE ? READ_ONCE(zone->reserve) : 0);
-
-		scan.desperate = pass == RUN_PASSES - 1;
-		while (left > 0 && READ_ONCE(zone->nr_free) < goal && !READ_ONCE(node->reclaim.stop)) {
-			freed = scan.freed;
-			reclaim_batch(&scan);
-			note_freed(zone, scan.freed - freed);
-			left -= MIN(left, (unsigned long)RECLAIM_BATCH);
-			if (drain_wanted(&node->reclaim))
-				serve_drain(node);
-		}
-	}
+	for (pass = 0; pass < RUN_PASSES; pass++)
+		reclaim_pass(node, &scan, asked);
+	/* Better a page that is needed again soon than an allocation that fails. */
+	scan.desperate = true;
+	if (asked && !scan.freed)
+		reclaim_pass(node, &scan, asked);
 	return scan.freed;
 }
 
@@ -115,7 +136,7 @@ static void serve_run(struct node *node)
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		struct zone *zone = &node->mem->zones[node->id * NR_ZONE_KINDS + kind];
 
-		freed += reclaim_zone(zone, asked);
+		freed += reclaim_zone(node, zone, asked);
 		low |= zone_low(zone);
 	}
 	if (low && !freed)
@@ -229,7 +250,7 @@ static bool too_many_taken(const struct zone *zone)
 
 static unsigned long drop_unmapped(struct zone *zone)
 {
-	struct lru_scan scan = {.zone = zone, .direct = true};
+	struct lru_scan scan = {.zone = zone, .batch = RECLAIM_BATCH, .direct = true};
 
 	if (!zone_evictable(zone))
 		return 0;

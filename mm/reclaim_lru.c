@@ -192,7 +192,7 @@ static void age_batch(struct batch *b)
 {
 	struct zone *zone = b->scan->zone;
 	struct page *pages[RECLAIM_BATCH];
-	unsigned nr = lru_isolate_tail(zone, LRU_ACTIVE, false, pages), i;
+	unsigned nr = lru_isolate_tail(zone, LRU_ACTIVE, false, pages, RECLAIM_BATCH), i;
 
 	for (i = 0; i < nr; i++) {
 		struct vm_object *object = lru_get_object(zone->mem, pages[i]);
@@ -226,7 +226,7 @@ void reclaim_batch(struct lru_scan *scan)
 	if (!scan->direct &&
 	    READ_ONCE(zone->lru[LRU_INACTIVE].nr) < READ_ONCE(zone->lru[LRU_ACTIVE].nr))
 		age_batch(&b);
-	nr = lru_isolate_tail(zone, LRU_INACTIVE, scan->direct, pages);
+	nr = lru_isolate_tail(zone, LRU_INACTIVE, scan->direct, pages, scan->batch);
 	for (i = 0; i < nr; i++)
 		look_at(&b, pages[i]);
 	sched_point("reclaim.entry_set");

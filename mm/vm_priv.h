@@ -176,12 +176,12 @@ void lru_release_page(struct memory *mem, struct page *page);
  */
 int isolate_lru_page(struct memory *mem, pfn_t pfn) must_check;
 /*
- * The same for up to RECLAIM_BATCH pages of one list, oldest first, into pages[]; returns how many.
+ * The same for up to @max pages of one list, oldest first, into pages[]; returns how many.
  * @unmapped: only those that nobody maps and that are clean and untouched; the others stay where they
  * are.  Pinned ones count as young.  They count in zone->nr_reclaiming.
  */
-unsigned lru_isolate_tail(struct zone *zone, unsigned which, bool unmapped, struct page **pages)
-    EXCLUDES(lru_class);
+unsigned lru_isolate_tail(struct zone *zone, unsigned which, bool unmapped, struct page **pages,
+    unsigned max) EXCLUDES(lru_class);
 /* Put it back on its list, or free it if its object has let go.  Locks: lru, zone. */
 void putback_lru_page(struct memory *mem, struct page *page);
 /* The object of an isolated page, with a reference; NULL if it has let go.  Locks: lru. */

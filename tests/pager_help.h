@@ -39,8 +39,8 @@ static inline int store_clean(struct vm_object *object, u32 index, const void *d
 	struct store *s = object->pager;
 	u32 nr = atomic_add(&s->cleans, 1u);
 
-	if (s->meanwhile)
-		s->meanwhile(s, object, index);
+	if (READ_ONCE(s->meanwhile))
+		READ_ONCE(s->meanwhile)(s, object, index);
 	if (READ_ONCE(s->answer))
 		return READ_ONCE(s->answer);
 	if (s->refuse_one_in && nr % s->refuse_one_in == 0)

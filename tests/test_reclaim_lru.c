@@ -14,6 +14,7 @@ static unsigned long scan_once(struct memory *mem, struct lru_scan *scan)
 	unsigned long left = zone_evictable(movable_zone(mem)), before = scan->freed;
 
 	scan->zone = movable_zone(mem);
+	scan->batch = RECLAIM_BATCH;
 	for (; left > 0; left -= MIN(left, (unsigned long)RECLAIM_BATCH))
 		reclaim_batch(scan);
 	return scan->freed - before;
@@ -22,7 +23,7 @@ static unsigned long scan_once(struct memory *mem, struct lru_scan *scan)
 /* One batch of it. */
 static unsigned long one_batch(struct memory *mem)
 {
-	struct lru_scan scan = {.zone = movable_zone(mem)};
+	struct lru_scan scan = {.zone = movable_zone(mem), .batch = RECLAIM_BATCH};
 
 	reclaim_batch(&scan);
 	return scan.freed;
