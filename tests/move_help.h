@@ -7,7 +7,10 @@
 #include <quarry/kernel.h>
 #include <quarry/vm.h>
 
-/* Movable pageblocks that cannot go: part of them belongs to the firmware, or to a module. */
+/*
+ * Pageblocks that cannot go, of the zone MOVABLE that this CPU's pages come from: part of them belongs to
+ * the firmware, or to a module.
+ */
 static pfn_t stay[32];
 static unsigned nr_stay;
 static struct page *hoard[8 * PAGEBLOCK_PAGES];
@@ -22,21 +25,20 @@ static inline bool stays(pfn_t pfn)
 	return false;
 }
 
-static inline void find_what_stays(void)
+static inline void find_what_stays(struct ktest *t)
 {
-	unsigned i;
+	struct page *sample = alloc_pages(GFP_MOVABLE, 0);
+	const struct zone *zone;
 	pfn_t pfn;
 
+	REQUIRE(t, sample);
+	zone = zone_of(&kernel_memory, page_to_pfn_in(&kernel_memory, sample));
+	free_pages(sample, 0);
+	EXPECT_EQ(t, zone->kind, ZONE_MOVABLE);
 	nr_stay = 0;
-	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++) {
-		const struct zone *zone = &kernel_memory.zones[i];
-
-		if (zone->kind != ZONE_MOVABLE)
-			continue;
-		for (pfn = zone->start_pfn; pfn < zone->end_pfn && nr_stay < ARRAY_SIZE(stay); pfn += PAGEBLOCK_PAGES)
-			if (offline_query(&kernel_memory, pfn, PAGEBLOCK_PAGES, NULL))
-				stay[nr_stay++] = pfn;
-	}
+	for (pfn = zone->start_pfn; pfn < zone->end_pfn && nr_stay < ARRAY_SIZE(stay); pfn += PAGEBLOCK_PAGES)
+		if (offline_query(&kernel_memory, pfn, PAGEBLOCK_PAGES, NULL))
+			stay[nr_stay++] = pfn;
 }
 
 /* Take all pages of those: so that what is moved does not come to lie there, and stays too. */
@@ -44,8 +46,8 @@ static inline void hoard_pages(struct ktest *t)
 {
 	unsigned i, left, free = 1, more = PCP_SLOTS; /* what this CPU may have cached of them */
 
+	find_what_stays(t);
 	drain_all_pages(&kernel_memory, NULL);
-	find_what_stays();
 	for (i = 0; i < ARRAY_SIZE(hoard) && (free || more--); i++) {
 		REQUIRE(t, (hoard[i] = alloc_pages(GFP_MOVABLE, 0)));
 		for (free = left = 0; left < nr_stay; left++)

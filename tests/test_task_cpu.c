@@ -167,10 +167,11 @@ static void memory_moves_under_programs(struct ktest *t)
 	REQUIRE(t, vm_object_create(&kernel_memory, OBJ_ANON, nr, NULL, NULL, &object) == 0);
 	EXPECT_EQ(t, vm_map(task->space, DATA + PAGE_SIZE, nr, VM_READ | VM_WRITE, object, 0), 0);
 	hoard_pages(t);
+	for (i = 0; i < nr; i++)
+		EXPECT_EQ(t, vm_object_supply(object, i, NULL), 0);
 	for (i = 0; i < ktest_cpus(); i++)
 		EXPECT(t, add(task, -1, at(user_count), DATA + (1 + i * COUNTED) * PAGE_SIZE) >= 0);
-	while (vm_object_present(object) < nr)
-		thread_yield();
+	count_on(t, task);
 	move_pages(t, object, nr);
 	release_pages(t);
 	count_on(t, task);
