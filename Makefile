@@ -34,8 +34,8 @@ BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c el
 KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c sched_move.c thread.c wait.c \
 	stress.c rounds.c tour.c crowd.c programs.c picture.c monitor.c cpu_hotplug.c hotplug_soak.c pressure.c fault.c $(if $(RACE),,no_race.c)) bench/bench.c bench/bench_vm.c
 # Ring 3: the kernel's part, and the programs.
-USER_SRCS   := $(addprefix kernel/,task.c task_load.c cap.c ipc.c syscall.c syscall_memory.c pager.c bootfile.c user_boot.c)
-PROGRAMS    := init hello abi stress fuzz fault fpu pager paged bench
+USER_SRCS   := $(addprefix kernel/,task.c oom.c task_load.c cap.c ipc.c syscall.c syscall_memory.c pager.c bootfile.c user_boot.c user_soak.c)
+PROGRAMS    := init hello abi stress fuzz fault fpu pager paged packer over hog bench
 ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c cpu_hotplug.c mmu.c paging.c power.c smp_boot.c \
 	stack.c string.c switch.S syscall_entry.S trap.c trap_entry.S user.c)
 BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c) drivers/serial.c
@@ -158,7 +158,7 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  debug       boot by PVH, stopped, with gdb and the k- commands of tools/quarry.gdb
 # target  lint        includes, sizes, locks, static analysis, the compare that guards free_pages
 # target  bench       the table of figures, build/bench.json
-# target  soak        long stress: TARGET=boots|suites|offline|hotplug|programs ROUNDS=n; goes on where it stopped
+# target  soak        long stress: TARGET=boots|suites|offline|hotplug|programs|syscalls ROUNDS=n; goes on where it stopped
 # target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1; STEP=1 by keys
 # target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
 # target  failsweep   the n-th allocation of every test fails, for every n: ONLY=SUITE[.TEST]

@@ -69,6 +69,35 @@ void cap_table_destroy(struct cap_table *t)
 	kfree(slot);
 }
 
+/* The object of slot @i if it counts: anonymous, mapped nowhere, and in no slot before. */
+static const struct vm_object *unmapped_object(const struct cap_table *t, unsigned i)
+{
+	const struct vm_object *object = t->slot[i].cap.object;
+	unsigned j;
+
+	if (t->slot[i].cap.kind != CAP_OBJECT || object->kind != OBJ_ANON || READ_ONCE(object->regions.lh_first))
+		return NULL;
+	for (j = 0; j < i; j++)
+		if (t->slot[j].cap.kind == CAP_OBJECT && t->slot[j].cap.object == object)
+			return NULL;
+	return object;
+}
+
+unsigned long cap_table_unmapped(struct cap_table *t)
+{
+	unsigned long sum = 0;
+	unsigned i;
+
+	spin_lock(&t->lock);
+	for (i = 0; t->slot && i < ABI_MAX_HANDLES; i++) {
+		const struct vm_object *object = unmapped_object(t, i);
+
+		sum += object ? vm_object_present(object) : 0;
+	}
+	spin_unlock(&t->lock);
+	return sum;
+}
+
 static s64 handle_of(const struct cap_table *t, const struct cap_slot *slot)
 {
 	return (s64)((u64)slot->generation << CAP_INDEX_BITS | (u64)(slot - t->slot));

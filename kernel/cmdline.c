@@ -37,6 +37,7 @@ static struct option options[] = {
 	{"programs", "offline rounds under programs in ring 3, instead of the tour", OPT_NUMBER, NULL, NULL},
 	{"user", "a program of the boot modules to run in ring 3, or off", OPT_TEXT, NULL, NULL},
 	{"user_arg", "a number for that program", OPT_NUMBER, NULL, NULL},
+	{"user_rounds", "run it so often, while CPUs and ranges of memory go and come", OPT_NUMBER, NULL, NULL},
 	{"monitor", "the monitor at the end, or power off", OPT_CHOICE, "on off", NULL},
 	{"bench", "print the figures, then power off", OPT_TEXT, NULL, NULL},
 	{"ipi_timeout", "milliseconds until a silent CPU is reported", OPT_NUMBER, NULL, NULL},

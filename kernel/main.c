@@ -74,8 +74,11 @@ static bool show(u64 seed)
 static bool run_program(u64 seed)
 {
 	const char *program = cmdline_get("user", "off");
+	u64 arg = cmdline_u64("user_arg", 0), rounds = cmdline_u64("user_rounds", 0);
 
-	return strcmp(program, "off") == 0 || user_run(program, seed, cmdline_u64("user_arg", 0));
+	if (strcmp(program, "off") == 0)
+		return true;
+	return rounds ? user_soak(program, rounds, seed, arg) : user_run(program, seed, arg);
 }
 
 /* On the boot CPU; boot.S has called boot_info_init. */
@@ -109,6 +112,7 @@ void kernel_main(void)
 		panic("boot: no memory for the reclaim threads");
 	if (tasks_init()) /* threads of ring 3 may be started, and are freed */
 		panic("boot: no memory for the reaper");
+	oom_init(); /* tasks end when memory has run out */
 	machine_summary();
 
 	began = arch_clock_ns();

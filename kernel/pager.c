@@ -247,6 +247,11 @@ int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 ti
 	return 0;
 }
 
+u32 pager_task(const struct vm_object *object)
+{
+	return object->ops == &pager_ops ? ((const struct pager *)object->pager)->task : 0;
+}
+
 /* ---- what the pager does ---- */
 
 static struct pager *pager_of(const struct vm_object *object, u64 index)

@@ -191,14 +191,69 @@ void task_end(struct task *task, enum task_end how, s32 status)
 /* No thread is left: give back what it has.  Its capabilities go first: there may be cycles of them. */
 static void release(struct task *task)
 {
+	struct vm_space *space;
+	bool victim;
+
 	cap_table_destroy(&task->caps);
-	vm_space_put(task->space);
+	spin_lock(&tasks_lock);
+	space = task->space;
+	task->space = NULL;
+	spin_unlock(&tasks_lock);
+	vm_space_put(space);
 	spin_lock(&tasks_lock);
 	LIST_REMOVE(task, link);
 	nr_tasks--;
 	spin_unlock(&tasks_lock);
+	spin_lock(&task->lock);
 	store_release(&task->ended, 1u);
+	victim = task->victim;
+	spin_unlock(&task->lock);
+	if (victim)
+		oom_gone(task);
 	wake_up(&task_ended);
+}
+
+bool task_end_victim(struct task *task)
+{
+	struct thread *t;
+	bool there;
+
+	task_end(task, TASK_KILLED, -ENOMEM);
+	spin_lock(&task->lock);
+	there = !task->ended;
+	task->victim = there;
+	TAILQ_FOREACH(t, &task->threads, task_link) {
+		WRITE_ONCE(t->mm.reserve, 1u);
+		thread_wake(t); /* it may be waiting for memory */
+	}
+	spin_unlock(&task->lock);
+	return there;
+}
+
+struct task *task_after(u32 id)
+{
+	struct task *task, *found = NULL;
+
+	spin_lock(&tasks_lock);
+	LIST_FOREACH(task, &tasks, link)
+		if (task->id > id && (!found || task->id < found->id))
+			found = task;
+	if (found)
+		task_get(found);
+	spin_unlock(&tasks_lock);
+	return found;
+}
+
+struct vm_space *task_get_space(struct task *task)
+{
+	struct vm_space *space;
+
+	spin_lock(&tasks_lock);
+	space = task->space;
+	if (space)
+		vm_space_get(space);
+	spin_unlock(&tasks_lock);
+	return space;
 }
 
 void task_abandon(struct task *task)

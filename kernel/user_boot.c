@@ -26,6 +26,8 @@ bool user_run(const char *name, u64 arg0, u64 arg1)
 	s32 status;
 	int err = task_start(name, &programs, arg, &task);
 
+	if (!err)
+		task->first = true;
 	if (err == -ENOENT) {
 		printk("user=%s: no such program among the boot modules:", name);
 		boot_files_print();

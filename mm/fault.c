@@ -48,7 +48,7 @@ static int prepare(struct fault *f)
 	int err = pt_prepare(&f->space->pt, f->va);
 	bool empty;
 
-	err = err ? err : object_prepare(object, f->index);
+	err = err ? err : object_prepare(object, f->index, 0);
 	if (err)
 		return err;
 	spin_lock(&object->lock);
@@ -64,8 +64,8 @@ static int prepare(struct fault *f)
 		return 0;
 	object_offer(object, f->page);
 	err = object->ops->get(object, f->index);
-	/* Not ours, perhaps, but as many are taken back as were brought and not used. */
-	f->page = object_take_offered(object);
+	/* Not ours, perhaps; but no more are taken back than others, who still ask, have brought. */
+	f->page = object_withdraw(object);
 	if (f->page)
 		mem_free_pages(object->mem, f->page, 0);
 	f->page = NULL;

@@ -37,7 +37,7 @@ u64 object_lookup(struct vm_object *object, u32 index)
 	return slot ? *slot : 0;
 }
 
-int object_prepare(struct vm_object *object, u32 index)
+int object_prepare(struct vm_object *object, u32 index, gfp_t gfp)
 {
 	struct page **place = leaf_of(object, index), *leaf = NULL;
 	bool there;
@@ -53,7 +53,7 @@ int object_prepare(struct vm_object *object, u32 index)
 		spin_unlock(&object->lock);
 		if (there)
 			break;
-		leaf = mem_alloc_pages(object->mem, GFP_KERNEL | GFP_ZERO, 0);
+		leaf = mem_alloc_pages(object->mem, GFP_KERNEL | GFP_ZERO | gfp, 0);
 		if (!leaf)
 			return -ENOMEM;
 	}
@@ -78,19 +78,31 @@ void object_offer(struct vm_object *object, struct page *page)
 	spin_lock(&object->lock);
 	page->owner = object->offered;
 	object->offered = page;
+	object->nr_offered++;
+	object->nr_asking++;
 	spin_unlock(&object->lock);
 }
 
-struct page *object_take_offered(struct vm_object *object)
+/* One of the offered pages; NULL: there is none.  Under the object's lock. */
+static struct page *take_offered(struct vm_object *object)
 {
-	struct page *page;
+	struct page *page = object->offered;
 
-	spin_lock(&object->lock);
-	page = object->offered;
 	if (page) {
 		object->offered = page->owner;
+		object->nr_offered--;
 		page->owner = NULL;
 	}
+	return page;
+}
+
+struct page *object_withdraw(struct vm_object *object)
+{
+	struct page *page = NULL;
+
+	spin_lock(&object->lock);
+	if (object->nr_offered > --object->nr_asking)
+		page = take_offered(object);
 	spin_unlock(&object->lock);
 	return page;
 }
@@ -182,6 +194,8 @@ void vm_object_put(struct vm_object *object)
 
 int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 {
+	/* Reclaim waits for pagers, so a pager must not wait for reclaim. */
+	gfp_t gfp = object->kind == OBJ_PAGER ? GFP_NOWAIT : 0;
 	struct memory *mem = object->mem;
 	struct page *page;
 	u64 slot;
@@ -189,12 +203,14 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 
 	if (index >= object->nr_pages)
 		return -EINVAL;
-	err = object_prepare(object, index);
+	err = object_prepare(object, index, gfp);
 	if (err)
 		return err;
-	page = object_take_offered(object);
+	spin_lock(&object->lock);
+	page = take_offered(object);
+	spin_unlock(&object->lock);
 	if (!page)
-		page = mem_alloc_pages(mem, object_gfp(object), 0);
+		page = mem_alloc_pages(mem, object_gfp(object) | gfp, 0);
 	if (!page)
 		return -ENOMEM;
 	if (data)

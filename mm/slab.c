@@ -157,6 +157,16 @@ static void __attribute__((noreturn, cold)) bad_kfree(const struct page *page, v
 	panic("kfree(%p): %s", ptr, why);
 }
 
+/* It is on no list. */
+static void release_slab(struct slab *slab)
+{
+	uintptr_t offset = (uintptr_t)slab - (uintptr_t)arch_phys_to_virt(0);
+	struct page *page = pfn_to_page_in(&kernel_memory, offset >> PAGE_SHIFT);
+
+	page_cas_state(page, PG_SLAB, PG_ALLOC);
+	free_pages(page, 0);
+}
+
 static void free_small(struct page *page, void *ptr)
 {
 	struct slab *slab = page_address(page);
@@ -183,10 +193,8 @@ static void free_small(struct page *page, void *ptr)
 		release = true;
 	}
 	slab_unlock(size);
-	if (release) {
-		page_cas_state(page, PG_SLAB, PG_ALLOC);
-		free_pages(page, 0);
-	}
+	if (release)
+		release_slab(slab);
 }
 
 void kfree(void *ptr)
@@ -206,4 +214,31 @@ void kfree(void *ptr)
 		free_pages(page, word_order(word));
 	else
 		bad_kfree(page, ptr, "its page is no slab's, and not allocated");
+}
+
+/* A page without objects in use leaves its size's list; NULL: there is none. */
+static struct slab *take_empty(struct slab_size *size)
+{
+	struct slab *slab;
+
+	slab_lock(size);
+	for (slab = size->partial; slab && slab->used; slab = slab->next)
+		;
+	if (slab) {
+		size->nr_empty--;
+		list_remove(slab);
+	}
+	slab_unlock(size);
+	return slab;
+}
+
+void kmalloc_trim(void)
+{
+	unsigned shift;
+	struct slab *slab;
+
+	for (shift = MIN_SHIFT; shift <= MAX_SHIFT; shift++) {
+		while ((slab = take_empty(&sizes[shift])))
+			release_slab(slab);
+	}
 }

@@ -107,8 +107,8 @@ static inline struct page *slot_page(u64 slot)
 	return (struct page *)(uintptr_t)slot;
 }
 
-/* See to it that slot @index can be filled.  May sleep; -ENOMEM. */
-int object_prepare(struct vm_object *object, u32 index);
+/* See to it that slot @index can be filled.  @gfp: 0, or GFP_NOWAIT.  May sleep; -ENOMEM. */
+int object_prepare(struct vm_object *object, u32 index, gfp_t gfp);
 /* Under the object's lock: the place of slot @index; NULL: it was never filled. */
 u64 *object_slot(struct vm_object *object, u32 index);
 /* Its value, 0 if there is no place for it. */
@@ -121,8 +121,8 @@ void object_fill(struct vm_object *object, u32 index, struct page *page);
  * short, not the pager, on which reclaim may be waiting.
  */
 void object_offer(struct vm_object *object, struct page *page);
-/* One of those that were brought and not used; NULL: all were. */
-struct page *object_take_offered(struct vm_object *object);
+/* The fault waits no longer: the page that it brought, or another one, unless those who wait need all. */
+struct page *object_withdraw(struct vm_object *object) must_check;
 /* How to allocate a page of the object. */
 static inline gfp_t object_gfp(const struct vm_object *object)
 {

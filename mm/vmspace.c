@@ -371,10 +371,9 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 	return err;
 }
 
-unsigned long vm_space_resident(struct vm_space *space)
+/* Pages mapped in [@va, @end). */
+static unsigned long count_entries(struct pagetable *pt, uintptr_t va, uintptr_t end)
 {
-	struct pagetable *pt = &space->pt;
-	uintptr_t va = VM_USER_START;
 	unsigned long nr = 0;
 	u64 *entry;
 
@@ -383,7 +382,7 @@ unsigned long vm_space_resident(struct vm_space *space)
 
 		spin_lock(&pt->lock);
 		for (looked = 0; looked < ENTRIES_AT_ONCE; looked++, va += PAGE_SIZE) {
-			entry = pt_next(pt, &va, VM_USER_END);
+			entry = pt_next(pt, &va, end);
 			if (!entry)
 				break;
 			nr += READ_ONCE(*entry) != 0;
@@ -391,6 +390,30 @@ unsigned long vm_space_resident(struct vm_space *space)
 		spin_unlock(&pt->lock);
 	} while (entry);
 	return nr;
+}
+
+unsigned long vm_space_resident(struct vm_space *space,
+    void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg)
+{
+	unsigned long sum = 0, nr;
+	uintptr_t va = 0;
+
+	for (;;) {
+		const struct vm_region *r;
+
+		spin_lock(&space->lock);
+		r = region_from(space, va);
+		if (!r)
+			break;
+		nr = count_entries(&space->pt, r->start, r->end);
+		if (fn)
+			fn(r->object, nr, arg);
+		va = r->end;
+		spin_unlock(&space->lock);
+		sum += nr;
+	}
+	spin_unlock(&space->lock);
+	return sum;
 }
 
 /* ---- CPUs ---- */

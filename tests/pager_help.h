@@ -134,7 +134,7 @@ static inline void prepare_scene(struct ktest *t, struct vm_scene *s)
 	unsigned i;
 
 	for (i = 0; i < s->nr; i++) {
-		EXPECT_EQ(t, object_prepare(s->object, i), 0);
+		EXPECT_EQ(t, object_prepare(s->object, i, 0), 0);
 		EXPECT_EQ(t, pt_prepare(&s->space->pt, page_at(i)), 0);
 	}
 }

@@ -467,6 +467,50 @@ static int get_offered(struct vm_object *object, u32 index)
 	return object->offered && !st->answer ? store_get(object, index) : -EIO;
 }
 
+/* Page 0 is asked for, and meanwhile page 1, which is brought first. */
+static int get_second_first(struct vm_object *object, u32 index)
+{
+	u64 value;
+
+	if (index == 0 && soft_read(page_at(1), &value))
+		return -EIO;
+	return get_offered(object, index);
+}
+
+static void a_fault_takes_back_no_page_that_another_one_brought(struct ktest *t)
+{
+	static const struct vm_pager_ops ops = {.get = get_second_first};
+	struct vm_scene s;
+	u64 value = 1;
+
+	if (!store_begin(t, &store, 2) || !scene_begin_pager(t, &s, 2, &ops, &store))
+		return;
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_read(page_at(0), &value), 0);
+	EXPECT_EQ(t, store.gets, 2);
+	EXPECT_EQ(t, s.object->nr_offered + s.object->nr_asking, 0);
+	end(t, &s);
+}
+
+static void a_pager_waits_for_no_memory(struct ktest *t)
+{
+	struct pile pile = {NULL, 0};
+	struct vm_scene s;
+	u64 waits;
+
+	if (!begin(t, &s, 2))
+		return;
+	EXPECT_EQ(t, object_prepare(s.object, 1, 0), 0);
+	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_ATOMIC, 0, ALL_THERE_IS);
+	pile_alloc(s.mem, &pile, GFP_KERNEL | GFP_ATOMIC, 0, ALL_THERE_IS);
+	waits = mm_event_sum(s.mem, EV_RECLAIM_WAIT) + mm_event_sum(s.mem, EV_ALLOC_DRAIN_WAIT);
+	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), -ENOMEM);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_WAIT) + mm_event_sum(s.mem, EV_ALLOC_DRAIN_WAIT), waits);
+	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
+	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), 0);
+	end(t, &s);
+}
+
 static void a_fault_brings_the_page_for_its_pager(struct ktest *t)
 {
 	static const struct vm_pager_ops ops = {.get = get_offered};
@@ -513,15 +557,15 @@ static void resident_pages_are_counted(struct ktest *t)
 	if (!begin(t, &s, 30))
 		return;
 	EXPECT_EQ(t, vm_map(s.space, page_at(5000), 30, VM_READ, s.object, 0), 0);
-	EXPECT_EQ(t, vm_space_resident(s.space), 0);
+	EXPECT_EQ(t, vm_space_resident(s.space, NULL, NULL), 0);
 	for (i = 0; i < 20; i++)
 		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
-	EXPECT_EQ(t, vm_space_resident(s.space), 20);
+	EXPECT_EQ(t, vm_space_resident(s.space, NULL, NULL), 20);
 	for (i = 0; i < 5; i++)
 		EXPECT_EQ(t, soft_read(page_at(5000 + i), &value), 0);
-	EXPECT_EQ(t, vm_space_resident(s.space), 25);
+	EXPECT_EQ(t, vm_space_resident(s.space, NULL, NULL), 25);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(0), 10), 0);
-	EXPECT_EQ(t, vm_space_resident(s.space), 15);
+	EXPECT_EQ(t, vm_space_resident(s.space, NULL, NULL), 15);
 	end(t, &s);
 }
 
@@ -533,4 +577,5 @@ KTEST_SUITE(reclaim_lru, KTEST_QUICK, KTEST(clean_pages_are_dropped_and_brought_
     KTEST(a_page_removed_while_it_is_cleaned_is_freed_once),
     KTEST(a_page_that_is_refused_comes_back_as_its_region_allows),
     KTEST(a_page_just_unmapped_waits_for_its_shootdown),
-    KTEST(a_fault_brings_the_page_for_its_pager), KTEST(resident_pages_are_counted));
+    KTEST(a_fault_brings_the_page_for_its_pager), KTEST(a_fault_takes_back_no_page_that_another_one_brought),
+    KTEST(a_pager_waits_for_no_memory), KTEST(resident_pages_are_counted));

@@ -12,6 +12,8 @@ Usage: tools/soak.py [--build DIR] [--seed N] TARGET [ROUNDS]
             ranges go offline and back                                      (2000 downs and ups, 400 a boot)
   programs  boots with programs=N: 128 MiB that programs in ring 3 have
             mapped go offline and back, under each policy in turn           (200 rounds, 20 a boot)
+  syscalls  boots with user=over, case 5: random system calls while memory is short and somebody is
+            killed for it, CPUs go and come and ranges go offline and back  (1000000 calls, 100000 a boot)
 
 The results are in BUILD/soak/TARGET.jsonl.  A target goes on where it stopped: what has a line is not
 done again; remove the file to begin anew.  Each line has the seed and the whole command: any run can
@@ -29,10 +31,14 @@ import time
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import qemu
 
-TARGETS = {"boots": 200, "suites": 100, "offline": 2000, "hotplug": 2000, "programs": 200}
+TARGETS = {"boots": 200, "suites": 100, "offline": 2000, "hotplug": 2000, "programs": 200, "syscalls": 1000000}
 OFFLINE_ROUNDS_A_BOOT = 100
 HOTPLUG_DOWNS_A_BOOT = 200
 PROGRAM_ROUNDS_A_BOOT = 20
+CALLS_A_ROUND = 20000
+ROUNDS_A_BOOT = 5
+FUZZERS = 2  # at once
+FUZZED = 5  # user/over.c: the case; calls from bit 8 on
 SUITE_CPUS = 8
 SUITE_NODES = [None, [256, 256], [128, 256, 128]]
 
@@ -59,6 +65,13 @@ def plan(target, rounds, done, seed):
         part = min(PROGRAM_ROUNDS_A_BOOT, rounds - done)
         return (f"selftest=none programs={part} {base}",
                 qemu.Machine(cpus=4, nodes=[512, 512], programs=True, timeout=300 + 60 * part), part)
+    if target == "syscalls":
+        calls = min(CALLS_A_ROUND, rounds - done)
+        times = min(ROUNDS_A_BOOT, (rounds - done) // calls)
+        machine = chance.choice([{"cpus": 2, "mem": 64}, {"cpus": 4, "mem": 64}, {"cpus": 4, "mem": 128},
+                                 {"cpus": 8, "mem": 96}, {"cpus": 4, "nodes": [64, 64]}])
+        return (f"selftest=none tour=off user=over user_arg={calls << 8 | FUZZED} user_rounds={times} {base}",
+                qemu.Machine(programs=True, timeout=120 + 60 * times, **machine), calls * times)
     part = min(OFFLINE_ROUNDS_A_BOOT, rounds - done)
     policy = chance.choice(["precise", "disable"])
     return (f"selftest=none rounds={part} isolation={policy} {base}",
@@ -79,6 +92,15 @@ def complaints(target, run, worth):
     if target == "programs" and not (f"programs: {worth} offlines, each at the first call: " in run.text
                                      and " 0 pages wrong; all ended well" in run.text):
         wrong.append(f"not the {worth} offlines under programs that it was asked for")
+    if target == "syscalls":
+        calls = sum(int(n) for n in re.findall(r"^fuzz: (\d+) calls of seed", run.text, re.MULTILINE))
+        if calls != worth // FUZZERS * FUZZERS:
+            wrong.append(f"{calls} calls, not {worth}")
+        done = re.search(r"^soak: (\d+) downs and \d+ ups of \d+ CPUs, (\d+) offlines .* (\d+) dropped, (\d+) killed$",
+                         run.text, re.MULTILINE)
+        if not done or not all(int(n) for n in done.groups()):
+            wrong.append("no CPU went, no range went offline, no page was dropped or nobody was killed: "
+                         + (done.group(0) if done else "no count"))
     return wrong
 
 

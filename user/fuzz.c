@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz.c: random system calls: arg0 is the seed, arg1 how many.
+ * fuzz.c: random system calls: arg0 is the seed, arg1 how many; handle: one more to play with, or 0.
  *
  * Arguments are numbers of every kind: small, huge, handles that were given, handles that never were,
  * addresses of ours, of the kernel's and of nobody.  The program does nothing on purpose that ends it or
@@ -115,7 +115,8 @@ static void keep(u64 handle)
 static const char canary[] = "the kernel writes nowhere that it was not asked to";
 static char canary_copy[sizeof(canary)];
 
-static void one(void)
+/* One call, unless it would do harm: then false. */
+static bool one(void)
 {
 	u64 nr = pick(64) ? pick(NR_SYSCALLS) : next_random(&state) >> pick(64), arg[7], before[7];
 	unsigned i;
@@ -128,7 +129,7 @@ static void one(void)
 	if (pick(2) == 0)
 		arg[1] = AREA + pick(64) * ABI_PAGE_SIZE;
 	if (harmful(nr, arg))
-		return;
+		return false;
 	memcpy(before, arg, sizeof(arg));
 	ret = sys_regs(nr, arg);
 	if (nr < NR_SYSCALLS)
@@ -150,19 +151,25 @@ static void one(void)
 		keep((u64)ret);
 	else if (ret == 0 && nr == SYS_RECEIVE)
 		keep(arg[0]);
+	return true;
 }
 
 int main(u64 handle, u64 seed, u64 count)
 {
 	u64 i, failed = 0, good = 0;
 
-	state = seed | 1;
+	state = (2 * seed + 1) * 0x9e3779b97f4a7c15UL; /* odd */
 	count = count ? count : 1000;
 	memcpy(canary_copy, canary, sizeof(canary));
 	for (i = 0; i < KEPT; i += 2)
 		handles[i] = (u64)(i % 4 ? endpoint_create() : object_create(8));
-	for (i = 0; i < count; i++)
-		one();
+	/* What it got stays, whatever happens to the copy: an object of somebody else's pager, for instance. */
+	if (handle)
+		handles[1] = (u64)handle_dup(handle, (unsigned)info(INFO_RIGHTS, handle));
+	for (i = 0; i < count; i += one()) {
+		if (handle && i % 1024 == 0)
+			map(handle, (void *)(AREA + AREA_SIZE / 2), 16, pick(64), ABI_READ | ABI_WRITE);
+	}
 	for (i = 0; i < NR_SYSCALLS; i++) {
 		failed += result_of[i][0];
 		good += result_of[i][1];

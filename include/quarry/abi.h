@@ -86,7 +86,7 @@ enum task_end {
 	TASK_RUNS,
 	TASK_EXITED,  /* by SYS_EXIT, with its status; or its last thread has ended: status 0 */
 	TASK_FAULTED, /* it did what it may not; the kernel has reported it */
-	TASK_KILLED,
+	TASK_KILLED,  /* status -ENOMEM: there was no memory left, and it had the most */
 };
 
 enum abi_info {

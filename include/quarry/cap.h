@@ -50,6 +50,9 @@ int cap_table_init(struct cap_table *t) must_check;
 /* Drop all, and the table: nothing can be put into it any more. */
 void cap_table_destroy(struct cap_table *t);
 
+/* Pages of the anonymous objects in it that nobody has mapped. */
+unsigned long cap_table_unmapped(struct cap_table *t);
+
 /* One more reference, by one who has one.  Any context. */
 void cap_get(const struct cap *cap);
 /* Drop it: *@cap becomes CAP_NONE.  Of CAP_NONE: nothing. */

@@ -242,6 +242,8 @@ void mem_unpin_page(struct memory *mem, struct page *page);
 void *kmalloc(size_t size) must_check EXCLUDES(slab_class, zone_class);
 /* Free what kmalloc returned; NULL is fine, anything else that is wrong panics.  As kmalloc. */
 void kfree(void *ptr) EXCLUDES(slab_class, zone_class);
+/* Give back the page without objects that each size may keep: what is then in use is used.  As kmalloc. */
+void kmalloc_trim(void) EXCLUDES(slab_class, zone_class);
 
 /* ---- caches and drains (mm/pcp.c, mm/drain.c) --------------------------------------------- */
 

@@ -23,6 +23,8 @@
  */
 int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 timeout_ns,
     struct vm_object **out) must_check;
+/* The id of the task that is @object's pager; 0: it has none, or it is the kernel.  Any context. */
+u32 pager_task(const struct vm_object *object);
 /*
  * pager_supply - fill an empty slot of @object with the page at @from, an address of ring 3.
  * Returns as vm_object_supply; -EINVAL also: it has no pager; -EFAULT.

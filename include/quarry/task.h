@@ -24,9 +24,11 @@ struct task {
 	u32 next_thread;          /* l: number of the next one */
 	u32 ending;               /* a, set under l: enum task_end, once it shall end */
 	s32 status;               /* l: with ending */
-	u32 ended;                /* a: it has given everything back */
+	u32 ended;                /* a, set under l: it has given everything back */
+	bool victim;              /* l: its memory is wanted, and its end is waited for (oom.c) */
+	bool first;               /* c from its start on: spared while there is anybody else to kill (oom.c) */
 	struct cap_table caps;
-	struct vm_space *space;   /* c, until it has ended */
+	struct vm_space *space;   /* of the list, and c until the task gives everything back: then NULL */
 	LIST_ENTRY(task) link;    /* list of tasks */
 };
 
@@ -71,6 +73,17 @@ void task_abandon(struct task *task);
 /* Wait until it has ended: 0; -ETIMEDOUT; -EINTR the caller's own task ends. */
 int task_wait(struct task *task, u64 timeout_ns, enum task_end *how, s32 *status) must_check;
 
+/*
+ * task_end_victim - end it, with status -ENOMEM, for the memory it has; its threads may use all that
+ * there is to do so.  One that is ending already only gets that.  False: it has given all back.
+ * memory_oom_gone is called when it has.  Allocates nothing.
+ */
+bool task_end_victim(struct task *task) must_check;
+/* The task with the lowest id above @id that has not given everything back, with a reference; or NULL. */
+struct task *task_after(u32 id) must_check;
+/* Its space, with a reference, which is given back soon: until then its pages stay; NULL: it is gone. */
+struct vm_space *task_get_space(struct task *task) must_check;
+
 /* The task of the running thread; NULL: it is the kernel's.  Any context. */
 struct task *task_current(void);
 /* Is the running thread to end?  The condition that every wait for ring 3 has besides its own. */
@@ -93,6 +106,13 @@ int tasks_wait_none(u64 timeout_ns) must_check;
 /* One line for each task. */
 void show_tasks(void);
 
+/* ---- kernel/oom.c ---- */
+
+/* From here on a task ends when memory has run out; once.  docs/user.md says which. */
+void oom_init(void);
+/* @task, a victim, has given everything back. */
+void oom_gone(const struct task *task);
+
 /* ---- kernel/user_boot.c ---- */
 
 /*
@@ -101,5 +121,14 @@ void show_tasks(void);
  * and all of them have gone.
  */
 bool user_run(const char *name, u64 arg0, u64 arg1);
+
+/* ---- kernel/user_soak.c ---- */
+
+/*
+ * user_run @rounds times, with @seed, @seed + 1, ..., while CPUs and ranges of memory go and come.  Prints what
+ * happened; true if each run was well, and after each check_memory is clean and all pages are free that
+ * were.  Context: as user_run; nobody else uses memory meanwhile.
+ */
+bool user_soak(const char *program, u64 rounds, u64 seed, u64 arg);
 
 #endif

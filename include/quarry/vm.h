@@ -108,6 +108,7 @@ struct vm_object {
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
 	void *pager;               /* c: the pager's own */
 	struct page *offered;      /* o: brought by faults that wait for the pager; linked by owner */
+	u32 nr_offered, nr_asking; /* o: these pages; those faults: never fewer */
 	LIST_ENTRY(vm_object) link; /* v: mem->vm.objects */
 };
 
@@ -124,7 +125,8 @@ void vm_object_get(struct vm_object *object);
 void vm_object_put(struct vm_object *object);
 /*
  * vm_object_supply - fill an empty slot with a copy of PAGE_SIZE bytes at @data, zeroes if NULL.
- * Of any kind of object: for pagers, and for whoever loads a program.
+ * Of any kind of object: for pagers, and for whoever loads a program.  For an OBJ_PAGER it does not wait
+ * for memory, for reclaim may be waiting for the pager.
  * Returns 0; -EINVAL no such index; -EEXIST there is a page; -EAGAIN it is being moved; -ENOMEM.
  */
 int vm_object_supply(struct vm_object *object, u32 index, const void *data);
@@ -221,9 +223,12 @@ void vm_space_enter(struct vm_space *space);
 void vm_space_leave(struct vm_space *space);
 /*
  * Pages that the space has mapped now, counted in its tables; a page that is being moved counts too.
- * For who chooses a victim, by one who has a reference.  Locks: the tables', a few entries at a time.
+ * @fn, unless NULL, is told of each region: its object, and the pages mapped in the region; space->lock
+ * is held then.  For who chooses a victim, by one who has a reference.  Locks: space's, region by region,
+ * and inside it the tables', a few entries at a time.
  */
-unsigned long vm_space_resident(struct vm_space *space);
+unsigned long vm_space_resident(struct vm_space *space,
+    void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg);
 
 /* ---- faults (mm/fault.c) --------------------------------------------------------------------- */
 

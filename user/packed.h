@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * packed.h: pages that are worth a number: what over.c writes, and packer.c keeps.
+ *
+ * Each word of a page follows from the page's index and its version, which the first word names; so the version
+ * is all that a store needs, and every word is compared.  Version 0 is a page that nobody has written to.
+ */
+#ifndef USER_PACKED_H
+#define USER_PACKED_H
+
+#include "quarry.h"
+
+#define PACKED_WORDS (ABI_PAGE_SIZE / 8)
+
+static inline u64 packed_word(u64 index, u32 version, u64 i)
+{
+	return i ? (index << 32 | version) * 0x9e3779b97f4a7c15UL + i * 0x2545f4914f6cdd1dUL : index << 32 | version;
+}
+
+static inline void packed_write(volatile u64 *page, u64 index, u32 version)
+{
+	u64 i;
+
+	for (i = 0; i < PACKED_WORDS; i++)
+		page[i] = packed_word(index, version, i);
+}
+
+/* The first word that is wrong; PACKED_WORDS: none is. */
+static inline u64 packed_check(const volatile u64 *page, u64 index, u32 version)
+{
+	u64 i;
+
+	for (i = 0; i < PACKED_WORDS && page[i] == packed_word(index, version, i); i++)
+		;
+	return i;
+}
+
+#endif
