@@ -14,7 +14,7 @@
 #include <quarry/oom.h>
 
 /* How long a victim has.  Then it is stuck behind somebody who needs memory himself, so another one goes. */
-#define GOING_NS 5000000000ULL
+#define GOING_NS 20000000000ULL
 
 void memory_set_oom(struct memory *mem,
     bool (*kill)(struct memory *mem, gfp_t gfp, unsigned order, void *arg), void *arg)

@@ -7,7 +7,7 @@
 #include <quarry/smp.h>
 
 #define PAGES   96u
-#define WAIT_NS 10000000000ULL
+#define WAIT_NS 20000000000ULL
 
 static struct store store;
 static struct pile hoard;
