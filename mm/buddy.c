@@ -86,9 +86,7 @@ void buddy_free(struct zone *zone, pfn_t pfn, unsigned order)
 	buddy_list_add(zone, pfn, order);
 }
 
-/* Take the listed block at @pfn of order @have and cut it down to @order, giving back upper halves. */
-static pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned have, unsigned order)
-    REQUIRES_ZONE(zone)
+pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned have, unsigned order)
 {
 	struct memory *mem = zone->mem;
 
@@ -127,6 +125,21 @@ static const u8 fallbacks[NR_CACHED_TYPES][3] = {
     [MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},
     [MT_RECLAIMABLE] = {MT_UNMOVABLE, MT_MOVABLE, NR_MIGRATETYPES},
 };
+
+bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type)
+{
+	unsigned i;
+
+	for (; order <= MAX_ORDER; order++) {
+		if (zone->free[order][type].head != PFN_NONE)
+			return true;
+		for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES; i++) {
+			if (zone->free[order][fallbacks[type][i]].head != PFN_NONE)
+				return true;
+		}
+	}
+	return false;
+}
 
 /*
  * A pageblock is stolen (its type changes, all its free blocks with it) when at least half of it is

@@ -196,7 +196,7 @@ static void evacuate_pass(struct offline_op *op)
 {
 	pfn_t found[MIGRATE_BATCH], pfn = op->start;
 	struct migrate_stats stats = {0};
-	struct isolated_pages pages;
+	struct isolated_pages pages = {.to = NULL};
 	unsigned i;
 
 	op->no_target = false;

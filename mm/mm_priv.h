@@ -177,6 +177,10 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type) REQU
 /* The same from other types, stealing pageblocks where that is allowed. */
 pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type)
     REQUIRES_ZONE(zone);
+/* Take the listed block at @pfn, of order @have, and cut it down to @order.  Returns @pfn. */
+pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned have, unsigned order) REQUIRES_ZONE(zone);
+/* Is there a block of @order or larger that a request of @type, a cached one, can take? */
+bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type) REQUIRES_ZONE(zone);
 
 /* ---- zones (zone.c) ---- */
 
@@ -237,9 +241,24 @@ int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail) REQUIRES
 /* Pages that one cross-call is made for, and a thread's stack has room for. */
 #define MIGRATE_BATCH 64
 
+/*
+ * Where pages are moved to, called in the thread that moves them, with no lock held: get() brings a
+ * block of 2^order pages that is the caller's alone (ALLOC, one reference) or NULL; give_back() takes
+ * back one that was not needed.
+ */
+struct migrate_target {
+	struct page *(*get)(struct migrate_target *to, struct memory *mem, unsigned order);
+	void (*give_back)(
+	    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order);
+};
+
+/* Wherever memory is allocated. */
+extern struct migrate_target migrate_anywhere;
+
 /* How pages of one kind are moved: up to MIGRATE_BATCH at a time, err[] telling what became of each. */
 struct migrate_kind {
-	void (*move)(struct memory *mem, struct page **pages, unsigned nr, int *err);
+	void (*move)(struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to,
+	    int *err);
 	void (*putback)(struct memory *mem, struct page *page);
 };
 extern const struct migrate_kind migrate_lru_kind;
@@ -249,8 +268,9 @@ struct migrate_stats {
 	unsigned retries;   /* tries that met somebody else */
 	unsigned at_try[4]; /* of the moved: at the first try, the second, the third, later */
 };
-/* Isolated pages, by kind. */
+/* Isolated pages, by kind, and where they shall go; NULL: anywhere. */
 struct isolated_pages {
+	struct migrate_target *to;
 	struct page *movable[MIGRATE_BATCH], *lru[MIGRATE_BATCH];
 	unsigned nr_movable, nr_lru;
 };
@@ -267,6 +287,12 @@ int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_f
     EXCLUDES(zone_class);
 /* Put an isolated page back to its owner, or free it if the owner has let go. */
 void putback_movable_page(struct memory *mem, struct page *page) EXCLUDES(lru_class, zone_class);
+
+/* ---- compaction (compact.c) ---- */
+
+/* compact_zone for the zones of a zonelist, until one has a block.  As compact_zone. */
+int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
+    EXCLUDES(object_class, lru_class, zone_class);
 
 /* ---- the checker's part for objects, spaces and reclaim lists (check_vm.c); all CPUs stopped ---- */
 
@@ -285,6 +311,11 @@ static inline bool may_sleep(void)
 }
 /* Wait for one drain by the reclaim thread of this CPU's node.  False if there is no such thread. */
 bool reclaim_wait_drain(struct memory *mem);
+/*
+ * The same, and for a compaction that makes a block for such a request.  False: there is no such
+ * thread, or what it did was in vain.
+ */
+bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order);
 int reclaim_start(struct memory *mem);
 void reclaim_stop(struct memory *mem);
 /* Report and count a free of @page that cannot be; -EINVAL. */

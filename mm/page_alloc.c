@@ -89,6 +89,24 @@ static struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned 
 	return NULL;
 }
 
+/* What a compaction has made others may take first: then once more, so often. */
+#define COMPACT_TRIES 4
+
+/* A high order that may wait: the reclaim thread makes room, which takes calls to other CPUs. */
+static struct page *alloc_compacted(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct page *page = NULL;
+	unsigned try;
+
+	for (try = 0; try < COMPACT_TRIES && !page; try++) {
+		MM_EVENT(mem, ALLOC_COMPACT_WAIT);
+		if (!reclaim_wait_compact(mem, gfp, order))
+			break;
+		page = alloc_from_zonelist(mem, gfp, order);
+	}
+	return page;
+}
+
 /*
  * Never a cross-call from here, and never the CPU hotplug lock: a CPU that waits for an answer while
  * it holds what the asked CPU waits for (or while both wait) is a deadlock; a CPU may leave between the
@@ -121,6 +139,8 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 		if (reclaim_wait_drain(mem))
 			page = alloc_from_zonelist(mem, gfp, order);
 	}
+	if (!page && order > 0 && !(gfp & GFP_NOWAIT) && may_sleep())
+		page = alloc_compacted(mem, gfp, order);
 	task->in_alloc--;
 	if (!page) {
 		MM_EVENT(mem, ALLOC_FAIL);

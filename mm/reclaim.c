@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim.c: the reclaim thread of each node: drains caches on behalf of allocations that would fail.
+ * reclaim.c: the reclaim thread of each node: drains caches, and compacts, on behalf of allocations that
+ *             would fail.
  *
  * Owns:       struct reclaim: tickets of those who asked, and the drain under way.
- * Locks:      none of its own; drain_all_pages takes cpu_hotplug and pcp_ctl.
+ * Locks:      none of its own; drain_all_pages takes cpu_hotplug and pcp_ctl, compaction what it says.
  * Invariants: done <= started <= asked; a ticket is served only by a drain that started after it was
  *             handed out, so that what its holder saw missing has been looked for since.
  * Tests:      tests/test_reclaim.c.
@@ -24,11 +25,42 @@ static bool wanted(void *arg)
 	return READ_ONCE(r->stop) || READ_ONCE(r->asked) != READ_ONCE(r->started);
 }
 
+/* The bit of struct reclaim's words for blocks of @order for requests with @gfp. */
+static unsigned compact_bit(gfp_t gfp, unsigned order)
+{
+	return gfp_kind(gfp) * NR_ORDERS + order;
+}
+BUILD_ASSERT(NR_ZONE_KINDS * NR_ORDERS <= 64);
+
+/* Compact for all who asked; the largest order first, which may serve others too. */
+static void compact_wanted(struct node *node)
+{
+	static const gfp_t gfps[NR_ZONE_KINDS] = {
+	    [ZONE_DMA32] = GFP_DMA32, [ZONE_NORMAL] = GFP_KERNEL, [ZONE_MOVABLE] = GFP_MOVABLE};
+	struct reclaim *r = &node->reclaim;
+	u64 want = atomic_and(&r->compact, 0ULL);
+	unsigned kind, order;
+
+	for (kind = 0; want && kind < NR_ZONE_KINDS; kind++) {
+		for (order = NR_ORDERS; order-- > 0;) {
+			u64 bit = 1ULL << compact_bit(gfps[kind], order);
+
+			if (!(want & bit))
+				continue;
+			if (compact_zonelist(node, gfps[kind], order) == -ENOMEM)
+				atomic_or(&r->in_vain, bit);
+			else
+				atomic_and(&r->in_vain, ~bit);
+		}
+	}
+}
+
 static void reclaim_thread(void *arg)
 {
 	struct node *node = arg;
 	struct reclaim *r = &node->reclaim;
 
+	port_task()->reclaims = 1;
 	for (;;) {
 		u64 upto;
 
@@ -40,6 +72,7 @@ static void reclaim_thread(void *arg)
 		upto = load_acquire(&r->asked);
 		WRITE_ONCE(r->started, upto);
 		drain_all_pages(node->mem, NULL);
+		compact_wanted(node);
 		MM_EVENT(node->mem, RECLAIM_RUNS);
 		store_release(&r->done, upto);
 		wake_up(&r->served);
@@ -58,17 +91,34 @@ static bool served(void *arg)
 	return load_acquire(&t->r->done) >= t->number || READ_ONCE(t->r->stop);
 }
 
-bool reclaim_wait_drain(struct memory *mem)
+/* Wait until @r has done what it is asked, which is more than a drain with bits in @compact. */
+static bool reclaim_wait(struct reclaim *r, u64 compact)
 {
-	struct ticket t = {.r = my_reclaim(mem)};
+	struct ticket t = {.r = r};
 
-	if (!READ_ONCE(t.r->thread) || READ_ONCE(t.r->stop))
+	if (!READ_ONCE(t.r->thread) || READ_ONCE(t.r->stop) || port_task()->reclaims)
 		return false;
+	/* Before the ticket: so the run that serves it sees them, if no earlier one has. */
+	if (compact)
+		atomic_or(&r->compact, compact);
 	t.number = atomic_add(&t.r->asked, 1) + 1;
 	sched_point("reclaim.ticket");
 	wake_up(&t.r->wake);
 	wait_until(&t.r->served, served, &t, WAIT_FOREVER);
 	return true;
+}
+
+bool reclaim_wait_drain(struct memory *mem)
+{
+	return reclaim_wait(my_reclaim(mem), 0);
+}
+
+bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct reclaim *r = my_reclaim(mem);
+	u64 bit = 1ULL << compact_bit(gfp, order);
+
+	return reclaim_wait(r, bit) && !(READ_ONCE(r->in_vain) & bit);
 }
 
 int reclaim_start(struct memory *mem)

@@ -166,6 +166,10 @@ enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 	X(ALLOC_BAD_ORDER)     /* orders above MAX_ORDER asked for */                              \
 	X(ALLOC_DRAIN_WAIT)    /* allocations that waited for the reclaim thread's drain */        \
 	X(ALLOC_DRAIN_LOCAL)   /* failed high orders that drained their own CPU */                 \
+	X(ALLOC_COMPACT_WAIT)  /* of high orders, that waited for a compaction */                  \
+	X(COMPACT_OK)          /* compactions that made a block */                                 \
+	X(COMPACT_FAIL)        /* those that did not */                                            \
+	X(COMPACT_MOVED)       /* blocks they moved */                                             \
 	X(FALLBACK_STEAL)      /* pageblocks that changed their type */                            \
 	X(FALLBACK_MIX)        /* blocks taken from another type without that */                   \
 	X(DRAIN_ROUNDS)        /* drain_all_pages rounds */                                        \
@@ -257,6 +261,9 @@ struct reclaim {
 	u64 asked;   /* a: tickets handed out */
 	u64 started; /* a: the newest ticket that the drain under way, or the last one, covers */
 	u64 done;    /* a: the newest ticket whose drain has ended */
+	/* a: for each kind of zone and order a bit: */
+	u64 compact; /* those who asked need such a block */
+	u64 in_vain; /* the last compaction for it found no way */
 	u32 stop;    /* a: the thread shall return */
 	struct waitq wake;   /* the thread sleeps here */
 	struct waitq served; /* those who asked sleep here */

@@ -215,6 +215,7 @@ struct memory;
  */
 struct mm_task {
 	u32 in_alloc; /* nesting of allocation slow paths */
+	u32 reclaims; /* it is a reclaim thread, which does not wait for one */
 	const struct memory *blamed; /* whose page a panic of this thread is about; NULL: none */
 	pfn_t blamed_pfn;
 };
