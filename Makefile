@@ -25,7 +25,7 @@ B := build
 # ---- what is built of what -------------------------------------------------------------------
 # mm/ is one list for the kernel and for the hosted program: the same sources, unchanged.
 MM_SRCS     := $(addprefix mm/,page.c event.c trace_ring.c pageblock.c buddy.c zone.c pcp.c drain.c reclaim.c \
-	page_alloc.c page_isolation.c migrate.c compact.c handle.c memory_hotplug.c slab.c check.c show.c mm_init.c \
+	page_alloc.c page_isolation.c migrate.c evacuate.c compact.c handle.c memory_hotplug.c slab.c check.c show.c mm_init.c \
 	memblock.c pagetable.c tlb.c object.c vmspace.c rmap.c fault.c lru.c migwait.c migrate_lru.c check_vm.c)
 # These need only arch.h: built and tested hosted too.
 SHARED_SRCS := $(addprefix kernel/,lock.c smp.c)

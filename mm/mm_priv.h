@@ -233,8 +233,12 @@ struct drain_cost {
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost) EXCLUDES(pcp_ctl_class);
 int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy,
     struct mm_fail *fail, struct drain_cost *cost);
-/* What in the pageblock at @block cannot move: 0, or -EBUSY and which page and why.  Zone lock. */
-int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail) REQUIRES_ZONE(zone);
+/*
+ * test_pages_isolated for [start, end), whose pageblocks are isolated and may reach beyond it: what lies
+ * beyond need not be free.
+ */
+int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *fail)
+    EXCLUDES(zone_class);
 
 /* ---- migration (migrate.c) ---- */
 
@@ -282,11 +286,36 @@ int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages);
 /* migrate_pages for both kinds; adds to *@stats. */
 unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
     struct migrate_stats *stats);
-/* has_unmovable for a range; takes the zone lock where it must look. */
+/*
+ * What of [start, start + nr) cannot move: 0, or -EBUSY, and which page is the first and why.  It takes
+ * the zone lock where it must look.
+ */
 int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
     EXCLUDES(zone_class);
 /* Put an isolated page back to its owner, or free it if the owner has let go. */
 void putback_movable_page(struct memory *mem, struct page *page) EXCLUDES(lru_class, zone_class);
+
+/* ---- emptying an isolated range (evacuate.c) ---- */
+
+struct evacuation {
+	struct zone *zone;
+	pfn_t start, end;       /* what shall become free */
+	enum iso_policy policy; /* by which it was isolated */
+	u64 deadline;           /* of deadline_from_now */
+	const u32 *cancel;      /* a: a word that becomes non-zero to call it off; may be NULL */
+	struct mm_fail *fail;   /* where and why it ended without success */
+	struct drain_cost cost; /* what follows is added to */
+	struct migrate_stats stats;
+	unsigned loops;         /* passes over the range */
+	bool no_target;         /* the last pass found no memory to move to */
+};
+/* @ns from now; ~0 is never. */
+u64 deadline_from_now(u64 ns);
+/*
+ * Move what can be moved until all of the range is free.  0; -EINTR; -ENOMEM nowhere to move to; -EBUSY
+ * what stays there cannot move; -ETIMEDOUT.
+ */
+int evacuate(struct evacuation *e);
 
 /* ---- compaction (compact.c) ---- */
 
