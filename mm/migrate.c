@@ -155,10 +155,15 @@ static int migrate_one(struct memory *mem, struct page *src, struct migrate_targ
 static void migrate_movable_batch(struct memory *mem, struct page **pages, unsigned nr,
     struct migrate_target *to, int *err)
 {
-	unsigned i;
+	unsigned i, none = NR_ORDERS; /* from this order on there is no memory to move to */
 
-	for (i = 0; i < nr; i++)
-		err[i] = migrate_one(mem, pages[i], to);
+	for (i = 0; i < nr; i++) {
+		unsigned order = word_order(page_word(pages[i]));
+
+		err[i] = order >= none ? -ENOMEM : migrate_one(mem, pages[i], to);
+		if (err[i] == -ENOMEM)
+			none = MIN(none, order);
+	}
 }
 
 static const struct migrate_kind movable_kind = {

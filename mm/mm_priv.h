@@ -6,6 +6,7 @@
 #define QUARRY_MM_PRIV_H
 
 #include "mm/page_state.h"
+#include <quarry/contig.h>
 #include <quarry/mm.h>
 #include <quarry/sched_point.h>
 
@@ -181,6 +182,12 @@ pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype t
 pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned have, unsigned order) REQUIRES_ZONE(zone);
 /* Is there a block of @order or larger that a request of @type, a cached one, can take? */
 bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type) REQUIRES_ZONE(zone);
+
+/*
+ * Take the pages [start, end), which lie in one pageblock and are all free, as order 0; what their
+ * blocks have beyond stays free.
+ */
+void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE(zone);
 
 /* ---- zones (zone.c) ---- */
 

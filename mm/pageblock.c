@@ -102,6 +102,5 @@ void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type)
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	BLOCK_ASSERT(zone, pfn, zone->kind != ZONE_MOVABLE);
-	BLOCK_ASSERT(zone, pfn, !pageblock_isolated(pb));
 	pageblock_relist(zone, pfn, (u8)((pb->bits & ~PB_TYPE_MASK) | type));
 }

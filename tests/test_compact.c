@@ -3,129 +3,16 @@
  * test_compact.c: compaction: high orders out of memory that is full of small movable pages, what stays
  * where it is, and how far it goes.  With mapped pages: test_compact_vm.c.
  */
-#include "tests/mm_test.h"
-#include "tests/vm_help.h"
+#include "tests/mov_help.h"
 
 #define BLOCK(n)   ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define ZONE_SIZE  (PAGEBLOCK_ORDER >= 9 ? 20u : 64u) /* pageblocks */
-#define MAX_PAGES  (ZONE_SIZE * PAGEBLOCK_PAGES)
 #define MAX_CPUS   8
 
-static struct zone *zone_in(struct memory *mem, enum zone_kind kind)
+static void compact_end(struct ktest *t)
 {
-	return &mem->zones[kind];
-}
-
-/* Nobody else is about. */
-static void empty_caches(struct memory *mem)
-{
-	drain_all_pages(mem, NULL);
-}
-
-/* An owner of single movable pages that says what each migration shall do; one test at a time. */
-static struct {
-	struct movable_owner owner;
-	struct memory *mem;
-	struct page **pages;   /* by index */
-	u32 nr;
-	unsigned calls;        /* of migrate */
-	unsigned downwards;    /* moves to a lower pageblock, which there shall be none of */
-	unsigned long least;   /* free pages of the zone that a migration ever saw */
-	u32 refuse;            /* every so manieth migration is refused; 0: none */
-	struct pile rest;      /* what the mark keeps from allocations */
-	struct ktest *t;
-} mov;
-
-static int mov_isolate(struct memory *mem, struct page *page)
-{
-	return 0;
-}
-
-static int mov_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
-    struct page *src)
-{
-	unsigned long free = READ_ONCE(zone_of(mem, page_to_pfn_in(mem, src))->nr_free);
-
-	mov.least = MIN(mov.least, free);
-	if (mov.refuse && ++mov.calls % mov.refuse == 0)
-		return -EBUSY;
-	mov.downwards += page_to_pfn_in(mem, dst) >> PAGEBLOCK_ORDER <=
-	    page_to_pfn_in(mem, src) >> PAGEBLOCK_ORDER;
-	EXPECT(mov.t, mov.pages[src->index] == src);
-	page_make_movable(mem, dst, owner, src->index);
-	mov.pages[src->index] = dst;
-	page_release_movable(mem, src);
-	return 0;
-}
-
-static bool mov_putback(struct memory *mem, struct page *page)
-{
-	return true;
-}
-
-static const struct movable_ops mov_ops = {
-    .isolate = mov_isolate, .migrate = mov_migrate, .putback = mov_putback};
-
-static bool mov_begin(struct ktest *t, struct memory *mem)
-{
-	memset(&mov, 0, sizeof(mov));
-	mov.owner.ops = &mov_ops;
-	mov.mem = mem;
-	mov.t = t;
-	mov.least = ~0UL;
-	mov.pages = mem ? kmalloc(MAX_PAGES * sizeof(mov.pages[0])) : NULL;
-	return mov.pages;
-}
-
-/* Make pages movable until there is no memory left, or @max more. */
-static void mov_fill(unsigned long max)
-{
-	struct page *page;
-
-	while (max-- > 0 && mov.nr < MAX_PAGES &&
-	    (page = mem_alloc_pages(mov.mem, GFP_MOVABLE | GFP_NOWAIT, 0))) {
-		page_make_movable(mov.mem, page, &mov.owner, mov.nr);
-		mov.pages[mov.nr++] = page;
-	}
-}
-
-static void mov_free(u32 index)
-{
-	if (mov.pages[index])
-		page_release_movable(mov.mem, mov.pages[index]);
-	mov.pages[index] = NULL;
-}
-
-/* Free every fifth page, so that no two free ones are neighbours. */
-static void mov_thin_out(void)
-{
-	unsigned kind, one_of = 5;
-	struct page *page;
-	u32 i;
-
-	empty_caches(mov.mem);
-	for (kind = ZONE_NORMAL; kind <= ZONE_MOVABLE; kind++) {
-		while ((page = take_block(zone_in(mov.mem, (enum zone_kind)kind), 0, MT_MOVABLE)))
-			pile_push(&mov.rest, page);
-	}
-	for (i = 0; i < mov.nr; i++) {
-		if (page_to_pfn_in(mov.mem, mov.pages[i]) % one_of == 0)
-			mov_free(i);
-	}
-	empty_caches(mov.mem);
-}
-
-static void mov_end(struct ktest *t)
-{
-	u32 i;
-
-	for (i = 0; i < mov.nr; i++)
-		mov_free(i);
-	EXPECT_EQ(t, pile_free(mov.mem, &mov.rest), 0);
 	EXPECT_EQ(t, mov.downwards, 0);
-	EXPECT_EQ(t, mm_event_sum(mov.mem, EV_BAD_FREE), 0);
-	EXPECT_EQ(t, memory_free_pages(mov.mem), memory_managed_pages(mov.mem));
-	kfree(mov.pages);
+	mov_end(t);
 }
 
 /* Pageblocks that are wholly free. */
@@ -152,7 +39,7 @@ static struct zone *fragmented(struct ktest *t, struct memory *mem, enum zone_ki
 {
 	struct zone *zone = zone_in(mem, kind);
 
-	mov_fill(MAX_PAGES);
+	mov_fill(ALL_THERE_IS);
 	mov_thin_out();
 	EXPECT(t, zone->nr_free >= zone->managed / 6 && zone->nr_free <= zone->managed / 4);
 	EXPECT_EQ(t, free_blocks(zone), 0);
@@ -181,7 +68,7 @@ static void take_largest_blocks(struct ktest *t, struct memory *mem, enum zone_k
 	EXPECT_EQ(t, pile_alloc(mem, &pile, gfp, MAX_ORDER, 1), 0);
 	EXPECT_EQ(t, mov.calls, 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	mov_end(t);
+	compact_end(t);
 }
 
 static void movable_requests_get_every_largest_block(struct ktest *t)
@@ -214,7 +101,7 @@ static void small_orders_need_small_windows(struct ktest *t)
 		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
 		EXPECT_EQ(t, stats.moved, 0);
 	}
-	mov_end(t);
+	compact_end(t);
 }
 
 static void all_memory_is_gathered_on_request(struct ktest *t)
@@ -225,7 +112,7 @@ static void all_memory_is_gathered_on_request(struct ktest *t)
 	unsigned kind;
 
 	REQUIRE(t, mov_begin(t, mem));
-	mov_fill(MAX_PAGES);
+	mov_fill(ALL_THERE_IS);
 	mov_thin_out();
 	for (kind = ZONE_NORMAL; kind <= ZONE_MOVABLE; kind++)
 		want += zone_in(mem, (enum zone_kind)kind)->nr_free / PAGEBLOCK_PAGES;
@@ -240,7 +127,7 @@ static void all_memory_is_gathered_on_request(struct ktest *t)
 	/* Once more: there is nothing to gain. */
 	EXPECT_EQ(t, compact_memory(mem, &stats), 0);
 	EXPECT_EQ(t, stats.moved, 0);
-	mov_end(t);
+	compact_end(t);
 }
 
 /* ---- what stays where it is ---- */
@@ -282,7 +169,7 @@ static void a_pinned_page_spares_its_window(struct ktest *t)
 	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
 		mem_unpin_page(mem, one_of(mem, pfn));
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
-	mov_end(t);
+	compact_end(t);
 }
 
 /* Take one page of each pageblock that has one, as somebody who cannot move it. */
@@ -319,7 +206,7 @@ static void what_cannot_move_spares_its_window(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
 	empty_caches(mem);
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
-	mov_end(t);
+	compact_end(t);
 }
 
 static void isolated_pageblocks_are_left_alone(struct ktest *t)
@@ -342,7 +229,7 @@ static void isolated_pageblocks_are_left_alone(struct ktest *t)
 	EXPECT(t, free_blocks(zone) > 0);
 	set_isolated(zone, zone->start_pfn, false);
 	set_isolated(zone, last, false);
-	mov_end(t);
+	compact_end(t);
 }
 
 /* ---- how far it goes ---- */
@@ -366,7 +253,7 @@ static void refused_moves_are_counted_against_the_bound(struct ktest *t)
 	/* All that was captured is back. */
 	EXPECT_EQ(t, memory_free_pages(mem), free);
 	expect_sound(t, mem);
-	mov_end(t);
+	compact_end(t);
 }
 
 static void a_refusal_gives_up_one_window(struct ktest *t)
@@ -381,7 +268,7 @@ static void a_refusal_gives_up_one_window(struct ktest *t)
 	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL) != 0);
 	mov.refuse = 0;
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
-	mov_end(t);
+	compact_end(t);
 }
 
 static void moves_leave_the_watermark(struct ktest *t)
@@ -391,7 +278,7 @@ static void moves_leave_the_watermark(struct ktest *t)
 	u32 i, freed = 0;
 
 	REQUIRE(t, mov_begin(t, mem));
-	mov_fill(MAX_PAGES);
+	mov_fill(ALL_THERE_IS);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	empty_caches(mem);
 	/* Just above the mark, in places far from each other. */
@@ -402,7 +289,7 @@ static void moves_leave_the_watermark(struct ktest *t)
 	}
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, NULL), 0);
 	EXPECT(t, mov.least >= zone->wmark[WMARK_MIN]);
-	mov_end(t);
+	compact_end(t);
 }
 
 static void nonsense_is_refused(struct ktest *t)
@@ -461,7 +348,7 @@ static void many_wait_for_one_thread(struct ktest *t)
 	}
 	EXPECT_EQ(t, got, want);
 	EXPECT(t, mm_event_sum(mem, EV_ALLOC_COMPACT_WAIT) > 0);
-	mov_end(t);
+	compact_end(t);
 }
 
 KTEST_SUITE(compact, KTEST_QUICK, KTEST(movable_requests_get_every_largest_block),

@@ -54,6 +54,7 @@ enum mm_why {
 	WHY_LAST,       /* too little would be left */
 	WHY_CANCELLED,
 	WHY_DEADLINE,
+	WHY_TYPE,       /* pageblocks of a type that does not fit */
 	NR_MM_WHY,
 };
 struct mm_fail {
@@ -358,31 +359,6 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn) must_check EXCLUDES(lru_
  */
 unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)
     EXCLUDES(object_class, lru_class, zone_class);
-
-/* ---- compaction (mm/compact.c) --------------------------------------------------------------- */
-
-struct compact_stats {
-	unsigned long moved;   /* blocks moved to make room */
-	unsigned long failed;  /* that could not be moved, or not be taken */
-	unsigned long windows; /* places out of which something was moved */
-};
-/*
- * compact_zone - move movable pages of @zone out of the way until a free block of @order is there for a
- * request with @gfp; bounded work.  Adds to *@stats, which may be NULL.
- * Returns 0: there is one now, or was already (it is nobody's: others may take it first); -ENOMEM too
- * little is free, or all that can move has moved; -EAGAIN the work was at its bound; -EINVAL no order
- * above 0 that there is; -EDEADLK context.
- * Context: thread, may sleep; not from an allocation, since moving mapped pages asks other CPUs.
- * Locks: cpu_hotplug shared, pcp_ctl; lru, zone, the owners'.
- */
-int compact_zone(struct zone *zone, gfp_t gfp, unsigned order, struct compact_stats *stats)
-    EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
-/*
- * compact_memory - gather what is free in every zone in as few pageblocks as can be, however long it takes.
- * *@stats, which may be NULL, tells what was done.  Returns 0; -EDEADLK context.  As compact_zone.
- */
-int compact_memory(struct memory *mem, struct compact_stats *stats)
-    EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 
 /* ---- offline and online (mm/memory_hotplug.c) ----------------------------------------------- */
 

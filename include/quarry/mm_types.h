@@ -170,6 +170,8 @@ enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 	X(COMPACT_OK)          /* compactions that made a block */                                 \
 	X(COMPACT_FAIL)        /* those that did not */                                            \
 	X(COMPACT_MOVED)       /* blocks they moved */                                             \
+	X(CONTIG_OK)           /* contiguous ranges allocated */                                   \
+	X(CONTIG_FAIL)         /* those that could not be */                                       \
 	X(FALLBACK_STEAL)      /* pageblocks that changed their type */                            \
 	X(FALLBACK_MIX)        /* blocks taken from another type without that */                   \
 	X(DRAIN_ROUNDS)        /* drain_all_pages rounds */                                        \
