@@ -14,6 +14,10 @@
 /* No progress is judged over this time, in which every thread on every CPU has had at least so many turns. */
 #define STUCK_NS    200000000ULL
 #define STUCK_TURNS 5
+/* So many passes in a row that changed nothing, and then each waits, twice as long as the one before. */
+#define EAGER_PASSES 8
+#define BACK_OFF_MIN 1000000ULL
+#define BACK_OFF_MAX 16000000ULL
 
 /* Patience is measured by it; who steps through a race moves it. */
 static u64 clock_ns(void)
@@ -93,6 +97,15 @@ static unsigned long range_free(const struct evacuation *e)
 	return free;
 }
 
+/* Let others run: who is in the way needs the CPU more than the next look at it does. */
+static void back_off(unsigned fruitless)
+{
+	if (fruitless <= EAGER_PASSES)
+		thread_yield();
+	else
+		thread_sleep(MIN(BACK_OFF_MIN << MIN(fruitless - EAGER_PASSES - 1, 8u), BACK_OFF_MAX));
+}
+
 /*
  * An allocated page that no owner has made movable may still be on its way to one, in the hands of a
  * thread that waits for its turn, or whose CPU stands still while the machine under it runs another.  That
@@ -106,7 +119,7 @@ int evacuate(struct evacuation *e)
 	u64 progress = clock_ns(), counted = progress;
 	unsigned long best = range_free(e);
 	pfn_t blocker = PFN_NONE;
-	unsigned stuck = 0;
+	unsigned stuck = 0, fruitless = 0;
 
 	for (;;) {
 		unsigned long free;
@@ -128,7 +141,7 @@ int evacuate(struct evacuation *e)
 		free = range_free(e);
 		if (free > best || fail->pfn != blocker) {
 			progress = counted = clock_ns();
-			stuck = 0;
+			stuck = fruitless = 0;
 		}
 		best = free;
 		blocker = fail->pfn;
@@ -145,6 +158,6 @@ int evacuate(struct evacuation *e)
 		}
 		if (clock_ns() >= e->deadline)
 			return mm_fail(fail, fail->pfn, WHY_DEADLINE, -ETIMEDOUT);
-		thread_yield();
+		back_off(++fruitless);
 	}
 }

@@ -137,6 +137,8 @@ void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on) REQUIRES_ZONE
 void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state) REQUIRES_ZONE(zone);
 /* To OFFLINE, from isolated and wholly free. */
 void pageblock_set_offline(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
+/* Note that it went offline with its node, until it is online again. */
+void pageblock_set_evacuated(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /* Change the type; the pageblock's free blocks move to the lists of the new one. */
 void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type) REQUIRES_ZONE(zone);
 /* Set type and zone of a pageblock that has no free block yet. */
@@ -293,6 +295,11 @@ int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages);
 /* migrate_pages for both kinds; adds to *@stats. */
 unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
     struct migrate_stats *stats);
+/*
+ * Why the block with its head at @pfn would be in the way of an isolation.  WHY_NONE: it is free, cached, or
+ * can move; WHY_BUSY: it will be one of these in a moment, or stays; else it cannot move.  Zone lock.
+ */
+enum mm_why page_in_way(const struct zone *zone, pfn_t pfn);
 /*
  * What of [start, start + nr) cannot move: 0, or -EBUSY, and which page is the first and why.  It takes
  * the zone lock where it must look.

@@ -32,44 +32,54 @@
  */
 #include "mm/mm_priv.h"
 
+enum mm_why page_in_way(const struct zone *zone, pfn_t pfn)
+{
+	const struct page *page = pfn_to_page_in(zone->mem, pfn);
+	enum migratetype type = pageblock_type(pageblock_of(zone->mem, pfn));
+
+	switch (word_state(page_word(page))) {
+	case PG_RESERVED:
+		return WHY_RESERVED;
+	case PG_SLAB:
+	case PG_PGTABLE:
+	case PG_BALLOON:
+	case PG_OBJECT: /* of an object whose pages stay where they are */
+		return WHY_UNMOVABLE;
+	case PG_ALLOC:
+		/* Where only movable memory is allocated it may be on its way to its owner. */
+		if (zone->kind != ZONE_MOVABLE && type != MT_MOVABLE && type != MT_CMA)
+			return WHY_UNMOVABLE;
+		return WHY_BUSY;
+	case PG_MOVABLE_OPS:
+	case PG_LRU:
+		return READ_ONCE(page->pincount) ? WHY_PINNED : WHY_NONE;
+	case PG_ISO_MIG:
+		return READ_ONCE(page->pincount) ? WHY_PINNED : WHY_BUSY;
+	case PG_FREEING:
+		return WHY_BUSY;
+	default:
+		return WHY_NONE;
+	}
+}
+
 /* What in [from, end) of the pageblock at @block cannot move: 0, or -EBUSY and which page and why. */
 static int has_unmovable(struct zone *zone, pfn_t block, pfn_t from, pfn_t end, struct mm_fail *fail)
     REQUIRES_ZONE(zone)
 {
 	struct memory *mem = zone->mem;
-	const struct pageblock *pb = pageblock_of(mem, block);
 	pfn_t pfn;
 
-	if (pageblock_all_free(pb))
+	if (pageblock_all_free(pageblock_of(mem, block)))
 		return 0;
 	for_each_head(mem, pfn, block) {
-		const struct page *page = pfn_to_page_in(mem, pfn);
-		u32 word = page_word(page);
+		u32 word = page_word(pfn_to_page_in(mem, pfn));
+		enum mm_why why;
 
 		if (pfn >= end || pfn + (1UL << word_order(word)) <= from)
 			continue;
-		switch (word_state(word)) {
-		case PG_RESERVED:
-			return mm_fail(fail, pfn, WHY_RESERVED, -EBUSY);
-		case PG_SLAB:
-		case PG_PGTABLE:
-		case PG_OBJECT: /* of an object whose pages stay where they are */
-			return mm_fail(fail, pfn, WHY_UNMOVABLE, -EBUSY);
-		case PG_ALLOC:
-			/* Where only movable memory is allocated it may be on its way to its owner. */
-			if (zone->kind != ZONE_MOVABLE && pageblock_type(pb) != MT_MOVABLE &&
-			    pageblock_type(pb) != MT_CMA)
-				return mm_fail(fail, pfn, WHY_UNMOVABLE, -EBUSY);
-			break;
-		case PG_MOVABLE_OPS:
-		case PG_LRU:
-		case PG_ISO_MIG:
-			if (READ_ONCE(page->pincount))
-				return mm_fail(fail, pfn, WHY_PINNED, -EBUSY);
-			break;
-		default:
-			break;
-		}
+		why = page_in_way(zone, pfn);
+		if (why != WHY_NONE && why != WHY_BUSY)
+			return mm_fail(fail, pfn, why, -EBUSY);
 	}
 	return 0;
 }

@@ -135,7 +135,7 @@ struct pageblock {
 	u16 nr_free GUARDED_BY(zone_class);     /* z: pages in its free blocks, listed or not */
 	u16 nr_poisoned GUARDED_BY(zone_class); /* z: pages with PAGE_F_HWPOISON */
 	u8 zone;                        /* c: index in mem->zones */
-	/* z, read racily: migratetype:3, isolated:1, pageblock_state:2 */
+	/* z, read racily: migratetype:3, isolated:1, pageblock_state:2, evacuated:1 */
 	u8 bits GUARDED_BY(zone_class);
 };
 BUILD_ASSERT(sizeof(struct pageblock) == 16);
@@ -143,6 +143,7 @@ BUILD_ASSERT(sizeof(struct pageblock) == 16);
 #define PB_ISOLATED    0x08u
 #define PB_STATE_SHIFT 4
 #define PB_STATE_MASK  0x30u
+#define PB_EVACUATED   0x40u /* offline, and comes back with its node: mm/offline_node.c */
 
 /* Limits of what the firmware's tables may ask for; beyond, nodes are merged into node 0, with a word. */
 #define MAX_NODES 8
