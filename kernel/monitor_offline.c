@@ -4,9 +4,8 @@
  *
  * Owns:       the operation under way, in a thread of its own; a page that is always busy.
  * Locks:      none.
- * Invariants: while an operation runs the prompt's thread waits for it, and for Ctrl-U (or Ctrl-C, where no program takes
- *             that), which calls it off;
- *             other keys are forgotten.
+ * Invariants: while an operation runs the prompt's thread waits for it, and for Ctrl-U (or Ctrl-C, where
+ *             no program takes that), which calls it off; other keys are forgotten.
  */
 #include "kernel/monitor.h"
 

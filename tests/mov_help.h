@@ -93,20 +93,27 @@ static inline void mov_free(u32 index)
 	mov.pages[index] = NULL;
 }
 
-/* Free every fifth page, so that no two free ones are neighbours. */
-static inline void mov_thin_out(void)
+/* To the last page: what the marks keep is nobody's to find either. */
+static inline void mov_take_rest(void)
 {
-	unsigned kind, one_of = 5;
 	struct page *page;
-	u32 i;
+	unsigned kind;
 
 	empty_caches(mov.mem);
 	for (kind = ZONE_NORMAL; kind <= ZONE_MOVABLE; kind++) {
 		while ((page = take_block(zone_in(mov.mem, (enum zone_kind)kind), 0, MT_MOVABLE)))
 			pile_push(&mov.rest, page);
 	}
+}
+
+/* Free every fifth page, so that no two free ones are neighbours. */
+static inline void mov_thin_out(void)
+{
+	u32 i;
+
+	mov_take_rest();
 	for (i = 0; i < mov.nr; i++) {
-		if (page_to_pfn_in(mov.mem, mov.pages[i]) % one_of == 0)
+		if (page_to_pfn_in(mov.mem, mov.pages[i]) % 5 == 0)
 			mov_free(i);
 	}
 	empty_caches(mov.mem);

@@ -275,19 +275,25 @@ static void moves_leave_the_watermark(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct zone *zone;
-	u32 i, freed = 0;
+	u32 i;
 
 	REQUIRE(t, mov_begin(t, mem));
 	mov_fill(ALL_THERE_IS);
+	mov_take_rest();
 	zone = zone_in(mem, ZONE_MOVABLE);
-	empty_caches(mem);
-	/* Just above the mark, in places far from each other. */
-	for (i = 0; zone->nr_free < zone->wmark[WMARK_MIN] + 4 && i < mov.nr; i += 7) {
+	/* Just above the mark, in the upper half, no two neighbours. */
+	for (i = 0; zone->nr_free < zone->wmark[WMARK_MIN] + 4 && i < mov.nr; i++) {
+		pfn_t pfn = page_to_pfn_in(mem, mov.pages[i]);
+
+		if (pfn % 3 || pfn < (zone->start_pfn + zone->end_pfn) / 2)
+			continue;
 		mov_free(i);
 		drain_local_pages(mem, NULL);
-		freed++;
 	}
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, NULL), 0);
+	/* A batch at a time would take more than there is above the mark. */
+	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
+	EXPECT(t, mm_event_sum(mem, EV_COMPACT_MOVED) > 0);
 	EXPECT(t, mov.least >= zone->wmark[WMARK_MIN]);
 	compact_end(t);
 }

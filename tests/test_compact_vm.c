@@ -6,6 +6,8 @@
 #include "tests/mm_test.h"
 #include "tests/vm_help.h"
 
+#include <quarry/smp.h>
+
 /* Pageblocks of zone NORMAL for tables, of MOVABLE for data. */
 #define NORMAL  (PAGEBLOCK_ORDER >= 9 ? 2u : 16u)
 #define MOVABLE (PAGEBLOCK_ORDER >= 9 ? 14u : 56u)
@@ -81,6 +83,7 @@ static void take_all_blocks(struct ktest *t, struct pile *pile)
 	struct memory *mem = frag.s.mem;
 	unsigned long possible =
 	    (frag.zone->nr_free - frag.zone->wmark[WMARK_MIN]) / PAGEBLOCK_PAGES;
+	u64 calls = READ_ONCE(smp_stats.from_alloc);
 
 	EXPECT(t, frag.nr >= frag.zone->managed * 9 / 10);
 	EXPECT(t, possible >= 2);
@@ -90,6 +93,8 @@ static void take_all_blocks(struct ktest *t, struct pile *pile)
 	EXPECT_EQ(t, pile_alloc(mem, pile, GFP_MOVABLE | GFP_NOWAIT, MAX_ORDER, 1), 0);
 	EXPECT_EQ(t, pile_alloc(mem, pile, GFP_MOVABLE, MAX_ORDER, possible), possible);
 	EXPECT(t, mm_event_sum(mem, EV_COMPACT_MOVED) > 0);
+	/* The shootdowns are the reclaim thread's. */
+	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), calls);
 }
 
 static void expect_content(struct ktest *t)

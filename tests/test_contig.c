@@ -162,6 +162,7 @@ static void what_cannot_move_is_named(struct ktest *t)
 	struct zone *zone;
 	struct page *page;
 	unsigned p;
+	u64 passes;
 	pfn_t pfn;
 
 	REQUIRE(t, mem);
@@ -172,9 +173,12 @@ static void what_cannot_move_is_named(struct ktest *t)
 	pfn = page_to_pfn_in(mem, page);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
 		mem->policy = policies[p];
+		passes = mm_event_sum(mem, EV_OFFLINE_LOOPS);
 		expect_refused(t, mem, pfn - 1, pfn + 1, MT_UNMOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
 		/* A block that reaches into the range is in the way too. */
 		expect_refused(t, mem, pfn + 1, pfn + 4, MT_UNMOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
+		/* Seen before anything was tried. */
+		EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_LOOPS), passes);
 		/* Beside it is not. */
 		EXPECT_EQ(t, alloc_contig_range(mem, pfn + 2, pfn + 7, MT_UNMOVABLE, NULL), 0);
 		expect_taken(t, mem, pfn + 2, pfn + 7);

@@ -169,7 +169,36 @@ static void it_can_be_called_off(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+#define DEADLINE_NS 300000000ULL
+
+/* One that is always in use: the tries come further and further apart, until the deadline. */
+static void a_busy_page_is_tried_less_and_less(struct ktest *t)
+{
+	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = DEADLINE_NS};
+	struct memory *mem = ktest_memory(t, 0, 0, 2 * SIZE);
+	struct offline_result r;
+	pfn_t start;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill(1);
+	REQUIRE(t, mov.nr == 1);
+	start = ALIGN_DOWN(page_to_pfn_in(mem, mov.pages[0]), PAGEBLOCK_PAGES);
+	mov.refuse = 1;
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &r), -ETIMEDOUT);
+	EXPECT_EQ(t, r.fail.why, WHY_DEADLINE);
+	EXPECT_EQ(t, r.fail.pfn, page_to_pfn_in(mem, mov.pages[0]));
+	EXPECT_EQ(t, r.loops, mov.calls);
+	/* A few at once, then after 1, 2, 4, 8, 16, 16, ... ms. */
+	EXPECT(t, r.loops > 8 && r.loops <= 16 + DEADLINE_NS / 16000000);
+	EXPECT_EQ(t, zone_at(mem, start)->nr_isolated, 0);
+	mov.refuse = 0;
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &r), 0);
+	EXPECT_EQ(t, r.loops, 1);
+	EXPECT_EQ(t, online_pages(mem, start, PAGEBLOCK_PAGES, NULL), 0);
+	mov_end(t);
+}
+
 KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(a_node_in_use_goes_and_comes_back),
     KTEST(only_what_went_with_the_node_comes_back), KTEST(what_is_pinned_costs_its_pageblock_only),
     KTEST(the_last_kernel_memory_stays), KTEST(as_much_goes_as_there_is_room_for),
-    KTEST(it_can_be_called_off));
+    KTEST(it_can_be_called_off), KTEST(a_busy_page_is_tried_less_and_less));
