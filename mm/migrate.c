@@ -107,7 +107,7 @@ void putback_movable_page(struct memory *mem, struct page *page)
 
 static struct page *get_anywhere(struct migrate_target *to, struct memory *mem, unsigned order)
 {
-	return mem_alloc_pages(mem, GFP_MOVABLE, order);
+	return mem_alloc_pages(mem, GFP_MOVABLE | GFP_NORETRY, order);
 }
 
 static void give_back_anywhere(

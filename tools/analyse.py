@@ -23,6 +23,7 @@ import variant_build
 
 ROOT = qemu.ROOT
 PLANTS = "tests/lint/"
+MACROS = ("sys/queue.h", "bsd/sys/tree.h")  # system headers that define code
 SETTINGS = (".clang-tidy", "tools/cppcheck.xml", "tools/analyse.py")
 # Not in make's lists: the flags they are compiled with, and more.
 ELSEWHERE = [("tests/fuzz/", "host", ["-Itests/fuzz"]), ("arch/host/", "host", ["-Itests/fuzz"]),
@@ -49,10 +50,11 @@ def configurations(build):
     said = variant_build.ask_make(build, {
         "host": "$(HFLAGS) $(HFLAGS_plain)", "host_srcs": "$(call host_srcs,port) $(SHARED_SRCS)",
         "kernel": "--target=x86_64-linux-gnu $(KFLAGS)", "kernel_srcs": "$(KSRCS)",
-        "fiber": "$(FIBER_FLAGS)", "fiber_srcs": "$(FIBER_SRCS)"})
+        "fiber": "$(FIBER_FLAGS)", "fiber_srcs": "$(FIBER_SRCS)",
+        "user": "--target=x86_64-linux-gnu $(USER_FLAGS)", "user_srcs": "$(PROGRAMS:%=user/%.c) user/lib.c"})
     # No warnings of the compiler: there are other tests for these, and each clang has its own.
     return {name: ([f for f in said[name] if not f.startswith(("-W", "-g"))], set(said[name + "_srcs"]))
-            for name in ("host", "kernel", "fiber")}
+            for name in ("host", "kernel", "fiber", "user")}
 
 
 @lru_cache(None)
@@ -95,14 +97,15 @@ def cppcheck_command(path, build):
 
 @lru_cache(None)
 def own_headers(build):
-    """A folder with what cppcheck needs to read the sources: the one system header whose macros it must know,
+    """A folder with what cppcheck needs to read the sources: the system headers whose macros it must know,
     and types.h with MIN and MAX as expressions, since it loses its way in statements within one."""
     folder = os.path.join(build, "lint", "include")
-    found = subprocess.run([*host_compiler(build), "-M", "-E", "-xc", "-"], input="#include <sys/queue.h>\n", cwd=ROOT,
+    found = subprocess.run([*host_compiler(build), "-M", "-E", "-xc", "-"], input="".join(f"#include <{h}>\n" for h in MACROS), cwd=ROOT,
                            stdout=subprocess.PIPE, text=True, check=True).stdout
-    for name in ("sys", "quarry"):
-        os.makedirs(os.path.join(ROOT, folder, name), exist_ok=True)
-    shutil.copy(re.search(r"\S+/sys/queue\.h", found).group(0), os.path.join(ROOT, folder, "sys", "queue.h"))
+    for name in (*MACROS, "quarry/types.h"):
+        os.makedirs(os.path.join(ROOT, folder, os.path.dirname(name)), exist_ok=True)
+    for name in MACROS:
+        shutil.copy(re.search(r"\S+/" + re.escape(name), found).group(0), os.path.join(ROOT, folder, name))
     types = re.sub(r"(#define (MIN|MAX)\(a, b\)).*",
                    lambda m: f"{m[1]} ((a) {'<' if m[2] == 'MIN' else '>'} (b) ? (a) : (b))", read("include/quarry/types.h"))
     with open(os.path.join(ROOT, folder, "quarry", "types.h"), "w", encoding="utf-8") as f:

@@ -108,19 +108,6 @@ unsigned arch_cpu_node(unsigned cpu)
 	return 0;
 }
 
-/* No machine here reads page tables. */
-void arch_pagetable_init(u64 *root)
-{
-}
-
-void arch_tlb_flush_page(phys_t root, uintptr_t va)
-{
-}
-
-void arch_tlb_flush_user(void)
-{
-}
-
 void arch_backtrace_self(void)
 {
 }

@@ -129,3 +129,16 @@ void panic(const char *fmt, ...)
 	fiber_on_panic(text);
 	abort();
 }
+
+/* No machine here reads page tables. */
+void arch_pagetable_init(u64 *root)
+{
+}
+
+void arch_tlb_flush_page(phys_t root, uintptr_t va)
+{
+}
+
+void arch_tlb_flush_user(void)
+{
+}
