@@ -241,7 +241,7 @@ static void cmd_user(unsigned n, char **arg)
 {
 	u64 arg0 = monitor_seed, arg1 = 0;
 
-	if ((n > 1 && !number(arg[1], &arg0)) || (n > 2 && !number(arg[2], &arg1)))
+	if ((n > 1 && !monitor_number(arg[1], &arg0)) || (n > 2 && !monitor_number(arg[2], &arg1)))
 		return;
 	user_run(arg[0], arg0, arg1);
 }
