@@ -20,6 +20,9 @@ static inline void empty_caches(struct memory *mem)
 	drain_all_pages(mem, NULL);
 }
 
+#define MOV_MANY   14
+#define MOV_ENOUGH 40
+
 /* An owner of single movable pages that says what each migration shall do; one test at a time. */
 static struct {
 	struct movable_owner owner;
@@ -30,6 +33,8 @@ static struct {
 	unsigned downwards;    /* moves to a lower pageblock, which there shall be none of */
 	unsigned long least;   /* free pages of the zone that a migration ever saw */
 	u32 refuse;            /* every so manieth migration is refused; 0: none */
+	u64 last, least_gap;   /* ns: when the last one was refused; between two after MANY of them */
+	u32 enough;            /* set when ENOUGH were refused */
 	struct pile rest;      /* what the mark keeps from allocations */
 	struct ktest *t;
 } mov;
@@ -45,8 +50,15 @@ static inline int mov_migrate(struct movable_owner *owner, struct memory *mem, s
 	unsigned long free = READ_ONCE(zone_of(mem, page_to_pfn_in(mem, src))->nr_free);
 
 	mov.least = MIN(mov.least, free);
-	if (mov.refuse && ++mov.calls % mov.refuse == 0)
+	if (mov.refuse && ++mov.calls % mov.refuse == 0) {
+		u64 now = arch_clock_ns();
+
+		if (mov.calls > MOV_MANY)
+			mov.least_gap = MIN(mov.least_gap, now - mov.last);
+		mov.last = now;
+		store_release(&mov.enough, mov.calls >= MOV_ENOUGH);
 		return -EBUSY;
+	}
 	mov.downwards += page_to_pfn_in(mem, dst) >> PAGEBLOCK_ORDER <=
 	    page_to_pfn_in(mem, src) >> PAGEBLOCK_ORDER;
 	EXPECT(mov.t, mov.pages[src->index] == src);
@@ -71,6 +83,7 @@ static inline bool mov_begin(struct ktest *t, struct memory *mem)
 	mov.mem = mem;
 	mov.t = t;
 	mov.least = ~0UL;
+	mov.least_gap = ~0ULL;
 	mov.pages = mem ? kmalloc((mem->end_pfn - mem->start_pfn) * sizeof(mov.pages[0])) : NULL;
 	return mov.pages;
 }
