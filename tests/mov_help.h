@@ -84,7 +84,9 @@ static inline bool mov_begin(struct ktest *t, struct memory *mem)
 	mov.t = t;
 	mov.least = ~0UL;
 	mov.least_gap = ~0ULL;
-	mov.pages = mem ? kmalloc((mem->end_pfn - mem->start_pfn) * sizeof(mov.pages[0])) : NULL;
+	/* It goes with the memory, however the test ends. */
+	mov.pages = mem ? mem->alloc(mem->alloc_arg,
+	    (mem->end_pfn - mem->start_pfn) * sizeof(mov.pages[0])) : NULL;
 	return mov.pages;
 }
 
@@ -141,7 +143,6 @@ static inline void mov_end(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mov.mem, &mov.rest), 0);
 	EXPECT_EQ(t, mm_event_sum(mov.mem, EV_BAD_FREE), 0);
 	EXPECT_EQ(t, memory_free_pages(mov.mem), memory_managed_pages(mov.mem));
-	kfree(mov.pages);
 }
 
 #endif

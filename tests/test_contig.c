@@ -67,7 +67,7 @@ static void a_range_in_use_is_had_and_its_neighbours_stay(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	size_t bytes = BLOCK(ZONE_SIZE) * sizeof(struct page *);
-	struct page **before = kmalloc(bytes);
+	struct page **before = mem ? mem->alloc(mem->alloc_arg, bytes) : NULL;
 	unsigned p, inside;
 
 	REQUIRE(t, before && mov_begin(t, mem));
@@ -97,7 +97,6 @@ static void a_range_in_use_is_had_and_its_neighbours_stay(struct ktest *t)
 	}
 	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_OK), ARRAY_SIZE(policies));
 	mov_end(t);
-	kfree(before);
 }
 
 static void what_is_left_of_a_free_block_stays_free(struct ktest *t)
