@@ -26,7 +26,7 @@ struct crowd {
 	unsigned nr;
 	u64 seed;         /* of the first program; each has the next one */
 	struct task *task[CROWD_MAX];
-	u64 rounds[CROWD_MAX], held[CROWD_MAX], wrong; /* by the thread below */
+	u64 rounds[CROWD_MAX], held[CROWD_MAX], wrong[CROWD_MAX]; /* by the thread below */
 	u32 stop;         /* a: programs shall end */
 	u32 over;         /* a: and the thread */
 	struct endpoint *ep;
@@ -48,7 +48,7 @@ static void take_reports(void *arg)
 		if (who < c->nr) {
 			WRITE_ONCE(c->rounds[who], msg.word[SAYS_ROUNDS]);
 			WRITE_ONCE(c->held[who], msg.word[SAYS_HELD]);
-			WRITE_ONCE(c->wrong, c->wrong + msg.word[SAYS_WRONG]);
+			WRITE_ONCE(c->wrong[who], msg.word[SAYS_WRONG]);
 		}
 		cap_drop(&msg.give);
 		msg = (struct ipc_msg){.word = {load_acquire(&c->stop)}};
@@ -153,16 +153,18 @@ bool crowd_stop(struct crowd *c)
 {
 	bool good = true;
 	unsigned i;
+	u64 wrong;
 
 	store_release(&c->stop, 1u);
 	for (i = 0; i < c->nr; i++) {
 		good = has_ended_well(c->task[i]) && good;
 		task_put(c->task[i]);
 	}
+	wrong = sum(c->wrong, c->nr);
 	printk("programs: %u made %llu rounds over their memory, %llu pages wrong%s\n", c->nr,
-	    (unsigned long long)sum(c->rounds, c->nr), (unsigned long long)c->wrong,
+	    (unsigned long long)sum(c->rounds, c->nr), (unsigned long long)wrong,
 	    good ? "; all ended well" : "");
-	good = good && c->wrong == 0;
+	good = good && wrong == 0;
 	free_crowd(c);
 	if (tasks_wait_none(END_NS)) {
 		printk("programs: %u tasks and %u threads do not go\n", tasks_alive(), task_threads_alive());

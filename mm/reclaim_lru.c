@@ -61,6 +61,7 @@ static void empty_slot(struct vm_object *object, struct page *page)
 	*object_slot(object, page->index) = 0;
 	WRITE_ONCE(object->nr_present, object->nr_present - 1);
 	lru_release_page(object->mem, page);
+	trace_page(object->mem, TR_dropped, page_to_pfn_in(object->mem, page), 0);
 }
 
 /* Has the page been touched since this was last asked?  Says in *@dirty whether it has been written to. */
