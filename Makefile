@@ -25,14 +25,14 @@ B := build
 # ---- what is built of what -------------------------------------------------------------------
 # mm/ is one list for the kernel and for the hosted program: the same sources, unchanged.
 MM_SRCS     := $(addprefix mm/,page.c event.c trace_ring.c pageblock.c buddy.c zone.c pcp.c drain.c reclaim.c reclaim_lru.c oom.c \
-	page_alloc.c page_isolation.c migrate.c handle.c memory_hotplug.c slab.c check.c show.c mm_init.c \
+	page_alloc.c page_isolation.c migrate.c evacuate.c compact.c contig.c cma.c handle.c memory_hotplug.c offline_query.c offline_node.c slab.c check.c show.c mm_init.c \
 	memblock.c pagetable.c tlb.c object.c vmspace.c rmap.c fault.c lru.c migwait.c migrate_lru.c check_vm.c)
 # These need only arch.h: built and tested hosted too.
 SHARED_SRCS := $(addprefix kernel/,lock.c smp.c)
 # These need only port.h and mm.h: part of the kernel and of every hosted build.
 BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c elf.c cpio.c)
 KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c sched_move.c thread.c wait.c \
-	stress.c rounds.c tour.c crowd.c programs.c picture.c monitor.c cpu_hotplug.c hotplug_soak.c pressure.c fault.c $(if $(RACE),,no_race.c)) bench/bench.c bench/bench_vm.c
+	stress.c rounds.c tour.c crowd.c programs.c picture.c monitor.c monitor_offline.c cpu_hotplug.c hotplug_soak.c pressure.c fault.c $(if $(RACE),,no_race.c)) bench/bench.c bench/bench_vm.c
 # Ring 3: the kernel's part, and the programs.
 USER_SRCS   := $(addprefix kernel/,task.c oom.c task_load.c cap.c ipc.c syscall.c syscall_memory.c pager.c bootfile.c user_boot.c user_soak.c)
 PROGRAMS    := init hello abi stress fuzz fault fpu pager paged packer over hog bench
@@ -46,7 +46,7 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_isolation_race.c test_offline.c \
 	test_offline_race.c test_offline_stall.c test_check.c test_slab.c \
-	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_reclaim_lru.c test_reclaim_clean.c test_reclaim_direct.c test_oom.c test_reclaim_stress.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_vm_stress.c test_check_vm.c test_trace.c test_trace_ring.c test_fallback.c test_elf.c test_fail.c)
+	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_reclaim_lru.c test_reclaim_clean.c test_reclaim_direct.c test_oom.c test_reclaim_stress.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_compact.c test_compact_vm.c test_contig.c test_cma.c test_offline_query.c test_offline_node.c test_vm_stress.c test_check_vm.c test_trace.c test_trace_ring.c test_fallback.c test_elf.c test_fail.c)
 # These need the kernel's threads and CPUs.
 KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c test_task.c test_task_cpu.c test_ipc.c test_pager.c user_code.S)
 RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c checks.c scripts.c) $(sort $(wildcard tests/races/step*.c))
