@@ -48,7 +48,7 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_offline_race.c test_offline_stall.c test_check.c test_slab.c \
 	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_reclaim_lru.c test_reclaim_clean.c test_reclaim_direct.c test_oom.c test_reclaim_stress.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_compact.c test_compact_vm.c test_contig.c test_cma.c test_offline_query.c test_offline_node.c test_vm_stress.c test_check_vm.c test_trace.c test_trace_ring.c test_fallback.c test_elf.c test_fail.c)
 # These need the kernel's threads and CPUs.
-KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c test_task.c test_task_cpu.c test_ipc.c test_pager.c user_code.S)
+KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c test_task.c test_task_cpu.c test_ipc.c test_pager.c test_oom_task.c user_code.S)
 RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c checks.c scripts.c) $(sort $(wildcard tests/races/step*.c))
 FIBER_SRCS  := $(addprefix arch/fiber/fiber_,main.c step.c cpu.c port.c hotplug.c) kernel/cpu_hotplug.c $(addprefix tests/races/,explore.c shrink.c) \
 	$(MM_SRCS) $(SHARED_SRCS) $(RACE_SRCS)

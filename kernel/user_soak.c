@@ -18,6 +18,7 @@
 
 #define RANGE      (2 * PAGEBLOCK_PAGES) /* that goes offline at once, at most */
 #define OFFLINE_NS 2000000000ULL
+#define REST_NS    10000000000ULL
 #define PAUSE_NS   20000000ULL /* between two steps, at most */
 
 struct shaker {
@@ -114,9 +115,20 @@ static unsigned long free_pages_at_rest(void)
 	return memory_free_pages(&kernel_memory) + arch_stack_pages();
 }
 
+/* A reclaim thread may still be dropping what it held of the last task's. */
+static unsigned long wait_for_free(unsigned long free)
+{
+	u64 until = arch_clock_ns() + REST_NS;
+	unsigned long now;
+
+	while ((now = free_pages_at_rest()) != free && arch_clock_ns() < until)
+		thread_sleep(PAUSE_NS);
+	return now;
+}
+
 static bool at_rest(unsigned long free, unsigned long managed, u64 from_alloc)
 {
-	unsigned long now = free_pages_at_rest();
+	unsigned long now = wait_for_free(free);
 	struct mm_violation v;
 	bool good = true;
 

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_oom_task.c: which task ends when memory has run out; the hook is asked as mm/ would, with memory to
+ * spare.
+ */
+#include "task_help.h"
+#include <quarry/oom.h>
+
+#define WINDOW 0x10000000UL
+#define NR     64
+
+/* A task without threads that has touched @nr pages; @first: it is spared.  Ends with leave(). */
+static struct task *task_with(struct ktest *t, unsigned nr, bool first, struct vm_object **object)
+{
+	struct task *task;
+	unsigned i;
+
+	if (task_create("test", &task)) {
+		EXPECT(t, !"a task");
+		return NULL;
+	}
+	task->first = first;
+	if (vm_object_create(&kernel_memory, OBJ_ANON, NR, NULL, NULL, object) ||
+	    vm_map(task->space, WINDOW, NR, VM_READ | VM_WRITE, *object, 0))
+		EXPECT(t, !"its memory");
+	space_use(task->space);
+	for (i = 0; i < nr; i++)
+		EXPECT_EQ(t, copy_to_user(WINDOW + i * PAGE_SIZE, &i, sizeof(i)), 0);
+	space_use(NULL);
+	return task;
+}
+
+static void leave(struct task *task, struct vm_object *object)
+{
+	vm_object_put(object);
+	task_abandon(task);
+	task_put(task);
+}
+
+/* As an allocation does. */
+static bool ask(void)
+{
+	return kernel_memory.oom.kill(&kernel_memory, GFP_MOVABLE, 0, kernel_memory.oom.arg);
+}
+
+static bool is_victim(const struct task *task)
+{
+	return task->victim && task->ending == TASK_KILLED && task->status == -ENOMEM;
+}
+
+static void the_one_with_the_most_ends(struct ktest *t)
+{
+	struct vm_object *object[3];
+	struct task *task[3];
+	u64 gone = kernel_memory.oom.gone;
+	unsigned i;
+
+	for (i = 0; i < 3; i++) {
+		task[i] = task_with(t, i == 1 ? 20 : 10, false, &object[i]);
+		REQUIRE(t, task[i]);
+	}
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(task[1]));
+	EXPECT(t, !task[0]->ending && !task[2]->ending);
+	/* It is gone when it has given all back, and that is said once. */
+	EXPECT_EQ(t, kernel_memory.oom.gone, gone);
+	leave(task[1], object[1]);
+	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
+	leave(task[0], object[0]);
+	leave(task[2], object[2]);
+	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
+}
+
+static void what_is_held_and_mapped_nowhere_counts(struct ktest *t)
+{
+	struct vm_object *object[2];
+	struct task *task[2];
+	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_READ};
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		task[i] = task_with(t, i ? 10 : 12, false, &object[i]);
+		REQUIRE(t, task[i]);
+		/* Twice in the table, and still its pages are there once. */
+		for (cap.object = object[i]; cap_table_unmapped(&task[i]->caps) == 0 && cap.rights < 3; cap.rights++) {
+			cap_get(&cap);
+			EXPECT(t, cap_install(&task[i]->caps, &cap) > 0);
+		}
+		cap.rights = RIGHT_READ;
+		EXPECT_EQ(t, cap_table_unmapped(&task[i]->caps), 0);
+	}
+	EXPECT_EQ(t, vm_unmap(task[0]->space, WINDOW, NR), 0);
+	EXPECT_EQ(t, cap_table_unmapped(&task[0]->caps), 12);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(task[0]) && !task[1]->ending);
+	leave(task[0], object[0]);
+	leave(task[1], object[1]);
+}
+
+static void the_first_is_spared(struct ktest *t)
+{
+	struct vm_object *object[2];
+	struct task *first = task_with(t, 30, true, &object[0]), *task;
+
+	REQUIRE(t, first);
+	EXPECT(t, !ask()); /* then the allocation fails */
+	EXPECT(t, !first->ending);
+	task = task_with(t, 1, false, &object[1]);
+	REQUIRE(t, task);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(task) && !first->ending);
+	leave(task, object[1]);
+	leave(first, object[0]);
+	EXPECT(t, !ask());
+}
+
+static void who_ends_anyway_is_waited_for(struct ktest *t)
+{
+	struct vm_object *object[2];
+	struct task *ends = task_with(t, 1, false, &object[0]), *other = task_with(t, 30, false, &object[1]);
+	u64 gone = kernel_memory.oom.gone;
+
+	REQUIRE(t, ends && other);
+	task_end(ends, TASK_EXITED, 7);
+	EXPECT(t, ask());
+	EXPECT(t, ends->victim && ends->status == 7 && !other->ending);
+	/* It is stuck: the next one. */
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(other));
+	leave(ends, object[0]);
+	leave(other, object[1]);
+	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 2);
+}
+
+/* Its threads end wherever they are, and may use the reserve to do so. */
+static void a_victim_ends_by_itself(struct ktest *t)
+{
+	const u64 entry[] = {at(user_spin), at(user_sleep), at(user_store_cpu)};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(entry); i++) {
+		struct task *task = new_task(t);
+		u64 gone = kernel_memory.oom.gone;
+
+		REQUIRE(t, task);
+		EXPECT_EQ(t, add(task, -1, entry[i], DATA), 0);
+		/* It has no page before it has run. */
+		while (!ask())
+			thread_yield();
+		expect_end(t, task, TASK_KILLED, -ENOMEM);
+		EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
+	}
+}
+
+KTEST_SUITE(oom_task, 0, KTEST(the_one_with_the_most_ends), KTEST(what_is_held_and_mapped_nowhere_counts),
+    KTEST(the_first_is_spared), KTEST(who_ends_anyway_is_waited_for), KTEST(a_victim_ends_by_itself));
