@@ -135,6 +135,10 @@ bool ops_count(const char *what, u64 *value)
 		*value = READ_ONCE(smp_stats.offline_cpu) - ops.offline_cpu;
 	else if (!strcmp(what, "from_alloc"))
 		*value = READ_ONCE(smp_stats.from_alloc) - ops.from_alloc;
+	else if (!strcmp(what, "cached"))
+		*value = zone_pcp_pages(&ops.mem->zones[ZONE_MOVABLE]);
+	else if (!strcmp(what, "cached(U)"))
+		*value = zone_pcp_pages(&ops.mem->zones[ZONE_NORMAL]);
 	else
 		return false;
 	return true;

@@ -102,7 +102,7 @@ int ops_run(unsigned role, const char *op);
 bool ops_known(const char *op);
 /* Run a check: true, or false and *v tells what is broken. */
 bool ops_check(const char *what, struct mm_violation *v);
-/* What happened since ops_build, by the name of a counter; false: there is no such counter. */
+/* What was counted since ops_build, or can be now, by name; false: there is nothing of that name. */
 bool ops_count(const char *what, u64 *value);
 /* Everything that must hold when all roles are idle, whatever they did. */
 bool ops_final(struct mm_violation *v);
