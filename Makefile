@@ -47,9 +47,9 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_vm_stress.c test_check_vm.c test_trace.c test_trace_ring.c test_fallback.c test_fail.c)
 # These need the kernel's threads and CPUs.
 KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c)
-RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c checks.c scripts.c) $(sort $(wildcard tests/races/step*.c))
+RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c ops_vm.c checks.c scripts.c) $(sort $(wildcard tests/races/step*.c))
 FIBER_SRCS  := $(addprefix arch/fiber/fiber_,main.c step.c cpu.c port.c hotplug.c) kernel/cpu_hotplug.c $(addprefix tests/races/,explore.c shrink.c) \
-	$(MM_SRCS) $(SHARED_SRCS) $(RACE_SRCS)
+	$(filter-out mm/slab.c,$(MM_SRCS)) tests/soft_mmu.c $(SHARED_SRCS) $(RACE_SRCS)
 RACE_TEXTS  := $(wildcard tests/races/*.race)
 
 # ---- tools -------------------------------------------------------------------------------------
