@@ -12,6 +12,7 @@
  * Tests:      tests/test_lru.c.
  */
 #include "mm/vm_priv.h"
+#include <quarry/sched_point.h>
 
 static struct lru_list *list_of(struct zone *zone, const struct page *page)
 {
@@ -32,6 +33,7 @@ static void list_insert(struct zone *zone, struct page *page)
 		pfn_to_page_in(zone->mem, list->head)->prev = pfn;
 	list->head = pfn;
 	list->nr++;
+	sched_point("lru.insert");
 }
 
 static void list_remove(struct zone *zone, const struct page *page)
@@ -47,6 +49,7 @@ static void list_remove(struct zone *zone, const struct page *page)
 	else
 		pfn_to_page_in(zone->mem, page->next)->prev = page->prev;
 	list->nr--;
+	sched_point("lru.remove");
 }
 
 void lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index)
