@@ -91,8 +91,10 @@ void ops_build(const struct race_script *s)
 
 void ops_stop(bool sound)
 {
-	if (sound)
-		vm_drop_all();
+	struct thread *t = sound && ops.vm.object ? thread_start("race", 0, vm_drop_all, NULL) : NULL;
+
+	if (t)
+		thread_join(t);
 	memory_stop(ops.mem);
 }
 

@@ -42,9 +42,9 @@ extern struct ops ops;
 
 /* Make object, spaces and V. */
 void vm_scene(void);
-/* Before a memory is built; and when no role works on it any more and nothing is wrong. */
+/* Before a memory is built; and when no role works on it any more and nothing is wrong: on a CPU of the memory's. */
 void vm_forget(void);
-void vm_drop_all(void);
+void vm_drop_all(void *arg);
 /* Pages that object and spaces have, tables included. */
 unsigned long vm_pages(void);
 int vm_op_touch(unsigned role, const char *arg);

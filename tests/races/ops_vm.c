@@ -52,7 +52,7 @@ void vm_forget(void)
 	soft_forget_all();
 }
 
-void vm_drop_all(void)
+void vm_drop_all(void *arg)
 {
 	unsigned i;
 
