@@ -90,7 +90,7 @@ KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(DRIVER_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(
 # A race build: make kernel RACE=1 B=build/race.
 ifdef RACE
 KFLAGS += -DRACE_BUILD
-KSRCS  += $(RACE_SRCS) tests/races/race_boot.c
+KSRCS  += $(RACE_SRCS) $(addprefix tests/races/,race_boot.c waiters.c)
 endif
 KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 

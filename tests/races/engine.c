@@ -25,6 +25,7 @@
 struct race_state race;
 void (*race_hook)(unsigned role, const char *name, bool waits);
 void (*race_jitter)(void);
+void (*race_spy)(const char *name);
 u64 race_patience_ns = 3000000000ULL;
 
 irqflags_t race_enter(void)
@@ -373,8 +374,11 @@ static void at_point(struct role *r, const char *name, bool waits)
 
 void race_point(const char *name)
 {
+	void (*spy)(const char *) = READ_ONCE(race_spy);
 	struct role *r;
 
+	if (unlikely(spy))
+		spy(name);
 	if (likely(!READ_ONCE(race.active)) || race_over())
 		return;
 	count_hit(name);

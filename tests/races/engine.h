@@ -86,6 +86,8 @@ void race_begin(unsigned nr, const struct race_script *s, struct race_result *re
 extern void (*race_hook)(unsigned role, const char *name, bool waits);
 /* Called before each point of a script, to disturb what no script should depend on; may be NULL. */
 extern void (*race_jitter)(void);
+/* Called at every point while no script is run; may be NULL. */
+extern void (*race_spy)(const char *name);
 /* A role's letter. */
 int race_letter(unsigned role);
 /* All wait, and nothing moves, for so long: STUCK; a role that then does not come back is given up as late. */

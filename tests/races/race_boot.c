@@ -8,6 +8,7 @@
  * Owns: the script and the result under way; pages taken offline, whose bytes scripts use.
  */
 #include "step.h"
+#include "waiters.h"
 #include <quarry/kernel.h>
 #include <quarry/race.h>
 #include <quarry/smp.h>
@@ -228,6 +229,10 @@ static void run_races(void *arg)
 {
 	struct races *r = arg;
 
+	if (!strcmp(r->names, "waiters")) {
+		r->good = waiters_run();
+		return;
+	}
 	for (r->good = true; r->repeat && !result.abandoned; r->repeat--)
 		r->good &= run_all(r->names);
 	if (result.abandoned) {
