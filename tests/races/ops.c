@@ -13,7 +13,9 @@
 #include "ops.h"
 #include <quarry/hotplug.h>
 
-#define BLOCKS     32 /* pageblocks of each zone */
+#define BLOCKS     32u /* pageblocks of each zone */
+/* The same where they are lent, which not every machine has so much to spare for. */
+#define LENT       (PAGEBLOCK_ORDER >= 9 ? 8u : BLOCKS)
 #define ARENA_SIZE (BLOCKS * 2 * PAGEBLOCK_PAGES * sizeof(struct page) + (192UL << 10))
 
 static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
@@ -50,8 +52,9 @@ static bool needs_bytes(const struct race_script *s)
 
 void ops_build(const struct race_script *s)
 {
-	const unsigned long nr = 2 * BLOCKS * PAGEBLOCK_PAGES;
 	const bool backed = needs_bytes(s);
+	const unsigned blocks = backed ? LENT : BLOCKS;
+	const unsigned long nr = 2 * blocks * PAGEBLOCK_PAGES;
 	const pfn_t start = backed ? race_ram(nr) : 0, middle = start + nr / 2, end = start + nr;
 	struct memory_config cfg = {.name = "race", .start_pfn = start, .end_pfn = end, .nr_cpus = s->nr_cpus,
 	    .nr_nodes = 1, .backed = backed, .alloc = arena_alloc};
@@ -166,7 +169,7 @@ static bool range_of(const char *arg, pfn_t *start, unsigned long *nr)
 		return false;
 	for (; *arg >= '0' && *arg <= '9'; arg++)
 		to = to * 10 + (unsigned)(*arg - '0');
-	if (*arg || from > to || to >= BLOCKS)
+	if (*arg || from > to || to >= (movable()->end_pfn - movable()->start_pfn) / PAGEBLOCK_PAGES)
 		return false;
 	*start = movable()->start_pfn + from * PAGEBLOCK_PAGES;
 	*nr = (to - from + 1) * PAGEBLOCK_PAGES;
