@@ -5,8 +5,8 @@
  *   hammer   64 threads read and write 4 pages as fast as they can while these are moved, again and again
  *   storm    64 pages are moved in a batch; whenever its entries are gone, 64 threads that slept wake up, and
  *            each touches a page.  Half of them find a migration entry; the others touch the page by a
- *            space in which nobody has been there, and find the marker in its slot.  With icount all that is
- *            executed from the start of the batch until each has its page is counted.
+ *            space in which nobody has been there, and find the marker in its slot.  Every fourth is late.
+ *            With icount all that is executed while the batch moves, and until each has its page, is counted.
  *
  * Owns:       w, and the memory that ops_build makes.
  * Locks:      none of its own.
@@ -24,6 +24,7 @@
 #define HOT           4u  /* of these, hammered */
 #define HAMMER_ROUNDS 20u
 #define STORM_ROUNDS  8u
+#define LATE          4u  /* every fourth thread */
 #define TRIES         10u /* of a move; each finds a space that nobody has touched */
 #define BASE          0x400000UL
 #define STUCK_NS      2000000000ULL
@@ -32,7 +33,9 @@
 struct waiter {
 	unsigned nr, cpu;
 	struct thread *thread;
+	struct mm_task *task;
 	u32 done;       /* a: the alarm that it has answered */
+	bool late;      /* in this round it was kept between two steps */
 	u64 last[HOT];  /* what it wrote to its word of each page */
 };
 
@@ -48,11 +51,13 @@ static struct {
 	u32 loaded[RACE_ROLES];        /* a: CPUs that have the space loaded */
 	u32 leaving;                   /* a: threads that do not use it any more */
 	u32 alarm, first_alarm;        /* a: tries of all rounds; before this one */
+	u32 over, looked;              /* a: rounds whose batch is over; that were checked after that */
 	u32 errors, touches;           /* a */
 	struct waitq alarmed, answered;
 	struct migrate_stats stats;
 	unsigned failed, stuck;
 	u64 instructions;
+	struct mm_violation found;     /* what is NULL: nothing */
 } w;
 
 static struct isolated_pages isolated;
@@ -149,11 +154,37 @@ static void hammer_migrator(void *arg)
 
 /* ---- storm ---- */
 
+/*
+ * Every fourth thread is late once a round: it has seen the marker, and goes on when the try is over.  If it
+ * then does something to the old page it has time for that until all has been looked at.
+ */
+static void be_late(const char *name)
+{
+	u32 alarm = load_acquire(&w.alarm), over = load_acquire(&w.over);
+	unsigned i;
+
+	for (i = LATE - 1; i < THREADS; i += LATE)
+		if (w.waiter[i].task == port_task())
+			break;
+	if (i >= THREADS)
+		return;
+	if (!strcmp(name, "migwait.queued") && !w.waiter[i].late) {
+		w.waiter[i].late = true;
+		while (load_acquire(&w.alarm) == alarm && load_acquire(&w.over) == over)
+			thread_yield();
+	} else if (!strcmp(name, "migwait.woken")) {
+		while (load_acquire(&w.looked) != load_acquire(&w.over))
+			thread_yield();
+	}
+}
+
 /* Every try of a batch comes by here, its entries gone. */
 static void at_point(const char *name)
 {
 	unsigned turn;
 
+	if (!strncmp(name, "migwait.", 8))
+		be_late(name);
 	if (port_task() != READ_ONCE(w.migrator) || strcmp(name, "mig.unmapped") != 0)
 		return;
 	counter_add(&w.alarm, 1u);
@@ -189,6 +220,7 @@ static void storm_main(void *arg)
 {
 	struct waiter *t = arg;
 
+	WRITE_ONCE(t->task, port_task());
 	for (;;) {
 		u32 alarm, try;
 
@@ -220,16 +252,32 @@ static int make_space(struct vm_space **space)
 	return err ? err : vm_map(*space, BASE, PAGES, VM_READ | VM_WRITE, w.object, 0);
 }
 
+/* The batch is over: who is late goes on.  Is everything as it should be? */
+static void look(void)
+{
+	unsigned turn;
+
+	counter_add(&w.over, 1u);
+	for (turn = 0; turn < HOLD; turn++)
+		cpu_relax();
+	if (!w.found.what)
+		check_memory(w.mem, &w.found);
+	store_release(&w.looked, w.over);
+}
+
 static void storm_round(void)
 {
 	unsigned i;
 	u64 start;
 
+	for (i = 0; i < THREADS; i++)
+		w.waiter[i].late = false;
 	for (i = 0; i < TRIES; i++)
 		if (make_space(&w.fresh[i]))
 			panic("waiters: no space");
 	store_release(&w.first_alarm, w.alarm);
 	move(PAGES);
+	look();
 	start = arch_clock_ns();
 	if (!wait_until(&w.answered, all_answered, NULL, STUCK_NS)) {
 		for (i = 0; i < THREADS; i++)
@@ -259,7 +307,7 @@ static void storm_migrator(void *arg)
 static bool report(const char *phase)
 {
 	const struct migrate_stats *s = &w.stats;
-	struct mm_violation v = {.what = NULL};
+	const struct mm_violation *v = &w.found;
 	bool good = !w.failed && !w.errors && !w.stuck && !s->at_try[2] && !s->at_try[3];
 	unsigned pages = s->moved + w.failed;
 
@@ -268,8 +316,10 @@ static bool report(const char *phase)
 	    phase, THREADS, pages, s->moved, w.failed, s->at_try[0], s->at_try[1], s->at_try[2], s->at_try[3],
 	    s->retries, (unsigned long long)mm_event_sum(w.mem, EV_MIGWAIT_QUEUED), w.touches, w.errors, w.stuck,
 	    (unsigned long long)w.instructions);
-	if (!w.stuck && check_memory(w.mem, &v)) {
-		printk("waiters: %s: FAIL: %s: at %#lx: %lu, should be %lu\n", phase, v.what, v.pfn, v.have, v.want);
+	if (!w.stuck && !v->what)
+		check_memory(w.mem, &w.found);
+	if (v->what) {
+		printk("waiters: %s: FAIL: %s: at %#lx: %lu, should be %lu\n", phase, v->what, v->pfn, v->have, v->want);
 		return false;
 	}
 	if (w.failed)
