@@ -260,8 +260,8 @@ static void look(void)
 	counter_add(&w.over, 1u);
 	for (turn = 0; turn < HOLD; turn++)
 		cpu_relax();
-	if (!w.found.what)
-		check_memory(w.mem, &w.found);
+	if (!w.found.what && check_memory(w.mem, &w.found))
+		counter_add(&w.errors, 1u);
 	store_release(&w.looked, w.over);
 }
 
@@ -316,8 +316,8 @@ static bool report(const char *phase)
 	    phase, THREADS, pages, s->moved, w.failed, s->at_try[0], s->at_try[1], s->at_try[2], s->at_try[3],
 	    s->retries, (unsigned long long)mm_event_sum(w.mem, EV_MIGWAIT_QUEUED), w.touches, w.errors, w.stuck,
 	    (unsigned long long)w.instructions);
-	if (!w.stuck && !v->what)
-		check_memory(w.mem, &w.found);
+	if (!w.stuck && !v->what && check_memory(w.mem, &w.found))
+		good = false;
 	if (v->what) {
 		printk("waiters: %s: FAIL: %s: at %#lx: %lu, should be %lu\n", phase, v->what, v->pfn, v->have, v->want);
 		return false;
