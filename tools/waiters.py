@@ -72,7 +72,7 @@ def outcome(run):
     for kind in (SLEEPS, DIVERGES, CORRUPTS, SLOW):
         if kind in shown:
             return kind, found
-    return (RIGHT if run.passed and len(found) == 2 else "no figures"), found
+    return (RIGHT if run.passed and len(found) == 3 else "no figures"), found
 
 
 def run_one(program, ident, engine):
@@ -94,7 +94,12 @@ def moved(figure):
 
 
 def spread(figure):
-    return " / ".join(str(figure[k]) for k in ("try1", "try2", "try3", "later")) + f" / {figure['failed']}" if figure else "-"
+    """Moved at the first try, the second, a later one; given up."""
+    if not figure:
+        return "-"
+    if figure["stuck"]:
+        return f"{figure['stuck']} threads wait for ever"
+    return f"{figure['try1']} / {figure['try2']} / {figure['try3'] + figure['later']} / {figure['failed']}"
 
 
 def cost(figure):
@@ -104,10 +109,11 @@ def cost(figure):
 
 def table(results):
     rows = [["who finds the marker waits ...", "", "tries for each page", "moved", "instructions for each page",
-             "hammered: 1st / 2nd / 3rd / later / given up", "outcome"]]
+             "late", "hammered", "outcome"]]
     for ident, way, got, found in results:
-        storm, hammer = found.get("storm"), found.get("hammer")
-        rows.append([way, "" if ident == "none" else ident, tries(storm), moved(storm), cost(storm), spread(hammer), got])
+        storm, late, hammer = (found.get(phase) for phase in ("storm", "late", "hammer"))
+        rows.append([way, "" if ident == "none" else ident, tries(storm), moved(storm), cost(storm), spread(late),
+                     spread(hammer), f"**{got}**"])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     rows.insert(1, ["-" * w for w in widths])
     return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |" for row in rows) + "\n"
