@@ -64,14 +64,16 @@ def phase_outcome(figure):
 
 
 def outcome(run):
-    """What the worst phase shows; a panic, or what check_memory finds, is the worst of all."""
+    """What the worst phase shows; a panic, or what check_memory finds besides, counts as corruption."""
     found = figures(run.text)
     shown = [phase_outcome(f) for f in found.values()]
-    if "PANIC" in run.text or re.search(r"^waiters: \w+: FAIL: I-", run.text, re.MULTILINE):
-        return CORRUPTS, found
-    for kind in (SLEEPS, DIVERGES, CORRUPTS, SLOW):
+    for kind in (SLEEPS, DIVERGES):
         if kind in shown:
             return kind, found
+    if CORRUPTS in shown or "PANIC" in run.text or re.search(r"^waiters: \w+: FAIL: I-", run.text, re.MULTILINE):
+        return CORRUPTS, found
+    if SLOW in shown:
+        return SLOW, found
     return (RIGHT if run.passed and len(found) == 3 else "no figures"), found
 
 
@@ -107,13 +109,21 @@ def cost(figure):
     return f"{figure['instructions'] / figure['moves']:.0f}" if figure and not figure["stuck"] else "-"
 
 
+def burns(found, right):
+    """Half as much again as the right code, for the same moves."""
+    mine, its = found.get("storm"), right.get("storm")
+    return bool(mine and its and not mine["stuck"] and not mine["failed"] and
+                mine["instructions"] > 1.5 * its["instructions"])
+
+
 def table(results):
     rows = [["who finds the marker waits ...", "", "tries for each page", "moved", "instructions for each page",
              "late", "hammered", "outcome"]]
+    right = next((found for ident, _, _, found in results if ident == "none"), {})
     for ident, way, got, found in results:
         storm, late, hammer = (found.get(phase) for phase in ("storm", "late", "hammer"))
         rows.append([way, "" if ident == "none" else ident, tries(storm), moved(storm), cost(storm), spread(late),
-                     spread(hammer), f"**{got}**"])
+                     spread(hammer), f"**{got}{', and burns' if burns(found, right) else ''}**"])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     rows.insert(1, ["-" * w for w in widths])
     return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |" for row in rows) + "\n"

@@ -30,7 +30,7 @@
 #define TRIES         10u /* of a move; each finds a space that nobody has touched */
 #define BASE          0x400000UL
 #define STUCK_NS      2000000000ULL
-#define HOLD          20000u /* turns of a loop that the migrator makes while the others come */
+#define HOLD          50000u /* turns of a loop that the migrator makes while the others come */
 
 struct waiter {
 	unsigned nr, cpu;
