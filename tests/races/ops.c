@@ -372,12 +372,12 @@ static int op_write(unsigned role, const char *arg)
 
 static int op_pin(unsigned role, const char *arg)
 {
-	return arg[0] == 'V' ? vm_op_pin() : handle_pin(&ops.objects, object_of(role, arg));
+	return arg[0] == 'V' ? vm_op_pin(role) : handle_pin(&ops.objects, object_of(role, arg));
 }
 
 static int op_unpin(unsigned role, const char *arg)
 {
-	return arg[0] == 'V' ? vm_op_unpin() : handle_unpin(&ops.objects, object_of(role, arg));
+	return arg[0] == 'V' ? vm_op_unpin(role) : handle_unpin(&ops.objects, object_of(role, arg));
 }
 
 /* As a scanner does: look where it lies, take it off its owner, move it. */
@@ -404,7 +404,7 @@ static const struct {
     {"call", op_call}, {"get", op_get}, {"put", op_put}, {"cpu_down", op_cpu_down}, {"cpu_up", op_cpu_up},
     {"hold", op_hold}, {"drop", op_drop}, {"write", op_write}, {"pin", op_pin}, {"unpin", op_unpin},
     {"migrate", op_migrate}, {"touch", vm_op_touch}, {"hammer", vm_op_hammer}, {"move", vm_op_move},
-    {"unmap", vm_op_unmap}, {"remove", vm_op_remove},
+    {"once", vm_op_once}, {"unmap", vm_op_unmap}, {"remove", vm_op_remove},
 };
 
 /* Split "name(argument)"; the number of @name in known[], or its size. */

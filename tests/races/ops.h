@@ -17,6 +17,7 @@ struct ops_vm {
 	struct vm_object *object;   /* NULL: there is none */
 	struct vm_space *space[2];
 	struct page *v;             /* the page that was in the slot when the scene was set */
+	struct page *pinned[RACE_ROLES];
 	pfn_t block_v;
 	u32 tries;                  /* that the last move took */
 	u32 moves;                  /* a: that have ended */
@@ -52,7 +53,8 @@ int vm_op_hammer(unsigned role, const char *arg);
 int vm_op_move(unsigned role, const char *arg);
 int vm_op_unmap(unsigned role, const char *arg);
 int vm_op_remove(unsigned role, const char *arg);
-int vm_op_pin(void);
-int vm_op_unpin(void);
+int vm_op_once(unsigned role, const char *arg);
+int vm_op_pin(unsigned role);
+int vm_op_unpin(unsigned role);
 
 #endif

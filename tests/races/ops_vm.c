@@ -50,6 +50,7 @@ void vm_scene(void)
 void vm_forget(void)
 {
 	soft_forget_all();
+	migwait_forget();
 }
 
 void vm_drop_all(void *arg)
@@ -126,6 +127,14 @@ int vm_op_move(unsigned role, const char *arg)
 	return failed ? -EBUSY : 0;
 }
 
+/* The same, and it must succeed at the first try. */
+int vm_op_once(unsigned role, const char *arg)
+{
+	int err = vm_op_move(role, arg);
+
+	return err ? err : READ_ONCE(ops.vm.tries) == 1 ? 0 : -EAGAIN;
+}
+
 int vm_op_unmap(unsigned role, const char *arg)
 {
 	return vm_unmap(space_of(arg), ADDRESS, 1);
@@ -136,15 +145,18 @@ int vm_op_remove(unsigned role, const char *arg)
 	return vm_object_remove(ops.vm.object, VM_SLOT, 1);
 }
 
-int vm_op_pin(void)
+int vm_op_pin(unsigned role)
 {
-	struct page *page;
-
-	return vm_object_pin(ops.vm.object, VM_SLOT, &page);
+	return vm_object_pin(ops.vm.object, VM_SLOT, &ops.vm.pinned[role]);
 }
 
-int vm_op_unpin(void)
+int vm_op_unpin(unsigned role)
 {
-	mem_unpin_page(ops.mem, page_now());
+	struct page *page = ops.vm.pinned[role];
+
+	if (!page)
+		return -EINVAL;
+	ops.vm.pinned[role] = NULL;
+	mem_unpin_page(ops.mem, page);
 	return 0;
 }
