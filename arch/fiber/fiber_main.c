@@ -62,7 +62,7 @@ static const struct explore_set sets[] = {
     {"move-move", "A:scene(V)", "once(V)=0; once(V)=0 | touch(V)=0; touch(W)=0", ISO_PRECISE},
     {"move-unmap", "A:scene(V)", "move(V) | unmap(V)=0 | touch(W)=0", ISO_PRECISE},
     {"move-remove", "A:scene(V)", "move(V) | remove(V)=0 | touch(W)", ISO_PRECISE},
-    {"move-pin", "A:scene(V)", "move(V); move(V) | pin(V); unpin(V)", ISO_PRECISE},
+    {"move-pin", "A:scene(V)", "move(V); move(V) | pin(V); fill; unpin(V)", ISO_PRECISE},
     {"move-offline", "A:scene(V)", "move(V) | offline(V)=0 | touch(V)=0", ISO_PRECISE},
     {"call-call", "A:scene", "call=0; free(P)=0 | call=0; drain=0 | disable=0", ISO_PRECISE},
 };
