@@ -99,6 +99,11 @@ unsigned migwait_waiting(const struct memory *mem, pfn_t pfn)
 	return nr;
 }
 
+bool migwait_owns(const void *what)
+{
+	return (uintptr_t)what - (uintptr_t)buckets < sizeof(buckets);
+}
+
 void migwait_forget(void)
 {
 	unsigned i;

@@ -109,7 +109,7 @@ bool ops_view(struct ops_view *view)
 
 bool ops_owns(const void *what)
 {
-	return (const char *)what >= arena && (const char *)what < arena + sizeof(arena);
+	return ((const char *)what >= arena && (const char *)what < arena + sizeof(arena)) || vm_owns(what);
 }
 
 static pfn_t block_of(const struct page *page)

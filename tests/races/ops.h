@@ -46,6 +46,8 @@ void vm_scene(void);
 /* Before a memory is built; and when no role works on it any more and nothing is wrong: on a CPU of the memory's. */
 void vm_forget(void);
 void vm_drop_all(void *arg);
+/* Is @what part of them, or of where one waits for their pages? */
+bool vm_owns(const void *what);
 /* Pages that object and spaces have, tables included. */
 unsigned long vm_pages(void);
 int vm_op_touch(unsigned role, const char *arg);

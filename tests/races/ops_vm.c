@@ -65,6 +65,21 @@ void vm_drop_all(void *arg)
 	memset(&ops.vm, 0, sizeof(ops.vm));
 }
 
+static bool inside(const void *what, const void *start, size_t size)
+{
+	return (uintptr_t)what - (uintptr_t)start < size;
+}
+
+bool vm_owns(const void *what)
+{
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(ops.vm.space); i++)
+		if (ops.vm.space[i] && inside(what, ops.vm.space[i], sizeof(struct vm_space)))
+			return true;
+	return ops.vm.object && (inside(what, ops.vm.object, sizeof(struct vm_object)) || migwait_owns(what));
+}
+
 unsigned long vm_pages(void)
 {
 	unsigned long nr = 0;
