@@ -221,7 +221,7 @@ def test_seed_decides(seeds):
     assert len(moves) >= 5
 
 
-@pytest.mark.parametrize("name", ["R-S1c", "R-ISO", "R-S3C", "R-OVL", "R-S3A", "R-HP"])
+@pytest.mark.parametrize("name", ["R-S1c", "R-ISO", "R-S3C", "R-OVL", "R-S3A", "R-S3H", "R-S2", "R-S4-busy"])
 def test_seeds_same_in_the_kernel(seeds, name):
     """Several seeds in one boot, with roles that wait for locks and for answers, and CPUs that go and come."""
     assert seeds(name, "1-8", "icount") == seeds(name, "1-8", "fiber")
