@@ -24,19 +24,21 @@ B := build
 
 # ---- what is built of what -------------------------------------------------------------------
 # mm/ is one list for the kernel and for the hosted program: the same sources, unchanged.
-MM_SRCS     := $(addprefix mm/,page.c event.c trace_ring.c pageblock.c buddy.c zone.c pcp.c drain.c reclaim.c \
+MM_SRCS     := $(addprefix mm/,page.c event.c trace_ring.c pageblock.c buddy.c zone.c pcp.c drain.c reclaim.c reclaim_lru.c oom.c \
 	page_alloc.c page_isolation.c migrate.c handle.c memory_hotplug.c slab.c check.c show.c mm_init.c \
 	memblock.c pagetable.c tlb.c object.c vmspace.c rmap.c fault.c lru.c migwait.c migrate_lru.c check_vm.c)
 # These need only arch.h: built and tested hosted too.
 SHARED_SRCS := $(addprefix kernel/,lock.c smp.c)
 # These need only port.h and mm.h: part of the kernel and of every hosted build.
-BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c)
-KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c thread.c wait.c \
-	stress.c rounds.c tour.c picture.c monitor.c cpu_hotplug.c hotplug_soak.c pressure.c fault.c $(if $(RACE),,no_race.c)) bench/bench.c
+BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c elf.c cpio.c)
+KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c sched_move.c thread.c wait.c \
+	stress.c rounds.c tour.c crowd.c programs.c picture.c monitor.c cpu_hotplug.c hotplug_soak.c pressure.c fault.c $(if $(RACE),,no_race.c)) bench/bench.c bench/bench_vm.c
+# Ring 3: the kernel's part, and the programs.
+USER_SRCS   := $(addprefix kernel/,task.c task_load.c cap.c ipc.c syscall.c syscall_memory.c pager.c bootfile.c user_boot.c)
+PROGRAMS    := init hello abi stress fuzz fault fpu pager paged bench
 ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c cpu_hotplug.c mmu.c paging.c power.c smp_boot.c \
-	stack.c string.c switch.S trap.c trap_entry.S)
-BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c)
-DRIVER_SRCS := $(addprefix drivers/,serial.c)
+	stack.c string.c switch.S syscall_entry.S trap.c trap_entry.S user.c)
+BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c) drivers/serial.c
 HOST_BASE   := $(addprefix arch/host/,host_start.c host_cpu.c host_port.c)
 HOST_SRCS   := $(HOST_BASE) $(addprefix arch/host/,host_main.c host_memmap_test.c) tests/test_faults.c tests/test_cover.c
 HOST_PORT   := $(addprefix arch/host/,host_lock.c host_call.c)
@@ -44,9 +46,9 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_isolation_race.c test_offline.c \
 	test_offline_race.c test_offline_stall.c test_check.c test_slab.c \
-	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_vm_stress.c test_check_vm.c test_trace.c test_trace_ring.c test_fallback.c test_fail.c)
+	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_reclaim_lru.c test_reclaim_direct.c test_oom.c test_reclaim_stress.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_vm_stress.c test_check_vm.c test_trace.c test_trace_ring.c test_fallback.c test_elf.c test_fail.c)
 # These need the kernel's threads and CPUs.
-KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c)
+KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c test_task.c test_task_cpu.c test_ipc.c test_pager.c user_code.S)
 RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c ops_vm.c checks.c scripts.c) $(sort $(wildcard tests/races/step*.c))
 FIBER_SRCS  := $(addprefix arch/fiber/fiber_,main.c step.c cpu.c port.c hotplug.c) kernel/cpu_hotplug.c $(addprefix tests/races/,explore.c shrink.c) \
 	$(filter-out mm/slab.c,$(MM_SRCS)) tests/soft_mmu.c $(SHARED_SRCS) $(RACE_SRCS)
@@ -66,7 +68,6 @@ ifneq ($(findstring clang,$(CC)),)
 LD := ld.lld
 CC_KERNEL := --target=x86_64-linux-gnu
 endif
-LD ?= $(CROSS_COMPILE)ld
 ifneq ($(filter default undefined,$(origin LD)),)
 LD := $(CROSS_COMPILE)ld
 endif
@@ -86,22 +87,17 @@ KFLAGS := $(COMMON) $(CC_KERNEL) $(CROSS_INCLUDE) -Iarch/x86_64 -I. -ffreestandi
 LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=sha1 -T linker.ld
 
 # ---- the kernel --------------------------------------------------------------------------------
-KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(DRIVER_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS) $(KTEST_SRCS)
+KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS) $(USER_SRCS) $(KTEST_SRCS)
 # A race build: make kernel RACE=1 B=build/race.
-ifdef RACE
-KFLAGS += -DRACE_BUILD
-KSRCS  += $(RACE_SRCS) $(addprefix tests/races/,race_boot.c waiters.c)
-endif
+KFLAGS += $(if $(RACE),-DRACE_BUILD)
+KSRCS  += $(if $(RACE),$(RACE_SRCS) $(addprefix tests/races/,race_boot.c waiters.c))
 KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 
-all kernel: $(B)/quarry.elf
+all kernel: $(B)/quarry.elf $(PROGRAMS:%=$(B)/bin/%)
 
-$(B)/kernel/%.c.o: %.c Makefile
+$(B)/kernel/%.o: % Makefile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(KFLAGS) -MMD -MP -c $< -o $@
-$(B)/kernel/%.S.o: %.S Makefile
-	$(call say,AS,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(KFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
 
 $(B)/kernel/kernel/trace_short.c.o: traces/short.trace
 $(B)/kernel/tests/races/scripts.c.o: $(RACE_TEXTS)
@@ -114,6 +110,14 @@ $(B)/quarry.elf: $(KOBJS) linker.ld tools/symtab.sh
 	$(Q)$(NM) -n $(B)/quarry0.elf > $(B)/symbols.txt && sh tools/symtab.sh $(B)/symbols.txt $(B)/symtab.S
 	$(Q)$(CC) $(KFLAGS) -c $(B)/symtab.S -o $(B)/symtab.o
 	$(Q)$(LD) $(LDFLAGS) -o $@ $(KOBJS) $(B)/symtab.o
+
+# ---- programs for ring 3, each with the small library ---------------------------------------------
+USER_FLAGS := $(filter-out -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -Iarch/x86_64 -I.,$(KFLAGS))
+$(B)/kernel/user/%.o: KFLAGS := $(USER_FLAGS)
+$(B)/bin/%: $(B)/kernel/user/%.c.o $(B)/kernel/user/crt.S.o $(B)/kernel/user/lib.c.o user/user.ld
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(LD) $(filter-out linker.ld -T --build-id=sha1,$(LDFLAGS)) -S -T user/user.ld -o $@ $(filter %.o,$^)
+.PRECIOUS: $(B)/kernel/%.o
 
 # ---- the hosted program, in several builds: make build/host-asan/check --------------------------
 HFLAGS := $(COMMON) -Iarch/host -I. -pthread -fno-omit-frame-pointer
@@ -142,7 +146,7 @@ $(eval $(call host_build,alone,alone,$(HFLAGS),$(MM_SRCS) $(HOST_BASE) $(HOST_PO
 # CPUs as fibers: race replay and the explorer.  make build/fiber/race build/fiber-asan/race
 FIBER_FLAGS := $(COMMON) -Iarch/fiber -Itests/races -I. -DRACE_BUILD -DPAGEBLOCK_ORDER=3 -fno-omit-frame-pointer
 $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
--include $(KOBJS:.o=.d)
+-include $(KOBJS:.o=.d) $(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib)
 
 # ---- what to type ------------------------------------------------------------------------------
 # `make help` prints these lines: a target's or a variable's name, its default, two blanks, what it is.
@@ -154,7 +158,7 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  debug       boot by PVH, stopped, with gdb and the k- commands of tools/quarry.gdb
 # target  lint        includes, sizes, locks, static analysis, the compare that guards free_pages
 # target  bench       the table of figures, build/bench.json
-# target  soak        long stress: TARGET=boots|suites|offline|hotplug ROUNDS=n; goes on where it stopped
+# target  soak        long stress: TARGET=boots|suites|offline|hotplug|programs ROUNDS=n; goes on where it stopped
 # target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1; STEP=1 by keys
 # target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
 # target  failsweep   the n-th allocation of every test fails, for every n: ONLY=SUITE[.TEST]
@@ -186,15 +190,11 @@ $(TOOLS):
 	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(ONLY),--only $(ONLY)) $(ARGS_$@)
 lint bench soak: kernel
 
-help:
-	@echo 'make TARGET [VARIABLE=value ...]'
-	@sed -n 's/^# \(target\|run\|any\)  */  /p' Makefile
-run: kernel
-	$(Q)sh tools/run.sh $(B)
+help: ; @echo 'make TARGET [VARIABLE=value ...]' && sed -n 's/^# \(target\|run\|any\)  */  /p' Makefile
+run: kernel ; $(Q)sh tools/run.sh $(B)
 iso: kernel
-	$(Q)sh tools/mkiso.sh $(B)/quarry.iso $(B)/quarry.elf '$(CMDLINE)'
+	$(Q)sh tools/mkiso.sh $(B)/quarry.iso $(B)/quarry.elf '$(CMDLINE)' $(foreach p,$(PROGRAMS),$(p)=$(B)/bin/$(p))
 	@echo "$(B)/quarry.iso"
-debug: kernel
-	$(Q)sh tools/debug.sh $(B)
+debug: kernel ; $(Q)sh tools/debug.sh $(B)
 setup: ; @echo "nothing is missing"
 clean: ; rm -rf $(B)

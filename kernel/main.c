@@ -18,13 +18,17 @@
 #include <quarry/mm.h>
 #include <quarry/race.h>
 #include <quarry/stress.h>
+#include <quarry/task.h>
 #include <quarry/trace.h>
+#include <quarry/user.h>
 
 static void machine_summary(void)
 {
 	printk("machine: %u CPUs online of %u, %u node%s, %lu MiB managed by the allocator, booted by %s\n",
 	    nr_cpus_online(), nr_cpus, kernel_memory.nr_nodes, kernel_memory.nr_nodes == 1 ? "" : "s",
 	    memory_managed_pages(&kernel_memory) >> (20 - PAGE_SHIFT), bootinfo.path);
+	printk("ring 3: SMEP %s, SMAP %s, FPU registers by %s\n", arch_has_smep() ? "on" : "not there",
+	    arch_has_smap() ? "on" : "not there", arch_has_xsave() ? "XSAVE" : "FXSAVE");
 }
 
 /* A CPU that has come up goes online a moment later; nobody may count them before. */
@@ -43,7 +47,7 @@ static bool show(u64 seed)
 {
 	u64 rounds = cmdline_u64("rounds", 0), hotplug = cmdline_u64("hotplug", 0);
 	const char *policy = cmdline_get("isolation", ""), *pressure = cmdline_get("pressure", NULL);
-	u64 first, last;
+	u64 first, last, programs = cmdline_u64("programs", 0);
 
 	if (cmdline_get("bench", NULL))
 		return bench_run();
@@ -51,6 +55,8 @@ static bool show(u64 seed)
 		fault_provoke(cmdline_get("fault", NULL));
 		return false;
 	}
+	if (programs)
+		return programs_run((unsigned)programs, seed) == 0;
 	if (hotplug)
 		return hotplug_soak(&kernel_memory, (unsigned)hotplug, seed) == 0;
 	if (pressure && parse_range(pressure, &first, &last) == 0)
@@ -62,6 +68,14 @@ static bool show(u64 seed)
 	if (strcmp(cmdline_get("tour", "on"), "off") != 0)
 		return tour(seed);
 	return !cmdline_get("trace", NULL) || trace_replay_boot() == 0;
+}
+
+/* Ring 3, if the command line names a program. */
+static bool run_program(u64 seed)
+{
+	const char *program = cmdline_get("user", "off");
+
+	return strcmp(program, "off") == 0 || user_run(program, seed, cmdline_u64("user_arg", 0));
 }
 
 /* On the boot CPU; boot.S has called boot_info_init. */
@@ -93,12 +107,15 @@ void kernel_main(void)
 	serial_enable_irq();
 	if (memory_start(&kernel_memory)) /* caches on, reclaim threads running */
 		panic("boot: no memory for the reclaim threads");
+	if (tasks_init()) /* threads of ring 3 may be started, and are freed */
+		panic("boot: no memory for the reaper");
 	machine_summary();
 
 	began = arch_clock_ns();
 	pass = ktest_run(cmdline_get("selftest", "quick"), seed) == 0;
 	printk("selftest: %llu ms\n", (unsigned long long)(arch_clock_ns() - began) / 1000000);
 	pass = show(seed) && pass;
+	pass = run_program(seed) && pass;
 	printk("quarry: %s\n", pass ? "PASS" : "FAIL");
 	if (strcmp(cmdline_get("monitor", "on"), "off") != 0)
 		monitor(seed);

@@ -13,6 +13,7 @@
 #include <quarry/ktest.h>
 #include <quarry/race.h>
 #include <quarry/stress.h>
+#include <quarry/task.h>
 
 #define LINE_MAX    120
 #define MAX_WORDS   5
@@ -275,6 +276,15 @@ static void cmd_race(unsigned n, char **arg)
 	race_step_by_keys(arg[0]);
 }
 
+static void cmd_user(unsigned n, char **arg)
+{
+	u64 arg0 = monitor_seed, arg1 = 0;
+
+	if ((n > 1 && !number(arg[1], &arg0)) || (n > 2 && !number(arg[2], &arg1)))
+		return;
+	user_run(arg[0], arg0, arg1);
+}
+
 static void cmd_help(unsigned n, char **arg);
 
 static const struct command commands[] = {
@@ -295,6 +305,7 @@ static const struct command commands[] = {
     {"cpus", "", "each CPU: its state, threads, interrupts", 0, 0, cmd_cpus},
     {"cpu", "down|up|hang N [MS]", "take CPU N out, bring it back, or make it deaf", 2, 3, cmd_cpu},
     {"race", "NAME", "step through a race; in a race build", 1, 1, cmd_race},
+    {"user", "PROGRAM [ARG [ARG]]", "run a program of the boot modules in ring 3", 1, 3, cmd_user},
     {"halt", "", "power off", 0, 0, NULL},
 };
 

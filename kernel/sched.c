@@ -2,12 +2,13 @@
 /*
  * sched.c: who runs: one queue per CPU, round robin, preempted by the tick.
  *
- * A thread stays on the CPU it was started on, unless that goes down (cpu_hotplug.c).  Only a CPU
- * itself takes threads off its queue, and others only append to it: that is why no lock has to be held
- * across the switch of stacks.  It holds for moving too.  Who shall go elsewhere is put on another queue
- * by its CPU, after that has left its stack: the running one by whoever runs next (leaver), those
- * that wait by the idle thread (hand_over).  A CPU whose queue is closed runs its idle thread, so it
- * is on no other stack, and anybody may wake its sleepers elsewhere.
+ * A thread stays on the CPU it was started on, unless that goes down (cpu_hotplug.c), or another CPU
+ * has nothing to do while it waits (sched_move.c).  Only a CPU itself takes threads off its queue, and
+ * others only append to it: that is why no lock has to be held across the switch of stacks.  It holds
+ * for moving too.  Who shall go elsewhere is put on another queue by its CPU, after that has left its
+ * stack: the running one by whoever runs next (leaver), those that wait by the idle thread
+ * (sched_hand_over) or by the tick (sched_balance).  A CPU whose queue is closed runs its idle thread,
+ * so it is on no other stack, and anybody may wake its sleepers elsewhere.
  *
  * Owns:       the run queues; thread.state's way back to RUNNABLE.
  * Locks:      runq.lock (RANK_SCHED), irqs off.
@@ -16,30 +17,12 @@
  *             A closed queue is empty, and nobody sleeps there with a deadline.
  *             The idle thread is never queued.
  */
-#include "sched.h"
+#include "runq.h"
 #include <quarry/hotplug.h>
 #include <quarry/mm.h>
 #include <quarry/sched_point.h>
 
-struct runq {
-	struct spinlock lock;
-	TAILQ_HEAD(, thread) ready;  /* lock: wait for their turn */
-	TAILQ_HEAD(, thread) alarms; /* lock: sleep with a deadline */
-	struct thread *running;      /* lock */
-	struct thread *idle;         /* c */
-	struct thread *dead;         /* o: to be reaped once its stack is left */
-	struct thread *leaver;       /* o: to be placed elsewhere once its stack is left */
-	u32 leaving;                 /* a: this CPU shall have no threads */
-	u32 closed;                  /* lock: it has none, and gets none */
-	u32 nr_ready;                /* lock, read racily */
-	u32 nr_threads;              /* a: whose cpu is this one */
-	u32 turns_left;              /* lock: turns that threads of this round have not ended yet */
-	u64 round_began;             /* lock, as arch_clock_ns: all that were ready then make up the round */
-	u64 had_turn;                /* a: the beginning of the last round that has ended */
-	struct thread idle_thread;
-} __attribute__((aligned(64)));
-
-static struct runq *runqs;
+struct runq *runqs;
 static struct thread first_thread = {.name = "main"};
 
 struct thread *thread_current(void)
@@ -59,12 +42,6 @@ void assert_may_sleep(const char *what)
 		panic("%s: irqs %s, %u locks held, preemption count %u%s", what,
 		    arch_irqs_enabled() ? "on" : "off", spin_depth(), arch_preempt_count(),
 		    arch_in_interrupt() ? ", in an interrupt" : "");
-}
-
-/* May threads be put on @cpu? */
-static bool takes_threads(unsigned cpu)
-{
-	return cpumask_test(cpu_online_mask, cpu) && !READ_ONCE(runqs[cpu].leaving);
 }
 
 /* Is this CPU, where @t runs, not the one for it: it goes down, or the one @t is bound to is back. */
@@ -141,8 +118,7 @@ static struct thread *choose(struct runq *rq, struct thread *prev, bool preempte
 	return next;
 }
 
-/* Put @t where it can run.  A CPU that is idle is told: it may be halted, or about to be. */
-static void enqueue(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
+void runq_add(struct runq *rq, struct thread *t)
 {
 	t->on_queue = true;
 	TAILQ_INSERT_TAIL(&rq->ready, t, link);
@@ -156,35 +132,6 @@ static void enqueue(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
 	}
 }
 
-/*
- * Put @t, which is the caller's (on_queue set, on no queue, its stack left), on the best queue.  Wakers
- * who meet it on the way find on_queue set and leave it where it is.  Between the two locks the
- * chosen CPU may have closed its queue; then another one is chosen.  irqs off.
- */
-static void place(struct thread *t)
-{
-	struct runq *rq;
-	bool placed;
-
-	do {
-		bool at_home = t->home >= 0 && takes_threads((unsigned)t->home);
-		unsigned cpu = at_home ? (unsigned)t->home : sched_choose_cpu();
-
-		rq = &runqs[t->cpu];
-		spin_lock(&rq->lock);
-		counter_add(&rq->nr_threads, -1);
-		WRITE_ONCE(t->cpu, cpu);
-		spin_unlock(&rq->lock);
-		rq = &runqs[cpu];
-		spin_lock(&rq->lock);
-		counter_add(&rq->nr_threads, 1);
-		placed = !rq->closed;
-		if (placed)
-			enqueue(rq, t);
-		spin_unlock(&rq->lock);
-	} while (!placed);
-}
-
 void sched_finish_switch(void)
 {
 	irqflags_t flags = arch_irq_save();
@@ -196,7 +143,7 @@ void sched_finish_switch(void)
 	if (dead)
 		thread_reap(dead);
 	if (leaver)
-		place(leaver);
+		sched_place(leaver, leaver->home);
 	arch_irq_restore(flags);
 }
 
@@ -210,6 +157,7 @@ void sched_switch(bool preempted)
 	if (READ_ONCE(prev->state) == THREAD_DEAD)
 		rq->dead = prev;
 	cpus[prev->cpu]->current = next;
+	task_switch(prev, next);
 	arch_switch(&prev->sp, next->sp);
 	/* Somebody has switched back to prev; or next is new, and thread.c does the same. */
 	sched_finish_switch();
@@ -235,7 +183,7 @@ void sched_irq_exit(void)
 		sched_switch(true);
 }
 
-static void wake_locked(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
+void runq_wake(struct runq *rq, struct thread *t)
 {
 	if (READ_ONCE(t->state) != THREAD_SLEEPING)
 		return;
@@ -244,7 +192,7 @@ static void wake_locked(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
 		TAILQ_REMOVE(&rq->alarms, t, alarm_link);
 	t->has_alarm = false;
 	if (!t->on_queue)
-		enqueue(rq, t);
+		runq_add(rq, t);
 }
 
 /* The lock that keeps t->cpu what it is: of the queue it returns, which clang cannot name.  irqs off. */
@@ -269,17 +217,17 @@ void thread_wake(struct thread *t) NO_LOCK_ANALYSIS
 
 	/*
 	 * Nobody who sleeps at a closed queue has an alarm there.  One that is on its way to it, and will
-	 * find it closed, has on_queue set: it is in place(), and may not be placed twice.
+	 * find it closed, has on_queue set: it is in sched_place(), and may not be placed twice.
 	 */
 	if (elsewhere) {
 		t->on_queue = true;
 		store_release(&t->state, (u32)THREAD_RUNNABLE);
 	} else {
-		wake_locked(rq, t);
+		runq_wake(rq, t);
 	}
 	spin_unlock(&rq->lock);
 	if (elsewhere)
-		place(t);
+		sched_place(t, t->home);
 	arch_irq_restore(flags);
 }
 
@@ -318,7 +266,7 @@ void sched_tick(void)
 	for (t = TAILQ_FIRST(&rq->alarms); t; t = following) {
 		following = TAILQ_NEXT(t, alarm_link);
 		if (t->wake_at <= now)
-			wake_locked(rq, t);
+			runq_wake(rq, t);
 	}
 	/* Nobody waits for the running one, so it gets a turn after the other. */
 	if (!rq->nr_ready)
@@ -326,6 +274,8 @@ void sched_tick(void)
 	if (rq->nr_ready || (rq->running != rq->idle && belongs_elsewhere(rq->running)))
 		WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 1u);
 	spin_unlock(&rq->lock);
+	if (READ_ONCE(rq->nr_ready))
+		sched_balance(rq);
 }
 
 void sched_add(struct thread *t)
@@ -334,26 +284,13 @@ void sched_add(struct thread *t)
 
 	t->on_queue = true;
 	counter_add(&runqs[t->cpu].nr_threads, 1);
-	place(t);
+	sched_place(t, t->home);
 	arch_irq_restore(flags);
 }
 
 void sched_forget(struct thread *t)
 {
 	counter_add(&runqs[t->cpu].nr_threads, -1);
-}
-
-unsigned sched_choose_cpu(void)
-{
-	unsigned self = arch_cpu_id(), cpu, best = takes_threads(self) ? self : nr_cpus;
-
-	for (cpu = nr_cpus; cpu-- > 0;)
-		if (takes_threads(cpu) &&
-		    (best == nr_cpus ||
-			READ_ONCE(runqs[cpu].nr_threads) < READ_ONCE(runqs[best].nr_threads)))
-			best = cpu;
-	KASSERT(best < nr_cpus);
-	return best;
 }
 
 unsigned sched_load(unsigned cpu)
@@ -366,51 +303,6 @@ unsigned sched_load(unsigned cpu)
 unsigned sched_threads(unsigned cpu)
 {
 	return READ_ONCE(runqs[cpu].nr_threads);
-}
-
-/* Its idle thread may be halted, another one may run: either way it notices. */
-void sched_cpu_leave(unsigned cpu)
-{
-	store_release(&runqs[cpu].leaving, 1u);
-	WRITE_ONCE(cpus[cpu]->need_resched, 1u);
-	if (cpu != arch_cpu_id())
-		arch_ipi_kick(cpu);
-}
-
-void sched_cpu_join(void)
-{
-	struct runq *rq = my_runq();
-	irqflags_t flags = spin_lock_irqsave(&rq->lock);
-
-	rq->closed = 0;
-	WRITE_ONCE(rq->leaving, 0u);
-	spin_unlock_irqrestore(&rq->lock, flags);
-}
-
-/*
- * Move all threads off this CPU, and close its queue: on the idle thread, irqs off, leaving set.
- * Sleepers with a deadline are woken; they look at their conditions again, and sleep on where they
- * are then.  Other sleepers stay where they are until somebody wakes them (thread_wake).
- */
-static void hand_over(struct runq *rq)
-{
-	struct thread *t;
-
-	do {
-		spin_lock(&rq->lock);
-		while ((t = TAILQ_FIRST(&rq->alarms)))
-			wake_locked(rq, t);
-		t = TAILQ_FIRST(&rq->ready);
-		if (t) {
-			TAILQ_REMOVE(&rq->ready, t, link);
-			WRITE_ONCE(rq->nr_ready, rq->nr_ready - 1);
-		} else {
-			rq->closed = 1;
-		}
-		spin_unlock(&rq->lock);
-		if (t)
-			place(t);
-	} while (t);
 }
 
 /*
@@ -426,7 +318,7 @@ void sched_idle(void)
 	for (;;) {
 		arch_irq_disable();
 		if (unlikely(load_acquire(&rq->leaving))) {
-			hand_over(rq);
+			sched_hand_over(rq);
 			cpu_leave();
 		} else if (READ_ONCE(rq->nr_ready)) {
 			sched_switch(false);

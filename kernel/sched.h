@@ -30,12 +30,15 @@ struct thread {
 	TAILQ_ENTRY(thread) link;         /* q */
 	TAILQ_ENTRY(thread) alarm_link;   /* q */
 	struct mm_task mm;                /* o */
+	/* Of a thread that runs in ring 3; NULL for the kernel's own. */
+	struct task *task;                /* o */
+	struct vm_space *space;           /* o: whose tables are loaded while it runs */
+	void *fpu;                        /* c: its FPU registers while it does not run */
+	TAILQ_ENTRY(thread) task_link;    /* task->lock */
 };
 
 /* The thread that runs here; NULL before sched_init_cpu. */
 struct thread *thread_current(void);
-/* Panic unless the caller may sleep: irqs on, no lock held, preemption on, not in an interrupt. */
-void assert_may_sleep(const char *what);
 /*
  * Give the CPU to the next thread.  A thread that is SLEEPING or DEAD leaves the queue, unless it
  * was preempted on the way there.  Context: irqs off, preemption on.
@@ -50,6 +53,17 @@ void sched_add(struct thread *t);
 void sched_forget(struct thread *t);
 /* The online CPU with the fewest threads. */
 unsigned sched_choose_cpu(void);
+/* thread.c: thread_start in two steps; sched_add is the second.  As thread_start. */
+struct thread *thread_new(const char *name, int cpu, void (*fn)(void *), void *arg) must_check;
+/* Free one that was not added. */
+void thread_discard(struct thread *t);
+/* The running thread ends here.  Context: thread that may sleep. */
+void thread_exit(void) __attribute__((noreturn));
+/*
+ * task.c: what belongs to ring 3 at a switch: FPU registers, the stack for the way in, the tables.
+ * irqs off, on @prev's stack still.
+ */
+void task_switch(const struct thread *prev, const struct thread *next);
 /* thread.c: @t has left its stack for ever. */
 void thread_reap(struct thread *t);
 /* What the first switch to a thread must do; the end of each other switch does it too. */

@@ -40,6 +40,13 @@ static void thread_main(void *arg)
 
 	sched_finish_switch();
 	t->fn(t->arg);
+	thread_exit();
+}
+
+void thread_exit(void)
+{
+	struct thread *t = thread_current();
+
 	assert_may_sleep("thread end");
 	arch_irq_disable();
 	WRITE_ONCE(t->state, (u32)THREAD_DEAD);
@@ -47,7 +54,7 @@ static void thread_main(void *arg)
 	panic("thread %s runs on after its end", t->name);
 }
 
-struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void *arg)
+struct thread *thread_new(const char *name, int cpu, void (*fn)(void *), void *arg)
 {
 	struct thread *t;
 
@@ -67,7 +74,21 @@ struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void 
 	t->fn = fn;
 	t->arg = arg;
 	t->sp = arch_stack_prepare(t->stack_top, thread_main, t);
-	sched_add(t);
+	return t;
+}
+
+void thread_discard(struct thread *t)
+{
+	arch_stack_free(t->stack_top);
+	kfree(t);
+}
+
+struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void *arg)
+{
+	struct thread *t = thread_new(name, cpu, fn, arg);
+
+	if (t)
+		sched_add(t);
 	return t;
 }
 
@@ -88,8 +109,7 @@ void thread_join(struct thread *t)
 {
 	KASSERT(t != thread_current());
 	wait_until(&ended, is_done, t, WAIT_FOREVER);
-	arch_stack_free(t->stack_top);
-	kfree(t);
+	thread_discard(t);
 }
 
 void thread_yield(void)

@@ -21,6 +21,7 @@ struct check {
 	unsigned long heads[NR_ORDERS][NR_MIGRATETYPES]; /* free blocks that must be listed */
 	unsigned long isolated, present, reserved, cached; /* pageblocks; pages; pages; blocks' pages */
 	unsigned long lru;                         /* pages that must be on reclaim lists */
+	unsigned long taken;                       /* pages in state ISO_MIG */
 	u64 cached_set;                            /* sum of set_hash over cached heads, less slots */
 	/* The stop: who waits for whom. */
 	unsigned cpu, want;
@@ -72,6 +73,7 @@ static bool check_in_use(struct check *c, pfn_t pfn, const struct page *page, u3
 	CHECK(c, ref >= page->mapcount + (unsigned)page->pincount, "I-S2 references cover pins", pfn,
 	    ref, page->pincount);
 	c->lru += word_state(word) == PG_LRU && page->owner;
+	c->taken += word_state(word) == PG_ISO_MIG;
 	return true;
 }
 
@@ -299,7 +301,7 @@ static bool check_zone(struct check *c) WHILE_STOPPED
 	unsigned order, type;
 
 	memset(c->heads, 0, sizeof(c->heads));
-	c->isolated = c->present = c->reserved = c->cached = c->lru = 0;
+	c->isolated = c->present = c->reserved = c->cached = c->lru = c->taken = 0;
 	c->cached_set = 0;
 	if (!check_blocks(c))
 		return false;
@@ -318,7 +320,7 @@ static bool check_zone(struct check *c) WHILE_STOPPED
 	CHECK(c, zone->wmark[WMARK_MIN] <= zone->wmark[WMARK_LOW] &&
 	        zone->wmark[WMARK_LOW] <= zone->wmark[WMARK_HIGH],
 	    "I-W1 watermarks", zone->id, zone->wmark[WMARK_MIN], zone->wmark[WMARK_HIGH]);
-	return check_caches(c) && check_lru(c->mem, zone, c->lru, c->v);
+	return check_caches(c) && check_lru(c->mem, zone, c->lru, c->taken, c->v);
 }
 
 static void check_zones(struct check *c) WHILE_STOPPED

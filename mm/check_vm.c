@@ -72,8 +72,8 @@ static bool check_lru_list(struct vm_check *c, const struct zone *zone, unsigned
 		word = page_word(page);
 		CHECK(c, word_state(word) == PG_LRU && page->owner, "I-N5 page on a reclaim list", pfn,
 		    word, PAGE_WORD(1, PG_LRU, 0));
-		CHECK(c, !(word & PAGE_ACTIVE) == (which == LRU_INACTIVE), "I-N5 age of a listed page",
-		    pfn, word, which);
+		CHECK(c, which == LRU_UNEVICTABLE || !(word & PAGE_ACTIVE) == (which == LRU_INACTIVE),
+		    "I-N5 age of a listed page", pfn, word, which);
 		CHECK(c, page->prev == prev, "I-N5 links of a reclaim list", pfn, page->prev, prev);
 		prev = pfn;
 		pfn = page->next;
@@ -85,15 +85,36 @@ static bool check_lru_list(struct vm_check *c, const struct zone *zone, unsigned
 }
 
 bool check_lru(struct memory *mem, const struct zone *zone, unsigned long pages,
-    struct mm_violation *v)
+    unsigned long taken, struct mm_violation *v)
 {
 	struct vm_check c = {.mem = mem, .v = v};
 	unsigned long listed = 0;
+	unsigned which;
 
-	if (!check_lru_list(&c, zone, LRU_INACTIVE, &listed) ||
-	    !check_lru_list(&c, zone, LRU_ACTIVE, &listed))
-		return false;
+	for (which = 0; which < NR_LRU; which++) {
+		if (!check_lru_list(&c, zone, which, &listed))
+			return false;
+	}
 	CHECK(&c, listed == pages, "I-N5 pages in state LRU and on lists", zone->id, listed, pages);
+	CHECK(&c, zone->nr_reclaiming <= taken, "I-N5 pages that reclaim has taken", zone->id,
+	    zone->nr_reclaiming, taken);
+	return true;
+}
+
+/* ---- what was asked of the reclaim threads ---- */
+
+static bool check_reclaim(struct vm_check *c)
+{
+	unsigned n;
+
+	for (n = 0; n < c->mem->nr_nodes; n++) {
+		const struct reclaim *r = &c->mem->nodes[n].reclaim;
+
+		CHECK(c, r->done <= r->started && r->started <= r->asked, "I-R1 tickets for drains", n,
+		    r->done, r->asked);
+		CHECK(c, r->runs_done <= r->runs_asked, "I-R1 tickets for runs", n, r->runs_done,
+		    r->runs_asked);
+	}
 	return true;
 }
 
@@ -246,6 +267,8 @@ void check_vm(struct memory *mem, struct mm_violation *v)
 	struct vm_check c = {.mem = mem, .v = v, .exact = READ_ONCE(mem->vm.flushing) == 0};
 	struct vm_space *space;
 
+	if (!check_reclaim(&c))
+		return;
 	/* Somebody was stopped while changing the lists. */
 	if (READ_ONCE(mem->vm.lock.locked) || !check_objects(&c, check_slot))
 		return;

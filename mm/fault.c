@@ -56,10 +56,20 @@ static int prepare(struct fault *f)
 	spin_unlock(&object->lock);
 	if (!empty)
 		return 0;
-	if (object->kind == OBJ_PAGER)
-		return object->ops->get(object, f->index);
-	f->page = mem_alloc_pages(object->mem, object_gfp(object) | GFP_ZERO, 0);
-	return f->page ? 0 : -ENOMEM;
+	f->page = mem_alloc_pages(object->mem,
+	    object_gfp(object) | (object->kind == OBJ_PAGER ? 0 : GFP_ZERO), 0);
+	if (!f->page)
+		return -ENOMEM;
+	if (object->kind != OBJ_PAGER)
+		return 0;
+	object_offer(object, f->page);
+	err = object->ops->get(object, f->index);
+	/* Not ours, perhaps, but as many are taken back as were brought and not used. */
+	f->page = object_take_offered(object);
+	if (f->page)
+		mem_free_pages(object->mem, f->page, 0);
+	f->page = NULL;
+	return err;
 }
 
 /*

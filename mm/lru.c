@@ -4,8 +4,8 @@
  *
  * Owns:       zone->lru[], and the states LRU and, for objects' pages, ISO_MIG.
  * Locks:      the zone's lru lock for the lists, those states and page->owner.
- * Invariants: a page in state LRU with an owner is on the list that its flag ACTIVE names; one
- *             without is on none, and on its way to its last put.  An object's slot holds a
+ * Invariants: a page in state LRU with an owner is on the list that its object and its flag ACTIVE
+ *             name; one without is on none, and on its way to its last put.  An object's slot holds a
  *             reference, given up only after the page has left the list; so who finds one on a list
  *             finds it referenced.  There is no list per CPU: it would hide pages from a scanner,
  *             and hold references to them.
@@ -14,8 +14,16 @@
 #include "mm/vm_priv.h"
 #include <quarry/sched_point.h>
 
+/* Entries of a list that one hold of its lock looks at. */
+#define LOOK_AT_ONCE (4 * RECLAIM_BATCH)
+
+/* The page has an owner, which is there as long as that is so. */
 static struct lru_list *list_of(struct zone *zone, const struct page *page)
 {
+	const struct vm_object *object = page->owner;
+
+	if (object->kind == OBJ_ANON)
+		return &zone->lru[LRU_UNEVICTABLE];
 	return &zone->lru[page_word(page) & PAGE_ACTIVE ? LRU_ACTIVE : LRU_INACTIVE];
 }
 
@@ -32,7 +40,7 @@ static void list_insert(struct zone *zone, struct page *page)
 	else
 		pfn_to_page_in(zone->mem, list->head)->prev = pfn;
 	list->head = pfn;
-	list->nr++;
+	WRITE_ONCE(list->nr, list->nr + 1);
 	sched_point("lru.insert");
 }
 
@@ -48,7 +56,7 @@ static void list_remove(struct zone *zone, const struct page *page)
 		list->tail = page->prev;
 	else
 		pfn_to_page_in(zone->mem, page->next)->prev = page->prev;
-	list->nr--;
+	WRITE_ONCE(list->nr, list->nr - 1);
 	sched_point("lru.remove");
 }
 
@@ -102,6 +110,41 @@ int isolate_lru_page(struct memory *mem, pfn_t pfn)
 	if (!err)
 		trace_page(mem, TR_lru_take, pfn, 0);
 	return err;
+}
+
+/* Has the slot the only reference, so that nobody has it mapped, and is there nothing to do before? */
+static bool needs_no_unmapping(const struct page *page)
+{
+	u32 word = page_word(page);
+
+	return word_ref(word) == 1 && !(word & (PAGE_LOCKED | PAGE_DIRTY | PAGE_REFERENCED));
+}
+
+unsigned lru_isolate_tail(struct zone *zone, unsigned which, bool unmapped, struct page **pages,
+    unsigned max)
+{
+	irqflags_t flags = lru_lock_irqsave(zone);
+	u32 pfn = zone->lru[which].tail;
+	unsigned looked, nr = 0;
+
+	for (looked = 0; looked < LOOK_AT_ONCE && nr < max && pfn != PFN_NONE; looked++) {
+		struct page *page = pfn_to_page_in(zone->mem, pfn);
+
+		pfn = page->prev;
+		if (unmapped && !needs_no_unmapping(page))
+			continue;
+		list_remove(zone, page);
+		/* One that cannot be had goes to the other end, or it would be met again and again. */
+		if (READ_ONCE(page->pincount) || get_page(page)) {
+			list_insert(zone, page);
+			continue;
+		}
+		page_cas_state(page, PG_LRU, PG_ISO_MIG);
+		pages[nr++] = page;
+	}
+	atomic_add(&zone->nr_reclaiming, nr);
+	lru_unlock_irqrestore(zone, flags);
+	return nr;
 }
 
 void putback_lru_page(struct memory *mem, struct page *page)

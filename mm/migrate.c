@@ -120,7 +120,7 @@ static int migrate_one(struct memory *mem, struct page *src)
 	sched_point("mig.begin");
 	if (READ_ONCE(src->pincount))
 		return -EBUSY;
-	dst = mem_alloc_pages(mem, GFP_MOVABLE, order);
+	dst = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NORETRY, order);
 	if (!dst)
 		return -ENOMEM;
 	owner = get_owner(mem, src);

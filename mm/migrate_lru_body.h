@@ -22,7 +22,7 @@
 #ifndef QUARRY_MM_MIGRATE_LRU_BODY_H
 #define QUARRY_MM_MIGRATE_LRU_BODY_H
 
-#include "mm/vm_priv.h"
+#include "mm/mig_step.h"
 #include <quarry/sched_point.h>
 
 /* What the new page takes over; never LOCKED, nor what is wrong with the old frame. */
@@ -43,7 +43,7 @@ static int mig_prepare(struct memory *mem, struct mig *m)
 	m->object = lru_get_object(mem, m->src);
 	if (!m->object)
 		return -ENOENT;
-	m->dst = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+	m->dst = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NORETRY, 0);
 	if (m->dst && page_trylock(m->src))
 		return 0;
 	vm_object_put(m->object);
@@ -51,17 +51,6 @@ static int mig_prepare(struct memory *mem, struct mig *m)
 		return -ENOMEM;
 	mem_free_pages(mem, m->dst, 0);
 	return -EAGAIN;
-}
-
-/* Unlock the source; a frozen one gets back the isolation's reference. */
-static void mig_unlock(struct page *src, bool frozen)
-{
-	u32 word;
-
-	do {
-		word = page_word(src);
-		KASSERT(word & PAGE_LOCKED);
-	} while (!atomic_cas(&src->word, word, (word & ~PAGE_LOCKED) + frozen));
 }
 
 /* Drop what mig_prepare has taken; the target too unless it is in use. */
@@ -73,43 +62,23 @@ static void mig_release(struct memory *mem, struct mig *m)
 }
 
 /* Where the object still has the page, put marker and migration entries in its place. */
-static int mig_unmap(struct memory *mem, struct mig *m, struct tlb_gather *g)
+static int mig_unmap(struct mig *m, struct tlb_gather *g)
 {
-	pfn_t pfn = page_to_pfn_in(mem, m->src);
-	u32 index = m->src->index;
 	int err = 0;
 
 	spin_lock(&m->object->lock);
-	if (slot_page(object_lookup(m->object, index)) != m->src) {
+	if (slot_page(object_lookup(m->object, m->src->index)) != m->src) {
 		err = -ENOENT;
 	} else if (READ_ONCE(m->src->pincount)) {
 		/* Pins are taken under this lock, and from slots: there will be no other. */
 		err = -EBUSY;
 	} else {
-		*object_slot(m->object, index) = slot_marker(pfn);
-		rmap_unmap(m->object, index, pte_migration(pfn), g);
+		mig_mark(m->object, m->src, g);
 	}
 	spin_unlock(&m->object->lock);
 	if (err)
 		mig_unlock(m->src, false);
 	return err;
-}
-
-/*
- * Take all references of a page that has just the two that are ours: from here on there is none to copy
- * from or add to.  One more is somebody who still looks at the page, or an unmapping whose shootdown
- * is not over; he may write to it.
- */
-static bool mig_freeze(struct page *src)
-{
-	u32 word;
-
-	do {
-		word = page_word(src);
-		if (word_ref(word) != 2)
-			return false;
-	} while (!atomic_cas(&src->word, word, word & ~PAGE_REF_MASK));
-	return true;
 }
 
 /* Put @page, the copy or the source itself, where the marker stands.  -ENOENT: it does not any more. */
@@ -188,7 +157,7 @@ static void migrate_lru_batch(struct memory *mem, struct page **pages, unsigned 
 	tlb_gather_init(&g, mem);
 	nr = started;
 	for (i = started = 0; i < nr; i++) {
-		*mig[i].err = mig_unmap(mem, &mig[i], &g);
+		*mig[i].err = mig_unmap(&mig[i], &g);
 		if (*mig[i].err)
 			mig_release(mem, &mig[i]);
 		else

@@ -43,8 +43,8 @@ static void init_zone(struct memory *mem, unsigned id) NO_LOCK_ANALYSIS
 
 	zone->lock = SPINLOCK("zone", RANK_ZONE);
 	zone->lru_lock = SPINLOCK("lru", RANK_LRU);
-	zone->lru[LRU_INACTIVE] = zone->lru[LRU_ACTIVE] =
-	    (struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE};
+	for (type = 0; type < NR_LRU; type++)
+		zone->lru[type] = (struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE};
 	zone->mem = mem;
 	zone->id = (u8)id;
 	zone->node = (u8)(id / NR_ZONE_KINDS);
@@ -80,6 +80,8 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	mem->vm.lock = SPINLOCK("vm lists", RANK_SPACE);
 	LIST_INIT(&mem->vm.spaces);
 	LIST_INIT(&mem->vm.objects);
+	mem->oom.lock = MUTEX("oom");
+	mem->oom.wq = WAITQ("oom victim");
 	for (i = 0; i < MAX_ZONES; i++)
 		init_zone(mem, i);
 	for (i = 0; i < mem->nr_nodes; i++) {

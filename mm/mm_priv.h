@@ -124,8 +124,9 @@ static inline struct pcp *this_pcp(const struct memory *mem)
 
 /* ---- flags of a page in use (page.c) ---- */
 
-/* Set flags PAGE_...: by one who has a reference, or a lock that keeps the page in use. */
+/* Set, or clear, flags PAGE_...: by one who has a reference, or a lock that keeps the page in use. */
 void page_set_flags(struct page *page, u32 flags);
+void page_clear_flags(struct page *page, u32 flags);
 /* Set PAGE_LOCKED; false if it is set. */
 bool page_trylock(struct page *page);
 
@@ -180,11 +181,16 @@ pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype t
 
 /* ---- zones (zone.c) ---- */
 
+/* For zone_watermark_ok, besides the flags of mm.h: no mark at all; the high one. */
+#define GFP_ALL_RESERVE 0x100u
+#define GFP_HIGH_MARK   0x200u
 /* May a request take 2^order pages of @zone?  @lower: it could have used a higher kind of zone. */
 bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower);
 /* From what the zone manages now; takes its lock. */
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
 void memory_build_zonelists(struct memory *mem);
+/* The @i-th zone that @gfp allows, nearest first; NULL: there are no more.  A hint: the CPU may change. */
+struct zone *zonelist_zone(struct memory *mem, gfp_t gfp, unsigned i);
 /* The highest kind of zone that @gfp allows. */
 static inline enum zone_kind gfp_kind(gfp_t gfp)
 {
@@ -270,9 +276,9 @@ void putback_movable_page(struct memory *mem, struct page *page) EXCLUDES(lru_cl
 
 /* ---- the checker's part for objects, spaces and reclaim lists (check_vm.c); all CPUs stopped ---- */
 
-/* The zone's lists, which shall have @pages pages together. */
+/* The zone's lists, which shall have @pages pages together; reclaim has no more than @taken. */
 bool check_lru(struct memory *mem, const struct zone *zone, unsigned long pages,
-    struct mm_violation *v);
+    unsigned long taken, struct mm_violation *v);
 /* Slots, tables and who waits. */
 void check_vm(struct memory *mem, struct mm_violation *v);
 
@@ -283,8 +289,46 @@ static inline bool may_sleep(void)
 {
 	return arch_irqs_enabled() && !arch_in_interrupt() && spin_depth() == 0;
 }
+
+/* ---- reclaim (reclaim.c, reclaim_lru.c) and the last resort (oom.c) ---- */
+
+/* Pages that reclaim takes off a list at a time, at most. */
+#define RECLAIM_BATCH 32
+
 /* Wait for one drain by the reclaim thread of this CPU's node.  False if there is no such thread. */
 bool reclaim_wait_drain(struct memory *mem);
+/* @zone is low: wake its node's thread, unless that is futile.  Any context in which a wake-up is. */
+void reclaim_wake(struct zone *zone);
+/*
+ * For an allocation that found nothing: drop pages that nobody has mapped, or wait until a reclaim
+ * thread has freed some.  True: somebody has, or may yet: try again.  Makes no cross-call.
+ */
+bool reclaim_direct(struct memory *mem, gfp_t gfp);
+/* Pages on the lists that reclaim may drop; a hint. */
+static inline unsigned long zone_evictable(const struct zone *zone)
+{
+	return READ_ONCE(zone->lru[LRU_INACTIVE].nr) + READ_ONCE(zone->lru[LRU_ACTIVE].nr);
+}
+
+/* A run of reclaim over one zone. */
+struct lru_scan {
+	struct zone *zone;
+	unsigned batch;        /* pages to take at a time, up to RECLAIM_BATCH */
+	bool direct;           /* by an allocation: only what needs no shootdown */
+	bool desperate;        /* drop also what has been touched */
+	unsigned long freed;   /* pages, so far */
+	const void *refused;   /* the object whose pager did not take a page: it is not asked again */
+};
+/* One batch of the inactive list, after one of the active list if the inactive one is short. */
+void reclaim_batch(struct lru_scan *scan) EXCLUDES(object_class, lru_class, zone_class);
+
+/*
+ * The last resort of an allocation that found nothing though reclaim was tried: a page after all; or
+ * NULL, and *@again says whether somebody has gone since @gone (mem->oom.gone) was read, or not.
+ */
+struct page *oom_alloc(struct memory *mem, gfp_t gfp, unsigned order, u64 gone, bool *again);
+/* Try each zone that @gfp allows, nearest first. */
+struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order);
 int reclaim_start(struct memory *mem);
 void reclaim_stop(struct memory *mem);
 /* Report and count a free of @page that cannot be; -EINVAL. */

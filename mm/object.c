@@ -73,6 +73,28 @@ void object_fill(struct vm_object *object, u32 index, struct page *page)
 	lru_add_page(object->mem, page, object, index);
 }
 
+void object_offer(struct vm_object *object, struct page *page)
+{
+	spin_lock(&object->lock);
+	page->owner = object->offered;
+	object->offered = page;
+	spin_unlock(&object->lock);
+}
+
+struct page *object_take_offered(struct vm_object *object)
+{
+	struct page *page;
+
+	spin_lock(&object->lock);
+	page = object->offered;
+	if (page) {
+		object->offered = page->owner;
+		page->owner = NULL;
+	}
+	spin_unlock(&object->lock);
+	return page;
+}
+
 int vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long nr_pages,
     const struct vm_pager_ops *ops, void *pager, struct vm_object **out)
 {
@@ -144,7 +166,7 @@ void vm_object_put(struct vm_object *object)
 
 	if (atomic_sub(&object->refs, 1u) > 1)
 		return;
-	KASSERT(LIST_EMPTY(&object->regions));
+	KASSERT(LIST_EMPTY(&object->regions) && !object->offered);
 	spin_lock(&mem->vm.lock);
 	LIST_REMOVE(object, link);
 	spin_unlock(&mem->vm.lock);
@@ -170,11 +192,15 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 	err = object_prepare(object, index);
 	if (err)
 		return err;
-	page = mem_alloc_pages(mem, object_gfp(object) | (data ? 0 : GFP_ZERO), 0);
+	page = object_take_offered(object);
+	if (!page)
+		page = mem_alloc_pages(mem, object_gfp(object), 0);
 	if (!page)
 		return -ENOMEM;
 	if (data)
 		memcpy(page_address_in(mem, page), data, PAGE_SIZE);
+	else
+		zero_block(mem, page, 0);
 	spin_lock(&object->lock);
 	slot = object_lookup(object, index);
 	if (slot)
@@ -227,6 +253,16 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr)
 		tlb_flush(&g);
 	}
 	return 0;
+}
+
+bool vm_object_has(struct vm_object *object, u32 index)
+{
+	bool has;
+
+	spin_lock(&object->lock);
+	has = object_lookup(object, index) != 0;
+	spin_unlock(&object->lock);
+	return has;
 }
 
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page)

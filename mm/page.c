@@ -170,6 +170,15 @@ void page_set_flags(struct page *page, u32 flags)
 	} while ((word & flags) != flags && !atomic_cas(&page->word, word, word | flags));
 }
 
+void page_clear_flags(struct page *page, u32 flags)
+{
+	u32 word;
+
+	do {
+		word = page_word(page);
+	} while (word & flags && !atomic_cas(&page->word, word, word & ~flags));
+}
+
 bool page_trylock(struct page *page)
 {
 	u32 word;

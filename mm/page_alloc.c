@@ -69,8 +69,7 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
 	return free_slow(mem, page, order);
 }
 
-/* Try each zone that @gfp allows, nearest first. */
-static struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
+struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	unsigned cpu_node = arch_cpu_node(arch_cpu_id()), i;
 	const struct node *node = &mem->nodes[cpu_node < mem->nr_nodes ? cpu_node : 0];
@@ -83,10 +82,50 @@ static struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned 
 		if ((gfp & GFP_THISNODE) && zone->node != node->id)
 			continue;
 		page = pcp_alloc_zone(zone, gfp, order, zone->kind != kind);
+		if (READ_ONCE(zone->nr_free) < READ_ONCE(zone->wmark[WMARK_LOW]))
+			reclaim_wake(zone);
 		if (page)
 			return page;
 	}
 	return NULL;
+}
+
+/* What keeps an allocation from trying for ever to free pages for a block that does not come together. */
+#define RECLAIM_TURNS 16
+
+/*
+ * Nothing was free.  In this order, until there is a page: reclaim, as long as it frees anything (for a
+ * larger block a few times only: what is freed need not lie together); a drain; the last resort.
+ */
+static struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	const u32 *reserve = &port_task()->reserve;
+	struct page *page = NULL;
+	bool again = true;
+
+	while (!page && again) {
+		u64 gone = READ_ONCE(mem->oom.gone);
+		unsigned turns = 0;
+		bool freed;
+
+		do {
+			freed = reclaim_direct(mem, gfp);
+			page = alloc_from_zonelist(mem, gfp, order);
+		} while (!page && freed && (order == 0 || ++turns < RECLAIM_TURNS));
+		/* Chosen to die meanwhile: no more waiting. */
+		if (!page && READ_ONCE(*reserve))
+			return alloc_from_zonelist(mem, gfp | GFP_ALL_RESERVE, order);
+		/* Compaction: here, for an order above 0, between reclaim and the drain. */
+		if (!page) {
+			MM_EVENT(mem, ALLOC_DRAIN_WAIT);
+			sched_point("slow.drain_wait");
+			if (reclaim_wait_drain(mem))
+				page = alloc_from_zonelist(mem, gfp, order);
+		}
+		if (!page)
+			page = oom_alloc(mem, gfp, order, gone, &again);
+	}
+	return page;
 }
 
 /*
@@ -107,6 +146,8 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 		MM_EVENT(mem, ALLOC_FAIL);
 		return NULL;
 	}
+	if (READ_ONCE(task->reserve))
+		gfp |= GFP_ALL_RESERVE;
 	task->in_alloc++;
 	page = alloc_from_zonelist(mem, gfp, order);
 	if (!page && order > 0) {
@@ -115,12 +156,8 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 		drain_local_pages(mem, NULL);
 		page = alloc_from_zonelist(mem, gfp, order);
 	}
-	if (!page && !(gfp & GFP_NOWAIT) && may_sleep()) {
-		MM_EVENT(mem, ALLOC_DRAIN_WAIT);
-		sched_point("slow.drain_wait");
-		if (reclaim_wait_drain(mem))
-			page = alloc_from_zonelist(mem, gfp, order);
-	}
+	if (!page && !(gfp & (GFP_NOWAIT | GFP_ALL_RESERVE)) && may_sleep())
+		page = alloc_wait(mem, gfp, order);
 	task->in_alloc--;
 	if (!page) {
 		MM_EVENT(mem, ALLOC_FAIL);

@@ -69,6 +69,32 @@ struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with)
 	return page;
 }
 
+u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
+{
+	struct vm_region *r;
+	u64 bits = 0;
+
+	LIST_FOREACH(r, &object->regions, link) {
+		struct pagetable *pt = &r->space->pt;
+		uintptr_t va = region_va(r, index);
+		u64 *entry = va ? pt_entry(pt, va) : NULL, old;
+
+		if (!entry)
+			continue;
+		spin_lock(&pt->lock);
+		old = READ_ONCE(*entry);
+		if (old & PTE_PRESENT)
+			bits |= old & (PTE_ACCESSED | PTE_DIRTY);
+		/* A machine that has the entry cached does not set the bit again before it forgets it. */
+		if (old & PTE_PRESENT && old & PTE_ACCESSED) {
+			atomic_and(entry, ~PTE_ACCESSED);
+			tlb_gather_add(g, r->space, va);
+		}
+		spin_unlock(&pt->lock);
+	}
+	return bits;
+}
+
 void rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g)
 {
 	struct memory *mem = object->mem;
@@ -86,7 +112,8 @@ void rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather
 		/* Somebody else's migration entry goes too; of nothing there is nothing to take. */
 		if (READ_ONCE(*entry)) {
 			page = rmap_take_entry(mem, entry, READ_ONCE(*entry) & PTE_PRESENT ? with : 0);
-			tlb_gather_add(g, r->space, va);
+			if (g)
+				tlb_gather_add(g, r->space, va);
 			/* Not the last one: the caller has another. */
 			if (page)
 				mem_put_page(mem, page);

@@ -115,6 +115,14 @@ u64 *object_slot(struct vm_object *object, u32 index);
 u64 object_lookup(struct vm_object *object, u32 index);
 /* Under the object's lock: put a new page (ALLOC, one reference) into an empty, prepared slot. */
 void object_fill(struct vm_object *object, u32 index, struct page *page);
+/*
+ * A fault that is about to wait for the pager brings a page for it (ALLOC, one reference): supplying
+ * takes one of these before it allocates.  So it is the faulting thread that waits when memory is
+ * short, not the pager, on which reclaim may be waiting.
+ */
+void object_offer(struct vm_object *object, struct page *page);
+/* One of those that were brought and not used; NULL: all were. */
+struct page *object_take_offered(struct vm_object *object);
 /* How to allocate a page of the object. */
 static inline gfp_t object_gfp(const struct vm_object *object)
 {
@@ -143,9 +151,15 @@ int rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
 struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
 /*
  * Take away every entry of slot @index; its page is @page, to which the caller has a reference
- * besides. @with: 0, or the migration entry to leave instead.
+ * besides. @with: 0, or the migration entry to leave instead.  @g: NULL if there are migration entries
+ * only, and everybody has forgotten what was there before.
  */
 void rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g);
+/*
+ * Which of PTE_ACCESSED and PTE_DIRTY has a machine set in the entries of slot @index?  Clears the
+ * former, and has it forgotten, so that it tells next time what happened since.
+ */
+u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g);
 /* Map @page wherever the migration entry @entry still stands, as its region allows by now. */
 void rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *page);
 
@@ -161,6 +175,13 @@ void lru_release_page(struct memory *mem, struct page *page);
  * Locks: lru.
  */
 int isolate_lru_page(struct memory *mem, pfn_t pfn) must_check;
+/*
+ * The same for up to @max pages of one list, oldest first, into pages[]; returns how many.
+ * @unmapped: only those that nobody maps and that are clean and untouched; the others stay where they
+ * are.  Pinned ones count as young.  They count in zone->nr_reclaiming.
+ */
+unsigned lru_isolate_tail(struct zone *zone, unsigned which, bool unmapped, struct page **pages,
+    unsigned max) EXCLUDES(lru_class);
 /* Put it back on its list, or free it if its object has let go.  Locks: lru, zone. */
 void putback_lru_page(struct memory *mem, struct page *page);
 /* The object of an isolated page, with a reference; NULL if it has let go.  Locks: lru. */

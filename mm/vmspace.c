@@ -109,17 +109,19 @@ static void region_insert(struct vm_space *space, struct vm_region *r)
 int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot,
     struct vm_object *object, unsigned long offset)
 {
+	unsigned may = prot / VM_MAY(1u) ? prot / VM_MAY(1u) : VM_READ | VM_WRITE | VM_EXEC;
 	struct vm_region *r, *next;
 	int err = 0;
 
-	if (!range_valid(va, nr) || !prot_valid(prot) || object->mem != space->mem ||
+	prot %= VM_MAY(1u);
+	if (!range_valid(va, nr) || !prot_valid(prot) || prot & ~may || object->mem != space->mem ||
 	    offset >= object->nr_pages || nr > object->nr_pages - offset)
 		return -EINVAL;
 	r = kmalloc(sizeof(*r));
 	if (!r)
 		return -ENOMEM;
 	*r = (struct vm_region){.space = space, .start = va, .end = va + (nr << PAGE_SHIFT),
-	    .offset = (u32)offset, .prot = prot, .object = object};
+	    .offset = (u32)offset, .prot = prot, .may = may, .object = object};
 	mutex_lock(&space->change);
 	next = region_from(space, va);
 	if (next && next->start < r->end) {
@@ -150,7 +152,7 @@ static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
 
 	KASSERT(r && r->start < va);
 	*upper = (struct vm_region){.space = space, .start = va, .end = r->end,
-	    .offset = region_index(r, va), .prot = r->prot, .object = r->object};
+	    .offset = region_index(r, va), .prot = r->prot, .may = r->may, .object = r->object};
 	vm_object_get(r->object);
 	spin_lock(&space->lock);
 	spin_lock(&r->object->lock);
@@ -323,16 +325,21 @@ static void lower_entries(struct vm_region *r)
 	}
 }
 
-static bool all_mapped(struct vm_space *space, uintptr_t va, uintptr_t end)
+/* Is all of it mapped, and may it become @prot?  Under space->change. */
+static int check_range(struct vm_space *space, uintptr_t va, uintptr_t end, unsigned prot)
 {
+	int err = 0;
+
 	while (va < end) {
 		const struct vm_region *r = region_find(space, va);
 
 		if (!r)
-			return false;
+			return -EFAULT;
+		if (prot & ~r->may)
+			err = -EACCES;
 		va = r->end;
 	}
-	return true;
+	return err;
 }
 
 int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot)
@@ -344,7 +351,9 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 	if (!range_valid(va, nr) || !prot_valid(prot))
 		return -EINVAL;
 	mutex_lock(&space->change);
-	err = all_mapped(space, va, end) ? cut_range(space, va, end) : -EFAULT;
+	err = check_range(space, va, end, prot);
+	if (!err)
+		err = cut_range(space, va, end);
 	for (; !err && va < end; va = r->end) {
 		unsigned before;
 
@@ -360,6 +369,28 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 	}
 	mutex_unlock(&space->change);
 	return err;
+}
+
+unsigned long vm_space_resident(struct vm_space *space)
+{
+	struct pagetable *pt = &space->pt;
+	uintptr_t va = VM_USER_START;
+	unsigned long nr = 0;
+	u64 *entry;
+
+	do {
+		unsigned looked;
+
+		spin_lock(&pt->lock);
+		for (looked = 0; looked < ENTRIES_AT_ONCE; looked++, va += PAGE_SIZE) {
+			entry = pt_next(pt, &va, VM_USER_END);
+			if (!entry)
+				break;
+			nr += READ_ONCE(*entry) != 0;
+		}
+		spin_unlock(&pt->lock);
+	} while (entry);
+	return nr;
 }
 
 /* ---- CPUs ---- */

@@ -39,9 +39,11 @@ void zone_set_watermarks(struct zone *zone)
 
 bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower)
 {
-	unsigned long mark = READ_ONCE(zone->wmark[WMARK_MIN]);
+	unsigned long mark = READ_ONCE(zone->wmark[gfp & GFP_HIGH_MARK ? WMARK_HIGH : WMARK_MIN]);
 
-	if (gfp & GFP_RESERVE)
+	if (gfp & GFP_ALL_RESERVE)
+		mark = 0;
+	else if (gfp & GFP_RESERVE)
 		mark /= 2;
 	else if (lower)
 		mark += READ_ONCE(zone->reserve);
@@ -90,6 +92,23 @@ void memory_build_zonelists(struct memory *mem)
 			node->nr_zones[kind] = (u8)count;
 		}
 	}
+}
+
+struct zone *zonelist_zone(struct memory *mem, gfp_t gfp, unsigned i)
+{
+	unsigned cpu_node = arch_cpu_node(arch_cpu_id()), at;
+	const struct node *node = &mem->nodes[cpu_node < mem->nr_nodes ? cpu_node : 0];
+	enum zone_kind kind = gfp_kind(gfp);
+
+	for (at = 0; at < node->nr_zones[kind]; at++) {
+		struct zone *zone = &mem->zones[node->zonelist[kind][at]];
+
+		if ((gfp & GFP_THISNODE) && zone->node != node->id)
+			continue;
+		if (i-- == 0)
+			return zone;
+	}
+	return NULL;
 }
 
 int range_zone(struct memory *mem, pfn_t start, unsigned long nr, struct zone **zone,

@@ -7,6 +7,12 @@ static struct lru_list *list_of(struct memory *mem, unsigned which)
 	return &mem->zones[ZONE_MOVABLE].lru[which];
 }
 
+/* A pager's object: anonymous pages have a list of their own, in no order that matters. */
+static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
+{
+	return scene_begin_pager(t, s, nr, &scene_pager, NULL);
+}
+
 /* Supply slots 0 to @nr - 1, in that order. */
 static bool supply(struct vm_scene *s, u32 nr)
 {
@@ -48,7 +54,7 @@ static void new_pages_come_at_the_head(struct ktest *t)
 	const u32 all[] = {3, 2, 1, 0}, less[] = {3, 2, 0}, two[] = {2, 0};
 	struct vm_scene s;
 
-	if (!scene_begin(t, &s, 4))
+	if (!begin(t, &s, 4))
 		return;
 	expect_list(t, &s, LRU_INACTIVE, all, 0);
 	REQUIRE(t, supply(&s, 4));
@@ -71,7 +77,7 @@ static void an_isolated_page_is_on_no_list(struct ktest *t)
 	struct vm_scene s;
 	struct page *page;
 
-	if (!scene_begin(t, &s, 3))
+	if (!begin(t, &s, 3))
 		return;
 	REQUIRE(t, supply(&s, 3));
 	page = page_in(s.object, 1);
@@ -91,7 +97,7 @@ static void active_pages_have_their_own_list(struct ktest *t)
 	const u32 first[] = {0}, rest[] = {2, 1};
 	struct vm_scene s;
 
-	if (!scene_begin(t, &s, 3))
+	if (!begin(t, &s, 3))
 		return;
 	REQUIRE(t, supply(&s, 3));
 	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 0)), 0);
@@ -105,12 +111,32 @@ static void active_pages_have_their_own_list(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* They can be moved, but there is nowhere to put them: reclaim shall not meet them. */
+static void anonymous_pages_are_listed_apart(struct ktest *t)
+{
+	const u32 both[] = {1, 0};
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, 2))
+		return;
+	REQUIRE(t, supply(&s, 2));
+	expect_list(t, &s, LRU_UNEVICTABLE, both, 2);
+	EXPECT_EQ(t, zone_evictable(&s.mem->zones[ZONE_MOVABLE]), 0);
+	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 0)), 0);
+	page_set_flags(page_in(s.object, 0), PAGE_ACTIVE);
+	putback_lru_page(s.mem, page_in(s.object, 0));
+	EXPECT_EQ(t, list_of(s.mem, LRU_UNEVICTABLE)->nr, 2);
+	EXPECT_EQ(t, zone_evictable(&s.mem->zones[ZONE_MOVABLE]), 0);
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
 static void only_what_is_listed_is_isolated(struct ktest *t)
 {
 	struct page *other, *pinned = NULL;
 	struct vm_scene s;
 
-	if (!scene_begin(t, &s, 2))
+	if (!begin(t, &s, 2))
 		return;
 	REQUIRE(t, supply(&s, 2));
 	other = mem_alloc_pages(s.mem, GFP_MOVABLE, 0);
@@ -133,7 +159,7 @@ static void a_released_page_is_not_isolated(struct ktest *t)
 	struct vm_scene s;
 	struct page *page;
 
-	if (!scene_begin(t, &s, 1))
+	if (!begin(t, &s, 1))
 		return;
 	REQUIRE(t, supply(&s, 1));
 	page = page_in(s.object, 0);
@@ -153,7 +179,7 @@ static void a_page_released_while_isolated_is_freed_once(struct ktest *t)
 	struct page *page[2];
 	unsigned i;
 
-	if (!scene_begin(t, &s, 2))
+	if (!begin(t, &s, 2))
 		return;
 	REQUIRE(t, supply(&s, 2));
 	for (i = 0; i < 2; i++) {
@@ -180,7 +206,7 @@ static void a_listed_page_is_not_freed(struct ktest *t)
 	struct vm_scene s;
 	struct page *page;
 
-	if (!scene_begin(t, &s, 1))
+	if (!begin(t, &s, 1))
 		return;
 	REQUIRE(t, supply(&s, 1));
 	page = page_in(s.object, 0);
@@ -196,5 +222,5 @@ static void a_listed_page_is_not_freed(struct ktest *t)
 
 KTEST_SUITE(lru, KTEST_QUICK, KTEST(new_pages_come_at_the_head),
     KTEST(an_isolated_page_is_on_no_list), KTEST(active_pages_have_their_own_list),
-    KTEST(only_what_is_listed_is_isolated), KTEST(a_released_page_is_not_isolated),
+    KTEST(anonymous_pages_are_listed_apart), KTEST(only_what_is_listed_is_isolated), KTEST(a_released_page_is_not_isolated),
     KTEST(a_page_released_while_isolated_is_freed_once), KTEST(a_listed_page_is_not_freed));

@@ -168,6 +168,25 @@ static void a_region_is_cut_by_an_unmap(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* Whoever was let see it read-only does not come to write it, in the parts of a cut region either. */
+static void protection_stays_within_what_it_may_be(struct ktest *t)
+{
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, 4))
+		return;
+	soft_load_space(s.space);
+	EXPECT_EQ(t, vm_map(s.space, page_at(100), 4, VM_RW | VM_MAY(VM_READ), s.object, 0), -EINVAL);
+	EXPECT_EQ(t, vm_map(s.space, page_at(100), 4, VM_READ | VM_MAY(VM_READ), s.object, 0), 0);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(100), 4, VM_RW), -EACCES);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(101), 1, VM_READ | VM_EXEC), -EACCES);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(101), 1, VM_READ), 0);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(102), 1, VM_RW), -EACCES);
+	EXPECT_EQ(t, soft_write(page_at(102), 1), -EACCES);
+	soft_unload_space();
+	scene_end(t, &s);
+}
+
 static void protection_is_enforced_at_once(struct ktest *t)
 {
 	struct vm_scene s;
@@ -298,6 +317,7 @@ static void many_pages_are_forgotten_as_a_whole(struct ktest *t)
 KTEST_SUITE(vm, KTEST_QUICK, KTEST(first_touch_gives_a_zeroed_page), KTEST(what_is_written_is_read),
     KTEST(an_object_is_shared_by_two_spaces), KTEST(an_object_outlives_its_mapping),
     KTEST(unmapping_returns_tables_only_with_the_space), KTEST(a_region_is_cut_by_an_unmap),
-    KTEST(protection_is_enforced_at_once), KTEST(another_cpu_forgets_what_is_unmapped),
+    KTEST(protection_stays_within_what_it_may_be), KTEST(protection_is_enforced_at_once),
+    KTEST(another_cpu_forgets_what_is_unmapped),
     KTEST(another_cpu_forgets_what_is_protected), KTEST(another_cpu_forgets_what_is_removed),
     KTEST(many_pages_are_forgotten_as_a_whole));

@@ -30,8 +30,21 @@ struct vm_scene {
 	unsigned long free; /* pages, before anything was made */
 };
 
-/* False, and the test has failed or is skipped, if it cannot be had. */
-static inline bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr)
+/* A pager that brings zeroes, for suites in which nobody asks it. */
+static inline int scene_get(struct vm_object *object, u32 index)
+{
+	int err = vm_object_supply(object, index, NULL);
+
+	return err == -EEXIST || err == -EAGAIN ? 0 : err;
+}
+static const struct vm_pager_ops scene_pager = {.get = scene_get};
+
+/*
+ * False, and the test has failed or is skipped, if it cannot be had.  Without @ops the object is
+ * anonymous; with them its pages are on the lists that reclaim looks at.
+ */
+static inline bool scene_begin_pager(struct ktest *t, struct vm_scene *s, unsigned nr,
+    const struct vm_pager_ops *ops, void *pager)
 {
 	int err;
 
@@ -39,12 +52,17 @@ static inline bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr)
 	if (!s->mem)
 		return false;
 	s->free = memory_free_pages(s->mem);
-	err = vm_object_create(s->mem, OBJ_ANON, nr, NULL, NULL, &s->object);
+	err = vm_object_create(s->mem, ops ? OBJ_PAGER : OBJ_ANON, nr, ops, pager, &s->object);
 	err = err ? err : vm_space_create(s->mem, &s->space);
 	err = err ? err : vm_map(s->space, VM_BASE, nr, VM_RW, s->object, 0);
 	if (err)
 		ktest_fail(t, __FILE__, __LINE__, "no scene: error %d", err);
 	return !err;
+}
+
+static inline bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr)
+{
+	return scene_begin_pager(t, s, nr, NULL, NULL);
 }
 
 /* The same, and every slot has a page, of zeroes. */

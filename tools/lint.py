@@ -27,7 +27,8 @@ QUARRY = r"<quarry/\w+\.h>"
 INCLUDES = [
     ("include/", [QUARRY, r"<arch_inline\.h>", r"<sys/queue\.h>", r"<bsd/sys/tree\.h>", STD, r"<asm-generic/errno\.h>"]),
     ("mm/", [QUARRY, r'"mm/\w+\.h"', r"<sys/queue\.h>"]),
-    ("kernel/", [QUARRY, r'"(kernel|bench)/\w+\.h"', r'"\w+\.h"', r"<sys/queue\.h>", r"<stb/\w+\.h>", STD]),
+    ("kernel/", [QUARRY, r'"(kernel|bench)/\w+\.h"', r'"\w+\.h"', r"<sys/queue\.h>", r"<stb/\w+\.h>", r"<elf\.h>", STD]),
+    ("user/", [r"<quarry/(abi|errno)\.h>", r'"(quarry|paged)\.h"', STD]),
     ("drivers/", [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>"]),
     ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
     ("arch/x86_64/", [QUARRY, r'"x86\.h"', STD]),
@@ -35,7 +36,7 @@ INCLUDES = [
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
     ("arch/fiber/", [QUARRY, r'"(fiber|explore|step)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
     ("bench/", [QUARRY, r'"bench/\w+\.h"', STD]),
-    ("tests/", [QUARRY, r'"(tests/|mm/)?\w+\.h"', r"<sys/queue\.h>"]),
+    ("tests/", [QUARRY, r'"(tests/|mm/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>"]),
 ]
 # A comment that carries an argument stands beside its code (file, what it must say).
 ARGUMENTS = [

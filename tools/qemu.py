@@ -9,6 +9,7 @@ The console goes to a file, BUILD/qemu/NAME.log.  A run that lasts too long is k
 ends Python ends QEMU too.
 """
 import ctypes
+import glob
 import json
 import os
 import re
@@ -126,6 +127,7 @@ class Machine:
     machine: str = "q35"
     icount: bool = False
     module: str = None           # path of a boot module
+    programs: bool = False       # the programs for ring 3 as well
     extra: list = field(default_factory=list)
     timeout: float = 60
     kernel: str = None
@@ -150,10 +152,17 @@ class Machine:
 
     def loader_options(self, name, cmdline):
         kernel = self.kernel or os.path.join(BUILD, "quarry.elf")
+        modules = [self.module] if self.module else []
+        if self.programs:
+            modules += sorted(glob.glob(os.path.join(BUILD, "bin", "*")))
+        modules = [f"{os.path.basename(m)}={m}" for m in modules]
         if self.boot == "pvh":
-            return ["-kernel", kernel, "-append", cmdline] + (["-initrd", self.module] if self.module else [])
+            initrd = self.module
+            if self.programs:
+                initrd = os.path.join(BUILD, "qemu", name + ".cpio")
+                subprocess.run(["sh", os.path.join(ROOT, "tools/mkcpio.sh"), initrd] + modules, check=True)
+            return ["-kernel", kernel, "-append", cmdline] + (["-initrd", initrd] if initrd else [])
         iso = os.path.join(BUILD, "qemu", name + ".iso")
-        modules = [f"{os.path.basename(self.module)}={self.module}"] if self.module else []
         subprocess.run(["sh", os.path.join(ROOT, "tools/mkiso.sh"), iso, kernel, cmdline] + modules, check=True)
         options = ["-cdrom", iso]
         if self.boot == "uefi":

@@ -74,6 +74,12 @@ if [ -n "$trace" ]; then
 	esac
 	cmdline="$cmdline trace=$name"
 fi
+# The programs for ring 3, and the trace: name=path each.
+modules=
+for program in "$build"/bin/*; do
+	[ ! -f "$program" ] || modules="$modules $(basename "$program")=$program"
+done
+[ -z "$module" ] || modules="$modules $(basename "$module")=$module"
 [ -t 0 ] || cmdline="$cmdline monitor=off"
 cmdline=${cmdline# }
 
@@ -104,9 +110,12 @@ first_file() {
 case $boot in
 pvh)
 	set -- "$@" -kernel "$kernel" -append "$cmdline"
-	[ -z "$module" ] || set -- "$@" -initrd "$module" ;;
+	# shellcheck disable=SC2086
+	sh "$here/mkcpio.sh" "$build/run.cpio" $modules || exit 2
+	set -- "$@" -initrd "$build/run.cpio" ;;
 *)
-	sh "$here/mkiso.sh" "$build/run.iso" "$kernel" "$cmdline" ${module:+"$(basename "$module")=$module"} || exit 2
+	# shellcheck disable=SC2086
+	sh "$here/mkiso.sh" "$build/run.iso" "$kernel" "$cmdline" $modules || exit 2
 	set -- "$@" -cdrom "$build/run.iso" ;;
 esac
 if [ "$boot" = uefi ]; then

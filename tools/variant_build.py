@@ -85,8 +85,7 @@ class Base:
                 continue
             target = os.path.join(tree, "build", self.name, source + ".o")
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            extra = ["-D__ASSEMBLY__"] if source.endswith(".S") else []
-            run(self.vars["CC"] + flags + extra + ["-c", source, "-o", target], tree)
+            run(self.vars["CC"] + flags + ["-c", source, "-o", target], tree)
             objects[source] = target
         return list(objects.values())
 

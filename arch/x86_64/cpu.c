@@ -4,9 +4,11 @@
  *
  * Owns:       the boot CPU's area; struct cpu_arch of every CPU; the IDT, which all CPUs share.
  * Locks:      none: written on the boot CPU before the others run, or by the CPU itself.
- * Invariants: GS base = this CPU's struct cpu, from cpu_load() on.
+ * Invariants: in the kernel GS base = this CPU's struct cpu, from cpu_load() on; in ring 3 it is 0.
  *             CR0 and CR4 are written whole: what the firmware left in them is not trusted.
  */
+#include <quarry/user.h>
+
 #include "x86.h"
 
 BUILD_ASSERT(offsetof(struct cpu, self) == 0);
@@ -15,6 +17,9 @@ BUILD_ASSERT(offsetof(struct cpu, preempt) == X86_GS_PREEMPT);
 BUILD_ASSERT(offsetof(struct cpu, need_resched) == X86_GS_NEED_RESCHED);
 BUILD_ASSERT(offsetof(struct cpu, irq_depth) == X86_GS_IRQ_DEPTH);
 BUILD_ASSERT(offsetof(struct cpu, current) == X86_GS_CURRENT);
+BUILD_ASSERT(offsetof(struct cpu, kernel_sp) == X86_GS_KERNEL_SP);
+BUILD_ASSERT(offsetof(struct cpu, user_sp) == X86_GS_USER_SP);
+BUILD_ASSERT(offsetof(struct cpu, probe_sp) == X86_GS_PROBE_SP);
 BUILD_ASSERT(CPU_PCP_OFFSET == X86_GS_PCP);
 
 /* 64-bit task state segment (SDM vol. 3A, 8.7). */
@@ -98,10 +103,16 @@ static void tables_fill(struct cpu_arch *a)
 	a->tss.iomap = sizeof(a->tss);
 }
 
-/* Write CR0 and CR4: what we need, and of the protections what this CPU has. */
+/*
+ * Write CR0 and CR4: what we need, and of the protections what this CPU has.  FSGSBASE stays off: ring
+ * 3 could give itself a GS base that looks like the kernel's (trap_entry.S looks at its sign).
+ */
 static void control_registers(void)
 {
-	u64 cr4 = CR4_BOOT | CR4_MCE;
+	u64 cr4 = CR4_BOOT | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+
+	if (cpuid(1, 0).ecx & (1u << 26))
+		cr4 |= CR4_OSXSAVE;
 
 	if (cpuid(0, 0).eax >= 7) {
 		struct cpuid_regs leaf = cpuid(7, 0);
@@ -115,7 +126,7 @@ static void control_registers(void)
 	}
 	__asm__ volatile("movq %0, %%cr0" : : "r"((u64)CR0_VALUE) : "memory");
 	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4) : "memory");
-	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE | EFER_SCE);
 }
 
 void cpu_load(struct cpu *cpu)
@@ -146,6 +157,20 @@ void cpu_load(struct cpu *cpu)
 	wrmsr(MSR_FS_BASE, 0);
 	wrmsr(MSR_GS_BASE, (uintptr_t)cpu);
 	control_registers();
+	user_init_cpu();
+}
+
+/*
+ * Two words of one CPU: where the CPU itself goes at an interrupt or a fault, and where
+ * syscall_entry.S goes.
+ */
+void arch_set_kernel_stack(void *top)
+{
+	struct cpu *cpu = this_cpu();
+	struct cpu_arch *a = cpu->arch;
+
+	a->tss.rsp[0] = (uintptr_t)top;
+	cpu->kernel_sp = top;
 }
 
 void cpu_prepare(struct cpu *cpu)

@@ -145,6 +145,15 @@ void arch_stack_free(void *top)
 		put_slot(empty, &nr_empty, slot);
 }
 
+unsigned long arch_stack_pages(void)
+{
+	irqflags_t flags = spin_lock_irqsave(&stack_lock);
+	unsigned long pages = (next_slot - nr_empty) * STACK_PAGES;
+
+	spin_unlock_irqrestore(&stack_lock, flags);
+	return pages;
+}
+
 /* What arch_switch pops, and below it the return address that starts the thread. */
 void *arch_stack_prepare(void *stack_top, void (*fn)(void *), void *arg)
 {

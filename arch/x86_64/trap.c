@@ -4,7 +4,8 @@
  *
  * Owns:       the vectors of x86.h; the requests for backtraces.
  * Locks:      none of its own.
- * Invariants: irq_depth is above 0 exactly while a handler of this CPU runs.
+ * Invariants: irq_depth is above 0 exactly while a handler of this CPU runs; what serves a fault of
+ *             ring 3, or of a copy from or to its memory, is no handler: it may sleep.
  *             An interrupt is acknowledged before its handler may switch threads.
  */
 #include "x86.h"
@@ -23,16 +24,34 @@ static u32 fault_cpu;
 static u32 nr_faults;
 #define MAX_TOLD 2
 
-static void print_registers(const struct trap_frame *f)
+void print_registers(const struct trap_frame *f, const char *prefix)
 {
-	printk("rip %016lx cs %04lx rflags %08lx rsp %016lx ss %04lx\n", f->rip, f->cs, f->rflags,
-	    f->rsp, f->ss);
-	printk("rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);
-	printk("rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", f->rsi, f->rdi, f->rbp, f->r8);
-	printk("r9  %016lx r10 %016lx r11 %016lx r12 %016lx\n", f->r9, f->r10, f->r11, f->r12);
-	printk("r13 %016lx r14 %016lx r15 %016lx cr2 %016lx\n", f->r13, f->r14, f->r15,
-	    read_cr2());
-	printk("cr3 %016lx error %lx\n", read_cr3(), f->error);
+	printk("%srip %016lx cs %04lx rflags %08lx rsp %016lx ss %04lx\n", prefix, f->rip, f->cs,
+	    f->rflags, f->rsp, f->ss);
+	printk("%srax %016lx rbx %016lx rcx %016lx rdx %016lx\n", prefix, f->rax, f->rbx, f->rcx,
+	    f->rdx);
+	printk("%srsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", prefix, f->rsi, f->rdi, f->rbp,
+	    f->r8);
+	printk("%sr9  %016lx r10 %016lx r11 %016lx r12 %016lx\n", prefix, f->r9, f->r10, f->r11,
+	    f->r12);
+	printk("%sr13 %016lx r14 %016lx r15 %016lx error %lx\n", prefix, f->r13, f->r14, f->r15,
+	    f->error);
+}
+
+const char *exception_text(u64 vector)
+{
+	const char *name = vector < ARRAY_SIZE(exception_name) ? exception_name[vector] : NULL;
+
+	return name ? name : "reserved";
+}
+
+/* Ring 3 may have anything in its frame pointer. */
+static void frame_backtrace(const struct trap_frame *f)
+{
+	if (f->cs & 3)
+		printk("  %016lx in ring 3\n", f->rip);
+	else
+		print_backtrace(f->rip, f->rbp);
 }
 
 /* What the error code of a page fault says (SDM vol. 3A, 4.7). */
@@ -69,7 +88,7 @@ static void print_machine_check(void)
 
 static void exception(const struct trap_frame *f)
 {
-	const char *name = exception_name[f->vector] ? exception_name[f->vector] : "reserved";
+	const char *name = exception_text(f->vector);
 	u32 self = arch_cpu_id() + 1;
 
 	/* Who panics already waits for nobody: the other may be stopped with the word. */
@@ -87,8 +106,9 @@ static void exception(const struct trap_frame *f)
 		printk("guard page: kernel stack overflow\n");
 	else if (f->vector == VEC_MC)
 		print_machine_check();
-	print_registers(f);
-	print_backtrace(f->rip, f->rbp);
+	print_registers(f, "");
+	printk("cr2 %016lx cr3 %016lx\n", read_cr2(), read_cr3());
+	frame_backtrace(f);
 	panic("exception %lu: %s", f->vector, name);
 }
 
@@ -109,15 +129,16 @@ static void nmi(const struct trap_frame *f)
 	printk("CPU %u (APIC id %u): %s, NMI in thread %s%s%s\n", cpu->id, cpu->apic_id,
 	    load_acquire(&backtrace_cpu) == asked ? "asked" : "not asked", thread_name(),
 	    f->rflags & X86_FLAGS_IF ? "" : ", irqs off", cpu->irq_depth > 1 ? ", in an irq" : "");
-	print_backtrace(f->rip, f->rbp);
+	frame_backtrace(f);
 	atomic_cas(&backtrace_cpu, asked, 0u);
 	panic_stop();
 }
 
-static void irq(unsigned vector)
+void trap_irq(unsigned vector)
 {
 	struct cpu *cpu = this_cpu();
 
+	WRITE_ONCE(cpu->irq_depth, cpu->irq_depth + 1);
 	switch (vector) {
 	case VEC_TIMER:
 		WRITE_ONCE(cpu->ticks, cpu->ticks + 1);
@@ -141,22 +162,27 @@ static void irq(unsigned vector)
 		apic_eoi();
 		printk("CPU %u: unexpected interrupt, vector %u\n", cpu->id, vector);
 	}
+	WRITE_ONCE(cpu->irq_depth, cpu->irq_depth - 1);
+	sched_irq_exit();
 }
 
 void trap_dispatch(struct trap_frame *f)
 {
 	struct cpu *cpu = this_cpu();
 
+	user_access_off();
+	if (f->vector >= NR_EXCEPTION) {
+		trap_irq((unsigned)f->vector);
+		return;
+	}
+	if (f->vector == VEC_PF && user_kernel_fault(f))
+		return;
 	WRITE_ONCE(cpu->irq_depth, cpu->irq_depth + 1);
 	if (f->vector == VEC_NMI)
 		nmi(f);
-	else if (f->vector < NR_EXCEPTION)
-		exception(f);
 	else
-		irq((unsigned)f->vector);
+		exception(f);
 	WRITE_ONCE(cpu->irq_depth, cpu->irq_depth - 1);
-	if (f->vector >= NR_EXCEPTION)
-		sched_irq_exit();
 }
 
 void arch_backtrace_self(void)

@@ -6,13 +6,16 @@
  * and the vector; the rest is common.  Below the saved registers stands a frame record (rbp, rip)
  * of what was interrupted, so that a walk of the frame pointers goes through the trap.
  *
+ * What comes from ring 3 finds the user's GS base, and the stack of the running thread, empty.  It
+ * does not return here before trap_from_user has seen to it that the thread may go on.
+ *
  * NMI, #DF and #MC have stacks of their own and can hit anywhere, before the GS base is right too:
  * they look at the base itself.  Kernel bases are negative.
  */
 #include "x86.h"
 
 	.section .text
-	.globl trap_stubs, nmi_entry, df_entry, mc_entry
+	.globl trap_stubs, nmi_entry, df_entry, mc_entry, user_resume
 
 	.balign TRAP_STUB_SIZE
 trap_stubs:
@@ -77,10 +80,28 @@ trap_stubs:
 	.endm
 
 trap_common:
+	testb $3, 24(%rsp)		/* CS */
+	jnz trap_user
 	save_registers
 	call_dispatch
 	restore_registers
 	addq $16, %rsp
+	iretq
+
+trap_user:
+	swapgs
+	save_registers
+	xorl %ebp, %ebp			/* backtraces end here */
+	movq %rsp, %rdi
+	call trap_from_user
+	movq %rsp, %rdi
+
+/* void user_resume(struct trap_frame *f) */
+user_resume:
+	movq %rdi, %rsp
+	restore_registers
+	addq $16, %rsp
+	swapgs
 	iretq
 
 	/* EBX: 1 if the base was the user's and has to go back. */
@@ -122,7 +143,8 @@ paranoid_common:
  * the next one starts at the top of the same stack, over the first one's frame.  So the first works
  * on a copy of its frame further down, and one that finds itself nested goes back at once: its
  * frame is the one at the top, which nobody needs any more.  Nested is who finds the flag set or
- * comes from this stack, where the flag is clear for the last instruction only.
+ * comes from this stack, where the flag is clear for the last instruction only.  In ring 3 the stack
+ * pointer is any number and says nothing.
  *
  * From the top: SS RSP RFLAGS CS RIP, saved RDX, flag, 0, the five again, error, vector, registers.
  */
@@ -130,11 +152,14 @@ nmi_entry:
 	pushq %rdx
 	cmpl $0, -8(%rsp)
 	jne nmi_nested
+	testb $3, 16(%rsp)		/* CS */
+	jnz nmi_first
 	movq 32(%rsp), %rdx		/* interrupted RSP */
 	subq %rsp, %rdx
 	addq $IST_STACK_SIZE, %rdx
 	cmpq $(IST_STACK_SIZE + 48), %rdx
 	jb nmi_nested
+nmi_first:
 	pushq $1			/* the flag */
 	pushq $0			/* keeps 16 byte alignment */
 	.rept 5

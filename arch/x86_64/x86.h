@@ -36,13 +36,16 @@
 
 /* Control register bits (SDM vol. 3A, 2.5); always written as a whole. */
 #define CR0_VALUE 0x80010033 /* PG WP NE ET MP PE */
-#define CR4_PAE   0x20
-#define CR4_MCE   0x40
-#define CR4_PGE   0x80
-#define CR4_UMIP  0x800
-#define CR4_SMEP  0x100000
-#define CR4_SMAP  0x200000
-#define CR4_BOOT  (CR4_PAE | CR4_PGE)
+#define CR4_PAE        0x20
+#define CR4_MCE        0x40
+#define CR4_PGE        0x80
+#define CR4_OSFXSR     0x200
+#define CR4_OSXMMEXCPT 0x400
+#define CR4_UMIP       0x800
+#define CR4_OSXSAVE    0x40000
+#define CR4_SMEP       0x100000
+#define CR4_SMAP       0x200000
+#define CR4_BOOT       (CR4_PAE | CR4_PGE)
 
 /* Model-specific registers (SDM vol. 4, table 2-2). */
 #define MSR_APIC_BASE   0x1b
@@ -50,8 +53,13 @@
 #define MSR_MCG_STATUS  0x17a
 #define MSR_MC0_STATUS  0x401 /* of bank i: + 4i; the address register is the next one */
 #define MSR_EFER        0xc0000080
+#define MSR_STAR        0xc0000081
+#define MSR_LSTAR       0xc0000082
+#define MSR_FMASK       0xc0000084
 #define MSR_FS_BASE     0xc0000100
 #define MSR_GS_BASE     0xc0000101
+#define MSR_KERNEL_GS_BASE 0xc0000102
+#define EFER_SCE        0x1
 #define EFER_LME        0x100
 #define EFER_NXE        0x800
 
@@ -61,6 +69,7 @@
 #define VEC_PF       14
 #define VEC_MC       18
 #define NR_EXCEPTION 32
+#define VEC_SYSCALL  0x100 /* not a vector: marks the frame of a system call */
 #define VEC_TIMER    0x40
 #define VEC_CALL     0x41
 #define VEC_KICK     0x42
@@ -74,15 +83,20 @@
 #define NR_IST        3
 #define IST_STACK_SIZE 8192
 
+/* Offsets in struct cpu that assembly uses; cpu.c asserts them.  More are in arch_inline.h. */
+#define X86_GS_KERNEL_SP 104
+#define X86_GS_USER_SP   112
+#define X86_GS_PROBE_SP  120
+
 /* Bytes from one stub of trap_entry.S to the next. */
 #define TRAP_STUB_SIZE 16
 
-#ifndef __ASSEMBLY__
+#ifndef __ASSEMBLER__
 
 #include <quarry/cpu.h>
 #include <quarry/kernel.h>
 
-/* What trap_entry.S pushes, lowest address first. */
+/* What trap_entry.S and syscall_entry.S push, lowest address first. */
 struct trap_frame {
 	u64 r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
 	u64 vector, error;
@@ -174,6 +188,14 @@ static inline u64 read_cr3(void)
 static inline void invlpg(uintptr_t va)
 {
 	__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
+}
+
+static inline u64 read_cr4(void)
+{
+	u64 value;
+
+	__asm__ volatile("movq %%cr4, %0" : "=r"(value));
+	return value;
 }
 
 static inline struct cpu *this_cpu(void)
@@ -279,7 +301,31 @@ extern char boot_stack_top[];
 void nmi_entry(void);
 void df_entry(void);
 void mc_entry(void);
+/* From the kernel, and NMI, double fault and machine check from anywhere; irqs off. */
 void trap_dispatch(struct trap_frame *f);
+/* An interrupt's part that is the same wherever it hit; irqs off. */
+void trap_irq(unsigned vector);
+/* The general registers, in lines that begin with @prefix.  Any context. */
+void print_registers(const struct trap_frame *f, const char *prefix);
+/* What exception @vector is called; never NULL. */
+const char *exception_text(u64 vector);
+
+/* user.c, syscall_entry.S, user_copy.S */
+void syscall_entry(void);
+/* Any other entry from ring 3; a system call.  irqs off at entry and at return. */
+void trap_from_user(struct trap_frame *f);
+void syscall_from_user(struct trap_frame *f);
+/* Load the registers of @f, and go on in ring 3; irqs off. */
+void user_resume(struct trap_frame *f) __attribute__((noreturn));
+/* This CPU's part of ring 3: MSRs, the save area's size.  As cpu_load, after the control registers. */
+void user_init_cpu(void);
+/*
+ * A page fault in the kernel: true if it has been dealt with, because the kernel was copying from or
+ * to user memory, or probing.  @f may have been changed.  irqs off at entry and at return.
+ */
+bool user_kernel_fault(struct trap_frame *f);
+/* No access to user memory from here on, whatever ring 3 left in RFLAGS.AC.  Any context. */
+void user_access_off(void);
 
 /* drivers/serial.c: the receive interrupt. */
 void serial_interrupt(void);

@@ -11,7 +11,7 @@
 #include <quarry/types.h>
 
 #define BOOT_MAX_RANGES  128
-#define BOOT_MAX_MODULES 8
+#define BOOT_MAX_MODULES 16
 #define BOOT_CMDLINE_MAX 4096
 
 struct boot_range {

@@ -30,6 +30,9 @@ struct cpu {
 	u64 calls;                /* a: call interrupts sent to it */
 	void *arch;               /* GDT, TSS, stacks: arch/x86_64's own */
 	void *boot_stack_top;     /* stack it starts on */
+	void *kernel_sp;          /* gs:104: where the running thread enters the kernel from ring 3 */
+	uintptr_t user_sp;        /* gs:112: scratch of the system call's entry */
+	void *probe_sp;           /* gs:120: a probe is under way (arch_probe), and its stack */
 	struct pcp pcp __attribute__((aligned(256))); /* mm's, for the kernel's own memory */
 };
 /* arch_inline.h addresses the cache straight off gs. */

@@ -71,6 +71,8 @@ void sched_irq_exit(void);
 void sched_tick(void);
 /* Called by preempt_enable when it reached 0 and a switch is wanted. */
 void preempt_schedule(void);
+/* Panic unless the caller may sleep: irqs on, no lock held, preemption on, not in an interrupt. */
+void assert_may_sleep(const char *what);
 /* Name of the running thread, for reports. */
 const char *thread_name(void);
 /* Busy-work accounting: threads that are runnable on @cpu, the running one included. */
@@ -131,6 +133,8 @@ void arch_idle_wait(void);
  */
 void *arch_stack_alloc(void);
 void arch_stack_free(void *top);
+/* Pages under stacks, those kept for later included.  Any context. */
+unsigned long arch_stack_pages(void);
 /* Under TCG with icount the TSC counts instructions; else cycles of some kind. */
 #ifdef __x86_64__ /* the fiber program includes this file on other machines too */
 static inline u64 arch_tsc(void)

@@ -34,6 +34,7 @@ typedef unsigned gfp_t;
 #define GFP_RESERVE     0x10u /* the part of ATOMIC that opens the reserve */
 #define GFP_ZERO        0x20u /* zeroed; the memory must be backed */
 #define GFP_THISNODE    0x40u /* no other node than the CPU's own */
+#define GFP_NORETRY     0x80u /* fail rather than have somebody killed for it (oom.h) */
 #define GFP_KERNEL      GFP_UNMOVABLE
 
 /* Where a request failed, and why. */
@@ -182,7 +183,8 @@ static inline void *page_address(const struct page *page)
  * alloc_pages - allocate a block of 2^order pages.
  * Returns its head, state ALLOC with one reference, or NULL: order > MAX_ORDER (counted), or no
  * memory that the flags allow (counted).  A request that may sleep (neither NOWAIT nor ATOMIC) waits
- * for one drain of all caches by the reclaim thread before it fails.
+ * for reclaim, for one drain of all caches by the reclaim thread and, unless NORETRY, until somebody
+ * has been killed for it, before it fails (docs/mm/reclaim.md).
  * Context: any with NOWAIT or ATOMIC; else thread, irqs on, no spin lock held.
  * Locks: zone locks.  It never makes a cross-call.
  */

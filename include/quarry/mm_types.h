@@ -171,7 +171,19 @@ enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 	X(DRAIN_ROUNDS)        /* drain_all_pages rounds */                                        \
 	X(DRAIN_ASKED)         /* CPUs that they asked */                                          \
 	X(DRAIN_FORCED)        /* forced rounds: disable and precise */                            \
-	X(RECLAIM_RUNS)        /* runs of a reclaim thread */                                      \
+	X(RECLAIM_RUNS)        /* runs of a reclaim thread, for a drain or over the lists */       \
+	X(RECLAIM_SCANNED)     /* pages it took off the lists to look at */                        \
+	X(RECLAIM_KEPT)        /* of these, put back because they had been touched */              \
+	X(RECLAIM_AGED)        /* pages moved from the active list to the inactive one */          \
+	X(RECLAIM_FREED)       /* pages dropped, by reclaim threads and allocations */             \
+	X(RECLAIM_DIRECT)      /* of these, by allocations: unmapped and clean */                  \
+	X(RECLAIM_CLEANED)     /* dirty pages that their pager took first */                       \
+	X(RECLAIM_REFUSED)     /* dirty pages that it did not take */                              \
+	X(RECLAIM_WAIT)        /* allocations that waited for a reclaim thread's run */            \
+	X(RECLAIM_THROTTLED)   /* of these, because too many pages were taken off the lists */     \
+	X(OOM_KILLS)           /* victims chosen */                                                \
+	X(OOM_NOBODY)          /* allocations that failed because there was none to choose */      \
+	X(OOM_STUCK)           /* victims that were not gone in time */                            \
 	X(PCP_DISABLE)         /* outermost zone_pcp_disable calls */                              \
 	X(PCP_UNBALANCED)      /* zone_pcp_enable without disable */                               \
 	X(ISO_BLOCKS)          /* pageblocks isolated */                                           \
@@ -224,11 +236,14 @@ struct free_list {
 	u32 nr GUARDED_BY(zone_class);   /* z: blocks */
 };
 
-/* Pages of objects by age; the flag ACTIVE of a page says on which list it is. */
-enum { LRU_INACTIVE, LRU_ACTIVE, NR_LRU };
+/*
+ * Pages of objects by age; the flag ACTIVE of a page says on which of the first two lists it is.  What
+ * has nowhere to go, anonymous pages, is on the third: it can be moved, but reclaim never looks there.
+ */
+enum { LRU_INACTIVE, LRU_ACTIVE, LRU_UNEVICTABLE, NR_LRU };
 struct lru_list {
 	u32 head, tail;   /* l: pfn or PFN_NONE; new pages come at the head */
-	unsigned long nr; /* l */
+	unsigned long nr; /* l, read racily by those who want a hint */
 };
 
 struct zone {
@@ -249,14 +264,23 @@ struct zone {
 	/* h: per CPU, in blocks */
 	u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
+	u32 nr_reclaiming;        /* a: pages that reclaim has taken off the lists and not settled yet */
 };
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
 
-/* A drain wanted from the reclaim thread: who asks takes a ticket, any number share one drain. */
+/*
+ * What is wanted of the reclaim thread.  Who wants a drain, or a run over the reclaim lists, takes a
+ * ticket; any number share one.
+ */
 struct reclaim {
-	u64 asked;   /* a: tickets handed out */
+	u64 asked;   /* a: tickets for a drain handed out */
 	u64 started; /* a: the newest ticket that the drain under way, or the last one, covers */
 	u64 done;    /* a: the newest ticket whose drain has ended */
+	u64 runs_asked; /* a: tickets for a run over the lists handed out */
+	u64 runs_done;  /* a: the newest one whose run has ended */
+	u64 freed;   /* a: pages of this node that reclaim has freed */
+	u32 low;     /* a: a zone is below its low mark: run */
+	u32 futile;  /* a: the last run freed nothing: a low mark alone starts no other */
 	u32 stop;    /* a: the thread shall return */
 	struct waitq wake;   /* the thread sleeps here */
 	struct waitq served; /* those who asked sleep here */
@@ -294,6 +318,16 @@ struct vm_lists {
 	u32 flushing; /* a: unmappings that still hold references to the pages they unmapped */
 };
 
+/* Who dies when nothing else helps: mm/oom.c, oom.h. */
+struct oom_state {
+	struct mutex lock; /* one decision at a time */
+	struct waitq wq;   /* those who wait until the victim has gone */
+	bool (*kill)(struct memory *mem, unsigned gfp, unsigned order, void *arg); /* a: NULL: nobody dies */
+	void *arg;         /* set before kill */
+	u32 going;         /* a: a victim has been chosen and is not gone */
+	u64 gone;          /* a: victims that have gone */
+};
+
 /* One memory: zones over an array of descriptors that the caller brought. */
 struct memory {
 	const char *name;
@@ -312,6 +346,7 @@ struct memory {
 	u64 round_started GUARDED_BY(pcp_ctl_class), round_done GUARDED_BY(pcp_ctl_class);
 	LIST_HEAD(, range_claim) claims GUARDED_BY(mem_hotplug_class); /* h */
 	struct vm_lists vm;
+	struct oom_state oom;
 	u32 iso_pending;              /* a: isolations between their first bit and their round's end */
 	enum iso_policy policy;       /* a: for offlines that do not name one */
 	bool badpage_panic;           /* a: a bad free panics after its report */

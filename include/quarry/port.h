@@ -23,6 +23,7 @@ enum lock_rank {
 	RANK_MEM_HOTPLUG,
 	RANK_CPU_HOTPLUG,
 	RANK_PCP_CTL,
+	RANK_TASK,    /* tasks, capabilities, endpoints */
 	RANK_SPACE,   /* regions of an address space */
 	RANK_OBJECT,  /* slots of an object; movable objects */
 	RANK_PT,      /* page tables of a space */
@@ -215,6 +216,11 @@ struct memory;
  */
 struct mm_task {
 	u32 in_alloc; /* nesting of allocation slow paths */
+	/*
+	 * a: its allocations may use all that watermarks keep, and never wait: a reclaim thread, or a
+	 * thread that was chosen to die (oom.h) and needs a little to do so.
+	 */
+	u32 reserve;
 	const struct memory *blamed; /* whose page a panic of this thread is about; NULL: none */
 	pfn_t blamed_pfn;
 };

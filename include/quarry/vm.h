@@ -25,6 +25,8 @@
 #define VM_READ  0x1u
 #define VM_WRITE 0x2u
 #define VM_EXEC  0x4u
+/* With a protection given to vm_map: all that vm_protect may ever make of it.  Nothing: anything. */
+#define VM_MAY(prot) ((prot) << 4)
 
 /* Where regions may lie: not in page 0, nor in the last page below the hole. */
 #define VM_USER_START 0x0000000000001000UL
@@ -75,11 +77,23 @@ struct vm_pager_ops {
 	/*
 	 * See to it that page @index of @object is there: ask the pager, and wait until it has
 	 * called vm_object_supply, but not for ever.  Called with no lock held, for several faults
-	 * of one page at once too.  Returns 0 (look again); -EIO; -ETIMEDOUT; -ENOMEM.
+	 * of one page at once too.  Returns 0 (look again); -EIO; -ETIMEDOUT; -ENOMEM; -EINTR the
+	 * thread's task ends.
 	 */
 	int (*get)(struct vm_object *object, u32 index);
-	/* The object is gone, and with it every page; may be NULL.  @pager: what vm_object_create got. */
+	/*
+	 * The object is gone, and with it every page; may be NULL.  @pager: what vm_object_create got.
+	 * Called by who had the last reference, be it a reclaim thread or an allocation that reclaims:
+	 * it takes no lock that is held across an allocation, and makes no cross-call.
+	 */
 	void (*release)(void *pager);
+	/*
+	 * Hand the content of a dirty page, PAGE_SIZE bytes, to the pager; nobody can write to it
+	 * meanwhile, and who touches it waits.  Returns 0: the pager has it, the page may be dropped;
+	 * -EIO, -ETIMEDOUT: the page stays and stays dirty.  Bounded.  No lock held; called by reclaim
+	 * threads.  NULL: dirty pages stay.
+	 */
+	int (*clean)(struct vm_object *object, u32 index, const void *data);
 };
 
 struct vm_object {
@@ -93,6 +107,7 @@ struct vm_object {
 	LIST_HEAD(, vm_region) regions; /* o: that map it */
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
 	void *pager;               /* c: the pager's own */
+	struct page *offered;      /* o: brought by faults that wait for the pager; linked by owner */
 	LIST_ENTRY(vm_object) link; /* v: mem->vm.objects */
 };
 
@@ -126,6 +141,8 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr);
  * moved, or has too many references.
  */
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page) must_check;
+/* Does slot @index hold a page, or the marker of one that is being moved?  So it was a moment ago. */
+bool vm_object_has(struct vm_object *object, u32 index);
 /* Slots that are not empty; a hint. */
 static inline u32 vm_object_present(const struct vm_object *object)
 {
@@ -141,6 +158,7 @@ struct vm_region {
 	uintptr_t start, end;     /* s + o: changed with both held, as region and tree link are */
 	u32 offset;               /* s + o: index in the object of the page at start */
 	u32 prot;                 /* s + o */
+	u32 may;                  /* c: what prot may become */
 	struct vm_object *object; /* c: holds a reference */
 	RB_ENTRY(vm_region) node; /* s */
 	LIST_ENTRY(vm_region) link; /* o: object->regions */
@@ -172,8 +190,9 @@ void vm_space_get(struct vm_space *space);
  */
 void vm_space_put(struct vm_space *space);
 /*
- * vm_map - show pages [@offset, @offset + @nr) of @object at @va, with protection @prot; takes a
- * reference to the object.  Nothing is read or allocated for it before somebody touches it.
+ * vm_map - show pages [@offset, @offset + @nr) of @object at @va, with protection @prot, to which a
+ * VM_MAY may be added; takes a reference to the object.  Nothing is read or allocated for it before
+ * somebody touches it.
  * Returns 0; -EINVAL nothing, unaligned, outside user addresses, wrapping, past the object's end,
  * an object of another memory, a protection that is none; -EEXIST something is mapped there;
  * -ENOMEM.
@@ -188,8 +207,8 @@ int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot
 int vm_unmap(struct vm_space *space, uintptr_t va, unsigned long nr);
 /*
  * vm_protect - change the protection of [@va, @va + @nr pages).  When it returns no CPU can do
- * there what @prot forbids.  Returns 0; -EINVAL as vm_map; -EFAULT not all of it is mapped; -ENOMEM
- * as vm_unmap; on an error nothing is changed.
+ * there what @prot forbids.  Returns 0; -EINVAL as vm_map; -EFAULT not all of it is mapped; -EACCES
+ * its VM_MAY does not have that; -ENOMEM as vm_unmap; on an error nothing is changed.
  */
 int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot);
 /*
@@ -200,6 +219,11 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
  */
 void vm_space_enter(struct vm_space *space);
 void vm_space_leave(struct vm_space *space);
+/*
+ * Pages that the space has mapped now, counted in its tables; a page that is being moved counts too.
+ * For who chooses a victim, by one who has a reference.  Locks: the tables', a few entries at a time.
+ */
+unsigned long vm_space_resident(struct vm_space *space);
 
 /* ---- faults (mm/fault.c) --------------------------------------------------------------------- */
 
@@ -207,8 +231,8 @@ void vm_space_leave(struct vm_space *space);
  * vm_fault - make @va accessible for @access (VM_READ, VM_WRITE or VM_EXEC), after the machine
  * refused.
  * Returns 0: try the access again; -EFAULT nothing is mapped there; -EACCES its protection forbids
- * it; -ENOMEM; -EIO, -ETIMEDOUT the pager did not bring the page; -EAGAIN the page has too many
- * mappings. Waits while the page is being moved, without a reference to it.  Context: thread, may
+ * it; -ENOMEM; -EIO, -ETIMEDOUT the pager did not bring the page; -EINTR the thread's task ends, and
+ * waits for no pager; -EAGAIN the page has too many mappings.  Waits while the page is being moved, without a reference to it.  Context: thread, may
  * sleep, irqs on.
  */
 int vm_fault(struct vm_space *space, uintptr_t va, unsigned access) must_check;

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * syscall_entry.S: system calls, copies from and to user memory, and probes.
+ *
+ * SYSCALL changes neither stack nor GS base, and comes with interrupts off (MSR_FMASK).  In the few
+ * instructions with the user's stack pointer only NMI and machine check can hit, and they bring
+ * stacks of their own.
+ */
+#include "x86.h"
+#include <quarry/errno.h>
+
+	.section .text
+	.globl syscall_entry
+syscall_entry:
+	swapgs
+	movq %rsp, %gs:X86_GS_USER_SP
+	movq %gs:X86_GS_KERNEL_SP, %rsp
+	/* The frame that an interrupt would have made. */
+	pushq $(SEL_USER_DATA | 3)
+	pushq %gs:X86_GS_USER_SP
+	pushq %r11
+	pushq $(SEL_USER_CODE | 3)
+	pushq %rcx
+	pushq $0
+	pushq $VEC_SYSCALL
+	pushq %rax
+	pushq %rbx
+	pushq %rcx
+	pushq %rdx
+	pushq %rsi
+	pushq %rdi
+	pushq %rbp
+	pushq %r8
+	pushq %r9
+	pushq %r10
+	pushq %r11
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+	xorl %ebp, %ebp			/* backtraces end here */
+	movq %rsp, %rdi
+	call syscall_from_user
+	/*
+	 * SYSRET with an RIP that is not canonical faults in ring 0 on the user's stack (SDM vol. 2B).
+	 * syscall_from_user lets nobody come here whose RIP is not below USER_END.
+	 */
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %r11
+	popq %r10
+	popq %r9
+	popq %r8
+	popq %rbp
+	popq %rdi
+	popq %rsi
+	popq %rdx
+	popq %rcx
+	popq %rbx
+	popq %rax
+	movq 16(%rsp), %rcx		/* RIP */
+	movq 32(%rsp), %r11		/* RFLAGS */
+	movq 40(%rsp), %rsp
+	swapgs
+	sysretq
+
+/*
+ * size_t user_copy(void *dst, const void *src, size_t len): bytes that could not be copied.
+ * The only instruction of the kernel that may touch user memory.
+ */
+	.globl user_copy
+user_copy:
+	movq %rdx, %rcx
+	cmpb $0, user_smap(%rip)
+	je 1f
+	stac
+1:
+user_copy_insn:
+	rep movsb
+user_copy_end:
+	cmpb $0, user_smap(%rip)
+	je 2f
+	clac
+2:	movq %rcx, %rax
+	ret
+
+/*
+ * int arch_probe(void (*fn)(void *), void *arg): 0, or -EFAULT if fn faulted.  Interrupts are off
+ * inside, so that the word at PROBE_SP belongs to this call.
+ */
+	.globl arch_probe
+arch_probe:
+	pushq %rbp
+	pushq %rbx
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+	pushfq
+	cli
+	movq %rsp, %gs:X86_GS_PROBE_SP
+	movq %rdi, %rax
+	movq %rsi, %rdi
+	call *%rax
+	xorl %eax, %eax
+	jmp 1f
+	.globl probe_faulted
+probe_faulted:
+	movl $-EFAULT, %eax
+1:	movq $0, %gs:X86_GS_PROBE_SP
+	popfq
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbx
+	popq %rbp
+	ret
+
+	.section .rodata
+	.balign 8
+/* Where a page fault on a user address is expected, and where to go on if it cannot be served. */
+	.globl user_fixups, user_fixups_end
+user_fixups:
+	.quad user_copy_insn, user_copy_end
+user_fixups_end:
+
+	.section .note.GNU-stack, "", @progbits

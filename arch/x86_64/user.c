@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * user.c: ring 3: entering it, what comes from it, its FPU registers, and its memory.
+ *
+ * Owns:       the MSRs of SYSCALL; how FPU registers are saved.
+ * Locks:      none.
+ * Invariants: nobody returns to ring 3 with an RIP at or above USER_END.
+ *             User memory is touched by user_copy alone, between stac and clac.
+ *             The kernel uses no FPU register: they are the running thread's, or nobody's.
+ */
+#include <quarry/mm.h>
+#include <quarry/user.h>
+
+#include "x86.h"
+
+/* RFLAGS bits that SYSCALL clears: AC, NT, IOPL, DF, IF, TF. */
+#define SYSCALL_FMASK 0x47700
+
+/* Where the legacy part of an FPU area keeps these (SDM vol. 1, table 10-2), and what FNINIT sets. */
+#define FPU_FCW      0
+#define FPU_MXCSR    24
+#define FCW_INITIAL  0x037f
+#define MXCSR_INITIAL 0x1f80
+#define FXSAVE_SIZE  512
+/* Of the extended states: x87, SSE, AVX. */
+#define XSTATE_MASK  7u
+
+struct user_fixup {
+	u64 insn, resume;
+};
+/* syscall_entry.S */
+extern const struct user_fixup user_fixups[], user_fixups_end[];
+extern char probe_faulted[];
+size_t user_copy(void *dst, const void *src, size_t len);
+/* Read by it. */
+extern u8 user_smap;
+
+u8 user_smap;
+static u32 xstate;   /* what XSAVE saves; 0: there is FXSAVE only */
+static u32 fpu_size; /* bytes of an area */
+
+void user_init_cpu(void)
+{
+	wrmsr(MSR_STAR, (u64)SEL_KERNEL_CODE << 32 | (u64)SEL_KERNEL_DATA << 48);
+	wrmsr(MSR_LSTAR, (uintptr_t)syscall_entry);
+	wrmsr(MSR_FMASK, SYSCALL_FMASK);
+	wrmsr(MSR_KERNEL_GS_BASE, 0); /* ring 3's, until the first swapgs */
+	if (read_cr4() & CR4_OSXSAVE) {
+		u32 mask = cpuid(0xd, 0).eax & XSTATE_MASK;
+
+		__asm__ volatile("xsetbv" : : "c"(0), "a"(mask), "d"(0));
+		xstate = mask;
+		fpu_size = cpuid(0xd, 0).ebx;
+	} else {
+		fpu_size = FXSAVE_SIZE;
+	}
+	user_smap = (read_cr4() & CR4_SMAP) != 0;
+}
+
+bool arch_has_smep(void)
+{
+	return read_cr4() & CR4_SMEP;
+}
+
+bool arch_has_smap(void)
+{
+	return user_smap;
+}
+
+bool arch_has_xsave(void)
+{
+	return xstate != 0;
+}
+
+/* ---- FPU registers ---- */
+
+/* All zero but for two words is what a program starts with, by FXRSTOR and by XRSTOR. */
+void *arch_fpu_alloc(void)
+{
+	/* XSAVE wants 64; kmalloc aligns to the size, up to half a page, and then to pages. */
+	char *fpu = kmalloc(MAX(fpu_size, 64u));
+
+	if (!fpu)
+		return NULL;
+	*(u16 *)(fpu + FPU_FCW) = FCW_INITIAL;
+	*(u32 *)(fpu + FPU_MXCSR) = MXCSR_INITIAL;
+	return fpu;
+}
+
+void arch_fpu_save(void *fpu)
+{
+	if (xstate)
+		__asm__ volatile("xsave64 (%0)" : : "r"(fpu), "a"(xstate), "d"(0) : "memory");
+	else
+		__asm__ volatile("fxsave64 (%0)" : : "r"(fpu) : "memory");
+}
+
+void arch_fpu_load(const void *fpu)
+{
+	if (xstate)
+		__asm__ volatile("xrstor64 (%0)" : : "r"(fpu), "a"(xstate), "d"(0) : "memory");
+	else
+		__asm__ volatile("fxrstor64 (%0)" : : "r"(fpu) : "memory");
+}
+
+/* ---- user memory ---- */
+
+void arch_load_tables(phys_t root)
+{
+	__asm__ volatile("movq %0, %%cr3" : : "r"(root ? root : kernel_cr3) : "memory");
+}
+
+void user_access_off(void)
+{
+	if (user_smap)
+		__asm__ volatile("clac" : : : "memory");
+}
+
+static bool is_user(u64 va, size_t len)
+{
+	return va < USER_END && len <= USER_END - va;
+}
+
+int copy_from_user(void *dst, u64 src, size_t len)
+{
+	assert_may_sleep("copy_from_user");
+	return is_user(src, len) && !user_copy(dst, (const void *)src, len) ? 0 : -EFAULT;
+}
+
+int copy_to_user(u64 dst, const void *src, size_t len)
+{
+	assert_may_sleep("copy_to_user");
+	return is_user(dst, len) && !user_copy((void *)dst, src, len) ? 0 : -EFAULT;
+}
+
+static unsigned fault_access(u64 error)
+{
+	return error & 16 ? VM_EXEC : error & 2 ? VM_WRITE : VM_READ;
+}
+
+bool user_kernel_fault(struct trap_frame *f)
+{
+	const struct user_fixup *fix = user_fixups;
+	struct cpu *cpu = this_cpu();
+	uintptr_t va = read_cr2();
+	int err;
+
+	while (fix < user_fixups_end && fix->insn != f->rip)
+		fix++;
+	if (fix < user_fixups_end && va < USER_END) {
+		arch_irq_enable(); /* they were on: copy_from_user has seen to it */
+		err = user_page_fault(va, fault_access(f->error));
+		arch_irq_disable();
+		if (err)
+			f->rip = fix->resume;
+		return true;
+	}
+	if (cpu->probe_sp) {
+		f->rip = (uintptr_t)probe_faulted;
+		f->rsp = (uintptr_t)cpu->probe_sp;
+		return true;
+	}
+	return false;
+}
+
+/* ---- from ring 3 and back ---- */
+
+static void __attribute__((noreturn)) user_dies(const struct trap_frame *f, const char *what)
+{
+	arch_irq_enable();
+	user_fault_report(what);
+	print_registers(f, "  ");
+	user_fault_end();
+}
+
+static void page_fault(const struct trap_frame *f)
+{
+	unsigned access = fault_access(f->error);
+	uintptr_t va = read_cr2();
+	char what[96];
+	int err;
+
+	if (f->error & 8)
+		panic("page fault: reserved bit set in a table of a user address, %016lx", va);
+	arch_irq_enable();
+	err = va < USER_END ? user_page_fault(va, access) : -EFAULT;
+	if (!err || err == -EINTR) /* the task ends anyway */
+		return;
+	ksnprintf(what, sizeof(what), "page fault: %s of %016lx: %s",
+	    access == VM_EXEC ? "execute" : access == VM_WRITE ? "write" : "read", va,
+	    va >= USER_END ? "not a user address" : err == -EFAULT ? "not mapped"
+		: err == -EACCES				   ? "not allowed there"
+		: err == -ENOMEM				   ? "no memory"
+								   : "not supplied");
+	user_dies(f, what);
+}
+
+/*
+ * An RIP that is not canonical would fault in the kernel: at SYSRET on the user's stack, at IRET with
+ * the user's GS base.  A program can come to have one, for instance by a SYSCALL in the last bytes of
+ * the lower half.  It could not have gone on anyway.  irqs off at return.
+ */
+static void leave(const struct trap_frame *f)
+{
+	arch_irq_disable();
+	user_may_return();
+	if (unlikely(f->rip >= USER_END))
+		user_dies(f, "goes on at an address that is not a user's");
+}
+
+void trap_from_user(struct trap_frame *f)
+{
+	user_access_off();
+	if (f->vector >= NR_EXCEPTION)
+		trap_irq((unsigned)f->vector);
+	else if (f->vector == VEC_PF)
+		page_fault(f);
+	else
+		user_dies(f, exception_text(f->vector));
+	leave(f);
+}
+
+void syscall_from_user(struct trap_frame *f)
+{
+	struct syscall_regs regs = {
+	    .nr = f->rax,
+	    .arg = {f->rdi, f->rsi, f->rdx, f->r10, f->r8, f->r9, f->r12},
+	};
+
+	arch_irq_enable();
+	f->rax = (u64)syscall(&regs);
+	f->rdi = regs.arg[0];
+	f->rsi = regs.arg[1];
+	f->rdx = regs.arg[2];
+	f->r10 = regs.arg[3];
+	f->r8 = regs.arg[4];
+	f->r9 = regs.arg[5];
+	f->r12 = regs.arg[6];
+	leave(f);
+}
+
+void arch_enter_user(uintptr_t entry, uintptr_t sp, const u64 arg[3])
+{
+	struct trap_frame f = {
+	    .rdi = arg[0],
+	    .rsi = arg[1],
+	    .rdx = arg[2],
+	    .rip = entry,
+	    .cs = SEL_USER_CODE | 3,
+	    .rflags = X86_FLAGS_IF,
+	    .rsp = sp,
+	    .ss = SEL_USER_DATA | 3,
+	};
+
+	leave(&f);
+	user_resume(&f);
+}

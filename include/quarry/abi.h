@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * abi.h: the numbers that the kernel and the programs in ring 3 share.  docs/abi.md explains each call.
+ *
+ * A system call: SYSCALL with the number in RAX and arguments in RDI, RSI, RDX, R10, R8, R9, R12.  The
+ * result comes in RAX, negative errno on failure.  Calls that pass messages give back words and
+ * handles in the argument registers; every other call leaves them as they were.  RCX and R11 are lost.
+ */
+#ifndef QUARRY_ABI_H
+#define QUARRY_ABI_H
+
+enum syscall_nr {
+	SYS_DEBUG_WRITE,     /* (text, length) */
+	SYS_EXIT,            /* (status): of the task */
+	SYS_THREAD_EXIT,     /* () */
+	SYS_YIELD,           /* () */
+	SYS_SLEEP,           /* (ns) */
+	SYS_CLOCK,           /* () -> ns */
+	SYS_INFO,            /* (enum abi_info, handle) -> number */
+	SYS_TASK_CREATE,     /* (programs, name, length, give, arg0, arg1) -> handle */
+	SYS_TASK_WAIT,       /* (task, timeout) -> enum task_end; RSI: status */
+	SYS_TASK_KILL,       /* (task) */
+	SYS_THREAD_CREATE,   /* (entry, stack pointer, arg) -> number of the thread */
+	SYS_OBJECT_CREATE,   /* (pages) -> handle */
+	SYS_MAP,             /* (object, address, pages, first page, protection) */
+	SYS_UNMAP,           /* (address, pages) */
+	SYS_PROTECT,         /* (address, pages, protection) */
+	SYS_ENDPOINT_CREATE, /* () -> handle */
+	SYS_CALL,            /* (endpoint, timeout, 4 words, give) -> 4 words, handle */
+	SYS_RECEIVE,         /* (endpoint, timeout) -> RDI: reply handle; 4 words, handle */
+	SYS_REPLY,           /* (reply, -, 4 words, give) */
+	SYS_HANDLE_CLOSE,    /* (handle) */
+	SYS_HANDLE_DUP,      /* (handle, rights) -> handle */
+	SYS_PAGER_BIND,      /* (endpoint, pages, number, timeout) -> handle */
+	SYS_PAGER_SUPPLY,    /* (object, page, address) */
+	SYS_PAGER_TAKE_BACK, /* (object, page, address) */
+	SYS_PAGER_DROP,      /* (object, page, pages) */
+	NR_SYSCALLS,
+};
+
+/* Where the registers of a message are among the arguments: RDI is 0, R12 is 6. */
+#define ABI_WORDS 4 /* RDX, R10, R8, R9 */
+#define ABI_WORD0 2
+#define ABI_GIVE  6
+
+#define ABI_PAGE_SIZE     4096UL
+#define ABI_WAIT_FOREVER  (~0ULL)
+#define ABI_MAX_WRITE     256 /* bytes of one SYS_DEBUG_WRITE */
+#define ABI_MAX_NAME      32  /* bytes of a program's name */
+#define ABI_MAX_HANDLES   256 /* of a task */
+#define ABI_MAX_THREADS   64  /* of a task */
+#define ABI_MAX_TASKS     64
+#define ABI_MAX_PAGES     (512UL * 512) /* of an object */
+
+/* What a pager is called with: one of these, the page, the number that it gave the object. */
+#define ABI_PAGER_GET   1u /* supply the page */
+#define ABI_PAGER_CLEAN 2u /* take its content back: it is given up */
+/* What word 0 of its answer says. */
+#define ABI_PAGER_DONE      0u
+#define ABI_PAGER_FAILED    1u
+#define ABI_PAGER_NO_MEMORY 2u /* of GET: there was none for the page; it is asked again when there is */
+#define ABI_MAX_PAGER_NS    10000000000ULL /* longest time to answer in */
+
+/* A handle is a number above 0 that means something in the task that got it, and in no other. */
+typedef unsigned abi_handle;
+
+/* What a handle allows.  A duplicate has some of these, never more. */
+#define RIGHT_READ    0x01u /* object: map it; PROT_... below, each with its own */
+#define RIGHT_WRITE   0x02u
+#define RIGHT_EXEC    0x04u
+#define RIGHT_SEND    0x08u /* endpoint: call */
+#define RIGHT_RECEIVE 0x10u /* endpoint: receive, and serve objects as their pager */
+#define RIGHT_DUP     0x20u /* duplicate it, give it away */
+#define RIGHT_KILL    0x40u /* task */
+#define RIGHT_WAIT    0x80u /* task */
+#define RIGHT_SUPPLY  0x100u /* object: be its pager */
+#define RIGHTS_ALL    0x1ffu
+
+/* Protections of a mapping; each holds ABI_READ, none both others. */
+#define ABI_READ  0x1u
+#define ABI_WRITE 0x2u
+#define ABI_EXEC  0x4u
+
+/* How a task ended. */
+enum task_end {
+	TASK_RUNS,
+	TASK_EXITED,  /* by SYS_EXIT, with its status; or its last thread has ended: status 0 */
+	TASK_FAULTED, /* it did what it may not; the kernel has reported it */
+	TASK_KILLED,
+};
+
+enum abi_info {
+	INFO_CPUS,           /* that are online */
+	INFO_CPU,            /* where the caller runs just now */
+	INFO_FREE_PAGES,     /* of the whole machine */
+	INFO_TASK,           /* number of the caller's task */
+	INFO_THREADS,        /* of the caller's task */
+	INFO_HANDLES,        /* of the caller's task, in use */
+	INFO_RIGHTS,         /* of a handle */
+	INFO_OBJECT_PAGES,   /* of an object: its size */
+	INFO_OBJECT_PRESENT, /* of an object: pages that have memory */
+	NR_INFOS,
+};
+
+/* The first thread of a task starts with RDI: the handle given, or 0; RSI and RDX: the two arguments. */
+#define ABI_STACK_PAGES 16 /* of its stack */
+
+#endif

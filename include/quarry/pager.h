@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pager.h: memory objects whose pages a program in ring 3 brings, and takes back.
+ *
+ * The kernel calls the pager's endpoint: a page is wanted (ABI_PAGER_GET), or a dirty one is handed
+ * over (ABI_PAGER_CLEAN).  Before it answers, the pager supplies the page, or takes its content.
+ * docs/abi.md has the protocol.
+ */
+#ifndef QUARRY_PAGER_H
+#define QUARRY_PAGER_H
+
+#include <quarry/ipc.h>
+#include <quarry/vm.h>
+
+/* Context of all: thread, may sleep, no spin lock held. */
+
+/*
+ * pager_create - a new object of @nr_pages pages in *@out, of which the running task, or the kernel, is
+ * the pager.  It is called at @ep, of which the object takes a reference that can only call; each call
+ * brings @number, and is given up after @timeout_ns.
+ * Returns 0; -EINVAL no time to answer in, or more than ABI_MAX_PAGER_NS, or as vm_object_create;
+ * -ENOMEM.
+ */
+int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 timeout_ns,
+    struct vm_object **out) must_check;
+/*
+ * pager_supply - fill an empty slot of @object with the page at @from, an address of ring 3.
+ * Returns as vm_object_supply; -EINVAL also: it has no pager; -EFAULT.
+ */
+int pager_supply(struct vm_object *object, u64 index, u64 from) must_check;
+/*
+ * pager_take_back - copy the page that is being handed over to @to, an address of ring 3.
+ * Returns 0; -EINVAL no such page, no pager; -ENOENT it is not being handed over, or not any more: then
+ * what has been copied means nothing; -EFAULT.
+ */
+int pager_take_back(struct vm_object *object, u64 index, u64 to) must_check;
+/* Empty slots, as vm_object_remove.  -EINVAL also: it has no pager. */
+int pager_drop(struct vm_object *object, u64 index, u64 nr);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task.h: a task is what runs in ring 3: an address space, a table of capabilities, and threads.
+ *
+ * It ends when it says so, when it faults, when it is killed, or with its last thread.  Its threads
+ * end at their next return to ring 3, and waits that it asked for end early.  The last one out gives
+ * back all that the task had; who still holds a reference can ask how it ended.
+ */
+#ifndef QUARRY_TASK_H
+#define QUARRY_TASK_H
+
+#include <quarry/cap.h>
+#include <quarry/vm.h>
+#include <sys/queue.h>
+
+/* Letters: a atomic; c constant; l lock; e written once, before ended. */
+struct task {
+	char name[24];            /* c */
+	u32 id;                   /* c */
+	u32 refs;                 /* a: threads, capabilities, whoever made it */
+	struct spinlock lock;     /* RANK_TASK */
+	TAILQ_HEAD(, thread) threads; /* l */
+	u32 nr_threads;           /* l: on the list */
+	u32 next_thread;          /* l: number of the next one */
+	u32 ending;               /* a, set under l: enum task_end, once it shall end */
+	s32 status;               /* l: with ending */
+	u32 ended;                /* a: it has given everything back */
+	struct cap_table caps;
+	struct vm_space *space;   /* c, until it has ended */
+	LIST_ENTRY(task) link;    /* list of tasks */
+};
+
+/* Context, unless said otherwise: thread, may sleep, no spin lock held. */
+
+/* Start the thread that frees ended ones; once.  0 or -ENOMEM. */
+int tasks_init(void) must_check;
+
+/*
+ * task_create - a task without threads, its space and table empty, one reference in *@out.
+ * Returns 0; -EAGAIN there are ABI_MAX_TASKS; -ENOMEM.
+ */
+int task_create(const char *name, struct task **out) must_check;
+/* One more reference, by one who has one; any context.  Drop one. */
+void task_get(struct task *task);
+void task_put(struct task *task);
+/*
+ * task_add_thread - start a thread in ring 3, on CPU @cpu or, below 0, anywhere.
+ * Returns its number in the task; -EINVAL an address is not a user's; -EAGAIN the task has
+ * ABI_MAX_THREADS, or ends; -ENOMEM (also: @cpu is not online).
+ */
+int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg[3]) must_check;
+/*
+ * task_load - load the program @name of the boot modules and map a stack.  Returns 0, and its entry
+ * and stack pointer; -ENOENT no such program; -ENOEXEC it is not one that can run here (reported, with
+ * the reason); -ENOMEM.
+ */
+int task_load(struct task *task, const char *name, u64 *entry, u64 *sp) must_check;
+/*
+ * task_start - a new task that runs the program @name, in *@out with a reference.  What *@gift holds, if
+ * anything, belongs to it from here on, or is dropped; the first thread starts with the handle and @arg.
+ * Returns 0, or as task_create, task_load, cap_install and task_add_thread.
+ */
+int task_start(const char *name, struct cap *gift, const u64 arg[2], struct task **out) must_check;
+/* Map ABI_STACK_PAGES of zeroes where stacks of first threads are.  0 and the stack pointer; -ENOMEM. */
+int task_map_stack(struct task *task, u64 *sp) must_check;
+
+/* It shall end; the first call decides how.  @how: not TASK_RUNS. */
+void task_end(struct task *task, enum task_end how, s32 status);
+/* A task that never had a thread gives all back. */
+void task_abandon(struct task *task);
+/* Wait until it has ended: 0; -ETIMEDOUT; -EINTR the caller's own task ends. */
+int task_wait(struct task *task, u64 timeout_ns, enum task_end *how, s32 *status) must_check;
+
+/* The task of the running thread; NULL: it is the kernel's.  Any context. */
+struct task *task_current(void);
+/* Is the running thread to end?  The condition that every wait for ring 3 has besides its own. */
+bool task_interrupted(void);
+/*
+ * The running thread reaches user memory by the tables of @space from here on; NULL: it has none.  For
+ * threads of the kernel that have to; @space stays theirs until the next call.
+ */
+void space_use(struct vm_space *space);
+/* The running thread, a task's, ends. */
+void task_thread_exit(void) __attribute__((noreturn));
+
+/* Tasks that have not given everything back; threads of tasks that are not freed yet. */
+unsigned tasks_alive(void);
+unsigned task_threads_alive(void);
+/* All tasks shall end. */
+void tasks_kill_all(void);
+/* Wait until both are 0; -ETIMEDOUT. */
+int tasks_wait_none(u64 timeout_ns) must_check;
+/* One line for each task. */
+void show_tasks(void);
+
+/* ---- kernel/user_boot.c ---- */
+
+/*
+ * Run the program @name as the first task, with a handle to start others by and these arguments.  Wait
+ * for its end, and end all others that are left.  Prints what became of it; true if it exited with 0
+ * and all of them have gone.
+ */
+bool user_run(const char *name, u64 arg0, u64 arg1);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * user.h: ring 3 as the rest of the kernel sees it: entering it, its registers, its memory.
+ *
+ * arch/x86_64/user.c implements the first half.  The second half is what it calls: kernel/task.c and
+ * kernel/syscall.c.
+ */
+#ifndef QUARRY_USER_H
+#define QUARRY_USER_H
+
+#include <quarry/vm.h>
+
+/* User addresses are below; the last page of the lower half is never mapped. */
+#define USER_END VM_USER_END
+
+/* ---- the machine's part ---- */
+
+/*
+ * Memory for the FPU registers of a thread that runs in ring 3, as a new program expects them; NULL
+ * without memory.  Freed by kfree.  Context: thread.
+ */
+void *arch_fpu_alloc(void) must_check;
+/* Save this CPU's FPU registers there; load them from there.  irqs off. */
+void arch_fpu_save(void *fpu);
+void arch_fpu_load(const void *fpu);
+/* The running thread enters the kernel from ring 3 on the stack that ends at @top.  irqs off. */
+void arch_set_kernel_stack(void *top);
+/* Translate by the tables with that root from here on; 0: by the kernel's own.  irqs off. */
+void arch_load_tables(phys_t root);
+
+/*
+ * Go on in ring 3 at @entry, with @sp and these arguments; what is on this kernel stack is forgotten.
+ * Context: thread that has FPU memory and an address space, irqs on.
+ */
+void arch_enter_user(uintptr_t entry, uintptr_t sp, const u64 arg[3]) __attribute__((noreturn));
+
+/*
+ * Copy @len bytes from or to the user memory of the running thread.  Returns 0, or -EFAULT if any of
+ * it is not user memory that may be read (written): then part of it may have been copied.
+ * Context: thread, may sleep, no lock held.
+ */
+int copy_from_user(void *dst, u64 src, size_t len) must_check;
+int copy_to_user(u64 dst, const void *src, size_t len) must_check;
+
+/* Call fn(arg) with interrupts off; 0, or -EFAULT if that ended in a page fault.  For tests. */
+int arch_probe(void (*fn)(void *), void *arg);
+/* Does this machine keep the kernel from executing, and from touching, user memory? */
+bool arch_has_smep(void);
+bool arch_has_smap(void);
+/* Can it save more than x87 and SSE registers? */
+bool arch_has_xsave(void);
+
+/* ---- called by it ---- */
+
+/* What a system call brings, and gives back: all but @nr may be changed. */
+struct syscall_regs {
+	u64 nr;
+	u64 arg[7];
+};
+/* kernel/syscall.c: returns what the caller finds as result.  Context: thread, irqs on. */
+s64 syscall(struct syscall_regs *regs);
+
+/*
+ * kernel/task.c: the running thread touched @va, below USER_END.  @access: VM_READ, VM_WRITE or VM_EXEC.
+ * Returns as vm_fault; -EFAULT without a space.  Context: thread, irqs on, may sleep.
+ */
+int user_page_fault(uintptr_t va, unsigned access);
+/*
+ * The running thread has done something that ends its task: print who and @what, before the registers
+ * are printed.  Context: thread, irqs on.
+ */
+void user_fault_report(const char *what);
+/* After that report: the task ends, and with it this thread. */
+void user_fault_end(void) __attribute__((noreturn));
+/* Before each return to ring 3: does not return if the task has ended meanwhile.  irqs off. */
+void user_may_return(void);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bootfile.c: the files that the loader brought, whichever way.
+ *
+ * Owns:       nothing; a module's bytes stay reserved for ever, so they may be read at any time.
+ * Locks:      none.
+ * Tests:      tests/qemu/test_user.py.
+ */
+#include <quarry/bootfile.h>
+#include <quarry/kernel.h>
+
+/* The first word of a module's command line, without its directories, is its name. */
+static void module_file(const struct boot_module *m, struct boot_file *out)
+{
+	const char *base = m->name;
+	size_t i;
+
+	for (i = 0; m->name[i] && m->name[i] != ' '; i++)
+		if (m->name[i] == '/')
+			base = &m->name[i + 1];
+	ksnprintf(out->name, sizeof(out->name), "%.*s", (int)(&m->name[i] - base), base);
+	out->data = arch_phys_to_virt(m->start);
+	out->size = (size_t)m->size;
+}
+
+/* Give each file to fn until it says true; an archive that is damaged ends where the damage is. */
+static bool each_file(bool (*fn)(struct boot_file *file, const void *arg), struct boot_file *file,
+    const void *arg)
+{
+	unsigned i;
+
+	for (i = 0; i < bootinfo.nr_modules; i++) {
+		struct boot_file module;
+		size_t pos = 0;
+
+		module_file(&bootinfo.module[i], &module);
+		if (!cpio_is_archive(module.data, module.size)) {
+			*file = module;
+			if (fn(file, arg))
+				return true;
+			continue;
+		}
+		while (cpio_next(module.data, module.size, &pos, file) > 0)
+			if (fn(file, arg))
+				return true;
+	}
+	return false;
+}
+
+static bool is_named(struct boot_file *file, const void *name)
+{
+	return !strcmp(file->name, name);
+}
+
+bool boot_file_find(const char *name, struct boot_file *out)
+{
+	return name[0] && each_file(is_named, out, name);
+}
+
+bool boot_file_single(struct boot_file *out)
+{
+	if (bootinfo.nr_modules != 1)
+		return false;
+	module_file(&bootinfo.module[0], out);
+	return !cpio_is_archive(out->data, out->size) &&
+	    (out->size < 4 || memcmp(out->data, "\177ELF", 4) != 0);
+}
+
+static bool print_name(struct boot_file *file, const void *arg)
+{
+	printk(" %s", file->name[0] ? file->name : "(without a name)");
+	return false;
+}
+
+void boot_files_print(void)
+{
+	struct boot_file file;
+
+	if (!bootinfo.nr_modules)
+		printk(" (none: the loader brought no boot module)");
+	each_file(print_name, &file, NULL);
+}

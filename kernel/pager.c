@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pager.c: what memory objects ask of a pager in ring 3 becomes calls of its endpoint.
+ *
+ * A page that is wanted is asked for once, however many threads want it; the others wait for that
+ * answer.  The pager is trusted with nothing but the content: every wait for it ends by itself, what it
+ * says it has done is looked at, and one that lets a call time out is not asked again to take dirty
+ * pages before it shows that it is there.
+ *
+ * Owns:       struct pager, its requests and its buffer.
+ * Locks:      pager->lock (RANK_TASK) for requests; pager->copying, which sleeps, for the buffer, and
+ *             stays held while ring 3's memory is touched.
+ * Invariants: a request is on the list from before the pager can know of it until its answer is in;
+ *             what a handed-over page contains is read under the lock, while its request is on the list.
+ *             No page waits here for a pager: a silent one has nothing that could not be moved.
+ * Tests:      tests/test_pager.c, user/paged.c.
+ */
+#include <quarry/mm.h>
+#include <quarry/pager.h>
+#include <quarry/task.h>
+#include <quarry/user.h>
+
+struct request {
+	u32 what;         /* c: ABI_PAGER_... */
+	u32 index;        /* c */
+	u32 id;           /* c: no other of this pager has it */
+	u32 refs;         /* lock: who asked, and who waits for the same answer */
+	bool served;      /* lock: the page is in its slot, or its content with the pager */
+	u32 done;         /* a: result is there */
+	int result;       /* before done */
+	const void *data; /* c: the content that is handed over; NULL: a page is wanted */
+	LIST_ENTRY(request) link; /* lock */
+};
+
+struct pager {
+	struct endpoint *ep; /* c, a reference */
+	u64 number;          /* c: by which the pager knows the object */
+	u64 timeout_ns;      /* c */
+	u32 task;            /* c: id of the pager's task; 0: a thread of the kernel */
+	struct spinlock lock;
+	LIST_HEAD(, request) requests; /* lock */
+	u32 last_id;         /* lock */
+	u32 silent;          /* a: it has let a call time out, and done nothing since */
+	struct waitq wq;     /* who waits for the answer to somebody else's request */
+	struct mutex copying;
+	void *buffer;        /* copying: a page, so that nothing is allocated when memory is short */
+};
+
+/* ---- requests ---- */
+
+static struct request *find(struct pager *p, u32 what, u64 index)
+{
+	struct request *r;
+
+	LIST_FOREACH(r, &p->requests, link)
+		if (r->what == what && r->index == index)
+			break;
+	return r;
+}
+
+static void add(struct pager *p, struct request *r)
+{
+	r->id = ++p->last_id;
+	LIST_INSERT_HEAD(&p->requests, r, link);
+}
+
+static void heard_of(struct pager *p)
+{
+	WRITE_ONCE(p->silent, 0u);
+}
+
+/* Ask, and wait: 0 or what the answer says; -EPIPE; -ETIMEDOUT; -EINTR; -ENOMEM. */
+static int ask(struct pager *p, const struct request *r)
+{
+	struct ipc_msg msg = {.word = {r->what, r->index, p->number}};
+	int err = ipc_call(p->ep, &msg, p->timeout_ns);
+
+	if (err == -ETIMEDOUT)
+		WRITE_ONCE(p->silent, 1u);
+	if (err)
+		return err;
+	heard_of(p);
+	cap_drop(&msg.give);
+	return msg.word[0] > ABI_PAGER_NO_MEMORY ? (int)ABI_PAGER_FAILED : (int)msg.word[0];
+}
+
+static bool is_done(void *arg)
+{
+	return load_acquire(&((struct request *)arg)->done) || task_interrupted();
+}
+
+static void request_put(struct pager *p, struct request *r)
+{
+	bool last;
+
+	spin_lock(&p->lock);
+	last = --r->refs == 0;
+	spin_unlock(&p->lock);
+	if (last)
+		kfree(r);
+}
+
+/* Somebody else has asked: his answer is ours. */
+static int wait_for(struct pager *p, struct request *r)
+{
+	int err;
+
+	wait_until(&p->wq, is_done, r, p->timeout_ns);
+	err = load_acquire(&r->done) ? r->result : task_interrupted() ? -EINTR : -ETIMEDOUT;
+	request_put(p, r);
+	return err;
+}
+
+/* The answer is in: nobody finds the request any more, and all who wait for it have it. */
+static int finish(struct pager *p, struct request *r, int err)
+{
+	spin_lock(&p->lock);
+	LIST_REMOVE(r, link);
+	if (!err && !r->served)
+		err = -EIO;
+	r->result = err;
+	store_release(&r->done, 1u);
+	spin_unlock(&p->lock);
+	wake_up(&p->wq);
+	return err;
+}
+
+/* A page that somebody wants is there, from this moment or before. */
+static void supplied(struct pager *p, u64 index)
+{
+	struct request *r;
+
+	spin_lock(&p->lock);
+	r = find(p, ABI_PAGER_GET, index);
+	if (r)
+		r->served = true;
+	spin_unlock(&p->lock);
+}
+
+/* ---- what memory objects call: see struct vm_pager_ops ---- */
+
+/* Without memory for the page the pager says so, and whoever wants it makes room: it may wait for pagers. */
+static int ask_for_page(struct pager *p, const struct request *r, struct memory *mem)
+{
+	u64 until = arch_clock_ns() + p->timeout_ns;
+	int err;
+
+	while ((err = ask(p, r)) == ABI_PAGER_NO_MEMORY) {
+		struct page *page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+
+		if (!page)
+			return -ENOMEM;
+		mem_free_pages(mem, page, 0);
+		if (arch_clock_ns() > until)
+			return -ETIMEDOUT;
+	}
+	return err == ABI_PAGER_FAILED || err == -EPIPE ? -EIO : err;
+}
+
+static int pager_get(struct vm_object *object, u32 index)
+{
+	struct request *mine = kmalloc(sizeof(*mine)), *other;
+	struct pager *p = object->pager;
+	bool there;
+	int err;
+
+	if (!mine)
+		return -ENOMEM;
+	*mine = (struct request){.what = ABI_PAGER_GET, .index = index, .refs = 1};
+	spin_lock(&p->lock);
+	other = find(p, ABI_PAGER_GET, index);
+	if (other)
+		other->refs++;
+	else
+		add(p, mine);
+	spin_unlock(&p->lock);
+	if (other) {
+		kfree(mine);
+		return wait_for(p, other);
+	}
+	/* Its last request may have ended between our caller's look at the slot and now. */
+	there = vm_object_has(object, index);
+	if (there)
+		supplied(p, index);
+	err = finish(p, mine, there ? 0 : ask_for_page(p, mine, object->mem));
+	request_put(p, mine);
+	return err;
+}
+
+static int pager_clean(struct vm_object *object, u32 index, const void *data)
+{
+	struct request r = {.what = ABI_PAGER_CLEAN, .index = index, .data = data};
+	const struct task *task = task_current();
+	struct pager *p = object->pager;
+	int err;
+
+	/* It would wait for itself. */
+	if (task && task->id == p->task)
+		return -EIO;
+	if (READ_ONCE(p->silent))
+		return -ETIMEDOUT;
+	spin_lock(&p->lock);
+	add(p, &r);
+	spin_unlock(&p->lock);
+	err = finish(p, &r, ask(p, &r));
+	return err == 0 || err == -ETIMEDOUT ? err : -EIO;
+}
+
+static void pager_release(void *pager)
+{
+	struct pager *p = pager;
+
+	endpoint_put(p->ep, 0);
+	kfree(p->buffer);
+	kfree(p);
+}
+
+static const struct vm_pager_ops pager_ops = {
+    .get = pager_get,
+    .clean = pager_clean,
+    .release = pager_release,
+};
+
+int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 timeout_ns,
+    struct vm_object **out)
+{
+	const struct task *task = task_current();
+	struct pager *p;
+	int err;
+
+	if (timeout_ns == 0 || timeout_ns > ABI_MAX_PAGER_NS)
+		return -EINVAL;
+	p = kmalloc(sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	*p = (struct pager){.ep = ep, .number = number, .timeout_ns = timeout_ns,
+	    .task = task ? task->id : 0, .lock = SPINLOCK("pager", RANK_TASK), .wq = WAITQ("pager"),
+	    .copying = MUTEX("pager's buffer"), .buffer = kmalloc(PAGE_SIZE)};
+	err = p->buffer ? vm_object_create(&kernel_memory, OBJ_PAGER, nr_pages, &pager_ops, p, out)
+			: -ENOMEM;
+	if (err) {
+		kfree(p->buffer);
+		kfree(p);
+		return err;
+	}
+	endpoint_get(ep, 0);
+	return 0;
+}
+
+/* ---- what the pager does ---- */
+
+static struct pager *pager_of(const struct vm_object *object, u64 index)
+{
+	return object->ops == &pager_ops && index < object->nr_pages ? object->pager : NULL;
+}
+
+int pager_supply(struct vm_object *object, u64 index, u64 from)
+{
+	struct pager *p = pager_of(object, index);
+	int err;
+
+	if (!p)
+		return -EINVAL;
+	heard_of(p);
+	mutex_lock(&p->copying);
+	err = copy_from_user(p->buffer, from, PAGE_SIZE);
+	if (!err)
+		err = vm_object_supply(object, (u32)index, p->buffer);
+	mutex_unlock(&p->copying);
+	if (!err || err == -EEXIST || err == -EAGAIN)
+		supplied(p, index);
+	return err;
+}
+
+/* The content of a page that is handed over to the buffer; the request's id, 0: there is none. */
+static u32 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
+{
+	struct request *r;
+	u32 id = 0;
+
+	spin_lock(&p->lock);
+	r = find(p, ABI_PAGER_CLEAN, index);
+	if (r) {
+		memcpy(p->buffer, r->data, PAGE_SIZE);
+		id = r->id;
+	}
+	spin_unlock(&p->lock);
+	return id;
+}
+
+/* The pager has it; false: too late, the page may have been written to since. */
+static bool fetched(struct pager *p, u64 index, u32 id)
+{
+	struct request *r;
+	bool there;
+
+	spin_lock(&p->lock);
+	r = find(p, ABI_PAGER_CLEAN, index);
+	there = r && r->id == id;
+	if (there)
+		r->served = true;
+	spin_unlock(&p->lock);
+	return there;
+}
+
+int pager_take_back(struct vm_object *object, u64 index, u64 to)
+{
+	struct pager *p = pager_of(object, index);
+	int err;
+	u32 id;
+
+	if (!p)
+		return -EINVAL;
+	heard_of(p);
+	mutex_lock(&p->copying);
+	id = fetch(p, index);
+	err = id ? copy_to_user(to, p->buffer, PAGE_SIZE) : -ENOENT;
+	mutex_unlock(&p->copying);
+	if (!err && !fetched(p, index, id))
+		err = -ENOENT;
+	return err;
+}
+
+int pager_drop(struct vm_object *object, u64 index, u64 nr)
+{
+	struct pager *p = pager_of(object, index);
+
+	if (!p || nr > object->nr_pages)
+		return -EINVAL;
+	heard_of(p);
+	return vm_object_remove(object, (u32)index, (u32)nr);
+}

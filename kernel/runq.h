@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* runq.h: run queues, as sched.c (who runs) and sched_move.c (where) share them. */
+#ifndef KERNEL_RUNQ_H
+#define KERNEL_RUNQ_H
+
+#include "sched.h"
+
+struct runq {
+	struct spinlock lock;
+	TAILQ_HEAD(, thread) ready;  /* lock: wait for their turn */
+	TAILQ_HEAD(, thread) alarms; /* lock: sleep with a deadline */
+	struct thread *running;      /* lock */
+	struct thread *idle;         /* c */
+	struct thread *dead;         /* o: to be reaped once its stack is left */
+	struct thread *leaver;       /* o: to be placed elsewhere once its stack is left */
+	u32 leaving;                 /* a: this CPU shall have no threads */
+	u32 closed;                  /* lock: it has none, and gets none */
+	u32 nr_ready;                /* lock, read racily */
+	u32 nr_threads;              /* a: whose cpu is this one */
+	u32 turns_left;              /* lock: turns that threads of this round have not ended yet */
+	u64 round_began;             /* lock, as arch_clock_ns: all that were ready then make up the round */
+	u64 had_turn;                /* a: the beginning of the last round that has ended */
+	struct thread idle_thread;
+} __attribute__((aligned(64)));
+
+extern struct runq *runqs; /* one for each CPU */
+
+/* May threads be put on @cpu? */
+static inline bool takes_threads(unsigned cpu)
+{
+	return cpumask_test(cpu_online_mask, cpu) && !READ_ONCE(runqs[cpu].leaving);
+}
+
+/* Put @t where it can run.  A CPU that is idle is told: it may be halted, or about to be. */
+void runq_add(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
+/* Make @t, of this queue, RUNNABLE if it sleeps. */
+void runq_wake(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
+/*
+ * Put @t, which is the caller's (on_queue set, on no queue, its stack left), on the queue of CPU @where,
+ * or on the best one if that is negative or takes none.  Wakers who meet it on the way find on_queue
+ * set and leave it where it is.  Between the two locks the chosen CPU may have closed its queue; then
+ * another one is chosen.  irqs off.
+ */
+void sched_place(struct thread *t, int where);
+/*
+ * Somebody waits here: give the first who is bound to no CPU to one that is idle.  Whoever is on the
+ * queue has been switched away from, for no tick comes in the middle of a switch.
+ */
+void sched_balance(struct runq *rq);
+/*
+ * Move all threads off this CPU, and close its queue: on the idle thread, irqs off, leaving set.
+ * Sleepers with a deadline are woken; they look at their conditions again, and sleep on where they
+ * are then.  Other sleepers stay where they are until somebody wakes them (thread_wake).
+ */
+void sched_hand_over(struct runq *rq);
+
+#endif

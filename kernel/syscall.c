@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * syscall.c: what each system call takes apart, checks, and asks of the rest of the kernel; those for
+ * memory are in syscall_memory.c.
+ *
+ * Decode, then invoke: arguments and user memory are copied in once, handles become references, and
+ * only then something is done.  docs/abi.md lists the calls with their rights and errors.
+ *
+ * Owns:       the table of calls.
+ * Locks:      none of its own, and none held while user memory is touched.
+ * Invariants: what goes back to ring 3 is a number, an errno or a handle, never an address of ours.
+ * Tests:      user/abi.c, user/fuzz.c.
+ */
+#include "kernel/syscall.h"
+
+#include <quarry/kernel.h>
+#include <quarry/mm.h>
+
+BUILD_ASSERT(ABI_GIVE == ABI_WORD0 + ABI_WORDS);
+
+s64 give_handle(struct cap *cap)
+{
+	s64 handle = cap_install(my_caps(), cap);
+
+	if (handle < 0)
+		cap_drop(cap);
+	return handle;
+}
+
+/* What the caller gives away: of @handle 0 nothing. */
+static int take_gift(u64 handle, struct cap *out)
+{
+	*out = (struct cap){.kind = CAP_NONE};
+	return handle ? cap_lookup(my_caps(), handle, CAP_NONE, RIGHT_DUP, out) : 0;
+}
+
+/* ---- the task and its threads ---- */
+
+static s64 sys_debug_write(struct syscall_regs *r)
+{
+	const struct task *task = task_current();
+	size_t len = r->arg[1], start, i;
+	char text[ABI_MAX_WRITE];
+
+	if (len > sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, r->arg[0], len))
+		return -EFAULT;
+	/* Line by line, each with the task's name, so that nobody can pass for the kernel. */
+	for (start = i = 0; i <= len; i++) {
+		if (i < len && text[i] != '\n') {
+			if (text[i] < ' ' || text[i] > '~')
+				text[i] = '?';
+			continue;
+		}
+		if (i > start || i < len)
+			printk("%s: %.*s\n", task->name, (int)(i - start), text + start);
+		start = i + 1;
+	}
+	return 0;
+}
+
+static s64 sys_exit(struct syscall_regs *r)
+{
+	task_end(task_current(), TASK_EXITED, (s32)r->arg[0]);
+	return 0; /* and does not return to ring 3 */
+}
+
+static s64 sys_thread_exit(struct syscall_regs *r)
+{
+	task_thread_exit();
+}
+
+static s64 sys_yield(struct syscall_regs *r)
+{
+	thread_yield();
+	return 0;
+}
+
+static bool interrupted(void *arg)
+{
+	return task_interrupted();
+}
+
+static s64 sys_sleep(struct syscall_regs *r)
+{
+	struct waitq nobody = WAITQ("sys_sleep");
+
+	return wait_until(&nobody, interrupted, NULL, r->arg[0]) ? -EINTR : 0;
+}
+
+static s64 sys_clock(struct syscall_regs *r)
+{
+	return (s64)arch_clock_ns();
+}
+
+static s64 info_handle(u64 what, u64 handle)
+{
+	enum cap_kind kind = what == INFO_RIGHTS ? CAP_NONE : CAP_OBJECT;
+	struct cap cap;
+	s64 value;
+	int err = cap_lookup(my_caps(), handle, kind, 0, &cap);
+
+	if (err)
+		return err;
+	if (what == INFO_RIGHTS)
+		value = cap.rights;
+	else if (what == INFO_OBJECT_PAGES)
+		value = ((struct vm_object *)cap.object)->nr_pages;
+	else
+		value = vm_object_present(cap.object);
+	cap_drop(&cap);
+	return value;
+}
+
+static s64 sys_info(struct syscall_regs *r)
+{
+	const struct task *task = task_current();
+
+	switch (r->arg[0]) {
+	case INFO_CPUS: return nr_cpus_online();
+	case INFO_CPU: return arch_cpu_id();
+	case INFO_FREE_PAGES: return (s64)memory_free_pages(&kernel_memory);
+	case INFO_TASK: return task->id;
+	case INFO_THREADS: return READ_ONCE(task->nr_threads);
+	case INFO_HANDLES: return READ_ONCE(task->caps.nr_used);
+	case INFO_RIGHTS:
+	case INFO_OBJECT_PAGES:
+	case INFO_OBJECT_PRESENT: return info_handle(r->arg[0], r->arg[1]);
+	default: return -EINVAL;
+	}
+}
+
+static s64 create_task(const char *name, struct cap *gift, const u64 arg[2])
+{
+	struct cap cap = {.kind = CAP_TASK, .rights = RIGHT_WAIT | RIGHT_KILL | RIGHT_DUP};
+	struct task *task;
+	s64 handle = cap_reserve(my_caps());
+	int err;
+
+	if (handle < 0)
+		return handle;
+	err = task_start(name, gift, arg, &task);
+	if (err)
+		cap.kind = CAP_NONE;
+	else
+		cap.object = task;
+	cap_fill(my_caps(), handle, &cap);
+	return err ? err : handle;
+}
+
+static s64 sys_task_create(struct syscall_regs *r)
+{
+	char name[ABI_MAX_NAME + 1];
+	struct cap programs, gift;
+	s64 ret;
+
+	if (r->arg[2] > ABI_MAX_NAME)
+		return -EINVAL;
+	if (copy_from_user(name, r->arg[1], r->arg[2]))
+		return -EFAULT;
+	name[r->arg[2]] = '\0';
+	ret = cap_lookup(my_caps(), r->arg[0], CAP_PROGRAMS, RIGHT_EXEC, &programs);
+	if (ret)
+		return ret;
+	ret = take_gift(r->arg[3], &gift);
+	if (!ret)
+		ret = create_task(name, &gift, &r->arg[4]);
+	cap_drop(&gift);
+	cap_drop(&programs);
+	return ret;
+}
+
+static s64 sys_task_wait(struct syscall_regs *r)
+{
+	struct cap cap;
+	enum task_end how;
+	s32 status;
+	int err = cap_lookup(my_caps(), r->arg[0], CAP_TASK, RIGHT_WAIT, &cap);
+
+	if (err)
+		return err;
+	err = task_wait(cap.object, r->arg[1], &how, &status);
+	cap_drop(&cap);
+	if (err)
+		return err;
+	r->arg[1] = (u64)(s64)status;
+	return how;
+}
+
+static s64 sys_task_kill(struct syscall_regs *r)
+{
+	struct cap cap;
+	int err = cap_lookup(my_caps(), r->arg[0], CAP_TASK, RIGHT_KILL, &cap);
+
+	if (err)
+		return err;
+	task_end(cap.object, TASK_KILLED, 0);
+	cap_drop(&cap);
+	return 0;
+}
+
+static s64 sys_thread_create(struct syscall_regs *r)
+{
+	const u64 arg[3] = {r->arg[2]};
+
+	return task_add_thread(task_current(), -1, r->arg[0], r->arg[1], arg);
+}
+
+/* ---- messages ---- */
+
+static s64 sys_endpoint_create(struct syscall_regs *r)
+{
+	struct cap cap = {
+	    .kind = CAP_ENDPOINT,
+	    .rights = RIGHT_SEND | RIGHT_RECEIVE | RIGHT_DUP,
+	    .object = endpoint_create(),
+	};
+
+	return cap.object ? give_handle(&cap) : -ENOMEM;
+}
+
+static void words_in(struct ipc_msg *msg, const struct syscall_regs *r)
+{
+	memcpy(msg->word, &r->arg[ABI_WORD0], sizeof(msg->word));
+}
+
+static void words_out(struct syscall_regs *r, const struct ipc_msg *msg, s64 handle)
+{
+	memcpy(&r->arg[ABI_WORD0], msg->word, sizeof(msg->word));
+	r->arg[ABI_GIVE] = handle > 0 ? (u64)handle : 0;
+}
+
+static s64 sys_call(struct syscall_regs *r)
+{
+	struct ipc_msg msg;
+	s64 handle = 0;
+	struct cap ep;
+	int err = cap_lookup(my_caps(), r->arg[0], CAP_ENDPOINT, RIGHT_SEND, &ep);
+
+	if (err)
+		return err;
+	words_in(&msg, r);
+	err = take_gift(r->arg[ABI_GIVE], &msg.give);
+	if (!err)
+		err = ipc_call(ep.object, &msg, r->arg[1]);
+	cap_drop(&ep);
+	if (err)
+		return err;
+	if (msg.give.kind != CAP_NONE)
+		handle = give_handle(&msg.give);
+	words_out(r, &msg, handle);
+	return handle < 0 ? handle : 0;
+}
+
+/* Slots are kept before a call is taken: one that was taken must not be lost. */
+static s64 receive(struct endpoint *ep, struct syscall_regs *r, s64 reply, s64 gift)
+{
+	struct cap cap = {.kind = CAP_REPLY}, none = {.kind = CAP_NONE};
+	struct ipc_call *call;
+	struct ipc_msg msg;
+	int err = ipc_receive(ep, &msg, &call, r->arg[1]);
+
+	if (err) {
+		cap_fill(my_caps(), reply, &none);
+		cap_fill(my_caps(), gift, &none);
+		return err;
+	}
+	cap.object = call;
+	cap_fill(my_caps(), reply, &cap);
+	cap_fill(my_caps(), gift, &msg.give);
+	words_out(r, &msg, msg.give.kind != CAP_NONE ? gift : 0);
+	r->arg[0] = (u64)reply;
+	return 0;
+}
+
+static s64 sys_receive(struct syscall_regs *r)
+{
+	const struct cap none = {.kind = CAP_NONE};
+	s64 reply, gift, ret;
+	struct cap ep;
+
+	ret = cap_lookup(my_caps(), r->arg[0], CAP_ENDPOINT, RIGHT_RECEIVE, &ep);
+	if (ret)
+		return ret;
+	reply = cap_reserve(my_caps());
+	gift = reply < 0 ? reply : cap_reserve(my_caps());
+	if (gift >= 0)
+		ret = receive(ep.object, r, reply, gift);
+	else
+		ret = gift;
+	if (gift < 0 && reply >= 0)
+		cap_fill(my_caps(), reply, &none);
+	cap_drop(&ep);
+	return ret;
+}
+
+static s64 sys_reply(struct syscall_regs *r)
+{
+	struct ipc_msg msg;
+	struct cap call;
+	int err;
+
+	words_in(&msg, r);
+	err = take_gift(r->arg[ABI_GIVE], &msg.give);
+	if (err)
+		return err;
+	err = cap_take(my_caps(), r->arg[0], CAP_REPLY, &call);
+	if (err) {
+		cap_drop(&msg.give);
+		return err;
+	}
+	return ipc_reply(call.object, &msg);
+}
+
+/* ---- handles ---- */
+
+static s64 sys_handle_close(struct syscall_regs *r)
+{
+	struct cap cap;
+	int err = cap_take(my_caps(), r->arg[0], CAP_NONE, &cap);
+
+	cap_drop(&cap);
+	return err;
+}
+
+static s64 sys_handle_dup(struct syscall_regs *r)
+{
+	struct cap cap, dup;
+	int err;
+
+	if (r->arg[1] & ~(u64)RIGHTS_ALL)
+		return -EINVAL;
+	err = cap_lookup(my_caps(), r->arg[0], CAP_NONE, RIGHT_DUP | (unsigned)r->arg[1], &cap);
+	if (err)
+		return err;
+	dup = cap;
+	dup.rights = (u16)r->arg[1];
+	cap_get(&dup);
+	cap_drop(&cap);
+	return give_handle(&dup);
+}
+
+static s64 (*const calls[NR_SYSCALLS])(struct syscall_regs *) = {
+    [SYS_DEBUG_WRITE] = sys_debug_write,
+    [SYS_EXIT] = sys_exit,
+    [SYS_THREAD_EXIT] = sys_thread_exit,
+    [SYS_YIELD] = sys_yield,
+    [SYS_SLEEP] = sys_sleep,
+    [SYS_CLOCK] = sys_clock,
+    [SYS_INFO] = sys_info,
+    [SYS_TASK_CREATE] = sys_task_create,
+    [SYS_TASK_WAIT] = sys_task_wait,
+    [SYS_TASK_KILL] = sys_task_kill,
+    [SYS_THREAD_CREATE] = sys_thread_create,
+    [SYS_OBJECT_CREATE] = sys_object_create,
+    [SYS_MAP] = sys_map,
+    [SYS_UNMAP] = sys_unmap,
+    [SYS_PROTECT] = sys_protect,
+    [SYS_ENDPOINT_CREATE] = sys_endpoint_create,
+    [SYS_CALL] = sys_call,
+    [SYS_RECEIVE] = sys_receive,
+    [SYS_REPLY] = sys_reply,
+    [SYS_HANDLE_CLOSE] = sys_handle_close,
+    [SYS_HANDLE_DUP] = sys_handle_dup,
+    [SYS_PAGER_BIND] = sys_pager_bind,
+    [SYS_PAGER_SUPPLY] = sys_pager_supply,
+    [SYS_PAGER_TAKE_BACK] = sys_pager_take_back,
+    [SYS_PAGER_DROP] = sys_pager_drop,
+};
+
+s64 syscall(struct syscall_regs *r)
+{
+	return r->nr < NR_SYSCALLS ? calls[r->nr](r) : -ENOSYS;
+}

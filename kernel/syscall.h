@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* syscall.h: what the files of system calls share; docs/abi.md says what each call does. */
+#ifndef KERNEL_SYSCALL_H
+#define KERNEL_SYSCALL_H
+
+#include <quarry/ipc.h>
+#include <quarry/task.h>
+#include <quarry/user.h>
+
+/* The running task's. */
+static inline struct cap_table *my_caps(void)
+{
+	return &task_current()->caps;
+}
+/* A capability that is not needed elsewhere: a handle; or it is dropped, and -EMFILE. */
+s64 give_handle(struct cap *cap);
+
+/* syscall_memory.c */
+s64 sys_object_create(struct syscall_regs *r);
+s64 sys_map(struct syscall_regs *r);
+s64 sys_unmap(struct syscall_regs *r);
+s64 sys_protect(struct syscall_regs *r);
+s64 sys_pager_bind(struct syscall_regs *r);
+s64 sys_pager_supply(struct syscall_regs *r);
+s64 sys_pager_take_back(struct syscall_regs *r);
+s64 sys_pager_drop(struct syscall_regs *r);
+
+#endif

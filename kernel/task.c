@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task.c: tasks and their threads, from ring 3's first instruction to the last thing given back.
+ *
+ * Owns:       struct task; the list of tasks; the thread that frees threads of tasks.
+ * Locks:      task->lock (RANK_TASK) for its threads and how it ends; tasks_lock for the list; never two
+ *             at once.
+ * Invariants: a thread is on its task's list until it has left the task's space for ever; so whoever
+ *             finds it there may wake it, and when the list is empty no CPU has the tables loaded.
+ *             A thread of a task does not return to ring 3 once the task is ending.
+ * Tests:      tests/test_task.c, tests/test_task_cpu.c.
+ */
+#include "sched.h"
+#include <quarry/mm.h>
+#include <quarry/task.h>
+#include <quarry/user.h>
+
+/* What a thread of ring 3 starts with; it frees it. */
+struct user_start {
+	u64 entry, sp, arg[3];
+};
+
+static struct spinlock tasks_lock = SPINLOCK("tasks", RANK_TASK);
+static LIST_HEAD(, task) tasks = LIST_HEAD_INITIALIZER(tasks); /* tasks_lock: that have not ended */
+static u32 nr_tasks;  /* tasks_lock, read racily */
+static u32 last_id;   /* tasks_lock */
+static struct waitq task_ended = {.lock = {.name = "task ended", .rank = RANK_WAIT}};
+
+/* Threads that have left their task and want to be joined. */
+static struct {
+	struct spinlock lock;          /* RANK_TASK */
+	TAILQ_HEAD(, thread) threads;  /* lock, by task_link */
+	struct waitq wq;               /* the reaper; and those who wait for nr_threads */
+	u32 nr_threads;                /* a: of tasks, not freed yet */
+} reaper = {
+    .lock = SPINLOCK("reaper", RANK_TASK),
+    .threads = TAILQ_HEAD_INITIALIZER(reaper.threads),
+    .wq = {.lock = {.name = "reaper", .rank = RANK_WAIT}},
+};
+
+struct task *task_current(void)
+{
+	const struct thread *t = thread_current();
+
+	return t ? t->task : NULL;
+}
+
+bool task_interrupted(void)
+{
+	const struct task *task = task_current();
+
+	return task && load_acquire(&task->ending);
+}
+
+/* ---- switching ---- */
+
+/* Entering comes before the load, leaving after it: see vm.h. */
+static void space_switch(struct vm_space *from, struct vm_space *to)
+{
+	if (from == to)
+		return;
+	if (to)
+		vm_space_enter(to);
+	arch_load_tables(to ? to->pt.root : 0);
+	if (from)
+		vm_space_leave(from);
+}
+
+void task_switch(const struct thread *prev, const struct thread *next)
+{
+	if (prev->fpu)
+		arch_fpu_save(prev->fpu);
+	if (next->fpu) {
+		arch_fpu_load(next->fpu);
+		arch_set_kernel_stack(next->stack_top);
+	}
+	space_switch(prev->space, next->space);
+}
+
+void space_use(struct vm_space *space)
+{
+	irqflags_t flags = arch_irq_save();
+	struct thread *t = thread_current();
+
+	space_switch(t->space, space);
+	t->space = space;
+	arch_irq_restore(flags);
+}
+
+/* ---- the reaper ---- */
+
+static bool reaper_has_work(void *arg)
+{
+	return READ_ONCE(reaper.threads.tqh_first) != NULL;
+}
+
+static bool no_threads(void *arg)
+{
+	return !READ_ONCE(reaper.nr_threads);
+}
+
+/* Nobody can free the stack it runs on; this one frees those of threads of tasks. */
+static void reap(void *arg)
+{
+	for (;;) {
+		struct thread *t;
+		void *fpu;
+
+		wait_until(&reaper.wq, reaper_has_work, NULL, WAIT_FOREVER);
+		spin_lock(&reaper.lock);
+		t = TAILQ_FIRST(&reaper.threads);
+		TAILQ_REMOVE(&reaper.threads, t, task_link);
+		spin_unlock(&reaper.lock);
+		fpu = t->fpu;
+		thread_join(t);
+		kfree(fpu);
+		if (atomic_sub(&reaper.nr_threads, 1u) == 1)
+			wake_up(&reaper.wq);
+	}
+}
+
+int tasks_init(void)
+{
+	return thread_start("reaper", -1, reap, NULL) ? 0 : -ENOMEM;
+}
+
+/* ---- tasks ---- */
+
+int task_create(const char *name, struct task **out)
+{
+	struct task *task = kmalloc(sizeof(*task));
+	int err;
+
+	if (!task)
+		return -ENOMEM;
+	*task = (struct task){.refs = 1, .lock = SPINLOCK("task", RANK_TASK)};
+	ksnprintf(task->name, sizeof(task->name), "%s", name);
+	TAILQ_INIT(&task->threads);
+	err = cap_table_init(&task->caps);
+	if (!err)
+		err = vm_space_create(&kernel_memory, &task->space);
+	if (err) {
+		cap_table_destroy(&task->caps);
+		kfree(task);
+		return err;
+	}
+	spin_lock(&tasks_lock);
+	if (nr_tasks < ABI_MAX_TASKS) {
+		nr_tasks++;
+		task->id = ++last_id;
+		LIST_INSERT_HEAD(&tasks, task, link);
+	}
+	spin_unlock(&tasks_lock);
+	if (!task->id) {
+		vm_space_put(task->space);
+		cap_table_destroy(&task->caps);
+		kfree(task);
+		return -EAGAIN;
+	}
+	*out = task;
+	return 0;
+}
+
+void task_get(struct task *task)
+{
+	atomic_add(&task->refs, 1u);
+}
+
+void task_put(struct task *task)
+{
+	if (atomic_sub(&task->refs, 1u) != 1)
+		return;
+	KASSERT(load_acquire(&task->ended));
+	kfree(task);
+}
+
+void task_end(struct task *task, enum task_end how, s32 status)
+{
+	struct thread *t;
+
+	spin_lock(&task->lock);
+	if (!task->ending) {
+		task->status = status;
+		store_release(&task->ending, (u32)how);
+	}
+	TAILQ_FOREACH(t, &task->threads, task_link)
+		thread_wake(t);
+	spin_unlock(&task->lock);
+}
+
+/* No thread is left: give back what it has.  Its capabilities go first: there may be cycles of them. */
+static void release(struct task *task)
+{
+	cap_table_destroy(&task->caps);
+	vm_space_put(task->space);
+	spin_lock(&tasks_lock);
+	LIST_REMOVE(task, link);
+	nr_tasks--;
+	spin_unlock(&tasks_lock);
+	store_release(&task->ended, 1u);
+	wake_up(&task_ended);
+}
+
+void task_abandon(struct task *task)
+{
+	task_end(task, TASK_KILLED, 0);
+	release(task);
+}
+
+struct end_wait {
+	struct task *task;
+	bool of_ring3; /* the waiter's own task may end */
+};
+
+static bool has_ended(void *arg)
+{
+	return load_acquire(&((struct task *)arg)->ended) || task_interrupted();
+}
+
+int task_wait(struct task *task, u64 timeout_ns, enum task_end *how, s32 *status)
+{
+	wait_until(&task_ended, has_ended, task, timeout_ns);
+	if (!load_acquire(&task->ended))
+		return task_interrupted() ? -EINTR : -ETIMEDOUT;
+	*how = (enum task_end)task->ending;
+	*status = task->status;
+	return 0;
+}
+
+/* ---- threads ---- */
+
+static void user_thread(void *arg)
+{
+	const struct user_start start = *(struct user_start *)arg;
+
+	kfree(arg);
+	arch_enter_user(start.entry, start.sp, start.arg);
+}
+
+/* Before the thread is on a queue.  -EAGAIN: the task ends, or has too many. */
+static int join_task(struct task *task, struct thread *t)
+{
+	int number = -EAGAIN;
+
+	spin_lock(&task->lock);
+	if (!task->ending && task->nr_threads < ABI_MAX_THREADS) {
+		number = (int)(task->next_thread++ & 0x7fffffff);
+		task->nr_threads++;
+		TAILQ_INSERT_TAIL(&task->threads, t, task_link);
+	}
+	spin_unlock(&task->lock);
+	return number;
+}
+
+int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg[3])
+{
+	struct user_start *start;
+	struct thread *t = NULL;
+	void *fpu;
+	int number;
+
+	if (entry >= USER_END || sp > USER_END)
+		return -EINVAL;
+	start = kmalloc(sizeof(*start));
+	fpu = arch_fpu_alloc();
+	if (start && fpu) {
+		*start = (struct user_start){entry, sp, {arg[0], arg[1], arg[2]}};
+		t = thread_new(task->name, cpu, user_thread, start);
+	}
+	if (!t) {
+		kfree(fpu);
+		kfree(start);
+		return -ENOMEM;
+	}
+	t->task = task;
+	t->space = task->space;
+	t->fpu = fpu;
+	number = join_task(task, t);
+	if (number < 0) {
+		thread_discard(t);
+		kfree(fpu);
+		kfree(start);
+		return number;
+	}
+	task_get(task);
+	atomic_add(&reaper.nr_threads, 1u);
+	sched_add(t);
+	return number;
+}
+
+void task_thread_exit(void)
+{
+	struct thread *t = thread_current();
+	struct task *task = t->task;
+	bool last;
+
+	space_use(NULL);
+	spin_lock(&task->lock);
+	TAILQ_REMOVE(&task->threads, t, task_link);
+	last = --task->nr_threads == 0;
+	if (last && !task->ending)
+		store_release(&task->ending, (u32)TASK_EXITED);
+	spin_unlock(&task->lock);
+	if (last)
+		release(task);
+	t->task = NULL;
+	task_put(task);
+	spin_lock(&reaper.lock);
+	TAILQ_INSERT_TAIL(&reaper.threads, t, task_link);
+	spin_unlock(&reaper.lock);
+	wake_up(&reaper.wq);
+	thread_exit();
+}
+
+/* ---- what the machine's part calls ---- */
+
+int user_page_fault(uintptr_t va, unsigned access)
+{
+	struct vm_space *space = thread_current()->space;
+
+	return space ? vm_fault(space, va, access) : -EFAULT;
+}
+
+void user_fault_report(const char *what)
+{
+	const struct task *task = task_current();
+
+	printk("task %u %s: %s\n", task->id, task->name, what);
+}
+
+void user_fault_end(void)
+{
+	task_end(task_current(), TASK_FAULTED, 0);
+	task_thread_exit();
+}
+
+void user_may_return(void)
+{
+	if (likely(!task_interrupted()))
+		return;
+	arch_irq_enable();
+	task_thread_exit();
+}
+
+/* ---- to look at ---- */
+
+unsigned tasks_alive(void)
+{
+	return READ_ONCE(nr_tasks);
+}
+
+unsigned task_threads_alive(void)
+{
+	return READ_ONCE(reaper.nr_threads);
+}
+
+int tasks_wait_none(u64 timeout_ns)
+{
+	/* A thread is freed after its task has ended. */
+	return wait_until(&reaper.wq, no_threads, NULL, timeout_ns) && !tasks_alive() ? 0 : -ETIMEDOUT;
+}
+
+void tasks_kill_all(void)
+{
+	struct task *task;
+
+	for (;;) {
+		spin_lock(&tasks_lock);
+		LIST_FOREACH(task, &tasks, link)
+			if (!load_acquire(&task->ending))
+				break;
+		if (task)
+			task_get(task);
+		spin_unlock(&tasks_lock);
+		if (!task)
+			return;
+		task_end(task, TASK_KILLED, 0);
+		task_put(task);
+	}
+}
+
+void show_tasks(void)
+{
+	const struct task *task;
+
+	spin_lock(&tasks_lock);
+	LIST_FOREACH(task, &tasks, link)
+		printk("task %u %s: %u threads, %u handles%s\n", task->id, task->name,
+		    READ_ONCE(task->nr_threads), READ_ONCE(task->caps.nr_used),
+		    READ_ONCE(task->ending) ? ", ending" : "");
+	spin_unlock(&tasks_lock);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task_load.c: a program of the boot modules becomes memory of a new task.
+ *
+ * Each segment becomes an object of its own: pages with something from the file are filled here, all
+ * others are zeroed when they are touched.
+ *
+ * Owns:       nothing.
+ * Locks:      none.
+ * Tests:      tests/test_elf.c for what it stands on; tests/qemu/test_user.py.
+ */
+#include <quarry/bootfile.h>
+#include <quarry/elf.h>
+#include <quarry/mm.h>
+#include <quarry/task.h>
+#include <quarry/user.h>
+
+/* Copy what the file has of page @index of the object into the zeroed @buf; false if it has nothing. */
+static bool fill_page(const struct elf_segment *s, const char *file, u32 index, char *buf)
+{
+	u64 page = ALIGN_DOWN(s->va, PAGE_SIZE) + (u64)index * PAGE_SIZE;
+	u64 start = MAX(page, s->va), end = MIN(page + PAGE_SIZE, s->va + s->filesz);
+
+	if (start >= end)
+		return false;
+	memcpy(buf + (start - page), file + s->offset + (start - s->va), end - start);
+	return true;
+}
+
+static int fill_object(struct vm_object *object, const struct elf_segment *s, const char *file)
+{
+	char *buf = kmalloc(PAGE_SIZE);
+	int err = buf ? 0 : -ENOMEM;
+	u32 i;
+
+	for (i = 0; i < object->nr_pages && !err; i++) {
+		memset(buf, 0, PAGE_SIZE);
+		if (!fill_page(s, file, i, buf))
+			break;
+		err = vm_object_supply(object, i, buf);
+	}
+	kfree(buf);
+	return err;
+}
+
+/* A new object of @nr pages at @va, filled with @s of @file if there is one. */
+static int map_new(struct task *task, u64 va, unsigned long nr, unsigned prot,
+    const struct elf_segment *s, const char *file)
+{
+	struct vm_object *object;
+	int err = vm_object_create(&kernel_memory, OBJ_ANON, nr, NULL, NULL, &object);
+
+	if (err)
+		return err;
+	if (s)
+		err = fill_object(object, s, file);
+	if (!err)
+		err = vm_map(task->space, va, nr, prot, object, 0);
+	vm_object_put(object); /* the mapping has its own */
+	return err;
+}
+
+int task_map_stack(struct task *task, u64 *sp)
+{
+	*sp = USER_END;
+	return map_new(task, USER_END - ABI_STACK_PAGES * PAGE_SIZE, ABI_STACK_PAGES,
+	    VM_READ | VM_WRITE, NULL, NULL);
+}
+
+int task_load(struct task *task, const char *name, u64 *entry, u64 *sp)
+{
+	struct elf_program program;
+	struct boot_file file;
+	const char *why;
+	unsigned i;
+	int err;
+
+	if (!boot_file_find(name, &file))
+		return -ENOENT;
+	err = elf_parse(file.data, file.size, &program, &why);
+	if (err) {
+		printk("program %s: %s\n", name, why);
+		return err;
+	}
+	for (i = 0; i < program.nr && !err; i++) {
+		const struct elf_segment *s = &program.segment[i];
+		u64 va = ALIGN_DOWN(s->va, PAGE_SIZE);
+		u64 end = ALIGN_UP(s->va + s->memsz, PAGE_SIZE);
+
+		err = map_new(task, va, (end - va) >> PAGE_SHIFT, s->prot, s, file.data);
+	}
+	*entry = program.entry;
+	return err ? err : task_map_stack(task, sp);
+}
+
+static int start_in(struct task *task, const char *name, struct cap *gift, const u64 arg[2])
+{
+	u64 entry, sp, args[3] = {0, arg[0], arg[1]};
+	int err = task_load(task, name, &entry, &sp);
+
+	if (!err && gift->kind != CAP_NONE) {
+		s64 handle = cap_install(&task->caps, gift);
+
+		if (handle < 0)
+			return (int)handle;
+		gift->kind = CAP_NONE;
+		args[0] = (u64)handle;
+	}
+	if (!err)
+		err = task_add_thread(task, -1, entry, sp, args);
+	return err < 0 ? err : 0;
+}
+
+int task_start(const char *name, struct cap *gift, const u64 arg[2], struct task **out)
+{
+	int err = task_create(name, out);
+
+	if (!err) {
+		err = start_in(*out, name, gift, arg);
+		if (err) {
+			task_abandon(*out);
+			task_put(*out);
+		}
+	}
+	cap_drop(gift);
+	return err;
+}

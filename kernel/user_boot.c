@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * user_boot.c: the first program: started, waited for, and judged.
+ *
+ * Owns:       nothing.
+ * Locks:      none.
+ * Invariants: when it returns no task is left, and no page that one had.
+ * Tests:      tests/qemu/test_user.py.
+ */
+#include <quarry/bootfile.h>
+#include <quarry/kernel.h>
+#include <quarry/mm.h>
+#include <quarry/task.h>
+
+#define GONE_NS 10000000000ULL
+
+bool user_run(const char *name, u64 arg0, u64 arg1)
+{
+	static const char *const ends[] = {
+	    [TASK_RUNS] = "runs", [TASK_EXITED] = "exited", [TASK_FAULTED] = "faulted", [TASK_KILLED] = "was killed"};
+	/* Only the first task may start programs; it can hand that on. */
+	struct cap programs = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC | RIGHT_DUP};
+	const u64 arg[2] = {arg0, arg1};
+	enum task_end how;
+	struct task *task;
+	s32 status;
+	int err = task_start(name, &programs, arg, &task);
+
+	if (err == -ENOENT) {
+		printk("user=%s: no such program among the boot modules:", name);
+		boot_files_print();
+		printk("\n");
+	}
+	if (err) {
+		printk("user: %s not started: error %d\n", name, err);
+		return false;
+	}
+	err = task_wait(task, WAIT_FOREVER, &how, &status);
+	KASSERT(!err);
+	task_put(task);
+	printk("user: %s %s, status %d\n", name, ends[how], status);
+	if (tasks_alive())
+		printk("user: %u tasks are left, and end now\n", tasks_alive());
+	tasks_kill_all();
+	if (tasks_wait_none(GONE_NS)) {
+		printk("user: %u tasks and %u threads do not go\n", tasks_alive(), task_threads_alive());
+		return false;
+	}
+	return how == TASK_EXITED && status == 0;
+}

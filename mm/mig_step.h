@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mig_step.h: the steps that migration and reclaim share, for an isolated page of an object that the
+ * caller has locked: out of everybody's reach, and its references held still.
+ *
+ * Compiled by migrate_lru_body.h and reclaim_lru.c.
+ */
+#ifndef QUARRY_MM_MIG_STEP_H
+#define QUARRY_MM_MIG_STEP_H
+
+#include "mm/vm_priv.h"
+
+/*
+ * Put marker and migration entries in the place of @page, which is in its slot.  Under the object's
+ * lock.  The slot's reference is the caller's from now on.
+ */
+static inline void mig_mark(struct vm_object *object, struct page *page, struct tlb_gather *g)
+{
+	pfn_t pfn = page_to_pfn_in(object->mem, page);
+
+	*object_slot(object, page->index) = slot_marker(pfn);
+	rmap_unmap(object, page->index, pte_migration(pfn), g);
+}
+
+/*
+ * Take all references of a page that has just the two that are ours: from here on there is none to copy
+ * from or add to.  One more is somebody who still looks at the page, or an unmapping whose shootdown
+ * is not over; he may write to it.
+ */
+static inline bool mig_freeze(struct page *src)
+{
+	u32 word;
+
+	do {
+		word = page_word(src);
+		if (word_ref(word) != 2)
+			return false;
+	} while (!atomic_cas(&src->word, word, word & ~PAGE_REF_MASK));
+	return true;
+}
+
+/* Give a frozen page both back; nobody can have taken one before a slot or an entry shows it again. */
+static inline void mig_thaw(struct page *page)
+{
+	u32 word;
+
+	do {
+		word = page_word(page);
+		KASSERT(word_ref(word) == 0);
+	} while (!atomic_cas(&page->word, word, word + 2));
+}
+
+/* Unlock the source; a frozen one gets back the isolation's reference. */
+static inline void mig_unlock(struct page *src, bool frozen)
+{
+	u32 word;
+
+	do {
+		word = page_word(src);
+		KASSERT(word & PAGE_LOCKED);
+	} while (!atomic_cas(&src->word, word, (word & ~PAGE_LOCKED) + frozen));
+}
+
+#endif

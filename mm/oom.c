@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * oom.c: the last resort of an allocation: somebody must go.
+ *
+ * Owns:       mem->oom.
+ * Locks:      mem->oom.lock, a mutex, around each decision; nothing is held while a victim is waited for.
+ * Invariants: one victim at a time: while it is going nobody else is chosen.
+ *             Nobody is chosen unless, since the allocation last began anew, no victim has gone, reclaim
+ *             has freed nothing and a complete drain has been made; nor before one more look under the
+ *             lock, which is for what others have freed meanwhile.
+ * Tests:      tests/test_oom.c.
+ */
+#include "mm/mm_priv.h"
+#include <quarry/oom.h>
+
+/* How long a victim has.  Then it is stuck behind somebody who needs memory himself, so another one goes. */
+#define GOING_NS 5000000000ULL
+
+void memory_set_oom(struct memory *mem,
+    bool (*kill)(struct memory *mem, gfp_t gfp, unsigned order, void *arg), void *arg)
+{
+	mutex_lock(&mem->oom.lock);
+	mem->oom.arg = arg;
+	WRITE_ONCE(mem->oom.kill, kill);
+	mutex_unlock(&mem->oom.lock);
+}
+
+void memory_oom_gone(struct memory *mem)
+{
+	atomic_add(&mem->oom.gone, 1);
+	store_release(&mem->oom.going, 0u);
+	wake_up(&mem->oom.wq);
+}
+
+/*
+ * Would somebody's death help?  Not a request that is particular about where its memory lies; nor a
+ * large block if there are pages enough, only not side by side.
+ */
+static bool death_helps(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	enum zone_kind kind = gfp_kind(gfp);
+	struct zone *zone;
+	unsigned i;
+
+	if (gfp & (GFP_NORETRY | GFP_THISNODE | GFP_DMA32) || !READ_ONCE(mem->oom.kill))
+		return false;
+	for (i = 0; order > 0 && (zone = zonelist_zone(mem, gfp, i)); i++) {
+		if (zone_watermark_ok(zone, 0, gfp | GFP_HIGH_MARK, zone->kind != kind))
+			return false;
+	}
+	return true;
+}
+
+/* Somebody is going, since now or before; false: there is nobody.  Under the lock. */
+static bool choose(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct oom_state *oom = &mem->oom;
+
+	if (load_acquire(&oom->going) || READ_ONCE(port_task()->reserve))
+		return true;
+	sched_point("oom.choose");
+	/* Before the call: the victim may be gone when it returns. */
+	WRITE_ONCE(oom->going, 1);
+	if (!oom->kill || !oom->kill(mem, gfp, order, oom->arg)) {
+		WRITE_ONCE(oom->going, 0);
+		MM_EVENT(mem, OOM_NOBODY);
+		return false;
+	}
+	MM_EVENT(mem, OOM_KILLS);
+	return true;
+}
+
+struct wait_gone {
+	const struct oom_state *oom;
+	u64 gone;
+};
+
+/* Who has been chosen himself does not wait, or he would never go. */
+static bool has_gone(void *arg)
+{
+	const struct wait_gone *w = arg;
+
+	return READ_ONCE(w->oom->gone) != w->gone || READ_ONCE(port_task()->reserve);
+}
+
+struct page *oom_alloc(struct memory *mem, gfp_t gfp, unsigned order, u64 gone, bool *again)
+{
+	struct wait_gone w = {&mem->oom, gone};
+	struct page *page;
+
+	*again = false;
+	if (!death_helps(mem, gfp, order))
+		return NULL;
+	mutex_lock(&mem->oom.lock);
+	page = alloc_from_zonelist(mem, gfp | GFP_HIGH_MARK, order);
+	if (!page)
+		*again = READ_ONCE(mem->oom.gone) != gone || choose(mem, gfp, order);
+	mutex_unlock(&mem->oom.lock);
+	if (!*again || wait_until(&mem->oom.wq, has_gone, &w, GOING_NS))
+		return page;
+	mutex_lock(&mem->oom.lock);
+	if (READ_ONCE(mem->oom.gone) == gone && load_acquire(&mem->oom.going)) {
+		MM_EVENT(mem, OOM_STUCK);
+		WRITE_ONCE(mem->oom.going, 0);
+	}
+	mutex_unlock(&mem->oom.lock);
+	return NULL;
+}

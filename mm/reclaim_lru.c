@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reclaim_lru.c: which pages of objects are given up when memory is short, and how.
+ *
+ * Owns:       pages that it has isolated, until they are dropped or put back; zone->nr_reclaiming.
+ * Locks:      a page's LOCKED bit, by trylock; the object's lock, the tables' and the lru lock inside.
+ * Invariants: only a page of a pager's object is dropped, and only while its pager has the content: a
+ *             dirty one is handed over first, when nobody can write to it any more.
+ *             While it is unmapped for that, a marker and migration entries stand in its place, as
+ *             while it is moved (migrate_lru_body.h): who touches it waits.
+ *             An allocation drops only what nobody has mapped: it needs no shootdown, which is a
+ *             cross-call.  All else is for reclaim threads, which make one shootdown a batch.
+ * Tests:      tests/test_reclaim_lru.c, tests/test_reclaim_stress.c.
+ *
+ * References: the slot's and the isolation's.  A page whose count is just these two under the object's
+ * lock is mapped nowhere and used by nobody: more are taken from slots and entries only, under that
+ * lock; and an unmapping keeps its own until its shootdown is over (tlb.c).
+ */
+#include "mm/mig_step.h"
+
+/* What was decided about an isolated page. */
+enum verdict {
+	KEEP,     /* put it back */
+	DROPPED,  /* out of its slot, whose reference is ours: free it */
+	UNMAPPED, /* marked, unmapped: to be settled after the shootdown */
+};
+
+/* A page that was unmapped. */
+struct unmapped {
+	struct page *page;
+	struct vm_object *object; /* with a reference */
+};
+
+struct batch {
+	struct lru_scan *scan;
+	struct tlb_gather g;
+	unsigned nr;
+	struct unmapped page[RECLAIM_BATCH];
+};
+
+/* The isolated page has been dealt with: it goes back on a list, or is freed. */
+static void settled(struct zone *zone, struct page *page, bool dropped)
+{
+	atomic_sub(&zone->nr_reclaiming, 1u);
+	if (dropped)
+		mem_put_page(zone->mem, page);
+	else
+		putback_lru_page(zone->mem, page);
+}
+
+/* It is needed, or cannot be had: the next batches shall not meet it.  Migrators keep the flag. */
+static enum verdict keep_active(struct page *page)
+{
+	page_set_flags(page, PAGE_ACTIVE);
+	return KEEP;
+}
+
+/* Empty the slot of @page, which nobody reaches but through it.  Under the object's lock. */
+static void empty_slot(struct vm_object *object, struct page *page)
+{
+	*object_slot(object, page->index) = 0;
+	WRITE_ONCE(object->nr_present, object->nr_present - 1);
+	lru_release_page(object->mem, page);
+}
+
+/* Has the page been touched since this was last asked?  Says in *@dirty whether it has been written to. */
+static bool was_touched(struct vm_object *object, struct page *page, struct tlb_gather *g, bool *dirty)
+{
+	u64 bits = g ? rmap_age(object, page->index, g) : 0;
+	u32 word = page_word(page);
+
+	page_clear_flags(page, PAGE_REFERENCED);
+	*dirty = word & PAGE_DIRTY || bits & PTE_DIRTY;
+	return word & PAGE_REFERENCED || bits & PTE_ACCESSED;
+}
+
+/* Under the object's lock, the page being locked. */
+static enum verdict judge(struct batch *b, struct vm_object *object, struct page *page)
+{
+	struct lru_scan *scan = b->scan;
+	bool touched, dirty;
+
+	/* The object has let go of it; or it is pinned, which only happens under this lock. */
+	if (slot_page(object_lookup(object, page->index)) != page)
+		return KEEP;
+	if (READ_ONCE(page->pincount))
+		return keep_active(page);
+	touched = was_touched(object, page, scan->direct ? NULL : &b->g, &dirty);
+	if (touched && !scan->desperate) {
+		MM_EVENT(object->mem, RECLAIM_KEPT);
+		return keep_active(page);
+	}
+	if (!dirty && word_ref(page_word(page)) == 2) {
+		empty_slot(object, page);
+		return DROPPED;
+	}
+	if (scan->direct)
+		return KEEP;
+	if (dirty && (!object->ops->clean || object == scan->refused))
+		return keep_active(page);
+	mig_mark(object, page, &b->g);
+	return UNMAPPED;
+}
+
+static void look_at(struct batch *b, struct page *page)
+{
+	struct zone *zone = b->scan->zone;
+	struct vm_object *object = lru_get_object(zone->mem, page);
+	enum verdict verdict = KEEP;
+
+	/* Somebody else's lock is not waited for: he may be waiting for memory. */
+	if (object && page_trylock(page)) {
+		spin_lock(&object->lock);
+		verdict = judge(b, object, page);
+		spin_unlock(&object->lock);
+		if (verdict == UNMAPPED) {
+			b->page[b->nr++] = (struct unmapped){page, object};
+			return;
+		}
+		mig_unlock(page, false);
+	}
+	if (verdict == DROPPED) {
+		mem_put_page(zone->mem, page); /* the slot's; not the last */
+		b->scan->freed++;
+	}
+	settled(zone, page, verdict == DROPPED);
+	if (object)
+		vm_object_put(object);
+}
+
+/*
+ * The page is frozen, so nobody writes to it: give it to its pager if it is dirty.  True: the pager has
+ * what is in it.
+ */
+static bool is_clean(struct batch *b, const struct unmapped *u)
+{
+	struct vm_object *object = u->object;
+	int err;
+
+	if (!(page_word(u->page) & PAGE_DIRTY))
+		return true;
+	/* Written to after it was judged. */
+	if (!object->ops->clean || object == b->scan->refused)
+		return false;
+	err = object->ops->clean(object, u->page->index, page_address_in(object->mem, u->page));
+	sched_point("reclaim.cleaned");
+	if (err) {
+		MM_EVENT(object->mem, RECLAIM_REFUSED);
+		b->scan->refused = object;
+		return false;
+	}
+	MM_EVENT(object->mem, RECLAIM_CLEANED);
+	page_clear_flags(u->page, PAGE_DIRTY);
+	return true;
+}
+
+/* After the shootdown: drop the page, or show it again. */
+static void finish(struct batch *b, struct unmapped *u)
+{
+	struct vm_object *object = u->object;
+	struct memory *mem = object->mem;
+	pfn_t pfn = page_to_pfn_in(mem, u->page);
+	bool frozen = mig_freeze(u->page), drop = frozen && is_clean(b, u), gone;
+	u64 *slot;
+
+	if (frozen)
+		mig_thaw(u->page);
+	spin_lock(&object->lock);
+	slot = object_slot(object, u->page->index);
+	/* Emptied meanwhile by somebody, who has left the slot's reference to us. */
+	gone = *slot != slot_marker(pfn);
+	if (!gone && drop) {
+		rmap_unmap(object, u->page->index, 0, NULL);
+		empty_slot(object, u->page);
+	} else if (!gone) {
+		*slot = (uintptr_t)u->page;
+		rmap_restore(object, u->page->index, pte_migration(pfn), u->page);
+	}
+	spin_unlock(&object->lock);
+	if (gone || drop)
+		mem_put_page(mem, u->page);
+	/* Before the unlock: who waits here has seen a locked page. */
+	migwait_wake(mem, pfn);
+	mig_unlock(u->page, false);
+	b->scan->freed += drop && !gone;
+	settled(b->scan->zone, u->page, gone || drop);
+	vm_object_put(object);
+}
+
+/* One batch of the active list: what has not been touched since it was last here is inactive now. */
+static void age_batch(struct batch *b)
+{
+	struct zone *zone = b->scan->zone;
+	struct page *pages[RECLAIM_BATCH];
+	unsigned nr = lru_isolate_tail(zone, LRU_ACTIVE, false, pages, RECLAIM_BATCH), i;
+
+	for (i = 0; i < nr; i++) {
+		struct vm_object *object = lru_get_object(zone->mem, pages[i]);
+		bool touched = false, dirty;
+
+		if (object) {
+			spin_lock(&object->lock);
+			if (slot_page(object_lookup(object, pages[i]->index)) == pages[i])
+				touched = was_touched(object, pages[i], &b->g, &dirty);
+			spin_unlock(&object->lock);
+		}
+		if (!touched) {
+			page_clear_flags(pages[i], PAGE_ACTIVE);
+			MM_EVENT(zone->mem, RECLAIM_AGED);
+		}
+		settled(zone, pages[i], false);
+		if (object)
+			vm_object_put(object);
+	}
+}
+
+void reclaim_batch(struct lru_scan *scan)
+{
+	struct zone *zone = scan->zone;
+	struct page *pages[RECLAIM_BATCH];
+	struct batch b = {.scan = scan};
+	unsigned long before = scan->freed;
+	unsigned nr, i;
+
+	tlb_gather_init(&b.g, zone->mem);
+	if (!scan->direct &&
+	    READ_ONCE(zone->lru[LRU_INACTIVE].nr) < READ_ONCE(zone->lru[LRU_ACTIVE].nr))
+		age_batch(&b);
+	nr = lru_isolate_tail(zone, LRU_INACTIVE, scan->direct, pages, scan->batch);
+	for (i = 0; i < nr; i++)
+		look_at(&b, pages[i]);
+	sched_point("reclaim.entry_set");
+	/* Nothing to forget for an allocation: it has touched no entry. */
+	KASSERT(!scan->direct || b.g.nr == 0);
+	tlb_flush(&b.g);
+	sched_point("reclaim.unmapped");
+	for (i = 0; i < b.nr; i++)
+		finish(&b, &b.page[i]);
+	MM_EVENT_ADD(zone->mem, RECLAIM_SCANNED, nr);
+	MM_EVENT_ADD(zone->mem, RECLAIM_FREED, scan->freed - before);
+}

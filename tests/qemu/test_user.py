@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""Programs in ring 3: what they print, how they end, and that the kernel goes on whatever they do."""
+import re
+import time
+
+import pytest
+
+# What user/fault.c does, in its order, and what the kernel says of it; the last one only asks for errors.
+FAULTS = [
+    r"page fault: read of 0000000000000000: not mapped",
+    r"page fault: write of 0000000000000008: not mapped",
+    r"page fault: read of ffffffff80100000: not a user address",
+    r"page fault: write of ffff888000200000: not a user address",
+    r"page fault: execute of ffffffff80100000: not a user address",
+    r"general protection",  # a jump to an address that is not canonical
+    r"invalid opcode",
+    r"divide error",
+    r"general protection",  # hlt
+    r"general protection",  # outl to the port that would end QEMU as passed
+    r"page fault: write of 000000000040[0-9a-f]{4}: not allowed there",  # a constant
+    r"page fault: write of 000000000040[0-9a-f]{4}: not allowed there",  # its own code
+    r"page fault: execute of 000000000040[0-9a-f]{4}: not allowed there",  # its own data
+    r"page fault: write of 00007ffffffe[0-9a-f]{4}: not mapped",  # below its stack
+    r"general protection",  # int 0x41
+]
+MACHINES = {
+    "pvh-max-4": dict(boot="pvh", cpu="max", cpus=4),
+    "pvh-max-1": dict(boot="pvh", cpu="max", cpus=1),
+    "pvh-qemu64-4": dict(boot="pvh", cpu="qemu64", cpus=4),
+    "pvh-Nehalem-8": dict(boot="pvh", cpu="Nehalem", cpus=8),
+    "grub-max-2": dict(boot="grub", cpu="max", cpus=2),
+    "uefi-max-2": dict(boot="uefi", cpu="max", cpus=2),
+}
+QUIET = "selftest=none"
+
+
+@pytest.fixture
+def user(boot):
+    """user(program, arg) -> Run: the kernel with that as its first program."""
+    def run(program, arg=None, **kw):
+        line = f"{QUIET} user={program}" + ("" if arg is None else f" user_arg={arg}")
+        return boot(kw.pop("line", line), programs=True, timeout=kw.pop("timeout", 400), **kw)
+    return run
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_init(user, machine):
+    """All programs, each judged by init; and the kernel's own reports of those that fault."""
+    run = user("init", **MACHINES[machine])
+    assert run.passed, run.story()
+    assert not run.has("not ok"), run.story()
+    assert run.has("^init: 0 not as expected$") and run.has("^user: init exited, status 0$"), run.story()
+    reports = re.findall(r"^task \d+ fault: (.*)$", run.text, re.M)
+    assert len(reports) == len(FAULTS), run.story()
+    for have, want in zip(reports, FAULTS):
+        assert re.fullmatch(want, have), f"{have!r}, not {want!r}\n{run.story()}"
+    # Four tasks wanted a page that no pager brought.
+    assert len(re.findall(r"^task \d+ paged: page fault: read of [0-9a-f]{16}: not supplied$", run.text, re.M)) == 4, run.story()
+    # Each report has the registers, and says nothing of the kernel's own.
+    assert run.text.count("\n  rip ") == len(FAULTS) + 4, run.story()
+
+
+@pytest.mark.parametrize("cpu, smep, smap, by", [("max", "on", "on", "XSAVE"),
+                                                 ("qemu64", "not there", "not there", "FXSAVE"),
+                                                 ("qemu64,+smep", "on", "not there", "FXSAVE"),
+                                                 ("qemu64,+smap", "not there", "on", "FXSAVE")])
+def test_protection(passes, cpu, smep, smap, by):
+    """What the machine has is on; the suite proves it by touching user memory from the kernel."""
+    run = passes("selftest=task,task_cpu", cpu=cpu, timeout=300)
+    assert run.has(rf"^ring 3: SMEP {smep}, SMAP {smap}, FPU registers by {by}$"), run.story()
+    assert run.has(r"^  ok \d+ smap_and_smep_are_on$"), run.story()
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 8])
+def test_suites(passes, cpus):
+    run = passes("selftest=task,task_cpu,ipc,pager,elf", cpus=cpus, timeout=300)
+    assert run.has("^ok 5 "), run.story()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_fuzz(boot, seed):
+    run = boot(f"{QUIET} user=fuzz user_arg=50000 seed={seed}", programs=True, timeout=400)
+    assert run.passed, run.story()
+    assert run.has(r"^fuzz: 50000 calls of seed \d+: \d{4,} succeeded, \d{4,} failed$"), run.story()
+
+
+def test_stress(user):
+    run = user("stress", 60)
+    assert run.passed, run.story()
+    assert run.has(r"^stress: 240 rounds of 4 threads, 0 pages wrong, \d+ times no memory$"), run.story()
+
+
+def test_offline_under_programs(user):
+    """A twentieth of `make soak TARGET=programs`: nobody notices that its memory leaves and comes back."""
+    run = user("", line=f"{QUIET} programs=10", cpus=4, nodes=[512, 512], timeout=900)
+    assert run.passed, run.story()
+    found = re.search(r"^programs: 10 offlines, each at the first call: (\d+) of (\d+) pages mapped, (\d+) moved", run.text, re.M)
+    assert found, run.story()
+    mapped, pages, moved = map(int, found.groups())
+    assert pages == 10 * 32768 and mapped > 0.8 * pages and moved > 0.3 * pages, run.story()
+    assert run.has(r"^programs: 4 made \d+ rounds over their memory, 0 pages wrong; all ended well$"), run.story()
+
+
+def test_tour_with_programs(user):
+    """The tour takes out what programs use, under each policy, and they end well."""
+    run = user("", line=QUIET, tour=None, cpus=4, nodes=[512, 512], timeout=600)
+    assert run.passed, run.story()
+    for policy in ("redrain", "disable", "precise"):
+        assert run.has(rf"^programs: offline {policy}: 128 MiB at pfn 0x\w+, \d+ of 32768 pages mapped by programs, "
+                       rf"gone and back: \d+ drain rounds?, \d+ pages moved"), run.story()
+    assert run.has(r"^programs: 4 made \d+ rounds over their memory, 0 pages wrong; all ended well$"), run.story()
+
+
+def test_failure_is_seen(user):
+    """A program that faults, or exits with another status, is no pass; the kernel ends in order."""
+    run = user("fault", 0, line=f"{QUIET} user=fault seed=6")
+    assert run.failed, run.story()
+    assert run.has(r"^task 1 fault: invalid opcode$") and run.has(r"^user: fault faulted, status 0$"), run.story()
+    run = user("fault", 0, line=f"{QUIET} user=fault seed=15")
+    assert run.failed and run.has(r"^user: fault exited, status 77$"), run.story()
+
+
+def test_no_such_program(user):
+    run = user("nobody")
+    assert run.failed, run.story()
+    assert run.has(r"^user=nobody: no such program among the boot modules:.* fuzz\b.* init\b"), run.story()
+    assert run.has(r"^user: nobody not started: error -2$"), run.story()
+
+
+def test_no_modules(boot):
+    run = boot(f"{QUIET} user=init")
+    assert run.failed and run.has(r"^user=init: no such program .*the loader brought no boot module"), run.story()
+
+
+@pytest.mark.parametrize("name, content, why", [
+    ("text", b"#!/bin/sh\n" + b"x" * 100, "not an ELF file"),
+    ("short", b"\x7fELF", "too short for an ELF file"),
+    ("ones", b"\x7fELF" + b"\x01" * 200, "not 64-bit little-endian"),
+], ids=["text", "short", "ones"])
+def test_bad_program(user, text_file, name, content, why):
+    run = user(name, module=text_file(name, content))
+    assert run.failed, run.story()
+    assert run.has(rf"^program {name}: {why}$") and run.has(rf"^user: {name} not started: error -8$"), run.story()
+
+
+def test_trace_beside_programs(boot, text_file):
+    """Both in one archive by PVH."""
+    trace = "# events=2 allocs=1 frees=1 ids=1 peak_live_pages=1 cpus=1\na 0 0 U 0\nf 0 0\n"
+    run = boot("selftest=none trace=tiny.trace user=hello", tour=None, programs=True, module=text_file("tiny.trace", trace))
+    assert run.passed, run.story()
+    assert run.has(r"^trace tiny\.trace: ") and run.has("^hello: hello from ring 3"), run.story()
+
+
+def test_nmi_in_ring_3(user):
+    """NMIs hit the CPUs while programs run: each is told, and nobody is disturbed."""
+    def nmis(qmp):
+        qmp.wait_for("^fpu: |^ring 3:")
+        for _ in range(20):
+            qmp("inject-nmi")
+            time.sleep(0.05)
+    run = user("fpu", 3000, line=f"{QUIET} user=fpu seed=8 user_arg=3000", talk=nmis)
+    assert run.passed, run.story()
+    assert run.has(r"^  00000000004[0-9a-f]{5} in ring 3$"), run.story()
+    assert run.has(r" 0 found a register changed$"), run.story()
+
+
+def test_counted(user):
+    """With instructions counted CPUs take turns, at what they do rather than when they do it."""
+    run = user("abi", icount=True, cpus=2)
+    assert run.passed and run.has("^abi: 0 surprises$"), run.story()

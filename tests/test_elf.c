@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/* test_elf.c: programs and archives that the loader brings: sound ones are understood, others refused. */
+#include <quarry/bootfile.h>
+#include <quarry/elf.h>
+#include <quarry/errno.h>
+#include <quarry/ktest.h>
+
+#include <elf.h>
+
+#define FILE_SIZE 2048
+#define NR_PH     3
+
+/* Two segments and a note, as a linker makes them; at an odd address on purpose. */
+struct image {
+	char odd;
+	struct {
+		Elf64_Ehdr h;
+		Elf64_Phdr p[NR_PH];
+	} __attribute__((packed)) head;
+	char rest[FILE_SIZE];
+} __attribute__((packed));
+#define IMAGE_SIZE (sizeof(struct image) - 1)
+
+static struct image image;
+
+static const void *file(void)
+{
+	return (const char *)&image + 1;
+}
+
+static void make_image(void)
+{
+	static const Elf64_Ehdr header = {
+	    .e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+	    .e_type = ET_EXEC,
+	    .e_machine = EM_X86_64,
+	    .e_version = EV_CURRENT,
+	    .e_entry = 0x400010,
+	    .e_phoff = sizeof(Elf64_Ehdr),
+	    .e_ehsize = sizeof(Elf64_Ehdr),
+	    .e_phentsize = sizeof(Elf64_Phdr),
+	    .e_phnum = NR_PH,
+	};
+	static const Elf64_Phdr text = {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = 512,
+	    .p_vaddr = 0x400000, .p_filesz = 100, .p_memsz = 100};
+	static const Elf64_Phdr note = {.p_type = PT_NOTE, .p_flags = PF_R, .p_offset = 512};
+	static const Elf64_Phdr data = {.p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_offset = 612,
+	    .p_vaddr = 0x401064, .p_filesz = 50, .p_memsz = 0x3000};
+
+	memset(&image, 0, sizeof(image));
+	image.head.h = header;
+	image.head.p[0] = text;
+	image.head.p[1] = note;
+	image.head.p[2] = data;
+}
+
+/* It is refused, and for this reason. */
+static void expect_why(struct ktest *t, int line, size_t size, const char *want)
+{
+	struct elf_program program;
+	const char *why = NULL;
+	int err = elf_parse(file(), size, &program, &why);
+
+	if (err != -ENOEXEC || !why || strcmp(why, want) != 0)
+		ktest_fail(t, __FILE__, line, "error %d, \"%s\"; expected \"%s\"", err, why ? why : "none", want);
+	make_image();
+}
+#define REFUSED(t, field, value, want)                                                             \
+	do {                                                                                       \
+		make_image();                                                                      \
+		image.head.field = (value);                                                        \
+		expect_why((t), __LINE__, IMAGE_SIZE, (want));                                     \
+	} while (0)
+
+static void sound_program_is_understood(struct ktest *t)
+{
+	struct elf_program program;
+	const char *why;
+
+	make_image();
+	REQUIRE(t, elf_parse(file(), IMAGE_SIZE, &program, &why) == 0);
+	EXPECT(t, !why);
+	EXPECT_EQ(t, program.entry, 0x400010);
+	REQUIRE(t, program.nr == 2);
+	EXPECT_EQ(t, program.segment[0].va, 0x400000);
+	EXPECT_EQ(t, program.segment[0].offset, 512);
+	EXPECT_EQ(t, program.segment[0].prot, VM_READ | VM_EXEC);
+	EXPECT_EQ(t, program.segment[1].va, 0x401064);
+	EXPECT_EQ(t, program.segment[1].filesz, 50);
+	EXPECT_EQ(t, program.segment[1].memsz, 0x3000);
+	EXPECT_EQ(t, program.segment[1].prot, VM_READ | VM_WRITE);
+}
+
+static void header_fields_are_checked(struct ktest *t)
+{
+	REFUSED(t, h.e_ident[0], 'E', "not an ELF file");
+	REFUSED(t, h.e_ident[EI_CLASS], ELFCLASS32, "not 64-bit little-endian");
+	REFUSED(t, h.e_ident[EI_DATA], ELFDATA2MSB, "not 64-bit little-endian");
+	REFUSED(t, h.e_ident[EI_VERSION], 2, "unknown ELF version");
+	REFUSED(t, h.e_version, 0, "unknown ELF version");
+	REFUSED(t, h.e_ident[EI_OSABI], ELFOSABI_FREEBSD, "made for another system");
+	REFUSED(t, h.e_machine, EM_386, "made for another machine");
+	REFUSED(t, h.e_type, ET_DYN, "not an executable linked to fixed addresses");
+	REFUSED(t, h.e_type, ET_REL, "not an executable linked to fixed addresses");
+	REFUSED(t, h.e_ehsize, 52, "headers of a wrong size");
+	REFUSED(t, h.e_phentsize, 32, "headers of a wrong size");
+	REFUSED(t, h.e_phnum, 0, "no program headers, or too many");
+	REFUSED(t, h.e_phnum, PN_XNUM, "no program headers, or too many");
+	REFUSED(t, h.e_phnum, 1000, "program headers beyond the file");
+	REFUSED(t, h.e_phoff, IMAGE_SIZE - 100, "program headers beyond the file");
+	REFUSED(t, h.e_phoff, ~0UL - 10, "program headers beyond the file");
+	REFUSED(t, h.e_entry, 0x400064, "an entry that is not in an executable segment");
+	REFUSED(t, h.e_entry, 0x3fffff, "an entry that is not in an executable segment");
+	REFUSED(t, h.e_entry, 0x401064, "an entry that is not in an executable segment");
+}
+
+static void segment_fields_are_checked(struct ktest *t)
+{
+	REFUSED(t, p[1].p_type, PT_INTERP, "not linked statically");
+	REFUSED(t, p[1].p_type, PT_DYNAMIC, "not linked statically");
+	REFUSED(t, p[1].p_type, PT_TLS, "thread-local storage");
+	REFUSED(t, p[0].p_offset, IMAGE_SIZE - 99, "a segment reaches beyond the file");
+	REFUSED(t, p[0].p_offset, ~0UL - 50, "a segment reaches beyond the file");
+	REFUSED(t, p[0].p_filesz, ~0UL, "a segment reaches beyond the file");
+	REFUSED(t, p[0].p_filesz, 101, "a segment with more in the file than in memory");
+	REFUSED(t, p[0].p_vaddr, 0, "a segment outside the addresses of programs");
+	REFUSED(t, p[2].p_vaddr, 0x00007ffffffff000UL, "a segment outside the addresses of programs");
+	REFUSED(t, p[2].p_vaddr, 0xffffffff80100000UL, "a segment outside the addresses of programs");
+	REFUSED(t, p[2].p_memsz, 0x0000700000000000UL, "a segment outside the addresses of programs");
+	REFUSED(t, p[2].p_memsz, ~0UL, "a segment outside the addresses of programs");
+	REFUSED(t, p[2].p_memsz, 1UL << 31, "a segment that is too large");
+	REFUSED(t, p[2].p_vaddr, 0x400064, "segments out of order, or sharing a page");
+	REFUSED(t, p[0].p_vaddr, 0x402000, "segments out of order, or sharing a page");
+	REFUSED(t, p[2].p_flags, PF_W, "a segment that cannot be read");
+	REFUSED(t, p[2].p_flags, PF_R | PF_W | PF_X, "a segment both writable and executable");
+}
+
+static void short_files_are_refused(struct ktest *t)
+{
+	struct elf_program program;
+	const char *why;
+	size_t size;
+
+	make_image();
+	for (size = 0; size < 662; size++)
+		EXPECT_EQ(t, elf_parse(file(), size, &program, &why), -ENOEXEC);
+	EXPECT_EQ(t, elf_parse(file(), 662, &program, &why), 0);
+}
+
+static void too_many_segments_are_refused(struct ktest *t)
+{
+	Elf64_Phdr p = {.p_type = PT_LOAD, .p_flags = PF_R, .p_memsz = 1};
+	unsigned i;
+
+	make_image();
+	for (i = 0; i <= ELF_MAX_SEGMENTS; i++) {
+		p.p_vaddr = 0x400000 + i * PAGE_SIZE;
+		memcpy((char *)image.head.p + i * sizeof(p), &p, sizeof(p));
+	}
+	image.head.h.e_phnum = ELF_MAX_SEGMENTS + 1;
+	expect_why(t, __LINE__, IMAGE_SIZE, "too many segments");
+}
+
+/* What is accepted must be safe to load, whatever it is. */
+static bool is_sound(const struct elf_program *p, size_t size)
+{
+	u64 floor = 0;
+	unsigned i;
+
+	for (i = 0; i < p->nr; i++) {
+		const struct elf_segment *s = &p->segment[i];
+
+		if (s->offset > size || s->filesz > size - s->offset || s->filesz > s->memsz)
+			return false;
+		if (s->va < PAGE_SIZE || s->va < floor || s->va + s->memsz > 0x0000700000000000UL)
+			return false;
+		if ((s->prot & (VM_WRITE | VM_EXEC)) == (VM_WRITE | VM_EXEC))
+			return false;
+		floor = ALIGN_UP(s->va + s->memsz, PAGE_SIZE);
+	}
+	return p->nr > 0 && p->nr <= ELF_MAX_SEGMENTS;
+}
+
+static void damaged_files_are_refused_or_sound(struct ktest *t)
+{
+	unsigned round, accepted = 0, refused = 0;
+	u64 random = t->seed;
+
+	for (round = 0; round < 20000; round++) {
+		unsigned changes = 1 + (unsigned)(ktest_rand(&random) % 4);
+		struct elf_program program;
+		const char *why;
+
+		make_image();
+		while (changes--) {
+			size_t at = (size_t)(ktest_rand(&random) % sizeof(image.head));
+
+			((char *)&image.head)[at] = (char)(ktest_rand(&random) >> 20);
+		}
+		if (elf_parse(file(), IMAGE_SIZE, &program, &why) == 0) {
+			accepted++;
+			EXPECT(t, is_sound(&program, IMAGE_SIZE));
+		} else {
+			refused++;
+			EXPECT(t, why);
+		}
+	}
+	EXPECT(t, accepted > 100 && refused > 100);
+}
+
+/* ---- archives ---- */
+
+static char archive[1024];
+static size_t archive_len;
+
+static void add_member(const char *name, const char *content, size_t len)
+{
+	char *p = archive + archive_len;
+
+	ksnprintf(p, 200, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s", 0, 0, 0, 0, 1, 0,
+	    (unsigned)len, 0, 0, 0, 0, (unsigned)strlen(name) + 1, 0, name);
+	archive_len += ALIGN_UP(110 + strlen(name) + 1, (size_t)4);
+	memcpy(archive + archive_len, content, len);
+	archive_len += ALIGN_UP(len, (size_t)4);
+}
+
+static void make_archive(void)
+{
+	memset(archive, 0, sizeof(archive));
+	archive_len = 0;
+	add_member("init", "abc", 3);
+	add_member("usr/bin/hello", "01234567", 8);
+	add_member("empty", "", 0);
+	add_member("TRAILER!!!", "", 0);
+}
+
+static void archive_members_are_found(struct ktest *t)
+{
+	struct boot_file f;
+	size_t pos = 0;
+
+	make_archive();
+	EXPECT(t, cpio_is_archive(archive, archive_len));
+	REQUIRE(t, cpio_next(archive, archive_len, &pos, &f) == 1);
+	EXPECT(t, !strcmp(f.name, "init") && f.size == 3 && !memcmp(f.data, "abc", 3));
+	REQUIRE(t, cpio_next(archive, archive_len, &pos, &f) == 1);
+	EXPECT(t, !strcmp(f.name, "hello") && f.size == 8 && !memcmp(f.data, "01234567", 8));
+	REQUIRE(t, cpio_next(archive, archive_len, &pos, &f) == 1);
+	EXPECT(t, !strcmp(f.name, "empty") && f.size == 0);
+	EXPECT_EQ(t, cpio_next(archive, archive_len, &pos, &f), 0);
+}
+
+static void damaged_archives_end(struct ktest *t)
+{
+	u64 random = t->seed;
+	unsigned round;
+	size_t cut;
+
+	for (cut = 0; cut < 700; cut++) {
+		struct boot_file f;
+		size_t pos = 0;
+
+		make_archive();
+		cut = MIN(cut, archive_len);
+		while (cpio_next(archive, cut, &pos, &f) == 1)
+			EXPECT(t, (const char *)f.data + f.size <= archive + cut);
+		if (cut == archive_len)
+			break;
+	}
+	for (round = 0; round < 5000; round++) {
+		struct boot_file f;
+		size_t pos = 0;
+
+		make_archive();
+		archive[ktest_rand(&random) % archive_len] = (char)(ktest_rand(&random) >> 20);
+		archive[ktest_rand(&random) % archive_len] = "0123456789abcdef"[ktest_rand(&random) >> 60];
+		while (cpio_next(archive, archive_len, &pos, &f) == 1)
+			EXPECT(t, (const char *)f.data >= archive &&
+				(const char *)f.data + f.size <= archive + archive_len);
+	}
+	make_archive();
+	archive[6 + 8 * 11] = 'g';
+	EXPECT_EQ(t, cpio_next(archive, archive_len, &(size_t){0}, &(struct boot_file){.size = 0}), -EINVAL);
+}
+
+KTEST_SUITE(elf, KTEST_QUICK, KTEST(sound_program_is_understood), KTEST(header_fields_are_checked),
+    KTEST(segment_fields_are_checked), KTEST(short_files_are_refused), KTEST(too_many_segments_are_refused),
+    KTEST(damaged_files_are_refused_or_sound), KTEST(archive_members_are_found), KTEST(damaged_archives_end));

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/* test_ipc.c: messages between threads of the kernel; and the table of capabilities. */
+#include <quarry/errno.h>
+#include <quarry/ipc.h>
+#include <quarry/ktest.h>
+#include <quarry/task.h>
+#include <quarry/vm.h>
+
+#define MS      1000000ULL
+#define LONG_NS (30000 * MS)
+
+/* One call made by another thread. */
+struct caller {
+	struct endpoint *ep;
+	struct ipc_msg msg;
+	u64 timeout;
+	u32 started; /* a */
+	int result;
+	struct thread *thread;
+};
+
+static void make_call(void *arg)
+{
+	struct caller *c = arg;
+
+	WRITE_ONCE(c->started, 1u);
+	c->result = ipc_call(c->ep, &c->msg, c->timeout);
+}
+
+static void start_call(struct ktest *t, struct caller *c, struct endpoint *ep, u64 word, u64 timeout)
+{
+	*c = (struct caller){.ep = ep, .msg = {.word = {word}}, .timeout = timeout};
+	c->thread = thread_start("caller", -1, make_call, c);
+	REQUIRE(t, c->thread);
+}
+
+static int end_call(struct caller *c)
+{
+	thread_join(c->thread);
+	return c->result;
+}
+
+static void call_is_answered(struct ktest *t)
+{
+	struct endpoint *ep = endpoint_create();
+	struct ipc_call *call;
+	struct ipc_msg msg;
+	struct caller c;
+	u64 i;
+
+	REQUIRE(t, ep);
+	for (i = 1; i <= 20; i++) {
+		start_call(t, &c, ep, i, LONG_NS);
+		REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
+		EXPECT_EQ(t, msg.word[0], i);
+		EXPECT_EQ(t, msg.give.kind, CAP_NONE);
+		msg.word[0] *= 3;
+		msg.word[3] = 7;
+		EXPECT_EQ(t, ipc_reply(call, &msg), 0);
+		EXPECT_EQ(t, end_call(&c), 0);
+		EXPECT_EQ(t, c.msg.word[0], 3 * i);
+		EXPECT_EQ(t, c.msg.word[3], 7);
+	}
+	endpoint_put(ep, RIGHT_RECEIVE);
+}
+
+static void calls_come_in_order(struct ktest *t)
+{
+	struct endpoint *ep = endpoint_create();
+	struct ipc_call *call[4];
+	struct caller c[4];
+	struct ipc_msg msg;
+	unsigned i;
+
+	REQUIRE(t, ep);
+	for (i = 0; i < 4; i++) {
+		start_call(t, &c[i], ep, i, LONG_NS);
+		/* Queued, before the next one starts: nothing can be received twice. */
+		REQUIRE(t, ipc_receive(ep, &msg, &call[i], LONG_NS) == 0);
+		EXPECT_EQ(t, msg.word[0], i);
+	}
+	/* Answers need not. */
+	for (i = 4; i-- > 0;) {
+		msg = (struct ipc_msg){.word = {100 + i}};
+		EXPECT_EQ(t, ipc_reply(call[i], &msg), 0);
+		EXPECT_EQ(t, end_call(&c[i]), 0);
+		EXPECT_EQ(t, c[i].msg.word[0], 100 + i);
+	}
+	endpoint_put(ep, RIGHT_RECEIVE);
+}
+
+static void waits_are_bounded(struct ktest *t)
+{
+	struct endpoint *ep = endpoint_create();
+	struct ipc_msg msg = {.word = {1}};
+	struct ipc_call *call;
+	struct caller c;
+
+	REQUIRE(t, ep);
+	EXPECT_EQ(t, ipc_receive(ep, &msg, &call, 0), -ETIMEDOUT);
+	EXPECT_EQ(t, ipc_receive(ep, &msg, &call, 5 * MS), -ETIMEDOUT);
+	EXPECT_EQ(t, ipc_call(ep, &msg, 0), -ETIMEDOUT);
+	EXPECT_EQ(t, ipc_call(ep, &msg, 5 * MS), -ETIMEDOUT);
+	/* The call that timed out is not received later. */
+	EXPECT_EQ(t, ipc_receive(ep, &msg, &call, 0), -ETIMEDOUT);
+	/* One that was received and not answered in time: the answer finds nobody. */
+	start_call(t, &c, ep, 5, 50 * MS);
+	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
+	EXPECT_EQ(t, end_call(&c), -ETIMEDOUT);
+	EXPECT_EQ(t, ipc_reply(call, &msg), -EPIPE);
+	endpoint_put(ep, RIGHT_RECEIVE);
+}
+
+static void nobody_to_answer_fails_the_call(struct ktest *t)
+{
+	struct endpoint *ep = endpoint_create();
+	struct caller queued, taken;
+	struct ipc_msg msg;
+	struct ipc_call *call;
+
+	REQUIRE(t, ep);
+	endpoint_get(ep, RIGHT_SEND);
+	start_call(t, &taken, ep, 1, LONG_NS);
+	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
+	start_call(t, &queued, ep, 2, LONG_NS);
+	while (!READ_ONCE(queued.started))
+		thread_yield();
+	/* Dropped unanswered. */
+	ipc_call_drop(call);
+	EXPECT_EQ(t, end_call(&taken), -EPIPE);
+	/* The last receiver goes, with the call on the queue or on its way there. */
+	endpoint_put(ep, RIGHT_RECEIVE);
+	EXPECT_EQ(t, end_call(&queued), -EPIPE);
+	EXPECT_EQ(t, ipc_call(ep, &msg, LONG_NS), -EPIPE);
+	endpoint_put(ep, RIGHT_SEND);
+}
+
+/* ---- capabilities on the way ---- */
+
+static struct vm_object *new_object(struct ktest *t)
+{
+	struct vm_object *object = NULL;
+
+	EXPECT_EQ(t, vm_object_create(&kernel_memory, OBJ_ANON, 1, NULL, NULL, &object), 0);
+	return object;
+}
+
+static void capabilities_change_hands(struct ktest *t)
+{
+	struct endpoint *ep = endpoint_create();
+	struct vm_object *object = new_object(t);
+	struct ipc_call *call;
+	struct ipc_msg msg;
+	struct caller c;
+
+	REQUIRE(t, ep && object);
+	c = (struct caller){.ep = ep, .timeout = LONG_NS};
+	c.msg.give = (struct cap){object, RIGHT_READ, CAP_OBJECT};
+	vm_object_get(object);
+	c.thread = thread_start("caller", -1, make_call, &c);
+	REQUIRE(t, c.thread);
+	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
+	EXPECT(t, msg.give.kind == CAP_OBJECT && msg.give.object == object && msg.give.rights == RIGHT_READ);
+	EXPECT_EQ(t, READ_ONCE(object->refs), 2);
+	EXPECT_EQ(t, ipc_reply(call, &msg), 0); /* and back */
+	EXPECT_EQ(t, end_call(&c), 0);
+	EXPECT(t, c.msg.give.object == object);
+	cap_drop(&c.msg.give);
+	EXPECT_EQ(t, READ_ONCE(object->refs), 1);
+
+	/* Whatever becomes of the message, what it gives is not lost: nobody takes it; nobody is there. */
+	msg.give = (struct cap){object, RIGHT_READ, CAP_OBJECT};
+	cap_get(&msg.give);
+	EXPECT_EQ(t, ipc_call(ep, &msg, MS), -ETIMEDOUT);
+	EXPECT_EQ(t, msg.give.kind, CAP_NONE);
+	EXPECT_EQ(t, READ_ONCE(object->refs), 1);
+	endpoint_get(ep, RIGHT_SEND);
+	endpoint_put(ep, RIGHT_RECEIVE);
+	msg.give = (struct cap){object, RIGHT_READ, CAP_OBJECT};
+	cap_get(&msg.give);
+	EXPECT_EQ(t, ipc_call(ep, &msg, MS), -EPIPE);
+	EXPECT_EQ(t, READ_ONCE(object->refs), 1);
+	endpoint_put(ep, RIGHT_SEND);
+	vm_object_put(object);
+}
+
+/* ---- the table ---- */
+
+static void handles_mean_something_in_one_table_only(struct ktest *t)
+{
+	struct vm_object *object = new_object(t);
+	struct cap cap = {object, RIGHT_READ | RIGHT_DUP, CAP_OBJECT}, out;
+	struct cap_table a, b;
+	s64 handle, again;
+	unsigned i;
+
+	REQUIRE(t, object && cap_table_init(&a) == 0 && cap_table_init(&b) == 0);
+	cap_get(&cap);
+	handle = cap_install(&a, &cap);
+	REQUIRE(t, handle > 0);
+	EXPECT_EQ(t, cap_lookup(&a, (u64)handle, CAP_OBJECT, RIGHT_READ, &out), 0);
+	EXPECT_EQ(t, READ_ONCE(object->refs), 3);
+	cap_drop(&out);
+	EXPECT_EQ(t, cap_lookup(&b, (u64)handle, CAP_OBJECT, 0, &out), -EBADF);
+	EXPECT_EQ(t, cap_lookup(&a, (u64)handle, CAP_TASK, 0, &out), -EINVAL);
+	EXPECT_EQ(t, cap_lookup(&a, (u64)handle, CAP_OBJECT, RIGHT_WRITE, &out), -EACCES);
+	EXPECT_EQ(t, cap_lookup(&a, (u64)handle, CAP_OBJECT, RIGHT_READ | RIGHT_WRITE, &out), -EACCES);
+	EXPECT_EQ(t, out.kind, CAP_NONE);
+	/* Another slot, another generation, more bits than a handle has. */
+	for (i = 0; i < 64; i++)
+		EXPECT_EQ(t, cap_lookup(&a, (u64)handle ^ 1UL << i, CAP_NONE, 0, &out), -EBADF);
+	EXPECT_EQ(t, cap_lookup(&a, 0, CAP_NONE, 0, &out), -EBADF);
+	EXPECT_EQ(t, cap_take(&a, (u64)handle, CAP_NONE, &out), 0);
+	EXPECT_EQ(t, cap_take(&a, (u64)handle, CAP_NONE, &cap), -EBADF);
+	/* The same slot again: the old handle stays without meaning. */
+	again = cap_install(&a, &out);
+	EXPECT(t, again > 0 && again != handle);
+	EXPECT_EQ(t, again % ABI_MAX_HANDLES, handle % ABI_MAX_HANDLES);
+	EXPECT_EQ(t, cap_lookup(&a, (u64)handle, CAP_NONE, 0, &out), -EBADF);
+	cap_table_destroy(&a);
+	cap_table_destroy(&b);
+	EXPECT_EQ(t, READ_ONCE(object->refs), 1);
+	vm_object_put(object);
+}
+
+static void full_tables_say_so(struct ktest *t)
+{
+	struct vm_object *object = new_object(t);
+	struct cap cap = {object, RIGHT_READ, CAP_OBJECT}, none = {.kind = CAP_NONE};
+	struct cap_table table;
+	s64 reserved;
+	unsigned i;
+
+	REQUIRE(t, object && cap_table_init(&table) == 0);
+	reserved = cap_reserve(&table);
+	REQUIRE(t, reserved > 0);
+	EXPECT_EQ(t, cap_lookup(&table, (u64)reserved, CAP_NONE, 0, &cap), -EBADF);
+	for (i = 1; i < ABI_MAX_HANDLES; i++) {
+		cap = (struct cap){object, RIGHT_READ, CAP_OBJECT};
+		cap_get(&cap);
+		EXPECT(t, cap_install(&table, &cap) > 0);
+	}
+	EXPECT_EQ(t, cap_install(&table, &cap), -EMFILE);
+	EXPECT_EQ(t, cap_reserve(&table), -EMFILE);
+	EXPECT_EQ(t, table.nr_used, ABI_MAX_HANDLES);
+	cap_fill(&table, reserved, &none);
+	reserved = cap_reserve(&table);
+	EXPECT(t, reserved > 0);
+	cap_get(&cap);
+	cap_fill(&table, reserved, &cap);
+	EXPECT_EQ(t, READ_ONCE(object->refs), 1 + ABI_MAX_HANDLES);
+	EXPECT_EQ(t, cap_lookup(&table, (u64)reserved, CAP_OBJECT, RIGHT_READ, &cap), 0);
+	cap_drop(&cap);
+	cap_table_destroy(&table);
+	EXPECT_EQ(t, cap_install(&table, &none), -EMFILE);
+	EXPECT_EQ(t, READ_ONCE(object->refs), 1);
+	vm_object_put(object);
+}
+
+/* ---- many at once ---- */
+
+#define NR_CALLERS 6
+#define NR_CALLS   200
+
+struct crowd {
+	struct endpoint *ep;
+	u64 sum; /* a: of the answers */
+	u32 bad; /* a */
+};
+
+static void crowd_call(void *arg)
+{
+	struct crowd *crowd = arg;
+	unsigned i;
+
+	for (i = 0; i < NR_CALLS; i++) {
+		struct ipc_msg msg = {.word = {i}};
+
+		if (ipc_call(crowd->ep, &msg, LONG_NS) || msg.word[0] != i + 1)
+			counter_add(&crowd->bad, 1u);
+		counter_add(&crowd->sum, msg.word[0]);
+	}
+}
+
+static void crowd_serve(void *arg)
+{
+	struct crowd *crowd = arg;
+	struct ipc_call *call;
+	struct ipc_msg msg;
+
+	while (!ipc_receive(crowd->ep, &msg, &call, LONG_NS)) {
+		bool last = msg.word[0] == ~0UL;
+
+		msg.word[0]++;
+		if (ipc_reply(call, &msg))
+			counter_add(&crowd->bad, 1u);
+		if (last)
+			return;
+	}
+	counter_add(&crowd->bad, 1u);
+}
+
+static void many_callers_and_servers(struct ktest *t)
+{
+	struct thread *caller[NR_CALLERS], *server[2];
+	struct crowd crowd = {.ep = endpoint_create()};
+	struct ipc_msg msg;
+	unsigned i;
+
+	REQUIRE(t, crowd.ep);
+	for (i = 0; i < 2; i++)
+		REQUIRE(t, (server[i] = thread_start("server", -1, crowd_serve, &crowd)));
+	for (i = 0; i < NR_CALLERS; i++)
+		REQUIRE(t, (caller[i] = thread_start("caller", -1, crowd_call, &crowd)));
+	for (i = 0; i < NR_CALLERS; i++)
+		thread_join(caller[i]);
+	for (i = 0; i < 2; i++) {
+		msg = (struct ipc_msg){.word = {~0UL}};
+		EXPECT_EQ(t, ipc_call(crowd.ep, &msg, LONG_NS), 0);
+	}
+	for (i = 0; i < 2; i++)
+		thread_join(server[i]);
+	EXPECT_EQ(t, crowd.bad, 0);
+	EXPECT_EQ(t, crowd.sum, NR_CALLERS * (NR_CALLS * (NR_CALLS + 1UL) / 2));
+	endpoint_put(crowd.ep, RIGHT_RECEIVE);
+}
+
+KTEST_SUITE(ipc, KTEST_QUICK, KTEST(call_is_answered), KTEST(calls_come_in_order), KTEST(waits_are_bounded),
+    KTEST(nobody_to_answer_fails_the_call), KTEST(capabilities_change_hands),
+    KTEST(handles_mean_something_in_one_table_only), KTEST(full_tables_say_so), KTEST(many_callers_and_servers));

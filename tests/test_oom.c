@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_oom.c: the last resort: when somebody is chosen to die, and when not; that it is one at a time;
+ * and that who is chosen can go, and the others get on.
+ */
+#include "tests/pager_help.h"
+#include <quarry/oom.h>
+
+#define WAIT_NS 10000000000ULL
+#define LEFT    40u
+
+/* What the hook does, and was asked. */
+struct killer {
+	struct memory *mem;
+	bool nobody;       /* it finds nobody */
+	bool at_once;      /* the victim is gone when the hook returns */
+	unsigned give;     /* pages of the hoard that a death gives back */
+	u32 calls;         /* a */
+	gfp_t gfp;
+	unsigned order;
+};
+static struct killer killer;
+static struct pile hoard, kept;
+
+static void die(struct killer *k)
+{
+	unsigned i;
+	struct page *page;
+
+	for (i = 0; i < k->give && (page = pile_pop(&hoard)); i++) {
+		if (mem_free_pages(k->mem, page, 0))
+			panic("test: a page could not be freed");
+	}
+	memory_oom_gone(k->mem);
+}
+
+static bool kill_hook(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
+{
+	struct killer *k = arg;
+
+	atomic_add(&k->calls, 1u);
+	k->gfp = gfp;
+	k->order = order;
+	if (k->at_once)
+		die(k);
+	return !k->nobody;
+}
+
+/* A memory of anonymous pages and others that are nobody's, so that there is nothing to reclaim. */
+static struct memory *begin(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, VM_NORMAL, VM_MOVABLE);
+
+	if (!mem)
+		return NULL;
+	caches_off(t, mem);
+	killer = (struct killer){.mem = mem, .at_once = true, .give = LEFT};
+	hoard = (struct pile){NULL, 0};
+	take_all_but(t, mem, &hoard, 0);
+	memory_set_oom(mem, kill_hook, &killer);
+	return mem;
+}
+
+static void end(struct ktest *t, struct memory *mem)
+{
+	memory_set_oom(mem, NULL, NULL);
+	EXPECT_EQ(t, mem->oom.going, 0);
+	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
+	caches_on(t, mem);
+}
+
+static bool alloc_one(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct page *page = mem_alloc_pages(mem, gfp, order);
+
+	return page && !mem_free_pages(mem, page, order);
+}
+
+static void a_death_gives_the_allocation_its_page(struct ktest *t)
+{
+	struct memory *mem = begin(t);
+	struct page *page;
+
+	if (!mem)
+		return;
+	page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+	EXPECT(t, page);
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, killer.gfp, GFP_MOVABLE);
+	EXPECT_EQ(t, killer.order, 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_KILLS), 1);
+	/* One death is enough for all that it gives back. */
+	EXPECT_EQ(t, pile_alloc(mem, &hoard, GFP_MOVABLE, 0, LEFT - 1), LEFT - 1);
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, pile_alloc(mem, &hoard, GFP_MOVABLE, 0, 1), 1);
+	EXPECT_EQ(t, killer.calls, 2);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	end(t, mem);
+}
+
+static void with_nobody_to_choose_it_fails(struct ktest *t)
+{
+	struct memory *mem = begin(t);
+
+	if (!mem)
+		return;
+	killer.nobody = true;
+	killer.at_once = false;
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 0));
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_NOBODY), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_KILLS), 0);
+	memory_set_oom(mem, NULL, NULL);
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 0));
+	EXPECT_EQ(t, killer.calls, 1);
+	end(t, mem);
+}
+
+static void nobody_dies_for_what_can_fail(struct ktest *t)
+{
+	static const gfp_t flags[] = {GFP_NOWAIT, GFP_ATOMIC, GFP_NORETRY, GFP_THISNODE, GFP_DMA32};
+	struct memory *mem = begin(t);
+	struct page *page;
+	unsigned i;
+
+	if (!mem)
+		return;
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		/* The one may still have some of the reserve. */
+		EXPECT(t, pile_alloc(mem, &hoard, GFP_MOVABLE | flags[i], 0, 2 * LEFT) < 2 * LEFT);
+		EXPECT_EQ(t, killer.calls, 0);
+	}
+	/* A large block when free pages are many, but lie in pieces: every other page is free. */
+	port_task()->reserve = 1;
+	pile_alloc(mem, &hoard, GFP_MOVABLE, 0, ALL_THERE_IS);
+	port_task()->reserve = 0;
+	EXPECT_EQ(t, movable_zone(mem)->nr_free, 0);
+	while (movable_zone(mem)->nr_free < 2 * movable_zone(mem)->wmark[WMARK_HIGH]) {
+		page = pile_pop(&hoard);
+		REQUIRE(t, page);
+		if (page_to_pfn_in(mem, page) & 1 &&
+		    zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem))
+			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+		else
+			pile_push(&kept, page);
+	}
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
+	EXPECT_EQ(t, killer.calls, 0);
+	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	end(t, mem);
+}
+
+/* Somebody has freed pages, above the high mark, while the decision was waited for. */
+static void alloc_elsewhere(void *arg)
+{
+	struct killer *k = arg;
+	struct page *page = mem_alloc_pages(k->mem, GFP_MOVABLE, 0);
+
+	if (page)
+		pile_push(&kept, page);
+}
+
+static bool wait_for_sleepers(struct memory *mem, u64 waits)
+{
+	u64 until = arch_clock_ns() + WAIT_NS;
+
+	while (mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) < waits && arch_clock_ns() < until)
+		thread_yield();
+	return mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) >= waits;
+}
+
+static void it_looks_once_more_under_the_lock(struct ktest *t)
+{
+	u64 until = arch_clock_ns() + WAIT_NS;
+	struct memory *mem;
+	unsigned i;
+
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	mem = begin(t);
+	REQUIRE(t, mem);
+	mutex_lock(&mem->oom.lock);
+	ktest_start(1, alloc_elsewhere, &killer);
+	EXPECT(t, wait_for_sleepers(mem, 1));
+	/* Its drain is over: it is at the lock, or will be, and has nothing. */
+	while (READ_ONCE(mem->nodes[0].reclaim.done) < 1 && arch_clock_ns() < until)
+		thread_yield();
+	thread_sleep(10000000);
+	for (i = 0; i < LEFT; i++)
+		EXPECT_EQ(t, mem_free_pages(mem, pile_pop(&hoard), 0), 0);
+	mutex_unlock(&mem->oom.lock);
+	ktest_join(1);
+	EXPECT_EQ(t, killer.calls, 0);
+	EXPECT_EQ(t, kept.nr, 1);
+	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	end(t, mem);
+}
+
+static void free_two(void *arg)
+{
+	struct page **page = arg;
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		if (mem_free_pages(killer.mem, page[i], 0))
+			panic("test: a page could not be freed");
+	}
+}
+
+/* Pages in another CPU's cache are found by the drain before anybody dies. */
+static void nobody_dies_for_pages_in_caches(struct ktest *t)
+{
+	struct page *page[2];
+	struct memory *mem;
+	unsigned i;
+
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	mem = begin(t);
+	REQUIRE(t, mem);
+	caches_on(t, mem);
+	for (i = 0; i < 2; i++) {
+		page[i] = pile_pop(&hoard);
+		while (zone_of(mem, page_to_pfn_in(mem, page[i])) != movable_zone(mem)) {
+			pile_push(&kept, page[i]);
+			page[i] = pile_pop(&hoard);
+		}
+	}
+	ktest_on_cpu(1, free_two, page);
+	EXPECT(t, zone_pcp_pages(movable_zone(mem)) > 0);
+	ktest_on_cpu(0, alloc_elsewhere, &killer);
+	EXPECT(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) > 0);
+	EXPECT_EQ(t, killer.calls, 0);
+	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	caches_off(t, mem);
+	end(t, mem);
+}
+
+/* ---- one victim at a time ---- */
+
+struct alone {
+	struct page *page;
+};
+static struct alone alone[4];
+
+static void alloc_alone(void *arg)
+{
+	((struct alone *)arg)->page = mem_alloc_pages(killer.mem, GFP_MOVABLE, 0);
+}
+
+static void many_wait_for_one_death(struct ktest *t)
+{
+	unsigned cpus = MIN(ktest_cpus(), 4u), cpu;
+	u64 until = arch_clock_ns() + WAIT_NS, now;
+	struct memory *mem;
+
+	if (cpus < 3) {
+		ktest_skip(t, "needs 3 CPUs");
+		return;
+	}
+	mem = begin(t);
+	REQUIRE(t, mem);
+	killer.at_once = false;
+	for (cpu = 1; cpu < cpus; cpu++)
+		ktest_start(cpu, alloc_alone, &alone[cpu]);
+	while (!READ_ONCE(killer.calls) && arch_clock_ns() < until)
+		thread_yield();
+	EXPECT(t, wait_for_sleepers(mem, cpus - 1));
+	thread_sleep(20000000);
+	/* All but one have found that somebody is going, and ask for nobody else. */
+	EXPECT_EQ(t, READ_ONCE(killer.calls), 1);
+	EXPECT_EQ(t, READ_ONCE(mem->oom.going), 1);
+	now = arch_clock_ns();
+	die(&killer);
+	for (cpu = 1; cpu < cpus; cpu++)
+		ktest_join(cpu);
+	EXPECT(t, arch_clock_ns() - now < 4000000000ULL);
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_KILLS), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 0);
+	for (cpu = 1; cpu < cpus; cpu++) {
+		EXPECT(t, alone[cpu].page);
+		if (alone[cpu].page)
+			EXPECT_EQ(t, mem_free_pages(mem, alone[cpu].page, 0), 0);
+	}
+	end(t, mem);
+}
+
+/* It needs a page to go, and gets it from the reserve; nor does it wait for its own death. */
+static bool kill_caller(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
+{
+	((struct killer *)arg)->calls++;
+	WRITE_ONCE(port_task()->reserve, 1);
+	return true;
+}
+
+static void who_is_chosen_gets_the_reserve(struct ktest *t)
+{
+	struct memory *mem = begin(t);
+	u64 now;
+
+	if (!mem)
+		return;
+	memory_set_oom(mem, kill_caller, &killer);
+	now = arch_clock_ns();
+	EXPECT_EQ(t, pile_alloc(mem, &kept, GFP_MOVABLE, 0, 1), 1);
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, movable_zone(mem)->nr_free, movable_zone(mem)->wmark[WMARK_MIN] - 1);
+	EXPECT_EQ(t, mem->oom.going, 1);
+	/* With that used up it fails, at once. */
+	pile_alloc(mem, &kept, GFP_MOVABLE, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, movable_zone(mem)->nr_free, 0);
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT(t, arch_clock_ns() - now < 4000000000ULL);
+	WRITE_ONCE(port_task()->reserve, 0);
+	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	memory_oom_gone(mem);
+	end(t, mem);
+}
+
+/* ---- tasks ---- */
+
+#define TASKS 3
+static const unsigned sizes[TASKS] = {120, 40, 40};
+#define TASK_LEFT 100u
+
+struct task {
+	const char *name;
+	struct vm_scene s;
+	struct mm_task *mm; /* tasks_lock: NULL: it has not begun, has ended, or is to die */
+	u32 touched;        /* a */
+	u32 killed, errors, finished;
+};
+static struct task tasks[TASKS];
+static struct mutex tasks_lock = {.wq = {.lock = {.name = "tasks", .rank = RANK_WAIT}}};
+static u32 nr_killed;
+
+/* The largest one; as a kernel would, it says what it chose from. */
+static bool kill_largest(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
+{
+	struct task *victim = NULL;
+	unsigned long most = 0;
+	unsigned i;
+
+	mutex_lock(&tasks_lock);
+	printk("  # out of memory: order %u, flags %#x\n", order, gfp);
+	for (i = 0; i < TASKS; i++) {
+		unsigned long nr = tasks[i].mm ? vm_space_resident(tasks[i].s.space) : 0;
+
+		if (tasks[i].mm)
+			printk("  #   task %s: %lu pages\n", tasks[i].name, nr);
+		if (nr > most) {
+			most = nr;
+			victim = &tasks[i];
+		}
+	}
+	if (victim) {
+		printk("  # task %s is killed: it has most\n", victim->name);
+		WRITE_ONCE(victim->mm->reserve, 1);
+		victim->mm = NULL;
+		WRITE_ONCE(victim->killed, 1);
+		WRITE_ONCE(nr_killed, nr_killed + 1);
+	}
+	mutex_unlock(&tasks_lock);
+	return victim;
+}
+
+static void task_exit(struct task *task)
+{
+	mutex_lock(&tasks_lock);
+	task->mm = NULL;
+	mutex_unlock(&tasks_lock);
+	soft_unload_space();
+	vm_object_put(task->s.object);
+	vm_space_put(task->s.space);
+	if (READ_ONCE(task->killed))
+		memory_oom_gone(task->s.mem);
+}
+
+static void task_run(void *arg)
+{
+	u64 value, until = arch_clock_ns() + WAIT_NS;
+	struct task *task = arg;
+	unsigned i;
+
+	mutex_lock(&tasks_lock);
+	task->mm = port_task();
+	mutex_unlock(&tasks_lock);
+	soft_load_space(task->s.space);
+	for (i = 0; i < task->s.nr && !READ_ONCE(task->killed); i++) {
+		int err;
+
+		/* The large one goes on when the others have begun. */
+		while (i == 60 && !READ_ONCE(task->killed) && !READ_ONCE(tasks[1].touched) &&
+		    arch_clock_ns() < until)
+			thread_yield();
+		err = soft_write(page_at(i), stamp(i, 0, task->s.nr));
+
+		/* Not because it was killed: nobody else fails. */
+		if (err && !READ_ONCE(task->killed))
+			task->errors++;
+		WRITE_ONCE(task->touched, i + 1);
+	}
+	/* What fits stays until somebody has gone. */
+	while (!READ_ONCE(task->killed) && !READ_ONCE(nr_killed) && arch_clock_ns() < until)
+		thread_yield();
+	for (i = 0; i < task->s.nr && !READ_ONCE(task->killed); i++) {
+		if (soft_read(page_at(i), &value) || value != stamp(i, 0, task->s.nr))
+			task->errors += !READ_ONCE(task->killed);
+	}
+	task->finished = !READ_ONCE(task->killed);
+	task_exit(task);
+}
+
+static bool make_tasks(struct ktest *t)
+{
+	static const char *const names[TASKS] = {"large", "one", "other"};
+	struct memory *mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE);
+	unsigned i;
+	int err = 0;
+
+	for (i = 0; mem && i < TASKS; i++) {
+		struct task *task = &tasks[i];
+
+		*task = (struct task){.name = names[i], .s = {.mem = mem, .nr = sizes[i]}};
+		err = err ? err : vm_object_create(mem, OBJ_ANON, sizes[i], NULL, NULL, &task->s.object);
+		err = err ? err : vm_space_create(mem, &task->s.space);
+		err = err ? err : vm_map(task->s.space, VM_BASE, sizes[i], VM_RW, task->s.object, 0);
+		EXPECT_EQ(t, err, 0);
+		if (!err)
+			prepare_scene(t, &task->s);
+	}
+	return mem && !err;
+}
+
+/* Nearly twice as many anonymous pages as there are: one task goes, and the others finish. */
+static void one_task_is_killed_and_the_others_finish(struct ktest *t)
+{
+	u64 until;
+	unsigned i;
+
+	if (ktest_cpus() < 4) {
+		ktest_skip(t, "needs 4 CPUs");
+		return;
+	}
+	if (!make_tasks(t))
+		return;
+	nr_killed = 0;
+	hoard = (struct pile){NULL, 0};
+	take_all_but(t, tasks[0].s.mem, &hoard, TASK_LEFT);
+	memory_set_oom(tasks[0].s.mem, kill_largest, NULL);
+	until = arch_clock_ns() + WAIT_NS;
+	ktest_start(1, task_run, &tasks[0]);
+	/* It is the largest from the start on. */
+	while (READ_ONCE(tasks[0].touched) < 60 && arch_clock_ns() < until)
+		thread_yield();
+	ktest_start(2, task_run, &tasks[1]);
+	ktest_start(3, task_run, &tasks[2]);
+	for (i = 0; i < TASKS; i++)
+		ktest_join(i + 1);
+	memory_set_oom(tasks[0].s.mem, NULL, NULL);
+	EXPECT_EQ(t, nr_killed, 1);
+	EXPECT_EQ(t, mm_event_sum(tasks[0].s.mem, EV_OOM_KILLS), 1);
+	EXPECT_EQ(t, mm_event_sum(tasks[0].s.mem, EV_OOM_STUCK), 0);
+	for (i = 0; i < TASKS; i++) {
+		EXPECT_EQ(t, tasks[i].killed, i == 0);
+		EXPECT_EQ(t, tasks[i].finished, i != 0);
+		EXPECT_EQ(t, tasks[i].errors, 0);
+	}
+	EXPECT_EQ(t, pile_free(tasks[0].s.mem, &hoard), 0);
+	expect_sound(t, tasks[0].s.mem);
+}
+
+KTEST_SUITE(oom, KTEST_QUICK, KTEST(a_death_gives_the_allocation_its_page),
+    KTEST(with_nobody_to_choose_it_fails), KTEST(nobody_dies_for_what_can_fail),
+    KTEST(it_looks_once_more_under_the_lock), KTEST(nobody_dies_for_pages_in_caches),
+    KTEST(many_wait_for_one_death), KTEST(who_is_chosen_gets_the_reserve),
+    KTEST(one_task_is_killed_and_the_others_finish));

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* test_task_cpu.c: tasks on several CPUs: registers, moving, CPUs that go, memory that moves under them. */
+#include "task_help.h"
+
+#define SEEN_NS 15000000000ULL
+
+/* ---- threads and CPUs ---- */
+
+/* On one CPU, so that each call switches between threads that keep other values. */
+static void fpu_registers_are_each_threads_own(struct ktest *t)
+{
+	struct task *task[4];
+	unsigned i;
+
+	/* One that sleeps keeps the task, so that the other's good end can be told from a bad one. */
+	for (i = 0; i < 4; i++) {
+		task[i] = new_task(t);
+		REQUIRE(t, task[i]);
+		EXPECT_EQ(t, add(task[i], 0, at(user_sleep), 0), 0);
+		EXPECT_EQ(t, add(task[i], 0, at(user_sse), (i + 1) * 0x0123456789abcdefUL), 1);
+	}
+	for (i = 0; i < 4; i++) {
+		u64 until = arch_clock_ns() + END_NS;
+
+		while (READ_ONCE(task[i]->nr_threads) > 1 && arch_clock_ns() < until)
+			thread_sleep(1000000);
+		task_end(task[i], TASK_KILLED, 0);
+		expect_end(t, task[i], TASK_KILLED, 0);
+	}
+}
+
+/* Which CPUs the task's threads have run on since the word was cleared; waits until @want are among them. */
+static u64 cpus_seen(struct ktest *t, struct task *task, u64 want)
+{
+	u64 seen = 0, until = arch_clock_ns() + SEEN_NS;
+
+	space_use(task->space);
+	EXPECT_EQ(t, copy_to_user(DATA, &seen, sizeof(seen)), 0);
+	do {
+		thread_sleep(10000000);
+		EXPECT_EQ(t, copy_from_user(&seen, DATA, sizeof(seen)), 0);
+	} while ((seen & want) != want && arch_clock_ns() < until);
+	space_use(NULL);
+	return seen & want;
+}
+
+/* All threads start where there is one CPU only; those that come later find nothing to do, and get some. */
+static void threads_move_to_idle_cpus(struct ktest *t)
+{
+	u64 all = ktest_cpus() >= 64 ? ~0UL : (1UL << ktest_cpus()) - 1;
+	struct task *task;
+	unsigned cpu;
+
+	if (nr_cpus_online() < nr_cpus || nr_cpus < 2 || nr_cpus > ktest_cpus()) {
+		ktest_skip(t, "needs 2 to 8 CPUs, all of them online");
+		return;
+	}
+	task = new_task(t);
+	REQUIRE(t, task);
+	for (cpu = 1; cpu < nr_cpus; cpu++)
+		EXPECT_EQ(t, cpu_down(cpu), 0);
+	for (cpu = 0; cpu < 2 * nr_cpus; cpu++)
+		EXPECT(t, add(task, -1, at(user_store_cpu), DATA) >= 0);
+	EXPECT_EQ(t, cpus_seen(t, task, 1), 1);
+	for (cpu = 1; cpu < nr_cpus; cpu++)
+		EXPECT_EQ(t, cpu_up(cpu), 0);
+	EXPECT_EQ(t, cpus_seen(t, task, all), all);
+	task_end(task, TASK_KILLED, 0);
+	expect_end(t, task, TASK_KILLED, 0);
+}
+
+/* A CPU that was away takes system calls again; threads on it go on elsewhere meanwhile. */
+static void cpus_come_and_go(struct ktest *t)
+{
+	struct task *task;
+	unsigned cpu, i;
+
+	if (nr_cpus_online() < nr_cpus || nr_cpus < 2) {
+		ktest_skip(t, "needs 2 CPUs, all of them online");
+		return;
+	}
+	task = new_task(t);
+	REQUIRE(t, task);
+	for (i = 0; i < 2 * ktest_cpus(); i++)
+		EXPECT(t, add(task, -1, at(user_store_cpu), DATA) >= 0);
+	for (cpu = 1; cpu < ktest_cpus(); cpu++) {
+		struct task *bound = new_task(t);
+
+		REQUIRE(t, bound);
+		EXPECT_EQ(t, cpu_down(cpu), 0);
+		EXPECT_EQ(t, cpu_up(cpu), 0);
+		EXPECT_EQ(t, add(bound, (int)cpu, at(user_spin), 0), 0);
+		EXPECT_EQ(t, add(bound, (int)cpu, at(user_registers), 0), 1);
+		expect_end(t, bound, TASK_EXITED, 0);
+	}
+	EXPECT(t, !load_acquire(&task->ended));
+	task_end(task, TASK_KILLED, 0);
+	expect_end(t, task, TASK_KILLED, 0);
+}
+
+/* ---- memory that moves ---- */
+
+#define COUNTED 16 /* pages, user_code.S */
+#define MOVES   10
+
+/* Movable pageblocks that cannot go: part of them belongs to the firmware, or to a module. */
+static pfn_t stay[32];
+static unsigned nr_stay;
+static struct page *hoard[8 * PAGEBLOCK_PAGES];
+
+static bool stays(pfn_t pfn)
+{
+	unsigned i;
+
+	for (i = 0; i < nr_stay; i++)
+		if (stay[i] == ALIGN_DOWN(pfn, PAGEBLOCK_PAGES))
+			return true;
+	return false;
+}
+
+static void find_what_stays(void)
+{
+	unsigned i;
+	pfn_t pfn;
+
+	nr_stay = 0;
+	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *zone = &kernel_memory.zones[i];
+
+		if (zone->kind != ZONE_MOVABLE)
+			continue;
+		for (pfn = zone->start_pfn; pfn < zone->end_pfn && nr_stay < ARRAY_SIZE(stay); pfn += PAGEBLOCK_PAGES)
+			if (offline_query(&kernel_memory, pfn, PAGEBLOCK_PAGES, NULL))
+				stay[nr_stay++] = pfn;
+	}
+}
+
+/* Take all pages of those: so that what is moved does not come to lie there, and stays too. */
+static void hoard_pages(struct ktest *t)
+{
+	unsigned i, left, free = 1, more = PCP_SLOTS; /* what this CPU may have cached of them */
+
+	drain_all_pages(&kernel_memory, NULL);
+	find_what_stays();
+	for (i = 0; i < ARRAY_SIZE(hoard) && (free || more--); i++) {
+		REQUIRE(t, (hoard[i] = alloc_pages(GFP_MOVABLE, 0)));
+		for (free = left = 0; left < nr_stay; left++)
+			free += pageblock_of(&kernel_memory, stay[left])->nr_free;
+	}
+	EXPECT_EQ(t, free, 0);
+	for (i = 0; i < ARRAY_SIZE(hoard); i++) {
+		if (hoard[i] && !stays(page_to_pfn_in(&kernel_memory, hoard[i]))) {
+			EXPECT_EQ(t, free_pages(hoard[i], 0), 0);
+			hoard[i] = NULL;
+		}
+	}
+}
+
+static void release_pages(struct ktest *t)
+{
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(hoard); i++) {
+		if (hoard[i])
+			EXPECT_EQ(t, free_pages(hoard[i], 0), 0);
+		hoard[i] = NULL;
+	}
+}
+
+/* The frame that page @index of @object lies in just now. */
+static pfn_t frame_of(struct vm_object *object, u32 index)
+{
+	struct page *page;
+	pfn_t pfn;
+
+	while (vm_object_pin(object, index, &page))
+		thread_yield();
+	pfn = page_to_pfn_in(&kernel_memory, page);
+	mem_unpin_page(&kernel_memory, page);
+	return pfn;
+}
+
+/* Take the pageblock of each page in turn out of service, and back. */
+static void move_pages(struct ktest *t, struct vm_object *object, u32 nr)
+{
+	unsigned i, moved = 0;
+
+	for (i = 0; i < MOVES; i++) {
+		u32 index = i * 7 % nr;
+		pfn_t pfn = frame_of(object, index), block = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
+		struct offline_result res;
+
+		EXPECT_EQ(t, offline_pages(&kernel_memory, block, PAGEBLOCK_PAGES, NULL, &res), 0);
+		EXPECT_EQ(t, res.fail.why, WHY_NONE);
+		moved += res.moved;
+		EXPECT(t, frame_of(object, index) != pfn);
+		EXPECT_EQ(t, online_pages(&kernel_memory, block, PAGEBLOCK_PAGES, NULL), 0);
+	}
+	EXPECT(t, moved >= MOVES);
+}
+
+static void nothing(void *arg)
+{
+}
+
+/*
+ * Whoever goes on writing to where a page was finds what it reads there too, until its CPU loads the
+ * tables again.  So let each CPU do that, and each thread count on, or notice.
+ */
+static void count_on(struct ktest *t, struct task *task)
+{
+	u64 until = arch_clock_ns() + END_NS, before, now;
+	unsigned i;
+
+	for (i = 0; i < ktest_cpus(); i++) {
+		struct thread *other = thread_start("switch", (int)i, nothing, NULL);
+
+		REQUIRE(t, other);
+		thread_join(other);
+	}
+	space_use(task->space);
+	for (i = 0; i < ktest_cpus(); i++) {
+		u64 at_page = DATA + (1 + i * COUNTED) * PAGE_SIZE;
+
+		EXPECT_EQ(t, copy_from_user(&before, at_page, sizeof(before)), 0);
+		do {
+			thread_yield();
+			EXPECT_EQ(t, copy_from_user(&now, at_page, sizeof(now)), 0);
+		} while (now < before + 2 && !load_acquire(&task->ending) && arch_clock_ns() < until);
+		EXPECT(t, now >= before + 2);
+	}
+	space_use(NULL);
+}
+
+/* Threads of one space count on all CPUs, in pages that lie elsewhere from one moment to the next. */
+static void memory_moves_under_programs(struct ktest *t)
+{
+	struct task *task = new_task(t);
+	u32 nr = ktest_cpus() * COUNTED, i;
+	struct vm_object *object;
+
+	REQUIRE(t, task);
+	REQUIRE(t, vm_object_create(&kernel_memory, OBJ_ANON, nr, NULL, NULL, &object) == 0);
+	EXPECT_EQ(t, vm_map(task->space, DATA + PAGE_SIZE, nr, VM_READ | VM_WRITE, object, 0), 0);
+	hoard_pages(t);
+	for (i = 0; i < ktest_cpus(); i++)
+		EXPECT(t, add(task, -1, at(user_count), DATA + (1 + i * COUNTED) * PAGE_SIZE) >= 0);
+	while (vm_object_present(object) < nr)
+		thread_yield();
+	move_pages(t, object, nr);
+	release_pages(t);
+	count_on(t, task);
+	EXPECT(t, !load_acquire(&task->ending));
+	task_end(task, TASK_KILLED, 0);
+	expect_end(t, task, TASK_KILLED, 0);
+	vm_object_put(object);
+}
+
+KTEST_SUITE(task_cpu, 0, KTEST(fpu_registers_are_each_threads_own), KTEST(memory_moves_under_programs),
+    KTEST(threads_move_to_idle_cpus), KTEST(cpus_come_and_go));

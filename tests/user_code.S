@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * user_code.S: what test_task.c runs in ring 3: one page, position independent, copied to an address of the
+ * test's choice.  RDI, RSI and RDX are the thread's arguments.
+ */
+#define SYS_EXIT        1
+#define SYS_THREAD_EXIT 2
+#define SYS_YIELD       3
+#define SYS_SLEEP       4
+#define SYS_INFO        6
+#define INFO_CPU        1
+
+	.section .rodata
+	.balign 4096
+	.globl user_code, user_code_end
+	.globl user_exit, user_thread_exit, user_spin, user_sleep, user_wait, user_store_cpu, user_load
+	.globl user_ud2, user_registers, user_sse, user_count, user_ret
+user_code:
+/* Exit with RSI as status. */
+user_exit:
+	movq %rsi, %rdi
+	movl $SYS_EXIT, %eax
+	syscall
+	ud2
+user_thread_exit:
+	movl $SYS_THREAD_EXIT, %eax
+	syscall
+	ud2
+/* For ever, without a call. */
+user_spin:
+	pause
+	jmp user_spin
+/* For ever, in the kernel. */
+user_sleep:
+	movq $-1, %rdi
+	movl $SYS_SLEEP, %eax
+	syscall
+	ud2
+/* Until the word at RSI is not 0; then end the thread. */
+user_wait:
+	pause
+	cmpq $0, (%rsi)
+	je user_wait
+	jmp user_thread_exit
+/* For ever: set the bit of the CPU it runs on in the word at RSI. */
+user_store_cpu:
+	movq %rsi, %rbx
+1:	movl $INFO_CPU, %edi
+	movl $SYS_INFO, %eax
+	syscall
+	lock btsq %rax, (%rbx)
+	jmp 1b
+/* Exit with what is at RSI. */
+user_load:
+	movq (%rsi), %rsi
+	jmp user_exit
+user_ud2:
+	ud2
+/* Exit with 0 if a call leaves every register but RAX, RCX and R11 as it was; else with its number. */
+user_registers:
+	movq $0x1101, %rdi
+	movq $0x1102, %rsi
+	movq $0x1103, %rdx
+	movq $0x1104, %r10
+	movq $0x1105, %r8
+	movq $0x1106, %r9
+	movq $0x1107, %r12
+	movq $0x1108, %rbx
+	movq $0x1109, %rbp
+	movq $0x110a, %r13
+	movq $0x110b, %r14
+	movq $0x110c, %r15
+	leaq 1f(%rip), %rcx		/* RCX comes back as RIP, R11 as RFLAGS: nothing of the kernel's */
+	movl $SYS_YIELD, %eax
+	std
+	syscall
+1:	pushfq
+	popq %rax
+	cld
+	testl $0x400, %eax		/* DF is the program's own */
+	jz 2f
+	leaq 1b(%rip), %rax
+	cmpq %rax, %rcx
+	jne 2f
+	cmpq $0x1101, %rdi
+	jne 2f
+	cmpq $0x1102, %rsi
+	jne 2f
+	cmpq $0x1103, %rdx
+	jne 2f
+	cmpq $0x1104, %r10
+	jne 2f
+	cmpq $0x1105, %r8
+	jne 2f
+	cmpq $0x1106, %r9
+	jne 2f
+	cmpq $0x1107, %r12
+	jne 2f
+	cmpq $0x1108, %rbx
+	jne 2f
+	cmpq $0x1109, %rbp
+	jne 2f
+	cmpq $0x110a, %r13
+	jne 2f
+	cmpq $0x110b, %r14
+	jne 2f
+	cmpq $0x110c, %r15
+	jne 2f
+	xorl %esi, %esi
+	jmp user_exit
+2:	movl $1, %esi
+	jmp user_exit
+/*
+ * Keep RSI in all SSE registers, and part of it in the x87's control word, 100 times into the kernel and
+ * back; then end the thread.  If a register has changed meanwhile, exit with 1.
+ */
+user_sse:
+	movq %rsi, %rbx
+	movl $100, %ebp
+	movw %bx, -8(%rsp)
+	andw $0x0c00, -8(%rsp)		/* rounding */
+	orw $0x037f, -8(%rsp)
+	fldcw -8(%rsp)
+	.irp r, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	movq %rbx, %xmm\r
+	.endr
+1:	movl $SYS_YIELD, %eax
+	syscall
+	.irp r, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	movq %xmm\r, %rax
+	cmpq %rbx, %rax
+	jne 2f
+	.endr
+	fnstcw -16(%rsp)
+	movw -16(%rsp), %ax
+	cmpw %ax, -8(%rsp)
+	jne 2f
+	decl %ebp
+	jnz 1b
+	jmp user_thread_exit
+2:	movl $1, %esi
+	jmp user_exit
+/*
+ * For ever: count up, round by round, a word in each of the 16 pages at RSI, having compared it with what
+ * it must be; exit with 1 if it is not.
+ */
+user_count:
+	xorl %eax, %eax
+1:	movl $16, %ecx
+	movq %rsi, %rdx
+2:	cmpq %rax, (%rdx)
+	jne 3f
+	incq (%rdx)
+	addq $4096, %rdx
+	decl %ecx
+	jnz 2b
+	incq %rax
+	jmp 1b
+3:	movl $1, %esi
+	jmp user_exit
+/* For a probe: the kernel may not call this. */
+user_ret:
+	ret
+user_code_end:
+/* At the very end of user memory: RIP leaves it. */
+	.globl user_last, user_last_end
+user_last:
+	movl $SYS_YIELD, %eax
+	syscall
+user_last_end:
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,32 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# mkcpio.sh: pack files into a cpio archive ("newc"), which the kernel takes as one boot module.
+#
+# Usage: tools/mkcpio.sh OUT.cpio name=path ...
+set -eu
+
+[ $# -ge 1 ] || { echo "usage: tools/mkcpio.sh OUT.cpio name=path ..." >&2; exit 1; }
+out=$1
+shift
+
+zeros() { # as many as make $1 a multiple of 4
+	printf '\000\000\000' | head -c $(((4 - $1 % 4) % 4))
+}
+member() { # NAME SIZE: everything but the content
+	printf '070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s\000' \
+		0 33188 0 0 1 0 "$2" 0 0 0 0 $((${#1} + 1)) 0 "$1"
+	zeros $((110 + ${#1} + 1))
+}
+
+for file in "$@"; do
+	name=${file%%=*} path=${file#*=}
+	case $file in
+	?*=?*) ;;
+	*) echo "mkcpio: '$file' is not name=path" >&2 && exit 1 ;;
+	esac
+	size=$(($(wc -c < "$path")))
+	member "$name" "$size"
+	cat "$path"
+	zeros "$size"
+done > "$out"
+member 'TRAILER!!!' 0 >> "$out"
