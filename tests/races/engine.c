@@ -225,6 +225,11 @@ void race_watch(struct race_watchdog *dog)
 
 	if (READ_ONCE(race.stepping))
 		return;
+	/* The memory is still being built: nobody can move. */
+	if (!READ_ONCE(race.active)) {
+		dog->since = 0;
+		return;
+	}
 	if (dog->turns++ % TURNS_PER_LOOK && dog->cursor == READ_ONCE(race.cursor))
 		return;
 	now = arch_clock_ns();
