@@ -205,6 +205,10 @@ void migwait_sleep(struct migwait *w);
 void migwait_wake(struct memory *mem, pfn_t pfn);
 /* How many wait for @pfn now. */
 unsigned migwait_waiting(const struct memory *mem, pfn_t pfn);
+/* Those who waited are gone with their machine: for who starts another in the same program. */
+void migwait_forget(void);
+/* Is @what, a lock or a wait queue, one of those who wait for pages? */
+bool migwait_owns(const void *what);
 /* Call fn(arg, pfn) for each waiter of @mem until it says false.  All CPUs stopped. */
 void migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), void *arg);
 
