@@ -32,12 +32,12 @@ SLOW = "converges, but not in 2 tries"
 # Variant, how its threads wait, how the two phases end: one of the phases must show it, at least.
 WAYS = [
     ("M20", "with a reference, held while asleep", DIVERGES),
-    ("N05", "on the pfn, with a reference, dropped before the sleep", RIGHT),
+    ("J05", "on the pfn, with a reference, dropped before the sleep", RIGHT),
     ("M21", "for the page's lock, without a reference", CORRUPTS),
-    ("N01", "in a loop, until the page's lock is free", RIGHT),
-    ("N02", "on the page-table entry", SLEEPS),
-    ("N04", "on the pfn; a first touch with a reference", DIVERGES),
-    ("N03", "on the pfn, queued after the lock was let go", SLEEPS),
+    ("J01", "in a loop, until the page's lock is free", RIGHT),
+    ("J02", "on the page-table entry", SLEEPS),
+    ("J04", "on the pfn; a first touch with a reference", DIVERGES),
+    ("J03", "on the pfn, queued after the lock was let go", SLEEPS),
     ("none", "on the pfn, queued under the lock (Quarry)", RIGHT),
 ]
 ALSO_MTTCG = ("none", "M20")
