@@ -46,8 +46,8 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 {
 	int err;
 
-	*cma = (struct cma){.name = name, .mem = mem, .start = start, .end = start + nr,
-	    .lock = MUTEX("cma")};
+	*cma = (struct cma){.name = name, .mem = mem, .start = start, .end = start + nr};
+	cma->lock = MUTEX("cma");
 	if (!range_ok(mem, start, nr))
 		return -EINVAL;
 	cma->used = kmalloc((nr + 63) / 64 * sizeof(u64));

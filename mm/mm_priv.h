@@ -246,7 +246,7 @@ struct drain_cost {
 	unsigned rounds, ipis;
 };
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost) EXCLUDES(pcp_ctl_class);
-int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy,
+int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_policy policy,
     struct mm_fail *fail, struct drain_cost *cost);
 /*
  * test_pages_isolated for [start, end), whose pageblocks are isolated and may reach beyond it: what lies
