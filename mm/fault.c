@@ -56,8 +56,9 @@ static int prepare(struct fault *f)
 	spin_unlock(&object->lock);
 	if (!empty)
 		return 0;
+	/* What a pager's page could need waits as long as the pager does: not where memory may leave. */
 	f->page = mem_alloc_pages(object->mem,
-	    object_gfp(object) | (object->kind == OBJ_PAGER ? 0 : GFP_ZERO), 0);
+	    object->kind == OBJ_PAGER ? GFP_KERNEL : object_gfp(object) | GFP_ZERO, 0);
 	if (!f->page)
 		return -ENOMEM;
 	if (object->kind != OBJ_PAGER)

@@ -206,11 +206,12 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 	err = object_prepare(object, index, gfp);
 	if (err)
 		return err;
-	spin_lock(&object->lock);
-	page = take_offered(object);
-	spin_unlock(&object->lock);
-	if (!page)
-		page = mem_alloc_pages(mem, object_gfp(object) | gfp, 0);
+	page = mem_alloc_pages(mem, object_gfp(object) | gfp, 0);
+	if (!page) {
+		spin_lock(&object->lock);
+		page = take_offered(object);
+		spin_unlock(&object->lock);
+	}
 	if (!page)
 		return -ENOMEM;
 	if (data)

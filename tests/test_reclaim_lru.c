@@ -361,10 +361,10 @@ static void a_fault_brings_the_page_for_its_pager(struct ktest *t)
 	EXPECT(t, !s.object->offered);
 	store.answer = 0;
 	/* There is none to bring: the pager is not asked. */
-	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_ATOMIC, 0, ALL_THERE_IS);
-	pile_alloc(s.mem, &pile, GFP_KERNEL | GFP_ATOMIC, 0, ALL_THERE_IS);
 	REQUIRE(t, !vm_object_pin(s.object, 0, &(struct page *){NULL}));
 	REQUIRE(t, !vm_object_pin(s.object, 1, &(struct page *){NULL}));
+	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_ATOMIC, 0, ALL_THERE_IS);
+	pile_alloc(s.mem, &pile, GFP_KERNEL | GFP_ATOMIC, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, soft_read(page_at(2), &value), -ENOMEM);
 	EXPECT_EQ(t, store.gets, 2);
 	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
