@@ -25,17 +25,17 @@ B := build
 # ---- what is built of what -------------------------------------------------------------------
 # mm/ is one list for the kernel and for the hosted program: the same sources, unchanged.
 MM_SRCS     := $(addprefix mm/,page.c event.c trace_ring.c pageblock.c buddy.c zone.c pcp.c drain.c reclaim.c reclaim_lru.c oom.c \
-	page_alloc.c page_isolation.c migrate.c handle.c memory_hotplug.c slab.c check.c show.c mm_init.c \
+	page_alloc.c page_isolation.c migrate.c evacuate.c compact.c contig.c cma.c handle.c memory_hotplug.c offline_query.c offline_node.c slab.c check.c show.c mm_init.c \
 	memblock.c pagetable.c tlb.c object.c vmspace.c rmap.c fault.c lru.c migwait.c migrate_lru.c check_vm.c)
 # These need only arch.h: built and tested hosted too.
 SHARED_SRCS := $(addprefix kernel/,lock.c smp.c)
 # These need only port.h and mm.h: part of the kernel and of every hosted build.
 BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c elf.c cpio.c)
 KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c sched_move.c thread.c wait.c \
-	stress.c rounds.c tour.c picture.c monitor.c cpu_hotplug.c hotplug_soak.c pressure.c fault.c $(if $(RACE),,no_race.c)) bench/bench.c
+	stress.c rounds.c tour.c crowd.c programs.c picture.c monitor.c monitor_offline.c cpu_hotplug.c hotplug_soak.c pressure.c fault.c $(if $(RACE),,no_race.c)) bench/bench.c bench/bench_vm.c
 # Ring 3: the kernel's part, and the programs.
 USER_SRCS   := $(addprefix kernel/,task.c oom.c task_load.c cap.c ipc.c syscall.c syscall_memory.c pager.c bootfile.c user_boot.c user_soak.c)
-PROGRAMS    := init hello abi stress fuzz fault fpu pager paged packer over hog promise
+PROGRAMS    := init hello abi stress fuzz fault fpu pager paged packer over hog bench promise
 ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c cpu_hotplug.c mmu.c paging.c power.c smp_boot.c \
 	stack.c string.c switch.S syscall_entry.S trap.c trap_entry.S user.c)
 BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c) drivers/serial.c
@@ -46,12 +46,12 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_isolation_race.c test_offline.c \
 	test_offline_race.c test_offline_stall.c test_check.c test_slab.c \
-	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_reclaim_lru.c test_reclaim_direct.c test_oom.c test_reclaim_stress.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_vm_stress.c test_check_vm.c test_trace.c test_trace_ring.c test_fallback.c test_elf.c test_fail.c)
+	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_reclaim_lru.c test_reclaim_clean.c test_reclaim_direct.c test_oom.c test_reclaim_stress.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_compact.c test_compact_vm.c test_contig.c test_cma.c test_offline_query.c test_offline_node.c test_vm_stress.c test_check_vm.c test_trace.c test_trace_ring.c test_fallback.c test_elf.c test_fail.c)
 # These need the kernel's threads and CPUs.
 KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c test_task.c test_task_cpu.c test_ipc.c test_pager.c test_oom_task.c user_code.S)
-RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c checks.c scripts.c) $(sort $(wildcard tests/races/step*.c))
+RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c ops_vm.c checks.c scripts.c) $(sort $(wildcard tests/races/step*.c))
 FIBER_SRCS  := $(addprefix arch/fiber/fiber_,main.c step.c cpu.c port.c hotplug.c) kernel/cpu_hotplug.c $(addprefix tests/races/,explore.c shrink.c) \
-	$(MM_SRCS) $(SHARED_SRCS) $(RACE_SRCS)
+	$(filter-out mm/slab.c,$(MM_SRCS)) tests/soft_mmu.c $(SHARED_SRCS) $(RACE_SRCS)
 RACE_TEXTS  := $(wildcard tests/races/*.race)
 
 # ---- tools -------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=s
 KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS) $(USER_SRCS) $(KTEST_SRCS)
 # A race build: make kernel RACE=1 B=build/race.
 KFLAGS += $(if $(RACE),-DRACE_BUILD)
-KSRCS  += $(if $(RACE),$(RACE_SRCS) tests/races/race_boot.c)
+KSRCS  += $(if $(RACE),$(RACE_SRCS) $(addprefix tests/races/,race_boot.c waiters.c))
 KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 
 all kernel: $(B)/quarry.elf $(PROGRAMS:%=$(B)/bin/%)
@@ -158,7 +158,7 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  debug       boot by PVH, stopped, with gdb and the k- commands of tools/quarry.gdb
 # target  lint        includes, sizes, locks, static analysis, the compare that guards free_pages
 # target  bench       the table of figures, build/bench.json
-# target  soak        long stress: TARGET=boots|suites|offline|hotplug|syscalls ROUNDS=n; goes on where it stopped
+# target  soak        long stress: TARGET=boots|suites|offline|hotplug|programs|syscalls ROUNDS=n; goes on where it stopped
 # target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1; STEP=1 by keys
 # target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
 # target  failsweep   the n-th allocation of every test fails, for every n: ONLY=SUITE[.TEST]

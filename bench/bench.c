@@ -30,7 +30,7 @@ static noinline int empty_free(struct page *page, unsigned order)
 	return 0;
 }
 
-static void figure(const char *name, u64 value, const char *unit)
+void bench_figure(const char *name, u64 value, const char *unit)
 {
 	printk("bench: %s %llu %s\n", name, (unsigned long long)value, unit);
 }
@@ -59,7 +59,7 @@ static void figure(const char *name, u64 value, const char *unit)
 			empty_ = MIN(empty_, t1_ - t0_);                                           \
 			best_ = MIN(best_, t2_ - t1_);                                             \
 		}                                                                                  \
-		figure((name), (best_ - empty_ + PAIRS / 2) / PAIRS, "instructions");              \
+		bench_figure((name), (best_ - empty_ + PAIRS / 2) / PAIRS, "instructions");              \
 	} while (0)
 
 static void bench_pairs(void)
@@ -94,8 +94,8 @@ static bool bench_batches(void)
 		free_pages_bulk(BATCH, pages);
 		bulk = MIN(bulk, arch_tsc() - t0);
 	}
-	figure("order0_batch64_page", (single + BATCH / 2) / BATCH, "instructions");
-	figure("order0_bulk64_page", (bulk + BATCH / 2) / BATCH, "instructions");
+	bench_figure("order0_batch64_page", (single + BATCH / 2) / BATCH, "instructions");
+	bench_figure("order0_bulk64_page", (bulk + BATCH / 2) / BATCH, "instructions");
 	return true;
 }
 
@@ -132,9 +132,9 @@ static bool bench_offline(void)
 		if (online_pages(&kernel_memory, start, nr, NULL))
 			return false;
 	}
-	figure("offline_free_128m", precise, "instructions");
-	figure("offline_free_128m_disable", disable, "instructions");
-	figure("online_128m", online, "instructions");
+	bench_figure("offline_free_128m", precise, "instructions");
+	bench_figure("offline_free_128m_disable", disable, "instructions");
+	bench_figure("online_128m", online, "instructions");
 	return true;
 }
 
@@ -152,7 +152,7 @@ static bool bench_check(void)
 			return false;
 		best = MIN(best, arch_tsc() - t0);
 	}
-	figure("check_memory_page", (best + pages / 2) / pages, "instructions");
+	bench_figure("check_memory_page", (best + pages / 2) / pages, "instructions");
 	return true;
 }
 
@@ -164,5 +164,6 @@ bool bench_run(void)
 	bench_pairs();
 	good = bench_batches();
 	good = bench_check() && good;
+	good = bench_migrate() && good;
 	return bench_offline() && good;
 }

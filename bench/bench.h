@@ -11,4 +11,9 @@
  */
 bool bench_run(void);
 
+/* One line. */
+void bench_figure(const char *name, u64 value, const char *unit);
+/* bench_vm.c; as bench_run. */
+bool bench_migrate(void);
+
 #endif

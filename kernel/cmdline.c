@@ -34,6 +34,7 @@ static struct option options[] = {
 	{"race_patience", "milliseconds in which all wait for each other until a race counts as stuck", OPT_NUMBER, NULL, NULL},
 	{"race_seed", "run them in the orders that derive from these seeds: N or N-M", OPT_TEXT, NULL, NULL},
 	{"race_step", "step through the one, by keys; the moves made before, as letters", OPT_TEXT, NULL, NULL},
+	{"programs", "offline rounds under programs in ring 3, instead of the tour", OPT_NUMBER, NULL, NULL},
 	{"user", "a program of the boot modules to run in ring 3, or off", OPT_TEXT, NULL, NULL},
 	{"user_arg", "a number for that program", OPT_NUMBER, NULL, NULL},
 	{"user_rounds", "run it so often, while CPUs and ranges of memory go and come", OPT_NUMBER, NULL, NULL},

@@ -47,7 +47,7 @@ static bool show(u64 seed)
 {
 	u64 rounds = cmdline_u64("rounds", 0), hotplug = cmdline_u64("hotplug", 0);
 	const char *policy = cmdline_get("isolation", ""), *pressure = cmdline_get("pressure", NULL);
-	u64 first, last;
+	u64 first, last, programs = cmdline_u64("programs", 0);
 
 	if (cmdline_get("bench", NULL))
 		return bench_run();
@@ -55,6 +55,8 @@ static bool show(u64 seed)
 		fault_provoke(cmdline_get("fault", NULL));
 		return false;
 	}
+	if (programs)
+		return programs_run((unsigned)programs, seed) == 0;
 	if (hotplug)
 		return hotplug_soak(&kernel_memory, (unsigned)hotplug, seed) == 0;
 	if (pressure && parse_range(pressure, &first, &last) == 0)

@@ -94,8 +94,7 @@ static void read_line(struct line *line)
 
 /* ---- commands ---- */
 
-/* A number, or false and a message. */
-static bool number(const char *word, u64 *value)
+bool monitor_number(const char *word, u64 *value)
 {
 	if (parse_u64(word, value) == 0)
 		return true;
@@ -122,31 +121,8 @@ static void cmd_block(unsigned n, char **arg)
 {
 	u64 pfn;
 
-	if (number(arg[0], &pfn))
+	if (monitor_number(arg[0], &pfn))
 		show_block(&kernel_memory, pfn);
-}
-
-static void cmd_offline(unsigned n, char **arg)
-{
-	struct offline_opts opts = {.policy = NR_ISO_POLICIES};
-	struct offline_result res;
-	u64 pfn, nr;
-	int err;
-
-	if (!number(arg[0], &pfn) || !number(arg[1], &nr))
-		return;
-	if (n > 2)
-		opts.policy = iso_policy_by_name(arg[2]);
-	if (n > 2 && opts.policy == NR_ISO_POLICIES) {
-		printk("%s: no such policy: redrain, disable or precise\n", arg[2]);
-		return;
-	}
-	err = offline_pages(&kernel_memory, pfn, nr, &opts, &res);
-	if (err)
-		printk("offline: error %d: %s, pfn %#lx\n", err, mm_why_text(res.fail.why), res.fail.pfn);
-	else
-		printk("offline: done: %u drain round%s, %u IPIs, %u blocks moved, %u retries, %u passes\n",
-		    res.rounds, res.rounds == 1 ? "" : "s", res.ipis, res.moved, res.retries, res.loops);
 }
 
 static void cmd_trace(unsigned n, char **arg)
@@ -161,7 +137,7 @@ static void cmd_page(unsigned n, char **arg)
 {
 	u64 pfn;
 
-	if (!number(arg[0], &pfn))
+	if (!monitor_number(arg[0], &pfn))
 		return;
 	dump_page(&kernel_memory, pfn, "page");
 	trace_history(&kernel_memory, pfn);
@@ -175,21 +151,6 @@ static void cmd_policy(unsigned n, char **arg)
 		printk("%s: no such policy: redrain, disable or precise\n", arg[0]);
 	else
 		WRITE_ONCE(kernel_memory.policy, policy);
-}
-
-static void cmd_online(unsigned n, char **arg)
-{
-	struct mm_fail fail;
-	u64 pfn, nr;
-	int err;
-
-	if (!number(arg[0], &pfn) || !number(arg[1], &nr))
-		return;
-	err = online_pages(&kernel_memory, pfn, nr, &fail);
-	if (err)
-		printk("online: error %d: %s, pfn %#lx\n", err, mm_why_text(fail.why), fail.pfn);
-	else
-		printk("online: done\n");
 }
 
 static void cmd_check(unsigned n, char **arg)
@@ -211,7 +172,7 @@ static void cmd_rounds(unsigned n, char **arg)
 {
 	u64 rounds;
 
-	if (number(arg[0], &rounds) && rounds < 1000000)
+	if (monitor_number(arg[0], &rounds) && rounds < 1000000)
 		offline_soak(&kernel_memory, (unsigned)rounds, NR_ISO_POLICIES, monitor_seed);
 }
 
@@ -246,7 +207,7 @@ static void cmd_cpu(unsigned n, char **arg)
 	u64 cpu, ms = smp_timeout_ns / 1000000 * 2;
 	int err;
 
-	if (!number(arg[1], &cpu) || (n > 2 && !number(arg[2], &ms)))
+	if (!monitor_number(arg[1], &cpu) || (n > 2 && !monitor_number(arg[2], &ms)))
 		return;
 	cpu = MIN(cpu, (u64)nr_cpus);
 	if (strcmp(arg[0], "hang") == 0) {
@@ -280,7 +241,7 @@ static void cmd_user(unsigned n, char **arg)
 {
 	u64 arg0 = monitor_seed, arg1 = 0;
 
-	if ((n > 1 && !number(arg[1], &arg0)) || (n > 2 && !number(arg[2], &arg1)))
+	if ((n > 1 && !monitor_number(arg[1], &arg0)) || (n > 2 && !monitor_number(arg[2], &arg1)))
 		return;
 	user_run(arg[0], arg0, arg1);
 }
@@ -297,6 +258,11 @@ static const struct command commands[] = {
     {"trace", "on|off", "record every allocation and free, or only slow paths", 1, 1, cmd_trace},
     {"offline", "PFN NR [POLICY]", "take NR pages from PFN on out of service", 2, 3, cmd_offline},
     {"online", "PFN NR", "give them back", 2, 2, cmd_online},
+    {"query", "PFN NR", "what would be in the way of taking NR pages from PFN on", 2, 2, cmd_query},
+    {"evacuate", "NODE [whole|undo]", "take a node's movable memory out; all or nothing; give it back", 1, 2,
+	cmd_evacuate},
+    {"compact", "", "move what can move together", 0, 0, cmd_compact},
+    {"busy", "[PFN]", "a page that could move but is always in use; none", 0, 1, cmd_busy},
     {"policy", "redrain|disable|precise", "how offlines that name none keep pages out of caches", 1, 1,
 	cmd_policy},
     {"check", "", "recount everything (check_memory)", 0, 0, cmd_check},

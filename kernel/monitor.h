@@ -8,4 +8,14 @@
 /* Read and carry out commands until "halt"; then returns.  Context: thread. */
 void monitor(u64 seed);
 
+/* For those who carry out commands: a number in *@value, or false and a message. */
+bool monitor_number(const char *word, u64 *value);
+/* Commands of monitor_offline.c, with their arguments.  Context: thread. */
+void cmd_offline(unsigned n, char **arg);
+void cmd_online(unsigned n, char **arg);
+void cmd_query(unsigned n, char **arg);
+void cmd_evacuate(unsigned n, char **arg);
+void cmd_compact(unsigned n, char **arg);
+void cmd_busy(unsigned n, char **arg);
+
 #endif

@@ -131,25 +131,6 @@ static s64 sys_info(struct syscall_regs *r)
 	}
 }
 
-/* A task with the program in it and @gift in its table, which takes it; then its first thread. */
-static int start_program(struct task *task, const char *name, struct cap *gift, const u64 arg[2])
-{
-	u64 entry, sp, args[3] = {0, arg[0], arg[1]};
-	int err = task_load(task, name, &entry, &sp);
-	s64 handle;
-
-	if (!err && gift->kind != CAP_NONE) {
-		handle = cap_install(&task->caps, gift);
-		if (handle < 0)
-			return (int)handle;
-		gift->kind = CAP_NONE;
-		args[0] = (u64)handle;
-	}
-	if (!err)
-		err = task_add_thread(task, -1, entry, sp, args);
-	return err < 0 ? err : 0;
-}
-
 static s64 create_task(const char *name, struct cap *gift, const u64 arg[2])
 {
 	struct cap cap = {.kind = CAP_TASK, .rights = RIGHT_WAIT | RIGHT_KILL | RIGHT_DUP};
@@ -159,17 +140,11 @@ static s64 create_task(const char *name, struct cap *gift, const u64 arg[2])
 
 	if (handle < 0)
 		return handle;
-	err = task_create(name, &task);
-	if (!err) {
-		cap.object = task;
-		err = start_program(task, name, gift, arg);
-		if (err) {
-			task_abandon(task);
-			task_put(task);
-		}
-	}
+	err = task_start(name, gift, arg, &task);
 	if (err)
 		cap.kind = CAP_NONE;
+	else
+		cap.object = task;
 	cap_fill(my_caps(), handle, &cap);
 	return err ? err : handle;
 }

@@ -92,3 +92,36 @@ int task_load(struct task *task, const char *name, u64 *entry, u64 *sp)
 	*entry = program.entry;
 	return err ? err : task_map_stack(task, sp);
 }
+
+static int start_in(struct task *task, const char *name, struct cap *gift, const u64 arg[2])
+{
+	u64 entry, sp, args[3] = {0, arg[0], arg[1]};
+	int err = task_load(task, name, &entry, &sp);
+
+	if (!err && gift->kind != CAP_NONE) {
+		s64 handle = cap_install(&task->caps, gift);
+
+		if (handle < 0)
+			return (int)handle;
+		gift->kind = CAP_NONE;
+		args[0] = (u64)handle;
+	}
+	if (!err)
+		err = task_add_thread(task, -1, entry, sp, args);
+	return err < 0 ? err : 0;
+}
+
+int task_start(const char *name, struct cap *gift, const u64 arg[2], struct task **out)
+{
+	int err = task_create(name, out);
+
+	if (!err) {
+		err = start_in(*out, name, gift, arg);
+		if (err) {
+			task_abandon(*out);
+			task_put(*out);
+		}
+	}
+	cap_drop(gift);
+	return err;
+}

@@ -102,6 +102,15 @@ static bool tour_offline(u64 seed)
 	return good && !err;
 }
 
+/* The same with ring 3: where the loader brought programs. */
+static bool tour_programs(u64 seed)
+{
+	if (programs_are_there())
+		return programs_run(0, seed) == 0;
+	printk("tour: no programs among the boot modules: nothing runs in ring 3\n");
+	return true;
+}
+
 static bool tour_check(void)
 {
 	struct mm_violation v;
@@ -121,6 +130,7 @@ bool tour(u64 seed)
 	bool good = trace_replay_boot() == 0;
 
 	good = tour_offline(seed) && good;
+	good = tour_programs(seed) && good;
 	good = tour_check() && good;
 	if (memory_managed_pages(&kernel_memory) != managed) {
 		printk("tour: %lu pages managed, %lu before\n", memory_managed_pages(&kernel_memory), managed);

@@ -14,39 +14,20 @@
 
 #define GONE_NS 10000000000ULL
 
-/* Only the first task may start programs; it can hand that on. */
-static int start(const char *name, u64 arg0, u64 arg1, struct task **out)
-{
-	const struct cap programs = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC | RIGHT_DUP};
-	u64 entry, sp, arg[3] = {0, arg0, arg1};
-	s64 handle;
-	int err = task_create(name, out);
-
-	if (err)
-		return err;
-	(*out)->first = true;
-	err = task_load(*out, name, &entry, &sp);
-	if (!err) {
-		handle = cap_install(&(*out)->caps, &programs);
-		arg[0] = (u64)handle;
-		err = handle < 0 ? (int)handle : task_add_thread(*out, -1, entry, sp, arg);
-	}
-	if (err < 0) {
-		task_abandon(*out);
-		task_put(*out);
-	}
-	return err < 0 ? err : 0;
-}
-
 bool user_run(const char *name, u64 arg0, u64 arg1)
 {
 	static const char *const ends[] = {
 	    [TASK_RUNS] = "runs", [TASK_EXITED] = "exited", [TASK_FAULTED] = "faulted", [TASK_KILLED] = "was killed"};
+	/* Only the first task may start programs; it can hand that on. */
+	struct cap programs = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC | RIGHT_DUP};
+	const u64 arg[2] = {arg0, arg1};
 	enum task_end how;
 	struct task *task;
 	s32 status;
-	int err = start(name, arg0, arg1, &task);
+	int err = task_start(name, &programs, arg, &task);
 
+	if (!err)
+		task->first = true;
 	if (err == -ENOENT) {
 		printk("user=%s: no such program among the boot modules:", name);
 		boot_files_print();

@@ -28,7 +28,7 @@ void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order)
 	if (list->head != PFN_NONE)
 		pfn_to_page_in(mem, list->head)->prev = (u32)pfn;
 	list->head = (u32)pfn;
-	list->nr++;
+	WRITE_ONCE(list->nr, list->nr + 1);
 	WRITE_ONCE(zone->nr_free, zone->nr_free + (1UL << order));
 }
 
@@ -50,7 +50,7 @@ void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order)
 		pfn_to_page_in(mem, page->prev)->next = page->next;
 	if (page->next != PFN_NONE)
 		pfn_to_page_in(mem, page->next)->prev = page->prev;
-	list->nr--;
+	WRITE_ONCE(list->nr, list->nr - 1);
 	WRITE_ONCE(zone->nr_free, zone->nr_free - (1UL << order));
 }
 
@@ -86,9 +86,7 @@ void buddy_free(struct zone *zone, pfn_t pfn, unsigned order)
 	buddy_list_add(zone, pfn, order);
 }
 
-/* Take the listed block at @pfn of order @have and cut it down to @order, giving back upper halves. */
-static pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned have, unsigned order)
-    REQUIRES_ZONE(zone)
+pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned have, unsigned order)
 {
 	struct memory *mem = zone->mem;
 
@@ -127,6 +125,55 @@ static const u8 fallbacks[NR_CACHED_TYPES][3] = {
     [MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},
     [MT_RECLAIMABLE] = {MT_UNMOVABLE, MT_MOVABLE, NR_MIGRATETYPES},
 };
+
+/* Cut the block at @pfn, which is on no list: what lies in [start, end) is allocated page by page. */
+static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start, pfn_t end)
+    REQUIRES_ZONE(zone)
+{
+	struct page *page = pfn_to_page_in(zone->mem, pfn);
+	u32 word = page_word(page);
+
+	if (pfn >= end || pfn + (1UL << order) <= start) {
+		WRITE_ONCE(page->word, PAGE_WORD(0, PG_FREE, order));
+		buddy_list_add(zone, pfn, order);
+	} else if (order > 0) {
+		/* The upper half first, so that the old head is written last. */
+		take_pages(zone, pfn + (1UL << (order - 1)), order - 1, start, end);
+		take_pages(zone, pfn, order - 1, start, end);
+	} else if (word_state(word) == PG_TAIL) {
+		page_set_state(page, PG_TAIL, PG_ALLOC, 0, 0, 1, 0);
+	} else {
+		page_set_state(page, PG_FREE, PG_ALLOC, 0, word_order(word), 1, 0);
+	}
+}
+
+void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end)
+{
+	pfn_t pfn = page_head(zone->mem, start);
+
+	while (pfn < end) {
+		unsigned order = word_order(page_word(pfn_to_page_in(zone->mem, pfn)));
+
+		buddy_list_del(zone, pfn, order); /* asserts that it is free */
+		take_pages(zone, pfn, order, start, end);
+		pfn += 1UL << order;
+	}
+}
+
+bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type)
+{
+	unsigned i;
+
+	for (; order <= MAX_ORDER; order++) {
+		if (zone->free[order][type].head != PFN_NONE)
+			return true;
+		for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES; i++) {
+			if (zone->free[order][fallbacks[type][i]].head != PFN_NONE)
+				return true;
+		}
+	}
+	return false;
+}
 
 /*
  * A pageblock is stolen (its type changes, all its free blocks with it) when at least half of it is

@@ -198,6 +198,7 @@ static bool check_blocks(struct check *c) WHILE_STOPPED
 			CHECK(c, !pageblock_isolated(pb), "I-I7 isolate bit offline", block, 1, 0);
 			continue;
 		}
+		CHECK(c, !(pb->bits & PB_EVACUATED), "I-O3 evacuated, and online", block, pb->bits, 0);
 		CHECK(c, zone->kind != ZONE_MOVABLE || pageblock_type(pb) == MT_MOVABLE,
 		    "I-I2 type in zone MOVABLE", block, pageblock_type(pb), MT_MOVABLE);
 		c->present += PAGEBLOCK_PAGES;

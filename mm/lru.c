@@ -12,6 +12,7 @@
  * Tests:      tests/test_lru.c.
  */
 #include "mm/vm_priv.h"
+#include <quarry/sched_point.h>
 
 /* Entries of a list that one hold of its lock looks at. */
 #define LOOK_AT_ONCE (4 * RECLAIM_BATCH)
@@ -40,6 +41,7 @@ static void list_insert(struct zone *zone, struct page *page)
 		pfn_to_page_in(zone->mem, list->head)->prev = pfn;
 	list->head = pfn;
 	WRITE_ONCE(list->nr, list->nr + 1);
+	sched_point("lru.insert");
 }
 
 static void list_remove(struct zone *zone, const struct page *page)
@@ -55,6 +57,7 @@ static void list_remove(struct zone *zone, const struct page *page)
 	else
 		pfn_to_page_in(zone->mem, page->next)->prev = page->prev;
 	WRITE_ONCE(list->nr, list->nr - 1);
+	sched_point("lru.remove");
 }
 
 void lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index)

@@ -12,10 +12,7 @@
  */
 #include "mm/mm_priv.h"
 
-/* No progress is judged over this time, in which every thread on every CPU has had at least so many turns. */
-#define STUCK_NS     200000000ULL
-#define STUCK_TURNS  5
-#define DEADLINE_NS  30000000000ULL
+#define DEADLINE_NS 30000000000ULL
 struct offline_op {
 	struct memory *mem;
 	struct zone *zone;
@@ -23,17 +20,9 @@ struct offline_op {
 	unsigned long nr;
 	const struct offline_opts *opts;
 	struct offline_result *res;
-	u64 deadline;  /* clock_ns */
 	enum iso_policy policy;
-	struct drain_cost cost;
-	bool no_target; /* the last pass found no memory to move to */
+	struct evacuation evac;
 };
-
-/* Patience is measured by it; who steps through a race moves it. */
-static u64 clock_ns(void)
-{
-	return sched_time(arch_clock_ns());
-}
 
 /* Pages that claimed ranges will take out of @zone.  Under hotplug. */
 static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_class)
@@ -164,126 +153,6 @@ int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_f
 	return err;
 }
 
-/* Up to MIGRATE_BATCH heads of movable blocks from *@pfn on; *@pfn moves behind them. */
-static unsigned find_movable(struct zone *zone, pfn_t *pfn, pfn_t *found)
-{
-	struct memory *mem = zone->mem;
-	pfn_t block = ALIGN_DOWN(*pfn, PAGEBLOCK_PAGES), from = *pfn, head;
-	irqflags_t flags;
-	unsigned nr = 0;
-
-	*pfn = block + PAGEBLOCK_PAGES;
-	if (pageblock_all_free(pageblock_of(mem, block)))
-		return 0;
-	flags = zone_lock_irqsave(zone);
-	for_each_head(mem, head, block) {
-		enum page_state state = word_state(page_word(pfn_to_page_in(mem, head)));
-
-		if (head < from || (state != PG_MOVABLE_OPS && state != PG_LRU))
-			continue;
-		if (nr == MIGRATE_BATCH) {
-			*pfn = head;
-			break;
-		}
-		found[nr++] = head;
-	}
-	zone_unlock_irqrestore(zone, flags);
-	return nr;
-}
-
-/* One pass over the range: move what can be moved. */
-static void evacuate_pass(struct offline_op *op)
-{
-	pfn_t found[MIGRATE_BATCH], pfn = op->start;
-	struct migrate_stats stats = {0};
-	struct isolated_pages pages;
-	unsigned i;
-
-	op->no_target = false;
-	while (pfn < op->start + op->nr) {
-		unsigned nr = find_movable(op->zone, &pfn, found);
-		struct mm_fail fail = {0};
-
-		pages.nr_movable = pages.nr_lru = 0;
-		for (i = 0; i < nr; i++)
-			isolate_page(op->mem, found[i], &pages);
-		sched_point("offline.migrate");
-		if (migrate_isolated(op->mem, &pages, &fail, &stats) && fail.why == WHY_NO_TARGET)
-			op->no_target = true;
-	}
-	op->res->moved += stats.moved;
-	op->res->retries += stats.retries;
-	for (i = 0; i < ARRAY_SIZE(stats.at_try); i++)
-		op->res->at_try[i] += stats.at_try[i];
-}
-
-static unsigned long range_free(const struct memory *mem, pfn_t start, unsigned long nr)
-{
-	unsigned long free = 0;
-	pfn_t pfn;
-
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
-		free += READ_ONCE(pageblock_of(mem, pfn)->nr_free);
-	return free;
-}
-
-/*
- * Move what is in the way until all is free.  But for redrain no drain in here: one round came before.
- *
- * An allocated page that no owner has made movable may still be on its way to one, in the hands of a
- * thread that waits for its turn, or whose CPU stands still while the machine under it runs another.  That
- * a page stays says something only if all who may have it could have gone on: so what counts is not time
- * but turns of all threads.  The deadline is the bound where they do not come.
- */
-static int evacuate(struct offline_op *op)
-{
-	struct mm_fail *fail = &op->res->fail;
-	u64 progress = clock_ns(), counted = progress;
-	unsigned long best = range_free(op->mem, op->start, op->nr);
-	pfn_t blocker = PFN_NONE;
-	unsigned stuck = 0;
-
-	for (;;) {
-		unsigned long free;
-
-		if (op->opts->cancel && READ_ONCE(*op->opts->cancel))
-			return mm_fail(fail, op->start, WHY_CANCELLED, -EINTR);
-		op->res->loops++;
-		sched_point("offline.scan");
-		MM_EVENT(op->mem, OFFLINE_LOOPS);
-		evacuate_pass(op);
-		sched_point("offline.test");
-		if (test_pages_isolated(op->mem, op->start, op->nr, fail) == 0)
-			return 0;
-		if (op->policy == ISO_REDRAIN) {
-			op->cost.ipis += (unsigned)MAX(drain_all_pages(op->mem, op->zone), 0);
-			op->cost.rounds++;
-		}
-		/* In an isolated range pages only become free: that, or another page in the way. */
-		free = range_free(op->mem, op->start, op->nr);
-		if (free > best || fail->pfn != blocker) {
-			progress = counted = clock_ns();
-			stuck = 0;
-		}
-		best = free;
-		blocker = fail->pfn;
-		if (threads_had_turn(counted)) {
-			counted = clock_ns();
-			stuck++;
-		}
-		/* A page on its way to the free lists gets there; only what stays can be in the way. */
-		if (stuck >= STUCK_TURNS && clock_ns() - progress >= STUCK_NS) {
-			if (op->no_target)
-				return mm_fail(fail, fail->pfn, WHY_NO_TARGET, -ENOMEM);
-			if (fail->why != WHY_BUSY)
-				return -EBUSY;
-		}
-		if (clock_ns() >= op->deadline)
-			return mm_fail(fail, fail->pfn, WHY_DEADLINE, -ETIMEDOUT);
-		thread_yield();
-	}
-}
-
 /*
  * Under hotplug, pageblock by pageblock in bounded lock holds.  All were isolated and wholly free a
  * moment ago, and an isolated, wholly free pageblock can only gain poison, so nothing can fail here;
@@ -310,13 +179,15 @@ static void offline_commit(struct offline_op *op) REQUIRES(mem_hotplug_class)
 /* Isolate, move what is in the way, and commit; or leave everything as it was. */
 static int offline_isolated(struct offline_op *op)
 {
-	int err = isolate_range(op->mem, op->start, op->nr, op->policy, &op->res->fail, &op->cost);
+	int err = isolate_range(op->mem, op->start, op->nr, op->policy, &op->res->fail,
+	    &op->evac.cost);
 
 	if (err)
 		return err;
 	if (op->opts->on_isolated)
 		op->opts->on_isolated(op->opts->arg);
-	err = evacuate(op);
+	op->evac.zone = op->zone;
+	err = evacuate(&op->evac);
 	if (err) {
 		undo_isolate_page_range(op->mem, op->start, op->nr);
 		return err;
@@ -330,12 +201,27 @@ static int offline_isolated(struct offline_op *op)
 	return 0;
 }
 
+/* What it took, for the result. */
+static void offline_count(const struct offline_op *op)
+{
+	const struct evacuation *e = &op->evac;
+	unsigned i;
+
+	op->res->rounds = e->cost.rounds;
+	op->res->ipis = e->cost.ipis;
+	op->res->loops = e->loops;
+	op->res->moved = e->stats.moved;
+	op->res->retries = e->stats.retries;
+	for (i = 0; i < ARRAY_SIZE(op->res->at_try); i++)
+		op->res->at_try[i] = e->stats.at_try[i];
+}
+
 static int offline_claimed(struct offline_op *op, struct range_claim *claim)
 {
 	int err = 0, off = 0;
 
 	if (op->policy == ISO_DISABLE)
-		off = err = pcp_disable_counted(op->zone, &op->cost);
+		off = err = pcp_disable_counted(op->zone, &op->evac.cost);
 	if (!err)
 		err = offline_isolated(op);
 	hotplug_lock(op->mem);
@@ -344,17 +230,8 @@ static int offline_claimed(struct offline_op *op, struct range_claim *claim)
 	hotplug_unlock(op->mem);
 	if (op->policy == ISO_DISABLE && !off)
 		zone_pcp_enable(op->zone);
-	op->res->rounds = op->cost.rounds;
-	op->res->ipis = op->cost.ipis;
+	offline_count(op);
 	return err;
-}
-
-/* Saturating: a deadline of ~0 is none. */
-static u64 deadline_from_now(u64 ns)
-{
-	u64 now = clock_ns();
-
-	return ns > ~0ULL - now ? ~0ULL : now + ns;
 }
 
 int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
@@ -368,7 +245,10 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 
 	op.opts = opts ? opts : &defaults;
 	op.policy = op.opts->policy < NR_ISO_POLICIES ? op.opts->policy : READ_ONCE(mem->policy);
-	op.deadline = deadline_from_now(op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS);
+	op.evac = (struct evacuation){
+	    .start = start, .end = start + nr, .policy = op.policy, .cancel = op.opts->cancel,
+	    .deadline = deadline_from_now(op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS),
+	    .fail = &op.res->fail};
 	*op.res = (struct offline_result){.policy = op.policy, .fail.pfn = PFN_NONE};
 	if (!may_sleep())
 		return -EDEADLK;

@@ -105,12 +105,25 @@ void putback_movable_page(struct memory *mem, struct page *page)
 	mem_put_page(mem, page);
 }
 
+static struct page *get_anywhere(struct migrate_target *to, struct memory *mem, unsigned order)
+{
+	return mem_alloc_pages(mem, GFP_MOVABLE | GFP_NORETRY, order);
+}
+
+static void give_back_anywhere(
+    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
+{
+	mem_free_pages(mem, page, order);
+}
+
+struct migrate_target migrate_anywhere = {.get = get_anywhere, .give_back = give_back_anywhere};
+
 /*
  * References to the source: the owner's (from its allocation; the owner drops it in ops->migrate when
  * dst has taken over, or in page_release_movable) and the isolation's (from isolate_movable_page;
  * dropped here on success, in putback on failure).  The last one frees the page, past every list.
  */
-static int migrate_one(struct memory *mem, struct page *src)
+static int migrate_one(struct memory *mem, struct page *src, struct migrate_target *to)
 {
 	unsigned order = word_order(page_word(src));
 	struct movable_owner *owner;
@@ -120,12 +133,12 @@ static int migrate_one(struct memory *mem, struct page *src)
 	sched_point("mig.begin");
 	if (READ_ONCE(src->pincount))
 		return -EBUSY;
-	dst = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NORETRY, order);
+	dst = to->get(to, mem, order);
 	if (!dst)
 		return -ENOMEM;
 	owner = get_owner(mem, src);
 	if (!owner) {
-		mem_free_pages(mem, dst, order);
+		to->give_back(to, mem, dst, order);
 		return -ENOENT;
 	}
 	sched_point("mig.target");
@@ -135,16 +148,22 @@ static int migrate_one(struct memory *mem, struct page *src)
 	if (!err)
 		trace_page(mem, TR_moved, page_to_pfn_in(mem, src), order);
 	if (err)
-		mem_free_pages(mem, dst, order);
+		to->give_back(to, mem, dst, order);
 	return err;
 }
 
-static void migrate_movable_batch(struct memory *mem, struct page **pages, unsigned nr, int *err)
+static void migrate_movable_batch(struct memory *mem, struct page **pages, unsigned nr,
+    struct migrate_target *to, int *err)
 {
-	unsigned i;
+	unsigned i, none = NR_ORDERS; /* from this order on there is no memory to move to */
 
-	for (i = 0; i < nr; i++)
-		err[i] = migrate_one(mem, pages[i]);
+	for (i = 0; i < nr; i++) {
+		unsigned order = word_order(page_word(pages[i]));
+
+		err[i] = order >= none ? -ENOMEM : migrate_one(mem, pages[i], to);
+		if (err[i] == -ENOMEM)
+			none = MIN(none, order);
+	}
 }
 
 static const struct migrate_kind movable_kind = {
@@ -162,6 +181,7 @@ struct migrate_list {
 	struct memory *mem;
 	const struct migrate_kind *kind;
 	struct page **pages;
+	struct migrate_target *to;
 	unsigned left, failed;
 	struct mm_fail *fail;
 	struct migrate_stats *stats;
@@ -202,7 +222,7 @@ static unsigned migrate_list(struct migrate_list *l)
 		for (from = 0; from < l->left; from += MIGRATE_BATCH) {
 			unsigned nr = MIN(l->left - from, (unsigned)MIGRATE_BATCH);
 
-			l->kind->move(l->mem, l->pages + from, nr, err);
+			l->kind->move(l->mem, l->pages + from, nr, l->to, err);
 			for (i = from; i < from + nr; i++) {
 				if (settle(l, l->pages[i], pass, err[i - from]))
 					l->pages[again++] = l->pages[i];
@@ -218,7 +238,7 @@ static unsigned migrate_list(struct migrate_list *l)
 unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)
 {
 	struct migrate_stats stats = {0};
-	struct migrate_list list = {mem, &movable_kind, pages, nr, 0, fail, &stats};
+	struct migrate_list list = {mem, &movable_kind, pages, &migrate_anywhere, nr, 0, fail, &stats};
 
 	return migrate_list(&list);
 }
@@ -241,10 +261,11 @@ int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages)
 unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
     struct migrate_stats *stats)
 {
+	struct migrate_target *to = pages->to ? pages->to : &migrate_anywhere;
 	struct migrate_list movable = {
-	    mem, &movable_kind, pages->movable, pages->nr_movable, 0, fail, stats};
+	    mem, &movable_kind, pages->movable, to, pages->nr_movable, 0, fail, stats};
 	struct migrate_list lru = {
-	    mem, &migrate_lru_kind, pages->lru, pages->nr_lru, 0, fail, stats};
+	    mem, &migrate_lru_kind, pages->lru, to, pages->nr_lru, 0, fail, stats};
 	unsigned failed = migrate_list(&lru);
 
 	/* The first reason is the one that is told. */

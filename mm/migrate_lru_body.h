@@ -32,6 +32,7 @@
 struct mig {
 	struct page *src, *dst;
 	struct vm_object *object; /* src's, with a reference */
+	struct migrate_target *to; /* where dst comes from */
 	int *err;                 /* 0: it is being moved, or has been */
 };
 
@@ -43,13 +44,13 @@ static int mig_prepare(struct memory *mem, struct mig *m)
 	m->object = lru_get_object(mem, m->src);
 	if (!m->object)
 		return -ENOENT;
-	m->dst = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NORETRY, 0);
+	m->dst = m->to->get(m->to, mem, 0);
 	if (m->dst && page_trylock(m->src))
 		return 0;
 	vm_object_put(m->object);
 	if (!m->dst)
 		return -ENOMEM;
-	mem_free_pages(mem, m->dst, 0);
+	m->to->give_back(m->to, mem, m->dst, 0);
 	return -EAGAIN;
 }
 
@@ -57,7 +58,7 @@ static int mig_prepare(struct memory *mem, struct mig *m)
 static void mig_release(struct memory *mem, struct mig *m)
 {
 	if (*m->err)
-		mem_free_pages(mem, m->dst, 0);
+		m->to->give_back(m->to, mem, m->dst, 0);
 	vm_object_put(m->object);
 }
 
@@ -137,7 +138,8 @@ static int mig_finish(struct memory *mem, struct mig *m)
  * reference or the lock; -EBUSY: pinned; -ENOMEM: no page to move to, and the rest was not tried.
  * In every case the caller still has the isolation's reference.
  */
-static void migrate_lru_batch(struct memory *mem, struct page **pages, unsigned nr, int *err)
+static void migrate_lru_batch(struct memory *mem, struct page **pages, unsigned nr,
+    struct migrate_target *to, int *err)
 {
 	struct mig mig[MIGRATE_BATCH];
 	struct tlb_gather g;
@@ -148,7 +150,7 @@ static void migrate_lru_batch(struct memory *mem, struct page **pages, unsigned 
 	for (i = 0; i < nr; i++) {
 		struct mig *m = &mig[started];
 
-		*m = (struct mig){.src = pages[i], .err = &err[i]};
+		*m = (struct mig){.src = pages[i], .to = to, .err = &err[i]};
 		err[i] = no_memory ? -ENOMEM : mig_prepare(mem, m);
 		started += !err[i];
 		no_memory = err[i] == -ENOMEM;

@@ -99,6 +99,21 @@ unsigned migwait_waiting(const struct memory *mem, pfn_t pfn)
 	return nr;
 }
 
+bool migwait_owns(const void *what)
+{
+	return (uintptr_t)what - (uintptr_t)buckets < sizeof(buckets);
+}
+
+void migwait_forget(void)
+{
+	unsigned i;
+
+	for (i = 0; i < BUCKETS; i++) {
+		buckets[i].first = NULL;
+		buckets[i].lock.locked = buckets[i].lock.holder = 0;
+	}
+}
+
 void migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), void *arg)
 {
 	const struct migwait *w;

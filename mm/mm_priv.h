@@ -6,6 +6,7 @@
 #define QUARRY_MM_PRIV_H
 
 #include "mm/page_state.h"
+#include <quarry/contig.h>
 #include <quarry/mm.h>
 #include <quarry/sched_point.h>
 
@@ -137,6 +138,8 @@ void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on) REQUIRES_ZONE
 void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state) REQUIRES_ZONE(zone);
 /* To OFFLINE, from isolated and wholly free. */
 void pageblock_set_offline(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
+/* Note that it went offline with its node, until it is online again. */
+void pageblock_set_evacuated(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /* Change the type; the pageblock's free blocks move to the lists of the new one. */
 void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type) REQUIRES_ZONE(zone);
 /* Set type and zone of a pageblock that has no free block yet. */
@@ -178,6 +181,16 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type) REQU
 /* The same from other types, stealing pageblocks where that is allowed. */
 pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type)
     REQUIRES_ZONE(zone);
+/* Take the listed block at @pfn, of order @have, and cut it down to @order.  Returns @pfn. */
+pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned have, unsigned order) REQUIRES_ZONE(zone);
+/* Is there a block of @order or larger that a request of @type, a cached one, can take? */
+bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type) REQUIRES_ZONE(zone);
+
+/*
+ * Take the pages [start, end), which lie in one pageblock and are all free, as order 0; what their
+ * blocks have beyond stays free.
+ */
+void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE(zone);
 
 /* ---- zones (zone.c) ---- */
 
@@ -233,19 +246,38 @@ struct drain_cost {
 	unsigned rounds, ipis;
 };
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost) EXCLUDES(pcp_ctl_class);
-int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy,
+int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_policy policy,
     struct mm_fail *fail, struct drain_cost *cost);
-/* What in the pageblock at @block cannot move: 0, or -EBUSY and which page and why.  Zone lock. */
-int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail) REQUIRES_ZONE(zone);
+/*
+ * test_pages_isolated for [start, end), whose pageblocks are isolated and may reach beyond it: what lies
+ * beyond need not be free.
+ */
+int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *fail)
+    EXCLUDES(zone_class);
 
 /* ---- migration (migrate.c) ---- */
 
 /* Pages that one cross-call is made for, and a thread's stack has room for. */
 #define MIGRATE_BATCH 64
 
+/*
+ * Where pages are moved to, called in the thread that moves them, with no lock held: get() brings a
+ * block of 2^order pages that is the caller's alone (ALLOC, one reference) or NULL; give_back() takes
+ * back one that was not needed.
+ */
+struct migrate_target {
+	struct page *(*get)(struct migrate_target *to, struct memory *mem, unsigned order);
+	void (*give_back)(
+	    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order);
+};
+
+/* Wherever memory is allocated. */
+extern struct migrate_target migrate_anywhere;
+
 /* How pages of one kind are moved: up to MIGRATE_BATCH at a time, err[] telling what became of each. */
 struct migrate_kind {
-	void (*move)(struct memory *mem, struct page **pages, unsigned nr, int *err);
+	void (*move)(struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to,
+	    int *err);
 	void (*putback)(struct memory *mem, struct page *page);
 };
 extern const struct migrate_kind migrate_lru_kind;
@@ -255,8 +287,9 @@ struct migrate_stats {
 	unsigned retries;   /* tries that met somebody else */
 	unsigned at_try[4]; /* of the moved: at the first try, the second, the third, later */
 };
-/* Isolated pages, by kind. */
+/* Isolated pages, by kind, and where they shall go; NULL: anywhere. */
 struct isolated_pages {
+	struct migrate_target *to;
 	struct page *movable[MIGRATE_BATCH], *lru[MIGRATE_BATCH];
 	unsigned nr_movable, nr_lru;
 };
@@ -268,11 +301,47 @@ int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages);
 /* migrate_pages for both kinds; adds to *@stats. */
 unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
     struct migrate_stats *stats);
-/* has_unmovable for a range; takes the zone lock where it must look. */
+/*
+ * Why the block with its head at @pfn would be in the way of an isolation.  WHY_NONE: it is free, cached, or
+ * can move; WHY_BUSY: it will be one of these in a moment, or stays; else it cannot move.  Zone lock.
+ */
+enum mm_why page_in_way(const struct zone *zone, pfn_t pfn);
+/*
+ * What of [start, start + nr) cannot move: 0, or -EBUSY, and which page is the first and why.  It takes
+ * the zone lock where it must look.
+ */
 int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
     EXCLUDES(zone_class);
 /* Put an isolated page back to its owner, or free it if the owner has let go. */
 void putback_movable_page(struct memory *mem, struct page *page) EXCLUDES(lru_class, zone_class);
+
+/* ---- emptying an isolated range (evacuate.c) ---- */
+
+struct evacuation {
+	struct zone *zone;
+	pfn_t start, end;       /* what shall become free */
+	enum iso_policy policy; /* by which it was isolated */
+	u64 deadline;           /* of deadline_from_now */
+	const u32 *cancel;      /* a: a word that becomes non-zero to call it off; may be NULL */
+	struct mm_fail *fail;   /* where and why it ended without success */
+	struct drain_cost cost; /* what follows is added to */
+	struct migrate_stats stats;
+	unsigned loops;         /* passes over the range */
+	bool no_target;         /* the last pass found no memory to move to */
+};
+/* @ns from now; ~0 is never. */
+u64 deadline_from_now(u64 ns);
+/*
+ * Move what can be moved until all of the range is free.  0; -EINTR; -ENOMEM nowhere to move to; -EBUSY
+ * what stays there cannot move; -ETIMEDOUT.
+ */
+int evacuate(struct evacuation *e);
+
+/* ---- compaction (compact.c) ---- */
+
+/* compact_zone for the zones of a zonelist, until one has a block.  As compact_zone. */
+int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
+    EXCLUDES(object_class, lru_class, zone_class);
 
 /* ---- the checker's part for objects, spaces and reclaim lists (check_vm.c); all CPUs stopped ---- */
 
@@ -297,6 +366,8 @@ static inline bool may_sleep(void)
 
 /* Wait for one drain by the reclaim thread of this CPU's node.  False if there is no such thread. */
 bool reclaim_wait_drain(struct memory *mem);
+/* The same for a compaction that makes a block for such a request.  False also: it was in vain. */
+bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order);
 /* @zone is low: wake its node's thread, unless that is futile.  Any context in which a wake-up is. */
 void reclaim_wake(struct zone *zone);
 /*

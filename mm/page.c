@@ -51,6 +51,7 @@ const char *mm_why_text(enum mm_why why)
 	    [WHY_LAST] = "too little memory would be left",
 	    [WHY_CANCELLED] = "cancelled",
 	    [WHY_DEADLINE] = "deadline passed",
+	    [WHY_TYPE] = "pageblocks of another type",
 	};
 
 	return why < NR_MM_WHY ? texts[why] : "?";

@@ -90,12 +90,31 @@ struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
 	return NULL;
 }
 
+/* What a compaction has made others may take first: then once more, so often. */
+#define COMPACT_TRIES 4
+
+/* A high order: the reclaim thread makes room, which takes calls to other CPUs. */
+static struct page *alloc_compacted(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct page *page = NULL;
+	unsigned try;
+
+	for (try = 0; try < COMPACT_TRIES && !page; try++) {
+		MM_EVENT(mem, ALLOC_COMPACT_WAIT);
+		if (!reclaim_wait_compact(mem, gfp, order))
+			break;
+		page = alloc_from_zonelist(mem, gfp, order);
+	}
+	return page;
+}
+
 /* What keeps an allocation from trying for ever to free pages for a block that does not come together. */
 #define RECLAIM_TURNS 16
 
 /*
  * Nothing was free.  In this order, until there is a page: reclaim, as long as it frees anything (for a
- * larger block a few times only: what is freed need not lie together); a drain; the last resort.
+ * larger block a few times only: what is freed need not lie together); compaction, for a larger block; a
+ * drain; the last resort.
  */
 static struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
 {
@@ -115,7 +134,8 @@ static struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
 		/* Chosen to die meanwhile: no more waiting. */
 		if (!page && READ_ONCE(*reserve))
 			return alloc_from_zonelist(mem, gfp | GFP_ALL_RESERVE, order);
-		/* Compaction: here, for an order above 0, between reclaim and the drain. */
+		if (!page && order > 0)
+			page = alloc_compacted(mem, gfp, order);
 		if (!page) {
 			MM_EVENT(mem, ALLOC_DRAIN_WAIT);
 			sched_point("slow.drain_wait");

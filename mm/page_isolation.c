@@ -32,44 +32,61 @@
  */
 #include "mm/mm_priv.h"
 
-int has_unmovable(struct zone *zone, pfn_t block, struct mm_fail *fail)
+enum mm_why page_in_way(const struct zone *zone, pfn_t pfn)
+{
+	const struct page *page = pfn_to_page_in(zone->mem, pfn);
+	enum migratetype type = pageblock_type(pageblock_of(zone->mem, pfn));
+
+	switch (word_state(page_word(page))) {
+	case PG_RESERVED:
+		return WHY_RESERVED;
+	case PG_SLAB:
+	case PG_PGTABLE:
+	case PG_BALLOON:
+	case PG_OBJECT: /* of an object whose pages stay where they are */
+		return WHY_UNMOVABLE;
+	case PG_ALLOC:
+		/* Where only movable memory is allocated it may be on its way to its owner. */
+		if (zone->kind != ZONE_MOVABLE && type != MT_MOVABLE && type != MT_CMA)
+			return WHY_UNMOVABLE;
+		return WHY_BUSY;
+	case PG_MOVABLE_OPS:
+	case PG_LRU:
+		return READ_ONCE(page->pincount) ? WHY_PINNED : WHY_NONE;
+	case PG_ISO_MIG:
+		return READ_ONCE(page->pincount) ? WHY_PINNED : WHY_BUSY;
+	case PG_FREEING:
+		return WHY_BUSY;
+	default:
+		return WHY_NONE;
+	}
+}
+
+/* What in [from, end) of the pageblock at @block cannot move: 0, or -EBUSY and which page and why. */
+static int has_unmovable(struct zone *zone, pfn_t block, pfn_t from, pfn_t end, struct mm_fail *fail)
+    REQUIRES_ZONE(zone)
 {
 	struct memory *mem = zone->mem;
-	const struct pageblock *pb = pageblock_of(mem, block);
 	pfn_t pfn;
 
-	if (pageblock_all_free(pb))
+	if (pageblock_all_free(pageblock_of(mem, block)))
 		return 0;
 	for_each_head(mem, pfn, block) {
-		const struct page *page = pfn_to_page_in(mem, pfn);
+		u32 word = page_word(pfn_to_page_in(mem, pfn));
+		enum mm_why why;
 
-		switch (word_state(page_word(page))) {
-		case PG_RESERVED:
-			return mm_fail(fail, pfn, WHY_RESERVED, -EBUSY);
-		case PG_SLAB:
-		case PG_PGTABLE:
-		case PG_OBJECT: /* of an object whose pages stay where they are */
-			return mm_fail(fail, pfn, WHY_UNMOVABLE, -EBUSY);
-		case PG_ALLOC:
-			/* Where only movable memory is allocated it may be on its way to its owner. */
-			if (zone->kind != ZONE_MOVABLE && pageblock_type(pb) != MT_MOVABLE)
-				return mm_fail(fail, pfn, WHY_UNMOVABLE, -EBUSY);
-			break;
-		case PG_MOVABLE_OPS:
-		case PG_LRU:
-		case PG_ISO_MIG:
-			if (READ_ONCE(page->pincount))
-				return mm_fail(fail, pfn, WHY_PINNED, -EBUSY);
-			break;
-		default:
-			break;
-		}
+		if (pfn >= end || pfn + (1UL << word_order(word)) <= from)
+			continue;
+		why = page_in_way(zone, pfn);
+		if (why != WHY_NONE && why != WHY_BUSY)
+			return mm_fail(fail, pfn, why, -EBUSY);
 	}
 	return 0;
 }
 
 /* One pageblock: under `disable' the scan and the bit are one lock hold, so that the scan stays true. */
-static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct mm_fail *fail)
+static int isolate_block(struct zone *zone, pfn_t block, bool scan, pfn_t from, pfn_t end,
+    struct mm_fail *fail)
 {
 	struct memory *mem = zone->mem;
 	irqflags_t flags = zone_lock_irqsave(zone);
@@ -83,7 +100,7 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct mm_fa
 		MM_EVENT(mem, ISO_CONFLICT);
 		err = mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
 	} else if (scan) {
-		err = has_unmovable(zone, block, fail);
+		err = has_unmovable(zone, block, from, end, fail);
 	}
 	if (!err) {
 		sched_point("iso.scanned");
@@ -99,25 +116,26 @@ int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_f
 	pfn_t pfn;
 	int err = 0;
 
-	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
+	for (pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES); pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
 		irqflags_t flags;
 
 		/* A look without the lock: as true as the answer under it will be a moment later. */
 		if (pageblock_all_free(pageblock_of(zone->mem, pfn)))
 			continue;
 		flags = zone_lock_irqsave(zone);
-		err = has_unmovable(zone, pfn, fail);
+		err = has_unmovable(zone, pfn, start, start + nr, fail);
 		zone_unlock_irqrestore(zone, flags);
 	}
 	return err;
 }
 
-int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy,
+int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_policy policy,
     struct mm_fail *fail, struct drain_cost *cost)
 {
+	pfn_t start = ALIGN_DOWN(from, PAGEBLOCK_PAGES), pfn;
+	unsigned long nr = ALIGN_UP(from + pages, PAGEBLOCK_PAGES) - start;
 	struct zone *zone;
 	int err = range_zone(mem, start, nr, &zone, fail), asked;
-	pfn_t pfn;
 
 	if (err)
 		return err;
@@ -127,7 +145,7 @@ int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_po
 		return -EDEADLK;
 	atomic_add(&mem->iso_pending, 1u);
 	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
-		err = isolate_block(zone, pfn, policy == ISO_DISABLE, fail);
+		err = isolate_block(zone, pfn, policy == ISO_DISABLE, from, from + pages, fail);
 		if (err)
 			undo_isolate_page_range(mem, start, pfn - start);
 		sched_point("iso.block_set");
@@ -139,7 +157,7 @@ int isolate_range(struct memory *mem, pfn_t start, unsigned long nr, enum iso_po
 		asked = policy == ISO_PRECISE ? drain_isolated_pages(mem) : drain_all_pages(mem, zone);
 		cost->rounds++;
 		cost->ipis += (unsigned)MAX(asked, 0);
-		err = asked < 0 ? asked : scan_unmovable(zone, start, nr, fail);
+		err = asked < 0 ? asked : scan_unmovable(zone, from, pages, fail);
 		if (err)
 			undo_isolate_page_range(mem, start, nr);
 	}
@@ -152,6 +170,8 @@ int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
 {
 	struct drain_cost cost = {0};
 
+	if (!range_ok(mem, start, nr))
+		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
 	return isolate_range(mem, start, nr, policy, fail, &cost);
 }
 
@@ -193,15 +213,18 @@ void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 	}
 }
 
-/* Why the first page of a pageblock that is not free is not. */
-static int why_not_free(struct memory *mem, pfn_t block, struct mm_fail *fail)
+/* Why the first page of [start, end) in the pageblock that is not free is not; 0: all are. */
+static int why_not_free(struct memory *mem, pfn_t block, pfn_t start, pfn_t end, struct mm_fail *fail)
 {
 	pfn_t pfn;
 
 	for_each_head(mem, pfn, block) {
 		const struct page *page = pfn_to_page_in(mem, pfn);
+		u32 word = page_word(page);
 
-		switch (word_state(page_word(page))) {
+		if (pfn >= end || pfn + (1UL << word_order(word)) <= start)
+			continue;
+		switch (word_state(word)) {
 		case PG_FREE:
 		case PG_HWPOISON:
 			continue;
@@ -219,15 +242,20 @@ static int why_not_free(struct memory *mem, pfn_t block, struct mm_fail *fail)
 			return mm_fail(fail, pfn, WHY_UNMOVABLE, -EBUSY);
 		}
 	}
-	return mm_fail(fail, block, WHY_BUSY, -EBUSY);
+	return 0;
 }
 
 int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
+	return test_range_free(mem, start, start + nr, fail);
+}
+
+int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *fail)
+{
 	pfn_t pfn;
 	int err = 0;
 
-	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
+	for (pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES); pfn < end && !err; pfn += PAGEBLOCK_PAGES) {
 		const struct pageblock *pb = pageblock_of(mem, pfn);
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags;
@@ -238,7 +266,7 @@ int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struc
 			continue;
 		flags = zone_lock_irqsave(zone);
 		if (!pageblock_all_free(pb))
-			err = why_not_free(mem, pfn, fail);
+			err = why_not_free(mem, pfn, start, end, fail);
 		zone_unlock_irqrestore(zone, flags);
 	}
 	return err;

@@ -16,7 +16,7 @@
 static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) REQUIRES_ZONE(zone)
 {
 	bool cached = (bits & PB_TYPE_MASK) < NR_CACHED_TYPES && !(bits & PB_ISOLATED) &&
-	    bits >> PB_STATE_SHIFT == PB_ONLINE;
+	    (bits & PB_STATE_MASK) >> PB_STATE_SHIFT == PB_ONLINE;
 	unsigned stack = zone->id * STACKS_PER_ZONE + (cached ? bits & PB_TYPE_MASK : STACK_NONE);
 	unsigned step = cached ? NR_CACHED_TYPES : 0, index;
 
@@ -81,7 +81,17 @@ void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state stat
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	KASSERT(spin_is_held(&zone->lock));
-	pageblock_store(zone, pb, (u8)((pb->bits & ~PB_STATE_MASK) | state << PB_STATE_SHIFT));
+	pageblock_store(zone, pb,
+	    (u8)((pb->bits & ~(PB_STATE_MASK | PB_EVACUATED)) | state << PB_STATE_SHIFT));
+}
+
+void pageblock_set_evacuated(struct zone *zone, pfn_t pfn)
+{
+	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	KASSERT(spin_is_held(&zone->lock));
+	BLOCK_ASSERT(zone, pfn, pageblock_state(pb) == PB_OFFLINE);
+	pageblock_store(zone, pb, pb->bits | PB_EVACUATED);
 }
 
 /* Isolated, wholly free or poisoned, to OFFLINE: one store, since no block of it is on a list. */
@@ -102,6 +112,5 @@ void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type)
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	BLOCK_ASSERT(zone, pfn, zone->kind != ZONE_MOVABLE);
-	BLOCK_ASSERT(zone, pfn, !pageblock_isolated(pb));
 	pageblock_relist(zone, pfn, (u8)((pb->bits & ~PB_TYPE_MASK) | type));
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * reclaim.c: the reclaim thread of each node, which drops pages of objects while a zone is short of free
- * ones, and drains caches on behalf of allocations that would fail; and what an allocation does itself.
+ * ones, and compacts, and drains caches, on behalf of allocations that would fail; and what an allocation
+ * does itself.
  *
  * Owns:       struct reclaim: tickets of those who asked, and what is under way.
  * Locks:      none of its own; drain_all_pages takes cpu_hotplug and pcp_ctl.
  * Invariants: done <= started <= asked; a ticket is served only by a drain that started after it was
  *             handed out, so that what its holder saw missing has been looked for since.  The same for
- *             runs over the reclaim lists.  A drain waits for one batch of a run at most.
+ *             runs over the reclaim lists, and for compactions.  A drain waits for one batch of a run
+ *             at most, or for one compaction.
  *             A reclaim thread never waits for memory: its allocations may use the reserve.
- * Tests:      tests/test_reclaim.c, tests/test_reclaim_lru.c.
+ * Tests:      tests/test_reclaim.c, tests/test_reclaim_lru.c, tests/test_compact.c.
  */
 #include "mm/mm_priv.h"
 
@@ -35,11 +37,16 @@ static bool run_wanted(const struct reclaim *r)
 	return READ_ONCE(r->low) || READ_ONCE(r->runs_asked) != READ_ONCE(r->runs_done);
 }
 
+static bool compact_wanted(const struct reclaim *r)
+{
+	return READ_ONCE(r->compact_asked) != READ_ONCE(r->compact_done);
+}
+
 static bool wanted(void *arg)
 {
 	struct reclaim *r = arg;
 
-	return READ_ONCE(r->stop) || drain_wanted(r) || run_wanted(r);
+	return READ_ONCE(r->stop) || drain_wanted(r) || run_wanted(r) || compact_wanted(r);
 }
 
 static void serve_drain(struct node *node)
@@ -112,7 +119,7 @@ static unsigned long reclaim_zone(struct node *node, struct zone *zone, bool ask
 		reclaim_pass(node, &scan, asked);
 	/* Better a page that is needed again soon than an allocation that fails. */
 	scan.desperate = true;
-	if (!scan.freed)
+	if (asked && !scan.freed)
 		reclaim_pass(node, &scan, asked);
 	return scan.freed;
 }
@@ -146,6 +153,43 @@ static void serve_run(struct node *node)
 	wake_up(&r->served);
 }
 
+/* The bit of struct reclaim's words for blocks of @order for requests with @gfp. */
+static u64 compact_bit(gfp_t gfp, unsigned order)
+{
+	return 1ULL << (gfp_kind(gfp) * NR_ORDERS + order);
+}
+BUILD_ASSERT(NR_ZONE_KINDS * NR_ORDERS <= 64);
+
+/* Compact for all who asked; the largest order first, which may serve others too. */
+static void serve_compact(struct node *node)
+{
+	static const gfp_t gfps[NR_ZONE_KINDS] = {
+	    [ZONE_DMA32] = GFP_DMA32, [ZONE_NORMAL] = GFP_KERNEL, [ZONE_MOVABLE] = GFP_MOVABLE};
+	struct reclaim *r = &node->reclaim;
+	/* Every ticket up to here was handed out, and its bit set, before the compaction below starts. */
+	u64 upto = load_acquire(&r->compact_asked), want = atomic_and(&r->compact, 0ULL);
+	unsigned kind, order;
+
+	/* What lies in caches may be all that keeps blocks apart. */
+	drain_all_pages(node->mem, NULL);
+	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
+		for (order = NR_ORDERS; order-- > 0;) {
+			u64 bit = compact_bit(gfps[kind], order);
+
+			if (!(want & bit))
+				continue;
+			if (compact_zonelist(node, gfps[kind], order) == -ENOMEM)
+				atomic_or(&r->in_vain, bit);
+			else
+				atomic_and(&r->in_vain, ~bit);
+			if (drain_wanted(r))
+				serve_drain(node);
+		}
+	}
+	store_release(&r->compact_done, upto);
+	wake_up(&r->served);
+}
+
 static void reclaim_thread(void *arg)
 {
 	struct node *node = arg;
@@ -161,6 +205,8 @@ static void reclaim_thread(void *arg)
 			serve_drain(node);
 		if (run_wanted(r))
 			serve_run(node);
+		if (compact_wanted(r))
+			serve_compact(node);
 	}
 }
 
@@ -179,7 +225,8 @@ void reclaim_wake(struct zone *zone)
 }
 
 struct ticket {
-	struct reclaim *r;
+	const struct reclaim *r;
+	const u64 *done; /* of its kind */
 	u64 number;
 };
 
@@ -187,20 +234,38 @@ static bool served(void *arg)
 {
 	struct ticket *t = arg;
 
-	return load_acquire(&t->r->done) >= t->number || READ_ONCE(t->r->stop);
+	return load_acquire(t->done) >= t->number || READ_ONCE(t->r->stop);
+}
+
+/* Take a ticket of the kind that is counted by @asked and @done, and wait until it is served. */
+static bool wait_ticket(struct reclaim *r, u64 *asked, const u64 *done)
+{
+	struct ticket t = {.r = r, .done = done};
+
+	if (!READ_ONCE(r->thread) || READ_ONCE(r->stop))
+		return false;
+	t.number = atomic_add(asked, 1) + 1;
+	sched_point("reclaim.ticket");
+	wake_up(&r->wake);
+	wait_until(&r->served, served, &t, WAIT_FOREVER);
+	return true;
 }
 
 bool reclaim_wait_drain(struct memory *mem)
 {
-	struct ticket t = {.r = my_reclaim(mem)};
+	struct reclaim *r = my_reclaim(mem);
 
-	if (!READ_ONCE(t.r->thread) || READ_ONCE(t.r->stop))
-		return false;
-	t.number = atomic_add(&t.r->asked, 1) + 1;
-	sched_point("reclaim.ticket");
-	wake_up(&t.r->wake);
-	wait_until(&t.r->served, served, &t, WAIT_FOREVER);
-	return true;
+	return wait_ticket(r, &r->asked, &r->done);
+}
+
+bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct reclaim *r = my_reclaim(mem);
+	u64 bit = compact_bit(gfp, order);
+
+	/* Before the ticket: so the compaction that serves it sees the bit, if no earlier one has. */
+	atomic_or(&r->compact, bit);
+	return wait_ticket(r, &r->compact_asked, &r->compact_done) && !(READ_ONCE(r->in_vain) & bit);
 }
 
 /* ---- for allocations ---- */

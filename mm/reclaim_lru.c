@@ -10,7 +10,7 @@
  *             while it is moved (migrate_lru_body.h): who touches it waits.
  *             An allocation drops only what nobody has mapped: it needs no shootdown, which is a
  *             cross-call.  All else is for reclaim threads, which make one shootdown a batch.
- * Tests:      tests/test_reclaim_lru.c, tests/test_reclaim_stress.c.
+ * Tests:      tests/test_reclaim_lru.c, tests/test_reclaim_clean.c, tests/test_reclaim_stress.c.
  *
  * References: the slot's and the isolation's.  A page whose count is just these two under the object's
  * lock is mapped nowhere and used by nobody: more are taken from slots and entries only, under that
@@ -61,6 +61,7 @@ static void empty_slot(struct vm_object *object, struct page *page)
 	*object_slot(object, page->index) = 0;
 	WRITE_ONCE(object->nr_present, object->nr_present - 1);
 	lru_release_page(object->mem, page);
+	trace_page(object->mem, TR_dropped, page_to_pfn_in(object->mem, page), 0);
 }
 
 /* Has the page been touched since this was last asked?  Says in *@dirty whether it has been written to. */

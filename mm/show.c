@@ -74,6 +74,9 @@ static void show_zone(const struct zone *zone)
 	    READ_ONCE(zone->wmark[WMARK_MIN]), READ_ONCE(zone->wmark[WMARK_LOW]),
 	    READ_ONCE(zone->wmark[WMARK_HIGH]), READ_ONCE(zone->reserve),
 	    READ_ONCE(zone->nr_isolated), READ_ONCE(zone->pcp_depth));
+	printk("  objects' pages: inactive %lu active %lu unevictable %lu, in reclaim's hands %u\n",
+	    READ_ONCE(zone->lru[LRU_INACTIVE].nr), READ_ONCE(zone->lru[LRU_ACTIVE].nr),
+	    READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr), READ_ONCE(zone->nr_reclaiming));
 	for (type = 0; type < NR_MIGRATETYPES; type++) {
 		unsigned long any = 0;
 

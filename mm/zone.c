@@ -37,6 +37,17 @@ void zone_set_watermarks(struct zone *zone)
 	zone_unlock_irqrestore(zone, flags);
 }
 
+/* Free pages that are lent to movable allocations only. */
+static unsigned long free_cma(const struct zone *zone)
+{
+	unsigned long pages = 0;
+	unsigned order;
+
+	for (order = 0; order < NR_ORDERS; order++)
+		pages += (unsigned long)READ_ONCE(zone->free[order][MT_CMA].nr) << order;
+	return pages;
+}
+
 bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower)
 {
 	unsigned long mark = READ_ONCE(zone->wmark[gfp & GFP_HIGH_MARK ? WMARK_HIGH : WMARK_MIN]);
@@ -47,6 +58,9 @@ bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool 
 		mark /= 2;
 	else if (lower)
 		mark += READ_ONCE(zone->reserve);
+	/* Who cannot have CMA memory would else use up what the mark keeps for others. */
+	if (!(gfp & GFP_MOVABLE))
+		mark += free_cma(zone);
 	return READ_ONCE(zone->nr_free) >= mark + (1UL << order);
 }
 

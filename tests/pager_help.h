@@ -39,8 +39,8 @@ static inline int store_clean(struct vm_object *object, u32 index, const void *d
 	struct store *s = object->pager;
 	u32 nr = atomic_add(&s->cleans, 1u);
 
-	if (s->meanwhile)
-		s->meanwhile(s, object, index);
+	if (READ_ONCE(s->meanwhile))
+		READ_ONCE(s->meanwhile)(s, object, index);
 	if (READ_ONCE(s->answer))
 		return READ_ONCE(s->answer);
 	if (s->refuse_one_in && nr % s->refuse_one_in == 0)
@@ -83,12 +83,26 @@ static inline void store_scene_end(struct ktest *t, struct vm_scene *s, struct s
 	store_end(store);
 }
 
-/* ---- memory that is short ---- */
-
 static inline struct zone *movable_zone(struct memory *mem)
 {
 	return &mem->zones[ZONE_MOVABLE];
 }
+
+/* ---- reclaim by hand ---- */
+
+/* What a reclaim thread does in one pass; returns pages dropped. */
+static inline unsigned long scan_once(struct memory *mem, struct lru_scan *scan)
+{
+	unsigned long left = zone_evictable(movable_zone(mem)), before = scan->freed;
+
+	scan->zone = movable_zone(mem);
+	scan->batch = RECLAIM_BATCH;
+	for (; left > 0; left -= MIN(left, (unsigned long)RECLAIM_BATCH))
+		reclaim_batch(scan);
+	return scan->freed - before;
+}
+
+/* ---- memory that is short ---- */
 
 /* Without caches every page that is freed counts as free, and is there for whoever asks. */
 static inline void caches_off(struct ktest *t, struct memory *mem)

@@ -64,7 +64,7 @@ static inline void race_migrate_run(void *arg)
 	r->isolated = isolate_lru_page(r->mem, page_to_pfn_in(r->mem, r->page));
 	if (!r->isolated) {
 		race_of[arch_cpu_id() % RACE_CPUS] = r;
-		migrate_lru_batch(r->mem, &r->page, 1, &r->err);
+		migrate_lru_batch(r->mem, &r->page, 1, &migrate_anywhere, &r->err);
 		race_of[arch_cpu_id() % RACE_CPUS] = NULL;
 		if (r->err && r->err != -ENOENT)
 			putback_lru_page(r->mem, r->page);

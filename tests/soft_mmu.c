@@ -58,6 +58,11 @@ void soft_load_space(struct vm_space *space)
 	arch_irq_restore(flags);
 }
 
+void soft_forget_all(void)
+{
+	memset(soft_cpus, 0, sizeof(soft_cpus));
+}
+
 void soft_unload_space(void)
 {
 	irqflags_t flags = arch_irq_save();

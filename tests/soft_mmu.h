@@ -15,6 +15,8 @@
 /* This CPU has the tables of @space loaded from now on; and no more. */
 void soft_load_space(struct vm_space *space);
 void soft_unload_space(void);
+/* No CPU has any loaded; those that have are gone. */
+void soft_forget_all(void);
 /*
  * Read or write the word at @va (aligned) of the space loaded here, taking faults as they come.
  * Returns 0, or what vm_fault said.

@@ -284,7 +284,7 @@ static void an_unmapping_keeps_its_page_until_all_have_answered(struct ktest *t)
 		cpu_relax();
 	if (!READ_ONCE(d.errors)) {
 		EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
-		migrate_lru_batch(s.mem, &page, 1, &err);
+		migrate_lru_batch(s.mem, &page, 1, &migrate_anywhere, &err);
 		EXPECT_EQ(t, err, -EAGAIN);
 		EXPECT(t, page_in(s.object, 1) == page);
 		if (err)

@@ -6,7 +6,7 @@
 #include "tests/pager_help.h"
 #include <quarry/oom.h>
 
-#define WAIT_NS 10000000000ULL
+#define WAIT_NS 20000000000ULL
 #define LEFT    40u
 
 /* What the hook does, and was asked. */
@@ -126,7 +126,8 @@ static void nobody_dies_for_what_can_fail(struct ktest *t)
 	if (!mem)
 		return;
 	for (i = 0; i < ARRAY_SIZE(flags); i++) {
-		pile_alloc(mem, &hoard, GFP_MOVABLE | flags[i], 0, ALL_THERE_IS);
+		/* The one may still have some of the reserve. */
+		EXPECT(t, pile_alloc(mem, &hoard, GFP_MOVABLE | flags[i], 0, 2 * LEFT) < 2 * LEFT);
 		EXPECT_EQ(t, killer.calls, 0);
 	}
 	/* A large block when free pages are many, but lie in pieces: every other page is free. */
@@ -184,7 +185,7 @@ static void it_looks_once_more_under_the_lock(struct ktest *t)
 	ktest_start(1, alloc_elsewhere, &killer);
 	EXPECT(t, wait_for_sleepers(mem, 1));
 	/* Its drain is over: it is at the lock, or will be, and has nothing. */
-	while (mem->nodes[0].reclaim.done < 1 && arch_clock_ns() < until)
+	while (READ_ONCE(mem->nodes[0].reclaim.done) < 1 && arch_clock_ns() < until)
 		thread_yield();
 	thread_sleep(10000000);
 	for (i = 0; i < LEFT; i++)
@@ -254,8 +255,8 @@ static void alloc_alone(void *arg)
 static void many_wait_for_one_death(struct ktest *t)
 {
 	unsigned cpus = MIN(ktest_cpus(), 4u), cpu;
-	struct memory *mem;
 	u64 until = arch_clock_ns() + WAIT_NS;
+	struct memory *mem;
 
 	if (cpus < 3) {
 		ktest_skip(t, "needs 3 CPUs");
@@ -278,6 +279,7 @@ static void many_wait_for_one_death(struct ktest *t)
 		ktest_join(cpu);
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_KILLS), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 0);
 	for (cpu = 1; cpu < cpus; cpu++) {
 		EXPECT(t, alone[cpu].page);
 		if (alone[cpu].page)
@@ -297,12 +299,10 @@ static bool kill_caller(struct memory *mem, gfp_t gfp, unsigned order, void *arg
 static void who_is_chosen_gets_the_reserve(struct ktest *t)
 {
 	struct memory *mem = begin(t);
-	u64 now;
 
 	if (!mem)
 		return;
 	memory_set_oom(mem, kill_caller, &killer);
-	now = arch_clock_ns();
 	EXPECT_EQ(t, pile_alloc(mem, &kept, GFP_MOVABLE, 0, 1), 1);
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, movable_zone(mem)->nr_free, movable_zone(mem)->wmark[WMARK_MIN] - 1);
@@ -311,7 +311,6 @@ static void who_is_chosen_gets_the_reserve(struct ktest *t)
 	pile_alloc(mem, &kept, GFP_MOVABLE, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, movable_zone(mem)->nr_free, 0);
 	EXPECT_EQ(t, killer.calls, 1);
-	EXPECT(t, arch_clock_ns() - now < 4000000000ULL);
 	WRITE_ONCE(port_task()->reserve, 0);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
 	memory_oom_gone(mem);
@@ -391,7 +390,8 @@ static void task_run(void *arg)
 		int err;
 
 		/* The large one goes on when the others have begun. */
-		while (i == 60 && !READ_ONCE(tasks[1].touched) && arch_clock_ns() < until)
+		while (i == 60 && !READ_ONCE(task->killed) && !READ_ONCE(tasks[1].touched) &&
+		    arch_clock_ns() < until)
 			thread_yield();
 		err = soft_write(page_at(i), stamp(i, 0, task->s.nr));
 

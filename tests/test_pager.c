@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_pager.c: pages that a pager brings and takes back; here the pager is a thread of the kernel. */
+#include "move_help.h"
 #include "task_help.h"
 #include <quarry/pager.h>
 
@@ -266,6 +267,48 @@ static void a_silent_pager_is_not_waited_for_again(struct ktest *t)
 	end(t, &s);
 }
 
+static void touch_page_1(void *arg)
+{
+	struct reader *r = arg;
+
+	r->err = vm_fault(r->s->space, WINDOW + PAGE_SIZE, VM_READ);
+}
+
+/* Somebody waits for a pager that does not answer; all that the object has can leave meanwhile. */
+static void a_silent_pager_stops_no_offline(struct ktest *t)
+{
+	struct reader reader;
+	struct server s;
+	pfn_t pfn, block;
+	u8 byte = 0;
+
+	if (!begin(t, &s, LONG_NS))
+		return;
+	hoard_pages(t);
+	EXPECT_EQ(t, pager_supply(s.object, 0, store_page(0)), 0);
+	EXPECT_EQ(t, copy_from_user(&byte, WINDOW, 1), 0);
+	reader = (struct reader){.s = &s};
+	reader.thread = thread_start("reader", -1, touch_page_1, &reader);
+	REQUIRE(t, reader.thread);
+	thread_sleep(20 * MS);
+	pfn = frame_of(s.object, 0);
+	block = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, offline_pages(&kernel_memory, block, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	EXPECT(t, frame_of(s.object, 0) != pfn);
+	EXPECT_EQ(t, online_pages(&kernel_memory, block, PAGEBLOCK_PAGES, NULL), 0);
+	EXPECT_EQ(t, copy_from_user(&byte, WINDOW, 1), 0);
+	EXPECT_EQ(t, byte, 1);
+	/* It had not been answered all the while. */
+	s.idle = true;
+	s.answer = ABI_PAGER_FAILED;
+	start_server(t, &s);
+	thread_join(reader.thread);
+	EXPECT_EQ(t, reader.err, -EIO);
+	EXPECT_EQ(t, s.gets, 1);
+	release_pages(t);
+	end(t, &s);
+}
+
 static void pagers_make_mistakes(struct ktest *t)
 {
 	struct vm_object *plain;
@@ -300,4 +343,4 @@ static void pagers_make_mistakes(struct ktest *t)
 KTEST_SUITE(pager, KTEST_QUICK, KTEST(a_page_is_asked_for_once),
     KTEST(a_fault_ends_whatever_the_pager_does), KTEST(nobody_left_to_ask),
     KTEST(dirty_pages_are_handed_over), KTEST(a_silent_pager_is_not_waited_for_again),
-    KTEST(pagers_make_mistakes));
+    KTEST(a_silent_pager_stops_no_offline), KTEST(pagers_make_mistakes));

@@ -7,7 +7,7 @@
 #include <quarry/smp.h>
 
 #define PAGES   96u
-#define WAIT_NS 10000000000ULL
+#define WAIT_NS 20000000000ULL
 
 static struct store store;
 static struct pile hoard;
@@ -83,7 +83,7 @@ static void an_allocation_drops_what_nobody_maps(struct ktest *t)
 	/* Or a low mark would wake the thread. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
-	EXPECT_EQ(t, movable_zone(s.mem)->nr_free, movable_zone(s.mem)->wmark[WMARK_MIN]);
+	EXPECT_EQ(t, READ_ONCE(movable_zone(s.mem)->nr_free), movable_zone(s.mem)->wmark[WMARK_MIN]);
 	calls = READ_ONCE(smp_stats.calls);
 	slow = event(&s, EV_RECLAIM_DIRECT);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
@@ -141,7 +141,7 @@ static void an_allocation_waits_for_the_thread(struct ktest *t)
 	for (i = 0; i < PAGES; i++)
 		EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	EXPECT_EQ(t, event(&s, EV_ALLOC_FAIL), 1); /* the hoard's last */
-	EXPECT(t, store.cleans >= PAGES);
+	EXPECT(t, READ_ONCE(store.cleans) >= PAGES);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), from_alloc);
 	EXPECT_EQ(t, pile_free(s.mem, &hoard), 0);
 	soft_load_space(s.space);
@@ -171,14 +171,14 @@ static void who_may_not_wait_reclaims_nothing(struct ktest *t)
 	spin_unlock(&lock);
 	while (alloc_one(&s, GFP_MOVABLE | GFP_ATOMIC))
 		;
-	EXPECT_EQ(t, movable_zone(s.mem)->nr_free, movable_zone(s.mem)->wmark[WMARK_MIN] / 2);
+	EXPECT_EQ(t, READ_ONCE(movable_zone(s.mem)->nr_free), movable_zone(s.mem)->wmark[WMARK_MIN] / 2);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), scanned);
 	/* A reclaim thread does not reclaim to get on, nor does who is dying: there is the reserve. */
 	port_task()->reserve = 1;
 	while (alloc_one(&s, GFP_MOVABLE))
 		;
 	port_task()->reserve = 0;
-	EXPECT_EQ(t, movable_zone(s.mem)->nr_free, 0);
+	EXPECT_EQ(t, READ_ONCE(movable_zone(s.mem)->nr_free), 0);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), scanned);
 	EXPECT_EQ(t, event(&s, EV_ALLOC_DRAIN_WAIT), 0);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
@@ -208,9 +208,9 @@ static void the_thread_wakes_at_low_and_works_up_to_high(struct ktest *t)
 	zone = movable_zone(s.mem);
 	map_all(t, &s, true);
 	waits = event(&s, EV_RECLAIM_WAIT);
-	EXPECT(t, zone->nr_free > zone->wmark[WMARK_LOW]);
+	EXPECT(t, READ_ONCE(zone->nr_free) > zone->wmark[WMARK_LOW]);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
-	for (nr = zone->nr_free - zone->wmark[WMARK_LOW] + 1; nr > 0; nr--)
+	for (nr = READ_ONCE(zone->nr_free) - zone->wmark[WMARK_LOW] + 1; nr > 0; nr--)
 		EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, wait_for_free(zone, zone->wmark[WMARK_HIGH]));
 	EXPECT(t, event(&s, EV_RECLAIM_RUNS) > 0);
@@ -235,8 +235,8 @@ static void a_low_mark_wakes_nobody_where_there_is_nothing_to_drop(struct ktest 
 	take_all_but(t, s.mem, &hoard, PAGES);
 	for (i = 0; i < PAGES; i++)
 		EXPECT_EQ(t, vm_object_supply(s.object, i, NULL), 0);
-	EXPECT(t, movable_zone(s.mem)->nr_free < movable_zone(s.mem)->wmark[WMARK_LOW]);
-	EXPECT_EQ(t, s.mem->nodes[0].reclaim.low, 0);
+	EXPECT(t, READ_ONCE(movable_zone(s.mem)->nr_free) < movable_zone(s.mem)->wmark[WMARK_LOW]);
+	EXPECT_EQ(t, READ_ONCE(s.mem->nodes[0].reclaim.low), 0);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
 	/* But who finds nothing has a drain made. */
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
@@ -259,7 +259,7 @@ static void a_futile_run_is_not_repeated_for_a_low_mark(struct ktest *t)
 		return;
 	zone = movable_zone(s.mem);
 	r = &s.mem->nodes[0].reclaim;
-	store.answer = -ETIMEDOUT;
+	WRITE_ONCE(store.answer, -ETIMEDOUT);
 	map_all(t, &s, true);
 	while (READ_ONCE(zone->nr_free) >= zone->wmark[WMARK_LOW])
 		EXPECT(t, alloc_one(&s, GFP_MOVABLE));
@@ -320,10 +320,12 @@ static void wait_for_drain(struct store *st, struct vm_object *object, u32 index
 
 	while (READ_ONCE(r->asked) == 0 && arch_clock_ns() < until)
 		thread_yield();
-	while (st->cleans > RECLAIM_BATCH && READ_ONCE(r->done) == 0 && arch_clock_ns() < until)
+	if (READ_ONCE(served_late))
+		return;
+	while (READ_ONCE(st->cleans) > RECLAIM_BATCH && READ_ONCE(r->done) == 0 && arch_clock_ns() < until)
 		thread_yield();
-	if (st->cleans > RECLAIM_BATCH && READ_ONCE(r->done) == 0)
-		served_late = 1;
+	if (READ_ONCE(st->cleans) > RECLAIM_BATCH && READ_ONCE(r->done) == 0)
+		WRITE_ONCE(served_late, 1);
 }
 
 static void ask_for_a_drain(void *arg)
@@ -345,16 +347,17 @@ static void a_drain_is_served_between_two_batches(struct ktest *t)
 		return;
 	map_all(t, &s, true);
 	/* The run shall go on to the last page. */
-	movable_zone(s.mem)->wmark[WMARK_HIGH] += PAGES;
-	store.meanwhile = wait_for_drain;
+	WRITE_ONCE(movable_zone(s.mem)->wmark[WMARK_HIGH],
+	    movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
+	WRITE_ONCE(store.meanwhile, wait_for_drain);
 	served_late = 0;
 	ktest_start(1, ask_for_a_drain, &s);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	ktest_join(1);
 	EXPECT(t, wait_for_free(movable_zone(s.mem), movable_zone(s.mem)->wmark[WMARK_MIN] + PAGES - 1));
-	EXPECT_EQ(t, store.cleans, PAGES);
-	EXPECT_EQ(t, served_late, 0);
-	store.meanwhile = NULL;
+	EXPECT_EQ(t, READ_ONCE(store.cleans), PAGES);
+	EXPECT_EQ(t, READ_ONCE(served_late), 0);
+	WRITE_ONCE(store.meanwhile, NULL);
 	zone_set_watermarks(movable_zone(s.mem));
 	end(t, &s);
 }

@@ -45,7 +45,8 @@ user_wait:
 /* For ever: set the bit of the CPU it runs on in the word at RSI. */
 user_store_cpu:
 	movq %rsi, %rbx
-1:	movl $INFO_CPU, %edi
+1:	pause
+	movl $INFO_CPU, %edi
 	movl $SYS_INFO, %eax
 	syscall
 	lock btsq %rax, (%rbx)
@@ -146,7 +147,8 @@ user_sse:
  */
 user_count:
 	xorl %eax, %eax
-1:	movl $16, %ecx
+1:	pause
+	movl $16, %ecx
 	movq %rsi, %rdx
 2:	cmpq %rax, (%rdx)
 	jne 3f

@@ -32,6 +32,7 @@ SAYS = {ASSERTION: "assertion violated", STUCK: "invalid end state", CYCLE: "acc
 HOLDS = "holds"
 
 ISO, OFF, CALL, DRAIN = "pcp_isolation", "pcp_disable_hotplug", "crosscall", "reclaim_drain"
+WAIT, BACK = "migrate_wait", "putback"
 # Model, name of the variant, macros, what is expected.  LIVE: the LTL property under weak fairness.
 CASES = [
     (ISO, "precise", "PRECISE", HOLDS),
@@ -82,6 +83,20 @@ CASES = [
     (DRAIN, "no-drain", "NO_DRAIN", ASSERTION),
     (DRAIN, "hotplug-allocates", "UNDER_LOCK", STUCK),
     (DRAIN, "allocator-drains", "UNDER_LOCK ALLOC_DRAINS", STUCK),
+    (WAIT, "queued", "", HOLDS),
+    (WAIT, "queued-ends", "LIVE", HOLDS),
+    (WAIT, "spin", "SPIN", HOLDS),
+    (WAIT, "spin-ends", "SPIN LIVE", HOLDS),
+    (WAIT, "held", "HELD LIVE", CYCLE),
+    (WAIT, "first-touch-held", "FIRST_HELD LIVE", CYCLE),
+    (WAIT, "dropped", "DROPPED LIVE", CYCLE),
+    (WAIT, "no-reference", "NO_REFERENCE", ASSERTION),
+    (WAIT, "queued-late", "LATE", STUCK),
+    (WAIT, "on-entry", "ON_ENTRY", STUCK),
+    (BACK, "put-and-putback", "", HOLDS),
+    (BACK, "put-only", "PUT_ONLY", ASSERTION),
+    (BACK, "putback-moved", "PUTBACK", ASSERTION),
+    (BACK, "putback-batch", "BATCH", ASSERTION),
 ]
 
 

@@ -10,8 +10,8 @@ and each variant that its lines "expect ID: OUTCOME" name: the outcome must be t
 trace must be the same, byte for byte, on every engine: fiber (hosted), mttcg, icount and, with --grub,
 grub (from an ISO image).  The tables of docs/races/*.md between "<!-- race SCRIPT [ID] -->" and "<!-- end -->"
 must be what the run shows; --update-docs writes them instead.  One JSON line for each run goes to
-DIR/race/race.jsonl.  Without names the explorer (tools/explore.py) runs too.  The name "pressure" stands for
-tools/pressure.py.  Exit status 0 only if everything was as expected.
+DIR/race/race.jsonl.  Without names the explorer (tools/explore.py) runs too.  The names "pressure" and "waiters"
+stand for tools/pressure.py and tools/waiters.py.  Exit status 0 only if everything was as expected.
 """
 import argparse
 import glob
@@ -316,7 +316,10 @@ def main():
         return race_step.step(os.path.abspath(args.build), names)
     if "pressure" in names:
         pressure.compare(counts, os.path.abspath(args.build))
-    scripts_named = [n for n in names if n != "pressure"]
+    if "waiters" in names:
+        import waiters
+        waiters.compare(counts, os.path.abspath(args.build))
+    scripts_named = [n for n in names if n not in ("pressure", "waiters")]
     if scripts_named or not names:
         pages = Pages(args.update_docs)
         replay(counts, pages, os.path.abspath(args.build), choose(scripts_named), engines, args.repeat)

@@ -309,5 +309,6 @@ def show_script(build, ident, stepper, text):
         f.write("\n".join(text) + "\n")
     program = os.path.join(build, "fiber/race" if ident == "none" else f"variant/{ident}/build/fiber/race")
     print("as a script:\n" + "\n".join(text))
-    print(f"run it: {os.path.relpath(program)} {os.path.relpath(path)}")
+    make = f"make {os.path.relpath(program)}" if ident == "none" else f"tools/variant.py make {ident} build/fiber/race"
+    print(f"run it: {make} && {os.path.relpath(program)} {os.path.relpath(path)}")
     return 0

@@ -10,6 +10,8 @@ Usage: tools/soak.py [--build DIR] [--seed N] TARGET [ROUNDS]
   offline   boots with rounds=N: offlining under stress, in both policies   (2000 rounds, 100 a boot)
   hotplug   boots with hotplug=N: 8 CPUs go and come under stress while
             ranges go offline and back                                      (2000 downs and ups, 400 a boot)
+  programs  boots with programs=N: 128 MiB that programs in ring 3 have
+            mapped go offline and back, under each policy in turn           (200 rounds, 20 a boot)
   syscalls  boots with user=over, case 5: random system calls while memory is short and somebody is
             killed for it, CPUs go and come and ranges go offline and back  (1000000 calls, 100000 a boot)
 
@@ -29,9 +31,10 @@ import time
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import qemu
 
-TARGETS = {"boots": 200, "suites": 100, "offline": 2000, "hotplug": 2000, "syscalls": 1000000}
+TARGETS = {"boots": 200, "suites": 100, "offline": 2000, "hotplug": 2000, "programs": 200, "syscalls": 1000000}
 OFFLINE_ROUNDS_A_BOOT = 100
 HOTPLUG_DOWNS_A_BOOT = 200
+PROGRAM_ROUNDS_A_BOOT = 20
 CALLS_A_ROUND = 20000
 ROUNDS_A_BOOT = 5
 FUZZERS = 2  # at once
@@ -58,6 +61,10 @@ def plan(target, rounds, done, seed):
         nodes = chance.choice([None, [256, 256]])
         return (f"selftest=none hotplug={downs} {base}",
                 qemu.Machine(cpus=8, mem=512, nodes=nodes, timeout=300 + 10 * downs), 2 * downs)
+    if target == "programs":
+        part = min(PROGRAM_ROUNDS_A_BOOT, rounds - done)
+        return (f"selftest=none programs={part} {base}",
+                qemu.Machine(cpus=4, nodes=[512, 512], programs=True, timeout=300 + 60 * part), part)
     if target == "syscalls":
         calls = min(CALLS_A_ROUND, rounds - done)
         times = min(ROUNDS_A_BOOT, (rounds - done) // calls)
@@ -82,6 +89,9 @@ def complaints(target, run, worth):
                           r"to CPUs out of range (\d+)$", run.text, re.MULTILINE)
         if not asked or any(int(n) for n in asked.groups()):
             wrong.append("IPIs to CPUs that are not online: " + (asked.group(0) if asked else "no count"))
+    if target == "programs" and not (f"programs: {worth} offlines, each at the first call: " in run.text
+                                     and " 0 pages wrong; all ended well" in run.text):
+        wrong.append(f"not the {worth} offlines under programs that it was asked for")
     if target == "syscalls":
         calls = sum(int(n) for n in re.findall(r"^fuzz: (\d+) calls of seed", run.text, re.MULTILINE))
         if calls != worth // FUZZERS * FUZZERS:

@@ -3,15 +3,20 @@
  * stress.c: threads that allocate memory, write patterns into it, and read them again, for as long as
  * they are let.
  *
- * handle: an endpoint to report to, or 0.  Each half second a call there tells the rounds made and the pages
- * found wrong; an answer other than 0 ends the program.  Without an endpoint arg1 is the number of rounds.
- * arg0 is the seed.  The exit status is 0 if no page was ever wrong.
+ * handle: an endpoint to report to, or 0.  Each half second a call there tells the rounds made, the pages
+ * found wrong, those held now, and the seed; an answer other than 0 ends the program.  arg0 is the seed; arg1:
+ * about how many pages to hold, or without an endpoint the number of rounds.  Every word of every page follows
+ * from its area's seed and its place, and is verified in each round.  The exit status is 0 if none was ever
+ * wrong.
  */
 #include "quarry.h"
 
-#define NR_THREADS 4u
-#define MAX_PAGES  64
+#define MAX_THREADS 4u
 #define KEEP       6 /* areas that a thread has at a time */
+#define CALM       8 /* rounds from one replacement to the next, when much is held */
+#define FEW_PAGES  64 /* of an area, if nothing else is asked for */
+#define WORDS      (ABI_PAGE_SIZE / 8)
+#define TOLD       8 /* wrong pages that get a line each */
 
 struct area {
 	u64 *at;
@@ -19,37 +24,37 @@ struct area {
 };
 
 static u32 stop;
-static u64 rounds, wrong_pages, no_memory, max_rounds;
-static u64 first_seed;
+static u64 rounds, wrong_pages, no_memory, held, max_rounds;
+static u64 first_seed, min_pages, max_pages;
+static unsigned nr_threads, calm;
 
-static u64 word_of(u64 seed, u64 page, u64 i)
+static u64 word_of(u64 seed, u64 i)
 {
-	return (seed + page * 512 + i) * 0x9e3779b97f4a7c15ULL;
+	return (seed + i) * 0x9e3779b97f4a7c15ULL;
 }
 
-/* A few words of each page: where it is matters more than how much is in it. */
 static void fill(const struct area *a)
 {
-	u64 page, i;
+	u64 i;
 
-	for (page = 0; page < a->pages; page++)
-		for (i = 0; i < 512; i += 37)
-			a->at[page * 512 + i] = word_of(a->seed, page, i);
+	for (i = 0; i < a->pages * WORDS; i++)
+		a->at[i] = word_of(a->seed, i);
 }
 
 static void verify(const struct area *a, bool zero)
 {
-	u64 page, i;
+	u64 i = 0;
 
-	for (page = 0; page < a->pages; page++) {
-		for (i = 0; i < 512; i += 37)
-			if (a->at[page * 512 + i] != (zero ? 0 : word_of(a->seed, page, i)))
-				break;
-		if (i < 512) {
-			__atomic_fetch_add(&wrong_pages, 1, __ATOMIC_RELAXED);
-			printf("page %lu of %lu, word %lu: %lx, not %lx\n", page, a->pages, i,
-			    a->at[page * 512 + i], zero ? 0 : word_of(a->seed, page, i));
+	while (i < a->pages * WORDS) {
+		u64 want = zero ? 0 : word_of(a->seed, i);
+
+		if (a->at[i] == want) {
+			i++;
+			continue;
 		}
+		if (__atomic_fetch_add(&wrong_pages, 1, __ATOMIC_RELAXED) < TOLD)
+			printf("page %lu of %lu, word %lu: %lx, not %lx\n", i / WORDS, a->pages, i % WORDS, a->at[i], want);
+		i = (i / WORDS + 1) * WORDS; /* the next page */
 	}
 }
 
@@ -59,8 +64,9 @@ static void replace(struct area *a, u64 *random)
 	if (a->pages) {
 		verify(a, false);
 		unmap(a->at, a->pages);
+		__atomic_fetch_sub(&held, a->pages, __ATOMIC_RELAXED);
 	}
-	a->pages = next_random(random) % MAX_PAGES + 1;
+	a->pages = min_pages + next_random(random) % (max_pages - min_pages + 1);
 	a->seed = next_random(random);
 	if (!pages_map(a->at, a->pages)) {
 		__atomic_fetch_add(&no_memory, 1, __ATOMIC_RELAXED);
@@ -69,20 +75,24 @@ static void replace(struct area *a, u64 *random)
 	}
 	verify(a, true);
 	fill(a);
+	__atomic_fetch_add(&held, a->pages, __ATOMIC_RELAXED);
 }
 
 static void work(u64 number)
 {
 	u64 random = (first_seed + number) * 0x2545f4914f6cdd1dULL | 1, left = max_rounds;
+	unsigned i, round = 0;
 	struct area areas[KEEP];
-	unsigned i;
 
 	for (i = 0; i < KEEP; i++)
-		areas[i] = (struct area){.at = address_for(MAX_PAGES)};
+		areas[i] = (struct area){.at = address_for(max_pages)};
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED) && (!max_rounds || left--)) {
 		for (i = 0; i < KEEP; i++)
 			verify(&areas[i], false);
-		replace(&areas[next_random(&random) % KEEP], &random);
+		for (i = 0; i < KEEP && areas[i].pages; i++)
+			;
+		if (i < KEEP || ++round % calm == 0)
+			replace(&areas[i < KEEP ? i : next_random(&random) % KEEP], &random);
 		__atomic_fetch_add(&rounds, 1, __ATOMIC_RELAXED);
 	}
 	for (i = 0; i < KEEP; i++) {
@@ -95,7 +105,7 @@ static void work(u64 number)
 static void report(u64 endpoint)
 {
 	while (!stop) {
-		struct message m = {.word = {rounds, wrong_pages, no_memory}};
+		struct message m = {.word = {rounds, wrong_pages, held, first_seed}};
 
 		/* Nobody to ask: end, or nobody ever could make us. */
 		if (call(endpoint, &m, 10 * NS_PER_S) || m.word[0])
@@ -107,20 +117,26 @@ static void report(u64 endpoint)
 
 int main(u64 handle, u64 seed, u64 nr)
 {
-	static struct thread threads[NR_THREADS];
+	static struct thread threads[MAX_THREADS];
 	bool reports = info(INFO_RIGHTS, handle) > 0 && info(INFO_RIGHTS, handle) & RIGHT_SEND;
+	bool holds = reports && nr;
 	u64 i;
 
 	first_seed = seed;
 	max_rounds = reports ? 0 : nr ? nr : 100;
-	for (i = 0; i < NR_THREADS; i++)
+	/* On the average 3/4 of the largest. */
+	nr_threads = holds ? 2 : MAX_THREADS;
+	max_pages = holds ? nr / (nr_threads * KEEP) * 4 / 3 + 1 : FEW_PAGES;
+	min_pages = holds ? (max_pages + 1) / 2 : 1;
+	calm = holds ? CALM : 1;
+	for (i = 0; i < nr_threads; i++)
 		if (thread_start(&threads[i], work, i))
 			return 2;
 	if (reports)
 		report(handle);
-	for (i = 0; i < NR_THREADS; i++)
+	for (i = 0; i < nr_threads; i++)
 		thread_join(&threads[i]);
-	printf("%lu rounds of %u threads, %lu pages wrong, %lu times no memory\n", rounds, NR_THREADS, wrong_pages,
+	printf("%lu rounds of %u threads, %lu pages wrong, %lu times no memory\n", rounds, nr_threads, wrong_pages,
 	    no_memory);
 	return wrong_pages ? 1 : 0;
 }

@@ -17,6 +17,7 @@
 #include <quarry/port.h>
 
 #define FIBER_CPUS 12
+#define FIBER_RAM  (2UL << 20) /* bytes from physical address 0 on */
 
 /*
  * Run fn(arg) as the thread of CPU @cpu, with nothing else there, until fiber_leave or its return.

@@ -81,7 +81,7 @@ static struct pcp own_pcp;
 struct pcp *fiber_pcp = &own_pcp;
 char fiber_memmap[PAGEBLOCK_PAGES * sizeof(struct page)] __attribute__((aligned(4096)));
 char fiber_pageblocks[sizeof(struct pageblock)] __attribute__((aligned(64)));
-char fiber_ram[PAGE_SIZE];
+char fiber_ram[FIBER_RAM] __attribute__((aligned(PAGE_SIZE)));
 
 static struct thread *self(void)
 {

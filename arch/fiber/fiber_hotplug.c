@@ -5,7 +5,7 @@
  * A CPU has one thread at most, so none is handed over: who leaves is the thread itself, where it idles
  * or yields, and it goes on there when the CPU is back.
  *
- * Owns: cpus[], boot memory, the machine at the start of a run.
+ * Owns: cpus[], boot memory, which is all that kmalloc has, the machine at the start of a run.
  */
 #include "fiber.h"
 #include <quarry/cpu.h>
@@ -28,6 +28,16 @@ void *arch_boot_zalloc(size_t bytes)
 		panic("fiber: no boot memory");
 	boot_used += ALIGN_UP(bytes, 64);
 	return ptr;
+}
+
+/* There is no kernel memory to take slabs from; all of it comes back when a run begins. */
+void *kmalloc(size_t size)
+{
+	return arch_boot_zalloc(size);
+}
+
+void kfree(void *ptr)
+{
 }
 
 void fiber_boot(unsigned online)

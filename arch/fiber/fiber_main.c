@@ -56,6 +56,14 @@ static const struct explore_set sets[] = {
     {"alloc-up", "A:scene ; C:fill ; B:cpu_down(2) ; A:hoard ; A:hoard(UNMOVABLE)", "alloc | cpu_up(2)=0", ISO_PRECISE},
     {"call-down-up", "A:scene ; C:fill", "call=0; call=0 | cpu_down(2)=0; cpu_up(2)=0", ISO_PRECISE},
     {"call-locked", "A:scene ; A:disable", "call(locked) | free(P)=0", ISO_PRECISE},
+    {"move-touch", "A:scene(V)", "once(V)=0 | touch(V)=0", ISO_PRECISE},
+    {"move-touch-first", "A:scene(V)", "once(V)=0 | touch(V)=0; touch(V)=0 | touch(W)=0", ISO_PRECISE},
+    {"move-move-touch", "A:scene(V)", "move(V) | move(V) | touch(W)=0", ISO_PRECISE},
+    {"move-move", "A:scene(V)", "once(V)=0; once(V)=0 | touch(V)=0; touch(W)=0", ISO_PRECISE},
+    {"move-unmap", "A:scene(V)", "move(V) | unmap(V)=0 | touch(W)=0", ISO_PRECISE},
+    {"move-remove", "A:scene(V)", "move(V) | remove(V)=0 | touch(W)", ISO_PRECISE},
+    {"move-pin", "A:scene(V)", "move(V); move(V) | pin(V); fill; unpin(V)", ISO_PRECISE},
+    {"move-offline", "A:scene(V)", "move(V) | offline(V)=0 | touch(V)=0", ISO_PRECISE},
     {"call-call", "A:scene", "call=0; free(P)=0 | call=0; drain=0 | disable=0", ISO_PRECISE},
 };
 
@@ -104,6 +112,12 @@ static void script_drive(void *arg)
 	for (i = script_now->nr_roles; i < script_now->nr_cpus; i++)
 		fiber_start("idle", i, idle_main, NULL);
 	race_run(script_now, result_now);
+}
+
+/* Physical memory is the runs' alone. */
+pfn_t race_ram(unsigned long nr)
+{
+	return nr <= FIBER_RAM >> PAGE_SHIFT ? 0 : PFN_NONE;
 }
 
 void script_once(const struct race_script *s, struct race_result *res, u64 seed)

@@ -55,6 +55,7 @@ enum mm_why {
 	WHY_LAST,       /* too little would be left */
 	WHY_CANCELLED,
 	WHY_DEADLINE,
+	WHY_TYPE,       /* pageblocks of a type that does not fit */
 	NR_MM_WHY,
 };
 struct mm_fail {

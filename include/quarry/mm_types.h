@@ -135,7 +135,7 @@ struct pageblock {
 	u16 nr_free GUARDED_BY(zone_class);     /* z: pages in its free blocks, listed or not */
 	u16 nr_poisoned GUARDED_BY(zone_class); /* z: pages with PAGE_F_HWPOISON */
 	u8 zone;                        /* c: index in mem->zones */
-	/* z, read racily: migratetype:3, isolated:1, pageblock_state:2 */
+	/* z, read racily: migratetype:3, isolated:1, pageblock_state:2, evacuated:1 */
 	u8 bits GUARDED_BY(zone_class);
 };
 BUILD_ASSERT(sizeof(struct pageblock) == 16);
@@ -143,6 +143,7 @@ BUILD_ASSERT(sizeof(struct pageblock) == 16);
 #define PB_ISOLATED    0x08u
 #define PB_STATE_SHIFT 4
 #define PB_STATE_MASK  0x30u
+#define PB_EVACUATED   0x40u /* offline, and comes back with its node: mm/offline_node.c */
 
 /* Limits of what the firmware's tables may ask for; beyond, nodes are merged into node 0, with a word. */
 #define MAX_NODES 8
@@ -166,6 +167,12 @@ enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 	X(ALLOC_BAD_ORDER)     /* orders above MAX_ORDER asked for */                              \
 	X(ALLOC_DRAIN_WAIT)    /* allocations that waited for the reclaim thread's drain */        \
 	X(ALLOC_DRAIN_LOCAL)   /* failed high orders that drained their own CPU */                 \
+	X(ALLOC_COMPACT_WAIT)  /* of high orders, that waited for a compaction */                  \
+	X(COMPACT_OK)          /* compactions that made a block */                                 \
+	X(COMPACT_FAIL)        /* those that did not */                                            \
+	X(COMPACT_MOVED)       /* blocks they moved */                                             \
+	X(CONTIG_OK)           /* contiguous ranges allocated */                                   \
+	X(CONTIG_FAIL)         /* those that could not be */                                       \
 	X(FALLBACK_STEAL)      /* pageblocks that changed their type */                            \
 	X(FALLBACK_MIX)        /* blocks taken from another type without that */                   \
 	X(DRAIN_ROUNDS)        /* drain_all_pages rounds */                                        \
@@ -281,6 +288,11 @@ struct reclaim {
 	u64 freed;   /* a: pages of this node that reclaim has freed */
 	u32 low;     /* a: a zone is below its low mark: run */
 	u32 futile;  /* a: the last run freed nothing: a low mark alone starts no other */
+	u64 compact_asked; /* a: tickets for a compaction handed out */
+	u64 compact_done;  /* a: the newest one whose compaction has ended */
+	/* a: a bit for each kind of zone and order: */
+	u64 compact; /* those who asked need such a block */
+	u64 in_vain; /* the last compaction for it found no way */
 	u32 stop;    /* a: the thread shall return */
 	struct waitq wake;   /* the thread sleeps here */
 	struct waitq served; /* those who asked sleep here */
@@ -326,6 +338,7 @@ struct oom_state {
 	void *arg;         /* set before kill */
 	u32 going;         /* a: a victim has been chosen and is not gone */
 	u64 gone;          /* a: victims that have gone */
+	u64 gone_at;       /* a: when the last one did */
 };
 
 /* One memory: zones over an array of descriptors that the caller brought. */

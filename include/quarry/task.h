@@ -26,7 +26,7 @@ struct task {
 	s32 status;               /* l: with ending */
 	u32 ended;                /* a, set under l: it has given everything back */
 	bool victim;              /* l: its memory is wanted, and its end is waited for (oom.c) */
-	bool first;               /* c: spared while there is anybody else to kill (oom.c) */
+	bool first;               /* c from its start on: spared while there is anybody else to kill (oom.c) */
 	struct cap_table caps;
 	struct vm_space *space;   /* of the list, and c until the task gives everything back: then NULL */
 	LIST_ENTRY(task) link;    /* list of tasks */
@@ -57,6 +57,12 @@ int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg
  * the reason); -ENOMEM.
  */
 int task_load(struct task *task, const char *name, u64 *entry, u64 *sp) must_check;
+/*
+ * task_start - a new task that runs the program @name, in *@out with a reference.  What *@gift holds, if
+ * anything, belongs to it from here on, or is dropped; the first thread starts with the handle and @arg.
+ * Returns 0, or as task_create, task_load, cap_install and task_add_thread.
+ */
+int task_start(const char *name, struct cap *gift, const u64 arg[2], struct task **out) must_check;
 /* Map ABI_STACK_PAGES of zeroes where stacks of first threads are.  0 and the stack pointer; -ENOMEM. */
 int task_map_stack(struct task *task, u64 *sp) must_check;
 

@@ -28,6 +28,7 @@ struct page;
 	X(movable)  /* an owner has made it movable */                                             \
 	X(lru_take) /* isolated by a migrator */                                                   \
 	X(moved)    /* its content went elsewhere */                                               \
+	X(dropped)  /* reclaimed: its pager has what was in it */                                  \
 	X(bad_free) /* refused */
 
 enum trace_kind {

@@ -107,6 +107,51 @@ def test_monitor_offlines_and_onlines(monitor):
     assert monitor.halt() == qemu.PASS_STATUS
 
 
+def test_monitor_says_what_is_in_the_way(monitor):
+    shown = monitor("query 0 512")
+    assert re.search(r"\d+ pages: reserved page, the first at pfn 0\n", shown), shown
+    assert "query: an offline would be refused, error -16: reserved page, pfn 0" in shown, shown
+    pfn = re.search(r"MOVABLE pfn (0x[0-9a-f]+)-0x", monitor("zone")).group(1)
+    shown = monitor(f"query {pfn} 512")
+    assert re.search(r"0 pages can move, 512 are free\n.*would be tried", shown), shown
+    assert "range empty, unaligned or outside" in monitor("query 1 512")
+    assert "every invariant holds" in monitor("check")
+    assert monitor.halt() == qemu.PASS_STATUS
+
+
+def test_monitor_calls_an_offline_off(monitor):
+    """A page that is always in use is waited for, until Ctrl-U; then all is as it was."""
+    start = int(re.search(r"MOVABLE pfn (0x[0-9a-f]+)-0x", monitor("zone")).group(1), 16)
+    pfn, block = start + 77, f"{start:#x} 512"
+    assert f"busy: pfn {pfn:#x} will not be moved" in monitor(f"busy {pfn:#x}")
+    shown = monitor(f"query {block}")
+    assert " 1 pages can move, 511 are free" in shown and "would be tried" in shown, shown
+    shown = monitor(f"offline {block}\r\x15")
+    assert re.search(r"offline: error -4: cancelled, pfn 0x[0-9a-f]+ \(\d+ passes, 0 blocks moved\)", shown), shown
+    assert "isolated" not in monitor(f"block {pfn:#x}")
+    assert "every invariant holds" in monitor("check")
+    assert "no more" in monitor("busy")
+    assert "error -16: reserved page" in monitor("busy 0")
+    assert "done: 1 drain round" in monitor(f"offline {block}")
+    assert "online: done" in monitor(f"online {block}")
+    assert monitor.halt() == qemu.PASS_STATUS
+
+
+def test_monitor_evacuates_a_node(monitor):
+    went = re.search(r"evacuate: (\d+) pages went, 0 stayed; 1 drain rounds", monitor("evacuate 0"))
+    assert went and int(went.group(1)) > 0
+    assert "too little" not in monitor("mem")
+    assert f"evacuate: {went.group(1)} pages are back" in monitor("evacuate 0 undo")
+    assert "evacuate: 0 pages are back" in monitor("evacuate 0 undo")
+    assert "done" in monitor("evacuate 0 whole")
+    assert f"evacuate: {went.group(1)} pages are back" in monitor("evacuate 0 undo")
+    assert "no such node" in monitor("evacuate 7 undo")
+    assert "usage: evacuate" in monitor("evacuate 0 all")
+    assert "blocks moved" in monitor("compact")
+    assert "every invariant holds" in monitor("check")
+    assert monitor.halt() == qemu.PASS_STATUS
+
+
 def test_monitor_refuses_bad_input(monitor):
     assert "no such command" in monitor("offlien 1 2")
     assert "usage: offline" in monitor("offline 1")

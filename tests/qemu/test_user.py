@@ -90,6 +90,28 @@ def test_stress(user):
     assert run.has(r"^stress: 240 rounds of 4 threads, 0 pages wrong, \d+ times no memory$"), run.story()
 
 
+def test_offline_under_programs(user):
+    """A twentieth of `make soak TARGET=programs`: nobody notices that its memory leaves and comes back."""
+    run = user("", line=f"{QUIET} programs=10", cpus=4, nodes=[512, 512], timeout=900)
+    assert run.passed, run.story()
+    found = re.search(r"^programs: 10 offlines, each at the first call: (\d+) of (\d+) pages mapped, (\d+) moved", run.text, re.M)
+    assert found, run.story()
+    mapped, pages, moved = map(int, found.groups())
+    assert pages == 10 * 32768 and mapped > 0.8 * pages and moved > 0.3 * pages, run.story()
+    assert run.has(r"^programs: 4 made \d+ rounds over their memory, 0 pages wrong; all ended well$"), run.story()
+
+
+def test_tour_with_programs(user):
+    """The tour takes out what programs use, under each policy, and they end well."""
+    run = user("", line=QUIET, tour=None, cpus=4, nodes=[512, 512], timeout=600)
+    assert run.passed, run.story()
+    for policy in ("redrain", "disable", "precise"):
+        assert run.has(rf"^programs: offline {policy}: 128 MiB at pfn 0x\w+, \d+ of 32768 pages mapped by programs, "
+                       rf"gone and back: \d+ drain rounds?, \d+ pages moved"), run.story()
+    assert run.has(r"^programs: compaction: [1-9]\d* pages moved .*; [1-4] of 4 blocks of 2 MiB allocated$"), run.story()
+    assert run.has(r"^programs: 4 made \d+ rounds over their memory, 0 pages wrong; all ended well$"), run.story()
+
+
 def test_failure_is_seen(user):
     """A program that faults, or exits with another status, is no pass; the kernel ends in order."""
     run = user("fault", 0, line=f"{QUIET} user=fault seed=6")

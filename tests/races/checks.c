@@ -103,7 +103,7 @@ static unsigned owned(const struct page *page)
 /* Blocks in use: those that the roles know of, and no others.  Nothing is lost, nothing has two owners. */
 static bool check_owners(struct mm_violation *v)
 {
-	unsigned long known = owned(ops.p) + owned(ops.q) + owned(ops.k), found = 0;
+	unsigned long known = owned(ops.p) + owned(ops.q) + owned(ops.k) + vm_pages(), found = 0;
 	pfn_t block, pfn;
 	unsigned i;
 
@@ -129,15 +129,51 @@ static bool check_owners(struct mm_violation *v)
 	return known == found || broken(v, "leak blocks in use", 0, found, known);
 }
 
+static u64 count_offline_cpu(void)
+{
+	return READ_ONCE(smp_stats.offline_cpu) - ops.offline_cpu;
+}
+
+static u64 count_from_alloc(void)
+{
+	return READ_ONCE(smp_stats.from_alloc) - ops.from_alloc;
+}
+
+static u64 count_cached(void)
+{
+	return zone_pcp_pages(&ops.mem->zones[ZONE_MOVABLE]);
+}
+
+static u64 count_cached_u(void)
+{
+	return zone_pcp_pages(&ops.mem->zones[ZONE_NORMAL]);
+}
+
+static u64 count_tries(void)
+{
+	return READ_ONCE(ops.vm.tries);
+}
+
+static const struct {
+	const char *name;
+	u64 (*fn)(void);
+} counts[] = {
+    {"offline_cpu", count_offline_cpu}, {"from_alloc", count_from_alloc}, {"cached", count_cached},
+    {"cached(U)", count_cached_u}, {"tries", count_tries},
+};
+
 bool ops_count(const char *what, u64 *value)
 {
-	if (!strcmp(what, "offline_cpu"))
-		*value = READ_ONCE(smp_stats.offline_cpu) - ops.offline_cpu;
-	else if (!strcmp(what, "from_alloc"))
-		*value = READ_ONCE(smp_stats.from_alloc) - ops.from_alloc;
-	else
-		return false;
-	return true;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(counts); i++) {
+		if (strcmp(what, counts[i].name) != 0)
+			continue;
+		if (value)
+			*value = counts[i].fn();
+		return true;
+	}
+	return false;
 }
 
 bool ops_final(struct mm_violation *v)

@@ -86,6 +86,8 @@ void race_begin(unsigned nr, const struct race_script *s, struct race_result *re
 extern void (*race_hook)(unsigned role, const char *name, bool waits);
 /* Called before each point of a script, to disturb what no script should depend on; may be NULL. */
 extern void (*race_jitter)(void);
+/* Called at every point while no script is run; may be NULL. */
+extern void (*race_spy)(const char *name);
 /* A role's letter. */
 int race_letter(unsigned role);
 /* All wait, and nothing moves, for so long: STUCK; a role that then does not come back is given up as late. */
@@ -95,19 +97,24 @@ const char *race_errno(int err);
 
 /* ---- ops.c ---- */
 
-/* Build the memory for @nr CPUs.  Context: thread; CPUs 0 .. nr - 1 answer calls. */
-void ops_build(unsigned nr, enum iso_policy policy);
+/* Build the memory for what @s sets up.  Context: thread; CPUs 0 .. s->nr_cpus - 1 answer calls. */
+void ops_build(const struct race_script *s);
 /* Run operation @op, "name" or "name(argument)", as @role; its result.  -ENOSYS: no such operation. */
 int ops_run(unsigned role, const char *op);
 bool ops_known(const char *op);
 /* Run a check: true, or false and *v tells what is broken. */
 bool ops_check(const char *what, struct mm_violation *v);
-/* What happened since ops_build, by the name of a counter; false: there is no such counter. */
+/*
+ * What was counted since ops_build, or can be now, by name; false: there is nothing of that name, or with
+ * @value NULL, before ops_build too, there cannot be.
+ */
 bool ops_count(const char *what, u64 *value);
 /* Everything that must hold when all roles are idle, whatever they did. */
 bool ops_final(struct mm_violation *v);
-/* Stop the memory's threads; only if no role runs. */
-void ops_stop(void);
+/* Stop the memory's threads; only if no role runs.  @sound: nothing was found wrong: objects can go too. */
+void ops_stop(bool sound);
+/* race_boot.c, fiber_main.c: the first of @nr pages that are there to be written to; PFN_NONE. */
+pfn_t race_ram(unsigned long nr);
 /* What can be looked at while roles are kept.  ops_view: false before the scene is set. */
 struct ops_view {
 	struct memory *mem;

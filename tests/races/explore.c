@@ -197,7 +197,9 @@ static void drive(void *arg)
 	fiber_boot(ex.nr_cpus + 1);
 	for (i = 0; i < ex.nr_cpus; i++)
 		fiber_start("idle", i, idle_main, NULL);
-	ops_build(ex.nr_cpus, ex.policy);
+	s->nr_cpus = ex.nr_cpus;
+	s->policy = ex.policy;
+	ops_build(s);
 	for (i = 0; i < s->nr; i++) {
 		fiber_start("setup", s->entry[i].role, setup_main, &s->entry[i]);
 		fiber_wait_all();

@@ -5,14 +5,17 @@
  * The memory has NORMAL and MOVABLE pageblocks and as many CPUs as there are roles, or more.  Page P is a
  * page of zone MOVABLE, Q (with scene(Q)) another in the same pageblock; U is the pageblock of zone NORMAL
  * from which the next unmovable page will be taken, K (with scene(K)) an unmovable page in it.  O is an
- * object behind a handle, which can be moved; each role may have one of its own, too.
+ * object behind a handle, which can be moved; each role may have one of its own, too.  V (with scene(V),
+ * instead of P) is a page of a memory object, mapped in address spaces: ops_vm.c.
  *
  * Owns: the arena; ops.
  */
 #include "ops.h"
 #include <quarry/hotplug.h>
 
-#define BLOCKS     32 /* pageblocks of each zone */
+#define BLOCKS     32u /* pageblocks of each zone */
+/* The same where they are lent, which not every machine has so much to spare for. */
+#define LENT       (PAGEBLOCK_ORDER >= 9 ? 8u : BLOCKS)
 #define ARENA_SIZE (BLOCKS * 2 * PAGEBLOCK_PAGES * sizeof(struct page) + (192UL << 10))
 
 static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
@@ -36,40 +39,65 @@ static struct zone *movable(void)
 	return &ops.mem->zones[ZONE_MOVABLE];
 }
 
-void ops_build(unsigned nr, enum iso_policy policy)
+/* Does the script need pages that can be written to? */
+static bool needs_bytes(const struct race_script *s)
 {
-	const pfn_t middle = BLOCKS * PAGEBLOCK_PAGES, end = 2 * middle;
-	struct memory_config cfg = {
-	    .name = "race", .end_pfn = end, .nr_cpus = nr, .nr_nodes = 1, .alloc = arena_alloc};
+	unsigned i;
+
+	for (i = 0; i < s->first || (!s->first && i < s->nr); i++)
+		if (!strcmp(s->entry[i].op, "scene(V)"))
+			return true;
+	return false;
+}
+
+void ops_build(const struct race_script *s)
+{
+	const bool backed = needs_bytes(s);
+	const unsigned blocks = backed ? LENT : BLOCKS;
+	const unsigned long nr = 2 * blocks * PAGEBLOCK_PAGES;
+	const pfn_t start = backed ? race_ram(nr) : 0, middle = start + nr / 2, end = start + nr;
+	struct memory_config cfg = {.name = "race", .start_pfn = start, .end_pfn = end, .nr_cpus = s->nr_cpus,
+	    .nr_nodes = 1, .backed = backed, .alloc = arena_alloc};
 	struct memory *mem;
+	char *map;
 	int err;
 
+	if (start == PFN_NONE)
+		panic("race: no pages to lend");
+	vm_forget();
 	memset(arena, 0, arena_used);
 	memset(&ops, 0, sizeof(ops));
 	arena_used = 0;
 	mem = arena_alloc(NULL, sizeof(*mem));
-	cfg.memmap = arena_alloc(NULL, end * sizeof(struct page));
-	cfg.pageblocks = arena_alloc(NULL, end / PAGEBLOCK_PAGES * sizeof(struct pageblock));
+	/* Both of pfn 0, which may lie outside. */
+	map = arena_alloc(NULL, nr * sizeof(struct page));
+	cfg.memmap = (struct page *)((uintptr_t)map - start * sizeof(struct page));
+	map = arena_alloc(NULL, nr / PAGEBLOCK_PAGES * sizeof(struct pageblock));
+	cfg.pageblocks = (struct pageblock *)((uintptr_t)map - start / PAGEBLOCK_PAGES * sizeof(struct pageblock));
 	err = memory_init(mem, &cfg);
-	err = err ? err : memory_add_zone(mem, 0, ZONE_NORMAL, 0, middle);
+	err = err ? err : memory_add_zone(mem, 0, ZONE_NORMAL, start, middle);
 	err = err ? err : memory_add_zone(mem, 0, ZONE_MOVABLE, middle, end);
 	if (!err) {
-		memory_add_ram(mem, 0, end);
-		memory_free_range(mem, 0, end);
+		memory_add_ram(mem, start, end);
+		memory_free_range(mem, start, end);
 	}
 	err = err ? err : memory_ready(mem);
 	err = err ? err : memory_start(mem);
 	if (err)
 		panic("race: no memory: error %d", err);
-	mem->policy = policy;
+	mem->policy = s->policy;
 	ops.mem = mem;
 	handle_table_init(&ops.objects, mem, ops.object, ARRAY_SIZE(ops.object));
 	ops.offline_cpu = READ_ONCE(smp_stats.offline_cpu);
 	ops.from_alloc = READ_ONCE(smp_stats.from_alloc);
 }
 
-void ops_stop(void)
+void ops_stop(bool sound)
 {
+	struct thread *t = sound && ops.vm.object ? thread_start("race", 0, vm_drop_all, NULL) : NULL;
+
+	if (t)
+		thread_join(t);
 	memory_stop(ops.mem);
 }
 
@@ -81,7 +109,7 @@ bool ops_view(struct ops_view *view)
 
 bool ops_owns(const void *what)
 {
-	return (const char *)what >= arena && (const char *)what < arena + sizeof(arena);
+	return ((const char *)what >= arena && (const char *)what < arena + sizeof(arena)) || vm_owns(what);
 }
 
 static pfn_t block_of(const struct page *page)
@@ -93,12 +121,19 @@ static int op_scene(unsigned role, const char *arg)
 {
 	struct page *u = mem_alloc_pages(ops.mem, GFP_UNMOVABLE, 0);
 
-	ops.p = mem_alloc_pages(ops.mem, GFP_MOVABLE, 0);
+	if (!strcmp(arg, "V")) {
+		vm_scene();
+		ops.page_p = page_to_pfn_in(ops.mem, ops.vm.v);
+		ops.vm.block_v = block_of(ops.vm.v);
+	} else {
+		ops.p = mem_alloc_pages(ops.mem, GFP_MOVABLE, 0);
+		KASSERT(ops.p);
+		ops.page_p = page_to_pfn_in(ops.mem, ops.p);
+		ops.block_p = block_of(ops.p);
+	}
 	if (!strcmp(arg, "Q"))
 		ops.q = mem_alloc_pages(ops.mem, GFP_MOVABLE, 0);
-	KASSERT(ops.p && u);
-	ops.page_p = page_to_pfn_in(ops.mem, ops.p);
-	ops.block_p = block_of(ops.p);
+	KASSERT(u);
 	ops.block_u = block_of(u);
 	if (!strcmp(arg, "K"))
 		ops.k = u;
@@ -110,7 +145,7 @@ static int op_scene(unsigned role, const char *arg)
 
 /* ---- arguments ---- */
 
-/* P, O: its pageblock; S: the 4 aligned pageblocks around P; U; N-M: pageblocks of zone MOVABLE. */
+/* P, O, V: its pageblock; S: the 4 aligned pageblocks around P; U; N-M: pageblocks of zone MOVABLE. */
 static bool range_of(const char *arg, pfn_t *start, unsigned long *nr)
 {
 	unsigned from = 0, to = 0;
@@ -124,8 +159,8 @@ static bool range_of(const char *arg, pfn_t *start, unsigned long *nr)
 		*start = ALIGN_DOWN(ops.block_p, 4 * PAGEBLOCK_PAGES);
 		return true;
 	}
-	if (!strcmp(arg, "U") || !strcmp(arg, "O")) {
-		*start = arg[0] == 'U' ? ops.block_u : ops.block_o;
+	if (!strcmp(arg, "U") || !strcmp(arg, "O") || !strcmp(arg, "V")) {
+		*start = arg[0] == 'U' ? ops.block_u : arg[0] == 'O' ? ops.block_o : ops.vm.block_v;
 		return *start || arg[0] == 'U';
 	}
 	for (; *arg >= '0' && *arg <= '9'; arg++)
@@ -134,7 +169,7 @@ static bool range_of(const char *arg, pfn_t *start, unsigned long *nr)
 		return false;
 	for (; *arg >= '0' && *arg <= '9'; arg++)
 		to = to * 10 + (unsigned)(*arg - '0');
-	if (*arg || from > to || to >= BLOCKS)
+	if (*arg || from > to || to >= (movable()->end_pfn - movable()->start_pfn) / PAGEBLOCK_PAGES)
 		return false;
 	*start = movable()->start_pfn + from * PAGEBLOCK_PAGES;
 	*nr = (to - from + 1) * PAGEBLOCK_PAGES;
@@ -147,6 +182,7 @@ static struct page **page_of(unsigned role, const char *arg)
 	case 'P': return &ops.p;
 	case 'Q': return &ops.q;
 	case 'K': return &ops.k;
+	case 'V': return &ops.vm.v;
 	default: return &ops.own[role];
 	}
 }
@@ -336,12 +372,12 @@ static int op_write(unsigned role, const char *arg)
 
 static int op_pin(unsigned role, const char *arg)
 {
-	return handle_pin(&ops.objects, object_of(role, arg));
+	return arg[0] == 'V' ? vm_op_pin(role) : handle_pin(&ops.objects, object_of(role, arg));
 }
 
 static int op_unpin(unsigned role, const char *arg)
 {
-	return handle_unpin(&ops.objects, object_of(role, arg));
+	return arg[0] == 'V' ? vm_op_unpin(role) : handle_unpin(&ops.objects, object_of(role, arg));
 }
 
 /* As a scanner does: look where it lies, take it off its owner, move it. */
@@ -367,7 +403,8 @@ static const struct {
     {"undo", op_undo}, {"offline", op_offline}, {"online", op_online}, {"hoard", op_hoard},
     {"call", op_call}, {"get", op_get}, {"put", op_put}, {"cpu_down", op_cpu_down}, {"cpu_up", op_cpu_up},
     {"hold", op_hold}, {"drop", op_drop}, {"write", op_write}, {"pin", op_pin}, {"unpin", op_unpin},
-    {"migrate", op_migrate},
+    {"migrate", op_migrate}, {"touch", vm_op_touch}, {"hammer", vm_op_hammer}, {"move", vm_op_move},
+    {"once", vm_op_once}, {"unmap", vm_op_unmap}, {"remove", vm_op_remove},
 };
 
 /* Split "name(argument)"; the number of @name in known[], or its size. */

@@ -10,6 +10,19 @@
 
 #define MAX_HOARD 1024
 
+/* Object pages: V in slot VM_SLOT of an object that two spaces show, in one of which it was touched. */
+#define VM_SLOT 1
+
+struct ops_vm {
+	struct vm_object *object;   /* NULL: there is none */
+	struct vm_space *space[2];
+	struct page *v;             /* the page that was in the slot when the scene was set */
+	struct page *pinned[RACE_ROLES];
+	pfn_t block_v;
+	u32 tries;                  /* that the last move took */
+	u32 moves;                  /* a: that have ended */
+};
+
 /* NULL: freed, or never there. */
 struct ops {
 	struct memory *mem;
@@ -21,7 +34,29 @@ struct ops {
 	struct handle_table objects;
 	struct handle object[RACE_ROLES + 1]; /* one for each role, and O */
 	u64 offline_cpu, from_alloc;          /* smp_stats when the memory was built */
+	struct ops_vm vm;
 };
 extern struct ops ops;
+
+
+/* ---- ops_vm.c: operations on V; as those in ops.c ---- */
+
+/* Make object, spaces and V. */
+void vm_scene(void);
+/* Before a memory is built; and when no role works on it any more and nothing is wrong: on a CPU of the memory's. */
+void vm_forget(void);
+void vm_drop_all(void *arg);
+/* Is @what part of them, or of where one waits for their pages? */
+bool vm_owns(const void *what);
+/* Pages that object and spaces have, tables included. */
+unsigned long vm_pages(void);
+int vm_op_touch(unsigned role, const char *arg);
+int vm_op_hammer(unsigned role, const char *arg);
+int vm_op_move(unsigned role, const char *arg);
+int vm_op_unmap(unsigned role, const char *arg);
+int vm_op_remove(unsigned role, const char *arg);
+int vm_op_once(unsigned role, const char *arg);
+int vm_op_pin(unsigned role);
+int vm_op_unpin(unsigned role);
 
 #endif

@@ -5,15 +5,41 @@
  * The thread that runs the scripts is bound to the last CPU: the roles of most scripts are on the first,
  * and one that waits for ever with preemption off would keep it from saying so.
  *
- * Owns: the script and the result under way.
+ * Owns: the script and the result under way; pages taken offline, whose bytes scripts use.
  */
 #include "step.h"
+#include "waiters.h"
 #include <quarry/kernel.h>
 #include <quarry/race.h>
 #include <quarry/smp.h>
 
 static struct race_script script;
 static struct race_result result;
+
+/* What is offline is nobody's: its bytes may be ours. */
+static pfn_t borrowed = PFN_NONE;
+static unsigned long nr_borrowed;
+
+pfn_t race_ram(unsigned long nr)
+{
+	unsigned long got;
+
+	if (borrowed != PFN_NONE && nr <= nr_borrowed)
+		return borrowed;
+	KASSERT(borrowed == PFN_NONE);
+	borrowed = offline_candidate(&kernel_memory, nr, &got);
+	if (borrowed == PFN_NONE || got < nr || offline_pages(&kernel_memory, borrowed, nr, NULL, NULL))
+		return borrowed = PFN_NONE;
+	nr_borrowed = nr;
+	return borrowed;
+}
+
+static void give_back(void)
+{
+	if (borrowed != PFN_NONE && online_pages(&kernel_memory, borrowed, nr_borrowed, NULL))
+		printk("race: the borrowed range is lost\n");
+	borrowed = PFN_NONE;
+}
 
 static void print_trace(void)
 {
@@ -203,6 +229,10 @@ static void run_races(void *arg)
 {
 	struct races *r = arg;
 
+	if (!strcmp(r->names, "waiters")) {
+		r->good = waiters_run();
+		return;
+	}
 	for (r->good = true; r->repeat && !result.abandoned; r->repeat--)
 		r->good &= run_all(r->names);
 	if (result.abandoned) {
@@ -227,5 +257,6 @@ bool race_boot(const char *names)
 	if (!t)
 		return false;
 	thread_join(t);
+	give_back();
 	return r.good;
 }

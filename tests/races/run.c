@@ -32,11 +32,10 @@ static void add_watches(const struct race_script *s)
 
 static void add_counted(const struct race_script *s)
 {
-	u64 ignored;
 	unsigned i;
 
 	for (i = 0; i < s->nr; i++)
-		if (s->entry[i].kind == RACE_COUNT && !ops_count(s->entry[i].op, &ignored) &&
+		if (s->entry[i].kind == RACE_COUNT && !ops_count(s->entry[i].op, NULL) &&
 		    race.nr_counted < COUNTED)
 			race.counted[race.nr_counted++].name = s->entry[i].op;
 }
@@ -264,7 +263,7 @@ void race_run(const struct race_script *s, struct race_result *res)
 			thread_sleep(1000000);
 	if (step_session)
 		step_prepare();
-	ops_build(s->nr_cpus, s->policy);
+	ops_build(s);
 	store_release(&race.active, 1u);
 	drive(step_session ? s->first : ~0u);
 	if (step_session)
@@ -277,6 +276,6 @@ void race_run(const struct race_script *s, struct race_result *res)
 	for (i = 0; i < s->nr_roles; i++)
 		thread_join(race.role[i].thread);
 	store_release(&race.active, 0u);
-	ops_stop();
+	ops_stop(!strcmp(res->outcome, "OK"));
 	step_finish();
 }

@@ -7,7 +7,7 @@
  * point.  Who waits looks at what it waits for when it is told to: after the move, one after the other,
  * and who finds it goes on to its own next point before the next one looks.  So the list of
  * moves decides everything, on fibers as on real CPUs, and the same moves lead to the same end.
- * Time, as roles see it, is counted in moves: it stands still while somebody thinks.
+ * The time that operations measure their patience by (sched_time) is counted in moves.
  *
  * Owns:       step: where everybody is kept.
  * Locks:      race.lock.
@@ -16,8 +16,6 @@
 #include "step_priv.h"
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
-
-#define LOOK_NS 1000 /* of the roles' time, for a look at the clock */
 
 struct step step;
 struct step_session *step_session;
@@ -242,7 +240,7 @@ u64 race_time(u64 ns)
 {
 	if (!operates())
 		return ns;
-	return race_over() ? MAX(ns, step.clock) : atomic_add(&step.clock, LOOK_NS);
+	return race_over() ? MAX(ns, step.clock) : READ_ONCE(step.clock);
 }
 
 /* ---- operations ---- */

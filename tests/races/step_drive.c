@@ -10,7 +10,7 @@
 #include <quarry/hotplug.h>
 #include <quarry/smp.h>
 
-#define MOVE_NS    10000000ULL    /* of the roles' time */
+#define MOVE_NS    10000000ULL    /* of an operation's patience */
 #define SETTLE_NS  20000000000ULL /* of the machine's: a role that has not come back by then never will */
 #define TURNS_PER_LOOK 256
 #define NO_TIMEOUT_NS  (1ULL << 50)
@@ -210,7 +210,7 @@ static void let_go(unsigned role)
 	struct frame *f = step_top(role);
 
 	step.mover = role;
-	atomic_add(&step.clock, MOVE_NS);
+	WRITE_ONCE(step.clock, step.clock + MOVE_NS);
 	step_made_move(&step_session->made, role);
 	step.others_too = false;
 	look_again();

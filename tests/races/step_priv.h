@@ -46,7 +46,7 @@ struct step {
 	bool others_too; /* by that move others went on, who had waited */
 	u32 tracking;    /* a: waits are looked at */
 	u32 serial;
-	u64 clock;       /* a: what roles see as time */
+	u64 clock;       /* a: what roles measure their patience by */
 };
 extern struct step step; /* race.lock */
 

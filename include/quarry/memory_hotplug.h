@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memory_hotplug.h: more about taking memory out of service: what would be in the way, and whole nodes.
+ * The operations themselves are in mm.h.
+ */
+#ifndef QUARRY_MEMORY_HOTPLUG_H
+#define QUARRY_MEMORY_HOTPLUG_H
+
+#include <quarry/mm.h>
+
+/* ---- what would be in the way (mm/offline_query.c) ------------------------------------------- */
+
+struct offline_survey {
+	int err;             /* what offline_pages would say at its start, */
+	struct mm_fail fail; /* and where and why; offline_query */
+	/*
+	 * Pages in the way, by reason, and the first of each; PFN_NONE: none.  WHY_BUSY: pages that are being
+	 * freed, moved or handed to their owners just now: an offline waits for them.  Whole pageblocks count
+	 * for HOLE, ZONES, ALREADY, CLAIMED and ISOLATED.
+	 */
+	unsigned long pages[NR_MM_WHY];
+	pfn_t first[NR_MM_WHY];
+	unsigned long free;    /* pages not in the way: free or cached, */
+	unsigned long movable; /* and in use, but can move */
+};
+/*
+ * offline_survey - look at every page of [@start, @start + @nr), and change nothing.  At rest it is exact.
+ * Returns 0; -EINVAL empty, unaligned, wrapping or outside: then only err and fail are filled in.
+ * Context: thread.  Locks: hotplug, zone.
+ */
+int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct offline_survey *out)
+    EXCLUDES(mem_hotplug_class, zone_class);
+
+/* ---- whole nodes (mm/offline_node.c) --------------------------------------------------------- */
+
+struct node_result {
+	unsigned long offlined; /* pages that went */
+	unsigned long stayed;   /* pages of movable pageblocks that did not */
+	unsigned rounds, moved; /* sums of offline_result */
+	struct mm_fail fail;    /* the first page that made one stay */
+};
+/*
+ * offline_node - take every movable pageblock of @node out of service: all of zone MOVABLE and, if another
+ * node has memory for the kernel, the others of type MOVABLE with nothing in them that cannot move.  Those
+ * with RESERVED pages stay and do not count.
+ * @opts: as of offline_pages, for each of the ranges that it makes of them; may be NULL, as @result.
+ * @whole: all or nothing: when one stays, bring back those that went.
+ * Returns 0: all went; -EBUSY: some stayed; -EINTR cancelled; -ETIMEDOUT; -EINVAL no such node; -EDEADLK
+ * context.  What went stays out, but with @whole, until online_node or online_pages.
+ * Context and locks as offline_pages.
+ */
+int offline_node(struct memory *mem, unsigned node, const struct offline_opts *opts, bool whole,
+    struct node_result *result) EXCLUDES(mem_hotplug_class, pcp_ctl_class);
+/*
+ * online_node - bring back what offline_node took of @node, and nothing else that is offline.
+ * Returns how many pages; -EINVAL no such node.  Context: thread.
+ */
+long online_node(struct memory *mem, unsigned node) EXCLUDES(mem_hotplug_class, zone_class);
+
+#endif

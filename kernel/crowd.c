@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * crowd.c: programs in ring 3 that hold memory and verify it, and the thread that they report to.
+ *
+ * Owns:       struct crowd.
+ * Locks:      none: figures are written by the thread that takes reports, and read racily.
+ * Invariants: programs stop at their next report once stop is set; each reports twice a second.
+ * Tests:      tests/qemu/test_user.py.
+ */
+#include "kernel/crowd.h"
+
+#include <quarry/bootfile.h>
+#include <quarry/ipc.h>
+#include <quarry/kernel.h>
+#include <quarry/mm.h>
+#include <quarry/task.h>
+
+#define START_NS   120000000000ULL
+#define END_NS     60000000000ULL
+#define RECEIVE_NS 100000000ULL
+
+/* What a report says: stress.c. */
+enum { SAYS_ROUNDS, SAYS_WRONG, SAYS_HELD, SAYS_SEED };
+
+struct crowd {
+	unsigned nr;
+	u64 seed;         /* of the first program; each has the next one */
+	struct task *task[CROWD_MAX];
+	u64 rounds[CROWD_MAX], held[CROWD_MAX], wrong[CROWD_MAX]; /* by the thread below */
+	u32 stop;         /* a: programs shall end */
+	u32 over;         /* a: and the thread */
+	struct endpoint *ep;
+	struct thread *thread;
+};
+
+static void take_reports(void *arg)
+{
+	struct crowd *c = arg;
+	struct ipc_call *call;
+	struct ipc_msg msg;
+
+	while (!load_acquire(&c->over)) {
+		u64 who;
+
+		if (ipc_receive(c->ep, &msg, &call, RECEIVE_NS))
+			continue;
+		who = msg.word[SAYS_SEED] - c->seed;
+		if (who < c->nr) {
+			WRITE_ONCE(c->rounds[who], msg.word[SAYS_ROUNDS]);
+			WRITE_ONCE(c->held[who], msg.word[SAYS_HELD]);
+			WRITE_ONCE(c->wrong[who], msg.word[SAYS_WRONG]);
+		}
+		cap_drop(&msg.give);
+		msg = (struct ipc_msg){.word = {load_acquire(&c->stop)}};
+		ipc_reply(call, &msg);
+	}
+}
+
+static u64 sum(const u64 *of, unsigned nr)
+{
+	u64 all = 0;
+
+	while (nr-- > 0)
+		all += READ_ONCE(of[nr]);
+	return all;
+}
+
+bool crowd_is_whole(const struct crowd *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->nr; i++)
+		if (load_acquire(&c->task[i]->ending))
+			return false;
+	return true;
+}
+
+static void free_crowd(struct crowd *c)
+{
+	store_release(&c->over, 1u);
+	if (c->thread)
+		thread_join(c->thread);
+	if (c->ep)
+		endpoint_put(c->ep, RIGHT_RECEIVE);
+	kfree(c);
+}
+
+static int start_programs(struct crowd *c, unsigned nr, unsigned long pages)
+{
+	int err = 0;
+
+	while (c->nr < nr && !err) {
+		struct cap gift = {.kind = CAP_ENDPOINT, .rights = RIGHT_SEND, .object = c->ep};
+		const u64 arg[2] = {c->seed + c->nr, pages};
+
+		endpoint_get(c->ep, RIGHT_SEND);
+		err = task_start("stress", &gift, arg, &c->task[c->nr]);
+		c->nr += !err;
+	}
+	return err;
+}
+
+static bool wait_until_held(const struct crowd *c, u64 pages)
+{
+	u64 until = arch_clock_ns() + START_NS;
+
+	while (sum(c->held, c->nr) < pages && crowd_is_whole(c) && arch_clock_ns() < until)
+		thread_sleep(RECEIVE_NS);
+	return sum(c->held, c->nr) >= pages && crowd_is_whole(c);
+}
+
+struct crowd *crowd_start(unsigned nr, unsigned long pages, u64 seed)
+{
+	struct crowd *c = kmalloc(sizeof(*c));
+	int err = -ENOMEM;
+
+	if (!c)
+		return NULL;
+	c->seed = seed;
+	c->ep = endpoint_create();
+	if (c->ep)
+		c->thread = thread_start("crowd", -1, take_reports, c);
+	if (c->thread)
+		err = start_programs(c, nr, pages);
+	/* Areas differ in size: a bit less than was asked for will do. */
+	if (!err && wait_until_held(c, nr * pages / 8 * 7))
+		return c;
+	printk("programs: not all of %u programs with %lu pages each could be started: error %d, %llu pages held\n",
+	    nr, pages, err, (unsigned long long)sum(c->held, c->nr));
+	crowd_stop(c);
+	return NULL;
+}
+
+/* One program's end; true if it is as it should be. */
+static bool has_ended_well(struct task *task)
+{
+	enum task_end how;
+	s32 status;
+
+	if (task_wait(task, END_NS, &how, &status)) {
+		printk("programs: task %u does not end\n", task->id);
+		task_end(task, TASK_KILLED, 0);
+		return false;
+	}
+	if (how == TASK_EXITED && status == 0)
+		return true;
+	printk("programs: task %u %s, status %d\n", task->id,
+	    how == TASK_EXITED ? "exited" : how == TASK_FAULTED ? "faulted" : "was killed", status);
+	return false;
+}
+
+bool crowd_stop(struct crowd *c)
+{
+	bool good = true;
+	unsigned i;
+	u64 wrong;
+
+	store_release(&c->stop, 1u);
+	for (i = 0; i < c->nr; i++) {
+		good = has_ended_well(c->task[i]) && good;
+		task_put(c->task[i]);
+	}
+	wrong = sum(c->wrong, c->nr);
+	printk("programs: %u made %llu rounds over their memory, %llu pages wrong%s\n", c->nr,
+	    (unsigned long long)sum(c->rounds, c->nr), (unsigned long long)wrong,
+	    good ? "; all ended well" : "");
+	good = good && wrong == 0;
+	free_crowd(c);
+	if (tasks_wait_none(END_NS)) {
+		printk("programs: %u tasks and %u threads do not go\n", tasks_alive(), task_threads_alive());
+		good = false;
+	}
+	return good;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cma.c: areas of pageblocks that movable allocations borrow until their users want contiguous memory.
+ *
+ * Owns:       struct cma, and the pages of its users.
+ * Locks:      cma->lock, a mutex outer to all others of mm/: two allocations that isolated the same
+ *             pageblock would refuse each other.
+ * Invariants: every pageblock of an area is of type CMA; a bit of used is set while a user has the page.
+ * Tests:      tests/test_cma.c.
+ */
+#include "mm/mm_priv.h"
+
+static bool is_used(const struct cma *cma, unsigned long at)
+{
+	return cma->used[at / 64] >> (at % 64) & 1;
+}
+
+static void mark_used(struct cma *cma, unsigned long at, unsigned long nr, bool used)
+{
+	unsigned long i;
+
+	for (i = at; i < at + nr; i++) {
+		if (used)
+			cma->used[i / 64] |= 1ULL << (i % 64);
+		else
+			cma->used[i / 64] &= ~(1ULL << (i % 64));
+	}
+	WRITE_ONCE(cma->nr_used, used ? cma->nr_used + nr : cma->nr_used - nr);
+}
+
+/* The type of all pageblocks of the area. */
+static void set_types(struct cma *cma, enum migratetype type)
+{
+	struct zone *zone = zone_of(cma->mem, cma->start);
+	pfn_t pfn;
+
+	for (pfn = cma->start; pfn < cma->end; pfn += PAGEBLOCK_PAGES) {
+		irqflags_t flags = zone_lock_irqsave(zone);
+
+		pageblock_change_type(zone, pfn, type);
+		zone_unlock_irqrestore(zone, flags);
+	}
+}
+
+int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t start, unsigned long nr)
+{
+	int err;
+
+	*cma = (struct cma){.name = name, .mem = mem, .start = start, .end = start + nr};
+	cma->lock = MUTEX("cma");
+	if (!range_ok(mem, start, nr))
+		return -EINVAL;
+	cma->used = kmalloc((nr + 63) / 64 * sizeof(u64));
+	if (!cma->used)
+		return -ENOMEM;
+	/* As memory that cannot move: so never out of zone MOVABLE, nor out of another area. */
+	err = alloc_contig_range(mem, start, start + nr, MT_UNMOVABLE, NULL);
+	if (err) {
+		kfree(cma->used);
+		cma->used = NULL;
+		return err;
+	}
+	set_types(cma, MT_CMA);
+	free_contig_range(mem, start, nr);
+	return 0;
+}
+
+int cma_destroy(struct cma *cma)
+{
+	int err = -EBUSY;
+
+	mutex_lock(&cma->lock);
+	if (cma->nr_used == 0) {
+		set_types(cma, MT_MOVABLE);
+		kfree(cma->used);
+		cma->used = NULL;
+		err = 0;
+	}
+	mutex_unlock(&cma->lock);
+	return err;
+}
+
+/* The first run of @nr pages that no user has, from @from on, aligned; the area's size: there is none. */
+static unsigned long find_run(const struct cma *cma, unsigned long from, unsigned long nr, unsigned align)
+{
+	unsigned long size = cma->end - cma->start, at, i;
+
+	for (at = from; at + nr <= size; at = i + 1) {
+		at = ALIGN_UP(cma->start + at, 1UL << align) - cma->start;
+		for (i = at; i < at + nr && i < size && !is_used(cma, i); i++)
+			;
+		if (i == at + nr)
+			return at;
+	}
+	return size;
+}
+
+/* Where to look next, when a run at @at did not go: behind what was in the way. */
+static unsigned long behind(const struct cma *cma, unsigned long at, unsigned long nr,
+    const struct mm_fail *fail)
+{
+	pfn_t pfn = cma->start + at;
+
+	/* Somebody else works on the whole pageblock. */
+	if (fail->why == WHY_ISOLATED)
+		return ALIGN_DOWN(fail->pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES - cma->start;
+	return (fail->pfn >= pfn && fail->pfn < pfn + nr ? fail->pfn - cma->start : at) + 1;
+}
+
+static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *out)
+{
+	unsigned long size = cma->end - cma->start, at = 0;
+	int err = -ENOMEM;
+
+	while ((at = find_run(cma, at, nr, align)) < size) {
+		pfn_t pfn = cma->start + at;
+		struct mm_fail fail = {.pfn = pfn};
+
+		err = alloc_contig_range(cma->mem, pfn, pfn + nr, MT_CMA, &fail);
+		if (!err) {
+			mark_used(cma, at, nr, true);
+			*out = pfn;
+		}
+		if (err != -EBUSY)
+			return err;
+		at = behind(cma, at, nr, &fail);
+	}
+	return err;
+}
+
+int cma_alloc(struct cma *cma, unsigned long nr, unsigned align, struct page **out)
+{
+	pfn_t pfn = PFN_NONE;
+	int err;
+
+	if (nr == 0 || nr > cma->end - cma->start || align > SECTION_ORDER)
+		return -EINVAL;
+	if (!may_sleep())
+		return -EDEADLK;
+	mutex_lock(&cma->lock);
+	err = alloc_run(cma, nr, align, &pfn);
+	mutex_unlock(&cma->lock);
+	if (!err)
+		*out = pfn_to_page_in(cma->mem, pfn);
+	return err;
+}
+
+int cma_free(struct cma *cma, const struct page *page, unsigned long nr)
+{
+	pfn_t pfn = page_to_pfn_in(cma->mem, page);
+	unsigned long at, i;
+	int err = 0;
+
+	if (nr == 0 || pfn < cma->start || pfn >= cma->end || nr > cma->end - pfn)
+		return -EINVAL;
+	at = pfn - cma->start;
+	mutex_lock(&cma->lock);
+	for (i = at; i < at + nr && !err; i++)
+		err = is_used(cma, i) ? 0 : -EINVAL;
+	if (!err) {
+		free_contig_range(cma->mem, pfn, nr);
+		mark_used(cma, at, nr, false);
+	}
+	mutex_unlock(&cma->lock);
+	return err;
+}

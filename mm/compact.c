@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * compact.c: compaction: movable pages out of the way, so that free pages join to larger blocks.
+ *
+ * Owns:       free blocks it has captured to move pages to, state ALLOC, until they are used or given back.
+ * Locks:      the zone lock for each look and each capture; migration takes its own.  None while it waits.
+ * Invariants: a page only ever moves to a higher pageblock, so that any number of compactions end; never
+ *             to or from an isolated pageblock; a capture leaves the zone its min watermark.  It moves
+ *             mapped pages, which takes shootdowns, so it never runs in an allocation: the reclaim thread
+ *             does it for those that wait (reclaim.c), or an administrator's thread.
+ * Tests:      tests/test_compact.c.
+ *
+ * Two scanners.  One goes up through the zone, a window of the size wanted at a time: if all in it is
+ * free or can move, it is moved.  The other goes down and captures free blocks smaller than what is
+ * wanted, to move to.  Where they meet there is nothing left to do: below all is free but what cannot
+ * move, above all is in use.
+ */
+#include "mm/vm_priv.h"
+
+/* Pages that are moved on behalf of one allocation, in windows: so its wait is bounded. */
+#define BUDGET_WINDOWS 4UL
+#define BUDGET_MIN     256UL
+
+struct compaction {
+	struct migrate_target to; /* must be first */
+	struct zone *zone;
+	unsigned order;         /* wanted */
+	enum migratetype type;  /* and who wants it */
+	unsigned long budget;   /* pages that may still be moved */
+	pfn_t window;           /* the scanner from below: what is under it has been looked at */
+	pfn_t free[NR_ORDERS];  /* the one from above, for each order: the pageblock to look at next */
+	unsigned nr;            /* pages in hand, of order 0 */
+	struct page *hand[MIGRATE_BATCH];
+	struct isolated_pages pages;
+	struct compact_stats *stats;
+	bool ended;             /* nowhere left to move a page to */
+};
+
+/* ---- the scanner from above ---- */
+
+/* May movable pages go to the pageblock?  Those of other types keep their kind together. */
+static bool block_takes_movable(const struct pageblock *pb)
+{
+	enum migratetype type = pageblock_type(pb);
+
+	return pageblock_state(pb) == PB_ONLINE && !pageblock_isolated(pb) &&
+	    (type == MT_MOVABLE || type == MT_CMA);
+}
+
+/* Take up to @max blocks of @order out of one pageblock; false: the watermark forbids more. */
+static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsigned max,
+    struct page **out, unsigned *nr) REQUIRES_ZONE(c->zone)
+{
+	struct memory *mem = c->zone->mem;
+	pfn_t pfn;
+
+	if (!block_takes_movable(pageblock_of(mem, block)))
+		return true;
+	for_each_head(mem, pfn, block) {
+		struct page *page = pfn_to_page_in(mem, pfn);
+		u32 word = page_word(page);
+
+		if (*nr == max)
+			break;
+		/* What is as large as what is wanted stays whole. */
+		if (word_state(word) != PG_FREE || word_order(word) < order || word_order(word) >= c->order)
+			continue;
+		if (!zone_watermark_ok(c->zone, order, GFP_MOVABLE, false))
+			return false;
+		buddy_take(c->zone, pfn, word_order(word), order);
+		page_set_state(page, PG_FREE, PG_ALLOC, 0, order, 1, order);
+		trace_page(mem, TR_take, pfn, order);
+		out[(*nr)++] = page;
+	}
+	return true;
+}
+
+/* Up to @max blocks of @order from above the window's pageblock, into @out; how many. */
+static unsigned capture(struct compaction *c, unsigned order, unsigned max, struct page **out)
+{
+	unsigned nr = 0;
+	bool fed = true;
+
+	while (fed && nr < max && c->free[order] > c->window) {
+		irqflags_t flags = zone_lock_irqsave(c->zone);
+
+		fed = capture_from(c, c->free[order], order, max, out, &nr);
+		zone_unlock_irqrestore(c->zone, flags);
+		if (fed && nr < max)
+			c->free[order] -= PAGEBLOCK_PAGES;
+	}
+	sched_point("compact.captured");
+	return nr;
+}
+
+static struct page *get_captured(struct migrate_target *to, struct memory *mem, unsigned order)
+{
+	struct compaction *c = (struct compaction *)to;
+	struct page *page = NULL;
+
+	if (order > 0) {
+		capture(c, order, 1, &page);
+	} else {
+		/* As many as are about to be moved, in one look. */
+		if (c->nr == 0)
+			c->nr = capture(c, 0, c->pages.nr_lru + c->pages.nr_movable, c->hand);
+		if (c->nr > 0)
+			page = c->hand[--c->nr];
+		c->ended = !page;
+	}
+	return page;
+}
+
+static void give_back_captured(
+    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
+{
+	struct compaction *c = (struct compaction *)to;
+
+	if (order == 0 && c->nr < MIGRATE_BATCH)
+		c->hand[c->nr++] = page;
+	else
+		mem_free_pages(mem, page, order);
+}
+
+static void give_back_hand(struct compaction *c)
+{
+	while (c->nr > 0)
+		mem_free_pages(c->zone->mem, c->hand[--c->nr], 0);
+}
+
+/* ---- the scanner from below ---- */
+
+/* A look without the lock: nothing in the pageblock is worth moving. */
+static bool block_skipped(const struct pageblock *pb)
+{
+	/* CMA memory is lent: emptying it would help those who move only. */
+	return pageblock_state(pb) != PB_ONLINE || pageblock_isolated(pb) ||
+	    pageblock_type(pb) == MT_CMA || pageblock_all_free(pb);
+}
+
+/*
+ * The heads of the window's movable blocks, up to MIGRATE_BATCH; 0: there is none, or something in the
+ * window cannot move, so that moving the rest would not help.
+ */
+static unsigned find_sources(struct compaction *c, pfn_t *found) REQUIRES_ZONE(c->zone)
+{
+	struct memory *mem = c->zone->mem;
+	pfn_t end = c->window + (1UL << c->order), pfn;
+	unsigned nr = 0;
+
+	if (block_skipped(pageblock_of(mem, c->window)))
+		return 0;
+	for (pfn = c->window; pfn < end;) {
+		const struct page *page = pfn_to_page_in(mem, pfn);
+		u32 word = page_word(page);
+
+		switch (word_state(word)) {
+		case PG_MOVABLE_OPS:
+		case PG_LRU:
+			/* Its like would have to be found whole, and then nobody needs this. */
+			if (READ_ONCE(page->pincount) || word_order(word) >= c->order)
+				return 0;
+			if (nr < MIGRATE_BATCH)
+				found[nr++] = pfn;
+			break;
+		case PG_FREE:
+		case PG_PCP: /* gets out at the next drain */
+		case PG_FREEING:
+			break;
+		default: /* a TAIL: a larger block reaches into the window */
+			return 0;
+		}
+		pfn += 1UL << word_order(word);
+	}
+	/* A larger block than the window: nothing to gain. */
+	return pfn == end ? nr : 0;
+}
+
+/* Move up to a batch of what is in the window; false: nothing to move, or not all of it could be. */
+static bool move_batch(struct compaction *c)
+{
+	struct memory *mem = c->zone->mem;
+	struct migrate_stats stats = {0};
+	pfn_t found[MIGRATE_BATCH];
+	unsigned nr, i, failed = 0;
+	irqflags_t flags = zone_lock_irqsave(c->zone);
+
+	nr = find_sources(c, found);
+	zone_unlock_irqrestore(c->zone, flags);
+	c->pages.nr_movable = c->pages.nr_lru = 0;
+	for (i = 0; i < nr; i++)
+		failed += isolate_page(mem, found[i], &c->pages) != 0;
+	sched_point("compact.isolated");
+	failed += migrate_isolated(mem, &c->pages, NULL, &stats);
+	MM_EVENT_ADD(mem, COMPACT_MOVED, stats.moved);
+	c->stats->moved += stats.moved;
+	c->stats->failed += c->ended ? 0 : failed;
+	c->budget -= MIN(c->budget, nr);
+	return nr > 0 && failed == 0;
+}
+
+/* ---- one zone ---- */
+
+static bool zone_has(struct zone *zone, unsigned order, enum migratetype type)
+{
+	irqflags_t flags = zone_lock_irqsave(zone);
+	bool has = buddy_has(zone, order, type);
+
+	zone_unlock_irqrestore(zone, flags);
+	return has;
+}
+
+static bool scanners_met(const struct compaction *c)
+{
+	return c->ended || c->window >= c->free[0];
+}
+
+/* Window by window, until there is a block, or with @whole as long as there is anything to do. */
+static int compact(struct compaction *c, bool whole)
+{
+	struct memory *mem = c->zone->mem;
+
+	while (!scanners_met(c) && c->budget > 0) {
+		unsigned long moved = c->stats->moved;
+
+		if (block_skipped(pageblock_of(mem, c->window))) {
+			c->window = ALIGN_DOWN(c->window, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+			continue;
+		}
+		while (c->budget > 0 && move_batch(c))
+			;
+		c->window += 1UL << c->order;
+		if (c->stats->moved == moved)
+			continue;
+		/* What was moved away lies in this CPU's cache, where it cannot join. */
+		drain_local_pages(mem, c->zone);
+		c->stats->windows++;
+		if (!whole && zone_has(c->zone, c->order, c->type))
+			break;
+	}
+	give_back_hand(c);
+	if (zone_has(c->zone, c->order, c->type))
+		return 0;
+	/* The thread may have changed its CPU, and others may have cached what they freed. */
+	drain_all_pages(mem, c->zone);
+	if (zone_has(c->zone, c->order, c->type))
+		return 0;
+	return scanners_met(c) ? -ENOMEM : -EAGAIN;
+}
+
+static int compact_run(struct zone *zone, gfp_t gfp, unsigned order, bool whole,
+    struct compact_stats *stats)
+{
+	struct compaction c = {.to = {.get = get_captured, .give_back = give_back_captured},
+	    .zone = zone, .order = order, .type = gfp_type(gfp), .window = zone->start_pfn,
+	    .budget = whole ? ~0UL : MAX(BUDGET_MIN, BUDGET_WINDOWS << order), .stats = stats};
+	unsigned i;
+	int err;
+
+	c.pages.to = &c.to;
+	for (i = 0; i < NR_ORDERS; i++)
+		c.free[i] = zone->end_pfn - PAGEBLOCK_PAGES;
+	err = compact(&c, whole);
+	mem_event_add(zone->mem, err ? EV_COMPACT_FAIL : EV_COMPACT_OK, 1);
+	return err;
+}
+
+int compact_zone(struct zone *zone, gfp_t gfp, unsigned order, struct compact_stats *stats)
+{
+	struct compact_stats local = {0};
+
+	if (order == 0 || order > MAX_ORDER)
+		return -EINVAL;
+	if (!may_sleep())
+		return -EDEADLK;
+	/* Moving pages makes no more of them free. */
+	if (zone->end_pfn == zone->start_pfn ||
+	    !zone_watermark_ok(zone, order, gfp, zone->kind != gfp_kind(gfp)))
+		return -ENOMEM;
+	if (zone_has(zone, order, gfp_type(gfp)))
+		return 0;
+	return compact_run(zone, gfp, order, false, stats ? stats : &local);
+}
+
+int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
+{
+	enum zone_kind kind = gfp_kind(gfp);
+	int err = -ENOMEM, one;
+	unsigned i;
+
+	for (i = 0; i < node->nr_zones[kind] && err; i++) {
+		one = compact_zone(&node->mem->zones[node->zonelist[kind][i]], gfp, order, NULL);
+		/* One that could go on is worth another try. */
+		err = one == 0 || err == -ENOMEM ? one : err;
+	}
+	return err;
+}
+
+int compact_memory(struct memory *mem, struct compact_stats *stats)
+{
+	struct compact_stats local;
+	unsigned i;
+
+	stats = stats ? stats : &local;
+	*stats = (struct compact_stats){0};
+	if (!may_sleep())
+		return -EDEADLK;
+	drain_all_pages(mem, NULL);
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		struct zone *zone = &mem->zones[i];
+
+		if (zone->end_pfn > zone->start_pfn)
+			compact_run(zone, GFP_MOVABLE, MAX_ORDER, true, stats);
+	}
+	return 0;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * contig.c: allocating a given range of pages, by moving what is in it.
+ *
+ * Owns:       nothing after the call; during it the isolate bits of the range's pageblocks.
+ * Locks:      isolation, evacuation and the caches' switch take their own; the zone lock to take the pages.
+ * Invariants: every way out undoes the isolation, and then turns the caches on if it turned them off.
+ *             What isolates first owns a pageblock (page_isolation.c): an offline of the same pageblocks
+ *             is refused meanwhile, and the other way round.
+ * Tests:      tests/test_contig.c.
+ */
+#include "mm/mm_priv.h"
+
+/* For pages on their way somewhere; what stays for good is found out sooner (evacuate.c). */
+#define DEADLINE_NS 5000000000ULL
+
+/* Everything that can be refused without touching anything. */
+static int contig_check(struct memory *mem, pfn_t start, pfn_t end, enum migratetype type,
+    struct zone **zone, struct mm_fail *fail)
+{
+	pfn_t pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES);
+	int err;
+
+	if (start >= end || start < mem->start_pfn || end > mem->end_pfn)
+		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
+	err = range_zone(mem, pfn, ALIGN_UP(end, PAGEBLOCK_PAGES) - pfn, zone, fail);
+	if (err)
+		return err;
+	if (type >= NR_MIGRATETYPES || (type != MT_MOVABLE && (*zone)->kind == ZONE_MOVABLE))
+		return mm_fail(fail, start, WHY_TYPE, -EINVAL);
+	for (; pfn < end; pfn += PAGEBLOCK_PAGES) {
+		const struct pageblock *pb = pageblock_of(mem, pfn);
+
+		if (pageblock_state(pb) != PB_ONLINE)
+			return mm_fail(fail, pfn, WHY_ALREADY, -EINVAL);
+		if ((pageblock_type(pb) == MT_CMA) != (type == MT_CMA))
+			return mm_fail(fail, pfn, WHY_TYPE, -EINVAL);
+	}
+	return 0;
+}
+
+/* All of the range is free, and stays so, since its pageblocks are isolated: it cannot fail. */
+static void take_range(struct zone *zone, pfn_t start, pfn_t end)
+{
+	pfn_t pfn, next;
+
+	for (pfn = start; pfn < end; pfn = next) {
+		irqflags_t flags = zone_lock_irqsave(zone);
+
+		next = MIN(end, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
+		buddy_take_range(zone, pfn, next);
+		zone_unlock_irqrestore(zone, flags);
+	}
+}
+
+/* Pageblocks that are wholly ours, pages and isolate bit, take the type that their pages have. */
+static void set_types(struct zone *zone, pfn_t start, pfn_t end, enum migratetype type)
+{
+	pfn_t pfn;
+
+	if (zone->kind == ZONE_MOVABLE)
+		return;
+	for (pfn = ALIGN_UP(start, PAGEBLOCK_PAGES); pfn + PAGEBLOCK_PAGES <= end; pfn += PAGEBLOCK_PAGES) {
+		irqflags_t flags = zone_lock_irqsave(zone);
+
+		pageblock_change_type(zone, pfn, type);
+		zone_unlock_irqrestore(zone, flags);
+	}
+}
+
+/* Isolate, empty, take, and let go of what lies around. */
+static int contig_isolated(struct evacuation *e, enum migratetype type)
+{
+	struct memory *mem = e->zone->mem;
+	pfn_t first = ALIGN_DOWN(e->start, PAGEBLOCK_PAGES);
+	int err = isolate_range(mem, e->start, e->end - e->start, e->policy, e->fail, &e->cost);
+
+	if (err)
+		return err;
+	err = evacuate(e);
+	sched_point("contig.empty");
+	if (!err) {
+		take_range(e->zone, e->start, e->end);
+		set_types(e->zone, e->start, e->end, type);
+	}
+	undo_isolate_page_range(mem, first, ALIGN_UP(e->end, PAGEBLOCK_PAGES) - first);
+	return err == -ETIMEDOUT ? -EBUSY : err;
+}
+
+int alloc_contig_range(struct memory *mem, pfn_t start, pfn_t end, enum migratetype type,
+    struct mm_fail *fail)
+{
+	struct mm_fail local;
+	struct evacuation e = {.start = start, .end = end, .fail = fail ? fail : &local,
+	    .policy = READ_ONCE(mem->policy)};
+	int err = may_sleep() ? 0 : -EDEADLK, off = -1;
+
+	err = err ? err : contig_check(mem, start, end, type, &e.zone, e.fail);
+	if (!err && e.policy == ISO_DISABLE)
+		err = off = pcp_disable_counted(e.zone, &e.cost);
+	if (!err) {
+		e.deadline = deadline_from_now(DEADLINE_NS);
+		err = contig_isolated(&e, type);
+	}
+	if (off == 0)
+		zone_pcp_enable(e.zone);
+	mem_event_add(mem, err ? EV_CONTIG_FAIL : EV_CONTIG_OK, 1);
+	return err;
+}
+
+unsigned long free_contig_range(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	unsigned long refused = 0;
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr; pfn++)
+		refused += mem_free_pages(mem, pfn_to_page_in(mem, pfn), 0) != 0;
+	return refused;
+}

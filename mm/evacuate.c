@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * evacuate.c: moving what is in the way out of an isolated range, until all of it is free or there is no
+ *             hope: for offlining and for contiguous ranges.
+ *
+ * Owns:       nothing; the range is its caller's, who has isolated it and undoes that.
+ * Locks:      the zone lock for each look; migration takes its own.  None while it waits.
+ * Invariants: no drain in the loop, one round came before it; save under redrain, which drains again
+ *             each time the range is found not to be free.
+ * Tests:      tests/test_offline.c, tests/test_offline_stall.c, tests/test_contig.c.
+ */
+#include "mm/mm_priv.h"
+
+/* No progress is judged over this time, in which every thread on every CPU has had at least so many turns. */
+#define STUCK_NS    200000000ULL
+#define STUCK_TURNS 5
+/* So many passes in a row that changed nothing, and then each waits, twice as long as the one before. */
+#define EAGER_PASSES 8
+#define BACK_OFF_MIN 1000000ULL
+#define BACK_OFF_MAX 16000000ULL
+
+/* Patience is measured by it; who steps through a race moves it. */
+static u64 clock_ns(void)
+{
+	return sched_time(arch_clock_ns());
+}
+
+u64 deadline_from_now(u64 ns)
+{
+	u64 now = clock_ns();
+
+	return ns > ~0ULL - now ? ~0ULL : now + ns;
+}
+
+/*
+ * Up to MIGRATE_BATCH heads of movable blocks of the range, from *@pfn on; *@pfn moves behind them.  A
+ * block that reaches into the range counts.
+ */
+static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, pfn_t *found)
+{
+	struct zone *zone = e->zone;
+	struct memory *mem = zone->mem;
+	pfn_t block = ALIGN_DOWN(*pfn, PAGEBLOCK_PAGES), from = *pfn, head;
+	irqflags_t flags;
+	unsigned nr = 0;
+
+	*pfn = block + PAGEBLOCK_PAGES;
+	if (pageblock_all_free(pageblock_of(mem, block)))
+		return 0;
+	flags = zone_lock_irqsave(zone);
+	for_each_head(mem, head, block) {
+		u32 word = page_word(pfn_to_page_in(mem, head));
+
+		if (head + (1UL << word_order(word)) <= from || head >= e->end ||
+		    (word_state(word) != PG_MOVABLE_OPS && word_state(word) != PG_LRU))
+			continue;
+		if (nr == MIGRATE_BATCH) {
+			*pfn = head;
+			break;
+		}
+		found[nr++] = head;
+	}
+	zone_unlock_irqrestore(zone, flags);
+	return nr;
+}
+
+/* One pass over the range: move what can be moved. */
+static void evacuate_pass(struct evacuation *e)
+{
+	struct memory *mem = e->zone->mem;
+	struct isolated_pages pages = {.to = NULL};
+	pfn_t found[MIGRATE_BATCH], pfn = e->start;
+	unsigned i;
+
+	e->no_target = false;
+	while (pfn < e->end) {
+		unsigned nr = find_movable(e, &pfn, found);
+		struct mm_fail fail = {0};
+
+		pages.nr_movable = pages.nr_lru = 0;
+		for (i = 0; i < nr; i++)
+			isolate_page(mem, found[i], &pages);
+		sched_point("offline.migrate");
+		if (migrate_isolated(mem, &pages, &fail, &e->stats) && fail.why == WHY_NO_TARGET)
+			e->no_target = true;
+	}
+}
+
+/* Free pages of the pageblocks that the range lies in. */
+static unsigned long range_free(const struct evacuation *e)
+{
+	unsigned long free = 0;
+	pfn_t pfn;
+
+	for (pfn = ALIGN_DOWN(e->start, PAGEBLOCK_PAGES); pfn < e->end; pfn += PAGEBLOCK_PAGES)
+		free += READ_ONCE(pageblock_of(e->zone->mem, pfn)->nr_free);
+	return free;
+}
+
+/* Let others run: who is in the way needs the CPU more than the next look at it does. */
+static void back_off(unsigned fruitless)
+{
+	if (fruitless <= EAGER_PASSES)
+		thread_yield();
+	else
+		thread_sleep(MIN(BACK_OFF_MIN << MIN(fruitless - EAGER_PASSES - 1, 8u), BACK_OFF_MAX));
+}
+
+/*
+ * An allocated page that no owner has made movable may still be on its way to one, in the hands of a
+ * thread that waits for its turn, or whose CPU stands still while the machine under it runs another.  That
+ * a page stays says something only if all who may have it could have gone on: so what counts is not time
+ * but turns of all threads.  The deadline is the bound where they do not come.
+ */
+int evacuate(struct evacuation *e)
+{
+	struct memory *mem = e->zone->mem;
+	struct mm_fail *fail = e->fail;
+	u64 progress = clock_ns(), counted = progress;
+	unsigned long best = range_free(e);
+	pfn_t blocker = PFN_NONE;
+	unsigned stuck = 0, fruitless = 0;
+
+	for (;;) {
+		unsigned long free;
+
+		if (e->cancel && READ_ONCE(*e->cancel))
+			return mm_fail(fail, e->start, WHY_CANCELLED, -EINTR);
+		e->loops++;
+		sched_point("offline.scan");
+		MM_EVENT(mem, OFFLINE_LOOPS);
+		evacuate_pass(e);
+		sched_point("offline.test");
+		if (test_range_free(mem, e->start, e->end, fail) == 0)
+			return 0;
+		if (e->policy == ISO_REDRAIN) {
+			e->cost.ipis += (unsigned)MAX(drain_all_pages(mem, e->zone), 0);
+			e->cost.rounds++;
+		}
+		/* In an isolated range pages only become free: that, or another page in the way. */
+		free = range_free(e);
+		if (free > best || fail->pfn != blocker) {
+			progress = counted = clock_ns();
+			stuck = fruitless = 0;
+		}
+		best = free;
+		blocker = fail->pfn;
+		if (threads_had_turn(counted)) {
+			counted = clock_ns();
+			stuck++;
+		}
+		/* A page on its way to the free lists gets there; only what stays can be in the way. */
+		if (stuck >= STUCK_TURNS && clock_ns() - progress >= STUCK_NS) {
+			if (e->no_target)
+				return mm_fail(fail, fail->pfn, WHY_NO_TARGET, -ENOMEM);
+			if (fail->why != WHY_BUSY)
+				return -EBUSY;
+		}
+		if (clock_ns() >= e->deadline)
+			return mm_fail(fail, fail->pfn, WHY_DEADLINE, -ETIMEDOUT);
+		back_off(++fruitless);
+	}
+}

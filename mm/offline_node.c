@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * offline_node.c: taking the movable memory of a whole node out of service, and bringing it back.
+ *
+ * Owns:       the bit EVACUATED of pageblocks: went with its node, comes back with it.
+ * Locks:      the zone lock for the bit; offline_pages and online_pages take their own.
+ * Invariants: only an OFFLINE pageblock has the bit; whoever brings it online clears it.
+ * Tests:      tests/test_offline_node.c.
+ */
+#include "mm/mm_priv.h"
+#include <quarry/memory_hotplug.h>
+
+struct node_op {
+	struct memory *mem;
+	const struct offline_opts *opts;
+	struct node_result *res;
+};
+
+/* One that belongs to this node's movable memory. */
+static bool block_movable(struct zone *zone, pfn_t pfn)
+{
+	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	return pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE &&
+	    (zone->kind == ZONE_MOVABLE || pageblock_type(pb) == MT_MOVABLE);
+}
+
+/* Somebody may have brought it back, and taken it out again, meanwhile: then it is not ours. */
+static void note_evacuated(struct zone *zone, pfn_t start, unsigned long nr)
+{
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+		irqflags_t flags = zone_lock_irqsave(zone);
+
+		if (pageblock_state(pageblock_of(zone->mem, pfn)) == PB_OFFLINE)
+			pageblock_set_evacuated(zone, pfn);
+		zone_unlock_irqrestore(zone, flags);
+	}
+}
+
+static void note_stayed(struct node_op *op, pfn_t pfn, const struct mm_fail *why)
+{
+	if (op->res->stayed == 0)
+		op->res->fail = why->pfn == PFN_NONE ? (struct mm_fail){pfn, why->why} : *why;
+	op->res->stayed += PAGEBLOCK_PAGES;
+}
+
+/*
+ * Take a run of pageblocks, as much at once as will go: so most pages move once, and one round does.  What
+ * lies before a page in the way is taken without its pageblock, and then what lies behind.
+ */
+static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t end)
+{
+	struct offline_result r;
+	pfn_t to = end;
+
+	while (start < end) {
+		int err = offline_pages(op->mem, start, to - start, op->opts, &r);
+
+		op->res->rounds += r.rounds;
+		op->res->moved += r.moved;
+		if (!err) {
+			note_evacuated(zone, start, to - start);
+			op->res->offlined += to - start;
+			start = to;
+		} else if (err == -EINTR || err == -ETIMEDOUT) {
+			op->res->fail = r.fail;
+			return err;
+		} else if (r.fail.why == WHY_LAST && to - start > PAGEBLOCK_PAGES) {
+			/* Less may be possible. */
+			to = start + ALIGN_UP((to - start) / 2, PAGEBLOCK_PAGES);
+			continue;
+		} else if (r.fail.pfn >= start + PAGEBLOCK_PAGES && r.fail.pfn < to) {
+			to = ALIGN_DOWN(r.fail.pfn, PAGEBLOCK_PAGES);
+			continue;
+		} else {
+			note_stayed(op, start, &r.fail);
+			start += PAGEBLOCK_PAGES;
+		}
+		to = end;
+	}
+	return 0;
+}
+
+static int take_zone(struct node_op *op, struct zone *zone)
+{
+	pfn_t pfn = zone->start_pfn, end;
+	int err = 0;
+
+	while (pfn < zone->end_pfn && !err) {
+		struct mm_fail fail = {.pfn = PFN_NONE};
+
+		for (end = pfn; end < zone->end_pfn && block_movable(zone, end) &&
+		     scan_unmovable(zone, end, PAGEBLOCK_PAGES, &fail) == 0; end += PAGEBLOCK_PAGES)
+			;
+		if (end > pfn)
+			err = take_run(op, zone, pfn, end);
+		/* It should have gone, unless it is the kernel's, or the firmware's. */
+		if (fail.why && fail.why != WHY_RESERVED && zone->kind == ZONE_MOVABLE && !err)
+			note_stayed(op, end, &fail);
+		pfn = end + PAGEBLOCK_PAGES;
+	}
+	return err;
+}
+
+/* Has another node memory that the kernel's own can come from? */
+static bool kernel_memory_elsewhere(const struct memory *mem, unsigned node)
+{
+	unsigned i;
+
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *z = &mem->zones[i];
+
+		if (z->node != node && z->kind != ZONE_MOVABLE && READ_ONCE(z->managed) > 0)
+			return true;
+	}
+	return false;
+}
+
+int offline_node(struct memory *mem, unsigned node, const struct offline_opts *opts, bool whole,
+    struct node_result *result)
+{
+	struct node_result local;
+	struct node_op op = {.mem = mem, .opts = opts, .res = result ? result : &local};
+	int err = 0, kind;
+
+	*op.res = (struct node_result){.fail.pfn = PFN_NONE};
+	if (node >= mem->nr_nodes)
+		return -EINVAL;
+	if (!may_sleep())
+		return -EDEADLK;
+	/* From the top kind down: what moves out of zone MOVABLE may go to the others last. */
+	for (kind = ZONE_MOVABLE; kind >= 0 && !err; kind--) {
+		if (kind == ZONE_MOVABLE || kernel_memory_elsewhere(mem, node))
+			err = take_zone(&op, &mem->zones[node * NR_ZONE_KINDS + (unsigned)kind]);
+	}
+	if (!err && op.res->stayed > 0)
+		err = -EBUSY;
+	if (err && whole) {
+		online_node(mem, node);
+		op.res->offlined = 0;
+	}
+	return err;
+}
+
+static bool block_evacuated(const struct zone *zone, pfn_t pfn)
+{
+	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	return pb->zone == zone->id && READ_ONCE(pb->bits) & PB_EVACUATED;
+}
+
+long online_node(struct memory *mem, unsigned node)
+{
+	long back = 0;
+	unsigned kind;
+	pfn_t pfn;
+
+	if (node >= mem->nr_nodes)
+		return -EINVAL;
+	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
+		const struct zone *zone = &mem->zones[node * NR_ZONE_KINDS + kind];
+
+		for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES) {
+			/* Refused: somebody else was faster. */
+			if (block_evacuated(zone, pfn) && online_pages(mem, pfn, PAGEBLOCK_PAGES, NULL) == 0)
+				back += (long)PAGEBLOCK_PAGES;
+		}
+	}
+	return back;
+}

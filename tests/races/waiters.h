@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* waiters.h: many threads that touch pages being moved; docs/races/d-waiters.md. */
+#ifndef QUARRY_RACES_WAITERS_H
+#define QUARRY_RACES_WAITERS_H
+
+#include "engine.h"
+
+/* Run both phases and print a line each.  True: every page moved in at most 2 tries.  The kernel, at boot. */
+bool waiters_run(void);
+
+#endif
