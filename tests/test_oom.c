@@ -61,6 +61,14 @@ static struct memory *begin(struct ktest *t)
 	return mem;
 }
 
+static struct memory *begin_on_two(struct ktest *t)
+{
+	if (ktest_cpus() >= 2)
+		return begin(t);
+	ktest_skip(t, "needs 2 CPUs");
+	return NULL;
+}
+
 static void end(struct ktest *t, struct memory *mem)
 {
 	memory_set_oom(mem, NULL, NULL);
@@ -175,12 +183,9 @@ static void it_looks_once_more_under_the_lock(struct ktest *t)
 	struct memory *mem;
 	unsigned i;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	mem = begin_on_two(t);
+	if (!mem)
 		return;
-	}
-	mem = begin(t);
-	REQUIRE(t, mem);
 	mutex_lock(&mem->oom.lock);
 	ktest_start(1, alloc_elsewhere, &killer);
 	EXPECT(t, wait_for_sleepers(mem, 1));
@@ -194,6 +199,27 @@ static void it_looks_once_more_under_the_lock(struct ktest *t)
 	ktest_join(1);
 	EXPECT_EQ(t, killer.calls, 0);
 	EXPECT_EQ(t, kept.nr, 1);
+	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	end(t, mem);
+}
+
+/* The victim's pages come a moment after it: somebody else had a reference to their object. */
+static void nobody_else_is_chosen_at_once(struct ktest *t)
+{
+	u64 until = arch_clock_ns() + WAIT_NS;
+	struct memory *mem;
+
+	mem = begin_on_two(t);
+	if (!mem)
+		return;
+	killer.give = 0;
+	ktest_start(1, alloc_elsewhere, &killer);
+	while (!READ_ONCE(killer.calls) && arch_clock_ns() < until)
+		thread_yield();
+	thread_sleep(10000000);
+	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
+	ktest_join(1);
+	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
 	end(t, mem);
 }
@@ -216,12 +242,9 @@ static void nobody_dies_for_pages_in_caches(struct ktest *t)
 	struct memory *mem;
 	unsigned i;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	mem = begin_on_two(t);
+	if (!mem)
 		return;
-	}
-	mem = begin(t);
-	REQUIRE(t, mem);
 	caches_on(t, mem);
 	for (i = 0; i < 2; i++) {
 		page[i] = pile_pop(&hoard);
@@ -471,7 +494,7 @@ static void one_task_is_killed_and_the_others_finish(struct ktest *t)
 }
 
 KTEST_SUITE(oom, KTEST_QUICK, KTEST(a_death_gives_the_allocation_its_page),
-    KTEST(with_nobody_to_choose_it_fails), KTEST(nobody_dies_for_what_can_fail),
-    KTEST(it_looks_once_more_under_the_lock), KTEST(nobody_dies_for_pages_in_caches),
-    KTEST(many_wait_for_one_death), KTEST(who_is_chosen_gets_the_reserve),
+    KTEST(with_nobody_to_choose_it_fails), KTEST(nobody_dies_for_what_can_fail), KTEST(many_wait_for_one_death),
+    KTEST(it_looks_once_more_under_the_lock), KTEST(nobody_else_is_chosen_at_once),
+    KTEST(nobody_dies_for_pages_in_caches), KTEST(who_is_chosen_gets_the_reserve),
     KTEST(one_task_is_killed_and_the_others_finish));
