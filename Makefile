@@ -35,7 +35,7 @@ KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c p
 	stress.c rounds.c tour.c crowd.c programs.c picture.c monitor.c monitor_offline.c cpu_hotplug.c hotplug_soak.c pressure.c fault.c $(if $(RACE),,no_race.c)) bench/bench.c bench/bench_vm.c
 # Ring 3: the kernel's part, and the programs.
 USER_SRCS   := $(addprefix kernel/,task.c oom.c task_load.c cap.c ipc.c syscall.c syscall_memory.c pager.c bootfile.c user_boot.c user_soak.c)
-PROGRAMS    := init hello abi stress fuzz fault fpu pager paged packer over hog bench
+PROGRAMS    := init hello abi stress fuzz fault fpu pager paged packer over hog bench promise
 ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c cpu_hotplug.c mmu.c paging.c power.c smp_boot.c \
 	stack.c string.c switch.S syscall_entry.S trap.c trap_entry.S user.c)
 BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c) drivers/serial.c

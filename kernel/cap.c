@@ -69,17 +69,23 @@ void cap_table_destroy(struct cap_table *t)
 	kfree(slot);
 }
 
-/* The object of slot @i if it counts: anonymous, mapped nowhere, and in no slot before. */
-static const struct vm_object *unmapped_object(const struct cap_table *t, unsigned i)
+/* The object of slot @i, with a reference, if it is anonymous and in no slot before; else NULL. */
+static struct vm_object *get_anon(struct cap_table *t, unsigned i)
 {
-	const struct vm_object *object = t->slot[i].cap.object;
+	struct vm_object *object = NULL;
 	unsigned j;
 
-	if (t->slot[i].cap.kind != CAP_OBJECT || object->kind != OBJ_ANON || READ_ONCE(object->regions.lh_first))
-		return NULL;
-	for (j = 0; j < i; j++)
+	spin_lock(&t->lock);
+	if (t->slot && t->slot[i].cap.kind == CAP_OBJECT)
+		object = t->slot[i].cap.object;
+	for (j = 0; object && j < i; j++)
 		if (t->slot[j].cap.kind == CAP_OBJECT && t->slot[j].cap.object == object)
-			return NULL;
+			object = NULL;
+	if (object && object->kind == OBJ_ANON)
+		vm_object_get(object);
+	else
+		object = NULL;
+	spin_unlock(&t->lock);
 	return object;
 }
 
@@ -88,13 +94,14 @@ unsigned long cap_table_unmapped(struct cap_table *t)
 	unsigned long sum = 0;
 	unsigned i;
 
-	spin_lock(&t->lock);
-	for (i = 0; t->slot && i < ABI_MAX_HANDLES; i++) {
-		const struct vm_object *object = unmapped_object(t, i);
+	for (i = 0; i < ABI_MAX_HANDLES; i++) {
+		struct vm_object *object = get_anon(t, i);
 
-		sum += object ? vm_object_present(object) : 0;
+		if (!object)
+			continue;
+		sum += vm_object_unmapped(object);
+		vm_object_put(object);
 	}
-	spin_unlock(&t->lock);
 	return sum;
 }
 

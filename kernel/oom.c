@@ -2,8 +2,8 @@
 /*
  * oom.c: memory has run out and nothing can be reclaimed: which task ends.
  *
- * The one with the most pages that its end gives back: those it has mapped, and those of anonymous objects
- * that it holds by a handle and nobody has mapped.  Spared are the first task, which all others come from,
+ * The one with the most pages that its end gives back: those it has mapped, and those that nobody
+ * has mapped, of anonymous objects that it holds by a handle.  Spared are the first task, which all others come from,
  * and pagers whose objects somebody else has mapped: with them more would be lost than their own.  If
  * only such are left nobody ends, and the allocation fails: a system call gets -ENOMEM, an access
  * ends the task that made it.  A task that is ending anyway is waited for before anybody else is chosen.

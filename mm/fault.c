@@ -41,6 +41,20 @@ static int find_object(struct fault *f)
 	return err;
 }
 
+/*
+ * Who wants a page makes the room for it, because its pager does not wait for memory.  The room is not
+ * kept: a page held here would be in the way of an offline for as long as the pager is silent.
+ */
+static int ask_pager(struct vm_object *object, u32 index)
+{
+	struct page *page = mem_alloc_pages(object->mem, object_gfp(object), 0);
+
+	if (!page)
+		return -ENOMEM;
+	mem_free_pages(object->mem, page, 0);
+	return object->ops->get(object, index);
+}
+
 /* All that may sleep: tables, room for the slot, a page for it if it is empty. */
 static int prepare(struct fault *f)
 {
@@ -56,20 +70,10 @@ static int prepare(struct fault *f)
 	spin_unlock(&object->lock);
 	if (!empty)
 		return 0;
-	f->page = mem_alloc_pages(object->mem,
-	    object_gfp(object) | (object->kind == OBJ_PAGER ? 0 : GFP_ZERO), 0);
-	if (!f->page)
-		return -ENOMEM;
-	if (object->kind != OBJ_PAGER)
-		return 0;
-	object_offer(object, f->page);
-	err = object->ops->get(object, f->index);
-	/* Not ours, perhaps; but no more are taken back than others, who still ask, have brought. */
-	f->page = object_withdraw(object);
-	if (f->page)
-		mem_free_pages(object->mem, f->page, 0);
-	f->page = NULL;
-	return err;
+	if (object->kind == OBJ_PAGER)
+		return ask_pager(object, f->index);
+	f->page = mem_alloc_pages(object->mem, object_gfp(object) | GFP_ZERO, 0);
+	return f->page ? 0 : -ENOMEM;
 }
 
 /*

@@ -73,40 +73,6 @@ void object_fill(struct vm_object *object, u32 index, struct page *page)
 	lru_add_page(object->mem, page, object, index);
 }
 
-void object_offer(struct vm_object *object, struct page *page)
-{
-	spin_lock(&object->lock);
-	page->owner = object->offered;
-	object->offered = page;
-	object->nr_offered++;
-	object->nr_asking++;
-	spin_unlock(&object->lock);
-}
-
-/* One of the offered pages; NULL: there is none.  Under the object's lock. */
-static struct page *take_offered(struct vm_object *object)
-{
-	struct page *page = object->offered;
-
-	if (page) {
-		object->offered = page->owner;
-		object->nr_offered--;
-		page->owner = NULL;
-	}
-	return page;
-}
-
-struct page *object_withdraw(struct vm_object *object)
-{
-	struct page *page = NULL;
-
-	spin_lock(&object->lock);
-	if (object->nr_offered > --object->nr_asking)
-		page = take_offered(object);
-	spin_unlock(&object->lock);
-	return page;
-}
-
 int vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long nr_pages,
     const struct vm_pager_ops *ops, void *pager, struct vm_object **out)
 {
@@ -178,7 +144,7 @@ void vm_object_put(struct vm_object *object)
 
 	if (atomic_sub(&object->refs, 1u) > 1)
 		return;
-	KASSERT(LIST_EMPTY(&object->regions) && !object->offered);
+	KASSERT(LIST_EMPTY(&object->regions));
 	spin_lock(&mem->vm.lock);
 	LIST_REMOVE(object, link);
 	spin_unlock(&mem->vm.lock);
@@ -194,8 +160,11 @@ void vm_object_put(struct vm_object *object)
 
 int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 {
-	/* Reclaim waits for pagers, so a pager must not wait for reclaim. */
-	gfp_t gfp = object->kind == OBJ_PAGER ? GFP_NOWAIT : 0;
+	/*
+	 * Reclaim waits for pagers, so a pager must not wait for reclaim.  It may go below the marks
+	 * instead, which reclaim threads do too: who asked it has made room for this page a moment ago.
+	 */
+	gfp_t gfp = object->kind == OBJ_PAGER ? GFP_ATOMIC : 0;
 	struct memory *mem = object->mem;
 	struct page *page;
 	u64 slot;
@@ -206,11 +175,7 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 	err = object_prepare(object, index, gfp);
 	if (err)
 		return err;
-	spin_lock(&object->lock);
-	page = take_offered(object);
-	spin_unlock(&object->lock);
-	if (!page)
-		page = mem_alloc_pages(mem, object_gfp(object) | gfp, 0);
+	page = mem_alloc_pages(mem, object_gfp(object) | gfp, 0);
 	if (!page)
 		return -ENOMEM;
 	if (data)
@@ -279,6 +244,23 @@ bool vm_object_has(struct vm_object *object, u32 index)
 	has = object_lookup(object, index) != 0;
 	spin_unlock(&object->lock);
 	return has;
+}
+
+unsigned long vm_object_unmapped(struct vm_object *object)
+{
+	unsigned long nr = 0;
+	u32 index, i;
+
+	for (index = 0; index < object->nr_pages; index += SLOTS_PER_LEAF) {
+		u64 *slot;
+
+		spin_lock(&object->lock);
+		slot = object_slot(object, index);
+		for (i = 0; slot && i < SLOTS_PER_LEAF; i++)
+			nr += slot_page(slot[i]) && !slot_is_marker(slot[i]) && !slot_page(slot[i])->mapcount;
+		spin_unlock(&object->lock);
+	}
+	return nr;
 }
 
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page)

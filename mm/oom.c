@@ -16,6 +16,12 @@
 /* How long a victim has.  Then it is stuck behind somebody who needs memory himself, so another one goes. */
 #define GOING_NS 20000000000ULL
 
+/*
+ * How long nobody else is chosen after one has gone: a migrator, or reclaim, may have a reference to an
+ * object of its; the pages in that come back when it is dropped.
+ */
+#define GRACE_NS 200000000ULL
+
 void memory_set_oom(struct memory *mem,
     bool (*kill)(struct memory *mem, gfp_t gfp, unsigned order, void *arg), void *arg)
 {
@@ -27,6 +33,7 @@ void memory_set_oom(struct memory *mem,
 
 void memory_oom_gone(struct memory *mem)
 {
+	WRITE_ONCE(mem->oom.gone_at, arch_clock_ns());
 	atomic_add(&mem->oom.gone, 1);
 	store_release(&mem->oom.going, 0u);
 	wake_up(&mem->oom.wq);
@@ -70,6 +77,14 @@ static bool choose(struct memory *mem, gfp_t gfp, unsigned order)
 	return true;
 }
 
+/* Until somebody else may be chosen. */
+static u64 grace_left(const struct oom_state *oom)
+{
+	u64 passed = arch_clock_ns() - READ_ONCE(oom->gone_at);
+
+	return READ_ONCE(oom->gone) && passed < GRACE_NS ? GRACE_NS - passed : 0;
+}
+
 struct wait_gone {
 	const struct oom_state *oom;
 	u64 gone;
@@ -87,15 +102,21 @@ struct page *oom_alloc(struct memory *mem, gfp_t gfp, unsigned order, u64 gone, 
 {
 	struct wait_gone w = {&mem->oom, gone};
 	struct page *page;
+	u64 grace;
 
 	*again = false;
 	if (!death_helps(mem, gfp, order))
 		return NULL;
 	mutex_lock(&mem->oom.lock);
 	page = alloc_from_zonelist(mem, gfp | GFP_HIGH_MARK, order);
+	grace = grace_left(&mem->oom);
 	if (!page)
-		*again = READ_ONCE(mem->oom.gone) != gone || choose(mem, gfp, order);
+		*again = READ_ONCE(mem->oom.gone) != gone || grace || choose(mem, gfp, order);
 	mutex_unlock(&mem->oom.lock);
+	if (*again && grace) {
+		wait_until(&mem->oom.wq, has_gone, &w, grace);
+		return NULL;
+	}
 	if (!*again || wait_until(&mem->oom.wq, has_gone, &w, GOING_NS))
 		return page;
 	mutex_lock(&mem->oom.lock);

@@ -115,14 +115,6 @@ u64 *object_slot(struct vm_object *object, u32 index);
 u64 object_lookup(struct vm_object *object, u32 index);
 /* Under the object's lock: put a new page (ALLOC, one reference) into an empty, prepared slot. */
 void object_fill(struct vm_object *object, u32 index, struct page *page);
-/*
- * A fault that is about to wait for the pager brings a page for it (ALLOC, one reference): supplying
- * takes one of these before it allocates.  So it is the faulting thread that waits when memory is
- * short, not the pager, on which reclaim may be waiting.
- */
-void object_offer(struct vm_object *object, struct page *page);
-/* The fault waits no longer: the page that it brought, or another one, unless those who wait need all. */
-struct page *object_withdraw(struct vm_object *object) must_check;
 /* How to allocate a page of the object. */
 static inline gfp_t object_gfp(const struct vm_object *object)
 {

@@ -89,8 +89,8 @@ static void what_is_held_and_mapped_nowhere_counts(struct ktest *t)
 		cap.rights = RIGHT_READ;
 		EXPECT_EQ(t, cap_table_unmapped(&task[i]->caps), 0);
 	}
-	EXPECT_EQ(t, vm_unmap(task[0]->space, WINDOW, NR), 0);
-	EXPECT_EQ(t, cap_table_unmapped(&task[0]->caps), 12);
+	EXPECT_EQ(t, vm_unmap(task[0]->space, WINDOW + PAGE_SIZE, NR - 1), 0);
+	EXPECT_EQ(t, cap_table_unmapped(&task[0]->caps), 11);
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[0]) && !task[1]->ending);
 	leave(task[0], object[0]);
@@ -152,5 +152,27 @@ static void a_victim_ends_by_itself(struct ktest *t)
 	}
 }
 
+/* ---- who dies gives back every page, whoever holds references ---- */
+
+static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
+{
+	struct vm_object *object;
+	unsigned long free;
+	struct task *task;
+	struct page *page;
+
+	kmalloc_trim();
+	free = memory_free_pages(&kernel_memory);
+	task = task_with(t, 10, false, &object);
+	REQUIRE(t, task);
+	EXPECT_EQ(t, vm_object_pin(object, 3, &page), 0);
+	leave(task, object);
+	kmalloc_trim();
+	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free - 1);
+	mem_unpin_page(&kernel_memory, page);
+	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
+}
+
 KTEST_SUITE(oom_task, 0, KTEST(the_one_with_the_most_ends), KTEST(what_is_held_and_mapped_nowhere_counts),
-    KTEST(the_first_is_spared), KTEST(who_ends_anyway_is_waited_for), KTEST(a_victim_ends_by_itself));
+    KTEST(the_first_is_spared), KTEST(who_ends_anyway_is_waited_for), KTEST(a_victim_ends_by_itself),
+    KTEST(a_pinned_page_comes_back_with_its_pin));

@@ -8,11 +8,13 @@
  *   3  as 2, and the largest holds its pages by a handle, mapped nowhere
  *   4  this task, the first, wants too much: it is spared, so its access fails and ends it
  *   5  random system calls (fuzz.c) beside 1 and 2; from bit 8 on how many
+ *   6  a pager has the most (pager.c), and its pages are in use: it is spared, and the next one killed
  * Called by itself for the cases 1 and 5 (handle: the object; arg0: the first page, and from bit 32 on the number;
  * arg1: WORKER, and perhaps FOREVER): writes, reads, compares.  The exit status is the number of surprises.
  */
 #include "hog.h"
 #include "packed.h"
+#include "paged.h"
 
 #define LIMIT_NS   (200 * NS_PER_S)
 #define NR_WORKERS 2u
@@ -135,6 +137,28 @@ static void anonymous(enum hog_kind kind)
 	}
 }
 
+/* ---- case 6 ---- */
+
+static void pager_spared(void)
+{
+	u64 all = (u64)info(INFO_FREE_PAGES, 0);
+	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP);
+	s64 pager = task_create(programs, "pager", (u64)send, all * 3 / 5, PAGED_GOOD), from, hog;
+	volatile u64 *page = address_for(1);
+	struct message m, none = {.word = {0}};
+	int status;
+
+	from = receive((u64)endpoint, &m, LIMIT_NS);
+	WANT(map(m.handle, (void *)page, 1, 7, ABI_READ), 0);
+	hog = start_hog(0, all, HOG_MAPPED, 0);
+	WANT(task_wait((u64)hog, LIMIT_NS, &status), TASK_KILLED);
+	WANT(status, -ENOMEM);
+	WANT(page[0], PAGED_WORD(7));
+	WANT(reply((u64)from, &none), 0);
+	WANT(task_wait((u64)pager, LIMIT_NS, &status), TASK_EXITED);
+	handle_close(m.handle);
+}
+
 /* ---- case 4 ---- */
 
 static void too_much(void)
@@ -191,6 +215,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	case 3: anonymous(HOG_UNMAPPED); break;
 	case 4: too_much(); return 99;
 	case 5: fuzzed(arg1 >> 8); break;
+	case 6: pager_spared(); break;
 	default: return 98;
 	}
 	printf("%d surprises\n", surprises);

@@ -50,7 +50,7 @@ int cap_table_init(struct cap_table *t) must_check;
 /* Drop all, and the table: nothing can be put into it any more. */
 void cap_table_destroy(struct cap_table *t);
 
-/* Pages of the anonymous objects in it that nobody has mapped. */
+/* Pages that nobody has mapped, of the anonymous objects in it. */
 unsigned long cap_table_unmapped(struct cap_table *t);
 
 /* One more reference, by one who has one.  Any context. */

@@ -338,6 +338,7 @@ struct oom_state {
 	void *arg;         /* set before kill */
 	u32 going;         /* a: a victim has been chosen and is not gone */
 	u64 gone;          /* a: victims that have gone */
+	u64 gone_at;       /* a: when the last one did */
 };
 
 /* One memory: zones over an array of descriptors that the caller brought. */

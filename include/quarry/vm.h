@@ -107,8 +107,6 @@ struct vm_object {
 	LIST_HEAD(, vm_region) regions; /* o: that map it */
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
 	void *pager;               /* c: the pager's own */
-	struct page *offered;      /* o: brought by faults that wait for the pager; linked by owner */
-	u32 nr_offered, nr_asking; /* o: these pages; those faults: never fewer */
 	LIST_ENTRY(vm_object) link; /* v: mem->vm.objects */
 };
 
@@ -145,6 +143,8 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr);
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page) must_check;
 /* Does slot @index hold a page, or the marker of one that is being moved?  So it was a moment ago. */
 bool vm_object_has(struct vm_object *object, u32 index);
+/* Pages in slots that no space has mapped, but for those being moved. */
+unsigned long vm_object_unmapped(struct vm_object *object);
 /* Slots that are not empty; a hint. */
 static inline u32 vm_object_present(const struct vm_object *object)
 {

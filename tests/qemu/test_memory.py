@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""Programs that want more memory than there is (user/over.c), and what all are promised (user/promise.c)."""
+import dataclasses
+import re
+
+import pytest
+
+import soak
+
+QUIET = "selftest=none"
+ROW = re.compile(r"^oom: +(?P<id>\d+) (?P<name>\S+) +(?P<threads>\d+) +(?P<anon>\d+) +(?P<pager>\d+) +(?P<unmapped>\d+)"
+                 r"(?P<remark>|  .*)$", re.MULTILINE)
+
+
+@pytest.fixture
+def over(boot):
+    """over(case) -> Run: twice as much memory in use as there is."""
+    def run(case, **kw):
+        return boot(f"{QUIET} user=over user_arg={case}", programs=True, mem=64, timeout=400, **kw)
+    return run
+
+
+def killed(run):
+    """The rows of the one table that was printed; and that the victim has the most of those not spared."""
+    assert len(re.findall(r"^oom: no memory for ", run.text, re.MULTILINE)) == 1, run.story()
+    rows = [m.groupdict() for m in ROW.finditer(run.text)]
+    for row in rows:
+        row["pages"] = int(row["anon"]) + int(row["pager"]) + int(row["unmapped"])
+    victims = [row for row in rows if row["remark"] == "  the most: killed"]
+    assert len(victims) == 1, run.story()
+    victim = victims[0]
+    assert victim["pages"] == max(row["pages"] for row in rows if "spared" not in row["remark"]), run.story()
+    # Its memory is back: all that it had mapped, at least.
+    gone = re.findall(r"^oom: task (\d+) (\S+) is gone, (\d+) pages are free$", run.text, re.MULTILINE)
+    assert [g[:2] for g in gone] == [(victim["id"], victim["name"])] and int(gone[0][2]) >= victim["pages"], run.story()
+    return rows, victim
+
+
+def test_twice_the_memory_by_a_pager(over):
+    """The working set is served through reclaim: nobody is killed, and each page is as it was written."""
+    run = over(1)
+    assert run.passed, run.story()
+    assert not run.has("^oom: ") and run.has("^over: 0 surprises$"), run.story()
+    used, present = map(int, re.search(r"^over: (\d+) pages were used, (\d+) have memory$", run.text, re.M).groups())
+    managed = int(re.search(r"(\d+) MiB managed", run.text).group(1)) * 256
+    assert used > 1.9 * managed and 0.5 * managed < present <= managed, run.story()
+    supplied, back, wrong = map(int, re.search(
+        r"^packer: \d+ pages: (\d+) supplied, (\d+) taken back, .* (\d+) wrong$", run.text, re.M).groups())
+    # Those that went came again, with what had been written to them.
+    assert supplied > 1.2 * used and back > 0.5 * used and wrong == 0, run.story()
+
+
+@pytest.mark.parametrize("case", [2, 3], ids=["mapped", "unmapped"])
+def test_twice_the_memory_anonymous(over, case):
+    """The one that wants too much is killed, whether its pages are mapped or held; the others verify theirs."""
+    run = over(case)
+    assert run.passed and run.has("^over: 0 surprises$"), run.story()
+    rows, victim = killed(run)
+    assert victim["name"] == "hog" and len(rows) == 5, run.story()
+    assert int(victim["unmapped"]) > victim["pages"] // 2 if case == 3 else int(victim["unmapped"]) == 0, run.story()
+    finished = re.findall(r"^hog: (\d+) pages, 0 of them wrong$", run.text, re.M)
+    assert len(finished) == 3 and all(int(n) > 2000 for n in finished), run.story()
+
+
+def test_pager_in_use_is_spared(over):
+    run = over(6)
+    assert run.passed and run.has("^over: 0 surprises$"), run.story()
+    rows, victim = killed(run)
+    pager = next(row for row in rows if row["name"] == "pager")
+    assert pager["remark"] == "  a pager in use: spared" and pager["pages"] > victim["pages"], run.story()
+
+
+def test_first_is_spared(over):
+    """With nobody else to kill its access fails: a message, and the end of the task, not of the kernel."""
+    run = over(4)
+    assert run.failed, run.story()
+    assert not run.has("^oom: ") and run.has(r"^task 1 over: page fault: write of [0-9a-f]{16}: no memory$"), run.story()
+    assert run.has(r"^user: over faulted, status 0$"), run.story()
+
+
+@pytest.mark.parametrize("cpus", [1, 4])
+def test_promises(boot, cpus):
+    """And when tasks die, while their pages are moved, being reclaimed or waited for, all come back."""
+    run = boot(f"{QUIET} user=promise user_rounds=2", programs=True, cpus=cpus, mem=64, timeout=400)
+    assert run.passed, run.story()
+    assert len(re.findall("^promise: 0 surprises$", run.text, re.M)) == 2, run.story()
+    assert len(re.findall(r"^soak: round \d of 2, seed 0x[0-9a-f]+: good$", run.text, re.M)) == 2, run.story()
+
+
+def test_random_calls_while_memory_is_short(boot):
+    """A hundredth of make soak TARGET=syscalls."""
+    calls = soak.TARGETS["syscalls"] // 100
+    cmdline = soak.plan("syscalls", calls, 0, 7)[0]
+    run = boot(cmdline, programs=True, mem=64, timeout=400)
+    assert run.passed, run.story()
+    assert not soak.complaints("syscalls", run, calls), run.story()
+    for pattern, new in ((r"fuzz: \d+ calls", "fuzz: 1 calls"), (r"soak: \d+ downs", "soak: 0 downs"),
+                         (r"\d+ offlines", "0 offlines"), (r"\d+ killed", "0 killed"), (r"soak: (?=\d+ downs)", "soak ")):
+        text, n = re.subn(pattern, new, run.text)
+        assert n, f"{pattern}: {run.story()}"
+        assert len(soak.complaints("syscalls", dataclasses.replace(run, text=text), calls)) == 1, f"{pattern} -> {new}"
