@@ -91,6 +91,11 @@ static void only_movable_allocations_borrow_it(struct ktest *t)
 		/* The mark is kept of memory that such requests can have. */
 		EXPECT_EQ(t, zone->nr_free, BLOCK(AREA) + mark);
 	}
+	/* The mark too, which may have neighbours in it. */
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_ALL_RESERVE | GFP_NOWAIT, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, count_in_area(mem, &pile), 0);
+	drain_all_pages(mem, NULL);
+	EXPECT_EQ(t, zone->nr_free, BLOCK(AREA));
 	/* Much is free outside, but no two neighbours: the area has what is asked for, and keeps it. */
 	thin_out(mem, &pile);
 	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL | GFP_NOWAIT, MAX_ORDER));
