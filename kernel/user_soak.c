@@ -180,7 +180,7 @@ bool user_soak(const char *program, u64 rounds, u64 seed, u64 arg)
 		good = one_round(&s, program, seed + round, arg) && good;
 		good &= at_rest(free, managed, from_alloc);
 		printk("soak: round %llu of %llu, seed %#llx: %s\n", (unsigned long long)round + 1,
-		    (unsigned long long)rounds, (unsigned long long)(seed + round), good ? "good" : "FAIL");
+		    (unsigned long long)rounds, (unsigned long long)seed + round, good ? "good" : "FAIL");
 	}
 	printk("soak: %u downs and %u ups of %u CPUs, %u offlines that moved %u pages, %u refused; %lu pages free "
 	       "as before; %llu dropped, %llu killed\n",

@@ -139,6 +139,7 @@ static void serve_run(struct node *node)
 	unsigned long freed = 0;
 	unsigned kind;
 
+	MM_EVENT(node->mem, RECLAIM_RUNS);
 	WRITE_ONCE(r->low, 0);
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		struct zone *zone = &node->mem->zones[node->id * NR_ZONE_KINDS + kind];
@@ -148,7 +149,6 @@ static void serve_run(struct node *node)
 	}
 	if (low && !freed)
 		WRITE_ONCE(r->futile, 1);
-	MM_EVENT(node->mem, RECLAIM_RUNS);
 	store_release(&r->runs_done, upto);
 	wake_up(&r->served);
 }

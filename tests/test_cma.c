@@ -26,8 +26,9 @@ static struct memory *with_area(struct ktest *t)
 #define NEED(t, cond)                                                                              \
 	do {                                                                                       \
 		if (!(cond)) {                                                                     \
+			ktest_fail((t), __FILE__, __LINE__, "required %s", #cond);                  \
 			kfree(cma.used);                                                           \
-			REQUIRE(t, cond);                                                          \
+			return;                                                                    \
 		}                                                                                  \
 	} while (0)
 

@@ -71,6 +71,11 @@ static bool frag_begin(struct ktest *t)
 	}
 	frag.nr = i;
 	soft_load_space(s->space);
+	if (frag.nr < PAGES / 2) {
+		ktest_fail(t, __FILE__, __LINE__, "no more than %u pages", frag.nr);
+		frag_end(t, &frag.rest);
+		return false;
+	}
 	write_pages(t, 0, frag.nr, frag.seed);
 	drain_all_pages(s->mem, NULL);
 	while ((page = take_block(frag.zone, 0, MT_MOVABLE)))

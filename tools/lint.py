@@ -28,7 +28,7 @@ INCLUDES = [
     ("include/", [QUARRY, r"<arch_inline\.h>", r"<sys/queue\.h>", r"<bsd/sys/tree\.h>", STD, r"<asm-generic/errno\.h>"]),
     ("mm/", [QUARRY, r'"mm/\w+\.h"', r"<sys/queue\.h>"]),
     ("kernel/", [QUARRY, r'"(kernel|bench)/\w+\.h"', r'"\w+\.h"', r"<sys/queue\.h>", r"<stb/\w+\.h>", r"<elf\.h>", STD]),
-    ("user/", [r"<quarry/(abi|errno)\.h>", r'"(quarry|paged)\.h"', STD]),
+    ("user/", [r"<quarry/(abi|errno)\.h>", r'"\w+\.h"', STD]),
     ("drivers/", [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>"]),
     ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
     ("arch/x86_64/", [QUARRY, r'"x86\.h"', STD]),

@@ -64,7 +64,7 @@ static int work(u64 object, u64 first, u64 pages, bool forever)
 	u64 i;
 
 	w.version = pages_alloc((pages * sizeof(u32) + ABI_PAGE_SIZE - 1) / ABI_PAGE_SIZE);
-	if (!w.version || map(object, (void *)w.at, pages, first, ABI_READ | ABI_WRITE))
+	if (pages < HOT_PART || !w.version || map(object, (void *)w.at, pages, first, ABI_READ | ABI_WRITE))
 		return 100;
 	for (i = 0; i < pages; i++)
 		visit(&w, i, true);

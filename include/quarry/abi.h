@@ -65,7 +65,7 @@ enum syscall_nr {
 typedef unsigned abi_handle;
 
 /* What a handle allows.  A duplicate has some of these, never more. */
-#define RIGHT_READ    0x01u /* object: map it; PROT_... below, each with its own */
+#define RIGHT_READ    0x01u /* object: map it; these three as ABI_READ ... below */
 #define RIGHT_WRITE   0x02u
 #define RIGHT_EXEC    0x04u
 #define RIGHT_SEND    0x08u /* endpoint: call */
