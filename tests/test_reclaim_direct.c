@@ -349,8 +349,8 @@ static void a_drain_is_served_between_two_batches(struct ktest *t)
 	/* The run shall go on to the last page. */
 	WRITE_ONCE(movable_zone(s.mem)->wmark[WMARK_HIGH],
 	    movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
+	WRITE_ONCE(served_late, 0);
 	WRITE_ONCE(store.meanwhile, wait_for_drain);
-	served_late = 0;
 	ktest_start(1, ask_for_a_drain, &s);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	ktest_join(1);
