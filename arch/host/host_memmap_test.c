@@ -14,7 +14,8 @@
 #include <ucontext.h>
 
 #define RANGE_BLOCKS 64 /* 128 MiB */
-#define FIRST_BLOCK  4  /* so that whole host pages hold nothing but the range's descriptors */
+/* Blocks before and behind: a host page of descriptors at least, so that none holds anything else. */
+#define FIRST_BLOCK  (PAGEBLOCK_PAGES < 64 ? 64 / PAGEBLOCK_PAGES : 4)
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
