@@ -13,9 +13,9 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#define RANGE_BLOCKS 64 /* 128 MiB */
 /* Blocks before and behind: a host page of descriptors at least, so that none holds anything else. */
-#define FIRST_BLOCK  (PAGEBLOCK_PAGES < 64 ? 64 / PAGEBLOCK_PAGES : 4)
+#define FIRST_BLOCK  (PAGEBLOCK_PAGES < 16 ? 8 : 4)
+#define RANGE_BLOCKS (72 - 2 * FIRST_BLOCK) /* 128 MiB, if pageblocks are 2 MiB */
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
