@@ -36,11 +36,12 @@ static void touch_first(void *arg)
 /* Another CPU writes to the page: it waits until the pager has it. */
 static void touch_elsewhere(struct store *st, struct vm_object *object, u32 index)
 {
-	pfn_t pfn = slot_marker_pfn(object_lookup(object, 0));
 	u64 end = arch_clock_ns() + 5000000000ULL;
+	pfn_t pfn;
 
 	if (index != 0)
 		return;
+	pfn = slot_marker_pfn(object_lookup(object, 0)); /* nobody else is there yet */
 	ktest_start(1, touch_first, st->arg);
 	while (!migwait_waiting(object->mem, pfn) && arch_clock_ns() < end)
 		thread_yield();
