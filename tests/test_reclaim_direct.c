@@ -120,6 +120,8 @@ static void what_is_mapped_or_dirty_is_left_to_the_thread(struct ktest *t)
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 0);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.calls), calls);
+	/* The touched one would not be spared a second time. */
+	page_set_flags(page_in(s.object, 4), PAGE_DIRTY);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	/* The thread did, whether or not the allocation had to wait for it. */
