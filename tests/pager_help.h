@@ -71,11 +71,32 @@ static inline bool store_begin(struct ktest *t, struct store *s, unsigned nr)
 	return false;
 }
 
-/* A scene whose object is the store's. */
+/* A scene whose object is the store's; its pager is asked by @ops. */
+static inline bool store_scene_by(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr,
+    const struct vm_pager_ops *ops)
+{
+	if (!store_begin(t, store, nr))
+		return false;
+	if (scene_begin_pager(t, s, nr, ops, store))
+		return true;
+	store_end(store);
+	return false;
+}
+
 static inline bool store_scene(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr)
 {
-	return store_begin(t, store, nr) && scene_begin_pager(t, s, nr, &store_ops, store);
+	return store_scene_by(t, s, store, nr, &store_ops);
 }
+
+/* REQUIRE, for a test that has begun: the suite's end() comes first. */
+#define REQUIRE_OR_END(t, s, cond)                                                                 \
+	do {                                                                                       \
+		bool holds = (cond);                                                               \
+                                                                                                   \
+		if (!holds)                                                                        \
+			end(t, s);                                                                 \
+		REQUIRE(t, holds);                                                                 \
+	} while (0)
 
 static inline void store_scene_end(struct ktest *t, struct vm_scene *s, struct store *store)
 {
