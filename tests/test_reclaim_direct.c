@@ -314,7 +314,7 @@ static void it_waits_while_too_many_pages_are_off_the_lists(struct ktest *t)
 
 /* ---- drains during a run ---- */
 
-static u32 served_late;
+static u32 run_began, served_late;
 
 /* In the first batch until somebody wants a drain; in the second until it has been made. */
 static void wait_for_drain(struct store *st, struct vm_object *object, u32 index)
@@ -322,6 +322,7 @@ static void wait_for_drain(struct store *st, struct vm_object *object, u32 index
 	struct reclaim *r = &object->mem->nodes[0].reclaim;
 	u64 until = arch_clock_ns() + WAIT_NS;
 
+	WRITE_ONCE(run_began, 1);
 	while (READ_ONCE(r->asked) == 0 && arch_clock_ns() < until)
 		thread_yield();
 	if (READ_ONCE(served_late))
@@ -332,10 +333,14 @@ static void wait_for_drain(struct store *st, struct vm_object *object, u32 index
 		WRITE_ONCE(served_late, 1);
 }
 
+/* Not before the run has begun, or it would be served first. */
 static void ask_for_a_drain(void *arg)
 {
+	u64 until = arch_clock_ns() + WAIT_NS;
 	struct vm_scene *s = arg;
 
+	while (!READ_ONCE(run_began) && arch_clock_ns() < until)
+		thread_yield();
 	reclaim_wait_drain(s->mem);
 }
 
@@ -353,6 +358,7 @@ static void a_drain_is_served_between_two_batches(struct ktest *t)
 	/* The run shall go on to the last page. */
 	WRITE_ONCE(movable_zone(s.mem)->wmark[WMARK_HIGH],
 	    movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
+	WRITE_ONCE(run_began, 0);
 	WRITE_ONCE(served_late, 0);
 	WRITE_ONCE(store.meanwhile, wait_for_drain);
 	ktest_start(1, ask_for_a_drain, &s);
