@@ -131,7 +131,8 @@ static bool take_one(struct presser *t, gfp_t gfp)
 	u64 freed = load_acquire(&run.freed), refills = mm_event_sum(&kernel_memory, EV_PCP_REFILL);
 	u64 ipis = READ_ONCE(smp_stats.ipis), r = ktest_rand(&t->rand);
 	unsigned order = r % 16 ? 0 : 1 + (unsigned)(r >> 8) % 3;
-	struct page *page = alloc_pages(gfp, order);
+	/* It is draining that is looked at: nobody compacts for it. */
+	struct page *page = alloc_pages(gfp | GFP_NORETRY, order);
 
 	if (page) {
 		*(struct page **)page_address(page) = t->held;

@@ -134,7 +134,7 @@ static struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
 		/* Chosen to die meanwhile: no more waiting. */
 		if (!page && READ_ONCE(*reserve))
 			return alloc_from_zonelist(mem, gfp | GFP_ALL_RESERVE, order);
-		if (!page && order > 0)
+		if (!page && order > 0 && !(gfp & GFP_NORETRY))
 			page = alloc_compacted(mem, gfp, order);
 		if (!page) {
 			MM_EVENT(mem, ALLOC_DRAIN_WAIT);

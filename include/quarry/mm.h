@@ -34,7 +34,7 @@ typedef unsigned gfp_t;
 #define GFP_RESERVE     0x10u /* the part of ATOMIC that opens the reserve */
 #define GFP_ZERO        0x20u /* zeroed; the memory must be backed */
 #define GFP_THISNODE    0x40u /* no other node than the CPU's own */
-#define GFP_NORETRY     0x80u /* fail rather than have somebody killed for it (oom.h) */
+#define GFP_NORETRY     0x80u /* fail rather than have others moved, or killed (oom.h), for it */
 #define GFP_KERNEL      GFP_UNMOVABLE
 
 /* Where a request failed, and why. */

@@ -67,6 +67,12 @@ class Monitor:
         self.child.expect_exact(self.PROMPT)
         return self.child.before.replace("\r", "")
 
+    def interrupted(self, line):
+        """The same, called off by Ctrl-U."""
+        self.child.send(line + "\r\x15")
+        self.child.expect_exact(self.PROMPT)
+        return self.child.before.replace("\r", "")
+
     def halt(self):
         self.child.send("halt\r")
         self.child.expect(pexpect.EOF)
@@ -126,7 +132,7 @@ def test_monitor_calls_an_offline_off(monitor):
     assert f"busy: pfn {pfn:#x} will not be moved" in monitor(f"busy {pfn:#x}")
     shown = monitor(f"query {block}")
     assert " 1 pages can move, 511 are free" in shown and "would be tried" in shown, shown
-    shown = monitor(f"offline {block}\r\x15")
+    shown = monitor.interrupted(f"offline {block}")
     assert re.search(r"offline: error -4: cancelled, pfn 0x[0-9a-f]+ \(\d+ passes, 0 blocks moved\)", shown), shown
     assert "isolated" not in monitor(f"block {pfn:#x}")
     assert "every invariant holds" in monitor("check")
