@@ -70,6 +70,7 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	mem->start_pfn = cfg->start_pfn;
 	mem->end_pfn = cfg->end_pfn;
 	mem->nr_cpus = cfg->nr_cpus;
+	mem->thread_cpus = cfg->thread_cpus;
 	mem->nr_nodes = cfg->nr_nodes;
 	mem->backed = cfg->backed;
 	mem->alloc = cfg->alloc;

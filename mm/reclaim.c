@@ -356,15 +356,14 @@ bool reclaim_direct(struct memory *mem, gfp_t gfp)
 
 int reclaim_start(struct memory *mem)
 {
-	/* It frees pages, so it runs on a CPU that the memory has caches for. */
-	int cpu = mem->nr_cpus < nr_cpus ? (int)mem->nr_cpus - 1 : -1;
 	unsigned n;
 
 	for (n = 0; n < mem->nr_nodes; n++) {
 		struct reclaim *r = &mem->nodes[n].reclaim;
 
 		WRITE_ONCE(r->stop, 0);
-		WRITE_ONCE(r->thread, thread_start("reclaim", cpu, reclaim_thread, &mem->nodes[n]));
+		WRITE_ONCE(r->thread,
+		    thread_start("reclaim", (int)mem->thread_cpus - 1, reclaim_thread, &mem->nodes[n]));
 		if (!r->thread) {
 			reclaim_stop(mem);
 			return -ENOMEM;

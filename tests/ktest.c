@@ -97,6 +97,8 @@ static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t
 		.start_pfn = start,
 		.end_pfn = start + nr,
 		.nr_cpus = ktest_cpus(),
+		/* Its threads free pages, so they run where it has caches. */
+		.thread_cpus = ktest_cpus() < nr_cpus ? ktest_cpus() : 0,
 		.nr_nodes = 1,
 		.backed = backed,
 		.alloc = arena_alloc,

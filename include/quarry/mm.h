@@ -424,6 +424,7 @@ struct memory_config {
 	struct pageblock *pageblocks; /* of pageblock 0, likewise */
 	pfn_t start_pfn, end_pfn;
 	unsigned nr_cpus;
+	unsigned thread_cpus; /* its reclaim threads run on the last of so many; 0: on any CPU */
 	unsigned nr_nodes;
 	const u8 *distance; /* nr_nodes * nr_nodes, NULL: all 20, own 10 */
 	bool backed;

@@ -348,6 +348,7 @@ struct memory {
 	struct pageblock *pageblocks; /* c: of pageblock 0, likewise */
 	pfn_t start_pfn, end_pfn;     /* c: what the arrays cover, pageblock aligned */
 	unsigned nr_cpus;             /* c: CPUs that may use it: 0 .. nr_cpus - 1 */
+	unsigned thread_cpus;         /* c: its threads run on the last of so many CPUs; 0: on any */
 	struct pcp **pcp;             /* c: by CPU */
 	cpumask_t *drain_mask;        /* p: CPUs to ask in a masked round */
 	struct zone zones[MAX_ZONES]; /* by id = node * NR_ZONE_KINDS + kind */
