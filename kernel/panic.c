@@ -58,7 +58,7 @@ const char *symbol_name(uintptr_t addr, char *buf, size_t size)
 	const struct symbol *symbol = find_symbol(addr);
 
 	if (symbol)
-		ksnprintf(buf, size, "%s+%#llx", ksymtab_names + symbol->name,
+		ksnprintf(buf, size, "%s+0x%llx", ksymtab_names + symbol->name,
 		    (unsigned long long)(addr - symbol->address));
 	else
 		ksnprintf(buf, size, "%#lx", addr);

@@ -214,12 +214,13 @@ static bool check_entry(struct vm_check *c, u64 pte)
 }
 
 /*
- * While regions are being changed there may be entries that no region shows any more, and that are
- * about to be cleared.
+ * While regions are being changed, or all of them go with the space, there may be entries that no
+ * region shows any more, and that are about to be cleared.
  */
 static bool check_space(struct vm_check *c, struct vm_space *space)
 {
-	bool at_rest = !READ_ONCE(space->change.held) && !READ_ONCE(space->lock.locked);
+	bool at_rest = READ_ONCE(space->refs) && !READ_ONCE(space->change.held) &&
+	    !READ_ONCE(space->lock.locked);
 	uintptr_t va;
 	u64 *entry;
 
