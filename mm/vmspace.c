@@ -187,10 +187,14 @@ static int cut_range(struct vm_space *space, uintptr_t start, uintptr_t end)
 	return 0;
 }
 
-/* ---- unmapping ---- */
+/* ---- changing entries ---- */
 
-/* Clear the entries of @r; the pages' references last until nobody can reach them any more. */
-static void clear_entries(struct vm_region *r)
+/*
+ * Let @change have each entry of @r that is not empty, by so many at a time; what it gathers is
+ * forgotten by all CPUs when this returns.
+ */
+static void change_entries(struct vm_region *r,
+    void (*change)(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g))
 {
 	struct pagetable *pt = &r->space->pt;
 	uintptr_t va = r->start;
@@ -204,24 +208,32 @@ static void clear_entries(struct vm_region *r)
 		spin_lock(&r->object->lock);
 		spin_lock(&pt->lock);
 		for (looked = 0; looked < ENTRIES_AT_ONCE && !tlb_gather_full(&g); looked++) {
-			struct page *page;
-
 			entry = pt_next(pt, &va, r->end);
 			if (!entry)
 				break;
-			if (READ_ONCE(*entry)) {
-				/* A migration entry goes like any other; its migrator will miss it. */
-				page = rmap_take_entry(pt->mem, entry, 0);
-				tlb_gather_add(&g, r->space, va);
-				if (page)
-					tlb_gather_page(&g, page);
-			}
+			if (READ_ONCE(*entry))
+				change(r, va, entry, &g);
 			va += PAGE_SIZE;
 		}
 		spin_unlock(&pt->lock);
 		spin_unlock(&r->object->lock);
 		tlb_flush(&g);
 	}
+}
+
+/* ---- unmapping ---- */
+
+/*
+ * The page's reference lasts until nobody can reach it any more.  A migration entry goes like any
+ * other; its migrator will miss it.
+ */
+static void clear_entry(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g)
+{
+	struct page *page = rmap_take_entry(r->space->mem, entry, 0);
+
+	tlb_gather_add(g, r->space, va);
+	if (page)
+		tlb_gather_page(g, page);
 }
 
 /* Under space->change. */
@@ -231,7 +243,7 @@ static void region_remove(struct vm_space *space, struct vm_region *r)
 	RB_REMOVE(vm_region_tree, &space->regions, r);
 	space->nr_regions--;
 	spin_unlock(&space->lock);
-	clear_entries(r);
+	change_entries(r, clear_entry);
 	spin_lock(&r->object->lock);
 	LIST_REMOVE(r, link);
 	spin_unlock(&r->object->lock);
@@ -282,47 +294,19 @@ void vm_space_put(struct vm_space *space)
 /* ---- protection ---- */
 
 /*
- * A migration entry says nothing of protection: who restores it asks the region.  But it has to be
- * forgotten like any other: its migrator's shootdown may be still to come, and until then a CPU may
- * use what was there before.
+ * Forbid what @r does not allow; what it does allow, faults will show.  A migration entry says nothing
+ * of protection: who restores it asks the region.  But it has to be forgotten like any other: its
+ * migrator's shootdown may be still to come, and until then a CPU may use what was there before.
  */
-static void lower_entry(const struct vm_region *r, u64 *entry)
+static void lower_entry(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g)
 {
-	if (!(READ_ONCE(*entry) & PTE_PRESENT))
-		return;
-	if (!(r->prot & VM_WRITE))
-		atomic_and(entry, ~PTE_WRITE);
-	if (!(r->prot & VM_EXEC))
-		atomic_or(entry, PTE_NX);
-}
-
-/* Forbid in the entries of @r what it does not allow; what it does allow, faults will show. */
-static void lower_entries(struct vm_region *r)
-{
-	struct pagetable *pt = &r->space->pt;
-	uintptr_t va = r->start;
-	struct tlb_gather g;
-
-	tlb_gather_init(&g, pt->mem);
-	while (va < r->end) {
-		unsigned looked;
-		u64 *entry;
-
-		spin_lock(&r->object->lock);
-		spin_lock(&pt->lock);
-		for (looked = 0; looked < ENTRIES_AT_ONCE; looked++) {
-			entry = pt_next(pt, &va, r->end);
-			if (!entry)
-				break;
-			lower_entry(r, entry);
-			if (READ_ONCE(*entry))
-				tlb_gather_add(&g, r->space, va);
-			va += PAGE_SIZE;
-		}
-		spin_unlock(&pt->lock);
-		spin_unlock(&r->object->lock);
-		tlb_flush(&g);
+	if (READ_ONCE(*entry) & PTE_PRESENT) {
+		if (!(r->prot & VM_WRITE))
+			atomic_and(entry, ~PTE_WRITE);
+		if (!(r->prot & VM_EXEC))
+			atomic_or(entry, PTE_NX);
 	}
+	tlb_gather_add(g, r->space, va);
 }
 
 /* Is all of it mapped, and may it become @prot?  Under space->change. */
@@ -365,7 +349,7 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 		spin_unlock(&r->object->lock);
 		spin_unlock(&space->lock);
 		if (before & ~prot)
-			lower_entries(r);
+			change_entries(r, lower_entry);
 	}
 	mutex_unlock(&space->change);
 	return err;

@@ -23,21 +23,7 @@ syscall_entry:
 	pushq %rcx
 	pushq $0
 	pushq $VEC_SYSCALL
-	pushq %rax
-	pushq %rbx
-	pushq %rcx
-	pushq %rdx
-	pushq %rsi
-	pushq %rdi
-	pushq %rbp
-	pushq %r8
-	pushq %r9
-	pushq %r10
-	pushq %r11
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
+	push_registers
 	xorl %ebp, %ebp			/* backtraces end here */
 	movq %rsp, %rdi
 	call syscall_from_user
@@ -45,21 +31,7 @@ syscall_entry:
 	 * SYSRET with an RIP that is not canonical faults in ring 0 on the user's stack (SDM vol. 2B).
 	 * syscall_from_user lets nobody come here whose RIP is not below USER_END.
 	 */
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %r11
-	popq %r10
-	popq %r9
-	popq %r8
-	popq %rbp
-	popq %rdi
-	popq %rsi
-	popq %rdx
-	popq %rcx
-	popq %rbx
-	popq %rax
+	pop_registers
 	movq 16(%rsp), %rcx		/* RIP */
 	movq 32(%rsp), %r11		/* RFLAGS */
 	movq 40(%rsp), %rsp

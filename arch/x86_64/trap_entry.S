@@ -33,40 +33,8 @@ trap_stubs:
 	.endr
 
 	.macro save_registers
-	pushq %rax
-	pushq %rbx
-	pushq %rcx
-	pushq %rdx
-	pushq %rsi
-	pushq %rdi
-	pushq %rbp
-	pushq %r8
-	pushq %r9
-	pushq %r10
-	pushq %r11
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
+	push_registers
 	cld
-	.endm
-
-	.macro restore_registers
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %r11
-	popq %r10
-	popq %r9
-	popq %r8
-	popq %rbp
-	popq %rdi
-	popq %rsi
-	popq %rdx
-	popq %rcx
-	popq %rbx
-	popq %rax
 	.endm
 
 	/* 22 words are on a stack that was 16 byte aligned; two more make a frame record. */
@@ -84,7 +52,7 @@ trap_common:
 	jnz trap_user
 	save_registers
 	call_dispatch
-	restore_registers
+	pop_registers
 	addq $16, %rsp
 	iretq
 
@@ -99,7 +67,7 @@ trap_user:
 /* void user_resume(struct trap_frame *f) */
 user_resume:
 	movq %rdi, %rsp
-	restore_registers
+	pop_registers
 	addq $16, %rsp
 	swapgs
 	iretq
@@ -134,7 +102,7 @@ paranoid_common:
 	save_gs
 	call_dispatch
 	restore_gs
-	restore_registers
+	pop_registers
 	addq $16, %rsp
 	iretq
 
@@ -172,7 +140,7 @@ nmi_first:
 	save_gs
 	call_dispatch
 	restore_gs
-	restore_registers
+	pop_registers
 	addq $16, %rsp
 	movq $0, 48(%rsp)
 	iretq
