@@ -40,6 +40,18 @@ static inline unsigned capacity_of(unsigned cpu)
 	return sum;
 }
 
+/* What a CPU that has just come up has; one that was here may lag behind the plan until its next refill. */
+static inline unsigned planned_capacity(void)
+{
+	unsigned i, index, type, sum = 0;
+
+	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++)
+		for (index = 0; index < NR_CACHED_ORDERS; index++)
+			for (type = 0; type < NR_CACHED_TYPES; type++)
+				sum += READ_ONCE(kernel_memory.zones[i].pcp_capacity[index][type]);
+	return sum;
+}
+
 static inline bool needs_two(struct ktest *t)
 {
 	if (nr_cpus_online() == nr_cpus && nr_cpus >= 2)
