@@ -357,6 +357,7 @@ static void one_call(struct bytes *b)
 	case 14: op_online(b); break;
 	default: op_migrate(b); break;
 	}
+	model_compacted();
 }
 
 /* Everything back as it was: all handed in, all CPUs drained, nothing isolated, offline or off. */

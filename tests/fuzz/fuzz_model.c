@@ -201,6 +201,7 @@ void model_allocated(struct page *page, gfp_t gfp, unsigned order)
 
 	MUST(order <= MAX_ORDER, "a block of order %u", order);
 	MUST(m.nr_live < MODEL_LIVE, "the model is full");
+	model_compacted();
 	own(pfn, order, OWNER_LIVE + m.nr_live);
 	judge_place(pfn, gfp);
 	MUST(page_word(page) == PAGE_WORD(1, PG_ALLOC, order), "word %#x", page_word(page));
@@ -255,6 +256,16 @@ void model_resync(void)
 		         PAGE_WORD(1 + m.handle_pins[h], PG_MOVABLE_OPS, m.handle_order[h]),
 		    "handle %u: word %#x", h, page_word(pfn_to_page_in(m.mem, pfn)));
 	}
+}
+
+void model_compacted(void)
+{
+	u64 moved = mm_event_sum(m.mem, EV_COMPACT_MOVED);
+
+	if (moved == m.compacted)
+		return;
+	m.compacted = moved;
+	model_resync();
 }
 
 struct model_range model_look(pfn_t start, unsigned long nr)

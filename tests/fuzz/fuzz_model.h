@@ -38,6 +38,7 @@ struct model {
 	unsigned depth[MAX_ZONES];
 	unsigned long managed, managed_at_start, in_use;
 	u64 bad_free, bad_order, unbalanced, offlined, offlined_blocks;
+	u64 compacted; /* blocks that compactions had moved when the handles were last looked at */
 };
 #define OWNER_LIVE     0x1000u /* + index in live[] */
 #define OWNER_HANDLE   0x2000u /* + handle */
@@ -65,6 +66,8 @@ void model_allocated(struct page *page, gfp_t gfp, unsigned order);
 void model_freed(unsigned index);
 /* The handles' pages, which move: forget where they were and look again. */
 void model_resync(void);
+/* The same, if a compaction has moved anything since; nothing else may. */
+void model_compacted(void);
 
 /* What is in the way of isolating a pageblock; each a fact about it. */
 struct model_range {
