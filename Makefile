@@ -4,6 +4,7 @@
 # What a target needs is installed first if it is missing; with nothing missing no package manager runs.
 NEEDS_run   := compile boot $(if $(filter pvh,$(BOOT)),,iso) $(filter uefi,$(BOOT))
 NEEDS_iso   := compile iso
+NEEDS_test-bochs := compile iso check bochs
 NEEDS_model := model
 NEEDS_race  := compile boot $(if $(GRUB),iso)
 NEEDS_mutants := compile boot check
@@ -25,20 +26,20 @@ B := build
 # ---- what is built of what -------------------------------------------------------------------
 # mm/ is one list for the kernel and for the hosted program: the same sources, unchanged.
 MM_SRCS     := $(addprefix mm/,page.c event.c trace_ring.c pageblock.c buddy.c zone.c pcp.c drain.c reclaim.c reclaim_lru.c oom.c \
-	page_alloc.c page_isolation.c migrate.c evacuate.c compact.c contig.c cma.c handle.c memory_hotplug.c offline_query.c offline_node.c slab.c check.c show.c mm_init.c \
-	memblock.c pagetable.c tlb.c object.c vmspace.c rmap.c fault.c lru.c migwait.c migrate_lru.c check_vm.c)
+	page_alloc.c page_isolation.c migrate.c evacuate.c compact.c contig.c cma.c handle.c memory_hotplug.c page_report.c offline_query.c offline_node.c memory_add.c standby.c slab.c check.c show.c mm_init.c \
+	memblock.c pagetable.c tlb.c object.c vmspace.c rmap.c fault.c lru.c migwait.c migrate_lru.c check_vm.c poison.c poison_take.c poison_vm.c)
 # These need only arch.h: built and tested hosted too.
 SHARED_SRCS := $(addprefix kernel/,lock.c smp.c)
-# These need only port.h and mm.h: part of the kernel and of every hosted build.
-BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c elf.c cpio.c)
-KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c cmdline.c printk.c panic.c sched.c sched_move.c thread.c wait.c \
-	stress.c rounds.c tour.c crowd.c programs.c picture.c monitor.c monitor_offline.c cpu_hotplug.c hotplug_soak.c pressure.c fault.c $(if $(RACE),,no_race.c)) bench/bench.c bench/bench_vm.c
+# These need only port.h and the interface of mm/: part of the kernel and of every hosted build.
+BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c elf.c cpio.c acpi_slots.c dimm.c mce_decode.c) $(addprefix drivers/virtio,.c _mem.c _balloon.c) boot/framebuffer.c drivers/psf.c drivers/text.c
+KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c boot_zones.c memory_arrays.c cmdline.c printk.c panic.c sched.c sched_move.c thread.c wait.c \
+	stress.c rounds.c tour.c crowd.c programs.c picture.c monitor.c load.c monitor_offline.c monitor_poison.c poison_soak.c cpu_hotplug.c cpu_plug.c acpi_hotplug.c hotplug_soak.c pressure.c fault.c mce.c $(if $(RACE),,no_race.c)) bench/bench.c bench/bench_vm.c
 # Ring 3: the kernel's part, and the programs.
-USER_SRCS   := $(addprefix kernel/,task.c oom.c task_load.c cap.c ipc.c syscall.c syscall_memory.c pager.c bootfile.c user_boot.c user_soak.c)
-PROGRAMS    := init hello abi stress fuzz fault fpu pager paged packer over hog bench promise
-ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c apic.c clock.c cpu.c cpu_hotplug.c mmu.c paging.c power.c smp_boot.c \
+USER_SRCS   := $(addprefix kernel/,task.c task_fault.c oom.c task_load.c cap.c ipc.c syscall.c syscall_memory.c pager.c bootfile.c user_boot.c user_soak.c)
+PROGRAMS    := init hello abi stress fuzz fault fpu pager paged packer over hog bench promise lost
+ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c acpi_region.c acpi_event.c apic.c clock.c cpu.c cpu_hotplug.c mce.c mmu.c paging.c power.c smp_boot.c \
 	stack.c string.c switch.S syscall_entry.S trap.c trap_entry.S user.c)
-BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c) drivers/serial.c
+BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c) $(addprefix drivers/,serial.c screen.c pci.c virtio_pci.c virtio_mem_thread.c)
 HOST_BASE   := $(addprefix arch/host/,host_start.c host_cpu.c host_port.c)
 HOST_SRCS   := $(HOST_BASE) $(addprefix arch/host/,host_main.c host_memmap_test.c) tests/test_faults.c tests/test_cover.c
 HOST_PORT   := $(addprefix arch/host/,host_lock.c host_call.c)
@@ -46,9 +47,9 @@ TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_isolation_race.c test_offline.c \
 	test_offline_race.c test_offline_stall.c test_check.c test_slab.c \
-	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_reclaim_lru.c test_reclaim_clean.c test_reclaim_direct.c test_oom.c test_reclaim_stress.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_compact.c test_compact_vm.c test_contig.c test_cma.c test_offline_query.c test_offline_node.c test_vm_stress.c test_check_vm.c test_trace.c test_trace_ring.c test_fallback.c test_elf.c test_fail.c)
+	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_reclaim_lru.c test_reclaim_clean.c test_reclaim_direct.c test_oom.c test_reclaim_stress.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_compact.c test_compact_vm.c test_contig.c test_cma.c test_offline_query.c test_offline_node.c test_nodes.c test_memory_add.c test_memory_span.c test_standby.c test_acpi_slots.c test_dimm.c test_vm_stress.c test_poison.c test_poison_states.c test_poison_vm.c test_poison_race.c test_poison_standby.c test_check_vm.c test_trace.c test_trace_ring.c test_virtio.c test_balloon.c test_page_report.c test_virtio_mem.c test_virtio_mem_use.c test_fallback.c test_elf.c test_screen.c test_text.c test_mce.c test_fail.c)
 # These need the kernel's threads and CPUs.
-KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c test_task.c test_task_cpu.c test_ipc.c test_pager.c test_oom_task.c user_code.S)
+KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c test_cpu_plug.c test_tick.c test_task.c test_task_cpu.c test_ipc.c test_pager.c test_oom_task.c test_poison_task.c test_mce_cpu.c test_mce_outside.c user_code.S)
 RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c ops_vm.c checks.c scripts.c) $(sort $(wildcard tests/races/step*.c))
 FIBER_SRCS  := $(addprefix arch/fiber/fiber_,main.c step.c cpu.c port.c hotplug.c) kernel/cpu_hotplug.c $(addprefix tests/races/,explore.c shrink.c) \
 	$(filter-out mm/slab.c,$(MM_SRCS)) tests/soft_mmu.c $(SHARED_SRCS) $(RACE_SRCS)
@@ -88,8 +89,8 @@ LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=s
 
 # ---- the kernel --------------------------------------------------------------------------------
 KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS) $(USER_SRCS) $(KTEST_SRCS)
-# A race build: make kernel RACE=1 B=build/race.
-KFLAGS += $(if $(RACE),-DRACE_BUILD)
+# A race build: make kernel RACE=1 B=build/race.  A checked one: make kernel CHECKED=1 B=build/checked.
+KFLAGS += $(if $(RACE),-DRACE_BUILD) $(if $(CHECKED),-DCHECKED_BUILD)
 KSRCS  += $(if $(RACE),$(RACE_SRCS) $(addprefix tests/races/,race_boot.c waiters.c))
 KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 
@@ -120,7 +121,7 @@ $(B)/bin/%: $(B)/kernel/user/%.c.o $(B)/kernel/user/crt.S.o $(B)/kernel/user/lib
 .PRECIOUS: $(B)/kernel/%.o
 
 # ---- the hosted program, in several builds: make build/host-asan/check --------------------------
-HFLAGS := $(COMMON) -Iarch/host -I. -pthread -fno-omit-frame-pointer
+HFLAGS := $(COMMON) -Iarch/host -I. -pthread -fno-omit-frame-pointer -DCHECKED_BUILD
 HFLAGS_plain  := -DHOST_PLAIN
 HFLAGS_order3 := -DPAGEBLOCK_ORDER=3
 HFLAGS_asan   := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -144,7 +145,7 @@ $(foreach b,$(HOST_BUILDS),$(eval $(call host_build,host-$(b),check,$(HFLAGS) $(
 # mm/ alone, with nothing of kernel/: the least that another kernel needs.
 $(eval $(call host_build,alone,alone,$(HFLAGS),$(MM_SRCS) $(HOST_BASE) $(HOST_PORT) arch/host/host_alone.c))
 # CPUs as fibers: race replay and the explorer.  make build/fiber/race build/fiber-asan/race
-FIBER_FLAGS := $(COMMON) -Iarch/fiber -Itests/races -I. -DRACE_BUILD -DPAGEBLOCK_ORDER=3 -fno-omit-frame-pointer
+FIBER_FLAGS := $(COMMON) -Iarch/fiber -Itests/races -I. -DRACE_BUILD -DCHECKED_BUILD -DPAGEBLOCK_ORDER=3 -fno-omit-frame-pointer
 $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
 -include $(KOBJS:.o=.d) $(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib)
 
@@ -152,13 +153,14 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # `make help` prints these lines: a target's or a variable's name, its default, two blanks, what it is.
 # target  run         build, make a GRUB ISO, boot it: selftests, tour, the monitor's prompt
 # target  test        all tests, hosted and in QEMU; the last line is "N passed, N failed": ONLY=
+# target  test-bochs  the ISO image in Bochs, another implementation of the hardware: ONLY=
 # target  check       the hosted tests only, in five builds: the development loop: ONLY=
 # target  all         the kernel, build/quarry.elf
 # target  iso         build/quarry.iso, which boots on BIOS and UEFI machines with CMDLINE
 # target  debug       boot by PVH, stopped, with gdb and the k- commands of tools/quarry.gdb
 # target  lint        includes, sizes, locks, static analysis, the compare that guards free_pages
 # target  bench       the table of figures, build/bench.json
-# target  soak        long stress: TARGET=boots|suites|offline|hotplug|programs|syscalls ROUNDS=n; goes on where it stopped
+# target  soak        long stress: TARGET=boots|suites|offline|hotplug|programs|syscalls|poison|virtio ROUNDS=n; goes on where it stopped
 # target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1; STEP=1 by keys
 # target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
 # target  failsweep   the n-th allocation of every test fails, for every n: ONLY=SUITE[.TEST]
@@ -178,23 +180,21 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # any     V=1         show the commands
 export CPUS MEM NODES BOOT CMDLINE TRACE TIMEOUT QEMU_FLAGS MAKE OBJDUMP
 export QUARRY_BUILD := $(B)
-export PYTHONDONTWRITEBYTECODE := 1
 
-# These are tools/NAME.py.
-TOOLS      := test check lint bench soak race model mutants failsweep fuzz coverage
+# Each is tools/NAME.py.
+TOOLS      := test test-bochs check lint bench soak race model mutants failsweep fuzz coverage
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
 ARGS_race  := $(if $(STEP),--step) $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
 .PHONY: all kernel help run iso debug setup clean $(TOOLS)
 $(TOOLS):
 	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(ONLY),--only $(ONLY)) $(ARGS_$@)
-lint bench soak: kernel
+lint bench soak test-bochs: kernel
 
 help: ; @echo 'make TARGET [VARIABLE=value ...]' && sed -n 's/^# \(target\|run\|any\)  */  /p' Makefile
 run: kernel ; $(Q)sh tools/run.sh $(B)
 iso: kernel
-	$(Q)sh tools/mkiso.sh $(B)/quarry.iso $(B)/quarry.elf '$(CMDLINE)' $(foreach p,$(PROGRAMS),$(p)=$(B)/bin/$(p))
-	@echo "$(B)/quarry.iso"
+	$(Q)sh tools/mkiso.sh $(B)/quarry.iso $(B)/quarry.elf '$(CMDLINE)' $(foreach p,$(PROGRAMS),$(p)=$(B)/bin/$(p)) && echo "$(B)/quarry.iso"
 debug: kernel ; $(Q)sh tools/debug.sh $(B)
 setup: ; @echo "nothing is missing"
 clean: ; rm -rf $(B)

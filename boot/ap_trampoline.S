@@ -75,10 +75,21 @@ ap_trampoline_end:
 ap_entry64:
 	movq kernel_cr3, %rax
 	movq %rax, %cr3
-	movl $1, %eax
+	/* The id of 32 bits is in EDX of leaf 0xb, where EBX is not 0; that of 8 bits in leaf 1. */
+	xorl %eax, %eax
+	cpuid
+	cmpl $0xb, %eax
+	jb 2f
+	movl $0xb, %eax
+	xorl %ecx, %ecx
+	cpuid
+	testl %ebx, %ebx
+	movl %edx, %ebx
+	jnz 3f
+2:	movl $1, %eax
 	cpuid
 	shrl $24, %ebx
-	cmpl ap_nr_slots, %ebx
+3:	cmpl ap_nr_slots, %ebx
 	jae 1f
 	shlq $4, %rbx
 	addq ap_slots, %rbx

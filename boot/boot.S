@@ -26,6 +26,10 @@ mb2_header:
 	/* Modules page aligned (3.1.11). */
 	.short 6, 0
 	.long 8
+	/* A framebuffer, if there can be one (3.1.10): width, height, bits of a pixel. */
+	.short 5, 1
+	.long 20, 1024, 768, 32
+	.balign 8
 	.short 0, 0
 	.long 8
 mb2_header_end:

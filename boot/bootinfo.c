@@ -22,7 +22,9 @@ phys_t boot_trampoline_page;
 #define BOOT_MAPPED (1ULL << 32)
 
 /* Multiboot2 specification 2.0, 3.6: tags of the info block. */
-enum { MB2_END = 0, MB2_CMDLINE = 1, MB2_MODULE = 3, MB2_MMAP = 6, MB2_RSDP1 = 14, MB2_RSDP2 = 15 };
+enum {
+	MB2_END = 0, MB2_CMDLINE = 1, MB2_MODULE = 3, MB2_MMAP = 6, MB2_FRAMEBUFFER = 8, MB2_RSDP1 = 14, MB2_RSDP2 = 15
+};
 #define MMAP_RAM 1
 
 struct mb2_tag {
@@ -241,6 +243,9 @@ static void mb2_tag(const struct mb2_tag *tag)
 			module_add(m->start, m->end - m->start, m->name, tag->size - sizeof(*m));
 	} else if (tag->type == MB2_MMAP) {
 		mb2_mmap((const void *)tag);
+	} else if (tag->type == MB2_FRAMEBUFFER) {
+		if (framebuffer_from_tag(&bootinfo.framebuffer, tag, tag->size))
+			bootinfo.framebuffer.address = 0;
 	} else if (tag->type == MB2_RSDP2 || (tag->type == MB2_RSDP1 && !bootinfo.rsdp_len)) {
 		/* The block has a copy, not the address; the newer one is the better one. */
 		bootinfo.rsdp_len = MIN(len, (u32)sizeof(bootinfo.rsdp_copy));

@@ -2,13 +2,9 @@
 /*
  * boot_memory.c: from the firmware's memory map to the zones of the kernel's own memory.
  *
- * Owns:       the boot allocator, and the layout of kernel_memory.
+ * Owns:       the boot allocator.  How RAM is cut into nodes and zones is in boot_zones.c.
  * Locks:      none: boot CPU only.
- * Invariants: what was taken before the hand-over stays RESERVED for ever; a pageblock belongs to the
- *             node of its first RAM page; zones of one memory are disjoint.
- *
- * Layout of a node: the upper part (movable=, 50 % of its pageblocks unless told otherwise) is zone
- * MOVABLE, which can be taken out of service; below it NORMAL above 4 GiB and DMA32 under it.
+ * Invariants: what was taken before the hand-over stays RESERVED for ever.
  */
 #include "kernel/boot_memory.h"
 
@@ -17,7 +13,6 @@
 #include <quarry/memblock.h>
 #include <quarry/mm.h>
 
-#define PFN_4G      (1UL << (32 - PAGE_SHIFT))
 #define MIN_RAM     (32ULL << 20) /* bytes of usable RAM below which nothing useful fits */
 #define BOOT_LINE   64
 #define BOOT_FLOOR  (1ULL << 20)  /* boot memory comes from above the first MiB, which APs start in */
@@ -74,114 +69,17 @@ static void *mm_own_alloc(void *arg, size_t bytes)
 	return memblock.closed ? kmalloc(bytes) : boot_alloc(bytes, 64);
 }
 
-/* First and one past the last pfn with RAM, pageblock aligned. */
-static void ram_span(pfn_t *start, pfn_t *end)
+/* One past the last pfn that memory may come at later, as far as there are links and addresses for it; or 0. */
+static pfn_t hotplug_end(void)
 {
-	const struct memblock_type *ram = &memblock.ram;
-
-	*start = ALIGN_DOWN(ram->range[0].start >> PAGE_SHIFT, PAGEBLOCK_PAGES);
-	*end = ALIGN_UP((ram->range[ram->nr - 1].end + PAGE_SIZE - 1) >> PAGE_SHIFT, PAGEBLOCK_PAGES);
-}
-
-/* The first address of RAM in the pageblock at @pfn; 0: none.  (Address 0 itself is taken.) */
-static phys_t block_ram(pfn_t pfn)
-{
-	phys_t start = (phys_t)pfn << PAGE_SHIFT, end = start + (PAGEBLOCK_PAGES << PAGE_SHIFT);
+	phys_t end = 0;
 	unsigned i;
 
-	for (i = 0; i < memblock.ram.nr; i++) {
-		const struct memblock_range *r = &memblock.ram.range[i];
-
-		if (r->start < end && r->end > start)
-			return MAX(MAX(r->start, start), (phys_t)PAGE_SIZE);
+	for (i = 0; i < acpi.nr_affinity; i++) {
+		if (acpi.affinity[i].hotplug)
+			end = MAX(end, acpi.affinity[i].end);
 	}
-	return 0;
-}
-
-static unsigned block_node(pfn_t pfn)
-{
-	unsigned node = acpi_node_of(block_ram(pfn));
-
-	return node < acpi.nr_nodes ? node : 0;
-}
-
-struct node_span {
-	pfn_t start, end;         /* of its RAM; end 0: none */
-	unsigned long pageblocks; /* with RAM */
-};
-
-/*
- * Find each node's span.  Spans that overlap (nodes that interleave) cannot be zones: false.
- */
-static bool node_spans(struct node_span *span, pfn_t start, pfn_t end, bool merge)
-{
-	unsigned i, j;
-	pfn_t pfn;
-
-	memset(span, 0, MAX_NODES * sizeof(*span));
-	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
-		unsigned node;
-
-		if (!block_ram(pfn))
-			continue;
-		node = merge ? 0 : block_node(pfn);
-		if (!span[node].end)
-			span[node].start = pfn;
-		span[node].end = pfn + PAGEBLOCK_PAGES;
-		span[node].pageblocks++;
-	}
-	for (i = 0; i < acpi.nr_nodes; i++) {
-		for (j = 0; j < i; j++) {
-			if (span[i].start < span[j].end && span[j].start < span[i].end)
-				return false;
-		}
-	}
-	return true;
-}
-
-/* cmdline_init has seen to it that this is a number up to 95, perhaps with a percent sign. */
-static unsigned movable_percent(void)
-{
-	const char *s = cmdline_get("movable", "50%");
-	unsigned percent = 0;
-
-	for (; *s >= '0' && *s <= '9'; s++)
-		percent = percent * 10 + (unsigned)(*s - '0');
-	return percent;
-}
-
-static void add_zone(unsigned node, enum zone_kind kind, pfn_t start, pfn_t end)
-{
-	if (start < end && memory_add_zone(&kernel_memory, node, kind, start, end))
-		panic("boot: zone %u of node %u cannot be [%#lx, %#lx)", kind, node, start, end);
-}
-
-static void add_node_zones(unsigned node, const struct node_span *span, unsigned percent)
-{
-	unsigned long movable = span->pageblocks * percent / 100;
-	pfn_t border = span->end;
-
-	while (movable > 0) {
-		border -= PAGEBLOCK_PAGES;
-		movable -= block_ram(border) != 0;
-	}
-	add_zone(node, ZONE_MOVABLE, border, span->end);
-	add_zone(node, ZONE_NORMAL, MAX(span->start, PFN_4G), border);
-	add_zone(node, ZONE_DMA32, span->start, MIN(border, PFN_4G));
-}
-
-/* Descriptors: the memmap by section, where there is RAM; pageblocks for the whole span. */
-static void map_arrays(pfn_t start, pfn_t end)
-{
-	pfn_t pfn;
-
-	arch_map_array((uintptr_t)(ARCH_PAGEBLOCKS + (start >> PAGEBLOCK_ORDER)),
-	    ((end - start) >> PAGEBLOCK_ORDER) * sizeof(struct pageblock));
-	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
-		if (block_ram(pfn))
-			arch_map_array((uintptr_t)(ARCH_MEMMAP + ALIGN_DOWN(pfn, SECTION_PAGES)),
-			    SECTION_PAGES * sizeof(struct page));
-	}
+	return ALIGN_DOWN(MIN(end >> PAGE_SHIFT, MIN(PFN_NONE, ARCH_MAX_RAM >> PAGE_SHIFT)), PAGEBLOCK_PAGES);
 }
 
 static void init_kernel_memory(pfn_t start, pfn_t end, unsigned nr_nodes)
@@ -192,7 +90,9 @@ static void init_kernel_memory(pfn_t start, pfn_t end, unsigned nr_nodes)
 	    .memmap = ARCH_MEMMAP,
 	    .pageblocks = ARCH_PAGEBLOCKS,
 	    .start_pfn = start,
-	    .end_pfn = end,
+	    .end_pfn = MAX(end, hotplug_end()),
+	    .arrays = &kernel_memory_arrays,
+	    .standby_step = BOOT_STANDBY_STEP,
 	    .nr_cpus = nr_cpus,
 	    .nr_nodes = nr_nodes,
 	    .distance = distance,
@@ -214,32 +114,67 @@ static void init_kernel_memory(pfn_t start, pfn_t end, unsigned nr_nodes)
 		panic("boot: memory_init failed: %d", err);
 }
 
+/* Descriptors: of pages by section, where there is RAM that is online; of pageblocks where there is RAM. */
+static void map_arrays(pfn_t start, pfn_t end, bool stands_by)
+{
+	pfn_t pfn = ALIGN_DOWN(start, SECTION_PAGES);
+
+	arch_map_array((uintptr_t)(ARCH_PAGEBLOCKS + (start >> PAGEBLOCK_ORDER)),
+	    ((end - start) >> PAGEBLOCK_ORDER) * sizeof(struct pageblock));
+	if (!stands_by)
+		arch_map_array((uintptr_t)(ARCH_MEMMAP + pfn), (ALIGN_UP(end, SECTION_PAGES) - pfn) * sizeof(struct page));
+}
+
+static void declare(pfn_t start, pfn_t end, bool stands_by)
+{
+	if (stands_by)
+		memory_add_standby(&kernel_memory, start, end);
+	else
+		memory_add_ram(&kernel_memory, start, end);
+}
+
+static void give_away(pfn_t start, pfn_t end, bool stands_by)
+{
+	if (!stands_by)
+		memory_free_range(&kernel_memory, start, end);
+}
+
+/* Call fn for each part of the pages [start, end) that is online, or stands by, as a whole. */
+static void by_parts(pfn_t start, pfn_t end, void (*fn)(pfn_t start, pfn_t end, bool stands_by))
+{
+	while (start < end) {
+		pfn_t to;
+		bool stands_by = boot_stands_by(start, end, &to);
+
+		fn(start, to, stands_by);
+		start = to;
+	}
+}
+
+/* The same for all RAM, in whole pageblocks. */
+static void all_ram(void (*fn)(pfn_t start, pfn_t end, bool stands_by))
+{
+	unsigned i;
+
+	for (i = 0; i < memblock.ram.nr; i++)
+		by_parts(ALIGN_DOWN(memblock.ram.range[i].start >> PAGE_SHIFT, PAGEBLOCK_PAGES),
+		    ALIGN_UP((memblock.ram.range[i].end + PAGE_SIZE - 1) >> PAGE_SHIFT, PAGEBLOCK_PAGES), fn);
+}
+
 void boot_memory_hand_over(void)
 {
-	struct node_span span[MAX_NODES];
 	struct memblock_range free = {0, 0};
-	unsigned percent = movable_percent(), nr_nodes = acpi.nr_nodes, i;
 	pfn_t start, end;
+	unsigned nr_nodes = boot_zones_plan(&memblock, &start, &end);
 
-	ram_span(&start, &end);
-	if (!node_spans(span, start, end, false)) {
-		printk("boot: memory of the nodes interleaves; taking it all as one node\n");
-		nr_nodes = 1;
-		node_spans(span, start, end, true);
-	}
-	map_arrays(start, end);
+	all_ram(map_arrays);
 	init_kernel_memory(start, end, nr_nodes);
-	for (i = 0; i < nr_nodes; i++) {
-		if (span[i].end)
-			add_node_zones(i, &span[i], percent);
-	}
-	for (i = 0; i < memblock.ram.nr; i++)
-		memory_add_ram(&kernel_memory, memblock.ram.range[i].start >> PAGE_SHIFT,
-		    (memblock.ram.range[i].end + PAGE_SIZE - 1) >> PAGE_SHIFT);
+	boot_zones_add(&kernel_memory);
+	all_ram(declare);
 	/* From here on boot_alloc has nothing more to give: what is free goes to the zones. */
 	memblock.closed = true;
 	while (memblock_next_free(&memblock, free.end, &free))
-		memory_free_range(&kernel_memory, free.start >> PAGE_SHIFT, free.end >> PAGE_SHIFT);
+		by_parts(free.start >> PAGE_SHIFT, free.end >> PAGE_SHIFT, give_away);
 	if (memory_ready(&kernel_memory))
 		panic("boot: no memory for the slots of the page caches");
 	kernel_memory.badpage_panic = strcmp(cmdline_get("badpage", "panic"), "panic") == 0;

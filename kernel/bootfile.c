@@ -59,10 +59,17 @@ bool boot_file_find(const char *name, struct boot_file *out)
 
 bool boot_file_single(struct boot_file *out)
 {
-	if (bootinfo.nr_modules != 1)
-		return false;
-	module_file(&bootinfo.module[0], out);
-	return !cpio_is_archive(out->data, out->size) &&
+	struct boot_file module;
+	unsigned i, nr = 0;
+
+	for (i = 0; i < bootinfo.nr_modules; i++) {
+		module_file(&bootinfo.module[i], &module);
+		if (!strcmp(module.name, BOOT_FONT))
+			continue;
+		*out = module;
+		nr++;
+	}
+	return nr == 1 && !cpio_is_archive(out->data, out->size) &&
 	    (out->size < 4 || memcmp(out->data, "\177ELF", 4) != 0);
 }
 

@@ -14,6 +14,8 @@
  * The one who asks (the controller) and the idle thread of the CPU take turns; each step is one change of
  * cpu->hotplug by the side that is named.
  */
+#include "kernel/hotplug_state.h"
+
 #include <quarry/cpu.h>
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
@@ -23,18 +25,6 @@
 #define GIVE_WAY_NS 100000000ULL /* at most, to those who wait for cpu_hotplug */
 /* Looks for interrupts that are still on their way to a CPU that stops. */
 #define MAX_LOOKS 1000
-
-enum hotplug_state {
-	HP_UP,       /* as booted; online, or absent for ever */
-	HP_LEAVING,  /* controller: hand over your threads */
-	HP_LEFT,     /* CPU: done; I still answer calls */
-	HP_STOP,     /* controller: nobody will call you; stop */
-	HP_PARKED,   /* CPU: my last store before the halt */
-	HP_WAKE,     /* controller: come up */
-	HP_STARTING, /* CPU: on my way */
-	HP_COMING,   /* CPU: too late to be given up */
-	HP_DEAD,     /* controller: it did not park in time; if it does after all, it is PARKED */
-};
 
 static struct waitq changed = {.lock = {.name = "cpu_hotplug state", .rank = RANK_WAIT}};
 
@@ -97,7 +87,7 @@ static bool start_here(struct cpu *cpu)
 		pcp_cpu_join(mem);
 	spin_unlock(&memories_lock);
 	sched_point("cpu.pcp_ready");
-	arch_timer_start();
+	arch_timer_start(1);
 	/* What was sent to us while we were away is taken here, and counted as spurious. */
 	arch_irq_enable();
 	cpu_relax();
@@ -172,7 +162,7 @@ static unsigned left_in_cache(unsigned cpu)
 }
 
 /* It cannot say when it has parked, so this looks; other threads of this CPU run in between. */
-static bool wait_parked(unsigned cpu, u64 ns)
+bool cpu_wait_parked(unsigned cpu, u64 ns)
 {
 	u64 end = arch_clock_ns() + ns;
 
@@ -206,7 +196,7 @@ static int take_down(unsigned cpu)
 	atomic_xchg(&c->hotplug, (u32)HP_STOP);
 	arch_ipi_kick(cpu);
 	/* One that did not get so far in all that time is not waited for twice. */
-	if (!wait_parked(cpu, left ? smp_timeout_ns : 0) &&
+	if (!cpu_wait_parked(cpu, left ? smp_timeout_ns : 0) &&
 	    atomic_cas(&c->hotplug, (u32)HP_STOP, (u32)HP_DEAD)) {
 		printk("cpu: CPU %u did not park in time: dead, with %u threads; about %u cached blocks "
 		       "are out of reach\n", cpu, sched_threads(cpu), left_in_cache(cpu));
@@ -297,6 +287,8 @@ int cpu_up(unsigned cpu)
 	rwsem_lock_exclusive(&cpu_hotplug);
 	if (cpumask_test(cpu_online_mask, cpu))
 		err = -EALREADY;
+	else if (load_acquire(&cpus[cpu]->hotplug) == HP_ABSENT)
+		err = -ENODEV;
 	else if (!cpu_is_parked(cpu))
 		err = -EIO; /* dead, or it never started */
 	else
@@ -316,6 +308,7 @@ const char *cpu_state_name(unsigned cpu)
 	case HP_STOP: return "leaving";
 	case HP_PARKED: return "down";
 	case HP_DEAD: return "dead";
+	case HP_ABSENT: return "absent";
 	default: return "coming";
 	}
 }

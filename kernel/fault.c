@@ -8,6 +8,7 @@
  */
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
+#include <quarry/mce.h>
 
 static void hang(void *arg)
 {
@@ -89,7 +90,7 @@ static void corrupt_on_two_cpus(void)
 	struct thread *other;
 	u32 others = 2;
 
-	other = nr_cpus > 1 ? thread_start("second", (int)nr_cpus - 1, corrupt_cached, &others) : NULL;
+	other = nr_boot_cpus > 1 ? thread_start("second", (int)nr_boot_cpus - 1, corrupt_cached, &others) : NULL;
 	if (!other)
 		return;
 	corrupt_cached(&others);
@@ -155,8 +156,22 @@ static void call_a_silent_cpu(void)
 {
 	static struct fault_hang hang;
 
-	if (nr_cpus > 1 && fault_hang_start(&hang, nr_cpus - 1, WAIT_FOREVER) == 0)
+	if (nr_boot_cpus > 1 && fault_hang_start(&hang, nr_boot_cpus - 1, WAIT_FOREVER) == 0)
 		smp_call_mask(NULL, nothing, NULL);
+}
+
+/* Nobody takes them out of the ring: the interrupt that would say so cannot come. */
+static void overflow_the_ring(void)
+{
+	const struct mce_bank scrub = {MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | 0xc0,
+	    ~0UL & ~0xfffUL, 0x8c};
+	irqflags_t flags = arch_irq_save();
+	unsigned i;
+	int err = 0;
+
+	for (i = 0; i <= MCE_RING_SIZE && !err; i++)
+		err = mce_inject(0, &scrub, MCG_STATUS_RIPV | MCG_STATUS_MCIP);
+	arch_irq_restore(flags);
 }
 
 void fault_provoke(const char *name)
@@ -173,6 +188,7 @@ void fault_provoke(const char *name)
 	    {"both", corrupt_on_two_cpus},
 	    {"report", break_the_report},
 	    {"silent", call_a_silent_cpu},
+	    {"mcering", overflow_the_ring},
 	};
 	unsigned i;
 

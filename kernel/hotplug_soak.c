@@ -67,7 +67,7 @@ static void took(struct soak *s, const char *what, unsigned cpu, int err, int wa
 /* One CPU, whichever: down if it is up, up if it is down.  The last one is asked to go, and refuses. */
 static void one_step(struct soak *s)
 {
-	unsigned cpu = (unsigned)(ktest_rand(&s->rand) % nr_cpus);
+	unsigned cpu = (unsigned)(ktest_rand(&s->rand) % nr_boot_cpus);
 
 	if (!cpumask_test(cpu_online_mask, cpu)) {
 		took(s, "cpu_up", cpu, cpu_up(cpu), 0);
@@ -79,7 +79,7 @@ static void one_step(struct soak *s)
 		took(s, "cpu_down", cpu, cpu_down(cpu), 0);
 		s->downs++;
 		s->boot_cpu += cpu == 0;
-		s->at_most_down = MAX(s->at_most_down, nr_cpus - nr_cpus_online());
+		s->at_most_down = MAX(s->at_most_down, nr_boot_cpus - nr_cpus_online());
 	}
 }
 
@@ -87,7 +87,7 @@ static void all_up(struct soak *s)
 {
 	unsigned cpu;
 
-	for (cpu = 0; cpu < nr_cpus && !s->err; cpu++) {
+	for (cpu = 0; cpu < nr_boot_cpus && !s->err; cpu++) {
 		if (!cpumask_test(cpu_online_mask, cpu)) {
 			took(s, "cpu_up", cpu, cpu_up(cpu), 0);
 			s->ups++;
@@ -135,7 +135,7 @@ static void summary(const struct soak *s, const struct offliner *o, const struct
 {
 	printk("hotplug: %u downs and %u ups of %u CPUs in %llu ms, %u of the boot CPU, at most %u down, %u "
 	       "refused as the last; %u offlines of %lu MiB meanwhile%s\n",
-	    s->downs, s->ups, nr_cpus, (unsigned long long)(ns / 1000000), s->boot_cpu, s->at_most_down,
+	    s->downs, s->ups, nr_boot_cpus, (unsigned long long)(ns / 1000000), s->boot_cpu, s->at_most_down,
 	    s->refused, o->rounds, SOAK_RANGE >> (20 - PAGE_SHIFT),
 	    o->no_range ? " (no movable range on this machine)" : "");
 	printk("hotplug: stress made %llu operations, %llu of %llu frees remote, %llu damaged\n",
@@ -156,7 +156,7 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
 	struct stress_report report;
 	bool good;
 
-	o.stress = stress_start(mem, 0, nr_cpus, seed);
+	o.stress = stress_start(mem, 0, nr_boot_cpus, seed);
 	o.thread = o.stress ? thread_start("offliner", -1, offliner_main, &o) : NULL;
 	if (!o.thread) {
 		printk("hotplug: FAIL: no threads: all CPUs must be online\n");
@@ -169,10 +169,10 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
 		one_step(&s);
 		if (arch_clock_ns() > s.next_report) {
 			printk("hotplug: %u downs, %u ups, %u of %u CPUs online, %u offlines\n", s.downs,
-			    s.ups, nr_cpus_online(), nr_cpus, READ_ONCE(o.rounds));
+			    s.ups, nr_cpus_online(), nr_boot_cpus, READ_ONCE(o.rounds));
 			s.next_report = arch_clock_ns() + PROGRESS_NS;
 		}
-		if (nr_cpus == 1 && s.refused >= rounds)
+		if (nr_boot_cpus == 1 && s.refused >= rounds)
 			break;
 	}
 	WRITE_ONCE(o.stop, 1u);

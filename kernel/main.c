@@ -15,6 +15,7 @@
 #include <quarry/acpi.h>
 #include <quarry/hotplug.h>
 #include <quarry/ktest.h>
+#include <quarry/mce.h>
 #include <quarry/mm.h>
 #include <quarry/race.h>
 #include <quarry/stress.h>
@@ -47,7 +48,7 @@ static bool show(u64 seed)
 {
 	u64 rounds = cmdline_u64("rounds", 0), hotplug = cmdline_u64("hotplug", 0);
 	const char *policy = cmdline_get("isolation", ""), *pressure = cmdline_get("pressure", NULL);
-	u64 first, last, programs = cmdline_u64("programs", 0);
+	u64 first, last, programs = cmdline_u64("programs", 0), poison = cmdline_u64("poison", 0);
 
 	if (cmdline_get("bench", NULL))
 		return bench_run();
@@ -57,6 +58,8 @@ static bool show(u64 seed)
 	}
 	if (programs)
 		return programs_run((unsigned)programs, seed) == 0;
+	if (poison)
+		return poison_soak(&kernel_memory, (unsigned)poison, seed) == 0;
 	if (hotplug)
 		return hotplug_soak(&kernel_memory, (unsigned)hotplug, seed) == 0;
 	if (pressure && parse_range(pressure, &first, &last) == 0)
@@ -91,11 +94,14 @@ void kernel_main(void)
 	arch_early_init();       /* faults are reported from here */
 	printk("quarry: boot\n");
 	cmdline_init();          /* options; unknown ones are named */
+	screen_init();           /* and from here on a screen, if the loader found one */
 	seed = cmdline_u64("seed", 0x5eed);
 	run_seed = seed;         /* reports say how to run again */
 	boot_memory_init();      /* boot_alloc works */
 	acpi_init();             /* CPUs, nodes, distances, timer ports */
+	acpi_hotplug_init();     /* slots for memory and CPUs, if wanted */
 	arch_paging_init();      /* final page tables: all RAM reachable */
+	screen_map();            /* the screen too */
 	arch_apic_init();        /* interrupts, clock */
 	arch_cpus_init();        /* nr_cpus, per-CPU areas */
 	smp_init();              /* slots for cross-calls */
@@ -104,7 +110,7 @@ void kernel_main(void)
 	sched_init_cpu(true);    /* this flow is a thread; others may be started */
 	cpu_set_online(0);
 	arch_irq_enable();
-	arch_timer_start();      /* preemption */
+	arch_timer_start(1);      /* preemption */
 	smp_start_aps();         /* the other CPUs run kernel_ap_entry */
 	wait_for_aps();          /* and are online when this returns */
 	serial_enable_irq();
@@ -112,8 +118,14 @@ void kernel_main(void)
 		panic("boot: no memory for the reclaim threads");
 	if (tasks_init()) /* threads of ring 3 may be started, and are freed */
 		panic("boot: no memory for the reaper");
+	if (mce_start()) /* pages that machine checks report are taken out of use */
+		panic("boot: no memory for the machine-check thread");
 	oom_init(); /* tasks end when memory has run out */
+	acpi_hotplug_start(); /* what is in slots is used; what comes later too */
+	virtio_init(); /* the host may ask for memory, and give it */
+	ktest_limit_cpus(nr_boot_cpus);
 	machine_summary();
+	printk("boot: %llu thousand cycles since the machine's reset\n", (unsigned long long)arch_tsc() / 1000);
 
 	began = arch_clock_ns();
 	pass = ktest_run(cmdline_get("selftest", "quick"), seed) == 0;
@@ -130,8 +142,10 @@ void kernel_main(void)
 void kernel_ap_entry(void)
 {
 	sched_init_cpu(false);
-	cpu_set_online(arch_cpu_id());
-	arch_irq_enable();
-	arch_timer_start();
+	if (!cpu_arrive()) {
+		cpu_set_online(arch_cpu_id());
+		arch_irq_enable();
+		arch_timer_start(1);
+	}
 	sched_idle();
 }

@@ -8,9 +8,11 @@
  */
 #include "kernel/monitor.h"
 
+#include <quarry/acpi.h>
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
 #include <quarry/ktest.h>
+#include <quarry/mce.h>
 #include <quarry/race.h>
 #include <quarry/stress.h>
 #include <quarry/task.h>
@@ -181,6 +183,11 @@ static void cmd_cpus(unsigned n, char **arg)
 	show_cpus();
 }
 
+static void cmd_slots(unsigned n, char **arg)
+{
+	show_all_slots();
+}
+
 static void nothing(void *arg)
 {
 }
@@ -232,6 +239,11 @@ static void cmd_cpu(unsigned n, char **arg)
 		printk("cpu: done: %u of %u online\n", nr_cpus_online(), nr_cpus);
 }
 
+static void cmd_mce(unsigned n, char **arg)
+{
+	mce_show();
+}
+
 static void cmd_race(unsigned n, char **arg)
 {
 	race_step_by_keys(arg[0]);
@@ -246,6 +258,11 @@ static void cmd_user(unsigned n, char **arg)
 	user_run(arg[0], arg0, arg1);
 }
 
+static void cmd_virtio(unsigned n, char **arg)
+{
+	virtio_show();
+}
+
 static void cmd_help(unsigned n, char **arg);
 
 static const struct command commands[] = {
@@ -258,11 +275,17 @@ static const struct command commands[] = {
     {"trace", "on|off", "record every allocation and free, or only slow paths", 1, 1, cmd_trace},
     {"offline", "PFN NR [POLICY]", "take NR pages from PFN on out of service", 2, 3, cmd_offline},
     {"online", "PFN NR", "give them back", 2, 2, cmd_online},
+    {"add", "PFN NR [NODE]", "there is memory that the kernel does not know of: NR pages from PFN on", 2, 3, cmd_add},
+    {"remove", "PFN NR", "forget memory that is offline", 2, 2, cmd_remove},
     {"query", "PFN NR", "what would be in the way of taking NR pages from PFN on", 2, 2, cmd_query},
     {"evacuate", "NODE [whole|undo]", "take a node's movable memory out; all or nothing; give it back", 1, 2,
 	cmd_evacuate},
     {"compact", "", "move what can move together", 0, 0, cmd_compact},
     {"busy", "[PFN]", "a page that could move but is always in use; none", 0, 1, cmd_busy},
+    {"poison", "[PFN]", "take a page out of use whose memory broke; those that are", 0, 1, cmd_poison},
+    {"soft", "PFN", "move what is in a page elsewhere, and take it out of use", 1, 1, cmd_soft},
+    {"unpoison", "PFN", "a page that was taken out of use may be used again", 1, 1, cmd_unpoison},
+    {"mce", "", "machine checks: each CPU's banks, what was found", 0, 0, cmd_mce},
     {"policy", "redrain|disable|precise", "how offlines that name none keep pages out of caches", 1, 1,
 	cmd_policy},
     {"check", "", "recount everything (check_memory)", 0, 0, cmd_check},
@@ -270,8 +293,12 @@ static const struct command commands[] = {
     {"rounds", "N", "N offline rounds under stress, for each policy", 1, 1, cmd_rounds},
     {"cpus", "", "each CPU: its state, threads, interrupts", 0, 0, cmd_cpus},
     {"cpu", "down|up|hang N [MS]", "take CPU N out, bring it back, or make it deaf", 2, 3, cmd_cpu},
+    {"slots", "", "memory modules and CPUs that can be plugged in, and what was refused", 0, 0, cmd_slots},
     {"race", "NAME", "step through a race; in a race build", 1, 1, cmd_race},
     {"user", "PROGRAM [ARG [ARG]]", "run a program of the boot modules in ring 3", 1, 3, cmd_user},
+    {"load", "[MIB]", "use MIB of movable memory, and all CPUs, from now on; end it", 0, 1, cmd_load},
+    {"burst", "MIB [ROUNDS]", "use up MIB, verify it, and free it", 1, 2, cmd_burst},
+    {"virtio", "", "what the host has asked for, and got", 0, 0, cmd_virtio},
     {"halt", "", "power off", 0, 0, NULL},
 };
 
@@ -330,6 +357,10 @@ void monitor(u64 seed)
 	static struct line line;
 
 	monitor_seed = seed;
+	if (!serial_present()) {
+		printk("monitor: no serial port, so nobody can type\n");
+		return;
+	}
 	printk("Type help for the list of commands.\n");
 	do {
 		console_write("quarry> ", 8);

@@ -13,9 +13,18 @@ bool monitor_number(const char *word, u64 *value);
 /* Commands of monitor_offline.c, with their arguments.  Context: thread. */
 void cmd_offline(unsigned n, char **arg);
 void cmd_online(unsigned n, char **arg);
+void cmd_add(unsigned n, char **arg);
+void cmd_remove(unsigned n, char **arg);
 void cmd_query(unsigned n, char **arg);
 void cmd_evacuate(unsigned n, char **arg);
 void cmd_compact(unsigned n, char **arg);
 void cmd_busy(unsigned n, char **arg);
+/* And of load.c. */
+void cmd_load(unsigned n, char **arg);
+void cmd_burst(unsigned n, char **arg);
+/* Commands of monitor_poison.c. */
+void cmd_poison(unsigned n, char **arg);
+void cmd_soft(unsigned n, char **arg);
+void cmd_unpoison(unsigned n, char **arg);
 
 #endif

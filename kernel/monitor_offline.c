@@ -9,8 +9,9 @@
  */
 #include "kernel/monitor.h"
 
-#include <quarry/kernel.h>
+#include <quarry/acpi.h>
 #include <quarry/contig.h>
+#include <quarry/kernel.h>
 #include <quarry/memory_hotplug.h>
 
 #define CTRL_C 3
@@ -106,6 +107,45 @@ void cmd_online(unsigned n, char **arg)
 		printk("online: done\n");
 }
 
+void cmd_add(unsigned n, char **arg)
+{
+	u64 pfn, nr, node;
+	int err;
+
+	if (!monitor_number(arg[0], &pfn) || !monitor_number(arg[1], &nr))
+		return;
+	node = acpi_node_of((phys_t)pfn << PAGE_SHIFT);
+	/* Nodes that the boot took as one. */
+	if (node >= kernel_memory.nr_nodes)
+		node = 0;
+	if (n > 2 && !monitor_number(arg[2], &node))
+		return;
+	err = add_memory(&kernel_memory, pfn, nr, (unsigned)MIN(node, (u64)MAX_NODES));
+	if (err)
+		printk("add: error %d: %s\n", err,
+		    err == -EINVAL       ? "range empty, unaligned or where no memory can come"
+		        : err == -EEXIST ? "some of it is there"
+		        : err == -ENODEV ? "no such node"
+		                         : "no memory for its descriptors");
+	else
+		printk("add: done: offline, on node %llu\n", (unsigned long long)node);
+}
+
+void cmd_remove(unsigned n, char **arg)
+{
+	u64 pfn, nr;
+	int err;
+
+	if (!monitor_number(arg[0], &pfn) || !monitor_number(arg[1], &nr))
+		return;
+	err = remove_memory(&kernel_memory, pfn, nr);
+	if (err)
+		printk("remove: error %d: %s\n", err,
+		    err == -EINVAL ? "range empty, unaligned or not there" : "some of it is not offline");
+	else
+		printk("remove: done\n");
+}
+
 void cmd_query(unsigned n, char **arg)
 {
 	static struct offline_survey s;
@@ -121,6 +161,8 @@ void cmd_query(unsigned n, char **arg)
 			    mm_why_text((enum mm_why)why), s.first[why]);
 	}
 	printk("  %8lu pages can move, %lu are free\n", s.movable, s.free);
+	if (s.retired)
+		printk("  %8lu are broken and out of use\n", s.retired);
 	if (s.err)
 		printk("query: an offline would be refused, error %d: %s, pfn %#lx\n", s.err,
 		    mm_why_text(s.fail.why), s.fail.pfn);

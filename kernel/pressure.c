@@ -206,19 +206,19 @@ static void join_all(void)
 /* Start all threads, which wait for run.go; false: not all could be had. */
 static bool prepare(u64 seed)
 {
-	unsigned nr = nr_cpus * THREADS_PER_CPU;
+	unsigned nr = nr_boot_cpus * THREADS_PER_CPU;
 
 	memset(&run, 0, sizeof(run));
 	run.left = nr;
-	run.quiet = nr_cpus / QUIET_CPU * THREADS_PER_CPU;
+	run.quiet = nr_boot_cpus / QUIET_CPU * THREADS_PER_CPU;
 	run.threads = kmalloc(nr * sizeof(struct presser));
 	for (; run.threads && run.nr < nr; run.nr++) {
 		struct presser *t = &run.threads[run.nr];
 
-		t->quiet = run.nr % nr_cpus % QUIET_CPU == QUIET_CPU - 1;
+		t->quiet = run.nr % nr_boot_cpus % QUIET_CPU == QUIET_CPU - 1;
 		/* Not 0, and another one for each seed below 2^48 and thread. */
 		t->rand = ((seed << 16) + run.nr + 1) * 0x9e3779b97f4a7c15ULL;
-		t->thread = thread_start("pressure", (int)(run.nr % nr_cpus), presser_main, t);
+		t->thread = thread_start("pressure", (int)(run.nr % nr_boot_cpus), presser_main, t);
 		if (!t->thread)
 			return false;
 	}
@@ -243,7 +243,7 @@ static bool report(u64 seed, const struct smp_stats *old)
 	       "waits=%llu calls=%llu from_alloc=%llu ipis=%llu peak_ipis=%llu kicks=%llu stale=%llu "
 	       "first_allocs=%llu first_held=%llu first_free=%lu first_cached=%lu first_stale=%lu "
 	       "last_held=%llu last_free=%lu last_cached=%lu\n",
-	    U(seed), nr_cpus, run.nr, memory_managed_pages(&kernel_memory), U(run.allocs), U(run.failed),
+	    U(seed), nr_boot_cpus, run.nr, memory_managed_pages(&kernel_memory), U(run.allocs), U(run.failed),
 	    U(run.high_failed), U(mm_event_sum(&kernel_memory, EV_ALLOC_DRAIN_WAIT) - run.waits),
 	    U(new.calls - old->calls), U(new.from_alloc - old->from_alloc), U(new.ipis - old->ipis),
 	    U(run.peak_ipis), U(new.kicks - old->kicks), U(run.stale),

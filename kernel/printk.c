@@ -57,6 +57,7 @@ static void emit(const char *s, size_t len)
 		log_ring[(log_end + i) % LOG_SIZE] = s[i];
 	WRITE_ONCE(log_end, log_end + len);
 	serial_write(s, len);
+	screen_write(s, len);
 }
 
 void console_write(const char *s, size_t len)

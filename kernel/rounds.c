@@ -207,7 +207,7 @@ int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u6
 {
 	unsigned long managed = memory_managed_pages(mem);
 	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
-	struct stress *stress = stress_start(mem, 0, nr_cpus, seed);
+	struct stress *stress = stress_start(mem, 0, nr_boot_cpus, seed);
 	struct stress_report report;
 	struct mm_violation v;
 	unsigned p;

@@ -23,6 +23,9 @@
 #include <quarry/sched_point.h>
 
 struct runq *runqs;
+/* Ticks between the interrupts of a CPU that has nothing to do: a second, for what else the timer does there. */
+#define IDLE_TICKS 100
+
 static struct thread first_thread = {.name = "main"};
 
 struct thread *thread_current(void)
@@ -67,12 +70,31 @@ static void end_turn(struct runq *rq)
 	rq->turns_left = rq->nr_ready;
 }
 
+static bool rests(const struct runq *rq) REQUIRES(rq->lock)
+{
+	return rq->running == rq->idle && !rq->nr_ready;
+}
+
+/* Who was ready on a CPU that rests has had a turn, or has gone elsewhere. */
+static bool had_turn(struct runq *rq, u64 since)
+{
+	irqflags_t flags;
+	bool had = READ_ONCE(rq->had_turn) > since;
+
+	if (!had) {
+		flags = spin_lock_irqsave(&rq->lock);
+		had = rests(rq);
+		spin_unlock_irqrestore(&rq->lock, flags);
+	}
+	return had;
+}
+
 bool threads_had_turn(u64 since)
 {
 	unsigned cpu;
 
 	for (cpu = 0; cpu < nr_cpus; cpu++)
-		if (cpumask_test(cpu_online_mask, cpu) && READ_ONCE(runqs[cpu].had_turn) <= since)
+		if (cpumask_test(cpu_online_mask, cpu) && !had_turn(&runqs[cpu], since))
 			return sched_turns(false);
 	return true;
 }
@@ -154,6 +176,9 @@ void sched_switch(bool preempted)
 
 	if (next == prev)
 		return;
+	/* The idle thread's: from here on there may be somebody to preempt. */
+	if (unlikely(cpus[prev->cpu]->tick_step > 1))
+		arch_timer_start(1);
 	if (READ_ONCE(prev->state) == THREAD_DEAD)
 		rq->dead = prev;
 	cpus[prev->cpu]->current = next;
@@ -256,6 +281,7 @@ void sched_tick(void)
 {
 	struct thread *t, *following;
 	struct runq *rq;
+	bool slow;
 	u64 now;
 
 	if (!thread_current())
@@ -273,9 +299,13 @@ void sched_tick(void)
 		end_turn(rq);
 	if (rq->nr_ready || (rq->running != rq->idle && belongs_elsewhere(rq->running)))
 		WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 1u);
+	slow = rests(rq) && TAILQ_EMPTY(&rq->alarms);
 	spin_unlock(&rq->lock);
 	if (READ_ONCE(rq->nr_ready))
 		sched_balance(rq);
+	/* Who sets an alarm here, or wants to be preempted here, runs here first. */
+	if (slow && cpus[arch_cpu_id()]->tick_step == 1)
+		arch_timer_start(IDLE_TICKS);
 }
 
 void sched_add(struct thread *t)
@@ -347,6 +377,8 @@ static void runq_init(unsigned cpu)
 	idle->cpu = cpu;
 	idle->home = -1;
 	rq->idle = rq->running = idle;
+	/* As one that went down. */
+	rq->leaving = rq->closed = cpu_is_absent(cpu);
 	cpus[cpu]->idle = idle;
 }
 

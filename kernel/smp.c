@@ -128,13 +128,11 @@ static void serve_one(unsigned self, unsigned from)
  * another interrupt, which finds it; the other way round a request that came between the look and
  * the clearing would be lost, its interrupt having merged with this one.
  */
-void smp_call_serve(void)
+static void serve_all(unsigned self)
 {
-	unsigned self = arch_cpu_id(), i;
 	cpumask_t senders;
+	unsigned i;
 
-	/* Counted, and served all the same if there is something: the sender waits for it. */
-	counter_add(&smp_stats.spurious_calls, READ_ONCE(slots[self].closed));
 	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++) {
 		if (!READ_ONCE(slots[self].inbox[i]))
 			continue;
@@ -144,10 +142,22 @@ void smp_call_serve(void)
 	}
 }
 
+void smp_call_serve(void)
+{
+	unsigned self = arch_cpu_id();
+
+	/* Counted, and served all the same if there is something: the sender waits for it. */
+	counter_add(&smp_stats.spurious_calls, READ_ONCE(slots[self].closed));
+	serve_all(self);
+}
+
+/* No interrupt: one that was closed already, since it comes into its slot once more, counts nothing. */
 void smp_call_close(void)
 {
-	smp_call_serve();
-	WRITE_ONCE(slots[arch_cpu_id()].closed, 1u);
+	unsigned self = arch_cpu_id();
+
+	serve_all(self);
+	WRITE_ONCE(slots[self].closed, 1u);
 }
 
 bool smp_unanswered(unsigned from, unsigned to)

@@ -16,6 +16,10 @@
 #define BARE_SLOTS       96 /* bare blocks a thread holds at most */
 #define INBOX_SLOTS      32
 #define HANDLES_PER_CPU  192
+#define MAX_HANDLES      ((unsigned)((2UL << 20) / sizeof(struct handle))) /* the most that kmalloc gives */
+/* With more CPUs each is halted between bursts: who runs the machine has fewer cores than it has CPUs. */
+#define BURST_CPUS       64
+#define BURST_PAUSE_NS   1000000ULL /* for each CPU there is */
 #define WORDS_PER_PAGE   8 /* pattern words, spread over the page */
 
 struct stress_thread {
@@ -35,6 +39,7 @@ struct stress {
 	struct memory *mem;
 	unsigned first, nr;
 	u32 stop; /* a */
+	u64 pause; /* ns between two bursts; 0: none */
 	unsigned long budget; /* pages of bare blocks each thread may hold */
 	struct handle_table handles;
 	struct handle *handle_array;
@@ -225,7 +230,9 @@ static void stress_thread_fn(void *arg)
 			handle_op(t);
 		empty_inbox(t);
 		WRITE_ONCE(t->ops, t->ops + 1);
-		if (t->ops % 16 == 0)
+		if (t->ops % 16 == 0 && t->s->pause)
+			thread_sleep(t->s->pause);
+		else if (t->ops % 16 == 0)
 			thread_yield();
 	}
 }
@@ -255,21 +262,22 @@ static unsigned long bare_budget(const struct memory *mem, unsigned nr)
 struct stress *stress_start(struct memory *mem, unsigned first, unsigned nr, u64 seed)
 {
 	struct stress *s = kmalloc(sizeof(*s));
-	unsigned i;
+	unsigned i, nr_handles = MIN(nr * HANDLES_PER_CPU, MAX_HANDLES);
 
 	if (!s)
 		return NULL;
 	s->mem = mem;
 	s->first = first;
 	s->nr = nr;
-	s->handle_array = kmalloc(nr * HANDLES_PER_CPU * sizeof(struct handle));
+	s->pause = nr > BURST_CPUS ? nr * BURST_PAUSE_NS : 0;
+	s->handle_array = kmalloc(nr_handles * sizeof(struct handle));
 	s->threads = kmalloc(nr * sizeof(struct stress_thread));
 	s->budget = bare_budget(mem, nr);
 	if (!s->handle_array || !s->threads) {
 		stress_drop(s);
 		return NULL;
 	}
-	handle_table_init(&s->handles, mem, s->handle_array, nr * HANDLES_PER_CPU);
+	handle_table_init(&s->handles, mem, s->handle_array, nr_handles);
 	for (i = 0; i < nr; i++) {
 		struct stress_thread *t = &s->threads[i];
 
@@ -277,9 +285,13 @@ struct stress *stress_start(struct memory *mem, unsigned first, unsigned nr, u64
 		t->rand = (seed ^ (i + 1) * 0x9e3779b97f4a7c15ULL) | 1;
 	}
 	for (i = 0; i < nr; i++) {
-		s->threads[i].thread =
-		    thread_start("stress", (int)s->threads[i].cpu, stress_thread_fn, &s->threads[i]);
-		if (!s->threads[i].thread) {
+		struct stress_thread *t = &s->threads[i];
+
+		t->thread = thread_start("stress", (int)t->cpu, stress_thread_fn, t);
+		/* Its CPU is not online: then on any. */
+		if (!t->thread)
+			t->thread = thread_start("stress", -1, stress_thread_fn, t);
+		if (!t->thread) {
 			struct stress_report report;
 
 			stress_stop(s, &report);

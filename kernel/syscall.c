@@ -367,6 +367,7 @@ static s64 (*const calls[NR_SYSCALLS])(struct syscall_regs *) = {
     [SYS_PAGER_SUPPLY] = sys_pager_supply,
     [SYS_PAGER_TAKE_BACK] = sys_pager_take_back,
     [SYS_PAGER_DROP] = sys_pager_drop,
+    [SYS_FAULT_HANDLER] = sys_fault_handler,
 };
 
 s64 syscall(struct syscall_regs *r)

@@ -24,5 +24,6 @@ s64 sys_pager_bind(struct syscall_regs *r);
 s64 sys_pager_supply(struct syscall_regs *r);
 s64 sys_pager_take_back(struct syscall_regs *r);
 s64 sys_pager_drop(struct syscall_regs *r);
+s64 sys_fault_handler(struct syscall_regs *r);
 
 #endif

@@ -112,3 +112,16 @@ s64 sys_pager_drop(struct syscall_regs *r)
 {
 	return serve(r, pager_drop);
 }
+
+/* ---- memory that is lost ---- */
+
+s64 sys_fault_handler(struct syscall_regs *r)
+{
+	struct cap ep = {.kind = CAP_NONE};
+	int err = r->arg[0] ? cap_lookup(my_caps(), r->arg[0], CAP_ENDPOINT, RIGHT_SEND, &ep) : 0;
+
+	if (!err)
+		task_set_handler(task_current(), ep.object);
+	cap_drop(&ep);
+	return err;
+}

@@ -195,6 +195,7 @@ static void release(struct task *task)
 	bool victim;
 
 	cap_table_destroy(&task->caps);
+	task_set_handler(task, NULL);
 	spin_lock(&tasks_lock);
 	space = task->space;
 	task->space = NULL;

@@ -41,14 +41,14 @@ static void shake_cpus(void *arg)
 	int err;
 
 	while (!READ_ONCE(s->stop)) {
-		unsigned cpu = (unsigned)(ktest_rand(&s->rand_cpu) % nr_cpus);
+		unsigned cpu = (unsigned)(ktest_rand(&s->rand_cpu) % nr_boot_cpus);
 
 		if (!cpumask_test(cpu_online_mask, cpu)) {
 			err = cpu_up(cpu);
 			s->ups += !err;
 		} else {
 			err = nr_cpus_online() > 1 ? cpu_down(cpu) : 0;
-			s->downs += !err && nr_cpus > 1;
+			s->downs += !err && nr_boot_cpus > 1;
 		}
 		if (err)
 			failed(s, "CPU hotplug", err, NULL);
@@ -100,7 +100,7 @@ static void all_up(struct shaker *s)
 	unsigned cpu;
 	int err;
 
-	for (cpu = 0; cpu < nr_cpus; cpu++) {
+	for (cpu = 0; cpu < nr_boot_cpus; cpu++) {
 		err = cpumask_test(cpu_online_mask, cpu) ? 0 : cpu_up(cpu);
 		if (err)
 			failed(s, "cpu_up", err, NULL);
@@ -184,7 +184,7 @@ bool user_soak(const char *program, u64 rounds, u64 seed, u64 arg)
 	}
 	printk("soak: %u downs and %u ups of %u CPUs, %u offlines that moved %u pages, %u refused; %lu pages free "
 	       "as before; %llu dropped, %llu killed\n",
-	    s.downs, s.ups, nr_cpus, s.offlines, s.moved, s.refused, free,
+	    s.downs, s.ups, nr_boot_cpus, s.offlines, s.moved, s.refused, free,
 	    (unsigned long long)mm_event_sum(&kernel_memory, EV_RECLAIM_FREED),
 	    (unsigned long long)mm_event_sum(&kernel_memory, EV_OOM_KILLS));
 	return good;

@@ -41,6 +41,9 @@ void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order)
 
 	PAGE_ASSERT(mem, page, page_word(page) == PAGE_WORD(0, PG_FREE, order));
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free - (1u << order)));
+	/* Whoever gets it will use it: what the host was told of the pageblock is no longer true. */
+	if (unlikely(pb->bits & PB_REPORTED))
+		WRITE_ONCE(pb->bits, pb->bits & (u8)~PB_REPORTED);
 	if (pageblock_isolated(pb))
 		return;
 	list = &zone->free[order][pageblock_type(pb)];

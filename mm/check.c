@@ -22,6 +22,7 @@ struct check {
 	unsigned long isolated, present, reserved, cached; /* pageblocks; pages; pages; blocks' pages */
 	unsigned long lru;                         /* pages that must be on reclaim lists */
 	unsigned long taken;                       /* pages in state ISO_MIG */
+	unsigned long doomed;                      /* flagged pages in use */
 	u64 cached_set;                            /* sum of set_hash over cached heads, less slots */
 	/* The stop: who waits for whom. */
 	unsigned cpu, want;
@@ -108,8 +109,8 @@ static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 
 		CHECK(c, ref == 0, "I-S1 references of a page being freed", pfn, ref, 0);
 		break;
 	case PG_RESERVED:
-		CHECK(c, word == PAGE_WORD(1, PG_RESERVED, order), "I-S1 word of a reserved head", pfn,
-		    word, 0);
+		CHECK(c, (word & ~PAGE_POISON) == PAGE_WORD(1, PG_RESERVED, order),
+		    "I-S1 word of a reserved head", pfn, word, 0);
 		c->reserved += 1UL << order;
 		break;
 	case PG_MOVABLE_OPS:
@@ -120,13 +121,47 @@ static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 
 	case PG_OBJECT:
 	case PG_LRU:
 	case PG_BALLOON:
-	case PG_HWPOISON:
 		return check_in_use(c, pfn, page, word);
+	case PG_HWPOISON:
+		CHECK(c, word == (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON) && !page->mapcount &&
+		        !page->pincount && !page->owner, "I-H2 word of a retired page", pfn, word, 0);
+		break;
 	case PG_TAIL:
 	case NR_PAGE_STATES:
 	default:
 		CHECK(c, false, "I-B3 state of a head", pfn, word_state(word), PG_FREE);
 	}
+	return true;
+}
+
+/* Tails of the block at @pfn; says in *@flagged how many have the poison flag. */
+static bool check_tails(struct check *c, pfn_t pfn, u32 word, unsigned *flagged)
+{
+	const struct page *page = pfn_to_page_in(c->mem, pfn), *end = page + (1UL << word_order(word));
+
+	*flagged = (word & PAGE_F_HWPOISON) != 0;
+	for (page++; page < end; page++) {
+		u32 tail = page_word(page);
+
+		if (likely(!tail))
+			continue;
+		if (tail != PAGE_F_HWPOISON)
+			return bad(c, "I-B3 tail of a block", page_to_pfn_in(c->mem, page), tail, 0);
+		++*flagged;
+	}
+	return true;
+}
+
+/* Which of its pages are flagged, and does its head say so? */
+static bool check_flags(struct check *c, pfn_t pfn, u32 word, unsigned flagged)
+{
+	enum page_state state = word_state(word);
+
+	CHECK(c, !flagged || (state != PG_FREE && state != PG_PCP), "I-H1 flagged page is free", pfn, flagged, 0);
+	CHECK(c, !(word & PAGE_F_HAS_HWPOISON) == !(flagged && word_order(word)),
+	    "I-H4 head of a block with flagged pages", pfn, word, flagged);
+	if (state != PG_HWPOISON)
+		c->doomed += flagged;
 	return true;
 }
 
@@ -136,23 +171,21 @@ static bool check_block(struct check *c, pfn_t block) WHILE_STOPPED
 	struct memory *mem = c->mem;
 	const struct pageblock *pb = pageblock_of(mem, block);
 	bool isolated = pageblock_isolated(pb);
-	unsigned long free = 0;
+	unsigned long free = 0, retired = 0;
 	pfn_t pfn = block;
 
 	while (pfn < block + PAGEBLOCK_PAGES) {
-		const struct page *page = pfn_to_page_in(mem, pfn), *end;
+		const struct page *page = pfn_to_page_in(mem, pfn);
 		u32 word = page_word(page);
+		unsigned flagged;
 
 		if (!check_head(c, pfn, page, word))
 			return false;
-		end = page + (1UL << word_order(word));
 		CHECK(c, pfn + (1UL << word_order(word)) <= block + PAGEBLOCK_PAGES,
 		    "I-I3 block crosses its pageblock", pfn, word_order(word), 0);
-		for (page++; page < end; page++) {
-			if (unlikely(page_word(page) & ~PAGE_F_HWPOISON))
-				return bad(c, "I-B3 tail of a block", page_to_pfn_in(mem, page),
-				    page_word(page), 0);
-		}
+		if (!check_tails(c, pfn, word, &flagged) || !check_flags(c, pfn, word, flagged))
+			return false;
+		retired += word_state(word) == PG_HWPOISON;
 		if (word_state(word) == PG_FREE) {
 			free += 1UL << word_order(word);
 			if (!isolated)
@@ -161,6 +194,32 @@ static bool check_block(struct check *c, pfn_t block) WHILE_STOPPED
 		pfn += 1UL << word_order(word);
 	}
 	CHECK(c, pb->nr_free == free, "I-N1 free pages of a pageblock", block, pb->nr_free, free);
+	CHECK(c, !(pb->bits & PB_REPORTED) || free == PAGEBLOCK_PAGES,
+	    "I-R1 reported, and not wholly free", block, free, PAGEBLOCK_PAGES);
+	CHECK(c, pb->nr_poisoned == retired, "I-N6 retired pages of a pageblock", block, pb->nr_poisoned, retired);
+	return true;
+}
+
+/*
+ * In a pageblock that is offline words say nothing but what is broken; where it counts none, not even that.
+ * What stands by has no words: there it counts all, or none.
+ */
+static bool check_offline(struct check *c, pfn_t block) WHILE_STOPPED
+{
+	const struct pageblock *pb = pageblock_of(c->mem, block);
+	unsigned long flagged = 0;
+	pfn_t pfn;
+
+	CHECK(c, pb->nr_free == 0, "I-O2 free pages offline", block, pb->nr_free, 0);
+	CHECK(c, !pageblock_isolated(pb), "I-I7 isolate bit offline", block, 1, 0);
+	if (pageblock_state(pb) == PB_OFFLINE && block_stands_by(c->zone, block)) {
+		CHECK(c, pb->nr_poisoned == 0 || pb->nr_poisoned == PAGEBLOCK_PAGES, "I-N6 flagged standby", block,
+		    pb->nr_poisoned, PAGEBLOCK_PAGES);
+		return true;
+	}
+	for (pfn = block; pb->nr_poisoned && pfn < block + PAGEBLOCK_PAGES; pfn++)
+		flagged += (page_word(pfn_to_page_in(c->mem, pfn)) & PAGE_F_HWPOISON) != 0;
+	CHECK(c, pb->nr_poisoned == flagged, "I-N6 flagged pages offline", block, pb->nr_poisoned, flagged);
 	return true;
 }
 
@@ -182,6 +241,14 @@ static bool check_stacks(struct check *c, pfn_t block) WHILE_STOPPED
 	return true;
 }
 
+/* The zone that the pageblock says it belongs to looks at it, if its span has it. */
+static bool in_other_span(const struct check *c, pfn_t block)
+{
+	unsigned id = pageblock_of(c->mem, block)->zone;
+
+	return id < MAX_ZONES && block >= c->mem->zones[id].start_pfn && block < c->mem->zones[id].end_pfn;
+}
+
 static bool check_blocks(struct check *c) WHILE_STOPPED
 {
 	const struct zone *zone = c->zone;
@@ -190,12 +257,22 @@ static bool check_blocks(struct check *c) WHILE_STOPPED
 	for (block = zone->start_pfn; block < zone->end_pfn; block += PAGEBLOCK_PAGES) {
 		const struct pageblock *pb = pageblock_of(c->mem, block);
 
-		CHECK(c, pb->zone == zone->id, "I-N4 zone of a pageblock", block, pb->zone, zone->id);
+		if (pageblock_state(pb) == PB_HOLE) {
+			if (!check_offline(c, block))
+				return false;
+			continue;
+		}
+		if (pb->zone != zone->id) {
+			CHECK(c, in_other_span(c, block), "I-N4 zone of a pageblock", block, pb->zone, zone->id);
+			continue;
+		}
 		if (!check_stacks(c, block))
 			return false;
+		CHECK(c, pageblock_state(pb) != PB_ONLINE || !range_stands_by(zone, block, PAGEBLOCK_PAGES),
+		    "I-O4 online, and stands by", block, zone->standby, zone->standby_end);
 		if (pageblock_state(pb) != PB_ONLINE) {
-			CHECK(c, pb->nr_free == 0, "I-O2 free pages offline", block, pb->nr_free, 0);
-			CHECK(c, !pageblock_isolated(pb), "I-I7 isolate bit offline", block, 1, 0);
+			if (!check_offline(c, block))
+				return false;
 			continue;
 		}
 		CHECK(c, !(pb->bits & PB_EVACUATED), "I-O3 evacuated, and online", block, pb->bits, 0);
@@ -223,6 +300,7 @@ static bool check_list(struct check *c, unsigned order, unsigned type, unsigned 
 		    pfn, order, type);
 		CHECK(c, nr < list->nr, "I-B8 list longer than its count", pfn, nr, list->nr);
 		pb = pageblock_of(c->mem, pfn);
+		CHECK(c, pb->zone == c->zone->id, "I-N4 listed page's zone", pfn, pb->zone, c->zone->id);
 		CHECK(c, page_word(page) == PAGE_WORD(0, PG_FREE, order), "I-B1 listed page", pfn,
 		    page_word(page), PAGE_WORD(0, PG_FREE, order));
 		CHECK(c, page->prev == prev, "I-B8 links of a list", pfn, page->prev, prev);
@@ -254,8 +332,9 @@ static bool check_cpu_stack(struct check *c, unsigned cpu, unsigned index, unsig
 		const struct page *page = pcp->slot[stack][i];
 		pfn_t pfn = page_to_pfn_in(c->mem, page);
 
-		CHECK(c, pfn >= zone->start_pfn && pfn < zone->end_pfn, "I-P2 cached page's zone", pfn,
-		    cpu, zone->id);
+		CHECK(c, pfn >= zone->start_pfn && pfn < zone->end_pfn &&
+		        pageblock_of(c->mem, pfn)->zone == zone->id,
+		    "I-P2 cached page's zone", pfn, cpu, zone->id);
 		CHECK(c, page_word(page) == PAGE_WORD(0, PG_PCP, order), "I-P2 cached page", pfn,
 		    page_word(page), PAGE_WORD(0, PG_PCP, order));
 		CHECK(c, c->pending || !pageblock_isolated(pageblock_of(c->mem, pfn)),
@@ -302,7 +381,7 @@ static bool check_zone(struct check *c) WHILE_STOPPED
 	unsigned order, type;
 
 	memset(c->heads, 0, sizeof(c->heads));
-	c->isolated = c->present = c->reserved = c->cached = c->lru = c->taken = 0;
+	c->isolated = c->present = c->reserved = c->cached = c->lru = c->taken = c->doomed = 0;
 	c->cached_set = 0;
 	if (!check_blocks(c))
 		return false;
@@ -318,6 +397,7 @@ static bool check_zone(struct check *c) WHILE_STOPPED
 	CHECK(c, zone->present == c->present, "I-N3 present pages", zone->id, zone->present, c->present);
 	CHECK(c, zone->managed == c->present - c->reserved, "I-N2 managed pages", zone->id,
 	    zone->managed, c->present - c->reserved);
+	CHECK(c, zone->nr_doomed == c->doomed, "I-N6 doomed pages of a zone", zone->id, zone->nr_doomed, c->doomed);
 	CHECK(c, zone->wmark[WMARK_MIN] <= zone->wmark[WMARK_LOW] &&
 	        zone->wmark[WMARK_LOW] <= zone->wmark[WMARK_HIGH],
 	    "I-W1 watermarks", zone->id, zone->wmark[WMARK_MIN], zone->wmark[WMARK_HIGH]);
@@ -330,7 +410,7 @@ static void check_zones(struct check *c) WHILE_STOPPED
 
 	for (i = 0; i < c->mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		c->zone = &c->mem->zones[i];
-		if (c->zone->end_pfn > c->zone->start_pfn && !check_zone(c))
+		if (zone_has_span(c->zone) && !check_zone(c))
 			return;
 	}
 }

@@ -67,7 +67,8 @@ static bool check_lru_list(struct vm_check *c, const struct zone *zone, unsigned
 		u32 word;
 
 		CHECK(c, nr < list->nr, "I-N5 reclaim list longer than its count", pfn, nr, list->nr);
-		CHECK(c, pfn >= zone->start_pfn && pfn < zone->end_pfn,
+		CHECK(c, pfn >= zone->start_pfn && pfn < zone->end_pfn &&
+		        pageblock_of(c->mem, pfn)->zone == zone->id,
 		    "I-N5 zone of a page on a reclaim list", pfn, which, zone->id);
 		word = page_word(page);
 		CHECK(c, word_state(word) == PG_LRU && page->owner, "I-N5 page on a reclaim list", pfn,
@@ -131,7 +132,7 @@ static bool for_each_slot(struct vm_check *c, struct vm_object *object,
 
 		if (!slot) {
 			index |= PT_ENTRIES - 1;
-		} else if (*slot) {
+		} else if (*slot && *slot != SLOT_LOST) {
 			++*nr;
 			if (!fn(c, object, index, *slot))
 				return false;

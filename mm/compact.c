@@ -38,12 +38,13 @@ struct compaction {
 
 /* ---- the scanner from above ---- */
 
-/* May movable pages go to the pageblock?  Those of other types keep their kind together. */
-static bool block_takes_movable(const struct pageblock *pb)
+/* May movable pages of @zone go to the pageblock?  Those of other types keep their kind together. */
+static bool block_takes_movable(const struct zone *zone, pfn_t block)
 {
+	const struct pageblock *pb = pageblock_of(zone->mem, block);
 	enum migratetype type = pageblock_type(pb);
 
-	return pageblock_state(pb) == PB_ONLINE && !pageblock_isolated(pb) &&
+	return zone_owns_block(zone, block) && pageblock_state(pb) == PB_ONLINE && !pageblock_isolated(pb) &&
 	    (type == MT_MOVABLE || type == MT_CMA);
 }
 
@@ -54,7 +55,7 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
 	struct memory *mem = c->zone->mem;
 	pfn_t pfn;
 
-	if (!block_takes_movable(pageblock_of(mem, block)))
+	if (!block_takes_movable(c->zone, block))
 		return true;
 	for_each_head(mem, pfn, block) {
 		struct page *page = pfn_to_page_in(mem, pfn);
@@ -116,7 +117,7 @@ static void give_back_captured(
 {
 	struct compaction *c = (struct compaction *)to;
 
-	if (order == 0 && c->nr < MIGRATE_BATCH)
+	if (order == 0 && c->nr < MIGRATE_BATCH && !page_poisoned(page))
 		c->hand[c->nr++] = page;
 	else
 		mem_free_pages(mem, page, order);
@@ -130,11 +131,13 @@ static void give_back_hand(struct compaction *c)
 
 /* ---- the scanner from below ---- */
 
-/* A look without the lock: nothing in the pageblock is worth moving. */
-static bool block_skipped(const struct pageblock *pb)
+/* A look without the lock: nothing in the pageblock is worth moving, or is not ours to move. */
+static bool block_skipped(const struct zone *zone, pfn_t pfn)
 {
+	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
 	/* CMA memory is lent: emptying it would help those who move only. */
-	return pageblock_state(pb) != PB_ONLINE || pageblock_isolated(pb) ||
+	return !zone_owns_block(zone, pfn) || pageblock_state(pb) != PB_ONLINE || pageblock_isolated(pb) ||
 	    pageblock_type(pb) == MT_CMA || pageblock_all_free(pb);
 }
 
@@ -148,7 +151,7 @@ static unsigned find_sources(struct compaction *c, pfn_t *found) REQUIRES_ZONE(c
 	pfn_t end = c->window + (1UL << c->order), pfn;
 	unsigned nr = 0;
 
-	if (block_skipped(pageblock_of(mem, c->window)))
+	if (block_skipped(c->zone, c->window))
 		return 0;
 	for (pfn = c->window; pfn < end;) {
 		const struct page *page = pfn_to_page_in(mem, pfn);
@@ -156,6 +159,7 @@ static unsigned find_sources(struct compaction *c, pfn_t *found) REQUIRES_ZONE(c
 
 		switch (word_state(word)) {
 		case PG_MOVABLE_OPS:
+		case PG_BALLOON:
 		case PG_LRU:
 			/* Its like would have to be found whole, and then nobody needs this. */
 			if (READ_ONCE(page->pincount) || word_order(word) >= c->order)
@@ -223,7 +227,7 @@ static int compact(struct compaction *c, bool whole)
 	while (!scanners_met(c) && c->budget > 0) {
 		unsigned long moved = c->stats->moved;
 
-		if (block_skipped(pageblock_of(mem, c->window))) {
+		if (block_skipped(c->zone, c->window)) {
 			c->window = ALIGN_DOWN(c->window, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
 			continue;
 		}
@@ -252,14 +256,14 @@ static int compact_run(struct zone *zone, gfp_t gfp, unsigned order, bool whole,
     struct compact_stats *stats)
 {
 	struct compaction c = {.to = {.get = get_captured, .give_back = give_back_captured},
-	    .zone = zone, .order = order, .type = gfp_type(gfp), .window = zone->start_pfn,
+	    .zone = zone, .order = order, .type = gfp_type(gfp), .window = READ_ONCE(zone->start_pfn),
 	    .budget = whole ? ~0UL : MAX(BUDGET_MIN, BUDGET_WINDOWS << order), .stats = stats};
 	unsigned i;
 	int err;
 
 	c.pages.to = &c.to;
 	for (i = 0; i < NR_ORDERS; i++)
-		c.free[i] = zone->end_pfn - PAGEBLOCK_PAGES;
+		c.free[i] = READ_ONCE(zone->end_pfn) - PAGEBLOCK_PAGES;
 	err = compact(&c, whole);
 	mem_event_add(zone->mem, err ? EV_COMPACT_FAIL : EV_COMPACT_OK, 1);
 	return err;
@@ -274,7 +278,7 @@ int compact_zone(struct zone *zone, gfp_t gfp, unsigned order, struct compact_st
 	if (!may_sleep())
 		return -EDEADLK;
 	/* Moving pages makes no more of them free. */
-	if (zone->end_pfn == zone->start_pfn ||
+	if (!zone_has_span(zone) ||
 	    !zone_watermark_ok(zone, order, gfp, zone->kind != gfp_kind(gfp)))
 		return -ENOMEM;
 	if (zone_has(zone, order, gfp_type(gfp)))
@@ -288,8 +292,8 @@ int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
 	int err = -ENOMEM, one;
 	unsigned i;
 
-	for (i = 0; i < node->nr_zones[kind] && err; i++) {
-		one = compact_zone(&node->mem->zones[node->zonelist[kind][i]], gfp, order, NULL);
+	for (i = 0; i < load_acquire(&node->nr_zones[kind]) && err; i++) {
+		one = compact_zone(&node->mem->zones[load_acquire(&node->zonelist[kind][i])], gfp, order, NULL);
 		/* One that could go on is worth another try. */
 		err = one == 0 || err == -ENOMEM ? one : err;
 	}
@@ -309,7 +313,7 @@ int compact_memory(struct memory *mem, struct compact_stats *stats)
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		struct zone *zone = &mem->zones[i];
 
-		if (zone->end_pfn > zone->start_pfn)
+		if (zone_has_span(zone))
 			compact_run(zone, GFP_MOVABLE, MAX_ORDER, true, stats);
 	}
 	return 0;

@@ -18,7 +18,7 @@
 static int contig_check(struct memory *mem, pfn_t start, pfn_t end, enum migratetype type,
     struct zone **zone, struct mm_fail *fail)
 {
-	pfn_t pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES);
+	pfn_t pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES), bad;
 	int err;
 
 	if (start >= end || start < mem->start_pfn || end > mem->end_pfn)
@@ -35,22 +35,34 @@ static int contig_check(struct memory *mem, pfn_t start, pfn_t end, enum migrate
 			return mm_fail(fail, pfn, WHY_ALREADY, -EINVAL);
 		if ((pageblock_type(pb) == MT_CMA) != (type == MT_CMA))
 			return mm_fail(fail, pfn, WHY_TYPE, -EINVAL);
+		/* A look: it may be retired later too. */
+		bad = poison_first(mem, MAX(pfn, start), MIN(pfn + PAGEBLOCK_PAGES, end));
+		if (bad != PFN_NONE)
+			return mm_fail(fail, bad, WHY_HWPOISON, -EBUSY);
 	}
 	return 0;
 }
 
-/* All of the range is free, and stays so, since its pageblocks are isolated: it cannot fail. */
-static void take_range(struct zone *zone, pfn_t start, pfn_t end)
+/*
+ * All of the range is free or retired, and what is free stays so, since its pageblocks are isolated.  PFN_NONE;
+ * or the first page that is retired, and nothing is taken.
+ */
+static pfn_t take_range(struct zone *zone, pfn_t start, pfn_t end)
 {
-	pfn_t pfn, next;
+	pfn_t pfn, next, bad = PFN_NONE;
 
-	for (pfn = start; pfn < end; pfn = next) {
+	for (pfn = start; pfn < end && bad == PFN_NONE; pfn = next) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
 		next = MIN(end, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
-		buddy_take_range(zone, pfn, next);
+		bad = poison_first(zone->mem, pfn, next);
+		if (bad == PFN_NONE)
+			buddy_take_range(zone, pfn, next);
 		zone_unlock_irqrestore(zone, flags);
+		if (bad != PFN_NONE)
+			free_contig_range(zone->mem, start, pfn - start);
 	}
+	return bad;
 }
 
 /* Pageblocks that are wholly ours, pages and isolate bit, take the type that their pages have. */
@@ -74,14 +86,18 @@ static int contig_isolated(struct evacuation *e, enum migratetype type)
 	struct memory *mem = e->zone->mem;
 	pfn_t first = ALIGN_DOWN(e->start, PAGEBLOCK_PAGES);
 	int err = isolate_range(mem, e->start, e->end - e->start, e->policy, e->fail, &e->cost);
+	pfn_t bad;
 
 	if (err)
 		return err;
 	err = evacuate(e);
 	sched_point("contig.empty");
 	if (!err) {
-		take_range(e->zone, e->start, e->end);
-		set_types(e->zone, e->start, e->end, type);
+		bad = take_range(e->zone, e->start, e->end);
+		if (bad == PFN_NONE)
+			set_types(e->zone, e->start, e->end, type);
+		else
+			err = mm_fail(e->fail, bad, WHY_HWPOISON, -EBUSY);
 	}
 	undo_isolate_page_range(mem, first, ALIGN_UP(e->end, PAGEBLOCK_PAGES) - first);
 	return err == -ETIMEDOUT ? -EBUSY : err;

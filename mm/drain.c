@@ -33,7 +33,7 @@ static void drain_handler(void *arg)
 	for (i = 0; i < req->mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		struct zone *zone = &req->mem->zones[i];
 
-		if (zone->end_pfn > zone->start_pfn)
+		if (zone_has_span(zone))
 			req->one(zone);
 	}
 	sched_point("drain.handler_done");
@@ -148,7 +148,25 @@ void pcp_cpu_join(struct memory *mem)
 	struct drain_request req = {.mem = mem, .one = pcp_refresh_zone_local};
 
 	KASSERT(!arch_irqs_enabled());
+	if (arch_cpu_id() < mem->nr_cpus)
+		pcp_set_first(mem, arch_cpu_id());
 	drain_handler(&req);
+}
+
+static void look_up_first(void *arg)
+{
+	struct memory *mem = arg;
+
+	if (arch_cpu_id() < mem->nr_cpus)
+		pcp_set_first(mem, arch_cpu_id());
+}
+
+void pcp_zones_changed(struct memory *mem)
+{
+	/* Who is not online now looks when it joins. */
+	rounds_lock(mem);
+	smp_call_mask(NULL, look_up_first, mem);
+	rounds_unlock(mem);
 }
 
 /* Under pcp_ctl and cpu_hotplug: every owner applies depth and plan of @zone. */

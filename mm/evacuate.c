@@ -52,7 +52,7 @@ static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, pfn_t *foun
 		u32 word = page_word(pfn_to_page_in(mem, head));
 
 		if (head + (1UL << word_order(word)) <= from || head >= e->end ||
-		    (word_state(word) != PG_MOVABLE_OPS && word_state(word) != PG_LRU))
+		    !state_movable(word_state(word)))
 			continue;
 		if (nr == MIGRATE_BATCH) {
 			*pfn = head;

@@ -102,6 +102,10 @@ static int show(struct fault *f, struct vm_region *r, struct migwait *w, bool *w
 	/* Empty: dropped again since the pager brought it. */
 	if (!slot)
 		return 0;
+	if (slot == SLOT_LOST) {
+		MM_EVENT(f->space->mem, FAULT_LOST);
+		return -EHWPOISON;
+	}
 	page_set_flags(slot_page(slot), PAGE_REFERENCED);
 	return rmap_map(r, f->va, slot_page(slot));
 }

@@ -65,7 +65,7 @@ void lru_add_page(struct memory *mem, struct page *page, struct vm_object *objec
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
 	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
 
-	page->owner = object;
+	WRITE_ONCE(page->owner, object);
 	page->index = index;
 	if (object->kind == OBJ_PHYS) {
 		page_set_flags(page, PAGE_UNEVICTABLE);
@@ -86,7 +86,7 @@ void lru_release_page(struct memory *mem, struct page *page)
 	/* ISO_MIG: a migrator has it, and will find it without an owner. */
 	if (word_state(page_word(page)) == PG_LRU)
 		list_remove(zone, page);
-	page->owner = NULL;
+	WRITE_ONCE(page->owner, NULL);
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
 }
 
@@ -100,7 +100,8 @@ int isolate_lru_page(struct memory *mem, pfn_t pfn)
 	sched_point("lru.isolate");
 	/* Without an owner it has left its list: its last reference may be gone a moment later. */
 	if (word_state(page_word(page)) == PG_LRU && page->owner) {
-		err = READ_ONCE(page->pincount) ? -EBUSY : get_page(page);
+		/* A broken one is not copied. */
+		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
 		if (!err) {
 			list_remove(zone, page);
 			page_cas_state(page, PG_LRU, PG_ISO_MIG);
@@ -109,6 +110,27 @@ int isolate_lru_page(struct memory *mem, pfn_t pfn)
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
 	if (!err)
 		trace_page(mem, TR_lru_take, pfn, 0);
+	return err;
+}
+
+/* What pins it, or does not move it, does not keep it: nobody can use it any more. */
+int isolate_broken_page(struct memory *mem, pfn_t pfn)
+{
+	struct page *page = pfn_to_page_in(mem, pfn);
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags = lru_lock_irqsave(zone);
+	enum page_state state = word_state(page_word(page));
+	int err = -EAGAIN;
+
+	if ((state == PG_LRU || state == PG_OBJECT) && page->owner)
+		err = get_page(page);
+	if (!err && state == PG_LRU) {
+		list_remove(zone, page);
+		page_cas_state(page, PG_LRU, PG_ISO_MIG);
+	} else if (!err) {
+		page_cas_state(page, PG_OBJECT, PG_ISO_MIG);
+	}
+	lru_unlock_irqrestore(zone, flags);
 	return err;
 }
 
@@ -135,7 +157,7 @@ unsigned lru_isolate_tail(struct zone *zone, unsigned which, bool unmapped, stru
 			continue;
 		list_remove(zone, page);
 		/* One that cannot be had goes to the other end, or it would be met again and again. */
-		if (READ_ONCE(page->pincount) || get_page(page)) {
+		if (READ_ONCE(page->pincount) || page_poisoned(page) || get_page(page)) {
 			list_insert(zone, page);
 			continue;
 		}

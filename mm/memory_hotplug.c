@@ -37,8 +37,12 @@ static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_
 	return nr;
 }
 
-static bool overlaps_claim(const struct memory *mem, pfn_t start, unsigned long nr)
-    REQUIRES(mem_hotplug_class)
+void zone_plan_claimed(struct zone *zone)
+{
+	zone_plan_capacity(zone, zone_claimed(zone));
+}
+
+bool range_claimed(const struct memory *mem, pfn_t start, unsigned long nr)
 {
 	const struct range_claim *c;
 
@@ -49,8 +53,7 @@ static bool overlaps_claim(const struct memory *mem, pfn_t start, unsigned long 
 	return false;
 }
 
-/* Pageblocks of the range in @state. */
-static unsigned long count_state(const struct memory *mem, pfn_t start, unsigned long nr,
+unsigned long range_count(const struct memory *mem, pfn_t start, unsigned long nr,
     enum pageblock_state state)
 {
 	unsigned long n = 0;
@@ -78,7 +81,9 @@ static void range_leaving(struct memory *mem, pfn_t start, unsigned long nr, str
 
 		if (pageblock_state(pb) != PB_ONLINE)
 			continue;
-		out->in_use += PAGEBLOCK_PAGES - free;
+		/* What is retired needs no other place. */
+		if (free < PAGEBLOCK_PAGES)
+			out->in_use += PAGEBLOCK_PAGES - free - READ_ONCE(pb->nr_poisoned);
 		if (!pageblock_isolated(pb))
 			out->listed += free;
 		if (zone_of(mem, pfn)->kind != ZONE_MOVABLE)
@@ -102,7 +107,7 @@ static bool enough_left(struct memory *mem, pfn_t start, unsigned long nr)
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *z = &mem->zones[i];
 
-		if (z->end_pfn == z->start_pfn)
+		if (!zone_has_span(z))
 			continue;
 		free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
 		high += READ_ONCE(z->wmark[WMARK_HIGH]);
@@ -129,9 +134,9 @@ static int offline_check(struct memory *mem, pfn_t start, unsigned long nr, stru
 
 	if (err)
 		return err;
-	if (overlaps_claim(mem, start, nr))
+	if (range_claimed(mem, start, nr))
 		return mm_fail(fail, start, WHY_CLAIMED, -EBUSY);
-	offline = count_state(mem, start, nr, PB_OFFLINE) << PAGEBLOCK_ORDER;
+	offline = range_count(mem, start, nr, PB_OFFLINE) << PAGEBLOCK_ORDER;
 	if (offline == nr)
 		return mm_fail(fail, start, WHY_ALREADY, -EALREADY);
 	if (offline)
@@ -156,8 +161,8 @@ int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_f
 /*
  * Under hotplug, pageblock by pageblock in bounded lock holds.  All were isolated and wholly free a
  * moment ago, and an isolated, wholly free pageblock can only gain poison, so nothing can fail here;
- * test and removal of each are one lock hold.  No struct page is touched: in an OFFLINE pageblock the
- * words of its pages mean nothing.
+ * test and removal of each are one lock hold.  No struct page is touched where nothing is poisoned: in an
+ * OFFLINE pageblock the words of its pages mean nothing but that.
  */
 static void offline_commit(struct offline_op *op) REQUIRES(mem_hotplug_class)
 {
@@ -168,7 +173,7 @@ static void offline_commit(struct offline_op *op) REQUIRES(mem_hotplug_class)
 	for (pfn = op->start; pfn < op->start + op->nr; pfn += PAGEBLOCK_PAGES) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		pageblock_set_offline(zone, pfn); /* asserts that it is isolated and all free */
+		pageblock_set_offline(zone, pfn); /* asserts that it is isolated and all free or retired */
 		zone->present -= PAGEBLOCK_PAGES;
 		zone->managed -= PAGEBLOCK_PAGES;
 		zone_unlock_irqrestore(zone, flags);
@@ -176,7 +181,7 @@ static void offline_commit(struct offline_op *op) REQUIRES(mem_hotplug_class)
 	zone_set_watermarks(zone);
 }
 
-/* Isolate, move what is in the way, and commit; or leave everything as it was. */
+/* Isolate, and move what is in the way; or leave everything as it was. */
 static int offline_isolated(struct offline_op *op)
 {
 	int err = isolate_range(op->mem, op->start, op->nr, op->policy, &op->res->fail,
@@ -195,9 +200,6 @@ static int offline_isolated(struct offline_op *op)
 	sched_point("offline.commit");
 	if (op->opts->on_commit)
 		op->opts->on_commit(op->opts->arg);
-	hotplug_lock(op->mem);
-	offline_commit(op);
-	hotplug_unlock(op->mem);
 	return 0;
 }
 
@@ -224,9 +226,12 @@ static int offline_claimed(struct offline_op *op, struct range_claim *claim)
 		off = err = pcp_disable_counted(op->zone, &op->evac.cost);
 	if (!err)
 		err = offline_isolated(op);
+	/* Commit and claim in one hold: who plans meanwhile shall not count the range as gone, and as going. */
 	hotplug_lock(op->mem);
+	if (!err)
+		offline_commit(op);
 	LIST_REMOVE(claim, link);
-	zone_plan_capacity(op->zone, zone_claimed(op->zone));
+	zone_plan_claimed(op->zone);
 	hotplug_unlock(op->mem);
 	if (op->policy == ISO_DISABLE && !off)
 		zone_pcp_enable(op->zone);
@@ -259,7 +264,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 		op.zone = zone_of(mem, start);
 		LIST_INSERT_HEAD(&mem->claims, &claim, link);
 		/* Cut the caches to the smaller zone now: the round to come applies it. */
-		zone_plan_capacity(op.zone, zone_claimed(op.zone));
+		zone_plan_claimed(op.zone);
 	}
 	hotplug_unlock(mem);
 	if (!err)
@@ -279,14 +284,30 @@ static int online_check(struct memory *mem, pfn_t start, unsigned long nr, struc
 
 	if (err)
 		return err;
-	if (overlaps_claim(mem, start, nr))
+	if (range_claimed(mem, start, nr))
 		return mm_fail(fail, start, WHY_CLAIMED, -EBUSY);
-	online = count_state(mem, start, nr, PB_ONLINE) << PAGEBLOCK_ORDER;
+	if (range_stands_by(zone, start, nr))
+		return mm_fail(fail, MAX(start, zone->standby), WHY_STANDBY, -EBUSY);
+	online = range_count(mem, start, nr, PB_ONLINE) << PAGEBLOCK_ORDER;
 	if (online == nr)
 		return mm_fail(fail, start, WHY_ALREADY, -EALREADY);
 	if (online)
 		return mm_fail(fail, start, WHY_MIXED, -EINVAL);
 	return 0;
+}
+
+void block_go_online(struct zone *zone, pfn_t pfn)
+{
+	pageblock_set_state(zone, pfn, PB_ONLINE);
+	zone->present += PAGEBLOCK_PAGES;
+	zone->managed += PAGEBLOCK_PAGES;
+	if (unlikely(pageblock_of(zone->mem, pfn)->nr_poisoned)) {
+		poison_unpack_block(zone, pfn);
+	} else {
+		/* Offline its words meant nothing; all its tails are 0 since it was one block. */
+		WRITE_ONCE(pfn_to_page_in(zone->mem, pfn)->word, PAGE_WORD(0, PG_FREE, MAX_ORDER));
+		buddy_list_add(zone, pfn, MAX_ORDER);
+	}
 }
 
 int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
@@ -303,17 +324,12 @@ int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fa
 		for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
 			irqflags_t flags = zone_lock_irqsave(zone);
 
-			/* Offline its words meant nothing; all its tails are 0 since it was one block. */
-			WRITE_ONCE(pfn_to_page_in(mem, pfn)->word, PAGE_WORD(0, PG_FREE, MAX_ORDER));
-			pageblock_set_state(zone, pfn, PB_ONLINE);
-			zone->present += PAGEBLOCK_PAGES;
-			zone->managed += PAGEBLOCK_PAGES;
-			buddy_list_add(zone, pfn, MAX_ORDER);
+			block_go_online(zone, pfn);
 			zone_unlock_irqrestore(zone, flags);
 		}
 		zone_set_watermarks(zone);
 		/* No round: each owner takes the larger capacity at its next refill. */
-		zone_plan_capacity(zone, zone_claimed(zone));
+		zone_plan_claimed(zone);
 	}
 	hotplug_unlock(mem);
 	mem_event_add(mem, err ? EV_ONLINE_FAIL : EV_ONLINE_OK, 1);
@@ -333,7 +349,7 @@ pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *n
 
 		pfn -= PAGEBLOCK_PAGES;
 		fits = pageblock_state(pageblock_of(mem, pfn)) == PB_ONLINE &&
-		    zone_of(mem, pfn)->kind == ZONE_MOVABLE && !overlaps_claim(mem, pfn, PAGEBLOCK_PAGES) &&
+		    zone_of(mem, pfn)->kind == ZONE_MOVABLE && !range_claimed(mem, pfn, PAGEBLOCK_PAGES) &&
 		    offline_check(mem, pfn, PAGEBLOCK_PAGES, NULL) == 0;
 		if (!fits || (run_nr && zone_of(mem, pfn) != zone_of(mem, run)))
 			run_nr = 0;

@@ -4,16 +4,13 @@
  * Objects' pages are isolated by lru.c and moved by migrate_lru.c; passes and results are here.
  *
  * Owns:       pages in state ISO_MIG, with one reference.
- * Locks:      the zone's lru lock for MOVABLE_OPS ↔ ISO_MIG and for page->owner of both.
+ * Locks:      the zone's lru lock for MOVABLE_OPS and BALLOON ↔ ISO_MIG and for page->owner of these.
  * Invariants: who isolated a page either moves it and releases it, or puts it back; the two never
  *             share a line.  An owner may let go of its page at any time: then whoever drops the last
  *             reference frees it.
  * Tests:      tests/test_migrate.c.
  */
 #include "mm/vm_priv.h"
-
-/* Passes over the pages that somebody was using just then. */
-#define MIGRATE_PASSES 10
 
 void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
 {
@@ -22,7 +19,10 @@ void page_make_movable(struct memory *mem, struct page *page, struct movable_own
 
 	page->owner = owner;
 	page->index = index;
-	page_cas_state(page, PG_ALLOC, PG_MOVABLE_OPS);
+	if (owner->ops->balloon)
+		page_cas_state(page, PG_ALLOC, PG_BALLOON);
+	else
+		page_cas_state(page, PG_ALLOC, PG_MOVABLE_OPS);
 	lru_unlock_irqrestore(zone, flags);
 	trace_page(mem, TR_movable, page_to_pfn_in(mem, page), word_order(page_word(page)));
 }
@@ -33,8 +33,8 @@ void page_release_movable(struct memory *mem, struct page *page)
 	irqflags_t flags = lru_lock_irqsave(zone);
 
 	/*
-	 * The state stays: with a migrator ISO_MIG, which putback and migrate find without an owner;
-	 * without one MOVABLE_OPS, which nobody will isolate, until the last put a moment later.
+	 * The state stays: with a migrator ISO_MIG, which putback and migrate find without an owner; without
+	 * one MOVABLE_OPS or BALLOON, which nobody will isolate, until the last put a moment later.
 	 */
 	page->owner = NULL;
 	lru_unlock_irqrestore(zone, flags);
@@ -47,17 +47,21 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 	struct page *page = pfn_to_page_in(mem, pfn);
 	struct zone *zone = zone_of(mem, pfn);
 	irqflags_t flags = lru_lock_irqsave(zone);
+	enum page_state state = word_state(page_word(page));
 	struct movable_owner *owner;
 	int err = -EAGAIN;
 
 	sched_point("lru.isolate");
 	/* Entered and left under this lock only, so with it the page is a head, and its owner's. */
-	if (word_state(page_word(page)) == PG_MOVABLE_OPS && (owner = page->owner)) {
-		err = READ_ONCE(page->pincount) ? -EBUSY : get_page(page);
+	if ((state == PG_MOVABLE_OPS || state == PG_BALLOON) && (owner = page->owner)) {
+		/* A broken one is not copied. */
+		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
 		if (!err) {
 			err = owner->ops->isolate(mem, page);
 			if (err)
 				mem_put_page(mem, page); /* not the last: the owner has its own */
+			else if (state == PG_BALLOON)
+				page_cas_state(page, PG_BALLOON, PG_ISO_MIG);
 			else
 				page_cas_state(page, PG_MOVABLE_OPS, PG_ISO_MIG);
 			if (!err)
@@ -99,8 +103,12 @@ void putback_movable_page(struct memory *mem, struct page *page)
 	irqflags_t flags = lru_lock_irqsave(zone);
 	struct movable_owner *owner = page->owner;
 
-	if (owner && owner->ops->putback(mem, page))
-		page_cas_state(page, PG_ISO_MIG, PG_MOVABLE_OPS);
+	if (owner && owner->ops->putback(mem, page)) {
+		if (owner->ops->balloon)
+			page_cas_state(page, PG_ISO_MIG, PG_BALLOON);
+		else
+			page_cas_state(page, PG_ISO_MIG, PG_MOVABLE_OPS);
+	}
 	lru_unlock_irqrestore(zone, flags);
 	mem_put_page(mem, page);
 }
@@ -166,7 +174,7 @@ static void migrate_movable_batch(struct memory *mem, struct page **pages, unsig
 	}
 }
 
-static const struct migrate_kind movable_kind = {
+const struct migrate_kind migrate_movable_kind = {
     .move = migrate_movable_batch,
     .putback = putback_movable_page,
 };
@@ -238,7 +246,7 @@ static unsigned migrate_list(struct migrate_list *l)
 unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)
 {
 	struct migrate_stats stats = {0};
-	struct migrate_list list = {mem, &movable_kind, pages, &migrate_anywhere, nr, 0, fail, &stats};
+	struct migrate_list list = {mem, &migrate_movable_kind, pages, &migrate_anywhere, nr, 0, fail, &stats};
 
 	return migrate_list(&list);
 }
@@ -263,7 +271,7 @@ unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, stru
 {
 	struct migrate_target *to = pages->to ? pages->to : &migrate_anywhere;
 	struct migrate_list movable = {
-	    mem, &movable_kind, pages->movable, to, pages->nr_movable, 0, fail, stats};
+	    mem, &migrate_movable_kind, pages->movable, to, pages->nr_movable, 0, fail, stats};
 	struct migrate_list lru = {
 	    mem, &migrate_lru_kind, pages->lru, to, pages->nr_lru, 0, fail, stats};
 	unsigned failed = migrate_list(&lru);

@@ -117,6 +117,13 @@ static int mig_finish(struct memory *mem, struct mig *m)
 	if (frozen) {
 		memcpy(page_address_in(mem, m->dst), page_address_in(mem, m->src), PAGE_SIZE);
 		sched_point("mig.copied");
+	}
+	/* The target broke under the copy: all goes back, and the next try has another one. */
+	if (frozen && page_poisoned(m->dst)) {
+		mig_thaw(m->src);
+		frozen = false;
+	}
+	if (frozen) {
 		err = mig_replace(mem, m, m->dst);
 	} else {
 		err = mig_replace(mem, m, m->src);

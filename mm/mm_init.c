@@ -69,6 +69,8 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	mem->pageblocks = cfg->pageblocks;
 	mem->start_pfn = cfg->start_pfn;
 	mem->end_pfn = cfg->end_pfn;
+	mem->arrays = cfg->arrays;
+	mem->standby_step = cfg->standby_step ? cfg->standby_step : PAGEBLOCK_PAGES;
 	mem->nr_cpus = cfg->nr_cpus;
 	mem->thread_cpus = cfg->thread_cpus;
 	mem->nr_nodes = cfg->nr_nodes;
@@ -77,6 +79,7 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	mem->alloc_arg = cfg->arg;
 	mem->policy = ISO_PRECISE;
 	mem->hotplug = MUTEX("mem_hotplug");
+	mem->poison = MUTEX("poison");
 	mem->pcp_ctl = MUTEX("pcp_ctl");
 	mem->vm.lock = SPINLOCK("vm lists", RANK_SPACE);
 	LIST_INIT(&mem->vm.spaces);
@@ -103,7 +106,6 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_t start, pfn_t end)
 {
 	struct zone *zone;
-	pfn_t pfn;
 	unsigned i;
 
 	if (node >= mem->nr_nodes || kind >= NR_ZONE_KINDS || start >= end ||
@@ -118,9 +120,18 @@ int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_
 		return -EINVAL;
 	zone->start_pfn = start;
 	zone->end_pfn = end;
-	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES)
-		pageblock_init(mem, pfn, zone, MT_MOVABLE);
 	return 0;
+}
+
+/* As long as zones are disjoint: the one whose span has @pfn. */
+static struct zone *zone_with(struct memory *mem, pfn_t pfn)
+{
+	unsigned i = 0;
+
+	while (i < MAX_ZONES && (pfn < mem->zones[i].start_pfn || pfn >= mem->zones[i].end_pfn))
+		i++;
+	KASSERT(i < MAX_ZONES);
+	return &mem->zones[i];
 }
 
 void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end)
@@ -128,17 +139,40 @@ void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end)
 	pfn_t pfn;
 
 	for (pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES); pfn < end; pfn += PAGEBLOCK_PAGES) {
-		struct zone *zone = zone_of(mem, pfn);
+		struct zone *zone = zone_with(mem, pfn);
 		irqflags_t flags;
 
 		if (pageblock_state(pageblock_of(mem, pfn)) != PB_HOLE)
 			continue;
+		pageblock_init(mem, pfn, zone, MT_MOVABLE);
 		flags = zone_lock_irqsave(zone);
 		page_set_state(pfn_to_page_in(mem, pfn), PG_TAIL, PG_RESERVED, 0, 0, 1, MAX_ORDER);
 		pageblock_set_state(zone, pfn, PB_ONLINE);
 		zone->present += PAGEBLOCK_PAGES;
 		zone_unlock_irqrestore(zone, flags);
 	}
+}
+
+/* Without the lock: nobody else uses the memory yet.  All get what the first one has. */
+void memory_add_standby(struct memory *mem, pfn_t start, pfn_t end) NO_LOCK_ANALYSIS
+{
+	struct zone *zone = zone_with(mem, start);
+	unsigned long nr = (end - start) >> PAGEBLOCK_ORDER, done, n;
+	struct pageblock *first = pageblock_of(mem, start);
+	irqflags_t flags;
+
+	KASSERT(start >= zone->standby_end && end <= zone->end_pfn);
+	pageblock_init(mem, start, zone, MT_MOVABLE);
+	flags = zone_lock_irqsave(zone);
+	pageblock_set_state(zone, start, PB_OFFLINE);
+	zone_unlock_irqrestore(zone, flags);
+	for (done = 1; done < nr; done += n) {
+		n = MIN(done, nr - done);
+		memcpy(first + done, first, n * sizeof(*first));
+	}
+	if (!zone->standby_end)
+		zone->standby = start;
+	zone->standby_end = end;
 }
 
 /*
@@ -164,21 +198,32 @@ static unsigned carve_reserved(struct memory *mem, pfn_t pfn, pfn_t end)
 	return order;
 }
 
-void memory_free_range(struct memory *mem, pfn_t start, pfn_t end)
+void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end)
 {
-	pfn_t pfn = start;
+	struct memory *mem = zone->mem;
+	unsigned order;
+	pfn_t pfn;
 
-	while (pfn < end) {
-		struct zone *zone = zone_of(mem, pfn);
-		irqflags_t flags = zone_lock_irqsave(zone);
-		unsigned order = carve_reserved(mem, pfn, end);
-
+	for (pfn = start; pfn < end; pfn += 1UL << order) {
+		order = carve_reserved(mem, pfn, end);
 		PAGE_ASSERT(mem, pfn_to_page_in(mem, pfn),
 		    page_word(pfn_to_page_in(mem, pfn)) == PAGE_WORD(1, PG_RESERVED, order));
 		zone->managed += 1UL << order;
 		buddy_free(zone, pfn, order);
+	}
+}
+
+void memory_free_range(struct memory *mem, pfn_t start, pfn_t end)
+{
+	pfn_t pfn, next;
+
+	for (pfn = start; pfn < end; pfn = next) {
+		struct zone *zone = zone_of(mem, pfn);
+		irqflags_t flags = zone_lock_irqsave(zone);
+
+		next = MIN(end, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
+		zone_free_reserved(zone, pfn, next);
 		zone_unlock_irqrestore(zone, flags);
-		pfn += 1UL << order;
 	}
 }
 
@@ -192,7 +237,7 @@ int memory_ready(struct memory *mem)
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		struct zone *zone = &mem->zones[i];
 
-		if (zone->end_pfn == zone->start_pfn)
+		if (!zone_has_span(zone))
 			continue;
 		zone_set_watermarks(zone);
 		if (zone_alloc_slots(zone))
@@ -238,7 +283,7 @@ void memory_stop(struct memory *mem)
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		struct zone *zone = &mem->zones[i];
 
-		if (zone->end_pfn > zone->start_pfn && zone_pcp_disable(zone))
+		if (zone_has_span(zone) && zone_pcp_disable(zone))
 			printk("%s: zone %u: caches could not be switched off\n", mem->name, i);
 	}
 	leave_list(mem);

@@ -6,6 +6,8 @@
 #define QUARRY_MM_PRIV_H
 
 #include "mm/page_state.h"
+#include "mm/poison_take.h"
+#include <quarry/alloc_check.h>
 #include <quarry/contig.h>
 #include <quarry/mm.h>
 #include <quarry/sched_point.h>
@@ -51,6 +53,12 @@ static inline void lru_unlock_irqrestore(struct zone *zone, irqflags_t flags)
 static inline void hotplug_lock(struct memory *mem) ACQUIRE(mem_hotplug_class) NO_LOCK_ANALYSIS
 {
 	mutex_lock(&mem->hotplug);
+}
+
+/* For those that somebody with the lock may wait for. */
+static inline bool hotplug_trylock(struct memory *mem) TRY_ACQUIRE(true, mem_hotplug_class) NO_LOCK_ANALYSIS
+{
+	return mutex_trylock(&mem->hotplug);
 }
 
 static inline void hotplug_unlock(struct memory *mem) RELEASE(mem_hotplug_class) NO_LOCK_ANALYSIS
@@ -138,8 +146,12 @@ void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on) REQUIRES_ZONE
 void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state) REQUIRES_ZONE(zone);
 /* To OFFLINE, from isolated and wholly free. */
 void pageblock_set_offline(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
+/* To HOLE, from OFFLINE: what was broken there is gone with it. */
+void pageblock_set_hole(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /* Note that it went offline with its node, until it is online again. */
 void pageblock_set_evacuated(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
+/* The host knows that it is wholly free. */
+void pageblock_set_reported(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /* Change the type; the pageblock's free blocks move to the lists of the new one. */
 void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type) REQUIRES_ZONE(zone);
 /* Set type and zone of a pageblock that has no free block yet. */
@@ -155,12 +167,13 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 	     (pfn) += 1UL << word_order(page_word(pfn_to_page_in((mem), (pfn)))))
 
 /*
- * Is every page of an isolated pageblock free, or poisoned?  Without the lock: a count is stored whole
- * and, while the bit is set, nothing leaves the pageblock, so what was once full stays full.
+ * Is every page of a pageblock free?  Without the lock: while it is isolated nothing is allocated from it, so the
+ * answer yes stays true.  Retired pages are not counted in: two counts that are read without the lock need not
+ * belong together.  Where there are some, the answer is no, and who needs to know looks under the lock.
  */
 static inline bool pageblock_all_free(const struct pageblock *pb)
 {
-	return READ_ONCE(pb->nr_free) + READ_ONCE(pb->nr_poisoned) == (unsigned)PAGEBLOCK_PAGES;
+	return READ_ONCE(pb->nr_free) == (unsigned)PAGEBLOCK_PAGES;
 }
 
 /* ---- buddy (buddy.c), all under the zone lock ---- */
@@ -194,6 +207,25 @@ void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE(z
 
 /* ---- zones (zone.c) ---- */
 
+/* Has @zone a span, and with it a place in zonelists?  It stays so.  Any context. */
+static inline bool zone_has_span(const struct zone *zone)
+{
+	return READ_ONCE(zone->end_pfn) > READ_ONCE(zone->start_pfn);
+}
+
+/* Is the pageblock at @pfn, in the span of @zone, one of its own, and no HOLE? */
+static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
+{
+	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	return pageblock_state(pb) != PB_HOLE && READ_ONCE(pb->zone) == zone->id;
+}
+/* Walk the pageblocks of @zone; what lies between and is another zone's, or nobody's, is left out. */
+#define for_each_zone_block(zone, pfn)                                                             \
+	for ((pfn) = READ_ONCE((zone)->start_pfn); (pfn) < READ_ONCE((zone)->end_pfn);             \
+	     (pfn) += PAGEBLOCK_PAGES)                                                             \
+		if (zone_owns_block((zone), (pfn)))
+
 /* For zone_watermark_ok, besides the flags of mm.h: no mark at all; the high one. */
 #define GFP_ALL_RESERVE 0x100u
 #define GFP_HIGH_MARK   0x200u
@@ -201,6 +233,10 @@ void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE(z
 bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower);
 /* From what the zone manages now; takes its lock. */
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
+/*
+ * Also while others read them, when zones have come since: a reader never misses one that was there.
+ * Nobody else builds.
+ */
 void memory_build_zonelists(struct memory *mem);
 /* The @i-th zone that @gfp allows, nearest first; NULL: there are no more.  A hint: the CPU may change. */
 struct zone *zonelist_zone(struct memory *mem, gfp_t gfp, unsigned i);
@@ -215,6 +251,46 @@ static inline enum migratetype gfp_type(gfp_t gfp)
 {
 	return (gfp & GFP_MOVABLE) ? MT_MOVABLE : (enum migratetype)(gfp & GFP_TYPE_MASK);
 }
+
+/* ---- ranges (memory_hotplug.c), under hotplug ---- */
+
+/* Does an operation under way work on part of the range? */
+bool range_claimed(const struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_hotplug_class);
+/* zone_plan_capacity, for what is left when the ranges being worked on have gone. */
+void zone_plan_claimed(struct zone *zone) REQUIRES(mem_hotplug_class);
+/* Pageblocks of the range in @state. */
+unsigned long range_count(const struct memory *mem, pfn_t start, unsigned long nr,
+    enum pageblock_state state);
+
+/* Free the pages [@start, @end) of one pageblock of @zone, which are RESERVED (mm_init.c). */
+void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE(zone);
+/* Put a pageblock, all of whose pages but the head's are TAIL, into its zone's service.  Zone lock. */
+void block_go_online(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
+
+/* ---- memory that stands by (standby.c) ---- */
+
+/* Pages of @zone that stand by, holes among them.  A hint without hotplug. */
+static inline unsigned long zone_standby(const struct zone *zone)
+{
+	pfn_t from = READ_ONCE(zone->standby), to = READ_ONCE(zone->standby_end);
+
+	return from < to ? to - from : 0;
+}
+/* Is some of the range, of the pageblock of @pfn, standby?  Under hotplug; a pageblock OFFLINE: or the zone lock. */
+static inline bool range_stands_by(const struct zone *zone, pfn_t start, unsigned long nr)
+{
+	return start < READ_ONCE(zone->standby_end) && start + nr > READ_ONCE(zone->standby);
+}
+static inline bool block_stands_by(const struct zone *zone, pfn_t pfn)
+{
+	return range_stands_by(zone, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), PAGEBLOCK_PAGES);
+}
+/*
+ * Bring the next step of @zone's standby online.  Returns its pages; 0 nothing stands by; -EAGAIN somebody
+ * adds, takes or brings memory just now; -ENOMEM for tables.  Context: thread, may sleep; it waits for no memory
+ * if the thread may use the reserve.  Locks: hotplug (tried), cpu_hotplug shared, zone.
+ */
+long standby_online(struct zone *zone) EXCLUDES(zone_class);
 
 /* ---- caches (pcp.c) ---- */
 
@@ -231,13 +307,18 @@ void pcp_set_first(struct memory *mem, unsigned cpu);
 struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
     EXCLUDES(zone_class);
 /*
- * Give a block that is the caller's alone, with exactly that word, to the cache or the buddy.  False:
- * the word was another one; nothing was done.
+ * Give a block that is the caller's alone, with exactly that word, to the cache or the buddy; poison that
+ * came upon it meanwhile is seen.  False: the word was another one; nothing was done.
  */
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
     EXCLUDES(zone_class);
 /* Bring the slots of @zone's stacks for all CPUs; -ENOMEM.  Before the zone's caches are turned on. */
 int zone_alloc_slots(struct zone *zone);
+/*
+ * Zones have come: each CPU looks up its first ones again, and sees all that was written before.
+ * Context: thread, may sleep.
+ */
+void pcp_zones_changed(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
 
 /* ---- rounds and isolation ---- */
 
@@ -256,6 +337,14 @@ int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *
     EXCLUDES(zone_class);
 
 /* ---- migration (migrate.c) ---- */
+
+/* Passes over the pages that somebody was using just then. */
+#define MIGRATE_PASSES 10
+/* Can a page in this state be moved, as long as it has an owner? */
+static inline bool state_movable(enum page_state state)
+{
+	return state == PG_MOVABLE_OPS || state == PG_LRU || state == PG_BALLOON;
+}
 
 /* Pages that one cross-call is made for, and a thread's stack has room for. */
 #define MIGRATE_BATCH 64
@@ -280,6 +369,7 @@ struct migrate_kind {
 	    int *err);
 	void (*putback)(struct memory *mem, struct page *page);
 };
+extern const struct migrate_kind migrate_movable_kind;
 extern const struct migrate_kind migrate_lru_kind;
 
 struct migrate_stats {
@@ -380,18 +470,6 @@ static inline unsigned long zone_evictable(const struct zone *zone)
 {
 	return READ_ONCE(zone->lru[LRU_INACTIVE].nr) + READ_ONCE(zone->lru[LRU_ACTIVE].nr);
 }
-
-/* A run of reclaim over one zone. */
-struct lru_scan {
-	struct zone *zone;
-	unsigned batch;        /* pages to take at a time, up to RECLAIM_BATCH */
-	bool direct;           /* by an allocation: only what needs no shootdown */
-	bool desperate;        /* drop also what has been touched */
-	unsigned long freed;   /* pages, so far */
-	const void *refused;   /* the object whose pager did not take a page: it is not asked again */
-};
-/* One batch of the inactive list, after one of the active list if the inactive one is short. */
-void reclaim_batch(struct lru_scan *scan) EXCLUDES(object_class, lru_class, zone_class);
 
 /*
  * The last resort of an allocation that found nothing though reclaim was tried: a page after all; or

@@ -127,9 +127,11 @@ static void free_leaf(struct vm_object *object, struct page *leaf)
 	unsigned i;
 
 	for (i = 0; i < SLOTS_PER_LEAF; i++) {
-		if (!slot[i])
-			continue;
 		KASSERT(!slot_is_marker(slot[i]));
+		if (!slot_has_page(slot[i])) {
+			slot[i] = 0;
+			continue;
+		}
 		lru_release_page(object->mem, slot_page(slot[i]));
 		mem_put_page(object->mem, slot_page(slot[i]));
 		slot[i] = 0;
@@ -185,7 +187,7 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 	spin_lock(&object->lock);
 	slot = object_lookup(object, index);
 	if (slot)
-		err = slot_is_marker(slot) ? -EAGAIN : -EEXIST;
+		err = slot_is_marker(slot) ? -EAGAIN : slot == SLOT_LOST ? -EHWPOISON : -EEXIST;
 	else
 		object_fill(object, index, page);
 	spin_unlock(&object->lock);
@@ -201,7 +203,14 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
  */
 static void empty_slot(struct vm_object *object, u32 index, u64 *slot, struct tlb_gather *g)
 {
-	struct page *page = slot_is_marker(*slot)
+	struct page *page;
+
+	/* Nothing maps it, and it counts as empty already. */
+	if (*slot == SLOT_LOST) {
+		*slot = 0;
+		return;
+	}
+	page = slot_is_marker(*slot)
 	    ? pfn_to_page_in(object->mem, slot_marker_pfn(*slot)) : slot_page(*slot);
 
 	rmap_unmap(object, index, 0, g);
@@ -257,7 +266,7 @@ unsigned long vm_object_unmapped(struct vm_object *object)
 		spin_lock(&object->lock);
 		slot = object_slot(object, index);
 		for (i = 0; slot && i < SLOTS_PER_LEAF; i++)
-			nr += slot_page(slot[i]) && !slot_is_marker(slot[i]) && !slot_page(slot[i])->mapcount;
+			nr += slot_has_page(slot[i]) && !slot_page(slot[i])->mapcount;
 		spin_unlock(&object->lock);
 	}
 	return nr;
@@ -274,6 +283,8 @@ int vm_object_pin(struct vm_object *object, u32 index, struct page **page)
 	slot = object_lookup(object, index);
 	if (slot_is_marker(slot)) {
 		err = -EAGAIN;
+	} else if (slot == SLOT_LOST) {
+		err = -EHWPOISON;
 	} else if (slot) {
 		*page = slot_page(slot);
 		err = pin_page(*page);

@@ -16,13 +16,16 @@ struct node_op {
 	struct node_result *res;
 };
 
-/* One that belongs to this node's movable memory. */
-static bool block_movable(struct zone *zone, pfn_t pfn)
+/*
+ * One that may go if nothing in it is in the way.  Its type does not matter: one that the kernel has used, and
+ * given back, is still UNMOVABLE.
+ */
+static bool block_online(struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	return pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE &&
-	    (zone->kind == ZONE_MOVABLE || pageblock_type(pb) == MT_MOVABLE);
+	    (zone->kind == ZONE_MOVABLE || pageblock_type(pb) != MT_CMA);
 }
 
 /* Somebody may have brought it back, and taken it out again, meanwhile: then it is not ours. */
@@ -91,7 +94,7 @@ static int take_zone(struct node_op *op, struct zone *zone)
 	while (pfn < zone->end_pfn && !err) {
 		struct mm_fail fail = {.pfn = PFN_NONE};
 
-		for (end = pfn; end < zone->end_pfn && block_movable(zone, end) &&
+		for (end = pfn; end < zone->end_pfn && block_online(zone, end) &&
 		     scan_unmovable(zone, end, PAGEBLOCK_PAGES, &fail) == 0; end += PAGEBLOCK_PAGES)
 			;
 		if (end > pfn)

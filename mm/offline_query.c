@@ -31,7 +31,9 @@ static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *
 
 		if (why != WHY_NONE)
 			in_way(out, why, pfn, nr);
-		else if (word_state(word) == PG_MOVABLE_OPS || word_state(word) == PG_LRU)
+		else if (word_state(word) == PG_HWPOISON)
+			out->retired += nr;
+		else if (state_movable(word_state(word)))
 			out->movable += nr;
 		else
 			out->free += nr;

@@ -52,6 +52,8 @@ const char *mm_why_text(enum mm_why why)
 	    [WHY_CANCELLED] = "cancelled",
 	    [WHY_DEADLINE] = "deadline passed",
 	    [WHY_TYPE] = "pageblocks of another type",
+	    [WHY_STANDBY] = "memory that stands by",
+	    [WHY_HWPOISON] = "broken page",
 	};
 
 	return why < NR_MM_WHY ? texts[why] : "?";
@@ -212,7 +214,7 @@ int get_page(struct page *page)
 }
 
 /* States whose pages a scanner may find and take, as long as they have an owner. */
-#define STATES_FOUND (TO(PG_MOVABLE_OPS) | TO(PG_LRU) | TO(PG_OBJECT))
+#define STATES_FOUND (TO(PG_MOVABLE_OPS) | TO(PG_BALLOON) | TO(PG_LRU) | TO(PG_OBJECT))
 
 int mem_put_page(struct memory *mem, struct page *page)
 {
@@ -237,7 +239,7 @@ int mem_put_page(struct memory *mem, struct page *page)
 			return bad_free(mem, page, word_order(word), "last put of a page in use");
 		}
 		next = PAGE_WORD(0, PG_FREEING, word_order(word)) |
-		    (word & (PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON));
+		    (word & PAGE_POISON);
 	} while (!atomic_cas(&page->word, word, next));
 	if (word_state(next) == PG_FREEING) {
 		trace_page(mem, TR_put, page_to_pfn_in(mem, page), word_order(next));

@@ -75,8 +75,8 @@ struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
 	const struct node *node = &mem->nodes[cpu_node < mem->nr_nodes ? cpu_node : 0];
 	enum zone_kind kind = gfp_kind(gfp);
 
-	for (i = 0; i < node->nr_zones[kind]; i++) {
-		struct zone *zone = &mem->zones[node->zonelist[kind][i]];
+	for (i = 0; i < load_acquire(&node->nr_zones[kind]); i++) {
+		struct zone *zone = &mem->zones[load_acquire(&node->zonelist[kind][i])];
 		struct page *page;
 
 		if ((gfp & GFP_THISNODE) && zone->node != node->id)
@@ -241,7 +241,7 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 	}
 	if (word_order(word) != order)
 		return bad_free(mem, page, order, "wrong order");
-	if ((word & ~PAGE_PINNED) != PAGE_WORD(1, PG_ALLOC, order))
+	if ((word & ~(PAGE_PINNED | PAGE_POISON)) != PAGE_WORD(1, PG_ALLOC, order))
 		return bad_free(mem, page, order, "page still referenced or flagged");
 	/* The one reference is the pin's: its owner has let go of it already. */
 	if (word & PAGE_PINNED && READ_ONCE(page->pincount))
@@ -268,6 +268,8 @@ static always_inline unsigned long alloc_bulk(struct memory *mem, bool own, gfp_
 		while (got < end && count > 0)
 			pages[got++] = pcp_pop(pcp, stack, count--, 0);
 		arch_irq_restore(flags);
+		for (i = start; i < got; i++)
+			alloc_check(mem, pages[i], 0);
 		if (gfp & GFP_ZERO) {
 			for (i = start; i < got; i++)
 				zero_block(mem, pages[i], 0);

@@ -42,7 +42,6 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn)
 		return WHY_RESERVED;
 	case PG_SLAB:
 	case PG_PGTABLE:
-	case PG_BALLOON:
 	case PG_OBJECT: /* of an object whose pages stay where they are */
 		return WHY_UNMOVABLE;
 	case PG_ALLOC:
@@ -51,7 +50,10 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn)
 			return WHY_UNMOVABLE;
 		return WHY_BUSY;
 	case PG_MOVABLE_OPS:
+	case PG_BALLOON:
 	case PG_LRU:
+		if (page_poisoned(page))
+			return WHY_HWPOISON;
 		return READ_ONCE(page->pincount) ? WHY_PINNED : WHY_NONE;
 	case PG_ISO_MIG:
 		return READ_ONCE(page->pincount) ? WHY_PINNED : WHY_BUSY;
@@ -231,10 +233,11 @@ static int why_not_free(struct memory *mem, pfn_t block, pfn_t start, pfn_t end,
 		case PG_RESERVED:
 			return mm_fail(fail, pfn, WHY_RESERVED, -EBUSY);
 		case PG_MOVABLE_OPS:
+		case PG_BALLOON:
 		case PG_LRU:
 		case PG_ISO_MIG:
-			return mm_fail(fail, pfn, READ_ONCE(page->pincount) ? WHY_PINNED : WHY_BUSY,
-			    -EBUSY);
+			return mm_fail(fail, pfn, READ_ONCE(page->pincount) ? WHY_PINNED
+			    : page_poisoned(page) ? WHY_HWPOISON : WHY_BUSY, -EBUSY);
 		case PG_PCP:
 		case PG_FREEING:
 			return mm_fail(fail, pfn, WHY_BUSY, -EBUSY);
@@ -265,8 +268,7 @@ int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *
 		if (pageblock_all_free(pb))
 			continue;
 		flags = zone_lock_irqsave(zone);
-		if (!pageblock_all_free(pb))
-			err = why_not_free(mem, pfn, start, end, fail);
+		err = why_not_free(mem, pfn, start, end, fail);
 		zone_unlock_irqrestore(zone, flags);
 	}
 	return err;

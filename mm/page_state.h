@@ -16,7 +16,8 @@
 #define PAGE_EDGES(from)                                                                           \
 	((from) == PG_TAIL          ? TO(PG_FREE) | TO(PG_RESERVED) | TO(PG_ALLOC)                 \
 	    : (from) == PG_RESERVED ? TO(PG_FREE) | TO(PG_TAIL)                                    \
-	    : (from) == PG_FREE     ? TO(PG_TAIL) | TO(PG_PCP) | TO(PG_ALLOC) | TO(PG_HWPOISON)    \
+	    : (from) == PG_FREE     ? TO(PG_TAIL) | TO(PG_PCP) | TO(PG_ALLOC) | TO(PG_HWPOISON) |  \
+	            TO(PG_FREEING)                                                                 \
 	    : (from) == PG_PCP      ? TO(PG_ALLOC) | TO(PG_FREE) | TO(PG_TAIL)                     \
 	    : (from) == PG_FREEING  ? TO(PG_PCP) | TO(PG_FREE) | TO(PG_TAIL) | TO(PG_HWPOISON)     \
 	    : (from) == PG_ALLOC    ? TO(PG_PCP) | TO(PG_FREE) | TO(PG_TAIL) | TO(PG_SLAB) |       \
@@ -28,8 +29,8 @@
 	    : (from) == PG_MOVABLE_OPS ? TO(PG_ISO_MIG) | TO(PG_FREEING)                           \
 	    : (from) == PG_LRU      ? TO(PG_ISO_MIG) | TO(PG_FREEING)                              \
 	    : (from) == PG_ISO_MIG  ? TO(PG_LRU) | TO(PG_MOVABLE_OPS) | TO(PG_FREEING) |           \
-	            TO(PG_HWPOISON) | TO(PG_ALLOC)                                                 \
-	    : (from) == PG_BALLOON  ? TO(PG_ALLOC)                                                 \
+	            TO(PG_HWPOISON) | TO(PG_ALLOC) | TO(PG_BALLOON)                                \
+	    : (from) == PG_BALLOON  ? TO(PG_ISO_MIG) | TO(PG_FREEING)                              \
 	                            : TO(PG_FREE)) /* HWPOISON: unpoison */
 
 /* What a page that broke the rules looks like; stops the machine. */

@@ -31,8 +31,8 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 {
 	struct pageblock *pb = pageblock_of(mem, pfn);
 
-	BLOCK_ASSERT(zone, pfn, pb->nr_free == 0);
-	pb->zone = zone->id;
+	BLOCK_ASSERT(zone, pfn, pb->nr_free == 0 && pb->nr_poisoned == 0);
+	WRITE_ONCE(pb->zone, zone->id);
 	pageblock_store(zone, pb, (u8)type | PB_HOLE << PB_STATE_SHIFT);
 }
 
@@ -82,7 +82,16 @@ void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state stat
 
 	KASSERT(spin_is_held(&zone->lock));
 	pageblock_store(zone, pb,
-	    (u8)((pb->bits & ~(PB_STATE_MASK | PB_EVACUATED)) | state << PB_STATE_SHIFT));
+	    (u8)((pb->bits & ~(PB_STATE_MASK | PB_EVACUATED | PB_REPORTED)) | state << PB_STATE_SHIFT));
+}
+
+void pageblock_set_hole(struct zone *zone, pfn_t pfn)
+{
+	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	BLOCK_ASSERT(zone, pfn, pageblock_state(pb) == PB_OFFLINE);
+	WRITE_ONCE(pb->nr_poisoned, 0);
+	pageblock_set_state(zone, pfn, PB_HOLE);
 }
 
 void pageblock_set_evacuated(struct zone *zone, pfn_t pfn)
@@ -94,14 +103,26 @@ void pageblock_set_evacuated(struct zone *zone, pfn_t pfn)
 	pageblock_store(zone, pb, pb->bits | PB_EVACUATED);
 }
 
-/* Isolated, wholly free or poisoned, to OFFLINE: one store, since no block of it is on a list. */
+void pageblock_set_reported(struct zone *zone, pfn_t pfn)
+{
+	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	KASSERT(spin_is_held(&zone->lock));
+	BLOCK_ASSERT(zone, pfn, pb->nr_free == PAGEBLOCK_PAGES);
+	pageblock_store(zone, pb, pb->bits | PB_REPORTED);
+}
+
+/* Isolated, wholly free or retired, to OFFLINE: one store, since no block of it is on a list. */
 void pageblock_set_offline(struct zone *zone, pfn_t pfn)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	KASSERT(spin_is_held(&zone->lock));
 	BLOCK_ASSERT(zone, pfn, pageblock_isolated(pb));
-	BLOCK_ASSERT(zone, pfn, pb->nr_free + pb->nr_poisoned == PAGEBLOCK_PAGES);
+	if (unlikely(pb->nr_free != PAGEBLOCK_PAGES)) {
+		BLOCK_ASSERT(zone, pfn, pb->nr_free + pb->nr_poisoned == PAGEBLOCK_PAGES);
+		poison_pack_block(zone, pfn);
+	}
 	WRITE_ONCE(pb->nr_free, 0);
 	WRITE_ONCE(zone->nr_isolated, zone->nr_isolated - 1);
 	pageblock_store(zone, pb, (u8)((pb->bits & PB_TYPE_MASK) | PB_OFFLINE << PB_STATE_SHIFT));

@@ -24,8 +24,12 @@ int zone_alloc_slots(struct zone *zone)
 	unsigned cpu, index, type;
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
-		struct page **slots = mem->alloc(mem->alloc_arg, PCP_SLOTS * sizeof(*slots));
+		struct page **slots;
 
+		/* An earlier call had memory for some. */
+		if (mem->pcp[cpu]->slot[zone_stack(zone, 0, MT_UNMOVABLE)])
+			continue;
+		slots = mem->alloc(mem->alloc_arg, PCP_SLOTS * sizeof(*slots));
 		if (!slots)
 			return -ENOMEM;
 		for (index = 0; index < NR_CACHED_ORDERS; index++) {
@@ -72,11 +76,12 @@ void pcp_set_first(struct memory *mem, unsigned cpu)
 
 	for (gfp = 0; gfp < 8; gfp++) {
 		enum zone_kind kind = gfp_kind(gfp);
-		/* A node without such memory: a zone that is empty for ever, so always the slow path. */
+		/* A node without such memory: a zone that is empty, so always the slow path. */
 		unsigned id = node->id * NR_ZONE_KINDS + kind;
 
-		if (node->nr_zones[kind] && mem->zones[node->zonelist[kind][0]].node == node->id)
-			id = node->zonelist[kind][0];
+		if (load_acquire(&node->nr_zones[kind]) &&
+		    mem->zones[load_acquire(&node->zonelist[kind][0])].node == node->id)
+			id = load_acquire(&node->zonelist[kind][0]);
 		WRITE_ONCE(mem->pcp[cpu]->first[gfp],
 		    (u16)(id * STACKS_PER_ZONE + (unsigned)gfp_type(gfp)));
 	}
@@ -190,6 +195,8 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 		page = pcp_refill(zone, pcp, order, stack, gfp, lower);
 	}
 	arch_irq_restore(flags);
+	if (page)
+		alloc_check(zone->mem, page, order);
 	return page;
 }
 
@@ -200,13 +207,17 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	struct zone *zone = zone_of(mem, pfn);
 	irqflags_t flags = arch_irq_save();
 	struct pcp *pcp = this_pcp(mem);
+	u32 found;
 
 	if (index < NR_CACHED_ORDERS) {
 		stack = READ_ONCE(pageblock_of(mem, pfn)->stack[index]);
-		/* Poison never enters a cache. */
-		if (pcp->count[stack] < pcp->capacity[stack] &&
-		    !(word & (PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON))) {
-			page_store_word(page, word, PAGE_WORD(0, PG_PCP, order));
+		/*
+		 * Poison never enters a cache.  The word is read here: what the caller saw before interrupts
+		 * went off may be older than a mark that was set while the caches were off, and are on again.
+		 */
+		if (pcp->count[stack] < pcp->capacity[stack] && !(word & PAGE_POISON) &&
+		    page_word(page) == word) {
+			WRITE_ONCE(page->word, PAGE_WORD(0, PG_PCP, order));
 			pcp->slot[stack][pcp->count[stack]] = page;
 			WRITE_ONCE(pcp->count[stack], (u16)(pcp->count[stack] + 1));
 			arch_irq_restore(flags);
@@ -218,8 +229,9 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	sched_point("free.direct");
 	zone_lock(zone);
 	sched_point("free.buddy_locked");
-	/* Read again under the lock (law 4): another CPU may have freed it too. */
-	if (page_word(page) != word) {
+	/* Read again under the lock (law 4): it may be poisoned since, or another CPU have freed it too. */
+	found = page_word(page);
+	if ((found ^ word) & ~PAGE_POISON) {
 		zone_unlock(zone);
 		arch_irq_restore(flags);
 		return false;
@@ -227,7 +239,10 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	if (n)
 		pcp_give_back(zone, pcp, stack, n);
 	trace_page(mem, TR_direct, pfn, order);
-	buddy_free(zone, pfn, order);
+	if (unlikely(found & PAGE_POISON))
+		poison_free_block(zone, pfn, order);
+	else
+		buddy_free(zone, pfn, order);
 	zone_unlock(zone);
 	MM_EVENT_ADD(mem, PCP_SPILL_BLOCKS, n);
 	MM_EVENT(mem, FREE_DIRECT);

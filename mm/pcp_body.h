@@ -162,6 +162,7 @@ static always_inline struct page *alloc_body(struct memory *mem, bool own, gfp_t
 	}
 	page = pcp_pop(pcp, stack, count, order);
 	arch_irq_restore(flags);
+	alloc_check(mem, page, order);
 	if (unlikely(gfp & GFP_ZERO))
 		return zero_block(mem, page, order);
 	return page;

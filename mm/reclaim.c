@@ -13,7 +13,7 @@
  *             A reclaim thread never waits for memory: its allocations may use the reserve.
  * Tests:      tests/test_reclaim.c, tests/test_reclaim_lru.c, tests/test_compact.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/lru_scan.h"
 
 /* Over the lists of a zone in a run: what is touched between the two stays. */
 #define RUN_PASSES 2
@@ -110,11 +110,36 @@ static void reclaim_pass(struct node *node, struct lru_scan *scan, bool asked)
 	}
 }
 
+static bool zone_low(const struct zone *zone)
+{
+	return READ_ONCE(zone->nr_free) < READ_ONCE(zone->wmark[WMARK_LOW]);
+}
+
+/*
+ * What stands by comes before anything is dropped; *@later: some does, but could not come now.
+ */
+static unsigned long bring_standby(struct zone *zone, bool asked, bool *later)
+{
+	unsigned long brought = 0;
+	long pages = 1;
+
+	while (pages > 0 && (zone_low(zone) || (asked && missing(zone, asked) > 0))) {
+		pages = standby_online(zone);
+		if (pages > 0)
+			brought += (unsigned long)pages;
+	}
+	*later |= pages == -EAGAIN;
+	note_freed(zone, brought);
+	return brought;
+}
+
 static unsigned long reclaim_zone(struct node *node, struct zone *zone, bool asked)
 {
 	struct lru_scan scan = {.zone = zone};
 	unsigned pass;
 
+	if (asked && !missing(zone, asked))
+		atomic_add(&zone->runs_enough, 1u);
 	for (pass = 0; pass < RUN_PASSES; pass++)
 		reclaim_pass(node, &scan, asked);
 	/* Better a page that is needed again soon than an allocation that fails. */
@@ -124,18 +149,13 @@ static unsigned long reclaim_zone(struct node *node, struct zone *zone, bool ask
 	return scan.freed;
 }
 
-static bool zone_low(const struct zone *zone)
-{
-	return READ_ONCE(zone->nr_free) < READ_ONCE(zone->wmark[WMARK_LOW]);
-}
-
 /* One run over the zones of a node. */
 static void serve_run(struct node *node)
 {
 	struct reclaim *r = &node->reclaim;
 	/* Every ticket up to here was handed out before the run below starts. */
 	u64 upto = load_acquire(&r->runs_asked);
-	bool asked = upto != r->runs_done, low = false;
+	bool asked = upto != r->runs_done, low = false, later = false;
 	unsigned long freed = 0;
 	unsigned kind;
 
@@ -144,10 +164,11 @@ static void serve_run(struct node *node)
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		struct zone *zone = &node->mem->zones[node->id * NR_ZONE_KINDS + kind];
 
+		freed += bring_standby(zone, asked, &later);
 		freed += reclaim_zone(node, zone, asked);
 		low |= zone_low(zone);
 	}
-	if (low && !freed)
+	if (low && !freed && !later)
 		WRITE_ONCE(r->futile, 1);
 	store_release(&r->runs_done, upto);
 	wake_up(&r->served);
@@ -159,6 +180,22 @@ static u64 compact_bit(gfp_t gfp, unsigned order)
 	return 1ULL << (gfp_kind(gfp) * NR_ORDERS + order);
 }
 BUILD_ASSERT(NR_ZONE_KINDS * NR_ORDERS <= 64);
+
+/* A step of what stands by is free blocks of every order.  True: one came, for such a request. */
+static bool bring_for(struct node *node, gfp_t gfp)
+{
+	struct zone *zone;
+	unsigned i;
+
+	for (i = 0; i < load_acquire(&node->nr_zones[gfp_kind(gfp)]); i++) {
+		zone = &node->mem->zones[load_acquire(&node->zonelist[gfp_kind(gfp)][i])];
+		if (standby_online(zone) > 0) {
+			note_freed(zone, 1);
+			return true;
+		}
+	}
+	return false;
+}
 
 /* Compact for all who asked; the largest order first, which may serve others too. */
 static void serve_compact(struct node *node)
@@ -178,7 +215,7 @@ static void serve_compact(struct node *node)
 
 			if (!(want & bit))
 				continue;
-			if (compact_zonelist(node, gfps[kind], order) == -ENOMEM)
+			if (compact_zonelist(node, gfps[kind], order) == -ENOMEM && !bring_for(node, gfps[kind]))
 				atomic_or(&r->in_vain, bit);
 			else
 				atomic_and(&r->in_vain, ~bit);
@@ -211,14 +248,15 @@ static void reclaim_thread(void *arg)
 }
 
 /*
- * Without a look at the evictable pages every refill of a memory that is full of others would start a
+ * Without a look at what can be dropped or brought every refill of a memory that is full of others would start a
  * run; and without `futile' so would every one of a memory full of pages that cannot be dropped.
  */
 void reclaim_wake(struct zone *zone)
 {
 	struct reclaim *r = &zone->mem->nodes[zone->node].reclaim;
 
-	if (READ_ONCE(r->low) || READ_ONCE(r->futile) || !READ_ONCE(r->thread) || !zone_evictable(zone))
+	if (READ_ONCE(r->low) || READ_ONCE(r->futile) || !READ_ONCE(r->thread) ||
+	    !(zone_evictable(zone) + zone_standby(zone)))
 		return;
 	WRITE_ONCE(r->low, 1);
 	wake_up(&r->wake);
@@ -330,11 +368,27 @@ static unsigned long drop_unmapped(struct zone *zone)
 }
 
 /*
+ * Runs that found enough in a zone for the request.  They free nothing, and yet are no sign that there is nothing:
+ * who waited for one, and comes late to what it found, tries again.
+ */
+static u32 runs_enough(struct memory *mem, gfp_t gfp)
+{
+	struct zone *zone;
+	u32 sum = 0;
+	unsigned i;
+
+	for (i = 0; (zone = zonelist_zone(mem, gfp, i)); i++)
+		sum += READ_ONCE(zone->runs_enough);
+	return sum;
+}
+
+/*
  * To drop what is mapped takes a shootdown, which is a cross-call, and an allocation makes none: so that
  * is left to the threads.
  */
 bool reclaim_direct(struct memory *mem, gfp_t gfp)
 {
+	u32 enough = runs_enough(mem, gfp);
 	unsigned asked = 0, i; /* nodes, one bit each */
 	struct zone *zone;
 
@@ -345,13 +399,14 @@ bool reclaim_direct(struct memory *mem, gfp_t gfp)
 			return true;
 	}
 	for (i = 0; (zone = zonelist_zone(mem, gfp, i)); i++) {
-		if (asked >> zone->node & 1 || !(zone_evictable(zone) + READ_ONCE(zone->nr_reclaiming)))
+		if (asked >> zone->node & 1 ||
+		    !(zone_evictable(zone) + READ_ONCE(zone->nr_reclaiming) + zone_standby(zone)))
 			continue;
 		asked |= 1u << zone->node;
 		if (wait_for_run(mem, &mem->nodes[zone->node].reclaim))
 			return true;
 	}
-	return false;
+	return runs_enough(mem, gfp) != enough;
 }
 
 int reclaim_start(struct memory *mem)

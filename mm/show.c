@@ -11,11 +11,6 @@
 static const char *const kind_names[NR_ZONE_KINDS] = {"DMA32", "NORMAL", "MOVABLE"};
 static const char *const type_names[NR_MIGRATETYPES] = {"unmovable", "movable", "reclaimable", "cma"};
 
-static bool zone_used(const struct zone *zone)
-{
-	return zone->end_pfn > zone->start_pfn;
-}
-
 unsigned long memory_free_pages(struct memory *mem)
 {
 	unsigned long pages = 0;
@@ -28,7 +23,7 @@ unsigned long memory_free_pages(struct memory *mem)
 		pages += READ_ONCE(zone->nr_free) + zone_pcp_pages(zone);
 		if (READ_ONCE(zone->nr_isolated) == 0)
 			continue;
-		for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES) {
+		for_each_zone_block(zone, pfn) {
 			if (pageblock_isolated(pageblock_of(mem, pfn)))
 				pages += READ_ONCE(pageblock_of(mem, pfn)->nr_free);
 		}
@@ -48,10 +43,14 @@ unsigned long memory_managed_pages(const struct memory *mem)
 
 void show_mem(struct memory *mem)
 {
-	unsigned ev;
+	unsigned long standby = 0;
+	unsigned ev, i;
 
-	printk("%s: %lu MiB managed, %lu MiB free, %u node%s, %u CPUs, policy %s\n", mem->name,
+	for (i = 0; i < MAX_ZONES; i++)
+		standby += zone_standby(&mem->zones[i]);
+	printk("%s: %lu MiB managed, %lu MiB free, %lu MiB stand by, %u node%s, %u CPUs, policy %s\n", mem->name,
 	    memory_managed_pages(mem) >> (20 - PAGE_SHIFT), memory_free_pages(mem) >> (20 - PAGE_SHIFT),
+	    standby >> (20 - PAGE_SHIFT),
 	    mem->nr_nodes, mem->nr_nodes == 1 ? "" : "s", mem->nr_cpus,
 	    iso_policy_name(READ_ONCE(mem->policy)));
 	for (ev = 0; ev < NR_MM_EVENTS; ev++) {
@@ -74,6 +73,10 @@ static void show_zone(const struct zone *zone)
 	    READ_ONCE(zone->wmark[WMARK_MIN]), READ_ONCE(zone->wmark[WMARK_LOW]),
 	    READ_ONCE(zone->wmark[WMARK_HIGH]), READ_ONCE(zone->reserve),
 	    READ_ONCE(zone->nr_isolated), READ_ONCE(zone->pcp_depth));
+	if (zone_standby(zone))
+		printk("  stands by: pfn %#lx-%#lx\n", READ_ONCE(zone->standby), READ_ONCE(zone->standby_end));
+	if (READ_ONCE(zone->nr_doomed))
+		printk("  broken pages still in use: %lu\n", READ_ONCE(zone->nr_doomed));
 	printk("  objects' pages: inactive %lu active %lu unevictable %lu, in reclaim's hands %u\n",
 	    READ_ONCE(zone->lru[LRU_INACTIVE].nr), READ_ONCE(zone->lru[LRU_ACTIVE].nr),
 	    READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr), READ_ONCE(zone->nr_reclaiming));
@@ -96,7 +99,7 @@ void show_zones(struct memory *mem)
 	unsigned i;
 
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		if (zone_used(&mem->zones[i]))
+		if (zone_has_span(&mem->zones[i]))
 			show_zone(&mem->zones[i]);
 	}
 }
@@ -108,7 +111,7 @@ void show_pcp(struct memory *mem)
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *zone = &mem->zones[i];
 
-		if (!zone_used(zone))
+		if (!zone_has_span(zone))
 			continue;
 		printk("zone %u %s: count/capacity by order (0 1 2 3 and largest) and type (U M R)\n", i,
 		    kind_names[zone->kind]);
@@ -147,6 +150,8 @@ void show_block(struct memory *mem, pfn_t pfn)
 	printk("pageblock %#lx (pfn %#lx): %s, %s%s, zone %u, %u pages free\n", pfn >> PAGEBLOCK_ORDER,
 	    block, states[pageblock_state(pb)], type_names[pageblock_type(pb) & 3],
 	    pageblock_isolated(pb) ? ", isolated" : "", pb->zone, READ_ONCE(pb->nr_free));
+	if (READ_ONCE(pb->nr_poisoned))
+		printk("  broken       %u\n", READ_ONCE(pb->nr_poisoned));
 	if (pageblock_state(pb) != PB_ONLINE)
 		return;
 	/* Without the lock heads may come and go under the walk: a head that is a tail counts as one. */

@@ -82,10 +82,11 @@ extern void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);
 /* ---- objects (object.c) ---- */
 
 /*
- * A slot: 0; the page, whose reference it holds; or a marker, the pfn of the page that a migrator
- * has taken out of it, reference and all.
+ * A slot: 0; the page, whose reference it holds; a marker, the pfn of the page that a migrator has taken out
+ * of it, reference and all; or LOST: there was a page, its memory broke, and nobody else has what was in it.
  */
 #define SLOT_MARKER 1UL
+#define SLOT_LOST   2UL
 
 static inline u64 slot_marker(pfn_t pfn)
 {
@@ -100,6 +101,12 @@ static inline bool slot_is_marker(u64 slot)
 static inline pfn_t slot_marker_pfn(u64 slot)
 {
 	return slot >> 1;
+}
+
+/* Does the slot hold a page? */
+static inline bool slot_has_page(u64 slot)
+{
+	return slot && !slot_is_marker(slot) && slot != SLOT_LOST;
 }
 
 static inline struct page *slot_page(u64 slot)
@@ -167,6 +174,8 @@ void lru_release_page(struct memory *mem, struct page *page);
  * Locks: lru.
  */
 int isolate_lru_page(struct memory *mem, pfn_t pfn) must_check;
+/* The same of one whose memory is broken: also pinned, also of an object whose pages stay where they are. */
+int isolate_broken_page(struct memory *mem, pfn_t pfn) must_check;
 /*
  * The same for up to @max pages of one list, oldest first, into pages[]; returns how many.
  * @unmapped: only those that nobody maps and that are clean and untouched; the others stay where they

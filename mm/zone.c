@@ -82,9 +82,24 @@ static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *o
 	return nr;
 }
 
+/*
+ * From the end to the front: an old entry stands at its new place, which is behind the old one, before it
+ * is overwritten.
+ */
+static void store_zonelist(struct node *node, unsigned kind, const u8 *list, unsigned nr)
+{
+	unsigned old = READ_ONCE(node->nr_zones[kind]), i;
+
+	for (i = nr; i-- > 0;) {
+		store_release(&node->zonelist[kind][i], list[i]);
+		if (i == old)
+			store_release(&node->nr_zones[kind], (u8)nr);
+	}
+}
+
 void memory_build_zonelists(struct memory *mem)
 {
-	u8 order[MAX_NODES];
+	u8 order[MAX_NODES], list[MAX_ZONES];
 	unsigned n, i, kind;
 	int k;
 
@@ -99,11 +114,11 @@ void memory_build_zonelists(struct memory *mem)
 				for (k = (int)kind; k >= 0; k--) {
 					unsigned id = order[i] * NR_ZONE_KINDS + (unsigned)k;
 
-					if (mem->zones[id].end_pfn > mem->zones[id].start_pfn)
-						node->zonelist[kind][count++] = (u8)id;
+					if (zone_has_span(&mem->zones[id]))
+						list[count++] = (u8)id;
 				}
 			}
-			node->nr_zones[kind] = (u8)count;
+			store_zonelist(node, kind, list, count);
 		}
 	}
 }
@@ -114,8 +129,8 @@ struct zone *zonelist_zone(struct memory *mem, gfp_t gfp, unsigned i)
 	const struct node *node = &mem->nodes[cpu_node < mem->nr_nodes ? cpu_node : 0];
 	enum zone_kind kind = gfp_kind(gfp);
 
-	for (at = 0; at < node->nr_zones[kind]; at++) {
-		struct zone *zone = &mem->zones[node->zonelist[kind][at]];
+	for (at = 0; at < load_acquire(&node->nr_zones[kind]); at++) {
+		struct zone *zone = &mem->zones[load_acquire(&node->zonelist[kind][at])];
 
 		if ((gfp & GFP_THISNODE) && zone->node != node->id)
 			continue;

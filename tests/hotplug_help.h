@@ -4,6 +4,7 @@
 #define QUARRY_TESTS_HOTPLUG_HELP_H
 
 #include "mm_help.h"
+#include <quarry/kernel.h>
 #include <quarry/hotplug.h>
 #include <quarry/smp.h>
 
@@ -54,7 +55,7 @@ static inline unsigned planned_capacity(void)
 
 static inline bool needs_two(struct ktest *t)
 {
-	if (nr_cpus_online() == nr_cpus && nr_cpus >= 2)
+	if (nr_cpus_online() == nr_boot_cpus && nr_boot_cpus >= 2)
 		return true;
 	ktest_skip(t, "needs 2 CPUs, all of them online");
 	return false;

@@ -46,9 +46,16 @@ static void arena_reset(void)
 	arena_used = 0;
 }
 
+static unsigned cpu_limit = MAX_TEST_CPUS;
+
+void ktest_limit_cpus(unsigned nr)
+{
+	cpu_limit = nr;
+}
+
 unsigned ktest_cpus(void)
 {
-	return MIN(nr_cpus, (unsigned)MAX_TEST_CPUS);
+	return MIN(MIN(nr_cpus, cpu_limit), (unsigned)MAX_TEST_CPUS);
 }
 
 static const char *base_name(const char *path)
@@ -357,13 +364,18 @@ static size_t unknown_name(const char **which)
 static void report_unknown(const char *name, size_t len)
 {
 	const struct ktest_suite *s;
-	char known[512];
-	size_t used = 0;
+	char known[128] = " all quick none fail";
+	size_t used = strlen(known);
 
-	for (s = suites_start; s < suites_end && used < sizeof(known) - 1; s++)
+	printk("selftest: no suite or test \"%.*s\"\n", (int)len, name);
+	for (s = suites_start; s < suites_end; s++) {
+		if (used + 1 + strlen(s->name) >= sizeof(known)) {
+			printk("selftest: known:%s\n", known);
+			used = 0;
+		}
 		used += (size_t)ksnprintf(known + used, sizeof(known) - used, " %s", s->name);
-	printk("selftest: no suite or test \"%.*s\"; known: all quick none fail%s\n",
-	    (int)len, name, known);
+	}
+	printk("selftest: known:%s\n", known);
 }
 
 static bool is_group(const char *which)

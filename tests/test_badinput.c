@@ -291,7 +291,8 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 	EXPECT_EQ(t, get_page(page), 0);
 	expect_refused(t, mem, page, 0);
 	EXPECT_EQ(t, mem_put_page(mem, page), 0);
-	for (bit = 24; bit < 32; bit++) {
+	/* All but the two of broken memory, which a free does not mind: it retires the page. */
+	for (bit = 24; bit < 30; bit++) {
 		atomic_or(&page->word, 1u << bit);
 		expect_refused(t, mem, page, 0);
 		atomic_and(&page->word, ~(1u << bit));

@@ -222,9 +222,12 @@ static void bad_pageblocks_are_found(struct ktest *t)
 	PLANT(t, mem, *pb, with_bits(zone, pb, (u8)((pb->bits & ~PB_TYPE_MASK) | MT_UNMOVABLE)),
 	    "I-I2 type");
 	PLANT(t, mem, *pb, with_bits(zone, pb, pb->bits | PB_ISOLATED), "I-I1");
+	PLANT(t, mem, off->zone, ZONE_NORMAL, "I-N4");
 	PLANT(t, mem, off->nr_free, 1, "I-O2");
 	PLANT(t, mem, off->bits, off->bits | PB_ISOLATED, "I-I7");
 	PLANT(t, mem, off->stack[0], pb->stack[0], "I-I2 stack");
+	pb = pageblock_of(mem, page_to_pfn_in(mem, page));
+	PLANT(t, mem, pb->bits, pb->bits | PB_REPORTED, "I-R1");
 	end(t, mem);
 }
 

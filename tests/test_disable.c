@@ -5,6 +5,7 @@
  */
 #include "mm_help.h"
 #include "race_free.h"
+#include <quarry/poison.h>
 
 #define MANY 300 /* allocations of each CPU while the caches are off */
 static struct page *pages[TEST_MAX_CPUS][2];
@@ -329,6 +330,29 @@ static void a_page_already_pushed_is_given_back(struct ktest *t)
 	expect_page_came_back(t, &race);
 }
 
+/* CPU 1 is about to push a page where it has another already; that other one breaks. */
+static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
+{
+	struct race_free race = {.point = "free.push_pending", .until_call = true};
+	pfn_t pfn;
+
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	race.mem = all_caching(t);
+	REQUIRE(t, race.mem);
+	EXPECT_EQ(t, alloc_on(1, race.mem, GFP_MOVABLE, 0, 1, &race.page), 1);
+	pfn = page_to_pfn_in(race.mem, race.page == pages[1][0] ? pages[1][1] : pages[1][0]);
+	EXPECT(t, race_free_start(&race, 1));
+	EXPECT_EQ(t, mem_memory_failure(race.mem, pfn, 0, NULL), 0);
+	race_free_end(t, &race, 1);
+	EXPECT_EQ(t, race.called, 1);
+	/* That no cache has it any more is seen at the end of the test. */
+	EXPECT_EQ(t, state_of(race.mem, pfn_to_page_in(race.mem, pfn)), PG_HWPOISON);
+	EXPECT_EQ(t, mem_poisoned(race.mem).retired, 1);
+}
+
 /* ---- two at once ---- */
 
 struct second {
@@ -398,4 +422,5 @@ KTEST_SUITE(disable, KTEST_QUICK, KTEST(disable_empties_every_cpu),
     KTEST(disable_works_while_all_cpus_allocate), KTEST(a_push_under_way_is_waited_for),
     KTEST(a_free_that_has_read_its_stack_is_waited_for),
     KTEST(a_free_before_its_section_reads_the_new_capacity),
-    KTEST(a_page_already_pushed_is_given_back), KTEST(second_disable_returns_after_the_round));
+    KTEST(a_page_already_pushed_is_given_back), KTEST(a_page_breaks_in_a_cache_that_is_in_use),
+    KTEST(second_disable_returns_after_the_round));

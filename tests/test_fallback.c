@@ -1,15 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fallback.c: the order in which the whole machine's nodes are used when one is exhausted.
+ * test_fallback.c: the order in which the whole machine's nodes are used when one is exhausted, seen from each node
+ * that has a CPU.
  *
  * Not part of a normal run, since it takes all memory: the tests from outside name it, on a machine
- * whose nodes and distances they chose, and read the order from the console.
+ * whose nodes and distances they chose, and read the orders from the console.
  */
+#include <quarry/cpu.h>
 #include <quarry/ktest.h>
 
 #include "mm/mm_priv.h"
 
 #define BLOCK_ORDER 3
+
+/* What a job on one CPU saw: the nodes that its blocks came from, in the order of their first. */
+struct fallback {
+	gfp_t gfp;
+	unsigned home, nr;
+	int refused; /* frees */
+	unsigned char seen[MAX_NODES];
+};
 
 /* Chain a block into a list through its owner field, which is free while it is bare. */
 static void push(struct page **list, struct page *page)
@@ -18,36 +28,62 @@ static void push(struct page **list, struct page *page)
 	*list = page;
 }
 
-static void nodes_are_used_by_distance(struct ktest *t)
+static void exhaust(void *arg)
 {
 	struct memory *mem = &kernel_memory;
-	const struct node *home = &mem->nodes[arch_cpu_node(arch_cpu_id())];
 	struct page *all = NULL, *page;
-	unsigned char seen[MAX_NODES];
-	unsigned nr = 0, i;
+	struct fallback *f = arg;
+	unsigned i;
 
-	while ((page = mem_alloc_pages(mem, GFP_UNMOVABLE | GFP_NOWAIT, BLOCK_ORDER))) {
+	f->home = arch_cpu_node(arch_cpu_id());
+	while ((page = mem_alloc_pages(mem, f->gfp | GFP_NOWAIT, BLOCK_ORDER))) {
 		u8 node = zone_of(mem, page_to_pfn_in(mem, page))->node;
 
 		push(&all, page);
-		for (i = 0; i < nr && seen[i] != node; i++)
+		for (i = 0; i < f->nr && f->seen[i] != node; i++)
 			;
-		if (i == nr && nr < MAX_NODES)
-			seen[nr++] = node;
+		if (i == f->nr && f->nr < MAX_NODES)
+			f->seen[f->nr++] = node;
 	}
-	while (all) {
-		page = all;
+	while ((page = all)) {
 		all = page->owner;
 		page->owner = NULL;
-		EXPECT_EQ(t, mem_free_pages(mem, page, BLOCK_ORDER), 0);
+		f->refused += mem_free_pages(mem, page, BLOCK_ORDER) != 0;
 	}
-	printk("# fallback: node %u:", home->id);
-	for (i = 0; i < nr; i++)
-		printk(" %u", seen[i]);
+}
+
+static void nodes_are_used_by_distance_from(struct ktest *t, unsigned cpu, gfp_t gfp, const char *what)
+{
+	struct fallback f = {.gfp = gfp};
+	const struct node *home;
+	unsigned i;
+
+	ktest_on_cpu(cpu, exhaust, &f);
+	printk("# fallback: node %u%s:", f.home, what);
+	for (i = 0; i < f.nr; i++)
+		printk(" %u", f.seen[i]);
 	printk("\n");
-	EXPECT(t, nr > 0);
-	for (i = 1; i < nr; i++)
-		EXPECT(t, home->distance[seen[i - 1]] <= home->distance[seen[i]]);
+	EXPECT(t, f.nr > 0);
+	EXPECT_EQ(t, f.refused, 0);
+	home = &kernel_memory.nodes[f.home < kernel_memory.nr_nodes ? f.home : 0];
+	for (i = 1; i < f.nr; i++)
+		EXPECT(t, home->distance[f.seen[i - 1]] <= home->distance[f.seen[i]]);
+}
+
+static void nodes_are_used_by_distance(struct ktest *t)
+{
+	u32 done = 0; /* nodes, one bit each */
+	unsigned cpu;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++) {
+		u32 node = 1u << arch_cpu_node(cpu);
+
+		if (done & node || !cpumask_test(cpu_online_mask, cpu))
+			continue;
+		done |= node;
+		nodes_are_used_by_distance_from(t, cpu, GFP_UNMOVABLE, "");
+		nodes_are_used_by_distance_from(t, cpu, GFP_MOVABLE, ", movable");
+	}
 }
 
 KTEST_SUITE(fallback, KTEST_EXTRA, KTEST(nodes_are_used_by_distance));

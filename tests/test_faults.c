@@ -201,7 +201,8 @@ static bool stubborn_putback(struct memory *mem, struct page *page)
 	return !container_of(page->owner, struct stubborn, owner)->gone;
 }
 
-static const struct movable_ops stubborn_ops = {stubborn_isolate, stubborn_migrate, stubborn_putback};
+static const struct movable_ops stubborn_ops = {
+    .isolate = stubborn_isolate, .migrate = stubborn_migrate, .putback = stubborn_putback};
 
 /* A memory with one movable page in its last zone; the range to take is that page's pageblock. */
 static struct memory *with_stubborn(struct ktest *t, struct stubborn *s, pfn_t *start)

@@ -19,14 +19,14 @@ static void each_cpu_goes_and_comes_back(struct ktest *t)
 		REQUIRE(t, cpu_down(cpu) == 0);
 		EXPECT_EQ(t, strcmp(cpu_state_name(cpu), "down"), 0);
 		EXPECT(t, !cpumask_test(cpu_online_mask, cpu));
-		EXPECT_EQ(t, nr_cpus_online(), nr_cpus - 1);
+		EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus - 1);
 		EXPECT_EQ(t, cached_by(cpu), 0);
 		EXPECT_EQ(t, capacity_of(cpu), 0);
 		EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
 		expect_clean(t, &kernel_memory);
 		REQUIRE(t, cpu_up(cpu) == 0);
 		EXPECT_EQ(t, strcmp(cpu_state_name(cpu), "online"), 0);
-		EXPECT_EQ(t, nr_cpus_online(), nr_cpus);
+		EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 		EXPECT_EQ(t, capacity_of(cpu), planned_capacity());
 		ktest_on_cpu(cpu, warm, NULL);
 		EXPECT(t, cached_by(cpu) > 0);
@@ -53,7 +53,7 @@ static void wrong_requests_change_nothing(struct ktest *t)
 	EXPECT(t, !thread_start("nobody", (int)other, warm, NULL));
 	EXPECT_EQ(t, cpu_up(other), 0);
 	EXPECT_EQ(t, cpu_up(other), -EALREADY);
-	EXPECT_EQ(t, nr_cpus_online(), nr_cpus);
+	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 }
 
 /* All but one go, another one each time; what is left does all the work. */
@@ -62,11 +62,11 @@ static void the_last_one_stays(struct ktest *t)
 	unsigned last, cpu;
 
 	if (!needs_two(t)) {
-		EXPECT(t, nr_cpus > 1 || cpu_down(0) == -EBUSY);
+		EXPECT(t, nr_boot_cpus > 1 || cpu_down(0) == -EBUSY);
 		return;
 	}
-	for (last = 0; last < nr_cpus; last += nr_cpus - 1) {
-		for (cpu = 0; cpu < nr_cpus; cpu++)
+	for (last = 0; last < nr_boot_cpus; last += nr_boot_cpus - 1) {
+		for (cpu = 0; cpu < nr_boot_cpus; cpu++)
 			if (cpu != last)
 				EXPECT_EQ(t, cpu_down(cpu), 0);
 		EXPECT_EQ(t, nr_cpus_online(), 1);
@@ -76,10 +76,10 @@ static void the_last_one_stays(struct ktest *t)
 		EXPECT_EQ(t, zone_pcp_disable(big_zone()), 0);
 		EXPECT_EQ(t, zone_pcp_enable(big_zone()), 0);
 		expect_clean(t, &kernel_memory);
-		for (cpu = 0; cpu < nr_cpus; cpu++)
+		for (cpu = 0; cpu < nr_boot_cpus; cpu++)
 			EXPECT_EQ(t, cpu_up(cpu), cpu == last ? -EALREADY : 0);
 	}
-	EXPECT_EQ(t, nr_cpus_online(), nr_cpus);
+	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 }
 
 /* The caller is bound to CPU 0, which goes, so it goes on elsewhere, and returns. */
@@ -259,7 +259,7 @@ static void threads_go_on_elsewhere_and_return(struct ktest *t)
 /* Boot binds it there, and the suites after this one rely on it. */
 static void all_is_as_it_was(struct ktest *t)
 {
-	EXPECT_EQ(t, nr_cpus_online(), nr_cpus);
+	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 	EXPECT(t, wait_for(at_home, NULL));
 }
 

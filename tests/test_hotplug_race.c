@@ -97,13 +97,13 @@ static void hotplug_against(struct ktest *t, void (*const turns[])(struct worker
 		return;
 	for (i = 0; i < nr; i++) {
 		workers[i] = (struct worker){.t = t, .turn = turns[i]};
-		workers[i].thread = thread_start("worker", i % 2 ? -1 : (int)(i % nr_cpus), work, &workers[i]);
+		workers[i].thread = thread_start("worker", i % 2 ? -1 : (int)(i % nr_boot_cpus), work, &workers[i]);
 		REQUIRE(t, workers[i].thread);
 	}
 	for (i = 0; i < STEPS; i++) {
 		int last = nr_cpus_online() == 1 ? -EBUSY : 0;
 
-		cpu = (unsigned)(ktest_rand(&rand) % nr_cpus);
+		cpu = (unsigned)(ktest_rand(&rand) % nr_boot_cpus);
 		if (!cpumask_test(cpu_online_mask, cpu))
 			EXPECT_EQ(t, cpu_up(cpu), 0);
 		else
@@ -114,7 +114,7 @@ static void hotplug_against(struct ktest *t, void (*const turns[])(struct worker
 		WRITE_ONCE(workers[i].stop, 1u);
 		thread_join(workers[i].thread);
 	}
-	for (cpu = 0; cpu < nr_cpus; cpu++)
+	for (cpu = 0; cpu < nr_boot_cpus; cpu++)
 		if (!cpumask_test(cpu_online_mask, cpu))
 			EXPECT_EQ(t, cpu_up(cpu), 0);
 	expect_clean(t, &kernel_memory);
@@ -285,7 +285,7 @@ static void a_silent_cpu_is_reported(struct ktest *t)
 	struct thread *ender;
 	u32 runs = 0;
 
-	if (nr_cpus < 3 || !needs_two(t)) {
+	if (nr_boot_cpus < 3 || !needs_two(t)) {
 		ktest_skip(t, "needs 3 CPUs, all of them online");
 		return;
 	}
@@ -314,7 +314,7 @@ static void a_check_finds_a_silent_cpu(struct ktest *t)
 	struct fault_hang hang;
 	struct thread *ender;
 
-	if (nr_cpus < 3 || !needs_two(t)) {
+	if (nr_boot_cpus < 3 || !needs_two(t)) {
 		ktest_skip(t, "needs 3 CPUs, all of them online");
 		return;
 	}
@@ -389,7 +389,7 @@ static void a_call_to_a_cpu_that_goes_is_answered(struct ktest *t)
 	struct thread *ender;
 	int err;
 
-	if (nr_cpus < 4 || !needs_two(t)) {
+	if (nr_boot_cpus < 4 || !needs_two(t)) {
 		ktest_skip(t, "needs 4 CPUs, all of them online");
 		return;
 	}
@@ -418,7 +418,7 @@ static void a_call_to_a_cpu_that_goes_is_answered(struct ktest *t)
 /* Boot binds it there, and the suites after this one rely on it. */
 static void all_is_as_it_was(struct ktest *t)
 {
-	EXPECT_EQ(t, nr_cpus_online(), nr_cpus);
+	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 	EXPECT(t, wait_for(at_home, NULL));
 }
 

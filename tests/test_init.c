@@ -92,6 +92,7 @@ static void zones_are_disjoint(struct ktest *t)
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, 6 * p, 7 * p), -EINVAL);
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_DMA32, 0, 2 * p), 0);
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_MOVABLE, 5 * p, 8 * p), 0);
+	memory_add_ram(mem, 0, 8 * p);
 	EXPECT_EQ(t, pageblock_of(mem, 2 * p - 1)->zone, ZONE_DMA32);
 	EXPECT_EQ(t, pageblock_of(mem, 2 * p)->zone, ZONE_NORMAL);
 	EXPECT_EQ(t, pageblock_of(mem, 5 * p - 1)->zone, ZONE_NORMAL);

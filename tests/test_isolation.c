@@ -55,6 +55,34 @@ static void defragment(struct ktest *t, struct memory *mem)
 		EXPECT_EQ(t, free_on(0, mem, order, 1, &pages[2 * order + 1]), 1);
 }
 
+/*
+ * Who looks without the lock may see one count from before, and one from after pages were retired or given back:
+ * the two say nothing together.
+ */
+static void two_counts_need_not_belong_together(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	struct mm_fail fail = {0};
+	struct pageblock *pb;
+	struct page *page;
+	pfn_t block;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page) == 1);
+	empty_all(mem);
+	block = ALIGN_DOWN(page_to_pfn_in(mem, page), BLOCK(1));
+	pb = pageblock_of(mem, block);
+	EXPECT_EQ(t, pb->nr_free, PAGEBLOCK_PAGES - 1);
+	/* As they are read when one of the others is retired in between. */
+	pb->nr_poisoned = 1;
+	EXPECT_EQ(t, isolate(mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
+	EXPECT_EQ(t, test_pages_isolated(mem, block, BLOCK(1), &fail), -EBUSY);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, page));
+	unisolate(mem, block, BLOCK(1), ISO_PRECISE);
+	pb->nr_poisoned = 0;
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+}
+
 static void undo_restores_everything(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 16);
@@ -388,7 +416,8 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 	undo_isolate_page_range(mem, block, BLOCK(1));
 }
 
-KTEST_SUITE(isolation, KTEST_QUICK, KTEST(undo_restores_everything), KTEST(undo_keeps_every_type),
+KTEST_SUITE(isolation, KTEST_QUICK, KTEST(undo_restores_everything),
+    KTEST(two_counts_need_not_belong_together), KTEST(undo_keeps_every_type),
     KTEST(a_conflict_anywhere_is_undone), KTEST(bad_ranges_are_refused),
     KTEST(holes_offline_blocks_and_borders_are_refused), KTEST(what_cannot_move_is_named),
     KTEST(what_can_move_is_let_pass), KTEST(disable_needs_the_caches_off),

@@ -321,7 +321,8 @@ static bool actor_putback(struct memory *mem, struct page *page)
 	return actor.keep;
 }
 
-static const struct movable_ops actor_ops = {actor_isolate, actor_migrate, actor_putback};
+static const struct movable_ops actor_ops = {
+    .isolate = actor_isolate, .migrate = actor_migrate, .putback = actor_putback};
 
 /* A page of the actor's, isolated unless it objects. */
 static struct page *actor_page(struct memory *mem, struct actor how, int *err)

@@ -66,6 +66,29 @@ static void a_node_in_use_goes_and_comes_back(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* What was the kernel's once, and is free, is still of its type. */
+static void what_the_kernel_gave_back_goes_too(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	const pfn_t normal = BLOCK(2 * SIZE);
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = zone_at(mem, normal);
+	for (i = 0; i < SIZE; i++)
+		set_type(zone, normal + BLOCK(i), i % 2 ? MT_UNMOVABLE : MT_RECLAIMABLE);
+	/* A CMA area is promised to somebody. */
+	set_type(zone, normal, MT_CMA);
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, normal)), PB_ONLINE);
+	EXPECT_EQ(t, zone->managed, BLOCK(1));
+	expect_sound(t, mem);
+	EXPECT_EQ(t, online_node(mem, 1), BLOCK(2 * SIZE - 1));
+	drop_memory(t, mem);
+}
+
 static void only_what_went_with_the_node_comes_back(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -196,6 +219,7 @@ static void a_busy_page_is_tried_less_and_less(struct ktest *t)
 }
 
 KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(a_node_in_use_goes_and_comes_back),
-    KTEST(only_what_went_with_the_node_comes_back), KTEST(what_is_pinned_costs_its_pageblock_only),
-    KTEST(the_last_kernel_memory_stays), KTEST(as_much_goes_as_there_is_room_for),
+    KTEST(what_the_kernel_gave_back_goes_too), KTEST(only_what_went_with_the_node_comes_back),
+    KTEST(what_is_pinned_costs_its_pageblock_only), KTEST(the_last_kernel_memory_stays),
+    KTEST(as_much_goes_as_there_is_room_for),
     KTEST(it_can_be_called_off), KTEST(a_busy_page_is_tried_less_and_less));

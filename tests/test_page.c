@@ -169,7 +169,7 @@ static void put_without_references_is_refused(struct ktest *t)
 static void put_of_what_is_not_put_is_refused(struct ktest *t)
 {
 	static const enum page_state states[] = {
-	    PG_RESERVED, PG_SLAB, PG_PGTABLE, PG_BALLOON, PG_HWPOISON};
+	    PG_RESERVED, PG_SLAB, PG_PGTABLE, PG_HWPOISON};
 	struct zone *zone = one_block(t);
 	struct page *page;
 	unsigned i;

@@ -13,7 +13,8 @@
 #define CPUS   8
 #define TURNS  4000u
 #define ROUNDS 30
-#define ENOUGH 300 /* pages dropped meanwhile */
+#define MAX_ROUNDS 10000 /* until ENOUGH pages have been dropped meanwhile, and some moved and offline */
+#define ENOUGH 300
 #define RANGE  (PAGEBLOCK_ORDER >= 9 ? PAGEBLOCK_PAGES : 8 * PAGEBLOCK_PAGES)
 
 static struct store store;
@@ -251,8 +252,8 @@ static void pages_are_dropped_moved_and_taken_offline_at_once(struct ktest *t)
 	ktest_start(1, drop_at_random, &load);
 	ktest_start(2, come_and_go, &load);
 	/* Until each has happened: on a busy host the others may come late. */
-	for (round = 0; round < ROUNDS || !done || !mm_event_sum(mem, EV_MIGRATE_OK) ||
-	     mm_event_sum(mem, EV_RECLAIM_FREED) < ENOUGH; round++) {
+	for (round = 0; round < ROUNDS || (round < MAX_ROUNDS && (!done ||
+	     !mm_event_sum(mem, EV_MIGRATE_OK) || mm_event_sum(mem, EV_RECLAIM_FREED) < ENOUGH)); round++) {
 		struct page *page = page_in(load.s.object, round % PAGES);
 		pfn_t start;
 
@@ -272,6 +273,9 @@ static void pages_are_dropped_moved_and_taken_offline_at_once(struct ktest *t)
 	store_release(&load.stop, 1u);
 	for (cpu = 1; cpu < cpus; cpu++)
 		ktest_join(cpu);
+	EXPECT(t, done > 0);
+	EXPECT(t, mm_event_sum(mem, EV_MIGRATE_OK) > 0);
+	EXPECT(t, mm_event_sum(mem, EV_RECLAIM_FREED) > 0);
 	printk("  # %u of %u ranges offline, %llu pages moved\n", done, round,
 	    (unsigned long long)mm_event_sum(mem, EV_MIGRATE_OK));
 	load_end(t);

@@ -52,18 +52,18 @@ static void threads_move_to_idle_cpus(struct ktest *t)
 	struct task *task;
 	unsigned cpu;
 
-	if (nr_cpus_online() < nr_cpus || nr_cpus < 2 || nr_cpus > ktest_cpus()) {
+	if (nr_cpus_online() < nr_boot_cpus || nr_boot_cpus < 2 || nr_boot_cpus > ktest_cpus()) {
 		ktest_skip(t, "needs 2 to 8 CPUs, all of them online");
 		return;
 	}
 	task = new_task(t);
 	REQUIRE(t, task);
-	for (cpu = 1; cpu < nr_cpus; cpu++)
+	for (cpu = 1; cpu < nr_boot_cpus; cpu++)
 		EXPECT_EQ(t, cpu_down(cpu), 0);
-	for (cpu = 0; cpu < 2 * nr_cpus; cpu++)
+	for (cpu = 0; cpu < 2 * nr_boot_cpus; cpu++)
 		EXPECT(t, add(task, -1, at(user_store_cpu), DATA) >= 0);
 	EXPECT_EQ(t, cpus_seen(t, task, 1), 1);
-	for (cpu = 1; cpu < nr_cpus; cpu++)
+	for (cpu = 1; cpu < nr_boot_cpus; cpu++)
 		EXPECT_EQ(t, cpu_up(cpu), 0);
 	EXPECT_EQ(t, cpus_seen(t, task, all), all);
 	task_end(task, TASK_KILLED, 0);
@@ -76,7 +76,7 @@ static void cpus_come_and_go(struct ktest *t)
 	struct task *task;
 	unsigned cpu, i;
 
-	if (nr_cpus_online() < nr_cpus || nr_cpus < 2) {
+	if (nr_cpus_online() < nr_boot_cpus || nr_boot_cpus < 2) {
 		ktest_skip(t, "needs 2 CPUs, all of them online");
 		return;
 	}

@@ -106,7 +106,7 @@ static inline void expect_sound(struct ktest *t, struct memory *mem)
 		    v.what ? v.what : "?", v.pfn, (long)v.have, (long)v.want);
 }
 
-/* The page in a slot; NULL: empty, or a marker. */
+/* The page in a slot; NULL: empty, a marker, or lost. */
 static inline struct page *page_in(struct vm_object *object, u32 index)
 {
 	u64 slot;
@@ -114,7 +114,7 @@ static inline struct page *page_in(struct vm_object *object, u32 index)
 	spin_lock(&object->lock);
 	slot = object_lookup(object, index);
 	spin_unlock(&object->lock);
-	return slot_is_marker(slot) ? NULL : slot_page(slot);
+	return slot_has_page(slot) ? slot_page(slot) : NULL;
 }
 
 /* Is there a page in each of the first @nr slots? */

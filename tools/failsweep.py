@@ -50,7 +50,7 @@ def link(build):
         return [o for o in found if os.path.exists(os.path.join(qemu.ROOT, os.path.relpath(o, asan)[:-2]))]
 
     steps = [[compiler, "-r", "-nostdlib", *(f"-Wl,--wrap={name}" for name in WRAPPED), "-o", joined,
-              *objects("mm", "kernel")],
+              *objects("mm", "kernel", "drivers", "boot")],
              [compiler, *FLAGS, *SANITIZE, *(f"-Wl,--wrap={name}" for name in WRAPPED_EVERYWHERE), "-o", out, joined,
               *objects("arch/host", "tests"), "arch/host/host_fail.c"]]
     for step in steps:
@@ -167,7 +167,8 @@ class Sweep:
 def all_tests(program, only):
     """(the result of each test without a failure, findings)"""
     said = subprocess.run([program, "?"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-    names = sorted(set(re.search(r"known: all quick none fail(.*)", said).group(1).split()) - set(LEFT_OUT))
+    known = " ".join(re.findall(r"^selftest: known:(.*)", said, re.MULTILINE)).split()
+    names = sorted(set(known) - set(LEFT_OUT) - {"all", "quick", "none"})
     results, wrong, _ = run(program, ",".join(only or names), "0")
     return results, [f"nothing injected: {line}" for line in wrong.values()]
 

@@ -15,6 +15,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import analyse
+import poison_table
 import qemu
 
 ROOT = qemu.ROOT
@@ -29,14 +30,14 @@ INCLUDES = [
     ("mm/", [QUARRY, r'"mm/\w+\.h"', r"<sys/queue\.h>"]),
     ("kernel/", [QUARRY, r'"(kernel|bench)/\w+\.h"', r'"\w+\.h"', r"<sys/queue\.h>", r"<stb/\w+\.h>", r"<elf\.h>", STD]),
     ("user/", [r"<quarry/(abi|errno)\.h>", r'"\w+\.h"', STD]),
-    ("drivers/", [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>"]),
+    ("drivers/", [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
     ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
     ("arch/x86_64/", [QUARRY, r'"x86\.h"', STD]),
     ("arch/host/host_memmap_test.c", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),  # the hosted half of a test
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
     ("arch/fiber/", [QUARRY, r'"(fiber|explore|step)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
     ("bench/", [QUARRY, r'"bench/\w+\.h"', STD]),
-    ("tests/", [QUARRY, r'"(tests/|mm/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>"]),
+    ("tests/", [QUARRY, r'"(tests/|mm/|drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/virtio_\w+\.h>"]),
 ]
 # A comment that carries an argument stands beside its code (file, what it must say).
 ARGUMENTS = [
@@ -49,6 +50,10 @@ ARGUMENTS = [
     ("mm/page_isolation.c", r"\* precise +first all bits are set"),
     ("mm/migrate.c", r"References to the source:"),
     ("mm/memory_hotplug.c", r"can only gain poison"),
+    ("mm/poison.c", r"The references of a page that is taken softly"),
+    ("mm/poison_take.c", r'Nobody can have the page between "free" and "flagged"'),
+    ("mm/pcp.c", r"The word is read here"),
+    ("arch/x86_64/apic.c", r"a WRMSR to the ICR does not serialise"),
 ]
 # Cut in two, so that this file does not hold them.
 PHRASES = [r"\bTO" r"DO\b", r"\bFIX" r"ME\b", r"\bXX" r"X\b", r"\bHA" r"CK\b", r"/wor" r"k/", r"/roo" r"t/"]
@@ -230,6 +235,18 @@ def check_compare(build):
             yield f"{function}: no compare of a whole 32-bit word from memory, followed by je or jne"
 
 
+def check_fence(build):
+    """before the ICR of the x2APIC is written, stores are made to be seen"""
+    code = disassemble(os.path.join(build, "quarry.elf"), "x2apic_send")
+    writes = [i for i, insn in enumerate(code) if insn == "wrmsr"]
+    if not writes:
+        yield "x2apic_send: no such function, or no wrmsr in it"
+    for i in writes:
+        before = [insn for insn in code[:i] if re.match(r"(mfence|lfence|wrmsr)$|(mov|xchg)\S* .*,.*\(", insn)]
+        if before[-2:] != ["mfence", "lfence"]:
+            yield f"x2apic_send: mfence and lfence, and no store after them, are expected before the wrmsr: {before[-4:]}"
+
+
 def check_mutants(_):
     """every wrong variant of tests/mutants/ and tests/pressure/ applies to the tree"""
     for command in (["variant.py", "check"], ["pressure.py", "--check"]):
@@ -237,6 +254,11 @@ def check_mutants(_):
                               capture_output=True, text=True)
         if done.returncode:
             yield from (line for line in (done.stdout + done.stderr).split("\n") if line.strip())
+
+
+def check_poison_table(_):
+    """docs/mm/poison.md says of each state of a page what the tests do"""
+    yield from poison_table.wrong()
 
 
 def warn_format():
@@ -252,7 +274,7 @@ def warn_format():
 
 
 CHECKS = [check_includes, check_file_length, check_function_length, check_conditional, check_phrases,
-          check_arguments, check_licence, check_compare, check_mutants, *analyse.CHECKS]
+          check_arguments, check_licence, check_compare, check_fence, check_mutants, check_poison_table, *analyse.CHECKS]
 
 
 def lint(counts, build, only=None):

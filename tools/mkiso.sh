@@ -4,8 +4,8 @@
 #
 # Usage: tools/mkiso.sh OUT.iso KERNEL.elf "cmdline" [name=path ...]
 #
-# Each name=path is a module: the file at path, given to the kernel under that name.  The files are
-# staged in OUT.iso.d, beside the image.
+# Each name=path is a module: the file at path, given to the kernel under that name.  A font for the screen
+# is added as font.psf.  The files are staged in OUT.iso.d, beside the image.
 set -eu
 
 die() {
@@ -50,6 +50,11 @@ for module in "$@"; do
 	cp "$path" "$stage/boot/$name"
 	printf '\tmodule2 /boot/%s %s\n' "$name" "$name" >> "$stage.modules"
 done
+if sh "$here/font.sh" "$stage/boot/font.psf"; then
+	printf '\tmodule2 /boot/font.psf font.psf\n' >> "$stage.modules"
+else
+	echo "mkiso: no font (psf-unifont): nothing will be on the screen" >&2
+fi
 case $cmdline in
 *[\"\'\\]*) die "GRUB changes quotes and backslashes in a command line: leave them out" ;;
 esac

@@ -123,6 +123,8 @@ class Machine:
     mem: int = 256               # MiB
     nodes: list = None           # MiB of each node; None: no NUMA
     distances: list = None       # [(from, to, distance)]
+    node_cpus: list = None       # ["0-1", "", ...] of each node; None: shared out evenly
+    room: int = 0                # MiB of addresses, with 8 slots, for memory that comes later
     cpu: str = "max"
     machine: str = "q35"
     icount: bool = False
@@ -134,21 +136,29 @@ class Machine:
 
     def memory_options(self):
         mem = sum(self.nodes) if self.nodes else self.mem
-        options = ["-smp", str(self.cpus), "-m", f"{mem}M"]
+        room = f",slots=8,maxmem={mem + self.room}M" if self.room else ""
+        options = ["-smp", str(self.cpus), "-m", f"{mem}M{room}"]
         sizes = self.nodes or [mem]
         for i, size in enumerate(sizes):
             # Not reserved: only what the guest touches is ever backed.
-            options += ["-object", f"memory-backend-ram,id=r{i},size={size}M,reserve=off"]
+            if size:
+                options += ["-object", f"memory-backend-ram,id=r{i},size={size}M,reserve=off"]
         if not self.nodes:
             return options, ",memory-backend=r0"
         for i in range(len(sizes)):
-            first = i * self.cpus // len(sizes)
-            last = (i + 1) * self.cpus // len(sizes) - 1
-            cpus = f",cpus={first}-{last}" if first <= last else ""
-            options += ["-numa", f"node,nodeid={i}{cpus},memdev=r{i}"]
+            options += ["-numa", f"node,nodeid={i}{self.cpus_of(i)}" + (f",memdev=r{i}" if sizes[i] else "")]
         for src, dst, value in self.distances or []:
             options += ["-numa", f"dist,src={src},dst={dst},val={value}"]
         return options, ""
+
+    def cpus_of(self, node):
+        if self.node_cpus:
+            cpus = self.node_cpus[node]
+        else:
+            first = node * self.cpus // len(self.nodes)
+            last = (node + 1) * self.cpus // len(self.nodes) - 1
+            cpus = f"{first}-{last}" if first <= last else ""
+        return f",cpus={cpus}" if cpus else ""
 
     def loader_options(self, name, cmdline):
         kernel = self.kernel or os.path.join(BUILD, "quarry.elf")
@@ -249,14 +259,18 @@ def _wait(proc, log, start, timeout, markers, enough=None):
 
 
 class Qmp:
-    """QEMU's machine protocol: qmp("query-status"), qmp("stop"), ...; .wait_for(pattern) on the console."""
+    """QEMU's machine protocol: qmp("query-status"), qmp("stop"), ...; .wait_for(pattern) on the console.
+
+    .event(name) waits for an event that nobody has waited for yet.
+    """
 
     def __init__(self, path, proc, log):
         self.path, self.proc, self.log = path, proc, log
+        self.events = []  # those that nobody has waited for
 
     def __enter__(self):
         self.socket = socket.socket(socket.AF_UNIX)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120  # if it has not ended it is only slow
         while True:
             try:
                 self.socket.connect(self.path)
@@ -278,23 +292,45 @@ class Qmp:
         self.stream.write(json.dumps({"execute": execute, "arguments": arguments}) + "\n")
         self.stream.flush()
         while True:
-            line = self.stream.readline()
-            if not line:
-                raise EOFError(f"QEMU ended during {execute}")
-            answer = json.loads(line)
+            answer = self.read(execute)
             if "error" in answer:
                 raise RuntimeError(f"{execute}: {answer['error']['desc']}")
             if "return" in answer:
                 return answer["return"]
 
-    def wait_for(self, pattern, timeout=60):
-        """Until the console matches; the text."""
+    def read(self, what):
+        """The next thing that QEMU says; an event is kept as well."""
+        line = self.stream.readline()
+        if not line:
+            raise EOFError(f"QEMU ended during {what}")
+        said = json.loads(line)
+        if "event" in said:
+            self.events.append(said)
+        return said
+
+    def event(self, name, timeout=120):
+        """The data of the oldest event of that name; taken away, with all before it."""
+        deadline = time.monotonic() + timeout
+        try:
+            while not any(e["event"] == name for e in self.events):
+                self.socket.settimeout(max(deadline - time.monotonic(), 0.01))
+                self.read(f"the wait for {name}")
+        finally:
+            self.socket.settimeout(None)
+        at = next(i for i, e in enumerate(self.events) if e["event"] == name)
+        found = self.events[at]
+        del self.events[:at + 1]
+        return found.get("data", {})
+
+    def wait_for(self, pattern, timeout=60, times=1):
+        """Until the console matches, so many times; the text."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
+            ended = self.proc.poll() is not None
             text = clean_log(self.log)[0]
-            if re.search(pattern, text, re.MULTILINE):
+            if sum(1 for _ in re.finditer(pattern, text, re.MULTILINE)) >= times:
                 return text
-            if self.proc.poll() is not None:
+            if ended:
                 break
             time.sleep(0.02)
         raise TimeoutError(f"the console never said {pattern!r}; see {self.log}")

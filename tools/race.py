@@ -38,6 +38,8 @@ PATIENCE = {"icount": " race_patience=50"}
 CPUS = 4
 PAGES = os.path.join(qemu.ROOT, "docs/races/*.md")
 TABLE = re.compile(r"(<!-- race (\S+)(?: (\w+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+REFS = re.compile(r"(<!-- refs (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+FROZEN = "all taken by the freeze"
 
 
 class Script:
@@ -177,6 +179,25 @@ def page_table(trace, outcome, against):
     return "\n" + "\n".join(lines) + f"\n\nOutcome: **{outcome}**\n\n"
 
 
+def references(trace):
+    """Of a script that counts refs(V): [(whose a reference is, when it was taken, when dropped)]."""
+    looks, place = [], "before"  # [(where the roles were, whose references there are)]
+    for _, role, rest, _ in steps(trace):
+        found = re.match(r"count refs\(V\) \d+: (.*)", rest)
+        if found and found.group(1) != FROZEN:
+            looks.append((place, [re.sub(r"^\d+ of entries", "each entry's", h) for h in found.group(1).split(", ")]))
+        elif role != "-":
+            place = f"{role} {rest}"
+    rows = []
+    for holder in dict.fromkeys(h for _, holders in looks for h in holders):
+        there = [i for i, (_, holders) in enumerate(looks) if holder in holders]
+        taken = f"between \"{looks[there[0] - 1][0]}\" and \"{looks[there[0]][0]}\"" if there[0] else "before"
+        dropped = (f"between \"{looks[there[-1]][0]}\" and \"{looks[there[-1] + 1][0]}\""
+                   if there[-1] + 1 < len(looks) else "never")
+        rows.append((holder, taken, dropped))
+    return rows
+
+
 class Pages:
     """The tables of docs/races/."""
 
@@ -202,7 +223,14 @@ class Pages:
                 self.compared += 1
                 return m.group(1) + page_table(trace, outcome, against) + m.group(5)
 
-            new = TABLE.sub(replace, text)
+            def replace_refs(m):
+                if m.group(2) != script or ident != "none":
+                    return m.group(0)
+                lines = ["| reference | taken | dropped |", "|---|---|---|"]
+                lines += [f"| {' | '.join(row)} |" for row in references(trace)]
+                return m.group(1) + "\n" + "\n".join(lines) + "\n\n" + m.group(4)
+
+            new = REFS.sub(replace_refs, TABLE.sub(replace, text))
             if new == text:
                 continue
             if self.update:
@@ -234,6 +262,8 @@ def judge(counts, pages, script, ident, runs, right):
     title = script.title if ident == "none" else variant.load(ident)[0]["title"][0]
     print(f"  {name}: {title}")
     table(first, right)
+    for row in references(first):
+        print("    reference: {}: taken {}, dropped {}".format(*row))
     for engine, trace, outcome, _ in all_runs:
         if trace != first:
             print(f"    and on {engine}, which ended {outcome}:")

@@ -5,10 +5,11 @@
 # Usage: tools/setup.sh [-n] SET ...
 #
 #   compile   compiler, binutils and the small header packages
-#   boot      QEMU                          iso    GRUB for BIOS, xorriso, mtools
+#   boot      QEMU                          iso    GRUB for BIOS, xorriso, mtools, a font
 #   uefi      GRUB for UEFI and OVMF        debug  gdb
 #   check     Python                        lint   clang, lld, clang-tidy, cppcheck, pytest, pexpect
 #   fuzz      clang with libFuzzer, gcovr   model  SPIN, GNU parallel
+#   bochs     Bochs
 #   run  = compile boot iso                 test = all but debug
 #
 # What is there is found by looking for the tool or the file, so with nothing missing no package manager
@@ -62,6 +63,7 @@ look_for() {
 		need binutils tool ld
 		need libc6-dev header sys/queue.h
 		need linux-libc-dev header asm-generic/errno.h
+		need linux-libc-dev header linux/virtio_mem.h
 		need libstb-dev header stb/stb_sprintf.h
 		need libxen-dev header xen/arch-x86/hvm/start_info.h
 		need libbsd-dev header bsd/sys/queue.h
@@ -74,11 +76,19 @@ look_for() {
 		need grub-common tool grub-mkrescue grub2-mkrescue
 		need grub-pc-bin file /usr/lib/grub*/i386-pc/multiboot2.mod /usr/share/grub*/i386-pc/multiboot2.mod
 		need xorriso tool xorriso
-		need mtools tool mformat ;;
+		need mtools tool mformat
+		# Elsewhere the console's own fonts are there, or the screen stays dark: no reason to stop.
+		! tool apt-get || need psf-unifont sh "$(dirname "$0")/font.sh" ;;
 	uefi)
 		need grub-efi-amd64-bin file /usr/lib/grub*/x86_64-efi/multiboot2.mod
 		need ovmf file /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/OVMF/OVMF_CODE.fd \
 			/usr/share/edk2/ovmf/OVMF_CODE.fd /usr/share/edk2/x64/OVMF_CODE.4m.fd ;;
+	bochs)
+		need bochs tool bochs-bin bochs
+		tool apt-get || return 0 # elsewhere it is one package
+		need bochs-sdl file /usr/lib/*/bochs/plugins/libbx_sdl2*.so
+		need bochsbios file /usr/share/bochs/BIOS-bochs-latest
+		need vgabios file /usr/share/bochs/VGABIOS-lgpl-latest ;;
 	debug) need gdb tool gdb ;;
 	check) need python3 tool python3 ;;
 	lint)
@@ -97,9 +107,10 @@ look_for() {
 		need spin tool spin
 		need parallel tool parallel ;;
 	run) look_for compile && look_for boot && look_for iso ;;
-	test) look_for run && look_for uefi && look_for check && look_for lint && look_for fuzz && look_for model ;;
+	test) look_for run && look_for uefi && look_for check && look_for lint && look_for fuzz && look_for model &&
+		look_for bochs ;;
 	*)
-		echo "setup: no set '$1'; known: compile boot iso uefi debug check lint fuzz model run test" >&2
+		echo "setup: no set '$1'; known: compile boot iso uefi debug check lint fuzz model bochs run test" >&2
 		exit 2 ;;
 	esac
 }

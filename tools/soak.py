@@ -14,6 +14,11 @@ Usage: tools/soak.py [--build DIR] [--seed N] TARGET [ROUNDS]
             mapped go offline and back, under each policy in turn           (200 rounds, 20 a boot)
   syscalls  boots with user=over, case 5: random system calls while memory is short and somebody is
             killed for it, CPUs go and come and ranges go offline and back  (1000000 calls, 100000 a boot)
+  poison    boots with poison=N: random requests to retire pages while memory is allocated, reclaimed, moved and
+            taken offline, and CPUs go and come; a build that looks at each block it hands out
+                                                                            (10000 requests, 1000 a boot)
+  virtio    4 GiB plugged, used and unplugged by QEMU's virtio-mem, under load on every CPU; QEMU's resident
+            memory must fall by 95 % of that, a second after it     (2 rounds in a boot)
 
 The results are in BUILD/soak/TARGET.jsonl.  A target goes on where it stopped: what has a line is not
 done again; remove the file to begin anew.  Each line has the seed and the whole command: any run can
@@ -29,15 +34,20 @@ import sys
 import time
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import check
+import guest
 import qemu
 
-TARGETS = {"boots": 200, "suites": 100, "offline": 2000, "hotplug": 2000, "programs": 200, "syscalls": 1000000}
+TARGETS = {"boots": 200, "suites": 100, "offline": 2000, "hotplug": 2000, "programs": 200, "syscalls": 1000000,
+           "poison": 10000, "virtio": 2}
 OFFLINE_ROUNDS_A_BOOT = 100
 HOTPLUG_DOWNS_A_BOOT = 200
 PROGRAM_ROUNDS_A_BOOT = 20
+REQUESTS_A_BOOT = 1000
 CALLS_A_ROUND = 20000
 ROUNDS_A_BOOT = 5
 FUZZERS = 2  # at once
+PLUGGED_MIB = 4096
 FUZZED = 5  # user/over.c: the case; calls from bit 8 on
 SUITE_CPUS = 8
 SUITE_NODES = [None, [256, 256], [128, 256, 128]]
@@ -72,6 +82,14 @@ def plan(target, rounds, done, seed):
                                  {"cpus": 8, "mem": 96}, {"cpus": 4, "nodes": [64, 64]}])
         return (f"selftest=none tour=off user=over user_arg={calls << 8 | FUZZED} user_rounds={times} {base}",
                 qemu.Machine(programs=True, timeout=120 + 60 * times, **machine), calls * times)
+    if target == "virtio":
+        return (f"selftest=none tour=off seed={seed:#x}",
+                qemu.Machine(cpus=4, mem=1024, extra=guest.virtio_mem(PLUGGED_MIB), timeout=900), rounds - done)
+    if target == "poison":
+        part = min(REQUESTS_A_BOOT, rounds - done)
+        machine = chance.choice([{"cpus": 4, "mem": 256}, {"cpus": 8, "mem": 192}, {"cpus": 2, "mem": 256},
+                                 {"cpus": 4, "nodes": [128, 128]}])
+        return (f"selftest=none poison={part} {base}", qemu.Machine(timeout=300 + part // 2, **machine), part)
     part = min(OFFLINE_ROUNDS_A_BOOT, rounds - done)
     policy = chance.choice(["precise", "disable"])
     return (f"selftest=none rounds={part} isolation={policy} {base}",
@@ -80,7 +98,16 @@ def plan(target, rounds, done, seed):
 
 def complaints(target, run, worth):
     """What is wrong with a run, judged by what it printed, besides what it says itself."""
-    wrong = [] if run.passed else [f"ended with {run.status}, last line {run.last!r}"]
+    ended = run.status == qemu.PASS_STATUS if target == "virtio" else run.passed
+    wrong = [] if ended else [f"ended with {run.status}, last line {run.last!r}"]
+    if target == "virtio":
+        fell = [float(part) for part in re.findall(r"^# fell by ([-\d.]+)$", run.text, re.MULTILINE)]
+        if len(fell) != worth or min(fell) < 0.95:
+            wrong.append(f"the host's memory fell by {fell} of what was unplugged, {worth} times")
+        if not re.search(r"load: ended: \d+ operations, \d+ objects moved, 0 damaged", run.text):
+            wrong.append("the load did not end well")
+        if "check: every invariant holds" not in run.text:
+            wrong.append("an invariant does not hold")
     if target == "hotplug":
         done = re.search(r"^hotplug: (\d+) downs and (\d+) ups of 8 CPUs", run.text, re.MULTILINE)
         if not done or int(done.group(1)) + int(done.group(2)) != worth:
@@ -92,6 +119,15 @@ def complaints(target, run, worth):
     if target == "programs" and not (f"programs: {worth} offlines, each at the first call: " in run.text
                                      and " 0 pages wrong; all ended well" in run.text):
         wrong.append(f"not the {worth} offlines under programs that it was asked for")
+    if target == "poison":
+        listed = re.search(r"^poison: (\d+) pages flagged, on the list (\d+); ", run.text, re.MULTILINE)
+        if not listed or listed.group(1) != listed.group(2):
+            wrong.append("flagged pages and listed ones: " + (listed.group(0) if listed else "no count"))
+        load = re.search(r"^poison: \d+ pages lost, \d+ met by their users, 0 wrong; (\d+) reclaimed, (\d+) moved, "
+                         r"(\d+) offlines, \d+ refused, (\d+) downs, \d+ ups;", run.text, re.MULTILINE)
+        if not load or not all(int(n) for n in load.groups()):
+            wrong.append("nothing was reclaimed, moved or offlined, or no CPU went: "
+                         + (load.group(0) if load else "no count"))
     if target == "syscalls":
         calls = sum(int(n) for n in re.findall(r"^fuzz: (\d+) calls of seed", run.text, re.MULTILINE))
         if calls != worth // FUZZERS * FUZZERS:
@@ -102,6 +138,12 @@ def complaints(target, run, worth):
             wrong.append("no CPU went, no range went offline, no page was dropped or nobody was killed: "
                          + (done.group(0) if done else "no count"))
     return wrong
+
+
+def run_plan(target, name, cmdline, machine, worth):
+    if target != "virtio":
+        return machine.run(name, cmdline)
+    return guest.plug_run(name, machine, cmdline, PLUGGED_MIB, worth)
 
 
 def image_id(kernel):
@@ -132,7 +174,12 @@ def soak(build, target, rounds, first_seed):
     failed = [line for line in lines if not line["passed"]]
     if lines:
         print(f"soak {target}: going on after {done} of {rounds}, {len(failed)} failed so far", flush=True)
-    kernel = image_id(os.path.join(build, "quarry.elf"))
+    image = os.path.join(build, "quarry.elf")
+    if target == "poison":
+        if not check.make(os.path.join(build, "checked"), "kernel", CHECKED="1"):
+            sys.exit("soak: the checked kernel does not build")
+        image = os.path.join(build, "checked", "quarry.elf")
+    kernel = image_id(image)
     seeds = random.Random(first_seed) if first_seed is not None else random.SystemRandom()
     for _ in range(len(lines)):
         seeds.getrandbits(32)  # the same sequence, as far as it has come
@@ -140,7 +187,8 @@ def soak(build, target, rounds, first_seed):
         seed = seeds.getrandbits(32) | 1
         cmdline, machine, worth = plan(target, rounds, done, seed)
         start = time.time()
-        run = machine.run(f"soak-{target}", cmdline)
+        machine.kernel = image
+        run = run_plan(target, f"soak-{target}", cmdline, machine, worth)
         done += worth
         wrong = complaints(target, run, worth)
         passed, bad, skipped, names = run.ktap()

@@ -10,6 +10,7 @@
   failures  tools/failsweep.py --upto 40: the n-th allocation of every test fails, for n up to 40
   models    tools/model.py: SPIN models of the protocols, right ones and wrong ones
   qemu      tests/qemu by pytest: the real image, judged from outside
+  bochs     tools/test-bochs.py: the same image in another emulator
 
 Usage: tools/test.py [--build DIR] [--only PART,...] [-- PYTEST-OPTION ...]
 
@@ -29,7 +30,7 @@ import check
 import lint
 import qemu
 
-PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "models", "qemu"]
+PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "models", "qemu", "bochs"]
 BUILDS = {"clang": {"CC": "clang"}, "cross": {"CROSS_COMPILE": "x86_64-linux-gnu-"}}
 
 
@@ -72,6 +73,11 @@ def part_failures(counts, build, _):
 
 def part_models(counts, build, _):
     tool(counts, build, "model.py", tail=2)
+
+
+def part_bochs(counts, build, _):
+    if kernel(counts, build):
+        tool(counts, build, "test-bochs.py", tail=3)
 
 
 def tool(counts, build, name, *options, tail=1):

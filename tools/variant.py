@@ -253,6 +253,19 @@ def make_tree(v, tree):
     return sorted(texts)
 
 
+def own_deps(tree, copy):
+    """What depends on what, of copied objects: by the names that they have here."""
+    for folder, _, names in os.walk(copy):
+        for name in names:
+            if not name.endswith(".d"):
+                continue
+            path = os.path.join(folder, name)
+            with open(path, encoding="utf-8") as f:
+                needs = f.read().split(":", 1)[1]
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(f"{os.path.relpath(path, tree)[:-2]}.o:{needs}")
+
+
 def copy_objects(build, tree, name, changed):
     """Take what the unmodified tree has compiled in build/@name, unless the variant's tree has its own."""
     source, copy = os.path.join(build, name), os.path.join(tree, "build", name)
@@ -261,6 +274,7 @@ def copy_objects(build, tree, name, changed):
         shutil.rmtree(copy)
     if os.path.isdir(source) and not os.path.isdir(copy):
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("*.elf", "*.iso", "*.log", "qemu"))
+        own_deps(tree, copy)
         os.utime(copy)
         # What was copied is of the right code: let make see that these files are newer.
         for path in changed:
@@ -302,6 +316,7 @@ def all_tests():
         for name in os.listdir(os.path.join(ROOT, folder)):
             if name.endswith(".c"):
                 tests |= set(re.findall(r"\bKTEST\((\w+)\)", text_of(folder, name)))
+                tests |= set(re.findall(r"^\tX\((\w+),", text_of(folder, name), re.MULTILINE))  # lines of a table
     for name in os.listdir(RACES):
         if name.endswith(".race"):
             races[name[:-5]] = {i: outcome.strip() for i, outcome in re.findall(

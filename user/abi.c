@@ -260,6 +260,22 @@ static void calls_of_pagers(void)
 	handle_close((u64)plain);
 }
 
+static void calls_of_fault_handlers(void)
+{
+	s64 endpoint = endpoint_create(), object = object_create(1);
+	s64 from = handle_dup((u64)endpoint, RIGHT_RECEIVE | RIGHT_DUP);
+
+	WANT(fault_handler((u64)object), -EINVAL);
+	WANT(fault_handler((u64)from), -EACCES);
+	WANT(fault_handler(~0UL), -EBADF);
+	WANT(fault_handler((u64)endpoint), 0);
+	WANT(fault_handler((u64)endpoint), 0);
+	WANT(fault_handler(0), 0);
+	handle_close((u64)from);
+	handle_close((u64)endpoint);
+	handle_close((u64)object);
+}
+
 static void calls_of_handles(void)
 {
 	s64 object = object_create(1), dup, handles = info(INFO_HANDLES, 0);
@@ -295,6 +311,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	calls_of_objects();
 	calls_of_endpoints();
 	calls_of_pagers();
+	calls_of_fault_handlers();
 	calls_of_handles();
 	printf("%d surprises\n", surprises);
 	return surprises;

@@ -167,6 +167,12 @@ static inline s64 pager_drop(u64 object, u64 page, u64 pages)
 	return sys(SYS_PAGER_DROP, object, page, pages, 0, 0);
 }
 
+/* Who receives at @endpoint is told when a thread of this task touches memory that is lost; 0: nobody is. */
+static inline s64 fault_handler(u64 endpoint)
+{
+	return sys(SYS_FAULT_HANDLER, endpoint, 0, 0, 0, 0);
+}
+
 /* ---- memory and threads ---- */
 
 /*

@@ -102,7 +102,7 @@ void arch_ipi_kick(unsigned cpu)
 }
 
 /* No timer, no devices. */
-void arch_timer_start(void)
+void arch_timer_start(u32 ticks)
 {
 }
 

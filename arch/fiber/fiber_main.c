@@ -64,6 +64,15 @@ static const struct explore_set sets[] = {
     {"move-remove", "A:scene(V)", "move(V) | remove(V)=0 | touch(W)", ISO_PRECISE},
     {"move-pin", "A:scene(V)", "move(V); move(V) | pin(V); fill; unpin(V)", ISO_PRECISE},
     {"move-offline", "A:scene(V)", "move(V) | offline(V)=0 | touch(V)=0", ISO_PRECISE},
+    {"free-fail", "A:scene(K)", "free(K)=0 | fail(K)", ISO_PRECISE},
+    {"put-fail", "A:scene(K)", "put(K)=0; alloc(UNMOVABLE)=0 | fail(K)", ISO_PRECISE},
+    {"fail-offline", "A:scene ; A:free(P)", "fail(P) | offline(P)=0; online(P)=0", ISO_PRECISE},
+    {"fail-isolate-unpoison", "A:scene ; A:free(P)", "fail(P); unpoison(P) | isolate(P)=0; undo(P)=0", ISO_PRECISE},
+    {"soft-touch", "A:scene(V)", "soft(V)=0 | touch(V)=0 | touch(W)=0", ISO_PRECISE},
+    {"soft-alloc", "A:scene(V)", "soft(V)=0 | alloc=0; fill", ISO_PRECISE},
+    {"soft-pin", "A:scene(V)", "soft(V) | pin(V); unpin(V)", ISO_PRECISE},
+    {"fail-remove", "A:scene(V)", "fail(V)=0 | remove(V)=0 | touch(W)", ISO_PRECISE},
+    {"fail-move", "A:scene(V)", "fail(V)=0 | move(V)", ISO_PRECISE},
     {"call-call", "A:scene", "call=0; free(P)=0 | call=0; drain=0 | disable=0", ISO_PRECISE},
 };
 

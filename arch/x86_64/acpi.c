@@ -8,7 +8,7 @@
  *             which is all that is mapped this early, is refused.
  *
  * Offsets are those of the ACPI specification 6.4: 5.2.5 RSDP, 5.2.8 XSDT, 5.2.9 FADT, 5.2.12 MADT,
- * 20.2 AML.  acpi_numa.c has SRAT and SLIT.
+ * 20.2 AML.  acpi_numa.c has SRAT and SLIT, acpi_region.c what the DSDT says of slots.
  */
 #include <quarry/acpi.h>
 
@@ -115,6 +115,12 @@ const char *acpi_parse_madt(struct acpi_info *info, const void *table, size_t le
 	return wrong;
 }
 
+/* A port of I/O space; 0: none, or it is no port. */
+static u16 port_at(const u8 *p)
+{
+	return get32(p) <= 0xffff ? (u16)get32(p) : 0;
+}
+
 const char *acpi_parse_fadt(struct acpi_info *info, const void *table, size_t len, phys_t *dsdt)
 {
 	const u8 *t = table;
@@ -125,8 +131,17 @@ const char *acpi_parse_fadt(struct acpi_info *info, const void *table, size_t le
 	*dsdt = get32(t + 40);
 	if (len >= 148 && get64(t + 140))
 		*dsdt = get64(t + 140);
-	info->pm1a_cnt = get32(t + 64) <= 0xffff ? (u16)get32(t + 64) : 0;
-	info->pm_timer_port = get32(t + 76) <= 0xffff ? (u16)get32(t + 76) : 0;
+	info->sci = get16(t + 46);
+	info->smi_cmd = port_at(t + 48);
+	info->acpi_enable = t[52];
+	info->pm1a_evt = port_at(t + 56);
+	info->pm1a_cnt = port_at(t + 64);
+	info->pm_timer_port = port_at(t + 76);
+	if (len >= 93) {
+		info->gpe0 = port_at(t + 80);
+		info->pm1_evt_len = t[88];
+		info->gpe0_len = t[92];
+	}
 	return NULL;
 }
 
@@ -211,14 +226,16 @@ static void read_fadt(const struct acpi_header *fadt)
 
 	report("FACP", acpi_parse_fadt(&acpi, fadt, fadt->length, &pa));
 	dsdt = pa ? table_at(pa, "DSDT") : NULL;
-	if (dsdt)
+	if (dsdt) {
 		report("DSDT", acpi_parse_dsdt(&acpi, dsdt, dsdt->length));
+		acpi_parse_slots(&acpi, dsdt, dsdt->length);
+	}
 }
 
 /* The boot CPU is there, whatever the MADT says. */
 static void ensure_boot_cpu(void)
 {
-	u32 id = cpuid(1, 0).ebx >> 24;
+	u32 id = cpuid_apic_id();
 
 	for (unsigned i = 0; i < acpi.nr_cpus; i++) {
 		if (acpi.cpu[i].apic_id == id) {

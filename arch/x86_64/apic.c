@@ -5,10 +5,11 @@
  * Owns:       the APICs' registers.
  * Locks:      each CPU its own local APIC, the two halves of an ICR write with irqs off; the I/O
  *             APICs by ioapic_lock.
- * Invariants: nothing outside apic_read, apic_write, apic_id and apic_send knows that the registers
- *             are memory and an id has 8 bits (xAPIC).
+ * Invariants: nothing outside apic_read, apic_write, apic_id and apic_send knows whether the registers
+ *             are memory and an id has 8 bits (xAPIC), or they are MSRs and it has 32 (x2APIC).  All
+ *             CPUs are in the same mode.
  *
- * Registers: SDM vol. 3A, table 10-1; I/O APIC: Intel 82093AA data sheet, 3.
+ * Registers: SDM vol. 3A, table 10-1, for x2APIC 10.12; I/O APIC: Intel 82093AA data sheet, 3.
  */
 #include <quarry/acpi.h>
 
@@ -36,28 +37,38 @@
 #define TIMER_DIV_16  3
 #define TICK_HZ       100
 #define BASE_ENABLE   0x800 /* of MSR_APIC_BASE */
+#define BASE_X2APIC   0x400
 #define ICR_SPIN      1000000
 
 #define IOAPIC_VERSION  1
 #define IOAPIC_REDIRECT 0x10
 
-static volatile u32 *lapic;
+static bool x2apic;
+static volatile u32 *lapic; /* xAPIC only */
 static volatile u32 *ioapic[ACPI_MAX_IOAPICS];
 static struct spinlock ioapic_lock = SPINLOCK("ioapic", RANK_NONE);
 
 u32 apic_read(u32 reg)
 {
-	return lapic[reg / 4];
+	return x2apic ? (u32)rdmsr(MSR_X2APIC + reg / 16) : lapic[reg / 4];
 }
 
 void apic_write(u32 reg, u32 value)
 {
-	lapic[reg / 4] = value;
+	if (x2apic)
+		wrmsr(MSR_X2APIC + reg / 16, value);
+	else
+		lapic[reg / 4] = value;
 }
 
 u32 apic_id(void)
 {
-	return apic_read(APIC_ID) >> 24;
+	return x2apic ? apic_read(APIC_ID) : apic_read(APIC_ID) >> 24;
+}
+
+u32 apic_max_id(void)
+{
+	return x2apic ? X2APIC_MAX_ID : XAPIC_MAX_ID;
 }
 
 void apic_eoi(void)
@@ -65,21 +76,60 @@ void apic_eoi(void)
 	apic_write(APIC_EOI, 0);
 }
 
+/*
+ * x2APIC: a WRMSR to the ICR does not serialise (SDM vol. 3A, 10.12.3), and is no store: what this CPU stored
+ * before may still be in its store buffer when the interrupt arrives.  The target then looks at a mailbox
+ * that is still empty, and the call it was sent for is lost.  MFENCE waits until the stores can be seen,
+ * LFENCE keeps the WRMSR from starting before that.  The xAPIC needs neither: its registers are uncached
+ * memory, and stores are seen in their order.
+ */
+static noinline void x2apic_send(u32 dest, u32 icr_low)
+{
+	__asm__ volatile("mfence\n\tlfence" : : : "memory");
+	wrmsr(MSR_X2APIC + APIC_ICR_LOW / 16, (u64)dest << 32 | icr_low);
+}
+
 void apic_send(u32 dest, u32 icr_low)
 {
-	irqflags_t flags = arch_irq_save();
+	irqflags_t flags;
+
+	if (x2apic) {
+		x2apic_send(dest, icr_low);
+		return;
+	}
+	flags = arch_irq_save();
 
 	/* An NMI in between would send one of its own: none does. */
+	for (unsigned i = 0; i < ICR_SPIN && lapic[APIC_ICR_LOW / 4] & ICR_BUSY; i++)
+		cpu_relax();
+	lapic[APIC_ICR_HIGH / 4] = dest << 24;
+	lapic[APIC_ICR_LOW / 4] = icr_low;
+	arch_irq_restore(flags);
+}
+
+static void wait_sent(void)
+{
 	for (unsigned i = 0; i < ICR_SPIN && apic_read(APIC_ICR_LOW) & ICR_BUSY; i++)
 		cpu_relax();
-	apic_write(APIC_ICR_HIGH, dest << 24);
-	apic_write(APIC_ICR_LOW, icr_low);
-	arch_irq_restore(flags);
+}
+
+/*
+ * Whom we interrupt may be between the two halves of his own write.  The shorthand needs no destination, so his
+ * stays where it is; and he finds the register as free as he left it.
+ */
+void apic_send_self(u8 vector)
+{
+	wait_sent();
+	apic_write(APIC_ICR_LOW, ICR_SELF | ICR_FIXED | vector);
+	wait_sent();
 }
 
 void apic_enable(void)
 {
+	/* From off to x2APIC there is no way but through xAPIC (SDM vol. 3A, 10.12.5). */
 	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_ENABLE);
+	if (x2apic)
+		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_X2APIC);
 	apic_write(APIC_TPR, 0);
 	apic_write(APIC_LVT_TIMER, LVT_MASKED);
 	apic_write(APIC_LVT_LINT0, LVT_MASKED);
@@ -119,7 +169,11 @@ static void ioapic_init(void)
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low)
 {
 	int ret = -ENODEV;
-	irqflags_t flags = spin_lock_irqsave(&ioapic_lock);
+	irqflags_t flags;
+
+	if (apic_id() > XAPIC_MAX_ID) /* its destination has 8 bits */
+		return ret;
+	flags = spin_lock_irqsave(&ioapic_lock);
 
 	for (unsigned i = 0; i < acpi.nr_ioapics; i++) {
 		u32 pin = gsi - acpi.ioapic[i].gsi_base;
@@ -137,7 +191,11 @@ int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low)
 
 void ioapic_move(u32 from, u32 to)
 {
-	irqflags_t flags = spin_lock_irqsave(&ioapic_lock);
+	irqflags_t flags;
+
+	if (to > XAPIC_MAX_ID)
+		return;
+	flags = spin_lock_irqsave(&ioapic_lock);
 
 	for (unsigned i = 0; i < acpi.nr_ioapics; i++) {
 		for (u32 pin = 0; ioapic[i] && pin < ioapic_pins(i); pin++) {
@@ -158,11 +216,24 @@ int ioapic_route_isa(unsigned irq, u8 vector)
 	return ioapic_route(isa->gsi, vector, isa->level, isa->active_low);
 }
 
+/* x2APIC where the CPU has it, unless apic=xapic; back from it, if the firmware turned it on, goes nobody. */
+static void choose_mode(void)
+{
+	bool has = cpuid(1, 0).ecx & (1u << 21), on = has && rdmsr(MSR_APIC_BASE) & BASE_X2APIC;
+	bool refused = !strcmp(cmdline_get("apic", "x2apic"), "xapic");
+
+	x2apic = has && (on || !refused);
+	if (!x2apic)
+		lapic = arch_map_mmio(acpi.lapic, PAGE_SIZE);
+	if (!x2apic && !lapic)
+		panic("apic: cannot map the local APIC");
+	printk("apic: %s mode%s\n", x2apic ? "x2APIC" : "xAPIC",
+	    on && refused ? ", as the firmware left it" : "");
+}
+
 void arch_apic_init(void)
 {
-	lapic = arch_map_mmio(acpi.lapic, PAGE_SIZE);
-	if (!lapic)
-		panic("apic: cannot map the local APIC");
+	choose_mode();
 	/* The two 8259s: all lines masked, for good. */
 	outb(0x21, 0xff);
 	outb(0xa1, 0xff);
@@ -176,13 +247,14 @@ void arch_apic_init(void)
 	    clock_apic_hz * 16 / 1000000);
 }
 
-void arch_timer_start(void)
+void arch_timer_start(u32 ticks)
 {
 	irqflags_t flags = arch_irq_save();
 
+	this_cpu()->tick_step = ticks;
 	apic_write(APIC_TIMER_DIV, TIMER_DIV_16);
 	apic_write(APIC_LVT_TIMER, LVT_PERIODIC | VEC_TIMER);
-	apic_write(APIC_TIMER_INIT, (u32)(clock_apic_hz / TICK_HZ));
+	apic_write(APIC_TIMER_INIT, (u32)(clock_apic_hz / TICK_HZ) * ticks);
 	arch_irq_restore(flags);
 }
 
@@ -190,6 +262,7 @@ void arch_timer_stop(void)
 {
 	irqflags_t flags = arch_irq_save();
 
+	this_cpu()->tick_step = 0;
 	apic_write(APIC_LVT_TIMER, LVT_MASKED);
 	apic_write(APIC_TIMER_INIT, 0);
 	arch_irq_restore(flags);

@@ -24,6 +24,7 @@
 
 /* Where things are in the kernel's half of the address space. */
 #define ARCH_DIRECT_MAP 0xffff888000000000UL /* all RAM, writable, not executable */
+#define ARCH_MAX_RAM    0x400000000000UL     /* bytes that the direct map has addresses for: 64 TiB */
 #define ARCH_MMIO_BASE  0xffffc90000000000UL /* device registers, uncached */
 #define ARCH_STACK_BASE 0xffffd00000000000UL /* kernel stacks with their guard pages */
 #define ARCH_MEMMAP     ((struct page *)0xffffea0000000000UL)

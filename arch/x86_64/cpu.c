@@ -7,6 +7,7 @@
  * Invariants: in the kernel GS base = this CPU's struct cpu, from cpu_load() on; in ring 3 it is 0.
  *             CR0 and CR4 are written whole: what the firmware left in them is not trusted.
  */
+#include <quarry/mce.h>
 #include <quarry/user.h>
 
 #include "x86.h"
@@ -60,7 +61,7 @@ static char boot_ist_stacks[NR_IST * IST_STACK_SIZE] __attribute__((aligned(16))
 static struct cpu *boot_cpus[1] = {&boot_cpu};
 static struct gate idt[256];
 
-unsigned nr_cpus = 1;
+unsigned nr_cpus = 1, nr_boot_cpus = 1;
 struct cpu **cpus = boot_cpus;
 
 static void set_gate(unsigned vector, const void *entry, unsigned ist)
@@ -109,8 +110,10 @@ static void tables_fill(struct cpu_arch *a)
  */
 static void control_registers(void)
 {
-	u64 cr4 = CR4_BOOT | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+	u64 cr4 = CR4_BOOT | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
+	if (cpuid(1, 0).edx & CPUID_MCE)
+		cr4 |= CR4_MCE;
 	if (cpuid(1, 0).ecx & (1u << 26))
 		cr4 |= CR4_OSXSAVE;
 
@@ -127,6 +130,9 @@ static void control_registers(void)
 	__asm__ volatile("movq %0, %%cr0" : : "r"((u64)CR0_VALUE) : "memory");
 	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4) : "memory");
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE | EFER_SCE);
+	/* As after a reset, but for entry 1, which PWT alone selects: write-combining (SDM vol. 3A, 11.12). */
+	if (cpuid(1, 0).edx & (1u << 16))
+		wrmsr(MSR_PAT, 0x0007040600070106);
 }
 
 void cpu_load(struct cpu *cpu)
@@ -156,6 +162,7 @@ void cpu_load(struct cpu *cpu)
 	/* After the selectors, whose loading sets the base to 0. */
 	wrmsr(MSR_FS_BASE, 0);
 	wrmsr(MSR_GS_BASE, (uintptr_t)cpu);
+	mce_init_cpu();
 	control_registers();
 	user_init_cpu();
 }
@@ -171,6 +178,13 @@ void arch_set_kernel_stack(void *top)
 
 	a->tss.rsp[0] = (uintptr_t)top;
 	cpu->kernel_sp = top;
+}
+
+void *cpu_ist_top(unsigned ist)
+{
+	const struct cpu_arch *a = this_cpu()->arch;
+
+	return (void *)a->tss.ist[ist - 1];
 }
 
 void cpu_prepare(struct cpu *cpu)
@@ -192,7 +206,7 @@ void arch_early_init(void)
 	idt_init();
 	boot_cpu.arch = &boot_cpu_arch;
 	boot_cpu.boot_stack_top = boot_stack_top;
-	boot_cpu.apic_id = cpuid(1, 0).ebx >> 24;
+	boot_cpu.apic_id = cpuid_apic_id();
 	boot_cpu.started = 2;
 	cpu_load(&boot_cpu);
 }

@@ -25,7 +25,7 @@ void arch_irqs_move(unsigned from, unsigned to)
  * Mappings are global, so CR3 would not do; turning PGE off and on empties all (SDM vol. 3A, 4.10.4.1).
  * While this CPU was away nobody asked it to forget the stacks that were unmapped meanwhile.
  */
-static void flush_tlb(void)
+void flush_tlb(void)
 {
 	u64 cr4;
 

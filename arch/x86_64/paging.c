@@ -5,9 +5,12 @@
  * Owns:       the kernel's half of the address space; kernel_cr3.
  * Locks:      paging_lock, a mutex, for every change; allocation happens inside it.
  * Invariants: no page is both writable and executable, under no address.
- *             All RAM of bootinfo is in the direct map; nothing that is not RAM is.
+ *             All RAM of bootinfo is in the direct map, and what has come since; nothing that is not RAM is.
  *             Address 0 and the whole lower half are unmapped.
+ *             All of the arrays' windows can be read: what has nothing behind it is mapped, read-only, to
+ *             one page of zeros, by tables that all such addresses share.
  */
+#include <quarry/acpi.h>
 #include <quarry/mm.h>
 
 #include "x86.h"
@@ -24,6 +27,7 @@
 #define PTE_NX       (1UL << 63)
 #define PTE_ADDRESS  0x000ffffffffff000UL
 #define PTE_TABLE    (PTE_PRESENT | PTE_WRITE)
+#define PTE_ZEROS    (PTE_PRESENT | PTE_ACCESSED | PTE_NX) /* not global, not writable */
 
 /* Levels: 0 is 4 KiB, 1 is 2 MiB, 2 is 1 GiB, 3 the root. */
 #define ROOT_LEVEL       3
@@ -37,6 +41,8 @@ u64 kernel_cr3;
 static struct mutex paging_lock;
 static bool boot_memory_over;
 static uintptr_t mmio_next = ARCH_MMIO_BASE;
+/* By level of the table, or page, that an entry of level 0, 1, 2 leads to: all of it reads as zeros. */
+static u64 zeros[3];
 
 static u64 pte_flags(unsigned flags)
 {
@@ -49,22 +55,43 @@ static u64 pte_flags(unsigned flags)
 		pte |= PTE_NX;
 	if (flags & MAP_UNCACHED)
 		pte |= PTE_PCD | PTE_PWT;
+	if (flags & MAP_COMBINE)
+		pte |= PTE_PWT; /* entry 1 of the PAT, by cpu.c */
 	return pte;
 }
 
-void *arch_page_alloc(void)
+static void *page_alloc(gfp_t gfp)
 {
 	struct page *page;
 
 	if (!boot_memory_over)
 		return boot_alloc(PAGE_SIZE, PAGE_SIZE);
-	page = alloc_pages(GFP_KERNEL, 0);
+	page = alloc_pages(gfp, 0);
 	return page ? memset(page_address(page), 0, PAGE_SIZE) : NULL;
+}
+
+void *arch_page_alloc(void)
+{
+	return page_alloc(GFP_KERNEL);
+}
+
+/* For tables and arrays: nobody is killed for memory that comes, nor while he may need paging_lock to end. */
+static void *table_alloc(void)
+{
+	return page_alloc(GFP_KERNEL | GFP_NORETRY);
+}
+
+/* Does the entry, of @level, lead to what all unbacked addresses of the arrays share? */
+static bool is_zeros(u64 entry, unsigned level)
+{
+	return level < ARRAY_SIZE(zeros) && zeros[level] && (entry & PTE_ADDRESS) == zeros[level] &&
+	    entry & PTE_PRESENT && !(entry & PTE_LARGE);
 }
 
 /*
  * The entry for @va at @level, or the larger page above it that maps @va; *@found says at which
- * level it is.  Missing tables are made if @make.  NULL: no table there, or no memory for one.
+ * level it is.  Missing tables are made if @make, and shared ones copied.  NULL: no table there, or no memory
+ * for one.
  */
 static u64 *entry_of(uintptr_t va, unsigned level, bool make, unsigned *found)
 {
@@ -78,11 +105,13 @@ static u64 *entry_of(uintptr_t va, unsigned level, bool make, unsigned *found)
 			*found = l;
 			return entry;
 		}
-		if (!(*entry & PTE_PRESENT)) {
-			u64 *next = make ? arch_page_alloc() : NULL;
+		if (!(*entry & PTE_PRESENT) || (make && is_zeros(*entry, l))) {
+			u64 *next = make ? table_alloc() : NULL;
 
 			if (!next)
 				return NULL;
+			if (*entry & PTE_PRESENT)
+				memcpy(next, arch_phys_to_virt(*entry & PTE_ADDRESS), PAGE_SIZE);
 			WRITE_ONCE(*entry, arch_virt_to_phys(next) | PTE_TABLE);
 		}
 		table = arch_phys_to_virt(*entry & PTE_ADDRESS);
@@ -150,6 +179,48 @@ static void check_image(void)
 	    image_phys(image_end));
 }
 
+/* A table of @level whose entries all are @entry. */
+static u64 shared_table(u64 entry)
+{
+	u64 *table = boot_alloc(PAGE_SIZE, PAGE_SIZE);
+
+	for (unsigned i = 0; i < TABLE_ENTRIES; i++)
+		table[i] = entry;
+	return arch_virt_to_phys(table);
+}
+
+/* All of the arrays for as many pages as there are links for. */
+static void map_zeros(void)
+{
+	const u64 pages = 1ULL << 32;
+	uintptr_t va = (uintptr_t)ARCH_MEMMAP, end = va + pages * sizeof(struct page);
+	unsigned found;
+
+	zeros[0] = arch_virt_to_phys(boot_alloc(PAGE_SIZE, PAGE_SIZE));
+	zeros[1] = shared_table(zeros[0] | PTE_ZEROS);
+	zeros[2] = shared_table(zeros[1] | PTE_TABLE);
+	for (; va < end; va += LEVEL_SIZE(2))
+		WRITE_ONCE(*entry_of(va, 2, true, &found), zeros[2] | PTE_TABLE);
+	va = (uintptr_t)ARCH_PAGEBLOCKS;
+	end = va + (pages >> PAGEBLOCK_ORDER) * sizeof(struct pageblock);
+	for (; va < end; va += LEVEL_SIZE(1))
+		WRITE_ONCE(*entry_of(va, 1, true, &found), zeros[1] | PTE_TABLE);
+}
+
+/* The root's entries for the direct map of what may come later. */
+static void expect_hotplug(void)
+{
+	unsigned found;
+
+	for (unsigned i = 0; i < acpi.nr_affinity; i++) {
+		phys_t pa = ALIGN_DOWN(acpi.affinity[i].start, LEVEL_SIZE(ROOT_LEVEL));
+
+		for (; acpi.affinity[i].hotplug && pa < acpi.affinity[i].end && pa < ARCH_MAX_RAM;
+		     pa += LEVEL_SIZE(ROOT_LEVEL))
+			entry_of(ARCH_DIRECT_MAP + pa, ROOT_LEVEL - 1, true, &found);
+	}
+}
+
 void arch_paging_init(void)
 {
 	static const uintptr_t windows[] = {ARCH_MMIO_BASE, ARCH_STACK_BASE,
@@ -167,6 +238,8 @@ void arch_paging_init(void)
 	/* Address spaces copy the root's upper half: its tables must all exist before. */
 	for (unsigned i = 0; i < ARRAY_SIZE(windows); i++)
 		entry_of(windows[i], ROOT_LEVEL - 1, true, &found);
+	expect_hotplug();
+	map_zeros();
 	kernel_cr3 = arch_virt_to_phys(root);
 	__asm__ volatile("movq %0, %%cr3" : : "r"(kernel_cr3) : "memory");
 }
@@ -187,7 +260,7 @@ int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags)
 	return ret;
 }
 
-void *arch_map_mmio(phys_t pa, size_t len)
+static void *map_device(phys_t pa, size_t len, unsigned flags)
 {
 	phys_t start = ALIGN_DOWN(pa, PAGE_SIZE);
 	size_t size = ALIGN_UP(pa + len, PAGE_SIZE) - start;
@@ -195,9 +268,19 @@ void *arch_map_mmio(phys_t pa, size_t len)
 
 	if (size > MMIO_WINDOW_SIZE || va + size > ARCH_MMIO_BASE + MMIO_WINDOW_SIZE)
 		return NULL;
-	if (arch_map(va, start, size, MAP_WRITE | MAP_UNCACHED))
+	if (arch_map(va, start, size, MAP_WRITE | flags))
 		return NULL;
 	return (void *)(va + (pa - start));
+}
+
+void *arch_map_mmio(phys_t pa, size_t len)
+{
+	return map_device(pa, len, MAP_UNCACHED);
+}
+
+void *arch_map_framebuffer(phys_t pa, size_t len)
+{
+	return map_device(pa, len, MAP_COMBINE);
 }
 
 void arch_map_array(uintptr_t va, size_t len)
@@ -212,19 +295,150 @@ void arch_map_array(uintptr_t va, size_t len)
 
 		KASSERT(entry); /* boot memory: boot_alloc never comes back with nothing */
 		/* A table there: parts of the 2 MiB are mapped, the rest goes page by page. */
-		if (level && found == level && *entry & PTE_PRESENT && !(*entry & PTE_LARGE)) {
+		if (level && found == level && *entry & PTE_PRESENT && !(*entry & PTE_LARGE) &&
+		    !is_zeros(*entry, level)) {
 			level = 0;
 			entry = entry_of(va, level, true, &found);
 			KASSERT(entry);
 		}
-		if (!(*entry & PTE_PRESENT)) {
+		if (!(*entry & PTE_PRESENT) || is_zeros(*entry, level)) {
 			void *memory = boot_alloc(LEVEL_SIZE(level), LEVEL_SIZE(level));
 
 			WRITE_ONCE(*entry, arch_virt_to_phys(memory) | pte_flags(MAP_WRITE) |
 				(level ? PTE_LARGE : 0));
+			invlpg(va);
 		}
 		va = ALIGN_DOWN(va, LEVEL_SIZE(found)) + LEVEL_SIZE(found);
 	}
+}
+
+static void flush_here(void *arg)
+{
+	flush_tlb();
+}
+
+/* No CPU knows what was mapped before.  One that is away forgets all when it comes back. */
+static void flush_everywhere(void)
+{
+	rwsem_lock_shared(&cpu_hotplug);
+	smp_call_mask(NULL, flush_here, NULL);
+	rwsem_unlock_shared(&cpu_hotplug);
+}
+
+int arch_array_grow(uintptr_t va, size_t len)
+{
+	uintptr_t end = va + len;
+	int err = 0;
+
+	KASSERT(!((va | len) & (PAGE_SIZE - 1)));
+	mutex_lock(&paging_lock);
+	for (; va < end && !err; va += PAGE_SIZE) {
+		unsigned found;
+		u64 *entry = entry_of(va, 0, true, &found);
+		void *memory;
+
+		if (entry && !is_zeros(*entry, found))
+			continue;
+		memory = entry ? table_alloc() : NULL;
+		if (memory)
+			WRITE_ONCE(*entry, arch_virt_to_phys(memory) | pte_flags(MAP_WRITE));
+		else
+			err = -ENOMEM;
+	}
+	mutex_unlock(&paging_lock);
+	flush_everywhere();
+	return err;
+}
+
+static bool paging_trylock(void) TRY_ACQUIRE(true, paging_lock) NO_LOCK_ANALYSIS
+{
+	return mutex_trylock(&paging_lock);
+}
+
+int arch_array_place(uintptr_t va, phys_t pa, size_t len)
+{
+	uintptr_t end = va + len;
+	int err = 0;
+
+	KASSERT(!((va | pa | len) & (LEVEL_SIZE(1) - 1)));
+	if (!paging_trylock())
+		return -EAGAIN;
+	for (; va < end && !err; va += LEVEL_SIZE(1), pa += LEVEL_SIZE(1)) {
+		unsigned found;
+		u64 *entry = entry_of(va, 1, true, &found);
+
+		if (entry)
+			WRITE_ONCE(*entry, pa | pte_flags(MAP_WRITE) | PTE_LARGE);
+		else
+			err = -ENOMEM;
+	}
+	mutex_unlock(&paging_lock);
+	flush_everywhere();
+	return err;
+}
+
+void arch_array_shrink(uintptr_t va, size_t len)
+{
+	struct page *gone = NULL, *page;
+	uintptr_t end = va + len;
+
+	KASSERT(!((va | len) & (PAGE_SIZE - 1)));
+	mutex_lock(&paging_lock);
+	for (; va < end; va += PAGE_SIZE) {
+		unsigned found;
+		u64 *entry = entry_of(va, 0, false, &found);
+
+		if (!entry || found || is_zeros(*entry, 0))
+			continue;
+		page = pfn_to_page_in(&kernel_memory, (*entry & PTE_ADDRESS) >> PAGE_SHIFT);
+		/* Boot memory stays. */
+		if (word_state(page_word(page)) != PG_ALLOC)
+			continue;
+		WRITE_ONCE(*entry, zeros[0] | PTE_ZEROS);
+		page->owner = gone;
+		gone = page;
+	}
+	mutex_unlock(&paging_lock);
+	flush_everywhere();
+	while ((page = gone)) {
+		gone = page->owner;
+		free_pages(page, 0);
+	}
+}
+
+int arch_direct_map(phys_t pa, size_t len)
+{
+	phys_t end = pa + len;
+	int err = 0;
+
+	mutex_lock(&paging_lock);
+	for (; pa < end && !err; pa += LEVEL_SIZE(1)) {
+		unsigned found;
+		u64 *entry = entry_of(ARCH_DIRECT_MAP + pa, 1, true, &found);
+
+		if (!entry)
+			err = -ENOMEM;
+		else if (!(*entry & PTE_PRESENT))
+			WRITE_ONCE(*entry, pa | pte_flags(MAP_WRITE) | PTE_LARGE);
+	}
+	mutex_unlock(&paging_lock);
+	return err;
+}
+
+void arch_direct_unmap(phys_t pa, size_t len)
+{
+	phys_t end = pa + len;
+
+	mutex_lock(&paging_lock);
+	for (; pa < end; pa += LEVEL_SIZE(1)) {
+		unsigned found;
+		u64 *entry = entry_of(ARCH_DIRECT_MAP + pa, 1, false, &found);
+
+		if (entry && found == 1 && *entry & PTE_LARGE)
+			WRITE_ONCE(*entry, 0);
+	}
+	mutex_unlock(&paging_lock);
+	flush_everywhere();
 }
 
 bool arch_unmap(uintptr_t va, size_t len)

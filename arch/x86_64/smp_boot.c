@@ -10,6 +10,7 @@
  * All CPUs are started by one broadcast (SDM vol. 3A, 8.4.4); each finds its stack by its APIC id.
  */
 #include <quarry/acpi.h>
+#include <quarry/hotplug.h>
 
 #include "x86.h"
 
@@ -42,30 +43,39 @@ static struct cpu *new_cpu(unsigned id, const struct acpi_cpu *info)
 	return cpu;
 }
 
-void arch_cpus_init(void)
+/* Those that are there, or those for which there is a place. */
+static void add_cpus(struct cpu **table, unsigned *nr, bool there)
 {
-	struct cpu *boot = this_cpu(), **table;
-	unsigned nr = 0;
-	u32 max_id = boot->apic_id;
-
-	boot->apic_id = apic_id();
-	for (unsigned i = 0; i < acpi.nr_cpus; i++)
-		nr += acpi.cpu[i].enabled;
-	table = boot_alloc(nr * sizeof(*table), 64);
-	table[0] = boot;
-	nr = 1;
 	for (unsigned i = 0; i < acpi.nr_cpus; i++) {
 		const struct acpi_cpu *info = &acpi.cpu[i];
 
-		if (info->apic_id == boot->apic_id)
-			boot->node = info->node;
-		else if (info->enabled && info->apic_id > 0xfe)
-			printk("smp: CPU with APIC id %u needs x2APIC: not used\n", info->apic_id);
-		else if (info->enabled) {
-			table[nr] = new_cpu(nr, info);
-			nr++;
+		if (info->apic_id == table[0]->apic_id) {
+			table[0]->node = info->node;
+		} else if (info->enabled == there && info->apic_id > apic_max_id()) {
+			printk("smp: CPU with APIC id %u: above %u, not used\n", info->apic_id, apic_max_id());
+		} else if (info->enabled == there) {
+			table[*nr] = new_cpu(*nr, info);
+			if (!there)
+				cpu_set_absent(table[*nr]);
+			(*nr)++;
 		}
 	}
+}
+
+void arch_cpus_init(void)
+{
+	struct cpu *boot = this_cpu(), **table;
+	unsigned nr = 1;
+	u32 max_id = boot->apic_id;
+
+	boot->apic_id = apic_id();
+	table = boot_alloc((acpi.nr_cpus + 1) * sizeof(*table), 64);
+	table[0] = boot;
+	add_cpus(table, &nr, true);
+	nr_boot_cpus = nr;
+	/* Where nothing can be plugged in, a place is nothing. */
+	if (acpi.cpu_slots_port)
+		add_cpus(table, &nr, false);
 	for (unsigned i = 0; i < nr; i++)
 		max_id = MAX(max_id, table[i]->apic_id);
 	ap_nr_slots = max_id + 1;
@@ -100,7 +110,7 @@ static unsigned nr_started(void)
 {
 	unsigned nr = 0;
 
-	for (unsigned i = 0; i < nr_cpus; i++)
+	for (unsigned i = 0; i < nr_boot_cpus; i++)
 		nr += load_acquire(&cpus[i]->started) == 2;
 	return nr;
 }
@@ -110,7 +120,7 @@ static bool wait_started(u64 ns)
 {
 	u64 end = arch_clock_ns() + ns;
 
-	while (nr_started() < nr_cpus) {
+	while (nr_started() < nr_boot_cpus) {
 		if (arch_clock_ns() >= end)
 			return false;
 		cpu_relax();
@@ -120,7 +130,7 @@ static bool wait_started(u64 ns)
 
 static void report_missing(void)
 {
-	for (unsigned i = 1; i < nr_cpus; i++) {
+	for (unsigned i = 1; i < nr_boot_cpus; i++) {
 		if (atomic_cas(&cpus[i]->started, 0u, STARTED_GIVEN_UP))
 			printk("smp: CPU %u (APIC id %u) did not start\n", i, cpus[i]->apic_id);
 		else if (load_acquire(&cpus[i]->started) != 2)
@@ -132,7 +142,7 @@ void smp_start_aps(void)
 {
 	u32 sipi = ICR_STARTUP | (u32)(boot_trampoline_page >> PAGE_SHIFT);
 
-	if (nr_cpus == 1)
+	if (nr_boot_cpus == 1)
 		return;
 	if (!boot_trampoline_page) {
 		printk("smp: no free page below 640 KiB for the other CPUs to start in\n");
@@ -143,13 +153,50 @@ void smp_start_aps(void)
 	apic_send(0, ICR_ALL_BUT_SELF | ICR_INIT);
 	apic_send(0, ICR_ALL_BUT_SELF | sipi);
 	if (!wait_started(SECOND_SIPI_NS)) {
-		for (unsigned i = 1; i < nr_cpus; i++) {
+		for (unsigned i = 1; i < nr_boot_cpus; i++) {
 			if (!load_acquire(&cpus[i]->started))
 				apic_send(cpus[i]->apic_id, sipi);
 		}
 	}
 	if (!wait_started(START_NS))
 		report_missing();
+}
+
+/* The page of the trampoline is reserved for good; what is on it does not depend on the CPU. */
+bool arch_cpu_start(unsigned id)
+{
+	u32 sipi = ICR_STARTUP | (u32)(boot_trampoline_page >> PAGE_SHIFT);
+	struct cpu *cpu = cpus[id];
+	u64 began = arch_clock_ns();
+	bool again = false;
+
+	if (!boot_trampoline_page)
+		return false;
+	place_trampoline();
+	cpu->preempt = cpu->irq_depth = cpu->need_resched = 0;
+	store_release(&cpu->started, 0u);
+	apic_send(cpu->apic_id, ICR_INIT);
+	apic_send(cpu->apic_id, sipi);
+	while (!load_acquire(&cpu->started)) {
+		u64 waited = arch_clock_ns() - began;
+
+		if (waited > START_NS && atomic_cas(&cpu->started, 0u, STARTED_GIVEN_UP)) {
+			arch_cpu_stop(id);
+			return false;
+		}
+		if (waited > SECOND_SIPI_NS && !again) {
+			again = true;
+			apic_send(cpu->apic_id, sipi);
+		}
+		cpu_relax();
+	}
+	return true;
+}
+
+void arch_cpu_stop(unsigned id)
+{
+	apic_send(cpus[id]->apic_id, ICR_INIT);
+	store_release(&cpus[id]->started, 0u);
 }
 
 void ap_main(struct cpu *cpu)

@@ -8,6 +8,8 @@
  *             ring 3, or of a copy from or to its memory, is no handler: it may sleep.
  *             An interrupt is acknowledged before its handler may switch threads.
  */
+#include <quarry/mce.h>
+
 #include "x86.h"
 
 static const char *const exception_name[NR_EXCEPTION] = {
@@ -23,6 +25,8 @@ static u32 backtrace_cpu;
 static u32 fault_cpu;
 static u32 nr_faults;
 #define MAX_TOLD 2
+/* Ticks between looks at the banks for corrected errors: a second. */
+#define MCE_TICKS 100
 
 void print_registers(const struct trap_frame *f, const char *prefix)
 {
@@ -71,22 +75,8 @@ static void print_page_fault(const struct trap_frame *f)
 		printk("null pointer, or a member of one\n");
 }
 
-/* The banks that hold something (SDM vol. 3B, 15.3.2). */
-static void print_machine_check(void)
-{
-	unsigned banks = rdmsr(MSR_MCG_CAP) & 0xff;
-
-	for (unsigned i = 0; i < banks; i++) {
-		u64 status = rdmsr(MSR_MC0_STATUS + 4 * i);
-
-		if (!(status >> 63))
-			continue;
-		printk("machine check: bank %u status %016lx address %016lx\n", i, status,
-		    status >> 58 & 1 ? rdmsr(MSR_MC0_STATUS + 4 * i + 1) : 0UL);
-	}
-}
-
-static void exception(const struct trap_frame *f)
+/* The end.  @why: what is known besides; NULL: nothing. */
+static void exception(const struct trap_frame *f, const char *why)
 {
 	const char *name = exception_text(f->vector);
 	u32 self = arch_cpu_id() + 1;
@@ -105,11 +95,20 @@ static void exception(const struct trap_frame *f)
 	else if (f->vector == VEC_DF && stack_is_guard(f->rsp - 1))
 		printk("guard page: kernel stack overflow\n");
 	else if (f->vector == VEC_MC)
-		print_machine_check();
+		mce_print_banks(true);
 	print_registers(f, "");
 	printk("cr2 %016lx cr3 %016lx\n", read_cr2(), read_cr3());
 	frame_backtrace(f);
-	panic("exception %lu: %s", f->vector, name);
+	panic("exception %lu: %s%s%s", f->vector, name, why ? ": " : "", why ? why : "");
+}
+
+bool trap_machine_check(const struct trap_frame *f, struct mce_record *hit)
+{
+	const char *why = mce_exception(f->rip, hit);
+
+	if (why)
+		exception(f, why);
+	return hit && hit->severity == MCE_REQUIRED;
 }
 
 /*
@@ -137,12 +136,16 @@ static void nmi(const struct trap_frame *f)
 void trap_irq(unsigned vector)
 {
 	struct cpu *cpu = this_cpu();
+	u64 before;
 
 	WRITE_ONCE(cpu->irq_depth, cpu->irq_depth + 1);
 	switch (vector) {
 	case VEC_TIMER:
-		WRITE_ONCE(cpu->ticks, cpu->ticks + 1);
+		before = cpu->ticks;
+		WRITE_ONCE(cpu->ticks, before + cpu->tick_step);
 		apic_eoi();
+		if (cpu->ticks / MCE_TICKS != before / MCE_TICKS)
+			mce_poll();
 		sched_tick();
 		break;
 	case VEC_CALL:
@@ -154,6 +157,18 @@ void trap_irq(unsigned vector)
 		break;
 	case VEC_SERIAL:
 		serial_interrupt();
+		apic_eoi();
+		break;
+	case VEC_PCI: /* a level: lowered by its device first, or it comes again */
+		pci_interrupt();
+		apic_eoi();
+		break;
+	case VEC_MCE:
+		apic_eoi();
+		mce_wake();
+		break;
+	case VEC_SCI:
+		acpi_interrupt();
 		apic_eoi();
 		break;
 	case VEC_SPURIOUS: /* not in service: no acknowledgement (SDM vol. 3A, 10.9) */
@@ -180,8 +195,10 @@ void trap_dispatch(struct trap_frame *f)
 	WRITE_ONCE(cpu->irq_depth, cpu->irq_depth + 1);
 	if (f->vector == VEC_NMI)
 		nmi(f);
+	else if (f->vector == VEC_MC)
+		trap_machine_check(f, NULL);
 	else
-		exception(f);
+		exception(f, NULL);
 	WRITE_ONCE(cpu->irq_depth, cpu->irq_depth - 1);
 }
 

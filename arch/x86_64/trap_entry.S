@@ -58,6 +58,7 @@ trap_common:
 
 trap_user:
 	swapgs
+trap_user_gs:
 	save_registers
 	xorl %ebp, %ebp			/* backtraces end here */
 	movq %rsp, %rdi
@@ -94,9 +95,6 @@ user_resume:
 df_entry:
 	pushq $VEC_DF
 	jmp paranoid_common
-mc_entry:
-	pushq $0
-	pushq $VEC_MC
 paranoid_common:
 	save_registers
 	save_gs
@@ -105,6 +103,56 @@ paranoid_common:
 	pop_registers
 	addq $16, %rsp
 	iretq
+
+/*
+ * From ring 3 a machine check goes on as any trap from there, on the thread's own stack, which is empty: so the
+ * thread can be kept from going on.  The word at USER_SP is nobody's while ring 3 runs.
+ *
+ * In the kernel a second one may come when MCIP is clear again, and the first handler not yet gone: it
+ * starts at the top of this stack, over the frame that the first was given.  So each works on a copy, and
+ * one that comes from this stack makes its own below what is in use.  (One that comes in an NMI that came in
+ * those few instructions is not seen to be such.)
+ *
+ * From the top: SS RSP RFLAGS CS RIP, saved RDX, saved RAX, 0, the five again, error, vector, registers.
+ */
+mc_entry:
+	testb $3, 8(%rsp)		/* CS */
+	jz mc_kernel
+	swapgs
+	movq %rax, %gs:X86_GS_USER_SP
+	movq %rsp, %rax
+	movq %gs:X86_GS_KERNEL_SP, %rsp
+	pushq 32(%rax)
+	pushq 24(%rax)
+	pushq 16(%rax)
+	pushq 8(%rax)
+	pushq (%rax)
+	pushq $0
+	pushq $VEC_MC
+	movq %gs:X86_GS_USER_SP, %rax
+	jmp trap_user_gs
+mc_kernel:
+	pushq %rdx
+	pushq %rax
+	movq %rsp, %rax
+	movq 40(%rax), %rdx		/* interrupted RSP */
+	subq %rsp, %rdx
+	addq $IST_STACK_SIZE, %rdx
+	cmpq $(IST_STACK_SIZE + 56), %rdx
+	jae mc_first
+	movq 40(%rax), %rsp
+mc_first:
+	andq $~15, %rsp
+	pushq 48(%rax)
+	pushq 40(%rax)
+	pushq 32(%rax)
+	pushq 24(%rax)
+	pushq 16(%rax)
+	pushq $0
+	pushq $VEC_MC
+	movq 8(%rax), %rdx
+	movq (%rax), %rax
+	jmp paranoid_common
 
 /*
  * An iret inside the handler (of a fault or #MC in it) unmasks NMIs before the handler is done, and

@@ -8,6 +8,7 @@
  *             User memory is touched by user_copy alone, between stac and clac.
  *             The kernel uses no FPU register: they are the running thread's, or nobody's.
  */
+#include <quarry/mce.h>
 #include <quarry/mm.h>
 #include <quarry/user.h>
 
@@ -184,6 +185,8 @@ static void page_fault(const struct trap_frame *f)
 		panic("page fault: reserved bit set in a table of a user address, %016lx", va);
 	arch_irq_enable();
 	err = va < USER_END ? user_page_fault(va, access) : -EFAULT;
+	if (err == -EHWPOISON)
+		err = user_page_lost(va);
 	if (!err || err == -EINTR) /* the task ends anyway */
 		return;
 	ksnprintf(what, sizeof(what), "page fault: %s of %016lx: %s",
@@ -191,8 +194,25 @@ static void page_fault(const struct trap_frame *f)
 	    va >= USER_END ? "not a user address" : err == -EFAULT ? "not mapped"
 		: err == -EACCES				   ? "not allowed there"
 		: err == -ENOMEM				   ? "no memory"
+		: err == -EHWPOISON				   ? "lost, its memory broke"
 								   : "not supplied");
 	user_dies(f, what);
+}
+
+/*
+ * What this thread was about to use is damaged.  It takes the page out of use itself, and so waits for nobody.
+ * After that its access faults, and the rest is as for any page that is lost: its fault handler is told, or
+ * it ends, or its pager brings the page again.  If the page stays it would only hit it again.
+ */
+static void machine_check(const struct trap_frame *f)
+{
+	struct mce_record hit;
+
+	if (!trap_machine_check(f, &hit))
+		return;
+	arch_irq_enable();
+	if (!mce_deal(&hit))
+		user_dies(f, "machine check: what it needs is damaged, and cannot be taken out of use");
 }
 
 /*
@@ -215,6 +235,8 @@ void trap_from_user(struct trap_frame *f)
 		trap_irq((unsigned)f->vector);
 	else if (f->vector == VEC_PF)
 		page_fault(f);
+	else if (f->vector == VEC_MC)
+		machine_check(f);
 	else
 		user_dies(f, exception_text(f->vector));
 	leave(f);

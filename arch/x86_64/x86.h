@@ -47,11 +47,19 @@
 #define CR4_SMAP       0x200000
 #define CR4_BOOT       (CR4_PAE | CR4_PGE)
 
+#define CPUID_MCE   (1u << 7) /* of leaf 1, EDX: there are machine checks */
+
 /* Model-specific registers (SDM vol. 4, table 2-2). */
 #define MSR_APIC_BASE   0x1b
 #define MSR_MCG_CAP     0x179
 #define MSR_MCG_STATUS  0x17a
-#define MSR_MC0_STATUS  0x401 /* of bank i: + 4i; the address register is the next one */
+#define MSR_MCG_CTL     0x17b
+#define MSR_PAT         0x277
+#define MSR_MC0_CTL     0x400 /* of bank i: + 4i, as the next three */
+#define MSR_MC0_STATUS  0x401
+#define MSR_MC0_ADDR    0x402
+#define MSR_MC0_MISC    0x403
+#define MSR_X2APIC      0x800 /* + a register's offset / 16 */
 #define MSR_EFER        0xc0000080
 #define MSR_STAR        0xc0000081
 #define MSR_LSTAR       0xc0000082
@@ -74,6 +82,9 @@
 #define VEC_CALL     0x41
 #define VEC_KICK     0x42
 #define VEC_SERIAL   0x43
+#define VEC_PCI      0x44 /* every line of the PCI buses */
+#define VEC_SCI      0x45 /* ACPI events */
+#define VEC_MCE      0x4f /* a machine check has been recorded */
 #define VEC_SPURIOUS 0xff
 
 /* Interrupt stack table slots, 1 based (SDM vol. 3A, 6.14.5). */
@@ -208,6 +219,16 @@ static inline struct cpuid_regs cpuid(u32 leaf, u32 subleaf)
 	return r;
 }
 
+/* This CPU's APIC id by CPUID: all 32 bits where leaf 0xb has them, which ap_trampoline.S does too. */
+static inline u32 cpuid_apic_id(void)
+{
+	struct cpuid_regs leaf = {0};
+
+	if (cpuid(0, 0).eax >= 0xb)
+		leaf = cpuid(0xb, 0);
+	return leaf.ebx ? leaf.edx : cpuid(1, 0).ebx >> 24;
+}
+
 static inline u64 read_cr2(void)
 {
 	u64 value;
@@ -268,16 +289,21 @@ void cpu_load(struct cpu *cpu);
 /* Allocate what cpu_load needs for @cpu; boot memory. */
 void cpu_prepare(struct cpu *cpu);
 bool cpu_has_gib_pages(void);
+/* The end of this CPU's stack in that slot, IST_...; irqs off. */
+void *cpu_ist_top(unsigned ist);
 
 /* paging.c */
 #define MAP_WRITE    0x1u
 #define MAP_EXEC     0x2u
 #define MAP_UNCACHED 0x4u
+#define MAP_COMBINE  0x8u /* writes gather on their way: for pictures, not for registers */
 void arch_paging_init(void);
 void arch_boot_memory_done(void);
 /* A zeroed page, of boot memory until arch_boot_memory_done; NULL without memory. */
 void *arch_page_alloc(void);
 extern u64 kernel_cr3;
+/* cpu_hotplug.c: this CPU forgets all it knows of page tables, global mappings too. */
+void flush_tlb(void);
 /*
  * Map [pa, pa + len) at @va in 4 KiB pages, all page aligned; MAP_ flags.  What is mapped there
  * already stays as it is.  Returns 0; -ENOMEM; -EEXIST mapped already, to something else.
@@ -286,7 +312,12 @@ extern u64 kernel_cr3;
 int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags) must_check;
 /* Map device registers, uncached; never unmapped.  Returns NULL without memory.  As arch_map. */
 void *arch_map_mmio(phys_t pa, size_t len);
-/* Back [va, va + len) with zeroed boot memory, where nothing is mapped yet. */
+/* The same, write-combining. */
+void *arch_map_framebuffer(phys_t pa, size_t len);
+/*
+ * The windows of the memory's arrays read as zeros, and fault on a write, where nothing is behind them.
+ * Put zeroed boot memory behind [va, va + len), where there is none yet.  Boot CPU.
+ */
 void arch_map_array(uintptr_t va, size_t len);
 /* Remove 4 KiB mappings; this CPU's TLB only.  Returns false if one was not there. */
 bool arch_unmap(uintptr_t va, size_t len);
@@ -303,17 +334,24 @@ void apic_enable(void);
 u32 apic_read(u32 reg);
 void apic_write(u32 reg, u32 value);
 u32 apic_id(void);
+/* The largest id of a CPU that can be sent an interrupt.  After arch_apic_init. */
+u32 apic_max_id(void);
+#define XAPIC_MAX_ID  0xfeu
+#define X2APIC_MAX_ID 0xffffu /* of 32 bits; what is looked up by an id stays small */
 void apic_eoi(void);
 /* Send an interrupt: @icr_low as in SDM vol. 3A, 10.6.1. */
 void apic_send(u32 dest, u32 icr_low);
+/* To this CPU, whatever it is doing with its APIC just now: a machine check's handler may.  irqs off. */
+void apic_send_self(u8 vector);
 #define ICR_FIXED       0x4000u
 #define ICR_NMI         0x4400u
 #define ICR_INIT        0x4500u
 #define ICR_STARTUP     0x4600u
+#define ICR_SELF         0x40000u
 #define ICR_ALL_BUT_SELF 0xc0000u
-/* Deliver GSI @gsi to this CPU as @vector, unmasked.  Returns 0; -ENODEV no such pin. */
+/* Deliver GSI @gsi to this CPU as @vector, unmasked.  Returns 0; -ENODEV no such pin, or this CPU's id too large. */
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low);
-/* Deliver to the CPU with APIC id @to what is delivered to @from. */
+/* Deliver to the CPU with APIC id @to what is delivered to @from; above XAPIC_MAX_ID nothing moves. */
 void ioapic_move(u32 from, u32 to);
 /* Deliver ISA interrupt @irq, overrides honoured.  As ioapic_route. */
 int ioapic_route_isa(unsigned irq, u8 vector);
@@ -342,6 +380,12 @@ void df_entry(void);
 void mc_entry(void);
 /* From the kernel, and NMI, double fault and machine check from anywhere; irqs off. */
 void trap_dispatch(struct trap_frame *f);
+/*
+ * A machine check: as mce_exception, but what is fatal panics here.  True: @hit is to be dealt with by the
+ * interrupted thread.
+ */
+struct mce_record;
+bool trap_machine_check(const struct trap_frame *f, struct mce_record *hit);
 /* An interrupt's part that is the same wherever it hit; irqs off. */
 void trap_irq(unsigned vector);
 /* The general registers, in lines that begin with @prefix.  Any context. */
@@ -366,8 +410,12 @@ bool user_kernel_fault(struct trap_frame *f);
 /* No access to user memory from here on, whatever ring 3 left in RFLAGS.AC.  Any context. */
 void user_access_off(void);
 
+/* acpi_event.c: the interrupt of ACPI events. */
+void acpi_interrupt(void);
 /* drivers/serial.c: the receive interrupt. */
 void serial_interrupt(void);
+/* drivers/virtio_pci.c: a line of the PCI buses.  irqs off. */
+void pci_interrupt(void);
 
 #endif
 #endif

@@ -35,6 +35,7 @@ enum syscall_nr {
 	SYS_PAGER_SUPPLY,    /* (object, page, address) */
 	SYS_PAGER_TAKE_BACK, /* (object, page, address) */
 	SYS_PAGER_DROP,      /* (object, page, pages) */
+	SYS_FAULT_HANDLER,   /* (endpoint) */
 	NR_SYSCALLS,
 };
 
@@ -60,6 +61,13 @@ enum syscall_nr {
 #define ABI_PAGER_FAILED    1u
 #define ABI_PAGER_NO_MEMORY 2u /* of GET: there was none for the page; it is asked again when there is */
 #define ABI_MAX_PAGER_NS    10000000000ULL /* longest time to answer in */
+
+/*
+ * What a fault handler is called with, the address, and how many bytes from there on are lost; it has as long as
+ * a pager at most.  Word 0 of its answer: 0, the access is tried again, for there is other memory by now;
+ * anything else: the task ends, as without a handler.
+ */
+#define ABI_FAULT_LOST 1u
 
 /* A handle is a number above 0 that means something in the task that got it, and in no other. */
 typedef unsigned abi_handle;

@@ -9,6 +9,7 @@
 #ifndef QUARRY_ACPI_H
 #define QUARRY_ACPI_H
 
+#include <quarry/acpi_slots.h>
 #include <quarry/mm_types.h>
 #include <quarry/types.h>
 
@@ -50,6 +51,15 @@ struct acpi_info {
 	u16 pm_timer_port; /* 0: none */
 	u16 pm1a_cnt;      /* 0: none */
 	u8 s5_type;        /* SLP_TYPa of the soft-off state */
+	u16 sci;           /* ISA interrupt of events */
+	u16 smi_cmd;       /* 0: none; acpi_enable is written there, to take over from the firmware */
+	u8 acpi_enable;
+	u16 pm1a_evt;      /* 0: none */
+	u8 pm1_evt_len;    /* bytes */
+	u16 gpe0;          /* general purpose event block 0; 0: none */
+	u8 gpe0_len;       /* bytes */
+	u16 cpu_slots_port, memory_slots_port; /* 0: none */
+	u32 nr_memory_slots;
 };
 extern struct acpi_info acpi;
 
@@ -68,6 +78,27 @@ const char *acpi_parse_fadt(struct acpi_info *info, const void *table, size_t le
 const char *acpi_parse_dsdt(struct acpi_info *info, const void *table, size_t len);
 const char *acpi_parse_srat(struct acpi_info *info, const void *table, size_t len);
 const char *acpi_parse_slit(struct acpi_info *info, const void *table, size_t len);
+/* Slots, by the DSDT (acpi_region.c); what is not there is 0. */
+void acpi_parse_slots(struct acpi_info *info, const void *table, size_t len);
+
+/* ---- events and slots (acpi_event.c) ---- */
+
+/*
+ * From now on call @fn in the interrupt with those of @events, bits of general purpose event block 0, below 8,
+ * that were raised.  Takes the machine into ACPI mode.  Returns 0; -ENODEV it has no such events.  Once; thread.
+ */
+int acpi_events_start(u32 events, void (*fn)(u32 events));
+/* A block of registers at I/O port *@port. */
+struct slot_regs acpi_slot_ports(u16 *port);
+
+/* ---- memory and CPUs that come and go (kernel/acpi_hotplug.c) ---- */
+
+/* The command line may say that slots are left alone: after acpi_init, before the CPUs are counted. */
+void acpi_hotplug_init(void);
+/* Take what is in the slots now, and watch them from here on.  Context: thread; all CPUs have started. */
+void acpi_hotplug_start(void);
+/* One line for each slot that is not empty, and one for each kind.  Context: thread. */
+void show_all_slots(void);
 
 /* The header that all tables begin with (ACPI specification 5.2.6). */
 struct acpi_header {

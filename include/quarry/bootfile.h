@@ -11,6 +11,7 @@
 #include <quarry/types.h>
 
 #define BOOT_FILE_NAME 64
+#define BOOT_FONT      "font.psf" /* for the screen */
 
 struct boot_file {
 	char name[BOOT_FILE_NAME]; /* without directories; cut if it is too long */
@@ -29,7 +30,7 @@ int cpio_next(const void *data, size_t size, size_t *pos, struct boot_file *out)
 
 /* The file of that name among the boot modules; false if there is none.  Any context. */
 bool boot_file_find(const char *name, struct boot_file *out);
-/* The only module, if there is one and it is neither an archive nor a program; else false. */
+/* The only module besides the font, if there is one and it is neither an archive nor a program; else false. */
 bool boot_file_single(struct boot_file *out);
 /* Print the names, each after a blank, or what to do if there are none. */
 void boot_files_print(void);

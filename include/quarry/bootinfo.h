@@ -8,6 +8,7 @@
 #ifndef QUARRY_BOOTINFO_H
 #define QUARRY_BOOTINFO_H
 
+#include <quarry/screen.h>
 #include <quarry/types.h>
 
 #define BOOT_MAX_RANGES  128
@@ -35,6 +36,7 @@ struct bootinfo {
 	phys_t rsdp;      /* address of the RSDP, 0 unknown */
 	u8 rsdp_copy[36]; /* multiboot2: its copy */
 	u8 rsdp_len;      /* bytes in the copy, 0: use the address */
+	struct framebuffer framebuffer; /* address 0: none */
 };
 extern struct bootinfo bootinfo;
 

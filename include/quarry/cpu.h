@@ -25,7 +25,7 @@ struct cpu {
 	u32 started;              /* a: 1 once it runs C code, 2 once it takes interrupts, 4 parked */
 	u32 hotplug;              /* a: enum hotplug_state of kernel/cpu_hotplug.c */
 	u64 quiet_until;          /* a: until then an NMI that nobody asked for was sent to wake it */
-	u64 ticks;                /* timer interrupts taken */
+	u64 ticks;                /* of its timer, while it was online */
 	u64 kicks;                /* a: reschedule interrupts sent to it */
 	u64 calls;                /* a: call interrupts sent to it */
 	void *arch;               /* GDT, TSS, stacks: arch/x86_64's own */
@@ -33,6 +33,7 @@ struct cpu {
 	void *kernel_sp;          /* gs:104: where the running thread enters the kernel from ring 3 */
 	uintptr_t user_sp;        /* gs:112: scratch of the system call's entry */
 	void *probe_sp;           /* gs:120: a probe is under way (arch_probe), and its stack */
+	u32 tick_step;            /* so many for each interrupt of the timer; 0: it is off */
 	struct pcp pcp __attribute__((aligned(256))); /* mm's, for the kernel's own memory */
 };
 /* arch_inline.h addresses the cache straight off gs. */

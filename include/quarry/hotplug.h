@@ -9,13 +9,15 @@
 
 #include <quarry/mm.h>
 
+struct cpu;
+
 /*
  * cpu_down - take @cpu out of service: its threads go on elsewhere, its cached pages go back.
  * cpu_up   - bring it back; threads that were bound to it return.
  *
  * Each CPU may go, the boot CPU and the caller's own too, but not the last.  Neither allocates memory.
  * Context: thread, irqs on, no lock held, cpu_hotplug not held (it is taken exclusively).
- * Returns 0; -ENODEV no such CPU; -EALREADY it is down, or up, already; -EBUSY it is the last one;
+ * Returns 0; -ENODEV no such CPU, or cpu_up: nothing in its place; -EALREADY it is down, or up, already; -EBUSY it is the last one;
  * -EIO it did not do its part within smp_timeout_ns.  cpu_down then leaves it dead: out of the mask,
  * its cached pages (reported) and waiting threads out of reach.  If it goes on after all, it gives
  * both back, parks by itself, and can come up again.  cpu_up then leaves it down.
@@ -23,7 +25,7 @@
  */
 int cpu_down(unsigned cpu) must_check;
 int cpu_up(unsigned cpu) must_check;
-/* What @cpu is: "online", "down", "dead", "absent" (it did not start), or on its way.  Any context. */
+/* What @cpu is: "online", "down", "dead", "absent" (nothing there, or it did not start), or on its way.  Any context. */
 const char *cpu_state_name(unsigned cpu);
 /* True if @cpu has stopped and can be brought back.  Any context. */
 bool cpu_is_parked(unsigned cpu);
@@ -31,6 +33,24 @@ bool cpu_is_parked(unsigned cpu);
 void show_cpus(void);
 /* For the idle thread of a CPU that has no threads any more; returns when the CPU is back.  irqs off. */
 void cpu_leave(void);
+
+/*
+ * cpu_plug   - there is a CPU now in the place of @cpu, which was absent: start it.  It is down then, for cpu_up.
+ * cpu_unplug - the CPU @cpu, which is down, is about to go: stop it.  It is absent then.
+ *
+ * Context as cpu_down.  Returns 0; -ENODEV no place for it; -EALREADY it is there, or absent, already; -EBUSY
+ * cpu_unplug: it is not down, or the boot CPU; -EIO it did not start; -EDEADLK context.
+ */
+int cpu_plug(unsigned cpu) must_check;
+int cpu_unplug(unsigned cpu) must_check;
+bool cpu_is_absent(unsigned cpu);
+/* At boot: there is only a place for @cpu. */
+void cpu_set_absent(struct cpu *cpu);
+/*
+ * On a CPU that starts, irqs off: if it was plugged in, park, and return true when it has been brought up; false:
+ * it starts with the machine.
+ */
+bool cpu_arrive(void);
 
 /*
  * The acceptance scenario: stress on all CPUs and a thread that takes ranges out and back under each policy
@@ -61,7 +81,7 @@ void fault_hang_end(struct fault_hang *hang);
  * fault=NAME: do what must end in a panic.  Returns, with a line that says so, if it did not, or if there is
  * no memory or no second CPU for it.  Context: thread; CPU hotplug not under way.
  */
-#define FAULT_NAMES "badfree corrupt freelist null printk both report silent"
+#define FAULT_NAMES "badfree corrupt freelist null printk both report silent mcering"
 void fault_provoke(const char *name);
 
 #endif

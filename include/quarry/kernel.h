@@ -55,6 +55,25 @@ void serial_enable_irq(void);
 /* From here on serial_getc asks the port, on whatever CPU: the one that gets its interrupt may be busy. */
 void serial_disable_irq(void);
 
+/* ---- virtio devices (drivers/virtio_pci.c) ---- */
+
+/* Find them, and start the drivers' threads.  Context: thread, may sleep. */
+void virtio_init(void);
+/* Print what each driver has done. */
+void virtio_show(void);
+/* ---- screen (drivers/screen.c), where the loader set up a framebuffer ---- */
+
+/*
+ * screen_init: what has been printed appears, and what will be; on the initial tables, after cmdline_init.
+ * screen_map: the same on the final ones, with nothing printed since they were loaded.  Boot CPU.
+ */
+void screen_init(void);
+void screen_map(void);
+/* Is there one that shows what is printed?  Any context. */
+bool screen_present(void);
+/* For kernel/printk.c, which keeps writers apart, but for a panic.  Any context. */
+void screen_write(const char *s, size_t len);
+
 /* ---- threads (kernel/sched.c), beyond port.h ---- */
 
 /*
@@ -102,18 +121,23 @@ void print_backtrace(uintptr_t rip, uintptr_t rbp);
 
 /* ---- machine (arch/x86_64) ---- */
 
-/* Stop the machine: true → pass, false → fail.  By isa-debug-exit where it is, else by ACPI, else halt. */
+/*
+ * Stop the machine: true → pass, false → fail.  By isa-debug-exit where it is, else by ACPI, else halt;
+ * halt instead of ACPI with poweroff=off, or where all that was said is on the screen and nowhere else.
+ */
 void machine_power_off(bool pass) __attribute__((noreturn));
 /* An interrupt of the scheduler on @cpu: need_resched has been set.  Any context. */
 void arch_ipi_kick(unsigned cpu);
-/* Arrange for the timer of this CPU to tick; started once per CPU. */
-void arch_timer_start(void);
+/* From now on the timer of this CPU interrupts it once in @ticks ticks, of 10 ms; also when it is on. */
+void arch_timer_start(u32 ticks);
 /* Stop it; what it has raised already still comes. */
 void arch_timer_stop(void);
 /* Does an interrupt wait for this CPU to turn them on?  irqs off. */
 bool arch_irqs_pending(void);
 /* Device interrupts that CPU @from gets go to CPU @to from now on.  Any context. */
 void arch_irqs_move(unsigned from, unsigned to);
+/* CPUs below this one came with the machine; for the others, up to nr_cpus, there was only a place. */
+extern unsigned nr_boot_cpus;
 /*
  * Halt this CPU until *word is @until and arch_cpu_unpark was called; nothing else is executed but
  * the handler of NMIs.  At return its TLB is empty.  irqs off.
@@ -121,6 +145,10 @@ void arch_irqs_move(unsigned from, unsigned to);
 void arch_cpu_park(const u32 *word, u32 until);
 /* Make @cpu look at its word.  It may miss this: repeat it until there is an answer.  Any context. */
 void arch_cpu_unpark(unsigned cpu);
+/* Start CPU @id, which runs nothing, as at boot; false: it did not start, and runs nothing still.  Thread. */
+bool arch_cpu_start(unsigned id);
+/* Stop CPU @id, which is parked: it runs nothing, and forgets all.  Not the boot CPU.  Thread. */
+void arch_cpu_stop(unsigned id);
 /* Switch stacks: save this thread's in *from, load to's.  irqs off. */
 void arch_switch(void **from_sp, void *to_sp);
 /* Prepare a new stack so that the first switch to it calls fn(arg) with irqs on.  Returns its sp. */
@@ -142,6 +170,27 @@ static inline u64 arch_tsc(void)
 	return __builtin_ia32_rdtsc();
 }
 #endif
+
+/* ---- the arrays and bytes of memory that comes and goes (kernel/memory_arrays.c is who calls) ---- */
+
+/*
+ * Put zeroed pages behind [@va, @va + @len) of an array, where there are none yet.  0; -ENOMEM: some may be
+ * there now.  And take back those that came by it; zeros are read there then.  Whole pages of 4 KiB.
+ * When they return no CPU knows the old mapping any more.  Context: thread, may sleep, cpu_hotplug not held.
+ */
+int arch_array_grow(uintptr_t va, size_t len) must_check;
+void arch_array_shrink(uintptr_t va, size_t len);
+/*
+ * The same with the memory at @pa, for good; all multiples of 2 MiB.  For the reclaim thread: -EAGAIN somebody
+ * changes the tables just now, and may wait for memory.
+ */
+int arch_array_place(uintptr_t va, phys_t pa, size_t len) must_check;
+/*
+ * Make RAM at [@pa, @pa + @len), multiples of 2 MiB, reachable by arch_phys_to_virt.  0; -ENOMEM: some is.
+ * And the reverse, after which no CPU reaches it, unless it was there at boot.  Context as above.
+ */
+int arch_direct_map(phys_t pa, size_t len) must_check;
+void arch_direct_unmap(phys_t pa, size_t len);
 
 /* ---- early memory (mm/memblock.c is the allocator before the allocator) ---- */
 

@@ -90,6 +90,8 @@ extern void (*ktest_hook)(const char *suite, const struct ktest *t, bool begins)
 
 /* CPUs a test may use: those of ktest_memory. */
 unsigned ktest_cpus(void);
+/* Tests use CPUs below @nr only: those that are there for sure.  Before the first run. */
+void ktest_limit_cpus(unsigned nr);
 /* Start fn(arg) on @cpu without waiting; one at a time per CPU.  Pair with ktest_join. */
 void ktest_start(unsigned cpu, void (*fn)(void *), void *arg);
 /* Wait for what ktest_start started there. */

@@ -1,12 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory_hotplug.h: more about taking memory out of service: what would be in the way, and whole nodes.
- * The operations themselves are in mm.h.
+ * memory_hotplug.h: memory that comes and goes, what would be in the way of an offline, and whole nodes.
+ * The operations themselves, offline_pages and online_pages, are in mm.h.
  */
 #ifndef QUARRY_MEMORY_HOTPLUG_H
 #define QUARRY_MEMORY_HOTPLUG_H
 
 #include <quarry/mm.h>
+
+/* ---- memory that comes and goes (mm/memory_add.c) -------------------------------------------- */
+
+/*
+ * add_memory - there is memory now at [@start, @start + @nr), whole pageblocks, of @node: they become part
+ * of its zone MOVABLE, OFFLINE; online_pages puts them into service.  Descriptors come with the first
+ * pageblock of a section, out of the kernel's own memory: 1 MiB for each 128 MiB.
+ * Returns 0; or, with nothing changed: -EINVAL empty, unaligned, wrapping, or outside of what the memory's
+ * arrays can cover; -EEXIST some of it is there; -EBUSY it lies between memory that stands by;
+ * -ENODEV no such node; -ENOMEM for descriptors or caches; -EDEADLK context.
+ * Context: thread, may sleep.  Locks: hotplug, cpu_hotplug shared, pcp_ctl, zone.
+ */
+int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node) must_check
+    EXCLUDES(mem_hotplug_class, pcp_ctl_class, zone_class);
+/*
+ * remove_memory - the memory at [@start, @start + @nr) is about to go: OFFLINE becomes HOLE.  A section's
+ * descriptors go with its last pageblock.  Returns 0; or, with nothing changed: -EINVAL empty, unaligned,
+ * wrapping, outside, or not there; -EBUSY some of it is online or stands by, or an operation works on it;
+ * -EDEADLK context.
+ * Context and locks as add_memory.
+ */
+int remove_memory(struct memory *mem, pfn_t start, unsigned long nr) must_check
+    EXCLUDES(mem_hotplug_class, pcp_ctl_class, zone_class);
 
 /* ---- what would be in the way (mm/offline_query.c) ------------------------------------------- */
 
@@ -22,6 +45,7 @@ struct offline_survey {
 	pfn_t first[NR_MM_WHY];
 	unsigned long free;    /* pages not in the way: free or cached, */
 	unsigned long movable; /* and in use, but can move */
+	unsigned long retired; /* broken and out of use: they go, and come back as that */
 };
 /*
  * offline_survey - look at every page of [@start, @start + @nr), and change nothing.  At rest it is exact.
@@ -41,7 +65,7 @@ struct node_result {
 };
 /*
  * offline_node - take every movable pageblock of @node out of service: all of zone MOVABLE and, if another
- * node has memory for the kernel, the others of type MOVABLE with nothing in them that cannot move.  Those
+ * node has memory for the kernel, the others (not of CMA areas) with nothing in them that cannot move.  Those
  * with RESERVED pages stay and do not count.
  * @opts: as of offline_pages, for each of the ranges that it makes of them; may be NULL, as @result.
  * @whole: all or nothing: when one stays, bring back those that went.

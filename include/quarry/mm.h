@@ -56,6 +56,8 @@ enum mm_why {
 	WHY_CANCELLED,
 	WHY_DEADLINE,
 	WHY_TYPE,       /* pageblocks of a type that does not fit */
+	WHY_STANDBY,    /* stands by: comes online by itself */
+	WHY_HWPOISON,   /* broken memory: in use, or not to be had */
 	NR_MM_WHY,
 };
 struct mm_fail {
@@ -324,6 +326,7 @@ int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struc
  *            -ENOENT: the owner has let go of src meanwhile.
  *  putback   under the lru lock: the core gives up src; true if the owner still has it (it becomes
  *            MOVABLE_OPS again), false if the owner let go of it.
+ *  balloon   state BALLOON instead: lent to the host, who may drop the content; migrate copies nothing.
  */
 struct movable_owner;
 struct movable_ops {
@@ -331,6 +334,7 @@ struct movable_ops {
 	int (*migrate)(struct movable_owner *owner, struct memory *mem, struct page *dst,
 	    struct page *src);
 	bool (*putback)(struct memory *mem, struct page *page);
+	bool balloon;
 };
 struct movable_owner {
 	const struct movable_ops *ops;
@@ -398,7 +402,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
     struct offline_result *result) EXCLUDES(mem_hotplug_class, pcp_ctl_class);
 /*
  * online_pages - give an offline range back to its zone.  Returns 0; -EINVAL bad range, hole, two
- * zones, partly online; -EALREADY online; -EBUSY claimed.  Makes no round.  Context: thread.
+ * zones, partly online; -EALREADY online; -EBUSY claimed, or it stands by.  Makes no round.  Context: thread.
  */
 int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
     EXCLUDES(mem_hotplug_class);
@@ -423,6 +427,8 @@ struct memory_config {
 	struct page *memmap;          /* of pfn 0 (may lie outside the array) */
 	struct pageblock *pageblocks; /* of pageblock 0, likewise */
 	pfn_t start_pfn, end_pfn;
+	const struct memory_arrays *arrays; /* NULL: the arrays are whole, and stay so */
+	unsigned long standby_step; /* of memory_add_standby; 0: a pageblock */
 	unsigned nr_cpus;
 	unsigned thread_cpus; /* its reclaim threads run on the last of so many; 0: on any CPU */
 	unsigned nr_nodes;
@@ -435,8 +441,8 @@ struct memory_config {
 /* Returns 0; -EINVAL bad geometry; -ENOMEM.  Context: one CPU, nobody uses @mem yet. */
 int memory_init(struct memory *mem, const struct memory_config *cfg);
 /*
- * Add zone @kind of @node over [start, end), pageblock aligned, as HOLE.  Zones of one memory are
- * disjoint.  Returns 0; -EINVAL.
+ * Add zone @kind of @node over [start, end), pageblock aligned: what is a HOLE stays so.  Zones of one
+ * memory are disjoint at first; add_memory may make their spans overlap.  Returns 0; -EINVAL.
  */
 int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_t start, pfn_t end);
 /*
@@ -446,6 +452,11 @@ int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_
  */
 void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end);
 void memory_free_range(struct memory *mem, pfn_t start, pfn_t end);
+/*
+ * Declare [start, end) of one zone, whole pageblocks of free RAM, to stand by: OFFLINE, until the reclaim thread
+ * finds memory low and brings the next step online.  From below up, with nothing else of the zone between.
+ */
+void memory_add_standby(struct memory *mem, pfn_t start, pfn_t end);
 /* Compute watermarks, zonelists and capacities; after this the memory may be used. */
 int memory_ready(struct memory *mem);
 /*

@@ -56,7 +56,7 @@ enum page_state {
 	PG_RESERVED,    /* never the allocator's: image, firmware, missing RAM */
 	PG_FREE,        /* head of a free block; listed, unless its pageblock is isolated */
 	PG_PCP,         /* in one slot of one CPU's cache */
-	PG_FREEING,     /* after the last put_page, in the hands of the thread that dropped it */
+	PG_FREEING,     /* on its way to the free lists: in the hands of who dropped or reports it */
 	PG_ALLOC,       /* allocated, findable by nobody but its owner */
 	PG_SLAB,        /* small-object allocator */
 	PG_PGTABLE,     /* page table */
@@ -96,7 +96,8 @@ enum page_state {
 #define PAGE_UPTODATE       0x10000000u
 #define PAGE_UNEVICTABLE    0x20000000u
 #define PAGE_F_HWPOISON     0x40000000u /* this frame is broken; also legal on a TAIL */
-#define PAGE_F_HAS_HWPOISON 0x80000000u /* some page of this block has the flag above */
+#define PAGE_F_HAS_HWPOISON 0x80000000u /* on a head: some page of this block has the flag above */
+#define PAGE_POISON         (PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON)
 #define PAGE_REF_MAX        0x7ff0u /* references are refused here, long before they wrap */
 #define PAGE_WORD(ref, state, order)                                                               \
 	((u32)(ref) | (u32)(state) << PAGE_STATE_SHIFT | (u32)(order) << PAGE_ORDER_SHIFT)
@@ -133,9 +134,9 @@ struct pageblock {
 	/* z, read racily: by cached order, zone * STACKS_PER_ZONE + stack */
 	u16 stack[5] GUARDED_BY(zone_class);
 	u16 nr_free GUARDED_BY(zone_class);     /* z: pages in its free blocks, listed or not */
-	u16 nr_poisoned GUARDED_BY(zone_class); /* z: pages with PAGE_F_HWPOISON */
-	u8 zone;                        /* c: index in mem->zones */
-	/* z, read racily: migratetype:3, isolated:1, pageblock_state:2, evacuated:1 */
+	u16 nr_poisoned GUARDED_BY(zone_class); /* z: retired pages; offline: flagged ones; standby: all, or none */
+	u8 zone;                        /* z, of a HOLE read racily: index in mem->zones */
+	/* z, read racily: migratetype:3, isolated:1, pageblock_state:2, evacuated:1, reported:1 */
 	u8 bits GUARDED_BY(zone_class);
 };
 BUILD_ASSERT(sizeof(struct pageblock) == 16);
@@ -144,6 +145,7 @@ BUILD_ASSERT(sizeof(struct pageblock) == 16);
 #define PB_STATE_SHIFT 4
 #define PB_STATE_MASK  0x30u
 #define PB_EVACUATED   0x40u /* offline, and comes back with its node: mm/offline_node.c */
+#define PB_REPORTED    0x80u /* wholly free since the host was told so: mm/page_report.c */
 
 /* Limits of what the firmware's tables may ask for; beyond, nodes are merged into node 0, with a word. */
 #define MAX_NODES 8
@@ -196,17 +198,31 @@ enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 	X(ISO_BLOCKS)          /* pageblocks isolated */                                           \
 	X(ISO_UNDONE)          /* pageblocks whose isolation was undone */                         \
 	X(ISO_CONFLICT)        /* isolations refused because of another */                         \
+	X(SOFT_OFFLINE_OK)     /* pages retired with nobody harmed */                              \
+	X(SOFT_OFFLINE_FAIL)   /* those that could not be: nothing was changed */                  \
+	X(FAILURE_RECOVERED)   /* broken pages out of use at once */                               \
+	X(FAILURE_DELAYED)     /* to be retired when the last one lets go */                       \
+	X(FAILURE_IGNORED)     /* in use by somebody who cannot do without */                      \
+	X(POISON_WAIT)         /* looks that found the page in somebody's hands */                 \
+	X(FAILURE_COPIED)      /* moved while they were reported: the copy may be bad */           \
+	X(POISON_RETIRED)      /* frames retired, at once or later */                              \
+	X(UNPOISON_OK)         /* marks taken off */                                               \
+	X(FAULT_LOST)          /* faults on pages that are lost */                                 \
 	X(OFFLINE_OK)                                                                              \
 	X(OFFLINE_FAIL)                                                                            \
 	X(OFFLINE_LOOPS)       /* passes over ranges */                                            \
 	X(ONLINE_OK)                                                                               \
 	X(ONLINE_FAIL)                                                                             \
+	X(MEMORY_ADDED)        /* pageblocks added */                                              \
+	X(MEMORY_REMOVED)      /* pageblocks removed */                                            \
+	X(STANDBY_ONLINE)      /* pageblocks that stood by and were brought online */              \
 	X(MIGRATE_OK)          /* blocks moved */                                                  \
 	X(MIGRATE_AGAIN)       /* tries that met somebody else and will be repeated */             \
 	X(MIGRATE_FAIL)        /* tries refused for good: pinned, or no memory */                  \
 	X(BAD_FREE)            /* frees of what is not allocated, or with the wrong order */       \
 	X(QUARANTINED)         /* blocks that a wrong last put left without an owner */                           \
 	X(SLAB_PAGES)          /* pages the small-object allocator took */                         \
+	X(REPORTED)            /* free pageblocks that the host was told of */                     \
 	X(FAULTS)              /* calls of vm_fault */                                             \
 	X(FAULT_NEW)           /* of these, with a new page for an empty slot */                   \
 	X(MIGWAIT_QUEUED)      /* faults that waited for a page being moved */                     \
@@ -258,7 +274,11 @@ struct zone {
 	struct spinlock lru_lock; /* RANK_LRU: entering and leaving MOVABLE_OPS, ISO_MIG, LRU */
 	struct memory *mem;       /* c */
 	u8 id, node, kind;        /* c: index in mem->zones; enum zone_kind */
-	pfn_t start_pfn, end_pfn; /* c: span, pageblock aligned */
+	/* h and z to change, read racily: span, pageblock aligned; it only grows, and what lies in it may be
+	 * another zone's: the pageblock says whose it is. */
+	pfn_t start_pfn, end_pfn;
+	/* h and z to change, read racily: [standby, standby_end) is memory that stands by; the first only rises. */
+	pfn_t standby, standby_end;
 	/* z, read racily by those who want a hint; in pages: */
 	unsigned long nr_free GUARDED_BY(zone_class); /* on the free lists; not cached, not isolated */
 	unsigned long present GUARDED_BY(zone_class); /* of its ONLINE pageblocks */
@@ -266,12 +286,14 @@ struct zone {
 	unsigned long wmark[3] GUARDED_BY(zone_class); /* min, low, high */
 	unsigned long reserve GUARDED_BY(zone_class); /* kept from requests that could go higher */
 	unsigned long nr_isolated GUARDED_BY(zone_class); /* z, read racily: pageblocks */
+	unsigned long nr_doomed GUARDED_BY(zone_class); /* z: flagged pages still in use: to be retired */
 	struct free_list free[NR_ORDERS][NR_MIGRATETYPES] GUARDED_BY(zone_class); /* z */
 	u32 pcp_depth GUARDED_BY(pcp_ctl_class); /* p, read racily by refreshes: disables outstanding */
 	/* h: per CPU, in blocks */
 	u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
 	u32 nr_reclaiming;        /* a: pages that reclaim has taken off the lists and not settled yet */
+	u32 runs_enough;          /* a: runs that somebody waited for, and that found enough free here */
 };
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
 
@@ -302,8 +324,9 @@ struct reclaim {
 struct node {
 	u8 id;
 	u8 distance[MAX_NODES];      /* c: SLIT, 10 is local */
-	u8 zonelist[NR_ZONE_KINDS][MAX_ZONES]; /* c: by highest kind allowed: zone ids, nearest first */
-	u8 nr_zones[NR_ZONE_KINDS];  /* c */
+	/* h to change, when a zone comes; read racily: by highest kind allowed: zone ids, nearest first */
+	u8 zonelist[NR_ZONE_KINDS][MAX_ZONES];
+	u8 nr_zones[NR_ZONE_KINDS];  /* likewise */
 	struct memory *mem;          /* c */
 	struct reclaim reclaim;
 };
@@ -341,12 +364,31 @@ struct oom_state {
 	u64 gone_at;       /* a: when the last one did */
 };
 
+/*
+ * For a memory that can grow: how its descriptors get memory behind them.  Where they have none they read
+ * as zeros, which is HOLE and TAIL, and nobody writes to them.  Called under hotplug, in a thread that may
+ * sleep; what is there already stays as it is.
+ */
+struct memory_arrays {
+	/* The bytes of [@start, @start + @nr), pageblocks, and their pageblocks' descriptors.  0; -ENOMEM. */
+	int (*map)(struct memory *mem, pfn_t start, unsigned long nr);
+	/* The bytes go; the pageblocks' descriptors may stay. */
+	void (*unmap)(struct memory *mem, pfn_t start, unsigned long nr);
+	/* Descriptors of the pages [@start, @start + @nr), sections.  0; -ENOMEM, and none is there. */
+	int (*grow)(struct memory *mem, pfn_t start, unsigned long nr);
+	/* The same for a standby step, in the first pages of the pageblock @at of the step itself.  They stay. */
+	int (*grow_inside)(struct memory *mem, pfn_t start, unsigned long nr, pfn_t at);
+	void (*shrink)(struct memory *mem, pfn_t start, unsigned long nr);
+};
+
 /* One memory: zones over an array of descriptors that the caller brought. */
 struct memory {
 	const char *name;
 	struct page *memmap;          /* c: descriptor of pfn 0, whether it exists or not */
 	struct pageblock *pageblocks; /* c: of pageblock 0, likewise */
-	pfn_t start_pfn, end_pfn;     /* c: what the arrays cover, pageblock aligned */
+	pfn_t start_pfn, end_pfn;     /* c: what the arrays can cover, pageblock aligned */
+	const struct memory_arrays *arrays; /* c: NULL: they are all there from the start */
+	unsigned long standby_step;   /* c: pages of standby that come online together; whole pageblocks */
 	unsigned nr_cpus;             /* c: CPUs that may use it: 0 .. nr_cpus - 1 */
 	unsigned thread_cpus;         /* c: its threads run on the last of so many CPUs; 0: on any */
 	struct pcp **pcp;             /* c: by CPU */
@@ -355,6 +397,8 @@ struct memory {
 	struct node nodes[MAX_NODES];
 	unsigned nr_nodes;            /* c */
 	struct mutex hotplug;         /* RANK_MEM_HOTPLUG: claims, commits, onlining */
+	struct mutex poison;          /* RANK_POISON: one broken page at a time */
+	bool machine_check;           /* a: a page was reported broken by the machine: no unpoison from then on */
 	struct mutex pcp_ctl;         /* RANK_PCP_CTL: depths, rounds (single flight) */
 	/* p, the first read racily: masked drain rounds, for sharing one */
 	u64 round_started GUARDED_BY(pcp_ctl_class), round_done GUARDED_BY(pcp_ctl_class);

@@ -21,6 +21,7 @@
 enum lock_rank {
 	RANK_NONE, /* not checked */
 	RANK_MEM_HOTPLUG,
+	RANK_POISON, /* one broken page at a time */
 	RANK_CPU_HOTPLUG,
 	RANK_PCP_CTL,
 	RANK_TASK,    /* tasks, capabilities, endpoints */
@@ -177,7 +178,8 @@ static inline void rwsem_unlock_exclusive(struct rwsem *s) RELEASE(s) NO_LOCK_AN
 /* The outer ranks once more, for clang (lock_attr.h); cpu_hotplug, further down, stands for its own. */
 extern struct rwsem cpu_hotplug;
 extern struct lock_class mem_hotplug_class;
-extern struct lock_class pcp_ctl_class ACQUIRED_AFTER(mem_hotplug_class);
+extern struct lock_class poison_class ACQUIRED_AFTER(mem_hotplug_class);
+extern struct lock_class pcp_ctl_class ACQUIRED_AFTER(mem_hotplug_class, poison_class);
 extern struct lock_class object_class ACQUIRED_AFTER(pcp_ctl_class, cpu_hotplug);
 extern struct lock_class slab_class ACQUIRED_AFTER(object_class);
 extern struct lock_class lru_class ACQUIRED_AFTER(slab_class);

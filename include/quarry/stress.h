@@ -18,8 +18,9 @@ struct stress_report {
 struct stress;
 
 /*
- * Start a stress thread on each of the CPUs first .. first + nr - 1, on @mem.  Movable memory is used
- * through handles (orders 0-3), unmovable and reclaimable memory bare, of every order.
+ * Start a stress thread for each of the CPUs first .. first + nr - 1, on @mem: on that CPU or, if it is not
+ * online, on any.  Movable memory is used through handles (orders 0-3), unmovable and reclaimable memory
+ * bare, of every order.
  * Returns NULL without memory or threads.  Context: thread.
  */
 struct stress *stress_start(struct memory *mem, unsigned first, unsigned nr, u64 seed) must_check;
@@ -65,6 +66,18 @@ pfn_t offline_busiest(struct memory *mem, unsigned long want, unsigned long *nr)
  * no allocation made a cross-call; else -EIO, with a line that says what.  Context: thread.
  */
 int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u64 seed);
+
+/* ---- memory that breaks (kernel/poison_soak.c) ---- */
+
+/*
+ * @requests random requests to retire pages of @mem, the kernel's own, softly and hard, and to take some of
+ * them back, while all CPUs allocate and free, mapped memory of a pager is used, more than there is, ranges go
+ * offline and come back, and so do CPUs.
+ * Returns 0 if nothing but what was said to be lost is lost, at the end the flagged pages are those that the
+ * answers said, by counts and by flags, and check_memory has been clean all along; else -EIO, with a line that
+ * says what.  Context: thread; nobody else uses memory.
+ */
+int poison_soak(struct memory *mem, unsigned requests, u64 seed);
 
 /* ---- memory runs out (kernel/pressure.c) ---- */
 

@@ -14,6 +14,7 @@
 #include <sys/queue.h>
 
 /* Letters: a atomic; c constant; l lock; e written once, before ended. */
+struct endpoint;
 struct task {
 	char name[24];            /* c */
 	u32 id;                   /* c */
@@ -25,6 +26,7 @@ struct task {
 	u32 ending;               /* a, set under l: enum task_end, once it shall end */
 	s32 status;               /* l: with ending */
 	u32 ended;                /* a, set under l: it has given everything back */
+	struct endpoint *handler; /* l: told of faults on lost pages, a reference; NULL: nobody is */
 	bool victim;              /* l: its memory is wanted, and its end is waited for (oom.c) */
 	bool first;               /* c from its start on: spared while there is anybody else to kill (oom.c) */
 	struct cap_table caps;
@@ -105,6 +107,14 @@ void tasks_kill_all(void);
 int tasks_wait_none(u64 timeout_ns) must_check;
 /* One line for each task. */
 void show_tasks(void);
+
+/* ---- kernel/task_fault.c ---- */
+
+/*
+ * From here on who receives at @ep is told when a thread of @task touches memory that is lost; NULL: nobody is.
+ * Takes a reference that can only call.
+ */
+void task_set_handler(struct task *task, struct endpoint *ep);
 
 /* ---- kernel/oom.c ---- */
 

@@ -29,6 +29,7 @@ struct page;
 	X(lru_take) /* isolated by a migrator */                                                   \
 	X(moved)    /* its content went elsewhere */                                               \
 	X(dropped)  /* reclaimed: its pager has what was in it */                                  \
+	X(retired)  /* broken: out of use */                                                       \
 	X(bad_free) /* refused */
 
 enum trace_kind {

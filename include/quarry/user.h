@@ -66,6 +66,11 @@ s64 syscall(struct syscall_regs *regs);
  */
 int user_page_fault(uintptr_t va, unsigned access);
 /*
+ * What is at @va is lost: tell the task's fault handler, if it has one.  Returns 0: try the access again;
+ * -EHWPOISON the task ends for it; -EINTR it ends anyway.  Context: its thread, from ring 3.
+ */
+int user_page_lost(uintptr_t va) must_check;
+/*
  * The running thread has done something that ends its task: print who and @what, before the registers
  * are printed.  Context: thread, irqs on.
  */

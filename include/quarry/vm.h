@@ -101,7 +101,7 @@ struct vm_object {
 	u32 refs;                  /* a */
 	u8 kind;                   /* c: enum vm_object_kind */
 	u32 nr_pages;              /* c */
-	u32 nr_present;            /* o: slots that are not empty */
+	u32 nr_present;            /* o: slots that have a page, or will have when it has been moved */
 	struct memory *mem;        /* c */
 	struct page *top;          /* c: page of 512 pointers to the pages (of 512 slots each) */
 	LIST_HEAD(, vm_region) regions; /* o: that map it */
@@ -125,7 +125,8 @@ void vm_object_put(struct vm_object *object);
  * vm_object_supply - fill an empty slot with a copy of PAGE_SIZE bytes at @data, zeroes if NULL.
  * Of any kind of object: for pagers, and for whoever loads a program.  For an OBJ_PAGER it does not wait
  * for memory, for reclaim may be waiting for the pager.
- * Returns 0; -EINVAL no such index; -EEXIST there is a page; -EAGAIN it is being moved; -ENOMEM.
+ * Returns 0; -EINVAL no such index; -EEXIST there is a page; -EAGAIN it is being moved; -EHWPOISON there was
+ * one, and it is lost (vm_object_remove makes room for another); -ENOMEM.
  */
 int vm_object_supply(struct vm_object *object, u32 index, const void *data);
 /*
@@ -138,14 +139,14 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr);
  * vm_object_pin - pin the page in slot @index where it is; mem_unpin_page(object->mem, page) ends
  * it.
  * Returns 0 and *@page; -EINVAL no such index; -ENOENT the slot is empty; -EAGAIN the page is being
- * moved, or has too many references.
+ * moved, or has too many references; -EHWPOISON it is lost.
  */
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page) must_check;
-/* Does slot @index hold a page, or the marker of one that is being moved?  So it was a moment ago. */
+/* Is slot @index filled: a page, one that is being moved, or one that is lost?  So it was a moment ago. */
 bool vm_object_has(struct vm_object *object, u32 index);
 /* Pages in slots that no space has mapped, but for those being moved. */
 unsigned long vm_object_unmapped(struct vm_object *object);
-/* Slots that are not empty; a hint. */
+/* Slots that have a page; a hint. */
 static inline u32 vm_object_present(const struct vm_object *object)
 {
 	return READ_ONCE(object->nr_present);
@@ -237,7 +238,8 @@ unsigned long vm_space_resident(struct vm_space *space,
  * refused.
  * Returns 0: try the access again; -EFAULT nothing is mapped there; -EACCES its protection forbids
  * it; -ENOMEM; -EIO, -ETIMEDOUT the pager did not bring the page; -EINTR the thread's task ends, and
- * waits for no pager; -EAGAIN the page has too many mappings.  Waits while the page is being moved, without a reference to it.  Context: thread, may
+ * waits for no pager; -EAGAIN the page has too many mappings; -EHWPOISON what was there is lost, its memory
+ * broke.  Waits while the page is being moved, without a reference to it.  Context: thread, may
  * sleep, irqs on.
  */
 int vm_fault(struct vm_space *space, uintptr_t va, unsigned access) must_check;

@@ -32,6 +32,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	MUST(bootinfo.nr_modules <= BOOT_MAX_MODULES, "%u modules", bootinfo.nr_modules);
 	for (i = 0; i < bootinfo.nr_modules; i++)
 		MUST(strlen(bootinfo.module[i].name) < sizeof(bootinfo.module[0].name), "module %u", i);
+	if (bootinfo.framebuffer.address) {
+		const struct framebuffer *fb = &bootinfo.framebuffer;
+
+		MUST((u64)fb->width * fb->pixel_size <= fb->pitch, "lines of %u pixels in %u bytes", fb->width, fb->pitch);
+		MUST(fb->address + (u64)fb->pitch * fb->height <= 1ULL << 52, "framebuffer at %lx", fb->address);
+	}
 	MUST(strlen(bootinfo.cmdline) < sizeof(bootinfo.cmdline), "cmdline");
 	MUST(bootinfo.rsdp_len <= sizeof(bootinfo.rsdp_copy), "rsdp %u", bootinfo.rsdp_len);
 	return 0;

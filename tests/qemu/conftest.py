@@ -47,6 +47,20 @@ def passes(boot):
     return run
 
 
+@pytest.fixture
+def host(name):
+    """host(cmdline, **machine) -> slots.Host, a machine at its prompt; it runs until the test is over."""
+    import slots
+    hosts = []
+
+    def start(cmdline="selftest=none", mem=256, room=2048, env=None, **machine):
+        hosts.append(slots.Host(name, qemu.Machine(mem=mem, room=room, **machine), cmdline, env))
+        return hosts[-1]
+    yield start
+    for h in hosts:
+        h.close()
+
+
 @pytest.fixture(scope="session")
 def make():
     """make("run", CPUS=2, ...) -> (status, output), as typed in a shell with no terminal."""

@@ -8,6 +8,7 @@ import time
 import pytest
 
 import qemu
+import soak
 
 QUICK = "selftest=buddy tour=off"
 
@@ -120,6 +121,8 @@ def test_help_names_everything(make):
     assert not [t for t in phony if not re.search(rf"^  {t} ", out, re.MULTILINE)], out
     for variable in ("CPUS", "MEM", "NODES", "BOOT", "CMDLINE", "TRACE", "V"):
         assert re.search(rf"^  {variable}=", out, re.MULTILINE), out
+    soaks = re.search(r"TARGET=(\S+) ROUNDS=", out).group(1).split("|")
+    assert sorted(soaks) == sorted(soak.TARGETS), out
 
 
 def test_setup_does_not_touch_apt():

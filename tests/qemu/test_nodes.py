@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""NUMA: nodes, distances, and firmware tables that are broken."""
+"""NUMA: nodes, distances, nodes that are empty, come and go, and firmware tables that are broken."""
+import re
 import struct
 
 import pytest
+
+pytest.importorskip("pexpect")
+from slots import DONE, INSERT, LIMIT, SOUND  # noqa: E402
 
 
 @pytest.mark.parametrize("nr", [1, 2, 3, 4])
@@ -30,6 +34,16 @@ def test_nodes_by_path(passes, path):
 
 # ---- unequal distances: 0 is near 2, then 3, then 1 ---------------------------------------------------
 DISTANCES = [(0, 1, 40), (0, 2, 15), (0, 3, 30), (1, 2, 25), (1, 3, 20), (2, 3, 35)]
+MOVABLE = ", movable"
+
+
+def expect_order(text, homes, nodes, kind="", names=(0, 1, 2, 3), distances=DISTANCES):
+    """What suite fallback saw from each home: `nodes', those with memory, by distance.  names: the kernel's for ours."""
+    apart = {frozenset((a, b)): d for a, b, d in distances}
+    for home in homes:
+        near = sorted(nodes, key=lambda node: 0 if node == home else apart[frozenset((home, node))])
+        line = f"# fallback: node {names[home]}{kind}: " + " ".join(str(names[node]) for node in near)
+        assert line in text.replace("\r", "").split("\n"), f"not there: {line}\n{text}"
 
 
 def test_unequal_distances(passes):
@@ -38,10 +52,117 @@ def test_unequal_distances(passes):
 
 
 def test_fallback_by_distance(boot):
-    """One node exhausted: the others are used in the order of their distance."""
+    """One node exhausted: the others are used in the order of their distance, from whichever node one looks."""
     run = boot("selftest=fallback", nodes=[128] * 4, distances=DISTANCES)
     assert run.passed, run.story()
-    assert run.has(r"^# fallback: node 0: 0 2 3 1$"), run.story()
+    for kind in ("", MOVABLE):
+        expect_order(run.text, range(4), range(4), kind)
+
+
+# ---- nodes that lack something ------------------------------------------------------------------------
+def test_node_with_cpus_and_no_memory(passes):
+    """Its CPUs allocate from the others, the nearest first.  Nodes count as the firmware first names them."""
+    run = passes("selftest=fallback,drain,offline,reclaim,nodes", nodes=[256, 0, 128, 128], distances=DISTANCES,
+                 node_cpus=["2-3", "0-1", "", ""])
+    assert run.has(r"^machine: 4 CPUs online of 4, 4 nodes,"), run.story()
+    for kind in ("", MOVABLE):
+        expect_order(run.text, (0, 1), (0, 2, 3), kind, names=(1, 0, 2, 3))
+
+
+def test_node_with_memory_and_no_cpu(passes):
+    run = passes("selftest=fallback,drain,offline,reclaim,nodes", nodes=[192, 128, 128, 128], distances=DISTANCES,
+                 node_cpus=["0-3", "", "", ""])
+    assert run.has(r"^machine: 4 CPUs online of 4, 4 nodes,"), run.story()
+    for kind in ("", MOVABLE):
+        expect_order(run.text, (0,), range(4), kind)
+
+
+# ---- nodes that come and go ---------------------------------------------------------------------------
+def test_node_emptied_and_removed(host):
+    """One that had memory at boot, which the kernel used.  Without a CPU, so it is the last that the firmware names."""
+    h = host(nodes=[128] * 4, distances=DISTANCES, node_cpus=["0-1", "2", "", "3"])
+    names, others, node = (0, 1, 3, 2), (0, 1, 3), 3
+
+    def expect(nodes, kinds):
+        text = h.ask("run fallback")
+        for kind in kinds:
+            expect_order(text, others, nodes, kind, names)
+
+    expect(range(4), ("", MOVABLE))
+    spans = h.spans(node)
+    first, pages = spans[0][0], sum(present for _, _, present in spans)
+    assert h.evacuate(node) == (pages, 0)
+    assert [present for _, _, present in h.spans(node)] == [0] * len(spans)
+    expect(others, ("", MOVABLE))
+    assert "remove: done" in h.ask(f"remove {first:#x} {pages}")
+    assert f"(pfn {first:#x}): hole" in h.ask(f"block {first:#x}")
+    assert "evacuate: 0 pages are back" in h.ask(f"evacuate {node} undo")
+    assert ", 0 failed" in h.ask("run offline,drain,nodes")
+    # It comes back while others use what is there; what came may go, so it is for movable memory only.
+    assert "stress on all CPUs" in h.ask("load 64")
+    assert f"add: done: offline, on node {node}" in h.ask(f"add {first:#x} {pages}")
+    assert "online: done" in h.ask(f"online {first:#x} {pages}")
+    assert re.search(r"load: ended: \d+ operations, \d+ objects moved, 0 damaged", h.ask("load"))
+    expect(others, ("",))
+    expect(range(4), (MOVABLE,))
+    assert SOUND in h.ask("check")
+
+
+def test_node_of_its_own(host):
+    """A node that has nothing at boot gets memory, is used, is emptied, and loses it again; twice."""
+    distances = [(0, 1, 30), (0, 2, 15), (1, 2, 20)]
+    h = host(nodes=[192, 128, 0], node_cpus=["0-1", "2-3", ""], distances=distances)
+    assert 2 not in h.present()
+    for number in range(2):
+        h.plug_dimm(number, 128, node=2)
+        h.ost(0, INSERT, DONE)
+        assert h.present()[2] == 128 * 256
+        text = h.ask("run fallback,offline")
+        assert ", 0 failed" in text
+        # What came may go, so it is for movable memory only.
+        expect_order(text, (0, 1), (0, 1), distances=distances)
+        expect_order(text, (0, 1), (0, 1, 2), MOVABLE, distances=distances)
+        assert h.evacuate(2) == (128 * 256, 0)
+        assert h.present().get(2, 0) == 0
+        if number:
+            assert "evacuate: 32768 pages are back" in h.ask("evacuate 2 undo")
+        h.unplug(f"d{number}")
+        h.gone(f"d{number}")
+        assert h.present().get(2, 0) == 0
+        expect_order(h.ask("run fallback"), (0, 1), (0, 1), MOVABLE, distances=distances)
+        assert SOUND in h.ask("check")
+
+
+def test_each_node_gets_its_dimm(host):
+    """Four nodes; what each of them is given lies above all, interleaved."""
+    h = host(nodes=[128] * 4)
+    for number, node in enumerate((3, 1, 0, 2)):
+        h.plug_dimm(number, 64, node=node)
+        h.ost(number, INSERT, DONE)
+    present = h.present()
+    assert all(present[node] >= 64 * 256 for node in range(4)), present
+    assert ", 0 failed" in h.ask("run fallback,offline")
+    for number in (1, 3, 0, 2):
+        h.unplug(f"d{number}")
+        h.gone(f"d{number}")
+    assert SOUND in h.ask("check")
+
+
+def test_cpu_of_a_node_without_memory_comes(host):
+    """And gets memory near it later."""
+    h = host(cpus="2,maxcpus=4,sockets=4,cores=1,threads=1", nodes=[256, 0], node_cpus=["0-1", "2-3"])
+    h.plug_cpu("c2", h.places()[0])
+    assert h.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]["status"] == DONE
+    assert re.search(r"^cpu \d: online, APIC id \d, node 1", h.ask("cpus"), re.MULTILINE)
+    h.plug_dimm(0, 128, node=1)
+    assert h.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]["status"] == DONE
+    assert h.present()[1] == 128 * 256
+    assert ", 0 failed" in h.ask("run drain,offline")
+    h.unplug("d0")
+    h.gone("d0")
+    assert SOUND in h.ask("check")
+    h.unplug("c2")
+    h.gone("c2")
 
 
 # ---- a broken SRAT ------------------------------------------------------------------------------------

@@ -113,6 +113,30 @@ def test_monitor_offlines_and_onlines(monitor):
     assert monitor.halt() == qemu.PASS_STATUS
 
 
+def test_monitor_takes_broken_pages_out(monitor):
+    start = int(re.search(r"MOVABLE pfn (0x[0-9a-f]+)-0x", monitor("zone")).group(1), 16)
+    soft, hard = start + 3, start + 700
+    assert "soft: done" in monitor(f"soft {soft:#x}")
+    assert "poison: it was FREE; out of use" in monitor(f"poison {hard:#x}")
+    shown = monitor("poison")
+    assert "poison: 2 pages retired, 0 flagged and in use, 0 offline" in shown, shown
+    assert f"pfn {soft:#x} retired" in shown and f"pfn {hard:#x} retired" in shown, shown
+    assert "error -133: it is so already" in monitor(f"poison {hard:#x}")
+    assert "error -6: no such page" in monitor("soft 0xfffffff0")
+    # Reserved: marked, and nothing more can be done.
+    assert "in use, until it is freed" in monitor("poison 0x1")
+    assert "error -16" in monitor("unpoison 0x1")
+    assert "done: 1 drain round" in monitor(f"offline {start:#x} 1024")
+    assert f"pfn {soft:#x} offline" in monitor("poison")
+    assert "online: done" in monitor(f"online {start:#x} 1024")
+    assert "2 are broken and out of use" in monitor(f"query {start:#x} 1024")
+    assert "unpoison: done" in monitor(f"unpoison {soft:#x}")
+    assert "unpoison: done" in monitor(f"unpoison {hard:#x}")
+    assert "error -22: it is not flagged" in monitor(f"unpoison {hard:#x}")
+    assert "every invariant holds" in monitor("check")
+    assert monitor.halt() == qemu.PASS_STATUS
+
+
 def test_monitor_says_what_is_in_the_way(monitor):
     shown = monitor("query 0 512")
     assert re.search(r"\d+ pages: reserved page, the first at pfn 0\n", shown), shown

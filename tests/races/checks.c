@@ -5,6 +5,7 @@
  * Owns: nothing.
  */
 #include "ops.h"
+#include <quarry/poison.h>
 
 static bool broken(struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have,
     unsigned long want)
@@ -68,6 +69,39 @@ static bool check_asked(const char *roles, struct mm_violation *v)
 	    broken(v, "asked: CPUs of the last round", 0, ops.mem->drain_mask[0], want);
 }
 
+/* Is the page flagged, and out of use: retired, or offline? */
+static bool check_poisoned(pfn_t pfn, struct mm_violation *v)
+{
+	u32 word = page_word(pfn_to_page_in(ops.mem, pfn));
+
+	if (!(word & PAGE_F_HWPOISON))
+		return broken(v, "unflagged broken page", pfn, word, PAGE_F_HWPOISON);
+	return word_state(word) == PG_HWPOISON || pageblock_state(pageblock_of(ops.mem, pfn)) == PB_OFFLINE ||
+	    broken(v, "used broken page", pfn, word_state(word), PG_HWPOISON);
+}
+
+static bool check_healthy(pfn_t pfn, struct mm_violation *v)
+{
+	u32 word = page_word(pfn_to_page_in(ops.mem, pfn));
+
+	return !(word & PAGE_F_HWPOISON) || broken(v, "flagged page that was not taken", pfn, word, 0);
+}
+
+/* No role has been given the page since. */
+static bool check_unsold(pfn_t pfn, struct mm_violation *v)
+{
+	const struct page *page = pfn_to_page_in(ops.mem, pfn);
+	unsigned i;
+
+	for (i = 0; i < ops.nr_hoard + RACE_ROLES; i++) {
+		const struct page *head = i < ops.nr_hoard ? ops.hoard[i] : ops.own[i - ops.nr_hoard];
+
+		if (head && page >= head && page < head + (1UL << word_order(page_word(head))))
+			return broken(v, "I-H3 broken page was handed out", pfn, 1, 0);
+	}
+	return true;
+}
+
 bool ops_check(const char *what, struct mm_violation *v)
 {
 	if (!*what)
@@ -82,6 +116,12 @@ bool ops_check(const char *what, struct mm_violation *v)
 		return check_unused(v);
 	if (!strncmp(what, "asked(", 6))
 		return check_asked(what + 6, v);
+	if (!strncmp(what, "poisoned(", 9))
+		return check_poisoned(ops_pfn(what + 9), v);
+	if (!strncmp(what, "healthy(", 8))
+		return check_healthy(ops_pfn(what + 8), v);
+	if (!strncmp(what, "unsold(", 7))
+		return check_unsold(ops_pfn(what + 7), v);
 	return broken(v, "unknown: no such check", 0, 0, 0);
 }
 
@@ -90,6 +130,7 @@ static bool in_use(const struct page *page)
 	switch (word_state(page_word(page))) {
 	case PG_FREE:
 	case PG_PCP:
+	case PG_HWPOISON:
 	case PG_RESERVED: return false;
 	default: return true;
 	}
@@ -149,6 +190,18 @@ static u64 count_cached_u(void)
 	return zone_pcp_pages(&ops.mem->zones[ZONE_NORMAL]);
 }
 
+static u64 count_poisoned(void)
+{
+	struct poison_count n = mem_poisoned(ops.mem);
+
+	return n.retired + n.doomed + n.offline;
+}
+
+static u64 count_refs(void)
+{
+	return word_ref(page_word(pfn_to_page_in(ops.mem, ops.page_p)));
+}
+
 static u64 count_tries(void)
 {
 	return READ_ONCE(ops.vm.tries);
@@ -159,8 +212,15 @@ static const struct {
 	u64 (*fn)(void);
 } counts[] = {
     {"offline_cpu", count_offline_cpu}, {"from_alloc", count_from_alloc}, {"cached", count_cached},
-    {"cached(U)", count_cached_u}, {"tries", count_tries},
+    {"cached(U)", count_cached_u}, {"tries", count_tries}, {"poisoned", count_poisoned}, {"refs(V)", count_refs},
 };
+
+void ops_detail(const char *what, char *buf, size_t size)
+{
+	buf[0] = '\0';
+	if (!strcmp(what, "refs(V)") && ops.vm.object)
+		vm_holders(buf, size);
+}
 
 bool ops_count(const char *what, u64 *value)
 {

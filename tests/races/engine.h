@@ -109,6 +109,8 @@ bool ops_check(const char *what, struct mm_violation *v);
  * @value NULL, before ops_build too, there cannot be.
  */
 bool ops_count(const char *what, u64 *value);
+/* What else can be said of such a value, in a few words; "": nothing. */
+void ops_detail(const char *what, char *buf, size_t size);
 /* Everything that must hold when all roles are idle, whatever they did. */
 bool ops_final(struct mm_violation *v);
 /* Stop the memory's threads; only if no role runs.  @sound: nothing was found wrong: objects can go too. */

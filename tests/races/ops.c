@@ -6,16 +6,20 @@
  * page of zone MOVABLE, Q (with scene(Q)) another in the same pageblock; U is the pageblock of zone NORMAL
  * from which the next unmovable page will be taken, K (with scene(K)) an unmovable page in it.  O is an
  * object behind a handle, which can be moved; each role may have one of its own, too.  V (with scene(V),
- * instead of P) is a page of a memory object, mapped in address spaces: ops_vm.c.
+ * instead of P) is a page of a memory object, mapped in address spaces: ops_vm.c.  B (with scene(B)) is the first page
+ * of the pageblocks at the end of zone MOVABLE that stand by at first.  Operations on broken pages take the
+ * page of P, Q, K or V as it was when the scene was set, whoever has it now.
  *
  * Owns: the arena; ops.
  */
 #include "ops.h"
 #include <quarry/hotplug.h>
+#include <quarry/poison.h>
 
 #define BLOCKS     32u /* pageblocks of each zone */
 /* The same where they are lent, which not every machine has so much to spare for. */
 #define LENT       (PAGEBLOCK_ORDER >= 9 ? 8u : BLOCKS)
+#define STANDBY    4u
 #define ARENA_SIZE (BLOCKS * 2 * PAGEBLOCK_PAGES * sizeof(struct page) + (192UL << 10))
 
 static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
@@ -39,25 +43,34 @@ static struct zone *movable(void)
 	return &ops.mem->zones[ZONE_MOVABLE];
 }
 
-/* Does the script need pages that can be written to? */
-static bool needs_bytes(const struct race_script *s)
+/* Is the scene of that kind? */
+static bool has_scene(const struct race_script *s, const char *scene)
 {
 	unsigned i;
 
 	for (i = 0; i < s->first || (!s->first && i < s->nr); i++)
-		if (!strcmp(s->entry[i].op, "scene(V)"))
+		if (!strcmp(s->entry[i].op, scene))
 			return true;
 	return false;
 }
 
+/* What stands by has its descriptors already, but they are counted as if they came with it. */
+static int grow_nothing(struct memory *mem, pfn_t start, unsigned long nr, pfn_t at)
+{
+	return 0;
+}
+static const struct memory_arrays standby_arrays = {.grow_inside = grow_nothing};
+
 void ops_build(const struct race_script *s)
 {
-	const bool backed = needs_bytes(s);
+	const bool backed = has_scene(s, "scene(V)");
 	const unsigned blocks = backed ? LENT : BLOCKS;
 	const unsigned long nr = 2 * blocks * PAGEBLOCK_PAGES;
 	const pfn_t start = backed ? race_ram(nr) : 0, middle = start + nr / 2, end = start + nr;
+	const pfn_t online_end = has_scene(s, "scene(B)") ? end - STANDBY * PAGEBLOCK_PAGES : end;
 	struct memory_config cfg = {.name = "race", .start_pfn = start, .end_pfn = end, .nr_cpus = s->nr_cpus,
-	    .nr_nodes = 1, .backed = backed, .alloc = arena_alloc};
+	    .nr_nodes = 1, .backed = backed, .alloc = arena_alloc, .standby_step = STANDBY * PAGEBLOCK_PAGES,
+	    .arrays = online_end < end ? &standby_arrays : NULL};
 	struct memory *mem;
 	char *map;
 	int err;
@@ -78,8 +91,10 @@ void ops_build(const struct race_script *s)
 	err = err ? err : memory_add_zone(mem, 0, ZONE_NORMAL, start, middle);
 	err = err ? err : memory_add_zone(mem, 0, ZONE_MOVABLE, middle, end);
 	if (!err) {
-		memory_add_ram(mem, start, end);
-		memory_free_range(mem, start, end);
+		memory_add_ram(mem, start, online_end);
+		memory_free_range(mem, start, online_end);
+		if (online_end < end)
+			memory_add_standby(mem, online_end, end);
 	}
 	err = err ? err : memory_ready(mem);
 	err = err ? err : memory_start(mem);
@@ -131,10 +146,13 @@ static int op_scene(unsigned role, const char *arg)
 		ops.page_p = page_to_pfn_in(ops.mem, ops.p);
 		ops.block_p = block_of(ops.p);
 	}
-	if (!strcmp(arg, "Q"))
+	if (!strcmp(arg, "Q")) {
 		ops.q = mem_alloc_pages(ops.mem, GFP_MOVABLE, 0);
+		ops.page_q = page_to_pfn_in(ops.mem, ops.q);
+	}
 	KASSERT(u);
 	ops.block_u = block_of(u);
+	ops.page_k = page_to_pfn_in(ops.mem, u);
 	if (!strcmp(arg, "K"))
 		ops.k = u;
 	else
@@ -394,6 +412,43 @@ static int op_migrate(unsigned role, const char *arg)
 	return err ? err : migrate_pages(ops.mem, &page, 1, NULL) ? -EBUSY : 0;
 }
 
+/* ---- operations on broken pages ---- */
+
+pfn_t ops_pfn(const char *arg)
+{
+	if (arg[0] == 'B')
+		return movable()->end_pfn - STANDBY * PAGEBLOCK_PAGES;
+	return arg[0] == 'Q' ? ops.page_q : arg[0] == 'K' ? ops.page_k : ops.page_p;
+}
+
+static int op_soft(unsigned role, const char *arg)
+{
+	return mem_soft_offline_page(ops.mem, ops_pfn(arg));
+}
+
+static int op_fail(unsigned role, const char *arg)
+{
+	return mem_memory_failure(ops.mem, ops_pfn(arg), 0, NULL);
+}
+
+/* The same, and it is the machine that reports it. */
+static int op_machine(unsigned role, const char *arg)
+{
+	return mem_memory_failure(ops.mem, ops_pfn(arg), FAILURE_MACHINE_CHECK, NULL);
+}
+
+static int op_standby(unsigned role, const char *arg)
+{
+	long pages = standby_online(movable());
+
+	return pages < 0 ? (int)pages : 0;
+}
+
+static int op_unpoison(unsigned role, const char *arg)
+{
+	return mem_unpoison_page(ops.mem, ops_pfn(arg));
+}
+
 static const struct {
 	const char *name;
 	int (*fn)(unsigned role, const char *arg);
@@ -405,6 +460,7 @@ static const struct {
     {"hold", op_hold}, {"drop", op_drop}, {"write", op_write}, {"pin", op_pin}, {"unpin", op_unpin},
     {"migrate", op_migrate}, {"touch", vm_op_touch}, {"hammer", vm_op_hammer}, {"move", vm_op_move},
     {"once", vm_op_once}, {"unmap", vm_op_unmap}, {"remove", vm_op_remove},
+    {"soft", op_soft}, {"fail", op_fail}, {"machine", op_machine}, {"unpoison", op_unpoison}, {"standby", op_standby},
 };
 
 /* Split "name(argument)"; the number of @name in known[], or its size. */

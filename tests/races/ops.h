@@ -27,7 +27,8 @@ struct ops_vm {
 struct ops {
 	struct memory *mem;
 	struct page *p, *q, *k;
-	pfn_t page_p, block_p, block_u, block_o; /* page_p 0: no scene */
+	pfn_t page_p, block_p, block_u, block_o; /* page_p 0: no scene; of P, or of V at first */
+	pfn_t page_q, page_k;
 	struct page *own[RACE_ROLES]; /* what a role allocated last */
 	struct page *hoard[MAX_HOARD]; /* and all else */
 	unsigned nr_hoard;
@@ -58,5 +59,9 @@ int vm_op_remove(unsigned role, const char *arg);
 int vm_op_once(unsigned role, const char *arg);
 int vm_op_pin(unsigned role);
 int vm_op_unpin(unsigned role);
+/* Whose the references to the page that V was in at first are, in a few words. */
+void vm_holders(char *buf, size_t size);
+/* That page: P, or what V was in at first; Q; K. */
+pfn_t ops_pfn(const char *arg);
 
 #endif

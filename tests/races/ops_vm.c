@@ -24,7 +24,7 @@ static struct page *page_now(void)
 	spin_lock(&ops.vm.object->lock);
 	slot = object_lookup(ops.vm.object, VM_SLOT);
 	spin_unlock(&ops.vm.object->lock);
-	return slot_is_marker(slot) ? NULL : slot_page(slot);
+	return slot_has_page(slot) ? slot_page(slot) : NULL;
 }
 
 void vm_scene(void)
@@ -174,4 +174,36 @@ int vm_op_unpin(unsigned role)
 	ops.vm.pinned[role] = NULL;
 	mem_unpin_page(ops.mem, page);
 	return 0;
+}
+
+void vm_holders(char *buf, size_t size)
+{
+	const struct page *page = pfn_to_page_in(ops.mem, ops.page_p);
+	u32 word = page_word(page);
+	unsigned known = page->mapcount;
+	int len = 0;
+	u64 slot;
+
+	spin_lock(&ops.vm.object->lock);
+	slot = object_lookup(ops.vm.object, VM_SLOT);
+	spin_unlock(&ops.vm.object->lock);
+	if (word_ref(word) == 0) {
+		ksnprintf(buf, size, word_state(word) == PG_ISO_MIG ? "all taken by the freeze" : "free");
+		return;
+	}
+	if (page->mapcount)
+		len = ksnprintf(buf, size, "%u of entries, ", page->mapcount);
+	if (slot == (uintptr_t)page || slot == slot_marker(ops.page_p)) {
+		known++;
+		len += ksnprintf(buf + len, size - (size_t)len, "%s", slot_is_marker(slot) ? "the marker's, " : "the slot's, ");
+	}
+	if (word_state(word) == PG_ISO_MIG || word_state(word) == PG_HWPOISON) {
+		known++;
+		len += ksnprintf(buf + len, size - (size_t)len, "%s",
+		    word_state(word) == PG_ISO_MIG ? "the isolation's, " : "the poison owner's, ");
+	}
+	if (word_ref(word) != known)
+		len += ksnprintf(buf + len, size - (size_t)len, "%d of others, ", (int)word_ref(word) - (int)known);
+	if (len >= 2)
+		buf[len - 2] = '\0';
 }

@@ -148,7 +148,7 @@ static void role_main(void *arg)
 
 static void do_count(const struct race_entry *e)
 {
-	char text[32], outcome[RACE_NAME], what[RACE_NAME];
+	char text[120], detail[80], outcome[RACE_NAME], what[RACE_NAME];
 	irqflags_t flags;
 	u64 value = 0;
 	unsigned i;
@@ -158,7 +158,8 @@ static void do_count(const struct race_entry *e)
 			if (!strcmp(race.counted[i].name, e->op))
 				value = READ_ONCE(race.counted[i].hits);
 	ksnprintf(what, sizeof(what), "count %s", e->op);
-	ksnprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	ops_detail(e->op, detail, sizeof(detail));
+	ksnprintf(text, sizeof(text), "%llu%s%s", (unsigned long long)value, detail[0] ? ": " : "", detail);
 	ksnprintf(outcome, sizeof(outcome), "COUNT(%s)", e->op);
 	flags = race_enter();
 	race_step(what, text);

@@ -39,7 +39,8 @@ static const struct {
     {"-EINVAL", -EINVAL}, {"-EBUSY", -EBUSY}, {"-ENOMEM", -ENOMEM}, {"-EAGAIN", -EAGAIN},
     {"-ETIMEDOUT", -ETIMEDOUT}, {"-EINTR", -EINTR}, {"-EALREADY", -EALREADY},
     {"-EDEADLK", -EDEADLK}, {"-EOVERFLOW", -EOVERFLOW}, {"-EUCLEAN", -EUCLEAN},
-    {"-ENOSYS", -ENOSYS}, {"0", 0},
+    {"-ENOSYS", -ENOSYS}, {"-ENXIO", -ENXIO}, {"-EHWPOISON", -EHWPOISON},
+    {"-EOPNOTSUPP", -EOPNOTSUPP}, {"0", 0},
 };
 
 const char *race_errno(int err)

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * acpi_event.c: the interrupt by which the machine says that something came or shall go.
+ *
+ * Owns:       the general purpose event block 0 and the event block of power management.
+ * Locks:      none: set up once; afterwards only the interrupt touches these registers, on one CPU at a time, the
+ *             one that the I/O APIC delivers it to.
+ * Invariants: an event is cleared before anybody is told of it: what comes after that raises the interrupt again.
+ *             Only the events that somebody wants can raise it.
+ *
+ * Registers: ACPI specification 6.4, 4.8.3 and 4.8.4: a block's first half is status, where writing a 1 clears,
+ * its second half is enable.  The interrupt is level triggered.
+ */
+#include <quarry/acpi.h>
+
+#include "x86.h"
+
+#define PM1_SCI_EN 1u
+#define ENABLE_NS  100000000ULL
+
+static void (*tell)(u32 events);
+static u8 wanted;
+
+/* False: the firmware does not hand over. */
+static bool acpi_mode(void)
+{
+	u64 end = arch_clock_ns() + ENABLE_NS;
+
+	if (!acpi.pm1a_cnt)
+		return false;
+	if (!(inw(acpi.pm1a_cnt) & PM1_SCI_EN) && acpi.smi_cmd)
+		outb(acpi.smi_cmd, acpi.acpi_enable);
+	while (!(inw(acpi.pm1a_cnt) & PM1_SCI_EN)) {
+		if (arch_clock_ns() > end)
+			return false;
+		cpu_relax();
+	}
+	return true;
+}
+
+static void clear_pm1(void)
+{
+	if (acpi.pm1a_evt)
+		outw(acpi.pm1a_evt, inw(acpi.pm1a_evt));
+}
+
+int acpi_events_start(u32 events, void (*fn)(u32 events))
+{
+	unsigned half = acpi.gpe0_len / 2;
+
+	if (!acpi.gpe0 || !half || acpi.sci >= ACPI_NR_ISA || !acpi_mode())
+		return -ENODEV;
+	tell = fn;
+	wanted = (u8)events;
+	/* Nothing else may raise an interrupt that nobody would clear. */
+	if (acpi.pm1a_evt && acpi.pm1_evt_len >= 4)
+		outw((u16)(acpi.pm1a_evt + acpi.pm1_evt_len / 2), 0);
+	for (unsigned i = 0; i < half; i++)
+		outb((u16)(acpi.gpe0 + half + i), i ? 0 : wanted);
+	return ioapic_route_isa(acpi.sci, VEC_SCI);
+}
+
+void acpi_interrupt(void)
+{
+	u8 events = inb(acpi.gpe0) & wanted;
+
+	outb(acpi.gpe0, events);
+	clear_pm1();
+	if (events)
+		tell(events);
+}
+
+static u32 port_read(void *arg, unsigned offset, unsigned bytes)
+{
+	u16 port = (u16)(*(const u16 *)arg + offset);
+
+	return bytes == 1 ? inb(port) : inl(port);
+}
+
+static void port_write(void *arg, unsigned offset, unsigned bytes, u32 value)
+{
+	u16 port = (u16)(*(const u16 *)arg + offset);
+
+	if (bytes == 1)
+		outb(port, (u8)value);
+	else
+		outl(port, value);
+}
+
+struct slot_regs acpi_slot_ports(u16 *port)
+{
+	return (struct slot_regs){.read = port_read, .write = port_write, .arg = port};
+}

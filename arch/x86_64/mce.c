@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mce.c: the machine-check registers of each CPU: read, handed over, cleared.
+ *
+ * Owns:       MCG_* and MCi_*.
+ * Locks:      none: each CPU has its own registers.  A machine check comes with interrupts off too, anywhere, also
+ *             where a lock is held that we would need: so the handler takes none, prints nothing and wakes nobody.
+ *             It hands over records and raises an interrupt that comes when it can.
+ * Invariants: MCIP is cleared last: another machine check before that is the end of the machine.  One after it finds
+ *             the handler on its way out (trap_entry.S).
+ *             Where something is fatal nothing has been cleared: the report shows the banks as they were.
+ * Tests:      tests/test_mce_cpu.c, tests/qemu/test_mce.py.
+ */
+#include <quarry/mce.h>
+
+#include "x86.h"
+
+#define CPUID_MCA   (1u << 14) /* of leaf 1, EDX: and banks that tell of them */
+#define CPUID_GUEST (1u << 31) /* of leaf 1, ECX: an emulator */
+#define ALL_ONES    (~0UL)
+
+static bool has_banks; /* of the boot CPU, and so of all */
+
+static unsigned nr_banks(void)
+{
+	return has_banks ? (unsigned)(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS) : 0;
+}
+
+static struct mce_bank read_bank(unsigned i)
+{
+	struct mce_bank b = {.status = rdmsr(MSR_MC0_STATUS + 4 * i)};
+
+	if (b.status & MCE_VAL && b.status & MCE_ADDRV)
+		b.address = rdmsr(MSR_MC0_ADDR + 4 * i);
+	if (b.status & MCE_VAL && b.status & MCE_MISCV)
+		b.misc = rdmsr(MSR_MC0_MISC + 4 * i);
+	return b;
+}
+
+static void print_bank(unsigned i, const struct mce_bank *b)
+{
+	char text[96];
+
+	printk("  bank %u: status %016lx address %016lx misc %016lx: %s\n", i, b->status, b->address, b->misc,
+	    mce_text(b->status, text, sizeof(text)));
+}
+
+void mce_print_banks(bool all)
+{
+	unsigned banks = nr_banks(), empty = 0;
+
+	if (!banks) {
+		printk("CPU %u: no banks\n", arch_cpu_id());
+		return;
+	}
+	printk("CPU %u: MCG_CAP %#lx, MCG_STATUS %#lx%s%s%s\n", arch_cpu_id(), rdmsr(MSR_MCG_CAP),
+	    rdmsr(MSR_MCG_STATUS), rdmsr(MSR_MCG_STATUS) & MCG_STATUS_RIPV ? " RIPV" : "",
+	    rdmsr(MSR_MCG_STATUS) & MCG_STATUS_EIPV ? " EIPV" : "",
+	    rdmsr(MSR_MCG_STATUS) & MCG_STATUS_MCIP ? " MCIP" : "");
+	for (unsigned i = 0; i < banks; i++) {
+		struct mce_bank b = read_bank(i);
+
+		if (all || b.status & MCE_VAL)
+			print_bank(i, &b);
+		else
+			empty++;
+	}
+	if (!all)
+		printk("  %u of %u banks are empty\n", empty, banks);
+}
+
+/* Before CR4.MCE is set (SDM vol. 3B, 15.8): what is there was left by whoever ran before. */
+void mce_init_cpu(void)
+{
+	u32 features = cpuid(1, 0).edx;
+	unsigned banks;
+
+	has_banks = features & CPUID_MCE && features & CPUID_MCA;
+	banks = nr_banks();
+	if (banks && rdmsr(MSR_MCG_CAP) & MCG_CAP_CTL)
+		wrmsr(MSR_MCG_CTL, ALL_ONES);
+	for (unsigned i = 0; i < banks; i++) {
+		struct mce_bank b = read_bank(i);
+
+		if (b.status & MCE_VAL) {
+			printk("mce: CPU %u: left from before the start:\n", arch_cpu_id());
+			print_bank(i, &b);
+		}
+		wrmsr(MSR_MC0_CTL + 4 * i, ALL_ONES);
+		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
+	}
+}
+
+/* A parked CPU takes no interrupts; but it is in the middle of nothing, so it may send one to another. */
+static void raise_interrupt(void)
+{
+	unsigned other = 0;
+
+	if (!mce_started())
+		return; /* the thread looks when it starts */
+	if (READ_ONCE(this_cpu()->started) != STARTED_PARKED) {
+		apic_send_self(VEC_MCE);
+		return;
+	}
+	while (other < nr_cpus - 1 && !cpumask_test(cpu_online_mask, other))
+		other++;
+	apic_send(cpus[other]->apic_id, ICR_FIXED | VEC_MCE);
+}
+
+static struct mce_record record(unsigned bank, const struct mce_bank *b, const struct mce_verdict *v, u64 ip)
+{
+	return (struct mce_record){
+	    .pfn = v->pfn,
+	    .ip = ip,
+	    .status = b->status,
+	    .cpu = arch_cpu_id(),
+	    .bank = (u16)bank,
+	    .severity = (u16)v->severity,
+	};
+}
+
+static const char *why_fatal(unsigned banks, u64 cap, u64 mcg_status, bool user)
+{
+	for (unsigned i = 0; i < banks; i++) {
+		struct mce_bank b = read_bank(i);
+		struct mce_verdict v = mce_decode(&b, cap, mcg_status, user);
+
+		if (v.severity == MCE_FATAL)
+			return v.why;
+	}
+	return mcg_status & MCG_STATUS_RIPV ? NULL : "what was interrupted cannot go on (no RIPV)";
+}
+
+const char *mce_exception(u64 ip, struct mce_record *hit)
+{
+	unsigned banks = nr_banks();
+	u64 cap, mcg_status;
+	const char *why;
+
+	counter_add(&mce_stats.exceptions, 1UL);
+	if (!banks)
+		return "no banks tell of it";
+	cap = rdmsr(MSR_MCG_CAP);
+	mcg_status = rdmsr(MSR_MCG_STATUS);
+	why = why_fatal(banks, cap, mcg_status, hit);
+	if (hit)
+		*hit = (struct mce_record){.severity = MCE_NOTHING};
+	for (unsigned i = 0; i < banks && !why; i++) {
+		struct mce_bank b = read_bank(i);
+		struct mce_verdict v = mce_decode(&b, cap, mcg_status, hit);
+		struct mce_record rec = record(i, &b, &v, ip);
+
+		if (!(b.status & MCE_VAL))
+			continue;
+		if (hit && v.severity == MCE_REQUIRED && hit->severity != MCE_REQUIRED)
+			*hit = rec;
+		else if (v.severity != MCE_NOTHING && !mce_post(&rec))
+			why = "more machine checks than there is room for";
+		if (why)
+			break;
+		counter_add(&mce_stats.found[v.severity], 1UL);
+		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
+	}
+	if (why)
+		return why;
+	raise_interrupt();
+	wrmsr(MSR_MCG_STATUS, 0);
+	return NULL;
+}
+
+void mce_poll(void)
+{
+	unsigned banks = nr_banks();
+	bool found = false;
+
+	for (unsigned i = 0; i < banks; i++) {
+		struct mce_bank b;
+		struct mce_verdict v;
+		struct mce_record rec;
+
+		if (!(rdmsr(MSR_MC0_STATUS + 4 * i) & MCE_VAL))
+			continue;
+		b = read_bank(i);
+		v = mce_decode(&b, rdmsr(MSR_MCG_CAP), MCG_STATUS_RIPV, false);
+		/* What is worse raises an exception, which takes it. */
+		if (v.severity != MCE_CORRECTED && v.severity != MCE_DEFERRED)
+			continue;
+		rec = record(i, &b, &v, 0);
+		if (!mce_post(&rec))
+			continue; /* it stays in its bank */
+		counter_add(&mce_stats.found[v.severity], 1UL);
+		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
+		found = true;
+	}
+	if (found)
+		mce_wake();
+}
+
+int mce_inject(unsigned bank, const struct mce_bank *b, u64 mcg_status)
+{
+	irqflags_t flags;
+
+	if (bank >= nr_banks() || !(cpuid(1, 0).ecx & CPUID_GUEST))
+		return -EOPNOTSUPP;
+	flags = arch_irq_save();
+	wrmsr(MSR_MC0_ADDR + 4 * bank, b->address);
+	wrmsr(MSR_MC0_MISC + 4 * bank, b->misc);
+	wrmsr(MSR_MC0_STATUS + 4 * bank, b->status);
+	if (mcg_status) {
+		wrmsr(MSR_MCG_STATUS, mcg_status);
+		__asm__ volatile("int $18" : : : "memory");
+	}
+	arch_irq_restore(flags);
+	return 0;
+}

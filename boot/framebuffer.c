@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * framebuffer.c: what the multiboot2 loader says of the screen.
+ *
+ * Owns:       nothing: a function of its arguments, run before anything else is there, and hosted.
+ * Locks:      none.
+ * Invariants: what it accepts can be drawn on: every pixel lies in the bytes that address, pitch and height
+ *             span, and every colour in a pixel.
+ * Tests:      tests/test_screen.c, tests/fuzz/fuzz_multiboot2.c.
+ *
+ * Offsets are those of the multiboot2 specification 2.0, 3.6.12, with the reserved field of 16 bits that GRUB
+ * and the specification's own header file have; its text says 8.
+ */
+#include <quarry/errno.h>
+#include <quarry/screen.h>
+
+#define TYPE_DIRECT 1 /* a pixel is its colour; 0: its index in a palette, 2: text */
+#define TAG_BASE    32
+#define TAG_DIRECT  38
+#define MAX_SIDE    16384
+#define MAX_ADDRESS (1ULL << 52) /* physical */
+
+static u64 get(const u8 *p, unsigned bytes)
+{
+	u64 value = 0;
+
+	while (bytes--)
+		value = value << 8 | p[bytes];
+	return value;
+}
+
+static bool field_fits(const struct colour_field *f, u32 bits)
+{
+	return f->size >= 1 && f->size <= 8 && f->position + f->size <= bits;
+}
+
+int framebuffer_from_tag(struct framebuffer *fb, const void *tag, u32 size)
+{
+	const u8 *t = tag;
+	struct framebuffer new;
+	u32 bits;
+
+	if (size < TAG_BASE)
+		return -EINVAL;
+	bits = t[28];
+	if (t[29] != TYPE_DIRECT || (bits != 16 && bits != 24 && bits != 32))
+		return -ENODEV;
+	if (size < TAG_DIRECT)
+		return -EINVAL;
+	new = (struct framebuffer){
+	    .address = get(t + 8, 8),
+	    .pitch = (u32)get(t + 16, 4),
+	    .width = (u32)get(t + 20, 4),
+	    .height = (u32)get(t + 24, 4),
+	    .pixel_size = bits / 8,
+	    .red = {t[32], t[33]},
+	    .green = {t[34], t[35]},
+	    .blue = {t[36], t[37]},
+	};
+	if (!new.width || new.width > MAX_SIDE || !new.height || new.height > MAX_SIDE ||
+	    new.pitch < new.width * new.pixel_size || new.pitch > MAX_SIDE * 8)
+		return -EINVAL;
+	if (!new.address || new.address > MAX_ADDRESS - (u64)new.pitch * new.height)
+		return -EINVAL;
+	if (!field_fits(&new.red, bits) || !field_fits(&new.green, bits) || !field_fits(&new.blue, bits))
+		return -EINVAL;
+	*fb = new;
+	return 0;
+}

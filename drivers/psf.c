@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * psf.c: fonts of the Linux console, PC Screen Font versions 1 and 2.
+ *
+ * Owns:       nothing: the font's bytes are the caller's.
+ * Locks:      none.
+ * Invariants: a font that was accepted has all its glyphs within its bytes, and glyph[] names none beyond
+ *             them.
+ * Tests:      tests/test_screen.c, tests/fuzz/fuzz_screen.c.
+ *
+ * A file is a header, the glyphs, and perhaps a table: for each glyph in turn, the characters that look like
+ * it, then sequences of characters that do, then an end.  Version 1 has 16-bit characters there, version 2
+ * UTF-8.  Without a table a glyph's number is its character.  (psf(5); kbd, doc/font-formats-1.html)
+ */
+#include <quarry/errno.h>
+#include <quarry/screen.h>
+
+#define PSF1_MAGIC    0x0436
+#define PSF1_HEADER   4
+#define PSF1_512      0x01 /* of the mode: 512 glyphs, else 256 */
+#define PSF1_TABLE    0x06 /* there is a table; the second bit: with sequences */
+#define PSF1_SEQUENCE 0xfffe
+#define PSF1_END      0xffff
+
+#define PSF2_MAGIC    0x864ab572u
+#define PSF2_HEADER   32
+#define PSF2_TABLE    0x01 /* of the flags */
+#define PSF2_SEQUENCE 0xfe
+#define PSF2_END      0xff
+
+#define MAX_WIDTH  32
+#define MAX_HEIGHT 64
+#define MAX_GLYPHS 65535 /* PSF_NONE is none */
+#define PSF_NONE   0xffff
+
+static u32 get32(const u8 *p)
+{
+	return p[0] | (u32)p[1] << 8 | (u32)p[2] << 16 | (u32)p[3] << 24;
+}
+
+static u32 get16(const u8 *p)
+{
+	return p[0] | (u32)p[1] << 8;
+}
+
+/* The first glyph that is given for a character is its glyph. */
+static void set_glyph(struct psf_font *font, u32 code, u32 glyph)
+{
+	if (code < PSF_CODES && font->glyph[code] == PSF_NONE)
+		font->glyph[code] = (u16)glyph;
+}
+
+/* Of a table that ends too early, or goes on for too long, what there is of it counts. */
+static void read_table1(struct psf_font *font, const u8 *p, size_t len)
+{
+	bool sequence = false;
+	u32 glyph = 0;
+
+	for (; len >= 2 && glyph < font->nr; p += 2, len -= 2) {
+		u32 code = get16(p);
+
+		if (code == PSF1_END) {
+			glyph++;
+			sequence = false;
+		} else if (code == PSF1_SEQUENCE) {
+			sequence = true;
+		} else if (!sequence) {
+			set_glyph(font, code, glyph);
+		}
+	}
+}
+
+/* ASCII is one byte in UTF-8, and no byte of a longer one is ASCII: the others need not be decoded. */
+static void read_table2(struct psf_font *font, const u8 *p, size_t len)
+{
+	bool sequence = false;
+	u32 glyph = 0;
+
+	for (; len && glyph < font->nr; p++, len--) {
+		if (*p == PSF2_END) {
+			glyph++;
+			sequence = false;
+		} else if (*p == PSF2_SEQUENCE) {
+			sequence = true;
+		} else if (!sequence) {
+			set_glyph(font, *p, glyph);
+		}
+	}
+}
+
+static int read_header(struct psf_font *font, const u8 *p, size_t len, size_t *header, bool *table)
+{
+	if (len >= PSF1_HEADER && get16(p) == PSF1_MAGIC) {
+		*header = PSF1_HEADER;
+		*table = p[2] & PSF1_TABLE;
+		font->nr = p[2] & PSF1_512 ? 512 : 256;
+		font->size = font->height = p[3];
+		font->width = 8;
+	} else if (len >= PSF2_HEADER && get32(p) == PSF2_MAGIC && get32(p + 4) == 0) {
+		*header = get32(p + 8);
+		*table = get32(p + 12) & PSF2_TABLE;
+		font->nr = get32(p + 16);
+		font->size = get32(p + 20);
+		font->height = get32(p + 24);
+		font->width = get32(p + 28);
+	} else {
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int psf_parse(struct psf_font *font, const void *data, size_t len)
+{
+	const u8 *p = data;
+	bool table = false;
+	size_t header = 0, glyphs;
+	unsigned code;
+
+	if (read_header(font, p, len, &header, &table))
+		return -EINVAL;
+	if (!font->width || font->width > MAX_WIDTH || !font->height || font->height > MAX_HEIGHT)
+		return -EINVAL;
+	font->stride = (font->width + 7) / 8;
+	if (!font->nr || font->nr > MAX_GLYPHS || font->size != font->stride * font->height)
+		return -EINVAL;
+	glyphs = (size_t)font->nr * font->size;
+	if (header > len || glyphs > len - header)
+		return -EINVAL;
+	font->glyphs = p + header;
+	for (code = 0; code < PSF_CODES; code++)
+		font->glyph[code] = !table && code < font->nr ? (u16)code : PSF_NONE;
+	if (table && get16(p) == PSF1_MAGIC)
+		read_table1(font, p + header + glyphs, len - header - glyphs);
+	else if (table)
+		read_table2(font, p + header + glyphs, len - header - glyphs);
+	if (font->glyph['?'] == PSF_NONE)
+		font->glyph['?'] = 0;
+	for (code = 0; code < PSF_CODES; code++)
+		if (font->glyph[code] == PSF_NONE)
+			font->glyph[code] = font->glyph['?'];
+	return 0;
+}
+
+const u8 *psf_glyph(const struct psf_font *font, u8 c)
+{
+	return font->glyphs + (size_t)font->glyph[c < PSF_CODES ? c : '?'] * font->size;
+}

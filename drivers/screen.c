@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * screen.c: the console on the framebuffer that the loader set up.
+ *
+ * Owns:       the framebuffer, the cells of its text, and whether it is in use.
+ * Locks:      none: the console (kernel/printk.c) keeps writers apart; a panic may break in anywhere.
+ * Invariants: while `shown` is set the pixels are mapped.
+ *
+ * There is a screen if the loader gave a framebuffer and a font (the boot module font.psf): with GRUB on a
+ * machine with a display.  Otherwise all this is one test of a flag.
+ *
+ * A panic prints here too, over whatever was being written: drivers/text.c bears that.  A fault in here is a
+ * panic that would print here again: when writes are nested too deeply for any other reason, they are left
+ * out, and the report goes on by serial line.
+ */
+#include "x86.h"
+#include <quarry/bootfile.h>
+#include <quarry/screen.h>
+
+#define MAX_CELLS  (240 * 68) /* 1920 by 1088 pixels in a font of 8 by 16 */
+#define MAX_NESTED 3          /* a writer, an NMI or a fault that prints inside it, and one more */
+#define BOOT_LIMIT (1ULL << 32) /* what the initial tables map */
+
+static struct text text;
+static struct psf_font font;
+static struct text_cell cells[MAX_CELLS];
+static bool wanted; /* there is a framebuffer, and a font for it */
+static bool shown;
+static bool alarmed; /* what is written now is a panic's */
+static u32 nested;   /* a: writers in here */
+
+static u64 size_in_bytes(void)
+{
+	return (u64)bootinfo.framebuffer.pitch * bootinfo.framebuffer.height;
+}
+
+bool screen_present(void)
+{
+	return shown;
+}
+
+/* The log so far, then everything that is printed. */
+static void show(void *pixels)
+{
+	char piece[128];
+	u64 position = 0;
+	size_t len;
+
+	if (text_init(&text, &bootinfo.framebuffer, pixels, &font, cells, ARRAY_SIZE(cells))) {
+		wanted = false;
+		printk("screen: too small, or too large for its font: not used\n");
+		return;
+	}
+	while ((len = log_read(&position, piece, sizeof(piece))))
+		text_write(&text, piece, len);
+	shown = true;
+}
+
+static bool in_ram(const struct framebuffer *fb)
+{
+	unsigned i;
+
+	for (i = 0; i < bootinfo.nr_ram; i++)
+		if (bootinfo.ram[i].start < fb->address + size_in_bytes() && fb->address < bootinfo.ram[i].end)
+			return true;
+	return false;
+}
+
+void screen_init(void)
+{
+	const struct framebuffer *fb = &bootinfo.framebuffer;
+	struct boot_file file;
+
+	if (!fb->address || !strcmp(cmdline_get("console", "screen"), "serial"))
+		return;
+	if (in_ram(fb)) {
+		printk("screen: the framebuffer at %#lx lies in usable RAM: not used\n", fb->address);
+		return;
+	}
+	if (!boot_file_find(BOOT_FONT, &file)) {
+		printk("screen: not used: the loader brought no boot module " BOOT_FONT "\n");
+		return;
+	}
+	if (psf_parse(&font, file.data, file.size)) {
+		printk("screen: not used: " BOOT_FONT " is damaged, or no console font\n");
+		return;
+	}
+	wanted = true;
+	if (fb->address + size_in_bytes() <= BOOT_LIMIT)
+		show(arch_phys_to_virt(fb->address));
+}
+
+void screen_map(void)
+{
+	void *pixels;
+
+	if (!wanted)
+		return;
+	pixels = arch_map_framebuffer(bootinfo.framebuffer.address, size_in_bytes());
+	if (!pixels) {
+		shown = false;
+		printk("screen: cannot be mapped: not used\n");
+	} else if (shown) {
+		text_move(&text, pixels);
+	} else {
+		show(pixels);
+	}
+	if (shown)
+		printk("screen: %u by %u pixels, %u by %u characters\n", bootinfo.framebuffer.width,
+		    bootinfo.framebuffer.height, text.columns, text.rows);
+}
+
+void screen_write(const char *s, size_t len)
+{
+	if (!READ_ONCE(shown))
+		return;
+	if (atomic_add(&nested, 1u) < MAX_NESTED) {
+		if (panicking() && !alarmed) {
+			alarmed = true;
+			text_set_colour(&text, TEXT_RED_ON_BLACK);
+		}
+		text_write(&text, s, len);
+	}
+	atomic_sub(&nested, 1u);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio_mem_thread.c: a thread for each virtio-mem device, which follows what the host asks for.
+ *
+ * Owns:       the kernel's own devices; how often and how long something is tried.
+ * Locks:      none: found at boot, one after the other; then each has its thread.
+ * Invariants: what cannot be done now is tried again each second; a device that only says what makes no
+ *             sense is left alone until the host asks for something else.
+ */
+#include "drivers/virtio_mem.h"
+
+/* Before what could not be done is tried again. */
+#define RETRY_NS 1000000000ULL
+/* In a row; after that the host must ask for something else. */
+#define MAX_RESTARTS 3
+
+static struct virtio_mem *mems[4];
+static unsigned nr_mems;
+
+static u64 in_mib(const struct virtio_mem *vm, unsigned long units)
+{
+	return units * vm->unit >> (20 - PAGE_SHIFT);
+}
+
+static bool changed(void *arg)
+{
+	return load_acquire(&((struct virtio_mem *)arg)->dev->config_changed);
+}
+
+/* One line whenever something is new. */
+static void tell(struct virtio_mem *vm, int err)
+{
+	static const char *const texts[] = {"", ": some is in use: trying again", ": no memory: trying again",
+	    ": broken"};
+	unsigned i = err == 0 ? 0 : err == -ENOMEM ? 2 : err == -EIO ? 3 : 1;
+
+	printk("%s: %llu MiB plugged, %llu asked for%s", vm->dev->name,
+	    (unsigned long long)in_mib(vm, vm->nr_plugged), (unsigned long long)in_mib(vm, vm->goal), texts[i]);
+	if (err && vm->fail.why != WHY_NONE)
+		printk(" (%s, pfn %#lx)", mm_why_text(vm->fail.why), vm->fail.pfn);
+	printk("\n");
+}
+
+static void mem_thread(void *arg)
+{
+	struct virtio_mem *vm = arg;
+	unsigned long plugged = 0, goal = 0;
+	int was = 0;
+
+	for (;;) {
+		int err = virtio_mem_follow(vm);
+		u64 wait = err ? RETRY_NS : WAIT_FOREVER;
+
+		if (vm->nr_plugged != plugged || vm->goal != goal || err != was)
+			tell(vm, err);
+		plugged = vm->nr_plugged;
+		goal = vm->goal;
+		was = err;
+		if (err != -EIO)
+			vm->restarts = 0;
+		else if (++vm->restarts > MAX_RESTARTS)
+			wait = WAIT_FOREVER;
+		wait_until(&vm->dev->wq, changed, vm, wait);
+		if (err == -EIO && virtio_mem_restart(vm))
+			printk("%s: does not come back\n", vm->dev->name);
+	}
+}
+
+int virtio_mem_probe(struct virtio_device *dev)
+{
+	struct virtio_mem *vm = nr_mems < ARRAY_SIZE(mems) ? kmalloc(sizeof(*vm)) : NULL;
+	int err = vm ? virtio_mem_open(vm, dev, &kernel_memory) : -ENOMEM;
+
+	if (err) {
+		printk("%s: left alone: error %d\n", dev->name, err);
+		kfree(vm);
+		return err;
+	}
+	printk("%s: %llu MiB from pfn %#lx on, node %u, blocks of %llu KiB\n", dev->name,
+	    (unsigned long long)in_mib(vm, vm->nr_units), vm->start, vm->node,
+	    (unsigned long long)vm->block_size >> 10);
+	mems[nr_mems++] = vm;
+	if (!thread_start("virtio-mem", -1, mem_thread, vm))
+		printk("%s: no memory for a thread\n", dev->name);
+	return 0;
+}
+
+void virtio_mem_show(void)
+{
+	unsigned i;
+
+	for (i = 0; i < nr_mems; i++) {
+		const struct virtio_mem *vm = mems[i];
+
+		printk("%s: virtio-mem: %llu MiB plugged, %llu asked for; %llu units plugged so far, "
+		       "%llu unplugged, %llu answers not ACK\n",
+		    vm->dev->name, (unsigned long long)in_mib(vm, READ_ONCE(vm->nr_plugged)),
+		    (unsigned long long)in_mib(vm, READ_ONCE(vm->goal)),
+		    (unsigned long long)READ_ONCE(vm->plugs), (unsigned long long)READ_ONCE(vm->unplugs),
+		    (unsigned long long)READ_ONCE(vm->refused));
+	}
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio_pci.c: virtio devices on the PCI bus, by the modern interface: find them, reach them, be
+ * interrupted by them.
+ *
+ * Owns:       the registers of each device that was found, and VEC_PCI.
+ * Locks:      none: devices are found once, at boot; what comes later is the drivers' own.
+ * Invariants: the ISR status is read, and by that cleared, before the interrupt is acknowledged: the line is a
+ *             level, and would be raised again.
+ *
+ * Layout: virtio 1.2, 4.1.  A device with only the legacy interface is left alone.
+ */
+#include "drivers/pci.h"
+#include "drivers/virtio.h"
+
+#include "x86.h"
+#include <quarry/acpi.h>
+
+#include <linux/pci_regs.h>
+#include <linux/virtio_pci.h>
+
+#define VIRTIO_VENDOR    0x1af4
+#define MODERN_FIRST     0x1040 /* + VIRTIO_ID_..., up to 0x107f */
+#define MODERN_LAST      0x107f
+#define TRANSITIONAL_BALLOON 0x1002 /* can do both; virtio 1.2, 4.1.2.1 */
+#define MAX_DEVICES      8
+#define RESET_SPIN       1000000
+
+struct virtio_pci {
+	struct virtio_device dev;
+	struct pci_function fn;
+	char name[16];
+	volatile struct virtio_pci_common_cfg *common;
+	volatile u8 *isr, *config, *notify;
+	u32 config_len, notify_len, notify_step;
+	u16 notify_off[8]; /* by queue */
+	bool lent;         /* it has been told of memory of ours, and not been reset since */
+};
+
+static struct virtio_pci devices[MAX_DEVICES];
+static unsigned nr_devices; /* a: those before it are complete */
+
+static struct virtio_pci *to_pci(struct virtio_device *dev)
+{
+	return container_of(dev, struct virtio_pci, dev);
+}
+
+/* ---- struct virtio_ops ---- */
+
+static u64 pci_features(struct virtio_device *dev)
+{
+	volatile struct virtio_pci_common_cfg *common = to_pci(dev)->common;
+	u64 features;
+
+	common->device_feature_select = 1;
+	features = (u64)common->device_feature << 32;
+	common->device_feature_select = 0;
+	return features | common->device_feature;
+}
+
+static void pci_accept(struct virtio_device *dev, u64 features)
+{
+	volatile struct virtio_pci_common_cfg *common = to_pci(dev)->common;
+
+	common->guest_feature_select = 0;
+	common->guest_feature = (u32)features;
+	common->guest_feature_select = 1;
+	common->guest_feature = (u32)(features >> 32);
+}
+
+static u8 pci_get_status(struct virtio_device *dev)
+{
+	return to_pci(dev)->common->device_status;
+}
+
+static void pci_set_status(struct virtio_device *dev, u8 status)
+{
+	volatile struct virtio_pci_common_cfg *common = to_pci(dev)->common;
+
+	common->device_status = status;
+	/* A reset is over when 0 can be read (4.1.4.3.1). */
+	for (unsigned i = 0; !status && common->device_status && i < RESET_SPIN; i++)
+		cpu_relax();
+	if (status)
+		return;
+	if (common->device_status && to_pci(dev)->lent)
+		panic("%s: cannot be reset, and has memory of ours", dev->name);
+	to_pci(dev)->lent = false;
+}
+
+static u32 pci_config_read(struct virtio_device *dev, unsigned at, unsigned len)
+{
+	struct virtio_pci *p = to_pci(dev);
+
+	/* Fields that this device does not have are all ones, as on a bus. */
+	if (at + len > p->config_len)
+		return ~0u;
+	return len == 1 ? p->config[at]
+	    : len == 2  ? *(volatile u16 *)(p->config + at)
+	                : *(volatile u32 *)(p->config + at);
+}
+
+static void pci_config_write(struct virtio_device *dev, unsigned at, unsigned len, u32 value)
+{
+	struct virtio_pci *p = to_pci(dev);
+
+	if (at + len > p->config_len)
+		return;
+	if (len == 1)
+		p->config[at] = (u8)value;
+	else if (len == 2)
+		*(volatile u16 *)(p->config + at) = (u16)value;
+	else
+		*(volatile u32 *)(p->config + at) = value;
+}
+
+static u8 pci_generation(struct virtio_device *dev)
+{
+	return to_pci(dev)->common->config_generation;
+}
+
+static unsigned pci_queue_size(struct virtio_device *dev, unsigned index)
+{
+	volatile struct virtio_pci_common_cfg *common = to_pci(dev)->common;
+
+	if (index >= common->num_queues || index >= ARRAY_SIZE(to_pci(dev)->notify_off))
+		return 0;
+	common->queue_select = (u16)index;
+	return common->queue_size;
+}
+
+static phys_t ring_phys(const struct virtqueue *q, const volatile void *part)
+{
+	return ((phys_t)page_to_pfn_in(&kernel_memory, q->page) << PAGE_SHIFT) +
+	    ((uintptr_t)part - (uintptr_t)q->ring.desc);
+}
+
+static int pci_queue_start(struct virtio_device *dev, const struct virtqueue *q)
+{
+	struct virtio_pci *p = to_pci(dev);
+	volatile struct virtio_pci_common_cfg *common = p->common;
+	phys_t desc = ring_phys(q, q->ring.desc), avail = ring_phys(q, q->ring.avail);
+	phys_t used = ring_phys(q, q->ring.used);
+
+	common->queue_select = (u16)q->index;
+	common->queue_size = (u16)q->size;
+	common->queue_desc_lo = (u32)desc;
+	common->queue_desc_hi = (u32)(desc >> 32);
+	common->queue_avail_lo = (u32)avail;
+	common->queue_avail_hi = (u32)(avail >> 32);
+	common->queue_used_lo = (u32)used;
+	common->queue_used_hi = (u32)(used >> 32);
+	p->notify_off[q->index] = common->queue_notify_off;
+	if ((u64)p->notify_off[q->index] * p->notify_step + 2 > p->notify_len)
+		return -EIO;
+	p->lent = true;
+	common->queue_enable = 1;
+	return 0;
+}
+
+static void pci_notify(struct virtio_device *dev, const struct virtqueue *q)
+{
+	struct virtio_pci *p = to_pci(dev);
+
+	*(volatile u16 *)(p->notify + (size_t)p->notify_off[q->index] * p->notify_step) = (u16)q->index;
+}
+
+static const struct virtio_ops pci_ops = {
+    .features = pci_features,
+    .accept = pci_accept,
+    .get_status = pci_get_status,
+    .set_status = pci_set_status,
+    .read = pci_config_read,
+    .write = pci_config_write,
+    .generation = pci_generation,
+    .queue_size = pci_queue_size,
+    .queue_start = pci_queue_start,
+    .notify = pci_notify,
+};
+
+/* ---- finding them ---- */
+
+/* Map the first structure of kind @type (4.1.4); NULL: there is none.  *@at: its capability. */
+static volatile void *map_structure(const struct pci_function *fn, u8 type, u32 *len, unsigned *at)
+{
+	unsigned i;
+
+	*at = 0;
+	for (i = 0; i < PCI_MAX_CAPS && (*at = pci_capability(fn, PCI_CAP_ID_VNDR, *at)); i++) {
+		u32 offset = pci_read(fn, *at + VIRTIO_PCI_CAP_OFFSET, 4);
+
+		if (pci_read(fn, *at + VIRTIO_PCI_CAP_CFG_TYPE, 1) != type)
+			continue;
+		*len = pci_read(fn, *at + VIRTIO_PCI_CAP_LENGTH, 4);
+		return pci_map(fn, pci_read(fn, *at + VIRTIO_PCI_CAP_BAR, 1), offset, *len);
+	}
+	return NULL;
+}
+
+static bool map_all(struct virtio_pci *p)
+{
+	u32 common_len = 0, isr_len = 0;
+	unsigned at;
+
+	p->common = map_structure(&p->fn, VIRTIO_PCI_CAP_COMMON_CFG, &common_len, &at);
+	p->isr = map_structure(&p->fn, VIRTIO_PCI_CAP_ISR_CFG, &isr_len, &at);
+	p->config = map_structure(&p->fn, VIRTIO_PCI_CAP_DEVICE_CFG, &p->config_len, &at);
+	p->notify = map_structure(&p->fn, VIRTIO_PCI_CAP_NOTIFY_CFG, &p->notify_len, &at);
+	if (p->notify)
+		p->notify_step = pci_read(&p->fn, at + VIRTIO_PCI_NOTIFY_CAP_MULT, 4);
+	return p->common && common_len >= sizeof(*p->common) && p->isr && p->config && p->notify;
+}
+
+static int (*probe_for(u32 id))(struct virtio_device *dev)
+{
+	return id == VIRTIO_ID_MEM   ? virtio_mem_probe
+	    : id == VIRTIO_ID_BALLOON ? virtio_balloon_probe
+	                              : NULL;
+}
+
+static unsigned node_of(u32 domain)
+{
+	for (unsigned i = 0; i < acpi.nr_nodes && i < kernel_memory.nr_nodes; i++) {
+		if (acpi.domain[i] == domain)
+			return i;
+	}
+	return 0;
+}
+
+static void found(const struct pci_function *fn)
+{
+	struct virtio_pci *p = &devices[nr_devices];
+	u32 id = fn->device_id == TRANSITIONAL_BALLOON ? VIRTIO_ID_BALLOON : fn->device_id - MODERN_FIRST;
+	int (*probe)(struct virtio_device *) = probe_for(id);
+	int err;
+
+	if (fn->vendor_id != VIRTIO_VENDOR || fn->device_id > MODERN_LAST || !probe)
+		return;
+	if (nr_devices == MAX_DEVICES) {
+		printk("virtio: more than %u devices: the rest is left alone\n", MAX_DEVICES);
+		return;
+	}
+	*p = (struct virtio_pci){.fn = *fn, .dev = {.ops = &pci_ops, .id = id}};
+	ksnprintf(p->name, sizeof(p->name), "virtio%u", nr_devices);
+	p->dev.name = p->name;
+	p->dev.wq = WAITQ(p->name);
+	p->dev.patience_ns = VIRTIO_PATIENCE_NS;
+	p->dev.node_of = node_of;
+	pci_enable(fn);
+	if (!map_all(p)) {
+		printk("%s: PCI %02x:%02x.%x: a structure is missing: left alone\n", p->name, fn->bus,
+		    fn->device, fn->function);
+		return;
+	}
+	virtio_reset(&p->dev);
+	store_release(&nr_devices, nr_devices + 1);
+	err = pci_route_intx(fn);
+	if (err) {
+		printk("%s: PCI %02x:%02x.%x: no interrupt: left alone\n", p->name, fn->bus, fn->device,
+		    fn->function);
+		return;
+	}
+	printk("%s: PCI %02x:%02x.%x: %s\n", p->name, fn->bus, fn->device, fn->function,
+	    id == VIRTIO_ID_MEM ? "virtio-mem" : "virtio-balloon");
+	probe(&p->dev);
+}
+
+void virtio_init(void)
+{
+	pci_scan(found);
+}
+
+/* The line may be shared: each is asked.  irqs off. */
+void pci_interrupt(void)
+{
+	unsigned nr = load_acquire(&nr_devices);
+
+	for (unsigned i = 0; i < nr; i++) {
+		u8 isr = *devices[i].isr;
+
+		if (isr)
+			virtio_interrupt(&devices[i].dev, isr);
+	}
+}
+
+void virtio_show(void)
+{
+	virtio_mem_show();
+	virtio_balloon_show();
+}

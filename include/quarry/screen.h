@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * screen.h: text on a framebuffer: what the loader says of one, a font, and the text in it.
+ *
+ * boot/framebuffer.c, drivers/psf.c and drivers/text.c need nothing but memory, and are tested hosted;
+ * drivers/screen.c is the one screen of the kernel (kernel.h).
+ */
+#ifndef QUARRY_SCREEN_H
+#define QUARRY_SCREEN_H
+
+#include <quarry/types.h>
+
+/* ---- the framebuffer ---- */
+
+struct colour_field {
+	u8 position, size; /* bits */
+};
+struct framebuffer {
+	phys_t address;    /* of the upper left pixel; 0: there is no framebuffer */
+	u32 pitch;         /* bytes from a line to the next */
+	u32 width, height; /* pixels */
+	u32 pixel_size;    /* bytes: 2, 3 or 4 */
+	struct colour_field red, green, blue;
+};
+
+/*
+ * Read @tag, a framebuffer tag (8) of the multiboot2 info block, @size bytes.  Returns 0; -EINVAL if it is
+ * too short or makes no sense; -ENODEV if it is sound but no direct-colour framebuffer of 16, 24 or 32 bits
+ * (text, palette).  *fb is written on success only.  Any context.
+ */
+int framebuffer_from_tag(struct framebuffer *fb, const void *tag, u32 size) must_check;
+
+/* ---- the font ---- */
+
+#define PSF_CODES 128 /* ASCII */
+
+struct psf_font {
+	const u8 *glyphs;
+	u32 nr;            /* glyphs */
+	u32 width, height; /* pixels */
+	u32 stride, size;  /* bytes of a line of a glyph, and of a glyph */
+	u16 glyph[PSF_CODES];
+};
+
+/*
+ * Read a console font, PSF version 1 or 2, of @len bytes at @data, which must stay there: *font points into
+ * it.  A character that the font's table does not have is shown as '?', or as glyph 0 if it has none either.
+ * Returns 0; -EINVAL if it is no such font, damaged, or larger than 32 by 64 pixels.  Any context.
+ */
+int psf_parse(struct psf_font *font, const void *data, size_t len) must_check;
+/* The lines of the glyph for @c, the leftmost pixel in the highest bit of each line's first byte. */
+const u8 *psf_glyph(const struct psf_font *font, u8 c);
+
+/* ---- text ---- */
+
+struct text_cell {
+	u8 c, colour;             /* what it is; colour: background in the upper 4 bits */
+	u8 shown_c, shown_colour; /* and what the pixels show; c 0: nothing is known of them */
+};
+
+enum text_state { TEXT_PLAIN, TEXT_ESCAPE, TEXT_SEQUENCE };
+#define TEXT_ARGS 4
+
+/* A terminal.  Fields are for drivers/text.c and its tests. */
+struct text {
+	struct framebuffer fb;
+	const struct psf_font *font;
+	u8 *pixels;
+	struct text_cell *cells; /* rows * columns, line by line */
+	u32 columns, rows;
+	u32 row, column;         /* of the next character; column == columns: it begins a line */
+	u8 colour, normal;       /* as in a cell; normal: where sequence 0 goes back to */
+	u32 dirty_from, dirty_to; /* rows that may differ from what is shown: [from, to) */
+	u32 palette[16];
+	enum text_state state;
+	u32 arg[TEXT_ARGS];
+	u32 nr_args;
+};
+
+#define TEXT_GREY_ON_BLACK 0x07
+#define TEXT_RED_ON_BLACK  0x09
+#define TEXT_MIN_COLUMNS   8
+#define TEXT_MIN_ROWS      2
+
+/*
+ * Clear @fb, whose pixels are at @pixels, and write from its top in @font: as many columns as are in its
+ * width, and as many rows as are in its height and have cells, of which there are @nr_cells.  Returns 0;
+ * -EINVAL, and nothing is done, if that is less than TEXT_MIN_COLUMNS or TEXT_MIN_ROWS.
+ */
+int text_init(struct text *t, const struct framebuffer *fb, void *pixels, const struct psf_font *font,
+    struct text_cell *cells, size_t nr_cells) must_check;
+/* The same pixels are at @pixels now. */
+void text_move(struct text *t, void *pixels);
+/* Foreground and background from here on, and after sequence 0: a TEXT_ value. */
+void text_set_colour(struct text *t, u8 colour);
+/*
+ * Write @len bytes and bring the pixels up to date.  Understood: CR, LF (which returns too), BS, TAB, and of
+ * ECMA-48 the sequences CUU, CUD, CUF, CUB, CUP, ED, EL and SGR with 16 colours; others are swallowed, other
+ * control characters do nothing.  At the bottom the text scrolls by an eighth of the screen.
+ *
+ * One caller at a time; if there are several after all, because a panic broke the lock, the text may be
+ * mixed, but nothing outside pixels and cells is written.  Pixels are never read.
+ */
+void text_write(struct text *t, const char *s, size_t len);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * acpi_hotplug.c: memory modules and CPUs that are plugged in and taken out while the machine runs.
+ *
+ * Owns:       the two banks of slots; the thread that scans them.
+ * Locks:      none: the interrupt leaves bits in pending, and the thread alone does the rest.
+ * Invariants: a CPU that is not in its slot is absent (cpu_plug.c); one that is ejected was absent before.
+ *
+ * docs/acpi.md tells the whole story.
+ */
+#include <quarry/acpi.h>
+#include <quarry/acpi_slots.h>
+#include <quarry/cpu.h>
+#include <quarry/hotplug.h>
+#include <quarry/kernel.h>
+
+/* Bits of the general purpose event block 0. */
+#define EVENT_CPU    0x4u
+#define EVENT_MEMORY 0x8u
+#define OFFLINE_NS   10000000000ULL /* before a module that does not get empty stays */
+
+static struct slot_bank memory_slots, cpu_slots;
+static struct dimm_user dimms = {
+    .mem = &kernel_memory, .domain = acpi.domain, .deadline_ns = OFFLINE_NS};
+static u32 pending; /* a: events */
+static struct waitq wake = {.lock = {.name = "acpi", .rank = RANK_WAIT}};
+
+/* ---- the user of CPUs ---- */
+
+static unsigned cpu_by_apic_id(u32 id)
+{
+	unsigned cpu = 0;
+
+	while (cpu < nr_cpus && cpus[cpu]->apic_id != id)
+		cpu++;
+	return cpu;
+}
+
+static const char *cpu_text(int err)
+{
+	switch (err) {
+	case -ENODEV: return "a CPU that the firmware does not tell of";
+	case -EBUSY: return "it is the last one, or the one that the machine started on";
+	case -EIO: return "it does not answer";
+	default: return "error of CPU hotplug";
+	}
+}
+
+static int cpu_take(void *arg, const struct slot_device *dev, const char **why)
+{
+	unsigned cpu = cpu_by_apic_id(dev->id);
+	int err = cpu_plug(cpu);
+
+	if (!err) {
+		err = cpu_up(cpu);
+		if (err && cpu_unplug(cpu))
+			printk("slots: CPU %u is %s\n", cpu, cpu_state_name(cpu));
+	}
+	*why = cpu_text(err);
+	return err;
+}
+
+static int cpu_give(void *arg, const struct slot_device *dev, const char **why)
+{
+	unsigned cpu = cpu_by_apic_id(dev->id);
+	/* Refused before its threads have to move. */
+	int err = cpu == 0 ? -EBUSY : cpu_down(cpu);
+	bool was_up = !err;
+
+	/* Taken down by hand before is just as good. */
+	if (!err || err == -EALREADY)
+		err = cpu_unplug(cpu);
+	if (err && was_up && cpu_up(cpu))
+		printk("slots: CPU %u is %s\n", cpu, cpu_state_name(cpu));
+	*why = cpu_text(err);
+	return err;
+}
+
+/* ---- events ---- */
+
+static void scan(u32 events)
+{
+	if (events & EVENT_MEMORY)
+		slot_bank_scan(&memory_slots);
+	if (events & EVENT_CPU)
+		slot_bank_scan(&cpu_slots);
+}
+
+/* In the interrupt. */
+static void event(u32 events)
+{
+	atomic_or(&pending, events);
+	wake_up(&wake);
+}
+
+static bool any_pending(void *arg)
+{
+	return load_acquire(&pending) != 0;
+}
+
+static void acpi_thread(void *arg)
+{
+	for (;;) {
+		wait_until(&wake, any_pending, NULL, WAIT_FOREVER);
+		scan(atomic_xchg(&pending, 0u));
+	}
+}
+
+/* ---- set-up ---- */
+
+void acpi_hotplug_init(void)
+{
+	if (strcmp(cmdline_get("slots", "on"), "off") == 0)
+		acpi.cpu_slots_port = acpi.memory_slots_port = 0;
+	if (!acpi.memory_slots_port)
+		acpi.nr_memory_slots = 0;
+}
+
+static void init_banks(void)
+{
+	const struct slot_user cpu_user = {.take = cpu_take, .give = cpu_give};
+	const struct slot_user dimm_user = {.take = dimm_take, .give = dimm_give, .arg = &dimms};
+	struct slot_regs regs;
+
+	dimms.nr_nodes = acpi.nr_nodes;
+	regs = acpi_slot_ports(&acpi.memory_slots_port);
+	slot_bank_init(&memory_slots, SLOT_MEMORY, &regs, &dimm_user, acpi.nr_memory_slots);
+	/* Where each CPU is there from the start, none comes, and none is given back. */
+	if (acpi.cpu_slots_port && nr_cpus > nr_boot_cpus) {
+		regs = acpi_slot_ports(&acpi.cpu_slots_port);
+		slot_bank_init(&cpu_slots, SLOT_CPU, &regs, &cpu_user, acpi.nr_cpus);
+	}
+}
+
+void acpi_hotplug_start(void)
+{
+	init_banks();
+	if (!memory_slots.nr && !cpu_slots.nr)
+		return;
+	printk("slots: %u for DIMMs, %u for CPUs\n", memory_slots.nr, cpu_slots.nr);
+	if (acpi_events_start(EVENT_CPU | EVENT_MEMORY, event))
+		printk("slots: no interrupt for them: what comes and goes from now on is not noticed\n");
+	/* What is there already: nobody may scan besides, so before the thread. */
+	scan(EVENT_CPU | EVENT_MEMORY);
+	if (!thread_start("acpi", -1, acpi_thread, NULL))
+		panic("boot: no memory for the thread that watches the slots");
+}
+
+void show_all_slots(void)
+{
+	if (!memory_slots.nr && !cpu_slots.nr)
+		printk("slots: none\n");
+	if (memory_slots.nr)
+		show_slots(&memory_slots);
+	if (cpu_slots.nr)
+		show_slots(&cpu_slots);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * acpi_slots.c: what is to be done about a slot, by what its registers say.
+ *
+ * Owns:       struct slot_bank, but for what its users do with a device.
+ * Locks:      none: one thread scans, and nobody else touches the registers.
+ * Invariants: an event is acknowledged before it is acted upon, so one that comes meanwhile is not lost.
+ *             Nothing is ejected that is in use: give() comes first, and if it fails nothing has changed.
+ *             A scan ends, whatever the registers say: each slot is looked at once.
+ * Tests:      tests/test_acpi_slots.c.
+ */
+#include <quarry/acpi_slots.h>
+#include <quarry/errno.h>
+
+/* Status, and the same places to write to. */
+#define ENABLED 0x1u
+#define INSERT  0x2u /* written: acknowledge */
+#define REMOVE  0x4u
+#define EJECT   0x8u /* written */
+#define NOTHING_THERE 0xffu /* what a port reads as that nobody answers */
+
+#define SELECT 0x0u /* written, of both kinds */
+
+#define MEM_ADDRESS_LOW  0x0u
+#define MEM_ADDRESS_HIGH 0x4u
+#define MEM_SIZE_LOW     0x8u
+#define MEM_SIZE_HIGH    0xcu
+#define MEM_DOMAIN       0x10u
+#define MEM_STATUS       0x14u
+#define MEM_OST_EVENT    0x4u /* written */
+#define MEM_OST_STATUS   0x8u
+
+#define CPU_STATUS  0x4u
+#define CPU_COMMAND 0x5u
+#define CPU_DATA    0x8u
+#define CMD_OST_EVENT  1u
+#define CMD_OST_STATUS 2u
+#define CMD_APIC_ID    3u
+
+/* What the host is told: _OST of the ACPI specification 6.4, 6.3.5. */
+#define OST_INSERT 1u
+#define OST_EJECT  3u
+#define OST_DONE   0u
+#define OST_FAILED 1u
+#define OST_BUSY   0x82u
+
+static u32 get(const struct slot_bank *bank, unsigned offset, unsigned bytes)
+{
+	return bank->regs.read(bank->regs.arg, offset, bytes);
+}
+
+static void put(const struct slot_bank *bank, unsigned offset, unsigned bytes, u32 value)
+{
+	bank->regs.write(bank->regs.arg, offset, bytes, value);
+}
+
+static unsigned status_reg(const struct slot_bank *bank)
+{
+	return bank->kind == SLOT_CPU ? CPU_STATUS : MEM_STATUS;
+}
+
+static void choose(const struct slot_bank *bank, unsigned i)
+{
+	put(bank, SELECT, 4, i);
+}
+
+static u32 status_of(const struct slot_bank *bank)
+{
+	return get(bank, status_reg(bank), 1);
+}
+
+static struct slot_device device_of(const struct slot_bank *bank)
+{
+	struct slot_device dev = {0, 0, 0};
+
+	if (bank->kind == SLOT_CPU) {
+		put(bank, CPU_COMMAND, 1, CMD_APIC_ID);
+		dev.id = get(bank, CPU_DATA, 4);
+		return dev;
+	}
+	dev.address = get(bank, MEM_ADDRESS_LOW, 4) | (u64)get(bank, MEM_ADDRESS_HIGH, 4) << 32;
+	dev.size = get(bank, MEM_SIZE_LOW, 4) | (u64)get(bank, MEM_SIZE_HIGH, 4) << 32;
+	dev.id = get(bank, MEM_DOMAIN, 4);
+	return dev;
+}
+
+static void tell_host(const struct slot_bank *bank, unsigned i, u32 event, u32 status)
+{
+	choose(bank, i);
+	if (bank->kind == SLOT_CPU) {
+		put(bank, CPU_COMMAND, 1, CMD_OST_EVENT);
+		put(bank, CPU_DATA, 4, event);
+		put(bank, CPU_COMMAND, 1, CMD_OST_STATUS);
+		put(bank, CPU_DATA, 4, status);
+	} else {
+		put(bank, MEM_OST_EVENT, 4, event);
+		put(bank, MEM_OST_STATUS, 4, status);
+	}
+}
+
+static u32 ost_of(int err)
+{
+	return err == -EBUSY || err == -ETIMEDOUT || err == -EINTR || err == -EAGAIN ? OST_BUSY : OST_FAILED;
+}
+
+/* The beginning of a line about slot @i. */
+static void say_which(const struct slot_bank *bank, unsigned i, const char *text)
+{
+	const struct slot_device *dev = &bank->slot[i].dev;
+
+	if (bank->kind == SLOT_CPU)
+		printk("slots: CPU slot %u, APIC id %u: %s", i, dev->id, text);
+	else
+		printk("slots: DIMM slot %u, %llu MiB at %#llx, domain %u: %s", i,
+		    (unsigned long long)dev->size >> 20, (unsigned long long)dev->address, dev->id, text);
+}
+
+static void is_odd(struct slot_bank *bank, unsigned i, const char *what)
+{
+	bank->odd++;
+	printk("slots: %s slot %u %s\n", bank->kind == SLOT_CPU ? "CPU" : "DIMM", i, what);
+}
+
+static void refuse(struct slot_bank *bank, unsigned i, u32 event, int err, const char *why)
+{
+	struct slot *slot = &bank->slot[i];
+
+	bank->refused++;
+	slot->err = err;
+	slot->why = why;
+	say_which(bank, i, event == OST_EJECT ? "cannot leave" : "not taken");
+	printk(": error %d: %s\n", err, why);
+	tell_host(bank, i, event, event == OST_EJECT ? ost_of(err) : OST_FAILED);
+}
+
+static void arrive(struct slot_bank *bank, unsigned i)
+{
+	struct slot *slot = &bank->slot[i];
+	const char *why = "refused";
+	int err;
+
+	slot->dev = device_of(bank);
+	slot->err = 0;
+	slot->why = NULL;
+	err = bank->user.take(bank->user.arg, &slot->dev, &why);
+	if (err == -EALREADY) {
+		slot->state = SLOT_USED;
+	} else if (err) {
+		slot->state = SLOT_REFUSED;
+		refuse(bank, i, OST_INSERT, err, why);
+	} else {
+		slot->state = SLOT_USED;
+		bank->taken++;
+		say_which(bank, i, "in use\n");
+		tell_host(bank, i, OST_INSERT, OST_DONE);
+	}
+}
+
+static void depart(struct slot_bank *bank, unsigned i)
+{
+	struct slot *slot = &bank->slot[i];
+	const char *why = "refused";
+	int err = 0;
+
+	if (slot->state == SLOT_USED)
+		err = bank->user.give(bank->user.arg, &slot->dev, &why);
+	if (err) {
+		refuse(bank, i, OST_EJECT, err, why);
+		return;
+	}
+	choose(bank, i);
+	put(bank, status_reg(bank), 1, EJECT);
+	if (status_of(bank) & ENABLED) {
+		is_odd(bank, i, "was told to eject and did not: what is in it is taken back");
+		tell_host(bank, i, OST_EJECT, OST_FAILED);
+		choose(bank, i);
+		arrive(bank, i);
+		return;
+	}
+	slot->state = SLOT_EMPTY;
+	bank->given++;
+	say_which(bank, i, "gone\n");
+}
+
+static void look_at(struct slot_bank *bank, unsigned i)
+{
+	struct slot *slot = &bank->slot[i];
+	u32 status;
+
+	choose(bank, i);
+	status = status_of(bank);
+	if (status == NOTHING_THERE) {
+		is_odd(bank, i, "does not answer");
+		return;
+	}
+	/* Each by its own write: QEMU looks at the lowest bit alone. */
+	if (status & INSERT)
+		put(bank, status_reg(bank), 1, INSERT);
+	if (status & REMOVE)
+		put(bank, status_reg(bank), 1, REMOVE);
+	if (!(status & ENABLED)) {
+		if (status & (INSERT | REMOVE))
+			is_odd(bank, i, "is empty, and has an event");
+		if (slot->state == SLOT_USED)
+			is_odd(bank, i, "is empty: what was in it is gone, and was in use");
+		slot->state = SLOT_EMPTY;
+		return;
+	}
+	if (slot->state == SLOT_USED && status & INSERT)
+		is_odd(bank, i, "has got something, and had it already");
+	if (slot->state == SLOT_EMPTY || (slot->state == SLOT_REFUSED && status & INSERT))
+		arrive(bank, i);
+	if (status & REMOVE)
+		depart(bank, i);
+}
+
+void slot_bank_scan(struct slot_bank *bank)
+{
+	unsigned i;
+
+	for (i = 0; i < bank->nr; i++)
+		look_at(bank, i);
+}
+
+void slot_bank_init(struct slot_bank *bank, enum slot_kind kind, const struct slot_regs *regs,
+    const struct slot_user *user, unsigned nr)
+{
+	memset(bank, 0, sizeof(*bank));
+	bank->kind = kind;
+	bank->regs = *regs;
+	bank->user = *user;
+	bank->nr = MIN(nr, MAX_SLOTS);
+	if (nr > MAX_SLOTS)
+		printk("slots: of %u, %u are used\n", nr, MAX_SLOTS);
+	/* A CPU block starts as a bitmap of CPUs; this makes registers of it. */
+	if (kind == SLOT_CPU)
+		put(bank, SELECT, 4, 0);
+}
+
+void show_slots(const struct slot_bank *bank)
+{
+	static const char *const text[] = {"empty", "in use", "not in use"};
+	unsigned i, used = 0;
+
+	for (i = 0; i < bank->nr; i++) {
+		const struct slot *slot = &bank->slot[i];
+		enum slot_state state = READ_ONCE(slot->state);
+
+		used += state != SLOT_EMPTY;
+		if (state == SLOT_EMPTY)
+			continue;
+		say_which(bank, i, text[state]);
+		if (READ_ONCE(slot->err))
+			printk("; last refused: error %d: %s", slot->err, slot->why);
+		printk("\n");
+	}
+	printk("slots: %u of %u %s slots full; %u taken, %u given back, %u refused, %u odd\n", used, bank->nr,
+	    bank->kind == SLOT_CPU ? "CPU" : "DIMM", bank->taken, bank->given, bank->refused, bank->odd);
+}

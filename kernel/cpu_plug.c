@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu_plug.c: CPUs for which there was only a place at boot, and CPUs that are taken out.
+ *
+ * Owns:       the two states of struct cpu.hotplug ABSENT and ARRIVING.
+ * Locks:      cpu_hotplug, exclusively, as in cpu_hotplug.c.
+ * Invariants: an absent CPU runs nothing, is not online, takes no threads, and has no cached pages.
+ * Tests:      tests/test_cpu_plug.c, tests/qemu/test_slots.py.
+ *
+ * A CPU that comes parks itself before it does anything else: from then on it is as one that went down, and cpu_up
+ * brings it up.  One that goes is parked already, and is stopped where it halts.  All it has, its area, its
+ * queue, its idle thread and its stack, was made at boot, and waits for it.
+ */
+#include "kernel/hotplug_state.h"
+
+#include <quarry/cpu.h>
+#include <quarry/hotplug.h>
+#include <quarry/kernel.h>
+
+void cpu_set_absent(struct cpu *cpu)
+{
+	WRITE_ONCE(cpu->hotplug, (u32)HP_ABSENT);
+}
+
+bool cpu_is_absent(unsigned cpu)
+{
+	return load_acquire(&cpus[cpu]->hotplug) == HP_ABSENT;
+}
+
+bool cpu_arrive(void)
+{
+	if (load_acquire(&cpus[arch_cpu_id()]->hotplug) != HP_ARRIVING)
+		return false;
+	cpu_leave();
+	return true;
+}
+
+static int start(unsigned cpu)
+{
+	struct cpu *c = cpus[cpu];
+
+	store_release(&c->hotplug, (u32)HP_ARRIVING);
+	if (!arch_cpu_start(cpu)) {
+		store_release(&c->hotplug, (u32)HP_ABSENT);
+		printk("cpu: CPU %u (APIC id %u) did not start\n", cpu, c->apic_id);
+		return -EIO;
+	}
+	if (cpu_wait_parked(cpu, smp_timeout_ns))
+		return 0;
+	/* It may hold a lock, so it is not stopped; if it parks after all, it can come up. */
+	printk("cpu: CPU %u (APIC id %u) hangs on its way\n", cpu, c->apic_id);
+	return -EIO;
+}
+
+static bool context_ok(void)
+{
+	return arch_irqs_enabled() && !arch_in_interrupt() && !spin_depth();
+}
+
+int cpu_plug(unsigned cpu)
+{
+	int err;
+
+	if (cpu >= nr_cpus)
+		return -ENODEV;
+	if (!context_ok())
+		return -EDEADLK;
+	rwsem_lock_exclusive(&cpu_hotplug);
+	err = cpu_is_absent(cpu) ? start(cpu) : -EALREADY;
+	rwsem_unlock_exclusive(&cpu_hotplug);
+	return err;
+}
+
+int cpu_unplug(unsigned cpu)
+{
+	int err = 0;
+
+	if (cpu >= nr_cpus)
+		return -ENODEV;
+	if (!context_ok())
+		return -EDEADLK;
+	rwsem_lock_exclusive(&cpu_hotplug);
+	if (cpu_is_absent(cpu)) {
+		err = -EALREADY;
+	} else if (cpu == 0 || !cpu_is_parked(cpu)) {
+		err = -EBUSY;
+	} else {
+		arch_cpu_stop(cpu);
+		store_release(&cpus[cpu]->hotplug, (u32)HP_ABSENT);
+	}
+	rwsem_unlock_exclusive(&cpu_hotplug);
+	return err;
+}

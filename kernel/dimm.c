@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dimm.c: memory modules: from a slot into service, and out of it again.
+ *
+ * Owns:       nothing: what a module's memory is, the memory manager knows.
+ * Locks:      those of add_memory and offline_pages inside.
+ * Invariants: a module is in service as a whole, or not known at all; somebody who takes parts of it out by hand
+ *             has to bring them back, or take out all, before it can leave.
+ * Tests:      tests/test_dimm.c.
+ */
+#include <quarry/acpi_slots.h>
+#include <quarry/errno.h>
+#include <quarry/memory_hotplug.h>
+
+static bool whole_pages(const struct slot_device *dev)
+{
+	return dev->size && !((dev->address | dev->size) & (PAGE_SIZE - 1));
+}
+
+/* The node of proximity domain @domain; nr_nodes of the user: unknown. */
+static unsigned node_of(const struct dimm_user *user, u32 domain)
+{
+	unsigned node = 0;
+
+	while (node < user->nr_nodes && user->domain[node] != domain)
+		node++;
+	/* Nodes that the memory has as one. */
+	return node < user->nr_nodes && node >= user->mem->nr_nodes ? 0 : node;
+}
+
+static const char *add_text(int err)
+{
+	switch (err) {
+	case -EINVAL: return "size or address is not that of whole pageblocks, or no memory can be there";
+	case -EEXIST: return "there is memory already, at some of its addresses";
+	case -EBUSY: return "it lies between memory that stands by";
+	case -ENODEV: return "of a proximity domain that the firmware does not tell of";
+	case -ENOMEM: return "no memory for its descriptors";
+	default: return "error of add_memory";
+	}
+}
+
+int dimm_take(void *arg, const struct slot_device *dev, const char **why)
+{
+	const struct dimm_user *user = arg;
+	pfn_t start = dev->address >> PAGE_SHIFT;
+	unsigned long nr = dev->size >> PAGE_SHIFT;
+	struct mm_fail fail = {0};
+	int err = -EINVAL;
+
+	if (whole_pages(dev))
+		err = add_memory(user->mem, start, nr, node_of(user, dev->id));
+	if (err) {
+		*why = add_text(err);
+		return err;
+	}
+	err = online_pages(user->mem, start, nr, &fail);
+	if (err) {
+		*why = mm_why_text(fail.why);
+		if (remove_memory(user->mem, start, nr))
+			printk("slots: pfn %#lx to %#lx stay, offline\n", start, start + nr);
+	}
+	return err;
+}
+
+int dimm_give(void *arg, const struct slot_device *dev, const char **why)
+{
+	const struct dimm_user *user = arg;
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = user->deadline_ns};
+	pfn_t start = dev->address >> PAGE_SHIFT;
+	unsigned long nr = dev->size >> PAGE_SHIFT;
+	struct offline_result res = {0};
+	int offline = offline_pages(user->mem, start, nr, &opts, &res), err;
+
+	/* All taken out by hand before is just as good. */
+	if (offline && offline != -EALREADY) {
+		*why = mm_why_text(res.fail.why);
+		if (res.fail.pfn != PFN_NONE)
+			printk("slots: in the way: pfn %#lx: %s\n", res.fail.pfn, *why);
+		return offline;
+	}
+	err = remove_memory(user->mem, start, nr);
+	if (err) {
+		*why = "somebody works on it";
+		if (!offline && online_pages(user->mem, start, nr, NULL))
+			printk("slots: pfn %#lx to %#lx stay offline\n", start, start + nr);
+	}
+	return err;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * load.c: memory that is used in the background while somebody at the prompt, or the host, does something
+ * else to it; and memory that is used up and freed again.
+ *
+ * Owns:       the one load that runs, with its objects; the pages of a burst.
+ * Locks:      none of its own: one prompt; handles have theirs.
+ * Invariants: what was written is found again, whatever was moved, lent or given away meanwhile.
+ */
+#include "kernel/monitor.h"
+
+#include <quarry/handle.h>
+#include <quarry/kernel.h>
+#include <quarry/ktest.h>
+#include <quarry/stress.h>
+
+#define OBJECT_ORDER 3
+#define PER_MIB      ((1UL << (20 - PAGE_SHIFT)) >> OBJECT_ORDER)
+#define MAX_MIB      1024
+#define NR_THREADS   2
+
+static struct {
+	struct stress *stress; /* NULL: none runs */
+	struct handle_table table;
+	struct handle *handles;
+	struct thread *thread[NR_THREADS];
+	u64 rand[NR_THREADS];
+	u32 stop; /* a */
+} load;
+
+/* Look at the objects, and write others to them. */
+static void load_thread(void *arg)
+{
+	u64 *rand = arg;
+
+	while (!READ_ONCE(load.stop)) {
+		u64 r = ktest_rand(rand);
+		u32 h = (u32)(r >> 8) % load.table.nr;
+
+		if (r & 3)
+			handle_verify(&load.table, h);
+		else
+			handle_write(&load.table, h, r);
+		thread_yield();
+	}
+}
+
+static void load_start(unsigned long mib)
+{
+	u32 nr = (u32)(mib * PER_MIB), i, got = 0;
+
+	load.handles = kmalloc(nr * sizeof(*load.handles));
+	if (!load.handles) {
+		printk("load: no memory\n");
+		return;
+	}
+	handle_table_init(&load.table, &kernel_memory, load.handles, nr);
+	for (i = 0; i < nr; i++)
+		got += handle_alloc(&load.table, i, OBJECT_ORDER, GFP_NORETRY, run_seed + i) == 0;
+	load.stop = 0;
+	for (i = 0; i < NR_THREADS; i++) {
+		load.rand[i] = (run_seed + i) | 1;
+		load.thread[i] = thread_start("load", -1, load_thread, &load.rand[i]);
+	}
+	load.stress = stress_start(&kernel_memory, 0, nr_cpus, run_seed);
+	printk("load: %lu MiB in movable objects, %s\n", got / PER_MIB,
+	    load.stress ? "and stress on all CPUs" : "and no memory for the stress threads");
+}
+
+static void load_end(void)
+{
+	struct stress_report report = {0};
+	u64 moved, damaged;
+	int err;
+	u32 i;
+
+	WRITE_ONCE(load.stop, 1u);
+	for (i = 0; i < NR_THREADS; i++) {
+		if (load.thread[i])
+			thread_join(load.thread[i]);
+		load.thread[i] = NULL;
+	}
+	err = load.stress ? stress_stop(load.stress, &report) : 0;
+	for (i = 0; i < load.table.nr; i++)
+		handle_free(&load.table, i);
+	movable_owner_drain(&load.table.owner);
+	moved = report.moved + load.table.moved;
+	damaged = report.corrupt + load.table.corrupt;
+	printk("load: ended: %llu operations, %llu objects moved, %llu damaged%s\n",
+	    (unsigned long long)report.ops, (unsigned long long)moved, (unsigned long long)damaged,
+	    err == -EUCLEAN ? ": FAIL" : "");
+	kfree(load.handles);
+	load.handles = NULL;
+	load.stress = NULL;
+}
+
+void cmd_load(unsigned n, char **arg)
+{
+	u64 mib;
+
+	if (n == 0 && !load.handles)
+		printk("load: none runs\n");
+	else if (n == 0)
+		load_end();
+	else if (load.handles)
+		printk("load: one runs already; without a number it ends\n");
+	else if (monitor_number(arg[0], &mib) && mib > 0 && mib <= MAX_MIB)
+		load_start(mib);
+	else
+		printk("load: 1 to %u MiB\n", MAX_MIB);
+}
+
+/* ---- bursts ---- */
+
+/* Allocated blocks, chained by their owner fields. */
+struct burst {
+	struct page *top;
+	unsigned long pages, damaged;
+	u64 seed;
+};
+
+static const unsigned places[] = {0, 170, 341, 511}; /* words of each page */
+
+static void burst_write(const struct burst *b, struct page *page, unsigned order)
+{
+	pfn_t first = page_to_pfn_in(&kernel_memory, page), pfn;
+	unsigned i;
+
+	for (pfn = first; pfn < first + (1UL << order); pfn++) {
+		u64 *words = page_address(page + (pfn - first));
+
+		for (i = 0; i < ARRAY_SIZE(places); i++)
+			words[places[i]] = (pfn + i) * 0x9e3779b97f4a7c15ULL ^ b->seed;
+	}
+}
+
+static void burst_verify(struct burst *b, struct page *page, unsigned order)
+{
+	pfn_t first = page_to_pfn_in(&kernel_memory, page), pfn;
+	unsigned i, wrong;
+
+	for (pfn = first; pfn < first + (1UL << order); pfn++) {
+		const u64 *words = page_address(page + (pfn - first));
+
+		for (i = wrong = 0; i < ARRAY_SIZE(places); i++)
+			wrong += words[places[i]] != ((pfn + i) * 0x9e3779b97f4a7c15ULL ^ b->seed);
+		if (wrong && b->damaged++ == 0)
+			dump_page(&kernel_memory, pfn, "burst: content damaged");
+	}
+}
+
+static void burst_take(struct burst *b, unsigned long pages)
+{
+	static const unsigned orders[] = {MAX_ORDER, MAX_ORDER, MAX_ORDER, 5, 3, 0, 0, 0};
+	unsigned i = 0;
+
+	while (b->pages < pages) {
+		unsigned order = orders[i++ % ARRAY_SIZE(orders)];
+		struct page *page;
+
+		if (b->pages + (1UL << order) > pages)
+			order = 0;
+		page = alloc_pages(GFP_MOVABLE | GFP_NORETRY, order);
+		if (!page && order)
+			continue;
+		if (!page)
+			return;
+		burst_write(b, page, order);
+		page->owner = b->top;
+		b->top = page;
+		b->pages += 1UL << order;
+	}
+}
+
+static void burst_give(struct burst *b)
+{
+	while (b->top) {
+		struct page *page = b->top;
+		unsigned order = word_order(page_word(page));
+
+		burst_verify(b, page, order);
+		b->top = page->owner;
+		page->owner = NULL;
+		free_pages(page, order);
+	}
+}
+
+void cmd_burst(unsigned n, char **arg)
+{
+	u64 mib, rounds = 1, i;
+	unsigned long damaged = 0, least = ~0UL;
+
+	if (!monitor_number(arg[0], &mib) || (n > 1 && !monitor_number(arg[1], &rounds)))
+		return;
+	for (i = 0; i < rounds; i++) {
+		struct burst b = {.seed = run_seed + i};
+
+		burst_take(&b, (unsigned long)mib << (20 - PAGE_SHIFT));
+		burst_give(&b);
+		damaged += b.damaged;
+		least = MIN(least, b.pages);
+	}
+	drain_all_pages(&kernel_memory, NULL);
+	printk("burst: %llu rounds of %lu MiB used and freed, %lu pages damaged\n", (unsigned long long)rounds,
+	    rounds ? least >> (20 - PAGE_SHIFT) : 0, damaged);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mce_decode.c: what the registers of a machine check mean; the ring in which records wait; pages with corrected
+ * errors.
+ *
+ * Owns:       nothing: all of it works on what the caller brings.
+ * Locks:      none: mce_ring_put is called where a lock may be held by who was interrupted.
+ * Invariants: any value of any register has exactly one verdict, and a page number only if all that it depends on
+ *             is said to be valid.
+ *             A record is seen by the reader as a whole, or not at all; a place is written again only after it was
+ *             read.
+ * Tests:      tests/test_mce.c.
+ *
+ * Kinds of errors: SDM vol. 3B, 15.6.3; codes: 15.9.
+ */
+#include <quarry/mce.h>
+#include <quarry/port.h>
+
+/* Compound codes, and the bits that tell them apart; bit 12 says something else (15.9.2.1). */
+#define CODE_MEMORY        0x0080U /* memory controller: 000F 0000 1MMM CCCC */
+#define CODE_MEMORY_MASK   0xef80U
+#define CODE_CACHE         0x0100U /* cache: 000F 0001 RRRR TTLL */
+#define CODE_CACHE_MASK    0xef00U
+#define CODE_SCRUB         0x00c0U /* of the memory controller's: found by who looks for them */
+#define CODE_SCRUB_MASK    0xeff0U
+#define CODE_DATA_LOAD     0x0134U
+#define CODE_FETCH         0x0150U
+#define CODE_WRITEBACK     0x017aU
+
+static unsigned code_of(u64 status)
+{
+	return (unsigned)(status & MCE_CODE);
+}
+
+/* In the memory itself, so that it says something of the page. */
+static bool of_memory(unsigned code)
+{
+	return (code & CODE_MEMORY_MASK) == CODE_MEMORY;
+}
+
+/* What is in the page is damaged, wherever it was found. */
+static bool of_content(unsigned code)
+{
+	return of_memory(code) || (code & CODE_CACHE_MASK) == CODE_CACHE;
+}
+
+/* With SER, MISC says what kind of address it is, and how many of its low bits are meaningless. */
+static pfn_t bank_pfn(const struct mce_bank *b, u64 cap)
+{
+	pfn_t pfn = b->address >> PAGE_SHIFT;
+
+	if (!(b->status & MCE_ADDRV) || pfn >= PFN_NONE)
+		return PFN_NONE;
+	if (!(cap & MCG_CAP_SER))
+		return pfn;
+	if (!(b->status & MCE_MISCV) || MCE_MISC_MODE(b->misc) != MCE_MISC_PHYSICAL)
+		return PFN_NONE;
+	/* More than a page: which of them it is cannot be told. */
+	return MCE_MISC_LSB(b->misc) <= PAGE_SHIFT ? pfn : PFN_NONE;
+}
+
+static struct mce_verdict fatal(const char *why)
+{
+	return (struct mce_verdict){MCE_FATAL, PFN_NONE, why};
+}
+
+/* The program that was interrupted has used it, or was about to. */
+static struct mce_verdict decode_required(u64 status, u64 mcg_status, bool user, pfn_t pfn)
+{
+	unsigned code = code_of(status);
+
+	/* Another CPU that shares the bank has it; a fetch never says that it is ours. */
+	if (!(mcg_status & MCG_STATUS_EIPV) && code != CODE_FETCH)
+		return (struct mce_verdict){MCE_OPTIONAL, pfn, NULL};
+	if (status & MCE_OVER)
+		return fatal("action required, and another error was lost (OVER)");
+	if (code != CODE_DATA_LOAD && code != CODE_FETCH)
+		return fatal("action required for an unknown error");
+	if (!user)
+		return fatal("action required in the kernel");
+	return (struct mce_verdict){MCE_REQUIRED, pfn, NULL};
+}
+
+struct mce_verdict mce_decode(const struct mce_bank *b, u64 cap, u64 mcg_status, bool user)
+{
+	struct mce_verdict v = {MCE_NOTHING, PFN_NONE, NULL};
+	u64 status = b->status;
+	pfn_t pfn = of_content(code_of(status)) ? bank_pfn(b, cap) : PFN_NONE;
+
+	if (!(status & MCE_VAL))
+		return v;
+	if (!(status & MCE_UC)) {
+		v.severity = MCE_CORRECTED;
+		v.pfn = of_memory(code_of(status)) ? pfn : PFN_NONE;
+		return v;
+	}
+	/* A CPU that was only told, by a broadcast, of what another one has. */
+	if (!(status & MCE_EN))
+		return v;
+	if (status & MCE_PCC)
+		return fatal("the processor's state is corrupt (PCC)");
+	if (!(cap & MCG_CAP_SER))
+		return fatal("uncorrected, on a CPU that knows no recovery");
+	if (status & MCE_AR && !(status & MCE_S))
+		return fatal("action required, but not signalled: reserved");
+	if (status & MCE_AR)
+		return decode_required(status, mcg_status, user, pfn);
+	v.severity = status & MCE_S ? MCE_OPTIONAL : MCE_DEFERRED;
+	v.pfn = pfn;
+	return v;
+}
+
+/* ---- as text ---- */
+
+static const char *code_text(unsigned code)
+{
+	if ((code & CODE_SCRUB_MASK) == CODE_SCRUB)
+		return "memory, found by scrubbing";
+	if (of_memory(code))
+		return "memory";
+	switch (code) {
+	case 0: return "no error";
+	case 1: return "unclassified";
+	case 2: return "microcode";
+	case 3: return "external";
+	case CODE_DATA_LOAD: return "data load";
+	case CODE_FETCH: return "instruction fetch";
+	case CODE_WRITEBACK: return "write-back of a cache";
+	default: break;
+	}
+	if ((code & CODE_CACHE_MASK) == CODE_CACHE)
+		return "cache";
+	if ((code & 0xe800) == 0x0800)
+		return "bus or interconnect";
+	return (code & 0xeff0) == 0x0010 ? "TLB" : "of the model";
+}
+
+const char *mce_text(u64 status, char *buf, size_t size)
+{
+	static const struct {
+		u64 bit;
+		const char *name;
+	} flags[] = {
+	    {MCE_VAL, "VAL"}, {MCE_OVER, "OVER"}, {MCE_UC, "UC"}, {MCE_EN, "EN"}, {MCE_MISCV, "MISCV"},
+	    {MCE_ADDRV, "ADDRV"}, {MCE_PCC, "PCC"}, {MCE_S, "S"}, {MCE_AR, "AR"},
+	};
+	size_t used = 0;
+
+	if (!size)
+		return buf;
+	buf[0] = '\0';
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+		if (status & flags[i].bit && used < size)
+			used += (size_t)ksnprintf(buf + used, size - used, "%s ", flags[i].name);
+	}
+	if (used < size)
+		ksnprintf(buf + used, size - used, "code 0x%04x %s", code_of(status), code_text(code_of(status)));
+	return buf;
+}
+
+const char *mce_severity_name(unsigned severity)
+{
+	static const char *const names[NR_MCE_SEVERITIES] = {
+	    [MCE_NOTHING] = "nothing", [MCE_CORRECTED] = "corrected", [MCE_DEFERRED] = "deferred",
+	    [MCE_OPTIONAL] = "action optional", [MCE_REQUIRED] = "action required", [MCE_FATAL] = "fatal",
+	};
+
+	return severity < NR_MCE_SEVERITIES ? names[severity] : "?";
+}
+
+/* ---- the ring ---- */
+
+/*
+ * The tail is read before the head: then their difference is never below what is in use.  It may be above, if the
+ * reader went on in between; so "full" counts only if the tail has not moved.  The acquire pairs with the
+ * release in mce_ring_get: what was in the place has been read.
+ */
+bool mce_ring_put(struct mce_ring *ring, const struct mce_record *rec, unsigned spare)
+{
+	u32 head, tail;
+
+	do {
+		tail = load_acquire(&ring->tail);
+		head = load_acquire(&ring->head);
+		if (head - tail >= MCE_RING_SIZE - spare) {
+			if (load_acquire(&ring->tail) == tail)
+				return false;
+			continue;
+		}
+		if (atomic_cas(&ring->head, head, head + 1))
+			break;
+	} while (true);
+	ring->slot[head % MCE_RING_SIZE].rec = *rec;
+	store_release(&ring->slot[head % MCE_RING_SIZE].seq, head + 1);
+	return true;
+}
+
+bool mce_ring_ready(const struct mce_ring *ring)
+{
+	u32 tail = READ_ONCE(ring->tail);
+
+	return load_acquire(&ring->slot[tail % MCE_RING_SIZE].seq) == tail + 1;
+}
+
+bool mce_ring_get(struct mce_ring *ring, struct mce_record *rec)
+{
+	u32 tail = READ_ONCE(ring->tail);
+
+	if (!mce_ring_ready(ring))
+		return false;
+	*rec = ring->slot[tail % MCE_RING_SIZE].rec;
+	store_release(&ring->tail, tail + 1);
+	return true;
+}
+
+/* ---- corrected errors, by page ---- */
+
+bool mce_count(struct mce_pages *pages, pfn_t pfn, unsigned nr, u64 now)
+{
+	unsigned i, at = 0;
+
+	for (i = 0; i < MCE_PAGES; i++) {
+		if (pages->page[i].count && pages->page[i].pfn == pfn)
+			break;
+		/* A free place, or who was quiet longest. */
+		if (pages->page[at].count && (!pages->page[i].count || pages->page[i].last < pages->page[at].last))
+			at = i;
+	}
+	if (i < MCE_PAGES)
+		at = i;
+	if (i == MCE_PAGES || now - pages->page[at].last > MCE_FORGET_NS)
+		pages->page[at].count = 0;
+	pages->page[at].pfn = pfn;
+	pages->page[at].last = now;
+	pages->page[at].count += nr;
+	if (pages->page[at].count < MCE_THRESHOLD)
+		return false;
+	pages->page[at].count = 0;
+	return true;
+}

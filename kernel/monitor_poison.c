@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * monitor_poison.c: the prompt's commands for memory that breaks.
+ *
+ * Owns:       nothing.
+ * Locks:      none.
+ */
+#include "kernel/monitor.h"
+
+#include <quarry/kernel.h>
+#include <quarry/poison.h>
+
+#define LIST_MAX 64 /* pages that are listed */
+
+static const char *error_text(int err)
+{
+	return err == -ENXIO        ? "no such page, or it is offline"
+	    : err == -EBUSY         ? "in use by somebody who cannot do without it"
+	    : err == -ENOMEM        ? "no memory to move it to"
+	    : err == -EHWPOISON     ? "it is so already"
+	    : err == -EINVAL        ? "it is not flagged"
+	    : err == -EOPNOTSUPP    ? "the machine itself has reported broken memory"
+	                            : "refused";
+}
+
+static void report(const char *what, int err)
+{
+	if (err)
+		printk("%s: error %d: %s\n", what, err, error_text(err));
+	else
+		printk("%s: done\n", what);
+}
+
+static const char *state_of(pfn_t pfn)
+{
+	u32 word = page_word(pfn_to_page_in(&kernel_memory, pfn));
+
+	if (pageblock_state(pageblock_of(&kernel_memory, pfn)) != PB_ONLINE)
+		return "offline";
+	return word_state(word) == PG_HWPOISON ? "retired" : "in use";
+}
+
+static void list(void)
+{
+	struct poison_count n = mem_poisoned(&kernel_memory);
+	pfn_t pfn = mem_poisoned_next(&kernel_memory, 0);
+	unsigned listed;
+
+	printk("poison: %lu pages retired, %lu flagged and in use, %lu offline\n", n.retired, n.doomed, n.offline);
+	for (listed = 0; pfn != PFN_NONE && listed < LIST_MAX; listed++) {
+		printk("  pfn %#lx %s\n", pfn, state_of(pfn));
+		pfn = mem_poisoned_next(&kernel_memory, pfn + 1);
+	}
+	if (pfn != PFN_NONE)
+		printk("  and more\n");
+}
+
+void cmd_poison(unsigned n, char **arg)
+{
+	static const char *const outcomes[] = {
+	    [POISON_FAILED] = "nothing was done",
+	    [POISON_RECOVERED] = "out of use",
+	    [POISON_DELAYED] = "out of use when the last one lets go",
+	    [POISON_IGNORED] = "in use, until it is freed",
+	};
+	struct poison_result res;
+	u64 pfn;
+	int err;
+
+	if (n == 0) {
+		list();
+		return;
+	}
+	if (!monitor_number(arg[0], &pfn))
+		return;
+	err = memory_failure(pfn, 0, &res);
+	report("poison", err);
+	/* Of what is not online only the pageblock has a state. */
+	if (err != -ENXIO && !res.standby)
+		printk("poison: it was %s; %s%s\n", page_state_name(res.state), outcomes[res.outcome],
+		    res.lost ? "; what was in it is lost" : "");
+	else if (res.standby && res.outcome == POISON_RECOVERED)
+		printk("poison: it stands by; flagged, with all of its pageblock\n");
+	else if (res.outcome == POISON_RECOVERED)
+		printk("poison: it is offline; flagged, and will be out of use when it is back\n");
+}
+
+void cmd_soft(unsigned n, char **arg)
+{
+	u64 pfn;
+
+	if (monitor_number(arg[0], &pfn))
+		report("soft", soft_offline_page(pfn));
+}
+
+void cmd_unpoison(unsigned n, char **arg)
+{
+	u64 pfn;
+
+	if (monitor_number(arg[0], &pfn))
+		report("unpoison", unpoison_page(pfn));
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poison_soak.c: pages break while everything is going on: memory is allocated and freed, mapped and reclaimed,
+ * moved, taken offline and brought back, and CPUs go and come.
+ *
+ * Owns:       the scene: an object larger than there is memory for, whose pager keeps a number for each page; and
+ *             the list of pages that answers said are flagged.
+ * Locks:      none.
+ * Invariants: a page of the object belongs to one user, who knows what it holds: the number that he wrote last,
+ *             or, after it was lost, the one its pager has.
+ * Tests:      tests/qemu/test_poison.py; make soak TARGET=poison.
+ */
+#include <quarry/hotplug.h>
+#include <quarry/kernel.h>
+#include <quarry/ktest.h>
+#include <quarry/poison.h>
+#include <quarry/stress.h>
+#include <quarry/task.h>
+#include <quarry/user.h>
+#include <quarry/vm.h>
+
+#define BASE        0x10000000UL
+#define USERS       4
+#define LISTED_MAX  512 /* flagged pages at a time; beyond, only take some back */
+#define CHECK_EVERY 250
+#define BESIDE_NS   20000000000ULL
+#define SAID_MAX    10 /* failures that are printed */
+#define RANGE       (4 * PAGEBLOCK_PAGES)
+#define OFFLINE_NS  2000000000ULL
+#define PAUSE_NS    5000000ULL
+
+static struct {
+	struct memory *mem;
+	struct vm_object *object;
+	struct vm_space *space;
+	u32 nr;           /* pages of the object */
+	u64 *store;       /* its pager's: a number for each */
+	u64 *want;        /* the users': what each page holds */
+	u64 *listed;      /* a bit for each page of the memory: an answer said that it is flagged */
+	unsigned long nr_listed;
+	u32 stop;         /* a */
+	u32 wrong;        /* a: pages that held something else */
+	u32 lost_seen;    /* a: pages that were lost to a user */
+	u32 failed;       /* a: something else went wrong, and was printed */
+	unsigned lost;    /* pages that an answer said are lost */
+	unsigned soft_ok, soft_no, hard_ok, hard_no, delayed, ignored, back, offlines, refused, downs, ups;
+	u64 rand;
+} soak;
+
+static void failed(const char *what, pfn_t pfn, long err)
+{
+	counter_add(&soak.failed, 1u);
+	if (READ_ONCE(soak.failed) < SAID_MAX)
+		printk("poison: FAIL: %s: pfn %#lx: %ld\n", what, pfn, err);
+}
+
+/* ---- the object and its pager ---- */
+
+/* A page holds its number at both ends. */
+static int store_get(struct vm_object *object, u32 index)
+{
+	u64 *data = kmalloc(PAGE_SIZE);
+	int err = -ENOMEM;
+
+	if (data) {
+		data[0] = data[PAGE_SIZE / sizeof(u64) - 1] = READ_ONCE(soak.store[index]);
+		err = vm_object_supply(object, index, data);
+		kfree(data);
+	}
+	return err == -EEXIST || err == -EAGAIN ? 0 : err;
+}
+
+static int store_clean(struct vm_object *object, u32 index, const void *data)
+{
+	const u64 *page = data;
+
+	/* Its user may be between his two writes. */
+	if (page[0] - page[PAGE_SIZE / sizeof(u64) - 1] > 1)
+		counter_add(&soak.wrong, 1u);
+	WRITE_ONCE(soak.store[index], page[0]);
+	return 0;
+}
+
+static const struct vm_pager_ops store_ops = {.get = store_get, .clean = store_clean};
+
+static uintptr_t address(u32 index)
+{
+	return BASE + ((uintptr_t)index << PAGE_SHIFT);
+}
+
+/* Why an access failed: 0, try again. */
+static int reason(u32 index)
+{
+	int err = vm_fault(soak.space, address(index), VM_WRITE);
+
+	/* Memory is short: somebody else's pages go. */
+	return err == -ENOMEM || err == -EAGAIN ? 0 : err;
+}
+
+/* Read the number at one end of a page, and write another: 0; -EHWPOISON it is lost. */
+static int touch(u32 index, bool last, u64 *have, const u64 *write)
+{
+	u64 va = address(index) + (last ? PAGE_SIZE - sizeof(u64) : 0);
+	int err;
+
+	while ((write ? copy_to_user(va, write, sizeof(*write)) : copy_from_user(have, va, sizeof(*have)))) {
+		err = reason(index);
+		if (err)
+			return err;
+		thread_yield();
+	}
+	return 0;
+}
+
+static int use_page(u32 index, bool write)
+{
+	u64 have[2], next = soak.want[index] + 1;
+	int err = touch(index, false, &have[0], NULL);
+
+	err = err ? err : touch(index, true, &have[1], NULL);
+	if (!err && (have[0] != soak.want[index] || have[1] != have[0]))
+		counter_add(&soak.wrong, 1u);
+	if (err || !write)
+		return err;
+	err = touch(index, false, NULL, &next);
+	return err ? err : touch(index, true, NULL, &next);
+}
+
+static void user(void *arg)
+{
+	u32 me = (u32)(uintptr_t)arg;
+	u64 rand = soak.rand + me * 2 + 1;
+
+	space_use(soak.space);
+	while (!READ_ONCE(soak.stop)) {
+		u32 index = (u32)(ktest_rand(&rand) % (soak.nr / USERS)) * USERS + me;
+		bool write = ktest_rand(&rand) % 4 == 0;
+		int err = use_page(index, write);
+
+		if (err == -EHWPOISON) {
+			counter_add(&soak.lost_seen, 1u);
+			vm_object_remove(soak.object, index, 1);
+			soak.want[index] = READ_ONCE(soak.store[index]);
+		} else if (err) {
+			failed("a page could not be used", index, err);
+		} else if (write) {
+			soak.want[index]++;
+		}
+	}
+	space_use(NULL);
+}
+
+static void scene_end(void)
+{
+	if (soak.object)
+		vm_object_put(soak.object);
+	if (soak.space)
+		vm_space_put(soak.space);
+	kfree(soak.store);
+	kfree(soak.want);
+	kfree(soak.listed);
+}
+
+/* Half as much again as is free. */
+static bool scene_begin(struct memory *mem, u64 seed)
+{
+	unsigned long pages = (mem->end_pfn - mem->start_pfn + 63) / 64, free = memory_free_pages(mem);
+
+	memset(&soak, 0, sizeof(soak));
+	soak.mem = mem;
+	soak.rand = seed | 1;
+	soak.nr = (u32)ALIGN_DOWN(MIN(free + free / 2, OBJ_MAX_PAGES), USERS);
+	soak.store = kmalloc(soak.nr * sizeof(u64));
+	soak.want = kmalloc(soak.nr * sizeof(u64));
+	soak.listed = kmalloc(pages * sizeof(u64));
+	return soak.store && soak.want && soak.listed &&
+	    !vm_object_create(mem, OBJ_PAGER, soak.nr, &store_ops, NULL, &soak.object) &&
+	    !vm_space_create(mem, &soak.space) &&
+	    !vm_map(soak.space, BASE, soak.nr, VM_READ | VM_WRITE, soak.object, 0);
+}
+
+/* ---- others ---- */
+
+static void shake_cpus(void *arg)
+{
+	u64 rand = soak.rand ^ 0xc9d5;
+
+	while (!READ_ONCE(soak.stop)) {
+		unsigned cpu = (unsigned)(ktest_rand(&rand) % nr_cpus);
+		bool up = !cpumask_test(cpu_online_mask, cpu);
+		int err = up ? cpu_up(cpu) : nr_cpus_online() > 1 ? cpu_down(cpu) : -EALREADY;
+
+		soak.ups += !err && up;
+		soak.downs += !err && !up;
+		if (err && err != -EALREADY)
+			failed("CPU hotplug", cpu, err);
+		thread_sleep(ktest_rand(&rand) % PAUSE_NS);
+	}
+}
+
+/* Memory may be full, or a page in use that is flagged. */
+static void shake_memory(void *arg)
+{
+	u64 rand = soak.rand ^ 0x3e3;
+
+	while (!READ_ONCE(soak.stop)) {
+		struct offline_opts opts = {.deadline_ns = OFFLINE_NS, .cancel = &soak.stop};
+		struct offline_result res;
+		unsigned long nr;
+		pfn_t start = offline_candidate(soak.mem, RANGE, &nr);
+		int err;
+
+		opts.policy = (enum iso_policy)(ktest_rand(&rand) % NR_ISO_POLICIES);
+		err = start == PFN_NONE ? -EBUSY : offline_pages(soak.mem, start, nr, &opts, &res);
+		if (!err) {
+			soak.offlines++;
+			thread_sleep(ktest_rand(&rand) % PAUSE_NS);
+			err = online_pages(soak.mem, start, nr, NULL);
+			if (err)
+				failed("online", start, err);
+		} else if (err == -ENOMEM || err == -EBUSY || err == -ETIMEDOUT || err == -EINTR) {
+			soak.refused++;
+		} else {
+			failed("offline", start, err);
+		}
+		thread_sleep(ktest_rand(&rand) % PAUSE_NS);
+	}
+}
+
+/* ---- requests, and what the answers say ---- */
+
+static bool is_listed(pfn_t pfn)
+{
+	pfn -= soak.mem->start_pfn;
+	return soak.listed[pfn / 64] >> pfn % 64 & 1;
+}
+
+static void list(pfn_t pfn, bool on)
+{
+	if (is_listed(pfn) == on)
+		return;
+	soak.nr_listed += on ? 1 : -1UL;
+	pfn -= soak.mem->start_pfn;
+	soak.listed[pfn / 64] ^= 1ULL << pfn % 64;
+}
+
+static void request_soft(pfn_t pfn)
+{
+	int err = mem_soft_offline_page(soak.mem, pfn);
+
+	soak.soft_ok += !err;
+	soak.soft_no += err != 0;
+	if (!err)
+		list(pfn, true);
+	else if (err != -EBUSY && err != -ENOMEM && err != -ENXIO)
+		failed("soft offline", pfn, err);
+}
+
+static void request_hard(pfn_t pfn)
+{
+	struct poison_result res;
+	int err = mem_memory_failure(soak.mem, pfn, 0, &res);
+
+	soak.hard_ok += res.outcome == POISON_RECOVERED;
+	soak.delayed += res.outcome == POISON_DELAYED;
+	soak.ignored += res.outcome == POISON_IGNORED;
+	soak.hard_no += res.outcome == POISON_FAILED;
+	soak.lost += res.lost;
+	if (err == -EHWPOISON && !is_listed(pfn))
+		failed("flagged, and no answer said so", pfn, err);
+	if (res.outcome != POISON_FAILED)
+		list(pfn, true);
+	else if (err != -EHWPOISON && err != -EBUSY && err != -ENXIO)
+		failed("memory failure", pfn, err);
+}
+
+/* One of those that are listed, from a place chosen by chance on. */
+static void request_back(pfn_t from)
+{
+	pfn_t pfn = mem_poisoned_next(soak.mem, from);
+	int err;
+
+	if (pfn == PFN_NONE)
+		return;
+	err = mem_unpoison_page(soak.mem, pfn);
+	soak.back += !err;
+	if (!is_listed(pfn))
+		failed("flagged, and no answer said so", pfn, err);
+	if (!err)
+		list(pfn, false);
+	else if (err != -EBUSY)
+		failed("unpoison", pfn, err);
+}
+
+static void request(void)
+{
+	pfn_t pfn = soak.mem->start_pfn + ktest_rand(&soak.rand) % (soak.mem->end_pfn - soak.mem->start_pfn);
+	u64 what = ktest_rand(&soak.rand) % 8;
+
+	if (soak.nr_listed > LISTED_MAX)
+		request_back(pfn);
+	else if (what < 4)
+		request_soft(pfn);
+	else if (what < 7)
+		request_hard(pfn);
+	else
+		request_back(pfn);
+}
+
+static void check(void)
+{
+	struct mm_violation v;
+
+	if (check_memory(soak.mem, &v)) {
+		counter_add(&soak.failed, 1u);
+		printk("poison: FAIL: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
+	}
+}
+
+/* At rest: those that are flagged are those that are listed, and as many as are counted. */
+static void compare(void)
+{
+	struct poison_count n = mem_poisoned(soak.mem);
+	unsigned long found = 0;
+	pfn_t pfn;
+
+	for (pfn = mem_poisoned_next(soak.mem, 0); pfn != PFN_NONE; pfn = mem_poisoned_next(soak.mem, pfn + 1)) {
+		found++;
+		if (!is_listed(pfn))
+			failed("flagged, and not on the list", pfn, 0);
+	}
+	if (found != soak.nr_listed || n.retired + n.doomed + n.offline != found)
+		failed("flagged pages", soak.nr_listed, (long)found);
+	printk("poison: %lu pages flagged, on the list %lu; %lu retired, %lu in use, %lu offline\n", found,
+	    soak.nr_listed, n.retired, n.doomed, n.offline);
+}
+
+static void all_back(void)
+{
+	unsigned cpu;
+	pfn_t pfn;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		if (!cpumask_test(cpu_online_mask, cpu) && cpu_up(cpu))
+			failed("cpu_up", cpu, 0);
+	for (pfn = mem_poisoned_next(soak.mem, 0); pfn != PFN_NONE; pfn = mem_poisoned_next(soak.mem, pfn + 1))
+		mem_unpoison_page(soak.mem, pfn);
+}
+
+/* What goes on beside the requests, so far. */
+struct beside {
+	u64 reclaimed, moved;
+	unsigned offlines, downs;
+};
+
+static struct beside beside_now(void)
+{
+	return (struct beside){mm_event_sum(soak.mem, EV_RECLAIM_FREED), mm_event_sum(soak.mem, EV_MIGRATE_OK),
+	    READ_ONCE(soak.offlines), READ_ONCE(soak.downs)};
+}
+
+/* Wait until each of it has happened since @then, or for BESIDE_NS: requests may be faster than their load. */
+static void wait_for_load(struct beside then)
+{
+	u64 end = arch_clock_ns() + BESIDE_NS;
+	struct beside now = beside_now();
+
+	while ((now.reclaimed == then.reclaimed || now.moved == then.moved || now.offlines == then.offlines ||
+	    (nr_cpus > 1 && now.downs == then.downs)) && arch_clock_ns() < end && !READ_ONCE(soak.failed)) {
+		thread_sleep(1000000);
+		now = beside_now();
+	}
+}
+
+static void run(unsigned requests)
+{
+	struct thread *thread[USERS + 2] = {NULL};
+	struct beside began = beside_now();
+	unsigned i;
+
+	for (i = 0; i < USERS; i++)
+		thread[i] = thread_start("user", -1, user, (void *)(uintptr_t)i);
+	thread[USERS] = thread_start("shake_cpus", -1, shake_cpus, NULL);
+	thread[USERS + 1] = thread_start("shake_memory", -1, shake_memory, NULL);
+	for (i = 0; i < ARRAY_SIZE(thread); i++)
+		if (!thread[i])
+			failed("no memory for a thread", i, -ENOMEM);
+	for (i = 0; i < requests && !READ_ONCE(soak.failed); i++) {
+		request();
+		if (i % CHECK_EVERY == CHECK_EVERY - 1) {
+			wait_for_load(began);
+			check();
+			printk("poison: %u of %u requests, %lu pages flagged\n", i + 1, requests, soak.nr_listed);
+		}
+	}
+	WRITE_ONCE(soak.stop, 1u);
+	for (i = 0; i < ARRAY_SIZE(thread); i++)
+		if (thread[i])
+			thread_join(thread[i]);
+}
+
+int poison_soak(struct memory *mem, unsigned requests, u64 seed)
+{
+	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
+	struct stress_report report = {0};
+	struct stress *stress;
+	bool good;
+
+	stress = scene_begin(mem, seed) ? stress_start(mem, 0, nr_cpus, seed) : NULL;
+	if (!stress) {
+		printk("poison: FAIL: no memory for the load\n");
+		scene_end();
+		return -EIO;
+	}
+	run(requests);
+	if (stress_stop(stress, &report) == -EUCLEAN)
+		failed("stress: damaged", 0, (long)report.corrupt);
+	compare();
+	all_back();
+	check();
+	if (READ_ONCE(smp_stats.from_alloc) != from_alloc)
+		failed("cross-calls from allocations", 0, (long)(smp_stats.from_alloc - from_alloc));
+	printk("poison: soft %u done, %u refused; hard %u retired, %u delayed, %u ignored, %u refused; %u taken back\n",
+	    soak.soft_ok, soak.soft_no, soak.hard_ok, soak.delayed, soak.ignored, soak.hard_no, soak.back);
+	printk("poison: %u pages lost, %u met by their users, %u wrong; %llu reclaimed, %llu moved, %u offlines, "
+	       "%u refused, %u downs, %u ups; stress made %llu operations\n",
+	    soak.lost, soak.lost_seen, soak.wrong, (unsigned long long)mm_event_sum(mem, EV_RECLAIM_FREED),
+	    (unsigned long long)mm_event_sum(mem, EV_MIGRATE_OK), soak.offlines, soak.refused, soak.downs,
+	    soak.ups, (unsigned long long)report.ops);
+	good = !soak.failed && !soak.wrong && soak.lost_seen <= soak.lost;
+	scene_end();
+	printk("poison: %s\n", good ? "PASS" : "FAIL");
+	return good ? 0 : -EIO;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task_fault.c: a task whose memory is lost is told, if it asked to be, before it ends.
+ *
+ * Owns:       task->handler.
+ * Locks:      task->lock for the reference; none while the handler is called.
+ * Invariants: the thread that touched the page is the one that calls, and waits no longer than for a pager; only
+ *             from ring 3: a system call that meets lost memory fails instead, for it may hold what the handler
+ *             needs.
+ * Tests:      tests/test_poison_task.c, user/lost.c.
+ */
+#include <quarry/ipc.h>
+#include <quarry/task.h>
+#include <quarry/user.h>
+
+void task_set_handler(struct task *task, struct endpoint *ep)
+{
+	struct endpoint *old;
+
+	if (ep)
+		endpoint_get(ep, 0);
+	spin_lock(&task->lock);
+	old = task->handler;
+	task->handler = ep;
+	spin_unlock(&task->lock);
+	if (old)
+		endpoint_put(old, 0);
+}
+
+int user_page_lost(uintptr_t va)
+{
+	struct ipc_msg msg = {.word = {ABI_FAULT_LOST, ALIGN_DOWN(va, PAGE_SIZE), PAGE_SIZE}};
+	struct task *task = task_current();
+	struct endpoint *ep;
+	int err;
+
+	spin_lock(&task->lock);
+	ep = task->handler;
+	if (ep)
+		endpoint_get(ep, 0);
+	spin_unlock(&task->lock);
+	if (!ep)
+		return -EHWPOISON;
+	err = ipc_call(ep, &msg, ABI_MAX_PAGER_NS);
+	endpoint_put(ep, 0);
+	if (err == -EINTR)
+		return err;
+	if (err)
+		return -EHWPOISON;
+	cap_drop(&msg.give);
+	return msg.word[0] ? -EHWPOISON : 0;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memory_add.c: memory that comes while the machine runs, and goes again.
+ *
+ * Owns:       the step between HOLE and OFFLINE; the growth of zones' spans; what stands behind the
+ *             descriptors of a memory with struct memory_arrays.
+ * Locks:      mem->hotplug from the first look to the last store, so that nobody else adds, removes, takes out
+ *             or brings back meanwhile; the zone lock for pageblocks and spans.
+ * Invariants: a pageblock that is no HOLE has descriptors for all its pages; a section without such a
+ *             pageblock need not have any.  A span only grows: who walks it without a lock may miss what has
+ *             just come, which is OFFLINE, and never meets what is not there, which reads as HOLE.
+ *             What is broken leaves with its memory: what comes to its place later is other memory.
+ * Tests:      tests/test_memory_add.c.
+ */
+#include "mm/mm_priv.h"
+#include <quarry/memory_hotplug.h>
+
+/* Is there nothing in the section at @pfn? */
+static bool section_empty(const struct memory *mem, pfn_t section)
+{
+	pfn_t start = MAX(section, mem->start_pfn), end = MIN(section + SECTION_PAGES, mem->end_pfn);
+
+	return range_count(mem, start, end - start, PB_HOLE) == (end - start) >> PAGEBLOCK_ORDER;
+}
+
+#define for_each_section(section, start, nr)                                                       \
+	for ((section) = ALIGN_DOWN((start), SECTION_PAGES); (section) < (start) + (nr);           \
+	     (section) += SECTION_PAGES)
+
+/* The descriptors of those sections of the range that have nothing in them; they must not be wanted. */
+static void unback(struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_hotplug_class)
+{
+	pfn_t section;
+
+	if (!mem->arrays)
+		return;
+	for_each_section(section, start, nr) {
+		if (section_empty(mem, section))
+			mem->arrays->shrink(mem, section, SECTION_PAGES);
+	}
+	mem->arrays->unmap(mem, start, nr);
+}
+
+static int back(struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_hotplug_class)
+{
+	pfn_t section;
+	int err;
+
+	if (!mem->arrays)
+		return 0;
+	err = mem->arrays->map(mem, start, nr);
+	for_each_section(section, start, nr) {
+		if (!err && section_empty(mem, section))
+			err = mem->arrays->grow(mem, section, SECTION_PAGES);
+	}
+	if (err)
+		unback(mem, start, nr);
+	return err;
+}
+
+/* The zone's span, and its place in the zonelists if it had none. */
+static void grow_span(struct zone *zone, pfn_t start, pfn_t end) REQUIRES(mem_hotplug_class)
+{
+	bool first = !zone_has_span(zone);
+	irqflags_t flags = zone_lock_irqsave(zone);
+
+	WRITE_ONCE(zone->start_pfn, first ? start : MIN(start, zone->start_pfn));
+	WRITE_ONCE(zone->end_pfn, MAX(end, zone->end_pfn));
+	zone_unlock_irqrestore(zone, flags);
+	if (first) {
+		memory_build_zonelists(zone->mem);
+		pcp_zones_changed(zone->mem);
+	}
+}
+
+/* From HOLE to OFFLINE; its pages' descriptors become as if they had never been used. */
+static void block_arrives(struct zone *zone, pfn_t pfn)
+{
+	irqflags_t flags;
+
+	memset(pfn_to_page_in(zone->mem, pfn), 0, PAGEBLOCK_PAGES * sizeof(struct page));
+	flags = zone_lock_irqsave(zone);
+	pageblock_init(zone->mem, pfn, zone, MT_MOVABLE);
+	pageblock_set_state(zone, pfn, PB_OFFLINE);
+	zone_unlock_irqrestore(zone, flags);
+}
+
+/* Does memory of any zone stand by in the range? */
+static bool any_stands_by(const struct memory *mem, pfn_t start, unsigned long nr)
+{
+	unsigned i;
+
+	for (i = 0; i < MAX_ZONES; i++) {
+		if (range_stands_by(&mem->zones[i], start, nr))
+			return true;
+	}
+	return false;
+}
+
+static int add_locked(struct memory *mem, pfn_t start, unsigned long nr, struct zone *zone)
+    REQUIRES(mem_hotplug_class)
+{
+	pfn_t pfn;
+	int err;
+
+	if (range_count(mem, start, nr, PB_HOLE) != nr >> PAGEBLOCK_ORDER)
+		return -EEXIST;
+	/* A hole between what stands by: its step may come online at any moment, and nobody can ask for it. */
+	if (any_stands_by(mem, start, nr))
+		return -EBUSY;
+	err = zone_alloc_slots(zone);
+	if (!err)
+		err = back(mem, start, nr);
+	if (err)
+		return err;
+	grow_span(zone, start, start + nr);
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
+		block_arrives(zone, pfn);
+	return 0;
+}
+
+int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
+{
+	int err;
+
+	if (!range_ok(mem, start, nr))
+		return -EINVAL;
+	if (node >= mem->nr_nodes)
+		return -ENODEV;
+	if (!may_sleep())
+		return -EDEADLK;
+	hotplug_lock(mem);
+	err = add_locked(mem, start, nr, &mem->zones[node * NR_ZONE_KINDS + ZONE_MOVABLE]);
+	hotplug_unlock(mem);
+	if (!err)
+		MM_EVENT_ADD(mem, MEMORY_ADDED, nr >> PAGEBLOCK_ORDER);
+	return err;
+}
+
+static int removable(const struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_hotplug_class)
+{
+	if (range_count(mem, start, nr, PB_HOLE))
+		return -EINVAL;
+	if (any_stands_by(mem, start, nr))
+		return -EBUSY;
+	if (range_count(mem, start, nr, PB_OFFLINE) != nr >> PAGEBLOCK_ORDER ||
+	    range_claimed(mem, start, nr))
+		return -EBUSY;
+	return 0;
+}
+
+int remove_memory(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	pfn_t pfn;
+	int err;
+
+	if (!range_ok(mem, start, nr))
+		return -EINVAL;
+	if (!may_sleep())
+		return -EDEADLK;
+	hotplug_lock(mem);
+	err = removable(mem, start, nr);
+	if (!err) {
+		for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+			struct zone *zone = zone_of(mem, pfn);
+			irqflags_t flags = zone_lock_irqsave(zone);
+
+			pageblock_set_hole(zone, pfn);
+			zone_unlock_irqrestore(zone, flags);
+		}
+		unback(mem, start, nr);
+	}
+	hotplug_unlock(mem);
+	if (!err)
+		MM_EVENT_ADD(mem, MEMORY_REMOVED, nr >> PAGEBLOCK_ORDER);
+	return err;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * page_report.c: free memory of which the host may be told that its content is worth nothing.
+ *
+ * Owns:       the bit REPORTED of pageblocks; free pageblocks while they are being reported.
+ * Locks:      the zone lock for each pageblock; none while the host is told.
+ * Invariants: while the host is told of a pageblock it is on no free list, so nobody can be given a page
+ *             of it that the host drops a moment later.  The bit stands only on pageblocks that have
+ *             been wholly free ever since; buddy_list_del clears it.
+ * Checked by: check_memory(), I-R1.  Tests: tests/test_page_report.c.
+ *
+ * Only whole pageblocks: the host's pages are as large where it matters, and a bit for each is enough.
+ */
+#include "mm/mm_priv.h"
+#include <quarry/page_report.h>
+
+/* Spans of zones may overlap: the pageblock says whose it is. */
+static bool reportable(const struct zone *zone, const struct pageblock *pb)
+{
+	u8 bits = READ_ONCE(pb->bits);
+
+	return (bits & PB_STATE_MASK) >> PB_STATE_SHIFT == PB_ONLINE && READ_ONCE(pb->zone) == zone->id &&
+	    !(bits & (PB_ISOLATED | PB_REPORTED)) && READ_ONCE(pb->nr_free) == PAGEBLOCK_PAGES;
+}
+
+/*
+ * FREEING is what it is: in the hands of one thread, and free in a moment.  A free page that is wanted
+ * for an isolation is waited for; an allocation that finds nothing else does without, so what the high
+ * mark keeps is never taken.
+ */
+static bool take_block(struct zone *zone, pfn_t pfn)
+{
+	struct memory *mem = zone->mem;
+	const struct pageblock *pb = pageblock_of(mem, pfn);
+	irqflags_t flags;
+	bool take;
+
+	if (!reportable(zone, pb)) /* a look without the lock */
+		return false;
+	flags = zone_lock_irqsave(zone);
+	take = reportable(zone, pb) &&
+	    zone_watermark_ok(zone, MAX_ORDER, GFP_MOVABLE | GFP_HIGH_MARK, false);
+	if (take) {
+		buddy_list_del(zone, pfn, MAX_ORDER); /* one block: free buddies are merged */
+		page_set_state(pfn_to_page_in(mem, pfn), PG_FREE, PG_FREEING, 0, MAX_ORDER, 0, MAX_ORDER);
+	}
+	zone_unlock_irqrestore(zone, flags);
+	return take;
+}
+
+unsigned take_unreported(struct memory *mem, struct report_walk *walk, pfn_t *blocks, unsigned max)
+{
+	unsigned nr = 0;
+
+	for (; walk->zone < mem->nr_nodes * NR_ZONE_KINDS; walk->zone++, walk->pfn = 0) {
+		struct zone *zone = &mem->zones[walk->zone];
+
+		walk->pfn = MAX(walk->pfn, READ_ONCE(zone->start_pfn));
+		for (; walk->pfn < READ_ONCE(zone->end_pfn); walk->pfn += PAGEBLOCK_PAGES) {
+			if (nr == max)
+				return nr;
+			if (take_block(zone, walk->pfn))
+				blocks[nr++] = walk->pfn;
+		}
+	}
+	return nr;
+}
+
+void give_reported(struct memory *mem, const pfn_t *blocks, unsigned nr, bool told)
+{
+	unsigned i;
+
+	for (i = 0; i < nr; i++) {
+		struct zone *zone = zone_of(mem, blocks[i]);
+		struct page *page = pfn_to_page_in(mem, blocks[i]);
+		irqflags_t flags = zone_lock_irqsave(zone);
+		u32 word = page_word(page);
+
+		PAGE_ASSERT(mem, page, (word & ~PAGE_POISON) == PAGE_WORD(0, PG_FREEING, MAX_ORDER));
+		if (unlikely(word & PAGE_POISON)) {
+			/* A page of it broke meanwhile; what is left is no block that could be noted. */
+			poison_free_block(zone, blocks[i], MAX_ORDER);
+		} else {
+			buddy_free(zone, blocks[i], MAX_ORDER);
+			if (told)
+				pageblock_set_reported(zone, blocks[i]);
+		}
+		zone_unlock_irqrestore(zone, flags);
+	}
+	if (told)
+		MM_EVENT_ADD(mem, REPORTED, nr);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* poison_priv.h: what poison.c and poison_vm.c share. */
+#ifndef QUARRY_MM_POISON_PRIV_H
+#define QUARRY_MM_POISON_PRIV_H
+
+#include "mm/vm_priv.h"
+#include <quarry/poison.h>
+
+/*
+ * Take a broken page of an object from it, and out of everybody's reach.  Returns 0: the isolation's reference
+ * is ours, and nobody finds the page any more, though there may be references still; -EAGAIN it is no object's
+ * page just now.  Fills in *@res what it did.  Locks: object, lru.
+ */
+int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result *res) must_check;
+
+#endif

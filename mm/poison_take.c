@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poison_take.c: broken pages where pages become free: taking one out of a free block, freeing a block around
+ *                those in it, and keeping the marks while a pageblock is offline.
+ *
+ * Owns:       the flags HWPOISON and HAS_HWPOISON, pages in state HWPOISON, pageblock.nr_poisoned and
+ *             zone->nr_doomed.
+ * Locks:      the zone lock throughout.
+ * Invariants: a page with the flag HWPOISON is either retired (state HWPOISON, one reference, which is nobody's
+ *             to drop), or doomed (it is in use, and whoever frees it retires it by that), or lies in an
+ *             offline pageblock, whose words say nothing else.  The head of a larger block in use of which a
+ *             page is flagged has HAS_HWPOISON.  No flagged page is free or cached: it leaves the free lists,
+ *             or does not come back to them, in the lock hold that flags it or finds the flag.
+ * Checked by: check_memory().  Tests: tests/test_poison.c, tests/test_poison_states.c.
+ */
+#include "mm/mm_priv.h"
+
+#define RETIRED_WORD (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON)
+
+pfn_t poison_first(const struct memory *mem, pfn_t start, pfn_t end)
+{
+	pfn_t pfn;
+
+	for (pfn = start; pfn < end; pfn++) {
+		if (page_word(pfn_to_page_in(mem, pfn)) & PAGE_F_HWPOISON)
+			return pfn;
+	}
+	return PFN_NONE;
+}
+
+void poison_check_allocated(const struct memory *mem, const struct page *page, unsigned order)
+{
+	pfn_t pfn = page_to_pfn_in(mem, page);
+
+	PAGE_ASSERT(mem, page, poison_first(mem, pfn, pfn + (1UL << order)) == PFN_NONE);
+}
+
+/*
+ * Cut a block that nobody has and that is on no list, until no piece has a flagged page but those that are
+ * one: those are retired, the others are free.  Returns how many were retired.  No piece can merge: its buddy
+ * lies in this block too, and is no piece of the same size, or the two would be one.
+ */
+static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone)
+{
+	struct memory *mem = zone->mem;
+	struct page *page = pfn_to_page_in(mem, pfn);
+	unsigned nr;
+
+	if (poison_first(mem, pfn, pfn + (1UL << order)) == PFN_NONE) {
+		WRITE_ONCE(page->word, PAGE_WORD(0, PG_FREE, order));
+		buddy_list_add(zone, pfn, order);
+		return 0;
+	}
+	if (order == 0) {
+		struct pageblock *pb = pageblock_of(mem, pfn);
+
+		page->owner = NULL;
+		WRITE_ONCE(page->word, RETIRED_WORD);
+		WRITE_ONCE(pb->nr_poisoned, (u16)(pb->nr_poisoned + 1));
+		trace_page(mem, TR_retired, pfn, 0);
+		return 1;
+	}
+	/* The upper half first, so that the old head is written last: until then walkers see one block. */
+	nr = cut_around(zone, pfn + (1UL << (order - 1)), order - 1);
+	return nr + cut_around(zone, pfn, order - 1);
+}
+
+/*
+ * Nobody can have the page between "free" and "flagged": it is on the free list, or in no cache because they
+ * are off, until we have the lock, and is retired before we let go of it.
+ */
+void poison_take_free(struct zone *zone, pfn_t head, pfn_t pfn)
+{
+	struct page *page = pfn_to_page_in(zone->mem, pfn);
+	unsigned order = word_order(page_word(pfn_to_page_in(zone->mem, head)));
+
+	sched_point("takeoff.locked");
+	buddy_list_del(zone, head, order); /* asserts that it is free */
+	WRITE_ONCE(page->word, page_word(page) | PAGE_F_HWPOISON);
+	cut_around(zone, head, order);
+	MM_EVENT(zone->mem, POISON_RETIRED);
+}
+
+static void set_bits(struct page *page, u32 bits)
+{
+	u32 word;
+
+	do {
+		word = page_word(page);
+	} while (!atomic_cas(&page->word, word, word | bits));
+}
+
+/*
+ * The owner may be changing the word, or freeing the page: by compare-and-swap.  The caches are off, so
+ * that a free takes the zone lock, which we hold, and reads the word again under it (law 4).
+ */
+void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
+{
+	struct page *page = pfn_to_page_in(zone->mem, head);
+
+	if (word_order(page_word(page)) > 0)
+		set_bits(page, PAGE_F_HAS_HWPOISON);
+	set_bits(pfn_to_page_in(zone->mem, pfn), PAGE_F_HWPOISON);
+	zone->nr_doomed++;
+}
+
+void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order)
+{
+	unsigned nr = cut_around(zone, pfn, order);
+
+	PAGE_ASSERT(zone->mem, pfn_to_page_in(zone->mem, pfn), nr > 0);
+	zone->nr_doomed -= nr;
+	MM_EVENT_ADD(zone->mem, POISON_RETIRED, nr);
+}
+
+/* The mark goes first: what is listed has none.  Type and isolate bit are read by buddy_free, after that. */
+void poison_give_back(struct zone *zone, pfn_t pfn)
+{
+	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	page_store_word(pfn_to_page_in(zone->mem, pfn), RETIRED_WORD, PAGE_WORD(1, PG_HWPOISON, 0));
+	WRITE_ONCE(pb->nr_poisoned, (u16)(pb->nr_poisoned - 1));
+	buddy_free(zone, pfn, 0);
+}
+
+void poison_pack_block(struct zone *zone, pfn_t block)
+{
+	pfn_t pfn;
+
+	for (pfn = block; pfn < block + PAGEBLOCK_PAGES; pfn++) {
+		struct page *page = pfn_to_page_in(zone->mem, pfn);
+
+		WRITE_ONCE(page->word, page_word(page) & PAGE_F_HWPOISON);
+	}
+}
+
+void poison_flag_block(struct zone *zone, pfn_t block)
+{
+	pfn_t pfn;
+
+	for (pfn = block; pfn < block + PAGEBLOCK_PAGES; pfn++)
+		WRITE_ONCE(pfn_to_page_in(zone->mem, pfn)->word, PAGE_F_HWPOISON);
+}
+
+void poison_unpack_block(struct zone *zone, pfn_t block)
+{
+	struct memory *mem = zone->mem;
+
+	/* Where it was one free block its head has a word still. */
+	poison_pack_block(zone, block);
+	pageblock_of(mem, block)->nr_poisoned = 0;
+	cut_around(zone, block, MAX_ORDER);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poison_vm.c: a broken page of a memory object: out of its slot, and out of everybody's reach.
+ *
+ * Owns:       slots that are LOST.
+ * Locks:      the object's lock, the tables' and the lru lock inside; the cross-call with none.
+ * Invariants: when it returns 0 no entry shows the page, its object does not name it, and no CPU can reach it
+ *             through an old entry.  A slot is emptied, and so filled again by the pager, only if nobody had
+ *             written to the page: that is known from the bits that were in its entries in the instruction
+ *             that took each away.
+ * Tests:      tests/test_poison_vm.c.
+ */
+#include "mm/poison_priv.h"
+
+/*
+ * The pager still has what is in a page that nobody wrote to.  Of what was anybody's to write to from the start
+ * there is no other copy.
+ */
+static bool has_copy(const struct vm_object *object, const struct page *page)
+{
+	return object->kind == OBJ_PAGER && !(page_word(page) & PAGE_DIRTY);
+}
+
+/* Under the object's lock: the slot's reference is dropped after the shootdown. */
+static void leave_slot(struct vm_object *object, struct page *page, struct tlb_gather *g,
+    struct poison_result *res)
+{
+	u64 *slot = object_slot(object, page->index);
+
+	res->unmapped = page->mapcount;
+	rmap_unmap(object, page->index, 0, g); /* collects who wrote to it */
+	res->lost = !has_copy(object, page);
+	*slot = res->lost ? SLOT_LOST : 0;
+	WRITE_ONCE(object->nr_present, object->nr_present - 1);
+	lru_release_page(object->mem, page);
+	tlb_gather_page(g, page);
+}
+
+/*
+ * No marker is needed, as while a page is moved: who comes by finds the slot lost, or empty and asks the pager.
+ */
+int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result *res)
+{
+	struct page *page = pfn_to_page_in(mem, pfn);
+	int err = isolate_broken_page(mem, pfn);
+	struct vm_object *object;
+	struct tlb_gather g;
+
+	if (err)
+		return err;
+	sched_point("mf.isolated");
+	object = lru_get_object(mem, page);
+	/* It is on its way out, and drops its pages itself. */
+	if (!object)
+		return 0;
+	tlb_gather_init(&g, mem);
+	spin_lock(&object->lock);
+	if (slot_page(object_lookup(object, page->index)) == page)
+		leave_slot(object, page, &g, res);
+	spin_unlock(&object->lock);
+	sched_point("mf.entries_gone");
+	tlb_flush(&g);
+	sched_point("mf.unmapped");
+	vm_object_put(object);
+	return 0;
+}

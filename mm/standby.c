@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * standby.c: memory that the boot leaves offline, and that comes online by itself when it is wanted.
+ *
+ * Owns:       zone->standby, the cursor.
+ * Locks:      mem->hotplug, which is tried and not waited for: who holds it may wait for memory, and so for the
+ *             reclaim thread, which is who comes here; the zone lock for each pageblock and for the cursor.
+ * Invariants: what stands by is [standby, standby_end) of a zone, all of it OFFLINE or HOLE.  The cursor only
+ *             rises, with each pageblock that comes online, and nothing but this brings online what is above it:
+ *             so what was taken out of service by request lies below, and does not come back unasked.
+ *             A pageblock that broke while it stood by has all its pages counted in nr_poisoned; in the hold of the
+ *             lock in which the cursor passes it they are flagged in their descriptors, too.
+ * Tests:      tests/test_standby.c, tests/races/R-SBY.race.
+ */
+#include "mm/mm_priv.h"
+
+/* Pages at the start of a step of @nr that its own descriptors take. */
+static unsigned long own_pages(const struct memory *mem, unsigned long nr)
+{
+	return mem->arrays ? ALIGN_UP(nr * sizeof(struct page), PAGE_SIZE) >> PAGE_SHIFT : 0;
+}
+
+/* The pageblock of [@start, @end), the next step, for its own descriptors: the first that is whole; or PFN_NONE. */
+static pfn_t own_block(const struct memory *mem, pfn_t start, pfn_t end)
+{
+	pfn_t pfn;
+
+	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
+		const struct pageblock *pb = pageblock_of(mem, pfn);
+
+		if (pageblock_state(pb) == PB_OFFLINE && !READ_ONCE(pb->nr_poisoned))
+			return pfn;
+	}
+	return PFN_NONE;
+}
+
+/*
+ * A pageblock with descriptors in its first @own pages: these are reserved for ever.  If it broke since they came
+ * into it, all of it is.
+ */
+static void online_with_own(struct zone *zone, pfn_t pfn, unsigned long own) REQUIRES_ZONE(zone)
+{
+	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	KASSERT(own <= PAGEBLOCK_PAGES);
+	if (pb->nr_poisoned)
+		own = PAGEBLOCK_PAGES;
+	WRITE_ONCE(pb->nr_poisoned, 0);
+	page_set_state(pfn_to_page_in(zone->mem, pfn), PG_TAIL, PG_RESERVED, 0, 0, 1, MAX_ORDER);
+	pageblock_set_state(zone, pfn, PB_ONLINE);
+	zone->present += PAGEBLOCK_PAGES;
+	zone_free_reserved(zone, pfn + own, pfn + PAGEBLOCK_PAGES);
+}
+
+/*
+ * One pageblock of a step whose descriptors lie in the first @own pages of the pageblock @at; pages.  The cursor
+ * passes it in the same hold of the lock: in between it would be offline as if by request, and somebody could
+ * flag a page of it.
+ */
+static unsigned long block_comes(struct zone *zone, pfn_t pfn, pfn_t at, unsigned long own) REQUIRES_ZONE(zone)
+{
+	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	WRITE_ONCE(zone->standby, pfn + PAGEBLOCK_PAGES);
+	if (pageblock_state(pb) == PB_HOLE)
+		return 0;
+	if (at == PFN_NONE) { /* all of the step is broken, and it has no descriptors */
+		pageblock_set_hole(zone, pfn);
+		return 0;
+	}
+	if (own && pfn == at) {
+		online_with_own(zone, pfn, own);
+		return PAGEBLOCK_PAGES;
+	}
+	if (pb->nr_poisoned)
+		poison_flag_block(zone, pfn);
+	block_go_online(zone, pfn);
+	return PAGEBLOCK_PAGES;
+}
+
+static long next_step(struct zone *zone) REQUIRES(mem_hotplug_class)
+{
+	struct memory *mem = zone->mem;
+	unsigned long pages = 0;
+
+	while (!pages && zone_standby(zone)) {
+		pfn_t start = zone->standby, end, at, pfn;
+		irqflags_t flags;
+		int err = 0;
+
+		end = MIN(start - start % mem->standby_step + mem->standby_step, zone->standby_end);
+		at = own_block(mem, start, end);
+		if (at != PFN_NONE && mem->arrays)
+			err = mem->arrays->grow_inside(mem, start, end - start, at);
+		if (err)
+			return err;
+		for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
+			sched_point("standby.block");
+			flags = zone_lock_irqsave(zone);
+			pages += block_comes(zone, pfn, at, own_pages(mem, end - start));
+			zone_unlock_irqrestore(zone, flags);
+		}
+	}
+	return (long)pages;
+}
+
+long standby_online(struct zone *zone)
+{
+	struct memory *mem = zone->mem;
+	long pages;
+
+	if (!zone_standby(zone))
+		return 0;
+	if (!hotplug_trylock(mem))
+		return -EAGAIN;
+	pages = next_step(zone);
+	if (pages > 0) {
+		zone_set_watermarks(zone);
+		/* As online_pages: each owner takes the larger capacity at its next refill. */
+		zone_plan_claimed(zone);
+	}
+	hotplug_unlock(mem);
+	if (pages > 0)
+		MM_EVENT_ADD(mem, STANDBY_ONLINE, (u64)pages >> PAGEBLOCK_ORDER);
+	return pages;
+}

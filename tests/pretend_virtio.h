@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pretend_virtio.h: a virtio device that a test is: it answers at once, in the driver's notification, unless
+ * it is told to keep quiet, to lie, or to be late.
+ */
+#ifndef QUARRY_TESTS_PRETEND_VIRTIO_H
+#define QUARRY_TESTS_PRETEND_VIRTIO_H
+
+#include "drivers/virtio.h"
+#include <quarry/ktest.h>
+
+#include <linux/virtio_pci.h>
+
+#define PRETEND_QUEUES 4
+#define PRETEND_PIECES 64
+/* What serve() returns when there shall be no answer yet. */
+#define NO_ANSWER (~0u)
+
+/* How it lies about the next buffer that it returns. */
+enum pretend_lie {
+	LIE_NONE,
+	LIE_ID,    /* one that no queue has */
+	LIE_TWICE, /* it, and then once more */
+	LIE_LEN,   /* more written than there was room for */
+	LIE_COUNT, /* more buffers than it was given */
+};
+
+/* One buffer, as the device sees it. */
+struct pretend_buf {
+	unsigned queue, nr_out, nr_in;
+	struct virtio_buf out[PRETEND_PIECES], in[PRETEND_PIECES];
+};
+
+struct pretend {
+	struct virtio_device dev;
+	u64 offered, accepted;
+	u8 status, refused;     /* bits of the status that it does not take */
+	u8 stuck;               /* bits that no reset takes away */
+	u8 generation, unsteady; /* so many reads of the configuration see it change */
+	u8 config[64];
+	unsigned size[PRETEND_QUEUES];
+	struct virtqueue *queue[PRETEND_QUEUES];
+	u16 seen[PRETEND_QUEUES];
+	u16 kept[PRETEND_QUEUES]; /* a: first descriptor of a buffer not answered yet, + 1 */
+	unsigned resets, notified;
+	enum pretend_lie lie;
+	u32 (*serve)(struct pretend *p, const struct pretend_buf *buf); /* bytes written */
+	struct ktest *t;
+};
+
+static inline struct pretend *to_pretend(struct virtio_device *dev)
+{
+	return container_of(dev, struct pretend, dev);
+}
+
+/* A pointer to what the driver told the device by its address. */
+static inline void *pretend_memory(phys_t addr)
+{
+	return arch_phys_to_virt(addr);
+}
+
+static inline void pretend_return(struct pretend *p, unsigned queue, u16 first, u32 wrote)
+{
+	struct vring *ring = &p->queue[queue]->ring;
+	u16 idx = ring->used->idx;
+	struct vring_used_elem elem = {
+	    .id = p->lie == LIE_ID ? ring->num : first, .len = p->lie == LIE_LEN ? ~0u : wrote};
+
+	ring->used->ring[idx % ring->num] = elem;
+	ring->used->ring[(idx + 1) % ring->num] = elem;
+	idx = (u16)(idx + (p->lie == LIE_COUNT ? 2 * ring->num : p->lie == LIE_TWICE ? 2 : 1));
+	store_release(&ring->used->idx, idx);
+	p->lie = LIE_NONE;
+}
+
+static inline void pretend_gather(struct pretend *p, struct pretend_buf *buf, u16 first)
+{
+	const struct vring *ring = &p->queue[buf->queue]->ring;
+	u16 at = first;
+
+	buf->nr_out = buf->nr_in = 0;
+	for (;;) {
+		const struct vring_desc *d = &ring->desc[at];
+		struct virtio_buf piece = {d->addr, d->len};
+
+		if (d->flags & VRING_DESC_F_WRITE)
+			buf->in[buf->nr_in++] = piece;
+		else
+			buf->out[buf->nr_out++] = piece;
+		if (!(d->flags & VRING_DESC_F_NEXT))
+			return;
+		at = d->next;
+	}
+}
+
+/* Serve one buffer of the queue; false: it has none. */
+static inline bool pretend_serve(struct pretend *p, unsigned queue)
+{
+	struct vring *ring = &p->queue[queue]->ring;
+	struct pretend_buf buf = {.queue = queue};
+	u16 first;
+	u32 wrote;
+
+	if (load_acquire(&ring->avail->idx) == p->seen[queue])
+		return false;
+	first = ring->avail->ring[p->seen[queue]++ % ring->num];
+	pretend_gather(p, &buf, first);
+	wrote = p->serve ? p->serve(p, &buf) : NO_ANSWER;
+	if (wrote == NO_ANSWER)
+		store_release(&p->kept[queue], (u16)(first + 1));
+	else
+		pretend_return(p, queue, first, wrote);
+	return true;
+}
+
+/* Return what was kept, and interrupt. */
+static inline void pretend_answer(struct pretend *p, unsigned queue, u32 wrote)
+{
+	pretend_return(p, queue, (u16)(p->kept[queue] - 1), wrote);
+	p->kept[queue] = 0;
+	virtio_interrupt(&p->dev, 1);
+}
+
+static inline u64 pretend_features(struct virtio_device *dev)
+{
+	return to_pretend(dev)->offered;
+}
+
+static inline void pretend_accept(struct virtio_device *dev, u64 features)
+{
+	to_pretend(dev)->accepted = features;
+}
+
+static inline u8 pretend_get_status(struct virtio_device *dev)
+{
+	return READ_ONCE(to_pretend(dev)->status);
+}
+
+static inline void pretend_set_status(struct virtio_device *dev, u8 status)
+{
+	struct pretend *p = to_pretend(dev);
+
+	WRITE_ONCE(p->status, (u8)((status & ~(unsigned)p->refused) | p->stuck));
+	if (status)
+		return;
+	p->resets++;
+	memset(p->queue, 0, sizeof(p->queue));
+	memset(p->seen, 0, sizeof(p->seen));
+	memset(p->kept, 0, sizeof(p->kept));
+}
+
+static inline u32 pretend_read(struct virtio_device *dev, unsigned at, unsigned len)
+{
+	u32 value = 0;
+
+	memcpy(&value, to_pretend(dev)->config + at, len);
+	return value;
+}
+
+static inline void pretend_write(struct virtio_device *dev, unsigned at, unsigned len, u32 value)
+{
+	memcpy(to_pretend(dev)->config + at, &value, len);
+}
+
+static inline u8 pretend_generation(struct virtio_device *dev)
+{
+	struct pretend *p = to_pretend(dev);
+
+	if (p->unsteady && p->unsteady != 0xff)
+		p->unsteady--;
+	return p->unsteady ? p->generation++ : p->generation;
+}
+
+static inline unsigned pretend_queue_size(struct virtio_device *dev, unsigned index)
+{
+	return index < PRETEND_QUEUES ? to_pretend(dev)->size[index] : 0;
+}
+
+static inline int pretend_queue_start(struct virtio_device *dev, const struct virtqueue *q)
+{
+	to_pretend(dev)->queue[q->index] = (struct virtqueue *)(uintptr_t)q;
+	return 0;
+}
+
+static inline void pretend_notify(struct virtio_device *dev, const struct virtqueue *q)
+{
+	struct pretend *p = to_pretend(dev);
+
+	p->notified++;
+	if (!p->queue[q->index]) {
+		ktest_fail(p->t, __FILE__, __LINE__, "told of queue %u, which it has not got", q->index);
+		return;
+	}
+	while (!(p->status & VIRTIO_CONFIG_S_NEEDS_RESET) && pretend_serve(p, q->index))
+		;
+	virtio_interrupt(dev, 1);
+}
+
+static const struct virtio_ops pretend_ops = {
+    .features = pretend_features,
+    .accept = pretend_accept,
+    .get_status = pretend_get_status,
+    .set_status = pretend_set_status,
+    .read = pretend_read,
+    .write = pretend_write,
+    .generation = pretend_generation,
+    .queue_size = pretend_queue_size,
+    .queue_start = pretend_queue_start,
+    .notify = pretend_notify,
+};
+
+/* A device with VERSION_1 and queues of 64, which serves by @serve. */
+static inline void pretend_init(struct pretend *p, struct ktest *t, u64 features,
+    u32 (*serve)(struct pretend *, const struct pretend_buf *))
+{
+	unsigned i;
+
+	*p = (struct pretend){.offered = features | 1ULL << VIRTIO_F_VERSION_1, .serve = serve, .t = t};
+	p->dev = (struct virtio_device){.ops = &pretend_ops, .name = "pretend", .wq = WAITQ("pretend"),
+	    .patience_ns = VIRTIO_PATIENCE_NS};
+	for (i = 0; i < PRETEND_QUEUES; i++)
+		p->size[i] = 64;
+}
+
+#endif

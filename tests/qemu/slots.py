@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""A machine at the monitor's prompt with QEMU's protocol beside it, to plug things in and take them out."""
+import os
+import re
+
+import pexpect
+import qemu
+
+SOUND = "check: every invariant holds"
+MIB = 1 << 20
+FIRST = 0x100000  # the first pfn that QEMU places DIMMs at, when RAM ends below 4 GiB
+INSERT, EJECT, DONE, FAILED, BUSY = 1, 3, 0, 1, 0x82  # of _OST
+LIMIT = 300
+
+
+class Host:
+    """env: of QEMU, besides ours."""
+
+    def __init__(self, name, machine, cmdline, env=None):
+        self.path = os.path.relpath(os.path.join(qemu.BUILD, "qemu", f"{os.getpid()}.qmp"))
+        os.makedirs(os.path.dirname(qemu.log_path(name)), exist_ok=True)
+        command = machine.command(name, cmdline + " tour=off", console="stdio,id=con,signal=off")
+        command += ["-qmp", f"unix:{self.path},server=on,wait=off"]
+        self.child = pexpect.spawn(command[0], command[1:], timeout=LIMIT, encoding="utf-8", codec_errors="replace",
+                                   echo=False, env={**os.environ, **(env or {})})
+        self.log = open(qemu.log_path(name), "w", encoding="utf-8")
+        self.child.logfile_read = self.log
+        self.qmp = qemu.Qmp(self.path, self, qemu.log_path(name)).__enter__()
+        self.child.expect("quarry> ")
+        self.boot = self.child.before.replace("\r", "")
+
+    def poll(self):
+        return None if self.child.isalive() else self.child.exitstatus
+
+    def close(self):
+        self.qmp.__exit__()
+        self.child.close(force=True)
+        self.log.close()
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+    def ask(self, line):
+        self.child.sendline(line)
+        self.child.expect("quarry> ", timeout=LIMIT)
+        return self.child.before.replace("\r", "")
+
+    def says(self, pattern):
+        """Wait for a line that nobody asked for."""
+        self.child.expect(pattern, timeout=LIMIT)
+
+    def ost(self, slot, source, status):
+        """The kernel tells the host how it went."""
+        info = self.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]
+        assert (info["slot"], info["source"], info["status"]) == (str(slot), source, status), info
+
+    def plug_dimm(self, number, mib, node=0, **more):
+        self.qmp("object-add", **{"qom-type": "memory-backend-ram", "id": f"m{number}", "size": mib * MIB,
+                                  "reserve": False})
+        self.qmp("device_add", driver="pc-dimm", id=f"d{number}", memdev=f"m{number}", node=node, **more)
+
+    def unplug(self, device):
+        """The request; the kernel decides."""
+        self.qmp("device_del", id=device)
+
+    def gone(self, device):
+        while True:
+            data = self.qmp.event("DEVICE_DELETED", LIMIT)
+            # Of a CPU, QEMU 7.2 names only its local APIC.
+            if data.get("device") == device or data["path"] == f"/machine/peripheral/{device}/lapic":
+                break
+        assert device not in [child["name"] for child in self.qmp("qom-list", path="/machine/peripheral")]
+
+    def dimms(self):
+        return {d["data"]["id"]: d["data"] for d in self.qmp("query-memory-devices")}
+
+    def managed(self):
+        return int(re.search(r"(\d+) MiB managed", self.ask("mem")).group(1))
+
+    def present(self):
+        """Pages of each node's zone MOVABLE."""
+        return {int(n): int(p) for n, p in re.findall(r"node (\d) MOVABLE pfn \S+ present (\d+)", self.ask("zone"))}
+
+    def spans(self, node):
+        """(first pfn, end, pages present) of each of a node's zones."""
+        return [(int(first, 16), int(end, 16), int(present)) for first, end, present in
+                re.findall(rf": node {node} \S+ +pfn (\S+)-(\S+) present (\d+)", self.ask("zone"))]
+
+    def evacuate(self, node):
+        """(pages that went, that stayed)."""
+        return tuple(map(int, re.search(r"evacuate: (\d+) pages went, (\d+) stayed", self.ask(f"evacuate {node}")).groups()))
+
+    def places(self):
+        """What device_add wants for each CPU that is not there."""
+        return [cpu for cpu in self.qmp("query-hotpluggable-cpus") if "qom-path" not in cpu]
+
+    def plug_cpu(self, device, place):
+        self.qmp("device_add", driver=place["type"], id=device, **place["props"])
+
+    def cpus(self):
+        """State of each CPU."""
+        return [state for _, state in re.findall(r"^cpu (\d+): (\w+)", self.ask("cpus"), re.MULTILINE)]

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""The balloon: pages lent to the host, statistics, and free memory that it drops, judged by QEMU's resident memory."""
+import re
+import time
+
+import pytest
+import qemu
+from guest import Guest, MIB
+
+PATIENCE = 240
+BALLOON = ["-device", "virtio-balloon-pci,id=b0"]
+REPORTING = ["-device", "virtio-balloon-pci,id=b0,free-page-reporting=on"]
+
+
+@pytest.fixture
+def guest(name):
+    def make(extra, **kw):
+        return Guest(name, qemu.Machine(extra=extra, timeout=PATIENCE, **kw))
+    return make
+
+
+def until(condition, what, timeout=PATIENCE):
+    """Until condition() is true; else what() says why not."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.1)
+
+
+def lend(g, mib, mem):
+    """Have the host keep @mib MiB of the machine's @mem."""
+    g.qmp("balloon", value=(mem - mib) * MIB)
+    until(lambda: g.qmp("query-balloon")["actual"] == (mem - mib) * MIB, lambda: g("virtio"))
+
+
+def ends_well(g):
+    assert "every invariant holds" in g("check")
+    assert g.halt() == qemu.PASS_STATUS
+
+
+def test_lends_and_takes_back(guest):
+    with guest(BALLOON, mem=512) as g:
+        assert "0 pages damaged" in g("burst 440")
+        full = g.rss()
+        lend(g, 256, 512)
+        assert g.rss() < full - 0.95 * 256
+        assert "65536 pages lent, 65536 asked for" in g("virtio")
+        # What is left is as good as ever, and what came back too.
+        assert "0 pages damaged" in g("burst 100 3")
+        lend(g, 100, 512)
+        assert "0 pages damaged" in g("burst 300")
+        lend(g, 0, 512)
+        assert re.search(r"burst: 1 rounds of 440 MiB used and freed, 0 pages damaged", g("burst 440"))
+        ends_well(g)
+
+
+def test_memory_with_lent_pages_goes_out_of_service(guest):
+    with guest(BALLOON, mem=512) as g:
+        lend(g, 128, 512)
+        went = re.search(r"evacuate: (\d+) pages went, 0 stayed", g("evacuate 0"))
+        assert went and int(went.group(1)) > 128 * 256
+        moved = int(re.search(r"(\d+) moved", g("virtio")).group(1))
+        assert moved > 100 * 256  # nearly all of them lay there
+        # The host knows of each: it has as many as before, and those it has no longer are used again.
+        assert g.qmp("query-balloon")["actual"] == (512 - 128) * MIB
+        assert "pages are back" in g("evacuate 0 undo")
+        assert "0 pages damaged" in g("burst 300")
+        lend(g, 0, 512)
+        ends_well(g)
+
+
+def test_wants_more_than_there_is(guest):
+    """It lends what it has, the machine lives on, and takes them back."""
+    with guest(BALLOON, mem=256) as g:
+        g.qmp("balloon", value=1 * MIB)
+        until(lambda: g.qmp("query-balloon")["actual"] < 60 * MIB, lambda: g("virtio"))
+        assert "no more to be had" in g.wait(lambda text: "no more to be had" in text, "its limit")
+        lend(g, 0, 256)
+        assert "0 pages damaged" in g("burst 150")
+        ends_well(g)
+
+
+def test_statistics(guest):
+    with guest(BALLOON, mem=512) as g:
+        path = "/machine/peripheral/b0"
+        g.qmp("qom-set", path=path, property="guest-stats-polling-interval", value=1)
+
+        def stats():
+            return g.qmp("qom-get", path=path, property="guest-stats")["stats"]
+
+        until(lambda: stats()["stat-free-memory"] < 1 << 40, lambda: str(stats()))
+        first = stats()
+        assert 480 * MIB < first["stat-total-memory"] < 512 * MIB
+        assert first["stat-free-memory"] <= first["stat-available-memory"] <= first["stat-total-memory"]
+        lend(g, 128, 512)
+        until(lambda: stats()["stat-total-memory"] == first["stat-total-memory"] - 128 * MIB, lambda: str(stats()))
+        assert stats()["stat-free-memory"] < first["stat-free-memory"] - 120 * MIB
+        ends_well(g)
+
+
+def settled(g):
+    """The resident memory when nothing more is reported."""
+    last, since = g.rss(), time.monotonic()
+    while time.monotonic() - since < 3:
+        now = g.rss()
+        if abs(now - last) > 1:
+            last, since = now, time.monotonic()
+        time.sleep(0.1)
+    return g.rss()
+
+
+def test_a_burst_is_given_back(guest, report):
+    """After 2 GiB have been used and freed the host's memory is within 5 % of what it was."""
+    with guest(REPORTING, mem=3072) as g:
+        assert "0 pages damaged" in g("burst 2048")
+        before = settled(g)
+        assert "burst: 1 rounds of 2048 MiB used and freed, 0 pages damaged" in g("burst 2048")
+        after = settled(g)
+        with open(f"/proc/{g.proc.pid}/status", encoding="ascii") as f:
+            most = int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1)) / 1024
+        report(f"{before:.0f} MiB, {most:.0f} in the burst, {after:.0f} after it")
+        assert most > before + 1900
+        assert after < 1.05 * before, (before, after)
+        ends_well(g)
+
+
+def test_nothing_is_damaged_by_reports(guest):
+    """A hundred bursts, beside objects and stress, all with checksums, and reports of what they free while they go on."""
+    blocks = 1024 // 2  # of the machine: more than that were used since they were first reported
+    with guest(REPORTING, mem=1024) as g:
+        assert "and stress on all CPUs" in g("load 128")
+        reported, deadline = 0, time.monotonic() + 900
+        while reported < blocks + 100:
+            assert time.monotonic() < deadline, g("virtio")
+            said = g("burst 64 100", timeout=900)
+            assert re.search(r"burst: 100 rounds of \d+ MiB used and freed, 0 pages damaged", said), said
+            reported = int(re.search(r"(\d+) free pageblocks reported", g("virtio")).group(1))
+        ended = g("load")
+        assert re.search(r"load: ended: \d+ operations, \d+ objects moved, 0 damaged", ended), ended
+        ends_well(g)

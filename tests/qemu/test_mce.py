@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""Machine checks, put in from outside by QEMU's `mce` command; what comes of each is judged by the console, QEMU's
+own events, and how the run ends."""
+import contextlib
+import re
+
+import pytest
+
+import qemu
+
+BANK = 9
+MISC = 0x8c  # a physical address, of which 12 bits mean nothing
+SCRUB, LOAD, FETCH = 0xc0, 0x134, 0x150
+VAL, OVER, UC, EN, MISCV, ADDRV, PCC, S, AR = (1 << bit for bit in (63, 62, 61, 60, 59, 58, 57, 56, 55))
+RIPV, EIPV, MCIP = 1, 2, 4
+OPTIONAL = VAL | UC | EN | MISCV | ADDRV | S | SCRUB
+REQUIRED = VAL | UC | EN | MISCV | ADDRV | S | AR | LOAD
+# kind: MCi_STATUS and MCG_STATUS, and what the command is given besides
+KINDS = {
+    "optional": (OPTIONAL, RIPV | MCIP, ""),
+    "broadcast": (OPTIONAL, RIPV | MCIP, "-b "),
+    "required": (REQUIRED, RIPV | EIPV | MCIP, ""),
+    "corrected": (VAL | EN | MISCV | ADDRV | SCRUB, 0, ""),
+}
+WANTED = re.compile(r"^inject: (\w+) cpu (\d+) address (0x[0-9a-f]+)\n", re.M)
+READY = "^Type help"
+# Without an address nothing is done but to count it, and say so.
+SAID = rf"^mce: CPU \d bank {BANK}: action optional, no page: nothing was done$"
+
+
+def inject(qmp, status, mcg_status, address=0, cpu=0, more=""):
+    """A machine check on CPU @cpu."""
+    said = qmp("human-monitor-command", **{
+        "command-line": f"mce {more}{cpu} {BANK} {status:#x} {mcg_status:#x} {address:#x} {MISC:#x}"})
+    assert not said.strip(), said
+
+
+def injected(qmp):
+    """What QEMU's events say that was done, so far."""
+    qmp("query-status")  # events before the answer have been read
+    return [e["data"]["action"] for e in qmp.events if e["event"] == "MEMORY_FAILURE"]
+
+
+def server(cpus, asked):
+    """Does what the kernel's suite says it wants, one after the other; @asked: the kinds."""
+    def serve(qmp):
+        while True:
+            text = qmp.wait_for(r"^inject: .*\n|^(not )?ok 1 mce_outside|^PANIC", 300, times=len(asked) + 1)
+            wanted = WANTED.findall(text)
+            if len(wanted) == len(asked):
+                return
+            kind, cpu, address = wanted[len(asked)]
+            asked.append(kind)
+            status, mcg_status, more = KINDS[kind]
+            inject(qmp, status, mcg_status, int(address, 16), int(cpu), more)
+            # One for each, a broadcast for each CPU; "reset" if the machine could not take it.
+            assert injected(qmp) == ["inject"] * (len(asked) + (cpus - 1) * asked.count("broadcast"))
+    return serve
+
+
+def test_standby(boot):
+    """Memory that stands by breaks, in the pageblock where its step's descriptors would have been."""
+    asked = []
+    run = boot("selftest=mce_outside.memory_that_stands_by standby=256", cpus=2, mem=8192, timeout=400, talk=server(2, asked))
+    assert run.passed and asked == ["optional"], run.story(80)
+    assert run.ktap()[:3] == (1, 0, 0), run.story(80)
+    assert run.has(rf"^mce: CPU \d bank {BANK}: action optional, pfn 0x[0-9a-f]+: it stands by; "
+                   "out of use, with all of its pageblock$"), run.story(80)
+
+
+@pytest.mark.parametrize("cpus", [2, 4])
+def test_each_kind(boot, cpus):
+    """One after the other."""
+    asked = []
+    run = boot("selftest=mce_outside", cpus=cpus, programs=True, timeout=400, talk=server(cpus, asked))
+    assert run.passed, run.story(80)
+    passed, failed, skipped, names = run.ktap()
+    assert (passed, failed, skipped) == (8, 0, 1), run.story(80)
+    assert set(asked) == set(KINDS), asked
+    lines = re.findall(rf"^mce: CPU (\d+) bank {BANK}: (.*?), pfn 0x[0-9a-f]+: (.*)$", run.text, re.M)
+    # Broadcasts and all: one line for each that was about a page, but the corrected ones before the last.
+    assert len(lines) == len(asked) - 2, run.story(80)
+    assert [what for _, what, _ in lines].count("action required") == 3, lines
+    assert ("corrected", "number 3: out of use") in [line[1:] for line in lines], lines
+    lost = r"^task \d+ lost: page fault: read of 0000000030000000: lost, its memory broke$"
+    assert len(re.findall(lost, run.text, re.M)) == 2, run.story(80)
+    assert run.has(r"^task \d+ lost: machine check: what it needs is damaged, and cannot be taken out of use$"), run.story()
+
+
+# What nobody survives: registers, and what the report must say.
+FATAL = {
+    "pcc": (OPTIONAL | PCC, RIPV | MCIP, r"the processor's state is corrupt \(PCC\)"),
+    "no-ripv": (OPTIONAL, MCIP, r"what was interrupted cannot go on \(no RIPV\)"),
+    "kernel": (REQUIRED, RIPV | EIPV | MCIP, "action required in the kernel"),
+    "kernel-fetch": (REQUIRED ^ LOAD ^ FETCH, RIPV | MCIP, "action required in the kernel"),
+    "unknown": (REQUIRED ^ LOAD ^ (LOAD | 1), RIPV | EIPV | MCIP, "action required for an unknown error"),
+    "lost": (REQUIRED | OVER, RIPV | EIPV | MCIP, r"action required, and another error was lost \(OVER\)"),
+}
+
+
+@pytest.mark.parametrize("kind, more", [(kind, "") for kind in sorted(FATAL)] + [("pcc", "-b "), ("kernel", "-b ")])
+def test_fatal(boot, kind, more):
+    """A panic, with all banks of the CPU that has it."""
+    status, mcg_status, why = FATAL[kind]
+
+    def break_it(qmp):
+        qmp.wait_for(READY, 300)
+        with contextlib.suppress(EOFError, OSError):  # the machine may be gone before the answer
+            inject(qmp, status, mcg_status, 0x5432100, 1, more)
+
+    run = boot("selftest=none", cpus=2, monitor=None, timeout=300, talk=break_it)
+    assert run.status == qemu.FAIL_STATUS, run.story()
+    assert run.has(rf"^PANIC on CPU 1, thread .*: exception 18: machine check: {why}$"), run.story(80)
+    assert run.has(r"^CPU 1: exception 18, machine check, in thread "), run.story(80)
+    assert run.has(rf"^CPU 1: MCG_CAP 0x[0-9a-f]+, MCG_STATUS {mcg_status:#x}( [A-Z]+)+$"), run.story(80)
+    banks = re.findall(r"^  bank (\d+): status ([0-9a-f]{16}) address ([0-9a-f]{16}) misc ([0-9a-f]{16}): (.*)$", run.text, re.M)
+    assert len(banks) == 10, run.story(80)
+    assert banks[BANK][1:4] == (f"{status:016x}", f"{0x5432100:016x}", f"{MISC:016x}"), banks
+    assert run.has(r"^To run it again: "), run.story(80)
+
+
+def test_too_many_at_once(boot):
+    """The ring is full, and none of them may be forgotten."""
+    run = boot("selftest=none fault=mcering", cpus=2, timeout=300)
+    assert run.status == qemu.FAIL_STATUS, run.story()
+    assert run.has(r"^PANIC on CPU \d, thread main: exception 18: machine check: more machine checks than there is room for$"), \
+        run.story(80)
+
+
+def test_storm(boot):
+    """Many of them, and NMIs among them, wherever they hit: in ring 3, on the way in and out, in other handlers."""
+    rounds, cpus = 60, 3
+
+    def storm(qmp):
+        qmp.wait_for("^selftest: ", 300)
+        for i in range(rounds):
+            # Most NMIs are still being answered when the next one hits.
+            if i % 3 == 0:
+                qmp("inject-nmi")
+            # The last one tells all; nobody says that he has taken that, so no other may follow.
+            inject(qmp, OPTIONAL & ~ADDRV, RIPV | MCIP, 0, i % cpus, "-b " if i == rounds - 1 else "")
+            qmp.wait_for(SAID, 300, times=i + 1)
+        assert set(injected(qmp)) == {"inject"}
+        qmp("quit")
+
+    # A program that verifies each word of its memory, and says so at once if one is wrong.
+    run = boot("selftest=none user=stress user_arg=100000", cpus=cpus, programs=True, timeout=600, talk=storm)
+    assert run.status == 0 and len(re.findall(SAID, run.text, re.M)) == rounds, run.story()
+    assert not run.has("^stress: page |PANIC|^task|^user: "), run.story()
+
+
+@pytest.mark.parametrize("machine", [dict(cpu="max"), dict(cpu="Nehalem"), dict(cpu="qemu64", cpus=1),
+                                     dict(cpu="max", boot="grub"), dict(cpu="max", icount=True)])
+def test_suites(passes, machine):
+    run = passes("selftest=mce,mce_cpu", timeout=400, **{"cpus": 4, **machine})
+    assert run.has("^ok 2 mce_cpu"), run.story()
+    assert "# SKIP" not in run.text, run.story()
+
+
+def test_machine_without(passes):
+    """A CPU that has no banks: nothing to do, nothing that goes wrong."""
+    run = passes("selftest=mce,mce_cpu", cpus=2, cpu="max,-mce,-mca", timeout=400)
+    assert run.has("# SKIP needs an emulator with machine checks"), run.story()

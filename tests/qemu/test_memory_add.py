@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""Memory that comes and goes: a DIMM that the firmware's map does not have, only the range of the SRAT.
+
+The DIMM is there from the start, and the kernel is told of it at the monitor's prompt.
+"""
+import os
+import re
+
+import pytest
+import qemu
+
+pexpect = pytest.importorskip("pexpect")
+
+PAGES = 1 << 8  # in a MiB
+SOUND = "check: every invariant holds"
+FIRST = 0x100000  # the first pfn that QEMU places DIMMs at, when RAM ends below 4 GiB
+
+
+def dimm(mib, number=0, node=0):
+    return ["-object", f"memory-backend-ram,id=dimm{number},size={mib}M,reserve=off",
+            "-device", f"pc-dimm,id=d{number},memdev=dimm{number},node={node}"]
+
+
+@pytest.fixture
+def prompt(name):
+    """prompt(cmdline, **machine) -> ask(command) -> what it printed; the kernel runs until the test is over."""
+    children = []
+
+    def start(cmdline="selftest=none slots=off", mem=256, extra=(), **machine):
+        m = qemu.Machine(mem=mem, extra=list(extra), **machine)
+        command = m.command(name, cmdline + " tour=off", console="stdio,id=con,signal=off")
+        # Room for memory to come.
+        i = command.index("-m") + 1
+        command[i] += ",slots=4,maxmem=8G"
+        os.makedirs(os.path.dirname(qemu.log_path(name)), exist_ok=True)
+        child = pexpect.spawn(command[0], command[1:], timeout=120, encoding="utf-8", codec_errors="replace", echo=False)
+        children.append(child)
+        child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
+        child.expect("quarry> ")
+
+        def ask(line, limit=300):
+            child.sendline(line)
+            child.expect("quarry> ", timeout=limit)
+            return child.before.replace("\r", "")
+        return ask
+    yield start
+    for child in children:
+        child.close(force=True)
+
+
+def managed(ask):
+    return int(re.search(r"(\d+) MiB managed", ask("mem")).group(1))
+
+
+def test_dimm_comes_and_goes(prompt):
+    ask = prompt(extra=dimm(256))
+    before = managed(ask)
+    assert "add: done: offline, on node 0" in ask(f"add {FIRST:#x} {256 * PAGES}")
+    assert managed(ask) in (before, before - 2)  # its descriptors
+    assert "online: done" in ask(f"online {FIRST:#x} {256 * PAGES}")
+    assert managed(ask) >= before + 256 - 2
+    assert SOUND in ask("check")
+    # It is used: the suites of all kinds run in it too, and it still goes.
+    assert ", 0 failed" in ask("run vm,migrate,offline,memory_add,memory_span")
+    assert "remove: error -16: some of it is not offline" in ask(f"remove {FIRST:#x} {256 * PAGES}")
+    assert "offline: done" in ask(f"offline {FIRST:#x} {256 * PAGES}")
+    assert "remove: done" in ask(f"remove {FIRST:#x} {256 * PAGES}")
+    assert managed(ask) == before
+    assert "pfn 0x100000: no such page" in ask(f"page {FIRST:#x}") or "hole" in ask(f"block {FIRST:#x}")
+    # Again, by parts, and in another order.
+    assert "add: done" in ask(f"add {FIRST + 128 * PAGES:#x} {128 * PAGES}")
+    assert "add: done" in ask(f"add {FIRST:#x} {2 * PAGES}")
+    assert "online: done" in ask(f"online {FIRST:#x} {2 * PAGES}")
+    assert "online: done" in ask(f"online {FIRST + 128 * PAGES:#x} {128 * PAGES}")
+    assert managed(ask) >= before + 130 - 2
+
+
+def test_what_is_refused_says_why(prompt):
+    ask = prompt(extra=dimm(128))
+    for command, answer in (
+            (f"add {FIRST:#x} 1", "add: error -22: range empty, unaligned or where no memory can come"),
+            ("add 0x10000000 512", "add: error -22: range empty, unaligned or where no memory can come"),
+            ("add 0 512", "add: error -17: some of it is there"),
+            (f"add {FIRST:#x} 512 1", "add: error -19: no such node"),
+            (f"add {FIRST:#x}", "usage: add PFN NR [NODE]"),
+            (f"remove {FIRST:#x} 512", "remove: error -22: range empty, unaligned or not there"),
+            ("remove 0 512", "remove: error -16: some of it is not offline")):
+        assert answer in ask(command), command
+
+
+def test_nodes_get_theirs(prompt):
+    """Two DIMMs, the lower one of node 1: the spans of the two nodes overlap."""
+    ask = prompt(nodes=[128, 128], extra=dimm(128, 0, node=1) + dimm(128, 1, node=0))
+    assert "add: done: offline, on node 1" in ask(f"add {FIRST:#x} {128 * PAGES} 1")
+    assert "add: done: offline, on node 0" in ask(f"add {FIRST + 128 * PAGES:#x} {128 * PAGES} 0")
+    assert "online: done" in ask(f"online {FIRST:#x} {128 * PAGES}")
+    assert "online: done" in ask(f"online {FIRST + 128 * PAGES:#x} {128 * PAGES}")
+    zones = dict(re.findall(r"node (\d) MOVABLE pfn \S+ present (\d+)", ask("zone")))
+    assert int(zones["0"]) >= 128 * PAGES and int(zones["1"]) >= 128 * PAGES, zones
+    assert ", 0 failed" in ask("run fallback,offline,compact,memory_add,memory_span")
+    assert re.search(r"evacuate: \d+ pages went, 0 stayed", ask("evacuate 1"))
+    assert "remove: done" in ask(f"remove {FIRST:#x} {128 * PAGES}")
+    assert SOUND in ask("check")

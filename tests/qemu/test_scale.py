@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""Big machines: a terabyte that costs no more than what is used of it, and 255 CPUs."""
+import re
+
+import pytest
+import qemu
+
+TIB = 1 << 20  # MiB
+RESIDENT_LIMIT = 64  # MiB more than the same machine before its first instruction
+CROWD_LIMIT = 120    # seconds for 255 CPUs: boot, quick suite, offlines
+CYCLES_LIMIT = 1.5   # times those of a machine with 1 GiB
+# With AMD's vendor and more RAM than fits below its hole, QEMU moves all high RAM to 1 TiB.
+CPUS = {"moved": "max,phys-bits=46", "straight": "max,phys-bits=46,vendor=GenuineIntel"}
+
+
+def resident(proc):
+    """MiB of QEMU's that the host backs now."""
+    with open(f"/proc/{proc.pid}/status", encoding="ascii") as f:
+        return int(re.search(r"^VmRSS:\s+(\d+) kB", f.read(), re.MULTILINE).group(1)) / 1024
+
+
+@pytest.fixture
+def measure(name):
+    """measure(**machine) -> (MiB resident, console): at the monitor's prompt, or paused at reset."""
+    def run(suffix, paused=False, timeout=300, **machine):
+        found = []
+
+        def talk(qmp):
+            if not paused:
+                qmp.wait_for("^Type help", timeout=timeout)
+            found.append(resident(qmp.proc))
+            try:
+                qmp("quit")
+            except EOFError:
+                pass
+        machine = qemu.Machine(cpus=1, timeout=timeout, extra=["-S"] if paused else [], **machine)
+        done = machine.run(f"{name}-{suffix}", "selftest=none tour=off monitor=on", talk=talk)
+        return found[0], done
+    return run
+
+
+def cycles(run):
+    return int(re.search(r"^boot: (\d+) thousand cycles since", run.text, re.MULTILINE).group(1))
+
+
+@pytest.mark.parametrize("map_", sorted(CPUS))
+def test_terabyte(measure, report, map_):
+    machine = {"cpu": CPUS[map_], "icount": True}
+    _, small = measure("small", mem=1024, **machine)
+    reset, _ = measure("reset", mem=TIB, paused=True, **machine)
+    used, big = measure("big", mem=TIB, **machine)
+    ratio = cycles(big) / cycles(small)
+    report(f"1 TiB, {map_}: {used - reset:.0f} MiB more resident than at reset, {cycles(big)} thousand instructions, "
+           f"{ratio:.2f} times those of 1 GiB")
+    assert used - reset <= RESIDENT_LIMIT, big.story()
+    assert ratio <= CYCLES_LIMIT, big.story()
+
+
+def test_terabyte_is_used(passes):
+    """What stands by comes when it is wanted; the suites pass on such a machine."""
+    run = passes("selftest=init,standby,memory_add,memory_span,offline,zone,oom", mem=TIB, cpu=CPUS["moved"], timeout=300)
+    assert run.has(r"^machine: 4 CPUs online of 4, 1 node, \d{4} MiB managed"), run.story()
+
+
+def test_255_cpus(passes, report):
+    """The quick suite, and an offline under each policy; CPUs under stress are halted between bursts."""
+    run = passes("selftest=quick rounds=1", cpus=255, mem=2048, icount=True, timeout=CROWD_LIMIT)
+    assert run.has("^machine: 255 CPUs online of 255,"), run.story()
+    for policy in ("redrain", "disable", "precise"):
+        assert run.has(rf"^rounds: {policy}: 1 offlines of 16 MiB under stress, \d+ drain rounds"), run.story()
+    report(f"255 CPUs: {run.seconds:.0f} s")
+
+
+@pytest.mark.parametrize("mib", [256, 600])
+def test_standby_by_option(passes, mib):
+    """Also on a machine that is not big."""
+    run = passes(f"selftest=init,zone,offline,standby,poison_standby,reclaim standby={mib}", mem=8192, timeout=300)
+    managed = int(re.search(r"(\d+) MiB managed", run.text).group(1))
+    assert 2048 + mib <= managed < 4096 + 2 * mib, run.story()

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+"""Memory modules and CPUs that the host plugs in and takes out while the kernel runs, judged by what QEMU says."""
+import os
+import re
+
+import pytest
+import qemu
+
+pytest.importorskip("pexpect")
+from slots import BUSY, DONE, EJECT, FAILED, FIRST, INSERT, LIMIT, SOUND  # noqa: E402
+
+
+# ---- memory modules --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("machine", ["q35", "pc"])
+def test_dimm_comes_and_goes(host, machine):
+    h = host(machine=machine)
+    assert "slots: 8 for DIMMs, 0 for CPUs" in h.boot
+    before = h.managed()
+    for number in range(3):
+        h.plug_dimm(number, 256)
+        h.ost(0, INSERT, DONE)
+        h.says(r"slots: DIMM slot 0, 256 MiB at 0x100000000, domain 0: in use")
+        assert h.managed() >= before + 256 - 3
+        assert list(h.dimms()) == [f"d{number}"]
+        h.unplug(f"d{number}")
+        h.gone(f"d{number}")
+        h.says(r"slots: DIMM slot 0, \S+ MiB at \S+ domain 0: gone")
+        assert h.dimms() == {}
+        h.qmp("object-del", id=f"m{number}")
+        # Tables for its addresses stay.
+        assert before - 1 <= h.managed() <= before
+    assert SOUND in h.ask("check")
+    assert "0 of 8 DIMM slots full; 3 taken, 3 given back, 0 refused, 0 odd" in h.ask("slots")
+
+
+def test_several_dimms_of_several_sizes(host):
+    h = host()
+    for number, mib in enumerate((128, 2, 64, 512)):
+        h.plug_dimm(number, mib)
+        h.ost(number, INSERT, DONE)
+    assert "4 of 8 DIMM slots full; 4 taken" in h.ask("slots")
+    assert h.managed() >= 256 + 706 - 40
+    # They are used, and they go in another order.
+    assert ", 0 failed" in h.ask("run offline,memory_span")
+    for number in (2, 0, 3, 1):
+        h.unplug(f"d{number}")
+        h.gone(f"d{number}")
+    assert h.dimms() == {}
+    assert SOUND in h.ask("check")
+
+
+def test_dimm_that_is_asked_for_before_anybody_looked(host):
+    """It goes, and the next one in its slot, which nobody asks for, stays."""
+    h = host()
+    h.qmp("stop")
+    h.plug_dimm(0, 128)
+    h.unplug("d0")
+    h.qmp("cont")
+    h.ost(0, INSERT, DONE)
+    h.gone("d0")
+    h.plug_dimm(1, 128)
+    h.ost(0, INSERT, DONE)
+    assert "1 of 8 DIMM slots full; 2 taken, 1 given back, 0 refused, 0 odd" in h.ask("slots")
+    assert list(h.dimms()) == ["d1"]
+
+
+def test_dimm_that_was_there_at_boot(host):
+    h = host(extra=["-object", "memory-backend-ram,id=m0,size=128M,reserve=off", "-device", "pc-dimm,id=d0,memdev=m0"])
+    assert re.search(r"slots: DIMM slot 0, 128 MiB at 0x100000000, domain 0: in use", h.boot)
+    h.unplug("d0")
+    h.gone("d0")
+    assert h.dimms() == {}
+
+
+def test_slots_off(host):
+    h = host("selftest=none slots=off")
+    assert "for DIMMs" not in h.boot
+    h.plug_dimm(0, 128)
+    assert "slots: none" in h.ask("slots")
+    assert h.managed() <= 256
+
+
+def test_dimm_in_use_stays(host):
+    """A page that cannot be moved just now: the host is told, nothing changes, and later it goes."""
+    h = host()
+    h.plug_dimm(0, 128)
+    h.ost(0, INSERT, DONE)
+    before = h.managed()
+    assert f"busy: pfn {FIRST + 100:#x} will not be moved" in h.ask(f"busy {FIRST + 100:#x}")
+    for _ in range(2):
+        h.unplug("d0")
+        h.ost(0, EJECT, BUSY)
+        h.says(rf"slots: in the way: pfn {FIRST + 100:#x}: ")
+        h.says(r"slots: DIMM slot 0, 128 MiB at \S+ domain 0: cannot leave: error -\d+: ")
+        assert list(h.dimms()) == ["d0"]
+        assert before - 1 <= h.managed() <= before
+        assert SOUND in h.ask("check")
+    assert "last refused: error -" in h.ask("slots")
+    h.ask("busy")
+    h.unplug("d0")
+    h.gone("d0")
+    assert h.dimms() == {}
+
+
+def test_dimm_with_broken_pages_goes(host):
+    """And what was broken goes with it: the next one in that slot is whole."""
+    h = host()
+    for number in range(2):
+        h.plug_dimm(number, 128)
+        h.ost(0, INSERT, DONE)
+        assert "poison: 0 pages retired, 0 flagged and in use, 0 offline" in h.ask("poison")
+        for pfn in (FIRST + 77, FIRST + 5000):
+            h.ask(f"poison {pfn:#x}")
+        assert "poison: 2 pages retired" in h.ask("poison")
+        h.unplug(f"d{number}")
+        h.gone(f"d{number}")
+        assert SOUND in h.ask("check")
+    assert "poison: 0 pages retired, 0 flagged and in use, 0 offline" in h.ask("poison")
+
+
+def test_dimm_taken_out_by_hand(host):
+    """Partly, it has to come back first; as a whole it may go."""
+    h = host()
+    h.plug_dimm(0, 128)
+    h.ost(0, INSERT, DONE)
+    assert "offline: done" in h.ask(f"offline {FIRST:#x} 512")
+    h.unplug("d0")
+    h.ost(0, EJECT, FAILED)
+    assert "offline: done" in h.ask(f"offline {FIRST + 512:#x} {128 * 256 - 512}")
+    h.unplug("d0")
+    h.gone("d0")
+    assert h.dimms() == {}
+
+
+def test_dimm_too_large_to_be_described(host):
+    """No memory for its descriptors: the host is told why, nobody is asked to die for it, and it may go again."""
+    h = host(mem=64, room=16384)
+    before = h.managed()
+    h.plug_dimm(0, 8192)
+    h.ost(0, INSERT, FAILED)
+    h.says(r"slots: DIMM slot 0, 8192 MiB at \S+ domain 0: not taken: error -12: no memory for its descriptors")
+    text = h.ask("mem")
+    assert "ALLOC_FAIL" in text and "OOM_" not in text, text
+    assert before - 1 <= h.managed() <= before
+    # One that fits still comes.
+    h.plug_dimm(1, 64)
+    h.ost(1, INSERT, DONE)
+    for number in range(2):
+        h.unplug(f"d{number}")
+        h.gone(f"d{number}")
+    assert before - 1 <= h.managed() <= before
+    assert SOUND in h.ask("check")
+
+
+# ---- CPUs --------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("machine", ["q35", "pc"])
+def test_cpu_comes_and_goes(host, machine):
+    h = host(cpus="2,maxcpus=4", room=0, machine=machine)
+    assert "machine: 2 CPUs online of 4" in h.boot and "slots: 0 for DIMMs, 4 for CPUs" in h.boot
+    assert h.cpus() == ["online", "online", "absent", "absent"]
+    assert "cpu: error -19: no such CPU" in h.ask("cpu up 3")
+    places = h.places()
+    assert len(places) == 2
+    for i, place in enumerate(places):
+        h.plug_cpu(f"c{i}", place)
+        assert h.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]["status"] == DONE
+    assert h.cpus() == ["online"] * 4
+    # The last act, here and below: QEMU 7.2 damages its own memory when a CPU goes.  test_slots_busy.py goes on.
+    h.unplug("c1")
+    h.gone("c1")
+    assert sorted(h.cpus()) == ["absent", "online", "online", "online"]
+    assert len(h.places()) == 1
+    assert SOUND in h.ask("check")
+    assert "3 of 4 CPU slots full; 2 taken, 1 given back, 0 refused, 0 odd" in h.ask("slots")
+
+
+def test_cpu_that_came_works(host):
+    """Threads run on it, it goes down and up as any other, and all that while it is asked by others."""
+    h = host(cpus="1,maxcpus=3", room=0)
+    devices = {}
+    for i, place in enumerate(h.places()):
+        h.plug_cpu(f"c{i}", place)
+        info = h.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]
+        assert info["status"] == DONE
+        devices[int(info["slot"])] = info["device"]
+    assert "cpu: done: 2 of 3 online" in h.ask("cpu down 1")
+    assert "cpu: done: 3 of 3 online" in h.ask("cpu up 1")
+    assert "cpu: done: 2 of 3 online" in h.ask("cpu down 0")
+    assert "cpu: done: 3 of 3 online" in h.ask("cpu up 0")
+    assert ", 0 failed" in h.ask("run smp,drain,disable,offline")
+    # One that is down may go too.  With APIC ids in order a CPU's number is that of its slot.
+    first = min(devices)
+    assert "cpu: done: 2 of 3 online" in h.ask(f"cpu down {first}")
+    h.unplug(devices[first])
+    h.gone(devices[first])
+    assert sorted(h.cpus()) == ["absent", "online", "online"]
+    assert SOUND in h.ask("check")
+
+
+def test_last_cpu_stays(host):
+    h = host(cpus="1,maxcpus=2", room=0)
+    h.plug_cpu("c1", h.places()[0])
+    assert h.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]["status"] == DONE
+    assert "cpu: done: 1 of 2 online" in h.ask("cpu down 0")
+    h.unplug("c1")
+    info = h.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]
+    assert (info["source"], info["status"]) == (EJECT, BUSY), info
+    assert h.cpus() == ["down", "online"]
+    assert "cpu: done: 2 of 2 online" in h.ask("cpu up 0")
+    h.unplug("c1")
+    h.gone("c1")
+    assert h.cpus() == ["online", "absent"]
+
+
+def test_absent_cpus_cost_nothing_but_their_place(passes):
+    """The tests and the soaks use those that are there."""
+    run = passes("selftest=smp,drain,disable,hotplug,cpu_plug,task,task_cpu", cpus="2,maxcpus=6", mem=512)
+    assert run.has(r"^machine: 2 CPUs online of 6"), run.story()

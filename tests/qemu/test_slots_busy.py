@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""Memory modules and CPUs that come and go while every CPU is busy with memory."""
+import os
+import re
+import subprocess
+
+import pytest
+import qemu
+
+pytest.importorskip("pexpect")
+from slots import BUSY, DONE, EJECT, INSERT, LIMIT, MIB, SOUND  # noqa: E402
+
+PAGE = 4096
+OBJECTS = 32  # of a load, in a MiB
+
+
+def moved(text):
+    found = re.search(r"load: ended: \d+ operations, (\d+) objects moved, 0 damaged", text)
+    assert found, text
+    return int(found.group(1))
+
+
+@pytest.mark.parametrize("boot", ["pvh", "uefi"])
+def test_dimm_under_load(host, boot):
+    """It leaves with what is in it moved elsewhere; if there is no room for that, it stays, and the host is told."""
+    h = host(boot=boot, mem=192)
+    movable = sum(h.present().values()) * PAGE // MIB
+    h.plug_dimm(0, 192)
+    h.ost(0, INSERT, DONE)
+    # More than the movable memory there was: the rest of it lies in the module.
+    beyond = 32
+    assert "and stress on all CPUs" in h.ask(f"load {movable + beyond}")
+    h.unplug("d0")
+    h.gone("d0")
+    h.says(r"slots: DIMM slot 0, \S+ MiB at \S+ domain 0: gone")
+    # And again, while they go on.
+    h.plug_dimm(1, 192)
+    h.ost(0, INSERT, DONE)
+    h.unplug("d1")
+    h.gone("d1")
+    assert moved(h.ask("load")) >= beyond * OBJECTS
+    # Now more than there is without it.
+    h.plug_dimm(2, 192)
+    h.ost(0, INSERT, DONE)
+    assert "and stress on all CPUs" in h.ask("load 256")
+    h.unplug("d2")
+    h.ost(0, EJECT, BUSY)
+    h.says(r"slots: DIMM slot 0, \S+ MiB at \S+ domain 0: cannot leave: error -16: too little memory would be left")
+    assert "in the way" not in h.child.before
+    assert list(h.dimms()) == ["d2"]
+    moved(h.ask("load"))
+    h.unplug("d2")
+    h.gone("d2")
+    assert SOUND in h.ask("check")
+    assert "3 taken, 3 given back, 1 refused, 0 odd" in h.ask("slots")
+
+
+@pytest.fixture
+def sturdy_qemu():
+    """The environment in which QEMU 7.2 survives that a CPU goes: keep_freed.c."""
+    library = os.path.join(qemu.BUILD, "qemu", "keep_freed.so")
+    os.makedirs(os.path.dirname(library), exist_ok=True)
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keep_freed.c")
+    subprocess.run([os.environ.get("HOSTCC", "gcc"), "-shared", "-fPIC", "-O2", "-fno-builtin", "-o", library, source],
+                   check=True)
+    return {"LD_PRELOAD": os.path.abspath(library)}
+
+
+def test_cpus_under_load(host, sturdy_qemu):
+    """Two come and go, again and again; a module comes and goes between."""
+    rounds = 3
+    # QEMU starts a thread for each CPU that comes, and as many in all as maxcpus says.
+    h = host(cpus=f"2,maxcpus={2 + 2 * rounds}", env=sturdy_qemu)
+    places = h.places()[:2]
+    for number in range(rounds):
+        slots = []
+        for i, place in enumerate(places):
+            h.plug_cpu(f"c{i}", place)
+            info = h.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]
+            assert (info["source"], info["status"]) == (INSERT, DONE), info
+            slots.append(int(info["slot"]))
+        assert h.cpus().count("online") == 4
+        if number == 0:
+            # Threads on those that came: they go elsewhere when their CPUs go, and return with them.
+            assert "and stress on all CPUs" in h.ask("load 64")
+        h.plug_dimm(number, 128)
+        h.ost(0, INSERT, DONE)
+        # They work: with APIC ids in order a CPU's number is that of its slot.
+        for slot in slots:
+            assert "cpu: done: 3 of " in h.ask(f"cpu down {slot}")
+            assert "cpu: done: 4 of " in h.ask(f"cpu up {slot}")
+        for i in range(2):
+            h.unplug(f"c{i}")
+            h.gone(f"c{i}")
+        assert h.cpus().count("online") == 2 and len(h.places()) == 2 * rounds
+        h.unplug(f"d{number}")
+        h.gone(f"d{number}")
+    moved(h.ask("load"))
+    assert SOUND in h.ask("check")
+    assert "taken by CPUs not online 0; CPUs reported silent 0" in h.ask("cpus")
+    assert re.search(rf"2 of \d+ CPU slots full; {2 * rounds} taken, {2 * rounds} given back, 0 refused, 0 odd",
+                     h.ask("slots"))

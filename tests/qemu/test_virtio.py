@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Memory that the host gives and takes: virtio-mem, judged by what QEMU counts and what the host keeps in memory."""
+import re
+import time
+
+import pytest
+import qemu
+from guest import Guest, plug_round, virtio_mem
+
+# A test that is slow is better than one that fails because others compute.
+PATIENCE = 240
+
+
+@pytest.fixture
+def guest(name):
+    """guest(extra, **machine) -> Guest, not yet entered."""
+    def make(extra, reboots=False, cmdline="selftest=none tour=off", **kw):
+        kw.setdefault("mem", 1024)
+        return Guest(name, qemu.Machine(extra=extra, timeout=PATIENCE, **kw), cmdline, reboots)
+    return make
+
+
+def ends_well(g):
+    assert "every invariant holds" in g("check")
+    assert g.halt() == qemu.PASS_STATUS
+
+
+def load_ends_well(g):
+    ended = g("load")
+    moved, damaged = map(int, re.search(r"load: ended: \d+ operations, (\d+) objects moved, (\d+) damaged", ended).groups())
+    assert damaged == 0 and "damaged" not in g.text().replace(ended, "").replace(" 0 pages damaged", ""), ended
+    return moved
+
+
+@pytest.mark.parametrize("machine", ["q35", "pc"])
+def test_memory_comes_and_goes(guest, machine):
+    with guest(virtio_mem(1024), machine=machine, mem=256) as g:
+        assert "1024 MiB from pfn 0x100000 on" in g.text()
+        for mib in (2, 256, 1024, 130, 128, 0):
+            g.ask(mib)
+            g.wait_plugged(mib)
+            if mib:
+                managed = int(re.search(r"(\d+) MiB managed", g("mem")).group(1))
+                assert 200 + mib < managed < 256 + mib
+        with pytest.raises(RuntimeError):
+            g.ask(3)  # no multiple of the block: QEMU refuses, and the kernel hears nothing of it
+        with pytest.raises(RuntimeError):
+            g.ask(2048)
+        shown = g("virtio")
+        assert re.search(r"0 MiB plugged, 0 asked for; \d+ units plugged so far, \d+ unplugged, 0 answers not ACK", shown)
+        ends_well(g)
+
+
+def test_there_from_the_start(guest):
+    """The host asked before the kernel booted; by UEFI, where the registers lie far above 4 GiB."""
+    extra = [o.replace("requested-size=0", "requested-size=256M") for o in virtio_mem(512)]
+    with guest(extra, boot="uefi", mem=512) as g:
+        g.wait_plugged(256)
+        ends_well(g)
+
+
+@pytest.mark.parametrize("block", ["4M", "1G"])
+def test_larger_blocks(guest, block):
+    with guest(virtio_mem(2048, block), mem=256) as g:
+        step = {"4M": 4, "1G": 1024}[block]
+        for mib in (step, 2048, step, 0):
+            g.ask(mib)
+            g.wait_plugged(mib)
+        ends_well(g)
+
+
+def test_512_mib_twenty_times_under_load(guest, report):
+    """The host's memory falls by 95 % of what was unplugged, each time, a second after the reply."""
+    fell = []
+    with guest(virtio_mem(512)) as g:
+        # Where what is moved will go is the host's already: else it would come as the other goes.
+        g("burst 420")
+        assert "and stress on all CPUs" in g("load 128")
+        for _ in range(20):
+            fell.append(plug_round(g, 512))
+        assert load_ends_well(g) > 0
+        ends_well(g)
+    report(f"the host's memory fell by {min(fell):.1%} of it at least, {sum(fell) / len(fell):.1%} on average")
+    assert min(fell) >= 0.95, fell
+
+
+def test_reset_amid_a_plug(guest):
+    """After a reset the driver asks what is plugged, and follows again; sizes agree within ten seconds."""
+    with guest(virtio_mem(2048), reboots=True, mem=512) as g:
+        for _ in range(3):
+            g.ask(0)
+            g.wait_plugged(0)
+            g.ask(2048)
+            while not 0 < g.plugged():
+                time.sleep(0.001)
+            g.qmp("stop")
+            assert 0 < g.plugged() < 2048
+            boots = g.text().count("quarry: boot")
+            g.qmp("system_reset")
+            assert g.plugged() == 0
+            g.qmp("cont")
+            g.wait(lambda text: text.count("quarry: boot") > boots or text.count(qemu.BOOT_LINE) > boots, "the boot")
+            g.wait(lambda text: text.count("virtio-mem\n") > boots, "the device")
+            assert g.wait_plugged(2048, timeout=PATIENCE) < 10
+            g.seen = g.wait(lambda text: text.count("Type help") > boots, "the prompt").count("quarry> ")
+        ends_well(g)

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_balloon.c: the balloon's driver against a device that keeps a book of what it was told.
+ */
+#include "drivers/virtio_balloon.h"
+#include "tests/mm_help.h"
+#include "tests/pretend_virtio.h"
+#include <quarry/page_report.h>
+
+#define INFLATE 0
+#define DEFLATE 1
+#define STATS   2
+#define REPORT  3
+#define ALL_FEATURES                                                                               \
+	(1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST | 1ULL << VIRTIO_BALLOON_F_STATS_VQ |             \
+	    1ULL << VIRTIO_BALLOON_F_REPORTING)
+#define BOOK (TEST_MAX_BLOCKS * PAGEBLOCK_PAGES)
+
+/* One test at a time. */
+static struct pretend dev;
+static struct virtio_balloon balloon;
+static u8 lent[BOOK];               /* by page: what the host was told last */
+static u8 dropped[TEST_MAX_BLOCKS]; /* by pageblock: times reported */
+static unsigned nr_lent, nr_told, nr_reports;
+static unsigned fail_at; /* the so manieth buffer breaks the device; 0: none */
+static struct virtio_balloon_stat stats[VIRTIO_BALLOON_S_NR];
+
+static void told_pages(struct pretend *p, const struct pretend_buf *buf)
+{
+	const u32 *pfn = pretend_memory(buf->out[0].addr);
+	unsigned i;
+
+	EXPECT_EQ(p->t, buf->nr_out, 1);
+	EXPECT_EQ(p->t, buf->nr_in, 0);
+	for (i = 0; i < buf->out[0].len / sizeof(*pfn); i++) {
+		REQUIRE(p->t, pfn[i] < BOOK);
+		EXPECT_EQ(p->t, lent[pfn[i]], buf->queue == DEFLATE);
+		lent[pfn[i]] = buf->queue == INFLATE;
+		nr_lent += buf->queue == INFLATE ? 1u : ~0u;
+		nr_told++;
+		/* Nobody can have it now: on its way in it is nobody's yet, on its way out it is still ours. */
+		if (buf->queue == DEFLATE)
+			EXPECT(p->t, pfn_to_page_in(balloon.mem, pfn[i])->owner == &balloon.owner ||
+			        word_state(page_word(pfn_to_page_in(balloon.mem, pfn[i]))) == PG_ISO_MIG);
+		else
+			EXPECT_EQ(p->t, page_word(pfn_to_page_in(balloon.mem, pfn[i])),
+			    PAGE_WORD(1, PG_ALLOC, 0));
+	}
+}
+
+/* While the host drops them nobody can be given a page of them, however much is wanted. */
+static void told_free(struct pretend *p, const struct pretend_buf *buf)
+{
+	static struct hoard hoard;
+	unsigned i, j;
+
+	hoard = (struct hoard){.mem = balloon.mem, .gfp = GFP_MOVABLE};
+	nr_reports++;
+	if (nr_reports == 1)
+		hoard_take(&hoard);
+	for (i = 0; i < buf->nr_in; i++) {
+		pfn_t pfn = buf->in[i].addr >> PAGE_SHIFT;
+
+		REQUIRE(p->t, pfn < BOOK && !(pfn & (PAGEBLOCK_PAGES - 1)));
+		EXPECT_EQ(p->t, buf->in[i].len, PAGEBLOCK_PAGES << PAGE_SHIFT);
+		EXPECT_EQ(p->t, page_word(pfn_to_page_in(balloon.mem, pfn)),
+		    PAGE_WORD(0, PG_FREEING, MAX_ORDER));
+		dropped[pfn >> PAGEBLOCK_ORDER]++;
+		for (j = 0; j < hoard.nr; j++)
+			EXPECT(p->t, page_to_pfn_in(balloon.mem, hoard.page[j]) >> PAGEBLOCK_ORDER !=
+			        pfn >> PAGEBLOCK_ORDER);
+	}
+	hoard_give(&hoard);
+}
+
+static u32 host(struct pretend *p, const struct pretend_buf *buf)
+{
+	if (fail_at && --fail_at == 0) {
+		p->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+		return NO_ANSWER;
+	}
+	if (buf->queue == STATS) {
+		memcpy(stats, pretend_memory(buf->out[0].addr), MIN(buf->out[0].len, (u32)sizeof(stats)));
+		return NO_ANSWER; /* until it wants others */
+	}
+	if (buf->queue == REPORT)
+		told_free(p, buf);
+	else
+		told_pages(p, buf);
+	return 0;
+}
+
+static bool begin_with(struct ktest *t, u64 features, unsigned normal, unsigned movable)
+{
+	struct memory *mem = ktest_memory(t, 0, normal, movable);
+
+	memset(lent, 0, sizeof(lent));
+	memset(dropped, 0, sizeof(dropped));
+	memset(stats, 0, sizeof(stats));
+	nr_lent = nr_told = nr_reports = fail_at = 0;
+	pretend_init(&dev, t, features, host);
+	dev.dev.patience_ns = 1000000;
+	if (!mem)
+		return false;
+	EXPECT_EQ(t, balloon_open(&balloon, &dev.dev, mem), 0);
+	return balloon.dma;
+}
+
+static bool begin(struct ktest *t)
+{
+	return begin_with(t, ALL_FEATURES, 2, TEST_BLOCKS);
+}
+
+static void end(struct ktest *t)
+{
+	balloon_close(&balloon);
+	drain_all_pages(balloon.mem, NULL);
+	EXPECT_EQ(t, balloon.nr, 0);
+	EXPECT_EQ(t, memory_free_pages(balloon.mem), memory_managed_pages(balloon.mem));
+}
+
+static void ask_for(u32 pages)
+{
+	memcpy(dev.config + offsetof(struct virtio_balloon_config, num_pages), &pages, sizeof(pages));
+	virtio_interrupt(&dev.dev, VIRTIO_PCI_ISR_CONFIG);
+}
+
+static u32 said_actual(void)
+{
+	u32 actual;
+
+	memcpy(&actual, dev.config + offsetof(struct virtio_balloon_config, actual), sizeof(actual));
+	return actual;
+}
+
+/* The pages that the host has are in state BALLOON, and no others. */
+static void expect_lent(struct ktest *t, unsigned long nr)
+{
+	unsigned long in_state = 0;
+	pfn_t pfn;
+
+	for (pfn = balloon.mem->start_pfn; pfn < balloon.mem->end_pfn; pfn++) {
+		u32 word = page_word(pfn_to_page_in(balloon.mem, pfn));
+
+		in_state += word_state(word) == PG_BALLOON;
+		if (lent[pfn] != (word == PAGE_WORD(1, PG_BALLOON, 0)))
+			ktest_fail(t, __FILE__, __LINE__, "pfn %#lx: lent %u, word %#x", pfn, lent[pfn], word);
+	}
+	EXPECT_EQ(t, in_state, nr);
+	EXPECT_EQ(t, nr_lent, nr);
+	EXPECT_EQ(t, balloon.nr, nr);
+	EXPECT_EQ(t, said_actual(), nr);
+	expect_clean(t, balloon.mem);
+}
+
+static void it_follows_what_the_host_wants(struct ktest *t)
+{
+	unsigned most = (unsigned)(2 * PAGEBLOCK_PAGES);
+	unsigned steps[] = {1, BALLOON_BATCH / 16, most, 3, most / 2, 0}, i;
+
+	REQUIRE(t, begin(t));
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		ask_for(steps[i]);
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		EXPECT_EQ(t, dev.dev.config_changed, 0);
+		expect_lent(t, steps[i]);
+	}
+	end(t);
+}
+
+static void pages_that_are_lent_can_be_moved(struct ktest *t)
+{
+	struct offline_result res;
+	struct mm_fail fail;
+	struct zone *zone;
+	pfn_t pfn;
+
+	REQUIRE(t, begin(t));
+	zone = test_zone(balloon.mem, ZONE_MOVABLE);
+	ask_for((u32)PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	for (pfn = zone->start_pfn; pfn < zone->end_pfn && !lent[pfn];)
+		pfn++;
+	pfn = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
+	REQUIRE(t, pfn < zone->end_pfn);
+	nr_told = 0;
+	EXPECT_EQ(t, offline_pages(balloon.mem, pfn, PAGEBLOCK_PAGES, NULL, &res), 0);
+	EXPECT(t, res.moved > 0);
+	/* Of each the host is told twice: the new page and the old one. */
+	EXPECT_EQ(t, nr_told, 2 * res.moved);
+	EXPECT_EQ(t, balloon.moved, res.moved);
+	expect_lent(t, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, online_pages(balloon.mem, pfn, PAGEBLOCK_PAGES, &fail), 0);
+	ask_for(0);
+	EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	expect_lent(t, 0);
+	end(t);
+}
+
+static void a_page_taken_back_while_it_moves_is_left_alone(struct ktest *t)
+{
+	struct page *page, *dst;
+	pfn_t pfn;
+
+	REQUIRE(t, begin(t));
+	ask_for(1);
+	REQUIRE(t, balloon_follow(&balloon) == 0);
+	pfn = balloon.first;
+	page = pfn_to_page_in(balloon.mem, pfn);
+	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
+	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), -EAGAIN);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_ISO_MIG, 0));
+	/* Put back it is what it was. */
+	putback_movable_page(balloon.mem, page);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_BALLOON, 0));
+	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
+	ask_for(0);
+	EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	EXPECT_EQ(t, nr_lent, 0);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ISO_MIG, 0));
+	dst = mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0);
+	REQUIRE(t, dst);
+	nr_told = 0;
+	EXPECT_EQ(t, balloon.owner.ops->migrate(&balloon.owner, balloon.mem, dst, page), -ENOENT);
+	EXPECT_EQ(t, nr_told, 0);
+	EXPECT_EQ(t, mem_free_pages(balloon.mem, dst, 0), 0);
+	EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), 0);
+	end(t);
+}
+
+static void it_lends_what_there_is(struct ktest *t)
+{
+	unsigned long managed;
+
+	REQUIRE(t, begin(t));
+	managed = memory_managed_pages(balloon.mem);
+	ask_for(~0u);
+	EXPECT_EQ(t, balloon_follow(&balloon), -ENOMEM);
+	EXPECT(t, balloon.nr > managed / 2 && balloon.nr < managed);
+	expect_lent(t, balloon.nr);
+	/* Nobody was killed for it, and what the marks keep is there. */
+	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_OOM_NOBODY), 0);
+	EXPECT(t, memory_free_pages(balloon.mem) > 0);
+	ask_for(0);
+	EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	expect_lent(t, 0);
+	end(t);
+}
+
+static void a_broken_device_takes_nothing_with_it(struct ktest *t)
+{
+	u32 n = BALLOON_BATCH + 40, first;
+
+	for (first = 1; first <= 4; first++) {
+		if (t->mem) { /* one memory, of which everything came back */
+			pretend_init(&dev, t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, host);
+			memset(lent, 0, sizeof(lent));
+			dev.dev.patience_ns = 1000000;
+			EXPECT_EQ(t, balloon_open(&balloon, &dev.dev, t->mem), 0);
+		} else {
+			REQUIRE(t, begin_with(t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, 2, TEST_BLOCKS));
+		}
+		ask_for(n);
+		fail_at = first;
+		if (first > 2) {
+			EXPECT_EQ(t, balloon_follow(&balloon), 0);
+			ask_for(0);
+		}
+		EXPECT_EQ(t, balloon_follow(&balloon), -EIO);
+		/* A page that moves finds it broken, and stays. */
+		if (balloon.nr) {
+			pfn_t pfn = balloon.first;
+			struct page *page = pfn_to_page_in(balloon.mem, pfn);
+
+			EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
+			EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), 1);
+			EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_BALLOON, 0));
+		}
+		end(t);
+	}
+}
+
+/* A report, a page that moves: the device breaks in another thread's hands, and all that was lent comes back. */
+static void who_finds_it_broken_tells_the_thread(struct ktest *t)
+{
+	unsigned how, resets;
+	struct page *page;
+
+	for (how = 0; how < 3; how++) {
+		if (how) {
+			pretend_init(&dev, t, ALL_FEATURES, host);
+			memset(lent, 0, sizeof(lent));
+			dev.dev.patience_ns = 1000000;
+			REQUIRE(t, balloon_open(&balloon, &dev.dev, t->mem) == 0);
+		} else {
+			REQUIRE(t, begin(t));
+		}
+		ask_for(3);
+		REQUIRE(t, balloon_follow(&balloon) == 0);
+		EXPECT_EQ(t, balloon.nr, 3);
+		EXPECT(t, !balloon_has_work(&balloon));
+		resets = dev.resets;
+		fail_at = MAX(how, 1u);
+		if (how == 0) {
+			EXPECT_EQ(t, balloon_report(&balloon), -EIO);
+		} else {
+			/* While it is told of the new page, or of the old one. */
+			page = pfn_to_page_in(balloon.mem, balloon.first);
+			EXPECT_EQ(t, isolate_movable_page(balloon.mem, balloon.first), 0);
+			EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), how == 1);
+		}
+		/* Before anybody can have a page that it was told of, and had not answered. */
+		EXPECT_EQ(t, dev.resets, resets + 1);
+		EXPECT(t, balloon_has_work(&balloon));
+		EXPECT_EQ(t, balloon_serve_stats(&balloon), -EIO);
+		EXPECT_EQ(t, balloon_report(&balloon), -EIO);
+		ask_for(5);
+		EXPECT_EQ(t, balloon_follow(&balloon), -EIO);
+		EXPECT_EQ(t, balloon.nr, 3);
+		expect_clean(t, balloon.mem);
+		end(t);
+	}
+}
+
+static void statistics_are_given_when_asked(struct ktest *t)
+{
+	unsigned long pages = BALLOON_BATCH / 8;
+
+	REQUIRE(t, begin(t));
+	EXPECT_EQ(t, stats[0].tag, VIRTIO_BALLOON_S_MEMFREE);
+	EXPECT_EQ(t, stats[0].val, memory_free_pages(balloon.mem) << PAGE_SHIFT);
+	EXPECT_EQ(t, stats[1].tag, VIRTIO_BALLOON_S_MEMTOT);
+	EXPECT_EQ(t, stats[1].val, memory_managed_pages(balloon.mem) << PAGE_SHIFT);
+	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
+	EXPECT_EQ(t, balloon.asked, 0);
+	ask_for((u32)pages);
+	EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	pretend_answer(&dev, STATS, 0); /* the host wants new ones */
+	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
+	EXPECT_EQ(t, balloon.asked, 1);
+	EXPECT_EQ(t, stats[0].val, memory_free_pages(balloon.mem) << PAGE_SHIFT);
+	EXPECT_EQ(t, stats[1].val, (memory_managed_pages(balloon.mem) - pages) << PAGE_SHIFT);
+	dev.lie = LIE_ID;
+	pretend_answer(&dev, STATS, 0);
+	EXPECT_EQ(t, balloon_serve_stats(&balloon), -EIO);
+	end(t);
+}
+
+static void queues_are_numbered_by_what_is_offered(struct ktest *t)
+{
+	/* With hints, which are not taken, the reports are one further on; without statistics, one less. */
+	REQUIRE(t, begin_with(t, ALL_FEATURES, 2, 2));
+	EXPECT(t, balloon.has_stats && balloon.has_report && dev.queue[REPORT] == &balloon.report);
+	end(t);
+	pretend_init(&dev, t,
+	    1ULL << VIRTIO_BALLOON_F_REPORTING | 1ULL << VIRTIO_BALLOON_F_FREE_PAGE_HINT, host);
+	EXPECT_EQ(t, balloon_open(&balloon, &dev.dev, t->mem), 0);
+	EXPECT(t, !balloon.has_stats && dev.queue[3] == &balloon.report && !dev.queue[2]);
+	EXPECT(t, !(dev.accepted >> VIRTIO_BALLOON_F_FREE_PAGE_HINT & 1));
+	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
+	end(t);
+	/* A device without the queues that it must have. */
+	dev.size[1] = 0;
+	EXPECT_EQ(t, balloon_open(&balloon, &dev.dev, t->mem), -ENODEV);
+}
+
+static unsigned sum_dropped(void)
+{
+	unsigned i, sum = 0;
+
+	for (i = 0; i < TEST_MAX_BLOCKS; i++)
+		sum += dropped[i];
+	return sum;
+}
+
+static void free_memory_is_reported_once(struct ktest *t)
+{
+	struct page *page;
+	unsigned sum;
+
+	REQUIRE(t, begin(t));
+	EXPECT_EQ(t, balloon_report(&balloon), 0);
+	sum = sum_dropped();
+	EXPECT(t, sum >= TEST_BLOCKS);
+	EXPECT_EQ(t, balloon.reported, sum);
+	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_REPORTED), sum);
+	expect_clean(t, balloon.mem);
+	/* What was wanted meanwhile is free again, and the second time it is the first for that. */
+	EXPECT_EQ(t, balloon_report(&balloon), 0);
+	drain_all_pages(balloon.mem, NULL);
+	memset(dropped, 0, sizeof(dropped));
+	EXPECT_EQ(t, balloon_report(&balloon), 0);
+	EXPECT_EQ(t, sum_dropped(), 0);
+	/* One page used is enough. */
+	page = mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, balloon_report(&balloon), 0);
+	EXPECT_EQ(t, sum_dropped(), 0);
+	sum = (unsigned)(page_to_pfn_in(balloon.mem, page) >> PAGEBLOCK_ORDER);
+	EXPECT_EQ(t, mem_free_pages(balloon.mem, page, 0), 0);
+	drain_all_pages(balloon.mem, NULL);
+	EXPECT_EQ(t, balloon_report(&balloon), 0);
+	EXPECT_EQ(t, dropped[sum], 1);
+	EXPECT_EQ(t, sum_dropped(), 1);
+	end(t);
+}
+
+static void a_report_that_is_not_answered_is_taken_back(struct ktest *t)
+{
+	unsigned resets;
+
+	REQUIRE(t, begin(t));
+	fail_at = 1;
+	resets = dev.resets;
+	EXPECT_EQ(t, balloon_report(&balloon), -EIO);
+	EXPECT_EQ(t, dev.resets, resets + 1);
+	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_REPORTED), 0);
+	expect_clean(t, balloon.mem);
+	end(t);
+}
+
+KTEST_SUITE(balloon, KTEST_QUICK, KTEST(it_follows_what_the_host_wants), KTEST(pages_that_are_lent_can_be_moved),
+    KTEST(a_page_taken_back_while_it_moves_is_left_alone), KTEST(it_lends_what_there_is),
+    KTEST(a_broken_device_takes_nothing_with_it), KTEST(who_finds_it_broken_tells_the_thread),
+    KTEST(statistics_are_given_when_asked),
+    KTEST(queues_are_numbered_by_what_is_offered), KTEST(free_memory_is_reported_once),
+    KTEST(a_report_that_is_not_answered_is_taken_back));

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_mce_cpu.c: machine checks on this machine: the test fills a bank and raises the exception itself, which an
+ * emulator allows.  What can only come from outside is in test_mce_outside.c.
+ */
+#include "tests/mce_help.h"
+#include "x86.h"
+
+#define BANK     3
+#define MISC     0x8c
+#define HERE     (MCG_STATUS_RIPV | MCG_STATUS_MCIP)
+#define SCRUBBED (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | 0xc0)
+#define DEFERRED (SCRUBBED & ~MCE_S)
+#define FIXED    (SCRUBBED & ~(MCE_S | MCE_UC))
+
+/* Was a machine check reported that was not ours? */
+static bool real;
+
+/* And is there by now the thread that deals with them? */
+static bool emulated(struct ktest *t)
+{
+	while (!mce_started())
+		thread_yield();
+	real = READ_ONCE(kernel_memory.machine_check);
+	if ((rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS) > BANK && rdmsr(MSR_MCG_CAP) & MCG_CAP_SER &&
+	    cpuid(1, 0).ecx >> 31)
+		return true;
+	ktest_skip(t, "needs an emulator with machine checks");
+	return false;
+}
+
+static int inject(u64 status, pfn_t pfn, u64 mcg_status)
+{
+	const struct mce_bank b = {status, (u64)pfn << PAGE_SHIFT | 0x123, MISC};
+
+	return mce_inject(BANK, &b, mcg_status);
+}
+
+/* The first of 1 << @order pages that were just freed. */
+static pfn_t some_pages(struct ktest *t, unsigned order)
+{
+	struct page *page = alloc_pages(GFP_MOVABLE, order);
+	pfn_t pfn = page ? page_to_pfn_in(&kernel_memory, page) : PFN_NONE;
+
+	EXPECT(t, page);
+	if (page)
+		EXPECT_EQ(t, free_pages(page, order), 0);
+	return pfn;
+}
+
+static pfn_t some_page(struct ktest *t)
+{
+	return some_pages(t, 0);
+}
+
+static bool wait_flagged(pfn_t pfn)
+{
+	u64 end = arch_clock_ns() + WAIT_NS;
+
+	while (!is_flagged(&kernel_memory, pfn) && arch_clock_ns() < end)
+		thread_yield();
+	return is_flagged(&kernel_memory, pfn);
+}
+
+/* It was not broken: we know, because it was us who said so. */
+static void undo(struct ktest *t, pfn_t pfn)
+{
+	WRITE_ONCE(kernel_memory.machine_check, false);
+	EXPECT_EQ(t, unpoison_page(pfn), 0);
+	WRITE_ONCE(kernel_memory.machine_check, real);
+}
+
+/* ---- every CPU ---- */
+
+struct seen {
+	u32 deaf; /* a: CPUs that would not hear of one */
+};
+
+static void listens(void *arg)
+{
+	struct seen *seen = arg;
+	unsigned banks = rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS;
+	bool good = read_cr4() & CR4_MCE || !(cpuid(1, 0).edx & CPUID_MCE);
+
+	for (unsigned i = 0; i < banks; i++)
+		good &= rdmsr(MSR_MC0_CTL + 4 * i) == ~0UL && !(rdmsr(MSR_MC0_STATUS + 4 * i) & MCE_VAL);
+	if (!good)
+		atomic_add(&seen->deaf, 1u);
+}
+
+static void every_cpu_listens(struct ktest *t)
+{
+	struct seen seen = {0};
+
+	EXPECT(t, smp_call_mask(NULL, listens, &seen) >= 0);
+	EXPECT_EQ(t, seen.deaf, 0);
+}
+
+struct on_cpu {
+	struct ktest *t;
+	pfn_t pfn;
+};
+
+static void inject_here(void *arg)
+{
+	const struct on_cpu *o = arg;
+
+	EXPECT_EQ(o->t, inject(SCRUBBED, o->pfn, HERE), 0);
+	EXPECT_EQ(o->t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
+	EXPECT_EQ(o->t, rdmsr(MSR_MCG_STATUS), 0);
+}
+
+/* The bank is empty when the handler is done, and soon after that the page is out of use. */
+static void action_optional_on_each_cpu(struct ktest *t)
+{
+	unsigned cpu;
+
+	if (!emulated(t))
+		return;
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		struct on_cpu o = {t, some_page(t)};
+		u64 before = READ_ONCE(mce_stats.exceptions);
+
+		REQUIRE(t, o.pfn != PFN_NONE);
+		ktest_on_cpu(cpu, inject_here, &o);
+		EXPECT(t, wait_flagged(o.pfn));
+		EXPECT_EQ(t, READ_ONCE(mce_stats.exceptions), before + 1);
+		EXPECT_EQ(t, unpoison_page(o.pfn), -EOPNOTSUPP);
+		undo(t, o.pfn);
+	}
+}
+
+/* The handler records, wherever it hits; the rest waits until interrupts are on. */
+static void nothing_is_done_with_interrupts_off(struct ktest *t)
+{
+	irqflags_t flags;
+	u64 end, dealt;
+	pfn_t pfn;
+
+	if (!emulated(t))
+		return;
+	pfn = some_page(t);
+	REQUIRE(t, pfn != PFN_NONE);
+	dealt = wait_all_dealt();
+	flags = arch_irq_save();
+	EXPECT_EQ(t, inject(SCRUBBED, pfn, HERE), 0);
+	EXPECT_EQ(t, arch_irqs_pending(), true);
+	for (end = arch_clock_ns() + 20000000; arch_clock_ns() < end;)
+		cpu_relax();
+	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt);
+	arch_irq_restore(flags);
+	EXPECT(t, wait_flagged(pfn));
+	undo(t, pfn);
+}
+
+/* ---- kinds ---- */
+
+static void two_banks_at_once(struct ktest *t)
+{
+	struct mce_bank other = {.status = SCRUBBED, .misc = MISC};
+	pfn_t a, b;
+
+	if (!emulated(t))
+		return;
+	a = some_pages(t, 1);
+	REQUIRE(t, a != PFN_NONE);
+	b = a + 1;
+	other.address = (u64)b << PAGE_SHIFT;
+	EXPECT_EQ(t, mce_inject(BANK - 1, &other, 0), 0);
+	EXPECT_EQ(t, inject(SCRUBBED, a, HERE), 0);
+	EXPECT(t, wait_flagged(a));
+	EXPECT(t, wait_flagged(b));
+	undo(t, a);
+	undo(t, b);
+}
+
+/* It goes on being used, and is not given to anybody else. */
+static void kernel_memory_goes_on(struct ktest *t)
+{
+	struct page *page;
+	pfn_t pfn;
+
+	if (!emulated(t))
+		return;
+	page = alloc_pages(GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(&kernel_memory, page);
+	EXPECT_EQ(t, inject(DEFERRED, pfn, HERE), 0);
+	EXPECT(t, wait_flagged(pfn));
+	EXPECT(t, !is_retired(&kernel_memory, pfn));
+	EXPECT_EQ(t, free_pages(page, 0), 0);
+	EXPECT(t, is_retired(&kernel_memory, pfn));
+	undo(t, pfn);
+}
+
+/* What another CPU has, an address that is no memory, and one that says nothing. */
+static void nothing_to_do(struct ktest *t)
+{
+	u64 told, dealt;
+
+	if (!emulated(t))
+		return;
+	told = READ_ONCE(mce_stats.found[MCE_NOTHING]);
+	dealt = wait_all_dealt();
+	EXPECT_EQ(t, inject(MCE_VAL | MCE_UC, 0, HERE), 0);
+	EXPECT_EQ(t, READ_ONCE(mce_stats.found[MCE_NOTHING]), told + 1);
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
+	EXPECT_EQ(t, inject(SCRUBBED, 0xffffff0, HERE), 0);
+	EXPECT_EQ(t, inject(SCRUBBED & ~MCE_ADDRV, 0, HERE), 0);
+	EXPECT(t, wait_for(&mce_stats.dealt, dealt + 2));
+	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 2);
+	EXPECT_EQ(t, inject(SCRUBBED, ~0UL >> PAGE_SHIFT, HERE), 0);
+	EXPECT(t, wait_for(&mce_stats.dealt, dealt + 3));
+	WRITE_ONCE(kernel_memory.machine_check, real);
+}
+
+/* They raise no exception: they are found by looking, and the page goes when it has had enough of them. */
+static void corrected_errors_are_polled(struct ktest *t)
+{
+	u64 dealt, exceptions;
+	unsigned i;
+	pfn_t pfn;
+
+	if (!emulated(t))
+		return;
+	pfn = some_page(t);
+	REQUIRE(t, pfn != PFN_NONE);
+	exceptions = READ_ONCE(mce_stats.exceptions);
+	for (i = 1; i <= MCE_THRESHOLD; i++) {
+		EXPECT(t, !is_flagged(&kernel_memory, pfn));
+		dealt = wait_all_dealt();
+		EXPECT_EQ(t, inject(FIXED, pfn, 0), 0);
+		REQUIRE(t, wait_for(&mce_stats.dealt, dealt + 1));
+	}
+	EXPECT(t, is_retired(&kernel_memory, pfn));
+	EXPECT_EQ(t, READ_ONCE(mce_stats.exceptions), exceptions);
+	/* Nobody has said that anything is lost. */
+	EXPECT_EQ(t, READ_ONCE(kernel_memory.machine_check), real);
+	undo(t, pfn);
+}
+
+/* ---- the entry ---- */
+
+#define DEPTH  1024 /* bytes of the stack that a first handler may have in use */
+#define CANARY 0x5157415252590000UL
+
+/* Raise one with the stack pointer in the machine checks' own stack; 0: what lay above it is as it was. */
+static unsigned nested(const struct mce_bank *b)
+{
+	char *top = cpu_ist_top(IST_MC);
+	u64 *used = (u64 *)(void *)(top - DEPTH);
+	unsigned i, nr = DEPTH / sizeof(u64) - 8, wrong = 0; /* the CPU's frame and what is saved are over there */
+
+	wrmsr(MSR_MC0_ADDR + 4 * BANK, b->address);
+	wrmsr(MSR_MC0_MISC + 4 * BANK, b->misc);
+	for (i = 0; i < nr; i++)
+		used[i] = CANARY + i;
+	wrmsr(MSR_MC0_STATUS + 4 * BANK, b->status);
+	wrmsr(MSR_MCG_STATUS, HERE);
+	__asm__ volatile("movq %%rsp, %%rbx\n\t"
+			 "movq %0, %%rsp\n\t"
+			 "int $18\n\t"
+			 "movq %%rbx, %%rsp"
+			 :
+			 : "r"(used)
+			 : "rbx", "memory");
+	for (i = 0; i < nr; i++)
+		wrong += used[i] != CANARY + i;
+	return wrong;
+}
+
+/* The second one comes before the first one's handler has gone, and leaves it what it needs. */
+static void a_second_one_leaves_the_first_alone(struct ktest *t)
+{
+	struct mce_bank b = {.status = SCRUBBED, .misc = MISC};
+	irqflags_t flags;
+	unsigned wrong;
+	pfn_t pfn;
+
+	if (!emulated(t))
+		return;
+	pfn = some_page(t);
+	REQUIRE(t, pfn != PFN_NONE);
+	b.address = (u64)pfn << PAGE_SHIFT;
+	flags = arch_irq_save();
+	wrong = nested(&b);
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, wrong, 0);
+	EXPECT(t, wait_flagged(pfn));
+	undo(t, pfn);
+}
+
+KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_listens), KTEST(action_optional_on_each_cpu),
+    KTEST(nothing_is_done_with_interrupts_off), KTEST(two_banks_at_once), KTEST(kernel_memory_goes_on),
+    KTEST(nothing_to_do), KTEST(corrected_errors_are_polled), KTEST(a_second_one_leaves_the_first_alone));

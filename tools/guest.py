@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""A booted machine that one talks to by its prompt and by QMP, while it runs: for tests/qemu and tools/soak.py.
+
+    with Guest("a_name", machine) as guest:
+        print(guest("mem"))
+        guest.qmp("qom-set", path=..., property="requested-size", value=...)
+        guest.wait_plugged(512)
+"""
+import os
+import re
+import subprocess
+import time
+
+import qemu
+
+PROMPT = "quarry> "
+MIB = 1 << 20
+
+
+class Guest:
+    """guest("command") -> what it printed; guest.qmp(...); leaving the block ends it."""
+
+    def __init__(self, name, machine, cmdline="selftest=none tour=off", reboots=False):
+        os.makedirs(os.path.join(qemu.BUILD, "qemu"), exist_ok=True)
+        self.name, self.log, self.seen = name, qemu.log_path(name), 0
+        self.patience = machine.timeout
+        self.asked_at = None
+        self.command = machine.command(name, cmdline, console="stdio,id=con,signal=off")
+        if reboots:
+            self.command.remove("-no-reboot")
+        self.path = os.path.relpath(os.path.join(qemu.BUILD, "qemu", f"{os.getpid()}.qmp"))
+        with open(self.log, "wb") as log, open(self.log + ".err", "wb") as err:
+            self.proc = subprocess.Popen(self.command + ["-qmp", f"unix:{self.path},server=on,wait=off"],
+                                         stdin=subprocess.PIPE, stdout=log, stderr=err,
+                                         preexec_fn=qemu._die_with_parent)
+        self.qmp = qemu.Qmp(self.path, self.proc, self.log)
+
+    def __enter__(self):
+        try:
+            self.qmp.__enter__()
+            self.wait(lambda text: PROMPT in text, "the prompt")
+        except BaseException:
+            self.__exit__()
+            raise
+        self.seen = self.text().count(PROMPT)
+        return self
+
+    def __exit__(self, *_):
+        if hasattr(self.qmp, "stream"):
+            self.qmp.__exit__()
+        if self.proc.poll() is None:
+            self.proc.kill()
+        self.proc.wait()
+        self.proc.stdin.close()
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+    def text(self):
+        return qemu.clean_log(self.log)[0]
+
+    def wait(self, condition, what, timeout=None):
+        """Until condition(console) is true; the console."""
+        deadline = time.monotonic() + (timeout or self.patience)
+        while True:
+            text = self.text()
+            if condition(text):
+                return text
+            if self.proc.poll() is not None or time.monotonic() > deadline:
+                how = "ended" if self.proc.poll() is not None else "is late"
+                tail = "\n    ".join(text.split("\n")[-30:])
+                raise TimeoutError(f"{what}: QEMU {how}; {self.log}:\n    {tail}\n    {qemu.quoted(self.command)}")
+            time.sleep(0.02)
+
+    def send(self, line):
+        self.proc.stdin.write(line.encode() + b"\r")
+        self.proc.stdin.flush()
+
+    def __call__(self, line, timeout=None):
+        start = len(self.text())
+        self.send(line)
+        self.seen += 1
+        return self.wait(lambda text: text.count(PROMPT) >= self.seen, line, timeout)[start:]
+
+    def halt(self):
+        """Power off by the prompt; QEMU's exit status."""
+        self.send("halt")
+        return self.proc.wait(timeout=self.patience)
+
+    def rss(self):
+        """What of QEMU's memory the host keeps, in MiB."""
+        with open(f"/proc/{self.proc.pid}/status", encoding="ascii") as f:
+            return int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1)) / 1024
+
+    # ---- virtio-mem, the device vm0 ----
+
+    def ask(self, mib):
+        self.asked_at = None if self.plugged() == mib else len(self.text())
+        self.qmp("qom-set", path="/machine/peripheral/vm0", property="requested-size", value=mib * MIB)
+
+    def plugged(self):
+        """What QEMU says is plugged, in MiB."""
+        return self.qmp("query-memory-devices")[0]["data"]["size"] / MIB
+
+    def wait_plugged(self, mib, timeout=None):
+        """Until QEMU counts that, and the kernel says that it is in use; the seconds until QEMU did."""
+        start = time.monotonic()
+        while self.plugged() != mib:
+            if time.monotonic() - start > (timeout or self.patience):
+                raise TimeoutError(f"{self.plugged()} MiB are plugged, not {mib}\n{self('virtio')}\n{self.text()[-2000:]}")
+            time.sleep(0.02)
+        seconds = time.monotonic() - start
+        if self.asked_at is not None:
+            said = re.compile(rf"virtio\d: {mib} MiB plugged, {mib} asked for$", re.MULTILINE)
+            self.wait(lambda text: said.search(text[self.asked_at:]), f"{mib} MiB in use")
+        return seconds
+
+
+def virtio_mem(mib, block="2M", more=""):
+    """QEMU's options for a virtio-mem device, vm0, with @mib MiB at most."""
+    return ["-m", "slots=4,maxmem=32G", "-object", f"memory-backend-ram,id=vmem0,size={mib}M,reserve=off",
+            "-device", f"virtio-mem-pci,id=vm0,memdev=vmem0,requested-size=0,block-size={block}{more}"]
+
+
+def plug_round(guest, mib, settle=1.0):
+    """Plug @mib MiB, use all of it, unplug it: by how much of it the host's memory fell, @settle s after the reply."""
+    guest.ask(mib)
+    guest.wait_plugged(mib)
+    guest(f"burst {mib + 128}")
+    before = guest.rss()
+    guest.ask(0)
+    guest.wait_plugged(0)
+    time.sleep(settle)
+    return (before - guest.rss()) / mib
+
+
+def plug_run(name, machine, cmdline, mib, rounds):
+    """One boot with so many rounds under load, as a qemu.Run; its text has a line for how far the memory fell."""
+    start, fell, text, status = time.monotonic(), [], "", qemu.TIMED_OUT
+    guest = Guest(name, machine, cmdline)
+    try:
+        with guest:
+            guest("burst 420")  # where what is moved will go is the host's already
+            guest("load 128")
+            fell = [plug_round(guest, mib) for _ in range(rounds)]
+            guest("load")
+            guest("check")
+            status = guest.halt()
+    except (TimeoutError, EOFError, OSError, RuntimeError) as e:
+        text = f"# {e}\n"
+    run = qemu.Run(guest.command, guest.log, status, time.monotonic() - start)
+    run.text, run.booted = qemu.clean_log(guest.log)
+    run.text += text + "".join(f"\n# fell by {part:.4f}" for part in fell) + "\n"
+    return run

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The table of docs/mm/poison.md: what becomes of a page in each state, made of the tests that show it.
+
+Usage: tools/poison_table.py [--update]
+
+Without --update it says where the page differs from the tests, or names a test that there is not; part of lint.
+"""
+import os
+import re
+import sys
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PAGE = "docs/mm/poison.md"
+SUITES = {"poison_states": "tests/test_poison_states.c", "poison_vm": "tests/test_poison_vm.c"}
+ROW = re.compile(r'^\tX\((\w+), "([^"]*)", (-?\w+), (-?\w+), (\w+), (-?\w+), (\w+)\)', re.MULTILINE)
+TABLE = re.compile(r"(<!-- states -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+OUTCOMES = {"RECOVERED": "retired", "DELAYED": "flagged; retired when the last one lets go",
+            "IGNORED": "flagged; retired when it is freed", "FAILED": ""}
+# What takes two at once to show: state, soft, hard, unpoison, the tests.
+TOGETHER = [
+    ("being freed", "waited for", "flagged; retired by that free", "0", "race R-PSN-soft, race R-PSN-put"),
+    ("being moved by somebody", "waited for, then as it is found", "waited for, then as it is found", "`-EINVAL`",
+     "poison_race.a_page_breaks_while_it_is_moved, poison_race.a_page_breaks_while_it_is_moved_in_vain, "
+     "poison_race.a_page_is_wanted_softly_while_it_is_moved"),
+    ("target of a move", "`-EBUSY`", "`-EBUSY`: flagged; the move goes back, and has another", "`-EBUSY`",
+     "poison_race.the_target_breaks_under_the_copy"),
+    ("in a range that is going offline", "retired", "retired", "0", "poison.a_page_breaks_during_an_offline"),
+    ("of memory that stands by", "`-ENXIO`", "`-ENXIO`: flagged, with all of its pageblock", "`-EBUSY`, until its step has come",
+     "poison_standby.what_breaks_while_it_stands_by_is_never_used"),
+    ("where a step that comes has put its descriptors", "`-ENXIO`", "`-ENXIO`: all of its pageblock is reserved", "`-EINVAL`",
+     "poison_standby.what_breaks_while_it_comes_is_reserved"),
+    ("in a range that just went", "`-ENXIO`", "`-ENXIO`: flagged", "0", "race R-S4c"),
+]
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def said(error, outcome):
+    what = OUTCOMES[outcome]
+    if error == "0":
+        return what
+    return f"`{error}`" + (f": {'flagged' if error == '-ENXIO' else what}" if what else "")
+
+
+def cells(tests):
+    return ", ".join(f"`{test}`" for test in tests.split(", "))
+
+
+def table():
+    lines = ["| the page is | soft offline | hard failure | unpoison after that | shown by |", "|---|---|---|---|---|"]
+    for suite, path in SUITES.items():
+        for name, text, soft, hard, outcome, unpoison, _ in ROW.findall(read(path)):
+            lines.append(f"| {text} | {said(soft, 'RECOVERED' if soft == '0' else 'FAILED')} | {said(hard, outcome)} | "
+                         f"{unpoison if unpoison == '0' else f'`{unpoison}`'} | `{suite}.{name}` |")
+    lines += [f"| {state} | {soft} | {hard} | {unpoison} | {cells(tests)} |" for state, soft, hard, unpoison, tests in TOGETHER]
+    return "\n" + "\n".join(lines) + "\n\n"
+
+
+def wrong():
+    """What is wrong with the page."""
+    text = read(PAGE)
+    found = TABLE.search(text)
+    if not found:
+        yield f"{PAGE}: no table of states"
+    elif found.group(2) != table():
+        yield f"{PAGE}: the table of states is not that of the tests; tools/poison_table.py --update writes it anew"
+    for suite, name in re.findall(r"`(poison(?:_\w+)?)\.(\w+)`", text):
+        path = f"tests/test_{suite}.c"
+        if not os.path.exists(os.path.join(ROOT, path)):
+            yield f"{PAGE}: no suite {suite}"
+        elif not re.search(rf"\b(KTEST\(|X\(){name}\b", read(path)):
+            yield f"{PAGE}: no test {suite}.{name}"
+    for name in re.findall(r"`race (R-[\w-]+)`", text):
+        if not os.path.exists(os.path.join(ROOT, "tests/races", name + ".race")):
+            yield f"{PAGE}: no script {name}"
+
+
+def main():
+    if "--update" in sys.argv[1:]:
+        text = TABLE.sub(lambda m: m.group(1) + table() + m.group(3), read(PAGE))
+        with open(os.path.join(ROOT, PAGE), "w", encoding="utf-8") as f:
+            f.write(text)
+    lines = list(wrong())
+    print("\n".join(lines) or f"{PAGE}: as the tests say")
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lost.c: memory that is lost under a program; the kernel's suite poison_task breaks the page at LOST.
+ *
+ * arg0: 0 it has no fault handler; 1 its handler maps other memory there; 2 its handler says no; 3 it has the
+ * kernel read the page, until that fails.  arg1: 1 it makes no system call while it waits.  What main returns
+ * tells what happened.
+ */
+#include "quarry.h"
+
+#define LOST    ((volatile u64 *)0x30000000UL)
+#define WORD    0x600dUL
+#define LIMIT   (60 * NS_PER_S)
+#define TURNS   (1UL << 40) /* for ever: who started it ends it */
+
+enum { NO_HANDLER, REPLACES, SAYS_NO, KERNEL_READS };
+
+static u64 endpoint;
+static bool says_no;
+static volatile u32 told;
+
+/* The same address, size, and then other memory. */
+static void handler(u64 arg)
+{
+	struct message m;
+	s64 from = receive(endpoint, &m, LIMIT);
+
+	if (from <= 0 || m.word[0] != ABI_FAULT_LOST || m.word[1] != (u64)LOST || m.word[2] != ABI_PAGE_SIZE)
+		exit(10);
+	told++;
+	m = (struct message){.word = {says_no}};
+	if (!says_no && (unmap((void *)LOST, 1) || !pages_map((void *)LOST, 1)))
+		exit(11);
+	reply((u64)from, &m);
+}
+
+int main(u64 handle, u64 arg0, u64 arg1)
+{
+	static struct thread thread;
+	u64 end = clock_ns() + LIMIT, turns = TURNS;
+
+	if (!pages_map((void *)LOST, 1))
+		return 1;
+	if (arg0 == REPLACES || arg0 == SAYS_NO) {
+		says_no = arg0 == SAYS_NO;
+		endpoint = (u64)endpoint_create();
+		if (thread_start(&thread, handler, 0) || fault_handler(endpoint))
+			return 2;
+	}
+	LOST[0] = WORD; /* from here on it may break */
+	while (arg1 ? --turns : clock_ns() < end) {
+		if (arg0 == KERNEL_READS) {
+			if (sys(SYS_DEBUG_WRITE, (u64)LOST + ABI_PAGE_SIZE - 1, 1, 0, 0, 0) == -EFAULT)
+				return 77;
+			sleep_ns(NS_PER_MS);
+		} else if (LOST[0] != WORD) {
+			/* Zeroes of the new page. */
+			return LOST[0] == 0 && told == 1 ? 78 : 3;
+		}
+	}
+	return 4;
+}
