@@ -46,7 +46,7 @@ HOST_PORT   := $(addprefix arch/host/,host_lock.c host_call.c)
 TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_memblock.c \
 	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
 	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_isolation_race.c test_offline.c \
-	test_offline_race.c test_offline_stall.c test_check.c test_slab.c \
+	test_offline_race.c test_offline_stall.c test_offline_plan.c test_check.c test_slab.c \
 	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_reclaim_lru.c test_reclaim_clean.c test_reclaim_direct.c test_oom.c test_reclaim_stress.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_compact.c test_compact_vm.c test_contig.c test_cma.c test_offline_query.c test_offline_node.c test_nodes.c test_memory_add.c test_memory_span.c test_standby.c test_acpi_slots.c test_dimm.c test_vm_stress.c test_poison.c test_poison_states.c test_poison_vm.c test_poison_race.c test_poison_standby.c test_check_vm.c test_trace.c test_trace_ring.c test_virtio.c test_balloon.c test_page_report.c test_virtio_mem.c test_virtio_mem_use.c test_fallback.c test_elf.c test_screen.c test_text.c test_mce.c test_fail.c)
 # These need the kernel's threads and CPUs.
 KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c test_cpu_plug.c test_tick.c test_task.c test_task_cpu.c test_ipc.c test_pager.c test_oom_task.c test_poison_task.c test_mce_cpu.c test_mce_outside.c user_code.S)

@@ -47,6 +47,7 @@ static struct option options[] = {
 	{"poweroff", "off: at the end the machine stays on, for who reads its screen", OPT_CHOICE, "on off", NULL},
 	{"apic", "how local APICs are talked to, if the CPU leaves a choice", OPT_CHOICE, "x2apic xapic", NULL},
 	{"slots", "memory and CPUs that are plugged in while the machine runs: used, or left alone", OPT_CHOICE, "on off", NULL},
+	{"idle_tick", "the timer of a CPU with nothing to do: once a second, or as fast as ever", OPT_CHOICE, "slow fast", NULL},
 	{"ipi_timeout", "milliseconds until a silent CPU is reported", OPT_NUMBER, NULL, NULL},
 	{"history", "what the trace rings record: slow paths, or every allocation and free", OPT_CHOICE,
 	    "slow all", NULL},

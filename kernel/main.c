@@ -110,7 +110,7 @@ void kernel_main(void)
 	sched_init_cpu(true);    /* this flow is a thread; others may be started */
 	cpu_set_online(0);
 	arch_irq_enable();
-	arch_timer_start(1);      /* preemption */
+	arch_timer_start(1);     /* preemption */
 	smp_start_aps();         /* the other CPUs run kernel_ap_entry */
 	wait_for_aps();          /* and are online when this returns */
 	serial_enable_irq();

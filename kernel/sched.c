@@ -22,10 +22,11 @@
 #include <quarry/mm.h>
 #include <quarry/sched_point.h>
 
-struct runq *runqs;
 /* Ticks between the interrupts of a CPU that has nothing to do: a second, for what else the timer does there. */
 #define IDLE_TICKS 100
 
+struct runq *runqs;
+static bool idle_fast; /* idle_tick=fast; since boot */
 static struct thread first_thread = {.name = "main"};
 
 struct thread *thread_current(void)
@@ -299,7 +300,7 @@ void sched_tick(void)
 		end_turn(rq);
 	if (rq->nr_ready || (rq->running != rq->idle && belongs_elsewhere(rq->running)))
 		WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 1u);
-	slow = rests(rq) && TAILQ_EMPTY(&rq->alarms);
+	slow = !idle_fast && rests(rq) && TAILQ_EMPTY(&rq->alarms);
 	spin_unlock(&rq->lock);
 	if (READ_ONCE(rq->nr_ready))
 		sched_balance(rq);
@@ -395,6 +396,7 @@ void sched_init_cpu(bool boot_cpu)
 		return;
 	}
 	KASSERT(cpu->id == 0);
+	idle_fast = !strcmp(cmdline_get("idle_tick", "slow"), "fast");
 	all = kmalloc(nr_cpus * sizeof(*all));
 	if (!all)
 		panic("sched: no memory for the queues of %u CPUs", nr_cpus);

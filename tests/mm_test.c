@@ -46,6 +46,16 @@ unsigned long pile_free(struct memory *mem, struct pile *p)
 	return refused;
 }
 
+void all_caches_off(struct ktest *t, struct memory *mem)
+{
+	unsigned i;
+
+	for (i = 0; i < MAX_ZONES; i++) {
+		if (mem->zones[i].managed)
+			EXPECT_EQ(t, zone_pcp_disable(&mem->zones[i]), 0);
+	}
+}
+
 bool set_badpage_panic(bool on)
 {
 	bool was = READ_ONCE(kernel_memory.badpage_panic);

@@ -26,6 +26,9 @@ unsigned long pile_alloc(
 unsigned long pile_free(struct memory *mem, struct pile *p);
 #define ALL_THERE_IS (~0UL)
 
+/* Disable the CPU caches of all its zones: what they hold would come before what the zones have. */
+void all_caches_off(struct ktest *t, struct memory *mem);
+
 /* Let bad frees of the kernel's own memory panic, or not; returns how it was. */
 bool set_badpage_panic(bool on);
 

@@ -69,17 +69,6 @@ static void walk_job(void *arg)
 	}
 }
 
-/* What a CPU caches would come before what its zones have. */
-static void caches_off(struct ktest *t, struct memory *mem)
-{
-	unsigned i;
-
-	for (i = 0; i < MAX_ZONES; i++) {
-		if (mem->zones[i].managed)
-			EXPECT_EQ(t, zone_pcp_disable(&mem->zones[i]), 0);
-	}
-}
-
 static void expect_order(struct ktest *t, struct memory *mem, gfp_t gfp, unsigned nr, unsigned first,
     unsigned second, unsigned third)
 {
@@ -101,7 +90,7 @@ static void without_memory_of_its_own_the_nearest_is_used(struct ktest *t)
 	struct memory *mem = three_nodes(t, true);
 
 	REQUIRE(t, mem);
-	caches_off(t, mem);
+	all_caches_off(t, mem);
 	expect_order(t, mem, GFP_MOVABLE, 2, NEAR, FAR, 0);
 	expect_order(t, mem, GFP_UNMOVABLE, 2, NEAR, FAR, 0);
 	expect_order(t, mem, GFP_RECLAIMABLE, 2, NEAR, FAR, 0);
@@ -156,7 +145,7 @@ static void an_emptied_node_is_passed_over_until_it_is_back(struct ktest *t)
 	struct memory *mem = three_nodes(t, false);
 
 	REQUIRE(t, mem);
-	caches_off(t, mem);
+	all_caches_off(t, mem);
 	expect_order(t, mem, GFP_MOVABLE, 3, OWN, NEAR, FAR);
 	EXPECT_EQ(t, offline_node(mem, node_of(NEAR), NULL, true, &res), 0);
 	EXPECT_EQ(t, managed_of(mem, NEAR), 0);
@@ -185,7 +174,7 @@ static void a_removed_node_may_come_back_as_another(struct ktest *t)
 	struct memory *mem = growing(t, NODES, specs, ARRAY_SIZE(specs));
 
 	REQUIRE(t, mem);
-	caches_off(t, mem);
+	all_caches_off(t, mem);
 	expect_order(t, mem, GFP_MOVABLE, 2, OWN, FAR, 0);
 	EXPECT_EQ(t, offline_node(mem, node_of(FAR), NULL, true, NULL), 0);
 	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(SIZE)), 0);

@@ -361,66 +361,10 @@ static void candidate_skips_what_cannot_go(struct ktest *t)
 	EXPECT_EQ(t, nr, 0);
 }
 
-/* ---- the plan of the caches, made by others meanwhile ---- */
-
-struct planner {
-	struct zone *zone;
-	const u32 *stop; /* a */
-	unsigned wrong;
-};
-
-/* As standby_online does for another part of the zone. */
-static void plan_again(void *arg)
-{
-	struct planner *p = arg;
-	struct zone *zone = p->zone;
-
-	while (!load_acquire(p->stop)) {
-		unsigned long bound = 0;
-		unsigned index;
-
-		if (!hotplug_trylock(zone->mem)) {
-			cpu_relax();
-			continue;
-		}
-		zone_plan_claimed(zone);
-		for (index = 0; index < NR_CACHED_ORDERS; index++)
-			bound += (unsigned long)zone->pcp_capacity[index][MT_MOVABLE] << index_order(index);
-		p->wrong += bound * zone->mem->nr_cpus > READ_ONCE(zone->managed) / 16;
-		hotplug_unlock(zone->mem);
-		cpu_relax();
-	}
-}
-
-/* A range that has gone and is still claimed would be taken off the zone twice. */
-static void who_plans_counts_what_goes_once(struct ktest *t)
-{
-	struct memory *mem = ktest_memory(t, 0, 0, 16);
-	struct planner planner[TEST_MAX_CPUS];
-	unsigned cpu, round;
-	u32 stop = 0;
-
-	REQUIRE(t, mem);
-	for (cpu = 1; cpu < ktest_cpus(); cpu++) {
-		planner[cpu] = (struct planner){.zone = test_zone(mem, ZONE_MOVABLE), .stop = &stop};
-		ktest_start(cpu, plan_again, &planner[cpu]);
-	}
-	for (round = 0; round < 40; round++) {
-		EXPECT_EQ(t, offline_pages(mem, BLOCK(2), BLOCK(12), NULL, NULL), 0);
-		EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(12), NULL), 0);
-	}
-	store_release(&stop, 1u);
-	for (cpu = 1; cpu < ktest_cpus(); cpu++) {
-		ktest_join(cpu);
-		EXPECT_EQ(t, planner[cpu].wrong, 0);
-	}
-}
-
 KTEST_SUITE(offline, KTEST_QUICK, KTEST(free_range_goes_and_comes_back),
     KTEST(a_part_of_an_offline_range_comes_back), KTEST(no_page_of_an_offline_range_is_allocated),
     KTEST(movable_objects_are_moved), KTEST(a_pinned_object_is_named_and_nothing_changed),
     KTEST(bad_ranges_are_refused), KTEST(holes_and_borders_are_refused),
     KTEST(what_is_so_already_or_partly_is_refused), KTEST(unmovable_pages_are_named),
     KTEST(too_little_left_is_refused), KTEST(a_refused_disable_gives_the_range_up),
-    KTEST(candidate_is_the_largest_run), KTEST(candidate_skips_what_cannot_go),
-    KTEST(who_plans_counts_what_goes_once));
+    KTEST(candidate_is_the_largest_run), KTEST(candidate_skips_what_cannot_go));

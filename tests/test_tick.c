@@ -31,6 +31,8 @@ static void on_cpu_0(struct ktest *t, void (*fn)(void *))
 {
 	if (ktest_cpus() < 2)
 		ktest_skip(t, "needs 2 CPUs");
+	else if (!strcmp(cmdline_get("idle_tick", "slow"), "fast"))
+		ktest_skip(t, "idle_tick=fast");
 	else
 		ktest_on_cpu(0, fn, t);
 }

@@ -305,12 +305,7 @@ static void walk_zones(void *arg)
 /* On a CPU, so that its node is one throughout. */
 static void exhaust(struct ktest *t, struct walk *w)
 {
-	unsigned i;
-
-	for (i = 0; i < MAX_ZONES; i++) {
-		if (w->mem->zones[i].managed)
-			EXPECT_EQ(t, zone_pcp_disable(&w->mem->zones[i]), 0);
-	}
+	all_caches_off(t, w->mem);
 	ktest_on_cpu(0, walk_zones, w);
 	EXPECT_EQ(t, pile_free(w->mem, &w->pile), 0);
 }
