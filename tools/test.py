@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""All tests, in this order, and one closing line "N passed, N failed"; `make test`.
+"""All tests and one closing line "N passed, N failed"; `make test`.
 
   hosted    tools/check.py: every suite in five builds
   lint      tools/lint.py
@@ -12,6 +12,9 @@
   qemu      tests/qemu by pytest: the real image, judged from outside
   bochs     tools/test-bochs.py: the same image in another emulator
 
+They run in this order; but "failures" and "models", where chosen, at a low priority beside "qemu", which waits
+more than it works.
+
 Usage: tools/test.py [--build DIR] [--only PART,...] [-- PYTEST-OPTION ...]
 
 The numbers add the hosted programs' test lines, lint's checks, one for each build and pytest's tests.
@@ -22,6 +25,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ET
 
@@ -31,6 +35,7 @@ import lint
 import qemu
 
 PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "models", "qemu", "bochs"]
+BESIDE = {"qemu": ["failures", "models"]}
 BUILDS = {"clang": {"CC": "clang"}, "cross": {"CROSS_COMPILE": "x86_64-linux-gnu-"}}
 
 
@@ -81,16 +86,37 @@ def part_bochs(counts, build, _):
 
 
 def tool(counts, build, name, *options, tail=1):
-    """Run tools/NAME, whose last line that says "N passed, N failed" counts; print its last @tail lines."""
+    """Run tools/NAME and wait for it; see count_tool."""
+    count_tool(counts, start_tool(build, name, *options), name, tail)
+
+
+def start_tool(build, name, *options, nice=0):
     command = [sys.executable, os.path.join(qemu.ROOT, "tools", name), "--build", build, *options]
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
-    done = subprocess.run(command, cwd=qemu.ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    found = re.findall(r"(\d+) passed, (\d+) failed", done.stdout)
+    said = tempfile.TemporaryFile("w+", errors="replace")
+    proc = subprocess.Popen((["nice", "-n", str(nice)] if nice else []) + command, cwd=qemu.ROOT, env=env, stdout=said,
+                            stderr=subprocess.STDOUT, preexec_fn=qemu._die_with_parent)
+    return proc, said
+
+
+def count_tool(counts, started, name, tail=1):
+    """Wait for its end.  Its last line that says "N passed, N failed" counts; print its last @tail lines."""
+    proc, said = started
+    status = proc.wait()
+    said.seek(0)
+    text = said.read()
+    found = re.findall(r"(\d+) passed, (\d+) failed", text)
     passed, failed = (int(n) for n in found[-1]) if found else (0, 0)
-    print("  " + "\n  ".join(done.stdout.rstrip().split("\n")[-60 if done.returncode else -tail:]), flush=True)
+    print("  " + "\n  ".join(text.rstrip().split("\n")[-60 if status else -tail:]), flush=True)
     counts.add(passed, failed, [f"{name}: {failed} failed"] if failed else ())
-    if done.returncode and not failed or not passed:
-        counts.one(False, f"{name}: ended with status {done.returncode}")
+    if status and not failed or not passed:
+        counts.one(False, f"{name}: ended with status {status}")
+
+
+def start_beside(counts, build, parts):
+    """Run these parts beside what follows: what start_tool returns, or None."""
+    # What all builds share is made once, not by two at a time.
+    return start_tool(build, "test.py", "--only", ",".join(parts), nice=10) if parts and kernel(counts, build) else None
 
 
 def python_with_pytest():
@@ -142,6 +168,17 @@ def count_pytest(counts, report, status):
         counts.one(False, f"qemu: pytest ended with status {status}")
 
 
+def run_part(counts, args, part, beside):
+    start = time.monotonic()
+    print(f"==== {part}" + (f", and beside it {', '.join(beside)}" if beside else ""), flush=True)
+    others = start_beside(counts, args.build, beside)
+    globals()[f"part_{part}"](counts, args.build, args.options)
+    if others:
+        print(f"  {', '.join(beside)}:", flush=True)
+        count_tool(counts, others, "test.py", tail=2 + 4 * len(beside))
+    print(f"==== {part}: {time.monotonic() - start:.0f} s, so far {counts.line()}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
@@ -153,11 +190,8 @@ def main():
         parser.error(f"no part {', '.join(set(parts) - set(PARTS))}; known: {' '.join(PARTS)}")
     counts = check.Counts()
     begin = time.monotonic()
-    for part in parts:
-        start = time.monotonic()
-        print(f"==== {part}", flush=True)
-        globals()[f"part_{part}"](counts, args.build, args.options)
-        print(f"==== {part}: {time.monotonic() - start:.0f} s, so far {counts.line()}", flush=True)
+    for part in [p for p in parts if not any(p in b and q in parts for q, b in BESIDE.items())]:
+        run_part(counts, args, part, [p for p in BESIDE.get(part, ()) if p in parts])
     for name in counts.names:
         print(f"FAILED {name}")
     print(f"in {time.monotonic() - begin:.0f} s:")
