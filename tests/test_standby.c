@@ -121,6 +121,32 @@ static void all_of_it_comes_before_anybody_dies(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/*
+ * The zone is not low, so the thread brings nothing by itself; but a request that could use a higher zone finds only
+ * the reserve, and asks.
+ */
+static void who_must_leave_a_reserve_asks_for_it(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct pile pile = {NULL, 0};
+	unsigned asked = 0;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	memory_set_oom(mem, nobody_dies, &asked);
+	zone->reserve = BLOCK(1);
+	REQUIRE(t, zone->wmark[WMARK_MIN] + zone->reserve > zone->wmark[WMARK_LOW]);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE)), BLOCK(ONLINE));
+	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
+	EXPECT_EQ(t, asked, 0);
+	zone_pcp_enable(zone);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	memory_set_oom(mem, NULL, NULL);
+	drop_memory(t, mem);
+}
+
 static void what_was_taken_out_by_request_stays_out(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
@@ -310,7 +336,8 @@ static void all_cpus_get_it_all(struct ktest *t)
 }
 
 KTEST_SUITE(standby, KTEST_QUICK, KTEST(it_is_offline_in_every_respect), KTEST(a_low_mark_brings_one_step),
-    KTEST(all_of_it_comes_before_anybody_dies), KTEST(what_was_taken_out_by_request_stays_out),
-    KTEST(holes_are_passed_over), KTEST(a_large_block_comes_from_it),
-    KTEST(who_has_the_lock_is_not_waited_for), KTEST(a_lock_held_does_not_make_it_futile),
-    KTEST(it_brings_its_own_descriptors), KTEST(all_cpus_get_it_all));
+    KTEST(all_of_it_comes_before_anybody_dies), KTEST(who_must_leave_a_reserve_asks_for_it),
+    KTEST(what_was_taken_out_by_request_stays_out), KTEST(holes_are_passed_over),
+    KTEST(a_large_block_comes_from_it), KTEST(who_has_the_lock_is_not_waited_for),
+    KTEST(a_lock_held_does_not_make_it_futile), KTEST(it_brings_its_own_descriptors),
+    KTEST(all_cpus_get_it_all));

@@ -36,7 +36,7 @@ file() { # any of these files
 	return 1
 }
 header() { file /usr/include/"$1" /usr/include/*-linux-gnu*/"$1" /usr/local/include/"$1"; }
-python_has() {
+python_has() { # MODULES, with commas: one interpreter has them all
 	for p in /usr/bin/python3 python3; do
 		"$p" -c "import $1" 2> /dev/null && return 0
 	done
@@ -96,8 +96,8 @@ look_for() {
 		need lld tool ld.lld
 		need clang-tidy tool clang-tidy
 		need cppcheck tool cppcheck
-		need python3-pytest python_has pytest
-		need python3-pexpect python_has pexpect ;;
+		need python3-pytest python_has pytest,pexpect
+		need python3-pexpect python_has pytest,pexpect ;;
 	fuzz)
 		need clang tool clang
 		need "$(fuzzer_package)" has_fuzzer

@@ -22,7 +22,7 @@ import qemu
 # Bochs executes so many instructions in a second of its machine's time, whatever that takes.  The firmware
 # and GRUB wait by that time: the lower, the sooner they go on.
 IPS = 50_000_000
-LIMIT = 900  # seconds of ours for one run
+LIMIT = 300  # seconds of ours for one run, which takes ten to thirty
 SHARE = ["/usr/share/bochs", "/usr/local/share/bochs"]
 SETTINGS = """\
 plugin_ctrl: unmapped=1, biosdev=1, speaker=0, extfpuirq=1, parallel=0, serial=1, iodebug=0

@@ -120,10 +120,10 @@ def start_beside(counts, build, parts):
 
 
 def python_with_pytest():
-    """The distribution's Python has the distribution's pytest; another one may come first in PATH."""
+    """The distribution's Python has the distribution's packages; another one may come first in PATH."""
     for python in ("/usr/bin/python3", sys.executable, "python3"):
         try:
-            if subprocess.run([python, "-c", "import pytest"], capture_output=True).returncode == 0:
+            if subprocess.run([python, "-c", "import pytest, pexpect"], capture_output=True).returncode == 0:
                 return python
         except OSError:
             pass
@@ -133,7 +133,7 @@ def python_with_pytest():
 def part_qemu(counts, build, options):
     python = python_with_pytest()
     if not python:
-        counts.one(False, "qemu: no Python with pytest: run make setup")
+        counts.one(False, "qemu: no Python with pytest and pexpect: run make setup")
         return
     if not kernel(counts, build):
         return

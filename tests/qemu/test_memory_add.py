@@ -6,10 +6,9 @@ The DIMM is there from the start, and the kernel is told of it at the monitor's 
 import os
 import re
 
+import pexpect
 import pytest
 import qemu
-
-pexpect = pytest.importorskip("pexpect")
 
 PAGES = 1 << 8  # in a MiB
 SOUND = "check: every invariant holds"

@@ -4,9 +4,7 @@ import re
 import struct
 
 import pytest
-
-pytest.importorskip("pexpect")
-from slots import DONE, INSERT, LIMIT, SOUND  # noqa: E402
+from slots import DONE, INSERT, LIMIT, SOUND
 
 
 @pytest.mark.parametrize("nr", [1, 2, 3, 4])

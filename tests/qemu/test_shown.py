@@ -2,10 +2,9 @@
 """The tour, the monitor's prompt, and offlining in rounds under stress (rounds=N)."""
 import re
 
+import pexpect
 import pytest
 import qemu
-
-pexpect = pytest.importorskip("pexpect")
 
 POLICIES = ("redrain", "disable", "precise")
 

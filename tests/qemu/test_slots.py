@@ -5,9 +5,7 @@ import re
 
 import pytest
 import qemu
-
-pytest.importorskip("pexpect")
-from slots import BUSY, DONE, EJECT, FAILED, FIRST, INSERT, LIMIT, SOUND  # noqa: E402
+from slots import BUSY, DONE, EJECT, FAILED, FIRST, INSERT, LIMIT, SOUND
 
 
 # ---- memory modules --------------------------------------------------------------------------------

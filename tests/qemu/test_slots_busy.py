@@ -6,9 +6,7 @@ import subprocess
 
 import pytest
 import qemu
-
-pytest.importorskip("pexpect")
-from slots import BUSY, DONE, EJECT, INSERT, LIMIT, MIB, SOUND  # noqa: E402
+from slots import BUSY, DONE, EJECT, INSERT, LIMIT, MIB, SOUND
 
 PAGE = 4096
 OBJECTS = 32  # of a load, in a MiB

@@ -5,13 +5,12 @@ import re
 import signal
 import subprocess
 
+import pexpect
 import pytest
 import qemu
 import race
 import race_step
 from test_make import running, wait_until
-
-pexpect = pytest.importorskip("pexpect")
 
 BUILDING = 900  # seconds: the first session may have to build a kernel
 
