@@ -8,12 +8,13 @@
   races     tools/race.py: every script, right code and wrong, on fibers and in QEMU
   mutants   tools/mutants.py: every wrong variant is noticed by the tests named for it
   failures  tools/failsweep.py --upto 40: the n-th allocation of every test fails, for n up to 40
-  models    tools/model.py: SPIN models of the protocols, right ones and wrong ones
   qemu      tests/qemu by pytest: the real image, judged from outside
+  user      the same for tests/qemu/test_user.py: programs in ring 3
+  models    tools/model.py: SPIN models of the protocols, right ones and wrong ones
   bochs     tools/test-bochs.py: the same image in another emulator
 
-They run in this order; but "failures" and "models", where chosen, at a low priority beside "qemu", which waits
-more than it works.
+They run in this order; but "user" and "models", where chosen, beside "qemu", which leaves them room: most of its machines
+have one CPU that works, and those of "user" wait more than they work.
 
 Usage: tools/test.py [--build DIR] [--only PART,...] [-- PYTEST-OPTION ...]
 
@@ -34,8 +35,9 @@ import check
 import lint
 import qemu
 
-PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "models", "qemu", "bochs"]
-BESIDE = {"qemu": ["failures", "models"]}
+PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "qemu", "user", "models", "bochs"]
+BESIDE = {"qemu": ["user", "models"]}
+USER = "tests/qemu/test_user.py"
 BUILDS = {"clang": {"CC": "clang"}, "cross": {"CROSS_COMPILE": "x86_64-linux-gnu-"}}
 
 
@@ -90,33 +92,38 @@ def tool(counts, build, name, *options, tail=1):
     count_tool(counts, start_tool(build, name, *options), name, tail)
 
 
-def start_tool(build, name, *options, nice=0):
+def start_tool(build, name, *options):
     command = [sys.executable, os.path.join(qemu.ROOT, "tools", name), "--build", build, *options]
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
     said = tempfile.TemporaryFile("w+", errors="replace")
-    proc = subprocess.Popen((["nice", "-n", str(nice)] if nice else []) + command, cwd=qemu.ROOT, env=env, stdout=said,
-                            stderr=subprocess.STDOUT, preexec_fn=qemu._die_with_parent)
+    proc = subprocess.Popen(command, cwd=qemu.ROOT, env=env, stdout=said, stderr=subprocess.STDOUT,
+                            preexec_fn=qemu._die_with_parent)
     return proc, said
 
 
-def count_tool(counts, started, name, tail=1):
-    """Wait for its end.  Its last line that says "N passed, N failed" counts; print its last @tail lines."""
+def count_tool(counts, started, name, tail=1, story=60):
+    """
+    Wait for its end.  Its last line that says "N passed, N failed" counts; print its last @tail lines, or @story if
+    it failed.
+    """
     proc, said = started
     status = proc.wait()
     said.seek(0)
     text = said.read()
     found = re.findall(r"(\d+) passed, (\d+) failed", text)
     passed, failed = (int(n) for n in found[-1]) if found else (0, 0)
-    print("  " + "\n  ".join(text.rstrip().split("\n")[-60 if status else -tail:]), flush=True)
+    print("  " + "\n  ".join(text.rstrip().split("\n")[-story if status else -tail:]), flush=True)
     counts.add(passed, failed, [f"{name}: {failed} failed"] if failed else ())
     if status and not failed or not passed:
         counts.one(False, f"{name}: ended with status {status}")
 
 
-def start_beside(counts, build, parts):
+def start_beside(counts, args, parts):
     """Run these parts beside what follows: what start_tool returns, or None."""
-    # What all builds share is made once, not by two at a time.
-    return start_tool(build, "test.py", "--only", ",".join(parts), nice=10) if parts and kernel(counts, build) else None
+    # What all of them need is made once, not by two at a time.
+    if not parts or not kernel(counts, args.build):
+        return None
+    return start_tool(args.build, "test.py", "--only", ",".join(parts), "--", *args.options)
 
 
 def python_with_pytest():
@@ -131,20 +138,29 @@ def python_with_pytest():
 
 
 def part_qemu(counts, build, options):
+    pytest(counts, build, "pytest", [f"--ignore={USER}", *options, "tests/qemu"])
+
+
+def part_user(counts, build, options):
+    pytest(counts, build, "pytest-user", [*options, USER])
+
+
+def pytest(counts, build, name, options):
+    """Run it on the kernel; its report is BUILD/NAME.xml."""
     python = python_with_pytest()
     if not python:
         counts.one(False, "qemu: no Python with pytest and pexpect: run make setup")
         return
     if not kernel(counts, build):
         return
-    report = os.path.join(build, "pytest.xml")
+    report = os.path.join(build, name + ".xml")
     if os.path.exists(report):
         os.unlink(report)
     env = dict(os.environ, QUARRY_BUILD=build, PYTHONDONTWRITEBYTECODE="1")
-    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
-        env.pop(name, None)
+    for variable in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
+        env.pop(variable, None)
     status = subprocess.run([python, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short",
-                             f"--junit-xml={report}", *options, "tests/qemu"], cwd=qemu.ROOT, env=env).returncode
+                             f"--junit-xml={report}", *options], cwd=qemu.ROOT, env=env).returncode
     count_pytest(counts, report, status)
 
 
@@ -171,11 +187,11 @@ def count_pytest(counts, report, status):
 def run_part(counts, args, part, beside):
     start = time.monotonic()
     print(f"==== {part}" + (f", and beside it {', '.join(beside)}" if beside else ""), flush=True)
-    others = start_beside(counts, args.build, beside)
+    others = start_beside(counts, args, beside)
     globals()[f"part_{part}"](counts, args.build, args.options)
     if others:
         print(f"  {', '.join(beside)}:", flush=True)
-        count_tool(counts, others, "test.py", tail=2 + 4 * len(beside))
+        count_tool(counts, others, " ".join(beside), tail=12, story=400)
     print(f"==== {part}: {time.monotonic() - start:.0f} s, so far {counts.line()}", flush=True)
 
 

@@ -36,7 +36,6 @@ static u32 fail_at;  /* 0: none */
 static u32 last;     /* fail_at in the last run */
 static u32 calls;    /* a: in this test */
 static u64 looks;    /* a */
-static long lost;    /* pages, since the start */
 static bool armed;
 static unsigned long kernel_free;
 
@@ -117,7 +116,6 @@ static void watch(const char *suite, const struct ktest *t, bool begins)
 	}
 	if (t->mem)
 		live = memory_managed_pages(t->mem) - memory_free_pages(t->mem);
-	lost += (long)(kernel_free - memory_free_pages(&kernel_memory));
 	printk("# fail at=%u %s.%s calls=%u live=%lu lost=%ld failures=%u\n", fail_at, suite, t->name,
 	    READ_ONCE(calls), live, (long)(kernel_free - memory_free_pages(&kernel_memory)), t->failures);
 }
@@ -125,9 +123,11 @@ static void watch(const char *suite, const struct ktest *t, bool begins)
 /* The tool goes on where this ended, unless the last line says that all is done. */
 int __wrap_ktest_run(const char *which, u64 seed)
 {
+	unsigned long before = memory_free_pages(&kernel_memory);
 	int failed = __real_ktest_run(which, seed);
 
-	while (failed != -EINVAL && fail_at < last && lost < MAX_LOST) {
+	/* After each run, not in it: what a test had borrowed has been given back. */
+	while (failed != -EINVAL && fail_at < last && memory_free_pages(&kernel_memory) + MAX_LOST > before) {
 		fail_at++;
 		failed = __real_ktest_run(which, seed);
 	}

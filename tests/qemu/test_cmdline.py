@@ -47,8 +47,8 @@ def test_too_long(boot):
     assert run.has(r"command line: too long"), run.story()
 
 
-@pytest.mark.parametrize("line", ["= == =x x=", "selftest", "\t selftest=buddy   seed=3\t", "seed=1 seed=2 selftest=buddy",
-                                  "%s%n%d \x7f \x01", "a" * 1000],
+@pytest.mark.parametrize("line", ["= == =x x= selftest=buddy", "selftest", "\t selftest=buddy   seed=3\t", "seed=1 seed=2 selftest=buddy",
+                                  "%s%n%d \x7f \x01 selftest=buddy", "a" * 1000 + " selftest=buddy"],
                          ids=["equals", "no_value", "blanks", "twice", "binary", "long_word"])
 def test_odd(boot, line):
     run = boot(line, timeout=300)
