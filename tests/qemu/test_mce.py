@@ -52,9 +52,11 @@ def server(cpus, asked):
             kind, cpu, address = wanted[len(asked)]
             asked.append(kind)
             status, mcg_status, more = KINDS[kind]
+            qmp("stop")  # or it has ended, after the last one, before the events have been read
             inject(qmp, status, mcg_status, int(address, 16), int(cpu), more)
             # One for each, a broadcast for each CPU; "reset" if the machine could not take it.
             assert injected(qmp) == ["inject"] * (len(asked) + (cpus - 1) * asked.count("broadcast"))
+            qmp("cont")
     return serve
 
 
