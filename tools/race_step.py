@@ -305,6 +305,7 @@ def show_script(build, ident, stepper, text):
         print("the kernel could not say the script any more")
         return 0
     path = os.path.join(build, "race", "mine.race")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as f:
         f.write("\n".join(text) + "\n")
     program = os.path.join(build, "fiber/race" if ident == "none" else f"variant/{ident}/build/fiber/race")
