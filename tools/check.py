@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import outer_make
 import qemu
 
 BUILDS = {  # in the order of how long they run
@@ -56,10 +57,9 @@ class Counts:
 
 def make(build, *targets, **variables):
     """make TARGETS, apart from the make that may have called us; True if it worked."""
-    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
     command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", qemu.ROOT, f"-j{jobs()}", f"B={build}"]
     command += [f"{k}={v}" for k, v in variables.items()] + list(targets)
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         # Without the lines that say what is being compiled.
         print("\n".join(line for line in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", line)), end="")

@@ -33,6 +33,7 @@ import xml.etree.ElementTree as ET
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import lint
+import outer_make
 import qemu
 
 PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "qemu", "user", "models", "bochs"]
@@ -94,9 +95,8 @@ def tool(counts, build, name, *options, tail=1):
 
 def start_tool(build, name, *options):
     command = [sys.executable, os.path.join(qemu.ROOT, "tools", name), "--build", build, *options]
-    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
     said = tempfile.TemporaryFile("w+", errors="replace")
-    proc = subprocess.Popen(command, cwd=qemu.ROOT, env=env, stdout=said, stderr=subprocess.STDOUT,
+    proc = subprocess.Popen(command, cwd=qemu.ROOT, env=outer_make.env(), stdout=said, stderr=subprocess.STDOUT,
                             preexec_fn=qemu._die_with_parent)
     return proc, said
 
@@ -156,9 +156,7 @@ def pytest(counts, build, name, options):
     report = os.path.join(build, name + ".xml")
     if os.path.exists(report):
         os.unlink(report)
-    env = dict(os.environ, QUARRY_BUILD=build, PYTHONDONTWRITEBYTECODE="1")
-    for variable in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
-        env.pop(variable, None)
+    env = outer_make.env(QUARRY_BUILD=build, PYTHONDONTWRITEBYTECODE="1")
     status = subprocess.run([python, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short",
                              f"--junit-xml={report}", *options], cwd=qemu.ROOT, env=env).returncode
     count_pytest(counts, report, status)

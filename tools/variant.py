@@ -22,6 +22,7 @@ import sys
 from dataclasses import dataclass
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import outer_make
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MUTANTS = os.path.join(ROOT, "tests", "mutants")
@@ -296,9 +297,8 @@ def tree_of(build, ident, targets=()):
 def make(build, ident, *targets):
     """make @targets in the variant's tree, in its directory build/; (worked, output, tree)."""
     tree = tree_of(build, ident, targets)
-    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
     command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", tree, "-j2", *targets]
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode == 0, done.stdout, tree
 
 

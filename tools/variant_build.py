@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 
+import outer_make
 import variant
 
 # Name of a build -> its directory below the build directory, what links it, variables of make.
@@ -36,10 +37,9 @@ def run(command, cwd):
 def ask_make(build, wanted, settings=None):
     """{key: words} of what the Makefile expands the expressions of @wanted to."""
     rule = "variant-vars: ; @" + "".join(f"echo '{k}' '{v}';" for k, v in wanted.items())
-    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
     out = subprocess.run([os.environ.get("MAKE", "make"), "-s", "--no-print-directory", "-C", variant.ROOT,
                           f"B={build}", *(f"{k}={v}" for k, v in (settings or {}).items()), "--eval", rule,
-                          "variant-vars"], env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
+                          "variant-vars"], env=outer_make.env(), check=True, stdout=subprocess.PIPE, text=True).stdout
     return {words[0]: words[1:] for words in map(shlex.split, out.strip().split("\n"))}
 
 

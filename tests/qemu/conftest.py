@@ -12,6 +12,7 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 sys.dont_write_bytecode = True
+import outer_make  # noqa: E402
 import qemu  # noqa: E402
 
 # Enough to see that a machine is all there and its memory right; a second or two.
@@ -65,9 +66,7 @@ def host(name):
 def make():
     """make("run", CPUS=2, ...) -> (status, output), as typed in a shell with no terminal."""
     def run(*goals, timeout=120, stdin=subprocess.DEVNULL, **variables):
-        env = {k: v for k, v in os.environ.items()
-               if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "CPUS", "MEM", "NODES",
-                            "BOOT", "CMDLINE", "TRACE", "TIMEOUT", "QEMU_FLAGS")}
+        env = outer_make.env("CPUS", "MEM", "NODES", "BOOT", "CMDLINE", "TRACE", "TIMEOUT", "QEMU_FLAGS")
         build = os.path.relpath(qemu.BUILD, ROOT)
         command = ["make", "--no-print-directory", f"B={build}", *goals] + [f"{k}={v}" for k, v in variables.items()]
         done = subprocess.run(command, cwd=ROOT, env=env, stdin=stdin, stdout=subprocess.PIPE,

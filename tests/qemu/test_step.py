@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 
+import outer_make
 import pexpect
 import pytest
 import qemu
@@ -31,9 +32,8 @@ def keys():
     children = []
 
     def start(name):
-        env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
         child = pexpect.spawn("make", ["--no-print-directory", f"B={os.path.relpath(qemu.BUILD, qemu.ROOT)}", "race",
-                                       f"NAME={name}", "STEP=1"], cwd=qemu.ROOT, env=env, timeout=120,
+                                       f"NAME={name}", "STEP=1"], cwd=qemu.ROOT, env=outer_make.env(), timeout=120,
                               encoding="utf-8", codec_errors="replace", dimensions=(40, 200),
                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # tests may run in the background
         child.logfile_read = open(qemu.log_path("step-" + name), "w", encoding="utf-8")
