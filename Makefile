@@ -24,35 +24,15 @@ MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 B := build
 
 # ---- what is built of what -------------------------------------------------------------------
-# mm/ is one list for the kernel and for the hosted program: the same sources, unchanged.
-MM_SRCS     := $(addprefix mm/,page.c event.c trace_ring.c pageblock.c buddy.c zone.c pcp.c drain.c reclaim.c reclaim_lru.c oom.c \
-	page_alloc.c page_isolation.c migrate.c evacuate.c compact.c contig.c cma.c handle.c memory_hotplug.c page_report.c offline_query.c offline_node.c memory_add.c standby.c slab.c check.c show.c mm_init.c \
-	memblock.c pagetable.c tlb.c object.c vmspace.c rmap.c fault.c lru.c migwait.c migrate_lru.c check_vm.c poison.c poison_take.c poison_vm.c)
-# These need only arch.h: built and tested hosted too.
-SHARED_SRCS := $(addprefix kernel/,lock.c smp.c)
-# These need only port.h and the interface of mm/: part of the kernel and of every hosted build.
-BOTH_SRCS   := $(addprefix kernel/,trace_parse.c trace_replay.c trace_short.c elf.c cpio.c acpi_slots.c dimm.c mce_decode.c) $(addprefix drivers/virtio,.c _mem.c _balloon.c) boot/framebuffer.c drivers/psf.c drivers/text.c
-KERNEL_SRCS := $(addprefix kernel/,main.c trace_boot.c boot_memory.c boot_zones.c memory_arrays.c cmdline.c printk.c panic.c sched.c sched_move.c thread.c wait.c \
-	stress.c rounds.c tour.c crowd.c programs.c picture.c monitor.c load.c monitor_offline.c monitor_poison.c poison_soak.c cpu_hotplug.c cpu_plug.c acpi_hotplug.c hotplug_soak.c pressure.c fault.c mce.c $(if $(RACE),,no_race.c)) bench/bench.c bench/bench_vm.c
-# Ring 3: the kernel's part, and the programs.
-USER_SRCS   := $(addprefix kernel/,task.c task_fault.c oom.c task_load.c cap.c ipc.c syscall.c syscall_memory.c pager.c bootfile.c user_boot.c user_soak.c)
-PROGRAMS    := init hello abi stress fuzz fault fpu pager paged packer over hog bench promise lost
-ARCH_SRCS   := $(addprefix arch/x86_64/,acpi.c acpi_numa.c acpi_region.c acpi_event.c apic.c clock.c cpu.c cpu_hotplug.c mce.c mmu.c paging.c power.c smp_boot.c \
-	stack.c string.c switch.S syscall_entry.S trap.c trap_entry.S user.c)
-BOOT_SRCS   := $(addprefix boot/,boot.S ap_trampoline.S bootinfo.c) $(addprefix drivers/,serial.c screen.c pci.c virtio_pci.c virtio_mem_thread.c)
-HOST_BASE   := $(addprefix arch/host/,host_start.c host_cpu.c host_port.c)
-HOST_SRCS   := $(HOST_BASE) $(addprefix arch/host/,host_main.c host_memmap_test.c) tests/test_faults.c tests/test_cover.c
-HOST_PORT   := $(addprefix arch/host/,host_lock.c host_call.c)
-TEST_SRCS   := $(addprefix tests/,ktest.c mm_test.c test_lock.c test_smp.c test_memblock.c \
-	test_init.c test_page.c test_buddy.c test_pageblock.c test_zone.c test_page_alloc.c \
-	test_badinput.c test_pcp.c test_drain.c test_disable.c test_reclaim.c test_isolation.c test_isolation_race.c test_offline.c \
-	test_offline_race.c test_offline_stall.c test_offline_plan.c test_check.c test_slab.c \
-	test_migrate.c test_handle.c soft_mmu.c test_vm.c test_vm_object.c test_vm_bad.c test_lru.c test_reclaim_lru.c test_reclaim_clean.c test_reclaim_direct.c test_oom.c test_reclaim_stress.c test_migrate_lru.c test_migrate_race.c test_migrate_gone.c test_compact.c test_compact_vm.c test_contig.c test_cma.c test_offline_query.c test_offline_node.c test_nodes.c test_memory_add.c test_memory_span.c test_standby.c test_acpi_slots.c test_dimm.c test_vm_stress.c test_poison.c test_poison_states.c test_poison_vm.c test_poison_race.c test_poison_standby.c test_check_vm.c test_trace.c test_trace_ring.c test_virtio.c test_balloon.c test_page_report.c test_virtio_mem.c test_virtio_mem_use.c test_fallback.c test_elf.c test_screen.c test_text.c test_mce.c test_fail.c)
-# These need the kernel's threads and CPUs.
-KTEST_SRCS  := $(addprefix tests/,test_hotplug.c test_hotplug_race.c test_cpu_plug.c test_tick.c test_task.c test_task_cpu.c test_ipc.c test_pager.c test_oom_task.c test_poison_task.c test_mce_cpu.c test_mce_outside.c user_code.S)
-RACE_SRCS   := $(addprefix tests/races/,engine.c run.c script.c ops.c ops_vm.c checks.c scripts.c) $(sort $(wildcard tests/races/step*.c))
-FIBER_SRCS  := $(addprefix arch/fiber/fiber_,main.c step.c cpu.c port.c hotplug.c) kernel/cpu_hotplug.c $(addprefix tests/races/,explore.c shrink.c) \
-	$(filter-out mm/slab.c,$(MM_SRCS)) tests/soft_mmu.c $(SHARED_SRCS) $(RACE_SRCS)
+# Each room lists its own sources in its files.mk, one name a line, in link order.
+$(foreach list,MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAMS ARCH_SRCS BOOT_SRCS \
+	HOST_BASE HOST_SRCS HOST_PORT TEST_SRCS KTEST_SRCS RACE_SRCS FIBER_SRCS,$(eval $(list) :=))
+ROOMS := boot arch/x86_64 arch/host arch/fiber kernel drivers mm bench user tests tests/races
+include $(ROOMS:%=%/files.mk)
+KERNEL_SRCS += $(if $(RACE),,kernel/no_race.c)
+HOST_SRCS   := $(HOST_BASE) $(HOST_SRCS)
+RACE_SRCS   += $(sort $(wildcard tests/races/step*.c))
+FIBER_SRCS  += $(filter-out mm/slab.c,$(MM_SRCS)) tests/soft_mmu.c $(SHARED_SRCS) $(RACE_SRCS)
 RACE_TEXTS  := $(wildcard tests/races/*.race)
 
 # ---- tools -------------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ def over_all(name, build, left_out=()):
     command = TOOLS[name]
     paths = [p for p in in_tree(".c") if not p.startswith((PLANTS, *left_out))]
     for path in (p for p in paths if flags_of(p, build) is None):
-        yield f"{path}: not in the Makefile's lists, nor in ELSEWHERE of tools/analyse.py"
+        yield f"{path}: not in any files.mk, nor in ELSEWHERE of tools/analyse.py"
     paths = [p for p in paths if flags_of(p, build) is not None]
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         said = set()

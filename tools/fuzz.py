@@ -46,9 +46,8 @@ ENV = dict(os.environ, ASAN_OPTIONS="detect_stack_use_after_return=0:abort_on_er
 
 
 def mm_sources(root):
-    with open(os.path.join(root, "Makefile"), encoding="utf-8") as f:
-        names = re.search(r"^MM_SRCS\s*:=(.*?[^\\])$", f.read(), re.MULTILINE | re.DOTALL).group(1)
-    return ["mm/" + n for n in re.findall(r"\w+\.c", names)]
+    with open(os.path.join(root, "mm/files.mk"), encoding="utf-8") as f:
+        return re.findall(r"^MM_SRCS \+= (\S+)$", f.read(), re.MULTILINE)
 
 
 def compile_target(name, build, root=ROOT):

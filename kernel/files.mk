@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+
+# These need only arch.h: built and tested hosted too.
+SHARED_SRCS += kernel/lock.c
+SHARED_SRCS += kernel/smp.c
+
+# These need only port.h and the interface of mm/: part of the kernel and of every hosted build.
+BOTH_SRCS += kernel/trace_parse.c
+BOTH_SRCS += kernel/trace_replay.c
+BOTH_SRCS += kernel/trace_short.c
+BOTH_SRCS += kernel/elf.c
+BOTH_SRCS += kernel/cpio.c
+BOTH_SRCS += kernel/acpi_slots.c
+BOTH_SRCS += kernel/dimm.c
+BOTH_SRCS += kernel/mce_decode.c
+
+KERNEL_SRCS += kernel/main.c
+KERNEL_SRCS += kernel/trace_boot.c
+KERNEL_SRCS += kernel/boot_memory.c
+KERNEL_SRCS += kernel/boot_zones.c
+KERNEL_SRCS += kernel/memory_arrays.c
+KERNEL_SRCS += kernel/cmdline.c
+KERNEL_SRCS += kernel/printk.c
+KERNEL_SRCS += kernel/panic.c
+KERNEL_SRCS += kernel/sched.c
+KERNEL_SRCS += kernel/sched_move.c
+KERNEL_SRCS += kernel/thread.c
+KERNEL_SRCS += kernel/wait.c
+KERNEL_SRCS += kernel/stress.c
+KERNEL_SRCS += kernel/rounds.c
+KERNEL_SRCS += kernel/tour.c
+KERNEL_SRCS += kernel/crowd.c
+KERNEL_SRCS += kernel/programs.c
+KERNEL_SRCS += kernel/picture.c
+KERNEL_SRCS += kernel/monitor.c
+KERNEL_SRCS += kernel/load.c
+KERNEL_SRCS += kernel/monitor_offline.c
+KERNEL_SRCS += kernel/monitor_poison.c
+KERNEL_SRCS += kernel/poison_soak.c
+KERNEL_SRCS += kernel/cpu_hotplug.c
+KERNEL_SRCS += kernel/cpu_plug.c
+KERNEL_SRCS += kernel/acpi_hotplug.c
+KERNEL_SRCS += kernel/hotplug_soak.c
+KERNEL_SRCS += kernel/pressure.c
+KERNEL_SRCS += kernel/fault.c
+KERNEL_SRCS += kernel/mce.c
+
+# Ring 3: the kernel's part.
+USER_SRCS += kernel/task.c
+USER_SRCS += kernel/task_fault.c
+USER_SRCS += kernel/oom.c
+USER_SRCS += kernel/task_load.c
+USER_SRCS += kernel/cap.c
+USER_SRCS += kernel/ipc.c
+USER_SRCS += kernel/syscall.c
+USER_SRCS += kernel/syscall_memory.c
+USER_SRCS += kernel/pager.c
+USER_SRCS += kernel/bootfile.c
+USER_SRCS += kernel/user_boot.c
+USER_SRCS += kernel/user_soak.c
+
+# CPU hotplug runs on fibers too.
+FIBER_SRCS += kernel/cpu_hotplug.c

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+
+# The replay of races; step*.c is added by the Makefile.
+RACE_SRCS += tests/races/engine.c
+RACE_SRCS += tests/races/run.c
+RACE_SRCS += tests/races/script.c
+RACE_SRCS += tests/races/ops.c
+RACE_SRCS += tests/races/ops_vm.c
+RACE_SRCS += tests/races/checks.c
+RACE_SRCS += tests/races/scripts.c
+
+# The explorer, which looks for races.
+FIBER_SRCS += tests/races/explore.c
+FIBER_SRCS += tests/races/shrink.c
