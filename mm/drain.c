@@ -95,16 +95,25 @@ static int drain_round(struct drain_request *req, bool force)
 int drain_all_pages(struct memory *mem, struct zone *zone)
 {
 	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_drain_zone_local};
-	u64 ticket = READ_ONCE(mem->round_started);
 	int asked = 0;
+	u64 ticket;
 
 	if (!may_sleep())
 		return smp_call_mask(mem->drain_mask, drain_handler, &req); /* refused, with a report */
+	/*
+	 * Two barriers, or each side reads before its own store has left the store buffer: ours
+	 * between what we have cached and the number of rounds, the round's between that number and
+	 * its look at the counts.  Else we read the number before a round, and that round reads a
+	 * count without our page.  tests/model/round_ticket.pml fails without either.
+	 */
+	full_barrier();
+	ticket = READ_ONCE(mem->round_started);
 	rounds_lock(mem);
 	/* A round over all zones that began after we asked has seen whatever we want drained. */
 	if (mem->round_done <= ticket) {
 		if (!zone)
 			WRITE_ONCE(mem->round_started, mem->round_started + 1);
+		full_barrier();
 		asked = drain_round(&req, false);
 		if (!zone)
 			WRITE_ONCE(mem->round_done, mem->round_started);

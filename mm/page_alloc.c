@@ -166,7 +166,8 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 		MM_EVENT(mem, ALLOC_FAIL);
 		return NULL;
 	}
-	if (READ_ONCE(task->reserve))
+	/* An interrupt does not allocate for the thread that it interrupts. */
+	if (READ_ONCE(task->reserve) && !arch_in_interrupt())
 		gfp |= GFP_ALL_RESERVE;
 	task->in_alloc++;
 	page = alloc_from_zonelist(mem, gfp, order);

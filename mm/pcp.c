@@ -145,9 +145,9 @@ static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned orde
 		if (first == PFN_NONE)
 			first = buddy_alloc_fallback(zone, order, type);
 	}
-	/* What others will find in the cache is not theirs from below the marks, whoever asked first. */
-	while (first != PFN_NONE && --n > 0 &&
-	    zone_watermark_ok(zone, order, gfp & ~GFP_RESERVE, lower)) {
+	/* Other threads will take what is cached, so it never comes from below the marks. */
+	gfp &= ~(gfp_t)(GFP_RESERVE | GFP_ALL_RESERVE);
+	while (first != PFN_NONE && --n > 0 && zone_watermark_ok(zone, order, gfp, lower)) {
 		struct page *page;
 
 		pfn = buddy_alloc(zone, order, type);

@@ -52,12 +52,12 @@ bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool 
 {
 	unsigned long mark = READ_ONCE(zone->wmark[gfp & GFP_HIGH_MARK ? WMARK_HIGH : WMARK_MIN]);
 
+	if (gfp & GFP_RESERVE)
+		mark /= 2;
+	if (lower)
+		mark += READ_ONCE(zone->reserve);
 	if (gfp & GFP_ALL_RESERVE)
 		mark = 0;
-	else if (gfp & GFP_RESERVE)
-		mark /= 2;
-	else if (lower)
-		mark += READ_ONCE(zone->reserve);
 	/* Who cannot have CMA memory would else use up what the mark keeps for others. */
 	if (!(gfp & GFP_MOVABLE))
 		mark += free_cma(zone);

@@ -185,6 +185,54 @@ static void where_it_cannot_sleep_it_does_not_wait(struct ktest *t)
 	relieve(mem);
 }
 
+/* ---- interrupts ---- */
+
+static struct page *in_irq[4];
+static u32 spinning, spin_stop;
+static unsigned irq_got;
+
+static void spin_with_the_reserve(void *arg)
+{
+	(void)arg;
+	WRITE_ONCE(port_task()->reserve, 1);
+	store_release(&spinning, 1u);
+	while (!load_acquire(&spin_stop))
+		cpu_relax();
+	WRITE_ONCE(port_task()->reserve, 0);
+}
+
+static void alloc_in_interrupt(void *arg)
+{
+	if (arch_cpu_id() != 1)
+		return;
+	while (irq_got < ARRAY_SIZE(in_irq)) {
+		in_irq[irq_got] = mem_alloc_pages(arg, GFP_MOVABLE | GFP_NOWAIT, 0);
+		if (!in_irq[irq_got])
+			break;
+		irq_got++;
+	}
+}
+
+/* The thread below it may use everything; what an interrupt allocates is not that thread's. */
+static void an_interrupt_has_no_share_in_its_threads_reserve(struct ktest *t)
+{
+	struct memory *mem = starve(t, 0);
+
+	if (!mem)
+		return;
+	irq_got = 0;
+	spinning = spin_stop = 0;
+	ktest_start(1, spin_with_the_reserve, NULL);
+	while (!load_acquire(&spinning))
+		cpu_relax();
+	smp_call_mask(NULL, alloc_in_interrupt, mem);
+	store_release(&spin_stop, 1u);
+	ktest_join(1);
+	EXPECT_EQ(t, irq_got, 0);
+	EXPECT_EQ(t, free_on(0, mem, 0, irq_got, in_irq), irq_got);
+	relieve(mem);
+}
+
 /* Neither a plain nor a failing nor a high-order allocation makes a cross-call of its own. */
 static void allocations_make_no_cross_call(struct ktest *t)
 {
@@ -365,6 +413,7 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 KTEST_SUITE(reclaim, KTEST_QUICK, KTEST(sleeping_allocation_gets_what_others_cache),
     KTEST(it_fails_after_one_drain_that_found_nothing), KTEST(without_the_thread_it_fails),
     KTEST(callers_that_may_not_sleep_fail_at_once), KTEST(where_it_cannot_sleep_it_does_not_wait),
+    KTEST(an_interrupt_has_no_share_in_its_threads_reserve),
     KTEST(allocations_make_no_cross_call), KTEST(a_failed_high_order_drains_only_its_own_cpu),
     KTEST(a_local_drain_merges_a_high_order_block), KTEST(many_askers_share_two_drains),
     KTEST(a_ticket_waits_for_a_drain_that_begins_after_it));

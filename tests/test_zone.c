@@ -108,6 +108,25 @@ static void atomic_refills_keep_the_reserve_out_of_the_caches(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
+/* A thread that may use everything takes one page: below the marks nothing is cached for others. */
+static void refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_MOVABLE];
+	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN]);
+	WRITE_ONCE(port_task()->reserve, 1);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, 1), 1);
+	WRITE_ONCE(port_task()->reserve, 0);
+	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN] - 1);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, ALL_THERE_IS), 0);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
 static void a_large_request_leaves_min_too(struct ktest *t)
 {
 	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
@@ -138,6 +157,24 @@ static void reserve_keeps_a_lower_zone_from_higher_requests(struct ktest *t)
 	/* For those who can use no other zone it is there. */
 	EXPECT_EQ(
 	    t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_DMA32, 0, ALL_THERE_IS), dma32->reserve);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
+/* Half of min is theirs in a lower zone, too, but not what it keeps for requests that can use nothing else. */
+static void atomic_requests_leave_the_reserve_of_a_lower_zone(struct ktest *t)
+{
+	struct memory *mem = uncached_memory(t, CACHED_BLOCKS / 2, CACHED_BLOCKS / 2, 0);
+	struct pile pile = {NULL, 0};
+	struct zone *dma32, *normal;
+
+	REQUIRE(t, mem);
+	dma32 = &mem->zones[ZONE_DMA32];
+	normal = &mem->zones[ZONE_NORMAL];
+	EXPECT(t, dma32->reserve > 0);
+	pile_alloc(mem, &pile, GFP_ATOMIC, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, normal->nr_free, normal->wmark[WMARK_MIN] / 2);
+	EXPECT_EQ(t, dma32->nr_free, dma32->wmark[WMARK_MIN] / 2 + dma32->reserve);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_ATOMIC | GFP_DMA32, 0, ALL_THERE_IS), dma32->reserve);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
@@ -366,8 +403,11 @@ static void ranges_of_one_zone_are_told_from_others(struct ktest *t)
 KTEST_SUITE(zone, KTEST_QUICK, KTEST(watermarks_are_ordered_and_bounded),
     KTEST(ordinary_requests_stop_at_min), KTEST(atomic_requests_get_half_of_what_is_below_min),
     KTEST(isolated_pages_do_not_count),
-    KTEST(atomic_refills_keep_the_reserve_out_of_the_caches), KTEST(a_large_request_leaves_min_too),
-    KTEST(reserve_keeps_a_lower_zone_from_higher_requests), KTEST(dma32_requests_use_only_dma32),
+    KTEST(atomic_refills_keep_the_reserve_out_of_the_caches),
+    KTEST(refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches),
+    KTEST(a_large_request_leaves_min_too),
+    KTEST(reserve_keeps_a_lower_zone_from_higher_requests),
+    KTEST(atomic_requests_leave_the_reserve_of_a_lower_zone), KTEST(dma32_requests_use_only_dma32),
     KTEST(movable_requests_prefer_movable_then_normal_then_dma32),
     KTEST(other_requests_prefer_normal_then_dma32), KTEST(zonelists_go_by_distance_then_by_kind),
     KTEST(equal_distances_go_round_from_the_node_on),

@@ -182,6 +182,7 @@ def disassemble(elf, function):
     out = subprocess.run([objdump, "-d", "--no-show-raw-insn", f"--disassemble={function}", elf],
                          capture_output=True, text=True, check=True).stdout
     code = [line.split("\t", 1)[1].strip() for line in out.split("\n") if re.match(r"\s*[0-9a-f]+:\t", line)]
+    code = [re.sub(r"^call +\w+ <(\w+)>$", r"call \1", line) for line in code]
     return [re.sub(r"\s*(#.*|<.*>)$", "", line) for line in code]
 
 
@@ -236,7 +237,7 @@ def check_compare(build):
 
 
 def check_fence(build):
-    """before the ICR of the x2APIC is written, stores are made to be seen"""
+    """stores are made to be seen before the ICR of the x2APIC is written, and on both sides of a drain's ticket"""
     code = disassemble(os.path.join(build, "quarry.elf"), "x2apic_send")
     writes = [i for i, insn in enumerate(code) if insn == "wrmsr"]
     if not writes:
@@ -245,6 +246,14 @@ def check_fence(build):
         before = [insn for insn in code[:i] if re.match(r"(mfence|lfence|wrmsr)$|(mov|xchg)\S* .*,.*\(", insn)]
         if before[-2:] != ["mfence", "lfence"]:
             yield f"x2apic_send: mfence and lfence, and no store after them, are expected before the wrmsr: {before[-4:]}"
+    code = disassemble(os.path.join(build, "quarry.elf"), "drain_all_pages")
+    fences = [i for i, insn in enumerate(code) if re.match(r"mfence$|lock or\w* +\$0x0,", insn)]
+    rounds = [i for i, insn in enumerate(code) if insn == "call drain_round"]
+    if not rounds or len(fences) < len(rounds) + 1:
+        yield f"drain_all_pages: {len(fences)} full barriers, {len(rounds)} calls of drain_round: one more is expected"
+    for i in rounds:
+        if not any(i - 8 < f < i for f in fences):
+            yield "drain_all_pages: a full barrier is expected just before drain_round looks at the counts"
 
 
 def check_mutants(_):

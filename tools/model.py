@@ -32,7 +32,7 @@ SAYS = {ASSERTION: "assertion violated", STUCK: "invalid end state", CYCLE: "acc
 HOLDS = "holds"
 
 ISO, OFF, CALL, DRAIN = "pcp_isolation", "pcp_disable_hotplug", "crosscall", "reclaim_drain"
-WAIT, BACK = "migrate_wait", "putback"
+WAIT, BACK, TICKET = "migrate_wait", "putback", "round_ticket"
 # Model, name of the variant, macros, what is expected.  LIVE: the LTL property under weak fairness.
 CASES = [
     (ISO, "precise", "PRECISE", HOLDS),
@@ -83,6 +83,9 @@ CASES = [
     (DRAIN, "no-drain", "NO_DRAIN", ASSERTION),
     (DRAIN, "hotplug-allocates", "UNDER_LOCK", STUCK),
     (DRAIN, "allocator-drains", "UNDER_LOCK ALLOC_DRAINS", STUCK),
+    (TICKET, "barriers", "", HOLDS),
+    (TICKET, "asker-passes", "ASKER_PASSES", ASSERTION),
+    (TICKET, "round-passes", "ROUND_PASSES", ASSERTION),
     (WAIT, "queued", "", HOLDS),
     (WAIT, "queued-ends", "LIVE", HOLDS),
     (WAIT, "spin", "SPIN", HOLDS),
