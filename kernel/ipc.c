@@ -10,6 +10,7 @@
  *             An endpoint that nobody can receive at has no queue.
  * Tests:      tests/test_ipc.c.
  */
+#include <quarry/account.h>
 #include <quarry/ipc.h>
 #include <quarry/mm.h>
 #include <quarry/task.h>
@@ -24,6 +25,7 @@ enum call_state {
 
 struct ipc_call {
 	struct endpoint *ep; /* c, a reference */
+	struct account *account; /* c, a reference: the caller's */
 	u32 refs;            /* a */
 	u32 state;           /* ep->lock, read racily by the caller */
 	int result;          /* ep->lock */
@@ -34,6 +36,7 @@ struct ipc_call {
 
 struct endpoint {
 	struct spinlock lock;
+	struct account *account; /* c, a reference */
 	u32 refs;      /* a */
 	u32 receivers; /* a: of these, with RIGHT_RECEIVE */
 	u32 closed;    /* lock: the last receiver has gone */
@@ -43,10 +46,14 @@ struct endpoint {
 
 struct endpoint *endpoint_create(void)
 {
+	struct account *account = account_current();
 	struct endpoint *ep = kmalloc(sizeof(*ep));
 
 	if (!ep)
 		return NULL;
+	account_count(account, ACCOUNT_ENDPOINTS, 1);
+	account_get(account);
+	ep->account = account;
 	ep->lock = SPINLOCK("endpoint", RANK_TASK);
 	ep->wq = WAITQ("endpoint");
 	ep->refs = ep->receivers = 1;
@@ -86,8 +93,11 @@ void endpoint_put(struct endpoint *ep, unsigned rights)
 {
 	if (rights & RIGHT_RECEIVE && atomic_sub(&ep->receivers, 1u) == 1)
 		close_queue(ep);
-	if (atomic_sub(&ep->refs, 1u) == 1)
+	if (atomic_sub(&ep->refs, 1u) == 1) {
+		account_uncharge(ep->account, ACCOUNT_ENDPOINTS, 1);
+		account_put(ep->account);
 		kfree(ep);
+	}
 }
 
 static void call_put(struct ipc_call *call)
@@ -96,6 +106,8 @@ static void call_put(struct ipc_call *call)
 		return;
 	cap_drop(&call->msg.give);
 	endpoint_put(call->ep, 0);
+	account_uncharge(call->account, ACCOUNT_MESSAGES, 1);
+	account_put(call->account);
 	kfree(call);
 }
 
@@ -150,7 +162,10 @@ int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns)
 	int err = -ENOMEM;
 
 	if (call) {
-		*call = (struct ipc_call){.ep = ep, .refs = 1, .wq = WAITQ("ipc_call")};
+		*call = (struct ipc_call){.ep = ep, .account = account_current(), .refs = 1, .wq = WAITQ("ipc_call")};
+		/* Not limited: a thread has one, and who has received calls has a handle for each. */
+		account_count(call->account, ACCOUNT_MESSAGES, 1);
+		account_get(call->account);
 		endpoint_get(ep, 0);
 		err = enqueue(ep, call, msg);
 		if (!err) {

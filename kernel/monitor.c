@@ -8,6 +8,7 @@
  */
 #include "kernel/monitor.h"
 
+#include <quarry/account.h>
 #include <quarry/acpi.h>
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
@@ -165,6 +166,12 @@ static void cmd_check(unsigned n, char **arg)
 		printk("check: every invariant holds\n");
 }
 
+static void cmd_counts(unsigned n, char **arg)
+{
+	show_counts();
+	show_tasks();
+}
+
 static void cmd_run(unsigned n, char **arg)
 {
 	ktest_run(arg[0], monitor_seed);
@@ -289,6 +296,7 @@ static const struct command commands[] = {
     {"policy", "redrain|disable|precise", "how offlines that name none keep pages out of caches", 1, 1,
 	cmd_policy},
     {"check", "", "recount everything (check_memory)", 0, 0, cmd_check},
+    {"counts", "", "tasks, threads, objects and other things in use, by kind", 0, 0, cmd_counts},
     {"run", "SUITE[.TEST][,...]", "run selftests: quick, all, or by name", 1, 1, cmd_run},
     {"rounds", "N", "N offline rounds under stress, for each policy", 1, 1, cmd_rounds},
     {"cpus", "", "each CPU: its state, threads, interrupts", 0, 0, cmd_cpus},

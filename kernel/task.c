@@ -11,6 +11,7 @@
  * Tests:      tests/test_task.c, tests/test_task_cpu.c.
  */
 #include "sched.h"
+#include <quarry/account.h>
 #include <quarry/mm.h>
 #include <quarry/task.h>
 #include <quarry/user.h>
@@ -157,6 +158,7 @@ int task_create(const char *name, struct task **out)
 		kfree(task);
 		return -EAGAIN;
 	}
+	account_count(&account_all, ACCOUNT_TASKS, 1);
 	*out = task;
 	return 0;
 }
@@ -205,6 +207,7 @@ static void release(struct task *task)
 	LIST_REMOVE(task, link);
 	nr_tasks--;
 	spin_unlock(&tasks_lock);
+	account_uncharge(&account_all, ACCOUNT_TASKS, 1);
 	spin_lock(&task->lock);
 	store_release(&task->ended, 1u);
 	victim = task->victim;
@@ -338,6 +341,7 @@ int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg
 		kfree(start);
 		return number;
 	}
+	thread_charged(t, &account_all);
 	task_get(task);
 	atomic_add(&reaper.nr_threads, 1u);
 	sched_add(t);

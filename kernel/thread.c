@@ -7,6 +7,7 @@
  * Invariants: a thread is freed by whoever joins it, and only after its CPU has left its stack.
  */
 #include "sched.h"
+#include <quarry/account.h>
 #include <quarry/mm.h>
 
 /* One for all, because a thread's own would be freed while the last wake_up is still using it. */
@@ -79,16 +80,31 @@ struct thread *thread_new(const char *name, int cpu, void (*fn)(void *), void *a
 
 void thread_discard(struct thread *t)
 {
+	struct account *account = t->mm.account;
+
 	arch_stack_free(t->stack_top);
 	kfree(t);
+	if (account) {
+		account_uncharge(account, ACCOUNT_THREADS, 1);
+		account_put(account);
+	}
+}
+
+void thread_charged(struct thread *t, struct account *account)
+{
+	account_get(account);
+	t->mm.account = account;
+	account_count(account, ACCOUNT_THREADS, 1);
 }
 
 struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void *arg)
 {
 	struct thread *t = thread_new(name, cpu, fn, arg);
 
-	if (t)
+	if (t) {
+		thread_charged(t, &account_all);
 		sched_add(t);
+	}
 	return t;
 }
 

@@ -26,6 +26,7 @@ MM_SRCS += mm/offline_query.c
 MM_SRCS += mm/offline_node.c
 MM_SRCS += mm/memory_add.c
 MM_SRCS += mm/standby.c
+MM_SRCS += mm/account.c
 MM_SRCS += mm/slab.c
 MM_SRCS += mm/check.c
 MM_SRCS += mm/show.c

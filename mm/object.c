@@ -13,6 +13,7 @@
  * Tests:      tests/test_vm.c, tests/test_vm_object.c.
  */
 #include "mm/vm_priv.h"
+#include <quarry/account.h>
 
 #define SLOTS_PER_LEAF 512
 /* Slots looked at in one hold of the lock. */
@@ -47,6 +48,7 @@ int object_prepare(struct vm_object *object, u32 index, gfp_t gfp)
 		there = *place != NULL;
 		if (!there && leaf) {
 			*place = leaf;
+			account_count(object->account, ACCOUNT_TABLES, 1);
 			leaf = NULL;
 			there = true;
 		}
@@ -76,21 +78,32 @@ void object_fill(struct vm_object *object, u32 index, struct page *page)
 int vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long nr_pages,
     const struct vm_pager_ops *ops, void *pager, struct vm_object **out)
 {
+	struct account *account = account_current();
 	struct vm_object *object;
+	int err;
 
 	if (nr_pages == 0 || nr_pages > OBJ_MAX_PAGES || kind > OBJ_PHYS || !mem->backed ||
 	    (kind == OBJ_PAGER) != (ops && ops->get))
 		return -EINVAL;
+	err = account_charge(account, ACCOUNT_OBJECTS, 1);
+	if (err)
+		return err;
 	object = kmalloc(sizeof(*object));
-	if (!object)
+	if (!object) {
+		account_uncharge(account, ACCOUNT_OBJECTS, 1);
 		return -ENOMEM;
+	}
 	*object = (struct vm_object){.lock = SPINLOCK("object", RANK_OBJECT), .refs = 1,
-	    .kind = (u8)kind, .nr_pages = (u32)nr_pages, .mem = mem, .ops = ops, .pager = pager};
+	    .kind = (u8)kind, .nr_pages = (u32)nr_pages, .mem = mem, .account = account, .ops = ops,
+	    .pager = pager};
 	object->top = mem_alloc_pages(mem, GFP_KERNEL | GFP_ZERO, 0);
 	if (!object->top) {
 		kfree(object);
+		account_uncharge(account, ACCOUNT_OBJECTS, 1);
 		return -ENOMEM;
 	}
+	account_count(account, ACCOUNT_TABLES, 1);
+	account_get(account);
 	spin_lock(&mem->vm.lock);
 	LIST_INSERT_HEAD(&mem->vm.objects, object, link);
 	spin_unlock(&mem->vm.lock);
@@ -137,10 +150,12 @@ static void free_leaf(struct vm_object *object, struct page *leaf)
 		slot[i] = 0;
 	}
 	mem_free_pages(object->mem, leaf, 0);
+	account_uncharge(object->account, ACCOUNT_TABLES, 1);
 }
 
 void vm_object_put(struct vm_object *object)
 {
+	struct account *account = object->account;
 	struct memory *mem = object->mem;
 	u32 i;
 
@@ -158,6 +173,9 @@ void vm_object_put(struct vm_object *object)
 	if (object->ops && object->ops->release)
 		object->ops->release(object->pager);
 	kfree(object);
+	account_uncharge(account, ACCOUNT_TABLES, 1);
+	account_uncharge(account, ACCOUNT_OBJECTS, 1);
+	account_put(account);
 }
 
 int vm_object_supply(struct vm_object *object, u32 index, const void *data)

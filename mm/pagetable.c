@@ -9,24 +9,33 @@
  * Tests:      tests/test_vm.c.
  */
 #include "mm/vm_priv.h"
+#include <quarry/account.h>
 
 #define PTE_TABLE (PTE_PRESENT | PTE_WRITE | PTE_USER)
 /* Entries of the top table that are for user addresses. */
 #define USER_ENTRIES (PT_ENTRIES / 2)
 
-static struct page *table_alloc(struct memory *mem)
+/* Returns 0 and *@out; -EDQUOT; -ENOMEM. */
+static int table_alloc(const struct pagetable *pt, struct page **out)
 {
-	struct page *page = mem_alloc_pages(mem, GFP_KERNEL | GFP_ZERO, 0);
+	int err = account_charge(pt->account, ACCOUNT_TABLES, 1);
 
-	if (page)
-		page_cas_state(page, PG_ALLOC, PG_PGTABLE);
-	return page;
+	if (err)
+		return err;
+	*out = mem_alloc_pages(pt->mem, GFP_KERNEL | GFP_ZERO, 0);
+	if (!*out) {
+		account_uncharge(pt->account, ACCOUNT_TABLES, 1);
+		return -ENOMEM;
+	}
+	page_cas_state(*out, PG_ALLOC, PG_PGTABLE);
+	return 0;
 }
 
-static void table_free(struct memory *mem, struct page *page)
+static void table_free(const struct pagetable *pt, struct page *page)
 {
 	page_cas_state(page, PG_PGTABLE, PG_ALLOC);
-	mem_free_pages(mem, page, 0);
+	mem_free_pages(pt->mem, page, 0);
+	account_uncharge(pt->account, ACCOUNT_TABLES, 1);
 }
 
 /* Walk down towards @va as far as there are tables; *@level says at which one the entry is. */
@@ -83,11 +92,15 @@ u64 pte_make(pfn_t pfn, unsigned prot)
 
 int pt_init(struct pagetable *pt, struct memory *mem)
 {
-	struct page *page = table_alloc(mem);
+	struct page *page;
+	int err;
 
-	if (!page)
-		return -ENOMEM;
-	*pt = (struct pagetable){.mem = mem, .lock = SPINLOCK("pagetable", RANK_PT), .nr_tables = 1};
+	*pt = (struct pagetable){.mem = mem, .account = account_current(), .lock = SPINLOCK("pagetable", RANK_PT),
+	    .nr_tables = 1};
+	err = table_alloc(pt, &page);
+	if (err)
+		return err;
+	account_get(pt->account);
 	pt->root = (phys_t)page_to_pfn_in(mem, page) << PAGE_SHIFT;
 	arch_pagetable_init(arch_phys_to_virt(pt->root));
 	return 0;
@@ -100,12 +113,13 @@ int pt_prepare(struct pagetable *pt, uintptr_t va)
 		u64 *entry = walk(pt, va, &level);
 		struct page *page;
 		bool linked = false;
+		int err;
 
 		if (level == 0)
 			return 0;
-		page = table_alloc(pt->mem);
-		if (!page)
-			return -ENOMEM;
+		err = table_alloc(pt, &page);
+		if (err)
+			return err;
 		spin_lock(&pt->lock);
 		if (!READ_ONCE(*entry)) {
 			store_release(entry,
@@ -116,7 +130,7 @@ int pt_prepare(struct pagetable *pt, uintptr_t va)
 		spin_unlock(&pt->lock);
 		/* Somebody else was faster. */
 		if (!linked)
-			table_free(pt->mem, page);
+			table_free(pt, page);
 	}
 }
 
@@ -133,11 +147,12 @@ static void free_tables(struct pagetable *pt, phys_t phys, unsigned level, unsig
 			free_tables(pt, table[i] & PTE_ADDRESS, level - 1, PT_ENTRIES);
 	}
 	pt->nr_tables--;
-	table_free(pt->mem, pfn_to_page_in(pt->mem, phys >> PAGE_SHIFT));
+	table_free(pt, pfn_to_page_in(pt->mem, phys >> PAGE_SHIFT));
 }
 
 void pt_destroy(struct pagetable *pt)
 {
 	free_tables(pt, pt->root, PT_LEVELS - 1, USER_ENTRIES);
 	KASSERT(pt->nr_tables == 0);
+	account_put(pt->account);
 }

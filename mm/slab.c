@@ -9,9 +9,10 @@
  * Tests:      tests/test_slab.c.
  */
 #include "mm/mm_priv.h"
+#include <quarry/account.h>
 
-#define MIN_SHIFT 4
-#define MAX_SHIFT 11 /* half a page; above it whole blocks */
+#define MIN_SHIFT SLAB_MIN_SHIFT
+#define MAX_SHIFT SLAB_MAX_SHIFT /* half a page; above it whole blocks */
 
 /* At the start of each slab page; objects follow, aligned to their size. */
 struct slab {
@@ -28,10 +29,12 @@ struct slab_size {
 	struct spinlock lock;
 	struct slab *partial GUARDED_BY(slab_class); /* pages with a free object */
 	unsigned nr_empty GUARDED_BY(slab_class);    /* of these, without an object in use */
+	u64 in_use GUARDED_BY(slab_class);           /* objects of all its pages */
 };
 static struct slab_size sizes[MAX_SHIFT + 1] = {
     [0 ... MAX_SHIFT] = {.lock = {.rank = RANK_SLAB, .name = "slab"}},
 };
+static u64 blocks_in_use; /* a: larger than the sizes */
 
 static void slab_lock(struct slab_size *size) ACQUIRE(size->lock, slab_class) NO_LOCK_ANALYSIS
 {
@@ -92,6 +95,7 @@ static void *take_object(struct slab_size *size) REQUIRES(size->lock, slab_class
 		return NULL;
 	if (slab->used++ == 0)
 		size->nr_empty--;
+	size->in_use++;
 	object = slab->free;
 	slab->free = *object;
 	if (!slab->free)
@@ -141,6 +145,8 @@ void *kmalloc(size_t size)
 	if (size > (size_t)1 << MAX_SHIFT) {
 		struct page *page = alloc_pages(GFP_KERNEL | GFP_ZERO, size_order(size));
 
+		if (page)
+			atomic_add(&blocks_in_use, 1ull);
 		return page ? page_address(page) : NULL;
 	}
 	while ((size_t)1 << shift < size)
@@ -183,6 +189,7 @@ static void free_small(struct page *page, void *ptr)
 		if (object == ptr)
 			bad_kfree(page, ptr, "freed twice");
 	}
+	size->in_use--;
 	*(void **)ptr = slab->free;
 	slab->free = ptr;
 	if (!slab->pprev)
@@ -195,6 +202,12 @@ static void free_small(struct page *page, void *ptr)
 	slab_unlock(size);
 	if (release)
 		release_slab(slab);
+}
+
+static void free_block(struct page *page, unsigned order)
+{
+	atomic_sub(&blocks_in_use, 1ull);
+	free_pages(page, order);
 }
 
 void kfree(void *ptr)
@@ -211,9 +224,21 @@ void kfree(void *ptr)
 	if (word_state(word) == PG_SLAB)
 		free_small(page, ptr);
 	else if (word_state(word) == PG_ALLOC && !(offset & (PAGE_SIZE - 1)))
-		free_pages(page, word_order(word));
+		free_block(page, word_order(word));
 	else
 		bad_kfree(page, ptr, "its page is no slab's, and not allocated");
+}
+
+void kmalloc_counts(u64 in_use[NR_SLAB_COUNTS])
+{
+	unsigned shift;
+
+	for (shift = MIN_SHIFT; shift <= MAX_SHIFT; shift++) {
+		slab_lock(&sizes[shift]);
+		in_use[shift - MIN_SHIFT] = sizes[shift].in_use;
+		slab_unlock(&sizes[shift]);
+	}
+	in_use[shift - MIN_SHIFT] = READ_ONCE(blocks_in_use);
 }
 
 /* A page without objects in use leaves its size's list; NULL: there is none. */

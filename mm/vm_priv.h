@@ -15,11 +15,11 @@
 
 /* ---- page tables (pagetable.c) ---- */
 
-/* An empty top table.  -ENOMEM. */
+/* An empty top table, charged to the running thread's account as all others will be.  -ENOMEM, -EDQUOT. */
 int pt_init(struct pagetable *pt, struct memory *mem);
 /* Free all tables; no entry of the last level is in use. */
 void pt_destroy(struct pagetable *pt);
-/* See to it that there are tables down to the one for @va.  May sleep; -ENOMEM. */
+/* See to it that there are tables down to the one for @va.  May sleep; -ENOMEM, -EDQUOT. */
 int pt_prepare(struct pagetable *pt, uintptr_t va);
 /* The entry for @va; NULL: there is no table for it.  Tables stay, so the answer does too. */
 u64 *pt_entry(const struct pagetable *pt, uintptr_t va);

@@ -13,6 +13,7 @@
  * Tests:      tests/test_vm.c, tests/test_vm_bad.c.
  */
 #include "mm/vm_priv.h"
+#include <quarry/account.h>
 
 /* Entries looked at in one hold of the locks. */
 #define ENTRIES_AT_ONCE 512
@@ -88,6 +89,26 @@ void vm_space_get(struct vm_space *space)
 	KASSERT(refs > 0 && refs < ~0u);
 }
 
+/* Memory for a region, charged; returns 0 and *@out; -ENOMEM; -EDQUOT. */
+static int region_alloc(const struct vm_space *space, struct vm_region **out)
+{
+	int err = account_charge(space->pt.account, ACCOUNT_REGIONS, 1);
+
+	if (err)
+		return err;
+	*out = kmalloc(sizeof(**out));
+	if (*out)
+		return 0;
+	account_uncharge(space->pt.account, ACCOUNT_REGIONS, 1);
+	return -ENOMEM;
+}
+
+static void region_free(const struct vm_space *space, struct vm_region *r)
+{
+	kfree(r);
+	account_uncharge(space->pt.account, ACCOUNT_REGIONS, 1);
+}
+
 /*
  * A new region, the tree's and the object's; the reference to the object is the caller's.  Locks:
  * none.
@@ -111,15 +132,15 @@ int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot
 {
 	unsigned may = prot / VM_MAY(1u) ? prot / VM_MAY(1u) : VM_READ | VM_WRITE | VM_EXEC;
 	struct vm_region *r, *next;
-	int err = 0;
+	int err;
 
 	prot %= VM_MAY(1u);
 	if (!range_valid(va, nr) || !prot_valid(prot) || prot & ~may || object->mem != space->mem ||
 	    offset >= object->nr_pages || nr > object->nr_pages - offset)
 		return -EINVAL;
-	r = kmalloc(sizeof(*r));
-	if (!r)
-		return -ENOMEM;
+	err = region_alloc(space, &r);
+	if (err)
+		return err;
 	*r = (struct vm_region){.space = space, .start = va, .end = va + (nr << PAGE_SHIFT),
 	    .offset = (u32)offset, .prot = prot, .may = may, .object = object};
 	mutex_lock(&space->change);
@@ -132,7 +153,7 @@ int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot
 	}
 	mutex_unlock(&space->change);
 	if (err)
-		kfree(r);
+		region_free(space, r);
 	return err;
 }
 
@@ -164,20 +185,22 @@ static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
 	spin_unlock(&space->lock);
 }
 
-/* At both ends; -ENOMEM, and nothing is cut.  Under space->change. */
+/* At both ends; -ENOMEM, -EDQUOT: nothing is cut.  Under space->change. */
 static int cut_range(struct vm_space *space, uintptr_t start, uintptr_t end)
 {
 	const uintptr_t at[] = {start, end};
 	struct vm_region *upper[2] = {NULL, NULL};
 	unsigned i;
+	int err;
 
 	for (i = 0; i < 2; i++) {
 		if (!needs_cut(space, at[i]))
 			continue;
-		upper[i] = kmalloc(sizeof(*upper[i]));
-		if (!upper[i]) {
-			kfree(upper[0]);
-			return -ENOMEM;
+		err = region_alloc(space, &upper[i]);
+		if (err) {
+			if (upper[0])
+				region_free(space, upper[0]);
+			return err;
 		}
 	}
 	for (i = 0; i < 2; i++) {
@@ -248,7 +271,7 @@ static void region_remove(struct vm_space *space, struct vm_region *r)
 	LIST_REMOVE(r, link);
 	spin_unlock(&r->object->lock);
 	vm_object_put(r->object);
-	kfree(r);
+	region_free(space, r);
 }
 
 static void unmap_all(struct vm_space *space, uintptr_t start, uintptr_t end)

@@ -28,6 +28,7 @@ TEST_SRCS += tests/test_offline_stall.c
 TEST_SRCS += tests/test_offline_plan.c
 TEST_SRCS += tests/test_check.c
 TEST_SRCS += tests/test_slab.c
+TEST_SRCS += tests/test_account.c
 TEST_SRCS += tests/test_migrate.c
 TEST_SRCS += tests/test_handle.c
 TEST_SRCS += tests/soft_mmu.c

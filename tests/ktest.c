@@ -8,12 +8,14 @@
  * Locks:      none: one thread runs the tests; ktest_fail alone may be called by others.
  * Invariants: a test starts with a zeroed arena, and leaves no thread running.
  */
+#include <quarry/account.h>
 #include <quarry/errno.h>
 #include <quarry/ktest.h>
 
 #define MAX_TEST_CPUS 8
 #define MAX_BLOCKS    72
 #define MAX_REPORTS   20 /* failures of one test that are printed */
+#define MAX_TURNS     10000 /* of a thread that waits for others to end */
 #define ARENA_SIZE    (2UL << 20)
 BUILD_ASSERT(MAX_BLOCKS * (PAGEBLOCK_PAGES * sizeof(struct page) + sizeof(struct pageblock)) <
 	     ARENA_SIZE - (512UL << 10));
@@ -232,13 +234,37 @@ static bool check_whole(struct memory *mem, const char *indent)
 	return err == 0;
 }
 
+/*
+ * A test that passes has given back all that it had the kernel allocate.  Threads that it has started may be on
+ * their way out: they get turns enough to be freed.
+ */
+static void check_counts(struct ktest *t, const struct counts *before)
+{
+	const char *what = NULL;
+	struct counts after;
+	u64 had, has;
+	unsigned turn;
+
+	for (turn = 0; turn < MAX_TURNS; turn++) {
+		counts_read(&after);
+		what = counts_differ(before, &after, &had, &has);
+		if (!what || t->failures)
+			return;
+		thread_yield();
+	}
+	ktest_fail(t, __FILE__, __LINE__, "%s: %llu before the test, %llu after it", what,
+	    (unsigned long long)had, (unsigned long long)has);
+}
+
 /* Test @i of its suite, the @nr-th of this run. */
 static bool run_test(const struct ktest_suite *s, unsigned i, unsigned nr, u64 seed)
 {
 	struct ktest t = {.name = s->cases[i].name};
+	struct counts before;
 	unsigned cpu;
 
 	t.seed = test_seed(seed, s->name, t.name);
+	counts_read(&before);
 	if (ktest_hook)
 		ktest_hook(s->name, &t, true);
 	s->cases[i].fn(&t);
@@ -257,6 +283,7 @@ static bool run_test(const struct ktest_suite *s, unsigned i, unsigned nr, u64 s
 	}
 	give_back(&t);
 	arena_reset();
+	check_counts(&t, &before);
 	if (t.failures) {
 		printk("  # seed %#llx; run again: selftest=%s.%s seed=%#llx\n",
 		    (unsigned long long)t.seed, s->name, t.name, (unsigned long long)seed);

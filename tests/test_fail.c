@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_fail.c: a test that fails, so that everything that reports failures can be tested. */
+/* test_fail.c: tests that fail, so that everything that reports failures can be tested. */
 #include <quarry/ktest.h>
 
 static void fails_as_it_should(struct ktest *t)
@@ -7,4 +7,9 @@ static void fails_as_it_should(struct ktest *t)
 	EXPECT_EQ(t, 1 + 1, 3);
 }
 
-KTEST_SUITE(fail, KTEST_EXTRA, KTEST(fails_as_it_should));
+static void leaves_memory_behind(struct ktest *t)
+{
+	EXPECT(t, kmalloc(100));
+}
+
+KTEST_SUITE(fail, KTEST_EXTRA, KTEST(fails_as_it_should), KTEST(leaves_memory_behind));

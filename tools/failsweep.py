@@ -8,7 +8,7 @@ Links the objects of the asan build once more, with arch/host/host_fail.c betwee
 and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own expectations may fail:
 it did not get its memory.  What counts is: no panic, no sanitizer's report, no hang, no invariant of
 check_memory broken; no page lost of the kernel's memory; and a test that still passes leaves no more
-allocated than without a failure.
+allocated than without a failure, and as many things of each kind (account.h) as there were.
 """
 import argparse
 import glob
@@ -32,7 +32,7 @@ LIMIT = 120        # seconds without a line: a hang
 SLAB_SIZES = 8     # one empty page of each may stay behind
 PART = 1000        # of n, for one job
 LEFT_OUT = {"fail": "fails on purpose"}
-LINE = re.compile(r"^# fail at=(\d+) (\w+)\.(\w+) calls=(\d+) live=(\d+) lost=(-?\d+) failures=(\d+)$")
+LINE = re.compile(r"^# fail at=(\d+) (\w+)\.(\w+) calls=(\d+) live=(\d+) lost=(-?\d+) failures=(\d+) left=(.*)$")
 
 
 def link(build):
@@ -66,7 +66,7 @@ class Result:
 
     def __init__(self, found):
         self.n, self.calls, self.live, self.lost, self.failures = (int(found.group(i)) for i in (1, 4, 5, 6, 7))
-        self.name = f"{found.group(2)}.{found.group(3)}"
+        self.name, self.left = f"{found.group(2)}.{found.group(3)}", found.group(8)
 
 
 class Watchdog(threading.Thread):
@@ -118,6 +118,8 @@ def judge(result, base):
         return f"{result.lost} pages of the kernel's memory lost"
     if not result.failures and result.live > base.live:
         return f"passes, but leaves {result.live} pages allocated"
+    if not result.failures and result.left != base.left:
+        return f"passes, but leaves {result.left} behind"
     return None
 
 

@@ -12,6 +12,7 @@
  *
  * Owns: fail_at, calls, looks.
  */
+#include <quarry/account.h>
 #include <quarry/errno.h>
 #include <quarry/ktest.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@ static u32 calls;    /* a: in this test */
 static u64 looks;    /* a */
 static bool armed;
 static unsigned long kernel_free;
+static struct counts counts;
 
 static bool fails(void)
 {
@@ -102,22 +104,32 @@ int __wrap_memory_init(struct memory *mem, const struct memory_config *cfg)
 	return __real_memory_init(mem, &own);
 }
 
-/* One line for each test: calls made, what is still allocated, what the kernel's memory lost. */
+/*
+ * One line for each test: calls made, what is still allocated, what the kernel's memory lost, and the first kind of
+ * thing (account.h) of which there are more than before.
+ */
 static void watch(const char *suite, const struct ktest *t, bool begins)
 {
 	unsigned long live = 0;
+	const char *left;
+	struct counts now;
+	u64 had, has;
 
 	WRITE_ONCE(armed, begins);
 	if (begins) {
 		WRITE_ONCE(calls, 0u);
 		nr_sources = 0;
 		kernel_free = memory_free_pages(&kernel_memory);
+		counts_read(&counts);
 		return;
 	}
 	if (t->mem)
 		live = memory_managed_pages(t->mem) - memory_free_pages(t->mem);
-	printk("# fail at=%u %s.%s calls=%u live=%lu lost=%ld failures=%u\n", fail_at, suite, t->name,
-	    READ_ONCE(calls), live, (long)(kernel_free - memory_free_pages(&kernel_memory)), t->failures);
+	counts_read(&now);
+	left = counts_differ(&counts, &now, &had, &has);
+	printk("# fail at=%u %s.%s calls=%u live=%lu lost=%ld failures=%u left=%s\n", fail_at, suite, t->name,
+	    READ_ONCE(calls), live, (long)(kernel_free - memory_free_pages(&kernel_memory)), t->failures,
+	    left ? left : "nothing");
 }
 
 /* The tool goes on where this ended, unless the last line says that all is done. */

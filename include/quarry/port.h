@@ -210,6 +210,7 @@ void thread_sleep(u64 ns);
  */
 bool threads_had_turn(u64 since);
 
+struct account;
 struct memory;
 
 /*
@@ -225,6 +226,7 @@ struct mm_task {
 	u32 reserve;
 	const struct memory *blamed; /* whose page a panic of this thread is about; NULL: none */
 	pfn_t blamed_pfn;
+	struct account *account; /* charged for what it has the kernel allocate (account.h); NULL: account_all */
 };
 struct mm_task *port_task(void);
 

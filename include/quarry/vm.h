@@ -51,6 +51,7 @@
 
 struct pagetable {
 	struct memory *mem;   /* c */
+	struct account *account; /* c: of tables and regions; a reference */
 	phys_t root;          /* c: of the top table; what CR3 is loaded with */
 	struct spinlock lock; /* RANK_PT: all entries; machines set A and D without it */
 	u32 nr_tables;        /* t: pages that are tables, the root included */
@@ -103,6 +104,7 @@ struct vm_object {
 	u32 nr_pages;              /* c */
 	u32 nr_present;            /* o: slots that have a page, or will have when it has been moved */
 	struct memory *mem;        /* c */
+	struct account *account;   /* c: of the object and its tables; a reference */
 	struct page *top;          /* c: page of 512 pointers to the pages (of 512 slots each) */
 	LIST_HEAD(, vm_region) regions; /* o: that map it */
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */

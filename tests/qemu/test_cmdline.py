@@ -92,3 +92,4 @@ def test_failing_selftest(boot):
     run = boot("selftest=fail", timeout=300)
     assert run.failed, run.story()
     assert run.has(r"^  not ok \d+ fails_as_it_should") and run.has(r"^not ok \d+ fail$"), run.story()
+    assert run.has(r"slab 128: \d+ before the test, \d+ after it") and run.has(r"^  not ok \d+ leaves_memory_behind")

@@ -93,6 +93,7 @@ def test_monitor_shows(monitor):
     assert "count/capacity" in monitor("pcp")
     assert "pageblock" in monitor("block 0x1000")
     assert "every invariant holds" in monitor("check")
+    assert re.search(r"threads +[1-9]\d*\n", monitor("counts"))
     assert re.search(r"selftest: 1 suites, \d+ tests, 0 failed", monitor("run buddy"))
     assert monitor.halt() == qemu.PASS_STATUS
 

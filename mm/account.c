@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * account.c: who has how much of each kind of thing that the kernel allocates.
+ *
+ * Owns:       account_all; the numbers of every account.
+ * Locks:      none: every number is changed by one atomic operation.
+ * Invariants: a number is at least the sum of those of the accounts below it.
+ *             A limit is passed by nobody, not even for a moment; two who meet right below it may both be refused.
+ * Tests:      tests/test_account.c.
+ */
+#include "mm/mm_priv.h"
+#include <quarry/account.h>
+
+#define UNLIMITED [0 ... NR_ACCOUNT_KINDS - 1] = ~0ULL
+
+struct account account_all = {.limit = {UNLIMITED}};
+
+static const char *const kind_names[NR_ACCOUNT_KINDS] = {
+    [ACCOUNT_TASKS] = "tasks",
+    [ACCOUNT_THREADS] = "threads",
+    [ACCOUNT_OBJECTS] = "objects",
+    [ACCOUNT_REGIONS] = "regions",
+    [ACCOUNT_TABLES] = "tables",
+    [ACCOUNT_ENDPOINTS] = "endpoints",
+    [ACCOUNT_MESSAGES] = "messages",
+};
+static const char *const slab_names[NR_SLAB_COUNTS] = {"slab 16", "slab 32", "slab 64", "slab 128", "slab 256",
+    "slab 512", "slab 1024", "slab 2048", "larger blocks"};
+
+/* From @account on up to @end, which is left out. */
+static void uncharge(struct account *account, const struct account *end, enum account_kind kind, u64 nr)
+{
+	for (; account != end; account = account->parent) {
+		u64 before = atomic_sub(&account->used[kind], nr);
+
+		KASSERT(before >= nr);
+	}
+}
+
+int account_charge(struct account *account, enum account_kind kind, u64 nr)
+{
+	struct account *a;
+
+	for (a = account; a; a = a->parent) {
+		u64 used;
+
+		do {
+			used = READ_ONCE(a->used[kind]);
+			if (nr > a->limit[kind] || used > a->limit[kind] - nr) {
+				uncharge(account, a, kind, nr);
+				return -EDQUOT;
+			}
+		} while (!atomic_cas(&a->used[kind], used, used + nr));
+	}
+	return 0;
+}
+
+void account_count(struct account *account, enum account_kind kind, u64 nr)
+{
+	for (; account; account = account->parent)
+		atomic_add(&account->used[kind], nr);
+}
+
+void account_uncharge(struct account *account, enum account_kind kind, u64 nr)
+{
+	uncharge(account, NULL, kind, nr);
+}
+
+void account_get(struct account *account)
+{
+	if (account->release)
+		atomic_add(&account->refs, 1u);
+}
+
+void account_put(struct account *account)
+{
+	if (account->release && atomic_sub(&account->refs, 1u) == 1)
+		account->release(account);
+}
+
+struct account *account_current(void)
+{
+	struct account *account = port_task()->account;
+
+	return account ? account : &account_all;
+}
+
+struct account *account_use(struct account *account)
+{
+	struct account *before = account_current();
+
+	port_task()->account = account;
+	return before;
+}
+
+/* ---- all there is ---- */
+
+void counts_read(struct counts *counts)
+{
+	unsigned i;
+
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
+		counts->kind[i] = READ_ONCE(account_all.used[i]);
+	kmalloc_counts(counts->slab);
+}
+
+const char *counts_differ(const struct counts *a, const struct counts *b, u64 *in_a, u64 *in_b)
+{
+	unsigned i;
+
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++) {
+		*in_a = a->kind[i];
+		*in_b = b->kind[i];
+		if (*in_a != *in_b)
+			return kind_names[i];
+	}
+	for (i = 0; i < NR_SLAB_COUNTS; i++) {
+		*in_a = a->slab[i];
+		*in_b = b->slab[i];
+		if (*in_a != *in_b)
+			return slab_names[i];
+	}
+	return NULL;
+}
+
+void show_counts(void)
+{
+	struct counts now;
+	unsigned i;
+
+	counts_read(&now);
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
+		printk("  %-14s %llu\n", kind_names[i], (unsigned long long)now.kind[i]);
+	for (i = 0; i < NR_SLAB_COUNTS; i++)
+		printk("  %-14s %llu\n", slab_names[i], (unsigned long long)now.slab[i]);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* test_account.c: what is counted for whom, limits, and that the counts of all there is are right. */
+#include "tests/vm_help.h"
+#include <quarry/account.h>
+
+#define UNLIMITED [0 ... NR_ACCOUNT_KINDS - 1] = ~0ULL
+
+static void a_charge_counts_in_each_parent(struct ktest *t)
+{
+	struct account top = {.limit = {UNLIMITED}}, left = {.parent = &top, .limit = {UNLIMITED}};
+	struct account right = {.parent = &top, .limit = {UNLIMITED}};
+
+	EXPECT_EQ(t, account_charge(&left, ACCOUNT_REGIONS, 3), 0);
+	EXPECT_EQ(t, account_charge(&right, ACCOUNT_REGIONS, 4), 0);
+	account_count(&right, ACCOUNT_TABLES, 5);
+	EXPECT_EQ(t, left.used[ACCOUNT_REGIONS], 3);
+	EXPECT_EQ(t, right.used[ACCOUNT_REGIONS], 4);
+	EXPECT_EQ(t, top.used[ACCOUNT_REGIONS], 7);
+	EXPECT_EQ(t, top.used[ACCOUNT_TABLES], 5);
+	account_uncharge(&left, ACCOUNT_REGIONS, 2);
+	account_uncharge(&right, ACCOUNT_REGIONS, 4);
+	EXPECT_EQ(t, left.used[ACCOUNT_REGIONS], 1);
+	EXPECT_EQ(t, right.used[ACCOUNT_REGIONS], 0);
+	EXPECT_EQ(t, top.used[ACCOUNT_REGIONS], 1);
+}
+
+static void a_limit_of_any_parent_refuses_and_counts_nothing(struct ktest *t)
+{
+	struct account top = {.limit = {UNLIMITED}}, mid = {.parent = &top, .limit = {UNLIMITED}};
+	struct account low = {.parent = &mid, .limit = {UNLIMITED}};
+
+	mid.limit[ACCOUNT_OBJECTS] = 10;
+	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 10), 0);
+	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 1), -EDQUOT);
+	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, ~0ULL), -EDQUOT);
+	EXPECT_EQ(t, low.used[ACCOUNT_OBJECTS], 10);
+	EXPECT_EQ(t, mid.used[ACCOUNT_OBJECTS], 10);
+	EXPECT_EQ(t, top.used[ACCOUNT_OBJECTS], 10);
+	/* Of another kind there is no limit; and what is counted without one may pass it. */
+	EXPECT_EQ(t, account_charge(&low, ACCOUNT_REGIONS, 11), 0);
+	account_count(&low, ACCOUNT_OBJECTS, 2);
+	account_uncharge(&low, ACCOUNT_OBJECTS, 1);
+	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 1), -EDQUOT);
+	account_uncharge(&low, ACCOUNT_OBJECTS, 2);
+	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 1), 0);
+}
+
+/* How many more there are of one kind than @before says. */
+static long more(const struct counts *before, enum account_kind kind)
+{
+	struct counts now;
+
+	counts_read(&now);
+	return (long)(now.kind[kind] - before->kind[kind]);
+}
+
+static void objects_regions_and_tables_are_counted(struct ktest *t)
+{
+	struct counts before;
+	struct vm_scene s;
+
+	counts_read(&before);
+	if (!scene_begin(t, &s, 600))
+		return;
+	EXPECT_EQ(t, more(&before, ACCOUNT_OBJECTS), 1);
+	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 1);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 2); /* the object's top, the space's root */
+	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 6);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_READ), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 6);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(599), VM_READ), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 8);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(2), 2, VM_READ), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 3);
+	EXPECT_EQ(t, vm_map(s.space, page_at(3), 1, VM_READ, s.object, 0), -EEXIST);
+	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 3);
+	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 600), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 8); /* tables stay until the space goes */
+	vm_space_put(s.space);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 3);
+	vm_object_put(s.object);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_OBJECTS), 0);
+}
+
+/* Who made a thing is charged for it, and no other, whoever ends it. */
+static void a_thing_remembers_whom_it_was_charged_to(struct ktest *t)
+{
+	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}}, *before;
+	struct vm_scene s;
+
+	before = account_use(&mine);
+	if (!scene_begin(t, &s, 4)) {
+		account_use(before);
+		return;
+	}
+	EXPECT(t, account_use(before) == &mine);
+	EXPECT_EQ(t, mine.used[ACCOUNT_OBJECTS], 1);
+	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 2);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(9), 1, VM_READ, s.object, 0), 0);
+	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 6);
+	EXPECT_EQ(t, mine.used[ACCOUNT_REGIONS], 2);
+	vm_space_put(s.space);
+	vm_object_put(s.object);
+	EXPECT_EQ(t, mine.used[ACCOUNT_OBJECTS] + mine.used[ACCOUNT_TABLES] + mine.used[ACCOUNT_REGIONS], 0);
+}
+
+/* At its limit each call is refused, nothing is changed, and it works again when something has been given back. */
+static void at_a_limit_calls_are_refused_and_change_nothing(struct ktest *t)
+{
+	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}}, *before = account_use(&mine);
+	struct vm_object *object;
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, 16)) {
+		account_use(before);
+		return;
+	}
+	mine.limit[ACCOUNT_OBJECTS] = 1;
+	mine.limit[ACCOUNT_REGIONS] = 2;
+	mine.limit[ACCOUNT_TABLES] = 4;
+	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &object), -EDQUOT);
+	/* One end of the range can be cut, and then the other cannot. */
+	EXPECT_EQ(t, vm_protect(s.space, page_at(4), 4, VM_READ), -EDQUOT);
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(4), 4), -EDQUOT);
+	EXPECT_EQ(t, mine.used[ACCOUNT_REGIONS], 1);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(4), 12, VM_READ), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(20), 1, VM_READ, s.object, 0), -EDQUOT);
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(4), 12), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(20), 1, VM_READ, s.object, 0), 0);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), -EDQUOT);
+	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 4);
+	mine.limit[ACCOUNT_TABLES] = 6;
+	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
+	account_use(before);
+	vm_space_put(s.space);
+	vm_object_put(s.object);
+	EXPECT_EQ(t, mine.used[ACCOUNT_OBJECTS] + mine.used[ACCOUNT_TABLES] + mine.used[ACCOUNT_REGIONS], 0);
+}
+
+static void small_objects_are_counted_by_size(struct ktest *t)
+{
+	void *object[NR_SLAB_COUNTS];
+	struct counts before, after;
+	unsigned i;
+
+	counts_read(&before);
+	for (i = 0; i < NR_SLAB_COUNTS; i++) {
+		object[i] = kmalloc((size_t)1 << (SLAB_MIN_SHIFT + i));
+		REQUIRE(t, object[i]);
+	}
+	counts_read(&after);
+	for (i = 0; i < NR_SLAB_COUNTS; i++) {
+		EXPECT(t, after.slab[i] >= before.slab[i] + 1);
+		kfree(object[i]);
+	}
+}
+
+KTEST_SUITE(account, KTEST_QUICK, KTEST(a_charge_counts_in_each_parent),
+    KTEST(a_limit_of_any_parent_refuses_and_counts_nothing), KTEST(objects_regions_and_tables_are_counted),
+    KTEST(a_thing_remembers_whom_it_was_charged_to), KTEST(at_a_limit_calls_are_refused_and_change_nothing),
+    KTEST(small_objects_are_counted_by_size));
