@@ -25,7 +25,7 @@ B := build
 
 # ---- what is built of what -------------------------------------------------------------------
 # Each room lists its own sources in its files.mk, one name a line, in link order.
-$(foreach list,MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAMS ARCH_SRCS BOOT_SRCS \
+$(foreach list,MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAMS HOSTILE_SRCS ARCH_SRCS BOOT_SRCS \
 	HOST_BASE HOST_SRCS HOST_PORT TEST_SRCS KTEST_SRCS RACE_SRCS FIBER_SRCS,$(eval $(list) :=))
 ROOMS := boot arch/x86_64 arch/host arch/fiber kernel drivers mm bench user tests tests/races
 include $(ROOMS:%=%/files.mk)
@@ -98,6 +98,7 @@ $(B)/kernel/user/%.o: KFLAGS := $(USER_FLAGS)
 $(B)/bin/%: $(B)/kernel/user/%.c.o $(B)/kernel/user/crt.S.o $(B)/kernel/user/lib.c.o user/user.ld
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(LD) $(filter-out linker.ld -T --build-id=sha1,$(LDFLAGS)) -S -T user/user.ld -o $@ $(filter %.o,$^)
+$(B)/bin/hostile: $(HOSTILE_SRCS:%=$(B)/kernel/%.o)
 .PRECIOUS: $(B)/kernel/%.o
 
 # ---- the hosted program, in several builds: make build/host-asan/check --------------------------
@@ -127,7 +128,7 @@ $(eval $(call host_build,alone,alone,$(HFLAGS),$(MM_SRCS) $(HOST_BASE) $(HOST_PO
 # CPUs as fibers: race replay and the explorer.  make build/fiber/race build/fiber-asan/race
 FIBER_FLAGS := $(COMMON) -Iarch/fiber -Itests/races -I. -DRACE_BUILD -DCHECKED_BUILD -DPAGEBLOCK_ORDER=3 -fno-omit-frame-pointer
 $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
--include $(KOBJS:.o=.d) $(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib)
+-include $(KOBJS:.o=.d) $(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib) $(HOSTILE_SRCS:%=$(B)/kernel/%.d)
 
 # ---- what to type ------------------------------------------------------------------------------
 # `make help` prints these lines: a target's or a variable's name, its default, two blanks, what it is.

@@ -16,6 +16,9 @@ static const struct {
     {VM_BASE + 1, 1},                     /* unaligned */
     {VM_BASE + PAGE_SIZE / 2, 1},
     {0, 1},                               /* page 0 */
+    {PAGE_SIZE, 1},                       /* the first 64 KiB */
+    {VM_USER_START - PAGE_SIZE, 1},
+    {VM_USER_START - PAGE_SIZE, 2},
     {VM_USER_END, 1},                     /* where no user address is */
     {VM_USER_END - PAGE_SIZE, 2},
     {VM_BASE, TOP},                       /* past the end */

@@ -14,7 +14,7 @@
 	.balign 4096
 	.globl user_code, user_code_end
 	.globl user_exit, user_thread_exit, user_spin, user_sleep, user_wait, user_store_cpu, user_load
-	.globl user_ud2, user_registers, user_sse, user_count, user_ret
+	.globl user_ud2, user_registers, user_sse, user_count, user_ret, user_load_ds
 user_code:
 /* Exit with RSI as status. */
 user_exit:
@@ -57,6 +57,10 @@ user_load:
 	jmp user_exit
 user_ud2:
 	ud2
+/* Load DS with the selector in RSI. */
+user_load_ds:
+	movl %esi, %ds
+	jmp user_exit
 /* Exit with 0 if a call leaves every register but RAX, RCX and R11 as it was; else with its number. */
 user_registers:
 	movq $0x1101, %rdi

@@ -16,3 +16,7 @@ PROGRAMS += hog
 PROGRAMS += bench
 PROGRAMS += promise
 PROGRAMS += lost
+PROGRAMS += hostile
+
+# Cases of the hostile program, a file for each subject.
+HOSTILE_SRCS += user/hostile_ldt.c

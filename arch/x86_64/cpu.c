@@ -6,6 +6,7 @@
  * Locks:      none: written on the boot CPU before the others run, or by the CPU itself.
  * Invariants: in the kernel GS base = this CPU's struct cpu, from cpu_load() on; in ring 3 it is 0.
  *             CR0 and CR4 are written whole: what the firmware left in them is not trusted.
+ *             There is no LDT.
  */
 #include <quarry/mce.h>
 #include <quarry/user.h>
@@ -159,6 +160,7 @@ void cpu_load(struct cpu *cpu)
 			 : "m"(gdtr), "i"(SEL_KERNEL_CODE), "r"(SEL_KERNEL_DATA), "r"(0),
 			 "r"(SEL_TSS), "m"(idtr)
 			 : "rax", "memory");
+	lldt_none();
 	/* After the selectors, whose loading sets the base to 0. */
 	wrmsr(MSR_FS_BASE, 0);
 	wrmsr(MSR_GS_BASE, (uintptr_t)cpu);

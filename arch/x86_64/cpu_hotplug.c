@@ -43,6 +43,7 @@ void arch_cpu_park(const u32 *word, u32 until)
 	while (load_acquire(word) != until)
 		__asm__ volatile("hlt" : : : "memory");
 	flush_tlb();
+	lldt_none(); /* so that nothing depends on what kept it meanwhile */
 	store_release(&cpu->started, STARTED_RUNS);
 }
 

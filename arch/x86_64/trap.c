@@ -62,14 +62,14 @@ static void frame_backtrace(const struct trap_frame *f)
 static void print_page_fault(const struct trap_frame *f)
 {
 	u64 address = read_cr2();
-	const char *what = f->error & 16 ? "execute" : f->error & 2 ? "write" : "read";
-	const char *why = f->error & 8 ? "reserved bit set in a page table"
-	    : f->error & 1           ? "not allowed there"
-				     : "not mapped";
+	const char *what = f->error & PF_EXECUTE ? "execute" : f->error & PF_WRITE ? "write" : "read";
+	const char *why = f->error & PF_RESERVED ? "reserved bit set in a page table"
+	    : f->error & PF_PRESENT              ? "not allowed there"
+						 : "not mapped";
 
 	printk("page fault: %s of %016lx by the %s: %s\n", what, address,
-	    f->error & 4 ? "user" : "kernel", why);
-	if (!(f->error & 1) && stack_is_guard(address))
+	    f->error & PF_USER ? "user" : "kernel", why);
+	if (!(f->error & PF_PRESENT) && stack_is_guard(address))
 		printk("guard page: kernel stack overflow\n");
 	else if (address < PAGE_SIZE)
 		printk("null pointer, or a member of one\n");

@@ -136,7 +136,7 @@ int copy_to_user(u64 dst, const void *src, size_t len)
 
 static unsigned fault_access(u64 error)
 {
-	return error & 16 ? VM_EXEC : error & 2 ? VM_WRITE : VM_READ;
+	return error & PF_EXECUTE ? VM_EXEC : error & PF_WRITE ? VM_WRITE : VM_READ;
 }
 
 bool user_kernel_fault(struct trap_frame *f)
@@ -181,8 +181,18 @@ static void page_fault(const struct trap_frame *f)
 	char what[96];
 	int err;
 
-	if (f->error & 8)
+	if (f->error & PF_RESERVED)
 		panic("page fault: reserved bit set in a table of a user address, %016lx", va);
+	/*
+	 * The CPU's own access, to a descriptor, and none of our tables can be missing: ring 3 has found a way
+	 * to name another address.  Served or not, the CPU might meet the same fault again for ever.  (QEMU
+	 * reads the stack so in a far return, and with SMAP it does.)
+	 */
+	if (!(f->error & PF_USER)) {
+		ksnprintf(what, sizeof(what), "page fault: %s of %016lx by the CPU itself",
+		    access == VM_WRITE ? "write" : "read", va);
+		user_dies(f, what);
+	}
 	arch_irq_enable();
 	err = va < USER_END ? user_page_fault(va, access) : -EFAULT;
 	if (err == -EHWPOISON)

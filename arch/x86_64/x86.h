@@ -71,6 +71,13 @@
 #define EFER_LME        0x100
 #define EFER_NXE        0x800
 
+/* Error code of a page fault (SDM vol. 3A, 4.7). */
+#define PF_PRESENT  0x1u
+#define PF_WRITE    0x2u
+#define PF_USER     0x4u
+#define PF_RESERVED 0x8u
+#define PF_EXECUTE  0x10u
+
 /* Interrupt vectors. */
 #define VEC_NMI      2
 #define VEC_DF       8
@@ -256,6 +263,15 @@ static inline u64 read_cr4(void)
 
 	__asm__ volatile("movq %%cr4, %0" : "=r"(value));
 	return value;
+}
+
+/*
+ * No LDT: each selector of one is refused.  After a reset it has base 0 and 64 KiB (SDM vol. 3A,
+ * table 10-1), and the CPU would read descriptors, and gates, from user memory.
+ */
+static inline void lldt_none(void)
+{
+	__asm__ volatile("lldt %w0" : : "r"(0));
 }
 
 static inline struct cpu *this_cpu(void)

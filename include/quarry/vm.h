@@ -28,8 +28,11 @@
 /* With a protection given to vm_map: all that vm_protect may ever make of it.  Nothing: anything. */
 #define VM_MAY(prot) ((prot) << 4)
 
-/* Where regions may lie: not in page 0, nor in the last page below the hole. */
-#define VM_USER_START 0x0000000000001000UL
+/*
+ * Where regions may lie: not in the first 64 KiB, where null pointers lead, and where a CPU looks for
+ * descriptors whose LDT is that of its reset; nor in the last page below the hole.
+ */
+#define VM_USER_START 0x0000000000010000UL
 #define VM_USER_END   0x00007ffffffff000UL
 
 /* ---- page tables (mm/pagetable.c): four levels in the format of x86_64, hosted too ----------- */

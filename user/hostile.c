@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hostile.c: a program that tries to break out of ring 3, to take what is not its own, and to stop others.
+ *
+ * handle: that by which programs are started; arg0: the seed; arg1: 0 for every subject, or the number of one.
+ * Runs every case of hostile_*.c in a task of its own and prints a line for each.  The exit status is the number
+ * of cases that did not end as they must.
+ */
+#include "hostile.h"
+
+#define IS_ROLE (1UL << 63) /* of arg1: this task is a case, or a role of one */
+
+static const struct hostile_subject *const subjects[] = {
+    &hostile_ldt,
+};
+
+u64 programs, seed;
+static int surprises;
+
+void hostile_want(const char *file, int line, s64 have, s64 wanted)
+{
+	if (have == wanted)
+		return;
+	printf("%s:%d: %ld, not %ld\n", file, line, have, wanted);
+	__atomic_fetch_add(&surprises, 1, __ATOMIC_RELAXED);
+}
+
+s64 hostile_start(hostile_role *role, u64 give, u64 arg)
+{
+	return task_create(programs, "hostile", give, (u64)role, arg | IS_ROLE);
+}
+
+s64 hostile_end(s64 task, int *status)
+{
+	s64 how;
+
+	*status = 0;
+	if (task < 0)
+		return task;
+	how = task_wait((u64)task, HOSTILE_NS, status);
+	if (how == -ETIMEDOUT)
+		task_kill((u64)task);
+	handle_close((u64)task);
+	return how;
+}
+
+void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, int status)
+{
+	int have;
+
+	WANT(hostile_end(hostile_start(role, give, arg), &have), how);
+	if (how != TASK_FAULTED)
+		WANT(have, status);
+}
+
+/* A case, given by its address, which is below 2^32 and the same in every task of this program. */
+static int run_case(u64 handle, u64 arg)
+{
+	const struct hostile_case *c = (const struct hostile_case *)(arg & 0xffffffff);
+
+	programs = handle;
+	seed = arg >> 32;
+	c->run();
+	return 0;
+}
+
+/* Judge one case.  True: it ended as it must, and the handles are what they were. */
+static bool judge(const struct hostile_subject *s, const struct hostile_case *c)
+{
+	static const char *const ends[] = {"still runs", "exited", "faulted", "was killed"};
+	s64 handles = info(INFO_HANDLES, 0), how;
+	int status = 0;
+	bool good;
+
+	how = hostile_end(hostile_start(run_case, programs, (u64)c | seed << 32), &status);
+	good = how == (s64)c->end && (how == TASK_FAULTED || status == c->status) &&
+	    info(INFO_HANDLES, 0) == handles;
+	printf("%s %s.%s %s, %d%s\n", good ? "ok" : "not ok", s->name, c->name,
+	    how >= 0 && how < (s64)ARRAY_SIZE(ends) ? ends[how] : "was not started, or does not end",
+	    how < 0 ? (int)how : status, good ? "" : ": not as it must");
+	return good;
+}
+
+int main(u64 handle, u64 arg0, u64 arg1)
+{
+	unsigned i, j, nr = 0, failed = 0;
+	int status;
+
+	if (arg1 & IS_ROLE) {
+		status = ((hostile_role *)arg0)(handle, arg1 & ~IS_ROLE);
+		return status ? status : surprises;
+	}
+	programs = handle;
+	seed = arg0 & 0x7fffffff;
+	for (i = 0; i < ARRAY_SIZE(subjects); i++) {
+		for (j = 0; j < subjects[i]->nr && (!arg1 || arg1 == i + 1); j++, nr++)
+			failed += !judge(subjects[i], &subjects[i]->cases[j]);
+	}
+	printf("%u cases of seed %lu, %u not as they must\n", nr, seed, failed);
+	return nr ? (int)failed : 1;
+}

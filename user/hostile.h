@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hostile.h: what the files of cases of the hostile program share.
+ *
+ * A subject is one file, hostile_<subject>.c, with a table of cases: what each tries (its name and comment) and
+ * what must come of it.  Every case runs in a task of its own, a child of hostile.c, which judges how it ends.
+ *
+ *	static void a_page_is_mapped_twice(void)
+ *	{
+ *		WANT(map(...), -EEXIST);
+ *	}
+ *
+ *	static const struct hostile_case cases[] = {
+ *	    ENDS_WELL(a_page_is_mapped_twice),
+ *	    FAULTS(kernel_text_is_called),
+ *	};
+ *	const struct hostile_subject hostile_memory = SUBJECT("memory", cases);
+ *
+ * A new file is named in HOSTILE_SRCS (files.mk), its subject at the end of this file and in hostile.c.  Each case
+ * must end by itself, in bounded guest time, and leave nothing behind.
+ */
+#ifndef USER_HOSTILE_H
+#define USER_HOSTILE_H
+
+#include "quarry.h"
+
+struct hostile_case {
+	const char *name;
+	void (*run)(void);
+	enum task_end end; /* TASK_EXITED: status 0, and every WANT held; TASK_KILLED: status @status */
+	int status;
+};
+
+struct hostile_subject {
+	const char *name;
+	const struct hostile_case *cases;
+	unsigned nr;
+};
+
+/* run() returns, and every WANT in it held. */
+#define ENDS_WELL(fn) {#fn, fn, TASK_EXITED, 0}
+/* run() does something that ends its task by a fault, which the kernel reports. */
+#define FAULTS(fn) {#fn, fn, TASK_FAULTED, 0}
+/* The kernel's OOM killer ends it. */
+#define IS_KILLED(fn) {#fn, fn, TASK_KILLED, -ENOMEM}
+#define SUBJECT(name, cases) {name, cases, ARRAY_SIZE(cases)}
+
+/* Record a surprise, with its line, if @have is not @wanted.  Any role of a case may. */
+void hostile_want(const char *file, int line, s64 have, s64 wanted);
+#define WANT(have, wanted) hostile_want(__FILE__, __LINE__, (s64)(have), (s64)(wanted))
+
+/* For a case: the handle by which programs are started (RIGHT_EXEC, RIGHT_DUP), and 31 bits of seed. */
+extern u64 programs, seed;
+
+/*
+ * Another task of this program: it runs role(handle, arg) and exits with what that returns, or, if this is 0, with
+ * the number of its own surprises.  @give: a handle of which it gets a copy, or 0.  @arg: below 2^63.
+ * Returns its handle, or an error.
+ */
+typedef int hostile_role(u64 handle, u64 arg);
+s64 hostile_start(hostile_role *role, u64 give, u64 arg);
+/* Wait for its end and close the handle; returns how it ended, or -ETIMEDOUT after HOSTILE_NS. */
+s64 hostile_end(s64 task, int *status);
+/* Both: it must end so. */
+void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, int status);
+
+/* Longest time for anything that must end: of the guest's clock. */
+#define HOSTILE_NS (60 * NS_PER_S)
+
+extern const struct hostile_subject hostile_ldt;
+
+#endif
