@@ -131,17 +131,6 @@ static bool node_spans(const struct memblock *mb, struct node_span *span, pfn_t 
 
 /* ---- zones ---- */
 
-/* cmdline_init has seen to it that this is a number up to 95, perhaps with a percent sign. */
-static unsigned movable_percent(void)
-{
-	const char *s = cmdline_get("movable", "50%");
-	unsigned percent = 0;
-
-	for (; *s >= '0' && *s <= '9'; s++)
-		percent = percent * 10 + (unsigned)(*s - '0');
-	return percent;
-}
-
 /* Behind the first @pages of RAM from @start on, @end at most. */
 static pfn_t behind_ram(const struct memblock *mb, pfn_t start, pfn_t end, unsigned long pages)
 {
@@ -197,7 +186,7 @@ static void plan_zone(const struct memblock *mb, unsigned node, enum zone_kind k
 
 static void plan_node(const struct memblock *mb, unsigned node, const struct node_span *span, unsigned long online)
 {
-	unsigned long movable = span->pageblocks * movable_percent() / 100;
+	unsigned long movable = span->pageblocks * cmdline_u64("movable", 50) / 100;
 	pfn_t border = behind_ram(mb, span->start, span->end, (span->pageblocks - movable) << PAGEBLOCK_ORDER);
 
 	/* Where memory stands by, no step shall lie across the border. */
@@ -211,9 +200,7 @@ static void plan_node(const struct memblock *mb, unsigned node, const struct nod
 /* Pages of a zone that shall be online from the start; 0: all. */
 static unsigned long online_pages_wanted(unsigned long ram)
 {
-	u64 mib = cmdline_u64("standby", ram > BIG_MACHINE ? STANDBY_AFTER : 0);
-
-	return MIN(mib, (u64)PFN_NONE / MIB_PAGES) * MIB_PAGES;
+	return cmdline_u64("standby", ram > BIG_MACHINE ? STANDBY_AFTER : 0) * MIB_PAGES;
 }
 
 unsigned boot_zones_plan(const struct memblock *mb, pfn_t *start, pfn_t *end)

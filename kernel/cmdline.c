@@ -2,60 +2,63 @@
 /*
  * cmdline.c: the options of the kernel's command line.
  *
- * Owns:       options[] and a copy of the command line that their values point into.
+ * Owns:       options[], and a copy of the command line that the values point into.
  * Locks:      none: written by cmdline_init on the boot CPU, constant afterwards.
+ * Invariants: a value that is kept is well formed and within its option's range.  So the callers may
+ *             convert it: each range ends far below where its conversion wraps.
  */
+#include <quarry/cmdline.h>
+
+#include <quarry/bootinfo.h>
+#include <quarry/errno.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
+#include <quarry/port.h>
 
-enum option_kind { OPT_TEXT, OPT_NUMBER, OPT_RANGE, OPT_PERCENT, OPT_CHOICE };
+#define MILLION    1000000
+#define ANY_NUMBER (~0ULL)
 
-struct option {
-	const char *name;
-	const char *help;
-	enum option_kind kind;
-	const char *choices; /* OPT_CHOICE: with blanks between */
-	const char *value;   /* NULL: not given, or malformed */
+#define TEXT(name, help)                       {name, help, OPT_TEXT, NULL, 0, 0, ""}
+#define CHOICE(name, words, help)              {name, help, OPT_CHOICE, words, 0, 0, ""}
+#define NUMBER(name, first, last, units, help) {name, help, OPT_NUMBER, NULL, first, last, units}
+#define PERCENT(name, last, help)              {name, help, OPT_PERCENT, NULL, 0, last, "%"}
+#define SIZE(name, first, last, help)          {name, help, OPT_SIZE, NULL, first, last, "MiB"}
+#define RANGE(name, first, last, units, help)  {name, help, OPT_RANGE, NULL, first, last, units}
+
+static const struct cmdline_option options[] = {
+	TEXT("selftest", "tests: all quick none fail, or SUITE and SUITE.TEST with commas"),
+	NUMBER("seed", 0, ANY_NUMBER, "", "a number from which all chance derives"),
+	CHOICE("isolation", "precise disable redrain", "how offlining keeps pages out of caches"),
+	PERCENT("movable", 95, "zone MOVABLE's part of each node"),
+	SIZE("standby", 0, 16ULL << 20, "memory of each zone above 4 GiB that is online from the start; 0: all"),
+	TEXT("trace", "name of the boot module with a trace to replay"),
+	CHOICE("tour", "on off", "the tour after the selftests"),
+	CHOICE("picture", "plain ansi off", "how the tour draws memory"),
+	NUMBER("rounds", 0, MILLION, "offlines", "offlines under stress, for each policy, instead of the tour"),
+	NUMBER("hotplug", 0, MILLION, "CPUs", "CPUs taken down and up again under stress, instead of the tour"),
+	NUMBER("poison", 0, MILLION, "requests", "random requests to retire pages under load, instead of the tour"),
+	RANGE("pressure", 0, ANY_NUMBER, "", "memory runs out on all CPUs, instead of the tour: seeds"),
+	TEXT("race", "race scripts to replay instead of the tour: all, or names with commas"),
+	NUMBER("race_repeat", 1, MILLION, "times", "how often to replay them"),
+	NUMBER("race_patience", 1, MILLION, "milliseconds", "a race counts as stuck when all wait for so long"),
+	RANGE("race_seed", 0, ANY_NUMBER, "", "run them in the orders that derive from these seeds"),
+	TEXT("race_step", "step through the one, by keys; the moves made before, as letters"),
+	NUMBER("programs", 0, MILLION, "offlines", "offlines under programs in ring 3, instead of the tour"),
+	TEXT("user", "a program of the boot modules to run in ring 3, or off"),
+	NUMBER("user_arg", 0, ANY_NUMBER, "", "a number for that program"),
+	NUMBER("user_rounds", 0, MILLION, "times", "run it so often, while CPUs and ranges of memory go and come"),
+	CHOICE("monitor", "on off", "the monitor at the end, or power off"),
+	TEXT("bench", "print the figures, then power off"),
+	CHOICE("console", "screen serial", "where output goes: to the screen too, or to the serial line only"),
+	CHOICE("poweroff", "on off", "off: at the end the machine stays on, and its screen can be read"),
+	CHOICE("apic", "x2apic xapic", "how local APICs are addressed, if the CPU leaves a choice"),
+	CHOICE("slots", "on off", "memory and CPUs that are plugged in while the machine runs: used, or left alone"),
+	CHOICE("idle_tick", "slow fast", "the timer of an idle CPU: once a second, or as fast as a busy one's"),
+	NUMBER("ipi_timeout", 200, MILLION, "milliseconds", "a CPU that is silent for so long is reported"),
+	CHOICE("history", "slow all", "what the trace rings record: slow paths, or every allocation and free"),
+	CHOICE("fault", FAULT_NAMES, "a fault made on purpose instead of the tour, to see its report"),
+	CHOICE("badpage", "panic report", "a bad free is a panic, or only reported and refused"),
 };
-
-static struct option options[] = {
-	{"selftest", "tests: all quick none fail, or SUITE and SUITE.TEST with commas", OPT_TEXT, NULL, NULL},
-	{"seed", "what all chance derives from: a number", OPT_NUMBER, NULL, NULL},
-	{"isolation", "how offlining keeps pages out of caches", OPT_CHOICE, "precise disable redrain", NULL},
-	{"movable", "zone MOVABLE's part of each node: N%, at most 95%", OPT_PERCENT, NULL, NULL},
-	{"standby", "MiB of each zone above 4 GiB that are online from the start, the rest stands by; 0: all are", OPT_NUMBER,
-	    NULL, NULL},
-	{"trace", "name of the boot module with a trace to replay", OPT_TEXT, NULL, NULL},
-	{"tour", "the tour after the selftests", OPT_CHOICE, "on off", NULL},
-	{"picture", "how the tour draws memory", OPT_CHOICE, "plain ansi off", NULL},
-	{"rounds", "offline rounds under stress, for each policy, instead of the tour", OPT_NUMBER, NULL, NULL},
-	{"hotplug", "CPUs taken down and up again under stress, instead of the tour", OPT_NUMBER, NULL, NULL},
-	{"poison", "random requests to retire pages under load, instead of the tour", OPT_NUMBER, NULL, NULL},
-	{"pressure", "memory runs out on all CPUs, instead of the tour: a seed, or FIRST-LAST", OPT_RANGE, NULL, NULL},
-	{"race", "race scripts to replay instead of the tour: all, or names with commas", OPT_TEXT, NULL, NULL},
-	{"race_repeat", "how often to replay them", OPT_NUMBER, NULL, NULL},
-	{"race_patience", "milliseconds in which all wait for each other until a race counts as stuck", OPT_NUMBER, NULL, NULL},
-	{"race_seed", "run them in the orders that derive from these seeds: N or N-M", OPT_TEXT, NULL, NULL},
-	{"race_step", "step through the one, by keys; the moves made before, as letters", OPT_TEXT, NULL, NULL},
-	{"programs", "offline rounds under programs in ring 3, instead of the tour", OPT_NUMBER, NULL, NULL},
-	{"user", "a program of the boot modules to run in ring 3, or off", OPT_TEXT, NULL, NULL},
-	{"user_arg", "a number for that program", OPT_NUMBER, NULL, NULL},
-	{"user_rounds", "run it so often, while CPUs and ranges of memory go and come", OPT_NUMBER, NULL, NULL},
-	{"monitor", "the monitor at the end, or power off", OPT_CHOICE, "on off", NULL},
-	{"bench", "print the figures, then power off", OPT_TEXT, NULL, NULL},
-	{"console", "where output goes: to the screen too, or to the serial line only", OPT_CHOICE, "screen serial", NULL},
-	{"poweroff", "off: at the end the machine stays on, for who reads its screen", OPT_CHOICE, "on off", NULL},
-	{"apic", "how local APICs are talked to, if the CPU leaves a choice", OPT_CHOICE, "x2apic xapic", NULL},
-	{"slots", "memory and CPUs that are plugged in while the machine runs: used, or left alone", OPT_CHOICE, "on off", NULL},
-	{"idle_tick", "the timer of a CPU with nothing to do: once a second, or as fast as ever", OPT_CHOICE, "slow fast", NULL},
-	{"ipi_timeout", "milliseconds until a silent CPU is reported", OPT_NUMBER, NULL, NULL},
-	{"history", "what the trace rings record: slow paths, or every allocation and free", OPT_CHOICE,
-	    "slow all", NULL},
-	{"fault", "a fault made on purpose instead of the tour, to see what is said of it", OPT_CHOICE,
-	    FAULT_NAMES, NULL},
-	{"badpage", "is a bad free a panic, or only reported and refused?", OPT_CHOICE, "panic report", NULL},
-};
-
+static const char *values[ARRAY_SIZE(options)]; /* NULL: not given, or refused */
 static char words[BOOT_CMDLINE_MAX];
 
 int parse_u64(const char *s, u64 *value)
@@ -84,23 +87,7 @@ int parse_u64(const char *s, u64 *value)
 	return 0;
 }
 
-int parse_range(const char *s, u64 *first, u64 *last)
-{
-	char number[24];
-	size_t len = 0;
-
-	while (s[len] && s[len] != '-')
-		len++;
-	if (len >= sizeof(number))
-		return -EINVAL;
-	memcpy(number, s, len);
-	number[len] = '\0';
-	if (parse_u64(number, first) || parse_u64(s[len] ? s + len + 1 : number, last))
-		return -EINVAL;
-	return *first <= *last ? 0 : -EINVAL;
-}
-
-static struct option *find_option(const char *name)
+static const struct cmdline_option *find_option(const char *name)
 {
 	unsigned i;
 
@@ -125,40 +112,87 @@ static bool is_choice(const char *choices, const char *value)
 	return false;
 }
 
-/* 0 to 95, with or without the sign: something must be left for the kernel. */
-static bool is_percent(const char *value)
+/* What the last character of a number says: its factor, 0 if it is none. */
+static u64 factor_of(enum option_kind kind, char last)
 {
-	size_t len = strlen(value);
-	char digits[8];
-	u64 percent;
-
-	if (!len || len >= sizeof(digits))
-		return false;
-	memcpy(digits, value, len + 1);
-	if (digits[len - 1] == '%')
-		digits[len - 1] = '\0';
-	return !parse_u64(digits, &percent) && percent <= 95;
+	if (kind == OPT_PERCENT && last == '%')
+		return 1;
+	if (kind != OPT_SIZE)
+		return 0;
+	switch (last | 0x20) {
+	case 'm': return 1;
+	case 'g': return 1ULL << 10;
+	case 't': return 1ULL << 20;
+	}
+	return 0;
 }
 
-static bool well_formed(const struct option *option, const char *value)
+/* @len characters as one number of the option: 0, -EINVAL or -ERANGE. */
+static int take_number(const struct cmdline_option *option, const char *s, size_t len, u64 *value)
 {
-	u64 number, last;
+	char digits[24];
+	u64 factor;
 
-	switch (option->kind) {
-	case OPT_TEXT: return true;
-	case OPT_NUMBER: return !parse_u64(value, &number);
-	case OPT_RANGE: return !parse_range(value, &number, &last);
-	case OPT_PERCENT: return is_percent(value);
-	case OPT_CHOICE: return is_choice(option->choices, value);
-	}
-	return false;
+	if (!len || len >= sizeof(digits))
+		return -EINVAL;
+	memcpy(digits, s, len);
+	digits[len] = '\0';
+	factor = factor_of(option->kind, digits[len - 1]);
+	if (factor)
+		digits[len - 1] = '\0';
+	if (parse_u64(digits, value))
+		return -EINVAL;
+	/* Compared before it is multiplied: the product cannot wrap. */
+	if (factor && *value > option->max / factor)
+		return -ERANGE;
+	*value *= factor ? factor : 1;
+	return *value < option->min || *value > option->max ? -ERANGE : 0;
+}
+
+/* 0, -EINVAL or -ERANGE; the numbers of the value where it has some. */
+static int take_value(const struct cmdline_option *option, const char *value, u64 *first, u64 *last)
+{
+	size_t len = 0;
+	int err;
+
+	*first = *last = 0;
+	if (option->kind == OPT_TEXT)
+		return 0;
+	if (option->kind == OPT_CHOICE)
+		return is_choice(option->choices, value) ? 0 : -EINVAL;
+	while (value[len] && (option->kind != OPT_RANGE || value[len] != '-'))
+		len++;
+	err = take_number(option, value, len, first);
+	*last = *first;
+	if (!err && value[len])
+		err = take_number(option, value + len + 1, strlen(value + len + 1), last);
+	return !err && *first > *last ? -EINVAL : err;
+}
+
+/* What the option takes, without the end of the line. */
+static void print_allowed(const struct cmdline_option *option)
+{
+	const char *number = option->kind == OPT_RANGE ? "N or N-M" : "a number";
+
+	if (option->kind == OPT_TEXT)
+		printk("a word");
+	else if (option->kind == OPT_CHOICE)
+		printk("%s", option->choices);
+	else if (option->max == ANY_NUMBER && !option->min)
+		printk("%s", number);
+	else
+		printk("%s from %llu to %llu%s%s%s", number, (unsigned long long)option->min,
+		    (unsigned long long)option->max, option->unit[0] && option->unit[0] != '%' ? " " : "",
+		    option->unit, option->kind == OPT_SIZE ? ", or with M, G, T" : "");
 }
 
 /* One word "name" or "name=value", taken apart in place.  False if something is wrong with it. */
 static bool take_word(char *word)
 {
-	struct option *option;
+	const struct cmdline_option *option;
 	char *value = word;
+	u64 first, last;
+	int err;
 
 	while (*value && *value != '=')
 		value++;
@@ -169,12 +203,15 @@ static bool take_word(char *word)
 		printk("command line: no option \"%s\"\n", word);
 		return false;
 	}
-	if (!well_formed(option, value)) {
-		printk("command line: %s=%s is malformed: %s%s%s\n", word, value, option->help,
-		    option->choices ? ": " : "", option->choices ? option->choices : "");
+	err = take_value(option, value, &first, &last);
+	if (err) {
+		printk("command line: %s=%s is %s and left out; %s takes ", word, value,
+		    err == -ERANGE ? "out of range" : "malformed", word);
+		print_allowed(option);
+		printk("\n");
 		return false;
 	}
-	option->value = value;
+	values[option - options] = value;
 	return true;
 }
 
@@ -191,39 +228,65 @@ static char *next_word(char **rest)
 	return *word ? word : NULL;
 }
 
-void cmdline_init(void)
+void cmdline_init(const char *line, bool truncated)
 {
 	char *rest = words, *word;
-	bool good = !bootinfo.cmdline_truncated;
-	unsigned i;
+	bool good = true;
+	size_t len = 0;
 
-	for (i = 0; i < ARRAY_SIZE(options); i++)
-		options[i].value = NULL;
-	memcpy(words, bootinfo.cmdline, sizeof(words));
-	words[sizeof(words) - 1] = '\0';
-	if (!good)
+	memset(values, 0, sizeof(values));
+	for (; line[len] && len + 1 < sizeof(words); len++)
+		words[len] = line[len];
+	words[len] = '\0';
+	if (truncated || line[len]) {
 		printk("command line: too long; its end was cut off\n");
+		good = false;
+	}
 	while ((word = next_word(&rest)))
 		good &= take_word(word);
 	if (!good)
 		cmdline_help();
-	smp_timeout_ns = cmdline_u64("ipi_timeout", smp_timeout_ns / 1000000) * 1000000;
 }
 
 const char *cmdline_get(const char *name, const char *def)
 {
-	const struct option *option = find_option(name);
+	const struct cmdline_option *option = find_option(name);
 
 	KASSERT(option);
-	return option->value ? option->value : def;
+	return values[option - options] ? values[option - options] : def;
+}
+
+/* The numbers of an option that was given. */
+static bool given_numbers(const char *name, u64 *first, u64 *last)
+{
+	const char *text = cmdline_get(name, NULL);
+
+	return text && take_value(find_option(name), text, first, last) == 0;
 }
 
 u64 cmdline_u64(const char *name, u64 def)
 {
-	const char *text = cmdline_get(name, NULL);
-	u64 value;
+	u64 value, last;
 
-	return text && !parse_u64(text, &value) ? value : def;
+	return given_numbers(name, &value, &last) ? value : def;
+}
+
+bool cmdline_range(const char *name, u64 *first, u64 *last)
+{
+	return given_numbers(name, first, last);
+}
+
+int cmdline_check(const char *name, const char *value)
+{
+	const struct cmdline_option *option = find_option(name);
+	u64 first, last;
+
+	return option ? take_value(option, value, &first, &last) : -ENOENT;
+}
+
+const struct cmdline_option *cmdline_option(unsigned i)
+{
+	return i < ARRAY_SIZE(options) ? &options[i] : NULL;
 }
 
 void cmdline_help(void)
@@ -231,7 +294,9 @@ void cmdline_help(void)
 	unsigned i;
 
 	printk("command line options:\n");
-	for (i = 0; i < ARRAY_SIZE(options); i++)
-		printk("  %-12s %s%s%s\n", options[i].name, options[i].help,
-		    options[i].choices ? ": " : "", options[i].choices ? options[i].choices : "");
+	for (i = 0; i < ARRAY_SIZE(options); i++) {
+		printk("  %-13s %s: ", options[i].name, options[i].help);
+		print_allowed(&options[i]);
+		printk("\n");
+	}
 }

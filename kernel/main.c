@@ -47,7 +47,7 @@ static void wait_for_aps(void)
 static bool show(u64 seed)
 {
 	u64 rounds = cmdline_u64("rounds", 0), hotplug = cmdline_u64("hotplug", 0);
-	const char *policy = cmdline_get("isolation", ""), *pressure = cmdline_get("pressure", NULL);
+	const char *policy = cmdline_get("isolation", "");
 	u64 first, last, programs = cmdline_u64("programs", 0), poison = cmdline_u64("poison", 0);
 
 	if (cmdline_get("bench", NULL))
@@ -62,7 +62,7 @@ static bool show(u64 seed)
 		return poison_soak(&kernel_memory, (unsigned)poison, seed) == 0;
 	if (hotplug)
 		return hotplug_soak(&kernel_memory, (unsigned)hotplug, seed) == 0;
-	if (pressure && parse_range(pressure, &first, &last) == 0)
+	if (cmdline_range("pressure", &first, &last))
 		return pressure_run(first, last) == 0;
 	if (cmdline_get("race", NULL))
 		return race_boot(cmdline_get("race", NULL));
@@ -93,10 +93,11 @@ void kernel_main(void)
 	serial_init();           /* printing works from here */
 	arch_early_init();       /* faults are reported from here */
 	printk("quarry: boot\n");
-	cmdline_init();          /* options; unknown ones are named */
+	cmdline_init(bootinfo.cmdline, bootinfo.cmdline_truncated); /* options; unknown ones are named */
 	screen_init();           /* and from here on a screen, if the loader found one */
 	seed = cmdline_u64("seed", 0x5eed);
 	run_seed = seed;         /* reports say how to run again */
+	smp_timeout_ns = cmdline_u64("ipi_timeout", smp_timeout_ns / 1000000) * 1000000; /* from ms */
 	boot_memory_init();      /* boot_alloc works */
 	acpi_init();             /* CPUs, nodes, distances, timer ports */
 	acpi_hotplug_init();     /* slots for memory and CPUs, if wanted */

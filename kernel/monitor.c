@@ -21,6 +21,7 @@
 #define LINE_MAX    120
 #define MAX_WORDS   5
 #define NR_HISTORY  8
+#define HANG_MAX_MS 3600000u
 
 struct line {
 	char text[LINE_MAX];
@@ -225,7 +226,10 @@ static void cmd_cpu(unsigned n, char **arg)
 		return;
 	cpu = MIN(cpu, (u64)nr_cpus);
 	if (strcmp(arg[0], "hang") == 0) {
-		hang_cpu((unsigned)cpu, ms);
+		if (ms <= HANG_MAX_MS)
+			hang_cpu((unsigned)cpu, ms);
+		else
+			printk("cpu hang: at most %u ms\n", HANG_MAX_MS);
 		return;
 	}
 	if (strcmp(arg[0], "down") == 0) {

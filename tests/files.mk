@@ -71,6 +71,7 @@ TEST_SRCS += tests/test_page_report.c
 TEST_SRCS += tests/test_virtio_mem.c
 TEST_SRCS += tests/test_virtio_mem_use.c
 TEST_SRCS += tests/test_fallback.c
+TEST_SRCS += tests/test_cmdline.c
 TEST_SRCS += tests/test_elf.c
 TEST_SRCS += tests/test_screen.c
 TEST_SRCS += tests/test_text.c

@@ -6,28 +6,12 @@
 #define QUARRY_KERNEL_H
 
 #include <quarry/bootinfo.h>
+#include <quarry/cmdline.h>
 #include <quarry/errno.h>
 #include <quarry/port.h>
 #include <quarry/smp.h>
 #include <quarry/types.h>
 #include <stdarg.h>
-
-/* ---- command line (kernel/cmdline.c) ---- */
-
-/*
- * Split bootinfo.cmdline at blanks and take what is known: name=value.  Unknown names and bad values
- * are reported with the list of known ones, and the boot goes on with the defaults.
- * cmdline_get returns the value ("" for a bare name), or @def.  Values live for ever.
- */
-void cmdline_init(void);
-const char *cmdline_get(const char *name, const char *def);
-/* Decimal or 0x; @def when absent or not a number (reported by cmdline_init). */
-u64 cmdline_u64(const char *name, u64 def);
-void cmdline_help(void);
-/* strtoull with an error: 0, or -EINVAL unless all of @s is one number (decimal, or 0x and hex). */
-int parse_u64(const char *s, u64 *value);
-/* "7" or "3-20", as parse_u64: 0, first and last; -EINVAL also if the first is above the last. */
-int parse_range(const char *s, u64 *first, u64 *last);
 
 /* ---- console (kernel/printk.c) ---- */
 

@@ -3,7 +3,7 @@
 #include "fuzz.h"
 #include <quarry/kernel.h>
 
-struct bootinfo bootinfo;
+#define LINE_MAX (BOOT_CMDLINE_MAX + 16)
 
 static bool one_of(const char *value, const char *a, const char *b, const char *c)
 {
@@ -14,22 +14,21 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static const char *const names[] = {"selftest", "seed", "isolation", "movable", "trace", "tour",
 	    "picture", "rounds", "monitor", "bench", "ipi_timeout", "badpage", "history", "fault"};
-	char copy[sizeof(bootinfo.cmdline)];
-	u64 number;
+	char line[LINE_MAX + 1], copy[LINE_MAX + 1];
+	u64 number, first, last;
 	unsigned i;
 
 	host_fuzz_reset(1);
-	size = MIN(size, sizeof(bootinfo.cmdline));
-	memset(bootinfo.cmdline, 0, sizeof(bootinfo.cmdline));
-	memcpy(bootinfo.cmdline, data, size);
-	memcpy(copy, bootinfo.cmdline, sizeof(copy));
-	bootinfo.cmdline_truncated = size == sizeof(bootinfo.cmdline);
-	cmdline_init();
-	MUST(!memcmp(copy, bootinfo.cmdline, sizeof(copy)), "the loader's own copy was written to");
+	size = MIN(size, (size_t)LINE_MAX);
+	memset(line, 0, sizeof(line));
+	memcpy(line, data, size);
+	memcpy(copy, line, sizeof(copy));
+	cmdline_init(line, size == LINE_MAX);
+	MUST(!memcmp(copy, line, sizeof(copy)), "the loader's own copy was written to");
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		const char *value = cmdline_get(names[i], "");
 
-		MUST(strlen(value) < sizeof(bootinfo.cmdline), "%s: not ended", names[i]);
+		MUST(strlen(value) < BOOT_CMDLINE_MAX, "%s: not ended", names[i]);
 	}
 	MUST(one_of(cmdline_get("isolation", "precise"), "precise", "disable", "redrain"), "isolation");
 	MUST(one_of(cmdline_get("picture", "plain"), "plain", "ansi", "off"), "picture");
@@ -37,6 +36,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	MUST(one_of(cmdline_get("history", "slow"), "slow", "all", "slow"), "history");
 	MUST(!cmdline_get("seed", NULL) || !parse_u64(cmdline_get("seed", NULL), &number), "seed");
 	MUST(cmdline_u64("rounds", 7) == 7 || cmdline_get("rounds", NULL), "rounds");
-	MUST(strlen(cmdline_get("movable", "")) < 8, "movable");
+	MUST(cmdline_u64("rounds", 0) <= 1000000, "rounds");
+	MUST(cmdline_u64("movable", 50) <= 95, "movable");
+	MUST(cmdline_u64("standby", 0) <= 16ULL << 20, "standby");
+	MUST(cmdline_u64("ipi_timeout", 10000) >= 200, "ipi_timeout");
+	MUST(!cmdline_range("pressure", &first, &last) || first <= last, "pressure");
 	return 0;
 }

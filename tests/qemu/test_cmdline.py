@@ -11,12 +11,27 @@ def test_unknown_option(passes):
 
 
 @pytest.mark.parametrize("word", ["seed=twelve", "seed=", "seed=0x", "seed=99999999999999999999999", "seed=-1",
-                                  "movable=101%", "movable=half", "movable=%", "movable=", "isolation=maybe",
+                                  "movable=half", "movable=%", "movable=", "isolation=maybe",
                                   "isolation=", "ipi_timeout=soon", "badpage=ignore", "tour=perhaps", "history=none"])
 def test_malformed_value(passes, word):
     known = word.split("=")[0]
     run = passes(f"selftest=buddy {word}", tour="off" if known != "tour" else None, timeout=120)
     assert run.has(rf"command line: .*\b{known}\b.* malformed"), run.story()
+
+
+def test_out_of_range(passes):
+    """Values whose conversion would wrap, or that no machine could keep: the range is named, the default holds."""
+    wrong = {"ipi_timeout": "0", "hotplug": "4294967296", "programs": "18446744073709551615", "movable": "101%",
+             "standby": "17592186044416T", "poison": "4294967296", "rounds": "0x100000000"}
+    run = passes("selftest=cmdline,buddy " + " ".join(f"{name}={value}" for name, value in wrong.items()), timeout=120)
+    for name, value in wrong.items():
+        assert run.has(rf"command line: {name}={value} is out of range and left out; {name} takes a number from \d+ to \d+"), \
+            run.story()
+    assert not run.has(r"^(hotplug|programs|rounds|poison): "), run.story()
+
+
+def test_shortest_ipi_timeout_boots(passes):
+    passes("selftest=buddy ipi_timeout=200")
 
 
 def test_malformed_monitor(boot):

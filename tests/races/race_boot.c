@@ -142,24 +142,6 @@ static bool run_chosen(struct choice *c)
 	return c->good;
 }
 
-/* "N" or "N-M". */
-static bool read_seeds(const char *text, struct choice *c)
-{
-	char first[24];
-	size_t len = 0;
-
-	while (text[len] && text[len] != '-' && len + 1 < sizeof(first)) {
-		first[len] = text[len];
-		len++;
-	}
-	first[len] = '\0';
-	if (!parse_u64(first, &c->from) && !parse_u64(text[len] == '-' ? text + len + 1 : first, &c->to) &&
-	    c->from <= c->to)
-		return true;
-	printk("race_seed=%s: not a number, nor two with a - between\n", text);
-	return false;
-}
-
 /* Is the script's name one of the comma-separated names? */
 static bool named(const char *names)
 {
@@ -200,13 +182,12 @@ void race_step_by_keys(const char *name)
 
 static bool run_all(const char *names)
 {
-	const char *text = race_texts, *seeds = cmdline_get("race_seed", NULL);
+	const char *text = race_texts;
 	struct choice c = {.moves = cmdline_get("race_step", NULL)};
+	bool seeds = cmdline_range("race_seed", &c.from, &c.to);
 	unsigned found = 0;
 	bool good = true;
 
-	if (!c.moves && seeds && !read_seeds(seeds, &c))
-		return false;
 	while (*text && !result.abandoned && (!found || !c.moves)) {
 		text = race_parse(text, &script);
 		if (strcmp(names, "all") != 0 && !named(names))
