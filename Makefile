@@ -8,6 +8,7 @@ NEEDS_test-bochs := compile iso check bochs
 NEEDS_model := model
 NEEDS_race  := compile boot $(if $(GRUB),iso)
 NEEDS_mutants := compile boot check
+NEEDS_mutate := compile boot check mutate
 NEEDS_failsweep := compile check
 NEEDS_debug := compile boot debug
 NEEDS_lint  := compile lint
@@ -143,7 +144,8 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  bench       the table of figures, build/bench.json
 # target  soak        long stress: TARGET=boots|suites|offline|hotplug|programs|syscalls|poison|virtio ROUNDS=n; goes on where it stopped
 # target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1; STEP=1 by keys
-# target  mutants     wrong variants of the code, and the tests that must notice: ONLY=
+# target  mutants     wrong variants of the code, and the tests that must notice: ONLY=; WHO=1 lists all that do
+# target  mutate      variants that a program writes, and what notices them: N=200 SEED=1 FILES=path,...
 # target  failsweep   the n-th allocation of every test fails, for every n: ONLY=SUITE[.TEST]
 # target  model       SPIN models of the protocols, right and wrong ones: ONLY=
 # target  fuzz        libFuzzer over the allocator and the parsers: SECONDS=n
@@ -163,9 +165,11 @@ export CPUS MEM NODES BOOT CMDLINE TRACE TIMEOUT QEMU_FLAGS MAKE OBJDUMP
 export QUARRY_BUILD := $(B)
 
 # Each is tools/NAME.py.
-TOOLS      := test test-bochs check lint bench soak race model mutants failsweep fuzz coverage
+TOOLS      := test test-bochs check lint bench soak race model mutants mutate failsweep fuzz coverage
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
 ARGS_race  := $(if $(STEP),--step) $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
+ARGS_mutants := $(if $(WHO),--who)
+ARGS_mutate := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FILES),--files $(FILES))
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
 .PHONY: all kernel help run iso debug setup clean $(TOOLS)
 $(TOOLS):

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Apply and build every wrong variant of tests/mutants, and see that each test named for it fails; `make mutants`.
 
-Usage: tools/mutants.py [--build DIR] [--only ID,...] [--jobs N] [--keep]
+Usage: tools/mutants.py [--build DIR] [--only ID,...] [--jobs N] [--keep] [--who]
 
 One line for each variant and each "kill:" of it: the matrix.  What counts as killed is told in
 docs/mutants.md.  The same goes to DIR/mutants.json.  Exit status 0 only if all were killed as claimed.
+--who runs all suites with each variant instead, and lists every test that fails.
 """
 import argparse
 import json
@@ -272,9 +273,13 @@ def main():
     parser.add_argument("--only", help="ids, with commas")
     parser.add_argument("--jobs", type=int, default=check.jobs())
     parser.add_argument("--keep", action="store_true", help="leave the variants' trees in DIR/mutant/")
+    parser.add_argument("--who", action="store_true", help="run all suites with each, and list every test that fails")
     args = parser.parse_args()
     start = time.monotonic()
     variants = [variant.read(i) for i in (args.only.split(",") if args.only else variant.known())]
+    if args.who:
+        import mutate_run  # which needs this file
+        return mutate_run.who(args.build, variants)
     rows, seconds = hunt(args.build, variants, args.jobs, args.keep)
     counts = check.Counts()
     for row in rows or ():

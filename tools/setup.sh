@@ -9,7 +9,7 @@
 #   uefi      GRUB for UEFI and OVMF        debug  gdb
 #   check     Python                        lint   clang, lld, clang-tidy, cppcheck, pytest, pexpect
 #   fuzz      clang with libFuzzer, gcovr   model  SPIN, GNU parallel
-#   bochs     Bochs
+#   bochs     Bochs                         mutate libclang for Python
 #   run  = compile boot iso                 test = all but debug
 #
 # What is there is found by looking for the tool or the file, so with nothing missing no package manager
@@ -98,6 +98,7 @@ look_for() {
 		need cppcheck tool cppcheck
 		need python3-pytest python_has pytest,pexpect
 		need python3-pexpect python_has pytest,pexpect ;;
+	mutate) need python3-clang python_has clang.cindex ;;
 	fuzz)
 		need clang tool clang
 		need "$(fuzzer_package)" has_fuzzer
@@ -108,9 +109,9 @@ look_for() {
 		need parallel tool parallel ;;
 	run) look_for compile && look_for boot && look_for iso ;;
 	test) look_for run && look_for uefi && look_for check && look_for lint && look_for fuzz && look_for model &&
-		look_for bochs ;;
+		look_for mutate && look_for bochs ;;
 	*)
-		echo "setup: no set '$1'; known: compile boot iso uefi debug check lint fuzz model bochs run test" >&2
+		echo "setup: no set '$1'; known: compile boot iso uefi debug check lint fuzz model mutate bochs run test" >&2
 		exit 2 ;;
 	esac
 }

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""The operators of `make mutate`, on a file of a few lines; what is drawn, and that a run goes on where it stopped."""
+import os
+import sys
+
+import pytest
+import qemu
+
+sys.path.insert(0, os.path.join(qemu.ROOT, "tools"))
+pytest.importorskip("clang.cindex")
+import mutate
+import mutate_run
+import mutate_sites
+
+SOURCE = """\
+void spin_lock(int *l); void spin_unlock(int *l); int pages_free(int a, int b); int panic(const char *s);
+#define EVENT(x) do { pages_free(x, x); } while (0)
+#define FLAG_A 1
+#define FLAG_B 2
+static int lock;
+int f(int a, int b)
+{
+	int flags = FLAG_A | FLAG_B;
+
+	spin_lock(&lock);
+	a = b;
+	EVENT(a);
+	if (a < 7 && b)
+		pages_free(a, b);
+	if (a > b)
+		panic("a");
+	spin_unlock(&lock);
+	return flags - 1;
+}
+"""
+WANTED = {
+    "lock-pair": ["\t(void)0;\n"],
+    "delete": ["\t;\n", "\tEVENT(a);\n"],
+    "undo": ["\t\t;\n"],
+    "swap": ["\tEVENT(a);\n\ta = b;\n"],
+    "negate": ["\tif (!(a < 7 && b))\n"],
+    "condition": ["\tif (a < 7)\n", "\tif (b)\n", "\tif (1 || (a > b))\n"],
+    "relation": ["\tif (a <= 7 && b)\n"],
+    "off-by-one": ["\tif (a < 8 && b)\n", "\treturn flags;\n", "\treturn flags + 1;\n"],
+    "arguments": ["\t\tpages_free(b, a);\n"],
+    "flag": ["\tint flags = FLAG_A;\n"],
+    "return-early": ["\treturn 0; a = b;\n"],
+}
+
+
+@pytest.fixture
+def found(tmp_path):
+    (tmp_path / "x.c").write_text(SOURCE)
+    return mutate_sites.sites(str(tmp_path), "x.c", ["-std=gnu11"], lambda path: False)
+
+
+@pytest.mark.parametrize("operator", WANTED)
+def test_each_operator_makes_its_edits(found, operator):
+    texts = [s.apply(SOURCE.encode()).decode() for s in found if s.operator == operator]
+    assert texts
+    for text in WANTED[operator]:
+        assert any(text in t and t != SOURCE for t in texts), (text, texts)
+
+
+def test_no_edit_moves_a_line_or_touches_a_macro(found):
+    for site in found:
+        text = site.apply(SOURCE.encode()).decode()
+        assert text.count("\n") == SOURCE.count("\n")
+        assert "#define EVENT(x) do { pages_free(x, x); } while (0)" in text
+
+
+def test_an_assertion_is_not_dropped_and_words_are_not_edited(found):
+    texts = [s.apply(SOURCE.encode()).decode() for s in found]
+    assert not any("0 && (a > b)" in t for t in texts)
+    assert all('panic("a")' in t for t in texts)
+
+
+def test_an_atomic_step_is_taken_in_two(tmp_path):
+    (tmp_path / "x.c").write_text("#define atomic_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)\n"
+                                  "int f(int *p)\n{\n\treturn atomic_add(p, 2);\n}\n")
+    sites = mutate_sites.sites(str(tmp_path), "x.c", [], lambda path: False)
+    assert [s.operator for s in sites].count("atomic") == 1
+
+
+def test_the_same_seed_draws_the_same_and_shares_follow_the_lines():
+    sites = {"mm": {"delete": list(range(50)), "negate": list(range(100, 103))}}
+    first = list(mutate.draw(sites, "mm", 7))
+    assert first == list(mutate.draw(sites, "mm", 7)) and first != list(mutate.draw(sites, "mm", 8))
+    assert sorted(first) == sorted(sites["mm"]["delete"] + sites["mm"]["negate"])
+
+
+def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    class Args:
+        seed, build, number = "x", str(tmp_path), 3
+
+    site = [mutate_sites.Site("mm/pcp.c", 1, "f", "delete", ((i, i + 1, ""),)) for i in range(9)]
+    sites = {"mm": {"delete": site}}
+    trial = mutate.Trial(Args, sites)
+    first, key = trial.next()
+    trial.done(first, {"key": key, "path": "mm/pcp.c", "line": 1, "function": "f", "operator": "delete", "verdict": "killed",
+                       "by": "a test", "seconds": 1, "diff": ""})
+    again = mutate.Trial(Args, sites)
+    tried = []
+    while (found := again.next()):
+        tried.append(found[1])
+        again.done(found[0], {"key": found[1], "path": "mm/pcp.c", "line": 1, "function": "f", "operator": "delete",
+                              "verdict": "same code" if len(tried) == 1 else "survived", "by": "", "seconds": 1, "diff": ""})
+    # One was done, one does not count, two more make three.
+    assert key not in tried and len(tried) == 3 and len(again.chosen) == 3
+
+
+@pytest.mark.parametrize("text,status,how", [
+    ("  ok 1 a\n", 0, "passed"), ("  not ok 2 b\n", 1, "b"), ("PANIC: x\n", -6, "PANIC: x"),
+    ("", -24, "hangs"), ("", 3, "ended with 3")])
+def test_a_run_is_judged_by_what_it_says_and_how_it_ends(text, status, how):
+    assert mutate_run.verdict(text, status) == how
+
+
+def test_the_suites_of_a_file_are_those_that_its_head_names():
+    hosted, booted = mutate_run.suites_of("mm/pcp.c")
+    assert "pcp" in hosted and "pcp" in booted
+    hosted, booted = mutate_run.suites_of("kernel/cap.c")
+    assert not hosted and "ipc" in booted

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: MIT
+"""Build a variant that tools/mutate.py drew, and ask the tests: the stages, in the order of what they cost.
+
+Hosted programs end early at their first failed test.  What limits a run is its processor time, five times what the
+unmodified tree needs, so that a busy machine makes no verdict; a run that sleeps for ever meets a limit in seconds.
+"""
+import os
+import re
+import resource
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+
+import check
+import mutants
+import qemu
+import race
+import variant
+import variant_build
+
+HOSTED = ["host-port", "host-order3", "host-plain", "host-asan", "host-tsan"]
+RACES = "fiber"
+KERNEL = "kernel"
+FIRST = ("host-port", "host-plain")  # where the suites of the file run first
+SUITE = re.compile(r"^KTEST_SUITE\((\w+),", re.MULTILINE)
+# Under icount, with every program of ring 3.
+BOOT = {"cpus": 4, "mem": 256, "icount": True, "programs": True}
+BOOT_LINE = "selftest=quick tour=off monitor=off user=init"
+MORE_CPU, MORE_SECONDS = 5, 20
+
+
+@dataclass
+class Outcome:
+    """How a program ended, and what it had said."""
+    text: str
+    how: str    # "passed", or what noticed
+    cpu: float  # seconds of processor time
+
+
+def listed(name):
+    """The files of a list of tests/files.mk."""
+    with open(os.path.join(variant.ROOT, "tests/files.mk"), encoding="utf-8") as f:
+        return set(re.findall(rf"^{name} \+= (\S+)$", f.read(), re.MULTILINE))
+
+
+def suites_of(path):
+    """The suites that the head of a source names: (hosted, in the kernel)."""
+    with open(os.path.join(variant.ROOT, path), encoding="utf-8") as f:
+        head = f.read(4000).split("*/\n#")[0]
+    both, kernel = listed("TEST_SRCS"), listed("KTEST_SRCS")
+    hosted, booted = [], []
+    for name in re.findall(r"tests/test_\w+\.c", head):
+        if name in both | kernel:
+            with open(os.path.join(variant.ROOT, name), encoding="utf-8") as f:
+                found = SUITE.findall(f.read())
+            booted += found
+            hosted += found if name in both else []
+    return hosted, booted
+
+
+def limited(seconds):
+    def apply():
+        qemu._die_with_parent()
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
+    return apply
+
+
+def watch(proc, log, limit, whole):
+    """Wait for its end: None, or what noticed before; with @whole a failed test ends nothing."""
+    until, seen = time.monotonic() + limit, -1
+    while proc.poll() is None:
+        size = os.path.getsize(log)
+        if size != seen and not whole:
+            seen = size
+            found = re.search(r"^  not ok \d+ (\S+)", mutants.read(log), re.MULTILINE)
+            if found:
+                return found.group(1)
+        if time.monotonic() > until:
+            return "hangs"
+        time.sleep(0.02)
+    return None
+
+
+def run(command, cpu_limit=600, time_limit=900, whole=False):
+    """Run a program that prints KTAP, or races; its Outcome."""
+    with tempfile.TemporaryDirectory(prefix="quarry-mutate-") as home:
+        log = os.path.join(home, "log")
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        with open(log, "wb") as out:
+            proc = subprocess.Popen(command, env=dict(os.environ, **check.SANITIZERS), stdout=out, stderr=out,
+                                    stdin=subprocess.DEVNULL, preexec_fn=limited(cpu_limit))
+            how = watch(proc, log, time_limit, whole)
+            if proc.poll() is None:
+                proc.kill()
+            proc.wait()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        text = mutants.read(log)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Outcome(text, how or verdict(text, proc.returncode), cpu)
+
+
+def verdict(text, status):
+    failed = re.search(r"^  not ok \d+ (\S+)", text, re.MULTILINE)
+    if failed:
+        return failed.group(1)
+    story = re.search(r"PANIC[^\n]*|ERROR: \w+Sanitizer[^\n]*|WARNING: ThreadSanitizer[^\n]*|runtime error:[^\n]*", text)
+    if story:
+        return story.group(0)[:120]
+    if status in (-24, -9):  # SIGXCPU: at the limit of its processor time
+        return "hangs"
+    return "passed" if status == 0 else f"ended with {status}"
+
+
+class Bench:
+    """The unmodified tree's builds, and what its runs take."""
+
+    def __init__(self, build, stages=None):
+        self.build = os.path.abspath(build)
+        self.names = [n for n in HOSTED + [RACES, KERNEL] if not stages or n in stages]
+        self.bases, self.cpu, self.seconds = {}, {}, {}
+
+    def prepare(self):
+        """Build all, run all once; what is wrong with the unmodified tree, or None."""
+        goals = [variant_build.program_of(self.build, n) for n in self.names]
+        goals += [os.path.join(self.build, "bin", "init")] if KERNEL in self.names else []
+        if not check.make(self.build, *goals) or not check.make(self.build, "kernel"):
+            return "the unmodified tree does not build"
+        for name in self.names:
+            self.bases[name] = variant_build.Base(self.build, name)
+        for name in self.names:
+            start = time.monotonic()
+            outcome = self.ask(name, variant_build.program_of(self.build, name), "all")
+            self.cpu[name], self.seconds[name] = outcome.cpu, time.monotonic() - start
+            print(f"  the unmodified tree, {name}: {outcome.how} ({self.seconds[name]:.0f} s, "
+                  f"{outcome.cpu:.0f} s of processor time)", flush=True)
+            if outcome.how != "passed":
+                return f"the unmodified tree, {name}: {outcome.how}\n{outcome.text[-2000:]}"
+        return None
+
+    def limits(self, name):
+        return {"cpu_limit": MORE_CPU * self.cpu.get(name, 120) + MORE_SECONDS,
+                "time_limit": 2 * MORE_CPU * self.seconds.get(name, 120) + MORE_SECONDS}
+
+    def ask(self, name, program, tests):
+        if name == KERNEL:
+            return self.boot(program, tests)
+        if name == RACES:
+            return self.races(program)
+        return run([program, "--cpus=4", tests], **self.limits(name))
+
+    def races(self, program):
+        """Every script must end as it says of the right code, and the explorer find nothing."""
+        scripts = {s.name: s.expect["none"] for s in race.scripts()}
+        outcome = run([program, *scripts], **self.limits(RACES))
+        ends = dict(re.findall(r"^race: end (\S+) (.*)$", outcome.text, re.MULTILINE))
+        bad = [f"race {name}: {ends.get(name, outcome.how)}" for name in scripts if ends.get(name) != scripts[name]]
+        if bad:
+            outcome.how = bad[0]
+            return outcome
+        found = run([program, "--explore", "all", "--json"], **self.limits(RACES))
+        bad = re.search(r'^.*"set": "(\S+)".*"failed_at": [1-9].*"outcome": "([^"]*)".*$', found.text, re.MULTILINE)
+        if bad:
+            found.how = f"explore {bad.group(1)}: {bad.group(2)}"
+        found.cpu += outcome.cpu
+        return found
+
+    def boot(self, program, tests):
+        """All that a boot says: selftests and every program of ring 3."""
+        line = BOOT_LINE if tests == "all" else BOOT_LINE.replace("quick", tests)
+        tag = f"mutate-{os.getpid()}-{threading.get_ident()}"
+        machine = qemu.Machine(kernel=program, timeout=self.limits(KERNEL)["time_limit"], **BOOT)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = machine.run(tag, line, enough=lambda text: mutants.FAILED.search(text) or "PANIC" in text)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        for path in (done.log, done.log + ".err", os.path.join(qemu.BUILD, "qemu", tag + ".cpio")):
+            if os.path.exists(path):
+                os.unlink(path)
+        how = "passed" if done.passed else "hangs" if done.status == qemu.TIMED_OUT else verdict(done.text, 0)
+        if how == "passed" and not done.passed:
+            how = f"the boot {'did not end in PASS' if done.booted else 'did not begin'}"
+        return Outcome(done.text, how, after.ru_utime - before.ru_utime)
+
+
+class Worker:
+    """A tree of its own, in which one variant after another is built."""
+
+    def __init__(self, bench, number):
+        self.bench, self.tree = bench, os.path.join(bench.build, "mutate", f"tree{number}")
+        variant.link_tree(self.tree)
+        self.plain = {}  # (build, source) -> the unmodified object, without debug information
+
+    def write(self, path, text):
+        copy = os.path.join(self.tree, path)
+        os.unlink(copy)  # a link: the tree's own file must not change
+        with open(copy, "wb") as f:
+            f.write(text)
+
+    def same(self, name, path, base):
+        """Does every object come out as before?"""
+        for source, needs in base.needs.items():
+            if path not in needs:
+                continue
+            if self.object(name, source) != self.plain_object(name, source, base):
+                return False
+        return True
+
+    def object(self, name, source):
+        with open(os.path.join(self.tree, "build", name, source + ".o"), "rb") as f:
+            return f.read()
+
+    def plain_object(self, name, source, base):
+        if (name, source) not in self.plain:
+            target = os.path.join(self.tree, "build", "plain.o")
+            flags = [f for f in base.vars["FLAGS"] if f != "-g"] + ["-w"]
+            variant_build.run(base.vars["CC"] + flags + ["-c", source, "-o", target], variant.ROOT)
+            with open(target, "rb") as f:
+                self.plain[name, source] = f.read()
+        return self.plain[name, source]
+
+    def try_one(self, site):
+        """(verdict, what noticed): killed, survived, or why it does not count."""
+        with open(os.path.join(variant.ROOT, site.path), "rb") as f:
+            before = f.read()
+        try:
+            self.write(site.path, site.apply(before))
+            return self.stages(site)
+        finally:
+            shutil.rmtree(os.path.join(self.tree, "build"), ignore_errors=True)
+            self.write(site.path, before)
+
+    def stages(self, site):
+        names = [n for n in self.bench.names if any(site.path in needs for needs in self.bench.bases[n].needs.values())]
+        if not names:
+            return "in no build", ""
+        hosted, booted = suites_of(site.path)
+        for name in names:
+            base, first = self.bench.bases[name], name == names[0]
+            try:
+                objects = base.compile(self.tree, [site.path])
+                if first and self.same(name, site.path, base):
+                    return "same code", ""
+                program = base.link(self.tree, objects)
+            except variant_build.BuildError as e:
+                return ("does not compile", str(e)[-300:]) if first else ("killed", f"{name} does not build")
+            suites = booted if name == KERNEL else hosted if first and name in FIRST else []
+            for tests in ([",".join(suites)] if suites else []) + ["all"]:
+                outcome = self.bench.ask(name, program, tests)
+                if outcome.how != "passed":
+                    return "killed", f"{name} {outcome.how}"
+        return "survived", ""
+
+    def who(self, variant_):
+        """All tests that fail with a hand-written variant in it, and how the run ended."""
+        changed = variant.make_tree(variant_, self.tree)
+        try:
+            for name in self.bench.names:
+                base = self.bench.bases[name]
+                if any(needs.intersection(changed) for needs in base.needs.values()):
+                    program = base.link(self.tree, base.compile(self.tree, changed))
+                    break
+            else:
+                return "in no build", []
+            outcome = (self.bench.boot(program, "all") if name == KERNEL else
+                       run([program, "--cpus=4", "all"], whole=True, **self.bench.limits(name)))
+            return f"{name}: {outcome.how}", re.findall(r"^  not ok \d+ (\S+)", outcome.text, re.MULTILINE)
+        finally:
+            shutil.rmtree(os.path.join(self.tree, "build"), ignore_errors=True)
+            variant.link_tree(self.tree)
+
+
+def who(build, variants):
+    """Print, for each hand-written variant, which tests fail with it, in the first build that has its files."""
+    bench = Bench(build, ["host-port", "host-plain", KERNEL])
+    wrong = bench.prepare()
+    if wrong:
+        print(f"mutants: {wrong}")
+        return 1
+    worker, silent = Worker(bench, "-who"), 0
+    for v in variants:
+        try:
+            how, failed = worker.who(v)
+        except variant_build.BuildError:
+            how, failed = "does not compile", []
+        silent += how.endswith(": passed")
+        print(f"{v.id:6} {', '.join(failed) or how}\n       {how.split(':')[0]}; named: {'; '.join(k.text for k in v.kills)}",
+              flush=True)
+    print(f"mutants: {len(variants)} variants; {silent} of them are noticed by other builds, race scripts or the explorer only")
+    return 0

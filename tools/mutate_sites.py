@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: MIT
+"""Where a program could write a mistake into the sources: the operators of tools/mutate.py.
+
+sites(path, flags) parses a source with libclang and gives a Site for each edit that an operator can make in
+the functions of the file, and of the headers of the same directory that it includes.  Only text that stands in
+the file itself is edited, never what a macro's body expands to.  The number of lines stays the same.
+"""
+import ctypes
+import os
+import re
+from dataclasses import dataclass
+
+from clang import cindex
+from clang.cindex import CursorKind as K
+
+LOCKS = re.compile(r"^\w*_(lock|unlock)(_\w+)?$|^arch_irq_(save|restore|disable|enable)$|^preempt_(disable|enable)$")
+UNDO = re.compile(r"(^|_)(free|put|release|destroy|leave|undo|remove|drop|uncharge|close|wake|restore|back|del)(_|$)")
+# Words for people: other tests compare them where they matter.
+TALK = {"printk", "ksnprintf", "vprintk", "panic", "print_backtrace", "console_write"}
+RELATIONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
+WEAKER = {"atomic_add": "+", "atomic_sub": "-", "atomic_or": "|", "atomic_and": "&"}
+RETURNS = {cindex.TypeKind.VOID: "return;", cindex.TypeKind.POINTER: "return 0;", cindex.TypeKind.RECORD: None}
+
+
+@dataclass(frozen=True)
+class Site:
+    path: str
+    line: int
+    function: str
+    operator: str
+    edits: tuple   # (start, end, new text) of each edit, by offset, in order
+
+    def apply(self, text):
+        """@text, which is that of the file in bytes, with the edits in it; its lines keep their numbers."""
+        for start, end, new in reversed(self.edits):
+            lost = text[start:end].count(b"\n") - new.encode().count(b"\n")
+            text = text[:start] + new.encode() + b"\n" * lost + text[end:]
+        return text
+
+    def key(self, text):
+        """A name that lasts as long as the lines that it edits: file, function, operator, old => new @ its line."""
+        def words(part):
+            return re.sub(r"\s+", " ", part).strip()
+        begin = text.rfind(b"\n", 0, self.edits[0][0]) + 1
+        line = text[begin:text.find(b"\n", begin)].decode()
+        return f"{self.path} {self.function} {self.operator}: " + "; ".join(
+            f"{words(text[s:e].decode())} => {words(new)}" for s, e, new in self.edits) + " @ " + words(line)
+
+
+def spelled(location):
+    """(path, offset) of where a location's text stands, though it be an argument of a macro."""
+    file, offset = ctypes.c_void_p(), ctypes.c_uint()
+    line, column = ctypes.c_uint(), ctypes.c_uint()
+    cindex.conf.lib.clang_getSpellingLocation(location, ctypes.byref(file), ctypes.byref(line), ctypes.byref(column),
+                                              ctypes.byref(offset))
+    return offset.value
+
+
+class Finder:
+    """Collects the sites of one file, of which @text is the contents."""
+
+    def __init__(self, path, text):
+        self.path, self.text, self.found = path, text, []
+        self.function = self.span = self.result = None
+
+    def whole(self, cursor):
+        """Offsets of all that was written for it, a macro's call included; None if not within the function."""
+        start, end = cursor.extent.start, cursor.extent.end
+        if not start.file or start.file.name != self.path or not self.span[0] <= start.offset < end.offset <= self.span[1]:
+            return None
+        return start.offset, end.offset
+
+    def inner(self, cursor):
+        """The same for an expression that may be an argument of a macro."""
+        start, end = spelled(cursor.extent.start), spelled(cursor.extent.end)
+        if not cursor.extent.start.file or cursor.extent.start.file.name != self.path:
+            return None
+        return (start, end) if self.span[0] <= start < end <= self.span[1] else None
+
+    def of(self, span):
+        return self.text[span[0]:span[1]].decode()
+
+    def add(self, operator, *edits):
+        edits = tuple(sorted(edits))
+        line = self.text.count(b"\n", 0, edits[0][0]) + 1
+        self.found.append(Site(self.path, line, self.function, operator, edits))
+
+    # ---- a function ----
+
+    def visit_function(self, cursor):
+        body = [c for c in cursor.get_children() if c.kind == K.COMPOUND_STMT]
+        if not body:
+            return
+        self.function = cursor.spelling
+        self.span = (cursor.extent.start.offset, cursor.extent.end.offset)
+        self.result = cursor.result_type.get_canonical().kind
+        self.visit(body[0], top=True)
+        self.lock_pairs(body[0])
+
+    def visit(self, cursor, top=False):
+        children = list(cursor.get_children())
+        if cursor.kind == K.COMPOUND_STMT:
+            span = self.whole(cursor)
+            if span and self.text[span[0]:span[0] + 1] == b"{":  # not that of a macro
+                self.statements(children, top)
+        elif cursor.kind in (K.IF_STMT, K.WHILE_STMT, K.FOR_STMT):
+            self.condition(cursor, children)
+        elif cursor.kind == K.BINARY_OPERATOR and len(children) == 2:
+            self.binary(cursor, *children)
+        elif cursor.kind == K.INTEGER_LITERAL:
+            self.literal(cursor)
+        elif cursor.kind == K.RETURN_STMT and children:
+            self.returned(cursor, children[0])
+        elif cursor.kind == K.CALL_EXPR:
+            if cursor.spelling in TALK:
+                return
+            self.arguments(cursor)
+        self.weaken(cursor)
+        for child in children:
+            if child.kind != K.CASE_STMT or cursor.kind != K.CASE_STMT:
+                self.visit(child)
+
+    # ---- statements ----
+
+    def is_statement(self, cursor):
+        """An expression that is a statement, and not just words for people."""
+        span = self.whole(cursor)
+        if not span or cursor.kind in (K.DECL_STMT, K.COMPOUND_STMT, K.IF_STMT, K.FOR_STMT, K.WHILE_STMT, K.SWITCH_STMT,
+                                       K.CASE_STMT, K.DEFAULT_STMT, K.LABEL_STMT, K.RETURN_STMT,
+                                       K.NULL_STMT, K.GOTO_STMT):
+            return False
+        if cursor.kind == K.DO_STMT and re.match(r"do\b", self.of(span)):
+            return False  # else it is what a macro expands to
+        name = re.match(r"(\w+)\(", self.of(span))
+        return not (name and (name.group(1) in TALK or name.group(1) == "sched_point"))
+
+    def statements(self, children, top):
+        before = None
+        for i, child in enumerate(children):
+            if not self.is_statement(child):
+                before = None
+                continue
+            span = self.leave_out(child)
+            if before and self.of(before) != self.of(span) and child.kind not in (K.BREAK_STMT, K.CONTINUE_STMT):
+                self.add("swap", (*before, self.of(span)), (*span, self.of(before)))
+            before = span
+            if top and i and self.early():
+                self.add("return-early", (span[0], span[0], self.early() + " "))
+
+    def leave_out(self, statement):
+        span = self.whole(statement)
+        called = re.match(r"(\w+)\(", self.of(span))
+        name = called.group(1) if called else ""
+        self.add("barrier" if name == "full_barrier" else "lock" if LOCKS.match(name)
+                 else "undo" if UNDO.search(name) else "delete", (*span, ""))
+        return span
+
+    def early(self):
+        return RETURNS.get(self.result, "return 0;")
+
+    def condition(self, cursor, children):
+        for branch in children[1:] if cursor.kind == K.IF_STMT else children[-1:]:
+            if self.is_statement(branch):
+                self.leave_out(branch)
+        if cursor.kind == K.FOR_STMT:
+            return
+        span = self.whole(children[0])
+        if not span or self.of(span).strip() in ("0", "1", "true"):
+            return
+        text = self.of(span)
+        if cursor.kind == K.IF_STMT:
+            self.add("negate", (*span, f"!({text})"))
+            self.add("condition", (*span, f"1 || ({text})"))
+        # An assertion that is gone changes nothing on any path that keeps the invariant.
+        if not (cursor.kind == K.IF_STMT and self.only_panics(children[1])):
+            self.add("condition", (*span, f"0 && ({text})"))
+
+    def only_panics(self, branch):
+        span = self.whole(branch)
+        return bool(span) and re.match(r"\{?\s*panic(_\w+)?\(", self.of(span)) is not None
+
+    def returned(self, cursor, value):
+        span = self.whole(value)
+        if not span:
+            return
+        text = self.of(span)
+        if re.fullmatch(r"-E[A-Z]+", text):
+            self.add("return", (*span, "0"))
+        elif self.result == cindex.TypeKind.BOOL:
+            self.add("return", (*span, f"!({text})"))
+        elif text == "0" and self.result == cindex.TypeKind.INT:
+            self.add("return", (*span, "-22"))
+
+    def lock_pairs(self, body):
+        """All that takes and gives back one lock in the function."""
+        pairs = {}
+        for call in body.walk_preorder():
+            if call.kind != K.CALL_EXPR:
+                continue
+            span = self.whole(call)
+            inside = span and re.match(r"(\w+)\(([^,]*?)\)?(,.*)?$", self.of(span), re.DOTALL)
+            if not inside or not LOCKS.match(inside.group(1)) or "try" in inside.group(1):
+                continue
+            name, family = inside.group(1), inside.group(1).split("_")[0]
+            first = "" if family in ("arch", "preempt") else inside.group(2).strip(" )")
+            new = {"spin_lock_irqsave": "arch_irq_save()", "arch_irq_save": "0"}.get(name, "(void)0")
+            if name == "spin_unlock_irqrestore" and inside.group(3):
+                new = f"arch_irq_restore({inside.group(3).strip(' ,)')})"
+            pairs.setdefault((family, first), []).append((*span, new))
+        for edits in pairs.values():
+            if len(edits) > 1:
+                self.add("lock-pair", *edits)
+
+    # ---- expressions ----
+
+    def binary(self, cursor, left, right):
+        a, b = self.inner(left), self.inner(right)
+        if not a or not b or a[1] > b[0]:
+            return
+        between = self.of((a[1], b[0]))
+        op = between.strip()
+        at = a[1] + between.index(op) if op else 0
+        if op in RELATIONS:
+            self.add("relation", (at, at + len(op), RELATIONS[op]))
+        elif op in ("&&", "||"):
+            self.add("condition", (a[0], b[1], self.of(a)))
+            self.add("condition", (a[0], b[1], self.of(b)))
+        elif op in ("+", "-"):
+            self.add("off-by-one" if self.of(b) == "1" else "arithmetic", (at, at + 1, "-" if op == "+" else "+"))
+            if self.of(b) == "1":
+                self.add("off-by-one", (a[1], b[1], ""))
+        elif op == "|" and re.fullmatch(r"[A-Z][A-Z0-9_]+", self.of(b)):
+            self.add("flag", (a[1], b[1], ""))
+        elif op == "&" and self.of(b).startswith("~"):
+            self.add("flag", (a[1], b[1], ""))
+
+    def literal(self, cursor):
+        span = self.inner(cursor)
+        if span and re.fullmatch(r"[1-9]\d{0,4}[uUlL]*", self.of(span)):
+            digits = re.match(r"\d+", self.of(span)).group(0)
+            self.add("off-by-one", (*span, self.of(span).replace(digits, str(int(digits) + 1), 1)))
+
+    def arguments(self, call):
+        args = list(call.get_arguments())
+        for x, y in zip(args, args[1:]):
+            a, b = self.inner(x), self.inner(y)
+            if (a and b and a[1] <= b[0] and self.of((a[1], b[0])).strip() == "," and self.of(a) != self.of(b)
+                    and x.type.get_canonical().spelling == y.type.get_canonical().spelling):
+                self.add("arguments", (*a, self.of(b)), (*b, self.of(a)))
+
+    def weaken(self, cursor):
+        """An atomic step in two, or one that orders nothing."""
+        span = self.whole(cursor) if cursor.kind.is_expression() else None
+        found = span and re.match(r"(atomic_add|atomic_sub|atomic_or|atomic_and|store_release|load_acquire)\(", self.of(span))
+        if not found or not self.of(span).endswith(")"):
+            return
+        inside, name = self.of(span)[len(found.group(0)):-1], found.group(1)
+        if name == "load_acquire":
+            new = f"READ_ONCE(*({inside}))"
+        elif "," not in inside:
+            return
+        else:
+            target, value = inside.split(",", 1)
+            if target.count("(") != target.count(")"):
+                return
+            new = (f"WRITE_ONCE(*({target}),{value})" if name == "store_release" else
+                   f"({{ __typeof__(*({target})) old_ = READ_ONCE(*({target})); "
+                   f"WRITE_ONCE(*({target}), (__typeof__(old_))(old_ {WEAKER[name]} ({value}))); old_; }})")
+        site = ((*span, new),)
+        if not any(s.edits == site for s in self.found):
+            self.add("atomic", *site)
+
+
+def sites(root, path, flags, wanted):
+    """All sites in @path and, of the headers it includes, in those that wanted() says yes to."""
+    here = os.getcwd()
+    os.chdir(root)
+    try:
+        unit = cindex.Index.create().parse(path, args=flags)
+        finders = {}
+        for cursor in unit.cursor.get_children():
+            if cursor.kind != K.FUNCTION_DECL or not cursor.is_definition() or not cursor.location.file:
+                continue
+            name = cursor.location.file.name
+            if name != path and not wanted(name):
+                continue
+            if name not in finders:
+                with open(name, "rb") as f:
+                    finders[name] = Finder(name, f.read())
+            finders[name].visit_function(cursor)
+        bad = [d for d in unit.diagnostics if d.severity >= cindex.Diagnostic.Error]
+        if bad:
+            raise ValueError(f"{path}: {bad[0].spelling}")
+        return [site for finder in finders.values() for site in finder.found]
+    finally:
+        os.chdir(here)
