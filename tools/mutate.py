@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Variants that a program writes: does a test notice each?  `make mutate N=200 SEED=s [FILES=mm/pcp.c,...]`
+"""Variants that a program writes: does a test notice each?  `make mutate N=200 SEED=s FILES=...`
 
-Usage: tools/mutate.py [--build DIR] [--number N] [--seed S] [--files PATH,...] [--stages NAME,...] [--jobs N]
+Usage: tools/mutate.py [--build DIR] [--number N] [--seed S] [--files PATH,...] [--stages NAME,...]
+                       [--jobs N]
        tools/mutate.py --count | --report
 
-Operators over the sources of mm/, kernel/, drivers/ and arch/x86_64 (tools/mutate_sites.py) are sampled by the seed:
-each directory by its share of the lines, within it each operator as often as any other.  A variant that does not
-compile, or compiles to the same code, does not count, nor does one that tests/mutants/argued.md argues to be equivalent.
-Each is tried until a test notices it: the suites that its file names, all hosted builds, the race scripts and the
-explorer on fibers, a boot under icount with the programs of ring 3 (tools/mutate_run.py).
-DIR/mutate/SEED.jsonl has a line for each, and a run that is repeated goes on where it stopped; DIR/mutate/SEED.md is
-the report, with each survivor as a diff.  Exit status 0 if all ran; how many survived is for the reader to judge.
+Operators over the sources of mm/, kernel/, drivers/ and arch/x86_64 (tools/mutate_sites.py) are
+sampled by the seed: each directory by its share of the lines, within it each operator as often as
+any other.  A variant that does not compile, or compiles to the same code, does not count, nor does
+one that tests/mutants/argued.md argues to be equivalent.  Each is tried until a test notices it:
+the suites that its file names, all hosted builds, the race scripts and the explorer on fibers, a
+boot under icount with the programs of ring 3 (tools/mutate_run.py).
+
+DIR/mutate/SEED.jsonl has a line for each, and a run that is repeated goes on where it stopped;
+DIR/mutate/SEED.md is the report, with each survivor as a diff.  Exit status 0 if all ran: how many
+survived is for the reader to judge.
 """
 import argparse
 import collections
@@ -34,7 +38,9 @@ import variant_build
 try:
     import mutate_sites
 except ImportError:
-    sys.exit("mutate: the Python package of libclang is missing: make setup (Debian: python3-clang)")
+    sys.exit(
+        "mutate: the Python package of libclang is missing: make setup (Debian: python3-clang)"
+    )
 
 AREAS = ["mm", "kernel", "drivers", "arch/x86_64"]
 ARGUED = os.path.join(variant.ROOT, "tests/mutants/argued.md")
@@ -53,7 +59,9 @@ def contents(path):
 def all_sites(build, files):
     """Every edit that the operators can make: {directory: {operator: [Site]}}."""
     words = variant_build.ask_make(build, {"FLAGS": "$(KFLAGS)", "SOURCES": "$(KSRCS)"})
-    flags = ["--target=x86_64-linux-gnu"] + [f for f in words["FLAGS"] if re.match(r"-([IDm]|std|ff|isystem|idirafter)", f)]
+    flags = ["--target=x86_64-linux-gnu"] + [
+        f for f in words["FLAGS"] if re.match(r"-([IDm]|std|ff|isystem|idirafter)", f)
+    ]
     found, seen = {}, set()
     for source in words["SOURCES"]:
         if not source.endswith(".c") or not area_of(source):
@@ -67,7 +75,8 @@ def all_sites(build, files):
 
 
 def argued():
-    """{key: reason} of the variants that are equivalent: in argued.md each is a line "- `KEY`: reason"."""
+    """{key: reason} of the variants that are equivalent: in argued.md each is a line "- `KEY`:
+    reason"."""
     if not os.path.exists(ARGUED):
         return {}
     with open(ARGUED, encoding="utf-8") as f:
@@ -76,7 +85,10 @@ def argued():
 
 def shares(sites, number):
     """How many of each directory: by its share of the lines."""
-    lines = {a: sum(contents(p).count(b"\n") for p in {s.path for ss in sites[a].values() for s in ss}) for a in sites}
+    lines = {
+        a: sum(contents(p).count(b"\n") for p in {s.path for ss in sites[a].values() for s in ss})
+        for a in sites
+    }
     total, out = sum(lines.values()), {}
     for area in sorted(sites, key=lambda a: lines[a]):
         out[area] = max(1, round(number * lines[area] / total))
@@ -86,7 +98,8 @@ def shares(sites, number):
 
 
 def draw(sites, area, seed):
-    """The sites of a directory, in the order that the seed gives: an operator by chance, one of its sites by chance."""
+    """The sites of a directory, in the order that the seed gives: an operator by chance, one of
+    its sites by chance."""
     rng = random.Random(f"{seed} {area}")
     left = {op: rng.sample(found, len(found)) for op, found in sorted(sites[area].items())}
     while left:
@@ -109,12 +122,16 @@ class Trial:
             with open(self.path, encoding="utf-8") as f:
                 self.rows = {row["key"]: row for row in map(json.loads, f)}
         wanted = shares(sites, args.number)
-        self.areas = {a: {"wanted": wanted[a], "order": draw(sites, a, args.seed), "counted": 0, "out": 0} for a in sites}
+        self.areas = {
+            a: {"wanted": wanted[a], "order": draw(sites, a, args.seed), "counted": 0, "out": 0}
+            for a in sites
+        }
         self.chosen, self.began = [], time.monotonic()
         self.total = args.number
 
     def next(self):
-        """A site to try, or None: all have been.  Sites that were tried before are counted on the way."""
+        """A site to try, or None: all have been.  Sites that were tried before are counted on the
+        way."""
         with self.lock:
             for area in self.areas.values():
                 while area["counted"] + area["out"] < area["wanted"]:
@@ -146,8 +163,12 @@ class Trial:
             self.take(area, row)
             if row["verdict"] not in NO_COUNT:
                 survived = sum(r["verdict"] == "survived" for r in self.chosen)
-                print(f"{len(self.chosen):4}/{self.total} {row['verdict']:8} {row['path']}:{row['line']} {row['operator']}"
-                      f" ({row['seconds']:.0f} s) {row['by']}  [{survived} survive]", flush=True)
+                print(
+                    f"{len(self.chosen):4}/{self.total} {row['verdict']:8}
+                    {row['path']}:{row['line']} {row['operator']}"
+                    f" ({row['seconds']:.0f} s) {row['by']}  [{survived} survive]",
+                    flush=True,
+                )
 
 
 def work(trial, bench, number):
@@ -160,13 +181,33 @@ def work(trial, bench, number):
         start = time.monotonic()
         verdict, by = worker.try_one(site)
         before = contents(site.path)
-        diff = "".join(difflib.unified_diff(before.decode().splitlines(True), site.apply(before).decode().splitlines(True),
-                                            "a/" + site.path, "b/" + site.path, n=2))
-        trial.done(site, {"key": key, "path": site.path, "line": site.line, "function": site.function, "operator": site.operator,
-                          "verdict": verdict, "by": by, "seconds": round(time.monotonic() - start, 1), "diff": diff})
+        diff = "".join(
+            difflib.unified_diff(
+                before.decode().splitlines(True),
+                site.apply(before).decode().splitlines(True),
+                "a/" + site.path,
+                "b/" + site.path,
+                n=2,
+            )
+        )
+        trial.done(
+            site,
+            {
+                "key": key,
+                "path": site.path,
+                "line": site.line,
+                "function": site.function,
+                "operator": site.operator,
+                "verdict": verdict,
+                "by": by,
+                "seconds": round(time.monotonic() - start, 1),
+                "diff": diff,
+            },
+        )
 
 
 # ---- the report ----------------------------------------------------------------------------------
+
 
 def table(rows, what, of):
     counts = collections.defaultdict(lambda: [0, 0])
@@ -174,29 +215,48 @@ def table(rows, what, of):
         counts[of(row)][row["verdict"] == "survived"] += 1
     lines = [f"| {what} | tried | killed | survive | killed |", "|---|---|---|---|---|"]
     for name, (killed, survived) in sorted(counts.items()):
-        lines.append(f"| {name} | {killed + survived} | {killed} | {survived} | {100 * killed / (killed + survived):.0f} % |")
+        lines.append(
+            f"| {name} | {killed + survived} | {killed} | {survived} | {100 * killed / (killed +
+            survived):.0f} % |"
+        )
     return "\n".join(lines)
 
 
 def report(trial, seconds):
     rows = trial.chosen
     killed = sum(r["verdict"] == "killed" for r in rows)
-    text = [f"# Variants of seed {trial.seed}\n",
-            f"{len(rows)} variants, {killed} killed, {len(rows) - killed} survive; {len(trial.argued)} argued equivalent are "
-            f"left out. {seconds:.0f} s in this run, {sum(r['seconds'] for r in rows):.0f} s of all jobs.\n",
-            table(rows, "directory", lambda r: area_of(r["path"])), "", table(rows, "operator", lambda r: r["operator"]), "",
-            table(rows, "noticed by", lambda r: r["by"].split(" ")[0] or "nobody"), "", table(rows, "file", lambda r: r["path"]), "",
-            "## Survivors\n"]
+    text = [
+        f"# Variants of seed {trial.seed}\n",
+        f"{len(rows)} variants, {killed} killed, {len(rows) - killed} survive; {len(trial.argued)}
+        argued equivalent are "
+        f"left out. {seconds:.0f} s in this run, {sum(r['seconds'] for r in rows):.0f} s of all
+        jobs.\n",
+        table(rows, "directory", lambda r: area_of(r["path"])),
+        "",
+        table(rows, "operator", lambda r: r["operator"]),
+        "",
+        table(rows, "noticed by", lambda r: r["by"].split(" ")[0] or "nobody"),
+        "",
+        table(rows, "file", lambda r: r["path"]),
+        "",
+        "## Survivors\n",
+    ]
     for row in rows:
         if row["verdict"] == "survived":
-            text.append(f"{row['path']}:{row['line']} {row['function']}, {row['operator']}\n\n- ``{row['key']}``: \n\n"
-                        f"```diff\n{row['diff']}```\n")
+            text.append(
+                f"{row['path']}:{row['line']} {row['function']}, {row['operator']}\n\n-
+                ``{row['key']}``: \n\n"
+                f"```diff\n{row['diff']}```\n"
+            )
     path = os.path.join(trial.build, "mutate", f"{trial.seed}.md")
     with open(path, "w", encoding="utf-8") as f:
         f.write("\n".join(text))
     print(table(rows, "directory", lambda r: area_of(r["path"])))
-    print(f"mutate: seed {trial.seed}: {len(rows)} variants, {killed} killed, {len(rows) - killed} survive, "
-          f"{100 * killed / max(1, len(rows)):.1f} %; {path}")
+    print(
+        f"mutate: seed {trial.seed}: {len(rows)} variants, {killed} killed, {len(rows) - killed}
+        survive, "
+        f"{100 * killed / max(1, len(rows)):.1f} %; {path}"
+    )
 
 
 def main():
@@ -205,7 +265,9 @@ def main():
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--files", help="paths, with commas")
-    parser.add_argument("--stages", help="only these, with commas: " + ",".join(mutate_run.HOSTED) + ",fiber,kernel")
+    parser.add_argument(
+        "--stages", help="only these, with commas: " + ",".join(mutate_run.HOSTED) + ",fiber,kernel"
+    )
     parser.add_argument("--jobs", type=int, default=check.jobs())
     parser.add_argument("--count", action="store_true", help="how many sites there are")
     parser.add_argument("--report", action="store_true", help="of what has been tried so far")
@@ -217,11 +279,17 @@ def main():
     if not sites:
         parser.error("no site in " + (args.files or "the tree"))
     if args.count:
-        print("\n".join(f"{a:12} {op:14} {len(found):6}" for a in sites for op, found in sorted(sites[a].items())))
+        print(
+            "\n".join(
+                f"{a:12} {op:14} {len(found):6}"
+                for a in sites
+                for op, found in sorted(sites[a].items())
+            )
+        )
         return 0
     trial = Trial(args, sites)
     if args.report:
-        while (found := trial.next()):
+        while found := trial.next():
             trial.areas[area_of(found[0].path)]["wanted"] = 0
         report(trial, 0)
         return 0

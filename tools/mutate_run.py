@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Build a variant that tools/mutate.py drew, and ask the tests: the stages, in the order of what they cost.
+"""Build a variant that tools/mutate.py drew, and ask the tests: the stages, in the order of what
+they cost.
 
-Hosted programs end early at their first failed test.  What limits a run is its processor time, five times what the
-unmodified tree needs, so that a busy machine makes no verdict; a run that sleeps for ever meets a limit in seconds.
+Hosted programs end early at their first failed test.  What limits a run is its processor time,
+five times what the
+unmodified tree needs, so that a busy machine makes no verdict; a run that sleeps for ever meets a
+limit in seconds.
 """
 import os
 import re
@@ -35,8 +38,9 @@ MORE_CPU, MORE_SECONDS = 5, 20
 @dataclass
 class Outcome:
     """How a program ended, and what it had said."""
+
     text: str
-    how: str    # "passed", or what noticed
+    how: str  # "passed", or what noticed
     cpu: float  # seconds of processor time
 
 
@@ -65,6 +69,7 @@ def limited(seconds):
     def apply():
         qemu._die_with_parent()
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
+
     return apply
 
 
@@ -90,8 +95,14 @@ def run(command, cpu_limit=600, time_limit=900, whole=False):
         log = os.path.join(home, "log")
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         with open(log, "wb") as out:
-            proc = subprocess.Popen(command, env=dict(os.environ, **check.SANITIZERS), stdout=out, stderr=out,
-                                    stdin=subprocess.DEVNULL, preexec_fn=limited(cpu_limit))
+            proc = subprocess.Popen(
+                command,
+                env=dict(os.environ, **check.SANITIZERS),
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=limited(cpu_limit),
+            )
             how = watch(proc, log, time_limit, whole)
             if proc.poll() is None:
                 proc.kill()
@@ -106,7 +117,11 @@ def verdict(text, status):
     failed = re.search(r"^  not ok \d+ (\S+)", text, re.MULTILINE)
     if failed:
         return failed.group(1)
-    story = re.search(r"PANIC[^\n]*|ERROR: \w+Sanitizer[^\n]*|WARNING: ThreadSanitizer[^\n]*|runtime error:[^\n]*", text)
+    story = re.search(
+        r"PANIC[^\n]*|ERROR: \w+Sanitizer[^\n]*|WARNING: ThreadSanitizer[^\n]*|runtime
+        error:[^\n]*",
+        text,
+    )
     if story:
         return story.group(0)[:120]
     if status in (-24, -9):  # SIGXCPU: at the limit of its processor time
@@ -134,15 +149,20 @@ class Bench:
             start = time.monotonic()
             outcome = self.ask(name, variant_build.program_of(self.build, name), "all")
             self.cpu[name], self.seconds[name] = outcome.cpu, time.monotonic() - start
-            print(f"  the unmodified tree, {name}: {outcome.how} ({self.seconds[name]:.0f} s, "
-                  f"{outcome.cpu:.0f} s of processor time)", flush=True)
+            print(
+                f"  the unmodified tree, {name}: {outcome.how} ({self.seconds[name]:.0f} s, "
+                f"{outcome.cpu:.0f} s of processor time)",
+                flush=True,
+            )
             if outcome.how != "passed":
                 return f"the unmodified tree, {name}: {outcome.how}\n{outcome.text[-2000:]}"
         return None
 
     def limits(self, name):
-        return {"cpu_limit": MORE_CPU * self.cpu.get(name, 120) + MORE_SECONDS,
-                "time_limit": 2 * MORE_CPU * self.seconds.get(name, 120) + MORE_SECONDS}
+        return {
+            "cpu_limit": MORE_CPU * self.cpu.get(name, 120) + MORE_SECONDS,
+            "time_limit": 2 * MORE_CPU * self.seconds.get(name, 120) + MORE_SECONDS,
+        }
 
     def ask(self, name, program, tests):
         if name == KERNEL:
@@ -156,12 +176,20 @@ class Bench:
         scripts = {s.name: s.expect["none"] for s in race.scripts()}
         outcome = run([program, *scripts], **self.limits(RACES))
         ends = dict(re.findall(r"^race: end (\S+) (.*)$", outcome.text, re.MULTILINE))
-        bad = [f"race {name}: {ends.get(name, outcome.how)}" for name in scripts if ends.get(name) != scripts[name]]
+        bad = [
+            f"race {name}: {ends.get(name, outcome.how)}"
+            for name in scripts
+            if ends.get(name) != scripts[name]
+        ]
         if bad:
             outcome.how = bad[0]
             return outcome
         found = run([program, "--explore", "all", "--json"], **self.limits(RACES))
-        bad = re.search(r'^.*"set": "(\S+)".*"failed_at": [1-9].*"outcome": "([^"]*)".*$', found.text, re.MULTILINE)
+        bad = re.search(
+            r'^.*"set": "(\S+)".*"failed_at": [1-9].*"outcome": "([^"]*)".*$',
+            found.text,
+            re.MULTILINE,
+        )
         if bad:
             found.how = f"explore {bad.group(1)}: {bad.group(2)}"
         found.cpu += outcome.cpu
@@ -173,12 +201,20 @@ class Bench:
         tag = f"mutate-{os.getpid()}-{threading.get_ident()}"
         machine = qemu.Machine(kernel=program, timeout=self.limits(KERNEL)["time_limit"], **BOOT)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = machine.run(tag, line, enough=lambda text: mutants.FAILED.search(text) or "PANIC" in text)
+        done = machine.run(
+            tag, line, enough=lambda text: mutants.FAILED.search(text) or "PANIC" in text
+        )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         for path in (done.log, done.log + ".err", os.path.join(qemu.BUILD, "qemu", tag + ".cpio")):
             if os.path.exists(path):
                 os.unlink(path)
-        how = "passed" if done.passed else "hangs" if done.status == qemu.TIMED_OUT else verdict(done.text, 0)
+        how = (
+            "passed"
+            if done.passed
+            else "hangs"
+            if done.status == qemu.TIMED_OUT
+            else verdict(done.text, 0)
+        )
         if how == "passed" and not done.passed:
             how = f"the boot {'did not end in PASS' if done.booted else 'did not begin'}"
         return Outcome(done.text, how, after.ru_utime - before.ru_utime)
@@ -232,7 +268,11 @@ class Worker:
             self.write(site.path, before)
 
     def stages(self, site):
-        names = [n for n in self.bench.names if any(site.path in needs for needs in self.bench.bases[n].needs.values())]
+        names = [
+            n
+            for n in self.bench.names
+            if any(site.path in needs for needs in self.bench.bases[n].needs.values())
+        ]
         if not names:
             return "in no build", ""
         hosted, booted = suites_of(site.path)
@@ -244,7 +284,11 @@ class Worker:
                     return "same code", ""
                 program = base.link(self.tree, objects)
             except variant_build.BuildError as e:
-                return ("does not compile", str(e)[-300:]) if first else ("killed", f"{name} does not build")
+                return (
+                    ("does not compile", str(e)[-300:])
+                    if first
+                    else ("killed", f"{name} does not build")
+                )
             suites = booted if name == KERNEL else hosted if first and name in FIRST else []
             for tests in ([",".join(suites)] if suites else []) + ["all"]:
                 outcome = self.bench.ask(name, program, tests)
@@ -263,16 +307,22 @@ class Worker:
                     break
             else:
                 return "in no build", []
-            outcome = (self.bench.boot(program, "all") if name == KERNEL else
-                       run([program, "--cpus=4", "all"], whole=True, **self.bench.limits(name)))
-            return f"{name}: {outcome.how}", re.findall(r"^  not ok \d+ (\S+)", outcome.text, re.MULTILINE)
+            outcome = (
+                self.bench.boot(program, "all")
+                if name == KERNEL
+                else run([program, "--cpus=4", "all"], whole=True, **self.bench.limits(name))
+            )
+            return f"{name}: {outcome.how}", re.findall(
+                r"^  not ok \d+ (\S+)", outcome.text, re.MULTILINE
+            )
         finally:
             shutil.rmtree(os.path.join(self.tree, "build"), ignore_errors=True)
             variant.link_tree(self.tree)
 
 
 def who(build, variants):
-    """Print, for each hand-written variant, which tests fail with it, in the first build that has its files."""
+    """Print, for each hand-written variant, which tests fail with it, in the first build that has
+    its files."""
     bench = Bench(build, ["host-port", "host-plain", KERNEL])
     wrong = bench.prepare()
     if wrong:
@@ -285,7 +335,12 @@ def who(build, variants):
         except variant_build.BuildError:
             how, failed = "does not compile", []
         silent += how.endswith(": passed")
-        print(f"{v.id:6} {', '.join(failed) or how}\n       {how.split(':')[0]}; named: {'; '.join(k.text for k in v.kills)}",
-              flush=True)
-    print(f"mutants: {len(variants)} variants; {silent} of them are noticed by other builds, race scripts or the explorer only")
+        print(
+            f"{v.id:6} {', '.join(failed) or how}\n       {how.split(':')[0]}; named: {'; '.join(k.text for k in v.kills)}",
+            flush=True,
+        )
+    print(
+        f"mutants: {len(variants)} variants; {silent} of them are noticed by other builds, race
+        scripts or the explorer only"
+    )
     return 0

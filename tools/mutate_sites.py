@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Where a program could write a mistake into the sources: the operators of tools/mutate.py.
 
-sites(path, flags) parses a source with libclang and gives a Site for each edit that an operator can make in
-the functions of the file, and of the headers of the same directory that it includes.  Only text that stands in
-the file itself is edited, never what a macro's body expands to.  The number of lines stays the same.
+sites(path, flags) parses a source with libclang and gives a Site for each edit that an operator
+can make in
+the functions of the file, and of the headers of the same directory that it includes.  Only text
+that stands in
+the file itself is edited, never what a macro's body expands to.  The number of lines stays the
+same.
 """
 import ctypes
 import os
@@ -13,13 +16,21 @@ from dataclasses import dataclass
 from clang import cindex
 from clang.cindex import CursorKind as K
 
-LOCKS = re.compile(r"^\w*_(lock|unlock)(_\w+)?$|^arch_irq_(save|restore|disable|enable)$|^preempt_(disable|enable)$")
-UNDO = re.compile(r"(^|_)(free|put|release|destroy|leave|undo|remove|drop|uncharge|close|wake|restore|back|del)(_|$)")
+LOCKS = re.compile(
+    r"^\w*_(lock|unlock)(_\w+)?$|^arch_irq_(save|restore|disable|enable)$|^preempt_(disable|enable)$"
+)
+UNDO = re.compile(
+    r"(^|_)(free|put|release|destroy|leave|undo|remove|drop|uncharge|close|wake|restore|back|del)(_|$)"
+)
 # Words for people: other tests compare them where they matter.
 TALK = {"printk", "ksnprintf", "vprintk", "panic", "print_backtrace", "console_write"}
 RELATIONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
 WEAKER = {"atomic_add": "+", "atomic_sub": "-", "atomic_or": "|", "atomic_and": "&"}
-RETURNS = {cindex.TypeKind.VOID: "return;", cindex.TypeKind.POINTER: "return 0;", cindex.TypeKind.RECORD: None}
+RETURNS = {
+    cindex.TypeKind.VOID: "return;",
+    cindex.TypeKind.POINTER: "return 0;",
+    cindex.TypeKind.RECORD: None,
+}
 
 
 @dataclass(frozen=True)
@@ -28,31 +39,40 @@ class Site:
     line: int
     function: str
     operator: str
-    edits: tuple   # (start, end, new text) of each edit, by offset, in order
+    edits: tuple  # (start, end, new text) of each edit, by offset, in order
 
     def apply(self, text):
-        """@text, which is that of the file in bytes, with the edits in it; its lines keep their numbers."""
+        """@text, which is that of the file in bytes, with the edits in it; its lines keep their
+        numbers."""
         for start, end, new in reversed(self.edits):
             lost = text[start:end].count(b"\n") - new.encode().count(b"\n")
             text = text[:start] + new.encode() + b"\n" * lost + text[end:]
         return text
 
     def key(self, text):
-        """A name that lasts as long as the lines that it edits: file, function, operator, old => new @ its line."""
+        """A name that lasts as long as the lines that it edits: file, function, operator, old =>
+        new @ its line."""
+
         def words(part):
             return re.sub(r"\s+", " ", part).strip()
+
         begin = text.rfind(b"\n", 0, self.edits[0][0]) + 1
-        line = text[begin:text.find(b"\n", begin)].decode()
-        return f"{self.path} {self.function} {self.operator}: " + "; ".join(
-            f"{words(text[s:e].decode())} => {words(new)}" for s, e, new in self.edits) + " @ " + words(line)
+        line = text[begin : text.find(b"\n", begin)].decode()
+        return (
+            f"{self.path} {self.function} {self.operator}: "
+            + "; ".join(f"{words(text[s:e].decode())} => {words(new)}" for s, e, new in self.edits)
+            + " @ "
+            + words(line)
+        )
 
 
 def spelled(location):
     """(path, offset) of where a location's text stands, though it be an argument of a macro."""
     file, offset = ctypes.c_void_p(), ctypes.c_uint()
     line, column = ctypes.c_uint(), ctypes.c_uint()
-    cindex.conf.lib.clang_getSpellingLocation(location, ctypes.byref(file), ctypes.byref(line), ctypes.byref(column),
-                                              ctypes.byref(offset))
+    cindex.conf.lib.clang_getSpellingLocation(
+        location, ctypes.byref(file), ctypes.byref(line), ctypes.byref(column), ctypes.byref(offset)
+    )
     return offset.value
 
 
@@ -64,9 +84,14 @@ class Finder:
         self.function = self.span = self.result = None
 
     def whole(self, cursor):
-        """Offsets of all that was written for it, a macro's call included; None if not within the function."""
+        """Offsets of all that was written for it, a macro's call included; None if not within the
+        function."""
         start, end = cursor.extent.start, cursor.extent.end
-        if not start.file or start.file.name != self.path or not self.span[0] <= start.offset < end.offset <= self.span[1]:
+        if (
+            not start.file
+            or start.file.name != self.path
+            or not self.span[0] <= start.offset < end.offset <= self.span[1]
+        ):
             return None
         return start.offset, end.offset
 
@@ -78,7 +103,7 @@ class Finder:
         return (start, end) if self.span[0] <= start < end <= self.span[1] else None
 
     def of(self, span):
-        return self.text[span[0]:span[1]].decode()
+        return self.text[span[0] : span[1]].decode()
 
     def add(self, operator, *edits):
         edits = tuple(sorted(edits))
@@ -101,7 +126,7 @@ class Finder:
         children = list(cursor.get_children())
         if cursor.kind == K.COMPOUND_STMT:
             span = self.whole(cursor)
-            if span and self.text[span[0]:span[0] + 1] == b"{":  # not that of a macro
+            if span and self.text[span[0] : span[0] + 1] == b"{":  # not that of a macro
                 self.statements(children, top)
         elif cursor.kind in (K.IF_STMT, K.WHILE_STMT, K.FOR_STMT):
             self.condition(cursor, children)
@@ -125,9 +150,20 @@ class Finder:
     def is_statement(self, cursor):
         """An expression that is a statement, and not just words for people."""
         span = self.whole(cursor)
-        if not span or cursor.kind in (K.DECL_STMT, K.COMPOUND_STMT, K.IF_STMT, K.FOR_STMT, K.WHILE_STMT, K.SWITCH_STMT,
-                                       K.CASE_STMT, K.DEFAULT_STMT, K.LABEL_STMT, K.RETURN_STMT,
-                                       K.NULL_STMT, K.GOTO_STMT):
+        if not span or cursor.kind in (
+            K.DECL_STMT,
+            K.COMPOUND_STMT,
+            K.IF_STMT,
+            K.FOR_STMT,
+            K.WHILE_STMT,
+            K.SWITCH_STMT,
+            K.CASE_STMT,
+            K.DEFAULT_STMT,
+            K.LABEL_STMT,
+            K.RETURN_STMT,
+            K.NULL_STMT,
+            K.GOTO_STMT,
+        ):
             return False
         if cursor.kind == K.DO_STMT and re.match(r"do\b", self.of(span)):
             return False  # else it is what a macro expands to
@@ -141,7 +177,11 @@ class Finder:
                 before = None
                 continue
             span = self.leave_out(child)
-            if before and self.of(before) != self.of(span) and child.kind not in (K.BREAK_STMT, K.CONTINUE_STMT):
+            if (
+                before
+                and self.of(before) != self.of(span)
+                and child.kind not in (K.BREAK_STMT, K.CONTINUE_STMT)
+            ):
                 self.add("swap", (*before, self.of(span)), (*span, self.of(before)))
             before = span
             if top and i and self.early():
@@ -151,8 +191,16 @@ class Finder:
         span = self.whole(statement)
         called = re.match(r"(\w+)\(", self.of(span))
         name = called.group(1) if called else ""
-        self.add("barrier" if name == "full_barrier" else "lock" if LOCKS.match(name)
-                 else "undo" if UNDO.search(name) else "delete", (*span, ""))
+        self.add(
+            "barrier"
+            if name == "full_barrier"
+            else "lock"
+            if LOCKS.match(name)
+            else "undo"
+            if UNDO.search(name)
+            else "delete",
+            (*span, ""),
+        )
         return span
 
     def early(self):
@@ -203,7 +251,9 @@ class Finder:
                 continue
             name, family = inside.group(1), inside.group(1).split("_")[0]
             first = "" if family in ("arch", "preempt") else inside.group(2).strip(" )")
-            new = {"spin_lock_irqsave": "arch_irq_save()", "arch_irq_save": "0"}.get(name, "(void)0")
+            new = {"spin_lock_irqsave": "arch_irq_save()", "arch_irq_save": "0"}.get(
+                name, "(void)0"
+            )
             if name == "spin_unlock_irqrestore" and inside.group(3):
                 new = f"arch_irq_restore({inside.group(3).strip(' ,)')})"
             pairs.setdefault((family, first), []).append((*span, new))
@@ -226,7 +276,10 @@ class Finder:
             self.add("condition", (a[0], b[1], self.of(a)))
             self.add("condition", (a[0], b[1], self.of(b)))
         elif op in ("+", "-"):
-            self.add("off-by-one" if self.of(b) == "1" else "arithmetic", (at, at + 1, "-" if op == "+" else "+"))
+            self.add(
+                "off-by-one" if self.of(b) == "1" else "arithmetic",
+                (at, at + 1, "-" if op == "+" else "+"),
+            )
             if self.of(b) == "1":
                 self.add("off-by-one", (a[1], b[1], ""))
         elif op == "|" and re.fullmatch(r"[A-Z][A-Z0-9_]+", self.of(b)):
@@ -244,17 +297,26 @@ class Finder:
         args = list(call.get_arguments())
         for x, y in zip(args, args[1:]):
             a, b = self.inner(x), self.inner(y)
-            if (a and b and a[1] <= b[0] and self.of((a[1], b[0])).strip() == "," and self.of(a) != self.of(b)
-                    and x.type.get_canonical().spelling == y.type.get_canonical().spelling):
+            if (
+                a
+                and b
+                and a[1] <= b[0]
+                and self.of((a[1], b[0])).strip() == ","
+                and self.of(a) != self.of(b)
+                and x.type.get_canonical().spelling == y.type.get_canonical().spelling
+            ):
                 self.add("arguments", (*a, self.of(b)), (*b, self.of(a)))
 
     def weaken(self, cursor):
         """An atomic step in two, or one that orders nothing."""
         span = self.whole(cursor) if cursor.kind.is_expression() else None
-        found = span and re.match(r"(atomic_add|atomic_sub|atomic_or|atomic_and|store_release|load_acquire)\(", self.of(span))
+        found = span and re.match(
+            r"(atomic_add|atomic_sub|atomic_or|atomic_and|store_release|load_acquire)\(",
+            self.of(span),
+        )
         if not found or not self.of(span).endswith(")"):
             return
-        inside, name = self.of(span)[len(found.group(0)):-1], found.group(1)
+        inside, name = self.of(span)[len(found.group(0)) : -1], found.group(1)
         if name == "load_acquire":
             new = f"READ_ONCE(*({inside}))"
         elif "," not in inside:
@@ -263,9 +325,13 @@ class Finder:
             target, value = inside.split(",", 1)
             if target.count("(") != target.count(")"):
                 return
-            new = (f"WRITE_ONCE(*({target}),{value})" if name == "store_release" else
-                   f"({{ __typeof__(*({target})) old_ = READ_ONCE(*({target})); "
-                   f"WRITE_ONCE(*({target}), (__typeof__(old_))(old_ {WEAKER[name]} ({value}))); old_; }})")
+            new = (
+                f"WRITE_ONCE(*({target}),{value})"
+                if name == "store_release"
+                else f"({{ __typeof__(*({target})) old_ = READ_ONCE(*({target})); "
+                f"WRITE_ONCE(*({target}), (__typeof__(old_))(old_ {WEAKER[name]} ({value})));
+                old_; }})"
+            )
         site = ((*span, new),)
         if not any(s.edits == site for s in self.found):
             self.add("atomic", *site)
@@ -279,7 +345,11 @@ def sites(root, path, flags, wanted):
         unit = cindex.Index.create().parse(path, args=flags)
         finders = {}
         for cursor in unit.cursor.get_children():
-            if cursor.kind != K.FUNCTION_DECL or not cursor.is_definition() or not cursor.location.file:
+            if (
+                cursor.kind != K.FUNCTION_DECL
+                or not cursor.is_definition()
+                or not cursor.location.file
+            ):
                 continue
             name = cursor.location.file.name
             if name != path and not wanted(name):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The operators of `make mutate`, on a file of a few lines; what is drawn, and that a run goes on where it stopped."""
+"""The operators of `make mutate`, on a file of a few lines; what is drawn, and that a run goes on
+where it stopped."""
 import os
 import sys
 
@@ -13,7 +14,8 @@ import mutate_run
 import mutate_sites
 
 SOURCE = """\
-void spin_lock(int *l); void spin_unlock(int *l); int pages_free(int a, int b); int panic(const char *s);
+void spin_lock(int *l); void spin_unlock(int *l); int pages_free(int a, int b); int panic(const
+char *s);
 #define EVENT(x) do { pages_free(x, x); } while (0)
 #define FLAG_A 1
 #define FLAG_B 2
@@ -76,8 +78,10 @@ def test_an_assertion_is_not_dropped_and_words_are_not_edited(found):
 
 
 def test_an_atomic_step_is_taken_in_two(tmp_path):
-    (tmp_path / "x.c").write_text("#define atomic_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)\n"
-                                  "int f(int *p)\n{\n\treturn atomic_add(p, 2);\n}\n")
+    (tmp_path / "x.c").write_text(
+        "#define atomic_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)\n"
+        "int f(int *p)\n{\n\treturn atomic_add(p, 2);\n}\n"
+    )
     sites = mutate_sites.sites(str(tmp_path), "x.c", [], lambda path: False)
     assert [s.operator for s in sites].count("atomic") == 1
 
@@ -97,21 +101,52 @@ def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
     sites = {"mm": {"delete": site}}
     trial = mutate.Trial(Args, sites)
     first, key = trial.next()
-    trial.done(first, {"key": key, "path": "mm/pcp.c", "line": 1, "function": "f", "operator": "delete", "verdict": "killed",
-                       "by": "a test", "seconds": 1, "diff": ""})
+    trial.done(
+        first,
+        {
+            "key": key,
+            "path": "mm/pcp.c",
+            "line": 1,
+            "function": "f",
+            "operator": "delete",
+            "verdict": "killed",
+            "by": "a test",
+            "seconds": 1,
+            "diff": "",
+        },
+    )
     again = mutate.Trial(Args, sites)
     tried = []
-    while (found := again.next()):
+    while found := again.next():
         tried.append(found[1])
-        again.done(found[0], {"key": found[1], "path": "mm/pcp.c", "line": 1, "function": "f", "operator": "delete",
-                              "verdict": "same code" if len(tried) == 1 else "survived", "by": "", "seconds": 1, "diff": ""})
+        again.done(
+            found[0],
+            {
+                "key": found[1],
+                "path": "mm/pcp.c",
+                "line": 1,
+                "function": "f",
+                "operator": "delete",
+                "verdict": "same code" if len(tried) == 1 else "survived",
+                "by": "",
+                "seconds": 1,
+                "diff": "",
+            },
+        )
     # One was done, one does not count, two more make three.
     assert key not in tried and len(tried) == 3 and len(again.chosen) == 3
 
 
-@pytest.mark.parametrize("text,status,how", [
-    ("  ok 1 a\n", 0, "passed"), ("  not ok 2 b\n", 1, "b"), ("PANIC: x\n", -6, "PANIC: x"),
-    ("", -24, "hangs"), ("", 3, "ended with 3")])
+@pytest.mark.parametrize(
+    "text,status,how",
+    [
+        ("  ok 1 a\n", 0, "passed"),
+        ("  not ok 2 b\n", 1, "b"),
+        ("PANIC: x\n", -6, "PANIC: x"),
+        ("", -24, "hangs"),
+        ("", 3, "ended with 3"),
+    ],
+)
 def test_a_run_is_judged_by_what_it_says_and_how_it_ends(text, status, how):
     assert mutate_run.verdict(text, status) == how
 
