@@ -64,7 +64,12 @@ static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, pfn_t *foun
 	return nr;
 }
 
-/* One pass over the range: move what can be moved. */
+static bool cancelled(const struct evacuation *e)
+{
+	return e->cancel && READ_ONCE(*e->cancel);
+}
+
+/* One pass over the range: move what can be moved.  A cancel, or the deadline, ends it at the next batch. */
 static void evacuate_pass(struct evacuation *e)
 {
 	struct memory *mem = e->zone->mem;
@@ -73,7 +78,7 @@ static void evacuate_pass(struct evacuation *e)
 	unsigned i;
 
 	e->no_target = false;
-	while (pfn < e->end) {
+	while (pfn < e->end && !cancelled(e) && clock_ns() < e->deadline) {
 		unsigned nr = find_movable(e, &pfn, found);
 		struct mm_fail fail = {0};
 
@@ -124,7 +129,7 @@ int evacuate(struct evacuation *e)
 	for (;;) {
 		unsigned long free;
 
-		if (e->cancel && READ_ONCE(*e->cancel))
+		if (cancelled(e))
 			return mm_fail(fail, e->start, WHY_CANCELLED, -EINTR);
 		e->loops++;
 		sched_point("offline.scan");
@@ -133,6 +138,9 @@ int evacuate(struct evacuation *e)
 		sched_point("offline.test");
 		if (test_range_free(mem, e->start, e->end, fail) == 0)
 			return 0;
+		/* Before the judgement: a pass that was cut short says nothing about the pages that it did not reach. */
+		if (cancelled(e))
+			continue;
 		if (e->policy == ISO_REDRAIN) {
 			e->cost.ipis += (unsigned)MAX(drain_all_pages(mem, e->zone), 0);
 			e->cost.rounds++;

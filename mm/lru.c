@@ -123,7 +123,7 @@ int isolate_broken_page(struct memory *mem, pfn_t pfn)
 	int err = -EAGAIN;
 
 	if ((state == PG_LRU || state == PG_OBJECT) && page->owner)
-		err = get_page(page);
+		err = get_page(page) ? -EOVERFLOW : 0;
 	if (!err && state == PG_LRU) {
 		list_remove(zone, page);
 		page_cas_state(page, PG_LRU, PG_ISO_MIG);

@@ -10,10 +10,18 @@
 #include "mm/mm_priv.h"
 #include <quarry/memory_hotplug.h>
 
+/* A run of pageblocks that an operation took, so that it can bring back those and no others. */
+struct taken_run {
+	pfn_t start, end;
+	SLIST_ENTRY(taken_run) link;
+};
+
 struct node_op {
 	struct memory *mem;
 	const struct offline_opts *opts;
 	struct node_result *res;
+	bool whole;
+	SLIST_HEAD(, taken_run) taken; /* with whole; the youngest first */
 };
 
 /*
@@ -42,6 +50,30 @@ static void note_evacuated(struct zone *zone, pfn_t start, unsigned long nr)
 	}
 }
 
+/* offline_pages, and for all-or-nothing a note of it.  The note comes first: what went can always come back. */
+static int take_range(struct node_op *op, struct zone *zone, pfn_t start, pfn_t end, struct offline_result *r)
+{
+	struct taken_run *run = op->whole ? kmalloc(sizeof(*run)) : NULL;
+	int err;
+
+	*r = (struct offline_result){.fail.pfn = PFN_NONE};
+	if (op->whole && !run)
+		return -ENOMEM;
+	err = offline_pages(op->mem, start, end - start, op->opts, r);
+	if (err) {
+		kfree(run);
+		return err;
+	}
+	note_evacuated(zone, start, end - start);
+	op->res->offlined += end - start;
+	if (run) {
+		run->start = start;
+		run->end = end;
+		SLIST_INSERT_HEAD(&op->taken, run, link);
+	}
+	return 0;
+}
+
 static void note_stayed(struct node_op *op, pfn_t pfn, const struct mm_fail *why)
 {
 	if (op->res->stayed == 0)
@@ -59,13 +91,11 @@ static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t en
 	pfn_t to = end;
 
 	while (start < end) {
-		int err = offline_pages(op->mem, start, to - start, op->opts, &r);
+		int err = take_range(op, zone, start, to, &r);
 
 		op->res->rounds += r.rounds;
 		op->res->moved += r.moved;
 		if (!err) {
-			note_evacuated(zone, start, to - start);
-			op->res->offlined += to - start;
 			start = to;
 		} else if (err == -EINTR || err == -ETIMEDOUT) {
 			op->res->fail = r.fail;
@@ -121,11 +151,46 @@ static bool kernel_memory_elsewhere(const struct memory *mem, unsigned node)
 	return false;
 }
 
+static bool block_evacuated(const struct zone *zone, pfn_t pfn)
+{
+	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	return pb->zone == zone->id && READ_ONCE(pb->bits) & PB_EVACUATED;
+}
+
+/* Bring back what went with its node, of [@start, @end) in @zone.  Returns how many pages. */
+static long bring_back(struct zone *zone, pfn_t start, pfn_t end)
+{
+	long back = 0;
+	pfn_t pfn;
+
+	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
+		/* Refused: somebody else was faster. */
+		if (block_evacuated(zone, pfn) && online_pages(zone->mem, pfn, PAGEBLOCK_PAGES, NULL) == 0)
+			back += (long)PAGEBLOCK_PAGES;
+	}
+	return back;
+}
+
+/* The end of an operation: the notes go, and with @back what they name comes back. */
+static void end_runs(struct node_op *op, bool back)
+{
+	struct taken_run *run;
+
+	while ((run = SLIST_FIRST(&op->taken))) {
+		SLIST_REMOVE_HEAD(&op->taken, link);
+		if (back)
+			bring_back(zone_of(op->mem, run->start), run->start, run->end);
+		kfree(run);
+	}
+}
+
 int offline_node(struct memory *mem, unsigned node, const struct offline_opts *opts, bool whole,
     struct node_result *result)
 {
 	struct node_result local;
-	struct node_op op = {.mem = mem, .opts = opts, .res = result ? result : &local};
+	struct node_op op = {.mem = mem, .opts = opts, .res = result ? result : &local,
+	    .whole = whole, .taken = SLIST_HEAD_INITIALIZER(op.taken)};
 	int err = 0, kind;
 
 	*op.res = (struct node_result){.fail.pfn = PFN_NONE};
@@ -140,36 +205,23 @@ int offline_node(struct memory *mem, unsigned node, const struct offline_opts *o
 	}
 	if (!err && op.res->stayed > 0)
 		err = -EBUSY;
-	if (err && whole) {
-		online_node(mem, node);
+	if (err && whole)
 		op.res->offlined = 0;
-	}
+	end_runs(&op, err != 0);
 	return err;
-}
-
-static bool block_evacuated(const struct zone *zone, pfn_t pfn)
-{
-	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
-
-	return pb->zone == zone->id && READ_ONCE(pb->bits) & PB_EVACUATED;
 }
 
 long online_node(struct memory *mem, unsigned node)
 {
 	long back = 0;
 	unsigned kind;
-	pfn_t pfn;
 
 	if (node >= mem->nr_nodes)
 		return -EINVAL;
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
-		const struct zone *zone = &mem->zones[node * NR_ZONE_KINDS + kind];
+		struct zone *zone = &mem->zones[node * NR_ZONE_KINDS + kind];
 
-		for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES) {
-			/* Refused: somebody else was faster. */
-			if (block_evacuated(zone, pfn) && online_pages(mem, pfn, PAGEBLOCK_PAGES, NULL) == 0)
-				back += (long)PAGEBLOCK_PAGES;
-		}
+		back += bring_back(zone, zone->start_pfn, zone->end_pfn);
 	}
 	return back;
 }

@@ -76,13 +76,24 @@ static bool object_has(const struct request *r, enum page_state state)
 	return (state == PG_LRU || state == PG_OBJECT) && READ_ONCE(pfn_to_page_in(r->mem, r->head)->owner);
 }
 
-/* Retired: nothing is left to do.  Doomed: perhaps its owner can do without it by now. */
+/* Has its object let go of it, so that nobody finds it any more, and only the last put is missing? */
+static bool on_its_way_out(const struct request *r, enum page_state state)
+{
+	if (state == PG_FREEING)
+		return true;
+	return (state == PG_LRU || state == PG_OBJECT || state == PG_ISO_MIG) &&
+	    !READ_ONCE(pfn_to_page_in(r->mem, r->head)->owner);
+}
+
+/* Retired: nothing is left to do.  Doomed: perhaps its owner can do without it by now, or has let go of it. */
 static enum verdict judge_flagged(struct request *r, enum page_state state, int *err)
 {
 	if (state == PG_HWPOISON)
 		return settled(r, POISON_FAILED, r->hard ? -EHWPOISON : 0, err);
 	if (r->hard && object_has(r, state))
 		return TAKE;
+	if (r->hard && on_its_way_out(r, state))
+		return settled(r, POISON_DELAYED, -EHWPOISON, err);
 	return settled(r, POISON_FAILED, r->hard ? -EHWPOISON : -EBUSY, err);
 }
 
@@ -229,9 +240,11 @@ static int take_softly(struct request *r)
 	if (err)
 		return err;
 	sched_point("mf.isolated");
-	/* Freed since the look, and allocated again in other blocks? */
-	if (r->head + (1UL << word_order(page_word(page))) <= r->pfn)
-		moved = -EBUSY;
+	/* Freed since the look, and allocated again in other blocks: what we hold is not the page that is wanted. */
+	if (r->head + (1UL << word_order(page_word(page))) <= r->pfn) {
+		kind->putback(r->mem, page);
+		return -EAGAIN;
+	}
 	for (pass = 0; pass < MIGRATE_PASSES && moved == -EAGAIN; pass++) {
 		if (pass)
 			thread_yield();
@@ -256,6 +269,13 @@ static int take(struct request *r)
 	err = poison_take_object_page(r->mem, r->pfn, r->res);
 	if (!err)
 		retire(r);
+	if (err != -EOVERFLOW)
+		return err;
+	/* It has as many references as there can be, and we have none: whoever drops the last one retires it. */
+	err = poison_doom_object_page(r->zone, r->pfn, r->res);
+	if (!err)
+		r->res->outcome = word_state(page_word(pfn_to_page_in(r->mem, r->pfn))) == PG_HWPOISON ? POISON_RECOVERED
+		                                                                              : POISON_DELAYED;
 	return err;
 }
 
@@ -344,7 +364,8 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 	int err;
 
 	*res = (struct poison_result){.outcome = POISON_FAILED};
-	if (flags & FAILURE_MACHINE_CHECK)
+	/* Before the locks: unpoison looks under them.  An address that is no memory says nothing about memory. */
+	if (flags & FAILURE_MACHINE_CHECK && known(mem, pfn))
 		WRITE_ONCE(mem->machine_check, true);
 	err = handle(&r);
 	if (res->outcome == POISON_RECOVERED) {
@@ -352,7 +373,7 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 		/* Somebody was copying it: what he has may be damaged too. */
 		if (r.moving && res->state == PG_FREE)
 			MM_EVENT(mem, FAILURE_COPIED);
-	} else if (res->outcome == POISON_DELAYED) {
+	} else if (res->outcome == POISON_DELAYED && !err) {
 		MM_EVENT(mem, FAILURE_DELAYED);
 	} else if (res->outcome == POISON_IGNORED) {
 		MM_EVENT(mem, FAILURE_IGNORED);

@@ -64,3 +64,33 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 	vm_object_put(object);
 	return 0;
 }
+
+/*
+ * The slot's reference keeps the page until the shootdown is over, so that the flag is there before the last put.
+ * Its object lets go of it under the lock under which we found it there: nobody else can meanwhile.
+ */
+int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *res)
+{
+	struct page *page = pfn_to_page_in(zone->mem, pfn);
+	struct vm_object *object = lru_get_object(zone->mem, page);
+	struct tlb_gather g;
+	int err = -EAGAIN;
+	irqflags_t flags;
+
+	if (!object)
+		return -EAGAIN;
+	tlb_gather_init(&g, zone->mem);
+	spin_lock(&object->lock);
+	if (slot_page(object_lookup(object, page->index)) == page) {
+		flags = zone_lock_irqsave(zone);
+		if (!page_poisoned(page))
+			poison_doom(zone, pfn, pfn);
+		zone_unlock_irqrestore(zone, flags);
+		leave_slot(object, page, &g, res);
+		err = 0;
+	}
+	spin_unlock(&object->lock);
+	tlb_flush(&g);
+	vm_object_put(object);
+	return err;
+}

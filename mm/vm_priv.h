@@ -174,7 +174,10 @@ void lru_release_page(struct memory *mem, struct page *page);
  * Locks: lru.
  */
 int isolate_lru_page(struct memory *mem, pfn_t pfn) must_check;
-/* The same of one whose memory is broken: also pinned, also of an object whose pages stay where they are. */
+/*
+ * The same of one whose memory is broken: also pinned, also of an object whose pages stay where they are.
+ * -EOVERFLOW: it has as many references as there can be.
+ */
 int isolate_broken_page(struct memory *mem, pfn_t pfn) must_check;
 /*
  * The same for up to @max pages of one list, oldest first, into pages[]; returns how many.

@@ -32,6 +32,8 @@ static struct {
 	unsigned calls;        /* of migrate */
 	unsigned downwards;    /* moves to a lower pageblock, which there shall be none of */
 	unsigned long least;   /* free pages of the zone that a migration ever saw */
+	unsigned moved;        /* successful ones */
+	void (*on_move)(struct page *dst, struct page *src); /* at each of them, before src is released; may be NULL */
 	u32 refuse;            /* every so manieth migration is refused; 0: none */
 	u64 last, least_gap;   /* ns: when the last one was refused; between two after MANY of them */
 	u32 enough;            /* set when ENOUGH were refused */
@@ -64,6 +66,9 @@ static inline int mov_migrate(struct movable_owner *owner, struct memory *mem, s
 	EXPECT(mov.t, mov.pages[src->index] == src);
 	page_make_movable(mem, dst, owner, src->index);
 	mov.pages[src->index] = dst;
+	mov.moved++;
+	if (mov.on_move)
+		mov.on_move(dst, src);
 	page_release_movable(mem, src);
 	return 0;
 }
@@ -98,6 +103,25 @@ static inline void mov_fill(unsigned long max)
 	while (max-- > 0 && (page = mem_alloc_pages(mov.mem, GFP_MOVABLE | GFP_NOWAIT, 0))) {
 		page_make_movable(mov.mem, page, &mov.owner, mov.nr);
 		mov.pages[mov.nr++] = page;
+	}
+}
+
+/* Make all pages of [@start, @end), free ones of one zone, movable. */
+static inline void mov_fill_range(pfn_t start, pfn_t end)
+{
+	struct zone *zone = zone_of(mov.mem, start);
+	pfn_t pfn;
+
+	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
+		irqflags_t flags = zone_lock_irqsave(zone);
+
+		buddy_take_range(zone, pfn, pfn + PAGEBLOCK_PAGES);
+		zone_unlock_irqrestore(zone, flags);
+	}
+	for (pfn = start; pfn < end; pfn++) {
+		mov.pages[mov.nr] = pfn_to_page_in(mov.mem, pfn);
+		page_make_movable(mov.mem, mov.pages[mov.nr], &mov.owner, mov.nr);
+		mov.nr++;
 	}
 }
 

@@ -174,6 +174,39 @@ static void two_banks_at_once(struct ktest *t)
 	undo(t, b);
 }
 
+/* There is room for one of two: then nothing can be done, and the report shows both. */
+static void a_full_ring_leaves_all_banks_as_they_were(struct ktest *t)
+{
+	const struct mce_record rec = {.pfn = PFN_NONE, .severity = MCE_OPTIONAL};
+	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV, .misc = MISC};
+	irqflags_t flags;
+	const char *why;
+	u64 dealt;
+	unsigned i;
+
+	if (!emulated(t))
+		return;
+	dealt = wait_all_dealt();
+	flags = arch_irq_save();
+	for (i = 0; i < MCE_RING_SIZE - 1; i++)
+		EXPECT(t, mce_post(&rec));
+	EXPECT_EQ(t, mce_inject(BANK - 1, &b, 0), 0);
+	EXPECT_EQ(t, mce_inject(BANK, &b, 0), 0);
+	wrmsr(MSR_MCG_STATUS, HERE & ~MCG_STATUS_MCIP);
+	why = mce_exception(0, NULL);
+	EXPECT(t, why);
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * (BANK - 1)), b.status);
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), b.status);
+	wrmsr(MSR_MC0_STATUS + 4 * (BANK - 1), 0);
+	wrmsr(MSR_MC0_STATUS + 4 * BANK, 0);
+	wrmsr(MSR_MCG_STATUS, 0);
+	arch_irq_restore(flags);
+	/* Found by nobody, but dealt with. */
+	counter_add(&mce_stats.found[MCE_OPTIONAL], (u64)MCE_RING_SIZE);
+	mce_wake();
+	EXPECT(t, wait_for(&mce_stats.dealt, dealt + MCE_RING_SIZE));
+}
+
 /* It goes on being used, and is not given to anybody else. */
 static void kernel_memory_goes_on(struct ktest *t)
 {
@@ -291,5 +324,6 @@ static void a_second_one_leaves_the_first_alone(struct ktest *t)
 }
 
 KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_listens), KTEST(action_optional_on_each_cpu),
-    KTEST(nothing_is_done_with_interrupts_off), KTEST(two_banks_at_once), KTEST(kernel_memory_goes_on),
+    KTEST(nothing_is_done_with_interrupts_off), KTEST(two_banks_at_once),
+    KTEST(a_full_ring_leaves_all_banks_as_they_were), KTEST(kernel_memory_goes_on),
     KTEST(nothing_to_do), KTEST(corrected_errors_are_polled), KTEST(a_second_one_leaves_the_first_alone));

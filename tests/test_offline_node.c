@@ -148,6 +148,30 @@ static void what_is_pinned_costs_its_pageblock_only(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+static void a_failed_whole_evacuation_leaves_an_earlier_one_alone(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	pfn_t pinned;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, mov_begin(t, mem));
+	pinned = pin_one(t, mem);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
+	EXPECT_EQ(t, count_state(mem, 0, BLOCK(2 * SIZE), PB_OFFLINE), 2 * SIZE - 1);
+	/* Two of them come back; the second call takes these, fails, and brings back these only. */
+	EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(2), NULL), 0);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, true, &res), -EBUSY);
+	EXPECT_EQ(t, res.offlined, 0);
+	EXPECT_EQ(t, res.fail.pfn, pinned);
+	EXPECT_EQ(t, count_state(mem, 0, BLOCK(2 * SIZE), PB_OFFLINE), 2 * SIZE - 3);
+	EXPECT_EQ(t, count_state(mem, BLOCK(2), BLOCK(4), PB_ONLINE), 2);
+	expect_sound(t, mem);
+	mem_unpin_page(mem, mov.pages[0]);
+	EXPECT_EQ(t, online_node(mem, 0), BLOCK(2 * SIZE - 3));
+	mov_end(t);
+	drop_memory(t, mem);
+}
+
 static void the_last_kernel_memory_stays(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, SIZE, SIZE);
@@ -220,6 +244,7 @@ static void a_busy_page_is_tried_less_and_less(struct ktest *t)
 
 KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(a_node_in_use_goes_and_comes_back),
     KTEST(what_the_kernel_gave_back_goes_too), KTEST(only_what_went_with_the_node_comes_back),
-    KTEST(what_is_pinned_costs_its_pageblock_only), KTEST(the_last_kernel_memory_stays),
+    KTEST(what_is_pinned_costs_its_pageblock_only),
+    KTEST(a_failed_whole_evacuation_leaves_an_earlier_one_alone), KTEST(the_last_kernel_memory_stays),
     KTEST(as_much_goes_as_there_is_room_for),
     KTEST(it_can_be_called_off), KTEST(a_busy_page_is_tried_less_and_less));

@@ -345,6 +345,19 @@ static void a_machine_check_is_for_ever(struct ktest *t)
 	expect_poisoned(t, mem, 2);
 }
 
+/* The machine may name any address: what is no memory says nothing about memory. */
+static void a_machine_check_of_what_is_no_memory_leaves_unpoison_on(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 4);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, mem_soft_offline_page(mem, 7), 0);
+	EXPECT_EQ(t, mem_memory_failure(mem, mem->end_pfn, FAILURE_MACHINE_CHECK, NULL), -ENXIO);
+	EXPECT_EQ(t, mem_memory_failure(mem, PFN_NONE, FAILURE_MACHINE_CHECK, NULL), -ENXIO);
+	EXPECT_EQ(t, mem_unpoison_page(mem, 7), 0);
+	expect_poisoned(t, mem, 0);
+}
+
 static void wrong_contexts_are_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
@@ -431,4 +444,5 @@ KTEST_SUITE(poison, KTEST_QUICK, KTEST(the_rest_of_a_free_block_stays_free), KTE
     KTEST(offline_and_online_keep_the_mark), KTEST(a_pageblock_of_which_nothing_is_left),
     KTEST(a_page_breaks_during_an_offline), KTEST(a_flagged_page_in_use_is_named),
     KTEST(a_contiguous_range_has_no_broken_page), KTEST(a_machine_check_is_for_ever),
+    KTEST(a_machine_check_of_what_is_no_memory_leaves_unpoison_on),
     KTEST(wrong_contexts_are_refused), KTEST(many_ask_at_once));

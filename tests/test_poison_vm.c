@@ -175,6 +175,27 @@ static void put_and_drop(struct stand *s)
 	drop(s);
 }
 
+static unsigned too_many;
+
+/* One more, for an isolation, is refused. */
+static bool make_page_with_all_references(struct stand *s)
+{
+	atomic_add(&s->mem->vm.flushing, 1u);
+	if (!make(s, OBJ_ANON, 2, true))
+		return false;
+	for (too_many = 0; get_page(scene.page) == 0; too_many++)
+		;
+	return true;
+}
+
+static void put_all_and_drop(struct stand *s)
+{
+	while (too_many-- > 0)
+		EXPECT_EQ(s->t, mem_put_page(s->mem, pfn_to_page_in(s->mem, s->pfn)), 0);
+	atomic_sub(&s->mem->vm.flushing, 1u);
+	drop(s);
+}
+
 static bool make_page_of_slots(struct stand *s)
 {
 	if (!make(s, OBJ_ANON, 1, true))
@@ -203,6 +224,7 @@ static bool make_top_page_table(struct stand *s)
 	X(left_to_a_pin, "an object's no more, pinned", -EBUSY, 0, DELAYED, -EBUSY, unpin_and_drop) \
 	X(fixed_left_to_a_pin, "the same, its pages stay", -EBUSY, 0, DELAYED, -EBUSY, unpin_and_drop) \
 	X(referenced_page, "an object's, somebody looks at it", -EBUSY, 0, DELAYED, -EBUSY, put_and_drop) \
+	X(page_with_all_references, "an object's, no reference left", -EBUSY, 0, DELAYED, -EBUSY, put_all_and_drop) \
 	X(page_of_slots, "an object's own memory", -EBUSY, -EBUSY, IGNORED, -EBUSY, drop)          \
 	X(top_page_table, "page table of a space", -EBUSY, -EBUSY, IGNORED, -EBUSY, drop)
 

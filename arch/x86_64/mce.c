@@ -131,6 +131,38 @@ static const char *why_fatal(unsigned banks, u64 cap, u64 mcg_status, bool user)
 	return mcg_status & MCG_STATUS_RIPV ? NULL : "what was interrupted cannot go on (no RIPV)";
 }
 
+/* Hand over what the banks hold, and leave it there; @hit: as mce_exception.  Why not, or NULL. */
+static const char *post_banks(unsigned banks, u64 cap, u64 mcg_status, u64 ip, struct mce_record *hit)
+{
+	for (unsigned i = 0; i < banks; i++) {
+		struct mce_bank b = read_bank(i);
+		struct mce_verdict v = mce_decode(&b, cap, mcg_status, hit);
+		struct mce_record rec = record(i, &b, &v, ip);
+
+		if (v.severity == MCE_NOTHING)
+			continue;
+		if (hit && v.severity == MCE_REQUIRED && hit->severity != MCE_REQUIRED)
+			*hit = rec;
+		else if (!mce_post(&rec))
+			return "more machine checks than there is room for";
+	}
+	return NULL;
+}
+
+/* What was handed over goes from the banks. */
+static void clear_banks(unsigned banks, u64 cap, u64 mcg_status, bool user)
+{
+	for (unsigned i = 0; i < banks; i++) {
+		struct mce_bank b = read_bank(i);
+		struct mce_verdict v = mce_decode(&b, cap, mcg_status, user);
+
+		if (!(b.status & MCE_VAL))
+			continue;
+		counter_add(&mce_stats.found[v.severity], 1UL);
+		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
+	}
+}
+
 const char *mce_exception(u64 ip, struct mce_record *hit)
 {
 	unsigned banks = nr_banks();
@@ -145,24 +177,12 @@ const char *mce_exception(u64 ip, struct mce_record *hit)
 	why = why_fatal(banks, cap, mcg_status, hit);
 	if (hit)
 		*hit = (struct mce_record){.severity = MCE_NOTHING};
-	for (unsigned i = 0; i < banks && !why; i++) {
-		struct mce_bank b = read_bank(i);
-		struct mce_verdict v = mce_decode(&b, cap, mcg_status, hit);
-		struct mce_record rec = record(i, &b, &v, ip);
-
-		if (!(b.status & MCE_VAL))
-			continue;
-		if (hit && v.severity == MCE_REQUIRED && hit->severity != MCE_REQUIRED)
-			*hit = rec;
-		else if (v.severity != MCE_NOTHING && !mce_post(&rec))
-			why = "more machine checks than there is room for";
-		if (why)
-			break;
-		counter_add(&mce_stats.found[v.severity], 1UL);
-		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
-	}
+	/* All of them before the first is cleared: a report shows what there was. */
+	if (!why)
+		why = post_banks(banks, cap, mcg_status, ip, hit);
 	if (why)
 		return why;
+	clear_banks(banks, cap, mcg_status, hit);
 	raise_interrupt();
 	wrmsr(MSR_MCG_STATUS, 0);
 	return NULL;

@@ -68,8 +68,8 @@ struct node_result {
  * node has memory for the kernel, the others (not of CMA areas) with nothing in them that cannot move.  Those
  * with RESERVED pages stay and do not count.
  * @opts: as of offline_pages, for each of the ranges that it makes of them; may be NULL, as @result.
- * @whole: all or nothing: when one stays, bring back those that went.
- * Returns 0: all went; -EBUSY: some stayed; -EINTR cancelled; -ETIMEDOUT; -EINVAL no such node; -EDEADLK
+ * @whole: all or nothing: when one stays, bring back those that went; not those of an earlier call.
+ * Returns 0: all went; -EBUSY: some stayed; -ENOMEM, with @whole only; -EINTR cancelled; -ETIMEDOUT; -EINVAL no such node; -EDEADLK
  * context.  What went stays out, but with @whole, until online_node or online_pages.
  * Context and locks as offline_pages.
  */

@@ -30,7 +30,7 @@ struct poison_result {
 	bool standby;          /* it stood by: all pages of its pageblock are flagged with it */
 };
 
-#define FAILURE_MACHINE_CHECK 1u /* the machine itself has reported it: no unpoison from then on */
+#define FAILURE_MACHINE_CHECK 1u /* the machine itself has reported it: no unpoison from then on, if it is memory */
 
 /*
  * mem_soft_offline_page - retire the page at @pfn, which still works, and harm nobody: what is in it is moved
@@ -48,8 +48,8 @@ int mem_soft_offline_page(struct memory *mem, pfn_t pfn)
  * its pager has the content it will be asked for it again, else it is lost.  @flags: FAILURE_...
  * @result: may be NULL.
  * Returns 0: recovered, or delayed; -EBUSY: doomed, somebody uses it who cannot do without (result says
- * IGNORED), or always busy (FAILED); -EHWPOISON it was flagged already; -ENXIO no such page, or it is
- * offline: then it is flagged all the same, and what stands by is flagged by the pageblock; -EDEADLK context;
+ * IGNORED), or always busy (FAILED); -EHWPOISON it was flagged already (DELAYED: nobody reaches it any more, as
+ * then); -ENXIO no such page, or it is offline: then it is flagged all the same, and what stands by is flagged by the pageblock; -EDEADLK context;
  * -EOVERFLOW.
  * Locks: as mem_soft_offline_page.
  */

@@ -5,7 +5,8 @@
  * The memory has NORMAL and MOVABLE pageblocks and as many CPUs as there are roles, or more.  Page P is a
  * page of zone MOVABLE, Q (with scene(Q)) another in the same pageblock; U is the pageblock of zone NORMAL
  * from which the next unmovable page will be taken, K (with scene(K)) an unmovable page in it.  O is an
- * object behind a handle, which can be moved; each role may have one of its own, too.  V (with scene(V),
+ * object behind a handle, which can be moved; each role may have one of its own, too.  T is the second page of one
+ * of two pages.  V (with scene(V),
  * instead of P) is a page of a memory object, mapped in address spaces: ops_vm.c.  B (with scene(B)) is the first page
  * of the pageblocks at the end of zone MOVABLE that stand by at first.  Operations on broken pages take the
  * page of P, Q, K or V as it was when the scene was set, whoever has it now.
@@ -371,10 +372,13 @@ static u32 object_of(unsigned role, const char *arg)
 
 static int op_hold(unsigned role, const char *arg)
 {
-	int err = handle_alloc(&ops.objects, object_of(role, arg), 0, GFP_MOVABLE, 1);
+	const unsigned order = arg[0] == 'T';
+	int err = handle_alloc(&ops.objects, object_of(role, arg), order, GFP_MOVABLE, 1);
 
 	if (!err && arg[0] == 'O')
 		ops.block_o = block_of(pfn_to_page_in(ops.mem, handle_pfn(&ops.objects, RACE_ROLES)));
+	if (!err && order)
+		ops.page_t = handle_pfn(&ops.objects, role) + 1;
 	return err;
 }
 
@@ -418,7 +422,7 @@ pfn_t ops_pfn(const char *arg)
 {
 	if (arg[0] == 'B')
 		return movable()->end_pfn - STANDBY * PAGEBLOCK_PAGES;
-	return arg[0] == 'Q' ? ops.page_q : arg[0] == 'K' ? ops.page_k : ops.page_p;
+	return arg[0] == 'T' ? ops.page_t : arg[0] == 'Q' ? ops.page_q : arg[0] == 'K' ? ops.page_k : ops.page_p;
 }
 
 static int op_soft(unsigned role, const char *arg)

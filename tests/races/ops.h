@@ -28,7 +28,7 @@ struct ops {
 	struct memory *mem;
 	struct page *p, *q, *k;
 	pfn_t page_p, block_p, block_u, block_o; /* page_p 0: no scene; of P, or of V at first */
-	pfn_t page_q, page_k;
+	pfn_t page_q, page_k, page_t;
 	struct page *own[RACE_ROLES]; /* what a role allocated last */
 	struct page *hoard[MAX_HOARD]; /* and all else */
 	unsigned nr_hoard;

@@ -58,6 +58,7 @@ __asm__(".pushsection .rodata.race_texts,\"a\"\n"
 	RACE("R-PSN-put")
 	RACE("R-PSN-soft")
 	RACE("R-PSN-for-ever")
+	RACE("R-PSN-tail")
 	RACE("R-SBY")
 	RACE("R-SBY-broken")
 	RACE("R-PUT")
