@@ -9,6 +9,7 @@
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
 #include <quarry/ktest.h>
+#include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
 
 #define PROGRESS_NS 2000000000ULL
@@ -124,10 +125,8 @@ static bool memory_clean(struct memory *mem, unsigned long managed)
 		printk("hotplug: FAIL: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
 		good = false;
 	}
-	if (memory_managed_pages(mem) != managed) {
-		printk("hotplug: FAIL: %lu pages managed, %lu before\n", memory_managed_pages(mem), managed);
+	if (!managed_as_before(mem, managed, "hotplug"))
 		good = false;
-	}
 	return good;
 }
 
@@ -150,7 +149,7 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
 {
 	struct offliner o = {.mem = mem};
 	struct soak s = {.rand = seed | 1};
-	unsigned long managed = memory_managed_pages(mem);
+	unsigned long managed = memory_managed_by_request(mem, NULL);
 	struct smp_stats before = smp_stats;
 	u64 began = arch_clock_ns();
 	struct stress_report report;

@@ -14,6 +14,7 @@
 #include <quarry/bootfile.h>
 #include <quarry/contig.h>
 #include <quarry/kernel.h>
+#include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
 
 #define NR_PROGRAMS 4
@@ -181,7 +182,7 @@ static void compact_under_programs(void)
 
 int programs_run(unsigned rounds, u64 seed)
 {
-	unsigned long managed = memory_managed_pages(&kernel_memory), largest, want = RANGE;
+	unsigned long managed = memory_managed_by_request(&kernel_memory, NULL), largest, want = RANGE;
 	unsigned long pages = movable_pages(&largest) / 4 * 3 / NR_PROGRAMS;
 	struct mm_violation v;
 	struct crowd *crowd;
@@ -207,11 +208,8 @@ int programs_run(unsigned rounds, u64 seed)
 		printk("programs: FAIL: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
 		err = -EIO;
 	}
-	if (memory_managed_pages(&kernel_memory) != managed) {
-		printk("programs: FAIL: %lu pages managed, %lu before\n",
-		    memory_managed_pages(&kernel_memory), managed);
+	if (!managed_as_before(&kernel_memory, managed, "programs"))
 		err = -EIO;
-	}
 	return err;
 }
 

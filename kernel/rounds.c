@@ -9,6 +9,7 @@
  *             freed into isolated pageblocks.
  */
 #include <quarry/kernel.h>
+#include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
 
 #define ROUND_OPS     100
@@ -203,9 +204,19 @@ static int one_policy(struct memory *mem, struct stress *stress, unsigned rounds
 	return 0;
 }
 
+bool managed_as_before(struct memory *mem, unsigned long before, const char *who)
+{
+	unsigned long brought, now = memory_managed_by_request(mem, &brought);
+
+	if (now != before)
+		printk("%s: FAIL: %lu pages managed without those from standby, %lu before; %lu from standby\n", who, now,
+		    before, brought);
+	return now == before;
+}
+
 int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u64 seed)
 {
-	unsigned long managed = memory_managed_pages(mem);
+	unsigned long managed = memory_managed_by_request(mem, NULL);
 	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
 	struct stress *stress = stress_start(mem, 0, nr_boot_cpus, seed);
 	struct stress_report report;
@@ -231,10 +242,8 @@ int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u6
 		printk("rounds: FAIL: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
 		bad = -EIO;
 	}
-	if (memory_managed_pages(mem) != managed) {
-		printk("rounds: FAIL: %lu pages managed, %lu before\n", memory_managed_pages(mem), managed);
+	if (!managed_as_before(mem, managed, "rounds"))
 		bad = -EIO;
-	}
 	if (READ_ONCE(smp_stats.from_alloc) != from_alloc) {
 		printk("rounds: FAIL: allocations made cross-calls\n");
 		bad = -EIO;

@@ -10,6 +10,7 @@
 
 #include "kernel/picture.h"
 #include <quarry/kernel.h>
+#include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
 #include <quarry/trace.h>
 
@@ -126,16 +127,14 @@ static bool tour_check(void)
 
 bool tour(u64 seed)
 {
-	unsigned long managed = memory_managed_pages(&kernel_memory);
+	unsigned long managed = memory_managed_by_request(&kernel_memory, NULL);
 	bool good = trace_replay_boot() == 0;
 
 	good = tour_offline(seed) && good;
 	good = tour_programs(seed) && good;
 	good = tour_check() && good;
-	if (memory_managed_pages(&kernel_memory) != managed) {
-		printk("tour: %lu pages managed, %lu before\n", memory_managed_pages(&kernel_memory), managed);
+	if (!managed_as_before(&kernel_memory, managed, "tour"))
 		good = false;
-	}
 	show_mem(&kernel_memory);
 	printk("  cross-calls %llu, IPIs %llu, scheduler kicks %llu, cross-calls from allocations %llu\n",
 	    (unsigned long long)READ_ONCE(smp_stats.calls), (unsigned long long)READ_ONCE(smp_stats.ipis),

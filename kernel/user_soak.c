@@ -12,6 +12,7 @@
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
 #include <quarry/ktest.h>
+#include <quarry/memory_hotplug.h>
 #include <quarry/mm.h>
 #include <quarry/stress.h>
 #include <quarry/task.h>
@@ -108,11 +109,15 @@ static void all_up(struct shaker *s)
 }
 
 /* Free pages when nothing is kept for later but stacks, which count as free. */
+/* Without those that standby brings online, now or later. */
 static unsigned long free_pages_at_rest(void)
 {
+	unsigned long from_standby;
+
 	kmalloc_trim();
 	drain_all_pages(&kernel_memory, NULL);
-	return memory_free_pages(&kernel_memory) + arch_stack_pages();
+	memory_managed_by_request(&kernel_memory, &from_standby);
+	return memory_free_pages(&kernel_memory) + arch_stack_pages() - from_standby;
 }
 
 /* A reclaim thread may still be dropping what it held of the last task's. */
@@ -136,9 +141,9 @@ static bool at_rest(unsigned long free, unsigned long managed, u64 from_alloc)
 		printk("soak: FAIL: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
 		good = false;
 	}
-	if (now != free || memory_managed_pages(&kernel_memory) != managed) {
+	if (now != free || memory_managed_by_request(&kernel_memory, NULL) != managed) {
 		printk("soak: FAIL: %lu pages free, %lu before; %lu managed, %lu before\n", now, free,
-		    memory_managed_pages(&kernel_memory), managed);
+		    memory_managed_by_request(&kernel_memory, NULL), managed);
 		good = false;
 	}
 	if (READ_ONCE(smp_stats.from_alloc) != from_alloc) {
@@ -171,7 +176,7 @@ static bool one_round(struct shaker *s, const char *program, u64 seed, u64 arg)
 
 bool user_soak(const char *program, u64 rounds, u64 seed, u64 arg)
 {
-	unsigned long free = free_pages_at_rest(), managed = memory_managed_pages(&kernel_memory);
+	unsigned long free = free_pages_at_rest(), managed = memory_managed_by_request(&kernel_memory, NULL);
 	u64 from_alloc = READ_ONCE(smp_stats.from_alloc), round;
 	struct shaker s = {.stop = 0};
 	bool good = true;

@@ -14,6 +14,8 @@
  */
 #include "mm/mm_priv.h"
 
+#include <quarry/memory_hotplug.h>
+
 /* Pages at the start of a step of @nr that its own descriptors take. */
 static unsigned long own_pages(const struct memory *mem, unsigned long nr)
 {
@@ -60,6 +62,7 @@ static void online_with_own(struct zone *zone, pfn_t pfn, unsigned long own) REQ
 static unsigned long block_comes(struct zone *zone, pfn_t pfn, pfn_t at, unsigned long own) REQUIRES_ZONE(zone)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+	unsigned long managed = zone->managed;
 
 	WRITE_ONCE(zone->standby, pfn + PAGEBLOCK_PAGES);
 	if (pageblock_state(pb) == PB_HOLE)
@@ -70,12 +73,33 @@ static unsigned long block_comes(struct zone *zone, pfn_t pfn, pfn_t at, unsigne
 	}
 	if (own && pfn == at) {
 		online_with_own(zone, pfn, own);
-		return PAGEBLOCK_PAGES;
+	} else {
+		if (pb->nr_poisoned)
+			poison_flag_block(zone, pfn);
+		block_go_online(zone, pfn);
 	}
-	if (pb->nr_poisoned)
-		poison_flag_block(zone, pfn);
-	block_go_online(zone, pfn);
+	zone->from_standby += zone->managed - managed;
 	return PAGEBLOCK_PAGES;
+}
+
+unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_standby)
+{
+	unsigned long pages = 0, brought = 0;
+	irqflags_t flags;
+	unsigned i;
+
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		struct zone *zone = &mem->zones[i];
+
+		/* Both in one hold: standby changes them together. */
+		flags = zone_lock_irqsave(zone);
+		pages += zone->managed - zone->from_standby;
+		brought += zone->from_standby;
+		zone_unlock_irqrestore(zone, flags);
+	}
+	if (from_standby)
+		*from_standby = brought;
+	return pages;
 }
 
 static long next_step(struct zone *zone) REQUIRES(mem_hotplug_class)

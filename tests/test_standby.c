@@ -70,7 +70,7 @@ static void a_low_mark_brings_one_step(struct ktest *t)
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
 	struct pile pile = {NULL, 0};
 	struct zone *zone;
-	unsigned long mark;
+	unsigned long mark, from_standby;
 
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
@@ -85,6 +85,8 @@ static void a_low_mark_brings_one_step(struct ktest *t)
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
 	EXPECT_EQ(t, zone->standby, BLOCK(ONLINE + STEP));
 	EXPECT_EQ(t, memory_managed_pages(mem), BLOCK(ONLINE + STEP));
+	EXPECT_EQ(t, memory_managed_by_request(mem, &from_standby), BLOCK(ONLINE));
+	EXPECT_EQ(t, from_standby, BLOCK(STEP));
 	EXPECT(t, zone->wmark[WMARK_LOW] > mark);
 	EXPECT(t, zone->nr_free >= zone->wmark[WMARK_LOW]);
 	expect_sound(t, mem);
@@ -274,6 +276,7 @@ static void a_lock_held_does_not_make_it_futile(struct ktest *t)
 static void it_brings_its_own_descriptors(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);
+	unsigned long brought;
 	struct zone *zone;
 	pfn_t pfn;
 
@@ -289,11 +292,15 @@ static void it_brings_its_own_descriptors(struct ktest *t)
 	EXPECT_EQ(t, inside_at, BLOCK(ONLINE));
 	EXPECT_EQ(t, zone->present, BLOCK(ONLINE + STEP));
 	EXPECT_EQ(t, zone->managed, BLOCK(ONLINE + STEP) - OWN);
+	EXPECT_EQ(t, memory_managed_by_request(mem, &brought), BLOCK(ONLINE));
+	EXPECT_EQ(t, brought, BLOCK(STEP) - OWN);
 	for (pfn = BLOCK(ONLINE); pfn < BLOCK(ONLINE) + OWN; pfn++)
 		EXPECT_EQ(t, word_state(page_word(pfn_to_page_in(mem, page_head(mem, pfn)))), PG_RESERVED);
 	expect_sound(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE), BLOCK(1), NULL, NULL), -EBUSY);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE + 1 + OWN / PAGEBLOCK_PAGES), BLOCK(1), NULL, NULL), 0);
+	/* By request: that is seen, whatever standby brought. */
+	EXPECT_EQ(t, memory_managed_by_request(mem, NULL), BLOCK(ONLINE) - BLOCK(1));
 	drop_memory(t, mem);
 }
 

@@ -55,6 +55,15 @@ struct offline_survey {
 int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct offline_survey *out)
     EXCLUDES(mem_hotplug_class, zone_class);
 
+/* ---- standby memory (mm/standby.c) ----------------------------------------------------------- */
+
+/*
+ * memory_managed_by_request - pages managed, less all that ever came online from standby by itself: it changes
+ * only when somebody adds, offlines or onlines memory.  *@from_standby, which may be NULL: the pages that came.
+ * The difference of two answers is exact, whatever comes online meanwhile.  Context: any.  Locks: zone.
+ */
+unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_standby) EXCLUDES(zone_class);
+
 /* ---- whole nodes (mm/offline_node.c) --------------------------------------------------------- */
 
 struct node_result {

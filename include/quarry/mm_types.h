@@ -283,6 +283,7 @@ struct zone {
 	unsigned long nr_free GUARDED_BY(zone_class); /* on the free lists; not cached, not isolated */
 	unsigned long present GUARDED_BY(zone_class); /* of its ONLINE pageblocks */
 	unsigned long managed GUARDED_BY(zone_class); /* present less RESERVED: what it ever owns */
+	unsigned long from_standby GUARDED_BY(zone_class); /* sum of what standby has added to managed; only rises */
 	unsigned long wmark[3] GUARDED_BY(zone_class); /* min, low, high */
 	unsigned long reserve GUARDED_BY(zone_class); /* kept from requests that could go higher */
 	unsigned long nr_isolated GUARDED_BY(zone_class); /* z, read racily: pageblocks */
