@@ -164,8 +164,7 @@ class Trial:
             if row["verdict"] not in NO_COUNT:
                 survived = sum(r["verdict"] == "survived" for r in self.chosen)
                 print(
-                    f"{len(self.chosen):4}/{self.total} {row['verdict']:8}
-                    {row['path']}:{row['line']} {row['operator']}"
+                    f"{len(self.chosen):4}/{self.total} {row['verdict']:8} {row['path']}:{row['line']} {row['operator']}"
                     f" ({row['seconds']:.0f} s) {row['by']}  [{survived} survive]",
                     flush=True,
                 )

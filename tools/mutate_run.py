@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Build a variant that tools/mutate.py drew, and ask the tests: the stages, in the order of what
-they cost.
+"""Build a variant that tools/mutate.py drew, and ask the tests, in the order of what they cost.
 
-Hosted programs end early at their first failed test.  What limits a run is its processor time,
-five times what the
-unmodified tree needs, so that a busy machine makes no verdict; a run that sleeps for ever meets a
-limit in seconds.
+Hosted programs end early at their first failed test.  What limits a run is its processor time, five
+times what the unmodified tree needs, so that a busy machine makes no verdict; a run that sleeps for
+ever meets a limit in seconds.
 """
 import os
 import re
@@ -336,7 +334,8 @@ def who(build, variants):
             how, failed = "does not compile", []
         silent += how.endswith(": passed")
         print(
-            f"{v.id:6} {', '.join(failed) or how}\n       {how.split(':')[0]}; named: {'; '.join(k.text for k in v.kills)}",
+            f"{v.id:6} {', '.join(failed) or how}\n       {how.split(':')[0]}; named: "
+            f"{'; '.join(k.text for k in v.kills)}",
             flush=True,
         )
     print(

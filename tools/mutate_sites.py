@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Where a program could write a mistake into the sources: the operators of tools/mutate.py.
 
-sites(path, flags) parses a source with libclang and gives a Site for each edit that an operator
-can make in
-the functions of the file, and of the headers of the same directory that it includes.  Only text
-that stands in
-the file itself is edited, never what a macro's body expands to.  The number of lines stays the
-same.
+sites(path, flags) parses a source with libclang and gives a Site for each edit that an operator can
+make in the functions of the file, and of the headers of the same directory that it includes.  Only
+text that stands in the file itself is edited, never what a macro's body expands to.  The number of
+lines stays the same.
 """
 import ctypes
 import os
