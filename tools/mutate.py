@@ -164,7 +164,8 @@ class Trial:
             if row["verdict"] not in NO_COUNT:
                 survived = sum(r["verdict"] == "survived" for r in self.chosen)
                 print(
-                    f"{len(self.chosen):4}/{self.total} {row['verdict']:8} {row['path']}:{row['line']} {row['operator']}"
+                    f"{len(self.chosen):4}/{self.total} {row['verdict']:8} {row['path']}:{row['line']}"
+                    f" {row['operator']}"
                     f" ({row['seconds']:.0f} s) {row['by']}  [{survived} survive]",
                     flush=True,
                 )
@@ -208,6 +209,10 @@ def work(trial, bench, number):
 # ---- the report ----------------------------------------------------------------------------------
 
 
+def share(killed, survived):
+    return f"{100 * killed / max(1, killed + survived):.1f} %"
+
+
 def table(rows, what, of):
     counts = collections.defaultdict(lambda: [0, 0])
     for row in rows:
@@ -215,8 +220,7 @@ def table(rows, what, of):
     lines = [f"| {what} | tried | killed | survive | killed |", "|---|---|---|---|---|"]
     for name, (killed, survived) in sorted(counts.items()):
         lines.append(
-            f"| {name} | {killed + survived} | {killed} | {survived} | {100 * killed / (killed +
-            survived):.0f} % |"
+            f"| {name} | {killed + survived} | {killed} | {survived} | {share(killed, survived)} |"
         )
     return "\n".join(lines)
 
@@ -226,10 +230,9 @@ def report(trial, seconds):
     killed = sum(r["verdict"] == "killed" for r in rows)
     text = [
         f"# Variants of seed {trial.seed}\n",
-        f"{len(rows)} variants, {killed} killed, {len(rows) - killed} survive; {len(trial.argued)}
-        argued equivalent are "
-        f"left out. {seconds:.0f} s in this run, {sum(r['seconds'] for r in rows):.0f} s of all
-        jobs.\n",
+        f"{len(rows)} variants, {killed} killed, {len(rows) - killed} survive; "
+        f"{len(trial.argued)} argued equivalent are left out. {seconds:.0f} s in this run, "
+        f"{sum(r['seconds'] for r in rows):.0f} s of all jobs.\n",
         table(rows, "directory", lambda r: area_of(r["path"])),
         "",
         table(rows, "operator", lambda r: r["operator"]),
@@ -243,8 +246,8 @@ def report(trial, seconds):
     for row in rows:
         if row["verdict"] == "survived":
             text.append(
-                f"{row['path']}:{row['line']} {row['function']}, {row['operator']}\n\n-
-                ``{row['key']}``: \n\n"
+                f"{row['path']}:{row['line']} {row['function']}, {row['operator']}\n\n"
+                f"- ``{row['key']}``: \n\n"
                 f"```diff\n{row['diff']}```\n"
             )
     path = os.path.join(trial.build, "mutate", f"{trial.seed}.md")
@@ -252,9 +255,9 @@ def report(trial, seconds):
         f.write("\n".join(text))
     print(table(rows, "directory", lambda r: area_of(r["path"])))
     print(
-        f"mutate: seed {trial.seed}: {len(rows)} variants, {killed} killed, {len(rows) - killed}
-        survive, "
-        f"{100 * killed / max(1, len(rows)):.1f} %; {path}"
+        f"mutate: seed {trial.seed}: {len(rows)} variants, {killed} killed, "
+        f"{len(rows) - killed} survive, "
+        f"{share(killed, len(rows) - killed)}; {path}"
     )
 
 

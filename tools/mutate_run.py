@@ -116,8 +116,7 @@ def verdict(text, status):
     if failed:
         return failed.group(1)
     story = re.search(
-        r"PANIC[^\n]*|ERROR: \w+Sanitizer[^\n]*|WARNING: ThreadSanitizer[^\n]*|runtime
-        error:[^\n]*",
+        r"PANIC[^\n]*|(ERROR: \w+|WARNING: Thread)Sanitizer[^\n]*|runtime error:[^\n]*",
         text,
     )
     if story:
@@ -339,7 +338,7 @@ def who(build, variants):
             flush=True,
         )
     print(
-        f"mutants: {len(variants)} variants; {silent} of them are noticed by other builds, race
-        scripts or the explorer only"
+        f"mutants: {len(variants)} variants; {silent} of them are noticed by other builds, "
+        "race scripts or the explorer only"
     )
     return 0

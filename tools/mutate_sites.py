@@ -15,10 +15,12 @@ from clang import cindex
 from clang.cindex import CursorKind as K
 
 LOCKS = re.compile(
-    r"^\w*_(lock|unlock)(_\w+)?$|^arch_irq_(save|restore|disable|enable)$|^preempt_(disable|enable)$"
+    r"^\w*_(lock|unlock)(_\w+)?$|^arch_irq_(save|restore|disable|enable)$"
+    r"|^preempt_(disable|enable)$"
 )
 UNDO = re.compile(
-    r"(^|_)(free|put|release|destroy|leave|undo|remove|drop|uncharge|close|wake|restore|back|del)(_|$)"
+    r"(^|_)(free|put|release|destroy|leave|undo|remove|drop|uncharge|close|wake|restore|back|del)"
+    r"(_|$)"
 )
 # Words for people: other tests compare them where they matter.
 TALK = {"printk", "ksnprintf", "vprintk", "panic", "print_backtrace", "console_write"}
@@ -327,8 +329,8 @@ class Finder:
                 f"WRITE_ONCE(*({target}),{value})"
                 if name == "store_release"
                 else f"({{ __typeof__(*({target})) old_ = READ_ONCE(*({target})); "
-                f"WRITE_ONCE(*({target}), (__typeof__(old_))(old_ {WEAKER[name]} ({value})));
-                old_; }})"
+                f"WRITE_ONCE(*({target}), (__typeof__(old_))(old_ {WEAKER[name]} ({value}))); "
+                f"old_; }})"
             )
         site = ((*span, new),)
         if not any(s.edits == site for s in self.found):
