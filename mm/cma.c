@@ -5,8 +5,10 @@
  * Owns:       struct cma, and the pages of its users.
  * Locks:      cma->lock, a mutex outer to all others of mm/: two allocations that isolated the same
  *             pageblock would refuse each other.
- * Invariants: every pageblock of an area is of type CMA; a bit of used is set while a user has the page.
- * Tests:      tests/test_cma.c.
+ * Invariants: every pageblock of an area is of type CMA, until it is removed: what comes to its place is other
+ *             memory, in zone MOVABLE, whose types do not change.  Pages that a user has keep their pageblock
+ *             online.  A bit of used is set while a user has the page.
+ * Tests:      tests/test_cma.c, tests/test_cma_hotplug.c.
  */
 #include "mm/mm_priv.h"
 
@@ -28,16 +30,29 @@ static void mark_used(struct cma *cma, unsigned long at, unsigned long nr, bool 
 	WRITE_ONCE(cma->nr_used, used ? cma->nr_used + nr : cma->nr_used - nr);
 }
 
+/* Is the pageblock at @pfn the area's still?  Under its zone's lock for certain: it is removed under that. */
+static bool has_block(const struct cma *cma, pfn_t pfn)
+{
+	return zone_owns_block(cma->zone, pfn);
+}
+
+/* An unlocked read: can it serve?  alloc_contig_range looks again. */
+static bool block_serves(const struct cma *cma, pfn_t pfn)
+{
+	return has_block(cma, pfn) && pageblock_state(pageblock_of(cma->mem, pfn)) == PB_ONLINE;
+}
+
 /* The type of all pageblocks of the area. */
 static void set_types(struct cma *cma, enum migratetype type)
 {
-	struct zone *zone = zone_of(cma->mem, cma->start);
+	struct zone *zone = cma->zone;
 	pfn_t pfn;
 
 	for (pfn = cma->start; pfn < cma->end; pfn += PAGEBLOCK_PAGES) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		pageblock_change_type(zone, pfn, type);
+		if (has_block(cma, pfn))
+			pageblock_change_type(zone, pfn, type);
 		zone_unlock_irqrestore(zone, flags);
 	}
 }
@@ -60,6 +75,8 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 		cma->used = NULL;
 		return err;
 	}
+	/* Its pages are ours, so its pageblocks stay where they are. */
+	cma->zone = zone_of(mem, start);
 	set_types(cma, MT_CMA);
 	free_contig_range(mem, start, nr);
 	return 0;
@@ -80,14 +97,14 @@ int cma_destroy(struct cma *cma)
 	return err;
 }
 
-/* The first run of @nr pages that no user has, from @from on, aligned; the area's size: there is none. */
+/* The first run of @nr pages that are online and no user's, from @from on, aligned; the area's size: there is none. */
 static unsigned long find_run(const struct cma *cma, unsigned long from, unsigned long nr, unsigned align)
 {
 	unsigned long size = cma->end - cma->start, at, i;
 
 	for (at = from; at + nr <= size; at = i + 1) {
 		at = ALIGN_UP(cma->start + at, 1UL << align) - cma->start;
-		for (i = at; i < at + nr && i < size && !is_used(cma, i); i++)
+		for (i = at; i < at + nr && i < size && !is_used(cma, i) && block_serves(cma, cma->start + i); i++)
 			;
 		if (i == at + nr)
 			return at;
@@ -121,6 +138,9 @@ static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *o
 			mark_used(cma, at, nr, true);
 			*out = pfn;
 		}
+		/* Offline since the look: as good as in the way. */
+		if (err == -EINVAL)
+			err = -EBUSY;
 		if (err != -EBUSY)
 			return err;
 		at = behind(cma, at, nr, &fail);
@@ -163,4 +183,27 @@ int cma_free(struct cma *cma, const struct page *page, unsigned long nr)
 	}
 	mutex_unlock(&cma->lock);
 	return err;
+}
+
+struct cma_use cma_count(const struct cma *cma)
+{
+	struct cma_use use = {.users = READ_ONCE(cma->nr_used)};
+	unsigned long online = 0, free = 0;
+	pfn_t pfn;
+
+	for (pfn = cma->start; pfn < cma->end; pfn += PAGEBLOCK_PAGES) {
+		if (block_serves(cma, pfn)) {
+			online += PAGEBLOCK_PAGES;
+			free += READ_ONCE(pageblock_of(cma->mem, pfn)->nr_free);
+		} else if (has_block(cma, pfn)) {
+			use.offline += PAGEBLOCK_PAGES;
+		} else {
+			use.gone += PAGEBLOCK_PAGES;
+		}
+	}
+	/* Counts of different moments: none shall come out negative. */
+	use.users = MIN(use.users, online);
+	use.free = MIN(free, online - use.users);
+	use.lent = online - use.users - use.free;
+	return use;
 }

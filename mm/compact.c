@@ -4,11 +4,14 @@
  *
  * Owns:       free blocks it has captured to move pages to, state ALLOC, until they are used or given back.
  * Locks:      the zone lock for each look and each capture; migration takes its own.  None while it waits.
- * Invariants: a page only ever moves to a higher pageblock, so that any number of compactions end; never
- *             to or from an isolated pageblock; a capture leaves the zone its min watermark.  It moves
- *             mapped pages, which takes shootdowns, so it never runs in an allocation: the reclaim thread
- *             does it for those that wait (reclaim.c), or an administrator's thread.
- * Tests:      tests/test_compact.c.
+ * Invariants: a page only ever moves to a higher pageblock, and out of a window move no more pages than lie in
+ *             one: so any number of compactions end, whatever others put into a window meanwhile.  No page moves
+ *             to or from a pageblock that was isolated when its move began; one that is isolated after that finds
+ *             the page as it finds any other, and its evacuation moves it on.  A capture leaves the zone its min
+ *             watermark.  It moves mapped pages, which takes shootdowns, so it never runs in an allocation: the
+ *             reclaim thread does it for those that wait (reclaim.c), or an administrator's thread.
+ *             Standby memory is passed over in one step.
+ * Tests:      tests/test_compact.c, tests/test_compact_bound.c.
  *
  * Two scanners.  One goes up through the zone, a window of the size wanted at a time: if all in it is
  * free or can move, it is moved.  The other goes down and captures free blocks smaller than what is
@@ -76,6 +79,22 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
 	return true;
 }
 
+/* The pageblock below the one at @block, and below standby memory; 0: there is none in the zone. */
+static pfn_t next_below(const struct zone *zone, pfn_t block)
+{
+	pfn_t standby = READ_ONCE(zone->standby);
+
+	if (block > standby && block <= READ_ONCE(zone->standby_end))
+		block = standby;
+	return block > READ_ONCE(zone->start_pfn) ? block - PAGEBLOCK_PAGES : 0;
+}
+
+/* An unlocked read: is there anything to capture in the pageblock? */
+static bool block_worth_a_look(const struct zone *zone, pfn_t block)
+{
+	return block_takes_movable(zone, block) && READ_ONCE(pageblock_of(zone->mem, block)->nr_free) > 0;
+}
+
 /* Up to @max blocks of @order from above the window's pageblock, into @out; how many. */
 static unsigned capture(struct compaction *c, unsigned order, unsigned max, struct page **out)
 {
@@ -83,15 +102,37 @@ static unsigned capture(struct compaction *c, unsigned order, unsigned max, stru
 	bool fed = true;
 
 	while (fed && nr < max && c->free[order] > c->window) {
-		irqflags_t flags = zone_lock_irqsave(c->zone);
+		if (block_worth_a_look(c->zone, c->free[order])) {
+			irqflags_t flags = zone_lock_irqsave(c->zone);
 
-		fed = capture_from(c, c->free[order], order, max, out, &nr);
-		zone_unlock_irqrestore(c->zone, flags);
+			c->stats->looks++;
+			fed = capture_from(c, c->free[order], order, max, out, &nr);
+			zone_unlock_irqrestore(c->zone, flags);
+		}
 		if (fed && nr < max)
-			c->free[order] -= PAGEBLOCK_PAGES;
+			c->free[order] = next_below(c->zone, c->free[order]);
 	}
 	sched_point("compact.captured");
 	return nr;
+}
+
+/* A captured page of order 0; NULL: there is none. */
+static struct page *take_from_hand(struct compaction *c)
+{
+	struct memory *mem = c->zone->mem;
+
+	for (;;) {
+		/* As many as are about to be moved, in one look. */
+		if (c->nr == 0)
+			c->nr = capture(c, 0, c->pages.nr_lru + c->pages.nr_movable, c->hand);
+		if (c->nr == 0)
+			return NULL;
+		c->nr--;
+		if (!pageblock_isolated(pageblock_of(mem, page_to_pfn_in(mem, c->hand[c->nr]))))
+			return c->hand[c->nr];
+		/* Isolated since the capture: who did that wants it free. */
+		mem_free_pages(mem, c->hand[c->nr], 0);
+	}
 }
 
 static struct page *get_captured(struct migrate_target *to, struct memory *mem, unsigned order)
@@ -102,11 +143,7 @@ static struct page *get_captured(struct migrate_target *to, struct memory *mem, 
 	if (order > 0) {
 		capture(c, order, 1, &page);
 	} else {
-		/* As many as are about to be moved, in one look. */
-		if (c->nr == 0)
-			c->nr = capture(c, 0, c->pages.nr_lru + c->pages.nr_movable, c->hand);
-		if (c->nr > 0)
-			page = c->hand[--c->nr];
+		page = take_from_hand(c);
 		c->ended = !page;
 	}
 	return page;
@@ -189,6 +226,7 @@ static bool move_batch(struct compaction *c)
 	unsigned nr, i, failed = 0;
 	irqflags_t flags = zone_lock_irqsave(c->zone);
 
+	c->stats->looks++;
 	nr = find_sources(c, found);
 	zone_unlock_irqrestore(c->zone, flags);
 	c->pages.nr_movable = c->pages.nr_lru = 0;
@@ -225,13 +263,15 @@ static int compact(struct compaction *c, bool whole)
 	struct memory *mem = c->zone->mem;
 
 	while (!scanners_met(c) && c->budget > 0) {
-		unsigned long moved = c->stats->moved;
+		unsigned long moved = c->stats->moved, left;
 
 		if (block_skipped(c->zone, c->window)) {
 			c->window = ALIGN_DOWN(c->window, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
 			continue;
 		}
-		while (c->budget > 0 && move_batch(c))
+		/* Somebody may fill what we empty. */
+		left = c->budget - MIN(c->budget, 1UL << c->order);
+		while (c->budget > left && move_batch(c))
 			;
 		c->window += 1UL << c->order;
 		if (c->stats->moved == moved)
@@ -263,7 +303,7 @@ static int compact_run(struct zone *zone, gfp_t gfp, unsigned order, bool whole,
 
 	c.pages.to = &c.to;
 	for (i = 0; i < NR_ORDERS; i++)
-		c.free[i] = READ_ONCE(zone->end_pfn) - PAGEBLOCK_PAGES;
+		c.free[i] = next_below(zone, READ_ONCE(zone->end_pfn));
 	err = compact(&c, whole);
 	mem_event_add(zone->mem, err ? EV_COMPACT_FAIL : EV_COMPACT_OK, 1);
 	return err;

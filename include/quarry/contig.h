@@ -16,6 +16,7 @@ struct compact_stats {
 	unsigned long moved;   /* blocks moved to make room */
 	unsigned long failed;  /* that could not be moved, or not be taken */
 	unsigned long windows; /* places out of which something was moved */
+	unsigned long looks;   /* pageblocks looked at under the zone lock, one hold each */
 };
 /*
  * compact_zone - move movable pages of @zone out of the way until a free block of @order is there for a
@@ -29,7 +30,8 @@ struct compact_stats {
 int compact_zone(struct zone *zone, gfp_t gfp, unsigned order, struct compact_stats *stats)
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
- * compact_memory - gather what is free in every zone in as few pageblocks as can be, however long it takes.
+ * compact_memory - gather what is free in every zone in as few pageblocks as can be.  Each zone is gone through once,
+ * and each pageblock emptied once: it ends whatever others allocate meanwhile.
  * *@stats, which may be NULL, tells what was done.  Returns 0; -EDEADLK context.  As compact_zone.
  */
 int compact_memory(struct memory *mem, struct compact_stats *stats)
@@ -67,6 +69,7 @@ unsigned long free_contig_range(struct memory *mem, pfn_t start, unsigned long n
 struct cma {
 	const char *name;
 	struct memory *mem;     /* c */
+	struct zone *zone;      /* c: of all its pageblocks; one that comes back in another zone is lost to it */
 	pfn_t start, end;       /* c */
 	struct mutex lock;      /* one allocation or free at a time; outer to all of mm/ */
 	u64 *used;              /* l: a bit for each page that a user has */
@@ -79,17 +82,29 @@ struct cma {
  */
 int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t start, unsigned long nr)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
-/* Give the pageblocks back, as movable ones.  Returns 0; -EBUSY: a user has pages of it. */
+/*
+ * Give the pageblocks back, as movable ones; those too that are offline.  Those that were removed, or have come back
+ * in another zone since, are nobody's to give.  Returns 0; -EBUSY: a user has pages of it.
+ */
 int cma_destroy(struct cma *cma) EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
  * cma_alloc - @nr contiguous pages, the first at a multiple of 2^@align, its descriptor in *@out.
- * Returns 0; -EINVAL no pages, more than the area has, or no such order; -ENOMEM its users have no such
- * run left, or nowhere to move to; -EBUSY each had something in it that did not go; -EDEADLK context.
+ * Returns 0; -EINVAL no pages, more than the area has, or no such order; -ENOMEM there is no such run that is
+ * online and no user's, or nowhere to move to; -EBUSY each had something in it that did not go; -EDEADLK context.
  */
 int cma_alloc(struct cma *cma, unsigned long nr, unsigned align, struct page **out) must_check
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /* Give back what cma_alloc gave, or a part of it.  Returns 0; -EINVAL not all of it is a user's. */
 int cma_free(struct cma *cma, const struct page *page, unsigned long nr)
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
+/* What has become of the area's pages; their sum is its size.  A hint.  Context: any. */
+struct cma_use {
+	unsigned long users;   /* given to users */
+	unsigned long lent;    /* to movable allocations */
+	unsigned long free;
+	unsigned long offline;
+	unsigned long gone;    /* removed, or in another zone since */
+};
+struct cma_use cma_count(const struct cma *cma);
 
 #endif
