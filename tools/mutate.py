@@ -291,8 +291,8 @@ def main():
         return 0
     trial = Trial(args, sites)
     if args.report:
-        while found := trial.next():
-            trial.areas[area_of(found[0].path)]["wanted"] = 0
+        while found := trial.next():  # one that has not been tried
+            trial.areas[area_of(found[0].path)]["out"] -= 1
         report(trial, 0)
         return 0
     bench = mutate_run.Bench(args.build, args.stages.split(",") if args.stages else None)

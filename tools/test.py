@@ -13,8 +13,8 @@
   models    tools/model.py: SPIN models of the protocols, right ones and wrong ones
   bochs     tools/test-bochs.py: the same image in another emulator
 
-They run in this order; but "user" and "models", where chosen, beside "qemu", which leaves them room: most of its machines
-have one CPU that works, and those of "user" wait more than they work.
+They run in this order; but those of BESIDE, where chosen, one after another beside "qemu", which
+leaves them room: most of its machines have one CPU that works.
 
 Usage: tools/test.py [--build DIR] [--only PART,...] [-- PYTEST-OPTION ...]
 
@@ -37,7 +37,7 @@ import outer_make
 import qemu
 
 PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "qemu", "user", "models", "bochs"]
-BESIDE = {"qemu": ["user", "models"]}
+BESIDE = {"qemu": ["user", "models", "failures", "builds"]}
 USER = "tests/qemu/test_user.py"
 BUILDS = {"clang": {"CC": "clang"}, "cross": {"CROSS_COMPILE": "x86_64-linux-gnu-"}}
 
