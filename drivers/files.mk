@@ -12,3 +12,4 @@ BOOT_SRCS += drivers/screen.c
 BOOT_SRCS += drivers/pci.c
 BOOT_SRCS += drivers/virtio_pci.c
 BOOT_SRCS += drivers/virtio_mem_thread.c
+BOOT_SRCS += drivers/virtio_balloon_thread.c

@@ -229,25 +229,41 @@ static bool answered(void *arg)
 	return virtqueue_pending(arg);
 }
 
-long virtqueue_call(struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in)
+long virtqueue_wait(struct virtqueue *q, u64 timeout_ns)
 {
 	struct virtio_device *dev = q->dev;
-	int err = virtqueue_add(q, bufs, out, in, q);
-	bool told = false;
+	u64 began = arch_clock_ns(), spent = 0;
 	u32 len = 0;
 
-	if (err)
-		return err;
-	virtqueue_notify(q);
-	while (!wait_until(&dev->wq, answered, q, dev->patience_ns)) {
+	while (!wait_until(&dev->wq, answered, q, MIN(dev->patience_ns, timeout_ns - spent))) {
 		if (virtio_is_broken(dev)) {
 			broken(q, "has stopped", dev->ops->get_status(dev));
 			return -EIO;
 		}
-		if (!told)
-			printk("%s: queue %u: no answer for %llu ms\n", dev->name, q->index,
-			    (unsigned long long)(dev->patience_ns / 1000000));
-		told = true;
+		spent = arch_clock_ns() - began;
+		if (spent >= timeout_ns)
+			return -EAGAIN;
 	}
 	return virtqueue_take(q, &len) ? (long)len : -EIO;
+}
+
+long virtqueue_call(struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in)
+{
+	u64 patience = q->dev->patience_ns;
+	long len = virtqueue_add(q, bufs, out, in, q);
+
+	if (len)
+		return len;
+	virtqueue_notify(q);
+	len = virtqueue_wait(q, patience);
+	if (len == -EAGAIN) {
+		printk("%s: queue %u: no answer for %llu ms\n", q->dev->name, q->index,
+		    (unsigned long long)(patience / 1000000));
+		len = virtqueue_wait(q, (VIRTIO_PATIENCES - 1) * patience);
+	}
+	if (len == -EAGAIN) {
+		broken(q, "does not answer", q->seen);
+		len = -EIO;
+	}
+	return len;
 }

@@ -17,8 +17,9 @@ BUILD_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 
 /* Descriptors of a queue at most: then all of its ring fits into a page. */
 #define VIRTQUEUE_MAX 64
-/* A device that has not answered for so long is reported. */
+/* A device that has not answered for so long is reported; after so many times as long it is broken. */
 #define VIRTIO_PATIENCE_NS 10000000000ULL
+#define VIRTIO_PATIENCES   3
 
 struct virtio_device;
 struct virtqueue;
@@ -122,8 +123,13 @@ void *virtqueue_take(struct virtqueue *q, u32 *len);
 /* Would virtqueue_take find anything?  Any context. */
 bool virtqueue_pending(const struct virtqueue *q);
 /*
+ * virtqueue_wait - wait until the only buffer that is out comes back, for @timeout_ns at most.
+ * Returns bytes written; -EAGAIN not yet: it is still out; -EIO the queue or the device is broken: reset it.
+ */
+long virtqueue_wait(struct virtqueue *q, u64 timeout_ns);
+/*
  * virtqueue_call - hand over one buffer on a queue with none out, and wait until it comes back.  A device
- * that takes its time is reported, and waited for: the memory is its own.
+ * that takes longer than VIRTIO_PATIENCES times its patience is broken: the memory is its own until the reset.
  * Returns bytes written; -ENOSPC the pieces are too many; -EIO the queue or the device is broken: reset it.
  */
 long virtqueue_call(struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in);

@@ -4,6 +4,7 @@
  *
  * Owns:       pages in state BALLOON, linked by their next and prev.
  * Locks:      balloon->lock, a mutex, for them and for the queues that tell of them: a migrator needs both.
+ *             The balloon's thread holds it for as long as it waits for the device, a migrator MOVE_WAIT_NS.
  *             Nothing is allocated under it: an allocation may wait for a thread that moves our pages.
  *             Statistics belong to the balloon's thread, reports to a thread of their own.
  * Invariants: the host is told before a page is lent, and before one is used again.  What the device has
@@ -17,17 +18,14 @@
 
 #include <quarry/page_report.h>
 
-/* Between two attempts to find pages for the host; between two looks for free memory to report. */
-#define RETRY_NS  1000000000ULL
-#define REPORT_NS 500000000ULL
+/* A migrator waits so long for the lock, and for the device: it may have a deadline. */
+#define MOVE_WAIT_NS 50000000ULL
 
 #define HAS(features, bit) ((features) >> (bit) & 1)
 
 BUILD_ASSERT(BALLOON_BATCH * sizeof(u32) + VIRTIO_BALLOON_S_NR * sizeof(struct virtio_balloon_stat) <=
     PAGE_SIZE);
 BUILD_ASSERT(VIRTIO_BALLOON_PFN_SHIFT == PAGE_SHIFT);
-
-static struct virtio_balloon *balloon; /* the kernel's own; NULL: none */
 
 /* ---- the list of pages; under the lock ---- */
 
@@ -69,8 +67,7 @@ static bool is_broken(const struct virtio_balloon *b)
 	return load_acquire(&b->broken);
 }
 
-/* The device is broken: once it has been reset, all that it had is ours. */
-static int give_up(struct virtio_balloon *b)
+int balloon_give_up(struct virtio_balloon *b)
 {
 	virtio_reset(b->dev);
 	store_release(&b->broken, 1u);
@@ -78,21 +75,65 @@ static int give_up(struct virtio_balloon *b)
 	return -EIO;
 }
 
-/* Hand over one buffer, and wait until it comes back.  0; -EIO: it is ours all the same. */
-static int hand_over(struct virtio_balloon *b, struct virtqueue *q, const struct virtio_buf *bufs, unsigned out,
-    unsigned in)
+/* What was out has come back: the device has done what it was told. */
+static void is_answered(struct virtio_balloon *b)
 {
-	if (is_broken(b))
-		return -EIO;
-	return virtqueue_call(q, bufs, out, in) < 0 ? give_up(b) : 0;
+	pfn_t pfn = b->late_pfn;
+
+	b->late = NULL;
+	WRITE_ONCE(b->slow, 0u);
+	if (pfn == PFN_NONE)
+		return;
+	unlink_page(b, pfn);
+	page_release_movable(b->mem, pfn_to_page_in(b->mem, pfn));
 }
 
-/* Tell of the first @nr of pfns[], and wait until the host knows. */
-static int tell(struct virtio_balloon *b, struct virtqueue *q, unsigned nr)
+/*
+ * Wait until nothing is out, for @ns; what comes later is waited for by the thread.  0: pfns[] may be written;
+ * -EAGAIN; -EIO.
+ */
+static int await(struct virtio_balloon *b, u64 ns)
+{
+	long len;
+
+	if (is_broken(b))
+		return -EIO;
+	if (!b->late)
+		return 0;
+	len = virtqueue_wait(b->late, MIN(ns, MOVE_WAIT_NS));
+	if (len == -EAGAIN) {
+		store_release(&b->slow, 1u);
+		if (ns <= MOVE_WAIT_NS)
+			return -EAGAIN;
+		len = virtqueue_wait(b->late, ns - MOVE_WAIT_NS);
+	}
+	if (len < 0)
+		return balloon_give_up(b);
+	is_answered(b);
+	return 0;
+}
+
+/* As long as a device may take. */
+static u64 longest(const struct virtio_balloon *b)
+{
+	return VIRTIO_PATIENCES * b->dev->patience_ns;
+}
+
+/*
+ * Tell of the first @nr of pfns[], nothing being out, and wait until the host knows, for @ns.  Should it know
+ * later, @then is let go of then.  0; -EAGAIN it has been told, and has not answered; -EIO it knows nothing any
+ * more.
+ */
+static int tell(struct virtio_balloon *b, struct virtqueue *q, unsigned nr, pfn_t then, u64 ns)
 {
 	struct virtio_buf buf = {dma_phys(b, b->pfns), nr * (u32)sizeof(u32)};
 
-	return hand_over(b, q, &buf, 1, 0);
+	if (virtqueue_add(q, &buf, 1, 0, b))
+		return balloon_give_up(b);
+	b->late = q;
+	b->late_pfn = then;
+	virtqueue_notify(q);
+	return await(b, ns);
 }
 
 /* ---- moving a page: another one is lent in its place ---- */
@@ -107,32 +148,48 @@ static bool balloon_putback(struct memory *mem, struct page *page)
 	return true;
 }
 
+/*
+ * Lend @dst for @src.  The old page comes first: should the host not answer it stays lent, and the new one has
+ * been told to nobody.  0; -ENOENT; -EAGAIN; -EBUSY: the device is broken: all will be taken back.
+ */
+static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page *src)
+{
+	pfn_t from = page_to_pfn_in(b->mem, src), to = page_to_pfn_in(b->mem, dst);
+	int err = await(b, MOVE_WAIT_NS);
+
+	if (src->owner != &b->owner)
+		return -ENOENT; /* taken back meanwhile */
+	if (!err) {
+		b->pfns[0] = (u32)from;
+		err = tell(b, &b->deflate, 1, from, MOVE_WAIT_NS);
+	}
+	if (err)
+		return err == -EAGAIN ? err : -EBUSY;
+	b->pfns[0] = (u32)to;
+	/* The answer may come later, or a reset instead: the page is lent all the same, until it is taken back. */
+	tell(b, &b->inflate, 1, PFN_NONE, MOVE_WAIT_NS);
+	page_make_movable(b->mem, dst, &b->owner, 0);
+	link_page(b, to);
+	counter_add(&b->moved, 1u);
+	return 0;
+}
+
+/*
+ * A device that takes its time is waited for by the balloon's thread: a migrator may have a deadline, and
+ * one page after the other to move.
+ */
 static int balloon_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
-    struct page *src)
+    struct page *src) NO_LOCK_ANALYSIS
 {
 	struct virtio_balloon *b = container_of(owner, struct virtio_balloon, owner);
-	pfn_t from = page_to_pfn_in(mem, src), to = page_to_pfn_in(mem, dst);
-	int err = 0;
+	int err;
 
-	mutex_lock(&b->lock);
-	if (src->owner != owner) {
-		err = -ENOENT; /* taken back meanwhile */
-	} else {
-		b->pfns[0] = (u32)to;
-		if (tell(b, &b->inflate, 1))
-			err = -EBUSY; /* the device is broken: all will be taken back */
-	}
-	if (!err) {
-		page_make_movable(mem, dst, owner, 0);
-		link_page(b, to);
-		unlink_page(b, from);
-		b->pfns[0] = (u32)from;
-		/* Should that fail the device has been reset, and nothing is lent any more. */
-		tell(b, &b->deflate, 1);
-		page_release_movable(mem, src);
-		counter_add(&b->moved, 1u);
-	}
+	if (load_acquire(&b->slow) || !wait_until(&b->lock.wq, mutex_trylock, &b->lock, MOVE_WAIT_NS))
+		return -EAGAIN;
+	err = lend_instead(b, dst, src);
 	mutex_unlock(&b->lock);
+	if (READ_ONCE(b->slow))
+		wake_up(&b->dev->wq);
 	return err;
 }
 
@@ -160,9 +217,11 @@ static int inflate(struct virtio_balloon *b, unsigned long nr)
 	if (!got)
 		return -ENOMEM;
 	mutex_lock(&b->lock);
-	for (i = 0; i < got; i++)
+	err = await(b, longest(b));
+	for (i = 0; !err && i < got; i++)
 		b->pfns[i] = (u32)page_to_pfn_in(b->mem, pages[i]);
-	err = tell(b, &b->inflate, got);
+	if (!err)
+		err = tell(b, &b->inflate, got, PFN_NONE, longest(b));
 	for (i = 0; !err && i < got; i++) {
 		page_make_movable(b->mem, pages[i], &b->owner, 0);
 		link_page(b, page_to_pfn_in(b->mem, pages[i]));
@@ -195,9 +254,13 @@ static int deflate(struct virtio_balloon *b, unsigned long nr)
 	int err;
 
 	mutex_lock(&b->lock);
-	for (i = 0, pfn = b->first; i < n; i++, pfn = pfn_to_page_in(b->mem, pfn)->next)
+	err = await(b, longest(b));
+	/* What was out may have been one of them. */
+	n = (unsigned)MIN((unsigned long)n, b->nr);
+	for (i = 0, pfn = b->first; !err && i < n; i++, pfn = pfn_to_page_in(b->mem, pfn)->next)
 		b->pfns[i] = (u32)pfn;
-	err = tell(b, &b->deflate, n);
+	if (!err && n)
+		err = tell(b, &b->deflate, n, PFN_NONE, longest(b));
 	if (!err)
 		release(b, n);
 	mutex_unlock(&b->lock);
@@ -220,17 +283,32 @@ static int read_want(struct virtio_balloon *b)
 	return err;
 }
 
+/* Pages lent, when nothing is out: while one is moved there may be one less. */
+static int count_lent(struct virtio_balloon *b, unsigned long *nr)
+{
+	int err;
+
+	mutex_lock(&b->lock);
+	err = await(b, longest(b));
+	*nr = b->nr;
+	mutex_unlock(&b->lock);
+	return err;
+}
+
 int balloon_follow(struct virtio_balloon *b)
 {
-	int err = read_want(b);
+	int err = read_want(b), gone;
+	unsigned long nr;
 
-	while (!err && b->nr != b->want) {
-		err = b->nr < b->want ? inflate(b, b->want - b->nr) : deflate(b, b->nr - b->want);
-		b->dev->ops->write(b->dev, offsetof(struct virtio_balloon_config, actual), 4, (u32)b->nr);
+	gone = count_lent(b, &nr);
+	while (!err && !gone && nr != b->want) {
+		err = nr < b->want ? inflate(b, b->want - nr) : deflate(b, nr - b->want);
+		gone = count_lent(b, &nr);
+		b->dev->ops->write(b->dev, offsetof(struct virtio_balloon_config, actual), 4, (u32)nr);
 		if (!err && READ_ONCE(b->dev->config_changed))
 			err = read_want(b);
 	}
-	return err;
+	return err ? err : gone;
 }
 
 /* ---- statistics (5.5.6.3) ---- */
@@ -277,7 +355,7 @@ int balloon_serve_stats(struct virtio_balloon *b)
 		counter_add(&b->asked, 1u);
 		return offer_stats(b);
 	}
-	return b->stats.broken ? give_up(b) : 0;
+	return b->stats.broken ? balloon_give_up(b) : 0;
 }
 
 /* ---- free page reporting (5.5.6.7) ---- */
@@ -296,7 +374,9 @@ int balloon_report(struct virtio_balloon *b)
 			bufs[i] = (struct virtio_buf){(phys_t)blocks[i] << PAGE_SHIFT,
 			    (u32)(PAGEBLOCK_PAGES << PAGE_SHIFT)};
 		/* A device that has not answered may drop them at any time, until it is reset. */
-		err = hand_over(b, &b->report, bufs, 0, nr);
+		err = is_broken(b) ? -EIO : 0;
+		if (!err && virtqueue_call(&b->report, bufs, 0, nr) < 0)
+			err = balloon_give_up(b);
 		give_reported(b->mem, blocks, nr, !err);
 		if (err)
 			return err;
@@ -341,7 +421,8 @@ int balloon_open(struct virtio_balloon *b, struct virtio_device *dev, struct mem
 	int err = virtio_begin(dev, want);
 
 	*b = (struct virtio_balloon){
-	    .owner = {.ops = &balloon_ops}, .dev = dev, .mem = mem, .first = (u32)PFN_NONE};
+	    .owner = {.ops = &balloon_ops}, .dev = dev, .mem = mem, .first = (u32)PFN_NONE,
+	    .late_pfn = PFN_NONE};
 	b->lock = MUTEX("balloon");
 	if (err)
 		return err;
@@ -361,88 +442,25 @@ int balloon_open(struct virtio_balloon *b, struct virtio_device *dev, struct mem
 	return b->has_stats ? offer_stats(b) : 0;
 }
 
+void balloon_take_all(struct virtio_balloon *b)
+{
+	mutex_lock(&b->lock);
+	b->late = NULL;
+	WRITE_ONCE(b->slow, 0u);
+	release(b, (unsigned)b->nr);
+	mutex_unlock(&b->lock);
+}
+
 void balloon_close(struct virtio_balloon *b)
 {
 	virtio_reset(b->dev);
-	mutex_lock(&b->lock);
-	release(b, (unsigned)b->nr);
-	mutex_unlock(&b->lock);
+	balloon_take_all(b);
 	movable_owner_drain(&b->owner);
 	free_all(b);
 }
 
-/* ---- the kernel's own ---- */
-
 bool balloon_has_work(const struct virtio_balloon *b)
 {
-	return is_broken(b) || load_acquire(&b->dev->config_changed) ||
+	return is_broken(b) || load_acquire(&b->slow) || load_acquire(&b->dev->config_changed) ||
 	    (b->has_stats && virtqueue_pending(&b->stats));
-}
-
-static bool work_to_do(void *arg)
-{
-	return balloon_has_work(arg);
-}
-
-static void balloon_thread(void *arg)
-{
-	struct virtio_balloon *b = arg;
-	int err = 0;
-
-	while (err != -EIO) {
-		unsigned long was = b->nr;
-
-		err = balloon_serve_stats(b);
-		err = err ? err : balloon_follow(b);
-		if (b->nr != was)
-			printk("%s: %lu MiB lent to the host, which wants %lu%s\n", b->dev->name,
-			    b->nr >> (20 - PAGE_SHIFT), b->want >> (20 - PAGE_SHIFT),
-			    err == -ENOMEM ? ": no more to be had" : "");
-		if (err != -EIO)
-			wait_until(&b->dev->wq, work_to_do, b, err ? RETRY_NS : WAIT_FOREVER);
-	}
-	/* Its memory stays: somebody may be looking at it. */
-	give_up(b);
-	printk("%s: broken: reset, and not used any more; all pages are taken back\n", b->dev->name);
-	mutex_lock(&b->lock);
-	release(b, (unsigned)b->nr);
-	mutex_unlock(&b->lock);
-}
-
-static void report_thread(void *arg)
-{
-	struct virtio_balloon *b = arg;
-
-	while (balloon_report(b) == 0)
-		thread_sleep(REPORT_NS);
-	printk("%s: free memory is no longer reported\n", b->dev->name);
-}
-
-int virtio_balloon_probe(struct virtio_device *dev)
-{
-	struct virtio_balloon *b = balloon ? NULL : kmalloc(sizeof(*b));
-	int err = b ? balloon_open(b, dev, &kernel_memory) : balloon ? -EBUSY : -ENOMEM;
-
-	if (err) {
-		printk("%s: no balloon: error %d\n", dev->name, err);
-		kfree(b);
-		return err;
-	}
-	balloon = b;
-	if (!thread_start("balloon", -1, balloon_thread, b) ||
-	    (b->has_report && !thread_start("report", -1, report_thread, b)))
-		printk("%s: no memory for a thread\n", dev->name);
-	return 0;
-}
-
-void virtio_balloon_show(void)
-{
-	const struct virtio_balloon *b = balloon;
-
-	if (!b)
-		return;
-	printk("%s: virtio-balloon: %lu pages lent, %lu asked for, %llu moved; %llu statistics given; "
-	       "%llu free pageblocks reported\n",
-	    b->dev->name, READ_ONCE(b->nr), READ_ONCE(b->want), (unsigned long long)READ_ONCE(b->moved),
-	    (unsigned long long)READ_ONCE(b->asked), (unsigned long long)READ_ONCE(b->reported));
 }

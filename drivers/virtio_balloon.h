@@ -26,6 +26,9 @@ struct virtio_balloon {
 	u64 moved, reported;        /* a: pages moved; pageblocks reported, */
 	u64 asked;                  /* a: and how often the host wanted statistics */
 	bool has_stats, has_report; /* the host offers them */
+	struct virtqueue *late;     /* lock: whose buffer is out; NULL: none.  Then pfns[] is the device's */
+	pfn_t late_pfn;             /* lock: the page to let go of when it comes back; PFN_NONE: none */
+	u32 slow;                   /* a: the device takes its time, and the thread shall wait for it */
 	u32 broken;                 /* a: the device did not answer, and has been reset for good */
 };
 
@@ -33,6 +36,10 @@ struct virtio_balloon {
 int balloon_open(struct virtio_balloon *b, struct virtio_device *dev, struct memory *mem);
 /* Reset the device, take all pages back, free what balloon_open allocated. */
 void balloon_close(struct virtio_balloon *b);
+/* The device is broken: it is reset, and all that it had is ours.  -EIO. */
+int balloon_give_up(struct virtio_balloon *b);
+/* Take back all pages, after a reset. */
+void balloon_take_all(struct virtio_balloon *b);
 /*
  * Lend or take back pages until the host has what it asks for.  0; -ENOMEM: there are no more to lend now;
  * -EIO: the device is broken.

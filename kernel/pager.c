@@ -4,12 +4,11 @@
  *
  * A page that is wanted is asked for once, however many threads want it; the others wait for that
  * answer.  The pager is trusted with nothing but the content: every wait for it ends by itself, what it
- * says it has done is looked at, and one that lets a call time out is not asked again to take dirty
- * pages before it shows that it is there.
+ * says it has done is looked at, and what all pagers of one task may cost reclaim is bounded.
  *
- * Owns:       struct pager, its requests and its buffer.
- * Locks:      pager->lock (RANK_TASK) for requests; pager->copying, which sleeps, for the buffer, and
- *             stays held while ring 3's memory is touched.
+ * Owns:       struct pager, its requests and its buffer; struct pager_trust.
+ * Locks:      pager->lock and trust->lock (RANK_TASK) for requests and for what is left; pager->copying,
+ *             which sleeps, for the buffer, and stays held while ring 3's memory is touched.
  * Invariants: a request is on the list from before the pager can know of it until its answer is in;
  *             what a handed-over page contains is read under the lock, while its request is on the list.
  *             No page waits here for a pager: a silent one has nothing that could not be moved.
@@ -19,6 +18,27 @@
 #include <quarry/pager.h>
 #include <quarry/task.h>
 #include <quarry/user.h>
+
+/*
+ * Reclaim waits for CLEAN only, and pays for it from what is left here, for all pagers of a task together.
+ * A call of up to FREE_NS costs nothing, so that a pager that does its work is never refused.  The rest is
+ * subtracted, and comes back at one nanosecond in SHARE: pagers that answer late take at most a fifth of
+ * reclaim's time.  A call without an answer leaves nothing, and costs up to sixteenfold if the calls before
+ * it had none either.  Only an answered CLEAN ends that; that a pager supplies or drops pages says nothing
+ * about it.  The next CLEAN is the attempt that lets a pager come back.
+ */
+#define TRUST_MAX_NS     2000000000LL
+#define TRUST_FREE_NS    10000000LL
+#define TRUST_SHARE      4
+#define TRUST_MAX_MISSED 4
+
+struct pager_trust {
+	struct spinlock lock;
+	u32 refs;    /* a: the task, and each of its pagers */
+	u32 missed;  /* lock: calls in a row without an answer */
+	s64 left_ns; /* lock: what reclaim may still wait; at 0 or below nothing is handed over */
+	u64 at;      /* lock: the clock when left_ns was worked out */
+};
 
 struct request {
 	u32 what;         /* c: ABI_PAGER_... */
@@ -40,7 +60,7 @@ struct pager {
 	struct spinlock lock;
 	LIST_HEAD(, request) requests; /* lock */
 	u32 last_id;         /* lock */
-	u32 silent;          /* a: it has let a call time out, and done nothing since */
+	struct pager_trust *trust; /* c, a reference */
 	struct waitq wq;     /* who waits for the answer to somebody else's request */
 	struct mutex copying;
 	void *buffer;        /* copying: a page, so that nothing is allocated when memory is short */
@@ -64,22 +84,94 @@ static void add(struct pager *p, struct request *r)
 	LIST_INSERT_HEAD(&p->requests, r, link);
 }
 
-static void heard_of(struct pager *p)
+/* ---- what reclaim may wait ---- */
+
+static struct pager_trust *trust_create(void)
 {
-	WRITE_ONCE(p->silent, 0u);
+	struct pager_trust *trust = kmalloc(sizeof(*trust));
+
+	if (trust)
+		*trust = (struct pager_trust){.lock = SPINLOCK("pager's trust", RANK_TASK), .refs = 1,
+		    .left_ns = TRUST_MAX_NS, .at = arch_clock_ns()};
+	return trust;
+}
+
+void pager_trust_put(struct pager_trust *trust)
+{
+	if (trust && atomic_sub(&trust->refs, 1u) == 1)
+		kfree(trust);
+}
+
+/* The trust of all pagers of @task, or one of its own for a thread of the kernel, with a reference. */
+static struct pager_trust *trust_of(struct task *task)
+{
+	struct pager_trust *trust = task ? load_acquire(&task->trust) : NULL, *mine;
+
+	if (!trust) {
+		mine = trust = trust_create();
+		if (!mine || !task)
+			return mine;
+		spin_lock(&task->lock);
+		if (task->trust)
+			trust = task->trust;
+		else
+			store_release(&task->trust, mine);
+		spin_unlock(&task->lock);
+		if (trust != mine)
+			kfree(mine);
+	}
+	atomic_add(&trust->refs, 1u);
+	return trust;
+}
+
+static bool is_trusted(struct pager_trust *trust)
+{
+	u64 now = arch_clock_ns();
+	bool trusted;
+
+	spin_lock(&trust->lock);
+	/* Another CPU's clock may be a little behind. */
+	if (now > trust->at) {
+		s64 earned = (s64)((now - trust->at) / TRUST_SHARE);
+
+		trust->left_ns = MIN(trust->left_ns + earned, TRUST_MAX_NS);
+		trust->at = now;
+	}
+	trusted = trust->left_ns > 0;
+	spin_unlock(&trust->lock);
+	return trusted;
+}
+
+/* A call took @took_ns; @err as ask() returns it. */
+static void trust_charge(struct pager *p, u32 what, u64 took_ns, int err)
+{
+	s64 took = (s64)MIN(took_ns, ABI_MAX_PAGER_NS), floor = -(s64)(p->timeout_ns << TRUST_MAX_MISSED);
+	struct pager_trust *trust = p->trust;
+
+	spin_lock(&trust->lock);
+	if (err == -ETIMEDOUT) {
+		s64 cost = took << MIN(trust->missed, (u32)TRUST_MAX_MISSED);
+
+		trust->left_ns = MAX(MIN(trust->left_ns, 0) - cost, MIN(floor, trust->left_ns));
+		trust->missed += what == ABI_PAGER_CLEAN;
+	} else if (err >= 0 && what == ABI_PAGER_CLEAN) {
+		trust->missed = 0;
+		trust->left_ns -= MAX(took - TRUST_FREE_NS, 0LL);
+	}
+	spin_unlock(&trust->lock);
 }
 
 /* Ask, and wait: 0 or what the answer says; -EPIPE; -ETIMEDOUT; -EINTR; -ENOMEM. */
 static int ask(struct pager *p, const struct request *r)
 {
 	struct ipc_msg msg = {.word = {r->what, r->index, p->number}};
+	u64 began = arch_clock_ns(), now;
 	int err = ipc_call(p->ep, &msg, p->timeout_ns);
 
-	if (err == -ETIMEDOUT)
-		WRITE_ONCE(p->silent, 1u);
+	now = arch_clock_ns();
+	trust_charge(p, r->what, now > began ? now - began : 0, err);
 	if (err)
 		return err;
-	heard_of(p);
 	cap_drop(&msg.give);
 	return msg.word[0] > ABI_PAGER_NO_MEMORY ? (int)ABI_PAGER_FAILED : (int)msg.word[0];
 }
@@ -197,7 +289,7 @@ static int pager_clean(struct vm_object *object, u32 index, const void *data)
 	/* It would wait for itself. */
 	if (task && task->id == p->task)
 		return -EIO;
-	if (READ_ONCE(p->silent))
+	if (!is_trusted(p->trust))
 		return -ETIMEDOUT;
 	spin_lock(&p->lock);
 	add(p, &r);
@@ -211,6 +303,7 @@ static void pager_release(void *pager)
 	struct pager *p = pager;
 
 	endpoint_put(p->ep, 0);
+	pager_trust_put(p->trust);
 	kfree(p->buffer);
 	kfree(p);
 }
@@ -224,7 +317,7 @@ static const struct vm_pager_ops pager_ops = {
 int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 timeout_ns,
     struct vm_object **out)
 {
-	const struct task *task = task_current();
+	struct task *task = task_current();
 	struct pager *p;
 	int err;
 
@@ -235,10 +328,11 @@ int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 ti
 		return -ENOMEM;
 	*p = (struct pager){.ep = ep, .number = number, .timeout_ns = timeout_ns,
 	    .task = task ? task->id : 0, .lock = SPINLOCK("pager", RANK_TASK), .wq = WAITQ("pager"),
-	    .copying = MUTEX("pager's buffer"), .buffer = kmalloc(PAGE_SIZE)};
-	err = p->buffer ? vm_object_create(&kernel_memory, OBJ_PAGER, nr_pages, &pager_ops, p, out)
-			: -ENOMEM;
+	    .copying = MUTEX("pager's buffer"), .buffer = kmalloc(PAGE_SIZE), .trust = trust_of(task)};
+	err = p->buffer && p->trust
+	    ? vm_object_create(&kernel_memory, OBJ_PAGER, nr_pages, &pager_ops, p, out) : -ENOMEM;
 	if (err) {
+		pager_trust_put(p->trust);
 		kfree(p->buffer);
 		kfree(p);
 		return err;
@@ -259,6 +353,31 @@ static struct pager *pager_of(const struct vm_object *object, u64 index)
 	return object->ops == &pager_ops && index < object->nr_pages ? object->pager : NULL;
 }
 
+struct buffer_wait {
+	struct mutex *lock;
+	bool got;
+};
+
+static bool got_or_interrupted(void *arg)
+{
+	struct buffer_wait *w = arg;
+
+	w->got = w->got || mutex_trylock(w->lock);
+	return w->got || task_interrupted();
+}
+
+/*
+ * 0 or -EINTR: a thread that shall end does not wait for the one that has the buffer, and that may be kept by
+ * another pager for as long as that likes.
+ */
+static int lock_buffer(struct pager *p) TRY_ACQUIRE(0, p->copying) NO_LOCK_ANALYSIS
+{
+	struct buffer_wait w = {.lock = &p->copying};
+
+	wait_until(&p->copying.wq, got_or_interrupted, &w, WAIT_FOREVER);
+	return w.got ? 0 : -EINTR;
+}
+
 int pager_supply(struct vm_object *object, u64 index, u64 from)
 {
 	struct pager *p = pager_of(object, index);
@@ -266,8 +385,9 @@ int pager_supply(struct vm_object *object, u64 index, u64 from)
 
 	if (!p)
 		return -EINVAL;
-	heard_of(p);
-	mutex_lock(&p->copying);
+	err = lock_buffer(p);
+	if (err)
+		return err;
 	err = copy_from_user(p->buffer, from, PAGE_SIZE);
 	if (!err)
 		err = vm_object_supply(object, (u32)index, p->buffer);
@@ -316,8 +436,9 @@ int pager_take_back(struct vm_object *object, u64 index, u64 to)
 
 	if (!p)
 		return -EINVAL;
-	heard_of(p);
-	mutex_lock(&p->copying);
+	err = lock_buffer(p);
+	if (err)
+		return err;
 	id = fetch(p, index);
 	err = id ? copy_to_user(to, p->buffer, PAGE_SIZE) : -ENOENT;
 	mutex_unlock(&p->copying);
@@ -332,6 +453,5 @@ int pager_drop(struct vm_object *object, u64 index, u64 nr)
 
 	if (!p || nr > object->nr_pages)
 		return -EINVAL;
-	heard_of(p);
 	return vm_object_remove(object, (u32)index, (u32)nr);
 }

@@ -13,6 +13,7 @@
 #include "sched.h"
 #include <quarry/account.h>
 #include <quarry/mm.h>
+#include <quarry/pager.h>
 #include <quarry/task.h>
 #include <quarry/user.h>
 
@@ -173,6 +174,7 @@ void task_put(struct task *task)
 	if (atomic_sub(&task->refs, 1u) != 1)
 		return;
 	KASSERT(load_acquire(&task->ended));
+	pager_trust_put(task->trust);
 	kfree(task);
 }
 
@@ -378,6 +380,9 @@ int user_page_fault(uintptr_t va, unsigned access)
 {
 	struct vm_space *space = thread_current()->space;
 
+	/* A pager that brings the page and drops it again keeps the access failing, and never waiting. */
+	if (task_interrupted())
+		return -EINTR;
 	return space ? vm_fault(space, va, access) : -EFAULT;
 }
 

@@ -43,6 +43,7 @@ struct pretend {
 	u16 seen[PRETEND_QUEUES];
 	u16 kept[PRETEND_QUEUES]; /* a: first descriptor of a buffer not answered yet, + 1 */
 	unsigned resets, notified;
+	u32 polls, breaks_at; /* a: reads of the status, and at which one it has stopped; 0: at none */
 	enum pretend_lie lie;
 	u32 (*serve)(struct pretend *p, const struct pretend_buf *buf); /* bytes written */
 	struct ktest *t;
@@ -133,7 +134,11 @@ static inline void pretend_accept(struct virtio_device *dev, u64 features)
 
 static inline u8 pretend_get_status(struct virtio_device *dev)
 {
-	return READ_ONCE(to_pretend(dev)->status);
+	struct pretend *p = to_pretend(dev);
+
+	if (atomic_add(&p->polls, 1u) + 1 == p->breaks_at)
+		WRITE_ONCE(p->status, p->status | VIRTIO_CONFIG_S_NEEDS_RESET);
+	return READ_ONCE(p->status);
 }
 
 static inline void pretend_set_status(struct virtio_device *dev, u8 status)

@@ -260,10 +260,89 @@ static void a_silent_pager_is_not_waited_for_again(struct ktest *t)
 	for (i = 0; i < 20; i++)
 		EXPECT_EQ(t, clean(&s, 0, some_page(&s)), -ETIMEDOUT);
 	EXPECT(t, arch_clock_ns() - began < 40 * SHORT_NS);
-	/* Until it does something. */
-	EXPECT_EQ(t, pager_supply(s.object, 0, store_page(0)), 0);
+	/* Until it has been given another chance, and has answered. */
 	start_server(t, &s);
+	for (i = 0; i < 200 && clean(&s, 0, some_page(&s)); i++)
+		thread_sleep(SHORT_NS);
+	EXPECT(t, i < 200);
 	EXPECT_EQ(t, clean(&s, 0, some_page(&s)), 0);
+	end(t, &s);
+}
+
+/* Another of its threads works on: it shows nothing about the one that does not answer. */
+static void only_an_answer_makes_a_pager_trusted_again(struct ktest *t)
+{
+	unsigned i, waited = 0;
+	struct server s;
+
+	if (!begin(t, &s, 4 * SHORT_NS))
+		return;
+	EXPECT_EQ(t, clean(&s, 0, some_page(&s)), -ETIMEDOUT);
+	for (i = 0; i < 12; i++) {
+		u64 began;
+
+		EXPECT_EQ(t, pager_supply(s.object, i % NR, store_page(0)), 0);
+		EXPECT_EQ(t, pager_take_back(s.object, i % NR, store_page(0)), -ENOENT);
+		EXPECT_EQ(t, pager_drop(s.object, i % NR, 1), 0);
+		began = arch_clock_ns();
+		EXPECT_EQ(t, clean(&s, 0, some_page(&s)), -ETIMEDOUT);
+		waited += arch_clock_ns() - began >= 4 * SHORT_NS;
+	}
+	/* Room for a machine that stands still for as long. */
+	EXPECT(t, waited <= 4);
+	end(t, &s);
+}
+
+/* ---- a thread that supplies a page is to end ---- */
+
+#define FICKLE 0x600000UL
+#define ARGS   0x700000UL
+
+static u32 nr_brought, refuses;
+
+/* A pager of the kernel's that brings each page, and takes it away again. */
+static int bring_and_drop(struct vm_object *object, u32 index)
+{
+	int err = READ_ONCE(refuses) ? -EIO : vm_object_supply(object, index, NULL);
+
+	atomic_add(&nr_brought, 1u);
+	return err ? err : vm_object_remove(object, index, 1);
+}
+
+static const struct vm_pager_ops fickle_ops = {.get = bring_and_drop};
+
+static void a_thread_that_supplies_for_ever_can_be_ended(struct ktest *t)
+{
+	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_SUPPLY};
+	u64 args[5] = {SYS_PAGER_SUPPLY, 0, 0, FICKLE};
+	struct vm_object *fickle, *page;
+	struct task *task = new_task(t);
+	enum task_end how;
+	struct server s;
+	unsigned i;
+	s32 status;
+
+	REQUIRE(t, task);
+	if (!begin(t, &s, LONG_NS))
+		return;
+	nr_brought = refuses = 0;
+	cap.object = s.object;
+	vm_object_get(s.object);
+	args[1] = (u64)cap_install(&task->caps, &cap);
+	page = map_page(task, ARGS, VM_READ, (const char *)args, sizeof(args));
+	REQUIRE(t, page && !vm_object_create(&kernel_memory, OBJ_PAGER, 1, &fickle_ops, NULL, &fickle));
+	EXPECT_EQ(t, vm_map(task->space, FICKLE, 1, VM_READ, fickle, 0), 0);
+	REQUIRE(t, add(task, -1, at(user_call), ARGS) == 0);
+	for (i = 0; i < 10000 && READ_ONCE(nr_brought) < 100; i++)
+		thread_sleep(MS);
+	EXPECT(t, i < 10000);
+	task_end(task, TASK_KILLED, 9);
+	EXPECT_EQ(t, task_wait(task, LONG_NS, &how, &status), 0);
+	/* Should it be there still. */
+	WRITE_ONCE(refuses, 1);
+	expect_end(t, task, TASK_KILLED, 9);
+	vm_object_put(fickle);
+	vm_object_put(page);
 	end(t, &s);
 }
 
@@ -343,4 +422,5 @@ static void pagers_make_mistakes(struct ktest *t)
 KTEST_SUITE(pager, KTEST_QUICK, KTEST(a_page_is_asked_for_once),
     KTEST(a_fault_ends_whatever_the_pager_does), KTEST(nobody_left_to_ask),
     KTEST(dirty_pages_are_handed_over), KTEST(a_silent_pager_is_not_waited_for_again),
+    KTEST(only_an_answer_makes_a_pager_trusted_again), KTEST(a_thread_that_supplies_for_ever_can_be_ended),
     KTEST(a_silent_pager_stops_no_offline), KTEST(pagers_make_mistakes));

@@ -213,9 +213,13 @@ static void a_device_that_lies_is_not_believed(struct ktest *t)
 
 static void answer_late(void *arg)
 {
+	u32 polls;
+
 	while (!load_acquire(&dev.kept[0]))
 		thread_yield();
-	thread_sleep(20000000);
+	polls = READ_ONCE(dev.polls);
+	while (READ_ONCE(dev.polls) == polls)
+		thread_yield();
 	pretend_answer(&dev, 0, 5);
 }
 
@@ -226,10 +230,40 @@ static void a_late_answer_is_waited_for(struct ktest *t)
 		return;
 	}
 	REQUIRE(t, begin(t, 8, mute));
-	dev.dev.patience_ns = 1000000;
+	dev.dev.patience_ns = 100000000;
 	ktest_start(1, answer_late, NULL);
 	EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 2), 5);
 	ktest_join(1);
+	end();
+}
+
+static void a_device_that_never_answers_is_broken(struct ktest *t)
+{
+	u32 polls;
+
+	REQUIRE(t, begin(t, 8, mute));
+	dev.dev.patience_ns = 1000000;
+	polls = dev.polls;
+	/* The test ends whatever is waited for. */
+	dev.breaks_at = polls + 20;
+	EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), -EIO);
+	EXPECT(t, dev.polls - polls <= VIRTIO_PATIENCES);
+	EXPECT(t, queue.broken);
+	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), -EIO);
+	/* What it has is its own until the reset. */
+	EXPECT_EQ(t, queue.nr_free, 6);
+	end();
+}
+
+static void an_answer_is_waited_for_as_long_as_the_caller_likes(struct ktest *t)
+{
+	REQUIRE(t, begin(t, 8, mute));
+	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 2, t), 0);
+	virtqueue_notify(&queue);
+	EXPECT_EQ(t, virtqueue_wait(&queue, 1000000), -EAGAIN);
+	EXPECT(t, !queue.broken);
+	pretend_answer(&dev, 0, 7);
+	EXPECT_EQ(t, virtqueue_wait(&queue, 1000000), 7);
 	end();
 }
 
@@ -253,4 +287,5 @@ KTEST_SUITE(virtio, KTEST_QUICK, KTEST(features_are_agreed_on), KTEST(what_canno
     KTEST(queues_have_a_size_that_fits), KTEST(many_calls_go_around_the_ring),
     KTEST(the_device_sees_the_pieces), KTEST(a_full_queue_is_refused_until_something_comes_back),
     KTEST(a_device_that_lies_is_not_believed), KTEST(a_late_answer_is_waited_for),
-    KTEST(a_device_that_stops_is_not_waited_for));
+    KTEST(a_device_that_stops_is_not_waited_for), KTEST(a_device_that_never_answers_is_broken),
+    KTEST(an_answer_is_waited_for_as_long_as_the_caller_likes));

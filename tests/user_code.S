@@ -13,7 +13,7 @@
 	.section .rodata
 	.balign 4096
 	.globl user_code, user_code_end
-	.globl user_exit, user_thread_exit, user_spin, user_sleep, user_wait, user_store_cpu, user_load
+	.globl user_exit, user_thread_exit, user_spin, user_sleep, user_wait, user_store_cpu, user_load, user_call
 	.globl user_ud2, user_registers, user_sse, user_count, user_ret, user_load_ds
 user_code:
 /* Exit with RSI as status. */
@@ -54,6 +54,16 @@ user_store_cpu:
 /* Exit with what is at RSI. */
 user_load:
 	movq (%rsi), %rsi
+	jmp user_exit
+/* Make the call whose number and four arguments are at RSI, and exit with its result. */
+user_call:
+	movq (%rsi), %rax
+	movq 8(%rsi), %rdi
+	movq 24(%rsi), %rdx
+	movq 32(%rsi), %r10
+	movq 16(%rsi), %rsi
+	syscall
+	movq %rax, %rsi
 	jmp user_exit
 user_ud2:
 	ud2

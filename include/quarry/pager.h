@@ -27,16 +27,19 @@ int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 ti
 u32 pager_task(const struct vm_object *object);
 /*
  * pager_supply - fill an empty slot of @object with the page at @from, an address of ring 3.
- * Returns as vm_object_supply; -EINVAL also: it has no pager; -EFAULT.
+ * Returns as vm_object_supply; -EINVAL also: it has no pager; -EFAULT; -EINTR the caller's task ends.
  */
 int pager_supply(struct vm_object *object, u64 index, u64 from) must_check;
 /*
  * pager_take_back - copy the page that is being handed over to @to, an address of ring 3.
  * Returns 0; -EINVAL no such page, no pager; -ENOENT it is not being handed over, or not any more: then
- * what has been copied means nothing; -EFAULT.
+ * what has been copied means nothing; -EFAULT; -EINTR the caller's task ends.
  */
 int pager_take_back(struct vm_object *object, u64 index, u64 to) must_check;
 /* Empty slots, as vm_object_remove.  -EINVAL also: it has no pager. */
 int pager_drop(struct vm_object *object, u64 index, u64 nr);
+/* Drop @trust, a task's, or NULL: the task is gone. */
+struct pager_trust;
+void pager_trust_put(struct pager_trust *trust);
 
 #endif

@@ -15,6 +15,7 @@
 
 /* Letters: a atomic; c constant; l lock; e written once, before ended. */
 struct endpoint;
+struct pager_trust;
 struct task {
 	char name[24];            /* c */
 	u32 id;                   /* c */
@@ -27,6 +28,7 @@ struct task {
 	s32 status;               /* l: with ending */
 	u32 ended;                /* a, set under l: it has given everything back */
 	struct endpoint *handler; /* l: told of faults on lost pages, a reference; NULL: nobody is */
+	struct pager_trust *trust; /* a, set once: of its pagers (pager.c); NULL: it has had none */
 	bool victim;              /* l: its memory is wanted, and its end is waited for (oom.c) */
 	bool first;               /* c from its start on: spared while there is anybody else to kill (oom.c) */
 	struct cap_table caps;

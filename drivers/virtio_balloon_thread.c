@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio_balloon_thread.c: the threads of the kernel's balloon: one follows the host, one reports free memory.
+ *
+ * Owns:       the kernel's own balloon; how often something is tried.
+ * Locks:      none: found at boot; then it has its threads.
+ * Invariants: only the first thread waits for a device that is late; when the device is broken, whoever found
+ *             out, it takes back all pages and ends.
+ */
+#include "drivers/virtio_balloon.h"
+
+/* Between two attempts to find pages for the host; between two looks for free memory to report. */
+#define RETRY_NS  1000000000ULL
+#define REPORT_NS 500000000ULL
+
+static struct virtio_balloon *balloon; /* NULL: none */
+
+static bool work_to_do(void *arg)
+{
+	return balloon_has_work(arg);
+}
+
+static void balloon_thread(void *arg)
+{
+	struct virtio_balloon *b = arg;
+	int err = 0;
+
+	while (err != -EIO) {
+		unsigned long was = READ_ONCE(b->nr), nr;
+
+		err = balloon_serve_stats(b);
+		err = err ? err : balloon_follow(b);
+		nr = READ_ONCE(b->nr);
+		if (nr != was)
+			printk("%s: %lu MiB lent to the host, which wants %lu%s\n", b->dev->name,
+			    nr >> (20 - PAGE_SHIFT), b->want >> (20 - PAGE_SHIFT),
+			    err == -ENOMEM ? ": no more to be had" : "");
+		if (err != -EIO)
+			wait_until(&b->dev->wq, work_to_do, b, err ? RETRY_NS : WAIT_FOREVER);
+	}
+	/* Its memory stays: somebody may be looking at it. */
+	balloon_give_up(b);
+	printk("%s: broken: reset, and not used any more; all pages are taken back\n", b->dev->name);
+	balloon_take_all(b);
+}
+
+static void report_thread(void *arg)
+{
+	struct virtio_balloon *b = arg;
+
+	while (balloon_report(b) == 0)
+		thread_sleep(REPORT_NS);
+	printk("%s: free memory is no longer reported\n", b->dev->name);
+}
+
+int virtio_balloon_probe(struct virtio_device *dev)
+{
+	struct virtio_balloon *b = balloon ? NULL : kmalloc(sizeof(*b));
+	int err = b ? balloon_open(b, dev, &kernel_memory) : balloon ? -EBUSY : -ENOMEM;
+
+	if (err) {
+		printk("%s: no balloon: error %d\n", dev->name, err);
+		kfree(b);
+		return err;
+	}
+	balloon = b;
+	if (!thread_start("balloon", -1, balloon_thread, b) ||
+	    (b->has_report && !thread_start("report", -1, report_thread, b)))
+		printk("%s: no memory for a thread\n", dev->name);
+	return 0;
+}
+
+void virtio_balloon_show(void)
+{
+	const struct virtio_balloon *b = balloon;
+
+	if (!b)
+		return;
+	printk("%s: virtio-balloon: %lu pages lent, %lu asked for, %llu moved; %llu statistics given; "
+	       "%llu free pageblocks reported\n",
+	    b->dev->name, READ_ONCE(b->nr), READ_ONCE(b->want), (unsigned long long)READ_ONCE(b->moved),
+	    (unsigned long long)READ_ONCE(b->asked), (unsigned long long)READ_ONCE(b->reported));
+}
