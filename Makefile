@@ -23,6 +23,11 @@ endif
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 .DELETE_ON_ERROR .SUFFIXES:
 B := build
+ifneq ($(words $(B)),1)
+$(error B="$(B)": wanted one directory, without blanks in its name)
+endif
+# As typed: a $ in it is the kernel's.
+override CMDLINE := $(value CMDLINE)
 
 # ---- what is built of what -------------------------------------------------------------------
 # Each room lists its own sources in its files.mk, one name a line, in link order.
@@ -152,9 +157,9 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  coverage    lines and branches of mm/ that the hosted tests reach: build/coverage/index.html
 # target  setup       install what is missing for all of these
 # target  clean       remove build/
-# run     CPUS=4      CPUs of `make run` and `make debug`
-# run     MEM=1G      memory: 512M, 16G, ...
-# run     NODES=2     NUMA nodes
+# run     CPUS=4      1 to 255 CPUs of `make run` and `make debug`
+# run     MEM=1G      memory, 64M to 1T: 512M, 16G, ...; and 1M for each CPU, 4M for each node, 64M for UEFI
+# run     NODES=2     1 to 16 NUMA nodes
 # run     BOOT=grub   grub (BIOS), uefi or pvh (QEMU loads the kernel itself)
 # run     CMDLINE=    the kernel's command line; an unknown option makes the kernel list those it knows
 # run     TRACE=      an allocation trace to replay, FILE or FILE.gz
@@ -177,9 +182,11 @@ $(TOOLS):
 lint bench soak test-bochs: kernel
 
 help: ; @echo 'make TARGET [VARIABLE=value ...]' && sed -n 's/^# \(target\|run\|any\)  */  /p' Makefile
-run: kernel ; $(Q)sh tools/run.sh $(B)
+run:
+	+$(Q)mkdir -p $(B) && sh tools/in_turn.sh $(B)/.building $(MAKE) --no-print-directory kernel
+	$(Q)sh tools/run.sh $(B)
 iso: kernel
-	$(Q)sh tools/mkiso.sh $(B)/quarry.iso $(B)/quarry.elf '$(CMDLINE)' $(foreach p,$(PROGRAMS),$(p)=$(B)/bin/$(p)) && echo "$(B)/quarry.iso"
+	$(Q)sh tools/mkiso.sh $(B)/quarry.iso $(B)/quarry.elf "$$CMDLINE" $(foreach p,$(PROGRAMS),$(p)=$(B)/bin/$(p)) && echo "$(B)/quarry.iso"
 debug: kernel ; $(Q)sh tools/debug.sh $(B)
 setup: ; @echo "nothing is missing"
 clean: ; rm -rf $(B)

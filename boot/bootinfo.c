@@ -23,7 +23,7 @@ phys_t boot_trampoline_page;
 
 /* Multiboot2 specification 2.0, 3.6: tags of the info block. */
 enum {
-	MB2_END = 0, MB2_CMDLINE = 1, MB2_MODULE = 3, MB2_MMAP = 6, MB2_FRAMEBUFFER = 8, MB2_RSDP1 = 14, MB2_RSDP2 = 15
+	MB2_END = 0, MB2_CMDLINE = 1, MB2_LOADER = 2, MB2_MODULE = 3, MB2_MMAP = 6, MB2_FRAMEBUFFER = 8, MB2_RSDP1 = 14, MB2_RSDP2 = 15
 };
 #define MMAP_RAM 1
 
@@ -157,8 +157,13 @@ static void module_add(phys_t start, u64 size, const char *name, size_t name_max
 {
 	struct boot_module *m = &bootinfo.module[bootinfo.nr_modules];
 
-	if (bootinfo.nr_modules == BOOT_MAX_MODULES || start + size < start)
+	if (start + size < start)
 		return;
+	if (bootinfo.nr_modules == BOOT_MAX_MODULES) {
+		if (!bootinfo.modules_dropped++ && name)
+			copy_string(bootinfo.dropped_name, sizeof(bootinfo.dropped_name), name, name_max);
+		return;
+	}
 	bootinfo.nr_modules++;
 	m->start = start;
 	m->size = size;
@@ -228,6 +233,19 @@ static void mb2_mmap(const struct mb2_mmap *map)
 	}
 }
 
+/* GRUB puts a backslash before each quote and backslash, which multiboot2 does not ask for. */
+static void undo_escapes(char *s)
+{
+	char *to = s;
+
+	while (*s) {
+		if (s[0] == '\\' && (s[1] == '\\' || s[1] == '\'' || s[1] == '"'))
+			s++;
+		*to++ = *s++;
+	}
+	*to = 0;
+}
+
 static void mb2_tag(const struct mb2_tag *tag)
 {
 	const char *body = (const char *)(tag + 1);
@@ -255,14 +273,20 @@ static void mb2_tag(const struct mb2_tag *tag)
 
 void multiboot2_parse(const void *block, u32 total)
 {
+	bool by_grub = false;
+
 	for (u64 off = 8; off + sizeof(struct mb2_tag) <= total;) {
 		const struct mb2_tag *tag = (const void *)((const char *)block + off);
 
 		if (tag->type == MB2_END || tag->size < sizeof(*tag) || tag->size > total - off)
 			break;
 		mb2_tag(tag);
+		if (tag->type == MB2_LOADER && tag->size >= sizeof(*tag) + 4)
+			by_grub = !memcmp(tag + 1, "GRUB", 4);
 		off += ALIGN_UP((u64)tag->size, 8);
 	}
+	if (by_grub)
+		undo_escapes(bootinfo.cmdline);
 }
 
 static void mb2_parse(phys_t info)

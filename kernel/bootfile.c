@@ -79,6 +79,13 @@ static bool print_name(struct boot_file *file, const void *arg)
 	return false;
 }
 
+void boot_files_report_dropped(void)
+{
+	if (bootinfo.modules_dropped)
+		printk("boot: %u boot modules too many: \"%s\" and all after it are left out; %u are taken\n",
+		    bootinfo.modules_dropped, bootinfo.dropped_name, BOOT_MAX_MODULES);
+}
+
 void boot_files_print(void)
 {
 	struct boot_file file;

@@ -13,6 +13,7 @@
 
 #include "x86.h"
 #include <quarry/acpi.h>
+#include <quarry/bootfile.h>
 #include <quarry/hotplug.h>
 #include <quarry/ktest.h>
 #include <quarry/mce.h>
@@ -94,6 +95,7 @@ void kernel_main(void)
 	arch_early_init();       /* faults are reported from here */
 	printk("quarry: boot\n");
 	cmdline_init(bootinfo.cmdline, bootinfo.cmdline_truncated); /* options; unknown ones are named */
+	boot_files_report_dropped();
 	screen_init();           /* and from here on a screen, if the loader found one */
 	seed = cmdline_u64("seed", 0x5eed);
 	run_seed = seed;         /* reports say how to run again */

@@ -78,6 +78,11 @@ static void read_line(struct line *line)
 			break;
 		if (c == 27) {
 			escape_sequence(line, &back);
+		} else if (c == 4 && line->len == 0) { /* Ctrl-D: the end of the input */
+			static const struct line halt = {"halt", 4};
+
+			retype(line, &halt);
+			break;
 		} else if (c == 3 || c == 21) { /* Ctrl-C, Ctrl-U: forget the line */
 			static const struct line empty;
 

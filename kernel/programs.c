@@ -19,6 +19,7 @@
 
 #define NR_PROGRAMS 4
 #define RANGE       (128UL << (20 - PAGE_SHIFT)) /* pages, where there are as many */
+#define MOST        (192UL << (20 - PAGE_SHIFT)) /* pages of a program, however large the machine: each is touched */
 #define FAULTS      100
 #define LARGE_BLOCKS 4u
 #define WAIT_NS     60000000000ULL
@@ -188,6 +189,7 @@ int programs_run(unsigned rounds, u64 seed)
 	struct crowd *crowd;
 	int err;
 
+	pages = MIN(pages, MOST);
 	while (want > largest / 2)
 		want /= 2;
 	if (want < PAGEBLOCK_PAGES) {

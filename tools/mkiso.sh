@@ -55,17 +55,16 @@ if sh "$here/font.sh" "$stage/boot/font.psf"; then
 else
 	echo "mkiso: no font (psf-unifont): nothing will be on the screen" >&2
 fi
-case $cmdline in
-*[\"\'\\]*) die "GRUB changes quotes and backslashes in a command line: leave them out" ;;
-esac
-# The rest of what GRUB's shell would take for itself.
-CMDLINE=$(printf '%s' "$cmdline" | sed 's/[][&;|<>{}$()*?#]/\\&/g') MODULES=$(cat "$stage.modules") awk '
-function fill(line, name, text,    at) {
-	at = index(line, name)
-	return at ? substr(line, 1, at - 1) text substr(line, at + length(name)) : line
-}
-/^[^#]/ { $0 = fill(fill($0, "@CMDLINE@", ENVIRON["CMDLINE"]), "@MODULES@", ENVIRON["MODULES"]) }
-{ print }' "$here/../boot/grub.cfg" > "$stage/boot/grub/grub.cfg"
+# Each word in single quotes, so that GRUB's shell takes nothing in it for itself.
+words=$(printf '%s' "$cmdline" | tr '\n\t' '  ' | sed "s/  */ /g; s/^ //; s/ \$//; s/'/'\\\\''/g; s/ /' '/g; s/..*/'&'/")
+while IFS= read -r line; do
+	case $line in
+	'#'*) ;;
+	*@CMDLINE@*) printf '%s%s\n' "${line%@CMDLINE@*}" "$words" ;;
+	@MODULES@) cat "$stage.modules" ;;
+	*) printf '%s\n' "$line" ;;
+	esac
+done < "$here/../boot/grub.cfg" > "$stage/boot/grub/grub.cfg"
 rm -f "$stage.modules"
 
 log=$out.log

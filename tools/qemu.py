@@ -129,6 +129,7 @@ class Machine:
     machine: str = "q35"
     icount: bool = False
     module: str = None           # path of a boot module
+    files: list = field(default_factory=list)  # paths of more, by GRUB
     programs: bool = False       # the programs for ring 3 as well
     extra: list = field(default_factory=list)
     timeout: float = 60
@@ -165,7 +166,7 @@ class Machine:
         modules = [self.module] if self.module else []
         if self.programs:
             modules += sorted(glob.glob(os.path.join(BUILD, "bin", "*")))
-        modules = [f"{os.path.basename(m)}={m}" for m in modules]
+        modules = [f"{os.path.basename(m)}={m}" for m in modules + self.files]
         if self.boot == "pvh":
             initrd = self.module
             if self.programs:

@@ -4,8 +4,8 @@
 #
 # Usage: tools/run.sh BUILD-DIRECTORY, with these in the environment:
 #
-#   CPUS=4 NODES=2     CPUs, and NUMA nodes they are spread over
-#   MEM=1G             memory of all nodes: a number with M (or nothing), G or T
+#   CPUS=4 NODES=2     CPUs, 1 to 255, and NUMA nodes they are spread over, 1 to 16
+#   MEM=1G             memory of all nodes, 64M to 1T: a number with M (or nothing), G or T
 #   BOOT=grub          grub: an ISO image, by BIOS; uefi: the same image; pvh: QEMU loads the kernel
 #   CMDLINE="..."      the kernel's command line
 #   TRACE=FILE[.gz]    an allocation trace to replay: it becomes a boot module, and trace=NAME is added
@@ -13,12 +13,16 @@
 #   QEMU_FLAGS="..."   more for QEMU, cut at blanks
 #
 # Exit status 0 only if QEMU ended with status 33 (the kernel said so) and the last line on the console
-# (at a terminal: the verdict before the prompt) is "quarry: PASS"; QEMU's 0 is a power-off, a reset or
-# a triple fault, and never a pass.
+# (at a terminal: the verdict before the prompt) is "quarry: PASS".  QEMU's 0 is a power-off, a reset or
+# a triple fault, and no pass; but at the prompt, behind that line, QEMU may also be ended by hand.
 #
-# With a terminal on stdin the console is on it.  Ctrl-C ends QEMU, and so does Ctrl-A x; Ctrl-A c
-# goes to QEMU's own monitor and back, Ctrl-A h lists the rest.  With no terminal the kernel gets
-# monitor=off and powers off by itself.  The console is kept in BUILD-DIRECTORY/run.log.
+# With a terminal on stdin the console is on it.  Ctrl-C ends QEMU, and so do Ctrl-A x and, at the prompt,
+# Ctrl-D; Ctrl-A c goes to QEMU's own monitor and back, Ctrl-A h lists the rest.  With no terminal the
+# kernel gets monitor=off and powers off by itself.
+#
+# Any number of runs may share a build directory: each has its files in BUILD-DIRECTORY/run/PID, and the
+# console of the one that ended last is kept in BUILD-DIRECTORY/run.log.  QEMU ends with this script, and
+# this script with its parent, however they end, where the host has setpriv.
 set -u
 
 die() {
@@ -27,19 +31,38 @@ die() {
 }
 
 [ $# = 1 ] || die "usage: tools/run.sh BUILD-DIRECTORY"
+with_parent() { # SIGNAL COMMAND...: the command, which gets the signal when its parent ends
+	signal=$1
+	shift
+	if [ "$can_follow" ]; then
+		exec setpriv --pdeathsig "$signal" "$@"
+	fi
+	exec "$@"
+}
+can_follow=
+setpriv --pdeathsig TERM true 2> /dev/null && can_follow=yes
+if [ -z "${RUN_FOLLOWS:-}" ]; then
+	export RUN_FOLLOWS=yes
+	with_parent TERM sh "$0" "$@"
+fi
+unset RUN_FOLLOWS
+
 build=$1
 here=$(dirname "$0")
 cpus=${CPUS:-4} nodes=${NODES:-2} mem=${MEM:-1G} boot=${BOOT:-grub} cmdline=${CMDLINE:-} trace=${TRACE:-}
-kernel=$build/quarry.elf log=$build/run.log
+limit=${TIMEOUT:-900}
+CPUS_PER_CORE=4
+CMDLINE_LIMIT=4095 # bytes: what the kernel keeps, and what QEMU can load
 
 count() { # NAME VALUE LIMIT
 	case $2 in
-	'' | *[!0-9]* | ?????*) die "$1=$2: wanted a number from 1 to $3" ;;
+	'' | 0* | *[!0-9]* | ????????*) die "$1=$2: wanted a number from 1 to $3" ;;
 	esac
-	[ "$2" -ge 1 ] && [ "$2" -le "$3" ] || die "$1=$2: wanted a number from 1 to $3"
+	[ "$2" -le "$3" ] || die "$1=$2: wanted a number from 1 to $3"
 }
 count CPUS "$cpus" 255
 count NODES "$nodes" 16
+count TIMEOUT "$limit" 1000000
 case $mem in
 *[Mm]) mib=${mem%?} factor=1 ;;
 *[Gg]) mib=${mem%?} factor=1024 ;;
@@ -47,16 +70,42 @@ case $mem in
 *) mib=$mem factor=1 ;;
 esac
 case $mib in
-'' | *[!0-9]* | ????????*) die "MEM=$mem: wanted a size such as 512M or 4G" ;;
+'' | 0* | *[!0-9]* | ????????*) die "MEM=$mem: wanted a size such as 512M or 4G" ;;
 esac
 mib=$((mib * factor))
-[ "$mib" -ge "$nodes" ] || die "MEM=$mem: too little for $nodes nodes"
 case $boot in
 grub | uefi | pvh) ;;
 *) die "BOOT=$boot: wanted grub, uefi or pvh" ;;
 esac
+# Each CPU and each node takes some; firmware for UEFI takes more.
+least=$((64 + cpus + 4 * nodes))
+[ "$boot" != uefi ] || least=$((least + 64))
+[ "$mib" -ge "$least" ] ||
+	die "MEM=$mem: too little: $cpus CPUs and $nodes nodes by $boot need ${least}M"
+[ "$mib" -le 1048576 ] || die "MEM=$mem: too much: at most 1T"
+kernel=$build/quarry.elf
 [ -f "$kernel" ] || die "no $kernel: run make first"
 command -v qemu-system-x86_64 > /dev/null || die "no qemu-system-x86_64: run make setup"
+
+# ---- files of this run ----------------------------------------------------------------------------
+for old in "$build"/run/*; do # of those that were killed
+	[ ! -d "$old" ] || kill -0 "${old##*/}" 2> /dev/null || rm -rf "$old"
+done
+run=$build/run/$$ qemu_pid=
+log=$run/console.log
+clean() {
+	[ -z "$qemu_pid" ] || { kill "$qemu_pid"; wait "$qemu_pid"; } 2> /dev/null
+	[ ! -f "$log" ] || mv -f "$log" "$build/run.log"
+	rm -rf "$run"
+	rmdir "$build/run" 2> /dev/null
+}
+trap clean EXIT
+trap 'exit 130' INT TERM HUP
+rm -rf "$run"
+mkdir -p "$run" || die "cannot make $run"
+# A make beside this one may build another.
+cp "$kernel" "$run/quarry.elf" || die "$kernel cannot be copied"
+kernel=$run/quarry.elf
 
 # ---- the trace: unpacked under its own name, and named on the command line -----------------------
 module=
@@ -66,8 +115,8 @@ if [ -n "$trace" ]; then
 	case $name in
 	*[!A-Za-z0-9._+-]*) die "TRACE=$trace: only letters, digits and . _ + - in the file's name" ;;
 	esac
-	mkdir -p "$build/trace"
-	module=$build/trace/$name
+	mkdir "$run/trace"
+	module=$run/trace/$name
 	case $trace in
 	*.gz) gzip -dc "$trace" > "$module" || die "TRACE=$trace: gzip cannot unpack it" ;;
 	*) cp "$trace" "$module" || die "TRACE=$trace: cannot be copied to $module" ;;
@@ -82,9 +131,18 @@ done
 [ -z "$module" ] || modules="$modules $(basename "$module")=$module"
 [ -t 0 ] || cmdline="$cmdline monitor=off"
 cmdline=${cmdline# }
+[ "$(printf %s "$cmdline" | wc -c)" -le "$CMDLINE_LIMIT" ] ||
+	die "CMDLINE: longer than $CMDLINE_LIMIT bytes, with what is added to it"
 
 # ---- the machine -----------------------------------------------------------------------------------
-set -- -nodefaults -no-user-config -display none -no-reboot -accel tcg -machine q35 \
+# As many host threads as CPUs, each busy for its share, would starve each other where there are many more than cores.
+cores=$(nproc 2> /dev/null || getconf _NPROCESSORS_ONLN)
+accel=tcg
+if [ "$cpus" -gt $((CPUS_PER_CORE * cores)) ]; then
+	accel=tcg,thread=single
+	echo "run: $cpus CPUs on $cores host cores: one host thread runs them all"
+fi
+set -- -nodefaults -no-user-config -display none -no-reboot -accel "$accel" -machine q35 \
 	-device isa-debug-exit,iobase=0xf4,iosize=4 -smp "$cpus" -m "${mib}M"
 [ "$mib" -lt 524288 ] && set -- "$@" -cpu max || set -- "$@" -cpu max,phys-bits=46
 node=0
@@ -111,58 +169,69 @@ case $boot in
 pvh)
 	set -- "$@" -kernel "$kernel" -append "$cmdline"
 	# shellcheck disable=SC2086
-	sh "$here/mkcpio.sh" "$build/run.cpio" $modules || exit 2
-	set -- "$@" -initrd "$build/run.cpio" ;;
+	sh "$here/mkcpio.sh" "$run/run.cpio" $modules || exit 2
+	set -- "$@" -initrd "$run/run.cpio" ;;
 *)
 	# shellcheck disable=SC2086
-	sh "$here/mkiso.sh" "$build/run.iso" "$kernel" "$cmdline" $modules || exit 2
-	set -- "$@" -cdrom "$build/run.iso" ;;
+	sh "$here/mkiso.sh" "$run/run.iso" "$kernel" "$cmdline" $modules || exit 2
+	set -- "$@" -cdrom "$run/run.iso" ;;
 esac
 if [ "$boot" = uefi ]; then
 	code=$(first_file /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/OVMF/OVMF_CODE.fd \
 		/usr/share/edk2/ovmf/OVMF_CODE.fd /usr/share/edk2/x64/OVMF_CODE.4m.fd)
 	[ -n "$code" ] || die "BOOT=uefi: no OVMF: run make setup"
 	vars=$(echo "$code" | sed 's/CODE/VARS/')
-	cp "$vars" "$build/run-vars.fd" || die "BOOT=uefi: no $vars"
+	cp "$vars" "$run/run-vars.fd" || die "BOOT=uefi: no $vars"
 	set -- "$@" -drive "if=pflash,format=raw,unit=0,readonly=on,file=$code" \
-		-drive "if=pflash,format=raw,unit=1,file=$build/run-vars.fd"
+		-drive "if=pflash,format=raw,unit=1,file=$run/run-vars.fd"
 fi
 # shellcheck disable=SC2086
 set -- "$@" ${QEMU_FLAGS:-}
 
 # ---- run it ----------------------------------------------------------------------------------------
-rm -f "$log"
 if [ -t 0 ]; then
 	echo "run: $cpus CPUs, $nodes nodes, $mib MiB, by $boot; Ctrl-C or Ctrl-A x ends QEMU"
-	# The shell waits for QEMU and goes on; QEMU, in the same process group, ends itself.
-	trap : INT
-	qemu-system-x86_64 "$@" -chardev "stdio,id=con,mux=on,signal=on,logfile=$log" \
-		-serial chardev:con -mon chardev=con,mode=readline
+	# A job of its own: Ctrl-C is for QEMU, and neither this script nor make ends with it.
+	set -m
+	# At once, not when QEMU has ended: QEMU follows.
+	trap - INT TERM HUP
+	(with_parent TERM qemu-system-x86_64 "$@" -chardev "stdio,id=con,mux=on,signal=on,logfile=$log" \
+		-serial chardev:con -mon chardev=con,mode=readline 2> "$run/errors")
 	status=$?
+	set +m
+	grep -v 'terminating on signal' "$run/errors" >&2
 else
-	limit=
-	command -v timeout > /dev/null && limit="timeout -k 5 ${TIMEOUT:-900}"
-	$limit qemu-system-x86_64 "$@" -chardev "stdio,id=con,signal=off,logfile=$log" \
-		-serial chardev:con -monitor none < /dev/null &
-	pid=$!
-	trap 'kill "$pid" 2> /dev/null; wait "$pid"; exit 130' INT TERM HUP
-	wait "$pid"
+	ending=
+	command -v timeout > /dev/null && ending="timeout -k 5 $limit ${can_follow:+setpriv --pdeathsig KILL}"
+	# shellcheck disable=SC2086
+	(with_parent TERM $ending qemu-system-x86_64 "$@" -chardev "stdio,id=con,signal=off,logfile=$log" \
+		-serial chardev:con -monitor none) < /dev/null &
+	qemu_pid=$!
+	wait "$qemu_pid"
 	status=$?
+	qemu_pid=
 fi
 
+lines() {
+	tr -d '\r' < "$log" 2> /dev/null | grep -a "$1"
+}
+by_hand() { # Ctrl-C or the terminal's end; Ctrl-A x
+	[ -t 0 ] && [ "$status" = 0 ] && { grep -q 'terminating on signal [12]' "$run/errors" ||
+		lines . | tail -n 1 | grep -q 'QEMU: Terminated$'; }
+}
 # At a terminal the monitor's prompt comes after the verdict.
 what='.'
 [ -t 0 ] && what='^quarry: \(PASS\|FAIL\)$'
-last=$(tr -d '\r' < "$log" 2> /dev/null | grep -a "$what" | tail -n 1)
-if [ "$status" = 33 ] && [ "$last" = "quarry: PASS" ]; then
+last=$(lines "$what" | tail -n 1)
+if [ "$last" = "quarry: PASS" ] && { [ "$status" = 33 ] || by_hand; }; then
 	exit 0
 fi
 case $status in
 0) why="QEMU ended with status 0: ended by hand, reset, or a triple fault" ;;
 33) why="the kernel said it passed, but the last line is not \"quarry: PASS\"" ;;
 35) why="the kernel said that it failed" ;;
-124 | 137) why="no end within ${TIMEOUT:-900} s" ;;
+124 | 137) why="no end within $limit s" ;;
 *) why="QEMU ended with status $status" ;;
 esac
-echo "run: not a pass: $why (console: $log)" >&2
+echo "run: not a pass: $why (console: $build/run.log)" >&2
 exit 1

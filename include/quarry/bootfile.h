@@ -32,6 +32,8 @@ int cpio_next(const void *data, size_t size, size_t *pos, struct boot_file *out)
 bool boot_file_find(const char *name, struct boot_file *out);
 /* The only module besides the font, if there is one and it is neither an archive nor a program; else false. */
 bool boot_file_single(struct boot_file *out);
+/* Name what the kernel had no place for, if there is something.  Boot CPU. */
+void boot_files_report_dropped(void);
 /* Print the names, each after a blank, or what to do if there are none. */
 void boot_files_print(void);
 

@@ -12,8 +12,9 @@
 #include <quarry/types.h>
 
 #define BOOT_MAX_RANGES  128
-#define BOOT_MAX_MODULES 16
+#define BOOT_MAX_MODULES 128
 #define BOOT_CMDLINE_MAX 4096
+#define BOOT_NAME_MAX    128
 
 struct boot_range {
 	phys_t start, end; /* bytes, [start, end) */
@@ -21,7 +22,7 @@ struct boot_range {
 struct boot_module {
 	phys_t start;
 	u64 size;       /* bytes */
-	char name[128]; /* its command line; empty by PVH */
+	char name[BOOT_NAME_MAX]; /* its command line; empty by PVH */
 };
 struct bootinfo {
 	const char *path; /* "pvh" or "multiboot2" */
@@ -33,6 +34,8 @@ struct bootinfo {
 	unsigned nr_used;
 	struct boot_module module[BOOT_MAX_MODULES];
 	unsigned nr_modules;
+	unsigned modules_dropped;         /* no place for them; only counted, but */
+	char dropped_name[BOOT_NAME_MAX]; /* the first one's name */
 	phys_t rsdp;      /* address of the RSDP, 0 unknown */
 	u8 rsdp_copy[36]; /* multiboot2: its copy */
 	u8 rsdp_len;      /* bytes in the copy, 0: use the address */

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Each way to boot, on each kind of machine."""
+import re
+
 import pytest
 
 PATHS = ["pvh", "grub", "uefi"]
@@ -99,3 +101,19 @@ def test_first_selftest_comes_soon(boot, report):
     assert run.passed, run.story()
     report(f"first selftest {run.when[first]:.2f} s after QEMU's start (kernel's first line "
            f"{run.when['^quarry: boot']:.2f} s, end {run.seconds:.2f} s; target 3 s)")
+
+
+@pytest.mark.parametrize("count", [16, 100])
+def test_many_modules(boot, text_file, count):
+    """All of them are taken, also the font, which comes last."""
+    files = [text_file(f"m{i:03}", "x") for i in range(count)]
+    run = boot("selftest=none user=nosuch", boot="grub", files=files)
+    named = re.search(r"^user=nosuch: .*$", run.text, re.MULTILINE)
+    assert named and f" m{count - 1:03}" in named.group(0) and "too many" not in run.text, run.story()
+    assert not run.has("the loader brought no boot module font.psf"), run.story()
+
+
+def test_too_many_modules(boot, text_file):
+    """What there is no place for is named; the font comes last."""
+    run = boot("selftest=none", boot="grub", files=[text_file(f"m{i:03}", "x") for i in range(130)])
+    assert run.passed and run.has(r'^boot: 3 boot modules too many: "m128" and all after it are left out; 128 are taken'), run.story()

@@ -2,11 +2,15 @@
 """`make run` with no terminal, its exit status, and what it says when something is wrong before QEMU starts."""
 import os
 import re
+import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import pexpect
 import pytest
 
+import outer_make
 import qemu
 import soak
 
@@ -58,11 +62,26 @@ def test_variables(make):
     ({"CPUS": "many"}, "CPUS=many: wanted a number"),
     ({"CPUS": "0"}, "CPUS=0: wanted a number"),
     ({"NODES": "99"}, "NODES=99: wanted a number"),
+    ({"CPUS": "256"}, "CPUS=256: wanted a number from 1 to 255"),
+    ({"CPUS": "08"}, "CPUS=08: wanted a number"),
+    ({"CPUS": "99999999999999999999"}, "wanted a number from 1 to 255"),
+    ({"NODES": "17"}, "NODES=17: wanted a number from 1 to 16"),
     ({"MEM": "lots"}, "MEM=lots: wanted a size"),
+    ({"MEM": "2"}, "MEM=2: too little: 4 CPUs and 2 nodes by grub need 76M"),
+    ({"MEM": "76M", "CPUS": "5"}, "MEM=76M: too little"),
+    ({"MEM": "100M", "BOOT": "uefi"}, "MEM=100M: too little"),
+    ({"MEM": "0512M"}, "MEM=0512M: wanted a size"),
+    ({"MEM": "1025G"}, "MEM=1025G: too much: at most 1T"),
+    ({"MEM": "9999999T"}, "MEM=9999999T: too much"),
+    ({"TIMEOUT": "soon"}, "TIMEOUT=soon: wanted a number"),
+    ({"CMDLINE": "x" * 65536}, "CMDLINE: longer than 4095 bytes"),
+    ({"CMDLINE": "x" * 4090}, "CMDLINE: longer than 4095 bytes"),
+    ({"B": "o ut"}, 'B="o ut": wanted one directory'),
     ({"BOOT": "floppy"}, "BOOT=floppy: wanted grub, uefi or pvh"),
     ({"TRACE": "no/such.trace.gz"}, "TRACE=no/such.trace.gz: no such file"),
     ({"TRACE": "tests"}, "TRACE=tests: no such file"),
-], ids=["cpus_word", "cpus_0", "nodes_99", "mem_word", "boot_floppy", "trace_missing", "trace_folder"])
+], ids=["cpus_word", "cpus_0", "nodes_99", "cpus_256", "cpus_08", "cpus_huge", "nodes_17", "mem_word", "mem_2", "mem_cpus",
+        "mem_uefi", "mem_0512", "mem_1025g", "mem_huge", "timeout_word", "cmdline_64k", "cmdline_4090", "b_blank", "boot_floppy", "trace_missing", "trace_folder"])
 def test_wrong_variable(make, variables, message):
     """A clear error, before QEMU starts."""
     status, out = make("run", **variables)
@@ -76,17 +95,79 @@ def test_trace_that_is_no_gzip(make, text_file):
     assert "gzip cannot unpack it" in out and "quarry: boot" not in out, out[-2000:]
 
 
-def test_interrupt_leaves_no_qemu():
-    """SIGTERM to what `make run` runs: QEMU goes with it."""
-    env = dict(os.environ, BOOT="pvh", CMDLINE="selftest=none tour=off", QEMU_FLAGS="-S -name quarry-interrupted")
-    proc = subprocess.Popen(["sh", "tools/run.sh", os.path.relpath(qemu.BUILD, qemu.ROOT)], cwd=qemu.ROOT, env=env,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+BUILD = os.path.relpath(qemu.BUILD, qemu.ROOT)
+
+
+@pytest.mark.parametrize("command, how", [
+    (["sh", "tools/run.sh", BUILD], signal.SIGTERM), (["sh", "tools/run.sh", BUILD], signal.SIGKILL),
+    (["make", f"B={BUILD}", "run"], signal.SIGKILL)], ids=["term_sh", "kill_sh", "kill_make"])
+def test_killed_run_leaves_no_qemu(command, how):
+    """QEMU goes with what runs it, also when that has no time to end it."""
+    word = f"quarry-killed-{os.getpid()}-{how}"
+    env = dict(outer_make.env(), BOOT="pvh", CMDLINE="selftest=none tour=off", QEMU_FLAGS=f"-S -name {word}")
+    proc = subprocess.Popen(command, cwd=qemu.ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
     try:
-        assert wait_until(lambda: running("quarry-interrupted")), "QEMU did not start"
+        assert wait_until(lambda: running(word), 60), "QEMU did not start"
     finally:
-        proc.terminate()
+        proc.send_signal(how)
         proc.wait(20)
-    assert wait_until(lambda: not running("quarry-interrupted")), "QEMU is still there"
+    assert wait_until(lambda: not running(word)), "QEMU is still there"
+
+
+@pytest.mark.parametrize("path", ["grub", "pvh"])
+def test_runs_beside_each_other(make, path):
+    """Each has its own image, modules and log; one that is killed leaves nothing that disturbs the next."""
+    seeds = [f"0xabc{i}" for i in range(3)]
+    with ThreadPoolExecutor(len(seeds)) as pool:
+        done = [pool.submit(make, "run", BOOT=path, timeout=300, CMDLINE=f"{QUICK} seed={seed}") for seed in seeds]
+    for seed, run in zip(seeds, done):
+        status, out = run.result()
+        assert status == 0 and f"(seed {seed})" in out, out[-3000:]
+
+
+@pytest.mark.parametrize("path", ["grub", "pvh"])
+def test_command_line_may_contain_anything(make, path):
+    """It arrives as typed: nothing in it is for make, the shell, the script, GRUB's shell or GRUB's loader."""
+    odd = ["@MODULES@", "@CMDLINE@", "it's", '"a"', "''", '""', "b\\c", "$x", "$(HOME)", "${HOME}", "`id`", "{z}", ";", "|&", "<>",
+           "#", "~", "*?", "[x]", "!", "%s", "-x", "\\'", "\\\\"]
+    status, out = make("run", BOOT=path, CMDLINE=f"{QUICK} seed=0x77 {' '.join(odd)}")
+    assert status == 0 and "(seed 0x77)" in out, out[-3000:]
+    for word in odd:
+        assert f'no option "{word}"\n' in out, f"{word}\n{out[:3000]}"
+
+
+@pytest.fixture
+def terminal(name):
+    """terminal(cmdline) -> pexpect's make run, behind the verdict."""
+    children = []
+
+    def start(cmdline, verdict):
+        child = pexpect.spawn("make", ["--no-print-directory", f"B={BUILD}", "run", "BOOT=pvh", f"CMDLINE={cmdline} tour=off"],
+                              cwd=qemu.ROOT, env=outer_make.env(), timeout=120, encoding="utf-8", codec_errors="replace",
+                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
+        children.append(child)
+        child.expect(rf"\nquarry: {verdict}\r")
+        child.expect("Type help")
+        return child
+    yield start
+    for child in children:
+        child.close(force=True)
+
+
+ENDS = {"ctrl_c": "\x03", "ctrl_a_x": "\x01x", "ctrl_d": "\x04"}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("suite, verdict", [("buddy", "PASS"), ("fail", "FAIL")])
+def test_end_at_the_prompt(terminal, end, suite, verdict):
+    """The verdict counts, however the prompt is left."""
+    child = terminal(f"selftest={suite}", verdict)
+    child.send(ENDS[end])
+    child.expect(pexpect.EOF)
+    child.close()
+    assert (child.exitstatus == 0) == (verdict == "PASS") and child.signalstatus is None, child.before
 
 
 def running(word):

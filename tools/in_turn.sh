@@ -1,0 +1,14 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# in_turn.sh: run a command when nobody else runs one under the same lock.
+#
+# Usage: tools/in_turn.sh LOCK-FILE COMMAND...
+set -eu
+
+lock=$1
+shift
+command -v flock > /dev/null || exec "$@"
+exec 9> "$lock"
+flock -n 9 || { echo "make: another make builds in this directory; waiting for it" >&2; flock 9; }
+# Not for the command's own children: one that stays would keep the lock.
+"$@" 9>&-
