@@ -32,7 +32,7 @@ override CMDLINE := $(value CMDLINE)
 # ---- what is built of what -------------------------------------------------------------------
 # Each room lists its own sources in its files.mk, one name a line, in link order.
 $(foreach list,MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAMS HOSTILE_SRCS ARCH_SRCS BOOT_SRCS \
-	HOST_BASE HOST_SRCS HOST_PORT TEST_SRCS KTEST_SRCS RACE_SRCS FIBER_SRCS,$(eval $(list) :=))
+	HOST_BASE HOST_SRCS HOST_TEST_SRCS HOST_PORT TEST_SRCS KTEST_SRCS RACE_SRCS FIBER_SRCS,$(eval $(list) :=))
 ROOMS := boot arch/x86_64 arch/host arch/fiber kernel drivers mm bench user tests tests/races
 include $(ROOMS:%=%/files.mk)
 KERNEL_SRCS += $(if $(RACE),,kernel/no_race.c)
@@ -115,7 +115,7 @@ HFLAGS_asan   := -fsanitize=address,undefined -fno-sanitize-recover=all
 HFLAGS_tsan   := -fsanitize=thread -Wno-tsan
 HOST_BUILDS   := plain port order3 asan tsan
 # All but one link the host's own locks and cross-calls; "plain" links the kernel's.
-host_srcs = $(MM_SRCS) $(BOTH_SRCS) $(HOST_SRCS) $(TEST_SRCS) $(if $(filter plain,$(1)),$(SHARED_SRCS),$(HOST_PORT))
+host_srcs = $(MM_SRCS) $(BOTH_SRCS) $(HOST_SRCS) $(TEST_SRCS) $(HOST_TEST_SRCS) $(if $(filter plain,$(1)),$(SHARED_SRCS),$(HOST_PORT))
 # Of a directory, a program, flags and sources.
 define host_build
 $(B)/$(1)/kernel/trace_short.c.o: traces/short.trace

@@ -5,8 +5,10 @@
 Usage: tools/check.py [--build DIR] [--only NAME,...] [--seed N]
 """
 import argparse
+import glob
 import os
 import re
+import select
 import subprocess
 import sys
 import time
@@ -23,7 +25,9 @@ BUILDS = {  # in the order of how long they run
     "port": "the host's own locks and cross-calls",
     "order3": "pageblocks of 8 pages",
 }
-TIME_LIMIT = 120
+SUITE_LIMIT = {"tsan": 90, "asan": 60}  # seconds in which one suite must end; of the others:
+SUITE_LIMIT_PLAIN = 25
+SHOWN = 20  # failed tests of a build that are named at once
 SANITIZERS = {"ASAN_OPTIONS": "detect_stack_use_after_return=0", "UBSAN_OPTIONS": "print_stacktrace=1",
               "TSAN_OPTIONS": "halt_on_error=0 exitcode=66 second_deadlock_stack=1"}
 
@@ -70,21 +74,72 @@ def jobs():
     return max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 
 
+def all_suites(program):
+    """The names of the suites of selftest=all, in their order."""
+    said = subprocess.run([program, "no-such-suite"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          stdin=subprocess.DEVNULL, timeout=60, check=False).stdout.decode()
+    extra = set()
+    for path in glob.glob(os.path.join(qemu.ROOT, "tests", "**", "*.c"), recursive=True):
+        with open(path, encoding="utf-8") as f:
+            extra.update(re.findall(r"^KTEST_SUITE\((\w+), KTEST_EXTRA", f.read(), re.MULTILINE))
+    words = " ".join(re.findall(r"^selftest: known: (.*)$", said, re.MULTILINE)).split()
+    return [w for w in words if w not in extra and w not in ("all", "quick", "none")]
+
+
+def run_suites(command, limit, out, fails):
+    """Until the program ends, or one suite has had its time: (status or "timeout", suites that ended)."""
+    proc = subprocess.Popen(command, env=dict(os.environ, **SANITIZERS), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            stdin=subprocess.DEVNULL)
+    last, done, part = time.monotonic(), 0, b""
+    try:
+        while True:
+            left = last + limit - time.monotonic()
+            if left <= 0:
+                return "timeout", done
+            if not select.select([proc.stdout], [], [], left)[0]:
+                continue
+            data = os.read(proc.stdout.fileno(), 1 << 16)
+            if not data:
+                return proc.wait(), done
+            out.append(data)
+            *lines, part = (part + data).split(b"\n")
+            for line in lines:
+                if line.startswith((b"ok ", b"not ok ")):
+                    done, last = done + 1, time.monotonic()
+                elif line.startswith(b"  not ok "):
+                    fails(line.split()[3].decode("utf-8", "replace"))
+    finally:
+        proc.kill()
+        proc.wait()
+        proc.stdout.close()
+
+
 def run_build(build, name, seed):
-    """Run one build's suites: (seconds, exit status, report)."""
+    """Run one build's suites: (seconds, exit status, report, suites that did not end in time)."""
     program = os.path.join(build, f"host-{name}", "check")
     command = [program] + ([f"--seed={seed}"] if seed else [])
+    limit = SUITE_LIMIT.get(name, SUITE_LIMIT_PLAIN)
     start = time.monotonic()
-    try:
-        done = subprocess.run(command, env=dict(os.environ, **SANITIZERS), timeout=TIME_LIMIT,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        status, out = done.returncode, done.stdout
-    except subprocess.TimeoutExpired as e:
-        status, out = "timeout", e.stdout or b""
-    text = out.decode("utf-8", "replace")
+    out, shown, stuck, left = [], [], [], None
+
+    def fails(test):
+        shown.append(test)
+        if len(shown) <= SHOWN:
+            print(f"  {name:8} not ok: {test} ({time.monotonic() - start:.0f} s)", flush=True)
+    status, done = run_suites(command, limit, out, fails)
+    while status == "timeout":
+        left = (all_suites(program) if left is None else left)[done:]
+        stuck.append(left[0] if left else f"suite {done + 1}")
+        print(f"  {name:8} {stuck[-1]} has not ended in {limit} s: left out, the others still run", flush=True)
+        left = left[1:]
+        if not left:
+            break
+        out.append(b"\n")
+        status, done = run_suites(command + [",".join(left)], limit, out, fails)
+    text = b"".join(out).decode("utf-8", "replace")
     with open(os.path.join(build, f"host-{name}.log"), "w", encoding="utf-8") as f:
         f.write(text)
-    return time.monotonic() - start, status, text
+    return time.monotonic() - start, status, text, stuck
 
 
 def what_matters(text):
@@ -98,11 +153,13 @@ def what_matters(text):
     return [line for i in failed for line in lines[max(0, i - 8):i + 1]][:60] or lines[-40:]
 
 
-def judge(counts, build, name, seconds, status, text):
+def judge(counts, build, name, seconds, status, text, stuck):
     passed, failed, skipped, names = qemu.ktap_counts(text)
     print(f"  {name:8} {passed:4} passed {failed:3} failed {skipped:3} skipped {seconds:6.1f} s"
           f"  ({BUILDS[name]})", flush=True)
     counts.add(passed, failed, [f"hosted {name}: {n}" for n in names])
+    counts.add(0, len(stuck), [f"hosted {name}: {suite} did not end in its time" for suite in stuck])
+    failed += len(stuck)
     # A crash, a sanitizer's report or a suite that broke the kernel's memory has no test line.
     ended = "# selftest: " in text
     if not failed and (status != 0 or not ended or not passed):
