@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""Every variable of `make run` at both ends of its documented range, as typed."""
+import os
+
+import pytest
+
+SHORT = "selftest=buddy tour=off"
+CORES = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("variables, says", [
+    ({"BOOT": "grub", "CPUS": 1, "NODES": 1, "MEM": "69M"}, "1 CPUs online of 1, 1 node,"),
+    ({"BOOT": "grub", "MEM": "76"}, "4 CPUs online of 4, 2 nodes,"),
+    ({"BOOT": "pvh", "MEM": "76m"}, "4 CPUs online of 4, 2 nodes,"),
+    ({"BOOT": "uefi", "MEM": "140M"}, "4 CPUs online of 4, 2 nodes,"),
+    ({"BOOT": "pvh", "NODES": 16, "MEM": "132M"}, "4 CPUs online of 4,"),
+    ({"BOOT": "pvh", "NODES": 8, "MEM": "1g"}, "4 CPUs online of 4, 8 nodes,"),
+    ({"BOOT": "pvh", "CPUS": 255, "MEM": "327M"}, "255 CPUs online of 255,"),
+    ({"BOOT": "uefi", "CPUS": 255, "NODES": 16, "MEM": "447M"}, "255 CPUs online of 255,"),
+    ({"BOOT": "grub", "MEM": "1T"}, "4 CPUs online of 4, 2 nodes,"),
+    ({"BOOT": "uefi", "MEM": "1t"}, "4 CPUs online of 4, 2 nodes,"),
+], ids=["least", "least_grub", "least_pvh", "least_uefi", "nodes_16", "nodes_8", "cpus_255", "cpus_255_uefi", "most_grub", "most_uefi"])
+def test_range(make, variables, says):
+    status, out = make("run", timeout=300, CMDLINE=SHORT, **variables)
+    assert status == 0 and says in out, out[-3000:]
+
+
+@pytest.mark.parametrize("mem", ["64G", "1T"])
+def test_large_memory_passes_with_the_tour(make, mem):
+    """What standby brings online meanwhile is not taken for lost; the programs touch as much as on any machine."""
+    status, out = make("run", timeout=900, BOOT="pvh", MEM=mem)
+    assert status == 0 and "programs: 3 offlines, each at the first call" in out, out[-3000:]
+
+
+@pytest.mark.parametrize("cpus", [64, 255])
+def test_many_cpus_pass_with_the_tour(make, cpus):
+    status, out = make("run", timeout=900, BOOT="pvh", CPUS=cpus)
+    assert status == 0 and f"{cpus} CPUs online of {cpus}," in out, out[-3000:]
+    assert (f"run: {cpus} CPUs on {CORES} host cores: one host thread runs them all" in out) == (cpus > 4 * CORES), out[:300]
