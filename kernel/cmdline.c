@@ -30,6 +30,7 @@ static const struct cmdline_option options[] = {
 	CHOICE("isolation", "precise disable redrain", "how offlining keeps pages out of caches"),
 	PERCENT("movable", 95, "zone MOVABLE's part of each node"),
 	SIZE("standby", 0, 16ULL << 20, "memory of each zone above 4 GiB that is online from the start; 0: all"),
+	SIZE("cma", 0, 16ULL << 20, "memory that movable pages borrow until somebody wants it in one piece"),
 	TEXT("trace", "name of the boot module with a trace to replay"),
 	CHOICE("tour", "on off", "the tour after the selftests"),
 	CHOICE("picture", "plain ansi off", "how the tour draws memory"),

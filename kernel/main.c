@@ -8,6 +8,7 @@
  */
 #include "kernel/boot_memory.h"
 #include "bench/bench.h"
+#include "kernel/cma_area.h"
 #include "kernel/monitor.h"
 #include "kernel/tour.h"
 
@@ -119,6 +120,7 @@ void kernel_main(void)
 	serial_enable_irq();
 	if (memory_start(&kernel_memory)) /* caches on, reclaim threads running */
 		panic("boot: no memory for the reclaim threads");
+	cma_area_boot(); /* contiguous memory, if the command line asks for it */
 	if (tasks_init()) /* threads of ring 3 may be started, and are freed */
 		panic("boot: no memory for the reaper");
 	if (mce_start()) /* pages that machine checks report are taken out of use */

@@ -297,6 +297,7 @@ static const struct command commands[] = {
     {"evacuate", "NODE [whole|undo]", "take a node's movable memory out; all or nothing; give it back", 1, 2,
 	cmd_evacuate},
     {"compact", "", "move what can move together", 0, 0, cmd_compact},
+    {"cma", "[make|end|alloc|free N N]", "the area of contiguous memory: make it, end it, use it", 0, 3, cmd_cma},
     {"busy", "[PFN]", "a page that could move but is always in use; none", 0, 1, cmd_busy},
     {"poison", "[PFN]", "take a page out of use whose memory broke; those that are", 0, 1, cmd_poison},
     {"soft", "PFN", "move what is in a page elsewhere, and take it out of use", 1, 1, cmd_soft},

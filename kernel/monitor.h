@@ -22,6 +22,8 @@ void cmd_busy(unsigned n, char **arg);
 /* And of load.c. */
 void cmd_load(unsigned n, char **arg);
 void cmd_burst(unsigned n, char **arg);
+/* Command of monitor_cma.c. */
+void cmd_cma(unsigned n, char **arg);
 /* Commands of monitor_poison.c. */
 void cmd_poison(unsigned n, char **arg);
 void cmd_soft(unsigned n, char **arg);

@@ -12,6 +12,9 @@
  */
 #include "mm/mm_priv.h"
 
+/* So many places are tried for an area that may lie anywhere: each try ends by itself, within seconds. */
+#define PLACES 16
+
 static bool is_used(const struct cma *cma, unsigned long at)
 {
 	return cma->used[at / 64] >> (at % 64) & 1;
@@ -80,6 +83,73 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 	set_types(cma, MT_CMA);
 	free_contig_range(mem, start, nr);
 	return 0;
+}
+
+/* An unlocked read: may the pageblock become part of an area?  cma_create looks again. */
+static bool block_may_join(const struct zone *zone, pfn_t pfn)
+{
+	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	return zone_owns_block(zone, pfn) && pageblock_state(pb) == PB_ONLINE && !pageblock_isolated(pb) &&
+	    pageblock_type(pb) != MT_CMA && (pageblock_type(pb) == MT_MOVABLE || pageblock_all_free(pb));
+}
+
+/* Free pages that the kernel's own memory can come from, CMA left out.  A hint. */
+static unsigned long kernel_free(struct memory *mem)
+{
+	unsigned long nr = 0;
+	unsigned i;
+	pfn_t pfn;
+
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *zone = &mem->zones[i];
+
+		if (zone->kind == ZONE_MOVABLE)
+			continue;
+		for_each_zone_block(zone, pfn) {
+			const struct pageblock *pb = pageblock_of(mem, pfn);
+
+			if (pageblock_state(pb) == PB_ONLINE && pageblock_type(pb) != MT_CMA)
+				nr += READ_ONCE(pb->nr_free);
+		}
+	}
+	return nr;
+}
+
+/* From the top of the zone: boot memory lies low.  At most *@tries places. */
+static int create_in_zone(struct cma *cma, const char *name, struct zone *zone, unsigned long nr, unsigned *tries)
+{
+	pfn_t pfn = READ_ONCE(zone->end_pfn);
+	unsigned long run = 0;
+	int err = -ENOMEM;
+
+	while (pfn > READ_ONCE(zone->start_pfn) && *tries > 0 && err) {
+		pfn -= PAGEBLOCK_PAGES;
+		run = block_may_join(zone, pfn) ? run + PAGEBLOCK_PAGES : 0;
+		if (run < nr)
+			continue;
+		err = cma_create(cma, name, zone->mem, pfn, nr);
+		--*tries;
+	}
+	return err;
+}
+
+int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, unsigned long nr)
+{
+	unsigned i = mem->nr_nodes * NR_ZONE_KINDS, tries = PLACES;
+	int err = -ENOMEM;
+
+	if (nr == 0 || nr % PAGEBLOCK_PAGES)
+		return -EINVAL;
+	if (!may_sleep())
+		return -EDEADLK;
+	if (nr > kernel_free(mem) / 2)
+		return -ENOMEM;
+	while (i-- > 0 && err) {
+		if (mem->zones[i].kind != ZONE_MOVABLE && zone_has_span(&mem->zones[i]))
+			err = create_in_zone(cma, name, &mem->zones[i], nr, &tries);
+	}
+	return err;
 }
 
 int cma_destroy(struct cma *cma)

@@ -258,6 +258,35 @@ static void an_area_comes_and_goes(struct ktest *t)
 	mov_end(t);
 }
 
+/* Around what cannot move, from the top down; and never more than half. */
+static void a_place_for_an_area_is_found(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
+	struct zone *zone;
+	struct page *page;
+	struct cma other;
+	pfn_t start;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	start = zone->end_pfn - BLOCK(1);
+	/* Somebody has a page of the topmost pageblock. */
+	set_type(zone, start, MT_UNMOVABLE);
+	page = take_block(zone, 0, MT_UNMOVABLE);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(1) + 1), -EINVAL);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, 0), -EINVAL);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(ZONE_SIZE / 2)), -ENOMEM);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, ~0UL << PAGEBLOCK_ORDER), -ENOMEM);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(AREA)), 0);
+	NEED(t, cma.start == start - BLOCK(AREA));
+	EXPECT_EQ(t, cma_create_anywhere(&other, "other", mem, BLOCK(1)), 0);
+	EXPECT_EQ(t, other.start, cma.start - BLOCK(1));
+	EXPECT_EQ(t, cma_destroy(&other), 0);
+	give_block(zone, page);
+	drop_area(t, mem);
+}
+
 struct user {
 	struct page *page[8];
 	int errors;
@@ -297,5 +326,5 @@ static void users_do_not_refuse_each_other(struct ktest *t)
 
 KTEST_SUITE(cma, KTEST_QUICK, KTEST(only_movable_allocations_borrow_it), KTEST(borrowers_move_out),
     KTEST(runs_are_aligned_and_apart), KTEST(nonsense_is_refused), KTEST(zone_movable_has_no_areas),
-    KTEST(what_does_not_go_is_gone_round), KTEST(an_area_comes_and_goes),
+    KTEST(what_does_not_go_is_gone_round), KTEST(an_area_comes_and_goes), KTEST(a_place_for_an_area_is_found),
     KTEST(users_do_not_refuse_each_other));

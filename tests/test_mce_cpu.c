@@ -5,6 +5,7 @@
  */
 #include "tests/mce_help.h"
 #include "x86.h"
+#include <quarry/vm.h>
 
 #define BANK     3
 #define MISC     0x8c
@@ -272,6 +273,29 @@ static void corrected_errors_are_polled(struct ktest *t)
 	undo(t, pfn);
 }
 
+/* Its object has let go of it, and somebody has not: two threads that needed it may both try again. */
+static void a_page_on_its_way_out_ends_nobody(struct ktest *t)
+{
+	struct mce_record rec = {.severity = MCE_REQUIRED};
+	struct vm_object *object;
+	struct page *page;
+
+	if (!emulated(t))
+		return;
+	REQUIRE(t, !vm_object_create(&kernel_memory, OBJ_ANON, 1, NULL, NULL, &object));
+	EXPECT_EQ(t, vm_object_supply(object, 0, NULL), 0);
+	EXPECT_EQ(t, vm_object_pin(object, 0, &page), 0);
+	rec.pfn = page_to_pfn_in(&kernel_memory, page);
+	counter_add(&mce_stats.found[MCE_REQUIRED], 2UL);
+	EXPECT(t, mce_deal(&rec));
+	EXPECT(t, mce_deal(&rec));
+	EXPECT(t, is_flagged(&kernel_memory, rec.pfn) && !is_retired(&kernel_memory, rec.pfn));
+	mem_unpin_page(&kernel_memory, page);
+	EXPECT(t, is_retired(&kernel_memory, rec.pfn));
+	vm_object_put(object);
+	undo(t, rec.pfn);
+}
+
 /* ---- the entry ---- */
 
 #define DEPTH  1024 /* bytes of the stack that a first handler may have in use */
@@ -326,4 +350,5 @@ static void a_second_one_leaves_the_first_alone(struct ktest *t)
 KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_listens), KTEST(action_optional_on_each_cpu),
     KTEST(nothing_is_done_with_interrupts_off), KTEST(two_banks_at_once),
     KTEST(a_full_ring_leaves_all_banks_as_they_were), KTEST(kernel_memory_goes_on),
-    KTEST(nothing_to_do), KTEST(corrected_errors_are_polled), KTEST(a_second_one_leaves_the_first_alone));
+    KTEST(nothing_to_do), KTEST(corrected_errors_are_polled),
+    KTEST(a_page_on_its_way_out_ends_nobody), KTEST(a_second_one_leaves_the_first_alone));

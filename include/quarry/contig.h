@@ -83,6 +83,13 @@ struct cma {
 int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t start, unsigned long nr)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
+ * cma_create_anywhere - the same in a place that is found: @nr pages, whole pageblocks, of one zone.
+ * Returns 0; -EINVAL not whole pageblocks; -ENOMEM no such place, or more than half of the free memory that the
+ * kernel's own can come from; -EBUSY what lies in the places that were tried did not go; -EDEADLK context.
+ */
+int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, unsigned long nr)
+    must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
+/*
  * Give the pageblocks back, as movable ones; those too that are offline.  Those that were removed, or have come back
  * in another zone since, are nobody's to give.  Returns 0; -EBUSY: a user has pages of it.
  */

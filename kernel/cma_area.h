@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* cma_area.h: the kernel's own area of contiguous memory. */
+#ifndef KERNEL_CMA_AREA_H
+#define KERNEL_CMA_AREA_H
+
+#include <quarry/contig.h>
+
+#define CMA_AREA_MAX_MIB (16ULL << 20)
+
+/* Make the area that the command line asks for.  Context: the boot thread, once the caches are on. */
+void cma_area_boot(void);
+/* Make an area of @mib MiB, rounded up to pageblocks.  0; -EEXIST; as cma_create_anywhere.  Context: thread. */
+int cma_area_make(u64 mib) must_check;
+/* Give it back.  0; -ENOENT; as cma_destroy. */
+int cma_area_end(void) must_check;
+/* NULL: there is none. */
+struct cma *cma_area(void);
+/* Print what has become of its pages. */
+void cma_area_show(void);
+
+#endif

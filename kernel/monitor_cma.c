@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * monitor_cma.c: the prompt's commands for contiguous memory.
+ *
+ * Owns:       nothing: what was allocated at the prompt stays allocated until it is freed there.
+ * Locks:      none.
+ */
+#include "kernel/cma_area.h"
+#include "kernel/monitor.h"
+
+#include <quarry/kernel.h>
+
+static void report(const char *what, int err)
+{
+	if (!err)
+		printk("cma %s: done\n", what);
+	else
+		printk("cma %s: error %d: %s\n", what, err,
+		    err == -EEXIST       ? "there is one already"
+		        : err == -ENOENT ? "there is no area"
+		        : err == -EBUSY  ? "something in it is in use and did not go"
+		        : err == -ENOMEM ? "not so much in one piece"
+		                         : "no such pages");
+}
+
+static void alloc(unsigned n, const u64 *number)
+{
+	struct cma *cma = cma_area();
+	struct page *page;
+	int err = -ENOENT;
+
+	if (cma)
+		err = cma_alloc(cma, number[0], (unsigned)MIN(n > 1 ? number[1] : 0, 64ULL), &page);
+	if (err)
+		report("alloc", err);
+	else
+		printk("cma alloc: pfn %#lx\n", page_to_pfn_in(&kernel_memory, page));
+}
+
+static int free_pages_of(u64 pfn, u64 nr)
+{
+	struct cma *cma = cma_area();
+
+	if (!cma)
+		return -ENOENT;
+	if (pfn < cma->start || pfn >= cma->end)
+		return -EINVAL;
+	return cma_free(cma, pfn_to_page_in(&kernel_memory, pfn), nr);
+}
+
+/* cma; cma make MIB; cma end; cma alloc NR [ALIGN]; cma free PFN NR. */
+void cmd_cma(unsigned n, char **arg)
+{
+	u64 number[2] = {0};
+	unsigned i;
+
+	for (i = 1; i < n; i++) {
+		if (!monitor_number(arg[i], &number[i - 1]))
+			return;
+	}
+	if (n == 0)
+		cma_area_show();
+	else if (n == 2 && strcmp(arg[0], "make") == 0)
+		report("make", cma_area_make(number[0]));
+	else if (n == 1 && strcmp(arg[0], "end") == 0)
+		report("end", cma_area_end());
+	else if (n >= 2 && strcmp(arg[0], "alloc") == 0)
+		alloc(n - 1, number);
+	else if (n == 3 && strcmp(arg[0], "free") == 0)
+		report("free", free_pages_of(number[0], number[1]));
+	else
+		printk("usage: cma, cma make MIB, cma end, cma alloc NR [ALIGN], cma free PFN NR\n");
+}
