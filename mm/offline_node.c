@@ -97,7 +97,8 @@ static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t en
 		op->res->moved += r.moved;
 		if (!err) {
 			start = to;
-		} else if (err == -EINTR || err == -ETIMEDOUT) {
+		} else if (err == -EINTR || err == -ETIMEDOUT || r.fail.why == WHY_NONE) {
+			/* Called off, too late, or no memory for a note. */
 			op->res->fail = r.fail;
 			return err;
 		} else if (r.fail.why == WHY_LAST && to - start > PAGEBLOCK_PAGES) {

@@ -115,7 +115,11 @@ static unsigned long looks_of(struct ktest *t, struct memory *mem)
 {
 	struct compact_stats stats;
 
-	EXPECT(t, mov_begin(t, mem));
+	if (!mov_begin(t, mem)) {
+		ktest_fail(t, __FILE__, __LINE__, "no memory for a list of pages");
+		drop_memory(t, mem);
+		return 0;
+	}
 	all_caches_off(t, mem);
 	fill(0, BLOCK(1), BLOCK(ONLINE));
 	EXPECT_EQ(t, compact_memory(mem, &stats), 0);
