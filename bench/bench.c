@@ -165,5 +165,6 @@ bool bench_run(void)
 	good = bench_batches();
 	good = bench_check() && good;
 	good = bench_migrate() && good;
+	good = bench_object() && good;
 	return bench_offline() && good;
 }

@@ -15,5 +15,6 @@ bool bench_run(void);
 void bench_figure(const char *name, u64 value, const char *unit);
 /* bench_vm.c; as bench_run. */
 bool bench_migrate(void);
+bool bench_object(void);
 
 #endif

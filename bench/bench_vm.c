@@ -17,6 +17,9 @@
 #define PAGES (8UL * PAGEBLOCK_PAGES)
 #define RUNS  4
 #define AT    0x10000000UL
+/* Regions of one slot: RMAP_AT_ONCE of mm/; and of others. */
+#define SHARERS 128u
+#define OTHERS  50000u
 
 /* The movable pageblock of which memory objects have most. */
 static pfn_t fullest(unsigned long *most)
@@ -77,6 +80,49 @@ static bool measure(struct vm_space *space)
 	}
 	bench_figure("migrate_mapped_page", best, "instructions");
 	return true;
+}
+
+/*
+ * Slot 0 is shown by as many regions as one hold of the object's lock visits, with an entry in each, and OTHERS
+ * more regions show the slots behind it.  Emptying it is one hold, and what comes before and after.
+ */
+static bool measure_hold(struct vm_space *space, struct vm_object *object)
+{
+	unsigned i;
+	u64 t0;
+
+	for (i = 0; i < SHARERS + OTHERS; i++)
+		if (vm_map(space, AT + i * PAGE_SIZE, 1, VM_READ, object, i < SHARERS ? 0 : i - SHARERS + 1))
+			return false;
+	for (i = 0; i < SHARERS; i++)
+		if (vm_fault(space, AT + i * PAGE_SIZE, VM_READ))
+			return false;
+	t0 = arch_tsc();
+	if (vm_object_remove(object, 0, 1))
+		return false;
+	bench_figure("object_hold", arch_tsc() - t0, "instructions");
+	return true;
+}
+
+bool bench_object(void)
+{
+	struct vm_object *object = NULL;
+	struct vm_space *space = NULL;
+	bool good = !vm_object_create(&kernel_memory, OBJ_ANON, OTHERS + 1, NULL, NULL, &object) &&
+	    !vm_space_create(&kernel_memory, &space);
+
+	if (good) {
+		space_use(space);
+		good = measure_hold(space, object);
+		space_use(NULL);
+	}
+	if (space)
+		vm_space_put(space);
+	if (object)
+		vm_object_put(object);
+	if (!good)
+		printk("bench: no object with many regions\n");
+	return good;
 }
 
 bool bench_migrate(void)

@@ -5,7 +5,7 @@
  * Owns:       page->spare of objects' pages, while it looks: the entries found so far.
  * Locks:      none: every CPU is stopped, interrupts off.  But the locks of spaces and objects are taken
  *             with interrupts on, so that somebody may have been stopped while changing an object:
- *             one whose lock is held is left out.  All that is compared here changes under the lock of
+ *             one whose lock is held, or whose regions are being walked, is left out.  All that is compared here changes under the lock of
  *             one object, so the others are as they should be.
  * Invariants: those it checks are listed in docs/mm/check.md.
  * Tests:      tests/test_check_vm.c.
@@ -29,7 +29,7 @@ struct vm_check {
 
 static bool being_changed(const struct vm_object *object)
 {
-	return READ_ONCE(object->lock.locked);
+	return READ_ONCE(object->lock.locked) || READ_ONCE(object->walked);
 }
 
 static bool page_is_objects(u32 word)

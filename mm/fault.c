@@ -114,7 +114,7 @@ static int commit(struct fault *f)
 {
 	struct vm_region *r;
 	struct migwait w;
-	bool waits = false;
+	bool waits = false, walked = false;
 	int err = 0;
 
 	spin_lock(&f->space->lock);
@@ -122,12 +122,16 @@ static int commit(struct fault *f)
 	if (r && r->object == f->object && region_index(r, f->va) == f->index &&
 	    !(f->access & ~r->prot)) {
 		spin_lock(&f->object->lock);
-		err = show(f, r, &w, &waits);
+		walked = object_walked(f->object, f->index);
+		if (!walked)
+			err = show(f, r, &w, &waits);
 		spin_unlock(&f->object->lock);
 	}
 	spin_unlock(&f->space->lock);
 	if (waits)
 		migwait_sleep(&w);
+	if (walked)
+		object_wait(f->object);
 	return err;
 }
 

@@ -67,7 +67,7 @@ static int mig_unmap(struct mig *m, struct tlb_gather *g)
 {
 	int err = 0;
 
-	spin_lock(&m->object->lock);
+	object_lock(m->object);
 	if (slot_page(object_lookup(m->object, m->src->index)) != m->src) {
 		err = -ENOENT;
 	} else if (READ_ONCE(m->src->pincount)) {
@@ -90,7 +90,7 @@ static int mig_replace(struct memory *mem, struct mig *m, struct page *page)
 	int err = -ENOENT;
 	u64 *slot;
 
-	spin_lock(&m->object->lock);
+	object_lock(m->object);
 	slot = object_slot(m->object, index);
 	if (*slot == slot_marker(pfn)) {
 		*slot = (uintptr_t)page;

@@ -84,6 +84,7 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	mem->vm.lock = SPINLOCK("vm lists", RANK_SPACE);
 	LIST_INIT(&mem->vm.spaces);
 	LIST_INIT(&mem->vm.objects);
+	mem->vm.at_once = RMAP_AT_ONCE;
 	mem->oom.lock = MUTEX("oom");
 	mem->oom.wq = WAITQ("oom victim");
 	for (i = 0; i < MAX_ZONES; i++)

@@ -161,7 +161,7 @@ void vm_object_put(struct vm_object *object)
 
 	if (atomic_sub(&object->refs, 1u) > 1)
 		return;
-	KASSERT(LIST_EMPTY(&object->regions));
+	KASSERT(RB_EMPTY(&object->regions) && !object->walked);
 	spin_lock(&mem->vm.lock);
 	LIST_REMOVE(object, link);
 	spin_unlock(&mem->vm.lock);
@@ -217,26 +217,28 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 /*
  * A page comes out of its slot with the slot's reference.  What a marker stands for is a
  * migrator's, reference and all: it finds the marker gone, drops the copy, and then the page.  The
- * page is there as long as the marker is, which goes under our lock.
+ * page is there as long as the marker is, which goes under our lock.  Returns how many regions showed it.
  */
-static void empty_slot(struct vm_object *object, u32 index, u64 *slot, struct tlb_gather *g)
+static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struct tlb_gather *g)
 {
 	struct page *page;
+	unsigned visited;
 
 	/* Nothing maps it, and it counts as empty already. */
 	if (*slot == SLOT_LOST) {
 		*slot = 0;
-		return;
+		return 0;
 	}
 	page = slot_is_marker(*slot)
 	    ? pfn_to_page_in(object->mem, slot_marker_pfn(*slot)) : slot_page(*slot);
 
-	rmap_unmap(object, index, 0, g);
+	visited = rmap_unmap(object, index, 0, g);
 	lru_release_page(object->mem, page);
 	if (!slot_is_marker(*slot))
 		tlb_gather_page(g, page);
 	*slot = 0;
 	WRITE_ONCE(object->nr_present, object->nr_present - 1);
+	return visited;
 }
 
 int vm_object_remove(struct vm_object *object, u32 index, u32 nr)
@@ -249,13 +251,14 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr)
 	tlb_gather_init(&g, object->mem);
 	while (index < end) {
 		u32 stop = MIN(end, index + SLOTS_AT_ONCE);
+		unsigned visited = 0;
 
-		spin_lock(&object->lock);
-		for (; index < stop && !tlb_gather_full(&g); index++) {
+		object_lock(object);
+		for (; index < stop && !tlb_gather_full(&g) && visited < object->mem->vm.at_once; index++) {
 			u64 *slot = object_slot(object, index);
 
 			if (slot && *slot)
-				empty_slot(object, index, slot, &g);
+				visited += empty_slot(object, index, slot, &g);
 		}
 		spin_unlock(&object->lock);
 		tlb_flush(&g);
@@ -299,7 +302,7 @@ int vm_object_pin(struct vm_object *object, u32 index, struct page **page)
 		return -EINVAL;
 	spin_lock(&object->lock);
 	slot = object_lookup(object, index);
-	if (slot_is_marker(slot)) {
+	if (slot_is_marker(slot) || object_walked(object, index)) {
 		err = -EAGAIN;
 	} else if (slot == SLOT_LOST) {
 		err = -EHWPOISON;

@@ -54,7 +54,7 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 	if (!object)
 		return 0;
 	tlb_gather_init(&g, mem);
-	spin_lock(&object->lock);
+	object_lock(object);
 	if (slot_page(object_lookup(object, page->index)) == page)
 		leave_slot(object, page, &g, res);
 	spin_unlock(&object->lock);

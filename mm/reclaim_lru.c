@@ -82,6 +82,9 @@ static enum verdict judge(struct batch *b, struct vm_object *object, struct page
 	struct lru_scan *scan = b->scan;
 	bool touched, dirty;
 
+	/* Somebody changes a slot's entries; an allocation must not wait for that. */
+	if (object->walked)
+		return KEEP;
 	/* The object has let go of it; or it is pinned, which only happens under this lock. */
 	if (slot_page(object_lookup(object, page->index)) != page)
 		return KEEP;
@@ -167,7 +170,7 @@ static void finish(struct batch *b, struct unmapped *u)
 
 	if (frozen)
 		mig_thaw(u->page);
-	spin_lock(&object->lock);
+	object_lock(object);
 	slot = object_slot(object, u->page->index);
 	/* Emptied meanwhile by somebody, who has left the slot's reference to us. */
 	gone = *slot != slot_marker(pfn);
@@ -201,7 +204,7 @@ static void age_batch(struct batch *b)
 		bool touched = false, dirty;
 
 		if (object) {
-			spin_lock(&object->lock);
+			object_lock(object);
 			if (slot_page(object_lookup(object, pages[i]->index)) == pages[i])
 				touched = was_touched(object, pages[i], &b->g, &dirty);
 			spin_unlock(&object->lock);

@@ -2,7 +2,7 @@
 /*
  * rmap.c: from a page to the entries that map it: its object, the object's regions, their tables.
  *
- * Owns:       mapcounts, and the last level's entries.
+ * Owns:       mapcounts, and the last level's entries; an object's tree of regions.
  * Locks:      the lock of the object, and inside it that of each table.
  * Invariants: a present entry holds one reference to its page and counts once in its mapcount; a
  *             migration entry holds neither.  Bits that a machine has set in an entry are collected
@@ -11,11 +11,182 @@
  */
 #include "mm/vm_priv.h"
 
-/* Where @r shows slot @index; 0: nowhere. */
+/*
+ * The tree is ordered by the first slot that a region shows; regions that begin at the same one by their
+ * address.  Each knows the last slot that it or any region below it in the tree shows, so that a search
+ * passes by all of a subtree that ends before the slot.
+ */
+static u32 last_slot(const struct vm_region *r)
+{
+	return r->offset + (u32)((r->end - r->start) >> PAGE_SHIFT) - 1;
+}
+
+static int compare(const struct vm_region *a, const struct vm_region *b)
+{
+	if (a->offset != b->offset)
+		return a->offset < b->offset ? -1 : 1;
+	return (a > b) - (a < b);
+}
+
+/* The tree below @r, or the part of the object that it shows, has changed: @r and all above it know. */
+static void update_below(struct vm_region *r)
+{
+	for (; r; r = RB_PARENT(r, link)) {
+		const struct vm_region *left = RB_LEFT(r, link), *right = RB_RIGHT(r, link);
+		u32 below = last_slot(r);
+
+		if (left)
+			below = MAX(below, left->below);
+		if (right)
+			below = MAX(below, right->below);
+		r->below = below;
+	}
+}
+
+#undef RB_AUGMENT
+#define RB_AUGMENT(r) update_below(r)
+RB_GENERATE_INTERNAL(vm_region_index, vm_region, link, compare, unused static)
+
+void rmap_add(struct vm_region *r)
+{
+	RB_INSERT(vm_region_index, &r->object->regions, r);
+	update_below(r);
+}
+
+void rmap_remove(struct vm_region *r)
+{
+	RB_REMOVE(vm_region_index, &r->object->regions, r);
+}
+
+void rmap_cut(struct vm_region *r, uintptr_t end)
+{
+	r->end = end;
+	update_below(r);
+}
+
+/* The first region in or below @r that shows @index; NULL. */
+static struct vm_region *first_in(struct vm_region *r, u32 index)
+{
+	while (r && r->below >= index) {
+		struct vm_region *left = RB_LEFT(r, link);
+
+		/* One of them ends there or later; if it begins later, so do all that follow. */
+		if (left && left->below >= index)
+			r = left;
+		else if (r->offset > index)
+			return NULL;
+		else if (last_slot(r) >= index)
+			return r;
+		else
+			r = RB_RIGHT(r, link);
+	}
+	return NULL;
+}
+
+/* The first region behind @after, which need not be there any more, that shows @index; NULL. */
+static struct vm_region *next_region(struct vm_object *object, const struct vm_region *after, u32 offset, u32 index)
+{
+	struct vm_region *r = RB_ROOT(&object->regions), *place = NULL;
+	bool behind = false;
+
+	while (r) {
+		place = r;
+		behind = r->offset != offset ? r->offset > offset : r > after;
+		r = behind ? RB_LEFT(r, link) : RB_RIGHT(r, link);
+	}
+	for (; place; behind = RB_PARENT(place, link) && RB_LEFT(RB_PARENT(place, link), link) == place,
+	       place = RB_PARENT(place, link)) {
+		if (!behind)
+			continue;
+		if (place->offset > index)
+			return NULL;
+		if (last_slot(place) >= index)
+			return place;
+		r = first_in(RB_RIGHT(place, link), index);
+		if (r)
+			return r;
+	}
+	return NULL;
+}
+
+/* ---- walks ---- */
+
+/* Who waits for a walk to end. */
+static struct waitq walks = {.lock = {.rank = RANK_WAIT, .name = "entries changed"}};
+
+/*
+ * One walk visits all regions that show a slot.  There may be any number of them, so that it lets go of the
+ * object's lock after each few, and goes on behind the last one, which need not be there any more.
+ *
+ * For everybody else it is one step all the same.  While object->walked says so, whoever looks at the slot waits
+ * (faults), or comes again (pins), and so does whoever would walk (object_lock).  So no entry for the slot is
+ * made meanwhile, and slot, mapcount and page are only touched by the walker.  What others still do is to
+ * unmap: entries go, each under the lock, as they might have gone just before the walk or just after it.  A
+ * region that comes meanwhile has no entries for the slot; the two parts of one that is cut have its entries
+ * where they were, and the upper one begins at a later slot, so that it lies behind the lower one.
+ */
+struct walk {
+	struct vm_object *object;
+	u32 index;
+	unsigned nr;                   /* visited */
+	const struct vm_region *after; /* the last one: where, not what */
+	u32 offset;                    /* the slot it begins at */
+};
+
+/* The lock is held when it is called, and when it returns. */
+static struct vm_region *walk_next(struct walk *w) NO_LOCK_ANALYSIS
+{
+	struct vm_object *object = w->object;
+	struct vm_region *r;
+
+	if (w->nr && w->nr % object->mem->vm.at_once == 0) {
+		KASSERT(!object->walked || object->walked == w->index + 1);
+		WRITE_ONCE(object->walked, w->index + 1);
+		spin_unlock(&object->lock);
+		MM_EVENT(object->mem, RMAP_PAUSES);
+		sched_point("rmap.pause");
+		cpu_relax();
+		spin_lock(&object->lock);
+	}
+	r = next_region(object, w->after, w->offset, w->index);
+	if (r) {
+		w->after = r;
+		w->offset = r->offset;
+		w->nr++;
+	} else if (object->walked) {
+		WRITE_ONCE(object->walked, 0u);
+		wake_up(&walks);
+	}
+	return r;
+}
+
+#define FOR_EACH_REGION(r, w) while (((r) = walk_next(w)))
+
+static bool walk_over(void *arg)
+{
+	return !READ_ONCE(((struct vm_object *)arg)->walked);
+}
+
+void object_wait(struct vm_object *object)
+{
+	wait_until(&walks, walk_over, object, WAIT_FOREVER);
+}
+
+void object_lock(struct vm_object *object) NO_LOCK_ANALYSIS
+{
+	spin_lock(&object->lock);
+	while (object->walked) {
+		spin_unlock(&object->lock);
+		object_wait(object);
+		spin_lock(&object->lock);
+	}
+}
+
+/* ---- entries ---- */
+
+/* Where @r, which shows it, shows slot @index. */
 static uintptr_t region_va(const struct vm_region *r, u32 index)
 {
-	if (index < r->offset || index - r->offset >= (r->end - r->start) >> PAGE_SHIFT)
-		return 0;
 	return r->start + ((uintptr_t)(index - r->offset) << PAGE_SHIFT);
 }
 
@@ -71,13 +242,14 @@ struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with)
 
 u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
 {
+	struct walk w = {.object = object, .index = index};
 	struct vm_region *r;
 	u64 bits = 0;
 
-	LIST_FOREACH(r, &object->regions, link) {
+	FOR_EACH_REGION(r, &w) {
 		struct pagetable *pt = &r->space->pt;
 		uintptr_t va = region_va(r, index);
-		u64 *entry = va ? pt_entry(pt, va) : NULL, old;
+		u64 *entry = pt_entry(pt, va), old;
 
 		if (!entry)
 			continue;
@@ -95,15 +267,16 @@ u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
 	return bits;
 }
 
-void rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g)
+unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g)
 {
+	struct walk w = {.object = object, .index = index};
 	struct memory *mem = object->mem;
 	struct vm_region *r;
 
-	LIST_FOREACH(r, &object->regions, link) {
+	FOR_EACH_REGION(r, &w) {
 		struct pagetable *pt = &r->space->pt;
 		uintptr_t va = region_va(r, index);
-		u64 *entry = va ? pt_entry(pt, va) : NULL;
+		u64 *entry = pt_entry(pt, va);
 		struct page *page;
 
 		if (!entry)
@@ -120,16 +293,17 @@ void rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather
 		}
 		spin_unlock(&pt->lock);
 	}
+	return w.nr;
 }
 
 void rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *page)
 {
+	struct walk w = {.object = object, .index = index};
 	struct vm_region *r;
 
-	LIST_FOREACH(r, &object->regions, link) {
+	FOR_EACH_REGION(r, &w) {
 		struct pagetable *pt = &r->space->pt;
-		uintptr_t va = region_va(r, index);
-		u64 *place = va ? pt_entry(pt, va) : NULL;
+		u64 *place = pt_entry(pt, region_va(r, index));
 
 		if (!place)
 			continue;

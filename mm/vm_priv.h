@@ -127,6 +127,18 @@ static inline gfp_t object_gfp(const struct vm_object *object)
 {
 	return object->kind == OBJ_PHYS ? GFP_KERNEL : GFP_MOVABLE;
 }
+/*
+ * The lock of an object, for who changes a slot that may be mapped: waits until nobody else walks the regions of
+ * one of its slots (rmap.c).  Context: thread, may sleep.
+ */
+void object_lock(struct vm_object *object) ACQUIRE(object->lock);
+/* Wait, with no lock held, until the walk that was going on is over. */
+void object_wait(struct vm_object *object);
+/* Are the entries of slot @index being changed in steps?  Under the object's lock. */
+static inline bool object_walked(const struct vm_object *object, u32 index)
+{
+	return object->walked == index + 1;
+}
 /* A reference unless the object is on its way out.  Under a lock that keeps it from being freed. */
 bool object_tryget(struct vm_object *object);
 
@@ -141,6 +153,15 @@ static inline u32 region_index(const struct vm_region *r, uintptr_t va)
 
 /* ---- reverse mapping (rmap.c), all under the object's lock ---- */
 
+/* @r shows a part of its object from now on; no longer; only what lies below @end. */
+void rmap_add(struct vm_region *r);
+void rmap_remove(struct vm_region *r);
+void rmap_cut(struct vm_region *r, uintptr_t end);
+/*
+ * rmap_unmap, rmap_age and rmap_restore let go of the lock, which object_lock took, where many regions show
+ * the slot.  Nobody else looks at the slot or makes entries for it meanwhile.
+ */
+
 /* Map @page, which is in slot @index, at @va of @r; -EAGAIN: too many references. */
 int rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
 /*
@@ -151,9 +172,9 @@ struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
 /*
  * Take away every entry of slot @index; its page is @page, to which the caller has a reference
  * besides. @with: 0, or the migration entry to leave instead.  @g: NULL if there are migration entries
- * only, and everybody has forgotten what was there before.
+ * only, and everybody has forgotten what was there before.  Returns how many regions show the slot.
  */
-void rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g);
+unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g);
 /*
  * Which of PTE_ACCESSED and PTE_DIRTY has a machine set in the entries of slot @index?  Clears the
  * former, and has it forgotten, so that it tells next time what happened since.

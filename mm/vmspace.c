@@ -4,7 +4,7 @@
  *
  * Owns:       struct vm_space, struct vm_region, and the list of a memory's spaces.
  * Locks:      space->change, which sleeps, for every change of regions; inside it space->lock for
- *             the tree, which faults read, and object->lock for the object's list of regions.
+ *             the tree, which faults read, and object->lock for the object's tree of regions.
  * Invariants: regions do not overlap, and each lies within its object.
  *             A region that is being unmapped has left the tree, so that no fault maps anything in
  *             it, but not the object's list, so that whoever moves or drops a page finds its
@@ -16,7 +16,7 @@
 #include <quarry/account.h>
 
 /* Entries looked at in one hold of the locks. */
-#define ENTRIES_AT_ONCE 512
+#define ENTRIES_AT_ONCE 128
 
 /* Regions that overlap are equal, so that a key of one page finds the region it lies in. */
 static int compare(const struct vm_region *a, const struct vm_region *b)
@@ -121,7 +121,7 @@ static void region_insert(struct vm_space *space, struct vm_region *r)
 	spin_lock(&r->object->lock);
 	other = RB_INSERT(vm_region_tree, &space->regions, r);
 	KASSERT(!other);
-	LIST_INSERT_HEAD(&r->object->regions, r, link);
+	rmap_add(r);
 	space->nr_regions++;
 	spin_unlock(&r->object->lock);
 	spin_unlock(&space->lock);
@@ -177,9 +177,9 @@ static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
 	vm_object_get(r->object);
 	spin_lock(&space->lock);
 	spin_lock(&r->object->lock);
-	r->end = va;
+	rmap_cut(r, va);
 	RB_INSERT(vm_region_tree, &space->regions, upper);
-	LIST_INSERT_HEAD(&r->object->regions, upper, link);
+	rmap_add(upper);
 	space->nr_regions++;
 	spin_unlock(&r->object->lock);
 	spin_unlock(&space->lock);
@@ -268,7 +268,7 @@ static void region_remove(struct vm_space *space, struct vm_region *r)
 	spin_unlock(&space->lock);
 	change_entries(r, clear_entry);
 	spin_lock(&r->object->lock);
-	LIST_REMOVE(r, link);
+	rmap_remove(r);
 	spin_unlock(&r->object->lock);
 	vm_object_put(r->object);
 	region_free(space, r);

@@ -37,6 +37,7 @@ TEST_SRCS += tests/soft_mmu.c
 TEST_SRCS += tests/test_vm.c
 TEST_SRCS += tests/test_vm_object.c
 TEST_SRCS += tests/test_vm_bad.c
+TEST_SRCS += tests/test_rmap.c
 TEST_SRCS += tests/test_lru.c
 TEST_SRCS += tests/test_reclaim_lru.c
 TEST_SRCS += tests/test_reclaim_clean.c

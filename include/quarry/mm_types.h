@@ -225,6 +225,7 @@ enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 	X(REPORTED)            /* free pageblocks that the host was told of */                     \
 	X(FAULTS)              /* calls of vm_fault */                                             \
 	X(FAULT_NEW)           /* of these, with a new page for an empty slot */                   \
+	X(RMAP_PAUSES)         /* walks of a slot's regions that let go of the object's lock */     \
 	X(MIGWAIT_QUEUED)      /* faults that waited for a page being moved */                     \
 	X(MIGWAIT_WOKEN)       /* of these, woken by its migrator: all, in the end */              \
 	X(TLB_ROUNDS)          /* shootdowns that asked anybody */                                 \
@@ -346,11 +347,15 @@ struct range_claim {
 /* How an offline keeps pages of its range out of the caches: mm/page_isolation.c. */
 enum iso_policy { ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE, NR_ISO_POLICIES };
 
+/* Regions that one hold of an object's lock visits, at some hundred instructions each. */
+#define RMAP_AT_ONCE 128
+
 /* What is built of a memory's pages: vm.h.  The checker walks these lists. */
 struct vm_lists {
 	struct spinlock lock; /* RANK_SPACE: both lists; taken alone */
 	LIST_HEAD(, vm_space) spaces;
 	LIST_HEAD(, vm_object) objects;
+	u32 at_once;  /* c: RMAP_AT_ONCE, but for tests */
 	u32 flushing; /* a: unmappings that still hold references to the pages they unmapped */
 };
 

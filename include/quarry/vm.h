@@ -109,7 +109,8 @@ struct vm_object {
 	struct memory *mem;        /* c */
 	struct account *account;   /* c: of the object and its tables; a reference */
 	struct page *top;          /* c: page of 512 pointers to the pages (of 512 slots each) */
-	LIST_HEAD(, vm_region) regions; /* o: that map it */
+	RB_HEAD(vm_region_index, vm_region) regions; /* o: that show a part of it, by index */
+	u32 walked;                /* o: 1 + the slot whose entries are being changed, in steps; 0: none */
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
 	void *pager;               /* c: the pager's own */
 	LIST_ENTRY(vm_object) link; /* v: mem->vm.objects */
@@ -169,7 +170,8 @@ struct vm_region {
 	u32 may;                  /* c: what prot may become */
 	struct vm_object *object; /* c: holds a reference */
 	RB_ENTRY(vm_region) node; /* s */
-	LIST_ENTRY(vm_region) link; /* o: object->regions */
+	RB_ENTRY(vm_region) link; /* o: object->regions */
+	u32 below;                /* o: the last slot that it, or a region below it in that tree, shows */
 };
 RB_HEAD(vm_region_tree, vm_region);
 
