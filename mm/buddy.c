@@ -30,6 +30,8 @@ void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order)
 	list->head = (u32)pfn;
 	WRITE_ONCE(list->nr, list->nr + 1);
 	WRITE_ONCE(zone->nr_free, zone->nr_free + (1UL << order));
+	if (unlikely(pageblock_type(pb) == MT_CMA))
+		WRITE_ONCE(zone->nr_free_cma, zone->nr_free_cma + (1UL << order));
 }
 
 void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order)
@@ -55,6 +57,8 @@ void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order)
 		pfn_to_page_in(mem, page->next)->prev = page->prev;
 	WRITE_ONCE(list->nr, list->nr - 1);
 	WRITE_ONCE(zone->nr_free, zone->nr_free - (1UL << order));
+	if (unlikely(pageblock_type(pb) == MT_CMA))
+		WRITE_ONCE(zone->nr_free_cma, zone->nr_free_cma - (1UL << order));
 }
 
 /*

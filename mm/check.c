@@ -392,6 +392,9 @@ static bool check_zone(struct check *c) WHILE_STOPPED
 		}
 	}
 	CHECK(c, zone->nr_free == pages, "I-N1 free pages of a zone", zone->id, zone->nr_free, pages);
+	for (order = 0, pages = 0; order < NR_ORDERS; order++)
+		pages += (unsigned long)zone->free[order][MT_CMA].nr << order;
+	CHECK(c, zone->nr_free_cma == pages, "I-N1 free CMA pages of a zone", zone->id, zone->nr_free_cma, pages);
 	CHECK(c, zone->nr_isolated == c->isolated, "I-I4 isolated pageblocks of a zone", zone->id,
 	    zone->nr_isolated, c->isolated);
 	CHECK(c, zone->present == c->present, "I-N3 present pages", zone->id, zone->present, c->present);

@@ -9,6 +9,7 @@ MM_SRCS += mm/buddy.c
 MM_SRCS += mm/zone.c
 MM_SRCS += mm/pcp.c
 MM_SRCS += mm/drain.c
+MM_SRCS += mm/reclaim_ask.c
 MM_SRCS += mm/reclaim.c
 MM_SRCS += mm/reclaim_lru.c
 MM_SRCS += mm/oom.c

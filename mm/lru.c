@@ -63,7 +63,7 @@ static void list_remove(struct zone *zone, const struct page *page)
 void lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
-	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	irqflags_t flags = lru_lock_irqsave(zone);
 
 	WRITE_ONCE(page->owner, object);
 	page->index = index;
@@ -73,8 +73,10 @@ void lru_add_page(struct memory *mem, struct page *page, struct vm_object *objec
 	} else {
 		page_cas_state(page, PG_ALLOC, PG_LRU);
 		list_insert(zone, page);
+		if (object->kind != OBJ_ANON)
+			WRITE_ONCE(zone->lru_came, zone->lru_came + 1);
 	}
-	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	lru_unlock_irqrestore(zone, flags);
 	trace_page(mem, TR_movable, page_to_pfn_in(mem, page), 0);
 }
 

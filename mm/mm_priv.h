@@ -226,10 +226,16 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 	     (pfn) += PAGEBLOCK_PAGES)                                                             \
 		if (zone_owns_block((zone), (pfn)))
 
-/* For zone_watermark_ok, besides the flags of mm.h: no mark at all; the high one. */
+/* For zone_spare, besides the flags of mm.h: no watermark at all; the high one; the low one. */
 #define GFP_ALL_RESERVE 0x100u
 #define GFP_HIGH_MARK   0x200u
-/* May a request take 2^order pages of @zone?  @lower: it could have used a higher kind of zone. */
+#define GFP_LOW_MARK    0x400u
+/*
+ * Pages that a request may take of @zone, below 0 if it lacks some.  @lower: it could have used a higher
+ * kind of zone.  Everything that asks whether a zone has enough asks this.
+ */
+long zone_spare(const struct zone *zone, gfp_t gfp, bool lower);
+/* May a request take 2^order pages of @zone? */
 bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower);
 /* From what the zone manages now; takes its lock. */
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
@@ -449,37 +455,10 @@ static inline bool may_sleep(void)
 	return arch_irqs_enabled() && !arch_in_interrupt() && spin_depth() == 0;
 }
 
-/* ---- reclaim (reclaim.c, reclaim_lru.c) and the last resort (oom.c) ---- */
+/* ---- the front door (page_alloc.c) ---- */
 
-/* Pages that reclaim takes off a list at a time, at most. */
-#define RECLAIM_BATCH 32
-
-/* Wait for one drain by the reclaim thread of this CPU's node.  False if there is no such thread. */
-bool reclaim_wait_drain(struct memory *mem);
-/* The same for a compaction that makes a block for such a request.  False also: it was in vain. */
-bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order);
-/* @zone is low: wake its node's thread, unless that is futile.  Any context in which a wake-up is. */
-void reclaim_wake(struct zone *zone);
-/*
- * For an allocation that found nothing: drop pages that nobody has mapped, or wait until a reclaim
- * thread has freed some.  True: somebody has, or may yet: try again.  Makes no cross-call.
- */
-bool reclaim_direct(struct memory *mem, gfp_t gfp);
-/* Pages on the lists that reclaim may drop; a hint. */
-static inline unsigned long zone_evictable(const struct zone *zone)
-{
-	return READ_ONCE(zone->lru[LRU_INACTIVE].nr) + READ_ONCE(zone->lru[LRU_ACTIVE].nr);
-}
-
-/*
- * The last resort of an allocation that found nothing though reclaim was tried: a page after all; or
- * NULL, and *@again says whether somebody has gone since @gone (mem->oom.gone) was read, or not.
- */
-struct page *oom_alloc(struct memory *mem, gfp_t gfp, unsigned order, u64 gone, bool *again);
 /* Try each zone that @gfp allows, nearest first. */
 struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order);
-int reclaim_start(struct memory *mem);
-void reclaim_stop(struct memory *mem);
 /* Report and count a free of @page that cannot be; -EINVAL. */
 int bad_free(struct memory *mem, const struct page *page, unsigned order, const char *why);
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
@@ -496,5 +475,7 @@ static inline bool range_ok(const struct memory *mem, pfn_t start, unsigned long
 /* As above, and all pageblocks are of one zone and no HOLE: 0 and the zone, or -EINVAL and why. */
 int range_zone(struct memory *mem, pfn_t start, unsigned long nr, struct zone **zone,
     struct mm_fail *fail);
+
+#include "mm/reclaim.h"
 
 #endif

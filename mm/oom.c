@@ -108,7 +108,7 @@ struct page *oom_alloc(struct memory *mem, gfp_t gfp, unsigned order, u64 gone, 
 	if (!death_helps(mem, gfp, order))
 		return NULL;
 	mutex_lock(&mem->oom.lock);
-	page = alloc_from_zonelist(mem, gfp | GFP_HIGH_MARK, order);
+	page = alloc_from_zonelist(mem, gfp, order);
 	grace = grace_left(&mem->oom);
 	if (!page)
 		*again = READ_ONCE(mem->oom.gone) != gone || grace || choose(mem, gfp, order);

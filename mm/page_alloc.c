@@ -81,8 +81,10 @@ struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
 
 		if ((gfp & GFP_THISNODE) && zone->node != node->id)
 			continue;
+		if (unlikely(READ_ONCE(zone->futile)))
+			reclaim_reconsider(zone);
 		page = pcp_alloc_zone(zone, gfp, order, zone->kind != kind);
-		if (READ_ONCE(zone->nr_free) < READ_ONCE(zone->wmark[WMARK_LOW]))
+		if (zone_low(zone))
 			reclaim_wake(zone);
 		if (page)
 			return page;
@@ -112,9 +114,10 @@ static struct page *alloc_compacted(struct memory *mem, gfp_t gfp, unsigned orde
 #define RECLAIM_TURNS 16
 
 /*
- * Nothing was free.  In this order, until there is a page: reclaim, as long as it frees anything (for a
- * larger block a few times only: what is freed need not lie together); compaction, for a larger block; a
- * drain; the last resort.
+ * Nothing was free.  In this order, until there is a page: reclaim, as long as it frees anything that the
+ * request can use (for a larger block a few times only: what is freed need not lie together); compaction,
+ * for a larger block; a drain; the last resort.  For one page the first loop has no other bound: in each of its
+ * turns pages that would do were freed, and other requests were served with them.
  */
 static struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
 {
@@ -128,7 +131,7 @@ static struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
 		bool freed;
 
 		do {
-			freed = reclaim_direct(mem, gfp);
+			freed = reclaim_direct(mem, gfp, order);
 			page = alloc_from_zonelist(mem, gfp, order);
 		} while (!page && freed && (order == 0 || ++turns < RECLAIM_TURNS));
 		/* Chosen to die meanwhile: no more waiting. */

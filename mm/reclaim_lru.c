@@ -49,6 +49,17 @@ static void settled(struct zone *zone, struct page *page, bool dropped)
 		putback_lru_page(zone->mem, page);
 }
 
+static bool is_lent(const struct zone *zone, const struct page *page)
+{
+	return pageblock_type(pageblock_of(zone->mem, page_to_pfn_in(zone->mem, page))) == MT_CMA;
+}
+
+static void count_freed(struct lru_scan *scan, const struct page *page)
+{
+	scan->freed++;
+	scan->freed_cma += is_lent(scan->zone, page);
+}
+
 /* It is needed, or cannot be had: the next batches shall not meet it.  Migrators keep the flag. */
 static enum verdict keep_active(struct page *page)
 {
@@ -90,6 +101,8 @@ static enum verdict judge(struct batch *b, struct vm_object *object, struct page
 		return KEEP;
 	if (READ_ONCE(page->pincount))
 		return keep_active(page);
+	if (scan->spare_cma && is_lent(scan->zone, page))
+		return KEEP;
 	touched = was_touched(object, page, scan->direct ? NULL : &b->g, &dirty);
 	if (touched && !scan->desperate) {
 		MM_EVENT(object->mem, RECLAIM_KEPT);
@@ -126,7 +139,7 @@ static void look_at(struct batch *b, struct page *page)
 	}
 	if (verdict == DROPPED) {
 		mem_put_page(zone->mem, page); /* the slot's; not the last */
-		b->scan->freed++;
+		count_freed(b->scan, page);
 	}
 	settled(zone, page, verdict == DROPPED);
 	if (object)
@@ -187,7 +200,8 @@ static void finish(struct batch *b, struct unmapped *u)
 	/* Before the unlock: who waits here has seen a locked page. */
 	migwait_wake(mem, pfn);
 	mig_unlock(u->page, false);
-	b->scan->freed += drop && !gone;
+	if (drop && !gone)
+		count_freed(b->scan, u->page);
 	settled(b->scan->zone, u->page, gone || drop);
 	vm_object_put(object);
 }

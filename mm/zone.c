@@ -37,31 +37,26 @@ void zone_set_watermarks(struct zone *zone)
 	zone_unlock_irqrestore(zone, flags);
 }
 
-/* Free pages that are lent to movable allocations only. */
-static unsigned long free_cma(const struct zone *zone)
+long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
 {
-	unsigned long pages = 0;
-	unsigned order;
+	unsigned mark = gfp & GFP_HIGH_MARK ? WMARK_HIGH : gfp & GFP_LOW_MARK ? WMARK_LOW : WMARK_MIN;
+	unsigned long kept = READ_ONCE(zone->wmark[mark]);
 
-	for (order = 0; order < NR_ORDERS; order++)
-		pages += (unsigned long)READ_ONCE(zone->free[order][MT_CMA].nr) << order;
-	return pages;
+	if (gfp & GFP_RESERVE)
+		kept /= 2;
+	if (lower)
+		kept += READ_ONCE(zone->reserve);
+	if (gfp & GFP_ALL_RESERVE)
+		kept = 0;
+	/* Such a request cannot have lent pages; it must not use up what the watermark keeps beside them. */
+	if (!(gfp & GFP_MOVABLE))
+		kept += READ_ONCE(zone->nr_free_cma);
+	return (long)(READ_ONCE(zone->nr_free) - kept);
 }
 
 bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower)
 {
-	unsigned long mark = READ_ONCE(zone->wmark[gfp & GFP_HIGH_MARK ? WMARK_HIGH : WMARK_MIN]);
-
-	if (gfp & GFP_RESERVE)
-		mark /= 2;
-	if (lower)
-		mark += READ_ONCE(zone->reserve);
-	if (gfp & GFP_ALL_RESERVE)
-		mark = 0;
-	/* Who cannot have CMA memory would else use up what the mark keeps for others. */
-	if (!(gfp & GFP_MOVABLE))
-		mark += free_cma(zone);
-	return READ_ONCE(zone->nr_free) >= mark + (1UL << order);
+	return zone_spare(zone, gfp, lower) >= 1L << order;
 }
 
 /* Node ids of @mem by distance from @from, nearest first; equals by id, counted from @from on. */

@@ -42,6 +42,7 @@ TEST_SRCS += tests/test_lru.c
 TEST_SRCS += tests/test_reclaim_lru.c
 TEST_SRCS += tests/test_reclaim_clean.c
 TEST_SRCS += tests/test_reclaim_direct.c
+TEST_SRCS += tests/test_reclaim_ask.c
 TEST_SRCS += tests/test_oom.c
 TEST_SRCS += tests/test_reclaim_stress.c
 TEST_SRCS += tests/test_migrate_lru.c

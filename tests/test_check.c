@@ -183,6 +183,7 @@ static void wrong_counts_are_found(struct ktest *t)
 	pb = pageblock_of(mem, BLOCK(1));
 	PLANT(t, mem, pb->nr_free, pb->nr_free - 1, "I-N1 free pages of a pageblock");
 	PLANT(t, mem, zone->nr_free, zone->nr_free - 1, "I-N1 free pages of a zone");
+	PLANT(t, mem, zone->nr_free_cma, zone->nr_free_cma + 1, "I-N1 free CMA pages of a zone");
 	PLANT(t, mem, zone->nr_isolated, 1, "I-I4");
 	PLANT(t, mem, zone->managed, zone->managed - 1, "I-N2");
 	PLANT(t, mem, zone->present, zone->present + PAGEBLOCK_PAGES, "I-N3");

@@ -44,6 +44,7 @@ ARGUMENTS = [
     ("mm/pcp_body.h", r"There is no fourth case"),
     ("mm/page_alloc.c", r"Never a cross-call from here"),
     ("mm/drain.c", r"@force exists for callers"),
+    ("mm/drain.c", r"Two barriers, or each side"),
     ("mm/buddy.c", r"are read here, under the lock"),
     ("mm/page_isolation.c", r"\* redrain +all bits are set"),
     ("mm/page_isolation.c", r"\* disable +first the zone's caches go off"),

@@ -282,6 +282,7 @@ struct zone {
 	pfn_t standby, standby_end;
 	/* z, read racily by those who want a hint; in pages: */
 	unsigned long nr_free GUARDED_BY(zone_class); /* on the free lists; not cached, not isolated */
+	unsigned long nr_free_cma GUARDED_BY(zone_class); /* of these, lent: for movable requests only */
 	unsigned long present GUARDED_BY(zone_class); /* of its ONLINE pageblocks */
 	unsigned long managed GUARDED_BY(zone_class); /* present less RESERVED: what it ever owns */
 	unsigned long from_standby GUARDED_BY(zone_class); /* sum of what standby has added to managed; only rises */
@@ -295,7 +296,11 @@ struct zone {
 	u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
 	u32 nr_reclaiming;        /* a: pages that reclaim has taken off the lists and not settled yet */
-	u32 runs_enough;          /* a: runs that somebody waited for, and that found enough free here */
+	u64 lru_came GUARDED_BY(lru_class); /* l, read racily: pages that reclaim may drop, ever put on a list */
+	u64 freed;                /* a: pages that reclaim has freed here, or standby has brought */
+	u64 freed_cma;            /* a: the same of CMA pageblocks, which only movable requests can have */
+	u32 futile;               /* a: a run found it low and freed nothing: a low watermark starts no other */
+	u64 futile_came;          /* a: lru_came before that run; when it has risen, the run proves nothing */
 };
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
 
@@ -309,13 +314,12 @@ struct reclaim {
 	u64 done;    /* a: the newest ticket whose drain has ended */
 	u64 runs_asked; /* a: tickets for a run over the lists handed out */
 	u64 runs_done;  /* a: the newest one whose run has ended */
-	u64 freed;   /* a: pages of this node that reclaim has freed */
-	u32 low;     /* a: a zone is below its low mark: run */
-	u32 futile;  /* a: the last run freed nothing: a low mark alone starts no other */
+	u32 low;     /* a: a zone is below its low watermark: run */
 	u64 compact_asked; /* a: tickets for a compaction handed out */
 	u64 compact_done;  /* a: the newest one whose compaction has ended */
-	/* a: a bit for each kind of zone and order: */
-	u64 compact; /* those who asked need such a block */
+	/* a: requests, a bit for each kind of request and order (request_bit): */
+	u64 run_for; /* they wait for a run */
+	u64 compact; /* they need such a block */
 	u64 in_vain; /* the last compaction for it found no way */
 	u32 stop;    /* a: the thread shall return */
 	struct waitq wake;   /* the thread sleeps here */

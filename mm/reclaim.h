@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reclaim.h: what allocations ask of reclaim (reclaim_ask.c), its threads (reclaim.c), and what is
+ * left when they find nothing (oom.c).
+ */
+#ifndef QUARRY_MM_RECLAIM_H
+#define QUARRY_MM_RECLAIM_H
+
+#include "mm/mm_priv.h"
+
+/* Pages that reclaim takes off a list at a time, at most. */
+#define RECLAIM_BATCH 32
+
+/* ---- kinds of requests: which zones, and whether lent pages will do ---- */
+
+enum { NR_REQUESTS = 4 };
+/* The flags of each kind. */
+static inline gfp_t request_gfp(unsigned kind)
+{
+	return (kind & 1 ? GFP_MOVABLE : GFP_KERNEL) | (kind & 2 ? 0 : GFP_DMA32);
+}
+/* The bit for requests like @gfp for 2^order pages in the words of struct reclaim. */
+static inline u64 request_bit(gfp_t gfp, unsigned order)
+{
+	unsigned kind = (gfp & GFP_MOVABLE ? 1u : 0u) | (gfp & GFP_DMA32 ? 0u : 2u);
+
+	return 1ULL << (kind * NR_ORDERS + order);
+}
+BUILD_ASSERT(NR_REQUESTS * NR_ORDERS <= 64);
+
+/* Is @zone below its low watermark, by what every request that may use it can have? */
+static inline bool zone_low(const struct zone *zone)
+{
+	return zone_spare(zone, GFP_KERNEL | GFP_LOW_MARK, false) < 0;
+}
+
+/* Pages on the lists that reclaim may drop; a hint. */
+static inline unsigned long zone_evictable(const struct zone *zone)
+{
+	return READ_ONCE(zone->lru[LRU_INACTIVE].nr) + READ_ONCE(zone->lru[LRU_ACTIVE].nr);
+}
+
+/* Is there anything in @zone that a run could free, or bring online?  A hint. */
+static inline bool zone_can_gain(const struct zone *zone)
+{
+	return zone_evictable(zone) + READ_ONCE(zone->nr_reclaiming) + zone_standby(zone) > 0;
+}
+
+/* ---- for allocations (reclaim_ask.c) ---- */
+
+/*
+ * Wait for one drain by the reclaim thread of this CPU's node.  False if there is no such thread.
+ */
+bool reclaim_wait_drain(struct memory *mem);
+/* The same for a compaction that makes a block for such a request.  False also: it was in vain. */
+bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order);
+/*
+ * @zone is low: wake its node's thread, unless that is futile.  Any context in which a wake-up is.
+ */
+void reclaim_wake(struct zone *zone);
+/* @zone has been called futile: forget it if it is above its high watermark again.  Any context. */
+void reclaim_reconsider(struct zone *zone);
+/*
+ * For an allocation that found nothing: drop pages that nobody has mapped, or wait until a reclaim
+ * thread has freed some, of those that the request can use.  True: try again.  Makes no cross-call.
+ */
+bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order);
+/*
+ * @nr pages have been freed in @zone, @cma of them in CMA pageblocks: waiting requests may try
+ * again.
+ */
+void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma);
+
+/* ---- the threads (reclaim.c) ---- */
+
+/*
+ * Pages that @zone lacks up to its high watermark, for requests in @waiting (request_bit, of those
+ * that may use it) or, if it is 0, at rest.  With @cma lent pages count, and only requests that can
+ * have them. 0 for a request means that zone_watermark_ok is true for it.
+ */
+unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma);
+int reclaim_start(struct memory *mem);
+void reclaim_stop(struct memory *mem);
+
+/* ---- the last resort (oom.c) ---- */
+
+/*
+ * Of an allocation that found nothing though reclaim was tried: a page after all; or NULL, and
+ * *@again says whether somebody has gone since @gone (mem->oom.gone) was read, or not.
+ */
+struct page *oom_alloc(struct memory *mem, gfp_t gfp, unsigned order, u64 gone, bool *again);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reclaim_ask.c: what an allocation that finds nothing asks of the reclaim threads, how it waits
+ * for them, and what it frees itself.
+ *
+ * Owns:       the tickets of struct reclaim, and zone->freed.
+ * Locks:      none; a thread that waits here holds no spin lock.
+ * Invariants: an allocation makes no cross-call.  A ticket is served by work that begins after it
+ *             was handed out, so what its holder saw missing is looked for again.
+ *             A request goes on waiting only for what it can use: as long as none of its zones has
+ *             enough by zone_watermark_ok, and reclaim has freed nothing there that it can have.
+ * Tests:      tests/test_reclaim.c, tests/test_reclaim_direct.c, tests/test_reclaim_ask.c.
+ */
+#include "mm/lru_scan.h"
+
+/* An allocation that waits for a run looks itself so often: a free wakes nobody. */
+#define LOOK_NS 100000000ULL
+
+static struct reclaim *my_reclaim(struct memory *mem)
+{
+	unsigned node = arch_cpu_node(arch_cpu_id());
+
+	return &mem->nodes[node < mem->nr_nodes ? node : 0].reclaim;
+}
+
+/* ---- waking, for a low watermark ---- */
+
+void reclaim_reconsider(struct zone *zone)
+{
+	if (zone_spare(zone, GFP_KERNEL | GFP_HIGH_MARK, false) >= 0)
+		WRITE_ONCE(zone->futile, 0);
+}
+
+/*
+ * Without a look at what can be dropped or brought online, every refill of a memory full of other
+ * pages would start a run; and without `futile' so would every one of a memory full of pages that
+ * cannot be dropped.
+ */
+void reclaim_wake(struct zone *zone)
+{
+	struct reclaim *r = &zone->mem->nodes[zone->node].reclaim;
+
+	if (READ_ONCE(r->low) || !READ_ONCE(r->thread) ||
+	    !(zone_evictable(zone) + zone_standby(zone)))
+		return;
+	/* Pairs with the release in note_run: futile_came is of that run, or of a later one. */
+	if (load_acquire(&zone->futile) &&
+	    READ_ONCE(zone->futile_came) == READ_ONCE(zone->lru_came))
+		return;
+	WRITE_ONCE(r->low, 1);
+	wake_up(&r->wake);
+}
+
+/* ---- tickets ---- */
+
+struct ticket {
+	const struct reclaim *r;
+	const u64 *done; /* of its kind */
+	u64 number;
+};
+
+static bool served(void *arg)
+{
+	struct ticket *t = arg;
+
+	return load_acquire(t->done) >= t->number || READ_ONCE(t->r->stop);
+}
+
+/* Take a ticket of the kind that is counted by @asked and @done, and wait until it is served. */
+static bool wait_ticket(struct reclaim *r, u64 *asked, const u64 *done)
+{
+	struct ticket t = {.r = r, .done = done};
+
+	if (!READ_ONCE(r->thread) || READ_ONCE(r->stop))
+		return false;
+	t.number = atomic_add(asked, 1) + 1;
+	sched_point("reclaim.ticket");
+	wake_up(&r->wake);
+	wait_until(&r->served, served, &t, WAIT_FOREVER);
+	return true;
+}
+
+bool reclaim_wait_drain(struct memory *mem)
+{
+	struct reclaim *r = my_reclaim(mem);
+
+	return wait_ticket(r, &r->asked, &r->done);
+}
+
+bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct reclaim *r = my_reclaim(mem);
+	u64 bit = request_bit(gfp, order);
+
+	/*
+	 * Before the ticket: so the compaction that serves it sees the bit, if no earlier one has.
+	 */
+	atomic_or(&r->compact, bit);
+	return wait_ticket(r, &r->compact_asked, &r->compact_done) &&
+	    !(READ_ONCE(r->in_vain) & bit);
+}
+
+/* ---- waiting for a run ---- */
+
+/*
+ * A request that waits, and its zones, a bit for each id: its thread may move to another node
+ * meanwhile.
+ */
+struct request {
+	struct memory *mem;
+	gfp_t gfp;
+	unsigned order;
+	u32 zones;
+	struct reclaim *r; /* whose run it waits for, */
+	u64 number;        /* and its ticket */
+	u64 freed;         /* freed_for, when it began */
+};
+BUILD_ASSERT(MAX_ZONES <= 32);
+
+/* Can it be served?  A hint. */
+static bool request_ok(const struct request *q)
+{
+	u32 left;
+
+	for (left = q->zones; left; left &= left - 1) {
+		const struct zone *zone = &q->mem->zones[__builtin_ctz(left)];
+
+		if (zone_watermark_ok(zone, q->order, q->gfp, zone->kind != gfp_kind(q->gfp)))
+			return true;
+	}
+	return false;
+}
+
+/* Pages that have been freed, ever, of those that it can use. */
+static u64 freed_for(const struct request *q)
+{
+	u64 sum = 0;
+	u32 left;
+
+	for (left = q->zones; left; left &= left - 1) {
+		const struct zone *zone = &q->mem->zones[__builtin_ctz(left)];
+
+		sum += READ_ONCE(zone->freed);
+		if (q->gfp & GFP_MOVABLE)
+			sum += READ_ONCE(zone->freed_cma);
+	}
+	return sum;
+}
+
+/*
+ * Is another try worth it?  A larger block may not come together though there are pages enough: of
+ * those more must have been freed.
+ */
+static bool try_again(const struct request *q)
+{
+	return freed_for(q) != q->freed || (q->order == 0 && request_ok(q));
+}
+
+/* Also when the thread that waits has been chosen to die. */
+static bool run_served(void *arg)
+{
+	const struct request *q = arg;
+
+	return load_acquire(&q->r->runs_done) >= q->number || freed_for(q) != q->freed ||
+	    request_ok(q) || READ_ONCE(q->r->stop) || READ_ONCE(port_task()->reserve);
+}
+
+/*
+ * Ask a node's thread for a run, and wait until the request can be served, or the run is over.
+ * Runs are bounded, as what they wait for is (vm_pager_ops.clean): so one that is not over is no
+ * reason to give up.
+ */
+static void wait_for_run(struct request *q, struct reclaim *r)
+{
+	if (!READ_ONCE(r->thread) || READ_ONCE(r->stop))
+		return;
+	/* Before the ticket: so the run that serves it sees the bit, if no earlier one has. */
+	atomic_or(&r->run_for, request_bit(q->gfp, q->order));
+	q->r = r;
+	q->number = atomic_add(&r->runs_asked, 1) + 1;
+	sched_point("reclaim.run_ticket");
+	MM_EVENT(q->mem, RECLAIM_WAIT);
+	wake_up(&r->wake);
+	while (!wait_until(&r->served, run_served, q, LOOK_NS))
+		;
+}
+
+/* ---- what an allocation frees itself ---- */
+
+void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma)
+{
+	if (!nr)
+		return;
+	atomic_add(&zone->freed, (u64)(nr - cma));
+	atomic_add(&zone->freed_cma, (u64)cma);
+	WRITE_ONCE(zone->futile, 0);
+	wake_up(&zone->mem->nodes[zone->node].reclaim.served);
+}
+
+/*
+ * Pages that reclaim has taken off the lists are missing there.  An allocation that finds too few
+ * would think that nothing is left: it waits with the others instead.
+ */
+static bool too_many_taken(const struct zone *zone)
+{
+	return READ_ONCE(zone->nr_reclaiming) > READ_ONCE(zone->lru[LRU_INACTIVE].nr) / 2;
+}
+
+/* Pages that were freed and are of use to the request. */
+static unsigned long drop_unmapped(struct zone *zone, gfp_t gfp)
+{
+	struct lru_scan scan = {.zone = zone, .batch = RECLAIM_BATCH, .direct = true};
+
+	scan.spare_cma = !(gfp & GFP_MOVABLE);
+	if (!zone_evictable(zone))
+		return 0;
+	if (too_many_taken(zone)) {
+		MM_EVENT(zone->mem, RECLAIM_THROTTLED);
+		return 0;
+	}
+	reclaim_batch(&scan);
+	MM_EVENT_ADD(zone->mem, RECLAIM_DIRECT, scan.freed);
+	reclaim_note_freed(zone, scan.freed, scan.freed_cma);
+	return scan.freed;
+}
+
+/*
+ * To drop what is mapped takes a shootdown, which is a cross-call, and an allocation makes none: so
+ * that is left to the threads.
+ */
+bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct request q = {.mem = mem, .gfp = gfp, .order = order};
+	unsigned asked = 0, i; /* nodes, one bit each */
+	struct zone *zone;
+
+	if (READ_ONCE(port_task()->reserve))
+		return false;
+	for (i = 0; (zone = zonelist_zone(mem, gfp, i)); i++)
+		q.zones |= 1u << zone->id;
+	q.freed = freed_for(&q);
+	/* Others have freed enough since it looked. */
+	if (try_again(&q))
+		return true;
+	for (i = 0; (zone = zonelist_zone(mem, gfp, i)); i++) {
+		if (drop_unmapped(zone, gfp))
+			return true;
+	}
+	for (i = 0; (zone = zonelist_zone(mem, gfp, i)) && !request_ok(&q); i++) {
+		if (asked >> zone->node & 1 || !zone_can_gain(zone))
+			continue;
+		asked |= 1u << zone->node;
+		wait_for_run(&q, &mem->nodes[zone->node].reclaim);
+		if (try_again(&q))
+			return true;
+	}
+	return try_again(&q);
+}
