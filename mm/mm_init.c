@@ -87,6 +87,8 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	mem->vm.at_once = RMAP_AT_ONCE;
 	mem->oom.lock = MUTEX("oom");
 	mem->oom.wq = WAITQ("oom victim");
+	mem->standby.wake = WAITQ("standby");
+	mem->standby.served = WAITQ("standby served");
 	for (i = 0; i < MAX_ZONES; i++)
 		init_zone(mem, i);
 	for (i = 0; i < mem->nr_nodes; i++) {

@@ -297,6 +297,14 @@ static inline bool block_stands_by(const struct zone *zone, pfn_t pfn)
  * if the thread may use the reserve.  Locks: hotplug (tried), cpu_hotplug shared, zone.
  */
 long standby_online(struct zone *zone) EXCLUDES(zone_class);
+/*
+ * Somebody else has the lock: let the standby thread bring some when it has it, for requests in @run_for
+ * (request_bit), or where a zone is low.  The ticket for that; 0: there is no such thread.  Any context in
+ * which a wake-up is.
+ */
+u64 standby_ask(struct memory *mem, u64 run_for);
+int standby_start(struct memory *mem);
+void standby_stop(struct memory *mem);
 
 /* ---- caches (pcp.c) ---- */
 

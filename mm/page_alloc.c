@@ -116,7 +116,7 @@ static struct page *alloc_compacted(struct memory *mem, gfp_t gfp, unsigned orde
 /*
  * Nothing was free.  In this order, until there is a page: reclaim, as long as it frees anything that the
  * request can use (for a larger block a few times only: what is freed need not lie together); compaction,
- * for a larger block; a drain; the last resort.  For one page the first loop has no other bound: in each of its
+ * for a larger block; a drain; standby memory that another thread's lock keeps offline; the last resort.  For one page the first loop has no other bound: in each of its
  * turns pages that would do were freed, and other requests were served with them.
  */
 static struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
@@ -128,6 +128,7 @@ static struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
 	while (!page && again) {
 		u64 gone = READ_ONCE(mem->oom.gone);
 		unsigned turns = 0;
+		int brought = 0;
 		bool freed;
 
 		do {
@@ -145,7 +146,11 @@ static struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
 			if (reclaim_wait_drain(mem))
 				page = alloc_from_zonelist(mem, gfp, order);
 		}
-		if (!page)
+		if (!page && !(gfp & GFP_NORETRY))
+			brought = reclaim_wait_standby(mem, gfp, order);
+		if (brought < 0)
+			return NULL;
+		if (!page && !brought)
 			page = oom_alloc(mem, gfp, order, gone, &again);
 	}
 	return page;

@@ -57,19 +57,6 @@ static void serve_drain(struct node *node)
 	wake_up(&r->served);
 }
 
-/* The requests of @waiting that may use zones of @kind. */
-static u64 may_use(u64 waiting, enum zone_kind kind)
-{
-	u64 bits = (1ULL << NR_ORDERS) - 1, mine = 0;
-	unsigned i;
-
-	for (i = 0; i < NR_REQUESTS; i++) {
-		if (kind <= gfp_kind(request_gfp(i)))
-			mine |= waiting & bits << i * NR_ORDERS;
-	}
-	return mine;
-}
-
 unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 {
 	long lacks = -zone_spare(zone, (cma ? GFP_MOVABLE : GFP_KERNEL) | GFP_HIGH_MARK, false);
@@ -111,11 +98,8 @@ static void reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 	}
 }
 
-/*
- * Standby memory comes online before anything is dropped; *@later: there is some, but it could not
- * come now.
- */
-static unsigned long bring_standby(struct zone *zone, u64 waiting, bool *later)
+/* Standby memory comes online before anything is dropped; or, if it cannot come now, later. */
+static unsigned long bring_standby(struct zone *zone, u64 waiting)
 {
 	unsigned long brought = 0;
 	long pages = 1;
@@ -125,7 +109,8 @@ static unsigned long bring_standby(struct zone *zone, u64 waiting, bool *later)
 		if (pages > 0)
 			brought += (unsigned long)pages;
 	}
-	*later = pages == -EAGAIN;
+	if (pages == -EAGAIN)
+		standby_ask(zone->mem, waiting);
 	reclaim_note_freed(zone, brought, 0);
 	return brought;
 }
@@ -164,28 +149,30 @@ static void serve_run(struct node *node)
 	WRITE_ONCE(r->low, 0);
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		struct zone *zone = &node->mem->zones[node->id * NR_ZONE_KINDS + kind];
-		u64 mine = may_use(waiting, (enum zone_kind)kind), came = READ_ONCE(zone->lru_came);
-		unsigned long freed;
-		bool later;
+		u64 mine = requests_for(waiting, (enum zone_kind)kind), came = READ_ONCE(zone->lru_came);
+		unsigned long freed = bring_standby(zone, mine);
 
-		freed = bring_standby(zone, mine, &later);
 		freed += reclaim_zone(node, zone, mine);
-		note_run(zone, came, zone_low(zone) && !freed && !later);
+		note_run(zone, came, zone_low(zone) && !freed);
 	}
 	store_release(&r->runs_done, upto);
 	wake_up(&r->served);
 }
 
 /* A step of what stands by is free blocks of every order.  True: one came, for such a request. */
-static bool bring_for(struct node *node, gfp_t gfp)
+static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 {
 	struct zone *zone;
 	unsigned i;
+	long pages;
 
 	for (i = 0; i < load_acquire(&node->nr_zones[gfp_kind(gfp)]); i++) {
 		zone = &node->mem->zones[load_acquire(&node->zonelist[gfp_kind(gfp)][i])];
-		if (standby_online(zone) > 0) {
-			reclaim_note_freed(zone, 1, 0);
+		pages = standby_online(zone);
+		if (pages == -EAGAIN)
+			standby_ask(node->mem, request_bit(gfp, order));
+		if (pages > 0) {
+			reclaim_note_freed(zone, (unsigned long)pages, 0);
 			return true;
 		}
 	}
@@ -212,7 +199,7 @@ static void serve_compact(struct node *node)
 
 			if (!(want & bit))
 				continue;
-			if (compact_zonelist(node, gfp, order) == -ENOMEM && !bring_for(node, gfp))
+			if (compact_zonelist(node, gfp, order) == -ENOMEM && !bring_for(node, gfp, order))
 				atomic_or(&r->in_vain, bit);
 			else
 				atomic_and(&r->in_vain, ~bit);
@@ -259,6 +246,10 @@ int reclaim_start(struct memory *mem)
 			return -ENOMEM;
 		}
 	}
+	if (standby_start(mem)) {
+		reclaim_stop(mem);
+		return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -266,6 +257,7 @@ void reclaim_stop(struct memory *mem)
 {
 	unsigned n;
 
+	standby_stop(mem);
 	for (n = 0; n < mem->nr_nodes; n++) {
 		struct reclaim *r = &mem->nodes[n].reclaim;
 		struct thread *thread = r->thread;

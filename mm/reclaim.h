@@ -27,6 +27,27 @@ static inline u64 request_bit(gfp_t gfp, unsigned order)
 	return 1ULL << (kind * NR_ORDERS + order);
 }
 BUILD_ASSERT(NR_REQUESTS * NR_ORDERS <= 64);
+/* Those of @requests that may use zones of @kind. */
+static inline u64 requests_for(u64 requests, enum zone_kind kind)
+{
+	u64 bits = (1ULL << NR_ORDERS) - 1, mine = 0;
+	unsigned i;
+
+	for (i = 0; i < NR_REQUESTS; i++) {
+		if (kind <= gfp_kind(request_gfp(i)))
+			mine |= requests & bits << i * NR_ORDERS;
+	}
+	return mine;
+}
+/* Those of @requests that are for more than one page. */
+static inline u64 requests_large(u64 requests)
+{
+	unsigned i;
+
+	for (i = 0; i < NR_REQUESTS; i++)
+		requests &= ~(1ULL << i * NR_ORDERS);
+	return requests;
+}
 
 /* Is @zone below its low watermark, by what every request that may use it can have? */
 static inline bool zone_low(const struct zone *zone)
@@ -54,6 +75,14 @@ static inline bool zone_can_gain(const struct zone *zone)
 bool reclaim_wait_drain(struct memory *mem);
 /* The same for a compaction that makes a block for such a request.  False also: it was in vain. */
 bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order);
+/*
+ * Standby memory that could not be brought online because another thread has mem->hotplug: wait
+ * for it, at most standby_wait_ns.  1: try again; 0: there is none, or it could not be brought;
+ * -ETIMEDOUT: it is there still, so nobody need die for this request.  The other thread may itself
+ * be waiting for this one.
+ */
+int reclaim_wait_standby(struct memory *mem, gfp_t gfp, unsigned order);
+extern u64 standby_wait_ns;
 /*
  * @zone is low: wake its node's thread, unless that is futile.  Any context in which a wake-up is.
  */

@@ -117,20 +117,6 @@ struct request {
 };
 BUILD_ASSERT(MAX_ZONES <= 32);
 
-/* Can it be served?  A hint. */
-static bool request_ok(const struct request *q)
-{
-	u32 left;
-
-	for (left = q->zones; left; left &= left - 1) {
-		const struct zone *zone = &q->mem->zones[__builtin_ctz(left)];
-
-		if (zone_watermark_ok(zone, q->order, q->gfp, zone->kind != gfp_kind(q->gfp)))
-			return true;
-	}
-	return false;
-}
-
 /* Pages that have been freed, ever, of those that it can use. */
 static u64 freed_for(const struct request *q)
 {
@@ -145,6 +131,33 @@ static u64 freed_for(const struct request *q)
 			sum += READ_ONCE(zone->freed_cma);
 	}
 	return sum;
+}
+
+/* From here on what is freed counts. */
+static struct request request_of(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct request q = {.mem = mem, .gfp = gfp, .order = order};
+	const struct zone *zone;
+	unsigned i;
+
+	for (i = 0; (zone = zonelist_zone(mem, gfp, i)); i++)
+		q.zones |= 1u << zone->id;
+	q.freed = freed_for(&q);
+	return q;
+}
+
+/* Can it be served?  A hint. */
+static bool request_ok(const struct request *q)
+{
+	u32 left;
+
+	for (left = q->zones; left; left &= left - 1) {
+		const struct zone *zone = &q->mem->zones[__builtin_ctz(left)];
+
+		if (zone_watermark_ok(zone, q->order, q->gfp, zone->kind != gfp_kind(q->gfp)))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -183,6 +196,45 @@ static void wait_for_run(struct request *q, struct reclaim *r)
 	wake_up(&r->wake);
 	while (!wait_until(&r->served, run_served, q, LOOK_NS))
 		;
+}
+
+/* ---- waiting for standby memory ---- */
+
+u64 standby_wait_ns = 10000000000ULL;
+
+static unsigned long standby_for(const struct request *q)
+{
+	unsigned long pages = 0;
+	u32 left;
+
+	for (left = q->zones; left; left &= left - 1)
+		pages += zone_standby(&q->mem->zones[__builtin_ctz(left)]);
+	return pages;
+}
+
+static bool standby_served(void *arg)
+{
+	const struct request *q = arg;
+	const struct standby_thread *s = &q->mem->standby;
+
+	return load_acquire(&s->done) >= q->number || try_again(q) || READ_ONCE(s->stop) ||
+	    READ_ONCE(port_task()->reserve);
+}
+
+int reclaim_wait_standby(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct request q = request_of(mem, gfp, order);
+	unsigned long before = standby_for(&q);
+
+	if (before)
+		q.number = standby_ask(mem, request_bit(gfp, order));
+	if (!q.number)
+		return 0;
+	MM_EVENT(mem, STANDBY_WAIT);
+	sched_point("reclaim.standby_wait");
+	if (!wait_until(&mem->standby.served, standby_served, &q, READ_ONCE(standby_wait_ns)))
+		return -ETIMEDOUT;
+	return standby_for(&q) < before || try_again(&q) || READ_ONCE(port_task()->reserve);
 }
 
 /* ---- what an allocation frees itself ---- */
@@ -230,15 +282,12 @@ static unsigned long drop_unmapped(struct zone *zone, gfp_t gfp)
  */
 bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	struct request q = {.mem = mem, .gfp = gfp, .order = order};
+	struct request q = request_of(mem, gfp, order);
 	unsigned asked = 0, i; /* nodes, one bit each */
 	struct zone *zone;
 
 	if (READ_ONCE(port_task()->reserve))
 		return false;
-	for (i = 0; (zone = zonelist_zone(mem, gfp, i)); i++)
-		q.zones |= 1u << zone->id;
-	q.freed = freed_for(&q);
 	/* Others have freed enough since it looked. */
 	if (try_again(&q))
 		return true;

@@ -3,8 +3,9 @@
  * standby.c: memory that the boot leaves offline, and that comes online by itself when it is wanted.
  *
  * Owns:       zone->standby, the cursor.
- * Locks:      mem->hotplug, which is tried and not waited for: who holds it may wait for memory, and so for the
- *             reclaim thread, which is who comes here; the zone lock for each pageblock and for the cursor.
+ * Locks:      mem->hotplug; the zone lock for each pageblock and for the cursor.  A reclaim thread only
+ *             tries mem->hotplug: its holder may wait for memory, and so for that thread.  It leaves the
+ *             waiting to the standby thread, for which nobody waits without a limit.
  * Invariants: what stands by is [standby, standby_end) of a zone, all of it OFFLINE or HOLE.  The cursor only
  *             rises, with each pageblock that comes online, and nothing but this brings online what is above it:
  *             so what was taken out of service by request lies below, and does not come back unasked.
@@ -128,6 +129,19 @@ static long next_step(struct zone *zone) REQUIRES(mem_hotplug_class)
 	return (long)pages;
 }
 
+static long bring_step(struct zone *zone) REQUIRES(mem_hotplug_class)
+{
+	long pages = next_step(zone);
+
+	if (pages > 0) {
+		zone_set_watermarks(zone);
+		/* As online_pages: each owner takes the larger capacity at its next refill. */
+		zone_plan_claimed(zone);
+		MM_EVENT_ADD(zone->mem, STANDBY_ONLINE, (u64)pages >> PAGEBLOCK_ORDER);
+	}
+	return pages;
+}
+
 long standby_online(struct zone *zone)
 {
 	struct memory *mem = zone->mem;
@@ -137,14 +151,106 @@ long standby_online(struct zone *zone)
 		return 0;
 	if (!hotplug_trylock(mem))
 		return -EAGAIN;
-	pages = next_step(zone);
-	if (pages > 0) {
-		zone_set_watermarks(zone);
-		/* As online_pages: each owner takes the larger capacity at its next refill. */
-		zone_plan_claimed(zone);
-	}
+	pages = bring_step(zone);
 	hotplug_unlock(mem);
-	if (pages > 0)
-		MM_EVENT_ADD(mem, STANDBY_ONLINE, (u64)pages >> PAGEBLOCK_ORDER);
 	return pages;
+}
+
+/* ---- the standby thread ---- */
+
+/* How long it sleeps when somebody else has the lock of the page tables for descriptors. */
+#define TABLES_NS 1000000ULL
+
+u64 standby_ask(struct memory *mem, u64 run_for)
+{
+	struct standby_thread *s = &mem->standby;
+	u64 ticket;
+
+	if (!READ_ONCE(s->thread) || READ_ONCE(s->stop))
+		return 0;
+	/* Before the ticket: so the turn that serves it sees the bits, if no earlier one has. */
+	atomic_or(&s->run_for, run_for);
+	ticket = atomic_add(&s->asked, 1) + 1;
+	wake_up(&s->wake);
+	return ticket;
+}
+
+static bool wanted(void *arg)
+{
+	const struct standby_thread *s = arg;
+
+	return READ_ONCE(s->stop) || READ_ONCE(s->asked) != READ_ONCE(s->done);
+}
+
+/* A step of @zone for each turn in which it is still wanted: others may have freed enough. */
+static void bring_wanted(struct zone *zone, u64 run_for)
+{
+	u64 mine = requests_for(run_for, (enum zone_kind)zone->kind);
+	long pages = 0;
+
+	if (!zone_standby(zone))
+		return;
+	do {
+		if (pages == -EAGAIN)
+			thread_sleep(TABLES_NS);
+		hotplug_lock(zone->mem);
+		/* Of a larger block there may be pages enough, only not side by side; a step has it. */
+		if (zone_low(zone) || requests_large(mine) || (mine && zone_lacks(zone, mine, false)))
+			pages = bring_step(zone);
+		else
+			pages = 0;
+		hotplug_unlock(zone->mem);
+	} while (pages == -EAGAIN && !READ_ONCE(zone->mem->standby.stop));
+	if (pages > 0)
+		reclaim_note_freed(zone, (unsigned long)pages, 0);
+}
+
+static void standby_run(void *arg)
+{
+	struct memory *mem = arg;
+	struct standby_thread *s = &mem->standby;
+	u64 upto, run_for;
+	unsigned i;
+
+	/* For tables: it must not wait for memory that only it can bring. */
+	WRITE_ONCE(port_task()->reserve, 1);
+	for (;;) {
+		wait_until(&s->wake, wanted, s, WAIT_FOREVER);
+		if (READ_ONCE(s->stop))
+			return;
+		upto = load_acquire(&s->asked);
+		run_for = atomic_and(&s->run_for, 0ULL);
+		for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
+			bring_wanted(&mem->zones[i], run_for);
+		store_release(&s->done, upto);
+		wake_up(&s->served);
+	}
+}
+
+int standby_start(struct memory *mem)
+{
+	struct standby_thread *s = &mem->standby;
+	unsigned long pages = 0;
+	unsigned i;
+
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
+		pages += zone_standby(&mem->zones[i]);
+	if (!pages)
+		return 0;
+	WRITE_ONCE(s->stop, 0);
+	WRITE_ONCE(s->thread, thread_start("standby", (int)mem->thread_cpus - 1, standby_run, mem));
+	return s->thread ? 0 : -ENOMEM;
+}
+
+void standby_stop(struct memory *mem)
+{
+	struct standby_thread *s = &mem->standby;
+
+	if (!s->thread)
+		return;
+	WRITE_ONCE(s->stop, 1);
+	wake_up(&s->wake);
+	thread_join(s->thread);
+	WRITE_ONCE(s->thread, NULL);
+	wake_up(&s->served);
 }

@@ -7,6 +7,8 @@
 
 #include <quarry/oom.h>
 
+#define TURNS (1u << 20) /* of a wait, before it counts as failed */
+
 static unsigned long blocks_online(const struct memory *mem)
 {
 	return range_count(mem, 0, BLOCK(TOTAL), PB_ONLINE);
@@ -143,6 +145,8 @@ static void who_must_leave_a_reserve_asks_for_it(struct ktest *t)
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE)), BLOCK(ONLINE));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
 	EXPECT_EQ(t, asked, 0);
+	/* A run brought it, not the wait that comes before a death. */
+	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 0);
 	zone_pcp_enable(zone);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	memory_set_oom(mem, NULL, NULL);
@@ -215,6 +219,7 @@ static void a_large_block_comes_from_it(struct ktest *t)
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_KERNEL, MAX_ORDER, 1), 1);
 	EXPECT(t, page_to_pfn_in(mem, pile.top) >= BLOCK(ONLINE));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 0);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	for (i = 0; i < ONLINE; i++)
@@ -269,6 +274,75 @@ static void a_lock_held_does_not_make_it_futile(struct ktest *t)
 	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1);
 	EXPECT(t, brought(mem, 1) > 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	drop_memory(t, mem);
+}
+
+/* ---- the lock that another thread has ---- */
+
+static u32 killed;
+static struct pile served;
+
+static bool count_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
+{
+	atomic_add(&killed, 1u);
+	return false;
+}
+
+/* More than is online, and less than there is. */
+static void take_some_of_standby(void *arg)
+{
+	pile_alloc(arg, &served, GFP_KERNEL, 0, BLOCK(ONLINE + 1));
+}
+
+static void nobody_dies_while_standby_memory_waits_for_a_lock(struct ktest *t)
+{
+	struct memory *mem;
+	unsigned turn;
+
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	mem = standing_by(t, ZONE_NORMAL, 0);
+	REQUIRE(t, mem);
+	killed = 0;
+	served = (struct pile){NULL, 0};
+	memory_set_oom(mem, count_kill, NULL);
+	hotplug_lock(mem);
+	ktest_start(1, take_some_of_standby, mem);
+	for (turn = 0; turn < TURNS && !mm_event_sum(mem, EV_STANDBY_WAIT); turn++)
+		thread_yield();
+	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 1);
+	EXPECT_EQ(t, blocks_online(mem), ONLINE);
+	hotplug_unlock(mem);
+	ktest_join(1);
+	EXPECT_EQ(t, killed, 0);
+	EXPECT_EQ(t, served.nr, BLOCK(ONLINE + 1));
+	memory_set_oom(mem, NULL, NULL);
+	EXPECT_EQ(t, pile_free(mem, &served), 0);
+	drop_memory(t, mem);
+}
+
+/* The holder waits for memory itself: the wait ends, and the request fails. */
+static void the_wait_for_that_lock_has_a_limit(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	u64 limit = standby_wait_ns;
+
+	REQUIRE(t, mem);
+	killed = 0;
+	served = (struct pile){NULL, 0};
+	memory_set_oom(mem, count_kill, NULL);
+	WRITE_ONCE(standby_wait_ns, 1000000ULL);
+	hotplug_lock(mem);
+	take_some_of_standby(mem);
+	hotplug_unlock(mem);
+	WRITE_ONCE(standby_wait_ns, limit);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 1);
+	EXPECT_EQ(t, killed, 0);
+	EXPECT(t, served.nr > 0 && served.nr < BLOCK(ONLINE));
+	memory_set_oom(mem, NULL, NULL);
+	EXPECT_EQ(t, pile_free(mem, &served), 0);
 	drop_memory(t, mem);
 }
 
@@ -347,5 +421,7 @@ KTEST_SUITE(standby, KTEST_QUICK, KTEST(it_is_offline_in_every_respect), KTEST(a
     KTEST(all_of_it_comes_before_anybody_dies), KTEST(who_must_leave_a_reserve_asks_for_it),
     KTEST(what_was_taken_out_by_request_stays_out), KTEST(holes_are_passed_over),
     KTEST(a_large_block_comes_from_it), KTEST(who_has_the_lock_is_not_waited_for),
-    KTEST(a_lock_held_does_not_make_it_futile), KTEST(it_brings_its_own_descriptors),
+    KTEST(a_lock_held_does_not_make_it_futile),
+    KTEST(nobody_dies_while_standby_memory_waits_for_a_lock),
+    KTEST(the_wait_for_that_lock_has_a_limit), KTEST(it_brings_its_own_descriptors),
     KTEST(all_cpus_get_it_all));

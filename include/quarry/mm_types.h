@@ -190,6 +190,7 @@ enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 	X(RECLAIM_REFUSED)     /* dirty pages that it did not take */                              \
 	X(RECLAIM_WAIT)        /* allocations that waited for a reclaim thread's run */            \
 	X(RECLAIM_THROTTLED)   /* of these, because too many pages were taken off the lists */     \
+	X(STANDBY_WAIT)        /* allocations that waited until standby memory could be brought online */ \
 	X(OOM_KILLS)           /* victims chosen */                                                \
 	X(OOM_NOBODY)          /* allocations that failed because there was none to choose */      \
 	X(OOM_STUCK)           /* victims that were not gone in time */                            \
@@ -327,6 +328,20 @@ struct reclaim {
 	struct thread *thread;
 };
 
+/*
+ * The thread that stands in line for mem->hotplug where a reclaim thread must not, to bring standby
+ * memory online.  Only a memory with standby at its start has it.
+ */
+struct standby_thread {
+	u64 run_for; /* a: requests that want some, as of struct reclaim; 0: only for a low watermark */
+	u64 asked;   /* a: tickets handed out */
+	u64 done;    /* a: the newest one for which it has had the lock, and done what it could */
+	u32 stop;    /* a: the thread shall return */
+	struct waitq wake;   /* the thread sleeps here */
+	struct waitq served; /* those who asked sleep here */
+	struct thread *thread;
+};
+
 struct node {
 	u8 id;
 	u8 distance[MAX_NODES];      /* c: SLIT, 10 is local */
@@ -406,6 +421,7 @@ struct memory {
 	struct zone zones[MAX_ZONES]; /* by id = node * NR_ZONE_KINDS + kind */
 	struct node nodes[MAX_NODES];
 	unsigned nr_nodes;            /* c */
+	struct standby_thread standby;
 	struct mutex hotplug;         /* RANK_MEM_HOTPLUG: claims, commits, onlining */
 	struct mutex poison;          /* RANK_POISON: one broken page at a time */
 	bool machine_check;           /* a: a page was reported broken by the machine: no unpoison from then on */
