@@ -5,7 +5,8 @@
  * Owns:       struct cap_table.
  * Locks:      the table's own (RANK_TASK), for its slots; references are dropped with no lock held.
  * Invariants: a slot that is not CAP_NONE or CAP_RESERVED holds one reference.
- *             A slot's generation changes whenever it is emptied, so an old handle means nothing.
+ *             A slot's generation rises whenever it is emptied, so an old handle means nothing; after the last
+ *             one the slot is never used again.
  * Tests:      tests/test_ipc.c.
  */
 #include <quarry/cap.h>
@@ -23,7 +24,8 @@ void cap_get(const struct cap *cap)
 	case CAP_REPLY: panic("cap: a reply is duplicated");
 	case CAP_NONE:
 	case CAP_PROGRAMS:
-	case CAP_RESERVED: break;
+	case CAP_RESERVED:
+	case CAP_RETIRED: break;
 	}
 }
 
@@ -39,7 +41,8 @@ void cap_drop(struct cap *cap)
 	case CAP_REPLY: ipc_call_drop(old.object); break;
 	case CAP_NONE:
 	case CAP_PROGRAMS:
-	case CAP_RESERVED: break;
+	case CAP_RESERVED:
+	case CAP_RETIRED: break;
 	}
 }
 
@@ -107,7 +110,7 @@ unsigned long cap_table_unmapped(struct cap_table *t)
 
 static s64 handle_of(const struct cap_table *t, const struct cap_slot *slot)
 {
-	return (s64)((u64)slot->generation << CAP_INDEX_BITS | (u64)(slot - t->slot));
+	return (s64)(slot->generation << CAP_INDEX_BITS | (u64)(slot - t->slot));
 }
 
 /* The slot that @handle means, lock held; NULL: none. */
@@ -116,15 +119,15 @@ static struct cap_slot *slot_of(struct cap_table *t, u64 handle)
 	struct cap_slot *slot = t->slot ? &t->slot[handle % ABI_MAX_HANDLES] : NULL;
 
 	return slot && (u64)handle_of(t, slot) == handle && slot->cap.kind != CAP_NONE &&
-		slot->cap.kind != CAP_RESERVED
+		slot->cap.kind < CAP_RESERVED
 	    ? slot
 	    : NULL;
 }
 
 static void slot_empty(struct cap_table *t, struct cap_slot *slot)
 {
-	slot->cap = (struct cap){.kind = CAP_NONE};
-	slot->generation = slot->generation + 1 < CAP_GENERATIONS ? slot->generation + 1 : 1;
+	slot->generation++;
+	slot->cap = (struct cap){.kind = slot->generation < CAP_GENERATIONS ? CAP_NONE : CAP_RETIRED};
 	t->nr_used--;
 }
 

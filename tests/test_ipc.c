@@ -223,6 +223,62 @@ static void handles_mean_something_in_one_table_only(struct ktest *t)
 	vm_object_put(object);
 }
 
+/* After its last generation a slot is never used again: its first number would mean something once more. */
+static void exhausted_slot_is_retired(struct ktest *t)
+{
+	struct vm_object *object = new_object(t);
+	struct cap cap = {object, RIGHT_READ, CAP_OBJECT}, out;
+	struct cap_table table;
+	s64 first, last, other;
+	unsigned slot;
+
+	REQUIRE(t, object && cap_table_init(&table) == 0);
+	cap_get(&cap);
+	first = cap_install(&table, &cap);
+	slot = (unsigned)(first % ABI_MAX_HANDLES);
+	EXPECT_EQ(t, cap_take(&table, (u64)first, CAP_NONE, &cap), 0);
+	table.slot[slot].generation = CAP_GENERATIONS - 1;
+	last = cap_install(&table, &cap);
+	EXPECT(t, last > 0);
+	EXPECT_EQ(t, last % ABI_MAX_HANDLES, slot);
+	EXPECT_EQ(t, cap_take(&table, (u64)last, CAP_NONE, &cap), 0);
+	EXPECT_EQ(t, table.nr_used, 0);
+	other = cap_install(&table, &cap);
+	EXPECT(t, other > 0);
+	EXPECT(t, other % ABI_MAX_HANDLES != slot);
+	EXPECT_EQ(t, cap_lookup(&table, (u64)first, CAP_NONE, 0, &out), -EBADF);
+	EXPECT_EQ(t, cap_lookup(&table, (u64)last, CAP_NONE, 0, &out), -EBADF);
+	EXPECT_EQ(t, cap_lookup(&table, (u64)last + ABI_MAX_HANDLES, CAP_NONE, 0, &out), -EBADF);
+	EXPECT_EQ(t, cap_lookup(&table, slot, CAP_NONE, 0, &out), -EBADF);
+	cap_table_destroy(&table);
+	vm_object_put(object);
+}
+
+/* A task that has used up all of them gets no more handles, and its end is as any other. */
+static void table_of_retired_slots_is_full(struct ktest *t)
+{
+	struct cap cap = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC}, none = {.kind = CAP_NONE};
+	struct cap_table table;
+	unsigned i;
+
+	REQUIRE(t, cap_table_init(&table) == 0);
+	for (i = 0; i < ABI_MAX_HANDLES; i++) {
+		s64 handle;
+
+		table.slot[i].generation = CAP_GENERATIONS - 1;
+		handle = i % 2 ? cap_reserve(&table) : cap_install(&table, &cap);
+		REQUIRE(t, handle > 0);
+		if (i % 2)
+			cap_fill(&table, handle, &none);
+		else
+			EXPECT_EQ(t, cap_take(&table, (u64)handle, CAP_NONE, &cap), 0);
+	}
+	EXPECT_EQ(t, cap_install(&table, &cap), -EMFILE);
+	EXPECT_EQ(t, cap_reserve(&table), -EMFILE);
+	EXPECT_EQ(t, table.nr_used, 0);
+	cap_table_destroy(&table);
+}
+
 static void full_tables_say_so(struct ktest *t)
 {
 	struct vm_object *object = new_object(t);
@@ -327,4 +383,5 @@ static void many_callers_and_servers(struct ktest *t)
 
 KTEST_SUITE(ipc, KTEST_QUICK, KTEST(call_is_answered), KTEST(calls_come_in_order), KTEST(waits_are_bounded),
     KTEST(nobody_to_answer_fails_the_call), KTEST(capabilities_change_hands),
-    KTEST(handles_mean_something_in_one_table_only), KTEST(full_tables_say_so), KTEST(many_callers_and_servers));
+    KTEST(handles_mean_something_in_one_table_only), KTEST(exhausted_slot_is_retired),
+    KTEST(table_of_retired_slots_is_full), KTEST(full_tables_say_so), KTEST(many_callers_and_servers));

@@ -7,18 +7,20 @@
 
 /* ---- threads and CPUs ---- */
 
-/* On one CPU, so that each call switches between threads that keep other values. */
-static void fpu_registers_are_each_threads_own(struct ktest *t)
+/*
+ * Tasks that keep value[i] in registers, all on one CPU, so that each call switches between threads with other
+ * values.  One thread that sleeps keeps the task, so that the other's good end can be told from a bad one.
+ */
+static void keep_registers(struct ktest *t, const char *code, const u64 value[4])
 {
 	struct task *task[4];
 	unsigned i;
 
-	/* One that sleeps keeps the task, so that the other's good end can be told from a bad one. */
 	for (i = 0; i < 4; i++) {
 		task[i] = new_task(t);
 		REQUIRE(t, task[i]);
 		EXPECT_EQ(t, add(task[i], 0, at(user_sleep), 0), 0);
-		EXPECT_EQ(t, add(task[i], 0, at(user_sse), (i + 1) * 0x0123456789abcdefUL), 1);
+		EXPECT_EQ(t, add(task[i], 0, at(code), value[i]), 1);
 	}
 	for (i = 0; i < 4; i++) {
 		u64 until = arch_clock_ns() + END_NS;
@@ -28,6 +30,38 @@ static void fpu_registers_are_each_threads_own(struct ktest *t)
 		task_end(task[i], TASK_KILLED, 0);
 		expect_end(t, task[i], TASK_KILLED, 0);
 	}
+}
+
+static void fpu_registers_are_each_threads_own(struct ktest *t)
+{
+	static const u64 value[4] = {0x0123456789abcdef, 0x02468acf13579bde, 0x0369d0369d0369cd, 0x048d159e26af37bc};
+
+	keep_registers(t, user_sse, value);
+}
+
+/* Those that an interrupt's way back leaves alone: of null selectors it makes 0 (SDM vol. 2A, IRET). */
+static void selectors_are_each_threads_own(struct ktest *t)
+{
+	static const u64 value[4] = {0, 0x18, 0x1b, 0x23};
+
+	keep_registers(t, user_selectors, value);
+}
+
+/* Whatever ran on the CPU before. */
+static void selectors_of_a_new_thread_are_null(struct ktest *t)
+{
+	struct task *task = new_task(t), *before = new_task(t);
+	u64 until = arch_clock_ns() + END_NS;
+
+	REQUIRE(t, task && before);
+	EXPECT_EQ(t, add(before, 0, at(user_sleep), 0), 0);
+	EXPECT_EQ(t, add(before, 0, at(user_selectors), 0x1b), 1);
+	while (READ_ONCE(before->nr_threads) > 1 && !load_acquire(&before->ending) && arch_clock_ns() < until)
+		thread_yield();
+	EXPECT_EQ(t, add(task, 0, at(user_null_selectors), 0), 0);
+	expect_end(t, task, TASK_EXITED, 0);
+	task_end(before, TASK_KILLED, 0);
+	expect_end(t, before, TASK_KILLED, 0);
 }
 
 /* Which CPUs the task's threads have run on since the word was cleared; waits until @want are among them. */
@@ -185,5 +219,6 @@ static void memory_moves_under_programs(struct ktest *t)
 	vm_object_put(object);
 }
 
-KTEST_SUITE(task_cpu, 0, KTEST(fpu_registers_are_each_threads_own), KTEST(memory_moves_under_programs),
+KTEST_SUITE(task_cpu, 0, KTEST(fpu_registers_are_each_threads_own),
+    KTEST(selectors_are_each_threads_own), KTEST(selectors_of_a_new_thread_are_null), KTEST(memory_moves_under_programs),
     KTEST(threads_move_to_idle_cpus), KTEST(cpus_come_and_go));

@@ -14,7 +14,7 @@
 	.balign 4096
 	.globl user_code, user_code_end
 	.globl user_exit, user_thread_exit, user_spin, user_sleep, user_wait, user_store_cpu, user_load, user_call
-	.globl user_ud2, user_registers, user_sse, user_count, user_ret, user_load_ds
+	.globl user_ud2, user_registers, user_sse, user_selectors, user_null_selectors, user_count, user_ret, user_load_ds
 user_code:
 /* Exit with RSI as status. */
 user_exit:
@@ -154,6 +154,36 @@ user_sse:
 	jnz 1b
 	jmp user_thread_exit
 2:	movl $1, %esi
+	jmp user_exit
+/*
+ * Keep SI in DS, ES, FS and GS, 100 times into the kernel and back; then end the thread.  If one has changed
+ * meanwhile, exit with 1.
+ */
+user_selectors:
+	movq %rsi, %rbx
+	movl $100, %ebp
+	.irp r, ds, es, fs, gs
+	movl %ebx, %\r
+	.endr
+1:	movl $SYS_YIELD, %eax
+	syscall
+	.irp r, ds, es, fs, gs
+	movl %\r, %eax
+	cmpw %ax, %bx
+	jne 2f
+	.endr
+	decl %ebp
+	jnz 1b
+	jmp user_thread_exit
+2:	movl $1, %esi
+	jmp user_exit
+/* Exit with 0 if DS, ES, FS and GS all are 0. */
+user_null_selectors:
+	xorl %esi, %esi
+	.irp r, ds, es, fs, gs
+	movl %\r, %eax
+	orl %eax, %esi
+	.endr
 	jmp user_exit
 /*
  * For ever: count up, round by round, a word in each of the 16 pages at RSI, having compared it with what

@@ -20,3 +20,5 @@ PROGRAMS += hostile
 
 # Cases of the hostile program, a file for each subject.
 HOSTILE_SRCS += user/hostile_ldt.c
+HOSTILE_SRCS += user/hostile_regs.c
+HOSTILE_SRCS += user/hostile_handles.c

@@ -12,6 +12,8 @@
 
 static const struct hostile_subject *const subjects[] = {
     &hostile_ldt,
+    &hostile_regs,
+    &hostile_handles,
 };
 
 u64 programs, seed;

@@ -20,6 +20,8 @@
 /* Where the legacy part of an FPU area keeps these (SDM vol. 1, table 10-2), and what FNINIT sets. */
 #define FPU_FCW      0
 #define FPU_MXCSR    24
+/* From here on no instruction touches the legacy part (SDM vol. 1, 10.5.1): DS, ES, FS and GS. */
+#define FPU_SELECTORS 464
 #define FCW_INITIAL  0x037f
 #define MXCSR_INITIAL 0x1f80
 #define FXSAVE_SIZE  512
@@ -88,8 +90,49 @@ void *arch_fpu_alloc(void)
 	return fpu;
 }
 
+/* Ring 3 may load any selector of the GDT that is its own, or null: they are registers as all others. */
+static void selectors_save(char *fpu)
+{
+	u16 *to = (u16 *)(fpu + FPU_SELECTORS);
+
+	__asm__ volatile("movw %%ds, %0\n\t"
+			 "movw %%es, %1\n\t"
+			 "movw %%fs, %2\n\t"
+			 "movw %%gs, %3"
+			 : "=m"(to[0]), "=m"(to[1]), "=m"(to[2]), "=m"(to[3]));
+}
+
+/*
+ * As nearly always there is nothing to load: all are null, the thread's and the CPU's.  Loading GS sets its base:
+ * that of ring 3, which is 0 and stays so, by turns.
+ */
+static void selectors_load(const char *fpu)
+{
+	const u16 *from = (const u16 *)(fpu + FPU_SELECTORS);
+	u64 any = *(const u64 *)from;
+	u32 ds, es, fs, gs;
+
+	__asm__ volatile("movl %%ds, %0\n\t"
+			 "movl %%es, %1\n\t"
+			 "movl %%fs, %2\n\t"
+			 "movl %%gs, %3"
+			 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
+	if (likely(!(any | ds | es | fs | gs)))
+		return;
+	__asm__ volatile("movw %0, %%ds\n\t"
+			 "movw %1, %%es\n\t"
+			 "movw %2, %%fs\n\t"
+			 "swapgs\n\t"
+			 "movw %3, %%gs\n\t"
+			 "swapgs"
+			 :
+			 : "m"(from[0]), "m"(from[1]), "m"(from[2]), "m"(from[3])
+			 : "memory");
+}
+
 void arch_fpu_save(void *fpu)
 {
+	selectors_save(fpu);
 	if (xstate)
 		__asm__ volatile("xsave64 (%0)" : : "r"(fpu), "a"(xstate), "d"(0) : "memory");
 	else
@@ -98,6 +141,7 @@ void arch_fpu_save(void *fpu)
 
 void arch_fpu_load(const void *fpu)
 {
+	selectors_load(fpu);
 	if (xstate)
 		__asm__ volatile("xrstor64 (%0)" : : "r"(fpu), "a"(xstate), "d"(0) : "memory");
 	else

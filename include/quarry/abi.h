@@ -70,7 +70,7 @@ enum syscall_nr {
 #define ABI_FAULT_LOST 1u
 
 /* A handle is a number above 0 that means something in the task that got it, and in no other. */
-typedef unsigned abi_handle;
+typedef unsigned long abi_handle;
 
 /* What a handle allows.  A duplicate has some of these, never more. */
 #define RIGHT_READ    0x01u /* object: map it; these three as ABI_READ ... below */

@@ -19,6 +19,7 @@ enum cap_kind {
 	CAP_TASK,     /* struct task */
 	CAP_PROGRAMS, /* the programs among the boot modules; no object */
 	CAP_RESERVED, /* in a table only: a slot kept for cap_fill */
+	CAP_RETIRED,  /* in a table only: a slot that has had every generation */
 };
 
 /* One reference to its object; CAP_NONE holds none. */
@@ -30,11 +31,12 @@ struct cap {
 
 struct cap_slot {
 	struct cap cap;
-	u32 generation; /* 1 .. CAP_GENERATIONS - 1 */
+	u64 generation; /* 1 .. CAP_GENERATIONS - 1; of a retired slot that is all */
 };
 
 #define CAP_INDEX_BITS  8
-#define CAP_GENERATIONS (1u << (31 - CAP_INDEX_BITS))
+/* A handle is above 0, and so many closes of one slot take longer than any machine runs. */
+#define CAP_GENERATIONS (1ULL << (62 - CAP_INDEX_BITS))
 BUILD_ASSERT(ABI_MAX_HANDLES == 1 << CAP_INDEX_BITS);
 
 struct cap_table {

@@ -16,11 +16,11 @@
 /* ---- the machine's part ---- */
 
 /*
- * Memory for the FPU registers of a thread that runs in ring 3, as a new program expects them; NULL
- * without memory.  Freed by kfree.  Context: thread.
+ * Memory for the FPU registers and segment selectors of a thread that runs in ring 3, as a new program
+ * expects them; NULL without memory.  Freed by kfree.  Context: thread.
  */
 void *arch_fpu_alloc(void) must_check;
-/* Save this CPU's FPU registers there; load them from there.  irqs off. */
+/* Save this CPU's FPU registers and selectors there; load them from there.  irqs off. */
 void arch_fpu_save(void *fpu);
 void arch_fpu_load(const void *fpu);
 /* The running thread enters the kernel from ring 3 on the stack that ends at @top.  irqs off. */
