@@ -93,6 +93,7 @@ KTEST_SRCS += tests/test_tick.c
 KTEST_SRCS += tests/test_task.c
 KTEST_SRCS += tests/test_task_cpu.c
 KTEST_SRCS += tests/test_arch.c
+KTEST_SRCS += tests/test_arch_map.c
 KTEST_SRCS += tests/test_ipc.c
 KTEST_SRCS += tests/test_pager.c
 KTEST_SRCS += tests/test_oom_task.c

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_arch.c: what each CPU's own tables and registers must be, before, and after it was away. */
 #include "task_help.h"
+#include <quarry/acpi.h>
 #include "x86.h"
 
 #define TI_USER  7u /* the first selector of an LDT, of ring 3 */
@@ -120,4 +121,95 @@ static void fault_of_a_descriptor_ends_the_task(struct ktest *t)
 	vm_object_put(object);
 }
 
-KTEST_SUITE(arch, 0, KTEST(no_cpu_has_an_ldt), KTEST(fault_of_a_descriptor_ends_the_task));
+/* ---- system calls ---- */
+
+/* What ring 3 has in RFLAGS and the kernel must not: AC, NT, IOPL, DF, IF, TF. */
+static const u64 masked[] = {0x40000, 0x4000, 0x3000, 0x400, 0x200, 0x100};
+
+static void read_fmask(void *arg)
+{
+	*(u64 *)arg = rdmsr(MSR_FMASK);
+}
+
+static void expect_fmask(struct ktest *t, unsigned cpu)
+{
+	u64 fmask = 0;
+	unsigned i;
+
+	ktest_on_cpu(cpu, read_fmask, &fmask);
+	for (i = 0; i < ARRAY_SIZE(masked); i++)
+		EXPECT_EQ(t, fmask & masked[i], masked[i]);
+}
+
+static void calls_begin_with_clean_flags(struct ktest *t)
+{
+	each_cpu_twice(t, expect_fmask);
+}
+
+/* ---- device interrupts ---- */
+
+#define IOAPIC_VERSION  1
+#define IOAPIC_REDIRECT 0x10
+#define IOAPIC_MASKED   0x10000u
+
+/* Unmasked pins of all I/O APICs that lead to @cpu; to any, if it is nr_cpus. */
+static unsigned pins_of(unsigned cpu)
+{
+	static volatile u32 *ioapic[ACPI_MAX_IOAPICS];
+	unsigned i, nr = 0;
+	u32 pin, pins;
+
+	for (i = 0; i < acpi.nr_ioapics; i++) {
+		if (!ioapic[i])
+			ioapic[i] = arch_map_mmio(acpi.ioapic[i].address, 0x20);
+		if (!ioapic[i])
+			continue;
+		ioapic[i][0] = IOAPIC_VERSION;
+		pins = (ioapic[i][4] >> 16 & 0xff) + 1;
+		for (pin = 0; pin < pins; pin++) {
+			u32 low, dest;
+
+			ioapic[i][0] = IOAPIC_REDIRECT + 2 * pin;
+			low = ioapic[i][4];
+			ioapic[i][0] = IOAPIC_REDIRECT + 2 * pin + 1;
+			dest = ioapic[i][4] >> 24;
+			nr += !(low & IOAPIC_MASKED) && (cpu == nr_cpus || dest == cpus[cpu]->apic_id);
+		}
+	}
+	return nr;
+}
+
+static void expect_pins(struct ktest *t, unsigned nr0, unsigned nr1, unsigned nr2)
+{
+	EXPECT_EQ(t, pins_of(0), nr0);
+	EXPECT_EQ(t, pins_of(1), nr1);
+	EXPECT_EQ(t, pins_of(2), nr2);
+}
+
+/* Those of a CPU that goes, and no others.  No driver starts meanwhile. */
+static void interrupts_leave_a_cpu_that_goes(struct ktest *t)
+{
+	unsigned all = pins_of(nr_cpus);
+
+	if (nr_cpus_online() < nr_boot_cpus || ktest_cpus() < 3) {
+		ktest_skip(t, "needs 3 CPUs, all of them online");
+		return;
+	}
+	EXPECT(t, all > 0);
+	EXPECT_EQ(t, cpu_down(0), 0);
+	EXPECT_EQ(t, pins_of(0), 0);
+	EXPECT_EQ(t, cpu_down(1), 0);
+	expect_pins(t, 0, 0, all);
+	EXPECT_EQ(t, cpu_up(0), 0);
+	EXPECT_EQ(t, cpu_up(1), 0);
+	EXPECT_EQ(t, cpu_down(1), 0);
+	expect_pins(t, 0, 0, all);
+	EXPECT_EQ(t, cpu_up(1), 0);
+	EXPECT_EQ(t, cpu_down(2), 0);
+	expect_pins(t, all, 0, 0);
+	EXPECT_EQ(t, cpu_up(2), 0);
+	EXPECT_EQ(t, pins_of(nr_cpus), all);
+}
+
+KTEST_SUITE(arch, 0, KTEST(no_cpu_has_an_ldt), KTEST(fault_of_a_descriptor_ends_the_task),
+    KTEST(calls_begin_with_clean_flags), KTEST(interrupts_leave_a_cpu_that_goes));

@@ -91,13 +91,15 @@ static void number_of_another_task_is_dead(void)
 static void full_table_refuses_and_recovers(void)
 {
 	struct message m = {.word = {0}};
-	s64 handle[ABI_MAX_HANDLES], endpoint = endpoint_create();
-	unsigned nr = 0, i;
+	s64 handle[ABI_MAX_HANDLES - 2], endpoint = endpoint_create();
+	const unsigned nr = ARRAY_SIZE(handle);
+	unsigned i;
 
-	while (nr < ABI_MAX_HANDLES && (handle[nr] = handle_dup((u64)endpoint, RIGHT_SEND)) > 0)
-		nr++;
-	WANT(nr, ABI_MAX_HANDLES - 2);
-	WANT(handle[nr], -EMFILE);
+	for (i = 0; i < nr; i++) {
+		handle[i] = handle_dup((u64)endpoint, RIGHT_SEND);
+		WANT(handle[i] > 0, true);
+	}
+	WANT(handle_dup((u64)endpoint, RIGHT_SEND), -EMFILE);
 	WANT(object_create(1), -EMFILE);
 	WANT(endpoint_create(), -EMFILE);
 	WANT(receive((u64)endpoint, &m, 0), -EMFILE);

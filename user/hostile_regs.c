@@ -112,10 +112,12 @@ static int sees_null_selectors(u64 handle, u64 arg)
 	return !same(selectors(), (struct selectors){0});
 }
 
-static void set_and_spin(u64 stop)
+static u32 enough;
+
+static void set_and_spin(u64 arg)
 {
 	set_selectors(pattern(0xfff));
-	while (!__atomic_load_n((u32 *)stop, __ATOMIC_ACQUIRE))
+	while (!__atomic_load_n(&enough, __ATOMIC_ACQUIRE))
 		yield();
 }
 
@@ -123,14 +125,13 @@ static void set_and_spin(u64 stop)
 static void programs_start_with_null_selectors(void)
 {
 	static struct thread threads[NR_THREADS];
-	static u32 stop;
 	int i;
 
 	for (i = 0; i < NR_THREADS; i++)
-		WANT(thread_start(&threads[i], set_and_spin, (u64)&stop), 0);
+		WANT(thread_start(&threads[i], set_and_spin, 0), 0);
 	for (i = 0; i < NR_THREADS; i++)
 		hostile_expect(sees_null_selectors, 0, 0, TASK_EXITED, 0);
-	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&enough, 1, __ATOMIC_RELEASE);
 	for (i = 0; i < NR_THREADS; i++)
 		thread_join(&threads[i]);
 }

@@ -40,7 +40,7 @@ static u64 *root;
 u64 kernel_cr3;
 static struct mutex paging_lock;
 static bool boot_memory_over;
-static uintptr_t mmio_next = ARCH_MMIO_BASE;
+static uintptr_t mmio_next = ARCH_MMIO_BASE; /* under paging_lock; nothing is mapped from there on */
 /* By level of the table, or page, that an entry of level 0, 1, 2 leads to: all of it reads as zeros. */
 static u64 zeros[3];
 
@@ -260,17 +260,38 @@ int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags)
 	return ret;
 }
 
+/* The tables for 4 KiB pages of [va, va + len): what can fail.  Those that are made stay. */
+static bool make_tables(uintptr_t va, size_t len)
+{
+	unsigned found;
+
+	for (uintptr_t at = ALIGN_DOWN(va, LEVEL_SIZE(1)); at < va + len; at += LEVEL_SIZE(1)) {
+		if (!entry_of(at, 0, true, &found))
+			return false;
+	}
+	return true;
+}
+
+/* A refusal uses no addresses. */
 static void *map_device(phys_t pa, size_t len, unsigned flags)
 {
 	phys_t start = ALIGN_DOWN(pa, PAGE_SIZE);
-	size_t size = ALIGN_UP(pa + len, PAGE_SIZE) - start;
-	uintptr_t va = __atomic_fetch_add(&mmio_next, size, __ATOMIC_RELAXED);
+	uintptr_t va = 0;
+	size_t size;
 
-	if (size > MMIO_WINDOW_SIZE || va + size > ARCH_MMIO_BASE + MMIO_WINDOW_SIZE)
+	if (!len || len > MMIO_WINDOW_SIZE || pa > ~0UL - 2 * MMIO_WINDOW_SIZE)
 		return NULL;
-	if (arch_map(va, start, size, MAP_WRITE | flags))
-		return NULL;
-	return (void *)(va + (pa - start));
+	size = ALIGN_UP(pa + len, PAGE_SIZE) - start;
+	mutex_lock(&paging_lock);
+	if (size <= ARCH_MMIO_BASE + MMIO_WINDOW_SIZE - mmio_next && make_tables(mmio_next, size)) {
+		int err = map_range(mmio_next, start, size, pte_flags(MAP_WRITE | flags), 0);
+
+		KASSERT(!err); /* nothing was ever mapped there */
+		va = mmio_next + (pa - start);
+		mmio_next += size;
+	}
+	mutex_unlock(&paging_lock);
+	return (void *)va;
 }
 
 void *arch_map_mmio(phys_t pa, size_t len)
