@@ -14,6 +14,7 @@ BOTH_SRCS += kernel/cpio.c
 BOTH_SRCS += kernel/acpi_slots.c
 BOTH_SRCS += kernel/dimm.c
 BOTH_SRCS += kernel/mce_decode.c
+BOTH_SRCS += kernel/sched_share.c
 
 KERNEL_SRCS += kernel/main.c
 KERNEL_SRCS += kernel/trace_boot.c

@@ -7,7 +7,8 @@
 
 struct runq {
 	struct spinlock lock;
-	TAILQ_HEAD(, thread) ready;  /* lock: wait for their turn */
+	STAILQ_HEAD(, share) first;  /* lock: have been woken, and need not wait for their turn */
+	STAILQ_HEAD(, share) ready;  /* lock: wait for their turn */
 	TAILQ_HEAD(, thread) alarms; /* lock: sleep with a deadline */
 	struct thread *running;      /* lock */
 	struct thread *idle;         /* c */
@@ -17,7 +18,12 @@ struct runq {
 	u32 closed;                  /* lock: it has none, and gets none */
 	u32 nr_ready;                /* lock, read racily */
 	u32 nr_threads;              /* a: whose cpu is this one */
-	u32 turns_left;              /* lock: turns that threads of this round have not ended yet */
+	u64 since;                   /* lock, as arch_clock_ns: the running one runs since then */
+	bool early;                  /* lock: it was among the first */
+	u32 ring;                    /* lock: times that the ring of shares has gone round */
+	struct share *ring_last;     /* lock: the last of this time; NULL: whoever is next */
+	u32 round;                   /* lock: number of this round of turns of threads */
+	u32 turns_left;              /* lock: threads of this round that have not had their turn yet */
 	u64 round_began;             /* lock, as arch_clock_ns: all that were ready then make up the round */
 	u64 had_turn;                /* a: the beginning of the last round that has ended */
 	struct thread idle_thread;
@@ -31,8 +37,26 @@ static inline bool takes_threads(unsigned cpu)
 	return cpumask_test(cpu_online_mask, cpu) && !READ_ONCE(runqs[cpu].leaving);
 }
 
+/* ---- sched_share.c ---- */
+
+void runq_lists_init(struct runq *rq);
+/* Queue @t, which is not queued; @woken: it slept. */
+void runq_insert(struct runq *rq, struct thread *t, bool woken) REQUIRES(rq->lock);
+/* Take @t off the queue, which is queued. */
+void runq_remove(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
+/* The first queued thread that fits, or NULL. */
+struct thread *runq_find(const struct runq *rq, bool (*fits)(const struct thread *t)) REQUIRES(rq->lock);
+/* One of its threads has been taken, and it has more. */
+void share_list_again(struct runq *rq, struct share *s) REQUIRES(rq->lock);
+/* The running thread @t has run until @now. */
+void runq_charge(struct runq *rq, struct thread *t, u64 now) REQUIRES(rq->lock);
+/* @t, preempted now, has had too little of its turn: it is queued to go on.  False: it is not. */
+bool runq_goes_on(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
+
+/* ---- sched.c, sched_move.c ---- */
+
 /* Put @t where it can run.  A CPU that is idle is told: it may be halted, or about to be. */
-void runq_add(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
+void runq_add(struct runq *rq, struct thread *t, bool woken) REQUIRES(rq->lock);
 /* Make @t, of this queue, RUNNABLE if it sleeps. */
 void runq_wake(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sched.c: who runs: one queue per CPU, round robin, preempted by the tick.
+ * sched.c: who runs: one queue per CPU, preempted by the tick.  Whose turn it is, sched_share.c says.
  *
  * A thread stays on the CPU it was started on, unless that goes down (cpu_hotplug.c), or another CPU
  * has nothing to do while it waits (sched_move.c).  Only a CPU itself takes threads off its queue, and
@@ -17,7 +17,7 @@
  *             A closed queue is empty, and nobody sleeps there with a deadline.
  *             The idle thread is never queued.
  */
-#include "runq.h"
+#include "share_inline.h"
 #include <quarry/hotplug.h>
 #include <quarry/mm.h>
 #include <quarry/sched_point.h>
@@ -49,26 +49,10 @@ void assert_may_sleep(const char *what)
 }
 
 /* Is this CPU, where @t runs, not the one for it: it goes down, or the one @t is bound to is back. */
-static bool belongs_elsewhere(const struct thread *t)
+static inline bool belongs_elsewhere(const struct runq *rq, const struct thread *t)
 {
-	return READ_ONCE(runqs[t->cpu].leaving) ||
+	return READ_ONCE(rq->leaving) ||
 	    (t->home >= 0 && (unsigned)t->home != t->cpu && takes_threads((unsigned)t->home));
-}
-
-/*
- * The turn of the running thread ends.  The queue is first in, first out, so once as many turns have ended as
- * threads were ready when the round began, each of them has had one.  Under the queue's lock, with the
- * running thread back in the queue.
- */
-static void end_turn(struct runq *rq)
-{
-	if (rq->turns_left > 1 && rq->nr_ready) {
-		rq->turns_left--;
-		return;
-	}
-	WRITE_ONCE(rq->had_turn, rq->round_began);
-	rq->round_began = arch_clock_ns();
-	rq->turns_left = rq->nr_ready;
 }
 
 static bool rests(const struct runq *rq) REQUIRES(rq->lock)
@@ -108,44 +92,42 @@ bool threads_had_turn(u64 since)
  */
 static struct thread *choose(struct runq *rq, struct thread *prev, bool preempted)
 {
+	u64 now = arch_clock_ns();
 	struct thread *next;
 	u32 state;
 
 	spin_lock(&rq->lock);
 	WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 0u);
+	/* Who gives up its turn is not asked how long it was. */
+	if (preempted || rq->early)
+		runq_charge(rq, prev, now);
+	rq->since = now;
 	state = READ_ONCE(prev->state);
 	if (prev != rq->idle) {
 		if (state != THREAD_DEAD && (preempted || state == THREAD_RUNNABLE)) {
 			/* A new thread may be preempted before it has placed the one that ran before it. */
-			if (belongs_elsewhere(prev) && !rq->leaver) {
+			if (belongs_elsewhere(rq, prev) && !rq->leaver)
 				rq->leaver = prev;
-			} else {
-				TAILQ_INSERT_TAIL(&rq->ready, prev, link);
-				WRITE_ONCE(rq->nr_ready, rq->nr_ready + 1);
-			}
+			else
+				runq_put_back(rq, prev, preempted);
 		} else {
 			prev->on_queue = false;
 		}
 	}
-	end_turn(rq);
+	runq_end_turn(rq, now);
 	/* The idle thread hands over the others. */
-	next = READ_ONCE(rq->leaving) ? NULL : TAILQ_FIRST(&rq->ready);
-	if (next) {
-		TAILQ_REMOVE(&rq->ready, next, link);
-		WRITE_ONCE(rq->nr_ready, rq->nr_ready - 1);
-	} else {
+	next = READ_ONCE(rq->leaving) ? NULL : runq_take(rq);
+	if (!next)
 		next = rq->idle;
-	}
 	rq->running = next;
 	spin_unlock(&rq->lock);
 	return next;
 }
 
-void runq_add(struct runq *rq, struct thread *t)
+void runq_add(struct runq *rq, struct thread *t, bool woken)
 {
 	t->on_queue = true;
-	TAILQ_INSERT_TAIL(&rq->ready, t, link);
-	WRITE_ONCE(rq->nr_ready, rq->nr_ready + 1);
+	runq_insert(rq, t, woken);
 	if (rq->running != rq->idle)
 		return;
 	WRITE_ONCE(cpus[t->cpu]->need_resched, 1u);
@@ -155,18 +137,27 @@ void runq_add(struct runq *rq, struct thread *t)
 	}
 }
 
-void sched_finish_switch(void)
+/* Who ran here before has left its stack.  irqs off. */
+static void stack_is_left(void)
 {
-	irqflags_t flags = arch_irq_save();
 	struct runq *rq = my_runq();
 	struct thread *dead = rq->dead, *leaver = rq->leaver;
 
-	rq->dead = NULL;
-	rq->leaver = NULL;
-	if (dead)
+	if (unlikely(dead)) {
+		rq->dead = NULL;
 		thread_reap(dead);
-	if (leaver)
+	}
+	if (unlikely(leaver)) {
+		rq->leaver = NULL;
 		sched_place(leaver, leaver->home);
+	}
+}
+
+void sched_finish_switch(void)
+{
+	irqflags_t flags = arch_irq_save();
+
+	stack_is_left();
 	arch_irq_restore(flags);
 }
 
@@ -174,19 +165,20 @@ void sched_switch(bool preempted)
 {
 	struct runq *rq = my_runq();
 	struct thread *prev = thread_current(), *next = choose(rq, prev, preempted);
+	struct cpu *cpu = cpus[prev->cpu];
 
 	if (next == prev)
 		return;
 	/* The idle thread's: from here on there may be somebody to preempt. */
-	if (unlikely(cpus[prev->cpu]->tick_step > 1))
+	if (unlikely(cpu->tick_step > 1))
 		arch_timer_start(1);
 	if (READ_ONCE(prev->state) == THREAD_DEAD)
 		rq->dead = prev;
-	cpus[prev->cpu]->current = next;
+	cpu->current = next;
 	task_switch(prev, next);
 	arch_switch(&prev->sp, next->sp);
 	/* Somebody has switched back to prev; or next is new, and thread.c does the same. */
-	sched_finish_switch();
+	stack_is_left();
 }
 
 void preempt_schedule(void)
@@ -218,7 +210,7 @@ void runq_wake(struct runq *rq, struct thread *t)
 		TAILQ_REMOVE(&rq->alarms, t, alarm_link);
 	t->has_alarm = false;
 	if (!t->on_queue)
-		runq_add(rq, t);
+		runq_add(rq, t, true);
 }
 
 /* The lock that keeps t->cpu what it is: of the queue it returns, which clang cannot name.  irqs off. */
@@ -273,7 +265,7 @@ void sched_sleep(u64 deadline)
 	spin_unlock(&rq->lock);
 	sched_switch(false);
 	/* Its own CPU may have come back meanwhile: go on there. */
-	if (belongs_elsewhere(t))
+	if (belongs_elsewhere(&runqs[t->cpu], t))
 		sched_switch(true);
 	arch_irq_restore(flags);
 }
@@ -297,8 +289,8 @@ void sched_tick(void)
 	}
 	/* Nobody waits for the running one, so it gets a turn after the other. */
 	if (!rq->nr_ready)
-		end_turn(rq);
-	if (rq->nr_ready || (rq->running != rq->idle && belongs_elsewhere(rq->running)))
+		runq_end_turn(rq, now);
+	if (rq->nr_ready || (rq->running != rq->idle && belongs_elsewhere(rq, rq->running)))
 		WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 1u);
 	slow = !idle_fast && rests(rq) && TAILQ_EMPTY(&rq->alarms);
 	spin_unlock(&rq->lock);
@@ -372,8 +364,10 @@ static void runq_init(unsigned cpu)
 	struct thread *idle = &rq->idle_thread;
 
 	rq->lock = SPINLOCK("runq", RANK_SCHED);
-	TAILQ_INIT(&rq->ready);
+	runq_lists_init(rq);
 	TAILQ_INIT(&rq->alarms);
+	share_init(&idle->own);
+	idle->share = &idle->own;
 	ksnprintf(idle->name, sizeof(idle->name), "idle/%u", cpu);
 	idle->cpu = cpu;
 	idle->home = -1;
@@ -408,6 +402,8 @@ void sched_init_cpu(bool boot_cpu)
 	if (!idle->stack_top)
 		panic("sched: no stack for the idle thread");
 	idle->sp = arch_stack_prepare(idle->stack_top, idle_entry, NULL);
+	share_init(&first_thread.own);
+	first_thread.share = &first_thread.own;
 	first_thread.on_queue = true;
 	first_thread.home = 0;
 	runqs[0].running = &first_thread;

@@ -13,6 +13,20 @@ enum thread_state {
 	THREAD_DEAD,     /* returned; its stack may go once it has been switched away from */
 };
 
+/*
+ * The ready threads of one task on one CPU, which take turns as one (sched_share.c).  All under the lock of that
+ * CPU's run queue.
+ */
+struct share {
+	STAILQ_HEAD(, thread) threads;
+	STAILQ_ENTRY(share) link;
+	u64 turn_ns;  /* time that it has run in its turn */
+	u64 early_ns; /* time that it has run before its turn, while the ring's number is this: */
+	u32 ring;
+	bool early;   /* it is queued before those that wait for their turns */
+	u32 ends;     /* a: its task ends, so its threads have little to do */
+};
+
 /* Letters: o the thread itself; q its run queue's lock; c constant once started. */
 struct thread {
 	char name[24];                    /* c */
@@ -27,7 +41,11 @@ struct thread {
 	bool has_alarm;                   /* q: on the list of alarms */
 	u64 wake_at;                      /* q: when */
 	u32 done;                         /* a: may be freed */
-	TAILQ_ENTRY(thread) link;         /* q */
+	u32 round;                        /* q: of turns, in which it was queued or has run */
+	struct share *shares;             /* o: its task's, one for each CPU; NULL: it is the kernel's own */
+	struct share *share;              /* q: of these, that of its CPU; or its own: */
+	struct share own;                 /* q */
+	STAILQ_ENTRY(thread) link;        /* q */
 	TAILQ_ENTRY(thread) alarm_link;   /* q */
 	struct mm_task mm;                /* o */
 	/* Of a thread that runs in ring 3; NULL for the kernel's own. */
@@ -48,6 +66,14 @@ void sched_switch(bool preempted);
 void sched_sleep(u64 deadline);
 /* Make @t run if it sleeps.  The caller knows that @t lives.  Any context. */
 void thread_wake(struct thread *t);
+/* Nothing is queued there. */
+void share_init(struct share *s);
+/* For a task's threads: one for each CPU, or NULL without memory; freed with kfree once it has no threads. */
+struct share *shares_new(void) must_check;
+/* Its task ends: once it has its turn, all its threads have theirs, one after the other. */
+void shares_end(struct share *shares);
+/* The running thread has left its task. */
+void sched_leave_shares(struct thread *t);
 /* Put a new thread on a queue, of its home if that is there; count it.  And the reverse of the counting. */
 void sched_add(struct thread *t);
 void sched_forget(struct thread *t);

@@ -9,7 +9,7 @@
  *             has left the thread's stack.
  * Tests:      tests/test_hotplug.c, tests/test_hotplug_race.c, tests/test_task_cpu.c.
  */
-#include "runq.h"
+#include "share_inline.h"
 
 unsigned sched_choose_cpu(void)
 {
@@ -37,13 +37,14 @@ void sched_place(struct thread *t, int where)
 		spin_lock(&rq->lock);
 		counter_add(&rq->nr_threads, -1);
 		WRITE_ONCE(t->cpu, cpu);
+		t->share = t->shares ? &t->shares[cpu] : &t->own;
 		spin_unlock(&rq->lock);
 		rq = &runqs[cpu];
 		spin_lock(&rq->lock);
 		counter_add(&rq->nr_threads, 1);
 		placed = !rq->closed;
 		if (placed)
-			runq_add(rq, t);
+			runq_add(rq, t, false);
 		spin_unlock(&rq->lock);
 	} while (!placed);
 }
@@ -59,6 +60,11 @@ static int idle_cpu(void)
 	return -1;
 }
 
+static bool is_free(const struct thread *t)
+{
+	return t->home < 0;
+}
+
 void sched_balance(struct runq *rq)
 {
 	int cpu = idle_cpu();
@@ -67,13 +73,9 @@ void sched_balance(struct runq *rq)
 	if (cpu < 0)
 		return;
 	spin_lock(&rq->lock);
-	t = TAILQ_FIRST(&rq->ready);
-	while (t && t->home >= 0)
-		t = TAILQ_NEXT(t, link);
-	if (t) {
-		TAILQ_REMOVE(&rq->ready, t, link);
-		WRITE_ONCE(rq->nr_ready, rq->nr_ready - 1);
-	}
+	t = runq_find(rq, is_free);
+	if (t)
+		runq_remove(rq, t);
 	spin_unlock(&rq->lock);
 	if (t)
 		sched_place(t, cpu);
@@ -106,13 +108,9 @@ void sched_hand_over(struct runq *rq)
 		spin_lock(&rq->lock);
 		while ((t = TAILQ_FIRST(&rq->alarms)))
 			runq_wake(rq, t);
-		t = TAILQ_FIRST(&rq->ready);
-		if (t) {
-			TAILQ_REMOVE(&rq->ready, t, link);
-			WRITE_ONCE(rq->nr_ready, rq->nr_ready - 1);
-		} else {
+		t = runq_take(rq);
+		if (!t)
 			rq->closed = 1;
-		}
 		spin_unlock(&rq->lock);
 		if (t)
 			sched_place(t, t->home);

@@ -138,11 +138,13 @@ int task_create(const char *name, struct task **out)
 	*task = (struct task){.refs = 1, .lock = SPINLOCK("task", RANK_TASK)};
 	ksnprintf(task->name, sizeof(task->name), "%s", name);
 	TAILQ_INIT(&task->threads);
-	err = cap_table_init(&task->caps);
+	task->shares = shares_new();
+	err = task->shares ? cap_table_init(&task->caps) : -ENOMEM;
 	if (!err)
 		err = vm_space_create(&kernel_memory, &task->space);
 	if (err) {
 		cap_table_destroy(&task->caps);
+		kfree(task->shares);
 		kfree(task);
 		return err;
 	}
@@ -156,6 +158,7 @@ int task_create(const char *name, struct task **out)
 	if (!task->id) {
 		vm_space_put(task->space);
 		cap_table_destroy(&task->caps);
+		kfree(task->shares);
 		kfree(task);
 		return -EAGAIN;
 	}
@@ -175,6 +178,7 @@ void task_put(struct task *task)
 		return;
 	KASSERT(load_acquire(&task->ended));
 	pager_trust_put(task->trust);
+	kfree(task->shares);
 	kfree(task);
 }
 
@@ -186,6 +190,7 @@ void task_end(struct task *task, enum task_end how, s32 status)
 	if (!task->ending) {
 		task->status = status;
 		store_release(&task->ending, (u32)how);
+		shares_end(task->shares);
 	}
 	TAILQ_FOREACH(t, &task->threads, task_link)
 		thread_wake(t);
@@ -334,6 +339,7 @@ int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg
 		return -ENOMEM;
 	}
 	t->task = task;
+	t->shares = task->shares;
 	t->space = task->space;
 	t->fpu = fpu;
 	number = join_task(task, t);
@@ -366,6 +372,7 @@ void task_thread_exit(void)
 	if (last)
 		release(task);
 	t->task = NULL;
+	sched_leave_shares(t);
 	task_put(task);
 	spin_lock(&reaper.lock);
 	TAILQ_INSERT_TAIL(&reaper.threads, t, task_link);

@@ -70,12 +70,39 @@ struct thread *thread_new(const char *name, int cpu, void (*fn)(void *), void *a
 		return NULL;
 	}
 	ksnprintf(t->name, sizeof(t->name), "%s", name);
+	share_init(&t->own);
+	t->share = &t->own;
 	t->home = cpu;
 	t->cpu = arch_cpu_id(); /* until sched_add chooses; any will do */
 	t->fn = fn;
 	t->arg = arg;
 	t->sp = arch_stack_prepare(t->stack_top, thread_main, t);
 	return t;
+}
+
+struct share *shares_new(void)
+{
+	struct share *shares = kmalloc(nr_cpus * sizeof(*shares));
+	unsigned cpu;
+
+	for (cpu = 0; shares && cpu < nr_cpus; cpu++)
+		share_init(&shares[cpu]);
+	return shares;
+}
+
+void shares_end(struct share *shares)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		WRITE_ONCE(shares[cpu].ends, 1u);
+}
+
+/* It runs, so no list has it; in this order it may be moved in between. */
+void sched_leave_shares(struct thread *t)
+{
+	WRITE_ONCE(t->shares, NULL);
+	WRITE_ONCE(t->share, &t->own);
 }
 
 void thread_discard(struct thread *t)

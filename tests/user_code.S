@@ -7,6 +7,7 @@
 #define SYS_THREAD_EXIT 2
 #define SYS_YIELD       3
 #define SYS_SLEEP       4
+#define SYS_CLOCK       5
 #define SYS_INFO        6
 #define INFO_CPU        1
 
@@ -36,6 +37,35 @@ user_sleep:
 	movl $SYS_SLEEP, %eax
 	syscall
 	ud2
+	.globl user_burn, user_nap
+/* The same, as fast as it can. */
+user_burn:
+	addq $1, %rax
+	jmp user_burn
+/* Sleep for 10 ms, RSI times; exit with the longest time that took, in ms. */
+user_nap:
+	movq %rsi, %rbx
+	xorl %ebp, %ebp
+1:	movl $SYS_CLOCK, %eax
+	syscall
+	movq %rax, %r13
+	movl $10000000, %edi
+	movl $SYS_SLEEP, %eax
+	syscall
+	movl $SYS_CLOCK, %eax
+	syscall
+	subq %r13, %rax
+	cmpq %rax, %rbp
+	jae 2f
+	movq %rax, %rbp
+2:	decq %rbx
+	jnz 1b
+	movq %rbp, %rax
+	xorl %edx, %edx
+	movl $1000000, %ecx
+	divq %rcx
+	movq %rax, %rsi
+	jmp user_exit
 /* Until the word at RSI is not 0; then end the thread. */
 user_wait:
 	pause

@@ -23,6 +23,7 @@ struct task {
 	struct spinlock lock;     /* RANK_TASK */
 	TAILQ_HEAD(, thread) threads; /* l */
 	u32 nr_threads;           /* l: on the list */
+	struct share *shares;     /* c: what its threads are queued in, one a CPU (sched_share.c) */
 	u32 next_thread;          /* l: number of the next one */
 	u32 ending;               /* a, set under l: enum task_end, once it shall end */
 	s32 status;               /* l: with ending */

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sched_share.c: whose turn it is on a CPU: by task, then by thread.
+ *
+ * The ready threads of one task make up its share of the CPU; a thread of the kernel is a share of its own.
+ * Shares take turns, and in its turn a share runs the first of its threads.  So a task with many threads gets
+ * as much as one with few.
+ *
+ * Who sleeps most of the time need not wait for a turn: a share that becomes ready by a wake-up goes first
+ * (rq->first), as long as it has run less than a turn's time in this way since the ring went round last.  So
+ * who sleeps often gets two turns where others get one, at most.  A turn that the tick ends too early, because
+ * somebody else had the beginning of its time, goes on later: the share keeps its place.
+ *
+ * Owns:       the lists of a run queue; struct share; the rounds of turns.
+ * Locks:      runq.lock, held by the caller.
+ * Invariants: a share is on one of the lists exactly while it has ready threads.
+ *             Of the threads that were ready when the round began, turns_left have not run yet.
+ * Tests:      tests/test_share.c.
+ */
+#include "share_inline.h"
+
+void share_init(struct share *s)
+{
+	*s = (struct share){.ring = 0};
+	STAILQ_INIT(&s->threads);
+}
+
+void runq_lists_init(struct runq *rq)
+{
+	STAILQ_INIT(&rq->first);
+	STAILQ_INIT(&rq->ready);
+}
+
+/* What share_inline.h does not see: a share leaves its list, and not as the first. */
+static void unlist(struct runq *rq, struct share *s) REQUIRES(rq->lock)
+{
+	if (s->early)
+		STAILQ_REMOVE(&rq->first, s, share, link);
+	else
+		STAILQ_REMOVE(&rq->ready, s, share, link);
+	if (rq->ring_last == s)
+		rq->ring_last = share_last(rq);
+}
+
+/* Has it some of the time left that it may run before its turn? */
+static bool may_go_first(struct runq *rq, struct share *s) REQUIRES(rq->lock)
+{
+	/* Nobody waits for a turn: then the ring has gone round. */
+	if (!STAILQ_FIRST(&rq->ready))
+		rq->ring++;
+	if (s->ring != rq->ring) {
+		s->ring = rq->ring;
+		s->early_ns = 0;
+	}
+	return s->early_ns < TURN_NS;
+}
+
+void runq_insert(struct runq *rq, struct thread *t, bool woken)
+{
+	struct share *s = t->share;
+	bool listed = !STAILQ_EMPTY(&s->threads);
+
+	share_append(rq, t);
+	if (listed)
+		return;
+	if (woken && may_go_first(rq, s)) {
+		STAILQ_INSERT_TAIL(&rq->first, s, link);
+		s->early = true;
+	} else {
+		share_list_last(rq, s);
+	}
+}
+
+void share_list_again(struct runq *rq, struct share *s)
+{
+	if (READ_ONCE(s->ends)) {
+		STAILQ_INSERT_TAIL(&rq->first, s, link);
+		s->early = true;
+	} else {
+		share_list_last(rq, s);
+	}
+}
+
+void runq_charge(struct runq *rq, struct thread *t, u64 now)
+{
+	if (rq->early)
+		t->share->early_ns += now - rq->since;
+	else
+		t->share->turn_ns += now - rq->since;
+}
+
+bool runq_goes_on(struct runq *rq, struct thread *t)
+{
+	struct share *s = t->share;
+
+	if (rq->early || s->turn_ns >= SHORT_NS)
+		return false;
+	t->round = rq->round;
+	rq->nr_ready++;
+	if (!STAILQ_EMPTY(&s->threads))
+		unlist(rq, s);
+	/* It is first among its task's threads too. */
+	STAILQ_INSERT_HEAD(&s->threads, t, link);
+	STAILQ_INSERT_HEAD(&rq->ready, s, link);
+	s->early = false;
+	return true;
+}
+
+void runq_remove(struct runq *rq, struct thread *t)
+{
+	struct share *s = t->share;
+
+	STAILQ_REMOVE(&s->threads, t, thread, link);
+	share_taken(rq, t);
+	if (STAILQ_EMPTY(&s->threads))
+		unlist(rq, s);
+}
+
+struct thread *runq_find(const struct runq *rq, bool (*fits)(const struct thread *t))
+{
+	const struct share *s;
+	struct thread *t;
+
+	STAILQ_FOREACH(s, &rq->first, link)
+		STAILQ_FOREACH(t, &s->threads, link)
+			if (fits(t))
+				return t;
+	STAILQ_FOREACH(s, &rq->ready, link)
+		STAILQ_FOREACH(t, &s->threads, link)
+			if (fits(t))
+				return t;
+	return NULL;
+}

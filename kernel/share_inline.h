@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* share_inline.h: what each switch of threads does to the shares of a run queue; sched_share.c says why. */
+#ifndef KERNEL_SHARE_INLINE_H
+#define KERNEL_SHARE_INLINE_H
+
+#include "runq.h"
+
+/* A turn's time: what the tick gives who runs from its beginning on, and the least that counts as a turn. */
+#define TURN_NS  10000000ULL
+#define SHORT_NS (TURN_NS / 2)
+
+static inline struct share *share_last(const struct runq *rq) REQUIRES(rq->lock)
+{
+	return STAILQ_EMPTY(&rq->ready) ? NULL
+	    : container_of(rq->ready.stqh_last, struct share, link.stqe_next);
+}
+
+static inline void share_list_last(struct runq *rq, struct share *s) REQUIRES(rq->lock)
+{
+	STAILQ_INSERT_TAIL(&rq->ready, s, link);
+	s->early = false;
+	s->turn_ns = 0;
+}
+
+/* @t waits from here on; whoever comes now is none of those that the round began with. */
+static inline void share_append(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
+{
+	t->round = rq->round;
+	rq->nr_ready++;
+	STAILQ_INSERT_TAIL(&t->share->threads, t, link);
+}
+
+/* Queue @t again, which ran until now; not @preempted: it gives its turn up. */
+static inline void runq_put_back(struct runq *rq, struct thread *t, bool preempted) REQUIRES(rq->lock)
+{
+	bool listed = !STAILQ_EMPTY(&t->share->threads);
+
+	if (unlikely(preempted && runq_goes_on(rq, t)))
+		return;
+	share_append(rq, t);
+	if (likely(!listed))
+		share_list_last(rq, t->share);
+}
+
+/* @t waits no longer; its share is the caller's to place. */
+static inline void share_taken(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
+{
+	rq->nr_ready--;
+	if (t->round != rq->round) {
+		t->round = rq->round;
+		rq->turns_left--;
+	}
+}
+
+/* The thread that runs next, taken off the queue; NULL: there is none. */
+static inline struct thread *runq_take(struct runq *rq) REQUIRES(rq->lock)
+{
+	struct share *s = STAILQ_FIRST(&rq->first);
+	struct thread *t;
+
+	rq->early = s != NULL;
+	if (s) {
+		STAILQ_REMOVE_HEAD(&rq->first, link);
+	} else {
+		s = STAILQ_FIRST(&rq->ready);
+		if (!s)
+			return NULL;
+		STAILQ_REMOVE_HEAD(&rq->ready, link);
+		/* All that were there when the ring began to go round have had their turns. */
+		if (s == rq->ring_last || !rq->ring_last) {
+			rq->ring++;
+			rq->ring_last = share_last(rq);
+		}
+	}
+	t = STAILQ_FIRST(&s->threads);
+	STAILQ_REMOVE_HEAD(&s->threads, link);
+	share_taken(rq, t);
+	/* The task's other threads wait for its next turn. */
+	if (unlikely(STAILQ_FIRST(&s->threads)))
+		share_list_again(rq, s);
+	return t;
+}
+
+/* The running thread's turn ends, and it is queued again if it is ready. */
+static inline void runq_end_turn(struct runq *rq, u64 now) REQUIRES(rq->lock)
+{
+	/* Who was picked last has had its turn now. */
+	if (rq->turns_left)
+		return;
+	WRITE_ONCE(rq->had_turn, rq->round_began);
+	rq->round_began = now;
+	rq->round++;
+	rq->turns_left = rq->nr_ready;
+}
+
+#endif
