@@ -37,6 +37,7 @@ INCLUDES = [
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
     ("arch/fiber/", [QUARRY, r'"(fiber|explore|step)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
     ("bench/", [QUARRY, r'"bench/\w+\.h"', STD]),
+    ("tests/test_share.c", [QUARRY, r'"(kernel/)?\w+\.h"']),  # run queues, whose interface is the kernel's own
     ("tests/", [QUARRY, r'"(tests/|mm/|drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/virtio_\w+\.h>"]),
 ]
 # A comment that carries an argument stands beside its code (file, what it must say).
