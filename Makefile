@@ -32,7 +32,8 @@ override CMDLINE := $(value CMDLINE)
 # ---- what is built of what -------------------------------------------------------------------
 # Each room lists its own sources in its files.mk, one name a line, in link order.
 $(foreach list,MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAMS HOSTILE_SRCS ARCH_SRCS BOOT_SRCS \
-	HOST_BASE HOST_SRCS HOST_TEST_SRCS HOST_PORT TEST_SRCS KTEST_SRCS RACE_SRCS FIBER_SRCS,$(eval $(list) :=))
+	HOST_BASE HOST_SRCS HOST_TEST_SRCS HOST_PORT TEST_SRCS KTEST_SRCS RACE_SRCS FIBER_SRCS \
+	THREAD_SRCS,$(eval $(list) :=))
 ROOMS := boot arch/x86_64 arch/host arch/fiber kernel drivers mm bench user tests tests/races
 include $(ROOMS:%=%/files.mk)
 KERNEL_SRCS += $(if $(RACE),,kernel/no_race.c)
@@ -113,9 +114,10 @@ HFLAGS_plain  := -DHOST_PLAIN
 HFLAGS_order3 := -DPAGEBLOCK_ORDER=3
 HFLAGS_asan   := -fsanitize=address,undefined -fno-sanitize-recover=all
 HFLAGS_tsan   := -fsanitize=thread -Wno-tsan
-HOST_BUILDS   := plain port order3 asan tsan
+HOST_BUILDS   := plain port order3 asan tsan threads
 # All but one link the host's own locks and cross-calls; "plain" links the kernel's.
-host_srcs = $(MM_SRCS) $(BOTH_SRCS) $(HOST_SRCS) $(TEST_SRCS) $(HOST_TEST_SRCS) $(if $(filter plain,$(1)),$(SHARED_SRCS),$(HOST_PORT))
+host_srcs = $(if $(filter threads,$(1)),$(THREAD_SRCS),$(MM_SRCS) $(BOTH_SRCS) $(HOST_SRCS) $(TEST_SRCS) $(HOST_TEST_SRCS) \
+	$(if $(filter plain,$(1)),$(SHARED_SRCS),$(HOST_PORT)))
 # Of a directory, a program, flags and sources.
 define host_build
 $(B)/$(1)/kernel/trace_short.c.o: traces/short.trace
@@ -141,7 +143,7 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  run         build, make a GRUB ISO, boot it: selftests, tour, the monitor's prompt
 # target  test        all tests, hosted and in QEMU; the last line is "N passed, N failed": ONLY=
 # target  test-bochs  the ISO image in Bochs, another implementation of the hardware: ONLY=
-# target  check       the hosted tests only, in five builds: the development loop: ONLY=
+# target  check       the hosted tests only, in six builds: the development loop: ONLY=
 # target  all         the kernel, build/quarry.elf
 # target  iso         build/quarry.iso, which boots on BIOS and UEFI machines with CMDLINE
 # target  debug       boot by PVH, stopped, with gdb and the k- commands of tools/quarry.gdb

@@ -24,8 +24,14 @@ struct fiber_cpu {
 	u32 irq_depth;
 	bool irqs_off;
 	bool wanted; /* a call interrupt waits */
+	const u32 *need_resched; /* NULL: this CPU's threads are not the kernel's (fiber_cpu.c) */
+	void *const *current;
 };
 extern struct fiber_cpu *fiber_this;
+/* At every change of the preemption count, if not NULL: before it rises, after it has fallen (fiber_threads.c). */
+extern void (*fiber_at_lock)(void);
+/* kernel/sched.c's, or nothing. */
+extern void (*fiber_preempt)(void);
 
 extern struct pcp *fiber_pcp;
 extern char fiber_memmap[], fiber_pageblocks[], fiber_ram[];
@@ -78,12 +84,28 @@ static inline void arch_irq_restore(irqflags_t were_on)
 
 static inline void preempt_disable(void)
 {
+	if (unlikely(fiber_at_lock != NULL))
+		fiber_at_lock();
 	fiber_this->preempt++;
 }
 
 static inline void preempt_enable(void)
 {
 	fiber_this->preempt--;
+	if (unlikely(fiber_at_lock != NULL))
+		fiber_at_lock();
+	if (!fiber_this->preempt && fiber_this->need_resched && READ_ONCE(*fiber_this->need_resched))
+		fiber_preempt();
+}
+
+static inline u32 arch_preempt_count(void)
+{
+	return fiber_this->preempt;
+}
+
+static inline void *arch_current(void)
+{
+	return *fiber_this->current;
 }
 
 static inline void cpu_relax(void)

@@ -72,6 +72,8 @@ static u64 clock_ns, progress, preemptions, turns;
 static unsigned last_turn; /* the CPU that looked last when all wait */
 
 struct fiber_cpu *fiber_this;
+void (*fiber_at_lock)(void);
+void (*fiber_preempt)(void);
 unsigned nr_cpus = 1;
 u64 fiber_patience = 200000;
 void (*fiber_on_stuck)(void);

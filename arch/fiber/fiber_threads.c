@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fiber_threads.c: what kernel/sched.c, thread.c and wait.c need of a machine, with CPUs that are fibers.
+ *
+ * Owns:       machine[], the clock, the stacks.
+ * Locks:      none: one OS thread.
+ * Invariants: exactly one CPU executes, fiber_this; a CPU's registers stay with it, whatever thread it runs.
+ */
+#define _GNU_SOURCE
+#include "fiber_threads.h"
+#include <quarry/account.h>
+#include <quarry/cmdline.h>
+#include <quarry/cpu.h>
+#include <quarry/hotplug.h>
+#include <quarry/kernel.h>
+#include <quarry/sched_point.h>
+#include <quarry/smp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <ucontext.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#define ASAN_ENTER(save, s) __sanitizer_start_switch_fiber((save), (s)->bottom, (s)->size)
+#define ASAN_LEFT(save)     __sanitizer_finish_switch_fiber((save), NULL, NULL)
+#else
+#define ASAN_ENTER(save, s) ((void)0)
+#define ASAN_LEFT(save)     ((void)0)
+#endif
+
+#define STACK_SIZE (64UL << 10)
+#define PATIENCE   200 /* ticks */
+#define LOOK_NS    100
+
+/* A stack, and where who left it goes on. */
+struct stack {
+	ucontext_t context;
+	char *bottom;
+	size_t size;
+	void *fake; /* the address sanitizer's */
+	void (*fn)(void *);
+	void *arg;
+};
+
+enum cpu_state { CPU_RUNS, CPU_SPINS, CPU_HALTS };
+
+struct machine_cpu {
+	struct fiber_cpu cpu; /* first: fiber_this points here */
+	struct cpu area;
+	enum cpu_state state;
+	bool preempted;
+	u64 preempted_at;     /* which preemption */
+	u64 seen;             /* progress when it looked last */
+	bool kick, tick;      /* interrupts that wait */
+	bool timer;           /* is on */
+	bool away;            /* its idle thread has handed over all threads */
+	struct stack *on;
+	struct stack boot;
+};
+
+static struct machine_cpu machine[THREADS_CPUS];
+static struct cpu *areas[THREADS_CPUS];
+struct cpu **cpus = areas;
+struct fiber_cpu *fiber_this;
+void (*fiber_at_lock)(void);
+void (*fiber_preempt)(void);
+unsigned nr_cpus = THREADS_CPUS;
+void (*threads_on_stuck)(void);
+void (*threads_on_panic)(const char *text);
+
+static u64 clock_ns = LOOK_NS, progress, preemptions;
+static unsigned idle_ticks;
+static long allocated;
+static const struct threads_cut *cuts;
+static unsigned nr_cuts, next_cut, points;
+static bool planned;
+
+static struct machine_cpu *self(void)
+{
+	return container_of(fiber_this, struct machine_cpu, cpu);
+}
+
+static void happened(void)
+{
+	progress++;
+	idle_ticks = 0;
+}
+
+/* ---- which CPU goes on ---- */
+
+static bool has_interrupt(const struct machine_cpu *c)
+{
+	return (c->kick || c->tick || c->cpu.wanted) && !c->cpu.irqs_off && !c->cpu.irq_depth;
+}
+
+static bool can_run(const struct machine_cpu *c)
+{
+	switch (c->state) {
+	case CPU_RUNS: return true;
+	case CPU_SPINS: return c->seen != progress || has_interrupt(c);
+	default: return has_interrupt(c);
+	}
+}
+
+static void time_goes_by(void)
+{
+	unsigned i;
+
+	clock_ns += THREADS_TICK_NS;
+	for (i = 0; i < THREADS_CPUS; i++)
+		machine[i].tick |= machine[i].timer;
+}
+
+static struct machine_cpu *choose(void)
+{
+	struct machine_cpu *best = NULL;
+	unsigned i;
+
+	for (;;) {
+		for (i = 0; i < THREADS_CPUS; i++)
+			if (!machine[i].preempted && can_run(&machine[i]))
+				return &machine[i];
+		for (i = 0; i < THREADS_CPUS; i++)
+			if (machine[i].preempted && (!best || machine[i].preempted_at < best->preempted_at))
+				best = &machine[i];
+		if (best) {
+			best->preempted = false;
+			best = NULL;
+			continue;
+		}
+		if (++idle_ticks > PATIENCE)
+			threads_on_stuck();
+		time_goes_by();
+		/* Who spins may be waiting for the time. */
+		progress++;
+	}
+}
+
+static void jump(struct stack *from, struct stack *to)
+{
+	ASAN_ENTER(&from->fake, to);
+	swapcontext(&from->context, &to->context);
+	ASAN_LEFT(from->fake);
+}
+
+static void run_cpu(struct machine_cpu *to)
+{
+	struct machine_cpu *from = self();
+
+	if (to == from)
+		return;
+	fiber_this = &to->cpu;
+	jump(from->on, to->on);
+}
+
+static void take_interrupts(void)
+{
+	while (has_interrupt(self())) {
+		struct machine_cpu *c = self();
+		bool tick = c->tick;
+
+		c->cpu.irqs_off = true;
+		c->cpu.irq_depth++;
+		c->area.irq_depth++;
+		c->kick = c->tick = false;
+		if (c->cpu.wanted) {
+			c->cpu.wanted = false;
+			smp_call_serve();
+			happened();
+		}
+		if (tick)
+			sched_tick();
+		c->area.irq_depth--;
+		c->cpu.irq_depth--;
+		progress++;
+		/* Another thread may go on here, and this one elsewhere. */
+		if (!c->cpu.preempt)
+			sched_irq_exit();
+		self()->cpu.irqs_off = false;
+	}
+}
+
+void fiber_interrupt(void)
+{
+	take_interrupts();
+}
+
+static void wait_as(enum cpu_state state)
+{
+	struct machine_cpu *c = self();
+
+	c->state = state;
+	c->seen = progress;
+	run_cpu(choose());
+	c->state = CPU_RUNS;
+	take_interrupts();
+}
+
+void fiber_relax(void)
+{
+	wait_as(CPU_SPINS);
+}
+
+/* ---- plans ---- */
+
+static void preempted_for(struct machine_cpu *to)
+{
+	struct machine_cpu *c = self();
+
+	if (to != c && (to->preempted || can_run(to))) {
+		c->preempted = true;
+		c->preempted_at = ++preemptions;
+		to->preempted = false;
+		run_cpu(to);
+	}
+	take_interrupts();
+}
+
+static void at_point(void)
+{
+	const struct threads_cut *cut;
+
+	if (!planned || self() == &machine[0])
+		return;
+	points++;
+	if (next_cut == nr_cuts || cuts[next_cut].at != points)
+		return;
+	cut = &cuts[next_cut++];
+	if (cut->tick) {
+		clock_ns += THREADS_TICK_NS;
+		machine[cut->cpu].tick |= machine[cut->cpu].timer;
+	}
+	preempted_for(&machine[cut->cpu]);
+}
+
+void threads_plan(const struct threads_cut *list, unsigned nr)
+{
+	cuts = list;
+	nr_cuts = nr;
+	next_cut = points = 0;
+	planned = true;
+}
+
+unsigned threads_plan_end(void)
+{
+	planned = false;
+	return points;
+}
+
+/* The scheduling points of RACE_BUILD: all alike. */
+void race_point(const char *name)
+{
+	at_point();
+}
+
+void race_lock_wait(const char *lock)
+{
+}
+
+void race_look(const void *what)
+{
+	at_point();
+}
+
+bool race_looked(const void *what, bool sleeps, bool found)
+{
+	at_point();
+	return found;
+}
+
+void race_wake(const void *what)
+{
+	at_point();
+}
+
+u64 race_time(u64 ns)
+{
+	return ns;
+}
+
+bool race_turns(bool had)
+{
+	return had;
+}
+
+/* ---- stacks and memory ---- */
+
+static void enter(void)
+{
+	struct stack *s = self()->on;
+
+	ASAN_LEFT(s->fake);
+	s->fn(s->arg);
+	abort();
+}
+
+static void stack_prepare(struct stack *s, void (*fn)(void *), void *arg)
+{
+	s->fake = NULL;
+	s->fn = fn;
+	s->arg = arg;
+	getcontext(&s->context);
+	s->context.uc_stack.ss_sp = s->bottom;
+	s->context.uc_stack.ss_size = s->size;
+	s->context.uc_link = NULL;
+	makecontext(&s->context, enter, 0);
+}
+
+void *arch_stack_alloc(void)
+{
+	struct stack *s = calloc(1, sizeof(*s));
+
+	s->bottom = malloc(STACK_SIZE);
+	s->size = STACK_SIZE;
+	allocated++;
+	return s;
+}
+
+void arch_stack_free(void *top)
+{
+	struct stack *s = top;
+
+	free(s->bottom);
+	free(s);
+	allocated--;
+}
+
+struct beginning {
+	void (*fn)(void *);
+	void *arg;
+};
+
+/* A thread of the kernel begins with interrupts on. */
+static void begin(void *arg)
+{
+	struct beginning b = *(struct beginning *)arg;
+
+	free(arg);
+	arch_irq_enable();
+	b.fn(b.arg);
+}
+
+void *arch_stack_prepare(void *stack_top, void (*fn)(void *), void *arg)
+{
+	struct beginning *b = malloc(sizeof(*b));
+
+	*b = (struct beginning){fn, arg};
+	stack_prepare(stack_top, begin, b);
+	return stack_top;
+}
+
+void arch_switch(void **from_sp, void *to_sp)
+{
+	struct machine_cpu *c = self();
+	struct stack *from = c->on;
+
+	*from_sp = from;
+	c->on = to_sp;
+	jump(from, to_sp);
+}
+
+void *kmalloc(size_t size)
+{
+	allocated++;
+	return calloc(1, size);
+}
+
+void kfree(void *ptr)
+{
+	allocated -= ptr != NULL;
+	free(ptr);
+}
+
+/* By size they are not counted here. */
+void kmalloc_counts(u64 in_use[NR_SLAB_COUNTS])
+{
+}
+
+long threads_allocated(void)
+{
+	return allocated;
+}
+
+void *boot_alloc(size_t bytes, size_t align)
+{
+	void *ptr = aligned_alloc(64, ALIGN_UP(bytes, 64));
+
+	memset(ptr, 0, ALIGN_UP(bytes, 64));
+	return ptr;
+}
+
+/* ---- the machine ---- */
+
+u64 arch_clock_ns(void)
+{
+	return clock_ns += LOOK_NS;
+}
+
+void arch_ipi_kick(unsigned cpu)
+{
+	machine[cpu].kick = true;
+	happened();
+}
+
+void arch_ipi_call(unsigned cpu)
+{
+	machine[cpu].cpu.wanted = true;
+	happened();
+}
+
+void arch_idle_wait(void)
+{
+	self()->cpu.irqs_off = false;
+	if (has_interrupt(self()))
+		take_interrupts();
+	else
+		wait_as(CPU_HALTS);
+}
+
+void arch_timer_start(u32 ticks)
+{
+	self()->area.tick_step = ticks;
+	self()->timer = true;
+}
+
+void arch_backtrace_self(void)
+{
+}
+
+void arch_backtrace_others(void)
+{
+}
+
+const char *cmdline_get(const char *name, const char *def)
+{
+	return !strcmp(name, "idle_tick") ? "fast" : def;
+}
+
+bool cpu_is_absent(unsigned cpu)
+{
+	return false;
+}
+
+/* The idle thread of a CPU that has given its threads away waits here until it shall have some again. */
+void cpu_leave(void)
+{
+	struct machine_cpu *c = self();
+
+	c->away = true;
+	happened();
+	while (c->away) {
+		cpu_relax();
+		c->cpu.irqs_off = true;
+	}
+	sched_cpu_join();
+}
+
+void threads_cpu_down(unsigned cpu)
+{
+	cpu_clear_online(cpu);
+	sched_cpu_leave(cpu);
+	while (!machine[cpu].away)
+		thread_yield();
+}
+
+void threads_cpu_up(unsigned cpu)
+{
+	cpu_set_online(cpu);
+	machine[cpu].away = false;
+	happened();
+}
+
+/* ---- start ---- */
+
+static int (*first_fn)(void *);
+
+static void boot_cpu_main(void *arg)
+{
+	unsigned i;
+
+	fiber_this->irqs_off = true;
+	smp_init();
+	for (i = 0; i < THREADS_CPUS; i++)
+		cpu_set_online(i);
+	sched_init_cpu(true);
+	/* The others halt until now. */
+	for (i = 1; i < THREADS_CPUS; i++)
+		machine[i].state = CPU_RUNS;
+	arch_timer_start(1);
+	arch_irq_enable();
+	exit(first_fn(arg));
+}
+
+static void other_cpu_main(void *arg)
+{
+	fiber_this->irqs_off = true;
+	sched_init_cpu(false);
+	arch_timer_start(1);
+	sched_idle();
+}
+
+void threads_boot(int (*fn)(void *), void *arg)
+{
+	static struct stack outside;
+	unsigned i;
+
+	first_fn = fn;
+	for (i = 0; i < THREADS_CPUS; i++) {
+		struct machine_cpu *c = &machine[i];
+
+		areas[i] = &c->area;
+		c->area.id = c->cpu.id = i;
+		c->cpu.need_resched = &c->area.need_resched;
+		c->cpu.current = (void *const *)&c->area.current;
+		c->state = CPU_HALTS;
+		c->cpu.irqs_off = true;
+		c->boot.bottom = malloc(STACK_SIZE);
+		c->boot.size = STACK_SIZE;
+		stack_prepare(&c->boot, i ? other_cpu_main : boot_cpu_main, arg);
+		c->on = &c->boot;
+	}
+	machine[0].state = CPU_RUNS;
+	fiber_preempt = preempt_schedule;
+	fiber_at_lock = at_point;
+	fiber_this = &machine[0].cpu;
+	jump(&outside, &machine[0].boot);
+	abort();
+}
+
+/* ---- log and panic ---- */
+
+int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
+{
+	return vsnprintf(buf, size, fmt, ap);
+}
+
+int ksnprintf(char *buf, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(buf, size, fmt, ap);
+	va_end(ap);
+	return n;
+}
+
+void printk(const char *fmt, ...)
+{
+}
+
+void panic(const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	threads_on_panic(text);
+	abort();
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fiber_threads.h: the kernel's own scheduler on CPUs that are fibers, and the choice of who goes on.
+ *
+ * Each CPU runs the kernel's threads, on stacks of their own (arch_switch).  One CPU executes at a time.  It goes
+ * on until it halts, spins, or is preempted as a plan says: at every lock taken and released, and at every
+ * scheduling point.  A preempted CPU stands still until no other can go on, and takes no interrupts meanwhile.
+ * Time stands still too, but for what a plan says and for when all CPUs wait: then the next tick comes.
+ */
+#ifndef QUARRY_FIBER_THREADS_H
+#define QUARRY_FIBER_THREADS_H
+
+#include <quarry/port.h>
+
+#define THREADS_CPUS    4
+#define THREADS_TICK_NS 10000000ULL
+
+/* At point @at of a run, CPU @cpu goes on instead; @tick: 10 ms have gone by, and it has a timer interrupt to take. */
+struct threads_cut {
+	unsigned at, cpu;
+	bool tick;
+};
+#define THREADS_CUTS 3
+
+/* Boot the machine; fn(arg) is the first thread, on CPU 0, which no plan preempts.  The program exits with its result. */
+void threads_boot(int (*fn)(void *), void *arg) __attribute__((noreturn));
+/* From here on @nr cuts are made, at points counted from 1.  And not any more; how many points there were. */
+void threads_plan(const struct threads_cut *list, unsigned nr);
+unsigned threads_plan_end(void);
+/* All CPUs wait, and so many ticks have changed nothing; or something was wrong: must not return. */
+extern void (*threads_on_stuck)(void);
+extern void (*threads_on_panic)(const char *text);
+/* kmalloc()s and stacks that have not been freed. */
+long threads_allocated(void);
+/* CPU @cpu gives its threads to others; and takes threads again. */
+void threads_cpu_down(unsigned cpu);
+void threads_cpu_up(unsigned cpu);
+
+#endif
