@@ -8,14 +8,10 @@
  */
 #define _GNU_SOURCE
 #include "fiber_threads.h"
-#include <quarry/account.h>
-#include <quarry/cmdline.h>
 #include <quarry/cpu.h>
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
-#include <quarry/sched_point.h>
 #include <quarry/smp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
 
@@ -75,7 +71,6 @@ void (*threads_on_panic)(const char *text);
 
 static u64 clock_ns = LOOK_NS, progress, preemptions;
 static unsigned idle_ticks;
-static long allocated;
 static const struct threads_cut *cuts;
 static unsigned nr_cuts, next_cut, points;
 static bool planned;
@@ -252,43 +247,7 @@ unsigned threads_plan_end(void)
 	return points;
 }
 
-/* The scheduling points of RACE_BUILD: all alike. */
-void race_point(const char *name)
-{
-	at_point();
-}
-
-void race_lock_wait(const char *lock)
-{
-}
-
-void race_look(const void *what)
-{
-	at_point();
-}
-
-bool race_looked(const void *what, bool sleeps, bool found)
-{
-	at_point();
-	return found;
-}
-
-void race_wake(const void *what)
-{
-	at_point();
-}
-
-u64 race_time(u64 ns)
-{
-	return ns;
-}
-
-bool race_turns(bool had)
-{
-	return had;
-}
-
-/* ---- stacks and memory ---- */
+/* ---- stacks ---- */
 
 static void enter(void)
 {
@@ -317,7 +276,7 @@ void *arch_stack_alloc(void)
 
 	s->bottom = malloc(STACK_SIZE);
 	s->size = STACK_SIZE;
-	allocated++;
+	threads_count(1);
 	return s;
 }
 
@@ -327,7 +286,7 @@ void arch_stack_free(void *top)
 
 	free(s->bottom);
 	free(s);
-	allocated--;
+	threads_count(-1);
 }
 
 struct beginning {
@@ -364,36 +323,6 @@ void arch_switch(void **from_sp, void *to_sp)
 	jump(from, to_sp);
 }
 
-void *kmalloc(size_t size)
-{
-	allocated++;
-	return calloc(1, size);
-}
-
-void kfree(void *ptr)
-{
-	allocated -= ptr != NULL;
-	free(ptr);
-}
-
-/* By size they are not counted here. */
-void kmalloc_counts(u64 in_use[NR_SLAB_COUNTS])
-{
-}
-
-long threads_allocated(void)
-{
-	return allocated;
-}
-
-void *boot_alloc(size_t bytes, size_t align)
-{
-	void *ptr = aligned_alloc(64, ALIGN_UP(bytes, 64));
-
-	memset(ptr, 0, ALIGN_UP(bytes, 64));
-	return ptr;
-}
-
 /* ---- the machine ---- */
 
 u64 arch_clock_ns(void)
@@ -426,24 +355,6 @@ void arch_timer_start(u32 ticks)
 {
 	self()->area.tick_step = ticks;
 	self()->timer = true;
-}
-
-void arch_backtrace_self(void)
-{
-}
-
-void arch_backtrace_others(void)
-{
-}
-
-const char *cmdline_get(const char *name, const char *def)
-{
-	return !strcmp(name, "idle_tick") ? "fast" : def;
-}
-
-bool cpu_is_absent(unsigned cpu)
-{
-	return false;
 }
 
 /* The idle thread of a CPU that has given its threads away waits here until it shall have some again. */
@@ -529,39 +440,5 @@ void threads_boot(int (*fn)(void *), void *arg)
 	fiber_at_lock = at_point;
 	fiber_this = &machine[0].cpu;
 	jump(&outside, &machine[0].boot);
-	abort();
-}
-
-/* ---- log and panic ---- */
-
-int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
-{
-	return vsnprintf(buf, size, fmt, ap);
-}
-
-int ksnprintf(char *buf, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(buf, size, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
-void printk(const char *fmt, ...)
-{
-}
-
-void panic(const char *fmt, ...)
-{
-	char text[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	threads_on_panic(text);
 	abort();
 }

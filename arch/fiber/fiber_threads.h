@@ -32,6 +32,7 @@ extern void (*threads_on_stuck)(void);
 extern void (*threads_on_panic)(const char *text);
 /* kmalloc()s and stacks that have not been freed. */
 long threads_allocated(void);
+void threads_count(long nr);
 /* CPU @cpu gives its threads to others; and takes threads again. */
 void threads_cpu_down(unsigned cpu);
 void threads_cpu_up(unsigned cpu);

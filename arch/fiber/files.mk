@@ -11,6 +11,7 @@ FIBER_SRCS += arch/fiber/fiber_hotplug.c
 # arch.h, in place of the one of arch/host.
 HFLAGS_threads := -Iarch/fiber -DRACE_BUILD -DQUARRY_HOST_ARCH_INLINE_H -include arch/fiber/arch_inline.h
 THREAD_SRCS += arch/fiber/fiber_threads.c
+THREAD_SRCS += arch/fiber/fiber_threads_port.c
 THREAD_SRCS += tests/explore_threads.c
 THREAD_SRCS += kernel/lock.c
 THREAD_SRCS += kernel/smp.c

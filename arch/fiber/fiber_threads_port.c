@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fiber_threads_port.c: memory, log, panic and scheduling points for the kernel's threads on fibers.
+ *
+ * Owns: the count of what is allocated.
+ */
+#include "fiber_threads.h"
+#include <quarry/account.h>
+#include <quarry/cmdline.h>
+#include <quarry/hotplug.h>
+#include <quarry/kernel.h>
+#include <quarry/sched_point.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static long allocated;
+
+void threads_count(long nr)
+{
+	allocated += nr;
+}
+
+void *kmalloc(size_t size)
+{
+	threads_count(1);
+	return calloc(1, size);
+}
+
+void kfree(void *ptr)
+{
+	threads_count(ptr ? -1 : 0);
+	free(ptr);
+}
+
+/* By size they are not counted here. */
+void kmalloc_counts(u64 in_use[NR_SLAB_COUNTS])
+{
+}
+
+long threads_allocated(void)
+{
+	return allocated;
+}
+
+void *boot_alloc(size_t bytes, size_t align)
+{
+	void *ptr = aligned_alloc(64, ALIGN_UP(bytes, 64));
+
+	memset(ptr, 0, ALIGN_UP(bytes, 64));
+	return ptr;
+}
+
+/* The scheduling points of RACE_BUILD: all alike. */
+void race_point(const char *name)
+{
+	fiber_at_lock();
+}
+
+void race_lock_wait(const char *lock)
+{
+}
+
+void race_look(const void *what)
+{
+	fiber_at_lock();
+}
+
+bool race_looked(const void *what, bool sleeps, bool found)
+{
+	fiber_at_lock();
+	return found;
+}
+
+void race_wake(const void *what)
+{
+	fiber_at_lock();
+}
+
+u64 race_time(u64 ns)
+{
+	return ns;
+}
+
+bool race_turns(bool had)
+{
+	return had;
+}
+
+void arch_backtrace_self(void)
+{
+}
+
+void arch_backtrace_others(void)
+{
+}
+
+const char *cmdline_get(const char *name, const char *def)
+{
+	return !strcmp(name, "idle_tick") ? "fast" : def;
+}
+
+bool cpu_is_absent(unsigned cpu)
+{
+	return false;
+}
+
+/* ---- log and panic ---- */
+
+int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
+{
+	return vsnprintf(buf, size, fmt, ap);
+}
+
+int ksnprintf(char *buf, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(buf, size, fmt, ap);
+	va_end(ap);
+	return n;
+}
+
+void printk(const char *fmt, ...)
+{
+}
+
+void panic(const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	threads_on_panic(text);
+	abort();
+}
