@@ -35,6 +35,7 @@ void kfree(void *ptr)
 /* By size they are not counted here. */
 void kmalloc_counts(u64 in_use[NR_SLAB_COUNTS])
 {
+	memset(in_use, 0, NR_SLAB_COUNTS * sizeof(*in_use));
 }
 
 long threads_allocated(void)
