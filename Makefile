@@ -32,7 +32,7 @@ override CMDLINE := $(value CMDLINE)
 # ---- what is built of what -------------------------------------------------------------------
 # Each room lists its own sources in its files.mk, one name a line, in link order.
 $(foreach list,MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAMS HOSTILE_SRCS ARCH_SRCS BOOT_SRCS \
-	HOST_BASE HOST_SRCS HOST_TEST_SRCS HOST_PORT TEST_SRCS KTEST_SRCS RACE_SRCS FIBER_SRCS \
+	HOST_BASE HOST_SRCS HOST_TEST_SRCS HOST_PORT TEST_SRCS SHARED_TESTS KTEST_SRCS RACE_SRCS FIBER_SRCS \
 	THREAD_SRCS,$(eval $(list) :=))
 ROOMS := boot arch/x86_64 arch/host arch/fiber kernel drivers mm bench user tests tests/races
 include $(ROOMS:%=%/files.mk)
@@ -75,7 +75,7 @@ KFLAGS := $(COMMON) $(CC_KERNEL) $(CROSS_INCLUDE) -Iarch/x86_64 -I. -ffreestandi
 LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=sha1 -T linker.ld
 
 # ---- the kernel --------------------------------------------------------------------------------
-KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS) $(USER_SRCS) $(KTEST_SRCS)
+KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS) $(USER_SRCS) $(KTEST_SRCS) $(SHARED_TESTS)
 # A race build: make kernel RACE=1 B=build/race.  A checked one: make kernel CHECKED=1 B=build/checked.
 KFLAGS += $(if $(RACE),-DRACE_BUILD) $(if $(CHECKED),-DCHECKED_BUILD)
 KSRCS  += $(if $(RACE),$(RACE_SRCS) $(addprefix tests/races/,race_boot.c waiters.c))
@@ -117,7 +117,7 @@ HFLAGS_tsan   := -fsanitize=thread -Wno-tsan
 HOST_BUILDS   := plain port order3 asan tsan threads
 # All but one link the host's own locks and cross-calls; "plain" links the kernel's.
 host_srcs = $(if $(filter threads,$(1)),$(THREAD_SRCS),$(MM_SRCS) $(BOTH_SRCS) $(HOST_SRCS) $(TEST_SRCS) $(HOST_TEST_SRCS) \
-	$(if $(filter plain,$(1)),$(SHARED_SRCS),$(HOST_PORT)))
+	$(if $(filter plain,$(1)),$(SHARED_SRCS) $(SHARED_TESTS),$(HOST_PORT)))
 # Of a directory, a program, flags and sources.
 define host_build
 $(B)/$(1)/kernel/trace_short.c.o: traces/short.trace

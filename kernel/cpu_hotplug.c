@@ -22,7 +22,7 @@
 #include <quarry/sched_point.h>
 
 #define WAKE_NS 2000000ULL /* between two attempts to wake a parked CPU */
-#define GIVE_WAY_NS 100000000ULL /* at most, to those who wait for cpu_hotplug */
+#define TURN_FACTOR 6 /* times smp_timeout_ns: until cpu_hotplug is not waited for any longer */
 /* Looks for interrupts that are still on their way to a CPU that stops. */
 #define MAX_LOOKS 1000
 
@@ -73,7 +73,10 @@ static void stop_here(struct cpu *cpu)
 }
 
 /*
- * The capacities come first, from the depths (depth ? 0 : plan): cpu_hotplug is held for us, so no
+ * COMING first: from there on the controller keeps cpu_hotplug for us.  A CPU that starts too late finds STOP, and
+ * must not have touched its capacities by then: the lock may be somebody else's.
+ *
+ * Then the capacities, from the depths (depth ? 0 : plan): under cpu_hotplug no
  * disable or enable is under way, and a zone whose caches are off starts off here; were we online
  * before, a disable could find us, be answered, and then we would turn the cache on.  Then interrupts,
  * and the online bit last: who finds it set may ask at once, and waits for an answer.
@@ -82,6 +85,9 @@ static bool start_here(struct cpu *cpu)
 {
 	struct memory *mem;
 
+	sched_point("cpu.started");
+	if (!atomic_cas(&cpu->hotplug, (u32)HP_STARTING, (u32)HP_COMING))
+		return false;
 	spin_lock(&memories_lock);
 	LIST_FOREACH(mem, &memories, link)
 		pcp_cpu_join(mem);
@@ -92,10 +98,6 @@ static bool start_here(struct cpu *cpu)
 	arch_irq_enable();
 	cpu_relax();
 	sched_point("cpu.vector_live");
-	if (!atomic_cas(&cpu->hotplug, (u32)HP_STARTING, (u32)HP_COMING)) {
-		arch_irq_disable();
-		return false;
-	}
 	cpu_set_online(cpu->id);
 	sched_point("cpu.online_set");
 	/* Off again, or threads would come and this one, the idle thread, not get to the next line. */
@@ -178,7 +180,8 @@ bool cpu_wait_parked(unsigned cpu, u64 ns)
 /*
  * The threads leave while the CPU still answers, because they may be in the middle of a call of their
  * own, or hold a mutex that somebody waits for.  Then the bit goes, then the senders who saw it are
- * waited for (smp_wait_senders): they may hold locks that keep them from taking cpu_hotplug.
+ * waited for (smp_wait_senders): they may hold locks that keep them from taking cpu_hotplug.  One that does not end
+ * its call in time is left behind: what it asks of this CPU later is withdrawn.
  */
 static int take_down(unsigned cpu)
 {
@@ -230,8 +233,9 @@ static int bring_up(unsigned cpu)
 		printk("cpu: CPU %u did not come up in time\n", cpu);
 		return -EIO;
 	}
-	/* It is between its last two steps, with nothing to wait for. */
-	wait_until(&changed, is_up, c, WAIT_FOREVER);
+	/* It is on its last steps, with nothing to wait for; and half of it is there, so it cannot be given up. */
+	if (!wait_until(&changed, is_up, c, smp_timeout_ns * TURN_FACTOR))
+		panic("cpu: CPU %u stopped half-way up", cpu);
 	return 0;
 }
 
@@ -241,16 +245,11 @@ static bool context_ok(void)
 }
 
 /*
- * The exclusive side of an rwsem can be taken again before those it has woken have run.  Who takes CPUs
- * up and down in a loop would keep drains out for ever; so let those in first who wait already.  A
- * hint, read racily, and bounded.
+ * Sharers end in time, or the machine panics: but one whose CPU died inside never does.  False: not had in time.
  */
-static void give_way(void)
+static bool lock_cpus(void) TRY_ACQUIRE(true, cpu_hotplug)
 {
-	u64 end = arch_clock_ns() + GIVE_WAY_NS;
-
-	while (READ_ONCE(cpu_hotplug.wq.first) && arch_clock_ns() < end)
-		thread_yield();
+	return rwsem_lock_exclusive_timeout(&cpu_hotplug, smp_timeout_ns * TURN_FACTOR);
 }
 
 int cpu_down(unsigned cpu)
@@ -261,8 +260,8 @@ int cpu_down(unsigned cpu)
 		return -ENODEV;
 	if (!context_ok())
 		return -EDEADLK;
-	give_way();
-	rwsem_lock_exclusive(&cpu_hotplug);
+	if (!lock_cpus())
+		return -ETIMEDOUT;
 	if (load_acquire(&cpus[cpu]->hotplug) == HP_DEAD)
 		err = -EIO;
 	else if (!cpumask_test(cpu_online_mask, cpu))
@@ -283,8 +282,8 @@ int cpu_up(unsigned cpu)
 		return -ENODEV;
 	if (!context_ok())
 		return -EDEADLK;
-	give_way();
-	rwsem_lock_exclusive(&cpu_hotplug);
+	if (!lock_cpus())
+		return -ETIMEDOUT;
 	if (cpumask_test(cpu_online_mask, cpu))
 		err = -EALREADY;
 	else if (load_acquire(&cpus[cpu]->hotplug) == HP_ABSENT)

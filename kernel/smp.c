@@ -19,7 +19,7 @@
 #include <quarry/smp.h>
 
 #define TURNS_PER_LOOK 1024 /* of a wait, between looks at the clock */
-#define WORST_FACTOR   6    /* times the timeout, then it is a panic */
+#define WORST_FACTOR   6    /* times the timeout, unless smp_worst_ns says something else */
 #define MAX_REPORTS    8    /* of calls in a wrong context */
 
 struct call_cpu {
@@ -36,9 +36,9 @@ struct call_cpu {
 static struct call_cpu *slots;
 static cpumask_t first_online; /* until smp_init: CPU 0 alone may be there */
 cpumask_t *cpu_online_mask = &first_online;
-struct rwsem cpu_hotplug = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_WAIT}}};
+struct rwsem cpu_hotplug = {.l = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_WAIT}}}};
 struct smp_stats smp_stats;
-u64 smp_timeout_ns = 10000000000ULL;
+u64 smp_timeout_ns = 10000000000ULL, smp_worst_ns;
 
 /* Answers, asked and inbox of one CPU lie together, in cache lines of their own. */
 void smp_init(void)
@@ -87,17 +87,30 @@ unsigned nr_cpus_online(void)
  * sender's next look at the mask finds the bit cleared (both are sequentially consistent); an odd
  * one belongs to a call that may have seen it set, and must change first.  Later calls are not
  * waited for.
+ *
+ * A sender may have died inside its call, and then its number stays odd.  So the wait has an end; and should
+ * the sender go on after it, what it asks of a CPU that is gone is withdrawn (wait_for).
  */
-void smp_wait_senders(void)
+bool smp_wait_senders(void)
 {
-	unsigned cpu;
+	u64 end = arch_clock_ns() + smp_timeout_ns;
+	unsigned cpu, late = 0;
 	u32 gate;
 
 	for (cpu = 0; cpu < nr_cpus; cpu++) {
 		gate = atomic_add(&slots[cpu].gate, 0);
-		while (gate % 2 && load_acquire(&slots[cpu].gate) == gate)
+		while (gate % 2 && load_acquire(&slots[cpu].gate) == gate) {
+			if (arch_clock_ns() >= end) {
+				printk("smp: CPU %u has not ended its call %u in time\n", cpu,
+				    READ_ONCE(slots[cpu].request));
+				late++;
+				break;
+			}
 			cpu_relax();
+		}
 	}
+	counter_add(&smp_stats.silent, late > 0);
+	return late == 0;
 }
 
 bool smp_call_pending(void)
@@ -190,6 +203,22 @@ static void report_silence(const struct call_cpu *slot, u32 request, bool fatal)
 }
 
 /*
+ * Take back what was asked of a CPU that has closed its slot meanwhile.  False: it has taken the bit, before it
+ * closed, and will answer.  So fn and arg are in use by nobody after a withdrawal.
+ */
+static bool withdraw(const struct call_cpu *slot, unsigned cpu, unsigned self)
+{
+	cpumask_t bit = 1UL << self % 64;
+
+	if (likely(!READ_ONCE(slots[cpu].closed)) ||
+	    !(atomic_and(&slots[cpu].inbox[self / 64], ~bit) & bit))
+		return false;
+	cpumask_clear(slot->asked, cpu);
+	counter_add(&smp_stats.offline_cpu, 1);
+	return true;
+}
+
+/*
  * Interrupts are on here, and so this CPU serves what others ask of it while it waits: two that
  * call each other both come to an end.
  */
@@ -199,6 +228,8 @@ static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64
 	u64 waited;
 
 	while (!sched_look(slot, false, load_acquire(&slot->answered[cpu]) == request)) {
+		if (withdraw(slot, cpu, arch_cpu_id()))
+			return;
 		if (!turns)
 			sched_wait("answer");
 		cpu_relax();
@@ -207,7 +238,7 @@ static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64
 		if (!*since)
 			*since = arch_clock_ns();
 		waited = arch_clock_ns() - *since;
-		if (waited > smp_timeout_ns * WORST_FACTOR)
+		if (waited > (smp_worst_ns ? smp_worst_ns : smp_timeout_ns * WORST_FACTOR))
 			report_silence(slot, request, true);
 		if (waited > smp_timeout_ns && !*told) {
 			*told = true;

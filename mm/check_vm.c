@@ -241,7 +241,7 @@ static bool check_entry(struct vm_check *c, u64 pte)
  */
 static bool check_space(struct vm_check *c, struct vm_space *space)
 {
-	bool at_rest = READ_ONCE(space->refs) && !READ_ONCE(space->change.held) &&
+	bool at_rest = READ_ONCE(space->refs) && !mutex_is_held(&space->change) &&
 	    !READ_ONCE(space->lock.locked);
 	uintptr_t va;
 	u64 *entry;

@@ -86,6 +86,9 @@ TEST_SRCS += tests/test_text.c
 TEST_SRCS += tests/test_mce.c
 TEST_SRCS += tests/test_fail.c
 
+# Of what only the kernel's cross-calls and locks do: in the kernel, and in the hosted build that links them.
+SHARED_TESTS += tests/test_smp_dead.c
+
 # These need the kernel's threads and CPUs.
 KTEST_SRCS += tests/test_hotplug.c
 KTEST_SRCS += tests/test_hotplug_race.c

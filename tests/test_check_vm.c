@@ -109,7 +109,7 @@ static void wrong_entries_are_found(struct ktest *t)
 	PLANT(t, s.mem, *entry, *pt_entry(&s.space->pt, page_at(1)), "I-S4 entry for another page");
 	PLANT(t, s.mem, *other, pte_make(pfn, VM_READ), "I-S4 entry outside every region");
 	/* Regions are being changed: their entries are about to go. */
-	s.space->change.held = 1;
+	mutex_lock(&s.space->change);
 	page_in(s.object, 2)->mapcount++;
 	page_in(s.object, 2)->word++;
 	*other = pte_make(pfn, VM_READ);
@@ -117,7 +117,7 @@ static void wrong_entries_are_found(struct ktest *t)
 	*other = 0;
 	page_in(s.object, 2)->mapcount--;
 	page_in(s.object, 2)->word--;
-	s.space->change.held = 0;
+	mutex_unlock(&s.space->change);
 	scene_end(t, &s);
 }
 

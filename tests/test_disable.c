@@ -393,7 +393,7 @@ static void second_disable_returns_after_the_round(struct ktest *t)
 	ktest_start(2, disable_second, &first);
 	EXPECT(t, race_wait(&race.called));
 	ktest_start(3, disable_second, &second);
-	for (turn = 0; turn < RACE_TURNS && READ_ONCE(cpu_hotplug.count) < 2; turn++) {
+	for (turn = 0; turn < RACE_TURNS && READ_ONCE(cpu_hotplug.l.count) < 2; turn++) {
 		if (load_acquire(&second.returned))
 			break;
 		cpu_relax();

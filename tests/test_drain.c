@@ -171,9 +171,9 @@ static void drains_asked_for_together_share_a_round(struct ktest *t)
 		threads[i] = thread_start("sharer", 3, job_drain_all, &jobs[i]);
 		KASSERT(threads[i]);
 	}
-	while (READ_ONCE(cpu_hotplug.count) < 1 + SHARERS && turn++ < RACE_TURNS)
+	while (READ_ONCE(cpu_hotplug.l.count) < 1 + SHARERS && turn++ < RACE_TURNS)
 		cpu_relax();
-	EXPECT_EQ(t, READ_ONCE(cpu_hotplug.count), 1 + SHARERS);
+	EXPECT_EQ(t, READ_ONCE(cpu_hotplug.l.count), 1 + SHARERS);
 	race_free_end(t, &race, 1);
 	ktest_join(2);
 	for (i = 0; i < SHARERS; i++)
@@ -207,7 +207,7 @@ static void a_round_under_way_is_not_shared(struct ktest *t)
 	/* CPU 0 was looked at, and empty; now it is not. */
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &pages[1]), 1);
 	ktest_start(3, job_drain_all, &jobs[1]);
-	while (READ_ONCE(cpu_hotplug.count) < 2 && turn++ < RACE_TURNS)
+	while (READ_ONCE(cpu_hotplug.l.count) < 2 && turn++ < RACE_TURNS)
 		cpu_relax();
 	race_free_end(t, &race, 1);
 	ktest_join(2);

@@ -2,8 +2,7 @@
 /* test_lock.c: spin locks, mutexes and wait queues, on as many CPUs as there are. */
 #include <quarry/ktest.h>
 
-#define ROUNDS      2000
-#define PATIENCE_NS 10000000000ULL
+#define ROUNDS 2000
 
 /* What the threads of a test share. */
 struct shared {
@@ -125,7 +124,7 @@ static void rwsem_exclusive_excludes_all(struct ktest *t)
 	run_everywhere(&s, rwsem_many_times);
 	EXPECT_EQ(t, s.plain, (u64)(ROUNDS / 40) * s.cpus);
 	EXPECT_EQ(t, s.overlaps, 0);
-	EXPECT_EQ(t, s.sem.count, 0);
+	EXPECT_EQ(t, s.sem.l.count, 0);
 }
 
 static void take_exclusively(void *arg)
@@ -151,13 +150,12 @@ static void rwsem_exclusive_keeps_new_sharers_out(struct ktest *t)
 {
 	struct shared s = {.sem = RWSEM("test")};
 	struct thread *waiter;
-	u64 end = arch_clock_ns() + PATIENCE_NS;
 
 	rwsem_lock_shared(&s.sem);
 	rwsem_lock_shared(&s.sem);
 	waiter = thread_start("waiter", (int)ktest_cpus() - 1, take_exclusively, &s);
 	REQUIRE(t, waiter);
-	while (!(READ_ONCE(s.sem.count) & RWSEM_WANTED) && arch_clock_ns() < end)
+	while (!sleep_lock_waiters(&s.sem.l))
 		thread_yield();
 	EXPECT(t, !lets_in(&s.sem));
 	rwsem_unlock_shared(&s.sem);
@@ -167,7 +165,152 @@ static void rwsem_exclusive_keeps_new_sharers_out(struct ktest *t)
 	thread_join(waiter);
 	EXPECT_EQ(t, s.plain, 1);
 	EXPECT(t, lets_in(&s.sem));
-	EXPECT_EQ(t, s.sem.count, 0);
+	EXPECT_EQ(t, s.sem.l.count, 0);
+}
+
+/* ---- first come, first served ---- */
+
+#define IN_LINE 3
+
+struct in_line {
+	struct shared *s;
+	unsigned nth;
+	bool share;
+	struct thread *thread;
+};
+
+static void stand_in_line(void *arg)
+{
+	struct in_line *w = arg;
+
+	if (w->share)
+		rwsem_lock_shared(&w->s->sem);
+	else
+		rwsem_lock_exclusive(&w->s->sem);
+	w->s->plain = w->s->plain * 10 + w->nth;
+	if (w->share)
+		rwsem_unlock_shared(&w->s->sem);
+	else
+		rwsem_unlock_exclusive(&w->s->sem);
+}
+
+static void stand_in_line_for_mutex(void *arg)
+{
+	struct in_line *w = arg;
+
+	mutex_lock(&w->s->mutex);
+	w->s->plain = w->s->plain * 10 + w->nth;
+	mutex_unlock(&w->s->mutex);
+}
+
+/* Threads 1 to IN_LINE, each asleep in the line before the next one starts. */
+static bool form_line(struct shared *s, struct sleep_lock *l, struct in_line *line, void (*fn)(void *))
+{
+	unsigned i;
+
+	for (i = 0; i < IN_LINE; i++) {
+		line[i] = (struct in_line){.s = s, .nth = i + 1};
+		line[i].thread = thread_start("waiter", (int)(i % ktest_cpus()), fn, &line[i]);
+		if (!line[i].thread)
+			return false;
+		while (sleep_lock_waiters(l) != i + 1)
+			thread_yield();
+	}
+	return true;
+}
+
+/* Its holder comes back at once, before any of those that it has woken has run: it is served after them. */
+static void mutex_serves_in_order_of_arrival(struct ktest *t)
+{
+	struct shared s = {.mutex = MUTEX("test")};
+	struct in_line line[IN_LINE];
+	unsigned i;
+
+	mutex_lock(&s.mutex);
+	REQUIRE(t, form_line(&s, &s.mutex.l, line, stand_in_line_for_mutex));
+	EXPECT(t, !mutex_trylock(&s.mutex));
+	mutex_unlock(&s.mutex);
+	mutex_lock(&s.mutex);
+	EXPECT_EQ(t, s.plain, 123);
+	mutex_unlock(&s.mutex);
+	for (i = 0; i < IN_LINE; i++)
+		thread_join(line[i].thread);
+	EXPECT(t, !mutex_is_held(&s.mutex));
+}
+
+static void rwsem_serves_in_order_of_arrival(struct ktest *t)
+{
+	struct shared s = {.sem = RWSEM("test")};
+	struct in_line line[IN_LINE];
+	unsigned i;
+
+	rwsem_lock_exclusive(&s.sem);
+	REQUIRE(t, form_line(&s, &s.sem.l, line, stand_in_line));
+	rwsem_unlock_exclusive(&s.sem);
+	rwsem_lock_exclusive(&s.sem);
+	EXPECT_EQ(t, s.plain, 123);
+	rwsem_unlock_exclusive(&s.sem);
+	for (i = 0; i < IN_LINE; i++)
+		thread_join(line[i].thread);
+	EXPECT_EQ(t, s.sem.l.count, 0);
+}
+
+static void share_once(void *arg)
+{
+	struct in_line *w = arg;
+
+	w->share = true;
+	stand_in_line(w);
+}
+
+/* What stood behind a thread that leaves the line is let in; and the lock is as it was. */
+static void a_wait_for_the_exclusive_side_ends_in_time(struct ktest *t)
+{
+	struct shared s = {.sem = RWSEM("test")};
+	struct in_line sharer = {.s = &s, .nth = 1};
+
+	rwsem_lock_shared(&s.sem);
+	EXPECT(t, !rwsem_lock_exclusive_timeout(&s.sem, 0));
+	EXPECT(t, !rwsem_lock_exclusive_timeout(&s.sem, 1000000));
+	EXPECT_EQ(t, sleep_lock_waiters(&s.sem.l), 0);
+	sharer.thread = thread_start("sharer", (int)ktest_cpus() - 1, share_once, &sharer);
+	REQUIRE(t, sharer.thread);
+	thread_join(sharer.thread);
+	EXPECT_EQ(t, s.plain, 1);
+	rwsem_unlock_shared(&s.sem);
+	EXPECT(t, rwsem_lock_exclusive_timeout(&s.sem, 0));
+	rwsem_unlock_exclusive(&s.sem);
+}
+
+struct gives_up {
+	struct shared *s;
+	u32 gave_up;
+};
+
+static void give_up_soon(void *arg)
+{
+	struct gives_up *g = arg;
+
+	g->gave_up = !rwsem_lock_exclusive_timeout(&g->s->sem, 100000000);
+}
+
+static void who_stood_behind_one_that_gives_up_is_let_in(struct ktest *t)
+{
+	struct shared s = {.sem = RWSEM("test")};
+	struct gives_up g = {.s = &s};
+	struct in_line sharer = {.s = &s, .nth = 1};
+	struct thread *waiter;
+
+	rwsem_lock_shared(&s.sem);
+	waiter = thread_start("waiter", (int)ktest_cpus() - 1, give_up_soon, &g);
+	sharer.thread = thread_start("sharer", 0, share_once, &sharer);
+	REQUIRE(t, waiter && sharer.thread);
+	thread_join(waiter);
+	thread_join(sharer.thread);
+	EXPECT_EQ(t, g.gave_up, 1);
+	EXPECT_EQ(t, s.plain, 1);
+	rwsem_unlock_shared(&s.sem);
+	EXPECT_EQ(t, s.sem.l.count, 0);
 }
 
 static void holder_and_depth_are_known(struct ktest *t)
@@ -343,6 +486,8 @@ static void wait_ends_without_wake_up(struct ktest *t)
 
 KTEST_SUITE(lock, 0, KTEST(spin_lock_excludes), KTEST(mutex_excludes),
     KTEST(rwsem_exclusive_excludes_all), KTEST(rwsem_exclusive_keeps_new_sharers_out),
+    KTEST(mutex_serves_in_order_of_arrival), KTEST(rwsem_serves_in_order_of_arrival),
+    KTEST(a_wait_for_the_exclusive_side_ends_in_time), KTEST(who_stood_behind_one_that_gives_up_is_let_in),
     KTEST(holder_and_depth_are_known), KTEST(trylock_fails_while_held), KTEST(locks_out_of_order_are_reported),
     KTEST(unlock_by_another_is_reported), KTEST(no_wake_up_is_lost),
     KTEST(a_waiter_looks_again_before_it_sleeps), KTEST(wait_ends_without_wake_up));

@@ -38,7 +38,7 @@ static void what_was_reported_went_before(struct ktest *t)
 	/* It has looked up the zone, and waits for its turn to switch the caches off. */
 	mutex_lock(&mem->pcp_ctl);
 	ktest_start(1, fail_page, &f);
-	while (!READ_ONCE(mem->poison.held))
+	while (!mutex_is_held(&mem->poison))
 		thread_yield();
 	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(2)), 0);
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(2), 1), 0);

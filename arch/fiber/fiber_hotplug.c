@@ -47,7 +47,7 @@ void fiber_boot(unsigned online)
 	memset(boot_memory, 0, boot_used);
 	boot_used = 0;
 	smp_init();
-	cpu_hotplug.count = 0;
+	cpu_hotplug = RWSEM("cpu_hotplug");
 	LIST_INIT(&memories);
 	memories_lock.locked = memories_lock.holder = 0;
 	for (i = 0; i < FIBER_CPUS; i++) {

@@ -20,9 +20,9 @@ struct call {
 static struct call *box[HOST_MAX_CPUS][HOST_MAX_CPUS]; /* a: [to][from] */
 static cpumask_t online[CPUMASK_WORDS(HOST_MAX_CPUS)];
 cpumask_t *cpu_online_mask = online;
-struct rwsem cpu_hotplug = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_WAIT}}};
+struct rwsem cpu_hotplug = {.l = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_WAIT}}}};
 struct smp_stats smp_stats;
-u64 smp_timeout_ns = 10000000000ULL;
+u64 smp_timeout_ns = 10000000000ULL, smp_worst_ns;
 
 void smp_init(void)
 {
@@ -43,8 +43,9 @@ unsigned nr_cpus_online(void)
 }
 
 /* Nobody leaves the mask here, so nobody has to be waited for. */
-void smp_wait_senders(void)
+bool smp_wait_senders(void)
 {
+	return true;
 }
 
 bool smp_call_pending(void)

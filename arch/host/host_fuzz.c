@@ -38,9 +38,9 @@ unsigned nr_cpus = 4;
 
 static cpumask_t online[CPUMASK_WORDS(HOST_MAX_CPUS)];
 cpumask_t *cpu_online_mask = online;
-struct rwsem cpu_hotplug = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_WAIT}}};
+struct rwsem cpu_hotplug = {.l = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_WAIT}}}};
 struct smp_stats smp_stats;
-u64 smp_timeout_ns = 10000000000ULL;
+u64 smp_timeout_ns = 10000000000ULL, smp_worst_ns;
 
 static struct thread threads[MAX_THREADS];
 static struct thread *running; /* NULL: the target itself */

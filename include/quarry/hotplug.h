@@ -21,7 +21,7 @@ struct cpu;
  * -EIO it did not do its part within smp_timeout_ns.  cpu_down then leaves it dead: out of the mask,
  * its cached pages (reported) and waiting threads out of reach.  If it goes on after all, it gives
  * both back, parks by itself, and can come up again.  cpu_up then leaves it down.
- * -EDEADLK the context is wrong.
+ * -EDEADLK the context is wrong.  -ETIMEDOUT others kept cpu_hotplug for six times smp_timeout_ns.
  */
 int cpu_down(unsigned cpu) must_check;
 int cpu_up(unsigned cpu) must_check;

@@ -85,94 +85,191 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 /* Wake all sleepers of @wq to look at their conditions again.  Any context, RANK_WAIT free to take. */
 void wake_up(struct waitq *wq);
 
-/* A sleeping lock.  Zeroed memory with WAITQ is an unlocked one. */
-struct mutex {
-	u32 held; /* a: 1 while somebody has it */
-	struct waitq wq;
-} CAPABILITY("mutex");
-#define MUTEX(n) ((struct mutex){.wq = WAITQ(n)})
+/*
+ * Sleeping locks: first come, first served.  A thread that finds the lock held, or others that wait, puts a
+ * claim at the end of the line; the lock is handed to the claim at the head, so its last holder, or a passer-by,
+ * cannot take it again first.  Zeroed memory with WAITQ is an unlocked lock.
+ */
+struct sleep_claim {
+	struct sleep_claim *next; /* wq.lock */
+	bool share;
+	u32 granted; /* a: set once, in the hold of wq.lock that takes the claim off the line */
+};
 
-static inline bool mutex_trylock(void *m)
+struct sleep_lock {
+	u32 count;                 /* wq.lock, read as a hint: sharers; SLEEP_EXCLUSIVE */
+	struct sleep_claim *first; /* wq.lock: oldest first */
+	struct waitq wq;
+};
+#define SLEEP_EXCLUSIVE (~0u)
+
+/* Under wq.lock.  Whether the line may be passed is the caller's to say. */
+static inline bool sleep_lock_enter(struct sleep_lock *l, bool share)
 {
-	return atomic_cas(&((struct mutex *)m)->held, 0u, 1u);
+	if (share ? l->count == SLEEP_EXCLUSIVE : l->count != 0)
+		return false;
+	WRITE_ONCE(l->count, share ? l->count + 1 : SLEEP_EXCLUSIVE);
+	return true;
 }
 
-/* Context: thread, may sleep. */
+/* Under wq.lock: hand it to the head of the line.  True: wake_up has somebody to find. */
+static inline bool sleep_lock_admit(struct sleep_lock *l)
+{
+	struct sleep_claim *c;
+	bool some = false;
+
+	while ((c = l->first) && sleep_lock_enter(l, c->share)) {
+		l->first = c->next;
+		/* Pairs with the acquire in sleep_lock_granted; after it the claim may be gone. */
+		store_release(&c->granted, 1u);
+		some = true;
+	}
+	return some;
+}
+
+static inline bool sleep_lock_try(struct sleep_lock *l, bool share) NO_LOCK_ANALYSIS
+{
+	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);
+	bool mine = !l->first && sleep_lock_enter(l, share);
+
+	spin_unlock_irqrestore(&l->wq.lock, flags);
+	return mine;
+}
+
+static inline bool sleep_lock_granted(void *claim)
+{
+	return load_acquire(&((struct sleep_claim *)claim)->granted);
+}
+
+/* Leave the line.  True: too late, the lock is ours. */
+static inline bool sleep_lock_give_up(struct sleep_lock *l, struct sleep_claim *claim) NO_LOCK_ANALYSIS
+{
+	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);
+	struct sleep_claim **link = &l->first;
+	bool wake = false, mine = claim->granted;
+
+	if (!mine) {
+		while (*link != claim)
+			link = &(*link)->next;
+		*link = claim->next;
+		/* Sharers may have stood behind us. */
+		wake = sleep_lock_admit(l);
+	}
+	spin_unlock_irqrestore(&l->wq.lock, flags);
+	if (wake)
+		wake_up(&l->wq);
+	return mine;
+}
+
+static inline bool sleep_lock_take(struct sleep_lock *l, bool share, u64 timeout_ns) NO_LOCK_ANALYSIS
+{
+	struct sleep_claim claim = {.share = share}, **link = &l->first;
+	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);
+	bool mine = !l->first && sleep_lock_enter(l, share);
+
+	if (!mine) {
+		while (*link)
+			link = &(*link)->next;
+		*link = &claim;
+	}
+	spin_unlock_irqrestore(&l->wq.lock, flags);
+	return mine || wait_until(&l->wq, sleep_lock_granted, &claim, timeout_ns) ||
+	    sleep_lock_give_up(l, &claim);
+}
+
+static inline void sleep_lock_drop(struct sleep_lock *l, bool share) NO_LOCK_ANALYSIS
+{
+	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);
+	bool wake;
+
+	WRITE_ONCE(l->count, share ? l->count - 1 : 0);
+	wake = sleep_lock_admit(l);
+	spin_unlock_irqrestore(&l->wq.lock, flags);
+	if (wake)
+		wake_up(&l->wq);
+}
+
+/* Threads that wait for it now; for tests and reports. */
+static inline unsigned sleep_lock_waiters(struct sleep_lock *l) NO_LOCK_ANALYSIS
+{
+	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);
+	const struct sleep_claim *c;
+	unsigned nr = 0;
+
+	for (c = l->first; c; c = c->next)
+		nr++;
+	spin_unlock_irqrestore(&l->wq.lock, flags);
+	return nr;
+}
+
+/* Held by one thread at a time.  Context of all but trylock and unlock: thread, may sleep. */
+struct mutex {
+	struct sleep_lock l;
+} CAPABILITY("mutex");
+#define MUTEX(n) ((struct mutex){.l = {.wq = WAITQ(n)}})
+
+/* False also when it is free but promised to a thread that waits. */
+static inline bool mutex_trylock(struct mutex *m) TRY_ACQUIRE(true, m) NO_LOCK_ANALYSIS
+{
+	return sleep_lock_try(&m->l, false);
+}
+
 static inline void mutex_lock(struct mutex *m) ACQUIRE(m) NO_LOCK_ANALYSIS
 {
-	if (!mutex_trylock(m))
-		wait_until(&m->wq, mutex_trylock, m, WAIT_FOREVER);
+	sleep_lock_take(&m->l, false, WAIT_FOREVER);
 }
 
 static inline void mutex_unlock(struct mutex *m) RELEASE(m) NO_LOCK_ANALYSIS
 {
-	store_release(&m->held, 0u);
-	wake_up(&m->wq);
+	sleep_lock_drop(&m->l, false);
+}
+
+/* A hint, unless the caller holds it. */
+static inline bool mutex_is_held(const struct mutex *m)
+{
+	return READ_ONCE(m->l.count) != 0;
 }
 
 /*
- * A sleeping lock that many may share; the exclusive side waits until nobody shares it.  While it waits
- * no new sharer is let in: else a few that come and go, one always inside, could keep it out for ever.
- * So nobody may take the shared side twice.
+ * Many may share it.  Sharers that come after a thread that wants the exclusive side wait behind it: else a few
+ * that come and go, one always inside, could keep it out for ever.  So nobody may take the shared side twice.
  */
 struct rwsem {
-	u32 count; /* a: sharers, and RWSEM_WANTED; RWSEM_EXCLUSIVE while held exclusively */
-	struct waitq wq;
+	struct sleep_lock l;
 } CAPABILITY("rwsem");
-#define RWSEM_WANTED    0x80000000u /* somebody waits for the exclusive side */
-#define RWSEM_EXCLUSIVE (~0u)
-#define RWSEM(n)        ((struct rwsem){.wq = WAITQ(n)})
+#define RWSEM(n) ((struct rwsem){.l = {.wq = WAITQ(n)}})
 
-static inline bool rwsem_try_shared(void *s)
+static inline bool rwsem_try_shared(struct rwsem *s) NO_LOCK_ANALYSIS
 {
-	u32 *count = &((struct rwsem *)s)->count, old;
-
-	/* Again when another sharer was faster: only the exclusive side is worth sleeping for. */
-	do {
-		old = READ_ONCE(*count);
-		if (old & RWSEM_WANTED)
-			return false;
-	} while (!atomic_cas(count, old, old + 1));
-	return true;
-}
-
-/* False: it is wanted from now on, and must be asked for until it is true. */
-static inline bool rwsem_ask_exclusive(void *s)
-{
-	u32 *count = &((struct rwsem *)s)->count, old, new;
-
-	do {
-		old = READ_ONCE(*count);
-		new = old & ~RWSEM_WANTED ? old | RWSEM_WANTED : RWSEM_EXCLUSIVE;
-		if (old == new)
-			return false;
-	} while (!atomic_cas(count, old, new));
-	return new == RWSEM_EXCLUSIVE;
+	return sleep_lock_try(&s->l, true);
 }
 
 /* Context: thread, may sleep. */
 static inline void rwsem_lock_shared(struct rwsem *s) ACQUIRE_SHARED(s) NO_LOCK_ANALYSIS
 {
-	if (!rwsem_try_shared(s))
-		wait_until(&s->wq, rwsem_try_shared, s, WAIT_FOREVER);
+	sleep_lock_take(&s->l, true, WAIT_FOREVER);
 }
 
 static inline void rwsem_unlock_shared(struct rwsem *s) RELEASE_SHARED(s) NO_LOCK_ANALYSIS
 {
-	if ((atomic_sub(&s->count, 1u) & ~RWSEM_WANTED) == 1)
-		wake_up(&s->wq);
+	sleep_lock_drop(&s->l, true);
 }
 
 static inline void rwsem_lock_exclusive(struct rwsem *s) ACQUIRE(s) NO_LOCK_ANALYSIS
 {
-	if (!rwsem_ask_exclusive(s))
-		wait_until(&s->wq, rwsem_ask_exclusive, s, WAIT_FOREVER);
+	sleep_lock_take(&s->l, false, WAIT_FOREVER);
+}
+
+/* False: not within @timeout_ns; nobody waits behind us for it. */
+static inline bool rwsem_lock_exclusive_timeout(struct rwsem *s, u64 timeout_ns) TRY_ACQUIRE(true, s)
+    NO_LOCK_ANALYSIS
+{
+	return sleep_lock_take(&s->l, false, timeout_ns);
 }
 
 static inline void rwsem_unlock_exclusive(struct rwsem *s) RELEASE(s) NO_LOCK_ANALYSIS
 {
-	store_release(&s->count, 0u);
-	wake_up(&s->wq);
+	sleep_lock_drop(&s->l, false);
 }
 
 /* The outer ranks once more, for clang (lock_attr.h); cpu_hotplug, further down, stands for its own. */

@@ -27,11 +27,13 @@ bool smp_unanswered(unsigned from, unsigned to);
 /* Does @cpu make a call just now?  As above. */
 bool smp_calling(unsigned cpu);
 /*
- * Return when every cross-call that was under way at the call has ended: after a CPU's bit has been
- * cleared from the mask and this has returned, nobody will ask that CPU any more.
+ * Return true when every cross-call that was under way at the call has ended: after a CPU's bit has been
+ * cleared from the mask and this has returned, nobody will ask that CPU any more.  False, after smp_timeout_ns and
+ * with a line for each: a CPU is still in its call; what it asks of a CPU that has closed by then is withdrawn, and
+ * counted in offline_cpu.
  * Context: thread, irqs on, no spin lock held.
  */
-void smp_wait_senders(void);
+bool smp_wait_senders(void);
 
 struct smp_stats {
 	u64 calls;        /* smp_call_mask calls */
@@ -40,12 +42,15 @@ struct smp_stats {
 	u64 from_alloc;   /* cross-calls asked for inside an allocation: must stay 0 */
 	u64 bad_context;  /* calls refused because of their context */
 	u64 bad_cpu;      /* targets out of range */
-	u64 offline_cpu;  /* targets in range that are not online: never there, or gone */
+	u64 offline_cpu;  /* targets in range that are not online: never there, or gone before they were asked */
 	u64 spurious_calls; /* call interrupts taken between smp_call_close and cpu_set_online */
-	u64 silent;       /* reports of CPUs that did not answer a call, or did not park, in time */
+	u64 silent;       /* reports of CPUs that did not answer or end a call, or did not park, in time */
 };
 extern struct smp_stats smp_stats; /* a */
-/* A CPU that has not answered for so long is reported; after six times that the kernel panics. */
-extern u64 smp_timeout_ns;
+/*
+ * A CPU that has not answered for smp_timeout_ns is reported; after smp_worst_ns, or with that 0 after six times
+ * smp_timeout_ns, the kernel panics.
+ */
+extern u64 smp_timeout_ns, smp_worst_ns;
 
 #endif

@@ -246,5 +246,8 @@ bool ops_final(struct mm_violation *v)
 	if (READ_ONCE(smp_stats.from_alloc) != ops.from_alloc)
 		return broken(v, "from_alloc cross-calls", 0,
 		    READ_ONCE(smp_stats.from_alloc) - ops.from_alloc, 0);
+	if (READ_ONCE(smp_stats.offline_cpu) != ops.offline_cpu)
+		return broken(v, "offline_cpu calls to CPUs that had gone", 0,
+		    READ_ONCE(smp_stats.offline_cpu) - ops.offline_cpu, 0);
 	return check_isolated(v) && check_memory(ops.mem, v) == 0 && check_owners(v);
 }

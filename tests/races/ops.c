@@ -14,7 +14,6 @@
  * Owns: the arena; ops.
  */
 #include "ops.h"
-#include <quarry/hotplug.h>
 #include <quarry/poison.h>
 
 #define BLOCKS     32u /* pageblocks of each zone */
@@ -105,11 +104,13 @@ void ops_build(const struct race_script *s)
 	ops.mem = mem;
 	handle_table_init(&ops.objects, mem, ops.object, ARRAY_SIZE(ops.object));
 	ops.offline_cpu = READ_ONCE(smp_stats.offline_cpu);
+	ops.timeout_ns = smp_timeout_ns;
 	ops.from_alloc = READ_ONCE(smp_stats.from_alloc);
 }
 
 void ops_stop(bool sound)
 {
+	smp_timeout_ns = ops.timeout_ns;
 	struct thread *t = sound && ops.vm.object ? thread_start("race", 0, vm_drop_all, NULL) : NULL;
 
 	if (t)
@@ -353,16 +354,6 @@ static int op_call(unsigned role, const char *arg)
 	return asked < 0 ? asked : 0;
 }
 
-static int op_cpu_down(unsigned role, const char *arg)
-{
-	return arg[0] && !arg[1] ? cpu_down((unsigned)(arg[0] - '0')) : -EINVAL;
-}
-
-static int op_cpu_up(unsigned role, const char *arg)
-{
-	return arg[0] && !arg[1] ? cpu_up((unsigned)(arg[0] - '0')) : -EINVAL;
-}
-
 /* ---- operations on objects behind handles: O, or the role's own ---- */
 
 static u32 object_of(unsigned role, const char *arg)
@@ -460,7 +451,8 @@ static const struct {
     {"scene", op_scene}, {"alloc", op_alloc}, {"free", op_free}, {"fill", op_fill},
     {"disable", op_disable}, {"enable", op_enable}, {"drain", op_drain}, {"isolate", op_isolate},
     {"undo", op_undo}, {"offline", op_offline}, {"online", op_online}, {"hoard", op_hoard},
-    {"call", op_call}, {"get", op_get}, {"put", op_put}, {"cpu_down", op_cpu_down}, {"cpu_up", op_cpu_up},
+    {"call", op_call}, {"get", op_get}, {"put", op_put}, {"cpu_down", cpu_op_down}, {"cpu_up", cpu_op_up},
+    {"timeout", cpu_op_timeout},
     {"hold", op_hold}, {"drop", op_drop}, {"write", op_write}, {"pin", op_pin}, {"unpin", op_unpin},
     {"migrate", op_migrate}, {"touch", vm_op_touch}, {"hammer", vm_op_hammer}, {"move", vm_op_move},
     {"once", vm_op_once}, {"unmap", vm_op_unmap}, {"remove", vm_op_remove},

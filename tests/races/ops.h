@@ -35,6 +35,7 @@ struct ops {
 	struct handle_table objects;
 	struct handle object[RACE_ROLES + 1]; /* one for each role, and O */
 	u64 offline_cpu, from_alloc;          /* smp_stats when the memory was built */
+	u64 timeout_ns;                       /* smp_timeout_ns when it was built */
 	struct ops_vm vm;
 };
 extern struct ops ops;
@@ -59,6 +60,13 @@ int vm_op_remove(unsigned role, const char *arg);
 int vm_op_once(unsigned role, const char *arg);
 int vm_op_pin(unsigned role);
 int vm_op_unpin(unsigned role);
+
+/* ---- operations of ops_cpu.c ---- */
+
+int cpu_op_down(unsigned role, const char *arg);
+int cpu_op_up(unsigned role, const char *arg);
+/* Milliseconds until a CPU that is kept somewhere counts as silent; until the memory of the race goes. */
+int cpu_op_timeout(unsigned role, const char *arg);
 /* Whose the references to the page that V was in at first are, in a few words. */
 void vm_holders(char *buf, size_t size);
 /* That page: P, or what V was in at first; Q; K. */

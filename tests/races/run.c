@@ -244,7 +244,7 @@ static void bring_up(const cpumask_t *were_online)
 
 	for (cpu = 0; cpu < RACE_ROLES && cpu < nr_cpus; cpu++)
 		if (cpumask_test(were_online, cpu) && !cpumask_test(cpu_online_mask, cpu) &&
-		    READ_ONCE(cpu_hotplug.count) == 0 && cpu_up(cpu))
+		    READ_ONCE(cpu_hotplug.l.count) == 0 && cpu_up(cpu))
 			printk("race: CPU %u does not come back\n", cpu);
 }
 

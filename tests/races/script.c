@@ -36,7 +36,7 @@ static const struct {
 	const char *name;
 	int err;
 } errors[] = {
-    {"-EINVAL", -EINVAL}, {"-EBUSY", -EBUSY}, {"-ENOMEM", -ENOMEM}, {"-EAGAIN", -EAGAIN},
+    {"-EINVAL", -EINVAL}, {"-EBUSY", -EBUSY}, {"-EIO", -EIO}, {"-ENOMEM", -ENOMEM}, {"-EAGAIN", -EAGAIN},
     {"-ETIMEDOUT", -ETIMEDOUT}, {"-EINTR", -EINTR}, {"-EALREADY", -EALREADY},
     {"-EDEADLK", -EDEADLK}, {"-EOVERFLOW", -EOVERFLOW}, {"-EUCLEAN", -EUCLEAN},
     {"-ENOSYS", -ENOSYS}, {"-ENXIO", -ENXIO}, {"-EHWPOISON", -EHWPOISON},

@@ -130,7 +130,7 @@ void step_will_wait(const char *lock, const char *point)
 /* Waits that come and go inside the scheduler or the console are no part of the race. */
 static bool counts(const struct frame *f, const void *what)
 {
-	return ops_owns(what) || what == &cpu_hotplug.wq.first || !strcmp(f->name, "answer");
+	return ops_owns(what) || what == &cpu_hotplug.l.wq.first || !strcmp(f->name, "answer");
 }
 
 /* Called with interrupts as they are during the wait, which may serve one. */
