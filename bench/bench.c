@@ -16,6 +16,7 @@
 #define RUNS  32
 #define PAIRS 64
 #define BATCH 64
+#define MANY_CPUS 200 /* from there on the boot is the one of the largest machine */
 
 /* What the loops cost without the allocator: calls out of line with the same arguments. */
 static noinline struct page *empty_alloc(gfp_t gfp, unsigned order)
@@ -109,6 +110,8 @@ static bool bench_offline(void)
 
 	/* What the caches hold must not make a pageblock look used. */
 	drain_all_pages(&kernel_memory, NULL);
+	WRITE_ONCE(kernel_memory.hotplug_longest, 0);
+	(void)offline_candidate(&kernel_memory, ~0UL, &nr);
 	start = offline_candidate(&kernel_memory, want, &nr);
 	if (start == PFN_NONE || nr != want) {
 		printk("bench: no free movable range of 128 MiB; give the machine 1 GiB\n");
@@ -135,6 +138,8 @@ static bool bench_offline(void)
 	bench_figure("offline_free_128m", precise, "instructions");
 	bench_figure("offline_free_128m_disable", disable, "instructions");
 	bench_figure("online_128m", online, "instructions");
+	bench_figure(nr_cpus > MANY_CPUS ? "hotplug_hold_1t_255" : "hotplug_hold", READ_ONCE(kernel_memory.hotplug_longest),
+	    "instructions");
 	return true;
 }
 

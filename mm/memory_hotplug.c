@@ -3,8 +3,9 @@
  * memory_hotplug.c: taking ranges of pageblocks out of service, and giving them back.
  *
  * Owns:       the range claims, and the states ONLINE and OFFLINE of pageblocks.
- * Locks:      mem->hotplug for the claim and for the commit only, so that disjoint ranges are worked
- *             on side by side; what it calls takes cpu_hotplug, pcp_ctl, lru and zone locks.
+ * Locks:      mem->hotplug for the claim and for each CHUNK of the commit only, so that disjoint ranges are worked
+ *             on side by side, and no hold grows with the range; what it calls takes cpu_hotplug, pcp_ctl, lru
+ *             and zone locks.
  * Invariants: until the commit there is a way back, which leaves everything as it was; after it no way
  *             to fail.  One offline makes exactly one drain round, and no drain in its loop, save under
  *             the policy redrain, which drains again each time the range is found not to be free.
@@ -13,6 +14,8 @@
 #include "mm/mm_priv.h"
 
 #define DEADLINE_NS 30000000000ULL
+#define CHUNK       (64 * PAGEBLOCK_PAGES) /* pages that one hold of mem->hotplug takes out, or brings back */
+
 struct offline_op {
 	struct memory *mem;
 	struct zone *zone;
@@ -24,6 +27,29 @@ struct offline_op {
 	struct evacuation evac;
 };
 
+void hotplug_lock(struct memory *mem) NO_LOCK_ANALYSIS
+{
+	mutex_lock(&mem->hotplug);
+	mem->hotplug_since = arch_clock_ns();
+}
+
+bool hotplug_trylock(struct memory *mem) NO_LOCK_ANALYSIS
+{
+	if (!mutex_trylock(&mem->hotplug))
+		return false;
+	mem->hotplug_since = arch_clock_ns();
+	return true;
+}
+
+void hotplug_unlock(struct memory *mem) NO_LOCK_ANALYSIS
+{
+	u64 held = arch_clock_ns() - mem->hotplug_since;
+
+	if (held > mem->hotplug_longest)
+		WRITE_ONCE(mem->hotplug_longest, held);
+	mutex_unlock(&mem->hotplug);
+}
+
 /* Pages that claimed ranges will take out of @zone.  Under hotplug. */
 static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_class)
 {
@@ -31,7 +57,7 @@ static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_
 	unsigned long nr = 0;
 
 	LIST_FOREACH(c, &zone->mem->claims, link) {
-		if (zone_of(zone->mem, c->start) == zone)
+		if (!c->coming && zone_of(zone->mem, c->start) == zone)
 			nr += c->end - c->start;
 	}
 	return nr;
@@ -64,69 +90,42 @@ unsigned long range_count(const struct memory *mem, pfn_t start, unsigned long n
 	return n;
 }
 
-/* What ranges take with them when they go. */
-struct leaving {
-	unsigned long listed; /* free pages that still count as free */
-	unsigned long in_use; /* pages that need another place */
-	unsigned long kernel; /* pages of zones that the kernel's own memory comes from */
-};
-
-static void range_leaving(struct memory *mem, pfn_t start, unsigned long nr, struct leaving *out)
+/*
+ * The claim comes first and the long checks after it, without the lock: nobody else takes out, brings back, adds or
+ * removes any of it meanwhile.  A claim counts as going, or coming, from here on.
+ */
+static int claim_range(struct memory *mem, struct range_claim *claim, struct mm_fail *fail)
 {
-	pfn_t pfn;
+	struct zone *zone;
+	int err = range_zone(mem, claim->start, claim->end - claim->start, &zone, fail);
 
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
-		const struct pageblock *pb = pageblock_of(mem, pfn);
-		unsigned long free = READ_ONCE(pb->nr_free);
-
-		if (pageblock_state(pb) != PB_ONLINE)
-			continue;
-		/* What is retired needs no other place. */
-		if (free < PAGEBLOCK_PAGES)
-			out->in_use += PAGEBLOCK_PAGES - free - READ_ONCE(pb->nr_poisoned);
-		if (!pageblock_isolated(pb))
-			out->listed += free;
-		if (zone_of(mem, pfn)->kind != ZONE_MOVABLE)
-			out->kernel += PAGEBLOCK_PAGES;
+	if (err)
+		return err;
+	hotplug_lock(mem);
+	if (range_claimed(mem, claim->start, claim->end - claim->start)) {
+		err = mm_fail(fail, claim->start, WHY_CLAIMED, -EBUSY);
+	} else {
+		claim->nr = mem->nr_claims++;
+		LIST_INSERT_HEAD(&mem->claims, claim, link);
 	}
+	hotplug_unlock(mem);
+	return err;
+}
+
+static void drop_claim(struct memory *mem, struct range_claim *claim)
+{
+	hotplug_lock(mem);
+	LIST_REMOVE(claim, link);
+	zone_plan_claimed(zone_of(mem, claim->start));
+	hotplug_unlock(mem);
 }
 
 /*
- * Would the rest be enough: room for what is in use inside, with every zone at its high watermark?
- * And something must be left for those who need a kernel zone.  Ranges that other operations have
- * claimed count as gone.  Under hotplug; the counts are looks without the zone locks: a hint.
+ * Everything that can be refused without touching anything.  With a claim on the range it stays so; without one,
+ * and @mine NULL, the answer is a hint.
  */
-static bool enough_left(struct memory *mem, pfn_t start, unsigned long nr)
-    REQUIRES(mem_hotplug_class)
-{
-	unsigned long free = 0, high = 0, kernel = 0;
-	struct leaving out = {0};
-	const struct range_claim *c;
-	unsigned i;
-
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		const struct zone *z = &mem->zones[i];
-
-		if (!zone_has_span(z))
-			continue;
-		free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
-		high += READ_ONCE(z->wmark[WMARK_HIGH]);
-		if (z->kind == ZONE_MOVABLE)
-			continue;
-		kernel += READ_ONCE(z->managed);
-		/* What moves there must leave what the zone keeps for its own. */
-		high += READ_ONCE(z->reserve);
-	}
-	range_leaving(mem, start, nr, &out);
-	LIST_FOREACH(c, &mem->claims, link)
-		range_leaving(mem, c->start, c->end - c->start, &out);
-	return (out.kernel == 0 || kernel > out.kernel) && free >= out.listed &&
-	    free - out.listed >= out.in_use + high;
-}
-
-/* Everything that can be refused without touching anything.  Under hotplug. */
-static int offline_check(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
-    REQUIRES(mem_hotplug_class)
+static int offline_check(struct memory *mem, pfn_t start, unsigned long nr, const struct range_claim *mine,
+    struct mm_fail *fail)
 {
 	struct zone *zone;
 	int err = range_zone(mem, start, nr, &zone, fail);
@@ -134,28 +133,29 @@ static int offline_check(struct memory *mem, pfn_t start, unsigned long nr, stru
 
 	if (err)
 		return err;
-	if (range_claimed(mem, start, nr))
-		return mm_fail(fail, start, WHY_CLAIMED, -EBUSY);
 	offline = range_count(mem, start, nr, PB_OFFLINE) << PAGEBLOCK_ORDER;
 	if (offline == nr)
 		return mm_fail(fail, start, WHY_ALREADY, -EALREADY);
 	if (offline)
 		return mm_fail(fail, start, WHY_MIXED, -EINVAL);
-	if (!err)
-		err = scan_unmovable(zone, start, nr, fail);
-	if (!err && !enough_left(mem, start, nr))
+	err = scan_unmovable(zone, start, nr, fail);
+	if (!err && !enough_left(mem, start, nr, mine))
 		err = mm_fail(fail, PFN_NONE, WHY_LAST, -EBUSY);
 	return err;
 }
 
 int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
-	int err;
+	struct zone *zone;
+	int err = range_zone(mem, start, nr, &zone, fail);
 
+	if (err)
+		return err;
 	hotplug_lock(mem);
-	err = offline_check(mem, start, nr, fail);
+	if (range_claimed(mem, start, nr))
+		err = mm_fail(fail, start, WHY_CLAIMED, -EBUSY);
 	hotplug_unlock(mem);
-	return err;
+	return err ? err : offline_check(mem, start, nr, NULL, fail);
 }
 
 /*
@@ -164,13 +164,12 @@ int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_f
  * test and removal of each are one lock hold.  No struct page is touched where nothing is poisoned: in an
  * OFFLINE pageblock the words of its pages mean nothing but that.
  */
-static void offline_commit(struct offline_op *op) REQUIRES(mem_hotplug_class)
+static void commit_chunk(struct offline_op *op, pfn_t start, pfn_t end) REQUIRES(mem_hotplug_class)
 {
 	struct zone *zone = op->zone;
 	pfn_t pfn;
 
-	trace_range(op->mem, TR_offline, op->start, op->nr);
-	for (pfn = op->start; pfn < op->start + op->nr; pfn += PAGEBLOCK_PAGES) {
+	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
 		pageblock_set_offline(zone, pfn); /* asserts that it is isolated and all free or retired */
@@ -179,6 +178,29 @@ static void offline_commit(struct offline_op *op) REQUIRES(mem_hotplug_class)
 		zone_unlock_irqrestore(zone, flags);
 	}
 	zone_set_watermarks(zone);
+}
+
+/*
+ * What has gone and what is claimed change in one hold: who plans meanwhile shall not count a pageblock as gone, and
+ * as going.
+ */
+static void offline_commit(struct offline_op *op, struct range_claim *claim)
+{
+	pfn_t end;
+	bool last;
+
+	trace_range(op->mem, TR_offline, op->start, op->nr);
+	do {
+		hotplug_lock(op->mem);
+		end = MIN(claim->start + CHUNK, claim->end);
+		commit_chunk(op, claim->start, end);
+		last = end == claim->end;
+		if (last)
+			LIST_REMOVE(claim, link);
+		claim->start = end;
+		zone_plan_claimed(op->zone);
+		hotplug_unlock(op->mem);
+	} while (!last);
 }
 
 /* Isolate, and move what is in the way; or leave everything as it was. */
@@ -226,13 +248,10 @@ static int offline_claimed(struct offline_op *op, struct range_claim *claim)
 		off = err = pcp_disable_counted(op->zone, &op->evac.cost);
 	if (!err)
 		err = offline_isolated(op);
-	/* Commit and claim in one hold: who plans meanwhile shall not count the range as gone, and as going. */
-	hotplug_lock(op->mem);
-	if (!err)
-		offline_commit(op);
-	LIST_REMOVE(claim, link);
-	zone_plan_claimed(op->zone);
-	hotplug_unlock(op->mem);
+	if (err)
+		drop_claim(op->mem, claim);
+	else
+		offline_commit(op, claim);
 	if (op->policy == ISO_DISABLE && !off)
 		zone_pcp_enable(op->zone);
 	offline_count(op);
@@ -258,25 +277,28 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 	if (!may_sleep())
 		return -EDEADLK;
 
-	hotplug_lock(mem);
-	err = offline_check(mem, start, nr, &op.res->fail);
+	err = claim_range(mem, &claim, &op.res->fail);
+	if (!err) {
+		err = offline_check(mem, start, nr, &claim, &op.res->fail);
+		if (err)
+			drop_claim(mem, &claim);
+	}
 	if (!err) {
 		op.zone = zone_of(mem, start);
-		LIST_INSERT_HEAD(&mem->claims, &claim, link);
 		/* Cut the caches to the smaller zone now: the round to come applies it. */
+		hotplug_lock(mem);
 		zone_plan_claimed(op.zone);
-	}
-	hotplug_unlock(mem);
-	if (!err)
+		hotplug_unlock(mem);
 		err = offline_claimed(&op, &claim);
+	}
 	if (!err)
 		op.res->fail = (struct mm_fail){.pfn = PFN_NONE};
 	mem_event_add(mem, err ? EV_OFFLINE_FAIL : EV_OFFLINE_OK, 1);
 	return err;
 }
 
+/* The range is claimed. */
 static int online_check(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
-    REQUIRES(mem_hotplug_class)
 {
 	struct zone *zone;
 	int err = range_zone(mem, start, nr, &zone, fail);
@@ -284,8 +306,6 @@ static int online_check(struct memory *mem, pfn_t start, unsigned long nr, struc
 
 	if (err)
 		return err;
-	if (range_claimed(mem, start, nr))
-		return mm_fail(fail, start, WHY_CLAIMED, -EBUSY);
 	if (range_stands_by(zone, start, nr))
 		return mm_fail(fail, MAX(start, zone->standby), WHY_STANDBY, -EBUSY);
 	online = range_count(mem, start, nr, PB_ONLINE) << PAGEBLOCK_ORDER;
@@ -310,61 +330,38 @@ void block_go_online(struct zone *zone, pfn_t pfn)
 	}
 }
 
-int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+static void online_chunk(struct zone *zone, pfn_t start, pfn_t end) REQUIRES(mem_hotplug_class)
 {
-	struct zone *zone;
 	pfn_t pfn;
-	int err;
 
-	hotplug_lock(mem);
-	err = online_check(mem, start, nr, fail);
-	if (!err) {
-		zone = zone_of(mem, start);
-		trace_range(mem, TR_online, start, nr);
-		for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
-			irqflags_t flags = zone_lock_irqsave(zone);
+	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
+		irqflags_t flags = zone_lock_irqsave(zone);
 
-			block_go_online(zone, pfn);
-			zone_unlock_irqrestore(zone, flags);
-		}
-		zone_set_watermarks(zone);
-		/* No round: each owner takes the larger capacity at its next refill. */
-		zone_plan_claimed(zone);
+		block_go_online(zone, pfn);
+		zone_unlock_irqrestore(zone, flags);
 	}
-	hotplug_unlock(mem);
-	mem_event_add(mem, err ? EV_ONLINE_FAIL : EV_ONLINE_OK, 1);
-	return err;
+	zone_set_watermarks(zone);
+	/* No round: each owner takes the larger capacity at its next refill. */
+	zone_plan_claimed(zone);
 }
 
-pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *nr)
+int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
-	pfn_t best = PFN_NONE, run = 0, pfn;
-	unsigned long best_nr = 0, run_nr = 0;
+	struct range_claim claim = {.start = start, .end = start + nr, .coming = true};
+	int err = claim_range(mem, &claim, fail);
+	pfn_t pfn;
 
-	want = ALIGN_DOWN(want, PAGEBLOCK_PAGES);
-	hotplug_lock(mem);
-	/* From the top: boot memory lies low. */
-	for (pfn = mem->end_pfn; pfn > mem->start_pfn && best_nr < want;) {
-		bool fits;
-
-		pfn -= PAGEBLOCK_PAGES;
-		fits = pageblock_state(pageblock_of(mem, pfn)) == PB_ONLINE &&
-		    zone_of(mem, pfn)->kind == ZONE_MOVABLE && !range_claimed(mem, pfn, PAGEBLOCK_PAGES) &&
-		    offline_check(mem, pfn, PAGEBLOCK_PAGES, NULL) == 0;
-		if (!fits || (run_nr && zone_of(mem, pfn) != zone_of(mem, run)))
-			run_nr = 0;
-		if (!fits)
-			continue;
-		run = pfn;
-		run_nr += PAGEBLOCK_PAGES;
-		if (run_nr > best_nr) {
-			best = run;
-			best_nr = run_nr;
+	if (!err) {
+		err = online_check(mem, start, nr, fail);
+		if (!err)
+			trace_range(mem, TR_online, start, nr);
+		for (pfn = start; !err && pfn < start + nr; pfn += CHUNK) {
+			hotplug_lock(mem);
+			online_chunk(zone_of(mem, start), pfn, MIN(pfn + CHUNK, start + nr));
+			hotplug_unlock(mem);
 		}
+		drop_claim(mem, &claim);
 	}
-	while (best_nr && !enough_left(mem, best, best_nr))
-		best_nr -= PAGEBLOCK_PAGES;
-	hotplug_unlock(mem);
-	*nr = best_nr;
-	return best_nr ? best : PFN_NONE;
+	mem_event_add(mem, err ? EV_ONLINE_FAIL : EV_ONLINE_OK, 1);
+	return err;
 }

@@ -49,22 +49,11 @@ static inline void lru_unlock_irqrestore(struct zone *zone, irqflags_t flags)
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
 }
 
-/* Claims, commits and plans.  Context: thread, may sleep. */
-static inline void hotplug_lock(struct memory *mem) ACQUIRE(mem_hotplug_class) NO_LOCK_ANALYSIS
-{
-	mutex_lock(&mem->hotplug);
-}
-
+/* Claims, commits and plans: memory_hotplug.c, which measures each hold.  Context: thread, may sleep. */
+void hotplug_lock(struct memory *mem) ACQUIRE(mem_hotplug_class);
+void hotplug_unlock(struct memory *mem) RELEASE(mem_hotplug_class);
 /* For those that somebody with the lock may wait for. */
-static inline bool hotplug_trylock(struct memory *mem) TRY_ACQUIRE(true, mem_hotplug_class) NO_LOCK_ANALYSIS
-{
-	return mutex_trylock(&mem->hotplug);
-}
-
-static inline void hotplug_unlock(struct memory *mem) RELEASE(mem_hotplug_class) NO_LOCK_ANALYSIS
-{
-	mutex_unlock(&mem->hotplug);
-}
+bool hotplug_trylock(struct memory *mem) TRY_ACQUIRE(true, mem_hotplug_class);
 
 /* Rounds and depths: the set of online CPUs stays, and no other round runs.  Context: thread, may sleep. */
 static inline void rounds_lock(struct memory *mem) ACQUIRE_SHARED(cpu_hotplug) ACQUIRE(pcp_ctl_class)
@@ -261,6 +250,12 @@ static inline enum migratetype gfp_type(gfp_t gfp)
 /* ---- ranges (memory_hotplug.c), under hotplug ---- */
 
 /* Does an operation under way work on part of the range? */
+/*
+ * Would what is left without the range, and without those that others claimed before @mine (NULL: at all), be
+ * enough?  A hint.  hotplug not held.
+ */
+bool enough_left(struct memory *mem, pfn_t start, unsigned long nr, const struct range_claim *mine)
+    EXCLUDES(mem_hotplug_class);
 bool range_claimed(const struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_hotplug_class);
 /* zone_plan_capacity, for what is left when the ranges being worked on have gone. */
 void zone_plan_claimed(struct zone *zone) REQUIRES(mem_hotplug_class);

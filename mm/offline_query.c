@@ -10,6 +10,9 @@
 #include "mm/mm_priv.h"
 #include <quarry/memory_hotplug.h>
 
+#define CLAIMS 8  /* looked at, at a time */
+#define LOOKS  64UL /* pageblocks between two holds of mem->hotplug; a bit each in a u64 */
+
 static void in_way(struct offline_survey *out, enum mm_why why, pfn_t pfn, unsigned long pages)
 {
 	if (out->pages[why] == 0)
@@ -94,4 +97,200 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
 	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
 		survey_block(mem, pfn, pageblock_of(mem, start)->zone, out);
 	return 0;
+}
+
+/* ---- what would be left ---- */
+
+/* What ranges take with them when they go. */
+struct leaving {
+	unsigned long listed; /* free pages that still count as free */
+	unsigned long in_use; /* pages that need another place */
+	unsigned long kernel; /* pages of zones that the kernel's own memory comes from */
+};
+
+static void range_leaving(struct memory *mem, pfn_t start, unsigned long nr, struct leaving *out)
+{
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+		const struct pageblock *pb = pageblock_of(mem, pfn);
+		unsigned long free = READ_ONCE(pb->nr_free);
+
+		if (pageblock_state(pb) != PB_ONLINE)
+			continue;
+		/* What is retired needs no other place. */
+		if (free < PAGEBLOCK_PAGES)
+			out->in_use += PAGEBLOCK_PAGES - free - READ_ONCE(pb->nr_poisoned);
+		if (!pageblock_isolated(pb))
+			out->listed += free;
+		if (zone_of(mem, pfn)->kind != ZONE_MOVABLE)
+			out->kernel += PAGEBLOCK_PAGES;
+	}
+}
+
+/* What there is, of all zones; looks without their locks: a hint. */
+struct stock {
+	unsigned long free, high, kernel;
+};
+
+static void take_stock(const struct memory *mem, struct stock *s)
+{
+	unsigned i;
+
+	*s = (struct stock){0};
+
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *z = &mem->zones[i];
+
+		if (!zone_has_span(z))
+			continue;
+		s->free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
+		s->high += READ_ONCE(z->wmark[WMARK_HIGH]);
+		if (z->kind == ZONE_MOVABLE)
+			continue;
+		s->kernel += READ_ONCE(z->managed);
+		/* What moves there must leave what the zone keeps for its own. */
+		s->high += READ_ONCE(z->reserve);
+	}
+}
+
+/*
+ * What the ranges take with them that were claimed before @mine; NULL: all.  The lock is held to copy a few at a
+ * time only, and the pageblocks are looked at without it: as much a hint as the rest.
+ */
+static void claims_leaving(struct memory *mem, const struct range_claim *mine, struct leaving *out)
+{
+	u64 before = mine ? mine->nr : ~0ULL;
+	struct range_claim copy[CLAIMS];
+	const struct range_claim *c;
+	unsigned nr, i;
+
+	do {
+		nr = 0;
+		hotplug_lock(mem);
+		/* The youngest first. */
+		LIST_FOREACH(c, &mem->claims, link) {
+			if (c->nr < before && nr < CLAIMS)
+				copy[nr++] = *c;
+		}
+		hotplug_unlock(mem);
+		for (i = 0; i < nr; i++) {
+			range_leaving(mem, copy[i].start, copy[i].end - copy[i].start, out);
+			before = copy[i].nr;
+		}
+	} while (nr == CLAIMS);
+}
+
+/*
+ * Is the rest enough: room for what is in use inside, with every zone at its high watermark?  And something
+ * must be left for those who need a kernel zone.
+ */
+static bool rest_is_enough(const struct stock *s, const struct leaving *out)
+{
+	return (out->kernel == 0 || s->kernel > out->kernel) && s->free >= out->listed &&
+	    s->free - out->listed >= out->in_use + s->high;
+}
+
+bool enough_left(struct memory *mem, pfn_t start, unsigned long nr, const struct range_claim *mine)
+{
+	struct leaving out = {0};
+	struct stock stock;
+
+	take_stock(mem, &stock);
+	range_leaving(mem, start, nr, &out);
+	claims_leaving(mem, mine, &out);
+	return rest_is_enough(&stock, &out);
+}
+
+/* ---- where an offline would succeed ---- */
+
+struct search {
+	struct memory *mem;
+	struct stock stock;
+	struct leaving claimed;
+	pfn_t best, run;
+	unsigned long best_nr, run_nr;
+};
+
+/* One pageblock, but for claims. */
+static bool block_may_go(const struct search *s, pfn_t pfn)
+{
+	struct leaving out = s->claimed;
+	struct zone *zone = zone_of(s->mem, pfn);
+
+	if (pageblock_state(pageblock_of(s->mem, pfn)) != PB_ONLINE || zone->kind != ZONE_MOVABLE ||
+	    scan_unmovable(zone, pfn, PAGEBLOCK_PAGES, NULL))
+		return false;
+	range_leaving(s->mem, pfn, PAGEBLOCK_PAGES, &out);
+	return rest_is_enough(&s->stock, &out);
+}
+
+/* Those pageblocks of [@start, @end), at most LOOKS of them, that may go: a bit each, from @start. */
+static u64 blocks_may_go(const struct search *s, pfn_t start, pfn_t end)
+{
+	u64 may = 0;
+	pfn_t pfn;
+
+	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES)
+		may |= (u64)block_may_go(s, pfn) << ((pfn - start) >> PAGEBLOCK_ORDER);
+	if (!may)
+		return 0;
+	hotplug_lock(s->mem);
+	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES)
+		if (range_claimed(s->mem, pfn, PAGEBLOCK_PAGES))
+			may &= ~(1ULL << ((pfn - start) >> PAGEBLOCK_ORDER));
+	hotplug_unlock(s->mem);
+	return may;
+}
+
+static void add_to_run(struct search *s, pfn_t pfn, bool may)
+{
+	if (!may || (s->run_nr && zone_of(s->mem, pfn) != zone_of(s->mem, s->run)))
+		s->run_nr = 0;
+	if (!may)
+		return;
+	s->run = pfn;
+	s->run_nr += PAGEBLOCK_PAGES;
+	if (s->run_nr > s->best_nr) {
+		s->best = s->run;
+		s->best_nr = s->run_nr;
+	}
+}
+
+/* As much of the best run, from its start, as leaves enough. */
+static unsigned long trimmed(const struct search *s)
+{
+	struct leaving out = s->claimed;
+	unsigned long nr, fits = 0;
+
+	for (nr = 0; nr < s->best_nr;) {
+		range_leaving(s->mem, s->best + nr, PAGEBLOCK_PAGES, &out);
+		nr += PAGEBLOCK_PAGES;
+		if (rest_is_enough(&s->stock, &out))
+			fits = nr;
+	}
+	return fits;
+}
+
+/* The lock is held for the claims of LOOKS pageblocks at a time: there may be half a million. */
+pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *nr)
+{
+	struct search s = {.mem = mem, .best = PFN_NONE};
+	pfn_t end, start, pfn;
+	u64 may;
+
+	want = ALIGN_DOWN(want, PAGEBLOCK_PAGES);
+	take_stock(mem, &s.stock);
+	claims_leaving(mem, NULL, &s.claimed);
+	/* From the top: boot memory lies low. */
+	for (end = mem->end_pfn; end > mem->start_pfn && s.best_nr < want; end = start) {
+		start = end - MIN(end - mem->start_pfn, LOOKS * PAGEBLOCK_PAGES);
+		may = blocks_may_go(&s, start, end);
+		for (pfn = end; pfn > start && s.best_nr < want;) {
+			pfn -= PAGEBLOCK_PAGES;
+			add_to_run(&s, pfn, may >> ((pfn - start) >> PAGEBLOCK_ORDER) & 1);
+		}
+	}
+	*nr = trimmed(&s);
+	return *nr ? s.best : PFN_NONE;
 }

@@ -356,6 +356,8 @@ struct node {
 struct range_claim {
 	LIST_ENTRY(range_claim) link; /* h */
 	pfn_t start, end;
+	u64 nr;      /* rises from claim to claim */
+	bool coming; /* it is being brought online, not taken out */
 };
 
 /* How much of a cache holds for one order, in blocks, before the zone's bound cuts it. */
@@ -423,6 +425,9 @@ struct memory {
 	unsigned nr_nodes;            /* c */
 	struct standby_thread standby;
 	struct mutex hotplug;         /* RANK_MEM_HOTPLUG: claims, commits, onlining */
+	u64 hotplug_since;            /* h: when it was taken */
+	u64 hotplug_longest;          /* h: nanoseconds of the longest hold */
+	u64 nr_claims;                /* h: ever made */
 	struct mutex poison;          /* RANK_POISON: one broken page at a time */
 	bool machine_check;           /* a: a page was reported broken by the machine: no unpoison from then on */
 	struct mutex pcp_ctl;         /* RANK_PCP_CTL: depths, rounds (single flight) */
