@@ -65,6 +65,15 @@ def right_code(counts, program, out, seeds, schedules):
     counts.one(bool(every) and len(by_chance) == len(every) * seeds and not failed, "explore by chance")
 
 
+def refused(counts, program):
+    """Sets that the fibers cannot serve: the CPU of a role that has operations is down when it begins, or goes."""
+    for setup, roles in (("A:scene", "cpu_down(1)=0 | drain"), ("A:scene", "drain | cpu_down(0)=0"),
+                         ("A:scene ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0 | drain")):
+        run = subprocess.run([program, "--explore", roles, f"--setup={setup}"], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, check=False)
+        counts.one(run.returncode != 0 and "goes down" in run.stdout, f"explore refuses {roles}")
+
+
 def wrong_code(counts, build, ident, out, seeds):
     header = variant.load(ident)[0]
     for kill, expect in zip(header["kill"], header["expect"]):
@@ -101,6 +110,7 @@ def explore(counts, build, seeds=10, schedules=1000):
     with open(os.path.join(build, "race", "explore.jsonl"), "w", encoding="utf-8") as f:
         def out(ident, line):
             f.write(json.dumps({"variant": ident, **line}) + "\n")
+        refused(counts, program)
         right_code(counts, program, out, seeds, schedules)
         for ident in variant.known():
             wrong_code(counts, build, ident, out, seeds)

@@ -54,6 +54,46 @@ static bool read_role(char *text, unsigned role)
 	return true;
 }
 
+/* The CPU that "cpu_down(2)" takes down, with @what "cpu_down("; -1: another operation. */
+static int cpu_of(const char *op, const char *what)
+{
+	size_t len = strlen(what);
+
+	return strncmp(op, what, len) ? -1 : op[len] - '0';
+}
+
+/*
+ * A fiber is a CPU and its one thread: a role cannot go on elsewhere when its CPU goes, nor begin on one that is
+ * down.  So such a set is refused; the CPU of a role that has no operations may go.
+ */
+static bool roles_keep_their_cpus(void)
+{
+	unsigned long down = 0;
+	unsigned role, i;
+	int cpu;
+
+	for (i = 0; i < ex.setup.nr; i++) {
+		cpu = cpu_of(ex.setup.entry[i].op, "cpu_down(");
+		down |= cpu >= 0 && cpu < RACE_ROLES ? 1UL << cpu : 0;
+		cpu = cpu_of(ex.setup.entry[i].op, "cpu_up(");
+		down &= ~(cpu >= 0 && cpu < RACE_ROLES ? 1UL << cpu : 0);
+	}
+	for (role = 0; role < ex.nr_roles; role++) {
+		for (i = 0; i < ex.nr_ops[role]; i++) {
+			cpu = cpu_of(ex.op[role][i], "cpu_down(");
+			down |= cpu >= 0 && cpu < RACE_ROLES ? 1UL << cpu : 0;
+		}
+	}
+	for (role = 0; role < ex.nr_roles; role++) {
+		if (!ex.nr_ops[role] || !(down >> role & 1))
+			continue;
+		ksnprintf(ex.error, sizeof(ex.error), "role %c has operations, and its CPU %u goes down", (int)('A' + role),
+		    role);
+		return false;
+	}
+	return true;
+}
+
 bool explore_read(const struct explore_set *set)
 {
 	const char *text = set->roles, *end;
@@ -76,7 +116,7 @@ bool explore_read(const struct explore_set *set)
 	}
 	ex.nr_cpus = MAX(ex.nr_roles, ex.setup.nr_roles);
 	if (ex.nr_cpus <= RACE_ROLES)
-		return true;
+		return roles_keep_their_cpus();
 bad:
 	ksnprintf(ex.error, sizeof(ex.error), "%s", ex.setup.error[0] ? ex.setup.error : "too many roles");
 	return false;
