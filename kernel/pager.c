@@ -374,7 +374,7 @@ static int lock_buffer(struct pager *p) TRY_ACQUIRE(0, p->copying) NO_LOCK_ANALY
 {
 	struct buffer_wait w = {.lock = &p->copying};
 
-	wait_until(&p->copying.wq, got_or_interrupted, &w, WAIT_FOREVER);
+	wait_until(&p->copying.l.wq, got_or_interrupted, &w, WAIT_FOREVER);
 	return w.got ? 0 : -EINTR;
 }
 

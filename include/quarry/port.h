@@ -180,13 +180,12 @@ static inline bool sleep_lock_take(struct sleep_lock *l, bool share, u64 timeout
 static inline void sleep_lock_drop(struct sleep_lock *l, bool share) NO_LOCK_ANALYSIS
 {
 	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);
-	bool wake;
 
 	WRITE_ONCE(l->count, share ? l->count - 1 : 0);
-	wake = sleep_lock_admit(l);
+	sleep_lock_admit(l);
 	spin_unlock_irqrestore(&l->wq.lock, flags);
-	if (wake)
-		wake_up(&l->wq);
+	/* Also without a line: somebody may wait for another condition too, and try. */
+	wake_up(&l->wq);
 }
 
 /* Threads that wait for it now; for tests and reports. */
@@ -209,9 +208,9 @@ struct mutex {
 #define MUTEX(n) ((struct mutex){.l = {.wq = WAITQ(n)}})
 
 /* False also when it is free but promised to a thread that waits. */
-static inline bool mutex_trylock(struct mutex *m) TRY_ACQUIRE(true, m) NO_LOCK_ANALYSIS
+static inline bool mutex_trylock(void *m)
 {
-	return sleep_lock_try(&m->l, false);
+	return sleep_lock_try(&((struct mutex *)m)->l, false);
 }
 
 static inline void mutex_lock(struct mutex *m) ACQUIRE(m) NO_LOCK_ANALYSIS
