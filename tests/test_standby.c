@@ -242,6 +242,9 @@ static void who_has_the_lock_is_not_waited_for(struct ktest *t)
 	EXPECT(t, pile.nr <= BLOCK(ONLINE));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
+	/* The standby thread stands in line for the lock by now, and is served first. */
+	while (mutex_is_held(&mem->hotplug))
+		thread_yield();
 	/* That did not make it futile. */
 	EXPECT(t, pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, BLOCK(2)) == BLOCK(2));
 	EXPECT(t, blocks_online(mem) > ONLINE);
