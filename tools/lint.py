@@ -17,6 +17,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import analyse
 import poison_table
 import qemu
+import waits
 
 ROOT = qemu.ROOT
 SOURCE = (".c", ".h", ".S", ".ld", ".py", ".sh", ".gdb", ".cfg")
@@ -273,6 +274,14 @@ def check_poison_table(_):
     yield from poison_table.wrong()
 
 
+def check_waits(_):
+    """docs/waits.md says of each function that waits, in mm/, kernel/ and drivers/, what ends the wait"""
+    yield from waits.wrong()
+    planted = waits.waiting("tests/lint/waits.c")
+    if planted != ["sleeps_on_a_queue", "sleeps_a_while", "spins_for_ever", "spins_until_told"]:
+        yield f"tests/lint/waits.c: found are {', '.join(planted)}"
+
+
 def warn_format():
     """clang-format's opinion: a warning only."""
     tool = shutil.which("clang-format")
@@ -286,7 +295,8 @@ def warn_format():
 
 
 CHECKS = [check_includes, check_file_length, check_function_length, check_conditional, check_phrases,
-          check_arguments, check_licence, check_compare, check_fence, check_mutants, check_poison_table, *analyse.CHECKS]
+          check_arguments, check_licence, check_compare, check_fence, check_mutants, check_poison_table, check_waits,
+          *analyse.CHECKS]
 
 
 def lint(counts, build, only=None):
