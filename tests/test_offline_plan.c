@@ -96,7 +96,7 @@ static void who_plans_counts_what_goes_once(struct ktest *t)
 /* Planners see each part of the commit; the first hold takes 64 pageblocks. */
 static void a_long_range_goes_in_several_holds(struct ktest *t)
 {
-	go_beside_planners(t, 72, 70, ROUNDS / 20);
+	go_beside_planners(t, 72, 66, ROUNDS / 20);
 }
 
 /* ---- an offline gets the lock in its turn ---- */
