@@ -22,3 +22,4 @@ PROGRAMS += hostile
 HOSTILE_SRCS += user/hostile_ldt.c
 HOSTILE_SRCS += user/hostile_regs.c
 HOSTILE_SRCS += user/hostile_handles.c
+HOSTILE_SRCS += user/hostile_pager.c

@@ -14,6 +14,7 @@ static const struct hostile_subject *const subjects[] = {
     &hostile_ldt,
     &hostile_regs,
     &hostile_handles,
+    &hostile_pager,
 };
 
 u64 programs, seed;

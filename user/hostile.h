@@ -68,5 +68,7 @@ void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, in
 #define HOSTILE_NS (60 * NS_PER_S)
 
 extern const struct hostile_subject hostile_ldt, hostile_regs, hostile_handles;
+extern const struct hostile_subject hostile_ldt;
+extern const struct hostile_subject hostile_pager;
 
 #endif
