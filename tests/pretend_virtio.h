@@ -45,6 +45,7 @@ struct pretend {
 	unsigned resets, notified;
 	u32 polls, breaks_at; /* a: reads of the status, and at which one it has stopped; 0: at none */
 	enum pretend_lie lie;
+	void (*on_read)(struct pretend *p, unsigned at); /* called after each read of the configuration */
 	u32 (*serve)(struct pretend *p, const struct pretend_buf *buf); /* bytes written */
 	struct ktest *t;
 };
@@ -159,6 +160,8 @@ static inline u32 pretend_read(struct virtio_device *dev, unsigned at, unsigned 
 	u32 value = 0;
 
 	memcpy(&value, to_pretend(dev)->config + at, len);
+	if (to_pretend(dev)->on_read)
+		to_pretend(dev)->on_read(to_pretend(dev), at);
 	return value;
 }
 

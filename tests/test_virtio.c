@@ -96,6 +96,61 @@ static void configuration_is_of_one_moment(struct ktest *t)
 	EXPECT_EQ(t, virtio_read_config(&dev.dev, fields, 3, &have), -EIO);
 }
 
+static unsigned changes;
+
+/* Between the two halves of the first field: all of it is other than it was, @changes times. */
+static void change_amid_the_read(struct pretend *p, unsigned at)
+{
+	if (at || !changes)
+		return;
+	changes--;
+	memset(p->config, p->config[0] + 1, 8);
+	p->generation++;
+}
+
+static void configuration_that_changes_amid_the_read_is_read_again(struct ktest *t)
+{
+	static const struct virtio_field field = {0, 8};
+	u64 have = 0;
+
+	for (changes = 1; changes <= 90; changes *= 3) {
+		unsigned last = changes + 1;
+
+		pretend_init(&dev, t, 0, NULL);
+		memset(dev.config, 1, 8);
+		dev.on_read = change_amid_the_read;
+		EXPECT_EQ(t, virtio_read_config(&dev.dev, &field, 1, &have), 0);
+		EXPECT_EQ(t, have, 0x0101010101010101ULL * last);
+		changes = last - 1;
+	}
+	/* Without an end. */
+	changes = ~0u;
+	EXPECT_EQ(t, virtio_read_config(&dev.dev, &field, 1, &have), -EIO);
+	changes = 0;
+}
+
+/* What it returned is returned again while another is out, in a place that was used before. */
+static void a_buffer_that_comes_back_again_later_is_not_believed(struct ktest *t)
+{
+	u32 len;
+
+	REQUIRE(t, begin(t, 8, mute));
+	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), 0);
+	virtqueue_notify(&queue);
+	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 0, &dev), 0);
+	virtqueue_notify(&queue);
+	dev.kept[0] = 1;
+	pretend_answer(&dev, 0, 4);
+	EXPECT(t, virtqueue_take(&queue, &len) == t);
+	EXPECT_EQ(t, len, 4);
+	dev.kept[0] = 1;
+	pretend_answer(&dev, 0, 4);
+	EXPECT(t, !virtqueue_take(&queue, &len));
+	EXPECT(t, queue.broken);
+	EXPECT_EQ(t, queue.nr_free, 7);
+	end();
+}
+
 static void an_interrupt_says_what_changed(struct ktest *t)
 {
 	pretend_init(&dev, t, 0, NULL);
@@ -283,7 +338,9 @@ static void a_device_that_stops_is_not_waited_for(struct ktest *t)
 }
 
 KTEST_SUITE(virtio, KTEST_QUICK, KTEST(features_are_agreed_on), KTEST(what_cannot_be_agreed_on_is_left_alone),
-    KTEST(configuration_is_of_one_moment), KTEST(an_interrupt_says_what_changed),
+    KTEST(configuration_is_of_one_moment),
+    KTEST(configuration_that_changes_amid_the_read_is_read_again),
+    KTEST(a_buffer_that_comes_back_again_later_is_not_believed), KTEST(an_interrupt_says_what_changed),
     KTEST(queues_have_a_size_that_fits), KTEST(many_calls_go_around_the_ring),
     KTEST(the_device_sees_the_pieces), KTEST(a_full_queue_is_refused_until_something_comes_back),
     KTEST(a_device_that_lies_is_not_believed), KTEST(a_late_answer_is_waited_for),
