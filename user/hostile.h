@@ -67,8 +67,6 @@ void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, in
 /* Longest time for anything that must end: of the guest's clock. */
 #define HOSTILE_NS (60 * NS_PER_S)
 
-extern const struct hostile_subject hostile_ldt, hostile_regs, hostile_handles;
-extern const struct hostile_subject hostile_ldt;
-extern const struct hostile_subject hostile_pager;
+extern const struct hostile_subject hostile_ldt, hostile_regs, hostile_handles, hostile_pager;
 
 #endif
