@@ -15,6 +15,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import analyse
+import facts
 import poison_table
 import qemu
 import waits
@@ -282,6 +283,11 @@ def check_waits(_):
         yield f"tests/lint/waits.c: found are {', '.join(planted)}"
 
 
+def check_facts(_):
+    """README and docs/ name files, functions, suites and lengths as they are"""
+    yield from facts.wrong()
+
+
 def warn_format():
     """clang-format's opinion: a warning only."""
     tool = shutil.which("clang-format")
@@ -295,8 +301,8 @@ def warn_format():
 
 
 CHECKS = [check_includes, check_file_length, check_function_length, check_conditional, check_phrases,
-          check_arguments, check_licence, check_compare, check_fence, check_mutants, check_poison_table, check_waits,
-          *analyse.CHECKS]
+          check_arguments, check_licence, check_compare, check_fence, check_mutants, check_poison_table,
+          check_facts, check_waits, *analyse.CHECKS]
 
 
 def lint(counts, build, only=None):

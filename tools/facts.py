@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What README and docs/ say about the tree, compared with it: files, functions, suites, lines of code.
+
+Usage: tools/facts.py             print what is not true, `file:line: what`; exit status 1 if there is something
+       tools/facts.py --update    write the line counts of docs/evening.md again
+
+Line counts are rounded to 50 and may be off by a fifth, so that they say how long the reading is and few commits
+change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a suite in the last column of README's
+table, a function that a stop of docs/evening.md names.  Counts that change with every commit should not be in the
+prose: a count of suites, tests or wrong variants outside of a block of sample output is one too many.
+"""
+import glob
+import os
+import re
+import sys
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+EVENING = "docs/evening.md"
+ROOMS = "arch|bench|boot|docs|drivers|include|kernel|labs|mm|tests|tools|traces|user"
+STOP = re.compile(r"^(\| \d+ \| ((?:`[^`]+`(?:, )?)+) \| )(\d+)( \| (.*) \|)$")
+TOGETHER = re.compile(r"Together about (\d+) lines")
+PLACEHOLDER = re.compile(r"\b(?:NAME|ID|TARGET|SUITE|FILE)\b")
+BRITTLE = re.compile(r"\b\d[\d,]* (?:wrong variants|mutants|suites)\b")
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def pages():
+    found = glob.glob(os.path.join(ROOT, "docs", "**", "*.md"), recursive=True)
+    return ["README.md"] + sorted(os.path.relpath(p, ROOT) for p in found)
+
+
+def is_there(path):
+    if re.search(r"[*?]", path):
+        return bool(glob.glob(os.path.join(ROOT, path)))
+    return os.path.exists(os.path.join(ROOT, path.rstrip("/")))
+
+
+def identifiers(_cache=[]):
+    """Every identifier of the sources, the scripts and the Makefile."""
+    if not _cache:
+        words = set()
+        for path in glob.glob(os.path.join(ROOT, "**", "*.[chSp]*"), recursive=True):
+            if f"{os.sep}build{os.sep}" not in path and path.endswith((".c", ".h", ".S", ".py", ".pml")):
+                with open(path, encoding="utf-8", errors="replace") as f:
+                    words.update(re.findall(r"\w+", f.read()))
+        _cache.append(words)
+    return _cache[0]
+
+
+def count(files):
+    return sum(read(name).count("\n") for name in files)
+
+
+def rounded(lines):
+    return max(50, (lines + 25) // 50 * 50)
+
+
+def is_about(said, lines):
+    return abs(said - lines) * 5 <= lines
+
+
+def stops(text):
+    """Of the stops of docs/evening.md: (line, match, files, lines they have)."""
+    for number, line in enumerate(text.split("\n"), 1):
+        match = STOP.match(line)
+        if match:
+            files = re.findall(r"`([^`]+)`", match.group(2))
+            if all(is_there(f) for f in files):
+                yield number, match, files, count(files)
+
+
+def wrong_evening():
+    text, total = read(EVENING), 0
+    for number, match, files, lines in stops(text):
+        total += lines
+        if not is_about(int(match.group(3)), lines):
+            yield f"{EVENING}:{number}: {', '.join(files)}: {match.group(3)} lines, have {lines}: tools/facts.py --update"
+        for name in re.findall(r"`(\w+)`", match.group(5)):
+            if not any(re.search(rf"\b{name}\b", read(f)) for f in files):
+                yield f"{EVENING}:{number}: `{name}` is not in {', '.join(files)}"
+    said = TOGETHER.search(text)
+    if not said or not is_about(int(said.group(1)), total):
+        yield f"{EVENING}: the stops have {total} lines together: tools/facts.py --update"
+
+
+def wrong_names(path, text):
+    fenced = False
+    for number, line in enumerate(text.split("\n"), 1):
+        fenced ^= line.startswith("```")
+        if fenced or line.startswith("    "):
+            continue
+        for word in re.findall(rf"`((?:{ROOMS})/[\w./*?-]+)`", line):
+            if not PLACEHOLDER.search(word) and not is_there(word):
+                yield f"{path}:{number}: no file `{word}`"
+        for name in re.findall(r"`(\w+)\(\)`", line):
+            if name not in identifiers():
+                yield f"{path}:{number}: no function `{name}()`"
+        for said in BRITTLE.findall(line):
+            yield f"{path}:{number}: \"{said}\": a count that each commit changes"
+
+
+def wrong_suites():
+    suites = set()
+    for path in glob.glob(os.path.join(ROOT, "**", "*.c"), recursive=True):
+        with open(path, encoding="utf-8", errors="replace") as f:
+            suites.update(re.findall(r"^KTEST_SUITE\((\w+),", f.read(), re.MULTILINE))
+    table = read("README.md").split("| mechanism |", 1)[1].split("\n\n", 1)[0]
+    for row in table.split("\n")[2:]:
+        for name in re.findall(r"`([^`]+)`", row.rstrip("|").rsplit("|", 1)[1]):
+            if name not in suites and not name.startswith("make "):
+                yield f"README.md: no suite `{name}`"
+
+
+def wrong_points():
+    """docs/races/points.md has a row for each point of the code, and none besides."""
+    page, code, rows = "docs/races/points.md", {}, {}
+    for room in ("mm", "kernel", "arch", "drivers", "tests"):
+        for path in glob.glob(os.path.join(ROOT, room, "**", "*.[ch]"), recursive=True):
+            name = os.path.relpath(path, ROOT)
+            if room != "tests":
+                for point in re.findall(r'sched_point(?:_\w+)?\("([^"]+)"', read(name)):
+                    code.setdefault(point, set()).add(name)
+    for number, line in enumerate(read(page).split("\n"), 1):
+        row = re.match(r"\| (`[\w.]+`(?:, `[\w.]+`)*) \| ([^|]*) \|", line)
+        for point in re.findall(r"[\w.]+", row.group(1)) if row else []:
+            rows[point] = number
+        for file, function in re.findall(r"([\w/]+\.[ch]) `(\w+)`", row.group(2)) if row else []:
+            if not is_there(file) or not re.search(rf"\b{function}\(", read(file)):
+                yield f"{page}:{number}: no `{function}` in {file}"
+    for point in sorted(set(code) - set(rows)):
+        yield f"{page}: no row for the point \"{point}\" of {', '.join(sorted(code[point]))}"
+
+
+def wrong():
+    yield from wrong_evening()
+    yield from wrong_suites()
+    yield from wrong_points()
+    for path in pages():
+        yield from wrong_names(path, read(path))
+
+
+def update():
+    lines, total = read(EVENING).split("\n"), 0
+    for number, match, _, have in list(stops("\n".join(lines))):
+        lines[number - 1] = f"{match.group(1)}{rounded(have)}{match.group(4)}"
+        total += have
+    text = TOGETHER.sub(f"Together about {rounded(total)} lines", "\n".join(lines))
+    with open(os.path.join(ROOT, EVENING), "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def main():
+    if sys.argv[1:] == ["--update"]:
+        update()
+    elif sys.argv[1:]:
+        sys.exit(__doc__)
+    found = list(wrong())
+    print("\n".join(found) or "facts: what README and docs/ say is so")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
