@@ -94,7 +94,7 @@ static int start_programs(struct crowd *c, unsigned nr, unsigned long pages)
 		const u64 arg[2] = {c->seed + c->nr, pages};
 
 		endpoint_get(c->ep, RIGHT_SEND);
-		err = task_start("stress", &gift, arg, &c->task[c->nr]);
+		err = task_start("stress", &gift, arg, NULL, &c->task[c->nr]);
 		c->nr += !err;
 	}
 	return err;

@@ -51,6 +51,7 @@ KERNEL_SRCS += kernel/mce.c
 # Ring 3: the kernel's part.
 USER_SRCS += kernel/task.c
 USER_SRCS += kernel/task_fault.c
+USER_SRCS += kernel/task_account.c
 USER_SRCS += kernel/oom.c
 USER_SRCS += kernel/task_load.c
 USER_SRCS += kernel/cap.c

@@ -44,21 +44,27 @@ struct endpoint {
 	struct waitq wq; /* receivers */
 };
 
-struct endpoint *endpoint_create(void)
+int endpoint_new(struct endpoint **out)
 {
 	struct account *account = account_current();
-	struct endpoint *ep = kmalloc(sizeof(*ep));
+	int err = account_charge(account, ACCOUNT_ENDPOINTS, 1);
+	struct endpoint *ep;
 
-	if (!ep)
-		return NULL;
-	account_count(account, ACCOUNT_ENDPOINTS, 1);
+	if (err)
+		return err;
+	ep = kmalloc(sizeof(*ep));
+	if (!ep) {
+		account_uncharge(account, ACCOUNT_ENDPOINTS, 1);
+		return -ENOMEM;
+	}
 	account_get(account);
 	ep->account = account;
 	ep->lock = SPINLOCK("endpoint", RANK_TASK);
 	ep->wq = WAITQ("endpoint");
 	ep->refs = ep->receivers = 1;
 	TAILQ_INIT(&ep->queue);
-	return ep;
+	*out = ep;
+	return 0;
 }
 
 void endpoint_get(struct endpoint *ep, unsigned rights)

@@ -81,7 +81,7 @@ void sched_forget(struct thread *t);
 unsigned sched_choose_cpu(void);
 /* thread.c: thread_start in two steps; sched_add is the second.  As thread_start. */
 struct thread *thread_new(const char *name, int cpu, void (*fn)(void *), void *arg) must_check;
-/* From here on @account is the thread's, and counts it.  Before it is added. */
+/* @account counts it already, and is the thread's from here on.  Before it is added. */
 void thread_charged(struct thread *t, struct account *account);
 /* Free one that was not added. */
 void thread_discard(struct thread *t);

@@ -127,11 +127,13 @@ static s64 sys_info(struct syscall_regs *r)
 	case INFO_RIGHTS:
 	case INFO_OBJECT_PAGES:
 	case INFO_OBJECT_PRESENT: return info_handle(r->arg[0], r->arg[1]);
+	case INFO_LIMIT:
+	case INFO_USED: return task_account_limit(task->account, r->arg[1], r->arg[0] == INFO_USED);
 	default: return -EINVAL;
 	}
 }
 
-static s64 create_task(const char *name, struct cap *gift, const u64 arg[2])
+static s64 create_task(const char *name, struct cap *gift, const u64 arg[2], const struct abi_limits *limits)
 {
 	struct cap cap = {.kind = CAP_TASK, .rights = RIGHT_WAIT | RIGHT_KILL | RIGHT_DUP};
 	struct task *task;
@@ -140,7 +142,7 @@ static s64 create_task(const char *name, struct cap *gift, const u64 arg[2])
 
 	if (handle < 0)
 		return handle;
-	err = task_start(name, gift, arg, &task);
+	err = task_start(name, gift, arg, limits, &task);
 	if (err)
 		cap.kind = CAP_NONE;
 	else
@@ -152,12 +154,14 @@ static s64 create_task(const char *name, struct cap *gift, const u64 arg[2])
 static s64 sys_task_create(struct syscall_regs *r)
 {
 	char name[ABI_MAX_NAME + 1];
+	struct abi_limits limits;
 	struct cap programs, gift;
 	s64 ret;
 
 	if (r->arg[2] > ABI_MAX_NAME)
 		return -EINVAL;
-	if (copy_from_user(name, r->arg[1], r->arg[2]))
+	if (copy_from_user(name, r->arg[1], r->arg[2]) ||
+	    (r->arg[6] && copy_from_user(&limits, r->arg[6], sizeof(limits))))
 		return -EFAULT;
 	name[r->arg[2]] = '\0';
 	ret = cap_lookup(my_caps(), r->arg[0], CAP_PROGRAMS, RIGHT_EXEC, &programs);
@@ -165,7 +169,7 @@ static s64 sys_task_create(struct syscall_regs *r)
 		return ret;
 	ret = take_gift(r->arg[3], &gift);
 	if (!ret)
-		ret = create_task(name, &gift, &r->arg[4]);
+		ret = create_task(name, &gift, &r->arg[4], r->arg[6] ? &limits : NULL);
 	cap_drop(&gift);
 	cap_drop(&programs);
 	return ret;
@@ -214,10 +218,14 @@ static s64 sys_endpoint_create(struct syscall_regs *r)
 	struct cap cap = {
 	    .kind = CAP_ENDPOINT,
 	    .rights = RIGHT_SEND | RIGHT_RECEIVE | RIGHT_DUP,
-	    .object = endpoint_create(),
 	};
+	struct endpoint *ep;
+	int err = endpoint_new(&ep);
 
-	return cap.object ? give_handle(&cap) : -ENOMEM;
+	if (err)
+		return err;
+	cap.object = ep;
+	return give_handle(&cap);
 }
 
 static void words_in(struct ipc_msg *msg, const struct syscall_regs *r)

@@ -11,7 +11,6 @@
  * Tests:      tests/test_task.c, tests/test_task_cpu.c.
  */
 #include "sched.h"
-#include <quarry/account.h>
 #include <quarry/mm.h>
 #include <quarry/pager.h>
 #include <quarry/task.h>
@@ -128,7 +127,30 @@ int tasks_init(void)
 
 /* ---- tasks ---- */
 
-int task_create(const char *name, struct task **out)
+/* Account, table and space; on an error nothing. */
+static int equip(struct task *task, const struct abi_limits *limits)
+{
+	int err = task_account_create(limits, &task->account);
+	struct account *before;
+
+	if (err)
+		return err;
+	before = account_use(task->account);
+	task->shares = shares_new();
+	err = task->shares ? cap_table_init(&task->caps) : -ENOMEM;
+	if (!err)
+		err = vm_space_create(&kernel_memory, &task->space);
+	account_use(before);
+	if (err) {
+		cap_table_destroy(&task->caps);
+		kfree(task->shares);
+		task_account_ended(task->account);
+		account_put(task->account);
+	}
+	return err;
+}
+
+int task_create_limited(const char *name, const struct abi_limits *limits, struct task **out)
 {
 	struct task *task = kmalloc(sizeof(*task));
 	int err;
@@ -138,13 +160,8 @@ int task_create(const char *name, struct task **out)
 	*task = (struct task){.refs = 1, .lock = SPINLOCK("task", RANK_TASK)};
 	ksnprintf(task->name, sizeof(task->name), "%s", name);
 	TAILQ_INIT(&task->threads);
-	task->shares = shares_new();
-	err = task->shares ? cap_table_init(&task->caps) : -ENOMEM;
-	if (!err)
-		err = vm_space_create(&kernel_memory, &task->space);
+	err = equip(task, limits);
 	if (err) {
-		cap_table_destroy(&task->caps);
-		kfree(task->shares);
 		kfree(task);
 		return err;
 	}
@@ -159,10 +176,11 @@ int task_create(const char *name, struct task **out)
 		vm_space_put(task->space);
 		cap_table_destroy(&task->caps);
 		kfree(task->shares);
+		task_account_ended(task->account);
+		account_put(task->account);
 		kfree(task);
 		return -EAGAIN;
 	}
-	account_count(&account_all, ACCOUNT_TASKS, 1);
 	*out = task;
 	return 0;
 }
@@ -179,6 +197,7 @@ void task_put(struct task *task)
 	KASSERT(load_acquire(&task->ended));
 	pager_trust_put(task->trust);
 	kfree(task->shares);
+	account_put(task->account);
 	kfree(task);
 }
 
@@ -214,7 +233,7 @@ static void release(struct task *task)
 	LIST_REMOVE(task, link);
 	nr_tasks--;
 	spin_unlock(&tasks_lock);
-	account_uncharge(&account_all, ACCOUNT_TASKS, 1);
+	task_account_ended(task->account);
 	spin_lock(&task->lock);
 	store_release(&task->ended, 1u);
 	victim = task->victim;
@@ -327,6 +346,8 @@ int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg
 
 	if (entry >= USER_END || sp > USER_END)
 		return -EINVAL;
+	if (account_charge(task->account, ACCOUNT_THREADS, 1))
+		return -EAGAIN;
 	start = kmalloc(sizeof(*start));
 	fpu = arch_fpu_alloc();
 	if (start && fpu) {
@@ -336,8 +357,10 @@ int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg
 	if (!t) {
 		kfree(fpu);
 		kfree(start);
+		account_uncharge(task->account, ACCOUNT_THREADS, 1);
 		return -ENOMEM;
 	}
+	thread_charged(t, task->account);
 	t->task = task;
 	t->shares = task->shares;
 	t->space = task->space;
@@ -349,7 +372,6 @@ int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg
 		kfree(start);
 		return number;
 	}
-	thread_charged(t, &account_all);
 	task_get(task);
 	atomic_add(&reaper.nr_threads, 1u);
 	sched_add(t);

@@ -121,7 +121,6 @@ void thread_charged(struct thread *t, struct account *account)
 {
 	account_get(account);
 	t->mm.account = account;
-	account_count(account, ACCOUNT_THREADS, 1);
 }
 
 struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void *arg)
@@ -129,6 +128,7 @@ struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void 
 	struct thread *t = thread_new(name, cpu, fn, arg);
 
 	if (t) {
+		account_count(&account_all, ACCOUNT_THREADS, 1);
 		thread_charged(t, &account_all);
 		sched_add(t);
 	}

@@ -24,7 +24,7 @@ bool user_run(const char *name, u64 arg0, u64 arg1)
 	enum task_end how;
 	struct task *task;
 	s32 status;
-	int err = task_start(name, &programs, arg, &task);
+	int err = task_start(name, &programs, arg, NULL, &task);
 
 	if (!err)
 		task->first = true;

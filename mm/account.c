@@ -13,19 +13,32 @@
 
 #define UNLIMITED [0 ... NR_ACCOUNT_KINDS - 1] = ~0ULL
 
-struct account account_all = {.limit = {UNLIMITED}};
+struct account account_all = {.limit = {UNLIMITED}, .max_mappings = ~0ULL};
 
 static const char *const kind_names[NR_ACCOUNT_KINDS] = {
     [ACCOUNT_TASKS] = "tasks",
     [ACCOUNT_THREADS] = "threads",
     [ACCOUNT_OBJECTS] = "objects",
     [ACCOUNT_REGIONS] = "regions",
-    [ACCOUNT_TABLES] = "tables",
+    [ACCOUNT_TABLES] = "page tables",
+    [ACCOUNT_SLOTS] = "slot tables",
     [ACCOUNT_ENDPOINTS] = "endpoints",
     [ACCOUNT_MESSAGES] = "messages",
 };
 static const char *const slab_names[NR_SLAB_COUNTS] = {"slab 16", "slab 32", "slab 64", "slab 128", "slab 256",
     "slab 512", "slab 1024", "slab 2048", "larger blocks"};
+
+/* What one takes, in 32nds of a page: the structure, and what it always has besides. */
+static const u16 cost[NR_ACCOUNT_KINDS] = {
+    [ACCOUNT_TASKS] = 96,     /* two pages of handles, the task and its space */
+    [ACCOUNT_THREADS] = 160,  /* four pages of stack, registers of the FPU */
+    [ACCOUNT_OBJECTS] = 4,
+    [ACCOUNT_REGIONS] = 1,
+    [ACCOUNT_TABLES] = 32,
+    [ACCOUNT_SLOTS] = 32,
+    [ACCOUNT_ENDPOINTS] = 4,
+    [ACCOUNT_MESSAGES] = 8,
+};
 
 /* From @account on up to @end, which is left out. */
 static void uncharge(struct account *account, const struct account *end, enum account_kind kind, u64 nr)
@@ -91,6 +104,16 @@ struct account *account_use(struct account *account)
 
 	port_task()->account = account;
 	return before;
+}
+
+unsigned long account_pages(const struct account *account)
+{
+	u64 sum = 0;
+	unsigned i;
+
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
+		sum += READ_ONCE(account->used[i]) * cost[i];
+	return (unsigned long)(sum / 32);
 }
 
 /* ---- all there is ---- */

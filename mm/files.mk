@@ -37,6 +37,7 @@ MM_SRCS += mm/pagetable.c
 MM_SRCS += mm/tlb.c
 MM_SRCS += mm/object.c
 MM_SRCS += mm/vmspace.c
+MM_SRCS += mm/vm_use.c
 MM_SRCS += mm/rmap.c
 MM_SRCS += mm/fault.c
 MM_SRCS += mm/lru.c

@@ -48,7 +48,7 @@ int object_prepare(struct vm_object *object, u32 index, gfp_t gfp)
 		there = *place != NULL;
 		if (!there && leaf) {
 			*place = leaf;
-			account_count(object->account, ACCOUNT_TABLES, 1);
+			account_count(object->account, ACCOUNT_SLOTS, 1);
 			leaf = NULL;
 			there = true;
 		}
@@ -102,7 +102,7 @@ int vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long
 		account_uncharge(account, ACCOUNT_OBJECTS, 1);
 		return -ENOMEM;
 	}
-	account_count(account, ACCOUNT_TABLES, 1);
+	account_count(account, ACCOUNT_SLOTS, 1);
 	account_get(account);
 	spin_lock(&mem->vm.lock);
 	LIST_INSERT_HEAD(&mem->vm.objects, object, link);
@@ -150,7 +150,7 @@ static void free_leaf(struct vm_object *object, struct page *leaf)
 		slot[i] = 0;
 	}
 	mem_free_pages(object->mem, leaf, 0);
-	account_uncharge(object->account, ACCOUNT_TABLES, 1);
+	account_uncharge(object->account, ACCOUNT_SLOTS, 1);
 }
 
 void vm_object_put(struct vm_object *object)
@@ -173,7 +173,7 @@ void vm_object_put(struct vm_object *object)
 	if (object->ops && object->ops->release)
 		object->ops->release(object->pager);
 	kfree(object);
-	account_uncharge(account, ACCOUNT_TABLES, 1);
+	account_uncharge(account, ACCOUNT_SLOTS, 1);
 	account_uncharge(account, ACCOUNT_OBJECTS, 1);
 	account_put(account);
 }

@@ -151,6 +151,12 @@ static inline u32 region_index(const struct vm_region *r, uintptr_t va)
 	return r->offset + (u32)((va - r->start) >> PAGE_SHIFT);
 }
 
+/* ---- regions of one object (vm_use.c), all under space->change ---- */
+
+/* One more region of @space is going to show @object; 0 and *@out, -EMLINK, -ENOMEM. */
+int use_get(struct vm_space *space, const struct vm_object *object, struct vm_use **out);
+void use_put(struct vm_space *space, struct vm_use *use);
+
 /* ---- reverse mapping (rmap.c), all under the object's lock ---- */
 
 /* @r shows a part of its object from now on; no longer; only what lies below @end. */

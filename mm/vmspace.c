@@ -70,6 +70,7 @@ int vm_space_create(struct memory *mem, struct vm_space **out)
 	space->refs = 1;
 	space->mem = mem;
 	RB_INIT(&space->regions);
+	RB_INIT(&space->uses);
 	err = pt_init(&space->pt, mem);
 	if (err) {
 		kfree(space);
@@ -145,9 +146,8 @@ int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot
 	    .offset = (u32)offset, .prot = prot, .may = may, .object = object};
 	mutex_lock(&space->change);
 	next = region_from(space, va);
-	if (next && next->start < r->end) {
-		err = -EEXIST;
-	} else {
+	err = next && next->start < r->end ? -EEXIST : use_get(space, object, &r->use);
+	if (!err) {
 		vm_object_get(object);
 		region_insert(space, r);
 	}
@@ -173,7 +173,8 @@ static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
 
 	KASSERT(r && r->start < va);
 	*upper = (struct vm_region){.space = space, .start = va, .end = r->end,
-	    .offset = region_index(r, va), .prot = r->prot, .may = r->may, .object = r->object};
+	    .offset = region_index(r, va), .prot = r->prot, .may = r->may, .object = r->object, .use = r->use};
+	r->use->nr++;
 	vm_object_get(r->object);
 	spin_lock(&space->lock);
 	spin_lock(&r->object->lock);
@@ -270,6 +271,7 @@ static void region_remove(struct vm_space *space, struct vm_region *r)
 	spin_lock(&r->object->lock);
 	rmap_remove(r);
 	spin_unlock(&r->object->lock);
+	use_put(space, r->use);
 	vm_object_put(r->object);
 	region_free(space, r);
 }

@@ -64,31 +64,42 @@ static void objects_regions_and_tables_are_counted(struct ktest *t)
 		return;
 	EXPECT_EQ(t, more(&before, ACCOUNT_OBJECTS), 1);
 	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 1);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 2); /* the object's top, the space's root */
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 1);
+	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 1);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 6);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_READ), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 6);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 4);
+	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 2);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(599), VM_READ), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 8);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 5);
+	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 3);
 	EXPECT_EQ(t, vm_protect(s.space, page_at(2), 2, VM_READ), 0);
 	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 3);
 	EXPECT_EQ(t, vm_map(s.space, page_at(3), 1, VM_READ, s.object, 0), -EEXIST);
 	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 3);
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 600), 0);
 	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 8); /* tables stay until the space goes */
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 5); /* tables stay until the space goes */
 	vm_space_put(s.space);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 3);
-	vm_object_put(s.object);
 	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 3);
+	vm_object_put(s.object);
+	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 0);
 	EXPECT_EQ(t, more(&before, ACCOUNT_OBJECTS), 0);
+}
+
+static void expect_nothing(struct ktest *t, const struct account *account)
+{
+	unsigned i;
+
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
+		EXPECT_EQ(t, account->used[i], 0);
 }
 
 /* Who made a thing is charged for it, and no other, whoever ends it. */
 static void a_thing_remembers_whom_it_was_charged_to(struct ktest *t)
 {
-	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}}, *before;
+	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL}, *before;
 	struct vm_scene s;
 
 	before = account_use(&mine);
@@ -98,20 +109,22 @@ static void a_thing_remembers_whom_it_was_charged_to(struct ktest *t)
 	}
 	EXPECT(t, account_use(before) == &mine);
 	EXPECT_EQ(t, mine.used[ACCOUNT_OBJECTS], 1);
-	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 2);
+	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 1);
+	EXPECT_EQ(t, mine.used[ACCOUNT_SLOTS], 1);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
 	EXPECT_EQ(t, vm_map(s.space, page_at(9), 1, VM_READ, s.object, 0), 0);
-	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 6);
+	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 4);
+	EXPECT_EQ(t, mine.used[ACCOUNT_SLOTS], 2);
 	EXPECT_EQ(t, mine.used[ACCOUNT_REGIONS], 2);
 	vm_space_put(s.space);
 	vm_object_put(s.object);
-	EXPECT_EQ(t, mine.used[ACCOUNT_OBJECTS] + mine.used[ACCOUNT_TABLES] + mine.used[ACCOUNT_REGIONS], 0);
+	expect_nothing(t, &mine);
 }
 
 /* At its limit each call is refused, nothing is changed, and it works again when something has been given back. */
 static void at_a_limit_calls_are_refused_and_change_nothing(struct ktest *t)
 {
-	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}}, *before = account_use(&mine);
+	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL}, *before = account_use(&mine);
 	struct vm_object *object;
 	struct vm_scene s;
 
@@ -121,7 +134,7 @@ static void at_a_limit_calls_are_refused_and_change_nothing(struct ktest *t)
 	}
 	mine.limit[ACCOUNT_OBJECTS] = 1;
 	mine.limit[ACCOUNT_REGIONS] = 2;
-	mine.limit[ACCOUNT_TABLES] = 4;
+	mine.limit[ACCOUNT_TABLES] = 3;
 	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &object), -EDQUOT);
 	/* One end of the range can be cut, and then the other cannot. */
 	EXPECT_EQ(t, vm_protect(s.space, page_at(4), 4, VM_READ), -EDQUOT);
@@ -132,13 +145,47 @@ static void at_a_limit_calls_are_refused_and_change_nothing(struct ktest *t)
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(4), 12), 0);
 	EXPECT_EQ(t, vm_map(s.space, page_at(20), 1, VM_READ, s.object, 0), 0);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), -EDQUOT);
-	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 4);
-	mine.limit[ACCOUNT_TABLES] = 6;
+	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 3);
+	mine.limit[ACCOUNT_TABLES] = 4;
 	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
 	account_use(before);
 	vm_space_put(s.space);
 	vm_object_put(s.object);
-	EXPECT_EQ(t, mine.used[ACCOUNT_OBJECTS] + mine.used[ACCOUNT_TABLES] + mine.used[ACCOUNT_REGIONS], 0);
+	expect_nothing(t, &mine);
+}
+
+/* So there are references left for others; what was cut counts too. */
+static void an_object_is_mapped_so_often_in_a_space_and_no_more(struct ktest *t)
+{
+	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = 5}, *before;
+	struct vm_object *other;
+	struct vm_space *space;
+	struct vm_scene s;
+	unsigned i;
+
+	before = account_use(&mine);
+	if (!scene_begin(t, &s, 8)) {
+		account_use(before);
+		return;
+	}
+	account_use(before);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(2), 2, VM_READ), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(20), 1, VM_READ, s.object, 3), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(30), 1, VM_READ, s.object, 3), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(40), 1, VM_READ, s.object, 3), -EMLINK);
+	/* Others are not concerned: another object here, this one elsewhere. */
+	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &other) && !vm_space_create(s.mem, &space));
+	EXPECT_EQ(t, vm_map(s.space, page_at(40), 1, VM_READ, other, 0), 0);
+	for (i = 0; i < 9; i++)
+		EXPECT_EQ(t, vm_map(space, page_at(2 * i), 1, VM_READ, s.object, 3), 0);
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(20), 1), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(50), 1, VM_READ, s.object, 3), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(60), 1, VM_READ, s.object, 3), -EMLINK);
+	vm_space_put(space);
+	vm_object_put(other);
+	vm_space_put(s.space);
+	vm_object_put(s.object);
+	expect_nothing(t, &mine);
 }
 
 static void small_objects_are_counted_by_size(struct ktest *t)
@@ -162,4 +209,4 @@ static void small_objects_are_counted_by_size(struct ktest *t)
 KTEST_SUITE(account, KTEST_QUICK, KTEST(a_charge_counts_in_each_parent),
     KTEST(a_limit_of_any_parent_refuses_and_counts_nothing), KTEST(objects_regions_and_tables_are_counted),
     KTEST(a_thing_remembers_whom_it_was_charged_to), KTEST(at_a_limit_calls_are_refused_and_change_nothing),
-    KTEST(small_objects_are_counted_by_size));
+    KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more), KTEST(small_objects_are_counted_by_size));

@@ -39,7 +39,7 @@ static void lose(struct ktest *t, u64 arg0, enum task_end how_wanted, s32 status
 	enum task_end how = TASK_RUNS;
 	s32 status = 0;
 	pfn_t pfn;
-	int err = task_start("lost", &none, arg, &task);
+	int err = task_start("lost", &none, arg, NULL, &task);
 
 	if (err == -ENOENT) {
 		ktest_skip(t, "needs the programs as boot modules");

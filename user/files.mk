@@ -23,3 +23,4 @@ HOSTILE_SRCS += user/hostile_ldt.c
 HOSTILE_SRCS += user/hostile_regs.c
 HOSTILE_SRCS += user/hostile_handles.c
 HOSTILE_SRCS += user/hostile_pager.c
+HOSTILE_SRCS += user/hostile_account.c

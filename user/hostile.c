@@ -15,6 +15,7 @@ static const struct hostile_subject *const subjects[] = {
     &hostile_regs,
     &hostile_handles,
     &hostile_pager,
+    &hostile_account,
 };
 
 u64 programs, seed;
@@ -30,7 +31,12 @@ void hostile_want(const char *file, int line, s64 have, s64 wanted)
 
 s64 hostile_start(hostile_role *role, u64 give, u64 arg)
 {
-	return task_create(programs, "hostile", give, (u64)role, arg | IS_ROLE);
+	return hostile_start_limited(role, give, arg, NULL);
+}
+
+s64 hostile_start_limited(hostile_role *role, u64 give, u64 arg, const struct abi_limits *limits)
+{
+	return task_create_limited(programs, "hostile", give, (u64)role, arg | IS_ROLE, limits);
 }
 
 s64 hostile_end(s64 task, int *status)

@@ -59,6 +59,8 @@ extern u64 programs, seed;
  */
 typedef int hostile_role(u64 handle, u64 arg);
 s64 hostile_start(hostile_role *role, u64 give, u64 arg);
+/* The same with limits (abi.h). */
+s64 hostile_start_limited(hostile_role *role, u64 give, u64 arg, const struct abi_limits *limits);
 /* Wait for its end and close the handle; returns how it ended, or -ETIMEDOUT after HOSTILE_NS. */
 s64 hostile_end(s64 task, int *status);
 /* Both: it must end so. */
@@ -67,6 +69,7 @@ void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, in
 /* Longest time for anything that must end: of the guest's clock. */
 #define HOSTILE_NS (60 * NS_PER_S)
 
-extern const struct hostile_subject hostile_ldt, hostile_regs, hostile_handles, hostile_pager;
+extern const struct hostile_subject hostile_ldt, hostile_regs, hostile_handles, hostile_pager,
+    hostile_account;
 
 #endif

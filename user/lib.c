@@ -20,11 +20,16 @@ void exit(int status)
 	__builtin_trap();
 }
 
-s64 task_create(u64 programs, const char *name, u64 give, u64 arg0, u64 arg1)
+s64 task_create_limited(u64 programs, const char *name, u64 give, u64 arg0, u64 arg1, const struct abi_limits *limits)
 {
-	u64 arg[7] = {programs, (u64)name, strlen(name), give, arg0, arg1};
+	u64 arg[7] = {programs, (u64)name, strlen(name), give, arg0, arg1, (u64)limits};
 
 	return sys_regs(SYS_TASK_CREATE, arg);
+}
+
+s64 task_create(u64 programs, const char *name, u64 give, u64 arg0, u64 arg1)
+{
+	return task_create_limited(programs, name, give, arg0, arg1, NULL);
 }
 
 s64 task_wait(u64 task, u64 timeout_ns, int *status)

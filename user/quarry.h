@@ -129,6 +129,8 @@ static inline s64 task_kill(u64 task)
 
 /* Start the program @name; @give: a handle of which it gets a copy, or 0.  Returns its handle. */
 s64 task_create(u64 programs, const char *name, u64 give, u64 arg0, u64 arg1);
+/* The same with limits; NULL: the usual ones. */
+s64 task_create_limited(u64 programs, const char *name, u64 give, u64 arg0, u64 arg1, const struct abi_limits *limits);
 /* Wait for its end: returns how (enum task_end), and the exit status. */
 s64 task_wait(u64 task, u64 timeout_ns, int *status);
 

@@ -248,6 +248,7 @@ static void page_fault(const struct trap_frame *f)
 	    va >= USER_END ? "not a user address" : err == -EFAULT ? "not mapped"
 		: err == -EACCES				   ? "not allowed there"
 		: err == -ENOMEM				   ? "no memory"
+		: err == -EDQUOT				   ? "as many page tables as it may have"
 		: err == -EHWPOISON				   ? "lost, its memory broke"
 								   : "not supplied");
 	user_dies(f, what);

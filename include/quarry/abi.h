@@ -17,7 +17,7 @@ enum syscall_nr {
 	SYS_SLEEP,           /* (ns) */
 	SYS_CLOCK,           /* () -> ns */
 	SYS_INFO,            /* (enum abi_info, handle) -> number */
-	SYS_TASK_CREATE,     /* (programs, name, length, give, arg0, arg1) -> handle */
+	SYS_TASK_CREATE,     /* (programs, name, length, give, arg0, arg1, limits or 0) -> handle */
 	SYS_TASK_WAIT,       /* (task, timeout) -> enum task_end; RSI: status */
 	SYS_TASK_KILL,       /* (task) */
 	SYS_THREAD_CREATE,   /* (entry, stack pointer, arg) -> number of the thread */
@@ -51,6 +51,25 @@ enum syscall_nr {
 #define ABI_MAX_HANDLES   256 /* of a task */
 #define ABI_MAX_THREADS   64  /* of a task */
 #define ABI_MAX_TASKS     64
+#define ABI_MAX_MAPPINGS  255 /* of one object in a task, and parts of mappings that were cut */
+
+/*
+ * What a task may have the kernel allocate, for itself and for the tasks that it starts, and they, together.
+ * SYS_TASK_CREATE gets limits for the new task, each at most the caller's own, or ABI_LIMIT_INHERIT.
+ */
+enum abi_limit {
+	LIMIT_TASKS,     /* below it; the new task's is one less than the caller's own at most */
+	LIMIT_THREADS,
+	LIMIT_OBJECTS,
+	LIMIT_REGIONS,   /* mappings, and the parts of those that were cut */
+	LIMIT_TABLES,    /* pages that are page tables */
+	LIMIT_ENDPOINTS,
+	NR_LIMITS,
+};
+#define ABI_LIMIT_INHERIT (~0ULL) /* half of the caller's own */
+struct abi_limits {
+	unsigned long long limit[NR_LIMITS];
+};
 #define ABI_MAX_PAGES     (512UL * 512) /* of an object */
 
 /* What a pager is called with: one of these, the page, the number that it gave the object. */
@@ -107,6 +126,8 @@ enum abi_info {
 	INFO_RIGHTS,         /* of a handle */
 	INFO_OBJECT_PAGES,   /* of an object: its size */
 	INFO_OBJECT_PRESENT, /* of an object: pages that have memory */
+	INFO_LIMIT,          /* of the caller's task: one of enum abi_limit, in the handle's place */
+	INFO_USED,           /* how much of it is used */
 	NR_INFOS,
 };
 

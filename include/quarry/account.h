@@ -19,9 +19,10 @@ enum account_kind {
 	ACCOUNT_THREADS,   /* with their stacks */
 	ACCOUNT_OBJECTS,   /* memory objects */
 	ACCOUNT_REGIONS,   /* mappings, and the parts of mappings that were cut */
-	ACCOUNT_TABLES,    /* pages: page tables, and tables of the slots of objects */
+	ACCOUNT_TABLES,    /* pages that are page tables */
+	ACCOUNT_SLOTS,     /* pages that are tables of the slots of objects; no limit: an object has 513 at most */
 	ACCOUNT_ENDPOINTS,
-	ACCOUNT_MESSAGES,  /* calls that somebody still knows of */
+	ACCOUNT_MESSAGES,  /* calls that somebody still knows of; no limit: see ipc.c */
 	NR_ACCOUNT_KINDS,
 };
 
@@ -32,6 +33,7 @@ struct account {
 	void (*release)(struct account *account); /* c: the last reference has gone; NULL: it stays for ever */
 	u64 used[NR_ACCOUNT_KINDS];  /* a */
 	u64 limit[NR_ACCOUNT_KINDS]; /* c */
+	u64 max_mappings;            /* c: of one object in one space; vm.h */
 };
 
 /* The parent of all others, and the account of threads that have none. */
@@ -57,6 +59,9 @@ void account_put(struct account *account);
 struct account *account_current(void);
 /* The running thread charges to @account from here on; returns what it charged to before. */
 struct account *account_use(struct account *account);
+
+/* Pages that all that @account has, and what is below it, take; about. */
+unsigned long account_pages(const struct account *account);
 
 /* ---- all there is ---- */
 

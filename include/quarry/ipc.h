@@ -21,8 +21,15 @@ struct ipc_call;
 
 /* Context of all but endpoint_get: thread, may sleep, no spin lock held. */
 
-/* A new endpoint with one reference that may do all; NULL without memory. */
-struct endpoint *endpoint_create(void) must_check;
+/* A new endpoint in *@out, with one reference that may do all.  0; -EDQUOT; -ENOMEM. */
+int endpoint_new(struct endpoint **out) must_check;
+/* The same; NULL: there is none. */
+static inline struct endpoint *must_check endpoint_create(void)
+{
+	struct endpoint *ep;
+
+	return endpoint_new(&ep) ? NULL : ep;
+}
 /* One more reference of one that has these rights.  Any context.  And drop it. */
 void endpoint_get(struct endpoint *ep, unsigned rights);
 void endpoint_put(struct endpoint *ep, unsigned rights);

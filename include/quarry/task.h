@@ -9,6 +9,7 @@
 #ifndef QUARRY_TASK_H
 #define QUARRY_TASK_H
 
+#include <quarry/account.h>
 #include <quarry/cap.h>
 #include <quarry/vm.h>
 #include <sys/queue.h>
@@ -33,6 +34,7 @@ struct task {
 	bool victim;              /* l: its memory is wanted, and its end is waited for (oom.c) */
 	bool first;               /* c from its start on: spared while there is anybody else to kill (oom.c) */
 	struct cap_table caps;
+	struct account *account;  /* c, a reference */
 	struct vm_space *space;   /* of the list, and c until the task gives everything back: then NULL */
 	LIST_ENTRY(task) link;    /* list of tasks */
 };
@@ -43,17 +45,23 @@ struct task {
 int tasks_init(void) must_check;
 
 /*
- * task_create - a task without threads, its space and table empty, one reference in *@out.
- * Returns 0; -EAGAIN there are ABI_MAX_TASKS; -ENOMEM.
+ * task_create_limited - a task without threads, its space and table empty, one reference in *@out.  @limits: of what it
+ * may have, NULL: the usual ones.
+ * Returns 0; -EAGAIN there are ABI_MAX_TASKS, or as many as the running task may have; -EACCES a limit is above
+ * its own; -EDQUOT; -ENOMEM.
  */
-int task_create(const char *name, struct task **out) must_check;
+int task_create_limited(const char *name, const struct abi_limits *limits, struct task **out) must_check;
+static inline int must_check task_create(const char *name, struct task **out)
+{
+	return task_create_limited(name, NULL, out);
+}
 /* One more reference, by one who has one; any context.  Drop one. */
 void task_get(struct task *task);
 void task_put(struct task *task);
 /*
  * task_add_thread - start a thread in ring 3, on CPU @cpu or, below 0, anywhere.
  * Returns its number in the task; -EINVAL an address is not a user's; -EAGAIN the task has
- * ABI_MAX_THREADS, or ends; -ENOMEM (also: @cpu is not online).
+ * ABI_MAX_THREADS, or as many as it may have, or ends; -ENOMEM (also: @cpu is not online).
  */
 int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg[3]) must_check;
 /*
@@ -63,11 +71,12 @@ int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg
  */
 int task_load(struct task *task, const char *name, u64 *entry, u64 *sp) must_check;
 /*
- * task_start - a new task that runs the program @name, in *@out with a reference.  What *@gift holds, if
+ * task_start - a new task that runs the program @name, with @limits, in *@out with a reference.  What *@gift holds, if
  * anything, belongs to it from here on, or is dropped; the first thread starts with the handle and @arg.
- * Returns 0, or as task_create, task_load, cap_install and task_add_thread.
+ * Returns 0, or as task_create_limited, task_load, cap_install and task_add_thread.
  */
-int task_start(const char *name, struct cap *gift, const u64 arg[2], struct task **out) must_check;
+int task_start(const char *name, struct cap *gift, const u64 arg[2], const struct abi_limits *limits,
+    struct task **out) must_check;
 /* Map ABI_STACK_PAGES of zeroes where stacks of first threads are.  0 and the stack pointer; -ENOMEM. */
 int task_map_stack(struct task *task, u64 *sp) must_check;
 
@@ -118,6 +127,15 @@ void show_tasks(void);
  * Takes a reference that can only call.
  */
 void task_set_handler(struct task *task, struct endpoint *ep);
+
+/* ---- kernel/task_account.c ---- */
+
+/* The account of a new task, which counts as one below the running one's.  As task_create_limited. */
+int task_account_create(const struct abi_limits *limits, struct account **out) must_check;
+/* Its task has given everything back. */
+void task_account_ended(struct account *account);
+/* The limit @which (enum abi_limit), or how much of it is used; -EINVAL. */
+s64 task_account_limit(const struct account *account, u64 which, bool used);
 
 /* ---- kernel/oom.c ---- */
 

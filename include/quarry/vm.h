@@ -119,7 +119,7 @@ struct vm_object {
 /*
  * vm_object_create - a new object of @nr_pages empty slots, with one reference, in *@out.
  * Returns 0; -EINVAL 0 pages or more than OBJ_MAX_PAGES, no such kind, ops missing or one too many,
- * memory without bytes; -ENOMEM.
+ * memory without bytes; -EDQUOT the running thread's account has as many as it may have; -ENOMEM.
  */
 int vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long nr_pages,
     const struct vm_pager_ops *ops, void *pager, struct vm_object **out) must_check;
@@ -169,11 +169,20 @@ struct vm_region {
 	u32 prot;                 /* s + o */
 	u32 may;                  /* c: what prot may become */
 	struct vm_object *object; /* c: holds a reference */
+	struct vm_use *use;       /* c: counts it */
 	RB_ENTRY(vm_region) node; /* s */
 	RB_ENTRY(vm_region) link; /* o: object->regions */
 	u32 below;                /* o: the last slot that it, or a region below it in that tree, shows */
 };
 RB_HEAD(vm_region_tree, vm_region);
+
+/* Regions of a space that show one object. */
+struct vm_use {
+	const struct vm_object *object; /* c */
+	u64 nr;                   /* m */
+	RB_ENTRY(vm_use) node;    /* m */
+};
+RB_HEAD(vm_use_tree, vm_use);
 
 struct vm_space {
 	struct mutex change;       /* one map, unmap or protect at a time */
@@ -183,13 +192,15 @@ struct vm_space {
 	struct memory *mem;        /* c */
 	struct pagetable pt;
 	struct vm_region_tree regions; /* s; changed under m too */
+	struct vm_use_tree uses;   /* m */
 	LIST_ENTRY(vm_space) link; /* v: mem->vm.spaces */
 	cpumask_t active[];        /* a: CPUs that have its tables loaded; CPUMASK_WORDS(nr_cpus) */
 };
 
 /*
  * vm_space_create - an empty space with one reference in *@out; the kernel's half of its tables is
- * in place.  Returns 0; -EINVAL memory without bytes; -ENOMEM.
+ * in place.  Its tables and regions are charged to the running thread's account.  Returns 0; -EINVAL memory
+ * without bytes; -EDQUOT; -ENOMEM.
  */
 int vm_space_create(struct memory *mem, struct vm_space **out) must_check;
 /* One more reference, by one who has one.  Any context. */
@@ -204,21 +215,21 @@ void vm_space_put(struct vm_space *space);
  * VM_MAY may be added; takes a reference to the object.  Nothing is read or allocated for it before
  * somebody touches it.
  * Returns 0; -EINVAL nothing, unaligned, outside user addresses, wrapping, past the object's end,
- * an object of another memory, a protection that is none; -EEXIST something is mapped there;
- * -ENOMEM.
+ * an object of another memory, a protection that is none; -EEXIST something is mapped there; -EDQUOT the space's
+ * account has as many regions as it may have; -EMLINK as many of this object; -ENOMEM.
  */
 int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot,
     struct vm_object *object, unsigned long offset);
 /*
  * vm_unmap - unmap what is mapped in [@va, @va + @nr pages), cutting regions that reach out of it.
  * When it returns no CPU can reach the pages there.  Returns 0, also if there was nothing; -EINVAL
- * as vm_map; -ENOMEM, and nothing is changed: no memory to cut a region with.
+ * as vm_map; -ENOMEM, -EDQUOT, and nothing is changed: no region to cut another with.
  */
 int vm_unmap(struct vm_space *space, uintptr_t va, unsigned long nr);
 /*
  * vm_protect - change the protection of [@va, @va + @nr pages).  When it returns no CPU can do
  * there what @prot forbids.  Returns 0; -EINVAL as vm_map; -EFAULT not all of it is mapped; -EACCES
- * its VM_MAY does not have that; -ENOMEM as vm_unmap; on an error nothing is changed.
+ * its VM_MAY does not have that; -ENOMEM, -EDQUOT as vm_unmap; on an error nothing is changed.
  */
 int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot);
 /*
@@ -244,7 +255,7 @@ unsigned long vm_space_resident(struct vm_space *space,
  * vm_fault - make @va accessible for @access (VM_READ, VM_WRITE or VM_EXEC), after the machine
  * refused.
  * Returns 0: try the access again; -EFAULT nothing is mapped there; -EACCES its protection forbids
- * it; -ENOMEM; -EIO, -ETIMEDOUT the pager did not bring the page; -EINTR the thread's task ends, and
+ * it; -ENOMEM; -EDQUOT the space's account has as many tables as it may have; -EIO, -ETIMEDOUT the pager did not bring the page; -EINTR the thread's task ends, and
  * waits for no pager; -EAGAIN the page has too many mappings; -EHWPOISON what was there is lost, its memory
  * broke.  Waits while the page is being moved, without a reference to it.  Context: thread, may
  * sleep, irqs on.

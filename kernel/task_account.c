@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task_account.c: what a task may have the kernel allocate.
+ *
+ * A task that the kernel starts has limits that follow from the machine's memory; one that a task starts has what that
+ * task says, or half of what it has itself: so one child cannot use up what its parent has.  Whatever a task
+ * has counts for those that it comes from too.
+ *
+ * Owns:       the accounts of tasks.
+ * Locks:      none.
+ * Invariants: the limit of tasks falls from each task to those that it starts, so chains of accounts are short.
+ *             An account is freed with the last thing that was charged to it, be it after its task.
+ * Tests:      tests/test_task_account.c, user/hostile_account.c.
+ */
+#include <quarry/mm.h>
+#include <quarry/task.h>
+
+/* All tasks together leave half of a page's references to those who move it, pin it, or wait for it. */
+BUILD_ASSERT(ABI_MAX_TASKS * ABI_MAX_MAPPINGS <= PAGE_REF_MAX / 2 + 1);
+
+/* What each of the limits of ring 3 is here. */
+static const enum account_kind kind_of[NR_LIMITS] = {
+    [LIMIT_TASKS] = ACCOUNT_TASKS,
+    [LIMIT_THREADS] = ACCOUNT_THREADS,
+    [LIMIT_OBJECTS] = ACCOUNT_OBJECTS,
+    [LIMIT_REGIONS] = ACCOUNT_REGIONS,
+    [LIMIT_TABLES] = ACCOUNT_TABLES,
+    [LIMIT_ENDPOINTS] = ACCOUNT_ENDPOINTS,
+};
+
+/* Of a task that no task has started: of each kind as many as take a quarter to a sixteenth of all memory. */
+static u64 limit_of_first(enum abi_limit which)
+{
+	u64 pages = memory_managed_pages(&kernel_memory);
+
+	switch (which) {
+	case LIMIT_TASKS: return ABI_MAX_TASKS - 1;
+	case LIMIT_THREADS: return pages / 20;
+	case LIMIT_OBJECTS: return pages / 16;
+	case LIMIT_REGIONS: return pages * 2;
+	case LIMIT_TABLES: return pages / 8;
+	case LIMIT_ENDPOINTS: return pages / 2;
+	case NR_LIMITS: break;
+	}
+	return 0;
+}
+
+static void release(struct account *account)
+{
+	struct account *parent = account->parent;
+
+	kfree(account);
+	account_put(parent);
+}
+
+/* The most that @parent may give, and what it gives unless told otherwise. */
+static u64 most(const struct account *parent, enum abi_limit which)
+{
+	u64 own = parent->limit[kind_of[which]];
+
+	return parent == &account_all ? limit_of_first(which) : which == LIMIT_TASKS && own ? own - 1 : own;
+}
+
+static u64 usual(const struct account *parent, enum abi_limit which)
+{
+	return parent == &account_all ? limit_of_first(which) : parent->limit[kind_of[which]] / 2;
+}
+
+int task_account_create(const struct abi_limits *limits, struct account **out)
+{
+	const struct task *task = task_current();
+	struct account *parent = task ? task->account : &account_all, *account;
+	unsigned i;
+	int err;
+
+	for (i = 0; limits && i < NR_LIMITS; i++)
+		if (limits->limit[i] != ABI_LIMIT_INHERIT && limits->limit[i] > most(parent, (enum abi_limit)i))
+			return -EACCES;
+	err = account_charge(parent, ACCOUNT_TASKS, 1);
+	if (err)
+		return -EAGAIN;
+	account = kmalloc(sizeof(*account));
+	if (!account) {
+		account_uncharge(parent, ACCOUNT_TASKS, 1);
+		return -ENOMEM;
+	}
+	*account = (struct account){.parent = parent, .refs = 1, .release = release};
+	account_get(parent);
+	account->max_mappings = ABI_MAX_MAPPINGS;
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
+		account->limit[i] = ~0ULL;
+	for (i = 0; i < NR_LIMITS; i++) {
+		u64 limit = limits ? limits->limit[i] : ABI_LIMIT_INHERIT;
+
+		account->limit[kind_of[i]] = limit == ABI_LIMIT_INHERIT ? usual(parent, (enum abi_limit)i) : limit;
+	}
+	*out = account;
+	return 0;
+}
+
+void task_account_ended(struct account *account)
+{
+	account_uncharge(account->parent, ACCOUNT_TASKS, 1);
+}
+
+s64 task_account_limit(const struct account *account, u64 which, bool used)
+{
+	if (which >= NR_LIMITS)
+		return -EINVAL;
+	return (s64)(used ? READ_ONCE(account->used[kind_of[which]]) : account->limit[kind_of[which]]);
+}
