@@ -92,7 +92,7 @@ static struct vm_object *get_anon(struct cap_table *t, unsigned i)
 	return object;
 }
 
-unsigned long cap_table_unmapped(struct cap_table *t)
+unsigned long cap_table_unmapped(struct cap_table *t, unsigned highest)
 {
 	unsigned long sum = 0;
 	unsigned i;
@@ -102,7 +102,7 @@ unsigned long cap_table_unmapped(struct cap_table *t)
 
 		if (!object)
 			continue;
-		sum += vm_object_unmapped(object);
+		sum += vm_object_unmapped(object, (enum zone_kind)highest);
 		vm_object_put(object);
 	}
 	return sum;

@@ -2,11 +2,17 @@
 /*
  * oom.c: memory has run out and nothing can be reclaimed: which task ends.
  *
- * The one with the most pages that its end gives back: those it has mapped, and those that nobody
- * has mapped, of anonymous objects that it holds by a handle.  Spared are the first task, which all others come from,
- * and pagers whose objects somebody else has mapped: with them more would be lost than their own.  If
- * only such are left nobody ends, and the allocation fails: a system call gets -ENOMEM, an access
- * ends the task that made it.  A task that is ending anyway is waited for before anybody else is chosen.
+ * A task's pages are those that its end gives back to the request: those it has mapped; those that nobody has mapped, of
+ * anonymous objects that it holds by a handle; and what the kernel has allocated for it.  Pages in zones that the
+ * request may not use do not count: it gains nothing by them.
+ *
+ * A family is a task that the first one has started, with all that come from it.  The family with the most pages loses the
+ * task that has the most: so nobody has others killed by spreading over many tasks.
+ *
+ * Spared is the first task, which all others come from.  A pager is spared as many pages as tasks outside its family have
+ * got from it: with it more would be lost than these.  If nobody is left the allocation fails: a system call gets
+ * -ENOMEM, an access ends the task that made it.  A task that is ending anyway is waited for before anybody
+ * else is chosen.
  *
  * Owns:       the table that a victim is chosen from.
  * Locks:      none of its own: mm/ asks one at a time (oom.h).
@@ -21,17 +27,24 @@
 
 struct row {
 	struct task *task; /* a reference */
+	const struct account *family; /* the account at its head */
 	unsigned long anon, pager; /* pages mapped, by the kind of their objects */
 	unsigned long unmapped;    /* that it holds by handles only */
-	bool needed;               /* others have mapped what it is the pager of */
+	unsigned long kernel;      /* what the kernel has allocated for it */
+	unsigned long served;      /* pages that others have got from it, as their pager */
+	unsigned long useless;     /* pages in zones that the request may not use */
 };
 
 static struct row table[ABI_MAX_TASKS];
 static unsigned nr_rows;
+static u32 round;
 
+/* What its end gives back, but for what others would lose by it. */
 static unsigned long pages_of(const struct row *r)
 {
-	return r->anon + r->pager + r->unmapped;
+	unsigned long all = r->anon + r->pager + r->unmapped + r->kernel;
+
+	return all > r->served ? all - r->served : 0;
 }
 
 /* One region of a task's. */
@@ -42,30 +55,63 @@ static void count(const struct vm_object *object, unsigned long nr, void *arg)
 	unsigned i;
 
 	*(object->kind == OBJ_PAGER ? &own->pager : &own->anon) += nr;
-	for (i = 0; pager && pager != own->task->id && i < nr_rows; i++)
-		table[i].needed |= table[i].task->id == pager;
+	for (i = 0; pager && i < nr_rows; i++) {
+		struct row *r = &table[i];
+
+		if (r->task->id == pager && !account_below(own->task->account, r->task->account) &&
+		    pager_first_in(object, round))
+			r->served += pager_served(object);
+	}
 }
 
-static void fill_table(void)
+static void count_task(struct row *r, enum zone_kind highest)
 {
+	struct vm_space *space = task_get_space(r->task);
+	unsigned long all = cap_table_unmapped(&r->task->caps, ZONE_MOVABLE);
+
+	r->unmapped = cap_table_unmapped(&r->task->caps, highest);
+	r->useless = all - MIN(all, r->unmapped);
+	if (!space)
+		return;
+	all = vm_space_resident(space, ZONE_MOVABLE, NULL, NULL);
+	r->useless += all - MIN(all, vm_space_resident(space, highest, count, r));
+	vm_space_put(space);
+}
+
+/* Of the kernel's what is charged to the account, without that of the tasks below it. */
+static void count_kernel(struct row *r, const struct account *top)
+{
+	const struct account *a = r->task->account;
+	unsigned long below = 0;
+	unsigned i;
+
+	for (i = 0; i < nr_rows; i++)
+		if (table[i].task->account->parent == a)
+			below += account_pages(table[i].task->account);
+	r->kernel = account_pages(a) - MIN(account_pages(a), below);
+	while (a->parent != top && a->parent != &account_all)
+		a = a->parent;
+	r->family = a;
+}
+
+static void fill_table(enum zone_kind highest)
+{
+	const struct account *top = NULL;
 	struct task *task;
 	u32 id = 0;
 	unsigned i;
 
 	nr_rows = 0;
+	round = round + 1 ? round + 1 : 1;
 	while (nr_rows < ABI_MAX_TASKS && (task = task_after(id))) {
 		id = task->id;
 		table[nr_rows++] = (struct row){.task = task};
+		if (task->first)
+			top = task->account;
 	}
 	for (i = 0; i < nr_rows; i++) {
-		struct row *r = &table[i];
-		struct vm_space *space = task_get_space(r->task);
-
-		r->unmapped = cap_table_unmapped(&r->task->caps);
-		if (!space)
-			continue;
-		vm_space_resident(space, count, r);
-		vm_space_put(space);
+		count_task(&table[i], highest);
+		count_kernel(&table[i], top);
 	}
 }
 
@@ -77,30 +123,59 @@ static bool goes_anyway(const struct row *r)
 
 static bool spared(const struct row *r)
 {
-	return r->task->first || r->needed || load_acquire(&r->task->ending);
+	return r->task->first || load_acquire(&r->task->ending);
+}
+
+/* Of all of a family's that may be chosen. */
+static unsigned long family_pages(const struct account *family)
+{
+	unsigned long sum = 0;
+	unsigned i;
+
+	for (i = 0; i < nr_rows; i++)
+		if (table[i].family == family && !spared(&table[i]))
+			sum += pages_of(&table[i]);
+	return sum;
 }
 
 static const struct row *choose(void)
 {
 	const struct row *best = NULL;
+	unsigned long most = 0;
 	unsigned i;
 
 	for (i = 0; i < nr_rows; i++)
 		if (goes_anyway(&table[i]))
 			return &table[i];
-	for (i = 0; i < nr_rows; i++)
-		if (!spared(&table[i]) && pages_of(&table[i]) > (best ? pages_of(best) : 0))
-			best = &table[i];
+	for (i = 0; i < nr_rows; i++) {
+		const struct row *r = &table[i];
+		unsigned long family = family_pages(r->family);
+
+		if (spared(r) || pages_of(r) == 0)
+			continue;
+		if (!best || family > most || (family == most && pages_of(r) > pages_of(best))) {
+			most = family;
+			best = r;
+		}
+	}
 	return best;
 }
 
-static const char *remark(const struct row *r, const struct row *victim)
+static void print_row(const struct row *r, const struct row *victim)
 {
+	printk("oom: %5u %-12s %8u %8lu %8lu %8lu %8lu", r->task->id, r->task->name, READ_ONCE(r->task->nr_threads),
+	    r->anon, r->pager, r->unmapped, r->kernel);
 	if (r == victim)
-		return goes_anyway(r) ? "  ending: waited for" : "  the most: killed";
-	if (load_acquire(&r->task->ending))
-		return "  ending";
-	return r->task->first ? "  the first: spared" : r->needed ? "  a pager in use: spared" : "";
+		printk("%s", goes_anyway(r) ? "  ending: waited for" : "  the most: killed");
+	else if (load_acquire(&r->task->ending))
+		printk("  ending");
+	else if (r->task->first)
+		printk("  the first: spared");
+	else if (r->served)
+		printk("  a pager: spared %lu", MIN(r->served, r->anon + r->pager + r->unmapped + r->kernel));
+	if (r->useless)
+		printk("  and %lu of no use here", r->useless);
+	printk("\n");
 }
 
 static void print_table(const struct memory *mem, gfp_t gfp, unsigned order, const struct row *victim)
@@ -110,13 +185,9 @@ static void print_table(const struct memory *mem, gfp_t gfp, unsigned order, con
 
 	printk("oom: no memory for %s, %u pages, flags %#x; of %lu pages in use nothing can be reclaimed\n",
 	    asks ? asks->name : "the kernel", 1u << order, gfp, memory_managed_pages(mem));
-	printk("oom: %5s %-12s %8s %8s %8s %8s\n", "task", "name", "threads", "anon", "pager", "unmapped");
-	for (i = 0; i < nr_rows; i++) {
-		const struct row *r = &table[i];
-
-		printk("oom: %5u %-12s %8u %8lu %8lu %8lu%s\n", r->task->id, r->task->name,
-		    READ_ONCE(r->task->nr_threads), r->anon, r->pager, r->unmapped, remark(r, victim));
-	}
+	printk("oom: %5s %-12s %8s %8s %8s %8s %8s\n", "task", "name", "threads", "anon", "pager", "unmapped", "kernel");
+	for (i = 0; i < nr_rows; i++)
+		print_row(&table[i], victim);
 }
 
 static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
@@ -124,7 +195,7 @@ static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 	const struct row *victim;
 	unsigned i;
 
-	fill_table();
+	fill_table(gfp & GFP_MOVABLE ? ZONE_MOVABLE : ZONE_NORMAL);
 	victim = choose();
 	if (victim) {
 		print_table(mem, gfp, order, victim);

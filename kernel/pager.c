@@ -14,6 +14,7 @@
  *             No page waits here for a pager: a silent one has nothing that could not be moved.
  * Tests:      tests/test_pager.c, user/paged.c.
  */
+#include <quarry/account.h>
 #include <quarry/mm.h>
 #include <quarry/pager.h>
 #include <quarry/task.h>
@@ -62,6 +63,9 @@ struct pager {
 	u32 last_id;         /* lock */
 	struct pager_trust *trust; /* c, a reference */
 	struct waitq wq;     /* who waits for the answer to somebody else's request */
+	u64 *served;         /* lock: a bit for each page that others have got */
+	u32 nr_served;       /* lock, read racily */
+	u32 round;           /* of pager_first_in */
 	struct mutex copying;
 	void *buffer;        /* copying: a page, so that nothing is allocated when memory is short */
 };
@@ -229,6 +233,19 @@ static void supplied(struct pager *p, u64 index)
 	spin_unlock(&p->lock);
 }
 
+/* Somebody else than the pager, or what comes from it, has page @index; or, if not @has, it is lost. */
+static void count_served(struct pager *p, u64 index, bool has)
+{
+	u64 bit = 1ULL << (index % 64), *word = &p->served[index / 64];
+
+	spin_lock(&p->lock);
+	if (!!(*word & bit) != has) {
+		*word ^= bit;
+		p->nr_served += has ? 1u : ~0u;
+	}
+	spin_unlock(&p->lock);
+}
+
 /* ---- what memory objects call: see struct vm_pager_ops ---- */
 
 /* Without memory for the page the pager says so, and whoever wants it makes room: it may wait for pagers. */
@@ -275,6 +292,8 @@ static int pager_get(struct vm_object *object, u32 index)
 	if (there)
 		supplied(p, index);
 	err = finish(p, mine, there ? 0 : ask_for_page(p, mine, object->mem));
+	if (!err && !account_below(account_current(), object->account))
+		count_served(p, index, true);
 	request_put(p, mine);
 	return err;
 }
@@ -304,6 +323,7 @@ static void pager_release(void *pager)
 
 	endpoint_put(p->ep, 0);
 	pager_trust_put(p->trust);
+	kfree(p->served);
 	kfree(p->buffer);
 	kfree(p);
 }
@@ -321,24 +341,41 @@ int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 ti
 	struct pager *p;
 	int err;
 
-	if (timeout_ns == 0 || timeout_ns > ABI_MAX_PAGER_NS)
+	if (timeout_ns == 0 || timeout_ns > ABI_MAX_PAGER_NS || nr_pages == 0 || nr_pages > OBJ_MAX_PAGES)
 		return -EINVAL;
 	p = kmalloc(sizeof(*p));
 	if (!p)
 		return -ENOMEM;
 	*p = (struct pager){.ep = ep, .number = number, .timeout_ns = timeout_ns,
 	    .task = task ? task->id : 0, .lock = SPINLOCK("pager", RANK_TASK), .wq = WAITQ("pager"),
-	    .copying = MUTEX("pager's buffer"), .buffer = kmalloc(PAGE_SIZE), .trust = trust_of(task)};
-	err = p->buffer && p->trust
+	    .copying = MUTEX("pager's buffer"), .buffer = kmalloc(PAGE_SIZE), .trust = trust_of(task),
+	    .served = kmalloc((nr_pages + 63) / 64 * sizeof(u64))};
+	err = p->buffer && p->trust && p->served
 	    ? vm_object_create(&kernel_memory, OBJ_PAGER, nr_pages, &pager_ops, p, out) : -ENOMEM;
 	if (err) {
 		pager_trust_put(p->trust);
+		kfree(p->served);
 		kfree(p->buffer);
 		kfree(p);
 		return err;
 	}
 	endpoint_get(ep, 0);
 	return 0;
+}
+
+u32 pager_served(const struct vm_object *object)
+{
+	return object->ops == &pager_ops ? READ_ONCE(((const struct pager *)object->pager)->nr_served) : 0;
+}
+
+bool pager_first_in(const struct vm_object *object, u32 round)
+{
+	struct pager *p = object->ops == &pager_ops ? object->pager : NULL;
+	bool first = p && p->round != round;
+
+	if (first)
+		p->round = round;
+	return first;
 }
 
 u32 pager_task(const struct vm_object *object)
@@ -450,8 +487,12 @@ int pager_take_back(struct vm_object *object, u64 index, u64 to)
 int pager_drop(struct vm_object *object, u64 index, u64 nr)
 {
 	struct pager *p = pager_of(object, index);
+	int err;
 
 	if (!p || nr > object->nr_pages)
 		return -EINVAL;
-	return vm_object_remove(object, (u32)index, (u32)nr);
+	err = vm_object_remove(object, (u32)index, (u32)nr);
+	for (; !err && nr > 0; nr--)
+		count_served(p, index + nr - 1, false);
+	return err;
 }

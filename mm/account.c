@@ -106,6 +106,13 @@ struct account *account_use(struct account *account)
 	return before;
 }
 
+bool account_below(const struct account *account, const struct account *top)
+{
+	while (account && account != top)
+		account = account->parent;
+	return account;
+}
+
 unsigned long account_pages(const struct account *account)
 {
 	u64 sum = 0;

@@ -276,7 +276,7 @@ bool vm_object_has(struct vm_object *object, u32 index)
 	return has;
 }
 
-unsigned long vm_object_unmapped(struct vm_object *object)
+unsigned long vm_object_unmapped(struct vm_object *object, enum zone_kind highest)
 {
 	unsigned long nr = 0;
 	u32 index, i;
@@ -287,7 +287,8 @@ unsigned long vm_object_unmapped(struct vm_object *object)
 		spin_lock(&object->lock);
 		slot = object_slot(object, index);
 		for (i = 0; slot && i < SLOTS_PER_LEAF; i++)
-			nr += slot_has_page(slot[i]) && !slot_page(slot[i])->mapcount;
+			nr += slot_has_page(slot[i]) && !slot_page(slot[i])->mapcount &&
+			    zone_of(object->mem, page_to_pfn_in(object->mem, slot_page(slot[i])))->kind <= highest;
 		spin_unlock(&object->lock);
 	}
 	return nr;

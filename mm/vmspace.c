@@ -380,11 +380,11 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 	return err;
 }
 
-/* Pages mapped in [@va, @end). */
-static unsigned long count_entries(struct pagetable *pt, uintptr_t va, uintptr_t end)
+/* Pages mapped in [@va, @end), in zones up to @highest. */
+static unsigned long count_entries(struct pagetable *pt, uintptr_t va, uintptr_t end, enum zone_kind highest)
 {
 	unsigned long nr = 0;
-	u64 *entry;
+	u64 *entry, pte;
 
 	do {
 		unsigned looked;
@@ -394,14 +394,15 @@ static unsigned long count_entries(struct pagetable *pt, uintptr_t va, uintptr_t
 			entry = pt_next(pt, &va, end);
 			if (!entry)
 				break;
-			nr += READ_ONCE(*entry) != 0;
+			pte = READ_ONCE(*entry);
+			nr += pte && zone_of(pt->mem, pte_pfn(pte))->kind <= highest;
 		}
 		spin_unlock(&pt->lock);
 	} while (entry);
 	return nr;
 }
 
-unsigned long vm_space_resident(struct vm_space *space,
+unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
     void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg)
 {
 	unsigned long sum = 0, nr;
@@ -414,7 +415,7 @@ unsigned long vm_space_resident(struct vm_space *space,
 		r = region_from(space, va);
 		if (!r)
 			break;
-		nr = count_entries(&space->pt, r->start, r->end);
+		nr = count_entries(&space->pt, r->start, r->end, highest);
 		if (fn)
 			fn(r->object, nr, arg);
 		va = r->end;

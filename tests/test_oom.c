@@ -366,7 +366,7 @@ static bool kill_largest(struct memory *mem, gfp_t gfp, unsigned order, void *ar
 	mutex_lock(&tasks_lock);
 	printk("  # out of memory: order %u, flags %#x\n", order, gfp);
 	for (i = 0; i < TASKS; i++) {
-		unsigned long nr = tasks[i].mm ? vm_space_resident(tasks[i].s.space, NULL, NULL) : 0;
+		unsigned long nr = tasks[i].mm ? vm_space_resident(tasks[i].s.space, ZONE_MOVABLE, NULL, NULL) : 0;
 
 		if (tasks[i].mm)
 			printk("  #   task %s: %lu pages\n", tasks[i].name, nr);

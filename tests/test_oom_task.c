@@ -38,9 +38,31 @@ static void leave(struct task *task, struct vm_object *object)
 }
 
 /* As an allocation does. */
+static bool ask_for(gfp_t gfp)
+{
+	return kernel_memory.oom.kill(&kernel_memory, gfp, 0, kernel_memory.oom.arg);
+}
+
 static bool ask(void)
 {
-	return kernel_memory.oom.kill(&kernel_memory, GFP_MOVABLE, 0, kernel_memory.oom.arg);
+	return ask_for(GFP_MOVABLE);
+}
+
+/* A page table for each page that it touches, @nr times. */
+static void use_tables(struct ktest *t, struct task *task, struct vm_object *object, unsigned nr)
+{
+	struct account *before = account_use(task->account);
+	unsigned i;
+
+	space_use(task->space);
+	for (i = 1; i <= nr; i++) {
+		u64 va = WINDOW + (u64)i * PT_ENTRIES * PAGE_SIZE;
+
+		EXPECT_EQ(t, vm_map(task->space, va, 1, VM_READ | VM_WRITE, object, 0), 0);
+		EXPECT_EQ(t, copy_to_user(va, &i, sizeof(i)), 0);
+	}
+	space_use(NULL);
+	account_use(before);
 }
 
 static bool is_victim(const struct task *task)
@@ -87,14 +109,50 @@ static void what_is_held_and_mapped_nowhere_counts(struct ktest *t)
 			cap_get(&cap);
 			EXPECT(t, cap_install(&task[i]->caps, &cap) > 0);
 		}
-		EXPECT_EQ(t, cap_table_unmapped(&task[i]->caps), 0);
+		EXPECT_EQ(t, cap_table_unmapped(&task[i]->caps, ZONE_MOVABLE), 0);
 	}
 	EXPECT_EQ(t, vm_unmap(task[0]->space, WINDOW + PAGE_SIZE, NR - 1), 0);
-	EXPECT_EQ(t, cap_table_unmapped(&task[0]->caps), 11);
+	EXPECT_EQ(t, cap_table_unmapped(&task[0]->caps, ZONE_MOVABLE), 11);
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[0]) && !task[1]->ending);
 	leave(task[0], object[0]);
 	leave(task[1], object[1]);
+}
+
+static void what_the_kernel_has_allocated_for_it_counts(struct ktest *t)
+{
+	struct vm_object *object[2];
+	struct task *many = task_with(t, 60, false, &object[0]), *tables = task_with(t, 1, false, &object[1]);
+
+	REQUIRE(t, many && tables);
+	/* One page, mapped often: in its tables it counts each time, but there are more tables than that. */
+	use_tables(t, tables, object[1], 80);
+	EXPECT_EQ(t, vm_object_present(object[1]), 1);
+	EXPECT_EQ(t, vm_unmap(tables->space, WINDOW, 81 * PT_ENTRIES), 0);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(tables) && !many->ending);
+	leave(many, object[0]);
+	leave(tables, object[1]);
+}
+
+static void pages_that_the_request_cannot_use_do_not_count(struct ktest *t)
+{
+	struct vm_object *object[2];
+	struct task *movable = task_with(t, 60, false, &object[0]), *tables = task_with(t, 1, false, &object[1]);
+
+	REQUIRE(t, movable && tables);
+	use_tables(t, tables, object[1], 20);
+	if (vm_space_resident(movable->space, ZONE_NORMAL, NULL, NULL)) {
+		ktest_skip(t, "there is no zone of movable pages only");
+	} else {
+		EXPECT_EQ(t, vm_space_resident(movable->space, ZONE_MOVABLE, NULL, NULL), 60);
+		EXPECT(t, ask_for(GFP_KERNEL));
+		EXPECT(t, is_victim(tables) && !movable->ending);
+		EXPECT(t, ask_for(GFP_MOVABLE));
+		EXPECT(t, is_victim(movable));
+	}
+	leave(movable, object[0]);
+	leave(tables, object[1]);
 }
 
 static void the_first_is_spared(struct ktest *t)
@@ -144,9 +202,8 @@ static void a_victim_ends_by_itself(struct ktest *t)
 
 		REQUIRE(t, task);
 		EXPECT_EQ(t, add(task, -1, entry[i], DATA), 0);
-		/* It has no page before it has run. */
-		while (!ask())
-			thread_yield();
+		/* It has its stack and registers from the start; where it is then does not matter. */
+		EXPECT(t, ask());
 		expect_end(t, task, TASK_KILLED, -ENOMEM);
 		EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
 	}
@@ -174,5 +231,6 @@ static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 }
 
 KTEST_SUITE(oom_task, 0, KTEST(the_one_with_the_most_ends), KTEST(what_is_held_and_mapped_nowhere_counts),
+    KTEST(what_the_kernel_has_allocated_for_it_counts), KTEST(pages_that_the_request_cannot_use_do_not_count),
     KTEST(the_first_is_spared), KTEST(who_ends_anyway_is_waited_for), KTEST(a_victim_ends_by_itself),
     KTEST(a_pinned_page_comes_back_with_its_pin));

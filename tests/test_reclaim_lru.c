@@ -359,15 +359,15 @@ static void resident_pages_are_counted(struct ktest *t)
 	if (!begin(t, &s, 30))
 		return;
 	EXPECT_EQ(t, vm_map(s.space, page_at(5000), 30, VM_READ, s.object, 0), 0);
-	EXPECT_EQ(t, vm_space_resident(s.space, NULL, NULL), 0);
+	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 0);
 	for (i = 0; i < 20; i++)
 		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
-	EXPECT_EQ(t, vm_space_resident(s.space, NULL, NULL), 20);
+	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 20);
 	for (i = 0; i < 5; i++)
 		EXPECT_EQ(t, soft_read(page_at(5000 + i), &value), 0);
-	EXPECT_EQ(t, vm_space_resident(s.space, NULL, NULL), 25);
+	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 25);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(0), 10), 0);
-	EXPECT_EQ(t, vm_space_resident(s.space, NULL, NULL), 15);
+	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 15);
 	end(t, &s);
 }
 

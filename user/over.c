@@ -8,7 +8,8 @@
  *   3  as 2, and the largest holds its pages by a handle, mapped nowhere
  *   4  this task, the first, wants too much: it is spared, so its access fails and ends it
  *   5  random system calls (fuzz.c) beside 1 and 2; from bit 8 on how many
- *   6  a pager has the most (pager.c), and its pages are in use: it is spared, and the next one killed
+ *   6  a pager has the most (pager.c), and all its pages are in use: it is spared, and the next one killed
+ *   7  the same, and of its pages a few are in use: it is killed for the rest
  * Called by itself for the cases 1 and 5 (handle: the object; arg0: the first page, and from bit 32 on the number;
  * arg1: WORKER, and perhaps FOREVER): writes, reads, compares.  The exit status is the number of surprises.
  */
@@ -139,21 +140,31 @@ static void anonymous(enum hog_kind kind)
 
 /* ---- case 6 ---- */
 
-static void pager_spared(void)
+static void use_pager(bool all_of_it)
 {
 	u64 all = (u64)info(INFO_FREE_PAGES, 0);
 	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP);
 	s64 pager = task_create(programs, "pager", (u64)send, all * 3 / 5, PAGED_GOOD), from, hog;
-	volatile u64 *page = address_for(1);
+	u64 pages = all_of_it ? all * 3 / 5 : 6, i;
+	volatile u64 *page = address_for(pages);
 	struct message m, none = {.word = {0}};
 	int status;
 
 	from = receive((u64)endpoint, &m, LIMIT_NS);
-	WANT(map(m.handle, (void *)page, 1, 7, ABI_READ), 0);
-	hog = start_hog(0, all, HOG_MAPPED, 0);
+	WANT(map(m.handle, (void *)page, pages, 0, ABI_READ), 0);
+	for (i = 0; i < pages; i++)
+		WANT(page[i * PACKED_WORDS], PAGED_WORD(i));
+	hog = start_hog(0, all_of_it ? all : all / 2, HOG_MAPPED, 0);
+	if (!all_of_it) {
+		WANT(task_wait((u64)pager, LIMIT_NS, &status), TASK_KILLED);
+		WANT(status, -ENOMEM);
+		WANT(task_wait((u64)hog, LIMIT_NS, &status), TASK_EXITED);
+		WANT(status, 0);
+		return;
+	}
 	WANT(task_wait((u64)hog, LIMIT_NS, &status), TASK_KILLED);
 	WANT(status, -ENOMEM);
-	WANT(page[0], PAGED_WORD(7));
+	WANT(page[7 * PACKED_WORDS], PAGED_WORD(7));
 	WANT(reply((u64)from, &none), 0);
 	WANT(task_wait((u64)pager, LIMIT_NS, &status), TASK_EXITED);
 	handle_close(m.handle);
@@ -215,7 +226,8 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	case 3: anonymous(HOG_UNMAPPED); break;
 	case 4: too_much(); return 99;
 	case 5: fuzzed(arg1 >> 8); break;
-	case 6: pager_spared(); break;
+	case 6: use_pager(true); break;
+	case 7: use_pager(false); break;
 	default: return 98;
 	}
 	printf("%d surprises\n", surprises);

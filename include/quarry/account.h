@@ -60,6 +60,8 @@ struct account *account_current(void);
 /* The running thread charges to @account from here on; returns what it charged to before. */
 struct account *account_use(struct account *account);
 
+/* Is @account that one, or below it? */
+bool account_below(const struct account *account, const struct account *top);
 /* Pages that all that @account has, and what is below it, take; about. */
 unsigned long account_pages(const struct account *account);
 

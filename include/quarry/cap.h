@@ -52,8 +52,8 @@ int cap_table_init(struct cap_table *t) must_check;
 /* Drop all, and the table: nothing can be put into it any more. */
 void cap_table_destroy(struct cap_table *t);
 
-/* Pages that nobody has mapped, of the anonymous objects in it. */
-unsigned long cap_table_unmapped(struct cap_table *t);
+/* Pages that nobody has mapped, of the anonymous objects in it; in zones up to @highest (enum zone_kind) only. */
+unsigned long cap_table_unmapped(struct cap_table *t, unsigned highest);
 
 /* One more reference, by one who has one.  Any context. */
 void cap_get(const struct cap *cap);

@@ -26,6 +26,13 @@ int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 ti
 /* The id of the task that is @object's pager; 0: it has none, or it is the kernel.  Any context. */
 u32 pager_task(const struct vm_object *object);
 /*
+ * How many pages @object's pager has supplied because a task wanted them that does not come from the pager's; those that it
+ * has dropped do not count.  0: it has no pager.  Any context.
+ */
+u32 pager_served(const struct vm_object *object);
+/* Is this the first time that it is asked with @round, which is not 0?  One asks at a time. */
+bool pager_first_in(const struct vm_object *object, u32 round);
+/*
  * pager_supply - fill an empty slot of @object with the page at @from, an address of ring 3.
  * Returns as vm_object_supply; -EINVAL also: it has no pager; -EFAULT; -EINTR the caller's task ends.
  */

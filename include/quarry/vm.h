@@ -150,8 +150,8 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr);
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page) must_check;
 /* Is slot @index filled: a page, one that is being moved, or one that is lost?  So it was a moment ago. */
 bool vm_object_has(struct vm_object *object, u32 index);
-/* Pages in slots that no space has mapped, but for those being moved. */
-unsigned long vm_object_unmapped(struct vm_object *object);
+/* Pages in slots that no space has mapped, but for those being moved; in zones up to @highest only. */
+unsigned long vm_object_unmapped(struct vm_object *object, enum zone_kind highest);
 /* Slots that have a page; a hint. */
 static inline u32 vm_object_present(const struct vm_object *object)
 {
@@ -241,12 +241,13 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 void vm_space_enter(struct vm_space *space);
 void vm_space_leave(struct vm_space *space);
 /*
- * Pages that the space has mapped now, counted in its tables; a page that is being moved counts too.
+ * Pages that the space has mapped now, counted in its tables; a page that is being moved counts too.  Only those in
+ * zones up to @highest.
  * @fn, unless NULL, is told of each region: its object, and the pages mapped in the region; space->lock
  * is held then.  For who chooses a victim, by one who has a reference.  Locks: space's, region by region,
  * and inside it the tables', a few entries at a time.
  */
-unsigned long vm_space_resident(struct vm_space *space,
+unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
     void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg);
 
 /* ---- faults (mm/fault.c) --------------------------------------------------------------------- */

@@ -9,6 +9,7 @@ import soak
 
 QUIET = "selftest=none"
 ROW = re.compile(r"^oom: +(?P<id>\d+) (?P<name>\S+) +(?P<threads>\d+) +(?P<anon>\d+) +(?P<pager>\d+) +(?P<unmapped>\d+)"
+                 r" +(?P<kernel>\d+)"
                  r"(?P<remark>|  .*)$", re.MULTILINE)
 
 
@@ -67,7 +68,17 @@ def test_pager_in_use_is_spared(over):
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     rows, victim = killed(run)
     pager = next(row for row in rows if row["name"] == "pager")
-    assert pager["remark"] == "  a pager in use: spared" and pager["pages"] > victim["pages"], run.story()
+    spared = re.fullmatch(r"  a pager: spared (\d+)", pager["remark"])
+    assert victim["name"] == "hog" and spared and int(spared.group(1)) > 0.9 * pager["pages"], run.story()
+    assert pager["pages"] > victim["pages"], run.story()
+
+
+def test_pager_for_a_few_pages_is_killed(over):
+    """What others have got from it is spared, and no more."""
+    run = over(7)
+    assert run.passed and run.has("^over: 0 surprises$"), run.story()
+    _, victim = killed(run)
+    assert victim["name"] == "pager", run.story()
 
 
 def test_first_is_spared(over):
