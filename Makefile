@@ -149,7 +149,7 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  debug       boot by PVH, stopped, with gdb and the k- commands of tools/quarry.gdb
 # target  lint        includes, sizes, locks, static analysis, the compare that guards free_pages
 # target  bench       the table of figures, build/bench.json
-# target  soak        long stress: TARGET=boots|suites|offline|hotplug|programs|syscalls|poison|virtio ROUNDS=n; goes on where it stopped
+# target  soak        long stress: TARGET=boots|suites|offline|hotplug|programs|syscalls|poison|hoard|virtio ROUNDS=n; goes on where it stopped
 # target  race        replay races, right and wrong code, hosted and in QEMU: NAME= REPEAT=n GRUB=1; STEP=1 by keys
 # target  mutants     wrong variants of the code, and the tests that must notice: ONLY=; WHO=1 lists all that do
 # target  mutate      variants that a program writes, and what notices them: N=200 SEED=1 FILES=path,...

@@ -22,9 +22,15 @@ bool user_run(const char *name, u64 arg0, u64 arg1)
 	struct cap programs = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC | RIGHT_DUP};
 	const u64 arg[2] = {arg0, arg1};
 	enum task_end how;
+	struct counts before, after;
+	u64 had, has;
 	struct task *task;
+	const char *left;
 	s32 status;
-	int err = task_start(name, &programs, arg, NULL, &task);
+	int err;
+
+	counts_read(&before);
+	err = task_start(name, &programs, arg, NULL, &task);
 
 	if (!err)
 		task->first = true;
@@ -48,5 +54,12 @@ bool user_run(const char *name, u64 arg0, u64 arg1)
 		printk("user: %u tasks and %u threads do not go\n", tasks_alive(), task_threads_alive());
 		return false;
 	}
-	return how == TASK_EXITED && status == 0;
+	/* Threads and small objects of the kernel's own may have come or gone meanwhile. */
+	counts_read(&after);
+	after.kind[ACCOUNT_THREADS] = before.kind[ACCOUNT_THREADS];
+	memcpy(after.slab, before.slab, sizeof(after.slab));
+	left = counts_differ(&before, &after, &had, &has);
+	if (left)
+		printk("user: %s: %llu before, %llu after it\n", left, (unsigned long long)had, (unsigned long long)has);
+	return how == TASK_EXITED && status == 0 && !left;
 }

@@ -17,6 +17,8 @@ Usage: tools/soak.py [--build DIR] [--seed N] TARGET [ROUNDS]
   poison    boots with poison=N: random requests to retire pages while memory is allocated, reclaimed, moved and
             taken offline, and CPUs go and come; a build that looks at each block it hands out
                                                                             (10000 requests, 1000 a boot)
+  hoard     boots with user=hoard: random programs that hoard each kind of the kernel's memory: they may die or be
+            refused, nobody else may, and everything is back       (10000 programs, 100 a boot)
   virtio    4 GiB plugged, used and unplugged by QEMU's virtio-mem, under load on every CPU; QEMU's resident
             memory must fall by 95 % of that, a second after it     (2 rounds in a boot)
 
@@ -39,11 +41,12 @@ import guest
 import qemu
 
 TARGETS = {"boots": 200, "suites": 100, "offline": 2000, "hotplug": 2000, "programs": 200, "syscalls": 1000000,
-           "poison": 10000, "virtio": 2}
+           "poison": 10000, "hoard": 10000, "virtio": 2}
 OFFLINE_ROUNDS_A_BOOT = 100
 HOTPLUG_DOWNS_A_BOOT = 200
 PROGRAM_ROUNDS_A_BOOT = 20
 REQUESTS_A_BOOT = 1000
+HOARDERS_A_BOOT = 100
 CALLS_A_ROUND = 20000
 ROUNDS_A_BOOT = 5
 FUZZERS = 2  # at once
@@ -85,6 +88,12 @@ def plan(target, rounds, done, seed):
     if target == "virtio":
         return (f"selftest=none tour=off seed={seed:#x}",
                 qemu.Machine(cpus=4, mem=1024, extra=guest.virtio_mem(PLUGGED_MIB), timeout=900), rounds - done)
+    if target == "hoard":
+        part = min(HOARDERS_A_BOOT, rounds - done)
+        machine = chance.choice([{"cpus": 4, "mem": 64}, {"cpus": 1, "mem": 64}, {"cpus": 4, "mem": 128},
+                                 {"cpus": 2, "mem": 96}, {"cpus": 8, "mem": 256}, {"cpus": 4, "nodes": [64, 64]}])
+        return (f"selftest=none tour=off user=hoard user_arg={part} {base}",
+                qemu.Machine(programs=True, timeout=300 + 10 * part, **machine), part)
     if target == "poison":
         part = min(REQUESTS_A_BOOT, rounds - done)
         machine = chance.choice([{"cpus": 4, "mem": 256}, {"cpus": 8, "mem": 192}, {"cpus": 2, "mem": 256},
@@ -119,6 +128,10 @@ def complaints(target, run, worth):
     if target == "programs" and not (f"programs: {worth} offlines, each at the first call: " in run.text
                                      and " 0 pages wrong; all ended well" in run.text):
         wrong.append(f"not the {worth} offlines under programs that it was asked for")
+    if target == "hoard":
+        done = re.search(r"^hoard: (\d+) programs: (\d+) ended, \d+ faulted, (\d+) were killed; 0 surprises$", run.text, re.MULTILINE)
+        if not done or int(done.group(1)) != worth or (worth >= 20 and not all(int(n) for n in done.groups())):
+            wrong.append(f"not the {worth} programs, some ended and some killed: " + (done.group(0) if done else "no count"))
     if target == "poison":
         listed = re.search(r"^poison: (\d+) pages flagged, on the list (\d+); ", run.text, re.MULTILINE)
         if not listed or listed.group(1) != listed.group(2):

@@ -13,6 +13,7 @@ PROGRAMS += paged
 PROGRAMS += packer
 PROGRAMS += over
 PROGRAMS += hog
+PROGRAMS += hoard
 PROGRAMS += bench
 PROGRAMS += promise
 PROGRAMS += lost

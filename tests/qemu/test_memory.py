@@ -110,3 +110,14 @@ def test_random_calls_while_memory_is_short(boot):
         text, n = re.subn(pattern, new, run.text)
         assert n, f"{pattern}: {run.story()}"
         assert len(soak.complaints("syscalls", dataclasses.replace(run, text=text), calls)) == 1, f"{pattern} -> {new}"
+
+
+def test_hoarders_harm_nobody(boot):
+    """A hundredth of make soak TARGET=hoard, on the smallest machine."""
+    worth = soak.TARGETS["hoard"] // 100
+    cmdline = soak.plan("hoard", worth, 0, 7)[0]
+    run = boot(cmdline, programs=True, mem=64, timeout=900)
+    assert not soak.complaints("hoard", run, worth), run.story()
+    for pattern, new in ((r"0 surprises", "1 surprises"), (rf"{worth} programs", "99 programs")):
+        text = re.sub(pattern, new, run.text)
+        assert len(soak.complaints("hoard", dataclasses.replace(run, text=text), worth)) == 1, f"{pattern} -> {new}"
