@@ -9,8 +9,8 @@
 #define PAGES      4u
 #define SHORT_NS   (20 * NS_PER_MS)
 #define LONG_NS    (10 * NS_PER_S) /* no more than ABI_MAX_PAGER_NS */
-/* More than one hold of an object's lock visits. */
-#define REGIONS    300u
+/* More than one hold of an object's lock visits, fewer than one task may have. */
+#define REGIONS    200u
 #define RW         (ABI_READ | ABI_WRITE)
 
 static char *memory;             /* what is shown, one page after the other */

@@ -28,7 +28,7 @@ def test_hostile(boot, cpu):
     run = boot("selftest=none user=hostile", cpu=cpu, programs=True, mem=256, timeout=600)
     assert run.passed, run.story()
     cases = re.findall(r"^hostile: (ok|not ok) (\w+)\.(\w+) ", run.text, re.M)
-    assert len(cases) >= 66 and all(ok == "ok" for ok, _, _ in cases), run.story()
+    assert len(cases) >= 85 and all(ok == "ok" for ok, _, _ in cases), run.story()
     subjects = [subject for _, subject, _ in cases]
     assert all(subjects.count(subject) >= 5 for subject in subjects), subjects
     assert run.has(rf"^hostile: {len(cases)} cases of seed \d+, 0 not as they must$"), run.story()
