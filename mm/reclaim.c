@@ -74,16 +74,17 @@ unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 	return lacks > 0 ? (unsigned long)lacks : 0;
 }
 
-/* One pass over the lists of a zone, until it lacks nothing. */
-static void reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
+/* One pass over the lists of a zone, until it lacks nothing: true. */
+static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 {
 	struct zone *zone = scan->zone;
 	unsigned long left = zone_evictable(zone), want;
 
-	while (left > 0 && (want = zone_lacks(zone, waiting, false)) > 0 &&
-	    !READ_ONCE(node->reclaim.stop)) {
+	while ((want = zone_lacks(zone, waiting, false)) > 0) {
 		unsigned long before = scan->freed, cma = scan->freed_cma;
 
+		if (!left || READ_ONCE(node->reclaim.stop))
+			return false;
 		/* What is touched often needs the time between two looks to be touched again. */
 		scan->batch = (unsigned)MIN(want, (unsigned long)RECLAIM_BATCH);
 		scan->spare_cma = !zone_lacks(zone, waiting, true);
@@ -96,6 +97,7 @@ static void reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 		if (drain_wanted(&node->reclaim))
 			serve_drain(node);
 	}
+	return true;
 }
 
 /* Standby memory comes online before anything is dropped; or, if it cannot come now, later. */
@@ -115,17 +117,19 @@ static unsigned long bring_standby(struct zone *zone, u64 waiting)
 	return brought;
 }
 
-static unsigned long reclaim_zone(struct node *node, struct zone *zone, u64 waiting)
+/* Returns pages freed; *@enough: a pass ended because the zone lacked nothing. */
+static unsigned long reclaim_zone(struct node *node, struct zone *zone, u64 waiting, bool *enough)
 {
 	struct lru_scan scan = {.zone = zone};
 	unsigned pass;
 
+	*enough = false;
 	for (pass = 0; pass < RUN_PASSES; pass++)
-		reclaim_pass(node, &scan, waiting);
+		*enough |= reclaim_pass(node, &scan, waiting);
 	/* Better a page that is needed again soon than an allocation that fails. */
 	scan.desperate = true;
 	if (waiting && !scan.freed)
-		reclaim_pass(node, &scan, waiting);
+		*enough |= reclaim_pass(node, &scan, waiting);
 	return scan.freed;
 }
 
@@ -137,12 +141,16 @@ static void note_run(struct zone *zone, u64 came, bool futile)
 	store_release(&zone->futile, futile ? 1u : 0u);
 }
 
-/* One run over the zones of a node. */
+/*
+ * One run over the zones of a node.  A zone that had enough may have lost it again when the thread
+ * that waits looks: that is no sign that there is nothing, so this request waits for another run.
+ */
 static void serve_run(struct node *node)
 {
 	struct reclaim *r = &node->reclaim;
 	/* Every ticket up to here was handed out, and its bit set, before the run below starts. */
 	u64 upto = load_acquire(&r->runs_asked), waiting = atomic_and(&r->run_for, 0ULL);
+	u64 found = 0;
 	unsigned kind;
 
 	MM_EVENT(node->mem, RECLAIM_RUNS);
@@ -151,10 +159,15 @@ static void serve_run(struct node *node)
 		struct zone *zone = &node->mem->zones[node->id * NR_ZONE_KINDS + kind];
 		u64 mine = requests_for(waiting, (enum zone_kind)kind), came = READ_ONCE(zone->lru_came);
 		unsigned long freed = bring_standby(zone, mine);
+		bool enough;
 
-		freed += reclaim_zone(node, zone, mine);
+		freed += reclaim_zone(node, zone, mine, &enough);
+		if (enough)
+			found |= mine;
 		note_run(zone, came, zone_low(zone) && !freed);
 	}
+	atomic_or(&r->run_in_vain, waiting);
+	atomic_and(&r->run_in_vain, ~found);
 	store_release(&r->runs_done, upto);
 	wake_up(&r->served);
 }

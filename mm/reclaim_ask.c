@@ -179,16 +179,19 @@ static bool run_served(void *arg)
 }
 
 /*
- * Ask a node's thread for a run, and wait until the request can be served, or the run is over.
+ * Ask a node's thread for a run, and wait until the request can be served, or the run is over:
+ * true, if it is and found enough for the request, which may be gone again.
  * Runs are bounded, as what they wait for is (vm_pager_ops.clean): so one that is not over is no
  * reason to give up.
  */
-static void wait_for_run(struct request *q, struct reclaim *r)
+static bool wait_for_run(struct request *q, struct reclaim *r)
 {
+	u64 bit = request_bit(q->gfp, q->order);
+
 	if (!READ_ONCE(r->thread) || READ_ONCE(r->stop))
-		return;
+		return false;
 	/* Before the ticket: so the run that serves it sees the bit, if no earlier one has. */
-	atomic_or(&r->run_for, request_bit(q->gfp, q->order));
+	atomic_or(&r->run_for, bit);
 	q->r = r;
 	q->number = atomic_add(&r->runs_asked, 1) + 1;
 	sched_point("reclaim.run_ticket");
@@ -196,6 +199,7 @@ static void wait_for_run(struct request *q, struct reclaim *r)
 	wake_up(&r->wake);
 	while (!wait_until(&r->served, run_served, q, LOOK_NS))
 		;
+	return load_acquire(&r->runs_done) >= q->number && !(READ_ONCE(r->run_in_vain) & bit);
 }
 
 /* ---- waiting for standby memory ---- */
@@ -299,8 +303,7 @@ bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order)
 		if (asked >> zone->node & 1 || !zone_can_gain(zone))
 			continue;
 		asked |= 1u << zone->node;
-		wait_for_run(&q, &mem->nodes[zone->node].reclaim);
-		if (try_again(&q))
+		if (wait_for_run(&q, &mem->nodes[zone->node].reclaim) || try_again(&q))
 			return true;
 	}
 	return try_again(&q);

@@ -89,7 +89,7 @@ void vm_object_put(struct vm_object *object)
 {
 }
 
-unsigned long vm_object_unmapped(struct vm_object *object)
+unsigned long vm_object_unmapped(struct vm_object *object, enum zone_kind highest)
 {
 	return 0;
 }

@@ -25,15 +25,17 @@ static void fail_page(void *arg)
 static void what_was_reported_went_before(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, 4}, {1, ZONE_MOVABLE, 4}};
-	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
 	const pfn_t start = START + BLOCK(2 * SIZE);
-	struct failing f = {.mem = mem, .pfn = start + 5};
+	struct failing f = {.pfn = start + 5};
+	struct memory *mem;
 
-	REQUIRE(t, mem);
 	if (ktest_cpus() < 2) {
 		ktest_skip(t, "needs 2 CPUs");
 		return;
 	}
+	mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	REQUIRE(t, mem);
+	f.mem = mem;
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(2), 0), 0);
 	/* It has looked up the zone, and waits for its turn to switch the caches off. */
 	mutex_lock(&mem->pcp_ctl);
