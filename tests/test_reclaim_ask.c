@@ -289,47 +289,6 @@ static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
 	end(t, &s);
 }
 
-/*
- * In the first run pages come while it looks at the request's zone, and are gone when it looks at
- * the next one; so when the request looks, there is nothing, and nothing has been freed.
- */
-static void come_and_go(struct store *st, struct vm_object *object, u32 index)
-{
-	struct memory *mem = object->mem;
-	unsigned nr = (unsigned)normal_zone(mem)->wmark[WMARK_HIGH] + 2;
-	bool first = mm_event_sum(mem, EV_RECLAIM_RUNS) == 1;
-
-	WRITE_ONCE(st->answer, first ? -EIO : 0);
-	if (first && index < PAGES - 1)
-		give(st->arg, mem, normal_zone(mem), NULL, nr);
-	else if (first)
-		pile_alloc(mem, &hoard, GFP_KERNEL, 0, nr);
-}
-
-static void pages_that_came_and_went_in_a_run_do_not_end_the_wait(struct ktest *t)
-{
-	struct page *page;
-	struct vm_scene s;
-	u32 i;
-
-	if (!begin_full(t, &s, false))
-		return;
-	/* All but the last in the request's zone. */
-	give(t, s.mem, normal_zone(s.mem), NULL, PAGES - 1);
-	for (i = 0; i < PAGES; i++) {
-		if (i == PAGES - 1)
-			give(t, s.mem, movable_zone(s.mem), NULL, 1);
-		page = supply(t, &s, i);
-		page_set_flags(page, PAGE_DIRTY);
-	}
-	EXPECT(t, zone_of(s.mem, page_to_pfn_in(s.mem, page)) == movable_zone(s.mem));
-	store.arg = t;
-	WRITE_ONCE(store.meanwhile, come_and_go);
-	EXPECT(t, runs_of_a_request(t, &s, true) <= MAX_RUNS);
-	WRITE_ONCE(store.meanwhile, NULL);
-	end(t, &s);
-}
-
 /* ---- one predicate ---- */
 
 /*
@@ -491,7 +450,6 @@ static void a_futile_zone_is_no_reason_to_leave_another_low(struct ktest *t)
 KTEST_SUITE(reclaim_ask, KTEST_QUICK, KTEST(frees_in_other_zones_do_not_keep_a_request_waiting),
     KTEST(frees_of_lent_pages_do_not_keep_a_request_waiting),
     KTEST(lent_pages_are_not_dropped_for_a_request_that_cannot_have_them),
-    KTEST(pages_that_came_and_went_in_a_run_do_not_end_the_wait),
     KTEST(lent_pages_do_not_hide_that_a_zone_is_low),
     KTEST(a_request_that_cannot_borrow_gets_what_is_dropped),
     KTEST(a_run_stops_only_where_the_request_can_be_served),
