@@ -101,7 +101,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 }
 
 /* Standby memory comes online before anything is dropped; or, if it cannot come now, later. */
-static unsigned long bring_standby(struct zone *zone, u64 waiting)
+static void bring_standby(struct zone *zone, u64 waiting)
 {
 	unsigned long brought = 0;
 	long pages = 1;
@@ -114,31 +114,41 @@ static unsigned long bring_standby(struct zone *zone, u64 waiting)
 	if (pages == -EAGAIN)
 		standby_ask(zone->mem, waiting);
 	reclaim_note_freed(zone, brought, 0);
-	return brought;
 }
 
-/* Returns pages freed; *@enough: a pass ended because the zone lacked nothing. */
-static unsigned long reclaim_zone(struct node *node, struct zone *zone, u64 waiting, bool *enough)
+/* True: a pass ended because the zone lacked nothing. */
+static bool reclaim_zone(struct node *node, struct zone *zone, u64 waiting)
 {
 	struct lru_scan scan = {.zone = zone};
+	bool enough = false;
 	unsigned pass;
 
-	*enough = false;
 	for (pass = 0; pass < RUN_PASSES; pass++)
-		*enough |= reclaim_pass(node, &scan, waiting);
+		enough |= reclaim_pass(node, &scan, waiting);
 	/* Better a page that is needed again soon than an allocation that fails. */
 	scan.desperate = true;
 	if (waiting && !scan.freed)
-		*enough |= reclaim_pass(node, &scan, waiting);
-	return scan.freed;
+		enough |= reclaim_pass(node, &scan, waiting);
+	return enough;
 }
 
-/* A zone in which there was nothing to do for a run that wanted to. */
-static void note_run(struct zone *zone, u64 came, bool futile)
+static u64 freed_ever(const struct zone *zone)
 {
-	if (futile)
-		WRITE_ONCE(zone->futile_came, came);
-	store_release(&zone->futile, futile ? 1u : 0u);
+	return READ_ONCE(zone->freed) + READ_ONCE(zone->freed_cma);
+}
+
+/*
+ * A zone in which there was nothing to do for a run that wanted to.  Not if pages have been freed
+ * there since it began, when @freed was their number: looked at after the store, as
+ * reclaim_note_freed counts before it clears, so that one of the two sees the other.
+ */
+static void note_run(struct zone *zone, u64 came, u64 freed)
+{
+	WRITE_ONCE(zone->futile_came, came);
+	store_release(&zone->futile, zone_low(zone) ? 1u : 0u);
+	full_barrier();
+	if (freed_ever(zone) != freed)
+		WRITE_ONCE(zone->futile, 0);
 }
 
 /*
@@ -158,13 +168,12 @@ static void serve_run(struct node *node)
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		struct zone *zone = &node->mem->zones[node->id * NR_ZONE_KINDS + kind];
 		u64 mine = requests_for(waiting, (enum zone_kind)kind), came = READ_ONCE(zone->lru_came);
-		unsigned long freed = bring_standby(zone, mine);
-		bool enough;
+		u64 freed = freed_ever(zone);
 
-		freed += reclaim_zone(node, zone, mine, &enough);
-		if (enough)
+		bring_standby(zone, mine);
+		if (reclaim_zone(node, zone, mine))
 			found |= mine;
-		note_run(zone, came, zone_low(zone) && !freed);
+		note_run(zone, came, freed);
 	}
 	atomic_or(&r->run_in_vain, waiting);
 	atomic_and(&r->run_in_vain, ~found);
