@@ -36,6 +36,13 @@ unsigned long pile_alloc(
 	return n;
 }
 
+void pile_alloc_last(struct memory *mem, struct pile *p)
+{
+	WRITE_ONCE(port_task()->reserve, 1);
+	pile_alloc(mem, p, GFP_MOVABLE, 0, ALL_THERE_IS);
+	WRITE_ONCE(port_task()->reserve, 0);
+}
+
 unsigned long pile_free(struct memory *mem, struct pile *p)
 {
 	unsigned long refused = 0;

@@ -22,6 +22,8 @@ struct page *pile_pop(struct pile *p);
 /* Allocate blocks onto the pile until there are @max more or there is none; returns how many. */
 unsigned long pile_alloc(
     struct memory *mem, struct pile *p, gfp_t gfp, unsigned order, unsigned long max);
+/* Allocate every page that movable requests can have, past all watermarks. */
+void pile_alloc_last(struct memory *mem, struct pile *p);
 /* Free all blocks of the pile; returns how many were refused. */
 unsigned long pile_free(struct memory *mem, struct pile *p);
 #define ALL_THERE_IS (~0UL)

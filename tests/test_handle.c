@@ -101,7 +101,7 @@ static void handle_stays_free_without_memory(struct ktest *t)
 	struct pile pile = {NULL, 0};
 
 	REQUIRE(t, ht->mem);
-	pile_alloc(ht->mem, &pile, GFP_ATOMIC | GFP_MOVABLE, 0, ALL_THERE_IS);
+	pile_alloc_last(ht->mem, &pile);
 	EXPECT_EQ(t, handle_alloc(ht, 0, 0, GFP_NOWAIT, 1), -ENOMEM);
 	EXPECT_EQ(t, handle_pfn(ht, 0), PFN_NONE);
 	EXPECT_EQ(t, pile_free(ht->mem, &pile), 0);

@@ -252,7 +252,7 @@ static void pages_without_a_target_are_put_back(struct ktest *t)
 		pages[h] = page_of(ht, h);
 		EXPECT_EQ(t, isolate_movable_page(ht->mem, handle_pfn(ht, h)), 0);
 	}
-	pile_alloc(ht->mem, &pile, GFP_ATOMIC | GFP_MOVABLE, 0, ALL_THERE_IS);
+	pile_alloc_last(ht->mem, &pile);
 	EXPECT_EQ(t, migrate_pages(ht->mem, pages, 3, &fail), 3);
 	EXPECT_EQ(t, fail.why, WHY_NO_TARGET);
 	EXPECT_EQ(t, fail.pfn, handle_pfn(ht, 0));

@@ -263,10 +263,7 @@ static void without_a_target_all_are_put_back(struct ktest *t)
 	soft_load_space(s.space);
 	write_pages(t, 0, 20, 9);
 	REQUIRE(t, pages_there(&s, 20));
-	/* Past all watermarks. */
-	WRITE_ONCE(port_task()->reserve, 1);
-	pile_alloc(s.mem, &pile, GFP_MOVABLE, 0, ALL_THERE_IS);
-	WRITE_ONCE(port_task()->reserve, 0);
+	pile_alloc_last(s.mem, &pile);
 	failed = mm_event_sum(s.mem, EV_ALLOC_FAIL);
 	EXPECT_EQ(t, move_pages(t, &s, 0, 20, &fail, &stats), 20);
 	EXPECT_EQ(t, fail.why, WHY_NO_TARGET);

@@ -286,7 +286,7 @@ static void a_failed_soft_offline_changes_nothing(struct ktest *t)
 	EXPECT(t, page_in(s.object, 1) == page && !is_flagged(s.mem, pfn));
 	expect_poisoned(t, s.mem, 0);
 	mem_unpin_page(s.mem, page);
-	pile_alloc(s.mem, &pile, GFP_ATOMIC | GFP_MOVABLE, 0, ALL_THERE_IS);
+	pile_alloc_last(s.mem, &pile);
 	EXPECT_EQ(t, mem_soft_offline_page(s.mem, pfn), -ENOMEM);
 	EXPECT_EQ(t, page_word(page) & ~(PAGE_PINNED | PAGE_DIRTY | PAGE_REFERENCED), PAGE_WORD(2, PG_LRU, 0));
 	expect_poisoned(t, s.mem, 0);

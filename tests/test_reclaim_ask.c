@@ -57,9 +57,7 @@ static bool begin_full(struct ktest *t, struct vm_scene *s, bool lend)
 	prepare_scene(t, s);
 	reclaim_stop(s->mem);
 	hoard = (struct pile){NULL, 0};
-	WRITE_ONCE(port_task()->reserve, 1);
-	pile_alloc(s->mem, &hoard, GFP_MOVABLE, 0, ALL_THERE_IS);
-	WRITE_ONCE(port_task()->reserve, 0);
+	pile_alloc_last(s->mem, &hoard);
 	EXPECT_EQ(t, memory_free_pages(s->mem), 0);
 	return true;
 }

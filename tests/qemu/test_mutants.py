@@ -12,7 +12,7 @@ why: a reason
 kill: zone.isolated_pages_do_not_count
 expect: expected zone->nr_free ==
 """
-OLD = "\treturn READ_ONCE(zone->nr_free) >= mark + (1UL << order);\n"
+OLD = "\treturn (long)(READ_ONCE(zone->nr_free) - kept);\n"
 WRONG = OLD.replace("(zone->nr_free)", "(zone->nr_free) + READ_ONCE(zone->nr_isolated) * PAGEBLOCK_PAGES")
 LOOP = "\tfor (;;)\n\t\tcpu_relax();\n"
 
