@@ -21,8 +21,14 @@ static void cancel_then(struct page *dst, struct page *src)
 
 static void wait_for_deadline(struct page *dst, struct page *src)
 {
-	while (arch_clock_ns() < deadline)
+	unsigned i;
+
+	/* Under icount every pause lets all other CPUs run: so there are few. */
+	while (arch_clock_ns() < deadline) {
+		for (i = 0; i < 10000; i++)
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
 		cpu_relax();
+	}
 }
 
 static struct memory *full_range(struct ktest *t)

@@ -11,7 +11,7 @@
 #define LONG_NS    (10000 * MS) /* no more than ABI_MAX_PAGER_NS */
 #define SHORT_NS   (50 * MS)
 /* Enough to be answered on a busy host, and to be asked again several times. */
-#define ANSWER_NS  (1000 * MS)
+#define ANSWER_NS  (300 * MS)
 #define STOP       99 /* as word 0 of a call */
 #define NUMBER     0x1234567812345678ULL
 #define READERS    6
