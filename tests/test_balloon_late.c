@@ -81,6 +81,7 @@ static void a_move_does_not_change_what_is_lent(struct ktest *t)
 {
 	struct page *page;
 	unsigned i;
+	int err;
 
 	if (ktest_cpus() < 2) {
 		ktest_skip(t, "needs two CPUs");
@@ -89,8 +90,9 @@ static void a_move_does_not_change_what_is_lent(struct ktest *t)
 	REQUIRE(t, begin(t));
 	follow_test = t;
 	ask_for(32);
-	EXPECT_EQ(t, balloon_follow(&balloon), 0);
-	for (i = 0; i < 20; i++) {
+	err = balloon_follow(&balloon);
+	EXPECT_EQ(t, err, 0);
+	for (i = 0; i < 20 && !err; i++) {
 		nr_told = follower_runs = 0;
 		meanwhile = follow_meanwhile;
 		page = pfn_to_page_in(balloon.mem, balloon.first);

@@ -100,7 +100,14 @@ static void give(struct ktest *t, struct memory *mem, const struct zone *zone, c
 	EXPECT_EQ(t, nr, 0);
 }
 
-/* Page @index of the scene, past all watermarks. */
+/* @page may be NULL: there was no memory for it. */
+static void dirty(struct page *page)
+{
+	if (page)
+		page_set_flags(page, PAGE_DIRTY);
+}
+
+/* Page @index of the scene, past all watermarks; NULL without memory. */
 static struct page *supply(struct ktest *t, struct vm_scene *s, u32 index)
 {
 	WRITE_ONCE(port_task()->reserve, 1);
@@ -116,7 +123,7 @@ static struct page *pin_one(struct ktest *t, struct vm_scene *s, struct zone *zo
 
 	give(t, s->mem, zone, NULL, 1);
 	page = supply(t, s, PAGES - 1);
-	EXPECT(t, zone_of(s->mem, page_to_pfn_in(s->mem, page)) == zone);
+	EXPECT(t, page && zone_of(s->mem, page_to_pfn_in(s->mem, page)) == zone);
 	EXPECT_EQ(t, vm_object_pin(s->object, PAGES - 1, &page), 0);
 	return page;
 }
@@ -153,8 +160,8 @@ static void start_load(struct ktest *t, struct vm_scene *s, const struct zone *z
 {
 	struct page *page = supply(t, s, 0);
 
-	EXPECT(t, zone_of(s->mem, page_to_pfn_in(s->mem, page)) == zone);
-	page_set_flags(page, PAGE_DIRTY);
+	EXPECT(t, page && zone_of(s->mem, page_to_pfn_in(s->mem, page)) == zone);
+	dirty(page);
 	load_turns = 0;
 	WRITE_ONCE(store.meanwhile, bring_the_next);
 }
@@ -260,7 +267,7 @@ static void a_request_that_cannot_borrow_gets_what_is_dropped(struct ktest *t)
 	normal = normal_zone(s.mem);
 	give(t, s.mem, normal, NULL, PAGES);
 	for (i = 0; i < PAGES; i++)
-		page_set_flags(supply(t, &s, i), PAGE_DIRTY);
+		dirty(supply(t, &s, i));
 	give(t, s.mem, normal, &area, 2 * RECLAIM_BATCH);
 	EXPECT(t, READ_ONCE(normal->nr_free) > normal->wmark[WMARK_HIGH]);
 	EXPECT(t, runs_of_a_request(t, &s, true) <= MAX_RUNS);
@@ -276,7 +283,7 @@ static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
 		return;
 	give(t, s.mem, normal_zone(s.mem), NULL, PAGES);
 	for (i = 0; i < PAGES; i++)
-		page_set_flags(supply(t, &s, i), PAGE_DIRTY);
+		dirty(supply(t, &s, i));
 	give(t, s.mem, normal_zone(s.mem), &area, 2 * RECLAIM_BATCH);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
@@ -377,7 +384,7 @@ static bool begin_futile(struct ktest *t, struct vm_scene *s, unsigned pages)
 	take_all_but(t, s->mem, &hoard, pages + 40);
 	WRITE_ONCE(store.answer, -ETIMEDOUT);
 	for (i = 0; i < pages; i++)
-		page_set_flags(supply(t, s, i), PAGE_DIRTY);
+		dirty(supply(t, s, i));
 	use_until_low(s);
 	EXPECT(t, wait_until_futile(movable_zone(s->mem)));
 	return true;
@@ -438,7 +445,7 @@ static void a_futile_zone_is_no_reason_to_leave_another_low(struct ktest *t)
 	EXPECT(t, wait_until_futile(normal_zone(s.mem)));
 	runs = event(&s, EV_RECLAIM_RUNS);
 	page = supply(t, &s, 0);
-	EXPECT(t, zone_of(s.mem, page_to_pfn_in(s.mem, page)) == zone);
+	EXPECT(t, page && zone_of(s.mem, page_to_pfn_in(s.mem, page)) == zone);
 	use_until_low(&s);
 	EXPECT(t, wait_for_a_run(&s, runs));
 	mem_unpin_page(s.mem, pinned);

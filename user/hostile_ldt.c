@@ -48,7 +48,8 @@ static void far_call(unsigned selector)
 {
 	struct far_pointer to = {.selector = (u16)selector};
 
-	__asm__ volatile("rex.W lcall *%0" : : "m"(to) : "rax", "memory", "cc");
+	/* The prefix by hand: assemblers name it each in its own way. */
+	__asm__ volatile(".byte 0x48\n\tlcall *(%%rcx)" : : "c"(&to) : "rax", "memory", "cc");
 }
 
 /* A 64-bit call gate of DPL 3 to the kernel's code selector (SDM vol. 3A, 5.8.3.1). */
@@ -120,7 +121,7 @@ static void planted_gate_is_jumped_to(void)
 
 	if (map_low(LDT_PAGE, 1))
 		plant_gate(LDT_PAGE, (u64)in_ring_0);
-	__asm__ volatile("rex.W ljmp *%0" : : "m"(to) : "memory");
+	__asm__ volatile(".byte 0x48\n\tljmp *(%%rcx)" : : "c"(&to) : "memory");
 }
 
 static void first_entry_is_called(void)
