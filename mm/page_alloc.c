@@ -114,9 +114,10 @@ static struct page *alloc_compacted(struct memory *mem, gfp_t gfp, unsigned orde
 #define RECLAIM_TURNS 16
 
 /*
- * Nothing was free.  In this order, until there is a page: reclaim, as long as it frees anything that the
- * request can use (for a larger block a few times only: what is freed need not lie together); compaction,
- * for a larger block; a drain; standby memory that another thread's lock keeps offline; the last resort.  For one page the first loop has no other bound: in each of its
+ * Nothing was free.  In this order, until there is a page: reclaim, as long as it frees anything
+ * that the request can use (for a larger block a few times only: what is freed need not lie
+ * together); compaction, for a larger block; a drain; standby memory that another thread's lock
+ * keeps offline; the last resort.  For one page the first loop has no other bound: in each of its
  * turns pages that would do were freed, and other requests were served with them.
  */
 static struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
