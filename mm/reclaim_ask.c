@@ -299,7 +299,13 @@ bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order)
 		if (drop_unmapped(zone, gfp))
 			return true;
 	}
-	for (i = 0; (zone = zonelist_zone(mem, gfp, i)) && !request_ok(&q); i++) {
+	sched_point("reclaim.dropped");
+	for (i = 0; (zone = zonelist_zone(mem, gfp, i)); i++) {
+		/* By the next look it may be gone again: that says nothing of what a run would find. */
+		if (request_ok(&q)) {
+			sched_point("reclaim.enough");
+			return order == 0 || try_again(&q);
+		}
 		if (asked >> zone->node & 1 || !zone_can_gain(zone))
 			continue;
 		asked |= 1u << zone->node;
