@@ -179,8 +179,9 @@ static bool run_served(void *arg)
 }
 
 /*
- * Ask a node's thread for a run, and wait until the request can be served, or the run is over:
- * true, if it is and found enough for the request, which may be gone again.
+ * Ask a node's thread for a run, and wait until the request can be served, or the run is over.
+ * False: it is over and was in vain.  True says no more than that another look is worth it: what
+ * ended the wait, or what the run found, may be gone again, and is no sign that there is nothing.
  * Runs are bounded, as what they wait for is (vm_pager_ops.clean): so one that is not over is no
  * reason to give up.
  */
@@ -199,7 +200,8 @@ static bool wait_for_run(struct request *q, struct reclaim *r)
 	wake_up(&r->wake);
 	while (!wait_until(&r->served, run_served, q, LOOK_NS))
 		;
-	return load_acquire(&r->runs_done) >= q->number && !(READ_ONCE(r->run_in_vain) & bit);
+	sched_point("reclaim.run_waited");
+	return load_acquire(&r->runs_done) < q->number || !(READ_ONCE(r->run_in_vain) & bit);
 }
 
 /* ---- waiting for standby memory ---- */

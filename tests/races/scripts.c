@@ -46,6 +46,7 @@ __asm__(".pushsection .rodata.race_texts,\"a\"\n"
 	RACE("R-S3H")
 	RACE("R-S3I")
 	RACE("R-S3J")
+	RACE("R-S3K")
 	RACE("R-S4")
 	RACE("R-S4-busy")
 	RACE("R-S4-mark")
