@@ -13,6 +13,30 @@
 #include <quarry/task.h>
 
 #define GONE_NS 10000000000ULL
+#define REST_NS 1000000000ULL /* the kernel's own threads let go of what they looked at within this time */
+#define LOOK_NS 1000000ULL
+
+/*
+ * The kind of which there is not as much as @before, and how much; NULL: none.  A reclaim thread may still
+ * look at a page of an object, which goes only when it has done so.
+ */
+static const char *left_over(const struct counts *before, u64 *had, u64 *has)
+{
+	u64 until = arch_clock_ns() + REST_NS;
+	struct counts after;
+	const char *left;
+
+	for (;;) {
+		counts_read(&after);
+		/* Threads and small objects of the kernel's own may have come or gone meanwhile. */
+		after.kind[ACCOUNT_THREADS] = before->kind[ACCOUNT_THREADS];
+		memcpy(after.slab, before->slab, sizeof(after.slab));
+		left = counts_differ(before, &after, had, has);
+		if (!left || arch_clock_ns() >= until)
+			return left;
+		thread_sleep(LOOK_NS);
+	}
+}
 
 bool user_run(const char *name, u64 arg0, u64 arg1)
 {
@@ -22,7 +46,7 @@ bool user_run(const char *name, u64 arg0, u64 arg1)
 	struct cap programs = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC | RIGHT_DUP};
 	const u64 arg[2] = {arg0, arg1};
 	enum task_end how;
-	struct counts before, after;
+	struct counts before;
 	u64 had, has;
 	struct task *task;
 	const char *left;
@@ -54,11 +78,7 @@ bool user_run(const char *name, u64 arg0, u64 arg1)
 		printk("user: %u tasks and %u threads do not go\n", tasks_alive(), task_threads_alive());
 		return false;
 	}
-	/* Threads and small objects of the kernel's own may have come or gone meanwhile. */
-	counts_read(&after);
-	after.kind[ACCOUNT_THREADS] = before.kind[ACCOUNT_THREADS];
-	memcpy(after.slab, before.slab, sizeof(after.slab));
-	left = counts_differ(&before, &after, &had, &has);
+	left = left_over(&before, &had, &has);
 	if (left)
 		printk("user: %s: %llu before, %llu after it\n", left, (unsigned long long)had, (unsigned long long)has);
 	return how == TASK_EXITED && status == 0 && !left;
