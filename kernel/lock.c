@@ -81,11 +81,13 @@ static void check_order(const struct held_locks *h, const struct spinlock *lock)
 
 static void record(struct held_locks *h, struct spinlock *lock)
 {
-	if (h->nr == MAX_HELD)
-		panic("lock %s: CPU %u holds %u already", name_of(lock), arch_cpu_id(), h->nr);
-	WRITE_ONCE(h->nr, h->nr + 1);
+	u32 nr = h->nr; /* a handler that comes in between leaves it as it was */
+
+	if (unlikely(nr == MAX_HELD))
+		panic("lock %s: CPU %u holds %u already", name_of(lock), arch_cpu_id(), nr);
+	WRITE_ONCE(h->nr, nr + 1);
 	barrier();
-	WRITE_ONCE(h->lock[h->nr - 1], lock);
+	WRITE_ONCE(h->lock[nr], lock);
 	WRITE_ONCE(lock->holder, arch_cpu_id() + 1);
 }
 
@@ -133,10 +135,9 @@ bool spin_trylock(struct spinlock *lock)
 	return false;
 }
 
-/* Locks may be released in any order: close the gap. */
-static bool drop(struct spinlock *lock) RELEASE(lock) NO_LOCK_ANALYSIS
+/* Locks may be released in any order: close the gap that @lock, not the innermost, leaves. */
+static noinline bool close_gap(struct held_locks *h, const struct spinlock *lock)
 {
-	struct held_locks *h = my_record();
 	unsigned i = h->nr;
 
 	while (i > 0 && h->lock[i - 1] != lock)
@@ -148,9 +149,19 @@ static bool drop(struct spinlock *lock) RELEASE(lock) NO_LOCK_ANALYSIS
 	}
 	for (; i < h->nr; i++)
 		WRITE_ONCE(h->lock[i - 1], h->lock[i]);
-	WRITE_ONCE(h->lock[h->nr - 1], NULL);
+	return true;
+}
+
+static inline bool drop(struct spinlock *lock) RELEASE(lock) NO_LOCK_ANALYSIS
+{
+	struct held_locks *h = my_record();
+	u32 nr = h->nr; /* as in record() */
+
+	if (unlikely(!nr || h->lock[nr - 1] != lock) && !close_gap(h, lock))
+		return false;
+	WRITE_ONCE(h->lock[nr - 1], NULL);
 	barrier();
-	WRITE_ONCE(h->nr, h->nr - 1);
+	WRITE_ONCE(h->nr, nr - 1);
 	WRITE_ONCE(lock->holder, 0u);
 	store_release(&lock->locked, 0u);
 	return true;

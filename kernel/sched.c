@@ -90,14 +90,14 @@ bool threads_had_turn(u64 since)
  * it off the queue and puts it back.  A preempted thread stays in any case: it has announced its
  * sleep but not yet asked its condition a last time.
  */
-static struct thread *choose(struct runq *rq, struct thread *prev, bool preempted)
+static inline struct thread *choose(struct runq *rq, struct cpu *cpu, struct thread *prev, bool preempted)
 {
 	u64 now = arch_clock_ns();
 	struct thread *next;
 	u32 state;
 
 	spin_lock(&rq->lock);
-	WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 0u);
+	WRITE_ONCE(cpu->need_resched, 0u);
 	/* Who gives up its turn is not asked how long it was. */
 	if (preempted || rq->early)
 		runq_charge(rq, prev, now);
@@ -143,11 +143,13 @@ static void stack_is_left(void)
 	struct runq *rq = my_runq();
 	struct thread *dead = rq->dead, *leaver = rq->leaver;
 
-	if (unlikely(dead)) {
+	if (likely(!((uintptr_t)dead | (uintptr_t)leaver)))
+		return;
+	if (dead) {
 		rq->dead = NULL;
 		thread_reap(dead);
 	}
-	if (unlikely(leaver)) {
+	if (leaver) {
 		rq->leaver = NULL;
 		sched_place(leaver, leaver->home);
 	}
@@ -164,8 +166,8 @@ void sched_finish_switch(void)
 void sched_switch(bool preempted)
 {
 	struct runq *rq = my_runq();
-	struct thread *prev = thread_current(), *next = choose(rq, prev, preempted);
-	struct cpu *cpu = cpus[prev->cpu];
+	struct cpu *cpu = cpus[arch_cpu_id()];
+	struct thread *prev = arch_current(), *next = choose(rq, cpu, prev, preempted);
 
 	if (next == prev)
 		return;

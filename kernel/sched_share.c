@@ -60,7 +60,7 @@ void runq_insert(struct runq *rq, struct thread *t, bool woken)
 	struct share *s = t->share;
 	bool listed = !STAILQ_EMPTY(&s->threads);
 
-	share_append(rq, t);
+	share_append(rq, s, t);
 	if (listed)
 		return;
 	if (woken && may_go_first(rq, s)) {

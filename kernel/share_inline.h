@@ -22,24 +22,25 @@ static inline void share_list_last(struct runq *rq, struct share *s) REQUIRES(rq
 	s->turn_ns = 0;
 }
 
-/* @t waits from here on; whoever comes now is none of those that the round began with. */
-static inline void share_append(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
+/* @t, of @s, waits from here on; whoever comes now is none of those that the round began with. */
+static inline void share_append(struct runq *rq, struct share *s, struct thread *t) REQUIRES(rq->lock)
 {
 	t->round = rq->round;
 	rq->nr_ready++;
-	STAILQ_INSERT_TAIL(&t->share->threads, t, link);
+	STAILQ_INSERT_TAIL(&s->threads, t, link);
 }
 
 /* Queue @t again, which ran until now; not @preempted: it gives its turn up. */
 static inline void runq_put_back(struct runq *rq, struct thread *t, bool preempted) REQUIRES(rq->lock)
 {
-	bool listed = !STAILQ_EMPTY(&t->share->threads);
+	struct share *s = t->share;
+	bool listed = !STAILQ_EMPTY(&s->threads);
 
 	if (unlikely(preempted && runq_goes_on(rq, t)))
 		return;
-	share_append(rq, t);
+	share_append(rq, s, t);
 	if (likely(!listed))
-		share_list_last(rq, t->share);
+		share_list_last(rq, s);
 }
 
 /* @t waits no longer; its share is the caller's to place. */

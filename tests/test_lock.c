@@ -384,6 +384,12 @@ static void locks_out_of_order_are_reported(struct ktest *t)
 	EXPECT_EQ(t, violations_of(&zone, &any, false), 0);
 	EXPECT_EQ(t, violations_of(&any, &zone, false), 0);
 	EXPECT_EQ(t, violations_of(&zone, &lru, true), 0);
+	spin_lock(&lru);
+	spin_lock(&zone);
+	spin_unlock(&lru);
+	/* Next to the zone lock: only the one that was released has left the record. */
+	EXPECT_EQ(t, violations_of(&zone2, &any, false), 1);
+	spin_unlock(&zone);
 }
 
 static void unlock_by_another_is_reported(struct ktest *t)
