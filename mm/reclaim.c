@@ -175,8 +175,7 @@ static void serve_run(struct node *node)
 			found |= mine;
 		note_run(zone, came, freed);
 	}
-	atomic_or(&r->run_in_vain, waiting);
-	atomic_and(&r->run_in_vain, ~found);
+	WRITE_ONCE(r->run_in_vain, (r->run_in_vain | waiting) & ~found);
 	store_release(&r->runs_done, upto);
 	wake_up(&r->served);
 }
@@ -222,9 +221,9 @@ static void serve_compact(struct node *node)
 			if (!(want & bit))
 				continue;
 			if (compact_zonelist(node, gfp, order) == -ENOMEM && !bring_for(node, gfp, order))
-				atomic_or(&r->in_vain, bit);
+				WRITE_ONCE(r->in_vain, r->in_vain | bit);
 			else
-				atomic_and(&r->in_vain, ~bit);
+				WRITE_ONCE(r->in_vain, r->in_vain & ~bit);
 			if (drain_wanted(r))
 				serve_drain(node);
 		}

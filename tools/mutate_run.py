@@ -22,7 +22,7 @@ import race
 import variant
 import variant_build
 
-HOSTED = ["host-port", "host-order3", "host-plain", "host-asan", "host-tsan"]
+HOSTED = ["host-port", "host-order3", "host-plain", "host-threads", "host-asan", "host-tsan"]
 RACES = "fiber"
 KERNEL = "kernel"
 FIRST = ("host-port", "host-plain")  # where the suites of the file run first

@@ -320,7 +320,7 @@ struct reclaim {
 	u64 compact_done;  /* a: the newest one whose compaction has ended */
 	/* a: requests, a bit for each kind of request and order (request_bit): */
 	u64 run_for; /* they wait for a run */
-	u64 run_in_vain; /* the last run for it found too little in each zone, to the end */
+	u64 run_in_vain; /* written by the thread: the last run for it found too little in each zone, to the end */
 	u64 compact; /* they need such a block */
 	u64 in_vain; /* the last compaction for it found no way */
 	u32 stop;    /* a: the thread shall return */
