@@ -19,7 +19,7 @@
 #define AT    0x10000000UL
 /* Regions of one slot: RMAP_AT_ONCE of mm/; and of others. */
 #define SHARERS 128u
-#define OTHERS  50000u
+#define OTHERS  200000u
 
 /* The movable pageblock of which memory objects have most. */
 static pfn_t fullest(unsigned long *most)

@@ -7,6 +7,7 @@
  * Locks:      pci_lock: an address and the access to it.
  * Invariants: a function without a driver does not interrupt: its INTx is off from the scan on, so that a
  *             line that is shared is not held by one that nobody asks.
+ * Tests:      tests/qemu/test_virtio.py.
  *
  * Interrupts are INTx, by the line that the firmware wrote into the function: see docs/virtio.md for why
  * not MSI-X.  Registers: PCI Local Bus Specification 3.0, chapter 6.

@@ -7,6 +7,7 @@
  *             producer, the interrupt, and one consumer, whoever reads the console.
  * Invariants: head - tail bytes are in the ring, never more than its size; what does not fit is
  *             lost.
+ * Tests:      tests/qemu/test_shown.py, tests/qemu/test_boot.py.
  */
 #include "x86.h"
 #include <quarry/kernel.h>

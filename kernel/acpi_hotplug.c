@@ -5,6 +5,7 @@
  * Owns:       the two banks of slots; the thread that scans them.
  * Locks:      none: the interrupt leaves bits in pending, and the thread alone does the rest.
  * Invariants: a CPU that is not in its slot is absent (cpu_plug.c); one that is ejected was absent before.
+ * Tests:      tests/qemu/test_slots.py.
  *
  * docs/acpi.md tells the whole story.
  */

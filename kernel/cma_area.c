@@ -5,6 +5,7 @@
  * Owns:       the area.
  * Locks:      none of its own: the boot thread makes the area, later the monitor's thread alone makes and ends it.
  *             Users take the area's own lock (mm/cma.c).
+ * Tests:      tests/qemu/test_cma.py.
  */
 #include "kernel/cma_area.h"
 

@@ -5,6 +5,7 @@
  * Owns:       nothing; the caller brings struct fault_hang.
  * Locks:      none.
  * Invariants: a fault that has an end ends without help from the CPU that has it.
+ * Tests:      tests/test_faults.c, tests/qemu/test_panic.py.
  */
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>

@@ -4,6 +4,7 @@
  *
  * Owns:       nothing: what was allocated at the prompt stays allocated until it is freed there.
  * Locks:      none.
+ * Tests:      tests/qemu/test_cma.py.
  */
 #include "kernel/cma_area.h"
 #include "kernel/monitor.h"

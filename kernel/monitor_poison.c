@@ -4,6 +4,7 @@
  *
  * Owns:       nothing.
  * Locks:      none.
+ * Tests:      tests/qemu/test_shown.py.
  */
 #include "kernel/monitor.h"
 

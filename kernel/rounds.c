@@ -7,6 +7,7 @@
  * Invariants: a round commits only after 100 operations on two CPUs (or on all there are) fell between
  *             its first isolate bit and its commit; in every 10 rounds pages were migrated, and pages
  *             freed into isolated pageblocks.
+ * Tests:      tests/qemu/test_shown.py.
  */
 #include <quarry/kernel.h>
 #include <quarry/memory_hotplug.h>

@@ -7,6 +7,7 @@
  * Invariants: nobody returns to ring 3 with an RIP at or above USER_END.
  *             User memory is touched by user_copy alone, between stac and clac.
  *             The kernel uses no FPU register: they are the running thread's, or nobody's.
+ * Tests:      tests/test_arch.c, tests/test_task.c.
  */
 #include <quarry/mce.h>
 #include <quarry/mm.h>
