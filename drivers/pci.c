@@ -1,69 +1,52 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pci.c: what functions there are on the PCI buses, and how to reach them.
+ * pci.c: what functions there are on the PCI buses, and what their configuration space says of them.
  *
- * Owns:       I/O ports 0xcf8-0xcff (configuration mechanism 1), which every machine with PCI has and
- *             which reach all that is needed here; bus numbers and BARs stay as the firmware set them.
- * Locks:      pci_lock: an address and the access to it.
+ * Owns:       nothing; bus numbers and BARs stay as the firmware set them.
+ * Locks:      none: functions are found once, at boot.
  * Invariants: a function without a driver does not interrupt: its INTx is off from the scan on, so that a
  *             line that is shared is not held by one that nobody asks.
- * Tests:      tests/qemu/test_virtio.py.
+ *             Configuration space is believed nothing: each loop over it is bounded, no register beyond it is read.
+ * Tests:      tests/test_pci.c, tests/fuzz/fuzz_pci.c.
  *
- * Interrupts are INTx, by the line that the firmware wrote into the function: see docs/virtio.md for why
- * not MSI-X.  Registers: PCI Local Bus Specification 3.0, chapter 6.
+ * Registers: PCI Local Bus Specification 3.0, chapter 6.
  */
 #include "drivers/pci.h"
 
-#include "x86.h"
-#include <quarry/acpi.h>
+#include <quarry/mm.h>
 
 #include <linux/pci_regs.h>
 
-#define CONFIG_ADDRESS 0xcf8
-#define CONFIG_DATA    0xcfc
-#define ADDRESS_ENABLE 0x80000000u
+#define NR_BUSES       256
 #define NR_DEVICES     32
 #define NR_FUNCTIONS   8
-#define MAX_DEPTH      8  /* of bridges below bridges */
+#define MAX_DEPTH      8 /* of bridges below bridges */
+/* No processor has longer physical addresses. */
+#define MAX_PHYS_BITS  52
 
-static struct spinlock pci_lock = SPINLOCK("pci", RANK_NONE);
-
-static void set_address(const struct pci_function *fn, unsigned reg)
-{
-	outl(CONFIG_ADDRESS, ADDRESS_ENABLE | (u32)fn->bus << 16 | (u32)fn->device << 11 |
-	    (u32)fn->function << 8 | (reg & 0xfcu));
-}
+struct scan {
+	const struct pci_access *access;
+	void (*found)(const struct pci_function *fn);
+	u64 seen[NR_BUSES / 64]; /* buses that have been scanned */
+};
 
 u32 pci_read(const struct pci_function *fn, unsigned reg, unsigned len)
 {
-	irqflags_t flags = spin_lock_irqsave(&pci_lock);
-	u16 port = (u16)(CONFIG_DATA + (reg & 3));
-	u32 value;
-
-	set_address(fn, reg);
-	value = len == 1 ? inb(port) : len == 2 ? inw(port) : inl(port);
-	spin_unlock_irqrestore(&pci_lock, flags);
-	return value;
+	KASSERT(reg + len <= PCI_CONFIG_LEN && !(reg & (len - 1)));
+	return fn->access->read(fn, reg, len);
 }
 
 void pci_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 value)
 {
-	irqflags_t flags = spin_lock_irqsave(&pci_lock);
-	u16 port = (u16)(CONFIG_DATA + (reg & 3));
-
-	set_address(fn, reg);
-	if (len == 1)
-		outb(port, (u8)value);
-	else if (len == 2)
-		outw(port, (u16)value);
-	else
-		outl(port, value);
-	spin_unlock_irqrestore(&pci_lock, flags);
+	KASSERT(reg + len <= PCI_CONFIG_LEN && !(reg & (len - 1)));
+	fn->access->write(fn, reg, len, value);
 }
 
-static void scan_bus(u8 bus, unsigned depth, void (*found)(const struct pci_function *));
+/* ---- finding functions ---- */
 
-static void look_at(struct pci_function *fn, unsigned depth, void (*found)(const struct pci_function *))
+static void scan_bus(struct scan *scan, u8 bus, unsigned depth);
+
+static void look_at(struct scan *scan, struct pci_function *fn, unsigned depth)
 {
 	u8 type = (u8)pci_read(fn, PCI_HEADER_TYPE, 1) & 0x7f;
 
@@ -72,90 +55,133 @@ static void look_at(struct pci_function *fn, unsigned depth, void (*found)(const
 		u8 below = (u8)pci_read(fn, PCI_SECONDARY_BUS, 1);
 
 		if (below > fn->bus && depth < MAX_DEPTH)
-			scan_bus(below, depth + 1, found);
+			scan_bus(scan, below, depth + 1);
 		return;
 	}
 	if (type != PCI_HEADER_TYPE_NORMAL)
 		return;
 	pci_write(fn, PCI_COMMAND, 2, pci_read(fn, PCI_COMMAND, 2) | PCI_COMMAND_INTX_DISABLE);
-	found(fn);
+	scan->found(fn);
 }
 
-static void scan_bus(u8 bus, unsigned depth, void (*found)(const struct pci_function *))
+/* Once each: bridges that name the same bus would otherwise have it scanned 256 times for each level. */
+static void scan_bus(struct scan *scan, u8 bus, unsigned depth)
 {
+	if (scan->seen[bus / 64] >> (bus % 64) & 1)
+		return;
+	scan->seen[bus / 64] |= 1ULL << (bus % 64);
 	for (unsigned device = 0; device < NR_DEVICES; device++) {
 		unsigned functions = 1;
 
 		for (unsigned f = 0; f < functions; f++) {
-			struct pci_function fn = {.bus = bus, .device = (u8)device, .function = (u8)f};
+			struct pci_function fn = {
+			    .access = scan->access, .bus = bus, .device = (u8)device, .function = (u8)f};
 
 			fn.vendor_id = (u16)pci_read(&fn, PCI_VENDOR_ID, 2);
 			if (fn.vendor_id == 0xffff)
 				continue;
 			if (f == 0 && pci_read(&fn, PCI_HEADER_TYPE, 1) & 0x80)
 				functions = NR_FUNCTIONS;
-			look_at(&fn, depth, found);
+			look_at(scan, &fn, depth);
 		}
 	}
 }
 
-void pci_scan(void (*found)(const struct pci_function *))
+void pci_scan(const struct pci_access *access, void (*found)(const struct pci_function *))
 {
-	scan_bus(0, 0, found);
+	struct scan scan = {.access = access, .found = found};
+
+	scan_bus(&scan, 0, 0);
 }
 
-unsigned pci_capability(const struct pci_function *fn, u8 id, unsigned after)
-{
-	unsigned at = after ? pci_read(fn, after + PCI_CAP_LIST_NEXT, 1)
-	    : pci_read(fn, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST ? pci_read(fn, PCI_CAPABILITY_LIST, 1)
-	                                                        : 0;
+/* ---- capabilities ---- */
 
-	for (unsigned i = 0; i < PCI_MAX_CAPS && (at & 0xfc) >= PCI_STD_HEADER_SIZEOF; i++) {
+int pci_next_capability(const struct pci_function *fn, struct pci_walk *walk, u8 id)
+{
+	for (;;) {
+		unsigned at;
+		u64 bit;
+
+		if (walk->begun)
+			at = pci_read(fn, walk->at + PCI_CAP_LIST_NEXT, 1);
+		else if (pci_read(fn, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST)
+			at = pci_read(fn, PCI_CAPABILITY_LIST, 1);
+		else
+			at = 0;
 		at &= 0xfc;
+		if (!at)
+			return 0;
+		if (at < PCI_STD_HEADER_SIZEOF)
+			return -EFAULT;
+		bit = 1ULL << at / 4;
+		if (walk->seen & bit)
+			return -ELOOP;
+		*walk = (struct pci_walk){.begun = true, .at = (u8)at, .seen = walk->seen | bit};
 		if (pci_read(fn, at + PCI_CAP_LIST_ID, 1) == id)
-			return at;
-		at = pci_read(fn, at + PCI_CAP_LIST_NEXT, 1);
+			return (int)at;
 	}
-	return 0;
 }
 
-/* Where the memory of a BAR is, and in *@size how much; 0: it is none, or has no address. */
-static phys_t bar_memory(const struct pci_function *fn, unsigned bar, u64 *size)
+/* ---- memory ---- */
+
+static bool is_wide(u32 low)
+{
+	return !(low & PCI_BASE_ADDRESS_SPACE_IO) &&
+	    (low & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64;
+}
+
+/* Is it a BAR of its own, not the upper half of the one before it? */
+static bool is_bar(const struct pci_function *fn, unsigned bar)
+{
+	unsigned i = 0;
+
+	while (i < bar && i < PCI_NR_BARS)
+		i += is_wide(pci_read(fn, PCI_BASE_ADDRESS_0 + 4 * i, 4)) ? 2 : 1;
+	return i == bar && bar < PCI_NR_BARS;
+}
+
+/* Its size is what of all ones stays. */
+static u32 size_mask(const struct pci_function *fn, unsigned reg, u32 was)
+{
+	u32 mask;
+
+	pci_write(fn, reg, 4, ~0u);
+	mask = pci_read(fn, reg, 4);
+	pci_write(fn, reg, 4, was);
+	return mask;
+}
+
+int pci_bar_memory(const struct pci_function *fn, unsigned bar, struct pci_memory *memory)
 {
 	unsigned reg = PCI_BASE_ADDRESS_0 + 4 * bar;
-	u32 low = pci_read(fn, reg, 4), high = 0, command = pci_read(fn, PCI_COMMAND, 2);
-	u64 mask;
-	bool wide;
+	u32 low, high = 0, command;
+	u64 mask, limit = 1ULL << 32;
 
-	if (bar >= PCI_NR_BARS || low & PCI_BASE_ADDRESS_SPACE_IO)
-		return 0;
-	wide = (low & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64;
-	if (wide && bar + 1 == PCI_NR_BARS)
-		return 0;
-	/* Its size is what of all ones stays; meanwhile it answers nowhere. */
+	if (!is_bar(fn, bar))
+		return -EINVAL;
+	low = pci_read(fn, reg, 4);
+	if (low & PCI_BASE_ADDRESS_SPACE_IO)
+		return -ENODEV;
+	if (is_wide(low) && bar + 1 == PCI_NR_BARS)
+		return -EINVAL;
+	/* Meanwhile it answers nowhere. */
+	command = pci_read(fn, PCI_COMMAND, 2);
 	pci_write(fn, PCI_COMMAND, 2, command & ~(u32)PCI_COMMAND_MEMORY);
-	pci_write(fn, reg, 4, ~0u);
-	mask = pci_read(fn, reg, 4) | 0xffffffff00000000ULL;
-	pci_write(fn, reg, 4, low);
-	if (wide) {
+	mask = size_mask(fn, reg, low) | 0xffffffff00000000ULL;
+	if (is_wide(low)) {
+		limit = 1ULL << MAX_PHYS_BITS;
 		high = pci_read(fn, reg + 4, 4);
-		pci_write(fn, reg + 4, 4, ~0u);
-		mask = (mask & 0xffffffffu) | (u64)pci_read(fn, reg + 4, 4) << 32;
-		pci_write(fn, reg + 4, 4, high);
+		mask = (mask & 0xffffffffu) | (u64)size_mask(fn, reg + 4, high) << 32;
 	}
 	pci_write(fn, PCI_COMMAND, 2, command);
-	*size = ~(mask & (u64)PCI_BASE_ADDRESS_MEM_MASK) + 1;
-	return ((u64)high << 32 | low) & (u64)PCI_BASE_ADDRESS_MEM_MASK;
-}
-
-void *pci_map(const struct pci_function *fn, unsigned bar, u64 offset, size_t len)
-{
-	u64 size = 0;
-	phys_t pa = bar_memory(fn, bar, &size);
-
-	if (!pa || !len || offset >= size || len > size - offset)
-		return NULL;
-	return arch_map_mmio(pa + offset, len);
+	memory->size = ~(mask & (u64)PCI_BASE_ADDRESS_MEM_MASK) + 1;
+	memory->start = ((u64)high << 32 | low) & (u64)PCI_BASE_ADDRESS_MEM_MASK;
+	if (!memory->start)
+		return -ENODEV;
+	if (!memory->size || memory->size & (memory->size - 1) || memory->start & (memory->size - 1) ||
+	    memory->start >= limit || memory->size > limit - memory->start)
+		return -EFAULT;
+	return 0;
 }
 
 void pci_enable(const struct pci_function *fn)
@@ -163,18 +189,4 @@ void pci_enable(const struct pci_function *fn)
 	u32 command = pci_read(fn, PCI_COMMAND, 2);
 
 	pci_write(fn, PCI_COMMAND, 2, command | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-}
-
-int pci_route_intx(const struct pci_function *fn)
-{
-	unsigned line = pci_read(fn, PCI_INTERRUPT_LINE, 1);
-	int err;
-
-	if (!pci_read(fn, PCI_INTERRUPT_PIN, 1) || line == 0 || line >= ACPI_NR_ISA)
-		return -ENODEV;
-	/* Others may hold the line too: it is a level, whatever the ISA interrupt of that number is. */
-	err = ioapic_route(acpi.isa[line].gsi, VEC_PCI, true, acpi.isa[line].active_low);
-	if (!err)
-		pci_write(fn, PCI_COMMAND, 2, pci_read(fn, PCI_COMMAND, 2) & ~(u32)PCI_COMMAND_INTX_DISABLE);
-	return err;
 }

@@ -6,8 +6,18 @@
 #include <quarry/types.h>
 
 #define PCI_NR_BARS 6
+#define PCI_CONFIG_LEN 256
+
+struct pci_function;
+
+/* How configuration space is reached: the ports of the machine, or the bytes of a test. */
+struct pci_access {
+	u32 (*read)(const struct pci_function *fn, unsigned reg, unsigned len);
+	void (*write)(const struct pci_function *fn, unsigned reg, unsigned len, u32 value);
+};
 
 struct pci_function {
+	const struct pci_access *access;
 	u8 bus, device, function;
 	u16 vendor_id, device_id;
 };
@@ -15,16 +25,38 @@ struct pci_function {
 /* Registers of the first 256 bytes of configuration space, 1, 2 or 4 bytes, aligned.  Context: thread. */
 u32 pci_read(const struct pci_function *fn, unsigned reg, unsigned len);
 void pci_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 value);
-/* Call @found for each function of each bus that the firmware has numbered.  Context: thread. */
-void pci_scan(void (*found)(const struct pci_function *fn));
-/* There is room for no more capabilities: a list that is longer runs in a circle. */
-#define PCI_MAX_CAPS 48
-/* The next capability @id behind the one at @after (0: the first); 0: no more. */
-unsigned pci_capability(const struct pci_function *fn, u8 id, unsigned after);
-/* Map [@offset, @offset + @len) of memory BAR @bar.  NULL: no such memory, or none to map it with. */
-void *pci_map(const struct pci_function *fn, unsigned bar, u64 offset, size_t len);
+/* Call @found once for each function of each bus that the firmware has numbered.  Context: thread. */
+void pci_scan(const struct pci_access *access, void (*found)(const struct pci_function *fn));
+
+/* A walk over the list of capabilities; zeroed memory is one that has not begun. */
+struct pci_walk {
+	bool begun;
+	u8 at;    /* the capability that was visited last */
+	u64 seen; /* a bit for each four bytes of configuration space that a capability began at */
+};
+/*
+ * pci_next_capability - the next capability @id of the list.
+ * Returns its first register, a multiple of 4; 0 no more; -ELOOP the list leads back into itself; -EFAULT it leads
+ * into the header.  Context: thread.
+ */
+int pci_next_capability(const struct pci_function *fn, struct pci_walk *walk, u8 id);
+
+struct pci_memory {
+	phys_t start;
+	u64 size; /* bytes, a power of two */
+};
+/*
+ * pci_bar_memory - where the memory of BAR @bar is.  The function does not answer at it for a moment.
+ * Returns 0; -EINVAL there is no such BAR; -ENODEV it has no memory; -EFAULT what it says of its memory makes no sense.
+ * Context: thread.
+ */
+int pci_bar_memory(const struct pci_function *fn, unsigned bar, struct pci_memory *memory);
 /* Let it answer at its addresses, and read and write memory. */
 void pci_enable(const struct pci_function *fn);
+
+/* ---- of this machine: pci_port.c ---- */
+
+extern const struct pci_access pci_ports;
 /*
  * Let VEC_PCI be raised by the function's INTx pin.  0; -ENODEV the firmware has given it no line.
  */

@@ -13,11 +13,11 @@
  */
 #include "drivers/pci.h"
 #include "drivers/virtio.h"
+#include "drivers/virtio_cap.h"
 
 #include "x86.h"
 #include <quarry/acpi.h>
 
-#include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
 
 #define VIRTIO_VENDOR    0x1af4
@@ -181,35 +181,34 @@ static const struct virtio_ops pci_ops = {
 
 /* ---- finding them ---- */
 
-/* Map the first structure of kind @type (4.1.4); NULL: there is none.  *@at: its capability. */
-static volatile void *map_structure(const struct pci_function *fn, u8 type, u32 *len, unsigned *at)
-{
-	unsigned i;
-
-	*at = 0;
-	for (i = 0; i < PCI_MAX_CAPS && (*at = pci_capability(fn, PCI_CAP_ID_VNDR, *at)); i++) {
-		u32 offset = pci_read(fn, *at + VIRTIO_PCI_CAP_OFFSET, 4);
-
-		if (pci_read(fn, *at + VIRTIO_PCI_CAP_CFG_TYPE, 1) != type)
-			continue;
-		*len = pci_read(fn, *at + VIRTIO_PCI_CAP_LENGTH, 4);
-		return pci_map(fn, pci_read(fn, *at + VIRTIO_PCI_CAP_BAR, 1), offset, *len);
-	}
-	return NULL;
-}
-
+/* Find the structures and map them.  False: that failed, and has been reported. */
 static bool map_all(struct virtio_pci *p)
 {
-	u32 common_len = 0, isr_len = 0;
-	unsigned at;
+	volatile void *at[NR_VIRTIO_PARTS];
+	struct virtio_places places;
+	unsigned i;
 
-	p->common = map_structure(&p->fn, VIRTIO_PCI_CAP_COMMON_CFG, &common_len, &at);
-	p->isr = map_structure(&p->fn, VIRTIO_PCI_CAP_ISR_CFG, &isr_len, &at);
-	p->config = map_structure(&p->fn, VIRTIO_PCI_CAP_DEVICE_CFG, &p->config_len, &at);
-	p->notify = map_structure(&p->fn, VIRTIO_PCI_CAP_NOTIFY_CFG, &p->notify_len, &at);
-	if (p->notify)
-		p->notify_step = pci_read(&p->fn, at + VIRTIO_PCI_NOTIFY_CAP_MULT, 4);
-	return p->common && common_len >= sizeof(*p->common) && p->isr && p->config && p->notify;
+	if (virtio_find_places(&p->fn, &places)) {
+		printk("%s: PCI %02x:%02x.%x: %s: %s: left alone\n", p->name, p->fn.bus, p->fn.device,
+		    p->fn.function, virtio_part_name(places.wrong), places.why);
+		return false;
+	}
+	for (i = 0; i < NR_VIRTIO_PARTS; i++) {
+		at[i] = arch_map_mmio(places.part[i].start, places.part[i].len);
+		if (at[i])
+			continue;
+		printk("%s: PCI %02x:%02x.%x: %s: cannot be mapped: left alone\n", p->name, p->fn.bus, p->fn.device,
+		    p->fn.function, virtio_part_name((enum virtio_part)i));
+		return false;
+	}
+	p->common = at[VIRTIO_COMMON];
+	p->notify = at[VIRTIO_NOTIFY];
+	p->isr = at[VIRTIO_ISR];
+	p->config = at[VIRTIO_CONFIG];
+	p->notify_len = places.part[VIRTIO_NOTIFY].len;
+	p->notify_step = places.notify_step;
+	p->config_len = places.part[VIRTIO_CONFIG].len;
+	return true;
 }
 
 static int (*probe_for(u32 id))(struct virtio_device *dev)
@@ -248,11 +247,8 @@ static void found(const struct pci_function *fn)
 	p->dev.patience_ns = VIRTIO_PATIENCE_NS;
 	p->dev.node_of = node_of;
 	pci_enable(fn);
-	if (!map_all(p)) {
-		printk("%s: PCI %02x:%02x.%x: a structure is missing: left alone\n", p->name, fn->bus,
-		    fn->device, fn->function);
+	if (!map_all(p))
 		return;
-	}
 	virtio_reset(&p->dev);
 	store_release(&nr_devices, nr_devices + 1);
 	err = pci_route_intx(fn);
@@ -268,7 +264,7 @@ static void found(const struct pci_function *fn)
 
 void virtio_init(void)
 {
-	pci_scan(found);
+	pci_scan(&pci_ports, found);
 }
 
 /* The line may be shared: each is asked.  irqs off. */

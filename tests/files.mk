@@ -72,6 +72,7 @@ TEST_SRCS += tests/test_check_vm.c
 TEST_SRCS += tests/test_share.c
 TEST_SRCS += tests/test_trace.c
 TEST_SRCS += tests/test_trace_ring.c
+TEST_SRCS += tests/test_pci.c
 TEST_SRCS += tests/test_virtio.c
 TEST_SRCS += tests/test_balloon.c
 TEST_SRCS += tests/test_balloon_late.c

@@ -41,7 +41,7 @@ INCLUDES = [
     ("bench/", [QUARRY, r'"bench/\w+\.h"', STD]),
     ("tests/explore_threads.c", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/test_share.c", [QUARRY, r'"(kernel/)?\w+\.h"']),  # run queues, whose interface is the kernel's own
-    ("tests/", [QUARRY, r'"(tests/|mm/|drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/virtio_\w+\.h>"]),
+    ("tests/", [QUARRY, r'"(tests/|mm/|drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
 ]
 # A comment that carries an argument stands beside its code (file, what it must say).
 ARGUMENTS = [

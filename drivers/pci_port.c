@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pci_port.c: how this machine's PCI functions are reached, and how they interrupt.
+ *
+ * Owns:       I/O ports 0xcf8-0xcff (configuration mechanism 1), which every machine with PCI has and
+ *             which reach all that is needed here.
+ * Locks:      pci_lock: an address and the access to it.
+ * Tests:      tests/qemu/test_virtio.py.
+ *
+ * Interrupts are INTx, by the line that the firmware wrote into the function: see docs/virtio.md for why
+ * not MSI-X.
+ */
+#include "drivers/pci.h"
+
+#include "x86.h"
+#include <quarry/acpi.h>
+
+#include <linux/pci_regs.h>
+
+#define CONFIG_ADDRESS 0xcf8
+#define CONFIG_DATA    0xcfc
+#define ADDRESS_ENABLE 0x80000000u
+
+static struct spinlock pci_lock = SPINLOCK("pci", RANK_NONE);
+
+static void set_address(const struct pci_function *fn, unsigned reg)
+{
+	outl(CONFIG_ADDRESS, ADDRESS_ENABLE | (u32)fn->bus << 16 | (u32)fn->device << 11 |
+	    (u32)fn->function << 8 | (reg & 0xfcu));
+}
+
+static u32 port_read(const struct pci_function *fn, unsigned reg, unsigned len)
+{
+	irqflags_t flags = spin_lock_irqsave(&pci_lock);
+	u16 port = (u16)(CONFIG_DATA + (reg & 3));
+	u32 value;
+
+	set_address(fn, reg);
+	value = len == 1 ? inb(port) : len == 2 ? inw(port) : inl(port);
+	spin_unlock_irqrestore(&pci_lock, flags);
+	return value;
+}
+
+static void port_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 value)
+{
+	irqflags_t flags = spin_lock_irqsave(&pci_lock);
+	u16 port = (u16)(CONFIG_DATA + (reg & 3));
+
+	set_address(fn, reg);
+	if (len == 1)
+		outb(port, (u8)value);
+	else if (len == 2)
+		outw(port, (u16)value);
+	else
+		outl(port, value);
+	spin_unlock_irqrestore(&pci_lock, flags);
+}
+
+const struct pci_access pci_ports = {.read = port_read, .write = port_write};
+
+int pci_route_intx(const struct pci_function *fn)
+{
+	unsigned line = pci_read(fn, PCI_INTERRUPT_LINE, 1);
+	int err;
+
+	if (!pci_read(fn, PCI_INTERRUPT_PIN, 1) || line == 0 || line >= ACPI_NR_ISA)
+		return -ENODEV;
+	/* Others may hold the line too: it is a level, whatever the ISA interrupt of that number is. */
+	err = ioapic_route(acpi.isa[line].gsi, VEC_PCI, true, acpi.isa[line].active_low);
+	if (!err)
+		pci_write(fn, PCI_COMMAND, 2, pci_read(fn, PCI_COMMAND, 2) & ~(u32)PCI_COMMAND_INTX_DISABLE);
+	return err;
+}

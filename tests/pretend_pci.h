@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pretend_pci.h: the configuration space of one virtio device as bytes, for tests and fuzzing: BARs can be sized,
+ * reads are counted, and none may lie beyond the space.
+ */
+#ifndef QUARRY_TESTS_PRETEND_PCI_H
+#define QUARRY_TESTS_PRETEND_PCI_H
+
+#include "drivers/virtio_cap.h"
+#include <quarry/mm.h>
+
+#include <linux/pci_regs.h>
+#include <linux/virtio_pci.h>
+
+struct pretend_pci {
+	u8 byte[PCI_CONFIG_LEN];
+	u32 writable[PCI_NR_BARS]; /* bits of each BAR that a write changes; of others only the lowest 4 stay */
+	bool gone;                 /* all ones, as when nothing answers */
+	unsigned reads, beyond;
+};
+
+static struct pretend_pci space; /* one at a time */
+
+static u32 space_read(const struct pci_function *fn, unsigned reg, unsigned len)
+{
+	u32 value = 0;
+
+	space.reads++;
+	if (reg + len > PCI_CONFIG_LEN) {
+		space.beyond++;
+		return ~0u;
+	}
+	memcpy(&value, space.byte + reg, len);
+	if (space.gone)
+		value = len == 4 ? ~0u : (1u << 8 * len) - 1;
+	return value;
+}
+
+static void space_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 value)
+{
+	unsigned bar = (reg - PCI_BASE_ADDRESS_0) / 4;
+	u32 was;
+
+	if (reg >= PCI_BASE_ADDRESS_0 && bar < PCI_NR_BARS) {
+		memcpy(&was, space.byte + reg, 4);
+		value = (value & space.writable[bar]) | (was & ~space.writable[bar] & 0xf);
+	}
+	if (reg + len <= PCI_CONFIG_LEN)
+		memcpy(space.byte + reg, &value, len);
+}
+
+static const struct pci_access space_access = {.read = space_read, .write = space_write};
+static const struct pci_function space_fn = {.access = &space_access, .vendor_id = 0x1af4};
+
+static inline void space_set(unsigned reg, unsigned len, u32 value)
+{
+	memcpy(space.byte + reg, &value, len);
+}
+
+#endif
