@@ -11,6 +11,7 @@
 #include "bench/bench.h"
 
 #include <quarry/kernel.h>
+#include <quarry/memory_hotplug.h>
 #include <quarry/mm.h>
 
 #define RUNS  32
@@ -100,6 +101,18 @@ static bool bench_batches(void)
 	return true;
 }
 
+/* The largest range that may go, for its holds of the mutex: it goes altogether, and comes again. */
+static bool bench_add(void)
+{
+	unsigned long nr;
+	pfn_t start = offline_candidate(&kernel_memory, ~0UL, &nr);
+	unsigned node = start == PFN_NONE ? 0 : kernel_memory.zones[pageblock_of(&kernel_memory, start)->zone].node;
+
+	return start != PFN_NONE && !offline_pages(&kernel_memory, start, nr, NULL, NULL) &&
+	    !remove_memory(&kernel_memory, start, nr) && !add_memory(&kernel_memory, start, nr, node) &&
+	    !online_pages(&kernel_memory, start, nr, NULL);
+}
+
 static bool bench_offline(void)
 {
 	unsigned long want = 128UL << (20 - PAGE_SHIFT), nr;
@@ -111,7 +124,6 @@ static bool bench_offline(void)
 	/* What the caches hold must not make a pageblock look used. */
 	drain_all_pages(&kernel_memory, NULL);
 	WRITE_ONCE(kernel_memory.hotplug_longest, 0);
-	(void)offline_candidate(&kernel_memory, ~0UL, &nr);
 	start = offline_candidate(&kernel_memory, want, &nr);
 	if (start == PFN_NONE || nr != want) {
 		printk("bench: no free movable range of 128 MiB; give the machine 1 GiB\n");
@@ -135,6 +147,8 @@ static bool bench_offline(void)
 		if (online_pages(&kernel_memory, start, nr, NULL))
 			return false;
 	}
+	if (!bench_add())
+		return false;
 	bench_figure("offline_free_128m", precise, "instructions");
 	bench_figure("offline_free_128m_disable", disable, "instructions");
 	bench_figure("online_128m", online, "instructions");

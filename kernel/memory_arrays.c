@@ -3,7 +3,7 @@
  * memory_arrays.c: what stands behind the descriptors of the kernel's memory when memory comes and goes.
  *
  * Owns:       nothing: the page tables say what is there.
- * Locks:      called under kernel_memory.hotplug; those of the page tables inside.
+ * Locks:      called under kernel_memory.adding, grow_inside under its hotplug; those of the page tables inside.
  * Invariants: descriptors of pages come and go by section, those of pageblocks, 4 KiB for 512 MiB, stay.
  * Tests:      tests/test_memory_add.c.
  */

@@ -4,12 +4,14 @@
  *
  * Owns:       the step between HOLE and OFFLINE; the growth of zones' spans; what stands behind the
  *             descriptors of a memory with struct memory_arrays.
- * Locks:      mem->hotplug from the first look to the last store, so that nobody else adds, removes, takes out
- *             or brings back meanwhile; the zone lock for pageblocks and spans.
+ * Locks:      mem->adding throughout, so that one thread at a time adds or removes; mem->hotplug for the claim and
+ *             for the span only, so that no offline waits for a long range; the zone lock for pageblocks and spans.
  * Invariants: a pageblock that is no HOLE has descriptors for all its pages; a section without such a
  *             pageblock need not have any.  A span only grows: who walks it without a lock may miss what has
  *             just come, which is OFFLINE, and never meets what is not there, which reads as HOLE.
  *             What is broken leaves with its memory: what comes to its place later is other memory.
+ *             A range that is being added or removed is claimed from before its first change until after the last:
+ *             what of it is OFFLINE already, or still, nobody else brings online, takes out or removes.
  * Tests:      tests/test_memory_add.c.
  */
 #include "mm/mm_priv.h"
@@ -28,7 +30,7 @@ static bool section_empty(const struct memory *mem, pfn_t section)
 	     (section) += SECTION_PAGES)
 
 /* The descriptors of those sections of the range that have nothing in them; they must not be wanted. */
-static void unback(struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_hotplug_class)
+static void unback(struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_adding_class)
 {
 	pfn_t section;
 
@@ -41,7 +43,7 @@ static void unback(struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(m
 	mem->arrays->unmap(mem, start, nr);
 }
 
-static int back(struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_hotplug_class)
+static int back(struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_adding_class)
 {
 	pfn_t section;
 	int err;
@@ -59,14 +61,17 @@ static int back(struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_
 }
 
 /* The zone's span, and its place in the zonelists if it had none. */
-static void grow_span(struct zone *zone, pfn_t start, pfn_t end) REQUIRES(mem_hotplug_class)
+static void grow_span(struct zone *zone, pfn_t start, pfn_t end) REQUIRES(mem_adding_class)
 {
 	bool first = !zone_has_span(zone);
-	irqflags_t flags = zone_lock_irqsave(zone);
+	irqflags_t flags;
 
+	hotplug_lock(zone->mem);
+	flags = zone_lock_irqsave(zone);
 	WRITE_ONCE(zone->start_pfn, first ? start : MIN(start, zone->start_pfn));
 	WRITE_ONCE(zone->end_pfn, MAX(end, zone->end_pfn));
 	zone_unlock_irqrestore(zone, flags);
+	hotplug_unlock(zone->mem);
 	if (first) {
 		memory_build_zonelists(zone->mem);
 		pcp_zones_changed(zone->mem);
@@ -97,30 +102,49 @@ static bool any_stands_by(const struct memory *mem, pfn_t start, unsigned long n
 	return false;
 }
 
-static int add_locked(struct memory *mem, pfn_t start, unsigned long nr, struct zone *zone)
-    REQUIRES(mem_hotplug_class)
+/* Only threads with mem->adding fill or make holes, and standby memory only becomes less: what was so stays so. */
+static int addable(const struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_adding_class)
 {
-	pfn_t pfn;
-	int err;
-
 	if (range_count(mem, start, nr, PB_HOLE) != nr >> PAGEBLOCK_ORDER)
 		return -EEXIST;
 	/* A hole between what stands by: its step may come online at any moment, and nobody can ask for it. */
 	if (any_stands_by(mem, start, nr))
 		return -EBUSY;
-	err = zone_alloc_slots(zone);
+	return 0;
+}
+
+static int add_claimed(struct memory *mem, pfn_t start, unsigned long nr, struct zone *zone)
+    REQUIRES(mem_adding_class)
+{
+	int err = zone_alloc_slots(zone);
+	pfn_t pfn;
+
 	if (!err)
 		err = back(mem, start, nr);
 	if (err)
 		return err;
 	grow_span(zone, start, start + nr);
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+		sched_point("add.block");
 		block_arrives(zone, pfn);
+	}
 	return 0;
+}
+
+/* For clang: the mutex of @mem is the class. */
+static void adding_lock(struct memory *mem) ACQUIRE(mem_adding_class) NO_LOCK_ANALYSIS
+{
+	mutex_lock(&mem->adding);
+}
+
+static void adding_unlock(struct memory *mem) RELEASE(mem_adding_class) NO_LOCK_ANALYSIS
+{
+	mutex_unlock(&mem->adding);
 }
 
 int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
 {
+	struct range_claim claim = {.start = start, .end = start + nr, .stays = true};
 	int err;
 
 	if (!range_ok(mem, start, nr))
@@ -129,48 +153,71 @@ int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
 		return -ENODEV;
 	if (!may_sleep())
 		return -EDEADLK;
-	hotplug_lock(mem);
-	err = add_locked(mem, start, nr, &mem->zones[node * NR_ZONE_KINDS + ZONE_MOVABLE]);
-	hotplug_unlock(mem);
+	adding_lock(mem);
+	err = addable(mem, start, nr);
+	if (!err)
+		err = range_claim(mem, &claim);
+	if (!err) {
+		err = add_claimed(mem, start, nr, &mem->zones[node * NR_ZONE_KINDS + ZONE_MOVABLE]);
+		range_unclaim(mem, &claim);
+	}
+	adding_unlock(mem);
 	if (!err)
 		MM_EVENT_ADD(mem, MEMORY_ADDED, nr >> PAGEBLOCK_ORDER);
 	return err;
 }
 
-static int removable(const struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_hotplug_class)
+/* With a claim on the range it stays so; without one it is a hint. */
+static int removable(const struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_adding_class)
 {
 	if (range_count(mem, start, nr, PB_HOLE))
 		return -EINVAL;
 	if (any_stands_by(mem, start, nr))
 		return -EBUSY;
-	if (range_count(mem, start, nr, PB_OFFLINE) != nr >> PAGEBLOCK_ORDER ||
-	    range_claimed(mem, start, nr))
+	if (range_count(mem, start, nr, PB_OFFLINE) != nr >> PAGEBLOCK_ORDER)
 		return -EBUSY;
+	return 0;
+}
+
+static int remove_claimed(struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_adding_class)
+{
+	int err = removable(mem, start, nr);
+	pfn_t pfn;
+
+	if (err)
+		return err;
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+		struct zone *zone = zone_of(mem, pfn);
+		irqflags_t flags;
+
+		sched_point("remove.block");
+		flags = zone_lock_irqsave(zone);
+		pageblock_set_hole(zone, pfn);
+		zone_unlock_irqrestore(zone, flags);
+	}
+	unback(mem, start, nr);
 	return 0;
 }
 
 int remove_memory(struct memory *mem, pfn_t start, unsigned long nr)
 {
-	pfn_t pfn;
+	struct range_claim claim = {.start = start, .end = start + nr, .stays = true};
 	int err;
 
 	if (!range_ok(mem, start, nr))
 		return -EINVAL;
 	if (!may_sleep())
 		return -EDEADLK;
-	hotplug_lock(mem);
+	adding_lock(mem);
+	/* What must be refused anyway is not claimed: somebody could be refused for it. */
 	err = removable(mem, start, nr);
+	if (!err)
+		err = range_claim(mem, &claim);
 	if (!err) {
-		for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
-			struct zone *zone = zone_of(mem, pfn);
-			irqflags_t flags = zone_lock_irqsave(zone);
-
-			pageblock_set_hole(zone, pfn);
-			zone_unlock_irqrestore(zone, flags);
-		}
-		unback(mem, start, nr);
+		err = remove_claimed(mem, start, nr);
+		range_unclaim(mem, &claim);
 	}
-	hotplug_unlock(mem);
+	adding_unlock(mem);
 	if (!err)
 		MM_EVENT_ADD(mem, MEMORY_REMOVED, nr >> PAGEBLOCK_ORDER);
 	return err;

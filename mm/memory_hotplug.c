@@ -57,7 +57,7 @@ static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_
 	unsigned long nr = 0;
 
 	LIST_FOREACH(c, &zone->mem->claims, link) {
-		if (!c->coming && zone_of(zone->mem, c->start) == zone)
+		if (!c->stays && zone_of(zone->mem, c->start) == zone)
 			nr += c->end - c->start;
 	}
 	return nr;
@@ -90,6 +90,28 @@ unsigned long range_count(const struct memory *mem, pfn_t start, unsigned long n
 	return n;
 }
 
+int range_claim(struct memory *mem, struct range_claim *claim)
+{
+	int err = 0;
+
+	hotplug_lock(mem);
+	if (range_claimed(mem, claim->start, claim->end - claim->start)) {
+		err = -EBUSY;
+	} else {
+		claim->nr = mem->nr_claims++;
+		LIST_INSERT_HEAD(&mem->claims, claim, link);
+	}
+	hotplug_unlock(mem);
+	return err;
+}
+
+void range_unclaim(struct memory *mem, struct range_claim *claim)
+{
+	hotplug_lock(mem);
+	LIST_REMOVE(claim, link);
+	hotplug_unlock(mem);
+}
+
 /*
  * The claim comes first and the long checks after it, without the lock: nobody else takes out, brings back, adds or
  * removes any of it meanwhile.  A claim counts as going, or coming, from here on.
@@ -99,16 +121,8 @@ static int claim_range(struct memory *mem, struct range_claim *claim, struct mm_
 	struct zone *zone;
 	int err = range_zone(mem, claim->start, claim->end - claim->start, &zone, fail);
 
-	if (err)
-		return err;
-	hotplug_lock(mem);
-	if (range_claimed(mem, claim->start, claim->end - claim->start)) {
+	if (!err && range_claim(mem, claim))
 		err = mm_fail(fail, claim->start, WHY_CLAIMED, -EBUSY);
-	} else {
-		claim->nr = mem->nr_claims++;
-		LIST_INSERT_HEAD(&mem->claims, claim, link);
-	}
-	hotplug_unlock(mem);
 	return err;
 }
 
@@ -347,7 +361,7 @@ static void online_chunk(struct zone *zone, pfn_t start, pfn_t end) REQUIRES(mem
 
 int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
-	struct range_claim claim = {.start = start, .end = start + nr, .coming = true};
+	struct range_claim claim = {.start = start, .end = start + nr, .stays = true};
 	int err = claim_range(mem, &claim, fail);
 	pfn_t pfn;
 

@@ -78,6 +78,7 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	mem->alloc = cfg->alloc;
 	mem->alloc_arg = cfg->arg;
 	mem->policy = ISO_PRECISE;
+	mem->adding = MUTEX("mem_adding");
 	mem->hotplug = MUTEX("mem_hotplug");
 	mem->poison = MUTEX("poison");
 	mem->pcp_ctl = MUTEX("pcp_ctl");

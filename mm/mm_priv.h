@@ -249,14 +249,17 @@ static inline enum migratetype gfp_type(gfp_t gfp)
 
 /* ---- ranges (memory_hotplug.c), under hotplug ---- */
 
-/* Does an operation under way work on part of the range? */
 /*
  * Would what is left without the range, and without those that others claimed before @mine (NULL: at all), be
  * enough?  A hint.  hotplug not held.
  */
 bool enough_left(struct memory *mem, pfn_t start, unsigned long nr, const struct range_claim *mine)
     EXCLUDES(mem_hotplug_class);
+/* Does an operation under way work on part of the range? */
 bool range_claimed(const struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_hotplug_class);
+/* From here until range_unclaim the range is the caller's.  0; -EBUSY an operation works on part of it. */
+int range_claim(struct memory *mem, struct range_claim *claim) must_check EXCLUDES(mem_hotplug_class);
+void range_unclaim(struct memory *mem, struct range_claim *claim) EXCLUDES(mem_hotplug_class);
 /* zone_plan_capacity, for what is left when the ranges being worked on have gone. */
 void zone_plan_claimed(struct zone *zone) REQUIRES(mem_hotplug_class);
 /* Pageblocks of the range in @state. */

@@ -254,6 +254,52 @@ static void without_memory_for_caches_nothing_changes(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* ---- beside others ---- */
+
+static unsigned beside; /* offlines that went through while memory came, or went */
+
+static void offline_beside(struct memory *mem)
+{
+	const pfn_t start = START + BLOCK(SIZE + 1);
+	unsigned round;
+
+	for (round = 0; round < 200; round++) {
+		/* Held, it would be waited for, by the thread that holds it. */
+		if (!hotplug_trylock(mem))
+			return;
+		hotplug_unlock(mem);
+		beside += !offline_pages(mem, start, BLOCK(2), NULL, NULL) && !online_pages(mem, start, BLOCK(2), NULL);
+	}
+}
+
+static int map_beside(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	offline_beside(mem);
+	return test_map(mem, start, nr);
+}
+
+static void unmap_beside(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	offline_beside(mem);
+	test_unmap(mem, start, nr);
+}
+
+static void offlines_go_on_while_memory_comes_and_goes(struct ktest *t)
+{
+	static const struct memory_arrays slow = {
+	    .map = map_beside, .unmap = unmap_beside, .grow = test_grow, .shrink = test_shrink};
+	struct memory *mem = one_node(t);
+
+	REQUIRE(t, mem);
+	mem->arrays = &slow;
+	beside = 0;
+	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(HALF), 0), 0);
+	EXPECT_EQ(t, beside, 200);
+	EXPECT_EQ(t, remove_memory(mem, BORDER, BLOCK(HALF)), 0);
+	EXPECT_EQ(t, beside, 400);
+	drop_memory(t, mem);
+}
+
 /* ---- under load ---- */
 
 struct user {
@@ -365,8 +411,8 @@ static void the_machines_own_descriptors_come_and_go(struct ktest *t)
 KTEST_SUITE(memory_add, KTEST_QUICK, KTEST(what_was_added_is_used_and_goes_again),
     KTEST(what_is_refused_changes_nothing), KTEST(what_an_operation_works_on_stays),
     KTEST(it_comes_back_as_if_it_had_never_been_used), KTEST(what_is_broken_goes_with_its_memory),
-    KTEST(what_broke_goes_with_it), KTEST(what_is_refused_changes_nothing), KTEST(what_an_operation_works_on_stays),
-    KTEST(it_comes_back_as_if_it_had_never_been_used),
+    KTEST(what_broke_goes_with_it),
     KTEST(sections_come_with_their_first_pageblock_and_go_with_their_last),
     KTEST(without_memory_for_them_nothing_changes), KTEST(without_memory_for_caches_nothing_changes),
+    KTEST(offlines_go_on_while_memory_comes_and_goes),
     KTEST(it_comes_and_goes_under_load), KTEST(the_machines_own_descriptors_come_and_go));

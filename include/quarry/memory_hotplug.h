@@ -15,12 +15,14 @@
  * of its zone MOVABLE, OFFLINE; online_pages puts them into service.  Descriptors come with the first
  * pageblock of a section, out of the kernel's own memory: 1 MiB for each 128 MiB.
  * Returns 0; or, with nothing changed: -EINVAL empty, unaligned, wrapping, or outside of what the memory's
- * arrays can cover; -EEXIST some of it is there; -EBUSY it lies between memory that stands by;
+ * arrays can cover; -EEXIST some of it is there; -EBUSY it lies between memory that stands by,
+ * or an operation works on some of it;
  * -ENODEV no such node; -ENOMEM for descriptors or caches; -EDEADLK context.
- * Context: thread, may sleep.  Locks: hotplug, cpu_hotplug shared, pcp_ctl, zone.
+ * Nobody else can use, take or remove part of it before all of it is there.
+ * Context: thread, may sleep.  Locks: adding, hotplug for moments, cpu_hotplug shared, pcp_ctl, zone.
  */
 int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node) must_check
-    EXCLUDES(mem_hotplug_class, pcp_ctl_class, zone_class);
+    EXCLUDES(mem_adding_class, mem_hotplug_class, pcp_ctl_class, zone_class);
 /*
  * remove_memory - the memory at [@start, @start + @nr) is about to go: OFFLINE becomes HOLE.  A section's
  * descriptors go with its last pageblock.  Returns 0; or, with nothing changed: -EINVAL empty, unaligned,
@@ -29,7 +31,7 @@ int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
  * Context and locks as add_memory.
  */
 int remove_memory(struct memory *mem, pfn_t start, unsigned long nr) must_check
-    EXCLUDES(mem_hotplug_class, pcp_ctl_class, zone_class);
+    EXCLUDES(mem_adding_class, mem_hotplug_class, pcp_ctl_class, zone_class);
 
 /* ---- what would be in the way (mm/offline_query.c) ------------------------------------------- */
 

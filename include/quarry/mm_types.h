@@ -358,7 +358,7 @@ struct range_claim {
 	LIST_ENTRY(range_claim) link; /* h */
 	pfn_t start, end;
 	u64 nr;      /* rises from claim to claim */
-	bool coming; /* it is being brought online, not taken out */
+	bool stays;  /* it is being brought online, added or removed: no page in service goes with it */
 };
 
 /* How much of a cache holds for one order, in blocks, before the zone's bound cuts it. */
@@ -394,8 +394,8 @@ struct oom_state {
 
 /*
  * For a memory that can grow: how its descriptors get memory behind them.  Where they have none they read
- * as zeros, which is HOLE and TAIL, and nobody writes to them.  Called under hotplug, in a thread that may
- * sleep; what is there already stays as it is.
+ * as zeros, which is HOLE and TAIL, and nobody writes to them.  Called under adding, grow_inside under hotplug, in a
+ * thread that may sleep; what is there already stays as it is.
  */
 struct memory_arrays {
 	/* The bytes of [@start, @start + @nr), pageblocks, and their pageblocks' descriptors.  0; -ENOMEM. */
@@ -425,6 +425,7 @@ struct memory {
 	struct node nodes[MAX_NODES];
 	unsigned nr_nodes;            /* c */
 	struct standby_thread standby;
+	struct mutex adding;          /* before hotplug: one thread adds or removes */
 	struct mutex hotplug;         /* RANK_MEM_HOTPLUG: claims, commits, onlining */
 	u64 hotplug_since;            /* h: when it was taken */
 	u64 hotplug_longest;          /* h: nanoseconds of the longest hold */

@@ -273,7 +273,8 @@ static inline void rwsem_unlock_exclusive(struct rwsem *s) RELEASE(s) NO_LOCK_AN
 
 /* The outer ranks once more, for clang (lock_attr.h); cpu_hotplug, further down, stands for its own. */
 extern struct rwsem cpu_hotplug;
-extern struct lock_class mem_hotplug_class;
+extern struct lock_class mem_adding_class;
+extern struct lock_class mem_hotplug_class ACQUIRED_AFTER(mem_adding_class);
 extern struct lock_class poison_class ACQUIRED_AFTER(mem_hotplug_class);
 extern struct lock_class pcp_ctl_class ACQUIRED_AFTER(mem_hotplug_class, poison_class);
 extern struct lock_class object_class ACQUIRED_AFTER(pcp_ctl_class, cpu_hotplug);

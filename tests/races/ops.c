@@ -166,7 +166,7 @@ static int op_scene(unsigned role, const char *arg)
 /* ---- arguments ---- */
 
 /* P, O, V: its pageblock; S: the 4 aligned pageblocks around P; U; N-M: pageblocks of zone MOVABLE. */
-static bool range_of(const char *arg, pfn_t *start, unsigned long *nr)
+bool ops_range(const char *arg, pfn_t *start, unsigned long *nr)
 {
 	unsigned from = 0, to = 0;
 
@@ -281,7 +281,7 @@ static int op_isolate(unsigned role, const char *arg)
 	unsigned long nr;
 	pfn_t start;
 
-	if (!range_of(arg, &start, &nr))
+	if (!ops_range(arg, &start, &nr))
 		return -EINVAL;
 	return start_isolate_page_range(ops.mem, start, nr, ops.mem->policy, NULL);
 }
@@ -291,7 +291,7 @@ static int op_undo(unsigned role, const char *arg)
 	unsigned long nr;
 	pfn_t start;
 
-	if (!range_of(arg, &start, &nr))
+	if (!ops_range(arg, &start, &nr))
 		return -EINVAL;
 	undo_isolate_page_range(ops.mem, start, nr);
 	return 0;
@@ -303,7 +303,7 @@ static int op_offline(unsigned role, const char *arg)
 	unsigned long nr;
 	pfn_t start;
 
-	if (!range_of(arg, &start, &nr))
+	if (!ops_range(arg, &start, &nr))
 		return -EINVAL;
 	return offline_pages(ops.mem, start, nr, &opts, NULL);
 }
@@ -313,7 +313,7 @@ static int op_online(unsigned role, const char *arg)
 	unsigned long nr;
 	pfn_t start;
 
-	if (!range_of(arg, &start, &nr))
+	if (!ops_range(arg, &start, &nr))
 		return -EINVAL;
 	return online_pages(ops.mem, start, nr, NULL);
 }
@@ -457,6 +457,7 @@ static const struct {
     {"migrate", op_migrate}, {"touch", vm_op_touch}, {"hammer", vm_op_hammer}, {"move", vm_op_move},
     {"once", vm_op_once}, {"unmap", vm_op_unmap}, {"remove", vm_op_remove},
     {"soft", op_soft}, {"fail", op_fail}, {"machine", op_machine}, {"unpoison", op_unpoison}, {"standby", op_standby},
+    {"add_memory", add_op_add}, {"remove_memory", add_op_remove},
 };
 
 /* Split "name(argument)"; the number of @name in known[], or its size. */

@@ -61,6 +61,13 @@ int vm_op_once(unsigned role, const char *arg);
 int vm_op_pin(unsigned role);
 int vm_op_unpin(unsigned role);
 
+/* ---- operations of ops_add.c: of a range, which is HOLE or OFFLINE; of node 0 ---- */
+
+/* The pageblocks that @arg names; false: none.  ops.c. */
+bool ops_range(const char *arg, pfn_t *start, unsigned long *nr);
+int add_op_add(unsigned role, const char *arg);
+int add_op_remove(unsigned role, const char *arg);
+
 /* ---- operations of ops_cpu.c ---- */
 
 int cpu_op_down(unsigned role, const char *arg);

@@ -62,6 +62,8 @@ __asm__(".pushsection .rodata.race_texts,\"a\"\n"
 	RACE("R-PSN-soft")
 	RACE("R-PSN-for-ever")
 	RACE("R-PSN-tail")
+	RACE("R-ADD")
+	RACE("R-ADD-remove")
 	RACE("R-SBY")
 	RACE("R-SBY-broken")
 	RACE("R-PUT")
