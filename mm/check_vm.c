@@ -214,6 +214,9 @@ static bool check_place(struct vm_check *c, struct vm_space *space, uintptr_t va
 	CHECK(c, slot == (pte & PTE_PRESENT ? (uintptr_t)pfn_to_page_in(c->mem, pte_pfn(pte))
 	                                    : slot_marker(pte_pfn(pte))),
 	    "I-S4 entry for another page than its slot's", pte_pfn(pte), va, slot);
+	CHECK(c, !(pte & PTE_PRESENT) || ((!(pte & PTE_WRITE) || r->prot & VM_WRITE) &&
+	        (pte & PTE_NX || r->prot & VM_EXEC)),
+	    "I-S4 entry allows more than its region", pte_pfn(pte), pte, r->prot);
 	return true;
 }
 

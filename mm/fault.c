@@ -10,6 +10,7 @@
  * Tests:      tests/test_vm.c, tests/test_vm_object.c.
  */
 #include "mm/vm_priv.h"
+#include <quarry/sched_point.h>
 
 struct fault {
 	struct vm_space *space;
@@ -52,6 +53,7 @@ static int ask_pager(struct vm_object *object, u32 index)
 	if (!page)
 		return -ENOMEM;
 	mem_free_pages(object->mem, page, 0);
+	sched_point("fault.ask");
 	return object->ops->get(object, index);
 }
 
@@ -144,11 +146,16 @@ int vm_fault(struct vm_space *space, uintptr_t va, unsigned access)
 	err = find_object(&f);
 	if (err)
 		return err;
+	sched_point("fault.found");
 	err = prepare(&f);
+	sched_point("fault.ready");
 	if (!err)
 		err = commit(&f);
-	if (f.page)
+	/* Another fault has filled the slot meanwhile, or there is nothing to show any more. */
+	if (f.page) {
+		sched_point("fault.lost");
 		mem_free_pages(space->mem, f.page, 0);
+	}
 	vm_object_put(f.object);
 	return err;
 }

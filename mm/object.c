@@ -14,6 +14,7 @@
  */
 #include "mm/vm_priv.h"
 #include <quarry/account.h>
+#include <quarry/sched_point.h>
 
 #define SLOTS_PER_LEAF 512
 /* Slots looked at in one hold of the lock. */
@@ -58,10 +59,13 @@ int object_prepare(struct vm_object *object, u32 index, gfp_t gfp)
 		leaf = mem_alloc_pages(object->mem, GFP_KERNEL | GFP_ZERO | gfp, 0);
 		if (!leaf)
 			return -ENOMEM;
+		sched_point("obj.leaf");
 	}
-	/* Somebody else was faster. */
-	if (leaf)
+	/* Another fault has installed one meanwhile. */
+	if (leaf) {
+		sched_point("obj.lost");
 		mem_free_pages(object->mem, leaf, 0);
+	}
 	return 0;
 }
 
@@ -161,6 +165,7 @@ void vm_object_put(struct vm_object *object)
 
 	if (atomic_sub(&object->refs, 1u) > 1)
 		return;
+	sched_point("obj.last");
 	KASSERT(RB_EMPTY(&object->regions) && !object->walked);
 	spin_lock(&mem->vm.lock);
 	LIST_REMOVE(object, link);
@@ -202,6 +207,7 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 		memcpy(page_address_in(mem, page), data, PAGE_SIZE);
 	else
 		zero_block(mem, page, 0);
+	sched_point("supply.page");
 	spin_lock(&object->lock);
 	slot = object_lookup(object, index);
 	if (slot)
@@ -261,6 +267,7 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr)
 				visited += empty_slot(object, index, slot, &g);
 		}
 		spin_unlock(&object->lock);
+		sched_point("remove.emptied");
 		tlb_flush(&g);
 	}
 	return 0;

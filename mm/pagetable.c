@@ -10,32 +10,26 @@
  */
 #include "mm/vm_priv.h"
 #include <quarry/account.h>
+#include <quarry/sched_point.h>
 
 #define PTE_TABLE (PTE_PRESENT | PTE_WRITE | PTE_USER)
 /* Entries of the top table that are for user addresses. */
 #define USER_ENTRIES (PT_ENTRIES / 2)
 
-/* Returns 0 and *@out; -EDQUOT; -ENOMEM. */
-static int table_alloc(const struct pagetable *pt, struct page **out)
+/* A table that nobody is charged for yet; NULL: no memory. */
+static struct page *table_alloc(const struct pagetable *pt)
 {
-	int err = account_charge(pt->account, ACCOUNT_TABLES, 1);
+	struct page *page = mem_alloc_pages(pt->mem, GFP_KERNEL | GFP_ZERO, 0);
 
-	if (err)
-		return err;
-	*out = mem_alloc_pages(pt->mem, GFP_KERNEL | GFP_ZERO, 0);
-	if (!*out) {
-		account_uncharge(pt->account, ACCOUNT_TABLES, 1);
-		return -ENOMEM;
-	}
-	page_cas_state(*out, PG_ALLOC, PG_PGTABLE);
-	return 0;
+	if (page)
+		page_cas_state(page, PG_ALLOC, PG_PGTABLE);
+	return page;
 }
 
 static void table_free(const struct pagetable *pt, struct page *page)
 {
 	page_cas_state(page, PG_PGTABLE, PG_ALLOC);
 	mem_free_pages(pt->mem, page, 0);
-	account_uncharge(pt->account, ACCOUNT_TABLES, 1);
 }
 
 /* Walk down towards @va as far as there are tables; *@level says at which one the entry is. */
@@ -97,13 +91,36 @@ int pt_init(struct pagetable *pt, struct memory *mem)
 
 	*pt = (struct pagetable){.mem = mem, .account = account_current(), .lock = SPINLOCK("pagetable", RANK_PT),
 	    .nr_tables = 1};
-	err = table_alloc(pt, &page);
+	err = account_charge(pt->account, ACCOUNT_TABLES, 1);
 	if (err)
 		return err;
+	page = table_alloc(pt);
+	if (!page) {
+		account_uncharge(pt->account, ACCOUNT_TABLES, 1);
+		return -ENOMEM;
+	}
 	account_get(pt->account);
 	pt->root = (phys_t)page_to_pfn_in(mem, page) << PAGE_SHIFT;
 	arch_pagetable_init(arch_phys_to_virt(pt->root));
 	return 0;
+}
+
+/*
+ * Link the table @page at @entry.  A table is charged only here: two faults that need the same table pay for one,
+ * so neither is refused for the other's.  Returns 0; -EEXIST another fault has linked one; -EDQUOT.
+ */
+static int table_link(struct pagetable *pt, u64 *entry, const struct page *page)
+{
+	int err;
+
+	spin_lock(&pt->lock);
+	err = READ_ONCE(*entry) ? -EEXIST : account_charge(pt->account, ACCOUNT_TABLES, 1);
+	if (!err) {
+		store_release(entry, (u64)page_to_pfn_in(pt->mem, page) << PAGE_SHIFT | PTE_TABLE);
+		pt->nr_tables++;
+	}
+	spin_unlock(&pt->lock);
+	return err;
 }
 
 int pt_prepare(struct pagetable *pt, uintptr_t va)
@@ -112,25 +129,21 @@ int pt_prepare(struct pagetable *pt, uintptr_t va)
 		unsigned level;
 		u64 *entry = walk(pt, va, &level);
 		struct page *page;
-		bool linked = false;
 		int err;
 
 		if (level == 0)
 			return 0;
-		err = table_alloc(pt, &page);
-		if (err)
-			return err;
-		spin_lock(&pt->lock);
-		if (!READ_ONCE(*entry)) {
-			store_release(entry,
-			    (u64)page_to_pfn_in(pt->mem, page) << PAGE_SHIFT | PTE_TABLE);
-			pt->nr_tables++;
-			linked = true;
-		}
-		spin_unlock(&pt->lock);
-		/* Somebody else was faster. */
-		if (!linked)
+		page = table_alloc(pt);
+		if (!page)
+			return -ENOMEM;
+		sched_point("pt.table");
+		err = table_link(pt, entry, page);
+		if (err) {
+			sched_point("pt.lost");
 			table_free(pt, page);
+		}
+		if (err && err != -EEXIST)
+			return err;
 	}
 }
 
@@ -148,6 +161,7 @@ static void free_tables(struct pagetable *pt, phys_t phys, unsigned level, unsig
 	}
 	pt->nr_tables--;
 	table_free(pt, pfn_to_page_in(pt->mem, phys >> PAGE_SHIFT));
+	account_uncharge(pt->account, ACCOUNT_TABLES, 1);
 }
 
 void pt_destroy(struct pagetable *pt)

@@ -14,6 +14,7 @@
  */
 #include "mm/vm_priv.h"
 #include <quarry/account.h>
+#include <quarry/sched_point.h>
 
 /* Entries looked at in one hold of the locks. */
 #define ENTRIES_AT_ONCE 128
@@ -241,6 +242,7 @@ static void change_entries(struct vm_region *r,
 		}
 		spin_unlock(&pt->lock);
 		spin_unlock(&r->object->lock);
+		sched_point("region.changed");
 		tlb_flush(&g);
 	}
 }
@@ -267,7 +269,9 @@ static void region_remove(struct vm_space *space, struct vm_region *r)
 	RB_REMOVE(vm_region_tree, &space->regions, r);
 	space->nr_regions--;
 	spin_unlock(&space->lock);
+	sched_point("unmap.hidden");
 	change_entries(r, clear_entry);
+	sched_point("unmap.cleared");
 	spin_lock(&r->object->lock);
 	rmap_remove(r);
 	spin_unlock(&r->object->lock);
@@ -306,6 +310,7 @@ void vm_space_put(struct vm_space *space)
 
 	if (atomic_sub(&space->refs, 1u) > 1)
 		return;
+	sched_point("space.last");
 	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++)
 		KASSERT(READ_ONCE(space->active[i]) == 0);
 	unmap_all(space, VM_USER_START, VM_USER_END);
@@ -373,6 +378,7 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 		r->prot = prot;
 		spin_unlock(&r->object->lock);
 		spin_unlock(&space->lock);
+		sched_point("protect.set");
 		if (before & ~prot)
 			change_entries(r, lower_entry);
 	}

@@ -108,6 +108,11 @@ static void wrong_entries_are_found(struct ktest *t)
 	PLANT(t, s.mem, *entry, PTE_WRITE, "I-S7 entry maps no page");
 	PLANT(t, s.mem, *entry, *pt_entry(&s.space->pt, page_at(1)), "I-S4 entry for another page");
 	PLANT(t, s.mem, *other, pte_make(pfn, VM_READ), "I-S4 entry outside every region");
+	PLANT(t, s.mem, *entry, *entry & ~PTE_NX, "I-S4 entry allows more than its region");
+	soft_load_space(s.space);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(2), 1, VM_READ), 0);
+	soft_unload_space();
+	PLANT(t, s.mem, *entry, *entry | PTE_WRITE, "I-S4 entry allows more than its region");
 	/* Regions are being changed: their entries are about to go. */
 	mutex_lock(&s.space->change);
 	page_in(s.object, 2)->mapcount++;

@@ -74,6 +74,18 @@ static const struct explore_set sets[] = {
     {"fail-remove", "A:scene(V)", "fail(V)=0 | remove(V)=0 | touch(W)", ISO_PRECISE},
     {"fail-move", "A:scene(V)", "fail(V)=0 | move(V)", ISO_PRECISE},
     {"call-call", "A:scene", "call=0; free(P)=0 | call=0; drain=0 | disable=0", ISO_PRECISE},
+    {"fault-fault", "A:scene(N) ; A:limit(3)", "store(V)=0 | store(V)=0", ISO_PRECISE},
+    {"fault-fault-spaces", "A:scene(N)", "store(V)=0 | store(W)=0 | store(V)=0", ISO_PRECISE},
+    {"fault-supply", "A:scene(G)", "store(V)=0 | store(V)=0 | supply(V)", ISO_PRECISE},
+    {"fault-no-memory", "A:scene(N) ; A:hoard ; A:hoard(UNMOVABLE)", "store(V) | store(V) | free(P)", ISO_PRECISE},
+    {"fault-unmap", "A:scene(N)", "store(V) | unmap(V)=0 | store(W)=0", ISO_PRECISE},
+    {"fault-remap", "A:scene(G)", "store(V) | remap(V) | leave(W)=0; close=0", ISO_PRECISE},
+    {"fault-remap-remap", "A:scene(N)", "remap(V) | remap(V) | store(V)", ISO_PRECISE},
+    {"fault-shift", "A:scene(N)", "store(V) | shift(V)=0 | store(V)", ISO_PRECISE},
+    {"fault-protect", "A:scene(N)", "store(V) | protect(V)=0 | store(V)", ISO_PRECISE},
+    {"fault-remove", "A:scene(G)", "store(V)=0 | remove(V)=0 | store(W)=0", ISO_PRECISE},
+    {"fault-end", "A:scene(N)", "store(V) | leave(V)=0; leave(W)=0 | close=0", ISO_PRECISE},
+    {"move-end", "A:scene(V)", "move(V) | leave(V)=0; leave(W)=0; close=0 | store(V)", ISO_PRECISE},
 };
 
 static const char *moves; /* step through each script: made before the first key */

@@ -7,8 +7,7 @@
 #include "ops.h"
 #include <quarry/poison.h>
 
-static bool broken(struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have,
-    unsigned long want)
+bool ops_broken(struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have, unsigned long want)
 {
 	*v = (struct mm_violation){.what = what, .pfn = pfn, .have = have, .want = want};
 	return false;
@@ -25,10 +24,10 @@ static bool check_off(const struct zone *zone, struct mm_violation *v)
 			const struct pcp *pcp = zone->mem->pcp[cpu];
 
 			if (READ_ONCE(pcp->count[stack]))
-				return broken(v, "I-P6 cached while disabled, on CPU", cpu,
+				return ops_broken(v, "I-P6 cached while disabled, on CPU", cpu,
 				    READ_ONCE(pcp->count[stack]), 0);
 			if (READ_ONCE(pcp->capacity[stack]))
-				return broken(v, "I-P6 capacity while disabled, on CPU", cpu,
+				return ops_broken(v, "I-P6 capacity while disabled, on CPU", cpu,
 				    READ_ONCE(pcp->capacity[stack]), 0);
 		}
 	}
@@ -45,7 +44,7 @@ static bool check_isolated(struct mm_violation *v)
 
 		if (pageblock_isolated(pageblock_of(ops.mem, pfn)) &&
 		    scan_unmovable(zone_of(ops.mem, pfn), pfn, PAGEBLOCK_PAGES, &fail))
-			return broken(v, "I-I8 unmovable page in an isolated pageblock", fail.pfn, 1, 0);
+			return ops_broken(v, "I-I8 unmovable page in an isolated pageblock", fail.pfn, 1, 0);
 	}
 	return true;
 }
@@ -55,7 +54,7 @@ static bool check_unused(struct mm_violation *v)
 {
 	unsigned long have = memory_free_pages(ops.mem), want = memory_managed_pages(ops.mem);
 
-	return have == want || broken(v, "leak pages free or cached", 0, have, want);
+	return have == want || ops_broken(v, "leak pages free or cached", 0, have, want);
 }
 
 /* The CPUs that the last round asked are those of the roles that @roles names. */
@@ -66,7 +65,7 @@ static bool check_asked(const char *roles, struct mm_violation *v)
 	for (; *roles >= 'A' && *roles < 'A' + RACE_ROLES; roles++)
 		want |= 1UL << (*roles - 'A');
 	return ops.mem->drain_mask[0] == want ||
-	    broken(v, "asked: CPUs of the last round", 0, ops.mem->drain_mask[0], want);
+	    ops_broken(v, "asked: CPUs of the last round", 0, ops.mem->drain_mask[0], want);
 }
 
 /* Is the page flagged, and out of use: retired, or offline? */
@@ -75,16 +74,16 @@ static bool check_poisoned(pfn_t pfn, struct mm_violation *v)
 	u32 word = page_word(pfn_to_page_in(ops.mem, pfn));
 
 	if (!(word & PAGE_F_HWPOISON))
-		return broken(v, "unflagged broken page", pfn, word, PAGE_F_HWPOISON);
+		return ops_broken(v, "unflagged broken page", pfn, word, PAGE_F_HWPOISON);
 	return word_state(word) == PG_HWPOISON || pageblock_state(pageblock_of(ops.mem, pfn)) == PB_OFFLINE ||
-	    broken(v, "used broken page", pfn, word_state(word), PG_HWPOISON);
+	    ops_broken(v, "used broken page", pfn, word_state(word), PG_HWPOISON);
 }
 
 static bool check_healthy(pfn_t pfn, struct mm_violation *v)
 {
 	u32 word = page_word(pfn_to_page_in(ops.mem, pfn));
 
-	return !(word & PAGE_F_HWPOISON) || broken(v, "flagged page that was not taken", pfn, word, 0);
+	return !(word & PAGE_F_HWPOISON) || ops_broken(v, "flagged page that was not taken", pfn, word, 0);
 }
 
 /* No role has been given the page since. */
@@ -97,7 +96,7 @@ static bool check_unsold(pfn_t pfn, struct mm_violation *v)
 		const struct page *head = i < ops.nr_hoard ? ops.hoard[i] : ops.own[i - ops.nr_hoard];
 
 		if (head && page >= head && page < head + (1UL << word_order(page_word(head))))
-			return broken(v, "I-H3 broken page was handed out", pfn, 1, 0);
+			return ops_broken(v, "I-H3 broken page was handed out", pfn, 1, 0);
 	}
 	return true;
 }
@@ -122,7 +121,7 @@ bool ops_check(const char *what, struct mm_violation *v)
 		return check_healthy(ops_pfn(what + 8), v);
 	if (!strncmp(what, "unsold(", 7))
 		return check_unsold(ops_pfn(what + 7), v);
-	return broken(v, "unknown: no such check", 0, 0, 0);
+	return ops_broken(v, "unknown: no such check", 0, 0, 0);
 }
 
 static bool in_use(const struct page *page)
@@ -158,7 +157,7 @@ static bool check_owners(struct mm_violation *v)
 		known += owned(page);
 		if (page && (word_state(page_word(page)) != PG_MOVABLE_OPS ||
 		                word_ref(page_word(page)) != 1u + READ_ONCE(page->pincount)))
-			return broken(v, "object word of its page", page_to_pfn_in(ops.mem, page), page_word(page),
+			return ops_broken(v, "object word of its page", page_to_pfn_in(ops.mem, page), page_word(page),
 			    PAGE_WORD(1 + READ_ONCE(page->pincount), PG_MOVABLE_OPS, 0));
 	}
 	for (block = ops.mem->start_pfn; block < ops.mem->end_pfn; block += PAGEBLOCK_PAGES) {
@@ -167,7 +166,7 @@ static bool check_owners(struct mm_violation *v)
 		for_each_head(ops.mem, pfn, block)
 			found += in_use(pfn_to_page_in(ops.mem, pfn));
 	}
-	return known == found || broken(v, "leak blocks in use", 0, found, known);
+	return known == found || ops_broken(v, "leak blocks in use", 0, found, known);
 }
 
 static u64 count_offline_cpu(void)
@@ -207,12 +206,18 @@ static u64 count_tries(void)
 	return READ_ONCE(ops.vm.tries);
 }
 
+static u64 count_tables(void)
+{
+	return vm_tables();
+}
+
 static const struct {
 	const char *name;
 	u64 (*fn)(void);
 } counts[] = {
     {"offline_cpu", count_offline_cpu}, {"from_alloc", count_from_alloc}, {"cached", count_cached},
     {"cached(U)", count_cached_u}, {"tries", count_tries}, {"poisoned", count_poisoned}, {"refs(V)", count_refs},
+    {"tables", count_tables},
 };
 
 void ops_detail(const char *what, char *buf, size_t size)
@@ -244,10 +249,10 @@ bool ops_final(struct mm_violation *v)
 		if (ops.mem->zones[i].pcp_depth && !check_off(&ops.mem->zones[i], v))
 			return false;
 	if (READ_ONCE(smp_stats.from_alloc) != ops.from_alloc)
-		return broken(v, "from_alloc cross-calls", 0,
+		return ops_broken(v, "from_alloc cross-calls", 0,
 		    READ_ONCE(smp_stats.from_alloc) - ops.from_alloc, 0);
 	if (READ_ONCE(smp_stats.offline_cpu) != ops.offline_cpu)
-		return broken(v, "offline_cpu calls to CPUs that had gone", 0,
+		return ops_broken(v, "offline_cpu calls to CPUs that had gone", 0,
 		    READ_ONCE(smp_stats.offline_cpu) - ops.offline_cpu, 0);
-	return check_isolated(v) && check_memory(ops.mem, v) == 0 && check_owners(v);
+	return check_isolated(v) && check_memory(ops.mem, v) == 0 && check_owners(v) && vm_sound(v);
 }

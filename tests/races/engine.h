@@ -123,6 +123,8 @@ struct ops_view {
 	pfn_t page_p, block_u;
 };
 bool ops_view(struct ops_view *view);
+/* Are there memory objects, which operation "end" ends? */
+bool ops_has_objects(void);
 /* Is @what part of the memory, so that who waits for it waits for somebody who uses it? */
 bool ops_owns(const void *what);
 /* True if role @role's operation shall be called off. */

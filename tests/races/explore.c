@@ -228,6 +228,24 @@ static void judge(void)
 	}
 }
 
+static void end_main(void *arg)
+{
+	ops_run(0, "end");
+	fiber_idle();
+}
+
+/* Objects and spaces go, and nothing of them stays. */
+static void judge_end(void)
+{
+	if (!ops_has_objects() || strcmp(out_now->what, "OK") != 0)
+		return;
+	race_hook = NULL;
+	race_begin(0, NULL, &unused_result);
+	fiber_start("end", 0, end_main, NULL);
+	fiber_wait_all();
+	judge();
+}
+
 static void drive(void *arg)
 {
 	static unsigned number[RACE_ROLES];
@@ -254,6 +272,7 @@ static void drive(void *arg)
 	fiber_wait_all();
 	race_end("OK", "");
 	judge();
+	judge_end();
 }
 
 void explore_once(const struct plan *plan, struct outcome *out)

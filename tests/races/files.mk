@@ -6,6 +6,7 @@ RACE_SRCS += tests/races/run.c
 RACE_SRCS += tests/races/script.c
 RACE_SRCS += tests/races/ops.c
 RACE_SRCS += tests/races/ops_vm.c
+RACE_SRCS += tests/races/ops_space.c
 RACE_SRCS += tests/races/ops_cpu.c
 RACE_SRCS += tests/races/ops_add.c
 RACE_SRCS += tests/races/checks.c

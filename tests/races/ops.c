@@ -7,7 +7,7 @@
  * from which the next unmovable page will be taken, K (with scene(K)) an unmovable page in it.  O is an
  * object behind a handle, which can be moved; each role may have one of its own, too.  T is the second page of one
  * of two pages.  V (with scene(V),
- * instead of P) is a page of a memory object, mapped in address spaces: ops_vm.c.  B (with scene(B)) is the first page
+ * instead of P) is a page of a memory object, mapped in address spaces: ops_vm.c, ops_space.c.  B (with scene(B)) is the first page
  * of the pageblocks at the end of zone MOVABLE that stand by at first.  Operations on broken pages take the
  * page of P, Q, K or V as it was when the scene was set, whoever has it now.
  *
@@ -63,7 +63,7 @@ static const struct memory_arrays standby_arrays = {.grow_inside = grow_nothing}
 
 void ops_build(const struct race_script *s)
 {
-	const bool backed = has_scene(s, "scene(V)");
+	const bool backed = has_scene(s, "scene(V)") || has_scene(s, "scene(N)") || has_scene(s, "scene(G)");
 	const unsigned blocks = backed ? LENT : BLOCKS;
 	const unsigned long nr = 2 * blocks * PAGEBLOCK_PAGES;
 	const pfn_t start = backed ? race_ram(nr) : 0, middle = start + nr / 2, end = start + nr;
@@ -138,8 +138,9 @@ static int op_scene(unsigned role, const char *arg)
 {
 	struct page *u = mem_alloc_pages(ops.mem, GFP_UNMOVABLE, 0);
 
+	if (arg[0] == 'V' || arg[0] == 'N' || arg[0] == 'G')
+		vm_scene(arg[0]);
 	if (!strcmp(arg, "V")) {
-		vm_scene();
 		ops.page_p = page_to_pfn_in(ops.mem, ops.vm.v);
 		ops.vm.block_v = block_of(ops.vm.v);
 	} else {
@@ -455,7 +456,9 @@ static const struct {
     {"timeout", cpu_op_timeout},
     {"hold", op_hold}, {"drop", op_drop}, {"write", op_write}, {"pin", op_pin}, {"unpin", op_unpin},
     {"migrate", op_migrate}, {"touch", vm_op_touch}, {"hammer", vm_op_hammer}, {"move", vm_op_move},
-    {"once", vm_op_once}, {"unmap", vm_op_unmap}, {"remove", vm_op_remove},
+    {"once", vm_op_once}, {"unmap", vm_op_unmap}, {"remove", vm_op_remove}, {"store", vm_op_store},
+    {"remap", vm_op_remap}, {"shift", vm_op_shift}, {"protect", vm_op_protect}, {"supply", vm_op_supply},
+    {"leave", vm_op_leave}, {"close", vm_op_close}, {"end", vm_op_end}, {"limit", vm_op_limit},
     {"soft", op_soft}, {"fail", op_fail}, {"machine", op_machine}, {"unpoison", op_unpoison}, {"standby", op_standby},
     {"add_memory", add_op_add}, {"remove_memory", add_op_remove},
 };

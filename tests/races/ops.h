@@ -11,11 +11,27 @@
 #define MAX_HOARD 1024
 
 /* Object pages: V in slot VM_SLOT of an object that two spaces show, in one of which it was touched. */
-#define VM_SLOT 1
+#define VM_SLOT  1
+#define VM_PAGES 4u
+#define VM_BASE  0x400000UL
+#define VM_V     (VM_BASE + VM_SLOT * PAGE_SIZE)
+
+/* What a space shows at VM_V: V's slot of the object; of the other one; the object's next slot; any of these. */
+enum vm_shows { SHOWS_V, SHOWS_OTHER, SHOWS_NEXT, SHOWS_ANY };
 
 struct ops_vm {
+	struct spinlock lock;       /* RANK_TASK: taking a reference, and giving up the scene's */
 	struct vm_object *object;   /* NULL: there is none */
+	struct vm_object *other;    /* what an address is mapped to instead; NULL: nothing */
 	struct vm_space *space[2];
+	bool closed, left[2];       /* lock: the scene has given up its references, to the objects, to a space */
+	u32 shows[2];               /* a: enum vm_shows of each space */
+	u32 refused[2];             /* a: a write in that space, begun from now on, must fail */
+	u32 removed;                /* a: slots were emptied, with what was stored */
+	bool stale;                 /* one that had to fail did not */
+	u32 stores;                 /* a: values that were given out */
+	u64 stored[RACE_ROLES];     /* what each role has stored in its word of the page; 0: nothing */
+	enum vm_shows stored_in[RACE_ROLES];
 	struct page *v;             /* the page that was in the slot when the scene was set */
 	struct page *pinned[RACE_ROLES];
 	pfn_t block_v;
@@ -43,20 +59,21 @@ extern struct ops ops;
 
 /* ---- ops_vm.c: operations on V; as those in ops.c ---- */
 
-/* Make object, spaces and V. */
-void vm_scene(void);
+/* Make object, spaces and V; of @kind 'N' and 'G' nobody has touched them, and there is no V yet. */
+void vm_scene(char kind);
 /* Before a memory is built; and when no role works on it any more and nothing is wrong: on a CPU of the memory's. */
 void vm_forget(void);
 void vm_drop_all(void *arg);
 /* Is @what part of them, or of where one waits for their pages? */
 bool vm_owns(const void *what);
-/* Pages that object and spaces have, tables included. */
-unsigned long vm_pages(void);
+/* V, or NULL: it is being moved, or gone, or not there yet.  The object is the caller's to look at. */
+struct page *vm_page_now(void);
+/* A reference to the object or the other one, to the space that @arg names; NULL: the scene has none any more. */
+struct vm_object *vm_object_use(bool other);
+struct vm_space *vm_space_use(const char *arg);
 int vm_op_touch(unsigned role, const char *arg);
 int vm_op_hammer(unsigned role, const char *arg);
 int vm_op_move(unsigned role, const char *arg);
-int vm_op_unmap(unsigned role, const char *arg);
-int vm_op_remove(unsigned role, const char *arg);
 int vm_op_once(unsigned role, const char *arg);
 int vm_op_pin(unsigned role);
 int vm_op_unpin(unsigned role);
@@ -67,6 +84,31 @@ int vm_op_unpin(unsigned role);
 bool ops_range(const char *arg, pfn_t *start, unsigned long *nr);
 int add_op_add(unsigned role, const char *arg);
 int add_op_remove(unsigned role, const char *arg);
+
+/* ---- ops_space.c: operations on objects and spaces, and whether they are sound in the end ---- */
+
+/* What objects, spaces and tables of a scene are charged to from here on, which begins at nothing; undone by @before. */
+struct account *vm_account_begin(void);
+/* The pager of objects of scene(G): brings pages by itself. */
+extern const struct vm_pager_ops vm_pager;
+int vm_op_store(unsigned role, const char *arg);
+int vm_op_unmap(unsigned role, const char *arg);
+int vm_op_remap(unsigned role, const char *arg);
+int vm_op_shift(unsigned role, const char *arg);
+int vm_op_protect(unsigned role, const char *arg);
+int vm_op_remove(unsigned role, const char *arg);
+int vm_op_supply(unsigned role, const char *arg);
+int vm_op_leave(unsigned role, const char *arg);
+int vm_op_close(unsigned role, const char *arg);
+int vm_op_end(unsigned role, const char *arg);
+int vm_op_limit(unsigned role, const char *arg);
+/* Pages that objects and spaces have, tables included; tables alone. */
+unsigned long vm_pages(void);
+unsigned long vm_tables(void);
+/* Every role idle: references and charges are those of what is there, and what was stored is kept. */
+bool vm_sound(struct mm_violation *v);
+/* Write down what is broken. */
+bool ops_broken(struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have, unsigned long want);
 
 /* ---- operations of ops_cpu.c ---- */
 

@@ -2,49 +2,88 @@
 /*
  * ops_vm.c: what the roles of a race can do with V, a page of a memory object that is mapped.
  *
- * V lies in slot VM_SLOT of an object that two spaces show at the same address.  In the first it was touched, so
- * there is an entry for it; in the second, W, nobody has been there yet.
+ * V lies in slot VM_SLOT of an object that two spaces show at the same address, VM_V.  In the first it was touched,
+ * so there is an entry for it; in the second, W, nobody has been there yet.  In the scenes N and G nobody has been in
+ * either: there are no tables, no table of slots and no page.
  *
  * Owns: ops.vm.
  */
 #include "ops.h"
 #include "mm/vm_priv.h"
 #include "tests/soft_mmu.h"
+#include <quarry/account.h>
 
-#define PAGES   4u
-#define BASE    0x400000UL
-#define ADDRESS (BASE + VM_SLOT * PAGE_SIZE)
 #define CONTENT 0x5eedUL /* of V */
 
-/* The page in V's slot, wherever that is now; NULL: it is being moved, or gone. */
-static struct page *page_now(void)
+struct page *vm_page_now(void)
 {
+	struct vm_object *object = vm_object_use(false);
 	u64 slot;
 
-	spin_lock(&ops.vm.object->lock);
-	slot = object_lookup(ops.vm.object, VM_SLOT);
-	spin_unlock(&ops.vm.object->lock);
+	if (!object)
+		return NULL;
+	spin_lock(&object->lock);
+	slot = object_lookup(object, VM_SLOT);
+	spin_unlock(&object->lock);
+	vm_object_put(object);
 	return slot_has_page(slot) ? slot_page(slot) : NULL;
 }
 
-void vm_scene(void)
+struct vm_object *vm_object_use(bool other)
 {
-	struct ops_vm *vm = &ops.vm;
-	int err = vm_object_create(ops.mem, OBJ_ANON, PAGES, NULL, NULL, &vm->object);
-	unsigned i;
+	struct vm_object *object;
 
+	spin_lock(&ops.vm.lock);
+	object = ops.vm.closed ? NULL : other ? ops.vm.other : ops.vm.object;
+	if (object)
+		vm_object_get(object);
+	spin_unlock(&ops.vm.lock);
+	return object;
+}
+
+struct vm_space *vm_space_use(const char *arg)
+{
+	const unsigned which = arg[0] == 'W';
+	struct vm_space *space;
+
+	spin_lock(&ops.vm.lock);
+	space = ops.vm.left[which] ? NULL : ops.vm.space[which];
+	if (space)
+		vm_space_get(space);
+	spin_unlock(&ops.vm.lock);
+	return space;
+}
+
+static int make_object(enum vm_object_kind kind, struct vm_object **out)
+{
+	return vm_object_create(ops.mem, kind, VM_PAGES, kind == OBJ_PAGER ? &vm_pager : NULL, NULL, out);
+}
+
+void vm_scene(char kind)
+{
+	struct account *before = vm_account_begin();
+	struct ops_vm *vm = &ops.vm;
+	unsigned i;
+	int err;
+
+	vm->lock = SPINLOCK("race objects", RANK_TASK);
+	err = make_object(kind == 'G' ? OBJ_PAGER : OBJ_ANON, &vm->object);
+	if (!err && kind != 'V')
+		err = make_object(OBJ_ANON, &vm->other);
 	for (i = 0; i < ARRAY_SIZE(vm->space) && !err; i++) {
 		err = vm_space_create(ops.mem, &vm->space[i]);
-		err = err ? err : vm_map(vm->space[i], BASE, PAGES, VM_READ | VM_WRITE, vm->object, 0);
+		err = err ? err : vm_map(vm->space[i], VM_BASE, VM_PAGES, VM_READ | VM_WRITE, vm->object, 0);
 	}
-	if (!err) {
+	if (!err && kind == 'V') {
 		soft_load_space(vm->space[0]);
-		err = soft_write(ADDRESS, CONTENT);
+		err = soft_write(VM_V, CONTENT);
 		soft_unload_space();
 	}
 	if (err)
 		panic("race: no object: error %d", err);
-	vm->v = page_now();
+	account_use(before);
+	if (kind == 'V')
+		vm->v = vm_page_now();
 }
 
 void vm_forget(void)
@@ -55,14 +94,13 @@ void vm_forget(void)
 
 void vm_drop_all(void *arg)
 {
-	unsigned i;
-
-	for (i = 0; i < ARRAY_SIZE(ops.vm.space); i++)
-		if (ops.vm.space[i])
-			vm_space_put(ops.vm.space[i]);
-	if (ops.vm.object)
-		vm_object_put(ops.vm.object);
+	vm_op_end(0, "");
 	memset(&ops.vm, 0, sizeof(ops.vm));
+}
+
+bool ops_has_objects(void)
+{
+	return ops.vm.object;
 }
 
 static bool inside(const void *what, const void *start, size_t size)
@@ -72,41 +110,29 @@ static bool inside(const void *what, const void *start, size_t size)
 
 bool vm_owns(const void *what)
 {
+	const struct ops_vm *vm = &ops.vm;
 	unsigned i;
 
-	for (i = 0; i < ARRAY_SIZE(ops.vm.space); i++)
-		if (ops.vm.space[i] && inside(what, ops.vm.space[i], sizeof(struct vm_space)))
+	for (i = 0; i < ARRAY_SIZE(vm->space); i++)
+		if (vm->space[i] && inside(what, vm->space[i], sizeof(struct vm_space)))
 			return true;
-	return ops.vm.object && (inside(what, ops.vm.object, sizeof(struct vm_object)) || migwait_owns(what));
-}
-
-unsigned long vm_pages(void)
-{
-	unsigned long nr = 0;
-	unsigned i;
-
-	if (!ops.vm.object)
-		return 0;
-	for (i = 0; i < ARRAY_SIZE(ops.vm.space); i++)
-		nr += ops.vm.space[i]->pt.nr_tables;
-	/* Its slots, and what they are found by. */
-	return nr + ops.vm.object->nr_present + 2;
-}
-
-static struct vm_space *space_of(const char *arg)
-{
-	return ops.vm.space[arg[0] == 'W'];
+	return vm->object && (inside(what, vm->object, sizeof(struct vm_object)) || migwait_owns(what) ||
+	    (vm->other && inside(what, vm->other, sizeof(struct vm_object))));
 }
 
 /* Read V where it is mapped, or with touch(W) where it was not yet; not its content: -EUCLEAN. */
 int vm_op_touch(unsigned role, const char *arg)
 {
+	struct vm_space *space = vm_space_use(arg);
 	u64 value = 0;
 	int err;
 
-	soft_load_space(space_of(arg));
-	err = soft_read(ADDRESS, &value);
+	if (!space)
+		return -ENOENT;
+	soft_load_space(space);
+	err = soft_read(VM_V, &value);
 	soft_unload_space();
+	vm_space_put(space);
 	return err ? err : value == CONTENT ? 0 : -EUCLEAN;
 }
 
@@ -127,7 +153,7 @@ int vm_op_move(unsigned role, const char *arg)
 {
 	static struct isolated_pages isolated[RACE_ROLES];
 	struct isolated_pages *pages = &isolated[role];
-	const struct page *page = page_now();
+	const struct page *page = vm_page_now();
 	struct migrate_stats stats = {0};
 	unsigned failed;
 	int err;
@@ -150,19 +176,16 @@ int vm_op_once(unsigned role, const char *arg)
 	return err ? err : READ_ONCE(ops.vm.tries) == 1 ? 0 : -EAGAIN;
 }
 
-int vm_op_unmap(unsigned role, const char *arg)
-{
-	return vm_unmap(space_of(arg), ADDRESS, 1);
-}
-
-int vm_op_remove(unsigned role, const char *arg)
-{
-	return vm_object_remove(ops.vm.object, VM_SLOT, 1);
-}
-
 int vm_op_pin(unsigned role)
 {
-	return vm_object_pin(ops.vm.object, VM_SLOT, &ops.vm.pinned[role]);
+	struct vm_object *object = vm_object_use(false);
+	int err;
+
+	if (!object)
+		return -ENOENT;
+	err = vm_object_pin(object, VM_SLOT, &ops.vm.pinned[role]);
+	vm_object_put(object);
+	return err;
 }
 
 int vm_op_unpin(unsigned role)

@@ -40,7 +40,8 @@ static const struct {
     {"-ETIMEDOUT", -ETIMEDOUT}, {"-EINTR", -EINTR}, {"-EALREADY", -EALREADY},
     {"-EDEADLK", -EDEADLK}, {"-EOVERFLOW", -EOVERFLOW}, {"-EUCLEAN", -EUCLEAN},
     {"-ENOSYS", -ENOSYS}, {"-ENXIO", -ENXIO}, {"-EHWPOISON", -EHWPOISON},
-    {"-EOPNOTSUPP", -EOPNOTSUPP}, {"0", 0},
+    {"-EOPNOTSUPP", -EOPNOTSUPP}, {"-EDQUOT", -EDQUOT}, {"-EFAULT", -EFAULT}, {"-EACCES", -EACCES},
+    {"-EEXIST", -EEXIST}, {"-ENOENT", -ENOENT}, {"0", 0},
 };
 
 const char *race_errno(int err)

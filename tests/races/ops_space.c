@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ops_space.c: what the roles of a race can do with the objects and spaces of ops_vm.c, and what must hold in the end.
+ *
+ * A space shows V's slot at address VM_V.  It can be mapped to the other object there, or to the object's next slot.
+ * Each role that writes there has a word of its own in the page, which must be found again in the end, in the slot that
+ * the space showed.
+ *
+ * Owns: the account that objects and spaces are charged to.
+ */
+#include "ops.h"
+#include "mm/vm_priv.h"
+#include "tests/soft_mmu.h"
+#include <quarry/account.h>
+#include <quarry/sched_point.h>
+
+static struct account account;
+
+struct account *vm_account_begin(void)
+{
+	unsigned i;
+
+	account = (struct account){.parent = &account_all, .max_mappings = ~0ULL};
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
+		account.limit[i] = ~0ULL;
+	return account_use(&account);
+}
+
+/* ---- the pager ---- */
+
+/* Nobody waits for it but between these points. */
+static int bring(struct vm_object *object, u32 index)
+{
+	int err;
+
+	sched_point("pager.asked");
+	err = vm_object_supply(object, index, NULL);
+	sched_point("pager.answered");
+	return err == -EEXIST || err == -EAGAIN ? 0 : err;
+}
+
+const struct vm_pager_ops vm_pager = {.get = bring};
+
+/* ---- operations ---- */
+
+static unsigned space_nr(const char *arg)
+{
+	return arg[0] == 'W';
+}
+
+/* Where the word of @role lies in its page. */
+static size_t word_of(unsigned role)
+{
+	return (2 + role) * sizeof(u64);
+}
+
+/* Write to the role's word of what the space shows, twice: the second write needs no fault unless something changed. */
+int vm_op_store(unsigned role, const char *arg)
+{
+	const u64 value = 0x1000 + atomic_add(&ops.vm.stores, 1u);
+	struct vm_space *space = vm_space_use(arg);
+	const unsigned nr = space_nr(arg);
+	int err = 0, i;
+
+	if (!space)
+		return -ENOENT;
+	soft_load_space(space);
+	for (i = 0; i < 2 && !err; i++) {
+		u32 refused = load_acquire(&ops.vm.refused[nr]), shows = load_acquire(&ops.vm.shows[nr]);
+
+		err = soft_write(VM_V + word_of(role), value);
+		if (err)
+			break;
+		if (refused)
+			WRITE_ONCE(ops.vm.stale, true);
+		ops.vm.stored[role] = value;
+		ops.vm.stored_in[role] = shows == load_acquire(&ops.vm.shows[nr]) ? shows : SHOWS_ANY;
+		sched_point("op.stored");
+	}
+	soft_unload_space();
+	vm_space_put(space);
+	return err;
+}
+
+int vm_op_unmap(unsigned role, const char *arg)
+{
+	struct vm_space *space = vm_space_use(arg);
+	int err;
+
+	if (!space)
+		return -ENOENT;
+	err = vm_unmap(space, VM_V, 1);
+	if (!err)
+		store_release(&ops.vm.refused[space_nr(arg)], 1u);
+	vm_space_put(space);
+	return err;
+}
+
+/* Show something else at the same addresses. */
+static int show_instead(const char *arg, unsigned offset, enum vm_shows shows)
+{
+	struct vm_object *object = vm_object_use(shows == SHOWS_OTHER);
+	struct vm_space *space = vm_space_use(arg);
+	u32 *now = &ops.vm.shows[space_nr(arg)];
+	int err = object && space ? 0 : -ENOENT;
+
+	if (!err) {
+		store_release(now, (u32)SHOWS_ANY);
+		err = vm_unmap(space, VM_BASE, VM_PAGES);
+	}
+	if (!err)
+		err = vm_map(space, VM_BASE, VM_PAGES - offset, VM_READ | VM_WRITE, object, offset);
+	if (!err)
+		store_release(now, (u32)shows);
+	if (space)
+		vm_space_put(space);
+	if (object)
+		vm_object_put(object);
+	return err;
+}
+
+int vm_op_remap(unsigned role, const char *arg)
+{
+	return show_instead(arg, 0, SHOWS_OTHER);
+}
+
+int vm_op_shift(unsigned role, const char *arg)
+{
+	return show_instead(arg, 1, SHOWS_NEXT);
+}
+
+int vm_op_protect(unsigned role, const char *arg)
+{
+	struct vm_space *space = vm_space_use(arg);
+	int err;
+
+	if (!space)
+		return -ENOENT;
+	err = vm_protect(space, VM_BASE, VM_PAGES, VM_READ);
+	if (!err)
+		store_release(&ops.vm.refused[space_nr(arg)], 1u);
+	vm_space_put(space);
+	return err;
+}
+
+int vm_op_remove(unsigned role, const char *arg)
+{
+	struct vm_object *object = vm_object_use(false);
+	int err;
+
+	if (!object)
+		return -ENOENT;
+	store_release(&ops.vm.removed, 1u);
+	err = vm_object_remove(object, VM_SLOT, 1);
+	vm_object_put(object);
+	return err;
+}
+
+/* As a pager or a loader does. */
+int vm_op_supply(unsigned role, const char *arg)
+{
+	struct vm_object *object = vm_object_use(false);
+	int err;
+
+	if (!object)
+		return -ENOENT;
+	err = vm_object_supply(object, VM_SLOT, NULL);
+	vm_object_put(object);
+	return err;
+}
+
+/* The scene's reference to the space goes: it ends with the last role that is in it. */
+int vm_op_leave(unsigned role, const char *arg)
+{
+	const unsigned nr = space_nr(arg);
+	bool left;
+
+	spin_lock(&ops.vm.lock);
+	left = ops.vm.left[nr];
+	ops.vm.left[nr] = true;
+	spin_unlock(&ops.vm.lock);
+	if (left || !ops.vm.space[nr])
+		return -ENOENT;
+	vm_space_put(ops.vm.space[nr]);
+	return 0;
+}
+
+/* The scene's references to the objects go: they end with the last region or fault. */
+int vm_op_close(unsigned role, const char *arg)
+{
+	bool closed;
+
+	spin_lock(&ops.vm.lock);
+	closed = ops.vm.closed;
+	ops.vm.closed = true;
+	spin_unlock(&ops.vm.lock);
+	if (closed || !ops.vm.object)
+		return -ENOENT;
+	vm_object_put(ops.vm.object);
+	if (ops.vm.other)
+		vm_object_put(ops.vm.other);
+	return 0;
+}
+
+/* Everything goes. */
+int vm_op_end(unsigned role, const char *arg)
+{
+	unsigned i;
+
+	for (i = 0; i < RACE_ROLES; i++)
+		vm_op_unpin(i);
+	vm_op_leave(role, "V");
+	vm_op_leave(role, "W");
+	vm_op_close(role, "");
+	return 0;
+}
+
+/* Only so many page tables more. */
+int vm_op_limit(unsigned role, const char *arg)
+{
+	account.limit[ACCOUNT_TABLES] = account.used[ACCOUNT_TABLES] + (u64)(arg[0] - '0');
+	return 0;
+}
+
+/* ---- what must hold while every role is idle ---- */
+
+static unsigned long leaves_of(const struct vm_object *object)
+{
+	struct page *const *top = page_address_in(ops.mem, object->top);
+	unsigned long nr = 0;
+	unsigned i;
+
+	for (i = 0; i < PAGE_SIZE / sizeof(*top); i++)
+		nr += top[i] != NULL;
+	return nr;
+}
+
+unsigned long vm_tables(void)
+{
+	const struct vm_space *space;
+	unsigned long nr = 0;
+
+	LIST_FOREACH(space, &ops.mem->vm.spaces, link)
+		nr += space->pt.nr_tables;
+	return nr;
+}
+
+unsigned long vm_pages(void)
+{
+	const struct vm_object *object;
+	unsigned long nr = vm_tables();
+
+	LIST_FOREACH(object, &ops.mem->vm.objects, link)
+		nr += 1 + leaves_of(object) + object->nr_present;
+	return nr;
+}
+
+/* Regions of an object's tree, from @r down. */
+static u64 regions_below(const struct vm_region *r)
+{
+	return r ? 1 + regions_below(RB_LEFT(r, link)) + regions_below(RB_RIGHT(r, link)) : 0;
+}
+
+static bool counted(struct mm_violation *v, const char *what, enum account_kind kind, u64 there)
+{
+	return account.used[kind] == there || ops_broken(v, what, 0, account.used[kind], there);
+}
+
+/* Everything that is charged is there, and has the references of what refers to it. */
+static bool check_references(struct mm_violation *v)
+{
+	u64 objects = 0, slots = 0, shown = 0, regions = 0;
+	const struct vm_object *object;
+	const struct vm_space *space;
+
+	LIST_FOREACH(object, &ops.mem->vm.objects, link) {
+		u64 nr = regions_below(RB_ROOT(&object->regions));
+
+		objects++;
+		slots += 1 + leaves_of(object);
+		shown += nr;
+		if (object->refs != nr + !ops.vm.closed)
+			return ops_broken(v, "references of an object", 0, object->refs, nr + !ops.vm.closed);
+	}
+	LIST_FOREACH(space, &ops.mem->vm.spaces, link) {
+		regions += space->nr_regions;
+		if (space->refs != 1 || ops.vm.left[space == ops.vm.space[1]])
+			return ops_broken(v, "references of a space", 0, space->refs, 1);
+	}
+	if (shown != regions)
+		return ops_broken(v, "regions of spaces, and of objects", 0, regions, shown);
+	return counted(v, "charge objects", ACCOUNT_OBJECTS, objects) &&
+	    counted(v, "charge tables of slots", ACCOUNT_SLOTS, slots) &&
+	    counted(v, "charge regions", ACCOUNT_REGIONS, regions) &&
+	    counted(v, "charge page tables", ACCOUNT_TABLES, vm_tables());
+}
+
+/* The role's word in the page that @shows names; 0: there is none. */
+static u64 word_in(unsigned role, enum vm_shows shows)
+{
+	struct vm_object *object = shows == SHOWS_OTHER ? ops.vm.other : ops.vm.object;
+	u64 slot = object ? object_lookup(object, VM_SLOT + (shows == SHOWS_NEXT)) : 0;
+
+	return slot_has_page(slot) ? *(u64 *)((char *)page_address_in(ops.mem, slot_page(slot)) + word_of(role)) : 0;
+}
+
+static bool check_stored(struct mm_violation *v)
+{
+	unsigned role, in;
+
+	if (ops.vm.stale)
+		return ops_broken(v, "stale: written where that was refused before", 0, 1, 0);
+	for (role = 0; role < RACE_ROLES && !ops.vm.removed && !ops.vm.closed; role++) {
+		for (in = SHOWS_V; in < SHOWS_ANY; in++)
+			if ((ops.vm.stored_in[role] == in || ops.vm.stored_in[role] == SHOWS_ANY) &&
+			    word_in(role, (enum vm_shows)in) == ops.vm.stored[role])
+				break;
+		if (ops.vm.stored[role] && in == SHOWS_ANY)
+			return ops_broken(v, "lost: what a role has stored", role, 0, ops.vm.stored[role]);
+	}
+	return true;
+}
+
+bool vm_sound(struct mm_violation *v)
+{
+	return !ops.vm.object || (check_references(v) && check_stored(v));
+}
