@@ -25,6 +25,7 @@ BUILDS = {  # in the order of how long they run
     "port": "the host's own locks and cross-calls",
     "order3": "pageblocks of 8 pages",
     "threads": "the kernel's threads on fibers, under many schedules",
+    "silence": "CPUs, pagers and devices that never answer, on fibers",
 }
 SUITE_LIMIT = {"tsan": 90, "asan": 60}  # seconds in which one suite must end; of the others:
 SUITE_LIMIT_PLAIN = 25

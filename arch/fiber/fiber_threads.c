@@ -30,7 +30,6 @@
 #endif
 
 #define STACK_SIZE (64UL << 10)
-#define PATIENCE   200 /* ticks */
 #define LOOK_NS    100
 
 /* A stack, and where who left it goes on. */
@@ -54,7 +53,6 @@ struct machine_cpu {
 	u64 seen;             /* progress when it looked last */
 	bool kick, tick;      /* interrupts that wait */
 	bool timer;           /* is on */
-	bool away;            /* its idle thread has handed over all threads */
 	struct stack *on;
 	struct stack boot;
 };
@@ -66,8 +64,11 @@ struct fiber_cpu *fiber_this;
 void (*fiber_at_lock)(void);
 void (*fiber_preempt)(void);
 unsigned nr_cpus = THREADS_CPUS;
+unsigned threads_patience = 200;
+void (*threads_set_up)(void);
 void (*threads_on_stuck)(void);
 void (*threads_on_panic)(const char *text);
+struct pcp *fiber_pcp;
 
 static u64 clock_ns = LOOK_NS, progress, preemptions;
 static unsigned idle_ticks;
@@ -128,7 +129,7 @@ static struct machine_cpu *choose(void)
 			best = NULL;
 			continue;
 		}
-		if (++idle_ticks > PATIENCE)
+		if (++idle_ticks > threads_patience)
 			threads_on_stuck();
 		time_goes_by();
 		/* Who spins may be waiting for the time. */
@@ -150,6 +151,7 @@ static void run_cpu(struct machine_cpu *to)
 	if (to == from)
 		return;
 	fiber_this = &to->cpu;
+	fiber_pcp = &to->area.pcp;
 	jump(from->on, to->on);
 }
 
@@ -357,32 +359,19 @@ void arch_timer_start(u32 ticks)
 	self()->timer = true;
 }
 
-/* The idle thread of a CPU that has given its threads away waits here until it shall have some again. */
-void cpu_leave(void)
+void arch_timer_stop(void)
 {
-	struct machine_cpu *c = self();
-
-	c->away = true;
-	happened();
-	while (c->away) {
-		cpu_relax();
-		c->cpu.irqs_off = true;
-	}
-	sched_cpu_join();
+	self()->area.tick_step = 0;
+	self()->timer = false;
 }
 
-void threads_cpu_down(unsigned cpu)
+bool arch_irqs_pending(void)
 {
-	cpu_clear_online(cpu);
-	sched_cpu_leave(cpu);
-	while (!machine[cpu].away)
-		thread_yield();
+	return self()->kick || self()->tick || self()->cpu.wanted;
 }
 
-void threads_cpu_up(unsigned cpu)
+void threads_progress(void)
 {
-	cpu_set_online(cpu);
-	machine[cpu].away = false;
 	happened();
 }
 
@@ -396,6 +385,8 @@ static void boot_cpu_main(void *arg)
 
 	fiber_this->irqs_off = true;
 	smp_init();
+	if (threads_set_up)
+		threads_set_up();
 	for (i = 0; i < THREADS_CPUS; i++)
 		cpu_set_online(i);
 	sched_init_cpu(true);
@@ -439,6 +430,7 @@ void threads_boot(int (*fn)(void *), void *arg)
 	fiber_preempt = preempt_schedule;
 	fiber_at_lock = at_point;
 	fiber_this = &machine[0].cpu;
+	fiber_pcp = &machine[0].area.pcp;
 	jump(&outside, &machine[0].boot);
 	abort();
 }

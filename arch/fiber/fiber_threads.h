@@ -24,15 +24,22 @@ struct threads_cut {
 
 /* Boot the machine; fn(arg) is the first thread, on CPU 0, which no plan preempts.  The program exits with its result. */
 void threads_boot(int (*fn)(void *), void *arg) __attribute__((noreturn));
+/* Called before that on CPU 0, before there are threads, if not NULL. */
+extern void (*threads_set_up)(void);
 /* From here on @nr cuts are made, at points counted from 1.  And not any more; how many points there were. */
 void threads_plan(const struct threads_cut *list, unsigned nr);
 unsigned threads_plan_end(void);
-/* All CPUs wait, and so many ticks have changed nothing; or something was wrong: must not return. */
+/* All CPUs wait, and so many ticks have brought no interrupt but theirs; or something was wrong: must not return. */
+extern unsigned threads_patience;
 extern void (*threads_on_stuck)(void);
 extern void (*threads_on_panic)(const char *text);
+/* Show what the kernel prints. */
+extern bool threads_verbose;
 /* kmalloc()s and stacks that have not been freed. */
 long threads_allocated(void);
 void threads_count(long nr);
+/* Something happened that others may be waiting for. */
+void threads_progress(void);
 /* CPU @cpu gives its threads to others; and takes threads again. */
 void threads_cpu_down(unsigned cpu);
 void threads_cpu_up(unsigned cpu);

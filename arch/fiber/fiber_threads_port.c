@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_threads_port.c: memory, log, panic and scheduling points for the kernel's threads on fibers.
+ * fiber_threads_port.c: log, panic and scheduling points for the kernel's threads on fibers.
  *
- * Owns: the count of what is allocated.
+ * Owns: nothing.
  */
 #include "fiber_threads.h"
 #include <quarry/account.h>
@@ -13,35 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static long allocated;
-
-void threads_count(long nr)
-{
-	allocated += nr;
-}
-
-void *kmalloc(size_t size)
-{
-	threads_count(1);
-	return calloc(1, size);
-}
-
-void kfree(void *ptr)
-{
-	threads_count(ptr ? -1 : 0);
-	free(ptr);
-}
-
-/* By size they are not counted here. */
-void kmalloc_counts(u64 in_use[NR_SLAB_COUNTS])
-{
-	memset(in_use, 0, NR_SLAB_COUNTS * sizeof(*in_use));
-}
-
-long threads_allocated(void)
-{
-	return allocated;
-}
+bool threads_verbose;
 
 void *boot_alloc(size_t bytes, size_t align)
 {
@@ -125,6 +97,14 @@ int ksnprintf(char *buf, size_t size, const char *fmt, ...)
 
 void printk(const char *fmt, ...)
 {
+	va_list ap;
+
+	if (!threads_verbose)
+		return;
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	fflush(stdout);
 }
 
 void panic(const char *fmt, ...)

@@ -10,16 +10,33 @@ FIBER_SRCS += arch/fiber/fiber_hotplug.c
 # The kernel's threads, on such CPUs: a hosted program of its own, build/host-threads/check.  It has the fibers' half of
 # arch.h, in place of the one of arch/host.
 HFLAGS_threads := -Iarch/fiber -DRACE_BUILD -DQUARRY_HOST_ARCH_INLINE_H -include arch/fiber/arch_inline.h
-THREAD_SRCS += arch/fiber/fiber_threads.c
-THREAD_SRCS += arch/fiber/fiber_threads_port.c
+THREAD_SRCS += arch/fiber/fiber_threads_alone.c
 THREAD_SRCS += tests/explore_threads.c
-THREAD_SRCS += kernel/lock.c
-THREAD_SRCS += kernel/smp.c
-THREAD_SRCS += kernel/sched.c
-THREAD_SRCS += kernel/sched_share.c
-THREAD_SRCS += kernel/sched_move.c
-THREAD_SRCS += kernel/thread.c
-THREAD_SRCS += kernel/wait.c
-THREAD_SRCS += kernel/cap.c
-THREAD_SRCS += kernel/ipc.c
 THREAD_SRCS += mm/account.c
+
+# The same threads with mm/, CPU hotplug, pagers and drivers: build/host-silence/check.
+HFLAGS_silence := $(HFLAGS_threads) -DPAGEBLOCK_ORDER=3
+SILENCE_SRCS += arch/fiber/fiber_whole.c
+SILENCE_SRCS += kernel/cpu_hotplug.c
+SILENCE_SRCS += kernel/pager.c
+SILENCE_SRCS += drivers/virtio.c
+SILENCE_SRCS += drivers/virtio_balloon.c
+SILENCE_SRCS += drivers/virtio_mem.c
+SILENCE_SRCS += tests/ktest.c
+SILENCE_SRCS += tests/mm_test.c
+SILENCE_SRCS += tests/soft_mmu.c
+SILENCE_SRCS += tests/silence_task.c
+SILENCE_SRCS += tests/test_silence_cpu.c
+
+# Of both.
+SCHED_SRCS += arch/fiber/fiber_threads.c
+SCHED_SRCS += arch/fiber/fiber_threads_port.c
+SCHED_SRCS += kernel/lock.c
+SCHED_SRCS += kernel/smp.c
+SCHED_SRCS += kernel/sched.c
+SCHED_SRCS += kernel/sched_share.c
+SCHED_SRCS += kernel/sched_move.c
+SCHED_SRCS += kernel/thread.c
+SCHED_SRCS += kernel/wait.c
+SCHED_SRCS += kernel/cap.c
+SCHED_SRCS += kernel/ipc.c
