@@ -18,6 +18,9 @@ struct runq {
 	u32 closed;                  /* lock: it has none, and gets none */
 	u32 nr_ready;                /* lock, read racily */
 	u32 nr_threads;              /* a: whose cpu is this one */
+	struct thread *was;          /* a: whose stack this CPU may still be on; set under lock */
+	u64 ticked;                  /* a: when this CPU took its last tick */
+	u32 watched;                 /* o: the CPU that it looked after at its last tick */
 	u64 since;                   /* lock, as arch_clock_ns: the running one runs since then */
 	bool early;                  /* lock: it was among the first */
 	u32 ring;                    /* lock: times that the ring of shares has gone round */
@@ -71,6 +74,8 @@ void sched_place(struct thread *t, int where);
  * queue has been switched away from, for no tick comes in the middle of a switch.
  */
 void sched_balance(struct runq *rq);
+/* At each tick, irqs off: if another CPU, each in its turn, stands still, take those away that wait for it. */
+void sched_watch(struct runq *self, u64 now);
 /*
  * Move all threads off this CPU, and close its queue: on the idle thread, irqs off, leaving set.
  * Sleepers with a deadline are woken; they look at their conditions again, and sleep on where they

@@ -4,7 +4,9 @@
  *
  * A thread stays on the CPU it was started on, unless that goes down (cpu_hotplug.c), or another CPU
  * has nothing to do while it waits (sched_move.c).  Only a CPU itself takes threads off its queue, and
- * others only append to it: that is why no lock has to be held across the switch of stacks.  It holds
+ * others only append to it: that is why no lock has to be held across the switch of stacks.  The one exception is a
+ * CPU that has stood still for seconds (sched_watch): others take away those that wait for it, but not the one whose
+ * stack it may still be on (runq.was).  It holds
  * for moving too.  Who shall go elsewhere is put on another queue by its CPU, after that has left its
  * stack: the running one by whoever runs next (leaver), those that wait by the idle thread
  * (sched_hand_over) or by the tick (sched_balance).  A CPU whose queue is closed runs its idle thread,
@@ -14,7 +16,7 @@
  * Locks:      runq.lock (RANK_SCHED), irqs off.
  * Invariants: a thread is queued, or running, or on its way from one queue to another (on_queue too, and
  *             in the hands of one CPU), or has on_queue false; never two of them.
- *             A closed queue is empty, and nobody sleeps there with a deadline.
+ *             A closed queue is empty, and nobody sleeps there with a deadline; unless sched_watch closed it.
  *             The idle thread is never queued.
  * Tests:      tests/test_task_cpu.c, tests/test_share.c, tests/explore_threads.c, tests/qemu/test_fair.py.
  */
@@ -121,6 +123,9 @@ static inline struct thread *choose(struct runq *rq, struct cpu *cpu, struct thr
 	if (!next)
 		next = rq->idle;
 	rq->running = next;
+	/* Until the switch is over nobody else may run it (sched_watch). */
+	if (next != prev)
+		WRITE_ONCE(rq->was, prev);
 	spin_unlock(&rq->lock);
 	return next;
 }
@@ -144,6 +149,7 @@ static void stack_is_left(void)
 	struct runq *rq = my_runq();
 	struct thread *dead = rq->dead, *leaver = rq->leaver;
 
+	store_release(&rq->was, NULL);
 	if (likely(!((uintptr_t)dead | (uintptr_t)leaver)))
 		return;
 	if (dead) {
@@ -234,13 +240,17 @@ void thread_wake(struct thread *t) NO_LOCK_ANALYSIS
 {
 	irqflags_t flags = arch_irq_save();
 	struct runq *rq = lock_runq_of(t);
-	bool elsewhere = rq->closed && !t->on_queue && READ_ONCE(t->state) == THREAD_SLEEPING;
+	bool elsewhere = rq->closed && !t->on_queue && READ_ONCE(t->state) == THREAD_SLEEPING &&
+	    load_acquire(&rq->was) != t;
 
 	/*
-	 * Nobody who sleeps at a closed queue has an alarm there.  One that is on its way to it, and will
-	 * find it closed, has on_queue set: it is in sched_place(), and may not be placed twice.
+	 * One that is on its way to a closed queue has on_queue set: it is in sched_place(), and may not be placed twice.
+	 * One that sleeps there has an alarm only if the queue was closed by another CPU (sched_watch).
 	 */
 	if (elsewhere) {
+		if (t->has_alarm)
+			TAILQ_REMOVE(&rq->alarms, t, alarm_link);
+		t->has_alarm = false;
 		t->on_queue = true;
 		store_release(&t->state, (u32)THREAD_RUNNABLE);
 	} else {
@@ -297,8 +307,10 @@ void sched_tick(void)
 		WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 1u);
 	slow = !idle_fast && rests(rq) && TAILQ_EMPTY(&rq->alarms);
 	spin_unlock(&rq->lock);
+	WRITE_ONCE(rq->ticked, now);
 	if (READ_ONCE(rq->nr_ready))
 		sched_balance(rq);
+	sched_watch(rq, now);
 	/* Who sets an alarm here, or wants to be preempted here, runs here first. */
 	if (slow && cpus[arch_cpu_id()]->tick_step == 1)
 		arch_timer_start(IDLE_TICKS);

@@ -211,7 +211,47 @@ static void alloc_one(void *arg)
 	got = mem_alloc_pages(arg, GFP_MOVABLE, 0);
 }
 
-/* Whichever CPU it is: the thread that reclaims for all may sleep on it. */
+/* The thread that reclaims for @mem sleeps on @cpu: when it was woken last, the others were down. */
+static void settle_on(struct ktest *t, struct memory *mem, unsigned cpu)
+{
+	unsigned other;
+
+	for (other = 0; other < ktest_cpus(); other++)
+		EXPECT_EQ(t, other == cpu ? 0 : cpu_down(other), 0);
+	EXPECT(t, reclaim_wait_drain(mem));
+	for (other = 0; other < ktest_cpus(); other++)
+		EXPECT_EQ(t, other == cpu ? 0 : cpu_up(other), 0);
+}
+
+static void an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct ktest *t)
+{
+	struct memory *mem = new_memory(t);
+	struct deaf deaf;
+	u64 began, took;
+
+	REQUIRE(t, mem);
+	hoard = (struct hoard){.mem = mem, .gfp = GFP_MOVABLE};
+	settle_on(t, mem, SILENT);
+	only_in_cache(t, &hoard, SILENT);
+	deaf_begin(&deaf, SILENT, WAIT_FOREVER);
+	began = arch_clock_ns();
+	EXPECT(t, !mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0));
+	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
+	EXPECT(t, whole_panics(alloc_one, mem, "was not answered", &took));
+	EXPECT_TOOK_CALL(t, took, 6 * smp_timeout_ns);
+	deaf.ns = 59 * S;
+	alloc_one(mem);
+	EXPECT_TOOK(t, arch_clock_ns() - began, 59 * S);
+	deaf_end(&deaf);
+	EXPECT(t, got);
+	if (got)
+		EXPECT_EQ(t, mem_free_pages(mem, got, 0), 0);
+	hoard_give(&hoard);
+	drain_all_pages(mem, NULL);
+	expect_all_free(t, mem);
+}
+
+/* Also if the thread that reclaims for all sleeps on it. */
 static void an_allocation_beside_a_dead_cpu_fails_in_time(struct ktest *t)
 {
 	struct memory *mem = new_memory(t);
@@ -222,6 +262,7 @@ static void an_allocation_beside_a_dead_cpu_fails_in_time(struct ktest *t)
 	REQUIRE(t, mem);
 	for (cpu = 1; cpu < ktest_cpus(); cpu++) {
 		hoard = (struct hoard){.mem = mem, .gfp = GFP_MOVABLE};
+		settle_on(t, mem, cpu);
 		only_in_cache(t, &hoard, cpu);
 		deaf_begin(&deaf, cpu, WAIT_FOREVER);
 		EXPECT_EQ(t, cpu_down(cpu), -EIO);
@@ -247,4 +288,5 @@ KTEST_SUITE(silence_cpu, 0, KTEST(cpu_down_of_a_silent_cpu_fails_in_time),
     KTEST(cpu_down_behind_a_drain_of_a_silent_cpu_gives_up_in_time),
     KTEST(offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic),
     KTEST(offline_beside_a_dead_cpu_ends_in_time),
+    KTEST(an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic),
     KTEST(an_allocation_beside_a_dead_cpu_fails_in_time));

@@ -51,7 +51,7 @@ def configurations(build):
     said = variant_build.ask_make(build, {
         "host": "$(HFLAGS) $(HFLAGS_plain)", "host_srcs": "$(call host_srcs,port) $(SHARED_SRCS)",
         "kernel": "--target=x86_64-linux-gnu $(KFLAGS)", "kernel_srcs": "$(KSRCS)",
-        "fiber": "$(FIBER_FLAGS)", "fiber_srcs": "$(FIBER_SRCS) $(THREAD_SRCS)",
+        "fiber": "$(FIBER_FLAGS)", "fiber_srcs": "$(FIBER_SRCS) $(THREAD_SRCS) $(SILENCE_SRCS)",
         "user": "--target=x86_64-linux-gnu $(USER_FLAGS)", "user_srcs": "$(PROGRAMS:%=user/%.c) $(HOSTILE_SRCS) user/lib.c"})
     # No warnings of the compiler: there are other tests for these, and each clang has its own.
     return {name: ([f for f in said[name] if not f.startswith(("-W", "-g"))], set(said[name + "_srcs"]))

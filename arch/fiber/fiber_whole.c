@@ -17,7 +17,6 @@
 #include <quarry/ktest.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -127,7 +126,7 @@ bool whole_panics(void (*fn)(void *), void *arg, const char *words, u64 *ns)
 	}
 	waitpid(child, &status, 0);
 	*ns = last_words->at - began;
-	if (last_words->panicked && strstr(last_words->text, words))
+	if (last_words->panicked && __builtin_strstr(last_words->text, words))
 		return true;
 	printf("  # it %s\n", last_words->panicked ? last_words->text : status ? "ended otherwise" : "returned");
 	return false;

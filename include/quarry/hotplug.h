@@ -19,8 +19,8 @@ struct cpu;
  * Context: thread, irqs on, no lock held, cpu_hotplug not held (it is taken exclusively).
  * Returns 0; -ENODEV no such CPU, or cpu_up: nothing in its place; -EALREADY it is down, or up, already; -EBUSY it is the last one;
  * -EIO it did not do its part within smp_timeout_ns.  cpu_down then leaves it dead: out of the mask,
- * its cached pages (reported) and waiting threads out of reach.  If it goes on after all, it gives
- * both back, parks by itself, and can come up again.  cpu_up then leaves it down.
+ * its cached pages (reported) and the thread that it runs out of reach; those that wait for it go on elsewhere.  If it goes on
+ * after all, it gives both back, parks by itself, and can come up again.  cpu_up then leaves it down.
  * -EDEADLK the context is wrong.  -ETIMEDOUT others kept cpu_hotplug for six times smp_timeout_ns.
  */
 int cpu_down(unsigned cpu) must_check;
