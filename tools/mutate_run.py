@@ -10,6 +10,7 @@ import re
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -25,6 +26,7 @@ import variant_build
 HOSTED = ["host-port", "host-order3", "host-plain", "host-threads", "host-asan", "host-tsan"]
 RACES = "fiber"
 KERNEL = "kernel"
+OUTSIDE = "tests"  # the files of tests/qemu/ that the head of a source names
 FIRST = ("host-port", "host-plain")  # where the suites of the file run first
 SUITE = re.compile(r"^KTEST_SUITE\((\w+),", re.MULTILINE)
 # Under icount, with every program of ring 3.
@@ -61,6 +63,12 @@ def suites_of(path):
             booted += found
             hosted += found if name in both else []
     return hosted, booted
+
+
+def judges_of(path):
+    """The tests from outside that the head of a source names."""
+    with open(os.path.join(variant.ROOT, path), encoding="utf-8") as f:
+        return re.findall(r"tests/qemu/test_\w+\.py", f.read(4000).split("*/\n#")[0])
 
 
 def limited(seconds):
@@ -132,7 +140,9 @@ class Bench:
     def __init__(self, build, stages=None):
         self.build = os.path.abspath(build)
         self.names = [n for n in HOSTED + [RACES, KERNEL] if not stages or n in stages]
+        self.from_outside = KERNEL in self.names and (not stages or OUTSIDE in stages)
         self.bases, self.cpu, self.seconds = {}, {}, {}
+        self.outside_seconds, self.outside_lock = {}, threading.Lock()
 
     def prepare(self):
         """Build all, run all once; what is wrong with the unmodified tree, or None."""
@@ -217,6 +227,55 @@ class Bench:
         return Outcome(done.text, how, after.ru_utime - before.ru_utime)
 
 
+    def pytest(self, home, program, tests, limit):
+        """What failed first, or None; with the kernel @program, all else in the directory @home."""
+        os.makedirs(home, exist_ok=True)
+        for name, target in (("bin", os.path.join(self.build, "bin")), ("quarry.elf", program)):
+            if os.path.lexists(os.path.join(home, name)):
+                os.unlink(os.path.join(home, name))
+            os.symlink(target, os.path.join(home, name))
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", tests]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=variant.ROOT,
+                env=dict(os.environ, QUARRY_BUILD=os.path.relpath(home, variant.ROOT)),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=limit,
+                preexec_fn=qemu._die_with_parent,
+            )
+        except subprocess.TimeoutExpired:
+            return f"{tests}: hangs"
+        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout.decode("utf-8", "replace"), re.M)
+        return None if done.returncode == 0 else failed.group(1) if failed else tests
+
+    def seconds_outside(self, home, tests):
+        """What a file of tests takes with the unmodified kernel; None: it fails."""
+        with self.outside_lock:
+            if tests not in self.outside_seconds:
+                start = time.monotonic()
+                bad = self.pytest(home, variant_build.program_of(self.build, KERNEL), tests, 3600)
+                self.outside_seconds[tests] = None if bad else time.monotonic() - start
+                print(f"  the unmodified tree, {tests}: {bad or 'passed'}", flush=True)
+            return self.outside_seconds[tests]
+
+    def outside(self, home, program, path):
+        """The first test from outside that notices, and that the unmodified kernel passes just
+        then; or None."""
+        plain = variant_build.program_of(self.build, KERNEL)
+        for tests in judges_of(path):
+            seconds = self.seconds_outside(home, tests)
+            if not seconds:
+                continue
+            limit = 5 * seconds + 60
+            bad = self.pytest(home, program, tests, limit)
+            if bad and (bad.endswith("hangs") or not self.pytest(home, plain, bad, limit)):
+                return bad
+        return None
+
+
 class Worker:
     """A tree of its own, in which one variant after another is built."""
 
@@ -291,6 +350,10 @@ class Worker:
                 outcome = self.bench.ask(name, program, tests)
                 if outcome.how != "passed":
                     return "killed", f"{name} {outcome.how}"
+        if self.bench.from_outside and names[-1] == KERNEL:
+            bad = self.bench.outside(os.path.join(self.tree, "build", OUTSIDE), program, site.path)
+            if bad:
+                return "killed", f"{OUTSIDE} {bad}"
         return "survived", ""
 
     def who(self, variant_):
