@@ -138,7 +138,7 @@ static void run_event(struct worker *w, const struct trace_event *ev)
 	store_release(&id->done, ev->seq + 1);
 	/* Who sleeps has counted itself before it looked at done the last time. */
 	full_barrier();
-	if (READ_ONCE(id->waiting))
+	if (load_after_stores(&id->waiting))
 		wake_up(&w->replay->turn);
 	WRITE_ONCE(w->run, w->run + 1);
 }

@@ -78,6 +78,9 @@ static int drain_round(struct drain_request *req, bool force)
 	unsigned cpu;
 	int asked;
 
+	/* The counts are read after the number of this round is out; forced, none is read. */
+	if (!force)
+		expect_stores_out();
 	sched_point("drain.mask_begin");
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 		if (cpumask_test(cpu_online_mask, cpu) && (force || seems_to_cache(mem, cpu, req->zone)))
@@ -107,7 +110,7 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 	 * count without our page.  tests/model/round_ticket.pml fails without either.
 	 */
 	full_barrier();
-	ticket = READ_ONCE(mem->round_started);
+	ticket = load_after_stores(&mem->round_started);
 	rounds_lock(mem);
 	/* A round over all zones that began after we asked has seen whatever we want drained. */
 	if (mem->round_done <= ticket) {

@@ -137,17 +137,24 @@ static u64 freed_ever(const struct zone *zone)
 	return READ_ONCE(zone->freed) + READ_ONCE(zone->freed_cma);
 }
 
+/* Have pages been freed there since @freed of them had? */
+static bool freed_since(const struct zone *zone, u64 freed)
+{
+	expect_stores_out();
+	return freed_ever(zone) != freed;
+}
+
 /*
  * A zone in which there was nothing to do for a run that wanted to.  Not if pages have been freed
- * there since it began, when @freed was their number: looked at after the store, as
- * reclaim_note_freed counts before it clears, so that one of the two sees the other.
+ * there since it began, when @freed of them had: looked at after the store, as reclaim_note_freed
+ * counts before it clears, so that one of the two sees the other.
  */
 static void note_run(struct zone *zone, u64 came, u64 freed)
 {
 	WRITE_ONCE(zone->futile_came, came);
 	store_release(&zone->futile, zone_low(zone) ? 1u : 0u);
 	full_barrier();
-	if (freed_ever(zone) != freed)
+	if (freed_since(zone, freed))
 		WRITE_ONCE(zone->futile, 0);
 }
 

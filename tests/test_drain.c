@@ -81,6 +81,28 @@ static void the_asking_cpu_drains_itself(struct ktest *t)
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 0, 0, MT_MOVABLE), 0);
 }
 
+/* With nothing in between: what has just been stored must be out before the drain looks (load_after_stores). */
+static void job_free_and_drain(void *arg)
+{
+	struct drain_job *job = arg;
+	struct page *page = mem_alloc_pages(job->mem, GFP_MOVABLE, 0);
+
+	if (page)
+		mem_free_pages(job->mem, page, 0);
+	job->asked = page ? drain_all_pages(job->mem, NULL) : -ENOMEM;
+}
+
+static void what_a_cpu_has_just_cached_is_drained(struct ktest *t)
+{
+	struct memory *mem = cached_on(t, 1);
+	struct drain_job job = {.mem = mem};
+
+	REQUIRE(t, mem);
+	ktest_on_cpu(0, job_free_and_drain, &job);
+	EXPECT_EQ(t, job.asked, 0);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 0, 0, MT_MOVABLE), 0);
+}
+
 static void drain_of_one_zone_leaves_the_others(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
@@ -267,7 +289,8 @@ static void drain_in_a_wrong_context_is_refused(struct ktest *t)
 }
 
 KTEST_SUITE(drain, KTEST_QUICK, KTEST(only_cpus_that_hold_pages_are_asked),
-    KTEST(the_asking_cpu_drains_itself), KTEST(drain_of_one_zone_leaves_the_others),
+    KTEST(the_asking_cpu_drains_itself), KTEST(what_a_cpu_has_just_cached_is_drained),
+    KTEST(drain_of_one_zone_leaves_the_others),
     KTEST(drain_empties_stacks_of_every_order_and_type), KTEST(drain_local_empties_only_its_own_cpu),
     KTEST(drains_asked_for_together_share_a_round), KTEST(a_round_under_way_is_not_shared),
     KTEST(masked_drain_misses_a_push_under_way), KTEST(drain_in_a_wrong_context_is_refused));

@@ -33,6 +33,7 @@ SUITE = re.compile(r"^KTEST_SUITE\((\w+),", re.MULTILINE)
 BOOT = {"cpus": 4, "mem": 256, "icount": True, "programs": True}
 BOOT_LINE = "selftest=quick tour=off monitor=off user=init"
 MORE_CPU, MORE_SECONDS = 5, 20
+IDLE = 25  # seconds, with as many hundredths of a second of processor time
 
 
 @dataclass
@@ -79,17 +80,30 @@ def limited(seconds):
     return apply
 
 
+def ticks(pid):
+    """Processor time so far, in the unit of /proc."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+            return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+    except (OSError, IndexError):
+        return 0
+
+
 def watch(proc, log, limit, whole):
-    """Wait for its end: None, or what noticed before; with @whole a failed test ends nothing."""
+    """Wait for its end: None, or what noticed before; with @whole a failed test ends nothing.
+    Who sleeps for IDLE seconds, and hardly ever runs, sleeps for ever."""
     until, seen = time.monotonic() + limit, -1
+    ran, since = 0, time.monotonic()
     while proc.poll() is None:
-        size = os.path.getsize(log)
+        size, now = os.path.getsize(log), time.monotonic()
         if size != seen and not whole:
             seen = size
             found = re.search(r"^  not ok \d+ (\S+)", mutants.read(log), re.MULTILINE)
             if found:
                 return found.group(1)
-        if time.monotonic() > until:
+        if ticks(proc.pid) - ran > IDLE:
+            ran, since = ticks(proc.pid), now
+        if now > min(until, since + IDLE):
             return "hangs"
         time.sleep(0.02)
     return None

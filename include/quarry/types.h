@@ -68,25 +68,50 @@ static inline unsigned count_bits(u64 x)
 #ifdef LOCK_ANALYSIS
 #define WRITE_ONCE(x, v)       ((x) = (v)) /* for clang a write; an address taken would be nothing */
 #else
-#define WRITE_ONCE(x, v)       __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, v)       NOTE_STORE(__atomic_store_n(&(x), (v), __ATOMIC_RELAXED))
 #endif
 #define load_acquire(p)        __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define store_release(p, v)    __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-#define atomic_add(p, v)       __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
-#define atomic_sub(p, v)       __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)
-#define atomic_or(p, v)        __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
-#define atomic_and(p, v)       __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
-#define atomic_xchg(p, v)      __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
-#define full_barrier()         __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define store_release(p, v)    NOTE_STORE(__atomic_store_n((p), (v), __ATOMIC_RELEASE))
+/* What changes a word in one step is a full barrier too. */
+#define atomic_add(p, v)       NOTE_BARRIER(__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
+#define atomic_sub(p, v)       NOTE_BARRIER(__atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST))
+#define atomic_or(p, v)        NOTE_BARRIER(__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
+#define atomic_and(p, v)       NOTE_BARRIER(__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
+#define atomic_xchg(p, v)      NOTE_BARRIER(__atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
+#define full_barrier()         NOTE_BARRIER(__atomic_thread_fence(__ATOMIC_SEQ_CST))
 /* Counters that nobody orders anything by. */
 #define counter_add(p, v)      ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+
+/*
+ * Two CPUs store each one word and read the other's: one of them sees the other's store only if in
+ * each a full barrier stands between the two.  load_after_stores(p) is such a read, and
+ * expect_stores_out() stands before one that is made elsewhere: a load that this CPU must not make
+ * before its own stores are out.  Hosted builds look whether the barrier is there; no test could
+ * wait for a processor that takes the liberty.
+ */
+#if defined(CHECKED_BUILD) && __STDC_HOSTED__
+extern _Thread_local bool stores_wait __attribute__((weak));
+_Thread_local bool stores_wait; /* since this thread's last full barrier */
+#define NOTE_STORE(store)      (stores_wait = true, store)
+#define NOTE_BARRIER(step)     (stores_wait = false, step)
+#define expect_stores_out()    KASSERT(!stores_wait)
+#else
+#define NOTE_STORE(store)      store
+#define NOTE_BARRIER(step)     step
+#define expect_stores_out()    ((void)0)
+#endif
+#define load_after_stores(p)                                                                       \
+	({                                                                                         \
+		expect_stores_out();                                                               \
+		load_acquire(p);                                                                   \
+	})
 
 /* True if *@p was @old and is now @new; no loop, sequentially consistent. */
 #define atomic_cas(p, old, new)                                                                    \
 	({                                                                                         \
 		__typeof__(*(p)) cas_old_ = (old);                                                 \
-		__atomic_compare_exchange_n((p), &cas_old_, (new), false, __ATOMIC_SEQ_CST,        \
-		    __ATOMIC_SEQ_CST);                                                             \
+		NOTE_BARRIER(__atomic_compare_exchange_n((p), &cas_old_, (new), false,             \
+		    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));                                          \
 	})
 
 #endif

@@ -171,3 +171,10 @@ def test_a_test_from_outside_counts_only_if_the_unmodified_kernel_passes_it(monk
     assert bench.outside("home", "variant", "kernel/monitor.c") is None
     bench.outside_seconds.clear()
     assert bench.outside("home", "variant", "kernel/monitor.c") is None
+
+
+def test_a_program_that_sleeps_for_ever_hangs(monkeypatch):
+    monkeypatch.setattr(mutate_run, "IDLE", 1)
+    assert mutate_run.run(["sleep", "60"]).how == "hangs"
+    busy = [sys.executable, "-c", "import time\nend = time.process_time() + 2\nwhile time.process_time() < end: pass"]
+    assert mutate_run.run(busy).how == "passed"
