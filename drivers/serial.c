@@ -29,6 +29,7 @@
 
 /* Turns of a wait before the port counts as gone; at 115200 baud 16 bytes take 1.4 ms. */
 #define SPIN_LIMIT 10000000
+#define MAX_BYTES  65536 /* that one interrupt takes */
 
 static bool present;
 static bool interrupt_driven;
@@ -125,7 +126,8 @@ int serial_getc_wait(void)
 
 void serial_interrupt(void)
 {
-	while (inb(COM1 + UART_LSR) & LSR_DATA) {
+	/* A port that is gone reads as all ones, for ever. */
+	for (unsigned i = 0; i < MAX_BYTES && inb(COM1 + UART_LSR) & LSR_DATA; i++) {
 		u8 byte = inb(COM1 + UART_RBR);
 		u32 head = ring_head;
 

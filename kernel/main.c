@@ -26,6 +26,8 @@
 #include <quarry/trace.h>
 #include <quarry/user.h>
 
+#define AP_NS 60000000000ULL /* for a CPU that has started, until it is online */
+
 static void machine_summary(void)
 {
 	printk("machine: %u CPUs online of %u, %u node%s, %lu MiB managed by the allocator, booted by %s\n",
@@ -41,8 +43,13 @@ static void wait_for_aps(void)
 	unsigned cpu;
 
 	for (cpu = 0; cpu < nr_cpus; cpu++) {
-		while (READ_ONCE(cpus[cpu]->started) == 2 && !cpumask_test(cpu_online_mask, cpu))
+		u64 end = arch_clock_ns() + AP_NS;
+
+		while (READ_ONCE(cpus[cpu]->started) == 2 && !cpumask_test(cpu_online_mask, cpu)) {
+			if (arch_clock_ns() >= end)
+				panic("boot: CPU %u has started, and does not come online", cpu);
 			cpu_relax();
+		}
 	}
 }
 

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * silence_help.h: what the suites of silent parties share: CPUs that answer nothing, things that happen later, and limits
+ * silence_help.h: what the suites of silent parties share: CPUs that answer nothing, and limits
  * of the machine's time.
  */
 #ifndef QUARRY_TESTS_SILENCE_HELP_H
 #define QUARRY_TESTS_SILENCE_HELP_H
 
 #include "fiber_whole.h"
-#include "tests/mm_help.h"
-
 #include <quarry/hotplug.h>
+#include <quarry/ktest.h>
 #include <quarry/smp.h>
 
 #define MS 1000000ULL
@@ -80,28 +79,9 @@ static inline void expect_took(struct ktest *t, const char *file, int line, u64 
 #define EXPECT_TOOK_CALL(t, ns, least) expect_took((t), __FILE__, __LINE__, (ns), (least), CALL_SLACK)
 #define EXPECT_TOOK(t, ns, least) expect_took((t), __FILE__, __LINE__, (ns), (least), SLACK)
 
-/* ---- a memory with a page in the cache of one CPU ---- */
-
-/* Leave a page of zone MOVABLE in the cache of @cpu; its pfn. */
-static inline pfn_t leave_in_cache(struct ktest *t, struct memory *mem, unsigned cpu)
-{
-	struct page *page = NULL;
-
-	EXPECT_EQ(t, alloc_on(cpu, mem, GFP_MOVABLE, 0, 1, &page), 1);
-	EXPECT_EQ(t, free_on(cpu, mem, 0, 1, &page), 1);
-	EXPECT(t, pcp_zone_nonempty(mem, cpu, test_zone(mem, ZONE_MOVABLE)));
-	return page_to_pfn_in(mem, page);
-}
-
 static inline pfn_t block_of(pfn_t pfn)
 {
 	return ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
-}
-
-static inline void expect_all_free(struct ktest *t, struct memory *mem)
-{
-	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
-	expect_clean(t, mem);
 }
 
 #endif

@@ -3,6 +3,8 @@
  * test_silence_cpu.c: a CPU answers nothing, for a minute or for ever: what becomes of an offline, a cpu_down and an
  * allocation.  Time is the machine's (arch/fiber/fiber_whole.c): each limit below is exact to half a second.
  */
+#include "kernel/runq.h"
+#include "tests/mm_help.h"
 #include "tests/silence_help.h"
 
 #define SILENT 2u /* the CPU that answers nothing */
@@ -11,6 +13,23 @@
 static struct memory *new_memory(struct ktest *t)
 {
 	return ktest_memory(t, 0, 16, TEST_BLOCKS - 16);
+}
+
+/* Leave a page of zone MOVABLE in the cache of @cpu; its pfn. */
+static pfn_t leave_in_cache(struct ktest *t, struct memory *mem, unsigned cpu)
+{
+	struct page *page = NULL;
+
+	EXPECT_EQ(t, alloc_on(cpu, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	EXPECT_EQ(t, free_on(cpu, mem, 0, 1, &page), 1);
+	EXPECT(t, pcp_zone_nonempty(mem, cpu, test_zone(mem, ZONE_MOVABLE)));
+	return page_to_pfn_in(mem, page);
+}
+
+static void expect_all_free(struct ktest *t, struct memory *mem)
+{
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+	expect_clean(t, mem);
 }
 
 /* ---- cpu_down ---- */
@@ -72,6 +91,57 @@ static void cpu_down_beside_a_silent_sender_succeeds_in_time(struct ktest *t)
 	deaf_end(&deaf);
 	EXPECT_EQ(t, cpu_up(OTHER), 0);
 	expect_all_free(t, mem);
+}
+
+/* ---- threads of a CPU that stands still ---- */
+
+struct sleeper {
+	struct waitq wq;
+	u32 flag, ran; /* a */
+};
+
+static bool flagged(void *arg)
+{
+	return load_acquire(&((struct sleeper *)arg)->flag);
+}
+
+static void sleep_until_flagged(void *arg)
+{
+	struct sleeper *s = arg;
+
+	wait_until(&s->wq, flagged, s, WAIT_FOREVER);
+	store_release(&s->ran, 1u);
+}
+
+/* Woken while its CPU is dead it goes on elsewhere; but not if that CPU may be on its stack still. */
+static void a_sleeper_of_a_dead_cpu_goes_on_unless_its_stack_is_in_use(struct ktest *t)
+{
+	unsigned way;
+
+	for (way = 0; way < 4; way++) {
+		bool in_use = way & 1, woken_early = way & 2;
+		struct sleeper s = {.wq = WAITQ("sleeper")};
+		struct thread *thread = thread_start("sleeper", SILENT, sleep_until_flagged, &s);
+		struct deaf deaf;
+
+		REQUIRE(t, thread);
+		thread_sleep(20 * MS);
+		deaf_begin(&deaf, SILENT, WAIT_FOREVER);
+		/* As if the CPU had stopped in the middle of the switch away from it. */
+		if (in_use)
+			store_release(&runqs[SILENT].was, thread);
+		store_release(&s.flag, 1u);
+		if (woken_early)
+			wake_up(&s.wq);
+		EXPECT_EQ(t, cpu_down(SILENT), -EIO);
+		wake_up(&s.wq);
+		thread_sleep(5 * S);
+		EXPECT_EQ(t, s.ran, !in_use);
+		deaf_end(&deaf);
+		dead_comes_back(t, SILENT);
+		thread_join(thread);
+		EXPECT_EQ(t, s.ran, 1);
+	}
 }
 
 static void drain(void *arg)
@@ -285,6 +355,7 @@ static void an_allocation_beside_a_dead_cpu_fails_in_time(struct ktest *t)
 
 KTEST_SUITE(silence_cpu, 0, KTEST(cpu_down_of_a_silent_cpu_fails_in_time),
     KTEST(cpu_down_beside_a_silent_sender_succeeds_in_time),
+    KTEST(a_sleeper_of_a_dead_cpu_goes_on_unless_its_stack_is_in_use),
     KTEST(cpu_down_behind_a_drain_of_a_silent_cpu_gives_up_in_time),
     KTEST(offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic),
     KTEST(offline_beside_a_dead_cpu_ends_in_time),

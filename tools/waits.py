@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Functions of mm/, kernel/ and drivers/ that wait, against docs/waits.md, which says what ends each; part of lint.
+"""Functions of mm/, kernel/, drivers/ and arch/x86_64 that wait, against docs/waits.md, which says what ends each; part of lint.
 
 Usage: tools/waits.py [FILE...]
 
-Prints what the page lacks, and what it names in vain; with FILEs, the functions of these that wait.
+A function waits if it sleeps, yields or relaxes; has a loop without a condition; a loop around a compare-and-swap; or a
+loop whose condition reads what another CPU or a device writes, and compares no counter.  Prints what the page lacks, and
+what it names in vain; with FILEs, the functions of these that wait.
 """
 import glob
 import os
@@ -13,22 +15,78 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = "docs/waits.md"
-ROW = re.compile(r"^\| ((?:mm|kernel|drivers)/\w+\.[ch]) \| `(\w+)` \| (.+) \|$", re.MULTILINE)
+FOLDERS = ("mm", "kernel", "drivers", "arch/x86_64")
+ROW = re.compile(rf"^\| ((?:{'|'.join(FOLDERS)})/\w+\.[ch]) \| `(\w+)` \| (.+) \|$", re.MULTILINE)
 WAITS = re.compile(r"\b(?:wait_until|thread_sleep|thread_yield|cpu_relax|arch_idle_wait|arch_cpu_park)\(|"
-                   r"\bfor \(;;\)|\bwhile \((?:true|1)\)")
-COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+                   r"\bfor \(;;\)|\bwhile \((?:true|1)\)|\bhlt\b")
+LOOP = re.compile(r"\b(for|while|do)\b")
+CAS = re.compile(r"\b\w*cas\w*\(|__atomic_compare_exchange")
+# What somebody else changes: memory shared between CPUs, and registers of devices.
+SHARED = re.compile(r"\b(?:READ_ONCE|load_acquire|atomic_\w+|__atomic_\w+|in[bwl]|inp[bwl]|page_word|"
+                    r"\w*trylock\w*|rdmsr|\w*apic_read|pm_read)\(")
+COUNTED = re.compile(r"(?<![-<])[<](?![<])|(?<![->])[>](?![>])|--|\+\+")
+COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)
+
+
+def closing(text, at):
+    """The index behind the bracket that closes the one at @at."""
+    depth = 0
+    for i in range(at, len(text)):
+        depth += text[i] in "({"
+        depth -= text[i] in ")}"
+        if depth == 0:
+            return i + 1
+    return len(text)
+
+
+def statement(text, at):
+    """The index behind the statement that begins at @at: a block, or up to its semicolon."""
+    while at < len(text) and text[at].isspace():
+        at += 1
+    if text[at:at + 1] == "{":
+        return closing(text, at)
+    while at < len(text) and text[at] != ";":
+        at = closing(text, at) if text[at] in "({" else at + 1
+    return at + 1
+
+
+def loops(text):
+    """(where, condition, body) of each loop."""
+    for m in LOOP.finditer(text):
+        at = m.end()
+        while text[at:at + 1].isspace():
+            at += 1
+        if m.group(1) == "do":
+            end = statement(text, at)
+            tail = re.match(r"\s*while\s*\(", text[end:])
+            if tail:
+                yield m.start(), text[end + tail.end():closing(text, end + tail.end() - 1) - 1], text[at:end]
+        elif text[at:at + 1] == "(":
+            end = closing(text, at)
+            inside = text[at + 1:end - 1]
+            yield (m.start(), inside.split(";")[1] if m.group(1) == "for" and inside.count(";") == 2 else inside,
+                   text[end:statement(text, end)])
+
+
+def waiting_loop(condition, body):
+    if CAS.search(condition):
+        return True
+    if CAS.search(body) and not COUNTED.search(condition):
+        return True
+    return bool(SHARED.search(condition)) and not COUNTED.search(condition)
 
 
 def waiting(path):
     """The functions of a file that wait, in order.  A function's name stands in a line without indentation."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as f:
         text = COMMENT.sub(lambda m: "\n" * m.group().count("\n"), f.read())
+    at, lines = 0, {text.count("\n", 0, where) for where, condition, body in loops(text) if waiting_loop(condition, body)}
     name, found = None, []
-    for line in text.split("\n"):
+    for at, line in enumerate(text.split("\n")):
         head = re.match(r"^[A-Za-z_][^=;]*?\b(\w+)\(", line)
         if head and not line.rstrip().endswith(";"):
             name = head.group(1)
-        if line[:1].isspace() and WAITS.search(line) and name and name not in found:
+        if line[:1].isspace() and (WAITS.search(line) or at in lines) and name and name not in found:
             found.append(name)
     return found
 
@@ -36,8 +94,7 @@ def waiting(path):
 def wrong():
     with open(os.path.join(ROOT, PAGE), encoding="utf-8") as f:
         named = {(path, name) for path, name, _ in ROW.findall(f.read())}
-    paths = [os.path.relpath(p, ROOT) for d in ("mm", "kernel", "drivers")
-             for p in glob.glob(os.path.join(ROOT, d, "*.[ch]"))]
+    paths = [os.path.relpath(p, ROOT) for d in FOLDERS for p in glob.glob(os.path.join(ROOT, d, "*.[ch]"))]
     there = {(path, name) for path in paths for name in waiting(path)}
     for path, name in sorted(there - named):
         yield f"{path}: {name} waits, and {PAGE} does not say what ends it"

@@ -27,6 +27,8 @@ SILENCE_SRCS += tests/mm_test.c
 SILENCE_SRCS += tests/soft_mmu.c
 SILENCE_SRCS += tests/silence_task.c
 SILENCE_SRCS += tests/test_silence_cpu.c
+SILENCE_SRCS += tests/test_silence_device.c
+SILENCE_SRCS += tests/test_silence_pager.c
 
 # Of both.
 SCHED_SRCS += arch/fiber/fiber_threads.c

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* waits.c: functions that wait, which tools/waits.py must find, and some that do not: sleeps_ and spins_ do. */
+/* waits.c: functions that wait, which tools/waits.py must find, and some that do not: sleeps_, spins_ and swaps_ do. */
 #include <quarry/port.h>
 
 static bool never(void *arg)
@@ -31,9 +31,74 @@ static void spins_for_ever(void)
 		sleeps_a_while();
 }
 
-void spins_until_told(const u32 *word, struct waitq *wq)
+/* No swap, no wait: one look each, and a bound. */
+static unsigned looks_at_each(const u32 *words, unsigned nr)
 {
+	unsigned i, sum = 0;
+
+	for (i = 0; i < nr && !load_acquire(&words[i]); i++)
+		sum += READ_ONCE(words[i]);
+	return sum;
+}
+
+static bool takes_once(u32 *word)
+{
+	return atomic_cas(word, 0u, 1u);
+}
+
+static bool takes_in_so_many_tries(u32 *word)
+{
+	unsigned i;
+
+	for (i = 0; i < 10; i++) {
+		if (takes_once(word))
+			return true;
+	}
+	return false;
+}
+
+static void swaps_until_it_succeeds(u32 *word)
+{
+	u32 old;
+
+	do {
+		old = READ_ONCE(*word);
+	} while (!atomic_cas(word, old, old + looks_at_each(word, 1)));
+}
+
+static void swaps_in_the_body(u32 *word)
+{
+	bool done = takes_in_so_many_tries(word);
+
+	while (!done) {
+		u32 old = READ_ONCE(*word);
+
+		done = atomic_cas(word, old, old | 1u);
+	}
+}
+
+static void spins_without_a_pause(const u32 *word)
+{
+	while (!load_acquire(word))
+		;
+}
+
+static void spins_by_do(const u32 *word, unsigned *turns)
+{
+	do
+		++*turns;
+	while (READ_ONCE(*word));
+}
+
+void spins_until_told(u32 *word, struct waitq *wq)
+{
+	unsigned turns = 0;
+
 	sleeps_on_a_queue(wq);
+	swaps_until_it_succeeds(word);
+	swaps_in_the_body(word);
+	spins_without_a_pause(word);
+	spins_by_do(word, &turns);
 	while (!READ_ONCE(*word))
 		cpu_relax();
 	spins_for_ever();
