@@ -24,6 +24,7 @@ struct share {
 	u64 early_ns; /* time that it has run before its turn, while the ring's number is this: */
 	u32 ring;
 	bool early;   /* it is queued before those that wait for their turns */
+	bool resumes; /* it is queued to go on with a turn that was interrupted */
 	u32 ends;     /* a: its task ends, so its threads have little to do */
 };
 

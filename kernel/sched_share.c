@@ -8,8 +8,9 @@
  *
  * Who sleeps most of the time need not wait for a turn: a share that becomes ready by a wake-up goes first
  * (rq->first), as long as it has run less than a turn's time in this way since the ring went round last.  So
- * who sleeps often gets two turns where others get one, at most.  A turn that the tick ends too early, because
- * somebody else had the beginning of its time, goes on later: the share keeps its place.
+ * who sleeps often gets three turns where others get one, at most.  A turn that the tick ends too early, because
+ * somebody else had the beginning of its time, goes on later: the share keeps its place, and
+ * the ring has not gone round meanwhile.
  *
  * Owns:       the lists of a run queue; struct share; the rounds of turns.
  * Locks:      runq.lock, held by the caller.
@@ -40,13 +41,22 @@ static void unlist(struct runq *rq, struct share *s) REQUIRES(rq->lock)
 		STAILQ_REMOVE(&rq->ready, s, share, link);
 	if (rq->ring_last == s)
 		rq->ring_last = share_last(rq);
+	s->resumes = false;
+}
+
+/* Does another share have its turn?  One that is interrupted keeps it, so the ring has not gone round. */
+static bool in_turn(const struct runq *rq, const struct share *s) REQUIRES(rq->lock)
+{
+	const struct thread *t = rq->running;
+
+	return t && t != rq->idle && !rq->early && t->share != s;
 }
 
 /* Has it some of the time left that it may run before its turn? */
 static bool may_go_first(struct runq *rq, struct share *s) REQUIRES(rq->lock)
 {
-	/* Nobody waits for a turn: then the ring has gone round. */
-	if (!STAILQ_FIRST(&rq->ready))
+	/* Nobody waits for a turn, nor has one: then the ring has gone round. */
+	if (!STAILQ_FIRST(&rq->ready) && !in_turn(rq, s))
 		rq->ring++;
 	if (s->ring != rq->ring) {
 		s->ring = rq->ring;
@@ -103,6 +113,7 @@ bool runq_goes_on(struct runq *rq, struct thread *t)
 	STAILQ_INSERT_HEAD(&s->threads, t, link);
 	STAILQ_INSERT_HEAD(&rq->ready, s, link);
 	s->early = false;
+	s->resumes = true;
 	return true;
 }
 

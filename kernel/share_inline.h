@@ -19,7 +19,6 @@ static inline void share_list_last(struct runq *rq, struct share *s) REQUIRES(rq
 {
 	STAILQ_INSERT_TAIL(&rq->ready, s, link);
 	s->early = false;
-	s->turn_ns = 0;
 }
 
 /* @t, of @s, waits from here on; whoever comes now is none of those that the round began with. */
@@ -67,10 +66,18 @@ static inline struct thread *runq_take(struct runq *rq) REQUIRES(rq->lock)
 		if (!s)
 			return NULL;
 		STAILQ_REMOVE_HEAD(&rq->ready, link);
-		/* All that were there when the ring began to go round have had their turns. */
-		if (s == rq->ring_last || !rq->ring_last) {
-			rq->ring++;
-			rq->ring_last = share_last(rq);
+		/*
+		 * All that were there when the ring began to go round have had their turns.  Not when a turn that
+		 * was interrupted goes on: whoever interrupted it would have all its time again, and so for ever.
+		 */
+		if (unlikely(s->resumes)) {
+			s->resumes = false;
+		} else {
+			s->turn_ns = 0;
+			if (s == rq->ring_last || !rq->ring_last) {
+				rq->ring++;
+				rq->ring_last = share_last(rq);
+			}
 		}
 	}
 	t = STAILQ_FIRST(&s->threads);

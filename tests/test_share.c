@@ -83,6 +83,7 @@ static void choose(struct scene *s, bool preempted)
 	runq_end_turn(&s->rq, s->now);
 	next = runq_take(&s->rq);
 	spin_unlock(&s->rq.lock);
+	s->rq.running = next;
 	s->running = next ? container_of(next, struct actor, thread) : NULL;
 	if (s->running) {
 		s->running->turns++;
@@ -221,6 +222,22 @@ static void who_hides_from_the_tick_gets_two_turns_for_one(struct ktest *t)
 	EXPECT(t, task_got(s, &s->task[10]) <= 330 * TICK_NS);
 }
 
+/* Also from one that computes alone: what is left of each tick is not a turn of its own. */
+static void who_hides_from_the_tick_gets_three_times_as_much_as_another_at_most(struct ktest *t)
+{
+	static const u64 works[] = {TICK_NS * 99 / 100, TICK_NS * 9 / 10, TICK_NS / 2};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(works); i++) {
+		struct scene *s = new_scene();
+
+		spinners(s, &s->task[0], 1);
+		actor(s, &s->task[1], works[i], 1);
+		run(s, 1200 * TICK_NS);
+		EXPECT(t, task_got(s, &s->task[0]) * 3 >= task_got(s, &s->task[1]));
+	}
+}
+
 static void many_who_hide_from_the_tick_do_not_starve_one_who_computes(struct ktest *t)
 {
 	struct scene *s = new_scene();
@@ -290,5 +307,6 @@ static void a_thread_that_is_moved_leaves_its_round(struct ktest *t)
 KTEST_SUITE(share, KTEST_QUICK, KTEST(tasks_get_the_same_however_many_threads_they_have),
     KTEST(threads_of_a_task_take_turns), KTEST(who_sleeps_most_of_the_time_does_not_wait_for_a_turn),
     KTEST(who_hides_from_the_tick_gets_two_turns_for_one),
+    KTEST(who_hides_from_the_tick_gets_three_times_as_much_as_another_at_most),
     KTEST(many_who_hide_from_the_tick_do_not_starve_one_who_computes),
     KTEST(a_round_has_a_turn_of_every_thread), KTEST(a_thread_that_is_moved_leaves_its_round));

@@ -25,3 +25,4 @@ HOSTILE_SRCS += user/hostile_regs.c
 HOSTILE_SRCS += user/hostile_handles.c
 HOSTILE_SRCS += user/hostile_pager.c
 HOSTILE_SRCS += user/hostile_account.c
+HOSTILE_SRCS += user/hostile_sched.c

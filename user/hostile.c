@@ -2,7 +2,7 @@
 /*
  * hostile.c: a program that tries to break out of ring 3, to take what is not its own, and to stop others.
  *
- * handle: that by which programs are started; arg0: the seed; arg1: 0 for every subject, or the number of one.
+ * handle: that by which programs are started; arg0: the seed; arg1: 0 for every subject that any machine will do for, or the number of one.
  * Runs every case of hostile_*.c in a task of its own and prints a line for each.  The exit status is the number
  * of cases that did not end as they must.
  */
@@ -16,6 +16,7 @@ static const struct hostile_subject *const subjects[] = {
     &hostile_handles,
     &hostile_pager,
     &hostile_account,
+    &hostile_sched,
 };
 
 u64 programs, seed;
@@ -102,7 +103,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	programs = handle;
 	seed = arg0 & 0x7fffffff;
 	for (i = 0; i < ARRAY_SIZE(subjects); i++) {
-		for (j = 0; j < subjects[i]->nr && (!arg1 || arg1 == i + 1); j++, nr++)
+		for (j = 0; j < subjects[i]->nr && (arg1 ? arg1 == i + 1 : !subjects[i]->alone); j++, nr++)
 			failed += !judge(subjects[i], &subjects[i]->cases[j]);
 	}
 	printf("%u cases of seed %lu, %u not as they must\n", nr, seed, failed);

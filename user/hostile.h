@@ -35,6 +35,7 @@ struct hostile_subject {
 	const char *name;
 	const struct hostile_case *cases;
 	unsigned nr;
+	bool alone; /* only when it is asked for by its number: it needs a machine of its own kind */
 };
 
 /* run() returns, and every WANT in it held. */
@@ -43,7 +44,8 @@ struct hostile_subject {
 #define FAULTS(fn) {#fn, fn, TASK_FAULTED, 0}
 /* The kernel's OOM killer ends it. */
 #define IS_KILLED(fn) {#fn, fn, TASK_KILLED, -ENOMEM}
-#define SUBJECT(name, cases) {name, cases, ARRAY_SIZE(cases)}
+#define SUBJECT(name, cases) {name, cases, ARRAY_SIZE(cases), false}
+#define SUBJECT_ALONE(name, cases) {name, cases, ARRAY_SIZE(cases), true}
 
 /* Record a surprise, with its line, if @have is not @wanted.  Any role of a case may. */
 void hostile_want(const char *file, int line, s64 have, s64 wanted);
@@ -70,6 +72,6 @@ void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, in
 #define HOSTILE_NS (60 * NS_PER_S)
 
 extern const struct hostile_subject hostile_ldt, hostile_regs, hostile_handles, hostile_pager,
-    hostile_account;
+    hostile_account, hostile_sched;
 
 #endif
