@@ -11,8 +11,11 @@
  */
 #include "lock.h"
 #include <quarry/sched_point.h>
+#include <quarry/smp.h>
 
 #define MAX_HELD 8
+#define TURNS_PER_LOOK 1024 /* of a wait, between looks at the clock */
+#define WORST_FACTOR   6    /* times smp_timeout_ns, unless smp_worst_ns says something else */
 
 /* Keeps the compiler's order; the record is this CPU's own. */
 #define barrier() __asm__ volatile("" ::: "memory")
@@ -104,6 +107,26 @@ static bool take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 }
 
 /*
+ * A holder's section is bounded; but its CPU may have died in it.  Who spins here with interrupts off answers no
+ * cross-call either, so soon nobody is left who could say so: hence a limit of its own, that of a cross-call.
+ */
+static void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
+{
+	u64 since = 0, worst = smp_worst_ns ? smp_worst_ns : smp_timeout_ns * WORST_FACTOR;
+	u32 turns = 0;
+
+	sched_wait(lock->name);
+	while (!sched_look(lock, false, take(lock))) {
+		cpu_relax();
+		if (++turns % TURNS_PER_LOOK)
+			continue;
+		since = since ? since : arch_clock_ns();
+		if (arch_clock_ns() - since > worst)
+			panic("lock %s: CPU %d does not release it", name_of(lock), (int)READ_ONCE(lock->holder) - 1);
+	}
+}
+
+/*
  * With interrupts off a CPU that spins here serves no cross-call.  Were the holder waiting for this
  * CPU to answer one, both would wait for ever.  smp_call_mask avoids it, not we: it refuses callers
  * that hold a spin lock, so a holder never waits for an answer.
@@ -115,11 +138,8 @@ void spin_lock(struct spinlock *lock)
 	preempt_disable();
 	h = my_record();
 	check_order(h, lock);
-	if (!take(lock)) {
-		sched_wait(lock->name);
-		while (!sched_look(lock, false, take(lock)))
-			cpu_relax();
-	}
+	if (!take(lock))
+		spin(lock);
 	record(h, lock);
 }
 

@@ -353,6 +353,51 @@ static void an_allocation_beside_a_dead_cpu_fails_in_time(struct ktest *t)
 	}
 }
 
+/* ---- a spin lock ---- */
+
+static struct spinlock held_lock;
+
+static void die_in_section(void *arg)
+{
+	spin_lock(&held_lock);
+	deaf_main(arg);
+	spin_unlock(&held_lock);
+}
+
+static void take_held_lock(void *arg)
+{
+	spin_lock(&held_lock);
+	spin_unlock(&held_lock);
+}
+
+/* Interrupts off, as for most locks: a CPU that waits answers no cross-call, so nobody else would find out. */
+static void take_held_lock_deaf(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+
+	take_held_lock(NULL);
+	arch_irq_restore(flags);
+}
+
+static void a_lock_that_a_silent_cpu_holds_ends_by_its_release_or_in_a_panic(struct ktest *t)
+{
+	struct deaf deaf = {.cpu = SILENT, .ns = WAIT_FOREVER};
+	u64 took;
+
+	held_lock = SPINLOCK("held", RANK_NONE);
+	ktest_start(SILENT, die_in_section, &deaf);
+	while (!load_acquire(&deaf.is))
+		thread_yield();
+	EXPECT(t, whole_panics(take_held_lock, NULL, "lock held: CPU 2 does not release it", &took));
+	EXPECT_TOOK_CALL(t, took, 6 * smp_timeout_ns);
+	EXPECT(t, whole_panics(take_held_lock_deaf, NULL, "lock held: CPU 2 does not release it", &took));
+	deaf.ns = 59 * S;
+	took = arch_clock_ns();
+	take_held_lock(NULL);
+	EXPECT_TOOK(t, arch_clock_ns() - took, 59 * S - 100 * MS);
+	deaf_end(&deaf);
+}
+
 KTEST_SUITE(silence_cpu, 0, KTEST(cpu_down_of_a_silent_cpu_fails_in_time),
     KTEST(cpu_down_beside_a_silent_sender_succeeds_in_time),
     KTEST(a_sleeper_of_a_dead_cpu_goes_on_unless_its_stack_is_in_use),
@@ -360,4 +405,5 @@ KTEST_SUITE(silence_cpu, 0, KTEST(cpu_down_of_a_silent_cpu_fails_in_time),
     KTEST(offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic),
     KTEST(offline_beside_a_dead_cpu_ends_in_time),
     KTEST(an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic),
+    KTEST(a_lock_that_a_silent_cpu_holds_ends_by_its_release_or_in_a_panic),
     KTEST(an_allocation_beside_a_dead_cpu_fails_in_time));
