@@ -96,9 +96,9 @@ static void record(struct held_locks *h, struct spinlock *lock)
 
 /*
  * Not a ticket lock: on a machine whose CPUs are themselves scheduled (any virtual one) the next in
- * line is usually not running, and a fair lock hands over at the pace of the host's scheduler; with 16
- * CPUs on two cores that came to a stop.  Whoever runs takes it.  The acquire pairs with the release in
- * drop(): what the last holder did is visible from here on.
+ * line is usually not running, and a fair lock hands over at the pace of the host's scheduler; with
+ * 16 CPUs on two cores that came to a stop.  Whoever runs takes it.  The acquire pairs with the
+ * release in drop(): what the last holder did is visible from here on.
  */
 static bool take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 {
@@ -107,8 +107,9 @@ static bool take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 }
 
 /*
- * A holder's section is bounded; but its CPU may have died in it.  Who spins here with interrupts off answers no
- * cross-call either, so soon nobody is left who could say so: hence a limit of its own, that of a cross-call.
+ * A holder's section is bounded; but its CPU may have died in it.  Who spins here with interrupts
+ * off answers no cross-call either, so soon nobody is left who could say so: hence a limit of its
+ * own, that of a cross-call.
  */
 static void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 {
@@ -215,7 +216,10 @@ bool spin_is_held(const struct spinlock *lock)
 {
 	bool held;
 
-	/* Else a thread could be moved, between its two looks, to the CPU of the holder it has seen. */
+	/*
+	 * Else a thread could be moved, between its two looks, to the CPU of the holder it has
+	 * seen.
+	 */
 	preempt_disable();
 	held = READ_ONCE(lock->holder) == arch_cpu_id() + 1;
 	preempt_enable();

@@ -12,8 +12,9 @@
 #include "share_inline.h"
 
 /*
- * Longer than any CPU that runs is without a tick: one that rests has one a second.  A CPU that has had none, and
- * switched no threads, for so long stands still: it is deaf, or the machine under it does not run it.
+ * Longer than any CPU that runs is without a tick: one that rests has one a second.  A CPU that has
+ * had none, and switched no threads, for so long stands still: it is deaf, or the machine under it
+ * does not run it.
  */
 #define STILL_NS 2000000000ULL
 /* Threads that one tick takes away from such a CPU. */
@@ -27,7 +28,10 @@ static bool stands_still(const struct runq *rq, u64 now)
 	return now > last && now - last > STILL_NS;
 }
 
-/* The CPU with the fewest threads, of those that take any; nr_cpus: none.  @all: also one that stands still. */
+/*
+ * The CPU with the fewest threads, of those that take any; nr_cpus: none.  @all: also one that
+ * stands still.
+ */
 static unsigned with_fewest(bool all)
 {
 	unsigned self = arch_cpu_id(), cpu, best = takes_threads(self) ? self : nr_cpus;
@@ -137,10 +141,11 @@ static void wake_overdue(struct runq *rq, u64 now) REQUIRES(rq->lock)
 }
 
 /*
- * What waits for a CPU that stands still would wait for ever: a reclaim thread, and with it all who need memory; who
- * is next in the line for a mutex.  So whoever is bound to no CPU is taken away; from a CPU that shall have no
- * threads, everybody, and its queue is closed.  The one that it runs stays with it, and so does one whose stack it
- * may be on.  Should it go on, it finds a queue with fewer threads, or closed.  A queue whose lock it has is left alone.
+ * What waits for a CPU that stands still would wait for ever: a reclaim thread, and with it all who
+ * need memory; who is next in the line for a mutex.  So whoever is bound to no CPU is taken away;
+ * from a CPU that shall have no threads, everybody, and its queue is closed.  The one that it runs
+ * stays with it, and so does one whose stack it may be on.  Should it go on, it finds a queue with
+ * fewer threads, or closed.  A queue whose lock it has is left alone.
  */
 void sched_watch(struct runq *self, u64 now)
 {

@@ -64,19 +64,21 @@ static inline void dead_comes_back(struct ktest *t, unsigned cpu)
 /* ---- limits ---- */
 
 /*
- * What has begun at @began took no less than @least, and @slack more at most.  Each turn of a wait is a tick here, so
- * what looks at the clock now and then overshoots: half a second, or, for an answer to a cross-call, which is timed from
- * the first look on, twice 1024 turns.
+ * What has begun at @began took no less than @least, and @slack more at most.  Each turn of a wait
+ * is a tick here, so what looks at the clock now and then overshoots: half a second, or, for an
+ * answer to a cross-call, which is timed from the first look on, twice 1024 turns.
  */
 #define SLACK      (S / 2)
 #define CALL_SLACK (2 * 1024 * 10 * MS + SLACK)
-static inline void expect_took(struct ktest *t, const char *file, int line, u64 ns, u64 least, u64 slack)
+static inline void expect_took(
+    struct ktest *t, const char *file, int line, u64 ns, u64 least, u64 slack)
 {
 	if (ns < least || ns > least + slack)
-		ktest_fail(t, file, line, "took %llu ms, expected %llu", (unsigned long long)(ns / MS),
-		    (unsigned long long)(least / MS));
+		ktest_fail(t, file, line, "took %llu ms, expected %llu",
+		    (unsigned long long)(ns / MS), (unsigned long long)(least / MS));
 }
-#define EXPECT_TOOK_CALL(t, ns, least) expect_took((t), __FILE__, __LINE__, (ns), (least), CALL_SLACK)
+#define EXPECT_TOOK_CALL(t, ns, least) \
+	expect_took((t), __FILE__, __LINE__, (ns), (least), CALL_SLACK)
 #define EXPECT_TOOK(t, ns, least) expect_took((t), __FILE__, __LINE__, (ns), (least), SLACK)
 
 static inline pfn_t block_of(pfn_t pfn)

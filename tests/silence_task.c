@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * silence_task.c: what kernel/ipc.c and kernel/pager.c ask of tasks, for the hosted program "silence": its threads are
- * of no task, or of one that is only a name; memory of ring 3 is the process's own.
+ * silence_task.c: what kernel/ipc.c and kernel/pager.c ask of tasks, for the hosted program
+ * "silence": its threads are of no task, or of one that is only a name; memory of ring 3 is the
+ * process's own.
  *
  * Owns: nothing.
  */

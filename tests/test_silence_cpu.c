@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_cpu.c: a CPU answers nothing, for a minute or for ever: what becomes of an offline, a cpu_down and an
- * allocation.  Time is the machine's (arch/fiber/fiber_whole.c): each limit below is exact to half a second.
+ * test_silence_cpu.c: a CPU answers nothing, for a minute or for ever: what becomes of an offline,
+ * a cpu_down and an allocation.  Time is the machine's (arch/fiber/fiber_whole.c): each limit below
+ * is exact to half a second.
  */
 #include "kernel/runq.h"
 #include "tests/mm_help.h"
@@ -113,7 +114,9 @@ static void sleep_until_flagged(void *arg)
 	store_release(&s->ran, 1u);
 }
 
-/* Woken while its CPU is dead it goes on elsewhere; but not if that CPU may be on its stack still. */
+/*
+ * Woken while its CPU is dead it goes on elsewhere; but not if that CPU may be on its stack still.
+ */
 static void a_sleeper_of_a_dead_cpu_goes_on_unless_its_stack_is_in_use(struct ktest *t)
 {
 	unsigned way;
@@ -149,7 +152,10 @@ static void drain(void *arg)
 	drain_all_pages(arg, NULL);
 }
 
-/* A drain holds cpu_hotplug until the silent CPU answers; here the watchdog of calls does not end it. */
+/*
+ * A drain holds cpu_hotplug until the silent CPU answers; here the watchdog of calls does not end
+ * it.
+ */
 static void cpu_down_behind_a_drain_of_a_silent_cpu_gives_up_in_time(struct ktest *t)
 {
 	struct memory *mem = new_memory(t);
@@ -281,7 +287,9 @@ static void alloc_one(void *arg)
 	got = mem_alloc_pages(arg, GFP_MOVABLE, 0);
 }
 
-/* The thread that reclaims for @mem sleeps on @cpu: when it was woken last, the others were down. */
+/*
+ * The thread that reclaims for @mem sleeps on @cpu: when it was woken last, the others were down.
+ */
 static void settle_on(struct ktest *t, struct memory *mem, unsigned cpu)
 {
 	unsigned other;
@@ -370,7 +378,10 @@ static void take_held_lock(void *arg)
 	spin_unlock(&held_lock);
 }
 
-/* Interrupts off, as for most locks: a CPU that waits answers no cross-call, so nobody else would find out. */
+/*
+ * Interrupts off, as for most locks: a CPU that waits answers no cross-call, so nobody else would
+ * find out.
+ */
 static void take_held_lock_deaf(void *arg)
 {
 	irqflags_t flags = arch_irq_save();
@@ -388,9 +399,11 @@ static void a_lock_that_a_silent_cpu_holds_ends_by_its_release_or_in_a_panic(str
 	ktest_start(SILENT, die_in_section, &deaf);
 	while (!load_acquire(&deaf.is))
 		thread_yield();
-	EXPECT(t, whole_panics(take_held_lock, NULL, "lock held: CPU 2 does not release it", &took));
+	EXPECT(
+	    t, whole_panics(take_held_lock, NULL, "lock held: CPU 2 does not release it", &took));
 	EXPECT_TOOK_CALL(t, took, 6 * smp_timeout_ns);
-	EXPECT(t, whole_panics(take_held_lock_deaf, NULL, "lock held: CPU 2 does not release it", &took));
+	EXPECT(t,
+	    whole_panics(take_held_lock_deaf, NULL, "lock held: CPU 2 does not release it", &took));
 	deaf.ns = 59 * S;
 	took = arch_clock_ns();
 	take_held_lock(NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_device.c: a device takes what it is told and answers nothing, for a while or for ever: what becomes of an
- * offline, a cpu_down and an allocation.  Time is the machine's (arch/fiber/fiber_whole.c).
+ * test_silence_device.c: a device takes what it is told and answers nothing, for a while or for
+ * ever: what becomes of an offline, a cpu_down and an allocation.  Time is the machine's
+ * (arch/fiber/fiber_whole.c).
  */
 #include "tests/balloon_help.h"
 #include "tests/silence_help.h"
@@ -28,7 +29,10 @@ static bool has_work(void *arg)
 	return balloon_has_work(arg) || load_acquire(&stop);
 }
 
-/* As the kernel's: it alone waits for a device that is late, and takes all back from one that is broken. */
+/*
+ * As the kernel's: it alone waits for a device that is late, and takes all back from one that is
+ * broken.
+ */
 static void follow(void *arg)
 {
 	struct virtio_balloon *b = arg;
@@ -87,7 +91,8 @@ static void offline_of_lent_pages_ends_at_its_deadline(struct ktest *t)
 		block = block_with_lent(t);
 		late = 1u << queue;
 		began = arch_clock_ns();
-		EXPECT_EQ(t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, &res), -ETIMEDOUT);
+		EXPECT_EQ(
+		    t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, &res), -ETIMEDOUT);
 		EXPECT_TOOK(t, arch_clock_ns() - began, S);
 		EXPECT_EQ(t, res.fail.why, WHY_DEADLINE);
 		EXPECT_EQ(t, block_of(res.fail.pfn), block);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_pager.c: a pager in ring 3 is asked for a page, or to take one back, and answers nothing, for a while or for
- * ever: what becomes of an offline, a cpu_down and an allocation.  Time is the machine's (arch/fiber/fiber_whole.c).
+ * test_silence_pager.c: a pager in ring 3 is asked for a page, or to take one back, and answers
+ * nothing, for a while or for ever: what becomes of an offline, a cpu_down and an allocation.  Time
+ * is the machine's (arch/fiber/fiber_whole.c).
  */
 #include "mm/lru_scan.h"
 #include "tests/mm_test.h"
@@ -9,10 +10,10 @@
 #include "tests/vm_help.h"
 #include <quarry/pager.h>
 
-#define NR      8u
-#define WINDOW  0x10000000UL
-#define LIMIT   (5 * S) /* the pager's */
-#define NUMBER  7
+#define NR     8u
+#define WINDOW 0x10000000UL
+#define LIMIT  (5 * S) /* the pager's */
+#define NUMBER 7
 
 static struct endpoint *ep;
 static struct vm_object *object;
@@ -124,7 +125,10 @@ static void wait_end(struct ktest *t)
 	expect_sound(t, &kernel_memory);
 }
 
-/* Late: what it takes back is not handed over any more; what it brings stays, and serves the next who want it. */
+/*
+ * Late: what it takes back is not handed over any more; what it brings stays, and serves the next
+ * who want it.
+ */
 static void answer_late(struct ktest *t)
 {
 	static u64 taken[PAGE_SIZE / sizeof(u64)];
@@ -138,7 +142,10 @@ static void answer_late(struct ktest *t)
 
 /* ---- an offline ---- */
 
-/* Reclaim has the page while its pager is asked to take it, which is bounded; then it is moved without the pager. */
+/*
+ * Reclaim has the page while its pager is asked to take it, which is bounded; then it is moved
+ * without the pager.
+ */
 static void offline_beside_a_silent_pager_ends_in_time(struct ktest *t)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = S};
@@ -148,7 +155,8 @@ static void offline_beside_a_silent_pager_ends_in_time(struct ktest *t)
 	REQUIRE(t, begin(t));
 	wait_begin(t, -1);
 	began = arch_clock_ns();
-	EXPECT_EQ(t, offline_pages(&kernel_memory, dirty_block, PAGEBLOCK_PAGES, &opts, &res), -ETIMEDOUT);
+	EXPECT_EQ(t, offline_pages(&kernel_memory, dirty_block, PAGEBLOCK_PAGES, &opts, &res),
+	    -ETIMEDOUT);
 	EXPECT_TOOK(t, arch_clock_ns() - began, S);
 	EXPECT_EQ(t, res.fail.why, WHY_DEADLINE);
 	EXPECT_EQ(t, block_of(res.fail.pfn), dirty_block);
@@ -234,7 +242,7 @@ static void serve(void *arg)
 			continue;
 		wanted = msg.word[0] == ABI_PAGER_GET;
 		if (wanted ? pager_supply(object, msg.word[1], (uintptr_t)content)
-		           : pager_take_back(object, msg.word[1], (uintptr_t)taken))
+			   : pager_take_back(object, msg.word[1], (uintptr_t)taken))
 			*(u32 *)arg += 1;
 		msg = (struct ipc_msg){.word = {ABI_PAGER_DONE}};
 		ipc_reply(call, &msg);
@@ -255,7 +263,10 @@ static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 	for (i = 0; i < NR; i++)
 		make_dirty(t, i);
 	pile_alloc(&kernel_memory, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
-	/* What caches have comes first; then the time that the pager has is waited for, once in all. */
+	/*
+	 * What caches have comes first; then the time that the pager has is waited for, once in
+	 * all.
+	 */
 	began = arch_clock_ns();
 	while ((page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)))
 		pile_push(&pile, page);
@@ -266,12 +277,16 @@ static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 	for (i = 0; i < NR; i++)
 		EXPECT(t, page_in(object, i));
 	expect_sound(t, &kernel_memory);
-	/* It answers again; and is asked again, as soon as the time that it has cost is made up for. */
+	/*
+	 * It answers again; and is asked again, as soon as the time that it has cost is made up
+	 * for.
+	 */
 	serve_on = 1;
 	server = thread_start("pager", -1, serve, &wrong);
 	REQUIRE(t, server);
 	began = arch_clock_ns();
-	while (!(page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)) && arch_clock_ns() - began < 500 * S)
+	while (!(page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)) &&
+	       arch_clock_ns() - began < 500 * S)
 		thread_sleep(S);
 	EXPECT(t, page);
 	if (page)

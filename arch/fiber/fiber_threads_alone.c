@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_threads_alone.c: what the kernel's threads on fibers have in place of mm/ and kernel/cpu_hotplug.c, where they
- * are explored alone: memory that is counted, and CPUs that give their threads away.
+ * fiber_threads_alone.c: what the kernel's threads on fibers have in place of mm/ and
+ * kernel/cpu_hotplug.c, where they are explored alone: memory that is counted, and CPUs that give
+ * their threads away.
  *
  * Owns: the count of what is allocated.
  */
@@ -42,7 +43,10 @@ void kmalloc_counts(u64 in_use[NR_SLAB_COUNTS])
 	memset(in_use, 0, NR_SLAB_COUNTS * sizeof(*in_use));
 }
 
-/* The idle thread of a CPU that has given its threads away waits here until it shall have some again. */
+/*
+ * The idle thread of a CPU that has given its threads away waits here until it shall have some
+ * again.
+ */
 void cpu_leave(void)
 {
 	unsigned cpu = arch_cpu_id();

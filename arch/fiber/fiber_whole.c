@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_whole.c: the hosted program "silence": mm/, the kernel's threads, CPU hotplug, messages, pagers and the
- * drivers of virtio on CPUs that are fibers, with a clock that moves when all of them wait.
+ * fiber_whole.c: the hosted program "silence": mm/, the kernel's threads, CPU hotplug, messages,
+ * pagers and the drivers of virtio on CPUs that are fibers, with a clock that moves when all of
+ * them wait.
  *
  *   check [SUITE.TEST,...]    KTAP, as the other hosted programs
  *
- * A wait of a minute takes no time here, and a wait without an end is found: nobody gets on (threads_patience).
+ * A wait of a minute takes no time here, and a wait without an end is found: nobody gets on
+ * (threads_patience).
  *
  * Owns: the arrays behind kernel_memory.
  */
@@ -26,7 +28,8 @@
 #define SEED        0x5eed
 
 char fiber_memmap[WHOLE_PAGES * sizeof(struct page)] __attribute__((aligned(4096)));
-char fiber_pageblocks[WHOLE_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)] __attribute__((aligned(4096)));
+char fiber_pageblocks[WHOLE_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)]
+    __attribute__((aligned(4096)));
 char fiber_ram[WHOLE_PAGES << PAGE_SHIFT] __attribute__((aligned(PAGE_SIZE)));
 static struct pcp *pcps[THREADS_CPUS];
 
@@ -112,7 +115,8 @@ bool whole_panics(void (*fn)(void *), void *arg, const char *words, u64 *ns)
 	pid_t child;
 
 	if (!last_words)
-		last_words = mmap(NULL, sizeof(*last_words), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		last_words = mmap(NULL, sizeof(*last_words), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (last_words == MAP_FAILED)
 		abort();
 	memset(last_words, 0, sizeof(*last_words));
@@ -128,7 +132,9 @@ bool whole_panics(void (*fn)(void *), void *arg, const char *words, u64 *ns)
 	*ns = last_words->at - began;
 	if (last_words->panicked && __builtin_strstr(last_words->text, words))
 		return true;
-	printf("  # it %s\n", last_words->panicked ? last_words->text : status ? "ended otherwise" : "returned");
+	printf("  # it %s\n", last_words->panicked ? last_words->text
+			      : status             ? "ended otherwise"
+						   : "returned");
 	return false;
 }
 
@@ -140,8 +146,15 @@ static void *alloc(void *arg, size_t bytes)
 /* As at boot: before there are threads. */
 static void set_up_memory(void)
 {
-	struct memory_config cfg = {.name = "kernel", .memmap = ARCH_MEMMAP, .pageblocks = ARCH_PAGEBLOCKS,
-	    .end_pfn = WHOLE_PAGES, .nr_cpus = nr_cpus, .nr_nodes = 1, .backed = true, .pcp = pcps, .alloc = alloc};
+	struct memory_config cfg = {.name = "kernel",
+	    .memmap = ARCH_MEMMAP,
+	    .pageblocks = ARCH_PAGEBLOCKS,
+	    .end_pfn = WHOLE_PAGES,
+	    .nr_cpus = nr_cpus,
+	    .nr_nodes = 1,
+	    .backed = true,
+	    .pcp = pcps,
+	    .alloc = alloc};
 	const pfn_t border[] = {0, WHOLE_PAGES / 4, WHOLE_PAGES / 2, WHOLE_PAGES};
 	int err, kind;
 	unsigned cpu;
@@ -150,12 +163,14 @@ static void set_up_memory(void)
 		pcps[cpu] = &cpus[cpu]->pcp;
 	err = memory_init(&kernel_memory, &cfg);
 	for (kind = 0; kind < NR_ZONE_KINDS && !err; kind++) {
-		err = memory_add_zone(&kernel_memory, 0, (enum zone_kind)kind, border[kind], border[kind + 1]);
+		err = memory_add_zone(
+		    &kernel_memory, 0, (enum zone_kind)kind, border[kind], border[kind + 1]);
 		if (!err)
 			memory_add_ram(&kernel_memory, border[kind], border[kind + 1]);
 		/* The first pageblock stays reserved, as the kernel's image would be. */
 		if (!err)
-			memory_free_range(&kernel_memory, MAX(border[kind], PAGEBLOCK_PAGES), border[kind + 1]);
+			memory_free_range(
+			    &kernel_memory, MAX(border[kind], PAGEBLOCK_PAGES), border[kind + 1]);
 	}
 	err = err ? err : memory_ready(&kernel_memory);
 	if (err)

@@ -28,6 +28,7 @@ SILENCE_SRCS += tests/soft_mmu.c
 SILENCE_SRCS += tests/silence_task.c
 SILENCE_SRCS += tests/test_silence_cpu.c
 SILENCE_SRCS += tests/test_silence_device.c
+SILENCE_SRCS += tests/test_silence_mem.c
 SILENCE_SRCS += tests/test_silence_pager.c
 
 # Of both.
