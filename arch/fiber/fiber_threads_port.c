@@ -79,22 +79,6 @@ bool cpu_is_absent(unsigned cpu)
 
 /* ---- log and panic ---- */
 
-int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
-{
-	return vsnprintf(buf, size, fmt, ap);
-}
-
-int ksnprintf(char *buf, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(buf, size, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
 void printk(const char *fmt, ...)
 {
 	va_list ap;

@@ -5,6 +5,7 @@ FIBER_SRCS += arch/fiber/fiber_main.c
 FIBER_SRCS += arch/fiber/fiber_step.c
 FIBER_SRCS += arch/fiber/fiber_cpu.c
 FIBER_SRCS += arch/fiber/fiber_port.c
+FIBER_SRCS += arch/host/host_format.c
 FIBER_SRCS += arch/fiber/fiber_hotplug.c
 
 # The kernel's threads, on such CPUs: a hosted program of its own, build/host-threads/check.  It has the fibers' half of
@@ -34,6 +35,7 @@ SILENCE_SRCS += tests/test_silence_pager.c
 # Of both.
 SCHED_SRCS += arch/fiber/fiber_threads.c
 SCHED_SRCS += arch/fiber/fiber_threads_port.c
+SCHED_SRCS += arch/host/host_format.c
 SCHED_SRCS += kernel/lock.c
 SCHED_SRCS += kernel/smp.c
 SCHED_SRCS += kernel/sched.c

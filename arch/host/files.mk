@@ -4,6 +4,7 @@
 HOST_BASE += arch/host/host_start.c
 HOST_BASE += arch/host/host_cpu.c
 HOST_BASE += arch/host/host_port.c
+HOST_BASE += arch/host/host_format.c
 
 HOST_SRCS += arch/host/host_main.c
 HOST_SRCS += arch/host/host_memmap_test.c

@@ -262,22 +262,6 @@ bool threads_had_turn(u64 since)
 
 /* ---- log and panic ---- */
 
-int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
-{
-	return vsnprintf(buf, size, fmt, ap);
-}
-
-int ksnprintf(char *buf, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(buf, size, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
 bool host_fuzz_log = true;
 
 /* Formatted even if nobody reads it: the arguments are part of what is tested. */

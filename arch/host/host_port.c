@@ -177,22 +177,6 @@ void thread_sleep(u64 ns)
 	host_cpu_take();
 }
 
-int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
-{
-	return vsnprintf(buf, size, fmt, ap);
-}
-
-int ksnprintf(char *buf, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(buf, size, fmt, ap);
-	va_end(ap);
-	return n;
-}
-
 /* print_lock: what was printed last, and how much ever. */
 static char log_ring[16384];
 static u64 log_end;
