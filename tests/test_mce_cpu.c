@@ -57,8 +57,9 @@ static pfn_t some_page(struct ktest *t)
 static bool wait_flagged(pfn_t pfn)
 {
 	u64 end = arch_clock_ns() + WAIT_NS;
+	unsigned rounds = 0;
 
-	while (!is_flagged(&kernel_memory, pfn) && arch_clock_ns() < end)
+	while (!is_flagged(&kernel_memory, pfn) && !waited_enough(end, &rounds))
 		thread_yield();
 	return is_flagged(&kernel_memory, pfn);
 }

@@ -25,8 +25,9 @@ static void ask(const char *kind, unsigned cpu, pfn_t pfn)
 static bool wait_retired(pfn_t pfn)
 {
 	u64 end = arch_clock_ns() + WAIT_NS;
+	unsigned rounds = 0;
 
-	while (!is_retired(&kernel_memory, pfn) && arch_clock_ns() < end)
+	while (!is_retired(&kernel_memory, pfn) && !waited_enough(end, &rounds))
 		thread_yield();
 	return is_retired(&kernel_memory, pfn);
 }
@@ -68,8 +69,9 @@ static pfn_t page_with(struct task *task, u64 bits)
 	u64 end = arch_clock_ns() + WAIT_NS;
 	struct vm_space *space = task_get_space(task);
 	pfn_t found = PFN_NONE;
+	unsigned rounds = 0;
 
-	while (space && found == PFN_NONE && arch_clock_ns() < end) {
+	while (space && found == PFN_NONE && !waited_enough(end, &rounds)) {
 		const u64 *entry = pt_entry(&space->pt, LOST);
 		u64 pte = entry ? READ_ONCE(*entry) : 0;
 
