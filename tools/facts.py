@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What README and docs/ say about the tree, compared with it: files, functions, suites, lines of code.
+"""What README and docs/ say about the tree, compared with it: files, functions, suites, lines of code, samples.
 
 Usage: tools/facts.py             print what is not true, `file:line: what`; exit status 1 if there is something
-       tools/facts.py --update    write the line counts of docs/evening.md again
+       tools/facts.py --update    write the line counts of docs/evening.md and the numbers of README's suites again
 
 Line counts are rounded to 50 and may be off by a fifth, so that they say how long the reading is and few commits
 change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a suite in the last column of README's
@@ -16,6 +16,8 @@ import re
 import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import samples
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EVENING = "docs/evening.md"
 ROOMS = "arch|bench|boot|docs|drivers|include|kernel|labs|mm|tests|tools|traces|user"
@@ -137,12 +139,35 @@ def wrong_points():
         yield f"{page}: no row for the point \"{point}\" of {', '.join(sorted(code[point]))}"
 
 
-def wrong():
+PLANTED = "tests/lint/facts.md"
+FINDS = re.compile(r" *\(finds: (.*)\)$")
+
+
+def wrong_plants(place):
+    """What is planted in tests/lint/facts.md is found, each in its line, and nothing else."""
+    lines = read(PLANTED).split("\n")
+    text = "\n".join(FINDS.sub("", line) for line in lines)
+    found = {}
+    for said in [*wrong_names(PLANTED, text), *(f"{PLANTED}:{n}: {what}" for n, what in samples.wrong(text, place))]:
+        number, what = re.match(r"[^:]*:(\d+): (.*)", said).groups()
+        found.setdefault(int(number), []).append(what)
+    for number, line in enumerate(lines, 1):
+        want, got = FINDS.search(line), found.pop(number, [])
+        if len(got) != bool(want) or want and not re.search(want.group(1), got[0]):
+            yield f"{PLANTED}:{number}: found: {'; '.join(got) or 'nothing'}"
+
+
+def wrong(build="build"):
+    """@build: with the kernel, by whose image suites are numbered."""
+    place = samples.numbers(build)
     yield from wrong_evening()
     yield from wrong_suites()
     yield from wrong_points()
+    yield from samples.wrong_help()
+    yield from wrong_plants(place)
     for path in pages():
         yield from wrong_names(path, read(path))
+        yield from (f"{path}:{number}: {what}" for number, what in samples.wrong(read(path), place))
 
 
 def update():
@@ -151,8 +176,11 @@ def update():
         lines[number - 1] = f"{match.group(1)}{rounded(have)}{match.group(4)}"
         total += have
     text = TOGETHER.sub(f"Together about {rounded(total)} lines", "\n".join(lines))
-    with open(os.path.join(ROOT, EVENING), "w", encoding="utf-8") as f:
-        f.write(text)
+    place = samples.numbers("build")
+    readme = re.sub(r"^(    ok )\d+ (\w+)$", lambda m: f"{m[1]}{place.get(m[2], 0)} {m[2]}", read("README.md"), flags=re.M)
+    for path, said in (EVENING, text), ("README.md", readme):
+        with open(os.path.join(ROOT, path), "w", encoding="utf-8") as f:
+            f.write(said)
 
 
 def main():

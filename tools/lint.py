@@ -286,9 +286,9 @@ def check_waits(_):
         yield f"tests/lint/waits.c: found are {', '.join(planted)}"
 
 
-def check_facts(_):
-    """README and docs/ name files, functions, suites and lengths as they are"""
-    yield from facts.wrong()
+def check_facts(build):
+    """README and docs/ name files, functions, suites, lengths, commands and samples as they are"""
+    yield from facts.wrong(build)
 
 
 def warn_format():

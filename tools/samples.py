@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+"""What README and docs/ give as commands and as samples of output, compared with the tree; for tools/facts.py.
+
+A command is a line of a block, or a span in backticks, that begins with make or with a script of tools/.  A sample is
+any other line of a block.  Compared is what can be without running it: targets and variables of the Makefile, scripts
+and their options, names of suites, tests, races and wrong variants, files and how many lines they have.
+"""
+import glob
+import os
+import re
+import subprocess
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+GROUPS = {"all", "quick", "none", "fail", "SUITE", "SUITE.TEST", "..."}
+# What stands for something in a command that shows a form.
+FORMS = {"NAME", "ID", "SEED", "SUITE", "SUITE.TEST", "...", "FILE", "TARGET"}
+RACES_BESIDES = {"pressure", "waiters", "fiber"}
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def tree(pattern, _cache={}):
+    if pattern not in _cache:
+        found = glob.glob(os.path.join(ROOT, pattern), recursive=True)
+        _cache[pattern] = [p for p in (os.path.relpath(p, ROOT) for p in found) if not p.startswith("build" + os.sep)]
+    return _cache[pattern]
+
+
+def suites(_cache={}):
+    """Of each suite: (its flags, its tests)."""
+    if not _cache:
+        for path in tree("**/*.c"):
+            for name, flags, cases in re.findall(r"^KTEST_SUITE\((\w+), ([^,]+),(.*?)\);", read(path), re.M | re.S):
+                _cache[name] = (flags, re.findall(r"KTEST\((\w+)\)", cases))
+    return _cache
+
+
+def numbers(build):
+    """The number of each quick suite in the kernel's boot, by the order in its image."""
+    done = subprocess.run(["nm", "-n", os.path.join(ROOT, build, "quarry.elf")], capture_output=True, text=True)
+    order = [n for n in re.findall(r" (\w+)_suite$", done.stdout, re.M) if "KTEST_QUICK" in suites().get(n, ("",))[0]]
+    return {name: i for i, name in enumerate(order, 1)}
+
+
+def variables(text):
+    """What the Makefile reads, passes on or sets, and what its scripts take from the environment."""
+    words = re.findall(r"\$[({]+(?:if )?([A-Z_]+)\b|\b([A-Z_]+) *[:?+]?=", text + read("tools/font.sh"))
+    return {a or b for a, b in words} | set(re.search(r"^export (CPUS .*)", text, re.M).group(1).split())
+
+
+def makefile(_cache=[]):
+    """Targets, variables, the hosted builds, and what `make soak` can do."""
+    if not _cache:
+        text = read("Makefile")
+        targets = set(re.findall(r"^# target  (\S+)", text, re.M))
+        targets |= set(re.search(r"^\.PHONY: (.*)", text, re.M).group(1).split())
+        _cache.append((targets - {"$(TOOLS)"},
+                       variables(text),
+                       set(re.search(r"^HOST_BUILDS +:= (.*)", text, re.M).group(1).split()),
+                       set(re.search(r"TARGET=([\w|]+)", text).group(1).split("|"))))
+    return _cache[0]
+
+
+def race_names():
+    return {os.path.basename(p)[:-5] for p in tree("tests/races/*.race")} | RACES_BESIDES
+
+
+def variants():
+    return {os.path.basename(p)[:-4] for p in tree("tests/mutants/*.mut") + tree("tests/pressure/*.mut")}
+
+
+def tests():
+    return {name for _, cases in suites().values() for name in cases}
+
+
+def wrong_selftest(value):
+    for name in value.split(","):
+        suite, _, test = name.partition(".")
+        if name not in GROUPS and (suite not in suites() or test and test not in suites()[suite][1]):
+            yield f"no suite or test `{name}`"
+
+
+def wrong_value(target, variable, value):
+    """What a variable of a command of make is set to."""
+    _, _, builds, soaks = makefile()
+    names = [n for n in value.strip("'\"").split(",") if n not in FORMS]
+    known = {("check", "ONLY"): builds, ("mutants", "ONLY"): variants(), ("soak", "TARGET"): soaks,
+             ("race", "NAME"): race_names() | variants()}.get((target, variable))
+    if variable in ("FILES", "TRACE"):
+        known = {n for n in names if os.path.exists(os.path.join(ROOT, n))}
+    if variable == "ONLY" and target == "failsweep":
+        yield from wrong_selftest(",".join(names))
+    for name in names if known is not None else []:
+        if name.split(" ")[0] not in known:
+            yield f"make {target} {variable}={name}: there is no such name"
+
+
+def wrong_make(command):
+    targets, variables, _, _ = makefile()
+    command = re.split(r"\s{2,}|\s#|;|&&|\|\|?", command)[0]
+    if command.count('"') % 2:
+        command = command[:command.rindex('"')]  # it goes on in the next line
+    words = re.findall(r"(?:[^\s\"']|\"[^\"]*\"|'[^']*')+", command)[1:]
+    named = [w for w in words if re.fullmatch(r"[a-z][\w-]*", w)]
+    for word in words:
+        variable, is_set, value = word.partition("=")
+        if is_set and variable not in variables:
+            yield f"make has no variable `{variable}`"
+        elif is_set:
+            yield from wrong_value(named[0] if named else "all", variable, value)
+    for word in named:
+        if word not in targets:
+            yield f"make has no target `{word}`"
+
+
+def wrong_script(command):
+    script = re.search(r"tools/[\w-]+\.(?:py|sh)", command).group(0)
+    if not os.path.exists(os.path.join(ROOT, script)):
+        yield f"no file `{script}`"
+        return
+    if command.startswith("tools/") and " " in command and not os.access(os.path.join(ROOT, script), os.X_OK):
+        yield f"`{script}` cannot be run as it stands: it is not executable"
+    for option in re.findall(r"(?<!\S)--[\w-]+", re.split(r"\s{2,}", command)[0]):
+        if option not in read(script):
+            yield f"`{script}` has no option `{option}`"
+
+
+def wrong_command(command):
+    if re.match(r"make( |$)", command):
+        yield from wrong_make(command)
+    elif re.match(r"(python3 |/usr/bin/python3 )?tools/[\w-]+\.(py|sh)\b", command):
+        yield from wrong_script(command)
+    for value in re.findall(r"selftest=([\w.,]+)", command):
+        yield from wrong_selftest(value)
+
+
+def wrong_sample(line, place):
+    """One line of what something prints."""
+    result = re.match(r"\s*(?:not )?ok (\d+) (\w+)$", line)
+    if result and result.group(2) not in suites() and result.group(2) not in tests():
+        yield f"no suite or test `{result.group(2)}`"
+    elif result and result.group(2) in place and place[result.group(2)] != int(result.group(1)):
+        yield f"suite {result.group(2)} is number {place[result.group(2)]}, not {result.group(1)}"
+    for path, number in re.findall(r"([\w/]+\.[chS]):(\d+)", line):
+        there = [p for p in tree("**/*.[chS]") if p == path or p.endswith("/" + path)]
+        if not there:
+            yield f"no file {path}"
+        elif all(read(p).count("\n") < int(number) for p in there):
+            yield f"{path} has no line {number}"
+
+
+def wrong(text, place):
+    """(line, what) of one page; @place: numbers()."""
+    fenced = False
+    for number, line in enumerate(text.split("\n"), 1):
+        fenced ^= line.startswith("```")
+        block = fenced or line.startswith("    ")
+        command = re.sub(r"^\s*(?:\$ )?", "", line)
+        if block and re.match(r"make( |$)|(python3 )?tools/", command):
+            found = wrong_command(command)
+        elif block:
+            found = wrong_sample(line, place)
+        else:
+            found = (what for span in re.findall(r"`([^`]+)`", line) for what in wrong_command(span))
+        for what in found:
+            yield number, what
+        for name in re.findall(r"(?<![\w-])R-[A-Z0-9]\w*(?:-\w+)*", line):
+            if name not in race_names():
+                yield number, f"no race {name}"
+
+
+def wrong_help():
+    """The tables of docs/build.md have the rows of `make help`, and no target besides."""
+    page, text = "docs/build.md", read("docs/build.md")
+    rows = re.findall(r"^\| ((?:`[\w-]+`(?:, )?)+) \|", text, re.M)
+    rows = {name for row in rows for name in re.findall(r"[\w-]+", row)}
+    help_rows = re.findall(r"^# (?:target  ([\w-]+)|(?:run|any) +([A-Z]+)=)", read("Makefile"), re.M)
+    for target, variable in help_rows:
+        if (target or variable) not in rows:
+            yield f"{page}: no row for `{target or variable}` of make help"
+    for name in sorted(n for n in rows if n.islower() and n not in makefile()[0]):
+        yield f"{page}: make has no target `{name}`"
