@@ -3,7 +3,7 @@
 """What README and docs/ say about the tree, compared with it: files, functions, suites, lines of code, samples.
 
 Usage: tools/facts.py             print what is not true, `file:line: what`; exit status 1 if there is something
-       tools/facts.py --update    write the line counts of docs/evening.md and the numbers of README's suites again
+       tools/facts.py --update    write the line counts of docs/evening.md again
 
 Line counts are rounded to 50 and may be off by a fifth, so that they say how long the reading is and few commits
 change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a suite in the last column of README's
@@ -176,11 +176,8 @@ def update():
         lines[number - 1] = f"{match.group(1)}{rounded(have)}{match.group(4)}"
         total += have
     text = TOGETHER.sub(f"Together about {rounded(total)} lines", "\n".join(lines))
-    place = samples.numbers("build")
-    readme = re.sub(r"^(    ok )\d+ (\w+)$", lambda m: f"{m[1]}{place.get(m[2], 0)} {m[2]}", read("README.md"), flags=re.M)
-    for path, said in (EVENING, text), ("README.md", readme):
-        with open(os.path.join(ROOT, path), "w", encoding="utf-8") as f:
-            f.write(said)
+    with open(os.path.join(ROOT, EVENING), "w", encoding="utf-8") as f:
+        f.write(text)
 
 
 def main():
