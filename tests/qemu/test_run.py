@@ -14,7 +14,7 @@ CORES = len(os.sched_getaffinity(0))
     ({"BOOT": "pvh", "MEM": "76m"}, "4 CPUs online of 4, 2 nodes,"),
     ({"BOOT": "uefi", "MEM": "140M"}, "4 CPUs online of 4, 2 nodes,"),
     ({"BOOT": "pvh", "NODES": 16, "MEM": "132M"}, "4 CPUs online of 4,"),
-    ({"BOOT": "pvh", "NODES": 8, "MEM": "1g"}, "4 CPUs online of 4, 8 nodes,"),
+    ({"NODES": 8, "MEM": "1g"}, "4 CPUs online of 4, 8 nodes,"),
     ({"BOOT": "pvh", "CPUS": 255, "MEM": "327M"}, "255 CPUs online of 255,"),
     ({"BOOT": "uefi", "CPUS": 255, "NODES": 16, "MEM": "447M"}, "255 CPUs online of 255,"),
     ({"BOOT": "grub", "MEM": "1T"}, "4 CPUs online of 4, 2 nodes,"),
