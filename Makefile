@@ -39,7 +39,7 @@ include $(ROOMS:%=%/files.mk)
 KERNEL_SRCS += $(if $(RACE),,kernel/no_race.c)
 HOST_SRCS   := $(HOST_BASE) $(HOST_SRCS)
 RACE_SRCS   += $(sort $(wildcard tests/races/step*.c))
-THREAD_SRCS += $(SCHED_SRCS)
+THREAD_SRCS += $(SCHED_SRCS) $(filter-out mm/slab.c,$(MM_SRCS))
 SILENCE_SRCS += $(SCHED_SRCS) $(MM_SRCS)
 FIBER_SRCS  += $(filter-out mm/slab.c,$(MM_SRCS)) tests/soft_mmu.c $(SHARED_SRCS) $(RACE_SRCS)
 RACE_TEXTS  := $(wildcard tests/races/*.race)
@@ -116,9 +116,10 @@ HFLAGS_plain  := -DHOST_PLAIN
 HFLAGS_order3 := -DPAGEBLOCK_ORDER=3
 HFLAGS_asan   := -fsanitize=address,undefined -fno-sanitize-recover=all
 HFLAGS_tsan   := -fsanitize=thread -Wno-tsan
-HOST_BUILDS   := plain port order3 asan tsan threads silence
+HFLAGS_threads-asan = $(HFLAGS_threads) $(HFLAGS_asan) -DSINGLES=3000 -DRANDOM=1000
+HOST_BUILDS   := plain port order3 asan tsan threads threads-asan silence
 # All but one link the host's own locks and cross-calls; "plain" links the kernel's.
-host_srcs = $(if $(filter threads,$(1)),$(THREAD_SRCS),$(if $(filter silence,$(1)),$(SILENCE_SRCS),$(MM_SRCS) $(BOTH_SRCS) $(HOST_SRCS) $(TEST_SRCS) $(HOST_TEST_SRCS) \
+host_srcs = $(if $(filter threads%,$(1)),$(THREAD_SRCS),$(if $(filter silence,$(1)),$(SILENCE_SRCS),$(MM_SRCS) $(BOTH_SRCS) $(HOST_SRCS) $(TEST_SRCS) $(HOST_TEST_SRCS) \
 	$(if $(filter plain,$(1)),$(SHARED_SRCS) $(SHARED_TESTS),$(HOST_PORT))))
 # Of a directory, a program, flags and sources.
 define host_build
@@ -145,7 +146,7 @@ $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $
 # target  run         build, make a GRUB ISO, boot it: selftests, tour, the monitor's prompt
 # target  test        all tests, hosted and in QEMU; the last line is "N passed, N failed": ONLY=
 # target  test-bochs  the ISO image in Bochs, another implementation of the hardware: ONLY=
-# target  check       the hosted tests only, in seven builds: the development loop: ONLY=
+# target  check       the hosted tests only, in eight builds: the development loop: ONLY=
 # target  all         the kernel, build/quarry.elf
 # target  iso         build/quarry.iso, which boots on BIOS and UEFI machines with CMDLINE
 # target  debug       boot by PVH, stopped, with gdb and the k- commands of tools/quarry.gdb

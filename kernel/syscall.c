@@ -9,7 +9,7 @@
  * Owns:       the table of calls.
  * Locks:      none of its own, and none held while user memory is touched.
  * Invariants: what goes back to ring 3 is a number, an errno or a handle, never an address of ours.
- * Tests:      user/abi.c, user/fuzz.c.
+ * Tests:      tests/explore_calls.c, tests/explore_missing.c, user/abi.c, user/fuzz.c.
  */
 #include "kernel/syscall.h"
 
@@ -239,12 +239,29 @@ static void words_out(struct syscall_regs *r, const struct ipc_msg *msg, s64 han
 	r->arg[ABI_GIVE] = handle > 0 ? (u64)handle : 0;
 }
 
+/*
+ * The reference that a call keeps is one that cannot receive, whatever the handle can: else the call would wait for
+ * itself when another thread closes the handle of the last receiver.
+ */
+static int look_up_to_call(u64 handle, struct cap *ep)
+{
+	int err = cap_lookup(my_caps(), handle, CAP_ENDPOINT, RIGHT_SEND, ep);
+	struct cap send = {.object = ep->object, .rights = RIGHT_SEND, .kind = CAP_ENDPOINT};
+
+	if (!err && ep->rights & RIGHT_RECEIVE) {
+		cap_get(&send);
+		cap_drop(ep);
+		*ep = send;
+	}
+	return err;
+}
+
 static s64 sys_call(struct syscall_regs *r)
 {
 	struct ipc_msg msg;
 	s64 handle = 0;
 	struct cap ep;
-	int err = cap_lookup(my_caps(), r->arg[0], CAP_ENDPOINT, RIGHT_SEND, &ep);
+	int err = look_up_to_call(r->arg[0], &ep);
 
 	if (err)
 		return err;
@@ -257,8 +274,10 @@ static s64 sys_call(struct syscall_regs *r)
 		return err;
 	if (msg.give.kind != CAP_NONE)
 		handle = give_handle(&msg.give);
+	if (handle < 0)
+		return handle;
 	words_out(r, &msg, handle);
-	return handle < 0 ? handle : 0;
+	return 0;
 }
 
 /* Slots are kept before a call is taken: one that was taken must not be lost. */

@@ -24,10 +24,11 @@ BUILDS = {  # in the order of how long they run
     "plain": "the kernel's lock.c and smp.c",
     "port": "the host's own locks and cross-calls",
     "order3": "pageblocks of 8 pages",
-    "threads": "the kernel's threads on fibers, under many schedules",
+    "threads": "the kernel's threads, tasks and system calls on fibers, under many schedules",
+    "threads-asan": "the same under the address and undefined-behaviour sanitizers, under fewer",
     "silence": "CPUs, pagers and devices that never answer, on fibers",
 }
-SUITE_LIMIT = {"tsan": 90, "asan": 60}  # seconds in which one suite must end; of the others:
+SUITE_LIMIT = {"tsan": 90, "asan": 60, "threads-asan": 60}  # seconds in which one suite must end; of the others:
 SUITE_LIMIT_PLAIN = 25
 SHOWN = 20  # failed tests of a build that are named at once
 SANITIZERS = {"ASAN_OPTIONS": "detect_stack_use_after_return=0", "UBSAN_OPTIONS": "print_stacktrace=1",

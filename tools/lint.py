@@ -37,9 +37,9 @@ INCLUDES = [
     ("arch/x86_64/", [QUARRY, r'"x86\.h"', STD]),
     ("arch/host/host_memmap_test.c", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),  # the hosted half of a test
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
-    ("arch/fiber/", [QUARRY, r'"(fiber|fiber_threads|fiber_whole|explore|step)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
+    ("arch/fiber/", [QUARRY, r'"(fiber|fiber_threads|fiber_user|fiber_whole|explore|step)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
     ("bench/", [QUARRY, r'"bench/\w+\.h"', STD]),
-    ("tests/explore_threads.c", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
+    ("tests/explore_", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/silence_task.c", [QUARRY, r'"kernel/\w+\.h"']),  # threads, which are the kernel's own
     ("tests/test_silence_cpu.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
     ("tests/test_share.c", [QUARRY, r'"(kernel/)?\w+\.h"']),  # run queues, whose interface is the kernel's own

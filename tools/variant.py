@@ -29,14 +29,14 @@ MUTANTS = os.path.join(ROOT, "tests", "mutants")
 PLANTED = os.path.join(ROOT, "tests", "fuzz", "planted")  # for the fuzzers to find, tools/fuzz.py
 RACES = os.path.join(ROOT, "tests", "races")
 WORLDS = ("host", "qemu")
-BUILDS = ("port", "plain", "order3", "asan", "tsan", "threads", "silence")
+BUILDS = ("port", "plain", "order3", "asan", "tsan", "threads", "threads-asan", "silence")
 ONCE = ("id", "title", "why", "world", "build", "cpus")
 KEYS = ONCE + ("kill", "expect")
 NEEDED = ("id", "title", "why", "kill", "expect")
 NEEDED_PLANTED = ("id", "title", "kill")
 HANGS = "hangs"  # as an "expect:": never to end is what is wrong with it
 LEFT_OUT = ("tests/mutants", "tests/qemu", "tests/model")  # nothing in them is compiled
-OBJECTS = ("fiber", "race", "host-plain", "host-port", "host-order3", "host-threads", "host-silence", "kernel")  # worth copying
+OBJECTS = ("fiber", "race", "host-plain", "host-port", "host-order3", "host-threads", "host-threads-asan", "host-silence", "kernel")  # worth copying
 
 
 class BadVariant(Exception):

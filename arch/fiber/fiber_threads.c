@@ -40,6 +40,8 @@ struct stack {
 	void *fake; /* the address sanitizer's */
 	void (*fn)(void *);
 	void *arg;
+	void (*main)(void *); /* of a thread of the kernel, and what it gets */
+	void *main_arg;
 };
 
 enum cpu_state { CPU_RUNS, CPU_SPINS, CPU_HALTS };
@@ -291,28 +293,23 @@ void arch_stack_free(void *top)
 	threads_count(-1);
 }
 
-struct beginning {
-	void (*fn)(void *);
-	void *arg;
-};
-
 /* A thread of the kernel begins with interrupts on. */
 static void begin(void *arg)
 {
-	struct beginning b = *(struct beginning *)arg;
+	const struct stack *s = arg;
 
-	free(arg);
 	arch_irq_enable();
-	b.fn(b.arg);
+	s->main(s->main_arg);
 }
 
 void *arch_stack_prepare(void *stack_top, void (*fn)(void *), void *arg)
 {
-	struct beginning *b = malloc(sizeof(*b));
+	struct stack *s = stack_top;
 
-	*b = (struct beginning){fn, arg};
-	stack_prepare(stack_top, begin, b);
-	return stack_top;
+	s->main = fn;
+	s->main_arg = arg;
+	stack_prepare(s, begin, s);
+	return s;
 }
 
 void arch_switch(void **from_sp, void *to_sp)

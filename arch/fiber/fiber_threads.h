@@ -38,6 +38,8 @@ extern bool threads_verbose;
 /* kmalloc()s and stacks that have not been freed. */
 long threads_allocated(void);
 void threads_count(long nr);
+/* The n-th kmalloc from here on fails; 0: none, or it has failed. */
+extern unsigned threads_fail_at;
 /* Something happened that others may be waiting for. */
 void threads_progress(void);
 /* CPU @cpu gives its threads to others; and takes threads again. */

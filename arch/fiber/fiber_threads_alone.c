@@ -10,9 +10,11 @@
 #include <quarry/account.h>
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 static long allocated;
+unsigned threads_fail_at;
 static bool away[THREADS_CPUS]; /* its idle thread has handed over all threads */
 
 void threads_count(long nr)
@@ -27,6 +29,8 @@ long threads_allocated(void)
 
 void *kmalloc(size_t size)
 {
+	if (threads_fail_at && !--threads_fail_at)
+		return NULL;
 	threads_count(1);
 	return calloc(1, size);
 }
@@ -34,6 +38,9 @@ void *kmalloc(size_t size)
 void kfree(void *ptr)
 {
 	threads_count(ptr ? -1 : 0);
+	/* So that who still uses it is seen to. */
+	if (ptr)
+		memset(ptr, 0xdd, malloc_usable_size(ptr));
 	free(ptr);
 }
 

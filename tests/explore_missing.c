@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * explore_missing.c: system calls that make something, while one thing after the other that they need is missing: small
+ * objects, what the account allows, handles, pages.  A call that fails leaves nothing behind.  These are run once.
+ *
+ * Owns:  how many have failed.
+ */
+#include "explore_tasks.h"
+#include <quarry/mm.h>
+
+#define ATTEMPTS 60
+
+static unsigned failures;
+
+struct maker {
+	const char *name;
+	s64 (*make)(void);
+	void (*undo)(s64 made);
+	s64 errors[3]; /* that it may fail with, besides -ENOMEM */
+};
+
+static s64 make_endpoint(void)
+{
+	return CALL(SYS_ENDPOINT_CREATE);
+}
+
+static s64 make_object(void)
+{
+	return CALL(SYS_OBJECT_CREATE, 1);
+}
+
+static s64 make_paged(void)
+{
+	return CALL(SYS_PAGER_BIND, caller.ep, 1, 0, THREADS_TICK_NS);
+}
+
+static s64 make_dup(void)
+{
+	return CALL(SYS_HANDLE_DUP, caller.ep, RIGHT_SEND);
+}
+
+static void close_handle(s64 made)
+{
+	CALL(SYS_HANDLE_CLOSE, (u64)made);
+}
+
+static s64 make_mapping(void)
+{
+	return CALL(SYS_MAP, caller.object, NOWHERE, 1, 0, ABI_READ);
+}
+
+static void unmap(s64 made)
+{
+	CALL(SYS_UNMAP, NOWHERE, 2);
+}
+
+/* The middle of three pages, so the rest becomes two regions. */
+static s64 make_hole(void)
+{
+	return CALL(SYS_UNMAP, DATA + PAGE_SIZE, 1);
+}
+
+static void fill_hole(s64 made)
+{
+	CALL(SYS_UNMAP, DATA, 3);
+	if (CALL(SYS_MAP, caller.object, DATA, 3, 0, ABI_READ | ABI_WRITE))
+		panic("the hole cannot be filled");
+}
+
+static s64 make_protection(void)
+{
+	return CALL(SYS_PROTECT, DATA + PAGE_SIZE, 1, ABI_READ);
+}
+
+static s64 make_thread(void)
+{
+	return CALL(SYS_THREAD_CREATE, CODE + PROGRAMS, DATA);
+}
+
+static void nothing(s64 made)
+{
+}
+
+static s64 make_task(void)
+{
+	return CALL(SYS_TASK_CREATE, caller.programs, DATA, 7, caller.send);
+}
+
+static void end_child(s64 made)
+{
+	if (CALL(SYS_TASK_WAIT, (u64)made, FOREVER) != TASK_EXITED)
+		panic("the child has not ended by itself");
+	close_handle(made);
+}
+
+/* The answer brings a handle. */
+static s64 make_call(void)
+{
+	struct syscall_regs r = {.nr = SYS_CALL, .arg = {caller.send, MOST, 1}}, had;
+	s64 ret;
+
+	r.arg[ABI_GIVE] = caller.send;
+	had = r;
+	ret = user_call(&r);
+	if (ret < 0 && memcmp(&had, &r, sizeof(r)) != 0)
+		call_wrong("SYS_CALL", "a call that fails has changed a register", ret);
+	return ret < 0 ? ret : (s64)r.arg[ABI_GIVE];
+}
+
+/* Nobody calls; but two handles are wanted before that is known. */
+static s64 make_receive(void)
+{
+	s64 ret = CALL(SYS_RECEIVE, caller.ep, 0);
+
+	return ret == -ETIMEDOUT ? 0 : ret;
+}
+
+static const struct maker makers[] = {
+    {"SYS_ENDPOINT_CREATE", make_endpoint, close_handle, {-EDQUOT, -EMFILE}},
+    {"SYS_OBJECT_CREATE", make_object, close_handle, {-EDQUOT, -EMFILE}},
+    {"SYS_PAGER_BIND", make_paged, close_handle, {-EDQUOT, -EMFILE}},
+    {"SYS_HANDLE_DUP", make_dup, close_handle, {-EMFILE}},
+    {"SYS_MAP", make_mapping, unmap, {-EDQUOT}},
+    {"SYS_UNMAP", make_hole, fill_hole, {-EDQUOT}},
+    {"SYS_PROTECT", make_protection, fill_hole, {-EDQUOT}},
+    {"SYS_THREAD_CREATE", make_thread, nothing, {-EAGAIN}},
+    {"SYS_TASK_CREATE", make_task, end_child, {-EAGAIN, -EDQUOT, -EMFILE}},
+    {"SYS_CALL", make_call, close_handle, {-EMFILE}},
+    {"SYS_RECEIVE", make_receive, nothing, {-EMFILE}},
+};
+
+static bool may_fail_with(const struct maker *m, s64 err)
+{
+	return err == -ENOMEM || err == m->errors[0] || err == m->errors[1] || err == m->errors[2];
+}
+
+/* Once; true: it worked.  Either way all is as before in the end. */
+static bool try(const struct maker *m)
+{
+	unsigned handles = caller.self->caps.nr_used;
+	struct kept before;
+	const char *what;
+	s64 ret;
+
+	kept_read(&before);
+	ret = m->make();
+	threads_fail_at = 0;
+	if (ret >= 0)
+		m->undo(ret);
+	else if (!may_fail_with(m, ret))
+		call_wrong(m->name, "an error that is not documented", ret);
+	else
+		failures++;
+	what = call_settle(&before, handles);
+	if (what)
+		call_wrong(m->name, what, ret);
+	return ret >= 0;
+}
+
+static void try_without_objects(const struct maker *m)
+{
+	unsigned n, i;
+
+	/* The n-th may be one that can be done without: until that many are not asked for. */
+	for (n = 1; n < ATTEMPTS; n++) {
+		threads_fail_at = n;
+		if (try(m) && n > 20)
+			break;
+	}
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++) {
+		u64 limit = caller.self->account->limit[i];
+
+		for (n = 0; n < ATTEMPTS; n++) {
+			caller.self->account->limit[i] = caller.self->account->used[i] + n;
+			if (try(m))
+				break;
+		}
+		caller.self->account->limit[i] = limit;
+		if (n == ATTEMPTS)
+			call_wrong(m->name, "it never works", 0);
+	}
+}
+
+static void try_without_slots(const struct maker *m)
+{
+	u64 kept[ABI_MAX_HANDLES];
+	unsigned nr = 0, left;
+	s64 dup;
+
+	while ((dup = CALL(SYS_HANDLE_DUP, caller.send, RIGHT_SEND)) > 0)
+		kept[nr++] = (u64)dup;
+	for (left = 0; left < 4; left++) {
+		try(m);
+		CALL(SYS_HANDLE_CLOSE, kept[--nr]);
+	}
+	while (nr)
+		CALL(SYS_HANDLE_CLOSE, kept[--nr]);
+}
+
+/* All but a few pages are in use. */
+static void try_without_pages(const struct maker *m)
+{
+	static struct page *hoard[THREADS_PAGES];
+	unsigned nr = 0, left;
+
+	while ((hoard[nr] = alloc_pages(GFP_MOVABLE | GFP_NORETRY | GFP_RESERVE, 0)))
+		nr++;
+	for (left = 0; left < 24; left++) {
+		try(m);
+		free_pages(hoard[--nr], 0);
+	}
+	while (nr)
+		free_pages(hoard[--nr], 0);
+}
+
+static void prepare(void)
+{
+	call_write_names();
+	caller.object = (u64)CALL(SYS_OBJECT_CREATE, 3);
+	fill_hole(0);
+	call_write_names();
+	/* The first one brings what all pagers of the task share, and stays. */
+	close_handle(make_paged());
+}
+
+/* There must be as many failures, or what was to be missing was there. */
+static void run_makers(void (*with)(const struct maker *), unsigned expected)
+{
+	unsigned i;
+
+	prepare();
+	failures = 0;
+	for (i = 0; i < ARRAY_SIZE(makers); i++)
+		with(&makers[i]);
+	x.done = failures >= expected;
+	CALL(SYS_TASK_KILL, caller.task);
+}
+
+static void without_objects(u64 arg)
+{
+	run_makers(try_without_objects, 50);
+}
+
+static void without_slots(u64 arg)
+{
+	run_makers(try_without_slots, 8);
+}
+
+static void without_pages(u64 arg)
+{
+	run_makers(try_without_pages, 20);
+}
+
+/* Answers each call with a duplicate of what it brought. */
+static void serve_for_ever(u64 receive)
+{
+	for (;;) {
+		struct syscall_regs r = {.nr = SYS_RECEIVE, .arg = {receive, MOST}}, reply = {.nr = SYS_REPLY};
+
+		if (user_call(&r))
+			break;
+		reply.arg[0] = r.arg[0];
+		reply.arg[ABI_GIVE] = r.arg[ABI_GIVE];
+		user_call(&reply);
+		CALL(SYS_HANDLE_CLOSE, r.arg[ABI_GIVE]);
+	}
+}
+
+static void maker_and_server(void (*program)(u64))
+{
+	caller_and(serve_for_ever, RIGHT_RECEIVE);
+	new_program(caller.self, 1, program, 0);
+}
+
+void calls_without_objects(void)
+{
+	maker_and_server(without_objects);
+}
+
+void calls_without_slots(void)
+{
+	maker_and_server(without_slots);
+}
+
+void calls_without_pages(void)
+{
+	maker_and_server(without_pages);
+}
+

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * explore_pagers.c: sets of the explorer of threads: faults that wait for a pager in ring 3, and pages that it takes back,
+ * while one side or the other is killed, is late, or drops the page; and memory that is lost.
+ *
+ * Owns:  what the pager has, and has done.
+ */
+#include "explore_tasks.h"
+#include <quarry/mm.h>
+#include <quarry/pager.h>
+#include <quarry/poison.h>
+
+#define WINDOW  0x10000000UL /* the pager's object, in tasks that use it */
+#define NUMBER  77
+#define PAGES   2
+#define CONTENT 0x1234500000UL /* and the page's number: what the pager brings */
+#define WRITTEN 0x5432100000UL /* what is taken back from the kernel */
+#define PATIENT (20 * THREADS_TICK_NS)
+
+static struct {
+	struct vm_object *object; /* a reference, until the run ends */
+	u64 to_object, to_endpoint; /* the pager's handles */
+	u64 supply_ns;            /* it sleeps so long before it supplies */
+	unsigned gets, supplied, cleans, taken;
+	s64 last;                 /* of its system calls */
+	u64 data[PAGE_SIZE / sizeof(u64)];
+	pfn_t broken;
+} p;
+
+/* ---- the pager: task 0 ---- */
+
+static u64 get(u64 index)
+{
+	p.gets++;
+	if (p.supply_ns)
+		CALL(SYS_SLEEP, p.supply_ns);
+	p.last = CALL(SYS_PAGER_SUPPLY, p.to_object, index, DATA + index * PAGE_SIZE);
+	if (p.last && p.last != -EEXIST && p.last != -EAGAIN)
+		return ABI_PAGER_FAILED;
+	p.supplied++;
+	return ABI_PAGER_DONE;
+}
+
+static u64 clean(u64 index)
+{
+	p.cleans++;
+	p.last = CALL(SYS_PAGER_TAKE_BACK, p.to_object, index, DATA + index * PAGE_SIZE);
+	if (p.last)
+		return ABI_PAGER_FAILED;
+	p.taken++;
+	if (user_load(DATA + index * PAGE_SIZE) != WRITTEN)
+		explore_fail("WRONG", "what was taken back is not what the page contained");
+	return ABI_PAGER_DONE;
+}
+
+/* Until nobody has asked for a while. */
+static void serve(u64 arg)
+{
+	for (;;) {
+		struct syscall_regs r = {.nr = SYS_RECEIVE, .arg = {p.to_endpoint, PATIENT}};
+		struct syscall_regs reply = {.nr = SYS_REPLY};
+
+		if (user_call(&r))
+			break;
+		if (r.arg[ABI_WORD0 + 2] != NUMBER)
+			explore_fail("WRONG", "it is asked for another object's page");
+		reply.arg[0] = r.arg[0];
+		reply.arg[ABI_WORD0] = (r.arg[ABI_WORD0] == ABI_PAGER_GET ? get : clean)(r.arg[ABI_WORD0 + 1]);
+		user_call(&reply);
+	}
+}
+
+static void drop_page(u64 arg)
+{
+	CALL(SYS_PAGER_DROP, p.to_object, 0, 1);
+	CALL(SYS_PAGER_DROP, p.to_object, 0, PAGES);
+}
+
+static void supply_one(u64 index)
+{
+	x.result[6 + index] = CALL(SYS_PAGER_SUPPLY, p.to_object, index, DATA + index * PAGE_SIZE);
+}
+
+/* Who makes it counts as the pager's task. */
+static void bind_object(struct task *task, struct endpoint *ep, u64 timeout_ns)
+{
+	struct account *before = account_use(task->account);
+	int err;
+
+	thread_current()->task = task;
+	err = pager_create(ep, PAGES, NUMBER, timeout_ns, &p.object);
+	thread_current()->task = NULL;
+	account_use(before);
+	if (err)
+		panic("no paged object");
+}
+
+static struct task *new_pager(u64 timeout_ns)
+{
+	struct vm_object *store = new_object(PAGES);
+	struct endpoint *ep = endpoint_create();
+	struct task *task = new_task(0);
+	u32 i;
+
+	memset(&p, 0, sizeof(p));
+	for (i = 0; i < PAGES; i++) {
+		p.data[0] = CONTENT + i;
+		if (vm_object_supply(store, i, p.data))
+			panic("no page of the store");
+	}
+	map_data(task, store);
+	vm_object_put(store);
+	bind_object(task, ep, timeout_ns);
+	p.to_object = (u64)give(task, CAP_OBJECT, RIGHT_SUPPLY, p.object);
+	p.to_endpoint = (u64)give(task, CAP_ENDPOINT, RIGHT_RECEIVE, ep);
+	endpoint_put(ep, RIGHT_RECEIVE);
+	new_program(task, 2, serve, 0);
+	return task;
+}
+
+/* ---- who uses it ---- */
+
+/* Whatever becomes of the pager, its time is not used up unless it is the pager that uses it. */
+static void load_into(u64 nr)
+{
+	s64 began = CALL(SYS_CLOCK);
+
+	x.result[nr] = (s64)user_load(WINDOW);
+	if ((u64)(CALL(SYS_CLOCK) - began) > PATIENT / 2)
+		explore_fail("WRONG", "a page that was there was waited for");
+}
+
+static void load_twice(u64 nr)
+{
+	load_into(nr);
+	load_into(nr + 1);
+}
+
+static void load_both(u64 nr)
+{
+	load_into(nr);
+	x.result[nr + 1] = (s64)user_load(WINDOW + PAGE_SIZE) - 1;
+}
+
+static struct task *new_user(unsigned nr, int cpu, void (*program)(u64), u64 arg)
+{
+	struct task *task = new_task(nr);
+
+	if (vm_map(task->space, WINDOW, PAGES, VM_READ | VM_WRITE, p.object, 0))
+		panic("no window");
+	new_program(task, cpu, program, arg);
+	return task;
+}
+
+/* A thread of task 2 on CPU 3 that kills task @nr. */
+static u64 to_victim;
+
+static void kill(u64 arg)
+{
+	CALL(SYS_TASK_KILL, to_victim);
+}
+
+static void killer_of(unsigned nr)
+{
+	struct task *task = x.tasks[2] ? x.tasks[2] : new_task(2);
+
+	to_victim = (u64)give(task, CAP_TASK, RIGHT_KILL, x.tasks[nr]);
+	new_program(task, 3, kill, 0);
+}
+
+static void two_users(void)
+{
+	new_pager(PATIENT);
+	new_user(1, 1, load_into, 0);
+	new_user(2, 3, load_into, 1);
+}
+
+static void user_killed(void)
+{
+	new_pager(PATIENT);
+	new_user(1, 1, load_into, 0);
+	new_user(2, 3, load_into, 1);
+	killer_of(1);
+}
+
+static void pager_killed(void)
+{
+	new_pager(PATIENT);
+	new_user(1, 1, load_into, 0);
+	new_user(2, 3, load_into, 1);
+	killer_of(0);
+}
+
+static void pager_killed_supplying(void)
+{
+	struct task *pager = new_pager(PATIENT);
+
+	new_program(pager, 1, supply_one, 0);
+	new_program(pager, 2, supply_one, 1);
+	new_user(1, 3, load_both, 0);
+	killer_of(0);
+}
+
+static void page_dropped(void)
+{
+	struct task *pager = new_pager(PATIENT);
+
+	new_user(1, 1, load_twice, 0);
+	new_program(pager, 3, drop_page, 0);
+}
+
+static void pager_late(void)
+{
+	new_pager(2 * THREADS_TICK_NS);
+	new_user(1, 1, load_into, 0);
+	new_user(2, 3, load_into, 1);
+	p.supply_ns = 2 * THREADS_TICK_NS;
+}
+
+/* User @nr has what it loaded into @result, or has ended as @how, or as @other. */
+static bool user_well(unsigned nr, unsigned result, enum task_end how, enum task_end other)
+{
+	enum task_end end = (enum task_end)x.tasks[nr]->ending;
+
+	if (x.result[result] != NOT_YET && x.result[result] != CONTENT)
+		return false;
+	if (x.result[result] == NOT_YET && end == TASK_EXITED)
+		return false;
+	return end == TASK_EXITED || end == how || end == other;
+}
+
+static const char *judge(enum task_end first, enum task_end second)
+{
+	vm_object_put(p.object);
+	if (!user_well(1, 0, first, first) || !user_well(2, 1, second, second))
+		return "who touched the page has neither its content nor an end";
+	return NULL;
+}
+
+static const char *judge_two(void)
+{
+	if (p.gets != 1)
+		return "a page was not asked for once";
+	return judge(TASK_EXITED, TASK_EXITED);
+}
+
+static const char *judge_user_killed(void)
+{
+	return judge(TASK_KILLED, TASK_EXITED);
+}
+
+static const char *judge_faults(void)
+{
+	return judge(TASK_FAULTED, TASK_FAULTED);
+}
+
+static const char *judge_one(void)
+{
+	unsigned i;
+
+	vm_object_put(p.object);
+	for (i = 6; i < 8; i++)
+		if (x.result[i] != NOT_YET && x.result[i] && x.result[i] != -EEXIST)
+			return "a page was not supplied";
+	return user_well(1, 0, TASK_FAULTED, TASK_FAULTED) && user_well(1, 1, TASK_FAULTED, TASK_FAULTED)
+	    ? NULL : "who touched the pages has neither their content nor an end";
+}
+
+static const char *judge_dropped(void)
+{
+	vm_object_put(p.object);
+	return x.result[0] == CONTENT && x.result[1] == CONTENT && p.gets <= 3 ? NULL : "another content than the pager's";
+}
+
+/* ---- a page is handed over: by a thread of the kernel, as reclaim does ---- */
+
+static void hand_over(void)
+{
+	u64 *page = kmalloc(PAGE_SIZE);
+
+	page[0] = WRITTEN;
+	x.called = p.object->ops->clean(p.object, 0, page);
+	/* From here on it is another's. */
+	memset(page, 0xdd, PAGE_SIZE);
+	kfree(page);
+}
+
+static void cleaner(void)
+{
+	new_pager(PATIENT);
+}
+
+static void cleaner_and_killer(void)
+{
+	new_pager(PATIENT);
+	killer_of(0);
+}
+
+static void impatient_cleaner(void)
+{
+	struct task *pager = new_pager(2 * THREADS_TICK_NS);
+
+	new_program(pager, 3, drop_page, 0);
+}
+
+static const char *judge_handed_over(void)
+{
+	vm_object_put(p.object);
+	if (x.called && x.called != -EIO && x.called != -ETIMEDOUT)
+		return "handing over failed otherwise";
+	return x.called || p.taken ? NULL : "the page was given up, and nobody has its content";
+}
+
+static const char *judge_taken_back(void)
+{
+	const char *bad = judge_handed_over();
+
+	return bad || (!x.called && p.taken == 1 && p.cleans == 1) ? bad : "a pager that serves was not served";
+}
+
+/* ---- memory that is lost: who asked for it is told, and may put other memory there ---- */
+
+static void load_lost(u64 nr)
+{
+	x.result[0] = (s64)user_load(DATA);
+}
+
+static void put_other(u64 to_object)
+{
+	struct syscall_regs r = {.nr = SYS_RECEIVE, .arg = {p.to_endpoint, PATIENT}};
+	struct syscall_regs reply = {.nr = SYS_REPLY};
+
+	x.result[1] = user_call(&r);
+	if (x.result[1])
+		return;
+	if (r.arg[ABI_WORD0] != ABI_FAULT_LOST || r.arg[ABI_WORD0 + 1] != DATA)
+		explore_fail("WRONG", "another page is lost than the handler is told");
+	CALL(SYS_UNMAP, DATA, 1);
+	CALL(SYS_MAP, to_object, DATA, 1, 0, ABI_READ | ABI_WRITE);
+	reply.arg[0] = r.arg[0];
+	x.result[2] = user_call(&reply);
+}
+
+static struct task *loser(void)
+{
+	struct vm_object *lost = new_object(1), *other = new_object(1);
+	struct endpoint *ep = endpoint_create();
+	struct task *task = new_task(0);
+	struct page *page;
+
+	memset(&p, 0, sizeof(p));
+	map_data(task, lost);
+	if (vm_object_supply(lost, 0, NULL) || vm_object_pin(lost, 0, &page))
+		panic("no page to lose");
+	p.broken = page_to_pfn_in(&kernel_memory, page);
+	mem_unpin_page(&kernel_memory, page);
+	if (memory_failure(p.broken, 0, NULL))
+		panic("it is not lost");
+	p.to_endpoint = (u64)give(task, CAP_ENDPOINT, RIGHT_RECEIVE, ep);
+	task_set_handler(task, ep);
+	endpoint_put(ep, RIGHT_RECEIVE);
+	new_program(task, 1, load_lost, 0);
+	new_program(task, 2, put_other, (u64)give(task, CAP_OBJECT, RIGHT_READ | RIGHT_WRITE, other));
+	vm_object_put(lost);
+	vm_object_put(other);
+	return task;
+}
+
+static void lost(void)
+{
+	loser();
+}
+
+static void no_handler(u64 arg)
+{
+	x.result[3] = CALL(SYS_FAULT_HANDLER, 0);
+}
+
+static void lost_and_handler_taken_away(void)
+{
+	new_program(loser(), 3, no_handler, 0);
+}
+
+static void lost_and_killed(void)
+{
+	loser();
+	killer_of(0);
+}
+
+static const char *judge_lost(void)
+{
+	enum task_end end = (enum task_end)x.tasks[0]->ending;
+
+	if (unpoison_page(p.broken))
+		return "the broken page is still in use";
+	if (end != TASK_EXITED && end != TASK_KILLED && end != TASK_FAULTED)
+		return "it has not ended";
+	if (end == TASK_EXITED && x.result[0])
+		return "there is no other memory in place of the lost";
+	return NULL;
+}
+
+static const char *judge_told(void)
+{
+	const char *bad = judge_lost();
+
+	return bad || (!x.result[0] && !x.result[1] && !x.result[2]) ? bad : "who asked to be told was not";
+}
+
+/* Name, what comes before, a role of the kernel on CPU 1, the judge. */
+#define SETS \
+	X(two_touch_a_page_that_is_asked_for_once, two_users, NULL, judge_two) \
+	X(who_touches_a_page_is_killed, user_killed, NULL, judge_user_killed) \
+	X(a_pager_is_killed_under_faults, pager_killed, NULL, judge_faults) \
+	X(a_pager_is_killed_while_it_supplies, pager_killed_supplying, NULL, judge_one) \
+	X(a_page_is_dropped_under_a_fault, page_dropped, NULL, judge_dropped) \
+	X(a_pager_is_late, pager_late, NULL, judge_faults) \
+	X(a_page_is_handed_over, cleaner, hand_over, judge_taken_back) \
+	X(a_page_is_handed_over_to_a_pager_that_is_killed, cleaner_and_killer, hand_over, judge_handed_over) \
+	X(a_page_is_handed_over_and_dropped, impatient_cleaner, hand_over, judge_handed_over) \
+	X(who_loses_memory_is_told, lost, NULL, judge_told) \
+	X(a_handler_is_taken_away_under_a_fault, lost_and_handler_taken_away, NULL, judge_lost) \
+	X(who_loses_memory_is_killed, lost_and_killed, NULL, judge_lost)
+
+#define X(id, before, a, judges) {.name = #id, .setup = (before), .role = {(a)}, .judge = (judges)},
+static const struct set sets[] = {SETS};
+#undef X
+
+const struct explore_suite pager_suite = {"pagers", sets, ARRAY_SIZE(sets)};

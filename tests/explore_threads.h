@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* explore_threads.h: what the sets of the explorer of threads share: see explore_run.c. */
+#ifndef QUARRY_TESTS_EXPLORE_THREADS_H
+#define QUARRY_TESTS_EXPLORE_THREADS_H
+
+#include "fiber_threads.h"
+#include "kernel/sched.h"
+#include <quarry/cap.h>
+#include <quarry/ipc.h>
+#include <quarry/task.h>
+
+#define ROLES   3
+#define NOT_YET 0x5eed
+#define FOREVER (1000 * THREADS_TICK_NS) /* longer than anything takes */
+
+struct set {
+	const char *name;
+	void (*setup)(void);       /* on CPU 0, unpreempted; NULL: nothing */
+	void (*role[ROLES])(void); /* threads of the kernel; NULL: fewer */
+	int third_on;              /* the CPU of the third */
+	const char *(*judge)(void); /* when all have ended: NULL: good; else what is wrong */
+	bool once;                 /* it is run without preemption only */
+};
+
+struct explore_suite {
+	const char *name;
+	const struct set *sets;
+	unsigned nr;
+};
+extern const struct explore_suite thread_suite, task_suite, call_suite, pager_suite;
+
+/* What the roles share; zero before each run but for what is said. */
+struct shared {
+	struct thread *thread[ROLES];
+	struct waitq start, wq, other;
+	u32 started, flag, second, ended;
+	bool done, done_second;
+	struct task task;      /* of a role of the kernel that can be killed */
+	struct endpoint *ep;
+	struct cap_table table;
+	s64 handle;
+	int called, received, replied, took[2]; /* 1: not yet */
+	s64 result[8];         /* NOT_YET at first; of programs */
+	struct task *tasks[ROLES]; /* references */
+};
+extern struct shared x;
+
+/* The run is over, and it was bad. */
+void explore_fail(const char *what, const char *why) __attribute__((noreturn));
+/* A role: wait until all start. */
+void explore_wait_start(void);
+
+/* A run of this set, with no cut, with one, with several.  Context: the first thread; ends the program if one is bad. */
+extern const struct set *set_now;
+int explore(void *arg);
+
+#endif
