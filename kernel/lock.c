@@ -110,8 +110,9 @@ static bool take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
  * A holder's section is bounded; but its CPU may have died in it.  Who spins here with interrupts
  * off answers no cross-call either, so soon nobody is left who could say so: hence a limit of its
  * own, that of a cross-call.
+ * Out of line: inlined, it would cost each lock that is free some registers.
  */
-static void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
+static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 {
 	u64 since = 0, worst = smp_worst_ns ? smp_worst_ns : smp_timeout_ns * WORST_FACTOR;
 	u32 turns = 0;
