@@ -26,3 +26,4 @@ HOSTILE_SRCS += user/hostile_handles.c
 HOSTILE_SRCS += user/hostile_pager.c
 HOSTILE_SRCS += user/hostile_account.c
 HOSTILE_SRCS += user/hostile_sched.c
+HOSTILE_SRCS += user/hostile_oom.c

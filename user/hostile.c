@@ -17,6 +17,7 @@ static const struct hostile_subject *const subjects[] = {
     &hostile_pager,
     &hostile_account,
     &hostile_sched,
+    &hostile_oom,
 };
 
 u64 programs, seed;

@@ -72,6 +72,6 @@ void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, in
 #define HOSTILE_NS (60 * NS_PER_S)
 
 extern const struct hostile_subject hostile_ldt, hostile_regs, hostile_handles, hostile_pager,
-    hostile_account, hostile_sched;
+    hostile_account, hostile_sched, hostile_oom;
 
 #endif

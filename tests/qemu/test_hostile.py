@@ -22,7 +22,7 @@ REFUSED = ("ldt.", "regs.")
 GENERAL_PROTECTION = "general protection"
 
 
-SCHED = 6  # the number of the subject
+SCHED, OOM = 6, 7  # the numbers of the subjects
 
 
 def judge(run, least):
@@ -38,6 +38,13 @@ def test_hostile_to_the_scheduler(boot):
     """In guest time, so under icount and on one CPU, as tests/qemu/test_fair.py."""
     run = boot(f"selftest=none user=hostile user_arg={SCHED}", programs=True, mem=256, cpus=1, icount=True, timeout=600)
     assert set(judge(run, 14)) == {"sched"}
+
+
+def test_hostile_when_memory_runs_out(boot):
+    """Whoever takes all memory ends, whatever it has hoarded before and whomever it serves."""
+    run = boot(f"selftest=none user=hostile user_arg={OOM}", programs=True, mem=64, timeout=600)
+    assert set(judge(run, 14)) == {"oom"}
+    assert run.has(r"oom: .*the most: killed"), run.story()
 
 
 @pytest.mark.parametrize("cpu", MODELS)
