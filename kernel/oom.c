@@ -78,7 +78,20 @@ static void count_task(struct row *r, enum zone_kind highest)
 	vm_space_put(space);
 }
 
-/* Of the kernel's what is charged to the account, without that of the tasks below it. */
+/* Is @top the account of the next task above @r that is still there? */
+static bool next_above(const struct row *r, const struct account *top)
+{
+	const struct account *a = r->task->account->parent;
+	unsigned i;
+
+	for (; a && a != &account_all; a = a->parent)
+		for (i = 0; i < nr_rows; i++)
+			if (table[i].task->account == a)
+				return a == top;
+	return false;
+}
+
+/* Of the kernel's what is charged to the account, without that of the tasks below it, orphans too. */
 static void count_kernel(struct row *r, const struct account *top)
 {
 	const struct account *a = r->task->account;
@@ -86,7 +99,7 @@ static void count_kernel(struct row *r, const struct account *top)
 	unsigned i;
 
 	for (i = 0; i < nr_rows; i++)
-		if (table[i].task->account->parent == a)
+		if (next_above(&table[i], a))
 			below += account_pages(table[i].task->account);
 	r->kernel = account_pages(a) - MIN(account_pages(a), below);
 	while (a->parent != top && a->parent != &account_all)

@@ -68,8 +68,7 @@ static u64 usual(const struct account *parent, enum abi_limit which)
 
 int task_account_create(const struct abi_limits *limits, struct account **out)
 {
-	const struct task *task = task_current();
-	struct account *parent = task ? task->account : &account_all, *account;
+	struct account *parent = account_current(), *account;
 	unsigned i;
 	int err;
 

@@ -155,6 +155,72 @@ static void pages_that_the_request_cannot_use_do_not_count(struct ktest *t)
 	leave(tables, object[1]);
 }
 
+/* A task below @parent, as if that had started it. */
+static struct task *child_with(struct ktest *t, const struct task *parent, unsigned nr, struct vm_object **object)
+{
+	struct account *before = account_use(parent->account);
+	struct task *task = task_with(t, nr, false, object);
+
+	account_use(before);
+	return task;
+}
+
+/* Of a task that has little, but whose children have more together than any other family: the largest of these ends. */
+static void the_family_with_the_most_loses_its_largest(struct ktest *t)
+{
+	static const unsigned pages[] = {63, 1, 30, 3, 24, 1};
+	struct vm_object *object[ARRAY_SIZE(pages)];
+	struct task *task[ARRAY_SIZE(pages)] = {NULL}, *first;
+	struct vm_object *none;
+	unsigned i;
+
+	first = task_with(t, 1, true, &none);
+	REQUIRE(t, first);
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		/* 0 is alone; 1 heads a family of 2 and 3, and 4 and 5 come from 2. */
+		const struct task *parent = i < 2 ? first : i < 4 ? task[1] : task[2];
+
+		task[i] = child_with(t, parent, pages[i], &object[i]);
+		REQUIRE(t, task[i]);
+	}
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(task[2]));
+	leave(task[2], object[2]);
+	/* Now the family has less than the one that is alone. */
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(task[0]) && !task[4]->ending);
+	leave(task[0], object[0]);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(task[4]) && !task[1]->ending && !first->ending);
+	leave(task[4], object[4]);
+	for (i = 1; i < ARRAY_SIZE(pages); i += 2)
+		leave(task[i], object[i]);
+	leave(first, none);
+}
+
+/* One whose child has gone, and left a child of its own that has the kernel allocate much: that one ends. */
+static void what_orphans_have_does_not_count_for_whom_they_come_from(struct ktest *t)
+{
+	struct vm_object *object[4];
+	struct task *first = task_with(t, 1, true, &object[0]), *top, *middle, *orphan;
+
+	REQUIRE(t, first);
+	top = child_with(t, first, 5, &object[1]);
+	REQUIRE(t, top);
+	middle = child_with(t, top, 1, &object[2]);
+	REQUIRE(t, middle);
+	orphan = child_with(t, middle, 1, &object[3]);
+	REQUIRE(t, orphan);
+	use_tables(t, orphan, object[3], 80);
+	leave(middle, object[2]);
+	EXPECT(t, ask_for(GFP_KERNEL));
+	EXPECT(t, is_victim(orphan));
+	EXPECT(t, !top->ending);
+	leave(orphan, object[3]);
+	leave(top, object[1]);
+	leave(first, object[0]);
+}
+
 static void the_first_is_spared(struct ktest *t)
 {
 	struct vm_object *object[2];
@@ -232,5 +298,6 @@ static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 
 KTEST_SUITE(oom_task, 0, KTEST(the_one_with_the_most_ends), KTEST(what_is_held_and_mapped_nowhere_counts),
     KTEST(what_the_kernel_has_allocated_for_it_counts), KTEST(pages_that_the_request_cannot_use_do_not_count),
-    KTEST(the_first_is_spared), KTEST(who_ends_anyway_is_waited_for), KTEST(a_victim_ends_by_itself),
+    KTEST(the_family_with_the_most_loses_its_largest),
+    KTEST(what_orphans_have_does_not_count_for_whom_they_come_from), KTEST(the_first_is_spared), KTEST(who_ends_anyway_is_waited_for), KTEST(a_victim_ends_by_itself),
     KTEST(a_pinned_page_comes_back_with_its_pin));
