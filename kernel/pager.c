@@ -196,15 +196,16 @@ static void request_put(struct pager *p, struct request *r)
 		kfree(r);
 }
 
-/* Somebody else has asked: his answer is ours. */
+/* The pager's answer to another thread is ours; an error of that thread alone is not: -EAGAIN. */
 static int wait_for(struct pager *p, struct request *r)
 {
-	int err;
+	int err = -ETIMEDOUT;
 
 	wait_until(&p->wq, is_done, r, p->timeout_ns);
-	err = load_acquire(&r->done) ? r->result : task_interrupted() ? -EINTR : -ETIMEDOUT;
+	if (load_acquire(&r->done))
+		err = r->result == -EINTR || r->result == -ENOMEM ? -EAGAIN : r->result;
 	request_put(p, r);
-	return err;
+	return err && task_interrupted() ? -EINTR : err;
 }
 
 /* The answer is in: nobody finds the request any more, and all who wait for it have it. */
@@ -270,22 +271,28 @@ static int pager_get(struct vm_object *object, u32 index)
 {
 	struct request *mine = kmalloc(sizeof(*mine)), *other;
 	struct pager *p = object->pager;
+	u64 until = arch_clock_ns() + p->timeout_ns;
 	bool there;
 	int err;
 
 	if (!mine)
 		return -ENOMEM;
 	*mine = (struct request){.what = ABI_PAGER_GET, .index = index, .refs = 1};
-	spin_lock(&p->lock);
-	other = find(p, ABI_PAGER_GET, index);
-	if (other)
-		other->refs++;
-	else
-		add(p, mine);
-	spin_unlock(&p->lock);
-	if (other) {
+	for (;;) {
+		spin_lock(&p->lock);
+		other = find(p, ABI_PAGER_GET, index);
+		if (other)
+			other->refs++;
+		else
+			add(p, mine);
+		spin_unlock(&p->lock);
+		if (!other)
+			break;
+		err = wait_for(p, other);
+		if (err == -EAGAIN && arch_clock_ns() < until)
+			continue;
 		kfree(mine);
-		return wait_for(p, other);
+		return err == -EAGAIN ? -ETIMEDOUT : err;
 	}
 	/* Its last request may have ended between our caller's look at the slot and now. */
 	there = vm_object_has(object, index);
@@ -329,10 +336,7 @@ static void pager_release(void *pager)
 }
 
 static const struct vm_pager_ops pager_ops = {
-    .get = pager_get,
-    .clean = pager_clean,
-    .release = pager_release,
-};
+    .get = pager_get, .clean = pager_clean, .release = pager_release};
 
 int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 timeout_ns,
     struct vm_object **out)
@@ -403,10 +407,7 @@ static bool got_or_interrupted(void *arg)
 	return w->got || task_interrupted();
 }
 
-/*
- * 0 or -EINTR: a thread that shall end does not wait for the one that has the buffer, and that may be kept by
- * another pager for as long as that likes.
- */
+/* 0; -EINTR the task ends: another pager may keep the buffer's holder as long as it likes. */
 static int lock_buffer(struct pager *p) TRY_ACQUIRE(0, p->copying) NO_LOCK_ANALYSIS
 {
 	struct buffer_wait w = {.lock = &p->copying};

@@ -106,8 +106,9 @@ int pt_init(struct pagetable *pt, struct memory *mem)
 }
 
 /*
- * Link the table @page at @entry.  A table is charged only here: two faults that need the same table pay for one,
- * so neither is refused for the other's.  Returns 0; -EEXIST another fault has linked one; -EDQUOT.
+ * Link the table @page at @entry.  A table is charged only here: two faults that need the same table
+ * pay for one, so neither is refused for the other's.  Returns 0; -EEXIST another fault has linked one;
+ * -EDQUOT.
  */
 static int table_link(struct pagetable *pt, u64 *entry, const struct page *page)
 {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* test_pager.c: pages that a pager brings and takes back; here the pager is a thread of the kernel. */
+#include "kernel/sched.h"
 #include "move_help.h"
 #include "task_help.h"
+#include <quarry/account.h>
 #include <quarry/pager.h>
 
 #define NR         8
@@ -351,6 +353,54 @@ static void a_thread_that_supplies_for_ever_can_be_ended(struct ktest *t)
 	end(t, &s);
 }
 
+static void read_page_1(void *arg)
+{
+	struct reader *r = arg;
+
+	space_use(r->s->space);
+	r->err = copy_from_user(&r->have[1], WINDOW + PAGE_SIZE, 1);
+	space_use(NULL);
+}
+
+/* The thread that waits for the answer was killed; the one that waits with it is not its task's. */
+static void an_asker_that_ends_takes_nobody_along(struct ktest *t)
+{
+	struct task *task = new_task(t);
+	struct reader reader;
+	struct server s;
+	u64 messages;
+	unsigned i;
+	u32 refs;
+
+	REQUIRE(t, task);
+	if (!begin(t, &s, LONG_NS))
+		return;
+	EXPECT_EQ(t, vm_map(task->space, FICKLE, 1, VM_READ, s.object, 1), 0);
+	messages = READ_ONCE(account_all.used[ACCOUNT_MESSAGES]);
+	REQUIRE(t, add(task, -1, at(user_load), FICKLE) == 0);
+	/* The call is made when the request can be found. */
+	for (i = 0; i < 10000 && READ_ONCE(account_all.used[ACCOUNT_MESSAGES]) == messages; i++)
+		thread_sleep(MS);
+	EXPECT(t, i < 10000);
+	/* A fault has a reference to the object, and sleeps for nothing but the pager. */
+	refs = READ_ONCE(s.object->refs);
+	reader = (struct reader){.s = &s};
+	reader.thread = thread_start("reader", -1, read_page_1, &reader);
+	REQUIRE(t, reader.thread);
+	for (i = 0; i < 10000 && !(READ_ONCE(s.object->refs) > refs &&
+	    READ_ONCE(reader.thread->state) == THREAD_SLEEPING); i++)
+		thread_sleep(MS);
+	EXPECT(t, i < 10000);
+	task_end(task, TASK_KILLED, 9);
+	expect_end(t, task, TASK_KILLED, 9);
+	start_server(t, &s);
+	thread_join(reader.thread);
+	EXPECT_EQ(t, reader.err, 0);
+	EXPECT_EQ(t, reader.have[1], 2);
+	EXPECT_EQ(t, s.gets, 1);
+	end(t, &s);
+}
+
 static void touch_page_1(void *arg)
 {
 	struct reader *r = arg;
@@ -428,4 +478,4 @@ KTEST_SUITE(pager, KTEST_QUICK, KTEST(a_page_is_asked_for_once),
     KTEST(a_fault_ends_whatever_the_pager_does), KTEST(nobody_left_to_ask),
     KTEST(dirty_pages_are_handed_over), KTEST(a_silent_pager_is_not_waited_for_again),
     KTEST(only_an_answer_makes_a_pager_trusted_again), KTEST(a_thread_that_supplies_for_ever_can_be_ended),
-    KTEST(a_silent_pager_stops_no_offline), KTEST(pagers_make_mistakes));
+    KTEST(an_asker_that_ends_takes_nobody_along), KTEST(a_silent_pager_stops_no_offline), KTEST(pagers_make_mistakes));
