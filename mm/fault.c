@@ -7,6 +7,8 @@
  *             object's and the tables', in one go.
  * Invariants: each fault is one try, and returns 0 whenever things have changed meanwhile: then the
  *             machine refuses again.  No cross-call is made: an entry only ever allows more here.
+ *             A fault fails for want of memory only if what it needs is not there by then: an allocation
+ *             waits long, and another fault may have brought it meanwhile.
  * Tests:      tests/test_vm.c, tests/test_vm_object.c.
  */
 #include "mm/vm_priv.h"
@@ -51,7 +53,7 @@ static int ask_pager(struct vm_object *object, u32 index)
 	struct page *page = mem_alloc_pages(object->mem, object_gfp(object), 0);
 
 	if (!page)
-		return -ENOMEM;
+		return vm_object_has(object, index) ? 0 : -ENOMEM;
 	mem_free_pages(object->mem, page, 0);
 	sched_point("fault.ask");
 	return object->ops->get(object, index);
@@ -75,7 +77,7 @@ static int prepare(struct fault *f)
 	if (object->kind == OBJ_PAGER)
 		return ask_pager(object, f->index);
 	f->page = mem_alloc_pages(object->mem, object_gfp(object) | GFP_ZERO, 0);
-	return f->page ? 0 : -ENOMEM;
+	return f->page || vm_object_has(object, f->index) ? 0 : -ENOMEM;
 }
 
 /*

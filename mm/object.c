@@ -58,7 +58,7 @@ int object_prepare(struct vm_object *object, u32 index, gfp_t gfp)
 			break;
 		leaf = mem_alloc_pages(object->mem, GFP_KERNEL | GFP_ZERO | gfp, 0);
 		if (!leaf)
-			return -ENOMEM;
+			return READ_ONCE(*place) ? 0 : -ENOMEM;
 		sched_point("obj.leaf");
 	}
 	/* Another fault has installed one meanwhile. */

@@ -135,8 +135,11 @@ int pt_prepare(struct pagetable *pt, uintptr_t va)
 		if (level == 0)
 			return 0;
 		page = table_alloc(pt);
-		if (!page)
+		if (!page) {
+			if (READ_ONCE(*entry))
+				continue;
 			return -ENOMEM;
+		}
 		sched_point("pt.table");
 		err = table_link(pt, entry, page);
 		if (err) {

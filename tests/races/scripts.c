@@ -72,6 +72,7 @@ __asm__(".pushsection .rodata.race_texts,\"a\"\n"
 	RACE("R-VM-leaf")
 	RACE("R-VM-page")
 	RACE("R-VM-supply")
+	RACE("R-VM-late")
 	RACE("R-VM-unmap")
 	RACE("R-VM-hidden")
 	RACE("R-VM-remap")
