@@ -20,7 +20,7 @@
 /* The same where they are lent, which not every machine has so much to spare for. */
 #define LENT       (PAGEBLOCK_ORDER >= 9 ? 8u : BLOCKS)
 #define STANDBY    4u
-#define ARENA_SIZE (BLOCKS * 2 * PAGEBLOCK_PAGES * sizeof(struct page) + (192UL << 10))
+#define ARENA_SIZE (BLOCKS * 2 * PAGEBLOCK_PAGES * sizeof(struct page) + (152UL << 10))
 
 static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
 static size_t arena_used;
