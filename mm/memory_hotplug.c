@@ -362,9 +362,12 @@ static void online_chunk(struct zone *zone, pfn_t start, pfn_t end) REQUIRES(mem
 int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
 	struct range_claim claim = {.start = start, .end = start + nr, .stays = true};
-	int err = claim_range(mem, &claim, fail);
+	int err;
 	pfn_t pfn;
 
+	if (!may_sleep())
+		return -EDEADLK;
+	err = claim_range(mem, &claim, fail);
 	if (!err) {
 		err = online_check(mem, start, nr, fail);
 		if (!err)

@@ -4,7 +4,9 @@
  * reason is only the caller's context.  Hosted only, because of how much it prints.
  */
 #include "mm_help.h"
+#include <quarry/contig.h>
 #include <quarry/handle.h>
+#include <quarry/memory_hotplug.h>
 
 /* A memory with something of everything: a hole, an offline, an isolated and a mixed pageblock. */
 static struct memory *motley(struct ktest *t)
@@ -71,10 +73,28 @@ static void everything_has_a_name(struct ktest *t)
 	EXPECT_EQ(t, mm_why_text(NR_MM_WHY)[0], '?');
 }
 
+static void all_that_may_sleep(struct ktest *t, struct memory *mem, struct cma *cma)
+{
+	pfn_t start = 7 * PAGEBLOCK_PAGES;
+	struct page *page;
+
+	EXPECT_EQ(t, drain_all_pages(mem, NULL), -EDEADLK);
+	EXPECT_EQ(t, zone_pcp_disable(test_zone(mem, ZONE_NORMAL)), -EDEADLK);
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, NULL), -EDEADLK);
+	EXPECT_EQ(t, online_pages(mem, start, PAGEBLOCK_PAGES, NULL), -EDEADLK);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, NULL), -EDEADLK);
+	EXPECT_EQ(t, start_isolate_page_range(mem, start, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), -EDEADLK);
+	EXPECT_EQ(t, add_memory(mem, start, PAGEBLOCK_PAGES, 0), -EDEADLK);
+	EXPECT_EQ(t, remove_memory(mem, start, PAGEBLOCK_PAGES), -EDEADLK);
+	EXPECT_EQ(t, alloc_contig_range(mem, start, start + 1, MT_MOVABLE, NULL), -EDEADLK);
+	EXPECT_EQ(t, cma_alloc(cma, 1, 0, &page), -EDEADLK);
+	EXPECT_EQ(t, cma_create_anywhere(cma, "test", mem, PAGEBLOCK_PAGES), -EDEADLK);
+}
+
 static void what_may_sleep_is_refused_where_none_may(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
-	pfn_t start = 7 * PAGEBLOCK_PAGES;
+	static struct cma cma;
 	struct mm_violation v;
 	struct census *before, *after;
 	static struct census both[2];
@@ -84,11 +104,9 @@ static void what_may_sleep_is_refused_where_none_may(struct ktest *t)
 	before = &both[0];
 	after = &both[1];
 	census_take(before, mem);
+	cma = (struct cma){.mem = mem, .end = PAGEBLOCK_PAGES};
 	flags = arch_irq_save();
-	EXPECT_EQ(t, drain_all_pages(mem, NULL), -EDEADLK);
-	EXPECT_EQ(t, zone_pcp_disable(test_zone(mem, ZONE_NORMAL)), -EDEADLK);
-	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, NULL), -EDEADLK);
-	EXPECT_EQ(t, start_isolate_page_range(mem, start, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), -EDEADLK);
+	all_that_may_sleep(t, mem, &cma);
 	/* Allocating is not: without waiting. */
 	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL, MAX_ORDER + 1));
 	arch_irq_restore(flags);

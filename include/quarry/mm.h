@@ -402,7 +402,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
     struct offline_result *result) EXCLUDES(mem_hotplug_class, pcp_ctl_class);
 /*
  * online_pages - give an offline range back to its zone.  Returns 0; -EINVAL bad range, hole, two
- * zones, partly online; -EALREADY online; -EBUSY claimed, or it stands by.  Makes no round.  Context: thread.
+ * zones, partly online; -EALREADY online; -EBUSY claimed, or it stands by; -EDEADLK context.  No round; may sleep.
  */
 int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
     EXCLUDES(mem_hotplug_class);
