@@ -253,19 +253,27 @@ static void dirty_pages_are_handed_over(struct ktest *t)
 	kfree(have);
 }
 
+/* One page is handed to a pager that does not answer: is the whole time limit spent on it? */
+static bool waits_in_vain(struct ktest *t, struct server *s)
+{
+	u64 began = arch_clock_ns();
+
+	EXPECT_EQ(t, clean(s, 0, some_page(s)), -ETIMEDOUT);
+	return arch_clock_ns() - began >= 4 * SHORT_NS;
+}
+
 static void a_silent_pager_is_not_waited_for_again(struct ktest *t)
 {
+	unsigned i, waited = 0;
 	struct server s;
-	u64 began;
-	unsigned i;
 
 	if (!begin(t, &s, 4 * SHORT_NS))
 		return;
 	EXPECT_EQ(t, clean(&s, 0, some_page(&s)), -ETIMEDOUT);
-	began = arch_clock_ns();
 	for (i = 0; i < 20; i++)
-		EXPECT_EQ(t, clean(&s, 0, some_page(&s)), -ETIMEDOUT);
-	EXPECT(t, arch_clock_ns() - began < 40 * SHORT_NS);
+		waited += waits_in_vain(t, &s);
+	/* Room for a machine that stands still for as long. */
+	EXPECT(t, waited <= 6);
 	/* Until it has been given another chance, and has answered. */
 	start_server(t, &s);
 	for (i = 0; i < 200 && clean(&s, 0, some_page(&s)); i++)
@@ -285,14 +293,10 @@ static void only_an_answer_makes_a_pager_trusted_again(struct ktest *t)
 		return;
 	EXPECT_EQ(t, clean(&s, 0, some_page(&s)), -ETIMEDOUT);
 	for (i = 0; i < 12; i++) {
-		u64 began;
-
 		EXPECT_EQ(t, pager_supply(s.object, i % NR, store_page(0)), 0);
 		EXPECT_EQ(t, pager_take_back(s.object, i % NR, store_page(0)), -ENOENT);
 		EXPECT_EQ(t, pager_drop(s.object, i % NR, 1), 0);
-		began = arch_clock_ns();
-		EXPECT_EQ(t, clean(&s, 0, some_page(&s)), -ETIMEDOUT);
-		waited += arch_clock_ns() - began >= 4 * SHORT_NS;
+		waited += waits_in_vain(t, &s);
 	}
 	/* Room for a machine that stands still for as long. */
 	EXPECT(t, waited <= 4);
