@@ -23,7 +23,7 @@ import race
 import variant
 import variant_build
 
-HOSTED = ["host-port", "host-order3", "host-plain", "host-threads", "host-asan", "host-tsan"]
+HOSTED = ["host-port", "host-order3", "host-plain", "host-threads", "host-silence", "host-asan", "host-tsan"]
 RACES = "fiber"
 KERNEL = "kernel"
 OUTSIDE = "tests"  # the files of tests/qemu/ that the head of a source names

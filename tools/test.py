@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """All tests and one closing line "N passed, N failed"; `make test`.
 
-  hosted    tools/check.py: every suite in seven builds
+  hosted    tools/check.py: every suite in eight builds
   lint      tools/lint.py
   builds    the kernel with clang and lld, and with the cross prefix
   races     tools/race.py: every script, right code and wrong, on fibers and in QEMU
