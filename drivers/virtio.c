@@ -6,6 +6,7 @@
  * Locks:      none of its own; who uses a queue sees to it that it is alone.
  * Invariants: the device is believed nothing: a buffer that it returns and did not have, or one with more
  *             in it than there was room for, breaks the queue, and memory stays with who has it.
+ *             What it can write is read once: it may be other the next time.
  *             A buffer that is out stays out until it comes back or the device has been reset.
  * Tests:      tests/test_virtio.c.
  */
@@ -34,7 +35,7 @@ int virtio_begin(struct virtio_device *dev, u64 want)
 	}
 	add_status(dev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	add_status(dev, VIRTIO_CONFIG_S_DRIVER);
-	offered = dev->ops->features(dev);
+	offered = dev->offered = dev->ops->features(dev);
 	if (!(offered >> VIRTIO_F_VERSION_1 & 1)) {
 		printk("%s: a legacy device: left alone\n", dev->name);
 		add_status(dev, VIRTIO_CONFIG_S_FAILED);
@@ -147,7 +148,7 @@ void virtqueue_free(struct virtqueue *q)
 
 int virtqueue_add(struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in, void *token)
 {
-	u16 first = q->free, at = first, last = first, avail;
+	u16 first = q->free, at = first, last = first;
 	unsigned i, nr = out + in;
 
 	if (q->broken)
@@ -169,10 +170,9 @@ int virtqueue_add(struct virtqueue *q, const struct virtio_buf *bufs, unsigned o
 	q->nr_free = (u16)(q->nr_free - nr);
 	q->used[first] = (u16)nr;
 	q->token[first] = token;
-	avail = q->ring.avail->idx;
-	q->ring.avail->ring[avail % q->size] = first;
+	q->ring.avail->ring[q->given++ % q->size] = first;
 	/* The device reads the index first: all that it stands for must be there. */
-	store_release(&q->ring.avail->idx, (u16)(avail + 1));
+	store_release(&q->ring.avail->idx, q->given);
 	return 0;
 }
 
@@ -224,18 +224,28 @@ void *virtqueue_take(struct virtqueue *q, u32 *len)
 	return q->token[first];
 }
 
+struct answer {
+	struct virtqueue *q;
+	bool came;
+	u32 len;
+};
+
+/* Taken where it is seen: the ring's index is read once, and the device cannot take the answer back in between. */
 static bool answered(void *arg)
 {
-	return virtqueue_pending(arg);
+	struct answer *answer = arg;
+
+	answer->came = answer->came || virtqueue_take(answer->q, &answer->len);
+	return answer->came || answer->q->broken;
 }
 
 long virtqueue_wait(struct virtqueue *q, u64 timeout_ns)
 {
 	struct virtio_device *dev = q->dev;
 	u64 began = arch_clock_ns(), spent = 0;
-	u32 len = 0;
+	struct answer answer = {.q = q};
 
-	while (!wait_until(&dev->wq, answered, q, MIN(dev->patience_ns, timeout_ns - spent))) {
+	while (!wait_until(&dev->wq, answered, &answer, MIN(dev->patience_ns, timeout_ns - spent))) {
 		if (virtio_is_broken(dev)) {
 			broken(q, "has stopped", dev->ops->get_status(dev));
 			return -EIO;
@@ -244,7 +254,7 @@ long virtqueue_wait(struct virtqueue *q, u64 timeout_ns)
 		if (spent >= timeout_ns)
 			return -EAGAIN;
 	}
-	return virtqueue_take(q, &len) ? (long)len : -EIO;
+	return answer.came ? (long)answer.len : -EIO;
 }
 
 long virtqueue_call(struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in)

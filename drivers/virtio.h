@@ -46,6 +46,7 @@ struct virtio_device {
 	const struct virtio_ops *ops;
 	const char *name;
 	u32 id;              /* VIRTIO_ID_... */
+	u64 offered;         /* what it said it offers, when it was asked: once after each reset */
 	u64 features;        /* offered and accepted */
 	u32 config_changed;  /* a: since it was last cleared; a word that calls an offline off */
 	struct waitq wq;     /* woken by each interrupt */
@@ -95,7 +96,7 @@ struct virtqueue {
 	struct vring ring;
 	bool broken;               /* the device returned what it did not have; it is not believed any more */
 	u16 free, nr_free;         /* descriptors of no buffer, linked by next[] */
-	u16 seen;                  /* buffers that came back, as the ring counts them */
+	u16 given, seen;           /* buffers that went out, and came back, as the ring counts them */
 	/* Of each descriptor; not in the ring, where the device could write: */
 	u16 next[VIRTQUEUE_MAX];
 	u16 used[VIRTQUEUE_MAX];   /* first of a buffer that is out: how many descriptors it has; else 0 */

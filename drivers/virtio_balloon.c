@@ -416,7 +416,7 @@ static void free_all(struct virtio_balloon *b)
 
 int balloon_open(struct virtio_balloon *b, struct virtio_device *dev, struct memory *mem)
 {
-	u64 offered, want = 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST | 1ULL << VIRTIO_BALLOON_F_STATS_VQ |
+	u64 want = 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST | 1ULL << VIRTIO_BALLOON_F_STATS_VQ |
 	    1ULL << VIRTIO_BALLOON_F_REPORTING;
 	int err = virtio_begin(dev, want);
 
@@ -426,10 +426,9 @@ int balloon_open(struct virtio_balloon *b, struct virtio_device *dev, struct mem
 	b->lock = MUTEX("balloon");
 	if (err)
 		return err;
-	offered = dev->ops->features(dev);
 	b->has_stats = HAS(dev->features, VIRTIO_BALLOON_F_STATS_VQ);
 	b->has_report = HAS(dev->features, VIRTIO_BALLOON_F_REPORTING);
-	err = start_queues(b, offered);
+	err = start_queues(b, dev->offered);
 	b->dma = err ? NULL : alloc_pages(GFP_KERNEL, 0);
 	if (!b->dma) {
 		virtio_reset(dev);

@@ -86,8 +86,8 @@ static int wrong(struct virtio_mem *vm, const char *what, unsigned long value)
 	return -EIO;
 }
 
-/* What the device answers to one request, other than ACK. */
-static int refused(struct virtio_mem *vm, const struct virtio_mem_req *req, u16 answer)
+/* What the device answers to one request, other than ACK.  The request itself is where the device can write. */
+static int refused(struct virtio_mem *vm, u16 type, u64 addr, u64 blocks, u16 answer)
 {
 	static const char *const types[] = {"PLUG", "UNPLUG", "UNPLUG_ALL", "STATE"};
 	static const char *const answers[] = {"ACK", "NACK", "BUSY", "ERROR"};
@@ -95,8 +95,8 @@ static int refused(struct virtio_mem *vm, const struct virtio_mem_req *req, u16 
 	counter_add(&vm->refused, 1u);
 	if (answer >= ARRAY_SIZE(answers))
 		return wrong(vm, "an unknown answer", answer);
-	printk("%s: %s of %u blocks at %#llx: %s\n", vm->dev->name, types[req->type], req->u.plug.nb_blocks,
-	    (unsigned long long)req->u.plug.addr, answers[answer]);
+	printk("%s: %s of %llu blocks at %#llx: %s\n", vm->dev->name, types[type], (unsigned long long)blocks,
+	    (unsigned long long)addr, answers[answer]);
 	return answer == VIRTIO_MEM_RESP_NACK ? -EAGAIN : answer == VIRTIO_MEM_RESP_BUSY ? -EBUSY : -EIO;
 }
 
@@ -122,7 +122,7 @@ static int request(struct virtio_mem *vm, u16 type, u64 addr, u64 bytes, u16 *st
 		return (int)len;
 	answer = READ_ONCE(resp->type);
 	if (answer != VIRTIO_MEM_RESP_ACK)
-		return refused(vm, req, answer);
+		return refused(vm, type, addr, bytes / vm->block_size, answer);
 	if (!state)
 		return 0;
 	*state = READ_ONCE(resp->u.state.state);

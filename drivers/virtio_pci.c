@@ -77,14 +77,15 @@ static u8 pci_get_status(struct virtio_device *dev)
 static void pci_set_status(struct virtio_device *dev, u8 status)
 {
 	volatile struct virtio_pci_common_cfg *common = to_pci(dev)->common;
+	u8 still = 0;
 
 	common->device_status = status;
-	/* A reset is over when 0 can be read (4.1.4.3.1). */
-	for (unsigned i = 0; !status && common->device_status && i < RESET_SPIN; i++)
-		cpu_relax();
 	if (status)
 		return;
-	if (common->device_status && to_pci(dev)->lent)
+	/* A reset is over when 0 can be read (4.1.4.3.1), once. */
+	for (unsigned i = 0; (still = common->device_status) && i < RESET_SPIN; i++)
+		cpu_relax();
+	if (still && to_pci(dev)->lent)
 		panic("%s: cannot be reset, and has memory of ours", dev->name);
 	to_pci(dev)->lent = false;
 }

@@ -74,6 +74,7 @@ TEST_SRCS += tests/test_trace.c
 TEST_SRCS += tests/test_trace_ring.c
 TEST_SRCS += tests/test_pci.c
 TEST_SRCS += tests/test_virtio.c
+TEST_SRCS += tests/test_virtio_poll.c
 TEST_SRCS += tests/test_balloon.c
 TEST_SRCS += tests/test_balloon_late.c
 TEST_SRCS += tests/test_page_report.c

@@ -34,6 +34,8 @@ struct pretend_buf {
 struct pretend {
 	struct virtio_device dev;
 	u64 offered, accepted;
+	u64 offered_later;      /* not 0: what it offers from the second time on that it is asked */
+	bool polls_itself;      /* being told of a buffer does not make it look */
 	u8 status, refused;     /* bits of the status that it does not take */
 	u8 stuck;               /* bits that no reset takes away */
 	u8 generation, unsteady; /* so many reads of the configuration see it change */
@@ -42,7 +44,7 @@ struct pretend {
 	struct virtqueue *queue[PRETEND_QUEUES];
 	u16 seen[PRETEND_QUEUES];
 	u16 kept[PRETEND_QUEUES]; /* a: first descriptor of a buffer not answered yet, + 1 */
-	unsigned resets, notified;
+	unsigned resets, notified, asked; /* asked: what it offers, since the last reset */
 	u32 polls, breaks_at; /* a: reads of the status, and at which one it has stopped; 0: at none */
 	enum pretend_lie lie;
 	void (*on_read)(struct pretend *p, unsigned at); /* called after each read of the configuration */
@@ -125,7 +127,9 @@ static inline void pretend_answer(struct pretend *p, unsigned queue, u32 wrote)
 
 static inline u64 pretend_features(struct virtio_device *dev)
 {
-	return to_pretend(dev)->offered;
+	struct pretend *p = to_pretend(dev);
+
+	return p->asked++ && p->offered_later ? p->offered_later : p->offered;
 }
 
 static inline void pretend_accept(struct virtio_device *dev, u64 features)
@@ -150,6 +154,7 @@ static inline void pretend_set_status(struct virtio_device *dev, u8 status)
 	if (status)
 		return;
 	p->resets++;
+	p->asked = 0;
 	memset(p->queue, 0, sizeof(p->queue));
 	memset(p->seen, 0, sizeof(p->seen));
 	memset(p->kept, 0, sizeof(p->kept));
@@ -199,6 +204,8 @@ static inline void pretend_notify(struct virtio_device *dev, const struct virtqu
 		ktest_fail(p->t, __FILE__, __LINE__, "told of queue %u, which it has not got", q->index);
 		return;
 	}
+	if (p->polls_itself)
+		return;
 	while (!(p->status & VIRTIO_CONFIG_S_NEEDS_RESET) && pretend_serve(p, q->index))
 		;
 	virtio_interrupt(dev, 1);

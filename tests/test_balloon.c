@@ -216,6 +216,47 @@ static void queues_are_numbered_by_what_is_offered(struct ktest *t)
 	EXPECT_EQ(t, balloon_open(&balloon, &dev.dev, t->mem), -ENODEV);
 }
 
+/* Statistics that it offers at first and then not, or the other way round: asked once, it is as it said. */
+static void a_device_is_asked_once_what_it_offers(struct ktest *t)
+{
+	static const u64 offers[][2] = {{ALL_FEATURES, 1}, {ALL_FEATURES, 1ULL << VIRTIO_BALLOON_F_REPORTING},
+	    {1ULL << VIRTIO_BALLOON_F_REPORTING, ALL_FEATURES}};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(offers); i++) {
+		u64 reports = offers[i][0] >> VIRTIO_BALLOON_F_STATS_VQ & 1 ? REPORT : REPORT - 1;
+
+		REQUIRE(t, i || begin_with(t, ALL_FEATURES, 2, 2));
+		if (!i)
+			end(t);
+		pretend_init(&dev, t, offers[i][0], host);
+		dev.offered_later = offers[i][1];
+		REQUIRE(t, balloon_open(&balloon, &dev.dev, t->mem) == 0);
+		EXPECT_EQ(t, dev.asked, 1);
+		EXPECT(t, dev.queue[reports] == &balloon.report);
+		EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
+		end(t);
+	}
+}
+
+/* One that does not agree, or has not all of its queues: nothing of ours is left with it. */
+static void a_balloon_that_cannot_be_opened_leaves_nothing(struct ktest *t)
+{
+	unsigned resets;
+
+	REQUIRE(t, begin_with(t, ALL_FEATURES, 2, 2));
+	end(t);
+	pretend_init(&dev, t, ALL_FEATURES, host);
+	dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
+	EXPECT_EQ(t, balloon_open(&balloon, &dev.dev, t->mem), -EIO);
+	dev.refused = 0;
+	dev.size[STATS] = 0;
+	resets = dev.resets;
+	EXPECT_EQ(t, balloon_open(&balloon, &dev.dev, t->mem), -ENODEV);
+	EXPECT_EQ(t, dev.resets, resets + 2);
+	EXPECT(t, !balloon.inflate.page && !balloon.deflate.page && !balloon.dma);
+}
+
 static unsigned sum_dropped(void)
 {
 	unsigned i, sum = 0;
@@ -275,5 +316,6 @@ KTEST_SUITE(balloon, KTEST_QUICK, KTEST(it_follows_what_the_host_wants), KTEST(p
     KTEST(a_page_taken_back_while_it_moves_is_left_alone), KTEST(it_lends_what_there_is),
     KTEST(a_broken_device_takes_nothing_with_it), KTEST(who_finds_it_broken_tells_the_thread),
     KTEST(statistics_are_given_when_asked),
-    KTEST(queues_are_numbered_by_what_is_offered), KTEST(free_memory_is_reported_once),
+    KTEST(queues_are_numbered_by_what_is_offered), KTEST(a_device_is_asked_once_what_it_offers),
+    KTEST(a_balloon_that_cannot_be_opened_leaves_nothing), KTEST(free_memory_is_reported_once),
     KTEST(a_report_that_is_not_answered_is_taken_back));

@@ -153,6 +153,25 @@ static void what_is_refused_stays_as_it_was(struct ktest *t)
 	end(t);
 }
 
+/* The request lies where the device can write, and is not read again. */
+static void a_device_may_write_over_the_request(struct ktest *t)
+{
+	static const u16 answers[] = {VIRTIO_MEM_RESP_NACK, VIRTIO_MEM_RESP_BUSY};
+	unsigned i;
+
+	REQUIRE(t, begin(t));
+	for (i = 0; i < ARRAY_SIZE(answers); i++) {
+		set_fault(VIRTIO_MEM_REQ_PLUG, answers[i], false);
+		fault.scribbles = true;
+		ask_for(2);
+		EXPECT_EQ(t, virtio_mem_follow(&vm), -EBUSY);
+		expect_units(t, 0, 0);
+	}
+	set_fault(NO_FAULT, 0, false);
+	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+	end(t);
+}
+
 /* An answer that is wrong, none at all, or one that came too late to be told from none. */
 static void what_is_in_doubt_is_asked_for(struct ktest *t)
 {
@@ -264,5 +283,6 @@ KTEST_SUITE(virtio_mem, KTEST_QUICK, KTEST(it_follows_what_the_host_asks_for),
     KTEST(what_is_not_usable_yet_is_not_plugged), KTEST(what_was_plugged_before_is_taken_over),
     KTEST(parts_of_a_unit_are_given_back), KTEST(larger_blocks_are_the_unit),
     KTEST(a_host_that_changes_its_mind_is_followed), KTEST(what_is_refused_stays_as_it_was),
+    KTEST(a_device_may_write_over_the_request),
     KTEST(what_is_in_doubt_is_asked_for),
     KTEST(a_device_that_does_not_come_back_is_not_used), KTEST(absurd_devices_are_left_alone));

@@ -31,6 +31,7 @@ static struct {
 	bool once;
 	bool done;     /* it is done all the same */
 	bool dies;     /* and there is no answer */
+	bool scribbles; /* and it writes over the request */
 	u64 requested; /* and the host asks for this; ~0: for what it did */
 } fault;
 
@@ -109,6 +110,8 @@ static inline u32 serve(struct pretend *p, const struct pretend_buf *buf)
 		obey(p, req, dies ? &unread : resp);
 	if (faulty) {
 		resp->type = fault.answer;
+		if (fault.scribbles)
+			memset(pretend_memory(buf->out[0].addr), 0xff, sizeof(*req));
 		if (fault.requested != ~0ULL)
 			ask_for((unsigned)fault.requested);
 		if (fault.once)
@@ -124,7 +127,7 @@ static inline void set_fault(u16 type, u16 answer, bool once)
 	fault.type = type;
 	fault.answer = answer;
 	fault.once = once;
-	fault.done = fault.dies = false;
+	fault.done = fault.dies = fault.scribbles = false;
 	fault.requested = ~0ULL;
 }
 
