@@ -10,9 +10,9 @@ Operators over the sources of mm/, kernel/, drivers/ and arch/x86_64 (tools/muta
 sampled by the seed: each directory by its share of the lines, within it each operator as often as
 any other.  A variant that does not compile, or compiles to the same code, does not count, nor does
 one that tests/mutants/argued.md argues to be equivalent.  Each is tried until a test notices it:
-the suites that its file names, all hosted builds, the race scripts and the explorer on fibers, a
-boot under icount with the programs of ring 3, the tests from outside that its file names
-(tools/mutate_run.py).
+the suites that its file names, lint's check of locks, all hosted builds, the race scripts and the
+explorer on fibers, a boot under icount with the programs of ring 3, the tests from outside that its
+file names (tools/mutate_run.py).
 
 DIR/mutate/SEED.jsonl has a line for each, and a run that is repeated goes on where it stopped;
 DIR/mutate/SEED.md is the report, with each survivor as a diff.  Exit status 0 if all ran: how many
@@ -269,7 +269,7 @@ def main():
     parser.add_argument("--seed", default="1")
     parser.add_argument("--files", help="paths, with commas")
     parser.add_argument(
-        "--stages", help="only these, with commas: " + ",".join(mutate_run.HOSTED) + ",fiber,kernel,tests"
+        "--stages", help="only these, with commas: " + ",".join(mutate_run.HOSTED) + ",fiber,kernel,locks,tests"
     )
     parser.add_argument("--jobs", type=int, default=check.jobs())
     parser.add_argument("--count", action="store_true", help="how many sites there are")

@@ -16,6 +16,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+import analyse
 import check
 import mutants
 import qemu
@@ -26,6 +27,7 @@ import variant_build
 HOSTED = ["host-port", "host-order3", "host-plain", "host-threads", "host-silence", "host-asan", "host-tsan"]
 RACES = "fiber"
 KERNEL = "kernel"
+LOCKS = "locks"  # lint's check of the file: clang -Wthread-safety
 OUTSIDE = "tests"  # the files of tests/qemu/ that the head of a source names
 FIRST = ("host-port", "host-plain")  # where the suites of the file run first
 SUITE = re.compile(r"^KTEST_SUITE\((\w+),", re.MULTILINE)
@@ -154,6 +156,7 @@ class Bench:
     def __init__(self, build, stages=None):
         self.build = os.path.abspath(build)
         self.names = [n for n in HOSTED + [RACES, KERNEL] if not stages or n in stages]
+        self.locks = not stages or LOCKS in stages
         self.from_outside = KERNEL in self.names and (not stages or OUTSIDE in stages)
         self.bases, self.cpu, self.seconds = {}, {}, {}
         self.outside_seconds, self.outside_lock = {}, threading.Lock()
@@ -337,6 +340,19 @@ class Worker:
             shutil.rmtree(os.path.join(self.tree, "build"), ignore_errors=True)
             self.write(site.path, before)
 
+    def breaks_lock_rules(self, path):
+        """Does lint say so of the variant, and not of the unmodified file?"""
+        if not self.bench.locks or not path.endswith(".c"):
+            return False
+        command = analyse.locks_command(path, os.path.relpath(self.bench.build, variant.ROOT))
+        said = [
+            subprocess.run(
+                command, cwd=tree, stdin=subprocess.DEVNULL, capture_output=True, check=False
+            ).stderr
+            for tree in (self.tree, variant.ROOT)
+        ]
+        return b"-Wthread-safety" in said[0] and b"-Wthread-safety" not in said[1]
+
     def stages(self, site):
         names = [
             n
@@ -361,6 +377,8 @@ class Worker:
                 )
             suites = booted if name == KERNEL else hosted if first and name in FIRST else []
             for tests in ([",".join(suites)] if suites else []) + ["all"]:
+                if first and tests == "all" and self.breaks_lock_rules(site.path):
+                    return "killed", "locks make lint"
                 outcome = self.bench.ask(name, program, tests)
                 if outcome.how != "passed":
                     return "killed", f"{name} {outcome.how}"
