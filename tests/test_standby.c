@@ -257,17 +257,15 @@ static void a_lock_held_does_not_make_it_futile(struct ktest *t)
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
 	struct pile pile = {NULL, 0};
 	struct zone *zone;
-	u64 runs;
 
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	/* What a drain gave back could lift the zone above its high watermark again. */
 	all_caches_off(t, mem);
 	hotplug_lock(mem);
-	/* A run that finds the lock taken. */
-	runs = mm_event_sum(mem, EV_RECLAIM_RUNS);
+	/* A run that finds the lock taken, to its end. */
 	use_until_low(mem, zone, &pile);
-	while (mm_event_sum(mem, EV_RECLAIM_RUNS) == runs) {
+	while (!READ_ONCE(zone->futile)) {
 		pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1);
 		thread_yield();
 	}
