@@ -263,12 +263,11 @@ static void a_lock_held_does_not_make_it_futile(struct ktest *t)
 	/* What a drain gave back could lift the zone above its high watermark again. */
 	all_caches_off(t, mem);
 	hotplug_lock(mem);
-	/* A run that finds the lock taken, to its end. */
+	/* Runs that find the lock taken, until none is wanted; the drain comes after one that is under way. */
 	use_until_low(mem, zone, &pile);
-	while (!READ_ONCE(zone->futile)) {
-		pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1);
+	while (!READ_ONCE(zone->futile) || READ_ONCE(mem->nodes[zone->node].reclaim.low))
 		thread_yield();
-	}
+	EXPECT(t, reclaim_wait_drain(mem));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
 	/* The low mark alone asks again: nobody waits. */
