@@ -246,9 +246,10 @@ static void words_out(struct syscall_regs *r, const struct ipc_msg *msg, s64 han
 static int look_up_to_call(u64 handle, struct cap *ep)
 {
 	int err = cap_lookup(my_caps(), handle, CAP_ENDPOINT, RIGHT_SEND, ep);
-	struct cap send = {.object = ep->object, .rights = RIGHT_SEND, .kind = CAP_ENDPOINT};
 
 	if (!err && ep->rights & RIGHT_RECEIVE) {
+		struct cap send = {.object = ep->object, .rights = RIGHT_SEND, .kind = CAP_ENDPOINT};
+
 		cap_get(&send);
 		cap_drop(ep);
 		*ep = send;

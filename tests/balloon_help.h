@@ -160,4 +160,16 @@ static inline void expect_lent(struct ktest *t, unsigned long nr)
 	expect_clean(t, balloon.mem);
 }
 
+/* A pageblock of zone MOVABLE with lent pages in it. */
+static inline pfn_t block_with_lent(struct ktest *t)
+{
+	struct zone *zone = test_zone(balloon.mem, ZONE_MOVABLE);
+	pfn_t pfn = zone->start_pfn;
+
+	while (pfn < zone->end_pfn && !lent[pfn])
+		pfn++;
+	EXPECT(t, pfn < zone->end_pfn);
+	return ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
+}
+
 #endif

@@ -237,4 +237,16 @@ static inline void pretend_init(struct pretend *p, struct ktest *t, u64 features
 		p->size[i] = 64;
 }
 
+/* Start @p, and queue 0 of it. */
+static inline bool pretend_start_queue(struct ktest *t, struct pretend *p, struct virtqueue *q)
+{
+	int err = virtio_begin(&p->dev, 0);
+
+	err = err ? err : virtqueue_start(q, &p->dev, 0);
+	EXPECT_EQ(t, err, 0);
+	if (!err)
+		virtio_ready(&p->dev);
+	return !err;
+}
+
 #endif

@@ -4,18 +4,6 @@
  */
 #include "tests/balloon_help.h"
 
-/* A pageblock of zone MOVABLE with lent pages in it. */
-static pfn_t block_with_lent(struct ktest *t)
-{
-	struct zone *zone = test_zone(balloon.mem, ZONE_MOVABLE);
-	pfn_t pfn = zone->start_pfn;
-
-	while (pfn < zone->end_pfn && !lent[pfn])
-		pfn++;
-	EXPECT(t, pfn < zone->end_pfn);
-	return ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
-}
-
 /* With the mutex in somebody's hands who waits for the device, no page can be moved; but an offline ends in time. */
 static void a_silent_device_delays_no_offline(struct ktest *t)
 {

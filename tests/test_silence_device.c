@@ -65,17 +65,6 @@ static void follow_end(void)
 
 /* ---- an offline ---- */
 
-static pfn_t block_with_lent(struct ktest *t)
-{
-	struct zone *zone = test_zone(balloon.mem, ZONE_MOVABLE);
-	pfn_t pfn = zone->start_pfn;
-
-	while (pfn < zone->end_pfn && !lent[pfn])
-		pfn++;
-	EXPECT(t, pfn < zone->end_pfn);
-	return block_of(pfn);
-}
-
 static void offline_of_lent_pages_ends_at_its_deadline(struct ktest *t)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = S};

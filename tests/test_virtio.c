@@ -11,16 +11,9 @@ static const struct virtio_buf three[3] = {{0x1000, 16}, {0x2000, 32}, {0x3000, 
 
 static bool begin(struct ktest *t, unsigned size, u32 (*serve)(struct pretend *, const struct pretend_buf *))
 {
-	int err;
-
 	pretend_init(&dev, t, 0, serve);
 	dev.size[0] = size;
-	err = virtio_begin(&dev.dev, 0);
-	err = err ? err : virtqueue_start(&queue, &dev.dev, 0);
-	EXPECT_EQ(t, err, 0);
-	if (!err)
-		virtio_ready(&dev.dev);
-	return !err;
+	return pretend_start_queue(t, &dev, &queue);
 }
 
 static void end(void)

@@ -100,20 +100,13 @@ static void device(void *most)
 
 static bool begin(struct ktest *t, unsigned size)
 {
-	int err;
-
 	memset(jobs, 0, sizeof(jobs));
 	stop = incomplete = 0;
 	order_seed = t->seed;
 	pretend_init(&dev, t, 0, NULL);
 	dev.polls_itself = true;
 	dev.size[0] = size;
-	err = virtio_begin(&dev.dev, 0);
-	err = err ? err : virtqueue_start(&queue, &dev.dev, 0);
-	EXPECT_EQ(t, err, 0);
-	if (!err)
-		virtio_ready(&dev.dev);
-	return !err;
+	return pretend_start_queue(t, &dev, &queue);
 }
 
 static void end(struct ktest *t)
