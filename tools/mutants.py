@@ -84,7 +84,7 @@ def read(path):
 
 
 def run_hosted(program, tests, cpus=4, hangs=False):
-    log, watch, end = program + ".log", Watch(hangs), time.monotonic() + LIMIT
+    log, watch, end = f"{program}.{os.getpid()}.log", Watch(hangs), time.monotonic() + LIMIT
     with open(log, "wb") as out:
         proc = subprocess.Popen([program, f"--cpus={cpus}", tests], env=dict(os.environ, **check.SANITIZERS),
                                 stdout=out, stderr=out, stdin=subprocess.DEVNULL)
@@ -101,13 +101,15 @@ def run_hosted(program, tests, cpus=4, hangs=False):
             if proc.poll() is None:
                 proc.kill()
                 proc.wait()
-    return Report(read(log), watch.status(status))
+    text = read(log)
+    os.unlink(log)
+    return Report(text, watch.status(status))
 
 
 def run_kernel(kernel, tests, cpus=4, hangs=False, tag="unmodified"):
     watch = Watch(hangs)
     machine = qemu.Machine(cpus=cpus, mem=256, kernel=kernel, timeout=LIMIT)
-    run = machine.run(f"variant-{tag}", f"selftest={tests} tour=off monitor=off", enough=watch)
+    run = machine.run(f"variant-{os.getpid()}-{tag}", f"selftest={tests} tour=off monitor=off", enough=watch)
     return Report(run.text, 0 if run.passed else watch.status(run.status))
 
 
@@ -140,7 +142,7 @@ def base_of(v, kill):
 def outcome_of(kill, program, tag):
     """How a race ends, or the first bad schedule of an explorer's set; OK if there is none."""
     if kill.kind == "race":
-        return race.run_scripts(program, kill.engine, tag, [kill.name])[kill.name][0][1]
+        return race.run_scripts(program, kill.engine, f"{os.getpid()}-{tag}", [kill.name])[kill.name][0][1]
     try:
         lines = explore.lines_of([program, "--explore", kill.name, "--json"], LIMIT)
     except subprocess.TimeoutExpired:

@@ -35,10 +35,12 @@ import check
 import lint
 import outer_make
 import qemu
+import variant_build
 
 PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "qemu", "user", "models", "bochs"]
-BESIDE = {"qemu": ["user", "models", "failures", "builds"]}
+BESIDE = {"qemu": ["user", "models", "failures", "builds", "mutants"]}
 USER = "tests/qemu/test_user.py"
+HOSTED = [f"host-{name}" for name in check.BUILDS]
 BUILDS = {"clang": {"CC": "clang"}, "cross": {"CROSS_COMPILE": "x86_64-linux-gnu-"}}
 
 
@@ -72,7 +74,8 @@ def part_races(counts, build, _):
 
 
 def part_mutants(counts, build, _):
-    tool(counts, build, "mutants.py", tail=2)
+    # One at a time: what runs beside it has limits of time.
+    tool(counts, build, "mutants.py", "--jobs", "1", tail=2)
 
 
 def part_failures(counts, build, _):
@@ -120,9 +123,14 @@ def count_tool(counts, started, name, tail=1, story=60):
 
 def start_beside(counts, args, parts):
     """Run these parts beside what follows: what start_tool returns, or None."""
-    # What all of them need is made once, not by two at a time.
+    # What several of them need is made once, not by two at a time.
     if not parts or not kernel(counts, args.build):
         return None
+    if "mutants" in parts:
+        programs = [variant_build.program_of(args.build, name) for name in ["fiber", *HOSTED]]
+        if not check.make(args.build, *programs) or not check.make(os.path.join(args.build, "race"), "kernel", RACE="1"):
+            counts.one(False, "what the variants are compared with does not build")
+            return None
     return start_tool(args.build, "test.py", "--only", ",".join(parts), "--", *args.options)
 
 
