@@ -36,6 +36,7 @@ BOOT = {"cpus": 4, "mem": 256, "icount": True, "programs": True}
 BOOT_LINE = "selftest=quick tour=off monitor=off user=init"
 MORE_CPU, MORE_SECONDS = 5, 20
 IDLE = 25  # seconds, with as many hundredths of a second of processor time
+SILENT = 60  # seconds without a word from a kernel that speaks every second or two
 
 
 @dataclass
@@ -72,6 +73,19 @@ def judges_of(path):
     """The tests from outside that the head of a source names."""
     with open(os.path.join(variant.ROOT, path), encoding="utf-8") as f:
         return re.findall(r"tests/qemu/test_\w+\.py", f.read(4000).split("*/\n#")[0])
+
+
+class Ends:
+    """Has the kernel said enough: a failed test, a panic, nothing more for long?"""
+
+    def __init__(self):
+        self.said, self.since, self.silent = "", time.monotonic(), False
+
+    def __call__(self, text):
+        if text != self.said:
+            self.said, self.since = text, time.monotonic()
+        self.silent = time.monotonic() - self.since > SILENT
+        return self.silent or mutants.FAILED.search(text) or "PANIC" in text
 
 
 def limited(seconds):
@@ -225,9 +239,8 @@ class Bench:
         tag = f"mutate-{os.getpid()}-{threading.get_ident()}"
         machine = qemu.Machine(kernel=program, timeout=self.limits(KERNEL)["time_limit"], **BOOT)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = machine.run(
-            tag, line, enough=lambda text: mutants.FAILED.search(text) or "PANIC" in text
-        )
+        ends = Ends()
+        done = machine.run(tag, line, enough=ends)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         for path in (done.log, done.log + ".err", os.path.join(qemu.BUILD, "qemu", tag + ".cpio")):
             if os.path.exists(path):
@@ -236,7 +249,7 @@ class Bench:
             "passed"
             if done.passed
             else "hangs"
-            if done.status == qemu.TIMED_OUT
+            if done.status == qemu.TIMED_OUT or ends.silent
             else verdict(done.text, 0)
         )
         if how == "passed" and not done.passed:
