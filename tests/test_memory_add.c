@@ -119,6 +119,21 @@ static void what_an_operation_works_on_stays(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* Offline it is, and somebody has begun to bring it back. */
+static void what_somebody_has_claimed_stays(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+	struct range_claim claim = {.start = START + BLOCK(SIZE), .end = START + BLOCK(SIZE + 2)};
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, claim.start, BLOCK(2), NULL, NULL), 0);
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(SIZE + 1), BLOCK(1)), -EBUSY);
+	range_unclaim(mem, &claim);
+	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(SIZE + 1), BLOCK(1)), 0);
+	drop_memory(t, mem);
+}
+
 static void it_comes_back_as_if_it_had_never_been_used(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
@@ -409,7 +424,7 @@ static void the_machines_own_descriptors_come_and_go(struct ktest *t)
 }
 
 KTEST_SUITE(memory_add, KTEST_QUICK, KTEST(what_was_added_is_used_and_goes_again),
-    KTEST(what_is_refused_changes_nothing), KTEST(what_an_operation_works_on_stays),
+    KTEST(what_is_refused_changes_nothing), KTEST(what_an_operation_works_on_stays), KTEST(what_somebody_has_claimed_stays),
     KTEST(it_comes_back_as_if_it_had_never_been_used), KTEST(what_is_broken_goes_with_its_memory),
     KTEST(what_broke_goes_with_it),
     KTEST(sections_come_with_their_first_pageblock_and_go_with_their_last),
