@@ -28,7 +28,7 @@ HOSTED = ["host-port", "host-order3", "host-plain", "host-threads", "host-silenc
 RACES = "fiber"
 KERNEL = "kernel"
 LOCKS = "locks"  # lint's check of the file: clang -Wthread-safety
-OUTSIDE = "tests"  # the files of tests/qemu/ that the head of a source names
+OUTSIDE = "tests"  # the files of tests/qemu/ that the head of a source names; not what is marked as long
 FIRST = ("host-port", "host-plain")  # where the suites of the file run first
 SUITE = re.compile(r"^KTEST_SUITE\((\w+),", re.MULTILINE)
 # Under icount, with every program of ring 3.
@@ -36,7 +36,7 @@ BOOT = {"cpus": 4, "mem": 256, "icount": True, "programs": True}
 BOOT_LINE = "selftest=quick tour=off monitor=off user=init"
 MORE_CPU, MORE_SECONDS = 5, 20
 IDLE = 25  # seconds, with as many hundredths of a second of processor time
-SILENT = 60  # seconds without a word from a kernel that speaks every second or two
+SILENT = 30  # seconds without a word from a kernel that speaks every second or two
 
 
 @dataclass
@@ -264,7 +264,7 @@ class Bench:
             if os.path.lexists(os.path.join(home, name)):
                 os.unlink(os.path.join(home, name))
             os.symlink(target, os.path.join(home, name))
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", tests]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not long", tests]
         try:
             done = subprocess.run(
                 command,

@@ -19,6 +19,10 @@ import qemu  # noqa: E402
 SMALL = "selftest=init,buddy,zone,drain,isolation,offline"
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: ten seconds or more; make mutate asks its own long boot instead")
+
+
 @pytest.fixture
 def name(request):
     """A name for the logs of this test."""

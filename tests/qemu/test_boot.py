@@ -18,6 +18,7 @@ def machine_line(run, cpus, nodes=1):
     return run.has(rf"^machine: {cpus} CPUs online of {cpus}, {nodes} nodes?, \d+ MiB managed")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", PATHS)
 def test_path(passes, path):
     run = passes("selftest=quick", boot=path, timeout=180)
@@ -39,13 +40,14 @@ def test_module_comes_through(boot, text_file, path):
     assert run.has(r"^trace tiny\.trace: .*"), run.story()
 
 
-@pytest.mark.parametrize("cpus", [1, 2, 16])
+@pytest.mark.parametrize("cpus", [1, 2, pytest.param(16, marks=pytest.mark.long)])
 def test_cpus(passes, cpus):
     """With 4: test_path."""
     run = passes("selftest=quick", cpus=cpus, mem=512, timeout=300)
     assert machine_line(run, cpus), run.story()
 
 
+@pytest.mark.long
 def test_64_cpus(passes):
     """Each with a thread of the host's: what calls CPUs, and waits for them.  All of it: test_scale.py."""
     run = passes("selftest=smp,lock,drain,disable,reclaim,isolation,isolation_race,offline,poison_race,tick", cpus=64,
@@ -79,6 +81,7 @@ def test_memory(passes, mem):
     assert mem * 0.98 - 24 <= managed <= mem, run.story()
 
 
+@pytest.mark.long
 def test_small_uefi(boot):
     """OVMF takes tens of MiB for itself and leaves many holes."""
     run = boot(boot="uefi", mem=128)

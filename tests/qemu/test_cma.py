@@ -60,6 +60,7 @@ def test_too_large_an_area_is_refused(passes):
     assert run.has("^cma: no area of 900 MiB: error -12: at most half"), run.story()
 
 
+@pytest.mark.long
 def test_quick_suites_beside_an_area(passes):
     """All of them, with a part of the kernel's memory lent."""
     passes("selftest=quick cma=64M", mem=512, timeout=300)

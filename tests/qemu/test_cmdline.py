@@ -70,6 +70,7 @@ def test_odd(boot, line):
     assert run.passed or run.failed, run.story()
 
 
+@pytest.mark.long
 def test_empty(passes):
     """No command line at all: selftest=quick, as documented."""
     run = passes("", timeout=300)
@@ -96,12 +97,14 @@ def test_unknown_test(boot, name):
     assert f'no suite or test "{name}"' in run.text and "ok 1" not in run.text, run.story()
 
 
+@pytest.mark.long
 def test_all_suites(passes):
     run = passes("selftest=all", timeout=400, mem=1024)
     passed, _, _, _ = run.ktap()
     assert passed >= 19, run.story()
 
 
+@pytest.mark.long
 def test_failing_selftest(boot):
     """What all of this stands on: a failed test is seen outside."""
     run = boot("selftest=fail", timeout=300)

@@ -37,6 +37,7 @@ def killed(run):
     return rows, victim
 
 
+@pytest.mark.long
 def test_twice_the_memory_by_a_pager(over):
     """The working set is served through reclaim: nobody is killed, and each page is as it was written."""
     run = over(1)

@@ -43,6 +43,7 @@ def user(boot):
     return run
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("machine", MACHINES)
 def test_init(user, machine):
     """All programs, each judged by init; and the kernel's own reports of those that fault."""
@@ -77,6 +78,7 @@ def test_suites(passes, cpus):
     assert run.has("^ok 5 "), run.story()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_fuzz(boot, seed):
     run = boot(f"{QUIET} user=fuzz user_arg=50000 seed={seed}", programs=True, timeout=400)

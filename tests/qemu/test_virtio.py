@@ -69,6 +69,7 @@ def test_larger_blocks(guest, block):
         ends_well(g)
 
 
+@pytest.mark.long
 def test_512_mib_twenty_times_under_load(guest, report):
     """The host's memory falls by 95 % of what was unplugged, each time, a second after the reply."""
     fell = []
