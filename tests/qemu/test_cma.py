@@ -2,6 +2,8 @@
 """The kernel's own area of contiguous memory: cma=SIZE, and the prompt's command."""
 import re
 
+import pytest
+
 from slots import SOUND
 
 BLOCK = 512  # pages of a pageblock
