@@ -9,7 +9,7 @@
  *             memories_lock, for the list alone: a CPU that was given up for dead may park at any time.
  * Invariants: a CPU that is not online has no threads, no cached pages, and every capacity 0, unless
  *             it is dead; who holds a mask with it in it has been waited for.
- * Tests:      tests/test_hotplug.c, and hotplug=ROUNDS.
+ * Tests:      tests/test_hotplug.c, tests/explore_threads.c, and hotplug=ROUNDS.
  *
  * The one who asks (the controller) and the idle thread of the CPU take turns; each step is one change of
  * cpu->hotplug by the side that is named.

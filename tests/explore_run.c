@@ -126,6 +126,8 @@ static unsigned run_once(void)
 	tasks_end();
 	points = threads_plan_end();
 	bad = set_now->judge();
+	if (!bad && nr_cpus_online() != THREADS_CPUS)
+		bad = "a CPU has not come back";
 	if (bad)
 		explore_fail("WRONG", bad);
 	for (i = 0; i < ROLES; i++)

@@ -3,6 +3,7 @@
  * explore_threads.c: sets of the explorer of threads: waiting, messages, capabilities, a CPU that goes; all of the kernel.
  */
 #include "explore_threads.h"
+#include <quarry/hotplug.h>
 
 /* ---- waiting ---- */
 
@@ -97,17 +98,27 @@ static void call_with_timeout(void)
 	call(THREADS_TICK_NS);
 }
 
-static void serve(void)
+static void serve_until(u64 timeout_ns)
 {
 	struct ipc_call *from;
 	struct ipc_msg msg;
 
-	x.received = ipc_receive(x.ep, &msg, &from, 5 * THREADS_TICK_NS);
+	x.received = ipc_receive(x.ep, &msg, &from, timeout_ns);
 	if (x.received)
 		return;
 	cap_drop(&msg.give);
 	msg.give = new_gift();
 	x.replied = ipc_reply(from, &msg);
+}
+
+static void serve(void)
+{
+	serve_until(5 * THREADS_TICK_NS);
+}
+
+static void serve_for_ever(void)
+{
+	serve_until(WAIT_FOREVER);
 }
 
 static void receive_and_drop(void)
@@ -204,19 +215,31 @@ static const char *judge_taken(void)
 
 /* ---- a CPU that goes ---- */
 
+static void goes(unsigned cpu)
+{
+	if (cpu_down(cpu))
+		panic("CPU %u does not go", cpu);
+}
+
+static void comes(unsigned cpu)
+{
+	if (cpu_up(cpu))
+		panic("CPU %u does not come", cpu);
+}
+
 static void cpu_3_goes_and_comes(void)
 {
-	threads_cpu_down(3);
-	threads_cpu_up(3);
+	goes(3);
+	comes(3);
 }
 
 /* Until the sleeper, which it has given away, has ended. */
 static void cpu_3_is_away(void)
 {
-	threads_cpu_down(3);
+	goes(3);
 	while (!load_acquire(&x.ended))
 		thread_yield();
-	threads_cpu_up(3);
+	comes(3);
 }
 
 static const char *judge_wait(void)
@@ -238,6 +261,137 @@ static void wait_with_alarms(void)
 	store_release(&x.ended, 1u);
 }
 
+/* It stays where the CPU that goes has put it. */
+static void wait_unbound(void)
+{
+	thread_current()->home = -1;
+	wait_for_flag();
+}
+
+static void say_ended(void *arg)
+{
+	store_release(&x.ended, 1u);
+}
+
+static void start_another(void)
+{
+	struct thread *t = thread_start("other", -1, say_ended, NULL);
+
+	if (!t)
+		panic("no thread");
+	thread_join(t);
+	x.done = true;
+}
+
+static void wake_both(void)
+{
+	wake();
+	wake_second();
+}
+
+static const char *judge_answered(void)
+{
+	endpoint_put(x.ep, RIGHT_RECEIVE);
+	return x.called || x.received || x.replied ? "a message was lost with a CPU" : NULL;
+}
+
+static void ask_down(unsigned nr, unsigned cpu)
+{
+	x.took[nr] = cpu_down(cpu);
+}
+
+static void cpu_3_goes(void)
+{
+	ask_down(0, 3);
+}
+
+static void cpu_3_goes_too(void)
+{
+	ask_down(1, 3);
+}
+
+static void cpu_2_goes(void)
+{
+	ask_down(0, 2);
+}
+
+static void cpu_1_goes(void)
+{
+	ask_down(1, 1);
+}
+
+static void cpu_3_comes(void)
+{
+	x.took[1] = cpu_up(3);
+}
+
+/* How many were down. */
+static unsigned all_come(void)
+{
+	unsigned cpu, down = 0;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++) {
+		int err = cpu_up(cpu);
+
+		if (err && err != -EALREADY)
+			panic("CPU %u does not come: %d", cpu, err);
+		down += !err;
+	}
+	return down;
+}
+
+static const char *judge_went_once(void)
+{
+	bool once = (x.took[0] == 0 && x.took[1] == -EALREADY) || (x.took[0] == -EALREADY && x.took[1] == 0);
+
+	return once && all_come() == 1 ? NULL : "not exactly one has taken it down";
+}
+
+static const char *judge_both_went(void)
+{
+	return !x.took[0] && !x.took[1] && all_come() == 2 ? NULL : "not both CPUs are down";
+}
+
+/* It was online when it was to come, or down. */
+static const char *judge_came(void)
+{
+	bool came = x.took[1] == 0;
+
+	return all_come() == !came && !x.took[0] && (came || x.took[1] == -EALREADY) ? NULL
+	    : "a CPU is not as who asked was told";
+}
+
+/* All go that can. */
+static void all_go_from_0(void)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		x.result[cpu] = cpu_down(cpu);
+}
+
+static void all_go_from_3(void)
+{
+	unsigned cpu;
+
+	for (cpu = nr_cpus; cpu-- > 0;)
+		x.result[nr_cpus + cpu] = cpu_down(cpu);
+}
+
+static const char *judge_last_stays(void)
+{
+	unsigned i, went = 0, refused[2] = {0, 0};
+
+	for (i = 0; i < 2 * nr_cpus; i++) {
+		went += x.result[i] == 0;
+		refused[i / nr_cpus] += x.result[i] == -EBUSY;
+		if (x.result[i] && x.result[i] != -EBUSY && x.result[i] != -EALREADY)
+			return "a CPU does not go";
+	}
+	return went == 3 && refused[0] == 1 && refused[1] == 1 && all_come() == 3 ? NULL
+	    : "not the last CPU alone was refused";
+}
+
 /* Name, what comes before, the roles, the judge. */
 #define SETS \
 	X(no_wake_up_is_lost, NULL, wait_for_both, wake, wake_second, 3, judge_both) \
@@ -251,7 +405,19 @@ static void wait_with_alarms(void)
 	X(two_take_one_capability, new_table, take_0, take_1, look_up, 3, judge_taken) \
 	X(a_sleeper_whose_cpu_goes_is_woken, NULL, wake, cpu_3_is_away, wait_for_flag, 3, judge_wait) \
 	X(a_thread_is_handed_over_and_comes_back, NULL, wake, cpu_3_goes_and_comes, wait_for_flag, 3, judge_wait) \
-	X(a_cpu_that_goes_hands_its_alarms_over, NULL, flag_silently, cpu_3_is_away, wait_with_alarms, 3, judge_wait)
+	X(a_cpu_that_goes_hands_its_alarms_over, NULL, flag_silently, cpu_3_is_away, wait_with_alarms, 3, judge_wait) \
+	X(an_unbound_sleeper_whose_cpu_goes_is_woken, NULL, wake, cpu_3_is_away, wait_unbound, 3, judge_wait) \
+	X(a_thread_starts_while_a_cpu_goes, NULL, start_another, cpu_3_is_away, NULL, 3, judge_wait) \
+	X(a_wake_up_meets_an_alarm_of_a_cpu_that_goes, NULL, wake_both, cpu_3_goes_and_comes, wait_twice_with_an_alarm, \
+	    3, judge_both) \
+	X(a_receiver_whose_cpu_goes_has_its_message, new_endpoint, call_for_ever, cpu_3_goes_and_comes, serve_for_ever, \
+	    3, judge_answered) \
+	X(a_caller_whose_cpu_goes_has_its_answer, new_endpoint, serve_for_ever, cpu_3_goes_and_comes, call_for_ever, \
+	    3, judge_answered) \
+	X(a_cpu_goes_once_if_two_take_it_down, NULL, cpu_3_goes, cpu_3_goes_too, compute, 3, judge_went_once) \
+	X(two_cpus_take_each_other_down, NULL, cpu_2_goes, cpu_1_goes, compute, 3, judge_both_went) \
+	X(a_cpu_comes_while_it_goes, NULL, cpu_3_goes, cpu_3_comes, compute, 3, judge_came) \
+	X(the_last_cpu_stays, NULL, all_go_from_0, all_go_from_3, compute, 3, judge_last_stays)
 
 #define X(id, before, a, b, c, c_on, judges) \
 	{.name = #id, .setup = (before), .role = {(a), (b), (c)}, .third_on = (c_on), .judge = (judges)},

@@ -372,6 +372,21 @@ void threads_progress(void)
 	happened();
 }
 
+void arch_cpu_park(const u32 *word, u32 until)
+{
+	while (load_acquire(word) != until)
+		cpu_relax();
+}
+
+void arch_cpu_unpark(unsigned cpu)
+{
+	happened();
+}
+
+void arch_irqs_move(unsigned from, unsigned to)
+{
+}
+
 /* ---- start ---- */
 
 static int (*first_fn)(void *);

@@ -42,8 +42,5 @@ void threads_count(long nr);
 extern unsigned threads_fail_at;
 /* Something happened that others may be waiting for. */
 void threads_progress(void);
-/* CPU @cpu gives its threads to others; and takes threads again. */
-void threads_cpu_down(unsigned cpu);
-void threads_cpu_up(unsigned cpu);
 
 #endif

@@ -57,21 +57,6 @@ void arch_tlb_flush_user(void)
 {
 }
 
-void arch_cpu_park(const u32 *word, u32 until)
-{
-	while (load_acquire(word) != until)
-		cpu_relax();
-}
-
-void arch_cpu_unpark(unsigned cpu)
-{
-	threads_progress();
-}
-
-void arch_irqs_move(unsigned from, unsigned to)
-{
-}
-
 void threads_count(long nr)
 {
 }

@@ -31,10 +31,9 @@ THREAD_SRCS += kernel/oom.c
 THREAD_SRCS += kernel/syscall.c
 THREAD_SRCS += kernel/syscall_memory.c
 
-# The same threads with mm/, CPU hotplug, pagers and drivers: build/host-silence/check.
+# The same threads with mm/, pagers and drivers: build/host-silence/check.
 HFLAGS_silence := $(HFLAGS_threads)
 SILENCE_SRCS += arch/fiber/fiber_whole.c
-SILENCE_SRCS += kernel/cpu_hotplug.c
 SILENCE_SRCS += drivers/virtio.c
 SILENCE_SRCS += drivers/virtio_balloon.c
 SILENCE_SRCS += drivers/virtio_mem.c
@@ -58,6 +57,7 @@ SCHED_SRCS += kernel/sched_share.c
 SCHED_SRCS += kernel/sched_move.c
 SCHED_SRCS += kernel/thread.c
 SCHED_SRCS += kernel/wait.c
+SCHED_SRCS += kernel/cpu_hotplug.c
 SCHED_SRCS += kernel/cap.c
 SCHED_SRCS += kernel/ipc.c
 SCHED_SRCS += kernel/pager.c
