@@ -8,6 +8,7 @@ HOST_TEST_SRCS += tests/test_cover.c
 TEST_SRCS += tests/ktest.c
 TEST_SRCS += tests/mm_test.c
 TEST_SRCS += tests/test_lock.c
+TEST_SRCS += tests/test_wait.c
 TEST_SRCS += tests/test_smp.c
 TEST_SRCS += tests/test_memblock.c
 TEST_SRCS += tests/test_init.c

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_lock.c: spin locks, mutexes and wait queues, on as many CPUs as there are. */
+/* test_lock.c: spin locks, mutexes and rwsems, on as many CPUs as there are. */
 #include <quarry/ktest.h>
 
 #define ROUNDS 2000
@@ -438,92 +438,9 @@ static void unlock_by_another_is_reported(struct ktest *t)
 	spin_unlock(&lock);
 }
 
-/* Two threads hand a ball to and fro: one lost wake-up and the test never ends. */
-struct ball {
-	struct waitq wq;
-	u32 turn; /* a: whose */
-};
-struct player {
-	struct ball *ball;
-	u32 me;
-	unsigned catches;
-};
-
-static bool my_turn(void *arg)
-{
-	struct player *p = arg;
-
-	return load_acquire(&p->ball->turn) == p->me;
-}
-
-static void play(void *arg)
-{
-	struct player *p = arg;
-	unsigned i;
-
-	for (i = 0; i < ROUNDS / 4; i++) {
-		if (wait_until(&p->ball->wq, my_turn, p, WAIT_FOREVER))
-			p->catches++;
-		store_release(&p->ball->turn, !p->me);
-		wake_up(&p->ball->wq);
-	}
-}
-
-static void no_wake_up_is_lost(struct ktest *t)
-{
-	struct ball ball = {.wq = WAITQ("ball")};
-	struct player players[2] = {{&ball, 0, 0}, {&ball, 1, 0}};
-	unsigned other = ktest_cpus() - 1;
-	struct thread *second;
-
-	ktest_start(0, play, &players[0]);
-	/* With one CPU both play there, and the second is a thread of its own. */
-	second = thread_start("player", (int)other, play, &players[1]);
-	ktest_join(0);
-	REQUIRE(t, second);
-	thread_join(second);
-	EXPECT_EQ(t, players[0].catches, ROUNDS / 4);
-	EXPECT_EQ(t, players[1].catches, ROUNDS / 4);
-}
-
-/* Comes true while nobody looks, and nobody is told. */
-static bool at_second_look(void *arg)
-{
-	return ++*(unsigned *)arg > 1;
-}
-
-/* What came true between its look and its place on the list wakes nobody; so it looks once more, or sleeps for ever. */
-static void a_waiter_looks_again_before_it_sleeps(struct ktest *t)
-{
-	struct waitq wq = WAITQ("nobody");
-	unsigned looks = 0;
-
-	EXPECT(t, wait_until(&wq, at_second_look, &looks, WAIT_FOREVER));
-	EXPECT_EQ(t, looks, 2);
-}
-
-static bool never(void *arg)
-{
-	return false;
-}
-
-static void wait_ends_without_wake_up(struct ktest *t)
-{
-	struct waitq wq = WAITQ("nobody");
-	u64 before = arch_clock_ns();
-
-	EXPECT(t, !wait_until(&wq, never, NULL, 1000000));
-	EXPECT(t, arch_clock_ns() - before >= 1000000);
-	EXPECT(t, !wait_until(&wq, never, NULL, 0));
-	before = arch_clock_ns();
-	thread_sleep(1000000);
-	EXPECT(t, arch_clock_ns() - before >= 1000000);
-}
-
 KTEST_SUITE(lock, 0, KTEST(spin_lock_excludes), KTEST(mutex_excludes),
     KTEST(rwsem_exclusive_excludes_all), KTEST(rwsem_exclusive_keeps_new_sharers_out),
     KTEST(mutex_serves_in_order_of_arrival), KTEST(rwsem_serves_in_order_of_arrival),
     KTEST(a_wait_for_the_exclusive_side_ends_in_time), KTEST(who_stood_behind_one_that_gives_up_is_let_in),
     KTEST(holder_and_depth_are_known), KTEST(trylock_fails_while_held), KTEST(locks_out_of_order_are_reported),
-    KTEST(unlock_by_another_is_reported), KTEST(no_wake_up_is_lost),
-    KTEST(a_waiter_looks_again_before_it_sleeps), KTEST(wait_ends_without_wake_up));
+    KTEST(unlock_by_another_is_reported));
