@@ -45,6 +45,7 @@ SILENCE_SRCS += tests/test_silence_cpu.c
 SILENCE_SRCS += tests/test_silence_device.c
 SILENCE_SRCS += tests/test_silence_mem.c
 SILENCE_SRCS += tests/test_silence_pager.c
+SILENCE_SRCS += tests/test_silence_sched.c
 
 # Of both.
 SCHED_SRCS += arch/fiber/fiber_threads.c
