@@ -39,7 +39,8 @@ void tasks_start(void);
 void tasks_end(void);
 
 
-/* ---- a program that makes system calls one after the other: explore_calls.c, explore_missing.c ---- */
+/* ---- a program that makes system calls one after the other: explore_calls.c, explore_good.c,
+ * explore_missing.c ---- */
 
 #define NOWHERE 0x600000UL /* nothing is mapped there */
 #define MOST    ~0UL
@@ -61,6 +62,7 @@ void call_write_names(void);
 const char *call_settle(const struct kept *before, unsigned handles);
 void call_wrong(const char *call, const char *why, s64 ret) __attribute__((noreturn));
 
+void good_calls(void);
 void calls_without_objects(void);
 void calls_without_slots(void);
 void calls_without_pages(void);

@@ -33,8 +33,9 @@ unsigned threads_plan_end(void);
 extern unsigned threads_patience;
 extern void (*threads_on_stuck)(void);
 extern void (*threads_on_panic)(const char *text);
-/* Show what the kernel prints. */
+/* Show what the kernel prints.  And give it to somebody else instead, if not NULL. */
 extern bool threads_verbose;
+extern void (*threads_on_print)(const char *text);
 /* kmalloc()s and stacks that have not been freed. */
 long threads_allocated(void);
 void threads_count(long nr);

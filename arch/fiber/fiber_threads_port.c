@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 bool threads_verbose;
+void (*threads_on_print)(const char *text);
 
 void *boot_alloc(size_t bytes, size_t align)
 {
@@ -81,12 +82,17 @@ bool cpu_is_absent(unsigned cpu)
 
 void printk(const char *fmt, ...)
 {
+	char text[512];
 	va_list ap;
 
-	if (!threads_verbose)
+	if (!threads_verbose && !threads_on_print)
 		return;
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	if (threads_on_print)
+		threads_on_print(text);
+	else
+		printf("%s", text);
 	va_end(ap);
 	fflush(stdout);
 }

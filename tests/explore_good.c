@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * explore_good.c: system calls with good arguments: what each returns, which registers it changes, what its handles
+ * allow, what it counts.  These are run once.
+ *
+ * Owns:  what the server of the messages has seen, and what was printed.
+ */
+#include "explore_tasks.h"
+#include <quarry/kernel.h>
+#include <quarry/mm.h>
+#include <stdio.h>
+
+#define WINDOW 0x700000UL
+#define OTHER  0x800000UL
+
+#define CHECK(cond) do { \
+		if (!(cond)) \
+			call_wrong(#cond, "is not so", 0); \
+	} while (0)
+/* The call gives @want, and changes no register. */
+#define GIVES(want, number, ...) \
+	gives(#number " " #__VA_ARGS__, want, &(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
+/* A call that gives a handle; it allows @rights, is one more, and no register is changed. */
+#define MAKES(rights, number, ...) \
+	makes(#number " " #__VA_ARGS__, rights, &(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
+
+static char printed[1024];
+
+static s64 unchanged(const char *call, struct syscall_regs *r)
+{
+	struct syscall_regs had = *r;
+	s64 ret = user_call(r);
+
+	if (memcmp(&had, r, sizeof(had)) != 0)
+		call_wrong(call, "a register has changed", ret);
+	return ret;
+}
+
+static void gives(const char *call, s64 want, struct syscall_regs *r)
+{
+	s64 ret = unchanged(call, r);
+
+	if (ret != want)
+		call_wrong(call, "another result than documented", ret);
+}
+
+static u64 makes(const char *call, s64 rights, struct syscall_regs *r)
+{
+	s64 handles = CALL(SYS_INFO, INFO_HANDLES), ret = unchanged(call, r);
+
+	if (ret <= 0)
+		call_wrong(call, "no handle", ret);
+	if (CALL(SYS_INFO, INFO_RIGHTS, (u64)ret) != rights)
+		call_wrong(call, "other rights than documented", CALL(SYS_INFO, INFO_RIGHTS, (u64)ret));
+	if (CALL(SYS_INFO, INFO_HANDLES) != handles + 1)
+		call_wrong(call, "not one more handle", CALL(SYS_INFO, INFO_HANDLES));
+	return (u64)ret;
+}
+
+/* ---- what there is ---- */
+
+static void informs(void)
+{
+	const struct task *self = caller.self;
+	unsigned i;
+	s64 now;
+
+	GIVES(THREADS_CPUS, SYS_INFO, INFO_CPUS);
+	GIVES(1, SYS_INFO, INFO_CPU);
+	GIVES((s64)memory_free_pages(&kernel_memory), SYS_INFO, INFO_FREE_PAGES);
+	GIVES(self->id, SYS_INFO, INFO_TASK);
+	GIVES(1, SYS_INFO, INFO_THREADS);
+	GIVES(self->caps.nr_used, SYS_INFO, INFO_HANDLES);
+	GIVES(2, SYS_INFO, INFO_OBJECT_PAGES, caller.object);
+	GIVES(2, SYS_INFO, INFO_OBJECT_PRESENT, caller.object);
+	GIVES(RIGHT_SEND | RIGHT_DUP, SYS_INFO, INFO_RIGHTS, caller.send);
+	GIVES(RIGHT_EXEC, SYS_INFO, INFO_RIGHTS, caller.programs);
+	for (i = 0; i < NR_LIMITS; i++) {
+		static const enum account_kind kind[NR_LIMITS] = {ACCOUNT_TASKS, ACCOUNT_THREADS, ACCOUNT_OBJECTS,
+		    ACCOUNT_REGIONS, ACCOUNT_TABLES, ACCOUNT_ENDPOINTS};
+
+		GIVES((s64)self->account->limit[kind[i]], SYS_INFO, INFO_LIMIT, i);
+		GIVES((s64)self->account->used[kind[i]], SYS_INFO, INFO_USED, i);
+	}
+	now = CALL(SYS_CLOCK);
+	GIVES(0, SYS_SLEEP, 3 * THREADS_TICK_NS);
+	CHECK(CALL(SYS_CLOCK) - now >= (s64)(3 * THREADS_TICK_NS));
+	CHECK(CALL(SYS_CLOCK) - now < (s64)(6 * THREADS_TICK_NS));
+	now = CALL(SYS_CLOCK);
+	GIVES(0, SYS_SLEEP, 0);
+	GIVES(0, SYS_YIELD);
+	CHECK(CALL(SYS_CLOCK) - now < (s64)(2 * THREADS_TICK_NS));
+}
+
+/* ---- handles ---- */
+
+static s64 used(enum abi_limit which)
+{
+	return CALL(SYS_INFO, INFO_USED, which);
+}
+
+static void handles(void)
+{
+	const u64 all = RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC | RIGHT_DUP;
+	s64 endpoints = used(LIMIT_ENDPOINTS), objects = used(LIMIT_OBJECTS);
+	u64 made[4], right;
+	unsigned i;
+
+	made[0] = MAKES(RIGHT_SEND | RIGHT_RECEIVE | RIGHT_DUP, SYS_ENDPOINT_CREATE);
+	made[1] = MAKES((s64)all, SYS_OBJECT_CREATE, 3);
+	made[2] = MAKES((s64)all | RIGHT_SUPPLY, SYS_PAGER_BIND, made[0], 5, 0, THREADS_TICK_NS);
+	made[3] = MAKES(RIGHT_WAIT | RIGHT_KILL | RIGHT_DUP, SYS_TASK_CREATE, caller.programs, DATA, 7);
+	CHECK(used(LIMIT_ENDPOINTS) == endpoints + 1);
+	CHECK(used(LIMIT_OBJECTS) >= objects + 2);
+	GIVES(3, SYS_INFO, INFO_OBJECT_PAGES, made[1]);
+	GIVES(0, SYS_INFO, INFO_OBJECT_PRESENT, made[1]);
+	GIVES(5, SYS_INFO, INFO_OBJECT_PAGES, made[2]);
+	/* A duplicate has what is asked for, and of that the whole. */
+	for (right = 1; right <= RIGHTS_ALL; right <<= 1) {
+		if (right & all)
+			GIVES(0, SYS_HANDLE_CLOSE, MAKES((s64)right, SYS_HANDLE_DUP, made[1], right));
+		else
+			GIVES(-EACCES, SYS_HANDLE_DUP, made[1], right);
+	}
+	GIVES(0, SYS_HANDLE_CLOSE, MAKES((s64)all, SYS_HANDLE_DUP, made[1], all));
+	GIVES(0, SYS_HANDLE_CLOSE, MAKES(0, SYS_HANDLE_DUP, made[1], 0));
+	for (i = 0; i < 4; i++) {
+		GIVES(0, SYS_HANDLE_CLOSE, made[i]);
+		GIVES(-EBADF, SYS_HANDLE_CLOSE, made[i]);
+		GIVES(-EBADF, SYS_INFO, INFO_RIGHTS, made[i]);
+	}
+	CHECK(used(LIMIT_ENDPOINTS) == endpoints);
+}
+
+/* ---- memory ---- */
+
+/* By a handle with @rights: which protections it is mapped and protected with. */
+static void protections(u64 object, u64 rights)
+{
+	static const u64 sound[] = {ABI_READ, ABI_READ | ABI_WRITE, ABI_READ | ABI_EXEC};
+	u64 handle = MAKES((s64)rights, SYS_HANDLE_DUP, object, rights);
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(sound); i++)
+		if (sound[i] & ~rights)
+			GIVES(-EACCES, SYS_MAP, handle, WINDOW, 1, 0, sound[i]);
+	GIVES(0, SYS_MAP, handle, WINDOW, 1, 0, ABI_READ);
+	for (i = 0; i < ARRAY_SIZE(sound); i++)
+		GIVES(sound[i] & ~rights ? -EACCES : 0, SYS_PROTECT, WINDOW, 1, sound[i]);
+	GIVES(0, SYS_UNMAP, WINDOW, 1);
+	for (i = 0; i < ARRAY_SIZE(sound); i++) {
+		if (sound[i] & ~rights)
+			continue;
+		GIVES(0, SYS_MAP, handle, WINDOW, 1, 0, sound[i]);
+		GIVES(0, SYS_UNMAP, WINDOW, 1);
+	}
+	GIVES(0, SYS_HANDLE_CLOSE, handle);
+}
+
+static void memory(void)
+{
+	s64 regions = used(LIMIT_REGIONS);
+	u64 object = (u64)CALL(SYS_OBJECT_CREATE, 4), paged;
+
+	protections(object, RIGHT_READ);
+	protections(object, RIGHT_READ | RIGHT_WRITE);
+	protections(object, RIGHT_READ | RIGHT_EXEC);
+	protections(object, RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC);
+	CHECK(used(LIMIT_REGIONS) == regions);
+	/* Two pages from the third on, and all: the same pages. */
+	GIVES(0, SYS_MAP, object, WINDOW, 2, 2, ABI_READ | ABI_WRITE);
+	GIVES(0, SYS_MAP, object, OTHER, 4, 0, ABI_READ | ABI_WRITE);
+	CHECK(used(LIMIT_REGIONS) == regions + 2);
+	user_store(WINDOW, 11);
+	user_store(WINDOW + PAGE_SIZE, 12);
+	CHECK(user_load(OTHER + 2 * PAGE_SIZE) == 11 && user_load(OTHER + 3 * PAGE_SIZE) == 12);
+	GIVES(2, SYS_INFO, INFO_OBJECT_PRESENT, object);
+	GIVES(0, SYS_UNMAP, WINDOW, 2);
+	GIVES(0, SYS_UNMAP, OTHER, 4);
+	GIVES(0, SYS_HANDLE_CLOSE, object);
+	/* Pages of a pager: what it supplies is seen, until it is dropped. */
+	paged = (u64)CALL(SYS_PAGER_BIND, caller.ep, 3, 0, THREADS_TICK_NS);
+	GIVES(0, SYS_MAP, paged, WINDOW, 3, 0, ABI_READ | ABI_WRITE);
+	user_store(DATA + PAGE_SIZE, 13);
+	GIVES(0, SYS_PAGER_SUPPLY, paged, 1, DATA + PAGE_SIZE);
+	GIVES(-EEXIST, SYS_PAGER_SUPPLY, paged, 1, DATA + PAGE_SIZE);
+	GIVES(0, SYS_PAGER_SUPPLY, paged, 2, DATA + PAGE_SIZE);
+	GIVES(2, SYS_INFO, INFO_OBJECT_PRESENT, paged);
+	CHECK(user_load(WINDOW + PAGE_SIZE) == 13);
+	GIVES(-ENOENT, SYS_PAGER_TAKE_BACK, paged, 1, DATA + PAGE_SIZE);
+	GIVES(0, SYS_PAGER_DROP, paged, 0, 2);
+	GIVES(1, SYS_INFO, INFO_OBJECT_PRESENT, paged);
+	GIVES(0, SYS_PAGER_DROP, paged, 0, 3);
+	GIVES(0, SYS_INFO, INFO_OBJECT_PRESENT, paged);
+	GIVES(0, SYS_UNMAP, WINDOW, 3);
+	GIVES(0, SYS_HANDLE_CLOSE, paged);
+}
+
+/* ---- messages ---- */
+
+#define EXIT_WORD 99
+
+static struct {
+	unsigned calls;
+	u64 rights; /* of the last gift; 0: there was none */
+} served;
+
+/* Answers with each word and 10 more, and a handle that may only send for each that it is given. */
+static void answer(u64 receive)
+{
+	for (;;) {
+		struct syscall_regs r = {.nr = SYS_RECEIVE, .arg = {receive, MOST}}, reply = {.nr = SYS_REPLY};
+		unsigned i;
+
+		if (user_call(&r))
+			break;
+		served.calls++;
+		CHECK(r.arg[1] == MOST);
+		CHECK(CALL(SYS_INFO, INFO_RIGHTS, r.arg[0]) == -EACCES); /* a reply, of which there is one */
+		reply.arg[0] = r.arg[0];
+		for (i = 0; i < ABI_WORDS; i++)
+			reply.arg[ABI_WORD0 + i] = r.arg[ABI_WORD0 + i] + 10;
+		served.rights = r.arg[ABI_GIVE] ? (u64)CALL(SYS_INFO, INFO_RIGHTS, r.arg[ABI_GIVE]) : 0;
+		if (r.arg[ABI_GIVE]) {
+			reply.arg[ABI_GIVE] = (u64)CALL(SYS_HANDLE_DUP, r.arg[ABI_GIVE], RIGHT_SEND | RIGHT_DUP);
+			CALL(SYS_HANDLE_CLOSE, r.arg[ABI_GIVE]);
+		}
+		gives("SYS_REPLY", 0, &reply);
+		if (reply.arg[ABI_GIVE])
+			CALL(SYS_HANDLE_CLOSE, reply.arg[ABI_GIVE]);
+		/* The handle of the reply is none any more, and nothing else is left. */
+		CHECK(CALL(SYS_REPLY, r.arg[0]) == -EBADF);
+		CHECK(CALL(SYS_INFO, INFO_HANDLES) == 1);
+		if (r.arg[ABI_WORD0] == EXIT_WORD)
+			CALL(SYS_EXIT, (u64)-7);
+	}
+}
+
+static void message(u64 first, u64 gift)
+{
+	struct syscall_regs r = {.nr = SYS_CALL, .arg = {caller.ep, FOREVER, first, 2, 3, 4, gift}};
+	unsigned i, calls = served.calls;
+	s64 handles = CALL(SYS_INFO, INFO_HANDLES);
+
+	CHECK(user_call(&r) == 0);
+	CHECK(r.arg[0] == caller.ep && r.arg[1] == FOREVER && served.calls == calls + 1);
+	CHECK(r.arg[ABI_WORD0] == first + 10);
+	for (i = 1; i < ABI_WORDS; i++)
+		CHECK(r.arg[ABI_WORD0 + i] == i + 11);
+	CHECK(served.rights == (gift ? RIGHT_SEND | RIGHT_DUP : 0u));
+	if (!gift) {
+		CHECK(r.arg[ABI_GIVE] == 0);
+		return;
+	}
+	CHECK(CALL(SYS_INFO, INFO_RIGHTS, r.arg[ABI_GIVE]) == (RIGHT_SEND | RIGHT_DUP));
+	CHECK(CALL(SYS_INFO, INFO_HANDLES) == handles + 1);
+	GIVES(0, SYS_HANDLE_CLOSE, r.arg[ABI_GIVE]);
+}
+
+static void messages(void)
+{
+	message(1, 0);
+	message(5, caller.send);
+	message(7, 0);
+}
+
+/* ---- other tasks ---- */
+
+static void waits_for(u64 task, s64 how, s64 status)
+{
+	struct syscall_regs r = {.nr = SYS_TASK_WAIT, .arg = {task, FOREVER, 3, 4, 5, 6, 7}};
+	unsigned i;
+
+	CHECK(user_call(&r) == how);
+	CHECK(r.arg[0] == task && r.arg[1] == (u64)status);
+	for (i = 2; i < 7; i++)
+		CHECK(r.arg[i] == i + 1);
+}
+
+static void tasks(void)
+{
+	u64 child = MAKES(RIGHT_WAIT | RIGHT_KILL | RIGHT_DUP, SYS_TASK_CREATE, caller.programs, DATA, 7, caller.send, 1, 2);
+	s64 threads = used(LIMIT_THREADS);
+
+	waits_for(child, TASK_EXITED, 0);
+	waits_for(child, TASK_EXITED, 0);
+	GIVES(0, SYS_TASK_KILL, child);
+	waits_for(child, TASK_EXITED, 0);
+	GIVES(0, SYS_HANDLE_CLOSE, child);
+	/* Its second and third thread; the number goes on, though the second one has ended. */
+	GIVES(1, SYS_THREAD_CREATE, CODE + PROGRAMS, DATA);
+	GIVES(2, SYS_THREAD_CREATE, CODE + PROGRAMS, USER_END);
+	GIVES(0, SYS_SLEEP, 5 * THREADS_TICK_NS);
+	GIVES(1, SYS_INFO, INFO_THREADS);
+	CHECK(used(LIMIT_THREADS) <= threads);
+	GIVES(0, SYS_FAULT_HANDLER, caller.send);
+	CHECK(caller.self->handler);
+	GIVES(0, SYS_FAULT_HANDLER, 0);
+	CHECK(!caller.self->handler);
+	message(EXIT_WORD, 0);
+	waits_for(caller.task, TASK_EXITED, -7);
+}
+
+/* ---- what a task may have ---- */
+
+static void limits(void)
+{
+	static const enum account_kind kind[NR_LIMITS] = {ACCOUNT_TASKS, ACCOUNT_THREADS, ACCOUNT_OBJECTS,
+	    ACCOUNT_REGIONS, ACCOUNT_TABLES, ACCOUNT_ENDPOINTS};
+	const struct account *own = caller.self->account;
+	const u64 pages = memory_managed_pages(&kernel_memory);
+	const u64 first[NR_LIMITS] = {ABI_MAX_TASKS - 1, pages / 20, pages / 16, pages * 2, pages / 8, pages / 2};
+	struct abi_limits wanted;
+	struct task *task;
+	unsigned i, j;
+
+	GIVES(0, SYS_SLEEP, 5 * THREADS_TICK_NS); /* the child before has gone */
+	for (i = 0; i < NR_LIMITS; i++)
+		CHECK(own->limit[kind[i]] == first[i]);
+	CHECK(own->max_mappings == ABI_MAX_MAPPINGS && own->parent == &account_all);
+	CHECK(!task_create_limited("child", NULL, &task));
+	for (i = 0; i < NR_LIMITS; i++)
+		CHECK(task->account->limit[kind[i]] == first[i] / 2);
+	CHECK(task->account->limit[ACCOUNT_MESSAGES] == ~0ULL && task->account->parent == own);
+	CHECK(used(LIMIT_TASKS) == 1);
+	task_abandon(task);
+	task_put(task);
+	CHECK(used(LIMIT_TASKS) == 0);
+	for (i = 0; i < NR_LIMITS; i++) {
+		u64 most = first[i] - (i == LIMIT_TASKS);
+
+		for (j = 0; j < NR_LIMITS; j++)
+			wanted.limit[j] = ABI_LIMIT_INHERIT;
+		wanted.limit[i] = most + 1;
+		CHECK(task_create_limited("child", &wanted, &task) == -EACCES);
+		CHECK(used(LIMIT_TASKS) == 0);
+		wanted.limit[i] = most;
+		CHECK(!task_create_limited("child", &wanted, &task));
+		for (j = 0; j < NR_LIMITS; j++)
+			CHECK(task->account->limit[kind[j]] == (i == j ? most : first[j] / 2));
+		task_abandon(task);
+		task_put(task);
+	}
+}
+
+/* ---- words for people ---- */
+
+static void keep_printed(const char *text)
+{
+	size_t have = strlen(printed);
+
+	snprintf(printed + have, sizeof(printed) - have, "%s", text);
+}
+
+static void prints(const char *text, size_t len, const char *want)
+{
+	u64 word;
+	size_t i;
+
+	for (i = 0; i < len; i += 8) {
+		word = 0;
+		memcpy(&word, text + i, MIN(len - i, sizeof(word)));
+		user_store(DATA + PAGE_SIZE + i, word);
+	}
+	printed[0] = '\0';
+	threads_on_print = keep_printed;
+	GIVES(0, SYS_DEBUG_WRITE, DATA + PAGE_SIZE, len);
+	threads_on_print = NULL;
+	if (strcmp(printed, want) != 0)
+		call_wrong("SYS_DEBUG_WRITE", printed, (s64)len);
+}
+
+static void words(void)
+{
+	char text[ABI_MAX_WRITE], want[ABI_MAX_WRITE + 16] = "task: ";
+
+	prints("one", 3, "task: one\n");
+	prints("one\n", 4, "task: one\n");
+	prints("one\ntwo", 7, "task: one\ntask: two\n");
+	prints("one\n\ntwo\n", 9, "task: one\ntask: \ntask: two\n");
+	prints("\n", 1, "task: \n");
+	prints("", 0, "");
+	prints("a\tb\x7f\x1b~ ", 7, "task: a?b??~ \n");
+	memset(text, 'x', sizeof(text));
+	memset(want + 6, 'x', sizeof(text));
+	memcpy(want + 6 + sizeof(text), "\n", 2);
+	prints(text, sizeof(text), want);
+}
+
+static void try_good_calls(u64 arg)
+{
+	call_write_names();
+	user_store(DATA + PAGE_SIZE, 0);
+	informs();
+	handles();
+	memory();
+	messages();
+	limits();
+	words();
+	tasks();
+	x.done = true;
+}
+
+void good_calls(void)
+{
+	memset(&served, 0, sizeof(served));
+	caller_and(answer, RIGHT_RECEIVE);
+	new_program(caller.self, 1, try_good_calls, 0);
+}
