@@ -155,7 +155,7 @@ int pci_bar_memory(const struct pci_function *fn, unsigned bar, struct pci_memor
 {
 	unsigned reg = PCI_BASE_ADDRESS_0 + 4 * bar;
 	u32 low, high = 0, command;
-	u64 mask, limit = 1ULL << 32;
+	u64 mask;
 
 	if (!is_bar(fn, bar))
 		return -EINVAL;
@@ -169,7 +169,6 @@ int pci_bar_memory(const struct pci_function *fn, unsigned bar, struct pci_memor
 	pci_write(fn, PCI_COMMAND, 2, command & ~(u32)PCI_COMMAND_MEMORY);
 	mask = size_mask(fn, reg, low) | 0xffffffff00000000ULL;
 	if (is_wide(low)) {
-		limit = 1ULL << MAX_PHYS_BITS;
 		high = pci_read(fn, reg + 4, 4);
 		mask = (mask & 0xffffffffu) | (u64)size_mask(fn, reg + 4, high) << 32;
 	}
@@ -178,8 +177,9 @@ int pci_bar_memory(const struct pci_function *fn, unsigned bar, struct pci_memor
 	memory->start = ((u64)high << 32 | low) & (u64)PCI_BASE_ADDRESS_MEM_MASK;
 	if (!memory->start)
 		return -ENODEV;
-	if (!memory->size || memory->size & (memory->size - 1) || memory->start & (memory->size - 1) ||
-	    memory->start >= limit || memory->size > limit - memory->start)
+	/* A multiple of its size, it ends where the next one could begin: at the last address at most. */
+	if (memory->size & (memory->size - 1) || memory->start & (memory->size - 1) ||
+	    memory->start >> MAX_PHYS_BITS)
 		return -EFAULT;
 	return 0;
 }

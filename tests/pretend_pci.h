@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pretend_pci.h: the configuration space of one virtio device as bytes, for tests and fuzzing: BARs can be sized,
- * reads are counted, and none may lie beyond the space.
+ * reads are counted, and none may lie beyond the space or have another width than its register.
  */
 #ifndef QUARRY_TESTS_PRETEND_PCI_H
 #define QUARRY_TESTS_PRETEND_PCI_H
@@ -16,17 +16,29 @@ struct pretend_pci {
 	u8 byte[PCI_CONFIG_LEN];
 	u32 writable[PCI_NR_BARS]; /* bits of each BAR that a write changes; of others only the lowest 4 stay */
 	bool gone;                 /* all ones, as when nothing answers */
-	unsigned reads, beyond;
+	unsigned reads, beyond; /* beyond: the space, or a register */
 };
 
 static struct pretend_pci space; /* one at a time */
+
+/* Is there a register of @len bytes at @reg?  Behind the header any capability may begin. */
+static inline bool is_register(unsigned reg, unsigned len)
+{
+	if (reg + len > PCI_CONFIG_LEN)
+		return false;
+	if (reg >= PCI_STD_HEADER_SIZEOF)
+		return len == 1 || (len == 4 && reg % 4 == 0);
+	if (reg >= PCI_BASE_ADDRESS_0 && reg < PCI_BASE_ADDRESS_0 + 4 * PCI_NR_BARS)
+		return len == 4 && reg % 4 == 0;
+	return reg < PCI_CLASS_REVISION ? len == 2 && reg % 2 == 0 : len == 1;
+}
 
 static u32 space_read(const struct pci_function *fn, unsigned reg, unsigned len)
 {
 	u32 value = 0;
 
 	space.reads++;
-	if (reg + len > PCI_CONFIG_LEN) {
+	if (!is_register(reg, len)) {
 		space.beyond++;
 		return ~0u;
 	}
@@ -41,6 +53,7 @@ static void space_write(const struct pci_function *fn, unsigned reg, unsigned le
 	unsigned bar = (reg - PCI_BASE_ADDRESS_0) / 4;
 	u32 was;
 
+	space.beyond += !is_register(reg, len);
 	if (reg >= PCI_BASE_ADDRESS_0 && bar < PCI_NR_BARS) {
 		memcpy(&was, space.byte + reg, 4);
 		value = (value & space.writable[bar]) | (was & ~space.writable[bar] & 0xf);
