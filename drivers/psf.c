@@ -90,19 +90,19 @@ static void read_table2(struct psf_font *font, const u8 *p, size_t len)
 
 static int read_header(struct psf_font *font, const u8 *p, size_t len, size_t *header, bool *table)
 {
-	if (len >= PSF1_HEADER && get16(p) == PSF1_MAGIC) {
+	/* No font of either version is as short as this. */
+	if (len < PSF2_HEADER)
+		return -EINVAL;
+	if (get16(p) == PSF1_MAGIC) {
 		*header = PSF1_HEADER;
 		*table = p[2] & PSF1_TABLE;
-		font->nr = p[2] & PSF1_512 ? 512 : 256;
-		font->size = font->height = p[3];
-		font->width = 8;
-	} else if (len >= PSF2_HEADER && get32(p) == PSF2_MAGIC && get32(p + 4) == 0) {
+		*font = (struct psf_font){
+		    .nr = p[2] & PSF1_512 ? 512 : 256, .size = p[3], .height = p[3], .width = 8};
+	} else if (get32(p) == PSF2_MAGIC && get32(p + 4) == 0) {
 		*header = get32(p + 8);
 		*table = get32(p + 12) & PSF2_TABLE;
-		font->nr = get32(p + 16);
-		font->size = get32(p + 20);
-		font->height = get32(p + 24);
-		font->width = get32(p + 28);
+		*font = (struct psf_font){.nr = get32(p + 16), .size = get32(p + 20), .height = get32(p + 24),
+		    .width = get32(p + 28)};
 	} else {
 		return -EINVAL;
 	}
@@ -113,7 +113,7 @@ int psf_parse(struct psf_font *font, const void *data, size_t len)
 {
 	const u8 *p = data;
 	bool table = false;
-	size_t header = 0, glyphs;
+	size_t header = 0, end;
 	unsigned code;
 
 	if (read_header(font, p, len, &header, &table))
@@ -123,16 +123,16 @@ int psf_parse(struct psf_font *font, const void *data, size_t len)
 	font->stride = (font->width + 7) / 8;
 	if (!font->nr || font->nr > MAX_GLYPHS || font->size != font->stride * font->height)
 		return -EINVAL;
-	glyphs = (size_t)font->nr * font->size;
-	if (header > len || glyphs > len - header)
+	end = header + (size_t)font->nr * font->size;
+	if (end > len)
 		return -EINVAL;
 	font->glyphs = p + header;
 	for (code = 0; code < PSF_CODES; code++)
 		font->glyph[code] = !table && code < font->nr ? (u16)code : PSF_NONE;
 	if (table && get16(p) == PSF1_MAGIC)
-		read_table1(font, p + header + glyphs, len - header - glyphs);
+		read_table1(font, p + end, len - end);
 	else if (table)
-		read_table2(font, p + header + glyphs, len - header - glyphs);
+		read_table2(font, p + end, len - end);
 	if (font->glyph['?'] == PSF_NONE)
 		font->glyph['?'] = 0;
 	for (code = 0; code < PSF_CODES; code++)

@@ -7,7 +7,8 @@
  * Invariants: a cell whose shown_c is not 0 says what its pixels show.
  *             Every index is held to its limit where it is used, not where it is computed: in a panic
  *             another CPU may have been stopped in the middle of anything here.
- * Tests:      tests/test_text.c, tests/fuzz/fuzz_screen.c, tests/qemu/test_screen.py.
+ * Tests:      tests/test_text.c, tests/test_text_sequences.c, tests/fuzz/fuzz_screen.c,
+ *             tests/qemu/test_screen.py.
  *
  * Writing changes cells only; at the end of a write those that differ from what is shown are drawn.  So
  * scrolling moves cells, in ordinary memory, and draws what has changed; pixels, which are slow to write
@@ -157,9 +158,10 @@ static void set_attribute(struct text *t, u32 arg)
 		t->colour &= (u8)~BRIGHT;
 	else if (arg == 7)
 		t->colour = (u8)(t->colour << 4 | t->colour >> 4);
-	else if (low == 9 && (arg == 39 || arg == 49))
-		t->colour = arg == 39 ? (t->colour & 0xf0) | (t->normal & 0x0f)
-				      : (t->colour & 0x0f) | (t->normal & 0xf0);
+	else if (arg == 39)
+		t->colour = (t->colour & 0xf0) | (t->normal & 0x0f);
+	else if (arg == 49)
+		t->colour = (t->colour & 0x0f) | (t->normal & 0xf0);
 	else if (low < 8 && arg / 10 == 3)
 		t->colour = (u8)((t->colour & (0xf0 | BRIGHT)) | low);
 	else if (low < 8 && arg / 10 == 4)
@@ -195,8 +197,8 @@ static void sequence(struct text *t, u8 final)
 	case 'C': move_to(t, t->row, t->column + by); break;
 	case 'D': move_to(t, t->row, t->column - MIN(by, t->column)); break;
 	case 'H': move_to(t, by - 1, MAX(t->arg[1], 1u) - 1); break;
-	case 'J': erase_part(t, t->arg[0], 0, t->rows * t->columns); break;
 	case 'K': erase_part(t, t->arg[0], line, line + t->columns); break;
+	case 'J': erase_part(t, t->arg[0], 0, t->rows * t->columns); break;
 	case 'm':
 		for (i = 0; i < nr; i++)
 			set_attribute(t, t->arg[i]);
@@ -208,10 +210,10 @@ static void sequence(struct text *t, u8 final)
 static void control_character(struct text *t, u8 c)
 {
 	switch (c) {
-	case '\n': line_feed(t); break;
-	case '\r': t->column = 0; break;
 	case '\b': t->column -= t->column > 0; break;
+	case '\r': t->column = 0; break;
 	case '\t': t->column = MIN(ALIGN_DOWN(t->column, TAB_STOPS) + TAB_STOPS, t->columns - 1); break;
+	case '\n': line_feed(t); break;
 	case 033: t->state = TEXT_ESCAPE; break;
 	default: break;
 	}

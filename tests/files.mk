@@ -74,6 +74,7 @@ TEST_SRCS += tests/test_share.c
 TEST_SRCS += tests/test_trace.c
 TEST_SRCS += tests/test_trace_ring.c
 TEST_SRCS += tests/test_pci.c
+TEST_SRCS += tests/test_virtio_cap.c
 TEST_SRCS += tests/test_virtio.c
 TEST_SRCS += tests/test_virtio_poll.c
 TEST_SRCS += tests/test_balloon.c
@@ -86,6 +87,7 @@ TEST_SRCS += tests/test_cmdline.c
 TEST_SRCS += tests/test_elf.c
 TEST_SRCS += tests/test_screen.c
 TEST_SRCS += tests/test_text.c
+TEST_SRCS += tests/test_text_sequences.c
 TEST_SRCS += tests/test_mce.c
 TEST_SRCS += tests/test_fail.c
 

@@ -149,6 +149,54 @@ static void font_with_a_table(struct ktest *t)
 	EXPECT_EQ(t, psf_glyph(&font, 'A')[0], 0);
 }
 
+/* Version 1: what a table gives the characters, cut off at any byte, and what stands behind its end. */
+static void a_table_counts_as_far_as_it_goes(struct ktest *t)
+{
+	static const struct {
+		u32 glyph;
+		u16 code;
+	} entries[] = {{3, 'A'}, {3, 0x80}, {3, 127}, {5, 'A'}, {5, 'B'}, {9, PSF_CODES + 1}, {255, '~'}};
+	size_t start = make_font(font_file, 2), at = start, ends[ARRAY_SIZE(entries)], len;
+	struct {
+		struct psf_font font;
+		u8 guard[64];
+	} small;
+	u32 glyph, i = 0, wrong = 0;
+
+	for (glyph = 0; glyph < NR_GLYPHS; glyph++) {
+		for (; i < ARRAY_SIZE(entries) && entries[i].glyph == glyph; i++, at += 2) {
+			put16(font_file + at, entries[i].code);
+			ends[i] = at + 2;
+		}
+		put16(font_file + at, 0xffff);
+		at += 2;
+	}
+	/* There is no glyph 256. */
+	put16(font_file + at, 'Z');
+	put16(font_file + at + 2, 0xffff);
+	at += 4;
+	memset(&small, 0xa5, sizeof(small));
+	for (len = start; len <= at; len++) {
+		REQUIRE(t, psf_parse(&small.font, font_file, len) == 0);
+		wrong += small.font.glyph['A'] != (len >= ends[0] ? 3 : 0);
+		wrong += small.font.glyph[127] != (len >= ends[2] ? 3 : 0);
+		wrong += small.font.glyph['B'] != (len >= ends[4] ? 5 : 0);
+		wrong += small.font.glyph['~'] != (len >= ends[6] ? 255 : 0);
+		wrong += small.font.glyph['Z'] != 0 || small.font.glyph[0] != 0 || small.font.glyph[5] != 0;
+	}
+	EXPECT_EQ(t, wrong, 0);
+	for (i = 0; i < sizeof(small.guard); i++)
+		EXPECT_EQ(t, small.guard[i], 0xa5);
+	/* A font that does not speak of a table has none, whatever comes behind its glyphs. */
+	font_file[2] = 0;
+	REQUIRE(t, psf_parse(&font, font_file, at) == 0);
+	EXPECT(t, font.glyph['A'] == 'A' && font.glyph['~'] == '~');
+	/* The other bit of the mode says that it has one too. */
+	font_file[2] = 4;
+	REQUIRE(t, psf_parse(&font, font_file, at) == 0);
+	EXPECT(t, font.glyph['A'] == 3 && font.glyph['~'] == 255);
+}
+
 #define PSF2_GLYPHS 130
 #define PSF2_SIZE   (3 * 2) /* 12 by 3 pixels */
 
@@ -199,6 +247,72 @@ static void expect_refused2(struct ktest *t, u32 field, u32 value)
 		ktest_fail(t, __FILE__, __LINE__, "field %u = %#x of a font is not refused", field, value);
 }
 
+/* The same of version 2. */
+static void a_table_of_version_2_counts_as_far_as_it_goes(struct ktest *t)
+{
+	size_t whole = make_font2(), start = 40 + PSF2_GLYPHS * PSF2_SIZE, len;
+	u32 c, wrong = 0;
+
+	font_file[whole] = 'a'; /* there is no glyph 130 */
+	for (len = start; len <= whole + 1; len++) {
+		REQUIRE(t, psf_parse(&font, font_file, len) == 0);
+		for (c = 0; c < PSF_CODES; c++) {
+			/* Six bytes a glyph, of which the first is its character; glyph 64 is the '?'. */
+			u32 want = len > start + 6 * (127 - c) ? 127 - c : len > start + 6 * 64 ? 64 : 0;
+
+			wrong += font.glyph[c] != want;
+		}
+	}
+	EXPECT_EQ(t, wrong, 0);
+	put32(font_file + 12, 2); /* no table */
+	REQUIRE(t, psf_parse(&font, font_file, whole) == 0);
+	for (c = 0; c < 256; c++)
+		EXPECT(t, psf_glyph(&font, (u8)c) == font_file + 40 + PSF2_SIZE * (c < PSF_CODES ? c : '?'));
+	/* Fewer glyphs than characters. */
+	put32(font_file + 16, 100);
+	REQUIRE(t, psf_parse(&font, font_file, whole) == 0);
+	EXPECT(t, font.glyph[99] == 99 && font.glyph[100] == '?' && font.glyph[127] == '?');
+	put32(font_file + 16, '?');
+	REQUIRE(t, psf_parse(&font, font_file, whole) == 0);
+	EXPECT(t, font.glyph['?' - 1] == '?' - 1 && font.glyph['?'] == 0 && font.glyph[127] == 0);
+}
+
+static void fonts_have_limits(struct ktest *t)
+{
+	static u8 file[32 + 65536];
+	static const struct {
+		u32 nr, size, height, width;
+		int err;
+	} fonts[] = {{1, 256, 64, 32, 0}, {256, 256, 64, 32, 0}, {1, 320, 64, 33, -EINVAL}, {1, 260, 65, 32, -EINVAL},
+	    {1, 0, 64, 0, -EINVAL}, {1, 0, 0, 32, -EINVAL}, {65535, 1, 1, 8, 0}, {65535, 1, 1, 1, 0},
+	    {65536, 1, 1, 8, -EINVAL}, {0, 1, 1, 8, -EINVAL}, {32768, 2, 1, 9, 0}, {32768, 2, 2, 8, 0},
+	    {32769, 2, 2, 8, -EINVAL}, {1, 256, 64, 25, 0}, {1, 256, 64, 24, -EINVAL}};
+	u32 i;
+
+	memset(file, 0, sizeof(file));
+	put32(file, 0x864ab572);
+	put32(file + 8, 32);
+	for (i = 0; i < ARRAY_SIZE(fonts); i++) {
+		put32(file + 16, fonts[i].nr);
+		put32(file + 20, fonts[i].size);
+		put32(file + 24, fonts[i].height);
+		put32(file + 28, fonts[i].width);
+		if (psf_parse(&font, file, sizeof(file)) != fonts[i].err)
+			ktest_fail(t, __FILE__, __LINE__, "font %u: not %d", i, fonts[i].err);
+		if (!fonts[i].err)
+			EXPECT(t, font.nr == fonts[i].nr && font.size == fonts[i].size &&
+			        font.height == fonts[i].height && font.width == fonts[i].width &&
+			        font.stride == font.size / font.height && font.glyphs == file + 32);
+	}
+	/* The header may end where the glyphs would have to, and 512 glyphs of version 1 are all read. */
+	put32(file + 8, sizeof(file));
+	EXPECT_EQ(t, psf_parse(&font, file, sizeof(file)), -EINVAL);
+	memcpy(file, "\x36\x04\x01\x10", 4);
+	EXPECT_EQ(t, psf_parse(&font, file, 4 + 512 * 16 - 1), -EINVAL);
+	EXPECT_EQ(t, psf_parse(&font, file, 4 + 512 * 16), 0);
+	EXPECT(t, font.nr == 512 && font.size == 16 && font.height == 16 && font.width == 8 && font.stride == 1);
+}
+
 static void bad_fonts_are_refused(struct ktest *t)
 {
 	static const u32 wrong[][2] = {{0, 0x864ab573}, {1, 1}, {2, 0xffffffff}, {2, 1u << 20}, {4, 0}, {4, 65536},
@@ -225,4 +339,6 @@ static void bad_fonts_are_refused(struct ktest *t)
 }
 
 KTEST_SUITE(screen, KTEST_QUICK, KTEST(sound_tag_is_understood), KTEST(bad_tags_are_refused),
-    KTEST(font_without_a_table), KTEST(font_with_a_table), KTEST(font_of_version_2), KTEST(bad_fonts_are_refused));
+    KTEST(font_without_a_table), KTEST(font_with_a_table), KTEST(a_table_counts_as_far_as_it_goes),
+    KTEST(font_of_version_2), KTEST(a_table_of_version_2_counts_as_far_as_it_goes), KTEST(fonts_have_limits),
+    KTEST(bad_fonts_are_refused));

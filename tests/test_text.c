@@ -1,125 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_text.c: text on a framebuffer: what is drawn, what is not, and what bad input does. */
-#include "tests/screen_help.h"
-
-#include <quarry/errno.h>
-#include <quarry/ktest.h>
-
-#define COLUMNS    12
-#define ROWS       16
-#define SPARE      5 /* pixels at the right and at the bottom that no cell covers */
-#define WIDTH      (COLUMNS * 8 + SPARE)
-#define HEIGHT     (ROWS * FONT_HEIGHT + SPARE)
-#define PITCH      (WIDTH * 4 + 12)
-#define GUARD      256
-#define GUARD_BYTE 0xa5
-
-static u8 font_file[FONT_FILE_SIZE];
-static struct psf_font font;
-static u8 memory[GUARD + PITCH * HEIGHT + GUARD];
-static struct text_cell cells[COLUMNS * ROWS];
-static struct text text;
-#define PIXELS (memory + GUARD)
-
-static struct framebuffer framebuffer(u32 pixel_size)
-{
-	struct framebuffer fb = {.address = 1, .pitch = PITCH, .width = WIDTH, .height = HEIGHT,
-	    .pixel_size = pixel_size, .red = {16, 8}, .green = {8, 8}, .blue = {0, 8}};
-
-	if (pixel_size == 2) {
-		fb.red = (struct colour_field){11, 5};
-		fb.green = (struct colour_field){5, 6};
-		fb.blue = (struct colour_field){0, 5};
-	}
-	return fb;
-}
-
-static bool start(struct ktest *t, u32 pixel_size)
-{
-	struct framebuffer fb = framebuffer(pixel_size);
-
-	memset(memory, GUARD_BYTE, sizeof(memory));
-	if (psf_parse(&font, font_file, make_font(font_file, 0)) ||
-	    text_init(&text, &fb, PIXELS, &font, cells, ARRAY_SIZE(cells))) {
-		EXPECT(t, !"a screen");
-		return false;
-	}
-	EXPECT_EQ(t, text.columns, COLUMNS);
-	EXPECT_EQ(t, text.rows, ROWS);
-	return true;
-}
-
-static void say(const char *s)
-{
-	text_write(&text, s, strlen(s));
-}
-
-static u32 pixel(u32 x, u32 y)
-{
-	const u8 *p = PIXELS + (size_t)y * PITCH + (size_t)x * text.fb.pixel_size;
-	u32 value = 0, i;
-
-	for (i = 0; i < text.fb.pixel_size; i++)
-		value |= (u32)p[i] << 8 * i;
-	return value;
-}
-
-/* Do the pixels of that cell show @c in these colours? */
-static bool shows(u32 row, u32 column, u8 c, u32 front, u32 back)
-{
-	u32 x, y;
-
-	for (y = 0; y < FONT_HEIGHT; y++)
-		for (x = 0; x < 8; x++)
-			if (pixel(column * 8 + x, row * FONT_HEIGHT + y) !=
-			    (psf_glyph(&font, c)[y] >> (7 - x) & 1 ? front : back))
-				return false;
-	return true;
-}
-
-/* A blank has a glyph in this font; what was never written, or scrolled in, is plain. */
-static bool is_black(u32 row, u32 column)
-{
-	u32 x, y;
-
-	for (y = 0; y < FONT_HEIGHT; y++)
-		for (x = 0; x < 8; x++)
-			if (pixel(column * 8 + x, row * FONT_HEIGHT + y))
-				return false;
-	return true;
-}
-
-static void expect_row(struct ktest *t, int line, u32 row, const char *want)
-{
-	u32 column;
-
-	for (column = 0; column < COLUMNS; column++) {
-		u8 c = (u8)(column < strlen(want) ? want[column] : ' ');
-
-		if (shows(row, column, c, 0xaaaaaa, 0) || (c == ' ' && is_black(row, column)))
-			continue;
-		ktest_fail(t, __FILE__, line, "row %u, column %u: not '%c' of \"%s\"", row, column, c, want);
-		return;
-	}
-}
-#define ROW(t, row, want) expect_row((t), __LINE__, (row), (want))
-
-/* Nothing but cells was written: not before and behind the pixels, nor between the lines. */
-static void expect_guards(struct ktest *t, u8 spare)
-{
-	size_t i, outside = 0, beside = 0;
-
-	for (i = 0; i < sizeof(memory); i++) {
-		size_t at = i - GUARD, x = at % PITCH;
-
-		if (i < GUARD || i >= sizeof(memory) - GUARD || x >= (size_t)WIDTH * text.fb.pixel_size)
-			outside += memory[i] != GUARD_BYTE;
-		else if (x >= (size_t)COLUMNS * 8 * text.fb.pixel_size || at / PITCH >= ROWS * FONT_HEIGHT)
-			beside += memory[i] != spare;
-	}
-	EXPECT_EQ(t, outside, 0);
-	EXPECT_EQ(t, beside, 0);
-}
+#include "tests/text_help.h"
 
 static void characters_are_drawn(struct ktest *t)
 {
@@ -224,6 +105,56 @@ static void colours_are_set(struct ktest *t)
 	EXPECT(t, shows(0, 10, 'R', 0xff5555, 0));
 }
 
+/* Of the same character too, if only its colour is another; and then all is known to be drawn. */
+static void what_differs_in_colour_only_is_drawn_again(struct ktest *t)
+{
+	u32 i;
+
+	if (!start(t, 4))
+		return;
+	say("AB\r\033[32mA");
+	EXPECT(t, shows(0, 0, 'A', 0x00aa00, 0));
+	EXPECT(t, shows(0, 1, 'B', 0xaaaaaa, 0));
+	EXPECT_EQ(t, cells[0].shown_colour, 2);
+	memset(PIXELS, 0x11, (size_t)PITCH * HEIGHT);
+	say("\rA\033[H");
+	EXPECT_EQ(t, pixel(0, 0), 0x11111111);
+	say("\033[16;12H\033[46mZ");
+	EXPECT(t, shows(ROWS - 1, COLUMNS - 1, 'Z', 0x00aa00, 0x00aaaa));
+	for (i = 0; i < COLUMNS * ROWS; i++)
+		EXPECT(t, cells[i].c == cells[i].shown_c && cells[i].colour == cells[i].shown_colour);
+	EXPECT_EQ(t, text.dirty_from, ROWS);
+	EXPECT_EQ(t, text.dirty_to, 0);
+}
+
+/* 12 pixels: the right third of a glyph comes from the second byte of its lines. */
+static void wide_glyphs_are_drawn_whole(struct ktest *t)
+{
+	static const u8 header[32] = {0x72, 0xb5, 0x4a, 0x86, 0, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 6, 0, 0, 0,
+	    3, 0, 0, 0, 12, 0, 0, 0};
+	struct framebuffer fb = framebuffer(3);
+	u32 i, x, y, wrong = 0;
+
+	memcpy(font_file, header, sizeof(header));
+	for (i = 0; i < 128 * 6; i++)
+		font_file[32 + i] = (u8)(i * 89 + 7);
+	memset(memory, GUARD_BYTE, sizeof(memory));
+	REQUIRE(t, psf_parse(&font, font_file, 32 + 128 * 6) == 0);
+	fb.width = 12 * TEXT_MIN_COLUMNS;
+	REQUIRE(t, text_init(&text, &fb, PIXELS, &font, cells, COLUMNS * ROWS) == 0);
+	EXPECT_EQ(t, text.columns, TEXT_MIN_COLUMNS);
+	say("ab\ncd");
+	for (i = 0; i < 4; i++) {
+		const u8 *glyph = font_file + 32 + 6 * ('a' + i);
+
+		for (y = 0; y < 3; y++)
+			for (x = 0; x < 12; x++)
+				wrong += pixel(12 * (i % 2) + x, 3 * (i / 2) + y) !=
+				    ((glyph[2 * y] << 8 | glyph[2 * y + 1]) >> (15 - x) & 1 ? 0xaaaaaau : 0);
+	}
+	EXPECT_EQ(t, wrong, 0);
+}
+
 static void cursor_moves(struct ktest *t)
 {
 	if (!start(t, 4))
@@ -279,21 +210,35 @@ static void small_screens(struct ktest *t)
 	REQUIRE(t, psf_parse(&font, font_file, make_font(font_file, 0)) == 0);
 	memset(memory, GUARD_BYTE, sizeof(memory));
 	fb.width = TEXT_MIN_COLUMNS * 8 - 1;
-	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, ARRAY_SIZE(cells)), -EINVAL);
+	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, COLUMNS * ROWS), -EINVAL);
 	fb.width = TEXT_MIN_COLUMNS * 8;
 	fb.height = TEXT_MIN_ROWS * FONT_HEIGHT - 1;
-	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, ARRAY_SIZE(cells)), -EINVAL);
+	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, COLUMNS * ROWS), -EINVAL);
 	EXPECT_EQ(t, PIXELS[0], GUARD_BYTE);
 	fb.height++;
-	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, ARRAY_SIZE(cells)), 0);
+	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, COLUMNS * ROWS), 0);
 	say("abcdefgh12345678next");
 	EXPECT(t, shows(0, 0, '1', 0xaaaaaa, 0));
 	EXPECT(t, shows(1, 0, 'n', 0xaaaaaa, 0));
 	/* Fewer cells than there is room: fewer rows. */
 	fb = framebuffer(4);
 	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, 2 * COLUMNS - 1), -EINVAL);
+	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, 2 * COLUMNS), 0);
+	EXPECT_EQ(t, text.rows, 2);
 	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, 3 * COLUMNS + 1), 0);
 	EXPECT_EQ(t, text.rows, 3);
+}
+
+/* As when the kernel maps them elsewhere. */
+static void pixels_may_move(struct ktest *t)
+{
+	if (!start(t, 4))
+		return;
+	say("ab");
+	text_move(&text, PIXELS + (size_t)2 * FONT_HEIGHT * PITCH);
+	say("c");
+	EXPECT(t, shows(0, 1, 'b', 0xaaaaaa, 0) && is_black(0, 2));
+	EXPECT(t, shows(2, 2, 'c', 0xaaaaaa, 0) && is_black(2, 1));
 }
 
 /* Whatever is written, the pixels show what the cells say, and nothing else is touched. */
@@ -334,5 +279,7 @@ static void anything_may_be_written(struct ktest *t)
 }
 
 KTEST_SUITE(text, KTEST_QUICK, KTEST(characters_are_drawn), KTEST(lines_wrap), KTEST(control_characters),
-    KTEST(text_scrolls), KTEST(only_changes_are_drawn), KTEST(colours_are_set), KTEST(cursor_moves),
-    KTEST(parts_are_erased), KTEST(other_sequences_do_nothing), KTEST(small_screens), KTEST(anything_may_be_written));
+    KTEST(text_scrolls), KTEST(only_changes_are_drawn), KTEST(colours_are_set),
+    KTEST(what_differs_in_colour_only_is_drawn_again), KTEST(wide_glyphs_are_drawn_whole), KTEST(cursor_moves),
+    KTEST(parts_are_erased), KTEST(other_sequences_do_nothing), KTEST(small_screens), KTEST(pixels_may_move),
+    KTEST(anything_may_be_written));
