@@ -287,6 +287,7 @@ static void fonts_have_limits(struct ktest *t)
 	    {1, 0, 64, 0, -EINVAL}, {1, 0, 0, 32, -EINVAL}, {65535, 1, 1, 8, 0}, {65535, 1, 1, 1, 0},
 	    {65536, 1, 1, 8, -EINVAL}, {0, 1, 1, 8, -EINVAL}, {32768, 2, 1, 9, 0}, {32768, 2, 2, 8, 0},
 	    {32769, 2, 2, 8, -EINVAL}, {1, 256, 64, 25, 0}, {1, 256, 64, 24, -EINVAL}};
+	static const u8 version_1[] = {0x36, 0x04, 1, 16};
 	u32 i;
 
 	memset(file, 0, sizeof(file));
@@ -307,7 +308,7 @@ static void fonts_have_limits(struct ktest *t)
 	/* The header may end where the glyphs would have to, and 512 glyphs of version 1 are all read. */
 	put32(file + 8, sizeof(file));
 	EXPECT_EQ(t, psf_parse(&font, file, sizeof(file)), -EINVAL);
-	memcpy(file, "\x36\x04\x01\x10", 4);
+	memcpy(file, version_1, sizeof(version_1));
 	EXPECT_EQ(t, psf_parse(&font, file, 4 + 512 * 16 - 1), -EINVAL);
 	EXPECT_EQ(t, psf_parse(&font, file, 4 + 512 * 16), 0);
 	EXPECT(t, font.nr == 512 && font.size == 16 && font.height == 16 && font.width == 8 && font.stride == 1);
