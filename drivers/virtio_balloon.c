@@ -29,7 +29,7 @@ BUILD_ASSERT(VIRTIO_BALLOON_PFN_SHIFT == PAGE_SHIFT);
 
 /* ---- the list of pages; under the lock ---- */
 
-static void link_page(struct virtio_balloon *b, pfn_t pfn)
+static void link_page(struct virtio_balloon *b, pfn_t pfn) REQUIRES(b->lock)
 {
 	struct page *page = pfn_to_page_in(b->mem, pfn);
 
@@ -41,7 +41,7 @@ static void link_page(struct virtio_balloon *b, pfn_t pfn)
 	WRITE_ONCE(b->nr, b->nr + 1);
 }
 
-static void unlink_page(struct virtio_balloon *b, pfn_t pfn)
+static void unlink_page(struct virtio_balloon *b, pfn_t pfn) REQUIRES(b->lock)
 {
 	struct page *page = pfn_to_page_in(b->mem, pfn);
 
@@ -76,7 +76,7 @@ int balloon_give_up(struct virtio_balloon *b)
 }
 
 /* What was out has come back: the device has done what it was told. */
-static void is_answered(struct virtio_balloon *b)
+static void is_answered(struct virtio_balloon *b) REQUIRES(b->lock)
 {
 	pfn_t pfn = b->late_pfn;
 
@@ -92,7 +92,7 @@ static void is_answered(struct virtio_balloon *b)
  * Wait until nothing is out, for @ns; what comes later is waited for by the thread.  0: pfns[] may be written;
  * -EAGAIN; -EIO.
  */
-static int await(struct virtio_balloon *b, u64 ns)
+static int await(struct virtio_balloon *b, u64 ns) REQUIRES(b->lock)
 {
 	long len;
 
@@ -125,6 +125,7 @@ static u64 longest(const struct virtio_balloon *b)
  * more.
  */
 static int tell(struct virtio_balloon *b, struct virtqueue *q, unsigned nr, pfn_t then, u64 ns)
+    REQUIRES(b->lock)
 {
 	struct virtio_buf buf = {dma_phys(b, b->pfns), nr * (u32)sizeof(u32)};
 
@@ -153,6 +154,7 @@ static bool balloon_putback(struct memory *mem, struct page *page)
  * been told to nobody.  0; -ENOENT; -EAGAIN; -EBUSY: the device is broken: all will be taken back.
  */
 static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page *src)
+    REQUIRES(b->lock)
 {
 	pfn_t from = page_to_pfn_in(b->mem, src), to = page_to_pfn_in(b->mem, dst);
 	int err = await(b, MOVE_WAIT_NS);
@@ -233,7 +235,7 @@ static int inflate(struct virtio_balloon *b, unsigned long nr)
 }
 
 /* Let go of up to BALLOON_BATCH pages, the first of the list; returns how many.  Under the lock. */
-static unsigned release(struct virtio_balloon *b, unsigned nr)
+static unsigned release(struct virtio_balloon *b, unsigned nr) REQUIRES(b->lock)
 {
 	unsigned i;
 
