@@ -42,6 +42,8 @@ INCLUDES = [
     ("tests/explore_", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/silence_task.c", [QUARRY, r'"kernel/\w+\.h"']),  # threads, which are the kernel's own
     ("tests/test_silence_cpu.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
+    ("tests/test_silence_wait.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
+    ("tests/test_silence_smp.c", [QUARRY, r'"(tests/|kernel/)?\w+\.h"']),
     ("tests/test_silence_sched.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
     ("tests/test_share.c", [QUARRY, r'"(kernel/)?\w+\.h"']),  # run queues, whose interface is the kernel's own
     ("tests/", [QUARRY, r'"(tests/|mm/|drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),

@@ -67,6 +67,7 @@ void (*fiber_at_lock)(void);
 void (*fiber_preempt)(void);
 unsigned nr_cpus = THREADS_CPUS;
 unsigned threads_patience = 200;
+bool threads_sleep_on;
 void (*threads_set_up)(void);
 void (*threads_on_stuck)(void);
 void (*threads_on_panic)(const char *text);
@@ -374,7 +375,7 @@ void threads_progress(void)
 
 void arch_cpu_park(const u32 *word, u32 until)
 {
-	while (load_acquire(word) != until)
+	while (threads_sleep_on || load_acquire(word) != until)
 		cpu_relax();
 }
 
@@ -385,6 +386,7 @@ void arch_cpu_unpark(unsigned cpu)
 
 void arch_irqs_move(unsigned from, unsigned to)
 {
+	KASSERT(from != to && to < nr_cpus && cpumask_test(cpu_online_mask, to));
 }
 
 /* ---- start ---- */

@@ -41,6 +41,8 @@ long threads_allocated(void);
 void threads_count(long nr);
 /* The n-th kmalloc from here on fails; 0: none, or it has failed. */
 extern unsigned threads_fail_at;
+/* A CPU that is parked does not look whether it is woken. */
+extern bool threads_sleep_on;
 /* Something happened that others may be waiting for. */
 void threads_progress(void);
 

@@ -47,6 +47,8 @@ SILENCE_SRCS += tests/test_silence_device.c
 SILENCE_SRCS += tests/test_silence_mem.c
 SILENCE_SRCS += tests/test_silence_pager.c
 SILENCE_SRCS += tests/test_silence_sched.c
+SILENCE_SRCS += tests/test_silence_wait.c
+SILENCE_SRCS += tests/test_silence_smp.c
 
 # Of both.
 SCHED_SRCS += arch/fiber/fiber_threads.c
