@@ -19,7 +19,7 @@
  *             A closed queue is empty, and nobody sleeps there with a deadline; unless sched_watch closed it.
  *             The idle thread is never queued.
  * Tests:      tests/test_task_cpu.c, tests/test_share.c, tests/test_tick.c, tests/test_wait.c, tests/test_hotplug.c,
- *             tests/test_silence_sched.c, tests/explore_threads.c, tests/qemu/test_fair.py.
+ *             tests/test_silence_sched.c, tests/test_silence_wait.c, tests/explore_threads.c, tests/qemu/test_fair.py.
  */
 #include "share_inline.h"
 #include <quarry/hotplug.h>
