@@ -18,7 +18,7 @@
  * Locks:      none of its own: mm/ asks one at a time (oom.h).
  * Invariants: nothing is allocated; a reference to a task's space is held for a moment only, and never to the
  *             victim's when it is told: its memory is back when it says so.
- * Tests:      tests/test_oom_task.c, tests/qemu/test_memory.py.
+ * Tests:      tests/test_oom_task.c, tests/explore_oom.c, tests/qemu/test_memory.py.
  */
 #include <quarry/mm.h>
 #include <quarry/oom.h>
@@ -209,7 +209,7 @@ static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 	unsigned i;
 
 	fill_table(gfp & GFP_MOVABLE ? ZONE_MOVABLE : ZONE_NORMAL);
-	victim = choose();
+	victim = memory_oom_outdated(mem) ? NULL : choose();
 	if (victim) {
 		print_table(mem, gfp, order, victim);
 		/* It has given all back since it was looked at: nobody else will say so. */

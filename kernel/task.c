@@ -12,6 +12,7 @@
  */
 #include "sched.h"
 #include <quarry/mm.h>
+#include <quarry/oom.h>
 #include <quarry/pager.h>
 #include <quarry/task.h>
 #include <quarry/user.h>
@@ -229,6 +230,7 @@ static void release(struct task *task)
 	task->space = NULL;
 	spin_unlock(&tasks_lock);
 	vm_space_put(space);
+	memory_oom_left(&kernel_memory);
 	spin_lock(&tasks_lock);
 	LIST_REMOVE(task, link);
 	nr_tasks--;

@@ -7,7 +7,8 @@
  * Invariants: one victim at a time: while it is going nobody else is chosen.
  *             Nobody is chosen unless, since the allocation last began anew, no victim has gone, reclaim
  *             has freed nothing and a complete drain has been made; nor before one more look under the
- *             lock, which is for what others have freed meanwhile.
+ *             lock, which is for what others have freed meanwhile.  Nor from a table that somebody is missing in
+ *             who has given its memory back since then: the request looks for that first (memory_oom_outdated).
  * Tests:      tests/test_oom.c.
  */
 #include "mm/mm_priv.h"
@@ -21,6 +22,10 @@
  * object of its; the pages in that come back when it is dropped.
  */
 #define GRACE_NS 200000000ULL
+
+/* An allocation begins anew so often because others leave: what they give back may be of no use to it. */
+#define MAX_RUNS 8
+#define HOWEVER_MANY (~0ULL)
 
 void memory_set_oom(struct memory *mem,
     bool (*kill)(struct memory *mem, gfp_t gfp, unsigned order, void *arg), void *arg)
@@ -37,6 +42,29 @@ void memory_oom_gone(struct memory *mem)
 	atomic_add(&mem->oom.gone, 1);
 	store_release(&mem->oom.going, 0u);
 	wake_up(&mem->oom.wq);
+}
+
+void memory_oom_left(struct memory *mem)
+{
+	atomic_add(&mem->oom.left, 1);
+}
+
+/* The decision is for a request whose drain, or whose last look, has missed what one gave back.  Under the lock. */
+static bool begins_anew(const struct oom_state *oom)
+{
+	return oom->asked != HOWEVER_MANY && load_acquire(&oom->left) != oom->asked;
+}
+
+bool memory_oom_outdated(struct memory *mem)
+{
+	return load_acquire(&mem->oom.going) && begins_anew(&mem->oom);
+}
+
+void oom_begin(const struct memory *mem, struct oom_seen *seen)
+{
+	seen->gone = READ_ONCE(mem->oom.gone);
+	seen->left = load_acquire(&mem->oom.left);
+	seen->runs++;
 }
 
 /*
@@ -58,7 +86,7 @@ static bool death_helps(struct memory *mem, gfp_t gfp, unsigned order)
 	return true;
 }
 
-/* Somebody is going, since now or before; false: there is nobody.  Under the lock. */
+/* Somebody is going, since now or before, or has left; false: there is nobody.  Under the lock. */
 static bool choose(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct oom_state *oom = &mem->oom;
@@ -70,6 +98,8 @@ static bool choose(struct memory *mem, gfp_t gfp, unsigned order)
 	WRITE_ONCE(oom->going, 1);
 	if (!oom->kill || !oom->kill(mem, gfp, order, oom->arg)) {
 		WRITE_ONCE(oom->going, 0);
+		if (begins_anew(oom))
+			return true;
 		MM_EVENT(mem, OOM_NOBODY);
 		return false;
 	}
@@ -98,9 +128,10 @@ static bool has_gone(void *arg)
 	return READ_ONCE(w->oom->gone) != w->gone || READ_ONCE(port_task()->reserve);
 }
 
-struct page *oom_alloc(struct memory *mem, gfp_t gfp, unsigned order, u64 gone, bool *again)
+struct page *oom_alloc(
+    struct memory *mem, gfp_t gfp, unsigned order, const struct oom_seen *seen, bool *again)
 {
-	struct wait_gone w = {&mem->oom, gone};
+	struct wait_gone w = {&mem->oom, seen->gone};
 	struct page *page;
 	u64 grace;
 
@@ -110,17 +141,19 @@ struct page *oom_alloc(struct memory *mem, gfp_t gfp, unsigned order, u64 gone, 
 	mutex_lock(&mem->oom.lock);
 	page = alloc_from_zonelist(mem, gfp, order);
 	grace = grace_left(&mem->oom);
+	mem->oom.asked = seen->runs < MAX_RUNS ? seen->left : HOWEVER_MANY;
 	if (!page)
-		*again = READ_ONCE(mem->oom.gone) != gone || grace || choose(mem, gfp, order);
+		*again = READ_ONCE(mem->oom.gone) != seen->gone || grace || choose(mem, gfp, order);
 	mutex_unlock(&mem->oom.lock);
 	if (*again && grace) {
 		wait_until(&mem->oom.wq, has_gone, &w, grace);
 		return NULL;
 	}
-	if (!*again || wait_until(&mem->oom.wq, has_gone, &w, GOING_NS))
+	if (!*again || !load_acquire(&mem->oom.going) ||
+	    wait_until(&mem->oom.wq, has_gone, &w, GOING_NS))
 		return page;
 	mutex_lock(&mem->oom.lock);
-	if (READ_ONCE(mem->oom.gone) == gone && load_acquire(&mem->oom.going)) {
+	if (READ_ONCE(mem->oom.gone) == seen->gone && load_acquire(&mem->oom.going)) {
 		MM_EVENT(mem, OOM_STUCK);
 		WRITE_ONCE(mem->oom.going, 0);
 	}

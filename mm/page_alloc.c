@@ -123,15 +123,16 @@ static struct page *alloc_compacted(struct memory *mem, gfp_t gfp, unsigned orde
 static struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	const u32 *reserve = &port_task()->reserve;
+	struct oom_seen seen = {.runs = 0};
 	struct page *page = NULL;
 	bool again = true;
 
 	while (!page && again) {
-		u64 gone = READ_ONCE(mem->oom.gone);
 		unsigned turns = 0;
 		int brought = 0;
 		bool freed;
 
+		oom_begin(mem, &seen);
 		do {
 			freed = reclaim_direct(mem, gfp, order);
 			page = alloc_from_zonelist(mem, gfp, order);
@@ -152,7 +153,7 @@ static struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
 		if (brought < 0)
 			return NULL;
 		if (!page && !brought)
-			page = oom_alloc(mem, gfp, order, gone, &again);
+			page = oom_alloc(mem, gfp, order, &seen, &again);
 	}
 	return page;
 }

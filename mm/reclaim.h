@@ -113,10 +113,17 @@ void reclaim_stop(struct memory *mem);
 
 /* ---- the last resort (oom.c) ---- */
 
+/* Who had given memory back when an allocation began anew, and how often it has. */
+struct oom_seen {
+	u64 gone, left;
+	unsigned runs;
+};
+void oom_begin(const struct memory *mem, struct oom_seen *seen);
 /*
  * Of an allocation that found nothing though reclaim was tried: a page after all; or NULL, and
- * *@again says whether somebody has gone since @gone (mem->oom.gone) was read, or not.
+ * *@again says whether somebody has gone since oom_begin(@seen), or not.
  */
-struct page *oom_alloc(struct memory *mem, gfp_t gfp, unsigned order, u64 gone, bool *again);
+struct page *oom_alloc(
+    struct memory *mem, gfp_t gfp, unsigned order, const struct oom_seen *seen, bool *again);
 
 #endif

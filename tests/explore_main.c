@@ -40,7 +40,7 @@ static void on_panic(const char *text)
 	explore_fail("CRASH", text);
 }
 
-static const struct explore_suite *const suites[] = {&thread_suite, &task_suite, &pager_suite, &call_suite};
+static const struct explore_suite *const suites[] = {&thread_suite, &task_suite, &pager_suite, &oom_suite, &call_suite};
 
 static bool is_wanted(const char *which, const char *suite, const char *name)
 {
@@ -130,7 +130,7 @@ int main(int argc, char **argv)
 		if (nr_wanted(which, suites[i]))
 			failed += run_suite(which, suites[i], ++nr);
 	if (!nr)
-		printf("selftest: known: threads tasks pagers calls all quick\n");
+		printf("selftest: known: threads tasks pagers oom calls all quick\n");
 	printf("# selftest: %u suites, %u tests, %u failed\n", nr, tests, failed);
 	return failed != 0 || !nr;
 }

@@ -27,7 +27,7 @@ struct explore_suite {
 	const struct set *sets;
 	unsigned nr;
 };
-extern const struct explore_suite thread_suite, task_suite, call_suite, pager_suite;
+extern const struct explore_suite thread_suite, task_suite, call_suite, pager_suite, oom_suite;
 
 /* What the roles share; zero before each run but for what is said. */
 struct shared {

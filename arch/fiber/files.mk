@@ -20,6 +20,7 @@ THREAD_SRCS += tests/explore_run.c
 THREAD_SRCS += tests/explore_threads.c
 THREAD_SRCS += tests/explore_tasks.c
 THREAD_SRCS += tests/explore_pagers.c
+THREAD_SRCS += tests/explore_oom.c
 THREAD_SRCS += tests/explore_calls.c
 THREAD_SRCS += tests/explore_good.c
 THREAD_SRCS += tests/explore_missing.c

@@ -390,6 +390,8 @@ struct oom_state {
 	u32 going;         /* a: a victim has been chosen and is not gone */
 	u64 gone;          /* a: victims that have gone */
 	u64 gone_at;       /* a: when the last one did */
+	u64 left;          /* a: all that have given their memory back, victims or not */
+	u64 asked;         /* lock: what @left was when the request began anew that is decided on */
 };
 
 /*

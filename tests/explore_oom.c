@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * explore_oom.c: sets of the explorer of threads: memory has run out, and the task that the kernel chooses ends by
+ * itself meanwhile.  In each order it ends once, is told of once, and nobody else dies.
+ *
+ * Owns:  all memory but what the tasks have.
+ */
+#include "explore_tasks.h"
+#include <quarry/mm.h>
+#include <quarry/oom.h>
+
+#define STATUS 7
+#define LARGE  8 /* pages of the one that is chosen */
+#define SMALL  2 /* of the other */
+
+static struct page *hoard[THREADS_PAGES];
+static unsigned orders[THREADS_PAGES], nr_hoarded;
+static s64 to_victim;
+static u64 kills;
+
+/* ---- memory runs out ---- */
+
+static void take_all(gfp_t gfp, unsigned order)
+{
+	while ((hoard[nr_hoarded] = alloc_pages(gfp, order)))
+		orders[nr_hoarded++] = order;
+}
+
+/* What is left nobody gets who has no claim to the reserves. */
+static void run_out(void)
+{
+	unsigned order;
+
+	for (order = MAX_ORDER; order > 0; order--)
+		take_all(GFP_MOVABLE | GFP_NOWAIT, order);
+	take_all(GFP_MOVABLE | GFP_NORETRY, 0);
+	kills = mm_event_sum(&kernel_memory, EV_OOM_KILLS);
+	/* Nobody is waited for who has gone in an earlier run. */
+	kernel_memory.oom.gone = 0;
+}
+
+static void give_back(void)
+{
+	while (nr_hoarded > 0) {
+		nr_hoarded--;
+		free_pages(hoard[nr_hoarded], orders[nr_hoarded]);
+	}
+}
+
+/* ---- who is chosen, who asks, who looks on ---- */
+
+static struct task *task_with(unsigned nr, unsigned pages, unsigned touched)
+{
+	struct vm_object *object = new_object(pages);
+	struct task *task = new_task(nr);
+	unsigned i;
+
+	map_data(task, object);
+	vm_object_put(object);
+	for (i = 0; i < touched; i++)
+		if (vm_fault(task->space, DATA + i * PAGE_SIZE, VM_WRITE))
+			panic("no page");
+	return task;
+}
+
+/* Its own end is by itself. */
+static void look_on(u64 arg)
+{
+	struct syscall_regs r = {.nr = SYS_TASK_WAIT, .arg = {(u64)to_victim, WAIT_FOREVER}};
+
+	x.result[0] = user_call(&r);
+	x.result[1] = (s64)r.arg[1];
+	CALL(SYS_EXIT, STATUS);
+}
+
+static void end_task(u64 arg)
+{
+	CALL(SYS_EXIT, STATUS);
+}
+
+static void end_thread(u64 arg)
+{
+	CALL(SYS_THREAD_EXIT);
+}
+
+static void touch_one_more(u64 arg)
+{
+	user_store(DATA + LARGE * PAGE_SIZE, 1);
+	x.result[2] = (s64)user_load(DATA + LARGE * PAGE_SIZE);
+}
+
+/* The kernel needs a page. */
+static void ask(void)
+{
+	struct page *page = alloc_pages(GFP_MOVABLE, 0);
+
+	if (page)
+		free_pages(page, 0);
+	x.done = page != NULL;
+}
+
+static void set_up(void (*a)(u64), void (*b)(u64))
+{
+	struct task *victim = task_with(0, LARGE + 1, LARGE), *other = task_with(1, SMALL, SMALL);
+
+	oom_init();
+	to_victim = give(other, CAP_TASK, RIGHT_WAIT, victim);
+	new_program(other, 3, look_on, 0);
+	new_program(victim, 2, a, 0);
+	if (b)
+		new_program(victim, b == touch_one_more ? 1 : 3, b, 0);
+	run_out();
+}
+
+static void exits(void)
+{
+	set_up(end_task, NULL);
+}
+
+static void last_threads_end(void)
+{
+	set_up(end_thread, end_thread);
+}
+
+static void exits_and_asks(void)
+{
+	set_up(end_task, touch_one_more);
+}
+
+/* ---- what holds in each order ---- */
+
+static const char *judge_victim(s32 status)
+{
+	const struct task *victim = x.tasks[0], *other = x.tasks[1];
+	const struct oom_state *oom = &kernel_memory.oom;
+	bool killed = victim->ending == TASK_KILLED;
+
+	give_back();
+	kills = mm_event_sum(&kernel_memory, EV_OOM_KILLS) - kills;
+	if (other->ending != TASK_EXITED || other->status != STATUS)
+		return "another task was killed";
+	if (!killed && victim->ending != TASK_EXITED)
+		return "it ended by nobody";
+	if (victim->status != (killed ? -ENOMEM : status))
+		return "the status is not of who ended it";
+	if (x.result[0] != (s64)victim->ending || x.result[1] != victim->status)
+		return "who waited was told differently";
+	if (kills > 1 || (killed && !kills))
+		return "it was not chosen once";
+	if (oom->gone != kills || oom->going)
+		return "its end was not told once";
+	return NULL;
+}
+
+static const char *judge_exit(void)
+{
+	const char *bad = judge_victim(STATUS);
+
+	return bad || x.done ? bad : "an allocation has failed";
+}
+
+static const char *judge_last(void)
+{
+	const char *bad = judge_victim(0);
+
+	return bad || x.done ? bad : "an allocation has failed";
+}
+
+static const char *judge_asker(void)
+{
+	const char *bad = judge_victim(STATUS);
+
+	return bad || x.result[2] == NOT_YET || x.result[2] == 1 ? bad : "a word was lost";
+}
+
+/* Name, what comes before, who asks, the judge. */
+#define SETS \
+	X(an_oom_kill_meets_an_exit, exits, ask, judge_exit) \
+	X(an_oom_kill_meets_the_end_of_the_last_threads, last_threads_end, ask, judge_last) \
+	X(an_oom_kill_meets_the_exit_of_who_asks, exits_and_asks, NULL, judge_asker)
+
+#define X(id, before, asks, judges) {.name = #id, .setup = (before), .role = {(asks)}, .judge = (judges)},
+static const struct set sets[] = {SETS};
+#undef X
+
+const struct explore_suite oom_suite = {"oom", sets, ARRAY_SIZE(sets)};
