@@ -5,7 +5,7 @@
  * Owns:       the table of commands and the line being typed.
  * Locks:      none.
  * Invariants: bad input gets one line that says what is wrong and how it should look.
- * Tests:      tests/qemu/test_shown.py.
+ * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_shown.py.
  */
 #include "kernel/monitor.h"
 

@@ -6,7 +6,7 @@
  * Locks:      none.
  * Invariants: while an operation runs the prompt's thread waits for it, and for Ctrl-U (or Ctrl-C, where
  *             no program takes that), which calls it off; other keys are forgotten.
- * Tests:      tests/qemu/test_shown.py.
+ * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_shown.py.
  */
 #include "kernel/monitor.h"
 

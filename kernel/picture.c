@@ -5,11 +5,11 @@
  * Owns:       the drawing thread.
  * Locks:      none: the array is read racily; each cell was true at some moment.
  * Invariants: a cell is one character, so that the picture can be read without colours.
- * Tests:      tests/qemu/test_shown.py.
+ * Tests:      tests/test_picture.c.
  */
 #include "kernel/picture.h"
 
-#include <quarry/kernel.h>
+#include <quarry/port.h>
 
 #define ROW          64 /* pageblocks in a line: 128 MiB */
 #define MAX_CELLS    (ROW * 8)
@@ -69,25 +69,20 @@ static void draw_row_ansi(const struct picture *p, unsigned row)
 	for (i = row * ROW; i < (row + 1) * ROW && i < p->nr; i++)
 		at += ksnprintf(line + at, sizeof(line) - (size_t)at, "%s%c\033[0m",
 		    cell_colour(p->cells[i]), p->cells[i]);
-	at += ksnprintf(line + at, sizeof(line) - (size_t)at, "\n");
-	console_write(line, (size_t)at);
+	printk("%s\n", line);
 }
 
-/* True if something was drawn. */
-static bool draw(struct picture *p)
+/* What has changed since the last time. */
+static void draw(struct picture *p)
 {
 	unsigned i, row, rows = (p->nr + ROW - 1) / ROW;
-	char up[16];
-	int n;
 
 	for (i = 0; i < p->nr; i++)
 		p->cells[i] = cell_of(p->mem, p->first + ((pfn_t)i << PAGEBLOCK_ORDER));
 	if (!memcmp(p->cells, p->shown, p->nr))
-		return false;
-	if (p->ansi && p->placed) {
-		n = ksnprintf(up, sizeof(up), "\033[%uA", rows);
-		console_write(up, (size_t)n);
-	}
+		return;
+	if (p->ansi && p->placed)
+		printk("\033[%uA", rows);
 	for (row = 0; row < rows; row++) {
 		unsigned len = MIN((unsigned)ROW, p->nr - row * ROW);
 
@@ -99,7 +94,6 @@ static bool draw(struct picture *p)
 	}
 	p->placed = true;
 	memcpy(p->shown, p->cells, p->nr);
-	return true;
 }
 
 static bool wanted(void *arg)

@@ -7,10 +7,10 @@
  * Invariants: a round commits only after 100 operations on two CPUs (or on all there are) fell between
  *             its first isolate bit and its commit; in every 10 rounds pages were migrated, and pages
  *             freed into isolated pageblocks.
- * Tests:      tests/qemu/test_shown.py.
+ * Tests:      tests/test_stress.c, tests/qemu/test_shown.py.
  */
-#include <quarry/kernel.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/smp.h>
 #include <quarry/stress.h>
 
 #define ROUND_OPS     100
@@ -219,7 +219,7 @@ int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u6
 {
 	unsigned long managed = memory_managed_by_request(mem, NULL);
 	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
-	struct stress *stress = stress_start(mem, 0, nr_boot_cpus, seed);
+	struct stress *stress = stress_start(mem, 0, MIN(nr_cpus_online(), mem->nr_cpus), seed);
 	struct stress_report report;
 	struct mm_violation v;
 	unsigned p;

@@ -3,6 +3,7 @@
 # Only hosted; linked behind the others, so they run last: a broken allocator makes them wait.
 HOST_TEST_SRCS += tests/test_faults.c
 HOST_TEST_SRCS += tests/test_cover.c
+HOST_TEST_SRCS += tests/test_cmdline_init.c
 
 # Suites that run in the kernel and hosted.
 TEST_SRCS += tests/ktest.c
@@ -85,6 +86,8 @@ TEST_SRCS += tests/test_virtio_mem_use.c
 TEST_SRCS += tests/test_fallback.c
 TEST_SRCS += tests/test_cmdline.c
 TEST_SRCS += tests/test_elf.c
+TEST_SRCS += tests/test_picture.c
+TEST_SRCS += tests/test_stress.c
 TEST_SRCS += tests/test_screen.c
 TEST_SRCS += tests/test_text.c
 TEST_SRCS += tests/test_text_sequences.c
@@ -99,6 +102,7 @@ KTEST_SRCS += tests/test_hotplug.c
 KTEST_SRCS += tests/test_hotplug_race.c
 KTEST_SRCS += tests/test_cpu_plug.c
 KTEST_SRCS += tests/test_tick.c
+KTEST_SRCS += tests/test_console.c
 KTEST_SRCS += tests/test_fair.c
 KTEST_SRCS += tests/test_task.c
 KTEST_SRCS += tests/test_task_cpu.c

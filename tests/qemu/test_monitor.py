@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: MIT
+"""Every command of the monitor: its exact words, what it takes, and what it refuses."""
+import re
+
+import pytest
+
+NUMBER = "{}: not a number (decimal, or 0x and hexadecimal)"
+FIRST = 0x8000  # of zone MOVABLE, on a machine of 256 MiB
+COME = 0x100000  # where memory may come
+
+
+@pytest.fixture
+def ask(host):
+    """ask(line) -> what it printed, without the line itself; ask.is_(line, words), of all that is printed."""
+    def start(**machine):
+        h = host(cpus=2, mem=256, programs=True, **machine)
+
+        def ask(line):
+            # The log has what was typed, then what was printed.
+            return h.ask(line).split("\n", 1)[1]
+
+        def says(line, *words):
+            assert ask(line) == "".join(w + "\n" for w in words), line
+        ask.says, ask.host = says, h
+        return ask
+    return start
+
+
+def matches(have, *lines):
+    """Each line, by a regular expression, and no other."""
+    pattern = "".join(line + "\n" for line in lines)
+    assert re.fullmatch(pattern, have), f"{have}\nis not\n{pattern}"
+
+
+def test_ranges(ask):
+    ask = ask()
+    pfn, done = FIRST + 0x4000, "offline: done: 1 drain round, {} IPIs, 0 blocks moved, 0 retries, 1 passes"
+    for command in ("offline", "online", "remove", "query", "add"):
+        ask.says(f"{command} x 512", NUMBER.format("x"))
+        ask.says(f"{command} 512 y", NUMBER.format("y"))
+        assert ask(f"{command} 512").startswith(f"usage: {command} PFN NR")
+        assert ask(f"{command} 512 1 2 3").startswith(f"usage: {command} PFN NR")
+    ask.says(f"offline {pfn:#x} 512 nope", "nope: no such policy: redrain, disable or precise")
+    ask.says(f"offline {pfn:#x} 512 redrain", done.format(0))
+    ask.says(f"offline {pfn:#x} 512", f"offline: error -114: already so, pfn {pfn:#x} (0 passes, 0 blocks moved)")
+    matches(ask(f"block {pfn:#x}"), rf"pageblock 0x60 \(pfn {pfn:#x}\): offline, movable, zone 2, 0 pages free")
+    ask.says(f"online {pfn + 1:#x} 512", f"online: error -22: range empty, unaligned or outside, pfn {pfn + 1:#x}")
+    ask.says(f"online {pfn:#x} 512", "online: done")
+    ask.says(f"online {pfn:#x} 512", f"online: error -114: already so, pfn {pfn:#x}")
+    # Without a name the policy is the machine's.
+    ask.says("policy nope", "nope: no such policy: redrain, disable or precise")
+    ask.says("policy redrain")
+    assert "policy redrain" in ask("mem")
+    ask.says(f"offline {pfn:#x} 512", done.format(0))
+    ask.says(f"online {pfn:#x} 512", "online: done")
+    ask.says("policy precise")
+    ask.says(f"offline {pfn:#x} 512 disable", done.format(1))
+    # What is offline may go, and comes back as new.
+    ask.says(f"remove {FIRST:#x} 512", "remove: error -16: some of it is not offline")
+    ask.says(f"remove {FIRST + 1:#x} 512", "remove: error -22: range empty, unaligned or not there")
+    ask.says(f"remove {pfn:#x} 512", "remove: done")
+    matches(ask(f"block {pfn:#x}"), r".*: hole.*")
+    ask.says("add 1 512", "add: error -22: range empty, unaligned or where no memory can come")
+    ask.says(f"add {FIRST:#x} 32768", "add: error -17: some of it is there")
+    ask.says(f"add {COME:#x} 32768 1", "add: error -19: no such node")
+    ask.says(f"add {COME:#x} 32768 8589934592", "add: error -19: no such node")
+    ask.says(f"add {COME:#x} 32768 z", NUMBER.format("z"))
+    ask.says(f"add {COME:#x} 32768", "add: done: offline, on node 0")
+    ask.says(f"add {COME:#x} 32768 0", "add: error -17: some of it is there")
+    ask.says(f"online {COME:#x} 32768", "online: done")
+    assert ask("mem").startswith("kernel: 374 MiB managed, ")
+    ask.says(f"offline {COME:#x} 32768 precise", done.format(1))
+    ask.says(f"remove {COME:#x} 32768", "remove: done")
+    ask.says(f"remove {COME:#x} 32768", "remove: error -22: range empty, unaligned or not there")
+    # What would be in the way.
+    matches(ask("query 0 512"), r" +(\d+) pages: reserved page, the first at pfn 0", r"         0 pages can move, \d+ are free",
+            "query: an offline would be refused, error -16: reserved page, pfn 0")
+    ask.says(f"query {FIRST + 1:#x} 512", "         0 pages can move, 0 are free",
+             f"query: an offline would be refused, error -22: range empty, unaligned or outside, pfn {FIRST + 1:#x}")
+    ask.says(f"query {FIRST:#x} 512", "         0 pages can move, 512 are free", "query: an offline would be tried")
+    ask.says("check", "check: every invariant holds")
+
+
+def test_nodes_and_busy_pages(ask):
+    ask = ask()
+    gone = "evacuate: {0} pages went, 0 stayed; {1} drain rounds, 0 blocks moved"
+    assert ask("evacuate") == ask("evacuate 0 all") == "usage: evacuate NODE [whole|undo]\n"
+    ask.says("evacuate x", NUMBER.format("x"))
+    ask.says("evacuate 0", gone.format(32256, 1), "evacuate: done")
+    ask.says("evacuate 0 undo", "evacuate: 32256 pages are back")
+    ask.says("evacuate 0 whole", gone.format(32256, 1), "evacuate: done")
+    ask.says("evacuate 0 undo", "evacuate: 32256 pages are back")
+    assert ask("evacuate 1").startswith("evacuate: 0 pages went, 0 stayed; 0 drain rounds, 0 blocks moved\nevacuate: error -22: ")
+    for node in ("1", "4294967296"):
+        ask.says(f"evacuate {node} undo", "evacuate: error -22: no such node")
+    matches(ask("compact"), r"compact: \d+ blocks moved, \d+ were not to be moved")
+    # With a page that stays, its pageblock does too: all but that goes, or nothing.
+    pfn = FIRST + 0x803
+    ask.says(f"busy {pfn:#x}", f"busy: pfn {pfn:#x} will not be moved")
+    ask.host.child.send("evacuate 0 whole\r\x15")
+    ask.host.child.expect("quarry> ")
+    matches(ask.host.child.before.replace("\r", "").split("\n", 1)[1], r"evacuate: 0 pages went, \d+ stayed; .*",
+            r"evacuate: error -(4|16): .*")
+    ask.says("busy x", f"busy: pfn {pfn:#x} no more", NUMBER.format("x"))
+    ask.says("busy")
+    ask.says("busy 0", "busy: error -16: reserved page, pfn 0")
+    ask.says(f"busy {pfn + 1:#x}", f"busy: pfn {pfn + 1:#x} will not be moved")
+    ask.says(f"busy {pfn:#x}", f"busy: pfn {pfn + 1:#x} no more", f"busy: pfn {pfn:#x} will not be moved")
+    ask.says("busy", f"busy: pfn {pfn:#x} no more")
+    ask.says("check", "check: every invariant holds")
+
+
+def test_broken_pages(ask):
+    ask = ask()
+    pfn = FIRST + 0x700
+    for command in ("poison", "soft", "unpoison"):
+        ask.says(f"{command} x", NUMBER.format("x"))
+    ask.says("poison", "poison: 0 pages retired, 0 flagged and in use, 0 offline")
+    ask.says(f"poison {pfn:#x}", "poison: done", "poison: it was FREE; out of use")
+    ask.says(f"poison {pfn:#x}", "poison: error -133: it is so already", "poison: it was HWPOISON; nothing was done")
+    ask.says("poison 0x1", "poison: error -16: in use by somebody who cannot do without it",
+             "poison: it was RESERVED; in use, until it is freed")
+    ask.says(f"soft {pfn + 1:#x}", "soft: done")
+    ask.says("soft 0xfffffff0", "soft: error -6: no such page, or it is offline")
+    ask.says("poison 0xfffffff0", "poison: error -6: no such page, or it is offline")
+    ask.says("poison", "poison: 2 pages retired, 1 flagged and in use, 0 offline", "  pfn 0x1 in use",
+             f"  pfn {pfn:#x} retired", f"  pfn {pfn + 1:#x} retired")
+    ask.says("unpoison 0x1", "unpoison: error -16: in use by somebody who cannot do without it")
+    ask.says(f"unpoison {pfn:#x}", "unpoison: done")
+    ask.says(f"unpoison {pfn:#x}", "unpoison: error -22: it is not flagged")
+    # Of a pageblock that is offline, the flag is all that there is.
+    block = FIRST + 0x600
+    assert ask(f"offline {block:#x} 512").startswith("offline: done")
+    matches(ask(f"poison {block:#x}"), "poison: .*", "poison: it is offline; flagged, and will be out of use when it is back")
+    ask.says("poison", "poison: 0 pages retired, 1 flagged and in use, 2 offline", "  pfn 0x1 in use",
+             f"  pfn {block:#x} offline", f"  pfn {pfn + 1:#x} offline")
+    ask.says(f"online {block:#x} 512", "online: done")
+    assert "         2 are broken and out of use\n" in ask(f"query {block:#x} 512")
+    for broken in (block, pfn + 1):
+        ask.says(f"unpoison {broken:#x}", "unpoison: done")
+    # The list ends somewhere.
+    for broken in range(64):
+        ask(f"soft {FIRST + 1024 + broken:#x}")
+    assert ask("poison").count("\n") == 1 + 64 + 1 and ask("poison").endswith("\n  and more\n")
+    ask.says(f"unpoison {FIRST + 1024:#x}", "unpoison: done")
+    assert ask("poison").count("\n") == 1 + 64 and not ask("poison").endswith("\n  and more\n")
+    ask.says("check", "check: every invariant holds")
+
+
+def test_cpus_and_counts(ask):
+    ask = ask()
+    usage = "usage: cpu down N, cpu up N, cpu hang N [MS]"
+    ask.says("cpu foo 1", usage)
+    ask.says("cpu down x", NUMBER.format("x"))
+    ask.says("cpu hang 1 y", NUMBER.format("y"))
+    assert ask("cpu down") == ask("cpu hang 1 2 3") == "usage: cpu down|up|hang N [MS]\n"
+    for cpu in ("2", "4294967296", "99999999999"):
+        ask.says(f"cpu down {cpu}", "cpu: error -19: no such CPU")
+        ask.says(f"cpu up {cpu}", "cpu: error -19: no such CPU")
+        ask.says(f"cpu hang {cpu}", "cpu: error -19")
+    ask.says("cpu hang 1 3600001", "cpu hang: at most 3600000 ms")
+    took = int(re.fullmatch(r"cpu: all have answered after (\d+) ms\n", ask("cpu hang 1 300")).group(1))
+    assert took >= 299
+    ask.says("cpu up 1", "cpu: error -114: it is so already")
+    ask.says("cpu down 1", "cpu: done: 1 of 2 online")
+    ask.says("cpu down 1", "cpu: error -114: it is so already")
+    ask.says("cpu down 0", "cpu: error -16: it is the last one")
+    ask.says("cpu hang 1 1", "cpu: error -19")
+    ask.says("cpu up 1", "cpu: done: 2 of 2 online")
+    # It can be used, and what was used is back.
+    counts = ask("counts")
+    ask.says("load", "load: none runs")
+    for mib in ("0", "1025"):
+        ask.says(f"load {mib}", "load: 1 to 1024 MiB")
+    ask.says("load x", NUMBER.format("x"), "load: 1 to 1024 MiB")
+    ask.says("load 16", "load: 16 MiB in movable objects, and stress on all CPUs")
+    ask.says("load 3", "load: one runs already; without a number it ends")
+    assert int(re.search(r"^  threads +(\d+)$", ask("counts"), re.MULTILINE).group(1)) == \
+        int(re.search(r"^  threads +(\d+)$", counts, re.MULTILINE).group(1)) + 4
+    assert int(re.search(r"(\d+) pages can move", ask(f"query {FIRST:#x} 32256")).group(1)) >= 16 * 256
+    assert ask(f"offline {FIRST:#x} 512").startswith("offline: done: 1 drain round, ")
+    matches(ask("load"), r"load: ended: [1-9]\d* operations, \d+ objects moved, 0 damaged")
+    ask.says(f"online {FIRST:#x} 512", "online: done")
+    ask.says("load", "load: none runs")
+    ask.says("load 1", "load: 1 MiB in movable objects, and stress on all CPUs")
+    matches(ask("load"), r"load: ended: \d+ operations, \d+ objects moved, 0 damaged")
+    threads = re.compile(r"^  (?:threads|objects|tasks) .*$", re.MULTILINE)
+    assert threads.findall(ask("counts")) == threads.findall(counts)
+    ask.says("burst x", NUMBER.format("x"))
+    ask.says("burst 4 y", NUMBER.format("y"))
+    ask.says("burst 4", "burst: 1 rounds of 4 MiB used and freed, 0 pages damaged")
+    ask.says("burst 5 2", "burst: 2 rounds of 5 MiB used and freed, 0 pages damaged")
+    ask.says("burst 4 0", "burst: 0 rounds of 0 MiB used and freed, 0 pages damaged")
+    most = int(re.fullmatch(r"burst: 1 rounds of (\d+) MiB used and freed, 0 pages damaged\n", ask("burst 1000")).group(1))
+    assert 230 <= most < 248
+    assert "248 MiB managed, 24" in ask("mem")
+    ask.says("rounds x", NUMBER.format("x"))
+    ask.says("rounds 1000000")
+    assert ask("rounds 1").count(": 1 offlines of 16 MiB under stress, ") == 3
+    ask.says("check", "check: every invariant holds")
+
+
+def test_what_is_shown(ask):
+    ask = ask()
+    helped = ask("help").split("\n")
+    names = [line.split()[0] for line in helped if line]
+    assert names == sorted(set(names), key=names.index) and len(names) == 34, names
+    assert helped[0] == "  help                                this list"
+    for name in ("help", "mem", "zone", "pcp", "check", "counts", "cpus", "compact", "halt", "mce", "slots", "virtio"):
+        ask.says(f"{name} 1", f"usage: {name} ")
+    assert ask("nosuch") == "nosuch: no such command; try help\n" and ask("   ") == ""
+    assert ask("  check  ") == "check: every invariant holds\n"
+    # More words than any command takes.
+    assert ask("a b c d e f g").startswith("a: no such command")
+    matches(ask("block 0x100000000"), r"pfn 0x100000000: outside 0-0x[0-9a-f]+0000")
+    ask.says("block x", NUMBER.format("x"))
+    ask.says("page x", NUMBER.format("x"))
+    ask.says("trace maybe", "usage: trace on|off")
+    matches(ask(f"block {FIRST:#x}"), r"pageblock 0x40 .*: online, movable, zone 2, \d+ pages free", r"  .*", r"page: pfn .*")
+    # Only what is recorded is known.
+    pfn = FIRST + 0x1000
+    matches(ask(f"page {pfn:#x}"), "page: pfn .* FREE order 9 .*", f"history of pfn {pfn:#x}: nothing recorded")
+    ask.says("trace on")
+    ask.says("trace off")
+    assert "count/capacity by order" in ask("pcp")
+    assert re.search(r"^cpu 1: online, APIC id 1, node 0, \d+ threads", ask("cpus"), re.MULTILINE)
+    matches(ask("slots"), r"slots: 0 of 8 DIMM slots full; 0 taken, 0 given back, 0 refused, 0 odd")
+    assert ask("mce").count("banks are empty") == 2 and ask("virtio") == ""
+    assert ask("race x").startswith("race: this kernel has no scheduling points")
+    # Programs, with no, one and two numbers.
+    assert ask("user").startswith("usage: user PROGRAM")
+    ask.says("user hello x", NUMBER.format("x"))
+    ask.says("user hello 1 y", NUMBER.format("y"))
+    assert ask("user hello").endswith("user: hello exited, status 0\n")
+    assert re.match(r"task \d+ fault: invalid opcode\n", ask("user fault 6"))
+    assert ask("user fault 15").endswith("user: fault exited, status 77\n")
+    assert "fuzz: 9 calls of seed 3: " in ask("user fuzz 3 9")
+    assert ask("user nobody").endswith("user: nobody not started: error -2\n")
+    assert "selftest: 1 suites, " in ask("run lock") and "seed 0x5eed" in ask("run none")
+    assert 'no suite or test "nosuch"' in ask("run nosuch")
+
+
+def test_keys(ask):
+    """What is typed is shown, corrected and remembered."""
+    ask = ask()
+    sound = "check: every invariant holds\n"
+
+    def keys(typed):
+        ask.host.child.send(typed)
+        ask.host.child.expect("quarry> ")
+        return ask.host.child.before.replace("\r", "")
+    assert keys("chekc\x7f\x08ck\r") == "chekc\b \b\b \bck\n" + sound
+    assert keys("ab\x15check\n") == "ab\b \b\b \bcheck\n" + sound
+    assert keys("ab\x03check\r") == "ab\b \b\b \bcheck\n" + sound
+    # Nothing to take away, keys that are none, and Ctrl-D only at the start of a line.
+    assert keys("\x7f\x7f\x01\x02\x80ch\x04eck\r") == "check\n" + sound
+    for number in range(1, 10):
+        assert keys(f"n{number}\r") == f"n{number}\nn{number}: no such command; try help\n"
+    # Eight are remembered, and an empty line is not.
+    assert keys("\r") == "\n"
+    assert keys("\x1b[A\r").startswith("n9\nn9: ")
+    assert keys("\x1b[A" * 3 + "\r").endswith("\nn8: no such command; try help\n")
+    up = keys("\x1b[A" * 12 + "\x15check\r")
+    assert up == ("n8\b \b\b \bn9\b \b\b \bn9\b \b\b \bn8\b \b\b \bn7\b \b\b \bn6\b \b\b \bn5\b \b\b \bn4" + "\b \b" * 2
+                  + "check\n" + sound), up
+    assert keys("n\x1b[A\x1b[B\x1b[Bcheck\r") == "n\b \bcheck" + "\b \b" * 5 + "check\n" + sound
+    # Others than the arrows are no keys.
+    assert keys("\x1b[Cche\x1bXck\r") == "check\n" + sound
+    # A line has an end.
+    long = "x" * 119
+    assert keys(long + "yz\r") == long + "\n" + long + ": no such command; try help\n"
+    ask.host.child.send("\x04")
+    ask.host.child.expect("halt")
+    ask.host.child.wait()
+    assert ask.host.child.exitstatus == 33

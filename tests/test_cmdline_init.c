@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_cmdline_init.c: a whole command line: which words count, what callers get, what is said of the others.
+ * Hosted only: in the kernel it would undo the one that the machine was booted with.
+ */
+#include <quarry/bootinfo.h>
+#include <quarry/cmdline.h>
+#include <quarry/ktest.h>
+
+static char text[16384];
+#define HELP "command line options:\n"
+
+/* What cmdline_init printed, without the list of all options; @help: did that follow? */
+static const char *init(const char *line, bool truncated, bool *help)
+{
+	u64 pos = log_position();
+	char *at;
+
+	cmdline_init(line, truncated);
+	text[log_read(&pos, text, sizeof(text) - 1)] = '\0';
+	for (at = text; *at && strncmp(at, HELP, strlen(HELP)) != 0;)
+		at++;
+	*help = *at;
+	*at = '\0';
+	return text;
+}
+
+static void words_are_taken_apart(struct ktest *t)
+{
+	u64 first = 9, last = 9;
+	bool help;
+
+	EXPECT_EQ(t, strlen(init("  selftest=a,b \t seed=0x2A\nmovable=25% cma=2G pressure=3-20 trace=x=y  ", false, &help)), 0);
+	EXPECT(t, !help);
+	EXPECT(t, strcmp(cmdline_get("selftest", "quick"), "a,b") == 0);
+	EXPECT(t, strcmp(cmdline_get("trace", ""), "x=y") == 0);
+	EXPECT_EQ(t, cmdline_u64("seed", 1), 42);
+	EXPECT_EQ(t, cmdline_u64("movable", 50), 25);
+	EXPECT_EQ(t, cmdline_u64("cma", 0), 2048);
+	EXPECT(t, cmdline_range("pressure", &first, &last) && first == 3 && last == 20);
+	/* Not given. */
+	EXPECT_EQ(t, cmdline_u64("rounds", 7), 7);
+	EXPECT(t, strcmp(cmdline_get("tour", "on"), "on") == 0 && !cmdline_get("bench", NULL));
+	EXPECT(t, !cmdline_range("race_seed", &first, &last));
+	/* The last one counts; what was given before is forgotten. */
+	init("seed=1 seed=2 pressure=5", false, &help);
+	EXPECT(t, cmdline_u64("seed", 9) == 2 && cmdline_u64("movable", 50) == 50);
+	EXPECT(t, cmdline_range("pressure", &first, &last) && first == 5 && last == 5);
+	/* One that is wrong leaves what was right. */
+	init("seed=1 seed=x", false, &help);
+	EXPECT(t, help && cmdline_u64("seed", 9) == 1);
+	init("", false, &help);
+	EXPECT(t, !help && cmdline_u64("seed", 9) == 9);
+}
+
+static void what_is_wrong_is_named(struct ktest *t)
+{
+	static const struct {
+		const char *line, *said;
+	} bad[] = {
+	    {"nosuch=1", "command line: no option \"nosuch\"\n"},
+	    {"=", "command line: no option \"\"\n"},
+	    {"seed=x", "command line: seed=x is malformed and left out; seed takes a number\n"},
+	    {"movable=96%", "command line: movable=96% is out of range and left out; movable takes a number from 0 to 95%\n"},
+	    {"ipi_timeout=199",
+		"command line: ipi_timeout=199 is out of range and left out; ipi_timeout takes a number from 200 to 1000000 "
+		"milliseconds\n"},
+	    {"cma=17T",
+		"command line: cma=17T is out of range and left out; cma takes a number from 0 to 16777216 MiB, or with M, G, "
+		"T\n"},
+	    {"pressure=2-1", "command line: pressure=2-1 is malformed and left out; pressure takes N or N-M\n"},
+	    {"tour=maybe", "command line: tour=maybe is malformed and left out; tour takes on off\n"},
+	    {"tour", "command line: tour= is malformed and left out; tour takes on off\n"},
+	};
+	unsigned i;
+	bool help;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		EXPECT(t, strcmp(init(bad[i].line, false, &help), bad[i].said) == 0);
+		EXPECT(t, help);
+	}
+	EXPECT(t, strcmp(init("seed=4", true, &help), "command line: too long; its end was cut off\n") == 0);
+	EXPECT(t, help && cmdline_u64("seed", 0) == 4);
+	init("", false, &help);
+}
+
+static void lines_of_all_lengths_are_kept_or_cut(struct ktest *t)
+{
+	static char line[BOOT_CMDLINE_MAX + 1];
+	unsigned len;
+	bool help;
+
+	for (len = BOOT_CMDLINE_MAX - 2; len <= BOOT_CMDLINE_MAX; len++) {
+		const char *said;
+
+		memset(line, ' ', len);
+		line[len] = '\0';
+		memcpy(line + len - 7, " seed=7", 7);
+		said = init(line, false, &help);
+		EXPECT_EQ(t, strlen(said) == 0, len < BOOT_CMDLINE_MAX);
+		/* "seed=" is left of the one that is too long. */
+		EXPECT_EQ(t, cmdline_u64("seed", 1), len < BOOT_CMDLINE_MAX ? 7 : 1);
+	}
+	init("", false, &help);
+}
+
+static void help_has_a_line_for_each_option(struct ktest *t)
+{
+	const struct cmdline_option *option;
+	char want[64];
+	u64 pos = log_position();
+	unsigned i, lines = 0;
+	const char *at;
+
+	cmdline_help();
+	text[log_read(&pos, text, sizeof(text) - 1)] = '\0';
+	for (at = text; *at; at++)
+		lines += *at == '\n';
+	for (i = 0; (option = cmdline_option(i)); i++) {
+		ksnprintf(want, sizeof(want), "\n  %-13s ", option->name);
+		for (at = text; *at && strncmp(at, want, strlen(want)) != 0;)
+			at++;
+		EXPECT(t, *at);
+	}
+	EXPECT_EQ(t, lines, i + 1);
+}
+
+KTEST_SUITE(cmdline_init, KTEST_QUICK, KTEST(words_are_taken_apart), KTEST(what_is_wrong_is_named),
+    KTEST(lines_of_all_lengths_are_kept_or_cut), KTEST(help_has_a_line_for_each_option));

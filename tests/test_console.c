@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_console.c: what is printed is in the log, once and whole; names of functions, and backtraces, whatever
+ * the frames say.
+ */
+#include <quarry/kernel.h>
+#include <quarry/ktest.h>
+
+#define LOG_SIZE 65536u
+
+static char have[8192], want[8192];
+
+static size_t read_from(u64 pos)
+{
+	size_t n = log_read(&pos, have, sizeof(have) - 1);
+
+	have[n] = '\0';
+	return n;
+}
+
+static void the_log_has_what_was_printed(struct ktest *t)
+{
+	u64 pos = log_position(), at = pos;
+	char piece[5];
+
+	printk("  # %s %d\n", "log", 42);
+	EXPECT_EQ(t, log_position(), pos + 11);
+	EXPECT_EQ(t, log_read(&at, piece, 5), 5);
+	EXPECT(t, memcmp(piece, "  # l", 5) == 0 && at == pos + 5);
+	EXPECT_EQ(t, log_read(&at, piece, 5), 5);
+	EXPECT(t, memcmp(piece, "og 42", 5) == 0);
+	EXPECT_EQ(t, log_read(&at, piece, 5), 1);
+	EXPECT(t, piece[0] == '\n' && at == log_position());
+	EXPECT_EQ(t, log_read(&at, piece, 5), 0);
+	EXPECT_EQ(t, at, log_position());
+	/* As many bytes as are told, and no more. */
+	pos = log_position();
+	console_write("  # twice\n  #", 10);
+	EXPECT_EQ(t, log_position(), pos + 10);
+	EXPECT(t, read_from(pos) == 10 && strcmp(have, "  # twice\n") == 0);
+}
+
+/* Longer than what is formatted at a time. */
+static void long_lines_come_whole(struct ktest *t)
+{
+	u64 pos = log_position();
+
+	printk("  # %700s.%700s.\n", "a", "b");
+	EXPECT_EQ(t, read_from(pos), 4 + 701 + 701 + 1);
+	EXPECT(t, have[4 + 699] == 'a' && have[4 + 700] == '.' && have[4 + 701] == ' ');
+	EXPECT(t, have[4 + 1400] == 'b' && have[4 + 1401] == '.' && have[4 + 1402] == '\n');
+}
+
+static void the_log_begins_with_the_oldest_there_is(struct ktest *t)
+{
+	u64 end = log_position(), pos = 0, oldest = end > LOG_SIZE ? end - LOG_SIZE : 0;
+	size_t n = log_read(&pos, have, 100);
+
+	EXPECT_EQ(t, n, 100);
+	EXPECT_EQ(t, pos, oldest + 100);
+	pos = oldest + 50;
+	EXPECT_EQ(t, log_read(&pos, want, 50), 50);
+	EXPECT(t, memcmp(have + 50, want, 50) == 0);
+}
+
+static void buffers_are_not_overrun(struct ktest *t)
+{
+	char buf[8];
+
+	memset(buf, 'x', sizeof(buf));
+	ksnprintf(buf, 4, "%s", "abcdef");
+	EXPECT(t, strcmp(buf, "abc") == 0 && buf[4] == 'x');
+	EXPECT_EQ(t, ksnprintf(buf, sizeof(buf), "%d", 123), 3);
+}
+
+static void functions_are_named(struct ktest *t)
+{
+	uintptr_t here = (uintptr_t)symbol_name;
+	char name[64];
+
+	EXPECT(t, strcmp(symbol_name(here, name, sizeof(name)), "symbol_name+0x0") == 0);
+	EXPECT(t, strcmp(symbol_name(here + 1, name, sizeof(name)), "symbol_name+0x1") == 0);
+	EXPECT(t, strncmp(symbol_name(here - 1, name, sizeof(name)), "symbol_name", 11) != 0);
+	EXPECT(t, strcmp(symbol_name((uintptr_t)printk + 2, name, sizeof(name)), "printk+0x2") == 0);
+	/* Outside the code. */
+	EXPECT(t, strcmp(symbol_name(0x1234, name, sizeof(name)), "0x1234") == 0);
+	EXPECT(t, strcmp(symbol_name(~0UL, name, sizeof(name)), "0xffffffffffffffff") == 0);
+	EXPECT(t, symbol_name(here, name, sizeof(name)) == name);
+}
+
+static void add_line(uintptr_t addr, uintptr_t named)
+{
+	size_t len = strlen(want);
+	char name[64];
+
+	ksnprintf(want + len, sizeof(want) - len, "  %016lx %s\n", addr, symbol_name(named, name, sizeof(name)));
+}
+
+static void expect_trace(struct ktest *t, uintptr_t rip, uintptr_t rbp, int line)
+{
+	u64 pos = log_position();
+
+	print_backtrace(rip, rbp);
+	read_from(pos);
+	if (strcmp(have, want) != 0)
+		ktest_fail(t, __FILE__, line, "another backtrace");
+}
+#define EXPECT_TRACE(t, rip, rbp) expect_trace((t), (rip), (rbp), __LINE__)
+
+#define FRAMES 40
+static u64 frames[FRAMES][2];
+
+/* Frames one above the other, with return addresses; printed from @first on, @nr of them. */
+static void chain(unsigned first, unsigned nr)
+{
+	unsigned i;
+
+	want[0] = '\0';
+	for (i = 0; i < FRAMES; i++) {
+		frames[i][0] = i + 1 < FRAMES ? (u64)(uintptr_t)frames[i + 1] : 0;
+		frames[i][1] = (u64)(uintptr_t)printk + i;
+	}
+	for (i = first; i < first + nr; i++)
+		add_line(frames[i][1], frames[i][1] - 1);
+}
+
+static void backtraces_end_where_frames_do(struct ktest *t)
+{
+	uintptr_t rip = (uintptr_t)printk + 3;
+
+	/* As many as there are, 32 at most. */
+	chain(FRAMES - 3, 3);
+	EXPECT_TRACE(t, 0, (uintptr_t)frames[FRAMES - 3]);
+	chain(0, 32);
+	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);
+	/* The one that runs comes first. */
+	chain(0, 0);
+	add_line(rip, rip);
+	EXPECT_TRACE(t, rip, 0);
+	/* No return address; a frame not above the last, not far from it. */
+	chain(0, 5);
+	frames[5][1] = 0;
+	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);
+	chain(0, 5);
+	frames[4][0] = (u64)(uintptr_t)frames[4];
+	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);
+	chain(0, 5);
+	frames[4][0] = (u64)(uintptr_t)frames[4] + (64UL << 10) + 8;
+	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);
+	/* What is not the address of a frame is not read. */
+	chain(0, 5);
+	frames[4][0] = (u64)(uintptr_t)frames[5] + 4;
+	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);
+	want[0] = '\0';
+	EXPECT_TRACE(t, 0, 0x1000);
+	EXPECT_TRACE(t, 0, 0x7ffffffffff0);
+	EXPECT_TRACE(t, 0, (uintptr_t)frames[0] + 1);
+	EXPECT_TRACE(t, 0, ~0UL - 7);
+}
+
+/* A frame may lie as far above the last as a stack is long. */
+static void frames_lie_within_a_stack(struct ktest *t)
+{
+	static u64 stack[(64UL << 10) / 8 + 4];
+
+	want[0] = '\0';
+	stack[0] = (u64)(uintptr_t)&stack[(64UL << 10) / 8];
+	stack[1] = (u64)(uintptr_t)printk + 1;
+	stack[(64UL << 10) / 8] = 0;
+	stack[(64UL << 10) / 8 + 1] = (u64)(uintptr_t)printk + 2;
+	add_line(stack[1], stack[1] - 1);
+	add_line((uintptr_t)printk + 2, (uintptr_t)printk + 1);
+	EXPECT_TRACE(t, 0, (uintptr_t)stack);
+}
+
+KTEST_SUITE(console, KTEST_QUICK, KTEST(the_log_has_what_was_printed), KTEST(long_lines_come_whole),
+    KTEST(the_log_begins_with_the_oldest_there_is), KTEST(buffers_are_not_overrun), KTEST(functions_are_named),
+    KTEST(backtraces_end_where_frames_do), KTEST(frames_lie_within_a_stack));
