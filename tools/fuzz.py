@@ -35,7 +35,7 @@ TARGETS = {
     "mm": (6, ["MM", *HOST, f"{HERE}/fuzz_mm.c", f"{HERE}/fuzz_range.c", f"{HERE}/fuzz_model.c"], ON_HOST, 768),
     "trace": (1, ["MM", *HOST, "kernel/trace_parse.c", f"{HERE}/fuzz_trace.c", f"{HERE}/fuzz_model.c"], ON_HOST, 1024),
     "cmdline": (1, [*HOST, "kernel/cmdline.c", f"{HERE}/fuzz_cmdline.c"], ON_HOST, 4096),
-    "acpi": (1, ["arch/x86_64/acpi.c", "arch/x86_64/acpi_numa.c", "arch/x86_64/acpi_region.c", f"{HERE}/fuzz_acpi.c"], ON_X86, 1024),
+    "acpi": (1, ["arch/x86_64/acpi_table.c", "arch/x86_64/acpi_numa.c", "arch/x86_64/acpi_region.c", f"{HERE}/fuzz_acpi.c"], ON_X86, 1024),
     "multiboot2": (1, ["boot/bootinfo.c", "boot/framebuffer.c", f"{HERE}/fuzz_multiboot2.c"], ON_X86, 1024),
     "pci": (1, ["drivers/pci.c", "drivers/virtio_cap.c", f"{HERE}/fuzz_pci.c"], ON_X86, 1024),
     "screen": (1, ["drivers/psf.c", "drivers/text.c", f"{HERE}/fuzz_screen.c"], ON_X86, 4096),

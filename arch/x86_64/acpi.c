@@ -1,287 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi.c: find the firmware's tables, and read CPUs, interrupt controllers and power control.
+ * acpi.c: what this machine's firmware says.
  *
  * Owns:       acpi, filled once by acpi_init() on the boot CPU.
  * Locks:      none.
- * Invariants: no byte outside a table's length is read; a length that is not in the first 4 GiB,
- *             which is all that is mapped this early, is refused.
- * Tests:      tests/qemu/test_boot.py.
+ * Tests:      tests/test_arch.c, tests/qemu/test_boot.py.
  *
- * Offsets are those of the ACPI specification 6.4: 5.2.5 RSDP, 5.2.8 XSDT, 5.2.9 FADT, 5.2.12 MADT,
- * 20.2 AML.  acpi_numa.c has SRAT and SLIT, acpi_region.c what the DSDT says of slots.
+ * acpi_table.c finds and reads the tables.
  */
 #include <quarry/acpi.h>
 
 #include "x86.h"
 
-#define MAPPED 0x100000000ULL
-/* Larger tables are taken for garbage. */
-#define MAX_TABLE (16u << 20)
+#define RSDP_LEN 36
 
 struct acpi_info acpi;
 
-static u16 get16(const u8 *p)
-{
-	return (u16)(p[0] | p[1] << 8);
-}
-
-static u32 get32(const u8 *p)
-{
-	return get16(p) | (u32)get16(p + 2) << 16;
-}
-
-static u64 get64(const u8 *p)
-{
-	return get32(p) | (u64)get32(p + 4) << 32;
-}
-
-static const void *view(phys_t pa, size_t len)
-{
-	return pa && pa < MAPPED && len <= MAPPED - pa ? arch_phys_to_virt(pa) : NULL;
-}
-
-static u8 sum(const u8 *p, size_t len)
-{
-	u8 s = 0;
-
-	while (len--)
-		s = (u8)(s + *p++);
-	return s;
-}
-
-const char *acpi_check_table(const void *table, size_t len)
-{
-	const struct acpi_header *h = table;
-
-	if (len < sizeof(*h))
-		return "shorter than a header";
-	if (h->length < sizeof(*h) || h->length > len)
-		return "length out of range";
-	return sum(table, h->length) ? "checksum wrong" : NULL;
-}
-
-/* One entry of the MADT that is @len bytes long. */
-static const char *madt_entry(struct acpi_info *info, const u8 *e, u8 len)
-{
-	u32 id = 0, flags = 0;
-
-	if ((e[0] == 0 && len >= 8) || (e[0] == 9 && len >= 16)) { /* local APIC; x2APIC */
-		id = e[0] ? get32(e + 4) : e[3];
-		flags = e[0] ? get32(e + 8) : get32(e + 4);
-		if (e[0] == 0 && id == 0xff)
-			return NULL;
-		for (unsigned i = 0; i < info->nr_cpus; i++) {
-			if (info->cpu[i].apic_id == id)
-				return "an APIC id is there twice";
-		}
-		if (info->nr_cpus == ACPI_MAX_CPUS)
-			return "too many CPUs";
-		info->cpu[info->nr_cpus++] =
-		    (struct acpi_cpu){.apic_id = id, .enabled = flags & 1};
-	} else if (e[0] == 1 && len >= 12) { /* I/O APIC */
-		if (info->nr_ioapics == ACPI_MAX_IOAPICS)
-			return "too many I/O APICs";
-		info->ioapic[info->nr_ioapics++] =
-		    (struct acpi_ioapic){.address = get32(e + 4), .gsi_base = get32(e + 8)};
-	} else if (e[0] == 2 && len >= 10) { /* override: polarity in bits 1:0, trigger in 3:2 */
-		if (e[3] >= ACPI_NR_ISA)
-			return "an override of no ISA interrupt";
-		info->isa[e[3]] = (struct acpi_isa){.gsi = get32(e + 4),
-		    .level = (get16(e + 8) >> 2 & 3) == 3, .active_low = (get16(e + 8) & 3) == 3};
-	} else if (e[0] == 5 && len >= 12) { /* address override */
-		info->lapic = get64(e + 4);
-	}
-	return NULL;
-}
-
-const char *acpi_parse_madt(struct acpi_info *info, const void *table, size_t len)
-{
-	const u8 *t = table;
-	const char *wrong = NULL;
-	size_t off = 44;
-
-	if (len < off)
-		return "too short";
-	info->lapic = get32(t + 36);
-	while (off + 2 <= len) {
-		const char *w;
-
-		if (t[off + 1] < 2 || t[off + 1] > len - off)
-			return "an entry with a length out of range";
-		w = madt_entry(info, t + off, t[off + 1]);
-		wrong = wrong ? wrong : w;
-		off += t[off + 1];
-	}
-	return wrong;
-}
-
-/* A port of I/O space; 0: none, or it is no port. */
-static u16 port_at(const u8 *p)
-{
-	return get32(p) <= 0xffff ? (u16)get32(p) : 0;
-}
-
-const char *acpi_parse_fadt(struct acpi_info *info, const void *table, size_t len, phys_t *dsdt)
-{
-	const u8 *t = table;
-
-	*dsdt = 0;
-	if (len < 80)
-		return "too short";
-	*dsdt = get32(t + 40);
-	if (len >= 148 && get64(t + 140))
-		*dsdt = get64(t + 140);
-	info->sci = get16(t + 46);
-	info->smi_cmd = port_at(t + 48);
-	info->acpi_enable = t[52];
-	info->pm1a_evt = port_at(t + 56);
-	info->pm1a_cnt = port_at(t + 64);
-	info->pm_timer_port = port_at(t + 76);
-	if (len >= 93) {
-		info->gpe0 = port_at(t + 80);
-		info->pm1_evt_len = t[88];
-		info->gpe0_len = t[92];
-	}
-	return NULL;
-}
-
-/*
- * The package _S5_, found by its name: NameOp "_S5_" PackageOp PkgLength NumElements SLP_TYPa, an
- * integer below 8 in one of its encodings.
- */
-const char *acpi_parse_dsdt(struct acpi_info *info, const void *table, size_t len)
-{
-	const u8 *t = table;
-
-	for (size_t i = sizeof(struct acpi_header); i + 10 <= len; i++) {
-		size_t p = i + 5;
-
-		if (memcmp(t + i, "_S5_", 4) != 0 || t[i + 4] != 0x12)
-			continue;
-		p += 1 + (t[p] >> 6) + 1; /* PkgLength says in its top bits how long it is */
-		if (p < len && t[p] == 0x0a) /* BytePrefix */
-			p++;
-		if (p >= len || t[p] > 7)
-			return "_S5_ is not understood";
-		info->s5_type = t[p];
-		return NULL;
-	}
-	return "no _S5_";
-}
-
-/* A whole table at @pa with a right checksum, or NULL, which has been reported. */
-static const struct acpi_header *table_at(phys_t pa, const char *name)
-{
-	const struct acpi_header *h = view(pa, sizeof(*h));
-	const char *wrong = "not in the first 4 GiB";
-
-	if (h && h->length <= MAX_TABLE && view(pa, h->length))
-		wrong = acpi_check_table(h, h->length);
-	else if (h)
-		wrong = "length out of range";
-	if (wrong)
-		printk("acpi: table %.4s at %lx: %s: ignored\n", name ? name : "", pa, wrong);
-	return wrong ? NULL : h;
-}
-
-/* The root table that the pointer structure names: XSDT where there is one. */
-static const struct acpi_header *root_table(const u8 *rsdp, size_t len)
-{
-	const struct acpi_header *root = NULL;
-
-	if (!rsdp || len < 20 || memcmp(rsdp, "RSD PTR ", 8) != 0 || sum(rsdp, 20)) {
-		printk("acpi: no valid RSDP: one CPU, one node\n");
-		return NULL;
-	}
-	if (rsdp[15] >= 2 && len >= 36 && !sum(rsdp, 36) && get64(rsdp + 24))
-		root = table_at(get64(rsdp + 24), "XSDT");
-	return root ? root : table_at(get32(rsdp + 16), "RSDT");
-}
-
-static const struct acpi_header *find_table(const struct acpi_header *root, const char *name)
-{
-	const u8 *t = (const u8 *)root;
-	size_t step = root && root->signature[0] == 'X' ? 8 : 4;
-
-	for (size_t off = sizeof(*root); root && off + step <= root->length; off += step) {
-		phys_t pa = step == 8 ? get64(t + off) : get32(t + off);
-		const struct acpi_header *h = view(pa, sizeof(*h));
-
-		if (h && !memcmp(h->signature, name, 4))
-			return table_at(pa, name);
-	}
-	return NULL;
-}
-
-static void report(const char *name, const char *wrong)
-{
-	if (wrong)
-		printk("acpi: table %s: %s\n", name, wrong);
-}
-
-static void read_fadt(const struct acpi_header *fadt)
-{
-	const struct acpi_header *dsdt;
-	phys_t pa;
-
-	report("FACP", acpi_parse_fadt(&acpi, fadt, fadt->length, &pa));
-	dsdt = pa ? table_at(pa, "DSDT") : NULL;
-	if (dsdt) {
-		report("DSDT", acpi_parse_dsdt(&acpi, dsdt, dsdt->length));
-		acpi_parse_slots(&acpi, dsdt, dsdt->length);
-	}
-}
-
-/* The boot CPU is there, whatever the MADT says. */
-static void ensure_boot_cpu(void)
-{
-	u32 id = cpuid_apic_id();
-
-	for (unsigned i = 0; i < acpi.nr_cpus; i++) {
-		if (acpi.cpu[i].apic_id == id) {
-			acpi.cpu[i].enabled = true;
-			return;
-		}
-	}
-	if (acpi.nr_cpus < ACPI_MAX_CPUS)
-		acpi.cpu[acpi.nr_cpus++] = (struct acpi_cpu){.apic_id = id, .enabled = true};
-}
-
-static void set_defaults(void)
-{
-	acpi.lapic = 0xfee00000;
-	acpi.nr_nodes = 1;
-	for (unsigned i = 0; i < ACPI_NR_ISA; i++)
-		acpi.isa[i].gsi = i;
-	for (unsigned i = 0; i < MAX_NODES; i++) {
-		for (unsigned j = 0; j < MAX_NODES; j++)
-			acpi.distance[i][j] = i == j ? 10 : 20;
-	}
-}
-
 void acpi_init(void)
 {
-	const struct acpi_header *root, *t;
-	const u8 *rsdp = bootinfo.rsdp_len ? bootinfo.rsdp_copy : view(bootinfo.rsdp, 36);
+	if (bootinfo.rsdp_len)
+		acpi_read(&acpi, bootinfo.rsdp_copy, bootinfo.rsdp_len, cpuid_apic_id());
+	else
+		acpi_read(&acpi, acpi_view(bootinfo.rsdp, RSDP_LEN), RSDP_LEN, cpuid_apic_id());
+}
 
-	set_defaults();
-	root = root_table(rsdp, bootinfo.rsdp_len ? bootinfo.rsdp_len : 36);
-	t = find_table(root, "APIC");
-	if (t)
-		report("APIC", acpi_parse_madt(&acpi, t, t->length));
-	else
-		printk("acpi: no APIC table: one CPU\n");
-	ensure_boot_cpu();
-	t = find_table(root, "SRAT");
-	if (t)
-		report("SRAT", acpi_parse_srat(&acpi, t, t->length));
-	t = find_table(root, "SLIT");
-	if (t)
-		report("SLIT", acpi_parse_slit(&acpi, t, t->length));
-	t = find_table(root, "FACP");
-	if (t)
-		read_fadt(t);
-	else
-		printk("acpi: no FACP table: no power-off\n");
+unsigned acpi_node_of(phys_t pa)
+{
+	return acpi_node_in(&acpi, pa);
 }

@@ -4,7 +4,7 @@
  *
  * Owns:       nothing: fills the caller's struct acpi_info.
  * Locks:      none; needs no more of the kernel than memory access, and runs on a host as well.
- * Tests:      tests/qemu/test_nodes.py.
+ * Tests:      tests/test_acpi_numa.c, tests/qemu/test_nodes.py.
  *
  * Proximity domains are any 32-bit numbers; nodes are numbered in the order in which the SRAT first
  * names them.  Offsets: ACPI specification 6.4, 5.2.16 SRAT, 5.2.17 SLIT.
@@ -128,11 +128,11 @@ const char *acpi_parse_slit(struct acpi_info *info, const void *table, size_t le
 	return NULL;
 }
 
-unsigned acpi_node_of(phys_t pa)
+unsigned acpi_node_in(const struct acpi_info *info, phys_t pa)
 {
-	for (unsigned i = 0; i < acpi.nr_affinity; i++) {
-		if (acpi.affinity[i].start <= pa && pa < acpi.affinity[i].end)
-			return acpi.affinity[i].node;
+	for (unsigned i = 0; i < info->nr_affinity; i++) {
+		if (info->affinity[i].start <= pa && pa < info->affinity[i].end)
+			return info->affinity[i].node;
 	}
 	return 0;
 }

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 
+# These need only port.h: part of the kernel and of every hosted build.
+BOTH_SRCS += arch/x86_64/acpi_table.c
+BOTH_SRCS += arch/x86_64/acpi_numa.c
+BOTH_SRCS += arch/x86_64/acpi_region.c
+
 ARCH_SRCS += arch/x86_64/acpi.c
-ARCH_SRCS += arch/x86_64/acpi_numa.c
-ARCH_SRCS += arch/x86_64/acpi_region.c
 ARCH_SRCS += arch/x86_64/acpi_event.c
 ARCH_SRCS += arch/x86_64/apic.c
 ARCH_SRCS += arch/x86_64/clock.c

@@ -67,6 +67,16 @@ extern struct acpi_info acpi;
 void acpi_init(void);
 /* The node that the SRAT gives for the page at @pa, 0 if it says nothing.  Any context. */
 unsigned acpi_node_of(phys_t pa);
+/* The same of what @info says. */
+unsigned acpi_node_in(const struct acpi_info *info, phys_t pa);
+
+/*
+ * Fill @info, which is all zeros, from the tables that the root pointer leads to: @len bytes at @rsdp, NULL: there
+ * is none.  The CPU with APIC id @boot_id is there, whatever they say.  Context: as acpi_init.
+ */
+void acpi_read(struct acpi_info *info, const void *rsdp, size_t len, u32 boot_id);
+/* The @len bytes at @pa; NULL: not all in the first 4 GiB. */
+const void *acpi_view(phys_t pa, size_t len);
 
 /*
  * The parsers: @len bytes at @table are readable, header included; they trust nothing in it.

@@ -5,9 +5,7 @@
  */
 #include "fuzz_boot.h"
 #include <quarry/acpi.h>
-#include <quarry/bootinfo.h>
 
-struct bootinfo bootinfo;
 static struct acpi_info info;
 
 static void judge(void)
