@@ -33,11 +33,14 @@ static u8 sum_of(const u8 *p, size_t len)
 /* Make the checksum right of what @table holds, and put it at @at. */
 static void place(unsigned at, const char *name)
 {
-	memcpy(table.b, name, 4);
+	unsigned i;
+
+	for (i = 0; i < 4; i++)
+		table.b[i] = (u8)name[i];
 	put32(table.b + 4, (u32)table.len);
 	table.b[9] = 0;
 	table.b[9] = (u8)-sum_of(table.b, table.len);
-	memcpy(memory + at, table.b, table.len + 1);
+	memcpy(memory + at, table.b, table.len);
 }
 
 static void place_madt(unsigned at, u8 id, u32 flags)
