@@ -71,8 +71,10 @@ static void place_root(unsigned at, unsigned step, const phys_t *to)
 /* A pointer to both root tables; both its checksums are right. */
 static void make_rsdp(u8 revision, phys_t rsdt, phys_t xsdt)
 {
+	static const char sign[8] = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '};
+
 	memset(rsdp, 0, sizeof(rsdp));
-	memcpy(rsdp, "RSD PTR ", 8);
+	memcpy(rsdp, sign, sizeof(sign));
 	rsdp[15] = revision;
 	put32(rsdp + 16, (u32)rsdt);
 	put32(rsdp + 20, 36);
