@@ -30,6 +30,18 @@ static u64 total_ram(void)
 	return bytes;
 }
 
+/* Does the image lie in RAM?  GRUB does not look. */
+static void check_image(void)
+{
+	for (unsigned i = 0; i < bootinfo.nr_ram; i++) {
+		if (bootinfo.ram[i].start <= image_phys(image_start) &&
+		    image_phys(image_end) <= bootinfo.ram[i].end)
+			return;
+	}
+	printk("boot: the image at %lx-%lx is not all in usable RAM\n", image_phys(image_start),
+	    image_phys(image_end));
+}
+
 void boot_memory_init(void)
 {
 	unsigned i;
@@ -47,6 +59,7 @@ void boot_memory_init(void)
 		printk("quarry: FAIL\n");
 		machine_power_off(false);
 	}
+	check_image();
 }
 
 /* The initial tables reach 4 GiB; boot memory stays below for good, where all of it is mapped. */

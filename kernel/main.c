@@ -121,8 +121,8 @@ void kernel_main(void)
 	arch_boot_memory_done(); /* stacks and page tables come from alloc_pages */
 	sched_init_cpu(true);    /* this flow is a thread; others may be started */
 	cpu_set_online(0);
-	arch_irq_enable();
 	arch_timer_start(1);     /* preemption */
+	arch_irq_enable();
 	smp_start_aps();         /* the other CPUs run kernel_ap_entry */
 	wait_for_aps();          /* and are online when this returns */
 	serial_enable_irq();
@@ -157,8 +157,8 @@ void kernel_ap_entry(void)
 	sched_init_cpu(false);
 	if (!cpu_arrive()) {
 		cpu_set_online(arch_cpu_id());
-		arch_irq_enable();
 		arch_timer_start(1);
+		arch_irq_enable();
 	}
 	sched_idle();
 }

@@ -141,30 +141,35 @@ void apic_enable(void)
 	apic_eoi();
 }
 
-static u32 ioapic_read(unsigned i, u32 reg)
+static u32 ioapic_read(unsigned i, u32 reg) REQUIRES(ioapic_lock)
 {
 	ioapic[i][0] = reg;
 	return ioapic[i][4];
 }
 
-static void ioapic_write(unsigned i, u32 reg, u32 value)
+static void ioapic_write(unsigned i, u32 reg, u32 value) REQUIRES(ioapic_lock)
 {
 	ioapic[i][0] = reg;
 	ioapic[i][4] = value;
 }
 
-static u32 ioapic_pins(unsigned i)
+static u32 ioapic_pins(unsigned i) REQUIRES(ioapic_lock)
 {
 	return (ioapic_read(i, IOAPIC_VERSION) >> 16 & 0xff) + 1;
 }
 
 static void ioapic_init(void)
 {
-	for (unsigned i = 0; i < acpi.nr_ioapics; i++) {
+	irqflags_t flags;
+
+	for (unsigned i = 0; i < acpi.nr_ioapics; i++)
 		ioapic[i] = arch_map_mmio(acpi.ioapic[i].address, 0x20);
+	flags = spin_lock_irqsave(&ioapic_lock);
+	for (unsigned i = 0; i < acpi.nr_ioapics; i++) {
 		for (u32 pin = 0; ioapic[i] && pin < ioapic_pins(i); pin++)
 			ioapic_write(i, IOAPIC_REDIRECT + 2 * pin, LVT_MASKED);
 	}
+	spin_unlock_irqrestore(&ioapic_lock, flags);
 }
 
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low)
@@ -250,23 +255,19 @@ void arch_apic_init(void)
 
 void arch_timer_start(u32 ticks)
 {
-	irqflags_t flags = arch_irq_save();
-
+	KASSERT(!arch_irqs_enabled());
 	this_cpu()->tick_step = ticks;
 	apic_write(APIC_TIMER_DIV, TIMER_DIV_16);
 	apic_write(APIC_LVT_TIMER, LVT_PERIODIC | VEC_TIMER);
 	apic_write(APIC_TIMER_INIT, (u32)(clock_apic_hz / TICK_HZ) * ticks);
-	arch_irq_restore(flags);
 }
 
 void arch_timer_stop(void)
 {
-	irqflags_t flags = arch_irq_save();
-
+	KASSERT(!arch_irqs_enabled());
 	this_cpu()->tick_step = 0;
 	apic_write(APIC_LVT_TIMER, LVT_MASKED);
 	apic_write(APIC_TIMER_INIT, 0);
-	arch_irq_restore(flags);
 }
 
 bool arch_irqs_pending(void)

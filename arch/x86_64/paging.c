@@ -3,7 +3,7 @@
  * paging.c: the kernel's page tables.
  *
  * Owns:       the kernel's half of the address space; kernel_cr3.
- * Locks:      paging_lock, a mutex, for every change; allocation happens inside it.
+ * Locks:      paging_lock, a mutex, for every change but those at boot; allocation happens inside it.
  * Invariants: no page is both writable and executable, under no address.
  *             All RAM of bootinfo is in the direct map, and what has come since; nothing that is not RAM is.
  *             Address 0 and the whole lower half are unmapped.
@@ -41,9 +41,9 @@ static u64 *root;
 u64 kernel_cr3;
 static struct mutex paging_lock;
 static bool boot_memory_over;
-static uintptr_t mmio_next = ARCH_MMIO_BASE; /* under paging_lock; nothing is mapped from there on */
+static uintptr_t mmio_next GUARDED_BY(paging_lock) = ARCH_MMIO_BASE; /* nothing is mapped from there on */
 /* By level of the table, or page, that an entry of level 0, 1, 2 leads to: all of it reads as zeros. */
-static u64 zeros[3];
+static u64 zeros[ROOT_LEVEL + 1];
 
 static u64 pte_flags(unsigned flags)
 {
@@ -85,43 +85,61 @@ static void *table_alloc(void)
 /* Does the entry, of @level, lead to what all unbacked addresses of the arrays share? */
 static bool is_zeros(u64 entry, unsigned level)
 {
-	return level < ARRAY_SIZE(zeros) && zeros[level] && (entry & PTE_ADDRESS) == zeros[level] &&
-	    entry & PTE_PRESENT && !(entry & PTE_LARGE);
+	return entry & PTE_PRESENT && (entry & PTE_ADDRESS) == zeros[level];
+}
+
+/* The entry of @table, a table of @level, for @va. */
+static u64 *entry_in(u64 *table, unsigned level, uintptr_t va)
+{
+	return &table[va >> LEVEL_SHIFT(level) & (TABLE_ENTRIES - 1)];
 }
 
 /*
  * The entry for @va at @level, or the larger page above it that maps @va; *@found says at which
- * level it is.  Missing tables are made if @make, and shared ones copied.  NULL: no table there, or no memory
- * for one.
+ * level it is.  NULL: no table there.
  */
-static u64 *entry_of(uintptr_t va, unsigned level, bool make, unsigned *found)
+static u64 *entry_of(uintptr_t va, unsigned level, unsigned *found)
 {
-	u64 *table = root;
-	unsigned l = ROOT_LEVEL;
+	u64 *entry = entry_in(root, ROOT_LEVEL, va);
 
-	for (;;) {
-		u64 *entry = &table[va >> LEVEL_SHIFT(l) & (TABLE_ENTRIES - 1)];
+	for (*found = ROOT_LEVEL; *found != level && !(*entry & PTE_LARGE); (*found)--) {
+		if (!(*entry & PTE_PRESENT))
+			return NULL;
+		entry = entry_in(arch_phys_to_virt(*entry & PTE_ADDRESS), *found - 1, va);
+	}
+	return entry;
+}
 
-		if (l == level || *entry & PTE_LARGE) {
-			*found = l;
-			return entry;
-		}
-		if (!(*entry & PTE_PRESENT) || (make && is_zeros(*entry, l))) {
-			u64 *next = make ? table_alloc() : NULL;
+static void set_entry(u64 *entry, u64 value) REQUIRES(paging_lock)
+{
+	WRITE_ONCE(*entry, value);
+}
+
+/* The same; missing tables are made, and shared ones copied.  NULL: no memory for one. */
+static u64 *make_entry(uintptr_t va, unsigned level, unsigned *found) REQUIRES(paging_lock)
+{
+	u64 *entry = entry_in(root, ROOT_LEVEL, va);
+
+	for (*found = ROOT_LEVEL; *found != level && !(*entry & PTE_LARGE); (*found)--) {
+		bool shared = is_zeros(*entry, *found);
+
+		if (!(*entry & PTE_PRESENT) || shared) {
+			u64 *next = table_alloc();
 
 			if (!next)
 				return NULL;
-			if (*entry & PTE_PRESENT)
+			if (shared)
 				memcpy(next, arch_phys_to_virt(*entry & PTE_ADDRESS), PAGE_SIZE);
-			WRITE_ONCE(*entry, arch_virt_to_phys(next) | PTE_TABLE);
+			set_entry(entry, arch_virt_to_phys(next) | PTE_TABLE);
 		}
-		table = arch_phys_to_virt(*entry & PTE_ADDRESS);
-		l--;
+		entry = entry_in(arch_phys_to_virt(*entry & PTE_ADDRESS), *found - 1, va);
 	}
+	return entry;
 }
 
 /* Map with the largest pages up to @max_level that fit. */
 static int map_range(uintptr_t va, phys_t pa, size_t len, u64 flags, unsigned max_level)
+    REQUIRES(paging_lock)
 {
 	while (len) {
 		unsigned level = max_level, found;
@@ -129,12 +147,12 @@ static int map_range(uintptr_t va, phys_t pa, size_t len, u64 flags, unsigned ma
 
 		while (level && ((va | pa) & (LEVEL_SIZE(level) - 1) || len < LEVEL_SIZE(level)))
 			level--;
-		entry = entry_of(va, level, true, &found);
+		entry = make_entry(va, level, &found);
 		if (!entry)
 			return -ENOMEM;
 		pte = pa | flags | (level ? PTE_LARGE : 0);
 		if (!(*entry & PTE_PRESENT))
-			WRITE_ONCE(*entry, pte);
+			set_entry(entry, pte);
 		else if (*entry != pte)
 			return -EEXIST;
 		va += LEVEL_SIZE(level);
@@ -144,7 +162,7 @@ static int map_range(uintptr_t va, phys_t pa, size_t len, u64 flags, unsigned ma
 	return 0;
 }
 
-static void map_at_boot(uintptr_t va, phys_t start, phys_t end, unsigned flags)
+static void map_at_boot(uintptr_t va, phys_t start, phys_t end, unsigned flags) NO_LOCK_ANALYSIS
 {
 	unsigned max_level = cpu_has_gib_pages() ? 2 : 1;
 
@@ -168,18 +186,6 @@ static void map_image(const char *start, const char *end, unsigned flags)
 	map_at_boot((uintptr_t)start, image_phys(start), image_phys(end), flags);
 }
 
-/* Does the image lie in RAM?  GRUB does not look. */
-static void check_image(void)
-{
-	for (unsigned i = 0; i < bootinfo.nr_ram; i++) {
-		if (bootinfo.ram[i].start <= image_phys(image_start) &&
-		    image_phys(image_end) <= bootinfo.ram[i].end)
-			return;
-	}
-	printk("paging: the image at %lx-%lx is not all in usable RAM\n", image_phys(image_start),
-	    image_phys(image_end));
-}
-
 /* A table of @level whose entries all are @entry. */
 static u64 shared_table(u64 entry)
 {
@@ -191,7 +197,7 @@ static u64 shared_table(u64 entry)
 }
 
 /* All of the arrays for as many pages as there are links for. */
-static void map_zeros(void)
+static void map_zeros(void) NO_LOCK_ANALYSIS
 {
 	const u64 pages = 1ULL << 32;
 	uintptr_t va = (uintptr_t)ARCH_MEMMAP, end = va + pages * sizeof(struct page);
@@ -201,15 +207,15 @@ static void map_zeros(void)
 	zeros[1] = shared_table(zeros[0] | PTE_ZEROS);
 	zeros[2] = shared_table(zeros[1] | PTE_TABLE);
 	for (; va < end; va += LEVEL_SIZE(2))
-		WRITE_ONCE(*entry_of(va, 2, true, &found), zeros[2] | PTE_TABLE);
+		set_entry(make_entry(va, 2, &found), zeros[2] | PTE_TABLE);
 	va = (uintptr_t)ARCH_PAGEBLOCKS;
 	end = va + (pages >> PAGEBLOCK_ORDER) * sizeof(struct pageblock);
 	for (; va < end; va += LEVEL_SIZE(1))
-		WRITE_ONCE(*entry_of(va, 1, true, &found), zeros[1] | PTE_TABLE);
+		set_entry(make_entry(va, 1, &found), zeros[1] | PTE_TABLE);
 }
 
 /* The root's entries for the direct map of what may come later. */
-static void expect_hotplug(void)
+static void expect_hotplug(void) NO_LOCK_ANALYSIS
 {
 	unsigned found;
 
@@ -218,18 +224,17 @@ static void expect_hotplug(void)
 
 		for (; acpi.affinity[i].hotplug && pa < acpi.affinity[i].end && pa < ARCH_MAX_RAM;
 		     pa += LEVEL_SIZE(ROOT_LEVEL))
-			entry_of(ARCH_DIRECT_MAP + pa, ROOT_LEVEL - 1, true, &found);
+			make_entry(ARCH_DIRECT_MAP + pa, ROOT_LEVEL - 1, &found);
 	}
 }
 
-void arch_paging_init(void)
+void arch_paging_init(void) NO_LOCK_ANALYSIS
 {
 	static const uintptr_t windows[] = {ARCH_MMIO_BASE, ARCH_STACK_BASE,
 	    (uintptr_t)ARCH_MEMMAP, (uintptr_t)ARCH_PAGEBLOCKS};
 	unsigned found;
 
 	paging_lock = MUTEX("paging");
-	check_image();
 	root = boot_alloc(PAGE_SIZE, PAGE_SIZE);
 	map_image(image_start, text_end, MAP_EXEC);
 	map_image(rodata_start, rodata_end, 0);
@@ -238,7 +243,7 @@ void arch_paging_init(void)
 		map_direct(bootinfo.ram[i].start, bootinfo.ram[i].end);
 	/* Address spaces copy the root's upper half: its tables must all exist before. */
 	for (unsigned i = 0; i < ARRAY_SIZE(windows); i++)
-		entry_of(windows[i], ROOT_LEVEL - 1, true, &found);
+		make_entry(windows[i], ROOT_LEVEL - 1, &found);
 	expect_hotplug();
 	map_zeros();
 	kernel_cr3 = arch_virt_to_phys(root);
@@ -262,12 +267,12 @@ int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags)
 }
 
 /* The tables for 4 KiB pages of [va, va + len): what can fail.  Those that are made stay. */
-static bool make_tables(uintptr_t va, size_t len)
+static bool make_tables(uintptr_t va, size_t len) REQUIRES(paging_lock)
 {
 	unsigned found;
 
 	for (uintptr_t at = ALIGN_DOWN(va, LEVEL_SIZE(1)); at < va + len; at += LEVEL_SIZE(1)) {
-		if (!entry_of(at, 0, true, &found))
+		if (!make_entry(at, 0, &found))
 			return false;
 	}
 	return true;
@@ -305,7 +310,7 @@ void *arch_map_framebuffer(phys_t pa, size_t len)
 	return map_device(pa, len, MAP_COMBINE);
 }
 
-void arch_map_array(uintptr_t va, size_t len)
+void arch_map_array(uintptr_t va, size_t len) NO_LOCK_ANALYSIS
 {
 	uintptr_t end = ALIGN_UP(va + len, PAGE_SIZE);
 	unsigned found;
@@ -313,20 +318,20 @@ void arch_map_array(uintptr_t va, size_t len)
 	va = ALIGN_DOWN(va, PAGE_SIZE);
 	while (va < end) {
 		unsigned level = !(va & (LEVEL_SIZE(1) - 1)) && end - va >= LEVEL_SIZE(1);
-		u64 *entry = entry_of(va, level, true, &found);
+		u64 *entry = make_entry(va, level, &found);
 
 		KASSERT(entry); /* boot memory: boot_alloc never comes back with nothing */
 		/* A table there: parts of the 2 MiB are mapped, the rest goes page by page. */
 		if (level && found == level && *entry & PTE_PRESENT && !(*entry & PTE_LARGE) &&
 		    !is_zeros(*entry, level)) {
 			level = 0;
-			entry = entry_of(va, level, true, &found);
+			entry = make_entry(va, level, &found);
 			KASSERT(entry);
 		}
 		if (!(*entry & PTE_PRESENT) || is_zeros(*entry, level)) {
 			void *memory = boot_alloc(LEVEL_SIZE(level), LEVEL_SIZE(level));
 
-			WRITE_ONCE(*entry, arch_virt_to_phys(memory) | pte_flags(MAP_WRITE) |
+			set_entry(entry, arch_virt_to_phys(memory) | pte_flags(MAP_WRITE) |
 				(level ? PTE_LARGE : 0));
 			invlpg(va);
 		}
@@ -356,14 +361,14 @@ int arch_array_grow(uintptr_t va, size_t len)
 	mutex_lock(&paging_lock);
 	for (; va < end && !err; va += PAGE_SIZE) {
 		unsigned found;
-		u64 *entry = entry_of(va, 0, true, &found);
+		u64 *entry = make_entry(va, 0, &found);
 		void *memory;
 
 		if (entry && !is_zeros(*entry, found))
 			continue;
 		memory = entry ? table_alloc() : NULL;
 		if (memory)
-			WRITE_ONCE(*entry, arch_virt_to_phys(memory) | pte_flags(MAP_WRITE));
+			set_entry(entry, arch_virt_to_phys(memory) | pte_flags(MAP_WRITE));
 		else
 			err = -ENOMEM;
 	}
@@ -387,10 +392,10 @@ int arch_array_place(uintptr_t va, phys_t pa, size_t len)
 		return -EAGAIN;
 	for (; va < end && !err; va += LEVEL_SIZE(1), pa += LEVEL_SIZE(1)) {
 		unsigned found;
-		u64 *entry = entry_of(va, 1, true, &found);
+		u64 *entry = make_entry(va, 1, &found);
 
 		if (entry)
-			WRITE_ONCE(*entry, pa | pte_flags(MAP_WRITE) | PTE_LARGE);
+			set_entry(entry, pa | pte_flags(MAP_WRITE) | PTE_LARGE);
 		else
 			err = -ENOMEM;
 	}
@@ -408,7 +413,7 @@ void arch_array_shrink(uintptr_t va, size_t len)
 	mutex_lock(&paging_lock);
 	for (; va < end; va += PAGE_SIZE) {
 		unsigned found;
-		u64 *entry = entry_of(va, 0, false, &found);
+		u64 *entry = entry_of(va, 0, &found);
 
 		if (!entry || found || is_zeros(*entry, 0))
 			continue;
@@ -416,7 +421,7 @@ void arch_array_shrink(uintptr_t va, size_t len)
 		/* Boot memory stays. */
 		if (word_state(page_word(page)) != PG_ALLOC)
 			continue;
-		WRITE_ONCE(*entry, zeros[0] | PTE_ZEROS);
+		set_entry(entry, zeros[0] | PTE_ZEROS);
 		page->owner = gone;
 		gone = page;
 	}
@@ -436,12 +441,12 @@ int arch_direct_map(phys_t pa, size_t len)
 	mutex_lock(&paging_lock);
 	for (; pa < end && !err; pa += LEVEL_SIZE(1)) {
 		unsigned found;
-		u64 *entry = entry_of(ARCH_DIRECT_MAP + pa, 1, true, &found);
+		u64 *entry = make_entry(ARCH_DIRECT_MAP + pa, 1, &found);
 
 		if (!entry)
 			err = -ENOMEM;
 		else if (!(*entry & PTE_PRESENT))
-			WRITE_ONCE(*entry, pa | pte_flags(MAP_WRITE) | PTE_LARGE);
+			set_entry(entry, pa | pte_flags(MAP_WRITE) | PTE_LARGE);
 	}
 	mutex_unlock(&paging_lock);
 	return err;
@@ -454,10 +459,10 @@ void arch_direct_unmap(phys_t pa, size_t len)
 	mutex_lock(&paging_lock);
 	for (; pa < end; pa += LEVEL_SIZE(1)) {
 		unsigned found;
-		u64 *entry = entry_of(ARCH_DIRECT_MAP + pa, 1, false, &found);
+		u64 *entry = entry_of(ARCH_DIRECT_MAP + pa, 1, &found);
 
 		if (entry && found == 1 && *entry & PTE_LARGE)
-			WRITE_ONCE(*entry, 0);
+			set_entry(entry, 0);
 	}
 	mutex_unlock(&paging_lock);
 	flush_everywhere();
@@ -470,13 +475,13 @@ bool arch_unmap(uintptr_t va, size_t len)
 	mutex_lock(&paging_lock);
 	for (; len; va += PAGE_SIZE, len -= PAGE_SIZE) {
 		unsigned found;
-		u64 *entry = entry_of(va, 0, false, &found);
+		u64 *entry = entry_of(va, 0, &found);
 
 		if (!entry || found || !(*entry & PTE_PRESENT)) {
 			all = false;
 			continue;
 		}
-		WRITE_ONCE(*entry, 0);
+		set_entry(entry, 0);
 		invlpg(va);
 	}
 	mutex_unlock(&paging_lock);
@@ -486,7 +491,7 @@ bool arch_unmap(uintptr_t va, size_t len)
 phys_t arch_mapped_at(uintptr_t va)
 {
 	unsigned found;
-	u64 *entry = entry_of(va, 0, false, &found);
+	u64 *entry = entry_of(va, 0, &found);
 
 	if (!entry || !(*entry & PTE_PRESENT))
 		return 0;

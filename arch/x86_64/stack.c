@@ -105,11 +105,14 @@ static bool map_stack(uintptr_t top)
 	return true;
 }
 
-static void put_slot(u16 *list, unsigned *nr, unsigned slot)
+static void put_slot(unsigned slot, bool mapped)
 {
 	irqflags_t flags = spin_lock_irqsave(&stack_lock);
 
-	list[(*nr)++] = (u16)slot;
+	if (mapped)
+		cached[nr_cached++] = (u16)slot;
+	else
+		empty[nr_empty++] = (u16)slot;
 	spin_unlock_irqrestore(&stack_lock, flags);
 }
 
@@ -129,7 +132,7 @@ void *arch_stack_alloc(void)
 	if (slot == NR_SLOTS)
 		return NULL;
 	if (!mapped && !map_stack(slot_top(slot))) {
-		put_slot(empty, &nr_empty, slot);
+		put_slot(slot, false);
 		return NULL;
 	}
 	return (void *)slot_top(slot);
@@ -140,10 +143,7 @@ void arch_stack_free(void *top)
 	unsigned slot = (unsigned)(((uintptr_t)top - ARCH_STACK_BASE) / STACK_SLOT - 1);
 
 	KASSERT(slot < NR_SLOTS && (uintptr_t)top == slot_top(slot));
-	if (READ_ONCE(nr_cached) < KEEP_STACKS || !unmap_stack((uintptr_t)top))
-		put_slot(cached, &nr_cached, slot);
-	else
-		put_slot(empty, &nr_empty, slot);
+	put_slot(slot, READ_ONCE(nr_cached) < KEEP_STACKS || !unmap_stack((uintptr_t)top));
 }
 
 unsigned long arch_stack_pages(void)

@@ -112,9 +112,9 @@ void print_backtrace(uintptr_t rip, uintptr_t rbp);
 void machine_power_off(bool pass) __attribute__((noreturn));
 /* An interrupt of the scheduler on @cpu: need_resched has been set.  Any context. */
 void arch_ipi_kick(unsigned cpu);
-/* From now on the timer of this CPU interrupts it once in @ticks ticks, of 10 ms; also when it is on. */
+/* From now on the timer of this CPU interrupts it once in @ticks ticks, of 10 ms; also when it is on.  irqs off. */
 void arch_timer_start(u32 ticks);
-/* Stop it; what it has raised already still comes. */
+/* Stop it; what it has raised already still comes.  irqs off. */
 void arch_timer_stop(void);
 /* Does an interrupt wait for this CPU to turn them on?  irqs off. */
 bool arch_irqs_pending(void);
