@@ -5,6 +5,8 @@
  * Bulk work is done by string instructions, eight bytes at a time: one instruction in the count of
  * an emulator for each eight bytes, and code that no compiler can turn into a call to itself.  The
  * byte loops have an empty asm in them for the same reason.
+ *
+ * Tests:      tests/test_string.c.
  */
 #include <quarry/port.h>
 

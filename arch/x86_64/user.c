@@ -7,7 +7,7 @@
  * Invariants: nobody returns to ring 3 with an RIP at or above USER_END.
  *             User memory is touched by user_copy alone, between stac and clac.
  *             The kernel uses no FPU register: they are the running thread's, or nobody's.
- * Tests:      tests/test_arch.c, tests/test_task.c.
+ * Tests:      tests/test_arch_cpu.c, tests/test_arch.c, tests/test_task.c, tests/test_task_cpu.c, tests/qemu/test_boot.py.
  */
 #include <quarry/mce.h>
 #include <quarry/mm.h>
