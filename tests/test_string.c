@@ -45,6 +45,7 @@ static void moved_bytes_are_as_they_were(struct ktest *t)
 static void copied_and_set_bytes_are_all_there_are(struct ktest *t)
 {
 	static const u8 from[LENGTH] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4};
+	int byte = 0x7a5; /* of which the lowest eight bits count */
 	unsigned len, i;
 
 	for (len = 0; len <= LENGTH; len++) {
@@ -56,37 +57,55 @@ static void copied_and_set_bytes_are_all_there_are(struct ktest *t)
 		fill();
 		for (i = 0; i < len; i++)
 			want[AT + i] = 0xa5;
-		EXPECT(t, memset(have + AT, 0x7a5, len) == have + AT);
+		EXPECT(t, memset(have + AT, byte, len) == have + AT);
 		EXPECT_EQ(t, wrong_bytes(), 0);
 	}
 }
 
-static void bytes_are_compared_as_unsigned(struct ktest *t)
+/* The sign of what is compared: the first @len bytes, as memory and as strings, and all of two strings. */
+static const struct {
+	const char *a, *b;
+	size_t len;
+	int memory, string, whole;
+} cases[] = {
+    {"ab", "cd", 0, 0, 0, -1},
+    {"abc", "abd", 2, 0, 0, -1},
+    {"abc", "abd", 3, -1, -1, -1},
+    {"ab", "bb", 2, -1, -1, -1},
+    {"a\xff", "a\x01", 2, 1, 1, 1},
+    {"a\x01", "a\xff", 2, -1, -1, -1},
+    {"a\0b", "a\0c", 3, -1, 0, 0},
+    {"same\0one", "same\0two", 8, -1, 0, 0},
+    {"ab", "abc", 3, -1, -1, -1},
+    {"abc", "ab", 3, 1, 1, 1},
+    {"", "", 1, 0, 0, 0},
+};
+
+static int sign(int value)
 {
-	EXPECT_EQ(t, memcmp("ab", "cd", 0), 0);
-	EXPECT_EQ(t, memcmp("abc", "abd", 2), 0);
-	EXPECT(t, memcmp("abc", "abd", 3) < 0);
-	EXPECT(t, memcmp("a\xff", "a\x01", 2) > 0);
-	EXPECT(t, memcmp("a\0b", "a\0c", 3) < 0);
+	return value < 0 ? -1 : value > 0;
+}
+
+static void bytes_and_strings_are_compared_as_unsigned(struct ktest *t)
+{
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		EXPECT_EQ(t, sign(memcmp(cases[i].a, cases[i].b, cases[i].len)), cases[i].memory);
+		EXPECT_EQ(t, sign(strncmp(cases[i].a, cases[i].b, cases[i].len)), cases[i].string);
+		EXPECT_EQ(t, sign(strcmp(cases[i].a, cases[i].b)), cases[i].whole);
+	}
 }
 
 static void strings_end_with_0(struct ktest *t)
 {
-	EXPECT_EQ(t, strlen(""), 0);
-	EXPECT_EQ(t, strlen("four"), 4);
-	EXPECT_EQ(t, strcmp("", ""), 0);
-	EXPECT_EQ(t, strcmp("same", "same\0but"), 0);
-	EXPECT(t, strcmp("same", "samet") < 0);
-	EXPECT(t, strcmp("samet", "same") > 0);
-	EXPECT(t, strcmp("a\xff", "a\x01") > 0);
-	EXPECT(t, strcmp("ab", "bb") < 0);
-	EXPECT_EQ(t, strncmp("abc", "abd", 2), 0);
-	EXPECT(t, strncmp("abc", "abd", 3) < 0);
-	EXPECT_EQ(t, strncmp("a", "b", 0), 0);
-	EXPECT_EQ(t, strncmp("same\0one", "same\0two", 8), 0);
-	EXPECT(t, strncmp("\xff", "\x01", 1) > 0);
-	EXPECT(t, strncmp("ab", "abc", 3) < 0);
+	static const char *const text[] = {"", "1", "22", "four\0more"};
+	static const size_t length[] = {0, 1, 2, 4};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(text); i++)
+		EXPECT_EQ(t, strlen(text[i]), length[i]);
 }
 
 KTEST_SUITE(string, KTEST_QUICK, KTEST(moved_bytes_are_as_they_were), KTEST(copied_and_set_bytes_are_all_there_are),
-    KTEST(bytes_are_compared_as_unsigned), KTEST(strings_end_with_0));
+    KTEST(bytes_and_strings_are_compared_as_unsigned), KTEST(strings_end_with_0));
