@@ -5,7 +5,7 @@
  * Owns:       nothing but the order; every init function of the kernel is called from here.
  * Locks:      none.
  * Invariants: the list is the only start-up order there is: no constructors, no init sections.
- * Tests:      tests/qemu/test_boot.py.
+ * Tests:      tests/qemu/test_start.py, tests/qemu/test_boot.py, tests/qemu/test_panic.py.
  */
 #include "kernel/boot_memory.h"
 #include "bench/bench.h"

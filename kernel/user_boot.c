@@ -5,7 +5,7 @@
  * Owns:       nothing.
  * Locks:      none.
  * Invariants: when it returns no task is left, and no page that one had.
- * Tests:      tests/qemu/test_user.py.
+ * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_user.py.
  */
 #include <quarry/bootfile.h>
 #include <quarry/kernel.h>

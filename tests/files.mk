@@ -106,6 +106,7 @@ KTEST_SRCS += tests/test_hotplug_race.c
 KTEST_SRCS += tests/test_cpu_plug.c
 KTEST_SRCS += tests/test_tick.c
 KTEST_SRCS += tests/test_console.c
+KTEST_SRCS += tests/test_hang.c
 KTEST_SRCS += tests/test_fair.c
 KTEST_SRCS += tests/test_task.c
 KTEST_SRCS += tests/test_task_cpu.c

@@ -96,7 +96,13 @@ def test_promises(boot, cpus):
     run = boot(f"{QUIET} user=promise user_rounds=2", programs=True, cpus=cpus, mem=64, timeout=400)
     assert run.passed, run.story()
     assert len(re.findall("^promise: 0 surprises$", run.text, re.M)) == 2, run.story()
-    assert len(re.findall(r"^soak: round \d of 2, seed 0x[0-9a-f]+: good$", run.text, re.M)) == 2, run.story()
+    assert re.findall(r"^soak: round (\d of 2), seed (0x[0-9a-f]+): good$", run.text, re.M) == \
+        [("1 of 2", "0x5eed"), ("2 of 2", "0x5eee")], run.story()
+    done = re.search(rf"^soak: (\d+) downs and (\d+) ups of {cpus} CPUs, (\d+) offlines that moved \d+ pages, (\d+) refused; "
+                     r"\d+ pages free as before; \d+ dropped, 0 killed$", run.text, re.M)
+    assert done, run.story()
+    downs, ups, offlines, refused = map(int, done.groups())
+    assert (downs > 0 and ups <= downs if cpus > 1 else downs == ups == 0) and offlines + refused > 0, run.story()
 
 
 def test_random_calls_while_memory_is_short(boot):

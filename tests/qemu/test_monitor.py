@@ -220,8 +220,19 @@ def test_what_is_shown(ask):
     # Only what is recorded is known.
     pfn = FIRST + 0x1000
     matches(ask(f"page {pfn:#x}"), "page: pfn .* FREE order 9 .*", f"history of pfn {pfn:#x}: nothing recorded")
+    pfn = FIRST + 0x7c00  # burst takes the last first
+
+    def freed():
+        return len(re.findall(r" free +pfn", ask(f"page {pfn:#x}")))
+    ask("burst 8")
+    assert not freed()
     ask.says("trace on")
+    ask("burst 8")
     ask.says("trace off")
+    assert freed()
+    # What else is recorded takes the place of the old.
+    ask("burst 8 50")
+    assert not freed()
     assert "count/capacity by order" in ask("pcp")
     assert re.search(r"^cpu 1: online, APIC id 1, node 0, \d+ threads", ask("cpus"), re.MULTILINE)
     matches(ask("slots"), r"slots: 0 of 8 DIMM slots full; 0 taken, 0 given back, 0 refused, 0 odd")

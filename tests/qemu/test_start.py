@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""What the boot makes of a machine: zones to the page, and all that it starts; each load on a machine too small for it."""
+import os
+import re
+
+import pytest
+
+import qemu
+from slots import DONE, INSERT, SOUND
+
+# machine, words -> (node, zone, first pfn, end, pages online) of each, MiB that stand by
+LAYOUTS = {
+    "no_movable": (dict(mem=256), "movable=0", [(0, "DMA32", 0, 0x10000, 0x10000)], 0),
+    "a_quarter": (dict(mem=256), "movable=25", [(0, "DMA32", 0, 0xc000, 0xc000), (0, "MOVABLE", 0xc000, 0x10000, 0x4000)], 0),
+    "odd": (dict(mem=258), "", [(0, "DMA32", 0, 0x8200, 0x8200), (0, "MOVABLE", 0x8200, 0x10200, 0x8000)], 0),
+    # 2 GiB lie below 4 GiB.
+    "large": (dict(mem=5120), "", [(0, "DMA32", 0, 0x100000, 0x80000), (0, "NORMAL", 0x100000, 0x120000, 0x20000),
+                                   (0, "MOVABLE", 0x120000, 0x1c0000, 0xa0000)], 0),
+    "standby": (dict(mem=5120), "standby=256", [
+        (0, "DMA32", 0, 0x100000, 0x80000), (0, "NORMAL", 0x100000, 0x120000, 0x10000),
+        (0, "MOVABLE", 0x120000, 0x1c0000, 0x10000)], 2560),
+    # The node with the CPUs counts as the first.  30 % of 2048 pageblocks are 614, a border rounded down to a step;
+    # what is no whole step at the end does not stand by.
+    "nodes": (dict(nodes=[64, 4096, 2048]), "standby=512 movable=30", [
+        (0, "DMA32", 0x4000, 0x100000, 0x7c000), (0, "NORMAL", 0x100000, 0x130000, 0x20000),
+        (0, "MOVABLE", 0x130000, 0x184000, 0x20000 + 0x4000), (1, "NORMAL", 0x184000, 0x1d0000, 0x2c000),
+        (1, "MOVABLE", 0x1d0000, 0x204000, 0x24000), (2, "DMA32", 0, 0x2e00, 0x2e00),
+        (2, "MOVABLE", 0x2e00, 0x4000, 0x1200)], 1792),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_zones(host, layout):
+    machine, words, zones, standby = LAYOUTS[layout]
+    h = host("selftest=none " + words, cpus=2, room=0, **machine)
+    have = [(int(node), kind, int(first, 16), int(end, 16), int(present)) for node, kind, first, end, present in
+            re.findall(r"^zone \d+: node (\d) (\S+) +pfn (\S+)-(\S+) present (\d+)", h.ask("zone"), re.MULTILINE)]
+    assert have == zones
+    assert f" {standby} MiB stand by, " in h.ask("mem")
+    assert SOUND in h.ask("check")
+
+
+def test_what_has_been_started(host):
+    """Keys, memory and CPUs that come, the host's wishes."""
+    h = host(cpus="1,maxcpus=2", mem=128, extra=["-device", "virtio-balloon-pci,id=balloon"])
+    assert h.ask("virtio") != "virtio\n"
+    h.plug_dimm(0, 128)
+    h.ost(0, INSERT, DONE)
+    assert h.managed() > 240
+    h.plug_cpu("c1", h.places()[0])
+    assert h.qmp.event("ACPI_DEVICE_OST", 60)["info"]["status"] == DONE
+    assert h.cpus() == ["online", "online"]
+
+
+def test_loads_on_small_machines(passes):
+    """Where no range can go each says so, and passes."""
+    run = passes("selftest=none movable=0", tour=None, cpus=2, mem=128, programs=True)
+    assert len(re.findall("^tour: this machine is too small to take a movable range out of it$", run.text, re.M)) == 3
+    assert run.has("^programs: this machine is too small to take a movable range out of it$"), run.story()
+    assert run.has(r"^trace short.trace: \d+ events") and run.has("^tour: check_memory: every invariant holds$"), run.story()
+    run = passes("selftest=none movable=0 hotplug=3", tour=None, cpus=1, mem=128)
+    assert run.has(r"^hotplug: 0 downs and 0 ups of 1 CPUs in \d+ ms, 0 of the boot CPU, at most 0 down, 3 refused as the "
+                   r"last; 0 offlines of 16 MiB meanwhile( \(no movable range on this machine\))?$"), run.story()
+    assert run.has("^hotplug: PASS$"), run.story()
+    run = passes("selftest=none movable=0 rounds=2 isolation=disable", tour=None, cpus=1, mem=128)
+    assert re.findall("^rounds: (.*)$", run.text, re.M)[0] == "disable: no movable range to take out on this machine"
+
+
+def program(name):
+    with open(os.path.join(qemu.BUILD, "bin", name), "rb") as f:
+        return f.read()
+
+
+@pytest.mark.parametrize("content, words, how", [
+    (None, "", "error -8, 0 pages held"), ("hello", "programs=1", "error 0, 0 pages held"),
+    ("fault", "programs=1 seed=6", "error 0, 0 pages held")], ids=["none", "ends", "faults"])
+def test_programs_that_fail_are_no_pass(boot, text_file, content, words, how):
+    """In the place of the program that holds memory: the tour goes on to its end, and has failed."""
+    module = text_file("stress", program(content) if content else b"#!/bin/sh\n" + b"x" * 100)
+    run = boot(f"selftest=none picture=off movable=90 {words}", tour=None, cpus=2, mem=96, module=module, programs=True)
+    assert run.failed, run.story()
+    assert run.has(rf"^programs: not all of 4 programs with \d+ pages each could be started: {how}$"), run.story()
+    ends = re.findall(r"^programs: task \d+ (.*)$", run.text, re.M)
+    assert ends == {None: [], "hello": ["exited, status 1"] * 4, "fault": ["faulted, status 0"] * 4}[content], run.story()
+    assert run.has(r"^programs: \d made 0 rounds over their memory, 0 pages wrong" + ("$" if content else "; all ended well$"))
+    if not words:
+        assert run.has("^tour: check_memory: every invariant holds$") and run.has("^  cross-calls "), run.story()
+        assert not run.has("0 before; 0 from standby"), run.story()
