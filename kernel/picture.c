@@ -129,6 +129,7 @@ struct picture *picture_start(struct memory *mem, pfn_t start, unsigned long nr,
 	p = kmalloc(sizeof(*p));
 	if (!p)
 		return NULL;
+	p->wake = WAITQ("picture");
 	p->mem = mem;
 	p->ansi = strcmp(style, "ansi") == 0;
 	/* In place, all of a machine of up to 1 GiB; else only the rows that the range lies in. */
@@ -142,7 +143,6 @@ struct picture *picture_start(struct memory *mem, pfn_t start, unsigned long nr,
 	}
 	p->first = first;
 	p->nr = (unsigned)MIN(cells, (mem->end_pfn - first) >> PAGEBLOCK_ORDER);
-	p->wake = WAITQ("picture");
 	p->thread = thread_start("picture", (int)cpu, picture_thread, p);
 	if (!p->thread) {
 		kfree(p);

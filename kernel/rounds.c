@@ -98,7 +98,7 @@ int offline_round(struct memory *mem, const struct round_opts *opts, struct offl
 	if (r.stalled)
 		return -ETIME;
 	/* Redrain takes as many as it takes. */
-	return result->rounds == 1 || (result->policy == ISO_REDRAIN && result->rounds > 1) ? 0 : -ERANGE;
+	return result->rounds == 1 || result->policy == ISO_REDRAIN ? 0 : -ERANGE;
 }
 
 /* Pages in use in the range, roughly. */

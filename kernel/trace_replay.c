@@ -239,11 +239,8 @@ static unsigned fragmentation(struct memory *mem)
 	drain_all_pages(mem, NULL);
 	for (i = 0; i < MAX_ZONES; i++) {
 		struct zone *zone = &mem->zones[i];
-		irqflags_t flags;
+		irqflags_t flags = zone_lock_irqsave(zone);
 
-		if (zone->start_pfn == zone->end_pfn)
-			continue;
-		flags = zone_lock_irqsave(zone);
 		for (order = 0; order < NR_ORDERS; order++)
 			for (type = 0; type < NR_MIGRATETYPES; type++)
 				free += (u64)zone->free[order][type].nr << order;

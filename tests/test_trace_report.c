@@ -104,6 +104,26 @@ static void bounds_are_where_they_are_said_to_be(struct ktest *t)
 	    "the trace ends after 0 of 11 events");
 }
 
+/* Whatever is wrong first, the rest is not looked at, where more would be. */
+static void the_first_mistake_is_the_one_that_is_named(struct ktest *t)
+{
+	static const char *const event[] = {"x", "a", "a x", "a 3 0 U 0", "a 0", "a 0 x U 0", "a 0 0", "a 0 0 X 0", "a 0 0 U",
+	    "a 0 0 U x", "a 0 0 U 2", "a 0 0 U 0 1", "f", "f 0 0", "f 0", "f x 0", "", "\t", "a 0 0 U 0\nf 0 0"};
+	static struct trace_error first;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(event); i++) {
+		EXPECT_EQ(t, parse(HEAD "%s\n", event[i]), -EINVAL);
+		first = error;
+		EXPECT_REFUSED(t, parse(HEAD "%s\n~\n\x7f\n", event[i]), first.line, first.reason);
+		EXPECT_REFUSED(t, parse(HEAD "%s\na 0 0 U 0\n", event[i]), first.line, first.reason);
+	}
+	EXPECT_REFUSED(t, parse("# events=x\n~\n"), 1, "events is not a number");
+	EXPECT_REFUSED(t, parse("# event=1\n~\n"), 1, "expected \"# events=\" at column 1");
+	EXPECT_REFUSED(t, parse("# events=1 allocs=1 frees=0 ids=3 peak_live_pages=1 cpus=2 \n~\n"), 1,
+	    "more on the line than belongs there");
+}
+
 /* ---- a replay, figure by figure ---- */
 
 static u64 reads;
@@ -221,5 +241,5 @@ static void reports_are_printed_to_the_letter(struct ktest *t)
 }
 
 KTEST_SUITE(trace_report, KTEST_QUICK, KTEST(every_field_of_an_event_is_kept), KTEST(ids_have_a_place_each),
-    KTEST(bounds_are_where_they_are_said_to_be), KTEST(figures_of_a_replay_are_exact),
-    KTEST(blocks_handed_out_twice_are_wrong), KTEST(reports_are_printed_to_the_letter));
+    KTEST(bounds_are_where_they_are_said_to_be), KTEST(the_first_mistake_is_the_one_that_is_named),
+    KTEST(figures_of_a_replay_are_exact), KTEST(blocks_handed_out_twice_are_wrong), KTEST(reports_are_printed_to_the_letter));
