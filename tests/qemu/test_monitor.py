@@ -34,6 +34,7 @@ def matches(have, *lines):
 
 def test_ranges(ask):
     ask = ask()
+    before = ask.host.managed()
     pfn, done = FIRST + 0x4000, "offline: done: 1 drain round, {} IPIs, 0 blocks moved, 0 retries, 1 passes"
     for command in ("offline", "online", "remove", "query", "add"):
         ask.says(f"{command} x 512", NUMBER.format("x"))
@@ -68,7 +69,7 @@ def test_ranges(ask):
     ask.says(f"add {COME:#x} 32768", "add: done: offline, on node 0")
     ask.says(f"add {COME:#x} 32768 0", "add: error -17: some of it is there")
     ask.says(f"online {COME:#x} 32768", "online: done")
-    assert ask("mem").startswith("kernel: 374 MiB managed, ")
+    assert ask.host.managed() == before - 2 + 128
     ask.says(f"offline {COME:#x} 32768 precise", done.format(1))
     ask.says(f"remove {COME:#x} 32768", "remove: done")
     ask.says(f"remove {COME:#x} 32768", "remove: error -22: range empty, unaligned or not there")
@@ -86,10 +87,12 @@ def test_nodes_and_busy_pages(ask):
     gone = "evacuate: {0} pages went, 0 stayed; {1} drain rounds, 0 blocks moved"
     assert ask("evacuate") == ask("evacuate 0 all") == "usage: evacuate NODE [whole|undo]\n"
     ask.says("evacuate x", NUMBER.format("x"))
-    ask.says("evacuate 0", gone.format(32256, 1), "evacuate: done")
-    ask.says("evacuate 0 undo", "evacuate: 32256 pages are back")
-    ask.says("evacuate 0 whole", gone.format(32256, 1), "evacuate: done")
-    ask.says("evacuate 0 undo", "evacuate: 32256 pages are back")
+    # All but the last, which has what the loader brought.
+    pages = 63 * 512
+    ask.says("evacuate 0", gone.format(pages, 1), "evacuate: done")
+    ask.says("evacuate 0 undo", f"evacuate: {pages} pages are back")
+    ask.says("evacuate 0 whole", gone.format(pages, 1), "evacuate: done")
+    ask.says("evacuate 0 undo", f"evacuate: {pages} pages are back")
     assert ask("evacuate 1").startswith("evacuate: 0 pages went, 0 stayed; 0 drain rounds, 0 blocks moved\nevacuate: error -22: ")
     for node in ("1", "4294967296"):
         ask.says(f"evacuate {node} undo", "evacuate: error -22: no such node")
@@ -168,7 +171,7 @@ def test_cpus_and_counts(ask):
     ask.says("cpu hang 1 1", "cpu: error -19")
     ask.says("cpu up 1", "cpu: done: 2 of 2 online")
     # It can be used, and what was used is back.
-    counts = ask("counts")
+    counts, managed = ask("counts"), ask.host.managed()
     ask.says("load", "load: none runs")
     for mib in ("0", "1025"):
         ask.says(f"load {mib}", "load: 1 to 1024 MiB")
@@ -192,8 +195,8 @@ def test_cpus_and_counts(ask):
     ask.says("burst 5 2", "burst: 2 rounds of 5 MiB used and freed, 0 pages damaged")
     ask.says("burst 4 0", "burst: 0 rounds of 0 MiB used and freed, 0 pages damaged")
     most = int(re.fullmatch(r"burst: 1 rounds of (\d+) MiB used and freed, 0 pages damaged\n", ask("burst 1000")).group(1))
-    assert 230 <= most < 248
-    assert "248 MiB managed, 24" in ask("mem")
+    assert managed * 9 // 10 <= most < managed
+    assert ask.host.managed() == managed
     ask.says("rounds x", NUMBER.format("x"))
     ask.says("rounds 1000000")
     assert ask("rounds 1").count(": 1 offlines of 16 MiB under stress, ") == 3
