@@ -6,7 +6,7 @@
  * Locks:      cpu_hotplug shared and pcp_ctl, so that no round is under way; then it holds every CPU in
  *             a cross-call, interrupts off, where nobody is inside a zone lock or a cache.
  * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
- * Tests:      tests/test_check.c plants corruptions and expects each to be named.
+ * Tests:      tests/test_held.c; tests/test_check.c plants corruptions and expects each to be named.
  */
 #include "mm/mm_priv.h"
 

@@ -11,7 +11,7 @@
  *             watermark.  It moves mapped pages, which takes shootdowns, so it never runs in an allocation: the
  *             reclaim thread does it for those that wait (reclaim.c), or an administrator's thread.
  *             Standby memory is passed over in one step.
- * Tests:      tests/test_compact.c, tests/test_compact_bound.c.
+ * Tests:      tests/test_compact.c, tests/test_compact_bound.c, tests/test_compact_vm.c.
  *
  * Two scanners.  One goes up through the zone, a window of the size wanted at a time: if all in it is
  * free or can move, it is moved.  The other goes down and captures free blocks smaller than what is
@@ -102,10 +102,10 @@ static unsigned capture(struct compaction *c, unsigned order, unsigned max, stru
 	bool fed = true;
 
 	while (fed && nr < max && c->free[order] > c->window) {
+		c->stats->looks++;
 		if (block_worth_a_look(c->zone, c->free[order])) {
 			irqflags_t flags = zone_lock_irqsave(c->zone);
 
-			c->stats->looks++;
 			fed = capture_from(c, c->free[order], order, max, out, &nr);
 			zone_unlock_irqrestore(c->zone, flags);
 		}

@@ -6,7 +6,7 @@
  * Locks:      cpu_hotplug shared, then mem->pcp_ctl, from choosing the mask to the last answer.
  * Invariants: only the owner of a cache touches it: a drain is a request.  Nothing here is ever called
  *             from an allocation (reclaim.c does it on their behalf), allocates, or needs memory.
- * Tests:      tests/test_drain.c.
+ * Tests:      tests/test_drain.c, tests/test_disable.c, tests/test_held.c.
  */
 #include "mm/mm_priv.h"
 
@@ -139,7 +139,7 @@ void drain_local_pages(struct memory *mem, struct zone *zone)
 
 static void leave_one(struct zone *zone)
 {
-	struct pcp *pcp = this_pcp(zone->mem);
+	struct pcp *pcp = this_pcp_slow(zone->mem);
 	unsigned i;
 
 	for (i = 0; i < STACKS_PER_ZONE; i++)

@@ -9,7 +9,7 @@
  *             machine refuses again.  No cross-call is made: an entry only ever allows more here.
  *             A fault fails for want of memory only if what it needs is not there by then: an allocation
  *             waits long, and another fault may have brought it meanwhile.
- * Tests:      tests/test_vm.c, tests/test_vm_object.c.
+ * Tests:      tests/test_vm.c, tests/test_vm_object.c, tests/test_vm_bad.c, tests/test_held.c.
  */
 #include "mm/vm_priv.h"
 #include <quarry/sched_point.h>
@@ -64,16 +64,10 @@ static int prepare(struct fault *f)
 {
 	struct vm_object *object = f->object;
 	int err = pt_prepare(&f->space->pt, f->va);
-	bool empty;
 
 	err = err ? err : object_prepare(object, f->index, 0);
-	if (err)
+	if (err || vm_object_has(object, f->index))
 		return err;
-	spin_lock(&object->lock);
-	empty = !object_lookup(object, f->index);
-	spin_unlock(&object->lock);
-	if (!empty)
-		return 0;
 	if (object->kind == OBJ_PAGER)
 		return ask_pager(object, f->index);
 	f->page = mem_alloc_pages(object->mem, object_gfp(object) | GFP_ZERO, 0);

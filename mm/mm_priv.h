@@ -120,6 +120,13 @@ static inline struct pcp *this_pcp(const struct memory *mem)
 	return mem->pcp[cpu];
 }
 
+/* The same, off the hot paths: says so if interrupts are on. */
+static inline struct pcp *this_pcp_slow(const struct memory *mem)
+{
+	KASSERT(!arch_irqs_enabled());
+	return this_pcp(mem);
+}
+
 /* ---- flags of a page in use (page.c) ---- */
 
 /* Set, or clear, flags PAGE_...: by one who has a reference, or a lock that keeps the page in use. */

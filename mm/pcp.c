@@ -181,7 +181,7 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 	unsigned index = order_index(order), stack = zone->id * STACKS_PER_ZONE + STACK_NONE;
 	enum migratetype type = gfp_type(gfp);
 	irqflags_t flags = arch_irq_save();
-	struct pcp *pcp = this_pcp(zone->mem);
+	struct pcp *pcp = this_pcp_slow(zone->mem);
 	struct page *page = NULL;
 
 	if (index < NR_CACHED_ORDERS)
@@ -206,7 +206,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	pfn_t pfn = page_to_pfn_in(mem, page);
 	struct zone *zone = zone_of(mem, pfn);
 	irqflags_t flags = arch_irq_save();
-	struct pcp *pcp = this_pcp(mem);
+	struct pcp *pcp = this_pcp_slow(mem);
 	u32 found;
 
 	if (index < NR_CACHED_ORDERS) {
@@ -252,7 +252,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 
 void pcp_refresh_zone_local(struct zone *zone)
 {
-	struct pcp *pcp = this_pcp(zone->mem);
+	struct pcp *pcp = this_pcp_slow(zone->mem);
 	unsigned i;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
@@ -272,7 +272,7 @@ void pcp_refresh_zone_local(struct zone *zone)
 /* One lock hold a stack: a bounded number of blocks (max_capacity) with interrupts off. */
 void pcp_drain_zone_local(struct zone *zone)
 {
-	struct pcp *pcp = this_pcp(zone->mem);
+	struct pcp *pcp = this_pcp_slow(zone->mem);
 	unsigned i;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
@@ -294,7 +294,7 @@ void pcp_drain_zone_local(struct zone *zone)
 void pcp_drain_isolated_local(struct zone *zone)
 {
 	struct memory *mem = zone->mem;
-	struct pcp *pcp = this_pcp(mem);
+	struct pcp *pcp = this_pcp_slow(mem);
 	unsigned i, from;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {

@@ -9,7 +9,8 @@
  *             zone lock and reads the word again under it.  So "free, and taken" and "in use, and marked" are each
  *             one lock hold, and a page is never marked that somebody may have got meanwhile.
  *             Soft: the mark comes only when the page is out of use; a failure marks and counts nothing.
- * Tests:      tests/test_poison.c, tests/test_poison_states.c, tests/test_poison_vm.c, tests/test_poison_race.c.
+ * Tests:      tests/test_poison.c, tests/test_poison_states.c, tests/test_poison_vm.c, tests/test_poison_race.c,
+ *             tests/test_held.c.
  */
 #include "mm/poison_priv.h"
 

@@ -4,6 +4,7 @@
 HOST_TEST_SRCS += tests/test_faults.c
 HOST_TEST_SRCS += tests/test_cover.c
 HOST_TEST_SRCS += tests/test_cmdline_init.c
+HOST_TEST_SRCS += tests/test_words.c
 
 # Suites that run in the kernel and hosted.
 TEST_SRCS += tests/ktest.c
@@ -75,6 +76,7 @@ TEST_SRCS += tests/test_poison_race.c
 TEST_SRCS += tests/test_poison_standby.c
 TEST_SRCS += tests/test_check_vm.c
 TEST_SRCS += tests/test_share.c
+TEST_SRCS += tests/test_held.c
 TEST_SRCS += tests/test_trace.c
 TEST_SRCS += tests/test_trace_report.c
 TEST_SRCS += tests/test_trace_ring.c

@@ -16,7 +16,7 @@ struct compact_stats {
 	unsigned long moved;   /* blocks moved to make room */
 	unsigned long failed;  /* that could not be moved, or not be taken */
 	unsigned long windows; /* places out of which something was moved */
-	unsigned long looks;   /* pageblocks looked at under the zone lock, one hold each */
+	unsigned long looks;   /* at pageblocks, by the scanner from above, and at windows */
 };
 /*
  * compact_zone - move movable pages of @zone out of the way until a free block of @order is there for a
