@@ -6,7 +6,8 @@
  * Locks:      cpu_hotplug shared and pcp_ctl, so that no round is under way; then it holds every CPU in
  *             a cross-call, interrupts off, where nobody is inside a zone lock or a cache.
  * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
- * Tests:      tests/test_held.c; tests/test_check.c plants corruptions and expects each to be named.
+ * Tests:      tests/test_held.c; tests/test_check.c and tests/test_check_bounds.c plant corruptions and
+ *             expect each to be named.
  */
 #include "mm/mm_priv.h"
 
@@ -42,8 +43,7 @@ static void all_stopped(void) ASSERT_HELD(zone_class, pcp_ctl_class)
 
 static bool bad(struct check *c, const char *what, pfn_t pfn, unsigned long have, unsigned long want)
 {
-	if (!c->v->what)
-		*c->v = (struct mm_violation){.what = what, .pfn = pfn, .have = have, .want = want};
+	*c->v = (struct mm_violation){.what = what, .pfn = pfn, .have = have, .want = want};
 	return false;
 }
 

@@ -5,6 +5,7 @@ HOST_TEST_SRCS += tests/test_faults.c
 HOST_TEST_SRCS += tests/test_cover.c
 HOST_TEST_SRCS += tests/test_cmdline_init.c
 HOST_TEST_SRCS += tests/test_words.c
+HOST_TEST_SRCS += tests/test_events.c
 
 # Suites that run in the kernel and hosted.
 TEST_SRCS += tests/ktest.c
@@ -32,6 +33,7 @@ TEST_SRCS += tests/test_offline_stall.c
 TEST_SRCS += tests/test_offline_cancel.c
 TEST_SRCS += tests/test_offline_plan.c
 TEST_SRCS += tests/test_check.c
+TEST_SRCS += tests/test_check_bounds.c
 TEST_SRCS += tests/test_slab.c
 TEST_SRCS += tests/test_account.c
 TEST_SRCS += tests/test_migrate.c

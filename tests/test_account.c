@@ -206,7 +206,51 @@ static void small_objects_are_counted_by_size(struct ktest *t)
 	}
 }
 
+static unsigned released;
+
+static void count_release(struct account *account)
+{
+	released++;
+}
+
+static void the_last_put_releases(struct ktest *t)
+{
+	struct account mine = {.refs = 1, .release = count_release};
+
+	released = 0;
+	account_get(&mine);
+	EXPECT_EQ(t, mine.refs, 2);
+	account_put(&mine);
+	EXPECT_EQ(t, released, 0);
+	account_put(&mine);
+	EXPECT_EQ(t, released, 1);
+	EXPECT_EQ(t, mine.refs, 0);
+	/* One without an end counts nobody. */
+	mine.release = NULL;
+	account_get(&mine);
+	account_put(&mine);
+	EXPECT_EQ(t, mine.refs, 0);
+}
+
+static void one_is_below_itself_and_those_above(struct ktest *t)
+{
+	struct account top = {.limit = {UNLIMITED}}, mid = {.parent = &top}, low = {.parent = &mid};
+
+	EXPECT(t, account_below(&low, &low) && account_below(&low, &mid) && account_below(&low, &top));
+	EXPECT(t, !account_below(&top, &low) && !account_below(&mid, &low) && !account_below(NULL, &low));
+	EXPECT_EQ(t, account_pages(&top), 0);
+	top.used[ACCOUNT_TABLES] = 3;
+	top.used[ACCOUNT_REGIONS] = 31;
+	EXPECT_EQ(t, account_pages(&top), 3);
+	top.used[ACCOUNT_REGIONS] = 32;
+	EXPECT_EQ(t, account_pages(&top), 4);
+	top.used[ACCOUNT_TASKS] = 1;
+	top.used[ACCOUNT_THREADS] = 1;
+	EXPECT_EQ(t, account_pages(&top), 12);
+}
+
 KTEST_SUITE(account, KTEST_QUICK, KTEST(a_charge_counts_in_each_parent),
     KTEST(a_limit_of_any_parent_refuses_and_counts_nothing), KTEST(objects_regions_and_tables_are_counted),
     KTEST(a_thing_remembers_whom_it_was_charged_to), KTEST(at_a_limit_calls_are_refused_and_change_nothing),
-    KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more), KTEST(small_objects_are_counted_by_size));
+    KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more), KTEST(small_objects_are_counted_by_size),
+    KTEST(the_last_put_releases), KTEST(one_is_below_itself_and_those_above));

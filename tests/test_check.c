@@ -4,50 +4,7 @@
  *
  * Each damage is planted in a private memory at rest, looked for, and repaired.
  */
-#include "mm_help.h"
-
-#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-
-static struct page *page; /* of order 0, allocated in zone NORMAL: one free block of each lower order */
-
-/* Zone NORMAL of 4 pageblocks, the one that @page lies in cut down; zone MOVABLE of 4, all free. */
-static struct memory *sound_memory(struct ktest *t)
-{
-	struct memory *mem = ktest_memory(t, 0, 4, 4);
-
-	if (!mem)
-		return NULL;
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page), 1);
-	empty_all(mem);
-	expect_clean(t, mem);
-	return mem;
-}
-
-static void end(struct ktest *t, struct memory *mem)
-{
-	expect_clean(t, mem);
-	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
-}
-
-/* check_memory fails, and what it says starts with @name. */
-static void expect_named(struct ktest *t, struct memory *mem, const char *name, int line)
-{
-	struct mm_violation v = {.what = NULL};
-	int err = check_memory(mem, &v);
-
-	if (err != -EUCLEAN || !v.what || strncmp(v.what, name, strlen(name)) != 0)
-		ktest_fail(t, __FILE__, line, "expected \"%s\", got %d %s", name, err,
-		    v.what ? v.what : "nothing");
-}
-
-/* Store @value in @place, expect the damage to be found as @name, put back what was there. */
-#define PLANT(t, mem, place, value, name)                                                          \
-	do {                                                                                       \
-		__typeof__(place) saved_ = (place);                                                \
-		(place) = (value);                                                                 \
-		expect_named((t), (mem), (name), __LINE__);                                        \
-		(place) = saved_;                                                                  \
-	} while (0)
+#include "tests/check_help.h"
 
 static void sound_memory_passes(struct ktest *t)
 {
@@ -262,6 +219,8 @@ static void bad_caches_are_found(struct ktest *t)
 	PLANT(t, mem, two[0]->word, PAGE_WORD(1, PG_ALLOC, 0), "I-P2 cached page");
 	PLANT(t, mem, slot[0], page, "I-P2 cached page's zone");
 	PLANT(t, mem, slot[1], slot[0], "I-P3");
+	PLANT(t, mem, two[0]->pincount, 1, "I-S2 cached page");
+	PLANT(t, mem, two[0]->mapcount, 1, "I-S2 cached page");
 	PLANT(t, mem, zone->pcp_depth, 1, "I-P6");
 	PLANT(t, mem, zone->pcp_capacity[0][MT_MOVABLE], 0x7fff, "I-P7");
 	empty_all(mem);

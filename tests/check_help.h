@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_help.h: a memory at rest, damage that is planted in it, and what check_memory says of that.
+ */
+#ifndef QUARRY_TESTS_CHECK_HELP_H
+#define QUARRY_TESTS_CHECK_HELP_H
+
+#include "tests/mm_help.h"
+#include <quarry/poison.h>
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+
+static struct page *page; /* of order 0, allocated in zone NORMAL: one free block of each lower order */
+
+/* Zone NORMAL of 4 pageblocks, the one that @page lies in cut down; zone MOVABLE of 4, all free. */
+static inline struct memory *sound_memory(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+
+	if (!mem)
+		return NULL;
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page), 1);
+	empty_all(mem);
+	expect_clean(t, mem);
+	return mem;
+}
+
+static inline void end(struct ktest *t, struct memory *mem)
+{
+	expect_clean(t, mem);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+}
+
+/*
+ * check_memory fails, and what it says starts with @name; also if there is more damage, in what it looks at last:
+ * it says what it finds first.
+ */
+static inline void expect_named(struct ktest *t, struct memory *mem, const char *name, int line)
+{
+	u16 *last = &mem->zones[ZONE_MOVABLE].pcp_capacity[NR_CACHED_ORDERS - 1][0], saved = *last;
+	struct mm_violation v = {.what = NULL};
+	unsigned more;
+
+	for (more = 0; more < 2; more++) {
+		int err;
+
+		*last = more ? 0xffff : saved;
+		err = check_memory(mem, &v);
+		if (err != -EUCLEAN || !v.what || strncmp(v.what, name, strlen(name)) != 0)
+			ktest_fail(t, __FILE__, line, "expected \"%s\", got %d %s", name, err,
+			    v.what ? v.what : "nothing");
+	}
+	*last = saved;
+}
+
+/* Store @value in @place, expect the damage to be found as @name, put back what was there. */
+#define PLANT(t, mem, place, value, name)                                                          \
+	do {                                                                                       \
+		__typeof__(place) saved_ = (place);                                                \
+		(place) = (value);                                                                 \
+		expect_named((t), (mem), (name), __LINE__);                                        \
+		(place) = saved_;                                                                  \
+	} while (0)
+
+#endif
