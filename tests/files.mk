@@ -119,6 +119,7 @@ KTEST_SRCS += tests/test_arch.c
 KTEST_SRCS += tests/test_arch_cpu.c
 KTEST_SRCS += tests/test_string.c
 KTEST_SRCS += tests/test_arch_map.c
+KTEST_SRCS += tests/test_arch_page.c
 KTEST_SRCS += tests/test_ipc.c
 KTEST_SRCS += tests/test_pager.c
 KTEST_SRCS += tests/test_oom_task.c

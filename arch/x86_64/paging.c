@@ -9,7 +9,7 @@
  *             Address 0 and the whole lower half are unmapped.
  *             All of the arrays' windows can be read: what has nothing behind it is mapped, read-only, to
  *             one page of zeros, by tables that all such addresses share.
- * Tests:      tests/test_arch_map.c, tests/test_memory_add.c.
+ * Tests:      tests/test_arch_page.c, tests/test_arch_map.c, tests/test_memory_add.c.
  */
 #include <quarry/acpi.h>
 #include <quarry/mm.h>
