@@ -117,6 +117,7 @@ KTEST_SRCS += tests/test_task.c
 KTEST_SRCS += tests/test_task_cpu.c
 KTEST_SRCS += tests/test_arch.c
 KTEST_SRCS += tests/test_arch_cpu.c
+KTEST_SRCS += tests/test_arch_clock.c
 KTEST_SRCS += tests/test_string.c
 KTEST_SRCS += tests/test_arch_map.c
 KTEST_SRCS += tests/test_arch_page.c

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_arch_cpu.c: every bit that a CPU's tables, control registers and APIC must have, before and after it was
- * away; its interrupts; and its clocks, each by another one.
+ * away; and its interrupts.
  */
 #include "hotplug_help.h"
 #include "x86.h"
@@ -17,7 +17,6 @@
 #define APIC_LVT_LINT1  0x360u
 #define APIC_LVT_ERROR  0x370u
 #define APIC_TIMER_INIT 0x380u
-#define APIC_TIMER_NOW  0x390u
 #define APIC_TIMER_DIV  0x3e0u
 #define LVT_STATUS      0x1000u /* sent, and not yet accepted */
 
@@ -252,6 +251,53 @@ static void every_cpu_has_all_its_bits(struct ktest *t)
 	}
 }
 
+/* ---- places ---- */
+
+struct ap_slot {
+	void *stack_top;
+	struct cpu *cpu;
+};
+extern struct ap_slot *ap_slots;
+extern u32 ap_nr_slots;
+
+/* The MADT's and the SRAT's words about a CPU. */
+static void expect_place(struct ktest *t, unsigned cpu)
+{
+	const struct cpu *c = cpus[cpu];
+	unsigned i;
+
+	for (i = 0; i < acpi.nr_cpus && acpi.cpu[i].apic_id != c->apic_id; i++)
+		;
+	REQUIRE(t, i < acpi.nr_cpus);
+	EXPECT_EQ(t, acpi.cpu[i].enabled, cpu < nr_boot_cpus);
+	EXPECT_EQ(t, c->node, acpi.cpu[i].node);
+	EXPECT_EQ(t, arch_cpu_node(cpu), acpi.cpu[i].node);
+	EXPECT(t, arch_cpu_pcp(cpu) == &c->pcp);
+	REQUIRE(t, c->apic_id < ap_nr_slots);
+	if (cpu) {
+		EXPECT(t, ap_slots[c->apic_id].cpu == c && ap_slots[c->apic_id].stack_top == c->boot_stack_top);
+		EXPECT_EQ(t, ((uintptr_t)c->boot_stack_top - ARCH_STACK_BASE) % 32768, 0);
+	}
+}
+
+static void every_cpu_has_its_place(struct ktest *t)
+{
+	unsigned cpu, other, used = 0;
+	u32 id, largest = 0;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++) {
+		expect_place(t, cpu);
+		largest = MAX(largest, cpus[cpu]->apic_id);
+		for (other = 0; other < cpu; other++)
+			EXPECT(t, cpus[cpu]->apic_id != cpus[other]->apic_id &&
+				cpus[cpu]->boot_stack_top != cpus[other]->boot_stack_top);
+	}
+	EXPECT_EQ(t, ap_nr_slots, largest + 1);
+	for (id = 0; id < ap_nr_slots; id++)
+		used += ap_slots[id].cpu != NULL;
+	EXPECT_EQ(t, used, nr_cpus - 1);
+}
+
 /* ---- interrupts ---- */
 
 /* Each is acknowledged once, and none leaves its CPU in an interrupt. */
@@ -373,92 +419,6 @@ static void device_interrupts_go_where_they_are_wanted(struct ktest *t)
 		ktest_on_cpu(ktest_cpus() - 1, route, t);
 }
 
-/* ---- clocks ---- */
-
-#define PM_HZ    3579545u
-#define ROUND_NS 20000000ULL /* less than two periods of the APIC's timer, ten wraps below the other's */
-
-struct clocks {
-	u64 ns, slack;
-	u32 pm, apic;
-};
-
-/* The tightest of several readings. */
-static struct clocks read_clocks(void)
-{
-	struct clocks best = {.slack = ~0ULL};
-	unsigned i;
-
-	for (i = 0; i < 10; i++) {
-		u64 before = arch_clock_ns(), after;
-		u32 pm = inl(acpi.pm_timer_port), apic = apic_read(APIC_TIMER_NOW);
-
-		after = arch_clock_ns();
-		if (after - before < best.slack)
-			best = (struct clocks){before, after - before, pm, apic};
-	}
-	return best;
-}
-
-/* In thousandths of what the power management timer says. */
-struct rates {
-	u64 ns, apic;
-};
-
-static void measure(void *arg)
-{
-	struct rates *rates = arg;
-	irqflags_t flags = arch_irq_save();
-	struct clocks begin, end;
-	unsigned i;
-	u64 pm_ns;
-
-	/* Where the timer has begun again meanwhile, or the host has stopped us, another round. */
-	for (i = 0; i < 200; i++) {
-		begin = read_clocks();
-		while (arch_clock_ns() - begin.ns < ROUND_NS / 10)
-			cpu_relax();
-		end = read_clocks();
-		if (begin.apic > end.apic && begin.slack + end.slack < ROUND_NS / 2000)
-			break;
-	}
-	arch_irq_restore(flags);
-	pm_ns = ((end.pm - begin.pm) & 0xffffff) * 1000000000ULL / PM_HZ;
-	rates->ns = (end.ns - begin.ns) * 1000 / MAX(pm_ns, 1UL);
-	rates->apic = (begin.apic - end.apic) * 1000000000ULL / clock_apic_hz * 1000 / MAX(pm_ns, 1UL);
-}
-
-static void clocks_agree(struct ktest *t)
-{
-	struct rates rates = {0};
-
-	if (!acpi.pm_timer_port) {
-		ktest_skip(t, "needs the power management timer");
-		return;
-	}
-	ktest_on_cpu(0, measure, &rates);
-	EXPECT(t, rates.ns > 970 && rates.ns < 1030);
-	EXPECT(t, rates.apic > 970 && rates.apic < 1030);
-}
-
-static void read_often(void *arg)
-{
-	struct ktest *t = arg;
-	u64 last = arch_clock_ns(), now;
-	unsigned i, back = 0;
-
-	for (i = 0; i < 10000; i++, last = now) {
-		now = arch_clock_ns();
-		back += now < last;
-	}
-	EXPECT_EQ(t, back, 0);
-}
-
-static void time_goes_on(struct ktest *t)
-{
-	ktest_on_cpu(0, read_often, t);
-}
-
 /* ---- FPU registers, names ---- */
 
 static void a_new_program_has_a_clean_fpu(struct ktest *t)
@@ -485,7 +445,7 @@ static void exceptions_have_names(struct ktest *t)
 	EXPECT_EQ(t, strcmp(exception_text(~0UL), "reserved"), 0);
 }
 
-KTEST_SUITE(arch_cpu, 0, KTEST(every_cpu_has_all_its_bits), KTEST(every_interrupt_is_acknowledged),
+KTEST_SUITE(arch_cpu, 0, KTEST(every_cpu_has_all_its_bits), KTEST(every_cpu_has_its_place), KTEST(every_interrupt_is_acknowledged),
     KTEST(without_an_interrupt_none_is_pending), KTEST(interprocessor_interrupts_are_counted),
-    KTEST(device_interrupts_go_where_they_are_wanted), KTEST(clocks_agree), KTEST(time_goes_on),
+    KTEST(device_interrupts_go_where_they_are_wanted),
     KTEST(a_new_program_has_a_clean_fpu), KTEST(exceptions_have_names));

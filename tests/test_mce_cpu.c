@@ -297,6 +297,95 @@ static void a_page_on_its_way_out_ends_nobody(struct ktest *t)
 	undo(t, rec.pfn);
 }
 
+/* ---- what the handler hands over ---- */
+
+#define REQUIRED (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)
+
+/* As if the program at @ip had met what BANK holds; why nothing can be done, or NULL. */
+static const char *meet(struct ktest *t, u64 status, pfn_t pfn, u64 mcg_status, u64 ip, struct mce_record *hit)
+{
+	irqflags_t flags = arch_irq_save();
+	const char *why;
+
+	EXPECT_EQ(t, inject(status, pfn, 0), 0);
+	wrmsr(MSR_MCG_STATUS, mcg_status);
+	why = mce_exception(ip, hit);
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), why ? status : 0);
+	EXPECT_EQ(t, rdmsr(MSR_MCG_STATUS), why ? mcg_status : 0);
+	wrmsr(MSR_MC0_STATUS + 4 * BANK, 0);
+	wrmsr(MSR_MCG_STATUS, 0);
+	arch_irq_restore(flags);
+	return why;
+}
+
+/* The interrupted program itself deals with what it was about to use; what cannot be dealt with is left as it is. */
+static void what_a_program_meets_is_its_own(struct ktest *t)
+{
+	const u64 both = MCG_STATUS_RIPV | MCG_STATUS_EIPV;
+	struct mce_record hit = {0};
+	u64 exceptions, required;
+	const char *why;
+	pfn_t pfn;
+
+	if (!emulated(t))
+		return;
+	pfn = some_page(t);
+	REQUIRE(t, pfn != PFN_NONE);
+	wait_all_dealt();
+	exceptions = READ_ONCE(mce_stats.exceptions);
+	required = READ_ONCE(mce_stats.found[MCE_REQUIRED]);
+	preempt_disable();
+	why = meet(t, REQUIRED, pfn, both, 0x1234, &hit);
+	EXPECT_EQ(t, hit.cpu, arch_cpu_id());
+	preempt_enable();
+	EXPECT(t, !why);
+	EXPECT_EQ(t, hit.severity, MCE_REQUIRED);
+	EXPECT_EQ(t, hit.ip, 0x1234);
+	EXPECT_EQ(t, hit.bank, BANK);
+	EXPECT_EQ(t, hit.pfn, pfn);
+	EXPECT_EQ(t, hit.status, REQUIRED);
+	EXPECT_EQ(t, READ_ONCE(mce_stats.exceptions), exceptions + 1);
+	EXPECT_EQ(t, READ_ONCE(mce_stats.found[MCE_REQUIRED]), required + 1);
+	EXPECT(t, mce_deal(&hit));
+	EXPECT(t, is_flagged(&kernel_memory, pfn));
+	undo(t, pfn);
+	why = meet(t, REQUIRED, pfn, both, 0, NULL);
+	EXPECT(t, why && !strcmp(why, "action required in the kernel"));
+	why = meet(t, REQUIRED | MCE_PCC, pfn, both, 0, &hit);
+	EXPECT(t, why && !strcmp(why, "the processor's state is corrupt (PCC)"));
+	why = meet(t, MCE_VAL | MCE_UC, 0, MCG_STATUS_EIPV, 0, &hit);
+	EXPECT(t, why && !strcmp(why, "what was interrupted cannot go on (no RIPV)"));
+	EXPECT(t, !meet(t, MCE_VAL | MCE_UC, 0, both, 0, &hit));
+	EXPECT_EQ(t, hit.severity, MCE_NOTHING);
+}
+
+/* Polling leaves to the exception what one will come for. */
+static void only_what_raises_no_exception_is_polled(struct ktest *t)
+{
+	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV};
+	irqflags_t flags;
+	u64 dealt;
+
+	if (!emulated(t))
+		return;
+	dealt = wait_all_dealt();
+	flags = arch_irq_save();
+	EXPECT_EQ(t, inject(SCRUBBED & ~MCE_ADDRV, 0, 0), 0);
+	mce_poll();
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), SCRUBBED & ~MCE_ADDRV);
+	EXPECT_EQ(t, inject(FIXED & ~MCE_ADDRV, 0, 0), 0);
+	mce_poll();
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
+	EXPECT_EQ(t, inject(DEFERRED & ~MCE_ADDRV, 0, 0), 0);
+	mce_poll();
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
+	arch_irq_restore(flags);
+	EXPECT(t, wait_for(&mce_stats.dealt, dealt + 2));
+	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 2);
+	EXPECT_EQ(t, mce_inject((unsigned)(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS), &b, 0), -EOPNOTSUPP);
+	WRITE_ONCE(kernel_memory.machine_check, real);
+}
+
 /* ---- the entry ---- */
 
 #define DEPTH  1024 /* bytes of the stack that a first handler may have in use */
@@ -352,4 +441,5 @@ KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_listens), KTEST(action_optional_on_each_
     KTEST(nothing_is_done_with_interrupts_off), KTEST(two_banks_at_once),
     KTEST(a_full_ring_leaves_all_banks_as_they_were), KTEST(kernel_memory_goes_on),
     KTEST(nothing_to_do), KTEST(corrected_errors_are_polled),
-    KTEST(a_page_on_its_way_out_ends_nobody), KTEST(a_second_one_leaves_the_first_alone));
+    KTEST(a_page_on_its_way_out_ends_nobody), KTEST(what_a_program_meets_is_its_own),
+    KTEST(only_what_raises_no_exception_is_polled), KTEST(a_second_one_leaves_the_first_alone));

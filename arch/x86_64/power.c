@@ -5,6 +5,8 @@
  * QEMU's isa-debug-exit ends the emulator with status (value << 1) | 1: 33 for a pass, 35 for a
  * fail, never 0, which a triple fault gives too.  Elsewhere nothing listens at that port, and
  * ACPI's S5 state (specification 4.8.3.2) turns the machine off.
+ *
+ * Tests:      tests/qemu/test_power.py.
  */
 #include <quarry/acpi.h>
 

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* test_arch_clock.c: the clock and the APIC's timer, by the power management timer, which runs at a known rate. */
+#include "x86.h"
+#include <quarry/acpi.h>
+#include <quarry/ktest.h>
+
+#define APIC_TIMER_NOW 0x390u
+#define PM_HZ    3579545u
+#define ROUND_NS 20000000ULL /* two periods of the APIC timer */
+
+struct clocks {
+	u64 ns, slack;
+	u32 pm, apic;
+};
+
+/* The tightest of several readings. */
+static struct clocks read_clocks(void)
+{
+	struct clocks best = {.slack = ~0ULL};
+	unsigned i;
+
+	for (i = 0; i < 10; i++) {
+		u64 before = arch_clock_ns(), after;
+		u32 pm = inl(acpi.pm_timer_port), apic = apic_read(APIC_TIMER_NOW);
+
+		after = arch_clock_ns();
+		if (after - before < best.slack)
+			best = (struct clocks){before, after - before, pm, apic};
+	}
+	return best;
+}
+
+/* In thousandths of what the power management timer says. */
+struct rates {
+	u64 ns, apic;
+};
+
+static void measure(void *arg)
+{
+	struct rates *rates = arg;
+	irqflags_t flags = arch_irq_save();
+	struct clocks begin, end;
+	unsigned i;
+	u64 pm_ns;
+
+	/* Where the timer has begun again meanwhile, or the host has stopped us, another round. */
+	for (i = 0; i < 200; i++) {
+		begin = read_clocks();
+		while (arch_clock_ns() - begin.ns < ROUND_NS / 10)
+			cpu_relax();
+		end = read_clocks();
+		if (begin.apic > end.apic && begin.slack + end.slack < ROUND_NS / 2000)
+			break;
+	}
+	arch_irq_restore(flags);
+	pm_ns = ((end.pm - begin.pm) & 0xffffff) * 1000000000ULL / PM_HZ;
+	rates->ns = (end.ns - begin.ns) * 1000 / MAX(pm_ns, 1UL);
+	rates->apic = (begin.apic - end.apic) * 1000000000ULL / clock_apic_hz * 1000 / MAX(pm_ns, 1UL);
+}
+
+static void clocks_agree(struct ktest *t)
+{
+	struct rates rates = {0};
+
+	if (!acpi.pm_timer_port) {
+		ktest_skip(t, "needs the power management timer");
+		return;
+	}
+	ktest_on_cpu(0, measure, &rates);
+	EXPECT(t, rates.ns > 970 && rates.ns < 1030);
+	EXPECT(t, rates.apic > 970 && rates.apic < 1030);
+}
+
+static void read_often(void *arg)
+{
+	struct ktest *t = arg;
+	u64 last = arch_clock_ns(), now;
+	unsigned i, back = 0;
+
+	for (i = 0; i < 10000; i++, last = now) {
+		now = arch_clock_ns();
+		back += now < last;
+	}
+	EXPECT_EQ(t, back, 0);
+}
+
+static void time_goes_on(struct ktest *t)
+{
+	ktest_on_cpu(0, read_often, t);
+}
+
+KTEST_SUITE(arch_clock, 0, KTEST(clocks_agree), KTEST(time_goes_on));
