@@ -4,7 +4,7 @@
  *
  * Owns:       I/O ports 0xcf8-0xcff (configuration mechanism 1), which every machine with PCI has and
  *             which reach all that is needed here.
- * Locks:      pci_lock: an address and the access to it.
+ * Locks:      none: functions are found once, at boot, by one thread; nobody asks them later.
  * Tests:      tests/qemu/test_virtio.py.
  *
  * Interrupts are INTx, by the line that the firmware wrote into the function: see docs/virtio.md for why
@@ -21,8 +21,6 @@
 #define CONFIG_DATA    0xcfc
 #define ADDRESS_ENABLE 0x80000000u
 
-static struct spinlock pci_lock = SPINLOCK("pci", RANK_NONE);
-
 static void set_address(const struct pci_function *fn, unsigned reg)
 {
 	outl(CONFIG_ADDRESS, ADDRESS_ENABLE | (u32)fn->bus << 16 | (u32)fn->device << 11 |
@@ -31,19 +29,14 @@ static void set_address(const struct pci_function *fn, unsigned reg)
 
 static u32 port_read(const struct pci_function *fn, unsigned reg, unsigned len)
 {
-	irqflags_t flags = spin_lock_irqsave(&pci_lock);
 	u16 port = (u16)(CONFIG_DATA + (reg & 3));
-	u32 value;
 
 	set_address(fn, reg);
-	value = len == 1 ? inb(port) : len == 2 ? inw(port) : inl(port);
-	spin_unlock_irqrestore(&pci_lock, flags);
-	return value;
+	return len == 1 ? inb(port) : len == 2 ? inw(port) : inl(port);
 }
 
 static void port_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 value)
 {
-	irqflags_t flags = spin_lock_irqsave(&pci_lock);
 	u16 port = (u16)(CONFIG_DATA + (reg & 3));
 
 	set_address(fn, reg);
@@ -53,7 +46,6 @@ static void port_write(const struct pci_function *fn, unsigned reg, unsigned len
 		outw(port, (u16)value);
 	else
 		outl(port, value);
-	spin_unlock_irqrestore(&pci_lock, flags);
 }
 
 const struct pci_access pci_ports = {.read = port_read, .write = port_write};

@@ -154,9 +154,6 @@ void serial_enable_irq(void)
 
 void serial_disable_irq(void)
 {
-	irqflags_t flags = arch_irq_save();
-
 	outb(COM1 + UART_IER, 0);
 	interrupt_driven = false;
-	arch_irq_restore(flags);
 }

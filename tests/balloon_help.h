@@ -24,6 +24,7 @@ static struct virtio_balloon balloon;
 static u8 lent[BOOK];               /* by page: what the host was told last */
 static u8 dropped[TEST_MAX_BLOCKS]; /* by pageblock: times reported */
 static unsigned nr_lent, nr_told, nr_reports;
+static unsigned most_reported; /* pageblocks in one report */
 static unsigned fail_at; /* the so manieth buffer breaks the device; 0: none */
 static unsigned late; /* mask of queues that it serves and does not answer */
 static void (*meanwhile)(void); /* called while the device is told of pages that it gets */
@@ -60,6 +61,7 @@ static inline void told_free(struct pretend *p, const struct pretend_buf *buf)
 
 	hoard = (struct hoard){.mem = balloon.mem, .gfp = GFP_MOVABLE};
 	nr_reports++;
+	most_reported = MAX(most_reported, buf->nr_in);
 	if (nr_reports == 1)
 		hoard_take(&hoard);
 	for (i = 0; i < buf->nr_in; i++) {
@@ -103,7 +105,7 @@ static inline bool begin_with(struct ktest *t, u64 features, unsigned normal, un
 	memset(lent, 0, sizeof(lent));
 	memset(dropped, 0, sizeof(dropped));
 	memset(stats, 0, sizeof(stats));
-	nr_lent = nr_told = nr_reports = fail_at = late = 0;
+	nr_lent = nr_told = nr_reports = most_reported = fail_at = late = 0;
 	meanwhile = NULL;
 	pretend_init(&dev, t, features, host);
 	dev.dev.patience_ns = 1000000;
@@ -140,6 +142,21 @@ static inline u32 said_actual(void)
 	return actual;
 }
 
+/* Each page that is lent is in the list once, and both links of it lead to its neighbours. */
+static inline void expect_list(struct ktest *t)
+{
+	u32 pfn = balloon.first, before = (u32)PFN_NONE, nr = 0;
+
+	for (; pfn != (u32)PFN_NONE && nr <= balloon.nr; nr++) {
+		const struct page *page = pfn_to_page_in(balloon.mem, pfn);
+
+		EXPECT(t, lent[pfn] && page->owner == &balloon.owner && page->prev == before);
+		before = pfn;
+		pfn = page->next;
+	}
+	EXPECT_EQ(t, nr, balloon.nr);
+}
+
 /* The pages that the host has are in state BALLOON, and no others. */
 static inline void expect_lent(struct ktest *t, unsigned long nr)
 {
@@ -157,6 +174,7 @@ static inline void expect_lent(struct ktest *t, unsigned long nr)
 	EXPECT_EQ(t, nr_lent, nr);
 	EXPECT_EQ(t, balloon.nr, nr);
 	EXPECT_EQ(t, said_actual(), nr);
+	expect_list(t);
 	expect_clean(t, balloon.mem);
 }
 

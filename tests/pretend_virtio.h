@@ -40,7 +40,9 @@ struct pretend {
 	u8 stuck;               /* bits that no reset takes away */
 	u8 generation, unsteady; /* so many reads of the configuration see it change */
 	u8 config[64];
+	char log[32]; /* what was done to it, a letter each: pretend_note */
 	unsigned size[PRETEND_QUEUES];
+	int refuse_queue; /* what a queue's start ends with */
 	struct virtqueue *queue[PRETEND_QUEUES];
 	u16 seen[PRETEND_QUEUES];
 	u16 kept[PRETEND_QUEUES]; /* a: first descriptor of a buffer not answered yet, + 1 */
@@ -55,6 +57,33 @@ struct pretend {
 static inline struct pretend *to_pretend(struct virtio_device *dev)
 {
 	return container_of(dev, struct pretend, dev);
+}
+
+/* R reset; A, D, F, K, X: that bit of the status is set, ! one is taken away; f asked what it offers; a told; q a queue. */
+static inline void pretend_note(struct pretend *p, char what)
+{
+	size_t len = strlen(p->log);
+
+	if (len + 1 < sizeof(p->log))
+		p->log[len] = what;
+}
+
+static inline void pretend_note_status(struct pretend *p, u8 status)
+{
+	static const struct {
+		u8 bit;
+		char what;
+	} bits[] = {{VIRTIO_CONFIG_S_ACKNOWLEDGE, 'A'}, {VIRTIO_CONFIG_S_DRIVER, 'D'}, {VIRTIO_CONFIG_S_FEATURES_OK, 'F'},
+	    {VIRTIO_CONFIG_S_DRIVER_OK, 'K'}, {VIRTIO_CONFIG_S_FAILED, 'X'}};
+	unsigned i;
+
+	if (!status)
+		pretend_note(p, 'R');
+	else if (p->status & ~status)
+		pretend_note(p, '!');
+	for (i = 0; i < ARRAY_SIZE(bits); i++)
+		if (status & ~p->status & bits[i].bit)
+			pretend_note(p, bits[i].what);
 }
 
 /* A pointer to what the driver told the device by its address. */
@@ -129,11 +158,13 @@ static inline u64 pretend_features(struct virtio_device *dev)
 {
 	struct pretend *p = to_pretend(dev);
 
+	pretend_note(p, 'f');
 	return p->asked++ && p->offered_later ? p->offered_later : p->offered;
 }
 
 static inline void pretend_accept(struct virtio_device *dev, u64 features)
 {
+	pretend_note(to_pretend(dev), 'a');
 	to_pretend(dev)->accepted = features;
 }
 
@@ -150,6 +181,7 @@ static inline void pretend_set_status(struct virtio_device *dev, u8 status)
 {
 	struct pretend *p = to_pretend(dev);
 
+	pretend_note_status(p, status);
 	WRITE_ONCE(p->status, (u8)((status & ~(unsigned)p->refused) | p->stuck));
 	if (status)
 		return;
@@ -191,6 +223,9 @@ static inline unsigned pretend_queue_size(struct virtio_device *dev, unsigned in
 
 static inline int pretend_queue_start(struct virtio_device *dev, const struct virtqueue *q)
 {
+	if (to_pretend(dev)->refuse_queue)
+		return to_pretend(dev)->refuse_queue;
+	pretend_note(to_pretend(dev), 'q');
 	to_pretend(dev)->queue[q->index] = (struct virtqueue *)(uintptr_t)q;
 	return 0;
 }

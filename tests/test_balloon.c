@@ -49,6 +49,63 @@ static void pages_that_are_lent_can_be_moved(struct ktest *t)
 	end(t);
 }
 
+/* The first, the last and one in the middle of the list. */
+static void any_page_of_the_list_may_move(struct ktest *t)
+{
+	unsigned at, i;
+
+	REQUIRE(t, begin(t));
+	ask_for(5);
+	REQUIRE(t, balloon_follow(&balloon) == 0);
+	for (at = 0; at < 5; at++) {
+		u32 pfn = balloon.first;
+		struct page *page;
+
+		for (i = 0; i < at; i++)
+			pfn = pfn_to_page_in(balloon.mem, pfn)->next;
+		page = pfn_to_page_in(balloon.mem, pfn);
+		nr_told = 0;
+		EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
+		EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), 0);
+		EXPECT_EQ(t, nr_told, 2);
+		EXPECT_EQ(t, balloon.moved, at + 1);
+		EXPECT(t, !lent[pfn] && !balloon.late && !balloon.slow);
+		EXPECT(t, balloon.first != pfn);
+		expect_lent(t, 5);
+	}
+	end(t);
+}
+
+/* A buffer holds 256 page numbers. */
+static void the_host_is_told_in_whole_buffers(struct ktest *t)
+{
+	static const u32 wants[] = {1, BALLOON_BATCH - 1, BALLOON_BATCH, BALLOON_BATCH + 1, 2 * BALLOON_BATCH,
+	    2 * BALLOON_BATCH + 1};
+	unsigned i, before;
+
+	REQUIRE(t, begin(t));
+	for (i = 0; i < ARRAY_SIZE(wants) && wants[i] <= 2 * PAGEBLOCK_PAGES; i++) {
+		u32 buffers = (wants[i] + BALLOON_BATCH - 1) / BALLOON_BATCH;
+
+		before = dev.notified;
+		ask_for(wants[i]);
+		EXPECT(t, balloon_has_work(&balloon));
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		EXPECT(t, !balloon_has_work(&balloon));
+		EXPECT_EQ(t, dev.notified - before, buffers);
+		EXPECT_EQ(t, balloon.want, wants[i]);
+		expect_lent(t, wants[i]);
+		/* Nothing new: nothing is told. */
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		EXPECT_EQ(t, dev.notified - before, buffers);
+		ask_for(0);
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		EXPECT_EQ(t, dev.notified - before, 2 * buffers);
+		expect_lent(t, 0);
+	}
+	end(t);
+}
+
 static void a_page_taken_back_while_it_moves_is_left_alone(struct ktest *t)
 {
 	struct page *page, *dst;
@@ -185,9 +242,17 @@ static void statistics_are_given_when_asked(struct ktest *t)
 	EXPECT_EQ(t, stats[1].val, memory_managed_pages(balloon.mem) << PAGE_SHIFT);
 	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
 	EXPECT_EQ(t, balloon.asked, 0);
+	EXPECT_EQ(t, stats[2].tag, VIRTIO_BALLOON_S_AVAIL);
+	EXPECT_EQ(t, stats[2].val, memory_free_pages(balloon.mem) << PAGE_SHIFT);
+	EXPECT_EQ(t, stats[3].tag, VIRTIO_BALLOON_S_CACHES);
+	EXPECT_EQ(t, stats[3].val, 0);
+	EXPECT_EQ(t, stats[4].tag, VIRTIO_BALLOON_S_MINFLT);
+	EXPECT_EQ(t, stats[4].val, mm_event_sum(balloon.mem, EV_FAULTS));
+	EXPECT(t, !balloon_has_work(&balloon));
 	ask_for((u32)pages);
 	EXPECT_EQ(t, balloon_follow(&balloon), 0);
 	pretend_answer(&dev, STATS, 0); /* the host wants new ones */
+	EXPECT(t, balloon_has_work(&balloon));
 	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
 	EXPECT_EQ(t, balloon.asked, 1);
 	EXPECT_EQ(t, stats[0].val, memory_free_pages(balloon.mem) << PAGE_SHIFT);
@@ -195,6 +260,29 @@ static void statistics_are_given_when_asked(struct ktest *t)
 	dev.lie = LIE_ID;
 	pretend_answer(&dev, STATS, 0);
 	EXPECT_EQ(t, balloon_serve_stats(&balloon), -EIO);
+	end(t);
+}
+
+/* Of the lists of all zones, as much as reclaim could drop. */
+static void what_can_be_reclaimed_counts_as_available(struct ktest *t) NO_LOCK_ANALYSIS
+{
+	unsigned i, nr, sum = 0;
+
+	REQUIRE(t, begin(t));
+	nr = balloon.mem->nr_nodes * NR_ZONE_KINDS;
+	for (i = 0; i < nr; i++) {
+		balloon.mem->zones[i].lru[LRU_INACTIVE].nr += 3 + i;
+		balloon.mem->zones[i].lru[LRU_ACTIVE].nr += 100 * (i + 1);
+		sum += 3 + i + 100 * (i + 1);
+	}
+	pretend_answer(&dev, STATS, 0);
+	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
+	EXPECT_EQ(t, stats[3].val, (u64)sum << PAGE_SHIFT);
+	EXPECT_EQ(t, stats[2].val, (memory_free_pages(balloon.mem) + sum) << PAGE_SHIFT);
+	for (i = 0; i < nr; i++) {
+		balloon.mem->zones[i].lru[LRU_INACTIVE].nr -= 3 + i;
+		balloon.mem->zones[i].lru[LRU_ACTIVE].nr -= 100 * (i + 1);
+	}
 	end(t);
 }
 
@@ -298,6 +386,39 @@ static void free_memory_is_reported_once(struct ktest *t)
 	end(t);
 }
 
+/* As many pageblocks at once as the queue has descriptors, and no more than 32. */
+static void reports_are_as_long_as_the_queue(struct ktest *t)
+{
+	static const unsigned sizes[] = {1, 2, 4, 64};
+	unsigned i, sum;
+
+	REQUIRE(t, begin(t));
+	end(t);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct page *page;
+		pfn_t pfn;
+
+		pretend_init(&dev, t, ALL_FEATURES, host);
+		dev.size[REPORT] = sizes[i];
+		memset(dropped, 0, sizeof(dropped));
+		nr_reports = 1; /* nobody takes all memory meanwhile */
+		most_reported = 0;
+		REQUIRE(t, balloon_open(&balloon, &dev.dev, t->mem) == 0);
+		/* What was used since the last time is reported again. */
+		for (pfn = t->mem->start_pfn; i && pfn < t->mem->end_pfn; pfn += PAGEBLOCK_PAGES) {
+			page = mem_alloc_pages(t->mem, GFP_MOVABLE, PAGEBLOCK_ORDER < MAX_ORDER ? PAGEBLOCK_ORDER : MAX_ORDER);
+			if (page)
+				EXPECT_EQ(t, mem_free_pages(t->mem, page, PAGEBLOCK_ORDER < MAX_ORDER ? PAGEBLOCK_ORDER : MAX_ORDER), 0);
+		}
+		EXPECT_EQ(t, balloon_report(&balloon), 0);
+		sum = sum_dropped();
+		EXPECT(t, sum > 0);
+		EXPECT_EQ(t, balloon.reported, sum);
+		EXPECT_EQ(t, most_reported, MIN(sum, MIN(sizes[i], (unsigned)BALLOON_REPORT)));
+		end(t);
+	}
+}
+
 static void a_report_that_is_not_answered_is_taken_back(struct ktest *t)
 {
 	unsigned resets;
@@ -313,6 +434,8 @@ static void a_report_that_is_not_answered_is_taken_back(struct ktest *t)
 }
 
 KTEST_SUITE(balloon, KTEST_QUICK, KTEST(it_follows_what_the_host_wants), KTEST(pages_that_are_lent_can_be_moved),
+    KTEST(any_page_of_the_list_may_move), KTEST(the_host_is_told_in_whole_buffers),
+    KTEST(what_can_be_reclaimed_counts_as_available), KTEST(reports_are_as_long_as_the_queue),
     KTEST(a_page_taken_back_while_it_moves_is_left_alone), KTEST(it_lends_what_there_is),
     KTEST(a_broken_device_takes_nothing_with_it), KTEST(who_finds_it_broken_tells_the_thread),
     KTEST(statistics_are_given_when_asked),

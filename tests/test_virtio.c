@@ -51,6 +51,40 @@ static void features_are_agreed_on(struct ktest *t)
 	EXPECT(t, virtio_is_broken(&dev.dev));
 }
 
+/* 3.1.1 of the specification, step by step. */
+static void a_device_is_started_in_order(struct ktest *t)
+{
+	REQUIRE(t, begin(t, 8, NULL));
+	EXPECT(t, !strcmp(dev.log, "RADfaFqK"));
+	EXPECT_EQ(t, dev.status, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK |
+	        VIRTIO_CONFIG_S_DRIVER_OK);
+	end();
+	EXPECT(t, !strcmp(dev.log, "RADfaFqKR"));
+	EXPECT(t, !queue.page);
+	pretend_init(&dev, t, 0, NULL);
+	dev.offered = 1;
+	EXPECT_EQ(t, virtio_begin(&dev.dev, 1), -ENODEV);
+	EXPECT(t, !strcmp(dev.log, "RADfX"));
+	pretend_init(&dev, t, 0, NULL);
+	dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
+	EXPECT_EQ(t, virtio_begin(&dev.dev, 0), -EIO);
+	EXPECT(t, !strcmp(dev.log, "RADfaFX"));
+	pretend_init(&dev, t, 0, NULL);
+	dev.stuck = VIRTIO_CONFIG_S_DRIVER_OK;
+	EXPECT_EQ(t, virtio_begin(&dev.dev, 0), -EIO);
+	EXPECT(t, !strcmp(dev.log, "R"));
+}
+
+static void a_queue_that_is_refused_leaves_nothing(struct ktest *t)
+{
+	pretend_init(&dev, t, 0, NULL);
+	dev.refuse_queue = -EIO;
+	EXPECT_EQ(t, virtio_begin(&dev.dev, 0), 0);
+	EXPECT_EQ(t, virtqueue_start(&queue, &dev.dev, 0), -EIO);
+	EXPECT(t, !queue.page);
+	EXPECT(t, !strcmp(dev.log, "RADfaF"));
+}
+
 static void what_cannot_be_agreed_on_is_left_alone(struct ktest *t)
 {
 	pretend_init(&dev, t, 0, NULL);
@@ -119,6 +153,7 @@ static void configuration_that_changes_amid_the_read_is_read_again(struct ktest 
 	/* Without an end. */
 	changes = ~0u;
 	EXPECT_EQ(t, virtio_read_config(&dev.dev, &field, 1, &have), -EIO);
+	EXPECT_EQ(t, changes, ~0u - 100);
 	changes = 0;
 }
 
@@ -229,6 +264,39 @@ static void a_full_queue_is_refused_until_something_comes_back(struct ktest *t)
 	end();
 }
 
+/* What it says it has written fits into the pieces that were for it, and into those of no other buffer. */
+static void what_was_written_is_held_against_the_room(struct ktest *t)
+{
+	static const struct {
+		unsigned out, in;
+		u32 wrote;
+		bool good;
+	} answers[] = {{1, 1, 0, true}, {1, 1, 32, true}, {1, 1, 33, false}, {1, 2, 40, true}, {1, 2, 41, false},
+	    {0, 3, 56, true}, {0, 3, 57, false}, {3, 0, 0, true}, {3, 0, 1, false}, {0, 1, 16, true}, {0, 1, 17, false}};
+	unsigned i;
+	u32 len;
+
+	for (i = 0; i < ARRAY_SIZE(answers); i++) {
+		REQUIRE(t, begin(t, 8, mute));
+		/* The same descriptors had more room before. */
+		EXPECT_EQ(t, virtqueue_add(&queue, three, 0, 3, t), 0);
+		virtqueue_notify(&queue);
+		pretend_answer(&dev, 0, 56);
+		EXPECT(t, virtqueue_take(&queue, &len) == t && len == 56);
+		EXPECT_EQ(t, virtqueue_add(&queue, three, answers[i].out, answers[i].in, &dev), 0);
+		virtqueue_notify(&queue);
+		EXPECT(t, !virtqueue_pending(&queue));
+		pretend_answer(&dev, 0, answers[i].wrote);
+		EXPECT(t, virtqueue_pending(&queue));
+		len = ~0u;
+		if ((virtqueue_take(&queue, &len) == &dev) != answers[i].good || queue.broken == answers[i].good ||
+		    len != (answers[i].good ? answers[i].wrote : ~0u))
+			ktest_fail(t, __FILE__, __LINE__, "answer %u: %u bytes, broken %u", i, len, queue.broken);
+		EXPECT_EQ(t, queue.nr_free, answers[i].good ? 8 : 8 - answers[i].out - answers[i].in);
+		end();
+	}
+}
+
 static void a_device_that_lies_is_not_believed(struct ktest *t)
 {
 	static const enum pretend_lie lies[] = {LIE_ID, LIE_LEN, LIE_COUNT, LIE_TWICE};
@@ -330,7 +398,8 @@ static void a_device_that_stops_is_not_waited_for(struct ktest *t)
 	end();
 }
 
-KTEST_SUITE(virtio, KTEST_QUICK, KTEST(features_are_agreed_on), KTEST(what_cannot_be_agreed_on_is_left_alone),
+KTEST_SUITE(virtio, KTEST_QUICK, KTEST(features_are_agreed_on), KTEST(a_device_is_started_in_order),
+    KTEST(a_queue_that_is_refused_leaves_nothing), KTEST(what_was_written_is_held_against_the_room), KTEST(what_cannot_be_agreed_on_is_left_alone),
     KTEST(configuration_is_of_one_moment),
     KTEST(configuration_that_changes_amid_the_read_is_read_again),
     KTEST(a_buffer_that_comes_back_again_later_is_not_believed), KTEST(an_interrupt_says_what_changed),

@@ -28,6 +28,128 @@ static void it_follows_what_the_host_asks_for(struct ktest *t)
 	end(t);
 }
 
+static unsigned long sections(unsigned first, unsigned end)
+{
+	pfn_t start = config.addr >> PAGE_SHIFT;
+
+	return end <= first ? 0 : ((start + end * PAGEBLOCK_PAGES - 1) >> SECTION_ORDER) -
+	        ((start + first * PAGEBLOCK_PAGES) >> SECTION_ORDER) + 1;
+}
+
+/* From below, and back from above, as many at once as lie in one section. */
+static void the_lowest_units_come_first_and_go_last(struct ktest *t)
+{
+	static const unsigned steps[] = {1, 2, 7, REGION_BLOCKS, REGION_BLOCKS - 1, 6, 1, 0, REGION_BLOCKS};
+	unsigned i, j, was = 0;
+
+	REQUIRE(t, begin(t));
+	for (i = 0; i < ARRAY_SIZE(steps); was = steps[i++]) {
+		memset(requests, 0, sizeof(requests));
+		ask_for(steps[i]);
+		EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+		expect_units(t, steps[i], steps[i]);
+		for (j = 0; j < REGION_BLOCKS; j++) {
+			EXPECT_EQ(t, plugged[j], j < steps[i]);
+			EXPECT_EQ(t, vm.state[j], j < steps[i] ? UNIT_IN_USE : UNIT_UNPLUGGED);
+		}
+		EXPECT_EQ(t, requests[VIRTIO_MEM_REQ_PLUG], sections(was, steps[i]));
+		EXPECT_EQ(t, requests[VIRTIO_MEM_REQ_UNPLUG], sections(steps[i], was));
+		EXPECT_EQ(t, requests[VIRTIO_MEM_REQ_STATE], 0);
+	}
+	end(t);
+}
+
+static unsigned node_asked(u32 domain)
+{
+	return domain + 1;
+}
+
+static void a_region_is_cut_into_whole_units(struct ktest *t)
+{
+	static const struct {
+		u64 before, after; /* half units that the region begins later, and ends earlier */
+		unsigned units;
+	} cuts[] = {{0, 0, 12}, {1, 0, 11}, {0, 1, 11}, {1, 1, 10}, {2, 1, 10}, {3, 3, 8}, {22, 0, 1}, {23, 0, 0}, {22, 1, 0}};
+	struct virtio_mem_config good;
+	unsigned i;
+
+	REQUIRE(t, prepare(t, BLOCK_BYTES / 2));
+	good = config;
+	for (i = 0; i < ARRAY_SIZE(cuts); i++) {
+		u64 start = good.addr + cuts[i].before * BLOCK_BYTES / 2;
+
+		config = good;
+		config.addr = start;
+		config.region_size -= (cuts[i].before + cuts[i].after) * BLOCK_BYTES / 2;
+		config.usable_region_size = config.region_size;
+		config.node_id = (u16)i;
+		set_config();
+		dev.dev.node_of = node_asked;
+		dev.offered = 1ULL << VIRTIO_F_VERSION_1 | (i % 2 ? 1ULL << VIRTIO_MEM_F_ACPI_PXM : 0);
+		EXPECT_EQ(t, virtio_mem_open(&vm, &dev.dev, mem), cuts[i].units ? 0 : -EIO);
+		if (!cuts[i].units)
+			continue;
+		EXPECT_EQ(t, vm.nr_units, cuts[i].units);
+		EXPECT_EQ(t, (u64)vm.start << PAGE_SHIFT, ALIGN_UP(start, BLOCK_BYTES));
+		EXPECT_EQ(t, vm.unit, PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, vm.block_size, BLOCK_BYTES / 2);
+		EXPECT_EQ(t, vm.node, i % 2 ? i + 1 : 0);
+		EXPECT_EQ(t, vm.usable, cuts[i].units);
+		EXPECT_EQ(t, vm.goal, 0);
+		EXPECT_EQ(t, vm.nr_plugged, 0);
+		virtio_mem_close(&vm);
+	}
+}
+
+static u64 next_asked; /* bytes: up to here it has been asked */
+
+/* Of a region that is far larger than there is memory, nothing is plugged. */
+static u32 serve_large(struct pretend *p, const struct pretend_buf *buf)
+{
+	const struct virtio_mem_req *req = pretend_memory(buf->out[0].addr);
+	struct virtio_mem_resp *resp = pretend_memory(buf->in[0].addr);
+
+	EXPECT_EQ(p->t, req->type, VIRTIO_MEM_REQ_STATE);
+	EXPECT_EQ(p->t, req->u.state.addr, next_asked);
+	EXPECT(p->t, req->u.state.nb_blocks > 0);
+	requests[VIRTIO_MEM_REQ_STATE]++;
+	next_asked += req->u.state.nb_blocks * config.block_size;
+	*resp = (struct virtio_mem_resp){.type = VIRTIO_MEM_RESP_ACK, .u.state.state = VIRTIO_MEM_STATE_UNPLUGGED};
+	return sizeof(*resp);
+}
+
+/* A request has room for a number of blocks of 16 bits; and no more units are followed than 2 Mi. */
+static void a_large_region_is_asked_for_in_parts(struct ktest *t)
+{
+	static const struct {
+		u64 units, usable, known, requests;
+	} regions[] = {{65535, 65535, 65535, 1}, {65536, 65536, 65536, 2}, {131070, 131070, 131070, 2},
+	    {131071, 131071, 131071, 3}, {262144, 65535, 262144, 1}, {2097152, 1, 2097152, 1}, {2097153, 2, 2097152, 1}};
+	unsigned i;
+
+	REQUIRE(t, prepare(t, BLOCK_BYTES));
+	dev.serve = serve_large;
+	for (i = 0; i < ARRAY_SIZE(regions); i++) {
+		config.region_size = regions[i].units * BLOCK_BYTES;
+		config.usable_region_size = regions[i].usable * BLOCK_BYTES;
+		set_config();
+		next_asked = config.addr;
+		requests[VIRTIO_MEM_REQ_STATE] = 0;
+		/* A byte for each: more than kmalloc may be able to give. */
+		if (regions[i].known > PAGE_SIZE << MAX_ORDER) {
+			EXPECT_EQ(t, virtio_mem_open(&vm, &dev.dev, mem), -ENOMEM);
+			continue;
+		}
+		REQUIRE(t, virtio_mem_open(&vm, &dev.dev, mem) == 0);
+		EXPECT_EQ(t, vm.nr_units, regions[i].known);
+		EXPECT_EQ(t, vm.usable, regions[i].usable);
+		EXPECT_EQ(t, next_asked - config.addr, regions[i].usable * BLOCK_BYTES);
+		EXPECT(t, requests[VIRTIO_MEM_REQ_STATE] >= regions[i].requests);
+		EXPECT(t, regions[i].requests > 1 || requests[VIRTIO_MEM_REQ_STATE] == 1);
+		virtio_mem_close(&vm);
+	}
+}
+
 static void what_is_not_usable_yet_is_not_plugged(struct ktest *t)
 {
 	REQUIRE(t, prepare(t, BLOCK_BYTES));
@@ -280,6 +402,8 @@ static void absurd_devices_are_left_alone(struct ktest *t)
 }
 
 KTEST_SUITE(virtio_mem, KTEST_QUICK, KTEST(it_follows_what_the_host_asks_for),
+    KTEST(the_lowest_units_come_first_and_go_last), KTEST(a_region_is_cut_into_whole_units),
+    KTEST(a_large_region_is_asked_for_in_parts),
     KTEST(what_is_not_usable_yet_is_not_plugged), KTEST(what_was_plugged_before_is_taken_over),
     KTEST(parts_of_a_unit_are_given_back), KTEST(larger_blocks_are_the_unit),
     KTEST(a_host_that_changes_its_mind_is_followed), KTEST(what_is_refused_stays_as_it_was),
