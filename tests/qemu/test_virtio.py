@@ -51,6 +51,38 @@ def test_memory_comes_and_goes(guest, machine):
         ends_well(g)
 
 
+def test_each_step_is_said_and_counted(guest):
+    """Two devices at one line of interrupts: what each says of itself, to the last figure."""
+    with guest(virtio_mem(256) + ["-device", "virtio-balloon-pci,id=b0"], mem=256, cpus=2) as g:
+        def shown(mem, balloon):
+            lines = [line for line in g("virtio").split("\n") if line.startswith("virtio")]
+            assert lines[-2:] == [f"virtio0: virtio-mem: {mem}, 0 answers not ACK",
+                                  f"virtio1: virtio-balloon: {balloon}; 0 statistics given; 0 free pageblocks reported"]
+
+        def lend(mib):
+            g.qmp("balloon", value=(256 - mib) << 20)
+            g.wait(lambda text: text.count(f"virtio1: {mib} MiB lent to the host, which wants {mib}\n") == 1, "the balloon")
+            assert g.qmp("query-balloon")["actual"] == (256 - mib) << 20
+
+        found = re.findall(r"^virtio\d: (?:PCI|\d+ MiB).*$", g.text(), re.MULTILINE)
+        assert re.fullmatch(r"virtio0: PCI 00:0[0-9a-f]\.0: virtio-mem", found[0]), found
+        assert found[1] == "virtio0: 256 MiB from pfn 0x100000 on, node 0, blocks of 2048 KiB"
+        assert re.fullmatch(r"virtio1: PCI 00:0[0-9a-f]\.0: virtio-balloon", found[-1]), found
+        shown("0 MiB plugged, 0 asked for; 0 units plugged so far, 0 unplugged", "0 pages lent, 0 asked for, 0 moved")
+        g.ask(64)
+        g.wait_plugged(64)
+        lend(16)
+        shown("64 MiB plugged, 64 asked for; 32 units plugged so far, 0 unplugged", "4096 pages lent, 4096 asked for, 0 moved")
+        lend(0)
+        g.ask(16)
+        g.wait_plugged(16)
+        shown("16 MiB plugged, 16 asked for; 32 units plugged so far, 24 unplugged", "0 pages lent, 0 asked for, 0 moved")
+        said = re.findall(r"^(?:quarry> )?(virtio0: \d+ MiB plugged.*)$", g.text(), re.MULTILINE)
+        assert said[-1] == "virtio0: 16 MiB plugged, 16 asked for", said
+        assert "virtio0: 64 MiB plugged, 64 asked for" in said and not any("again" in line for line in said), said
+        ends_well(g)
+
+
 def test_there_from_the_start(guest):
     """The host asked before the kernel booted; by UEFI, where the registers lie far above 4 GiB."""
     extra = [o.replace("requested-size=0", "requested-size=256M") for o in virtio_mem(512)]
