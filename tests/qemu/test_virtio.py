@@ -83,6 +83,28 @@ def test_each_step_is_said_and_counted(guest):
         ends_well(g)
 
 
+def test_devices_beyond_the_limits_are_left_alone(guest):
+    """Four of a kind have drivers, eight are looked at; what only an old driver knows, or none of ours, is passed over."""
+    more = ["-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,disable-modern=on,disable-legacy=off"]
+    for i in range(9):
+        more += ["-object", f"memory-backend-ram,id=vmem{i},size=64M,reserve=off",
+                 "-device", f"virtio-mem-pci,id=vm{i},memdev=vmem{i},node={i % 2}"]
+    with guest(["-m", "slots=4,maxmem=32G"] + more, mem=256, cpus=2, nodes=[128, 128]) as g:
+        said = re.findall(r"^virtio(?:\d)?: .*$", g.text(), re.MULTILINE)
+        want = ["virtio0: PCI 00:02.0: common configuration: it is missing: left alone"]
+        for i in range(8):
+            want += [f"virtio{i}: PCI 00:{i + 3:02x}.0: virtio-mem",
+                     f"virtio{i}: 64 MiB from pfn {0x100000 + 0x4000 * i:#x} on, node {i % 2}, blocks of 2048 KiB" if i < 4 else
+                     f"virtio{i}: left alone: error -12"]
+        assert said == want + ["virtio: more than 8 devices: the rest is left alone"], "\n".join(said)
+        for i in (3, 0):
+            g.qmp("qom-set", path=f"/machine/peripheral/vm{i}", property="requested-size", value=6 << 20)
+            g.wait(lambda text, i=i: f"virtio{i}: 6 MiB plugged, 6 asked for\n" in text, f"device {i}")
+        assert re.findall(r"^virtio(\d): virtio-mem: (\d+) MiB plugged, .* 0 answers not ACK$", g("virtio"), re.MULTILINE) == \
+            [("0", "6"), ("1", "0"), ("2", "0"), ("3", "6")]
+        ends_well(g)
+
+
 def test_there_from_the_start(guest):
     """The host asked before the kernel booted; by UEFI, where the registers lie far above 4 GiB."""
     extra = [o.replace("requested-size=0", "requested-size=256M") for o in virtio_mem(512)]
