@@ -49,6 +49,7 @@ SILENCE_SRCS += tests/test_silence_mem.c
 SILENCE_SRCS += tests/test_silence_pager.c
 SILENCE_SRCS += tests/test_silence_sched.c
 SILENCE_SRCS += tests/test_silence_wait.c
+SILENCE_SRCS += tests/test_silence_trust.c
 SILENCE_SRCS += tests/test_silence_smp.c
 
 # Of both.
