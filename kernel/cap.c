@@ -46,7 +46,8 @@ void cap_drop(struct cap *cap)
 	}
 }
 
-int cap_table_init(struct cap_table *t)
+/* Nobody else sees it yet. */
+int cap_table_init(struct cap_table *t) NO_LOCK_ANALYSIS
 {
 	unsigned i;
 
@@ -62,11 +63,11 @@ void cap_table_destroy(struct cap_table *t)
 	struct cap_slot *slot;
 	unsigned i;
 
-	spin_lock(&t->lock);
+	task_lock(&t->lock);
 	slot = t->slot;
 	t->slot = NULL;
 	t->nr_used = 0;
-	spin_unlock(&t->lock);
+	task_unlock(&t->lock);
 	for (i = 0; slot && i < ABI_MAX_HANDLES; i++)
 		cap_drop(&slot[i].cap);
 	kfree(slot);
@@ -78,7 +79,7 @@ static struct vm_object *get_anon(struct cap_table *t, unsigned i)
 	struct vm_object *object = NULL;
 	unsigned j;
 
-	spin_lock(&t->lock);
+	task_lock(&t->lock);
 	if (t->slot && t->slot[i].cap.kind == CAP_OBJECT)
 		object = t->slot[i].cap.object;
 	for (j = 0; object && j < i; j++)
@@ -88,7 +89,7 @@ static struct vm_object *get_anon(struct cap_table *t, unsigned i)
 		vm_object_get(object);
 	else
 		object = NULL;
-	spin_unlock(&t->lock);
+	task_unlock(&t->lock);
 	return object;
 }
 
@@ -108,13 +109,13 @@ unsigned long cap_table_unmapped(struct cap_table *t, unsigned highest)
 	return sum;
 }
 
-static s64 handle_of(const struct cap_table *t, const struct cap_slot *slot)
+static s64 handle_of(const struct cap_table *t, const struct cap_slot *slot) REQUIRES(task_class)
 {
 	return (s64)(slot->generation << CAP_INDEX_BITS | (u64)(slot - t->slot));
 }
 
 /* The slot that @handle means, lock held; NULL: none. */
-static struct cap_slot *slot_of(struct cap_table *t, u64 handle)
+static struct cap_slot *slot_of(struct cap_table *t, u64 handle) REQUIRES(task_class)
 {
 	struct cap_slot *slot = t->slot ? &t->slot[handle % ABI_MAX_HANDLES] : NULL;
 
@@ -124,7 +125,7 @@ static struct cap_slot *slot_of(struct cap_table *t, u64 handle)
 	    : NULL;
 }
 
-static void slot_empty(struct cap_table *t, struct cap_slot *slot)
+static void slot_empty(struct cap_table *t, struct cap_slot *slot) REQUIRES(task_class)
 {
 	slot->generation++;
 	slot->cap = (struct cap){.kind = slot->generation < CAP_GENERATIONS ? CAP_NONE : CAP_RETIRED};
@@ -146,7 +147,7 @@ int cap_lookup(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rig
 	int err;
 
 	*out = (struct cap){.kind = CAP_NONE};
-	spin_lock(&t->lock);
+	task_lock(&t->lock);
 	slot = slot_of(t, handle);
 	err = check(slot, kind, rights);
 	if (!err && slot->cap.kind == CAP_REPLY)
@@ -155,7 +156,7 @@ int cap_lookup(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rig
 		*out = slot->cap;
 		cap_get(out);
 	}
-	spin_unlock(&t->lock);
+	task_unlock(&t->lock);
 	return err;
 }
 
@@ -165,14 +166,14 @@ int cap_take(struct cap_table *t, u64 handle, enum cap_kind kind, struct cap *ou
 	int err;
 
 	*out = (struct cap){.kind = CAP_NONE};
-	spin_lock(&t->lock);
+	task_lock(&t->lock);
 	slot = slot_of(t, handle);
 	err = check(slot, kind, 0);
 	if (!err) {
 		*out = slot->cap;
 		slot_empty(t, slot);
 	}
-	spin_unlock(&t->lock);
+	task_unlock(&t->lock);
 	return err;
 }
 
@@ -181,7 +182,7 @@ s64 cap_install(struct cap_table *t, const struct cap *cap)
 	s64 handle = -EMFILE;
 	unsigned i;
 
-	spin_lock(&t->lock);
+	task_lock(&t->lock);
 	for (i = 0; t->slot && i < ABI_MAX_HANDLES && handle < 0; i++) {
 		struct cap_slot *slot = &t->slot[i];
 
@@ -191,7 +192,7 @@ s64 cap_install(struct cap_table *t, const struct cap *cap)
 			handle = handle_of(t, slot);
 		}
 	}
-	spin_unlock(&t->lock);
+	task_unlock(&t->lock);
 	return handle;
 }
 
@@ -204,13 +205,14 @@ s64 cap_reserve(struct cap_table *t)
 
 void cap_fill(struct cap_table *t, s64 handle, const struct cap *cap)
 {
-	struct cap_slot *slot = &t->slot[handle % ABI_MAX_HANDLES];
+	struct cap_slot *slot;
 
-	spin_lock(&t->lock);
+	task_lock(&t->lock);
+	slot = &t->slot[handle % ABI_MAX_HANDLES];
 	KASSERT(slot->cap.kind == CAP_RESERVED);
 	if (cap->kind == CAP_NONE)
 		slot_empty(t, slot);
 	else
 		slot->cap = *cap;
-	spin_unlock(&t->lock);
+	task_unlock(&t->lock);
 }

@@ -27,8 +27,8 @@ struct ipc_call {
 	struct endpoint *ep; /* c, a reference */
 	struct account *account; /* c, a reference: the caller's */
 	u32 refs;            /* a */
-	u32 state;           /* ep->lock, read racily by the caller */
-	int result;          /* ep->lock */
+	u32 state GUARDED_BY(task_class);  /* ep->lock, read racily by the caller */
+	int result GUARDED_BY(task_class); /* ep->lock */
 	struct ipc_msg msg;  /* ep->lock */
 	struct waitq wq;     /* the caller */
 	TAILQ_ENTRY(ipc_call) link; /* ep->lock */
@@ -39,8 +39,8 @@ struct endpoint {
 	struct account *account; /* c, a reference */
 	u32 refs;      /* a */
 	u32 receivers; /* a: of these, with RIGHT_RECEIVE */
-	u32 closed;    /* lock: the last receiver has gone */
-	TAILQ_HEAD(, ipc_call) queue; /* lock: oldest first */
+	u32 closed GUARDED_BY(task_class); /* lock: the last receiver has gone */
+	TAILQ_HEAD(, ipc_call) queue GUARDED_BY(task_class); /* lock: oldest first */
 	struct waitq wq; /* receivers */
 };
 
@@ -58,11 +58,8 @@ int endpoint_new(struct endpoint **out)
 		return -ENOMEM;
 	}
 	account_get(account);
-	ep->account = account;
-	ep->lock = SPINLOCK("endpoint", RANK_TASK);
-	ep->wq = WAITQ("endpoint");
-	ep->refs = ep->receivers = 1;
-	TAILQ_INIT(&ep->queue);
+	*ep = (struct endpoint){.account = account, .lock = SPINLOCK("endpoint", RANK_TASK), .wq = WAITQ("endpoint"),
+	    .refs = 1, .receivers = 1, .queue = TAILQ_HEAD_INITIALIZER(ep->queue)};
 	*out = ep;
 	return 0;
 }
@@ -75,7 +72,7 @@ void endpoint_get(struct endpoint *ep, unsigned rights)
 }
 
 /* The caller finds its call failed.  Lock held. */
-static void fail_locked(struct ipc_call *call)
+static void fail_locked(struct ipc_call *call) REQUIRES(task_class)
 {
 	call->result = -EPIPE;
 	store_release(&call->state, (u32)CALL_DONE);
@@ -86,13 +83,13 @@ static void close_queue(struct endpoint *ep)
 {
 	struct ipc_call *call;
 
-	spin_lock(&ep->lock);
+	task_lock(&ep->lock);
 	ep->closed = 1;
 	while ((call = TAILQ_FIRST(&ep->queue))) {
 		TAILQ_REMOVE(&ep->queue, call, link);
 		fail_locked(call);
 	}
-	spin_unlock(&ep->lock);
+	task_unlock(&ep->lock);
 }
 
 void endpoint_put(struct endpoint *ep, unsigned rights)
@@ -127,14 +124,14 @@ static int enqueue(struct endpoint *ep, struct ipc_call *call, struct ipc_msg *m
 {
 	int err = -EPIPE;
 
-	spin_lock(&ep->lock);
+	task_lock(&ep->lock);
 	if (!ep->closed) {
 		call->msg = *msg;
 		msg->give = (struct cap){.kind = CAP_NONE};
 		TAILQ_INSERT_TAIL(&ep->queue, call, link);
 		err = 0;
 	}
-	spin_unlock(&ep->lock);
+	task_unlock(&ep->lock);
 	if (!err)
 		wake_up(&ep->wq);
 	return err;
@@ -145,7 +142,7 @@ static int finish(struct endpoint *ep, struct ipc_call *call, struct ipc_msg *ms
 {
 	int err;
 
-	spin_lock(&ep->lock);
+	task_lock(&ep->lock);
 	if (call->state == CALL_DONE) {
 		err = call->result;
 		if (!err) {
@@ -158,7 +155,7 @@ static int finish(struct endpoint *ep, struct ipc_call *call, struct ipc_msg *ms
 			TAILQ_REMOVE(&ep->queue, call, link);
 		call->state = CALL_LEFT;
 	}
-	spin_unlock(&ep->lock);
+	task_unlock(&ep->lock);
 	return err;
 }
 
@@ -205,7 +202,7 @@ int ipc_receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out,
 			return -EINTR;
 		if (!some)
 			return -ETIMEDOUT;
-		spin_lock(&ep->lock);
+		task_lock(&ep->lock);
 		call = TAILQ_FIRST(&ep->queue);
 		if (call) {
 			TAILQ_REMOVE(&ep->queue, call, link);
@@ -214,7 +211,7 @@ int ipc_receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out,
 			*msg = call->msg;
 			call->msg.give = (struct cap){.kind = CAP_NONE};
 		}
-		spin_unlock(&ep->lock);
+		task_unlock(&ep->lock);
 		if (call)
 			break;
 		/* Another receiver was faster. */
@@ -230,7 +227,7 @@ int ipc_reply(struct ipc_call *call, struct ipc_msg *msg)
 	struct endpoint *ep = call->ep;
 	int err = -EPIPE;
 
-	spin_lock(&ep->lock);
+	task_lock(&ep->lock);
 	if (call->state == CALL_TAKEN) {
 		call->msg = *msg;
 		msg->give = (struct cap){.kind = CAP_NONE};
@@ -239,7 +236,7 @@ int ipc_reply(struct ipc_call *call, struct ipc_msg *msg)
 		wake_up(&call->wq);
 		err = 0;
 	}
-	spin_unlock(&ep->lock);
+	task_unlock(&ep->lock);
 	cap_drop(&msg->give);
 	call_put(call);
 	return err;
@@ -247,9 +244,9 @@ int ipc_reply(struct ipc_call *call, struct ipc_msg *msg)
 
 void ipc_call_drop(struct ipc_call *call)
 {
-	spin_lock(&call->ep->lock);
+	task_lock(&call->ep->lock);
 	if (call->state == CALL_TAKEN)
 		fail_locked(call);
-	spin_unlock(&call->ep->lock);
+	task_unlock(&call->ep->lock);
 	call_put(call);
 }

@@ -36,17 +36,17 @@
 struct pager_trust {
 	struct spinlock lock;
 	u32 refs;    /* a: the task, and each of its pagers */
-	u32 missed;  /* lock: calls in a row without an answer */
-	s64 left_ns; /* lock: what reclaim may still wait; at 0 or below nothing is handed over */
-	u64 at;      /* lock: the clock when left_ns was worked out */
+	u32 missed GUARDED_BY(task_class);  /* lock: calls in a row without an answer */
+	s64 left_ns GUARDED_BY(task_class); /* lock: what reclaim may still wait; at 0 or below nothing is handed over */
+	u64 at GUARDED_BY(task_class);      /* lock: the clock when left_ns was worked out */
 };
 
 struct request {
 	u32 what;         /* c: ABI_PAGER_... */
 	u32 index;        /* c */
 	u32 id;           /* c: no other of this pager has it */
-	u32 refs;         /* lock: who asked, and who waits for the same answer */
-	bool served;      /* lock: the page is in its slot, or its content with the pager */
+	u32 refs GUARDED_BY(task_class); /* lock: who asked, and who waits for the same answer */
+	bool served GUARDED_BY(task_class); /* lock: the page is in its slot, or its content with the pager */
 	u32 done;         /* a: result is there */
 	int result;       /* before done */
 	const void *data; /* c: the content that is handed over; NULL: a page is wanted */
@@ -59,12 +59,12 @@ struct pager {
 	u64 timeout_ns;      /* c */
 	u32 task;            /* c: id of the pager's task; 0: a thread of the kernel */
 	struct spinlock lock;
-	LIST_HEAD(, request) requests; /* lock */
-	u32 last_id;         /* lock */
+	LIST_HEAD(, request) requests GUARDED_BY(task_class); /* lock */
+	u32 last_id GUARDED_BY(task_class); /* lock */
 	struct pager_trust *trust; /* c, a reference */
 	struct waitq wq;     /* who waits for the answer to somebody else's request */
 	u64 *served;         /* lock: a bit for each page that others have got */
-	u32 nr_served;       /* lock, read racily */
+	u32 nr_served GUARDED_BY(task_class); /* lock, read racily */
 	u32 round;           /* of pager_first_in */
 	struct mutex copying;
 	void *buffer;        /* copying: a page, so that nothing is allocated when memory is short */
@@ -72,7 +72,7 @@ struct pager {
 
 /* ---- requests ---- */
 
-static struct request *find(struct pager *p, u32 what, u64 index)
+static struct request *find(struct pager *p, u32 what, u64 index) REQUIRES(task_class)
 {
 	struct request *r;
 
@@ -82,7 +82,7 @@ static struct request *find(struct pager *p, u32 what, u64 index)
 	return r;
 }
 
-static void add(struct pager *p, struct request *r)
+static void add(struct pager *p, struct request *r) REQUIRES(task_class)
 {
 	r->id = ++p->last_id;
 	LIST_INSERT_HEAD(&p->requests, r, link);
@@ -115,12 +115,12 @@ static struct pager_trust *trust_of(struct task *task)
 		mine = trust = trust_create();
 		if (!mine || !task)
 			return mine;
-		spin_lock(&task->lock);
+		task_lock(&task->lock);
 		if (task->trust)
 			trust = task->trust;
 		else
 			store_release(&task->trust, mine);
-		spin_unlock(&task->lock);
+		task_unlock(&task->lock);
 		if (trust != mine)
 			kfree(mine);
 	}
@@ -133,7 +133,7 @@ static bool is_trusted(struct pager_trust *trust)
 	u64 now = arch_clock_ns();
 	bool trusted;
 
-	spin_lock(&trust->lock);
+	task_lock(&trust->lock);
 	/* Another CPU's clock may be a little behind. */
 	if (now > trust->at) {
 		s64 earned = (s64)((now - trust->at) / TRUST_SHARE);
@@ -142,7 +142,7 @@ static bool is_trusted(struct pager_trust *trust)
 		trust->at = now;
 	}
 	trusted = trust->left_ns > 0;
-	spin_unlock(&trust->lock);
+	task_unlock(&trust->lock);
 	return trusted;
 }
 
@@ -152,7 +152,7 @@ static void trust_charge(struct pager *p, u32 what, u64 took_ns, int err)
 	s64 took = (s64)MIN(took_ns, ABI_MAX_PAGER_NS), floor = -(s64)(p->timeout_ns << TRUST_MAX_MISSED);
 	struct pager_trust *trust = p->trust;
 
-	spin_lock(&trust->lock);
+	task_lock(&trust->lock);
 	if (err == -ETIMEDOUT) {
 		s64 cost = took << MIN(trust->missed, (u32)TRUST_MAX_MISSED);
 
@@ -162,7 +162,7 @@ static void trust_charge(struct pager *p, u32 what, u64 took_ns, int err)
 		trust->missed = 0;
 		trust->left_ns -= MAX(took - TRUST_FREE_NS, 0LL);
 	}
-	spin_unlock(&trust->lock);
+	task_unlock(&trust->lock);
 }
 
 /* Ask, and wait: 0 or what the answer says; -EPIPE; -ETIMEDOUT; -EINTR; -ENOMEM. */
@@ -189,9 +189,9 @@ static void request_put(struct pager *p, struct request *r)
 {
 	bool last;
 
-	spin_lock(&p->lock);
+	task_lock(&p->lock);
 	last = --r->refs == 0;
-	spin_unlock(&p->lock);
+	task_unlock(&p->lock);
 	if (last)
 		kfree(r);
 }
@@ -211,13 +211,13 @@ static int wait_for(struct pager *p, struct request *r)
 /* The answer is in: nobody finds the request any more, and all who wait for it have it. */
 static int finish(struct pager *p, struct request *r, int err)
 {
-	spin_lock(&p->lock);
+	task_lock(&p->lock);
 	LIST_REMOVE(r, link);
 	if (!err && !r->served)
 		err = -EIO;
 	r->result = err;
 	store_release(&r->done, 1u);
-	spin_unlock(&p->lock);
+	task_unlock(&p->lock);
 	wake_up(&p->wq);
 	return err;
 }
@@ -227,11 +227,11 @@ static void supplied(struct pager *p, u64 index)
 {
 	struct request *r;
 
-	spin_lock(&p->lock);
+	task_lock(&p->lock);
 	r = find(p, ABI_PAGER_GET, index);
 	if (r)
 		r->served = true;
-	spin_unlock(&p->lock);
+	task_unlock(&p->lock);
 }
 
 /* Somebody else than the pager, or what comes from it, has page @index; or, if not @has, it is lost. */
@@ -239,12 +239,12 @@ static void count_served(struct pager *p, u64 index, bool has)
 {
 	u64 bit = 1ULL << (index % 64), *word = &p->served[index / 64];
 
-	spin_lock(&p->lock);
+	task_lock(&p->lock);
 	if (!!(*word & bit) != has) {
 		*word ^= bit;
 		p->nr_served += has ? 1u : ~0u;
 	}
-	spin_unlock(&p->lock);
+	task_unlock(&p->lock);
 }
 
 /* ---- what memory objects call: see struct vm_pager_ops ---- */
@@ -279,13 +279,13 @@ static int pager_get(struct vm_object *object, u32 index)
 		return -ENOMEM;
 	*mine = (struct request){.what = ABI_PAGER_GET, .index = index, .refs = 1};
 	for (;;) {
-		spin_lock(&p->lock);
+		task_lock(&p->lock);
 		other = find(p, ABI_PAGER_GET, index);
 		if (other)
 			other->refs++;
 		else
 			add(p, mine);
-		spin_unlock(&p->lock);
+		task_unlock(&p->lock);
 		if (!other)
 			break;
 		err = wait_for(p, other);
@@ -317,9 +317,9 @@ static int pager_clean(struct vm_object *object, u32 index, const void *data)
 		return -EIO;
 	if (!is_trusted(p->trust))
 		return -ETIMEDOUT;
-	spin_lock(&p->lock);
+	task_lock(&p->lock);
 	add(p, &r);
-	spin_unlock(&p->lock);
+	task_unlock(&p->lock);
 	err = finish(p, &r, ask(p, &r));
 	return err == 0 || err == -ETIMEDOUT ? err : -EIO;
 }
@@ -441,13 +441,13 @@ static u32 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
 	struct request *r;
 	u32 id = 0;
 
-	spin_lock(&p->lock);
+	task_lock(&p->lock);
 	r = find(p, ABI_PAGER_CLEAN, index);
 	if (r) {
 		memcpy(p->buffer, r->data, PAGE_SIZE);
 		id = r->id;
 	}
-	spin_unlock(&p->lock);
+	task_unlock(&p->lock);
 	return id;
 }
 
@@ -457,12 +457,12 @@ static bool fetched(struct pager *p, u64 index, u32 id)
 	struct request *r;
 	bool there;
 
-	spin_lock(&p->lock);
+	task_lock(&p->lock);
 	r = find(p, ABI_PAGER_CLEAN, index);
 	there = r && r->id == id;
 	if (there)
 		r->served = true;
-	spin_unlock(&p->lock);
+	task_unlock(&p->lock);
 	return there;
 }
 

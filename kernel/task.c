@@ -23,15 +23,16 @@ struct user_start {
 };
 
 static struct spinlock tasks_lock = SPINLOCK("tasks", RANK_TASK);
-static LIST_HEAD(, task) tasks = LIST_HEAD_INITIALIZER(tasks); /* tasks_lock: that have not ended */
-static u32 nr_tasks;  /* tasks_lock, read racily */
-static u32 last_id;   /* tasks_lock */
+/* Under tasks_lock: tasks that have not ended. */
+static LIST_HEAD(, task) tasks GUARDED_BY(task_class) = LIST_HEAD_INITIALIZER(tasks);
+static u32 nr_tasks GUARDED_BY(task_class); /* read racily */
+static u32 last_id GUARDED_BY(task_class);
 static struct waitq task_ended = {.lock = {.name = "task ended", .rank = RANK_WAIT}};
 
 /* Threads that have left their task and want to be joined. */
 static struct {
 	struct spinlock lock;          /* RANK_TASK */
-	TAILQ_HEAD(, thread) threads;  /* lock, by task_link */
+	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* lock, by task_link */
 	struct waitq wq;               /* the reaper; and those who wait for nr_threads */
 	u32 nr_threads;                /* a: of tasks, not freed yet */
 } reaper = {
@@ -101,6 +102,15 @@ static bool no_threads(void *arg)
 	return !READ_ONCE(reaper.nr_threads);
 }
 
+/* clang sees that a lock is held where a function is called, not where a list is walked. */
+static struct thread *reaper_pop(void) REQUIRES(task_class)
+{
+	struct thread *t = TAILQ_FIRST(&reaper.threads);
+
+	TAILQ_REMOVE(&reaper.threads, t, task_link);
+	return t;
+}
+
 /* Nobody can free the stack it runs on; this one frees those of threads of tasks. */
 static void reap(void *arg)
 {
@@ -109,10 +119,9 @@ static void reap(void *arg)
 		void *fpu;
 
 		wait_until(&reaper.wq, reaper_has_work, NULL, WAIT_FOREVER);
-		spin_lock(&reaper.lock);
-		t = TAILQ_FIRST(&reaper.threads);
-		TAILQ_REMOVE(&reaper.threads, t, task_link);
-		spin_unlock(&reaper.lock);
+		task_lock(&reaper.lock);
+		t = reaper_pop();
+		task_unlock(&reaper.lock);
 		fpu = t->fpu;
 		thread_join(t);
 		kfree(fpu);
@@ -127,6 +136,16 @@ int tasks_init(void)
 }
 
 /* ---- tasks ---- */
+
+static struct task *first_task(void) REQUIRES(task_class)
+{
+	return LIST_FIRST(&tasks);
+}
+
+static struct thread *first_thread(const struct task *task) REQUIRES(task_class)
+{
+	return TAILQ_FIRST(&task->threads);
+}
 
 /* Account, table and space; on an error nothing. */
 static int equip(struct task *task, const struct abi_limits *limits)
@@ -158,21 +177,21 @@ int task_create_limited(const char *name, const struct abi_limits *limits, struc
 
 	if (!task)
 		return -ENOMEM;
-	*task = (struct task){.refs = 1, .lock = SPINLOCK("task", RANK_TASK)};
+	*task = (struct task){.refs = 1, .lock = SPINLOCK("task", RANK_TASK),
+	    .threads = TAILQ_HEAD_INITIALIZER(task->threads)};
 	ksnprintf(task->name, sizeof(task->name), "%s", name);
-	TAILQ_INIT(&task->threads);
 	err = equip(task, limits);
 	if (err) {
 		kfree(task);
 		return err;
 	}
-	spin_lock(&tasks_lock);
+	task_lock(&tasks_lock);
 	if (nr_tasks < ABI_MAX_TASKS) {
 		nr_tasks++;
 		task->id = ++last_id;
 		LIST_INSERT_HEAD(&tasks, task, link);
 	}
-	spin_unlock(&tasks_lock);
+	task_unlock(&tasks_lock);
 	if (!task->id) {
 		vm_space_put(task->space);
 		cap_table_destroy(&task->caps);
@@ -196,7 +215,7 @@ void task_put(struct task *task)
 	if (atomic_sub(&task->refs, 1u) != 1)
 		return;
 	KASSERT(load_acquire(&task->ended));
-	pager_trust_put(task->trust);
+	pager_trust_put(load_acquire(&task->trust));
 	kfree(task->shares);
 	account_put(task->account);
 	kfree(task);
@@ -206,15 +225,15 @@ void task_end(struct task *task, enum task_end how, s32 status)
 {
 	struct thread *t;
 
-	spin_lock(&task->lock);
+	task_lock(&task->lock);
 	if (!task->ending) {
 		task->status = status;
 		store_release(&task->ending, (u32)how);
 		shares_end(task->shares);
 	}
-	TAILQ_FOREACH(t, &task->threads, task_link)
+	for (t = first_thread(task); t; t = TAILQ_NEXT(t, task_link))
 		thread_wake(t);
-	spin_unlock(&task->lock);
+	task_unlock(&task->lock);
 }
 
 /* No thread is left: give back what it has.  Its capabilities go first: there may be cycles of them. */
@@ -225,21 +244,21 @@ static void release(struct task *task)
 
 	cap_table_destroy(&task->caps);
 	task_set_handler(task, NULL);
-	spin_lock(&tasks_lock);
+	task_lock(&tasks_lock);
 	space = task->space;
 	task->space = NULL;
-	spin_unlock(&tasks_lock);
+	task_unlock(&tasks_lock);
 	vm_space_put(space);
 	memory_oom_left(&kernel_memory);
-	spin_lock(&tasks_lock);
+	task_lock(&tasks_lock);
 	LIST_REMOVE(task, link);
 	nr_tasks--;
-	spin_unlock(&tasks_lock);
+	task_unlock(&tasks_lock);
 	task_account_ended(task->account);
-	spin_lock(&task->lock);
+	task_lock(&task->lock);
 	store_release(&task->ended, 1u);
 	victim = task->victim;
-	spin_unlock(&task->lock);
+	task_unlock(&task->lock);
 	if (victim)
 		oom_gone(task);
 	wake_up(&task_ended);
@@ -251,14 +270,14 @@ bool task_end_victim(struct task *task)
 	bool there;
 
 	task_end(task, TASK_KILLED, -ENOMEM);
-	spin_lock(&task->lock);
+	task_lock(&task->lock);
 	there = !task->ended;
 	task->victim = there;
 	TAILQ_FOREACH(t, &task->threads, task_link) {
 		WRITE_ONCE(t->mm.reserve, 1u);
 		thread_wake(t); /* it may be waiting for memory */
 	}
-	spin_unlock(&task->lock);
+	task_unlock(&task->lock);
 	return there;
 }
 
@@ -266,13 +285,13 @@ struct task *task_after(u32 id)
 {
 	struct task *task, *found = NULL;
 
-	spin_lock(&tasks_lock);
-	LIST_FOREACH(task, &tasks, link)
+	task_lock(&tasks_lock);
+	for (task = first_task(); task; task = LIST_NEXT(task, link))
 		if (task->id > id && (!found || task->id < found->id))
 			found = task;
 	if (found)
 		task_get(found);
-	spin_unlock(&tasks_lock);
+	task_unlock(&tasks_lock);
 	return found;
 }
 
@@ -280,11 +299,11 @@ struct vm_space *task_get_space(struct task *task)
 {
 	struct vm_space *space;
 
-	spin_lock(&tasks_lock);
+	task_lock(&tasks_lock);
 	space = task->space;
 	if (space)
 		vm_space_get(space);
-	spin_unlock(&tasks_lock);
+	task_unlock(&tasks_lock);
 	return space;
 }
 
@@ -329,13 +348,13 @@ static int join_task(struct task *task, struct thread *t)
 {
 	int number = -EAGAIN;
 
-	spin_lock(&task->lock);
+	task_lock(&task->lock);
 	if (!task->ending && task->nr_threads < ABI_MAX_THREADS) {
 		number = (int)(task->next_thread++ & 0x7fffffff);
 		task->nr_threads++;
 		TAILQ_INSERT_TAIL(&task->threads, t, task_link);
 	}
-	spin_unlock(&task->lock);
+	task_unlock(&task->lock);
 	return number;
 }
 
@@ -387,20 +406,20 @@ void task_thread_exit(void)
 	bool last;
 
 	space_use(NULL);
-	spin_lock(&task->lock);
+	task_lock(&task->lock);
 	TAILQ_REMOVE(&task->threads, t, task_link);
 	last = --task->nr_threads == 0;
 	if (last && !task->ending)
 		store_release(&task->ending, (u32)TASK_EXITED);
-	spin_unlock(&task->lock);
+	task_unlock(&task->lock);
 	if (last)
 		release(task);
 	t->task = NULL;
 	sched_leave_shares(t);
 	task_put(task);
-	spin_lock(&reaper.lock);
+	task_lock(&reaper.lock);
 	TAILQ_INSERT_TAIL(&reaper.threads, t, task_link);
-	spin_unlock(&reaper.lock);
+	task_unlock(&reaper.lock);
 	wake_up(&reaper.wq);
 	thread_exit();
 }
@@ -459,17 +478,10 @@ int tasks_wait_none(u64 timeout_ns)
 void tasks_kill_all(void)
 {
 	struct task *task;
+	u32 id = 0;
 
-	for (;;) {
-		spin_lock(&tasks_lock);
-		LIST_FOREACH(task, &tasks, link)
-			if (!load_acquire(&task->ending))
-				break;
-		if (task)
-			task_get(task);
-		spin_unlock(&tasks_lock);
-		if (!task)
-			return;
+	while ((task = task_after(id))) {
+		id = task->id;
 		task_end(task, TASK_KILLED, 0);
 		task_put(task);
 	}
@@ -479,10 +491,10 @@ void show_tasks(void)
 {
 	const struct task *task;
 
-	spin_lock(&tasks_lock);
-	LIST_FOREACH(task, &tasks, link)
+	task_lock(&tasks_lock);
+	for (task = first_task(); task; task = LIST_NEXT(task, link))
 		printk("task %u %s: %u threads, %u handles%s\n", task->id, task->name,
 		    READ_ONCE(task->nr_threads), READ_ONCE(task->caps.nr_used),
 		    READ_ONCE(task->ending) ? ", ending" : "");
-	spin_unlock(&tasks_lock);
+	task_unlock(&tasks_lock);
 }

@@ -19,10 +19,10 @@ void task_set_handler(struct task *task, struct endpoint *ep)
 
 	if (ep)
 		endpoint_get(ep, 0);
-	spin_lock(&task->lock);
+	task_lock(&task->lock);
 	old = task->handler;
 	task->handler = ep;
-	spin_unlock(&task->lock);
+	task_unlock(&task->lock);
 	if (old)
 		endpoint_put(old, 0);
 }
@@ -34,11 +34,11 @@ int user_page_lost(uintptr_t va)
 	struct endpoint *ep;
 	int err;
 
-	spin_lock(&task->lock);
+	task_lock(&task->lock);
 	ep = task->handler;
 	if (ep)
 		endpoint_get(ep, 0);
-	spin_unlock(&task->lock);
+	task_unlock(&task->lock);
 	if (!ep)
 		return -EHWPOISON;
 	err = ipc_call(ep, &msg, ABI_MAX_PAGER_NS);

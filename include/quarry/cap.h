@@ -10,6 +10,7 @@
 
 #include <quarry/abi.h>
 #include <quarry/port.h>
+#include <quarry/task_lock.h>
 
 enum cap_kind {
 	CAP_NONE,
@@ -41,8 +42,9 @@ BUILD_ASSERT(ABI_MAX_HANDLES == 1 << CAP_INDEX_BITS);
 
 struct cap_table {
 	struct spinlock lock;  /* RANK_TASK: the slots */
-	struct cap_slot *slot; /* c: ABI_MAX_HANDLES; NULL once the task has ended */
-	u32 nr_used;           /* lock */
+	/* ABI_MAX_HANDLES; NULL once the task has ended */
+	struct cap_slot *slot GUARDED_BY(task_class);
+	u32 nr_used GUARDED_BY(task_class);
 };
 
 /* Context of all but cap_get: thread, may sleep, no spin lock held. */

@@ -22,16 +22,16 @@ struct task {
 	u32 id;                   /* c */
 	u32 refs;                 /* a: threads, capabilities, whoever made it */
 	struct spinlock lock;     /* RANK_TASK */
-	TAILQ_HEAD(, thread) threads; /* l */
-	u32 nr_threads;           /* l: on the list */
+	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* l */
+	u32 nr_threads GUARDED_BY(task_class); /* l: on the list */
 	struct share *shares;     /* c: what its threads are queued in, one a CPU (sched_share.c) */
-	u32 next_thread;          /* l: number of the next one */
+	u32 next_thread GUARDED_BY(task_class); /* l: number of the next one */
 	u32 ending;               /* a, set under l: enum task_end, once it shall end */
 	s32 status;               /* l: with ending */
 	u32 ended;                /* a, set under l: it has given everything back */
-	struct endpoint *handler; /* l: told of faults on lost pages, a reference; NULL: nobody is */
-	struct pager_trust *trust; /* a, set once: of its pagers (pager.c); NULL: it has had none */
-	bool victim;              /* l: its memory is wanted, and its end is waited for (oom.c) */
+	struct endpoint *handler GUARDED_BY(task_class); /* l: told of faults on lost pages, a reference; NULL: nobody is */
+	struct pager_trust *trust GUARDED_BY(task_class); /* a, set once: of its pagers (pager.c); NULL: it has had none */
+	bool victim GUARDED_BY(task_class); /* l: its memory is wanted, and its end is waited for (oom.c) */
 	bool first;               /* c from its start on: spared while there is anybody else to kill (oom.c) */
 	struct cap_table caps;
 	struct account *account;  /* c, a reference */
