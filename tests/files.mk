@@ -79,6 +79,7 @@ TEST_SRCS += tests/test_poison_standby.c
 TEST_SRCS += tests/test_check_vm.c
 TEST_SRCS += tests/test_share.c
 TEST_SRCS += tests/test_held.c
+TEST_SRCS += tests/test_share_step.c
 TEST_SRCS += tests/test_trace.c
 TEST_SRCS += tests/test_trace_report.c
 TEST_SRCS += tests/test_trace_ring.c

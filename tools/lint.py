@@ -48,6 +48,7 @@ INCLUDES = [
     ("tests/test_silence_sched.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
     ("tests/test_share.c", [QUARRY, r'"(kernel/)?\w+\.h"']),  # run queues, whose interface is the kernel's own
     ("tests/test_picture.c", [QUARRY, r'"kernel/\w+\.h"']),
+    ("tests/test_share_step.c", [QUARRY, r'"(kernel/)?\w+\.h"']),
     ("tests/", [QUARRY, r'"(tests/|mm/|drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
 ]
 # A comment that carries an argument stands beside its code (file, what it must say).
