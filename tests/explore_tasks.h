@@ -63,6 +63,7 @@ const char *call_settle(const struct kept *before, unsigned handles);
 void call_wrong(const char *call, const char *why, s64 ret) __attribute__((noreturn));
 
 void good_calls(void);
+void oom_said(void);
 void calls_without_objects(void);
 void calls_without_slots(void);
 void calls_without_pages(void);
