@@ -309,6 +309,7 @@ static const char *judge_done(void)
 /* Name, what comes before. */
 #define SETS \
 	X(a_good_call_gives_what_is_documented_and_no_more, good_calls) \
+	X(tasks_are_listed_counted_and_ended, tasks_listed) \
 	X(what_is_said_when_memory_runs_out_is_so, oom_said) \
 	X(a_bad_argument_gets_its_error_and_changes_nothing, bad_arguments) \
 	X(a_call_without_memory_or_above_a_limit_leaves_nothing, calls_without_objects) \

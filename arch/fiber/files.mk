@@ -24,6 +24,7 @@ THREAD_SRCS += tests/explore_oom.c
 THREAD_SRCS += tests/explore_calls.c
 THREAD_SRCS += tests/explore_good.c
 THREAD_SRCS += tests/explore_oom_said.c
+THREAD_SRCS += tests/explore_list.c
 THREAD_SRCS += tests/explore_missing.c
 THREAD_SRCS += kernel/task.c
 THREAD_SRCS += kernel/task_account.c
