@@ -17,7 +17,7 @@
 #define BARE_SLOTS       96 /* bare blocks a thread holds at most */
 #define INBOX_SLOTS      32
 #define HANDLES_PER_CPU  192
-#define MAX_HANDLES      ((unsigned)((2UL << 20) / sizeof(struct handle))) /* the most that kmalloc gives */
+#define MAX_HANDLES      ((unsigned)((PAGE_SIZE << MAX_ORDER) / sizeof(struct handle))) /* the most that kmalloc gives */
 /* With more CPUs each is halted between bursts: who runs the machine has fewer cores than it has CPUs. */
 #define BURST_CPUS       64
 #define BURST_PAUSE_NS   1000000ULL /* for each CPU there is */
@@ -157,7 +157,8 @@ static void empty_inbox(struct stress_thread *t)
 	unsigned i;
 
 	for (i = 0; i < INBOX_SLOTS; i++) {
-		struct page *page = READ_ONCE(t->inbox[i]);
+		/* Pairs with the swap in give_away: what the other thread wrote into the block is seen. */
+		struct page *page = load_acquire(&t->inbox[i]);
 
 		/* Only the owner takes out, so what was seen is still there. */
 		if (!page)
