@@ -78,9 +78,9 @@ LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=s
 
 # ---- the kernel --------------------------------------------------------------------------------
 KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS) $(USER_SRCS) $(KTEST_SRCS) $(SHARED_TESTS)
-# A race build: make kernel RACE=1 B=build/race.  A checked one: make kernel CHECKED=1 B=build/checked.
+# A race build, without the suites: make kernel RACE=1 B=build/race.  A checked one: make kernel CHECKED=1 B=build/checked.
 KFLAGS += $(if $(RACE),-DRACE_BUILD) $(if $(CHECKED),-DCHECKED_BUILD)
-KSRCS  += $(if $(RACE),$(RACE_SRCS) $(addprefix tests/races/,race_boot.c waiters.c))
+KSRCS  := $(if $(RACE),$(filter-out tests/test_%,$(KSRCS)) $(RACE_SRCS) $(addprefix tests/races/,race_boot.c waiters.c),$(KSRCS))
 KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 
 all kernel: $(B)/quarry.elf $(PROGRAMS:%=$(B)/bin/%)
