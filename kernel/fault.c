@@ -161,7 +161,10 @@ static void call_a_silent_cpu(void)
 		smp_call_mask(NULL, nothing, NULL);
 }
 
-/* Nobody takes them out of the ring: the interrupt that would say so cannot come. */
+/*
+ * The interrupt that would wake their reader cannot come.  If it is awake, on another CPU, it prints a line for each,
+ * and is slower.
+ */
 static void overflow_the_ring(void)
 {
 	const struct mce_bank scrub = {MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | 0xc0,
@@ -170,7 +173,7 @@ static void overflow_the_ring(void)
 	unsigned i;
 	int err = 0;
 
-	for (i = 0; i <= MCE_RING_SIZE && !err; i++)
+	for (i = 0; i < 1000 * MCE_RING_SIZE && !err; i++)
 		err = mce_inject(0, &scrub, MCG_STATUS_RIPV | MCG_STATUS_MCIP);
 	arch_irq_restore(flags);
 }

@@ -159,7 +159,7 @@ def test_the_suites_of_a_file_are_those_that_its_head_names():
 
 
 def test_a_test_from_outside_counts_only_if_the_unmodified_kernel_passes_it(monkeypatch):
-    assert mutate_run.judges_of("kernel/monitor.c") == ["tests/qemu/test_shown.py"]
+    assert "tests/qemu/test_shown.py" in mutate_run.judges_of("kernel/monitor.c")
     bench = mutate_run.Bench("build", ["kernel", "tests"])
     fails = {"variant": "a_test"}
     monkeypatch.setattr(mutate_run.variant_build, "program_of", lambda build, name: "plain")
