@@ -274,7 +274,7 @@ static void lost_pages_are_reported(struct ktest *t)
 
 static void soaks_do_each_policy(struct ktest *t)
 {
-	struct memory *mem = stress_memory(t);
+	struct memory *mem = ktest_backed_memory(t, 2 * NORMAL, MOVABLE);
 	char want[120];
 	unsigned policy;
 	u64 pos;
@@ -308,7 +308,7 @@ static void soaks_without_movable_memory_say_so(struct ktest *t)
 	EXPECT(t, says(pos, "rounds: precise: no movable range to take out on this machine\n"));
 }
 
-KTEST_SUITE(stress, KTEST_QUICK, KTEST(threads_use_memory_and_give_all_of_it_back),
+KTEST_SUITE(stress, 0, KTEST(threads_use_memory_and_give_all_of_it_back),
     KTEST(the_second_cpu_is_the_second_thread), KTEST(damaged_blocks_are_noticed), KTEST(damaged_objects_are_noticed),
     KTEST(busiest_range_has_most_in_use), KTEST(offline_pageblocks_are_not_busy),
     KTEST(without_movable_memory_no_range_is_busiest), KTEST(rounds_wait_for_the_stress), KTEST(lost_pages_are_reported),
