@@ -398,7 +398,7 @@ static void a_device_that_stops_is_not_waited_for(struct ktest *t)
 	end();
 }
 
-KTEST_SUITE(virtio, KTEST_QUICK, KTEST(features_are_agreed_on), KTEST(a_device_is_started_in_order),
+KTEST_SUITE(virtio, 0, KTEST(features_are_agreed_on), KTEST(a_device_is_started_in_order),
     KTEST(a_queue_that_is_refused_leaves_nothing), KTEST(what_was_written_is_held_against_the_room), KTEST(what_cannot_be_agreed_on_is_left_alone),
     KTEST(configuration_is_of_one_moment),
     KTEST(configuration_that_changes_amid_the_read_is_read_again),
