@@ -240,21 +240,24 @@ static void a_fault_takes_the_locks(struct ktest *t)
 
 static void objects_and_spaces_are_listed_under_a_lock(struct ktest *t)
 {
-	struct vm_object *object;
-	struct vm_space *space;
-	struct page *page;
+	struct vm_object *object = NULL;
+	struct vm_space *space = NULL;
+	struct page *page = NULL;
 
 	if (alone(t) || !scene_begin(t, &s, 8))
 		return;
 	OBEYS(t, a_spin, &s.mem->vm.lock, NULL,
 	    vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &object));
+	REQUIRE(t, object);
 	WAITS(t, a_spin, &s.mem->vm.lock, NULL, vm_object_put(object));
 	OBEYS(t, a_spin, &s.mem->vm.lock, NULL, vm_space_create(s.mem, &space));
+	REQUIRE(t, space);
 	WAITS(t, a_spin, &s.mem->vm.lock, NULL, vm_space_put(space));
 	OBEYS(t, a_spin, &s.object->lock, look_leaf, vm_object_supply(s.object, 0, NULL));
 	WAITS(t, a_spin, &s.object->lock, NULL, vm_object_has(s.object, 0));
 	WAITS(t, a_spin, &s.object->lock, NULL, vm_object_unmapped(s.object, ZONE_MOVABLE));
 	OBEYS(t, a_spin, &s.object->lock, NULL, vm_object_pin(s.object, 0, &page));
+	REQUIRE(t, page);
 	mem_unpin_page(s.mem, page);
 	scene_end(t, &s);
 }

@@ -114,6 +114,8 @@ static void lines_show_each_kind_of_pageblock(struct ktest *t)
 	REQUIRE(t, mem);
 	do_kinds(mem, 3);
 	p = picture_start(mem, 0, BLOCK(1), "plain", 0);
+	if (!p)
+		undo_kinds(mem, 3);
 	REQUIRE(t, p);
 	picture_sync(p);
 	ksnprintf(want, sizeof(want), "  blocks 0 ");
