@@ -274,12 +274,16 @@ static void a_silent_pager_is_not_waited_for_again(struct ktest *t)
 		waited += waits_in_vain(t, &s);
 	/* Room for a machine that stands still for as long. */
 	EXPECT(t, waited <= 6);
-	/* Until it has been given another chance, and has answered. */
+	/* Until it has been given another chance, and has answered; but for a machine that stands still just then. */
 	start_server(t, &s);
-	for (i = 0; i < 200 && clean(&s, 0, some_page(&s)); i++)
-		thread_sleep(SHORT_NS);
-	EXPECT(t, i < 200);
-	EXPECT_EQ(t, clean(&s, 0, some_page(&s)), 0);
+	for (waited = 0; waited < 5; waited++) {
+		for (i = 0; i < 200 && clean(&s, 0, some_page(&s)); i++)
+			thread_sleep(SHORT_NS);
+		EXPECT(t, i < 200);
+		if (!clean(&s, 0, some_page(&s)))
+			break;
+	}
+	EXPECT(t, waited < 5);
 	end(t, &s);
 }
 
