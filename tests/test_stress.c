@@ -274,13 +274,13 @@ static void lost_pages_are_reported(struct ktest *t)
 
 static void soaks_do_each_policy(struct ktest *t)
 {
-	struct memory *mem = ktest_backed_memory(t, 2 * NORMAL, MOVABLE);
+	/* Of eight pages a block, most of a small memory is always in use. */
+	struct memory *mem = PAGEBLOCK_ORDER < 9 ? NULL : ktest_backed_memory(t, 2 * NORMAL, MOVABLE);
 	char want[120];
 	unsigned policy;
 	u64 pos;
 
-	/* Of eight pages a block, most of a small memory is always in use. */
-	if (!mem || PAGEBLOCK_ORDER < 9)
+	if (!mem)
 		return;
 	for (policy = 0; policy <= NR_ISO_POLICIES; policy++) {
 		enum iso_policy p;
