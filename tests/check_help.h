@@ -6,6 +6,7 @@
 #define QUARRY_TESTS_CHECK_HELP_H
 
 #include "tests/mm_help.h"
+#include "tests/plant_help.h"
 #include <quarry/poison.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
@@ -38,28 +39,11 @@ static inline void end(struct ktest *t, struct memory *mem)
 static inline void expect_named(struct ktest *t, struct memory *mem, const char *name, int line)
 {
 	u16 *last = &mem->zones[ZONE_MOVABLE].pcp_capacity[NR_CACHED_ORDERS - 1][0], saved = *last;
-	struct mm_violation v = {.what = NULL};
-	unsigned more;
 
-	for (more = 0; more < 2; more++) {
-		int err;
-
-		*last = more ? 0xffff : saved;
-		err = check_memory(mem, &v);
-		if (err != -EUCLEAN || !v.what || strncmp(v.what, name, strlen(name)) != 0)
-			ktest_fail(t, __FILE__, line, "expected \"%s\", got %d %s", name, err,
-			    v.what ? v.what : "nothing");
-	}
+	expect_said(t, mem, name, line);
+	*last = 0xffff;
+	expect_said(t, mem, name, line);
 	*last = saved;
 }
-
-/* Store @value in @place, expect the damage to be found as @name, put back what was there. */
-#define PLANT(t, mem, place, value, name)                                                          \
-	do {                                                                                       \
-		__typeof__(place) saved_ = (place);                                                \
-		(place) = (value);                                                                 \
-		expect_named((t), (mem), (name), __LINE__);                                        \
-		(place) = saved_;                                                                  \
-	} while (0)
 
 #endif

@@ -3,21 +3,12 @@
  * test_check_vm.c: check_memory finds each kind of damage to objects, spaces and reclaim lists, and names
  * it; what somebody is changing just then is left out.
  */
+#include "tests/plant_help.h"
 #include "tests/vm_help.h"
 
 #define PAGES 6
 
 static struct page *last; /* the page of the last slot */
-
-static void expect_said(struct ktest *t, struct memory *mem, const char *name, int line)
-{
-	struct mm_violation v = {.what = NULL};
-	int err = check_memory(mem, &v);
-
-	if (err != -EUCLEAN || !v.what || strncmp(v.what, name, strlen(name)) != 0)
-		ktest_fail(t, __FILE__, line, "expected \"%s\", got %d %s", name, err,
-		    v.what ? v.what : "nothing");
-}
 
 /*
  * check_memory fails, and what it says starts with @name; also if there is more damage, in what it looks at last:
@@ -35,15 +26,6 @@ static void expect_named(struct ktest *t, struct memory *mem, const char *name, 
 	migwait_wake(mem, page_to_pfn_in(mem, last));
 	atomic_and(&last->word, ~PAGE_LOCKED);
 }
-
-/* Store @value in @place, expect the damage to be found as @name, put back what was there. */
-#define PLANT(t, mem, place, value, name)                                                          \
-	do {                                                                                       \
-		__typeof__(place) saved_ = (place);                                                \
-		(place) = (value);                                                                 \
-		expect_named((t), (mem), (name), __LINE__);                                        \
-		(place) = saved_;                                                                  \
-	} while (0)
 
 /* Six pages, all mapped. */
 static bool begin(struct ktest *t, struct vm_scene *s)

@@ -6,8 +6,7 @@
  * then asks for a switch, as sched_tick and choose do.  What each has got of the CPU, and how long it waited,
  * is exact.
  */
-#include "mm_test.h"
-#include "kernel/share_inline.h"
+#include "tests/share_help.h"
 
 #define TICK_NS 10000000ULL
 #define ACTORS  256
@@ -36,14 +35,8 @@ static struct scene scene;
 
 static struct scene *new_scene(void)
 {
-	unsigned i;
-
 	memset(&scene, 0, sizeof(scene));
-	/* Of no rank: ticks come meanwhile, and take the lock of this CPU's run queue. */
-	scene.rq.lock = SPINLOCK("a test's run queue", RANK_NONE);
-	runq_lists_init(&scene.rq);
-	for (i = 0; i < TASKS; i++)
-		share_init(&scene.task[i]);
+	start_queue(&scene.rq, scene.task, TASKS);
 	return &scene;
 }
 

@@ -3,8 +3,7 @@
  * test_share_step.c: whose turn it is on a CPU, step by step: which list a thread is put on, what is charged, when the
  * ring has gone round and when a round ends; with a run queue of the test's own.
  */
-#include "mm_test.h"
-#include "kernel/share_inline.h"
+#include "tests/share_help.h"
 
 #define TASKS 4
 
@@ -19,14 +18,8 @@ static struct scene scene;
 
 static struct scene *new_scene(void)
 {
-	unsigned i;
-
 	memset(&scene, 0, sizeof(scene));
-	/* Of no rank: ticks come meanwhile, and take the lock of this CPU's run queue. */
-	scene.rq.lock = SPINLOCK("a test's run queue", RANK_NONE);
-	runq_lists_init(&scene.rq);
-	for (i = 0; i < TASKS; i++)
-		share_init(&scene.task[i]);
+	start_queue(&scene.rq, scene.task, TASKS);
 	return &scene;
 }
 

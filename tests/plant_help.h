@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plant_help.h: damage that is planted in a memory, and what check_memory must say of it.  The suite has its own
+ * expect_named(), which may plant more beside it.
+ */
+#ifndef QUARRY_TESTS_PLANT_HELP_H
+#define QUARRY_TESTS_PLANT_HELP_H
+
+#include "mm/mm_priv.h"
+#include <quarry/ktest.h>
+
+/* check_memory fails, and what it says starts with @name. */
+static inline void expect_said(struct ktest *t, struct memory *mem, const char *name, int line)
+{
+	struct mm_violation v = {.what = NULL};
+	int err = check_memory(mem, &v);
+
+	if (err != -EUCLEAN || !v.what || strncmp(v.what, name, strlen(name)) != 0)
+		ktest_fail(t, __FILE__, line, "expected \"%s\", got %d %s", name, err,
+		    v.what ? v.what : "nothing");
+}
+
+/* Store @value in @place, expect the damage to be found as @name, put back what was there. */
+#define PLANT(t, mem, place, value, name)                                                          \
+	do {                                                                                       \
+		__typeof__(place) saved_ = (place);                                                \
+		(place) = (value);                                                                 \
+		expect_named((t), (mem), (name), __LINE__);                                        \
+		(place) = saved_;                                                                  \
+	} while (0)
+
+#endif
