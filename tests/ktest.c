@@ -13,7 +13,7 @@
 #include <quarry/ktest.h>
 
 #define MAX_TEST_CPUS 8
-#define MAX_BLOCKS    72
+#define MAX_BLOCKS    (PAGEBLOCK_ORDER >= 9 ? 72 : 256)
 #define MAX_REPORTS   20 /* failures of one test that are printed */
 #define MAX_TURNS     10000 /* of a thread that waits for others to end */
 #define ARENA_SIZE    (2UL << 20)
@@ -337,8 +337,6 @@ static bool selected(const struct ktest_suite *s, unsigned i, const char *which)
 		return !(s->flags & KTEST_EXTRA);
 	if (!strcmp(which, "quick"))
 		return s->flags & KTEST_QUICK;
-	if (!strcmp(which, "fail"))
-		return s->flags & KTEST_QUICK || !strcmp(s->name, "fail");
 	return listed(which, s, i);
 }
 
@@ -391,7 +389,7 @@ static size_t unknown_name(const char **which)
 static void report_unknown(const char *name, size_t len)
 {
 	const struct ktest_suite *s;
-	char known[128] = " all quick none fail";
+	char known[128] = " all quick none";
 	size_t used = strlen(known);
 
 	printk("selftest: no suite or test \"%.*s\"\n", (int)len, name);
@@ -407,8 +405,7 @@ static void report_unknown(const char *name, size_t len)
 
 static bool is_group(const char *which)
 {
-	return !strcmp(which, "all") || !strcmp(which, "quick") || !strcmp(which, "fail") ||
-	    !strcmp(which, "none");
+	return !strcmp(which, "all") || !strcmp(which, "quick") || !strcmp(which, "none");
 }
 
 int ktest_run(const char *which, u64 seed)

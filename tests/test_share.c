@@ -6,7 +6,7 @@
  * then asks for a switch, as sched_tick and choose do.  What each has got of the CPU, and how long it waited,
  * is exact.
  */
-#include "tests/share_help.h"
+#include "share_help.h"
 
 #define TICK_NS 10000000ULL
 #define ACTORS  256

@@ -3,7 +3,7 @@
  * test_share_step.c: whose turn it is on a CPU, step by step: which list a thread is put on, what is charged, when the
  * ring has gone round and when a round ends; with a run queue of the test's own.
  */
-#include "tests/share_help.h"
+#include "share_help.h"
 
 #define TASKS 4
 

@@ -9,7 +9,7 @@
 
 #define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define NORMAL    (PAGEBLOCK_ORDER >= 9 ? 6u : 24u)
-#define MOVABLE   (PAGEBLOCK_ORDER >= 9 ? 8u : 48u)
+#define MOVABLE   (PAGEBLOCK_ORDER >= 9 ? 8u : 200u)
 #define OPS       2000
 #define WAIT_NS   60000000000ULL
 #define DAMAGED   4u

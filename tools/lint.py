@@ -46,6 +46,7 @@ INCLUDES = [
     ("tests/test_silence_smp.c", [QUARRY, r'"(tests/|kernel/)?\w+\.h"']),
     ("tests/test_silence_trust.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
     ("tests/test_silence_sched.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
+    ("tests/share_help.h", [QUARRY, r'"(kernel/)?\w+\.h"']),
     ("tests/test_share.c", [QUARRY, r'"(kernel/)?\w+\.h"']),  # run queues, whose interface is the kernel's own
     ("tests/test_picture.c", [QUARRY, r'"kernel/\w+\.h"']),
     ("tests/test_share_step.c", [QUARRY, r'"(kernel/)?\w+\.h"']),
