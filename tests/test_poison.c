@@ -379,7 +379,7 @@ static void wrong_contexts_are_refused(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, 7), 0);
 }
 
-#define ROUNDS 100
+#define ROUNDS 300 /* of all CPUs */
 #define CPUS   8
 
 struct asker {
@@ -395,7 +395,7 @@ static void ask(void *arg)
 	struct asker *a = arg;
 	unsigned i;
 
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < ROUNDS / ktest_cpus(); i++) {
 		pfn_t pfn = BLOCK(1) + ktest_rand(&a->rand) % 8;
 		int err;
 

@@ -32,8 +32,8 @@ def test_large_memory_passes_with_the_tour(make, mem):
     assert status == 0 and "programs: 3 offlines, each at the first call" in out, out[-3000:]
 
 
-@pytest.mark.parametrize("cpus", [64, 255])
-def test_many_cpus_pass_with_the_tour(make, cpus):
-    status, out = make("run", timeout=900, BOOT="pvh", CPUS=cpus)
-    assert status == 0 and f"{cpus} CPUs online of {cpus}," in out, out[-3000:]
-    assert (f"run: {cpus} CPUs on {CORES} host cores: one host thread runs them all" in out) == (cpus > 4 * CORES), out[:300]
+def test_many_cpus_pass_with_the_tour(make):
+    """64 of them: test_boot.py."""
+    status, out = make("run", timeout=900, BOOT="pvh", CPUS=255)
+    assert status == 0 and "255 CPUs online of 255," in out, out[-3000:]
+    assert (f"run: 255 CPUs on {CORES} host cores: one host thread runs them all" in out) == (255 > 4 * CORES), out[:300]
