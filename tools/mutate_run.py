@@ -97,10 +97,10 @@ def limited(seconds):
 
 
 def ticks(pid):
-    """Processor time so far, in the unit of /proc."""
+    """Processor time so far, that of children that have ended too, in the unit of /proc."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
-            return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+            return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15]))
     except (OSError, IndexError):
         return 0
 

@@ -25,6 +25,12 @@ UNDO = re.compile(
 # Words for people: other tests compare them where they matter.
 TALK = {"printk", "ksnprintf", "vprintk", "panic", "print_backtrace", "console_write"}
 RELATIONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
+# What compares two things alike: the other way round it says the same of whether they are equal.
+EVEN_HANDED = {"strcmp", "strncmp", "memcmp"}
+PLAIN = {
+    K.BINARY_OPERATOR, K.UNARY_OPERATOR, K.DECL_REF_EXPR, K.MEMBER_REF_EXPR, K.INTEGER_LITERAL, K.PAREN_EXPR,
+    K.CSTYLE_CAST_EXPR, K.UNEXPOSED_EXPR, K.CONDITIONAL_OPERATOR, K.TYPE_REF,
+}
 WEAKER = {"atomic_add": "+", "atomic_sub": "-", "atomic_or": "|", "atomic_and": "&"}
 RETURNS = {
     cindex.TypeKind.VOID: "return;",
@@ -168,10 +174,40 @@ class Finder:
         if cursor.kind == K.DO_STMT and re.match(r"do\b", self.of(span)):
             return False  # else it is what a macro expands to
         name = re.match(r"(\w+)\(", self.of(span))
-        return not (name and (name.group(1) in TALK or name.group(1) == "sched_point"))
+        return not (name and (name.group(1) in TALK or re.search("^sched_point$|ASSERT$", name.group(1))))
+
+    def plain_store(self, cursor):
+        """
+        (the variable or member that it stores to, all names in it) of an assignment that does nothing else: no call, no
+        pointer but to a structure, nothing volatile, no union.  None: it is not one.
+        """
+        children = list(cursor.get_children())
+        if cursor.kind != K.BINARY_OPERATOR or len(children) != 2:
+            return None
+        text = self.of(self.whole(cursor))
+        if not re.fullmatch(r"[\w.>-]+\s*=[^=].*", text, re.DOTALL) or re.search(r"\+\+|--|[^=!<>]=[^=].*[^=!<>]=[^=]", text):
+            return None
+        if not all(self.is_plain(part) for part in cursor.walk_preorder()):
+            return None
+        return children[0].spelling, set(re.findall(r"\w+", text))
+
+    @staticmethod
+    def is_plain(part):
+        if part.kind == K.MEMBER_REF_EXPR and part.referenced.semantic_parent.kind == K.UNION_DECL:
+            return False
+        if part.kind == K.UNARY_OPERATOR:
+            first = next(part.get_tokens(), None)
+            if not first or first.spelling == "*":
+                return False
+        return part.kind in PLAIN and not part.type.is_volatile_qualified()
+
+    def in_any_order(self, before, after):
+        """Neither of two plain stores has to do with what the other one stores to."""
+        a, b = self.plain_store(before), self.plain_store(after)
+        return a and b and a[0] not in b[1] and b[0] not in a[1]
 
     def statements(self, children, top):
-        before = None
+        before = last = None
         for i, child in enumerate(children):
             if not self.is_statement(child):
                 before = None
@@ -181,9 +217,10 @@ class Finder:
                 before
                 and self.of(before) != self.of(span)
                 and child.kind not in (K.BREAK_STMT, K.CONTINUE_STMT)
+                and not self.in_any_order(last, child)
             ):
                 self.add("swap", (*before, self.of(span)), (*span, self.of(before)))
-            before = span
+            before, last = span, child
             if top and i and self.early():
                 self.add("return-early", (span[0], span[0], self.early() + " "))
 
@@ -304,6 +341,7 @@ class Finder:
                 and self.of((a[1], b[0])).strip() == ","
                 and self.of(a) != self.of(b)
                 and x.type.get_canonical().spelling == y.type.get_canonical().spelling
+                and not (x is args[0] and call.spelling in EVEN_HANDED)
             ):
                 self.add("arguments", (*a, self.of(b)), (*b, self.of(a)))
 

@@ -77,6 +77,30 @@ def test_an_assertion_is_not_dropped_and_words_are_not_edited(found):
     assert all('panic("a")' in t for t in texts)
 
 
+ALIKE = """\
+struct s { int a, b; volatile int v; union { int u, w; }; };
+int strcmp(const char *a, const char *b); int g(void); void panic(const char *s);
+#define KASSERT(c) do { if (!(c)) panic(#c); } while (0)
+int f(struct s *s, int *p, const char *a, const char *b)
+{
+	KASSERT(s->a);
+%s
+	return strcmp(a, b);
+}
+"""
+IN_THIS_ORDER = ["s->a = 1; s->b = s->v ? 2 : 3;", "s->a = *p + 1; s->b = g();", "s->u = 1; s->w = 2;", "s->v = 1; s->a = 2;",
+                "s->a = s->b; s->b = 2;", "*p = 1; s->b = 2;", "s->a = 1; s->b = (s->a = 3);", "p[0] = 1; s->b = 2;"]
+
+
+@pytest.mark.parametrize("text, swapped", [("s->a = 1; s->b = s->u + 2;", True), ("s->a = 1; s->b = -(int)3UL ? 2 : 3;", False),
+                                           *((text, True) for text in IN_THIS_ORDER)])
+def test_only_stores_that_have_to_do_with_each_other_change_places(tmp_path, text, swapped):
+    (tmp_path / "x.c").write_text(ALIKE % text)
+    found = mutate_sites.sites(str(tmp_path), "x.c", [], lambda path: False)
+    assert any(s.operator == "swap" for s in found) == swapped
+    assert not any(s.operator == "arguments" or s.line == 6 and s.operator in ("delete", "swap") for s in found)
+
+
 def test_an_atomic_step_is_taken_in_two(tmp_path):
     (tmp_path / "x.c").write_text(
         "#define atomic_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)\n"
@@ -178,3 +202,10 @@ def test_a_program_that_sleeps_for_ever_hangs(monkeypatch):
     assert mutate_run.run(["sleep", "60"]).how == "hangs"
     busy = [sys.executable, "-c", "import time\nend = time.process_time() + 2\nwhile time.process_time() < end: pass"]
     assert mutate_run.run(busy).how == "passed"
+
+
+def test_the_time_of_a_program_is_that_of_its_children_too():
+    before = mutate_run.ticks(os.getpid())
+    busy = "import time\nwhile time.process_time() < 0.5: pass"
+    mutate_run.subprocess.run([sys.executable, "-c", busy], check=True)
+    assert mutate_run.ticks(os.getpid()) - before >= 50
