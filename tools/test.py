@@ -9,7 +9,7 @@
   mutants   tools/mutants.py: every wrong variant is noticed by the tests named for it
   failures  tools/failsweep.py --upto 40: the n-th allocation of every test fails, for n up to 40
   qemu      tests/qemu by pytest: the real image, judged from outside
-  user      the same for tests/qemu/test_user.py: programs in ring 3
+  user      the same for programs in ring 3: test_user.py, test_hostile.py, test_memory.py
   models    tools/model.py: SPIN models of the protocols, right ones and wrong ones
   bochs     tools/test-bochs.py: the same image in another emulator
 
@@ -39,7 +39,7 @@ import variant_build
 
 PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "qemu", "user", "models", "bochs"]
 BESIDE = {"qemu": ["user", "models", "failures", "builds", "mutants"]}
-USER = "tests/qemu/test_user.py"
+USER = [f"tests/qemu/test_{name}.py" for name in ("user", "hostile", "memory")]
 HOSTED = [f"host-{name}" for name in check.BUILDS]
 BUILDS = {"clang": {"CC": "clang"}, "cross": {"CROSS_COMPILE": "x86_64-linux-gnu-"}}
 
@@ -146,11 +146,11 @@ def python_with_pytest():
 
 
 def part_qemu(counts, build, options):
-    pytest(counts, build, "pytest", [f"--ignore={USER}", *options, "tests/qemu"])
+    pytest(counts, build, "pytest", [*(f"--ignore={name}" for name in USER), *options, "tests/qemu"])
 
 
 def part_user(counts, build, options):
-    pytest(counts, build, "pytest-user", [*options, USER])
+    pytest(counts, build, "pytest-user", [*options, *USER])
 
 
 def pytest(counts, build, name, options):
