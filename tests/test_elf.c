@@ -135,6 +135,78 @@ static void segment_fields_are_checked(struct ktest *t)
 	REFUSED(t, p[2].p_flags, PF_R | PF_W | PF_X, "a segment both writable and executable");
 }
 
+/* Accepted as long as @at_limit, and refused for @why one further. */
+#define LIMIT(t, field, at_limit, further, want)                                                   \
+	do {                                                                                       \
+		struct elf_program program_;                                                       \
+		const char *why_;                                                                  \
+                                                                                                   \
+		make_image();                                                                      \
+		image.head.field = (at_limit);                                                     \
+		EXPECT_EQ((t), elf_parse(file(), IMAGE_SIZE, &program_, &why_), 0);                \
+		REFUSED((t), field, (further), (want));                                            \
+	} while (0)
+
+static void limits_belong_to_what_is_accepted(struct ktest *t)
+{
+	LIMIT(t, h.e_entry, 0x400000, 0x3fffff, "an entry that is not in an executable segment");
+	LIMIT(t, h.e_entry, 0x400063, 0x400064, "an entry that is not in an executable segment");
+	LIMIT(t, h.e_ident[EI_OSABI], ELFOSABI_GNU, ELFOSABI_GNU + 1, "made for another system");
+	LIMIT(t, p[0].p_offset, IMAGE_SIZE - 100, IMAGE_SIZE - 99, "a segment reaches beyond the file");
+	LIMIT(t, p[0].p_filesz, 100, 101, "a segment with more in the file than in memory");
+	LIMIT(t, p[0].p_memsz, 0x1000, 0x1001, "segments out of order, or sharing a page");
+	LIMIT(t, p[2].p_vaddr, 0x401000, 0x400fff, "segments out of order, or sharing a page");
+	LIMIT(t, p[2].p_vaddr, 0x0000700000000000UL - 0x3000, 0x0000700000000001UL - 0x3000,
+	    "a segment outside the addresses of programs");
+	LIMIT(t, p[2].p_memsz, OBJ_MAX_PAGES * PAGE_SIZE / 2, OBJ_MAX_PAGES * PAGE_SIZE / 2 + 1, "a segment that is too large");
+	/* Where another segment has the entry. */
+	make_image();
+	image.head.p[2].p_flags = PF_R | PF_X;
+	image.head.h.e_entry = 0x401064;
+	image.head.p[0].p_vaddr = VM_USER_START;
+	EXPECT_EQ(t, elf_parse(file(), IMAGE_SIZE, &(struct elf_program){.nr = 0}, &(const char *){NULL}), 0);
+	image.head.p[0].p_vaddr--;
+	expect_why(t, __LINE__, IMAGE_SIZE, "a segment outside the addresses of programs");
+	/* With nothing of it in the file. */
+	make_image();
+	image.head.p[2].p_filesz = 0;
+	image.head.p[2].p_offset = IMAGE_SIZE;
+	EXPECT_EQ(t, elf_parse(file(), IMAGE_SIZE, &(struct elf_program){.nr = 0}, &(const char *){NULL}), 0);
+	image.head.p[2].p_offset++;
+	expect_why(t, __LINE__, IMAGE_SIZE, "a segment reaches beyond the file");
+}
+
+/* The headers may be the last bytes of the file. */
+static void headers_may_lie_anywhere(struct ktest *t)
+{
+	struct elf_program program;
+	const char *why;
+	size_t at = IMAGE_SIZE - sizeof(image.head.p);
+
+	make_image();
+	memcpy((char *)&image.head + at, image.head.p, sizeof(image.head.p));
+	memset(image.head.p, 0, sizeof(image.head.p));
+	image.head.h.e_phoff = at;
+	REQUIRE(t, elf_parse(file(), IMAGE_SIZE, &program, &why) == 0);
+	EXPECT(t, program.nr == 2 && program.segment[1].va == 0x401064);
+	image.head.h.e_phoff++;
+	expect_why(t, __LINE__, IMAGE_SIZE, "program headers beyond the file");
+	REFUSED(t, h.e_phoff, IMAGE_SIZE, "program headers beyond the file");
+	REFUSED(t, h.e_phoff, IMAGE_SIZE + 1, "program headers beyond the file");
+	/* What takes no memory is no segment, wherever it says it is. */
+	make_image();
+	image.head.p[1].p_type = PT_LOAD;
+	image.head.p[1].p_vaddr = ~0UL;
+	REQUIRE(t, elf_parse(file(), IMAGE_SIZE, &program, &why) == 0);
+	EXPECT(t, program.nr == 2 && program.segment[0].memsz == 100 && program.segment[0].filesz == 100);
+	EXPECT_EQ(t, program.segment[1].offset, 612);
+	/* Of a file that is refused at once nothing is left over from the one before. */
+	EXPECT_EQ(t, elf_parse(file(), sizeof(Elf64_Ehdr) - 1, &program, &why), -ENOEXEC);
+	EXPECT(t, program.nr == 0 && !strcmp(why, "too short for an ELF file"));
+	EXPECT_EQ(t, elf_parse(file(), sizeof(Elf64_Ehdr), &program, &why), -ENOEXEC);
+	EXPECT(t, !strcmp(why, "program headers beyond the file"));
+}
+
 static void short_files_are_refused(struct ktest *t)
 {
 	struct elf_program program;
@@ -149,7 +221,9 @@ static void short_files_are_refused(struct ktest *t)
 
 static void too_many_segments_are_refused(struct ktest *t)
 {
-	Elf64_Phdr p = {.p_type = PT_LOAD, .p_flags = PF_R, .p_memsz = 1};
+	Elf64_Phdr p = {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_memsz = 1};
+	struct elf_program program;
+	const char *why;
 	unsigned i;
 
 	make_image();
@@ -157,6 +231,10 @@ static void too_many_segments_are_refused(struct ktest *t)
 		p.p_vaddr = 0x400000 + i * PAGE_SIZE;
 		memcpy((char *)image.head.p + i * sizeof(p), &p, sizeof(p));
 	}
+	image.head.h.e_entry = 0x400000;
+	image.head.h.e_phnum = ELF_MAX_SEGMENTS;
+	EXPECT_EQ(t, elf_parse(file(), IMAGE_SIZE, &program, &why), 0);
+	EXPECT_EQ(t, program.nr, ELF_MAX_SEGMENTS);
 	image.head.h.e_phnum = ELF_MAX_SEGMENTS + 1;
 	expect_why(t, __LINE__, IMAGE_SIZE, "too many segments");
 }
@@ -250,6 +328,70 @@ static void archive_members_are_found(struct ktest *t)
 	EXPECT_EQ(t, cpio_next(archive, archive_len, &pos, &f), 0);
 }
 
+/* The header of a member says how long its name and its content are. */
+static void members_end_where_the_archive_does(struct ktest *t)
+{
+	static const struct {
+		size_t at;
+		char was, is;
+		int found;
+	} edits[] = {
+	    {6 + 8 * 11 + 7, '5', '4', -EINVAL}, /* the name without its end */
+	    {6 + 8 * 11 + 7, '5', '0', -EINVAL}, /* no name */
+	    {6 + 8 * 11 + 7, '5', '6', 1},       /* a byte of padding is its end too */
+	    {6 + 8 * 6 + 7, '3', '4', 1}, {6 + 8 * 6 + 7, '3', '5', -EINVAL}, /* a byte more than there is */
+	    {6 + 8 * 6 + 7, '3', '/', -EINVAL}, {6 + 8 * 6 + 7, '3', ':', -EINVAL}, {6 + 8 * 6 + 7, '3', '@', -EINVAL},
+	    {6 + 8 * 6 + 7, '3', 'G', -EINVAL}, {6 + 8 * 6 + 7, '3', '`', -EINVAL}, {6 + 8 * 6 + 7, '3', 'g', -EINVAL},
+	    {6 + 8 * 6, '0', 'f', -EINVAL}, {6 + 8 * 6 + 7, '3', '0', 1}, {0, '0', '1', -EINVAL}, {5, '1', '2', -EINVAL},
+	};
+	struct boot_file f;
+	size_t pos;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(edits); i++) {
+		make_archive();
+		pos = 0;
+		EXPECT_EQ(t, archive[edits[i].at], edits[i].was);
+		archive[edits[i].at] = edits[i].is;
+		/* "init": 116 bytes of header and name, then 4. */
+		if (cpio_next(archive, 120, &pos, &f) != edits[i].found || pos != (edits[i].found == 1 ? (edits[i].is == '0' ? 116 : 120) : 0))
+			ktest_fail(t, __FILE__, __LINE__, "edit %u: at %lu", i, (unsigned long)pos);
+	}
+	make_archive();
+	/* Without the padding of the last. */
+	pos = 0;
+	EXPECT(t, cpio_next(archive, 119, &pos, &f) == 1 && pos == 119 && f.size == 3);
+	EXPECT_EQ(t, cpio_next(archive, 119, &pos, &f), -EINVAL);
+	pos = 120;
+	EXPECT_EQ(t, cpio_next(archive, 119, &pos, &f), -EINVAL);
+	pos = 0;
+	EXPECT_EQ(t, cpio_next(archive, 118, &pos, &f), -EINVAL);
+	EXPECT(t, cpio_is_archive(archive, 110) && !cpio_is_archive(archive, 109));
+}
+
+static void sizes_and_names_of_members_are_exact(struct ktest *t)
+{
+	static char name[100];
+	struct boot_file f;
+	size_t pos = 0;
+
+	/* Each digit counts, upper or lower case. */
+	memset(archive, 0, sizeof(archive));
+	archive_len = 0;
+	add_member("a/", "", 0);
+	memset(name, 'n', 70);
+	add_member(name, "x", 1);
+	name[63] = '\0';
+	add_member(name, "x", 0xab);
+	EXPECT_EQ(t, cpio_next(archive, archive_len, &pos, &f), 1);
+	EXPECT_EQ(t, f.name[0], 0);
+	EXPECT_EQ(t, cpio_next(archive, archive_len, &pos, &f), 1);
+	EXPECT(t, !strcmp(f.name, name) && f.size == 1);
+	archive[pos + 6 + 8 * 6 + 6] = 'a';
+	EXPECT_EQ(t, cpio_next(archive, archive_len, &pos, &f), 1);
+	EXPECT(t, !strcmp(f.name, name) && f.size == 0xab && pos == archive_len);
+}
+
 static void damaged_archives_end(struct ktest *t)
 {
 	u64 random = t->seed;
@@ -284,5 +426,7 @@ static void damaged_archives_end(struct ktest *t)
 }
 
 KTEST_SUITE(elf, KTEST_QUICK, KTEST(sound_program_is_understood), KTEST(header_fields_are_checked),
-    KTEST(segment_fields_are_checked), KTEST(short_files_are_refused), KTEST(too_many_segments_are_refused),
-    KTEST(damaged_files_are_refused_or_sound), KTEST(archive_members_are_found), KTEST(damaged_archives_end));
+    KTEST(segment_fields_are_checked), KTEST(limits_belong_to_what_is_accepted), KTEST(headers_may_lie_anywhere),
+    KTEST(short_files_are_refused), KTEST(too_many_segments_are_refused),
+    KTEST(damaged_files_are_refused_or_sound), KTEST(archive_members_are_found),
+    KTEST(members_end_where_the_archive_does), KTEST(sizes_and_names_of_members_are_exact), KTEST(damaged_archives_end));
