@@ -5,7 +5,7 @@
  * Owns:       the framebuffer, the cells of its text, and whether it is in use.
  * Locks:      none: the console (kernel/printk.c) keeps writers apart; a panic may break in anywhere.
  * Invariants: while `shown` is set the pixels are mapped.
- * Tests:      tests/test_screen.c, tests/qemu/test_screen.py.
+ * Tests:      tests/test_bootfile.c, tests/qemu/test_screen.py.
  *
  * There is a screen if the loader gave a framebuffer and a font (the boot module font.psf): with GRUB on a
  * machine with a display.  Otherwise all this is one test of a flag.
@@ -14,8 +14,8 @@
  * panic that would print here again: when writes are nested too deeply for any other reason, they are left
  * out, and the report goes on by serial line.
  */
-#include "x86.h"
 #include <quarry/bootfile.h>
+#include <quarry/kernel.h>
 #include <quarry/screen.h>
 
 #define MAX_CELLS  (240 * 68) /* 1920 by 1088 pixels in a font of 8 by 16 */

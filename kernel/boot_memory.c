@@ -19,6 +19,7 @@
 #define BOOT_FLOOR  (1ULL << 20)  /* boot memory comes from above the first MiB, which APs start in */
 
 static struct memblock memblock;
+static struct boot_plan plan;
 
 static u64 total_ram(void)
 {
@@ -96,15 +97,16 @@ static pfn_t hotplug_end(void)
 	return ALIGN_DOWN(MIN(end >> PAGE_SHIFT, MIN(PFN_NONE, ARCH_MAX_RAM >> PAGE_SHIFT)), PAGEBLOCK_PAGES);
 }
 
-static void init_kernel_memory(pfn_t start, pfn_t end, unsigned nr_nodes)
+static void init_kernel_memory(void)
 {
+	unsigned nr_nodes = plan.nr_nodes;
 	static u8 distance[MAX_NODES * MAX_NODES];
 	struct memory_config cfg = {
 	    .name = "kernel",
 	    .memmap = ARCH_MEMMAP,
 	    .pageblocks = ARCH_PAGEBLOCKS,
-	    .start_pfn = start,
-	    .end_pfn = MAX(end, hotplug_end()),
+	    .start_pfn = plan.start,
+	    .end_pfn = MAX(plan.end, hotplug_end()),
 	    .arrays = &kernel_memory_arrays,
 	    .standby_step = BOOT_STANDBY_STEP,
 	    .nr_cpus = nr_cpus,
@@ -158,7 +160,7 @@ static void by_parts(pfn_t start, pfn_t end, void (*fn)(pfn_t start, pfn_t end, 
 {
 	while (start < end) {
 		pfn_t to;
-		bool stands_by = boot_stands_by(start, end, &to);
+		bool stands_by = boot_stands_by(&plan, start, end, &to);
 
 		fn(start, to, stands_by);
 		start = to;
@@ -178,12 +180,13 @@ static void all_ram(void (*fn)(pfn_t start, pfn_t end, bool stands_by))
 void boot_memory_hand_over(void)
 {
 	struct memblock_range free = {0, 0};
-	pfn_t start, end;
-	unsigned nr_nodes = boot_zones_plan(&memblock, &start, &end);
+	const struct boot_machine machine = {.mb = &memblock, .info = &acpi, .movable = cmdline_u64("movable", 50),
+	    .standby = cmdline_u64("standby", BOOT_STANDBY_BY_SIZE)};
 
+	boot_zones_plan(&machine, &plan);
 	all_ram(map_arrays);
-	init_kernel_memory(start, end, nr_nodes);
-	boot_zones_add(&kernel_memory);
+	init_kernel_memory();
+	boot_zones_add(&plan, &kernel_memory);
 	all_ram(declare);
 	/* From here on boot_alloc has nothing more to give: what is free goes to the zones. */
 	memblock.closed = true;

@@ -2,20 +2,18 @@
 /*
  * boot_zones.c: how RAM is cut into nodes and zones, and what of it stands by.
  *
- * Owns:       the plan; boot_memory.c carries it out.
+ * Owns:       nothing: the plan is its caller's; boot_memory.c carries it out.
  * Locks:      none: boot CPU only.
  * Invariants: a pageblock belongs to the node of its first RAM page; zones are disjoint.  Nothing here looks at each
  *             pageblock: RAM is walked in runs, so that the size of a machine costs nothing.
- * Tests:      tests/qemu/test_start.py, tests/qemu/test_nodes.py.
+ * Tests:      tests/test_boot_zones.c, tests/qemu/test_start.py, tests/qemu/test_nodes.py.
  *
  * Layout of a node: the upper part (movable=, 50 % of its pageblocks unless told otherwise) is zone
  * MOVABLE, which can be taken out of service; below it NORMAL above 4 GiB and DMA32 under it.  On a big
  * machine what a zone has above its first STANDBY_AFTER stands by (mm/standby.c).
  */
-#include "kernel/boot_memory.h"
-
 #include <quarry/acpi.h>
-#include <quarry/kernel.h>
+#include <quarry/boot_zones.h>
 #include <quarry/memblock.h>
 #include <quarry/mm.h>
 
@@ -23,12 +21,6 @@
 #define MIB_PAGES     (1UL << (20 - PAGE_SHIFT))
 #define BIG_MACHINE   (64UL << (30 - PAGE_SHIFT)) /* pages of RAM above which memory stands by */
 #define STANDBY_AFTER 512ULL                      /* MiB of a zone that are online at boot, then */
-
-struct zone_plan {
-	pfn_t start, end;           /* end 0: no such zone */
-	pfn_t standby, standby_end;
-};
-static struct zone_plan plan[MAX_ZONES];
 
 /* ---- runs ---- */
 
@@ -52,13 +44,13 @@ static const struct memblock_range *ram_above(const struct memblock *mb, phys_t 
 }
 
 /* Up to where what the SRAT says of @pa may hold. */
-static phys_t affinity_end(phys_t pa)
+static phys_t affinity_end(const struct acpi_info *info, phys_t pa)
 {
 	phys_t end = ~0ULL;
 	unsigned i;
 
-	for (i = 0; i < acpi.nr_affinity; i++) {
-		const struct acpi_affinity *a = &acpi.affinity[i];
+	for (i = 0; i < info->nr_affinity; i++) {
+		const struct acpi_affinity *a = &info->affinity[i];
 
 		if (a->start > pa)
 			end = MIN(end, a->start);
@@ -69,12 +61,12 @@ static phys_t affinity_end(phys_t pa)
 }
 
 /* The run that begins at @pfn, up to @end. */
-static struct ram_run run_at(const struct memblock *mb, pfn_t pfn, pfn_t end)
+static struct ram_run run_at(const struct boot_machine *m, pfn_t pfn, pfn_t end)
 {
 	struct ram_run run = {.start = pfn, .end = end};
 	/* Page 0 is taken, and says nothing. */
 	phys_t pa = MAX((phys_t)pfn << PAGE_SHIFT, (phys_t)PAGE_SIZE);
-	const struct memblock_range *r = ram_above(mb, pa);
+	const struct memblock_range *r = ram_above(m->mb, pa);
 	pfn_t to;
 
 	if (!r)
@@ -85,15 +77,15 @@ static struct ram_run run_at(const struct memblock *mb, pfn_t pfn, pfn_t end)
 		return run;
 	}
 	run.ram = true;
-	run.node = acpi_node_of(pa);
-	to = ALIGN_DOWN(MIN(r->end, affinity_end(pa)) >> PAGE_SHIFT, PAGEBLOCK_PAGES);
+	run.node = acpi_node_in(m->info, pa);
+	to = ALIGN_DOWN(MIN(r->end, affinity_end(m->info, pa)) >> PAGE_SHIFT, PAGEBLOCK_PAGES);
 	run.end = MIN(end, MAX(to, pfn + PAGEBLOCK_PAGES));
 	return run;
 }
 
-#define for_each_run(mb, run, from, to)                                                            \
-	for ((run) = run_at((mb), (from), (to)); (run).start < (to);                               \
-	     (run) = (run).end < (to) ? run_at((mb), (run).end, (to)) : (struct ram_run){.start = (to)})
+#define for_each_run(m, run, from, to)                                                             \
+	for ((run) = run_at((m), (from), (to)); (run).start < (to);                                \
+	     (run) = (run).end < (to) ? run_at((m), (run).end, (to)) : (struct ram_run){.start = (to)})
 
 /* ---- nodes ---- */
 
@@ -105,14 +97,14 @@ struct node_span {
 /*
  * Find each node's span.  Spans that overlap (nodes that interleave) are no zones at boot: false.
  */
-static bool node_spans(const struct memblock *mb, struct node_span *span, pfn_t start, pfn_t end, bool merge)
+static bool node_spans(const struct boot_machine *m, struct node_span *span, pfn_t start, pfn_t end, bool merge)
 {
 	struct ram_run run;
 	unsigned i, j;
 
 	memset(span, 0, MAX_NODES * sizeof(*span));
-	for_each_run(mb, run, start, end) {
-		unsigned node = merge || run.node >= acpi.nr_nodes ? 0 : run.node;
+	for_each_run(m, run, start, end) {
+		unsigned node = merge || run.node >= m->info->nr_nodes ? 0 : run.node;
 
 		if (!run.ram)
 			continue;
@@ -121,7 +113,7 @@ static bool node_spans(const struct memblock *mb, struct node_span *span, pfn_t 
 		span[node].end = run.end;
 		span[node].pageblocks += (run.end - run.start) >> PAGEBLOCK_ORDER;
 	}
-	for (i = 0; i < acpi.nr_nodes; i++) {
+	for (i = 0; i < m->info->nr_nodes; i++) {
 		for (j = 0; j < i; j++) {
 			if (span[i].start < span[j].end && span[j].start < span[i].end)
 				return false;
@@ -133,11 +125,11 @@ static bool node_spans(const struct memblock *mb, struct node_span *span, pfn_t 
 /* ---- zones ---- */
 
 /* Behind the first @pages of RAM from @start on, @end at most. */
-static pfn_t behind_ram(const struct memblock *mb, pfn_t start, pfn_t end, unsigned long pages)
+static pfn_t behind_ram(const struct boot_machine *m, pfn_t start, pfn_t end, unsigned long pages)
 {
 	struct ram_run run;
 
-	for_each_run(mb, run, start, end) {
+	for_each_run(m, run, start, end) {
 		if (!run.ram)
 			continue;
 		if (pages < run.end - run.start)
@@ -163,90 +155,93 @@ static bool can_stand_by(const struct memblock *mb, pfn_t start, pfn_t end)
 	return r->start <= from && r->end >= to;
 }
 
-static void plan_zone(const struct memblock *mb, unsigned node, enum zone_kind kind, pfn_t start, pfn_t end,
-    unsigned long online)
+static void plan_zone(const struct boot_machine *m, struct zone_plan *p, pfn_t start, pfn_t end, unsigned long online)
 {
-	struct zone_plan *p = &plan[node * NR_ZONE_KINDS + kind];
 	pfn_t pfn;
 
 	if (start >= end)
 		return;
 	/* No span over what is no RAM, if that is where it begins. */
-	start = behind_ram(mb, start, end, 0);
+	start = behind_ram(m, start, end, 0);
 	*p = (struct zone_plan){.start = start, .end = end};
 	/* Boot memory comes from below 4 GiB, so there nothing is sure to stay free. */
 	if (start >= end || start < PFN_4G || !online)
 		return;
-	pfn = ALIGN_UP(behind_ram(mb, start, end, online), BOOT_STANDBY_STEP);
+	pfn = ALIGN_UP(behind_ram(m, start, end, online), BOOT_STANDBY_STEP);
 	for (p->standby = p->standby_end = pfn; pfn + BOOT_STANDBY_STEP <= end; pfn += BOOT_STANDBY_STEP) {
-		if (!can_stand_by(mb, pfn, pfn + BOOT_STANDBY_STEP))
+		if (!can_stand_by(m->mb, pfn, pfn + BOOT_STANDBY_STEP))
 			break;
 		p->standby_end = pfn + BOOT_STANDBY_STEP;
 	}
 }
 
-static void plan_node(const struct memblock *mb, unsigned node, const struct node_span *span, unsigned long online)
+static void plan_node(const struct boot_machine *m, struct zone_plan *zone, const struct node_span *span,
+    unsigned long online)
 {
-	unsigned long movable = span->pageblocks * cmdline_u64("movable", 50) / 100;
-	pfn_t border = behind_ram(mb, span->start, span->end, (span->pageblocks - movable) << PAGEBLOCK_ORDER);
+	unsigned long movable = span->pageblocks * m->movable / 100;
+	pfn_t border = behind_ram(m, span->start, span->end, (span->pageblocks - movable) << PAGEBLOCK_ORDER);
 
 	/* Where memory stands by, no step shall lie across the border. */
 	if (online && ALIGN_DOWN(border, BOOT_STANDBY_STEP) > span->start)
 		border = ALIGN_DOWN(border, BOOT_STANDBY_STEP);
-	plan_zone(mb, node, ZONE_MOVABLE, border, span->end, online);
-	plan_zone(mb, node, ZONE_NORMAL, MAX(span->start, PFN_4G), border, online);
-	plan_zone(mb, node, ZONE_DMA32, span->start, MIN(border, PFN_4G), online);
+	plan_zone(m, &zone[ZONE_MOVABLE], border, span->end, online);
+	plan_zone(m, &zone[ZONE_NORMAL], MAX(span->start, PFN_4G), border, online);
+	plan_zone(m, &zone[ZONE_DMA32], span->start, MIN(border, PFN_4G), online);
 }
 
 /* Pages of a zone that shall be online from the start; 0: all. */
-static unsigned long online_pages_wanted(unsigned long ram)
+static unsigned long online_pages_wanted(const struct boot_machine *m, unsigned long ram)
 {
-	return cmdline_u64("standby", ram > BIG_MACHINE ? STANDBY_AFTER : 0) * MIB_PAGES;
+	if (m->standby == BOOT_STANDBY_BY_SIZE)
+		return ram > BIG_MACHINE ? STANDBY_AFTER * MIB_PAGES : 0;
+	return m->standby * MIB_PAGES;
 }
 
-unsigned boot_zones_plan(const struct memblock *mb, pfn_t *start, pfn_t *end)
+void boot_zones_plan(const struct boot_machine *m, struct boot_plan *plan)
 {
+	const struct memblock_type *all = &m->mb->ram;
 	struct node_span span[MAX_NODES];
-	unsigned nr_nodes = acpi.nr_nodes, i;
 	unsigned long ram = 0, online;
+	unsigned i;
 
-	*start = ALIGN_DOWN(mb->ram.range[0].start >> PAGE_SHIFT, PAGEBLOCK_PAGES);
-	*end = ALIGN_UP((mb->ram.range[mb->ram.nr - 1].end + PAGE_SIZE - 1) >> PAGE_SHIFT, PAGEBLOCK_PAGES);
-	if (!node_spans(mb, span, *start, *end, false)) {
+	*plan = (struct boot_plan){.nr_nodes = m->info->nr_nodes,
+	    .start = ALIGN_DOWN(all->range[0].start >> PAGE_SHIFT, PAGEBLOCK_PAGES),
+	    .end = ALIGN_UP((all->range[all->nr - 1].end + PAGE_SIZE - 1) >> PAGE_SHIFT, PAGEBLOCK_PAGES)};
+	if (!node_spans(m, span, plan->start, plan->end, false)) {
 		printk("boot: memory of the nodes interleaves; taking it all as one node\n");
-		nr_nodes = 1;
-		node_spans(mb, span, *start, *end, true);
+		plan->nr_nodes = 1;
+		node_spans(m, span, plan->start, plan->end, true);
 	}
-	for (i = 0; i < nr_nodes; i++)
+	for (i = 0; i < plan->nr_nodes; i++)
 		ram += span[i].pageblocks << PAGEBLOCK_ORDER;
-	online = online_pages_wanted(ram);
-	for (i = 0; i < nr_nodes; i++) {
+	online = online_pages_wanted(m, ram);
+	for (i = 0; i < plan->nr_nodes; i++) {
 		if (span[i].end)
-			plan_node(mb, i, &span[i], online);
+			plan_node(m, &plan->zone[i * NR_ZONE_KINDS], &span[i], online);
 	}
-	return nr_nodes;
 }
 
-void boot_zones_add(struct memory *mem)
+void boot_zones_add(const struct boot_plan *plan, struct memory *mem)
 {
 	unsigned i;
 
 	for (i = 0; i < MAX_ZONES; i++) {
+		const struct zone_plan *p = &plan->zone[i];
 		unsigned node = i / NR_ZONE_KINDS;
 		enum zone_kind kind = (enum zone_kind)(i % NR_ZONE_KINDS);
 
-		if (plan[i].start < plan[i].end && memory_add_zone(mem, node, kind, plan[i].start, plan[i].end))
-			panic("boot: zone %u of node %u cannot be [%#lx, %#lx)", kind, node, plan[i].start, plan[i].end);
+		if (p->start < p->end && memory_add_zone(mem, node, kind, p->start, p->end))
+			panic("boot: zone %u of node %u cannot be [%#lx, %#lx)", kind, node, p->start, p->end);
 	}
 }
 
-bool boot_stands_by(pfn_t start, pfn_t end, pfn_t *to)
+bool boot_stands_by(const struct boot_plan *plan, pfn_t start, pfn_t end, pfn_t *to)
 {
 	unsigned i;
 
 	*to = end;
 	for (i = 0; i < MAX_ZONES; i++) {
-		const struct zone_plan *p = &plan[i];
+		const struct zone_plan *p = &plan->zone[i];
 
 		if (p->standby <= start && start < p->standby_end) {
 			*to = MIN(end, p->standby_end);

@@ -328,8 +328,6 @@ void flush_tlb(void);
 int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags) must_check;
 /* Map device registers, uncached; never unmapped.  Returns NULL without memory.  As arch_map. */
 void *arch_map_mmio(phys_t pa, size_t len);
-/* The same, write-combining. */
-void *arch_map_framebuffer(phys_t pa, size_t len);
 /*
  * The windows of the memory's arrays read as zeros, and fault on a write, where nothing is behind them.
  * Put zeroed boot memory behind [va, va + len), where there is none yet.  Boot CPU.
@@ -430,7 +428,7 @@ void user_access_off(void);
 void acpi_interrupt(void);
 /* drivers/serial.c: the receive interrupt. */
 void serial_interrupt(void);
-/* drivers/virtio_pci.c: a line of the PCI buses.  irqs off. */
+/* drivers/virtio_start.c: a line of the PCI buses.  irqs off. */
 void pci_interrupt(void);
 
 #endif

@@ -39,7 +39,7 @@ void serial_enable_irq(void);
 /* From here on serial_getc asks the port, on whatever CPU: the one that gets its interrupt may be busy. */
 void serial_disable_irq(void);
 
-/* ---- virtio devices (drivers/virtio_pci.c) ---- */
+/* ---- virtio devices (drivers/virtio_start.c) ---- */
 
 /* Find them, and start the drivers' threads.  Context: thread, may sleep. */
 void virtio_init(void);
@@ -57,6 +57,8 @@ void screen_map(void);
 bool screen_present(void);
 /* For kernel/printk.c, which keeps writers apart, but for a panic.  Any context. */
 void screen_write(const char *s, size_t len);
+/* The machine's: map @len bytes of pixels at @pa, write-combining; never unmapped.  NULL: no memory.  Thread, boot CPU. */
+void *arch_map_framebuffer(phys_t pa, size_t len);
 
 /* ---- threads (kernel/sched.c), beyond port.h ---- */
 

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio_start.c: the virtio devices of this machine: where they are, and which driver is whose.
+ *
+ * Owns:       the machine's bus, and VEC_PCI.
+ * Locks:      none: devices are found once, at boot.
+ * Tests:      tests/qemu/test_virtio.py, tests/qemu/test_balloon.py.
+ */
+#include "drivers/virtio_pci.h"
+
+#include "x86.h"
+#include <quarry/acpi.h>
+
+static u32 reg_read(const volatile u8 *at, unsigned len)
+{
+	return len == 1 ? *at : len == 2 ? *(const volatile u16 *)at : *(const volatile u32 *)at;
+}
+
+static void reg_write(volatile u8 *at, unsigned len, u32 value)
+{
+	if (len == 1)
+		*at = (u8)value;
+	else if (len == 2)
+		*(volatile u16 *)at = (u16)value;
+	else
+		*(volatile u32 *)at = value;
+}
+
+static const struct virtio_regs mapped_regs = {.read = reg_read, .write = reg_write};
+
+static unsigned node_of(u32 domain)
+{
+	for (unsigned i = 0; i < acpi.nr_nodes && i < kernel_memory.nr_nodes; i++) {
+		if (acpi.domain[i] == domain)
+			return i;
+	}
+	return 0;
+}
+
+static int probe(struct virtio_device *dev)
+{
+	return dev->id == VIRTIO_ID_MEM ? virtio_mem_probe(dev) : virtio_balloon_probe(dev);
+}
+
+static struct virtio_bus bus = {
+    .regs = &mapped_regs, .map = arch_map_mmio, .route = pci_route_intx, .node_of = node_of, .probe = probe};
+
+static void found(const struct pci_function *fn)
+{
+	virtio_bus_found(&bus, fn);
+}
+
+void virtio_init(void)
+{
+	pci_scan(&pci_ports, found);
+}
+
+/* irqs off. */
+void pci_interrupt(void)
+{
+	virtio_bus_interrupt(&bus);
+}
+
+void virtio_show(void)
+{
+	virtio_mem_show();
+	virtio_balloon_show();
+}
