@@ -20,6 +20,7 @@
 #define NR_BUSES       256
 #define NR_DEVICES     32
 #define NR_FUNCTIONS   8
+#define NR_LINES       16 /* ISA interrupts */
 #define MAX_DEPTH      8 /* of bridges below bridges */
 /* No processor has longer physical addresses. */
 #define MAX_PHYS_BITS  52
@@ -189,4 +190,20 @@ void pci_enable(const struct pci_function *fn)
 	u32 command = pci_read(fn, PCI_COMMAND, 2);
 
 	pci_write(fn, PCI_COMMAND, 2, command | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+/* ---- interrupts ---- */
+
+int pci_intx_line(const struct pci_function *fn)
+{
+	unsigned line = pci_read(fn, PCI_INTERRUPT_LINE, 1);
+
+	return pci_read(fn, PCI_INTERRUPT_PIN, 1) && line && line < NR_LINES ? (int)line : -ENODEV;
+}
+
+void pci_enable_intx(const struct pci_function *fn)
+{
+	u32 command = pci_read(fn, PCI_COMMAND, 2);
+
+	pci_write(fn, PCI_COMMAND, 2, command & ~(u32)PCI_COMMAND_INTX_DISABLE);
 }

@@ -53,6 +53,10 @@ struct pci_memory {
 int pci_bar_memory(const struct pci_function *fn, unsigned bar, struct pci_memory *memory);
 /* Let it answer at its addresses, and read and write memory. */
 void pci_enable(const struct pci_function *fn);
+/* The line that the firmware gave the function's INTx pin: an ISA interrupt, 1 to 15; -ENODEV: none. */
+int pci_intx_line(const struct pci_function *fn);
+/* Let it raise its line. */
+void pci_enable_intx(const struct pci_function *fn);
 
 /* ---- of this machine: pci_port.c ---- */
 

@@ -5,7 +5,7 @@
  * Owns:       I/O ports 0xcf8-0xcff (configuration mechanism 1), which every machine with PCI has and
  *             which reach all that is needed here.
  * Locks:      none: functions are found once, at boot, by one thread; nobody asks them later.
- * Tests:      tests/qemu/test_virtio.py.
+ * Tests:      tests/qemu/test_virtio.py, tests/qemu/test_balloon.py.
  *
  * Interrupts are INTx, by the line that the firmware wrote into the function: see docs/virtio.md for why
  * not MSI-X.
@@ -14,8 +14,6 @@
 
 #include "x86.h"
 #include <quarry/acpi.h>
-
-#include <linux/pci_regs.h>
 
 #define CONFIG_ADDRESS 0xcf8
 #define CONFIG_DATA    0xcfc
@@ -52,14 +50,13 @@ const struct pci_access pci_ports = {.read = port_read, .write = port_write};
 
 int pci_route_intx(const struct pci_function *fn)
 {
-	unsigned line = pci_read(fn, PCI_INTERRUPT_LINE, 1);
-	int err;
+	int line = pci_intx_line(fn), err;
 
-	if (!pci_read(fn, PCI_INTERRUPT_PIN, 1) || line == 0 || line >= ACPI_NR_ISA)
-		return -ENODEV;
+	if (line < 0)
+		return line;
 	/* Others may hold the line too: it is a level, whatever the ISA interrupt of that number is. */
 	err = ioapic_route(acpi.isa[line].gsi, VEC_PCI, true, acpi.isa[line].active_low);
 	if (!err)
-		pci_write(fn, PCI_COMMAND, 2, pci_read(fn, PCI_COMMAND, 2) & ~(u32)PCI_COMMAND_INTX_DISABLE);
+		pci_enable_intx(fn);
 	return err;
 }

@@ -51,5 +51,11 @@ int balloon_serve_stats(struct virtio_balloon *b);
 bool balloon_has_work(const struct virtio_balloon *b);
 /* Report all of the memory that is free and has not been reported.  0; -EIO: it is reset already. */
 int balloon_report(struct virtio_balloon *b);
+/*
+ * One turn of the balloon's thread: answer the host, follow it, say what is new.  Returns for how long the next turn may
+ * wait, unless there is work: nanoseconds; 0: the device was broken and is reset, all pages are ours, and no turn follows.
+ * Context: thread, may sleep.
+ */
+u64 balloon_turn(struct virtio_balloon *b);
 
 #endif

@@ -6,7 +6,7 @@
  * Locks:      none: found at boot; then it has its threads.
  * Invariants: only the first thread waits for a device that is late; when the device is broken, whoever found
  *             out, it takes back all pages and ends.
- * Tests:      tests/qemu/test_balloon.py.
+ * Tests:      tests/test_balloon_turn.c, tests/qemu/test_balloon.py.
  */
 #include "drivers/virtio_balloon.h"
 
@@ -21,28 +21,32 @@ static bool work_to_do(void *arg)
 	return balloon_has_work(arg);
 }
 
-static void balloon_thread(void *arg)
+u64 balloon_turn(struct virtio_balloon *b)
 {
-	struct virtio_balloon *b = arg;
-	int err = 0;
+	unsigned long was = READ_ONCE(b->nr), nr;
+	int err = balloon_serve_stats(b);
 
-	while (err != -EIO) {
-		unsigned long was = READ_ONCE(b->nr), nr;
-
-		err = balloon_serve_stats(b);
-		err = err ? err : balloon_follow(b);
-		nr = READ_ONCE(b->nr);
-		if (nr != was)
-			printk("%s: %lu MiB lent to the host, which wants %lu%s\n", b->dev->name,
-			    nr >> (20 - PAGE_SHIFT), b->want >> (20 - PAGE_SHIFT),
-			    err == -ENOMEM ? ": no more to be had" : "");
-		if (err != -EIO)
-			wait_until(&b->dev->wq, work_to_do, b, err ? RETRY_NS : WAIT_FOREVER);
-	}
+	err = err ? err : balloon_follow(b);
+	nr = READ_ONCE(b->nr);
+	if (nr != was)
+		printk("%s: %lu MiB lent to the host, which wants %lu%s\n", b->dev->name, nr >> (20 - PAGE_SHIFT),
+		    b->want >> (20 - PAGE_SHIFT), err == -ENOMEM ? ": no more to be had" : "");
+	if (err != -EIO)
+		return err ? RETRY_NS : WAIT_FOREVER;
 	/* Its memory stays: somebody may be looking at it. */
 	balloon_give_up(b);
 	printk("%s: broken: reset, and not used any more; all pages are taken back\n", b->dev->name);
 	balloon_take_all(b);
+	return 0;
+}
+
+static void balloon_thread(void *arg)
+{
+	struct virtio_balloon *b = arg;
+	u64 wait;
+
+	while ((wait = balloon_turn(b)))
+		wait_until(&b->dev->wq, work_to_do, b, wait);
 }
 
 static void report_thread(void *arg)

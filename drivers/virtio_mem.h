@@ -36,6 +36,10 @@ struct virtio_mem {
 	u64 plugs, unplugs, refused; /* units plugged, unplugged; answers other than ACK */
 	struct mm_fail fail;       /* why memory could not be taken out */
 	unsigned restarts;         /* since the last request that was answered */
+	struct {                   /* what was said last */
+		unsigned long plugged, goal;
+		int err;
+	} said;
 };
 
 /*
@@ -57,5 +61,11 @@ int virtio_mem_follow(struct virtio_mem *vm);
  * asked of it, and virtio_mem_follow returns -EIO, until this has worked.
  */
 int virtio_mem_restart(struct virtio_mem *vm);
+/*
+ * One turn of the device's thread: follow what the host asks for, after a restart if the turn before found the device
+ * broken, and say what is new.  Returns for how long the next turn may wait, unless the host asks for something else:
+ * nanoseconds.  Context: thread, may sleep.
+ */
+u64 virtio_mem_turn(struct virtio_mem *vm);
 
 #endif

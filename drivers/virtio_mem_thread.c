@@ -6,7 +6,7 @@
  * Locks:      none: found at boot, one after the other; then each has its thread.
  * Invariants: what cannot be done now is tried again each second; a device that only says what makes no
  *             sense is left alone until the host asks for something else.
- * Tests:      tests/qemu/test_virtio.py.
+ * Tests:      tests/test_virtio_mem_turn.c, tests/qemu/test_virtio.py.
  */
 #include "drivers/virtio_mem.h"
 
@@ -42,29 +42,33 @@ static void tell(struct virtio_mem *vm, int err)
 	printk("\n");
 }
 
+u64 virtio_mem_turn(struct virtio_mem *vm)
+{
+	u64 wait;
+	int err;
+
+	if (vm->said.err == -EIO && virtio_mem_restart(vm))
+		printk("%s: does not come back\n", vm->dev->name);
+	err = virtio_mem_follow(vm);
+	wait = err ? RETRY_NS : WAIT_FOREVER;
+	if (vm->nr_plugged != vm->said.plugged || vm->goal != vm->said.goal || err != vm->said.err)
+		tell(vm, err);
+	vm->said.plugged = vm->nr_plugged;
+	vm->said.goal = vm->goal;
+	vm->said.err = err;
+	if (err != -EIO)
+		vm->restarts = 0;
+	else if (++vm->restarts > MAX_RESTARTS)
+		wait = WAIT_FOREVER;
+	return wait;
+}
+
 static void mem_thread(void *arg)
 {
 	struct virtio_mem *vm = arg;
-	unsigned long plugged = 0, goal = 0;
-	int was = 0;
 
-	for (;;) {
-		int err = virtio_mem_follow(vm);
-		u64 wait = err ? RETRY_NS : WAIT_FOREVER;
-
-		if (vm->nr_plugged != plugged || vm->goal != goal || err != was)
-			tell(vm, err);
-		plugged = vm->nr_plugged;
-		goal = vm->goal;
-		was = err;
-		if (err != -EIO)
-			vm->restarts = 0;
-		else if (++vm->restarts > MAX_RESTARTS)
-			wait = WAIT_FOREVER;
-		wait_until(&vm->dev->wq, changed, vm, wait);
-		if (err == -EIO && virtio_mem_restart(vm))
-			printk("%s: does not come back\n", vm->dev->name);
-	}
+	for (;;)
+		wait_until(&vm->dev->wq, changed, vm, virtio_mem_turn(vm));
 }
 
 int virtio_mem_probe(struct virtio_device *dev)

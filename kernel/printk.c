@@ -5,9 +5,10 @@
  * Owns:       the log ring; the console lock.
  * Locks:      console_lock (RANK_CONSOLE, innermost of all), irqs off.
  * Invariants: what one call prints is not mixed with what others print, until the lock is bust.
- * Tests:      tests/test_console.c, tests/qemu/test_panic.py.
+ * Tests:      tests/test_console.c, tests/test_log.c, tests/qemu/test_panic.py.
  */
 #include <quarry/kernel.h>
+#include <quarry/log_ring.h>
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wundef"
@@ -28,8 +29,8 @@
 
 static struct spinlock console_lock = {.name = "console", .rank = RANK_CONSOLE};
 static u32 bust;             /* a */
-static char log_ring[LOG_SIZE];
-static u64 log_end;          /* console_lock: bytes ever printed */
+static char log_bytes[LOG_SIZE];
+static struct log_ring printed = {.bytes = log_bytes, .size = LOG_SIZE}; /* console_lock */
 
 /*
  * Tries instead of waiting: an NMI that prints while the CPU it interrupted holds the lock would wait
@@ -52,11 +53,7 @@ static bool lock_console(void) TRY_ACQUIRE(true, console_lock)
 
 static void emit(const char *s, size_t len)
 {
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		log_ring[(log_end + i) % LOG_SIZE] = s[i];
-	WRITE_ONCE(log_end, log_end + len);
+	log_ring_put(&printed, s, len);
 	serial_write(s, len);
 	screen_write(s, len);
 }
@@ -130,20 +127,15 @@ void console_bust_lock(void)
 
 u64 log_position(void)
 {
-	return READ_ONCE(log_end);
+	return READ_ONCE(printed.end);
 }
 
 size_t log_read(u64 *pos, char *buf, size_t size)
 {
 	irqflags_t flags = arch_irq_save();
 	bool locked = lock_console();
-	u64 oldest = log_end > LOG_SIZE ? log_end - LOG_SIZE : 0;
-	size_t n;
+	size_t n = log_ring_get(&printed, pos, buf, size);
 
-	if (*pos < oldest)
-		*pos = oldest;
-	for (n = 0; n < size && *pos < log_end; n++, (*pos)++)
-		buf[n] = log_ring[*pos % LOG_SIZE];
 	if (locked)
 		spin_unlock(&console_lock);
 	arch_irq_restore(flags);

@@ -92,14 +92,17 @@ TEST_SRCS += tests/test_virtio.c
 TEST_SRCS += tests/test_virtio_poll.c
 TEST_SRCS += tests/test_balloon.c
 TEST_SRCS += tests/test_balloon_late.c
+TEST_SRCS += tests/test_balloon_turn.c
 TEST_SRCS += tests/test_page_report.c
 TEST_SRCS += tests/test_virtio_mem.c
 TEST_SRCS += tests/test_virtio_mem_use.c
+TEST_SRCS += tests/test_virtio_mem_turn.c
 TEST_SRCS += tests/test_fallback.c
 TEST_SRCS += tests/test_cmdline.c
 TEST_SRCS += tests/test_elf.c
 TEST_SRCS += tests/test_picture.c
 TEST_SRCS += tests/test_stress.c
+TEST_SRCS += tests/test_log.c
 TEST_SRCS += tests/test_uart.c
 TEST_SRCS += tests/test_screen.c
 TEST_SRCS += tests/test_text.c
@@ -111,6 +114,7 @@ TEST_SRCS += tests/test_fail.c
 SHARED_TESTS += tests/test_smp_dead.c
 
 # These need the kernel's threads and CPUs.
+KTEST_SRCS += tests/test_boot_memory.c
 KTEST_SRCS += tests/test_hotplug.c
 KTEST_SRCS += tests/test_hotplug_race.c
 KTEST_SRCS += tests/test_cpu_plug.c

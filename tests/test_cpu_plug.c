@@ -43,6 +43,7 @@ static void a_cpu_is_gone_and_comes_again(struct ktest *t)
 static void wrong_requests_change_nothing(struct ktest *t)
 {
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
+	irqflags_t flags;
 
 	EXPECT_EQ(t, cpu_plug(nr_cpus), -ENODEV);
 	EXPECT_EQ(t, cpu_unplug(nr_cpus), -ENODEV);
@@ -53,6 +54,13 @@ static void wrong_requests_change_nothing(struct ktest *t)
 	EXPECT_EQ(t, cpu_plug(0), -EDEADLK);
 	EXPECT_EQ(t, cpu_unplug(0), -EDEADLK);
 	spin_unlock(&lock);
+	flags = arch_irq_save();
+	EXPECT_EQ(t, cpu_plug(0), -EDEADLK);
+	EXPECT_EQ(t, cpu_unplug(0), -EDEADLK);
+	/* What there is not comes first. */
+	EXPECT_EQ(t, cpu_plug(nr_cpus), -ENODEV);
+	EXPECT_EQ(t, cpu_unplug(nr_cpus), -ENODEV);
+	arch_irq_restore(flags);
 	if (!needs_two(t))
 		return;
 	/* Down, but the one that the machine started on. */

@@ -98,23 +98,27 @@ static void a_dimm_that_is_partly_offline_stays(struct ktest *t)
 static void absurd_dimms_change_nothing(struct ktest *t)
 {
 	const u64 at = (u64)FREE << PAGE_SHIFT, size = (u64)BLOCK(2) << PAGE_SHIFT;
+	static const char *const whole = "size or address is not that of whole pageblocks, or no memory can be there";
+	static const char *const there = "there is memory already, at some of its addresses";
+	static const char *const domain = "of a proximity domain that the firmware does not tell of";
 	const struct {
 		u64 address, size;
 		u32 domain;
 		int err;
+		const char *why;
 	} bad[] = {
-	    {at, 0, DOMAIN, -EINVAL},
-	    {at, size + 1, DOMAIN, -EINVAL},
-	    {at + 1, size, DOMAIN, -EINVAL},
-	    {at, size + PAGE_SIZE, DOMAIN, -EINVAL},
-	    {at + PAGE_SIZE, size, DOMAIN, -EINVAL},
-	    {at, ~0ULL - size + 1, DOMAIN, -EINVAL},
-	    {0ULL - size, 2 * size, DOMAIN, -EINVAL},
-	    {~0ULL, ~0ULL, DOMAIN, -EINVAL},
-	    {(u64)END << PAGE_SHIFT, size, DOMAIN, -EINVAL},
-	    {(u64)START << PAGE_SHIFT, size, DOMAIN, -EEXIST},
-	    {at - size, 2 * size, DOMAIN, -EEXIST},
-	    {at, size, DOMAIN + 1, -ENODEV},
+	    {at, 0, DOMAIN, -EINVAL, whole},
+	    {at, size + 1, DOMAIN, -EINVAL, whole},
+	    {at + 1, size, DOMAIN, -EINVAL, whole},
+	    {at, size + PAGE_SIZE, DOMAIN, -EINVAL, whole},
+	    {at + PAGE_SIZE, size, DOMAIN, -EINVAL, whole},
+	    {at, ~0ULL - size + 1, DOMAIN, -EINVAL, whole},
+	    {0ULL - size, 2 * size, DOMAIN, -EINVAL, whole},
+	    {~0ULL, ~0ULL, DOMAIN, -EINVAL, whole},
+	    {(u64)END << PAGE_SHIFT, size, DOMAIN, -EINVAL, whole},
+	    {(u64)START << PAGE_SHIFT, size, DOMAIN, -EEXIST, there},
+	    {at - size, 2 * size, DOMAIN, -EEXIST, there},
+	    {at, size, DOMAIN + 1, -ENODEV, domain},
 	};
 	struct memory *mem = begin_dimms(t);
 	struct census before, after;
@@ -127,7 +131,7 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 		slot_bank_scan(&bank);
 		EXPECT_EQ(t, bank.slot[i % NR].state, SLOT_REFUSED);
 		EXPECT_EQ(t, bank.slot[i % NR].err, bad[i].err);
-		EXPECT(t, bank.slot[i % NR].why);
+		EXPECT(t, bank.slot[i % NR].why && !strcmp(bank.slot[i % NR].why, bad[i].why));
 		expect_told(t, i % NR, 1, 1);
 		ask_for(i % NR);
 		slot_bank_scan(&bank);
@@ -137,6 +141,31 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 	EXPECT(t, census_same(&before, &after));
 	expect_untouched(t, mem);
 	EXPECT_EQ(t, arrays.grown + arrays.shrunk + arrays.mapped, 0);
+	drop_memory(t, mem);
+}
+
+/* Of a domain of its own, which the memory has as one with node 0's; the domain behind the last is unknown. */
+static void nodes_that_are_one_take_dimms_of_each(struct ktest *t)
+{
+	static const u32 domain[3] = {3, DOMAIN, 5};
+	struct memory *mem = begin_dimms(t);
+
+	REQUIRE(t, mem);
+	dimms.domain = domain;
+	dimms.nr_nodes = 2;
+	plug_blocks(0, FREE, 1);
+	plug_blocks(1, FREE + BLOCK(1), 1);
+	fake.slot[1].dev.id = 3;
+	plug_blocks(2, FREE + BLOCK(2), 1);
+	fake.slot[2].dev.id = 5;
+	slot_bank_scan(&bank);
+	EXPECT(t, bank.slot[0].state == SLOT_USED && bank.slot[1].state == SLOT_USED);
+	EXPECT_EQ(t, bank.slot[2].err, -ENODEV);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(3), PB_ONLINE), 2);
+	ask_for(0);
+	ask_for(1);
+	slot_bank_scan(&bank);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(3), PB_HOLE), 3);
 	drop_memory(t, mem);
 }
 
@@ -203,5 +232,5 @@ static void random_registers_lose_nothing(struct ktest *t)
 
 KTEST_SUITE(dimm, KTEST_QUICK, KTEST(a_dimm_comes_and_goes), KTEST(a_dimm_that_is_in_use_stays),
     KTEST(a_dimm_that_is_partly_offline_stays), KTEST(absurd_dimms_change_nothing),
-    KTEST(two_dimms_at_one_address_are_one), KTEST(a_dimm_that_is_not_let_go_is_in_service_again),
+    KTEST(nodes_that_are_one_take_dimms_of_each), KTEST(two_dimms_at_one_address_are_one), KTEST(a_dimm_that_is_not_let_go_is_in_service_again),
     KTEST(random_registers_lose_nothing));

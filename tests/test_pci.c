@@ -330,8 +330,37 @@ static void functions_are_found_in_order_and_do_not_interrupt(struct ktest *t)
 	EXPECT_EQ(t, nr_found, ARRAY_SIZE(tree_order));
 }
 
+/* ---- interrupts ---- */
+
+static void a_line_is_an_isa_interrupt_of_a_pin(struct ktest *t)
+{
+	static const struct {
+		u8 pin, line;
+		int want;
+	} lines[] = {{1, 1, 1}, {1, 11, 11}, {4, 15, 15}, {1, 16, -ENODEV}, {1, 0, -ENODEV}, {1, 255, -ENODEV},
+	    {0, 11, -ENODEV}, {0, 0, -ENODEV}, {255, 2, 2}};
+	static const u16 commands[][2] = {{0x400, 0}, {0x407, 7}, {7, 7}, {0xffff, 0xfbff}};
+	unsigned i;
+	u16 have;
+
+	for (i = 0; i < ARRAY_SIZE(lines); i++) {
+		good_space();
+		space_set(PCI_INTERRUPT_PIN, 1, lines[i].pin);
+		space_set(PCI_INTERRUPT_LINE, 1, lines[i].line);
+		EXPECT_EQ(t, pci_intx_line(&space_fn), lines[i].want);
+		EXPECT_EQ(t, space.beyond, 0);
+	}
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		space_set(PCI_COMMAND, 2, commands[i][0]);
+		pci_enable_intx(&space_fn);
+		memcpy(&have, space.byte + PCI_COMMAND, 2);
+		EXPECT_EQ(t, have, commands[i][1]);
+	}
+}
+
 KTEST_SUITE(pci, KTEST_QUICK, KTEST(a_bar_is_as_large_as_the_bits_that_cannot_be_written),
     KTEST(a_function_does_not_answer_while_it_is_sized), KTEST(bars_are_told_from_upper_halves),
     KTEST(the_last_address_is_the_end), KTEST(any_register_of_the_256_bytes_is_reached),
     KTEST(capabilities_are_told_by_their_id), KTEST(functions_are_found_in_order_and_do_not_interrupt),
-    KTEST(buses_are_scanned_once_whatever_bridges_say));
+    KTEST(buses_are_scanned_once_whatever_bridges_say),
+    KTEST(a_line_is_an_isa_interrupt_of_a_pin));

@@ -11,6 +11,7 @@
 #include <execinfo.h>
 #include <pthread.h>
 #include <quarry/errno.h>
+#include <quarry/log_ring.h>
 #include <quarry/mm.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -178,14 +179,14 @@ void thread_sleep(u64 ns)
 }
 
 /* print_lock: what was printed last, and how much ever. */
-static char log_ring[16384];
-static u64 log_end;
+static char log_bytes[16384];
+static struct log_ring printed = {.bytes = log_bytes, .size = sizeof(log_bytes)};
 
 void printk(const char *fmt, ...)
 {
 	char text[2048];
 	va_list ap;
-	int i, len;
+	int len;
 
 	va_start(ap, fmt);
 	len = vsnprintf(text, sizeof(text), fmt, ap);
@@ -193,8 +194,7 @@ void printk(const char *fmt, ...)
 	pthread_mutex_lock(&print_lock);
 	fputs(text, stdout);
 	fflush(stdout);
-	for (i = 0; i < len && i + 1 < (int)sizeof(text); i++)
-		log_ring[log_end++ % sizeof(log_ring)] = text[i];
+	log_ring_put(&printed, text, (size_t)MIN(len, (int)sizeof(text) - 1));
 	pthread_mutex_unlock(&print_lock);
 }
 
@@ -203,7 +203,7 @@ u64 log_position(void)
 	u64 end;
 
 	pthread_mutex_lock(&print_lock);
-	end = log_end;
+	end = printed.end;
 	pthread_mutex_unlock(&print_lock);
 	return end;
 }
@@ -213,10 +213,7 @@ size_t log_read(u64 *pos, char *buf, size_t size)
 	size_t n;
 
 	pthread_mutex_lock(&print_lock);
-	if (log_end > sizeof(log_ring) && *pos < log_end - sizeof(log_ring))
-		*pos = log_end - sizeof(log_ring);
-	for (n = 0; n < size && *pos < log_end; n++, (*pos)++)
-		buf[n] = log_ring[*pos % sizeof(log_ring)];
+	n = log_ring_get(&printed, pos, buf, size);
 	pthread_mutex_unlock(&print_lock);
 	return n;
 }

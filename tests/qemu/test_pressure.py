@@ -18,13 +18,21 @@ def test_nothing_is_missed(passes, cpus, icount):
     assert sorted(lines) == [1, 2, 3], run.story()
     for line in lines.values():
         quiet = line["threads"] * (cpus // 4) // cpus
-        assert line["failed"] >= (line["threads"] - quiet) * 16, line
+        assert (line["cpus"], line["threads"], len(line)) == (cpus, 4 * cpus, 22), line
+        # A quiet thread never meets a refusal, any other stops at its 16th.
+        assert line["failed"] == (line["threads"] - quiet) * 16 and line["high_failed"] > 0, line
         assert line["from_alloc"] == 0 and line["calls"] > 0, line
         assert line["calls"] <= line["waits"], line  # one drain for any number who wait
         assert line["last_cached"] == line["last_free"] == 0, line
         # Beside a request that fails lies only what came into caches while it was under way.
         assert line["stale"] == line["first_stale"] == 0, line
         assert line["allocs"] >= line["first_allocs"] > 0, line
+        assert 0.9 * line["pages"] < line["last_held"] <= line["pages"], line
+        assert 0 < line["first_held"] + line["first_cached"] <= line["last_held"] + 8 * line["threads"], line
+        assert line["peak_ipis"] <= line["ipis"], line
+        if cpus == 1:
+            assert line["ipis"] == 0 and line["calls"] == line["waits"], line
+            assert line["first_held"] == line["last_held"] and line["first_free"] == line["first_cached"] == 0, line
     assert len({line["last_held"] for line in lines.values()}) == 1, lines
 
 

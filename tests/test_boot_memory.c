@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_boot_memory.c: what the boot made of the firmware's memory map: what is kept, and how the rest was handed over.
+ */
+#include "x86.h"
+
+#include <quarry/acpi.h>
+#include <quarry/boot_zones.h>
+#include <quarry/ktest.h>
+#include <quarry/memblock.h>
+#include <quarry/mm.h>
+
+static struct memblock memblock;
+static struct boot_plan plan;
+
+/* Pages of [@start, @end), bytes, that are usable RAM and could be given out. */
+static unsigned long given_out(phys_t start, phys_t end)
+{
+	unsigned long nr = 0;
+	unsigned i;
+
+	for (i = 0; i < bootinfo.nr_ram; i++) {
+		pfn_t pfn = MAX(start, bootinfo.ram[i].start) >> PAGE_SHIFT;
+
+		for (; pfn < MIN(end, bootinfo.ram[i].end) >> PAGE_SHIFT; pfn++) {
+			pfn_t head = page_head(&kernel_memory, pfn);
+
+			nr += head == PFN_NONE ||
+			    word_state(page_word(pfn_to_page_in(&kernel_memory, head))) != PG_RESERVED;
+		}
+	}
+	return nr;
+}
+
+static void what_was_taken_at_boot_is_never_given_out(struct ktest *t)
+{
+	phys_t image = image_phys(image_start), end = image_phys(image_end);
+	unsigned i;
+
+	EXPECT_EQ(t, given_out(0, PAGE_SIZE), 0);
+	EXPECT_EQ(t, given_out(image, end), 0);
+	for (i = 0; i < bootinfo.nr_used; i++)
+		EXPECT_EQ(t, given_out(ALIGN_DOWN(bootinfo.used[i].start, PAGE_SIZE),
+		    ALIGN_UP(bootinfo.used[i].end, PAGE_SIZE)), 0);
+	/* But for page 0 and the trampoline, all below the first MiB is. */
+	EXPECT(t, given_out(PAGE_SIZE, 1UL << 20) > 0);
+}
+
+static void make_plan(void)
+{
+	struct boot_machine machine = {.mb = &memblock, .info = &acpi, .movable = cmdline_u64("movable", 50),
+	    .standby = cmdline_u64("standby", BOOT_STANDBY_BY_SIZE)};
+	unsigned i;
+
+	memset(&memblock, 0, sizeof(memblock));
+	for (i = 0; i < bootinfo.nr_ram; i++)
+		memblock_add(&memblock, bootinfo.ram[i].start, bootinfo.ram[i].end);
+	boot_zones_plan(&machine, &plan);
+}
+
+/* Up to where memory may come later. */
+static pfn_t hotplug_end(void)
+{
+	pfn_t end = 0;
+	unsigned i;
+
+	for (i = 0; i < acpi.nr_affinity; i++) {
+		if (acpi.affinity[i].hotplug)
+			end = MAX(end, acpi.affinity[i].end >> PAGE_SHIFT);
+	}
+	return end;
+}
+
+static void zones_are_as_planned(struct ktest *t)
+{
+	bool fixed = !hotplug_end();
+	unsigned i;
+
+	make_plan();
+	for (i = 0; i < MAX_ZONES; i++) {
+		const struct zone_plan *p = &plan.zone[i];
+		const struct zone *zone = &kernel_memory.zones[i];
+
+		if (p->start >= p->end) {
+			EXPECT(t, !fixed || zone->start_pfn == zone->end_pfn);
+			continue;
+		}
+		/* Memory that came later may have made it longer. */
+		EXPECT(t, zone->start_pfn <= p->start && zone->end_pfn >= p->end);
+		if (fixed) {
+			EXPECT_EQ(t, zone->start_pfn, p->start);
+			EXPECT_EQ(t, zone->end_pfn, p->end);
+		}
+	}
+}
+
+static void the_kernels_memory_is_as_the_machine_is(struct ktest *t)
+{
+	const struct memory *mem = &kernel_memory;
+	pfn_t end = MIN(MIN(hotplug_end(), PFN_NONE), ARCH_MAX_RAM >> PAGE_SHIFT);
+	unsigned i, j;
+
+	make_plan();
+	EXPECT(t, !strcmp(mem->name, "kernel") && mem->backed && mem->arrays && mem->alloc);
+	EXPECT(t, mem->memmap == ARCH_MEMMAP && mem->pageblocks == ARCH_PAGEBLOCKS);
+	EXPECT_EQ(t, mem->start_pfn, plan.start);
+	EXPECT_EQ(t, mem->end_pfn, MAX(plan.end, ALIGN_DOWN(end, PAGEBLOCK_PAGES)));
+	EXPECT_EQ(t, mem->standby_step, BOOT_STANDBY_STEP);
+	EXPECT_EQ(t, mem->nr_cpus, nr_cpus);
+	EXPECT_EQ(t, mem->nr_nodes, plan.nr_nodes);
+	for (i = 0; i < nr_cpus; i++)
+		EXPECT(t, mem->pcp[i] == arch_cpu_pcp(i));
+	for (i = 0; i < mem->nr_nodes; i++) {
+		for (j = 0; j < mem->nr_nodes; j++)
+			EXPECT_EQ(t, mem->nodes[i].distance[j], acpi.distance[i][j]);
+	}
+	EXPECT_EQ(t, mem->policy, iso_policy_by_name(cmdline_get("isolation", "precise")));
+	EXPECT_EQ(t, mem->badpage_panic, !strcmp(cmdline_get("badpage", "panic"), "panic"));
+}
+
+/* Later its arrays come from itself, as zeros. */
+static void its_own_arrays_come_from_itself_now(struct ktest *t)
+{
+	u64 *words = kernel_memory.alloc(kernel_memory.alloc_arg, 256), or = 0;
+	unsigned i;
+
+	REQUIRE(t, words);
+	for (i = 0; i < 256 / sizeof(*words); i++)
+		or |= words[i];
+	EXPECT_EQ(t, or, 0);
+	kfree(words);
+}
+
+KTEST_SUITE(boot_memory, KTEST_QUICK, KTEST(what_was_taken_at_boot_is_never_given_out), KTEST(zones_are_as_planned),
+    KTEST(the_kernels_memory_is_as_the_machine_is), KTEST(its_own_arrays_come_from_itself_now));
