@@ -371,6 +371,7 @@ static void members_end_where_the_archive_does(struct ktest *t)
 
 static void sizes_and_names_of_members_are_exact(struct ktest *t)
 {
+	static const char content[0xab] = "x";
 	static char name[100];
 	struct boot_file f;
 	size_t pos = 0;
@@ -382,7 +383,7 @@ static void sizes_and_names_of_members_are_exact(struct ktest *t)
 	memset(name, 'n', 70);
 	add_member(name, "x", 1);
 	name[63] = '\0';
-	add_member(name, "x", 0xab);
+	add_member(name, content, sizeof(content));
 	EXPECT_EQ(t, cpio_next(archive, archive_len, &pos, &f), 1);
 	EXPECT_EQ(t, f.name[0], 0);
 	EXPECT_EQ(t, cpio_next(archive, archive_len, &pos, &f), 1);
