@@ -21,7 +21,7 @@ static int contig_check(struct memory *mem, pfn_t start, pfn_t end, enum migrate
 	pfn_t pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES), bad;
 	int err;
 
-	if (start >= end || start < mem->start_pfn || end > mem->end_pfn)
+	if (start >= end)
 		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
 	err = range_zone(mem, pfn, ALIGN_UP(end, PAGEBLOCK_PAGES) - pfn, zone, fail);
 	if (err)

@@ -18,7 +18,7 @@
 /* So many passes in a row that changed nothing, and then each waits, twice as long as the one before. */
 #define EAGER_PASSES 8
 #define BACK_OFF_MIN 1000000ULL
-#define BACK_OFF_MAX 16000000ULL
+#define BACK_OFF_DOUBLINGS 4u
 
 /* Patience is measured by it; who steps through a race moves it. */
 static u64 clock_ns(void)
@@ -109,7 +109,7 @@ static void back_off(unsigned fruitless)
 	if (fruitless <= EAGER_PASSES)
 		thread_yield();
 	else
-		thread_sleep(MIN(BACK_OFF_MIN << MIN(fruitless - EAGER_PASSES - 1, 8u), BACK_OFF_MAX));
+		thread_sleep(BACK_OFF_MIN << MIN(fruitless - EAGER_PASSES - 1, BACK_OFF_DOUBLINGS));
 }
 
 /*

@@ -85,8 +85,9 @@ phys_t memblock_alloc(struct memblock *mb, u64 size, u64 align, phys_t min, phys
 	while (!mb->closed && size && next_free(mb, from, &free)) {
 		phys_t start = ALIGN_UP(MAX(free.start, min), align);
 
-		if (start >= free.start && start < free.end && free.end - start >= size && start < max &&
-		    max - start >= size && start != 0) {
+		phys_t end = MIN(free.end, max);
+
+		if (start >= free.start && start < end && end - start >= size) {
 			if (memblock_reserve(mb, start, start + size))
 				return 0;
 			return start;

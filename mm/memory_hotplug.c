@@ -244,15 +244,10 @@ static int offline_isolated(struct offline_op *op)
 static void offline_count(const struct offline_op *op)
 {
 	const struct evacuation *e = &op->evac;
-	unsigned i;
 
-	op->res->rounds = e->cost.rounds;
-	op->res->ipis = e->cost.ipis;
-	op->res->loops = e->loops;
-	op->res->moved = e->stats.moved;
-	op->res->retries = e->stats.retries;
-	for (i = 0; i < ARRAY_SIZE(op->res->at_try); i++)
-		op->res->at_try[i] = e->stats.at_try[i];
+	*op->res = (struct offline_result){.policy = op->policy, .fail = op->res->fail, .loops = e->loops,
+	    .rounds = e->cost.rounds, .ipis = e->cost.ipis, .moved = e->stats.moved, .retries = e->stats.retries};
+	memcpy(op->res->at_try, e->stats.at_try, sizeof(op->res->at_try));
 }
 
 static int offline_claimed(struct offline_op *op, struct range_claim *claim)
@@ -363,8 +358,8 @@ static void online_chunk(struct zone *zone, pfn_t start, pfn_t end) REQUIRES(mem
 int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
 	struct range_claim claim = {.start = start, .end = start + nr, .stays = true};
+	pfn_t pfn, end;
 	int err;
-	pfn_t pfn;
 
 	if (!may_sleep())
 		return -EDEADLK;
@@ -373,9 +368,10 @@ int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fa
 		err = online_check(mem, start, nr, fail);
 		if (!err)
 			trace_range(mem, TR_online, start, nr);
-		for (pfn = start; !err && pfn < start + nr; pfn += CHUNK) {
+		for (pfn = start; !err && pfn != claim.end; pfn = end) {
+			end = MIN(pfn + CHUNK, claim.end);
 			hotplug_lock(mem);
-			online_chunk(zone_of(mem, start), pfn, MIN(pfn + CHUNK, start + nr));
+			online_chunk(zone_of(mem, start), pfn, end);
 			hotplug_unlock(mem);
 		}
 		drop_claim(mem, &claim);

@@ -225,7 +225,7 @@ static unsigned migrate_list(struct migrate_list *l)
 	unsigned pass, from, i, again;
 	int err[MIGRATE_BATCH];
 
-	for (pass = 0; pass < MIGRATE_PASSES && l->left > 0; pass++) {
+	for (pass = 0; l->left > 0; pass++) { /* after MIGRATE_PASSES none is left */
 		again = 0;
 		for (from = 0; from < l->left; from += MIGRATE_BATCH) {
 			unsigned nr = MIN(l->left - from, (unsigned)MIGRATE_BATCH);

@@ -18,7 +18,6 @@ static int alloc_caches(struct memory *mem, const struct memory_config *cfg)
 	unsigned cpu;
 
 	mem->drain_mask = cfg->alloc(cfg->arg, CPUMASK_WORDS(nr_cpus) * sizeof(cpumask_t));
-	mem->pcp = cfg->pcp;
 	if (!mem->drain_mask)
 		return -ENOMEM;
 	if (!mem->pcp)
@@ -41,14 +40,10 @@ static void init_zone(struct memory *mem, unsigned id) NO_LOCK_ANALYSIS
 	struct zone *zone = &mem->zones[id];
 	unsigned order, type;
 
-	zone->lock = SPINLOCK("zone", RANK_ZONE);
-	zone->lru_lock = SPINLOCK("lru", RANK_LRU);
+	*zone = (struct zone){.lock = SPINLOCK("zone", RANK_ZONE), .lru_lock = SPINLOCK("lru", RANK_LRU),
+	    .mem = mem, .id = (u8)id, .node = (u8)(id / NR_ZONE_KINDS), .kind = (u8)(id % NR_ZONE_KINDS)};
 	for (type = 0; type < NR_LRU; type++)
 		zone->lru[type] = (struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE};
-	zone->mem = mem;
-	zone->id = (u8)id;
-	zone->node = (u8)(id / NR_ZONE_KINDS);
-	zone->kind = (u8)(id % NR_ZONE_KINDS);
 	for (order = 0; order < NR_ORDERS; order++) {
 		for (type = 0; type < NR_MIGRATETYPES; type++)
 			zone->free[order][type].head = (u32)PFN_NONE;
@@ -63,42 +58,24 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	    cfg->nr_nodes == 0 || cfg->nr_nodes > MAX_NODES ||
 	    ((cfg->start_pfn | cfg->end_pfn) & (PAGEBLOCK_PAGES - 1)))
 		return -EINVAL;
-	memset(mem, 0, sizeof(*mem)); /* zeroed, the list of claims is empty */
-	mem->name = cfg->name;
-	mem->memmap = cfg->memmap;
-	mem->pageblocks = cfg->pageblocks;
-	mem->start_pfn = cfg->start_pfn;
-	mem->end_pfn = cfg->end_pfn;
-	mem->arrays = cfg->arrays;
-	mem->standby_step = cfg->standby_step ? cfg->standby_step : PAGEBLOCK_PAGES;
-	mem->nr_cpus = cfg->nr_cpus;
-	mem->thread_cpus = cfg->thread_cpus;
-	mem->nr_nodes = cfg->nr_nodes;
-	mem->backed = cfg->backed;
-	mem->alloc = cfg->alloc;
-	mem->alloc_arg = cfg->arg;
-	mem->policy = ISO_PRECISE;
-	mem->adding = MUTEX("mem_adding");
-	mem->hotplug = MUTEX("mem_hotplug");
-	mem->poison = MUTEX("poison");
-	mem->pcp_ctl = MUTEX("pcp_ctl");
-	mem->vm.lock = SPINLOCK("vm lists", RANK_SPACE);
-	LIST_INIT(&mem->vm.spaces);
-	LIST_INIT(&mem->vm.objects);
-	mem->vm.at_once = RMAP_AT_ONCE;
-	mem->oom.lock = MUTEX("oom");
-	mem->oom.wq = WAITQ("oom victim");
-	mem->standby.wake = WAITQ("standby");
-	mem->standby.served = WAITQ("standby served");
+	*mem = (struct memory){ /* zeroed, the lists are empty */
+	    .name = cfg->name, .memmap = cfg->memmap, .pageblocks = cfg->pageblocks, .arrays = cfg->arrays,
+	    .start_pfn = cfg->start_pfn, .end_pfn = cfg->end_pfn, .backed = cfg->backed, .pcp = cfg->pcp,
+	    .standby_step = cfg->standby_step ? cfg->standby_step : PAGEBLOCK_PAGES,
+	    .nr_cpus = cfg->nr_cpus, .thread_cpus = cfg->thread_cpus, .nr_nodes = cfg->nr_nodes,
+	    .alloc = cfg->alloc, .alloc_arg = cfg->arg, .policy = ISO_PRECISE,
+	    .adding = MUTEX("mem_adding"), .hotplug = MUTEX("mem_hotplug"), .poison = MUTEX("poison"),
+	    .pcp_ctl = MUTEX("pcp_ctl"),
+	    .vm = {.lock = SPINLOCK("vm lists", RANK_SPACE), .at_once = RMAP_AT_ONCE},
+	    .oom = {.lock = MUTEX("oom"), .wq = WAITQ("oom victim")},
+	    .standby = {.wake = WAITQ("standby"), .served = WAITQ("standby served")}};
 	for (i = 0; i < MAX_ZONES; i++)
 		init_zone(mem, i);
 	for (i = 0; i < mem->nr_nodes; i++) {
 		struct node *node = &mem->nodes[i];
 
-		node->id = (u8)i;
-		node->mem = mem;
-		node->reclaim.wake = WAITQ("reclaim");
-		node->reclaim.served = WAITQ("reclaim served");
+		*node = (struct node){.id = (u8)i, .mem = mem,
+		    .reclaim = {.wake = WAITQ("reclaim"), .served = WAITQ("reclaim served")}};
 		for (j = 0; j < mem->nr_nodes; j++)
 			node->distance[j] = cfg->distance ? cfg->distance[i * mem->nr_nodes + j]
 			    : i == j                      ? 10

@@ -67,8 +67,7 @@ static int take_range(struct node_op *op, struct zone *zone, pfn_t start, pfn_t 
 	note_evacuated(zone, start, end - start);
 	op->res->offlined += end - start;
 	if (run) {
-		run->start = start;
-		run->end = end;
+		*run = (struct taken_run){.start = start, .end = end};
 		SLIST_INSERT_HEAD(&op->taken, run, link);
 	}
 	return 0;

@@ -114,13 +114,12 @@ static void range_leaving(struct memory *mem, pfn_t start, unsigned long nr, str
 
 	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
 		const struct pageblock *pb = pageblock_of(mem, pfn);
-		unsigned long free = READ_ONCE(pb->nr_free);
+		unsigned long free = READ_ONCE(pb->nr_free), used = PAGEBLOCK_PAGES - free;
 
 		if (pageblock_state(pb) != PB_ONLINE)
 			continue;
-		/* What is retired needs no other place. */
-		if (free < PAGEBLOCK_PAGES)
-			out->in_use += PAGEBLOCK_PAGES - free - READ_ONCE(pb->nr_poisoned);
+		/* What is retired needs no other place; the two counts may be of different moments. */
+		out->in_use += used - MIN(used, (unsigned long)READ_ONCE(pb->nr_poisoned));
 		if (!pageblock_isolated(pb))
 			out->listed += free;
 		if (zone_of(mem, pfn)->kind != ZONE_MOVABLE)
@@ -142,8 +141,6 @@ static void take_stock(const struct memory *mem, struct stock *s)
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *z = &mem->zones[i];
 
-		if (!zone_has_span(z))
-			continue;
 		s->free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
 		s->high += READ_ONCE(z->wmark[WMARK_HIGH]);
 		if (z->kind == ZONE_MOVABLE)
@@ -233,8 +230,6 @@ static u64 blocks_may_go(const struct search *s, pfn_t start, pfn_t end)
 
 	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES)
 		may |= (u64)block_may_go(s, pfn) << ((pfn - start) >> PAGEBLOCK_ORDER);
-	if (!may)
-		return 0;
 	hotplug_lock(s->mem);
 	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES)
 		if (range_claimed(s->mem, pfn, PAGEBLOCK_PAGES))

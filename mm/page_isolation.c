@@ -71,8 +71,6 @@ static int has_unmovable(struct zone *zone, pfn_t block, pfn_t from, pfn_t end, 
 	struct memory *mem = zone->mem;
 	pfn_t pfn;
 
-	if (pageblock_all_free(pageblock_of(mem, block)))
-		return 0;
 	for_each_head(mem, pfn, block) {
 		u32 word = page_word(pfn_to_page_in(mem, pfn));
 		enum mm_why why;

@@ -81,8 +81,7 @@ void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state stat
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	KASSERT(spin_is_held(&zone->lock));
-	pageblock_store(zone, pb,
-	    (u8)((pb->bits & ~(PB_STATE_MASK | PB_EVACUATED | PB_REPORTED)) | state << PB_STATE_SHIFT));
+	pageblock_store(zone, pb, (u8)((pb->bits & ~(PB_STATE_MASK | PB_EVACUATED)) | state << PB_STATE_SHIFT));
 }
 
 void pageblock_set_hole(struct zone *zone, pfn_t pfn)

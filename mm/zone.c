@@ -24,12 +24,9 @@
 void zone_set_watermarks(struct zone *zone)
 {
 	irqflags_t flags = zone_lock_irqsave(zone);
-	unsigned long min = zone->managed / WMARK_DIVISOR;
+	unsigned long least = MIN(WMARK_FLOOR, zone->managed / 8);
+	unsigned long min = MIN(MAX(zone->managed / WMARK_DIVISOR, least), WMARK_CEILING);
 
-	if (zone->managed == 0)
-		min = 0;
-	else
-		min = MIN(MAX(min, MIN(WMARK_FLOOR, zone->managed / 8)), WMARK_CEILING);
 	WRITE_ONCE(zone->wmark[WMARK_MIN], min);
 	WRITE_ONCE(zone->wmark[WMARK_LOW], min + min / 4);
 	WRITE_ONCE(zone->wmark[WMARK_HIGH], min + min / 2);
