@@ -8,7 +8,7 @@
  * Invariants: no drain in the loop, one round came before it; save under redrain, which drains again
  *             each time the range is found not to be free.
  * Tests:      tests/test_offline.c, tests/test_offline_stall.c, tests/test_contig.c,
- *             tests/test_offline_cancel.c.
+ *             tests/test_offline_cancel.c, tests/test_offline_bounds.c.
  */
 #include "mm/mm_priv.h"
 
@@ -33,35 +33,42 @@ u64 deadline_from_now(u64 ns)
 	return ns > ~0ULL - now ? ~0ULL : now + ns;
 }
 
-/*
- * Up to MIGRATE_BATCH heads of movable blocks of the range, from *@pfn on; *@pfn moves behind them.  A
- * block that reaches into the range counts.
- */
-static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, pfn_t *found)
+/* Up to MIGRATE_BATCH heads of movable blocks of the pageblock that reach into [@from, @end); *@next lies behind them. */
+static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, pfn_t *found) REQUIRES_ZONE(zone)
 {
-	struct zone *zone = e->zone;
 	struct memory *mem = zone->mem;
-	pfn_t block = ALIGN_DOWN(*pfn, PAGEBLOCK_PAGES), from = *pfn, head;
-	irqflags_t flags;
+	pfn_t block = ALIGN_DOWN(from, PAGEBLOCK_PAGES), head;
 	unsigned nr = 0;
 
-	*pfn = block + PAGEBLOCK_PAGES;
-	if (pageblock_all_free(pageblock_of(mem, block)))
-		return 0;
-	flags = zone_lock_irqsave(zone);
+	*next = block + PAGEBLOCK_PAGES;
 	for_each_head(mem, head, block) {
 		u32 word = page_word(pfn_to_page_in(mem, head));
 
-		if (head + (1UL << word_order(word)) <= from || head >= e->end ||
+		if (head + (1UL << word_order(word)) <= from || head >= end ||
 		    !state_movable(word_state(word)))
 			continue;
 		if (nr == MIGRATE_BATCH) {
-			*pfn = head;
+			*next = head;
 			break;
 		}
 		found[nr++] = head;
 	}
-	zone_unlock_irqrestore(zone, flags);
+	return nr;
+}
+
+/* The same of the range, from *@pfn on; *@pfn moves behind them. */
+static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, pfn_t *found)
+{
+	irqflags_t flags;
+	unsigned nr;
+
+	if (pageblock_all_free(pageblock_of(e->zone->mem, *pfn))) {
+		*pfn = ALIGN_DOWN(*pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+		return 0;
+	}
+	flags = zone_lock_irqsave(e->zone);
+	nr = movable_heads(e->zone, *pfn, e->end, pfn, found);
+	zone_unlock_irqrestore(e->zone, flags);
 	return nr;
 }
 

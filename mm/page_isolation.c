@@ -7,7 +7,7 @@
  * Invariants: when start_isolate_page_range has returned 0, no cache holds a page of the range and no
  *             allocation will get one, until the undo or the commit of an offline.  It promises
  *             nothing about pages that are allocated: those stay where they are.
- * Tests:      tests/test_isolation.c, tests/test_isolation_race.c.
+ * Tests:      tests/test_isolation.c, tests/test_isolation_race.c, tests/test_offline_bounds.c.
  *
  * A page that is being freed while its pageblock is isolated must not land in a cache that was drained
  * already, for there nobody would look again.  Three ways; the last two with exactly one interrupt to
@@ -214,8 +214,10 @@ void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 }
 
 /* Why the first page of [start, end) in the pageblock that is not free is not; 0: all are. */
-static int why_not_free(struct memory *mem, pfn_t block, pfn_t start, pfn_t end, struct mm_fail *fail)
+static int why_not_free(struct zone *zone, pfn_t block, pfn_t start, pfn_t end, struct mm_fail *fail)
+    REQUIRES_ZONE(zone)
 {
+	struct memory *mem = zone->mem;
 	pfn_t pfn;
 
 	for_each_head(mem, pfn, block) {
@@ -266,7 +268,7 @@ int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *
 		if (pageblock_all_free(pb))
 			continue;
 		flags = zone_lock_irqsave(zone);
-		err = why_not_free(mem, pfn, start, end, fail);
+		err = why_not_free(zone, pfn, start, end, fail);
 		zone_unlock_irqrestore(zone, flags);
 	}
 	return err;

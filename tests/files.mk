@@ -32,6 +32,7 @@ TEST_SRCS += tests/test_offline.c
 TEST_SRCS += tests/test_offline_race.c
 TEST_SRCS += tests/test_offline_stall.c
 TEST_SRCS += tests/test_offline_cancel.c
+TEST_SRCS += tests/test_offline_bounds.c
 TEST_SRCS += tests/test_offline_plan.c
 TEST_SRCS += tests/test_check.c
 TEST_SRCS += tests/test_check_bounds.c

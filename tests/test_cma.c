@@ -287,6 +287,100 @@ static void a_place_for_an_area_is_found(struct ktest *t)
 	drop_area(t, mem);
 }
 
+/* As much as half of what is free for the kernel. */
+static void an_area_may_be_half_of_what_is_free(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(ZONE_SIZE / 2 + 1)), -ENOMEM);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(ZONE_SIZE / 2)), 0);
+	NEED(t, cma.start == BLOCK(ZONE_SIZE / 2));
+	drop_area(t, mem);
+}
+
+/* Somebody has pinned a page of each pageblock. */
+static void so_many_places_are_tried_for_an_area(struct ktest *t)
+{
+	const unsigned blocks = 24, tries = 16;
+	struct memory *mem = ktest_memory(t, 0, blocks, 0);
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = zone_in(mem, ZONE_NORMAL);
+	mov_fill(ALL_THERE_IS);
+	mov_take_rest();
+	for (i = 0; i < mov.nr; i++) {
+		if (page_to_pfn_in(mem, mov.pages[i]) % 8 == 3)
+			EXPECT_EQ(t, pin_page(mov.pages[i]), 0);
+		else
+			mov_free(i);
+	}
+	empty_caches(mem);
+	EXPECT(t, zone->nr_free > zone->managed / 2);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(1)), -EBUSY);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_FAIL), tries);
+	EXPECT(t, !cma.used);
+	for (i = 0; i < mov.nr; i++) {
+		if (mov.pages[i])
+			mem_unpin_page(mem, mov.pages[i]);
+	}
+	mov_end(t);
+}
+
+/* What users have, what is lent and what is free make up the whole. */
+static void what_an_area_is_used_for_is_counted(struct ktest *t)
+{
+	struct memory *mem = with_area(t);
+	struct page *page = NULL;
+	unsigned long inside = 0;
+	struct cma_use use;
+	u32 i;
+
+	REQUIRE(t, mem);
+	NEED(t, mov_begin(t, mem));
+	EXPECT_EQ(t, cma_alloc(&cma, 5, 0, &page), 0);
+	NEED(t, page);
+	mov_fill(ALL_THERE_IS);
+	for (i = 0; i < mov.nr; i++)
+		inside += in_area(mem, mov.pages[i]);
+	drain_all_pages(mem, NULL);
+	use = cma_count(&cma);
+	EXPECT_EQ(t, use.users, 5);
+	EXPECT_EQ(t, use.lent, inside);
+	EXPECT_EQ(t, use.free, BLOCK(AREA) - 5 - inside);
+	EXPECT_EQ(t, use.offline + use.gone, 0);
+	EXPECT(t, inside > 0);
+	EXPECT_EQ(t, cma_free(&cma, page, 5), 0);
+	mov_end(t);
+	drop_area(t, mem);
+}
+
+/* Somebody else works on a pageblock of the area: the next one serves. */
+static void an_isolated_pageblock_is_gone_round(struct ktest *t)
+{
+	struct memory *mem = with_area(t);
+	struct page *page = NULL, *none = NULL;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	set_isolated(zone, BLOCK(FIRST), true);
+	EXPECT_EQ(t, cma_alloc(&cma, 3, 0, &page), 0);
+	EXPECT(t, page && page_to_pfn_in(mem, page) == BLOCK(FIRST + 1));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_FAIL), 1);
+	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &none), -ENOMEM);
+	EXPECT_EQ(t, page ? cma_free(&cma, page, 3) : 0, 0);
+	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &none), -EBUSY);
+	set_isolated(zone, BLOCK(FIRST), false);
+	/* As large an alignment as a section's, which the area has not; no larger one. */
+	EXPECT_EQ(t, cma_alloc(&cma, 1, SECTION_ORDER, &none), -ENOMEM);
+	EXPECT_EQ(t, cma_alloc(&cma, 1, SECTION_ORDER + 1, &none), -EINVAL);
+	EXPECT(t, !none);
+	drop_area(t, mem);
+}
+
 struct user {
 	struct page *page[8];
 	int errors;
@@ -327,4 +421,6 @@ static void users_do_not_refuse_each_other(struct ktest *t)
 KTEST_SUITE(cma, KTEST_QUICK, KTEST(only_movable_allocations_borrow_it), KTEST(borrowers_move_out),
     KTEST(runs_are_aligned_and_apart), KTEST(nonsense_is_refused), KTEST(zone_movable_has_no_areas),
     KTEST(what_does_not_go_is_gone_round), KTEST(an_area_comes_and_goes), KTEST(a_place_for_an_area_is_found),
+    KTEST(an_area_may_be_half_of_what_is_free), KTEST(so_many_places_are_tried_for_an_area),
+    KTEST(what_an_area_is_used_for_is_counted), KTEST(an_isolated_pageblock_is_gone_round),
     KTEST(users_do_not_refuse_each_other));

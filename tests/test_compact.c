@@ -298,6 +298,73 @@ static void moves_leave_the_watermark(struct ktest *t)
 	compact_end(t);
 }
 
+/* A request that the watermark forbids has nothing moved, however much could be. */
+static void what_the_watermark_forbids_is_not_begun(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct compact_stats stats = {0};
+	struct pile pile = {NULL, 0};
+	unsigned long mark;
+	struct page *page;
+	struct zone *zone;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = fragmented(t, mem, ZONE_MOVABLE);
+	mark = zone->wmark[WMARK_MIN] + PAGEBLOCK_PAGES;
+	while (zone->nr_free >= mark && (page = take_block(zone, 0, MT_MOVABLE)))
+		pile_push(&pile, page);
+	EXPECT_EQ(t, zone->nr_free, mark - 1);
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats), -ENOMEM);
+	EXPECT_EQ(t, stats.looks, 0);
+	EXPECT_EQ(t, stats.moved, 0);
+	give_block(zone, pile_pop(&pile));
+	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats) != -EINVAL);
+	EXPECT(t, stats.looks > 0);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	compact_end(t);
+}
+
+/* Each zone that the request may use, the best one first, until one has a block. */
+static void a_request_has_its_zones_compacted_in_turn(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE / 2, ZONE_SIZE / 2);
+	struct zone *normal, *movable;
+	const struct node *node;
+
+	REQUIRE(t, mov_begin(t, mem));
+	node = &mem->nodes[0];
+	normal = zone_in(mem, ZONE_NORMAL);
+	movable = zone_in(mem, ZONE_MOVABLE);
+	normal->reserve = 0;
+	mov_fill(ALL_THERE_IS);
+	mov_thin_out();
+	EXPECT_EQ(t, free_blocks(normal) + free_blocks(movable), 0);
+	/* No move succeeds: all that have pages enough could go on. */
+	mov.refuse = 1;
+	if (PAGEBLOCK_ORDER >= 9) {
+		EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, 1), -EAGAIN);
+		EXPECT(t, mov.calls >= 2 * 256 && mov.calls <= 2 * 257);
+		mov.calls = 0;
+		EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, 1), -EAGAIN);
+		EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
+		/* One that could go on is worth another try, whatever is said of others. */
+		mov.calls = 0;
+		normal->reserve = BLOCK(ZONE_SIZE);
+		EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, 1), -EAGAIN);
+		EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
+		normal->reserve = 0;
+	}
+	/* The first one has a block in the end, and the second is left alone. */
+	mov.refuse = 0;
+	EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, MAX_ORDER - 1), 0);
+	EXPECT(t, buddy_has(movable, MAX_ORDER - 1, MT_MOVABLE));
+	EXPECT(t, !buddy_has(normal, MAX_ORDER - 1, MT_MOVABLE));
+	EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, MAX_ORDER - 1), 0);
+	EXPECT(t, buddy_has(normal, MAX_ORDER - 1, MT_MOVABLE));
+	EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, 0), -EINVAL);
+	compact_end(t);
+}
+
 static void nonsense_is_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
@@ -362,4 +429,6 @@ KTEST_SUITE(compact, KTEST_QUICK, KTEST(movable_requests_get_every_largest_block
     KTEST(all_memory_is_gathered_on_request), KTEST(a_pinned_page_spares_its_window),
     KTEST(what_cannot_move_spares_its_window), KTEST(isolated_pageblocks_are_left_alone),
     KTEST(refused_moves_are_counted_against_the_bound), KTEST(a_refusal_gives_up_one_window),
-    KTEST(moves_leave_the_watermark), KTEST(nonsense_is_refused), KTEST(many_wait_for_one_thread));
+    KTEST(moves_leave_the_watermark),
+    KTEST(what_the_watermark_forbids_is_not_begun), KTEST(a_request_has_its_zones_compacted_in_turn),
+    KTEST(nonsense_is_refused), KTEST(many_wait_for_one_thread));

@@ -327,6 +327,85 @@ static void what_changes_a_memory_is_one_at_a_time(struct ktest *t)
 	    mem_free_pages(mem, oom_alloc(mem, GFP_KERNEL, 0, &seen, &again), 0));
 	WAITS(t, a_mutex, &mem->adding, NULL,
 	    EXPECT_EQ(t, add_memory(mem, last, PAGEBLOCK_PAGES, 0), -EEXIST));
+	WAITS(t, a_mutex, &mem->adding, NULL, EXPECT_EQ(t, remove_memory(mem, last, PAGEBLOCK_PAGES), -EBUSY));
+	WAITS(t, a_mutex, &mem->hotplug, NULL,
+	    EXPECT_EQ(t, offline_query(mem, last, PAGEBLOCK_PAGES, NULL), 0));
+}
+
+static struct memory *larger;
+
+static u64 look_span(void)
+{
+	return READ_ONCE(larger->zones[ZONE_MOVABLE].end_pfn);
+}
+
+/* Between the claim and the growth of the span. */
+static int map_and_hold(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	hold_begin(&a_mutex, &mem->hotplug, look_span);
+	return test_map(mem, start, nr);
+}
+
+static void a_span_grows_under_a_lock(struct ktest *t)
+{
+	static const struct memory_arrays holding = {
+	    .map = map_and_hold, .unmap = test_unmap, .grow = test_grow, .shrink = test_shrink};
+
+	if (alone(t))
+		return;
+	larger = one_node(t);
+	REQUIRE(t, larger);
+	larger->arrays = &holding;
+	EXPECT_EQ(t, add_memory(larger, START + BLOCK(2 * SIZE), BLOCK(1), 0), 0);
+	hold_end(t, "add_memory", __LINE__);
+	drop_memory(t, larger);
+}
+
+static void memories_are_listed_under_a_lock(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 2}};
+	struct memory *mem = NULL;
+
+	if (alone(t))
+		return;
+	WAITS(t, a_spin, &memories_lock, NULL, mem = build_memory(t, 1, NULL, specs, 1));
+	REQUIRE(t, mem);
+	WAITS(t, a_spin, &memories_lock, NULL, drop_memory(t, mem));
+}
+
+/* ---- movable pages ---- */
+
+static u64 look_movable(void)
+{
+	return (uintptr_t)READ_ONCE(mov.pages[0]->owner) ^ page_word(mov.pages[0]);
+}
+
+static u64 look_users(void)
+{
+	return READ_ONCE(mov.owner.users);
+}
+
+static void movable_pages_change_under_the_lock_of_the_lists(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	struct zone *zone;
+	struct page *page;
+
+	if (alone(t))
+		return;
+	REQUIRE(t, mov_begin(t, mem));
+	zone = &mem->zones[ZONE_MOVABLE];
+	page = mov.pages[0] = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+	REQUIRE(t, page);
+	WAITS(t, a_spin, &zone->lru_lock, look_movable, page_make_movable(mem, page, &mov.owner, 0));
+	OBEYS(t, a_spin, &zone->lru_lock, look_movable, isolate_movable_page(mem, page_to_pfn_in(mem, page)));
+	WAITS(t, a_spin, &zone->lru_lock, look_movable, putback_movable_page(mem, page));
+	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, page)), 0);
+	OBEYS(t, a_spin, &zone->lru_lock, look_users, (int)migrate_pages(mem, &page, 1, NULL));
+	EXPECT_EQ(t, mov.moved, 1);
+	page = mov.pages[0];
+	WAITS(t, a_spin, &zone->lru_lock, look_movable, page_release_movable(mem, page));
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
 static void an_area_has_one_user_at_a_time(struct ktest *t)
@@ -367,4 +446,6 @@ static void a_handle_has_a_lock(struct ktest *t)
 
 KTEST_SUITE(held, 0, KTEST(a_space_changes_under_its_locks), KTEST(a_fault_takes_the_locks),
     KTEST(objects_and_spaces_are_listed_under_a_lock), KTEST(reclaim_looks_at_pages_under_their_locks),
-    KTEST(what_changes_a_memory_is_one_at_a_time), KTEST(an_area_has_one_user_at_a_time), KTEST(a_handle_has_a_lock));
+    KTEST(what_changes_a_memory_is_one_at_a_time),
+    KTEST(a_span_grows_under_a_lock), KTEST(memories_are_listed_under_a_lock),
+    KTEST(movable_pages_change_under_the_lock_of_the_lists), KTEST(an_area_has_one_user_at_a_time), KTEST(a_handle_has_a_lock));

@@ -223,6 +223,26 @@ static void address_0_is_never_allocated(struct ktest *t)
 
 	EXPECT_EQ(t, memblock_add(m, 0, KB(16)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, TOP), KB(4));
+	EXPECT_EQ(t, memblock_alloc(m, 1, 1, 0, TOP), 1);
+	EXPECT_EQ(t, memblock_alloc(m, KB(4) - 2, 1, 0, TOP), 2);
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), 1, 0, TOP), KB(8));
+}
+
+/* What cannot be noted as taken is not allocated. */
+static void a_full_list_of_taken_ranges_ends_allocation(struct ktest *t)
+{
+	struct memblock *m = fresh();
+	unsigned i;
+
+	EXPECT_EQ(t, memblock_add(m, KB(16), KB(1024)), 0);
+	for (i = 0; i < MEMBLOCK_MAX; i++)
+		EXPECT_EQ(t, memblock_reserve(m, KB(2048 + 16 * i), KB(2048 + 16 * i + 4)), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, TOP), 0);
+	EXPECT_EQ(t, m->taken.nr, MEMBLOCK_MAX);
+	/* Beside one that is there it needs no room. */
+	EXPECT_EQ(t, memblock_add(m, KB(2048), KB(2056)), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), KB(2048), TOP), KB(2052));
+	EXPECT_EQ(t, m->taken.nr, MEMBLOCK_MAX);
 }
 
 static void alignment_does_not_wrap_around(struct ktest *t)
@@ -313,6 +333,7 @@ KTEST_SUITE(memblock, KTEST_QUICK, KTEST(touching_ranges_merge),
     KTEST(too_many_ranges_are_refused), KTEST(allocation_is_aligned_and_lowest_first),
     KTEST(allocation_stays_between_min_and_max), KTEST(allocation_skips_holes_that_are_too_small),
     KTEST(nothing_is_left_when_all_is_taken), KTEST(no_bytes_are_no_allocation),
-    KTEST(address_0_is_never_allocated), KTEST(alignment_does_not_wrap_around),
+    KTEST(address_0_is_never_allocated),
+    KTEST(a_full_list_of_taken_ranges_ends_allocation), KTEST(alignment_does_not_wrap_around),
     KTEST(nothing_is_allocated_after_the_hand_over), KTEST(next_free_starts_inside_a_range),
     KTEST(random_lists_agree_with_a_map));

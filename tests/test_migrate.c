@@ -5,6 +5,7 @@
  */
 #include "tests/mm_test.h"
 #include <quarry/handle.h>
+#include <quarry/oom.h>
 
 #define HANDLES 24
 
@@ -238,6 +239,14 @@ static void page_with_a_reference_too_many_is_put_back(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));
 }
 
+static unsigned asked;
+
+static bool count_asked(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
+{
+	asked++;
+	return false;
+}
+
 static void pages_without_a_target_are_put_back(struct ktest *t)
 {
 	struct handle_table *ht = new_table(any_memory(t));
@@ -253,7 +262,12 @@ static void pages_without_a_target_are_put_back(struct ktest *t)
 		EXPECT_EQ(t, isolate_movable_page(ht->mem, handle_pfn(ht, h)), 0);
 	}
 	pile_alloc_last(ht->mem, &pile);
+	/* Nobody is reclaimed from, or dies, for a move. */
+	asked = 0;
+	memory_set_oom(ht->mem, count_asked, NULL);
 	EXPECT_EQ(t, migrate_pages(ht->mem, pages, 3, &fail), 3);
+	memory_set_oom(ht->mem, NULL, NULL);
+	EXPECT_EQ(t, asked, 0);
 	EXPECT_EQ(t, fail.why, WHY_NO_TARGET);
 	EXPECT_EQ(t, fail.pfn, handle_pfn(ht, 0));
 	EXPECT_EQ(t, mm_event_sum(ht->mem, EV_MIGRATE_FAIL), 3);
@@ -406,15 +420,76 @@ static void page_that_stays_busy_is_put_back_in_the_end(struct ktest *t)
 	EXPECT_EQ(t, err, 0);
 	EXPECT_EQ(t, migrate_pages(mem, list, 1, &fail), 1);
 	EXPECT_EQ(t, fail.why, WHY_BUSY);
-	EXPECT(t, actor.calls > 1 && actor.calls < 100);
+	EXPECT_EQ(t, actor.calls, MIGRATE_PASSES);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_FAIL), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_AGAIN), MIGRATE_PASSES - 1);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
 	/* Each target that was not used has been given back. */
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - 1);
 	page_release_movable(mem, page);
 }
 
-KTEST_SUITE(migrate, KTEST_QUICK, KTEST(content_survives_a_move),
+/* Where pages are moved to: so many times there is a target, and what was asked for. */
+static struct {
+	struct migrate_target to;
+	unsigned has, orders[4], nr, back;
+} stock;
+
+static struct page *get_stock(struct migrate_target *to, struct memory *mem, unsigned order)
+{
+	KASSERT(to == &stock.to && stock.nr < ARRAY_SIZE(stock.orders));
+	stock.orders[stock.nr++] = order;
+	if (order > 0 || stock.has == 0)
+		return NULL;
+	stock.has--;
+	return mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, order);
+}
+
+static void give_back_stock(struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
+{
+	stock.back++;
+	mem_free_pages(mem, page, order);
+}
+
+/* What is larger than what there was no target for is not tried; what is smaller is. */
+static void orders_without_a_target_are_asked_for_once(struct ktest *t)
+{
+	static const unsigned orders[] = {2, 2, 3, 0, 1, 0, 0};
+	struct isolated_pages pages = {.to = &stock.to};
+	struct handle_table *ht = new_table(any_memory(t));
+	struct migrate_stats stats = {0};
+	struct mm_fail fail = {0, WHY_NONE};
+	u32 h;
+
+	REQUIRE(t, ht->mem);
+	memset(&stock, 0, sizeof(stock));
+	stock.to = (struct migrate_target){.get = get_stock, .give_back = give_back_stock};
+	stock.has = 1;
+	for (h = 0; h < ARRAY_SIZE(orders); h++) {
+		REQUIRE(t, !handle_alloc(ht, h, orders[h], GFP_NOWAIT, h));
+		EXPECT_EQ(t, isolate_page(ht->mem, handle_pfn(ht, h), &pages), 0);
+	}
+	EXPECT_EQ(t, pages.nr_movable, ARRAY_SIZE(orders));
+	EXPECT_EQ(t, pages.nr_lru, 0);
+	EXPECT_EQ(t, migrate_isolated(ht->mem, &pages, &fail, &stats), ARRAY_SIZE(orders) - 1);
+	EXPECT_EQ(t, fail.why, WHY_NO_TARGET);
+	EXPECT_EQ(t, fail.pfn, handle_pfn(ht, 0));
+	EXPECT_EQ(t, stats.moved, 1);
+	EXPECT_EQ(t, stats.at_try[0], 1);
+	EXPECT_EQ(t, stats.retries, 0);
+	REQUIRE(t, stock.nr == 4);
+	EXPECT_EQ(t, stock.orders[0], 2);
+	EXPECT_EQ(t, stock.orders[1], 0);
+	EXPECT_EQ(t, stock.orders[2], 1);
+	EXPECT_EQ(t, stock.orders[3], 0);
+	EXPECT_EQ(t, stock.back, 0);
+	EXPECT_EQ(t, handles[3].moves, 1);
+	for (h = 0; h < ARRAY_SIZE(orders); h++)
+		EXPECT_EQ(t, handle_free(ht, h), 0);
+	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));
+}
+
+KTEST_SUITE(migrate, KTEST_QUICK, KTEST(orders_without_a_target_are_asked_for_once), KTEST(content_survives_a_move),
     KTEST(references_are_as_before_after_a_move), KTEST(putback_leaves_the_page_as_it_was),
     KTEST(only_movable_pages_are_isolated), KTEST(object_freed_while_isolated_is_freed_once),
     KTEST(object_freed_before_putback_is_freed_once), KTEST(pinned_page_is_not_isolated),

@@ -50,6 +50,10 @@ static void a_node_in_use_goes_and_comes_back(struct ktest *t)
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.stayed, 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
+	/* Zone MOVABLE at once, and the other in two parts. */
+	EXPECT_EQ(t, res.rounds, 3);
+	EXPECT_EQ(t, res.moved, mov.moved);
+	EXPECT_EQ(t, res.fail.pfn, PFN_NONE);
 	EXPECT_EQ(t, count_state(mem, BLOCK(2 * SIZE), BLOCK(4 * SIZE), PB_ONLINE), 1);
 	for (i = 0; i < mov.nr; i++)
 		EXPECT(t, page_to_pfn_in(mem, mov.pages[i]) < BLOCK(2 * SIZE));
@@ -183,6 +187,52 @@ static void the_last_kernel_memory_stays(struct ktest *t)
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(SIZE));
 }
 
+/* What is offline elsewhere is no memory for the kernel. */
+static void the_last_node_keeps_its_kernel_memory(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	irqflags_t flags;
+	int err;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE));
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(SIZE));
+	EXPECT_EQ(t, res.stayed, 0);
+	EXPECT_EQ(t, count_state(mem, 0, BLOCK(SIZE), PB_ONLINE), SIZE);
+	/* The context is wrong, though there is nothing to do. */
+	flags = arch_irq_save();
+	err = offline_node(mem, 1, NULL, false, &res);
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, err, -EDEADLK);
+	EXPECT_EQ(t, online_node(mem, 0), BLOCK(SIZE));
+	EXPECT_EQ(t, online_node(mem, 1), BLOCK(2 * SIZE));
+	drop_memory(t, mem);
+}
+
+/* The firmware's page costs its pageblock, and nobody is told. */
+static void reserved_pages_stay_and_do_not_count(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	struct zone *zone;
+	struct page *page;
+
+	REQUIRE(t, mem);
+	zone = zone_at(mem, BLOCK(3 * SIZE));
+	page = take_block(zone, 0, MT_MOVABLE);
+	REQUIRE(t, page);
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, 0));
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
+	EXPECT_EQ(t, res.stayed, 0);
+	EXPECT_EQ(t, res.fail.why, WHY_NONE);
+	EXPECT_EQ(t, online_node(mem, 1), BLOCK(2 * SIZE - 1));
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	give_block(zone, page);
+	drop_memory(t, mem);
+}
+
 static void as_much_goes_as_there_is_room_for(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -194,6 +244,10 @@ static void as_much_goes_as_there_is_room_for(struct ktest *t)
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, res.fail.why, WHY_LAST);
 	EXPECT(t, res.offlined > 0 && res.stayed > 0);
+	EXPECT_EQ(t, res.offlined + res.stayed, BLOCK(2 * SIZE));
+	EXPECT_EQ(t, count_state(mem, BLOCK(2 * SIZE), BLOCK(4 * SIZE), PB_OFFLINE), res.offlined / PAGEBLOCK_PAGES);
+	EXPECT(t, res.fail.pfn >= BLOCK(2 * SIZE) && res.fail.pfn < BLOCK(4 * SIZE));
+	EXPECT_EQ(t, res.fail.pfn % PAGEBLOCK_PAGES, 0);
 	expect_sound(t, mem);
 	EXPECT_EQ(t, online_node(mem, 1), res.offlined);
 	mov_end(t);
@@ -246,5 +300,6 @@ KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(a_node_in_use_goes_and_comes_back),
     KTEST(what_the_kernel_gave_back_goes_too), KTEST(only_what_went_with_the_node_comes_back),
     KTEST(what_is_pinned_costs_its_pageblock_only),
     KTEST(a_failed_whole_evacuation_leaves_an_earlier_one_alone), KTEST(the_last_kernel_memory_stays),
+    KTEST(the_last_node_keeps_its_kernel_memory), KTEST(reserved_pages_stay_and_do_not_count),
     KTEST(as_much_goes_as_there_is_room_for),
     KTEST(it_can_be_called_off), KTEST(a_busy_page_is_tried_less_and_less));

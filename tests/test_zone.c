@@ -27,6 +27,63 @@ static void watermarks_are_ordered_and_bounded(struct ktest *t)
 	EXPECT_EQ(t, last, (16UL << 20) / PAGE_SIZE);
 }
 
+/* min, low, high and the reserve, at both sides of each bound. */
+static void watermarks_are_exact(struct ktest *t)
+{
+	static const unsigned long want[][5] = {{0, 0, 0, 0, 0}, {7, 0, 0, 0, 0}, {8, 1, 1, 1, 0}, {31, 3, 3, 4, 0},
+	    {32, 4, 5, 6, 1}, {71, 8, 10, 12, 2}, {72, 9, 11, 13, 2}, {127, 15, 18, 22, 3}, {128, 16, 20, 24, 4},
+	    {2175, 16, 20, 24, 67}, {2176, 17, 21, 25, 68}, {4096, 32, 40, 48, 128},
+	    {524287, 4095, 5118, 6142, 16383}, {524288, 4096, 5120, 6144, 16384},
+	    {1UL << 32, 4096, 5120, 6144, 1UL << 27}};
+	static struct zone zone;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(want); i++) {
+		zone.managed = want[i][0];
+		zone_set_watermarks(&zone);
+		EXPECT_EQ(t, zone.wmark[WMARK_MIN], want[i][1]);
+		EXPECT_EQ(t, zone.wmark[WMARK_LOW], want[i][2]);
+		EXPECT_EQ(t, zone.wmark[WMARK_HIGH], want[i][3]);
+		EXPECT_EQ(t, zone.reserve, want[i][4]);
+	}
+}
+
+/* How many pages each kind of request may still have, of 1000 free ones with 50 of CMA among them. */
+static void spare_pages_are_exact(struct ktest *t)
+{
+	static const struct {
+		gfp_t gfp;
+		bool lower;
+		long spare;
+	} want[] = {{GFP_MOVABLE, false, 900}, {GFP_MOVABLE, true, 893}, {GFP_KERNEL, false, 850},
+	    {GFP_KERNEL, true, 843}, {GFP_RECLAIMABLE, false, 850}, {GFP_MOVABLE | GFP_LOW_MARK, false, 800},
+	    {GFP_MOVABLE | GFP_HIGH_MARK, false, 600}, {GFP_MOVABLE | GFP_HIGH_MARK | GFP_LOW_MARK, false, 600},
+	    {GFP_MOVABLE | GFP_ATOMIC, false, 950}, {GFP_ATOMIC, false, 900}, {GFP_ATOMIC, true, 893},
+	    {GFP_MOVABLE | GFP_ALL_RESERVE, true, 1000}, {GFP_ALL_RESERVE, true, 950}};
+	static struct zone zone;
+	unsigned i;
+
+	zone.nr_free = 1000;
+	zone.nr_free_cma = 50;
+	zone.reserve = 7;
+	zone.wmark[WMARK_MIN] = 100;
+	zone.wmark[WMARK_LOW] = 200;
+	zone.wmark[WMARK_HIGH] = 400;
+	for (i = 0; i < ARRAY_SIZE(want); i++)
+		EXPECT_EQ(t, zone_spare(&zone, want[i].gfp, want[i].lower), want[i].spare);
+	/* As many as are asked for, or none. */
+	zone.nr_free = 116;
+	EXPECT(t, zone_watermark_ok(&zone, 4, GFP_MOVABLE, false));
+	EXPECT(t, !zone_watermark_ok(&zone, 4, GFP_MOVABLE, true));
+	EXPECT(t, !zone_watermark_ok(&zone, 5, GFP_MOVABLE, false));
+	zone.nr_free = 115;
+	EXPECT(t, !zone_watermark_ok(&zone, 4, GFP_MOVABLE, false));
+	/* Fewer than are kept. */
+	zone.nr_free = 60;
+	EXPECT_EQ(t, zone_spare(&zone, GFP_MOVABLE, false), -40);
+	EXPECT(t, !zone_watermark_ok(&zone, 0, GFP_MOVABLE, false));
+}
+
 /* A memory whose caches are off, so that each page is taken straight from the lists. */
 static struct memory *uncached_memory(
     struct ktest *t, unsigned dma32, unsigned normal, unsigned movable)
@@ -401,6 +458,7 @@ static void ranges_of_one_zone_are_told_from_others(struct ktest *t)
 }
 
 KTEST_SUITE(zone, KTEST_QUICK, KTEST(watermarks_are_ordered_and_bounded),
+    KTEST(watermarks_are_exact), KTEST(spare_pages_are_exact),
     KTEST(ordinary_requests_stop_at_min), KTEST(atomic_requests_get_half_of_what_is_below_min),
     KTEST(isolated_pages_do_not_count),
     KTEST(atomic_refills_keep_the_reserve_out_of_the_caches),
