@@ -67,8 +67,8 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	    .adding = MUTEX("mem_adding"), .hotplug = MUTEX("mem_hotplug"), .poison = MUTEX("poison"),
 	    .pcp_ctl = MUTEX("pcp_ctl"),
 	    .vm = {.lock = SPINLOCK("vm lists", RANK_SPACE), .at_once = RMAP_AT_ONCE},
-	    .oom = {.lock = MUTEX("oom"), .wq = WAITQ("oom victim")},
-	    .standby = {.wake = WAITQ("standby"), .served = WAITQ("standby served")}};
+	    .oom.lock = MUTEX("oom"), .oom.wq = WAITQ("oom victim"),
+	    .standby.wake = WAITQ("standby"), .standby.served = WAITQ("standby served")};
 	for (i = 0; i < MAX_ZONES; i++)
 		init_zone(mem, i);
 	for (i = 0; i < mem->nr_nodes; i++) {
