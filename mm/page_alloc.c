@@ -5,7 +5,8 @@
  * Owns:       the order in which an allocation tries things.
  * Locks:      none of its own.
  * Invariants: an allocation never makes a cross-call; it holds no lock while it waits.
- * Tests:      tests/test_page_alloc.c, tests/test_badinput.c.
+ * Tests:      tests/test_page_alloc.c, tests/test_badinput.c, tests/test_events.c,
+ *             tests/test_reclaim.c, tests/test_oom.c, tests/test_compact.c.
  */
 #include "mm/pcp_body.h"
 
@@ -187,7 +188,7 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 		drain_local_pages(mem, NULL);
 		page = alloc_from_zonelist(mem, gfp, order);
 	}
-	if (!page && !(gfp & (GFP_NOWAIT | GFP_ALL_RESERVE)) && may_sleep())
+	if (!page && !(gfp & GFP_NOWAIT) && may_sleep())
 		page = alloc_wait(mem, gfp, order);
 	task->in_alloc--;
 	if (!page) {

@@ -6,7 +6,8 @@
  * Locks:      pagetable.lock (RANK_PT) to link a table; looking needs none.
  * Invariants: a table, once linked, stays until pt_destroy: so walks need no lock, and the place of
  *             an entry does not change.  Tables are linked filled with zeroes, by a release store.
- * Tests:      tests/test_vm.c, tests/test_vm_object.c, tests/test_account.c, tests/test_held.c.
+ * Tests:      tests/test_vm.c, tests/test_vm_object.c, tests/test_account.c, tests/test_short.c,
+ *             tests/test_held.c.
  */
 #include "mm/vm_priv.h"
 #include <quarry/account.h>

@@ -9,12 +9,12 @@
  *             was handed out, so what its holder saw missing is looked for again.
  *             A request goes on waiting only for what it can use: as long as none of its zones has
  *             enough by zone_watermark_ok, and reclaim has freed nothing there that it can have.
- * Tests:      tests/test_reclaim.c, tests/test_reclaim_direct.c, tests/test_reclaim_ask.c.
+ * Tests:      tests/test_reclaim.c, tests/test_reclaim_direct.c, tests/test_reclaim_ask.c,
+ *             tests/test_reclaim_exact.c, tests/test_standby.c.
  */
 #include "mm/lru_scan.h"
 
-/* An allocation that waits for a run looks itself so often: a free wakes nobody. */
-#define LOOK_NS 100000000ULL
+u64 reclaim_look_ns = 100000000ULL;
 
 static struct reclaim *my_reclaim(struct memory *mem)
 {
@@ -40,8 +40,7 @@ void reclaim_wake(struct zone *zone)
 {
 	struct reclaim *r = &zone->mem->nodes[zone->node].reclaim;
 
-	if (READ_ONCE(r->low) || !READ_ONCE(r->thread) ||
-	    !(zone_evictable(zone) + zone_standby(zone)))
+	if (READ_ONCE(r->low) || !READ_ONCE(r->thread) || (!zone_evictable(zone) && !zone_standby(zone)))
 		return;
 	/* Pairs with the release in note_run: futile_came is of that run, or of a later one. */
 	if (load_acquire(&zone->futile) &&
@@ -198,7 +197,7 @@ static bool wait_for_run(struct request *q, struct reclaim *r)
 	sched_point("reclaim.run_ticket");
 	MM_EVENT(q->mem, RECLAIM_WAIT);
 	wake_up(&r->wake);
-	while (!wait_until(&r->served, run_served, q, LOOK_NS))
+	while (!wait_until(&r->served, run_served, q, READ_ONCE(reclaim_look_ns)))
 		;
 	sched_point("reclaim.run_waited");
 	return load_acquire(&r->runs_done) < q->number || !(READ_ONCE(r->run_in_vain) & bit);

@@ -7,6 +7,7 @@ HOST_TEST_SRCS += tests/test_cmdline_init.c
 HOST_TEST_SRCS += tests/test_bootfile.c
 HOST_TEST_SRCS += tests/test_words.c
 HOST_TEST_SRCS += tests/test_events.c
+HOST_TEST_SRCS += tests/test_short.c
 
 # Suites that run in the kernel and hosted.
 TEST_SRCS += tests/ktest.c
@@ -23,6 +24,7 @@ TEST_SRCS += tests/test_zone.c
 TEST_SRCS += tests/test_page_alloc.c
 TEST_SRCS += tests/test_badinput.c
 TEST_SRCS += tests/test_pcp.c
+TEST_SRCS += tests/test_pcp_exact.c
 TEST_SRCS += tests/test_drain.c
 TEST_SRCS += tests/test_disable.c
 TEST_SRCS += tests/test_reclaim.c
@@ -50,6 +52,7 @@ TEST_SRCS += tests/test_reclaim_lru.c
 TEST_SRCS += tests/test_reclaim_clean.c
 TEST_SRCS += tests/test_reclaim_direct.c
 TEST_SRCS += tests/test_reclaim_ask.c
+TEST_SRCS += tests/test_reclaim_exact.c
 TEST_SRCS += tests/test_oom.c
 TEST_SRCS += tests/test_reclaim_stress.c
 TEST_SRCS += tests/test_migrate_lru.c

@@ -193,6 +193,27 @@ static void a_removed_node_may_come_back_as_another(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(nodes, KTEST_QUICK, KTEST(without_memory_of_its_own_the_nearest_is_used),
+/* Where the caches look first: in the own node's zone, which has a stack although it may have no memory. */
+static void each_request_has_its_first_stack(struct ktest *t)
+{
+	static const enum zone_kind kinds[8] = {ZONE_NORMAL, ZONE_MOVABLE, ZONE_NORMAL, ZONE_MOVABLE, ZONE_DMA32,
+	    ZONE_DMA32, ZONE_DMA32, ZONE_DMA32};
+	static const enum migratetype types[8] = {MT_UNMOVABLE, MT_MOVABLE, MT_RECLAIMABLE, MT_MOVABLE, MT_UNMOVABLE,
+	    MT_MOVABLE, MT_RECLAIMABLE, MT_MOVABLE};
+	struct memory *mem;
+	unsigned bare, gfp;
+
+	for (bare = 0; bare < 2; bare++) {
+		mem = three_nodes(t, bare);
+		REQUIRE(t, mem);
+		for (gfp = 0; gfp < 8; gfp++)
+			EXPECT_EQ(t, mem->pcp[0]->first[gfp],
+			    zone_stack(zone_at(mem, OWN, kinds[gfp]), 0, types[gfp]));
+		drop_memory(t, mem);
+	}
+}
+
+KTEST_SUITE(nodes, KTEST_QUICK, KTEST(each_request_has_its_first_stack),
+    KTEST(without_memory_of_its_own_the_nearest_is_used),
     KTEST(without_memory_of_its_own_a_request_that_waits_ends),
     KTEST(an_emptied_node_is_passed_over_until_it_is_back), KTEST(a_removed_node_may_come_back_as_another));

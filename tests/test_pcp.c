@@ -432,7 +432,9 @@ static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
 /* ---- before memory_start ---- */
 
 #define OWN_BLOCKS 4u
-static struct page own_memmap[OWN_BLOCKS * PAGEBLOCK_PAGES];
+/* The descriptors stand at no multiple of their size: only the kernel's own do. */
+static u64 own_words[1 + OWN_BLOCKS * PAGEBLOCK_PAGES * sizeof(struct page) / sizeof(u64)] __attribute__((aligned(64)));
+static struct page *const own_memmap = (struct page *)&own_words[1];
 static struct pageblock own_pageblocks[OWN_BLOCKS];
 static struct memory own;
 static char own_arena[TEST_MAX_CPUS * (sizeof(struct pcp) + sizeof(struct trace_ring) +
@@ -455,7 +457,7 @@ static void pages_come_and_go_before_memory_start(struct ktest *t)
 	    .nr_cpus = ktest_cpus(), .nr_nodes = 1, .alloc = own_alloc};
 	unsigned order;
 
-	memset(own_memmap, 0, sizeof(own_memmap));
+	memset(own_words, 0, sizeof(own_words));
 	memset(own_pageblocks, 0, sizeof(own_pageblocks));
 	memset(own_arena, 0, sizeof(own_arena));
 	own_used = 0;

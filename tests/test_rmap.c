@@ -79,6 +79,51 @@ static void a_hold_of_the_lock_is_bounded(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* ---- pauses ---- */
+
+#define ROUNDS (1u << 15) /* of a walk, before it counts as failed */
+
+static u32 seen_walking, walks_over; /* a */
+
+static void look_for_a_walk(void *arg)
+{
+	struct vm_object *object = arg;
+
+	while (!load_acquire(&walks_over) && !READ_ONCE(seen_walking)) {
+		spin_lock(&object->lock);
+		if (object->walked)
+			store_release(&seen_walking, 1u);
+		spin_unlock(&object->lock);
+		thread_yield();
+	}
+}
+
+/* Who wants the lock gets it before the walk is over. */
+static void others_get_the_lock_in_a_pause(struct ktest *t)
+{
+	struct vm_scene s;
+	unsigned round;
+
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	if (!scene_begin(t, &s, SLOTS))
+		return;
+	s.mem->vm.at_once = 1;
+	map_often(t, &s, 3, 32);
+	seen_walking = walks_over = 0;
+	ktest_start(1, look_for_a_walk, s.object);
+	for (round = 0; round < ROUNDS && !load_acquire(&seen_walking); round++) {
+		if (vm_fault(s.space, far_page(0), VM_READ) || vm_object_remove(s.object, 3, 1))
+			break;
+	}
+	store_release(&walks_over, 1u);
+	ktest_join(1);
+	EXPECT_EQ(t, seen_walking, 1);
+	scene_end(t, &s);
+}
+
 /* ---- against a book ---- */
 
 #define PLACES 96u /* pages of the space from FAR on */
@@ -141,4 +186,4 @@ static void regions_are_found_however_they_were_cut(struct ktest *t)
 }
 
 KTEST_SUITE(rmap, KTEST_QUICK, KTEST(regions_of_other_pages_are_not_visited), KTEST(a_hold_of_the_lock_is_bounded),
-    KTEST(regions_are_found_however_they_were_cut));
+    KTEST(others_get_the_lock_in_a_pause), KTEST(regions_are_found_however_they_were_cut));

@@ -147,6 +147,8 @@ static void who_must_leave_a_reserve_asks_for_it(struct ktest *t)
 	EXPECT_EQ(t, asked, 0);
 	/* A run brought it, not the wait that comes before a death. */
 	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 0);
+	reclaim_stop(mem);
+	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
 	zone_pcp_enable(zone);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	memory_set_oom(mem, NULL, NULL);
@@ -221,7 +223,35 @@ static void a_large_block_comes_from_it(struct ktest *t)
 	EXPECT(t, page_to_pfn_in(mem, pile.top) >= BLOCK(ONLINE));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 0);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
+	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	for (i = 0; i < ONLINE; i++)
+		give_block(zone, pfn_to_page_in(mem, BLOCK(i) + 1));
+	drop_memory(t, mem);
+}
+
+/* Who compacts does not wait for the lock, but has a step brought when it is free. */
+static void a_large_block_is_asked_for_while_another_has_the_lock(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	for (i = 0; i < ONLINE; i++) {
+		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+		buddy_take_range(zone, BLOCK(i) + 1, BLOCK(i) + 2);
+		spin_unlock_irqrestore(&zone->lock, flags);
+	}
+	hotplug_lock(mem);
+	EXPECT(t, !reclaim_wait_compact(mem, GFP_MOVABLE, MAX_ORDER));
+	EXPECT_EQ(t, blocks_online(mem), ONLINE);
+	EXPECT_EQ(t, READ_ONCE(mem->standby.asked), 1);
+	hotplug_unlock(mem);
+	EXPECT_EQ(t, brought(mem, STEP), STEP);
+	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
 	for (i = 0; i < ONLINE; i++)
 		give_block(zone, pfn_to_page_in(mem, BLOCK(i) + 1));
 	drop_memory(t, mem);
@@ -281,6 +311,7 @@ static void a_lock_held_does_not_make_it_futile(struct ktest *t)
 
 static u32 killed;
 static struct pile served;
+static gfp_t wanted;
 
 static bool count_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {
@@ -291,22 +322,18 @@ static bool count_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 /* More than is online, and less than there is. */
 static void take_some_of_standby(void *arg)
 {
-	pile_alloc(arg, &served, GFP_KERNEL, 0, BLOCK(ONLINE + 1));
+	pile_alloc(arg, &served, wanted, 0, BLOCK(ONLINE + 1));
 }
 
-static void nobody_dies_while_standby_memory_waits_for_a_lock(struct ktest *t)
+static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 {
-	struct memory *mem;
+	struct memory *mem = standing_by(t, gfp_kind(gfp), 0);
 	unsigned turn;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
-		return;
-	}
-	mem = standing_by(t, ZONE_NORMAL, 0);
 	REQUIRE(t, mem);
 	killed = 0;
 	served = (struct pile){NULL, 0};
+	wanted = gfp;
 	memory_set_oom(mem, count_kill, NULL);
 	hotplug_lock(mem);
 	ktest_start(1, take_some_of_standby, mem);
@@ -323,6 +350,16 @@ static void nobody_dies_while_standby_memory_waits_for_a_lock(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+static void nobody_dies_while_standby_memory_waits_for_a_lock(struct ktest *t)
+{
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	nobody_dies_for(t, GFP_KERNEL);
+	nobody_dies_for(t, GFP_MOVABLE);
+}
+
 /* The holder waits for memory itself: the wait ends, and the request fails. */
 static void the_wait_for_that_lock_has_a_limit(struct ktest *t)
 {
@@ -332,6 +369,7 @@ static void the_wait_for_that_lock_has_a_limit(struct ktest *t)
 	REQUIRE(t, mem);
 	killed = 0;
 	served = (struct pile){NULL, 0};
+	wanted = GFP_KERNEL;
 	memory_set_oom(mem, count_kill, NULL);
 	WRITE_ONCE(standby_wait_ns, 1000000ULL);
 	hotplug_lock(mem);
@@ -421,7 +459,7 @@ KTEST_SUITE(standby, KTEST_QUICK, KTEST(it_is_offline_in_every_respect), KTEST(a
     KTEST(all_of_it_comes_before_anybody_dies), KTEST(who_must_leave_a_reserve_asks_for_it),
     KTEST(what_was_taken_out_by_request_stays_out), KTEST(holes_are_passed_over),
     KTEST(a_large_block_comes_from_it), KTEST(who_has_the_lock_is_not_waited_for),
-    KTEST(a_lock_held_does_not_make_it_futile),
+    KTEST(a_lock_held_does_not_make_it_futile), KTEST(a_large_block_is_asked_for_while_another_has_the_lock),
     KTEST(nobody_dies_while_standby_memory_waits_for_a_lock),
     KTEST(the_wait_for_that_lock_has_a_limit), KTEST(it_brings_its_own_descriptors),
     KTEST(all_cpus_get_it_all));
