@@ -8,6 +8,12 @@ HOST_TEST_SRCS += tests/test_bootfile.c
 HOST_TEST_SRCS += tests/test_words.c
 HOST_TEST_SRCS += tests/test_events.c
 HOST_TEST_SRCS += tests/test_short.c
+HOST_TEST_SRCS += tests/test_judge_hotplug.c
+HOST_TEST_SRCS += tests/test_judge_user.c
+HOST_TEST_SRCS += tests/test_judge_poison.c
+HOST_TEST_SRCS += tests/test_judge_crowd.c
+HOST_TEST_SRCS += tests/test_judge_tour.c
+HOST_TEST_SRCS += tests/test_judge_programs.c
 
 # Suites that run in the kernel and hosted.
 TEST_SRCS += tests/ktest.c

@@ -49,6 +49,8 @@ INCLUDES = [
     ("tests/share_help.h", [QUARRY, r'"(kernel/)?\w+\.h"']),
     ("tests/test_share.c", [QUARRY, r'"(kernel/)?\w+\.h"']),  # run queues, whose interface is the kernel's own
     ("tests/test_picture.c", [QUARRY, r'"kernel/\w+\.h"']),
+    ("tests/test_judge_", [QUARRY, r'"(tests|kernel)/\w+\.[ch]"']),  # with the source of what they judge
+    ("tests/judge_poison.h", [QUARRY, r'"(tests|kernel)/\w+\.[ch]"']),
     ("tests/test_share_step.c", [QUARRY, r'"(kernel/)?\w+\.h"']),
     ("tests/", [QUARRY, r'"(tests/|mm/|drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
 ]
