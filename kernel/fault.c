@@ -167,14 +167,13 @@ static void call_a_silent_cpu(void)
  */
 static void overflow_the_ring(void)
 {
-	const struct mce_bank scrub = {MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | 0xc0,
-	    ~0UL & ~0xfffUL, 0x8c};
+	const struct mce_bank deferred = {.status = MCE_VAL | MCE_UC | MCE_EN};
 	irqflags_t flags = arch_irq_save();
 	unsigned i;
 	int err = 0;
 
 	for (i = 0; i < 1000 * MCE_RING_SIZE && !err; i++)
-		err = mce_inject(0, &scrub, MCG_STATUS_RIPV | MCG_STATUS_MCIP);
+		err = mce_inject(0, &deferred, MCG_STATUS_RIPV);
 	arch_irq_restore(flags);
 }
 

@@ -313,11 +313,6 @@ void task_abandon(struct task *task)
 	release(task);
 }
 
-struct end_wait {
-	struct task *task;
-	bool of_ring3; /* the waiter's own task may end */
-};
-
 static bool has_ended(void *arg)
 {
 	return load_acquire(&((struct task *)arg)->ended) || task_interrupted();

@@ -48,7 +48,7 @@ static u64 clean(u64 index)
 	if (p.last)
 		return ABI_PAGER_FAILED;
 	p.taken++;
-	if (user_load(DATA + index * PAGE_SIZE) != WRITTEN)
+	if (user_load(DATA + index * PAGE_SIZE) != WRITTEN + index)
 		explore_fail("WRONG", "what was taken back is not what the page contained");
 	return ABI_PAGER_DONE;
 }
@@ -274,15 +274,39 @@ static const char *judge_dropped(void)
 
 /* ---- a page is handed over: by a thread of the kernel, as reclaim does ---- */
 
-static void hand_over(void)
+static int hand_over_page(u32 index)
 {
 	u64 *page = kmalloc(PAGE_SIZE);
+	int err;
 
-	page[0] = WRITTEN;
-	x.called = p.object->ops->clean(p.object, 0, page);
+	page[0] = WRITTEN + index;
+	err = p.object->ops->clean(p.object, index, page);
 	/* From here on it is another's. */
 	memset(page, 0xdd, PAGE_SIZE);
 	kfree(page);
+	return err;
+}
+
+static void hand_over(void)
+{
+	x.called = hand_over_page(0);
+}
+
+static void hand_over_other(void)
+{
+	x.received = hand_over_page(1);
+}
+
+/* Two threads of the pager, who share its buffer. */
+static void two_servers(void)
+{
+	new_program(new_pager(PATIENT), 3, serve, 0);
+}
+
+static const char *judge_both_taken(void)
+{
+	vm_object_put(p.object);
+	return !x.called && !x.received && p.taken == 2 && p.cleans == 2 ? NULL : "two pages were not taken back at once";
 }
 
 static void cleaner(void)
@@ -316,6 +340,33 @@ static const char *judge_taken_back(void)
 	const char *bad = judge_handed_over();
 
 	return bad || (!x.called && p.taken == 1 && p.cleans == 1) ? bad : "a pager that serves was not served";
+}
+
+/* ---- the first two pagers of a task: they share what reclaim may wait ---- */
+
+static void become_pager(u64 nr)
+{
+	x.result[nr] = CALL(SYS_PAGER_BIND, p.to_endpoint, PAGES, NUMBER, THREADS_TICK_NS);
+	x.result[2 + nr] = CALL(SYS_HANDLE_CLOSE, (u64)x.result[nr]);
+}
+
+static void two_become_pagers(void)
+{
+	struct endpoint *ep = endpoint_create();
+	struct task *task = new_task(0);
+
+	memset(&p, 0, sizeof(p));
+	p.to_endpoint = (u64)give(task, CAP_ENDPOINT, RIGHT_RECEIVE, ep);
+	endpoint_put(ep, RIGHT_RECEIVE);
+	new_program(task, 1, become_pager, 0);
+	new_program(task, 2, become_pager, 1);
+}
+
+static const char *judge_pagers(void)
+{
+	const struct pager_trust *trust = x.tasks[0]->trust;
+
+	return trust && x.result[0] > 0 && x.result[1] > 0 && !x.result[2] && !x.result[3] ? NULL : "a thread is no pager";
 }
 
 /* ---- memory that is lost: who asked for it is told, and may put other memory there ---- */
@@ -407,22 +458,24 @@ static const char *judge_told(void)
 	return bad || (!x.result[0] && !x.result[1] && !x.result[2]) ? bad : "who asked to be told was not";
 }
 
-/* Name, what comes before, a role of the kernel on CPU 1, the judge. */
+/* Name, what comes before, roles of the kernel on CPUs 1 and 2, the judge. */
 #define SETS \
-	X(two_touch_a_page_that_is_asked_for_once, two_users, NULL, judge_two) \
-	X(who_touches_a_page_is_killed, user_killed, NULL, judge_user_killed) \
-	X(a_pager_is_killed_under_faults, pager_killed, NULL, judge_faults) \
-	X(a_pager_is_killed_while_it_supplies, pager_killed_supplying, NULL, judge_one) \
-	X(a_page_is_dropped_under_a_fault, page_dropped, NULL, judge_dropped) \
-	X(a_pager_is_late, pager_late, NULL, judge_faults) \
-	X(a_page_is_handed_over, cleaner, hand_over, judge_taken_back) \
-	X(a_page_is_handed_over_to_a_pager_that_is_killed, cleaner_and_killer, hand_over, judge_handed_over) \
-	X(a_page_is_handed_over_and_dropped, impatient_cleaner, hand_over, judge_handed_over) \
-	X(who_loses_memory_is_told, lost, NULL, judge_told) \
-	X(a_handler_is_taken_away_under_a_fault, lost_and_handler_taken_away, NULL, judge_lost) \
-	X(who_loses_memory_is_killed, lost_and_killed, NULL, judge_lost)
+	X(two_touch_a_page_that_is_asked_for_once, two_users, NULL, NULL, judge_two) \
+	X(who_touches_a_page_is_killed, user_killed, NULL, NULL, judge_user_killed) \
+	X(a_pager_is_killed_under_faults, pager_killed, NULL, NULL, judge_faults) \
+	X(a_pager_is_killed_while_it_supplies, pager_killed_supplying, NULL, NULL, judge_one) \
+	X(a_page_is_dropped_under_a_fault, page_dropped, NULL, NULL, judge_dropped) \
+	X(a_pager_is_late, pager_late, NULL, NULL, judge_faults) \
+	X(a_page_is_handed_over, cleaner, hand_over, NULL, judge_taken_back) \
+	X(a_page_is_handed_over_to_a_pager_that_is_killed, cleaner_and_killer, hand_over, NULL, judge_handed_over) \
+	X(a_page_is_handed_over_and_dropped, impatient_cleaner, hand_over, NULL, judge_handed_over) \
+	X(two_pages_are_handed_over_at_once, two_servers, hand_over, hand_over_other, judge_both_taken) \
+	X(two_threads_become_pagers_at_once, two_become_pagers, NULL, NULL, judge_pagers) \
+	X(who_loses_memory_is_told, lost, NULL, NULL, judge_told) \
+	X(a_handler_is_taken_away_under_a_fault, lost_and_handler_taken_away, NULL, NULL, judge_lost) \
+	X(who_loses_memory_is_killed, lost_and_killed, NULL, NULL, judge_lost)
 
-#define X(id, before, a, judges) {.name = #id, .setup = (before), .role = {(a)}, .judge = (judges)},
+#define X(id, before, a, b, judges) {.name = #id, .setup = (before), .role = {(a), (b)}, .judge = (judges)},
 static const struct set sets[] = {SETS};
 #undef X
 

@@ -4,6 +4,7 @@
  * that a pager has brought counts for.
  */
 #include "kernel/sched.h"
+#include "tests/mm_test.h"
 #include "tests/silence_help.h"
 #include <quarry/account.h>
 #include <quarry/errno.h>
@@ -116,6 +117,7 @@ static struct {
 	struct endpoint *ep;
 	struct vm_object *object;
 	u64 late; /* its answers come so late */
+	u64 answer; /* other than ABI_PAGER_DONE: it does nothing else */
 	unsigned calls;
 } server;
 
@@ -133,12 +135,14 @@ static void serve(void *arg)
 			server.calls++;
 			if (server.late)
 				thread_sleep(server.late);
-			if (msg.word[0] == ABI_PAGER_CLEAN)
+			if (server.answer != ABI_PAGER_DONE)
+				;
+			else if (msg.word[0] == ABI_PAGER_CLEAN)
 				(void)!pager_take_back(server.object, msg.word[1], (uintptr_t)store);
 			else
 				(void)!pager_supply(server.object, msg.word[1], (uintptr_t)content);
 		}
-		msg = (struct ipc_msg){.word = {ABI_PAGER_DONE}};
+		msg = (struct ipc_msg){.word = {server.answer}};
 		(void)!ipc_reply(call, &msg);
 	} while (!stop);
 }
@@ -148,6 +152,7 @@ static void server_begin(struct ktest *t)
 	server.ep = endpoint_create();
 	server.object = new_pager(t, server.ep);
 	server.late = server.calls = 0;
+	server.answer = ABI_PAGER_DONE;
 	ktest_start(2, serve, NULL);
 }
 
@@ -220,6 +225,39 @@ static void an_answer_ends_the_doubling(struct ktest *t)
 	EXPECT_EQ(t, clean(server.object, &took), -ETIMEDOUT);
 	expect_asked_at(t, server.object, began + 4 * took);
 	server.late = 0;
+	server_end(t);
+}
+
+/* ---- a pager that says it has no memory ---- */
+
+static void without_memory_a_pager_is_asked_until_its_time_is_up_or_there_is_none(struct ktest *t)
+{
+	struct pile pile = {NULL, 0};
+	struct page *page;
+	unsigned long free;
+	u64 began;
+
+	server_begin(t);
+	server.answer = ABI_PAGER_NO_MEMORY;
+	server.late = 100 * MS;
+	drain_all_pages(&kernel_memory, NULL);
+	free = memory_free_pages(&kernel_memory);
+	began = arch_clock_ns();
+	EXPECT_EQ(t, server.object->ops->get(server.object, 1), -ETIMEDOUT);
+	EXPECT_TOOK(t, arch_clock_ns() - began, LIMIT);
+	EXPECT(t, server.calls >= LIMIT / server.late && server.calls <= LIMIT / server.late + 2);
+	drain_all_pages(&kernel_memory, NULL);
+	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
+	/* Nobody can make room for it. */
+	pile_alloc(&kernel_memory, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
+	while ((page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)))
+		pile_push(&pile, page);
+	server.calls = 0;
+	EXPECT_EQ(t, server.object->ops->get(server.object, 1), -ENOMEM);
+	EXPECT_EQ(t, server.calls, 1);
+	EXPECT_EQ(t, pile_free(&kernel_memory, &pile), 0);
+	server.answer = ABI_PAGER_DONE;
+	EXPECT_EQ(t, server.object->ops->get(server.object, 1), 0);
 	server_end(t);
 }
 
@@ -316,5 +354,6 @@ static void pages_count_for_whom_they_were_brought(struct ktest *t)
 
 KTEST_SUITE(silence_trust, 0, KTEST(each_silence_costs_twice_as_much_as_the_one_before),
     KTEST(a_page_that_does_not_come_doubles_nothing), KTEST(late_answers_cost_what_they_take),
-    KTEST(an_answer_ends_the_doubling), KTEST(pagers_of_one_task_are_trusted_together),
+    KTEST(an_answer_ends_the_doubling),
+    KTEST(without_memory_a_pager_is_asked_until_its_time_is_up_or_there_is_none), KTEST(pagers_of_one_task_are_trusted_together),
     KTEST(pages_count_for_whom_they_were_brought));

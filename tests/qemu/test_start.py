@@ -86,3 +86,22 @@ def test_programs_that_fail_are_no_pass(boot, text_file, content, words, how):
     if not words:
         assert run.has("^tour: check_memory: every invariant holds$") and run.has("^  cross-calls "), run.story()
         assert not run.has("0 before; 0 from standby"), run.story()
+
+
+# words -> what is said, does it pass
+INSTEAD = {"poison": ("poison=2", r"^poison: soft \d+ done, ", True), "pressure": ("pressure=3", "^pressure: seed=3 cpus=2 ", True),
+           "race": ("race=all", "^race: this kernel has no scheduling points", False),
+           "nothing": ("tour=off", None, True), "trace": ("tour=off trace=nosuch", "^trace=nosuch: no module of that name", False),
+           "user": ("tour=off user=hello", "^user: hello exited, status 0$", True),
+           "no_user": ("tour=off user=off user_rounds=2", None, True),
+           "user_rounds": ("tour=off user=hello user_rounds=2", "^soak: round 2 of 2, seed 0x5eee: good$", True)}
+
+
+@pytest.mark.parametrize("choice", INSTEAD)
+def test_what_comes_instead_of_the_tour(boot, choice):
+    words, said, good = INSTEAD[choice]
+    run = boot(f"selftest=none {words}", tour=None, cpus=2, mem=96, programs=True)
+    assert run.passed if good else run.failed, run.story()
+    assert not said or run.has(said), run.story()
+    assert said or not run.has("^(trace|user|soak|poison)"), run.story()
+    assert not run.has("^tour: |^monitor: |^quarry> ") and run.has(r"^selftest: \d+ ms$"), run.story()
