@@ -28,7 +28,7 @@ static bool said(const char *words)
 	return false;
 }
 
-static void expect_line(struct ktest *t, unsigned long pages, unsigned long want, const char *rest, unsigned line)
+static void expect_line(struct ktest *t, unsigned long pages, unsigned long want, const char *rest, int line)
 {
 	char words[120];
 

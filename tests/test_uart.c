@@ -72,7 +72,7 @@ static void start_over(void)
 	forget();
 }
 
-static void expect_done(struct ktest *t, const char *what, unsigned line)
+static void expect_done(struct ktest *t, const char *what, int line)
 {
 	if (strcmp(fake.done, what) != 0)
 		ktest_fail(t, __FILE__, line, "done: %s, wanted: %s", fake.done, what);

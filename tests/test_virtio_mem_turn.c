@@ -32,7 +32,7 @@ static bool said(const char *words)
 	return false;
 }
 
-static void expect_line(struct ktest *t, unsigned plugged_blocks, unsigned goal, const char *rest, unsigned line)
+static void expect_line(struct ktest *t, unsigned plugged_blocks, unsigned goal, const char *rest, int line)
 {
 	char want[160];
 

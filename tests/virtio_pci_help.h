@@ -168,7 +168,7 @@ static inline struct virtio_device *taken(struct ktest *t)
 }
 
 /* What was done since the last time. */
-static inline void expect_done(struct ktest *t, const char *what, unsigned line)
+static inline void expect_done(struct ktest *t, const char *what, int line)
 {
 	if (strcmp(fake.done, what) != 0)
 		ktest_fail(t, __FILE__, line, "done: %s, wanted: %s", fake.done, what);
