@@ -56,7 +56,8 @@ static size_t member(char *at, const char *name, const char *content)
 	ksnprintf(at, 111, "070701%048x%08x%032x%08x%08x", 0, (unsigned)len, 0, (unsigned)name_len, 0);
 	for (size_t i = 0; i < name_len; i++)
 		at[110 + i] = name[i];
-	memcpy(at + head, content, len);
+	for (size_t i = 0; i < len; i++)
+		at[head + i] = content[i];
 	return ALIGN_UP(head + len, (size_t)4);
 }
 
