@@ -121,8 +121,10 @@ static void nothing_can_be_made(struct ktest *t)
 	short_end(t);
 	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &object), 0);
 	EXPECT_EQ(t, vm_space_create(s.mem, &space), 0);
-	vm_object_put(object);
-	vm_space_put(space);
+	if (object)
+		vm_object_put(object);
+	if (space)
+		vm_space_put(space);
 	scene_end(t, &s);
 }
 
