@@ -359,6 +359,37 @@ static void what_a_program_meets_is_its_own(struct ktest *t)
 	EXPECT_EQ(t, hit.severity, MCE_NOTHING);
 }
 
+/* Is the program that was interrupted at 0x77 to deal with what BANK holds? */
+static bool is_hit(struct ktest *t, u64 status, pfn_t pfn, struct mce_record *hit)
+{
+	const struct trap_frame frame = {.rip = 0x77};
+	irqflags_t flags = arch_irq_save();
+	bool is;
+
+	EXPECT_EQ(t, inject(status, pfn, 0), 0);
+	wrmsr(MSR_MCG_STATUS, MCG_STATUS_RIPV | MCG_STATUS_EIPV);
+	is = trap_machine_check(&frame, hit);
+	arch_irq_restore(flags);
+	return is;
+}
+
+static void a_program_deals_with_what_it_needs_only(struct ktest *t)
+{
+	struct mce_record hit = {0};
+	pfn_t pfn;
+
+	if (!emulated(t))
+		return;
+	pfn = some_page(t);
+	REQUIRE(t, pfn != PFN_NONE);
+	EXPECT(t, is_hit(t, REQUIRED, pfn, &hit));
+	EXPECT_EQ(t, hit.ip, 0x77);
+	EXPECT(t, mce_deal(&hit));
+	undo(t, pfn);
+	EXPECT(t, !is_hit(t, MCE_VAL | MCE_UC, 0, &hit));
+	EXPECT(t, !is_hit(t, MCE_VAL | MCE_UC, 0, NULL));
+}
+
 /* Polling leaves to the exception what one will come for. */
 static void only_what_raises_no_exception_is_polled(struct ktest *t)
 {
@@ -442,4 +473,5 @@ KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_listens), KTEST(action_optional_on_each_
     KTEST(a_full_ring_leaves_all_banks_as_they_were), KTEST(kernel_memory_goes_on),
     KTEST(nothing_to_do), KTEST(corrected_errors_are_polled),
     KTEST(a_page_on_its_way_out_ends_nobody), KTEST(what_a_program_meets_is_its_own),
+    KTEST(a_program_deals_with_what_it_needs_only),
     KTEST(only_what_raises_no_exception_is_polled), KTEST(a_second_one_leaves_the_first_alone));

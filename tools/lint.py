@@ -41,6 +41,7 @@ INCLUDES = [
     ("bench/", [QUARRY, r'"bench/\w+\.h"', STD]),
     ("tests/explore_", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/silence_task.c", [QUARRY, r'"kernel/\w+\.h"']),  # threads, which are the kernel's own
+    ("tests/test_arch_irq.c", [QUARRY, r'"(tests/|kernel/)?\w+\.h"']),
     ("tests/test_silence_cpu.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
     ("tests/test_silence_wait.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
     ("tests/test_silence_smp.c", [QUARRY, r'"(tests/|kernel/)?\w+\.h"']),

@@ -8,7 +8,8 @@
  * Invariants: nothing outside apic_read, apic_write, apic_id and apic_send knows whether the registers
  *             are memory and an id has 8 bits (xAPIC), or they are MSRs and it has 32 (x2APIC).  All
  *             CPUs are in the same mode.
- * Tests:      tests/test_arch_cpu.c, tests/test_arch.c, tests/test_smp.c, tests/test_tick.c, tests/test_hotplug.c.
+ * Tests:      tests/test_arch_cpu.c, tests/test_arch_irq.c, tests/test_arch.c, tests/test_smp.c, tests/test_tick.c,
+ *             tests/test_hotplug.c, tests/qemu/test_clock.py, tests/qemu/test_arch.py.
  *
  * Registers: SDM vol. 3A, table 10-1, for x2APIC 10.12; I/O APIC: Intel 82093AA data sheet, 3.
  */
@@ -90,6 +91,16 @@ static noinline void x2apic_send(u32 dest, u32 icr_low)
 	wrmsr(MSR_X2APIC + APIC_ICR_LOW / 16, (u64)dest << 32 | icr_low);
 }
 
+/* irqs off: a handler would send one of its own in between, and change where this one goes. */
+static void xapic_send(u32 dest, u32 icr_low)
+{
+	KASSERT(!arch_irqs_enabled());
+	for (unsigned i = 0; i < ICR_SPIN && lapic[APIC_ICR_LOW / 4] & ICR_BUSY; i++)
+		cpu_relax();
+	lapic[APIC_ICR_HIGH / 4] = dest << 24;
+	lapic[APIC_ICR_LOW / 4] = icr_low;
+}
+
 void apic_send(u32 dest, u32 icr_low)
 {
 	irqflags_t flags;
@@ -98,13 +109,8 @@ void apic_send(u32 dest, u32 icr_low)
 		x2apic_send(dest, icr_low);
 		return;
 	}
-	flags = arch_irq_save();
-
-	/* An NMI in between would send one of its own: none does. */
-	for (unsigned i = 0; i < ICR_SPIN && lapic[APIC_ICR_LOW / 4] & ICR_BUSY; i++)
-		cpu_relax();
-	lapic[APIC_ICR_HIGH / 4] = dest << 24;
-	lapic[APIC_ICR_LOW / 4] = icr_low;
+	flags = arch_irq_save(); /* an NMI sends none */
+	xapic_send(dest, icr_low);
 	arch_irq_restore(flags);
 }
 

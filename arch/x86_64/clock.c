@@ -5,7 +5,7 @@
  * Owns:       the frequencies of TSC and APIC timer, measured once on the boot CPU.
  * Locks:      none: written before the other CPUs start.
  * Invariants: arch_clock_ns() never goes back on one CPU, across clock_init() neither.
- * Tests:      tests/test_arch_clock.c, tests/test_arch_cpu.c, tests/test_tick.c, tests/qemu/test_boot.py.
+ * Tests:      tests/test_arch_clock.c, tests/test_arch_cpu.c, tests/test_tick.c, tests/qemu/test_clock.py.
  *
  * Both are measured against the ACPI power management timer, which runs at a known rate on every
  * machine and emulator, or without one against channel 2 of the old interval timer.  A round takes
@@ -65,18 +65,19 @@ static struct reading reading(void)
 	return best;
 }
 
-/* Start the interval timer's channel 2, one-shot, its gate on and its speaker off. */
-static void pit_start(void)
-{
-	outb(0x61, (inb(0x61) & ~2u) | 1);
-	outb(0x43, 0xb0);
-	outb(0x42, PIT_COUNT & 0xff);
-	outb(0x42, PIT_COUNT >> 8);
-}
-
 static bool pit_expired(void)
 {
 	return inb(0x61) & 0x20;
+}
+
+/* Start the interval timer's channel 2, one-shot, its gate on and its speaker off.  False: there is none. */
+static bool pit_start(void)
+{
+	outb(0x61, (inb(0x61) & 0xfc) | 0x01);
+	outb(0x43, 0xb0);
+	outb(0x42, PIT_COUNT & 0xff);
+	outb(0x42, PIT_COUNT >> 8);
+	return !pit_expired(); /* where nothing is, all bits are 1 */
 }
 
 /* Wait for about a millisecond.  Returns false if neither timer moves. */
@@ -99,8 +100,8 @@ void clock_init(void)
 		struct reading start, end;
 		u64 units, unit_hz;
 
-		if (!acpi.pm_timer_port)
-			pit_start();
+		if (!acpi.pm_timer_port && !pit_start())
+			break;
 		start = reading();
 		if (!wait_round(start.pm))
 			break;

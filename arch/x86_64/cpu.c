@@ -7,7 +7,8 @@
  * Invariants: in the kernel GS base = this CPU's struct cpu, from cpu_load() on; in ring 3 it is 0.
  *             CR0 and CR4 are written whole: what the firmware left in them is not trusted.
  *             There is no LDT.
- * Tests:      tests/test_arch_cpu.c, tests/test_arch.c, tests/test_hotplug.c, tests/qemu/test_boot.py.
+ * Tests:      tests/test_arch_cpu.c, tests/test_arch.c, tests/test_arch_full.c, tests/test_hotplug.c,
+ *             tests/qemu/test_arch.py.
  */
 #include <quarry/mce.h>
 #include <quarry/user.h>
@@ -131,7 +132,7 @@ static void control_registers(void)
 	}
 	__asm__ volatile("movq %0, %%cr0" : : "r"((u64)CR0_VALUE) : "memory");
 	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4) : "memory");
-	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE | EFER_SCE);
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE); /* NXE is on since the first page tables */
 	/* As after a reset, but for entry 1, which PWT alone selects: write-combining (SDM vol. 3A, 11.12). */
 	if (cpuid(1, 0).edx & (1u << 16))
 		wrmsr(MSR_PAT, 0x0007040600070106);

@@ -35,6 +35,24 @@ void flush_tlb(void)
 	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4) : "memory");
 }
 
+static void flush_here(void *arg)
+{
+	flush_tlb();
+}
+
+/* No CPU comes meanwhile: it would be neither away nor asked. */
+static void flush_online(void) REQUIRES_SHARED(cpu_hotplug)
+{
+	smp_call_mask(NULL, flush_here, NULL);
+}
+
+void flush_everywhere(void)
+{
+	rwsem_lock_shared(&cpu_hotplug);
+	flush_online();
+	rwsem_unlock_shared(&cpu_hotplug);
+}
+
 void arch_cpu_park(const u32 *word, u32 until)
 {
 	struct cpu *cpu = this_cpu();

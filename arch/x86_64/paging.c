@@ -9,7 +9,8 @@
  *             Address 0 and the whole lower half are unmapped.
  *             All of the arrays' windows can be read: what has nothing behind it is mapped, read-only, to
  *             one page of zeros, by tables that all such addresses share.
- * Tests:      tests/test_arch_page.c, tests/test_arch_map.c, tests/test_memory_add.c.
+ * Tests:      tests/test_arch_page.c, tests/test_arch_map.c, tests/test_arch_full.c, tests/test_memory_add.c,
+ *             tests/qemu/test_arch.py.
  */
 #include <quarry/acpi.h>
 #include <quarry/mm.h>
@@ -337,19 +338,6 @@ void arch_map_array(uintptr_t va, size_t len) NO_LOCK_ANALYSIS
 		}
 		va = ALIGN_DOWN(va, LEVEL_SIZE(found)) + LEVEL_SIZE(found);
 	}
-}
-
-static void flush_here(void *arg)
-{
-	flush_tlb();
-}
-
-/* No CPU knows what was mapped before.  One that is away forgets all when it comes back. */
-static void flush_everywhere(void)
-{
-	rwsem_lock_shared(&cpu_hotplug);
-	smp_call_mask(NULL, flush_here, NULL);
-	rwsem_unlock_shared(&cpu_hotplug);
 }
 
 int arch_array_grow(uintptr_t va, size_t len)

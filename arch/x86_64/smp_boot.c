@@ -6,8 +6,8 @@
  * Locks:      none; cpu->started is the handshake: 0 not seen, 1 runs C code, 2 can be interrupted,
  *             3 given up: it parks itself if it comes after all, 4 parked (cpu_hotplug.c).
  * Invariants: cpus[0] is the boot CPU.  nr_cpus does not change after arch_cpus_init().
- * Tests:      tests/test_arch_cpu.c, tests/test_hotplug.c, tests/test_cpu_plug.c, tests/qemu/test_boot.py,
- *             tests/qemu/test_slots.py.
+ * Tests:      tests/test_arch_cpu.c, tests/test_arch_irq.c, tests/test_hotplug.c, tests/test_cpu_plug.c,
+ *             tests/qemu/test_arch.py, tests/qemu/test_plug.py.
  *
  * All CPUs are started by one broadcast (SDM vol. 3A, 8.4.4); each finds its stack by its APIC id.
  */
@@ -16,7 +16,7 @@
 
 #include "x86.h"
 
-/* Before a CPU gets its second start-up interrupt, and before it counts as missing. */
+/* Before a CPU gets another start-up interrupt, which a running one ignores, and before it counts as missing. */
 #define SECOND_SIPI_NS 200000ULL
 #define START_NS       5000000000ULL
 
@@ -112,8 +112,9 @@ static unsigned nr_started(void)
 {
 	unsigned nr = 0;
 
+	/* Nothing is read that they wrote before. */
 	for (unsigned i = 0; i < nr_boot_cpus; i++)
-		nr += load_acquire(&cpus[i]->started) == 2;
+		nr += READ_ONCE(cpus[i]->started) == 2;
 	return nr;
 }
 
@@ -135,7 +136,7 @@ static void report_missing(void)
 	for (unsigned i = 1; i < nr_boot_cpus; i++) {
 		if (atomic_cas(&cpus[i]->started, 0u, STARTED_GIVEN_UP))
 			printk("smp: CPU %u (APIC id %u) did not start\n", i, cpus[i]->apic_id);
-		else if (load_acquire(&cpus[i]->started) != 2)
+		else if (READ_ONCE(cpus[i]->started) != 2)
 			printk("smp: CPU %u (APIC id %u) hangs on its way\n", i, cpus[i]->apic_id);
 	}
 }
@@ -156,7 +157,7 @@ void smp_start_aps(void)
 	apic_send(0, ICR_ALL_BUT_SELF | sipi);
 	if (!wait_started(SECOND_SIPI_NS)) {
 		for (unsigned i = 1; i < nr_boot_cpus; i++) {
-			if (!load_acquire(&cpus[i]->started))
+			if (!READ_ONCE(cpus[i]->started))
 				apic_send(cpus[i]->apic_id, sipi);
 		}
 	}
@@ -169,8 +170,7 @@ bool arch_cpu_start(unsigned id)
 {
 	u32 sipi = ICR_STARTUP | (u32)(boot_trampoline_page >> PAGE_SHIFT);
 	struct cpu *cpu = cpus[id];
-	u64 began = arch_clock_ns();
-	bool again = false;
+	u64 began = arch_clock_ns(), again = SECOND_SIPI_NS;
 
 	if (!boot_trampoline_page)
 		return false;
@@ -186,8 +186,8 @@ bool arch_cpu_start(unsigned id)
 			arch_cpu_stop(id);
 			return false;
 		}
-		if (waited > SECOND_SIPI_NS && !again) {
-			again = true;
+		if (waited > again) {
+			again = waited + SECOND_SIPI_NS;
 			apic_send(cpu->apic_id, sipi);
 		}
 		cpu_relax();

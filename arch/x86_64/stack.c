@@ -8,7 +8,7 @@
  * Invariants: a slot is in one place: in use, on cached[] (mapped), on empty[] (not mapped) or
  *             beyond next_slot.
  *             A page goes back to the allocator only when no CPU has its old address in its TLB.
- * Tests:      tests/test_arch_page.c, tests/test_arch_map.c.
+ * Tests:      tests/test_arch_page.c, tests/test_arch_map.c, tests/test_arch_full.c.
  */
 #include <quarry/mm.h>
 
@@ -54,31 +54,18 @@ static void flush_stack(void *top)
 		invlpg((uintptr_t)top - i * PAGE_SIZE);
 }
 
-/* Put back what was mapped a moment ago: its tables exist. */
-static void map_page(uintptr_t va, phys_t page)
-{
-	if (arch_map(va, page, PAGE_SIZE, MAP_WRITE))
-		panic("stack: cannot map %lx again", va);
-}
-
-/* Returns false, with all as it was, if the other CPUs could not be asked. */
-static bool unmap_stack(uintptr_t top)
+static void unmap_stack(uintptr_t top)
 {
 	phys_t page[STACK_PAGES];
+	int asked;
 
 	for (unsigned i = 0; i < STACK_PAGES; i++)
 		page[i] = arch_mapped_at(top - (i + 1) * PAGE_SIZE);
 	arch_unmap(top - STACK_SIZE, STACK_SIZE);
-	if (smp_call_mask(NULL, flush_stack, (void *)top) < 0) {
-		for (unsigned i = 0; i < STACK_PAGES; i++)
-			map_page(top - (i + 1) * PAGE_SIZE, page[i]);
-		return false;
-	}
-	for (unsigned i = 0; i < STACK_PAGES; i++) {
-		if (page[i])
-			page_free(page[i]);
-	}
-	return true;
+	asked = smp_call_mask(NULL, flush_stack, (void *)top);
+	KASSERT(asked >= 0); /* who may sleep may ask */
+	for (unsigned i = 0; i < STACK_PAGES; i++)
+		page_free(page[i]);
 }
 
 /* Map memory under the stack that ends at @top.  False: no memory, and nothing is mapped. */
@@ -141,9 +128,13 @@ void *arch_stack_alloc(void)
 void arch_stack_free(void *top)
 {
 	unsigned slot = (unsigned)(((uintptr_t)top - ARCH_STACK_BASE) / STACK_SLOT - 1);
+	bool keep;
 
 	KASSERT(slot < NR_SLOTS && (uintptr_t)top == slot_top(slot));
-	put_slot(slot, READ_ONCE(nr_cached) < KEEP_STACKS || !unmap_stack((uintptr_t)top));
+	keep = READ_ONCE(nr_cached) < KEEP_STACKS;
+	if (!keep)
+		unmap_stack((uintptr_t)top);
+	put_slot(slot, keep);
 }
 
 unsigned long arch_stack_pages(void)

@@ -7,7 +7,8 @@
  * Invariants: nobody returns to ring 3 with an RIP at or above USER_END.
  *             User memory is touched by user_copy alone, between stac and clac.
  *             The kernel uses no FPU register: they are the running thread's, or nobody's.
- * Tests:      tests/test_arch_cpu.c, tests/test_arch.c, tests/test_task.c, tests/test_task_cpu.c, tests/qemu/test_boot.py.
+ * Tests:      tests/test_arch_cpu.c, tests/test_arch.c, tests/test_task.c, tests/test_task_cpu.c,
+ *             tests/qemu/test_arch.py.
  */
 #include <quarry/mce.h>
 #include <quarry/mm.h>
@@ -196,7 +197,6 @@ bool user_kernel_fault(struct trap_frame *f)
 	if (fix < user_fixups_end && va < USER_END) {
 		arch_irq_enable(); /* they were on: copy_from_user has seen to it */
 		err = user_page_fault(va, fault_access(f->error));
-		arch_irq_disable();
 		if (err)
 			f->rip = fix->resume;
 		return true;
@@ -282,6 +282,7 @@ static void leave(const struct trap_frame *f)
 	user_may_return();
 	if (unlikely(f->rip >= USER_END))
 		user_dies(f, "goes on at an address that is not a user's");
+	KASSERT(!arch_irqs_enabled()); /* an interrupt behind the swapgs would find the user's GS base */
 }
 
 void trap_from_user(struct trap_frame *f)

@@ -16,6 +16,8 @@
  *   arch_boot_memory_done   kernel stacks and page tables come from alloc_pages from here
  *   (sched_init_cpu(true))
  *   smp_start_aps      every other CPU runs kernel_ap_entry
+ *
+ * Tests:      tests/test_arch_cpu.c, tests/test_arch_page.c, tests/qemu/test_arch.py.
  */
 #ifndef ARCH_X86_64_X86_H
 #define ARCH_X86_64_X86_H
@@ -320,6 +322,8 @@ void *arch_page_alloc(void);
 extern u64 kernel_cr3;
 /* cpu_hotplug.c: this CPU forgets all it knows of page tables, global mappings too. */
 void flush_tlb(void);
+/* All CPUs do; one that is away, when it comes back.  Context: thread, may sleep, cpu_hotplug not held. */
+void flush_everywhere(void);
 /*
  * Map [pa, pa + len) at @va in 4 KiB pages, all page aligned; MAP_ flags.  What is mapped there
  * already stays as it is.  Returns 0; -ENOMEM; -EEXIST mapped already, to something else.
@@ -418,7 +422,7 @@ void user_resume(struct trap_frame *f) __attribute__((noreturn));
 void user_init_cpu(void);
 /*
  * A page fault in the kernel: true if it has been dealt with, because the kernel was copying from or
- * to user memory, or probing.  @f may have been changed.  irqs off at entry and at return.
+ * to user memory, or probing.  @f may have been changed.  irqs off at entry; they may be on at return.
  */
 bool user_kernel_fault(struct trap_frame *f);
 /* No access to user memory from here on, whatever ring 3 left in RFLAGS.AC.  Any context. */

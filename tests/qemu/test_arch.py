@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""The suites of arch/x86_64 on machines that are not like the usual one, each for a second or two."""
+import pytest
+
+FPU = "task_cpu.fpu_registers_are_each_threads_own"
+MACHINES = {
+    # No tables at all: one CPU, and only what the registers of old say.
+    "no_tables": (dict(machine="pc,acpi=off", cpu="qemu64", cpus=2), "arch_cpu,arch_page,arch_full", 1),
+    # APIC ids 0 1 2 4 5 6; no XSAVE, SMEP, SMAP, nor pages of 1 GiB.
+    "sparse": (dict(machine="pc", cpu="qemu64", cpus="6,sockets=2,cores=3", mem=3072),
+               "arch_cpu,arch_full,arch_page,arch.calls_begin_with_clean_flags," + FPU, 6),
+    # Places for CPUs and memory; pages of 1 GiB.
+    "places": (dict(cpus="2,maxcpus=4", mem=3072, room=2048, nodes=[2048, 1024],
+                    node_cpus=["0-1", "2-3"]), "arch_cpu,arch_full,arch_page", 2),
+    "old": (dict(cpu="Nehalem,-x2apic,-mce,-mca,-pat", cpus=2), "arch_cpu,arch_page,mce_cpu.every_cpu_listens", 2),
+}
+
+
+@pytest.mark.parametrize("name_", MACHINES)
+def test_machine(passes, name_):
+    machine, suites, cpus = MACHINES[name_]
+    run = passes("selftest=" + suites, icount=True, timeout=300, **machine)
+    nodes = "2 nodes" if "nodes" in machine else "1 node"
+    assert run.has(rf"^machine: {cpus} CPUs online of \d+, {nodes}, "), run.story()

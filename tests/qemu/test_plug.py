@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+"""One memory module and one CPU come and go: that the slots' registers and their interrupt are the right ones.  What
+else may happen to them: test_slots.py."""
+import pytest
+
+from slots import DONE, INSERT, SOUND
+
+
+@pytest.mark.parametrize("machine", ["q35", "pc"])
+def test_both_come_and_go(host, machine):
+    h = host(machine=machine, cpus="1,maxcpus=2", mem=128, room=512)
+    assert "slots: 8 for DIMMs, 2 for CPUs" in h.boot, h.boot
+    h.plug_dimm(0, 128)
+    h.ost(0, INSERT, DONE)
+    h.unplug("d0")
+    h.gone("d0")
+    h.plug_cpu("c1", h.places()[0])
+    assert h.qmp.event("ACPI_DEVICE_OST", 60)["info"]["status"] == DONE
+    assert h.cpus() == ["online", "online"]
+    h.unplug("c1")
+    h.gone("c1")
+    assert h.cpus() == ["online", "absent"]
+    assert SOUND in h.ask("check")
