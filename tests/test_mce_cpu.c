@@ -33,8 +33,11 @@ static bool emulated(struct ktest *t)
 static int inject(u64 status, pfn_t pfn, u64 mcg_status)
 {
 	const struct mce_bank b = {status, (u64)pfn << PAGE_SHIFT | 0x123, MISC};
+	irqflags_t flags = arch_irq_save();
+	int err = mce_inject(BANK, &b, mcg_status);
 
-	return mce_inject(BANK, &b, mcg_status);
+	arch_irq_restore(flags);
+	return err;
 }
 
 /* The first of 1 << @order pages that were just freed. */
@@ -160,6 +163,7 @@ static void nothing_is_done_with_interrupts_off(struct ktest *t)
 static void two_banks_at_once(struct ktest *t)
 {
 	struct mce_bank other = {.status = SCRUBBED, .misc = MISC};
+	irqflags_t flags;
 	pfn_t a, b;
 
 	if (!emulated(t))
@@ -168,8 +172,10 @@ static void two_banks_at_once(struct ktest *t)
 	REQUIRE(t, a != PFN_NONE);
 	b = a + 1;
 	other.address = (u64)b << PAGE_SHIFT;
+	flags = arch_irq_save();
 	EXPECT_EQ(t, mce_inject(BANK - 1, &other, 0), 0);
 	EXPECT_EQ(t, inject(SCRUBBED, a, HERE), 0);
+	arch_irq_restore(flags);
 	EXPECT(t, wait_flagged(a));
 	EXPECT(t, wait_flagged(b));
 	undo(t, a);
@@ -410,10 +416,10 @@ static void only_what_raises_no_exception_is_polled(struct ktest *t)
 	EXPECT_EQ(t, inject(DEFERRED & ~MCE_ADDRV, 0, 0), 0);
 	mce_poll();
 	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
+	EXPECT_EQ(t, mce_inject((unsigned)(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS), &b, 0), -EOPNOTSUPP);
 	arch_irq_restore(flags);
 	EXPECT(t, wait_for(&mce_stats.dealt, dealt + 2));
 	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 2);
-	EXPECT_EQ(t, mce_inject((unsigned)(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS), &b, 0), -EOPNOTSUPP);
 	WRITE_ONCE(kernel_memory.machine_check, real);
 }
 

@@ -218,11 +218,10 @@ void mce_poll(void)
 
 int mce_inject(unsigned bank, const struct mce_bank *b, u64 mcg_status)
 {
-	irqflags_t flags;
-
+	/* Nobody looks at the bank before all of it is there. */
+	KASSERT(!arch_irqs_enabled());
 	if (bank >= nr_banks() || !(cpuid(1, 0).ecx & CPUID_GUEST))
 		return -EOPNOTSUPP;
-	flags = arch_irq_save();
 	wrmsr(MSR_MC0_ADDR + 4 * bank, b->address);
 	wrmsr(MSR_MC0_MISC + 4 * bank, b->misc);
 	wrmsr(MSR_MC0_STATUS + 4 * bank, b->status);
@@ -230,6 +229,5 @@ int mce_inject(unsigned bank, const struct mce_bank *b, u64 mcg_status)
 		wrmsr(MSR_MCG_STATUS, mcg_status);
 		__asm__ volatile("int $18" : : : "memory");
 	}
-	arch_irq_restore(flags);
 	return 0;
 }

@@ -483,5 +483,6 @@ phys_t arch_mapped_at(uintptr_t va)
 
 	if (!entry || !(*entry & PTE_PRESENT))
 		return 0;
-	return (*entry & PTE_ADDRESS & ~(LEVEL_SIZE(found) - 1)) + (va & (LEVEL_SIZE(found) - 1));
+	/* A large page is mapped at its whole address: the low bits of that are 0. */
+	return (*entry & PTE_ADDRESS) + (va & (LEVEL_SIZE(found) - 1));
 }

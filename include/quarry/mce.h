@@ -157,7 +157,7 @@ void mce_print_banks(bool all);
 /*
  * mce_inject - put @b into bank @bank of this CPU; with @mcg_status, raise a machine check.
  * Returns 0; -EOPNOTSUPP no such bank, or this is no emulator: a real CPU does not let itself be told.
- * Context: any but the handler.
+ * Context: irqs off; not the handler.
  */
 int mce_inject(unsigned bank, const struct mce_bank *b, u64 mcg_status);
 
