@@ -7,8 +7,8 @@
  * Invariants: an absent CPU runs nothing, is not online, takes no threads, and has no cached pages.
  * Tests:      tests/test_cpu_plug.c, tests/qemu/test_slots.py.
  *
- * A CPU that comes parks itself before it does anything else: from then on it is as one that went down, and cpu_up
- * brings it up.  One that goes is parked already, and is stopped where it halts.  All it has, its area, its
+ * The queue of a CPU that comes is that of one that leaves, so its idle thread parks it before it does anything else:
+ * from then on it is as one that went down, and cpu_up brings it up.  One that goes is parked already, and is stopped where it halts.  All it has, its area, its
  * queue, its idle thread and its stack, was made at boot, and waits for it.
  */
 #include "kernel/hotplug_state.h"
@@ -27,12 +27,9 @@ bool cpu_is_absent(unsigned cpu)
 	return load_acquire(&cpus[cpu]->hotplug) == HP_ABSENT;
 }
 
-bool cpu_arrive(void)
+bool cpu_is_arriving(void)
 {
-	if (load_acquire(&cpus[arch_cpu_id()]->hotplug) != HP_ARRIVING)
-		return false;
-	cpu_leave();
-	return true;
+	return load_acquire(&cpus[arch_cpu_id()]->hotplug) == HP_ARRIVING;
 }
 
 static int start(unsigned cpu)

@@ -155,7 +155,7 @@ void kernel_main(void)
 void kernel_ap_entry(void)
 {
 	sched_init_cpu(false);
-	if (!cpu_arrive()) {
+	if (!cpu_is_arriving()) {
 		cpu_set_online(arch_cpu_id());
 		arch_timer_start(1);
 		arch_irq_enable();

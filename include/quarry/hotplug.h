@@ -46,11 +46,8 @@ int cpu_unplug(unsigned cpu) must_check;
 bool cpu_is_absent(unsigned cpu);
 /* At boot: there is only a place for @cpu. */
 void cpu_set_absent(struct cpu *cpu);
-/*
- * On a CPU that starts, irqs off: if it was plugged in, park, and return true when it has been brought up; false:
- * it starts with the machine.
- */
-bool cpu_arrive(void);
+/* On a CPU that starts, irqs off: it was plugged in, and its idle thread will park it; false: it starts with the machine. */
+bool cpu_is_arriving(void);
 
 /*
  * The acceptance scenario: stress on all CPUs and a thread that takes ranges out and back under each policy
