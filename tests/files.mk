@@ -5,6 +5,7 @@ HOST_TEST_SRCS += tests/test_faults.c
 HOST_TEST_SRCS += tests/test_cover.c
 HOST_TEST_SRCS += tests/test_cmdline_init.c
 HOST_TEST_SRCS += tests/test_bootfile.c
+HOST_TEST_SRCS += tests/test_device_pages.c
 HOST_TEST_SRCS += tests/test_words.c
 HOST_TEST_SRCS += tests/test_events.c
 HOST_TEST_SRCS += tests/test_short.c

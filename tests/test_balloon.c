@@ -3,6 +3,7 @@
  * test_balloon.c: the balloon's driver against a device that keeps a book of what it was told.
  */
 #include "tests/balloon_help.h"
+#include <quarry/oom.h>
 #include <quarry/page_report.h>
 
 static void it_follows_what_the_host_wants(struct ktest *t)
@@ -137,18 +138,28 @@ static void a_page_taken_back_while_it_moves_is_left_alone(struct ktest *t)
 	end(t);
 }
 
+static bool nobody_may_die(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
+{
+	++*(unsigned *)arg;
+	return false;
+}
+
 static void it_lends_what_there_is(struct ktest *t)
 {
 	unsigned long managed;
+	unsigned kills = 0;
 
 	REQUIRE(t, begin(t));
 	managed = memory_managed_pages(balloon.mem);
+	memory_set_oom(balloon.mem, nobody_may_die, &kills);
 	ask_for(~0u);
 	EXPECT_EQ(t, balloon_follow(&balloon), -ENOMEM);
 	EXPECT(t, balloon.nr > managed / 2 && balloon.nr < managed);
 	expect_lent(t, balloon.nr);
 	/* Nobody was killed for it, and what the marks keep is there. */
+	EXPECT_EQ(t, kills, 0);
 	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_OOM_NOBODY), 0);
+	memory_set_oom(balloon.mem, NULL, NULL);
 	EXPECT(t, memory_free_pages(balloon.mem) > 0);
 	ask_for(0);
 	EXPECT_EQ(t, balloon_follow(&balloon), 0);

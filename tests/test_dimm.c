@@ -144,6 +144,31 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* Put in again when there is memory, it is used. */
+static void a_dimm_without_memory_for_it_is_not_taken(struct ktest *t)
+{
+	struct memory *mem = begin_dimms(t);
+	struct census before, after;
+
+	REQUIRE(t, mem);
+	before = take_census(mem);
+	arrays.maps_left = 0;
+	plug_blocks(0, FREE, 4);
+	slot_bank_scan(&bank);
+	EXPECT_EQ(t, bank.slot[0].state, SLOT_REFUSED);
+	EXPECT_EQ(t, bank.slot[0].err, -ENOMEM);
+	EXPECT(t, bank.slot[0].why && !strcmp(bank.slot[0].why, "no memory for its descriptors"));
+	after = take_census(mem);
+	EXPECT(t, census_same(&before, &after));
+	EXPECT_EQ(t, arrays.mapped, 0);
+	arrays.maps_left = -1;
+	fake.slot[0].status |= INSERT;
+	slot_bank_scan(&bank);
+	EXPECT_EQ(t, bank.slot[0].state, SLOT_USED);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(4), PB_ONLINE), 4);
+	drop_memory(t, mem);
+}
+
 /* Of a domain of its own, which the memory has as one with node 0's; the domain behind the last is unknown. */
 static void nodes_that_are_one_take_dimms_of_each(struct ktest *t)
 {
@@ -232,5 +257,5 @@ static void random_registers_lose_nothing(struct ktest *t)
 
 KTEST_SUITE(dimm, KTEST_QUICK, KTEST(a_dimm_comes_and_goes), KTEST(a_dimm_that_is_in_use_stays),
     KTEST(a_dimm_that_is_partly_offline_stays), KTEST(absurd_dimms_change_nothing),
-    KTEST(nodes_that_are_one_take_dimms_of_each), KTEST(two_dimms_at_one_address_are_one), KTEST(a_dimm_that_is_not_let_go_is_in_service_again),
+    KTEST(a_dimm_without_memory_for_it_is_not_taken), KTEST(nodes_that_are_one_take_dimms_of_each), KTEST(two_dimms_at_one_address_are_one), KTEST(a_dimm_that_is_not_let_go_is_in_service_again),
     KTEST(random_registers_lose_nothing));
