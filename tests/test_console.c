@@ -51,6 +51,45 @@ static void long_lines_come_whole(struct ktest *t)
 	EXPECT(t, have[4 + 1400] == 'b' && have[4 + 1401] == '.' && have[4 + 1402] == '\n');
 }
 
+#define LINES    2u
+#define LINE_LEN 560u /* more than what is formatted at a time */
+
+static void print_lines(void *arg)
+{
+	char letters[LINE_LEN + 1];
+	unsigned i;
+
+	memset(letters, *(const char *)arg, LINE_LEN);
+	letters[LINE_LEN] = '\0';
+	for (i = 0; i < LINES; i++)
+		printk("  # %s\n", letters);
+}
+
+/* What CPUs print at the same time comes line by line. */
+static void lines_of_several_cpus_are_not_mixed(struct ktest *t)
+{
+	static const char names[] = "abcd";
+	unsigned nr = MIN(ktest_cpus(), 4u), cpu, whole = 0;
+	u64 pos = log_position();
+	const char *at;
+
+	for (cpu = 0; cpu < nr; cpu++)
+		ktest_start(cpu, print_lines, (void *)(uintptr_t)&names[cpu]);
+	for (cpu = 0; cpu < nr; cpu++)
+		ktest_join(cpu);
+	EXPECT(t, read_from(pos) >= nr * LINES * (LINE_LEN + 5));
+	for (at = have; *at; at++) {
+		unsigned len = 0;
+
+		if (strncmp(at, "  # ", 4) != 0)
+			continue;
+		while (at[4 + len] == at[4] && at[4] >= 'a' && at[4] <= 'd')
+			len++;
+		whole += len == LINE_LEN && at[4 + len] == '\n';
+	}
+	EXPECT_EQ(t, whole, nr * LINES);
+}
+
 static void the_log_begins_with_the_oldest_there_is(struct ktest *t)
 {
 	u64 end = log_position(), pos = 0, oldest = end > LOG_SIZE ? end - LOG_SIZE : 0;
@@ -173,6 +212,6 @@ static void frames_lie_within_a_stack(struct ktest *t)
 	EXPECT_TRACE(t, 0, (uintptr_t)stack);
 }
 
-KTEST_SUITE(console, KTEST_QUICK, KTEST(the_log_has_what_was_printed), KTEST(long_lines_come_whole),
+KTEST_SUITE(console, KTEST_QUICK, KTEST(the_log_has_what_was_printed), KTEST(long_lines_come_whole), KTEST(lines_of_several_cpus_are_not_mixed),
     KTEST(the_log_begins_with_the_oldest_there_is), KTEST(buffers_are_not_overrun), KTEST(functions_are_named),
     KTEST(backtraces_end_where_frames_do), KTEST(frames_lie_within_a_stack));
