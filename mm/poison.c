@@ -10,7 +10,7 @@
  *             one lock hold, and a page is never marked that somebody may have got meanwhile.
  *             Soft: the mark comes only when the page is out of use; a failure marks and counts nothing.
  * Tests:      tests/test_poison.c, tests/test_poison_states.c, tests/test_poison_vm.c, tests/test_poison_race.c,
- *             tests/test_held.c.
+ *             tests/test_held.c, tests/test_poison_tries.c, tests/test_trace_ring.c.
  */
 #include "mm/poison_priv.h"
 

@@ -89,6 +89,7 @@ TEST_SRCS += tests/test_poison.c
 TEST_SRCS += tests/test_poison_states.c
 TEST_SRCS += tests/test_poison_vm.c
 TEST_SRCS += tests/test_poison_race.c
+TEST_SRCS += tests/test_poison_tries.c
 TEST_SRCS += tests/test_poison_standby.c
 TEST_SRCS += tests/test_check_vm.c
 TEST_SRCS += tests/test_share.c

@@ -34,6 +34,7 @@ static struct {
 	unsigned long least;   /* free pages of the zone that a migration ever saw */
 	unsigned moved;        /* successful ones */
 	void (*on_move)(struct page *dst, struct page *src); /* at each of them, before src is released; may be NULL */
+	unsigned busy;         /* so many migrations must be tried again first */
 	u32 refuse;            /* every so manieth migration is refused; 0: none */
 	u64 last, least_gap;   /* ns: when the last one was refused; between two after MANY of them */
 	u32 enough;            /* set when ENOUGH were refused */
@@ -51,6 +52,10 @@ static inline int mov_migrate(struct movable_owner *owner, struct memory *mem, s
 {
 	unsigned long free = READ_ONCE(zone_of(mem, page_to_pfn_in(mem, src))->nr_free);
 
+	if (mov.busy > 0) {
+		mov.busy--;
+		return -EAGAIN;
+	}
 	mov.least = MIN(mov.least, free);
 	if (mov.refuse && ++mov.calls % mov.refuse == 0) {
 		u64 now = arch_clock_ns();

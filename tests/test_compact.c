@@ -94,7 +94,7 @@ static void small_orders_need_small_windows(struct ktest *t)
 	for (order = 1; order < MAX_ORDER; order++) {
 		stats = (struct compact_stats){0};
 		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
-		EXPECT(t, stats.windows <= 1);
+		EXPECT_EQ(t, stats.windows, stats.moved > 0);
 		EXPECT(t, stats.moved <= 1UL << order);
 		/* It is there, and nothing is done for it. */
 		stats = (struct compact_stats){0};
@@ -229,6 +229,65 @@ static void isolated_pageblocks_are_left_alone(struct ktest *t)
 	EXPECT(t, free_blocks(zone) > 0);
 	set_isolated(zone, zone->start_pfn, false);
 	set_isolated(zone, last, false);
+	compact_end(t);
+}
+
+/* Lent pages would only be moved for others that are lent. */
+static void cma_pageblocks_are_not_emptied(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
+	struct pageblock low;
+	struct zone *zone;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = fragmented(t, mem, ZONE_NORMAL);
+	set_type(zone, zone->start_pfn, MT_CMA);
+	low = *pageblock_of(mem, zone->start_pfn);
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
+	EXPECT_EQ(t, memcmp(&low, pageblock_of(mem, zone->start_pfn), sizeof(low)), 0);
+	set_type(zone, zone->start_pfn, MT_MOVABLE);
+	compact_end(t);
+}
+
+/* Blocks of two pages, of which every third is free. */
+static void blocks_of_two_pages_are_moved_too(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct compact_stats stats = {0};
+	struct zone *zone;
+	struct page *page;
+	unsigned long free;
+	u32 i;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = zone_in(mem, ZONE_MOVABLE);
+	all_caches_off(t, mem);
+	while ((page = take_block(zone, 1, MT_MOVABLE))) {
+		page_make_movable(mem, page, &mov.owner, mov.nr);
+		mov.pages[mov.nr++] = page;
+	}
+	for (i = 0; i < mov.nr; i++) {
+		if (page_to_pfn_in(mem, mov.pages[i]) / 2 % 3 == 0)
+			mov_free(i);
+	}
+	EXPECT_EQ(t, free_blocks(zone), 0);
+	free = zone->nr_free;
+	/* A window as large as they are has nothing to gain. */
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), 0);
+	EXPECT_EQ(t, stats.looks, 0);
+	/* What was captured for a move that is refused comes back. */
+	mov.refuse = 1;
+	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats) != 0);
+	EXPECT(t, stats.failed > 0 && stats.failed == mov.calls);
+	EXPECT_EQ(t, zone->nr_free, free);
+	mov.refuse = 0;
+	stats.failed = 0;
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats), 0);
+	EXPECT_EQ(t, stats.failed, 0);
+	EXPECT(t, stats.moved > 0 && stats.moved == mov.moved);
+	EXPECT(t, free_blocks(zone) > 0);
+	EXPECT_EQ(t, zone->nr_free, free);
+	expect_sound(t, mem);
 	compact_end(t);
 }
 
@@ -428,6 +487,7 @@ KTEST_SUITE(compact, KTEST_QUICK, KTEST(movable_requests_get_every_largest_block
     KTEST(unmovable_requests_get_every_largest_block), KTEST(small_orders_need_small_windows),
     KTEST(all_memory_is_gathered_on_request), KTEST(a_pinned_page_spares_its_window),
     KTEST(what_cannot_move_spares_its_window), KTEST(isolated_pageblocks_are_left_alone),
+    KTEST(cma_pageblocks_are_not_emptied), KTEST(blocks_of_two_pages_are_moved_too),
     KTEST(refused_moves_are_counted_against_the_bound), KTEST(a_refusal_gives_up_one_window),
     KTEST(moves_leave_the_watermark),
     KTEST(what_the_watermark_forbids_is_not_begun), KTEST(a_request_has_its_zones_compacted_in_turn),

@@ -258,7 +258,7 @@ static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
 	struct memory_config cfg;
 	struct miser miser;
 	struct memory *mem;
-	unsigned granted, failed = 0;
+	unsigned granted, failed = 0, begun = 0;
 	int err = -ENOMEM;
 
 	REQUIRE(t, bare_config(t, &cfg, 0, 1));
@@ -273,6 +273,7 @@ static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
 		miser.left = granted;
 		memset(cfg.pageblocks, 0, sizeof(struct pageblock));
 		err = memory_init(mem, &cfg);
+		begun += !err;
 		if (!err)
 			err = memory_add_zone(mem, 0, ZONE_NORMAL, 0, PAGEBLOCK_PAGES);
 		if (!err)
@@ -285,6 +286,7 @@ static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
 	EXPECT_EQ(t, err, 0);
 	/* The mask, the array of caches, one cache, its ring, its slots. */
 	EXPECT_EQ(t, failed, 5);
+	EXPECT_EQ(t, begun, 2);
 }
 
 static void whole_machine_is_clean(struct ktest *t)

@@ -249,31 +249,19 @@ static void the_memorys_policy_is_used_when_none_is_named(struct ktest *t)
 	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(3), false);
 }
 
-static unsigned busy; /* moves that must be tried again */
-
-static int migrate_later(struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
-{
-	if (busy == 0)
-		return mov_migrate(owner, mem, dst, src);
-	busy--;
-	return -EAGAIN;
-}
-
 static void tries_are_counted(struct ktest *t)
 {
-	static const struct movable_ops later = {.isolate = mov_isolate, .migrate = migrate_later, .putback = mov_putback};
 	struct memory *mem = ktest_memory(t, 0, 0, 2 * NORMAL);
 	struct offline_result res;
 	unsigned tries, at;
 	pfn_t start;
 
 	REQUIRE(t, mov_begin(t, mem));
-	mov.owner.ops = &later;
 	mov_fill(1);
 	REQUIRE(t, mov.nr == 1);
 	for (tries = 0; tries < MIGRATE_PASSES; tries++) {
 		start = ALIGN_DOWN(page_to_pfn_in(mem, mov.pages[0]), PAGEBLOCK_PAGES);
-		busy = tries;
+		mov.busy = tries;
 		EXPECT_EQ(t, offline_pages(mem, start, BLOCK(1), NULL, &res), 0);
 		EXPECT_EQ(t, res.moved, 1);
 		EXPECT_EQ(t, res.retries, tries);
@@ -286,7 +274,7 @@ static void tries_are_counted(struct ktest *t)
 	}
 	/* Once more than that: the next pass finds it again. */
 	start = ALIGN_DOWN(page_to_pfn_in(mem, mov.pages[0]), PAGEBLOCK_PAGES);
-	busy = MIGRATE_PASSES;
+	mov.busy = MIGRATE_PASSES;
 	EXPECT_EQ(t, offline_pages(mem, start, BLOCK(1), NULL, &res), 0);
 	EXPECT_EQ(t, res.loops, 2);
 	EXPECT_EQ(t, res.retries, MIGRATE_PASSES - 1);

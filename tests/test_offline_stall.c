@@ -8,6 +8,7 @@
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define STALL_NS 300000000ULL /* longer than an offline waits for threads that go on */
+#define STUCK_NS 200000000ULL
 #define TURNS    5
 
 /* A page in the hands of a thread whose CPU stands still. */
@@ -104,9 +105,13 @@ static void a_page_that_stays_is_refused(struct ktest *t)
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = WAIT_FOREVER};
 	struct stall s = {.mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2)};
 	struct offline_result res;
+	u64 began;
 
 	REQUIRE(t, s.mem && take_page(t, &s));
+	began = arch_clock_ns();
 	EXPECT_EQ(t, offline_pages(s.mem, s.start, BLOCK(4), &opts, &res), -EBUSY);
+	/* Whoever may have it has had turns, and time. */
+	EXPECT(t, arch_clock_ns() - began >= STUCK_NS);
 	EXPECT_EQ(t, res.fail.why, WHY_UNMOVABLE);
 	EXPECT_EQ(t, res.fail.pfn, page_to_pfn_in(s.mem, s.page));
 	EXPECT(t, res.loops > TURNS);

@@ -2,9 +2,8 @@
 /*
  * test_trace_ring.c: what the rings remember of a page: slow paths always, hot paths when asked.
  */
-#include <quarry/ktest.h>
-
-#include "mm/mm_priv.h"
+#include "tests/mov_help.h"
+#include <quarry/poison.h>
 
 #define HITS 8
 
@@ -83,6 +82,54 @@ static void ranges_are_one_record(struct ktest *t)
 	EXPECT_EQ(t, kinds(mem, start - 1, hit), 0);
 }
 
+static void an_undone_offline_leaves_both_records(struct ktest *t)
+{
+	const u32 cancel = 1;
+	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &cancel};
+	struct memory *mem = ktest_memory(t, 0, 4, 8);
+	struct trace_hit hit[HITS];
+	pfn_t start = 6 * PAGEBLOCK_PAGES;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, start, 2 * PAGEBLOCK_PAGES, &opts, NULL), -EINTR);
+	REQUIRE(t, kinds(mem, start + 5, hit) == 2);
+	EXPECT_EQ(t, hit[0].rec.kind, TR_isolate);
+	EXPECT_EQ(t, hit[0].rec.blocks, 2);
+	EXPECT_EQ(t, hit[1].rec.kind, TR_restore);
+	EXPECT_EQ(t, hit[1].rec.blocks, 2);
+}
+
+static void a_page_is_followed_from_owner_to_owner(struct ktest *t)
+{
+	static const enum trace_kind want[] = {TR_take, TR_movable, TR_lru_take, TR_moved};
+	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct trace_hit hit[HITS];
+	struct page *page;
+	unsigned i, nr;
+	pfn_t pfn;
+
+	REQUIRE(t, mov_begin(t, mem));
+	all_caches_off(t, mem);
+	mov_fill(1);
+	REQUIRE(t, mov.nr == 1);
+	page = mov.pages[0];
+	pfn = page_to_pfn_in(mem, page);
+	EXPECT_EQ(t, isolate_movable_page(mem, pfn), 0);
+	EXPECT_EQ(t, migrate_pages(mem, &page, 1, NULL), 0);
+	nr = kinds(mem, pfn, hit);
+	REQUIRE(t, nr > ARRAY_SIZE(want));
+	for (i = 0; i < ARRAY_SIZE(want); i++) {
+		EXPECT_EQ(t, hit[i].rec.kind, want[i]);
+		EXPECT_EQ(t, hit[i].rec.pfn, pfn);
+	}
+	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), 0);
+	nr = kinds(mem, pfn, hit);
+	REQUIRE(t, nr > 0);
+	EXPECT_EQ(t, hit[nr - 1].rec.kind, TR_retired);
+	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
+	mov_end(t);
+}
+
 static void old_records_give_way(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
@@ -125,4 +172,5 @@ static void hits_of_several_cpus_are_in_the_order_of_time(struct ktest *t)
 
 KTEST_SUITE(trace_ring, KTEST_QUICK, KTEST(slow_paths_are_recorded_in_order),
     KTEST(hot_paths_are_recorded_only_when_asked), KTEST(ranges_are_one_record),
+    KTEST(an_undone_offline_leaves_both_records), KTEST(a_page_is_followed_from_owner_to_owner),
     KTEST(hits_of_several_cpus_are_in_the_order_of_time), KTEST(old_records_give_way));
