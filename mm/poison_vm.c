@@ -23,7 +23,7 @@ static bool has_copy(const struct vm_object *object, const struct page *page)
 
 /* Under the object's lock: the slot's reference is dropped after the shootdown. */
 static void leave_slot(struct vm_object *object, struct page *page, struct tlb_gather *g,
-    struct poison_result *res)
+    struct poison_result *res) REQUIRES(object->lock)
 {
 	u64 *slot = object_slot(object, page->index);
 
@@ -80,7 +80,7 @@ int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *
 	if (!object)
 		return -EAGAIN;
 	tlb_gather_init(&g, zone->mem);
-	spin_lock(&object->lock);
+	object_lock(object);
 	if (slot_page(object_lookup(object, page->index)) == page) {
 		flags = zone_lock_irqsave(zone);
 		if (!page_poisoned(page))

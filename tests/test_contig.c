@@ -4,6 +4,7 @@
  * and that a refusal leaves all as it was.
  */
 #include "tests/mov_help.h"
+#include <quarry/poison.h>
 
 #define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 8u : 64u) /* pageblocks */
@@ -237,6 +238,53 @@ static void nowhere_to_move_to(struct ktest *t)
 	mov_end(t);
 }
 
+static pfn_t breaks;  /* the page that breaks at the first move */
+static int broken;     /* what was said of it */
+
+static void break_it(struct page *dst, struct page *src)
+{
+	if (mov.moved == 1)
+		broken = mem_soft_offline_page(mov.mem, breaks);
+}
+
+/* Behind a pageblock that is taken already: that one is given back. */
+static void a_page_that_breaks_meanwhile_is_named_and_all_given_back(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct mm_fail fail = {0};
+	unsigned long free;
+	unsigned p;
+	u32 i;
+
+	REQUIRE(t, mov_begin(t, mem));
+	all_caches_off(t, mem);
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		mov_fill_range(BLOCK(3), BLOCK(4));
+		for (i = mov.nr - PAGEBLOCK_PAGES / 2; i < mov.nr; i++)
+			mov_free(i);
+		breaks = BLOCK(4) - 1;
+		broken = -1;
+		mov.moved = 0;
+		mov.on_move = break_it;
+		mem->policy = policies[p];
+		free = memory_free_pages(mem);
+		EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(2), BLOCK(4), MT_MOVABLE, &fail), -EBUSY);
+		EXPECT_EQ(t, broken, 0);
+		EXPECT_EQ(t, fail.why, WHY_HWPOISON);
+		EXPECT_EQ(t, fail.pfn, breaks);
+		EXPECT_EQ(t, memory_free_pages(mem), free - 1);
+		EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].nr_isolated, 0);
+		EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].pcp_depth, 1);
+		EXPECT_EQ(t, mem_unpoison_page(mem, breaks), 0);
+		mov.on_move = NULL;
+		EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(2), BLOCK(4), MT_MOVABLE, NULL), 0);
+		EXPECT_EQ(t, free_contig_range(mem, BLOCK(2), BLOCK(2)), 0);
+		while (mov.nr > 0)
+			mov_free(--mov.nr);
+	}
+	mov_end(t);
+}
+
 static void whole_pageblocks_take_the_type(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
@@ -277,4 +325,5 @@ static void mapped_pages_move_out(struct ktest *t)
 KTEST_SUITE(contig, KTEST_QUICK, KTEST(a_range_in_use_is_had_and_its_neighbours_stay),
     KTEST(what_is_left_of_a_free_block_stays_free), KTEST(nonsense_is_refused),
     KTEST(what_cannot_move_is_named), KTEST(a_pinned_page_is_named), KTEST(what_stays_ends_it),
-    KTEST(nowhere_to_move_to), KTEST(whole_pageblocks_take_the_type), KTEST(mapped_pages_move_out));
+    KTEST(nowhere_to_move_to),
+    KTEST(a_page_that_breaks_meanwhile_is_named_and_all_given_back), KTEST(whole_pageblocks_take_the_type), KTEST(mapped_pages_move_out));

@@ -453,8 +453,46 @@ static void a_page_that_was_flagged_on_its_way(struct ktest *t)
 	scene_end(t, &s);
 }
 
+static void fail_it(void *arg)
+{
+	struct stand *s = arg;
+
+	s->order = (unsigned)-mem_memory_failure(s->mem, s->pfn, 0, NULL);
+}
+
+/* Somebody changes the entries of slot 0 in steps, and is between two of them. */
+static void a_walk_that_is_under_way_is_waited_for(struct ktest *t)
+{
+	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
+	struct tlb_gather g;
+	unsigned turn;
+
+	if (!s.mem || ktest_cpus() < 2)
+		return;
+	REQUIRE(t, make_page_with_all_references(&s));
+	spin_lock(&scene.object->lock);
+	scene.object->walked = 1;
+	spin_unlock(&scene.object->lock);
+	ktest_start(1, fail_it, &s);
+	for (turn = 0; turn < 1u << 16 && READ_ONCE(scene.object->walked); turn++)
+		thread_yield();
+	EXPECT_EQ(t, READ_ONCE(scene.object->walked), 1);
+	EXPECT(t, !is_flagged(s.mem, s.pfn));
+	tlb_gather_init(&g, s.mem);
+	spin_lock(&scene.object->lock);
+	rmap_unmap(scene.object, 0, 0, &g);
+	spin_unlock(&scene.object->lock);
+	tlb_flush(&g);
+	ktest_join(1);
+	EXPECT_EQ(t, s.order, 0);
+	EXPECT(t, is_flagged(s.mem, s.pfn));
+	put_all_and_drop(&s);
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, s.pfn), 0);
+}
+
 #define STATE_CASE(name, ...) KTEST(name),
 KTEST_SUITE(poison_vm, 0, STATES(STATE_CASE) KTEST(soft_offline_moves_the_content),
     KTEST(a_failed_soft_offline_changes_nothing), KTEST(a_lost_page_is_reported_and_replaced),
     KTEST(an_object_goes_with_its_lost_pages), KTEST(a_write_that_only_an_entry_knows_of),
-    KTEST(a_clean_page_is_asked_for_again), KTEST(a_page_that_was_flagged_on_its_way));
+    KTEST(a_clean_page_is_asked_for_again), KTEST(a_page_that_was_flagged_on_its_way),
+    KTEST(a_walk_that_is_under_way_is_waited_for));

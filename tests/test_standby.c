@@ -328,6 +328,7 @@ static void take_some_of_standby(void *arg)
 static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 {
 	struct memory *mem = standing_by(t, gfp_kind(gfp), 0);
+	u64 limit = standby_wait_ns;
 	unsigned turn;
 
 	REQUIRE(t, mem);
@@ -335,14 +336,20 @@ static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 	served = (struct pile){NULL, 0};
 	wanted = gfp;
 	memory_set_oom(mem, count_kill, NULL);
+	/* It is woken: nothing else ends the wait within the hour. */
+	WRITE_ONCE(standby_wait_ns, 3600 * 1000000000ULL);
 	hotplug_lock(mem);
 	ktest_start(1, take_some_of_standby, mem);
 	for (turn = 0; turn < TURNS && !mm_event_sum(mem, EV_STANDBY_WAIT); turn++)
+		thread_yield();
+	/* Until it sleeps, where that can be seen. */
+	for (turn = 0; turn < TURNS / 64 && !READ_ONCE(mem->standby.served.first); turn++)
 		thread_yield();
 	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 1);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
 	ktest_join(1);
+	WRITE_ONCE(standby_wait_ns, limit);
 	EXPECT_EQ(t, killed, 0);
 	EXPECT_EQ(t, served.nr, BLOCK(ONLINE + 1));
 	memory_set_oom(mem, NULL, NULL);
