@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_offline_bounds.c: what must be left when memory goes, to the page; the claims that count; where an offline
- * would succeed; and what an operation reports, plans and releases on the way.
+ * would succeed; what an operation reports, plans and releases on the way; and what the standby thread waits for.
  */
 #include "tests/standby_help.h"
 #include <quarry/poison.h>
@@ -381,9 +381,50 @@ static void the_longest_hold_of_the_lock_is_known(struct ktest *t)
 	hotplug_unlock(mem);
 }
 
+/* ---- the standby thread ---- */
+
+static unsigned grows; /* until the tables' lock can be had */
+
+static void another_grow(struct memory *mem)
+{
+	if (grows > 0 && --grows == 0)
+		inside_result = 0;
+}
+
+/* Somebody has the lock of the tables for descriptors: the standby thread tries again, and who waits is served. */
+static void the_lock_of_the_tables_is_waited_for(struct ktest *t)
+{
+	struct memory *mem = without_descriptors(t);
+	struct pile pile = {NULL, 0};
+
+	REQUIRE(t, mem);
+	EXPECT(t, mem->standby.thread);
+	inside_result = -EAGAIN;
+	grows = 5;
+	inside_meanwhile = another_grow;
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE + 1)), BLOCK(ONLINE + 1));
+	EXPECT_EQ(t, grows, 0);
+	EXPECT(t, range_count(mem, 0, BLOCK(TOTAL), PB_ONLINE) > ONLINE);
+	inside_meanwhile = NULL;
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	drop_memory(t, mem);
+	EXPECT(t, !mem->standby.thread);
+}
+
+static void no_thread_waits_where_nothing_stands_by(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+
+	REQUIRE(t, mem);
+	EXPECT(t, !mem->standby.thread);
+	EXPECT_EQ(t, standby_ask(mem, 0), 0);
+	EXPECT_EQ(t, standby_online(zone_in(mem, ZONE_NORMAL)), 0);
+}
+
 KTEST_SUITE(offline_bounds, KTEST_QUICK, KTEST(enough_must_be_left_to_the_page),
     KTEST(some_memory_must_be_left_for_the_kernel), KTEST(claims_that_came_before_count_once_each),
     KTEST(a_candidate_is_found_around_claims), KTEST(a_candidate_leaves_enough_to_the_page),
     KTEST(a_candidate_lies_in_one_zone), KTEST(the_memorys_policy_is_used_when_none_is_named),
     KTEST(tries_are_counted), KTEST(caches_are_planned_for_what_is_left),
-    KTEST(caches_are_planned_for_what_standby_brought), KTEST(the_longest_hold_of_the_lock_is_known));
+    KTEST(caches_are_planned_for_what_standby_brought), KTEST(the_longest_hold_of_the_lock_is_known),
+    KTEST(the_lock_of_the_tables_is_waited_for), KTEST(no_thread_waits_where_nothing_stands_by));

@@ -424,44 +424,6 @@ static void it_brings_its_own_descriptors(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static unsigned grows; /* until the tables' lock can be had */
-
-static void another_grow(struct memory *mem)
-{
-	if (grows > 0 && --grows == 0)
-		inside_result = 0;
-}
-
-/* Somebody has the lock of the tables for descriptors: the standby thread tries again, and who waits is served. */
-static void the_lock_of_the_tables_is_waited_for(struct ktest *t)
-{
-	struct memory *mem = without_descriptors(t);
-	struct pile pile = {NULL, 0};
-
-	REQUIRE(t, mem);
-	EXPECT(t, mem->standby.thread);
-	inside_result = -EAGAIN;
-	grows = 5;
-	inside_meanwhile = another_grow;
-	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE + 1)), BLOCK(ONLINE + 1));
-	EXPECT_EQ(t, grows, 0);
-	EXPECT(t, blocks_online(mem) > ONLINE);
-	inside_meanwhile = NULL;
-	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	drop_memory(t, mem);
-	EXPECT(t, !mem->standby.thread);
-}
-
-static void no_thread_waits_where_nothing_stands_by(struct ktest *t)
-{
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
-
-	REQUIRE(t, mem);
-	EXPECT(t, !mem->standby.thread);
-	EXPECT_EQ(t, standby_ask(mem, 0), 0);
-	EXPECT_EQ(t, standby_online(zone_in(mem, ZONE_NORMAL)), 0);
-}
-
 /* ---- under load ---- */
 
 struct eater {
@@ -507,5 +469,4 @@ KTEST_SUITE(standby, KTEST_QUICK, KTEST(it_is_offline_in_every_respect), KTEST(a
     KTEST(a_lock_held_does_not_make_it_futile), KTEST(a_large_block_is_asked_for_while_another_has_the_lock),
     KTEST(nobody_dies_while_standby_memory_waits_for_a_lock),
     KTEST(the_wait_for_that_lock_has_a_limit), KTEST(it_brings_its_own_descriptors),
-    KTEST(the_lock_of_the_tables_is_waited_for), KTEST(no_thread_waits_where_nothing_stands_by),
     KTEST(all_cpus_get_it_all));
