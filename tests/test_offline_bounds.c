@@ -381,6 +381,19 @@ static void the_longest_hold_of_the_lock_is_known(struct ktest *t)
 	hotplug_unlock(mem);
 }
 
+/* A deadline that the clock cannot reach is none; any other lies as far ahead as it was asked for. */
+static void deadlines_are_exact(struct ktest *t)
+{
+	u64 before = arch_clock_ns(), ahead = 2 * before + 1000, deadline = deadline_from_now(ahead);
+	u64 after = arch_clock_ns();
+
+	EXPECT(t, deadline >= before + ahead && deadline <= after + ahead);
+	EXPECT_EQ(t, deadline_from_now(~0ULL), ~0ULL);
+	EXPECT_EQ(t, deadline_from_now(~0ULL - 1), ~0ULL);
+	deadline = deadline_from_now(0);
+	EXPECT(t, deadline >= after && deadline <= arch_clock_ns());
+}
+
 /* ---- the standby thread ---- */
 
 static unsigned grows; /* until the tables' lock can be had */
@@ -426,5 +439,5 @@ KTEST_SUITE(offline_bounds, KTEST_QUICK, KTEST(enough_must_be_left_to_the_page),
     KTEST(a_candidate_is_found_around_claims), KTEST(a_candidate_leaves_enough_to_the_page),
     KTEST(a_candidate_lies_in_one_zone), KTEST(the_memorys_policy_is_used_when_none_is_named),
     KTEST(tries_are_counted), KTEST(caches_are_planned_for_what_is_left),
-    KTEST(caches_are_planned_for_what_standby_brought), KTEST(the_longest_hold_of_the_lock_is_known),
+    KTEST(caches_are_planned_for_what_standby_brought), KTEST(the_longest_hold_of_the_lock_is_known), KTEST(deadlines_are_exact),
     KTEST(the_lock_of_the_tables_is_waited_for), KTEST(no_thread_waits_where_nothing_stands_by));
