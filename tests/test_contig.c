@@ -295,6 +295,11 @@ static void whole_pageblocks_take_the_type(struct ktest *t)
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(1))), MT_UNMOVABLE);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(2))), MT_MOVABLE);
 	EXPECT_EQ(t, free_contig_range(mem, BLOCK(1) - 1, PAGEBLOCK_PAGES + 2), 0);
+	/* And from border to border. */
+	EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(3), BLOCK(4), MT_UNMOVABLE, NULL), 0);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(3))), MT_UNMOVABLE);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(4))), MT_MOVABLE);
+	EXPECT_EQ(t, free_contig_range(mem, BLOCK(3), BLOCK(1)), 0);
 	expect_sound(t, mem);
 }
 
