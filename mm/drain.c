@@ -121,8 +121,7 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 		if (!zone)
 			WRITE_ONCE(mem->round_done, mem->round_started);
 		MM_EVENT(mem, DRAIN_ROUNDS);
-		if (asked > 0)
-			MM_EVENT_ADD(mem, DRAIN_ASKED, asked);
+		MM_EVENT_ADD(mem, DRAIN_ASKED, (u64)asked);
 	}
 	rounds_unlock(mem);
 	return asked;

@@ -20,7 +20,7 @@
 /* Entries looked at in one hold of the locks. */
 #define ENTRIES_AT_ONCE 128
 
-/* Regions that overlap are equal, so that a key of one page finds the region it lies in. */
+/* Regions that overlap are equal, and so is an address, as a region without pages, to the one it lies in. */
 static int compare(const struct vm_region *a, const struct vm_region *b)
 {
 	if (a->end <= b->start)
@@ -33,7 +33,7 @@ RB_GENERATE_INTERNAL(vm_region_tree, vm_region, node, compare, unused static)
 /* The region that @va lies in, or the first one above it; NULL.  space->lock or space->change. */
 static struct vm_region *region_from(struct vm_space *space, uintptr_t va)
 {
-	struct vm_region key = {.start = va, .end = va + 1};
+	struct vm_region key = {.start = va, .end = va};
 
 	return RB_NFIND(vm_region_tree, &space->regions, &key);
 }

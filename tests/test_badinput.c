@@ -219,6 +219,8 @@ static void free_of_a_foreign_pointer(struct ktest *t)
 	expect_refused(t, mem, &foreign, 0);
 	expect_refused(t, mem, &foreign, 1);
 	EXPECT_EQ(t, foreign.word, 0);
+	expect_refused(t, mem, pfn_to_page_in(mem, mem->end_pfn), 0);
+	expect_refused(t, mem, pfn_to_page_in(mem, mem->start_pfn) - 1, 0);
 	/* Into the middle of a descriptor. */
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);

@@ -341,7 +341,43 @@ static void random_operations_agree_with_an_oracle(struct ktest *t)
 	expect_all_merged(t, o.zone, MT_MOVABLE);
 }
 
-KTEST_SUITE(buddy, KTEST_QUICK, KTEST(split_leaves_one_buddy_of_each_order),
+/* For each type whose lists hold a block, who can take it; in a zone of nothing else. */
+static void a_zone_has_what_a_request_can_take(struct ktest *t)
+{
+	static const bool takes[NR_CACHED_TYPES][NR_MIGRATETYPES] = {
+	    [MT_UNMOVABLE] = {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true},
+	    [MT_MOVABLE] = {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true, [MT_CMA] = true},
+	    [MT_RECLAIMABLE] = {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true},
+	};
+	struct memory *mem = ktest_memory(t, 0, 1, 0);
+	unsigned listed, type, order, have;
+	struct page *page;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_NORMAL];
+	for (listed = 0; listed < NR_MIGRATETYPES; listed++) {
+		set_type(zone, 0, (enum migratetype)listed);
+		/* The whole pageblock, or what is left of it: its upper half. */
+		for (have = MAX_ORDER; have >= MAX_ORDER - 1; have--) {
+			page = have < MAX_ORDER ? take_block(zone, have, (enum migratetype)listed) : NULL;
+			for (type = 0; type < NR_CACHED_TYPES; type++)
+				for (order = 0; order <= MAX_ORDER; order++)
+					EXPECT_EQ(t, buddy_has(zone, order, (enum migratetype)type),
+					    takes[type][listed] && order <= have);
+			if (page)
+				give_block(zone, page);
+		}
+	}
+	set_type(zone, 0, MT_MOVABLE);
+	page = take_block(zone, MAX_ORDER, MT_MOVABLE);
+	for (type = 0; type < NR_CACHED_TYPES; type++)
+		EXPECT(t, !buddy_has(zone, 0, (enum migratetype)type));
+	if (page)
+		give_block(zone, page);
+}
+
+KTEST_SUITE(buddy, KTEST_QUICK, KTEST(a_zone_has_what_a_request_can_take), KTEST(split_leaves_one_buddy_of_each_order),
     KTEST(smallest_block_that_is_large_enough_is_split),
     KTEST(pages_freed_in_ascending_order_merge), KTEST(pages_freed_in_descending_order_merge),
     KTEST(pages_freed_odd_ones_first_merge), KTEST(pages_freed_in_any_order_merge),

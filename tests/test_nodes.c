@@ -213,7 +213,54 @@ static void each_request_has_its_first_stack(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(nodes, KTEST_QUICK, KTEST(each_request_has_its_first_stack),
+/* ---- CPUs beyond those of the memory ---- */
+
+static void do_without_a_cache(void *arg)
+{
+	struct memory *mem = arg;
+	irqflags_t flags;
+
+	drain_local_pages(mem, NULL);
+	trace_page(mem, TR_put, 1, 0);
+	MM_EVENT(mem, QUARANTINED);
+	flags = arch_irq_save();
+	pcp_cpu_leave(mem);
+	pcp_cpu_join(mem);
+	arch_irq_restore(flags);
+}
+
+/* A memory that was made for fewer CPUs than there are: the others have nothing to give back. */
+static void a_cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
+{
+	struct memory_config cfg;
+	struct trace_hit hit[2];
+	struct memory *mem;
+
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	REQUIRE(t, bare_config(t, &cfg, 0, BLOCKS));
+	cfg.nr_cpus = 1;
+	mem = cfg.alloc(cfg.arg, sizeof(*mem));
+	REQUIRE(t, mem && !memory_init(mem, &cfg));
+	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, cfg.end_pfn));
+	memory_add_ram(mem, 0, cfg.end_pfn);
+	memory_free_range(mem, 0, cfg.end_pfn);
+	REQUIRE(t, !memory_ready(mem) && !memory_start(mem));
+	ktest_on_cpu(1, do_without_a_cache, mem);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_QUARANTINED), 1);
+	EXPECT_EQ(t, trace_find(mem, 1, hit, 2), 0);
+	pcp_zones_changed(mem);
+	pcp_refresh_all(mem);
+	EXPECT_EQ(t, drain_all_pages(mem, NULL), 0);
+	EXPECT(t, drain_isolated_pages(mem) <= 1);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(nodes, KTEST_QUICK, KTEST(a_cpu_without_a_cache_has_nothing_to_drain),
+    KTEST(each_request_has_its_first_stack),
     KTEST(without_memory_of_its_own_the_nearest_is_used),
     KTEST(without_memory_of_its_own_a_request_that_waits_ends),
     KTEST(an_emptied_node_is_passed_over_until_it_is_back), KTEST(a_removed_node_may_come_back_as_another));

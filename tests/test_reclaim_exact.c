@@ -253,6 +253,96 @@ static void every_dropped_page_is_noted_once(struct ktest *t)
 	end(t, &s);
 }
 
+/* ---- what is looked at ---- */
+
+/* Entries of a list that one hold of its lock looks at, as lru.c says. */
+#define LOOK_AT_ONCE 128u
+
+static void one_hold_looks_at_so_many_pages(struct ktest *t)
+{
+	struct page *taken[RECLAIM_BATCH];
+	struct vm_scene s;
+	struct zone *zone;
+	unsigned i, unfit;
+
+	if (!scene_begin_pager(t, &s, LOOK_AT_ONCE + 1, &scene_pager, NULL))
+		return;
+	zone = movable_zone(s.mem);
+	for (i = 0; i <= LOOK_AT_ONCE; i++)
+		EXPECT_EQ(t, vm_object_supply(s.object, i, NULL), 0);
+	REQUIRE(t, pages_there(&s, LOOK_AT_ONCE + 1));
+	/* All but the youngest: one more than are looked at, and then as many. */
+	for (i = 0; i < LOOK_AT_ONCE; i++)
+		page_set_flags(page_in(s.object, i), PAGE_DIRTY);
+	for (unfit = LOOK_AT_ONCE; unfit >= LOOK_AT_ONCE - 1; unfit--) {
+		EXPECT_EQ(t, lru_isolate_tail(zone, LRU_INACTIVE, true, taken, RECLAIM_BATCH),
+		    unfit < LOOK_AT_ONCE);
+		if (unfit == LOOK_AT_ONCE)
+			EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
+	}
+	EXPECT(t, taken[0] == page_in(s.object, LOOK_AT_ONCE));
+	EXPECT_EQ(t, zone->nr_reclaiming, 1);
+	atomic_sub(&zone->nr_reclaiming, 1u);
+	putback_lru_page(s.mem, taken[0]);
+	scene_end(t, &s);
+}
+
+/* With more than half as many off the lists as are left there it leaves the rest to whoever has them. */
+static void an_allocation_drops_pages_up_to_half(struct ktest *t)
+{
+	struct vm_scene s;
+	struct zone *zone;
+	unsigned i;
+
+	if (!begin(t, &s, 0))
+		return;
+	reclaim_stop(s.mem);
+	zone = movable_zone(s.mem);
+	for (i = 0; i < PAGES; i++)
+		page_clear_flags(page_in(s.object, i), PAGE_DIRTY);
+	EXPECT_EQ(t, zone->lru[LRU_INACTIVE].nr, PAGES);
+	atomic_add(&zone->nr_reclaiming, PAGES / 2 + 1);
+	EXPECT(t, !reclaim_direct(s.mem, GFP_MOVABLE, 0));
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_THROTTLED), 1);
+	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
+	atomic_sub(&zone->nr_reclaiming, 1u);
+	EXPECT(t, reclaim_direct(s.mem, GFP_MOVABLE, 0));
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_THROTTLED), 1);
+	EXPECT_EQ(t, vm_object_present(s.object), PAGES - RECLAIM_BATCH);
+	atomic_sub(&zone->nr_reclaiming, PAGES / 2);
+	end(t, &s);
+}
+
+/* Active pages age only where there are more of them than of the others. */
+static void as_many_active_pages_do_not_age(struct ktest *t)
+{
+	struct lru_scan scan = {.batch = 1};
+	struct vm_scene s;
+	struct zone *zone;
+	unsigned i;
+
+	if (!begin(t, &s, 0))
+		return;
+	reclaim_stop(s.mem);
+	zone = movable_zone(s.mem);
+	scan.zone = zone;
+	for (i = 0; i < PAGES / 2; i++) {
+		struct page *page = page_in(s.object, i);
+
+		EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
+		page_set_flags(page, PAGE_ACTIVE);
+		putback_lru_page(s.mem, page);
+	}
+	EXPECT_EQ(t, zone->lru[LRU_ACTIVE].nr, PAGES / 2);
+	reclaim_batch(&scan);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_AGED), 0);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 1);
+	EXPECT_EQ(t, scan.freed, 1);
+	reclaim_batch(&scan);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_AGED), RECLAIM_BATCH);
+	end(t, &s);
+}
+
 /* ---- in vain ---- */
 
 static void a_run_says_for_which_requests_it_was_in_vain(struct ktest *t)
@@ -270,8 +360,17 @@ static void a_run_says_for_which_requests_it_was_in_vain(struct ktest *t)
 	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
 	/* What an earlier run found for a request of another kind stays. */
 	WRITE_ONCE(r->run_in_vain, another);
+	/* Whole batches; and the low mark starts none. */
+	WRITE_ONCE(movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
+	WRITE_ONCE(movable_zone(s.mem)->futile_came, READ_ONCE(movable_zone(s.mem)->lru_came));
+	WRITE_ONCE(movable_zone(s.mem)->futile, 1);
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, at_rest(r));
+	/* Two passes over the lists, and one that spares nothing; a pager that refuses is asked once. */
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 3 * PAGES);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), 1);
+	EXPECT_EQ(t, READ_ONCE(store.cleans), 1);
+	zone_set_watermarks(movable_zone(s.mem));
 	EXPECT_EQ(t, READ_ONCE(r->run_in_vain), mine | another);
 	EXPECT_EQ(t, READ_ONCE(r->run_for), 0);
 	WRITE_ONCE(store.answer, 0);
@@ -373,6 +472,8 @@ static void a_compaction_says_for_which_requests_it_was_in_vain(struct ktest *t)
 KTEST_SUITE(reclaim_exact, KTEST_QUICK, KTEST(each_request_has_a_bit),
     KTEST(a_zone_lacks_what_is_missing_to_its_high_mark),
     KTEST(freed_pages_are_noted_where_they_were),
-    KTEST(a_futile_zone_is_reconsidered_at_its_high_mark), KTEST(every_dropped_page_is_noted_once),
+    KTEST(a_futile_zone_is_reconsidered_at_its_high_mark), KTEST(every_dropped_page_is_noted_once), KTEST(one_hold_looks_at_so_many_pages),
+    KTEST(an_allocation_drops_pages_up_to_half), KTEST(as_many_active_pages_do_not_age),
+   
     KTEST(a_run_says_for_which_requests_it_was_in_vain), KTEST(a_batch_wakes_who_waits_for_it),
     KTEST(a_compaction_says_for_which_requests_it_was_in_vain));

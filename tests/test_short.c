@@ -96,6 +96,34 @@ static void expect_unchanged(struct ktest *t, int line)
 		expect_unchanged((t), __LINE__); \
 	} while (0)
 
+/* The one page that is kept for each size, too; a page with an object in use stays. */
+static void a_trim_gives_back_every_page_without_objects(struct ktest *t)
+{
+	unsigned shift;
+
+	for (shift = SLAB_MIN_SHIFT; shift <= SLAB_MAX_SHIFT; shift++) {
+		u64 pages = mm_event_sum(&kernel_memory, EV_SLAB_PAGES);
+		struct hogged *first = NULL, *one = NULL;
+		struct page *page;
+
+		/* The last one has a page of its own. */
+		while (mm_event_sum(&kernel_memory, EV_SLAB_PAGES) == pages &&
+		    (one = kmalloc((size_t)1 << shift))) {
+			one->next = first;
+			first = one;
+		}
+		REQUIRE(t, one);
+		page = pfn_to_page_in(&kernel_memory,
+		    ((uintptr_t)one - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT);
+		kmalloc_trim();
+		EXPECT_EQ(t, word_state(page_word(page)), PG_SLAB);
+		first = give_one(first);
+		kmalloc_trim();
+		EXPECT(t, word_state(page_word(page)) != PG_SLAB);
+		give_back(first);
+	}
+}
+
 static void nothing_can_be_made(struct ktest *t)
 {
 	struct vm_object *object = NULL;
@@ -189,5 +217,6 @@ static void a_space_does_not_change(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(short, 0, KTEST(nothing_can_be_made), KTEST(nothing_is_left_of_what_was_begun),
+KTEST_SUITE(short, 0, KTEST(a_trim_gives_back_every_page_without_objects),
+    KTEST(nothing_can_be_made), KTEST(nothing_is_left_of_what_was_begun),
     KTEST(a_space_does_not_change));

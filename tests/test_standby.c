@@ -424,6 +424,29 @@ static void it_brings_its_own_descriptors(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* No memory for its descriptors: it is asked for, and does not come; then the request fails. */
+static void what_cannot_come_is_not_waited_for(struct ktest *t)
+{
+	struct memory *mem = without_descriptors(t);
+	struct pile pile = {NULL, 0};
+	unsigned asked = 0;
+
+	REQUIRE(t, mem);
+	inside_result = -ENOMEM;
+	memory_set_oom(mem, nobody_dies, &asked);
+	pile_alloc(mem, &pile, GFP_MOVABLE, 0, ALL_THERE_IS);
+	EXPECT(t, pile.nr > 0 && pile.nr <= BLOCK(ONLINE));
+	EXPECT_EQ(t, blocks_online(mem), ONLINE);
+	EXPECT_EQ(t, asked, 1);
+	inside_result = 0;
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, 1), 1);
+	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
+	EXPECT_EQ(t, asked, 1);
+	memory_set_oom(mem, NULL, NULL);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	drop_memory(t, mem);
+}
+
 /* ---- under load ---- */
 
 struct eater {
@@ -468,5 +491,5 @@ KTEST_SUITE(standby, KTEST_QUICK, KTEST(it_is_offline_in_every_respect), KTEST(a
     KTEST(a_large_block_comes_from_it), KTEST(who_has_the_lock_is_not_waited_for),
     KTEST(a_lock_held_does_not_make_it_futile), KTEST(a_large_block_is_asked_for_while_another_has_the_lock),
     KTEST(nobody_dies_while_standby_memory_waits_for_a_lock),
-    KTEST(the_wait_for_that_lock_has_a_limit), KTEST(it_brings_its_own_descriptors),
+    KTEST(the_wait_for_that_lock_has_a_limit), KTEST(it_brings_its_own_descriptors), KTEST(what_cannot_come_is_not_waited_for),
     KTEST(all_cpus_get_it_all));

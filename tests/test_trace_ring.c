@@ -170,7 +170,54 @@ static void hits_of_several_cpus_are_in_the_order_of_time(struct ktest *t)
 		EXPECT_EQ(t, hit[i].cpu, nr - 1 - i);
 }
 
-KTEST_SUITE(trace_ring, KTEST_QUICK, KTEST(slow_paths_are_recorded_in_order),
+/* The clock may stand still between two of them. */
+static void records_of_one_moment_stay_in_their_order(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct trace_hit hit[HITS];
+	struct trace_ring *ring;
+	irqflags_t flags;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	flags = arch_irq_save();
+	ring = mem->pcp[arch_cpu_id()]->ring;
+	for (i = 0; i < 4; i++)
+		trace_page(mem, TR_put, 8, i);
+	for (i = 0; i < 4; i++)
+		ring->rec[i].time = i < 3 ? 1000 : 500;
+	arch_irq_restore(flags);
+	REQUIRE(t, kinds(mem, 8, hit) == 4);
+	EXPECT_EQ(t, hit[0].rec.order, 3);
+	for (i = 1; i < 4; i++)
+		EXPECT_EQ(t, hit[i].rec.order, i - 1);
+	EXPECT_EQ(t, trace_find(mem, 8, hit, 0), 0);
+	EXPECT_EQ(t, trace_find(mem, 8, hit, 1), 1);
+	EXPECT_EQ(t, hit[0].rec.time, 1000);
+}
+
+/* A block begins at its head and ends before the next one. */
+static void a_record_concerns_its_block_and_no_other(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct trace_hit hit[HITS];
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	trace_page(mem, TR_take, 8, 2);
+	trace_range(mem, TR_isolate, 2 * PAGEBLOCK_PAGES, 2 * PAGEBLOCK_PAGES);
+	for (pfn = 6; pfn < 14; pfn++)
+		EXPECT_EQ(t, kinds(mem, pfn, hit), pfn >= 8 && pfn < 12);
+	EXPECT_EQ(t, kinds(mem, 2 * PAGEBLOCK_PAGES - 1, hit), 0);
+	EXPECT_EQ(t, kinds(mem, 2 * PAGEBLOCK_PAGES, hit), 1);
+	EXPECT_EQ(t, hit[0].rec.blocks, 2);
+	EXPECT_EQ(t, kinds(mem, 4 * PAGEBLOCK_PAGES - 1, hit), 1);
+	EXPECT_EQ(t, kinds(mem, 4 * PAGEBLOCK_PAGES, hit), 0);
+	EXPECT_EQ(t, kinds(mem, PFN_NONE, hit), 2);
+}
+
+KTEST_SUITE(trace_ring, KTEST_QUICK, KTEST(records_of_one_moment_stay_in_their_order),
+    KTEST(a_record_concerns_its_block_and_no_other), KTEST(slow_paths_are_recorded_in_order),
     KTEST(hot_paths_are_recorded_only_when_asked), KTEST(ranges_are_one_record),
     KTEST(an_undone_offline_leaves_both_records), KTEST(a_page_is_followed_from_owner_to_owner),
     KTEST(hits_of_several_cpus_are_in_the_order_of_time), KTEST(old_records_give_way));

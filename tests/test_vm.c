@@ -314,7 +314,84 @@ static void many_pages_are_forgotten_as_a_whole(struct ktest *t)
 	change_under_a_neighbour(t, 80, 40, unmap_half);
 }
 
-KTEST_SUITE(vm, KTEST_QUICK, KTEST(first_touch_gives_a_zeroed_page), KTEST(what_is_written_is_read),
+/* ---- what is forgotten ---- */
+
+static struct {
+	phys_t root;
+	uintptr_t next; /* the page that should be forgotten next */
+	unsigned pages, all, wrong;
+} forgotten;
+
+static void note_forgotten(phys_t root, uintptr_t va, bool all)
+{
+	if (all) {
+		forgotten.all++;
+		return;
+	}
+	forgotten.wrong += root != forgotten.root || va != forgotten.next;
+	forgotten.next = va + PAGE_SIZE;
+	forgotten.pages++;
+}
+
+/* Each entry by its address, up to 32 of them; more are forgotten as a whole. */
+static void entries_are_forgotten_one_by_one_up_to_a_limit(struct ktest *t)
+{
+	void (*before)(phys_t, uintptr_t, bool);
+	struct vm_scene s;
+	unsigned nr, i;
+
+	if (!scene_begin(t, &s, 70))
+		return;
+	soft_load_space(s.space);
+	before = READ_ONCE(tlb_flush_hook);
+	for (nr = 31; nr <= 33; nr++) {
+		for (i = 0; i < nr; i++)
+			EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_READ), 0);
+		memset(&forgotten, 0, sizeof(forgotten));
+		forgotten.root = s.space->pt.root;
+		forgotten.next = page_at(0);
+		WRITE_ONCE(tlb_flush_hook, note_forgotten);
+		EXPECT_EQ(t, vm_object_remove(s.object, 0, nr), 0);
+		WRITE_ONCE(tlb_flush_hook, before);
+		EXPECT_EQ(t, forgotten.pages, nr <= 32 ? nr : 0);
+		EXPECT_EQ(t, forgotten.all, nr > 32);
+		EXPECT_EQ(t, forgotten.wrong, 0);
+	}
+	soft_unload_space();
+	scene_end(t, &s);
+}
+
+/* ---- what nobody maps ---- */
+
+static void pages_that_nobody_maps_are_counted_by_zone(struct ktest *t)
+{
+	struct vm_object *phys;
+	struct vm_scene s;
+	unsigned i;
+
+	if (!scene_begin_filled(t, &s, 6))
+		return;
+	REQUIRE(t, !vm_object_create(s.mem, OBJ_PHYS, 600, NULL, NULL, &phys));
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(t, vm_object_supply(phys, 250 * i, NULL), 0);
+	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 6);
+	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_NORMAL), 0);
+	EXPECT_EQ(t, vm_object_unmapped(phys, ZONE_MOVABLE), 3);
+	EXPECT_EQ(t, vm_object_unmapped(phys, ZONE_NORMAL), 3);
+	EXPECT_EQ(t, vm_object_unmapped(phys, ZONE_DMA32), 0);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(5), VM_READ), 0);
+	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 4);
+	EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
+	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 3);
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(5), 1), 0);
+	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 4);
+	vm_object_put(phys);
+	scene_end(t, &s);
+}
+
+KTEST_SUITE(vm, KTEST_QUICK, KTEST(entries_are_forgotten_one_by_one_up_to_a_limit),
+    KTEST(pages_that_nobody_maps_are_counted_by_zone), KTEST(first_touch_gives_a_zeroed_page), KTEST(what_is_written_is_read),
     KTEST(an_object_is_shared_by_two_spaces), KTEST(an_object_outlives_its_mapping),
     KTEST(unmapping_returns_tables_only_with_the_space), KTEST(a_region_is_cut_by_an_unmap),
     KTEST(protection_stays_within_what_it_may_be), KTEST(protection_is_enforced_at_once),

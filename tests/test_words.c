@@ -243,6 +243,48 @@ static void what_happened_is_told(struct ktest *t)
 	    " us  cpu 0   put      pfn 0xa order 0\n" " us  cpu 0   put      pfn 0xb order 0\n");
 }
 
+/* A line for each kind of thing, and for each size of small objects. */
+static void what_there_is_of_each_kind_is_told(struct ktest *t)
+{
+	static const char *const names[] = {"tasks", "threads", "objects", "regions", "page tables", "slot tables",
+	    "endpoints", "messages", "slab 16", "slab 32", "slab 64", "slab 128", "slab 256", "slab 512", "slab 1024",
+	    "slab 2048", "larger blocks"};
+	static char want[1024];
+	struct counts now;
+	unsigned i, at = 0;
+
+	_Static_assert(ARRAY_SIZE(names) == NR_ACCOUNT_KINDS + NR_SLAB_COUNTS, "a name for each");
+	counts_read(&now);
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		at += (unsigned)ksnprintf(want + at, sizeof(want) - at, "  %-14s %llu\n", names[i],
+		    (unsigned long long)(i < NR_ACCOUNT_KINDS ? now.kind[i] : now.slab[i - NR_ACCOUNT_KINDS]));
+	listen();
+	show_counts();
+	expect_said(t, want);
+}
+
+/* The first kind of which there is not the same number. */
+static void a_difference_is_named(struct ktest *t)
+{
+	struct counts a, b;
+	u64 in_a, in_b;
+
+	counts_read(&a);
+	b = a;
+	EXPECT(t, !counts_differ(&a, &b, &in_a, &in_b));
+	b.slab[NR_SLAB_COUNTS - 1] += 3;
+	EXPECT(t, !strcmp(counts_differ(&a, &b, &in_a, &in_b), "larger blocks"));
+	EXPECT_EQ(t, in_b - in_a, 3);
+	b.slab[0]--;
+	EXPECT(t, !strcmp(counts_differ(&a, &b, &in_a, &in_b), "slab 16"));
+	EXPECT_EQ(t, in_a - in_b, 1);
+	b.kind[NR_ACCOUNT_KINDS - 1] += 2;
+	EXPECT(t, !strcmp(counts_differ(&a, &b, &in_a, &in_b), "messages"));
+	EXPECT_EQ(t, in_b - in_a, 2);
+	b.kind[0]++;
+	EXPECT(t, !strcmp(counts_differ(&a, &b, &in_a, &in_b), "tasks"));
+}
+
 /* What a panic says of the page that it is about, and of the head of its block. */
 static void a_panic_names_the_page(struct ktest *t)
 {
@@ -277,4 +319,5 @@ static void a_panic_names_the_page(struct ktest *t)
 }
 
 KTEST_SUITE(words, 0, KTEST(a_memory_and_its_zones_are_shown), KTEST(pageblocks_and_pages_are_shown),
-    KTEST(what_happened_is_told), KTEST(a_panic_names_the_page));
+    KTEST(what_happened_is_told), KTEST(what_there_is_of_each_kind_is_told), KTEST(a_difference_is_named),
+    KTEST(a_panic_names_the_page));
