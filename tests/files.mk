@@ -62,6 +62,7 @@ TEST_SRCS += tests/test_reclaim_ask.c
 TEST_SRCS += tests/test_reclaim_exact.c
 TEST_SRCS += tests/test_oom.c
 TEST_SRCS += tests/test_oom_tasks.c
+TEST_SRCS += tests/test_oom_exact.c
 TEST_SRCS += tests/test_reclaim_stress.c
 TEST_SRCS += tests/test_migrate_lru.c
 TEST_SRCS += tests/test_migrate_race.c

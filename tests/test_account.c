@@ -232,6 +232,32 @@ static void the_last_put_releases(struct ktest *t)
 	EXPECT_EQ(t, mine.refs, 0);
 }
 
+/* An object and a space each hold the account that they are charged to. */
+static void things_hold_their_account(struct ktest *t)
+{
+	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL, .refs = 1,
+	    .release = count_release}, *before;
+	struct vm_object *object = NULL;
+	struct vm_space *space = NULL;
+	struct memory *mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE);
+
+	if (!mem)
+		return;
+	released = 0;
+	before = account_use(&mine);
+	EXPECT_EQ(t, vm_object_create(mem, OBJ_ANON, 1, NULL, NULL, &object), 0);
+	EXPECT_EQ(t, vm_space_create(mem, &space), 0);
+	account_use(before);
+	REQUIRE(t, object && space);
+	EXPECT_EQ(t, mine.refs, 3);
+	vm_object_put(object);
+	EXPECT_EQ(t, mine.refs, 2);
+	vm_space_put(space);
+	EXPECT_EQ(t, mine.refs, 1);
+	EXPECT_EQ(t, released, 0);
+	expect_nothing(t, &mine);
+}
+
 static void one_is_below_itself_and_those_above(struct ktest *t)
 {
 	struct account top = {.limit = {UNLIMITED}}, mid = {.parent = &top}, low = {.parent = &mid};
@@ -253,4 +279,4 @@ KTEST_SUITE(account, KTEST_QUICK, KTEST(a_charge_counts_in_each_parent),
     KTEST(a_limit_of_any_parent_refuses_and_counts_nothing), KTEST(objects_regions_and_tables_are_counted),
     KTEST(a_thing_remembers_whom_it_was_charged_to), KTEST(at_a_limit_calls_are_refused_and_change_nothing),
     KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more), KTEST(small_objects_are_counted_by_size),
-    KTEST(the_last_put_releases), KTEST(one_is_below_itself_and_those_above));
+    KTEST(the_last_put_releases), KTEST(things_hold_their_account), KTEST(one_is_below_itself_and_those_above));

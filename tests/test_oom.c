@@ -158,46 +158,6 @@ static void nobody_dies_for_what_can_fail(struct ktest *t)
 	end(t, mem);
 }
 
-/* Free pages of which no two lie side by side, one more each time: nobody dies once they are more than the high mark. */
-static void a_large_block_is_worth_a_death_up_to_the_high_mark(struct ktest *t)
-{
-	struct memory *mem = begin(t);
-	unsigned long high;
-	struct page *page;
-
-	if (!mem)
-		return;
-	killer.nobody = true;
-	killer.at_once = false;
-	high = movable_zone(mem)->wmark[WMARK_HIGH];
-	port_task()->reserve = 1;
-	pile_alloc(mem, &hoard, GFP_MOVABLE, 0, ALL_THERE_IS);
-	port_task()->reserve = 0;
-	while (movable_zone(mem)->nr_free < high && (page = pile_pop(&hoard))) {
-		if (page_to_pfn_in(mem, page) & 1 &&
-		    zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem))
-			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-		else
-			pile_push(&kept, page);
-	}
-	EXPECT_EQ(t, movable_zone(mem)->nr_free, high);
-	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
-	EXPECT_EQ(t, killer.calls, 1);
-	EXPECT_EQ(t, killer.order, 1);
-	EXPECT_EQ(t, killer.gfp, GFP_MOVABLE);
-	while (movable_zone(mem)->nr_free == high && (page = pile_pop(&hoard))) {
-		if (page_to_pfn_in(mem, page) & 1 &&
-		    zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem))
-			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-		else
-			pile_push(&kept, page);
-	}
-	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
-	EXPECT_EQ(t, killer.calls, 1);
-	EXPECT_EQ(t, pile_free(mem, &kept), 0);
-	end(t, mem);
-}
-
 /* Another thread has freed a page while the decision was waited for. */
 static void alloc_elsewhere(void *arg)
 {
@@ -380,7 +340,6 @@ static void who_is_chosen_gets_the_reserve(struct ktest *t)
 }
 
 KTEST_SUITE(oom, KTEST_QUICK, KTEST(a_death_gives_the_allocation_its_page),
-    KTEST(with_nobody_to_choose_it_fails), KTEST(nobody_dies_for_what_can_fail),
-    KTEST(a_large_block_is_worth_a_death_up_to_the_high_mark), KTEST(many_wait_for_one_death),
+    KTEST(with_nobody_to_choose_it_fails), KTEST(nobody_dies_for_what_can_fail), KTEST(many_wait_for_one_death),
     KTEST(it_looks_once_more_under_the_lock), KTEST(nobody_else_is_chosen_at_once),
     KTEST(nobody_dies_for_pages_in_caches), KTEST(who_is_chosen_gets_the_reserve));

@@ -134,6 +134,58 @@ static void a_spill_touches_no_other_stack(struct ktest *t)
 	restore_plan(zone);
 }
 
+/* ---- refills ---- */
+
+/* The caller's block and what is cached beside it: down to the mark, and not below. */
+static void a_refill_leaves_the_watermark(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	struct zone *zone;
+	unsigned order;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	for (order = 0; order < 2; order++) {
+		set_plan(zone, order, MT_MOVABLE, 16);
+		zone->wmark[WMARK_MIN] = zone->nr_free - 7;
+		EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE | GFP_NOWAIT, order, 1, pages), 1);
+		EXPECT_EQ(t, cached(zone, 0, order, MT_MOVABLE), order ? 2 : 6);
+		EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN] + order);
+		zone_set_watermarks(zone);
+		EXPECT_EQ(t, free_on(0, mem, order, 1, pages), 1);
+		empty_all(mem);
+	}
+	restore_plan(zone);
+}
+
+/* Nor is a block of an order that no stack is for looked for in one. */
+static void an_order_without_a_stack_comes_from_the_lists(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0);
+	struct zone *zone;
+	unsigned i;
+
+	if (MAX_ORDER < 5) {
+		ktest_skip(t, "every order has a stack");
+		return;
+	}
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_DMA32);
+	/* Each stack of the zone before it has pages in turn. */
+	for (i = 0; i < NR_CACHED_TYPES; i++) {
+		set_plan(zone, 0, (enum migratetype)i, 2);
+		EXPECT_EQ(t, alloc_on(0, mem, GFP_DMA32 | (gfp_t)i, 0, 1, pages), 1);
+		EXPECT_EQ(t, cached(zone, 0, 0, i), 1);
+		EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, 4, 1, others), 1);
+		EXPECT_EQ(t, page_word(others[0]), PAGE_WORD(1, PG_ALLOC, 4));
+		EXPECT_EQ(t, cached(zone, 0, 0, i), 1);
+		EXPECT_EQ(t, free_on(0, mem, 4, 1, others), 1);
+		EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
+		empty_all(mem);
+	}
+	restore_plan(zone);
+}
+
 /* ---- slow frees ---- */
 
 struct job {
@@ -200,4 +252,5 @@ static void a_block_that_has_changed_is_not_freed(struct ktest *t)
 }
 
 KTEST_SUITE(pcp_exact, KTEST_QUICK, KTEST(a_share_is_split_between_orders_and_types),
-    KTEST(a_spill_touches_no_other_stack), KTEST(a_block_that_has_changed_is_not_freed));
+    KTEST(a_spill_touches_no_other_stack), KTEST(a_refill_leaves_the_watermark),
+    KTEST(an_order_without_a_stack_comes_from_the_lists), KTEST(a_block_that_has_changed_is_not_freed));
