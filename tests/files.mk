@@ -15,6 +15,8 @@ HOST_TEST_SRCS += tests/test_judge_poison.c
 HOST_TEST_SRCS += tests/test_judge_crowd.c
 HOST_TEST_SRCS += tests/test_judge_tour.c
 HOST_TEST_SRCS += tests/test_judge_programs.c
+HOST_TEST_SRCS += tests/test_judge_load.c
+HOST_TEST_SRCS += tests/test_judge_rounds.c
 
 # Suites that run in the kernel and hosted.
 TEST_SRCS += tests/ktest.c
