@@ -17,6 +17,7 @@ HOST_TEST_SRCS += tests/test_judge_tour.c
 HOST_TEST_SRCS += tests/test_judge_programs.c
 HOST_TEST_SRCS += tests/test_judge_load.c
 HOST_TEST_SRCS += tests/test_judge_rounds.c
+HOST_TEST_SRCS += tests/test_judge_stress.c
 
 # Suites that run in the kernel and hosted.
 TEST_SRCS += tests/ktest.c

@@ -16,7 +16,7 @@ static struct {
 	int stop_err;
 	u32 corrupt;
 	const unsigned *room;      /* pages that there are, in each round */
-	unsigned used, largest, allocs, frees, drains, dumps;
+	unsigned used, largest, allocs, frees, drains, dumps, wrong; /* flags */
 	pfn_t dumped;
 	bool damage;               /* page 0, when another is freed */
 	struct page map[PAGES];
@@ -88,6 +88,7 @@ static struct page *get_block(gfp_t gfp, unsigned order)
 	struct page *page = &world.map[world.used];
 
 	world.allocs++;
+	world.wrong += gfp != (GFP_MOVABLE | GFP_NORETRY);
 	if (order > world.largest || world.used + (1u << order) > *world.room)
 		return NULL;
 	page->word = order << PAGE_ORDER_SHIFT;
@@ -257,7 +258,7 @@ static void a_burst_takes_all_pages_whatever_their_blocks(struct ktest *t)
 
 	begin();
 	burst_take(&b, 100);
-	EXPECT(t, b.pages == 100 && world.used == 100 && world.allocs < 100);
+	EXPECT(t, b.pages == 100 && world.used == 100 && world.allocs < 100 && !world.wrong);
 	burst_give(&b);
 	EXPECT(t, !b.damaged && !b.top && !world.used && !world.dumps);
 	/* Only single pages are to be had, or not as many. */

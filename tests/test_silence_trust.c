@@ -352,8 +352,35 @@ static void pages_count_for_whom_they_were_brought(struct ktest *t)
 	server_end(t);
 }
 
+static void objects_and_limits_of_time_have_bounds(struct ktest *t)
+{
+	static const struct {
+		unsigned long nr;
+		u64 timeout;
+		int err;
+	} tries[] = {{1, 1, 0}, {0, 1, -EINVAL}, {OBJ_MAX_PAGES, 1, 0}, {OBJ_MAX_PAGES + 1, 1, -EINVAL}, {1, 0, -EINVAL},
+	    {1, ABI_MAX_PAGER_NS, 0}, {1, ABI_MAX_PAGER_NS + 1, -EINVAL}};
+	struct endpoint *ep = endpoint_create();
+	struct vm_object *object;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(tries); i++) {
+		EXPECT_EQ(t, pager_create(ep, tries[i].nr, 7, tries[i].timeout, &object), tries[i].err);
+		if (tries[i].err)
+			continue;
+		EXPECT_EQ(t, object->nr_pages, tries[i].nr);
+		/* The first and the last may be dropped, and none after it. */
+		EXPECT_EQ(t, pager_drop(object, tries[i].nr - 1, 1), 0);
+		EXPECT_EQ(t, pager_drop(object, 0, tries[i].nr), 0);
+		EXPECT_EQ(t, pager_drop(object, tries[i].nr, 1), -EINVAL);
+		EXPECT_EQ(t, pager_drop(object, 0, tries[i].nr + 1), -EINVAL);
+		vm_object_put(object);
+	}
+	endpoint_put(ep, RIGHT_RECEIVE);
+}
+
 KTEST_SUITE(silence_trust, 0, KTEST(each_silence_costs_twice_as_much_as_the_one_before),
     KTEST(a_page_that_does_not_come_doubles_nothing), KTEST(late_answers_cost_what_they_take),
     KTEST(an_answer_ends_the_doubling),
     KTEST(without_memory_a_pager_is_asked_until_its_time_is_up_or_there_is_none), KTEST(pagers_of_one_task_are_trusted_together),
-    KTEST(pages_count_for_whom_they_were_brought));
+    KTEST(pages_count_for_whom_they_were_brought), KTEST(objects_and_limits_of_time_have_bounds));

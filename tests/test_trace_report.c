@@ -54,6 +54,22 @@ static void every_field_of_an_event_is_kept(struct ktest *t)
 	EXPECT(t, !trace.events.chunk && !trace.ids.chunk);
 }
 
+/* What is taken for chunks next has been something else before. */
+static void use_chunks(void)
+{
+	struct page *page[4];
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(page); i++) {
+		page[i] = alloc_pages(GFP_KERNEL, TRACE_CHUNK_ORDER);
+		if (page[i])
+			memset(page_address(page[i]), 0xff, PAGE_SIZE << TRACE_CHUNK_ORDER);
+	}
+	while (i-- > 0)
+		if (page[i])
+			(void)free_pages(page[i], TRACE_CHUNK_ORDER);
+}
+
 /* Ids on both sides of where a chunk of them ends; and the most there may be, but with small pageblocks. */
 static void ids_have_a_place_each(struct ktest *t)
 {
@@ -61,10 +77,12 @@ static void ids_have_a_place_each(struct ktest *t)
 	unsigned i;
 
 	for (i = 0; i < (PAGEBLOCK_ORDER >= 9 ? 3 : 2); i++) {
+		use_chunks();
 		REQUIRE(t, !parse("# events=3 allocs=3 frees=0 ids=%llu peak_live_pages=7 cpus=1\na 0 0 U 0\na %llu 1 U 0\n"
 				  "a %llu 2 U 0\n", (unsigned long long)ids[i], (unsigned long long)ids[i] - 2,
 		    (unsigned long long)ids[i] - 1));
 		EXPECT_EQ(t, trace_id_at(&trace, 0)->order, 0);
+		EXPECT(t, !trace_id_at(&trace, 1)->page && !trace_id_at(&trace, 1)->order && !trace_id_at(&trace, 1)->done);
 		EXPECT_EQ(t, trace_id_at(&trace, (u32)ids[i] - 2)->order, 1);
 		EXPECT_EQ(t, trace_id_at(&trace, (u32)ids[i] - 1)->order, 2);
 		EXPECT_EQ(t, trace_id_at(&trace, (u32)ids[i] - 1)->done, 1);

@@ -373,8 +373,12 @@ void threads_progress(void)
 	happened();
 }
 
+/* The CPU that gets the devices' interrupts. */
+static unsigned irqs_at;
+
 void arch_cpu_park(const u32 *word, u32 until)
 {
+	KASSERT(irqs_at != arch_cpu_id());
 	while (threads_sleep_on || load_acquire(word) != until)
 		cpu_relax();
 }
@@ -387,6 +391,8 @@ void arch_cpu_unpark(unsigned cpu)
 void arch_irqs_move(unsigned from, unsigned to)
 {
 	KASSERT(from != to && to < nr_cpus && cpumask_test(cpu_online_mask, to));
+	if (irqs_at == from)
+		irqs_at = to;
 }
 
 /* ---- start ---- */

@@ -93,6 +93,7 @@ INSTEAD = {"poison": ("poison=2", r"^poison: soft \d+ done, ", True), "pressure"
            "race": ("race=all", "^race: this kernel has no scheduling points", False),
            "nothing": ("tour=off", None, True), "trace": ("tour=off trace=nosuch", "^trace=nosuch: no module of that name", False),
            "user": ("tour=off user=hello", "^user: hello exited, status 0$", True),
+           "user_arg": ("tour=off user=fuzz seed=3 user_arg=9", "^fuzz: 9 calls of seed 3: ", True),
            "no_user": ("tour=off user=off user_rounds=2", None, True),
            "user_rounds": ("tour=off user=hello user_rounds=2", "^soak: round 2 of 2, seed 0x5eee: good$", True)}
 
@@ -104,4 +105,5 @@ def test_what_comes_instead_of_the_tour(boot, choice):
     assert run.passed if good else run.failed, run.story()
     assert not said or run.has(said), run.story()
     assert said or not run.has("^(trace|user|soak|poison)"), run.story()
+    assert run.has(r"^machine: 2 CPUs online of 2, 1 node, \d\d MiB managed by the allocator, booted by pvh$"), run.story()
     assert not run.has("^tour: |^monitor: |^quarry> ") and run.has(r"^selftest: \d+ ms$"), run.story()
