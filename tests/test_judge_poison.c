@@ -422,6 +422,11 @@ static void all_of_it_in_order(struct ktest *t)
 		       "poison: 0 pages lost, 0 met by their users, 0 wrong; 11 reclaimed, 11 "
 		       "moved, 0 offlines, 0 refused, 0 downs, 0 ups; stress made 50 operations\n"
 		       "poison: PASS\n");
+	/* Afterwards all is as it was: a page that was taken out of use, a CPU that is down. */
+	begin(2);
+	world.online[0] = 1;
+	EXPECT_EQ(t, run_all(1), 0);
+	EXPECT_EQ(t, judge_times("poison: 1 pages flagged, on the list 1; 0 retired, 0 in use, 1 offline\n[up 1][back 0x1007][check]\n"), 1);
 	for (job = 1; job <= 6; job++) {
 		begin(2);
 		judge.no_job = job;
