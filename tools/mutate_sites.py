@@ -31,6 +31,7 @@ PLAIN = {
     K.BINARY_OPERATOR, K.UNARY_OPERATOR, K.DECL_REF_EXPR, K.MEMBER_REF_EXPR, K.INTEGER_LITERAL, K.PAREN_EXPR,
     K.CSTYLE_CAST_EXPR, K.UNEXPOSED_EXPR, K.CONDITIONAL_OPERATOR, K.TYPE_REF,
 }
+STORES = (K.BINARY_OPERATOR, K.COMPOUND_ASSIGNMENT_OPERATOR, K.UNARY_OPERATOR)
 WEAKER = {"atomic_add": "+", "atomic_sub": "-", "atomic_or": "|", "atomic_and": "&"}
 RETURNS = {
     cindex.TypeKind.VOID: "return;",
@@ -178,16 +179,15 @@ class Finder:
 
     def plain_store(self, cursor):
         """
-        (the variable or member that it stores to, all names in it) of an assignment that does nothing else: no call, no
-        pointer but to a structure, nothing volatile, no union.  None: it is not one.
+        (the variable or member that it stores or adds to, all names in it) of a statement that does nothing else: no
+        call, no pointer but to a structure, nothing volatile, no union.  None: it is not one.
         """
         children = list(cursor.get_children())
-        if cursor.kind != K.BINARY_OPERATOR or len(children) != 2:
-            return None
         text = self.of(self.whole(cursor))
-        if not re.fullmatch(r"[\w.>-]+\s*=[^=].*", text, re.DOTALL) or re.search(r"\+\+|--|[^=!<>]=[^=].*[^=!<>]=[^=]", text):
+        if cursor.kind not in STORES or not re.fullmatch(r"[\w.>-]+\s*(\+\+|--|[-+|&]?=[^=].*)", text, re.DOTALL):
             return None
-        if not all(self.is_plain(part) for part in cursor.walk_preorder()):
+        value = text.partition("=")[2]
+        if re.search(r"\+\+|--|[^=!<>]=[^=]", value) or not all(self.is_plain(p) for c in children for p in c.walk_preorder()):
             return None
         return children[0].spelling, set(re.findall(r"\w+", text))
 
@@ -202,7 +202,9 @@ class Finder:
         return part.kind in PLAIN and not part.type.is_volatile_qualified()
 
     def in_any_order(self, before, after):
-        """Neither of two plain stores has to do with what the other one stores to."""
+        """Neither of two plain stores has to do with what the other one stores to; or one only counts an event."""
+        if any(re.match(r"MM_EVENT\(", self.of(self.whole(s))) for s in (before, after)):
+            return True
         a, b = self.plain_store(before), self.plain_store(after)
         return a and b and a[0] not in b[1] and b[0] not in a[1]
 
