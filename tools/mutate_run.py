@@ -58,14 +58,14 @@ def suites_of(path):
     """The suites that the head of a source names: (hosted, in the kernel)."""
     with open(os.path.join(variant.ROOT, path), encoding="utf-8") as f:
         head = f.read(4000).split("*/\n#")[0]
-    both, kernel = listed("TEST_SRCS"), listed("KTEST_SRCS")
+    host, kernel = listed("TEST_SRCS") | listed("HOST_TEST_SRCS"), listed("TEST_SRCS") | listed("KTEST_SRCS")
     hosted, booted = [], []
     for name in re.findall(r"tests/test_\w+\.c", head):
-        if name in both | kernel:
+        if name in host | kernel:
             with open(os.path.join(variant.ROOT, name), encoding="utf-8") as f:
                 found = SUITE.findall(f.read())
-            booted += found
-            hosted += found if name in both else []
+            booted += found if name in kernel else []
+            hosted += found if name in host else []
     return hosted, booted
 
 

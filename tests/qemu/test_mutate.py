@@ -183,6 +183,8 @@ def test_the_suites_of_a_file_are_those_that_its_head_names():
     assert "pcp" in hosted and "pcp" in booted
     hosted, booted = mutate_run.suites_of("kernel/cap.c")
     assert not hosted and "ipc" in booted
+    hosted, booted = mutate_run.suites_of("kernel/tour.c")
+    assert hosted == ["judge_tour"] and "judge_tour" not in booted
 
 
 def test_a_test_from_outside_counts_only_if_the_unmodified_kernel_passes_it(monkeypatch):
