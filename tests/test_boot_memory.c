@@ -73,10 +73,12 @@ static pfn_t hotplug_end(void)
 
 static void zones_are_as_planned(struct ktest *t)
 {
-	bool fixed = !hotplug_end();
 	unsigned i;
+	bool fixed;
 
 	make_plan();
+	/* Neither can memory come there later, nor has a test put some into the hole below 4 GiB. */
+	fixed = !hotplug_end() && plan.end <= (4UL << 30) >> PAGE_SHIFT;
 	for (i = 0; i < MAX_ZONES; i++) {
 		const struct zone_plan *p = &plan.zone[i];
 		const struct zone *zone = &kernel_memory.zones[i];
