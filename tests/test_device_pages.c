@@ -37,6 +37,7 @@ static void balloons_give_all_back(struct ktest *t)
 {
 	unsigned long before;
 	unsigned i;
+	int err;
 
 	mem = ktest_memory(t, 0, 2, 4);
 	REQUIRE(t, mem);
@@ -48,9 +49,10 @@ static void balloons_give_all_back(struct ktest *t)
 			dev.offered = 1;
 		memcpy(dev.size, s->size, sizeof(s->size));
 		before = kernel_pages();
-		EXPECT_EQ(t, balloon_open(&balloon, &dev.dev, mem), s->err);
+		err = balloon_open(&balloon, &dev.dev, mem);
+		EXPECT_EQ(t, err, s->err);
 		EXPECT_EQ(t, before - kernel_pages(), s->err ? 0 : s->offered ? 4 : 3);
-		if (!s->err)
+		if (!err)
 			balloon_close(&balloon);
 		EXPECT_EQ(t, kernel_pages(), before);
 	}
@@ -60,6 +62,7 @@ static void virtio_mem_gives_all_back(struct ktest *t)
 {
 	unsigned long before;
 	unsigned how;
+	int err;
 
 	REQUIRE(t, begin(t));
 	virtio_mem_close(&vm);
@@ -71,9 +74,10 @@ static void virtio_mem_gives_all_back(struct ktest *t)
 		config.block_size = how == 3 ? 12345 : BLOCK_BYTES;
 		set_config();
 		set_fault(how == 4 ? VIRTIO_MEM_REQ_STATE : NO_FAULT, VIRTIO_MEM_RESP_ERROR, false);
-		EXPECT_EQ(t, virtio_mem_open(&vm, &dev.dev, mem), how == 0 ? 0 : how < 3 ? -ENODEV : -EIO);
+		err = virtio_mem_open(&vm, &dev.dev, mem);
+		EXPECT_EQ(t, err, how == 0 ? 0 : how < 3 ? -ENODEV : -EIO);
 		EXPECT_EQ(t, before - kernel_pages(), how ? 0 : 2);
-		if (!how)
+		if (!err)
 			virtio_mem_close(&vm);
 		EXPECT_EQ(t, kernel_pages(), before);
 	}

@@ -287,6 +287,17 @@ static void one_hold_looks_at_so_many_pages(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* Are all pages there?  Not without memory for them: then the scene ends. */
+static bool all_there(struct ktest *t, struct vm_scene *s)
+{
+	bool all = vm_object_present(s->object) == PAGES;
+
+	EXPECT(t, all);
+	if (!all)
+		end(t, s);
+	return all;
+}
+
 /* With more than half as many off the lists as are left there it leaves the rest to whoever has them. */
 static void an_allocation_drops_pages_up_to_half(struct ktest *t)
 {
@@ -294,7 +305,7 @@ static void an_allocation_drops_pages_up_to_half(struct ktest *t)
 	struct zone *zone;
 	unsigned i;
 
-	if (!begin(t, &s, 0))
+	if (!begin(t, &s, 0) || !all_there(t, &s))
 		return;
 	reclaim_stop(s.mem);
 	zone = movable_zone(s.mem);
@@ -321,7 +332,7 @@ static void as_many_active_pages_do_not_age(struct ktest *t)
 	struct zone *zone;
 	unsigned i;
 
-	if (!begin(t, &s, 0))
+	if (!begin(t, &s, 0) || !all_there(t, &s))
 		return;
 	reclaim_stop(s.mem);
 	zone = movable_zone(s.mem);
