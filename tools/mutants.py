@@ -217,7 +217,7 @@ class Hunt:
         with self.seconds.of("trees"):
             changed = variant.make_tree(v, tree)
         with self.seconds.of("compile"):
-            objects = self.bases[name].compile(tree, changed)
+            objects = self.bases[name].compile(tree, changed, v.get("compile").split())
         with self.seconds.of("link"):
             return self.bases[name].link(tree, objects)
 

@@ -76,12 +76,15 @@ class Base:
             raise variant.BadVariant(f"{path}: {e.strerror}; build the unmodified tree first") from e
         return set(re.sub(r"\\\n", " ", text).split("\n")[0].split()[1:])
 
-    def compile(self, tree, changed):
-        """Compile in @tree what depends on @changed; the objects to link."""
+    def compile(self, tree, changed, only=()):
+        """Compile in @tree what depends on @changed, or only these files of it; the objects to link."""
+        unknown = set(only) - {source for source, needs in self.needs.items() if needs.intersection(changed)}
+        if unknown:
+            raise variant.BadVariant(f"compile: {' '.join(sorted(unknown))}: not in {self.name}, or without what changes")
         objects = dict(self.objects)
         flags = [f for f in self.vars["FLAGS"] if f != "-g"] + ["-w"]
         for source, needs in self.needs.items():
-            if not needs.intersection(changed):
+            if not needs.intersection(changed) or only and source not in only:
                 continue
             target = os.path.join(tree, "build", self.name, source + ".o")
             os.makedirs(os.path.dirname(target), exist_ok=True)

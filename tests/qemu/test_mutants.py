@@ -32,6 +32,8 @@ VERDICTS = {
     "another_form": (HEAD, OLD.replace("return", "return /* the same */"), "SURVIVED"),
     "other_words": (HEAD.replace("zone->nr_free ==", "something else"), WRONG, "KILLED OTHERWISE"),
     "no_c": (HEAD, "\treturn;;)\n", "BUILD ERROR"),
+    "compiled_alone": (HEAD.replace("kill:", "compile: mm/zone.c\nkill:"), WRONG, "KILLED"),
+    "compiled_elsewhere": (HEAD.replace("kill:", "compile: mm/cma.c\nkill:"), WRONG, "BAD PATCH"),
     "hangs": (HEAD, LOOP + OLD, "TIMEOUT"),
     "hangs_as_it_must": (HEAD.replace("expected zone->nr_free ==", "hangs"), LOOP + OLD, "KILLED"),
     "does_not_hang": (HEAD.replace("expected zone->nr_free ==", "hangs"), OLD.replace("return", "return /* */"), "SURVIVED"),
