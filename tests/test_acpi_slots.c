@@ -4,6 +4,7 @@
  * may say.
  */
 #include "tests/slots_help.h"
+#include "tests/said_help.h"
 
 /* ---- the registers ---- */
 
@@ -202,19 +203,6 @@ static void more_slots_than_there_is_room_for_are_left_alone(struct ktest *t)
 	slot_bank_scan(&bank);
 	EXPECT_EQ(t, bank.taken, 1);
 	EXPECT_EQ(t, bank.odd, 0);
-}
-
-/* Was @words printed since @pos?  Others may print too. */
-static bool said(u64 pos, const char *words)
-{
-	static char text[4096];
-	size_t len = strlen(words), n = log_read(&pos, text, sizeof(text)), i;
-
-	for (i = 0; i + len <= n; i++) {
-		if (memcmp(text + i, words, len) == 0)
-			return true;
-	}
-	return false;
 }
 
 static void expect_shown(struct ktest *t, const char *words)

@@ -4,21 +4,11 @@
  * leaves every page, list, count and cache as it was.
  */
 #include "tests/mm_test.h"
+#include "tests/said_help.h"
 
 static struct memory *any_memory(struct ktest *t)
 {
 	return ktest_memory(t, 0, CACHED_BLOCKS, MIN(CACHED_BLOCKS, 8u));
-}
-
-static bool says(const char *text, const char *words)
-{
-	size_t len = strlen(words);
-
-	for (; *text; text++) {
-		if (strncmp(text, words, len) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* The report of a refused free, from @pos of the log on, names the page and what it is. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_balloon_turn.c: the turns of the balloon's thread: what it says, how long it waits, and how it ends. */
 #include "tests/balloon_help.h"
+#include "tests/said_help.h"
 
 #define RETRY 1000000000ULL
 
@@ -15,26 +16,13 @@ static u64 turn(void)
 	return wait;
 }
 
-/* Others may print besides. */
-static bool said(const char *words)
-{
-	size_t len = strlen(words);
-	const char *at;
-
-	for (at = text; *at; at++) {
-		if (strncmp(at, words, len) == 0)
-			return true;
-	}
-	return false;
-}
-
 static void expect_line(struct ktest *t, unsigned long pages, unsigned long want, const char *rest, int line)
 {
 	char words[120];
 
 	ksnprintf(words, sizeof(words), "pretend: %lu MiB lent to the host, which wants %lu%s\n", pages >> (20 - PAGE_SHIFT),
 	    want >> (20 - PAGE_SHIFT), rest);
-	if (!said(words))
+	if (!says(text, words))
 		ktest_fail(t, __FILE__, line, "said: %s, not: %s", text, words);
 }
 #define EXPECT_LINE(t, pages, want, rest) expect_line((t), (pages), (want), (rest), __LINE__)
@@ -45,13 +33,13 @@ static void what_is_lent_is_said_once(struct ktest *t)
 
 	REQUIRE(t, begin(t));
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
-	EXPECT(t, !said("lent"));
+	EXPECT(t, !says(text, "lent"));
 	ask_for(most);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, most, most, "");
 	expect_lent(t, most);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
-	EXPECT(t, !said("lent"));
+	EXPECT(t, !says(text, "lent"));
 	/* The host is answered in the same turn. */
 	pretend_answer(&dev, STATS, 0);
 	ask_for(3);
@@ -64,7 +52,7 @@ static void what_is_lent_is_said_once(struct ktest *t)
 	EXPECT_EQ(t, turn(), RETRY);
 	EXPECT_LINE(t, balloon.nr, ~0u, ": no more to be had");
 	EXPECT_EQ(t, turn(), RETRY);
-	EXPECT(t, !said("lent"));
+	EXPECT(t, !says(text, "lent"));
 	ask_for(0);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 0, 0, "");
@@ -89,7 +77,7 @@ static void a_broken_device_has_no_further_turn(struct ktest *t)
 		}
 		ask_for(5);
 		EXPECT_EQ(t, turn(), WAIT_FOREVER);
-		EXPECT(t, balloon.nr == 5 && !said(words));
+		EXPECT(t, balloon.nr == 5 && !says(text, words));
 		resets = dev.resets;
 		/* While it is told of pages, or in its answer to a question. */
 		if (how) {
@@ -100,7 +88,7 @@ static void a_broken_device_has_no_further_turn(struct ktest *t)
 			pretend_answer(&dev, STATS, 0);
 		}
 		EXPECT_EQ(t, turn(), 0);
-		EXPECT(t, said(words));
+		EXPECT(t, says(text, words));
 		EXPECT(t, dev.resets > resets && dev.status == 0);
 		EXPECT(t, balloon.nr == 0 && balloon.first == (u32)PFN_NONE);
 		expect_clean(t, balloon.mem);

@@ -4,6 +4,7 @@
  * not there, and one that does not answer is found.
  */
 #include "hotplug_help.h"
+#include "tests/said_help.h"
 #include <quarry/cpu.h>
 #include <quarry/kernel.h>
 
@@ -248,16 +249,6 @@ static void end_once_reported(void *arg)
 	while (READ_ONCE(smp_stats.silent) == before && arch_clock_ns() < end)
 		thread_yield();
 	store_release(&hang->release, 1u);
-}
-
-static bool says(const char *text, const char *words)
-{
-	size_t len = strlen(words);
-
-	for (; *text; text++)
-		if (strncmp(text, words, len) == 0)
-			return true;
-	return false;
 }
 
 /* From @pos of the log on: the stories of the CPU that is silent, by NMI, and of the one that asked. */

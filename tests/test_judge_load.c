@@ -5,7 +5,7 @@
 #include <quarry/kernel.h>
 #include <quarry/stress.h>
 
-#include "tests/judge_help.h"
+#include "tests/judge_handles.h"
 
 #define PAGES 512u /* 2 MiB */
 
@@ -49,23 +49,6 @@ static int drop_object(struct handle_table *t, u32 h)
 	if (h + 1 == t->nr || h == 0)
 		judge_note("[free %u]", h);
 	return 0;
-}
-
-static int verify(struct handle_table *t, u32 h)
-{
-	judge_note("[verify %u]", h);
-	return 0;
-}
-
-static int write(struct handle_table *t, u32 h, u64 seed)
-{
-	judge_note("[write %u %llu]", h, (unsigned long long)seed);
-	return 0;
-}
-
-static void drain_owner(struct movable_owner *owner)
-{
-	judge_note("[drain]\n");
 }
 
 static struct stress *begin_stress(struct memory *mem, unsigned first, unsigned nr, u64 seed)

@@ -7,7 +7,7 @@
 #include <quarry/handle.h>
 #include <quarry/stress.h>
 
-#include "tests/judge_help.h"
+#include "tests/judge_handles.h"
 
 #define PAGES   (4u << MAX_ORDER)
 #define THREADS 3u
@@ -75,23 +75,6 @@ static int drop_object(struct handle_table *t, u32 h)
 {
 	judge_note("[drop %u]", h);
 	return 0;
-}
-
-static int verify(struct handle_table *t, u32 h)
-{
-	judge_note("[verify %u]", h);
-	return 0;
-}
-
-static int write(struct handle_table *t, u32 h, u64 seed)
-{
-	judge_note("[write %u %llu]", h, (unsigned long long)seed);
-	return 0;
-}
-
-static void drain_owner(struct movable_owner *owner)
-{
-	judge_note("[drain]\n");
 }
 
 static struct thread *start(const char *name, int cpu, void (*fn)(void *), void *arg)

@@ -4,6 +4,7 @@
  * a round of offline and online under them.
  */
 #include "mm_test.h"
+#include "said_help.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
 
@@ -238,22 +239,6 @@ static void rounds_wait_for_the_stress(struct ktest *t)
 	EXPECT_EQ(t, stress_stop(s, &r), 0);
 }
 
-static char text[2048];
-
-static const char *find(const char *in, const char *what)
-{
-	for (; *in; in++)
-		if (strncmp(in, what, strlen(what)) == 0)
-			return in;
-	return NULL;
-}
-
-static bool says(u64 pos, const char *what)
-{
-	text[log_read(&pos, text, sizeof(text) - 1)] = '\0';
-	return find(text, what);
-}
-
 static void lost_pages_are_reported(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
@@ -269,7 +254,7 @@ static void lost_pages_are_reported(struct ktest *t)
 	EXPECT(t, !managed_as_before(mem, managed + 1, "  # test"));
 	ksnprintf(want, sizeof(want), "  # test: FAIL: %lu pages managed without those from standby, %lu before; 0 from standby\n",
 	    managed, managed + 1);
-	EXPECT(t, says(pos, want));
+	EXPECT(t, said(pos, want));
 }
 
 static void soaks_do_each_policy(struct ktest *t)
@@ -289,11 +274,11 @@ static void soaks_do_each_policy(struct ktest *t)
 		EXPECT_EQ(t, offline_soak(mem, 2, (enum iso_policy)policy, t->seed), 0);
 		for (p = 0; p < NR_ISO_POLICIES; p++) {
 			ksnprintf(want, sizeof(want), "rounds: %s: 2 offlines of ", iso_policy_name(p));
-			EXPECT_EQ(t, says(pos, want), p == (enum iso_policy)policy || policy == NR_ISO_POLICIES);
+			EXPECT_EQ(t, said(pos, want), p == (enum iso_policy)policy || policy == NR_ISO_POLICIES);
 		}
-		EXPECT(t, says(pos, " 0 damaged\n") && !says(pos, "FAIL"));
+		EXPECT(t, said(pos, " 0 damaged\n") && !said(pos, "FAIL"));
 		if (policy == ISO_DISABLE || policy == ISO_PRECISE)
-			EXPECT(t, says(pos, "MiB under stress, 2 drain rounds (one each), "));
+			EXPECT(t, said(pos, "MiB under stress, 2 drain rounds (one each), "));
 	}
 }
 
@@ -305,7 +290,7 @@ static void soaks_without_movable_memory_say_so(struct ktest *t)
 	if (!mem)
 		return;
 	EXPECT_EQ(t, offline_soak(mem, 2, ISO_PRECISE, t->seed), 0);
-	EXPECT(t, says(pos, "rounds: precise: no movable range to take out on this machine\n"));
+	EXPECT(t, said(pos, "rounds: precise: no movable range to take out on this machine\n"));
 }
 
 KTEST_SUITE(stress, 0, KTEST(threads_use_memory_and_give_all_of_it_back),

@@ -3,6 +3,7 @@
  * test_virtio_mem_turn.c: the turns of a virtio-mem device's thread: what it says, when it restarts the device, and how
  * long it waits.
  */
+#include "tests/said_help.h"
 #include "tests/vmem_help.h"
 
 #define MIB_OF(blocks) ((unsigned long)(blocks) * PAGEBLOCK_PAGES >> (20 - PAGE_SHIFT))
@@ -19,30 +20,17 @@ static u64 turn(void)
 	return wait;
 }
 
-/* Others may print besides. */
-static bool said(const char *words)
-{
-	size_t len = strlen(words);
-	const char *at;
-
-	for (at = text; *at; at++) {
-		if (strncmp(at, words, len) == 0)
-			return true;
-	}
-	return false;
-}
-
 static void expect_line(struct ktest *t, unsigned plugged_blocks, unsigned goal, const char *rest, int line)
 {
 	char want[160];
 
 	ksnprintf(want, sizeof(want), "pretend: %lu MiB plugged, %lu asked for%s\n", MIB_OF(plugged_blocks), MIB_OF(goal),
 	    rest);
-	if (!said(want))
+	if (!says(text, want))
 		ktest_fail(t, __FILE__, line, "said: %s, not: %s", text, want);
 }
 #define EXPECT_LINE(t, plugged_blocks, goal, rest) expect_line((t), (plugged_blocks), (goal), (rest), __LINE__)
-#define EXPECT_SILENCE(t) EXPECT((t), !said(" MiB plugged"))
+#define EXPECT_SILENCE(t) EXPECT((t), !says(text, " MiB plugged"))
 
 static void what_is_new_is_said_once(struct ktest *t)
 {
@@ -113,8 +101,8 @@ static void a_broken_device_is_restarted(struct ktest *t)
 	for (i = 1; i <= 5; i++) {
 		EXPECT_EQ(t, turn(), i <= 3 ? RETRY : WAIT_FOREVER);
 		EXPECT_EQ(t, dev.resets, 2 * i - 1); /* one at the start, two for each restart */
-		EXPECT_EQ(t, said("pretend: reset, and asked again what is plugged\n"), i > 1);
-		EXPECT(t, !said("does not come back"));
+		EXPECT_EQ(t, says(text, "pretend: reset, and asked again what is plugged\n"), i > 1);
+		EXPECT(t, !says(text, "does not come back"));
 		if (i == 1)
 			EXPECT_LINE(t, 0, 4, ": broken");
 		else
@@ -123,7 +111,7 @@ static void a_broken_device_is_restarted(struct ktest *t)
 	}
 	dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
-	EXPECT(t, said("pretend: does not come back\n"));
+	EXPECT(t, says(text, "pretend: does not come back\n"));
 	EXPECT_SILENCE(t);
 	dev.refused = 0;
 	/* One that is well again has its three turns again. */

@@ -2,20 +2,8 @@
 /*
  * test_virtio_pci.c: virtio devices on a PCI bus: which are taken over, and each access to their registers.
  */
+#include "tests/said_help.h"
 #include "tests/virtio_pci_help.h"
-
-/* Was @words printed since @pos?  Others may print too. */
-static bool said(u64 pos, const char *words)
-{
-	static char text[4096];
-	size_t len = strlen(words), n = log_read(&pos, text, sizeof(text)), i;
-
-	for (i = 0; i + len <= n; i++) {
-		if (memcmp(text + i, words, len) == 0)
-			return true;
-	}
-	return false;
-}
 
 static void a_device_is_mapped_reset_routed_and_probed(struct ktest *t)
 {
