@@ -5,7 +5,7 @@
  * Owns:       nothing; the caller brings struct fault_hang.
  * Locks:      none.
  * Invariants: a fault that has an end ends without help from the CPU that has it.
- * Tests:      tests/test_hang.c, tests/qemu/test_panic.py, tests/qemu/test_mce.py.
+ * Tests:      tests/test_hang.c, tests/qemu/test_exception.py, tests/qemu/test_panic.py, tests/qemu/test_mce.py.
  */
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
@@ -135,6 +135,55 @@ static void write_to_null(void)
 	*p = 1;
 }
 
+static void write_together(void *arg)
+{
+	u32 *others = arg;
+
+	atomic_sub(others, 1u);
+	while (load_acquire(others))
+		cpu_relax();
+	write_to_null();
+}
+
+/* One of them says so, and the other nothing. */
+static void write_to_null_on_two_cpus(void)
+{
+	struct thread *other;
+	u32 others = 2;
+
+	other = nr_boot_cpus > 1 ? thread_start("second", (int)nr_boot_cpus - 1, write_together, &others) : NULL;
+	if (!other)
+		return;
+	write_together(&others);
+	thread_join(other);
+}
+
+static void push_for_ever(void *arg)
+{
+	__asm__ volatile("1: pushq $0\n\tjmp 1b");
+}
+
+/* Word by word: the one that does not fit is right below the stack. */
+static void overflow_a_stack(void)
+{
+	struct thread *deep = thread_start("deep", -1, push_for_ever, NULL);
+
+	if (deep)
+		thread_join(deep);
+}
+
+/* What was interrupted cannot go on. */
+static void break_the_processor(void)
+{
+	const struct mce_bank corrupt = {.status = MCE_VAL | MCE_UC | MCE_EN | MCE_PCC};
+	irqflags_t flags = arch_irq_save();
+	int err = mce_inject(0, &corrupt, MCG_STATUS_RIPV);
+
+	arch_irq_restore(flags);
+	if (err)
+		printk("fault: error %d\n", err);
+}
+
 static void print_wild_text(void)
 {
 	printk("fault: %s\n", (const char *)WILD_POINTER);
@@ -192,6 +241,9 @@ void fault_provoke(const char *name)
 	    {"report", break_the_report},
 	    {"silent", call_a_silent_cpu},
 	    {"mcering", overflow_the_ring},
+	    {"nulls", write_to_null_on_two_cpus},
+	    {"overflow", overflow_a_stack},
+	    {"mce", break_the_processor},
 	};
 	unsigned i;
 

@@ -400,6 +400,7 @@ void task_thread_exit(void)
 	struct task *task = t->task;
 	bool last;
 
+	assert_may_sleep("task_thread_exit");
 	space_use(NULL);
 	task_lock(&task->lock);
 	TAILQ_REMOVE(&task->threads, t, task_link);
@@ -446,6 +447,8 @@ void user_fault_end(void)
 
 void user_may_return(void)
 {
+	/* Who ends the task after the look sends an interrupt, which must wait for ring 3. */
+	KASSERT(!arch_irqs_enabled());
 	if (likely(!task_interrupted()))
 		return;
 	arch_irq_enable();

@@ -267,6 +267,53 @@ static void freed_stack_is_reached_by_no_cpu(struct ktest *t)
 		ktest_on_cpu(0, free_stacks, &stacks);
 }
 
+/* The lowest and the highest word of a stack. */
+static bool reach(uintptr_t top, int *low, int *high)
+{
+	struct access first = {.va = top - 16384}, last = {.va = top - 8};
+
+	*low = arch_probe(read_word, &first);
+	*high = arch_probe(read_word, &last);
+	return !*low && !*high;
+}
+
+struct reader {
+	uintptr_t top;
+	int low, high;
+	u32 seen, go; /* a */
+};
+
+static void go_on_reading(void *arg)
+{
+	struct reader *r = arg;
+
+	while (!load_acquire(&r->go)) {
+		if (reach(r->top, &r->low, &r->high))
+			store_release(&r->seen, 1u);
+	}
+	reach(r->top, &r->low, &r->high);
+}
+
+/* A CPU that goes on reading while it is freed may do so until then, and not one instruction longer. */
+static void stack_is_out_of_reach_when_it_is_freed(struct ktest *t)
+{
+	unsigned cpu = ktest_cpus() - 1;
+	struct reader r = {.go = 0};
+
+	if (!needs_two_cpus(t) || !begin_stacks(t, &stacks, cpu))
+		return;
+	r.top = (uintptr_t)stacks.top[NR_STACKS_TRIED - 1];
+	ktest_start(cpu, go_on_reading, &r);
+	while (!load_acquire(&r.seen))
+		thread_yield();
+	ktest_on_cpu(0, free_stacks, &stacks);
+	store_release(&r.go, 1u);
+	ktest_join(cpu);
+	EXPECT(t, !arch_mapped_at(r.top - 8));
+	EXPECT_EQ(t, r.low, -EFAULT);
+	EXPECT_EQ(t, r.high, -EFAULT);
+}
+
 /* It is not asked to forget anything while it is away. */
 static void cpu_that_comes_back_knows_no_old_stack(struct ktest *t)
 {
@@ -383,7 +430,8 @@ static void refused_registers_use_no_addresses(struct ktest *t)
 }
 
 KTEST_SUITE(arch_map, 0, KTEST(text_is_read_only_under_every_address), KTEST(direct_map_is_never_executed),
-    KTEST(freed_stack_is_reached_by_no_cpu), KTEST(cpu_that_comes_back_knows_no_old_stack),
+    KTEST(freed_stack_is_reached_by_no_cpu), KTEST(stack_is_out_of_reach_when_it_is_freed),
+    KTEST(cpu_that_comes_back_knows_no_old_stack),
     KTEST(unmapped_page_is_not_reached), KTEST(every_cpu_sees_an_array_grow),
     KTEST(every_cpu_sees_an_array_shrink),
     KTEST(every_cpu_sees_an_array_placed), KTEST(every_cpu_loses_what_leaves_the_direct_map),

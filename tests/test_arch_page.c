@@ -216,7 +216,7 @@ static void stack_in_the_way(void *arg)
 {
 	struct ktest *t = arg;
 	uintptr_t taken;
-	unsigned long pages;
+	unsigned long pages, free;
 	char *kept[KEPT];
 	unsigned i;
 
@@ -229,7 +229,11 @@ static void stack_in_the_way(void *arg)
 	}
 	EXPECT_EQ(t, arch_stack_pages(), pages);
 	EXPECT_EQ(t, arch_map(taken, arch_mapped_at((uintptr_t)data_start), PAGE_SIZE, 0), 0);
+	drain_all_pages(&kernel_memory, NULL);
+	free = memory_free_pages(&kernel_memory);
 	EXPECT(t, !arch_stack_alloc());
+	drain_all_pages(&kernel_memory, NULL);
+	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
 	EXPECT_EQ(t, arch_stack_pages(), pages);
 	EXPECT(t, arch_unmap(taken, PAGE_SIZE));
 	expect_no_stack(t, top[NR - 1]);

@@ -9,7 +9,7 @@
  * Invariants: MCIP is cleared last: another machine check before that is the end of the machine.  One after it finds
  *             the handler on its way out (trap_entry.S).
  *             Where something is fatal nothing has been cleared: the report shows the banks as they were.
- * Tests:      tests/test_mce_cpu.c, tests/qemu/test_mce_parked.py, tests/qemu/test_mce.py.
+ * Tests:      tests/test_mce_bank.c, tests/test_mce_cpu.c, tests/qemu/test_mce_parked.py, tests/qemu/test_mce.py.
  */
 #include <quarry/mce.h>
 
@@ -30,6 +30,7 @@ static struct mce_bank read_bank(unsigned i)
 {
 	struct mce_bank b = {.status = rdmsr(MSR_MC0_STATUS + 4 * i)};
 
+	KASSERT(i < nr_banks()); /* there are no others, and on a real machine it would fault */
 	if (b.status & MCE_VAL && b.status & MCE_ADDRV)
 		b.address = rdmsr(MSR_MC0_ADDR + 4 * i);
 	if (b.status & MCE_VAL && b.status & MCE_MISCV)
@@ -102,7 +103,7 @@ static void raise_interrupt(void)
 		apic_send_self(VEC_MCE);
 		return;
 	}
-	while (other < nr_cpus - 1 && !cpumask_test(cpu_online_mask, other))
+	while (!cpumask_test(cpu_online_mask, other)) /* one always is */
 		other++;
 	apic_send(cpus[other]->apic_id, ICR_FIXED | VEC_MCE);
 }
@@ -194,18 +195,13 @@ void mce_poll(void)
 	bool found = false;
 
 	for (unsigned i = 0; i < banks; i++) {
-		struct mce_bank b;
-		struct mce_verdict v;
-		struct mce_record rec;
+		struct mce_bank b = read_bank(i);
+		struct mce_verdict v = mce_decode(&b, rdmsr(MSR_MCG_CAP), MCG_STATUS_RIPV, false);
+		struct mce_record rec = record(i, &b, &v, 0);
 
-		if (!(rdmsr(MSR_MC0_STATUS + 4 * i) & MCE_VAL))
-			continue;
-		b = read_bank(i);
-		v = mce_decode(&b, rdmsr(MSR_MCG_CAP), MCG_STATUS_RIPV, false);
 		/* What is worse raises an exception, which takes it. */
 		if (v.severity != MCE_CORRECTED && v.severity != MCE_DEFERRED)
 			continue;
-		rec = record(i, &b, &v, 0);
 		if (!mce_post(&rec))
 			continue; /* it stays in its bank */
 		counter_add(&mce_stats.found[v.severity], 1UL);

@@ -9,8 +9,8 @@
  *             Address 0 and the whole lower half are unmapped.
  *             All of the arrays' windows can be read: what has nothing behind it is mapped, read-only, to
  *             one page of zeros, by tables that all such addresses share.
- * Tests:      tests/test_arch_page.c, tests/test_arch_map.c, tests/test_arch_full.c, tests/test_memory_add.c,
- *             tests/qemu/test_arch.py.
+ * Tests:      tests/test_arch_page.c, tests/test_arch_map.c, tests/test_arch_range.c, tests/test_arch_full.c,
+ *             tests/test_memory_add.c, tests/qemu/test_arch.py.
  */
 #include <quarry/acpi.h>
 #include <quarry/mm.h>
@@ -111,6 +111,12 @@ static u64 *entry_of(uintptr_t va, unsigned level, unsigned *found)
 	return entry;
 }
 
+/* It waits for cpu_hotplug, whose holder may want paging_lock. */
+static void flush_all(void) EXCLUDES(paging_lock)
+{
+	flush_everywhere();
+}
+
 static void set_entry(u64 *entry, u64 value) REQUIRES(paging_lock)
 {
 	WRITE_ONCE(*entry, value);
@@ -167,7 +173,7 @@ static void map_at_boot(uintptr_t va, phys_t start, phys_t end, unsigned flags) 
 {
 	unsigned max_level = cpu_has_gib_pages() ? 2 : 1;
 
-	if (start < end && map_range(va, start, end - start, pte_flags(flags), max_level))
+	if (map_range(va, start, end - start, pte_flags(flags), max_level))
 		panic("paging: cannot map %lx-%lx", start, end);
 }
 
@@ -361,7 +367,7 @@ int arch_array_grow(uintptr_t va, size_t len)
 			err = -ENOMEM;
 	}
 	mutex_unlock(&paging_lock);
-	flush_everywhere();
+	flush_all();
 	return err;
 }
 
@@ -388,7 +394,7 @@ int arch_array_place(uintptr_t va, phys_t pa, size_t len)
 			err = -ENOMEM;
 	}
 	mutex_unlock(&paging_lock);
-	flush_everywhere();
+	flush_all();
 	return err;
 }
 
@@ -414,7 +420,7 @@ void arch_array_shrink(uintptr_t va, size_t len)
 		gone = page;
 	}
 	mutex_unlock(&paging_lock);
-	flush_everywhere();
+	flush_all();
 	while ((page = gone)) {
 		gone = page->owner;
 		free_pages(page, 0);
@@ -453,7 +459,7 @@ void arch_direct_unmap(phys_t pa, size_t len)
 			set_entry(entry, 0);
 	}
 	mutex_unlock(&paging_lock);
-	flush_everywhere();
+	flush_all();
 }
 
 bool arch_unmap(uintptr_t va, size_t len)

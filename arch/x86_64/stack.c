@@ -8,7 +8,8 @@
  * Invariants: a slot is in one place: in use, on cached[] (mapped), on empty[] (not mapped) or
  *             beyond next_slot.
  *             A page goes back to the allocator only when no CPU has its old address in its TLB.
- * Tests:      tests/test_arch_page.c, tests/test_arch_map.c, tests/test_arch_full.c.
+ * Tests:      tests/test_arch_page.c, tests/test_arch_map.c, tests/test_arch_full.c, tests/qemu/test_arch.py,
+ *             tests/qemu/test_exception.py.
  */
 #include <quarry/mm.h>
 
@@ -54,17 +55,18 @@ static void flush_stack(void *top)
 		invlpg((uintptr_t)top - i * PAGE_SIZE);
 }
 
-static void unmap_stack(uintptr_t top)
+/* Take away what is mapped right below @top: @pages pages. */
+static void unmap_stack(uintptr_t top, unsigned pages)
 {
 	phys_t page[STACK_PAGES];
 	int asked;
 
-	for (unsigned i = 0; i < STACK_PAGES; i++)
+	for (unsigned i = 0; i < pages; i++)
 		page[i] = arch_mapped_at(top - (i + 1) * PAGE_SIZE);
-	arch_unmap(top - STACK_SIZE, STACK_SIZE);
+	arch_unmap(top - pages * PAGE_SIZE, pages * PAGE_SIZE);
 	asked = smp_call_mask(NULL, flush_stack, (void *)top);
 	KASSERT(asked >= 0); /* who may sleep may ask */
-	for (unsigned i = 0; i < STACK_PAGES; i++)
+	for (unsigned i = 0; i < pages; i++)
 		page_free(page[i]);
 }
 
@@ -79,14 +81,7 @@ static bool map_stack(uintptr_t top)
 			continue;
 		if (memory)
 			page_free(arch_virt_to_phys(memory));
-		/* Nobody ever used these addresses. */
-		while (i--) {
-			uintptr_t va = top - (i + 1) * PAGE_SIZE;
-			phys_t page = arch_mapped_at(va);
-
-			arch_unmap(va, PAGE_SIZE);
-			page_free(page);
-		}
+		unmap_stack(top, i);
 		return false;
 	}
 	return true;
@@ -133,7 +128,7 @@ void arch_stack_free(void *top)
 	KASSERT(slot < NR_SLOTS && (uintptr_t)top == slot_top(slot));
 	keep = READ_ONCE(nr_cached) < KEEP_STACKS;
 	if (!keep)
-		unmap_stack((uintptr_t)top);
+		unmap_stack((uintptr_t)top, STACK_PAGES);
 	put_slot(slot, keep);
 }
 

@@ -42,7 +42,7 @@ syscall_entry:
  * size_t user_copy(void *dst, const void *src, size_t len): bytes that could not be copied.
  * The only instruction of the kernel that may touch user memory.
  */
-	.globl user_copy
+	.globl user_copy, user_copy_insn, user_copy_end
 user_copy:
 	movq %rdx, %rcx
 	cmpb $0, user_smap(%rip)
@@ -90,13 +90,5 @@ probe_faulted:
 	popq %rbx
 	popq %rbp
 	ret
-
-	.section .rodata
-	.balign 8
-/* Where a page fault on a user address is expected, and where to go on if it cannot be served. */
-	.globl user_fixups, user_fixups_end
-user_fixups:
-	.quad user_copy_insn, user_copy_end
-user_fixups_end:
 
 	.section .note.GNU-stack, "", @progbits

@@ -7,24 +7,24 @@
  * Invariants: irq_depth is above 0 exactly while a handler of this CPU runs; what serves a fault of
  *             ring 3, or of a copy from or to its memory, is no handler: it may sleep.
  *             An interrupt is acknowledged before its handler may switch threads.
- * Tests:      tests/test_arch_cpu.c, tests/test_arch_irq.c, tests/test_arch.c, tests/test_mce_cpu.c,
- *             tests/qemu/test_panic.py.
+ * Tests:      tests/test_arch_fault.c, tests/test_arch_cpu.c, tests/test_arch_irq.c, tests/test_arch.c,
+ *             tests/test_mce_cpu.c, tests/qemu/test_exception.py, tests/qemu/test_panic.py.
  */
 #include <quarry/mce.h>
 
 #include "x86.h"
 
-static const char *const exception_name[NR_EXCEPTION] = {
+static const char *const exception_name[] = {
     "divide error", "debug", "NMI", "breakpoint", "overflow", "bound", "invalid opcode",
     "no FPU", "double fault", "coprocessor overrun", "invalid TSS", "segment not present",
     "stack fault", "general protection", "page fault", "reserved 15", "FPU error",
     "alignment check", "machine check", "SIMD error", "virtualization", "control protection",
 };
 
-/* CPU whose backtrace is asked for, + 1; it puts 0 there when it has printed it. */
-static u32 backtrace_cpu;
-/* CPU whose fault is being reported, + 1: the first has the word; and how often it has faulted. */
-static u32 fault_cpu;
+/* a: the CPU whose backtrace is asked for; it puts NULL there when it has printed it. */
+static struct cpu *backtrace_cpu;
+/* a: the CPU whose fault is being reported: the first has the word; and how often it has faulted. */
+static struct cpu *fault_cpu;
 static u32 nr_faults;
 #define MAX_TOLD 2
 /* Ticks between looks at the banks for corrected errors: a second. */
@@ -46,9 +46,7 @@ void print_registers(const struct trap_frame *f, const char *prefix)
 
 const char *exception_text(u64 vector)
 {
-	const char *name = vector < ARRAY_SIZE(exception_name) ? exception_name[vector] : NULL;
-
-	return name ? name : "reserved";
+	return vector < ARRAY_SIZE(exception_name) ? exception_name[vector] : "reserved";
 }
 
 /* Ring 3 may have anything in its frame pointer. */
@@ -60,8 +58,8 @@ static void frame_backtrace(const struct trap_frame *f)
 		print_backtrace(f->rip, f->rbp);
 }
 
-/* What the error code of a page fault says (SDM vol. 3A, 4.7). */
-static void print_page_fault(const struct trap_frame *f)
+/* The error code: SDM vol. 3A, 4.7. */
+void print_page_fault(const struct trap_frame *f)
 {
 	u64 address = read_cr2();
 	const char *what = f->error & PF_EXECUTE ? "execute" : f->error & PF_WRITE ? "write" : "read";
@@ -81,10 +79,10 @@ static void print_page_fault(const struct trap_frame *f)
 static void exception(const struct trap_frame *f, const char *why)
 {
 	const char *name = exception_text(f->vector);
-	u32 self = arch_cpu_id() + 1;
+	struct cpu *self = this_cpu();
 
 	/* Who panics already waits for nobody: the other may be stopped with the word. */
-	while (!atomic_cas(&fault_cpu, 0u, self) && READ_ONCE(fault_cpu) != self && !panicking())
+	while (!atomic_cas(&fault_cpu, NULL, self) && READ_ONCE(fault_cpu) != self && !panicking())
 		cpu_relax();
 	panic_stop();
 	/* A fault in the report of a fault, or in a panic's, is told shorter. */
@@ -120,18 +118,17 @@ bool trap_machine_check(const struct trap_frame *f, struct mce_record *hit)
 static void nmi(const struct trap_frame *f)
 {
 	struct cpu *cpu = this_cpu();
-	u32 asked = cpu->id + 1;
 
 	/* What wakes a parked CPU tells no story, nor does one that comes when it is awake already. */
-	if (load_acquire(&backtrace_cpu) != asked &&
+	if (load_acquire(&backtrace_cpu) != cpu &&
 	    (READ_ONCE(cpu->started) == STARTED_PARKED ||
 	     arch_clock_ns() < READ_ONCE(cpu->quiet_until)))
 		return;
 	printk("CPU %u (APIC id %u): %s, NMI in thread %s%s%s\n", cpu->id, cpu->apic_id,
-	    load_acquire(&backtrace_cpu) == asked ? "asked" : "not asked", thread_name(),
+	    load_acquire(&backtrace_cpu) == cpu ? "asked" : "not asked", thread_name(),
 	    f->rflags & X86_FLAGS_IF ? "" : ", irqs off", cpu->irq_depth > 1 ? ", in an irq" : "");
 	frame_backtrace(f);
-	atomic_cas(&backtrace_cpu, asked, 0u);
+	atomic_cas(&backtrace_cpu, cpu, NULL);
 	panic_stop();
 }
 
@@ -215,29 +212,32 @@ void arch_backtrace_self(void)
  * CPUs are asked one by one, so that their lines do not mix; each gets 100 ms to answer.  And one CPU asks at
  * a time, or they would take each other's answers away; a panic does not wait for that.
  */
-void arch_backtrace_others(void)
+static void ask_others(struct cpu *self)
 {
-	static u32 asking; /* a: CPU + 1 */
-	u32 self;
+	static struct cpu *asking; /* a */
 
-	preempt_disable();
-	self = arch_cpu_id() + 1;
-	while (!atomic_cas(&asking, 0u, self) && !panicking())
+	while (!atomic_cas(&asking, NULL, self) && !panicking())
 		cpu_relax();
 	for (unsigned i = 0; i < nr_cpus; i++) {
 		u64 end = arch_clock_ns() + 100000000;
 
-		if (cpus[i] == this_cpu() || load_acquire(&cpus[i]->started) != STARTED_RUNS)
+		if (cpus[i] == self || load_acquire(&cpus[i]->started) != STARTED_RUNS)
 			continue;
-		store_release(&backtrace_cpu, i + 1);
+		store_release(&backtrace_cpu, cpus[i]);
 		apic_send(cpus[i]->apic_id, ICR_NMI);
-		while (load_acquire(&backtrace_cpu) == i + 1 && arch_clock_ns() < end)
+		while (load_acquire(&backtrace_cpu) == cpus[i] && arch_clock_ns() < end)
 			cpu_relax();
-		if (atomic_xchg(&backtrace_cpu, 0u))
+		if (atomic_xchg(&backtrace_cpu, NULL))
 			printk("CPU %u (APIC id %u): does not answer an NMI\n", i,
 			    cpus[i]->apic_id);
 	}
-	atomic_cas(&asking, self, 0u);
+	atomic_cas(&asking, self, NULL);
+}
+
+void arch_backtrace_others(void)
+{
+	preempt_disable();
+	ask_others(this_cpu());
 	preempt_enable();
 }
 

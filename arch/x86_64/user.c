@@ -7,8 +7,8 @@
  * Invariants: nobody returns to ring 3 with an RIP at or above USER_END.
  *             User memory is touched by user_copy alone, between stac and clac.
  *             The kernel uses no FPU register: they are the running thread's, or nobody's.
- * Tests:      tests/test_arch_cpu.c, tests/test_arch.c, tests/test_task.c, tests/test_task_cpu.c,
- *             tests/qemu/test_arch.py.
+ * Tests:      tests/test_arch_fault.c, tests/test_arch_cpu.c, tests/test_arch.c, tests/test_mce_bank.c,
+ *             tests/test_task.c, tests/test_task_cpu.c, tests/qemu/test_arch.py, tests/qemu/test_exception.py.
  */
 #include <quarry/mce.h>
 #include <quarry/mm.h>
@@ -30,12 +30,11 @@
 /* Of the extended states: x87, SSE, AVX. */
 #define XSTATE_MASK  7u
 
-struct user_fixup {
-	u64 insn, resume;
-};
-/* syscall_entry.S */
-extern const struct user_fixup user_fixups[], user_fixups_end[];
-extern char probe_faulted[];
+/*
+ * syscall_entry.S: where a page fault on a user address is expected, and where to go on if it cannot be served;
+ * and where a probe that faults goes on.
+ */
+extern char user_copy_insn[], user_copy_end[], probe_faulted[];
 size_t user_copy(void *dst, const void *src, size_t len);
 /* Read by it. */
 extern u8 user_smap;
@@ -187,18 +186,13 @@ static unsigned fault_access(u64 error)
 
 bool user_kernel_fault(struct trap_frame *f)
 {
-	const struct user_fixup *fix = user_fixups;
 	struct cpu *cpu = this_cpu();
 	uintptr_t va = read_cr2();
-	int err;
 
-	while (fix < user_fixups_end && fix->insn != f->rip)
-		fix++;
-	if (fix < user_fixups_end && va < USER_END) {
+	if (f->rip == (uintptr_t)user_copy_insn && va < USER_END) {
 		arch_irq_enable(); /* they were on: copy_from_user has seen to it */
-		err = user_page_fault(va, fault_access(f->error));
-		if (err)
-			f->rip = fix->resume;
+		if (user_page_fault(va, fault_access(f->error)))
+			f->rip = (uintptr_t)user_copy_end;
 		return true;
 	}
 	if (cpu->probe_sp) {
@@ -239,7 +233,7 @@ static void page_fault(const struct trap_frame *f)
 		user_dies(f, what);
 	}
 	arch_irq_enable();
-	err = va < USER_END ? user_page_fault(va, access) : -EFAULT;
+	err = user_page_fault(va, access);
 	if (err == -EHWPOISON)
 		err = user_page_lost(va);
 	if (!err || err == -EINTR) /* the task ends anyway */
@@ -282,7 +276,6 @@ static void leave(const struct trap_frame *f)
 	user_may_return();
 	if (unlikely(f->rip >= USER_END))
 		user_dies(f, "goes on at an address that is not a user's");
-	KASSERT(!arch_irqs_enabled()); /* an interrupt behind the swapgs would find the user's GS base */
 }
 
 void trap_from_user(struct trap_frame *f)

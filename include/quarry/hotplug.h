@@ -78,7 +78,7 @@ void fault_hang_end(struct fault_hang *hang);
  * fault=NAME: do what must end in a panic.  Returns, with a line that says so, if it did not, or if there is
  * no memory or no second CPU for it.  Context: thread; CPU hotplug not under way.
  */
-#define FAULT_NAMES "badfree corrupt freelist null printk both report silent mcering"
+#define FAULT_NAMES "badfree corrupt freelist null printk both report silent mcering nulls overflow mce"
 void fault_provoke(const char *name);
 
 #endif

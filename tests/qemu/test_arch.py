@@ -4,13 +4,14 @@ import pytest
 
 FPU = "task_cpu.fpu_registers_are_each_threads_own"
 MACHINES = {
-    # No tables at all: one CPU, and only what the registers of old say.
-    "no_tables": (dict(machine="pc,acpi=off", cpu="qemu64", cpus=2), "arch_cpu,arch_page,arch_full", 1),
+    # No tables at all: one CPU, and only what the registers of old say; no leaf of CPUID but the first eight.
+    "no_tables": (dict(machine="pc,acpi=off", cpu="qemu64,level=7,+smep,+smap,+umip", cpus=2),
+                  "arch_cpu,arch_page,arch_full", 1),
     # APIC ids 0 1 2 4 5 6; no XSAVE, SMEP, SMAP, nor pages of 1 GiB.
     "sparse": (dict(machine="pc", cpu="qemu64", cpus="6,sockets=2,cores=3", mem=3072),
-               "arch_cpu,arch_full,arch_page,arch.calls_begin_with_clean_flags," + FPU, 6),
-    # Places for CPUs and memory; pages of 1 GiB.
-    "places": (dict(cpus="2,maxcpus=4", mem=3072, room=2048, nodes=[2048, 1024],
+               "arch_cpu,arch_fault,arch_full,arch_page,arch_range,arch.calls_begin_with_clean_flags," + FPU, 6),
+    # Places for CPUs and memory, beyond the first 512 GiB; pages of 1 GiB.
+    "places": (dict(cpus="2,maxcpus=4", mem=3072, room=600 << 10, nodes=[2048, 1024],
                     node_cpus=["0-1", "2-3"]), "arch_cpu,arch_full,arch_page", 2),
     "old": (dict(cpu="Nehalem,-x2apic,-mce,-mca,-pat", cpus=2), "arch_cpu,arch_page,mce_cpu.every_cpu_listens", 2),
 }

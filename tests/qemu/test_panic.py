@@ -83,6 +83,7 @@ def test_report_that_goes_wrong_goes_on(boot):
                            r"^PANIC on CPU 0, thread \?, in the report: exception 13",
                            r"^PANIC on CPU 0, thread \?, in the report: exception 13", "^CPU 0: panics"])
     assert all_cpus(report) == {"0", "1", "2"}, run.story(80)
+    assert len(re.findall("^CPU 0: exception 13, general protection, in thread main$", report, re.M)) == 2, run.story(80)
     ends_well(run, report)
 
 
