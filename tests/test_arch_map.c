@@ -294,6 +294,15 @@ static void go_on_reading(void *arg)
 	reach(r->top, &r->low, &r->high);
 }
 
+/* At once: what is freed later may have the CPU forget more. */
+static void free_while_read(void *arg)
+{
+	struct reader *r = arg;
+
+	free_stacks(&stacks);
+	store_release(&r->go, 1u);
+}
+
 /* A CPU that goes on reading while it is freed may do so until then, and not one instruction longer. */
 static void stack_is_out_of_reach_when_it_is_freed(struct ktest *t)
 {
@@ -306,8 +315,7 @@ static void stack_is_out_of_reach_when_it_is_freed(struct ktest *t)
 	ktest_start(cpu, go_on_reading, &r);
 	while (!load_acquire(&r.seen))
 		thread_yield();
-	ktest_on_cpu(0, free_stacks, &stacks);
-	store_release(&r.go, 1u);
+	ktest_on_cpu(0, free_while_read, &r);
 	ktest_join(cpu);
 	EXPECT(t, !arch_mapped_at(r.top - 8));
 	EXPECT_EQ(t, r.low, -EFAULT);
