@@ -251,6 +251,17 @@ static bool image_in(phys_t start, u64 size)
 	return start < image_phys(rodata_end) && image_phys(image_start) < start + size;
 }
 
+/* Descriptors, but for the first and the last ones, which may share a page; and those of memory that stands by. */
+static void expect_large_array(struct ktest *t, pfn_t start, pfn_t end)
+{
+	uintptr_t va = ALIGN_UP((uintptr_t)(ARCH_MEMMAP + start), LARGE) + LARGE;
+	uintptr_t last = ALIGN_DOWN((uintptr_t)(ARCH_MEMMAP + end), LARGE) - LARGE;
+	u64 entry;
+
+	for (; va < last; va += LARGE)
+		EXPECT_EQ(t, level_of(va, &entry), entry & 2 ? 1 : 0);
+}
+
 static void ram_is_mapped_by_the_largest_pages(struct ktest *t)
 {
 	bool gib = cpuid(0x80000001, 0).edx & (1u << 26);
@@ -262,6 +273,7 @@ static void ram_is_mapped_by_the_largest_pages(struct ktest *t)
 	for (i = 0; i < bootinfo.nr_ram; i++) {
 		phys_t start = bootinfo.ram[i].start, end = bootinfo.ram[i].end;
 
+		expect_large_array(t, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
 		for (pa = ALIGN_UP(start, LARGE); pa + LARGE <= end; pa += LARGE) {
 			phys_t whole = ALIGN_DOWN(pa, HUGE);
 			bool huge = gib && whole >= start && whole + HUGE <= end && !image_in(whole, HUGE);

@@ -5,6 +5,7 @@
  */
 #include "mm_help.h"
 #include "x86.h"
+#include <quarry/acpi.h>
 #include <quarry/hotplug.h>
 #include <quarry/user.h>
 
@@ -62,6 +63,24 @@ static void windows_of_the_arrays_end(struct ktest *t)
 	expect_fault(t, end);
 	expect_read(t, blocks - 8, 0);
 	expect_fault(t, blocks);
+}
+
+/* And not behind the last of it. */
+static void arrays_are_backed_where_ram_is(struct ktest *t)
+{
+	pfn_t last = kernel_memory.end_pfn;
+	unsigned i;
+
+	for (i = 0; i < acpi.nr_affinity; i++) {
+		if (acpi.affinity[i].hotplug) {
+			ktest_skip(t, "needs a machine without places for memory");
+			return;
+		}
+	}
+	EXPECT_EQ(t, rewrite((uintptr_t)(ARCH_MEMMAP + kernel_memory.start_pfn)), 0);
+	EXPECT_EQ(t, rewrite((uintptr_t)(ARCH_MEMMAP + ALIGN_UP(last, SECTION_PAGES))), -EFAULT);
+	EXPECT_EQ(t, rewrite((uintptr_t)(ARCH_PAGEBLOCKS + (kernel_memory.start_pfn >> PAGEBLOCK_ORDER))), 0);
+	EXPECT_EQ(t, rewrite(ALIGN_UP((uintptr_t)(ARCH_PAGEBLOCKS + (last >> PAGEBLOCK_ORDER)), PAGE_SIZE)), -EFAULT);
 }
 
 #define RANGE (ARRAYS + 16 * LARGE)
@@ -158,5 +177,6 @@ static void direct_map_changes_by_what_is_asked_for(struct ktest *t)
 	EXPECT_EQ(t, arch_mapped_at(va + LARGE), 0);
 }
 
-KTEST_SUITE(arch_range, 0, KTEST(windows_of_the_arrays_end), KTEST(arrays_grow_and_shrink_by_what_is_asked_for),
+KTEST_SUITE(arch_range, 0, KTEST(windows_of_the_arrays_end), KTEST(arrays_are_backed_where_ram_is),
+    KTEST(arrays_grow_and_shrink_by_what_is_asked_for),
     KTEST(array_is_placed_or_refused), KTEST(direct_map_changes_by_what_is_asked_for));

@@ -317,32 +317,24 @@ void *arch_map_framebuffer(phys_t pa, size_t len)
 	return map_device(pa, len, MAP_COMBINE);
 }
 
+/* A large page where all of it is asked for and nothing is there yet; boot_alloc never comes back with nothing. */
 void arch_map_array(uintptr_t va, size_t len) NO_LOCK_ANALYSIS
 {
 	uintptr_t end = ALIGN_UP(va + len, PAGE_SIZE);
 	unsigned found;
 
-	va = ALIGN_DOWN(va, PAGE_SIZE);
-	while (va < end) {
-		unsigned level = !(va & (LEVEL_SIZE(1) - 1)) && end - va >= LEVEL_SIZE(1);
-		u64 *entry = make_entry(va, level, &found);
+	for (va = ALIGN_DOWN(va, PAGE_SIZE); va < end; va = ALIGN_UP(va + 1, LEVEL_SIZE(found))) {
+		u64 *entry = make_entry(va, 1, &found);
 
-		KASSERT(entry); /* boot memory: boot_alloc never comes back with nothing */
-		/* A table there: parts of the 2 MiB are mapped, the rest goes page by page. */
-		if (level && found == level && *entry & PTE_PRESENT && !(*entry & PTE_LARGE) &&
-		    !is_zeros(*entry, level)) {
-			level = 0;
-			entry = make_entry(va, level, &found);
-			KASSERT(entry);
-		}
-		if (!(*entry & PTE_PRESENT) || is_zeros(*entry, level)) {
-			void *memory = boot_alloc(LEVEL_SIZE(level), LEVEL_SIZE(level));
+		if (va % LEVEL_SIZE(1) || end - va < LEVEL_SIZE(1) || !is_zeros(*entry, 1))
+			entry = make_entry(va, 0, &found);
+		if (is_zeros(*entry, found)) {
+			void *memory = boot_alloc(LEVEL_SIZE(found), LEVEL_SIZE(found));
 
 			set_entry(entry, arch_virt_to_phys(memory) | pte_flags(MAP_WRITE) |
-				(level ? PTE_LARGE : 0));
+				(found ? PTE_LARGE : 0));
 			invlpg(va);
 		}
-		va = ALIGN_DOWN(va, LEVEL_SIZE(found)) + LEVEL_SIZE(found);
 	}
 }
 

@@ -81,8 +81,8 @@ bool arch_has_xsave(void)
 /* All zero but for two words is what a program starts with, by FXRSTOR and by XRSTOR. */
 void *arch_fpu_alloc(void)
 {
-	/* XSAVE wants 64; kmalloc aligns to the size, up to half a page, and then to pages. */
-	char *fpu = kmalloc(MAX(fpu_size, 64u));
+	/* XSAVE wants 64; kmalloc aligns to the size, which is larger, up to half a page, and then to pages. */
+	char *fpu = kmalloc(fpu_size);
 
 	if (!fpu)
 		return NULL;
