@@ -111,7 +111,7 @@ $(B)/bin/hostile: $(HOSTILE_SRCS:%=$(B)/kernel/%.o)
 .PRECIOUS: $(B)/kernel/%.o
 
 # ---- the hosted program, in several builds: make build/host-asan/check --------------------------
-HFLAGS := $(COMMON) -Iarch/host -I. -pthread -fno-omit-frame-pointer -DCHECKED_BUILD
+HFLAGS := $(COMMON) -Iarch/host -Iarch/x86_64 -I. -pthread -fno-omit-frame-pointer -DCHECKED_BUILD
 HFLAGS_plain  := -DHOST_PLAIN
 HFLAGS_order3 := -DPAGEBLOCK_ORDER=3
 HFLAGS_asan   := -fsanitize=address,undefined -fno-sanitize-recover=all

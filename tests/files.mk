@@ -18,6 +18,11 @@ HOST_TEST_SRCS += tests/test_judge_programs.c
 HOST_TEST_SRCS += tests/test_judge_load.c
 HOST_TEST_SRCS += tests/test_judge_rounds.c
 HOST_TEST_SRCS += tests/test_judge_stress.c
+HOST_TEST_SRCS += tests/test_play_apic.c
+HOST_TEST_SRCS += tests/test_play_event.c
+HOST_TEST_SRCS += tests/test_play_ports.c
+HOST_TEST_SRCS += tests/test_play_clock.c
+HOST_TEST_SRCS += tests/test_play_cpus.c
 
 # Suites that run in the kernel and hosted.
 TEST_SRCS += tests/ktest.c

@@ -34,7 +34,7 @@ INCLUDES = [
     ("user/", [r"<quarry/(abi|errno)\.h>", r'"\w+\.h"', STD]),
     ("drivers/", [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
     ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
-    ("arch/x86_64/", [QUARRY, r'"x86\.h"', STD]),
+    ("arch/x86_64/", [QUARRY, r'"x86\.h"', r"<x86_instr\.h>", STD]),
     ("arch/host/host_memmap_test.c", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),  # the hosted half of a test
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
     ("arch/fiber/", [QUARRY, r'"(fiber|fiber_threads|fiber_user|fiber_whole|explore|step)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
@@ -51,6 +51,8 @@ INCLUDES = [
     ("tests/test_share.c", [QUARRY, r'"(kernel/)?\w+\.h"']),  # run queues, whose interface is the kernel's own
     ("tests/test_picture.c", [QUARRY, r'"kernel/\w+\.h"']),
     ("tests/test_judge_", [QUARRY, r'"(tests|kernel)/\w+\.[ch]"']),  # with the source of what they judge
+    ("tests/test_play_", [QUARRY, r'"(tests|arch/x86_64|drivers)/\w+\.[ch]"']),  # with the source of what they play
+    ("tests/play_help.h", [QUARRY, r'"(tests/)?\w+\.h"', r"<setjmp\.h>"]),
     ("tests/judge_poison.h", [QUARRY, r'"(tests|kernel)/\w+\.[ch]"']),
     ("tests/test_share_step.c", [QUARRY, r'"(kernel/)?\w+\.h"']),
     ("tests/", [QUARRY, r'"(tests/|mm/|drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),

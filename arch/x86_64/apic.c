@@ -8,8 +8,9 @@
  * Invariants: nothing outside apic_read, apic_write, apic_id and apic_send knows whether the registers
  *             are memory and an id has 8 bits (xAPIC), or they are MSRs and it has 32 (x2APIC).  All
  *             CPUs are in the same mode.
- * Tests:      tests/test_arch_cpu.c, tests/test_arch_irq.c, tests/test_arch.c, tests/test_smp.c, tests/test_tick.c,
- *             tests/test_hotplug.c, tests/qemu/test_clock.py, tests/qemu/test_arch.py.
+ * Tests:      tests/test_play_apic.c, tests/test_arch_cpu.c, tests/test_arch_irq.c,
+ *             tests/test_arch.c, tests/test_smp.c, tests/test_tick.c, tests/test_hotplug.c,
+ *             tests/qemu/test_clock.py, tests/qemu/test_arch.py.
  *
  * Registers: SDM vol. 3A, table 10-1, for x2APIC 10.12; I/O APIC: Intel 82093AA data sheet, 3.
  */
@@ -42,6 +43,7 @@
 #define BASE_X2APIC   0x400
 #define ICR_SPIN      1000000
 
+#define IOAPIC_WINDOW   4 /* words behind the selector */
 #define IOAPIC_VERSION  1
 #define IOAPIC_REDIRECT 0x10
 
@@ -52,7 +54,7 @@ static struct spinlock ioapic_lock = SPINLOCK("ioapic", RANK_NONE);
 
 u32 apic_read(u32 reg)
 {
-	return x2apic ? (u32)rdmsr(MSR_X2APIC + reg / 16) : lapic[reg / 4];
+	return x2apic ? (u32)rdmsr(MSR_X2APIC + reg / 16) : mmio_read(&lapic[reg / 4]);
 }
 
 void apic_write(u32 reg, u32 value)
@@ -60,7 +62,7 @@ void apic_write(u32 reg, u32 value)
 	if (x2apic)
 		wrmsr(MSR_X2APIC + reg / 16, value);
 	else
-		lapic[reg / 4] = value;
+		mmio_write(&lapic[reg / 4], value);
 }
 
 u32 apic_id(void)
@@ -87,18 +89,23 @@ void apic_eoi(void)
  */
 static noinline void x2apic_send(u32 dest, u32 icr_low)
 {
-	__asm__ volatile("mfence\n\tlfence" : : : "memory");
+	stores_out();
 	wrmsr(MSR_X2APIC + APIC_ICR_LOW / 16, (u64)dest << 32 | icr_low);
+}
+
+static void wait_sent(void)
+{
+	for (unsigned i = 0; i < ICR_SPIN && apic_read(APIC_ICR_LOW) & ICR_BUSY; i++)
+		cpu_relax();
 }
 
 /* irqs off: a handler would send one of its own in between, and change where this one goes. */
 static void xapic_send(u32 dest, u32 icr_low)
 {
 	KASSERT(!arch_irqs_enabled());
-	for (unsigned i = 0; i < ICR_SPIN && lapic[APIC_ICR_LOW / 4] & ICR_BUSY; i++)
-		cpu_relax();
-	lapic[APIC_ICR_HIGH / 4] = dest << 24;
-	lapic[APIC_ICR_LOW / 4] = icr_low;
+	wait_sent();
+	apic_write(APIC_ICR_HIGH, dest << 24);
+	apic_write(APIC_ICR_LOW, icr_low);
 }
 
 void apic_send(u32 dest, u32 icr_low)
@@ -112,12 +119,6 @@ void apic_send(u32 dest, u32 icr_low)
 	flags = arch_irq_save(); /* an NMI sends none */
 	xapic_send(dest, icr_low);
 	arch_irq_restore(flags);
-}
-
-static void wait_sent(void)
-{
-	for (unsigned i = 0; i < ICR_SPIN && apic_read(APIC_ICR_LOW) & ICR_BUSY; i++)
-		cpu_relax();
 }
 
 /*
@@ -149,14 +150,14 @@ void apic_enable(void)
 
 static u32 ioapic_read(unsigned i, u32 reg) REQUIRES(ioapic_lock)
 {
-	ioapic[i][0] = reg;
-	return ioapic[i][4];
+	mmio_write(ioapic[i], reg);
+	return mmio_read(&ioapic[i][IOAPIC_WINDOW]);
 }
 
 static void ioapic_write(unsigned i, u32 reg, u32 value) REQUIRES(ioapic_lock)
 {
-	ioapic[i][0] = reg;
-	ioapic[i][4] = value;
+	mmio_write(ioapic[i], reg);
+	mmio_write(&ioapic[i][IOAPIC_WINDOW], value);
 }
 
 static u32 ioapic_pins(unsigned i) REQUIRES(ioapic_lock)
@@ -231,7 +232,7 @@ int ioapic_route_isa(unsigned irq, u8 vector)
 /* x2APIC where the CPU has it, unless apic=xapic; back from it, if the firmware turned it on, goes nobody. */
 static void choose_mode(void)
 {
-	bool has = cpuid(1, 0).ecx & (1u << 21), on = has && rdmsr(MSR_APIC_BASE) & BASE_X2APIC;
+	bool has = cpuid(1, 0).ecx & (1u << 21), on = rdmsr(MSR_APIC_BASE) & BASE_X2APIC;
 	bool refused = !strcmp(cmdline_get("apic", "x2apic"), "xapic");
 
 	x2apic = has && (on || !refused);

@@ -5,7 +5,8 @@
  * Owns:       struct cpu.started's value 4, and quiet_until.
  * Locks:      none; one CPU is parked or woken at a time (cpu_hotplug exclusive).
  * Invariants: a parked CPU keeps its tables, stack and registers: it goes on where it halted.
- * Tests:      tests/test_arch_cpu.c, tests/test_arch_map.c, tests/test_hotplug.c, tests/test_cpu_plug.c.
+ * Tests:      tests/test_play_cpus.c, tests/test_arch_cpu.c, tests/test_arch_map.c,
+ *             tests/test_hotplug.c, tests/test_cpu_plug.c.
  *
  * Parked is halted with interrupts off, where only an NMI ends the halt (SDM vol. 2A, HLT).  INIT and a
  * start-up interrupt would do for every CPU but the boot CPU, which starts in the firmware after an
@@ -28,11 +29,10 @@ void arch_irqs_move(unsigned from, unsigned to)
  */
 void flush_tlb(void)
 {
-	u64 cr4;
+	u64 cr4 = read_cr4();
 
-	__asm__ volatile("movq %%cr4, %0" : "=r"(cr4));
-	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4 & ~(u64)CR4_PGE) : "memory");
-	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4) : "memory");
+	write_cr4(cr4 & ~(u64)CR4_PGE);
+	write_cr4(cr4);
 }
 
 static void flush_here(void *arg)
@@ -60,7 +60,7 @@ void arch_cpu_park(const u32 *word, u32 until)
 	store_release(&cpu->started, STARTED_PARKED);
 	/* An NMI between the look and the halt is lost; whoever wakes us sends another one. */
 	while (load_acquire(word) != until)
-		__asm__ volatile("hlt" : : : "memory");
+		halt();
 	flush_tlb();
 	lldt_none(); /* so that nothing depends on what kept it meanwhile */
 	store_release(&cpu->started, STARTED_RUNS);

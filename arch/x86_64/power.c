@@ -6,7 +6,7 @@
  * fail, never 0, which a triple fault gives too.  Elsewhere nothing listens at that port, and
  * ACPI's S5 state (specification 4.8.3.2) turns the machine off.
  *
- * Tests:      tests/qemu/test_power.py.
+ * Tests:      tests/test_play_event.c, tests/qemu/test_power.py.
  */
 #include <quarry/acpi.h>
 
@@ -20,9 +20,9 @@
 
 static bool stays_on(void)
 {
-	const char *wanted = cmdline_get("poweroff", screen_present() && !serial_present() ? "off" : "on");
+	const char *choice = cmdline_get("poweroff", screen_present() && !serial_present() ? "off" : "on");
 
-	if (strcmp(wanted, "off") != 0)
+	if (strcmp(choice, "off") != 0)
 		return false;
 	printk("quarry: halted; the power may be switched off\n");
 	return true;
@@ -36,5 +36,5 @@ void machine_power_off(bool pass)
 	if (acpi.pm1a_cnt && !stays_on())
 		outw(acpi.pm1a_cnt, (u16)(PM1_SLP_EN | acpi.s5_type << PM1_SLP_TYP));
 	for (;;)
-		__asm__ volatile("cli\n\thlt");
+		halt_deaf();
 }

@@ -6,8 +6,9 @@
  * Locks:      none; cpu->started is the handshake: 0 not seen, 1 runs C code, 2 can be interrupted,
  *             3 given up: it parks itself if it comes after all, 4 parked (cpu_hotplug.c).
  * Invariants: cpus[0] is the boot CPU.  nr_cpus does not change after arch_cpus_init().
- * Tests:      tests/test_arch_cpu.c, tests/test_arch_irq.c, tests/test_hotplug.c, tests/test_cpu_plug.c,
- *             tests/qemu/test_arch.py, tests/qemu/test_plug.py.
+ * Tests:      tests/test_play_cpus.c, tests/test_arch_cpu.c, tests/test_arch_irq.c,
+ *             tests/test_hotplug.c, tests/test_cpu_plug.c, tests/qemu/test_arch.py,
+ *             tests/qemu/test_plug.py.
  *
  * All CPUs are started by one broadcast (SDM vol. 3A, 8.4.4); each finds its stack by its APIC id.
  */
@@ -68,7 +69,7 @@ void arch_cpus_init(void)
 {
 	struct cpu *boot = this_cpu(), **table;
 	unsigned nr = 1;
-	u32 max_id = boot->apic_id;
+	u32 max_id = 0;
 
 	boot->apic_id = apic_id();
 	table = boot_alloc((acpi.nr_cpus + 1) * sizeof(*table), 64);
@@ -204,7 +205,7 @@ void arch_cpu_stop(unsigned id)
 void ap_main(struct cpu *cpu)
 {
 	while (!atomic_cas(&cpu->started, 0u, 1u))
-		__asm__ volatile("cli\n\thlt");
+		halt_deaf();
 	cpu_load(cpu);
 	apic_enable();
 	store_release(&cpu->started, 2u);

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * x86_instr.h: the machine's own instructions, as a test plays them; what each does, says
+ * arch/x86_64/x86_instr.h.
+ *
+ * For suites that include a source of arch/x86_64; nothing else here knows of such a machine.
+ *
+ * Owns: host_machine, which such a suite sets before it calls anything.
+ */
+#ifndef QUARRY_HOST_X86_INSTR_H
+#define QUARRY_HOST_X86_INSTR_H
+
+#include <quarry/cpu.h>
+#include <quarry/types.h>
+
+struct cpuid_regs {
+	u32 eax, ebx, ecx, edx;
+};
+
+struct host_machine {
+	u32 (*in)(u16 port, unsigned bytes);
+	void (*out)(u16 port, unsigned bytes, u32 value);
+	u64 (*rdmsr)(u32 msr);
+	void (*wrmsr)(u32 msr, u64 value);
+	struct cpuid_regs (*cpuid)(u32 leaf, u32 subleaf);
+	u32 (*mmio_read)(const volatile u32 *at);
+	void (*mmio_write)(volatile u32 *at, u32 value);
+	u64 (*read_cr4)(void);
+	void (*write_cr4)(u64 value);
+	void (*note)(const char *what); /* an instruction that has neither operand nor result */
+	struct cpu *cpu;
+};
+extern const struct host_machine *host_machine;
+
+static inline u8 inb(u16 port)
+{
+	return (u8)host_machine->in(port, 1);
+}
+
+static inline u16 inw(u16 port)
+{
+	return (u16)host_machine->in(port, 2);
+}
+
+static inline u32 inl(u16 port)
+{
+	return host_machine->in(port, 4);
+}
+
+static inline void outb(u16 port, u8 value)
+{
+	host_machine->out(port, 1, value);
+}
+
+static inline void outw(u16 port, u16 value)
+{
+	host_machine->out(port, 2, value);
+}
+
+static inline void outl(u16 port, u32 value)
+{
+	host_machine->out(port, 4, value);
+}
+
+static inline u64 rdmsr(u32 msr)
+{
+	return host_machine->rdmsr(msr);
+}
+
+static inline void wrmsr(u32 msr, u64 value)
+{
+	host_machine->wrmsr(msr, value);
+}
+
+static inline struct cpuid_regs cpuid(u32 leaf, u32 subleaf)
+{
+	return host_machine->cpuid(leaf, subleaf);
+}
+
+static inline u64 read_cr4(void)
+{
+	return host_machine->read_cr4();
+}
+
+static inline void write_cr4(u64 value)
+{
+	host_machine->write_cr4(value);
+}
+
+static inline u32 mmio_read(const volatile u32 *at)
+{
+	return host_machine->mmio_read(at);
+}
+
+static inline void mmio_write(volatile u32 *at, u32 value)
+{
+	host_machine->mmio_write(at, value);
+}
+
+static inline void stores_out(void)
+{
+	host_machine->note("fence");
+}
+
+static inline void halt(void)
+{
+	host_machine->note("hlt");
+}
+
+static inline void halt_deaf(void)
+{
+	host_machine->note("cli hlt");
+}
+
+static inline void lldt_none(void)
+{
+	host_machine->note("lldt");
+}
+
+static inline struct cpu *this_cpu(void)
+{
+	return host_machine->cpu;
+}
+
+#endif
