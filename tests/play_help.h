@@ -136,7 +136,7 @@ static inline void play_begin(void)
 	do {                                                                                       \
 		play.halts = (nr);                                                                 \
 		if (!setjmp(play.end))                                                             \
-			call;                                                                      \
+			(call);                                                                    \
 	} while (0)
 
 #endif

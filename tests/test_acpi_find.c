@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_acpi_find.c: all tables together, as the root pointer leads to them. */
 #include "tests/acpi_help.h"
+#include "tests/said_help.h"
 #include <quarry/mm.h>
 
 /* ---- all tables ---- */
@@ -259,6 +260,68 @@ static void the_boot_cpu_is_there(struct ktest *t)
 	EXPECT_EQ(t, info.nr_cpus, ACPI_MAX_CPUS);
 }
 
+/* Of the tables as they are now, these words are said of the one at @at; NULL: nothing is said at all. */
+static void expect_words(struct ktest *t, const char *name, unsigned at, const char *why)
+{
+	u64 pos = log_position();
+	char words[80] = "acpi: ";
+
+	if (why && at)
+		ksnprintf(words, sizeof(words), "acpi: table %s at %lx: %s: ignored\n", name, where + at, why);
+	else if (why)
+		ksnprintf(words, sizeof(words), "acpi: table %s: %s\n", name, why);
+	read_all(rsdp, 36);
+	EXPECT_EQ(t, said(pos, words), why != NULL);
+	EXPECT_EQ(t, said(pos, "acpi: no APIC table: one CPU\n"), at == MADT_AT);
+	EXPECT_EQ(t, said(pos, "acpi: no FACP table: no power-off\n"), at == FADT_AT);
+	EXPECT(t, !said(pos, "no valid RSDP"));
+	place_all();
+}
+
+/* A byte of the table at @at is another; the checksum is right all the same. */
+static void change(unsigned at, unsigned offset, u8 value)
+{
+	memory[at + 9] = (u8)(memory[at + 9] + memory[at + offset] - value);
+	memory[at + offset] = value;
+}
+
+static void what_is_wrong_is_said(struct ktest *t)
+{
+	u64 pos;
+
+	expect_words(t, "", 0, NULL);
+	make_rsdp(2, where + OTHER_ROOT, 0); /* no XSDT is no mistake; but there is no more than CPUs in the other */
+	pos = log_position();
+	read_all(rsdp, 36);
+	EXPECT(t, !said(pos, "acpi: table") && said(pos, "acpi: no FACP table: no power-off\n"));
+	make_rsdp(2, where + OTHER_ROOT, 1ULL << 32);
+	pos = log_position();
+	read_all(rsdp, 36);
+	EXPECT(t, said(pos, "acpi: table XSDT at 100000000: not in the first 4 GiB: ignored\n"));
+	pos = log_position();
+	read_all(NULL, 36);
+	EXPECT(t, said(pos, "acpi: no valid RSDP: one CPU, one node\nacpi: no APIC table: one CPU\n"));
+	place_all();
+	memory[MADT_AT + 9]++;
+	expect_words(t, "APIC", MADT_AT, "checksum wrong");
+	put32(memory + MADT_AT + 4, (16u << 20) + 1);
+	expect_words(t, "APIC", MADT_AT, "length out of range");
+	memory[FADT_AT + 9]++;
+	expect_words(t, "FACP", FADT_AT, "checksum wrong");
+	memory[DSDT_AT + 9]++;
+	expect_words(t, "DSDT", DSDT_AT, "checksum wrong");
+	change(MADT_AT, 45, 99);
+	expect_words(t, "APIC", 0, "an entry with a length out of range");
+	change(SRAT_AT, 49, 99);
+	expect_words(t, "SRAT", 0, "an entry with a length out of range");
+	change(SLIT_AT, 44, 11);
+	expect_words(t, "SLIT", 0, "a distance that makes no sense");
+	change(FADT_AT, 4, 79); /* what lies behind it counts no more, and is 0 */
+	expect_words(t, "FACP", 0, "too short");
+	change(DSDT_AT, HEADER, 'S');
+	expect_words(t, "DSDT", 0, "no _S5_");
+}
+
 static void what_is_seen_lies_in_the_first_4_gib(struct ktest *t)
 {
 	const phys_t end = 1ULL << 32;
@@ -311,6 +374,7 @@ static void tables_are_found_and_read(struct ktest *t)
 	with_tables(t, the_better_root_table_is_read);
 	with_tables(t, the_first_table_of_a_name_counts);
 	with_tables(t, the_boot_cpu_is_there);
+	with_tables(t, what_is_wrong_is_said);
 }
 
 static void tables_are_believed_within_their_bounds(struct ktest *t)

@@ -5,6 +5,7 @@
 
 #include "drivers/pci.h"
 #include "drivers/uart.h"
+#include "drivers/virtio_pci.h"
 
 static struct acpi_info firmware;
 static int route_err;
@@ -23,11 +24,68 @@ static int route_isa(unsigned irq, u8 vector)
 	return route_err;
 }
 
+static struct {
+	unsigned nr_nodes;
+} memory_there;
+
+static void scan(const struct pci_access *access, void (*fn)(const struct pci_function *))
+{
+	const struct pci_function some = {.access = access, .device = 9};
+
+	judge_note(access == &pci_ports ? "scan\n" : "scan what?\n");
+	fn(&some);
+}
+
+static void take_over(struct virtio_bus *bus, const struct pci_function *fn)
+{
+	judge_note("device %u\n", fn->device);
+}
+
+static void news(struct virtio_bus *bus)
+{
+	judge_note("news\n");
+}
+
+static int mem_probe(struct virtio_device *dev)
+{
+	return 1;
+}
+
+static int balloon_probe(struct virtio_device *dev)
+{
+	return 2;
+}
+
+static void mem_show(void)
+{
+	judge_note("memory\n");
+}
+
+static void balloon_show(void)
+{
+	judge_note("balloon\n");
+}
+
+static void *map(phys_t pa, size_t len)
+{
+	return NULL;
+}
+
 #define acpi             firmware
 #define ioapic_route     route
 #define ioapic_route_isa route_isa
-#include "drivers/pci_port.c"
-#include "drivers/serial.c"
+#include "drivers/pci_port.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "drivers/serial.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#define pci_scan             scan
+#define virtio_bus_found     take_over
+#define virtio_bus_interrupt news
+#define virtio_mem_probe     mem_probe
+#define virtio_balloon_probe balloon_probe
+#define virtio_mem_show      mem_show
+#define virtio_balloon_show  balloon_show
+#define arch_map_mmio        map
+#define kernel_memory        memory_there
+#include "drivers/virtio_start.c" /* NOLINT(bugprone-suspicious-include): what is played */
 
 /* ---- PCI ---- */
 
@@ -176,6 +234,67 @@ static void the_serial_port_interrupts(struct ktest *t)
 	EXPECT(t, !com1.interrupt_driven);
 }
 
+/* ---- virtio ---- */
+
+static void virtio_devices_are_those_of_the_bus(struct ktest *t)
+{
+	struct virtio_device dev = {.id = VIRTIO_ID_MEM};
+
+	play_begin();
+	virtio_init();
+	EXPECT_SAID(t, "scan\ndevice 9\n");
+	pci_interrupt();
+	EXPECT_SAID(t, "news\n");
+	virtio_show();
+	EXPECT_SAID(t, "memory\nballoon\n");
+	EXPECT_EQ(t, bus.probe(&dev), 1);
+	dev.id = VIRTIO_ID_BALLOON;
+	EXPECT_EQ(t, bus.probe(&dev), 2);
+	EXPECT(t, bus.map == map && bus.route == pci_route_intx);
+}
+
+/* Registers are read and written in their width: what stands beside them stays. */
+static void mapped_registers_have_their_width(struct ktest *t)
+{
+	static const u32 read[] = {0, 0x44, 0x5544, 0, 0x77665544};
+	static u8 byte[16] __attribute__((aligned(4)));
+	unsigned i, len;
+
+	for (len = 1; len <= 4; len *= 2) {
+		for (i = 0; i < sizeof(byte); i++)
+			byte[i] = (u8)(0x11 * i);
+		EXPECT_EQ(t, bus.regs->read(byte + 4, len), read[len]);
+		bus.regs->write(byte + 4, len, 0x12345678);
+		for (i = 0; i < sizeof(byte); i++) {
+			bool its_own = i >= 4 && i < 4 + len;
+
+			EXPECT_EQ(t, byte[i], its_own ? 0x12345678 >> 8 * (i - 4) & 0xff : 0x11 * i);
+		}
+	}
+}
+
+/* Node 0 for what the firmware does not know, and for what this kernel has no node for. */
+static void nodes_are_those_of_the_firmware(struct ktest *t)
+{
+	firmware.nr_nodes = memory_there.nr_nodes = 3;
+	firmware.domain[0] = 7;
+	firmware.domain[1] = 5;
+	firmware.domain[2] = 9;
+	firmware.domain[3] = 11;
+	EXPECT_EQ(t, bus.node_of(7), 0);
+	EXPECT_EQ(t, bus.node_of(5), 1);
+	EXPECT_EQ(t, bus.node_of(9), 2);
+	EXPECT_EQ(t, bus.node_of(11), 0);
+	firmware.nr_nodes = 2;
+	EXPECT_EQ(t, bus.node_of(9), 0);
+	firmware.nr_nodes = 3;
+	memory_there.nr_nodes = 2;
+	EXPECT_EQ(t, bus.node_of(9), 0);
+	EXPECT_EQ(t, bus.node_of(5), 1);
+}
+
 KTEST_SUITE(play_ports, KTEST_QUICK, KTEST(configuration_is_reached_by_two_ports),
     KTEST(a_function_has_its_line), KTEST(the_serial_port_is_com1),
-    KTEST(the_serial_port_interrupts));
+    KTEST(the_serial_port_interrupts),
+    KTEST(virtio_devices_are_those_of_the_bus), KTEST(mapped_registers_have_their_width),
+    KTEST(nodes_are_those_of_the_firmware));

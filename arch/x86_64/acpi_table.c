@@ -178,7 +178,7 @@ static const struct acpi_header *table_at(phys_t pa, const char *name)
 	else if (h)
 		wrong = "length out of range";
 	if (wrong)
-		printk("acpi: table %.4s at %lx: %s: ignored\n", name ? name : "", pa, wrong);
+		printk("acpi: table %.4s at %lx: %s: ignored\n", name, pa, wrong);
 	return wrong ? NULL : h;
 }
 
