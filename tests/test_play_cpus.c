@@ -38,7 +38,7 @@ static struct {
 	u16 cpu_slots_port;
 } firmware;
 static phys_t trampoline;
-static u8 pool[65536] __attribute__((aligned(64)));
+static u8 pool[65536] __attribute__((aligned(256)));
 static size_t pool_used;
 static u32 own_id, most;
 static struct {
@@ -48,12 +48,12 @@ static struct {
 
 static void *zeroed(size_t bytes, size_t align)
 {
-	void *at = pool + pool_used;
+	void *at = pool + ALIGN_UP(pool_used, align);
 
-	if (align != 64 || pool_used + bytes > sizeof(pool))
+	if (align < 64 || align > 256 || align & (align - 1) || pool_used + align + bytes > sizeof(pool))
 		panic("no room for %lu bytes, aligned to %lu", (unsigned long)bytes,
 		    (unsigned long)align);
-	pool_used += ALIGN_UP(bytes, (size_t)64);
+	pool_used = ALIGN_UP(pool_used, align) + bytes;
 	return at;
 }
 
@@ -219,6 +219,7 @@ static void expect_slots(struct ktest *t, u32 nr)
 	EXPECT_EQ(t, used, nr_all - 1);
 	for (i = 1; i < nr_all; i++) {
 		EXPECT(t, ap_slots[all[i]->apic_id].cpu == all[i]);
+		EXPECT_EQ(t, (uintptr_t)all[i] % __alignof__(struct cpu), 0);
 		EXPECT(t, ap_slots[all[i]->apic_id].stack_top == pool + i);
 	}
 }
