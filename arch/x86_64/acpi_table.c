@@ -61,11 +61,10 @@ const char *acpi_check_table(const void *table, size_t len)
 /* One entry of the MADT that is @len bytes long. */
 static const char *madt_entry(struct acpi_info *info, const u8 *e, u8 len)
 {
-	u32 id = 0, flags = 0;
-
 	if ((e[0] == 0 && len >= 8) || (e[0] == 9 && len >= 16)) { /* local APIC; x2APIC */
-		id = e[0] ? get32(e + 4) : e[3];
-		flags = e[0] ? get32(e + 8) : get32(e + 4);
+		u32 id = e[0] ? get32(e + 4) : e[3];
+		u32 flags = get32(e[0] ? e + 8 : e + 4);
+
 		if (e[0] == 0 && id == 0xff)
 			return NULL;
 		for (unsigned i = 0; i < info->nr_cpus; i++) {
@@ -217,6 +216,17 @@ static void report(const char *name, const char *wrong)
 		printk("acpi: table %s: %s\n", name, wrong);
 }
 
+/* False: there is no such table. */
+static bool read_table(struct acpi_info *info, const struct acpi_header *root, const char *name,
+    const char *(*parse)(struct acpi_info *info, const void *table, size_t len))
+{
+	const struct acpi_header *t = find_table(root, name);
+
+	if (t)
+		report(name, parse(info, t, t->length));
+	return t;
+}
+
 static void read_fadt(struct acpi_info *info, const struct acpi_header *fadt)
 {
 	const struct acpi_header *dsdt;
@@ -257,25 +267,16 @@ static void set_defaults(struct acpi_info *info)
 
 void acpi_read(struct acpi_info *info, const void *rsdp, size_t len, u32 boot_id)
 {
-	const struct acpi_header *root, *t;
+	const struct acpi_header *root = root_table(rsdp, len), *fadt = find_table(root, "FACP");
 
 	set_defaults(info);
-	root = root_table(rsdp, len);
-	t = find_table(root, "APIC");
-	if (t)
-		report("APIC", acpi_parse_madt(info, t, t->length));
-	else
+	if (!read_table(info, root, "APIC", acpi_parse_madt))
 		printk("acpi: no APIC table: one CPU\n");
 	ensure_boot_cpu(info, boot_id);
-	t = find_table(root, "SRAT");
-	if (t)
-		report("SRAT", acpi_parse_srat(info, t, t->length));
-	t = find_table(root, "SLIT");
-	if (t)
-		report("SLIT", acpi_parse_slit(info, t, t->length));
-	t = find_table(root, "FACP");
-	if (t)
-		read_fadt(info, t);
+	read_table(info, root, "SRAT", acpi_parse_srat);
+	read_table(info, root, "SLIT", acpi_parse_slit);
+	if (fadt)
+		read_fadt(info, fadt);
 	else
 		printk("acpi: no FACP table: no power-off\n");
 }

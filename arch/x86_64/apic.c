@@ -179,27 +179,34 @@ static void ioapic_init(void)
 	spin_unlock_irqrestore(&ioapic_lock, flags);
 }
 
+/* The I/O APIC that has it; as many as there are: none has. */
+static unsigned ioapic_of(u32 gsi) REQUIRES(ioapic_lock)
+{
+	unsigned i = 0;
+
+	while (i < acpi.nr_ioapics &&
+	    (!ioapic[i] || gsi < acpi.ioapic[i].gsi_base || gsi - acpi.ioapic[i].gsi_base >= ioapic_pins(i)))
+		i++;
+	return i;
+}
+
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low)
 {
-	int ret = -ENODEV;
 	irqflags_t flags;
+	unsigned i;
 
 	if (apic_id() > XAPIC_MAX_ID) /* its destination has 8 bits */
-		return ret;
+		return -ENODEV;
 	flags = spin_lock_irqsave(&ioapic_lock);
+	i = ioapic_of(gsi);
+	if (i < acpi.nr_ioapics) {
+		u32 reg = IOAPIC_REDIRECT + 2 * (gsi - acpi.ioapic[i].gsi_base);
 
-	for (unsigned i = 0; i < acpi.nr_ioapics; i++) {
-		u32 pin = gsi - acpi.ioapic[i].gsi_base;
-
-		if (!ioapic[i] || gsi < acpi.ioapic[i].gsi_base || pin >= ioapic_pins(i))
-			continue;
-		ioapic_write(i, IOAPIC_REDIRECT + 2 * pin + 1, apic_id() << 24);
-		ioapic_write(i, IOAPIC_REDIRECT + 2 * pin,
-		    vector | (u32)active_low << 13 | (u32)level << 15);
-		ret = 0;
+		ioapic_write(i, reg + 1, apic_id() << 24);
+		ioapic_write(i, reg, vector | (u32)active_low << 13 | (u32)level << 15);
 	}
 	spin_unlock_irqrestore(&ioapic_lock, flags);
-	return ret;
+	return i < acpi.nr_ioapics ? 0 : -ENODEV;
 }
 
 void ioapic_move(u32 from, u32 to)

@@ -95,7 +95,7 @@ static bool wait_round(u32 pm_start)
 
 void clock_init(void)
 {
-	u64 best = ~0ULL, now;
+	u64 best = ~0ULL;
 
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		struct reading start, end;
@@ -120,8 +120,7 @@ void clock_init(void)
 		clock_tsc_hz = 1000000000;
 		clock_apic_hz = clock_tsc_hz / 16;
 	}
-	now = arch_clock_ns();
+	base_ns = arch_clock_ns();
 	base_tsc = arch_tsc();
-	base_ns = now;
 	scale = (1000000000ULL << 32) / clock_tsc_hz;
 }

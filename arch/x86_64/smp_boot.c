@@ -89,24 +89,34 @@ void arch_cpus_init(void)
 	nr_cpus = nr;
 }
 
+/* What stands in its place in the trampoline: from there on. */
+static u32 gdt_offset(void)
+{
+	u32 offset;
+
+	memcpy(&offset, ap_slot_gdtr + 2, sizeof(offset));
+	return offset;
+}
+
 /* Copy the trampoline to its page and fill in what depends on where that is. */
 static void place_trampoline(void)
 {
 	char *page = arch_phys_to_virt(boot_trampoline_page);
-	u32 base = (u32)boot_trampoline_page;
-	u64 entry = (uintptr_t)ap_entry64;
-	u32 cr3 = (u32)image_phys(boot_pml4), gdt;
-	u32 start32 = base + (u32)(ap_start32 - ap_trampoline);
-	u32 start64 = base + (u32)(ap_start64 - ap_trampoline);
+	const struct {
+		const char *slot;
+		u64 value;
+		size_t bytes;
+	} values[] = {
+	    {ap_slot_gdtr + 2, boot_trampoline_page + gdt_offset(), 4},
+	    {ap_slot_far32, boot_trampoline_page + (u64)(ap_start32 - ap_trampoline), 4},
+	    {ap_slot_far64, boot_trampoline_page + (u64)(ap_start64 - ap_trampoline), 4},
+	    {ap_slot_cr3, image_phys(boot_pml4), 4},
+	    {ap_slot_entry, (uintptr_t)ap_entry64, 8},
+	};
 
 	memcpy(page, ap_trampoline, (size_t)(ap_trampoline_end - ap_trampoline));
-	memcpy(&gdt, page + (ap_slot_gdtr - ap_trampoline) + 2, sizeof(gdt));
-	gdt += base;
-	memcpy(page + (ap_slot_gdtr - ap_trampoline) + 2, &gdt, sizeof(gdt));
-	memcpy(page + (ap_slot_far32 - ap_trampoline), &start32, sizeof(start32));
-	memcpy(page + (ap_slot_far64 - ap_trampoline), &start64, sizeof(start64));
-	memcpy(page + (ap_slot_cr3 - ap_trampoline), &cr3, sizeof(cr3));
-	memcpy(page + (ap_slot_entry - ap_trampoline), &entry, sizeof(entry));
+	for (unsigned i = 0; i < ARRAY_SIZE(values); i++)
+		memcpy(page + (values[i].slot - ap_trampoline), &values[i].value, values[i].bytes);
 }
 
 static unsigned nr_started(void)
