@@ -75,7 +75,7 @@ static void *map(phys_t pa, size_t len)
 #define ioapic_route     route
 #define ioapic_route_isa route_isa
 #include "drivers/pci_port.c" /* NOLINT(bugprone-suspicious-include): what is played */
-#include "drivers/serial.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "drivers/serial.c"   /* NOLINT(bugprone-suspicious-include): what is played */
 #define pci_scan             scan
 #define virtio_bus_found     take_over
 #define virtio_bus_interrupt news
@@ -205,6 +205,27 @@ static void the_serial_port_is_com1(struct ktest *t)
 	EXPECT_SAID(t, "in8 3fd\nin8 3fd\nin8 3f8\nin8 3fd\nin8 3f8\n");
 }
 
+static unsigned char next;
+
+static u32 count_bytes(u16 port, unsigned bytes, u32 kept)
+{
+	return port == 0x3f8 ? next++ : kept;
+}
+
+/* A byte of value 0 is one. */
+static void every_byte_is_received(struct ktest *t)
+{
+	begin_serial();
+	play.in = count_bytes;
+	play.port[0x3fd] = 0x61;
+	next = 0;
+	EXPECT_EQ(t, serial_getc_wait(), 0);
+	EXPECT_EQ(t, serial_getc_wait(), 1);
+	next = 255;
+	EXPECT_EQ(t, serial_getc_wait(), 255);
+	EXPECT_EQ(t, serial_getc_wait(), 0);
+}
+
 /* It is there once, and only when it can be delivered. */
 static void the_serial_port_interrupts(struct ktest *t)
 {
@@ -268,7 +289,8 @@ static void mapped_registers_have_their_width(struct ktest *t)
 		for (i = 0; i < sizeof(byte); i++) {
 			bool its_own = i >= 4 && i < 4 + len;
 
-			EXPECT_EQ(t, byte[i], its_own ? 0x12345678 >> 8 * (i - 4) & 0xff : 0x11 * i);
+			EXPECT_EQ(
+			    t, byte[i], its_own ? 0x12345678 >> 8 * (i - 4) & 0xff : 0x11 * i);
 		}
 	}
 }
@@ -294,7 +316,6 @@ static void nodes_are_those_of_the_firmware(struct ktest *t)
 }
 
 KTEST_SUITE(play_ports, KTEST_QUICK, KTEST(configuration_is_reached_by_two_ports),
-    KTEST(a_function_has_its_line), KTEST(the_serial_port_is_com1),
-    KTEST(the_serial_port_interrupts),
-    KTEST(virtio_devices_are_those_of_the_bus), KTEST(mapped_registers_have_their_width),
-    KTEST(nodes_are_those_of_the_firmware));
+    KTEST(a_function_has_its_line), KTEST(the_serial_port_is_com1), KTEST(every_byte_is_received),
+    KTEST(the_serial_port_interrupts), KTEST(virtio_devices_are_those_of_the_bus),
+    KTEST(mapped_registers_have_their_width), KTEST(nodes_are_those_of_the_firmware));

@@ -37,7 +37,7 @@ extern char boot_pml4[];
 
 static struct cpu *new_cpu(unsigned id, const struct acpi_cpu *info)
 {
-	struct cpu *cpu = boot_alloc(sizeof(*cpu), __alignof__(*cpu));
+	struct cpu *cpu = boot_alloc(sizeof(*cpu), __alignof__(struct cpu));
 
 	cpu->id = id;
 	cpu->apic_id = info->apic_id;
