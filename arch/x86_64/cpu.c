@@ -40,7 +40,6 @@ BUILD_ASSERT(sizeof(struct tss) == 104);
 struct cpu_arch {
 	u64 gdt[7];
 	struct tss tss;
-	char *ist_stacks; /* NR_IST times IST_STACK_SIZE, zeroed: nmi_entry keeps a flag there */
 };
 
 /* Interrupt gate (SDM vol. 3A, 6.14.1). */
@@ -58,8 +57,9 @@ struct table_register {
 	u64 base;
 } __attribute__((packed));
 
-static struct cpu boot_cpu = {.self = &boot_cpu};
 static struct cpu_arch boot_cpu_arch;
+static struct cpu boot_cpu = {
+    .self = &boot_cpu, .arch = &boot_cpu_arch, .boot_stack_top = boot_stack_top, .started = STARTED_RUNS};
 static char boot_ist_stacks[NR_IST * IST_STACK_SIZE] __attribute__((aligned(16)));
 static struct cpu *boot_cpus[1] = {&boot_cpu};
 static struct gate idt[256];
@@ -90,21 +90,26 @@ static void idt_init(void)
 	set_gate(VEC_MC, (void *)mc_entry, IST_MC);
 }
 
-static void tables_fill(struct cpu_arch *a)
+/* @ist_stacks: NR_IST times IST_STACK_SIZE, zeroed: nmi_entry keeps a flag there. */
+static void tables_fill(struct cpu_arch *a, char *ist_stacks)
 {
 	uintptr_t tss = (uintptr_t)&a->tss;
 
-	a->gdt[SEL_KERNEL_CODE / 8] = 0x00af9b000000ffff;
-	a->gdt[SEL_KERNEL_DATA / 8] = 0x00cf93000000ffff;
-	a->gdt[SEL_USER_DATA / 8] = 0x00cff3000000ffff;
-	a->gdt[SEL_USER_CODE / 8] = 0x00affb000000ffff;
-	/* Available 64-bit TSS, present (SDM vol. 3A, 8.2.3). */
-	a->gdt[SEL_TSS / 8] = (sizeof(a->tss) - 1) | (tss & 0xffffff) << 16 | 0x89ULL << 40 |
-	    (tss >> 24 & 0xff) << 56;
-	a->gdt[SEL_TSS / 8 + 1] = tss >> 32;
+	*a = (struct cpu_arch){
+	    .gdt = {
+	        [SEL_KERNEL_CODE / 8] = 0x00af9b000000ffff,
+	        [SEL_KERNEL_DATA / 8] = 0x00cf93000000ffff,
+	        [SEL_USER_DATA / 8] = 0x00cff3000000ffff,
+	        [SEL_USER_CODE / 8] = 0x00affb000000ffff,
+	        /* Available 64-bit TSS, present (SDM vol. 3A, 8.2.3). */
+	        [SEL_TSS / 8] = (sizeof(a->tss) - 1) | (tss & 0xffffff) << 16 | 0x89ULL << 40 |
+	            (tss >> 24 & 0xff) << 56,
+	        [SEL_TSS / 8 + 1] = tss >> 32,
+	    },
+	    .tss.iomap = sizeof(a->tss),
+	};
 	for (unsigned i = 0; i < NR_IST; i++)
-		a->tss.ist[i] = (uintptr_t)a->ist_stacks + (u64)(i + 1) * IST_STACK_SIZE;
-	a->tss.iomap = sizeof(a->tss);
+		a->tss.ist[i] = (uintptr_t)ist_stacks + (u64)(i + 1) * IST_STACK_SIZE;
 }
 
 /*
@@ -131,7 +136,7 @@ static void control_registers(void)
 			cr4 |= CR4_UMIP;
 	}
 	__asm__ volatile("movq %0, %%cr0" : : "r"((u64)CR0_VALUE) : "memory");
-	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4) : "memory");
+	write_cr4(cr4);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE); /* NXE is on since the first page tables */
 	/* As after a reset, but for entry 1, which PWT alone selects: write-combining (SDM vol. 3A, 11.12). */
 	if (cpuid(1, 0).edx & (1u << 16))
@@ -195,8 +200,7 @@ void cpu_prepare(struct cpu *cpu)
 {
 	struct cpu_arch *a = boot_alloc(sizeof(*a), 64);
 
-	a->ist_stacks = boot_alloc(NR_IST * IST_STACK_SIZE, 16);
-	tables_fill(a);
+	tables_fill(a, boot_alloc(NR_IST * IST_STACK_SIZE, 16));
 	cpu->self = cpu;
 	cpu->arch = a;
 	cpu->boot_stack_top = arch_stack_alloc();
@@ -205,13 +209,9 @@ void cpu_prepare(struct cpu *cpu)
 
 void arch_early_init(void)
 {
-	boot_cpu_arch.ist_stacks = boot_ist_stacks;
-	tables_fill(&boot_cpu_arch);
+	tables_fill(&boot_cpu_arch, boot_ist_stacks);
 	idt_init();
-	boot_cpu.arch = &boot_cpu_arch;
-	boot_cpu.boot_stack_top = boot_stack_top;
 	boot_cpu.apic_id = cpuid_apic_id();
-	boot_cpu.started = 2;
 	cpu_load(&boot_cpu);
 }
 
