@@ -28,8 +28,9 @@ static void read_word(void *arg)
 static void rewrite_byte(void *arg)
 {
 	volatile u8 *byte = arg;
+	u8 value = *byte;
 
-	*byte = *byte;
+	*byte = value;
 }
 
 /* 0, or -EFAULT: it may not be written to. */

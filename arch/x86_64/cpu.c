@@ -106,7 +106,7 @@ static void tables_fill(struct cpu_arch *a, char *ist_stacks)
 	            (tss >> 24 & 0xff) << 56,
 	        [SEL_TSS / 8 + 1] = tss >> 32,
 	    },
-	    .tss.iomap = sizeof(a->tss),
+	    .tss = {.iomap = sizeof(a->tss)},
 	};
 	for (unsigned i = 0; i < NR_IST; i++)
 		a->tss.ist[i] = (uintptr_t)ist_stacks + (u64)(i + 1) * IST_STACK_SIZE;
