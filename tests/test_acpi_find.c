@@ -151,6 +151,7 @@ static void expect_defaults(struct ktest *t)
 	EXPECT_EQ(t, info.lapic, 0xfee00000);
 	EXPECT_EQ(t, info.nr_nodes, 1);
 	EXPECT_EQ(t, info.pm_timer_port, 0);
+	EXPECT_EQ(t, info.nr_ioapics + info.ioapic[0].address + info.ioapic[0].gsi_base, 0);
 	for (i = 0; i < ACPI_NR_ISA; i++)
 		EXPECT_EQ(t, info.isa[i].gsi, i);
 	for (i = 0; i < MAX_NODES; i++) {

@@ -40,6 +40,7 @@ static void flush(void)
 
 #define acpi             firmware
 #define arch_clock_ns    judge_clock
+#define cpu_relax        play_turn
 #define ioapic_route_isa route
 #define cmdline_get      option
 #define screen_present   has_screen
@@ -145,6 +146,7 @@ static void the_firmware_hands_over_in_time(struct ktest *t)
 	EXPECT_EQ(t, start(), 0);
 	EXPECT_SAID(t, "out8 b2=f1\n" ENABLED);
 	EXPECT_EQ(t, judge.now, 110 * MS);
+	EXPECT_EQ(t, play.turns, 10);
 	begin();
 	enabled_at = 0; /* at once */
 	EXPECT_EQ(t, start(), 0);

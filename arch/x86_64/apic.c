@@ -179,34 +179,35 @@ static void ioapic_init(void)
 	spin_unlock_irqrestore(&ioapic_lock, flags);
 }
 
-/* The I/O APIC that has it; as many as there are: none has. */
-static unsigned ioapic_of(u32 gsi) REQUIRES(ioapic_lock)
+/* The I/O APIC that has it; -ENODEV: none has. */
+static int ioapic_of(u32 gsi) REQUIRES(ioapic_lock)
 {
-	unsigned i = 0;
+	for (unsigned i = 0; i < acpi.nr_ioapics; i++) {
+		u32 base = acpi.ioapic[i].gsi_base;
 
-	while (i < acpi.nr_ioapics &&
-	    (!ioapic[i] || gsi < acpi.ioapic[i].gsi_base || gsi - acpi.ioapic[i].gsi_base >= ioapic_pins(i)))
-		i++;
-	return i;
+		if (ioapic[i] && gsi >= base && gsi - base < ioapic_pins(i))
+			return (int)i;
+	}
+	return -ENODEV;
 }
 
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low)
 {
 	irqflags_t flags;
-	unsigned i;
+	int i;
 
 	if (apic_id() > XAPIC_MAX_ID) /* its destination has 8 bits */
 		return -ENODEV;
 	flags = spin_lock_irqsave(&ioapic_lock);
 	i = ioapic_of(gsi);
-	if (i < acpi.nr_ioapics) {
+	if (i >= 0) {
 		u32 reg = IOAPIC_REDIRECT + 2 * (gsi - acpi.ioapic[i].gsi_base);
 
-		ioapic_write(i, reg + 1, apic_id() << 24);
-		ioapic_write(i, reg, vector | (u32)active_low << 13 | (u32)level << 15);
+		ioapic_write((unsigned)i, reg + 1, apic_id() << 24);
+		ioapic_write((unsigned)i, reg, vector | (u32)active_low << 13 | (u32)level << 15);
 	}
 	spin_unlock_irqrestore(&ioapic_lock, flags);
-	return i < acpi.nr_ioapics ? 0 : -ENODEV;
+	return i < 0 ? i : 0;
 }
 
 void ioapic_move(u32 from, u32 to)

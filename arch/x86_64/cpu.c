@@ -93,23 +93,23 @@ static void idt_init(void)
 /* @ist_stacks: NR_IST times IST_STACK_SIZE, zeroed: nmi_entry keeps a flag there. */
 static void tables_fill(struct cpu_arch *a, char *ist_stacks)
 {
-	uintptr_t tss = (uintptr_t)&a->tss;
-
-	*a = (struct cpu_arch){
-	    .gdt = {
-	        [SEL_KERNEL_CODE / 8] = 0x00af9b000000ffff,
-	        [SEL_KERNEL_DATA / 8] = 0x00cf93000000ffff,
-	        [SEL_USER_DATA / 8] = 0x00cff3000000ffff,
-	        [SEL_USER_CODE / 8] = 0x00affb000000ffff,
-	        /* Available 64-bit TSS, present (SDM vol. 3A, 8.2.3). */
-	        [SEL_TSS / 8] = (sizeof(a->tss) - 1) | (tss & 0xffffff) << 16 | 0x89ULL << 40 |
-	            (tss >> 24 & 0xff) << 56,
-	        [SEL_TSS / 8 + 1] = tss >> 32,
-	    },
-	    .tss = {.iomap = sizeof(a->tss)},
+	const uintptr_t tss = (uintptr_t)&a->tss;
+	const u64 gdt[] = {
+	    [SEL_KERNEL_CODE / 8] = 0x00af9b000000ffff,
+	    [SEL_KERNEL_DATA / 8] = 0x00cf93000000ffff,
+	    [SEL_USER_DATA / 8] = 0x00cff3000000ffff,
+	    [SEL_USER_CODE / 8] = 0x00affb000000ffff,
+	    /* Available 64-bit TSS, present (SDM vol. 3A, 8.2.3). */
+	    [SEL_TSS / 8] = (sizeof(a->tss) - 1) | (tss & 0xffffff) << 16 | 0x89ULL << 40 |
+	        (tss >> 24 & 0xff) << 56,
+	    [SEL_TSS / 8 + 1] = tss >> 32,
 	};
+
+	BUILD_ASSERT(sizeof(gdt) == sizeof(a->gdt));
+	memcpy(a->gdt, gdt, sizeof(gdt));
 	for (unsigned i = 0; i < NR_IST; i++)
 		a->tss.ist[i] = (uintptr_t)ist_stacks + (u64)(i + 1) * IST_STACK_SIZE;
+	a->tss.iomap = sizeof(a->tss);
 }
 
 /*
