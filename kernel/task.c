@@ -436,6 +436,7 @@ void user_fault_report(const char *what)
 {
 	const struct task *task = task_current();
 
+	assert_may_sleep("user_fault_report");
 	printk("task %u %s: %s\n", task->id, task->name, what);
 }
 

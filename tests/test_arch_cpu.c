@@ -303,7 +303,8 @@ static void every_cpu_has_its_place(struct ktest *t)
 /* Each is acknowledged once, and none leaves its CPU in an interrupt. */
 static void send_each(void *arg)
 {
-	static const u8 vectors[] = {VEC_KICK, VEC_CALL, VEC_TIMER, VEC_SERIAL, VEC_PCI, VEC_MCE, 0x60};
+	static const u8 vectors[] = {VEC_KICK, VEC_CALL, VEC_TIMER, VEC_SERIAL, VEC_PCI, VEC_SCI, VEC_MCE, 0x60,
+	    NR_EXCEPTION};
 	struct ktest *t = arg;
 	unsigned i;
 

@@ -338,6 +338,16 @@ void arch_map_array(uintptr_t va, size_t len) NO_LOCK_ANALYSIS
 	}
 }
 
+/* Of those that are linked by their owners; who frees it must not read there any more. */
+static struct page *take_first(struct page **pages)
+{
+	struct page *first = *pages;
+
+	if (first)
+		*pages = first->owner;
+	return first;
+}
+
 int arch_array_grow(uintptr_t va, size_t len)
 {
 	uintptr_t end = va + len;
@@ -413,10 +423,8 @@ void arch_array_shrink(uintptr_t va, size_t len)
 	}
 	mutex_unlock(&paging_lock);
 	flush_all();
-	while ((page = gone)) {
-		gone = page->owner;
+	while ((page = take_first(&gone)))
 		free_pages(page, 0);
-	}
 }
 
 int arch_direct_map(phys_t pa, size_t len)

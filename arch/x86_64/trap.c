@@ -111,6 +111,14 @@ bool trap_machine_check(const struct trap_frame *f, struct mce_record *hit)
 	return hit && hit->severity == MCE_REQUIRED;
 }
 
+static void tell(const struct trap_frame *f, const struct cpu *cpu)
+{
+	printk("CPU %u (APIC id %u): %s, NMI in thread %s%s%s\n", cpu->id, cpu->apic_id,
+	    load_acquire(&backtrace_cpu) == cpu ? "asked" : "not asked", thread_name(),
+	    f->rflags & X86_FLAGS_IF ? "" : ", irqs off", cpu->irq_depth > 1 ? ", in an irq" : "");
+	frame_backtrace(f);
+}
+
 /*
  * Somebody asked for this CPU's story; or the host did, through LINT1, of all CPUs at once.  An NMI
  * that comes too late finds no request and says it too.  printk knows how to do without its lock.
@@ -124,10 +132,7 @@ static void nmi(const struct trap_frame *f)
 	    (READ_ONCE(cpu->started) == STARTED_PARKED ||
 	     arch_clock_ns() < READ_ONCE(cpu->quiet_until)))
 		return;
-	printk("CPU %u (APIC id %u): %s, NMI in thread %s%s%s\n", cpu->id, cpu->apic_id,
-	    load_acquire(&backtrace_cpu) == cpu ? "asked" : "not asked", thread_name(),
-	    f->rflags & X86_FLAGS_IF ? "" : ", irqs off", cpu->irq_depth > 1 ? ", in an irq" : "");
-	frame_backtrace(f);
+	tell(f, cpu);
 	atomic_cas(&backtrace_cpu, cpu, NULL);
 	panic_stop();
 }

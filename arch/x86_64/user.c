@@ -292,6 +292,18 @@ void trap_from_user(struct trap_frame *f)
 	leave(f);
 }
 
+static void give_back(struct trap_frame *f, s64 result, const struct syscall_regs *regs)
+{
+	f->rax = (u64)result;
+	f->rdi = regs->arg[0];
+	f->rsi = regs->arg[1];
+	f->rdx = regs->arg[2];
+	f->r10 = regs->arg[3];
+	f->r8 = regs->arg[4];
+	f->r9 = regs->arg[5];
+	f->r12 = regs->arg[6];
+}
+
 void syscall_from_user(struct trap_frame *f)
 {
 	struct syscall_regs regs = {
@@ -300,14 +312,7 @@ void syscall_from_user(struct trap_frame *f)
 	};
 
 	arch_irq_enable();
-	f->rax = (u64)syscall(&regs);
-	f->rdi = regs.arg[0];
-	f->rsi = regs.arg[1];
-	f->rdx = regs.arg[2];
-	f->r10 = regs.arg[3];
-	f->r8 = regs.arg[4];
-	f->r9 = regs.arg[5];
-	f->r12 = regs.arg[6];
+	give_back(f, syscall(&regs), &regs);
 	leave(f);
 }
 
