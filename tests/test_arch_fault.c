@@ -240,6 +240,22 @@ static void user_memory_ends_at_its_last_byte(struct ktest *t)
 	task_put(task);
 }
 
+size_t user_copy(void *dst, const void *src, size_t len); /* syscall_entry.S */
+
+static void copy_there(void *arg)
+{
+	u64 word = 0;
+
+	user_copy(arg, &word, sizeof(word));
+}
+
+/* The kernel's own mistake: nobody goes on behind the copy as if a program had named the address. */
+static void fault_on_the_kernels_side_of_a_copy_is_its_own(struct ktest *t)
+{
+	EXPECT_EQ(t, arch_probe(copy_there, (void *)USER_END), -EFAULT);
+	EXPECT_EQ(t, arch_probe(copy_there, (void *)ARCH_STACK_BASE), -EFAULT);
+}
+
 /* ---- one word of a CPU's own ---- */
 
 static void word_of_this_cpu_is_tested(struct ktest *t)
@@ -260,4 +276,5 @@ static void word_of_this_cpu_is_tested(struct ktest *t)
 
 KTEST_SUITE(arch_fault, 0, KTEST(page_faults_are_told_word_by_word), KTEST(fault_of_a_program_is_told_with_its_registers),
     KTEST(what_hits_a_program_is_told_and_leaves_it_alone), KTEST(thread_of_an_ended_task_never_runs),
-    KTEST(user_memory_ends_at_its_last_byte), KTEST(word_of_this_cpu_is_tested));
+    KTEST(user_memory_ends_at_its_last_byte),
+    KTEST(fault_on_the_kernels_side_of_a_copy_is_its_own), KTEST(word_of_this_cpu_is_tested));

@@ -134,6 +134,55 @@ static void banks_are_printed_with_what_they_hold(struct ktest *t)
 		ktest_on_cpu(0, print_both_ways, t);
 }
 
+/* ---- when corrected errors are looked for ---- */
+
+/* One interrupt of the timer at least, and two at most. */
+static void tick(struct cpu *cpu)
+{
+	u64 before = cpu->ticks;
+	unsigned turns = 1000;
+
+	apic_send_self(VEC_TIMER);
+	arch_irq_enable();
+	while (READ_ONCE(cpu->ticks) == before && --turns)
+		cpu_relax();
+	arch_irq_disable();
+}
+
+static void tick_around_a_second(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+	struct cpu *cpu = this_cpu();
+	u64 was = cpu->ticks, second = was / 100 * 100, found = READ_ONCE(mce_stats.found[MCE_CORRECTED]);
+	struct ktest *t = arg;
+
+	preempt_disable();
+	fill(3, MCE_VAL | MCE_EN | 0xc0, 0);
+	cpu->ticks = second;
+	tick(cpu);
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * 3), MCE_VAL | MCE_EN | 0xc0);
+	EXPECT(t, cpu->ticks > second);
+	cpu->ticks = second + 100 - cpu->tick_step;
+	tick(cpu);
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * 3), 0);
+	EXPECT_EQ(t, READ_ONCE(mce_stats.found[MCE_CORRECTED]), found + 1);
+	cpu->ticks = was;
+	preempt_enable();
+	arch_irq_restore(flags);
+}
+
+/* Not at each tick. */
+static void corrected_errors_are_looked_for_each_second(struct ktest *t)
+{
+	if (!emulated(t))
+		return;
+	wait_all_dealt();
+	if (READ_ONCE(cpus[0]->tick_step) > 40)
+		ktest_skip(t, "needs a timer that is not slow");
+	else
+		ktest_on_cpu(0, tick_around_a_second, t);
+}
+
 /* ---- what a program is hit by ---- */
 
 static pfn_t some_page(struct ktest *t)
@@ -239,4 +288,5 @@ static void one_of_several_is_the_programs_own(struct ktest *t)
 }
 
 KTEST_SUITE(mce_bank, 0, KTEST(what_was_left_is_told_and_cleared), KTEST(banks_are_printed_with_what_they_hold),
+    KTEST(corrected_errors_are_looked_for_each_second),
     KTEST(who_is_hit_takes_the_page_out_of_use), KTEST(one_of_several_is_the_programs_own));

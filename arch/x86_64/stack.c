@@ -61,8 +61,10 @@ static void unmap_stack(uintptr_t top, unsigned pages)
 	phys_t page[STACK_PAGES];
 	int asked;
 
-	for (unsigned i = 0; i < pages; i++)
+	for (unsigned i = 0; i < pages; i++) {
 		page[i] = arch_mapped_at(top - (i + 1) * PAGE_SIZE);
+		KASSERT(page[i]);
+	}
 	arch_unmap(top - pages * PAGE_SIZE, pages * PAGE_SIZE);
 	asked = smp_call_mask(NULL, flush_stack, (void *)top);
 	KASSERT(asked >= 0); /* who may sleep may ask */
