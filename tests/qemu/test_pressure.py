@@ -31,7 +31,9 @@ def test_nothing_is_missed(passes, cpus, icount):
         assert 0 < line["first_held"] + line["first_cached"] <= line["last_held"] + 8 * line["threads"], line
         assert line["peak_ipis"] <= line["ipis"], line
         if cpus == 1:
-            assert line["ipis"] == 0 and line["calls"] == line["waits"], line
+            assert line["ipis"] == 0, line
+            # The one CPU may leave a thread that has asked for one that asks too: both have one drain.
+            assert line["calls"] == line["waits"] or not icount, line
             assert line["first_held"] == line["last_held"] and line["first_free"] == line["first_cached"] == 0, line
     assert len({line["last_held"] for line in lines.values()}) == 1, lines
 
