@@ -63,17 +63,22 @@ static void free_twice(void)
 		(void)free_pages(page, 0);
 }
 
+/* Wait until all CPUs that count in @others are here. */
+static void meet(u32 *others)
+{
+	atomic_sub(others, 1u);
+	while (load_acquire(others))
+		cpu_relax();
+}
+
 /* A stray write into the descriptor of a page that lies in this CPU's cache; then it is taken out. */
 static void corrupt_cached(void *arg)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 0);
-	u32 *others = arg;
 
 	if (!page || free_pages(page, 0))
 		return;
-	atomic_sub(others, 1u);
-	while (load_acquire(others))
-		cpu_relax();
+	meet(arg);
 	WRITE_ONCE(page->word, page_word(page) | PAGE_DIRTY);
 	page = alloc_pages(GFP_KERNEL, 0);
 	printk("fault: got page %p\n", (void *)page);
@@ -86,16 +91,22 @@ static void corrupt_one(void)
 	corrupt_cached(&others);
 }
 
-static void corrupt_on_two_cpus(void)
+/* Call @fn on this CPU and on a second one, with the number of CPUs that @fn counts down. */
+static void on_two_cpus(void (*fn)(void *others))
 {
 	struct thread *other;
 	u32 others = 2;
 
-	other = nr_boot_cpus > 1 ? thread_start("second", (int)nr_boot_cpus - 1, corrupt_cached, &others) : NULL;
+	other = nr_boot_cpus > 1 ? thread_start("second", (int)nr_boot_cpus - 1, fn, &others) : NULL;
 	if (!other)
 		return;
-	corrupt_cached(&others);
+	fn(&others);
 	thread_join(other);
+}
+
+static void corrupt_on_two_cpus(void)
+{
+	on_two_cpus(corrupt_cached);
 }
 
 /* The same with pages on free lists: found under the zone lock. */
@@ -137,25 +148,14 @@ static void write_to_null(void)
 
 static void write_together(void *arg)
 {
-	u32 *others = arg;
-
-	atomic_sub(others, 1u);
-	while (load_acquire(others))
-		cpu_relax();
+	meet(arg);
 	write_to_null();
 }
 
 /* One of them says so, and the other nothing. */
 static void write_to_null_on_two_cpus(void)
 {
-	struct thread *other;
-	u32 others = 2;
-
-	other = nr_boot_cpus > 1 ? thread_start("second", (int)nr_boot_cpus - 1, write_together, &others) : NULL;
-	if (!other)
-		return;
-	write_together(&others);
-	thread_join(other);
+	on_two_cpus(write_together);
 }
 
 static void push_for_ever(void *arg)
@@ -172,7 +172,7 @@ static void overflow_a_stack(void)
 		thread_join(deep);
 }
 
-/* What was interrupted cannot go on. */
+/* The interrupted code cannot go on. */
 static void break_the_processor(void)
 {
 	const struct mce_bank corrupt = {.status = MCE_VAL | MCE_UC | MCE_EN | MCE_PCC};

@@ -448,7 +448,7 @@ void user_fault_end(void)
 
 void user_may_return(void)
 {
-	/* Who ends the task after the look sends an interrupt, which must wait for ring 3. */
+	/* A CPU that ends the task after the check sends an interrupt, which must wait for ring 3. */
 	KASSERT(!arch_irqs_enabled());
 	if (likely(!task_interrupted()))
 		return;

@@ -23,7 +23,7 @@ static struct play {
 	bool reads;     /* they are noted too */
 	unsigned halts; /* before one that ends what was called; 0: none does */
 	u32 turns;      /* of waits */
-	/* What a test has to add; NULL: nothing. */
+	/* A test adds these; NULL: nothing. */
 	u32 (*in)(u16 port, unsigned bytes, u32 kept);
 	void (*out)(u16 port);
 	void (*noted)(void); /* an instruction without operand */
@@ -102,7 +102,7 @@ static void play_write_cr4(u64 value)
 	judge_note("cr4=%llx\n", play_llu(value));
 }
 
-/* What never returns ends here: see PLAY_TO_THE_END. */
+/* A call that never returns ends here: see PLAY_TO_THE_END. */
 static void play_note(const char *what)
 {
 	judge_note("%s%s\n", arch_irqs_enabled() ? "irqs on: " : "", what);

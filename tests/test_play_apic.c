@@ -255,7 +255,7 @@ static void interrupts_are_sent_whole(struct ktest *t)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-/* Whoever is between his two halves finds his destination, and the register free. */
+/* A sender interrupted between its two halves finds its destination, and the register free. */
 static void one_to_this_cpu_leaves_the_destination(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();

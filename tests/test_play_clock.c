@@ -16,14 +16,14 @@ static u64 ticks;           /* the time stamp counter */
 static unsigned apic_reads; /* five make a reading, of which the third is the best */
 static u64 pit_began;       /* 0: nobody has */
 static unsigned written;    /* bytes of its count */
-static enum {
+static enum timer_kind {
 	PM,
 	PIT,
 	STUCK,
 	ABSENT
 } timer;
 
-/* What port and APIC take of a reading, two for a round.  If it is the same, the middle is exact. */
+/* Time that port and APIC take of a reading, two for a round.  If it is the same, the middle is exact. */
 struct cost {
 	u32 port, apic;
 };
@@ -142,6 +142,15 @@ static void without_that_timer_the_old_one_counts(struct ktest *t)
 	    "out8 61=fd\nout8 43=b0\nout8 42=a9\nout8 42=4\n");
 }
 
+/* On a machine without a PM timer, whose interval timer is @which. */
+static void measure_by_pit(enum timer_kind which)
+{
+	begin();
+	timer = which;
+	firmware.pm_timer_port = 0;
+	clock_init();
+}
+
 #define ASSUMED "clock: no timer to measure by, 1 GHz assumed\n"
 
 static void without_a_timer_a_rate_is_assumed(struct ktest *t)
@@ -153,16 +162,10 @@ static void without_a_timer_a_rate_is_assumed(struct ktest *t)
 	EXPECT_EQ(t, clock_tsc_hz, 1000000000);
 	EXPECT_EQ(t, clock_apic_hz, 62500000);
 	EXPECT_EQ(t, play.turns, 1000000);
-	begin();
-	timer = STUCK;
-	firmware.pm_timer_port = 0;
-	clock_init();
+	measure_by_pit(STUCK);
 	EXPECT_EQ(t, judge_times(ASSUMED), 1);
 	EXPECT_EQ(t, play.turns, 1000000);
-	begin();
-	timer = ABSENT;
-	firmware.pm_timer_port = 0;
-	clock_init();
+	measure_by_pit(ABSENT);
 	EXPECT_EQ(t, judge_times(ASSUMED), 1);
 	EXPECT_EQ(t, play.turns + apic_reads, 0);
 	EXPECT_EQ(t, clock_tsc_hz, 1000000000);

@@ -301,7 +301,7 @@ bool trap_machine_check(const struct trap_frame *f, struct mce_record *hit);
 void trap_irq(unsigned vector);
 /* The general registers, in lines that begin with @prefix.  Any context. */
 void print_registers(const struct trap_frame *f, const char *prefix);
-/* What kind of access @f's page fault was, where, and why not.  Any context. */
+/* Print the kind of access of @f's page fault, its address, and why it was refused.  Any context. */
 void print_page_fault(const struct trap_frame *f);
 /* What exception @vector is called; never NULL. */
 const char *exception_text(u64 vector);

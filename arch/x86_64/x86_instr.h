@@ -139,7 +139,7 @@ static inline void mmio_write(volatile u32 *at, u32 value)
 	*at = value;
 }
 
-/* What was stored before can be seen by all, and nothing that follows has begun. */
+/* Earlier stores can be seen by all CPUs, and no later instruction has begun. */
 static inline void stores_out(void)
 {
 	__asm__ volatile("mfence\n\tlfence" : : : "memory");
