@@ -111,7 +111,9 @@ $(B)/bin/hostile: $(HOSTILE_SRCS:%=$(B)/kernel/%.o)
 .PRECIOUS: $(B)/kernel/%.o
 
 # ---- the hosted program, in several builds: make build/host-asan/check --------------------------
-HFLAGS := $(COMMON) -Iarch/host -Iarch/x86_64 -I. -pthread -fno-omit-frame-pointer -DCHECKED_BUILD
+# Lines for gdb and reports, without variables: a fifth less to compile.  With them: HOSTG=-g.
+HOSTG  := -g1
+HFLAGS := $(COMMON:-g=$(HOSTG)) -Iarch/host -Iarch/x86_64 -I. -pthread -fno-omit-frame-pointer -DCHECKED_BUILD
 HFLAGS_plain  := -DHOST_PLAIN
 HFLAGS_order3 := -DPAGEBLOCK_ORDER=3
 HFLAGS_asan   := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -137,7 +139,7 @@ $(foreach b,$(HOST_BUILDS),$(eval $(call host_build,host-$(b),check,$(HFLAGS) $(
 # mm/ alone, with nothing of kernel/: the least that another kernel needs.
 $(eval $(call host_build,alone,alone,$(HFLAGS),$(MM_SRCS) $(HOST_BASE) $(HOST_PORT) arch/host/host_alone.c))
 # CPUs as fibers: race replay and the explorer.  make build/fiber/race build/fiber-asan/race
-FIBER_FLAGS := $(COMMON) -Iarch/fiber -Itests/races -I. -DRACE_BUILD -DCHECKED_BUILD -DPAGEBLOCK_ORDER=3 -fno-omit-frame-pointer
+FIBER_FLAGS := $(COMMON:-g=$(HOSTG)) -Iarch/fiber -Itests/races -I. -DRACE_BUILD -DCHECKED_BUILD -DPAGEBLOCK_ORDER=3 -fno-omit-frame-pointer
 $(foreach b,fiber fiber-asan,$(eval $(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
 -include $(KOBJS:.o=.d) $(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib) $(HOSTILE_SRCS:%=$(B)/kernel/%.d)
 

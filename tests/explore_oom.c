@@ -173,13 +173,14 @@ static const char *judge_asker(void)
 	return bad || x.result[2] == NOT_YET || x.result[2] == 1 ? bad : "a word was lost";
 }
 
-/* Name, what comes before, who asks, the judge. */
+/* Name, what comes before, who asks, the judge, how much more by chance: what takes three cuts shows once in 3,000. */
 #define SETS \
-	X(an_oom_kill_meets_an_exit, exits, ask, judge_exit) \
-	X(an_oom_kill_meets_the_end_of_the_last_threads, last_threads_end, ask, judge_last) \
-	X(an_oom_kill_meets_the_exit_of_who_asks, exits_and_asks, NULL, judge_asker)
+	X(an_oom_kill_meets_an_exit, exits, ask, judge_exit, 0) \
+	X(an_oom_kill_meets_the_end_of_the_last_threads, last_threads_end, ask, judge_last, 6) \
+	X(an_oom_kill_meets_the_exit_of_who_asks, exits_and_asks, NULL, judge_asker, 0)
 
-#define X(id, before, asks, judges) {.name = #id, .setup = (before), .role = {(asks)}, .judge = (judges)},
+#define X(id, before, asks, judges, more) \
+	{.name = #id, .setup = (before), .role = {(asks)}, .judge = (judges), .rare = (more)},
 static const struct set sets[] = {SETS};
 #undef X
 

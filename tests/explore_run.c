@@ -154,7 +154,7 @@ int explore(void *arg)
 		cuts[0] = (struct threads_cut){i / (2 * ROLES) + 1, i % ROLES + 1, i % (2 * ROLES) >= ROLES};
 		run_once();
 	}
-	for (step = 0; step < RANDOM; step++, runs++) {
+	for (step = 0; step < RANDOM * (1 + set_now->rare); step++, runs++) {
 		unsigned at = 0;
 
 		nr_cuts = 2 + (unsigned)((ktest_rand(&rand) >> 8) % (THREADS_CUTS - 1));

@@ -20,6 +20,7 @@ struct set {
 	int third_on;              /* the CPU of the third */
 	const char *(*judge)(void); /* when all have ended: NULL: good; else what is wrong */
 	bool once;                 /* it is run without preemption only */
+	unsigned rare;             /* so many times more schedules by chance; 0: none more */
 };
 
 struct explore_suite {

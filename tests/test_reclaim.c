@@ -396,9 +396,11 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 	}
 	EXPECT_EQ(t, READ_ONCE(r->asked), 2);
 	EXPECT_EQ(t, READ_ONCE(r->started), 1);
-	/* Nothing has been drained yet, so nobody has an answer. */
-	for (turn = 0; turn < 1000 && !load_acquire(&askers[0].answered); turn++)
+	/* The drain itself waits for the lock: nothing has been drained yet, so nobody has an answer. */
+	for (turn = 0; turn < TURNS && !sleep_lock_waiters(&mem->pcp_ctl.l); turn++)
 		thread_yield();
+	EXPECT_EQ(t, sleep_lock_waiters(&mem->pcp_ctl.l), 1);
+	EXPECT_EQ(t, READ_ONCE(r->done), 0);
 	EXPECT_EQ(t, READ_ONCE(askers[0].answered), 0);
 	mutex_unlock(&mem->pcp_ctl);
 	for (i = 0; i < 2; i++)

@@ -336,7 +336,7 @@ class Worker:
     def plain_object(self, name, source, base):
         if (name, source) not in self.plain:
             target = os.path.join(self.tree, "build", "plain.o")
-            flags = [f for f in base.vars["FLAGS"] if f != "-g"] + ["-w"]
+            flags = [f for f in base.vars["FLAGS"] if not f.startswith("-g")] + ["-w"]
             variant_build.run(base.vars["CC"] + flags + ["-c", source, "-o", target], variant.ROOT)
             with open(target, "rb") as f:
                 self.plain[name, source] = f.read()

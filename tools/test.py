@@ -165,7 +165,7 @@ def pytest(counts, build, name, options):
     if os.path.exists(report):
         os.unlink(report)
     env = outer_make.env(QUARRY_BUILD=build, PYTHONDONTWRITEBYTECODE="1")
-    status = subprocess.run([python, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short",
+    status = subprocess.run([python, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", "--durations=25",
                              f"--junit-xml={report}", *options], cwd=qemu.ROOT, env=env).returncode
     count_pytest(counts, report, status)
 

@@ -2,7 +2,8 @@
 """Build a wrong variant with few compilations, for tools/mutants.py.
 
 What depends on the files that the variant changes (the compiler's .d files say so) is compiled in the
-variant's tree; it is linked with the objects of the unmodified tree, which must be built.
+variant's tree; it is linked with the objects of the unmodified tree, which must be built.  No program that
+is made here has anything for a debugger.
 """
 import os
 import re
@@ -82,7 +83,7 @@ class Base:
         if unknown:
             raise variant.BadVariant(f"compile: {' '.join(sorted(unknown))}: not in {self.name}, or without what changes")
         objects = dict(self.objects)
-        flags = [f for f in self.vars["FLAGS"] if f != "-g"] + ["-w"]
+        flags = [f for f in self.vars["FLAGS"] if not f.startswith("-g")] + ["-w"]
         for source, needs in self.needs.items():
             if not needs.intersection(changed) or only and source not in only:
                 continue
@@ -99,14 +100,14 @@ class Base:
         if self.name in KERNELS:
             return self.link_kernel(tree, home, objects)
         program = os.path.join(home, "program")
-        run(self.vars["CC"] + self.vars["FLAGS"] + ["-o", program] + objects, tree)
+        run(self.vars["CC"] + self.vars["FLAGS"] + ["-Wl,-S", "-o", program] + objects, tree)
         return program
 
     def link_kernel(self, tree, home, objects):
         """As the Makefile does it: twice, the second time with the table of symbols."""
         at = {name: os.path.join(home, name) for name in
               ("symtab0.S", "symtab0.o", "quarry0.elf", "symbols.txt", "symtab.S", "symtab.o", "quarry.elf")}
-        cc, ld = self.vars["CC"] + self.vars["FLAGS"], self.vars["LD"] + self.vars["LDFLAGS"]
+        cc, ld = self.vars["CC"] + self.vars["FLAGS"], self.vars["LD"] + self.vars["LDFLAGS"] + ["-S"]
         run(["sh", "tools/symtab.sh", "/dev/null", at["symtab0.S"]], tree)
         run(cc + ["-c", at["symtab0.S"], "-o", at["symtab0.o"]], tree)
         run(ld + ["-o", at["quarry0.elf"]] + objects + [at["symtab0.o"]], tree)
