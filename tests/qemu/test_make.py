@@ -144,7 +144,7 @@ def terminal(name):
 
     def start(cmdline, verdict):
         child = pexpect.spawn("make", ["--no-print-directory", f"B={BUILD}", "run", "BOOT=pvh", f"CMDLINE={cmdline} tour=off"],
-                              cwd=qemu.ROOT, env=outer_make.env(), timeout=120, encoding="utf-8", codec_errors="replace",
+                              cwd=qemu.ROOT, env=outer_make.env(), timeout=400, encoding="utf-8", codec_errors="replace",
                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
         children.append(child)

@@ -32,7 +32,7 @@ def prompt(name):
         i = command.index("-m") + 1
         command[i] += ",slots=4,maxmem=8G"
         os.makedirs(os.path.dirname(qemu.log_path(name)), exist_ok=True)
-        child = pexpect.spawn(command[0], command[1:], timeout=120, encoding="utf-8", codec_errors="replace", echo=False)
+        child = pexpect.spawn(command[0], command[1:], timeout=400, encoding="utf-8", codec_errors="replace", echo=False)
         children.append(child)
         child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
         child.expect("quarry> ")

@@ -56,7 +56,7 @@ class Monitor:
         command = machine.command(name, "selftest=none tour=off")
         at = command.index("-chardev")
         command[at:at + 4] = ["-serial", "stdio"]
-        self.child = pexpect.spawn(command[0], command[1:], timeout=60, encoding="utf-8", codec_errors="replace",
+        self.child = pexpect.spawn(command[0], command[1:], timeout=300, encoding="utf-8", codec_errors="replace",
                                    echo=False)
         self.child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
         self.child.expect_exact(self.PROMPT)

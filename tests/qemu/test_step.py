@@ -33,7 +33,7 @@ def keys():
 
     def start(name):
         child = pexpect.spawn("make", ["--no-print-directory", f"B={os.path.relpath(qemu.BUILD, qemu.ROOT)}", "race",
-                                       f"NAME={name}", "STEP=1"], cwd=qemu.ROOT, env=outer_make.env(), timeout=120,
+                                       f"NAME={name}", "STEP=1"], cwd=qemu.ROOT, env=outer_make.env(), timeout=400,
                               encoding="utf-8", codec_errors="replace", dimensions=(40, 200),
                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # tests may run in the background
         child.logfile_read = open(qemu.log_path("step-" + name), "w", encoding="utf-8")
@@ -259,7 +259,7 @@ def test_seeds_refused(boot, program):
 class Prompt:
     def __init__(self, name, **machine):
         command = qemu.Machine(**machine).command(name, "selftest=none tour=off", console="stdio,id=con,signal=off")
-        self.child = pexpect.spawn(command[0], command[1:], timeout=120, encoding="utf-8", codec_errors="replace",
+        self.child = pexpect.spawn(command[0], command[1:], timeout=400, encoding="utf-8", codec_errors="replace",
                                    echo=False)
         self.child.expect_exact("quarry> ")
 
