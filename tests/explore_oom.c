@@ -173,7 +173,10 @@ static const char *judge_asker(void)
 	return bad || x.result[2] == NOT_YET || x.result[2] == 1 ? bad : "a word was lost";
 }
 
-/* Name, what comes before, who asks, the judge, how much more by chance: what takes three cuts shows once in 3,000. */
+/*
+ * Name, setup, the asking role, the judge, and .rare: a race that takes three cuts shows once in some
+ * 3,000 schedules by chance.
+ */
 #define SETS \
 	X(an_oom_kill_meets_an_exit, exits, ask, judge_exit, 0) \
 	X(an_oom_kill_meets_the_end_of_the_last_threads, last_threads_end, ask, judge_last, 6) \

@@ -32,7 +32,8 @@ LIMIT = 120  # seconds for a run of a second or two: to have come so far on a bu
 # A test that takes milliseconds and has not ended after so many seconds hangs.
 HANG_SECONDS = 8
 BEGINS = re.compile(r"^  1\.\.\d+$", re.MULTILINE)
-FAILED = re.compile(r"^  not ok .*\n", re.MULTILINE)  # whole: a name that is cut short is another test's
+# The whole line: a name that is cut short is another test's.
+FAILED = re.compile(r"^  not ok .*\n", re.MULTILINE)
 RESULT = re.compile(r"^  (ok|not ok) \d+ (\S+)")
 
 

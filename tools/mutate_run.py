@@ -114,7 +114,7 @@ def watch(proc, log, limit, whole):
         size, now = os.path.getsize(log), time.monotonic()
         if size != seen and not whole:
             seen = size
-            found = re.search(r"^  not ok \d+ (\S+)", mutants.read(log), re.MULTILINE)
+            found = re.search(r"^  not ok \d+ (\S+).*\n", mutants.read(log), re.MULTILINE)
             if found:
                 return found.group(1)
         if ticks(proc.pid) - ran > IDLE:
@@ -336,8 +336,7 @@ class Worker:
     def plain_object(self, name, source, base):
         if (name, source) not in self.plain:
             target = os.path.join(self.tree, "build", "plain.o")
-            flags = [f for f in base.vars["FLAGS"] if not f.startswith("-g")] + ["-w"]
-            variant_build.run(base.vars["CC"] + flags + ["-c", source, "-o", target], variant.ROOT)
+            base.compile_one(variant.ROOT, source, target)
             with open(target, "rb") as f:
                 self.plain[name, source] = f.read()
         return self.plain[name, source]

@@ -74,7 +74,7 @@ def part_races(counts, build, _):
 
 
 def part_mutants(counts, build, _):
-    # Two at a time: some of them wait, for half a minute, for what does not come.
+    # Two at a time: some variants wait half a minute for an event that never comes.
     tool(counts, build, "mutants.py", "--jobs", "2", tail=2)
 
 
@@ -165,8 +165,8 @@ def pytest(counts, build, name, options):
     if os.path.exists(report):
         os.unlink(report)
     env = outer_make.env(QUARRY_BUILD=build, PYTHONDONTWRITEBYTECODE="1")
-    status = subprocess.run([python, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", "--durations=25",
-                             f"--junit-xml={report}", *options], cwd=qemu.ROOT, env=env).returncode
+    status = subprocess.run([python, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short",
+                             "--durations=25", f"--junit-xml={report}", *options], cwd=qemu.ROOT, env=env).returncode
     count_pytest(counts, report, status)
 
 

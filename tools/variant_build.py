@@ -2,8 +2,8 @@
 """Build a wrong variant with few compilations, for tools/mutants.py.
 
 What depends on the files that the variant changes (the compiler's .d files say so) is compiled in the
-variant's tree; it is linked with the objects of the unmodified tree, which must be built.  No program that
-is made here has anything for a debugger.
+variant's tree; it is linked with the objects of the unmodified tree, which must be built.  The programs
+have nothing for a debugger.
 """
 import os
 import re
@@ -83,15 +83,19 @@ class Base:
         if unknown:
             raise variant.BadVariant(f"compile: {' '.join(sorted(unknown))}: not in {self.name}, or without what changes")
         objects = dict(self.objects)
-        flags = [f for f in self.vars["FLAGS"] if not f.startswith("-g")] + ["-w"]
         for source, needs in self.needs.items():
             if not needs.intersection(changed) or only and source not in only:
                 continue
             target = os.path.join(tree, "build", self.name, source + ".o")
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            run(self.vars["CC"] + flags + ["-c", source, "-o", target], tree)
+            self.compile_one(tree, source, target)
             objects[source] = target
         return list(objects.values())
+
+    def compile_one(self, tree, source, target):
+        """Compile a source of @tree, as make would, but for debuggers and warnings."""
+        flags = [f for f in self.vars["FLAGS"] if not f.startswith("-g")] + ["-w"]
+        run(self.vars["CC"] + flags + ["-c", source, "-o", target], tree)
 
     def link(self, tree, objects):
         """The program."""
