@@ -13,8 +13,8 @@
   models    tools/model.py: SPIN models of the protocols, right ones and wrong ones
   bochs     tools/test-bochs.py: the same image in another emulator
 
-They run in this order; but those of BESIDE, where chosen, one after another beside "qemu", which
-leaves them room: most of its machines have one CPU that works.
+They run in this order; but those of BESIDE, where chosen, one after another beside another part that
+leaves them room: "qemu" does, where most machines have one CPU that works, and "races".
 
 Usage: tools/test.py [--build DIR] [--only PART,...] [-- PYTEST-OPTION ...]
 
@@ -38,7 +38,7 @@ import qemu
 import variant_build
 
 PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "qemu", "user", "models", "bochs"]
-BESIDE = {"qemu": ["user", "models", "failures", "builds", "mutants"]}
+BESIDE = {"races": ["lint", "bochs"], "qemu": ["user", "models", "failures", "builds", "mutants"]}
 USER = [f"tests/qemu/test_{name}.py" for name in ("user", "hostile", "memory")]
 HOSTED = [f"host-{name}" for name in check.BUILDS]
 BUILDS = {"clang": {"CC": "clang"}, "cross": {"CROSS_COMPILE": "x86_64-linux-gnu-"}}

@@ -8,6 +8,7 @@ have nothing for a debugger.
 import os
 import re
 import shlex
+import shutil
 import subprocess
 
 import outer_make
@@ -104,7 +105,8 @@ class Base:
         if self.name in KERNELS:
             return self.link_kernel(tree, home, objects)
         program = os.path.join(home, "program")
-        run(self.vars["CC"] + self.vars["FLAGS"] + ["-Wl,-S", "-o", program] + objects, tree)
+        quick = ["-fuse-ld=lld"] if shutil.which("ld.lld") else []  # a third of the other's time
+        run(self.vars["CC"] + self.vars["FLAGS"] + quick + ["-Wl,-S", "-o", program] + objects, tree)
         return program
 
     def link_kernel(self, tree, home, objects):
