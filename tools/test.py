@@ -10,6 +10,7 @@
   failures  tools/failsweep.py --upto 40: the n-th allocation of every test fails, for n up to 40
   qemu      tests/qemu by pytest: the real image, judged from outside
   user      the same for programs in ring 3: test_user.py, test_hostile.py, test_memory.py
+  devices   the same for virtio devices and slots: test_virtio.py, test_slots.py, test_slots_busy.py
   models    tools/model.py: SPIN models of the protocols, right ones and wrong ones
   bochs     tools/test-bochs.py: the same image in another emulator
 
@@ -37,9 +38,11 @@ import outer_make
 import qemu
 import variant_build
 
-PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "qemu", "user", "models", "bochs"]
-BESIDE = {"races": ["lint", "bochs"], "qemu": ["user", "models", "failures", "builds", "mutants"]}
+PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "qemu", "user", "devices", "models",
+         "bochs"]
+BESIDE = {"races": ["lint", "bochs"], "qemu": ["user", "devices", "models", "failures", "builds", "mutants"]}
 USER = [f"tests/qemu/test_{name}.py" for name in ("user", "hostile", "memory")]
+DEVICES = [f"tests/qemu/test_{name}.py" for name in ("virtio", "slots", "slots_busy")]
 HOSTED = [f"host-{name}" for name in check.BUILDS]
 BUILDS = {"clang": {"CC": "clang"}, "cross": {"CROSS_COMPILE": "x86_64-linux-gnu-"}}
 
@@ -146,11 +149,15 @@ def python_with_pytest():
 
 
 def part_qemu(counts, build, options):
-    pytest(counts, build, "pytest", [*(f"--ignore={name}" for name in USER), *options, "tests/qemu"])
+    pytest(counts, build, "pytest", [*(f"--ignore={name}" for name in USER + DEVICES), *options, "tests/qemu"])
 
 
 def part_user(counts, build, options):
     pytest(counts, build, "pytest-user", [*options, *USER])
+
+
+def part_devices(counts, build, options):
+    pytest(counts, build, "pytest-devices", [*options, *DEVICES])
 
 
 def pytest(counts, build, name, options):
