@@ -4,13 +4,12 @@
  * reports that end the machine are judged by tests/qemu/test_exception.py.
  */
 #include "task_help.h"
+#include "wait_help.h"
 #include "x86.h"
 #include <quarry/smp.h>
 
 #define OTHER 0x600000UL
-#define TURNS 100000u
 #define TRIES 50u
-#define WAIT_NS 30000000000ULL
 
 static char said[16384];
 
@@ -106,14 +105,15 @@ static void fault_of_a_program_is_told_with_its_registers(struct ktest *t)
 /* Until that has been printed since @pos. */
 static bool wait_said(u64 pos, const char *text)
 {
-	unsigned i;
+	u64 end = arch_clock_ns() + WAIT_NS;
+	unsigned rounds = 0;
 
-	for (i = 0; i < TURNS; i++) {
+	do {
 		read_said(pos);
 		if (find(text))
 			return true;
 		thread_yield();
-	}
+	} while (!waited_enough(end, &rounds));
 	return false;
 }
 
