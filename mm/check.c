@@ -7,7 +7,8 @@
  *             a cross-call, interrupts off, where nobody is inside a zone lock or a cache.
  * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
  * Tests:      tests/test_held.c; tests/test_check.c, tests/test_check_bounds.c, tests/test_check_borders.c and
- *             tests/test_check_order.c plant corruptions and expect each to be named.
+ *             tests/test_check_order.c plant corruptions and expect each to be named; tests/test_check_stop.c and
+ *             tests/test_silence_check.c look at the stop.
  */
 #include "mm/mm_priv.h"
 

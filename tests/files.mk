@@ -55,6 +55,7 @@ TEST_SRCS += tests/test_check.c
 TEST_SRCS += tests/test_check_bounds.c
 TEST_SRCS += tests/test_check_borders.c
 TEST_SRCS += tests/test_check_order.c
+TEST_SRCS += tests/test_check_stop.c
 TEST_SRCS += tests/test_slab.c
 TEST_SRCS += tests/test_account.c
 TEST_SRCS += tests/test_migrate.c
