@@ -6,8 +6,9 @@
  * Locks:      cpu_hotplug shared and pcp_ctl, so that no round is under way; then it holds every CPU in
  *             a cross-call, interrupts off, where nobody is inside a zone lock or a cache.
  * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
- * Tests:      tests/test_held.c; tests/test_check.c and tests/test_check_bounds.c plant corruptions and
- *             expect each to be named.
+ * Tests:      tests/test_held.c; tests/test_check.c, tests/test_check_bounds.c, tests/test_check_borders.c and
+ *             tests/test_check_order.c plant corruptions and expect each to be named; tests/test_check_stop.c and
+ *             tests/test_silence_check.c look at the stop.
  */
 #include "mm/mm_priv.h"
 
@@ -165,7 +166,10 @@ static bool check_flags(struct check *c, pfn_t pfn, u32 word, unsigned flagged)
 	return true;
 }
 
-/* Walk one ONLINE pageblock: heads and tails tile it, and the free ones are as many as it counts. */
+/*
+ * Walk one ONLINE pageblock: heads and tails tile it, and the free ones are as many as it counts.  No block crosses
+ * its border: none is larger, and each is aligned to its order.
+ */
 static bool check_block(struct check *c, pfn_t block) WHILE_STOPPED
 {
 	struct memory *mem = c->mem;
@@ -181,8 +185,6 @@ static bool check_block(struct check *c, pfn_t block) WHILE_STOPPED
 
 		if (!check_head(c, pfn, page, word))
 			return false;
-		CHECK(c, pfn + (1UL << word_order(word)) <= block + PAGEBLOCK_PAGES,
-		    "I-I3 block crosses its pageblock", pfn, word_order(word), 0);
 		if (!check_tails(c, pfn, word, &flagged) || !check_flags(c, pfn, word, flagged))
 			return false;
 		retired += word_state(word) == PG_HWPOISON;
@@ -381,8 +383,7 @@ static bool check_zone(struct check *c) WHILE_STOPPED
 	unsigned order, type;
 
 	memset(c->heads, 0, sizeof(c->heads));
-	c->isolated = c->present = c->reserved = c->cached = c->lru = c->taken = c->doomed = 0;
-	c->cached_set = 0;
+	c->isolated = c->present = c->reserved = c->cached = c->cached_set = c->lru = c->taken = c->doomed = 0;
 	if (!check_blocks(c))
 		return false;
 	for (order = 0; order < NR_ORDERS; order++) {
@@ -413,7 +414,7 @@ static void check_zones(struct check *c) WHILE_STOPPED
 
 	for (i = 0; i < c->mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		c->zone = &c->mem->zones[i];
-		if (zone_has_span(c->zone) && !check_zone(c))
+		if (!check_zone(c)) /* one without a span has nothing */
 			return;
 	}
 }

@@ -45,6 +45,7 @@ SILENCE_SRCS += tests/ktest.c
 SILENCE_SRCS += tests/mm_test.c
 SILENCE_SRCS += tests/soft_mmu.c
 SILENCE_SRCS += tests/silence_task.c
+SILENCE_SRCS += tests/test_silence_check.c
 SILENCE_SRCS += tests/test_silence_cpu.c
 SILENCE_SRCS += tests/test_silence_device.c
 SILENCE_SRCS += tests/test_silence_mem.c
