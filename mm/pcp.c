@@ -10,7 +10,8 @@
  *             depth > 0 and the round done, every count and capacity of the zone is 0; over all CPUs
  *             the capacities of a zone make at most 1/16 of it.
  * Checked by: check_memory().  Tests: tests/test_pcp.c, tests/test_pcp_exact.c,
- *             tests/test_drain.c, tests/test_nodes.c.  The fast paths are in pcp_body.h.
+ *             tests/test_pcp_bounds.c, tests/test_zone_locks.c, tests/test_drain.c, tests/test_nodes.c.
+ *             The fast paths are in pcp_body.h.
  */
 #include "mm/pcp_body.h"
 
@@ -47,11 +48,13 @@ int zone_alloc_slots(struct zone *zone)
 
 /*
  * From the smallest order up, as long as the zone's share lasts: so what does not fit gets capacity 0,
- * the largest order first.  A zone without slots yet, or without memory, has none.
+ * the largest order first.  A zone without slots yet, or without memory, has none.  A claimed range may
+ * have pages that are not managed, so that more is to leave than there is.
  */
 void zone_plan_capacity(struct zone *zone, unsigned long leaving)
 {
-	unsigned long budget = (READ_ONCE(zone->managed) - leaving) / CACHED_DIVISOR / zone->mem->nr_cpus;
+	unsigned long managed = READ_ONCE(zone->managed);
+	unsigned long budget = (managed - MIN(managed, leaving)) / CACHED_DIVISOR / zone->mem->nr_cpus;
 	unsigned types = zone->kind == ZONE_MOVABLE ? 1 : NR_CACHED_TYPES;
 	unsigned index, type;
 
