@@ -64,6 +64,7 @@ TEST_SRCS += tests/test_vm_bad.c
 TEST_SRCS += tests/test_rmap.c
 TEST_SRCS += tests/test_lru.c
 TEST_SRCS += tests/test_reclaim_lru.c
+TEST_SRCS += tests/test_reclaim_choice.c
 TEST_SRCS += tests/test_reclaim_clean.c
 TEST_SRCS += tests/test_reclaim_direct.c
 TEST_SRCS += tests/test_reclaim_ask.c
