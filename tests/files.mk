@@ -18,6 +18,7 @@ HOST_TEST_SRCS += tests/test_judge_programs.c
 HOST_TEST_SRCS += tests/test_judge_load.c
 HOST_TEST_SRCS += tests/test_judge_rounds.c
 HOST_TEST_SRCS += tests/test_judge_stress.c
+HOST_TEST_SRCS += tests/test_play_reclaim.c
 HOST_TEST_SRCS += tests/test_play_apic.c
 HOST_TEST_SRCS += tests/test_play_event.c
 HOST_TEST_SRCS += tests/test_play_ports.c
