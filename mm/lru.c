@@ -9,7 +9,8 @@
  *             reference, given up only after the page has left the list; so who finds one on a list
  *             finds it referenced.  There is no list per CPU: it would hide pages from a scanner,
  *             and hold references to them.
- * Tests:      tests/test_lru.c, tests/test_reclaim_lru.c, tests/test_held.c.
+ * Tests:      tests/test_lru.c, tests/test_reclaim_choice.c, tests/test_reclaim_lru.c,
+ *             tests/test_held.c.
  */
 #include "mm/vm_priv.h"
 #include <quarry/sched_point.h>
