@@ -3,6 +3,7 @@
 # Only hosted; linked behind the others, so they run last: a broken allocator makes them wait.
 HOST_TEST_SRCS += tests/test_faults.c
 HOST_TEST_SRCS += tests/test_cover.c
+HOST_TEST_SRCS += tests/test_patience.c
 HOST_TEST_SRCS += tests/test_cmdline_init.c
 HOST_TEST_SRCS += tests/test_bootfile.c
 HOST_TEST_SRCS += tests/test_device_pages.c
