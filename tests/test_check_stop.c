@@ -4,6 +4,7 @@
  * memory it is for, and who waits for it holds nothing of its own memory.
  */
 #include "tests/mm_test.h"
+#include <quarry/errno.h>
 #include <quarry/smp.h>
 
 #define TURNS (1u << 16) /* of a wait for what does not happen */
@@ -148,4 +149,25 @@ static void all_may_check_at_once(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(check_stop, 0, KTEST(it_waits_for_every_cpu), KTEST(one_goes_on_at_a_time), KTEST(all_may_check_at_once));
+static void who_may_not_sleep_is_refused(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct spinlock lock = SPINLOCK("test", RANK_NONE);
+	struct mm_violation v = {.what = "old"};
+	irqflags_t flags;
+
+	REQUIRE(t, mem);
+	mem->zones[ZONE_NORMAL].nr_free++;
+	flags = arch_irq_save();
+	EXPECT_EQ(t, check_memory(mem, &v), -EDEADLK);
+	arch_irq_restore(flags);
+	EXPECT(t, !v.what);
+	spin_lock(&lock);
+	EXPECT_EQ(t, check_memory(mem, &v), -EDEADLK);
+	spin_unlock(&lock);
+	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
+	mem->zones[ZONE_NORMAL].nr_free--;
+}
+
+KTEST_SUITE(check_stop, 0, KTEST(who_may_not_sleep_is_refused), KTEST(it_waits_for_every_cpu),
+    KTEST(one_goes_on_at_a_time), KTEST(all_may_check_at_once));
