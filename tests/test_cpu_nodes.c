@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cpu_nodes.c: CPUs of nodes that a memory has, and of nodes that it has not got, which count as node 0's.  Hosted
- * only: there a test says which node a CPU is of.
+ * test_cpu_nodes.c: CPUs of nodes that a memory has, and of nodes that it has not got, which count as node 0's.
+ * Hosted only: there a test says which node a CPU is of.
  */
 #include "tests/mm_test.h"
 
