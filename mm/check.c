@@ -461,21 +461,20 @@ int check_memory(struct memory *mem, struct mm_violation *v)
 	int asked;
 
 	*v = (struct mm_violation){0};
+	if (!may_sleep())
+		return -EDEADLK;
 	mutex_lock(&one_stop);
 	rounds_lock(mem);
 	for (cpu = 0; cpu < nr_cpus; cpu++)
 		c.want += cpumask_test(cpu_online_mask, cpu);
-	/* The CPU must not change between naming the checker and the call. */
-	preempt_disable();
+	/* Any CPU may look: none can go now. */
 	c.cpu = arch_cpu_id();
 	do {
 		c.arrived = c.release = 0;
 		asked = smp_call_mask(NULL, stopped, &c);
-	} while (asked >= 0 && c.missed);
-	preempt_enable();
+		KASSERT(asked >= 0);
+	} while (c.missed);
 	rounds_unlock(mem);
 	mutex_unlock(&one_stop);
-	if (asked < 0)
-		return asked;
 	return v->what ? -EUCLEAN : 0;
 }

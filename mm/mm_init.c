@@ -6,7 +6,8 @@
  * Locks:      none before memory_start: one CPU, nobody else uses the memory; memories_lock.
  * Invariants: a zeroed memmap is valid; every pageblock with RAM is ONLINE with all its pages RESERVED
  *             until parts of it are given to the allocator.
- * Tests:      tests/test_init.c, tests/test_standby.c, tests/test_held.c.
+ * Tests:      tests/test_init.c, tests/test_init_exact.c, tests/test_cpu_nodes.c, tests/test_standby.c,
+ *             tests/test_standby_exact.c, tests/test_held.c.
  */
 #include "mm/mm_priv.h"
 
@@ -89,8 +90,8 @@ int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_
 	struct zone *zone;
 	unsigned i;
 
-	if (node >= mem->nr_nodes || kind >= NR_ZONE_KINDS || start >= end ||
-	    !range_ok(mem, start, end - start))
+	/* An end before the start is a range without end. */
+	if (node >= mem->nr_nodes || kind >= NR_ZONE_KINDS || !range_ok(mem, start, end - start))
 		return -EINVAL;
 	for (i = 0; i < MAX_ZONES; i++) {
 		if (start < mem->zones[i].end_pfn && mem->zones[i].start_pfn < end)

@@ -4,6 +4,7 @@
  * memory it is for, and who waits for it holds nothing of its own memory.
  */
 #include "tests/mm_test.h"
+#include <quarry/errno.h>
 #include <quarry/smp.h>
 
 #define TURNS (1u << 16) /* of a wait for what does not happen */
@@ -54,6 +55,52 @@ static void it_waits_for_every_cpu(struct ktest *t)
 		ktest_skip(t, "needs 2 CPUs");
 }
 
+/* ---- a CPU that changes something all the time ---- */
+
+static u32 changed, enough; /* a */
+
+static void change_all_the_time(void *arg)
+{
+	while (!load_acquire(&enough)) {
+		irqflags_t flags = arch_irq_save();
+		unsigned i;
+
+		late.zone->nr_free++;
+		for (i = 0; i < 8; i++)
+			cpu_relax();
+		late.zone->nr_free--;
+		arch_irq_restore(flags);
+		atomic_add(&changed, 1u);
+	}
+}
+
+/* Each check finds it at rest: it is held as long as the check looks. */
+static void nothing_changes_while_it_looks(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct mm_violation v;
+	unsigned i, found = 0;
+	u32 before;
+
+	REQUIRE(t, mem);
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	late.zone = &mem->zones[ZONE_NORMAL];
+	changed = enough = 0;
+	ktest_start(1, change_all_the_time, NULL);
+	for (i = 0; i < 20; i++) {
+		before = load_acquire(&changed);
+		while (load_acquire(&changed) == before)
+			thread_yield();
+		found += check_memory(mem, &v) != 0;
+	}
+	store_release(&enough, 1u);
+	ktest_join(1);
+	EXPECT_EQ(t, found, 0);
+}
+
 /* ---- two checks ---- */
 
 struct checker {
@@ -72,6 +119,16 @@ static void check(void *arg)
 	store_release(&c->done, 1u);
 }
 
+/* Does a thread stand in line for @m? */
+static bool waited_for(struct mutex *m)
+{
+	irqflags_t flags = spin_lock_irqsave(&m->l.wq.lock);
+	bool some = m->l.first;
+
+	spin_unlock_irqrestore(&m->l.wq.lock, flags);
+	return some;
+}
+
 static void start(unsigned cpu, struct checker *c)
 {
 	ktest_start(cpu, check, c);
@@ -80,8 +137,8 @@ static void start(unsigned cpu, struct checker *c)
 }
 
 /*
- * The first waits for a round of its memory to end.  Meanwhile the second, for another memory, does not begin: neither
- * is its memory's lock taken.
+ * The first waits for a round of its memory to end.  Meanwhile the second, for another memory, does not begin:
+ * neither is its memory's lock taken.
  */
 static void one_goes_on_at_a_time(struct ktest *t)
 {
@@ -100,8 +157,7 @@ static void one_goes_on_at_a_time(struct ktest *t)
 	}
 	rounds_lock(c[0].mem);
 	start(1, &c[0]);
-	/* Until it sleeps, where that can be seen. */
-	for (turn = 0; turn < TURNS / 16 && !READ_ONCE(c[0].mem->pcp_ctl.l.first); turn++)
+	while (!waited_for(&c[0].mem->pcp_ctl))
 		thread_yield();
 	start(2, &c[1]);
 	for (turn = 0; turn < TURNS / 4 && !load_acquire(&c[1].done); turn++) {
@@ -148,4 +204,25 @@ static void all_may_check_at_once(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(check_stop, 0, KTEST(it_waits_for_every_cpu), KTEST(one_goes_on_at_a_time), KTEST(all_may_check_at_once));
+static void who_may_not_sleep_is_refused(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct spinlock lock = SPINLOCK("test", RANK_NONE);
+	struct mm_violation v = {.what = "old"};
+	irqflags_t flags;
+
+	REQUIRE(t, mem);
+	mem->zones[ZONE_NORMAL].nr_free++;
+	flags = arch_irq_save();
+	EXPECT_EQ(t, check_memory(mem, &v), -EDEADLK);
+	arch_irq_restore(flags);
+	EXPECT(t, !v.what);
+	spin_lock(&lock);
+	EXPECT_EQ(t, check_memory(mem, &v), -EDEADLK);
+	spin_unlock(&lock);
+	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
+	mem->zones[ZONE_NORMAL].nr_free--;
+}
+
+KTEST_SUITE(check_stop, 0, KTEST(who_may_not_sleep_is_refused), KTEST(it_waits_for_every_cpu),
+    KTEST(nothing_changes_while_it_looks), KTEST(one_goes_on_at_a_time), KTEST(all_may_check_at_once));

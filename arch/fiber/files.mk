@@ -51,6 +51,7 @@ SILENCE_SRCS += tests/test_silence_device.c
 SILENCE_SRCS += tests/test_silence_mem.c
 SILENCE_SRCS += tests/test_silence_pager.c
 SILENCE_SRCS += tests/test_silence_sched.c
+SILENCE_SRCS += tests/test_silence_standby.c
 SILENCE_SRCS += tests/test_silence_wait.c
 SILENCE_SRCS += tests/test_silence_trust.c
 SILENCE_SRCS += tests/test_silence_smp.c

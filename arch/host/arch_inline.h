@@ -49,6 +49,9 @@ struct host_ipi_faults {
 };
 extern struct host_ipi_faults host_ipi_faults;
 
+/* Of which node each CPU is: 0, unless a test says something else. */
+extern unsigned host_cpu_nodes[HOST_MAX_CPUS];
+
 extern struct pcp *host_pcp[HOST_MAX_CPUS];
 extern char host_memmap[], host_pageblocks[], host_ram[];
 

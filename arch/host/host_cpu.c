@@ -37,6 +37,7 @@ struct host_attention host_attention[HOST_MAX_CPUS];
 static struct pcp pcps[HOST_MAX_CPUS];
 struct pcp *host_pcp[HOST_MAX_CPUS];
 struct host_ipi_faults host_ipi_faults;
+unsigned host_cpu_nodes[HOST_MAX_CPUS];
 _Thread_local struct host_this host_this;
 unsigned nr_cpus = 1;
 
@@ -55,7 +56,7 @@ struct pcp *arch_cpu_pcp(unsigned cpu)
 
 unsigned arch_cpu_node(unsigned cpu)
 {
-	return 0;
+	return READ_ONCE(host_cpu_nodes[cpu]);
 }
 
 void *arch_boot_zalloc(size_t bytes)

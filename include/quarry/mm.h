@@ -485,8 +485,8 @@ struct mm_violation {
 };
 /*
  * check_memory - recount everything from scratch and compare: every invariant of docs/mm/check.md.
- * All CPUs are held, interrupts off, while it looks.  Returns 0 or -EUCLEAN (v tells the first).
- * Context: thread, may sleep.  Never repairs anything.
+ * All CPUs are held, interrupts off, while it looks.  Returns 0; -EUCLEAN (v tells the first); or -EDEADLK where it may
+ * not sleep.  Context: thread, may sleep.  Never repairs anything.
  */
 int check_memory(struct memory *mem, struct mm_violation *v) must_check EXCLUDES(pcp_ctl_class);
 /* Free pages by all ways of being free: listed, isolated, cached.  Exact at rest. */
