@@ -7,7 +7,7 @@
  * Invariants: min <= low <= high; a zonelist names each zone that has memory once, nearest node first
  *             and, on a node, highest kind first.
  * Tests:      tests/test_zone.c, tests/test_nodes.c, tests/test_memory_span.c,
- *             tests/test_zone_locks.c, tests/test_play_zones.c.
+ *             tests/test_zone_locks.c.
  */
 #include "mm/mm_priv.h"
 
