@@ -48,6 +48,7 @@ static struct pageblock *block(unsigned nr)
 static void only_what_can_be_emptied_is_looked_at(struct ktest *t)
 {
 	struct compact_stats stats = {0};
+	unsigned batches = (PAGEBLOCK_PAGES / 2 + MIGRATE_BATCH - 1) / MIGRATE_BATCH;
 	unsigned last = ZONE_SIZE - 1;
 
 	if (!begin(t, ZONE_NORMAL))
@@ -67,11 +68,8 @@ static void only_what_can_be_emptied_is_looked_at(struct ktest *t)
 	EXPECT_EQ(t, stats.moved, PAGEBLOCK_PAGES / 2);
 	EXPECT_EQ(t, stats.failed, 0);
 	EXPECT_EQ(t, stats.windows, 1);
-	/*
-	 * A batch at a time is looked for, and once more when there is none; each time it is
-	 * captured in the last pageblock, which is full in the end.
-	 */
-	EXPECT(t, stats.looks <= 2 * (PAGEBLOCK_PAGES / 2 / MIGRATE_BATCH + 1) + 1);
+	/* A batch is looked for here and captured there; and once more nothing is found. */
+	EXPECT_EQ(t, stats.looks, 2 * batches + 1);
 	EXPECT_EQ(t, online_pages(mov.mem, the_zone->start_pfn + BLOCK(2), BLOCK(1), NULL), 0);
 	set_isolated(the_zone, the_zone->start_pfn + BLOCK(1), false);
 	set_type(the_zone, the_zone->start_pfn, MT_MOVABLE);
@@ -105,6 +103,69 @@ static void pages_go_where_movable_ones_may_be(struct ktest *t)
 }
 
 /* ---- what it captures ---- */
+
+/* At the mark there is nothing to move to: it ends with the first look for that. */
+static void at_the_mark_it_ends_at_once(struct ktest *t)
+{
+	struct compact_stats stats = {0};
+	struct trace_hit hit[8];
+	unsigned nr, taken = 0;
+	struct page *page = NULL;
+	u32 i;
+
+	if (!begin(t, ZONE_MOVABLE))
+		return;
+	half_fill(0, 1);
+	half_fill(ZONE_SIZE - 1, ZONE_SIZE);
+	the_zone->wmark[WMARK_MIN] = the_zone->nr_free;
+	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
+	EXPECT_EQ(t, stats.looks, 2);
+	EXPECT_EQ(t, stats.moved, 0);
+	EXPECT_EQ(t, stats.failed, 0);
+	/* With one page above it there is one move; and of that page it is known who took it. */
+	the_zone->wmark[WMARK_MIN]--;
+	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
+	EXPECT_EQ(t, mov.least, the_zone->wmark[WMARK_MIN]);
+	EXPECT(t, stats.moved > 0);
+	for (i = 0; i < PAGEBLOCK_PAGES && !page; i++) {
+		if (mov.pages[i] && page_to_pfn_in(mov.mem, mov.pages[i]) >= the_zone->end_pfn - BLOCK(1))
+			page = mov.pages[i];
+	}
+	REQUIRE(t, page);
+	for (nr = trace_find(mov.mem, page_to_pfn_in(mov.mem, page), hit, ARRAY_SIZE(hit)); nr-- > 0;)
+		taken += hit[nr].rec.kind == TR_take;
+	EXPECT_EQ(t, taken, 1);
+	zone_set_watermarks(the_zone);
+	mov_end(t);
+}
+
+/* The first zone could go on, the second has a block in the end: that is the answer. */
+static int refuse_in_movable(
+    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
+{
+	if (zone_of(mem, page_to_pfn_in(mem, src)) == zone_in(mem, ZONE_MOVABLE))
+		return -EBUSY;
+	return mov_migrate(owner, mem, dst, src);
+}
+
+static void a_block_of_any_zone_is_the_answer(struct ktest *t)
+{
+	static const struct movable_ops ops = {
+	    .isolate = mov_isolate, .migrate = refuse_in_movable, .putback = mov_putback};
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, ZONE_SIZE);
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov.owner.ops = &ops;
+	all_caches_off(t, mem);
+	zone_in(mem, ZONE_NORMAL)->reserve = 0;
+	mov_fill(ALL_THERE_IS);
+	mov_thin_out();
+	EXPECT_EQ(t, compact_zonelist(&mem->nodes[0], GFP_MOVABLE, 1), 0);
+	EXPECT(t, mov.moved > 0);
+	EXPECT(t, buddy_has(zone_in(mem, ZONE_NORMAL), 1, MT_MOVABLE));
+	EXPECT(t, !buddy_has(zone_in(mem, ZONE_MOVABLE), 1, MT_MOVABLE));
+	mov_end(t);
+}
 
 /* Of blocks of four pages every third is free: the others go to free ones as large. */
 static void blocks_go_to_blocks_of_their_order(struct ktest *t)
@@ -218,6 +279,7 @@ static void a_zone_that_stands_by_is_no_work(struct ktest *t)
 }
 
 KTEST_SUITE(compact_exact, KTEST_QUICK, KTEST(only_what_can_be_emptied_is_looked_at),
-    KTEST(pages_go_where_movable_ones_may_be), KTEST(blocks_go_to_blocks_of_their_order),
+    KTEST(pages_go_where_movable_ones_may_be), KTEST(at_the_mark_it_ends_at_once),
+    KTEST(a_block_of_any_zone_is_the_answer), KTEST(blocks_go_to_blocks_of_their_order),
     KTEST(a_captured_page_that_breaks_is_not_used_again),
     KTEST(a_zone_that_stands_by_is_no_work));

@@ -372,6 +372,31 @@ static void a_page_removed_meanwhile_does_not_count_as_dropped(struct ktest *t)
 	end(t);
 }
 
+/* Whoever drops it, and however: the ring says so. */
+static void a_dropped_page_leaves_a_record(struct ktest *t)
+{
+	struct lru_scan direct = {.batch = 1, .direct = true}, run = {.batch = 1};
+	struct trace_hit hit[8];
+	unsigned nr, i, said[2] = {0, 0};
+	pfn_t pfn[2];
+
+	if (!begin(t))
+		return;
+	direct.zone = run.zone = movable_zone(s.mem);
+	pfn[0] = page_to_pfn_in(s.mem, page_in(s.object, 0));
+	pfn[1] = page_to_pfn_in(s.mem, page_in(s.object, 1));
+	page_set_flags(page_in(s.object, 1), PAGE_DIRTY);
+	reclaim_batch(&direct);
+	reclaim_batch(&run);
+	EXPECT_EQ(t, direct.freed + run.freed, 2);
+	for (i = 0; i < 2; i++) {
+		for (nr = trace_find(s.mem, pfn[i], hit, ARRAY_SIZE(hit)); nr-- > 0;)
+			said[i] += hit[nr].rec.kind == TR_dropped;
+		EXPECT_EQ(t, said[i], 1);
+	}
+	end(t);
+}
+
 /* ---- broken pages ---- */
 
 static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
@@ -414,4 +439,4 @@ KTEST_SUITE(reclaim_choice, KTEST_QUICK, KTEST(an_allocation_takes_what_needs_no
     KTEST(what_is_done_to_a_page_counts_until_it_is_judged),
     KTEST(a_page_written_to_later_stays_without_a_pager_for_it),
     KTEST(a_page_removed_meanwhile_does_not_count_as_dropped),
-    KTEST(a_broken_page_is_taken_from_objects_only));
+    KTEST(a_dropped_page_leaves_a_record), KTEST(a_broken_page_is_taken_from_objects_only));
