@@ -1,153 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_reclaim.c: the reclaim thread with all that it calls made up: who is woken and when, what is brought from
- * standby and asked for, in which order requests are served, and what is left of a start that fails.
+ * test_play_reclaim.c: the reclaim thread with all that it calls made up: who is woken and when, in
+ * which order requests are served, and what is left of a start that fails.
  */
-#include "tests/judge_help.h"
-#include "tests/mm_test.h"
-
-#include "mm/lru_scan.h"
-
-#define NODES  2u
-#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 4u : 64u) /* of each zone */
-
-static struct memory *world;
-static unsigned sleeps; /* of a thread, before it is told to stop */
-static void (*in_drain)(void);
-static int compacts[8];     /* what compactions return, in turn */
-static long brings[8];      /* and what standby_online does */
-static unsigned compacted, asked_for;
-
-static const char *name_of(const struct waitq *wq)
-{
-	unsigned n;
-
-	for (n = 0; n < NODES; n++) {
-		if (wq == &world->nodes[n].reclaim.wake)
-			return n ? "thread 1" : "thread 0";
-		if (wq == &world->nodes[n].reclaim.served)
-			return n ? "who waits at 1" : "who waits at 0";
-	}
-	return "?";
-}
-
-static void note_wake(struct waitq *wq)
-{
-	judge_note("wake %s\n", name_of(wq));
-}
-
-/* Nobody else is there who could make it true. */
-static bool note_wait(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
-{
-	bool now = cond(arg);
-
-	judge_note("%s%s\n", now ? "no sleep of " : "sleep of ", name_of(wq));
-	if (!now || sleeps-- == 0)
-		WRITE_ONCE(((struct reclaim *)arg)->stop, 1);
-	return true;
-}
-
-static int note_drain(struct memory *mem, struct zone *zone)
-{
-	judge_note("drain\n");
-	if (in_drain)
-		in_drain();
-	return 0;
-}
-
-static int note_compact(const struct node *node, gfp_t gfp, unsigned order)
-{
-	judge_note("compact %u for %s\n", order, gfp & GFP_MOVABLE ? "movable" : "kernel");
-	return compacts[compacted++ % 8];
-}
-
-static long note_bring(struct zone *zone)
-{
-	judge_note("bring %u\n", zone->id);
-	return brings[asked_for++ % 8];
-}
-
-static u64 note_ask(struct memory *mem, u64 run_for)
-{
-	judge_note("ask %#llx\n", (unsigned long long)run_for);
-	return 1;
-}
-
-static void note_freed(struct zone *zone, unsigned long nr, unsigned long cma)
-{
-	if (nr)
-		judge_note("%lu freed in %u, %lu lent\n", nr, zone->id, cma);
-}
-
-static int start_standby(struct memory *mem)
-{
-	bool some = ++judge.jobs != judge.no_job;
-
-	judge_note("[%sstandby]\n", some ? "" : "no ");
-	return some ? 0 : -ENOMEM;
-}
-
-static void stop_standby(struct memory *mem)
-{
-	judge_note("[standby stops]\n");
-}
-
-#define thread_start       judge_start
-#define thread_join        judge_join
-#define wake_up            note_wake
-#define wait_until         note_wait
-#define drain_all_pages    note_drain
-#define compact_zonelist   note_compact
-#define standby_online     note_bring
-#define standby_ask        note_ask
-#define standby_start      start_standby
-#define standby_stop       stop_standby
-#define reclaim_note_freed note_freed
-#define reclaim_start      played_start
-#define reclaim_stop       played_stop
-#define zone_lacks         played_lacks
-static unsigned long played_lacks(const struct zone *zone, u64 waiting, bool cma);
-static int played_start(struct memory *mem);
-static void played_stop(struct memory *mem);
-#include "mm/reclaim.c" /* NOLINT(bugprone-suspicious-include): what is played */
-#undef reclaim_stop
-
-/* Nodes of two zones each; the real threads do not run. */
-static bool begin(struct ktest *t)
-{
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, BLOCKS}, {0, ZONE_MOVABLE, BLOCKS},
-	    {1, ZONE_NORMAL, BLOCKS}, {1, ZONE_MOVABLE, BLOCKS}};
-
-	judge_begin();
-	in_drain = NULL;
-	sleeps = compacted = asked_for = 0;
-	memset(compacts, 0, sizeof(compacts));
-	memset(brings, 0, sizeof(brings));
-	world = build_memory(t, NODES, NULL, specs, ARRAY_SIZE(specs));
-	if (!world)
-		return false;
-	reclaim_stop(world);
-	return true;
-}
-
-static void end(struct ktest *t)
-{
-	unsigned n;
-
-	for (n = 0; n < NODES; n++)
-		EXPECT(t, !world->nodes[n].reclaim.thread);
-	WRITE_ONCE(port_task()->reserve, 0);
-	drop_memory(t, world);
-}
-
-/* The thread of node 0, until it has been awake @turns times. */
-static void run_thread(unsigned turns)
-{
-	WRITE_ONCE(world->nodes[0].reclaim.stop, 0);
-	sleeps = turns;
-	reclaim_thread(&world->nodes[0]);
-	WRITE_ONCE(port_task()->reserve, 0);
-}
+#include "tests/play_reclaim.h"
 
 /* ---- beginning and end ---- */
 
@@ -316,46 +172,16 @@ static void a_compaction_in_vain_brings_standby(struct ktest *t)
 	end(t);
 }
 
-/* ---- standby, for a run ---- */
-
-/* As many steps as the zone is short of, and no more; a step that fails is not tried again in this run. */
-static void a_run_brings_what_a_zone_is_short_of(struct ktest *t)
+static void each_request_is_compacted_for_once(struct ktest *t)
 {
-	const u64 waiting = request_bit(GFP_KERNEL, 0);
-	unsigned long free;
-	struct zone *zone;
-	char want[40];
-
 	if (!begin(t))
 		return;
-	zone = &world->zones[ZONE_NORMAL];
-	free = zone->nr_free;
-	EXPECT(t, free > zone->wmark[WMARK_HIGH] && zone->wmark[WMARK_HIGH] > zone->wmark[WMARK_LOW] &&
-		zone->wmark[WMARK_LOW] > 0);
-	brings[0] = 8;
-	brings[1] = 16;
-	bring_standby(zone, 0);
-	bring_standby(zone, waiting);
-	EXPECT_SAID(t, "");
-	/* Low, at rest: the steps are noted at the end, together. */
-	zone->nr_free = zone->wmark[WMARK_LOW] - 1;
-	bring_standby(zone, 0);
-	EXPECT_SAID(t, "bring 1\nbring 1\nbring 1\n24 freed in 1, 0 lent\n");
-	/* Not low, but less than the request needs. */
-	zone->nr_free = zone->wmark[WMARK_HIGH];
-	bring_standby(zone, 0);
-	EXPECT_SAID(t, "");
-	brings[asked_for] = -EAGAIN;
-	bring_standby(zone, waiting);
-	ksnprintf(want, sizeof(want), "bring 1\nask %#llx\n", (unsigned long long)waiting);
-	EXPECT_SAID(t, want);
-	brings[asked_for] = -ENOMEM;
-	bring_standby(zone, waiting);
-	EXPECT_SAID(t, "bring 1\n");
-	zone->nr_free = free;
+	world->nodes[0].reclaim.compact = request_bit(GFP_DMA32, 2);
+	serve_compact(&world->nodes[0]);
+	EXPECT_SAID(t, "drain\ncompact 2 for kernel\nwake who waits at 0\n");
 	end(t);
 }
 
 KTEST_SUITE(play_reclaim, 0, KTEST(a_start_that_fails_leaves_no_thread),
     KTEST(the_thread_serves_all_that_is_wanted), KTEST(compactions_are_made_in_turn),
-    KTEST(a_compaction_in_vain_brings_standby), KTEST(a_run_brings_what_a_zone_is_short_of));
+    KTEST(a_compaction_in_vain_brings_standby), KTEST(each_request_is_compacted_for_once));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_choice.c: which pages a scan takes off a list, in which order, and what still spares a page that it
- * has taken: what others do to it before it is judged, or before its pager is asked.
+ * test_reclaim_choice.c: which pages a scan takes off a list, in which order, and what still spares a
+ * page that it has taken: what others do to it before it is judged, or before its pager is asked.
  */
 #include "tests/pager_help.h"
 
@@ -57,7 +57,8 @@ static void expect_list(struct ktest *t, unsigned which, const u32 *index, unsig
 }
 
 /* A scan of @which for @max pages takes these slots, in this order, and nothing else. */
-static void expect_taken(struct ktest *t, bool unmapped, unsigned max, const u32 *index, unsigned nr)
+static void expect_taken(
+    struct ktest *t, bool unmapped, unsigned max, const u32 *index, unsigned nr)
 {
 	struct zone *zone = movable_zone(s.mem);
 	struct page *taken[RECLAIM_BATCH];
@@ -78,7 +79,7 @@ static void expect_taken(struct ktest *t, bool unmapped, unsigned max, const u32
 	}
 }
 
-/* An allocation leaves where it is what must be unmapped, written or waited for, or was used of late. */
+/* An allocation leaves what must be unmapped, written or waited for, or was used of late. */
 static void an_allocation_takes_what_needs_nothing_done(struct ktest *t)
 {
 	static const u32 plain[] = {4, 6, 7}, two[] = {4, 6}, first[] = {0, 1, 2};
@@ -114,7 +115,7 @@ static void an_allocation_takes_what_needs_nothing_done(struct ktest *t)
 	end(t);
 }
 
-/* Pinned, broken, or with all the references that a page can have: it would be met again and again. */
+/* Pinned, broken, or with all the references there are: it would be met again and again. */
 static void what_cannot_be_had_goes_to_the_other_end(struct ktest *t)
 {
 	static const u32 rest[] = {3, 4}, after[] = {5, 6, 7, 0, 1, 2, 3, 4};
@@ -304,6 +305,138 @@ static void what_is_done_to_a_page_counts_until_it_is_judged(struct ktest *t)
 	end(t);
 }
 
+/* ---- while a pager is asked ---- */
+
+static struct vm_object *other;
+
+static int take_it(struct vm_object *object, u32 index, const void *data)
+{
+	/* Somebody writes to a page of the other object, which was clean when it was judged. */
+	page_set_flags(chosen, PAGE_DIRTY);
+	return 0;
+}
+
+/* A page that its pager cannot be given stays, though it was clean when it was looked at. */
+static void a_page_written_to_later_stays_without_a_pager_for_it(struct ktest *t)
+{
+	static const struct vm_pager_ops takes = {.get = scene_get, .clean = take_it};
+	struct lru_scan scan = {.batch = 2, .desperate = true};
+	u64 value;
+
+	if (!scene_begin_pager(t, &s, 1, &takes, NULL))
+		return;
+	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_PAGER, 1, &scene_pager, NULL, &other), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(9), 1, VM_RW, other, 0), 0);
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_write(page_at(0), 1), 0);
+	EXPECT_EQ(t, soft_read(page_at(9), &value), 0);
+	chosen = page_in(other, 0);
+	scan.zone = movable_zone(s.mem);
+	reclaim_batch(&scan);
+	EXPECT_EQ(t, scan.freed, 1);
+	EXPECT_EQ(t, vm_object_present(s.object), 0);
+	EXPECT_EQ(t, vm_object_present(other), 1);
+	EXPECT(t, page_in(other, 0) == chosen && page_word(chosen) & PAGE_DIRTY);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_CLEANED), 1);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), 0);
+	/* It is still there for whoever has it mapped. */
+	EXPECT_EQ(t, soft_try_write(page_at(9), 2), 0);
+	soft_unload_space();
+	vm_object_put(other);
+	scene_end(t, &s);
+}
+
+static void remove_it(struct store *st, struct vm_object *object, u32 index)
+{
+	EXPECT_EQ((struct ktest *)st->arg, vm_object_remove(object, index, 1), 0);
+}
+
+/* Who removed it has freed it. */
+static void a_page_removed_meanwhile_does_not_count_as_dropped(struct ktest *t)
+{
+	struct lru_scan scan = {.batch = 1};
+
+	if (!begin(t))
+		return;
+	page_set_flags(page_in(s.object, 0), PAGE_DIRTY);
+	store.arg = t;
+	store.meanwhile = remove_it;
+	scan.zone = movable_zone(s.mem);
+	reclaim_batch(&scan);
+	store.meanwhile = NULL;
+	EXPECT_EQ(t, store.cleans, 1);
+	EXPECT_EQ(t, scan.freed, 0);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_FREED), 0);
+	EXPECT_EQ(t, vm_object_present(s.object), PAGES - 1);
+	EXPECT_EQ(t, movable_zone(s.mem)->nr_reclaiming, 0);
+	end(t);
+}
+
+/* Whoever drops it, and however: the ring says so. */
+static void a_dropped_page_leaves_a_record(struct ktest *t)
+{
+	struct lru_scan direct = {.batch = 1, .direct = true}, run = {.batch = 1};
+	struct trace_hit hit[8];
+	unsigned nr, i, said[2] = {0, 0};
+	pfn_t pfn[2];
+
+	if (!begin(t))
+		return;
+	direct.zone = run.zone = movable_zone(s.mem);
+	pfn[0] = page_to_pfn_in(s.mem, page_in(s.object, 0));
+	pfn[1] = page_to_pfn_in(s.mem, page_in(s.object, 1));
+	page_set_flags(page_in(s.object, 1), PAGE_DIRTY);
+	reclaim_batch(&direct);
+	reclaim_batch(&run);
+	EXPECT_EQ(t, direct.freed + run.freed, 2);
+	for (i = 0; i < 2; i++) {
+		for (nr = trace_find(s.mem, pfn[i], hit, ARRAY_SIZE(hit)); nr-- > 0;)
+			said[i] += hit[nr].rec.kind == TR_dropped;
+		EXPECT_EQ(t, said[i], 1);
+	}
+	end(t);
+}
+
+/* ---- broken pages ---- */
+
+static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
+{
+	struct page *page, *pinned;
+	pfn_t pfn;
+
+	if (!begin(t))
+		return;
+	page = mem_alloc_pages(s.mem, GFP_MOVABLE, 0);
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(s.mem, page);
+	EXPECT_EQ(t, isolate_broken_page(s.mem, pfn), -EAGAIN);
+	/* Not from a driver either, which has it listed nowhere. */
+	page->owner = &store;
+	EXPECT_EQ(t, isolate_broken_page(s.mem, pfn), -EAGAIN);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 0));
+	page->owner = NULL;
+	EXPECT_EQ(t, mem_free_pages(s.mem, page, 0), 0);
+	/* Pinned or not. */
+	EXPECT_EQ(t, vm_object_pin(s.object, 3, &pinned), 0);
+	EXPECT_EQ(t, isolate_broken_page(s.mem, page_to_pfn_in(s.mem, pinned)), 0);
+	EXPECT_EQ(t, word_state(page_word(pinned)), PG_ISO_MIG);
+	EXPECT_EQ(t, list(LRU_INACTIVE)->nr, PAGES - 1);
+	putback_lru_page(s.mem, pinned);
+	EXPECT_EQ(t, list(LRU_INACTIVE)->nr, PAGES);
+	mem_unpin_page(s.mem, pinned);
+	/* One that its object has let go of is nobody's. */
+	page = page_in(s.object, 2);
+	EXPECT_EQ(t, get_page(page), 0);
+	EXPECT_EQ(t, vm_object_remove(s.object, 2, 1), 0);
+	EXPECT_EQ(t, isolate_broken_page(s.mem, page_to_pfn_in(s.mem, page)), -EAGAIN);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_LRU, 0));
+	EXPECT_EQ(t, mem_put_page(s.mem, page), 0);
+	end(t);
+}
+
 KTEST_SUITE(reclaim_choice, KTEST_QUICK, KTEST(an_allocation_takes_what_needs_nothing_done),
     KTEST(what_cannot_be_had_goes_to_the_other_end),
-    KTEST(what_is_done_to_a_page_counts_until_it_is_judged));
+    KTEST(what_is_done_to_a_page_counts_until_it_is_judged),
+    KTEST(a_page_written_to_later_stays_without_a_pager_for_it),
+    KTEST(a_page_removed_meanwhile_does_not_count_as_dropped),
+    KTEST(a_dropped_page_leaves_a_record), KTEST(a_broken_page_is_taken_from_objects_only));
