@@ -240,6 +240,85 @@ static void places_that_cannot_be_are_not_tried(struct ktest *t)
 	EXPECT_EQ(t, exact_destroy(&area), 0);
 }
 
+/* What was tried on one node and did not go is not forgotten because the next has no place, or no try is left for it. */
+static void a_refusal_outlasts_the_zones_after_it(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, NORMAL}, {1, ZONE_NORMAL, PLACES + 1}};
+	struct memory *mem = build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_NORMAL];
+	memset(&runs, 0, sizeof(runs));
+	for (i = 0; i < PLACES; i++)
+		fail_next(-EBUSY, WHY_BUSY, PFN_NONE);
+	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(1)), -EBUSY);
+	EXPECT_EQ(t, runs.tries, PLACES);
+	EXPECT_EQ(t, runs.tried[PLACES - 1], BLOCK(NORMAL + 1));
+	/* Two pageblocks in a row are only on node 1. */
+	memset(&runs, 0, sizeof(runs));
+	for (i = 0; i < NORMAL; i += 2)
+		set_isolated(zone, BLOCK(i), true);
+	for (i = 0; i < PLACES; i++)
+		fail_next(-EBUSY, WHY_BUSY, PFN_NONE);
+	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(3)), -EBUSY);
+	EXPECT_EQ(t, runs.tries, PLACES - 1);
+	for (i = 0; i < NORMAL; i += 2)
+		set_isolated(zone, BLOCK(i), false);
+	drop_memory(t, mem);
+}
+
+/* A pageblock that has come back in zone MOVABLE lies in the span still, and is no place. */
+static void another_zones_pageblock_is_no_place(struct ktest *t)
+{
+	const pfn_t pfn = BLOCK(NORMAL - 2);
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
+
+	REQUIRE(t, mem);
+	memset(&runs, 0, sizeof(runs));
+	EXPECT_EQ(t, offline_pages(mem, pfn, BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, remove_memory(mem, pfn, BLOCK(1)), 0);
+	EXPECT_EQ(t, add_memory(mem, pfn, BLOCK(1), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, pfn, BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(2)), 0);
+	EXPECT_EQ(t, runs.tries, 1);
+	EXPECT_EQ(t, area.start, BLOCK(NORMAL - 4));
+	/* Its pageblocks, and no others. */
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.start - 1)), MT_MOVABLE);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.start)), MT_CMA);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.end - 1)), MT_CMA);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.end)), MT_MOVABLE);
+	EXPECT_EQ(t, exact_destroy(&area), 0);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.start)), MT_MOVABLE);
+}
+
+/* Where alignment would move a run over the area's end there is none, though the pages behind it are free. */
+static void no_run_reaches_over_the_end(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
+	struct page *page[AREA] = {NULL}, *none = NULL;
+	unsigned i;
+
+	REQUIRE(t, begin(t, mem));
+	for (i = 0; i + 1 < AREA; i++) {
+		EXPECT_EQ(t, exact_alloc(&area, 1, MAX_ORDER, &page[i]), 0);
+		REQUIRE(t, page[i]);
+		EXPECT_EQ(t, page_to_pfn_in(mem, page[i]), area.start + BLOCK(i));
+	}
+	runs.tries = 0;
+	EXPECT_EQ(t, exact_alloc(&area, BLOCK(1) + 1, MAX_ORDER, &none), -ENOMEM);
+	EXPECT_EQ(t, runs.tries, 0);
+	EXPECT_EQ(t, exact_alloc(&area, BLOCK(1), MAX_ORDER, &page[i]), 0);
+	EXPECT(t, page[i] && page_to_pfn_in(mem, page[i]) == area.start + BLOCK(i));
+	EXPECT_EQ(t, exact_free(&area, page[i], BLOCK(1)), 0);
+	for (i = 0; i + 1 < AREA; i++)
+		EXPECT_EQ(t, exact_free(&area, page[i], 1), 0);
+	EXPECT_EQ(t, exact_destroy(&area), 0);
+}
+
 KTEST_SUITE(cma_exact, KTEST_QUICK, KTEST(a_run_is_looked_for_behind_what_is_in_the_way), KTEST(other_refusals_end_it),
     KTEST(runs_fit_to_the_page), KTEST(counts_of_two_moments_are_not_negative),
-    KTEST(half_is_of_what_the_kernel_can_have), KTEST(places_that_cannot_be_are_not_tried));
+    KTEST(half_is_of_what_the_kernel_can_have), KTEST(places_that_cannot_be_are_not_tried),
+    KTEST(a_refusal_outlasts_the_zones_after_it), KTEST(another_zones_pageblock_is_no_place),
+    KTEST(no_run_reaches_over_the_end));

@@ -324,9 +324,32 @@ static void a_success_has_no_reason(struct ktest *t)
 	mov_end(t);
 }
 
+/* As many nodes as there can be: what looks at all zones ends with the last of them. */
+static void every_zone_is_looked_at_and_no_other(struct ktest *t)
+{
+	struct zone_spec specs[MAX_NODES];
+	struct memory *mem;
+	unsigned n;
+
+	for (n = 0; n < MAX_NODES; n++)
+		specs[n] = (struct zone_spec){.node = (u8)n, .kind = n % 2 ? ZONE_MOVABLE : ZONE_NORMAL, .blocks = 2};
+	mem = build_memory(t, MAX_NODES, NULL, specs, MAX_NODES);
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_query(mem, BLOCK(2 * MAX_NODES - 2), BLOCK(2), NULL), 0);
+	for (n = MAX_NODES; n-- > 0;)
+		EXPECT_EQ(t, offline_node(mem, n, NULL, true, NULL), 0);
+	/* The kernel's last memory has stayed. */
+	EXPECT_EQ(t, memory_managed_pages(mem), BLOCK(2));
+	EXPECT_EQ(t, zone_in(mem, ZONE_NORMAL)->managed, BLOCK(2));
+	for (n = 1; n < MAX_NODES; n++)
+		EXPECT_EQ(t, online_node(mem, n), BLOCK(2));
+	drop_memory(t, mem);
+}
+
 KTEST_SUITE(offline_exact, KTEST_QUICK, KTEST(a_survey_counts_its_part_of_a_claim),
     KTEST(a_survey_tells_what_is_busy_from_what_stays), KTEST(what_caches_hold_is_free),
     KTEST(what_is_offline_leaves_nothing_behind), KTEST(more_may_seem_to_leave_than_there_is),
     KTEST(of_two_equal_runs_the_upper_is_the_candidate), KTEST(a_candidate_ends_where_room_ends),
     KTEST(a_candidate_is_found_in_a_memory_that_begins_higher), KTEST(a_plan_counts_claims_of_its_zone_that_go),
-    KTEST(refusals_say_where_and_claim_little), KTEST(a_success_has_no_reason));
+    KTEST(refusals_say_where_and_claim_little), KTEST(a_success_has_no_reason),
+    KTEST(every_zone_is_looked_at_and_no_other));
