@@ -75,10 +75,14 @@ static void a_survey_tells_what_is_busy_from_what_stays(struct ktest *t)
 	EXPECT_EQ(t, survey.free, BLOCK(2) - 1);
 	EXPECT_EQ(t, mem_unpoison_page(mem, BLOCK(NORMAL) + 3), 0);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, offline_survey(mem, BLOCK(NORMAL), BLOCK(2), &survey), 0);
+	EXPECT_EQ(t, survey.pages[WHY_ALREADY], BLOCK(1));
+	EXPECT_EQ(t, survey.free, BLOCK(1));
 	EXPECT_EQ(t, remove_memory(mem, BLOCK(NORMAL), BLOCK(1)), 0);
 	EXPECT_EQ(t, offline_survey(mem, BLOCK(NORMAL), BLOCK(2), &survey), 0);
 	EXPECT_EQ(t, survey.pages[WHY_HOLE], BLOCK(1));
 	EXPECT_EQ(t, survey.first[WHY_HOLE], BLOCK(NORMAL));
+	EXPECT_EQ(t, survey.pages[WHY_ALREADY], 0);
 	EXPECT_EQ(t, survey.free, BLOCK(1));
 	EXPECT_EQ(t, survey.err, -EINVAL);
 }
@@ -283,7 +287,10 @@ static void refusals_say_where_and_claim_little(struct ktest *t)
 
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	memset(&res, 0xff, sizeof(res));
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL + 2), BLOCK(2), NULL, &res), -EBUSY);
+	EXPECT_EQ(t, res.policy, mem->policy);
+	EXPECT_EQ(t, res.loops + res.rounds + res.ipis + res.moved + res.retries, 0);
 	EXPECT_EQ(t, res.fail.why, WHY_CLAIMED);
 	EXPECT_EQ(t, res.fail.pfn, BLOCK(NORMAL + 2));
 	EXPECT_EQ(t, online_pages(mem, BLOCK(NORMAL + 2), BLOCK(2), &fail), -EBUSY);

@@ -239,6 +239,14 @@ static void progress_gives_new_patience(struct ktest *t)
 	expect_progress(t, drop_behind, low, 200 * MS);
 	expect_progress(t, drop_high, low, 300 * MS);
 	high = hold_page(BLOCK(2) + 6);
+	/* From then on it has all its time, and all its turns. */
+	world.yield = 25 * MS;
+	expect_progress(t, drop_high, low, 300 * MS);
+	high = hold_page(BLOCK(2) + 6);
+	world.yield = 100 * MS;
+	expect_progress(t, drop_high, low, 500 * MS);
+	high = hold_page(BLOCK(2) + 6);
+	world.yield = STEP;
 	expect_progress(t, retire_low, high, 300 * MS);
 	WRITE_ONCE(low->word, PAGE_WORD(1, PG_ALLOC, 0));
 	drop_page(low);
