@@ -25,15 +25,14 @@ struct node_op {
 };
 
 /*
- * One that may go if nothing in it is in the way.  Its type does not matter: one that the kernel has used, and
- * given back, is still UNMOVABLE.
+ * One that may go if nothing in it is in the way.  CMA areas stay; else the type does not matter: one that the kernel
+ * has used, and given back, is still UNMOVABLE.
  */
 static bool block_online(struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	return pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE &&
-	    (zone->kind == ZONE_MOVABLE || pageblock_type(pb) != MT_CMA);
+	return pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE && pageblock_type(pb) != MT_CMA;
 }
 
 /* Somebody may have brought it back, and taken it out again, meanwhile: then it is not ours. */
@@ -127,8 +126,7 @@ static int take_zone(struct node_op *op, struct zone *zone)
 		for (end = pfn; end < zone->end_pfn && block_online(zone, end) &&
 		     scan_unmovable(zone, end, PAGEBLOCK_PAGES, &fail) == 0; end += PAGEBLOCK_PAGES)
 			;
-		if (end > pfn)
-			err = take_run(op, zone, pfn, end);
+		err = take_run(op, zone, pfn, end);
 		/* It should have gone, unless it is the kernel's, or the firmware's. */
 		if (fail.why && fail.why != WHY_RESERVED && zone->kind == ZONE_MOVABLE && !err)
 			note_stayed(op, end, &fail);

@@ -10,6 +10,7 @@
 #define MS       1000000ULL
 #define STEP     (50 * MS) /* that a yield takes, where nothing else is said */
 #define SLEEPS   8
+#define MANY     1000u /* passes of a test; none makes as many */
 
 static struct {
 	u64 now;           /* ns */
@@ -20,7 +21,10 @@ static struct {
 	unsigned batches;  /* points before a migration */
 	u64 at;            /* on_scan is called once, at the first pass at this time or later */
 	void (*on_scan)(void);
+	unsigned passes;
 } world;
+
+static u32 cancel;
 
 static u64 world_clock(void)
 {
@@ -50,6 +54,9 @@ static void world_point(const char *name)
 {
 	void (*fn)(void) = world.on_scan;
 
+	/* What never ends is called off. */
+	if (strcmp(name, "offline.scan") == 0 && ++world.passes > MANY)
+		cancel = 1;
 	world.batches += strcmp(name, "offline.migrate") == 0;
 	if (fn && strcmp(name, "offline.scan") == 0 && world.now >= world.at) {
 		world.on_scan = NULL;
@@ -73,7 +80,6 @@ u64 world_deadline(u64 ns);
 static struct memory *mem;
 static struct mm_fail fail;
 static struct evacuation evac;
-static u32 cancel;
 
 /* Pageblock 2 of a memory of movable pages, isolated, is what shall become free. */
 static bool begin(struct ktest *t)
