@@ -210,7 +210,7 @@ struct search {
 	unsigned long best_nr, run_nr;
 };
 
-/* One pageblock, but for claims, and for how much must be left: as much of a run as leaves that is taken in the end. */
+/* One pageblock, but for claims, and for how much must be left: trimmed() sees to that for the whole run. */
 static bool block_may_go(const struct search *s, pfn_t pfn)
 {
 	struct zone *zone = zone_of(s->mem, pfn);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_contig_steps.c: what alloc_contig_range asks of an evacuation, and what it makes of each of its ends: it includes
- * the source of mm/contig.c, and answers in the evacuation's place.  Hosted only.
+ * test_contig_steps.c: what alloc_contig_range asks of an evacuation, and what it makes of each of
+ * its ends: it includes the source of mm/contig.c, and answers in the evacuation's place.  Hosted
+ * only.
  */
 #include "tests/mm_test.h"
 #include <quarry/contig.h>
@@ -14,11 +15,11 @@
 static struct {
 	struct ktest *t;
 	u64 now;
-	int err;               /* how an evacuation ends; 0: as it really does */
+	int err; /* how an evacuation ends; 0: as it really does */
 	unsigned nr;
-	bool isolated, off;    /* the pageblock of its start was, and caches were, meanwhile */
-	struct evacuation as;  /* as it was asked for */
-	pfn_t breaks;          /* a page that breaks when all is free; 0: none */
+	bool isolated, off;   /* the pageblock of its start was, and caches were, meanwhile */
+	struct evacuation as; /* as it was asked for */
+	pfn_t breaks;         /* a page that breaks when all is free; 0: none */
 } steps;
 
 static u64 steps_deadline(u64 ns)
@@ -35,7 +36,8 @@ static int steps_evacuate(struct evacuation *e)
 	steps.isolated = pageblock_isolated(pb);
 	steps.off = READ_ONCE(e->zone->pcp_depth) > 0;
 	if (steps.err)
-		return mm_fail(e->fail, e->start, steps.err == -ETIMEDOUT ? WHY_DEADLINE : WHY_NO_TARGET, steps.err);
+		return mm_fail(e->fail, e->start,
+		    steps.err == -ETIMEDOUT ? WHY_DEADLINE : WHY_NO_TARGET, steps.err);
 	e->deadline = ~0ULL;
 	EXPECT_EQ(steps.t, evacuate(e), 0);
 	if (steps.breaks)
@@ -43,7 +45,8 @@ static int steps_evacuate(struct evacuation *e)
 	return 0;
 }
 
-int steps_alloc_range(struct memory *mem, pfn_t start, pfn_t end, enum migratetype type, struct mm_fail *fail) must_check;
+int steps_alloc_range(struct memory *mem, pfn_t start, pfn_t end, enum migratetype type,
+    struct mm_fail *fail) must_check;
 unsigned long steps_free_range(struct memory *mem, pfn_t start, unsigned long nr);
 
 #define deadline_from_now  steps_deadline
@@ -124,7 +127,10 @@ static void what_was_not_switched_off_is_not_switched_on(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 }
 
-/* In the first pageblock, in the second, in the last: nothing is taken, or what was is given back. */
+/*
+ * In the first pageblock, in the second, in the last: nothing is taken, or what was is given
+ * back.
+ */
 static void what_breaks_at_last_is_found_wherever_it_lies(struct ktest *t)
 {
 	struct memory *mem = begin(t, 0, BLOCKS);
@@ -136,16 +142,21 @@ static void what_breaks_at_last_is_found_wherever_it_lies(struct ktest *t)
 		const pfn_t bad = BLOCK(i) + 3;
 
 		steps.breaks = bad;
-		EXPECT_EQ(t, steps_alloc_range(mem, BLOCK(2) + 1, BLOCK(5), MT_MOVABLE, &fail), -EBUSY);
+		EXPECT_EQ(
+		    t, steps_alloc_range(mem, BLOCK(2) + 1, BLOCK(5), MT_MOVABLE, &fail), -EBUSY);
 		EXPECT_EQ(t, fail.why, WHY_HWPOISON);
 		EXPECT_EQ(t, fail.pfn, bad);
 		drain_all_pages(mem, NULL);
 		EXPECT_EQ(t, memory_free_pages(mem), BLOCK(BLOCKS) - 1);
 		EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].nr_isolated, 0);
-		/* From then on it is seen before anything is tried; and beside the range it does not matter. */
+		/*
+		 * From then on it is seen before anything is tried; and beside the range it does
+		 * not matter.
+		 */
 		steps.nr = 0;
 		steps.breaks = 0;
-		EXPECT_EQ(t, steps_alloc_range(mem, BLOCK(2) + 1, BLOCK(5), MT_MOVABLE, &fail), -EBUSY);
+		EXPECT_EQ(
+		    t, steps_alloc_range(mem, BLOCK(2) + 1, BLOCK(5), MT_MOVABLE, &fail), -EBUSY);
 		EXPECT_EQ(t, fail.pfn, bad);
 		EXPECT_EQ(t, steps.nr, 0);
 		EXPECT_EQ(t, steps_alloc_range(mem, bad - 2, bad, MT_MOVABLE, &fail), 0);
@@ -173,5 +184,6 @@ static void the_next_pageblock_does_not_matter(struct ktest *t)
 }
 
 KTEST_SUITE(contig_steps, KTEST_QUICK, KTEST(each_end_of_an_evacuation_is_passed_on),
-    KTEST(what_was_not_switched_off_is_not_switched_on), KTEST(what_breaks_at_last_is_found_wherever_it_lies),
+    KTEST(what_was_not_switched_off_is_not_switched_on),
+    KTEST(what_breaks_at_last_is_found_wherever_it_lies),
     KTEST(the_next_pageblock_does_not_matter));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_isolation_exact.c: what a page in each of its states says to who isolates or empties its pageblock, where a range
- * begins and ends, and in which order round and scan come.
+ * test_isolation_exact.c: what a page in each of its states says to who isolates or empties its
+ * pageblock, where a range begins and ends, and in which order round and scan come.
  */
 #include "tests/mov_help.h"
 
@@ -20,7 +20,10 @@ static struct page *hold_page(struct memory *mem, pfn_t pfn)
 	return pfn_to_page_in(mem, pfn);
 }
 
-/* Of zone NORMAL and a pageblock of the kernel's: what it says before, and when all should be free. */
+/*
+ * Of zone NORMAL and a pageblock of the kernel's: what it says before, and when all should be
+ * free.
+ */
 static const struct {
 	enum page_state state;
 	bool pinned, poisoned;
@@ -65,17 +68,20 @@ static void each_state_has_its_reason(struct ktest *t)
 		struct mm_fail fail = {.pfn = PFN_NONE};
 		int err;
 
-		WRITE_ONCE(page->word, PAGE_WORD(1, states[i].state, 0) | (states[i].poisoned ? PAGE_POISON : 0));
+		WRITE_ONCE(page->word,
+		    PAGE_WORD(1, states[i].state, 0) | (states[i].poisoned ? PAGE_POISON : 0));
 		page->pincount = states[i].pinned;
 		err = scan_unmovable(zone, BLOCK(2), BLOCK(1), &fail);
 		if (err != (states[i].before ? -EBUSY : 0) || fail.why != states[i].before ||
 		    fail.pfn != (err ? AT : PFN_NONE))
-			ktest_fail(t, __FILE__, __LINE__, "row %u before: %d, reason %d", i, err, fail.why);
+			ktest_fail(t, __FILE__, __LINE__, "row %u before: %d, reason %d", i, err,
+			    fail.why);
 		fail = (struct mm_fail){.pfn = PFN_NONE};
 		err = test_pages_isolated(mem, BLOCK(2), BLOCK(1), &fail);
 		if (err != (states[i].after ? -EBUSY : 0) || fail.why != states[i].after ||
 		    fail.pfn != (err ? AT : PFN_NONE))
-			ktest_fail(t, __FILE__, __LINE__, "row %u after: %d, reason %d", i, err, fail.why);
+			ktest_fail(
+			    t, __FILE__, __LINE__, "row %u after: %d, reason %d", i, err, fail.why);
 	}
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
 	page->pincount = 0;
@@ -84,7 +90,10 @@ static void each_state_has_its_reason(struct ktest *t)
 	give_block(zone, page);
 }
 
-/* Several pageblocks: the first page that is not free, of the first that is not; each of them isolated. */
+/*
+ * Several pageblocks: the first page that is not free, of the first that is not; each of them
+ * isolated.
+ */
 static void the_first_that_is_not_free_is_named(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -118,7 +127,10 @@ static void the_first_that_is_not_free_is_named(struct ktest *t)
 		give_block(zone, page[i]);
 }
 
-/* What lies beside a range is not in its way: neither of the scan, nor when all of it should be free. */
+/*
+ * What lies beside a range is not in its way: neither of the scan, nor when all of it should be
+ * free.
+ */
 static void what_lies_beside_a_range_does_not_matter(struct ktest *t)
 {
 	static const enum iso_policy policies[] = {ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE};
@@ -145,7 +157,10 @@ static void what_lies_beside_a_range_does_not_matter(struct ktest *t)
 	give_block(zone_in(mem, ZONE_NORMAL), page);
 }
 
-/* Under disable the scan comes first, and there is no round here; under the others the round comes before the scan. */
+/*
+ * Under disable the scan comes first, and there is no round here; under the others the round
+ * comes before the scan.
+ */
 static void the_scan_comes_after_the_round(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -180,5 +195,6 @@ static void the_scan_comes_after_the_round(struct ktest *t)
 	give_block(zone, page);
 }
 
-KTEST_SUITE(isolation_exact, KTEST_QUICK, KTEST(each_state_has_its_reason), KTEST(the_first_that_is_not_free_is_named),
-    KTEST(what_lies_beside_a_range_does_not_matter), KTEST(the_scan_comes_after_the_round));
+KTEST_SUITE(isolation_exact, KTEST_QUICK, KTEST(each_state_has_its_reason),
+    KTEST(the_first_that_is_not_free_is_named), KTEST(what_lies_beside_a_range_does_not_matter),
+    KTEST(the_scan_comes_after_the_round));

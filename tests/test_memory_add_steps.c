@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memory_add_steps.c: the steps in which memory comes and goes, in their order, and what is undone when one fails: it
- * includes the source of mm/memory_add.c, and writes down a letter for each step.  Hosted only.
+ * test_memory_add_steps.c: the steps in which memory comes and goes, in their order, and what is
+ * undone when one fails: it includes the source of mm/memory_add.c, and writes down a letter for
+ * each step.  Hosted only.
  */
 #include "tests/add_help.h"
 
@@ -12,7 +13,8 @@ static struct {
 	char text[STEPS];
 	unsigned nr;
 	bool slots_fail, online_first; /* somebody brings what is to be claimed online first */
-	pfn_t start, end;              /* of the span of zone MOVABLE, as the test expects it from the next unlock on; 0: any */
+	/* Of the span of zone MOVABLE, as the test expects it from the next unlock on; 0: any. */
+	pfn_t start, end;
 } steps;
 
 static void note(char letter)
@@ -172,7 +174,10 @@ static void expect_span(pfn_t start, pfn_t end)
 	steps.end = end;
 }
 
-/* Claimed from before the first step until after the last; the descriptors stand before the first pageblock, until the last. */
+/*
+ * Claimed from before the first step until after the last; the descriptors stand before the first
+ * pageblock, until the last.
+ */
 static void steps_come_in_their_order(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
@@ -229,7 +234,10 @@ static void what_fails_is_undone_in_its_order(struct ktest *t)
 	expect_steps("csmgknu");
 	EXPECT_EQ(t, range_count(mem, BORDER - BLOCK(2), BLOCK(4), PB_HOLE), 4);
 	arrays.grows_left = -1;
-	/* What must be refused anyway is not claimed; what somebody else has claimed is not touched. */
+	/*
+	 * What must be refused anyway is not claimed; what somebody else has claimed is not
+	 * touched.
+	 */
 	EXPECT_EQ(t, steps_add(mem, START, BLOCK(1), 0), -EEXIST);
 	EXPECT_EQ(t, steps_remove(mem, START, BLOCK(1)), -EBUSY);
 	EXPECT_EQ(t, steps_remove(mem, BORDER, BLOCK(1)), -EINVAL);
@@ -245,7 +253,10 @@ static void what_fails_is_undone_in_its_order(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Between the look and the claim somebody brings some of it online: that is seen, and nothing has gone. */
+/*
+ * Between the look and the claim somebody brings some of it online: that is seen, and nothing has
+ * gone.
+ */
 static void what_came_online_before_the_claim_stays(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
@@ -262,5 +273,6 @@ static void what_came_online_before_the_claim_stays(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(memory_add_steps, KTEST_QUICK, KTEST(steps_come_in_their_order), KTEST(a_first_span_gets_into_the_lists),
-    KTEST(what_fails_is_undone_in_its_order), KTEST(what_came_online_before_the_claim_stays));
+KTEST_SUITE(memory_add_steps, KTEST_QUICK, KTEST(steps_come_in_their_order),
+    KTEST(a_first_span_gets_into_the_lists), KTEST(what_fails_is_undone_in_its_order),
+    KTEST(what_came_online_before_the_claim_stays));

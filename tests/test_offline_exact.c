@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_exact.c: where a survey's ranges end, what counts as free and as leaving when memory goes, which of several
- * places is the candidate, whose claims a zone's plan counts, and what a refusal or a success leaves behind.
+ * test_offline_exact.c: where a survey's ranges end, what counts as free and as leaving when
+ * memory goes, which of several places is the candidate, whose claims a zone's plan counts, and
+ * what a refusal or a success leaves behind.
  */
 #include "tests/add_help.h"
 #include <quarry/poison.h>
@@ -11,8 +12,8 @@
 
 static struct offline_survey survey;
 
-static void expect_claimed(struct ktest *t, struct memory *mem, unsigned from, unsigned to, unsigned long blocks,
-    pfn_t first)
+static void expect_claimed(struct ktest *t, struct memory *mem, unsigned from, unsigned to,
+    unsigned long blocks, pfn_t first)
 {
 	EXPECT_EQ(t, offline_survey(mem, BLOCK(from), BLOCK(to - from), &survey), 0);
 	EXPECT_EQ(t, survey.pages[WHY_CLAIMED], BLOCK(blocks));
@@ -24,7 +25,8 @@ static void expect_claimed(struct ktest *t, struct memory *mem, unsigned from, u
 static void a_survey_counts_its_part_of_a_claim(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
-	struct range_claim claim = {.start = BLOCK(4), .end = BLOCK(7)}, more = {.start = BLOCK(9), .end = BLOCK(10)};
+	struct range_claim claim = {.start = BLOCK(4), .end = BLOCK(7)},
+			   more = {.start = BLOCK(9), .end = BLOCK(10)};
 	unsigned why;
 
 	REQUIRE(t, mem);
@@ -55,12 +57,14 @@ static void a_survey_tells_what_is_busy_from_what_stays(struct ktest *t)
 	zone = zone_in(mem, ZONE_NORMAL);
 	/* The first is of a type that moves; of the others only CMA's is lent to what moves. */
 	for (i = 0; i < 4; i++) {
-		static const enum migratetype types[] = {MT_MOVABLE, MT_UNMOVABLE, MT_RECLAIMABLE, MT_CMA};
+		static const enum migratetype types[] = {
+		    MT_MOVABLE, MT_UNMOVABLE, MT_RECLAIMABLE, MT_CMA};
 
 		page[i] = take_block(zone, MAX_ORDER, MT_MOVABLE);
 		REQUIRE(t, page[i]);
 		set_type(zone, page_to_pfn_in(mem, page[i]), types[i]);
-		EXPECT_EQ(t, offline_survey(mem, page_to_pfn_in(mem, page[i]), BLOCK(1), &survey), 0);
+		EXPECT_EQ(
+		    t, offline_survey(mem, page_to_pfn_in(mem, page[i]), BLOCK(1), &survey), 0);
 		EXPECT_EQ(t, survey.pages[WHY_BUSY], i == 0 || i == 3 ? BLOCK(1) : 0);
 		EXPECT_EQ(t, survey.pages[WHY_UNMOVABLE], i == 0 || i == 3 ? 0 : BLOCK(1));
 		EXPECT_EQ(t, survey.free + survey.movable + survey.retired, 0);
@@ -93,7 +97,7 @@ static void a_survey_tells_what_is_busy_from_what_stays(struct ktest *t)
 static unsigned long kept(const struct memory *mem)
 {
 	return mem->zones[ZONE_NORMAL].wmark[WMARK_HIGH] + mem->zones[ZONE_NORMAL].reserve +
-	    mem->zones[ZONE_MOVABLE].wmark[WMARK_HIGH];
+	       mem->zones[ZONE_MOVABLE].wmark[WMARK_HIGH];
 }
 
 static bool take(struct memory *mem, unsigned long nr, struct pile *pile)
@@ -143,7 +147,8 @@ static void what_caches_hold_is_free(struct ktest *t)
 static void what_is_offline_leaves_nothing_behind(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
-	struct range_claim claim = {.start = BLOCK(NORMAL), .end = BLOCK(NORMAL + 2), .stays = true};
+	struct range_claim claim = {
+	    .start = BLOCK(NORMAL), .end = BLOCK(NORMAL + 2), .stays = true};
 	const pfn_t start = BLOCK(NORMAL + 2);
 	struct pile pile = {NULL, 0};
 
@@ -183,7 +188,8 @@ static void more_may_seem_to_leave_than_there_is(struct ktest *t)
 
 /* ---- candidates ---- */
 
-static void expect_candidate(struct ktest *t, struct memory *mem, unsigned long blocks, pfn_t start, unsigned long nr)
+static void expect_candidate(
+    struct ktest *t, struct memory *mem, unsigned long blocks, pfn_t start, unsigned long nr)
 {
 	unsigned long got = 0;
 
@@ -212,7 +218,10 @@ static void a_candidate_ends_where_room_ends(struct ktest *t)
 	REQUIRE(t, mov_begin(t, mem));
 	all_caches_off(t, mem);
 	mov_fill_range(BLOCK(NORMAL + 3), BLOCK(NORMAL + 5));
-	/* A pageblock and a half besides what must stay: without the last one, and half of the one before. */
+	/*
+	 * A pageblock and a half besides what must stay: without the last one, and half of the
+	 * one before.
+	 */
 	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem) - BLOCK(1) - PAGEBLOCK_PAGES / 2, &pile));
 	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 1);
 	REQUIRE(t, take(mem, PAGEBLOCK_PAGES / 2, &pile));
@@ -339,7 +348,8 @@ static void every_zone_is_looked_at_and_no_other(struct ktest *t)
 	unsigned n;
 
 	for (n = 0; n < MAX_NODES; n++)
-		specs[n] = (struct zone_spec){.node = (u8)n, .kind = n % 2 ? ZONE_MOVABLE : ZONE_NORMAL, .blocks = 2};
+		specs[n] = (struct zone_spec){
+		    .node = (u8)n, .kind = n % 2 ? ZONE_MOVABLE : ZONE_NORMAL, .blocks = 2};
 	mem = build_memory(t, MAX_NODES, NULL, specs, MAX_NODES);
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_query(mem, BLOCK(2 * MAX_NODES - 2), BLOCK(2), NULL), 0);
@@ -357,6 +367,6 @@ KTEST_SUITE(offline_exact, KTEST_QUICK, KTEST(a_survey_counts_its_part_of_a_clai
     KTEST(a_survey_tells_what_is_busy_from_what_stays), KTEST(what_caches_hold_is_free),
     KTEST(what_is_offline_leaves_nothing_behind), KTEST(more_may_seem_to_leave_than_there_is),
     KTEST(of_two_equal_runs_the_upper_is_the_candidate), KTEST(a_candidate_ends_where_room_ends),
-    KTEST(a_candidate_is_found_in_a_memory_that_begins_higher), KTEST(a_plan_counts_claims_of_its_zone_that_go),
-    KTEST(refusals_say_where_and_claim_little), KTEST(a_success_has_no_reason),
-    KTEST(every_zone_is_looked_at_and_no_other));
+    KTEST(a_candidate_is_found_in_a_memory_that_begins_higher),
+    KTEST(a_plan_counts_claims_of_its_zone_that_go), KTEST(refusals_say_where_and_claim_little),
+    KTEST(a_success_has_no_reason), KTEST(every_zone_is_looked_at_and_no_other));

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_node_exact.c: which pageblocks of a node go around what is in the way, in how many tries, and what becomes
- * of those that went when the rest is called off or comes too late.
+ * test_offline_node_exact.c: which pageblocks of a node go around what is in the way, in how many
+ * tries, and what becomes of those that went when the rest is called off or comes too late.
  */
 #include "tests/mov_help.h"
 
 #include <quarry/memory_hotplug.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define LOW      4u /* pageblocks of zone DMA32 of node 1 */
-#define SIZE     8u /* of its others, and of each of node 0's */
-#define FIRST    BLOCK(2 * SIZE) /* of node 1, */
+#define LOW      4u                          /* pageblocks of zone DMA32 of node 1 */
+#define SIZE     8u                          /* of its others, and of each of node 0's */
+#define FIRST    BLOCK(2 * SIZE)             /* of node 1, */
 #define MOVABLE  (FIRST + BLOCK(LOW + SIZE)) /* and of its zone MOVABLE, */
 #define END      (MOVABLE + BLOCK(SIZE))
 
@@ -18,8 +18,8 @@ static struct node_result res;
 
 static struct memory *two_nodes(struct ktest *t)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE}, {1, ZONE_DMA32, LOW},
-	    {1, ZONE_NORMAL, SIZE}, {1, ZONE_MOVABLE, SIZE}};
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE},
+	    {1, ZONE_DMA32, LOW}, {1, ZONE_NORMAL, SIZE}, {1, ZONE_MOVABLE, SIZE}};
 
 	return build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
 }
@@ -58,7 +58,8 @@ static void every_zone_of_a_node_goes_and_comes(struct ktest *t)
 }
 
 /* Somebody else works on the pageblock @at of zone MOVABLE: so many rounds, and tries that fail. */
-static void expect_around(struct ktest *t, struct memory *mem, unsigned at, unsigned rounds, unsigned tries)
+static void expect_around(
+    struct ktest *t, struct memory *mem, unsigned at, unsigned rounds, unsigned tries)
 {
 	u64 failed = mm_event_sum(mem, EV_OFFLINE_FAIL);
 	pfn_t pfn = MOVABLE + BLOCK(at);
@@ -143,8 +144,12 @@ static void what_has_no_room_is_halved(struct ktest *t)
 	all_caches_off(t, mem);
 	normal = zone_in(mem, ZONE_NORMAL);
 	mov_fill_range(start, start + BLOCK(SIZE));
-	room = normal->wmark[WMARK_HIGH] + normal->reserve + zone_in(mem, ZONE_MOVABLE)->wmark[WMARK_HIGH];
-	/* Where pageblocks are small the marks fall by more than half of one, when three have gone. */
+	room = normal->wmark[WMARK_HIGH] + normal->reserve +
+	       zone_in(mem, ZONE_MOVABLE)->wmark[WMARK_HIGH];
+	/*
+	 * Where pageblocks are small the marks fall by more than half of one, when three have
+	 * gone.
+	 */
 	for (fit = 1; fit < (PAGEBLOCK_ORDER >= 9 ? 4u : 2u); fit += 2) {
 		u64 failed = mm_event_sum(mem, EV_OFFLINE_FAIL);
 
@@ -160,7 +165,8 @@ static void what_has_no_room_is_halved(struct ktest *t)
 		EXPECT_EQ(t, res.offlined, BLOCK(fit));
 		EXPECT_EQ(t, res.moved, BLOCK(fit));
 		EXPECT_EQ(t, res.stayed, BLOCK(SIZE - fit));
-		EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_FAIL) - failed, tries_to_halve(SIZE, fit));
+		EXPECT_EQ(
+		    t, mm_event_sum(mem, EV_OFFLINE_FAIL) - failed, tries_to_halve(SIZE, fit));
 		EXPECT_EQ(t, online_node(mem, 0), BLOCK(fit));
 		while (pile.top)
 			give_block(normal, pile_pop(&pile));
@@ -179,10 +185,14 @@ static void call_off(void *arg)
 	cancel = 1;
 }
 
-/* It is called off when the first range is about to go: that one goes, and with @whole comes back. */
+/*
+ * It is called off when the first range is about to go: that one goes, and with @whole comes
+ * back.
+ */
 static void what_went_before_a_cancel_stays_out_unless_all_must(struct ktest *t)
 {
-	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &cancel, .on_commit = call_off};
+	const struct offline_opts opts = {
+	    .policy = ISO_PRECISE, .cancel = &cancel, .on_commit = call_off};
 	struct memory *mem = two_nodes(t);
 	struct page *page;
 	unsigned whole;
@@ -203,7 +213,10 @@ static void what_went_before_a_cancel_stays_out_unless_all_must(struct ktest *t)
 		EXPECT_EQ(t, online(mem), whole ? LOW + 2 * SIZE : LOW + SIZE + 1);
 		EXPECT_EQ(t, online_node(mem, 1), whole ? 0 : first);
 	}
-	/* Called off from the start: then nothing is looked at but the one that is in the way first. */
+	/*
+	 * Called off from the start: then nothing is looked at but the one that is in the way
+	 * first.
+	 */
 	EXPECT_EQ(t, offline_node(mem, 1, &opts, false, &res), -EINTR);
 	EXPECT_EQ(t, res.fail.why, WHY_CANCELLED);
 	EXPECT_EQ(t, res.rounds, 1);
@@ -213,7 +226,10 @@ static void what_went_before_a_cancel_stays_out_unless_all_must(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* A movable page, and a deadline that is over at once; a page behind it, which cannot move, is not looked at. */
+/*
+ * A movable page, and a deadline that is over at once; a page behind it, which cannot move, is
+ * not looked at.
+ */
 static void too_late_is_told_from_busy(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = 1};

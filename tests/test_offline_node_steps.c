@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_node_steps.c: what offline_node makes of what happens between its steps: it includes the source of
- * mm/offline_node.c, and stands between it and the offlines and allocations that it asks for.  Hosted only.
+ * test_offline_node_steps.c: what offline_node makes of what happens between its steps: it
+ * includes the source of mm/offline_node.c, and stands between it and the offlines and allocations
+ * that it asks for.  Hosted only.
  */
 #include "tests/mm_test.h"
 #include <quarry/memory_hotplug.h>
@@ -10,8 +11,9 @@
 #define SIZE     8u
 
 static struct {
-	unsigned notes, no_note_at; /* notes of ranges; the one for which there is no memory, from 1 on; 0: none */
-	bool bring_back;            /* somebody brings pageblock 2 of each range back when it has gone */
+	unsigned notes;      /* of ranges */
+	unsigned no_note_at; /* the one for which there is no memory, from 1 on; 0: none */
+	bool bring_back;     /* somebody brings pageblock 2 of each range back when it has gone */
 } steps;
 
 static void *steps_alloc(size_t size)
@@ -19,8 +21,8 @@ static void *steps_alloc(size_t size)
 	return ++steps.notes == steps.no_note_at ? NULL : kmalloc(size);
 }
 
-static int steps_offline(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
-    struct offline_result *result)
+static int steps_offline(struct memory *mem, pfn_t start, unsigned long nr,
+    const struct offline_opts *opts, struct offline_result *result)
 {
 	int err = offline_pages(mem, start, nr, opts, result);
 
@@ -29,8 +31,8 @@ static int steps_offline(struct memory *mem, pfn_t start, unsigned long nr, cons
 	return err;
 }
 
-int steps_offline_node(struct memory *mem, unsigned node, const struct offline_opts *opts, bool whole,
-    struct node_result *result);
+int steps_offline_node(struct memory *mem, unsigned node, const struct offline_opts *opts,
+    bool whole, struct node_result *result);
 long steps_online_node(struct memory *mem, unsigned node);
 
 #define kmalloc       steps_alloc
@@ -43,7 +45,8 @@ static struct node_result res;
 
 static struct memory *begin(struct ktest *t)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE}, {1, ZONE_NORMAL, SIZE}};
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE}, {1, ZONE_NORMAL, SIZE}};
 
 	memset(&steps, 0, sizeof(steps));
 	return build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
@@ -70,7 +73,10 @@ static void what_came_back_at_once_is_not_noted(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The note comes before the offline: without memory for it that range stays, and those before it come back. */
+/*
+ * The note comes before the offline: without memory for it that range stays, and those before it
+ * come back.
+ */
 static void without_memory_for_a_note_all_come_back(struct ktest *t)
 {
 	struct memory *mem = begin(t);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_steps.c: the steps of an offline and an online in their order: it includes the source of
- * mm/memory_hotplug.c, and looks each time that a pageblock goes, or a zone's caches are planned.  Hosted only.
+ * test_offline_steps.c: the steps of an offline and an online in their order: it includes the
+ * source of mm/memory_hotplug.c, and looks each time that a pageblock goes, or a zone's caches are
+ * planned.  Hosted only.
  */
 #include "tests/mm_test.h"
 #include <quarry/memory_hotplug.h>
@@ -18,7 +19,32 @@ static struct {
 	unsigned plans, marks;        /* plans; times that the watermarks were set */
 	unsigned gone, unclaimed;     /* pageblocks that went; that nobody had claimed then */
 	pfn_t last;
+	struct memory *mem;
+	unsigned claims; /* when the lock was released last */
 } steps;
+
+static unsigned count_claims(void) NO_LOCK_ANALYSIS
+{
+	const struct range_claim *claim;
+	unsigned nr = 0;
+
+	LIST_FOREACH(claim, &steps.mem->claims, link)
+	nr++;
+	return nr;
+}
+
+/* Nobody else is about: what is claimed has not changed while the lock was not held. */
+static void steps_take(struct mutex *m) NO_LOCK_ANALYSIS
+{
+	EXPECT_EQ(steps.t, count_claims(), steps.claims);
+	mutex_lock(m);
+}
+
+static void steps_drop(struct mutex *m) NO_LOCK_ANALYSIS
+{
+	steps.claims = count_claims();
+	mutex_unlock(m);
+}
 
 static void steps_plan(struct zone *zone, unsigned long leaving)
 {
@@ -42,15 +68,18 @@ void steps_unlock(struct memory *mem);
 bool steps_trylock(struct memory *mem);
 void steps_plan_claimed(struct zone *zone);
 bool steps_claimed(const struct memory *mem, pfn_t start, unsigned long nr);
-unsigned long steps_count(const struct memory *mem, pfn_t start, unsigned long nr, enum pageblock_state state);
+unsigned long steps_count(
+    const struct memory *mem, pfn_t start, unsigned long nr, enum pageblock_state state);
 int steps_claim(struct memory *mem, struct range_claim *claim);
 void steps_unclaim(struct memory *mem, struct range_claim *claim);
 int steps_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail);
-int steps_offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
-    struct offline_result *result);
+int steps_offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
+    const struct offline_opts *opts, struct offline_result *result);
 int steps_online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail);
 void steps_go_online(struct zone *zone, pfn_t pfn);
 
+#define mutex_lock            steps_take
+#define mutex_unlock          steps_drop
 #define zone_plan_capacity    steps_plan
 #define zone_set_watermarks   steps_marks
 #define pageblock_set_offline steps_offline
@@ -83,16 +112,19 @@ static bool begin(struct ktest *t, struct memory *mem)
 {
 	memset(&steps, 0, sizeof(steps));
 	steps.t = t;
+	steps.mem = mem;
 	return mem;
 }
 
-/* What has gone is no longer claimed, and what has not is: each plan counts the rest of the range. */
+/*
+ * What has gone is no longer claimed, and what has not is: each plan counts the rest of the
+ * range.
+ */
 static void expect_offline(struct ktest *t, struct memory *mem, unsigned blocks)
 {
 	unsigned left = blocks, i;
 
-	memset(&steps, 0, sizeof(steps));
-	steps.t = t;
+	begin(t, mem);
 	EXPECT_EQ(t, steps_offline_pages(mem, BLOCK(FIRST), BLOCK(blocks), NULL, NULL), 0);
 	EXPECT_EQ(t, steps.gone, blocks);
 	EXPECT_EQ(t, steps.unclaimed, 0);
@@ -148,5 +180,23 @@ static void a_refusal_plans_for_what_stays(struct ktest *t)
 	EXPECT_EQ(t, steps.marks + steps.gone, 0);
 }
 
+/* Noted, and taken off again, under the lock. */
+static void claims_come_and_go_under_the_lock(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE);
+	struct range_claim claim = {.start = BLOCK(FIRST), .end = BLOCK(FIRST + 2)};
+
+	REQUIRE(t, begin(t, mem));
+	EXPECT_EQ(t, steps_claim(mem, &claim), 0);
+	EXPECT_EQ(t, steps.claims, 1);
+	EXPECT_EQ(t, steps_offline_pages(mem, BLOCK(FIRST), BLOCK(1), NULL, NULL), -EBUSY);
+	EXPECT_EQ(t, steps.claims, 1);
+	steps_unclaim(mem, &claim);
+	EXPECT_EQ(t, steps.claims, 0);
+	EXPECT_EQ(t, steps_offline_pages(mem, BLOCK(FIRST), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, steps_online_pages(mem, BLOCK(FIRST), BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, steps.claims, 0);
+}
+
 KTEST_SUITE(offline_steps, KTEST_QUICK, KTEST(a_range_goes_in_holds_of_sixty_four),
-    KTEST(a_refusal_plans_for_what_stays));
+    KTEST(a_refusal_plans_for_what_stays), KTEST(claims_come_and_go_under_the_lock));
