@@ -3,12 +3,12 @@
 # Only hosted; linked behind the others, so they run last: a broken allocator makes them wait.
 HOST_TEST_SRCS += tests/test_faults.c
 HOST_TEST_SRCS += tests/test_cover.c
-HOST_TEST_SRCS += tests/test_patience.c
-HOST_TEST_SRCS += tests/test_offline_steps.c
-HOST_TEST_SRCS += tests/test_offline_node_steps.c
-HOST_TEST_SRCS += tests/test_contig_steps.c
-HOST_TEST_SRCS += tests/test_memory_add_steps.c
-HOST_TEST_SRCS += tests/test_cma_exact.c
+HOST_TEST_SRCS += tests/test_step_patience.c
+HOST_TEST_SRCS += tests/test_step_offline.c
+HOST_TEST_SRCS += tests/test_step_offline_node.c
+HOST_TEST_SRCS += tests/test_step_contig.c
+HOST_TEST_SRCS += tests/test_step_memory_add.c
+HOST_TEST_SRCS += tests/test_step_cma.c
 HOST_TEST_SRCS += tests/test_cmdline_init.c
 HOST_TEST_SRCS += tests/test_bootfile.c
 HOST_TEST_SRCS += tests/test_device_pages.c

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_steps.c: the steps of an offline and an online in their order: it includes the
+ * test_step_offline.c: the steps of an offline and an online in their order: it includes the
  * source of mm/memory_hotplug.c, and looks each time that a pageblock goes, or a zone's caches are
  * planned.  Hosted only.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memory_add_steps.c: the steps in which memory comes and goes, in their order, and what is
+ * test_step_memory_add.c: the steps in which memory comes and goes, in their order, and what is
  * undone when one fails: it includes the source of mm/memory_add.c, and writes down a letter for
  * each step.  Hosted only.
  */

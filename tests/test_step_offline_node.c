@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_node_steps.c: what offline_node makes of what happens between its steps: it
+ * test_step_offline_node.c: what offline_node makes of what happens between its steps: it
  * includes the source of mm/offline_node.c, and stands between it and the offlines and allocations
  * that it asks for.  Hosted only.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cma_exact.c: which runs of an area are tried, in which order and how often, when ranges
+ * test_step_cma.c: which runs of an area are tried, in which order and how often, when ranges
  * cannot be had for each of the reasons there are; and figures of areas, to the page.  It includes
  * the source of mm/cma.c, and stands between it and the ranges that it asks for.  Hosted only.
  */

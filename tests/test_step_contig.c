@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_contig_steps.c: what alloc_contig_range asks of an evacuation, and what it makes of each of
+ * test_step_contig.c: what alloc_contig_range asks of an evacuation, and what it makes of each of
  * its ends: it includes the source of mm/contig.c, and answers in the evacuation's place.  Hosted
  * only.
  */
