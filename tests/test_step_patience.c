@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_patience.c: how long evacuate tries, to the pass and the nanosecond: it includes the
- * source
- * of mm/evacuate.c, and makes up the clock, the turns of threads and the pauses between passes.
- * Hosted only.
+ * source of mm/evacuate.c, and makes up the clock, the turns of threads and the pauses between
+ * passes.  Hosted only.
  */
 #include "tests/mov_help.h"
 
