@@ -8,7 +8,7 @@
  * Invariants: every pageblock of an area is of type CMA, until it is removed: what comes to its place is other
  *             memory, in zone MOVABLE, whose types do not change.  Pages that a user has keep their pageblock
  *             online.  A bit of used is set while a user has the page.
- * Tests:      tests/test_cma.c, tests/test_cma_hotplug.c, tests/test_held.c.
+ * Tests:      tests/test_cma.c, tests/test_cma_hotplug.c, tests/test_step_cma.c, tests/test_held.c.
  */
 #include "mm/mm_priv.h"
 
@@ -116,12 +116,15 @@ static unsigned long kernel_free(struct memory *mem)
 	return nr;
 }
 
-/* From the top of the zone: boot memory lies low.  At most *@tries places. */
-static int create_in_zone(struct cma *cma, const char *name, struct zone *zone, unsigned long nr, unsigned *tries)
+/*
+ * From the top of the zone: boot memory lies low.  At most *@tries places.  @err: how the places before ended, which
+ * stays if there is none here.
+ */
+static int create_in_zone(
+    struct cma *cma, const char *name, struct zone *zone, unsigned long nr, unsigned *tries, int err)
 {
 	pfn_t pfn = READ_ONCE(zone->end_pfn);
 	unsigned long run = 0;
-	int err = -ENOMEM;
 
 	while (pfn > READ_ONCE(zone->start_pfn) && *tries > 0 && err) {
 		pfn -= PAGEBLOCK_PAGES;
@@ -147,7 +150,7 @@ int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, u
 		return -ENOMEM;
 	while (i-- > 0 && err) {
 		if (mem->zones[i].kind != ZONE_MOVABLE && zone_has_span(&mem->zones[i]))
-			err = create_in_zone(cma, name, &mem->zones[i], nr, &tries);
+			err = create_in_zone(cma, name, &mem->zones[i], nr, &tries, err);
 	}
 	return err;
 }

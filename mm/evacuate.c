@@ -8,7 +8,7 @@
  * Invariants: no drain in the loop, one round came before it; save under redrain, which drains again
  *             each time the range is found not to be free.
  * Tests:      tests/test_offline.c, tests/test_offline_stall.c, tests/test_contig.c,
- *             tests/test_offline_cancel.c, tests/test_offline_bounds.c, tests/test_patience.c.
+ *             tests/test_offline_cancel.c, tests/test_offline_bounds.c, tests/test_step_patience.c.
  */
 #include "mm/mm_priv.h"
 

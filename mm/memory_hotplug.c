@@ -10,7 +10,8 @@
  *             to fail.  One offline makes exactly one drain round, and no drain in its loop, save under
  *             the policy redrain, which drains again each time the range is found not to be free.
  * Tests:      tests/test_offline.c, tests/test_offline_race.c, tests/test_offline_plan.c,
- *             tests/test_held.c, tests/test_offline_bounds.c, tests/test_cover.c.
+ *             tests/test_held.c, tests/test_offline_bounds.c, tests/test_offline_exact.c, tests/test_step_offline.c,
+ *             tests/test_cover.c.
  */
 #include "mm/mm_priv.h"
 

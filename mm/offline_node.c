@@ -5,7 +5,7 @@
  * Owns:       the bit EVACUATED of pageblocks: went with its node, comes back with it.
  * Locks:      the zone lock for the bit; offline_pages and online_pages take their own.
  * Invariants: only an OFFLINE pageblock has the bit; whoever brings it online clears it.
- * Tests:      tests/test_offline_node.c.
+ * Tests:      tests/test_offline_node.c, tests/test_offline_node_exact.c, tests/test_step_offline_node.c.
  */
 #include "mm/mm_priv.h"
 #include <quarry/memory_hotplug.h>
@@ -25,15 +25,14 @@ struct node_op {
 };
 
 /*
- * One that may go if nothing in it is in the way.  Its type does not matter: one that the kernel has used, and
- * given back, is still UNMOVABLE.
+ * One that may go if nothing in it is in the way.  CMA areas stay; else the type does not matter: one that the kernel
+ * has used, and given back, is still UNMOVABLE.
  */
 static bool block_online(struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	return pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE &&
-	    (zone->kind == ZONE_MOVABLE || pageblock_type(pb) != MT_CMA);
+	return pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE && pageblock_type(pb) != MT_CMA;
 }
 
 /* Somebody may have brought it back, and taken it out again, meanwhile: then it is not ours. */
@@ -127,8 +126,7 @@ static int take_zone(struct node_op *op, struct zone *zone)
 		for (end = pfn; end < zone->end_pfn && block_online(zone, end) &&
 		     scan_unmovable(zone, end, PAGEBLOCK_PAGES, &fail) == 0; end += PAGEBLOCK_PAGES)
 			;
-		if (end > pfn)
-			err = take_run(op, zone, pfn, end);
+		err = take_run(op, zone, pfn, end);
 		/* It should have gone, unless it is the kernel's, or the firmware's. */
 		if (fail.why && fail.why != WHY_RESERVED && zone->kind == ZONE_MOVABLE && !err)
 			note_stayed(op, end, &fail);

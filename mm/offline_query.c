@@ -5,7 +5,8 @@
  * Owns:       nothing.
  * Locks:      mem->hotplug for the claims; the zone lock for each pageblock.
  * Invariants: it only looks; its answers are true of the moment at which each page was looked at.
- * Tests:      tests/test_offline_query.c, tests/test_offline.c, tests/test_offline_bounds.c.
+ * Tests:      tests/test_offline_query.c, tests/test_offline.c, tests/test_offline_bounds.c,
+ *             tests/test_offline_exact.c.
  */
 #include "mm/mm_priv.h"
 #include <quarry/memory_hotplug.h>
@@ -209,17 +210,13 @@ struct search {
 	unsigned long best_nr, run_nr;
 };
 
-/* One pageblock, but for claims. */
+/* One pageblock, but for claims, and for how much must be left: trimmed() sees to that for the whole run. */
 static bool block_may_go(const struct search *s, pfn_t pfn)
 {
-	struct leaving out = s->claimed;
 	struct zone *zone = zone_of(s->mem, pfn);
 
-	if (pageblock_state(pageblock_of(s->mem, pfn)) != PB_ONLINE || zone->kind != ZONE_MOVABLE ||
-	    scan_unmovable(zone, pfn, PAGEBLOCK_PAGES, NULL))
-		return false;
-	range_leaving(s->mem, pfn, PAGEBLOCK_PAGES, &out);
-	return rest_is_enough(&s->stock, &out);
+	return pageblock_state(pageblock_of(s->mem, pfn)) == PB_ONLINE && zone->kind == ZONE_MOVABLE &&
+	    scan_unmovable(zone, pfn, PAGEBLOCK_PAGES, NULL) == 0;
 }
 
 /* Those pageblocks of [@start, @end), at most LOOKS of them, that may go: a bit each, from @start. */

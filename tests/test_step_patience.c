@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_patience.c: how long evacuate tries, to the pass and the nanosecond: it includes the source of mm/evacuate.c,
- * and makes up the clock, the turns of threads and the pauses between passes.  Hosted only.
+ * test_step_patience.c: how long evacuate tries, to the pass and the nanosecond: it includes the
+ * source of mm/evacuate.c, and makes up the clock, the turns of threads and the pauses between
+ * passes.  Hosted only.
  */
 #include "tests/mov_help.h"
 
@@ -10,17 +11,21 @@
 #define MS       1000000ULL
 #define STEP     (50 * MS) /* that a yield takes, where nothing else is said */
 #define SLEEPS   8
+#define MANY     1000u /* passes of a test; none makes as many */
 
 static struct {
-	u64 now;           /* ns */
-	u64 yield;         /* what a yield takes */
-	u64 turn;          /* what turns of all threads take */
+	u64 now;   /* ns */
+	u64 yield; /* what a yield takes */
+	u64 turn;  /* what turns of all threads take */
 	unsigned yields, sleeps;
 	u64 slept[SLEEPS]; /* the first pauses */
 	unsigned batches;  /* points before a migration */
 	u64 at;            /* on_scan is called once, at the first pass at this time or later */
 	void (*on_scan)(void);
+	unsigned passes;
 } world;
+
+static u32 cancel;
 
 static u64 world_clock(void)
 {
@@ -50,6 +55,9 @@ static void world_point(const char *name)
 {
 	void (*fn)(void) = world.on_scan;
 
+	/* What never ends is called off. */
+	if (strcmp(name, "offline.scan") == 0 && ++world.passes > MANY)
+		cancel = 1;
 	world.batches += strcmp(name, "offline.migrate") == 0;
 	if (fn && strcmp(name, "offline.scan") == 0 && world.now >= world.at) {
 		world.on_scan = NULL;
@@ -73,7 +81,6 @@ u64 world_deadline(u64 ns);
 static struct memory *mem;
 static struct mm_fail fail;
 static struct evacuation evac;
-static u32 cancel;
 
 /* Pageblock 2 of a memory of movable pages, isolated, is what shall become free. */
 static bool begin(struct ktest *t)
@@ -87,8 +94,13 @@ static bool begin(struct ktest *t)
 	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(2), true);
 	cancel = 0;
 	fail = (struct mm_fail){.pfn = PFN_NONE};
-	evac = (struct evacuation){.zone = zone_in(mem, ZONE_MOVABLE), .start = BLOCK(2), .end = BLOCK(3),
-	    .policy = ISO_PRECISE, .deadline = ~0ULL, .cancel = &cancel, .fail = &fail};
+	evac = (struct evacuation){.zone = zone_in(mem, ZONE_MOVABLE),
+	    .start = BLOCK(2),
+	    .end = BLOCK(3),
+	    .policy = ISO_PRECISE,
+	    .deadline = ~0ULL,
+	    .cancel = &cancel,
+	    .fail = &fail};
 	return true;
 }
 
@@ -131,7 +143,10 @@ static void expect_end(struct ktest *t, int err, pfn_t pfn, enum mm_why why, u64
 	EXPECT_EQ(t, world.now, now);
 }
 
-/* Eight passes in a row, and then 1, 2, 4, 8, 16, 16 ms; a busy page is waited for until the deadline, and not longer. */
+/*
+ * Eight passes in a row, and then 1, 2, 4, 8, 16, 16 ms; a busy page is waited for until the
+ * deadline, and not longer.
+ */
 static void pauses_grow_to_sixteen_milliseconds(struct ktest *t)
 {
 	static const u64 pauses[] = {1, 2, 4, 8, 16, 16};
@@ -185,7 +200,10 @@ static void what_stays_has_time_and_turns(struct ktest *t)
 	finish(t);
 }
 
-/* A turn counts from the end of the one before: two passes of 100 ms are needed for one of 150 ms. */
+/*
+ * A turn counts from the end of the one before: two passes of 100 ms are needed for one of 150
+ * ms.
+ */
 static void turns_do_not_overlap(struct ktest *t)
 {
 	struct page *page;
@@ -239,6 +257,14 @@ static void progress_gives_new_patience(struct ktest *t)
 	expect_progress(t, drop_behind, low, 200 * MS);
 	expect_progress(t, drop_high, low, 300 * MS);
 	high = hold_page(BLOCK(2) + 6);
+	/* From then on it has all its time, and all its turns. */
+	world.yield = 25 * MS;
+	expect_progress(t, drop_high, low, 300 * MS);
+	high = hold_page(BLOCK(2) + 6);
+	world.yield = 100 * MS;
+	expect_progress(t, drop_high, low, 500 * MS);
+	high = hold_page(BLOCK(2) + 6);
+	world.yield = STEP;
 	expect_progress(t, retire_low, high, 300 * MS);
 	WRITE_ONCE(low->word, PAGE_WORD(1, PG_ALLOC, 0));
 	drop_page(low);
@@ -399,8 +425,9 @@ static void redrain_drains_after_each_pass(struct ktest *t)
 	finish(t);
 }
 
-KTEST_SUITE(patience, KTEST_QUICK, KTEST(pauses_grow_to_sixteen_milliseconds), KTEST(what_stays_has_time_and_turns),
-    KTEST(turns_do_not_overlap), KTEST(progress_gives_new_patience), KTEST(progress_ends_the_pauses),
-    KTEST(only_the_last_pass_says_that_there_is_no_memory), KTEST(a_pass_that_was_called_off_is_not_judged),
-    KTEST(at_the_deadline_nothing_is_moved), KTEST(a_full_pageblock_goes_in_one_pass),
-    KTEST(redrain_drains_after_each_pass));
+KTEST_SUITE(patience, KTEST_QUICK, KTEST(pauses_grow_to_sixteen_milliseconds),
+    KTEST(what_stays_has_time_and_turns), KTEST(turns_do_not_overlap),
+    KTEST(progress_gives_new_patience), KTEST(progress_ends_the_pauses),
+    KTEST(only_the_last_pass_says_that_there_is_no_memory),
+    KTEST(a_pass_that_was_called_off_is_not_judged), KTEST(at_the_deadline_nothing_is_moved),
+    KTEST(a_full_pageblock_goes_in_one_pass), KTEST(redrain_drains_after_each_pass));
