@@ -51,7 +51,7 @@ INCLUDES = [
     ("tests/test_share.c", [QUARRY, r'"(kernel/)?\w+\.h"']),  # run queues, whose interface is the kernel's own
     ("tests/test_picture.c", [QUARRY, r'"kernel/\w+\.h"']),
     ("tests/test_judge_", [QUARRY, r'"(tests|kernel)/\w+\.[ch]"']),  # with the source of what they judge
-    ("tests/test_play_", [QUARRY, r'"(tests|arch/x86_64|drivers)/\w+\.[ch]"']),  # with the source of what they play
+    ("tests/test_play_", [QUARRY, r'"(tests|arch/x86_64|drivers|mm)/\w+\.[ch]"']),  # with the source of what they play
     ("tests/play_help.h", [QUARRY, r'"(tests/)?\w+\.h"', r"<setjmp\.h>"]),
     ("tests/judge_poison.h", [QUARRY, r'"(tests|kernel)/\w+\.[ch]"']),
     ("tests/test_share_step.c", [QUARRY, r'"(kernel/)?\w+\.h"']),
