@@ -124,6 +124,79 @@ static void the_first_reason_is_told(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* ---- what happens to some of a batch ---- */
+
+#define BATCH 7u
+
+/* Where the pages of an object are moved to; what happens while the fifth asks. */
+static struct {
+	struct migrate_target to;
+	struct vm_scene s;
+	struct page *pinned;
+	unsigned asked, back;
+} batch;
+
+static struct page *get_and_meddle(struct migrate_target *to, struct memory *mem, unsigned order)
+{
+	if (++batch.asked == 5) {
+		EXPECT_EQ(mov.t, vm_object_pin(batch.s.object, 1, &batch.pinned), 0);
+		EXPECT_EQ(mov.t, vm_object_remove(batch.s.object, 2, 1), 0);
+	}
+	return batch.asked == 6 ? NULL : mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, order);
+}
+
+static void give_back_counted(struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
+{
+	batch.back++;
+	mem_free_pages(mem, page, order);
+}
+
+/* One is pinned and one removed after all of it was locked, for the last two there is no memory: the others move. */
+static void each_of_a_batch_goes_its_own_way(struct ktest *t)
+{
+	static struct isolated_pages pages;
+	struct migrate_stats stats = {0};
+	struct mm_fail fail = {.why = WHY_NONE};
+	struct page *before[BATCH];
+	unsigned i;
+
+	if (!scene_begin(t, &batch.s, BATCH))
+		return;
+	soft_load_space(batch.s.space);
+	write_pages(t, 0, BATCH, t->seed);
+	REQUIRE(t, pages_there(&batch.s, BATCH));
+	pages.nr_lru = pages.nr_movable = 0;
+	for (i = 0; i < BATCH; i++) {
+		before[i] = page_in(batch.s.object, i);
+		EXPECT_EQ(t, isolate_page(batch.s.mem, page_to_pfn_in(batch.s.mem, before[i]), &pages), 0);
+	}
+	mov.t = t;
+	batch.asked = batch.back = 0;
+	batch.to = (struct migrate_target){.get = get_and_meddle, .give_back = give_back_counted};
+	pages.to = &batch.to;
+	EXPECT_EQ(t, migrate_isolated(batch.s.mem, &pages, &fail, &stats), 3);
+	EXPECT_EQ(t, fail.why, WHY_PINNED);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(batch.s.mem, before[1]));
+	EXPECT_EQ(t, stats.moved, 3);
+	EXPECT_EQ(t, stats.retries, 0);
+	EXPECT_EQ(t, batch.asked, 6);
+	EXPECT_EQ(t, batch.back, 2);
+	EXPECT_EQ(t, vm_object_present(batch.s.object), BATCH - 1);
+	for (i = 0; i < BATCH; i++) {
+		bool stays = i == 1 || i >= 5;
+
+		EXPECT_EQ(t, page_in(batch.s.object, i) == before[i], stays);
+		EXPECT(t, !stays || word_state(page_word(before[i])) == PG_LRU);
+		EXPECT(t, !stays || !(page_word(before[i]) & PAGE_LOCKED));
+	}
+	mem_unpin_page(batch.s.mem, before[1]);
+	expect_pages(t, 0, 2, t->seed);
+	expect_pages(t, 3, BATCH, t->seed);
+	soft_unload_space();
+	expect_sound(t, batch.s.mem);
+	scene_end(t, &batch.s);
+}
+
 /* ---- owners ---- */
 
 static bool unwanted(struct memory *mem, struct page *page)
@@ -330,7 +403,46 @@ static void waiters_are_told_by_page_and_memory(struct ktest *t)
 	drop_memory(t, mem[1]);
 }
 
+static unsigned bucket_locks;
+
+static void count_bucket_lock(const char *what, const struct spinlock *lock)
+{
+	bucket_locks += !strcmp(lock->name, "migwait");
+}
+
+/* A lock of the same rank is held here, so each taking of a bucket's lock is reported. */
+static void waiters_come_and_go_under_a_lock(struct ktest *t)
+{
+	struct spinlock held = SPINLOCK("held", RANK_MIGWAIT);
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	unsigned locks[3], waiting;
+	struct migwait w;
+	irqflags_t flags;
+
+	REQUIRE(t, mem);
+	atomic_or(&pfn_to_page_in(mem, mem->start_pfn)->word, PAGE_LOCKED);
+	flags = arch_irq_save();
+	bucket_locks = 0;
+	spin_violation_hook = count_bucket_lock;
+	spin_lock(&held);
+	migwait_queue(&w, mem, mem->start_pfn);
+	locks[0] = bucket_locks;
+	waiting = migwait_waiting(mem, mem->start_pfn);
+	locks[1] = bucket_locks;
+	migwait_wake(mem, mem->start_pfn);
+	locks[2] = bucket_locks;
+	spin_unlock(&held);
+	spin_violation_hook = NULL;
+	arch_irq_restore(flags);
+	atomic_and(&pfn_to_page_in(mem, mem->start_pfn)->word, ~PAGE_LOCKED);
+	EXPECT_EQ(t, waiting, 1);
+	EXPECT_EQ(t, w.woken, 1);
+	for (waiting = 0; waiting < 3; waiting++)
+		EXPECT_EQ(t, locks[waiting], waiting + 1);
+}
+
 KTEST_SUITE(migrate_exact, KTEST_QUICK, KTEST(what_is_busy_is_tried_in_the_next_pass),
     KTEST(moves_are_counted_by_the_try), KTEST(the_first_reason_is_told),
     KTEST(what_its_owner_does_not_take_back_goes), KTEST(a_page_without_references_left_stays),
-    KTEST(an_owner_is_drained_when_no_move_uses_it), KTEST(waiters_are_told_by_page_and_memory));
+    KTEST(an_owner_is_drained_when_no_move_uses_it), KTEST(waiters_are_told_by_page_and_memory),
+    KTEST(waiters_come_and_go_under_a_lock), KTEST(each_of_a_batch_goes_its_own_way));
