@@ -12,7 +12,7 @@
  *             Soft: the mark comes only when the page is out of use; a failure marks and counts nothing.
  * Tests:      tests/test_poison.c, tests/test_poison_states.c, tests/test_poison_vm.c, tests/test_poison_race.c,
  *             tests/test_held.c, tests/test_poison_tries.c, tests/test_poison_exact.c, tests/test_memory_span.c,
- *             tests/test_trace_ring.c.
+ *             tests/test_poison_standby.c, tests/test_trace_ring.c.
  */
 #include "mm/poison_priv.h"
 
@@ -393,8 +393,6 @@ static int unpoison(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 	/* Only now: the machine may have reported a page while we waited for the locks. */
 	if (READ_ONCE(zone->mem->machine_check))
 		return -EOPNOTSUPP;
-	if (!zone_owns_block(zone, pfn))
-		return -ENXIO;
 	if (pageblock_state(pb) == PB_OFFLINE && block_stands_by(zone, pfn))
 		return pb->nr_poisoned ? -EBUSY : -EINVAL;
 	if (!(page_word(page) & PAGE_F_HWPOISON))

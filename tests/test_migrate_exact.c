@@ -403,11 +403,12 @@ static void waiters_are_told_by_page_and_memory(struct ktest *t)
 	drop_memory(t, mem[1]);
 }
 
-static unsigned bucket_locks;
+static unsigned bucket_locks, strange_locks;
 
 static void count_bucket_lock(const char *what, const struct spinlock *lock)
 {
 	bucket_locks += !strcmp(lock->name, "migwait");
+	strange_locks += !migwait_owns(lock);
 }
 
 /* A lock of the same rank is held here, so each taking of a bucket's lock is reported. */
@@ -422,7 +423,7 @@ static void waiters_come_and_go_under_a_lock(struct ktest *t)
 	REQUIRE(t, mem);
 	atomic_or(&pfn_to_page_in(mem, mem->start_pfn)->word, PAGE_LOCKED);
 	flags = arch_irq_save();
-	bucket_locks = 0;
+	bucket_locks = strange_locks = 0;
 	spin_violation_hook = count_bucket_lock;
 	spin_lock(&held);
 	migwait_queue(&w, mem, mem->start_pfn);
@@ -437,6 +438,8 @@ static void waiters_come_and_go_under_a_lock(struct ktest *t)
 	atomic_and(&pfn_to_page_in(mem, mem->start_pfn)->word, ~PAGE_LOCKED);
 	EXPECT_EQ(t, waiting, 1);
 	EXPECT_EQ(t, w.woken, 1);
+	EXPECT_EQ(t, strange_locks, 0);
+	EXPECT(t, !migwait_owns(&held) && !migwait_owns(&mem->poison));
 	for (waiting = 0; waiting < 3; waiting++)
 		EXPECT_EQ(t, locks[waiting], waiting + 1);
 }

@@ -319,6 +319,38 @@ static void blocks_are_counted(struct ktest *t)
 	slabs_end(t);
 }
 
+static unsigned slab_locks;
+
+static void count_slab_lock(const char *what, const struct spinlock *lock)
+{
+	slab_locks += !strcmp(lock->name, "slab");
+}
+
+/* A lock of the same rank is held here, so each taking of a size's lock is reported: one for each size. */
+static void each_size_is_looked_at_under_its_lock(struct ktest *t)
+{
+	struct spinlock held = SPINLOCK("held", RANK_SLAB);
+	u64 counts[NR_SLAB_COUNTS];
+	unsigned to_count, to_trim;
+	irqflags_t flags;
+
+	slabs_begin();
+	flags = arch_irq_save();
+	slab_locks = 0;
+	spin_violation_hook = count_slab_lock;
+	spin_lock(&held);
+	play_counts(counts);
+	to_count = slab_locks;
+	play_trim();
+	to_trim = slab_locks - to_count;
+	spin_unlock(&held);
+	spin_violation_hook = NULL;
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, to_count, MAX_SHIFT - MIN_SHIFT + 1);
+	EXPECT_EQ(t, to_trim, MAX_SHIFT - MIN_SHIFT + 1);
+	slabs_end(t);
+}
+
 /* ---- what kfree refuses ---- */
 
 /* A panic in the middle of it leaves the lock to nobody. */
@@ -431,5 +463,6 @@ static void what_was_never_allocated_is_refused(struct ktest *t)
 KTEST_SUITE(play_slab, KTEST_QUICK, KTEST(one_page_without_objects_is_kept),
     KTEST(the_lists_are_right_after_each_step), KTEST(two_threads_bring_a_page_each),
     KTEST(without_memory_nothing_is_counted), KTEST(blocks_are_counted),
+    KTEST(each_size_is_looked_at_under_its_lock),
     KTEST(what_is_no_object_of_its_page_is_refused), KTEST(what_is_free_is_refused),
     KTEST(what_was_never_allocated_is_refused));

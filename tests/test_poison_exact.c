@@ -4,6 +4,7 @@
  * flagged pages are found in a memory of several zones and nodes.
  */
 #include "tests/mov_help.h"
+#include "mm/poison_priv.h"
 #include "tests/poison_help.h"
 #include <quarry/contig.h>
 
@@ -39,8 +40,10 @@ static void a_page_being_freed_is_retired_by_that(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), -EBUSY);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(0, PG_FREEING, 0) | PAGE_F_HWPOISON);
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0) | PAGE_F_HWPOISON);
+	page->owner = page; /* its user's own: nothing of that is left */
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 	EXPECT(t, is_retired(mem, pfn));
+	EXPECT(t, !page->owner);
 	expect_poisoned(t, mem, 1);
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 }
@@ -226,6 +229,38 @@ static void what_was_flagged_before_counts_once(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* Its object has lost its last reference, and is about to drop its pages: the mark is set, and that retires it. */
+static void an_object_on_its_way_out_drops_its_pages_itself(struct ktest *t)
+{
+	struct poison_result res;
+	struct vm_scene s;
+	unsigned refs;
+	pfn_t pfn;
+
+	if (!scene_begin_filled(t, &s, 3))
+		return;
+	pfn = page_to_pfn_in(s.mem, page_in(s.object, 1));
+	vm_space_put(s.space);
+	s.space = NULL;
+	refs = s.object->refs;
+	EXPECT_EQ(t, refs, 1);
+	s.object->refs = 0;
+	EXPECT_EQ(t, poison_doom_object_page(&s.mem->zones[ZONE_MOVABLE], pfn, &res), -EAGAIN);
+	EXPECT(t, !is_flagged(s.mem, pfn));
+	EXPECT_EQ(t, mem_memory_failure(s.mem, pfn, 0, &res), 0);
+	EXPECT_EQ(t, res.outcome, POISON_DELAYED);
+	EXPECT_EQ(t, res.unmapped, 0);
+	EXPECT(t, !res.lost);
+	EXPECT(t, is_flagged(s.mem, pfn) && page_in(s.object, 1));
+	s.object->refs = refs;
+	vm_object_put(s.object);
+	s.object = NULL;
+	EXPECT(t, is_retired(s.mem, pfn));
+	expect_poisoned(t, s.mem, 1);
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, pfn), 0);
+	scene_end(t, &s);
+}
+
 /* ---- a contiguous range ---- */
 
 static pfn_t breaks;
@@ -343,4 +378,5 @@ static void flagged_pages_are_found_in_every_zone(struct ktest *t)
 KTEST_SUITE(poison_exact, 0, KTEST(a_page_being_freed_is_retired_by_that), KTEST(what_is_on_its_way_is_waited_for),
     KTEST(only_what_will_move_is_looked_at_again), KTEST(what_was_not_copied_is_not_counted_so),
     KTEST(what_its_owner_lets_go_of_is_retired), KTEST(what_was_flagged_before_counts_once),
+    KTEST(an_object_on_its_way_out_drops_its_pages_itself),
     KTEST(a_page_that_breaks_under_the_moves_is_found), KTEST(flagged_pages_are_found_in_every_zone));
