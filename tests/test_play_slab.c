@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_slab.c: the small objects' lists, looked at from inside after each step, and what kfree refuses.  With a copy
- * of mm/slab.c of its own, whose pages are counted and whose panics come back here.
+ * test_play_slab.c: the small objects' lists, looked at from inside after each step, and what kfree refuses.  With
+ * a copy of mm/slab.c of its own, whose pages are counted and whose panics come back here.
  */
 #include "tests/mm_test.h"
 #include "tests/play_help.h"
@@ -112,15 +112,16 @@ static void look_at_lists(struct ktest *t, const unsigned *in_use, unsigned empt
 
 		for (slab = *link; slab; link = &slab->next, slab = *link) {
 			if (slab->pprev != link)
-				ktest_fail(t, __FILE__, line, "size %u: a page does not know its neighbour", 1U << shift);
+				ktest_fail(t, __FILE__, line, "size %u: a page does not know its neighbour",
+				    1U << shift);
 			look_at_slab(t, slab, shift, line);
 			nr_empty += !slab->used;
 			used += slab->used;
 		}
 		if (sizes[shift].nr_empty != nr_empty || sizes[shift].in_use != in_use[shift - MIN_SHIFT])
-			ktest_fail(t, __FILE__, line, "size %u: %u pages empty, %u counted; %llu objects, not %u", 1U << shift,
-			    nr_empty, sizes[shift].nr_empty, (unsigned long long)sizes[shift].in_use,
-			    in_use[shift - MIN_SHIFT]);
+			ktest_fail(t, __FILE__, line, "size %u: %u pages empty, %u counted; %llu objects, not %u",
+			    1U << shift, nr_empty, sizes[shift].nr_empty,
+			    (unsigned long long)sizes[shift].in_use, in_use[shift - MIN_SHIFT]);
 		if (used > in_use[shift - MIN_SHIFT] || (in_use[shift - MIN_SHIFT] - used) % objects_a_page(shift))
 			ktest_fail(t, __FILE__, line, "size %u: a page that is not full is on no list", 1U << shift);
 		all_empty += nr_empty;
