@@ -5,7 +5,8 @@
  * Owns:       the step between HOLE and OFFLINE; the growth of zones' spans; what stands behind the
  *             descriptors of a memory with struct memory_arrays.
  * Locks:      mem->adding throughout, so that one thread at a time adds or removes; mem->hotplug for the claim and
- *             for the span only, so that no offline waits for a long range; the zone lock for pageblocks and spans.
+ *             for the span only, so that no offline waits for a long range; mem->poison while pageblocks become
+ *             holes; the zone lock for pageblocks and spans.
  * Invariants: a pageblock that is no HOLE has descriptors for all its pages; a section without such a
  *             pageblock need not have any.  A span only grows: who walks it without a lock may miss what has
  *             just come, which is OFFLINE, and never meets what is not there, which reads as HOLE.
@@ -186,6 +187,8 @@ static int remove_claimed(struct memory *mem, pfn_t start, unsigned long nr) REQ
 
 	if (err)
 		return err;
+	/* Who takes a broken page out of use has looked up its zone. */
+	poison_lock(mem);
 	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags;
@@ -195,6 +198,7 @@ static int remove_claimed(struct memory *mem, pfn_t start, unsigned long nr) REQ
 		pageblock_set_hole(zone, pfn);
 		zone_unlock_irqrestore(zone, flags);
 	}
+	poison_unlock(mem);
 	unback(mem, start, nr);
 	return 0;
 }

@@ -26,7 +26,7 @@
 #include <quarry/sched_point.h>
 
 /* What the new page takes over; never LOCKED, nor what is wrong with the old frame. */
-#define FLAGS_MOVED (PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE | PAGE_UPTODATE | PAGE_UNEVICTABLE)
+#define FLAGS_MOVED (PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE | PAGE_UPTODATE)
 
 /* One page on its way. */
 struct mig {

@@ -54,6 +54,9 @@ void hotplug_lock(struct memory *mem) ACQUIRE(mem_hotplug_class);
 void hotplug_unlock(struct memory *mem) RELEASE(mem_hotplug_class);
 /* For those that somebody with the lock may wait for. */
 bool hotplug_trylock(struct memory *mem) TRY_ACQUIRE(true, mem_hotplug_class);
+/* One broken page at a time, and no memory is removed meanwhile: poison.c.  Context: thread, may sleep. */
+void poison_lock(struct memory *mem) ACQUIRE(poison_class);
+void poison_unlock(struct memory *mem) RELEASE(poison_class);
 
 /* Rounds and depths: the set of online CPUs stays, and no other round runs.  Context: thread, may sleep. */
 static inline void rounds_lock(struct memory *mem) ACQUIRE_SHARED(cpu_hotplug) ACQUIRE(pcp_ctl_class)

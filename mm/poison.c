@@ -3,14 +3,16 @@
  * poison.c: taking broken pages out of use: soft, when they still work; hard, when what is in them is damaged.
  *
  * Owns:       mem->poison and mem->machine_check.
- * Locks:      mem->poison from the first look to the last; the zone lock for each look, and in the same hold what
- *             follows from it; the zone's caches are off all the while.
+ * Locks:      mem->poison from the first look to the last: meanwhile no memory is removed, so that a page stays its
+ *             zone's; the zone lock for each look, and in the same hold what follows from it; the zone's caches
+ *             are off all the while.
  * Invariants: the caches being off, a page that is free is in the buddy, and nothing hides: who frees takes the
  *             zone lock and reads the word again under it.  So "free, and taken" and "in use, and marked" are each
  *             one lock hold, and a page is never marked that somebody may have got meanwhile.
  *             Soft: the mark comes only when the page is out of use; a failure marks and counts nothing.
  * Tests:      tests/test_poison.c, tests/test_poison_states.c, tests/test_poison_vm.c, tests/test_poison_race.c,
- *             tests/test_held.c, tests/test_poison_tries.c, tests/test_trace_ring.c.
+ *             tests/test_held.c, tests/test_poison_tries.c, tests/test_poison_exact.c, tests/test_memory_span.c,
+ *             tests/test_poison_standby.c, tests/test_trace_ring.c.
  */
 #include "mm/poison_priv.h"
 
@@ -179,7 +181,7 @@ static enum verdict look(struct request *r, int *err)
 
 	sched_point("mf.before_flag");
 	flags = zone_lock_irqsave(r->zone);
-	/* The memory that was meant may have gone since, and other memory, of another zone, be in its place. */
+	/* What stood by, and broke with all of its step, is a hole now. */
 	if (!zone_owns_block(r->zone, r->pfn))
 		v = settled(r, POISON_FAILED, -ENXIO, err);
 	else if (pageblock_state(pageblock_of(r->mem, r->pfn)) == PB_ONLINE)
@@ -318,12 +320,12 @@ static bool known(const struct memory *mem, pfn_t pfn)
 	return pfn != PFN_NONE && pfn_valid_in(mem, pfn);
 }
 
-static void poison_lock(struct memory *mem) ACQUIRE(poison_class) NO_LOCK_ANALYSIS
+void poison_lock(struct memory *mem) NO_LOCK_ANALYSIS
 {
 	mutex_lock(&mem->poison);
 }
 
-static void poison_unlock(struct memory *mem) RELEASE(poison_class) NO_LOCK_ANALYSIS
+void poison_unlock(struct memory *mem) NO_LOCK_ANALYSIS
 {
 	mutex_unlock(&mem->poison);
 }
@@ -334,12 +336,11 @@ static int handle(struct request *r)
 
 	if (!may_sleep())
 		return -EDEADLK;
-	if (!known(r->mem, r->pfn))
-		return -ENXIO;
-	r->zone = zone_of(r->mem, r->pfn);
 	poison_lock(r->mem);
 	sched_point("mf.enter");
-	err = zone_pcp_disable(r->zone);
+	/* From here on no memory is removed: what is there stays, and of its zone. */
+	r->zone = known(r->mem, r->pfn) ? zone_of(r->mem, r->pfn) : NULL;
+	err = r->zone ? zone_pcp_disable(r->zone) : -ENXIO;
 	if (!err) {
 		err = settle(r);
 		zone_pcp_enable(r->zone);
@@ -392,8 +393,6 @@ static int unpoison(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 	/* Only now: the machine may have reported a page while we waited for the locks. */
 	if (READ_ONCE(zone->mem->machine_check))
 		return -EOPNOTSUPP;
-	if (!zone_owns_block(zone, pfn))
-		return -ENXIO;
 	if (pageblock_state(pb) == PB_OFFLINE && block_stands_by(zone, pfn))
 		return pb->nr_poisoned ? -EBUSY : -EINVAL;
 	if (!(page_word(page) & PAGE_F_HWPOISON))
@@ -411,18 +410,17 @@ static int unpoison(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 
 int mem_unpoison_page(struct memory *mem, pfn_t pfn)
 {
-	struct zone *zone;
-	irqflags_t flags;
-	int err;
+	int err = -ENXIO;
 
-	if (!known(mem, pfn))
-		return -ENXIO;
 	poison_lock(mem);
-	zone = zone_of(mem, pfn);
 	sched_point("mf.unpoison");
-	flags = zone_lock_irqsave(zone);
-	err = unpoison(zone, pfn);
-	zone_unlock_irqrestore(zone, flags);
+	if (known(mem, pfn)) {
+		struct zone *zone = zone_of(mem, pfn);
+		irqflags_t flags = zone_lock_irqsave(zone);
+
+		err = unpoison(zone, pfn);
+		zone_unlock_irqrestore(zone, flags);
+	}
 	poison_unlock(mem);
 	if (!err)
 		MM_EVENT(mem, UNPOISON_OK);

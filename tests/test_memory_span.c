@@ -21,37 +21,107 @@ static void fail_page(void *arg)
 	f->err = mem_memory_failure(f->mem, f->pfn, 0, &f->res);
 }
 
-/* While who was told of it waits, its memory goes, and other memory comes there, of another node. */
-static void what_was_reported_went_before(struct ktest *t)
+static struct {
+	struct memory *mem;
+	pfn_t start;
+	int err;
+	u32 ended; /* a */
+} going;
+
+static void remove_it(void *arg)
+{
+	going.err = remove_memory(going.mem, going.start, BLOCK(2));
+	store_release(&going.ended, 1u);
+}
+
+/* So many threads wait for it; the lock goes to them in their order. */
+static void wait_for_waiters(const struct mutex *mutex, unsigned nr)
+{
+	const struct sleep_claim *claim;
+
+	do {
+		thread_yield();
+		claim = READ_ONCE(mutex->l.first);
+	} while (!claim || (nr > 1 && !READ_ONCE(claim->next)));
+}
+
+static struct memory *two_movable(struct ktest *t, struct failing *f)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, 4}, {1, ZONE_MOVABLE, 4}};
 	const pfn_t start = START + BLOCK(2 * SIZE);
-	struct failing f = {.pfn = start + 5};
 	struct memory *mem;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
-		return;
+	if (ktest_cpus() < 3) {
+		ktest_skip(t, "needs 3 CPUs");
+		return NULL;
 	}
 	mem = growing(t, 2, specs, ARRAY_SIZE(specs));
-	REQUIRE(t, mem);
-	f.mem = mem;
-	EXPECT_EQ(t, add_memory(mem, start, BLOCK(2), 0), 0);
-	/* It has looked up the zone, and waits for its turn to switch the caches off. */
+	if (!mem || add_memory(mem, start, BLOCK(2), 0))
+		return NULL;
+	*f = (struct failing){.mem = mem, .pfn = start + 5};
+	going.mem = mem;
+	going.start = start;
+	going.ended = 0;
+	return mem;
+}
+
+/* While a page of it is being taken out of use, whose zone has been looked up, the memory stays. */
+static void what_is_being_taken_out_of_use_is_not_removed(struct ktest *t)
+{
+	struct memory *mem;
+	struct failing f;
+
+	mem = two_movable(t, &f);
+	if (!mem)
+		return;
+	/* It waits for its turn to switch the caches off. */
 	mutex_lock(&mem->pcp_ctl);
 	ktest_start(1, fail_page, &f);
-	while (!mutex_is_held(&mem->poison))
+	while (!mutex_is_held(&mem->poison) || !READ_ONCE(mem->pcp_ctl.l.first))
 		thread_yield();
-	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(2)), 0);
-	EXPECT_EQ(t, add_memory(mem, start, BLOCK(2), 1), 0);
-	EXPECT_EQ(t, online_pages(mem, start, BLOCK(2), NULL), 0);
+	ktest_start(2, remove_it, NULL);
+	while (!READ_ONCE(mem->poison.l.first) && !load_acquire(&going.ended))
+		thread_yield();
+	EXPECT_EQ(t, load_acquire(&going.ended), 0);
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, f.pfn)), PB_OFFLINE);
 	mutex_unlock(&mem->pcp_ctl);
 	ktest_join(1);
+	ktest_join(2);
+	/* It was offline then; and its mark has gone with it. */
 	EXPECT_EQ(t, f.err, -ENXIO);
-	EXPECT_EQ(t, f.res.outcome, POISON_FAILED);
+	EXPECT_EQ(t, f.res.outcome, POISON_RECOVERED);
+	EXPECT_EQ(t, going.err, 0);
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, f.pfn)), PB_HOLE);
 	expect_poisoned(t, mem, 0);
-	/* What is there now can break as well. */
-	EXPECT_EQ(t, mem_memory_failure(mem, f.pfn, 0, NULL), 0);
+	drop_memory(t, mem);
+}
+
+/* While who was told of it waits for its turn, its memory goes, and other memory comes there, of another node. */
+static void what_was_reported_went_before(struct ktest *t)
+{
+	struct memory *mem;
+	struct failing f;
+
+	mem = two_movable(t, &f);
+	if (!mem)
+		return;
+	mutex_lock(&mem->pcp_ctl);
+	mutex_lock(&mem->poison);
+	ktest_start(2, remove_it, NULL);
+	wait_for_waiters(&mem->poison, 1);
+	ktest_start(1, fail_page, &f);
+	wait_for_waiters(&mem->poison, 2);
+	mutex_unlock(&mem->poison);
+	ktest_join(2);
+	EXPECT_EQ(t, going.err, 0);
+	EXPECT_EQ(t, add_memory(mem, f.pfn - 5, BLOCK(2), 1), 0);
+	EXPECT_EQ(t, online_pages(mem, f.pfn - 5, BLOCK(2), NULL), 0);
+	mutex_unlock(&mem->pcp_ctl);
+	ktest_join(1);
+	/* It finds a hole, or what is there then. */
+	EXPECT(t, f.err == -ENXIO || !f.err);
+	expect_poisoned(t, mem, f.res.outcome == POISON_RECOVERED);
+	EXPECT_EQ(t, mem_memory_failure(mem, f.pfn, 0, NULL), f.res.outcome == POISON_RECOVERED ? -EHWPOISON : 0);
 	expect_poisoned(t, mem, 1);
 	drop_memory(t, mem);
 }
@@ -218,6 +288,7 @@ static void a_span_grows_both_ways(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(memory_span, KTEST_QUICK, KTEST(what_was_reported_went_before),
+KTEST_SUITE(memory_span, KTEST_QUICK, KTEST(what_is_being_taken_out_of_use_is_not_removed),
+    KTEST(what_was_reported_went_before),
     KTEST(spans_of_two_nodes_overlap), KTEST(a_node_takes_its_own_only),
     KTEST(compaction_keeps_to_its_zone), KTEST(a_node_gets_its_first_memory), KTEST(a_span_grows_both_ways));

@@ -116,5 +116,47 @@ static void what_breaks_while_it_comes_is_reserved(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* ---- a step that becomes holes ---- */
+
+static void report_it(void *arg)
+{
+	breaks.err = mem_memory_failure(breaks.mem, BLOCK(ONLINE) + 1, 0, &breaks.res);
+}
+
+/* All of the step is broken: while who is told of one more page waits for his turn, it becomes holes. */
+static void what_became_a_hole_meanwhile_is_no_memory(struct ktest *t)
+{
+	struct memory *mem;
+	struct zone *zone;
+	unsigned i;
+
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	mem = without_descriptors(t);
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_MOVABLE);
+	for (i = 0; i < STEP; i++)
+		break_block(t, mem, BLOCK(ONLINE + i));
+	expect_poisoned(t, mem, BLOCK(STEP));
+	breaks = (struct breaks){.mem = mem};
+	mutex_lock(&mem->pcp_ctl);
+	ktest_start(1, report_it, NULL);
+	while (!mutex_is_held(&mem->poison) || !READ_ONCE(mem->pcp_ctl.l.first))
+		thread_yield();
+	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
+	mutex_unlock(&mem->pcp_ctl);
+	ktest_join(1);
+	EXPECT_EQ(t, breaks.err, -ENXIO);
+	EXPECT_EQ(t, breaks.res.outcome, POISON_FAILED);
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, BLOCK(ONLINE))), PB_HOLE);
+	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE) + 1)), 0);
+	expect_poisoned(t, mem, 0);
+	EXPECT_EQ(t, mem_unpoison_page(mem, BLOCK(ONLINE) + 1), -ENXIO);
+	drop_memory(t, mem);
+}
+
 KTEST_SUITE(poison_standby, KTEST_QUICK, KTEST(what_breaks_while_it_stands_by_is_never_used),
-    KTEST(descriptors_do_not_lie_in_what_broke), KTEST(what_breaks_while_it_comes_is_reserved));
+    KTEST(descriptors_do_not_lie_in_what_broke), KTEST(what_breaks_while_it_comes_is_reserved),
+    KTEST(what_became_a_hole_meanwhile_is_no_memory));

@@ -27,11 +27,11 @@ int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
  * remove_memory - the memory at [@start, @start + @nr) is about to go: OFFLINE becomes HOLE.  A section's
  * descriptors go with its last pageblock.  Returns 0; or, with nothing changed: -EINVAL empty, unaligned,
  * wrapping, outside, or not there; -EBUSY some of it is online or stands by, or an operation works on it;
- * -EDEADLK context.
- * Context and locks as add_memory.
+ * -EDEADLK context.  While a broken page is taken out of use, of this memory or other, it waits.
+ * Context and locks as add_memory; and poison.
  */
 int remove_memory(struct memory *mem, pfn_t start, unsigned long nr) must_check
-    EXCLUDES(mem_adding_class, mem_hotplug_class, pcp_ctl_class, zone_class);
+    EXCLUDES(mem_adding_class, mem_hotplug_class, poison_class, pcp_ctl_class, zone_class);
 
 /* ---- what would be in the way (mm/offline_query.c) ------------------------------------------- */
 

@@ -432,7 +432,7 @@ struct memory {
 	u64 hotplug_since;            /* h: when it was taken */
 	u64 hotplug_longest;          /* h: nanoseconds of the longest hold */
 	u64 nr_claims;                /* h: ever made */
-	struct mutex poison;          /* RANK_POISON: one broken page at a time */
+	struct mutex poison;          /* RANK_POISON: one broken page at a time; memory goes in between */
 	bool machine_check;           /* a: a page was reported broken by the machine: no unpoison from then on */
 	struct mutex pcp_ctl;         /* RANK_PCP_CTL: depths, rounds (single flight) */
 	/* p, the first read racily: masked drain rounds, for sharing one */
