@@ -11,7 +11,7 @@
  *             Regions, migrators and faults hold references: with the last one gone nobody looks at
  *             the slots, no entry is left, and no marker.
  * Tests:      tests/test_vm.c, tests/test_vm_exact.c, tests/test_vm_object.c, tests/test_account.c,
- *             tests/test_short.c, tests/test_held.c, tests/test_rmap_walk.c, tests/test_vm_order.c.
+ *             tests/test_short.c, tests/test_held.c, tests/test_rmap_walk.c, tests/test_vm_order.c, tests/test_vm_guard.c.
  */
 #include "mm/vm_priv.h"
 #include <quarry/account.h>

@@ -8,7 +8,7 @@
  *             migration entry holds neither.  Bits that a machine has set in an entry are collected
  *             in the instruction that takes it away, so none is lost.
  * Tests:      tests/test_vm.c, tests/test_migrate_lru.c, tests/test_rmap.c, tests/test_rmap_walk.c,
- *             tests/test_vm_exact.c, tests/test_held.c.
+ *             tests/test_vm_exact.c, tests/test_vm_guard.c, tests/test_held.c.
  */
 #include "mm/vm_priv.h"
 
