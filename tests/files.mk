@@ -64,6 +64,7 @@ TEST_SRCS += tests/test_vm_bad.c
 TEST_SRCS += tests/test_vm_exact.c
 TEST_SRCS += tests/test_vm_order.c
 TEST_SRCS += tests/test_vm_guard.c
+TEST_SRCS += tests/test_vm_late.c
 TEST_SRCS += tests/test_rmap.c
 TEST_SRCS += tests/test_rmap_walk.c
 TEST_SRCS += tests/test_tlb_many.c

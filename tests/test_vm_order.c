@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_order.c: changes of objects and spaces step by step: what others find in between, and that the last step
- * waits for its lock as the first one does.
+ * test_vm_order.c: changes of objects and spaces step by step: what others find in between, and that the last
+ * step waits for its lock as the first one does.
  *
  * They are a copy that calls the test at its scheduling points.
  */
@@ -12,7 +12,18 @@ static void at_point(const char *name);
 #undef SCHED_POINT
 #define SCHED_POINT(name) at_point(name)
 
+
+static size_t asked; /* of kmalloc, at last */
+
+static void *note_kmalloc(size_t size)
+{
+	asked = size;
+	return kmalloc(size);
+}
+
+#define kmalloc note_kmalloc
 #include "tests/vm_copy.h"
+#undef kmalloc
 
 /* ---- the scene ---- */
 
@@ -195,6 +206,30 @@ static void a_lower_protection(void)
 	EXPECT(now.t, pte_at(s.space, page_at(0)) & PTE_WRITE);
 }
 
+static void write_it(void)
+{
+	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_WRITE), 0);
+	EXPECT(now.t, pte_at(s.space, page_at(0)) & PTE_WRITE);
+}
+
+static void execute_it(void)
+{
+	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_EXEC), 0);
+	EXPECT(now.t, !(pte_at(s.space, page_at(0)) & PTE_NX));
+}
+
+/* What is allowed anew may be used before the rest is forbidden, and is not taken back with it. */
+static void a_protection_takes_only_what_it_forbids(struct ktest *t)
+{
+	if (!begin(t))
+		return;
+	STOPS(t, "protect.set", execute_it, vm_protect(s.space, VM_BASE, 1, VM_READ | VM_EXEC), 0);
+	EXPECT_EQ(t, pte_at(s.space, page_at(0)) & (PTE_WRITE | PTE_NX), 0);
+	STOPS(t, "protect.set", write_it, vm_protect(s.space, VM_BASE, 1, VM_RW), 0);
+	EXPECT_EQ(t, pte_at(s.space, page_at(0)) & (PTE_WRITE | PTE_NX), PTE_WRITE | PTE_NX);
+	scene_end(t, &s);
+}
+
 static struct page *removed;
 
 static void a_removed_page(void)
@@ -218,6 +253,20 @@ static void a_removal_keeps_its_pages_until_they_are_forgotten(struct ktest *t)
 	free = memory_free_pages(s.mem);
 	STOPS(t, "remove.emptied", a_removed_page, vm_object_remove(s.object, 0, 4), 0);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free + 1);
+	scene_end(t, &s);
+}
+
+/* A space has a bit for each CPU. */
+static void a_space_is_as_large_as_its_cpus_need(struct ktest *t)
+{
+	struct vm_space *space = NULL;
+
+	if (!begin(t))
+		return;
+	EXPECT_EQ(t, vm_space_create(s.mem, &space), 0);
+	EXPECT_EQ(t, asked, offsetof(struct vm_space, active) + CPUMASK_WORDS(nr_cpus) * sizeof(cpumask_t));
+	if (space)
+		vm_space_put(space);
 	scene_end(t, &s);
 }
 
@@ -359,5 +408,5 @@ static void a_fault_that_comes_too_late_shows_nothing(struct ktest *t)
 
 KTEST_SUITE(vm_order, KTEST_QUICK, KTEST(the_last_steps_wait_for_their_locks),
     KTEST(an_unmapping_goes_step_by_step), KTEST(a_removal_keeps_its_pages_until_they_are_forgotten),
-    KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
+    KTEST(a_protection_takes_only_what_it_forbids), KTEST(a_space_is_as_large_as_its_cpus_need), KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
     KTEST(a_fault_that_comes_too_late_shows_nothing));
