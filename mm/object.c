@@ -11,7 +11,8 @@
  *             Regions, migrators and faults hold references: with the last one gone nobody looks at
  *             the slots, no entry is left, and no marker.
  * Tests:      tests/test_vm.c, tests/test_vm_exact.c, tests/test_vm_object.c, tests/test_account.c,
- *             tests/test_short.c, tests/test_held.c, tests/test_rmap_walk.c, tests/test_vm_order.c.
+ *             tests/test_short.c, tests/test_held.c, tests/test_rmap_walk.c, tests/test_vm_order.c, tests/test_vm_guard.c,
+ *             tests/test_vm_late.c.
  */
 #include "mm/vm_priv.h"
 #include <quarry/account.h>
@@ -141,18 +142,15 @@ bool object_tryget(struct vm_object *object)
  */
 static void free_leaf(struct vm_object *object, struct page *leaf)
 {
-	u64 *slot = page_address_in(object->mem, leaf);
+	const u64 *slot = page_address_in(object->mem, leaf);
 	unsigned i;
 
 	for (i = 0; i < SLOTS_PER_LEAF; i++) {
 		KASSERT(!slot_is_marker(slot[i]));
-		if (!slot_has_page(slot[i])) {
-			slot[i] = 0;
+		if (!slot_has_page(slot[i]))
 			continue;
-		}
 		lru_release_page(object->mem, slot_page(slot[i]));
 		mem_put_page(object->mem, slot_page(slot[i]));
-		slot[i] = 0;
 	}
 	mem_free_pages(object->mem, leaf, 0);
 	account_uncharge(object->account, ACCOUNT_SLOTS, 1);

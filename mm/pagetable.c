@@ -7,7 +7,7 @@
  * Invariants: a table, once linked, stays until pt_destroy: so walks need no lock, and the place of
  *             an entry does not change.  Tables are linked filled with zeroes, by a release store.
  * Tests:      tests/test_vm.c, tests/test_vm_object.c, tests/test_account.c, tests/test_short.c,
- *             tests/test_held.c, tests/test_vm_exact.c, tests/test_vm_order.c.
+ *             tests/test_held.c, tests/test_vm_exact.c, tests/test_vm_guard.c, tests/test_vm_late.c.
  */
 #include "mm/vm_priv.h"
 #include <quarry/account.h>

@@ -8,7 +8,7 @@
  *             migration entry holds neither.  Bits that a machine has set in an entry are collected
  *             in the instruction that takes it away, so none is lost.
  * Tests:      tests/test_vm.c, tests/test_migrate_lru.c, tests/test_rmap.c, tests/test_rmap_walk.c,
- *             tests/test_vm_exact.c, tests/test_held.c.
+ *             tests/test_vm_exact.c, tests/test_vm_guard.c, tests/test_vm_late.c, tests/test_held.c.
  */
 #include "mm/vm_priv.h"
 
@@ -255,11 +255,11 @@ u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
 		if (!entry)
 			continue;
 		spin_lock(&pt->lock);
+		/* One that is not present has neither bit. */
 		old = READ_ONCE(*entry);
-		if (old & PTE_PRESENT)
-			bits |= old & (PTE_ACCESSED | PTE_DIRTY);
+		bits |= old & (PTE_ACCESSED | PTE_DIRTY);
 		/* A machine that has the entry cached does not set the bit again before it forgets it. */
-		if (old & PTE_PRESENT && old & PTE_ACCESSED) {
+		if (old & PTE_ACCESSED) {
 			atomic_and(entry, ~PTE_ACCESSED);
 			tlb_gather_add(g, r->space, va);
 		}
@@ -285,7 +285,7 @@ unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_ga
 		spin_lock(&pt->lock);
 		/* Somebody else's migration entry goes too; of nothing there is nothing to take. */
 		if (READ_ONCE(*entry)) {
-			page = rmap_take_entry(mem, entry, READ_ONCE(*entry) & PTE_PRESENT ? with : 0);
+			page = rmap_take_entry(mem, entry, with);
 			if (g)
 				tlb_gather_add(g, r->space, va);
 			/* Not the last one: the caller has another. */

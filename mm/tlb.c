@@ -86,7 +86,7 @@ void tlb_flush(struct tlb_gather *g)
 
 	for (i = 0; i < ARRAY_SIZE(g->cpus); i++)
 		anybody |= g->cpus[i] != 0;
-	if (g->nr && anybody) {
+	if (anybody) {
 		asked = smp_call_mask(g->everybody ? NULL : g->cpus, forget, g);
 		KASSERT(asked >= 0);
 		MM_EVENT(g->mem, TLB_ROUNDS);

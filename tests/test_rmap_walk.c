@@ -3,7 +3,7 @@
  * test_rmap_walk.c: walks over the regions that show a slot: what they find in each entry, what others do in
  * their pauses, and who waits until they are over.
  *
- * The walks of the first part are a copy of mm/rmap.c that calls the test in each pause, with the lock let go.
+ * The walks are a copy of mm/rmap.c that calls the test in each pause, with the lock let go.
  */
 #include "tests/vm_help.h"
 
@@ -11,35 +11,9 @@
 
 static void in_a_pause(const char *name);
 
-#define COPY static unused
-COPY void my_add(struct vm_region *r);
-COPY void my_remove(struct vm_region *r);
-COPY void my_cut(struct vm_region *r, uintptr_t end);
-COPY void my_wait(struct vm_object *object);
-COPY void my_lock(struct vm_object *object);
-COPY int my_map(struct vm_region *r, uintptr_t va, struct page *page);
-COPY struct page *my_take_entry(struct memory *mem, u64 *entry, u64 with);
-COPY u64 my_age(struct vm_object *object, u32 index, struct tlb_gather *g);
-COPY unsigned my_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g);
-COPY void my_restore(struct vm_object *object, u32 index, u64 entry, struct page *page);
-
-#define rmap_add        my_add
-#define rmap_remove     my_remove
-#define rmap_cut        my_cut
-#define object_wait     my_wait
-#define object_lock     my_lock
-#define rmap_map        my_map
-#define rmap_take_entry my_take_entry
-#define rmap_age        my_age
-#define rmap_unmap      my_unmap
-#define rmap_restore    my_restore
 #undef SCHED_POINT
 #define SCHED_POINT(name) in_a_pause(name)
-#include <quarry/sched_point.h>
-#include "mm/rmap.c"
-#undef rmap_age
-#undef rmap_unmap
-#undef object_lock
+#include "tests/vm_copy.h"
 
 /* ---- the scene ---- */
 
@@ -57,7 +31,8 @@ static bool gone[REGIONS];
 
 static void in_a_pause(const char *name)
 {
-	EXPECT(pause.t, !strcmp(name, "rmap.pause"));
+	if (strcmp(name, "rmap.pause") != 0)
+		return;
 	EXPECT(pause.t, !spin_is_held(&s.object->lock));
 	EXPECT_EQ(pause.t, s.object->walked, SLOT + 1);
 	pause.nr++;
@@ -97,7 +72,7 @@ static unsigned unmap_slot(void)
 
 	tlb_gather_init(&g, s.mem);
 	spin_lock(&s.object->lock);
-	nr = my_unmap(s.object, SLOT, 0, &g);
+	nr = rmap_unmap(s.object, SLOT, 0, &g);
 	spin_unlock(&s.object->lock);
 	tlb_flush(&g);
 	EXPECT_EQ(pause.t, s.object->walked, 0);
@@ -308,7 +283,7 @@ static void end_the_walk(void *arg)
 	early = load_acquire(&ended);
 	tlb_gather_init(&g, s.mem);
 	spin_lock(&s.object->lock);
-	(rmap_unmap)(s.object, SLOT, 0, &g);
+	rmap_unmap(s.object, SLOT, 0, &g);
 	spin_unlock(&s.object->lock);
 	tlb_flush(&g);
 }

@@ -3,6 +3,7 @@
  * test_vm_exact.c: objects and spaces to the last page: the ranges at both ends of what there may be, what entries
  * say, how many cross-calls a change makes, what is counted, and in which order a call is refused.
  */
+#include "tests/mm_test.h"
 #include "tests/vm_help.h"
 
 #define AT_ONCE 128u /* entries that are looked at in one hold of the locks */
@@ -238,7 +239,109 @@ static void a_removal_goes_on_in_steps(struct ktest *t)
 	ROUNDS(t, &s, 4, vm_object_remove(s.object, 0, 7));
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RMAP_PAUSES), 0);
 	EXPECT_EQ(t, vm_object_remove(s.object, 2 * SLOTS, 0), 0);
+	EXPECT_EQ(t, vm_object_remove(s.object, SLOTS, SLOTS + 1), 0);
+	EXPECT_EQ(t, vm_object_remove(s.object, SLOTS, SLOTS + 2), -EINVAL);
 	soft_unload_space();
+	scene_end(t, &s);
+}
+
+/* Where a table is missing at any level, what lies behind it is found. */
+static void tables_that_are_not_there_are_passed_by(struct ktest *t)
+{
+	static const struct {
+		uintptr_t start;
+		unsigned long nr, touched;
+	} places[] = {{1UL << 32, 4 * SLOTS, SLOTS + 7}, {1UL << 32, 4 * SLOTS, 2 * SLOTS},
+	    {8UL << 30 | 1UL << 29, OBJ_MAX_PAGES, OBJ_MAX_PAGES / 2}, {9UL << 30 | 1UL << 29, OBJ_MAX_PAGES, OBJ_MAX_PAGES / 2},
+	    {(1UL << 39) - PAGE_SIZE, 2, 1}, {(2UL << 39) - PAGE_SIZE, 2, 1}};
+	struct vm_object *object = NULL;
+	struct vm_scene s;
+	unsigned i;
+
+	if (!scene_begin(t, &s, 1))
+		return;
+	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, OBJ_MAX_PAGES, NULL, NULL, &object));
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
+		const uintptr_t start = places[i].start, va = start + (places[i].touched << PAGE_SHIFT);
+
+		EXPECT_EQ(t, vm_map(s.space, start, places[i].nr, VM_RW, object, 0), 0);
+		EXPECT_EQ(t, vm_fault(s.space, va, VM_WRITE), 0);
+		EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 1);
+		EXPECT_EQ(t, vm_protect(s.space, start, places[i].nr, VM_READ), 0);
+		EXPECT_EQ(t, pte_at(s.space, va) & PTE_WRITE, 0);
+		EXPECT_EQ(t, vm_unmap(s.space, start, places[i].nr), 0);
+		EXPECT_EQ(t, pte_at(s.space, va), 0);
+	}
+	vm_object_put(object);
+	scene_end(t, &s);
+}
+
+/* ---- memory of objects ---- */
+
+#define TRIES 32
+
+/* All of @page looks like pointers to @to. */
+static void point_to(const struct vm_scene *s, struct page *page, const struct page *to)
+{
+	u64 *word = page_address_in(s->mem, page);
+	unsigned i;
+
+	for (i = 0; i < PAGE_SIZE / sizeof(*word); i++)
+		word[i] = (uintptr_t)to;
+}
+
+/* The largest object fills its top page with pointers; what is behind it in memory is none of them. */
+static void a_top_page_ends_where_it_ends(struct ktest *t)
+{
+	struct vm_object *object = NULL;
+	struct page *page[TRIES], *behind;
+	bool found = false;
+	struct vm_scene s;
+	unsigned i;
+
+	if (!scene_begin(t, &s, 1))
+		return;
+	/* With the caches off pages come one after the other. */
+	EXPECT_EQ(t, zone_pcp_disable(&s.mem->zones[ZONE_NORMAL]), 0);
+	for (i = 0; i < TRIES; i++) {
+		if (i == TRIES / 2)
+			REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, OBJ_MAX_PAGES, NULL, NULL, &object));
+		page[i] = mem_alloc_pages(s.mem, GFP_KERNEL, 0);
+		REQUIRE(t, page[i]);
+		point_to(&s, page[i], page[0]);
+	}
+	for (i = 0; i < TRIES; i++)
+		found = found || page[i] == object->top + 1;
+	EXPECT(t, found);
+	EXPECT_EQ(t, vm_object_supply(object, OBJ_MAX_PAGES - 1, NULL), 0);
+	/* The same of the table of slots that was brought now. */
+	behind = mem_alloc_pages(s.mem, GFP_KERNEL, 0);
+	REQUIRE(t, behind);
+	point_to(&s, behind, page[0]);
+	EXPECT_EQ(t, vm_object_unmapped(object, ZONE_MOVABLE), 1);
+	EXPECT_EQ(t, vm_object_remove(object, 0, OBJ_MAX_PAGES), 0);
+	vm_object_put(object);
+	EXPECT_EQ(t, mem_free_pages(s.mem, behind, 0), 0);
+	for (i = 0; i < TRIES; i++)
+		EXPECT_EQ(t, mem_free_pages(s.mem, page[i], 0), 0);
+	EXPECT_EQ(t, zone_pcp_enable(&s.mem->zones[ZONE_NORMAL]), 0);
+	scene_end(t, &s);
+}
+
+/* Who cleans memory for others has what they must leave: for the page, and for the table of slots. */
+static void a_pager_has_the_last_pages(struct ktest *t)
+{
+	struct pile pile = {NULL, 0};
+	struct vm_scene s;
+
+	if (!scene_begin_pager(t, &s, 2 * SLOTS, &scene_pager, NULL))
+		return;
+	pile_alloc(s.mem, &pile, GFP_NOWAIT | GFP_KERNEL, 0, ALL_THERE_IS);
+	pile_alloc(s.mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, vm_object_supply(s.object, 0, NULL), 0);
+	EXPECT_EQ(t, vm_object_supply(s.object, SLOTS, NULL), 0);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_WAIT), 0);
+	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
 	scene_end(t, &s);
 }
 
@@ -370,5 +473,7 @@ KTEST_SUITE(vm_exact, KTEST_QUICK, KTEST(the_first_and_the_last_page_can_be_mapp
     KTEST(a_hole_counts_before_what_is_not_allowed), KTEST(entries_say_what_the_region_allows),
     KTEST(what_a_machine_noted_stays_when_more_is_allowed), KTEST(a_change_makes_so_many_rounds),
     KTEST(what_was_not_mapped_is_not_forgotten), KTEST(a_removal_goes_on_in_steps),
+    KTEST(tables_that_are_not_there_are_passed_by),
+    KTEST(a_top_page_ends_where_it_ends), KTEST(a_pager_has_the_last_pages),
     KTEST(what_a_space_has_is_told_region_by_region), KTEST(each_object_has_its_own_count),
     KTEST(a_reference_is_had_only_while_there_is_one), KTEST(a_gathering_begins_empty));

@@ -1,98 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_order.c: changes of objects and spaces step by step: what others find in between, and that the last step
- * waits for its lock as the first one does.
+ * test_vm_order.c: changes of objects and spaces step by step: what others find in between, and that the last
+ * step waits for its lock as the first one does.
  *
- * A copy of mm/object.c, mm/vmspace.c and mm/fault.c that calls the test at each scheduling point.
+ * They are a copy that calls the test at its scheduling points.
  */
 #include "tests/vm_help.h"
-#include <quarry/account.h>
 
 static void at_point(const char *name);
 
 #undef SCHED_POINT
 #define SCHED_POINT(name) at_point(name)
 
-#define COPY static unused
-COPY u64 *my_slot(struct vm_object *object, u32 index);
-COPY u64 my_lookup(struct vm_object *object, u32 index);
-COPY int my_prepare(struct vm_object *object, u32 index, gfp_t gfp);
-COPY void my_fill(struct vm_object *object, u32 index, struct page *page);
-COPY int my_create(struct memory *mem, enum vm_object_kind kind, unsigned long nr_pages,
-    const struct vm_pager_ops *ops, void *pager, struct vm_object **out);
-COPY void my_get(struct vm_object *object);
-COPY bool my_tryget(struct vm_object *object);
-COPY void my_put(struct vm_object *object);
-COPY int my_supply(struct vm_object *object, u32 index, const void *data);
-COPY int my_remove(struct vm_object *object, u32 index, u32 nr);
-COPY bool my_has(struct vm_object *object, u32 index);
-COPY unsigned long my_unmapped(struct vm_object *object, enum zone_kind highest);
-COPY int my_pin(struct vm_object *object, u32 index, struct page **page);
 
-#define object_slot        my_slot
-#define object_lookup      my_lookup
-#define object_prepare     my_prepare
-#define object_fill        my_fill
-#define vm_object_create   my_create
-#define vm_object_get      my_get
-#define object_tryget      my_tryget
-#define vm_object_put      my_put
-#define vm_object_supply   my_supply
-#define vm_object_remove   my_remove
-#define vm_object_has      my_has
-#define vm_object_unmapped my_unmapped
-#define vm_object_pin      my_pin
-#include "mm/object.c"
-#undef object_slot
-#undef object_lookup
-#undef object_prepare
-#undef object_fill
-#undef vm_object_create
-#undef vm_object_get
-#undef object_tryget
-#undef vm_object_put
-#undef vm_object_supply
-#undef vm_object_remove
-#undef vm_object_has
-#undef vm_object_unmapped
-#undef vm_object_pin
+static size_t asked; /* of kmalloc, at last */
 
-COPY struct vm_region *my_region_find(struct vm_space *space, uintptr_t va);
-COPY int my_space_create(struct memory *mem, struct vm_space **out);
-COPY void my_space_get(struct vm_space *space);
-COPY void my_space_put(struct vm_space *space);
-COPY int my_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot,
-    struct vm_object *object, unsigned long offset);
-COPY int my_unmap(struct vm_space *space, uintptr_t va, unsigned long nr);
-COPY int my_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot);
-COPY unsigned long my_resident(struct vm_space *space, enum zone_kind highest,
-    void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg);
-COPY void my_enter(struct vm_space *space);
-COPY void my_leave(struct vm_space *space);
+static void *note_kmalloc(size_t size)
+{
+	asked = size;
+	return kmalloc(size);
+}
 
-#define region_find       my_region_find
-#define vm_space_create   my_space_create
-#define vm_space_get      my_space_get
-#define vm_space_put      my_space_put
-#define vm_map            my_map
-#define vm_unmap          my_unmap
-#define vm_protect        my_protect
-#define vm_space_resident my_resident
-#define vm_space_enter    my_enter
-#define vm_space_leave    my_leave
-#include "mm/vmspace.c"
-#undef region_find
-#undef vm_space_create
-#undef vm_space_get
-#undef vm_space_put
-#undef vm_map
-#undef vm_unmap
-#undef vm_protect
-
-COPY int my_fault(struct vm_space *space, uintptr_t va, unsigned access);
-#define vm_fault my_fault
-#include "mm/fault.c"
-#undef vm_fault
+#define kmalloc note_kmalloc
+#include "tests/vm_copy.h"
+#undef kmalloc
 
 /* ---- the scene ---- */
 
@@ -203,14 +134,14 @@ static void the_last_steps_wait_for_their_locks(struct ktest *t)
 	if (!begin(t))
 		return;
 	WAITS_AT(t, "fault.ready", &s.space->lock, second_page_is_mapped,
-	    my_fault(s.space, page_at(1), VM_READ));
+	    vm_fault(s.space, page_at(1), VM_READ));
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(1), 1), 0);
 	EXPECT_EQ(t, vm_map(s.space, page_at(1), 1, VM_RW, s.object, 1), 0);
 	/* The page is there: nothing but the entry is missing. */
 	WAITS_AT(t, "fault.ready", &s.object->lock, second_page_is_mapped,
-	    my_fault(s.space, page_at(1), VM_READ));
+	    vm_fault(s.space, page_at(1), VM_READ));
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(1), 3), 0);
-	WAITS_AT(t, "unmap.cleared", &s.object->lock, nobody_shows_it, my_unmap(s.space, page_at(0), 1));
+	WAITS_AT(t, "unmap.cleared", &s.object->lock, nobody_shows_it, vm_unmap(s.space, page_at(0), 1));
 	scene_end(t, &s);
 }
 
@@ -259,7 +190,7 @@ static void an_unmapping_goes_step_by_step(struct ktest *t)
 	if (!begin(t))
 		return;
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		STOPS(t, steps[i].point, steps[i].look, my_unmap(s.space, VM_BASE, 4), 0);
+		STOPS(t, steps[i].point, steps[i].look, vm_unmap(s.space, VM_BASE, 4), 0);
 		EXPECT(t, nobody_shows_it());
 		EXPECT_EQ(t, s.object->refs, 1);
 		EXPECT_EQ(t, vm_map(s.space, VM_BASE, 4, VM_RW, s.object, 0), 0);
@@ -273,6 +204,30 @@ static void a_lower_protection(void)
 {
 	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_WRITE), -EACCES);
 	EXPECT(now.t, pte_at(s.space, page_at(0)) & PTE_WRITE);
+}
+
+static void write_it(void)
+{
+	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_WRITE), 0);
+	EXPECT(now.t, pte_at(s.space, page_at(0)) & PTE_WRITE);
+}
+
+static void execute_it(void)
+{
+	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_EXEC), 0);
+	EXPECT(now.t, !(pte_at(s.space, page_at(0)) & PTE_NX));
+}
+
+/* What is allowed anew may be used before the rest is forbidden, and is not taken back with it. */
+static void a_protection_takes_only_what_it_forbids(struct ktest *t)
+{
+	if (!begin(t))
+		return;
+	STOPS(t, "protect.set", execute_it, vm_protect(s.space, VM_BASE, 1, VM_READ | VM_EXEC), 0);
+	EXPECT_EQ(t, pte_at(s.space, page_at(0)) & (PTE_WRITE | PTE_NX), 0);
+	STOPS(t, "protect.set", write_it, vm_protect(s.space, VM_BASE, 1, VM_RW), 0);
+	EXPECT_EQ(t, pte_at(s.space, page_at(0)) & (PTE_WRITE | PTE_NX), PTE_WRITE | PTE_NX);
+	scene_end(t, &s);
 }
 
 static struct page *removed;
@@ -292,12 +247,26 @@ static void a_removal_keeps_its_pages_until_they_are_forgotten(struct ktest *t)
 
 	if (!begin(t))
 		return;
-	STOPS(t, "protect.set", a_lower_protection, my_protect(s.space, VM_BASE, 1, VM_READ), 0);
+	STOPS(t, "protect.set", a_lower_protection, vm_protect(s.space, VM_BASE, 1, VM_READ), 0);
 	EXPECT_EQ(t, pte_at(s.space, page_at(0)) & PTE_WRITE, 0);
 	removed = page_in(s.object, 0);
 	free = memory_free_pages(s.mem);
-	STOPS(t, "remove.emptied", a_removed_page, my_remove(s.object, 0, 4), 0);
+	STOPS(t, "remove.emptied", a_removed_page, vm_object_remove(s.object, 0, 4), 0);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free + 1);
+	scene_end(t, &s);
+}
+
+/* A space has a bit for each CPU. */
+static void a_space_is_as_large_as_its_cpus_need(struct ktest *t)
+{
+	struct vm_space *space = NULL;
+
+	if (!begin(t))
+		return;
+	EXPECT_EQ(t, vm_space_create(s.mem, &space), 0);
+	EXPECT_EQ(t, asked, offsetof(struct vm_space, active) + CPUMASK_WORDS(nr_cpus) * sizeof(cpumask_t));
+	if (space)
+		vm_space_put(space);
 	scene_end(t, &s);
 }
 
@@ -338,19 +307,19 @@ static void a_slot_is_filled_once(struct ktest *t)
 	if (!begin(t))
 		return;
 	free = memory_free_pages(s.mem);
-	STOPS(t, "supply.page", lose_it, my_supply(s.object, 1, NULL), -EHWPOISON);
+	STOPS(t, "supply.page", lose_it, vm_object_supply(s.object, 1, NULL), -EHWPOISON);
 	EXPECT_EQ(t, vm_object_present(s.object), 1);
 	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 0);
 	EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
 	EXPECT(t, !vm_object_has(s.object, 1));
 	EXPECT_EQ(t, vm_object_present(s.object), 1);
-	STOPS(t, "supply.page", mark_it, my_supply(s.object, 1, NULL), -EAGAIN);
+	STOPS(t, "supply.page", mark_it, vm_object_supply(s.object, 1, NULL), -EAGAIN);
 	EXPECT(t, vm_object_has(s.object, 1));
 	EXPECT_EQ(t, vm_object_pin(s.object, 1, &page), -EAGAIN);
 	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 0);
 	unmark_it();
 	EXPECT_EQ(t, memory_free_pages(s.mem), free);
-	STOPS(t, "supply.page", supply_it, my_supply(s.object, 1, NULL), -EEXIST);
+	STOPS(t, "supply.page", supply_it, vm_object_supply(s.object, 1, NULL), -EEXIST);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
 	EXPECT_EQ(t, vm_object_present(s.object), 2);
 	scene_end(t, &s);
@@ -371,7 +340,7 @@ static void a_table_of_slots_is_brought_once(struct ktest *t)
 		return;
 	free = memory_free_pages(s.mem);
 	counts_read(&before);
-	STOPS(t, "obj.leaf", prepare_it, my_prepare(s.object, 512, 0), 0);
+	STOPS(t, "obj.leaf", prepare_it, object_prepare(s.object, 512, 0), 0);
 	counts_read(&after);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
 	EXPECT_EQ(t, after.kind[ACCOUNT_SLOTS] - before.kind[ACCOUNT_SLOTS], 1);
@@ -421,7 +390,7 @@ static void a_fault_that_comes_too_late_shows_nothing(struct ktest *t)
 	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 4, NULL, NULL, &other));
 	free = memory_free_pages(s.mem);
 	for (i = 0; i < ARRAY_SIZE(meanwhile); i++) {
-		STOPS(t, "fault.ready", meanwhile[i], my_fault(s.space, page_at(1), VM_WRITE), 0);
+		STOPS(t, "fault.ready", meanwhile[i], vm_fault(s.space, page_at(1), VM_WRITE), 0);
 		EXPECT_EQ(t, pte_at(s.space, page_at(1)), 0);
 		EXPECT_EQ(t, memory_free_pages(s.mem), free);
 		EXPECT_EQ(t, vm_object_present(s.object), 1);
@@ -430,7 +399,7 @@ static void a_fault_that_comes_too_late_shows_nothing(struct ktest *t)
 		unmap_it();
 		EXPECT_EQ(t, vm_map(s.space, page_at(1), 1, VM_RW, s.object, 1), 0);
 	}
-	STOPS(t, "fault.ready", touch_it, my_fault(s.space, page_at(1), VM_WRITE), 0);
+	STOPS(t, "fault.ready", touch_it, vm_fault(s.space, page_at(1), VM_WRITE), 0);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
 	EXPECT_EQ(t, page_in(s.object, 1)->mapcount, 1);
 	vm_object_put(other);
@@ -439,5 +408,5 @@ static void a_fault_that_comes_too_late_shows_nothing(struct ktest *t)
 
 KTEST_SUITE(vm_order, KTEST_QUICK, KTEST(the_last_steps_wait_for_their_locks),
     KTEST(an_unmapping_goes_step_by_step), KTEST(a_removal_keeps_its_pages_until_they_are_forgotten),
-    KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
+    KTEST(a_protection_takes_only_what_it_forbids), KTEST(a_space_is_as_large_as_its_cpus_need), KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
     KTEST(a_fault_that_comes_too_late_shows_nothing));
