@@ -98,8 +98,6 @@ pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned have, unsigned order)
 	struct memory *mem = zone->mem;
 
 	buddy_list_del(zone, pfn, have);
-	if (have == order)
-		return pfn;
 	while (have > order) {
 		pfn_t upper;
 

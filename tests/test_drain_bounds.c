@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_drain_bounds.c: drains at the ends of a memory: its last CPU, and the last zone of as many nodes as there can be.
+ * test_drain_bounds.c: drains at the ends of a memory: its last CPU, and the last zone of as many nodes as there can be;
+ * and one round at a time.
  */
 #include "tests/mm_test.h"
 
@@ -98,5 +99,67 @@ static void the_last_zone_of_all_is_drained(struct ktest *t)
 	drop_memory(t, l.mem);
 }
 
+/* ---- in turn ---- */
+
+struct turn {
+	struct memory *mem;
+	unsigned what;
+	u32 done; /* a */
+};
+
+enum { ALL, ISOLATED, REFRESH, FIRST, DISABLE, ENABLE, NR_ROUNDS };
+
+static void make_round(void *arg)
+{
+	struct turn *turn = arg;
+	struct zone *zone = &turn->mem->zones[ZONE_NORMAL];
+
+	switch (turn->what) {
+	case ALL:
+		drain_all_pages(turn->mem, NULL);
+		break;
+	case ISOLATED:
+		drain_isolated_pages(turn->mem);
+		break;
+	case REFRESH:
+		pcp_refresh_all(turn->mem);
+		break;
+	case FIRST:
+		pcp_zones_changed(turn->mem);
+		break;
+	case DISABLE:
+		KASSERT(!zone_pcp_disable(zone));
+		break;
+	default:
+		KASSERT(!zone_pcp_enable(zone));
+		break;
+	}
+	store_release(&turn->done, 1u);
+}
+
+/* Whoever makes one waits for the end of another's. */
+static void one_round_at_a_time(struct ktest *t)
+{
+	struct turn turn = {.mem = ktest_memory(t, 0, 2, 0)};
+
+	if (ktest_cpus() < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	REQUIRE(t, turn.mem);
+	for (turn.what = 0; turn.what < NR_ROUNDS; turn.what++) {
+		turn.done = 0;
+		mutex_lock(&turn.mem->pcp_ctl);
+		ktest_start(1, make_round, &turn);
+		while (!sleep_lock_waiters(&turn.mem->pcp_ctl.l) && !load_acquire(&turn.done))
+			thread_yield();
+		EXPECT_EQ(t, load_acquire(&turn.done), 0);
+		mutex_unlock(&turn.mem->pcp_ctl);
+		ktest_join(1);
+		EXPECT_EQ(t, load_acquire(&turn.done), 1);
+	}
+}
+
 KTEST_SUITE(drain_bounds, KTEST_QUICK, KTEST(cpus_without_a_cache_are_not_asked),
-    KTEST(the_last_zone_of_all_is_drained));
+    KTEST(the_last_zone_of_all_is_drained),
+    KTEST(one_round_at_a_time));
