@@ -57,7 +57,8 @@ static bool note_wait(struct waitq *wq, bool (*cond)(void *), void *arg, u64 tim
 static void note_batch(struct lru_scan *scan)
 {
 	judge_note("batch of %u in %u%s%s%s\n", scan->batch, scan->zone->id,
-	    scan->direct ? "" : ", not direct", scan->desperate ? ", desperate" : "", scan->spare_cma ? ", none lent" : "");
+	    scan->direct ? "" : ", not direct", scan->desperate ? ", desperate" : "",
+	    scan->spare_cma ? ", none lent" : "");
 	scan->freed = drop[scan->zone->id];
 }
 

@@ -10,7 +10,7 @@
 
 static struct zone *the_zone;
 
-/* A zone of @kind, caches off, all of it free; REQUIREs that there is memory for a list of its pages. */
+/* A zone of @kind, caches off, all of it free. */
 static bool begin(struct ktest *t, enum zone_kind kind)
 {
 	bool normal = kind == ZONE_NORMAL;

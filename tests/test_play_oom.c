@@ -184,7 +184,7 @@ static void a_victim_is_waited_for_so_long(struct ktest *t)
 	end();
 }
 
-/* The wait is over, and before the lock is had he has gone: the next victim is not given up for him. */
+/* It has gone after the wait, before the lock was had: the next one is not given up for it. */
 static void a_victim_that_goes_late_is_not_given_up(struct ktest *t)
 {
 	if (!begin(t))

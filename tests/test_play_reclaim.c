@@ -8,12 +8,15 @@
 /* ---- beginning and end ---- */
 
 #define STARTS "[reclaim on -1][reclaim on -1]"
-#define STOPS(n) "wake thread " n "\nno sleep of thread " n "\n[reclaim joined]\nwake who waits at " n "\n"
+#define STOPS(n)                                                                                   \
+	"wake thread " n "\nno sleep of thread " n "\n[reclaim joined]\nwake who waits at " n "\n"
 
 static void a_start_that_fails_leaves_no_thread(struct ktest *t)
 {
 	if (!begin(t))
 		return;
+	/* Behind the last node there is none. */
+	world->nodes[NODES].reclaim.thread = (struct thread *)&sleeps;
 	judge.no_job = 1;
 	EXPECT_EQ(t, played_start(world), -ENOMEM);
 	EXPECT_SAID(t, "[no reclaim on -1][standby stops]\n");
@@ -46,6 +49,7 @@ static void a_start_that_fails_leaves_no_thread(struct ktest *t)
 	played_stop(world);
 	EXPECT_SAID(t, "[standby stops]\n");
 	world->thread_cpus = 0;
+	world->nodes[NODES].reclaim.thread = NULL;
 	end(t);
 }
 

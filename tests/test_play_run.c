@@ -44,7 +44,8 @@ static struct zone *short_of(unsigned lacks, unsigned evictable)
 }
 
 /* A run over it: had it enough in the end, and what was done? */
-static void expect_run(struct ktest *t, struct zone *zone, u64 waiting, bool enough, const char *said)
+static void expect_run(
+    struct ktest *t, struct zone *zone, u64 waiting, bool enough, const char *said)
 {
 	EXPECT_EQ(t, reclaim_zone(&world->nodes[0], zone, waiting), enough);
 	EXPECT_SAID(t, said);
@@ -61,7 +62,7 @@ static void a_run_goes_on_until_nothing_is_lacking(struct ktest *t)
 	if (!begin(t))
 		return;
 	free = world->zones[ZONE_NORMAL].nr_free;
-	/* No more at a time than is lacking; what was freed is noted after each batch, for others to have. */
+	/* No more at a time than is lacking; what was freed is noted after each batch. */
 	zone = short_of(40, 90);
 	drop[0] = 10;
 	drop[2] = 30;
@@ -138,7 +139,7 @@ static void a_run_in_vain_is_remembered(struct ktest *t)
 
 /* ---- standby, for a run ---- */
 
-/* As many steps as the zone is short of, and no more; a step that fails is not tried again in this run. */
+/* As many steps as the zone is short of; one that fails is not tried again in this run. */
 static void a_run_brings_what_a_zone_is_short_of(struct ktest *t)
 {
 	const u64 waiting = request_bit(GFP_KERNEL, 0);
