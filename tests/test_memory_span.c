@@ -35,14 +35,11 @@ static void remove_it(void *arg)
 }
 
 /* So many threads wait for it; the lock goes to them in their order. */
-static void wait_for_waiters(const struct mutex *mutex, unsigned nr)
+static void wait_for_waiters(struct mutex *mutex, unsigned nr)
 {
-	const struct sleep_claim *claim;
-
-	do {
+	do
 		thread_yield();
-		claim = READ_ONCE(mutex->l.first);
-	} while (!claim || (nr > 1 && !READ_ONCE(claim->next)));
+	while (sleep_lock_waiters(&mutex->l) < nr);
 }
 
 static struct memory *two_movable(struct ktest *t, struct failing *f)
@@ -77,10 +74,10 @@ static void what_is_being_taken_out_of_use_is_not_removed(struct ktest *t)
 	/* It waits for its turn to switch the caches off. */
 	mutex_lock(&mem->pcp_ctl);
 	ktest_start(1, fail_page, &f);
-	while (!mutex_is_held(&mem->poison) || !READ_ONCE(mem->pcp_ctl.l.first))
+	while (!mutex_is_held(&mem->poison) || !sleep_lock_waiters(&mem->pcp_ctl.l))
 		thread_yield();
 	ktest_start(2, remove_it, NULL);
-	while (!READ_ONCE(mem->poison.l.first) && !load_acquire(&going.ended))
+	while (!sleep_lock_waiters(&mem->poison.l) && !load_acquire(&going.ended))
 		thread_yield();
 	EXPECT_EQ(t, load_acquire(&going.ended), 0);
 	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, f.pfn)), PB_OFFLINE);

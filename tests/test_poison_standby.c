@@ -143,7 +143,7 @@ static void what_became_a_hole_meanwhile_is_no_memory(struct ktest *t)
 	breaks = (struct breaks){.mem = mem};
 	mutex_lock(&mem->pcp_ctl);
 	ktest_start(1, report_it, NULL);
-	while (!mutex_is_held(&mem->poison) || !READ_ONCE(mem->pcp_ctl.l.first))
+	while (!mutex_is_held(&mem->poison) || !sleep_lock_waiters(&mem->pcp_ctl.l))
 		thread_yield();
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
 	mutex_unlock(&mem->pcp_ctl);

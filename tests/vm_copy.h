@@ -101,15 +101,15 @@ static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned a
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 
-#include "mm/pagetable.c"
+#include "mm/pagetable.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #define compare compare_uses
-#include "mm/vm_use.c"
+#include "mm/vm_use.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #undef compare
 #define compare compare_slots
-#include "mm/rmap.c"
+#include "mm/rmap.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #undef compare
-#include "mm/object.c"
-#include "mm/vmspace.c"
-#include "mm/fault.c"
+#include "mm/object.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vmspace.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/fault.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 
 #endif

@@ -54,6 +54,7 @@ INCLUDES = [
     ("tests/test_play_", [QUARRY, r'"(tests|mm|arch/x86_64|drivers)/\w+\.[ch]"']),  # with the source of what they play
     ("tests/test_step_", [QUARRY, r'"(tests|mm)/\w+\.[ch]"']),  # with the source between whose steps they look
     ("tests/play_help.h", [QUARRY, r'"(tests/)?\w+\.h"', r"<setjmp\.h>"]),
+    ("tests/vm_copy.h", [QUARRY, r'"mm/\w+\.[ch]"']),
     ("tests/play_", [QUARRY, r'"(tests|mm)/\w+\.[ch]"']),
     ("tests/judge_poison.h", [QUARRY, r'"(tests|kernel)/\w+\.[ch]"']),
     ("tests/test_share_step.c", [QUARRY, r'"(kernel/)?\w+\.h"']),

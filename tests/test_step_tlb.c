@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_tlb_many.c: whom a shootdown asks, and what each of them forgets, on machines with any number of CPUs.
+ * test_step_tlb.c: whom a shootdown asks, and what each of them forgets, on machines with any number of CPUs.
  *
  * A copy of mm/tlb.c with a number of CPUs, a cross-call and a TLB of the test's own.
  */
@@ -61,7 +61,7 @@ extern void (*tlb_many_hook)(phys_t root, uintptr_t va, bool all);
 #define tlb_gather_page     my_page
 #define tlb_flush           my_flush
 #define tlb_flush_hook      tlb_many_hook
-#include "mm/tlb.c"
+#include "mm/tlb.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 
 /* ---- the scene ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_judge_alloc.c: the slow path of an allocation in a world made up: what it asks, of whom, in which order, how
+ * test_play_alloc.c: the slow path of an allocation in a world made up: what it asks, of whom, in which order, how
  * often, and with which flags; and how many pages the bulk forms move with interrupts off.
  */
 #define kernel_memory        judged_memory
@@ -94,7 +94,7 @@ static bool drain(struct memory *mem)
 static int standby(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	note("standby");
-	return world.standby[MIN(world.begun, 3u) - 1];
+	return world.standby[MIN(MAX(world.begun, 1u), 3u) - 1];
 }
 
 static void begin_turn(const struct memory *mem, struct oom_seen *seen)
@@ -463,7 +463,7 @@ static void a_bulk_lets_interrupts_in(struct ktest *t)
 	world.zone = NULL;
 }
 
-KTEST_SUITE(judge_alloc, KTEST_QUICK, KTEST(what_is_asked_and_when_it_ends),
+KTEST_SUITE(play_alloc, KTEST_QUICK, KTEST(what_is_asked_and_when_it_ends),
     KTEST(who_may_not_sleep_asks_for_nothing), KTEST(each_answer_is_counted),
     KTEST(only_the_dying_thread_itself_gets_the_reserve), KTEST(zones_are_looked_at_from_the_own_node_on),
     KTEST(a_zone_that_is_low_wakes_its_thread), KTEST(a_bulk_lets_interrupts_in));
