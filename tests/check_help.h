@@ -46,4 +46,16 @@ static inline void expect_named(struct ktest *t, struct memory *mem, const char 
 	*last = saved;
 }
 
+/* What it says besides, of damage that is there. */
+static inline void expect_figures(struct ktest *t, struct memory *mem, unsigned long pfn, unsigned long have,
+    unsigned long want, int line)
+{
+	struct mm_violation v = {.what = NULL};
+
+	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
+	if (v.pfn != pfn || v.have != have || v.want != want)
+		ktest_fail(t, __FILE__, line, "%s: said %#lx %lu %lu, not %#lx %lu %lu", v.what ? v.what : "nothing",
+		    v.pfn, v.have, v.want, pfn, have, want);
+}
+
 #endif

@@ -6,38 +6,13 @@
 #ifndef QUARRY_TESTS_PLAY_ASK_H
 #define QUARRY_TESTS_PLAY_ASK_H
 
-#include "tests/judge_help.h"
-#include "tests/mm_test.h"
+#include "tests/play_nodes.h"
 
-#include "mm/lru_scan.h"
-
-#define NODES  2u
-#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 4u : 64u) /* of each zone */
-
-static struct memory *world;
 static unsigned my_node;
 static void (*in_wait)(void);
 static unsigned turns;     /* of a wait that end without its condition */
 static unsigned long drop[2 * NR_ZONE_KINDS]; /* pages that a batch frees, by zone */
 static u64 ticket;         /* of the standby thread */
-
-static const char *name_of(const struct waitq *wq)
-{
-	unsigned n;
-
-	for (n = 0; n < NODES; n++) {
-		if (wq == &world->nodes[n].reclaim.wake)
-			return n ? "thread 1" : "thread 0";
-		if (wq == &world->nodes[n].reclaim.served)
-			return n ? "who waits at 1" : "who waits at 0";
-	}
-	return wq == &world->standby.served ? "who waits for standby" : "?";
-}
-
-static void note_wake(struct waitq *wq)
-{
-	judge_note("wake %s\n", name_of(wq));
-}
 
 static bool note_wait(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
 {

@@ -7,38 +7,13 @@
 #ifndef QUARRY_TESTS_PLAY_RECLAIM_H
 #define QUARRY_TESTS_PLAY_RECLAIM_H
 
-#include "tests/judge_help.h"
-#include "tests/mm_test.h"
+#include "tests/play_nodes.h"
 
-#include "mm/lru_scan.h"
-
-#define NODES  2u
-#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 4u : 64u) /* of each zone */
-
-static struct memory *world;
 static unsigned sleeps; /* of a thread, before it is told to stop */
 static void (*in_drain)(void);
 static int compacts[8];     /* what compactions return, in turn */
 static long brings[8];      /* and what standby_online does */
 static unsigned compacted, asked_for;
-
-static const char *name_of(const struct waitq *wq)
-{
-	unsigned n;
-
-	for (n = 0; n < NODES; n++) {
-		if (wq == &world->nodes[n].reclaim.wake)
-			return n ? "thread 1" : "thread 0";
-		if (wq == &world->nodes[n].reclaim.served)
-			return n ? "who waits at 1" : "who waits at 0";
-	}
-	return "?";
-}
-
-static void note_wake(struct waitq *wq)
-{
-	judge_note("wake %s\n", name_of(wq));
-}
 
 /* Nobody else is there who could make it true. */
 static bool note_wait(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)

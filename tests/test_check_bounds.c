@@ -5,18 +5,6 @@
  */
 #include "tests/check_help.h"
 
-/* What it says besides, of damage that has just been found. */
-static void expect_figures(struct ktest *t, struct memory *mem, unsigned long pfn, unsigned long have,
-    unsigned long want, int line)
-{
-	struct mm_violation v = {.what = NULL};
-
-	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
-	if (v.pfn != pfn || v.have != have || v.want != want)
-		ktest_fail(t, __FILE__, line, "%s: said %#lx %lu %lu, not %#lx %lu %lu", v.what ? v.what : "nothing",
-		    v.pfn, v.have, v.want, pfn, have, want);
-}
-
 /* ---- broken pages ---- */
 
 static void bad_flags_are_found(struct ktest *t)

@@ -12,17 +12,6 @@ static void expect_first(struct ktest *t, struct memory *mem, const char *name, 
 
 #define FIRST(t, mem, name) expect_first((t), (mem), (name), __LINE__)
 
-static void expect_figures(struct ktest *t, struct memory *mem, unsigned long pfn, unsigned long have,
-    unsigned long want, int line)
-{
-	struct mm_violation v = {.what = NULL};
-
-	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
-	if (v.pfn != pfn || v.have != have || v.want != want)
-		ktest_fail(t, __FILE__, line, "%s: said %#lx %lu %lu, not %#lx %lu %lu", v.what ? v.what : "nothing",
-		    v.pfn, v.have, v.want, pfn, have, want);
-}
-
 /* ---- pages ---- */
 
 static void a_page_in_use(struct ktest *t)

@@ -25,18 +25,6 @@ static void expect_figures(struct ktest *t, struct memory *mem, unsigned long ha
 		    v.want, have, want);
 }
 
-/* Six pages, all mapped, on the list of those that reclaim looks at first. */
-static bool begin(struct ktest *t, struct vm_scene *s)
-{
-	if (!scene_begin_pager(t, s, PAGES, &scene_pager, NULL))
-		return false;
-	soft_load_space(s->space);
-	write_pages(t, 0, PAGES, 1);
-	soft_unload_space();
-	expect_sound(t, s->mem);
-	return pages_there(s, PAGES);
-}
-
 /* ---- reclaim lists, tickets ---- */
 
 static void reclaim_lists(struct ktest *t)
@@ -46,7 +34,7 @@ static void reclaim_lists(struct ktest *t)
 	struct page *head;
 	u32 word;
 
-	if (!begin(t, &s))
+	if (!scene_begin_written(t, &s, PAGES))
 		return;
 	lru = s.mem->zones[ZONE_MOVABLE].lru;
 	list = lru[LRU_INACTIVE];
@@ -87,7 +75,7 @@ static void what_reclaim_has_taken(struct ktest *t)
 	struct zone *zone;
 	struct page *page;
 
-	if (!begin(t, &s))
+	if (!scene_begin_written(t, &s, PAGES))
 		return;
 	zone = &s.mem->zones[ZONE_MOVABLE];
 	page = page_in(s.object, 0);
@@ -110,7 +98,7 @@ static void tickets(struct ktest *t)
 	struct reclaim *r, saved;
 	struct vm_scene s;
 
-	if (!begin(t, &s))
+	if (!scene_begin_written(t, &s, PAGES))
 		return;
 	reclaim_stop(s.mem);
 	r = &s.mem->nodes[0].reclaim;
@@ -144,7 +132,7 @@ static void slots(struct ktest *t)
 	pfn_t gone;
 	u64 *slot;
 
-	if (!begin(t, &s))
+	if (!scene_begin_written(t, &s, PAGES))
 		return;
 	gone = s.mem->end_pfn - PAGEBLOCK_PAGES;
 	EXPECT_EQ(t, offline_pages(s.mem, gone, PAGEBLOCK_PAGES, NULL, NULL), 0);
@@ -172,7 +160,7 @@ static void counts(struct ktest *t)
 	struct page *page, *pinned;
 	struct vm_scene s;
 
-	if (!begin(t, &s))
+	if (!scene_begin_written(t, &s, PAGES))
 		return;
 	page = page_in(s.object, 2);
 	EXPECT_EQ(t, vm_object_pin(s.object, 2, &pinned), 0);
@@ -225,7 +213,7 @@ static void rights(struct ktest *t)
 	struct vm_scene s;
 	u64 *entry;
 
-	if (!begin(t, &s))
+	if (!scene_begin_written(t, &s, PAGES))
 		return;
 	entry = pt_entry(&s.space->pt, page_at(2));
 	soft_load_space(s.space);
@@ -249,7 +237,7 @@ static void who_changes_a_space(struct ktest *t)
 	u64 *other;
 	u32 refs;
 
-	if (!begin(t, &s))
+	if (!scene_begin_written(t, &s, PAGES))
 		return;
 	page = page_in(s.object, 2);
 	other = pt_entry(&s.space->pt, page_at(PAGES));
@@ -287,7 +275,7 @@ static void whose_a_mapped_page_is(struct ktest *t)
 	struct page *page;
 	u64 *other;
 
-	if (!begin(t, &s))
+	if (!scene_begin_written(t, &s, PAGES))
 		return;
 	other = pt_entry(&s.space->pt, page_at(PAGES));
 	page = mem_alloc_pages(s.mem, GFP_MOVABLE, 0);

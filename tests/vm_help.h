@@ -150,6 +150,18 @@ static inline void write_pages(struct ktest *t, unsigned from, unsigned to, u64 
 	}
 }
 
+/* A scene of @nr pages, all mapped and written to, the object's by scene_pager. */
+static inline bool scene_begin_written(struct ktest *t, struct vm_scene *s, unsigned nr)
+{
+	if (!scene_begin_pager(t, s, nr, &scene_pager, NULL))
+		return false;
+	soft_load_space(s->space);
+	write_pages(t, 0, nr, 1);
+	soft_unload_space();
+	expect_sound(t, s->mem);
+	return pages_there(s, nr);
+}
+
 static inline void expect_pages(struct ktest *t, unsigned from, unsigned to, u64 seed)
 {
 	unsigned i;
