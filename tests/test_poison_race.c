@@ -145,7 +145,7 @@ static void the_target_breaks_under_the_copy(struct ktest *t)
 
 /* ---- who waits ---- */
 
-#define PATIENCE_MAX_NS 5000000000ULL
+#define PATIENCE_NS 200000000ULL
 
 struct spinner {
 	const u32 *stop; /* a */
@@ -168,7 +168,7 @@ static void spin(void *arg)
 	preempt_enable();
 }
 
-/* Turns say something if they come; if not, there is an end all the same, later. */
+/* Turns say something if they come, and then there is an end soon; if not, there is one all the same. */
 static void who_keeps_it_is_not_waited_for_without_end(struct ktest *t)
 {
 	u32 stop = 0;
@@ -193,7 +193,7 @@ static void who_keeps_it_is_not_waited_for_without_end(struct ktest *t)
 		cpu_relax();
 	began = arch_clock_ns();
 	EXPECT_EQ(t, mem_memory_failure(v.mem, pfn, 0, &res), -EBUSY);
-	EXPECT(t, arch_clock_ns() - began >= PATIENCE_MAX_NS);
+	EXPECT(t, arch_clock_ns() - began >= PATIENCE_NS);
 	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
 	store_release(&stop, 1u);
 	ktest_join(1);
