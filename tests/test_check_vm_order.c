@@ -200,8 +200,10 @@ static void slots_behind_an_empty_table(struct ktest *t)
 	for (i = 0; i < 3; i++)
 		EXPECT_EQ(t, vm_object_supply(s.object, at[i], NULL), 0);
 	expect_sound(t, s.mem);
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < 3; i++) {
+		REQUIRE(t, page_in(s.object, at[i]));
 		PLANT(t, s.mem, page_in(s.object, at[i])->index, 0, "I-S2 owner");
+	}
 	PLANT(t, s.mem, s.object->nr_present, 2, "I-S2 filled slots");
 	scene_end(t, &s);
 }

@@ -120,7 +120,7 @@ static void caches_are_on_from_the_start_to_the_stop(struct ktest *t)
 	memory_stop(mem);
 	EXPECT(t, !listed(mem));
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
-	EXPECT_EQ(t, memory_start(mem), 0);
+	REQUIRE(t, memory_start(mem) == 0);
 	EXPECT(t, listed(mem));
 	EXPECT(t, zone->pcp_capacity[0][MT_UNMOVABLE] > 0);
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
