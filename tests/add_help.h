@@ -123,7 +123,7 @@ static inline struct memory *growing(struct ktest *t, unsigned nr_nodes, const s
 		start = end;
 	}
 	err = err ? err : memory_ready(mem);
-	err = err ? err : memory_start(mem);
+	err = err ? err : ktest_start_memory(mem);
 	if (!err)
 		return mem;
 	ktest_fail(t, __FILE__, __LINE__, "no memory that grows: error %d", err);

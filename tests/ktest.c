@@ -91,6 +91,15 @@ void ktest_skip(struct ktest *t, const char *why)
 	skip_reason = why;
 }
 
+int ktest_start_memory(struct memory *mem)
+{
+	int err = memory_start(mem);
+
+	if (err)
+		memory_stop(mem);
+	return err;
+}
+
 /* Zones one after the other from @start on; all pages free.  Returns 0 or what mm/ said. */
 static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t start,
 		 unsigned long nr, bool backed)
@@ -126,7 +135,7 @@ static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t
 		}
 	}
 	err = err ? err : memory_ready(mem);
-	return err ? err : memory_start(mem);
+	return err ? err : ktest_start_memory(mem);
 }
 
 static struct memory *new_memory(struct ktest *t, const unsigned blocks[NR_ZONE_KINDS], pfn_t start,

@@ -252,7 +252,7 @@ struct memory *build_memory(struct ktest *t, unsigned nr_nodes, const u8 *distan
 	err = mem ? memory_init(mem, &cfg) : -ENOMEM;
 	err = err ? err : add_zones(mem, specs, nr);
 	err = err ? err : memory_ready(mem);
-	err = err ? err : memory_start(mem);
+	err = err ? err : ktest_start_memory(mem);
 	if (!err)
 		return mem;
 	ktest_fail(t, __FILE__, __LINE__, "no memory of %u nodes: error %d", nr_nodes, err);

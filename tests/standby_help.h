@@ -37,7 +37,7 @@ static inline struct memory *standing_by(struct ktest *t, enum zone_kind kind, u
 			pageblock_of(mem, BLOCK(hole))->bits = 0; /* PB_HOLE */
 	}
 	err = err ? err : memory_ready(mem);
-	err = err ? err : memory_start(mem);
+	err = err ? err : ktest_start_memory(mem);
 	if (!err)
 		return mem;
 	ktest_fail(t, __FILE__, __LINE__, "no memory that stands by: error %d", err);

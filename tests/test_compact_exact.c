@@ -258,7 +258,7 @@ static struct memory *one_stands_by(struct ktest *t)
 		memory_free_range(mem, BLOCK(TOTAL), BLOCK(TOTAL + ONLINE));
 	}
 	err = err ? err : memory_ready(mem);
-	err = err ? err : memory_start(mem);
+	err = err ? err : ktest_start_memory(mem);
 	if (!err)
 		return mem;
 	ktest_fail(t, __FILE__, __LINE__, "no memory that stands by: error %d", err);

@@ -94,7 +94,7 @@ static void standby_in_two_pieces(struct ktest *t)
 			    sizeof(struct pageblock)), 0);
 	}
 	EXPECT_EQ(t, zone->present, BLOCK(1));
-	REQUIRE(t, !memory_ready(mem) && !memory_start(mem));
+	REQUIRE(t, !memory_ready(mem) && !ktest_start_memory(mem));
 	/* The step that nobody chose is a pageblock. */
 	EXPECT_EQ(t, mem->standby_step, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, standby_online(zone), (long)PAGEBLOCK_PAGES);
@@ -120,14 +120,13 @@ static void caches_are_on_from_the_start_to_the_stop(struct ktest *t)
 	memory_stop(mem);
 	EXPECT(t, !listed(mem));
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
-	REQUIRE(t, memory_start(mem) == 0);
+	REQUIRE(t, ktest_start_memory(mem) == 0);
 	EXPECT(t, listed(mem));
 	EXPECT(t, zone->pcp_capacity[0][MT_UNMOVABLE] > 0);
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
 		EXPECT_EQ(t, mem->pcp[cpu]->capacity[stack], zone->pcp_capacity[0][MT_UNMOVABLE]);
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
-	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	EXPECT(t, page && mem_free_pages(mem, page, 0) == 0);
 	EXPECT(t, zone_pcp_pages(zone) > 0);
 	drop_memory(t, mem);
 	EXPECT(t, !listed(mem));

@@ -78,6 +78,9 @@ int ktest_run(const char *which, u64 seed);
  */
 struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, unsigned movable);
 
+/* memory_start; if that fails, what it has begun is undone. */
+int ktest_start_memory(struct memory *mem);
+
 /*
  * The same with bytes behind its pages: @normal pageblocks of zone NORMAL, @movable of MOVABLE, in a
  * range that the kernel's memory does without until the test is over.  NULL, and the test counts as
