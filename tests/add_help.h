@@ -122,12 +122,7 @@ static inline struct memory *growing(struct ktest *t, unsigned nr_nodes, const s
 		}
 		start = end;
 	}
-	err = err ? err : memory_ready(mem);
-	err = err ? err : ktest_start_memory(mem);
-	if (!err)
-		return mem;
-	ktest_fail(t, __FILE__, __LINE__, "no memory that grows: error %d", err);
-	return NULL;
+	return begin_memory(t, mem, err);
 }
 
 static inline struct memory *one_node(struct ktest *t)

@@ -234,6 +234,16 @@ static int add_zones(struct memory *mem, const struct zone_spec *specs, unsigned
 	return err;
 }
 
+struct memory *begin_memory(struct ktest *t, struct memory *mem, int err)
+{
+	err = err ? err : memory_ready(mem);
+	err = err ? err : ktest_start_memory(mem);
+	if (!err)
+		return mem;
+	ktest_fail(t, __FILE__, __LINE__, "no memory: error %d", err);
+	return NULL;
+}
+
 struct memory *build_memory(struct ktest *t, unsigned nr_nodes, const u8 *distance,
     const struct zone_spec *specs, unsigned nr)
 {
@@ -251,12 +261,7 @@ struct memory *build_memory(struct ktest *t, unsigned nr_nodes, const u8 *distan
 	mem = cfg.alloc(cfg.arg, sizeof(*mem));
 	err = mem ? memory_init(mem, &cfg) : -ENOMEM;
 	err = err ? err : add_zones(mem, specs, nr);
-	err = err ? err : memory_ready(mem);
-	err = err ? err : ktest_start_memory(mem);
-	if (!err)
-		return mem;
-	ktest_fail(t, __FILE__, __LINE__, "no memory of %u nodes: error %d", nr_nodes, err);
-	return NULL;
+	return begin_memory(t, mem, err);
 }
 
 void drop_memory(struct ktest *t, struct memory *mem)

@@ -36,12 +36,7 @@ static inline struct memory *standing_by(struct ktest *t, enum zone_kind kind, u
 		if (hole)
 			pageblock_of(mem, BLOCK(hole))->bits = 0; /* PB_HOLE */
 	}
-	err = err ? err : memory_ready(mem);
-	err = err ? err : ktest_start_memory(mem);
-	if (!err)
-		return mem;
-	ktest_fail(t, __FILE__, __LINE__, "no memory that stands by: error %d", err);
-	return NULL;
+	return begin_memory(t, mem, err);
 }
 
 /* ---- descriptors inside ---- */

@@ -257,12 +257,7 @@ static struct memory *one_stands_by(struct ktest *t)
 		memory_add_ram(mem, BLOCK(TOTAL), BLOCK(TOTAL + ONLINE));
 		memory_free_range(mem, BLOCK(TOTAL), BLOCK(TOTAL + ONLINE));
 	}
-	err = err ? err : memory_ready(mem);
-	err = err ? err : ktest_start_memory(mem);
-	if (!err)
-		return mem;
-	ktest_fail(t, __FILE__, __LINE__, "no memory that stands by: error %d", err);
-	return NULL;
+	return begin_memory(t, mem, err);
 }
 
 static void a_zone_that_stands_by_is_no_work(struct ktest *t)
