@@ -58,6 +58,10 @@ class Report:
                  if re.search(r"^\s*# (?!selftest)|panic|PANIC|Sanitizer|runtime error", x)]
         return story[0] if story else f"no message; ended with {self.status}"
 
+    def end(self):
+        """The last lines, for what should not have failed."""
+        return "".join("\n    " + line[:200] for line in self.text.rstrip().split("\n")[-30:])
+
 
 class Watch:
     """Tells when a run need not go on: its test has failed, or has begun and not ended for so long that it hangs."""
@@ -186,7 +190,7 @@ class Hunt:
         if tests:
             report = (run_kernel if name == "kernel" else run_hosted)(program, ",".join(tests))
             if report.status != 0:
-                return f"the unmodified tree, {name}: {report.failed or report.status}: {report.diagnosis()}"
+                return f"the unmodified tree, {name}: {report.failed or report.status}: {report.end()}"
             self.normal.update({(name, test): said for test, said in report.said.items()})
         return None
 
@@ -218,7 +222,9 @@ class Hunt:
         with self.seconds.of("trees"):
             changed = variant.make_tree(v, tree)
         with self.seconds.of("compile"):
-            objects = self.bases[name].compile(tree, changed, v.get("compile").split())
+            kills = [kill for kill in v.kills if base_of(v, kill) == name]
+            suites = {kill.name.split(".")[0] for kill in kills} if all(kill.kind == "test" for kill in kills) else None
+            objects = self.bases[name].compile(tree, changed, v.get("compile").split(), suites)
         with self.seconds.of("link"):
             return self.bases[name].link(tree, objects)
 

@@ -30,7 +30,6 @@ KERNEL = "kernel"
 LOCKS = "locks"  # lint's check of the file: clang -Wthread-safety
 OUTSIDE = "tests"  # the files of tests/qemu/ that the head of a source names; not what is marked as long
 FIRST = ("host-port", "host-plain")  # where the suites of the file run first
-SUITE = re.compile(r"^KTEST_SUITE\((\w+),", re.MULTILINE)
 # Under icount, with every program of ring 3.
 BOOT = {"cpus": 4, "mem": 256, "icount": True, "programs": True}
 BOOT_LINE = "selftest=quick tour=off monitor=off user=init"
@@ -63,7 +62,7 @@ def suites_of(path):
     for name in re.findall(r"tests/test_\w+\.c", head):
         if name in host | kernel:
             with open(os.path.join(variant.ROOT, name), encoding="utf-8") as f:
-                found = SUITE.findall(f.read())
+                found = variant_build.SUITE.findall(f.read())
             booted += found if name in kernel else []
             hosted += found if name in host else []
     return hosted, booted

@@ -18,6 +18,8 @@ import variant
 # Others are the hosted builds of the Makefile.
 KERNELS = {"kernel": (".", {}), "race": ("race", {"RACE": "1"})}
 
+SUITE = re.compile(r"^KTEST_SUITE\((\w+),", re.MULTILINE)
+
 
 class BuildError(Exception):
     """A variant that does not compile or link."""
@@ -78,8 +80,11 @@ class Base:
             raise variant.BadVariant(f"{path}: {e.strerror}; build the unmodified tree first") from e
         return set(re.sub(r"\\\n", " ", text).split("\n")[0].split()[1:])
 
-    def compile(self, tree, changed, only=()):
-        """Compile in @tree what depends on @changed, or only these files of it; the objects to link."""
+    def compile(self, tree, changed, only=(), suites=None):
+        """
+        Compile in @tree what depends on @changed, or only these files of it; the objects to link.  With @suites no
+        others shall run: tests with copies of changed sources are left as they are, but for those.
+        """
         unknown = set(only) - {source for source, needs in self.needs.items() if needs.intersection(changed)}
         if unknown:
             raise variant.BadVariant(f"compile: {' '.join(sorted(unknown))}: not in {self.name}, or without what changes")
@@ -87,11 +92,22 @@ class Base:
         for source, needs in self.needs.items():
             if not needs.intersection(changed) or only and source not in only:
                 continue
+            if suites is not None and self.has_other_copies(tree, source, needs.intersection(changed), suites):
+                continue
             target = os.path.join(tree, "build", self.name, source + ".o")
             os.makedirs(os.path.dirname(target), exist_ok=True)
             self.compile_one(tree, source, target)
             objects[source] = target
         return list(objects.values())
+
+    @staticmethod
+    def has_other_copies(tree, source, changed, suites):
+        """A test of other suites, with what changes only as copies of its own, which nobody else sees."""
+        if not source.startswith("tests/") or not all(path.endswith(".c") and path != source for path in changed):
+            return False
+        with open(os.path.join(tree, source), encoding="utf-8") as f:
+            has = set(SUITE.findall(f.read()))
+        return bool(has) and not has.intersection(suites)
 
     def compile_one(self, tree, source, target):
         """Compile a source of @tree, as make would, but for debuggers and warnings."""

@@ -4,6 +4,7 @@
 `make test` runs them; one alone: make && QUARRY_BUILD=build /usr/bin/python3 -m pytest tests/qemu -k NAME
 """
 import os
+import random
 import subprocess
 import sys
 
@@ -27,6 +28,12 @@ def pytest_configure(config):
 def name(request):
     """A name for the logs of this test."""
     return request.node.name.replace("[", "-").replace("]", "")
+
+
+@pytest.fixture
+def drawn():
+    """A random seed; what fails is run again with the one that its command line names."""
+    return f"{random.SystemRandom().getrandbits(32):#x}"
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ def machine_line(run, cpus, nodes=1):
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", PATHS)
-def test_path(passes, path):
-    run = passes("selftest=quick", boot=path, timeout=180)
+def test_path(passes, drawn, path):
+    run = passes(f"selftest=quick seed={drawn}", boot=path, timeout=180)
     assert machine_line(run, 4), run.story()
     assert run.has("booted by " + ("pvh" if path == "pvh" else "multiboot2")), run.story()
 
@@ -41,9 +41,9 @@ def test_module_comes_through(boot, text_file, path):
 
 
 @pytest.mark.parametrize("cpus", [1, 2, pytest.param(16, marks=pytest.mark.long)])
-def test_cpus(passes, cpus):
+def test_cpus(passes, drawn, cpus):
     """With 4: test_path."""
-    run = passes("selftest=quick", cpus=cpus, mem=512, timeout=300)
+    run = passes(f"selftest=quick seed={drawn}", cpus=cpus, mem=512, timeout=300)
     assert machine_line(run, cpus), run.story()
 
 

@@ -63,11 +63,9 @@ def test_terabyte_is_used(passes):
 
 
 def test_255_cpus(passes, report):
-    """The quick suite, and an offline under each policy; CPUs under stress are halted between bursts."""
-    run = passes("selftest=quick rounds=1", cpus=255, mem=2048, icount=True, timeout=900)
+    """The quick suite in so much of the guest's time.  Offlines under each policy: test_run.py, the tour."""
+    run = passes("selftest=quick", cpus=255, mem=2048, icount=True, timeout=900)
     assert run.has("^machine: 255 CPUs online of 255,"), run.story()
-    for policy in ("redrain", "disable", "precise"):
-        assert run.has(rf"^rounds: {policy}: 1 offlines of 16 MiB under stress, \d+ drain rounds"), run.story()
     selftest = int(re.search(r"^selftest: (\d+) ms", run.text, re.MULTILINE).group(1))
     seconds = cycles(run) / 1e6 + selftest / 1e3
     report(f"255 CPUs: {seconds:.1f} s of the guest, {run.seconds:.0f} s")
