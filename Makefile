@@ -34,9 +34,9 @@ override CMDLINE := $(value CMDLINE)
 $(foreach list,MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAMS HOSTILE_SRCS ARCH_SRCS BOOT_SRCS \
 	HOST_BASE HOST_SRCS HOST_TEST_SRCS HOST_PORT TEST_SRCS SHARED_TESTS KTEST_SRCS RACE_SRCS FIBER_SRCS \
 	THREAD_SRCS SILENCE_SRCS SCHED_SRCS,$(eval $(list) :=))
-ROOMS := boot arch/x86_64 arch/host arch/fiber kernel drivers mm bench user tests tests/races
+ROOMS := boot arch/x86_64 arch/host arch/fiber kernel drivers mm demo user tests tests/races
 include $(ROOMS:%=%/files.mk)
-KERNEL_SRCS += $(if $(RACE),,kernel/no_race.c)
+KERNEL_SRCS += $(if $(RACE),,demo/no_race.c)
 HOST_SRCS   := $(HOST_BASE) $(HOST_SRCS)
 RACE_SRCS   += $(sort $(wildcard tests/races/step*.c))
 THREAD_SRCS += $(SCHED_SRCS) $(filter-out mm/slab.c,$(MM_SRCS))
@@ -89,7 +89,7 @@ $(B)/kernel/%.o: % Makefile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(KFLAGS) -MMD -MP -c $< -o $@
 
-$(B)/kernel/kernel/trace_short.c.o: traces/short.trace
+$(B)/kernel/demo/trace_short.c.o: traces/short.trace
 $(B)/kernel/tests/races/scripts.c.o: $(RACE_TEXTS)
 
 # Linked twice: the second time with the table of symbols that backtraces use.
@@ -125,7 +125,7 @@ host_srcs = $(if $(filter threads%,$(1)),$(THREAD_SRCS),$(if $(filter silence,$(
 	$(if $(filter plain,$(1)),$(SHARED_SRCS) $(SHARED_TESTS),$(HOST_PORT))))
 # Of a directory, a program, flags and sources.
 define host_build
-$(B)/$(1)/kernel/trace_short.c.o: traces/short.trace
+$(B)/$(1)/demo/trace_short.c.o: traces/short.trace
 $(B)/$(1)/tests/races/scripts.c.o: $(RACE_TEXTS)
 $(B)/$(1)/%.c.o: %.c Makefile
 	$$(call say,HOSTCC,$$< [$(1)])

@@ -5,9 +5,6 @@ SHARED_SRCS += kernel/lock.c
 SHARED_SRCS += kernel/smp.c
 
 # These need only port.h and the interface of mm/: part of the kernel and of every hosted build.
-BOTH_SRCS += kernel/trace_parse.c
-BOTH_SRCS += kernel/trace_replay.c
-BOTH_SRCS += kernel/trace_short.c
 BOTH_SRCS += kernel/cmdline.c
 BOTH_SRCS += kernel/boot_zones.c
 BOTH_SRCS += kernel/elf.c
@@ -17,12 +14,8 @@ BOTH_SRCS += kernel/acpi_slots.c
 BOTH_SRCS += kernel/dimm.c
 BOTH_SRCS += kernel/mce_decode.c
 BOTH_SRCS += kernel/sched_share.c
-BOTH_SRCS += kernel/stress.c
-BOTH_SRCS += kernel/rounds.c
-BOTH_SRCS += kernel/picture.c
 
 KERNEL_SRCS += kernel/main.c
-KERNEL_SRCS += kernel/trace_boot.c
 KERNEL_SRCS += kernel/boot_memory.c
 KERNEL_SRCS += kernel/memory_arrays.c
 KERNEL_SRCS += kernel/printk.c
@@ -31,22 +24,10 @@ KERNEL_SRCS += kernel/sched.c
 KERNEL_SRCS += kernel/sched_move.c
 KERNEL_SRCS += kernel/thread.c
 KERNEL_SRCS += kernel/wait.c
-KERNEL_SRCS += kernel/tour.c
-KERNEL_SRCS += kernel/crowd.c
-KERNEL_SRCS += kernel/programs.c
-KERNEL_SRCS += kernel/monitor.c
-KERNEL_SRCS += kernel/load.c
-KERNEL_SRCS += kernel/monitor_offline.c
-KERNEL_SRCS += kernel/monitor_poison.c
-KERNEL_SRCS += kernel/monitor_cma.c
 KERNEL_SRCS += kernel/cma_area.c
-KERNEL_SRCS += kernel/poison_soak.c
 KERNEL_SRCS += kernel/cpu_hotplug.c
 KERNEL_SRCS += kernel/cpu_plug.c
 KERNEL_SRCS += kernel/acpi_hotplug.c
-KERNEL_SRCS += kernel/hotplug_soak.c
-KERNEL_SRCS += kernel/pressure.c
-KERNEL_SRCS += kernel/fault.c
 KERNEL_SRCS += kernel/mce.c
 
 # Ring 3: the kernel's part.
@@ -61,7 +42,6 @@ USER_SRCS += kernel/syscall.c
 USER_SRCS += kernel/syscall_memory.c
 USER_SRCS += kernel/pager.c
 USER_SRCS += kernel/user_boot.c
-USER_SRCS += kernel/user_soak.c
 
 # CPU hotplug runs on fibers too.
 FIBER_SRCS += kernel/cpu_hotplug.c

@@ -8,10 +8,10 @@
  * Tests:      tests/qemu/test_start.py, tests/qemu/test_boot.py, tests/qemu/test_panic.py.
  */
 #include "kernel/boot_memory.h"
-#include "bench/bench.h"
+#include "demo/bench.h"
 #include "kernel/cma_area.h"
-#include "kernel/monitor.h"
-#include "kernel/tour.h"
+#include "demo/monitor.h"
+#include "demo/tour.h"
 
 #include "x86.h"
 #include <quarry/acpi.h>

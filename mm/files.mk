@@ -20,7 +20,6 @@ MM_SRCS += mm/evacuate.c
 MM_SRCS += mm/compact.c
 MM_SRCS += mm/contig.c
 MM_SRCS += mm/cma.c
-MM_SRCS += mm/handle.c
 MM_SRCS += mm/memory_hotplug.c
 MM_SRCS += mm/page_report.c
 MM_SRCS += mm/offline_query.c

@@ -282,6 +282,6 @@ static u64 events(const struct memory *mem, enum mm_event ev)
 #define mm_event_sum          events
 #define stress_start          begin_stress
 #define stress_stop           end_stress
-#include "kernel/poison_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/poison_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_judge_crowd.c: programs that hold memory, in a world made up: what they are asked and told, and what becomes of them. */
-#include "kernel/crowd.h"
+#include "demo/crowd.h"
 #include <quarry/bootfile.h>
 #include <quarry/ipc.h>
 #include <quarry/kernel.h>
@@ -122,7 +122,7 @@ static void sleep_until_held(u64 ns)
 #define tasks_wait_none    wait_none
 #define tasks_alive        tasks_left
 #define task_threads_alive threads_left
-#include "kernel/crowd.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/crowd.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 /* Programs say that they hold more, when somebody sleeps until they do. */
 static void hold(void)

@@ -114,7 +114,7 @@ static bool as_before(struct memory *mem, unsigned long before, const char *who)
 #define stress_stop               end_stress
 #define offline_busiest           busiest
 #define offline_round             one_round_of
-#include "kernel/hotplug_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/hotplug_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static void begin(unsigned cpus)
 {

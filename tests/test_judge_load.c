@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_judge_load.c: the prompt's load and bursts in a world made up: what they use and give back, and the damage they find. */
-#include "kernel/monitor.h"
+#include "demo/monitor.h"
 #include <quarry/handle.h>
 #include <quarry/kernel.h>
 #include <quarry/stress.h>
@@ -136,7 +136,7 @@ static bool number(const char *word, u64 *value)
 #define page_address        bytes_of
 #define dump_page           dump
 #define drain_all_pages     drain_all
-#include "kernel/load.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/load.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static const unsigned all[] = {PAGES, PAGES, PAGES, PAGES};
 

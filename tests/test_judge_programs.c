@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_judge_programs.c: offlines under programs, in a world made up: the range, what counts as a round, and what fails it. */
-#include "kernel/crowd.h"
-#include "kernel/tour.h"
+#include "demo/crowd.h"
+#include "demo/tour.h"
 #include <quarry/bootfile.h>
 #include <quarry/contig.h>
 #include <quarry/kernel.h>
@@ -135,7 +135,7 @@ static bool find_file(const char *name, struct boot_file *file)
 #define alloc_pages               get_block
 #define free_pages                free_block
 #define boot_file_find            find_file
-#include "kernel/programs.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/programs.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static void begin(unsigned long normal, unsigned long first, unsigned long second)
 {

@@ -133,7 +133,7 @@ static void count_call(void *arg)
 #define offline_query             query
 #define pageblock_of              block_at
 #define mm_event_sum              events
-#include "kernel/rounds.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/rounds.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static void begin(void)
 {

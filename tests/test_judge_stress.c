@@ -107,7 +107,7 @@ static void yield(void)
 #define handle_verify       verify
 #define handle_write        write
 #define movable_owner_drain drain_owner
-#include "kernel/stress.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/stress.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static struct stress load;
 static struct stress_thread threads[THREADS];

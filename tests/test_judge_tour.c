@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* test_judge_tour.c: the tour in a world made up: what it shows in what order, and each thing that makes it fail. */
 #define smp_stats judge_tour_stats
-#include "kernel/picture.h"
-#include "kernel/tour.h"
+#include "demo/picture.h"
+#include "demo/tour.h"
 #include <quarry/kernel.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
@@ -143,7 +143,7 @@ static void show(struct memory *mem)
 #define programs_are_there        programs_there
 #define programs_run              run_programs
 #define show_mem                  show
-#include "kernel/tour.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/tour.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static void begin(void)
 {

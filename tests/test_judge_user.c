@@ -128,7 +128,7 @@ static bool run_once(const char *name, u64 arg0, u64 arg1)
 #define arch_stack_pages          stack_pages
 #define mm_event_sum              events
 #define user_run                  run_once
-#include "kernel/user_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/user_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static const unsigned long same[] = {500};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_picture.c: the picture of the pageblocks: each letter, each row, in lines and in place. */
-#include "kernel/picture.h"
+#include "demo/picture.h"
 #include <quarry/ktest.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)

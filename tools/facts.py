@@ -20,7 +20,7 @@ import samples
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EVENING = "docs/evening.md"
-ROOMS = "arch|bench|boot|docs|drivers|include|kernel|labs|mm|tests|tools|traces|user"
+ROOMS = "arch|boot|demo|docs|drivers|include|kernel|labs|mm|tests|tools|traces|user"
 STOP = re.compile(r"^(\| \d+ \| ((?:`[^`]+`(?:, )?)+) \| )(\d+)( \| (.*) \|)$")
 TOGETHER = re.compile(r"Together about (\d+) lines")
 PLACEHOLDER = re.compile(r"\b(?:NAME|ID|TARGET|SUITE|FILE)\b")
@@ -122,7 +122,7 @@ def wrong_suites():
 def wrong_points():
     """docs/races/points.md has a row for each point of the code, and none besides."""
     page, code, rows = "docs/races/points.md", {}, {}
-    for room in ("mm", "kernel", "arch", "drivers", "tests"):
+    for room in ("mm", "kernel", "demo", "arch", "drivers", "tests"):
         for path in glob.glob(os.path.join(ROOT, room, "**", "*.[ch]"), recursive=True):
             name = os.path.relpath(path, ROOT)
             if room != "tests":

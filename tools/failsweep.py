@@ -50,7 +50,7 @@ def link(build):
         return [o for o in found if os.path.exists(os.path.join(qemu.ROOT, os.path.relpath(o, asan)[:-2]))]
 
     steps = [[compiler, "-r", "-nostdlib", *(f"-Wl,--wrap={name}" for name in WRAPPED), "-o", joined,
-              *objects("mm", "kernel", "drivers", "boot", "arch/x86_64")],
+              *objects("mm", "kernel", "demo", "drivers", "boot", "arch/x86_64")],
              [compiler, *FLAGS, *SANITIZE, *(f"-Wl,--wrap={name}" for name in WRAPPED_EVERYWHERE), "-o", out, joined,
               *objects("arch/host", "tests"), "arch/host/host_fail.c"]]
     for step in steps:

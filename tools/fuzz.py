@@ -32,8 +32,8 @@ ON_HOST = ["-DPAGEBLOCK_ORDER=3", "-Iarch/host"]
 ON_X86 = ["-Iarch/x86_64"]
 # Of the time, how many parts each target gets; what it is made of; the longest input.
 TARGETS = {
-    "mm": (6, ["MM", *HOST, f"{HERE}/fuzz_mm.c", f"{HERE}/fuzz_range.c", f"{HERE}/fuzz_model.c"], ON_HOST, 768),
-    "trace": (1, ["MM", *HOST, "kernel/trace_parse.c", f"{HERE}/fuzz_trace.c", f"{HERE}/fuzz_model.c"], ON_HOST, 1024),
+    "mm": (6, ["MM", *HOST, "demo/handle.c", f"{HERE}/fuzz_mm.c", f"{HERE}/fuzz_range.c", f"{HERE}/fuzz_model.c"], ON_HOST, 768),
+    "trace": (1, ["MM", *HOST, "demo/handle.c", "demo/trace_parse.c", f"{HERE}/fuzz_trace.c", f"{HERE}/fuzz_model.c"], ON_HOST, 1024),
     "cmdline": (1, [*HOST, "kernel/cmdline.c", f"{HERE}/fuzz_cmdline.c"], ON_HOST, 4096),
     "acpi": (1, ["arch/x86_64/acpi_table.c", "arch/x86_64/acpi_numa.c", "arch/x86_64/acpi_region.c", f"{HERE}/fuzz_acpi.c"], ON_X86, 1024),
     "multiboot2": (1, ["boot/bootinfo.c", "boot/framebuffer.c", f"{HERE}/fuzz_multiboot2.c"], ON_X86, 1024),

@@ -30,7 +30,9 @@ QUARRY = r"<quarry/\w+\.h>"
 INCLUDES = [
     ("include/", [QUARRY, r"<arch_inline\.h>", r"<sys/queue\.h>", r"<bsd/sys/tree\.h>", STD, r"<asm-generic/errno\.h>"]),
     ("mm/", [QUARRY, r'"mm/\w+\.h"', r"<sys/queue\.h>"]),
-    ("kernel/", [QUARRY, r'"(kernel|bench)/\w+\.h"', r'"\w+\.h"', r"<sys/queue\.h>", r"<stb/\w+\.h>", r"<elf\.h>", STD]),
+    ("kernel/main.c", [QUARRY, r'"(kernel|demo)/\w+\.h"', r'"x86\.h"']),  # which starts what runs on the kernel
+    ("kernel/", [QUARRY, r'"kernel/\w+\.h"', r'"\w+\.h"', r"<sys/queue\.h>", r"<stb/\w+\.h>", r"<elf\.h>", STD]),
+    ("demo/", [QUARRY, r'"(demo|kernel)/\w+\.h"', STD]),
     ("user/", [r"<quarry/(abi|errno)\.h>", r'"\w+\.h"', STD]),
     ("drivers/", [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
     ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
@@ -38,7 +40,6 @@ INCLUDES = [
     ("arch/host/host_memmap_test.c", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),  # the hosted half of a test
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
     ("arch/fiber/", [QUARRY, r'"(fiber|fiber_threads|fiber_user|fiber_whole|explore|step)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
-    ("bench/", [QUARRY, r'"bench/\w+\.h"', STD]),
     ("tests/explore_", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/silence_task.c", [QUARRY, r'"kernel/\w+\.h"']),  # threads, which are the kernel's own
     ("tests/test_arch_irq.c", [QUARRY, r'"(tests/|kernel/)?\w+\.h"']),
@@ -49,14 +50,14 @@ INCLUDES = [
     ("tests/test_silence_sched.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
     ("tests/share_help.h", [QUARRY, r'"(kernel/)?\w+\.h"']),
     ("tests/test_share.c", [QUARRY, r'"(kernel/)?\w+\.h"']),  # run queues, whose interface is the kernel's own
-    ("tests/test_picture.c", [QUARRY, r'"kernel/\w+\.h"']),
-    ("tests/test_judge_", [QUARRY, r'"(tests|kernel)/\w+\.[ch]"']),  # with the source of what they judge
+    ("tests/test_picture.c", [QUARRY, r'"demo/\w+\.h"']),
+    ("tests/test_judge_", [QUARRY, r'"(tests|demo)/\w+\.[ch]"']),  # with the source of what they judge
     ("tests/test_play_", [QUARRY, r'"(tests|mm|arch/x86_64|drivers)/\w+\.[ch]"']),  # with the source of what they play
     ("tests/test_step_", [QUARRY, r'"(tests|mm)/\w+\.[ch]"']),  # with the source between whose steps they look
     ("tests/play_help.h", [QUARRY, r'"(tests/)?\w+\.h"', r"<setjmp\.h>"]),
     ("tests/vm_copy.h", [QUARRY, r'"mm/\w+\.[ch]"']),
     ("tests/play_", [QUARRY, r'"(tests|mm)/\w+\.[ch]"']),
-    ("tests/judge_poison.h", [QUARRY, r'"(tests|kernel)/\w+\.[ch]"']),
+    ("tests/judge_poison.h", [QUARRY, r'"(tests|demo)/\w+\.[ch]"']),
     ("tests/test_share_step.c", [QUARRY, r'"(kernel/)?\w+\.h"']),
     ("tests/", [QUARRY, r'"(tests/|mm/|drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
 ]
@@ -112,7 +113,8 @@ WRONG_INCLUDES = [("mm/new.c", '#include "kernel/sched.h"'), ("mm/new.c", "#incl
                   ("include/quarry/new.h", '#include "mm/mm_priv.h"'), ("arch/host/new.c", '#include "kernel/lock.h"'),
                   ("kernel/new.c", '# include "mm/mm_priv.h"'), ("drivers/new.c", '#include "arch/x86_64/x86.h"'),
                   ("boot/new.c", "#include <stdio.h>"), ("arch/x86_64/new.c", '#include "mm/mm_priv.h"'),
-                  ("bench/new.c", '#include "kernel/sched.h"'), ("new/new.c", "int x;")]
+                  ("kernel/new.c", '#include "demo/tour.h"'),
+                  ("demo/new.c", '#include "mm/mm_priv.h"'), ("new/new.c", "int x;")]
 
 
 def check_includes(_):
@@ -293,7 +295,7 @@ def check_poison_table(_):
 
 
 def check_waits(_):
-    """docs/waits.md says of each function that waits, in mm/, kernel/, drivers/ and arch/x86_64/, what ends the wait"""
+    """docs/waits.md says of each function that waits, in mm/, kernel/, demo/, drivers/ and arch/x86_64/, what ends the wait"""
     yield from waits.wrong()
     planted = waits.waiting("tests/lint/waits.c")
     if planted != ["sleeps_on_a_queue", "sleeps_a_while", "spins_for_ever", "swaps_until_it_succeeds", "swaps_in_the_body",

@@ -6,7 +6,7 @@ Usage: tools/mutate.py [--build DIR] [--number N] [--seed S] [--files PATH,...] 
                        [--jobs N]
        tools/mutate.py --count | --report
 
-Operators over the sources of mm/, kernel/, drivers/ and arch/x86_64 (tools/mutate_sites.py) are
+Operators over the sources of mm/, kernel/, demo/, drivers/ and arch/x86_64 (tools/mutate_sites.py) are
 sampled by the seed: each directory by its share of the lines, within it each operator as often as
 any other.  A variant that does not compile, or compiles to the same code, does not count, nor does
 one that tests/mutants/argued.md argues to be equivalent.  Each is tried until a test notices it:
@@ -43,7 +43,7 @@ except ImportError:
         "mutate: the Python package of libclang is missing: make setup (Debian: python3-clang)"
     )
 
-AREAS = ["mm", "kernel", "drivers", "arch/x86_64"]
+AREAS = ["mm", "kernel", "demo", "drivers", "arch/x86_64"]
 ARGUED = os.path.join(variant.ROOT, "tests/mutants/argued.md")
 NO_COUNT = ("same code", "does not compile", "in no build")
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Functions of mm/, kernel/, drivers/ and arch/x86_64 that wait, against docs/waits.md, which says what ends each; part of lint.
+"""Functions of mm/, kernel/, demo/, drivers/ and arch/x86_64 that wait, against docs/waits.md, which says what ends each; part of lint.
 
 Usage: tools/waits.py [FILE...]
 
@@ -15,7 +15,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = "docs/waits.md"
-FOLDERS = ("mm", "kernel", "drivers", "arch/x86_64")
+FOLDERS = ("mm", "kernel", "demo", "drivers", "arch/x86_64")
 ROW = re.compile(rf"^\| ((?:{'|'.join(FOLDERS)})/\w+\.[ch]) \| `(\w+)` \| (.+) \|$", re.MULTILINE)
 WAITS = re.compile(r"\b(?:wait_until|thread_sleep|thread_yield|cpu_relax|arch_idle_wait|arch_cpu_park)\(|"
                    r"\bfor \(;;\)|\bwhile \((?:true|1)\)|\bhlt\b")

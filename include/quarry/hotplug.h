@@ -58,7 +58,7 @@ bool cpu_is_arriving(void);
  */
 int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed) must_check;
 
-/* ---- fault injection (kernel/fault.c) ---- */
+/* ---- fault injection (demo/provoke.c) ---- */
 
 /* A CPU that spins with interrupts off. */
 struct fault_hang {

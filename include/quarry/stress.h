@@ -35,7 +35,7 @@ unsigned stress_cpus(const struct stress *s);
  */
 int stress_stop(struct stress *s, struct stress_report *report);
 
-/* ---- offline rounds (kernel/rounds.c) ---- */
+/* ---- offline rounds (demo/rounds.c) ---- */
 
 struct round_opts {
 	enum iso_policy policy;
@@ -72,7 +72,7 @@ int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u6
  */
 bool managed_as_before(struct memory *mem, unsigned long before, const char *who);
 
-/* ---- memory that breaks (kernel/poison_soak.c) ---- */
+/* ---- memory that breaks (demo/poison_soak.c) ---- */
 
 /*
  * @requests random requests to retire pages of @mem, the kernel's own, softly and hard, and to take some of
@@ -84,7 +84,7 @@ bool managed_as_before(struct memory *mem, unsigned long before, const char *who
  */
 int poison_soak(struct memory *mem, unsigned requests, u64 seed);
 
-/* ---- memory runs out (kernel/pressure.c) ---- */
+/* ---- memory runs out (demo/pressure.c) ---- */
 
 /*
  * Threads on all CPUs allocate from the kernel's own memory until all of them fail for good; one line of

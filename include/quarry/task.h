@@ -153,7 +153,7 @@ void oom_gone(const struct task *task);
  */
 bool user_run(const char *name, u64 arg0, u64 arg1);
 
-/* ---- kernel/user_soak.c ---- */
+/* ---- demo/user_soak.c ---- */
 
 /*
  * user_run @rounds times, with @seed, @seed + 1, ..., while CPUs and ranges of memory go and come.  Prints what

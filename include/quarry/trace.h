@@ -3,7 +3,7 @@
  * trace.h: recorded allocation traces: parse one, replay it, report.  docs/trace.md has the format.
  *
  * The parser and the replay take the memory they work on and run hosted too; the last two functions
- * (kernel/trace_boot.c) work on the kernel's own memory and exist in the kernel only.
+ * (demo/trace_boot.c) work on the kernel's own memory and exist in the kernel only.
  */
 #ifndef QUARRY_TRACE_H
 #define QUARRY_TRACE_H
@@ -121,10 +121,10 @@ static inline struct trace_id *trace_id_at(const struct trace *trace, u32 id)
 	return trace_array_at(&trace->ids, id);
 }
 
-/* A few thousand recorded events, part of the image (kernel/trace_short.c); not NUL-terminated. */
+/* A few thousand recorded events, part of the image (demo/trace_short.c); not NUL-terminated. */
 extern const char trace_short[], trace_short_end[];
 
-/* ---- the kernel's own memory (kernel/trace_boot.c) ---- */
+/* ---- the kernel's own memory (demo/trace_boot.c) ---- */
 
 /*
  * trace_replay - parse, run on all CPUs that are online, free everything, print the report.

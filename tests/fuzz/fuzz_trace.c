@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fuzz_trace.c: kernel/trace_parse.c; what it accepts is counted again, what it refuses leaves nothing. */
+/* fuzz_trace.c: demo/trace_parse.c; what it accepts is counted again, what it refuses leaves nothing. */
 #include "fuzz_model.h"
 #include <quarry/trace.h>
 

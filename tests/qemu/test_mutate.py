@@ -183,23 +183,23 @@ def test_the_suites_of_a_file_are_those_that_its_head_names():
     assert "pcp" in hosted and "pcp" in booted
     hosted, booted = mutate_run.suites_of("kernel/cap.c")
     assert not hosted and "ipc" in booted
-    hosted, booted = mutate_run.suites_of("kernel/tour.c")
+    hosted, booted = mutate_run.suites_of("demo/tour.c")
     assert hosted == ["judge_tour"] and "judge_tour" not in booted
 
 
 def test_a_test_from_outside_counts_only_if_the_unmodified_kernel_passes_it(monkeypatch):
-    assert "tests/qemu/test_shown.py" in mutate_run.judges_of("kernel/monitor.c")
+    assert "tests/qemu/test_shown.py" in mutate_run.judges_of("demo/monitor.c")
     bench = mutate_run.Bench("build", ["kernel", "tests"])
     fails = {"variant": "a_test"}
     monkeypatch.setattr(mutate_run.variant_build, "program_of", lambda build, name: "plain")
     monkeypatch.setattr(bench, "pytest", lambda home, program, tests, limit: fails.get(program))
-    assert bench.outside("home", "variant", "kernel/monitor.c") == "a_test"
-    assert bench.outside("home", "plain", "kernel/monitor.c") is None
+    assert bench.outside("home", "variant", "demo/monitor.c") == "a_test"
+    assert bench.outside("home", "plain", "demo/monitor.c") is None
     # As when the machine is too busy for a test.
     fails["plain"] = "a_test"
-    assert bench.outside("home", "variant", "kernel/monitor.c") is None
+    assert bench.outside("home", "variant", "demo/monitor.c") is None
     bench.outside_seconds.clear()
-    assert bench.outside("home", "variant", "kernel/monitor.c") is None
+    assert bench.outside("home", "variant", "demo/monitor.c") is None
 
 
 def test_a_program_that_sleeps_for_ever_hangs(monkeypatch):

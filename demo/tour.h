@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tour.h: what the kernel shows after its selftests. */
-#ifndef KERNEL_TOUR_H
-#define KERNEL_TOUR_H
+#ifndef DEMO_TOUR_H
+#define DEMO_TOUR_H
 
 #include <quarry/types.h>
 
@@ -11,7 +11,7 @@
  */
 bool tour(u64 seed);
 
-/* ---- kernel/programs.c ---- */
+/* ---- demo/programs.c ---- */
 
 /*
  * @rounds times take 128 MiB (less on small machines) that programs in ring 3 have mapped out of service

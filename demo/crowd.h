@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* crowd.h: programs in ring 3 that hold memory and verify it, for as long as the kernel lets them. */
-#ifndef KERNEL_CROWD_H
-#define KERNEL_CROWD_H
+#ifndef DEMO_CROWD_H
+#define DEMO_CROWD_H
 
 #include <quarry/types.h>
 

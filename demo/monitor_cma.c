@@ -7,7 +7,7 @@
  * Tests:      tests/qemu/test_cma.py.
  */
 #include "kernel/cma_area.h"
-#include "kernel/monitor.h"
+#include "demo/monitor.h"
 
 #include <quarry/kernel.h>
 

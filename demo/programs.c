@@ -8,9 +8,9 @@
  *             between its last isolate bit and its commit; it succeeds at the first call or not at all.
  * Tests:      tests/test_judge_programs.c, tests/qemu/test_start.py.
  */
-#include "kernel/tour.h"
+#include "demo/tour.h"
 
-#include "kernel/crowd.h"
+#include "demo/crowd.h"
 #include <quarry/bootfile.h>
 #include <quarry/contig.h>
 #include <quarry/kernel.h>

@@ -8,7 +8,7 @@
  *             no program takes that), which calls it off; other keys are forgotten.
  * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_shown.py.
  */
-#include "kernel/monitor.h"
+#include "demo/monitor.h"
 
 #include <quarry/acpi.h>
 #include <quarry/contig.h>

@@ -8,7 +8,7 @@
  * Invariants: what was written is found again, whatever was moved, lent or given away meanwhile.
  * Tests:      tests/test_judge_load.c, tests/qemu/test_monitor.py.
  */
-#include "kernel/monitor.h"
+#include "demo/monitor.h"
 
 #include <quarry/handle.h>
 #include <quarry/kernel.h>

@@ -8,7 +8,7 @@
  *             show), net of an empty loop of the same shape, with interrupts on, through the functions
  *             that every caller uses.
  */
-#include "bench/bench.h"
+#include "demo/bench.h"
 
 #include <quarry/kernel.h>
 #include <quarry/memory_hotplug.h>

@@ -7,9 +7,9 @@
  * Invariants: each figure it prints comes from the operation's own result.
  * Tests:      tests/test_judge_tour.c, tests/qemu/test_start.py.
  */
-#include "kernel/tour.h"
+#include "demo/tour.h"
 
-#include "kernel/picture.h"
+#include "demo/picture.h"
 #include <quarry/kernel.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>

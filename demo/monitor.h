@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* monitor.h: the prompt on the serial line. */
-#ifndef KERNEL_MONITOR_H
-#define KERNEL_MONITOR_H
+#ifndef DEMO_MONITOR_H
+#define DEMO_MONITOR_H
 
 #include <quarry/types.h>
 

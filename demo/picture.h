@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* picture.h: a live picture of the pageblocks, drawn by a thread on another CPU. */
-#ifndef KERNEL_PICTURE_H
-#define KERNEL_PICTURE_H
+#ifndef DEMO_PICTURE_H
+#define DEMO_PICTURE_H
 
 #include <quarry/mm.h>
 

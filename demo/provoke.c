@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault.c: faults made on purpose, to see that they are found.
+ * provoke.c: faults made on purpose, to see that they are found.
  *
  * Owns:       nothing; the caller brings struct fault_hang.
  * Locks:      none.

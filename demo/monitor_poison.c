@@ -6,7 +6,7 @@
  * Locks:      none.
  * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_shown.py.
  */
-#include "kernel/monitor.h"
+#include "demo/monitor.h"
 
 #include <quarry/kernel.h>
 #include <quarry/poison.h>

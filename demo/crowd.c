@@ -7,7 +7,7 @@
  * Invariants: programs stop at their next report once stop is set; each reports twice a second.
  * Tests:      tests/test_judge_crowd.c, tests/qemu/test_start.py.
  */
-#include "kernel/crowd.h"
+#include "demo/crowd.h"
 
 #include <quarry/bootfile.h>
 #include <quarry/ipc.h>

@@ -7,7 +7,7 @@
  * Invariants: a cell is one character, so that the picture can be read without colours.
  * Tests:      tests/test_picture.c.
  */
-#include "kernel/picture.h"
+#include "demo/picture.h"
 
 #include <quarry/port.h>
 

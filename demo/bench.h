@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* bench.h: the figures, in guest instructions under icount. */
-#ifndef BENCH_BENCH_H
-#define BENCH_BENCH_H
+#ifndef DEMO_BENCH_H
+#define DEMO_BENCH_H
 
 #include <quarry/types.h>
 

@@ -7,7 +7,7 @@
  * Invariants: as bench.c; the figure is that of the whole way that an offline takes, less what the same
  *             pageblock costs with nothing in it.
  */
-#include "bench/bench.h"
+#include "demo/bench.h"
 
 #include <quarry/kernel.h>
 #include <quarry/mm.h>
