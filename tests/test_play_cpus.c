@@ -156,7 +156,7 @@ static void call(const cpumask_t *mask, void (*fn)(void *arg), void *arg)
 #define cpu_relax            play_turn
 #define printk               judge_say
 #include "arch/x86_64/smp_boot.c" /* NOLINT(bugprone-suspicious-include): what is played */
-#include "arch/x86_64/cpu_hotplug.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "arch/x86_64/cpu_park.c" /* NOLINT(bugprone-suspicious-include): what is played */
 #undef printk
 
 /* CPUs with the ids 3, 0x11, 0x22 and 0x33, of which this is the first; each look takes @tick. */

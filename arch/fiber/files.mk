@@ -10,7 +10,7 @@ FIBER_SRCS += arch/fiber/fiber_hotplug.c
 
 # The kernel's threads, tasks and system calls, on such CPUs, with all of mm/ but the slabs: a hosted program of its own,
 # build/host-threads/check.  It has the fibers' half of arch.h, in place of the one of arch/host.
-# oom.c has a variable with the name of one of the C library's functions.
+# oom_kill.c has a variable with the name of one of the C library's functions.
 HFLAGS_threads := -Iarch/fiber -DRACE_BUILD -DPAGEBLOCK_ORDER=3 -DQUARRY_HOST_ARCH_INLINE_H -include arch/fiber/arch_inline.h \
 	-fno-builtin-round
 THREAD_SRCS += arch/fiber/fiber_threads_alone.c
@@ -31,7 +31,7 @@ THREAD_SRCS += kernel/task_account.c
 THREAD_SRCS += kernel/task_fault.c
 THREAD_SRCS += kernel/task_load.c
 THREAD_SRCS += kernel/elf.c
-THREAD_SRCS += kernel/oom.c
+THREAD_SRCS += kernel/oom_kill.c
 THREAD_SRCS += kernel/syscall.c
 THREAD_SRCS += kernel/syscall_memory.c
 

@@ -4,7 +4,7 @@
  *
  * Owns:       cpus[] and what it points to, but for the boot CPU's area; the trampoline page.
  * Locks:      none; cpu->started is the handshake: 0 not seen, 1 runs C code, 2 can be interrupted,
- *             3 given up: it parks itself if it comes after all, 4 parked (cpu_hotplug.c).
+ *             3 given up: it parks itself if it comes after all, 4 parked (cpu_park.c).
  * Invariants: cpus[0] is the boot CPU.  nr_cpus does not change after arch_cpus_init().
  * Tests:      tests/test_play_cpus.c, tests/test_arch_cpu.c, tests/test_arch_irq.c,
  *             tests/test_hotplug.c, tests/test_cpu_plug.c, tests/qemu/test_arch.py,

@@ -213,7 +213,7 @@ void arch_boot_memory_done(void);
 /* A zeroed page, of boot memory until arch_boot_memory_done; NULL without memory. */
 void *arch_page_alloc(void);
 extern u64 kernel_cr3;
-/* cpu_hotplug.c: this CPU forgets all it knows of page tables, global mappings too. */
+/* cpu_park.c: this CPU forgets all it knows of page tables, global mappings too. */
 void flush_tlb(void);
 /* All CPUs do; one that is away, when it comes back.  Context: thread, may sleep, cpu_hotplug not held. */
 void flush_everywhere(void);

@@ -2,7 +2,7 @@
 /*
  * mce.h: machine checks: what the banks of a CPU say, and what is done about it.
  *
- * arch/x86_64/mce.c reads the registers; kernel/mce_decode.c says what they mean and keeps the ring in which
+ * arch/x86_64/mce_bank.c reads the registers; kernel/mce_decode.c says what they mean and keeps the ring in which
  * they wait; kernel/mce.c acts.  docs/mce.md tells the whole way.
  */
 #ifndef QUARRY_MCE_H
@@ -140,7 +140,7 @@ bool mce_deal(const struct mce_record *rec);
 /* For the prompt: the banks of every CPU, what happened so far.  Context: thread. */
 void mce_show(void);
 
-/* ---- arch/x86_64/mce.c ---- */
+/* ---- arch/x86_64/mce_bank.c ---- */
 
 /* This CPU's banks: report what was left in them, clear them, turn all reports on.  irqs off. */
 void mce_init_cpu(void);

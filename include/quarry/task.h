@@ -31,8 +31,8 @@ struct task {
 	u32 ended;                /* a, set under l: it has given everything back */
 	struct endpoint *handler GUARDED_BY(task_class); /* l: told of faults on lost pages, a reference; NULL: nobody is */
 	struct pager_trust *trust GUARDED_BY(task_class); /* a, set once: of its pagers (pager.c); NULL: it has had none */
-	bool victim GUARDED_BY(task_class); /* l: its memory is wanted, and its end is waited for (oom.c) */
-	bool first;               /* c from its start on: spared while there is anybody else to kill (oom.c) */
+	bool victim GUARDED_BY(task_class); /* l: its memory is wanted, and its end is waited for (oom_kill.c) */
+	bool first;               /* c from its start on: spared while there is anybody else to kill (oom_kill.c) */
 	struct cap_table caps;
 	struct account *account;  /* c, a reference */
 	struct vm_space *space;   /* of the list, and c until the task gives everything back: then NULL */
@@ -137,7 +137,7 @@ void task_account_ended(struct account *account);
 /* The limit @which (enum abi_limit), or how much of it is used; -EINVAL. */
 s64 task_account_limit(const struct account *account, u64 which, bool used);
 
-/* ---- kernel/oom.c ---- */
+/* ---- kernel/oom_kill.c ---- */
 
 /* From here on a task ends when memory has run out; once.  docs/user.md says which. */
 void oom_init(void);

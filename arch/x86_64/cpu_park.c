@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cpu_hotplug.c (x86_64): how a CPU is stopped and goes on later.
+ * cpu_park.c (x86_64): how a CPU is stopped and goes on later.
  *
  * Owns:       struct cpu.started's value 4, and quiet_until.
  * Locks:      none; one CPU is parked or woken at a time (cpu_hotplug exclusive).

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mce.c: the machine-check registers of each CPU: read, handed over, cleared.
+ * mce_bank.c: the machine-check registers of each CPU: read, handed over, cleared.
  *
  * Owns:       MCG_* and MCi_*.
  * Locks:      none: each CPU has its own registers.  A machine check comes with interrupts off too, anywhere, also

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oom.c: memory has run out and nothing can be reclaimed: which task ends.
+ * oom_kill.c: memory has run out and nothing can be reclaimed: which task ends.
  *
  * A task's pages are those that its end gives back to the request: those it has mapped; those that nobody has mapped, of
  * anonymous objects that it holds by a handle; and what the kernel has allocated for it.  Pages in zones that the
