@@ -9,6 +9,7 @@ BOTH_SRCS += demo/stress.c
 BOTH_SRCS += demo/rounds.c
 BOTH_SRCS += demo/picture.c
 
+KERNEL_SRCS += demo/scenario.c
 KERNEL_SRCS += demo/trace_boot.c
 KERNEL_SRCS += demo/tour.c
 KERNEL_SRCS += demo/crowd.c

@@ -7,6 +7,7 @@
  * Invariants: bad input gets one line that says what is wrong and how it should look.
  * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_shown.py.
  */
+#include "demo/demo.h"
 #include "demo/monitor.h"
 
 #include <quarry/account.h>

@@ -5,9 +5,6 @@
 
 #include <quarry/types.h>
 
-/* Read and carry out commands until "halt"; then returns.  Context: thread. */
-void monitor(u64 seed);
-
 /* For those who carry out commands: a number in *@value, or false and a message. */
 bool monitor_number(const char *word, u64 *value);
 /* Commands of monitor_offline.c, with their arguments.  Context: thread. */

@@ -7,11 +7,9 @@
  * Invariants: the list is the only start-up order there is: no constructors, no init sections.
  * Tests:      tests/qemu/test_start.py, tests/qemu/test_boot.py, tests/qemu/test_panic.py.
  */
+#include "demo/demo.h"
 #include "kernel/boot_memory.h"
-#include "demo/bench.h"
 #include "kernel/cma_area.h"
-#include "demo/monitor.h"
-#include "demo/tour.h"
 
 #include "x86.h"
 #include <quarry/acpi.h>
@@ -20,10 +18,7 @@
 #include <quarry/ktest.h>
 #include <quarry/mce.h>
 #include <quarry/mm.h>
-#include <quarry/race.h>
-#include <quarry/stress.h>
 #include <quarry/task.h>
-#include <quarry/trace.h>
 #include <quarry/user.h>
 
 #define AP_NS 60000000000ULL /* for a CPU that has started, until it is online */
@@ -51,47 +46,6 @@ static void wait_for_aps(void)
 			cpu_relax();
 		}
 	}
-}
-
-/* What comes after the selftests: figures, rounds, or the tour. */
-static bool show(u64 seed)
-{
-	u64 rounds = cmdline_u64("rounds", 0), hotplug = cmdline_u64("hotplug", 0);
-	const char *policy = cmdline_get("isolation", "");
-	u64 first, last, programs = cmdline_u64("programs", 0), poison = cmdline_u64("poison", 0);
-
-	if (cmdline_get("bench", NULL))
-		return bench_run();
-	if (cmdline_get("fault", NULL)) {
-		fault_provoke(cmdline_get("fault", NULL));
-		return false;
-	}
-	if (programs)
-		return programs_run((unsigned)programs, seed) == 0;
-	if (poison)
-		return poison_soak(&kernel_memory, (unsigned)poison, seed) == 0;
-	if (hotplug)
-		return hotplug_soak(&kernel_memory, (unsigned)hotplug, seed) == 0;
-	if (cmdline_range("pressure", &first, &last))
-		return pressure_run(first, last) == 0;
-	if (cmdline_get("race", NULL))
-		return race_boot(cmdline_get("race", NULL));
-	if (rounds)
-		return offline_soak(&kernel_memory, (unsigned)rounds, iso_policy_by_name(policy), seed) == 0;
-	if (strcmp(cmdline_get("tour", "on"), "off") != 0)
-		return tour(seed);
-	return !cmdline_get("trace", NULL) || trace_replay_boot() == 0;
-}
-
-/* Ring 3, if the command line names a program. */
-static bool run_program(u64 seed)
-{
-	const char *program = cmdline_get("user", "off");
-	u64 arg = cmdline_u64("user_arg", 0), rounds = cmdline_u64("user_rounds", 0);
-
-	if (strcmp(program, "off") == 0)
-		return true;
-	return rounds ? user_soak(program, rounds, seed, arg) : user_run(program, seed, arg);
 }
 
 /* On the boot CPU; boot.S has called boot_info_init. */
@@ -143,8 +97,7 @@ void kernel_main(void)
 	began = arch_clock_ns();
 	pass = ktest_run(cmdline_get("selftest", "quick"), seed) == 0;
 	printk("selftest: %llu ms\n", (unsigned long long)(arch_clock_ns() - began) / 1000000);
-	pass = show(seed) && pass;
-	pass = run_program(seed) && pass;
+	pass = demo_run(seed) && pass; /* the tour, or what the command line asks for */
 	printk("quarry: %s\n", pass ? "PASS" : "FAIL");
 	if (strcmp(cmdline_get("monitor", "on"), "off") != 0)
 		monitor(seed);

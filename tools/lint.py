@@ -280,6 +280,31 @@ def check_fence(build):
             yield "drain_all_pages: a full barrier is expected just before drain_round looks at the counts"
 
 
+# What kernel/main.c takes from demo/, and no other object of the kernel proper takes anything.
+DOORS = {"kernel/main.c": {"demo_run", "monitor"}}
+
+
+def symbols(build, room):
+    """Of each source of a room: (names that its object defines for others, names that it needs)."""
+    found = {}
+    for path in sources():
+        made = os.path.join(build, "kernel", path + ".o")
+        if path.startswith(room + "/") and path.endswith((".c", ".S")) and os.path.exists(made):
+            out = subprocess.run([os.environ.get("NM", "nm"), "-g", made], capture_output=True, text=True, check=True).stdout
+            lines = [line.split() for line in out.split("\n") if line]
+            found[path] = ({w[2] for w in lines if len(w) == 3}, {w[1] for w in lines if len(w) == 2})
+    return found
+
+
+def check_doors(build):
+    """of demo/ kernel/main.c takes demo_run and monitor, and nothing else below it takes anything"""
+    demo = set().union(*(defined for defined, _ in symbols(build, "demo").values()))
+    rooms = [symbols(build, room) for room in ("mm", "kernel", "drivers", "boot", "arch/x86_64")]
+    for path, (_, needed) in ((p, s) for room in rooms for p, s in room.items()):
+        if needed & demo != DOORS.get(path, set()):
+            yield f"{path}: takes from demo/: {', '.join(sorted(needed & demo)) or 'nothing'}"
+
+
 def check_mutants(_):
     """every wrong variant of tests/mutants/ and tests/pressure/ applies to the tree"""
     for command in (["variant.py", "check"], ["pressure.py", "--check"]):
@@ -321,7 +346,7 @@ def warn_format():
 
 
 CHECKS = [check_includes, check_file_length, check_function_length, check_conditional, check_phrases,
-          check_arguments, check_licence, check_compare, check_fence, check_mutants, check_poison_table,
+          check_arguments, check_licence, check_compare, check_fence, check_doors, check_mutants, check_poison_table,
           check_facts, check_waits, *analyse.CHECKS]
 
 

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scenario.c: which of the scenarios runs after the selftests: the command line says so, the tour runs by default.
+ *
+ * Owns:       the table of scenarios.
+ * Locks:      none.
+ * Invariants: exactly one scenario runs, the first of the table that is asked for; the last one always is.
+ * Tests:      tests/qemu/test_start.py, tests/qemu/test_boot.py, tests/qemu/test_panic.py.
+ */
+#include "demo/bench.h"
+#include "demo/demo.h"
+#include "demo/tour.h"
+
+#include <quarry/hotplug.h>
+#include <quarry/kernel.h>
+#include <quarry/race.h>
+#include <quarry/stress.h>
+#include <quarry/task.h>
+#include <quarry/trace.h>
+
+/* ---- is it asked for, by the option of that name? ---- */
+
+static bool given(const char *option)
+{
+	return cmdline_get(option, NULL) != NULL;
+}
+
+static bool counted(const char *option)
+{
+	return cmdline_u64(option, 0) > 0;
+}
+
+static bool not_off(const char *option)
+{
+	return strcmp(cmdline_get(option, "on"), "off") != 0;
+}
+
+static bool always(const char *option)
+{
+	return true;
+}
+
+/* ---- scenarios: true if all went well ---- */
+
+static bool run_bench(u64 seed)
+{
+	return bench_run();
+}
+
+static bool run_fault(u64 seed)
+{
+	fault_provoke(cmdline_get("fault", NULL));
+	return false; /* it should not have come back */
+}
+
+static bool run_programs(u64 seed)
+{
+	return programs_run((unsigned)cmdline_u64("programs", 0), seed) == 0;
+}
+
+static bool run_poison(u64 seed)
+{
+	return poison_soak(&kernel_memory, (unsigned)cmdline_u64("poison", 0), seed) == 0;
+}
+
+static bool run_hotplug(u64 seed)
+{
+	return hotplug_soak(&kernel_memory, (unsigned)cmdline_u64("hotplug", 0), seed) == 0;
+}
+
+static bool run_pressure(u64 seed)
+{
+	u64 first = 0, last = 0;
+
+	return cmdline_range("pressure", &first, &last) && pressure_run(first, last) == 0;
+}
+
+static bool run_race(u64 seed)
+{
+	return race_boot(cmdline_get("race", NULL));
+}
+
+static bool run_rounds(u64 seed)
+{
+	enum iso_policy policy = iso_policy_by_name(cmdline_get("isolation", ""));
+
+	return offline_soak(&kernel_memory, (unsigned)cmdline_u64("rounds", 0), policy, seed) == 0;
+}
+
+/* The trace of the boot modules alone, if the command line names one. */
+static bool run_trace(u64 seed)
+{
+	return !given("trace") || trace_replay_boot() == 0;
+}
+
+static const struct scenario {
+	const char *option;
+	bool (*asked)(const char *option);
+	bool (*run)(u64 seed);
+} scenarios[] = {
+    {"bench", given, run_bench},
+    {"fault", given, run_fault},
+    {"programs", counted, run_programs},
+    {"poison", counted, run_poison},
+    {"hotplug", counted, run_hotplug},
+    {"pressure", given, run_pressure},
+    {"race", given, run_race},
+    {"rounds", counted, run_rounds},
+    {"tour", not_off, tour},
+    {"trace", always, run_trace},
+};
+
+/* Ring 3, if the command line names a program. */
+static bool run_user(u64 seed)
+{
+	const char *program = cmdline_get("user", "off");
+	u64 arg = cmdline_u64("user_arg", 0), rounds = cmdline_u64("user_rounds", 0);
+
+	if (strcmp(program, "off") == 0)
+		return true;
+	return rounds ? user_soak(program, rounds, seed, arg) : user_run(program, seed, arg);
+}
+
+bool demo_run(u64 seed)
+{
+	const struct scenario *s = scenarios;
+	bool pass;
+
+	while (!s->asked(s->option))
+		s++;
+	pass = s->run(seed);
+	return run_user(seed) && pass;
+}
