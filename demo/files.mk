@@ -7,6 +7,7 @@ BOTH_SRCS += demo/trace_replay.c
 BOTH_SRCS += demo/trace_short.c
 BOTH_SRCS += demo/stress.c
 BOTH_SRCS += demo/rounds.c
+BOTH_SRCS += demo/soak.c
 BOTH_SRCS += demo/picture.c
 
 KERNEL_SRCS += demo/scenario.c
@@ -19,6 +20,7 @@ KERNEL_SRCS += demo/load.c
 KERNEL_SRCS += demo/monitor_offline.c
 KERNEL_SRCS += demo/monitor_poison.c
 KERNEL_SRCS += demo/monitor_cma.c
+KERNEL_SRCS += demo/shake.c
 KERNEL_SRCS += demo/hotplug_soak.c
 KERNEL_SRCS += demo/poison_soak.c
 KERNEL_SRCS += demo/user_soak.c

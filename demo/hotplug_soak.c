@@ -7,13 +7,14 @@
  * Invariants: at the end all CPUs are online, and each page is where it can be accounted for.
  * Tests:      tests/test_judge_hotplug.c, tests/qemu/test_start.py, tests/qemu/test_soak.py.
  */
+#include "demo/soak.h"
+
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
 #include <quarry/ktest.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
 
-#define PROGRESS_NS 2000000000ULL
 #define FAIR        100 /* downs to one offline, at most */
 #define SOAK_RANGE  (16UL << (20 - PAGE_SHIFT)) /* pages */
 
@@ -27,9 +28,9 @@ struct offliner {
 	struct thread *thread;
 };
 
-struct soak {
+struct steps {
 	unsigned downs, ups, refused, at_most_down, boot_cpu;
-	u64 rand, next_report;
+	u64 rand;
 	int err;
 };
 
@@ -58,7 +59,7 @@ static void offliner_main(void *arg)
 	}
 }
 
-static void took(struct soak *s, const char *what, unsigned cpu, int err, int want)
+static void took(struct steps *s, const char *what, unsigned cpu, int err, int want)
 {
 	if (err == want || s->err)
 		return;
@@ -67,7 +68,7 @@ static void took(struct soak *s, const char *what, unsigned cpu, int err, int wa
 }
 
 /* One CPU, whichever: down if it is up, up if it is down.  The last one is asked to go, and refuses. */
-static void one_step(struct soak *s)
+static void one_step(struct steps *s)
 {
 	unsigned cpu = (unsigned)(ktest_rand(&s->rand) % nr_boot_cpus);
 
@@ -85,7 +86,7 @@ static void one_step(struct soak *s)
 	}
 }
 
-static void all_up(struct soak *s)
+static void all_up(struct steps *s)
 {
 	unsigned cpu;
 
@@ -113,25 +114,10 @@ static bool counters_clean(const struct smp_stats *before)
 	    before->spurious_calls);
 	good &= is_zero("calls asked of CPUs out of range", smp_stats.bad_cpu, before->bad_cpu);
 	good &= is_zero("calls in a wrong context", smp_stats.bad_context, before->bad_context);
-	good &= is_zero("calls made by allocations", smp_stats.from_alloc, before->from_alloc);
 	return good & is_zero("CPUs reported silent", smp_stats.silent, before->silent);
 }
 
-static bool memory_clean(struct memory *mem, unsigned long managed)
-{
-	struct mm_violation v;
-	bool good = true;
-
-	if (check_memory(mem, &v)) {
-		printk("hotplug: FAIL: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
-		good = false;
-	}
-	if (!managed_as_before(mem, managed, "hotplug"))
-		good = false;
-	return good;
-}
-
-static void summary(const struct soak *s, const struct offliner *o, const struct stress_report *r, u64 ns)
+static void summary(const struct steps *s, const struct offliner *o, const struct stress_report *r, u64 ns)
 {
 	printk("hotplug: %u downs and %u ups of %u CPUs in %llu ms, %u of the boot CPU, at most %u down, %u "
 	       "refused as the last; %u offlines of %lu MiB meanwhile%s\n",
@@ -149,13 +135,13 @@ static void summary(const struct soak *s, const struct offliner *o, const struct
 int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
 {
 	struct offliner o = {.mem = mem};
-	struct soak s = {.rand = seed | 1};
-	unsigned long managed = memory_managed_by_request(mem, NULL);
+	struct steps s = {.rand = seed | 1};
 	struct smp_stats before = smp_stats;
-	u64 began = arch_clock_ns();
 	struct stress_report report;
+	struct soak soak;
 	bool good;
 
+	soak_begin(&soak, mem, "hotplug");
 	o.stress = stress_start(mem, 0, nr_boot_cpus, seed);
 	o.thread = o.stress ? thread_start("offliner", -1, offliner_main, &o) : NULL;
 	if (!o.thread) {
@@ -164,14 +150,11 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
 			stress_stop(o.stress, &report);
 		return -EIO;
 	}
-	s.next_report = began + PROGRESS_NS;
 	while (s.downs < rounds && !s.err) {
 		one_step(&s);
-		if (arch_clock_ns() > s.next_report) {
+		if (soak_report_due(&soak))
 			printk("hotplug: %u downs, %u ups, %u of %u CPUs online, %u offlines\n", s.downs,
 			    s.ups, nr_cpus_online(), nr_boot_cpus, READ_ONCE(o.rounds));
-			s.next_report = arch_clock_ns() + PROGRESS_NS;
-		}
 		if (nr_boot_cpus == 1 && s.refused >= rounds)
 			break;
 	}
@@ -189,9 +172,9 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
 		printk("hotplug: FAIL: stress: damaged memory, or too few remote frees\n");
 		good = false;
 	}
-	summary(&s, &o, &report, arch_clock_ns() - began);
+	summary(&s, &o, &report, arch_clock_ns() - soak.began);
 	good &= counters_clean(&before);
-	good &= memory_clean(mem, managed);
+	good &= soak_end(&soak);
 	printk("hotplug: %s\n", good ? "PASS" : "FAIL");
 	return good ? 0 : -EIO;
 }

@@ -10,7 +10,9 @@
  *             or, after it was lost, the one its pager has.
  * Tests:      tests/test_judge_poison.c, tests/qemu/test_poison.py; make soak TARGET=poison.
  */
-#include <quarry/hotplug.h>
+#include "demo/shake.h"
+#include "demo/soak.h"
+
 #include <quarry/kernel.h>
 #include <quarry/ktest.h>
 #include <quarry/poison.h>
@@ -26,10 +28,11 @@
 #define BESIDE_NS   20000000000ULL
 #define SAID_MAX    10 /* failures that are printed */
 #define RANGE       (4 * PAGEBLOCK_PAGES)
-#define OFFLINE_NS  2000000000ULL
 #define PAUSE_NS    5000000ULL
 
 static struct {
+	struct soak begun;
+	struct shaker shaker; /* its stop is the users' too */
 	struct memory *mem;
 	struct vm_object *object;
 	struct vm_space *space;
@@ -38,12 +41,11 @@ static struct {
 	u64 *want;        /* the users': what each page holds */
 	u64 *listed;      /* a bit for each page of the memory: an answer said that it is flagged */
 	unsigned long nr_listed;
-	u32 stop;         /* a */
 	u32 wrong;        /* a: pages that held something else */
 	u32 lost_seen;    /* a: pages that were lost to a user */
 	u32 failed;       /* a: something else went wrong, and was printed */
 	unsigned lost;    /* pages that an answer said are lost */
-	unsigned soft_ok, soft_no, hard_ok, hard_no, delayed, ignored, back, offlines, refused, downs, ups;
+	unsigned soft_ok, soft_no, hard_ok, hard_no, delayed, ignored, back;
 	u64 rand;
 } soak;
 
@@ -132,7 +134,7 @@ static void user(void *arg)
 	u64 rand = soak.rand + me * 2 + 1;
 
 	space_use(soak.space);
-	while (!READ_ONCE(soak.stop)) {
+	while (!READ_ONCE(soak.shaker.stop)) {
 		u32 index = (u32)(ktest_rand(&rand) % (soak.nr / USERS)) * USERS + me;
 		bool write = ktest_rand(&rand) % 4 == 0;
 		int err = use_page(index, write);
@@ -167,8 +169,11 @@ static bool scene_begin(struct memory *mem, u64 seed)
 	unsigned long pages = (mem->end_pfn - mem->start_pfn + 63) / 64, free = memory_free_pages(mem);
 
 	memset(&soak, 0, sizeof(soak));
+	soak_begin(&soak.begun, mem, "poison");
 	soak.mem = mem;
 	soak.rand = seed | 1;
+	soak.shaker = (struct shaker){.mem = mem, .name = "poison", .pick = offline_candidate, .range = RANGE,
+	    .pause_ns = PAUSE_NS};
 	soak.nr = (u32)ALIGN_DOWN(MIN(free + free / 2, OBJ_MAX_PAGES), USERS);
 	soak.store = kmalloc(soak.nr * sizeof(u64));
 	soak.want = kmalloc(soak.nr * sizeof(u64));
@@ -177,54 +182,6 @@ static bool scene_begin(struct memory *mem, u64 seed)
 	    !vm_object_create(mem, OBJ_PAGER, soak.nr, &store_ops, NULL, &soak.object) &&
 	    !vm_space_create(mem, &soak.space) &&
 	    !vm_map(soak.space, BASE, soak.nr, VM_READ | VM_WRITE, soak.object, 0);
-}
-
-/* ---- others ---- */
-
-static void shake_cpus(void *arg)
-{
-	u64 rand = soak.rand ^ 0xc9d5;
-
-	while (!READ_ONCE(soak.stop)) {
-		unsigned cpu = (unsigned)(ktest_rand(&rand) % nr_cpus);
-		bool up = !cpumask_test(cpu_online_mask, cpu);
-		int err = up ? cpu_up(cpu) : nr_cpus_online() > 1 ? cpu_down(cpu) : -EALREADY;
-
-		soak.ups += !err && up;
-		soak.downs += !err && !up;
-		if (err && err != -EALREADY)
-			failed("CPU hotplug", cpu, err);
-		thread_sleep(ktest_rand(&rand) % PAUSE_NS);
-	}
-}
-
-/* Memory may be full, or a page in use that is flagged. */
-static void shake_memory(void *arg)
-{
-	u64 rand = soak.rand ^ 0x3e3;
-
-	while (!READ_ONCE(soak.stop)) {
-		struct offline_opts opts = {.deadline_ns = OFFLINE_NS, .cancel = &soak.stop};
-		struct offline_result res;
-		unsigned long nr;
-		pfn_t start = offline_candidate(soak.mem, RANGE, &nr);
-		int err;
-
-		opts.policy = (enum iso_policy)(ktest_rand(&rand) % NR_ISO_POLICIES);
-		err = start == PFN_NONE ? -EBUSY : offline_pages(soak.mem, start, nr, &opts, &res);
-		if (!err) {
-			soak.offlines++;
-			thread_sleep(ktest_rand(&rand) % PAUSE_NS);
-			err = online_pages(soak.mem, start, nr, NULL);
-			if (err)
-				failed("online", start, err);
-		} else if (err == -ENOMEM || err == -EBUSY || err == -ETIMEDOUT || err == -EINTR) {
-			soak.refused++;
-		} else {
-			failed("offline", start, err);
-		}
-		thread_sleep(ktest_rand(&rand) % PAUSE_NS);
-	}
 }
 
 /* ---- requests, and what the answers say ---- */
@@ -307,14 +264,15 @@ static void request(void)
 		request_back(pfn);
 }
 
+static bool any_failed(void)
+{
+	return READ_ONCE(soak.failed) || READ_ONCE(soak.shaker.failed);
+}
+
 static void check(void)
 {
-	struct mm_violation v;
-
-	if (check_memory(soak.mem, &v)) {
+	if (!soak_check(&soak.begun))
 		counter_add(&soak.failed, 1u);
-		printk("poison: FAIL: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
-	}
 }
 
 /* At rest: those that are flagged are those that are listed, and as many as are counted. */
@@ -337,12 +295,8 @@ static void compare(void)
 
 static void all_back(void)
 {
-	unsigned cpu;
 	pfn_t pfn;
 
-	for (cpu = 0; cpu < nr_cpus; cpu++)
-		if (!cpumask_test(cpu_online_mask, cpu) && cpu_up(cpu))
-			failed("cpu_up", cpu, 0);
 	for (pfn = mem_poisoned_next(soak.mem, 0); pfn != PFN_NONE; pfn = mem_poisoned_next(soak.mem, pfn + 1))
 		mem_unpoison_page(soak.mem, pfn);
 }
@@ -356,7 +310,7 @@ struct beside {
 static struct beside beside_now(void)
 {
 	return (struct beside){mm_event_sum(soak.mem, EV_RECLAIM_FREED), mm_event_sum(soak.mem, EV_MIGRATE_OK),
-	    READ_ONCE(soak.offlines), READ_ONCE(soak.downs)};
+	    READ_ONCE(soak.shaker.offlines), READ_ONCE(soak.shaker.downs)};
 }
 
 /* Wait until each of it has happened since @then, or for BESIDE_NS: requests may be faster than their load. */
@@ -366,7 +320,7 @@ static void wait_for_load(struct beside then)
 	struct beside now = beside_now();
 
 	while ((now.reclaimed == then.reclaimed || now.moved == then.moved || now.offlines == then.offlines ||
-	    (nr_cpus > 1 && now.downs == then.downs)) && arch_clock_ns() < end && !READ_ONCE(soak.failed)) {
+	    (nr_boot_cpus > 1 && now.downs == then.downs)) && arch_clock_ns() < end && !any_failed()) {
 		thread_sleep(1000000);
 		now = beside_now();
 	}
@@ -374,18 +328,18 @@ static void wait_for_load(struct beside then)
 
 static void run(unsigned requests)
 {
-	struct thread *thread[USERS + 2] = {NULL};
+	struct thread *thread[USERS] = {NULL};
 	struct beside began = beside_now();
 	unsigned i;
 
 	for (i = 0; i < USERS; i++)
 		thread[i] = thread_start("user", -1, user, (void *)(uintptr_t)i);
-	thread[USERS] = thread_start("shake_cpus", -1, shake_cpus, NULL);
-	thread[USERS + 1] = thread_start("shake_memory", -1, shake_memory, NULL);
-	for (i = 0; i < ARRAY_SIZE(thread); i++)
+	if (!shaker_start(&soak.shaker, soak.rand))
+		failed("no memory for a thread", USERS, -ENOMEM);
+	for (i = 0; i < USERS; i++)
 		if (!thread[i])
 			failed("no memory for a thread", i, -ENOMEM);
-	for (i = 0; i < requests && !READ_ONCE(soak.failed); i++) {
+	for (i = 0; i < requests && !any_failed(); i++) {
 		request();
 		if (i % CHECK_EVERY == CHECK_EVERY - 1) {
 			wait_for_load(began);
@@ -393,15 +347,14 @@ static void run(unsigned requests)
 			printk("poison: %u of %u requests, %lu pages flagged\n", i + 1, requests, soak.nr_listed);
 		}
 	}
-	WRITE_ONCE(soak.stop, 1u);
-	for (i = 0; i < ARRAY_SIZE(thread); i++)
+	shaker_stop(&soak.shaker);
+	for (i = 0; i < USERS; i++)
 		if (thread[i])
 			thread_join(thread[i]);
 }
 
 int poison_soak(struct memory *mem, unsigned requests, u64 seed)
 {
-	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
 	struct stress_report report = {0};
 	struct stress *stress;
 	bool good;
@@ -417,17 +370,15 @@ int poison_soak(struct memory *mem, unsigned requests, u64 seed)
 		failed("stress: damaged", 0, (long)report.corrupt);
 	compare();
 	all_back();
-	check();
-	if (READ_ONCE(smp_stats.from_alloc) != from_alloc)
-		failed("cross-calls from allocations", 0, (long)(smp_stats.from_alloc - from_alloc));
+	good = soak_end(&soak.begun);
 	printk("poison: soft %u done, %u refused; hard %u retired, %u delayed, %u ignored, %u refused; %u taken back\n",
 	    soak.soft_ok, soak.soft_no, soak.hard_ok, soak.delayed, soak.ignored, soak.hard_no, soak.back);
 	printk("poison: %u pages lost, %u met by their users, %u wrong; %llu reclaimed, %llu moved, %u offlines, "
 	       "%u refused, %u downs, %u ups; stress made %llu operations\n",
 	    soak.lost, soak.lost_seen, soak.wrong, (unsigned long long)mm_event_sum(mem, EV_RECLAIM_FREED),
-	    (unsigned long long)mm_event_sum(mem, EV_MIGRATE_OK), soak.offlines, soak.refused, soak.downs,
-	    soak.ups, (unsigned long long)report.ops);
-	good = !soak.failed && !soak.wrong && soak.lost_seen <= soak.lost;
+	    (unsigned long long)mm_event_sum(mem, EV_MIGRATE_OK), soak.shaker.offlines, soak.shaker.refused,
+	    soak.shaker.downs, soak.shaker.ups, (unsigned long long)report.ops);
+	good = good && !any_failed() && !soak.wrong && soak.lost_seen <= soak.lost;
 	scene_end();
 	printk("poison: %s\n", good ? "PASS" : "FAIL");
 	return good ? 0 : -EIO;

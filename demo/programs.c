@@ -8,9 +8,10 @@
  *             between its last isolate bit and its commit; it succeeds at the first call or not at all.
  * Tests:      tests/test_judge_programs.c, tests/qemu/test_start.py.
  */
+#include "demo/crowd.h"
+#include "demo/soak.h"
 #include "demo/tour.h"
 
-#include "demo/crowd.h"
 #include <quarry/bootfile.h>
 #include <quarry/contig.h>
 #include <quarry/kernel.h>
@@ -24,7 +25,6 @@
 #define LARGE_BLOCKS 4u
 #define WAIT_NS     60000000000ULL
 #define DEADLINE_NS 240000000000ULL
-#define REPORT_NS   5000000000ULL
 
 struct program_round {
 	pfn_t start;
@@ -131,9 +131,9 @@ static void print_round(const struct program_round *r)
 	    (unsigned long long)r->ns / 1000000, (unsigned long long)r->faults);
 }
 
-static int all_rounds(const struct crowd *crowd, unsigned rounds, unsigned long want, bool each)
+static int all_rounds(struct soak *soak, const struct crowd *crowd, unsigned rounds, unsigned long want, bool each)
 {
-	u64 moved = 0, later = 0, mapped = 0, pages = 0, next = arch_clock_ns() + REPORT_NS;
+	u64 moved = 0, later = 0, mapped = 0, pages = 0;
 	struct program_round r;
 	unsigned i;
 	int err = 0;
@@ -150,10 +150,8 @@ static int all_rounds(const struct crowd *crowd, unsigned rounds, unsigned long 
 		pages += r.nr;
 		if (each)
 			print_round(&r);
-		else if (arch_clock_ns() > next) {
+		else if (soak_report_due(soak))
 			printk("programs: %u of %u\n", i + 1, rounds);
-			next = arch_clock_ns() + REPORT_NS;
-		}
 	}
 	printk("programs: %u offlines, each at the first call: %llu of %llu pages mapped, %llu moved, %llu of them "
 	       "not at the first try\n",
@@ -183,12 +181,12 @@ static void compact_under_programs(void)
 
 int programs_run(unsigned rounds, u64 seed)
 {
-	unsigned long managed = memory_managed_by_request(&kernel_memory, NULL), largest, want = RANGE;
-	unsigned long pages = movable_pages(&largest) / 4 * 3 / NR_PROGRAMS;
-	struct mm_violation v;
+	unsigned long largest, want = RANGE, pages = movable_pages(&largest) / 4 * 3 / NR_PROGRAMS;
 	struct crowd *crowd;
+	struct soak soak;
 	int err;
 
+	soak_begin(&soak, &kernel_memory, "programs");
 	pages = MIN(pages, MOST);
 	while (want > largest / 2)
 		want /= 2;
@@ -201,18 +199,12 @@ int programs_run(unsigned rounds, u64 seed)
 		return -EIO;
 	printk("programs: %u programs hold %lu MiB each, and verify it all the time\n", NR_PROGRAMS,
 	    pages >> (20 - PAGE_SHIFT));
-	err = all_rounds(crowd, rounds ? rounds : NR_ISO_POLICIES, want, !rounds);
+	err = all_rounds(&soak, crowd, rounds ? rounds : NR_ISO_POLICIES, want, !rounds);
 	if (!err && !rounds)
 		compact_under_programs();
 	if (!crowd_stop(crowd))
 		err = -EIO;
-	if (check_memory(&kernel_memory, &v)) {
-		printk("programs: FAIL: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
-		err = -EIO;
-	}
-	if (!managed_as_before(&kernel_memory, managed, "programs"))
-		err = -EIO;
-	return err;
+	return soak_end(&soak) ? err : -EIO;
 }
 
 bool programs_are_there(void)

@@ -9,6 +9,8 @@
  *             freed into isolated pageblocks.
  * Tests:      tests/test_stress.c, tests/test_judge_rounds.c.
  */
+#include "demo/soak.h"
+
 #include <quarry/memory_hotplug.h>
 #include <quarry/smp.h>
 #include <quarry/stress.h>
@@ -17,7 +19,6 @@
 #define ROUND_RANGE   (16UL << (20 - PAGE_SHIFT)) /* pages */
 #define ROUND_WAIT_NS 60000000000ULL
 #define WINDOW        10 /* rounds over which something must have moved */
-#define PROGRESS_NS   2000000000ULL
 #define MAX_TRACKED   256
 
 struct round {
@@ -139,7 +140,6 @@ pfn_t offline_busiest(struct memory *mem, unsigned long want, unsigned long *nr)
 struct tally {
 	unsigned drains, rounds_ipis;
 	u64 moved, retries, ops, window_moved, window_freed;
-	u64 next_report;
 };
 
 static int window_check(struct memory *mem, struct tally *t, unsigned round)
@@ -159,14 +159,13 @@ static int window_check(struct memory *mem, struct tally *t, unsigned round)
 	return 0;
 }
 
-static int one_policy(struct memory *mem, struct stress *stress, unsigned rounds,
-    enum iso_policy policy)
+static int one_policy(struct soak *soak, struct stress *stress, unsigned rounds, enum iso_policy policy)
 {
+	struct memory *mem = soak->mem;
 	struct tally t = {.window_freed = mm_event_sum(mem, EV_FREE_ISOLATED)};
 	struct round_opts opts = {.policy = policy, .stress = stress};
 	unsigned round;
 
-	t.next_report = arch_clock_ns() + PROGRESS_NS;
 	for (round = 1; round <= rounds; round++) {
 		struct offline_result res;
 		u64 ops;
@@ -192,10 +191,8 @@ static int one_policy(struct memory *mem, struct stress *stress, unsigned rounds
 		t.ops += ops;
 		if (window_check(mem, &t, round))
 			return -EIO;
-		if (arch_clock_ns() > t.next_report) {
+		if (soak_report_due(soak))
 			printk("rounds: %s: %u of %u\n", iso_policy_name(policy), round, rounds);
-			t.next_report = arch_clock_ns() + PROGRESS_NS;
-		}
 	}
 	printk("rounds: %s: %u offlines of %lu MiB under stress, %u drain rounds%s, %u IPIs, %llu blocks "
 	       "moved, %llu retries, %llu operations meanwhile\n",
@@ -205,33 +202,23 @@ static int one_policy(struct memory *mem, struct stress *stress, unsigned rounds
 	return 0;
 }
 
-bool managed_as_before(struct memory *mem, unsigned long before, const char *who)
-{
-	unsigned long brought, now = memory_managed_by_request(mem, &brought);
-
-	if (now != before)
-		printk("%s: FAIL: %lu pages managed without those from standby, %lu before; %lu from standby\n", who, now,
-		    before, brought);
-	return now == before;
-}
-
 int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u64 seed)
 {
-	unsigned long managed = memory_managed_by_request(mem, NULL);
-	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
-	struct stress *stress = stress_start(mem, 0, MIN(nr_cpus_online(), mem->nr_cpus), seed);
 	struct stress_report report;
-	struct mm_violation v;
+	struct stress *stress;
+	struct soak soak;
 	unsigned p;
 	int err = 0, bad;
 
+	soak_begin(&soak, mem, "rounds");
+	stress = stress_start(mem, 0, MIN(nr_cpus_online(), mem->nr_cpus), seed);
 	if (!stress) {
 		printk("rounds: FAIL: no memory for the stress threads\n");
 		return -EIO;
 	}
 	for (p = 0; p < NR_ISO_POLICIES && !err; p++) {
 		if (policy == NR_ISO_POLICIES || policy == (enum iso_policy)p)
-			err = one_policy(mem, stress, rounds, (enum iso_policy)p);
+			err = one_policy(&soak, stress, rounds, (enum iso_policy)p);
 	}
 	bad = stress_stop(stress, &report);
 	printk("rounds: stress made %llu operations, %llu of %llu frees remote, %llu damaged\n",
@@ -239,15 +226,5 @@ int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u6
 	    (unsigned long long)report.frees, (unsigned long long)report.corrupt);
 	if (bad)
 		printk("rounds: FAIL: stress ended with error %d\n", bad);
-	if (check_memory(mem, &v)) {
-		printk("rounds: FAIL: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
-		bad = -EIO;
-	}
-	if (!managed_as_before(mem, managed, "rounds"))
-		bad = -EIO;
-	if (READ_ONCE(smp_stats.from_alloc) != from_alloc) {
-		printk("rounds: FAIL: allocations made cross-calls\n");
-		bad = -EIO;
-	}
-	return err || bad ? -EIO : 0;
+	return soak_end(&soak) && !err && !bad ? 0 : -EIO;
 }

@@ -7,9 +7,10 @@
  * Invariants: each figure it prints comes from the operation's own result.
  * Tests:      tests/test_judge_tour.c, tests/qemu/test_start.py.
  */
+#include "demo/picture.h"
+#include "demo/soak.h"
 #include "demo/tour.h"
 
-#include "demo/picture.h"
 #include <quarry/kernel.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
@@ -113,28 +114,18 @@ static bool tour_programs(u64 seed)
 	return true;
 }
 
-static bool tour_check(void)
-{
-	struct mm_violation v;
-
-	if (check_memory(&kernel_memory, &v)) {
-		printk("tour: check_memory: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have,
-		    v.want);
-		return false;
-	}
-	printk("tour: check_memory: every invariant holds\n");
-	return true;
-}
-
 bool tour(u64 seed)
 {
-	unsigned long managed = memory_managed_by_request(&kernel_memory, NULL);
-	bool good = trace_replay_boot() == 0;
+	struct soak soak;
+	bool good;
 
+	soak_begin(&soak, &kernel_memory, "tour");
+	good = trace_replay_boot() == 0;
 	good = tour_offline(seed) && good;
 	good = tour_programs(seed) && good;
-	good = tour_check() && good;
-	if (!managed_as_before(&kernel_memory, managed, "tour"))
+	if (soak_end(&soak))
+		printk("tour: check_memory: every invariant holds\n");
+	else
 		good = false;
 	show_mem(&kernel_memory);
 	printk("  cross-calls %llu, IPIs %llu, scheduler kicks %llu, cross-calls from allocations %llu\n",

@@ -75,12 +75,14 @@ static int offline(struct memory *mem, pfn_t start, unsigned long nr, const stru
 {
 	judge_note("[offline %lu at %#lx, %s, %llu ns%s]", nr, start, iso_policy_name(opts->policy),
 	    (unsigned long long)opts->deadline_ns, opts->cancel == judge.stop ? "" : ", not to be cancelled");
+	*res = (struct offline_result){.fail = {.pfn = 5, .why = world.offline_err ? WHY_PINNED : WHY_NONE}};
 	return world.offline_err;
 }
 
 static int bring_back(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
 	judge_note("[online %lu at %#lx]\n", nr, start);
+	*fail = (struct mm_fail){5, WHY_BUSY};
 	return world.online_err;
 }
 
@@ -254,7 +256,9 @@ static u64 events(const struct memory *mem, enum mm_event ev)
 #define thread_sleep          judge_sleep
 #define thread_yield          judge_yield
 #define check_memory          judge_check
+#define memory_managed_by_request judge_managed
 #define nr_cpus               world.cpus
+#define nr_boot_cpus          world.cpus
 #define cpu_online_mask       world.online
 #define nr_cpus_online        count_online
 #define cpu_down              down
@@ -282,6 +286,8 @@ static u64 events(const struct memory *mem, enum mm_event ev)
 #define mm_event_sum          events
 #define stress_start          begin_stress
 #define stress_stop           end_stress
+#define JUDGE(name)           judge_poison_##name
+#include "tests/judge_shake.h"
 #include "demo/poison_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 #endif

@@ -10,7 +10,7 @@ static void begin(unsigned cpus)
 	world.online[0] = (1UL << cpus) - 1;
 	pretend = (struct memory){.start_pfn = START, .end_pfn = END};
 	smp_stats = (struct smp_stats){.from_alloc = 3};
-	judge.stop = &soak.stop;
+	judge.stop = &soak.shaker.stop;
 }
 
 /* With the scene set: an object of 8 pages, its numbers 0. */
@@ -93,14 +93,14 @@ static void a_user_has_each_fourth_page_and_gives_up_what_is_lost(struct ktest *
 
 	REQUIRE(t, begin_scene());
 	soak.rand = 0;
-	judge.stop = &soak.stop;
+	judge.stop = &soak.shaker.stop;
 	for (i = 0; i < PAGES; i++)
 		soak.want[i] = soak.store[i] = world.page[i][0] = world.page[i][1] = i * 10;
-	soak.stop = 1;
+	soak.shaker.stop = 1;
 	user((void *)2);
 	EXPECT_SAID(t, "[space][no space]");
 	/* All its accesses fail, first with what is not lost. */
-	soak.stop = 0;
+	soak.shaker.stop = 0;
 	world.copies_fail = ~0u;
 	world.fault[0] = -EIO;
 	world.fault[1] = -EHWPOISON;
@@ -124,32 +124,35 @@ static void a_user_has_each_fourth_page_and_gives_up_what_is_lost(struct ktest *
 static void cpus_go_and_come(struct ktest *t)
 {
 	REQUIRE(t, begin_scene());
-	soak.rand = 0xc9d5 ^ 1;
+	soak.shaker.rand_cpu = 1;
 	judge.sleeps = 4;
-	shake_cpus(NULL);
+	shake_cpus(&soak.shaker);
 	EXPECT_SAID(t, "[down 1][sleep 2]\n[up 1][sleep 4]\n[down 1][sleep 6]\n[up 1][sleep 8]\n");
-	EXPECT(t, soak.downs == 2 && soak.ups == 2 && !soak.failed);
+	EXPECT(t, soak.shaker.downs == 2 && soak.shaker.ups == 2 && !soak.shaker.failed);
 	/* The last one stays; the only one too. */
-	soak.stop = 0;
+	soak.shaker.stop = 0;
+	soak.shaker.rand_cpu = 1;
 	world.online[0] = 2;
 	judge.sleeps = 2;
-	shake_cpus(NULL);
+	shake_cpus(&soak.shaker);
 	EXPECT_SAID(t, "[sleep 2]\n[sleep 4]\n");
-	soak.stop = 0;
+	soak.shaker.stop = 0;
+	soak.shaker.rand_cpu = 1;
 	world.online[0] = 1;
 	world.cpus = 1;
 	judge.sleeps = 2;
-	shake_cpus(NULL);
+	shake_cpus(&soak.shaker);
 	EXPECT_SAID(t, "[sleep 2]\n[sleep 4]\n");
-	EXPECT(t, soak.downs == 2 && soak.ups == 2 && !soak.failed);
-	soak.stop = 0;
+	EXPECT(t, soak.shaker.downs == 2 && soak.shaker.ups == 2 && !soak.shaker.failed);
+	soak.shaker.stop = 0;
+	soak.shaker.rand_cpu = 1;
 	world.online[0] = 3;
 	world.cpus = 2;
 	world.cpu_err = -EIO;
 	judge.sleeps = 1;
-	shake_cpus(NULL);
-	EXPECT_SAID(t, "[down 1]poison: FAIL: CPU hotplug: pfn 0x1: -5\n[sleep 2]\n");
-	EXPECT(t, soak.downs == 2 && soak.ups == 2 && soak.failed == 1);
+	shake_cpus(&soak.shaker);
+	EXPECT_SAID(t, "[down 1]poison: FAIL: CPU hotplug: error -5\n[sleep 2]\n");
+	EXPECT(t, soak.shaker.downs == 2 && soak.shaker.ups == 2 && soak.shaker.failed == 1);
 	scene_end();
 }
 
@@ -159,42 +162,43 @@ static void ranges_go_and_come_and_may_be_refused(struct ktest *t)
 	unsigned i;
 
 	REQUIRE(t, begin_scene());
-	soak.rand = 0x3e3 ^ 1;
+	soak.shaker.rand_mem = 1;
 	judge.sleeps = 4;
-	shake_memory(NULL);
+	shake_memory(&soak.shaker);
 	EXPECT_SAID(t, "[offline 4 at 0x200, disable, 2000000000 ns][sleep 2]\n"
 		       "[online 4 at 0x200]\n[sleep 3]\n"
 		       "[offline 4 at 0x200, disable, 2000000000 ns][sleep 5]\n"
 		       "[online 4 at 0x200]\n[sleep 6]\n");
-	EXPECT(t, soak.offlines == 2 && !soak.refused && !soak.failed);
-	soak.stop = 0;
+	EXPECT(t, soak.shaker.offlines == 2 && !soak.shaker.refused && !soak.shaker.failed);
+	soak.shaker.stop = 0;
+	soak.shaker.rand_mem = 1;
 	world.online_err = -EBUSY;
 	judge.sleeps = 2;
-	shake_memory(NULL);
+	shake_memory(&soak.shaker);
 	EXPECT_SAID(t, "[offline 4 at 0x200, disable, 2000000000 ns][sleep 2]\n"
-		       "[online 4 at 0x200]\npoison: FAIL: online: pfn 0x200: -16\n[sleep 3]\n");
-	EXPECT(t, soak.offlines == 3 && soak.failed == 1);
+		       "[online 4 at 0x200]\npoison: FAIL: online: error -16: page busy\n[sleep 3]\n");
+	EXPECT(t, soak.shaker.offlines == 3 && soak.shaker.failed == 1);
 	for (i = 0; i < ARRAY_SIZE(allowed); i++) {
-		soak.stop = 0;
+		soak.shaker.stop = 0;
 		judge.sleeps = 1;
 		world.offline_err = allowed[i];
-		shake_memory(NULL);
-		EXPECT_EQ(t, soak.refused, i + 1);
+		shake_memory(&soak.shaker);
+		EXPECT_EQ(t, soak.shaker.refused, i + 1);
 	}
-	soak.stop = 0;
+	soak.shaker.stop = 0;
 	judge.sleeps = 1;
 	world.no_range = true;
 	world.offline_err = -EIO;
-	shake_memory(NULL);
-	EXPECT(t, soak.refused == 5 && soak.failed == 1);
-	soak.stop = 0;
+	shake_memory(&soak.shaker);
+	EXPECT(t, soak.shaker.refused == 5 && soak.shaker.failed == 1);
+	soak.shaker.stop = 0;
 	judge.sleeps = 1;
 	world.no_range = false;
 	judge.quiet = true;
 	judge_clear();
-	shake_memory(NULL);
-	EXPECT_SAID(t, "poison: FAIL: offline: pfn 0x200: -5\n");
-	EXPECT(t, soak.offlines == 3 && soak.refused == 5 && soak.failed == 2);
+	shake_memory(&soak.shaker);
+	EXPECT_SAID(t, "poison: FAIL: offline: error -5: pinned page\n");
+	EXPECT(t, soak.shaker.offlines == 3 && soak.shaker.refused == 5 && soak.shaker.failed == 2);
 	scene_end();
 }
 
@@ -332,14 +336,17 @@ static void flags_list_and_counts_must_agree(struct ktest *t)
 	judge.quiet = false;
 	soak.failed = 0;
 	world.flagged[3] = true;
-	world.online[0] = 2;
 	all_back();
-	EXPECT_SAID(t, "[up 0][back 0x1003][back 0x127f]");
-	EXPECT_EQ(t, soak.failed, 0);
+	EXPECT_SAID(t, "[back 0x1003][back 0x127f]");
+	world.online[0] = 2;
+	shaker_stop(&soak.shaker);
+	EXPECT_SAID(t, "[up 0]");
+	EXPECT(t, !soak.failed && !soak.shaker.failed);
 	world.online[0] = 1;
 	world.cpu_err = -EIO;
-	all_back();
-	EXPECT_SAID(t, "[up 1]poison: FAIL: cpu_up: pfn 0x1: 0\n");
+	shaker_stop(&soak.shaker);
+	EXPECT_SAID(t, "[up 1]poison: FAIL: cpu_up: error -5\n");
+	EXPECT_EQ(t, soak.shaker.failed, 1);
 	scene_end();
 }
 
@@ -351,15 +358,15 @@ static void each_part_of_the_load_is_waited_for(struct ktest *t)
 	REQUIRE(t, begin_scene());
 	judge.stop = NULL;
 	then = beside_now();
-	soak.offlines = soak.downs = 1;
+	soak.shaker.offlines = soak.shaker.downs = 1;
 	wait_for_load(then);
 	EXPECT_SAID(t, "");
 	judge.tick = 4000000000;
-	soak.offlines = 0;
+	soak.shaker.offlines = 0;
 	wait_for_load(beside_now());
 	EXPECT_SAID(t, "[sleep 1000000]\n[sleep 1000000]\n[sleep 1000000]\n[sleep 1000000]\n");
 	then = beside_now();
-	soak.offlines = 1;
+	soak.shaker.offlines = 1;
 	wait_for_load(then);
 	EXPECT_SAID(t, "[sleep 1000000]\n[sleep 1000000]\n[sleep 1000000]\n[sleep 1000000]\n");
 	world.cpus = 1;
@@ -370,12 +377,12 @@ static void each_part_of_the_load_is_waited_for(struct ktest *t)
 	wait_for_load(then);
 	EXPECT_SAID(t, "");
 	soak.failed = 0;
-	soak.downs = 2;
+	soak.shaker.downs = 2;
 	then.reclaimed = world.reclaimed;
 	wait_for_load(then);
 	EXPECT_SAID(t, "[sleep 1000000]\n");
 	then = beside_now();
-	soak.offlines = soak.downs = 3;
+	soak.shaker.offlines = soak.shaker.downs = 3;
 	then.moved = world.moved;
 	wait_for_load(then);
 	EXPECT_SAID(t, "[sleep 1000000]\n");
@@ -399,10 +406,10 @@ static void all_of_it_in_order(struct ktest *t)
 	EXPECT_SAID(t, "[object of 8][map 8 at 0x10000000, 3, from 0]\n"
 		       "[stress on 2 from 0, seed 6]\n"
 		       "[user on -1][user on -1][user on -1][user on -1][shake_cpus on "
-		       "-1][shake_memory on -1][soft 0x1007][space][no space][user joined]\n"
+		       "-1][shake_memory on -1][soft 0x1007][shake_cpus joined]\n"
+		       "[shake_memory joined]\n[space][no space][user joined]\n"
 		       "[space][no space][user joined]\n[space][no space][user joined]\n"
-		       "[space][no space][user joined]\n[shake_cpus joined]\n"
-		       "[shake_memory joined]\n[stress ends]\n"
+		       "[space][no space][user joined]\n[stress ends]\n"
 		       "poison: 0 pages flagged, on the list 0; 0 retired, 0 in use, 0 offline\n"
 		       "[check]\n"
 		       "poison: soft 0 done, 1 refused; hard 0 retired, 0 delayed, 0 ignored, 0 "
@@ -426,7 +433,8 @@ static void all_of_it_in_order(struct ktest *t)
 	begin(2);
 	world.online[0] = 1;
 	EXPECT_EQ(t, run_all(1), 0);
-	EXPECT_EQ(t, judge_times("poison: 1 pages flagged, on the list 1; 0 retired, 0 in use, 1 offline\n[up 1][back 0x1007][check]\n"), 1);
+	EXPECT_EQ(t, judge_times("poison: 1 pages flagged, on the list 1; 0 retired, 0 in use, 1 offline\n[back 0x1007][check]\n"), 1);
+	EXPECT_EQ(t, judge_times("[shake_memory joined]\n[up 1]"), 1);
 	for (job = 1; job <= 6; job++) {
 		begin(2);
 		judge.no_job = job;
@@ -459,11 +467,15 @@ static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
 	begin(2);
 	world.calls_across = 2;
 	EXPECT_EQ(t, run_all(1), -EIO);
-	EXPECT_COMPLAINT(t, "poison: FAIL: cross-calls from allocations: pfn 0: 2\n");
+	EXPECT_COMPLAINT(t, "poison: FAIL: allocations made cross-calls\n");
 	begin(2);
 	judge.violation = (struct mm_violation){"word", 5, 6, 7};
 	EXPECT_EQ(t, run_all(1), -EIO);
 	EXPECT_COMPLAINT(t, "poison: FAIL: word at 0x5: 0x6, should be 0x7\n");
+	begin(2);
+	judge.managed[1] = 1;
+	EXPECT_EQ(t, run_all(1), -EIO);
+	EXPECT_COMPLAINT(t, "poison: FAIL: 1 pages managed without those from standby, 0 before; 7 from standby\n");
 	begin(2);
 	world.count_off = 3;
 	EXPECT_EQ(t, run_all(1), -EIO);

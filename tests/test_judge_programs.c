@@ -20,7 +20,7 @@ static struct {
 	int offline_err, online_err;
 	unsigned drains;          /* rounds of each */
 	unsigned dies_after;      /* so many rounds; 0: never */
-	bool no_range, no_crowd, bad_end, other_memory, no_file;
+	bool no_range, no_crowd, bad_end, no_file;
 	unsigned blocks;          /* that can be allocated */
 } world;
 static struct memory pretend;
@@ -103,12 +103,6 @@ static int free_block(struct page *page, unsigned order)
 	return 0;
 }
 
-static bool as_before(struct memory *mem, unsigned long before, const char *who)
-{
-	judge_note("[%s: %lu pages before]\n", who, before);
-	return !world.other_memory;
-}
-
 static bool find_file(const char *name, struct boot_file *file)
 {
 	judge_note("[%s?]", name);
@@ -120,7 +114,6 @@ static bool find_file(const char *name, struct boot_file *file)
 #define thread_yield              judge_yield
 #define check_memory              judge_check
 #define memory_managed_by_request judge_managed
-#define managed_as_before         as_before
 #define kernel_memory             pretend
 #define mm_event_sum              events
 #define page_word                 word_of
@@ -135,6 +128,8 @@ static bool find_file(const char *name, struct boot_file *file)
 #define alloc_pages               get_block
 #define free_pages                free_block
 #define boot_file_find            find_file
+#define JUDGE(name)               judge_programs_##name
+#include "tests/judge_soak.h"
 #include "demo/programs.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static void begin(unsigned long normal, unsigned long first, unsigned long second)
@@ -142,7 +137,7 @@ static void begin(unsigned long normal, unsigned long first, unsigned long secon
 	judge_again();
 	memset(&world, 0, sizeof(world));
 	memset(&pretend, 0, sizeof(pretend));
-	judge.managed[0] = 900;
+	judge.managed[0] = judge.managed[1] = 900;
 	world.each = 25;
 	world.drains = 1;
 	pretend.zones[0] = (struct zone){.kind = ZONE_NORMAL, .present = normal};
@@ -179,8 +174,7 @@ static void the_fullest_range_goes_under_each_policy(struct ktest *t)
 		       "mapped, 27 moved, 6 of them not at the first try\n"
 		       "[compact][alloc 81 1][alloc 81 1][alloc 81 1][alloc 81 1][free 2 1][free "
 		       "1 1][free 0 1]programs: compaction: 33 pages moved to gather what is "
-		       "free; 3 of 4 blocks of 2 MiB allocated\n[crowd ends]\n[check]\n"
-		       "[programs: 900 pages before]\n");
+		       "free; 3 of 4 blocks of 2 MiB allocated\n[crowd ends]\n[check]\n");
 	/* Without a line for each, and nothing more, where there are many. */
 	begin(MIB(4000), MIB(2000), MIB(2000));
 	judge.tick = 2000000000;
@@ -197,8 +191,7 @@ static void the_fullest_range_goes_under_each_policy(struct ktest *t)
 		       "[offline 32768 at 0x200, redrain, 240000000000 ns][online 32768 at "
 		       "0x200]\nprograms: 4 of 4\n"
 		       "programs: 4 offlines, each at the first call: 65536 of 131072 pages "
-		       "mapped, 36 moved, 8 of them not at the first try\n[crowd ends]\n[check]\n"
-		       "[programs: 900 pages before]\n");
+		       "mapped, 36 moved, 8 of them not at the first try\n[crowd ends]\n[check]\n");
 }
 
 /* Half of the largest zone at most, and three quarters of all of them for programs. */
@@ -266,7 +259,7 @@ static void each_thing_that_is_wrong_fails_it(struct ktest *t)
 		world.drains = part == 2 ? 2 : 1;
 		world.dies_after = part == 3 ? 2 : 0;
 		world.bad_end = part == 4;
-		world.other_memory = part == 5;
+		judge.managed[1] -= part == 5;
 		world.no_range = part == 6;
 		if (part == 7)
 			judge.violation = (struct mm_violation){"word", 5, 6, 7};
@@ -293,7 +286,9 @@ static void each_thing_that_is_wrong_fails_it(struct ktest *t)
 		       "mapped, 27 moved, 6 of them not at the first try\n-5\n"
 		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
 		       "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
-		       "mapped, 27 moved, 6 of them not at the first try\n-5\n"
+		       "mapped, 27 moved, 6 of them not at the first try\n"
+		       "programs: FAIL: 899 pages managed without those from standby, 900 "
+		       "before; 7 from standby\n-5\n"
 		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
 		       "programs: no movable range to take out\n"
 		       "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "

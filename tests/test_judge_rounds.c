@@ -4,7 +4,6 @@
 #define offline_round     judge_offline_round
 #define offline_busiest   judge_offline_busiest
 #define offline_soak      judge_offline_soak
-#define managed_as_before judge_managed_as_before
 #include <quarry/memory_hotplug.h>
 #include <quarry/smp.h>
 #include <quarry/stress.h>
@@ -133,6 +132,8 @@ static void count_call(void *arg)
 #define offline_query             query
 #define pageblock_of              block_at
 #define mm_event_sum              events
+#define JUDGE(name)               judge_rounds_##name
+#include "tests/judge_soak.h"
 #include "demo/rounds.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static void begin(void)

@@ -3,6 +3,7 @@
  * test_stress.c: stress threads use memory and give it back, and notice each kind of damage; what counts as
  * a round of offline and online under them.
  */
+#include "demo/soak.h"
 #include "mm_test.h"
 #include "said_help.h"
 #include <quarry/memory_hotplug.h>
@@ -242,18 +243,19 @@ static void rounds_wait_for_the_stress(struct ktest *t)
 static void lost_pages_are_reported(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
-	unsigned long managed;
+	struct soak soak;
 	char want[120];
 	u64 pos;
 
 	REQUIRE(t, mem);
-	managed = memory_managed_by_request(mem, NULL);
+	soak_begin(&soak, mem, "  # test");
 	pos = log_position();
-	EXPECT(t, managed_as_before(mem, managed, "  # test"));
+	EXPECT(t, soak_end(&soak));
 	EXPECT_EQ(t, log_position(), pos);
-	EXPECT(t, !managed_as_before(mem, managed + 1, "  # test"));
+	soak.managed++;
+	EXPECT(t, !soak_end(&soak));
 	ksnprintf(want, sizeof(want), "  # test: FAIL: %lu pages managed without those from standby, %lu before; 0 from standby\n",
-	    managed, managed + 1);
+	    soak.managed - 1, soak.managed);
 	EXPECT(t, said(pos, want));
 }
 

@@ -57,7 +57,8 @@ INCLUDES = [
     ("tests/play_help.h", [QUARRY, r'"(tests/)?\w+\.h"', r"<setjmp\.h>"]),
     ("tests/vm_copy.h", [QUARRY, r'"mm/\w+\.[ch]"']),
     ("tests/play_", [QUARRY, r'"(tests|mm)/\w+\.[ch]"']),
-    ("tests/judge_poison.h", [QUARRY, r'"(tests|demo)/\w+\.[ch]"']),
+    ("tests/judge_", [QUARRY, r'"(tests|demo)/\w+\.[ch]"']),
+    ("tests/test_stress.c", [QUARRY, r'"(demo/)?\w+\.h"']),
     ("tests/test_share_step.c", [QUARRY, r'"(kernel/)?\w+\.h"']),
     ("tests/", [QUARRY, r'"(tests/|mm/|drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
 ]

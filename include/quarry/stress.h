@@ -66,12 +66,6 @@ pfn_t offline_busiest(struct memory *mem, unsigned long want, unsigned long *nr)
  * no allocation made a cross-call; else -EIO, with a line that says what.  Context: thread.
  */
 int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u64 seed);
-/*
- * Does @mem manage as many pages as @before says, a memory_managed_by_request()?  If not, a line of @who says so.
- * Context: thread.
- */
-bool managed_as_before(struct memory *mem, unsigned long before, const char *who);
-
 /* ---- memory that breaks (demo/poison_soak.c) ---- */
 
 /*

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* shake.h: two threads that take CPUs and ranges of memory offline and bring them back, beside another load. */
+#ifndef DEMO_SHAKE_H
+#define DEMO_SHAKE_H
+
+#include <quarry/memory_hotplug.h>
+
+struct shaker {
+	struct memory *mem;
+	const char *name;    /* opens each line that is printed */
+	/* Chooses up to @want pages, as offline_candidate and offline_busiest do. */
+	pfn_t (*pick)(struct memory *mem, unsigned long want, unsigned long *nr);
+	unsigned long range; /* pages that go offline at once, at most */
+	u64 pause_ns;        /* between two steps, at most */
+	u32 stop;            /* a */
+	u32 failed;          /* a: things that went wrong, each of them printed */
+	unsigned downs, ups, offlines, moved;
+	unsigned refused;    /* offlines: no range, no memory, a page in use, or stopped */
+	u64 rand_cpu, rand_mem;
+	struct thread *cpus, *memory;
+};
+
+/* Start both threads; counts go on.  False: no memory for one of them; shaker_stop is due all the same. */
+bool shaker_start(struct shaker *s, u64 seed) must_check;
+/* Stop them; when it returns all CPUs are online, and all memory that they took offline.  Context: thread. */
+void shaker_stop(struct shaker *s);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * soak.c: what all soaks share: lines on progress, and what must be at the end as it was at the beginning.
+ *
+ * Owns:       nothing; the caller brings struct soak.
+ * Locks:      none.
+ * Invariants: whatever is wrong at the end is printed as a line of its own, and makes the soak fail.
+ * Tests:      tests/test_judge_rounds.c, tests/test_judge_hotplug.c, tests/test_judge_user.c,
+ *             tests/test_judge_poison.c, tests/test_judge_programs.c, tests/test_judge_tour.c, tests/test_stress.c.
+ */
+#include "demo/soak.h"
+
+#include <quarry/memory_hotplug.h>
+#include <quarry/smp.h>
+
+#define PROGRESS_NS 2000000000ULL
+
+void soak_begin(struct soak *s, struct memory *mem, const char *name)
+{
+	*s = (struct soak){.mem = mem, .name = name};
+	s->managed = memory_managed_by_request(mem, NULL);
+	s->from_alloc = READ_ONCE(smp_stats.from_alloc);
+	s->began = arch_clock_ns();
+	s->next_report = s->began + PROGRESS_NS;
+}
+
+bool soak_report_due(struct soak *s)
+{
+	if (arch_clock_ns() <= s->next_report)
+		return false;
+	s->next_report = arch_clock_ns() + PROGRESS_NS;
+	return true;
+}
+
+bool soak_check(const struct soak *s)
+{
+	struct mm_violation v;
+
+	if (check_memory(s->mem, &v) == 0)
+		return true;
+	printk("%s: FAIL: %s at %#lx: %#lx, should be %#lx\n", s->name, v.what, v.pfn, v.have, v.want);
+	return false;
+}
+
+bool soak_end(const struct soak *s)
+{
+	bool good = soak_check(s);
+	unsigned long standby, managed = memory_managed_by_request(s->mem, &standby);
+	bool calls = READ_ONCE(smp_stats.from_alloc) != s->from_alloc;
+
+	if (managed != s->managed)
+		printk("%s: FAIL: %lu pages managed without those from standby, %lu before; %lu from standby\n",
+		    s->name, managed, s->managed, standby);
+	if (calls)
+		printk("%s: FAIL: allocations made cross-calls\n", s->name);
+	return good && managed == s->managed && !calls;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * judge_soak.h: what soaks share, in the world of the test that includes this, behind its own names; JUDGE(name) is the
+ * name there.
+ */
+#ifndef QUARRY_TESTS_JUDGE_SOAK_H
+#define QUARRY_TESTS_JUDGE_SOAK_H
+
+#define soak_begin      JUDGE(soak_begin)
+#define soak_report_due JUDGE(soak_report_due)
+#define soak_check      JUDGE(soak_check)
+#define soak_end        JUDGE(soak_end)
+#include "demo/soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+
+#endif
