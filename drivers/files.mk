@@ -13,7 +13,10 @@ BOTH_SRCS += drivers/uart.c
 BOTH_SRCS += drivers/psf.c
 BOTH_SRCS += drivers/text.c
 BOTH_SRCS += drivers/screen.c
+BOTH_SRCS += drivers/acpi_slots.c
+BOTH_SRCS += drivers/dimm.c
 
 BOOT_SRCS += drivers/serial.c
 BOOT_SRCS += drivers/pci_port.c
 BOOT_SRCS += drivers/virtio_start.c
+BOOT_SRCS += drivers/acpi_hotplug.c

@@ -10,9 +10,6 @@ BOTH_SRCS += kernel/boot_zones.c
 BOTH_SRCS += kernel/elf.c
 BOTH_SRCS += kernel/cpio.c
 BOTH_SRCS += kernel/bootfile.c
-BOTH_SRCS += kernel/acpi_slots.c
-BOTH_SRCS += kernel/dimm.c
-BOTH_SRCS += kernel/mce_decode.c
 BOTH_SRCS += kernel/sched_share.c
 
 KERNEL_SRCS += kernel/main.c
@@ -27,7 +24,6 @@ KERNEL_SRCS += kernel/wait.c
 KERNEL_SRCS += kernel/cma_area.c
 KERNEL_SRCS += kernel/cpu_hotplug.c
 KERNEL_SRCS += kernel/cpu_plug.c
-KERNEL_SRCS += kernel/acpi_hotplug.c
 KERNEL_SRCS += kernel/mce.c
 
 # Ring 3: the kernel's part.

@@ -4,6 +4,7 @@
 BOTH_SRCS += arch/x86_64/acpi_table.c
 BOTH_SRCS += arch/x86_64/acpi_numa.c
 BOTH_SRCS += arch/x86_64/acpi_region.c
+BOTH_SRCS += arch/x86_64/mce_decode.c
 
 ARCH_SRCS += arch/x86_64/acpi.c
 ARCH_SRCS += arch/x86_64/acpi_event.c

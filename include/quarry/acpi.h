@@ -101,7 +101,7 @@ int acpi_events_start(u32 events, void (*fn)(u32 events));
 /* A block of registers at I/O port *@port. */
 struct slot_regs acpi_slot_ports(u16 *port);
 
-/* ---- memory and CPUs that come and go (kernel/acpi_hotplug.c) ---- */
+/* ---- memory and CPUs that come and go (drivers/acpi_hotplug.c) ---- */
 
 /* The command line may say that slots are left alone: after acpi_init, before the CPUs are counted. */
 void acpi_hotplug_init(void);

@@ -75,7 +75,7 @@ void slot_bank_scan(struct slot_bank *bank);
 /* One line for each slot with something in it, and a summary.  Context: thread. */
 void show_slots(const struct slot_bank *bank);
 
-/* ---- the user of memory modules (kernel/dimm.c) ---- */
+/* ---- the user of memory modules (drivers/dimm.c) ---- */
 
 struct dimm_user {
 	struct memory *mem;

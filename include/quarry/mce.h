@@ -2,7 +2,7 @@
 /*
  * mce.h: machine checks: what the banks of a CPU say, and what is done about it.
  *
- * arch/x86_64/mce_bank.c reads the registers; kernel/mce_decode.c says what they mean and keeps the ring in which
+ * arch/x86_64/mce_bank.c reads the registers; arch/x86_64/mce_decode.c says what they mean and keeps the ring in which
  * they wait; kernel/mce.c acts.  docs/mce.md tells the whole way.
  */
 #ifndef QUARRY_MCE_H
