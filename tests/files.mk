@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
 
+# The hosted program, and what it tests of itself.
+HOST_SRCS += tests/host/host_main.c
+HOST_SRCS += tests/host/host_memmap_test.c
+
 # Only hosted; linked behind the others, so they run last: a broken allocator makes them wait.
 HOST_TEST_SRCS += tests/test_faults.c
 HOST_TEST_SRCS += tests/test_cover.c

@@ -26,7 +26,7 @@ PLANTS = "tests/lint/"
 MACROS = ("sys/queue.h", "bsd/sys/tree.h")  # system headers that define code
 SETTINGS = (".clang-tidy", "tools/cppcheck.xml", "tools/analyse.py")
 # Not in make's lists: the flags they are compiled with, and more.
-ELSEWHERE = [("tests/fuzz/", "host", ["-Itests/fuzz"]), ("arch/host/", "host", ["-Itests/fuzz"]),
+ELSEWHERE = [("tests/fuzz/", "host", ["-Itests/fuzz"]), ("arch/host/", "host", []), ("tests/host/", "host", []),
              ("tests/qemu/", "host", []), ("tests/races/race_boot.c", "kernel", ["-DRACE_BUILD"]),
              ("tests/races/waiters.c", "kernel", ["-DRACE_BUILD"]), (PLANTS, "host", [])]
 LOCK_FLAGS = ["-DLOCK_ANALYSIS", "-fsyntax-only", "-Wthread-safety", "-Wthread-safety-beta", "-Wno-gcc-compat"]

@@ -4,7 +4,7 @@
 
 Usage: tools/failsweep.py [--build DIR] [--only SUITE[.TEST],...] [--jobs N] [--upto N]
 
-Links the objects of the asan build once more, with arch/host/host_fail.c between mm/ and its allocations,
+Links the objects of the asan build once more, with tests/host/host_fail.c between mm/ and its allocations,
 and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own expectations may fail:
 it did not get its memory.  What counts is: no panic, no sanitizer's report, no hang, no invariant of
 check_memory broken; no page lost of the kernel's memory; and a test that still passes leaves no more
@@ -52,7 +52,7 @@ def link(build):
     steps = [[compiler, "-r", "-nostdlib", *(f"-Wl,--wrap={name}" for name in WRAPPED), "-o", joined,
               *objects("mm", "kernel", "demo", "drivers", "boot", "arch/x86_64")],
              [compiler, *FLAGS, *SANITIZE, *(f"-Wl,--wrap={name}" for name in WRAPPED_EVERYWHERE), "-o", out, joined,
-              *objects("arch/host", "tests"), "arch/host/host_fail.c"]]
+              *objects("arch/host", "tests", "tests/host"), "tests/host/host_fail.c"]]
     for step in steps:
         done = subprocess.run(step, cwd=qemu.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:

@@ -25,7 +25,7 @@ import variant
 
 ROOT = qemu.ROOT
 HERE = "tests/fuzz"
-HOST = ["arch/host/host_lock.c", "arch/host/host_format.c", "arch/host/host_fuzz.c"]
+HOST = ["arch/host/host_lock.c", "arch/host/host_format.c", "tests/fuzz/host_fuzz.c"]
 FLAGS = ("-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -fno-strict-aliasing -fwrapv -fno-common "
          "-fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all").split()
 ON_HOST = ["-DPAGEBLOCK_ORDER=3", "-Iarch/host"]

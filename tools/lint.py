@@ -37,9 +37,11 @@ INCLUDES = [
     ("drivers/", [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
     ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
     ("arch/x86_64/", [QUARRY, r'"x86\.h"', r"<x86_instr\.h>", STD]),
-    ("arch/host/host_memmap_test.c", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),  # the hosted half of a test
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
-    ("arch/fiber/", [QUARRY, r'"(fiber|fiber_threads|fiber_user|fiber_whole|explore|step)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
+    ("arch/fiber/", [QUARRY, r'"(fiber|fiber_threads|fiber_user|fiber_whole)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
+    ("tests/host/", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),
+    ("tests/fuzz/host_fuzz.c", [QUARRY, r'"host\.h"', r"<\w+\.h>"]),
+    ("tests/races/fiber_", [QUARRY, r'"\w+\.h"', r"<\w+\.h>"]),
     ("tests/explore_", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/silence_task.c", [QUARRY, r'"kernel/\w+\.h"']),  # threads, which are the kernel's own
     ("tests/test_arch_irq.c", [QUARRY, r'"(tests/|kernel/)?\w+\.h"']),

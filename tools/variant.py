@@ -312,7 +312,7 @@ def text_of(*path):
 def all_tests():
     """The names of all tests, and {script: {variant or "": expected outcome}} of all race scripts."""
     tests, races = set(), {}
-    for folder in ("tests", "arch/host"):
+    for folder in ("tests", "tests/host"):
         for name in os.listdir(os.path.join(ROOT, folder)):
             if name.endswith(".c"):
                 tests |= set(re.findall(r"\bKTEST\((\w+)\)", text_of(folder, name)))

@@ -6,8 +6,6 @@ HOST_BASE += arch/host/host_cpu.c
 HOST_BASE += arch/host/host_port.c
 HOST_BASE += arch/host/host_format.c
 
-HOST_SRCS += arch/host/host_main.c
-HOST_SRCS += arch/host/host_memmap_test.c
 HOST_SRCS += arch/host/host_machine.c
 
 # The host's own locks and cross-calls; the build "plain" links the kernel's.

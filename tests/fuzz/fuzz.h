@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fuzz.h: what the fuzz targets share; arch/host/host_fuzz.c is the machine they run on. */
+/* fuzz.h: what the fuzz targets share; tests/fuzz/host_fuzz.c is the machine they run on. */
 #ifndef QUARRY_TESTS_FUZZ_H
 #define QUARRY_TESTS_FUZZ_H
 

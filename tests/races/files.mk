@@ -12,6 +12,8 @@ RACE_SRCS += tests/races/ops_add.c
 RACE_SRCS += tests/races/checks.c
 RACE_SRCS += tests/races/scripts.c
 
-# The explorer, which looks for races.
+# The program on fibers, and the explorer, which looks for races.
+FIBER_SRCS += tests/races/fiber_main.c
+FIBER_SRCS += tests/races/fiber_step.c
 FIBER_SRCS += tests/races/explore.c
 FIBER_SRCS += tests/races/shrink.c
