@@ -9,6 +9,7 @@
  *             Nothing is read beyond the sizes that the loader gives, nor above 4 GiB.
  */
 #include <quarry/bootinfo.h>
+#include <quarry/port.h>
 
 #include "x86.h"
 #include <xen/arch-x86/hvm/start_info.h>

@@ -10,7 +10,7 @@
  */
 #include "demo/bench.h"
 
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/mm.h>
 

@@ -9,7 +9,7 @@
  */
 #include "demo/bench.h"
 
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
 #include <quarry/mm.h>
 #include <quarry/task.h>
 #include <quarry/vm.h>

@@ -10,8 +10,8 @@
 #include "demo/crowd.h"
 
 #include <quarry/bootfile.h>
+#include <quarry/errno.h>
 #include <quarry/ipc.h>
-#include <quarry/kernel.h>
 #include <quarry/mm.h>
 #include <quarry/task.h>
 

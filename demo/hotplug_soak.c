@@ -9,10 +9,12 @@
  */
 #include "demo/soak.h"
 
+#include <quarry/errno.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
 #include <quarry/ktest.h>
+#include <quarry/machine.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/smp.h>
 #include <quarry/stress.h>
 
 #define FAIR        100 /* downs to one offline, at most */

@@ -10,9 +10,10 @@
  */
 #include "demo/monitor.h"
 
+#include <quarry/errno.h>
 #include <quarry/handle.h>
-#include <quarry/kernel.h>
 #include <quarry/ktest.h>
+#include <quarry/panic.h>
 #include <quarry/stress.h>
 
 #define OBJECT_ORDER 3

@@ -12,13 +12,17 @@
 
 #include <quarry/account.h>
 #include <quarry/acpi.h>
+#include <quarry/cmdline.h>
+#include <quarry/console.h>
+#include <quarry/errno.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
 #include <quarry/ktest.h>
 #include <quarry/mce.h>
 #include <quarry/race.h>
+#include <quarry/smp.h>
 #include <quarry/stress.h>
 #include <quarry/task.h>
+#include <quarry/virtio.h>
 
 #define LINE_MAX    120
 #define MAX_WORDS   5

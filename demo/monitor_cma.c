@@ -9,7 +9,8 @@
 #include "kernel/cma_area.h"
 #include "demo/monitor.h"
 
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
+#include <quarry/port.h>
 
 static void report(const char *what, int err)
 {

@@ -11,8 +11,9 @@
 #include "demo/monitor.h"
 
 #include <quarry/acpi.h>
+#include <quarry/console.h>
 #include <quarry/contig.h>
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
 #include <quarry/memory_hotplug.h>
 
 #define CTRL_C 3

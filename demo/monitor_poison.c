@@ -8,7 +8,7 @@
  */
 #include "demo/monitor.h"
 
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
 #include <quarry/poison.h>
 
 #define LIST_MAX 64 /* pages that are listed */

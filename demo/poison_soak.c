@@ -13,8 +13,9 @@
 #include "demo/shake.h"
 #include "demo/soak.h"
 
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
 #include <quarry/ktest.h>
+#include <quarry/machine.h>
 #include <quarry/poison.h>
 #include <quarry/stress.h>
 #include <quarry/task.h>

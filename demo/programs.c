@@ -14,7 +14,7 @@
 
 #include <quarry/bootfile.h>
 #include <quarry/contig.h>
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
 

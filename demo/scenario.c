@@ -11,8 +11,8 @@
 #include "demo/demo.h"
 #include "demo/tour.h"
 
+#include <quarry/cmdline.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
 #include <quarry/race.h>
 #include <quarry/stress.h>
 #include <quarry/task.h>

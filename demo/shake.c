@@ -9,9 +9,11 @@
  */
 #include "demo/shake.h"
 
+#include <quarry/errno.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
 #include <quarry/ktest.h>
+#include <quarry/machine.h>
+#include <quarry/smp.h>
 
 #define SHAKE_OFFLINE_NS 2000000000ULL
 

@@ -11,8 +11,9 @@
 #include "demo/soak.h"
 #include "demo/tour.h"
 
-#include <quarry/kernel.h>
+#include <quarry/cmdline.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/smp.h>
 #include <quarry/stress.h>
 #include <quarry/trace.h>
 

@@ -7,7 +7,10 @@
  * Tests:      tests/qemu/test_start.py, tests/qemu/test_trace.py.
  */
 #include <quarry/bootfile.h>
-#include <quarry/kernel.h>
+#include <quarry/cmdline.h>
+#include <quarry/errno.h>
+#include <quarry/machine.h>
+#include <quarry/smp.h>
 #include <quarry/trace.h>
 
 /* The machine cannot know whether its counter counts cycles or, under icount, instructions. */

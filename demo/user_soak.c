@@ -12,7 +12,7 @@
 #include "demo/shake.h"
 #include "demo/soak.h"
 
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
 #include <quarry/stress.h>
 #include <quarry/task.h>
 

@@ -11,9 +11,11 @@
  */
 #include <quarry/acpi.h>
 #include <quarry/acpi_slots.h>
+#include <quarry/cmdline.h>
 #include <quarry/cpu.h>
+#include <quarry/errno.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
 
 /* Bits of the general purpose event block 0. */
 #define EVENT_CPU    0x4u

@@ -15,7 +15,12 @@
  * out, and the report goes on by serial line.
  */
 #include <quarry/bootfile.h>
-#include <quarry/kernel.h>
+#include <quarry/bootinfo.h>
+#include <quarry/cmdline.h>
+#include <quarry/console.h>
+#include <quarry/machine.h>
+#include <quarry/panic.h>
+#include <quarry/port.h>
 #include <quarry/screen.h>
 
 #define MAX_CELLS  (240 * 68) /* 1920 by 1088 pixels in a font of 8 by 16 */

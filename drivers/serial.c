@@ -8,7 +8,7 @@
  */
 #include "drivers/uart.h"
 #include "x86.h"
-#include <quarry/kernel.h>
+#include <quarry/console.h>
 
 #define COM1    0x3f8
 #define ISA_IRQ 4

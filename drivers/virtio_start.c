@@ -10,6 +10,7 @@
 
 #include "x86.h"
 #include <quarry/acpi.h>
+#include <quarry/virtio.h>
 
 static u32 reg_read(const volatile u8 *at, unsigned len)
 {

@@ -11,6 +11,9 @@
 
 #include "x86.h"
 #include <quarry/acpi.h>
+#include <quarry/bootinfo.h>
+#include <quarry/cmdline.h>
+#include <quarry/machine.h>
 #include <quarry/memblock.h>
 #include <quarry/mm.h>
 

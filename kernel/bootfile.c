@@ -7,7 +7,8 @@
  * Tests:      tests/test_bootfile.c, tests/qemu/test_user.py.
  */
 #include <quarry/bootfile.h>
-#include <quarry/kernel.h>
+#include <quarry/bootinfo.h>
+#include <quarry/port.h>
 
 /* The first word of a module's command line, without its directories, is its name. */
 static void module_file(const struct boot_module *m, struct boot_file *out)

@@ -10,7 +10,8 @@
 #include "kernel/cma_area.h"
 
 #include <quarry/cmdline.h>
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
+#include <quarry/port.h>
 
 #define MIB_PAGES (1UL << (20 - PAGE_SHIFT))
 

@@ -18,9 +18,12 @@
 #include "kernel/hotplug_state.h"
 
 #include <quarry/cpu.h>
+#include <quarry/errno.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
+#include <quarry/sched.h>
 #include <quarry/sched_point.h>
+#include <quarry/smp.h>
 
 #define WAKE_NS 2000000ULL /* between two attempts to wake a parked CPU */
 #define TURN_FACTOR 6 /* times smp_timeout_ns: until cpu_hotplug is not waited for any longer */

@@ -14,8 +14,10 @@
 #include "kernel/hotplug_state.h"
 
 #include <quarry/cpu.h>
+#include <quarry/errno.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
+#include <quarry/smp.h>
 
 void cpu_set_absent(struct cpu *cpu)
 {

@@ -14,12 +14,20 @@
 #include "x86.h"
 #include <quarry/acpi.h>
 #include <quarry/bootfile.h>
+#include <quarry/bootinfo.h>
+#include <quarry/cmdline.h>
+#include <quarry/console.h>
 #include <quarry/hotplug.h>
 #include <quarry/ktest.h>
+#include <quarry/machine.h>
 #include <quarry/mce.h>
 #include <quarry/mm.h>
+#include <quarry/panic.h>
+#include <quarry/sched.h>
+#include <quarry/smp.h>
 #include <quarry/task.h>
 #include <quarry/user.h>
+#include <quarry/virtio.h>
 
 #define AP_NS 60000000000ULL /* for a CPU that has started, until it is online */
 

@@ -9,7 +9,7 @@
  */
 #include "kernel/boot_memory.h"
 
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
 #include <quarry/mm.h>
 
 static void unmap(struct memory *mem, pfn_t start, unsigned long nr)

@@ -11,8 +11,12 @@
  *             the report goes on with the next: it always ends.
  * Tests:      tests/test_console.c, tests/qemu/test_panic.py.
  */
-#include <quarry/kernel.h>
+#include <quarry/bootinfo.h>
+#include <quarry/console.h>
+#include <quarry/machine.h>
 #include <quarry/mm.h>
+#include <quarry/panic.h>
+#include <quarry/sched.h>
 
 #define MAX_FRAMES  32
 #define STACK_SPAN  (64UL << 10) /* no frame of one stack is further from the last */

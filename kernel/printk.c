@@ -7,8 +7,9 @@
  * Invariants: what one call prints is not mixed with what others print, until the lock is bust.
  * Tests:      tests/test_console.c, tests/test_log.c, tests/qemu/test_panic.py.
  */
-#include <quarry/kernel.h>
+#include <quarry/console.h>
 #include <quarry/log_ring.h>
+#include <quarry/port.h>
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wundef"

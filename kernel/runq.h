@@ -3,7 +3,8 @@
 #ifndef KERNEL_RUNQ_H
 #define KERNEL_RUNQ_H
 
-#include "sched.h"
+#include "thread.h"
+#include <quarry/port.h>
 
 struct runq {
 	struct spinlock lock;

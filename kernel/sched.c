@@ -22,9 +22,13 @@
  *             tests/test_silence_sched.c, tests/test_silence_wait.c, tests/explore_threads.c, tests/qemu/test_fair.py.
  */
 #include "share_inline.h"
+#include <quarry/cmdline.h>
 #include <quarry/hotplug.h>
+#include <quarry/machine.h>
 #include <quarry/mm.h>
+#include <quarry/sched.h>
 #include <quarry/sched_point.h>
+#include <quarry/smp.h>
 
 /* Ticks between the interrupts of a CPU that has nothing to do: a second, for what else the timer does there. */
 #define IDLE_TICKS 100

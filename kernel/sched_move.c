@@ -10,6 +10,9 @@
  * Tests:      tests/test_silence_sched.c, tests/test_hotplug.c, tests/test_hotplug_race.c, tests/test_task_cpu.c.
  */
 #include "share_inline.h"
+#include <quarry/machine.h>
+#include <quarry/port.h>
+#include <quarry/sched.h>
 
 /*
  * Longer than any CPU that runs is without a tick: one that rests has one a second.  A CPU that has

@@ -13,8 +13,9 @@
  */
 #include "kernel/syscall.h"
 
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
 #include <quarry/mm.h>
+#include <quarry/smp.h>
 
 BUILD_ASSERT(ABI_GIVE == ABI_WORD0 + ABI_WORDS);
 

@@ -3,17 +3,17 @@
  * task.c: tasks and their threads, from ring 3's first instruction to the last thing given back.
  *
  * Owns:       struct task; the list of tasks; the thread that frees threads of tasks.
- * Locks:      task->lock (RANK_TASK) for its threads and how it ends; tasks_lock for the list; never two
- *             at once.
+ * Locks:      task->lock (RANK_TASK): its threads, how it ends; tasks_lock: the list; never both.
  * Invariants: a thread is on its task's list until it has left the task's space for ever; so whoever
  *             finds it there may wake it, and when the list is empty no CPU has the tables loaded.
  *             A thread of a task does not return to ring 3 once the task is ending.
  * Tests:      tests/test_task.c, tests/test_task_cpu.c, tests/test_oom_task.c, tests/explore_tasks.c, explore_list.c.
  */
-#include "sched.h"
+#include "thread.h"
 #include <quarry/mm.h>
 #include <quarry/oom.h>
 #include <quarry/pager.h>
+#include <quarry/sched.h>
 #include <quarry/task.h>
 #include <quarry/user.h>
 

@@ -7,9 +7,11 @@
  * Invariants: a thread is freed by whoever joins it, and only after its CPU has left its stack.
  * Tests:      tests/test_task_cpu.c, tests/test_tick.c, tests/test_wait.c, tests/explore_threads.c.
  */
-#include "sched.h"
+#include "thread.h"
 #include <quarry/account.h>
+#include <quarry/machine.h>
 #include <quarry/mm.h>
+#include <quarry/sched.h>
 
 /* One for all, because a thread's own would be freed while the last wake_up is still using it. */
 static struct waitq ended = {.lock = {.name = "thread ended", .rank = RANK_WAIT}};

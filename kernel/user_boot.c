@@ -8,7 +8,7 @@
  * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_user.py.
  */
 #include <quarry/bootfile.h>
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
 #include <quarry/mm.h>
 #include <quarry/task.h>
 

@@ -7,7 +7,9 @@
  * Invariants: an entry is on the list exactly while its thread is inside sleep_once.
  * Tests:      tests/test_wait.c, tests/test_silence_wait.c, tests/test_faults.c, tests/explore_threads.c.
  */
-#include "sched.h"
+#include "thread.h"
+#include <quarry/port.h>
+#include <quarry/sched.h>
 #include <quarry/sched_point.h>
 
 /* On the stack of the thread that waits; all under the queue's lock. */

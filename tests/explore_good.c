@@ -6,7 +6,7 @@
  * Owns:  what the server of the messages has seen, and what was printed.
  */
 #include "explore_tasks.h"
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
 #include <quarry/mm.h>
 #include <stdio.h>
 

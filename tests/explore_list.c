@@ -6,7 +6,7 @@
  * Owns:  the tasks.
  */
 #include "explore_tasks.h"
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
 #include <quarry/mm.h>
 #include <stdio.h>
 

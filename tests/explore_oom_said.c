@@ -6,7 +6,7 @@
  * Owns:  four tasks without threads.
  */
 #include "explore_tasks.h"
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
 #include <quarry/mm.h>
 #include <quarry/oom.h>
 #include <quarry/pager.h>

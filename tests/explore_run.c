@@ -11,6 +11,7 @@
  */
 #include "explore_tasks.h"
 #include <quarry/ktest.h>
+#include <quarry/smp.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
 #define QUARRY_TESTS_EXPLORE_THREADS_H
 
 #include "fiber_threads.h"
-#include "kernel/sched.h"
+#include "kernel/thread.h"
 #include <quarry/cap.h>
 #include <quarry/ipc.h>
 #include <quarry/task.h>

@@ -4,8 +4,8 @@
 #define QUARRY_TESTS_HOTPLUG_HELP_H
 
 #include "mm_help.h"
-#include <quarry/kernel.h>
 #include <quarry/hotplug.h>
+#include <quarry/machine.h>
 #include <quarry/smp.h>
 
 #define WARM_PAGES 8

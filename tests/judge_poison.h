@@ -4,10 +4,12 @@
 #define QUARRY_TESTS_JUDGE_POISON_H
 
 #define smp_stats judge_poison_stats
+#include <quarry/errno.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/poison.h>
+#include <quarry/smp.h>
 #include <quarry/stress.h>
 #include <quarry/task.h>
 #include <quarry/user.h>

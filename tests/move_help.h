@@ -4,7 +4,6 @@
 #define QUARRY_TESTS_MOVE_HELP_H
 
 #include "mm_help.h"
-#include <quarry/kernel.h>
 #include <quarry/vm.h>
 
 /*

@@ -9,6 +9,7 @@
 
 #include "tests/judge_help.h"
 #include "x86.h"
+#include <quarry/port.h>
 
 #include <setjmp.h>
 

@@ -7,6 +7,7 @@
 
 #include "mm_test.h"
 #include "kernel/share_inline.h"
+#include <quarry/port.h>
 
 /* Both are all zeros. */
 static inline void start_queue(struct runq *rq, struct share *task, unsigned nr)

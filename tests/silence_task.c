@@ -6,7 +6,7 @@
  *
  * Owns: nothing.
  */
-#include "kernel/sched.h"
+#include "kernel/thread.h"
 #include <quarry/task.h>
 #include <quarry/user.h>
 

@@ -5,7 +5,6 @@
 
 #include "mm_help.h"
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
 #include <quarry/task.h>
 #include <quarry/user.h>
 

@@ -2,6 +2,8 @@
 /* test_arch.c: what each CPU's own tables and registers must be, before, and after it was away. */
 #include "task_help.h"
 #include <quarry/acpi.h>
+#include <quarry/machine.h>
+#include <quarry/smp.h>
 #include "x86.h"
 
 #define TI_USER  7u /* the first selector of an LDT, of ring 3 */

@@ -6,7 +6,10 @@
 #include "hotplug_help.h"
 #include "x86.h"
 #include <quarry/acpi.h>
+#include <quarry/errno.h>
+#include <quarry/machine.h>
 #include <quarry/mce.h>
+#include <quarry/smp.h>
 #include <quarry/user.h>
 
 #define APIC_TPR        0x80u

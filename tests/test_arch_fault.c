@@ -6,6 +6,8 @@
 #include "task_help.h"
 #include "wait_help.h"
 #include "x86.h"
+#include <quarry/errno.h>
+#include <quarry/machine.h>
 #include <quarry/smp.h>
 
 #define OTHER 0x600000UL

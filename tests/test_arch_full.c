@@ -7,6 +7,8 @@
 #include "x86.h"
 #include <quarry/acpi.h>
 #include <quarry/bootinfo.h>
+#include <quarry/errno.h>
+#include <quarry/machine.h>
 #include <quarry/task.h>
 
 #define LARGE (2UL << 20)

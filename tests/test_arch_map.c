@@ -9,7 +9,10 @@
 #include "mm_help.h"
 #include "x86.h"
 #include <quarry/acpi.h>
+#include <quarry/errno.h>
 #include <quarry/hotplug.h>
+#include <quarry/machine.h>
+#include <quarry/smp.h>
 #include <quarry/user.h>
 
 #define NR_STACKS_TRIED 80 /* more than are kept when they are freed */

@@ -6,6 +6,8 @@
 #include "mm_help.h"
 #include "x86.h"
 #include <quarry/bootinfo.h>
+#include <quarry/errno.h>
+#include <quarry/machine.h>
 #include <quarry/mm.h>
 #include <quarry/vm.h>
 

@@ -6,6 +6,8 @@
 
 #include <quarry/acpi.h>
 #include <quarry/boot_zones.h>
+#include <quarry/bootinfo.h>
+#include <quarry/cmdline.h>
 #include <quarry/ktest.h>
 #include <quarry/memblock.h>
 #include <quarry/mm.h>

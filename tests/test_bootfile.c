@@ -8,8 +8,12 @@
 #include "tests/screen_help.h"
 
 #include <quarry/bootfile.h>
-#include <quarry/kernel.h>
+#include <quarry/bootinfo.h>
+#include <quarry/cmdline.h>
+#include <quarry/console.h>
 #include <quarry/ktest.h>
+#include <quarry/machine.h>
+#include <quarry/panic.h>
 
 /* Bytes of the first pageblock, which nobody has: modules, and two framebuffers. */
 #define MODULE_BYTES 0x900

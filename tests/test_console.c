@@ -3,8 +3,9 @@
  * test_console.c: what is printed is in the log, once and whole; names of functions, and backtraces, whatever
  * the frames say.
  */
-#include <quarry/kernel.h>
+#include <quarry/console.h>
 #include <quarry/ktest.h>
+#include <quarry/panic.h>
 
 #define LOG_SIZE 65536u
 

@@ -3,6 +3,8 @@
  * test_cpu_plug.c: a CPU is stopped, absent, and started again; as when it is taken out of its slot and put back.
  */
 #include "hotplug_help.h"
+#include <quarry/machine.h>
+#include <quarry/smp.h>
 
 static unsigned last_cpu(void)
 {

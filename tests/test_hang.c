@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* test_hang.c: a CPU made deaf on purpose: which can be, for how long, and that it hears again. */
+#include <quarry/errno.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
 #include <quarry/ktest.h>
+#include <quarry/smp.h>
 
 #define SHORT_NS 20000000ULL
 

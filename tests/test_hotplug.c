@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* test_hotplug.c: CPUs go and come back, one after the other: nothing is lost, threads go on. */
 #include "hotplug_help.h"
+#include <quarry/machine.h>
+#include <quarry/smp.h>
 
 /* ---- one CPU after the other ---- */
 

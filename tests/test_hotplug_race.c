@@ -6,7 +6,10 @@
 #include "hotplug_help.h"
 #include "tests/said_help.h"
 #include <quarry/cpu.h>
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
+#include <quarry/machine.h>
+#include <quarry/sched.h>
+#include <quarry/smp.h>
 
 #define STEPS      48
 #define MASK_WORDS 64

@@ -2,8 +2,8 @@
 /* test_judge_crowd.c: programs that hold memory, in a world made up: what they are asked and told, and what becomes of them. */
 #include "demo/crowd.h"
 #include <quarry/bootfile.h>
+#include <quarry/errno.h>
 #include <quarry/ipc.h>
-#include <quarry/kernel.h>
 #include <quarry/task.h>
 
 #include "tests/judge_help.h"

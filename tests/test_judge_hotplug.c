@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* test_judge_hotplug.c: the soak of CPU hotplug in a world made up: what it does, and each thing it complains of. */
 #define smp_stats judge_hotplug_stats
+#include <quarry/errno.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/smp.h>
 #include <quarry/stress.h>
 
 #include "tests/judge_help.h"

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* test_judge_load.c: the prompt's load and bursts in a world made up: what they use and give back, and the damage they find. */
 #include "demo/monitor.h"
+#include <quarry/cmdline.h>
+#include <quarry/errno.h>
 #include <quarry/handle.h>
-#include <quarry/kernel.h>
+#include <quarry/panic.h>
 #include <quarry/stress.h>
 
 #include "tests/judge_handles.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_judge_poison.c: the soak of broken memory in a world made up: what it asks for, and each thing it complains of. */
 #include "tests/judge_poison.h"
+#include <quarry/smp.h>
 
 static void begin(unsigned cpus)
 {

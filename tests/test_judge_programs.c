@@ -4,7 +4,7 @@
 #include "demo/tour.h"
 #include <quarry/bootfile.h>
 #include <quarry/contig.h>
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
 

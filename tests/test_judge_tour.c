@@ -3,8 +3,10 @@
 #define smp_stats judge_tour_stats
 #include "demo/picture.h"
 #include "demo/tour.h"
-#include <quarry/kernel.h>
+#include <quarry/cmdline.h>
+#include <quarry/errno.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/smp.h>
 #include <quarry/stress.h>
 #include <quarry/trace.h>
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* test_judge_user.c: the soak of programs in a world made up: what it does in what order, and each thing it complains of. */
 #define smp_stats judge_user_stats
+#include <quarry/errno.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/smp.h>
 #include <quarry/stress.h>
 #include <quarry/task.h>
 

@@ -5,6 +5,7 @@
  */
 #include "tests/mce_help.h"
 #include "x86.h"
+#include <quarry/machine.h>
 #include <quarry/vm.h>
 
 #define BANK     3

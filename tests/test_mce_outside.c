@@ -5,8 +5,9 @@
  */
 #include "tests/mce_help.h"
 #include "mm/vm_priv.h"
+#include <quarry/errno.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
 #include <quarry/task.h>
 
 #define LOST 0x30000000UL /* of user/lost.c */

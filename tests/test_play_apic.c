@@ -6,6 +6,7 @@
 #include "tests/play_help.h"
 #include <quarry/acpi.h>
 #include <quarry/cmdline.h>
+#include <quarry/machine.h>
 
 #define LAPIC   0xfee00000u
 #define IOAPICS 3u /* the last one cannot be mapped */

@@ -5,6 +5,7 @@
  */
 #include "tests/play_help.h"
 #include <quarry/acpi.h>
+#include <quarry/machine.h>
 
 #define PM_PORT 0x608u
 #define PM_HZ   3579545ULL

@@ -6,6 +6,7 @@
 #include "tests/play_help.h"
 #include <quarry/acpi.h>
 #include <quarry/hotplug.h>
+#include <quarry/machine.h>
 #include <quarry/smp.h>
 
 #define CPUS 4u

@@ -6,6 +6,8 @@
 #include "tests/play_help.h"
 #include <quarry/acpi.h>
 #include <quarry/cmdline.h>
+#include <quarry/console.h>
+#include <quarry/machine.h>
 
 static struct acpi_info firmware;
 static u64 enabled_at;    /* ns: from then on the machine is in ACPI mode; 0: when it is told to */

@@ -2,6 +2,8 @@
 /* test_play_ports.c: drivers that reach the machine by ports: by which, and which line interrupts. */
 #include "tests/play_help.h"
 #include <quarry/acpi.h>
+#include <quarry/console.h>
+#include <quarry/virtio.h>
 
 #include "drivers/pci.h"
 #include "drivers/uart.h"

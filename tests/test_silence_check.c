@@ -7,6 +7,7 @@
 #include "mm/mm_priv.h"
 #include <quarry/cpu.h>
 #include <quarry/errno.h>
+#include <quarry/smp.h>
 
 static struct {
 	struct zone *zone;

@@ -7,6 +7,8 @@
 #include "kernel/runq.h"
 #include "tests/mm_help.h"
 #include "tests/silence_help.h"
+#include <quarry/errno.h>
+#include <quarry/smp.h>
 
 #define SILENT 2u /* the CPU that answers nothing */
 #define OTHER  3u

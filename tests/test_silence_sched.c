@@ -5,6 +5,8 @@
  */
 #include "kernel/runq.h"
 #include "tests/silence_help.h"
+#include <quarry/sched.h>
+#include <quarry/smp.h>
 
 #define NEEDED   4u
 #define STILL_NS (2 * S) /* after which a CPU without tick and switch stands still */

@@ -8,7 +8,8 @@
 #include "tests/silence_help.h"
 #include <quarry/cpu.h>
 #include <quarry/errno.h>
-#include <quarry/kernel.h>
+#include <quarry/sched.h>
+#include <quarry/smp.h>
 
 #define CPUS 4u
 

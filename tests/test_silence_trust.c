@@ -3,7 +3,7 @@
  * test_silence_trust.c: how long reclaim waits for a task's pagers, after which silence and which answers; whom a page
  * that a pager has brought counts for.
  */
-#include "kernel/sched.h"
+#include "kernel/thread.h"
 #include "tests/mm_test.h"
 #include "tests/silence_help.h"
 #include <quarry/account.h>

@@ -7,7 +7,7 @@
 #include "tests/silence_help.h"
 #include <quarry/errno.h>
 #include <quarry/ipc.h>
-#include <quarry/kernel.h>
+#include <quarry/sched.h>
 
 #define TICK (10 * MS)
 

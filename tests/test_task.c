@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_task.c: tasks in ring 3: how they end, what they may not, and that they leave nothing behind. */
 #include "task_help.h"
+#include <quarry/machine.h>
 
 static void run(struct ktest *t, u64 entry, u64 arg, enum task_end how, int status)
 {

@@ -2,6 +2,8 @@
 /* test_task_cpu.c: tasks on several CPUs: registers, moving, CPUs that go, memory that moves under them. */
 #include "move_help.h"
 #include "task_help.h"
+#include <quarry/machine.h>
+#include <quarry/smp.h>
 
 #define SEEN_NS 15000000000ULL
 

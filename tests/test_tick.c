@@ -3,6 +3,7 @@
  * test_tick.c: the timer of a CPU: slow where nothing happens, and fast again before anybody needs it.
  */
 #include "hotplug_help.h"
+#include <quarry/cmdline.h>
 #include <quarry/cpu.h>
 
 #define LOOKS   1000

@@ -11,7 +11,9 @@
 #include <quarry/account.h>
 #include <quarry/cpu.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
+#include <quarry/sched.h>
+#include <quarry/smp.h>
 
 #define BOOT_SIZE (64UL << 10)
 

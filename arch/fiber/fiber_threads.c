@@ -10,7 +10,8 @@
 #include "fiber_threads.h"
 #include <quarry/cpu.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
+#include <quarry/sched.h>
 #include <quarry/smp.h>
 #include <stdlib.h>
 #include <ucontext.h>

@@ -8,7 +8,7 @@
 #include <quarry/account.h>
 #include <quarry/cmdline.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
+#include <quarry/machine.h>
 #include <quarry/sched_point.h>
 #include <stdio.h>
 #include <stdlib.h>

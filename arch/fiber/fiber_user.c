@@ -9,8 +9,9 @@
  */
 #include "fiber_user.h"
 #include <quarry/cpu.h>
-#include <quarry/kernel.h>
+#include <quarry/errno.h>
 #include <quarry/mm.h>
+#include <quarry/sched.h>
 
 #define TLB_LINES 16
 #define FPU_SIZE  64

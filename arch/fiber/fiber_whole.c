@@ -15,7 +15,6 @@
 #include "fiber_threads.h"
 #include <quarry/cpu.h>
 #include <quarry/hotplug.h>
-#include <quarry/kernel.h>
 #include <quarry/ktest.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,6 +9,7 @@
  * acpi_table.c finds and reads the tables.
  */
 #include <quarry/acpi.h>
+#include <quarry/bootinfo.h>
 
 #include "x86.h"
 

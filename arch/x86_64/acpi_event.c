@@ -13,6 +13,8 @@
  * its second half is enable.  The interrupt is level triggered.
  */
 #include <quarry/acpi.h>
+#include <quarry/errno.h>
+#include <quarry/port.h>
 
 #include "x86.h"
 

@@ -15,6 +15,10 @@
  * Registers: SDM vol. 3A, table 10-1, for x2APIC 10.12; I/O APIC: Intel 82093AA data sheet, 3.
  */
 #include <quarry/acpi.h>
+#include <quarry/cmdline.h>
+#include <quarry/errno.h>
+#include <quarry/machine.h>
+#include <quarry/port.h>
 
 #include "x86.h"
 

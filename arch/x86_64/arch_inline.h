@@ -36,7 +36,7 @@
 /* Objects of type @type at byte offset @off of this CPU's struct cpu. */
 #define x86_this_cpu(type, off) (*(volatile type __seg_gs *)(uintptr_t)(off))
 
-/* kernel/sched.c; declared in kernel.h too, which mm/ does not include. */
+/* kernel/sched.c; declared in quarry/sched.h too, which mm/ does not include. */
 void preempt_schedule(void);
 
 static always_inline unsigned arch_cpu_id(void)

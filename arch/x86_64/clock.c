@@ -14,6 +14,8 @@
  * and of the rounds that with the tightest readings counts.
  */
 #include <quarry/acpi.h>
+#include <quarry/machine.h>
+#include <quarry/port.h>
 
 #include "x86.h"
 

@@ -10,7 +10,9 @@
  * Tests:      tests/test_arch_cpu.c, tests/test_arch.c, tests/test_arch_full.c, tests/test_hotplug.c,
  *             tests/qemu/test_arch.py.
  */
+#include <quarry/machine.h>
 #include <quarry/mce.h>
+#include <quarry/port.h>
 #include <quarry/user.h>
 
 #include "x86.h"

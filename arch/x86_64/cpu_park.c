@@ -15,6 +15,8 @@
  * wakes.  And no descriptor is loaded twice: the busy bit of the TSS stays as it is.
  */
 #include "x86.h"
+#include <quarry/machine.h>
+#include <quarry/port.h>
 
 #define QUIET_NS 100000000ULL
 

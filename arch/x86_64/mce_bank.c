@@ -11,7 +11,9 @@
  *             Where something is fatal nothing has been cleared: the report shows the banks as they were.
  * Tests:      tests/test_mce_bank.c, tests/test_mce_cpu.c, tests/qemu/test_mce_parked.py, tests/qemu/test_mce.py.
  */
+#include <quarry/errno.h>
 #include <quarry/mce.h>
+#include <quarry/port.h>
 
 #include "x86.h"
 

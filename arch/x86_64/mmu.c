@@ -9,6 +9,7 @@
  * Tests:      tests/test_arch_page.c, tests/test_vm.c, tests/test_task.c.
  */
 #include "x86.h"
+#include <quarry/port.h>
 
 #define ROOT_ENTRIES 512
 #define CR3_ADDRESS  0x000ffffffffff000UL

@@ -13,6 +13,9 @@
  *             tests/test_memory_add.c, tests/qemu/test_arch.py.
  */
 #include <quarry/acpi.h>
+#include <quarry/bootinfo.h>
+#include <quarry/errno.h>
+#include <quarry/machine.h>
 #include <quarry/mm.h>
 
 #include "x86.h"

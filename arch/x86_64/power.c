@@ -9,6 +9,10 @@
  * Tests:      tests/test_play_event.c, tests/qemu/test_power.py.
  */
 #include <quarry/acpi.h>
+#include <quarry/cmdline.h>
+#include <quarry/console.h>
+#include <quarry/machine.h>
+#include <quarry/port.h>
 
 #include "x86.h"
 

@@ -14,6 +14,7 @@
  */
 #include <quarry/acpi.h>
 #include <quarry/hotplug.h>
+#include <quarry/machine.h>
 
 #include "x86.h"
 

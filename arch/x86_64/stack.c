@@ -11,6 +11,7 @@
  * Tests:      tests/test_arch_page.c, tests/test_arch_map.c, tests/test_arch_full.c, tests/qemu/test_arch.py,
  *             tests/qemu/test_exception.py.
  */
+#include <quarry/machine.h>
 #include <quarry/mm.h>
 
 #include "x86.h"

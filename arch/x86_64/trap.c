@@ -10,7 +10,11 @@
  * Tests:      tests/test_arch_fault.c, tests/test_arch_cpu.c, tests/test_arch_irq.c, tests/test_arch.c,
  *             tests/test_mce_cpu.c, tests/qemu/test_exception.py, tests/qemu/test_panic.py.
  */
+#include <quarry/machine.h>
 #include <quarry/mce.h>
+#include <quarry/panic.h>
+#include <quarry/port.h>
+#include <quarry/sched.h>
 
 #include "x86.h"
 

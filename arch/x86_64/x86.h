@@ -153,7 +153,6 @@
 #else
 
 #include <quarry/cpu.h>
-#include <quarry/kernel.h>
 
 /* What trap_entry.S and syscall_entry.S push, lowest address first. */
 struct trap_frame {

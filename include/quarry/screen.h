@@ -3,7 +3,7 @@
  * screen.h: text on a framebuffer: what the loader says of one, a font, and the text in it.
  *
  * boot/framebuffer.c, drivers/psf.c and drivers/text.c need nothing but memory, and are tested hosted;
- * drivers/screen.c is the one screen of the kernel (kernel.h).
+ * drivers/screen.c is the one screen of the kernel (console.h).
  */
 #ifndef QUARRY_SCREEN_H
 #define QUARRY_SCREEN_H

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* fuzz_cmdline.c: kernel/cmdline.c on any bytes a loader may bring. */
 #include "fuzz.h"
-#include <quarry/kernel.h>
+#include <quarry/bootinfo.h>
+#include <quarry/cmdline.h>
+#include <quarry/port.h>
 
 #define LINE_MAX (BOOT_CMDLINE_MAX + 16)
 

@@ -9,7 +9,9 @@
  */
 #include "step.h"
 #include "waiters.h"
-#include <quarry/kernel.h>
+#include <quarry/cmdline.h>
+#include <quarry/console.h>
+#include <quarry/machine.h>
 #include <quarry/race.h>
 #include <quarry/smp.h>
 

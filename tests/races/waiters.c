@@ -18,7 +18,6 @@
 #include "waiters.h"
 #include "mm/vm_priv.h"
 #include "tests/soft_mmu.h"
-#include <quarry/kernel.h>
 #include <quarry/ktest.h>
 
 #define THREADS       64u

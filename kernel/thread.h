@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* sched.h: threads and run queues as sched.c, thread.c and wait.c share them. */
-#ifndef KERNEL_SCHED_H
-#define KERNEL_SCHED_H
+/* thread.h: threads and run queues as sched.c, thread.c and wait.c share them. */
+#ifndef KERNEL_THREAD_H
+#define KERNEL_THREAD_H
 
 #include <quarry/cpu.h>
-#include <quarry/kernel.h>
+#include <quarry/port.h>
 #include <sys/queue.h>
 
 enum thread_state {
