@@ -10,6 +10,7 @@
  */
 #include <quarry/bootinfo.h>
 #include <quarry/port.h>
+#include <quarry/string.h>
 
 #include "x86.h"
 #include <xen/arch-x86/hvm/start_info.h>

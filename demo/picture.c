@@ -9,7 +9,9 @@
  */
 #include "demo/picture.h"
 
+#include <quarry/console.h>
 #include <quarry/port.h>
+#include <quarry/string.h>
 
 #define ROW          64 /* pageblocks in a line: 128 MiB */
 #define MAX_CELLS    (ROW * 8)

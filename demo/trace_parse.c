@@ -14,6 +14,8 @@
  *             for a directory of 8 bytes for each 4096 ids.
  * Tests:      tests/test_trace.c, tests/test_trace_report.c.
  */
+#include <quarry/console.h>
+#include <quarry/string.h>
 #include <quarry/trace.h>
 
 /* The shortest event: "f 0 0" and its newline. */

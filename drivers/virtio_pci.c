@@ -12,6 +12,7 @@
  * Layout: virtio 1.2, 4.1.  A device with only the legacy interface is left alone.
  */
 #include "drivers/virtio_pci.h"
+#include <quarry/console.h>
 
 #include <linux/virtio_pci.h>
 

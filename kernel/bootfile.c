@@ -8,7 +8,9 @@
  */
 #include <quarry/bootfile.h>
 #include <quarry/bootinfo.h>
+#include <quarry/console.h>
 #include <quarry/port.h>
+#include <quarry/string.h>
 
 /* The first word of a module's command line, without its directories, is its name. */
 static void module_file(const struct boot_module *m, struct boot_file *out)

@@ -9,6 +9,7 @@
  * Tests:      tests/test_cmdline.c, tests/test_cmdline_init.c, tests/qemu/test_cmdline.py.
  */
 #include <quarry/cmdline.h>
+#include <quarry/string.h>
 
 #include <quarry/bootinfo.h>
 #include <quarry/errno.h>

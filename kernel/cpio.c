@@ -13,6 +13,7 @@
 #include <quarry/bootfile.h>
 #include <quarry/errno.h>
 #include <quarry/port.h>
+#include <quarry/string.h>
 
 #define HEADER    110
 #define MAGIC     "070701"

@@ -16,6 +16,7 @@
 #include <quarry/cpu.h>
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>
+#include <quarry/lock.h>
 #include <quarry/machine.h>
 #include <quarry/smp.h>
 

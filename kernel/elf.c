@@ -10,6 +10,7 @@
  */
 #include <quarry/elf.h>
 #include <quarry/port.h>
+#include <quarry/string.h>
 
 #include <elf.h>
 

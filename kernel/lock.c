@@ -10,6 +10,8 @@
  * Tests:      tests/test_lock.c, tests/test_silence_smp.c.
  */
 #include "lock.h"
+#include <quarry/lock.h>
+#include <quarry/machine.h>
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 

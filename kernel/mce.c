@@ -9,6 +9,7 @@
  *             Corrected ones never take the upper half of the ring.
  * Tests:      tests/test_mce_cpu.c, tests/test_mce_outside.c with tests/qemu/test_mce.py.
  */
+#include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/mce.h>
 #include <quarry/poison.h>

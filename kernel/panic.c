@@ -17,6 +17,7 @@
 #include <quarry/mm.h>
 #include <quarry/panic.h>
 #include <quarry/sched.h>
+#include <quarry/string.h>
 
 #define MAX_FRAMES  32
 #define STACK_SPAN  (64UL << 10) /* no frame of one stack is further from the last */

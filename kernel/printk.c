@@ -8,6 +8,7 @@
  * Tests:      tests/test_console.c, tests/test_log.c, tests/qemu/test_panic.py.
  */
 #include <quarry/console.h>
+#include <quarry/lock.h>
 #include <quarry/log_ring.h>
 #include <quarry/port.h>
 

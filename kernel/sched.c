@@ -23,6 +23,7 @@
  */
 #include "share_inline.h"
 #include <quarry/cmdline.h>
+#include <quarry/console.h>
 #include <quarry/hotplug.h>
 #include <quarry/machine.h>
 #include <quarry/mm.h>

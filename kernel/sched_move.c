@@ -10,6 +10,7 @@
  * Tests:      tests/test_silence_sched.c, tests/test_hotplug.c, tests/test_hotplug_race.c, tests/test_task_cpu.c.
  */
 #include "share_inline.h"
+#include <quarry/lock.h>
 #include <quarry/machine.h>
 #include <quarry/port.h>
 #include <quarry/sched.h>

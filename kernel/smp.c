@@ -15,6 +15,7 @@
  */
 #include "lock.h"
 #include <quarry/errno.h>
+#include <quarry/machine.h>
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 

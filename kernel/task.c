@@ -10,6 +10,7 @@
  * Tests:      tests/test_task.c, tests/test_task_cpu.c, tests/test_oom_task.c, tests/explore_tasks.c, explore_list.c.
  */
 #include "thread.h"
+#include <quarry/console.h>
 #include <quarry/mm.h>
 #include <quarry/oom.h>
 #include <quarry/pager.h>

@@ -9,6 +9,7 @@
  */
 #include "thread.h"
 #include <quarry/account.h>
+#include <quarry/console.h>
 #include <quarry/machine.h>
 #include <quarry/mm.h>
 #include <quarry/sched.h>

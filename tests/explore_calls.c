@@ -7,6 +7,7 @@
  */
 #include "explore_tasks.h"
 #include <quarry/mm.h>
+#include <quarry/string.h>
 #include <stdio.h>
 
 #define BAD 0x12345UL /* no handle */

@@ -8,6 +8,7 @@
 #include "explore_tasks.h"
 #include <quarry/errno.h>
 #include <quarry/mm.h>
+#include <quarry/string.h>
 #include <stdio.h>
 
 #define WINDOW 0x700000UL

@@ -6,6 +6,7 @@
  *   check [SUITE.TEST,...]    KTAP, as the other hosted programs; a set is a test, and a process of its own
  */
 #include "explore_threads.h"
+#include <quarry/string.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,6 +7,7 @@
  */
 #include "explore_tasks.h"
 #include <quarry/mm.h>
+#include <quarry/string.h>
 
 #define ATTEMPTS 60
 

@@ -10,6 +10,8 @@
 #include <quarry/mm.h>
 #include <quarry/oom.h>
 #include <quarry/pager.h>
+#include <quarry/string.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #define WINDOW 0x700000UL

@@ -7,8 +7,10 @@
 #ifndef QUARRY_TESTS_JUDGE_HELP_H
 #define QUARRY_TESTS_JUDGE_HELP_H
 
+#include <quarry/console.h>
 #include <quarry/ktest.h>
 #include <quarry/mm.h>
+#include <quarry/string.h>
 
 #define JUDGE_TEXT 16384
 #define JUDGE_JOBS 8

@@ -9,8 +9,10 @@
  * Invariants: a test starts with a zeroed arena, and leaves no thread running.
  */
 #include <quarry/account.h>
+#include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/ktest.h>
+#include <quarry/string.h>
 
 #define MAX_TEST_CPUS 8
 #define MAX_BLOCKS    (PAGEBLOCK_ORDER >= 9 ? 72 : 256)

@@ -8,6 +8,7 @@
 
 #include "mm/mm_priv.h"
 #include <quarry/ktest.h>
+#include <quarry/string.h>
 
 /* check_memory fails, and what it says starts with @name. */
 static inline void expect_said(struct ktest *t, struct memory *mem, const char *name, int line)

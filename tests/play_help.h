@@ -10,6 +10,7 @@
 #include "tests/judge_help.h"
 #include "x86.h"
 #include <quarry/port.h>
+#include <quarry/string.h>
 
 #include <setjmp.h>
 

@@ -8,6 +8,7 @@
 
 #include "drivers/virtio.h"
 #include <quarry/ktest.h>
+#include <quarry/string.h>
 
 #include <linux/virtio_pci.h>
 

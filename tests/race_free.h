@@ -10,6 +10,7 @@
 #define QUARRY_TESTS_RACE_FREE_H
 
 #include <quarry/ktest.h>
+#include <quarry/smp.h>
 
 /* Turns of a wait before it counts as failed: seconds, where the right answer takes microseconds. */
 #define RACE_TURNS (1u << 25)

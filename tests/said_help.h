@@ -3,7 +3,9 @@
 #ifndef QUARRY_TESTS_SAID_HELP_H
 #define QUARRY_TESTS_SAID_HELP_H
 
+#include <quarry/console.h>
 #include <quarry/port.h>
+#include <quarry/string.h>
 
 /* Are these words in the text? */
 static inline bool says(const char *text, const char *words)

@@ -2,6 +2,7 @@
 /* test_acpi_find.c: all tables together, as the root pointer leads to them. */
 #include "tests/acpi_help.h"
 #include "tests/said_help.h"
+#include <quarry/console.h>
 #include <quarry/mm.h>
 
 /* ---- all tables ---- */

@@ -5,6 +5,7 @@
  */
 #include "tests/slots_help.h"
 #include "tests/said_help.h"
+#include <quarry/console.h>
 
 /* ---- the registers ---- */
 

@@ -6,9 +6,11 @@
 #include "task_help.h"
 #include "wait_help.h"
 #include "x86.h"
+#include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/machine.h>
 #include <quarry/smp.h>
+#include <quarry/string.h>
 
 #define OTHER 0x600000UL
 #define TRIES 50u

@@ -7,9 +7,11 @@
 #include "kernel/runq.h"
 #include "x86.h"
 #include <quarry/acpi.h>
+#include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/machine.h>
 #include <quarry/smp.h>
+#include <quarry/string.h>
 
 #define APIC_ICR_LOW  0x300u
 #define APIC_ICR_HIGH 0x310u

@@ -2,6 +2,7 @@
 /* test_balloon_turn.c: the turns of the balloon's thread: what it says, how long it waits, and how it ends. */
 #include "tests/balloon_help.h"
 #include "tests/said_help.h"
+#include <quarry/console.h>
 
 #define RETRY 1000000000ULL
 

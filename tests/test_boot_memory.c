@@ -9,6 +9,7 @@
 #include <quarry/bootinfo.h>
 #include <quarry/cmdline.h>
 #include <quarry/ktest.h>
+#include <quarry/machine.h>
 #include <quarry/memblock.h>
 #include <quarry/mm.h>
 

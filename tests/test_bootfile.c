@@ -14,6 +14,7 @@
 #include <quarry/ktest.h>
 #include <quarry/machine.h>
 #include <quarry/panic.h>
+#include <quarry/string.h>
 
 /* Bytes of the first pageblock, which nobody has: modules, and two framebuffers. */
 #define MODULE_BYTES 0x900

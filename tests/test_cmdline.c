@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_cmdline.c: the table of options: every range is kept at both ends, every wrong value refused. */
 #include <quarry/cmdline.h>
+#include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/ktest.h>
 

@@ -5,7 +5,9 @@
  */
 #include <quarry/bootinfo.h>
 #include <quarry/cmdline.h>
+#include <quarry/console.h>
 #include <quarry/ktest.h>
+#include <quarry/string.h>
 
 static char text[16384];
 #define HELP "command line options:\n"

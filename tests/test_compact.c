@@ -4,6 +4,7 @@
  * where it is, and how far it goes.  With mapped pages: test_compact_vm.c.
  */
 #include "tests/mov_help.h"
+#include <quarry/string.h>
 
 #define BLOCK(n)   ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define ZONE_SIZE  (PAGEBLOCK_ORDER >= 9 ? 20u : 64u) /* pageblocks */

@@ -6,6 +6,7 @@
 #include <quarry/console.h>
 #include <quarry/ktest.h>
 #include <quarry/panic.h>
+#include <quarry/string.h>
 
 #define LOG_SIZE 65536u
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* test_elf.c: programs and archives that the loader brings: sound ones are understood, others refused. */
 #include <quarry/bootfile.h>
+#include <quarry/console.h>
 #include <quarry/elf.h>
 #include <quarry/errno.h>
 #include <quarry/ktest.h>
+#include <quarry/string.h>
 
 #include <elf.h>
 

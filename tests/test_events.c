@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_events.c: what each operation counts, and what the history of its pages says: that, and nothing else. */
 #include "tests/mm_help.h"
+#include <quarry/console.h>
 #include <quarry/contig.h>
 #include <quarry/handle.h>
 #include <quarry/poison.h>

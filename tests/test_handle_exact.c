@@ -5,6 +5,7 @@
  */
 #include "tests/mm_test.h"
 #include <quarry/handle.h>
+#include <quarry/lock.h>
 
 #define HANDLES 4u
 

@@ -5,6 +5,7 @@
  */
 #include "hotplug_help.h"
 #include "tests/said_help.h"
+#include <quarry/console.h>
 #include <quarry/cpu.h>
 #include <quarry/errno.h>
 #include <quarry/machine.h>

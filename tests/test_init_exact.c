@@ -4,6 +4,7 @@
  * two pieces, caches that are on, and a stop before the start and twice.
  */
 #include "tests/mm_test.h"
+#include <quarry/string.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 

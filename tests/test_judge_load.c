@@ -2,6 +2,7 @@
 /* test_judge_load.c: the prompt's load and bursts in a world made up: what they use and give back, and the damage they find. */
 #include "demo/monitor.h"
 #include <quarry/cmdline.h>
+#include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/handle.h>
 #include <quarry/panic.h>

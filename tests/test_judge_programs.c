@@ -3,6 +3,7 @@
 #include "demo/crowd.h"
 #include "demo/tour.h"
 #include <quarry/bootfile.h>
+#include <quarry/console.h>
 #include <quarry/contig.h>
 #include <quarry/errno.h>
 #include <quarry/memory_hotplug.h>

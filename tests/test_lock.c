@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_lock.c: spin locks, mutexes and rwsems, on as many CPUs as there are. */
 #include <quarry/ktest.h>
+#include <quarry/lock.h>
 
 #define ROUNDS 2000
 

@@ -2,6 +2,7 @@
 /* test_log.c: the ring of what was printed: which bytes of it can be read, from wherever one asks. */
 #include <quarry/ktest.h>
 #include <quarry/log_ring.h>
+#include <quarry/string.h>
 
 #define SIZE 8u
 

@@ -2,6 +2,7 @@
 /* test_mce.c: what the registers of a machine check mean, whatever they hold; the ring; pages that are counted. */
 #include <quarry/ktest.h>
 #include <quarry/mce.h>
+#include <quarry/string.h>
 
 #define CAP        (MCG_CAP_SER | MCG_CAP_CTL | 10)
 #define HERE       (MCG_STATUS_RIPV | MCG_STATUS_EIPV | MCG_STATUS_MCIP)

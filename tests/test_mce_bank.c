@@ -5,7 +5,9 @@
  */
 #include "tests/mce_help.h"
 #include "x86.h"
+#include <quarry/console.h>
 #include <quarry/port.h>
+#include <quarry/string.h>
 
 #define LAST 9u /* of the banks that the test fills */
 #define HIT  (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)

@@ -4,6 +4,7 @@
  */
 #include "tests/add_help.h"
 #include "tests/poison_help.h"
+#include <quarry/lock.h>
 
 /* ---- a page breaks ---- */
 

@@ -4,6 +4,7 @@
  * waits for which of them.
  */
 #include "tests/mov_help.h"
+#include <quarry/lock.h>
 
 #define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 4u : 64u)
 

@@ -5,6 +5,7 @@
  */
 #include "tests/standby_help.h"
 #include <quarry/poison.h>
+#include <quarry/string.h>
 
 #define NORMAL 8u
 #define LARGE  24u

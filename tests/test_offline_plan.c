@@ -3,6 +3,7 @@
  * test_offline_plan.c: what the caches may hold, planned by others while a range leaves the zone.
  */
 #include "mm_help.h"
+#include <quarry/lock.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define ROUNDS   200

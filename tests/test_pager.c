@@ -4,6 +4,7 @@
 #include "task_help.h"
 #include <quarry/account.h>
 #include <quarry/pager.h>
+#include <quarry/string.h>
 
 #define NR         8
 #define WINDOW     0x10000000UL /* the object's pages, seen */

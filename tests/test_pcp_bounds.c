@@ -4,6 +4,8 @@
  * that come and go, and who is asked for nothing.
  */
 #include "mm_help.h"
+#include <quarry/smp.h>
+#include <quarry/string.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* test_picture.c: the picture of the pageblocks: each letter, each row, in lines and in place. */
 #include "demo/picture.h"
+#include <quarry/console.h>
 #include <quarry/ktest.h>
+#include <quarry/string.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define ALL      PAGEBLOCK_PAGES

@@ -19,6 +19,8 @@
 #define bad_free             judged_bad_free
 #include "tests/judge_help.h"
 #include "tests/mm_test.h"
+#include <quarry/console.h>
+#include <quarry/string.h>
 
 #define FOR_EVER (~0u)
 

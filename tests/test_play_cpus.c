@@ -6,8 +6,10 @@
 #include "tests/play_help.h"
 #include <quarry/acpi.h>
 #include <quarry/hotplug.h>
+#include <quarry/lock.h>
 #include <quarry/machine.h>
 #include <quarry/smp.h>
+#include <quarry/string.h>
 
 #define CPUS 4u
 #define PAGE 0x7000u /* of the trampoline */

@@ -5,6 +5,7 @@
  */
 #define PLAY_NAME(name) direct_##name
 #include "tests/play_ask.h"
+#include <quarry/console.h>
 
 /* ---- what it drops itself, and whom it asks then ---- */
 

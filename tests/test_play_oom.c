@@ -6,6 +6,7 @@
 #include "tests/judge_help.h"
 #include "tests/mm_test.h"
 
+#include <quarry/console.h>
 #include <quarry/oom.h>
 
 #define BLOCKS   (PAGEBLOCK_ORDER >= 9 ? 4u : 64u)

@@ -4,6 +4,7 @@
  * which order requests are served, and what is left of a start that fails.
  */
 #include "tests/play_reclaim.h"
+#include <quarry/console.h>
 
 /* ---- beginning and end ---- */
 

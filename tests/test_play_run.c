@@ -5,6 +5,7 @@
  * standby before.
  */
 #include "tests/play_reclaim.h"
+#include <quarry/console.h>
 
 static void stop_now(void)
 {

@@ -6,6 +6,8 @@
 #include "tests/mm_test.h"
 #include "tests/play_help.h"
 #include <quarry/account.h>
+#include <quarry/console.h>
+#include <quarry/lock.h>
 
 void *play_kmalloc(size_t size);
 void play_kfree(void *ptr);

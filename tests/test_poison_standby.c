@@ -4,6 +4,7 @@
  */
 #include "tests/poison_help.h"
 #include "tests/standby_help.h"
+#include <quarry/lock.h>
 
 static void break_block(struct ktest *t, struct memory *mem, pfn_t block)
 {

@@ -4,6 +4,7 @@
  * that would fail, and nothing else doing so.
  */
 #include "mm_help.h"
+#include <quarry/lock.h>
 #include <quarry/smp.h>
 
 #define ASKERS 8

@@ -6,10 +6,13 @@
 #include "fiber_threads.h"
 #include "kernel/hotplug_state.h"
 #include "tests/silence_help.h"
+#include <quarry/console.h>
 #include <quarry/cpu.h>
 #include <quarry/errno.h>
+#include <quarry/lock.h>
 #include <quarry/sched.h>
 #include <quarry/smp.h>
+#include <quarry/string.h>
 
 #define CPUS 4u
 

@@ -5,6 +5,7 @@
  */
 #include "kernel/runq.h"
 #include "tests/silence_help.h"
+#include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/ipc.h>
 #include <quarry/sched.h>

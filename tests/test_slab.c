@@ -4,6 +4,7 @@
  * come back, and several CPUs at once.  On the kernel's own memory, the only one that has bytes.
  */
 #include "tests/mm_test.h"
+#include <quarry/lock.h>
 
 #define LARGEST (PAGE_SIZE << MAX_ORDER)
 

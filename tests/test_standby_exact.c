@@ -4,6 +4,7 @@
  * tables that are busy when the thread wants them.
  */
 #include "tests/standby_help.h"
+#include <quarry/string.h>
 
 #define TURNS (1u << 20) /* of a wait, before it counts as failed */
 

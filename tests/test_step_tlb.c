@@ -6,6 +6,7 @@
  */
 #include "mm/vm_priv.h"
 #include <quarry/ktest.h>
+#include <quarry/string.h>
 
 #define MOST  320u /* CPUs: more than a gathering has bits for */
 #define WORDS CPUMASK_WORDS(MOST)

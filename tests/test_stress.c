@@ -6,6 +6,7 @@
 #include "demo/soak.h"
 #include "mm_test.h"
 #include "said_help.h"
+#include <quarry/console.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
 

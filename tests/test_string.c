@@ -2,6 +2,7 @@
 /* test_string.c: the functions that compilers call by themselves: which bytes they touch, and in what order. */
 #include <quarry/ktest.h>
 #include <quarry/port.h>
+#include <quarry/string.h>
 
 #define ROOM   64u
 #define LENGTH 40u

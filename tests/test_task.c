@@ -2,6 +2,7 @@
 /* test_task.c: tasks in ring 3: how they end, what they may not, and that they leave nothing behind. */
 #include "task_help.h"
 #include <quarry/machine.h>
+#include <quarry/string.h>
 
 static void run(struct ktest *t, u64 entry, u64 arg, enum task_end how, int status)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* test_trace.c: the parser of allocation traces, line by line; their replay on 1, 2 and 4 CPUs. */
+#include <quarry/console.h>
 #include <quarry/ktest.h>
+#include <quarry/string.h>
 #include <quarry/trace.h>
 
 #define NAME "  # trace" /* what the parser prints is a remark of the test */

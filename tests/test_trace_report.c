@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* test_trace_report.c: traces at the bounds of the format; each figure of a replay, and its words, exactly. */
 #include "mm_test.h"
+#include <quarry/console.h>
+#include <quarry/string.h>
 #include <quarry/trace.h>
 
 #define NAME   "  # trace"

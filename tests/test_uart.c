@@ -2,6 +2,7 @@
 /* test_uart.c: a 16550 UART: each access to its registers, and the ring of what it receives. */
 #include "drivers/uart.h"
 
+#include <quarry/console.h>
 #include <quarry/ktest.h>
 
 #define DONE_MAX 400

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_virtio_cap.c: the structures of a virtio device, with a configuration space that says anything. */
 #include "tests/pci_help.h"
+#include <quarry/string.h>
 
 static void expect_found(struct ktest *t)
 {

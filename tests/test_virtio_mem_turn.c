@@ -5,6 +5,7 @@
  */
 #include "tests/said_help.h"
 #include "tests/vmem_help.h"
+#include <quarry/console.h>
 
 #define MIB_OF(blocks) ((unsigned long)(blocks) * PAGEBLOCK_PAGES >> (20 - PAGE_SHIFT))
 #define RETRY          1000000000ULL

@@ -4,6 +4,7 @@
  */
 #include "tests/said_help.h"
 #include "tests/virtio_pci_help.h"
+#include <quarry/console.h>
 
 static void a_device_is_mapped_reset_routed_and_probed(struct ktest *t)
 {

@@ -4,7 +4,9 @@
  */
 #include "mm_help.h"
 #include <quarry/account.h>
+#include <quarry/console.h>
 #include <quarry/poison.h>
+#include <quarry/string.h>
 
 #define BLOCK(n) ((n) * (pfn_t)PAGEBLOCK_PAGES)
 

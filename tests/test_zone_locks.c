@@ -4,6 +4,7 @@
  * what is asked for, nor for one that has nothing to give back, nor where the watermark refuses; else once.
  */
 #include "mm_help.h"
+#include <quarry/lock.h>
 
 #define BULK 64u
 static struct page *pages[BULK + 1];

@@ -7,6 +7,7 @@
 
 #include <quarry/errno.h>
 #include <quarry/ktest.h>
+#include <quarry/string.h>
 
 #define COLUMNS    12
 #define ROWS       16

@@ -7,6 +7,7 @@
 #define QUARRY_TESTS_VIRTIO_PCI_HELP_H
 
 #include "tests/pci_help.h"
+#include <quarry/console.h>
 
 #include "drivers/virtio_pci.h"
 

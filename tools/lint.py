@@ -41,6 +41,7 @@ INCLUDES = [
     ("arch/fiber/", [QUARRY, r'"(fiber|fiber_threads|fiber_user|fiber_whole)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
     ("tests/host/", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/fuzz/host_fuzz.c", [QUARRY, r'"host\.h"', r"<\w+\.h>"]),
+    ("tests/fuzz/fuzz_boot.h", [QUARRY, r'"fuzz\.h"', STD]),
     ("tests/races/fiber_", [QUARRY, r'"\w+\.h"', r"<\w+\.h>"]),
     ("tests/explore_", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/silence_task.c", [QUARRY, r'"kernel/\w+\.h"']),  # threads, which are the kernel's own
@@ -308,6 +309,20 @@ def check_doors(build):
             yield f"{path}: takes from demo/: {', '.join(sorted(needed & demo)) or 'nothing'}"
 
 
+def check_port(_):
+    """port.h and arch.h declare no function and no variable that mm/ does without"""
+    headers = [f"include/quarry/{name}.h" for name in ("port", "arch")]
+    texts = [re.sub(r"/\*.*?\*/", "", read(path), flags=re.DOTALL) for path in headers]
+    own = re.findall(r"\w+", " ".join(texts))
+    used = set(re.findall(r"\w+", " ".join(read(path) for path in sources() if path.startswith("mm/"))))
+    for path, text in zip(headers, texts):
+        declared = re.findall(r"^(?:static inline |extern )?[a-z][\w ]*?[ *](\w+)(?:\(|;| ACQUIRED)", text, re.MULTILINE)
+        if len(declared) < 5:
+            yield f"{path}: {len(declared)} declarations found: the check does not work"
+        yield from (f"{path}: {name}: not used in mm/" for name in declared
+                    if name not in used and own.count(name) == 1)
+
+
 def check_mutants(_):
     """every wrong variant of tests/mutants/ and tests/pressure/ applies to the tree"""
     for command in (["variant.py", "check"], ["pressure.py", "--check"]):
@@ -349,7 +364,8 @@ def warn_format():
 
 
 CHECKS = [check_includes, check_file_length, check_function_length, check_conditional, check_phrases,
-          check_arguments, check_licence, check_compare, check_fence, check_doors, check_mutants, check_poison_table,
+          check_arguments, check_licence, check_compare, check_fence, check_doors, check_port,
+          check_mutants, check_poison_table,
           check_facts, check_waits, *analyse.CHECKS]
 
 

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "fiber.h"
 #include <quarry/hotplug.h>
+#include <quarry/machine.h>
 #include <quarry/smp.h>
 #include <signal.h>
 #include <stdio.h>

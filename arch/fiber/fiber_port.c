@@ -8,6 +8,7 @@
 #include "fiber.h"
 #include <quarry/errno.h>
 #include <quarry/sched_point.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -10,6 +10,7 @@
 #include <quarry/hotplug.h>
 #include <quarry/machine.h>
 #include <quarry/sched_point.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -10,6 +10,7 @@
 #include "fiber_user.h"
 #include <quarry/cpu.h>
 #include <quarry/errno.h>
+#include <quarry/machine.h>
 #include <quarry/mm.h>
 #include <quarry/sched.h>
 

@@ -16,6 +16,8 @@
 #include <quarry/cpu.h>
 #include <quarry/hotplug.h>
 #include <quarry/ktest.h>
+#include <quarry/machine.h>
+#include <quarry/string.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -13,7 +13,9 @@
  *             so what is per CPU there (flags, held locks) may live with the pthread here.
  */
 #include "host.h"
+#include <quarry/machine.h>
 #include <quarry/mm.h>
+#include <quarry/smp.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* host_format.c: kvsnprintf and ksnprintf of every hosted program: libc's. */
+#include <quarry/console.h>
 #include <quarry/port.h>
 #include <stdio.h>
 

@@ -5,6 +5,7 @@
  * Owns:       the list of locks each pthread holds.
  * Invariants: spinlock.locked is 1 while held; holder is CPU + 1 while held.
  */
+#include <quarry/lock.h>
 #include <quarry/port.h>
 
 #define MAX_HELD 8

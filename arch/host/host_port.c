@@ -10,6 +10,7 @@
 #include "host.h"
 #include <execinfo.h>
 #include <pthread.h>
+#include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/log_ring.h>
 #include <quarry/mm.h>

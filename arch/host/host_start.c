@@ -7,6 +7,7 @@
  * Invariants: none.
  */
 #include "host.h"
+#include <quarry/machine.h>
 #include <quarry/mm.h>
 #include <quarry/smp.h>
 

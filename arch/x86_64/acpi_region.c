@@ -12,6 +12,7 @@
  * so no port is touched there.  Encodings: ACPI specification 6.4, 20.2.3 and 20.2.5.
  */
 #include <quarry/acpi.h>
+#include <quarry/string.h>
 
 #define CPU_BLOCK    12 /* bytes of its present layout; an older one with that name has 32 */
 #define MEMORY_BLOCK 24

@@ -13,6 +13,7 @@
  */
 #include <quarry/acpi.h>
 #include <quarry/port.h>
+#include <quarry/string.h>
 
 #define MAPPED 0x100000000ULL
 /* Larger tables are taken for garbage. */

@@ -13,6 +13,7 @@
  *
  * Kinds of errors: SDM vol. 3B, 15.6.3; codes: 15.9.
  */
+#include <quarry/console.h>
 #include <quarry/mce.h>
 #include <quarry/port.h>
 

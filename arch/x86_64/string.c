@@ -9,6 +9,7 @@
  * Tests:      tests/test_string.c.
  */
 #include <quarry/port.h>
+#include <quarry/string.h>
 
 #define KEEP_LOOP() __asm__ volatile("" : : : "memory")
 

@@ -15,6 +15,7 @@
 #include <quarry/panic.h>
 #include <quarry/port.h>
 #include <quarry/sched.h>
+#include <quarry/smp.h>
 
 #include "x86.h"
 

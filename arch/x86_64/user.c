@@ -10,6 +10,7 @@
  * Tests:      tests/test_arch_fault.c, tests/test_arch_cpu.c, tests/test_arch.c, tests/test_mce_bank.c,
  *             tests/test_task.c, tests/test_task_cpu.c, tests/qemu/test_arch.py, tests/qemu/test_exception.py.
  */
+#include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/mce.h>
 #include <quarry/mm.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arch.h: the machine as mm/ and the hosted part of kernel/ see it.
+ * arch.h: the machine as mm/ sees it; machine.h has what kernel/ needs besides.
  *
  * One half of the porting guide (port.h is the other).  The functions below are out of line; the hot
  * ones are inline and come from the machine's own arch_inline.h, found on the include path:
@@ -9,11 +9,9 @@
  *   unsigned arch_cpu_id(void)            this CPU, 0 .. nr_cpus - 1; stable only with preemption off
  *   irqflags_t arch_irq_save(void)        interrupts off; returns what arch_irq_restore needs
  *   void arch_irq_restore(irqflags_t)     back to what it was; may serve a pending cross-call
- *   void arch_irq_enable(void), arch_irq_disable(void)
  *   bool arch_irqs_enabled(void)
  *   bool arch_in_interrupt(void)          true inside an interrupt handler
  *   void cpu_relax(void)                  one turn of a busy wait; serves cross-calls if irqs are on
- *   void preempt_disable(void), preempt_enable(void)   count, nest; any context
  *   unsigned arch_pcp_load(size_t array, size_t index)   element of an array of u16 that stands at byte
  *       offset array, a constant, of this CPU's struct pcp of the kernel's own memory; relaxed, one
  *       instruction; irqs off
@@ -21,6 +19,11 @@
  *   void *arch_pcp_load_ptr(size_t array, size_t index)   likewise, of an array of pointers
  *   bool arch_pcp_test(size_t off)        is any of the 32 bits at that constant offset set?
  *   void *arch_phys_to_virt(phys_t)       where the kernel sees that byte of RAM
+ *
+ * for kernel/ and the tests, which mm/ can do without,
+ *
+ *   void arch_irq_enable(void), arch_irq_disable(void)
+ *   void preempt_disable(void), preempt_enable(void)   count, nest; any context
  *
  * and these constants (addresses known at link time, so that the hot paths need no load for them):
  *
@@ -32,33 +35,16 @@
 
 #include <quarry/types.h>
 
-struct pcp;
-
 /* CPUs that may ever run: fixed before the first other CPU starts, 1 .. any. */
 extern unsigned nr_cpus;
 
 #include <arch_inline.h>
-
-/* The page cache of @cpu for the kernel's own memory.  Any context. */
-struct pcp *arch_cpu_pcp(unsigned cpu);
 
 /* Nanoseconds since some fixed moment; never goes back on one CPU.  Any context. */
 u64 arch_clock_ns(void);
 
 /* The NUMA node of @cpu, 0 if unknown.  Any context. */
 unsigned arch_cpu_node(unsigned cpu);
-
-/*
- * Zeroed memory, aligned to 64, for what is sized at start-up and kept for ever (slots of cross-calls,
- * records of locks).  Panics when there is none.  Context: the first CPU, before the others start.
- */
-void *arch_boot_zalloc(size_t bytes);
-
-/*
- * Make smp_call_serve() run soon on @cpu, another CPU that is online (raise its call vector; on a
- * host the target polls, so this does nothing).  Any context, irqs on or off.
- */
-void arch_ipi_call(unsigned cpu);
 
 /*
  * Page tables of address spaces (mm/pagetable.c builds and changes them; their format is that of
@@ -71,10 +57,5 @@ void arch_pagetable_init(u64 *root);
  */
 void arch_tlb_flush_page(phys_t root, uintptr_t va);
 void arch_tlb_flush_user(void);
-
-/* Print the backtraces of all CPUs but this one, by NMI where the machine has one.  Any context. */
-void arch_backtrace_others(void);
-/* Print this CPU's own.  Any context. */
-void arch_backtrace_self(void);
 
 #endif

@@ -10,6 +10,16 @@
 
 /* printk with the list of its arguments.  Any context. */
 void vprintk(const char *fmt, va_list ap);
+/* snprintf and vsnprintf, with the formatter of printk: no floating point. */
+int ksnprintf(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
+/*
+ * The log: at least the last 16 KiB that printk printed.  log_position is where the next byte will
+ * stand; log_read copies up to @size bytes from *@pos on (or from the oldest there is), moves *@pos
+ * behind them and returns how many.  Any context.
+ */
+u64 log_position(void);
+size_t log_read(u64 *pos, char *buf, size_t size);
 /* Write bytes as they are, whole: no other CPU's output comes between.  Any context. */
 void console_write(const char *s, size_t len);
 /*

@@ -5,6 +5,8 @@
 
 #include <quarry/types.h>
 
+struct pcp;
+
 /* ---- power, CPUs, interrupts, stacks ---- */
 
 /*
@@ -58,6 +60,21 @@ static inline u64 arch_tsc(void)
 	return __builtin_ia32_rdtsc();
 }
 #endif
+
+/* ---- also hosted: for kernel/lock.c and kernel/smp.c ---- */
+
+/*
+ * Zeroed memory, aligned to 64, for what is sized at start-up and kept for ever (slots of cross-calls,
+ * records of locks).  Panics when there is none.  Context: the first CPU, before the others start.
+ */
+void *arch_boot_zalloc(size_t bytes);
+
+/* Print the backtraces of all CPUs but this one, by NMI where the machine has one.  Any context. */
+void arch_backtrace_others(void);
+/* Print this CPU's own.  Any context. */
+void arch_backtrace_self(void);
+/* The page cache of @cpu for the kernel's own memory.  Any context. */
+struct pcp *arch_cpu_pcp(unsigned cpu);
 
 /* ---- the arrays and bytes of memory that comes and goes (kernel/memory_arrays.c is who calls) ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * port.h: what mm/ needs besides the machine: locks, waiting, threads, log and panic.
+ * port.h: what mm/ needs besides the machine: locks, waiting, threads, log and panic; nothing else.
  *
  * The other half of the porting guide (arch.h is the first).  kernel/ implements it for Quarry,
  * arch/host for a Linux process.
@@ -14,7 +14,6 @@
 
 #include <quarry/arch.h>
 #include <quarry/types.h>
-#include <stdarg.h>
 
 /* Spin locks */
 
@@ -52,18 +51,12 @@ struct spinlock {
  */
 void spin_lock(struct spinlock *lock) ACQUIRE(lock);
 void spin_unlock(struct spinlock *lock) RELEASE(lock);
-bool spin_trylock(struct spinlock *lock) TRY_ACQUIRE(true, lock);
 irqflags_t spin_lock_irqsave(struct spinlock *lock) ACQUIRE(lock);
 void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags) RELEASE(lock);
 /* True if this CPU holds @lock. */
 bool spin_is_held(const struct spinlock *lock);
 /* Spin locks this CPU holds now. */
 unsigned spin_depth(void);
-/*
- * A lock taken out of order, or released by somebody else, panics; with this set it is called instead
- * and the lock is taken, or stays held.  For tests of the checks themselves, on one CPU.
- */
-extern void (*spin_violation_hook)(const char *what, const struct spinlock *lock);
 
 /* Waiting */
 
@@ -188,19 +181,6 @@ static inline void sleep_lock_drop(struct sleep_lock *l, bool share) NO_LOCK_ANA
 	wake_up(&l->wq);
 }
 
-/* Threads that wait for it now; for tests and reports. */
-static inline unsigned sleep_lock_waiters(struct sleep_lock *l) NO_LOCK_ANALYSIS
-{
-	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);
-	const struct sleep_claim *c;
-	unsigned nr = 0;
-
-	for (c = l->first; c; c = c->next)
-		nr++;
-	spin_unlock_irqrestore(&l->wq.lock, flags);
-	return nr;
-}
-
 /* Held by one thread at a time.  Context of all but trylock and unlock: thread, may sleep. */
 struct mutex {
 	struct sleep_lock l;
@@ -230,18 +210,14 @@ static inline bool mutex_is_held(const struct mutex *m)
 }
 
 /*
- * Many may share it.  Sharers that come after a thread that wants the exclusive side wait behind it: else a few
- * that come and go, one always inside, could keep it out for ever.  So nobody may take the shared side twice.
+ * Many may share it, as mm/ does; lock.h has the exclusive side.  Sharers that come after a thread that wants the
+ * exclusive side wait behind it: else a few that come and go, one always inside, could keep it out for ever.  So
+ * nobody may take the shared side twice.
  */
 struct rwsem {
 	struct sleep_lock l;
 } CAPABILITY("rwsem");
 #define RWSEM(n) ((struct rwsem){.l = {.wq = WAITQ(n)}})
-
-static inline bool rwsem_try_shared(struct rwsem *s) NO_LOCK_ANALYSIS
-{
-	return sleep_lock_try(&s->l, true);
-}
 
 /* Context: thread, may sleep. */
 static inline void rwsem_lock_shared(struct rwsem *s) ACQUIRE_SHARED(s) NO_LOCK_ANALYSIS
@@ -252,23 +228,6 @@ static inline void rwsem_lock_shared(struct rwsem *s) ACQUIRE_SHARED(s) NO_LOCK_
 static inline void rwsem_unlock_shared(struct rwsem *s) RELEASE_SHARED(s) NO_LOCK_ANALYSIS
 {
 	sleep_lock_drop(&s->l, true);
-}
-
-static inline void rwsem_lock_exclusive(struct rwsem *s) ACQUIRE(s) NO_LOCK_ANALYSIS
-{
-	sleep_lock_take(&s->l, false, WAIT_FOREVER);
-}
-
-/* False: not within @timeout_ns; nobody waits behind us for it. */
-static inline bool rwsem_lock_exclusive_timeout(struct rwsem *s, u64 timeout_ns) TRY_ACQUIRE(true, s)
-    NO_LOCK_ANALYSIS
-{
-	return sleep_lock_take(&s->l, false, timeout_ns);
-}
-
-static inline void rwsem_unlock_exclusive(struct rwsem *s) RELEASE(s) NO_LOCK_ANALYSIS
-{
-	sleep_lock_drop(&s->l, false);
 }
 
 /* The outer ranks once more, for clang (lock_attr.h); cpu_hotplug, further down, stands for its own. */
@@ -365,25 +324,11 @@ extern struct rwsem cpu_hotplug ACQUIRED_AFTER(mem_hotplug_class);
  * when the context is wrong.  A target that never answers ends in a panic, with both sides' stories.
  */
 int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg);
-/* Serve the calls that wait for this CPU.  Context: irqs off; the call vector's handler. */
-void smp_call_serve(void);
-/* True if a call waits for this CPU.  Any context; for tests that hold a CPU until one comes. */
-bool smp_call_pending(void);
 
 /* Log, panic and assertions */
 
 /* Print to the console and its log, "%" as in C.  Any context. */
 void printk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* snprintf and vsnprintf, with the formatter of printk: no floating point. */
-int ksnprintf(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
-/*
- * The log: at least the last 16 KiB that printk printed.  log_position is where the next byte will
- * stand; log_read copies up to @size bytes from *@pos on (or from the oldest there is), moves *@pos
- * behind them and returns how many.  Any context.
- */
-u64 log_position(void);
-size_t log_read(u64 *pos, char *buf, size_t size);
 /*
  * Report, show what mm/ knows (memory_panic_report), print the backtraces of all CPUs, stop the machine.
  * Any context, whatever locks are held; never returns.
@@ -397,13 +342,10 @@ void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)))
 			panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #cond);           \
 	} while (0)
 
-/* Freestanding string functions; on a host these are libc's. */
+/* Freestanding string functions; on a host these are libc's.  string.h has more. */
 void *memcpy(void *dst, const void *src, size_t n);
 void *memset(void *dst, int c, size_t n);
 void *memmove(void *dst, const void *src, size_t n);
-int memcmp(const void *a, const void *b, size_t n);
-size_t strlen(const char *s);
 int strcmp(const char *a, const char *b);
-int strncmp(const char *a, const char *b, size_t n);
 
 #endif

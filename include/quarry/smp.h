@@ -35,6 +35,16 @@ bool smp_calling(unsigned cpu);
  */
 bool smp_wait_senders(void);
 
+/* Serve the calls that wait for this CPU.  Context: irqs off; the call vector's handler. */
+void smp_call_serve(void);
+/* True if a call waits for this CPU.  Any context; for tests that hold a CPU until one comes. */
+bool smp_call_pending(void);
+/*
+ * Make smp_call_serve() run soon on @cpu, another CPU that is online (raise its call vector; on a
+ * host the target polls, so this does nothing).  Any context, irqs on or off.
+ */
+void arch_ipi_call(unsigned cpu);
+
 struct smp_stats {
 	u64 calls;        /* smp_call_mask calls */
 	u64 ipis;         /* CPUs asked by them */

@@ -4,6 +4,7 @@
 #define QUARRY_TESTS_FUZZ_BOOT_H
 
 #include "fuzz.h"
+#include <stdarg.h>
 
 bool host_fuzz_log;
 int printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -4,6 +4,7 @@
 #include <quarry/bootinfo.h>
 #include <quarry/cmdline.h>
 #include <quarry/port.h>
+#include <quarry/string.h>
 
 #define LINE_MAX (BOOT_CMDLINE_MAX + 16)
 

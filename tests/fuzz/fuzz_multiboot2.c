@@ -2,6 +2,7 @@
 /* fuzz_multiboot2.c: the tags of the multiboot2 info block (boot/bootinfo.c). */
 #include "fuzz_boot.h"
 #include <quarry/bootinfo.h>
+#include <quarry/string.h>
 
 /* What linker.ld defines for boot_info_init, which is not called. */
 char image_start[1], image_end[1];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fuzz_trace.c: demo/trace_parse.c; what it accepts is counted again, what it refuses leaves nothing. */
 #include "fuzz_model.h"
+#include <quarry/string.h>
 #include <quarry/trace.h>
 
 /* One empty page of each size of small objects may stay behind; a lost table is far more. */

@@ -13,8 +13,10 @@
  */
 #include "host.h"
 #include <quarry/errno.h>
+#include <quarry/machine.h>
 #include <quarry/smp.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -7,6 +7,7 @@
 #include "ops.h"
 #include <quarry/poison.h>
 #include <quarry/smp.h>
+#include <quarry/string.h>
 
 bool ops_broken(struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have, unsigned long want)
 {

@@ -11,7 +11,9 @@
  * Invariants: nothing is printed, allocated or waited for under race.lock.
  */
 #include "engine_priv.h"
+#include <quarry/console.h>
 #include <quarry/sched_point.h>
+#include <quarry/string.h>
 
 /* Points that one role passes while no other can move, until that counts as going round for ever. */
 #define PASS_LIMIT 1000

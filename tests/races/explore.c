@@ -9,8 +9,10 @@
  * Owns: ex.
  */
 #include "explore.h"
+#include <quarry/console.h>
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
+#include <quarry/string.h>
 
 #define PATIENCE 1500 /* turns of waiting: an offline gives up what is pinned after 200 */
 

@@ -16,6 +16,7 @@
 #include "ops.h"
 #include <quarry/poison.h>
 #include <quarry/smp.h>
+#include <quarry/string.h>
 
 #define BLOCKS     32u /* pageblocks of each zone */
 /* The same where they are lent, which not every machine has so much to spare for. */

@@ -12,6 +12,7 @@
 #include "mm/vm_priv.h"
 #include "tests/soft_mmu.h"
 #include <quarry/account.h>
+#include <quarry/console.h>
 
 #define CONTENT 0x5eedUL /* of V */
 

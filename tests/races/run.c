@@ -7,6 +7,7 @@
  */
 #include "engine_priv.h"
 #include "step.h"
+#include <quarry/console.h>
 #include <quarry/hotplug.h>
 #include <quarry/smp.h>
 

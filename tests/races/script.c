@@ -5,6 +5,8 @@
  * Owns: nothing; a script is the caller's.
  */
 #include "engine.h"
+#include <quarry/console.h>
+#include <quarry/string.h>
 
 static bool blank(char c)
 {

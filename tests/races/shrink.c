@@ -8,6 +8,7 @@
  * Owns: nothing.
  */
 #include "explore.h"
+#include <quarry/console.h>
 
 #define JITTERS 12 /* a script must fail whatever it leaves open */
 

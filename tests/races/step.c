@@ -14,6 +14,7 @@
  * Invariants: at most one actor has been let go and is not kept again.
  */
 #include "step_priv.h"
+#include <quarry/console.h>
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 

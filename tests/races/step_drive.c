@@ -7,8 +7,10 @@
  * Invariants: after a move all that it made possible has happened before the next one is chosen.
  */
 #include "step_priv.h"
+#include <quarry/console.h>
 #include <quarry/hotplug.h>
 #include <quarry/smp.h>
+#include <quarry/string.h>
 
 #define MOVE_NS    10000000ULL    /* of an operation's patience */
 #define SETTLE_NS  20000000000ULL /* of the machine's: a role that has not come back by then never will */

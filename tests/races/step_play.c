@@ -6,6 +6,7 @@
  * Owns: the session.
  */
 #include "step.h"
+#include <quarry/console.h>
 #include <quarry/ktest.h>
 
 #define SWITCH_ONE_IN 4 /* by chance: how often another role moves than the last time */

@@ -9,6 +9,8 @@
  * Owns: nothing; the script is the session's.
  */
 #include "step_priv.h"
+#include <quarry/console.h>
+#include <quarry/string.h>
 
 static struct race_entry *add(struct race_script *made, enum race_kind kind, unsigned role)
 {

@@ -6,7 +6,9 @@
  */
 #include "mm/mm_priv.h"
 #include "step_priv.h"
+#include <quarry/console.h>
 #include <quarry/smp.h>
+#include <quarry/string.h>
 
 #define LINE 160
 

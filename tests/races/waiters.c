@@ -19,6 +19,7 @@
 #include "mm/vm_priv.h"
 #include "tests/soft_mmu.h"
 #include <quarry/ktest.h>
+#include <quarry/string.h>
 
 #define THREADS       64u
 #define PAGES         64u /* of the object: a batch */
