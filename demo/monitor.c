@@ -9,6 +9,8 @@
  */
 #include "demo/demo.h"
 #include "demo/monitor.h"
+#include "demo/provoke.h"
+#include "demo/soak.h"
 
 #include <quarry/account.h>
 #include <quarry/acpi.h>
@@ -20,7 +22,6 @@
 #include <quarry/mce.h>
 #include <quarry/race.h>
 #include <quarry/smp.h>
-#include <quarry/stress.h>
 #include <quarry/task.h>
 #include <quarry/virtio.h>
 

@@ -13,9 +13,10 @@
  * Invariants: at the end every page is free again, and check_memory finds nothing.
  * Tests:      tests/qemu/test_pressure.py; docs/races/pressure.md has the figures.
  */
+#include "demo/soak.h"
+
 #include <quarry/machine.h>
 #include <quarry/smp.h>
-#include <quarry/stress.h>
 
 #include <quarry/ktest.h>
 

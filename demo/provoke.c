@@ -7,10 +7,12 @@
  * Invariants: a fault that has an end ends without help from the CPU that has it.
  * Tests:      tests/test_hang.c, tests/qemu/test_exception.py, tests/qemu/test_panic.py, tests/qemu/test_mce.py.
  */
+#include "demo/provoke.h"
+
 #include <quarry/errno.h>
-#include <quarry/hotplug.h>
 #include <quarry/machine.h>
 #include <quarry/mce.h>
+#include <quarry/mm.h>
 
 static void hang(void *arg)
 {

@@ -9,12 +9,12 @@
  */
 #include "demo/bench.h"
 #include "demo/demo.h"
+#include "demo/provoke.h"
+#include "demo/soak.h"
 #include "demo/tour.h"
 
 #include <quarry/cmdline.h>
-#include <quarry/hotplug.h>
 #include <quarry/race.h>
-#include <quarry/stress.h>
 #include <quarry/task.h>
 #include <quarry/trace.h>
 

@@ -13,7 +13,6 @@
 
 #include <quarry/bootinfo.h>
 #include <quarry/errno.h>
-#include <quarry/hotplug.h>
 #include <quarry/port.h>
 
 #define MILLION    1000000

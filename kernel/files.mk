@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 
-# These need only arch.h: built and tested hosted too.
+# These need only port.h, smp.h and machine.h: built and tested hosted too.
 SHARED_SRCS += kernel/lock.c
 SHARED_SRCS += kernel/smp.c
 

@@ -3,6 +3,7 @@
  * test_arch_fault.c: what a CPU says of faults, word by word; what hits it in ring 3; and who may not go there.  The
  * reports that end the machine are judged by tests/qemu/test_exception.py.
  */
+#include "demo/provoke.h"
 #include "task_help.h"
 #include "wait_help.h"
 #include "x86.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_hang.c: a CPU made deaf on purpose: which can be, for how long, and that it hears again. */
+#include "demo/provoke.h"
+
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>
 #include <quarry/ktest.h>

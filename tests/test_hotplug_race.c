@@ -3,6 +3,7 @@
  * test_hotplug_race.c: CPUs go and come back while others call, drain and offline; nobody is asked who is
  * not there, and one that does not answer is found.
  */
+#include "demo/provoke.h"
 #include "hotplug_help.h"
 #include "tests/said_help.h"
 #include <quarry/console.h>

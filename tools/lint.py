@@ -53,7 +53,6 @@ INCLUDES = [
     ("tests/test_silence_sched.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
     ("tests/share_help.h", [QUARRY, r'"(kernel/)?\w+\.h"']),
     ("tests/test_share.c", [QUARRY, r'"(kernel/)?\w+\.h"']),  # run queues, whose interface is the kernel's own
-    ("tests/test_picture.c", [QUARRY, r'"demo/\w+\.h"']),
     ("tests/test_judge_", [QUARRY, r'"(tests|demo)/\w+\.[ch]"']),  # with the source of what they judge
     ("tests/test_play_", [QUARRY, r'"(tests|mm|arch/x86_64|drivers)/\w+\.[ch]"']),  # with the source of what they play
     ("tests/test_step_", [QUARRY, r'"(tests|mm)/\w+\.[ch]"']),  # with the source between whose steps they look
@@ -61,9 +60,8 @@ INCLUDES = [
     ("tests/vm_copy.h", [QUARRY, r'"mm/\w+\.[ch]"']),
     ("tests/play_", [QUARRY, r'"(tests|mm)/\w+\.[ch]"']),
     ("tests/judge_", [QUARRY, r'"(tests|demo)/\w+\.[ch]"']),
-    ("tests/test_stress.c", [QUARRY, r'"(demo/)?\w+\.h"']),
     ("tests/test_share_step.c", [QUARRY, r'"(kernel/)?\w+\.h"']),
-    ("tests/", [QUARRY, r'"(tests/|mm/|drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
+    ("tests/", [QUARRY, r'"(tests/|mm/|drivers/|demo/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
 ]
 # A comment that carries an argument stands beside its code (file, what it must say).
 ARGUMENTS = [

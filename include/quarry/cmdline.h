@@ -25,6 +25,9 @@ struct cmdline_option {
 	const char *unit;    /* of a number, plural; "" where it has none */
 };
 
+/* What fault= takes: the table of demo/provoke.c. */
+#define FAULT_NAMES "badfree corrupt freelist null printk both report silent mcering nulls overflow mce"
+
 /*
  * Split @line at blanks and take the words that are options: name=value.  Unknown names, malformed values
  * and values out of range are reported, each with what is allowed; the option then keeps its default.

@@ -49,36 +49,4 @@ void cpu_set_absent(struct cpu *cpu);
 /* On a CPU that starts, irqs off: it was plugged in, and its idle thread will park it; false: it starts with the machine. */
 bool cpu_is_arriving(void);
 
-/*
- * The acceptance scenario: stress on all CPUs and a thread that takes ranges out and back under each policy
- * in turn, while @rounds times a CPU goes down, and as often one comes up, chosen by @seed, the boot CPU
- * among them.  Prints progress and a summary.  All CPUs must be online.
- * Returns 0 if nothing failed, no page was lost or damaged, and nobody asked a CPU that was not there;
- * else -EIO, with lines that say what.  Context: thread.
- */
-int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed) must_check;
-
-/* ---- fault injection (demo/provoke.c) ---- */
-
-/* A CPU that spins with interrupts off. */
-struct fault_hang {
-	unsigned cpu;
-	u64 until;  /* arch_clock_ns() at which it ends by itself; WAIT_FOREVER: never */
-	u32 deaf;   /* a: interrupts are off */
-	u32 release; /* a */
-	struct thread *thread;
-};
-/*
- * Make @cpu deaf, for @ns nanoseconds at most.  Returns when it is; 0, -ENODEV not online, -EDEADLK the
- * caller would wait for itself, -ENOMEM.  Pair with fault_hang_end, which lets it go on.
- */
-int fault_hang_start(struct fault_hang *hang, unsigned cpu, u64 ns) must_check;
-void fault_hang_end(struct fault_hang *hang);
-/*
- * fault=NAME: do what must end in a panic.  Returns, with a line that says so, if it did not, or if there is
- * no memory or no second CPU for it.  Context: thread; CPU hotplug not under way.
- */
-#define FAULT_NAMES "badfree corrupt freelist null printk both report silent mcering nulls overflow mce"
-void fault_provoke(const char *name);
-
 #endif

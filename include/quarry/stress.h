@@ -58,35 +58,5 @@ int offline_round(struct memory *mem, const struct round_opts *opts, struct offl
  * the way of taking it.  PFN_NONE: none.  Context: thread.
  */
 pfn_t offline_busiest(struct memory *mem, unsigned long want, unsigned long *nr);
-/*
- * @rounds rounds under stress on all CPUs, each over the busiest 16 MiB, or what there is; prints
- * progress and a summary line for each policy.  NR_ISO_POLICIES: all policies in turn.
- * Returns 0 if each succeeded, in every 10 rounds pages were moved and pages freed into isolated
- * pageblocks, no content was damaged, check_memory is clean and managed pages are what they were, and
- * no allocation made a cross-call; else -EIO, with a line that says what.  Context: thread.
- */
-int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u64 seed);
-/* ---- memory that breaks (demo/poison_soak.c) ---- */
-
-/*
- * @requests random requests to retire pages of @mem, the kernel's own, softly and hard, and to take some of
- * them back, while all CPUs allocate and free, mapped memory of a pager is used, more than there is, ranges go
- * offline and come back, and so do CPUs.
- * Returns 0 if nothing but what was said to be lost is lost, at the end the flagged pages are those that the
- * answers said, by counts and by flags, and check_memory has been clean all along; else -EIO, with a line that
- * says what.  Context: thread; nobody else uses memory.
- */
-int poison_soak(struct memory *mem, unsigned requests, u64 seed);
-
-/* ---- memory runs out (demo/pressure.c) ---- */
-
-/*
- * Threads on all CPUs allocate from the kernel's own memory until all of them fail for good; one line of
- * figures for each seed from @first to @last.  Returns 0; -EIO, with a line that says what, if an
- * allocation made a cross-call, or failed beside pages that lay in caches all the while, or not all
- * pages are free again, or check_memory is not clean, or the threads could not be started (no
- * memory, or a CPU is not online).  Context: thread; nobody else uses memory meanwhile.
- */
-int pressure_run(u64 first, u64 last);
 
 #endif

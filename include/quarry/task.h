@@ -153,13 +153,4 @@ void oom_gone(const struct task *task);
  */
 bool user_run(const char *name, u64 arg0, u64 arg1);
 
-/* ---- demo/user_soak.c ---- */
-
-/*
- * user_run @rounds times, with @seed, @seed + 1, ..., while CPUs and ranges of memory go and come.  Prints what
- * happened; true if each run was well, and after each check_memory is clean and all pages are free that
- * were.  Context: as user_run; nobody else uses memory meanwhile.
- */
-bool user_soak(const char *program, u64 rounds, u64 seed, u64 arg);
-
 #endif
