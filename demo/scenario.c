@@ -5,7 +5,7 @@
  * Owns:       the table of scenarios.
  * Locks:      none.
  * Invariants: exactly one scenario runs, the first of the table that is asked for; the last one always is.
- * Tests:      tests/qemu/test_start.py, tests/qemu/test_boot.py, tests/qemu/test_panic.py.
+ * Tests:      tests/test_judge_scenario.c, tests/qemu/test_start.py, tests/qemu/test_panic.py.
  */
 #include "demo/bench.h"
 #include "demo/demo.h"

@@ -39,6 +39,7 @@ HOST_TEST_SRCS += tests/test_judge_hotplug.c
 HOST_TEST_SRCS += tests/test_judge_user.c
 HOST_TEST_SRCS += tests/test_judge_poison.c
 HOST_TEST_SRCS += tests/test_judge_crowd.c
+HOST_TEST_SRCS += tests/test_judge_scenario.c
 HOST_TEST_SRCS += tests/test_judge_tour.c
 HOST_TEST_SRCS += tests/test_judge_programs.c
 HOST_TEST_SRCS += tests/test_judge_load.c
