@@ -6,8 +6,9 @@
 #include <quarry/types.h>
 
 /*
- * Run what the command line asks for, the tour if it asks for nothing, and then the program of user=.  Prints
- * what happened; true if all of it went well.  Context: the boot thread, with everything started.
+ * Run what the command line asks for, the tour if it asks for nothing, and then the program of
+ * user=.  Prints what happened; true if all of it went well.  Context: the boot thread, with
+ * everything started.
  */
 bool demo_run(u64 seed);
 

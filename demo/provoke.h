@@ -14,14 +14,14 @@ struct fault_hang {
 	struct thread *thread;
 };
 /*
- * Make @cpu deaf, for @ns nanoseconds at most.  Returns when it is; 0, -ENODEV not online, -EDEADLK the
- * caller would wait for itself, -ENOMEM.  Pair with fault_hang_end, which lets it go on.
+ * Make @cpu deaf, for @ns nanoseconds at most.  Returns when it is; 0, -ENODEV not online, -EDEADLK
+ * the caller would wait for itself, -ENOMEM.  Pair with fault_hang_end, which lets it go on.
  */
 int fault_hang_start(struct fault_hang *hang, unsigned cpu, u64 ns) must_check;
 void fault_hang_end(struct fault_hang *hang);
 /*
- * fault=NAME: do what must end in a panic.  Returns, with a line that says so, if it did not, or if there is
- * no memory or no second CPU for it.  Context: thread; CPU hotplug not under way.
+ * fault=NAME: do what must end in a panic.  Returns, with a line that says so, if it did not, or if
+ * there is no memory or no second CPU for it.  Context: thread; CPU hotplug not under way.
  */
 void fault_provoke(const char *name);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scenario.c: which of the scenarios runs after the selftests: the command line says so, the tour runs by default.
+ * scenario.c: which of the scenarios runs after the selftests: the command line says so, the tour
+ * runs by default.
  *
  * Owns:       the table of scenarios.
  * Locks:      none.
- * Invariants: exactly one scenario runs, the first of the table that is asked for; the last one always is.
+ * Invariants: exactly one scenario runs, the first of the table that is asked for; the last one
+ *             always is.
  * Tests:      tests/test_judge_scenario.c, tests/qemu/test_start.py, tests/qemu/test_panic.py.
  */
 #include "demo/bench.h"

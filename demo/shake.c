@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shake.c: CPUs and ranges of memory go offline and come back, chosen by chance, beside another load.
+ * shake.c: CPUs and ranges of memory go offline and come back, chosen by chance, beside another
+ * load.
  *
  * Owns:       nothing; the caller brings struct shaker.
  * Locks:      none.
- * Invariants: the last CPU stays online; a range that went offline comes back before the next one goes.
+ * Invariants: the last CPU stays online; a range that went offline comes back before the next one
+ *             goes.
  * Tests:      tests/test_judge_user.c, tests/test_judge_poison.c.
  */
 #include "demo/shake.h"

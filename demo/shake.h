@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* shake.h: two threads that take CPUs and ranges of memory offline and bring them back, beside another load. */
+/*
+ * shake.h: two threads that take CPUs and ranges of memory offline and bring them back, beside
+ * another load.
+ */
 #ifndef DEMO_SHAKE_H
 #define DEMO_SHAKE_H
 
@@ -20,9 +23,15 @@ struct shaker {
 	struct thread *cpus, *memory;
 };
 
-/* Start both threads; counts go on.  False: no memory for one of them; shaker_stop is due all the same. */
+/*
+ * Start both threads; counts go on.  False: no memory for one of them; shaker_stop is due all the
+ * same.
+ */
 bool shaker_start(struct shaker *s, u64 seed) must_check;
-/* Stop them; when it returns all CPUs are online, and all memory that they took offline.  Context: thread. */
+/*
+ * Stop them; when it returns all CPUs are online, and all memory that they took offline.  Context:
+ * thread.
+ */
 void shaker_stop(struct shaker *s);
 
 #endif

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * soak.c: what all soaks share: lines on progress, and what must be at the end as it was at the beginning.
+ * soak.c: what all soaks share: lines on progress, and what must be at the end as it was at the
+ * beginning.
  *
  * Owns:       nothing; the caller brings struct soak.
  * Locks:      none.
- * Invariants: whatever is wrong at the end is printed as a line of its own, and makes the soak fail.
+ * Invariants: whatever is wrong at the end is printed as a line of its own, and makes the soak
+ *             fail.
  * Tests:      tests/test_judge_rounds.c, tests/test_judge_hotplug.c, tests/test_judge_user.c,
- *             tests/test_judge_poison.c, tests/test_judge_programs.c, tests/test_judge_tour.c, tests/test_stress.c.
+ *             tests/test_judge_poison.c, tests/test_judge_programs.c, tests/test_judge_tour.c,
+ *             tests/test_stress.c.
  */
 #include "demo/soak.h"
 
@@ -38,7 +41,8 @@ bool soak_check(const struct soak *s)
 
 	if (check_memory(s->mem, &v) == 0)
 		return true;
-	printk("%s: FAIL: %s at %#lx: %#lx, should be %#lx\n", s->name, v.what, v.pfn, v.have, v.want);
+	printk("%s: FAIL: %s at %#lx: %#lx, should be %#lx\n", s->name, v.what, v.pfn, v.have,
+	    v.want);
 	return false;
 }
 
@@ -49,7 +53,8 @@ bool soak_end(const struct soak *s)
 	bool calls = READ_ONCE(smp_stats.from_alloc) != s->from_alloc;
 
 	if (managed != s->managed)
-		printk("%s: FAIL: %lu pages managed without those from standby, %lu before; %lu from standby\n",
+		printk("%s: FAIL: %lu pages managed without those from standby, %lu before; %lu "
+		       "from standby\n",
 		    s->name, managed, s->managed, standby);
 	if (calls)
 		printk("%s: FAIL: allocations made cross-calls\n", s->name);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* console.h: where what is printed goes, and what is typed comes from: the log, the serial port, the screen. */
+/*
+ * console.h: where what is printed goes, and what is typed comes from: the log, the serial port,
+ * the screen.
+ */
 #ifndef QUARRY_CONSOLE_H
 #define QUARRY_CONSOLE_H
 
@@ -23,8 +26,8 @@ size_t log_read(u64 *pos, char *buf, size_t size);
 /* Write bytes as they are, whole: no other CPU's output comes between.  Any context. */
 void console_write(const char *s, size_t len);
 /*
- * Printing bypasses the lock from now on.  If another CPU has it just now, a moment is given to it to end
- * its line.  For panic; irqs off.
+ * Printing bypasses the lock from now on.  If another CPU has it just now, a moment is given to it
+ * to end its line.  For panic; irqs off.
  */
 void console_bust_lock(void);
 
@@ -40,14 +43,18 @@ int serial_getc(void);
 /* Sleep until a byte has come; thread context. */
 int serial_getc_wait(void);
 void serial_enable_irq(void);
-/* From here on serial_getc asks the port, on whatever CPU: the one that gets its interrupt may be busy. */
+/*
+ * From here on serial_getc asks the port, on whatever CPU: the one that gets its interrupt may be
+ * busy.
+ */
 void serial_disable_irq(void);
 
 /* ---- screen (drivers/screen.c), where the loader set up a framebuffer ---- */
 
 /*
- * screen_init: what has been printed appears, and what will be; on the initial tables, after cmdline_init.
- * screen_map: the same on the final ones, with nothing printed since they were loaded.  Boot CPU.
+ * screen_init: what has been printed appears, and what will be; on the initial tables, after
+ * cmdline_init. screen_map: the same on the final ones, with nothing printed since they were
+ * loaded.  Boot CPU.
  */
 void screen_init(void);
 void screen_map(void);

@@ -8,8 +8,8 @@
 /* As spin_lock, if nobody holds it; else false. */
 bool spin_trylock(struct spinlock *lock) TRY_ACQUIRE(true, lock);
 /*
- * A lock taken out of order, or released by somebody else, panics; with this set it is called instead
- * and the lock is taken, or stays held.  For tests of the checks themselves, on one CPU.
+ * A lock taken out of order, or released by somebody else, panics; with this set it is called
+ * instead and the lock is taken, or stays held.  For tests of the checks themselves, on one CPU.
  */
 extern void (*spin_violation_hook)(const char *what, const struct spinlock *lock);
 
@@ -39,8 +39,8 @@ static inline void rwsem_lock_exclusive(struct rwsem *s) ACQUIRE(s) NO_LOCK_ANAL
 }
 
 /* False: not within @timeout_ns; nobody waits behind us for it. */
-static inline bool rwsem_lock_exclusive_timeout(struct rwsem *s, u64 timeout_ns) TRY_ACQUIRE(true, s)
-    NO_LOCK_ANALYSIS
+static inline bool rwsem_lock_exclusive_timeout(struct rwsem *s, u64 timeout_ns)
+    TRY_ACQUIRE(true, s) NO_LOCK_ANALYSIS
 {
 	return sleep_lock_take(&s->l, false, timeout_ns);
 }

@@ -9,7 +9,10 @@
 extern u64 run_seed;
 /* True once a panic began.  Any context. */
 bool panicking(void);
-/* Once a panic began on another CPU this does not return: nobody shall print or change anything more. */
+/*
+ * Once a panic began on another CPU this does not return: nobody shall print or change anything
+ * more.
+ */
 void panic_stop(void);
 /* Name and offset of the function that @addr lies in: "name+0x12", or the number.  Any context. */
 const char *symbol_name(uintptr_t addr, char *buf, size_t size);

@@ -6,9 +6,9 @@
 #include <quarry/types.h>
 
 /*
- * Turn the running boot flow of this CPU into its first thread (boot CPU) or its idle thread (others).
- * The boot CPU's call sets up the queues of all, so kmalloc and arch_stack_alloc must work: after
- * memory_ready, before the first thread_start and before other CPUs start.  irqs off.
+ * Turn the running boot flow of this CPU into its first thread (boot CPU) or its idle thread
+ * (others). The boot CPU's call sets up the queues of all, so kmalloc and arch_stack_alloc must
+ * work: after memory_ready, before the first thread_start and before other CPUs start.  irqs off.
  */
 void sched_init_cpu(bool boot_cpu);
 /* The idle loop of a CPU; never returns. */
@@ -27,8 +27,9 @@ const char *thread_name(void);
 unsigned sched_load(unsigned cpu);
 
 /*
- * CPU hotplug, under cpu_hotplug exclusive.  sched_cpu_leave: @cpu shall hand over its threads; its idle
- * thread does it and calls cpu_leave when none is left.  sched_cpu_join: this CPU takes threads again.
+ * CPU hotplug, under cpu_hotplug exclusive.  sched_cpu_leave: @cpu shall hand over its threads; its
+ * idle thread does it and calls cpu_leave when none is left.  sched_cpu_join: this CPU takes
+ * threads again.
  */
 void sched_cpu_leave(unsigned cpu);
 void sched_cpu_join(void);
