@@ -8,8 +8,8 @@
 /* A CPU that spins with interrupts off. */
 struct fault_hang {
 	unsigned cpu;
-	u64 until;  /* arch_clock_ns() at which it ends by itself; WAIT_FOREVER: never */
-	u32 deaf;   /* a: interrupts are off */
+	u64 until;   /* arch_clock_ns() at which it ends by itself; WAIT_FOREVER: never */
+	u32 deaf;    /* a: interrupts are off */
 	u32 release; /* a */
 	struct thread *thread;
 };

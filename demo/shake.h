@@ -10,7 +10,7 @@
 
 struct shaker {
 	struct memory *mem;
-	const char *name;    /* opens each line that is printed */
+	const char *name; /* opens each line that is printed */
 	/* Chooses up to @want pages, as offline_candidate and offline_busiest do. */
 	pfn_t (*pick)(struct memory *mem, unsigned long want, unsigned long *nr);
 	unsigned long range; /* pages that go offline at once, at most */
@@ -18,7 +18,7 @@ struct shaker {
 	u32 stop;            /* a */
 	u32 failed;          /* a: things that went wrong, each of them printed */
 	unsigned downs, ups, offlines, moved;
-	unsigned refused;    /* offlines: no range, no memory, a page in use, or stopped */
+	unsigned refused; /* offlines: no range, no memory, a page in use, or stopped */
 	u64 rand_cpu, rand_mem;
 	struct thread *cpus, *memory;
 };

@@ -41,8 +41,8 @@ bool soak_check(const struct soak *s)
 
 	if (check_memory(s->mem, &v) == 0)
 		return true;
-	printk("%s: FAIL: %s at %#lx: %#lx, should be %#lx\n", s->name, v.what, v.pfn, v.have,
-	    v.want);
+	printk(
+	    "%s: FAIL: %s at %#lx: %#lx, should be %#lx\n", s->name, v.what, v.pfn, v.have, v.want);
 	return false;
 }
 

@@ -7,9 +7,9 @@
 
 struct soak {
 	struct memory *mem;
-	const char *name;      /* opens each line that is printed */
-	unsigned long managed; /* pages, when it began */
-	u64 from_alloc;        /* cross-calls made by allocations, then */
+	const char *name;       /* opens each line that is printed */
+	unsigned long managed;  /* pages, when it began */
+	u64 from_alloc;         /* cross-calls made by allocations, then */
 	u64 began, next_report; /* arch_clock_ns() */
 };
 

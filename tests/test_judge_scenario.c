@@ -18,7 +18,7 @@
 
 static struct {
 	const char *option[3], *value[3]; /* the command line */
-	bool fails; /* the scenario */
+	bool fails;                       /* the scenario */
 } world;
 
 static const char *value_of(const char *name, const char *def)
