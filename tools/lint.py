@@ -16,6 +16,7 @@ import sys
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import analyse
 import facts
+import floors
 import poison_table
 import qemu
 import waits
@@ -278,6 +279,13 @@ def check_fence(build):
             yield "drain_all_pages: a full barrier is expected just before drain_round looks at the counts"
 
 
+def check_floors(build):
+    """a source of mm/ calls only what stands below it in mm/files.mk, and no headers include each other"""
+    if floors.circles({"a": {"b": {"f"}}, "b": {"a": {"g"}}, "c": {"a": {"g"}}}) != [["a", "b"]]:
+        yield "a circle of two sources is not found: the check does not work"
+    yield from floors.wrong(build)
+
+
 def check_mutants(_):
     """every wrong variant of tests/mutants/ and tests/pressure/ applies to the tree"""
     for command in (["variant.py", "check"], ["pressure.py", "--check"]):
@@ -319,7 +327,7 @@ def warn_format():
 
 
 CHECKS = [check_includes, check_file_length, check_function_length, check_conditional, check_phrases,
-          check_arguments, check_licence, check_compare, check_fence, check_mutants, check_poison_table,
+          check_arguments, check_licence, check_compare, check_fence, check_floors, check_mutants, check_poison_table,
           check_facts, check_waits, *analyse.CHECKS]
 
 
