@@ -6,6 +6,7 @@ MM_SRCS += mm/event.c
 MM_SRCS += mm/trace_ring.c
 MM_SRCS += mm/memblock.c
 MM_SRCS += mm/page.c
+MM_SRCS += mm/debug.c
 MM_SRCS += mm/zone.c
 MM_SRCS += mm/buddy.c
 MM_SRCS += mm/poison_take.c

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_alloc.c: the front door: alloc_pages and free_pages, their slow paths, and bad frees.
+ * page_alloc.c: the front door: alloc_pages, free_pages and put_page, their slow paths, and bad frees.
  *
  * Owns:       the order in which an allocation tries things.
  * Locks:      none of its own.
- * Invariants: an allocation never makes a cross-call; it holds no lock while it waits.
+ * Invariants: an allocation never makes a cross-call; it holds no lock while it waits.  The last put leaves
+ *             the page FREEING, in the putting thread's hands.
  * Tests:      tests/test_page_alloc.c, tests/test_play_alloc.c, tests/test_badinput.c,
  *             tests/test_free_reasons.c, tests/test_zone_locks.c, tests/test_events.c,
- *             tests/test_reclaim.c, tests/test_oom.c, tests/test_compact.c.
+ *             tests/test_reclaim.c, tests/test_oom.c, tests/test_compact.c, tests/test_page.c.
  */
 #include "mm/pcp_body.h"
-
-struct memory kernel_memory;
 
 noinline struct page *zero_block(const struct memory *mem, struct page *page, unsigned order)
 {
@@ -262,6 +261,54 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 	if (!pcp_free_slow(mem, page, order, word))
 		return bad_free(mem, page, order, "freed by two CPUs at once");
 	return 0;
+}
+
+/* States whose pages a scanner may find and take, as long as they have an owner. */
+#define STATES_FOUND (TO(PG_MOVABLE_OPS) | TO(PG_BALLOON) | TO(PG_LRU) | TO(PG_OBJECT))
+
+int mem_put_page(struct memory *mem, struct page *page)
+{
+	u32 word, next;
+
+	do {
+		word = page_word(page);
+		sched_point("put.read");
+		if (word_ref(word) == 0)
+			return bad_free(mem, page, word_order(word), "put of a page without references");
+		if (word_ref(word) > 1) {
+			next = word - 1;
+			continue;
+		}
+		if (!(PAGE_EDGES(word_state(word)) >> PG_FREEING & 1))
+			return bad_free(mem, page, word_order(word), "last put of what a put does not free");
+		/* The last one: nobody can find the page any more, so these cannot change either. */
+		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED) ||
+		    (page->owner && TO(word_state(word)) & STATES_FOUND)) {
+			/* On no list, and its last owner is gone: it stays where it is. */
+			MM_EVENT(mem, QUARANTINED);
+			return bad_free(mem, page, word_order(word), "last put of a page in use");
+		}
+		next = PAGE_WORD(0, PG_FREEING, word_order(word)) |
+		    (word & PAGE_POISON);
+	} while (!atomic_cas(&page->word, word, next));
+	if (word_state(next) == PG_FREEING) {
+		trace_page(mem, TR_put, page_to_pfn_in(mem, page), word_order(next));
+		sched_point("put.zero");
+		if (!pcp_free_slow(mem, page, word_order(next), next))
+			page_corrupt(page, next);
+	}
+	return 0;
+}
+
+void mem_unpin_page(struct memory *mem, struct page *page)
+{
+	/* Both in one, as far as the checker can see: it stops CPUs where interrupts are on. */
+	irqflags_t flags = arch_irq_save();
+
+	PAGE_ASSERT(mem, page, READ_ONCE(page->pincount) > 0);
+	__atomic_fetch_sub(&page->pincount, 1, __ATOMIC_SEQ_CST);
+	mem_put_page(mem, page);
+	arch_irq_restore(flags);
 }
 
 /* Pages moved in one interrupt-off section of the bulk forms. */

@@ -3,12 +3,13 @@
  * test_play_alloc.c: the slow path of an allocation in a world made up: what it asks, of whom, in which order, how
  * often, and with which flags; and how many pages the bulk forms move with interrupts off.
  */
-#define kernel_memory        judged_memory
 #define zero_block           judged_zero_block
 #define alloc_pages          judged_alloc_pages
 #define free_pages           judged_free_pages
 #define mem_alloc_pages      judged_mem_alloc_pages
 #define mem_free_pages       judged_mem_free_pages
+#define mem_put_page         judged_mem_put_page
+#define mem_unpin_page       judged_mem_unpin_page
 #define alloc_pages_bulk     judged_alloc_pages_bulk
 #define free_pages_bulk      judged_free_pages_bulk
 #define mem_alloc_pages_bulk judged_mem_alloc_pages_bulk

@@ -18,7 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILDS = ("kernel", "host-port")
 # Upward symbols that there may be, "SOURCE SYMBOL": none of them is needed for ever.
 ALLOWED = {
-    "mm/page.c pcp_free_slow", "mm/page.c bad_free", "mm/page.c kernel_memory", "mm/buddy.c pageblock_change_type",
+    "mm/buddy.c pageblock_change_type",
     "mm/reclaim_ask.c standby_ask", "mm/reclaim_ask.c reclaim_batch", "mm/oom.c alloc_from_zonelist",
     "mm/lru.c object_tryget", "mm/memory_hotplug.c enough_left", "mm/memory_add.c poison_lock",
     "mm/memory_add.c poison_unlock", "mm/standby.c zone_lacks", "mm/standby.c zone_free_reserved",
