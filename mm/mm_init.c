@@ -157,44 +157,6 @@ void memory_add_standby(struct memory *mem, pfn_t start, pfn_t end) NO_LOCK_ANAL
 	zone->standby_end = end;
 }
 
-/*
- * Cut the reserved block that @pfn lies in until one piece lies wholly inside [@pfn, @end) and starts
- * at @pfn; returns the order of that piece.  Zone lock.
- */
-static unsigned carve_reserved(struct memory *mem, pfn_t pfn, pfn_t end)
-{
-	pfn_t head = page_head(mem, pfn);
-	unsigned order = word_order(page_word(pfn_to_page_in(mem, head)));
-
-	while (head != pfn || head + (1UL << order) > end) {
-		pfn_t upper;
-
-		order--;
-		upper = head + (1UL << order);
-		page_set_state(pfn_to_page_in(mem, upper), PG_TAIL, PG_RESERVED, 0, 0, 1, order);
-		page_store_word(pfn_to_page_in(mem, head), PAGE_WORD(1, PG_RESERVED, order + 1),
-		    PAGE_WORD(1, PG_RESERVED, order));
-		if (pfn >= upper)
-			head = upper;
-	}
-	return order;
-}
-
-void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end)
-{
-	struct memory *mem = zone->mem;
-	unsigned order;
-	pfn_t pfn;
-
-	for (pfn = start; pfn < end; pfn += 1UL << order) {
-		order = carve_reserved(mem, pfn, end);
-		PAGE_ASSERT(mem, pfn_to_page_in(mem, pfn),
-		    page_word(pfn_to_page_in(mem, pfn)) == PAGE_WORD(1, PG_RESERVED, order));
-		zone->managed += 1UL << order;
-		buddy_free(zone, pfn, order);
-	}
-}
-
 void memory_free_range(struct memory *mem, pfn_t start, pfn_t end)
 {
 	pfn_t pfn, next;

@@ -200,9 +200,11 @@ bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type) R
 
 /*
  * Take the pages [start, end), which lie in one pageblock and are all free, as order 0; what their
- * blocks have beyond stays free.
+ * blocks have beyond stays free (buddy_range.c).
  */
 void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE(zone);
+/* Free the pages [@start, @end) of one pageblock of @zone, which are RESERVED (buddy_range.c). */
+void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE(zone);
 
 /* ---- zones (zone.c) ---- */
 
@@ -276,8 +278,6 @@ void zone_plan_claimed(struct zone *zone) REQUIRES(mem_hotplug_class);
 unsigned long range_count(const struct memory *mem, pfn_t start, unsigned long nr,
     enum pageblock_state state);
 
-/* Free the pages [@start, @end) of one pageblock of @zone, which are RESERVED (mm_init.c). */
-void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE(zone);
 /* Put a pageblock, all of whose pages but the head's are TAIL, into its zone's service.  Zone lock. */
 void block_go_online(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 
