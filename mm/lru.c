@@ -187,19 +187,3 @@ void putback_lru_page(struct memory *mem, struct page *page)
 	if (!owned)
 		mem_put_page(mem, page);
 }
-
-/*
- * Who frees an object takes its pages from it first, under this lock: so one that is named here is
- * there.
- */
-struct vm_object *lru_get_object(struct memory *mem, struct page *page)
-{
-	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
-	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
-	struct vm_object *object = page->owner;
-
-	if (object && !object_tryget(object))
-		object = NULL;
-	spin_unlock_irqrestore(&zone->lru_lock, flags);
-	return object;
-}

@@ -49,14 +49,21 @@ static inline void lru_unlock_irqrestore(struct zone *zone, irqflags_t flags)
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
 }
 
-/* Claims, commits and plans: memory_hotplug.c, which measures each hold.  Context: thread, may sleep. */
+/* Claims, commits and plans: claim.c, which measures each hold.  Context: thread, may sleep. */
 void hotplug_lock(struct memory *mem) ACQUIRE(mem_hotplug_class);
 void hotplug_unlock(struct memory *mem) RELEASE(mem_hotplug_class);
 /* For those that somebody with the lock may wait for. */
 bool hotplug_trylock(struct memory *mem) TRY_ACQUIRE(true, mem_hotplug_class);
-/* One broken page at a time, and no memory is removed meanwhile: poison.c.  Context: thread, may sleep. */
-void poison_lock(struct memory *mem) ACQUIRE(poison_class);
-void poison_unlock(struct memory *mem) RELEASE(poison_class);
+/* One broken page at a time, and no memory is removed meanwhile.  Context: thread, may sleep. */
+static inline void poison_lock(struct memory *mem) ACQUIRE(poison_class) NO_LOCK_ANALYSIS
+{
+	mutex_lock(&mem->poison);
+}
+
+static inline void poison_unlock(struct memory *mem) RELEASE(poison_class) NO_LOCK_ANALYSIS
+{
+	mutex_unlock(&mem->poison);
+}
 
 /* Rounds and depths: the set of online CPUs stays, and no other round runs.  Context: thread, may sleep. */
 static inline void rounds_lock(struct memory *mem) ACQUIRE_SHARED(cpu_hotplug) ACQUIRE(pcp_ctl_class)
@@ -259,7 +266,7 @@ static inline enum migratetype gfp_type(gfp_t gfp)
 	return (gfp & GFP_MOVABLE) ? MT_MOVABLE : (enum migratetype)(gfp & GFP_TYPE_MASK);
 }
 
-/* ---- ranges (memory_hotplug.c), under hotplug ---- */
+/* ---- ranges (claim.c, offline_query.c), under hotplug ---- */
 
 /*
  * Would what is left without the range, and without those that others claimed before @mine (NULL: at all), be
@@ -267,6 +274,12 @@ static inline enum migratetype gfp_type(gfp_t gfp)
  */
 bool enough_left(struct memory *mem, pfn_t start, unsigned long nr, const struct range_claim *mine)
     EXCLUDES(mem_hotplug_class);
+/*
+ * Everything that can be refused without touching anything.  With a claim on the range it stays so; without one,
+ * and @mine NULL, the answer is a hint.  Errors as offline_pages.
+ */
+int offline_check(struct memory *mem, pfn_t start, unsigned long nr, const struct range_claim *mine,
+    struct mm_fail *fail) EXCLUDES(mem_hotplug_class, zone_class);
 /* Does an operation under way work on part of the range? */
 bool range_claimed(const struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_hotplug_class);
 /* From here until range_unclaim the range is the caller's.  0; -EBUSY an operation works on part of it. */

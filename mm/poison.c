@@ -320,16 +320,6 @@ static bool known(const struct memory *mem, pfn_t pfn)
 	return pfn != PFN_NONE && pfn_valid_in(mem, pfn);
 }
 
-void poison_lock(struct memory *mem) NO_LOCK_ANALYSIS
-{
-	mutex_lock(&mem->poison);
-}
-
-void poison_unlock(struct memory *mem) NO_LOCK_ANALYSIS
-{
-	mutex_unlock(&mem->poison);
-}
-
 static int handle(struct request *r)
 {
 	int err;

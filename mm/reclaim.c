@@ -58,23 +58,6 @@ static void serve_drain(struct node *node)
 	wake_up(&r->served);
 }
 
-unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
-{
-	long lacks = -zone_spare(zone, (cma ? GFP_MOVABLE : GFP_KERNEL) | GFP_HIGH_MARK, false);
-
-	for (; waiting; waiting &= waiting - 1) {
-		unsigned bit = (unsigned)__builtin_ctzll(waiting);
-		gfp_t gfp = request_gfp(bit / NR_ORDERS);
-		long want = 1L << bit % NR_ORDERS;
-
-		if (cma && !(gfp & GFP_MOVABLE))
-			continue;
-		want -= zone_spare(zone, gfp | GFP_HIGH_MARK, zone->kind != gfp_kind(gfp));
-		lacks = MAX(lacks, want);
-	}
-	return lacks > 0 ? (unsigned long)lacks : 0;
-}
-
 /* One pass over the lists of a zone, until it lacks nothing: true. */
 static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 {

@@ -24,6 +24,25 @@ static struct reclaim *my_reclaim(struct memory *mem)
 	return &mem->nodes[node < mem->nr_nodes ? node : 0].reclaim;
 }
 
+/* ---- what is missing ---- */
+
+unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
+{
+	long lacks = -zone_spare(zone, (cma ? GFP_MOVABLE : GFP_KERNEL) | GFP_HIGH_MARK, false);
+
+	for (; waiting; waiting &= waiting - 1) {
+		unsigned bit = (unsigned)__builtin_ctzll(waiting);
+		gfp_t gfp = request_gfp(bit / NR_ORDERS);
+		long want = 1L << bit % NR_ORDERS;
+
+		if (cma && !(gfp & GFP_MOVABLE))
+			continue;
+		want -= zone_spare(zone, gfp | GFP_HIGH_MARK, zone->kind != gfp_kind(gfp));
+		lacks = MAX(lacks, want);
+	}
+	return lacks > 0 ? (unsigned long)lacks : 0;
+}
+
 /* ---- waking, for a low watermark ---- */
 
 void reclaim_reconsider(struct zone *zone)
@@ -207,6 +226,20 @@ static bool wait_for_run(struct request *q, struct reclaim *r)
 /* ---- waiting for standby memory ---- */
 
 u64 standby_wait_ns = 10000000000ULL;
+
+u64 standby_ask(struct memory *mem, u64 run_for)
+{
+	struct standby_thread *s = &mem->standby;
+	u64 ticket;
+
+	if (!READ_ONCE(s->thread) || READ_ONCE(s->stop))
+		return 0;
+	/* Before the ticket: so the turn that serves it sees the bits, if no earlier one has. */
+	atomic_or(&s->run_for, run_for);
+	ticket = atomic_add(&s->asked, 1) + 1;
+	wake_up(&s->wake);
+	return ticket;
+}
 
 static unsigned long standby_for(const struct request *q)
 {

@@ -162,20 +162,6 @@ long standby_online(struct zone *zone)
 /* How long it sleeps when somebody else has the lock of the page tables for descriptors. */
 #define TABLES_NS 1000000ULL
 
-u64 standby_ask(struct memory *mem, u64 run_for)
-{
-	struct standby_thread *s = &mem->standby;
-	u64 ticket;
-
-	if (!READ_ONCE(s->thread) || READ_ONCE(s->stop))
-		return 0;
-	/* Before the ticket: so the turn that serves it sees the bits, if no earlier one has. */
-	atomic_or(&s->run_for, run_for);
-	ticket = atomic_add(&s->asked, 1) + 1;
-	wake_up(&s->wake);
-	return ticket;
-}
-
 static bool wanted(void *arg)
 {
 	const struct standby_thread *s = arg;

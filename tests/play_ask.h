@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * play_ask.h: mm/reclaim_ask.c with what it calls made up, for two suites: waits, wake-ups, batches
- * and questions are noted in the text of judge_help.h, and do what the test has said.
+ * play_ask.h: mm/reclaim_ask.c with what it calls made up, for two suites: waits, wake-ups and
+ * batches are noted in the text of judge_help.h, and do what the test has said.
  */
 #ifndef QUARRY_TESTS_PLAY_ASK_H
 #define QUARRY_TESTS_PLAY_ASK_H
@@ -12,7 +12,6 @@ static unsigned my_node;
 static void (*in_wait)(void);
 static unsigned turns;     /* of a wait that end without its condition */
 static unsigned long drop[2 * NR_ZONE_KINDS]; /* pages that a batch frees, by zone */
-static u64 ticket;         /* of the standby thread */
 
 static bool note_wait(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
 {
@@ -37,12 +36,6 @@ static void note_batch(struct lru_scan *scan)
 	scan->freed = drop[scan->zone->id];
 }
 
-static u64 note_ask(struct memory *mem, u64 run_for)
-{
-	judge_note("ask %llx\n", (unsigned long long)run_for);
-	return ticket;
-}
-
 static unsigned node_of_cpu(unsigned cpu)
 {
 	return my_node;
@@ -51,7 +44,8 @@ static unsigned node_of_cpu(unsigned cpu)
 #define wake_up              note_wake
 #define wait_until           note_wait
 #define reclaim_batch        note_batch
-#define standby_ask          note_ask
+#define standby_ask          played_standby_ask
+#define zone_lacks           played_lacks
 #define arch_cpu_node        node_of_cpu
 /* Objects: each suite has its own. */
 #define reclaim_look_ns      PLAY_NAME(look_ns)
@@ -64,6 +58,8 @@ static unsigned node_of_cpu(unsigned cpu)
 #define reclaim_note_freed   played_note_freed
 #define reclaim_direct       played_direct
 extern u64 reclaim_look_ns, standby_wait_ns;
+static unsigned long played_lacks(const struct zone *zone, u64 waiting, bool cma);
+static u64 played_standby_ask(struct memory *mem, u64 run_for);
 static void played_reconsider(struct zone *zone);
 static void played_wake(struct zone *zone);
 static bool played_wait_drain(struct memory *mem);
@@ -85,6 +81,7 @@ static bool begin(struct ktest *t)
 	unsigned i;
 
 	/* Each suite calls some of it. */
+	(void)played_lacks;
 	(void)played_reconsider;
 	(void)played_wake;
 	(void)played_wait_drain;
@@ -94,7 +91,6 @@ static bool begin(struct ktest *t)
 	judge_begin();
 	in_wait = NULL;
 	my_node = turns = 0;
-	ticket = 0;
 	memset(drop, 0, sizeof(drop));
 	world = build_memory(t, NODES, NULL, specs, ARRAY_SIZE(specs));
 	if (!world)

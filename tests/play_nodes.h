@@ -23,6 +23,8 @@ static inline const char *name_of(const struct waitq *wq)
 		if (wq == &world->nodes[n].reclaim.served)
 			return n ? "who waits at 1" : "who waits at 0";
 	}
+	if (wq == &world->standby.wake)
+		return "the standby thread";
 	return wq == &world->standby.served ? "who waits for standby" : "?";
 }
 

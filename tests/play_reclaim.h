@@ -110,8 +110,6 @@ static void stop_standby(struct memory *mem)
 #define reclaim_note_freed note_freed
 #define reclaim_start      played_start
 #define reclaim_stop       played_stop
-#define zone_lacks         played_lacks
-static unsigned long played_lacks(const struct zone *zone, u64 waiting, bool cma);
 static int played_start(struct memory *mem);
 static void played_stop(struct memory *mem);
 #include "mm/reclaim.c" /* NOLINT(bugprone-suspicious-include): what is played */

@@ -17,11 +17,7 @@ sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILDS = ("kernel", "host-port")
 # Upward symbols that there may be, "SOURCE SYMBOL": none of them is needed for ever.
-ALLOWED = {
-    "mm/reclaim_ask.c standby_ask", "mm/reclaim_ask.c reclaim_batch", "mm/oom.c alloc_from_zonelist",
-    "mm/lru.c object_tryget", "mm/memory_hotplug.c enough_left", "mm/memory_add.c poison_lock",
-    "mm/memory_add.c poison_unlock", "mm/standby.c zone_lacks",
-}
+ALLOWED = {"mm/reclaim_ask.c reclaim_batch", "mm/oom.c alloc_from_zonelist"}
 ALLOWED_HEADERS = {("mm/mm_priv.h", "mm/reclaim.h")}
 
 
