@@ -486,8 +486,13 @@ static inline bool may_sleep(void)
 
 /* ---- the front door (page_alloc.c) ---- */
 
-/* Try each zone that @gfp allows, nearest first. */
+/* Try each zone that @gfp allows, nearest first (zonelist.c). */
 struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order);
+/*
+ * Of an allocation that may sleep and found nothing: wait for reclaim, compaction, a drain, standby memory or
+ * the OOM killer, until there is a page; NULL: none of them helps (alloc_wait.c).
+ */
+struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
 /* Report and count a free of @page that cannot be; -EINVAL. */
 int bad_free(struct memory *mem, const struct page *page, unsigned order, const char *why);
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);

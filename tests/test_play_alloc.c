@@ -15,6 +15,7 @@
 #define mem_alloc_pages_bulk judged_mem_alloc_pages_bulk
 #define mem_free_pages_bulk  judged_mem_free_pages_bulk
 #define alloc_from_zonelist  judged_alloc_from_zonelist
+#define alloc_wait           judged_alloc_wait
 #define alloc_slow           judged_alloc_slow
 #define free_slow            judged_free_slow
 #define bad_free             judged_bad_free
@@ -151,6 +152,8 @@ static void section_end(irqflags_t flags)
 #define arch_in_interrupt()  world.interrupt
 #define arch_irq_save        section_begin
 #define arch_irq_restore     section_end
+#include "mm/zonelist.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/alloc_wait.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 #include "mm/page_alloc.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static void begin(void)
