@@ -113,6 +113,7 @@ static void init_kernel_memory(void)
 	    .nr_nodes = nr_nodes,
 	    .distance = distance,
 	    .backed = true,
+	    .reclaim = &memory_reclaim,
 	    .alloc = mm_own_alloc,
 	};
 	unsigned i, j;

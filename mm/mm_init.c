@@ -64,7 +64,7 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	    .start_pfn = cfg->start_pfn, .end_pfn = cfg->end_pfn, .backed = cfg->backed, .pcp = cfg->pcp,
 	    .standby_step = cfg->standby_step ? cfg->standby_step : PAGEBLOCK_PAGES,
 	    .nr_cpus = cfg->nr_cpus, .thread_cpus = cfg->thread_cpus, .nr_nodes = cfg->nr_nodes,
-	    .alloc = cfg->alloc, .alloc_arg = cfg->arg, .policy = ISO_PRECISE,
+	    .alloc = cfg->alloc, .alloc_arg = cfg->arg, .reclaim = cfg->reclaim, .policy = ISO_PRECISE,
 	    .adding = MUTEX("mem_adding"), .hotplug = MUTEX("mem_hotplug"), .poison = MUTEX("poison"),
 	    .pcp_ctl = MUTEX("pcp_ctl"),
 	    .vm = {.lock = SPINLOCK("vm lists", RANK_SPACE), .at_once = RMAP_AT_ONCE},
@@ -216,14 +216,15 @@ int memory_start(struct memory *mem)
 		zone_plan_capacity(&mem->zones[i], 0);
 	hotplug_unlock(mem);
 	pcp_refresh_all(mem);
-	return reclaim_start(mem);
+	return mem->reclaim ? mem->reclaim->start(mem) : 0;
 }
 
 void memory_stop(struct memory *mem)
 {
 	unsigned i;
 
-	reclaim_stop(mem);
+	if (mem->reclaim)
+		mem->reclaim->stop(mem);
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		struct zone *zone = &mem->zones[i];
 

@@ -283,3 +283,9 @@ void reclaim_stop(struct memory *mem)
 		wake_up(&r->served);
 	}
 }
+
+const struct reclaim_ops memory_reclaim = {
+    .batch = reclaim_batch,
+    .start = reclaim_start,
+    .stop = reclaim_stop,
+};

@@ -303,13 +303,13 @@ static unsigned long drop_unmapped(struct zone *zone, gfp_t gfp)
 	struct lru_scan scan = {.zone = zone, .batch = RECLAIM_BATCH, .direct = true};
 
 	scan.spare_cma = !(gfp & GFP_MOVABLE);
-	if (!zone_evictable(zone))
+	if (!zone->mem->reclaim || !zone_evictable(zone))
 		return 0;
 	if (too_many_taken(zone)) {
 		MM_EVENT(zone->mem, RECLAIM_THROTTLED);
 		return 0;
 	}
-	reclaim_batch(&scan);
+	zone->mem->reclaim->batch(&scan);
 	MM_EVENT_ADD(zone->mem, RECLAIM_DIRECT, scan.freed);
 	reclaim_note_freed(zone, scan.freed, scan.freed_cma);
 	return scan.freed;

@@ -43,7 +43,6 @@ static unsigned node_of_cpu(unsigned cpu)
 
 #define wake_up              note_wake
 #define wait_until           note_wait
-#define reclaim_batch        note_batch
 #define standby_ask          played_standby_ask
 #define zone_lacks           played_lacks
 #define arch_cpu_node        node_of_cpu
@@ -69,6 +68,7 @@ static void played_note_freed(struct zone *zone, unsigned long nr, unsigned long
 static bool played_direct(struct memory *mem, gfp_t gfp, unsigned order);
 #include "mm/reclaim_ask.c" /* NOLINT(bugprone-suspicious-include): what is played */
 
+static const struct reclaim_ops played_ops = {.batch = note_batch};
 static struct reclaim *at[NODES];
 static unsigned long free_pages_of[2 * NR_ZONE_KINDS];
 
@@ -96,6 +96,7 @@ static bool begin(struct ktest *t)
 	if (!world)
 		return false;
 	reclaim_stop(world);
+	world->reclaim = &played_ops;
 	for (i = 0; i < NODES; i++) {
 		at[i] = &world->nodes[i].reclaim;
 		at[i]->stop = 0;
@@ -123,6 +124,7 @@ static void end(struct ktest *t)
 		zone->standby = zone->standby_end = 0;
 		zone->lru[LRU_INACTIVE].nr = zone->nr_reclaiming = 0;
 	}
+	world->reclaim = &memory_reclaim;
 	drop_memory(t, world);
 }
 

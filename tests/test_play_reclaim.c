@@ -3,6 +3,7 @@
  * test_play_reclaim.c: the reclaim thread with all that it calls made up: who is woken and when, in
  * which order requests are served, and what is left of a start that fails.
  */
+#define PLAY_NAME(name) reclaim_##name
 #include "tests/play_reclaim.h"
 
 /* ---- beginning and end ---- */

@@ -4,6 +4,7 @@
  * is dropped at a time and in all, when it ends, what is remembered of it, and what is brought from
  * standby before.
  */
+#define PLAY_NAME(name) run_##name
 #include "tests/play_reclaim.h"
 
 static void stop_now(void)

@@ -47,6 +47,7 @@ void threads_memory_start(void)
 	    .nr_nodes = 1,
 	    .backed = true,
 	    .pcp = pcps,
+	    .reclaim = &memory_reclaim,
 	    .alloc = alloc_for_memory,
 	};
 	const pfn_t border[] = {0, THREADS_PAGES / 4, THREADS_PAGES / 2, THREADS_PAGES};

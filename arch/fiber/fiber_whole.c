@@ -139,6 +139,7 @@ static void set_up_memory(void)
 	    .nr_nodes = 1,
 	    .backed = true,
 	    .pcp = pcps,
+	    .reclaim = &memory_reclaim,
 	    .alloc = alloc};
 	const pfn_t border[] = {0, WHOLE_PAGES / 4, WHOLE_PAGES / 2, WHOLE_PAGES};
 	int err, kind;

@@ -32,6 +32,7 @@ static void set_up_memory(void)
 		.nr_nodes = 1,
 		.backed = true,
 		.pcp = host_pcp,
+		.reclaim = &memory_reclaim,
 		.alloc = alloc_from_host,
 	};
 	const pfn_t border[] = {0, HOST_PAGES / 4, HOST_PAGES / 2, HOST_PAGES};

@@ -17,6 +17,9 @@
 /* The kernel's own memory: descriptors at ARCH_MEMMAP, caches in the per-CPU areas. */
 extern struct memory kernel_memory;
 
+/* Reclaim of pages of objects, by a thread for each node (mm/reclaim.c). */
+extern const struct reclaim_ops memory_reclaim;
+
 /* All memories between memory_start and memory_stop: those whose pages CPUs cache. */
 LIST_HEAD(memory_list, memory);
 extern struct memory_list memories;
@@ -435,6 +438,7 @@ struct memory_config {
 	const u8 *distance; /* nr_nodes * nr_nodes, NULL: all 20, own 10 */
 	bool backed;
 	struct pcp **pcp;   /* NULL: from alloc */
+	const struct reclaim_ops *reclaim; /* &memory_reclaim; NULL: nothing is reclaimed */
 	void *(*alloc)(void *arg, size_t bytes);
 	void *arg;
 };

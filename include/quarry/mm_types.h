@@ -411,6 +411,19 @@ struct memory_arrays {
 	void (*shrink)(struct memory *mem, pfn_t start, unsigned long nr);
 };
 
+/*
+ * What drops pages of objects when memory is short: it stands above the allocator, which knows it by these alone.
+ * A memory without it drops nothing: an allocation that finds nothing fails, or waits for standby and the OOM killer.
+ */
+struct lru_scan;
+struct reclaim_ops {
+	/* Drop one batch of a zone (mm/reclaim.h); by an allocation if it is direct: it makes no cross-call then. */
+	void (*batch)(struct lru_scan *scan);
+	/* The threads that serve tickets (struct reclaim).  0; -ENOMEM, and none runs.  Thread, may sleep. */
+	int (*start)(struct memory *mem);
+	void (*stop)(struct memory *mem);
+};
+
 /* One memory: zones over an array of descriptors that the caller brought. */
 struct memory {
 	const char *name;
@@ -446,6 +459,7 @@ struct memory {
 	bool backed;                  /* c: pages have memory behind them (GFP_ZERO, patterns) */
 	void *(*alloc)(void *arg, size_t bytes); /* c: zeroed memory for slots; NULL when there is none */
 	void *alloc_arg;
+	const struct reclaim_ops *reclaim; /* c: NULL: nothing is reclaimed */
 	LIST_ENTRY(memory) link;      /* in memories, from memory_start to memory_stop */
 };
 

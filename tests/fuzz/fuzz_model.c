@@ -90,6 +90,7 @@ void model_build(u8 shape, u8 more)
 	    .nr_nodes = 1 + (shape >> 2 & 1),
 	    .backed = shape >> 3 & 1,
 	    .pcp = host_pcp,
+	    .reclaim = &memory_reclaim,
 	    .alloc = arena_alloc,
 	};
 	pfn_t pfn = MODEL_START;
