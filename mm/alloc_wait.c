@@ -7,7 +7,9 @@
  * Invariants: an allocation never makes a cross-call: what takes one is asked of the reclaim thread.
  * Tests:      tests/test_play_alloc.c, tests/test_reclaim.c, tests/test_compact.c, tests/test_oom.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/alloc.h"
+#include "mm/event.h"
+#include "mm/reclaim_ask.h"
 
 /* What a compaction has made others may take first: then once more, so often. */
 #define COMPACT_TRIES 4

@@ -9,7 +9,8 @@
  *             pageblock, so that buddies always agree in zone, type and isolate bit.
  * Checked by: check_memory().  Tests: tests/test_buddy.c, tests/test_check.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
 
 void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order)
 {

@@ -8,7 +8,7 @@
  * Tests:      tests/test_contig.c, tests/test_buddy.c, tests/test_init.c, tests/test_init_exact.c,
  *             tests/test_standby_exact.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
 
 /* Cut the block at @pfn, which is on no list: what lies in [start, end) is allocated page by page. */
 static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start, pfn_t end)

@@ -10,6 +10,7 @@
  * Invariants: those it checks are listed in docs/mm/check.md.
  * Tests:      tests/test_check_vm.c, tests/test_check_vm_order.c, tests/test_check_borders.c.
  */
+#include "mm/check.h"
 #include "mm/vm_priv.h"
 
 struct vm_check {

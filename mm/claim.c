@@ -8,7 +8,8 @@
  * Tests:      tests/test_offline_race.c, tests/test_offline_plan.c, tests/test_step_offline.c,
  *             tests/test_held.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/claim.h"
+#include "mm/pcp.h"
 
 void hotplug_lock(struct memory *mem) NO_LOCK_ANALYSIS
 {

@@ -19,7 +19,10 @@
  * wanted, to move to.  Where they meet there is nothing left to do: below all is free but what cannot
  * move, above all is in use.
  */
-#include "mm/vm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/migrate.h"
+#include <quarry/contig.h>
 
 /* Pages that are moved on behalf of one allocation, in windows: so its wait is bounded. */
 #define BUDGET_WINDOWS 4UL

@@ -7,7 +7,7 @@
  * Invariants: nothing here changes a page, allocates or waits.
  * Tests:      tests/test_page.c, tests/test_words.c, tests/test_badinput.c, tests/qemu/test_panic.py.
  */
-#include "mm/mm_priv.h"
+#include <quarry/mm.h>
 
 const char *mm_why_text(enum mm_why why)
 {

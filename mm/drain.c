@@ -9,7 +9,10 @@
  * Tests:      tests/test_drain.c, tests/test_drain_bounds.c, tests/test_pcp_bounds.c,
  *             tests/test_zone_locks.c, tests/test_disable.c, tests/test_held.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/event.h"
+#include "mm/pcp.h"
+#include "mm/zone.h"
+#include <quarry/sched_point.h>
 
 struct drain_request {
 	struct memory *mem;

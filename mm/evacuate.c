@@ -10,7 +10,9 @@
  * Tests:      tests/test_offline.c, tests/test_offline_stall.c, tests/test_contig.c,
  *             tests/test_offline_cancel.c, tests/test_offline_bounds.c, tests/test_step_patience.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/isolate.h"
 
 /* No progress is judged over this time, in which every thread on every CPU has had at least so many turns. */
 #define STUCK_NS    200000000ULL

@@ -7,7 +7,8 @@
  * Invariants: no pageblock of zone MOVABLE or of CMA changes its type.
  * Tests:      tests/test_fallback.c, tests/test_pageblock.c, tests/test_buddy.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
 
 /* For each type, whom it asks when its own lists are empty, in that order. */
 static const u8 fallbacks[NR_CACHED_TYPES][3] = {

@@ -13,6 +13,8 @@
  *             tests/test_rmap_walk.c, tests/test_vm_order.c, tests/test_vm_guard.c,
  *             tests/test_vm_late.c.
  */
+#include "mm/event.h"
+#include "mm/page.h"
 #include "mm/vm_priv.h"
 #include <quarry/sched_point.h>
 

@@ -11,7 +11,8 @@
  */
 #include <quarry/handle.h>
 
-#include "mm/mm_priv.h"
+#include <quarry/mm.h>
+#include <quarry/sched_point.h>
 
 static void handle_lock(struct handle *h) ACQUIRE(h->lock, object_class) NO_LOCK_ANALYSIS
 {

@@ -12,6 +12,7 @@
  * Tests:      tests/test_lru.c, tests/test_reclaim_choice.c, tests/test_reclaim_lru.c,
  *             tests/test_held.c.
  */
+#include "mm/reclaim_ask.h"
 #include "mm/vm_priv.h"
 #include <quarry/sched_point.h>
 

@@ -13,7 +13,10 @@
  *             tests/test_held.c, tests/test_offline_bounds.c, tests/test_offline_exact.c, tests/test_step_offline.c,
  *             tests/test_cover.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/isolate.h"
+#include "mm/offline.h"
 
 #define DEADLINE_NS 30000000000ULL
 #define CHUNK       (64 * PAGEBLOCK_PAGES) /* pages that one hold of mem->hotplug takes out, or brings back */

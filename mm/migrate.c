@@ -11,7 +11,10 @@
  * Tests:      tests/test_migrate.c, tests/test_handle.c, tests/test_held.c, tests/test_offline_bounds.c,
  *             tests/test_migrate_exact.c.
  */
+#include "mm/event.h"
+#include "mm/migrate.h"
 #include "mm/vm_priv.h"
+#include "mm/zone.h"
 
 void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
 {

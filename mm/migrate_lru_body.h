@@ -23,6 +23,8 @@
 #define QUARRY_MM_MIGRATE_LRU_BODY_H
 
 #include "mm/mig_step.h"
+#include "mm/migrate.h"
+#include "mm/page.h"
 #include <quarry/sched_point.h>
 
 /* What the new page takes over; never LOCKED, nor what is wrong with the old frame. */

@@ -9,7 +9,9 @@
  * Tests:      tests/test_init.c, tests/test_init_exact.c, tests/test_cpu_nodes.c, tests/test_standby.c,
  *             tests/test_standby_exact.c, tests/test_held.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/claim.h"
+#include "mm/pcp.h"
 
 struct memory_list memories = LIST_HEAD_INITIALIZER(memories);
 struct spinlock memories_lock = {.name = "memories", .rank = RANK_CPU_HOTPLUG};

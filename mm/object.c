@@ -14,6 +14,7 @@
  *             tests/test_short.c, tests/test_held.c, tests/test_rmap_walk.c, tests/test_vm_order.c, tests/test_vm_guard.c,
  *             tests/test_vm_late.c.
  */
+#include "mm/alloc.h"
 #include "mm/vm_priv.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>

@@ -8,7 +8,9 @@
  * Tests:      tests/test_offline_query.c, tests/test_offline.c, tests/test_offline_bounds.c,
  *             tests/test_offline_exact.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/isolate.h"
+#include "mm/offline.h"
 #include <quarry/memory_hotplug.h>
 
 #define CLAIMS 8  /* looked at, at a time */

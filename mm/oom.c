@@ -12,7 +12,9 @@
  * Tests:      tests/test_play_oom.c, tests/test_oom.c, tests/test_oom_exact.c,
  *             tests/test_oom_tasks.c, tests/test_held.c, tests/test_standby.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/alloc.h"
+#include "mm/event.h"
+#include "mm/zone.h"
 #include <quarry/oom.h>
 
 /* How long a victim has.  Then it is stuck behind somebody who needs memory himself, so another one goes. */

@@ -9,7 +9,7 @@
  * Tests:      tests/test_page.c, tests/test_words.c, tests/test_badinput.c,
  *             tests/qemu/test_panic.py.
  */
-#include "mm/mm_priv.h"
+#include "mm/page.h"
 
 struct memory kernel_memory;
 

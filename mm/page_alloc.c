@@ -10,6 +10,7 @@
  *             tests/test_free_reasons.c, tests/test_zone_locks.c, tests/test_events.c,
  *             tests/test_reclaim.c, tests/test_oom.c, tests/test_compact.c, tests/test_page.c.
  */
+#include "mm/event.h"
 #include "mm/pcp_body.h"
 
 noinline struct page *zero_block(const struct memory *mem, struct page *page, unsigned order)

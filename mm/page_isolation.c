@@ -31,7 +31,9 @@
  *           to the buddy.  The scan comes after the round: before it, a cached page could still be
  *           allocated, and by somebody who cannot move it.  The caches stay on throughout.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/isolate.h"
 
 enum mm_why page_in_way(const struct zone *zone, pfn_t pfn)
 {

@@ -9,6 +9,7 @@
  * Tests:      tests/test_vm.c, tests/test_vm_object.c, tests/test_account.c, tests/test_short.c,
  *             tests/test_held.c, tests/test_vm_exact.c, tests/test_vm_guard.c, tests/test_vm_late.c.
  */
+#include "mm/page.h"
 #include "mm/vm_priv.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>

@@ -14,6 +14,7 @@
  *             tests/test_nodes.c.
  *             The fast paths are in pcp_body.h.
  */
+#include "mm/event.h"
 #include "mm/pcp_body.h"
 
 /* Most blocks a stack may hold, by cached order; PCP_SLOTS is three times their sum. */

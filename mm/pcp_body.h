@@ -25,7 +25,9 @@
 #ifndef QUARRY_MM_PCP_BODY_H
 #define QUARRY_MM_PCP_BODY_H
 
-#include "mm/mm_priv.h"
+#include "mm/alloc.h"
+#include "mm/buddy.h"
+#include "mm/pcp.h"
 #include <quarry/sched_point.h>
 
 /* This CPU's cache: NULL stands for the kernel's own, reached straight off gs.  irqs off. */

@@ -14,6 +14,10 @@
  *             tests/test_held.c, tests/test_poison_tries.c, tests/test_poison_exact.c, tests/test_memory_span.c,
  *             tests/test_poison_standby.c, tests/test_trace_ring.c.
  */
+#include "mm/buddy.h"
+#include "mm/claim.h"
+#include "mm/event.h"
+#include "mm/isolate.h"
 #include "mm/poison_priv.h"
 
 /* For one who moves the page, or frees it, to have done so: time, and turns of every thread (see evacuate). */

@@ -10,6 +10,7 @@
  *             that took each away.
  * Tests:      tests/test_poison_vm.c, tests/test_poison_exact.c.
  */
+#include "mm/buddy.h"
 #include "mm/poison_priv.h"
 
 /*

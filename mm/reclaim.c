@@ -17,7 +17,10 @@
  *             tests/test_reclaim_lru.c, tests/test_reclaim_ask.c, tests/test_reclaim_exact.c,
  *             tests/test_compact.c, tests/test_standby.c.
  */
-#include "mm/lru_scan.h"
+#include "mm/event.h"
+#include "mm/migrate.h"
+#include "mm/offline.h"
+#include "mm/reclaim.h"
 
 /* Over the lists of a zone in a run: what is touched between the two stays. */
 #define RUN_PASSES 2

@@ -13,7 +13,8 @@
  *             tests/test_reclaim_direct.c, tests/test_reclaim_ask.c, tests/test_reclaim_exact.c,
  *             tests/test_standby.c.
  */
-#include "mm/lru_scan.h"
+#include "mm/event.h"
+#include "mm/reclaim_ask.h"
 
 u64 reclaim_look_ns = 100000000ULL;
 

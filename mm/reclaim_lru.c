@@ -17,8 +17,9 @@
  * lock is mapped nowhere and used by nobody: more are taken from slots and entries only, under that
  * lock; and an unmapping keeps its own until its shootdown is over (tlb.c).
  */
-#include "mm/lru_scan.h"
+#include "mm/event.h"
 #include "mm/mig_step.h"
+#include "mm/reclaim.h"
 
 /* What was decided about an isolated page. */
 enum verdict {

@@ -14,7 +14,10 @@
  * Tests:      tests/test_standby.c, tests/test_standby_exact.c, tests/test_offline_bounds.c,
  *             tests/test_silence_standby.c, tests/races/R-SBY.race.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/offline.h"
+#include "mm/reclaim_ask.h"
 
 #include <quarry/memory_hotplug.h>
 

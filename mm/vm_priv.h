@@ -10,7 +10,7 @@
 #ifndef QUARRY_MM_VM_PRIV_H
 #define QUARRY_MM_VM_PRIV_H
 
-#include "mm/mm_priv.h"
+#include <quarry/mm.h>
 #include <quarry/vm.h>
 
 /* ---- page tables (pagetable.c) ---- */

@@ -9,7 +9,7 @@
  * Tests:      tests/test_zone.c, tests/test_nodes.c, tests/test_memory_span.c,
  *             tests/test_zone_locks.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/zone.h"
 
 /*
  * min is what only ATOMIC callers may use (half of it) and reclaim owns; low wakes reclaim, high is

@@ -7,7 +7,9 @@
  * Invariants: each zone that is found low wakes its node's reclaim thread, whether it had a page or not.
  * Tests:      tests/test_play_alloc.c, tests/test_zone.c, tests/test_nodes.c, tests/test_reclaim.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/alloc.h"
+#include "mm/pcp.h"
+#include "mm/reclaim_ask.h"
 
 struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
 {

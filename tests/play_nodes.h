@@ -6,7 +6,7 @@
 #include "tests/judge_help.h"
 #include "tests/mm_test.h"
 
-#include "mm/lru_scan.h"
+#include "mm/reclaim.h"
 
 #define NODES  2u
 #define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 4u : 64u) /* of each zone */

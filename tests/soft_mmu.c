@@ -8,6 +8,7 @@
  * Invariants: a CPU remembers only what the tables said while they were loaded.
  */
 #include "tests/soft_mmu.h"
+#include "mm/mm_priv.h"
 #include "mm/vm_priv.h"
 
 #define MAX_CPUS 8

@@ -4,6 +4,7 @@
  * tests/qemu/test_mce.py does it and judges by what can be seen from there.  Only when named.
  */
 #include "tests/mce_help.h"
+#include "mm/mm_priv.h"
 #include "mm/vm_priv.h"
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>

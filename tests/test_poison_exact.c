@@ -4,6 +4,7 @@
  * flagged pages are found in a memory of several zones and nodes.
  */
 #include "tests/mov_help.h"
+#include "mm/mm_priv.h"
 #include "mm/poison_priv.h"
 #include "tests/poison_help.h"
 #include <quarry/contig.h>

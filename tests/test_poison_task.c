@@ -3,6 +3,7 @@
  * test_poison_task.c: a page breaks under a task: the program user/lost.c, which is among the boot modules.
  */
 #include "tests/poison_help.h"
+#include "mm/mm_priv.h"
 #include "mm/vm_priv.h"
 #include <quarry/task.h>
 

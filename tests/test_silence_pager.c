@@ -4,7 +4,7 @@
  * nothing, for a while or for ever: what becomes of an offline, a cpu_down and an allocation.  Time
  * is the machine's (arch/fiber/fiber_whole.c).
  */
-#include "mm/lru_scan.h"
+#include "mm/reclaim.h"
 #include "tests/mm_test.h"
 #include "tests/silence_help.h"
 #include "tests/vm_help.h"

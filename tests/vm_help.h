@@ -6,6 +6,7 @@
 #ifndef QUARRY_TESTS_VM_HELP_H
 #define QUARRY_TESTS_VM_HELP_H
 
+#include "mm/mm_priv.h"
 #include "mm/vm_priv.h"
 #include "tests/soft_mmu.h"
 #include <quarry/ktest.h>

@@ -9,6 +9,7 @@
  * Owns: the account that objects and spaces are charged to.
  */
 #include "ops.h"
+#include "mm/mm_priv.h"
 #include "mm/vm_priv.h"
 #include "tests/soft_mmu.h"
 #include <quarry/account.h>

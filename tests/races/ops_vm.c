@@ -9,6 +9,7 @@
  * Owns: ops.vm.
  */
 #include "ops.h"
+#include "mm/mm_priv.h"
 #include "mm/vm_priv.h"
 #include "tests/soft_mmu.h"
 #include <quarry/account.h>

@@ -16,6 +16,7 @@
  */
 #include "ops.h"
 #include "waiters.h"
+#include "mm/mm_priv.h"
 #include "mm/vm_priv.h"
 #include "tests/soft_mmu.h"
 #include <quarry/kernel.h>

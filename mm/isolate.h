@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* isolate.h: isolated ranges (page_isolation.c), and emptying them (evacuate.c). */
+#ifndef QUARRY_MM_ISOLATE_H
+#define QUARRY_MM_ISOLATE_H
+
+#include "mm/migrate.h"
+#include "mm/pcp.h"
+
+int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_policy policy,
+    struct mm_fail *fail, struct drain_cost *cost);
+/*
+ * test_pages_isolated for [start, end), whose pageblocks are isolated and may reach beyond it: what lies
+ * beyond need not be free.
+ */
+int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *fail)
+    EXCLUDES(zone_class);
+
+/*
+ * Why the block with its head at @pfn would be in the way of an isolation.  WHY_NONE: it is free, cached, or
+ * can move; WHY_BUSY: it will be one of these in a moment, or stays; else it cannot move.  Zone lock.
+ */
+enum mm_why page_in_way(const struct zone *zone, pfn_t pfn);
+/*
+ * What of [start, start + nr) cannot move: 0, or -EBUSY, and which page is the first and why.  It takes
+ * the zone lock where it must look.
+ */
+int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
+    EXCLUDES(zone_class);
+
+/* ---- emptying an isolated range (evacuate.c) ---- */
+
+struct evacuation {
+	struct zone *zone;
+	pfn_t start, end;       /* what shall become free */
+	enum iso_policy policy; /* by which it was isolated */
+	u64 deadline;           /* of deadline_from_now */
+	const u32 *cancel;      /* a: a word that becomes non-zero to call it off; may be NULL */
+	struct mm_fail *fail;   /* where and why it ended without success */
+	struct drain_cost cost; /* what follows is added to */
+	struct migrate_stats stats;
+	unsigned loops;         /* passes over the range */
+	bool no_target;         /* the last pass found no memory to move to */
+};
+/* @ns from now; ~0 is never. */
+u64 deadline_from_now(u64 ns);
+/*
+ * Move what can be moved until all of the range is free.  0; -EINTR; -ENOMEM nowhere to move to; -EBUSY
+ * what stays there cannot move; -ETIMEDOUT.
+ */
+int evacuate(struct evacuation *e);
+
+#endif
