@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * alloc.h: the front door and what stands behind it (page_alloc.c, alloc_wait.c, oom.c, zonelist.c).
+ * alloc.h: the front door and what stands behind it (page_alloc.c, alloc_wait.c, alloc_oom.c, zonelist.c).
  */
 #ifndef QUARRY_MM_ALLOC_H
 #define QUARRY_MM_ALLOC_H
@@ -21,7 +21,7 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(
 struct page *zero_block(const struct memory *mem, struct page *page, unsigned order);
 int free_slow(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 
-/* ---- the last resort (oom.c) ---- */
+/* ---- the last resort (alloc_oom.c) ---- */
 
 /* Who had given memory back when an allocation began anew, and how often it has. */
 struct oom_seen {

@@ -11,7 +11,7 @@
  * Tests:      tests/test_check_vm.c, tests/test_check_vm_order.c, tests/test_check_borders.c.
  */
 #include "mm/check.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 
 struct vm_check {
 	struct memory *mem;

@@ -71,7 +71,7 @@ static bool seems_to_cache(const struct memory *mem, unsigned cpu, const struct 
  * The count is racy: a CPU between its look at the capacity and its push reads as empty and caches a
  * page a moment later.  For relieving pressure a miss is harmless.  @force exists for callers that
  * need completeness (disable, precise): it asks every CPU, whatever its counts say, because only the
- * interrupt itself proves that no push is under way (pcp_body.h, the table of three).  "Every CPU" is
+ * interrupt itself proves that no push is under way (pcp_inline.h, the table of three).  "Every CPU" is
  * every online one, which cpu_hotplug keeps as they are: the others hold nothing (pcp_cpu_leave) and
  * read the depth before they hold anything again (pcp_cpu_join).
  */

@@ -13,7 +13,7 @@
  *             tests/test_held.c.
  */
 #include "mm/reclaim_ask.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 #include <quarry/sched_point.h>
 
 /* Entries of a list that one hold of its lock looks at. */

@@ -13,7 +13,7 @@
  */
 #include "mm/event.h"
 #include "mm/migrate.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 #include "mm/zone.h"
 
 void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)

@@ -21,7 +21,7 @@
  * marker went, hence before the wake-up.  Who comes later does not see it.
  */
 #include "mm/event.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 #include <quarry/sched_point.h>
 
 #define BUCKETS 64

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* offline.h: memory that goes and comes (offline_query.c, memory_hotplug.c, standby.c). */
+/* offline.h: memory that goes and comes (offline_query.c, offline.c, standby.c). */
 #ifndef QUARRY_MM_OFFLINE_H
 #define QUARRY_MM_OFFLINE_H
 

@@ -11,7 +11,7 @@
  *             tests/test_reclaim.c, tests/test_oom.c, tests/test_compact.c, tests/test_page.c.
  */
 #include "mm/event.h"
-#include "mm/pcp_body.h"
+#include "mm/pcp_inline.h"
 
 noinline struct page *zero_block(const struct memory *mem, struct page *page, unsigned order)
 {

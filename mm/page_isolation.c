@@ -12,7 +12,7 @@
  *
  * A page that is being freed while its pageblock is isolated must not land in a cache that was drained
  * already, for there nobody would look again.  Three ways; the last two with exactly one interrupt to
- * every CPU (why one is enough: the table of three in pcp_body.h):
+ * every CPU (why one is enough: the table of three in pcp_inline.h):
  *
  * redrain   all bits are set, the CPUs that seem to hold pages are drained, and each time the range is
  *           found not to be free they are drained again.  No new reading of the type can be stale once

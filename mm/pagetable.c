@@ -10,7 +10,7 @@
  *             tests/test_held.c, tests/test_vm_exact.c, tests/test_vm_guard.c, tests/test_vm_late.c.
  */
 #include "mm/page.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 

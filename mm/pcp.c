@@ -12,10 +12,10 @@
  * Checked by: check_memory().  Tests: tests/test_pcp.c, tests/test_pcp_exact.c,
  *             tests/test_pcp_bounds.c, tests/test_play_refill.c, tests/test_zone_locks.c, tests/test_drain.c,
  *             tests/test_nodes.c.
- *             The fast paths are in pcp_body.h.
+ *             The fast paths are in pcp_inline.h.
  */
 #include "mm/event.h"
-#include "mm/pcp_body.h"
+#include "mm/pcp_inline.h"
 
 /* Most blocks a stack may hold, by cached order; PCP_SLOTS is three times their sum. */
 static const u16 max_capacity[5] = {64, 32, 16, 8, 2};

@@ -11,7 +11,7 @@
  * Tests:      tests/test_poison_vm.c, tests/test_poison_exact.c.
  */
 #include "mm/buddy.h"
-#include "mm/poison_priv.h"
+#include "mm/poison.h"
 
 /*
  * The pager still has what is in a page that nobody wrote to.  Of what was anybody's to write to from the start

@@ -12,7 +12,7 @@
  */
 #include "mm/event.h"
 #include "mm/page.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 
 /*
  * The tree is ordered by the first slot that a region shows; regions that begin at the same one by their

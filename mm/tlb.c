@@ -10,7 +10,7 @@
  *             tests/test_reclaim_lru.c.
  */
 #include "mm/event.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 
 void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);
 

@@ -9,7 +9,7 @@
  */
 #include "tests/soft_mmu.h"
 #include "mm/mm_priv.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 
 #define MAX_CPUS 8
 #define ENTRIES  64 /* of a TLB, by page number */

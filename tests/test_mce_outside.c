@@ -5,7 +5,7 @@
  */
 #include "tests/mce_help.h"
 #include "mm/mm_priv.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
 #include <quarry/task.h>

@@ -5,7 +5,7 @@
  */
 #include "tests/mov_help.h"
 #include "mm/mm_priv.h"
-#include "mm/poison_priv.h"
+#include "mm/poison.h"
 #include "tests/poison_help.h"
 #include <quarry/contig.h>
 

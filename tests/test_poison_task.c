@@ -4,7 +4,7 @@
  */
 #include "tests/poison_help.h"
 #include "mm/mm_priv.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 #include <quarry/task.h>
 
 #define LOST   0x30000000UL

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_offline.c: the steps of an offline and an online in their order: it includes
- * mm/claim.c and mm/memory_hotplug.c, and looks each time that a pageblock goes, or a zone's caches
+ * mm/claim.c and mm/offline.c, and looks each time that a pageblock goes, or a zone's caches
  * are planned.  Hosted only.
  */
 #include "tests/mm_test.h"
@@ -94,7 +94,7 @@ void steps_go_online(struct zone *zone, pfn_t pfn);
 #define online_pages          steps_online_pages
 #define block_go_online       steps_go_online
 #include "mm/claim.c" /* NOLINT(bugprone-suspicious-include): what is judged */
-#include "mm/memory_hotplug.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/offline.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 #undef pageblock_set_offline
 
 static void steps_offline(struct zone *zone, pfn_t pfn) NO_LOCK_ANALYSIS

@@ -5,7 +5,7 @@
  * A copy of mm/tlb.c with a number of CPUs, a cross-call and a TLB of the test's own.
  */
 #include "mm/mm_priv.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 #include <quarry/ktest.h>
 
 #define MOST  320u /* CPUs: more than a gathering has bits for */

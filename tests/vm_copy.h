@@ -8,7 +8,7 @@
 #define QUARRY_TESTS_VM_COPY_H
 
 #include "mm/mm_priv.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 
 static unused int copy_pt_init(struct pagetable *pt, struct memory *mem);
 static unused void copy_pt_destroy(struct pagetable *pt);
@@ -111,8 +111,8 @@ static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned a
 #define compare compare_slots
 #include "mm/rmap.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #undef compare
-#include "mm/object.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#include "mm/vmspace.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#include "mm/fault.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm_object.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm_space.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm_fault.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 
 #endif

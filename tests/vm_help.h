@@ -7,7 +7,7 @@
 #define QUARRY_TESTS_VM_HELP_H
 
 #include "mm/mm_priv.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 #include "tests/soft_mmu.h"
 #include <quarry/ktest.h>
 

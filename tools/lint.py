@@ -63,7 +63,7 @@ INCLUDES = [
 ]
 # A comment that carries an argument stands beside its code (file, what it must say).
 ARGUMENTS = [
-    ("mm/pcp_body.h", r"There is no fourth case"),
+    ("mm/pcp_inline.h", r"There is no fourth case"),
     ("mm/page_alloc.c", r"Never a cross-call from here"),
     ("mm/drain.c", r"@force exists for callers"),
     ("mm/drain.c", r"Two barriers, or each side"),
@@ -72,7 +72,7 @@ ARGUMENTS = [
     ("mm/page_isolation.c", r"\* disable +first the zone's caches go off"),
     ("mm/page_isolation.c", r"\* precise +first all bits are set"),
     ("mm/migrate.c", r"References to the source:"),
-    ("mm/memory_hotplug.c", r"can only gain poison"),
+    ("mm/offline.c", r"can only gain poison"),
     ("mm/poison.c", r"The references of a page that is taken softly"),
     ("mm/poison_take.c", r'Nobody can have the page between "free" and "flagged"'),
     ("mm/pcp.c", r"The word is read here"),

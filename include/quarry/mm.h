@@ -371,7 +371,7 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn) must_check EXCLUDES(lru_
 unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)
     EXCLUDES(object_class, lru_class, zone_class);
 
-/* ---- offline and online (mm/memory_hotplug.c) ----------------------------------------------- */
+/* ---- offline and online (mm/offline.c) ----------------------------------------------- */
 
 struct offline_opts {
 	enum iso_policy policy; /* NR_ISO_POLICIES: the memory's own */

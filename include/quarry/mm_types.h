@@ -48,7 +48,7 @@ enum migratetype {
 
 /*
  * The state of a block is the state of its head; every other page of a block is TAIL, which is 0, so
- * that a zeroed memmap is valid.  docs/mm/model.md has the table of legal edges; page_state.h checks
+ * that a zeroed memmap is valid.  docs/mm/model.md has the table of legal edges; page.h checks
  * them when it is compiled.
  */
 enum page_state {
@@ -381,7 +381,7 @@ struct vm_lists {
 	u32 flushing; /* a: unmappings that still hold references to the pages they unmapped */
 };
 
-/* Who dies when nothing else helps: mm/oom.c, oom.h. */
+/* Who dies when nothing else helps: mm/alloc_oom.c, oom.h. */
 struct oom_state {
 	struct mutex lock; /* one decision at a time */
 	struct waitq wq;   /* those who wait until the victim has gone */

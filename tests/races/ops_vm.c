@@ -10,7 +10,7 @@
  */
 #include "ops.h"
 #include "mm/mm_priv.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 #include "tests/soft_mmu.h"
 #include <quarry/account.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* poison_priv.h: what poison.c and poison_vm.c share. */
-#ifndef QUARRY_MM_POISON_PRIV_H
-#define QUARRY_MM_POISON_PRIV_H
+/* poison.h: what poison.c and poison_vm.c share. */
+#ifndef QUARRY_MM_POISON_H
+#define QUARRY_MM_POISON_H
 
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 #include <quarry/poison.h>
 
 /*

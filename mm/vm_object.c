@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * object.c: memory objects: slots that hold pages, and who refers to the object.
+ * vm_object.c: memory objects: slots that hold pages, and who refers to the object.
  *
  * Owns:       struct vm_object; the pages of slots (ALLOC); the reference that a slot holds.
  * Locks:      object->lock for slots, regions and counts; the lru lock inside it where a page comes
@@ -15,7 +15,7 @@
  *             tests/test_vm_late.c.
  */
 #include "mm/alloc.h"
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory_hotplug.c: taking ranges of pageblocks out of service, and giving them back.
+ * offline.c: taking ranges of pageblocks out of service, and giving them back.
  *
  * Owns:       the states ONLINE and OFFLINE of pageblocks.
  * Locks:      mem->hotplug for the claim and for each CHUNK of the commit only, so that disjoint ranges are worked

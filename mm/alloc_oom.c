@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oom.c: the last resort of an allocation: somebody must go.
+ * alloc_oom.c: the last resort of an allocation: somebody must go.
  *
  * Owns:       mem->oom.
  * Locks:      mem->oom.lock, a mutex, around each decision; nothing is held while a victim is waited for.
