@@ -76,14 +76,15 @@ void oom_begin(const struct memory *mem, struct oom_seen *seen)
  */
 static bool death_helps(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	enum zone_kind kind = gfp_kind(gfp);
-	struct zone *zone;
-	unsigned i;
+	const struct zone *zone;
+	unsigned at;
 
 	if (gfp & (GFP_NORETRY | GFP_THISNODE | GFP_DMA32) || !READ_ONCE(mem->oom.kill))
 		return false;
-	for (i = 0; order > 0 && (zone = zonelist_zone(mem, gfp, i)); i++) {
-		if (zone_watermark_ok(zone, 0, gfp | GFP_HIGH_MARK, zone->kind != kind))
+	if (order == 0)
+		return true;
+	for_each_zone_of(memory_node(mem, arch_cpu_id()), gfp, zone, at) {
+		if (zone_watermark_ok(zone, 0, gfp | GFP_HIGH_MARK, zone->kind != gfp_kind(gfp)))
 			return false;
 	}
 	return true;

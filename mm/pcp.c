@@ -77,17 +77,17 @@ void zone_plan_capacity(struct zone *zone, unsigned long leaving)
 
 void pcp_set_first(struct memory *mem, unsigned cpu)
 {
-	unsigned n = arch_cpu_node(cpu), gfp;
-	const struct node *node = &mem->nodes[n < mem->nr_nodes ? n : 0];
+	const struct node *node = memory_node(mem, cpu);
+	unsigned gfp;
 
 	for (gfp = 0; gfp < 8; gfp++) {
-		enum zone_kind kind = gfp_kind(gfp);
+		unsigned at = 0;
+		const struct zone *zone = zonelist_next(node, gfp, &at);
 		/* A node without such memory: a zone that is empty, so always the slow path. */
-		unsigned id = node->id * NR_ZONE_KINDS + kind;
+		unsigned id = node->id * NR_ZONE_KINDS + gfp_kind(gfp);
 
-		if (load_acquire(&node->nr_zones[kind]) &&
-		    mem->zones[load_acquire(&node->zonelist[kind][0])].node == node->id)
-			id = load_acquire(&node->zonelist[kind][0]);
+		if (zone && zone->node == node->id)
+			id = zone->id;
 		WRITE_ONCE(mem->pcp[cpu]->first[gfp],
 		    (u16)(id * STACKS_PER_ZONE + (unsigned)gfp_type(gfp)));
 	}

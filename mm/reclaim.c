@@ -178,11 +178,10 @@ static void serve_run(struct node *node)
 static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 {
 	struct zone *zone;
-	unsigned i;
+	unsigned at;
 	long pages;
 
-	for (i = 0; i < load_acquire(&node->nr_zones[gfp_kind(gfp)]); i++) {
-		zone = &node->mem->zones[load_acquire(&node->zonelist[gfp_kind(gfp)][i])];
+	for_each_zone_of(node, gfp, zone, at) {
 		pages = standby_online(zone);
 		if (pages == -EAGAIN)
 			standby_ask(node->mem, request_bit(gfp, order));

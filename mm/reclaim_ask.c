@@ -18,13 +18,6 @@
 
 u64 reclaim_look_ns = 100000000ULL;
 
-static struct reclaim *my_reclaim(struct memory *mem)
-{
-	unsigned node = arch_cpu_node(arch_cpu_id());
-
-	return &mem->nodes[node < mem->nr_nodes ? node : 0].reclaim;
-}
-
 /* ---- what is missing ---- */
 
 unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
@@ -102,14 +95,14 @@ static bool wait_ticket(struct reclaim *r, u64 *asked, const u64 *done)
 
 bool reclaim_wait_drain(struct memory *mem)
 {
-	struct reclaim *r = my_reclaim(mem);
+	struct reclaim *r = &memory_node(mem, arch_cpu_id())->reclaim;
 
 	return wait_ticket(r, &r->asked, &r->done);
 }
 
 bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	struct reclaim *r = my_reclaim(mem);
+	struct reclaim *r = &memory_node(mem, arch_cpu_id())->reclaim;
 	u64 bit = request_bit(gfp, order);
 
 	/*
@@ -123,11 +116,12 @@ bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order)
 /* ---- waiting for a run ---- */
 
 /*
- * A request that waits, and its zones, a bit for each id: its thread may move to another node
- * meanwhile.
+ * A request that waits, the node that it began on, and its zones, a bit for each id: its thread may
+ * move to another node meanwhile.
  */
 struct request {
 	struct memory *mem;
+	const struct node *node;
 	gfp_t gfp;
 	unsigned order;
 	u32 zones;
@@ -156,11 +150,12 @@ static u64 freed_for(const struct request *q)
 /* From here on what is freed counts. */
 static struct request request_of(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	struct request q = {.mem = mem, .gfp = gfp, .order = order};
+	struct request q = {
+	    .mem = mem, .node = memory_node(mem, arch_cpu_id()), .gfp = gfp, .order = order};
 	const struct zone *zone;
-	unsigned i;
+	unsigned at;
 
-	for (i = 0; (zone = zonelist_zone(mem, gfp, i)); i++)
+	for_each_zone_of(q.node, gfp, zone, at)
 		q.zones |= 1u << zone->id;
 	q.freed = freed_for(&q);
 	return q;
@@ -323,7 +318,7 @@ static unsigned long drop_unmapped(struct zone *zone, gfp_t gfp)
 bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct request q = request_of(mem, gfp, order);
-	unsigned asked = 0, i; /* nodes, one bit each */
+	unsigned asked = 0, at; /* nodes, one bit each */
 	struct zone *zone;
 
 	if (READ_ONCE(port_task()->reserve))
@@ -331,12 +326,12 @@ bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order)
 	/* Others have freed enough since it looked. */
 	if (try_again(&q))
 		return true;
-	for (i = 0; (zone = zonelist_zone(mem, gfp, i)); i++) {
+	for_each_zone_of(q.node, gfp, zone, at) {
 		if (drop_unmapped(zone, gfp))
 			return true;
 	}
 	sched_point("reclaim.dropped");
-	for (i = 0; (zone = zonelist_zone(mem, gfp, i)); i++) {
+	for_each_zone_of(q.node, gfp, zone, at) {
 		/* By the next look it may be gone again: that says nothing of what a run would find. */
 		if (request_ok(&q)) {
 			sched_point("reclaim.enough");

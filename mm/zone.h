@@ -61,8 +61,8 @@ void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
  * Nobody else builds.
  */
 void memory_build_zonelists(struct memory *mem);
-/* The @i-th zone that @gfp allows, nearest first; NULL: there are no more.  A hint: the CPU may change. */
-struct zone *zonelist_zone(struct memory *mem, gfp_t gfp, unsigned i);
+/* The node of @cpu, and node 0 where @mem does not have that one.  Any context. */
+struct node *memory_node(struct memory *mem, unsigned cpu);
 /* The highest kind of zone that @gfp allows. */
 static inline enum zone_kind gfp_kind(gfp_t gfp)
 {
@@ -74,6 +74,26 @@ static inline enum migratetype gfp_type(gfp_t gfp)
 {
 	return (gfp & GFP_MOVABLE) ? MT_MOVABLE : (enum migratetype)(gfp & GFP_TYPE_MASK);
 }
+
+/*
+ * Of the zones that @gfp allows, nearest to @node first, the first from place *@at on; *@at moves past
+ * it.  NULL: there are no more.
+ */
+static inline struct zone *zonelist_next(const struct node *node, gfp_t gfp, unsigned *at)
+{
+	enum zone_kind kind = gfp_kind(gfp);
+
+	while (*at < load_acquire(&node->nr_zones[kind])) {
+		struct zone *zone = &node->mem->zones[load_acquire(&node->zonelist[kind][(*at)++])];
+
+		if (!(gfp & GFP_THISNODE) || zone->node == node->id)
+			return zone;
+	}
+	return NULL;
+}
+/* Walk them, with @at for the place.  Any context. */
+#define for_each_zone_of(node, gfp, zone, at)                                                      \
+	for ((at) = 0; ((zone) = zonelist_next((node), (gfp), &(at)));)
 
 /* Is @zone below its low watermark, by what every request that may use it can have? */
 static inline bool zone_low(const struct zone *zone)

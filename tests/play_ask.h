@@ -36,16 +36,16 @@ static void note_batch(struct lru_scan *scan)
 	scan->freed = drop[scan->zone->id];
 }
 
-static unsigned node_of_cpu(unsigned cpu)
+static struct node *node_of_cpu(struct memory *mem, unsigned cpu)
 {
-	return my_node;
+	return &mem->nodes[my_node < mem->nr_nodes ? my_node : 0];
 }
 
 #define wake_up              note_wake
 #define wait_until           note_wait
 #define standby_ask          played_standby_ask
 #define zone_lacks           played_lacks
-#define arch_cpu_node        node_of_cpu
+#define memory_node          node_of_cpu
 /* Objects: each suite has its own. */
 #define reclaim_look_ns      PLAY_NAME(look_ns)
 #define standby_wait_ns      PLAY_NAME(wait_ns)

@@ -18,7 +18,9 @@ static struct {
 
 static void ask(void *arg)
 {
-	asked.first = zonelist_zone(mem, asked.gfp, 0);
+	unsigned at = 0;
+
+	asked.first = zonelist_next(memory_node(mem, 1), asked.gfp, &at);
 	asked.page = mem_alloc_pages(mem, asked.gfp, 0);
 }
 

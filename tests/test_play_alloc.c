@@ -14,6 +14,7 @@
 #define free_pages_bulk      judged_free_pages_bulk
 #define mem_alloc_pages_bulk judged_mem_alloc_pages_bulk
 #define mem_free_pages_bulk  judged_mem_free_pages_bulk
+#define memory_build_zonelists judged_build_zonelists
 #define alloc_from_zonelist  judged_alloc_from_zonelist
 #define alloc_wait           judged_alloc_wait
 #define alloc_slow           judged_alloc_slow
@@ -115,6 +116,11 @@ static struct page *last_resort(
 	return NULL;
 }
 
+static struct node *node_of_cpu(struct memory *mem, unsigned cpu)
+{
+	return &mem->nodes[world.node < mem->nr_nodes ? world.node : 0];
+}
+
 static void drain_own(struct memory *mem, struct zone *zone)
 {
 	note(zone ? "own drain of a zone" : "own-drain");
@@ -148,7 +154,7 @@ static void section_end(irqflags_t flags)
 #define oom_begin            begin_turn
 #define oom_alloc            last_resort
 #define drain_local_pages    drain_own
-#define arch_cpu_node(cpu)   ((void)(cpu), world.node)
+#define memory_node          node_of_cpu
 #define arch_in_interrupt()  world.interrupt
 #define arch_irq_save        section_begin
 #define arch_irq_restore     section_end
