@@ -68,7 +68,7 @@ void reclaim_wake(struct zone *zone)
 
 struct ticket {
 	const struct reclaim *r;
-	const u64 *done; /* of its kind */
+	const struct ticket_queue *queue;
 	u64 number;
 };
 
@@ -76,17 +76,22 @@ static bool served(void *arg)
 {
 	struct ticket *t = arg;
 
-	return load_acquire(t->done) >= t->number || READ_ONCE(t->r->stop);
+	return load_acquire(&t->queue->done) >= t->number || READ_ONCE(t->r->stop);
 }
 
-/* Take a ticket of the kind that is counted by @asked and @done, and wait until it is served. */
-static bool wait_ticket(struct reclaim *r, u64 *asked, const u64 *done)
+static u64 take_ticket(struct ticket_queue *queue)
 {
-	struct ticket t = {.r = r, .done = done};
+	return atomic_add(&queue->asked, 1) + 1;
+}
+
+/* Take a ticket, and wait until it is served. */
+static bool wait_ticket(struct reclaim *r, struct ticket_queue *queue)
+{
+	struct ticket t = {.r = r, .queue = queue};
 
 	if (!READ_ONCE(r->thread) || READ_ONCE(r->stop))
 		return false;
-	t.number = atomic_add(asked, 1) + 1;
+	t.number = take_ticket(queue);
 	sched_point("reclaim.ticket");
 	wake_up(&r->wake);
 	wait_until(&r->served, served, &t, WAIT_FOREVER);
@@ -97,7 +102,7 @@ bool reclaim_wait_drain(struct memory *mem)
 {
 	struct reclaim *r = &memory_node(mem, arch_cpu_id())->reclaim;
 
-	return wait_ticket(r, &r->asked, &r->done);
+	return wait_ticket(r, &r->drains);
 }
 
 bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order)
@@ -109,7 +114,7 @@ bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order)
 	 * Before the ticket: so the compaction that serves it sees the bit, if no earlier one has.
 	 */
 	atomic_or(&r->compact, bit);
-	return wait_ticket(r, &r->compact_asked, &r->compact_done) &&
+	return wait_ticket(r, &r->compactions) &&
 	    !(READ_ONCE(r->in_vain) & bit);
 }
 
@@ -189,7 +194,7 @@ static bool run_served(void *arg)
 {
 	const struct request *q = arg;
 
-	return load_acquire(&q->r->runs_done) >= q->number || freed_for(q) != q->freed ||
+	return load_acquire(&q->r->runs.done) >= q->number || freed_for(q) != q->freed ||
 	    request_ok(q) || READ_ONCE(q->r->stop) || READ_ONCE(port_task()->reserve);
 }
 
@@ -209,14 +214,14 @@ static bool wait_for_run(struct request *q, struct reclaim *r)
 	/* Before the ticket: so the run that serves it sees the bit, if no earlier one has. */
 	atomic_or(&r->run_for, bit);
 	q->r = r;
-	q->number = atomic_add(&r->runs_asked, 1) + 1;
+	q->number = take_ticket(&r->runs);
 	sched_point("reclaim.run_ticket");
 	MM_EVENT(q->mem, RECLAIM_WAIT);
 	wake_up(&r->wake);
 	while (!wait_until(&r->served, run_served, q, READ_ONCE(reclaim_look_ns)))
 		;
 	sched_point("reclaim.run_waited");
-	return load_acquire(&r->runs_done) < q->number || !(READ_ONCE(r->run_in_vain) & bit);
+	return load_acquire(&r->runs.done) < q->number || !(READ_ONCE(r->run_in_vain) & bit);
 }
 
 /* ---- waiting for standby memory ---- */
@@ -232,7 +237,7 @@ u64 standby_ask(struct memory *mem, u64 run_for)
 		return 0;
 	/* Before the ticket: so the turn that serves it sees the bits, if no earlier one has. */
 	atomic_or(&s->run_for, run_for);
-	ticket = atomic_add(&s->asked, 1) + 1;
+	ticket = take_ticket(&s->tickets);
 	wake_up(&s->wake);
 	return ticket;
 }
@@ -252,7 +257,7 @@ static bool standby_served(void *arg)
 	const struct request *q = arg;
 	const struct standby_thread *s = &q->mem->standby;
 
-	return load_acquire(&s->done) >= q->number || try_again(q) || READ_ONCE(s->stop) ||
+	return load_acquire(&s->tickets.done) >= q->number || try_again(q) || READ_ONCE(s->stop) ||
 	    READ_ONCE(port_task()->reserve);
 }
 

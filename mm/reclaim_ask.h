@@ -64,7 +64,30 @@ static inline bool zone_can_gain(const struct zone *zone)
  */
 unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma);
 
-/* ---- tickets, and waiting for them ---- */
+/* ---- tickets: for the thread that serves them ---- */
+
+/* Has a ticket been handed out that no work covers? */
+static inline bool tickets_waiting(const struct ticket_queue *queue)
+{
+	return READ_ONCE(queue->asked) != READ_ONCE(queue->started);
+}
+
+/* The newest ticket handed out before the work that starts now. */
+static inline u64 tickets_begin(struct ticket_queue *queue)
+{
+	u64 upto = load_acquire(&queue->asked);
+
+	WRITE_ONCE(queue->started, upto);
+	return upto;
+}
+
+/* The work for tickets up to @upto is done; whoever sees that sees what it did.  The caller wakes the waiters. */
+static inline void tickets_end(struct ticket_queue *queue, u64 upto)
+{
+	store_release(&queue->done, upto);
+}
+
+/* ---- tickets: waiting for them ---- */
 
 /*
  * Wait for one drain by the reclaim thread of this CPU's node.  False if there is no such thread.

@@ -169,7 +169,7 @@ static bool wanted(void *arg)
 {
 	const struct standby_thread *s = arg;
 
-	return READ_ONCE(s->stop) || READ_ONCE(s->asked) != READ_ONCE(s->done);
+	return READ_ONCE(s->stop) || tickets_waiting(&s->tickets);
 }
 
 /* A step of @zone for each turn in which it is still wanted: others may have freed enough. */
@@ -208,11 +208,11 @@ static void standby_run(void *arg)
 		wait_until(&s->wake, wanted, s, WAIT_FOREVER);
 		if (READ_ONCE(s->stop))
 			return;
-		upto = load_acquire(&s->asked);
+		upto = tickets_begin(&s->tickets);
 		run_for = atomic_and(&s->run_for, 0ULL);
 		for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
 			bring_wanted(&mem->zones[i], run_for);
-		store_release(&s->done, upto);
+		tickets_end(&s->tickets, upto);
 		wake_up(&s->served);
 	}
 }

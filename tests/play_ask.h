@@ -113,9 +113,9 @@ static void end(struct ktest *t)
 
 	for (i = 0; i < NODES; i++) {
 		at[i]->thread = NULL;
-		at[i]->asked = at[i]->started = at[i]->done = 0;
-		at[i]->runs_asked = at[i]->runs_done = 0;
-		at[i]->compact_asked = at[i]->compact_done = 0;
+		at[i]->drains.asked = at[i]->drains.started = at[i]->drains.done = 0;
+		at[i]->runs.asked = at[i]->runs.done = 0;
+		at[i]->compactions.asked = at[i]->compactions.done = 0;
 	}
 	for (i = 0; i < 2 * NR_ZONE_KINDS; i++) {
 		struct zone *zone = &world->zones[i];

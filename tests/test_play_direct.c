@@ -14,7 +14,7 @@ static void serve_nobody(void)
 
 	for (n = 0; n < NODES; n++) {
 		at[n]->run_in_vain = ~0ULL;
-		at[n]->runs_done = at[n]->runs_asked;
+		at[n]->runs.done = at[n]->runs.asked;
 	}
 }
 
@@ -77,12 +77,12 @@ static void an_allocation_drops_what_it_can_and_asks_each_node_once(struct ktest
 static void half_comes(void)
 {
 	world->zones[ZONE_NORMAL].standby += PAGEBLOCK_PAGES;
-	world->standby.done = TICKET;
+	world->standby.tickets.done = TICKET;
 }
 
 static void standby_turn(void)
 {
-	world->standby.done = TICKET;
+	world->standby.tickets.done = TICKET;
 }
 
 static void standby_stops(void)
@@ -121,13 +121,13 @@ static void standby_is_waited_for(struct ktest *t)
 	world->zones[ZONE_NORMAL].standby_end = 8 * PAGEBLOCK_PAGES;
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		in_wait = cases[i].meanwhile;
-		world->standby.asked = TICKET - 1;
+		world->standby.tickets.asked = TICKET - 1;
 		world->standby.run_for = 0;
 		EXPECT_EQ(t, played_wait_standby(world, GFP_KERNEL, 2), cases[i].answer);
 		EXPECT_SAID(t, "wake the standby thread\nwait of who waits for standby\n");
-		EXPECT_EQ(t, world->standby.asked, TICKET);
+		EXPECT_EQ(t, world->standby.tickets.asked, TICKET);
 		EXPECT_EQ(t, world->standby.run_for, request_bit(GFP_KERNEL, 2));
-		world->standby.done = TICKET - 1;
+		world->standby.tickets.done = TICKET - 1;
 		world->standby.stop = 0;
 		WRITE_ONCE(port_task()->reserve, 0);
 	}
@@ -137,7 +137,7 @@ static void standby_is_waited_for(struct ktest *t)
 	EXPECT_EQ(t, played_wait_standby(world, GFP_KERNEL, 2), 0);
 	EXPECT_EQ(t, mm_event_sum(world, EV_STANDBY_WAIT), ARRAY_SIZE(cases));
 	judge_clear();
-	world->standby.asked = world->standby.done = 0;
+	world->standby.tickets.asked = world->standby.tickets.done = 0;
 	end(t);
 }
 

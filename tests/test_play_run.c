@@ -14,7 +14,7 @@ static void stop_now(void)
 
 static void want_a_drain(void)
 {
-	world->nodes[0].reclaim.asked++;
+	world->nodes[0].reclaim.drains.asked++;
 	in_batch = NULL;
 }
 

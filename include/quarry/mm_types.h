@@ -306,18 +306,22 @@ struct zone {
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
 
 /*
+ * Work that one thread does for any number of others.  A ticket is served by work that starts after it was handed
+ * out: done <= started <= asked.
+ */
+struct ticket_queue {
+	u64 asked;   /* a: tickets handed out */
+	u64 started; /* a: the newest that the work under way, or the last, covers; the thread writes it */
+	u64 done;    /* a: the newest whose work has ended */
+};
+
+/*
  * What is wanted of the reclaim thread.  Who wants a drain, or a run over the reclaim lists, takes a
  * ticket; any number share one.
  */
 struct reclaim {
-	u64 asked;   /* a: tickets for a drain handed out */
-	u64 started; /* a: the newest ticket that the drain under way, or the last one, covers */
-	u64 done;    /* a: the newest ticket whose drain has ended */
-	u64 runs_asked; /* a: tickets for a run over the lists handed out */
-	u64 runs_done;  /* a: the newest one whose run has ended */
+	struct ticket_queue drains, runs, compactions; /* runs: over the reclaim lists */
 	u32 low;     /* a: a zone is below its low watermark: run */
-	u64 compact_asked; /* a: tickets for a compaction handed out */
-	u64 compact_done;  /* a: the newest one whose compaction has ended */
 	/* a: requests, a bit for each kind of request and order (request_bit): */
 	u64 run_for; /* they wait for a run */
 	u64 run_in_vain; /* written by the thread: the last run for it found too little in each zone, to the end */
@@ -335,8 +339,7 @@ struct reclaim {
  */
 struct standby_thread {
 	u64 run_for; /* a: requests that want some, as of struct reclaim; 0: only for a low watermark */
-	u64 asked;   /* a: tickets handed out */
-	u64 done;    /* a: the newest one for which it has had the lock, and done what it could */
+	struct ticket_queue tickets; /* done: it has had the lock, and done what it could */
 	u32 stop;    /* a: the thread shall return */
 	struct waitq wake;   /* the thread sleeps here */
 	struct waitq served; /* those who asked sleep here */
