@@ -13,6 +13,8 @@
 #include <quarry/acpi.h>
 #include <quarry/memblock.h>
 #include <quarry/mm.h>
+#include <quarry/isolation.h>
+#include <quarry/memory_init.h>
 
 #define MIN_RAM     (32ULL << 20) /* bytes of usable RAM below which nothing useful fits */
 #define BOOT_LINE   64

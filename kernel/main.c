@@ -20,6 +20,8 @@
 #include <quarry/ktest.h>
 #include <quarry/mce.h>
 #include <quarry/mm.h>
+#include <quarry/isolation.h>
+#include <quarry/memory_init.h>
 #include <quarry/race.h>
 #include <quarry/stress.h>
 #include <quarry/task.h>

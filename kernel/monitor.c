@@ -18,6 +18,7 @@
 #include <quarry/race.h>
 #include <quarry/stress.h>
 #include <quarry/task.h>
+#include <quarry/isolation.h>
 
 #define LINE_MAX    120
 #define MAX_WORDS   5

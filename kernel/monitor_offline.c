@@ -14,6 +14,8 @@
 #include <quarry/contig.h>
 #include <quarry/kernel.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/movable.h>
+#include <quarry/isolation.h>
 
 #define CTRL_C 3
 #define CTRL_U 21

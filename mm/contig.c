@@ -14,6 +14,7 @@
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include <quarry/contig.h>
+#include <quarry/isolation.h>
 
 /* For pages on their way somewhere; what stays for good is found out sooner (evacuate.c). */
 #define DEADLINE_NS 5000000000ULL

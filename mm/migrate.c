@@ -15,6 +15,7 @@
 #include "mm/migrate.h"
 #include "mm/vm.h"
 #include "mm/zone.h"
+#include <quarry/movable.h>
 
 void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
 {

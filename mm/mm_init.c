@@ -12,6 +12,7 @@
 #include "mm/buddy.h"
 #include "mm/claim.h"
 #include "mm/pcp.h"
+#include <quarry/memory_init.h>
 
 struct memory_list memories = LIST_HEAD_INITIALIZER(memories);
 struct spinlock memories_lock = {.name = "memories", .rank = RANK_CPU_HOTPLUG};

@@ -17,6 +17,8 @@
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include "mm/offline.h"
+#include <quarry/memory_hotplug.h>
+#include <quarry/isolation.h>
 
 #define DEADLINE_NS 30000000000ULL
 #define CHUNK       (64 * PAGEBLOCK_PAGES) /* pages that one hold of mem->hotplug takes out, or brings back */

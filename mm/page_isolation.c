@@ -34,6 +34,7 @@
 #include "mm/buddy.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
+#include <quarry/isolation.h>
 
 enum mm_why page_in_way(const struct zone *zone, pfn_t pfn)
 {

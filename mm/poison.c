@@ -19,6 +19,7 @@
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include "mm/poison.h"
+#include <quarry/movable.h>
 
 /* For one who moves the page, or frees it, to have done so: time, and turns of every thread (see evacuate). */
 #define PATIENCE_NS    200000000ULL

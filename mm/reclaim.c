@@ -20,6 +20,7 @@
 #include "mm/migrate.h"
 #include "mm/offline.h"
 #include "mm/reclaim.h"
+#include <quarry/memory_init.h>
 
 /* Over the lists of a zone in a run: what is touched between the two stays. */
 #define RUN_PASSES 2

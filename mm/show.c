@@ -9,6 +9,7 @@
  */
 #include "mm/pcp.h"
 #include "mm/zone.h"
+#include <quarry/isolation.h>
 
 static const char *const kind_names[NR_ZONE_KINDS] = {"DMA32", "NORMAL", "MOVABLE"};
 static const char *const type_names[NR_MIGRATETYPES] = {"unmovable", "movable", "reclaimable", "cma"};

@@ -11,6 +11,8 @@
 #include <quarry/account.h>
 #include <quarry/errno.h>
 #include <quarry/ktest.h>
+#include <quarry/memory_init.h>
+#include <quarry/memory_hotplug.h>
 
 #define MAX_TEST_CPUS 8
 #define MAX_BLOCKS    (PAGEBLOCK_ORDER >= 9 ? 72 : 256)

@@ -8,6 +8,7 @@
 
 #include "mm/mm_priv.h"
 #include <quarry/ktest.h>
+#include <quarry/memory_hotplug.h>
 
 #define TEST_MAX_CPUS   8
 #define TEST_MAX_BLOCKS 72

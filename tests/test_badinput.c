@@ -5,6 +5,7 @@
  */
 #include "tests/mm_test.h"
 #include "tests/said_help.h"
+#include <quarry/memory_hotplug.h>
 
 static struct memory *any_memory(struct ktest *t)
 {

@@ -9,6 +9,7 @@
 #include <quarry/ktest.h>
 #include <quarry/memblock.h>
 #include <quarry/mm.h>
+#include <quarry/isolation.h>
 
 static struct memblock memblock;
 static struct boot_plan plan;

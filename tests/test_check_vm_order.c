@@ -5,6 +5,7 @@
  */
 #include "tests/plant_help.h"
 #include "tests/vm_help.h"
+#include <quarry/memory_hotplug.h>
 
 #define PAGES 6
 

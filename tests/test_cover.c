@@ -7,6 +7,8 @@
 #include <quarry/contig.h>
 #include <quarry/handle.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/memory_init.h>
+#include <quarry/isolation.h>
 
 /* A memory with something of everything: a hole, an offline, an isolated and a mixed pageblock. */
 static struct memory *motley(struct ktest *t)

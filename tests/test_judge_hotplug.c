@@ -5,6 +5,7 @@
 #include <quarry/kernel.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
+#include <quarry/isolation.h>
 
 #include "tests/judge_help.h"
 

@@ -6,6 +6,7 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
 #include <quarry/task.h>
+#include <quarry/isolation.h>
 
 #include "tests/judge_help.h"
 

@@ -5,6 +5,8 @@
  * Draining and switching off is test_drain.c.
  */
 #include "mm_help.h"
+#include <quarry/memory_init.h>
+#include <quarry/isolation.h>
 
 #define ROOM 96 /* more than any stack holds */
 static struct page *pages[ROOM + 1], *more[ROOM];

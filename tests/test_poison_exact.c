@@ -8,6 +8,7 @@
 #include "mm/poison.h"
 #include "tests/poison_help.h"
 #include <quarry/contig.h>
+#include <quarry/memory_hotplug.h>
 
 #define BLOCKS   8u
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)

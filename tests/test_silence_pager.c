@@ -9,6 +9,7 @@
 #include "tests/silence_help.h"
 #include "tests/vm_help.h"
 #include <quarry/pager.h>
+#include <quarry/memory_hotplug.h>
 
 #define NR     8u
 #define WINDOW 0x10000000UL

@@ -5,6 +5,7 @@
 #include "mm_help.h"
 #include <quarry/account.h>
 #include <quarry/poison.h>
+#include <quarry/isolation.h>
 
 #define BLOCK(n) ((n) * (pfn_t)PAGEBLOCK_PAGES)
 

@@ -11,6 +11,7 @@
 #include <quarry/cpu.h>
 #include <quarry/kernel.h>
 #include <quarry/mm.h>
+#include <quarry/memory_init.h>
 
 #define TLB_LINES 16
 #define FPU_SIZE  64

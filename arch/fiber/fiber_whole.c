@@ -17,6 +17,7 @@
 #include <quarry/hotplug.h>
 #include <quarry/kernel.h>
 #include <quarry/ktest.h>
+#include <quarry/memory_init.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -8,6 +8,7 @@
  */
 #include "host.h"
 #include <quarry/mm.h>
+#include <quarry/memory_init.h>
 #include <quarry/smp.h>
 
 char host_memmap[HOST_PAGES * sizeof(struct page)]

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm.h: the memory manager's interface: allocate, free, drain, isolate, offline, check.
+ * mm.h: the memory manager's interface: allocate, free, drain, check.  Moving pages is in movable.h, isolating
+ * them in isolation.h, taking memory out of service and back in memory_hotplug.h, building a memory in
+ * memory_init.h.
  *
  * Every function takes the memory it works on, or something that lies in it.  alloc_pages and
  * free_pages are the same code as mem_alloc_pages and mem_free_pages, compiled for the kernel's own
@@ -16,9 +18,6 @@
 
 /* The kernel's own memory: descriptors at ARCH_MEMMAP, caches in the per-CPU areas. */
 extern struct memory kernel_memory;
-
-/* Reclaim of pages of objects, by a thread for each node (mm/reclaim.c). */
-extern const struct reclaim_ops memory_reclaim;
 
 /* All memories between memory_start and memory_stop: those whose pages CPUs cache. */
 LIST_HEAD(memory_list, memory);
@@ -264,6 +263,9 @@ int drain_all_pages(struct memory *mem, struct zone *zone) EXCLUDES(pcp_ctl_clas
 /* Give back what this CPU caches of @zone (NULL: of any).  Any context.  Locks: zone. */
 void drain_local_pages(struct memory *mem, struct zone *zone) EXCLUDES(zone_class);
 
+/* The one forced round of the policy "precise": see mm/page_isolation.c. */
+int drain_isolated_pages(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
+
 /*
  * zone_pcp_disable - switch the zone's caches off on all CPUs and empty them; nests.  When it
  * returns, no CPU caches a page of the zone and none will until the matching enable.
@@ -288,192 +290,6 @@ void pcp_refresh_all(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
 bool pcp_zone_nonempty(const struct memory *mem, unsigned cpu, const struct zone *zone);
 /* Pages in all caches of @zone; exact only when nobody allocates or frees. */
 unsigned long zone_pcp_pages(const struct zone *zone);
-
-/* ---- isolation (mm/page_isolation.c) ------------------------------------------------------- */
-
-/* The one forced round of the policy "precise": see mm/page_isolation.c. */
-int drain_isolated_pages(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
-
-/*
- * start_isolate_page_range - let no page of [start, start + nr) be allocated any more.
- * Under ISO_DISABLE the caller has disabled the zone's caches; each pageblock is scanned for what
- * cannot move and its bit set in one lock hold.  Under ISO_PRECISE the bits are set, one forced round
- * follows, and then comes the scan; ISO_REDRAIN drains only the CPUs that seem to hold pages, so that
- * the caller must drain again until the range is free.  Free pages leave the lists; allocated ones stay
- * where they are.
- * Returns 0; -EINVAL bad range or, under ISO_DISABLE, caches on; -EBUSY a pageblock is isolated
- * already, or holds something that cannot move (fail says which page); -EDEADLK context.  On an error
- * nothing is changed.
- * Context: thread, may sleep.  Locks: zone; ISO_PRECISE also cpu_hotplug shared, pcp_ctl.
- */
-int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
-    enum iso_policy policy, struct mm_fail *fail) must_check EXCLUDES(pcp_ctl_class, zone_class);
-/* "redrain", "disable" or "precise"; NULL for anything else.  And back: NR_ISO_POLICIES if unknown. */
-const char *iso_policy_name(enum iso_policy policy);
-enum iso_policy iso_policy_by_name(const char *name);
-/* Undo it; the old types are still there.  Never fails.  Any context.  Locks: zone. */
-void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr) EXCLUDES(zone_class);
-/* 0 if all pages of the isolated range are free (or poisoned); else -EBUSY, and where and why. */
-int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
-    EXCLUDES(zone_class);
-
-/* ---- movable pages and migration (mm/migrate.c) -------------------------------------------- */
-
-/*
- * How to move a page in state MOVABLE_OPS; its owner field points to a struct movable_owner.
- *  isolate   under the zone's lru lock: may this page be taken now?  0, -EBUSY (pinned, no use
- *            trying), -EAGAIN.  The core has taken a reference and, on 0, sets ISO_MIG.
- *  migrate   copy src to dst, an allocated block of the same order, and make dst the one that the
- *            owner uses: thread context, no lock held.  On 0 the owner has dropped its reference to
- *            src and dst is in state MOVABLE_OPS.  -EAGAIN: somebody is using it; -EBUSY: pinned;
- *            -ENOENT: the owner has let go of src meanwhile.
- *  putback   under the lru lock: the core gives up src; true if the owner still has it (it becomes
- *            MOVABLE_OPS again), false if the owner let go of it.
- *  balloon   state BALLOON instead: lent to the host, who may drop the content; migrate copies nothing.
- */
-struct movable_owner;
-struct movable_ops {
-	int (*isolate)(struct memory *mem, struct page *page);
-	int (*migrate)(struct movable_owner *owner, struct memory *mem, struct page *dst,
-	    struct page *src);
-	bool (*putback)(struct memory *mem, struct page *page);
-	bool balloon;
-};
-struct movable_owner {
-	const struct movable_ops *ops;
-	u32 users; /* a: migrators that may still call it */
-};
-/*
- * Wait until no migrator will call @owner any more: after its last page has been released, and before
- * it is freed.  Context: thread, may sleep.
- */
-void movable_owner_drain(struct movable_owner *owner);
-
-/* Make an ALLOC page movable through @owner.  Locks: lru. */
-void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
-    EXCLUDES(lru_class);
-/*
- * The owner lets go of its page, whether or not a migrator has it.  The caller keeps others of the
- * owner out.  Drops the owner's reference.  Locks: lru, zone.
- */
-void page_release_movable(struct memory *mem, struct page *page) EXCLUDES(lru_class, zone_class);
-
-/*
- * isolate_movable_page - take a page that a scanner found at @pfn.  Returns 0, and the page is
- * ISO_MIG with one more reference; -EAGAIN not movable just now; -EBUSY pinned.  Locks: lru.
- */
-int isolate_movable_page(struct memory *mem, pfn_t pfn) must_check EXCLUDES(lru_class);
-/*
- * migrate_pages - move @nr isolated pages elsewhere.  Those that moved have been released; those that
- * did not have been put back.  Returns how many did not move; fail tells of the first.
- * Context: thread, may sleep.  Locks: lru, zone, the owners'.
- */
-unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)
-    EXCLUDES(object_class, lru_class, zone_class);
-
-/* ---- offline and online (mm/offline.c) ----------------------------------------------- */
-
-struct offline_opts {
-	enum iso_policy policy; /* NR_ISO_POLICIES: the memory's own */
-	u64 deadline_ns;        /* from now; 0: 30 s */
-	const u32 *cancel;      /* a: a word that becomes non-zero to call it off; may be NULL */
-	/* For watchers and tests; called with no lock held: all bits are set; about to commit. */
-	void (*on_isolated)(void *arg);
-	void (*on_commit)(void *arg);
-	void *arg;
-};
-struct offline_result {
-	enum iso_policy policy;
-	unsigned rounds;     /* drain rounds: exactly one, but for redrain */
-	unsigned ipis;       /* CPUs asked in them */
-	unsigned loops;      /* passes over the range */
-	unsigned moved;      /* blocks migrated */
-	unsigned retries;    /* migrations that had to be tried again */
-	unsigned at_try[4];  /* of the moved: at the first try of a pass, the second, the third, later */
-	struct mm_fail fail; /* where the error is not 0 */
-};
-
-/*
- * offline_pages - take [start, start + nr) out of service, moving what is in the way.
- * Returns 0, or as it was before: -EINVAL bad range, hole, two zones, partly offline; -EALREADY
- * offline; -EBUSY claimed, reserved, unmovable or pinned page, or too little would be left; -ENOMEM
- * nowhere to move to; -ETIMEDOUT; -EINTR cancelled; -EDEADLK context.  @opts and @result may be NULL.
- * Context: thread, may sleep.  Locks: hotplug (claim and commit only), cpu_hotplug shared, pcp_ctl,
- * lru, zone.
- */
-int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
-    struct offline_result *result) EXCLUDES(mem_hotplug_class, pcp_ctl_class);
-/*
- * online_pages - give an offline range back to its zone.  Returns 0; -EINVAL bad range, hole, two
- * zones, partly online; -EALREADY online; -EBUSY claimed, or it stands by; -EDEADLK context.  No round; may sleep.
- */
-int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
-    EXCLUDES(mem_hotplug_class);
-/*
- * offline_query - what would be in the way of offlining, and why: changes nothing.  Returns as
- * offline_pages would at its start.  Context: thread.
- */
-int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
-    EXCLUDES(mem_hotplug_class);
-/* The largest run of pageblocks, up to @want pages, that could be offlined; PFN_NONE if none. */
-pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *nr)
-    EXCLUDES(mem_hotplug_class);
-
-/* ---- set-up (mm/mm_init.c) ------------------------------------------------------------------ */
-
-/*
- * What memory_init needs.  The caller brings zeroed arrays; [start, end) is what they cover.  Caches
- * and slots come from alloc(), which returns zeroed memory or NULL.
- */
-struct memory_config {
-	const char *name;
-	struct page *memmap;          /* of pfn 0 (may lie outside the array) */
-	struct pageblock *pageblocks; /* of pageblock 0, likewise */
-	pfn_t start_pfn, end_pfn;
-	const struct memory_arrays *arrays; /* NULL: the arrays are whole, and stay so */
-	unsigned long standby_step; /* of memory_add_standby; 0: a pageblock */
-	unsigned nr_cpus;
-	unsigned thread_cpus; /* its reclaim threads run on the last of so many; 0: on any CPU */
-	unsigned nr_nodes;
-	const u8 *distance; /* nr_nodes * nr_nodes, NULL: all 20, own 10 */
-	bool backed;
-	struct pcp **pcp;   /* NULL: from alloc */
-	const struct reclaim_ops *reclaim; /* &memory_reclaim; NULL: nothing is reclaimed */
-	void *(*alloc)(void *arg, size_t bytes);
-	void *arg;
-};
-/* Returns 0; -EINVAL bad geometry; -ENOMEM.  Context: one CPU, nobody uses @mem yet. */
-int memory_init(struct memory *mem, const struct memory_config *cfg);
-/*
- * Add zone @kind of @node over [start, end), pageblock aligned: what is a HOLE stays so.  Zones of one
- * memory are disjoint at first; add_memory may make their spans overlap.  Returns 0; -EINVAL.
- */
-int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_t start, pfn_t end);
-/*
- * Declare [start, end) of one zone to be RAM in use by nobody the allocator knows (RESERVED), by
- * pageblock: every pageblock touched becomes ONLINE.  Then give parts of it to the allocator with
- * memory_free_range; reserved ranges stay as aligned blocks.
- */
-void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end);
-void memory_free_range(struct memory *mem, pfn_t start, pfn_t end);
-/*
- * Declare [start, end) of one zone, whole pageblocks of free RAM, to stand by: OFFLINE, until the reclaim thread
- * finds memory low and brings the next step online.  From below up, with nothing else of the zone between.
- */
-void memory_add_standby(struct memory *mem, pfn_t start, pfn_t end);
-/* Compute watermarks, zonelists and capacities; after this the memory may be used. */
-int memory_ready(struct memory *mem);
-/*
- * Turn on the caches and start the reclaim threads; @mem is one of memories from now on.
- * Context: thread, may sleep.  Locks: cpu_hotplug shared, pcp_ctl.  0; -ENOMEM: a thread is
- * missing, all else is as after 0, and memory_stop undoes it.
- */
-int memory_start(struct memory *mem);
-/*
- * Stop the reclaim threads and give back the caches, before a private memory is dropped.  Does no harm
- * to one that was not started.  Context and locks as memory_start.
- */
-void memory_stop(struct memory *mem);
 
 /* ---- seeing and checking ---------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
  * Owns: m, and the arena that caches and slots are cut from, with poisoned gaps between them.
  */
 #include "fuzz_model.h"
+#include <quarry/memory_init.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)

@@ -15,6 +15,9 @@
  */
 #include "ops.h"
 #include <quarry/poison.h>
+#include <quarry/memory_init.h>
+#include <quarry/memory_hotplug.h>
+#include <quarry/isolation.h>
 
 #define BLOCKS     32u /* pageblocks of each zone */
 /* The same where they are lent, which not every machine has so much to spare for. */

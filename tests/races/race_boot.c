@@ -12,6 +12,7 @@
 #include <quarry/kernel.h>
 #include <quarry/race.h>
 #include <quarry/smp.h>
+#include <quarry/memory_hotplug.h>
 
 static struct race_script script;
 static struct race_result result;

@@ -5,6 +5,7 @@
  * Owns: nothing; a script is the caller's.
  */
 #include "engine.h"
+#include <quarry/isolation.h>
 
 static bool blank(char c)
 {
