@@ -3,7 +3,7 @@
  * migrate_step.h: the steps that migration and reclaim share, for an isolated page of an object that the
  * caller has locked: out of everybody's reach, and its references held still.
  *
- * Compiled by migrate_lru_inline.h and reclaim_lru.c.
+ * Compiled by migrate_lru.c and reclaim_lru.c.
  */
 #ifndef QUARRY_MM_MIGRATE_STEP_H
 #define QUARRY_MM_MIGRATE_STEP_H

@@ -14,8 +14,9 @@
  *             tests/test_nodes.c.
  *             The fast paths are in pcp_inline.h.
  */
+#include "mm/buddy.h"
 #include "mm/event.h"
-#include "mm/pcp_inline.h"
+#include "mm/pcp.h"
 
 /* Most blocks a stack may hold, by cached order; PCP_SLOTS is three times their sum. */
 static const u16 max_capacity[5] = {64, 32, 16, 8, 2};

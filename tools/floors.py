@@ -102,6 +102,19 @@ def header_circles():
                     for name in names})
 
 
+def header_floor(path, floor):
+    """The lowest of the sources that a header names: who includes it may use what is there."""
+    named = {"mm/" + name for name in re.findall(r"\b\w+\.c\b", read(path))} & set(floor)
+    return min((floor[source] for source in named), default=0)
+
+
+def upward_includes():
+    """(source, header) for each header that is of higher floors only."""
+    floor = {source: nr for nr, source in enumerate(sources())}
+    return [(source, header) for source in floor for header in sorted(headers(source))
+            if header_floor(header, floor) > floor[source]]
+
+
 def header_lines():
     """Lines of mm/'s own headers that a source of mm/ sees, on average."""
     seen = [sum(read(header).count("\n") for header in headers(source)) for source in sources()]
@@ -118,6 +131,8 @@ def wrong(build):
     for text in sorted(ALLOWED):
         if text not in found:
             yield f"{text}: allowed by tools/floors.py, and not needed"
+    for source, header in upward_includes():
+        yield f"{source}: sees {header}, which is of higher floors only"
     for ring in header_circles():
         yield f"headers include each other: {' '.join(ring)}"
 
@@ -127,7 +142,7 @@ def measures(build):
     graph = needs(build)
     rings = circles(graph)
     return [("circles in mm/", len(rings)), ("sources of mm/ in circles", sum(map(len, rings))),
-            ("upward symbols in mm/", len(upward(graph))), ("circles of headers of mm/", len(header_circles())),
+            ("upward symbols in mm/", len(upward(graph))), ("upward includes in mm/", len(upward_includes())), ("circles of headers of mm/", len(header_circles())),
             ("private header lines per source of mm/", header_lines())]
 
 
@@ -145,6 +160,8 @@ def main():
         print(f"circle: {' '.join(ring)}")
     for source, symbol, home in upward(graph):
         print(f"upward: {source} {symbol} of {home}")
+    for source, header in upward_includes():
+        print(f"upward: {source} includes {header}")
     for name, value in measures(args.build):
         print(f"{value:6} {name}")
     return 1 if list(wrong(args.build)) else 0

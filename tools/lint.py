@@ -280,7 +280,7 @@ def check_fence(build):
 
 
 def check_floors(build):
-    """a source of mm/ calls only what stands below it in mm/files.mk, and no headers include each other"""
+    """a source of mm/ calls and includes only what stands below it in mm/files.mk; no headers include each other"""
     if floors.circles({"a": {"b": {"f"}}, "b": {"a": {"g"}}, "c": {"a": {"g"}}}) != [["a", "b"]]:
         yield "a circle of two sources is not found: the check does not work"
     yield from floors.wrong(build)
