@@ -6,6 +6,11 @@
 #include "mm/migrate.h"
 #include "mm/pcp.h"
 
+/*
+ * Owner, irqs off: give back what this CPU caches of isolated pageblocks, from wherever it lies in the stacks; the
+ * others keep their order.
+ */
+void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
 int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_policy policy,
     struct mm_fail *fail, struct drain_cost *cost);
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* migrate.h: moving pages (migrate.c, migrate_lru.c), and compaction (compact.c). */
+/* migrate.h: moving pages (migrate_lru.c, migrate_movable.c, migrate_kind.c, migrate.c), and compaction (compact.c). */
 #ifndef QUARRY_MM_MIGRATE_H
 #define QUARRY_MM_MIGRATE_H
 
@@ -36,6 +36,9 @@ struct migrate_kind {
 	    int *err);
 	void (*putback)(struct memory *mem, struct page *page);
 };
+/* move of migrate_movable_kind (migrate_movable.c).  Context: thread, may sleep. */
+void migrate_movable_batch(struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to,
+    int *err) EXCLUDES(lru_class, zone_class);
 extern const struct migrate_kind migrate_movable_kind;
 extern const struct migrate_kind migrate_lru_kind;
 

@@ -294,40 +294,6 @@ void pcp_drain_zone_local(struct zone *zone)
 	}
 }
 
-/*
- * Look at each cached page's pageblock, and give back those that are isolated, from wherever they lie
- * in the stack; the others keep their order.
- */
-void pcp_drain_isolated_local(struct zone *zone)
-{
-	struct memory *mem = zone->mem;
-	struct pcp *pcp = this_pcp_slow(mem);
-	unsigned i, from;
-
-	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = pcp->count[stack], kept = 0;
-		unsigned order = index_order(i / NR_CACHED_TYPES);
-		struct page **slot = pcp->slot[stack];
-
-		if (!count)
-			continue;
-		zone_lock(zone);
-		for (from = 0; from < count; from++) {
-			pfn_t pfn = page_to_pfn_in(mem, slot[from]);
-
-			if (!pageblock_isolated(pageblock_of(mem, pfn))) {
-				slot[kept++] = slot[from];
-				continue;
-			}
-			trace_page(mem, TR_give, pfn, order);
-			buddy_free(zone, pfn, order);
-		}
-		zone_unlock(zone);
-		WRITE_ONCE(pcp->count[stack], (u16)kept);
-		MM_EVENT_ADD(mem, PCP_DRAINED, count - kept);
-	}
-}
-
 bool pcp_zone_nonempty(const struct memory *mem, unsigned cpu, const struct zone *zone)
 {
 	const struct pcp *pcp = mem->pcp[cpu];

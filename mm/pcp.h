@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pcp.h: caches of each CPU, and rounds that empty them (pcp.c, drain.c). */
+/* pcp.h: caches of each CPU, and rounds that empty them (pcp.c, drain_cpu.c, drain.c). */
 #ifndef QUARRY_MM_PCP_H
 #define QUARRY_MM_PCP_H
 
@@ -53,9 +53,8 @@ static inline struct pcp *this_pcp_slow(const struct memory *mem)
 void zone_plan_capacity(struct zone *zone, unsigned long leaving) REQUIRES(mem_hotplug_class);
 /* Owner, irqs off: capacities from depth and plan; give back what no longer fits. */
 void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
-/* Owner, irqs off: give back all of the zone / all of its isolated pageblocks. */
+/* Owner, irqs off: give back all of the zone. */
 void pcp_drain_zone_local(struct zone *zone) EXCLUDES(zone_class);
-void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
 /* First-zone stack numbers of @cpu's cache.  Nobody uses it yet, or the owner with irqs off. */
 void pcp_set_first(struct memory *mem, unsigned cpu);
 /* One block of @zone from this CPU's cache or, with a refill, from the buddy; NULL if there is none. */
@@ -91,6 +90,21 @@ static inline void rounds_unlock(struct memory *mem) RELEASE_SHARED(cpu_hotplug)
 	mutex_unlock(&mem->pcp_ctl);
 	rwsem_unlock_shared(&cpu_hotplug);
 }
+
+/* What a round asks of a CPU (drain_cpu.c). */
+struct drain_request {
+	struct memory *mem;
+	struct zone *zone; /* NULL: all */
+	void (*one)(struct zone *zone);
+};
+/* On each CPU asked: @arg is a struct drain_request.  irqs off. */
+void drain_handler(void *arg) EXCLUDES(zone_class);
+
+/*
+ * One round in which every online CPU calls @one for each zone with a span, irqs off, whatever it seems to cache.
+ * The CPUs asked.  Context: thread, may sleep.
+ */
+int drain_forced(struct memory *mem, void (*one)(struct zone *zone)) EXCLUDES(pcp_ctl_class, zone_class);
 
 /* What the forced rounds of an operation cost. */
 struct drain_cost {

@@ -10,7 +10,6 @@
 #define pcp_free_slow            played_pcp_free_slow
 #define pcp_refresh_zone_local   played_pcp_refresh_zone_local
 #define pcp_drain_zone_local     played_pcp_drain_zone_local
-#define pcp_drain_isolated_local played_pcp_drain_isolated_local
 #define pcp_zone_nonempty        played_pcp_zone_nonempty
 #define zone_pcp_pages           played_zone_pcp_pages
 #include "tests/mm_test.h"

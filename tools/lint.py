@@ -71,7 +71,7 @@ ARGUMENTS = [
     ("mm/page_isolation.c", r"\* redrain +all bits are set"),
     ("mm/page_isolation.c", r"\* disable +first the zone's caches go off"),
     ("mm/page_isolation.c", r"\* precise +first all bits are set"),
-    ("mm/migrate.c", r"References to the source:"),
+    ("mm/migrate_movable.c", r"References to the source:"),
     ("mm/offline.c", r"can only gain poison"),
     ("mm/poison.c", r"The references of a page that is taken softly"),
     ("mm/poison_take.c", r'Nobody can have the page between "free" and "flagged"'),

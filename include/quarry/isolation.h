@@ -5,6 +5,9 @@
 
 #include <quarry/mm.h>
 
+/* The one forced round of the policy "precise": see mm/page_isolation.c. */
+int drain_isolated_pages(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
+
 /*
  * start_isolate_page_range - let no page of [start, start + nr) be allocated any more.
  * Under ISO_DISABLE the caller has disabled the zone's caches; each pageblock is scanned for what

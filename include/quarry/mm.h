@@ -263,9 +263,6 @@ int drain_all_pages(struct memory *mem, struct zone *zone) EXCLUDES(pcp_ctl_clas
 /* Give back what this CPU caches of @zone (NULL: of any).  Any context.  Locks: zone. */
 void drain_local_pages(struct memory *mem, struct zone *zone) EXCLUDES(zone_class);
 
-/* The one forced round of the policy "precise": see mm/page_isolation.c. */
-int drain_isolated_pages(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
-
 /*
  * zone_pcp_disable - switch the zone's caches off on all CPUs and empty them; nests.  When it
  * returns, no CPU caches a page of the zone and none will until the matching enable.
