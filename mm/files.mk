@@ -50,6 +50,7 @@ MM_SRCS += mm/memory_add.c
 MM_SRCS += mm/standby.c
 MM_SRCS += mm/page_report.c
 MM_SRCS += mm/poison_vm.c
+MM_SRCS += mm/poison_judge.c
 MM_SRCS += mm/poison.c
 MM_SRCS += mm/reclaim_lru.c
 MM_SRCS += mm/reclaim.c

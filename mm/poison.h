@@ -1,10 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* poison.h: what poison.c and poison_vm.c share. */
+/* poison.h: what poison_vm.c, poison_judge.c and poison.c share. */
 #ifndef QUARRY_MM_POISON_H
 #define QUARRY_MM_POISON_H
 
 #include "mm/vm.h"
 #include <quarry/poison.h>
+
+/* One broken page, from the first look at it to the last. */
+struct poison_request {
+	struct memory *mem;
+	struct zone *zone;
+	pfn_t pfn, head;  /* head: of the block it was found in */
+	bool hard;
+	bool moving;      /* it was in a migrator's hands */
+	bool last;        /* no more waiting */
+	unsigned allocs;  /* times it was found just allocated */
+	struct poison_result *res;
+};
+
+/* What comes of a look. */
+enum poison_verdict {
+	SETTLED, /* request->err says how */
+	AGAIN,   /* it is in somebody's hands, for a moment */
+	TAKE,    /* it can be taken from who has it */
+};
+
+/*
+ * Find out who has the page, and do what one hold of the zone lock can do (poison_judge.c).  SETTLED: *@err is the
+ * answer.  Locks: zone.
+ */
+enum poison_verdict poison_look(struct poison_request *r, int *err) EXCLUDES(zone_class);
+/* The page is out of everybody's reach, and the isolation's reference ours: it is retired, or will be by the last put. */
+void poison_retire(struct poison_request *r) EXCLUDES(zone_class);
 
 /*
  * Take a broken page of an object from it, and out of everybody's reach.  Returns 0: the isolation's reference
