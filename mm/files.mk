@@ -40,6 +40,7 @@ MM_SRCS += mm/migrate.c
 MM_SRCS += mm/handle.c
 MM_SRCS += mm/compact.c
 MM_SRCS += mm/page_isolation.c
+MM_SRCS += mm/patience.c
 MM_SRCS += mm/evacuate.c
 MM_SRCS += mm/contig.c
 MM_SRCS += mm/cma.c

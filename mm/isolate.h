@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* isolate.h: isolated ranges (page_isolation.c), and emptying them (evacuate.c). */
+/* isolate.h: isolated ranges (page_isolation.c), and emptying them (patience.c, evacuate.c). */
 #ifndef QUARRY_MM_ISOLATE_H
 #define QUARRY_MM_ISOLATE_H
 
@@ -32,6 +32,24 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn);
 int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
     EXCLUDES(zone_class);
 
+/* ---- how long it is tried (patience.c) ---- */
+
+struct patience {
+	u64 progress;       /* when something changed last */
+	u64 counted;        /* when the last turn of all threads was counted */
+	unsigned stuck;     /* turns since something changed */
+	unsigned fruitless; /* pauses since then */
+};
+/* @ns from now; ~0 is never. */
+u64 deadline_from_now(u64 ns);
+bool deadline_past(u64 deadline);
+/* Something has changed, just now. */
+void patience_begin(struct patience *p);
+/* Nothing has for so long that what is in the way stays there.  Once a pass. */
+bool patience_over(struct patience *p);
+/* Let others run: who is in the way needs the CPU more than the next look at it does.  Thread, may sleep. */
+void patience_wait(struct patience *p);
+
 /* ---- emptying an isolated range (evacuate.c) ---- */
 
 struct evacuation {
@@ -46,8 +64,6 @@ struct evacuation {
 	unsigned loops;         /* passes over the range */
 	bool no_target;         /* the last pass found no memory to move to */
 };
-/* @ns from now; ~0 is never. */
-u64 deadline_from_now(u64 ns);
 /*
  * Move what can be moved until all of the range is free.  0; -EINTR; -ENOMEM nowhere to move to; -EBUSY
  * what stays there cannot move; -ETIMEDOUT.
