@@ -14,6 +14,7 @@ MM_SRCS += mm/pageblock.c
 MM_SRCS += mm/fallback.c
 MM_SRCS += mm/buddy_range.c
 MM_SRCS += mm/pcp.c
+MM_SRCS += mm/pcp_slow.c
 MM_SRCS += mm/claim.c
 MM_SRCS += mm/drain_cpu.c
 MM_SRCS += mm/drain.c

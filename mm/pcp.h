@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pcp.h: caches of each CPU, and rounds that empty them (pcp.c, drain_cpu.c, drain.c). */
+/* pcp.h: caches of each CPU, and rounds that empty them (pcp.c, pcp_slow.c, drain_cpu.c, drain.c). */
 #ifndef QUARRY_MM_PCP_H
 #define QUARRY_MM_PCP_H
 
@@ -57,6 +57,17 @@ void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
 void pcp_drain_zone_local(struct zone *zone) EXCLUDES(zone_class);
 /* First-zone stack numbers of @cpu's cache.  Nobody uses it yet, or the owner with irqs off. */
 void pcp_set_first(struct memory *mem, unsigned cpu);
+/* Take one block for the caller and push up to a batch, less one.  Owner, irqs off.  NULL: nothing there. */
+struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned order, unsigned stack, gfp_t gfp,
+    bool lower) EXCLUDES(zone_class);
+/* Give back the @n oldest blocks of a stack, from the bottom.  Owner, irqs off. */
+void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
+    REQUIRES(zone->lock, zone_class);
+/* Bring the slots of @zone's stacks for all CPUs; -ENOMEM.  Before the zone's caches are turned on. */
+int zone_alloc_slots(struct zone *zone);
+
+/* ---- the slow paths (pcp_slow.c) ---- */
+
 /* One block of @zone from this CPU's cache or, with a refill, from the buddy; NULL if there is none. */
 struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
     EXCLUDES(zone_class);
@@ -66,15 +77,8 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
  */
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
     EXCLUDES(zone_class);
-/* Bring the slots of @zone's stacks for all CPUs; -ENOMEM.  Before the zone's caches are turned on. */
-int zone_alloc_slots(struct zone *zone);
-/*
- * Zones have come: each CPU looks up its first ones again, and sees all that was written before.
- * Context: thread, may sleep.
- */
-void pcp_zones_changed(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
 
-/* ---- rounds (drain.c) ---- */
+/* ---- rounds (drain_cpu.c, drain.c) ---- */
 
 /* Rounds and depths: the set of online CPUs stays, and no other round runs.  Context: thread, may sleep. */
 static inline void rounds_lock(struct memory *mem) ACQUIRE_SHARED(cpu_hotplug) ACQUIRE(pcp_ctl_class)
@@ -91,6 +95,11 @@ static inline void rounds_unlock(struct memory *mem) RELEASE_SHARED(cpu_hotplug)
 	rwsem_unlock_shared(&cpu_hotplug);
 }
 
+/*
+ * Zones have come: each CPU looks up its first ones again, and sees all that was written before.
+ * Context: thread, may sleep.
+ */
+void pcp_zones_changed(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
 /* What a round asks of a CPU (drain_cpu.c). */
 struct drain_request {
 	struct memory *mem;

@@ -75,7 +75,7 @@ ARGUMENTS = [
     ("mm/offline.c", r"can only gain poison"),
     ("mm/poison_judge.c", r"The references of a page that is taken softly"),
     ("mm/poison_take.c", r'Nobody can have the page between "free" and "flagged"'),
-    ("mm/pcp.c", r"The word is read here"),
+    ("mm/pcp_slow.c", r"The word is read here"),
     ("arch/x86_64/apic.c", r"a WRMSR to the ICR does not serialise"),
 ]
 # Cut in two, so that this file does not hold them.
