@@ -11,6 +11,7 @@
 
 #include <quarry/machine.h>
 #include <quarry/mm.h>
+#include <quarry/memory_hotplug.h>
 #include <quarry/task.h>
 #include <quarry/vm.h>
 

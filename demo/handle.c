@@ -11,6 +11,7 @@
  */
 #include <quarry/handle.h>
 
+#include <quarry/mm.h>
 #include <quarry/sched_point.h>
 
 static void handle_lock(struct handle *h) ACQUIRE(h->lock, object_class) NO_LOCK_ANALYSIS

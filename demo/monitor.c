@@ -23,6 +23,7 @@
 #include <quarry/race.h>
 #include <quarry/smp.h>
 #include <quarry/task.h>
+#include <quarry/isolation.h>
 #include <quarry/virtio.h>
 
 #define LINE_MAX    120

@@ -15,6 +15,8 @@
 #include <quarry/contig.h>
 #include <quarry/errno.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/movable.h>
+#include <quarry/isolation.h>
 
 #define CTRL_C 3
 #define CTRL_U 21

@@ -17,6 +17,7 @@
 #include <quarry/errno.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
+#include <quarry/isolation.h>
 
 #define NR_PROGRAMS 4
 #define RANGE       (128UL << (20 - PAGE_SHIFT)) /* pages, where there are as many */

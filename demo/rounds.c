@@ -14,6 +14,7 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/smp.h>
 #include <quarry/stress.h>
+#include <quarry/isolation.h>
 
 #define ROUND_OPS     100
 #define ROUND_RANGE   (16UL << (20 - PAGE_SHIFT)) /* pages */

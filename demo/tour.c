@@ -16,6 +16,7 @@
 #include <quarry/smp.h>
 #include <quarry/stress.h>
 #include <quarry/trace.h>
+#include <quarry/isolation.h>
 
 #define TOUR_RANGE  (16UL << (20 - PAGE_SHIFT)) /* pages */
 #define WARM_UP_OPS 500

@@ -6,6 +6,7 @@
 #include "drivers/virtio.h"
 
 #include <linux/virtio_balloon.h>
+#include <quarry/movable.h>
 
 /* Pages that the host is told of in one buffer, and pageblocks in one report. */
 #define BALLOON_BATCH  256

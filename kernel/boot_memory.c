@@ -16,6 +16,8 @@
 #include <quarry/machine.h>
 #include <quarry/memblock.h>
 #include <quarry/mm.h>
+#include <quarry/isolation.h>
+#include <quarry/memory_init.h>
 
 #define MIN_RAM     (32ULL << 20) /* bytes of usable RAM below which nothing useful fits */
 #define BOOT_LINE   64
@@ -116,6 +118,7 @@ static void init_kernel_memory(void)
 	    .nr_nodes = nr_nodes,
 	    .distance = distance,
 	    .backed = true,
+	    .reclaim = &memory_reclaim,
 	    .alloc = mm_own_alloc,
 	};
 	unsigned i, j;

@@ -16,6 +16,7 @@
 #include <quarry/boot_zones.h>
 #include <quarry/memblock.h>
 #include <quarry/mm.h>
+#include <quarry/memory_init.h>
 
 #define PFN_4G        (1UL << (32 - PAGE_SHIFT))
 #define MIB_PAGES     (1UL << (20 - PAGE_SHIFT))

@@ -22,6 +22,8 @@
 #include <quarry/machine.h>
 #include <quarry/mce.h>
 #include <quarry/mm.h>
+#include <quarry/isolation.h>
+#include <quarry/memory_init.h>
 #include <quarry/panic.h>
 #include <quarry/sched.h>
 #include <quarry/smp.h>

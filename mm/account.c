@@ -8,7 +8,7 @@
  *             A limit is passed by nobody, not even for a moment; two who meet right below it may both be refused.
  * Tests:      tests/test_account.c, tests/test_short.c.
  */
-#include "mm/mm_priv.h"
+#include <quarry/mm.h>
 #include <quarry/account.h>
 
 #define UNLIMITED [0 ... NR_ACCOUNT_KINDS - 1] = ~0ULL

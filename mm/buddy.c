@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buddy.c: free lists, splitting and merging, and stealing from other types.
+ * buddy.c: free lists, splitting and merging.
  *
  * Owns:       zone->free, zone->nr_free, pageblock.nr_free, and pages in state FREE.
  * Locks:      the zone lock throughout.
@@ -9,7 +9,8 @@
  *             pageblock, so that buddies always agree in zone, type and isolate bit.
  * Checked by: check_memory().  Tests: tests/test_buddy.c, tests/test_check.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
 
 void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order)
 {
@@ -120,105 +121,6 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 
 		if (pfn != PFN_NONE)
 			return buddy_take(zone, pfn, have, order);
-	}
-	return PFN_NONE;
-}
-
-/* For each type, whom it asks when its own lists are empty, in that order. */
-static const u8 fallbacks[NR_CACHED_TYPES][3] = {
-    [MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
-    [MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},
-    [MT_RECLAIMABLE] = {MT_UNMOVABLE, MT_MOVABLE, NR_MIGRATETYPES},
-};
-
-/* Cut the block at @pfn, which is on no list: what lies in [start, end) is allocated page by page. */
-static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start, pfn_t end)
-    REQUIRES_ZONE(zone)
-{
-	struct page *page = pfn_to_page_in(zone->mem, pfn);
-	u32 word = page_word(page);
-
-	if (pfn >= end || pfn + (1UL << order) <= start) {
-		WRITE_ONCE(page->word, PAGE_WORD(0, PG_FREE, order));
-		buddy_list_add(zone, pfn, order);
-	} else if (order > 0) {
-		/* The upper half first, so that the old head is written last. */
-		take_pages(zone, pfn + (1UL << (order - 1)), order - 1, start, end);
-		take_pages(zone, pfn, order - 1, start, end);
-	} else if (word_state(word) == PG_TAIL) {
-		page_set_state(page, PG_TAIL, PG_ALLOC, 0, 0, 1, 0);
-	} else {
-		page_set_state(page, PG_FREE, PG_ALLOC, 0, word_order(word), 1, 0);
-	}
-}
-
-void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end)
-{
-	pfn_t pfn = page_head(zone->mem, start);
-
-	while (pfn < end) {
-		unsigned order = word_order(page_word(pfn_to_page_in(zone->mem, pfn)));
-
-		buddy_list_del(zone, pfn, order); /* asserts that it is free */
-		take_pages(zone, pfn, order, start, end);
-		pfn += 1UL << order;
-	}
-}
-
-bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type)
-{
-	unsigned i;
-
-	for (; order <= MAX_ORDER; order++) {
-		if (zone->free[order][type].head != PFN_NONE)
-			return true;
-		for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES; i++) {
-			if (zone->free[order][fallbacks[type][i]].head != PFN_NONE)
-				return true;
-		}
-	}
-	return false;
-}
-
-/*
- * A pageblock is stolen (its type changes, all its free blocks with it) when at least half of it is
- * free: then most of what will be allocated there is of the new type.  Never in zone MOVABLE, whose
- * promise is that everything in it can move, and never from CMA, which is only lent.
- */
-static bool may_steal(const struct zone *zone, pfn_t pfn, enum migratetype from) REQUIRES_ZONE(zone)
-{
-	return zone->kind != ZONE_MOVABLE && from != MT_CMA &&
-	    pageblock_of(zone->mem, pfn)->nr_free >= PAGEBLOCK_PAGES / 2;
-}
-
-static pfn_t fallback_take(struct zone *zone, unsigned have, unsigned order, enum migratetype from,
-    enum migratetype type) REQUIRES_ZONE(zone)
-{
-	pfn_t pfn = zone->free[have][from].head;
-
-	if (may_steal(zone, pfn, from)) {
-		pageblock_change_type(zone, pfn, type);
-		MM_EVENT(zone->mem, FALLBACK_STEAL);
-		return buddy_alloc(zone, order, type);
-	}
-	MM_EVENT(zone->mem, FALLBACK_MIX);
-	return buddy_take(zone, pfn, have, order);
-}
-
-pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type)
-{
-	unsigned have, i;
-
-	if (zone->kind == ZONE_MOVABLE && type != MT_MOVABLE)
-		return PFN_NONE;
-	/* From the largest down, so that what cannot move gathers in few pageblocks. */
-	for (have = MAX_ORDER + 1; have-- > order;) {
-		for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES; i++) {
-			enum migratetype from = (enum migratetype)fallbacks[type][i];
-
-			if (zone->free[have][from].head != PFN_NONE)
-				return fallback_take(zone, have, order, from, type);
-		}
 	}
 	return PFN_NONE;
 }

@@ -10,7 +10,9 @@
  *             tests/test_check_order.c plant corruptions and expect each to be named; tests/test_check_stop.c and
  *             tests/test_silence_check.c look at the stop.
  */
-#include "mm/mm_priv.h"
+#include "mm/check.h"
+#include "mm/pcp.h"
+#include "mm/zone.h"
 
 /* For all CPUs to stop; if one does not, they go on, and try again. */
 #define ARRIVE_NS 1000000000ULL

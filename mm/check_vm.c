@@ -10,7 +10,8 @@
  * Invariants: those it checks are listed in docs/mm/check.md.
  * Tests:      tests/test_check_vm.c, tests/test_check_vm_order.c, tests/test_check_borders.c.
  */
-#include "mm/vm_priv.h"
+#include "mm/check.h"
+#include "mm/vm.h"
 
 struct vm_check {
 	struct memory *mem;
@@ -104,6 +105,14 @@ bool check_lru(struct memory *mem, const struct zone *zone, unsigned long pages,
 
 /* ---- what was asked of the reclaim threads ---- */
 
+static bool check_tickets(
+    struct vm_check *c, const struct ticket_queue *queue, const char *what, unsigned node)
+{
+	CHECK(c, queue->done <= queue->started && queue->started <= queue->asked, what, node, queue->done,
+	    queue->asked);
+	return true;
+}
+
 static bool check_reclaim(struct vm_check *c)
 {
 	unsigned n;
@@ -111,10 +120,10 @@ static bool check_reclaim(struct vm_check *c)
 	for (n = 0; n < c->mem->nr_nodes; n++) {
 		const struct reclaim *r = &c->mem->nodes[n].reclaim;
 
-		CHECK(c, r->done <= r->started && r->started <= r->asked, "I-R1 tickets for drains", n,
-		    r->done, r->asked);
-		CHECK(c, r->runs_done <= r->runs_asked, "I-R1 tickets for runs", n, r->runs_done,
-		    r->runs_asked);
+		if (!check_tickets(c, &r->drains, "I-R1 tickets for drains", n) ||
+		    !check_tickets(c, &r->runs, "I-R1 tickets for runs", n) ||
+		    !check_tickets(c, &r->compactions, "I-R1 tickets for compactions", n))
+			return false;
 	}
 	return true;
 }

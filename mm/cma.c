@@ -10,7 +10,8 @@
  *             online.  A bit of used is set while a user has the page.
  * Tests:      tests/test_cma.c, tests/test_cma_hotplug.c, tests/test_step_cma.c, tests/test_held.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include <quarry/contig.h>
 
 /* So many places are tried for an area that may lie anywhere: each try ends by itself, within seconds. */
 #define PLACES 16

@@ -19,7 +19,10 @@
  * wanted, to move to.  Where they meet there is nothing left to do: below all is free but what cannot
  * move, above all is in use.
  */
-#include "mm/vm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/migrate.h"
+#include <quarry/contig.h>
 
 /* Pages that are moved on behalf of one allocation, in windows: so its wait is bounded. */
 #define BUDGET_WINDOWS 4UL
@@ -329,14 +332,17 @@ int compact_zone(struct zone *zone, gfp_t gfp, unsigned order, struct compact_st
 
 int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
 {
-	enum zone_kind kind = gfp_kind(gfp);
 	int err = -ENOMEM, one;
-	unsigned i;
+	struct zone *zone;
+	unsigned at;
 
-	for (i = 0; i < load_acquire(&node->nr_zones[kind]) && err; i++) {
-		one = compact_zone(&node->mem->zones[load_acquire(&node->zonelist[kind][i])], gfp, order, NULL);
+	for_each_zone_of(node, gfp, zone, at) {
+		one = compact_zone(zone, gfp, order, NULL);
+		if (!one)
+			return 0;
 		/* One that could go on is worth another try. */
-		err = one == 0 || err == -ENOMEM ? one : err;
+		if (err == -ENOMEM)
+			err = one;
 	}
 	return err;
 }

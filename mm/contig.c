@@ -10,7 +10,11 @@
  * Tests:      tests/test_contig.c, tests/test_step_contig.c, tests/test_isolation_exact.c, tests/test_poison.c,
  *             tests/test_cma.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/isolate.h"
+#include <quarry/contig.h>
+#include <quarry/isolation.h>
 
 /* For pages on their way somewhere; what stays for good is found out sooner (evacuate.c). */
 #define DEADLINE_NS 5000000000ULL

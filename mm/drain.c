@@ -9,45 +9,10 @@
  * Tests:      tests/test_drain.c, tests/test_drain_bounds.c, tests/test_pcp_bounds.c,
  *             tests/test_zone_locks.c, tests/test_disable.c, tests/test_held.c.
  */
-#include "mm/mm_priv.h"
-
-struct drain_request {
-	struct memory *mem;
-	struct zone *zone; /* NULL: all */
-	void (*one)(struct zone *zone);
-};
-
-/* On each CPU asked, irqs off. */
-static void drain_handler(void *arg)
-{
-	struct drain_request *req = arg;
-	unsigned i;
-
-	if (arch_cpu_id() >= req->mem->nr_cpus)
-		return;
-	sched_point("drain.handler");
-	if (req->zone) {
-		req->one(req->zone);
-		sched_point("drain.handler_done");
-		return;
-	}
-	for (i = 0; i < req->mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		struct zone *zone = &req->mem->zones[i];
-
-		if (zone_has_span(zone))
-			req->one(zone);
-	}
-	sched_point("drain.handler_done");
-}
-
-static void drain_isolated_one(struct zone *zone)
-{
-	if (READ_ONCE(zone->nr_isolated) == 0)
-		return;
-	/* The plan has been cut to what the zone will have left: one interrupt does both. */
-	pcp_refresh_zone_local(zone);
-	pcp_drain_isolated_local(zone);
-}
+#include "mm/event.h"
+#include "mm/page.h"
+#include "mm/pcp.h"
+#include <quarry/sched_point.h>
 
 static bool seems_to_cache(const struct memory *mem, unsigned cpu, const struct zone *zone)
 {
@@ -68,7 +33,7 @@ static bool seems_to_cache(const struct memory *mem, unsigned cpu, const struct 
  * The count is racy: a CPU between its look at the capacity and its push reads as empty and caches a
  * page a moment later.  For relieving pressure a miss is harmless.  @force exists for callers that
  * need completeness (disable, precise): it asks every CPU, whatever its counts say, because only the
- * interrupt itself proves that no push is under way (pcp_body.h, the table of three).  "Every CPU" is
+ * interrupt itself proves that no push is under way (pcp_inline.h, the table of three).  "Every CPU" is
  * every online one, which cpu_hotplug keeps as they are: the others hold nothing (pcp_cpu_leave) and
  * read the depth before they hold anything again (pcp_cpu_join).
  */
@@ -126,59 +91,6 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 	}
 	rounds_unlock(mem);
 	return asked;
-}
-
-void drain_local_pages(struct memory *mem, struct zone *zone)
-{
-	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_drain_zone_local};
-	irqflags_t flags = arch_irq_save();
-
-	drain_handler(&req);
-	arch_irq_restore(flags);
-}
-
-static void leave_one(struct zone *zone)
-{
-	struct pcp *pcp = this_pcp_slow(zone->mem);
-	unsigned i;
-
-	for (i = 0; i < STACKS_PER_ZONE; i++)
-		WRITE_ONCE(pcp->capacity[zone->id * STACKS_PER_ZONE + i], 0);
-	pcp_drain_zone_local(zone);
-}
-
-void pcp_cpu_leave(struct memory *mem)
-{
-	struct drain_request req = {.mem = mem, .one = leave_one};
-
-	KASSERT(!arch_irqs_enabled());
-	drain_handler(&req);
-}
-
-void pcp_cpu_join(struct memory *mem)
-{
-	struct drain_request req = {.mem = mem, .one = pcp_refresh_zone_local};
-
-	KASSERT(!arch_irqs_enabled());
-	if (arch_cpu_id() < mem->nr_cpus)
-		pcp_set_first(mem, arch_cpu_id());
-	drain_handler(&req);
-}
-
-static void look_up_first(void *arg)
-{
-	struct memory *mem = arg;
-
-	if (arch_cpu_id() < mem->nr_cpus)
-		pcp_set_first(mem, arch_cpu_id());
-}
-
-void pcp_zones_changed(struct memory *mem)
-{
-	/* Who is not online now looks when it joins. */
-	rounds_lock(mem);
-	smp_call_mask(NULL, look_up_first, mem);
-	rounds_unlock(mem);
 }
 
 /* Under pcp_ctl and cpu_hotplug: every owner applies depth and plan of @zone. */
@@ -254,9 +166,9 @@ void pcp_refresh_all(struct memory *mem)
 	rounds_unlock(mem);
 }
 
-int drain_isolated_pages(struct memory *mem)
+int drain_forced(struct memory *mem, void (*one)(struct zone *zone))
 {
-	struct drain_request req = {.mem = mem, .one = drain_isolated_one};
+	struct drain_request req = {.mem = mem, .one = one};
 	int asked;
 
 	rounds_lock(mem);

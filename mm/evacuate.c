@@ -10,28 +10,9 @@
  * Tests:      tests/test_offline.c, tests/test_offline_stall.c, tests/test_contig.c,
  *             tests/test_offline_cancel.c, tests/test_offline_bounds.c, tests/test_step_patience.c.
  */
-#include "mm/mm_priv.h"
-
-/* No progress is judged over this time, in which every thread on every CPU has had at least so many turns. */
-#define STUCK_NS    200000000ULL
-#define STUCK_TURNS 5
-/* So many passes in a row that changed nothing, and then each waits, twice as long as the one before. */
-#define EAGER_PASSES 8
-#define BACK_OFF_MIN 1000000ULL
-#define BACK_OFF_DOUBLINGS 4u
-
-/* Patience is measured by it; who steps through a race moves it. */
-static u64 clock_ns(void)
-{
-	return sched_time(arch_clock_ns());
-}
-
-u64 deadline_from_now(u64 ns)
-{
-	u64 now = clock_ns();
-
-	return ns > ~0ULL - now ? ~0ULL : now + ns;
-}
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/isolate.h"
 
 /* Up to MIGRATE_BATCH heads of movable blocks of the pageblock that reach into [@from, @end); *@next lies behind them. */
 static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, pfn_t *found) REQUIRES_ZONE(zone)
@@ -86,7 +67,7 @@ static void evacuate_pass(struct evacuation *e)
 	unsigned i;
 
 	e->no_target = false;
-	while (pfn < e->end && !cancelled(e) && clock_ns() < e->deadline) {
+	while (pfn < e->end && !cancelled(e) && !deadline_past(e->deadline)) {
 		unsigned nr = find_movable(e, &pfn, found);
 		struct mm_fail fail = {0};
 
@@ -110,30 +91,15 @@ static unsigned long range_free(const struct evacuation *e)
 	return free;
 }
 
-/* Let others run: who is in the way needs the CPU more than the next look at it does. */
-static void back_off(unsigned fruitless)
-{
-	if (fruitless <= EAGER_PASSES)
-		thread_yield();
-	else
-		thread_sleep(BACK_OFF_MIN << MIN(fruitless - EAGER_PASSES - 1, BACK_OFF_DOUBLINGS));
-}
-
-/*
- * An allocated page that no owner has made movable may still be on its way to one, in the hands of a
- * thread that waits for its turn, or whose CPU stands still while the machine under it runs another.  That
- * a page stays says something only if all who may have it could have gone on: so what counts is not time
- * but turns of all threads.  The deadline is the bound where they do not come.
- */
 int evacuate(struct evacuation *e)
 {
 	struct memory *mem = e->zone->mem;
 	struct mm_fail *fail = e->fail;
-	u64 progress = clock_ns(), counted = progress;
 	unsigned long best = range_free(e);
 	pfn_t blocker = PFN_NONE;
-	unsigned stuck = 0, fruitless = 0;
+	struct patience patience;
 
+	patience_begin(&patience);
 	for (;;) {
 		unsigned long free;
 
@@ -155,25 +121,19 @@ int evacuate(struct evacuation *e)
 		}
 		/* In an isolated range pages only become free: that, or another page in the way. */
 		free = range_free(e);
-		if (free > best || fail->pfn != blocker) {
-			progress = counted = clock_ns();
-			stuck = fruitless = 0;
-		}
+		if (free > best || fail->pfn != blocker)
+			patience_begin(&patience);
 		best = free;
 		blocker = fail->pfn;
-		if (threads_had_turn(counted)) {
-			counted = clock_ns();
-			stuck++;
-		}
 		/* A page on its way to the free lists gets there; only what stays can be in the way. */
-		if (stuck >= STUCK_TURNS && clock_ns() - progress >= STUCK_NS) {
+		if (patience_over(&patience)) {
 			if (e->no_target)
 				return mm_fail(fail, fail->pfn, WHY_NO_TARGET, -ENOMEM);
 			if (fail->why != WHY_BUSY)
 				return -EBUSY;
 		}
-		if (clock_ns() >= e->deadline)
+		if (deadline_past(e->deadline))
 			return mm_fail(fail, fail->pfn, WHY_DEADLINE, -ETIMEDOUT);
-		back_off(++fruitless);
+		patience_wait(&patience);
 	}
 }

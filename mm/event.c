@@ -7,7 +7,7 @@
  * Invariants: a count never falls.
  * Tests:      tests/test_events.c, tests/test_words.c.
  */
-#include "mm/mm_priv.h"
+#include <quarry/mm.h>
 
 u64 mm_event_sum(const struct memory *mem, enum mm_event ev)
 {

@@ -1,48 +1,75 @@
 # SPDX-License-Identifier: MIT
 
 # One list for the kernel and for the hosted programs: the same sources, unchanged.
-MM_SRCS += mm/page.c
+# The order is that of floors: a source calls only what stands above its line (tools/floors.py, `make lint`).
+
+# 1: the word of a page, events, traces, memory before the zones
 MM_SRCS += mm/event.c
 MM_SRCS += mm/trace_ring.c
-MM_SRCS += mm/pageblock.c
-MM_SRCS += mm/buddy.c
+MM_SRCS += mm/memblock.c
+MM_SRCS += mm/page.c
+MM_SRCS += mm/debug.c
+# 2: zones
 MM_SRCS += mm/zone.c
+# 3: free lists and pageblocks
+MM_SRCS += mm/buddy.c
+MM_SRCS += mm/poison_take.c
+MM_SRCS += mm/pageblock.c
+MM_SRCS += mm/fallback.c
+MM_SRCS += mm/buddy_range.c
+# 4: caches, and what allocations ask of reclaim
 MM_SRCS += mm/pcp.c
-MM_SRCS += mm/drain.c
+MM_SRCS += mm/pcp_slow.c
+MM_SRCS += mm/claim.c
 MM_SRCS += mm/reclaim_ask.c
-MM_SRCS += mm/reclaim.c
-MM_SRCS += mm/reclaim_lru.c
-MM_SRCS += mm/oom.c
+MM_SRCS += mm/zonelist.c
+# 5: rounds that empty the caches
+MM_SRCS += mm/drain_cpu.c
+MM_SRCS += mm/drain.c
+# 6: allocate and free; the core ends here
+MM_SRCS += mm/alloc_oom.c
+MM_SRCS += mm/alloc_wait.c
 MM_SRCS += mm/page_alloc.c
-MM_SRCS += mm/page_isolation.c
+MM_SRCS += mm/slab.c
+MM_SRCS += mm/mm_init.c
+# 7: memory objects and address spaces
+MM_SRCS += mm/account.c
+MM_SRCS += mm/pagetable.c
+MM_SRCS += mm/tlb.c
+MM_SRCS += mm/lru.c
+MM_SRCS += mm/rmap.c
+MM_SRCS += mm/migwait.c
+MM_SRCS += mm/vm_object.c
+MM_SRCS += mm/vm_use.c
+MM_SRCS += mm/vm_space.c
+MM_SRCS += mm/vm_fault.c
+# 8: moving pages
+MM_SRCS += mm/migrate_lru.c
+MM_SRCS += mm/migrate_movable.c
+MM_SRCS += mm/migrate_kind.c
 MM_SRCS += mm/migrate.c
-MM_SRCS += mm/evacuate.c
 MM_SRCS += mm/compact.c
+# 9: isolated ranges, and contiguous ones
+MM_SRCS += mm/page_isolation.c
+MM_SRCS += mm/patience.c
+MM_SRCS += mm/evacuate.c
 MM_SRCS += mm/contig.c
 MM_SRCS += mm/cma.c
-MM_SRCS += mm/memory_hotplug.c
-MM_SRCS += mm/page_report.c
+# 10: memory that goes and comes
 MM_SRCS += mm/offline_query.c
+MM_SRCS += mm/offline.c
 MM_SRCS += mm/offline_node.c
 MM_SRCS += mm/memory_add.c
 MM_SRCS += mm/standby.c
-MM_SRCS += mm/account.c
-MM_SRCS += mm/slab.c
+MM_SRCS += mm/page_report.c
+# 11: memory that breaks
+MM_SRCS += mm/poison_vm.c
+MM_SRCS += mm/poison_judge.c
+MM_SRCS += mm/poison.c
+# 12: reclaim
+MM_SRCS += mm/reclaim_lru.c
+MM_SRCS += mm/reclaim.c
+# 13: looking at all of it
+MM_SRCS += mm/check_vm.c
 MM_SRCS += mm/check.c
 MM_SRCS += mm/show.c
-MM_SRCS += mm/mm_init.c
-MM_SRCS += mm/memblock.c
-MM_SRCS += mm/pagetable.c
-MM_SRCS += mm/tlb.c
-MM_SRCS += mm/object.c
-MM_SRCS += mm/vmspace.c
-MM_SRCS += mm/vm_use.c
-MM_SRCS += mm/rmap.c
-MM_SRCS += mm/fault.c
-MM_SRCS += mm/lru.c
-MM_SRCS += mm/migwait.c
-MM_SRCS += mm/migrate_lru.c
-MM_SRCS += mm/check_vm.c
-MM_SRCS += mm/poison.c
-MM_SRCS += mm/poison_take.c
-MM_SRCS += mm/poison_vm.c

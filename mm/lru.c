@@ -12,7 +12,8 @@
  * Tests:      tests/test_lru.c, tests/test_reclaim_choice.c, tests/test_reclaim_lru.c,
  *             tests/test_held.c.
  */
-#include "mm/vm_priv.h"
+#include "mm/reclaim_ask.h"
+#include "mm/vm.h"
 #include <quarry/sched_point.h>
 
 /* Entries of a list that one hold of its lock looks at. */
@@ -186,20 +187,4 @@ void putback_lru_page(struct memory *mem, struct page *page)
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
 	if (!owned)
 		mem_put_page(mem, page);
-}
-
-/*
- * Who frees an object takes its pages from it first, under this lock: so one that is named here is
- * there.
- */
-struct vm_object *lru_get_object(struct memory *mem, struct page *page)
-{
-	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
-	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
-	struct vm_object *object = page->owner;
-
-	if (object && !object_tryget(object))
-		object = NULL;
-	spin_unlock_irqrestore(&zone->lru_lock, flags);
-	return object;
 }

@@ -15,7 +15,10 @@
  *             what of it is OFFLINE already, or still, nobody else brings online, takes out or removes.
  * Tests:      tests/test_memory_add.c, tests/test_step_memory_add.c, tests/test_memory_span.c, tests/test_held.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/claim.h"
+#include "mm/event.h"
+#include "mm/pcp.h"
 #include <quarry/memory_hotplug.h>
 
 /* Is there nothing in the section at @pfn? */

@@ -9,7 +9,7 @@
  *             and held by a migrator.
  * Tests:      tests/test_migrate_lru.c, tests/test_migrate_race.c.
  */
-#include "mm/migrate_lru_body.h"
+#include "mm/migrate_lru_inline.h"
 
 const struct migrate_kind migrate_lru_kind = {
     .move = migrate_lru_batch,

@@ -20,7 +20,9 @@
  * bucket after that.  Who saw the marker was queued before it let go of that lock, hence before the
  * marker went, hence before the wake-up.  Who comes later does not see it.
  */
-#include "mm/vm_priv.h"
+#include "mm/event.h"
+#include "mm/vm.h"
+#include <quarry/sched_point.h>
 
 #define BUCKETS 64
 

@@ -9,7 +9,10 @@
  * Tests:      tests/test_init.c, tests/test_init_exact.c, tests/test_cpu_nodes.c, tests/test_standby.c,
  *             tests/test_standby_exact.c, tests/test_held.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/claim.h"
+#include "mm/pcp.h"
+#include <quarry/memory_init.h>
 
 struct memory_list memories = LIST_HEAD_INITIALIZER(memories);
 struct spinlock memories_lock = {.name = "memories", .rank = RANK_CPU_HOTPLUG};
@@ -64,7 +67,7 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	    .start_pfn = cfg->start_pfn, .end_pfn = cfg->end_pfn, .backed = cfg->backed, .pcp = cfg->pcp,
 	    .standby_step = cfg->standby_step ? cfg->standby_step : PAGEBLOCK_PAGES,
 	    .nr_cpus = cfg->nr_cpus, .thread_cpus = cfg->thread_cpus, .nr_nodes = cfg->nr_nodes,
-	    .alloc = cfg->alloc, .alloc_arg = cfg->arg, .policy = ISO_PRECISE,
+	    .alloc = cfg->alloc, .alloc_arg = cfg->arg, .reclaim = cfg->reclaim, .policy = ISO_PRECISE,
 	    .adding = MUTEX("mem_adding"), .hotplug = MUTEX("mem_hotplug"), .poison = MUTEX("poison"),
 	    .pcp_ctl = MUTEX("pcp_ctl"),
 	    .vm = {.lock = SPINLOCK("vm lists", RANK_SPACE), .at_once = RMAP_AT_ONCE},
@@ -157,44 +160,6 @@ void memory_add_standby(struct memory *mem, pfn_t start, pfn_t end) NO_LOCK_ANAL
 	zone->standby_end = end;
 }
 
-/*
- * Cut the reserved block that @pfn lies in until one piece lies wholly inside [@pfn, @end) and starts
- * at @pfn; returns the order of that piece.  Zone lock.
- */
-static unsigned carve_reserved(struct memory *mem, pfn_t pfn, pfn_t end)
-{
-	pfn_t head = page_head(mem, pfn);
-	unsigned order = word_order(page_word(pfn_to_page_in(mem, head)));
-
-	while (head != pfn || head + (1UL << order) > end) {
-		pfn_t upper;
-
-		order--;
-		upper = head + (1UL << order);
-		page_set_state(pfn_to_page_in(mem, upper), PG_TAIL, PG_RESERVED, 0, 0, 1, order);
-		page_store_word(pfn_to_page_in(mem, head), PAGE_WORD(1, PG_RESERVED, order + 1),
-		    PAGE_WORD(1, PG_RESERVED, order));
-		if (pfn >= upper)
-			head = upper;
-	}
-	return order;
-}
-
-void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end)
-{
-	struct memory *mem = zone->mem;
-	unsigned order;
-	pfn_t pfn;
-
-	for (pfn = start; pfn < end; pfn += 1UL << order) {
-		order = carve_reserved(mem, pfn, end);
-		PAGE_ASSERT(mem, pfn_to_page_in(mem, pfn),
-		    page_word(pfn_to_page_in(mem, pfn)) == PAGE_WORD(1, PG_RESERVED, order));
-		zone->managed += 1UL << order;
-		buddy_free(zone, pfn, order);
-	}
-}
-
 void memory_free_range(struct memory *mem, pfn_t start, pfn_t end)
 {
 	pfn_t pfn, next;
@@ -254,14 +219,15 @@ int memory_start(struct memory *mem)
 		zone_plan_capacity(&mem->zones[i], 0);
 	hotplug_unlock(mem);
 	pcp_refresh_all(mem);
-	return reclaim_start(mem);
+	return mem->reclaim ? mem->reclaim->start(mem) : 0;
 }
 
 void memory_stop(struct memory *mem)
 {
 	unsigned i;
 
-	reclaim_stop(mem);
+	if (mem->reclaim)
+		mem->reclaim->stop(mem);
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		struct zone *zone = &mem->zones[i];
 

@@ -7,7 +7,8 @@
  * Invariants: only an OFFLINE pageblock has the bit; whoever brings it online clears it.
  * Tests:      tests/test_offline_node.c, tests/test_offline_node_exact.c, tests/test_step_offline_node.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/isolate.h"
 #include <quarry/memory_hotplug.h>
 
 /* A run of pageblocks that an operation took, so that it can bring back those and no others. */

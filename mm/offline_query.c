@@ -8,7 +8,9 @@
  * Tests:      tests/test_offline_query.c, tests/test_offline.c, tests/test_offline_bounds.c,
  *             tests/test_offline_exact.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/isolate.h"
+#include "mm/offline.h"
 #include <quarry/memory_hotplug.h>
 
 #define CLAIMS 8  /* looked at, at a time */
@@ -198,6 +200,42 @@ bool enough_left(struct memory *mem, pfn_t start, unsigned long nr, const struct
 	range_leaving(mem, start, nr, &out);
 	claims_leaving(mem, mine, &out);
 	return rest_is_enough(&stock, &out);
+}
+
+/* ---- would it succeed? ---- */
+
+int offline_check(struct memory *mem, pfn_t start, unsigned long nr, const struct range_claim *mine,
+    struct mm_fail *fail)
+{
+	struct zone *zone;
+	int err = range_zone(mem, start, nr, &zone, fail);
+	unsigned long offline;
+
+	if (err)
+		return err;
+	offline = range_count(mem, start, nr, PB_OFFLINE) << PAGEBLOCK_ORDER;
+	if (offline == nr)
+		return mm_fail(fail, start, WHY_ALREADY, -EALREADY);
+	if (offline)
+		return mm_fail(fail, start, WHY_MIXED, -EINVAL);
+	err = scan_unmovable(zone, start, nr, fail);
+	if (!err && !enough_left(mem, start, nr, mine))
+		err = mm_fail(fail, PFN_NONE, WHY_LAST, -EBUSY);
+	return err;
+}
+
+int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	struct zone *zone;
+	int err = range_zone(mem, start, nr, &zone, fail);
+
+	if (err)
+		return err;
+	hotplug_lock(mem);
+	if (range_claimed(mem, start, nr))
+		err = mm_fail(fail, start, WHY_CLAIMED, -EBUSY);
+	hotplug_unlock(mem);
+	return err ? err : offline_check(mem, start, nr, NULL, fail);
 }
 
 /* ---- where an offline would succeed ---- */

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_alloc.c: the front door: alloc_pages and free_pages, their slow paths, and bad frees.
+ * page_alloc.c: the front door: alloc_pages, free_pages and put_page, their slow paths, and bad frees.
  *
- * Owns:       the order in which an allocation tries things.
+ * Owns:       pages in state ALLOC, until their owner gives them another one.
  * Locks:      none of its own.
- * Invariants: an allocation never makes a cross-call; it holds no lock while it waits.
+ * Invariants: an allocation never makes a cross-call.  The last put leaves the page FREEING, in the putting
+ *             thread's hands.
  * Tests:      tests/test_page_alloc.c, tests/test_play_alloc.c, tests/test_badinput.c,
  *             tests/test_free_reasons.c, tests/test_zone_locks.c, tests/test_events.c,
- *             tests/test_reclaim.c, tests/test_oom.c, tests/test_compact.c.
+ *             tests/test_reclaim.c, tests/test_oom.c, tests/test_compact.c, tests/test_page.c.
  */
-#include "mm/pcp_body.h"
-
-struct memory kernel_memory;
+#include "mm/event.h"
+#include "mm/pcp_inline.h"
 
 noinline struct page *zero_block(const struct memory *mem, struct page *page, unsigned order)
 {
@@ -69,95 +69,6 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
 	if (likely(free_body(mem, false, page, order)))
 		return 0;
 	return free_slow(mem, page, order);
-}
-
-struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
-{
-	unsigned cpu_node = arch_cpu_node(arch_cpu_id()), i;
-	const struct node *node = &mem->nodes[cpu_node < mem->nr_nodes ? cpu_node : 0];
-	enum zone_kind kind = gfp_kind(gfp);
-
-	for (i = 0; i < load_acquire(&node->nr_zones[kind]); i++) {
-		struct zone *zone = &mem->zones[load_acquire(&node->zonelist[kind][i])];
-		struct page *page;
-
-		if ((gfp & GFP_THISNODE) && zone->node != node->id)
-			continue;
-		if (unlikely(READ_ONCE(zone->futile)))
-			reclaim_reconsider(zone);
-		page = pcp_alloc_zone(zone, gfp, order, zone->kind != kind);
-		if (zone_low(zone))
-			reclaim_wake(zone);
-		if (page)
-			return page;
-	}
-	return NULL;
-}
-
-/* What a compaction has made others may take first: then once more, so often. */
-#define COMPACT_TRIES 4
-
-/* A high order: the reclaim thread makes room, which takes calls to other CPUs. */
-static struct page *alloc_compacted(struct memory *mem, gfp_t gfp, unsigned order)
-{
-	struct page *page = NULL;
-	unsigned try;
-
-	for (try = 0; try < COMPACT_TRIES && !page; try++) {
-		MM_EVENT(mem, ALLOC_COMPACT_WAIT);
-		if (!reclaim_wait_compact(mem, gfp, order))
-			break;
-		page = alloc_from_zonelist(mem, gfp, order);
-	}
-	return page;
-}
-
-/* What keeps an allocation from trying for ever to free pages for a block that does not come together. */
-#define RECLAIM_TURNS 16
-
-/*
- * Nothing was free.  In this order, until there is a page: reclaim, as long as it frees anything
- * that the request can use (for a larger block a few times only: what is freed need not lie
- * together); compaction, for a larger block; a drain; standby memory that another thread's lock
- * keeps offline; the last resort.  For one page the first loop has no other bound: in each of its
- * turns pages that would do were freed, and other requests were served with them.
- */
-static struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
-{
-	const u32 *reserve = &port_task()->reserve;
-	struct oom_seen seen = {.runs = 0};
-	struct page *page = NULL;
-	bool again = true;
-
-	while (!page && again) {
-		unsigned turns = 0;
-		int brought = 0;
-		bool freed;
-
-		oom_begin(mem, &seen);
-		do {
-			freed = reclaim_direct(mem, gfp, order);
-			page = alloc_from_zonelist(mem, gfp, order);
-		} while (!page && freed && (order == 0 || ++turns < RECLAIM_TURNS));
-		/* Chosen to die meanwhile: no more waiting. */
-		if (!page && READ_ONCE(*reserve))
-			return alloc_from_zonelist(mem, gfp | GFP_ALL_RESERVE, order);
-		if (!page && order > 0 && !(gfp & GFP_NORETRY))
-			page = alloc_compacted(mem, gfp, order);
-		if (!page) {
-			MM_EVENT(mem, ALLOC_DRAIN_WAIT);
-			sched_point("slow.drain_wait");
-			if (reclaim_wait_drain(mem))
-				page = alloc_from_zonelist(mem, gfp, order);
-		}
-		if (!page && !(gfp & GFP_NORETRY))
-			brought = reclaim_wait_standby(mem, gfp, order);
-		if (brought < 0)
-			return NULL;
-		if (!page && !brought)
-			page = oom_alloc(mem, gfp, order, &seen, &again);
-	}
-	return page;
 }
 
 /*
@@ -262,6 +173,54 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 	if (!pcp_free_slow(mem, page, order, word))
 		return bad_free(mem, page, order, "freed by two CPUs at once");
 	return 0;
+}
+
+/* States whose pages a scanner may find and take, as long as they have an owner. */
+#define STATES_FOUND (TO(PG_MOVABLE_OPS) | TO(PG_BALLOON) | TO(PG_LRU) | TO(PG_OBJECT))
+
+int mem_put_page(struct memory *mem, struct page *page)
+{
+	u32 word, next;
+
+	do {
+		word = page_word(page);
+		sched_point("put.read");
+		if (word_ref(word) == 0)
+			return bad_free(mem, page, word_order(word), "put of a page without references");
+		if (word_ref(word) > 1) {
+			next = word - 1;
+			continue;
+		}
+		if (!(PAGE_EDGES(word_state(word)) >> PG_FREEING & 1))
+			return bad_free(mem, page, word_order(word), "last put of what a put does not free");
+		/* The last one: nobody can find the page any more, so these cannot change either. */
+		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED) ||
+		    (page->owner && TO(word_state(word)) & STATES_FOUND)) {
+			/* On no list, and its last owner is gone: it stays where it is. */
+			MM_EVENT(mem, QUARANTINED);
+			return bad_free(mem, page, word_order(word), "last put of a page in use");
+		}
+		next = PAGE_WORD(0, PG_FREEING, word_order(word)) |
+		    (word & PAGE_POISON);
+	} while (!atomic_cas(&page->word, word, next));
+	if (word_state(next) == PG_FREEING) {
+		trace_page(mem, TR_put, page_to_pfn_in(mem, page), word_order(next));
+		sched_point("put.zero");
+		if (!pcp_free_slow(mem, page, word_order(next), next))
+			page_corrupt(page, next);
+	}
+	return 0;
+}
+
+void mem_unpin_page(struct memory *mem, struct page *page)
+{
+	/* Both in one, as far as the checker can see: it stops CPUs where interrupts are on. */
+	irqflags_t flags = arch_irq_save();
+
+	PAGE_ASSERT(mem, page, READ_ONCE(page->pincount) > 0);
+	__atomic_fetch_sub(&page->pincount, 1, __ATOMIC_SEQ_CST);
+	mem_put_page(mem, page);
+	arch_irq_restore(flags);
 }
 
 /* Pages moved in one interrupt-off section of the bulk forms. */

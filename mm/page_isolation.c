@@ -12,7 +12,7 @@
  *
  * A page that is being freed while its pageblock is isolated must not land in a cache that was drained
  * already, for there nobody would look again.  Three ways; the last two with exactly one interrupt to
- * every CPU (why one is enough: the table of three in pcp_body.h):
+ * every CPU (why one is enough: the table of three in pcp_inline.h):
  *
  * redrain   all bits are set, the CPUs that seem to hold pages are drained, and each time the range is
  *           found not to be free they are drained again.  No new reading of the type can be stale once
@@ -31,7 +31,10 @@
  *           to the buddy.  The scan comes after the round: before it, a cached page could still be
  *           allocated, and by somebody who cannot move it.  The caches stay on throughout.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/isolate.h"
+#include <quarry/isolation.h>
 
 enum mm_why page_in_way(const struct zone *zone, pfn_t pfn)
 {
@@ -129,6 +132,55 @@ int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_f
 	}
 	return err;
 }
+
+/* ---- the round of the policy "precise" ---- */
+
+void pcp_drain_isolated_local(struct zone *zone)
+{
+	struct memory *mem = zone->mem;
+	struct pcp *pcp = this_pcp_slow(mem);
+	unsigned i, from;
+
+	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
+		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = pcp->count[stack], kept = 0;
+		unsigned order = index_order(i / NR_CACHED_TYPES);
+		struct page **slot = pcp->slot[stack];
+
+		if (!count)
+			continue;
+		zone_lock(zone);
+		for (from = 0; from < count; from++) {
+			pfn_t pfn = page_to_pfn_in(mem, slot[from]);
+
+			if (!pageblock_isolated(pageblock_of(mem, pfn))) {
+				slot[kept++] = slot[from];
+				continue;
+			}
+			trace_page(mem, TR_give, pfn, order);
+			buddy_free(zone, pfn, order);
+		}
+		zone_unlock(zone);
+		WRITE_ONCE(pcp->count[stack], (u16)kept);
+		MM_EVENT_ADD(mem, PCP_DRAINED, count - kept);
+	}
+}
+
+/* On each CPU, irqs off. */
+static void drain_isolated_one(struct zone *zone)
+{
+	if (READ_ONCE(zone->nr_isolated) == 0)
+		return;
+	/* The plan has been cut to what the zone will have left: one interrupt does both. */
+	pcp_refresh_zone_local(zone);
+	pcp_drain_isolated_local(zone);
+}
+
+int drain_isolated_pages(struct memory *mem)
+{
+	return drain_forced(mem, drain_isolated_one);
+}
+
+/* ---- ranges ---- */
 
 int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_policy policy,
     struct mm_fail *fail, struct drain_cost *cost)

@@ -11,7 +11,8 @@
  *
  * Only whole pageblocks: the host's pages are as large where it matters, and a bit for each is enough.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
 #include <quarry/page_report.h>
 
 /* Spans of zones may overlap: the pageblock says whose it is. */

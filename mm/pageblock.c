@@ -8,7 +8,7 @@
  *             pageblock has STACK_NONE for every order; types never change in zone MOVABLE.
  * Checked by: check_memory().  Tests: tests/test_pageblock.c, tests/test_isolation.c, tests/test_offline.c, tests/test_page_report.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
 
 #define BLOCK_ASSERT(zone, pfn, cond) PAGE_ASSERT((zone)->mem, pfn_to_page_in((zone)->mem, (pfn)), cond)
 

@@ -9,7 +9,8 @@
  * Tests:      tests/test_vm.c, tests/test_vm_object.c, tests/test_account.c, tests/test_short.c,
  *             tests/test_held.c, tests/test_vm_exact.c, tests/test_vm_guard.c, tests/test_vm_late.c.
  */
-#include "mm/vm_priv.h"
+#include "mm/page.h"
+#include "mm/vm.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp.c: per-CPU page caches: refill, spill, capacities, and giving back what they hold.
+ * pcp.c: per-CPU page caches: refill, capacities, and giving back what they hold.
  *
  * Owns:       struct pcp's stacks, and every page in state PCP.
  * Locks:      none for the stacks: only the owning CPU touches them, irqs off; the zone lock to refill
@@ -12,9 +12,11 @@
  * Checked by: check_memory().  Tests: tests/test_pcp.c, tests/test_pcp_exact.c,
  *             tests/test_pcp_bounds.c, tests/test_play_refill.c, tests/test_zone_locks.c, tests/test_drain.c,
  *             tests/test_nodes.c.
- *             The fast paths are in pcp_body.h.
+ *             The fast paths are in pcp_inline.h, what they leave to the zone lock in pcp_slow.c.
  */
-#include "mm/pcp_body.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/pcp.h"
 
 /* Most blocks a stack may hold, by cached order; PCP_SLOTS is three times their sum. */
 static const u16 max_capacity[5] = {64, 32, 16, 8, 2};
@@ -76,25 +78,23 @@ void zone_plan_capacity(struct zone *zone, unsigned long leaving)
 
 void pcp_set_first(struct memory *mem, unsigned cpu)
 {
-	unsigned n = arch_cpu_node(cpu), gfp;
-	const struct node *node = &mem->nodes[n < mem->nr_nodes ? n : 0];
+	const struct node *node = memory_node(mem, cpu);
+	unsigned gfp;
 
 	for (gfp = 0; gfp < 8; gfp++) {
-		enum zone_kind kind = gfp_kind(gfp);
+		unsigned at = 0;
+		const struct zone *zone = zonelist_next(node, gfp, &at);
 		/* A node without such memory: a zone that is empty, so always the slow path. */
-		unsigned id = node->id * NR_ZONE_KINDS + kind;
+		unsigned id = node->id * NR_ZONE_KINDS + gfp_kind(gfp);
 
-		if (load_acquire(&node->nr_zones[kind]) &&
-		    mem->zones[load_acquire(&node->zonelist[kind][0])].node == node->id)
-			id = load_acquire(&node->zonelist[kind][0]);
+		if (zone && zone->node == node->id)
+			id = zone->id;
 		WRITE_ONCE(mem->pcp[cpu]->first[gfp],
 		    (u16)(id * STACKS_PER_ZONE + (unsigned)gfp_type(gfp)));
 	}
 }
 
-/* Give back the @n oldest blocks of a stack, from the bottom.  Owner, irqs off, zone lock held. */
-static void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
-    REQUIRES_ZONE(zone)
+void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
 {
 	unsigned order = index_order(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
 	unsigned count = pcp->count[stack], i;
@@ -127,8 +127,7 @@ static unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned
 	return capacity;
 }
 
-/* Take one block for the caller and push up to @n - 1 more.  Owner, irqs off.  NULL: nothing there. */
-static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned order, unsigned stack,
+struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned order, unsigned stack,
     gfp_t gfp, bool lower)
 {
 	unsigned n = 1, pushed = 0, index = order_index(order);
@@ -181,80 +180,6 @@ static struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned orde
 	return pfn_to_page_in(mem, first);
 }
 
-struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
-{
-	unsigned index = order_index(order), stack = zone->id * STACKS_PER_ZONE + STACK_NONE;
-	enum migratetype type = gfp_type(gfp);
-	irqflags_t flags = arch_irq_save();
-	struct pcp *pcp = this_pcp_slow(zone->mem);
-	struct page *page = NULL;
-
-	if (index < NR_CACHED_ORDERS)
-		stack = zone_stack(zone, index, type);
-	/* What this CPU has cached is not counted as free, so no watermark guards it. */
-	if (pcp->count[stack] > 0) {
-		page = pcp->slot[stack][pcp->count[stack] - 1];
-		page_set_state(page, PG_PCP, PG_ALLOC, 0, order, 1, order);
-		WRITE_ONCE(pcp->count[stack], (u16)(pcp->count[stack] - 1));
-	} else if (zone_watermark_ok(zone, order, gfp, lower)) {
-		page = pcp_refill(zone, pcp, order, stack, gfp, lower);
-	}
-	arch_irq_restore(flags);
-	if (page)
-		alloc_check(zone->mem, page, order);
-	return page;
-}
-
-bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
-{
-	unsigned index = order_index(order), stack = 0, n = 0;
-	pfn_t pfn = page_to_pfn_in(mem, page);
-	struct zone *zone = zone_of(mem, pfn);
-	irqflags_t flags = arch_irq_save();
-	struct pcp *pcp = this_pcp_slow(mem);
-	u32 found;
-
-	if (index < NR_CACHED_ORDERS) {
-		stack = READ_ONCE(pageblock_of(mem, pfn)->stack[index]);
-		/*
-		 * Poison never enters a cache.  The word is read here: what the caller saw before interrupts
-		 * went off may be older than a mark that was set while the caches were off, and are on again.
-		 */
-		if (pcp->count[stack] < pcp->capacity[stack] && !(word & PAGE_POISON) &&
-		    page_word(page) == word) {
-			WRITE_ONCE(page->word, PAGE_WORD(0, PG_PCP, order));
-			pcp->slot[stack][pcp->count[stack]] = page;
-			WRITE_ONCE(pcp->count[stack], (u16)(pcp->count[stack] + 1));
-			arch_irq_restore(flags);
-			return true;
-		}
-		n = MIN(order_batch(order), pcp->count[stack]);
-		MM_EVENT(mem, PCP_SPILL);
-	}
-	sched_point("free.direct");
-	zone_lock(zone);
-	sched_point("free.buddy_locked");
-	/* Read again under the lock (law 4): it may be poisoned since, or another CPU have freed it too. */
-	found = page_word(page);
-	if ((found ^ word) & ~PAGE_POISON) {
-		zone_unlock(zone);
-		arch_irq_restore(flags);
-		return false;
-	}
-	if (n)
-		pcp_give_back(zone, pcp, stack, n);
-	trace_page(mem, TR_direct, pfn, order);
-	if (unlikely(found & PAGE_POISON))
-		poison_free_block(zone, pfn, order);
-	else
-		buddy_free(zone, pfn, order);
-	zone_unlock(zone);
-	MM_EVENT_ADD(mem, PCP_SPILL_BLOCKS, n);
-	MM_EVENT(mem, FREE_DIRECT);
-	arch_irq_restore(flags);
-	return true;
-}
-
 void pcp_refresh_zone_local(struct zone *zone)
 {
 	struct pcp *pcp = this_pcp_slow(zone->mem);
@@ -289,40 +214,6 @@ void pcp_drain_zone_local(struct zone *zone)
 		pcp_give_back(zone, pcp, stack, count);
 		zone_unlock(zone);
 		MM_EVENT_ADD(zone->mem, PCP_DRAINED, count);
-	}
-}
-
-/*
- * Look at each cached page's pageblock, and give back those that are isolated, from wherever they lie
- * in the stack; the others keep their order.
- */
-void pcp_drain_isolated_local(struct zone *zone)
-{
-	struct memory *mem = zone->mem;
-	struct pcp *pcp = this_pcp_slow(mem);
-	unsigned i, from;
-
-	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = pcp->count[stack], kept = 0;
-		unsigned order = index_order(i / NR_CACHED_TYPES);
-		struct page **slot = pcp->slot[stack];
-
-		if (!count)
-			continue;
-		zone_lock(zone);
-		for (from = 0; from < count; from++) {
-			pfn_t pfn = page_to_pfn_in(mem, slot[from]);
-
-			if (!pageblock_isolated(pageblock_of(mem, pfn))) {
-				slot[kept++] = slot[from];
-				continue;
-			}
-			trace_page(mem, TR_give, pfn, order);
-			buddy_free(zone, pfn, order);
-		}
-		zone_unlock(zone);
-		WRITE_ONCE(pcp->count[stack], (u16)kept);
-		MM_EVENT_ADD(mem, PCP_DRAINED, count - kept);
 	}
 }
 

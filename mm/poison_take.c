@@ -14,7 +14,8 @@
  * Checked by: check_memory().  Tests: tests/test_poison.c, tests/test_poison_states.c,
  *             tests/test_poison_exact.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
 
 #define RETIRED_WORD (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON)
 

@@ -10,7 +10,8 @@
  *             that took each away.
  * Tests:      tests/test_poison_vm.c, tests/test_poison_exact.c.
  */
-#include "mm/poison_priv.h"
+#include "mm/buddy.h"
+#include "mm/poison.h"
 
 /*
  * The pager still has what is in a page that nobody wrote to.  Of what was anybody's to write to from the start

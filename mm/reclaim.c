@@ -6,10 +6,9 @@
  *
  * Owns:       struct reclaim: what is under way, and served.
  * Locks:      none of its own; drain_all_pages takes cpu_hotplug and pcp_ctl.
- * Invariants: done <= started <= asked; a ticket is served only by a drain that started after it
- *             was handed out, so that what its holder saw missing has been looked for since.  The
- *             same for runs over the reclaim lists, and for compactions.  A drain waits for one
- *             batch of a run at most, or for one compaction.
+ * Invariants: done <= started <= asked, for drains, runs and compactions; a ticket is served only by work
+ *             that started after it was handed out, so that what its holder saw missing has been
+ *             looked for since.  A drain waits for one batch of a run at most, or for one compaction.
  *             A run stops in a zone when it lacks nothing (zone_lacks): then each request that
  *             waits for it and may use the zone passes zone_watermark_ok there.
  *             A reclaim thread never waits for memory: its allocations may use the reserve.
@@ -17,62 +16,37 @@
  *             tests/test_reclaim_lru.c, tests/test_reclaim_ask.c, tests/test_reclaim_exact.c,
  *             tests/test_compact.c, tests/test_standby.c.
  */
-#include "mm/lru_scan.h"
+#include "mm/event.h"
+#include "mm/migrate.h"
+#include "mm/offline.h"
+#include "mm/reclaim.h"
+#include <quarry/memory_init.h>
 
 /* Over the lists of a zone in a run: what is touched between the two stays. */
 #define RUN_PASSES 2
 
-static bool drain_wanted(const struct reclaim *r)
-{
-	return READ_ONCE(r->asked) != READ_ONCE(r->started);
-}
-
 static bool run_wanted(const struct reclaim *r)
 {
-	return READ_ONCE(r->low) || READ_ONCE(r->runs_asked) != READ_ONCE(r->runs_done);
-}
-
-static bool compact_wanted(const struct reclaim *r)
-{
-	return READ_ONCE(r->compact_asked) != READ_ONCE(r->compact_done);
+	return READ_ONCE(r->low) || tickets_waiting(&r->runs);
 }
 
 static bool wanted(void *arg)
 {
 	struct reclaim *r = arg;
 
-	return READ_ONCE(r->stop) || drain_wanted(r) || run_wanted(r) || compact_wanted(r);
+	return READ_ONCE(r->stop) || tickets_waiting(&r->drains) || run_wanted(r) ||
+	    tickets_waiting(&r->compactions);
 }
 
 static void serve_drain(struct node *node)
 {
 	struct reclaim *r = &node->reclaim;
-	u64 upto;
+	u64 upto = tickets_begin(&r->drains);
 
-	/* Every ticket up to here was handed out before the drain below starts. */
-	upto = load_acquire(&r->asked);
-	WRITE_ONCE(r->started, upto);
 	drain_all_pages(node->mem, NULL);
 	MM_EVENT(node->mem, RECLAIM_RUNS);
-	store_release(&r->done, upto);
+	tickets_end(&r->drains, upto);
 	wake_up(&r->served);
-}
-
-unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
-{
-	long lacks = -zone_spare(zone, (cma ? GFP_MOVABLE : GFP_KERNEL) | GFP_HIGH_MARK, false);
-
-	for (; waiting; waiting &= waiting - 1) {
-		unsigned bit = (unsigned)__builtin_ctzll(waiting);
-		gfp_t gfp = request_gfp(bit / NR_ORDERS);
-		long want = 1L << bit % NR_ORDERS;
-
-		if (cma && !(gfp & GFP_MOVABLE))
-			continue;
-		want -= zone_spare(zone, gfp | GFP_HIGH_MARK, zone->kind != gfp_kind(gfp));
-		lacks = MAX(lacks, want);
-	}
-	return lacks > 0 ? (unsigned long)lacks : 0;
 }
 
 /* One pass over the lists of a zone, until it lacks nothing: true. */
@@ -95,7 +69,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 			drain_local_pages(zone->mem, zone);
 		reclaim_note_freed(zone, scan->freed - before, scan->freed_cma - cma);
 		left -= MIN(left, (unsigned long)scan->batch);
-		if (drain_wanted(&node->reclaim))
+		if (tickets_waiting(&node->reclaim.drains))
 			serve_drain(node);
 	}
 	return true;
@@ -166,8 +140,8 @@ static void note_run(struct zone *zone, u64 came, u64 freed)
 static void serve_run(struct node *node)
 {
 	struct reclaim *r = &node->reclaim;
-	/* Every ticket up to here was handed out, and its bit set, before the run below starts. */
-	u64 upto = load_acquire(&r->runs_asked), waiting = atomic_and(&r->run_for, 0ULL);
+	/* The bit of each was set before its ticket. */
+	u64 upto = tickets_begin(&r->runs), waiting = atomic_and(&r->run_for, 0ULL);
 	u64 found = 0;
 	unsigned kind;
 
@@ -184,7 +158,7 @@ static void serve_run(struct node *node)
 		note_run(zone, came, freed);
 	}
 	WRITE_ONCE(r->run_in_vain, (r->run_in_vain | waiting) & ~found);
-	store_release(&r->runs_done, upto);
+	tickets_end(&r->runs, upto);
 	wake_up(&r->served);
 }
 
@@ -192,11 +166,10 @@ static void serve_run(struct node *node)
 static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 {
 	struct zone *zone;
-	unsigned i;
+	unsigned at;
 	long pages;
 
-	for (i = 0; i < load_acquire(&node->nr_zones[gfp_kind(gfp)]); i++) {
-		zone = &node->mem->zones[load_acquire(&node->zonelist[gfp_kind(gfp)][i])];
+	for_each_zone_of(node, gfp, zone, at) {
 		pages = standby_online(zone);
 		if (pages == -EAGAIN)
 			standby_ask(node->mem, request_bit(gfp, order));
@@ -212,11 +185,8 @@ static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 static void serve_compact(struct node *node)
 {
 	struct reclaim *r = &node->reclaim;
-	/*
-	 * Every ticket up to here was handed out, and its bit set, before the compaction below
-	 * starts.
-	 */
-	u64 upto = load_acquire(&r->compact_asked), want = atomic_and(&r->compact, 0ULL);
+	/* The bit of each was set before its ticket. */
+	u64 upto = tickets_begin(&r->compactions), want = atomic_and(&r->compact, 0ULL);
 	unsigned kind, order;
 
 	/* What lies in caches may be all that keeps blocks apart. */
@@ -232,11 +202,11 @@ static void serve_compact(struct node *node)
 				WRITE_ONCE(r->in_vain, r->in_vain | bit);
 			else
 				WRITE_ONCE(r->in_vain, r->in_vain & ~bit);
-			if (drain_wanted(r))
+			if (tickets_waiting(&r->drains))
 				serve_drain(node);
 		}
 	}
-	store_release(&r->compact_done, upto);
+	tickets_end(&r->compactions, upto);
 	wake_up(&r->served);
 }
 
@@ -251,11 +221,11 @@ static void reclaim_thread(void *arg)
 		if (READ_ONCE(r->stop))
 			return;
 		sched_point("reclaim.woken");
-		if (drain_wanted(r))
+		if (tickets_waiting(&r->drains))
 			serve_drain(node);
 		if (run_wanted(r))
 			serve_run(node);
-		if (compact_wanted(r))
+		if (tickets_waiting(&r->compactions))
 			serve_compact(node);
 	}
 }
@@ -300,3 +270,9 @@ void reclaim_stop(struct memory *mem)
 		wake_up(&r->served);
 	}
 }
+
+const struct reclaim_ops memory_reclaim = {
+    .batch = reclaim_batch,
+    .start = reclaim_start,
+    .stop = reclaim_stop,
+};

@@ -13,15 +13,28 @@
  *             tests/test_reclaim_direct.c, tests/test_reclaim_ask.c, tests/test_reclaim_exact.c,
  *             tests/test_standby.c.
  */
-#include "mm/lru_scan.h"
+#include "mm/event.h"
+#include "mm/reclaim_ask.h"
 
 u64 reclaim_look_ns = 100000000ULL;
 
-static struct reclaim *my_reclaim(struct memory *mem)
-{
-	unsigned node = arch_cpu_node(arch_cpu_id());
+/* ---- what is missing ---- */
 
-	return &mem->nodes[node < mem->nr_nodes ? node : 0].reclaim;
+unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
+{
+	long lacks = -zone_spare(zone, (cma ? GFP_MOVABLE : GFP_KERNEL) | GFP_HIGH_MARK, false);
+
+	for (; waiting; waiting &= waiting - 1) {
+		unsigned bit = (unsigned)__builtin_ctzll(waiting);
+		gfp_t gfp = request_gfp(bit / NR_ORDERS);
+		long want = 1L << bit % NR_ORDERS;
+
+		if (cma && !(gfp & GFP_MOVABLE))
+			continue;
+		want -= zone_spare(zone, gfp | GFP_HIGH_MARK, zone->kind != gfp_kind(gfp));
+		lacks = MAX(lacks, want);
+	}
+	return lacks > 0 ? (unsigned long)lacks : 0;
 }
 
 /* ---- waking, for a low watermark ---- */
@@ -55,7 +68,7 @@ void reclaim_wake(struct zone *zone)
 
 struct ticket {
 	const struct reclaim *r;
-	const u64 *done; /* of its kind */
+	const struct ticket_queue *queue;
 	u64 number;
 };
 
@@ -63,17 +76,22 @@ static bool served(void *arg)
 {
 	struct ticket *t = arg;
 
-	return load_acquire(t->done) >= t->number || READ_ONCE(t->r->stop);
+	return load_acquire(&t->queue->done) >= t->number || READ_ONCE(t->r->stop);
 }
 
-/* Take a ticket of the kind that is counted by @asked and @done, and wait until it is served. */
-static bool wait_ticket(struct reclaim *r, u64 *asked, const u64 *done)
+static u64 take_ticket(struct ticket_queue *queue)
 {
-	struct ticket t = {.r = r, .done = done};
+	return atomic_add(&queue->asked, 1) + 1;
+}
+
+/* Take a ticket, and wait until it is served. */
+static bool wait_ticket(struct reclaim *r, struct ticket_queue *queue)
+{
+	struct ticket t = {.r = r, .queue = queue};
 
 	if (!READ_ONCE(r->thread) || READ_ONCE(r->stop))
 		return false;
-	t.number = atomic_add(asked, 1) + 1;
+	t.number = take_ticket(queue);
 	sched_point("reclaim.ticket");
 	wake_up(&r->wake);
 	wait_until(&r->served, served, &t, WAIT_FOREVER);
@@ -82,32 +100,33 @@ static bool wait_ticket(struct reclaim *r, u64 *asked, const u64 *done)
 
 bool reclaim_wait_drain(struct memory *mem)
 {
-	struct reclaim *r = my_reclaim(mem);
+	struct reclaim *r = &memory_node(mem, arch_cpu_id())->reclaim;
 
-	return wait_ticket(r, &r->asked, &r->done);
+	return wait_ticket(r, &r->drains);
 }
 
 bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	struct reclaim *r = my_reclaim(mem);
+	struct reclaim *r = &memory_node(mem, arch_cpu_id())->reclaim;
 	u64 bit = request_bit(gfp, order);
 
 	/*
 	 * Before the ticket: so the compaction that serves it sees the bit, if no earlier one has.
 	 */
 	atomic_or(&r->compact, bit);
-	return wait_ticket(r, &r->compact_asked, &r->compact_done) &&
+	return wait_ticket(r, &r->compactions) &&
 	    !(READ_ONCE(r->in_vain) & bit);
 }
 
 /* ---- waiting for a run ---- */
 
 /*
- * A request that waits, and its zones, a bit for each id: its thread may move to another node
- * meanwhile.
+ * A request that waits, the node that it began on, and its zones, a bit for each id: its thread may
+ * move to another node meanwhile.
  */
 struct request {
 	struct memory *mem;
+	const struct node *node;
 	gfp_t gfp;
 	unsigned order;
 	u32 zones;
@@ -136,11 +155,12 @@ static u64 freed_for(const struct request *q)
 /* From here on what is freed counts. */
 static struct request request_of(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	struct request q = {.mem = mem, .gfp = gfp, .order = order};
+	struct request q = {
+	    .mem = mem, .node = memory_node(mem, arch_cpu_id()), .gfp = gfp, .order = order};
 	const struct zone *zone;
-	unsigned i;
+	unsigned at;
 
-	for (i = 0; (zone = zonelist_zone(mem, gfp, i)); i++)
+	for_each_zone_of(q.node, gfp, zone, at)
 		q.zones |= 1u << zone->id;
 	q.freed = freed_for(&q);
 	return q;
@@ -174,7 +194,7 @@ static bool run_served(void *arg)
 {
 	const struct request *q = arg;
 
-	return load_acquire(&q->r->runs_done) >= q->number || freed_for(q) != q->freed ||
+	return load_acquire(&q->r->runs.done) >= q->number || freed_for(q) != q->freed ||
 	    request_ok(q) || READ_ONCE(q->r->stop) || READ_ONCE(port_task()->reserve);
 }
 
@@ -194,19 +214,33 @@ static bool wait_for_run(struct request *q, struct reclaim *r)
 	/* Before the ticket: so the run that serves it sees the bit, if no earlier one has. */
 	atomic_or(&r->run_for, bit);
 	q->r = r;
-	q->number = atomic_add(&r->runs_asked, 1) + 1;
+	q->number = take_ticket(&r->runs);
 	sched_point("reclaim.run_ticket");
 	MM_EVENT(q->mem, RECLAIM_WAIT);
 	wake_up(&r->wake);
 	while (!wait_until(&r->served, run_served, q, READ_ONCE(reclaim_look_ns)))
 		;
 	sched_point("reclaim.run_waited");
-	return load_acquire(&r->runs_done) < q->number || !(READ_ONCE(r->run_in_vain) & bit);
+	return load_acquire(&r->runs.done) < q->number || !(READ_ONCE(r->run_in_vain) & bit);
 }
 
 /* ---- waiting for standby memory ---- */
 
 u64 standby_wait_ns = 10000000000ULL;
+
+u64 standby_ask(struct memory *mem, u64 run_for)
+{
+	struct standby_thread *s = &mem->standby;
+	u64 ticket;
+
+	if (!READ_ONCE(s->thread) || READ_ONCE(s->stop))
+		return 0;
+	/* Before the ticket: so the turn that serves it sees the bits, if no earlier one has. */
+	atomic_or(&s->run_for, run_for);
+	ticket = take_ticket(&s->tickets);
+	wake_up(&s->wake);
+	return ticket;
+}
 
 static unsigned long standby_for(const struct request *q)
 {
@@ -223,7 +257,7 @@ static bool standby_served(void *arg)
 	const struct request *q = arg;
 	const struct standby_thread *s = &q->mem->standby;
 
-	return load_acquire(&s->done) >= q->number || try_again(q) || READ_ONCE(s->stop) ||
+	return load_acquire(&s->tickets.done) >= q->number || try_again(q) || READ_ONCE(s->stop) ||
 	    READ_ONCE(port_task()->reserve);
 }
 
@@ -270,13 +304,13 @@ static unsigned long drop_unmapped(struct zone *zone, gfp_t gfp)
 	struct lru_scan scan = {.zone = zone, .batch = RECLAIM_BATCH, .direct = true};
 
 	scan.spare_cma = !(gfp & GFP_MOVABLE);
-	if (!zone_evictable(zone))
+	if (!zone->mem->reclaim || !zone_evictable(zone))
 		return 0;
 	if (too_many_taken(zone)) {
 		MM_EVENT(zone->mem, RECLAIM_THROTTLED);
 		return 0;
 	}
-	reclaim_batch(&scan);
+	zone->mem->reclaim->batch(&scan);
 	MM_EVENT_ADD(zone->mem, RECLAIM_DIRECT, scan.freed);
 	reclaim_note_freed(zone, scan.freed, scan.freed_cma);
 	return scan.freed;
@@ -289,7 +323,7 @@ static unsigned long drop_unmapped(struct zone *zone, gfp_t gfp)
 bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct request q = request_of(mem, gfp, order);
-	unsigned asked = 0, i; /* nodes, one bit each */
+	unsigned asked = 0, at; /* nodes, one bit each */
 	struct zone *zone;
 
 	if (READ_ONCE(port_task()->reserve))
@@ -297,12 +331,12 @@ bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order)
 	/* Others have freed enough since it looked. */
 	if (try_again(&q))
 		return true;
-	for (i = 0; (zone = zonelist_zone(mem, gfp, i)); i++) {
+	for_each_zone_of(q.node, gfp, zone, at) {
 		if (drop_unmapped(zone, gfp))
 			return true;
 	}
 	sched_point("reclaim.dropped");
-	for (i = 0; (zone = zonelist_zone(mem, gfp, i)); i++) {
+	for_each_zone_of(q.node, gfp, zone, at) {
 		/* By the next look it may be gone again: that says nothing of what a run would find. */
 		if (request_ok(&q)) {
 			sched_point("reclaim.enough");

@@ -7,7 +7,7 @@
  * Invariants: only a page of a pager's object is dropped, and only while its pager has the content: a
  *             dirty one is handed over first, when nobody can write to it any more.
  *             While it is unmapped for that, a marker and migration entries stand in its place, as
- *             while it is moved (migrate_lru_body.h): who touches it waits.
+ *             while it is moved (migrate_lru_inline.h): who touches it waits.
  *             An allocation drops only what nobody has mapped: it needs no shootdown, which is a
  *             cross-call.  All else is for reclaim threads, which make one shootdown a batch.
  * Tests:      tests/test_reclaim_lru.c, tests/test_reclaim_choice.c, tests/test_reclaim_clean.c,
@@ -17,8 +17,9 @@
  * lock is mapped nowhere and used by nobody: more are taken from slots and entries only, under that
  * lock; and an unmapping keeps its own until its shootdown is over (tlb.c).
  */
-#include "mm/lru_scan.h"
-#include "mm/mig_step.h"
+#include "mm/event.h"
+#include "mm/migrate_step.h"
+#include "mm/reclaim.h"
 
 /* What was decided about an isolated page. */
 enum verdict {

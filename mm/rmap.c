@@ -10,7 +10,9 @@
  * Tests:      tests/test_vm.c, tests/test_migrate_lru.c, tests/test_rmap.c, tests/test_rmap_walk.c,
  *             tests/test_vm_exact.c, tests/test_vm_guard.c, tests/test_vm_late.c, tests/test_held.c.
  */
-#include "mm/vm_priv.h"
+#include "mm/event.h"
+#include "mm/page.h"
+#include "mm/vm.h"
 
 /*
  * The tree is ordered by the first slot that a region shows; regions that begin at the same one by their

@@ -7,7 +7,9 @@
  * Invariants: reads only.
  * Tests:      tests/test_words.c, tests/test_cover.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/pcp.h"
+#include "mm/zone.h"
+#include <quarry/isolation.h>
 
 static const char *const kind_names[NR_ZONE_KINDS] = {"DMA32", "NORMAL", "MOVABLE"};
 static const char *const type_names[NR_MIGRATETYPES] = {"unmovable", "movable", "reclaimable", "cma"};

@@ -8,7 +8,8 @@
  *             size's list; a page without objects in use goes back to the allocator, but for one.
  * Tests:      tests/test_slab.c, tests/test_account.c, tests/test_short.c, tests/test_play_slab.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/event.h"
+#include "mm/page.h"
 #include <quarry/account.h>
 
 #define MIN_SHIFT SLAB_MIN_SHIFT

@@ -14,7 +14,10 @@
  * Tests:      tests/test_standby.c, tests/test_standby_exact.c, tests/test_offline_bounds.c,
  *             tests/test_silence_standby.c, tests/races/R-SBY.race.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/offline.h"
+#include "mm/reclaim_ask.h"
 
 #include <quarry/memory_hotplug.h>
 
@@ -162,25 +165,11 @@ long standby_online(struct zone *zone)
 /* How long it sleeps when somebody else has the lock of the page tables for descriptors. */
 #define TABLES_NS 1000000ULL
 
-u64 standby_ask(struct memory *mem, u64 run_for)
-{
-	struct standby_thread *s = &mem->standby;
-	u64 ticket;
-
-	if (!READ_ONCE(s->thread) || READ_ONCE(s->stop))
-		return 0;
-	/* Before the ticket: so the turn that serves it sees the bits, if no earlier one has. */
-	atomic_or(&s->run_for, run_for);
-	ticket = atomic_add(&s->asked, 1) + 1;
-	wake_up(&s->wake);
-	return ticket;
-}
-
 static bool wanted(void *arg)
 {
 	const struct standby_thread *s = arg;
 
-	return READ_ONCE(s->stop) || READ_ONCE(s->asked) != READ_ONCE(s->done);
+	return READ_ONCE(s->stop) || tickets_waiting(&s->tickets);
 }
 
 /* A step of @zone for each turn in which it is still wanted: others may have freed enough. */
@@ -219,11 +208,11 @@ static void standby_run(void *arg)
 		wait_until(&s->wake, wanted, s, WAIT_FOREVER);
 		if (READ_ONCE(s->stop))
 			return;
-		upto = load_acquire(&s->asked);
+		upto = tickets_begin(&s->tickets);
 		run_for = atomic_and(&s->run_for, 0ULL);
 		for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
 			bring_wanted(&mem->zones[i], run_for);
-		store_release(&s->done, upto);
+		tickets_end(&s->tickets, upto);
 		wake_up(&s->served);
 	}
 }

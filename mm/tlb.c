@@ -9,7 +9,8 @@
  * Tests:      tests/test_vm.c, tests/test_vm_exact.c, tests/test_step_tlb.c, tests/test_migrate_race.c,
  *             tests/test_reclaim_lru.c.
  */
-#include "mm/vm_priv.h"
+#include "mm/event.h"
+#include "mm/vm.h"
 
 void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);
 

@@ -8,7 +8,7 @@
  * Invariants: a ring keeps the last TRACE_RECORDS records of its CPU.
  * Tests:      tests/test_trace_ring.c, tests/test_words.c.
  */
-#include "mm/mm_priv.h"
+#include <quarry/mm.h>
 
 #define HISTORY 12 /* records that a report prints */
 

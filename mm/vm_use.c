@@ -11,7 +11,7 @@
  * Tests:      tests/test_account.c, tests/test_short.c, tests/test_vm_exact.c,
  *             tests/test_vm_guard.c.
  */
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 #include <quarry/account.h>
 
 static int compare(const struct vm_use *a, const struct vm_use *b)

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * zone.c: zones of a node, the order in which an allocation tries them, and watermarks.
+ * zone.c: watermarks of zones, and which zone a range or a CPU belongs to.
  *
- * Owns:       struct zone's span, marks and reserve; struct node's zonelists.
- * Locks:      mem->hotplug for spans and lists; the marks are read racily by allocations.
- * Invariants: min <= low <= high; a zonelist names each zone that has memory once, nearest node first
- *             and, on a node, highest kind first.
+ * Owns:       struct zone's span, watermarks and reserve.
+ * Locks:      mem->hotplug for spans; the watermarks are read racily by allocations.
+ * Invariants: min <= low <= high.
  * Tests:      tests/test_zone.c, tests/test_nodes.c, tests/test_memory_span.c,
  *             tests/test_zone_locks.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/zone.h"
 
 /*
  * min is what only ATOMIC callers may use (half of it) and reclaim owns; low wakes reclaim, high is
@@ -57,82 +56,6 @@ bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool 
 	return zone_spare(zone, gfp, lower) >= 1L << order;
 }
 
-/* Node ids of @mem by distance from @from, nearest first; equals by id, counted from @from on. */
-static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *out)
-{
-	unsigned nr = 0, i;
-
-	for (i = 0; i < mem->nr_nodes; i++) {
-		u8 node = (u8)((from + i) % mem->nr_nodes);
-		unsigned at = nr++;
-
-		while (at > 0 && mem->nodes[from].distance[out[at - 1]] > mem->nodes[from].distance[node]) {
-			out[at] = out[at - 1];
-			at--;
-		}
-		out[at] = node;
-	}
-	return nr;
-}
-
-/*
- * From the end to the front: an old entry stands at its new place, which is behind the old one, before it
- * is overwritten.
- */
-static void store_zonelist(struct node *node, unsigned kind, const u8 *list, unsigned nr)
-{
-	unsigned old = READ_ONCE(node->nr_zones[kind]), i;
-
-	for (i = nr; i-- > 0;) {
-		store_release(&node->zonelist[kind][i], list[i]);
-		if (i == old)
-			store_release(&node->nr_zones[kind], (u8)nr);
-	}
-}
-
-void memory_build_zonelists(struct memory *mem)
-{
-	u8 order[MAX_NODES], list[MAX_ZONES];
-	unsigned n, i, kind;
-	int k;
-
-	for (n = 0; n < mem->nr_nodes; n++) {
-		struct node *node = &mem->nodes[n];
-		unsigned nr = nodes_by_distance(mem, n, order);
-
-		for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
-			unsigned count = 0;
-
-			for (i = 0; i < nr; i++) {
-				for (k = (int)kind; k >= 0; k--) {
-					unsigned id = order[i] * NR_ZONE_KINDS + (unsigned)k;
-
-					if (zone_has_span(&mem->zones[id]))
-						list[count++] = (u8)id;
-				}
-			}
-			store_zonelist(node, kind, list, count);
-		}
-	}
-}
-
-struct zone *zonelist_zone(struct memory *mem, gfp_t gfp, unsigned i)
-{
-	unsigned cpu_node = arch_cpu_node(arch_cpu_id()), at;
-	const struct node *node = &mem->nodes[cpu_node < mem->nr_nodes ? cpu_node : 0];
-	enum zone_kind kind = gfp_kind(gfp);
-
-	for (at = 0; at < load_acquire(&node->nr_zones[kind]); at++) {
-		struct zone *zone = &mem->zones[load_acquire(&node->zonelist[kind][at])];
-
-		if ((gfp & GFP_THISNODE) && zone->node != node->id)
-			continue;
-		if (i-- == 0)
-			return zone;
-	}
-	return NULL;
-}
-
 int range_zone(struct memory *mem, pfn_t start, unsigned long nr, struct zone **zone,
     struct mm_fail *fail)
 {
@@ -150,4 +73,11 @@ int range_zone(struct memory *mem, pfn_t start, unsigned long nr, struct zone **
 			return mm_fail(fail, pfn, WHY_ZONES, -EINVAL);
 	}
 	return 0;
+}
+
+struct node *memory_node(struct memory *mem, unsigned cpu)
+{
+	unsigned node = arch_cpu_node(cpu);
+
+	return &mem->nodes[node < mem->nr_nodes ? node : 0];
 }

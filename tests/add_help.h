@@ -9,6 +9,7 @@
 #include "tests/mov_help.h"
 
 #include <quarry/memory_hotplug.h>
+#include <quarry/memory_init.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 /* The memory begins so many pageblocks before the border of a section, and ends as many behind it. */

@@ -14,6 +14,7 @@
 #include <quarry/task.h>
 #include <quarry/user.h>
 #include <quarry/vm.h>
+#include <quarry/isolation.h>
 
 #include "tests/judge_help.h"
 

@@ -12,6 +12,8 @@
 #include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/ktest.h>
+#include <quarry/memory_hotplug.h>
+#include <quarry/memory_init.h>
 #include <quarry/string.h>
 
 #define MAX_TEST_CPUS 8
@@ -121,6 +123,7 @@ static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t
 		.thread_cpus = ktest_cpus() < nr_cpus ? ktest_cpus() : 0,
 		.nr_nodes = 1,
 		.backed = backed,
+		.reclaim = &memory_reclaim,
 		.alloc = arena_alloc,
 	};
 	int err = memmap && pageblocks ? memory_init(mem, &cfg) : -ENOMEM, kind;

@@ -8,6 +8,7 @@
 
 #include "mm/mm_priv.h"
 #include <quarry/ktest.h>
+#include <quarry/memory_hotplug.h>
 #include <quarry/string.h>
 
 #define TEST_MAX_CPUS   8

@@ -210,6 +210,7 @@ bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsign
 	    .end_pfn = start + nr,
 	    .nr_cpus = ktest_cpus(),
 	    .nr_nodes = 1,
+	    .reclaim = &memory_reclaim,
 	    .alloc = arena->alloc,
 	    .arg = arena->alloc_arg,
 	};

@@ -8,6 +8,7 @@
 
 #include "mm/mm_priv.h"
 #include <quarry/ktest.h>
+#include <quarry/memory_init.h>
 
 /* Pageblocks of a zone that is large enough for every CPU to cache order 0 of every type. */
 #define CACHED_BLOCKS ((unsigned)MAX(2UL, 512 / PAGEBLOCK_PAGES))

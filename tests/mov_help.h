@@ -8,6 +8,7 @@
 
 #include "tests/mm_test.h"
 #include "tests/vm_help.h"
+#include <quarry/movable.h>
 
 static inline struct zone *zone_in(struct memory *mem, enum zone_kind kind)
 {

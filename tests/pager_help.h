@@ -6,7 +6,7 @@
 #ifndef QUARRY_TESTS_PAGER_HELP_H
 #define QUARRY_TESTS_PAGER_HELP_H
 
-#include "mm/lru_scan.h"
+#include "mm/reclaim.h"
 #include "tests/mm_test.h"
 #include "tests/vm_help.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * play_ask.h: mm/reclaim_ask.c with what it calls made up, for two suites: waits, wake-ups, batches
- * and questions are noted in the text of judge_help.h, and do what the test has said.
+ * play_ask.h: mm/reclaim_ask.c with what it calls made up, for two suites: waits, wake-ups and
+ * batches are noted in the text of judge_help.h, and do what the test has said.
  */
 #ifndef QUARRY_TESTS_PLAY_ASK_H
 #define QUARRY_TESTS_PLAY_ASK_H
@@ -12,7 +12,6 @@ static unsigned my_node;
 static void (*in_wait)(void);
 static unsigned turns;     /* of a wait that end without its condition */
 static unsigned long drop[2 * NR_ZONE_KINDS]; /* pages that a batch frees, by zone */
-static u64 ticket;         /* of the standby thread */
 
 static bool note_wait(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
 {
@@ -37,22 +36,16 @@ static void note_batch(struct lru_scan *scan)
 	scan->freed = drop[scan->zone->id];
 }
 
-static u64 note_ask(struct memory *mem, u64 run_for)
+static struct node *node_of_cpu(struct memory *mem, unsigned cpu)
 {
-	judge_note("ask %llx\n", (unsigned long long)run_for);
-	return ticket;
-}
-
-static unsigned node_of_cpu(unsigned cpu)
-{
-	return my_node;
+	return &mem->nodes[my_node < mem->nr_nodes ? my_node : 0];
 }
 
 #define wake_up              note_wake
 #define wait_until           note_wait
-#define reclaim_batch        note_batch
-#define standby_ask          note_ask
-#define arch_cpu_node        node_of_cpu
+#define standby_ask          played_standby_ask
+#define zone_lacks           played_lacks
+#define memory_node          node_of_cpu
 /* Objects: each suite has its own. */
 #define reclaim_look_ns      PLAY_NAME(look_ns)
 #define standby_wait_ns      PLAY_NAME(wait_ns)
@@ -64,6 +57,8 @@ static unsigned node_of_cpu(unsigned cpu)
 #define reclaim_note_freed   played_note_freed
 #define reclaim_direct       played_direct
 extern u64 reclaim_look_ns, standby_wait_ns;
+static unsigned long played_lacks(const struct zone *zone, u64 waiting, bool cma);
+static u64 played_standby_ask(struct memory *mem, u64 run_for);
 static void played_reconsider(struct zone *zone);
 static void played_wake(struct zone *zone);
 static bool played_wait_drain(struct memory *mem);
@@ -73,6 +68,7 @@ static void played_note_freed(struct zone *zone, unsigned long nr, unsigned long
 static bool played_direct(struct memory *mem, gfp_t gfp, unsigned order);
 #include "mm/reclaim_ask.c" /* NOLINT(bugprone-suspicious-include): what is played */
 
+static const struct reclaim_ops played_ops = {.batch = note_batch};
 static struct reclaim *at[NODES];
 static unsigned long free_pages_of[2 * NR_ZONE_KINDS];
 
@@ -85,6 +81,7 @@ static bool begin(struct ktest *t)
 	unsigned i;
 
 	/* Each suite calls some of it. */
+	(void)played_lacks;
 	(void)played_reconsider;
 	(void)played_wake;
 	(void)played_wait_drain;
@@ -94,12 +91,12 @@ static bool begin(struct ktest *t)
 	judge_begin();
 	in_wait = NULL;
 	my_node = turns = 0;
-	ticket = 0;
 	memset(drop, 0, sizeof(drop));
 	world = build_memory(t, NODES, NULL, specs, ARRAY_SIZE(specs));
 	if (!world)
 		return false;
 	reclaim_stop(world);
+	world->reclaim = &played_ops;
 	for (i = 0; i < NODES; i++) {
 		at[i] = &world->nodes[i].reclaim;
 		at[i]->stop = 0;
@@ -116,9 +113,9 @@ static void end(struct ktest *t)
 
 	for (i = 0; i < NODES; i++) {
 		at[i]->thread = NULL;
-		at[i]->asked = at[i]->started = at[i]->done = 0;
-		at[i]->runs_asked = at[i]->runs_done = 0;
-		at[i]->compact_asked = at[i]->compact_done = 0;
+		at[i]->drains.asked = at[i]->drains.started = at[i]->drains.done = 0;
+		at[i]->runs.asked = at[i]->runs.done = 0;
+		at[i]->compactions.asked = at[i]->compactions.done = 0;
 	}
 	for (i = 0; i < 2 * NR_ZONE_KINDS; i++) {
 		struct zone *zone = &world->zones[i];
@@ -127,6 +124,7 @@ static void end(struct ktest *t)
 		zone->standby = zone->standby_end = 0;
 		zone->lru[LRU_INACTIVE].nr = zone->nr_reclaiming = 0;
 	}
+	world->reclaim = &memory_reclaim;
 	drop_memory(t, world);
 }
 

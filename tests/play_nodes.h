@@ -6,7 +6,7 @@
 #include "tests/judge_help.h"
 #include "tests/mm_test.h"
 
-#include "mm/lru_scan.h"
+#include "mm/reclaim.h"
 
 #define NODES  2u
 #define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 4u : 64u) /* of each zone */
@@ -23,6 +23,8 @@ static inline const char *name_of(const struct waitq *wq)
 		if (wq == &world->nodes[n].reclaim.served)
 			return n ? "who waits at 1" : "who waits at 0";
 	}
+	if (wq == &world->standby.wake)
+		return "the standby thread";
 	return wq == &world->standby.served ? "who waits for standby" : "?";
 }
 

@@ -110,12 +110,14 @@ static void stop_standby(struct memory *mem)
 #define reclaim_note_freed note_freed
 #define reclaim_start      played_start
 #define reclaim_stop       played_stop
-#define zone_lacks         played_lacks
-static unsigned long played_lacks(const struct zone *zone, u64 waiting, bool cma);
+/* An object: each suite has its own. */
+#define memory_reclaim     PLAY_NAME(table)
+extern const struct reclaim_ops memory_reclaim;
 static int played_start(struct memory *mem);
 static void played_stop(struct memory *mem);
 #include "mm/reclaim.c" /* NOLINT(bugprone-suspicious-include): what is played */
 #undef reclaim_stop
+#undef memory_reclaim
 
 /* Nodes of two zones each; the real threads do not run. */
 static bool begin(struct ktest *t)

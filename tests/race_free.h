@@ -67,7 +67,7 @@ static inline void race_free_point(const char *name)
 
 #undef SCHED_POINT
 #define SCHED_POINT(name) race_free_point(name)
-#include "mm/pcp_body.h"
+#include "mm/pcp_inline.h"
 
 /* On the CPU that shall be held. */
 static inline void race_free_run(void *arg)

@@ -54,7 +54,7 @@ static inline void race_migrate_point(const char *name)
 
 #undef SCHED_POINT
 #define SCHED_POINT(name) race_migrate_point(name)
-#include "mm/migrate_lru_body.h"
+#include "mm/migrate_lru_inline.h"
 
 /* On the CPU that shall be held: one try. */
 static inline void race_migrate_run(void *arg)

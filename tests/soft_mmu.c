@@ -8,7 +8,8 @@
  * Invariants: a CPU remembers only what the tables said while they were loaded.
  */
 #include "tests/soft_mmu.h"
-#include "mm/vm_priv.h"
+#include "mm/mm_priv.h"
+#include "mm/vm.h"
 
 #define MAX_CPUS 8
 #define ENTRIES  64 /* of a TLB, by page number */

@@ -12,6 +12,7 @@
 #include <quarry/machine.h>
 #include <quarry/memblock.h>
 #include <quarry/mm.h>
+#include <quarry/isolation.h>
 
 static struct memblock memblock;
 static struct boot_plan plan;

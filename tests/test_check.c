@@ -5,6 +5,7 @@
  * Each damage is planted in a private memory at rest, looked for, and repaired.
  */
 #include "tests/check_help.h"
+#include <quarry/isolation.h>
 
 static void sound_memory_passes(struct ktest *t)
 {

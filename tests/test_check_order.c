@@ -4,6 +4,7 @@
  * before what counts it, a border before what lies behind it; and both sides of what test_check.c does not plant.
  */
 #include "tests/check_help.h"
+#include <quarry/isolation.h>
 
 static void expect_first(struct ktest *t, struct memory *mem, const char *name, int line)
 {

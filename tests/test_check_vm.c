@@ -146,8 +146,10 @@ static void wrong_lists_are_found(struct ktest *t)
 	PLANT(t, s.mem, s.mem->zones[ZONE_MOVABLE].nr_reclaiming, 1, "I-N5 pages that reclaim has taken");
 	/* Or the thread would take it for what somebody wants. */
 	reclaim_stop(s.mem);
-	PLANT(t, s.mem, s.mem->nodes[0].reclaim.done, 1, "I-R1 tickets for drains");
-	PLANT(t, s.mem, s.mem->nodes[0].reclaim.runs_done, 1, "I-R1 tickets for runs");
+	PLANT(t, s.mem, s.mem->nodes[0].reclaim.drains.done, 1, "I-R1 tickets for drains");
+	PLANT(t, s.mem, s.mem->nodes[0].reclaim.runs.done, 1, "I-R1 tickets for runs");
+	PLANT(t, s.mem, s.mem->nodes[0].reclaim.runs.started, 1, "I-R1 tickets for runs");
+	PLANT(t, s.mem, s.mem->nodes[0].reclaim.compactions.done, 1, "I-R1 tickets for compactions");
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	PLANT(t, s.mem, *list, ((struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE}),
 	    "I-N5 pages in state LRU");

@@ -5,6 +5,7 @@
  */
 #include "tests/plant_help.h"
 #include "tests/vm_help.h"
+#include <quarry/memory_hotplug.h>
 
 #define PAGES 6
 
@@ -103,22 +104,23 @@ static void tickets(struct ktest *t)
 	reclaim_stop(s.mem);
 	r = &s.mem->nodes[0].reclaim;
 	saved = *r;
-	r->asked = r->started = r->done = 5;
-	r->runs_asked = r->runs_done = 7;
+	r->drains.asked = r->drains.started = r->drains.done = 5;
+	r->runs.asked = r->runs.started = r->runs.done = 7;
 	expect_sound(t, s.mem);
-	PLANT(t, s.mem, r->started, 6, "I-R1 tickets for drains");
-	PLANT(t, s.mem, r->started, 4, "I-R1 tickets for drains");
-	r->done = 3;
-	r->started = 4;
+	PLANT(t, s.mem, r->drains.started, 6, "I-R1 tickets for drains");
+	PLANT(t, s.mem, r->drains.started, 4, "I-R1 tickets for drains");
+	r->drains.done = 3;
+	r->drains.started = 4;
 	expect_sound(t, s.mem);
-	r->runs_done = 8;
-	PLANT(t, s.mem, r->asked, 3, "I-R1 tickets for drains");
+	r->runs.done = 8;
+	PLANT(t, s.mem, r->drains.asked, 3, "I-R1 tickets for drains");
 	NAMED(t, s.mem, "I-R1 tickets for runs");
-	r->asked = saved.asked;
-	r->started = saved.started;
-	r->done = saved.done;
-	r->runs_asked = saved.runs_asked;
-	r->runs_done = saved.runs_done;
+	r->drains.asked = saved.drains.asked;
+	r->drains.started = saved.drains.started;
+	r->drains.done = saved.drains.done;
+	r->runs.asked = saved.runs.asked;
+	r->runs.started = saved.runs.started;
+	r->runs.done = saved.runs.done;
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	scene_end(t, &s);
 }

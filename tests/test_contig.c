@@ -5,6 +5,7 @@
  */
 #include "tests/mov_help.h"
 #include <quarry/poison.h>
+#include <quarry/memory_hotplug.h>
 
 #define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 8u : 64u) /* pageblocks */

@@ -7,6 +7,8 @@
 #include <quarry/contig.h>
 #include <quarry/handle.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/memory_init.h>
+#include <quarry/isolation.h>
 
 /* A memory with something of everything: a hole, an offline, an isolated and a mixed pageblock. */
 static struct memory *motley(struct ktest *t)
@@ -233,7 +235,7 @@ static void what_is_reserved_is_named(struct ktest *t)
 
 	REQUIRE(t, ktest_memory(t, 0, 1, 0));
 	cfg = (struct memory_config){.name = "reserved", .end_pfn = 2 * PAGEBLOCK_PAGES, .nr_cpus = ktest_cpus(),
-	    .nr_nodes = 1, .alloc = t->mem->alloc, .arg = t->mem->alloc_arg};
+	    .nr_nodes = 1, .reclaim = &memory_reclaim, .alloc = t->mem->alloc, .arg = t->mem->alloc_arg};
 	cfg.memmap = cfg.alloc(cfg.arg, cfg.end_pfn * sizeof(struct page));
 	cfg.pageblocks = cfg.alloc(cfg.arg, 2 * sizeof(struct pageblock));
 	mem = cfg.alloc(cfg.arg, sizeof(*mem));

@@ -18,7 +18,9 @@ static struct {
 
 static void ask(void *arg)
 {
-	asked.first = zonelist_zone(mem, asked.gfp, 0);
+	unsigned at = 0;
+
+	asked.first = zonelist_next(memory_node(mem, 1), asked.gfp, &at);
 	asked.page = mem_alloc_pages(mem, asked.gfp, 0);
 }
 
@@ -96,11 +98,11 @@ static void it_asks_the_reclaim_thread_of_that_node(struct ktest *t)
 	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(nodes); i++) {
 		for (n = 0; n < NODES; n++)
-			before[n] = READ_ONCE(mem->nodes[n].reclaim.asked);
+			before[n] = READ_ONCE(mem->nodes[n].reclaim.drains.asked);
 		WRITE_ONCE(host_cpu_nodes[1], nodes[i]);
 		ktest_on_cpu(1, ask_for_a_drain, NULL);
 		for (n = 0; n < NODES; n++)
-			EXPECT_EQ(t, READ_ONCE(mem->nodes[n].reclaim.asked), before[n] + (n == as[i]));
+			EXPECT_EQ(t, READ_ONCE(mem->nodes[n].reclaim.drains.asked), before[n] + (n == as[i]));
 	}
 	WRITE_ONCE(host_cpu_nodes[1], 0);
 	drop_memory(t, mem);

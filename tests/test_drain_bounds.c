@@ -4,6 +4,7 @@
  * and one round at a time.
  */
 #include "tests/mm_test.h"
+#include <quarry/isolation.h>
 #include <quarry/lock.h>
 
 /* ---- every CPU ---- */

@@ -5,6 +5,7 @@
 #include <quarry/contig.h>
 #include <quarry/handle.h>
 #include <quarry/poison.h>
+#include <quarry/isolation.h>
 
 #define HITS   16
 #define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 32u) /* of each zone */

@@ -5,6 +5,7 @@
  */
 #include "mm_help.h"
 #include <quarry/smp.h>
+#include <quarry/movable.h>
 
 /* After which a lost wake-up is sent again. */
 #define SHORT_NS 20000000ULL

@@ -6,6 +6,7 @@
 #include "tests/mm_test.h"
 #include "tests/said_help.h"
 #include <quarry/console.h>
+#include <quarry/memory_hotplug.h>
 
 static char text[4096];
 

@@ -7,7 +7,7 @@
  */
 #include "tests/add_help.h"
 #include "tests/mov_help.h"
-#include "mm/lru_scan.h"
+#include "mm/mm_priv.h"
 #include "mm/reclaim.h"
 #include <quarry/account.h>
 #include <quarry/contig.h>

@@ -4,6 +4,7 @@
  * pageblock, where a range begins and ends, and in which order round and scan come.
  */
 #include "tests/mov_help.h"
+#include <quarry/isolation.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define BLOCKS   8u

@@ -5,6 +5,7 @@
  */
 #include "mm_help.h"
 #include "race_free.h"
+#include <quarry/isolation.h>
 #include <quarry/smp.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)

@@ -7,6 +7,7 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/smp.h>
 #include <quarry/stress.h>
+#include <quarry/isolation.h>
 
 #include "tests/judge_help.h"
 

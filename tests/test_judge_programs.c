@@ -10,6 +10,7 @@
 #include <quarry/stress.h>
 
 #include "tests/judge_help.h"
+#include <quarry/isolation.h>
 
 #define MIB(n) ((unsigned long)(n) << (20 - PAGE_SHIFT))
 

@@ -9,6 +9,7 @@
 #include <quarry/stress.h>
 
 #include "tests/judge_help.h"
+#include <quarry/isolation.h>
 
 #define UNIT     2048u /* pages: half of a range, of so many pageblocks: */
 #define IN_UNIT  (UNIT / PAGEBLOCK_PAGES)

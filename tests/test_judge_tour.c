@@ -11,6 +11,7 @@
 #include <quarry/trace.h>
 
 #include "tests/judge_help.h"
+#include <quarry/isolation.h>
 
 struct smp_stats smp_stats;
 

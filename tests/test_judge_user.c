@@ -8,6 +8,7 @@
 #include <quarry/smp.h>
 #include <quarry/stress.h>
 #include <quarry/task.h>
+#include <quarry/isolation.h>
 
 #include "tests/judge_help.h"
 

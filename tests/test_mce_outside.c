@@ -4,7 +4,8 @@
  * tests/qemu/test_mce.py does it and judges by what can be seen from there.  Only when named.
  */
 #include "tests/mce_help.h"
-#include "mm/vm_priv.h"
+#include "mm/mm_priv.h"
+#include "mm/vm.h"
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>
 #include <quarry/machine.h>

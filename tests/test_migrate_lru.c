@@ -5,6 +5,7 @@
  */
 #include "tests/mm_test.h"
 #include "tests/vm_help.h"
+#include <quarry/memory_hotplug.h>
 
 #define PAGES 100
 

@@ -5,6 +5,7 @@
  * All of it is seen from CPU 0 and its node, OWN; NEAR and FAR are the other two.
  */
 #include "tests/add_help.h"
+#include <quarry/isolation.h>
 
 #define NODES 3u
 enum { OWN, FAR, NEAR };

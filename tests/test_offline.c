@@ -7,6 +7,7 @@
  */
 #include "mm_help.h"
 #include <quarry/handle.h>
+#include <quarry/isolation.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define HANDLES  24

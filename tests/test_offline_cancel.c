@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_offline_cancel.c: how much an offline still moves after a cancel, or after its deadline. */
 #include "tests/mov_help.h"
+#include <quarry/memory_hotplug.h>
 
 #define BLOCK(n)    ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define ZONE_SIZE   (PAGEBLOCK_ORDER >= 9 ? 16u : 64u)

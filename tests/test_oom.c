@@ -189,7 +189,7 @@ static void it_looks_once_more_under_the_lock(struct ktest *t)
 	ktest_start(1, alloc_elsewhere, &killer);
 	EXPECT(t, wait_for_sleepers(mem, 1));
 	/* Its drain is over: it is at the lock, or will be, and has nothing. */
-	while (READ_ONCE(mem->nodes[0].reclaim.done) < 1 && arch_clock_ns() < until)
+	while (READ_ONCE(mem->nodes[0].reclaim.drains.done) < 1 && arch_clock_ns() < until)
 		thread_yield();
 	thread_sleep(10000000);
 	/* One page above the min watermark is what the request needs, and all it needs. */

@@ -3,6 +3,7 @@
  * test_page.c: finding the head of any page, references and their limit, last puts, pins, names.
  */
 #include "tests/mm_test.h"
+#include <quarry/memory_hotplug.h>
 
 static struct zone *one_block(struct ktest *t)
 {

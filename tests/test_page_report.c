@@ -4,6 +4,7 @@
  */
 #include "tests/mm_help.h"
 #include <quarry/page_report.h>
+#include <quarry/isolation.h>
 
 #define MANY TEST_MAX_BLOCKS
 

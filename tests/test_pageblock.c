@@ -4,6 +4,7 @@
  * pageblock, and when it only takes from one.
  */
 #include "tests/mm_test.h"
+#include <quarry/memory_hotplug.h>
 
 static struct zone *normal_zone(struct ktest *t, unsigned blocks)
 {

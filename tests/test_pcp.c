@@ -5,6 +5,8 @@
  * Draining and switching off is test_drain.c.
  */
 #include "mm_help.h"
+#include <quarry/memory_init.h>
+#include <quarry/isolation.h>
 
 #define ROOM 96 /* more than any stack holds */
 static struct page *pages[ROOM + 1], *more[ROOM];
@@ -454,7 +456,7 @@ static void pages_come_and_go_before_memory_start(struct ktest *t)
 {
 	const struct memory_config cfg = {.name = "own", .memmap = own_memmap,
 	    .pageblocks = own_pageblocks, .end_pfn = OWN_BLOCKS * PAGEBLOCK_PAGES,
-	    .nr_cpus = ktest_cpus(), .nr_nodes = 1, .alloc = own_alloc};
+	    .nr_cpus = ktest_cpus(), .nr_nodes = 1, .reclaim = &memory_reclaim, .alloc = own_alloc};
 	unsigned order;
 
 	memset(own_words, 0, sizeof(own_words));

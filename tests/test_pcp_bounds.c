@@ -4,6 +4,7 @@
  * that come and go, and who is asked for nothing.
  */
 #include "mm_help.h"
+#include <quarry/isolation.h>
 #include <quarry/smp.h>
 #include <quarry/string.h>
 

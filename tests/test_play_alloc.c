@@ -3,17 +3,20 @@
  * test_play_alloc.c: the slow path of an allocation in a world made up: what it asks, of whom, in which order, how
  * often, and with which flags; and how many pages the bulk forms move with interrupts off.
  */
-#define kernel_memory        judged_memory
 #define zero_block           judged_zero_block
 #define alloc_pages          judged_alloc_pages
 #define free_pages           judged_free_pages
 #define mem_alloc_pages      judged_mem_alloc_pages
 #define mem_free_pages       judged_mem_free_pages
+#define mem_put_page         judged_mem_put_page
+#define mem_unpin_page       judged_mem_unpin_page
 #define alloc_pages_bulk     judged_alloc_pages_bulk
 #define free_pages_bulk      judged_free_pages_bulk
 #define mem_alloc_pages_bulk judged_mem_alloc_pages_bulk
 #define mem_free_pages_bulk  judged_mem_free_pages_bulk
+#define memory_build_zonelists judged_build_zonelists
 #define alloc_from_zonelist  judged_alloc_from_zonelist
+#define alloc_wait           judged_alloc_wait
 #define alloc_slow           judged_alloc_slow
 #define free_slow            judged_free_slow
 #define bad_free             judged_bad_free
@@ -115,6 +118,11 @@ static struct page *last_resort(
 	return NULL;
 }
 
+static struct node *node_of_cpu(struct memory *mem, unsigned cpu)
+{
+	return &mem->nodes[world.node < mem->nr_nodes ? world.node : 0];
+}
+
 static void drain_own(struct memory *mem, struct zone *zone)
 {
 	note(zone ? "own drain of a zone" : "own-drain");
@@ -148,10 +156,12 @@ static void section_end(irqflags_t flags)
 #define oom_begin            begin_turn
 #define oom_alloc            last_resort
 #define drain_local_pages    drain_own
-#define arch_cpu_node(cpu)   ((void)(cpu), world.node)
+#define memory_node          node_of_cpu
 #define arch_in_interrupt()  world.interrupt
 #define arch_irq_save        section_begin
 #define arch_irq_restore     section_end
+#include "mm/zonelist.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/alloc_wait.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 #include "mm/page_alloc.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static void begin(void)

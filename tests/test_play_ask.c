@@ -10,9 +10,9 @@
 
 static void serve(void)
 {
-	at[0]->done = at[0]->asked;
-	at[0]->compact_done = at[0]->compact_asked;
-	at[0]->runs_done = at[0]->runs_asked;
+	at[0]->drains.done = at[0]->drains.asked;
+	at[0]->compactions.done = at[0]->compactions.asked;
+	at[0]->runs.done = at[0]->runs.asked;
 }
 
 static void stop(void)
@@ -29,7 +29,7 @@ static void a_ticket_is_waited_for_until_it_is_served(struct ktest *t)
 	in_wait = serve;
 	EXPECT(t, played_wait_drain(world));
 	EXPECT_SAID(t, TICKET);
-	EXPECT_EQ(t, at[0]->asked, 1);
+	EXPECT_EQ(t, at[0]->drains.asked, 1);
 	/* A thread that stops serves nobody, and whoever waits goes. */
 	in_wait = stop;
 	EXPECT(t, played_wait_drain(world));
@@ -40,14 +40,14 @@ static void a_ticket_is_waited_for_until_it_is_served(struct ktest *t)
 	at[0]->thread = NULL;
 	EXPECT(t, !played_wait_drain(world));
 	EXPECT_SAID(t, "");
-	EXPECT_EQ(t, at[0]->asked, 2);
-	EXPECT_EQ(t, at[0]->compact_asked, 0);
+	EXPECT_EQ(t, at[0]->drains.asked, 2);
+	EXPECT_EQ(t, at[0]->compactions.asked, 0);
 	/* Each asks its own node; a CPU of none asks the first. */
 	at[1]->stop = 1;
 	my_node = 1;
 	EXPECT(t, !played_wait_drain(world));
 	at[1]->stop = 0;
-	at[1]->done = 5;
+	at[1]->drains.done = 5;
 	EXPECT(t, played_wait_drain(world));
 	EXPECT_SAID(t, "wake thread 1\nno wait of who waits at 1 for ever\n");
 	my_node = NODES;
@@ -60,13 +60,13 @@ static void a_ticket_is_waited_for_until_it_is_served(struct ktest *t)
 
 static void one_short(void)
 {
-	struct ticket t = {.r = at[0], .done = &at[0]->done, .number = 7};
+	struct ticket t = {.r = at[0], .queue = &at[0]->drains, .number = 7};
 
-	at[0]->done = 6;
+	at[0]->drains.done = 6;
 	judge_note("%u", served(&t));
-	at[0]->done = 7;
+	at[0]->drains.done = 7;
 	judge_note("%u", served(&t));
-	at[0]->done = 8;
+	at[0]->drains.done = 8;
 	judge_note("%u\n", served(&t));
 }
 
@@ -91,7 +91,7 @@ static void a_compaction_says_what_became_of_it(struct ktest *t)
 	EXPECT(t, !played_wait_compact(world, GFP_MOVABLE, 3));
 	EXPECT_EQ(t, bits_seen, request_bit(GFP_KERNEL, 3) | request_bit(GFP_MOVABLE, 3));
 	EXPECT_SAID(t, TICKET TICKET);
-	EXPECT_EQ(t, at[0]->compact_asked, 2);
+	EXPECT_EQ(t, at[0]->compactions.asked, 2);
 	end(t);
 }
 
@@ -165,15 +165,15 @@ static void each_reason_ends_the_wait_for_a_run(struct ktest *t)
 	q = request_of(world, GFP_KERNEL, 0);
 	q.r = at[0];
 	q.number = 4;
-	at[0]->runs_done = 3;
-	at[1]->runs_done = 9;
+	at[0]->runs.done = 3;
+	at[1]->runs.done = 9;
 	world->zones[ZONE_MOVABLE].freed++;
 	normal->freed_cma++;
 	normal->nr_free = normal->wmark[WMARK_MIN];
 	EXPECT(t, !run_served(&q));
-	at[0]->runs_done = 4;
+	at[0]->runs.done = 4;
 	EXPECT(t, run_served(&q));
-	at[0]->runs_done = 3;
+	at[0]->runs.done = 3;
 	normal->freed++;
 	EXPECT(t, run_served(&q));
 	q.freed = freed_for(&q);
@@ -233,8 +233,8 @@ static void a_run_that_is_over_says_what_it_found(struct ktest *t)
 	in_wait = run_on;
 	EXPECT(t, wait_for_run(&q, at[0]));
 	EXPECT_SAID(t, RUN RUN);
-	EXPECT_EQ(t, at[0]->runs_asked, 3);
-	EXPECT_EQ(t, at[0]->runs_done, 2);
+	EXPECT_EQ(t, at[0]->runs.asked, 3);
+	EXPECT_EQ(t, at[0]->runs.done, 2);
 	at[0]->stop = 1;
 	EXPECT(t, !wait_for_run(&q, at[0]));
 	at[0]->stop = 0;

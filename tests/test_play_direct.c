@@ -15,7 +15,7 @@ static void serve_nobody(void)
 
 	for (n = 0; n < NODES; n++) {
 		at[n]->run_in_vain = ~0ULL;
-		at[n]->runs_done = at[n]->runs_asked;
+		at[n]->runs.done = at[n]->runs.asked;
 	}
 }
 
@@ -73,15 +73,17 @@ static void an_allocation_drops_what_it_can_and_asks_each_node_once(struct ktest
 
 /* ---- standby ---- */
 
+#define TICKET 3u
+
 static void half_comes(void)
 {
 	world->zones[ZONE_NORMAL].standby += PAGEBLOCK_PAGES;
-	world->standby.done = ticket;
+	world->standby.tickets.done = TICKET;
 }
 
 static void standby_turn(void)
 {
-	world->standby.done = ticket;
+	world->standby.tickets.done = TICKET;
 }
 
 static void standby_stops(void)
@@ -106,36 +108,37 @@ static void standby_is_waited_for(struct ktest *t)
 		int answer;
 	} cases[] = {{half_comes, 1}, {standby_turn, 0}, {standby_stops, 0}, {a_page_is_freed, 1},
 	    {i_shall_go, 1}, {NULL, -ETIMEDOUT}};
-	char want[80];
 	unsigned i;
 
 	if (!begin(t))
 		return;
 	use_all();
-	ticket = 3;
+	world->standby.thread = (struct thread *)&in_wait;
 	EXPECT_EQ(t, played_wait_standby(world, GFP_KERNEL, 2), 0);
 	/* What a request cannot have is not asked for. */
 	world->zones[ZONE_MOVABLE].standby_end = 8 * PAGEBLOCK_PAGES;
 	EXPECT_EQ(t, played_wait_standby(world, GFP_KERNEL, 2), 0);
 	EXPECT_SAID(t, "");
 	world->zones[ZONE_NORMAL].standby_end = 8 * PAGEBLOCK_PAGES;
-	ksnprintf(want, sizeof(want), "ask %llx\nwait of who waits for standby\n",
-	    (unsigned long long)request_bit(GFP_KERNEL, 2));
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		in_wait = cases[i].meanwhile;
+		world->standby.tickets.asked = TICKET - 1;
+		world->standby.run_for = 0;
 		EXPECT_EQ(t, played_wait_standby(world, GFP_KERNEL, 2), cases[i].answer);
-		EXPECT_SAID(t, want);
-		world->standby.done = ticket - 1;
+		EXPECT_SAID(t, "wake the standby thread\nwait of who waits for standby\n");
+		EXPECT_EQ(t, world->standby.tickets.asked, TICKET);
+		EXPECT_EQ(t, world->standby.run_for, request_bit(GFP_KERNEL, 2));
+		world->standby.tickets.done = TICKET - 1;
 		world->standby.stop = 0;
 		WRITE_ONCE(port_task()->reserve, 0);
 	}
 	EXPECT_EQ(t, mm_event_sum(world, EV_STANDBY_WAIT), ARRAY_SIZE(cases));
 	/* There is no thread that could bring it. */
-	ticket = 0;
+	world->standby.thread = NULL;
 	EXPECT_EQ(t, played_wait_standby(world, GFP_KERNEL, 2), 0);
 	EXPECT_EQ(t, mm_event_sum(world, EV_STANDBY_WAIT), ARRAY_SIZE(cases));
 	judge_clear();
-	world->standby.done = 0;
+	world->standby.tickets.asked = world->standby.tickets.done = 0;
 	end(t);
 }
 

@@ -79,7 +79,7 @@ static bool played_outdated(struct memory *mem);
 static void played_begin(const struct memory *mem, struct oom_seen *seen);
 static struct page *played_alloc(
     struct memory *mem, gfp_t gfp, unsigned order, const struct oom_seen *seen, bool *again);
-#include "mm/oom.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "mm/alloc_oom.c" /* NOLINT(bugprone-suspicious-include): what is played */
 
 static bool kill_one(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {

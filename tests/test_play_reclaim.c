@@ -3,6 +3,7 @@
  * test_play_reclaim.c: the reclaim thread with all that it calls made up: who is woken and when, in
  * which order requests are served, and what is left of a start that fails.
  */
+#define PLAY_NAME(name) reclaim_##name
 #include "tests/play_reclaim.h"
 #include <quarry/console.h>
 
@@ -66,33 +67,33 @@ static void the_thread_serves_all_that_is_wanted(struct ktest *t)
 	/* Nothing is: it sleeps. */
 	run_thread(9);
 	EXPECT_SAID(t, "sleep of thread 0\n");
-	r->asked = 2;
+	r->drains.asked = 2;
 	run_thread(1);
 	EXPECT_SAID(t, "no sleep of thread 0\ndrain\nwake who waits at 0\nsleep of thread 0\n");
-	EXPECT_EQ(t, r->started, 2);
-	EXPECT_EQ(t, r->done, 2);
-	r->runs_asked = 3;
+	EXPECT_EQ(t, r->drains.started, 2);
+	EXPECT_EQ(t, r->drains.done, 2);
+	r->runs.asked = 3;
 	r->run_for = request_bit(GFP_KERNEL, 0);
 	run_thread(1);
 	/* A kind of zone of which there is none lacks what the request needs. */
 	EXPECT_SAID(t, "no sleep of thread 0\nbring 0\nwake who waits at 0\nsleep of thread 0\n");
-	EXPECT_EQ(t, r->runs_done, 3);
+	EXPECT_EQ(t, r->runs.done, 3);
 	EXPECT_EQ(t, r->run_for, 0);
 	r->low = 1;
 	run_thread(1);
 	EXPECT_SAID(t, "no sleep of thread 0\nwake who waits at 0\nsleep of thread 0\n");
 	EXPECT_EQ(t, r->low, 0);
 	/* A drain first: whoever wants one waits least. */
-	r->asked = 3;
-	r->runs_asked = 4;
-	r->compact_asked = 5;
+	r->drains.asked = 3;
+	r->runs.asked = 4;
+	r->compactions.asked = 5;
 	r->compact = request_bit(GFP_MOVABLE, 3);
 	run_thread(1);
 	EXPECT_SAID(t, "no sleep of thread 0\ndrain\nwake who waits at 0\nwake who waits at 0\n"
 		       "drain\ncompact 3 for movable\nwake who waits at 0\nsleep of thread 0\n");
-	EXPECT_EQ(t, r->done, 3);
-	EXPECT_EQ(t, r->runs_done, 4);
-	EXPECT_EQ(t, r->compact_done, 5);
+	EXPECT_EQ(t, r->drains.done, 3);
+	EXPECT_EQ(t, r->runs.done, 4);
+	EXPECT_EQ(t, r->compactions.done, 5);
 	/* Two drains, two runs for requests, one for a low mark; nothing for a compaction. */
 	EXPECT_EQ(t, mm_event_sum(world, EV_RECLAIM_RUNS), 5);
 	end(t);
@@ -100,7 +101,7 @@ static void the_thread_serves_all_that_is_wanted(struct ktest *t)
 
 static void ask_for_a_drain(void)
 {
-	world->nodes[0].reclaim.asked = 1;
+	world->nodes[0].reclaim.drains.asked = 1;
 }
 
 /* The @nr-th zone that movable requests of node 0 may use. */
@@ -118,7 +119,7 @@ static void compactions_are_made_in_turn(struct ktest *t)
 	if (!begin(t))
 		return;
 	r = &world->nodes[0].reclaim;
-	r->compact_asked = 7;
+	r->compactions.asked = 7;
 	r->compact = request_bit(GFP_KERNEL, 1) | request_bit(GFP_KERNEL, MAX_ORDER) |
 	    request_bit(GFP_MOVABLE, 2);
 	r->in_vain = request_bit(GFP_KERNEL, 1) | request_bit(GFP_KERNEL, 2);
@@ -133,7 +134,7 @@ static void compactions_are_made_in_turn(struct ktest *t)
 	    MAX_ORDER, zone_number(0), zone_number(1), zone_number(2), zone_number(3));
 	EXPECT_SAID(t, want);
 	EXPECT_EQ(t, r->in_vain, request_bit(GFP_KERNEL, 2) | request_bit(GFP_MOVABLE, 2));
-	EXPECT_EQ(t, r->compact_done, 7);
+	EXPECT_EQ(t, r->compactions.done, 7);
 	EXPECT_EQ(t, r->compact, 0);
 	end(t);
 }

@@ -6,11 +6,12 @@
 #define zone_alloc_slots         played_zone_alloc_slots
 #define zone_plan_capacity       played_zone_plan_capacity
 #define pcp_set_first            played_pcp_set_first
+#define pcp_refill               played_pcp_refill
+#define pcp_give_back            played_pcp_give_back
 #define pcp_alloc_zone           played_pcp_alloc_zone
 #define pcp_free_slow            played_pcp_free_slow
 #define pcp_refresh_zone_local   played_pcp_refresh_zone_local
 #define pcp_drain_zone_local     played_pcp_drain_zone_local
-#define pcp_drain_isolated_local played_pcp_drain_isolated_local
 #define pcp_zone_nonempty        played_pcp_zone_nonempty
 #define zone_pcp_pages           played_zone_pcp_pages
 #include "tests/mm_test.h"
@@ -32,6 +33,7 @@ static void lock_after_others(struct zone *zone) ACQUIRE(zone->lock, zone_class)
 
 #define zone_lock lock_after_others
 #include "mm/pcp.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "mm/pcp_slow.c" /* NOLINT(bugprone-suspicious-include): what is played */
 #undef zone_lock
 
 /* ---- between the look and the lock ---- */

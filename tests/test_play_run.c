@@ -4,6 +4,7 @@
  * is dropped at a time and in all, when it ends, what is remembered of it, and what is brought from
  * standby before.
  */
+#define PLAY_NAME(name) run_##name
 #include "tests/play_reclaim.h"
 #include <quarry/console.h>
 
@@ -14,7 +15,7 @@ static void stop_now(void)
 
 static void want_a_drain(void)
 {
-	world->nodes[0].reclaim.asked++;
+	world->nodes[0].reclaim.drains.asked++;
 	in_batch = NULL;
 }
 

@@ -7,7 +7,8 @@
 #define zone_spare             played_zone_spare
 #define zone_watermark_ok      played_zone_watermark_ok
 #define memory_build_zonelists played_memory_build_zonelists
-#define zonelist_zone          played_zonelist_zone
+#define memory_node            played_memory_node
+#define alloc_from_zonelist    played_alloc_from_zonelist
 #define range_zone             played_range_zone
 #include "tests/mm_test.h"
 
@@ -27,6 +28,7 @@ static void store(u8 *to, u8 value)
 #define store_release        store
 #define arch_cpu_node(cpu)   ((void)(cpu), world.node)
 #include "mm/zone.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "mm/zonelist.c" /* NOLINT(bugprone-suspicious-include): what is played */
 
 /* ---- readers ---- */
 
@@ -106,6 +108,7 @@ static void set_nodes(unsigned nr)
 	mem.nr_nodes = nr;
 	for (n = 0; n < nr; n++) {
 		mem.nodes[n].id = (u8)n;
+		mem.nodes[n].mem = &mem;
 		for (other = 0; other < nr; other++)
 			mem.nodes[n].distance[other] =
 			    (u8)(n == other ? 10 : 11 + ktest_rand(&rand_state) % 8);
@@ -142,12 +145,16 @@ static void no_reader_misses_a_zone_that_was_there(struct ktest *t)
 
 static void expect_zones(struct ktest *t, gfp_t gfp, const u8 *want, unsigned nr)
 {
-	unsigned i;
+	struct zone *zone;
+	unsigned at, i = 0;
 
-	for (i = 0; i < nr; i++)
-		EXPECT(t, zonelist_zone(&mem, gfp, i) == &mem.zones[want[i]]);
-	EXPECT(t, !zonelist_zone(&mem, gfp, nr));
-	EXPECT(t, !zonelist_zone(&mem, gfp, nr + 1));
+	for_each_zone_of(memory_node(&mem, 0), gfp, zone, at) {
+		EXPECT(t, i < nr && zone == &mem.zones[want[i]]);
+		i++;
+	}
+	EXPECT_EQ(t, i, nr);
+	/* There are no more, ever. */
+	EXPECT(t, !zonelist_next(memory_node(&mem, 0), gfp, &at));
 }
 
 static void zones_are_numbered_from_the_own_node_on(struct ktest *t)

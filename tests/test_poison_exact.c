@@ -4,9 +4,11 @@
  * flagged pages are found in a memory of several zones and nodes.
  */
 #include "tests/mov_help.h"
-#include "mm/poison_priv.h"
+#include "mm/mm_priv.h"
+#include "mm/poison.h"
 #include "tests/poison_help.h"
 #include <quarry/contig.h>
+#include <quarry/memory_hotplug.h>
 
 #define BLOCKS   8u
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)

@@ -8,6 +8,7 @@
  */
 #include "tests/poison_states.h"
 #include <quarry/handle.h>
+#include <quarry/memory_hotplug.h>
 
 static struct handle handles[2];
 static struct handle_table table;

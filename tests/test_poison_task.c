@@ -3,7 +3,8 @@
  * test_poison_task.c: a page breaks under a task: the program user/lost.c, which is among the boot modules.
  */
 #include "tests/poison_help.h"
-#include "mm/vm_priv.h"
+#include "mm/mm_priv.h"
+#include "mm/vm.h"
 #include <quarry/task.h>
 
 #define LOST   0x30000000UL

@@ -348,10 +348,10 @@ static void many_askers_share_two_drains(struct ktest *t)
 		threads[i] = thread_start("asker", (int)cpu, ask, &askers[i]);
 		REQUIRE(t, threads[i]);
 	}
-	for (turn = 0; turn < TURNS && READ_ONCE(r->asked) < ASKERS; turn++)
+	for (turn = 0; turn < TURNS && READ_ONCE(r->drains.asked) < ASKERS; turn++)
 		thread_yield();
-	EXPECT_EQ(t, READ_ONCE(r->asked), ASKERS);
-	EXPECT_EQ(t, READ_ONCE(r->done), 0);
+	EXPECT_EQ(t, READ_ONCE(r->drains.asked), ASKERS);
+	EXPECT_EQ(t, READ_ONCE(r->drains.done), 0);
 	mutex_unlock(&mem->pcp_ctl);
 	for (i = 0; i < ASKERS; i++)
 		thread_join(threads[i]);
@@ -365,8 +365,8 @@ static void many_askers_share_two_drains(struct ktest *t)
 	}
 	/* Two were stuck.  Who gets one of them may cache the other, so that nobody else does. */
 	EXPECT(t, got >= 1 && got <= ARRAY_SIZE(stuck));
-	EXPECT_EQ(t, READ_ONCE(r->done), ASKERS);
-	EXPECT_EQ(t, READ_ONCE(r->started), ASKERS);
+	EXPECT_EQ(t, READ_ONCE(r->drains.done), ASKERS);
+	EXPECT_EQ(t, READ_ONCE(r->drains.started), ASKERS);
 	relieve(mem);
 }
 
@@ -392,16 +392,16 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 		threads[i] = thread_start("asker", (int)cpu, ask, &askers[i]);
 		REQUIRE(t, threads[i]);
 		/* The first drain has begun before the second ticket is handed out. */
-		for (turn = 0; turn < TURNS && (i ? READ_ONCE(r->asked) < 2 : !READ_ONCE(r->started)); turn++)
+		for (turn = 0; turn < TURNS && (i ? READ_ONCE(r->drains.asked) < 2 : !READ_ONCE(r->drains.started)); turn++)
 			thread_yield();
 	}
-	EXPECT_EQ(t, READ_ONCE(r->asked), 2);
-	EXPECT_EQ(t, READ_ONCE(r->started), 1);
+	EXPECT_EQ(t, READ_ONCE(r->drains.asked), 2);
+	EXPECT_EQ(t, READ_ONCE(r->drains.started), 1);
 	/* The drain itself waits for the lock: nothing has been drained yet, so nobody has an answer. */
 	for (turn = 0; turn < TURNS && !sleep_lock_waiters(&mem->pcp_ctl.l); turn++)
 		thread_yield();
 	EXPECT_EQ(t, sleep_lock_waiters(&mem->pcp_ctl.l), 1);
-	EXPECT_EQ(t, READ_ONCE(r->done), 0);
+	EXPECT_EQ(t, READ_ONCE(r->drains.done), 0);
 	EXPECT_EQ(t, READ_ONCE(askers[0].answered), 0);
 	mutex_unlock(&mem->pcp_ctl);
 	for (i = 0; i < 2; i++)

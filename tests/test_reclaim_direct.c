@@ -345,13 +345,13 @@ static void wait_for_drain(struct store *st, struct vm_object *object, u32 index
 	u64 until = arch_clock_ns() + WAIT_NS;
 
 	WRITE_ONCE(run_began, 1);
-	while (READ_ONCE(r->asked) == 0 && arch_clock_ns() < until)
+	while (READ_ONCE(r->drains.asked) == 0 && arch_clock_ns() < until)
 		thread_yield();
 	if (READ_ONCE(served_late))
 		return;
-	while (READ_ONCE(st->cleans) > RECLAIM_BATCH && READ_ONCE(r->done) == 0 && arch_clock_ns() < until)
+	while (READ_ONCE(st->cleans) > RECLAIM_BATCH && READ_ONCE(r->drains.done) == 0 && arch_clock_ns() < until)
 		thread_yield();
-	if (READ_ONCE(st->cleans) > RECLAIM_BATCH && READ_ONCE(r->done) == 0)
+	if (READ_ONCE(st->cleans) > RECLAIM_BATCH && READ_ONCE(r->drains.done) == 0)
 		WRITE_ONCE(served_late, 1);
 }
 

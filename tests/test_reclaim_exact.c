@@ -207,7 +207,7 @@ static bool at_rest(const struct reclaim *r)
 {
 	unsigned turn;
 
-	for (turn = 0; turn < TURNS && load_acquire(&r->runs_done) != READ_ONCE(r->runs_asked);
+	for (turn = 0; turn < TURNS && load_acquire(&r->runs.done) != READ_ONCE(r->runs.asked);
 	     turn++)
 		thread_yield();
 	return turn < TURNS;
@@ -469,15 +469,15 @@ static void a_compaction_says_for_which_requests_it_was_in_vain(struct ktest *t)
 	EXPECT(t, !reclaim_wait_compact(mem, GFP_KERNEL, MAX_ORDER));
 	EXPECT_EQ(t, READ_ONCE(r->in_vain), mine | movable);
 	EXPECT_EQ(t, READ_ONCE(r->compact), 0);
-	EXPECT_EQ(t, READ_ONCE(r->compact_done), 1);
+	EXPECT_EQ(t, READ_ONCE(r->compactions.done), 1);
 	for (pfn = 0; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
 		give_block(zone, pfn_to_page_in(mem, pfn + 1));
 	EXPECT(t, reclaim_wait_compact(mem, GFP_KERNEL, MAX_ORDER));
 	EXPECT_EQ(t, READ_ONCE(r->in_vain), movable);
 	EXPECT(t, reclaim_wait_compact(mem, GFP_MOVABLE, 2));
 	EXPECT_EQ(t, READ_ONCE(r->in_vain), 0);
-	EXPECT_EQ(t, READ_ONCE(r->compact_asked), 3);
-	EXPECT_EQ(t, READ_ONCE(r->compact_done), 3);
+	EXPECT_EQ(t, READ_ONCE(r->compactions.asked), 3);
+	EXPECT_EQ(t, READ_ONCE(r->compactions.done), 3);
 }
 
 KTEST_SUITE(reclaim_exact, KTEST_QUICK, KTEST(each_request_has_a_bit),

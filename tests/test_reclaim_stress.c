@@ -6,6 +6,7 @@
 #include "tests/pager_help.h"
 #include <quarry/oom.h>
 #include <quarry/smp.h>
+#include <quarry/memory_hotplug.h>
 
 #define PAGES  160u
 #define LEFT   80u

@@ -4,11 +4,12 @@
  * nothing, for a while or for ever: what becomes of an offline, a cpu_down and an allocation.  Time
  * is the machine's (arch/fiber/fiber_whole.c).
  */
-#include "mm/lru_scan.h"
+#include "mm/reclaim.h"
 #include "tests/mm_test.h"
 #include "tests/silence_help.h"
 #include "tests/vm_help.h"
 #include <quarry/pager.h>
+#include <quarry/memory_hotplug.h>
 
 #define NR     8u
 #define WINDOW 0x10000000UL

@@ -59,13 +59,13 @@ static void a_served_ticket_wakes_who_waits_for_it(struct ktest *t)
 		thread_sleep(10 * MS);
 	EXPECT(t, READ_ONCE(mem->standby.served.first));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 1);
-	EXPECT_EQ(t, READ_ONCE(mem->standby.done), 0);
+	EXPECT_EQ(t, READ_ONCE(mem->standby.tickets.done), 0);
 	began = arch_clock_ns();
 	hotplug_unlock(mem);
 	ktest_join(1);
 	EXPECT(t, waiter.ended - began < 10 * S);
 	EXPECT_EQ(t, waiter.pile.nr, BLOCK(ONLINE) + 1);
-	EXPECT(t, READ_ONCE(mem->standby.done) >= 1);
+	EXPECT(t, READ_ONCE(mem->standby.tickets.done) >= 1);
 	WRITE_ONCE(standby_wait_ns, limit);
 	EXPECT_EQ(t, pile_free(mem, &waiter.pile), 0);
 	drop_memory(t, mem);

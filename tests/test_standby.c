@@ -248,7 +248,7 @@ static void a_large_block_is_asked_for_while_another_has_the_lock(struct ktest *
 	hotplug_lock(mem);
 	EXPECT(t, !reclaim_wait_compact(mem, GFP_MOVABLE, MAX_ORDER));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
-	EXPECT_EQ(t, READ_ONCE(mem->standby.asked), 1);
+	EXPECT_EQ(t, READ_ONCE(mem->standby.tickets.asked), 1);
 	hotplug_unlock(mem);
 	EXPECT_EQ(t, brought(mem, STEP), STEP);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);

@@ -13,9 +13,9 @@ static bool served(struct memory *mem, u64 ticket)
 {
 	unsigned turn;
 
-	for (turn = 0; turn < TURNS && load_acquire(&mem->standby.done) < ticket; turn++)
+	for (turn = 0; turn < TURNS && load_acquire(&mem->standby.tickets.done) < ticket; turn++)
 		thread_yield();
-	return load_acquire(&mem->standby.done) >= ticket;
+	return load_acquire(&mem->standby.tickets.done) >= ticket;
 }
 
 static void marks_and_caches_follow_each_step(struct ktest *t)
@@ -60,10 +60,10 @@ static void each_ask_is_a_ticket(struct ktest *t)
 	hotplug_lock(mem);
 	EXPECT_EQ(t, standby_ask(mem, 0), 1);
 	EXPECT_EQ(t, standby_ask(mem, 0), 2);
-	EXPECT_EQ(t, load_acquire(&mem->standby.done), 0);
+	EXPECT_EQ(t, load_acquire(&mem->standby.tickets.done), 0);
 	hotplug_unlock(mem);
 	EXPECT(t, served(mem, 2));
-	EXPECT_EQ(t, load_acquire(&mem->standby.done), 2);
+	EXPECT_EQ(t, load_acquire(&mem->standby.tickets.done), 2);
 	/* It was not low, and nobody lacked anything: nothing came. */
 	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
 	/* For a large block a step comes, although much is free; it counts as freed, and none of it as lent. */

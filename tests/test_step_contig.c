@@ -7,6 +7,7 @@
 #include "tests/mm_test.h"
 #include <quarry/contig.h>
 #include <quarry/poison.h>
+#include <quarry/memory_hotplug.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define BLOCKS   8u

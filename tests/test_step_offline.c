@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_offline.c: the steps of an offline and an online in their order: it includes the
- * source of mm/memory_hotplug.c, and looks each time that a pageblock goes, or a zone's caches are
- * planned.  Hosted only.
+ * test_step_offline.c: the steps of an offline and an online in their order: it includes
+ * mm/claim.c and mm/offline.c, and looks each time that a pageblock goes, or a zone's caches
+ * are planned.  Hosted only.
  */
 #include "tests/mm_test.h"
 #include <quarry/memory_hotplug.h>
@@ -72,7 +72,6 @@ unsigned long steps_count(
     const struct memory *mem, pfn_t start, unsigned long nr, enum pageblock_state state);
 int steps_claim(struct memory *mem, struct range_claim *claim);
 void steps_unclaim(struct memory *mem, struct range_claim *claim);
-int steps_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail);
 int steps_offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
     const struct offline_opts *opts, struct offline_result *result);
 int steps_online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail);
@@ -91,11 +90,11 @@ void steps_go_online(struct zone *zone, pfn_t pfn);
 #define range_count           steps_count
 #define range_claim(mem, c)   steps_claim(mem, c)
 #define range_unclaim         steps_unclaim
-#define offline_query         steps_query
 #define offline_pages         steps_offline_pages
 #define online_pages          steps_online_pages
 #define block_go_online       steps_go_online
-#include "mm/memory_hotplug.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/claim.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/offline.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 #undef pageblock_set_offline
 
 static void steps_offline(struct zone *zone, pfn_t pfn) NO_LOCK_ANALYSIS

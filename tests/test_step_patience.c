@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_patience.c: how long evacuate tries, to the pass and the nanosecond: it includes the
- * source of mm/evacuate.c, and makes up the clock, the turns of threads and the pauses between
+ * sources of mm/patience.c and mm/evacuate.c, and makes up the clock, the turns of threads and the pauses between
  * passes.  Hosted only.
  */
 #include "tests/mov_help.h"
@@ -67,6 +67,10 @@ static void world_point(const char *name)
 
 int world_evacuate(struct evacuation *e);
 u64 world_deadline(u64 ns);
+bool world_past(u64 deadline);
+void world_begin(struct patience *p);
+bool world_over(struct patience *p);
+void world_wait(struct patience *p);
 
 #define SCHED_POINT(name) world_point(name)
 #include <quarry/sched_point.h>
@@ -76,6 +80,11 @@ u64 world_deadline(u64 ns);
 #define threads_had_turn  world_had_turn
 #define evacuate          world_evacuate
 #define deadline_from_now world_deadline
+#define deadline_past     world_past
+#define patience_begin    world_begin
+#define patience_over     world_over
+#define patience_wait     world_wait
+#include "mm/patience.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 #include "mm/evacuate.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static struct memory *mem;

@@ -9,6 +9,7 @@
 #include <quarry/console.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
+#include <quarry/isolation.h>
 
 #define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define NORMAL    (PAGEBLOCK_ORDER >= 9 ? 6u : 24u)

@@ -4,6 +4,7 @@
  */
 #include "tests/mov_help.h"
 #include <quarry/poison.h>
+#include <quarry/memory_hotplug.h>
 
 #define HITS 8
 

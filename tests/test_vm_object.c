@@ -5,6 +5,7 @@
  */
 #include "tests/mm_test.h"
 #include "tests/vm_help.h"
+#include <quarry/memory_hotplug.h>
 
 static void bits_of_entries_reach_the_page(struct ktest *t)
 {

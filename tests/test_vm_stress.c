@@ -5,6 +5,7 @@
  */
 #include "tests/mm_test.h"
 #include "tests/vm_help.h"
+#include <quarry/memory_hotplug.h>
 
 #define PAGES  (PAGEBLOCK_ORDER >= 9 ? 96u : 48u)
 #define ROUNDS 12

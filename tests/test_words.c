@@ -6,6 +6,7 @@
 #include <quarry/account.h>
 #include <quarry/console.h>
 #include <quarry/poison.h>
+#include <quarry/isolation.h>
 #include <quarry/string.h>
 
 #define BLOCK(n) ((n) * (pfn_t)PAGEBLOCK_PAGES)

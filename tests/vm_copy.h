@@ -7,7 +7,8 @@
 #ifndef QUARRY_TESTS_VM_COPY_H
 #define QUARRY_TESTS_VM_COPY_H
 
-#include "mm/vm_priv.h"
+#include "mm/mm_priv.h"
+#include "mm/vm.h"
 
 static unused int copy_pt_init(struct pagetable *pt, struct memory *mem);
 static unused void copy_pt_destroy(struct pagetable *pt);
@@ -32,6 +33,7 @@ static unused u64 copy_object_lookup(struct vm_object *object, u32 index);
 static unused int copy_object_prepare(struct vm_object *object, u32 index, gfp_t gfp);
 static unused void copy_object_fill(struct vm_object *object, u32 index, struct page *page);
 static unused bool copy_object_tryget(struct vm_object *object);
+static unused struct vm_object *copy_lru_get_object(struct memory *mem, struct page *page);
 static unused int copy_vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long nr_pages,
     const struct vm_pager_ops *ops, void *pager, struct vm_object **out);
 static unused void copy_vm_object_get(struct vm_object *object);
@@ -78,6 +80,7 @@ static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned a
 #define object_prepare     copy_object_prepare
 #define object_fill        copy_object_fill
 #define object_tryget      copy_object_tryget
+#define lru_get_object     copy_lru_get_object
 #define vm_object_create   copy_vm_object_create
 #define vm_object_get      copy_vm_object_get
 #define vm_object_put      copy_vm_object_put
@@ -108,8 +111,8 @@ static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned a
 #define compare compare_slots
 #include "mm/rmap.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #undef compare
-#include "mm/object.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#include "mm/vmspace.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#include "mm/fault.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm_object.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm_space.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm_fault.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 
 #endif

@@ -6,7 +6,8 @@
 #ifndef QUARRY_TESTS_VM_HELP_H
 #define QUARRY_TESTS_VM_HELP_H
 
-#include "mm/vm_priv.h"
+#include "mm/mm_priv.h"
+#include "mm/vm.h"
 #include "tests/soft_mmu.h"
 #include <quarry/ktest.h>
 

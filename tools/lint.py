@@ -16,6 +16,7 @@ import sys
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import analyse
 import facts
+import floors
 import poison_table
 import qemu
 import waits
@@ -65,7 +66,7 @@ INCLUDES = [
 ]
 # A comment that carries an argument stands beside its code (file, what it must say).
 ARGUMENTS = [
-    ("mm/pcp_body.h", r"There is no fourth case"),
+    ("mm/pcp_inline.h", r"There is no fourth case"),
     ("mm/page_alloc.c", r"Never a cross-call from here"),
     ("mm/drain.c", r"@force exists for callers"),
     ("mm/drain.c", r"Two barriers, or each side"),
@@ -73,11 +74,11 @@ ARGUMENTS = [
     ("mm/page_isolation.c", r"\* redrain +all bits are set"),
     ("mm/page_isolation.c", r"\* disable +first the zone's caches go off"),
     ("mm/page_isolation.c", r"\* precise +first all bits are set"),
-    ("mm/migrate.c", r"References to the source:"),
-    ("mm/memory_hotplug.c", r"can only gain poison"),
-    ("mm/poison.c", r"The references of a page that is taken softly"),
+    ("mm/migrate_movable.c", r"References to the source:"),
+    ("mm/offline.c", r"can only gain poison"),
+    ("mm/poison_judge.c", r"The references of a page that is taken softly"),
     ("mm/poison_take.c", r'Nobody can have the page between "free" and "flagged"'),
-    ("mm/pcp.c", r"The word is read here"),
+    ("mm/pcp_slow.c", r"The word is read here"),
     ("arch/x86_64/apic.c", r"a WRMSR to the ICR does not serialise"),
 ]
 # Cut in two, so that this file does not hold them.
@@ -321,6 +322,13 @@ def check_port(_):
                     if name not in used and own.count(name) == 1)
 
 
+def check_floors(build):
+    """a source of mm/ calls and includes only what stands below it in mm/files.mk; no headers include each other"""
+    if floors.circles({"a": {"b": {"f"}}, "b": {"a": {"g"}}, "c": {"a": {"g"}}}) != [["a", "b"]]:
+        yield "a circle of two sources is not found: the check does not work"
+    yield from floors.wrong(build)
+
+
 def check_mutants(_):
     """every wrong variant of tests/mutants/ and tests/pressure/ applies to the tree"""
     for command in (["variant.py", "check"], ["pressure.py", "--check"]):
@@ -362,7 +370,7 @@ def warn_format():
 
 
 CHECKS = [check_includes, check_file_length, check_function_length, check_conditional, check_phrases,
-          check_arguments, check_licence, check_compare, check_fence, check_doors, check_port,
+          check_arguments, check_licence, check_compare, check_fence, check_floors, check_doors, check_port,
           check_mutants, check_poison_table,
           check_facts, check_waits, *analyse.CHECKS]
 

@@ -12,6 +12,7 @@
 #include <quarry/errno.h>
 #include <quarry/machine.h>
 #include <quarry/mm.h>
+#include <quarry/memory_init.h>
 #include <quarry/sched.h>
 
 #define TLB_LINES 16
@@ -49,6 +50,7 @@ void threads_memory_start(void)
 	    .nr_nodes = 1,
 	    .backed = true,
 	    .pcp = pcps,
+	    .reclaim = &memory_reclaim,
 	    .alloc = alloc_for_memory,
 	};
 	const pfn_t border[] = {0, THREADS_PAGES / 4, THREADS_PAGES / 2, THREADS_PAGES};

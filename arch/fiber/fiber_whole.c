@@ -17,6 +17,7 @@
 #include <quarry/hotplug.h>
 #include <quarry/ktest.h>
 #include <quarry/machine.h>
+#include <quarry/memory_init.h>
 #include <quarry/string.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,6 +141,7 @@ static void set_up_memory(void)
 	    .nr_nodes = 1,
 	    .backed = true,
 	    .pcp = pcps,
+	    .reclaim = &memory_reclaim,
 	    .alloc = alloc};
 	const pfn_t border[] = {0, WHOLE_PAGES / 4, WHOLE_PAGES / 2, WHOLE_PAGES};
 	int err, kind;

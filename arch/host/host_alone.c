@@ -8,6 +8,7 @@
  */
 #include "host.h"
 #include <quarry/mm.h>
+#include <quarry/memory_init.h>
 
 int main(void)
 {

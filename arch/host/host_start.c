@@ -9,6 +9,7 @@
 #include "host.h"
 #include <quarry/machine.h>
 #include <quarry/mm.h>
+#include <quarry/memory_init.h>
 #include <quarry/smp.h>
 
 char host_memmap[HOST_PAGES * sizeof(struct page)]
@@ -33,6 +34,7 @@ static void set_up_memory(void)
 		.nr_nodes = 1,
 		.backed = true,
 		.pcp = host_pcp,
+		.reclaim = &memory_reclaim,
 		.alloc = alloc_from_host,
 	};
 	const pfn_t border[] = {0, HOST_PAGES / 4, HOST_PAGES / 2, HOST_PAGES};

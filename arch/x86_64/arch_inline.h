@@ -30,7 +30,7 @@
 #define ARCH_MMIO_BASE  0xffffc90000000000UL /* device registers, uncached */
 #define ARCH_STACK_BASE 0xffffd00000000000UL /* kernel stacks with their guard pages */
 #define ARCH_MEMMAP     ((struct page *)0xffffea0000000000UL)
-/* The memmap's address shifted right by 10, as signed: see body_pageblock in mm/pcp_body.h. */
+/* The memmap's address shifted right by 10, as signed: see body_pageblock in mm/pcp_inline.h. */
 #define ARCH_PAGEBLOCKS ((struct pageblock *)0xfffffffa80000000UL)
 
 /* Objects of type @type at byte offset @off of this CPU's struct cpu. */

@@ -10,6 +10,7 @@
 #define QUARRY_HANDLE_H
 
 #include <quarry/mm.h>
+#include <quarry/movable.h>
 
 struct handle {
 	struct spinlock lock; /* RANK_OBJECT: all below, and the content of the page */

@@ -1,12 +1,60 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory_hotplug.h: memory that comes and goes, what would be in the way of an offline, and whole nodes.
- * The operations themselves, offline_pages and online_pages, are in mm.h.
+ * memory_hotplug.h: ranges that go out of service and come back, what would be in the way, memory that is added
+ * and removed, and whole nodes.
  */
 #ifndef QUARRY_MEMORY_HOTPLUG_H
 #define QUARRY_MEMORY_HOTPLUG_H
 
 #include <quarry/mm.h>
+
+/* ---- offline and online (mm/offline.c) ----------------------------------------------- */
+
+struct offline_opts {
+	enum iso_policy policy; /* NR_ISO_POLICIES: the memory's own */
+	u64 deadline_ns;        /* from now; 0: 30 s */
+	const u32 *cancel;      /* a: a word that becomes non-zero to call it off; may be NULL */
+	/* For watchers and tests; called with no lock held: all bits are set; about to commit. */
+	void (*on_isolated)(void *arg);
+	void (*on_commit)(void *arg);
+	void *arg;
+};
+struct offline_result {
+	enum iso_policy policy;
+	unsigned rounds;     /* drain rounds: exactly one, but for redrain */
+	unsigned ipis;       /* CPUs asked in them */
+	unsigned loops;      /* passes over the range */
+	unsigned moved;      /* blocks migrated */
+	unsigned retries;    /* migrations that had to be tried again */
+	unsigned at_try[4];  /* of the moved: at the first try of a pass, the second, the third, later */
+	struct mm_fail fail; /* where the error is not 0 */
+};
+
+/*
+ * offline_pages - take [start, start + nr) out of service, moving what is in the way.
+ * Returns 0, or as it was before: -EINVAL bad range, hole, two zones, partly offline; -EALREADY
+ * offline; -EBUSY claimed, reserved, unmovable or pinned page, or too little would be left; -ENOMEM
+ * nowhere to move to; -ETIMEDOUT; -EINTR cancelled; -EDEADLK context.  @opts and @result may be NULL.
+ * Context: thread, may sleep.  Locks: hotplug (claim and commit only), cpu_hotplug shared, pcp_ctl,
+ * lru, zone.
+ */
+int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
+    struct offline_result *result) EXCLUDES(mem_hotplug_class, pcp_ctl_class);
+/*
+ * online_pages - give an offline range back to its zone.  Returns 0; -EINVAL bad range, hole, two
+ * zones, partly online; -EALREADY online; -EBUSY claimed, or it stands by; -EDEADLK context.  No round; may sleep.
+ */
+int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+    EXCLUDES(mem_hotplug_class);
+/*
+ * offline_query - what would be in the way of offlining, and why: changes nothing.  Returns as
+ * offline_pages would at its start.  Context: thread.
+ */
+int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+    EXCLUDES(mem_hotplug_class);
+/* The largest run of pageblocks, up to @want pages, that could be offlined; PFN_NONE if none. */
+pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *nr)
+    EXCLUDES(mem_hotplug_class);
 
 /* ---- memory that comes and goes (mm/memory_add.c) -------------------------------------------- */
 

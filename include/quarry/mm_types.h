@@ -48,7 +48,7 @@ enum migratetype {
 
 /*
  * The state of a block is the state of its head; every other page of a block is TAIL, which is 0, so
- * that a zeroed memmap is valid.  docs/mm/model.md has the table of legal edges; page_state.h checks
+ * that a zeroed memmap is valid.  docs/mm/model.md has the table of legal edges; page.h checks
  * them when it is compiled.
  */
 enum page_state {
@@ -306,18 +306,22 @@ struct zone {
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
 
 /*
+ * Work that one thread does for any number of others.  A ticket is served by work that starts after it was handed
+ * out: done <= started <= asked.
+ */
+struct ticket_queue {
+	u64 asked;   /* a: tickets handed out */
+	u64 started; /* a: the newest that the work under way, or the last, covers; the thread writes it */
+	u64 done;    /* a: the newest whose work has ended */
+};
+
+/*
  * What is wanted of the reclaim thread.  Who wants a drain, or a run over the reclaim lists, takes a
  * ticket; any number share one.
  */
 struct reclaim {
-	u64 asked;   /* a: tickets for a drain handed out */
-	u64 started; /* a: the newest ticket that the drain under way, or the last one, covers */
-	u64 done;    /* a: the newest ticket whose drain has ended */
-	u64 runs_asked; /* a: tickets for a run over the lists handed out */
-	u64 runs_done;  /* a: the newest one whose run has ended */
+	struct ticket_queue drains, runs, compactions; /* runs: over the reclaim lists */
 	u32 low;     /* a: a zone is below its low watermark: run */
-	u64 compact_asked; /* a: tickets for a compaction handed out */
-	u64 compact_done;  /* a: the newest one whose compaction has ended */
 	/* a: requests, a bit for each kind of request and order (request_bit): */
 	u64 run_for; /* they wait for a run */
 	u64 run_in_vain; /* written by the thread: the last run for it found too little in each zone, to the end */
@@ -335,8 +339,7 @@ struct reclaim {
  */
 struct standby_thread {
 	u64 run_for; /* a: requests that want some, as of struct reclaim; 0: only for a low watermark */
-	u64 asked;   /* a: tickets handed out */
-	u64 done;    /* a: the newest one for which it has had the lock, and done what it could */
+	struct ticket_queue tickets; /* done: it has had the lock, and done what it could */
 	u32 stop;    /* a: the thread shall return */
 	struct waitq wake;   /* the thread sleeps here */
 	struct waitq served; /* those who asked sleep here */
@@ -381,7 +384,7 @@ struct vm_lists {
 	u32 flushing; /* a: unmappings that still hold references to the pages they unmapped */
 };
 
-/* Who dies when nothing else helps: mm/oom.c, oom.h. */
+/* Who dies when nothing else helps: mm/alloc_oom.c, oom.h. */
 struct oom_state {
 	struct mutex lock; /* one decision at a time */
 	struct waitq wq;   /* those who wait until the victim has gone */
@@ -409,6 +412,19 @@ struct memory_arrays {
 	/* The same for a standby step, in the first pages of the pageblock @at of the step itself.  They stay. */
 	int (*grow_inside)(struct memory *mem, pfn_t start, unsigned long nr, pfn_t at);
 	void (*shrink)(struct memory *mem, pfn_t start, unsigned long nr);
+};
+
+/*
+ * What drops pages of objects when memory is short: it stands above the allocator, which knows it by these alone.
+ * A memory without it drops nothing: an allocation that finds nothing fails, or waits for standby and the OOM killer.
+ */
+struct lru_scan;
+struct reclaim_ops {
+	/* Drop one batch of a zone (mm/reclaim.h); by an allocation if it is direct: it makes no cross-call then. */
+	void (*batch)(struct lru_scan *scan);
+	/* The threads that serve tickets (struct reclaim).  0; -ENOMEM, and none runs.  Thread, may sleep. */
+	int (*start)(struct memory *mem);
+	void (*stop)(struct memory *mem);
 };
 
 /* One memory: zones over an array of descriptors that the caller brought. */
@@ -446,6 +462,7 @@ struct memory {
 	bool backed;                  /* c: pages have memory behind them (GFP_ZERO, patterns) */
 	void *(*alloc)(void *arg, size_t bytes); /* c: zeroed memory for slots; NULL when there is none */
 	void *alloc_arg;
+	const struct reclaim_ops *reclaim; /* c: NULL: nothing is reclaimed */
 	LIST_ENTRY(memory) link;      /* in memories, from memory_start to memory_stop */
 };
 

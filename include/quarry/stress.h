@@ -6,6 +6,7 @@
 #define QUARRY_STRESS_H
 
 #include <quarry/mm.h>
+#include <quarry/memory_hotplug.h>
 
 struct stress_report {
 	u64 ops;           /* allocations and frees */

@@ -65,7 +65,7 @@ static inline pfn_t pte_pfn(u64 pte)
 	return (pte & PTE_ADDRESS) >> PAGE_SHIFT;
 }
 
-/* ---- objects (mm/object.c) ------------------------------------------------------------------- */
+/* ---- objects (mm/vm_object.c) ------------------------------------------------------------------- */
 
 enum vm_object_kind {
 	OBJ_ANON,  /* pages are zeroed when first touched; movable */
@@ -158,7 +158,7 @@ static inline u32 vm_object_present(const struct vm_object *object)
 	return READ_ONCE(object->nr_present);
 }
 
-/* ---- spaces (mm/vmspace.c) ------------------------------------------------------------------- */
+/* ---- spaces (mm/vm_space.c) ------------------------------------------------------------------- */
 
 struct vm_space;
 
@@ -250,7 +250,7 @@ void vm_space_leave(struct vm_space *space);
 unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
     void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg);
 
-/* ---- faults (mm/fault.c) --------------------------------------------------------------------- */
+/* ---- faults (mm/vm_fault.c) --------------------------------------------------------------------- */
 
 /*
  * vm_fault - make @va accessible for @access (VM_READ, VM_WRITE or VM_EXEC), after the machine

@@ -6,6 +6,9 @@
  * choose the CPU, and its operands.  At the end everything is given back, and must be there.
  */
 #include "fuzz_model.h"
+#include <quarry/memory_init.h>
+#include <quarry/memory_hotplug.h>
+#include <quarry/isolation.h>
 
 #define MAX_OPS     200
 #define CHECK_EVERY 16

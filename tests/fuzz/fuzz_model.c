@@ -5,6 +5,7 @@
  * Owns: m, and the arena that caches and slots are cut from, with poisoned gaps between them.
  */
 #include "fuzz_model.h"
+#include <quarry/memory_init.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -90,6 +91,7 @@ void model_build(u8 shape, u8 more)
 	    .nr_nodes = 1 + (shape >> 2 & 1),
 	    .backed = shape >> 3 & 1,
 	    .pcp = host_pcp,
+	    .reclaim = &memory_reclaim,
 	    .alloc = arena_alloc,
 	};
 	pfn_t pfn = MODEL_START;

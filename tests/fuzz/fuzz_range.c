@@ -3,6 +3,8 @@
  * fuzz_range.c: the calls of fuzz_mm.c that work on ranges: isolate, offline, online, migrate.
  */
 #include "fuzz_model.h"
+#include <quarry/memory_hotplug.h>
+#include <quarry/isolation.h>
 
 static pfn_t take_range(struct bytes *b, unsigned long *nr)
 {

@@ -15,6 +15,7 @@
 #include <quarry/account.h>
 #include <quarry/errno.h>
 #include <quarry/ktest.h>
+#include <quarry/memory_init.h>
 #include <stdlib.h>
 
 #define MAX_SOURCES 256

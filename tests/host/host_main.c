@@ -12,6 +12,7 @@
  */
 #include "host.h"
 #include <quarry/ktest.h>
+#include <quarry/memory_init.h>
 #include <quarry/string.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "mm/mm_priv.h"
 #include <quarry/ktest.h>
+#include <quarry/memory_hotplug.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <ucontext.h>

@@ -21,6 +21,7 @@
 #include "step.h"
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
+#include <quarry/isolation.h>
 #include <quarry/string.h>
 #include <stdio.h>
 #include <stdlib.h>

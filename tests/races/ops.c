@@ -15,6 +15,9 @@
  */
 #include "ops.h"
 #include <quarry/poison.h>
+#include <quarry/isolation.h>
+#include <quarry/memory_hotplug.h>
+#include <quarry/memory_init.h>
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
@@ -71,7 +74,8 @@ void ops_build(const struct race_script *s)
 	const pfn_t start = backed ? race_ram(nr) : 0, middle = start + nr / 2, end = start + nr;
 	const pfn_t online_end = has_scene(s, "scene(B)") ? end - STANDBY * PAGEBLOCK_PAGES : end;
 	struct memory_config cfg = {.name = "race", .start_pfn = start, .end_pfn = end, .nr_cpus = s->nr_cpus,
-	    .nr_nodes = 1, .backed = backed, .alloc = arena_alloc, .standby_step = STANDBY * PAGEBLOCK_PAGES,
+	    .nr_nodes = 1, .backed = backed, .reclaim = &memory_reclaim, .alloc = arena_alloc,
+	    .standby_step = STANDBY * PAGEBLOCK_PAGES,
 	    .arrays = online_end < end ? &standby_arrays : NULL};
 	struct memory *mem;
 	char *map;

@@ -9,7 +9,8 @@
  * Owns: the account that objects and spaces are charged to.
  */
 #include "ops.h"
-#include "mm/vm_priv.h"
+#include "mm/mm_priv.h"
+#include "mm/vm.h"
 #include "tests/soft_mmu.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>

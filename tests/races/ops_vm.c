@@ -9,7 +9,8 @@
  * Owns: ops.vm.
  */
 #include "ops.h"
-#include "mm/vm_priv.h"
+#include "mm/mm_priv.h"
+#include "mm/vm.h"
 #include "tests/soft_mmu.h"
 #include <quarry/account.h>
 #include <quarry/console.h>

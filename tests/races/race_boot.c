@@ -14,6 +14,7 @@
 #include <quarry/machine.h>
 #include <quarry/race.h>
 #include <quarry/smp.h>
+#include <quarry/memory_hotplug.h>
 #include <quarry/string.h>
 
 static struct race_script script;

@@ -6,6 +6,7 @@
  */
 #include "engine.h"
 #include <quarry/console.h>
+#include <quarry/isolation.h>
 #include <quarry/string.h>
 
 static bool blank(char c)

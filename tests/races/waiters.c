@@ -16,7 +16,8 @@
  */
 #include "ops.h"
 #include "waiters.h"
-#include "mm/vm_priv.h"
+#include "mm/mm_priv.h"
+#include "mm/vm.h"
 #include "tests/soft_mmu.h"
 #include <quarry/ktest.h>
 #include <quarry/string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp_body.h: the hot paths of allocate and free, once, for every instance of struct memory.
+ * pcp_inline.h: the hot paths of allocate and free, once, for every instance of struct memory.
  *
  * Compiled by page_alloc.c for the kernel's own memory, whose bases are constants and whose caches
  * stand at a constant offset from gs (@own), and for any other memory; and by a test with scheduling
@@ -22,10 +22,12 @@
  *   after it                           the page is in the stack already, and the handler finds it.
  * There is no fourth case, because reading and pushing are one interrupt-off section.
  */
-#ifndef QUARRY_MM_PCP_BODY_H
-#define QUARRY_MM_PCP_BODY_H
+#ifndef QUARRY_MM_PCP_INLINE_H
+#define QUARRY_MM_PCP_INLINE_H
 
-#include "mm/mm_priv.h"
+#include "mm/alloc.h"
+#include "mm/buddy.h"
+#include "mm/pcp.h"
 #include <quarry/sched_point.h>
 
 /* This CPU's cache: NULL stands for the kernel's own, reached straight off gs.  irqs off. */

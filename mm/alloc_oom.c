@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oom.c: the last resort of an allocation: somebody must go.
+ * alloc_oom.c: the last resort of an allocation: somebody must go.
  *
  * Owns:       mem->oom.
  * Locks:      mem->oom.lock, a mutex, around each decision; nothing is held while a victim is waited for.
@@ -12,7 +12,9 @@
  * Tests:      tests/test_play_oom.c, tests/test_oom.c, tests/test_oom_exact.c,
  *             tests/test_oom_tasks.c, tests/test_held.c, tests/test_standby.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/alloc.h"
+#include "mm/event.h"
+#include "mm/zone.h"
 #include <quarry/oom.h>
 
 /* How long a victim has.  Then it is stuck behind somebody who needs memory himself, so another one goes. */
@@ -74,14 +76,15 @@ void oom_begin(const struct memory *mem, struct oom_seen *seen)
  */
 static bool death_helps(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	enum zone_kind kind = gfp_kind(gfp);
-	struct zone *zone;
-	unsigned i;
+	const struct zone *zone;
+	unsigned at;
 
 	if (gfp & (GFP_NORETRY | GFP_THISNODE | GFP_DMA32) || !READ_ONCE(mem->oom.kill))
 		return false;
-	for (i = 0; order > 0 && (zone = zonelist_zone(mem, gfp, i)); i++) {
-		if (zone_watermark_ok(zone, 0, gfp | GFP_HIGH_MARK, zone->kind != kind))
+	if (order == 0)
+		return true;
+	for_each_zone_of(memory_node(mem, arch_cpu_id()), gfp, zone, at) {
+		if (zone_watermark_ok(zone, 0, gfp | GFP_HIGH_MARK, zone->kind != gfp_kind(gfp)))
 			return false;
 	}
 	return true;

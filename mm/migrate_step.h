@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mig_step.h: the steps that migration and reclaim share, for an isolated page of an object that the
+ * migrate_step.h: the steps that migration and reclaim share, for an isolated page of an object that the
  * caller has locked: out of everybody's reach, and its references held still.
  *
- * Compiled by migrate_lru_body.h and reclaim_lru.c.
+ * Compiled by migrate_lru.c and reclaim_lru.c.
  */
-#ifndef QUARRY_MM_MIG_STEP_H
-#define QUARRY_MM_MIG_STEP_H
+#ifndef QUARRY_MM_MIGRATE_STEP_H
+#define QUARRY_MM_MIGRATE_STEP_H
 
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 
 /*
  * Put marker and migration entries in the place of @page, which is in its slot.  Under the object's

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmspace.c: address spaces: which object is seen at which address, and how.
+ * vm_space.c: address spaces: which object is seen at which address, and how.
  *
  * Owns:       struct vm_space, struct vm_region, and the list of a memory's spaces.
  * Locks:      space->change, which sleeps, for every change of regions; inside it space->lock for
@@ -14,7 +14,7 @@
  *             tests/test_short.c, tests/test_held.c, tests/test_vm_order.c, tests/test_vm_guard.c,
  *             tests/test_vm_late.c.
  */
-#include "mm/vm_priv.h"
+#include "mm/vm.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 

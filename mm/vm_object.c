@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * object.c: memory objects: slots that hold pages, and who refers to the object.
+ * vm_object.c: memory objects: slots that hold pages, and who refers to the object.
  *
  * Owns:       struct vm_object; the pages of slots (ALLOC); the reference that a slot holds.
  * Locks:      object->lock for slots, regions and counts; the lru lock inside it where a page comes
@@ -14,7 +14,8 @@
  *             tests/test_short.c, tests/test_held.c, tests/test_rmap_walk.c, tests/test_vm_order.c, tests/test_vm_guard.c,
  *             tests/test_vm_late.c.
  */
-#include "mm/vm_priv.h"
+#include "mm/alloc.h"
+#include "mm/vm.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 
@@ -319,4 +320,20 @@ int vm_object_pin(struct vm_object *object, u32 index, struct page **page)
 	}
 	spin_unlock(&object->lock);
 	return err;
+}
+
+/*
+ * Who frees an object takes its pages from it first, under this lock: so one that is named here is
+ * there.
+ */
+struct vm_object *lru_get_object(struct memory *mem, struct page *page)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	struct vm_object *object = page->owner;
+
+	if (object && !object_tryget(object))
+		object = NULL;
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	return object;
 }

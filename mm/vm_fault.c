@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault.c: the machine refused an access: is there a page to show, and may it be?
+ * vm_fault.c: the machine refused an access: is there a page to show, and may it be?
  *
  * Owns:       a page that was allocated for an empty slot, until it is in the slot.
  * Locks:      everything that may sleep comes first, with no lock held; then space->lock, the
@@ -13,7 +13,9 @@
  *             tests/test_rmap_walk.c, tests/test_vm_order.c, tests/test_vm_guard.c,
  *             tests/test_vm_late.c.
  */
-#include "mm/vm_priv.h"
+#include "mm/event.h"
+#include "mm/page.h"
+#include "mm/vm.h"
 #include <quarry/sched_point.h>
 
 struct fault {

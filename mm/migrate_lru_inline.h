@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * migrate_lru_body.h: moving isolated pages of memory objects, a batch at a time.
+ * migrate_lru_inline.h: moving isolated pages of memory objects, a batch at a time.
  *
  * Compiled by migrate_lru.c; and by a test with scheduling points in it.
  *
@@ -19,10 +19,12 @@
  * back; one for each entry, dropped as it is unmapped; the isolation's, which our caller drops on
  * success and putback_lru_page on failure.
  */
-#ifndef QUARRY_MM_MIGRATE_LRU_BODY_H
-#define QUARRY_MM_MIGRATE_LRU_BODY_H
+#ifndef QUARRY_MM_MIGRATE_LRU_INLINE_H
+#define QUARRY_MM_MIGRATE_LRU_INLINE_H
 
-#include "mm/mig_step.h"
+#include "mm/migrate_step.h"
+#include "mm/migrate.h"
+#include "mm/page.h"
 #include <quarry/sched_point.h>
 
 /* What the new page takes over; never LOCKED, nor what is wrong with the old frame. */

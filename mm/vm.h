@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm_priv.h: what the files behind vm.h share with each other and with tests/, and nobody else.
+ * vm.h: what the files behind vm.h share with each other and with tests/, and nobody else.
  *
  * Locks, outer to inner: space->change (sleeps), space->lock, object->lock, pagetable.lock, a bucket
  * of the waiters, the zone's lru lock.  An entry of a page table, the mapcount of the page in it and
  * the slot that names the page change together, under the lock of the object.  The tables' lock is
  * taken inside it, so that who comes by an address, not by an object, can hold an entry still.
  */
-#ifndef QUARRY_MM_VM_PRIV_H
-#define QUARRY_MM_VM_PRIV_H
+#ifndef QUARRY_MM_VM_H
+#define QUARRY_MM_VM_H
 
-#include "mm/mm_priv.h"
+#include <quarry/mm.h>
 #include <quarry/vm.h>
 
 /* ---- page tables (pagetable.c) ---- */
@@ -79,7 +79,7 @@ void tlb_flush(struct tlb_gather *g);
  */
 extern void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);
 
-/* ---- objects (object.c) ---- */
+/* ---- objects (vm_object.c) ---- */
 
 /*
  * A slot: 0; the page, whose reference it holds; a marker, the pfn of the page that a migrator has taken out
@@ -142,7 +142,7 @@ static inline bool object_walked(const struct vm_object *object, u32 index)
 /* A reference unless the object is on its way out.  Under a lock that keeps it from being freed. */
 bool object_tryget(struct vm_object *object);
 
-/* ---- spaces (vmspace.c) ---- */
+/* ---- spaces (vm_space.c) ---- */
 
 /* The region that @va lies in; NULL.  Under space->lock. */
 struct vm_region *region_find(struct vm_space *space, uintptr_t va);

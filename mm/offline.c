@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory_hotplug.c: taking ranges of pageblocks out of service, and giving them back.
+ * offline.c: taking ranges of pageblocks out of service, and giving them back.
  *
- * Owns:       the range claims, and the states ONLINE and OFFLINE of pageblocks.
+ * Owns:       the states ONLINE and OFFLINE of pageblocks.
  * Locks:      mem->hotplug for the claim and for each CHUNK of the commit only, so that disjoint ranges are worked
  *             on side by side, and no hold grows with the range; what it calls takes cpu_hotplug, pcp_ctl, lru
  *             and zone locks.
@@ -13,7 +13,12 @@
  *             tests/test_held.c, tests/test_offline_bounds.c, tests/test_offline_exact.c, tests/test_step_offline.c,
  *             tests/test_cover.c.
  */
-#include "mm/mm_priv.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/isolate.h"
+#include "mm/offline.h"
+#include <quarry/memory_hotplug.h>
+#include <quarry/isolation.h>
 
 #define DEADLINE_NS 30000000000ULL
 #define CHUNK       (64 * PAGEBLOCK_PAGES) /* pages that one hold of mem->hotplug takes out, or brings back */
@@ -28,91 +33,6 @@ struct offline_op {
 	enum iso_policy policy;
 	struct evacuation evac;
 };
-
-void hotplug_lock(struct memory *mem) NO_LOCK_ANALYSIS
-{
-	mutex_lock(&mem->hotplug);
-	mem->hotplug_since = arch_clock_ns();
-}
-
-bool hotplug_trylock(struct memory *mem) NO_LOCK_ANALYSIS
-{
-	if (!mutex_trylock(&mem->hotplug))
-		return false;
-	mem->hotplug_since = arch_clock_ns();
-	return true;
-}
-
-void hotplug_unlock(struct memory *mem) NO_LOCK_ANALYSIS
-{
-	u64 held = arch_clock_ns() - mem->hotplug_since;
-
-	if (held > mem->hotplug_longest)
-		WRITE_ONCE(mem->hotplug_longest, held);
-	mutex_unlock(&mem->hotplug);
-}
-
-/* Pages that claimed ranges will take out of @zone.  Under hotplug. */
-static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_class)
-{
-	const struct range_claim *c;
-	unsigned long nr = 0;
-
-	LIST_FOREACH(c, &zone->mem->claims, link) {
-		if (!c->stays && zone_of(zone->mem, c->start) == zone)
-			nr += c->end - c->start;
-	}
-	return nr;
-}
-
-void zone_plan_claimed(struct zone *zone)
-{
-	zone_plan_capacity(zone, zone_claimed(zone));
-}
-
-bool range_claimed(const struct memory *mem, pfn_t start, unsigned long nr)
-{
-	const struct range_claim *c;
-
-	LIST_FOREACH(c, &mem->claims, link) {
-		if (start < c->end && c->start < start + nr)
-			return true;
-	}
-	return false;
-}
-
-unsigned long range_count(const struct memory *mem, pfn_t start, unsigned long nr,
-    enum pageblock_state state)
-{
-	unsigned long n = 0;
-	pfn_t pfn;
-
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
-		n += pageblock_state(pageblock_of(mem, pfn)) == state;
-	return n;
-}
-
-int range_claim(struct memory *mem, struct range_claim *claim)
-{
-	int err = 0;
-
-	hotplug_lock(mem);
-	if (range_claimed(mem, claim->start, claim->end - claim->start)) {
-		err = -EBUSY;
-	} else {
-		claim->nr = mem->nr_claims++;
-		LIST_INSERT_HEAD(&mem->claims, claim, link);
-	}
-	hotplug_unlock(mem);
-	return err;
-}
-
-void range_unclaim(struct memory *mem, struct range_claim *claim)
-{
-	hotplug_lock(mem);
-	LIST_REMOVE(claim, link);
-	hotplug_unlock(mem);
-}
 
 /*
  * The claim comes first and the long checks after it, without the lock: nobody else takes out, brings back, adds or
@@ -134,44 +54,6 @@ static void drop_claim(struct memory *mem, struct range_claim *claim)
 	LIST_REMOVE(claim, link);
 	zone_plan_claimed(zone_of(mem, claim->start));
 	hotplug_unlock(mem);
-}
-
-/*
- * Everything that can be refused without touching anything.  With a claim on the range it stays so; without one,
- * and @mine NULL, the answer is a hint.
- */
-static int offline_check(struct memory *mem, pfn_t start, unsigned long nr, const struct range_claim *mine,
-    struct mm_fail *fail)
-{
-	struct zone *zone;
-	int err = range_zone(mem, start, nr, &zone, fail);
-	unsigned long offline;
-
-	if (err)
-		return err;
-	offline = range_count(mem, start, nr, PB_OFFLINE) << PAGEBLOCK_ORDER;
-	if (offline == nr)
-		return mm_fail(fail, start, WHY_ALREADY, -EALREADY);
-	if (offline)
-		return mm_fail(fail, start, WHY_MIXED, -EINVAL);
-	err = scan_unmovable(zone, start, nr, fail);
-	if (!err && !enough_left(mem, start, nr, mine))
-		err = mm_fail(fail, PFN_NONE, WHY_LAST, -EBUSY);
-	return err;
-}
-
-int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
-{
-	struct zone *zone;
-	int err = range_zone(mem, start, nr, &zone, fail);
-
-	if (err)
-		return err;
-	hotplug_lock(mem);
-	if (range_claimed(mem, start, nr))
-		err = mm_fail(fail, start, WHY_CLAIMED, -EBUSY);
-	hotplug_unlock(mem);
-	return err ? err : offline_check(mem, start, nr, NULL, fail);
 }
 
 /*

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_state.h: the legal edges between page states, and the only writers of a head's state.
+ * page.h: the word of a page: the legal edges between states, the only writers of a head's state, flags; and
+ * panics that are about a page (page.c).
  *
  * Owns:       the state field of page->word.
  * Invariants: an edge that is not in PAGE_EDGES does not compile; a page that is not in the state
  *             (and order, and reference count) the caller claims stops the machine.
  */
-#ifndef QUARRY_MM_PAGE_STATE_H
-#define QUARRY_MM_PAGE_STATE_H
+#ifndef QUARRY_MM_PAGE_H
+#define QUARRY_MM_PAGE_H
 
 #include <quarry/mm.h>
+#include <quarry/sched_point.h>
+
+/* ---- states ---- */
+
+/* What a page that broke the rules looks like; stops the machine. */
+void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, cold));
 
 #define TO(state) (1u << (state))
 /* From a state, the set of states it may go to.  TAIL ↔ FREE is splitting and merging. */
@@ -32,9 +39,6 @@
 	            TO(PG_HWPOISON) | TO(PG_ALLOC) | TO(PG_BALLOON)                                \
 	    : (from) == PG_BALLOON  ? TO(PG_ISO_MIG) | TO(PG_FREEING)                              \
 	                            : TO(PG_FREE)) /* HWPOISON: unpoison */
-
-/* What a page that broke the rules looks like; stops the machine. */
-void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, cold));
 
 /*
  * page_set_state - change the state, order and references of a page that nobody else can change now
@@ -67,5 +71,51 @@ static always_inline void page_store_word(struct page *page, u32 old, u32 new)
 	} while (0)
 
 void page_swap_state(struct page *page, enum page_state from, enum page_state to);
+
+/* ---- flags of a page in use ---- */
+
+/* Set, or clear, flags PAGE_...: by one who has a reference, or a lock that keeps the page in use. */
+void page_set_flags(struct page *page, u32 flags);
+void page_clear_flags(struct page *page, u32 flags);
+/* Set PAGE_LOCKED; false if it is set. */
+bool page_trylock(struct page *page);
+/* Is the page broken, or one of the block that it is the head of?  Any context. */
+static inline bool page_poisoned(const struct page *page)
+{
+	return page_word(page) & PAGE_POISON;
+}
+
+/* ---- panics that are about a page ---- */
+
+/* What this thread panics with next is about @page, of @mem or, if that is NULL, of the kernel's memory. */
+void panic_blame(const struct memory *mem, const struct page *page) __attribute__((cold));
+void page_assert_failed(const struct memory *mem, const struct page *page, const char *where,
+    const char *what) __attribute__((noreturn, cold));
+/* KASSERT, with a page for the panic to show. */
+#define PAGE_ASSERT(mem, page, cond)                                                               \
+	do {                                                                                       \
+		if (unlikely(!(cond)))                                                             \
+			page_assert_failed((mem), (page), __FILE__ ":" PAGE_ASSERT_TEXT(__LINE__), #cond); \
+	} while (0)
+#define PAGE_ASSERT_TEXT(line)  PAGE_ASSERT_TEXT_(line)
+#define PAGE_ASSERT_TEXT_(line) #line
+
+/* ---- answers ---- */
+
+/* Fill @fail (may be NULL) and pass @err on. */
+static inline int mm_fail(struct mm_fail *fail, pfn_t pfn, enum mm_why why, int err)
+{
+	if (fail)
+		*fail = (struct mm_fail){.pfn = pfn, .why = why};
+	return err;
+}
+
+/* ---- context ---- */
+
+/* May this thread make a cross-call and sleep now? */
+static inline bool may_sleep(void)
+{
+	return arch_irqs_enabled() && !arch_in_interrupt() && spin_depth() == 0;
+}
 
 #endif

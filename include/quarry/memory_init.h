@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* memory_init.h: building a memory out of arrays that the caller brings, and ending it (mm/mm_init.c). */
+#ifndef QUARRY_MEMORY_INIT_H
+#define QUARRY_MEMORY_INIT_H
+
+#include <quarry/mm.h>
+
+/* Reclaim of pages of objects, by a thread for each node (mm/reclaim.c). */
+extern const struct reclaim_ops memory_reclaim;
+
+/*
+ * What memory_init needs.  The caller brings zeroed arrays; [start, end) is what they cover.  Caches
+ * and slots come from alloc(), which returns zeroed memory or NULL.
+ */
+struct memory_config {
+	const char *name;
+	struct page *memmap;          /* of pfn 0 (may lie outside the array) */
+	struct pageblock *pageblocks; /* of pageblock 0, likewise */
+	pfn_t start_pfn, end_pfn;
+	const struct memory_arrays *arrays; /* NULL: the arrays are whole, and stay so */
+	unsigned long standby_step; /* of memory_add_standby; 0: a pageblock */
+	unsigned nr_cpus;
+	unsigned thread_cpus; /* its reclaim threads run on the last of so many; 0: on any CPU */
+	unsigned nr_nodes;
+	const u8 *distance; /* nr_nodes * nr_nodes, NULL: all 20, own 10 */
+	bool backed;
+	struct pcp **pcp;   /* NULL: from alloc */
+	const struct reclaim_ops *reclaim; /* &memory_reclaim; NULL: nothing is reclaimed */
+	void *(*alloc)(void *arg, size_t bytes);
+	void *arg;
+};
+/* Returns 0; -EINVAL bad geometry; -ENOMEM.  Context: one CPU, nobody uses @mem yet. */
+int memory_init(struct memory *mem, const struct memory_config *cfg);
+/*
+ * Add zone @kind of @node over [start, end), pageblock aligned: what is a HOLE stays so.  Zones of one
+ * memory are disjoint at first; add_memory may make their spans overlap.  Returns 0; -EINVAL.
+ */
+int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_t start, pfn_t end);
+/*
+ * Declare [start, end) of one zone to be RAM in use by nobody the allocator knows (RESERVED), by
+ * pageblock: every pageblock touched becomes ONLINE.  Then give parts of it to the allocator with
+ * memory_free_range; reserved ranges stay as aligned blocks.
+ */
+void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end);
+void memory_free_range(struct memory *mem, pfn_t start, pfn_t end);
+/*
+ * Declare [start, end) of one zone, whole pageblocks of free RAM, to stand by: OFFLINE, until the reclaim thread
+ * finds memory low and brings the next step online.  From below up, with nothing else of the zone between.
+ */
+void memory_add_standby(struct memory *mem, pfn_t start, pfn_t end);
+/* Compute watermarks, zonelists and capacities; after this the memory may be used. */
+int memory_ready(struct memory *mem);
+/*
+ * Turn on the caches and start the reclaim threads; @mem is one of memories from now on.
+ * Context: thread, may sleep.  Locks: cpu_hotplug shared, pcp_ctl.  0; -ENOMEM: a thread is
+ * missing, all else is as after 0, and memory_stop undoes it.
+ */
+int memory_start(struct memory *mem);
+/*
+ * Stop the reclaim threads and give back the caches, before a private memory is dropped.  Does no harm
+ * to one that was not started.  Context and locks as memory_start.
+ */
+void memory_stop(struct memory *mem);
+
+#endif

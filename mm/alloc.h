@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * alloc.h: the front door and what stands behind it (page_alloc.c, alloc_wait.c, alloc_oom.c, zonelist.c).
+ */
+#ifndef QUARRY_MM_ALLOC_H
+#define QUARRY_MM_ALLOC_H
+
+#include <quarry/mm.h>
+
+/* Try each zone that @gfp allows, nearest first (zonelist.c). */
+struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order);
+/*
+ * Of an allocation that may sleep and found nothing: wait for reclaim, compaction, a drain, standby memory or
+ * the OOM killer, until there is a page; NULL: none of them helps (alloc_wait.c).
+ */
+struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
+/* Report and count a free of @page that cannot be; -EINVAL. */
+int bad_free(struct memory *mem, const struct page *page, unsigned order, const char *why);
+struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
+/* Zero a block, which is returned; outside any interrupt-off section. */
+struct page *zero_block(const struct memory *mem, struct page *page, unsigned order);
+int free_slow(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
+
+/* ---- the last resort (alloc_oom.c) ---- */
+
+/* Who had given memory back when an allocation began anew, and how often it has. */
+struct oom_seen {
+	u64 gone, left;
+	unsigned runs;
+};
+void oom_begin(const struct memory *mem, struct oom_seen *seen);
+/*
+ * Of an allocation that found nothing though reclaim was tried: a page after all; or NULL, and
+ * *@again says whether somebody has gone since oom_begin(@seen), or not.
+ */
+struct page *oom_alloc(
+    struct memory *mem, gfp_t gfp, unsigned order, const struct oom_seen *seen, bool *again);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * buddy_range.c: given pages out of free blocks, and into them: for contiguous ranges, and for boot memory.
+ *
+ * Owns:       nothing of its own: what buddy.c owns, and RESERVED pages that are given to it.
+ * Locks:      the zone lock throughout.
+ * Invariants: those of buddy.c, at the end of each function; no page outside the given range changes hands.
+ * Tests:      tests/test_contig.c, tests/test_buddy.c, tests/test_init.c, tests/test_init_exact.c,
+ *             tests/test_standby_exact.c.
+ */
+#include "mm/buddy.h"
+
+/* Cut the block at @pfn, which is on no list: what lies in [start, end) is allocated page by page. */
+static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start, pfn_t end)
+    REQUIRES_ZONE(zone)
+{
+	struct page *page = pfn_to_page_in(zone->mem, pfn);
+	u32 word = page_word(page);
+
+	if (pfn >= end || pfn + (1UL << order) <= start) {
+		WRITE_ONCE(page->word, PAGE_WORD(0, PG_FREE, order));
+		buddy_list_add(zone, pfn, order);
+	} else if (order > 0) {
+		/* The upper half first, so that the old head is written last. */
+		take_pages(zone, pfn + (1UL << (order - 1)), order - 1, start, end);
+		take_pages(zone, pfn, order - 1, start, end);
+	} else if (word_state(word) == PG_TAIL) {
+		page_set_state(page, PG_TAIL, PG_ALLOC, 0, 0, 1, 0);
+	} else {
+		page_set_state(page, PG_FREE, PG_ALLOC, 0, word_order(word), 1, 0);
+	}
+}
+
+void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end)
+{
+	pfn_t pfn = page_head(zone->mem, start);
+
+	while (pfn < end) {
+		unsigned order = word_order(page_word(pfn_to_page_in(zone->mem, pfn)));
+
+		buddy_list_del(zone, pfn, order); /* asserts that it is free */
+		take_pages(zone, pfn, order, start, end);
+		pfn += 1UL << order;
+	}
+}
+
+/*
+ * Cut the reserved block that @pfn lies in until one piece lies wholly inside [@pfn, @end) and starts
+ * at @pfn; returns the order of that piece.  Zone lock.
+ */
+static unsigned carve_reserved(struct memory *mem, pfn_t pfn, pfn_t end)
+{
+	pfn_t head = page_head(mem, pfn);
+	unsigned order = word_order(page_word(pfn_to_page_in(mem, head)));
+
+	while (head != pfn || head + (1UL << order) > end) {
+		pfn_t upper;
+
+		order--;
+		upper = head + (1UL << order);
+		page_set_state(pfn_to_page_in(mem, upper), PG_TAIL, PG_RESERVED, 0, 0, 1, order);
+		page_store_word(pfn_to_page_in(mem, head), PAGE_WORD(1, PG_RESERVED, order + 1),
+		    PAGE_WORD(1, PG_RESERVED, order));
+		if (pfn >= upper)
+			head = upper;
+	}
+	return order;
+}
+
+void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end)
+{
+	struct memory *mem = zone->mem;
+	unsigned order;
+	pfn_t pfn;
+
+	for (pfn = start; pfn < end; pfn += 1UL << order) {
+		order = carve_reserved(mem, pfn, end);
+		PAGE_ASSERT(mem, pfn_to_page_in(mem, pfn),
+		    page_word(pfn_to_page_in(mem, pfn)) == PAGE_WORD(1, PG_RESERVED, order));
+		zone->managed += 1UL << order;
+		buddy_free(zone, pfn, order);
+	}
+}

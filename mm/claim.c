@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * claim.c: ranges of pageblocks that an operation works on, and the lock that sets of pageblocks change under.
+ *
+ * Owns:       mem->hotplug, and the list of claims.
+ * Locks:      mem->hotplug for the list; each hold is measured.
+ * Invariants: no two claims share a pageblock; a claimed range is changed by nobody but its claimer.
+ * Tests:      tests/test_offline_race.c, tests/test_offline_plan.c, tests/test_step_offline.c,
+ *             tests/test_held.c.
+ */
+#include "mm/claim.h"
+#include "mm/pcp.h"
+
+void hotplug_lock(struct memory *mem) NO_LOCK_ANALYSIS
+{
+	mutex_lock(&mem->hotplug);
+	mem->hotplug_since = arch_clock_ns();
+}
+
+bool hotplug_trylock(struct memory *mem) NO_LOCK_ANALYSIS
+{
+	if (!mutex_trylock(&mem->hotplug))
+		return false;
+	mem->hotplug_since = arch_clock_ns();
+	return true;
+}
+
+void hotplug_unlock(struct memory *mem) NO_LOCK_ANALYSIS
+{
+	u64 held = arch_clock_ns() - mem->hotplug_since;
+
+	if (held > mem->hotplug_longest)
+		WRITE_ONCE(mem->hotplug_longest, held);
+	mutex_unlock(&mem->hotplug);
+}
+
+/* Pages that claimed ranges will take out of @zone.  Under hotplug. */
+static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_class)
+{
+	const struct range_claim *c;
+	unsigned long nr = 0;
+
+	LIST_FOREACH(c, &zone->mem->claims, link) {
+		if (!c->stays && zone_of(zone->mem, c->start) == zone)
+			nr += c->end - c->start;
+	}
+	return nr;
+}
+
+void zone_plan_claimed(struct zone *zone)
+{
+	zone_plan_capacity(zone, zone_claimed(zone));
+}
+
+bool range_claimed(const struct memory *mem, pfn_t start, unsigned long nr)
+{
+	const struct range_claim *c;
+
+	LIST_FOREACH(c, &mem->claims, link) {
+		if (start < c->end && c->start < start + nr)
+			return true;
+	}
+	return false;
+}
+
+unsigned long range_count(const struct memory *mem, pfn_t start, unsigned long nr,
+    enum pageblock_state state)
+{
+	unsigned long n = 0;
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
+		n += pageblock_state(pageblock_of(mem, pfn)) == state;
+	return n;
+}
+
+int range_claim(struct memory *mem, struct range_claim *claim)
+{
+	int err = 0;
+
+	hotplug_lock(mem);
+	if (range_claimed(mem, claim->start, claim->end - claim->start)) {
+		err = -EBUSY;
+	} else {
+		claim->nr = mem->nr_claims++;
+		LIST_INSERT_HEAD(&mem->claims, claim, link);
+	}
+	hotplug_unlock(mem);
+	return err;
+}
+
+void range_unclaim(struct memory *mem, struct range_claim *claim)
+{
+	hotplug_lock(mem);
+	LIST_REMOVE(claim, link);
+	hotplug_unlock(mem);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * debug.c: what is said about pages: in one line, in words, and when the machine stops.
+ *
+ * Owns:       nothing.
+ * Locks:      none: it reads what may be changing, so that it can be called with any lock held.
+ * Invariants: nothing here changes a page, allocates or waits.
+ * Tests:      tests/test_page.c, tests/test_words.c, tests/test_badinput.c, tests/qemu/test_panic.py.
+ */
+#include <quarry/mm.h>
+
+const char *mm_why_text(enum mm_why why)
+{
+	static const char *const texts[NR_MM_WHY] = {
+	    [WHY_NONE] = "no reason",
+	    [WHY_RANGE] = "range empty, unaligned or outside",
+	    [WHY_HOLE] = "no memory there",
+	    [WHY_ZONES] = "more than one zone",
+	    [WHY_MIXED] = "partly offline",
+	    [WHY_ALREADY] = "already so",
+	    [WHY_CLAIMED] = "another operation works on it",
+	    [WHY_ISOLATED] = "already isolated",
+	    [WHY_RESERVED] = "reserved page",
+	    [WHY_UNMOVABLE] = "unmovable page",
+	    [WHY_PINNED] = "pinned page",
+	    [WHY_BUSY] = "page busy",
+	    [WHY_NO_TARGET] = "no memory to move to",
+	    [WHY_LAST] = "too little memory would be left",
+	    [WHY_CANCELLED] = "cancelled",
+	    [WHY_DEADLINE] = "deadline passed",
+	    [WHY_TYPE] = "pageblocks of another type",
+	    [WHY_STANDBY] = "memory that stands by",
+	    [WHY_HWPOISON] = "broken page",
+	};
+
+	return why < NR_MM_WHY ? texts[why] : "?";
+}
+
+void dump_page(const struct memory *mem, pfn_t pfn, const char *why)
+{
+	static const char *const types[] = {"unmovable", "movable", "reclaimable", "cma"};
+	const struct pageblock *pb;
+	const struct page *page;
+	u32 word;
+
+	if (!pfn_valid_in(mem, pfn)) {
+		printk("%s: pfn %#lx: no such page\n", why, pfn);
+		return;
+	}
+	pb = pageblock_of(mem, pfn);
+	page = pfn_to_page_in(mem, pfn);
+	word = page_word(page);
+	printk("%s: pfn %#lx %s order %u refs %u flags %#x pins %u; block %#lx %s%s%s, zone %u\n", why,
+	    pfn, page_state_name(word_state(word)), word_order(word), word_ref(word), word >> 24,
+	    READ_ONCE(page->pincount), pfn >> PAGEBLOCK_ORDER, types[pageblock_type(pb) & 3],
+	    pageblock_isolated(pb) ? " isolated" : "",
+	    pageblock_state(pb) == PB_OFFLINE ? " offline" : "", pb->zone);
+}
+
+void memory_panic_page(void)
+{
+	const struct memory *mem = port_task()->blamed;
+	pfn_t pfn = port_task()->blamed_pfn, head;
+
+	if (!mem)
+		return;
+	dump_page(mem, pfn, "page");
+	if (!pfn_valid_in(mem, pfn))
+		return;
+	head = page_head(mem, pfn);
+	if (head != pfn && head != PFN_NONE)
+		dump_page(mem, head, "head of its block");
+	trace_history(mem, pfn);
+}
+
+void memory_panic_events(void)
+{
+	trace_recent(&kernel_memory);
+}

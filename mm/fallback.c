@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fallback.c: free memory of another type, when the lists of one's own are empty.
+ *
+ * Owns:       the order in which types are tried; which pageblocks change their type for it.
+ * Locks:      the zone lock throughout.
+ * Invariants: no pageblock of zone MOVABLE or of CMA changes its type.
+ * Tests:      tests/test_fallback.c, tests/test_pageblock.c, tests/test_buddy.c.
+ */
+#include "mm/buddy.h"
+#include "mm/event.h"
+
+/* For each type, whom it asks when its own lists are empty, in that order. */
+static const u8 fallbacks[NR_CACHED_TYPES][3] = {
+    [MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
+    [MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},
+    [MT_RECLAIMABLE] = {MT_UNMOVABLE, MT_MOVABLE, NR_MIGRATETYPES},
+};
+
+bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type)
+{
+	unsigned i;
+
+	for (; order <= MAX_ORDER; order++) {
+		if (zone->free[order][type].head != PFN_NONE)
+			return true;
+		for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES; i++) {
+			if (zone->free[order][fallbacks[type][i]].head != PFN_NONE)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * A pageblock is stolen (its type changes, all its free blocks with it) when at least half of it is
+ * free: then most of what will be allocated there is of the new type.  Never in zone MOVABLE, whose
+ * promise is that everything in it can move, and never from CMA, which is only lent.
+ */
+static bool may_steal(const struct zone *zone, pfn_t pfn, enum migratetype from) REQUIRES_ZONE(zone)
+{
+	return zone->kind != ZONE_MOVABLE && from != MT_CMA &&
+	    pageblock_of(zone->mem, pfn)->nr_free >= PAGEBLOCK_PAGES / 2;
+}
+
+static pfn_t fallback_take(struct zone *zone, unsigned have, unsigned order, enum migratetype from,
+    enum migratetype type) REQUIRES_ZONE(zone)
+{
+	pfn_t pfn = zone->free[have][from].head;
+
+	if (may_steal(zone, pfn, from)) {
+		pageblock_change_type(zone, pfn, type);
+		MM_EVENT(zone->mem, FALLBACK_STEAL);
+		return buddy_alloc(zone, order, type);
+	}
+	MM_EVENT(zone->mem, FALLBACK_MIX);
+	return buddy_take(zone, pfn, have, order);
+}
+
+pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type)
+{
+	unsigned have, i;
+
+	if (zone->kind == ZONE_MOVABLE && type != MT_MOVABLE)
+		return PFN_NONE;
+	/* From the largest down, so that what cannot move gathers in few pageblocks. */
+	for (have = MAX_ORDER + 1; have-- > order;) {
+		for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES; i++) {
+			enum migratetype from = (enum migratetype)fallbacks[type][i];
+
+			if (zone->free[have][from].head != PFN_NONE)
+				return fallback_take(zone, have, order, from, type);
+		}
+	}
+	return PFN_NONE;
+}

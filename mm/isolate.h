@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* isolate.h: isolated ranges (page_isolation.c), and emptying them (patience.c, evacuate.c). */
+#ifndef QUARRY_MM_ISOLATE_H
+#define QUARRY_MM_ISOLATE_H
+
+#include "mm/migrate.h"
+#include "mm/pcp.h"
+
+/*
+ * Owner, irqs off: give back what this CPU caches of isolated pageblocks, from wherever it lies in the stacks; the
+ * others keep their order.
+ */
+void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
+int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_policy policy,
+    struct mm_fail *fail, struct drain_cost *cost);
+/*
+ * test_pages_isolated for [start, end), whose pageblocks are isolated and may reach beyond it: what lies
+ * beyond need not be free.
+ */
+int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *fail)
+    EXCLUDES(zone_class);
+
+/*
+ * Why the block with its head at @pfn would be in the way of an isolation.  WHY_NONE: it is free, cached, or
+ * can move; WHY_BUSY: it will be one of these in a moment, or stays; else it cannot move.  Zone lock.
+ */
+enum mm_why page_in_way(const struct zone *zone, pfn_t pfn);
+/*
+ * What of [start, start + nr) cannot move: 0, or -EBUSY, and which page is the first and why.  It takes
+ * the zone lock where it must look.
+ */
+int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
+    EXCLUDES(zone_class);
+
+/* ---- how long it is tried (patience.c) ---- */
+
+struct patience {
+	u64 progress;       /* when something changed last */
+	u64 counted;        /* when the last turn of all threads was counted */
+	unsigned stuck;     /* turns since something changed */
+	unsigned fruitless; /* pauses since then */
+};
+/* @ns from now; ~0 is never. */
+u64 deadline_from_now(u64 ns);
+bool deadline_past(u64 deadline);
+/* Something has changed, just now. */
+void patience_begin(struct patience *p);
+/* Nothing has for so long that what is in the way stays there.  Once a pass. */
+bool patience_over(struct patience *p);
+/* Let others run: who is in the way needs the CPU more than the next look at it does.  Thread, may sleep. */
+void patience_wait(struct patience *p);
+
+/* ---- emptying an isolated range (evacuate.c) ---- */
+
+struct evacuation {
+	struct zone *zone;
+	pfn_t start, end;       /* what shall become free */
+	enum iso_policy policy; /* by which it was isolated */
+	u64 deadline;           /* of deadline_from_now */
+	const u32 *cancel;      /* a: a word that becomes non-zero to call it off; may be NULL */
+	struct mm_fail *fail;   /* where and why it ended without success */
+	struct drain_cost cost; /* what follows is added to */
+	struct migrate_stats stats;
+	unsigned loops;         /* passes over the range */
+	bool no_target;         /* the last pass found no memory to move to */
+};
+/*
+ * Move what can be moved until all of the range is free.  0; -EINTR; -ENOMEM nowhere to move to; -EBUSY
+ * what stays there cannot move; -ETIMEDOUT.
+ */
+int evacuate(struct evacuation *e);
+
+#endif

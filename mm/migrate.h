@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* migrate.h: moving pages (migrate_lru.c, migrate_movable.c, migrate_kind.c, migrate.c), and compaction (compact.c). */
+#ifndef QUARRY_MM_MIGRATE_H
+#define QUARRY_MM_MIGRATE_H
+
+#include <quarry/mm.h>
+
+/* Passes over the pages that somebody was using just then. */
+#define MIGRATE_PASSES 10
+/* Can a page in this state be moved, as long as it has an owner? */
+static inline bool state_movable(enum page_state state)
+{
+	return state == PG_MOVABLE_OPS || state == PG_LRU || state == PG_BALLOON;
+}
+
+/* Pages that one cross-call is made for, and a thread's stack has room for. */
+#define MIGRATE_BATCH 64
+
+/*
+ * Where pages are moved to, called in the thread that moves them, with no lock held: get() brings a
+ * block of 2^order pages that is the caller's alone (ALLOC, one reference) or NULL; give_back() takes
+ * back one that was not needed.
+ */
+struct migrate_target {
+	struct page *(*get)(struct migrate_target *to, struct memory *mem, unsigned order);
+	void (*give_back)(
+	    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order);
+};
+
+/* Wherever memory is allocated. */
+extern struct migrate_target migrate_anywhere;
+
+/* How pages of one kind are moved: up to MIGRATE_BATCH at a time, err[] telling what became of each. */
+struct migrate_kind {
+	void (*move)(struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to,
+	    int *err);
+	void (*putback)(struct memory *mem, struct page *page);
+};
+/* move of migrate_movable_kind (migrate_movable.c).  Context: thread, may sleep. */
+void migrate_movable_batch(struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to,
+    int *err) EXCLUDES(lru_class, zone_class);
+extern const struct migrate_kind migrate_movable_kind;
+extern const struct migrate_kind migrate_lru_kind;
+
+struct migrate_stats {
+	unsigned moved;     /* blocks */
+	unsigned retries;   /* tries that met somebody else */
+	unsigned at_try[4]; /* of the moved: at the first try, the second, the third, later */
+};
+/* Isolated pages, by kind, and where they shall go; NULL: anywhere. */
+struct isolated_pages {
+	struct migrate_target *to;
+	struct page *movable[MIGRATE_BATCH], *lru[MIGRATE_BATCH];
+	unsigned nr_movable, nr_lru;
+};
+/*
+ * Isolate what can be moved at @pfn, object's page or MOVABLE_OPS, and add it to @pages, which has room.
+ * Returns 0; -EAGAIN nothing movable just now; -EBUSY pinned, or what the owner says.
+ */
+int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages);
+/* migrate_pages for both kinds; adds to *@stats. */
+unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
+    struct migrate_stats *stats);
+/* Put an isolated page back to its owner, or free it if the owner has let go. */
+void putback_movable_page(struct memory *mem, struct page *page) EXCLUDES(lru_class, zone_class);
+
+/* ---- compaction (compact.c) ---- */
+
+/* compact_zone for the zones of a zonelist, until one has a block.  As compact_zone. */
+int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
+    EXCLUDES(object_class, lru_class, zone_class);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * migrate_movable.c: pages whose owner says how they move: taking them, moving them, putting them back.
+ *
+ * Owns:       pages in state ISO_MIG that have such an owner, with one reference.
+ * Locks:      the zone's lru lock for MOVABLE_OPS and BALLOON ↔ ISO_MIG and for page->owner of these.
+ * Invariants: an owner may let go of its page at any time: then whoever drops the last reference frees
+ *             it.  An owner that has users is not freed (movable_owner_drain).
+ * Tests:      tests/test_migrate.c, tests/test_handle.c, tests/test_migrate_exact.c.
+ */
+#include "mm/migrate.h"
+#include "mm/zone.h"
+#include <quarry/movable.h>
+
+void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = lru_lock_irqsave(zone);
+
+	page->owner = owner;
+	page->index = index;
+	if (owner->ops->balloon)
+		page_cas_state(page, PG_ALLOC, PG_BALLOON);
+	else
+		page_cas_state(page, PG_ALLOC, PG_MOVABLE_OPS);
+	lru_unlock_irqrestore(zone, flags);
+	trace_page(mem, TR_movable, page_to_pfn_in(mem, page), word_order(page_word(page)));
+}
+
+void page_release_movable(struct memory *mem, struct page *page)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = lru_lock_irqsave(zone);
+
+	/*
+	 * The state stays: with a migrator ISO_MIG, which putback and migrate find without an owner; without
+	 * one MOVABLE_OPS or BALLOON, which nobody will isolate, until the last put a moment later.
+	 */
+	page->owner = NULL;
+	lru_unlock_irqrestore(zone, flags);
+	sched_point("own.released");
+	mem_put_page(mem, page);
+}
+
+int isolate_movable_page(struct memory *mem, pfn_t pfn)
+{
+	struct page *page = pfn_to_page_in(mem, pfn);
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags = lru_lock_irqsave(zone);
+	enum page_state state = word_state(page_word(page));
+	struct movable_owner *owner;
+	int err = -EAGAIN;
+
+	sched_point("lru.isolate");
+	/* Entered and left under this lock only, so with it the page is a head, and its owner's. */
+	if ((state == PG_MOVABLE_OPS || state == PG_BALLOON) && (owner = page->owner)) {
+		/* A broken one is not copied. */
+		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
+		if (!err) {
+			err = owner->ops->isolate(mem, page);
+			if (err)
+				mem_put_page(mem, page); /* not the last: the owner has its own */
+			else if (state == PG_BALLOON)
+				page_cas_state(page, PG_BALLOON, PG_ISO_MIG);
+			else
+				page_cas_state(page, PG_MOVABLE_OPS, PG_ISO_MIG);
+			if (!err)
+				trace_page(mem, TR_lru_take, pfn, word_order(page_word(page)));
+		}
+	}
+	lru_unlock_irqrestore(zone, flags);
+	return err;
+}
+
+/* The owner of an isolated page, kept alive until put_owner; NULL if it has let go. */
+static struct movable_owner *get_owner(struct memory *mem, struct page *page)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = lru_lock_irqsave(zone);
+	struct movable_owner *owner = page->owner;
+
+	if (owner)
+		atomic_add(&owner->users, 1u);
+	lru_unlock_irqrestore(zone, flags);
+	return owner;
+}
+
+static void put_owner(struct movable_owner *owner)
+{
+	atomic_sub(&owner->users, 1u);
+}
+
+/* Users only rise under the lru lock of a page that still names the owner, so 0 is final. */
+void movable_owner_drain(struct movable_owner *owner)
+{
+	while (load_acquire(&owner->users))
+		thread_yield();
+}
+
+void putback_movable_page(struct memory *mem, struct page *page)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = lru_lock_irqsave(zone);
+	struct movable_owner *owner = page->owner;
+
+	if (owner && owner->ops->putback(mem, page)) {
+		if (owner->ops->balloon)
+			page_cas_state(page, PG_ISO_MIG, PG_BALLOON);
+		else
+			page_cas_state(page, PG_ISO_MIG, PG_MOVABLE_OPS);
+	}
+	lru_unlock_irqrestore(zone, flags);
+	mem_put_page(mem, page);
+}
+
+/*
+ * References to the source: the owner's (from its allocation; the owner drops it in ops->migrate when
+ * dst has taken over, or in page_release_movable) and the isolation's (from isolate_movable_page;
+ * dropped here on success, in putback on failure).  The last one frees the page, past every list.
+ */
+static int migrate_one(struct memory *mem, struct page *src, struct migrate_target *to)
+{
+	unsigned order = word_order(page_word(src));
+	struct movable_owner *owner;
+	struct page *dst;
+	int err;
+
+	sched_point("mig.begin");
+	if (READ_ONCE(src->pincount))
+		return -EBUSY;
+	dst = to->get(to, mem, order);
+	if (!dst)
+		return -ENOMEM;
+	owner = get_owner(mem, src);
+	if (!owner) {
+		to->give_back(to, mem, dst, order);
+		return -ENOENT;
+	}
+	sched_point("mig.target");
+	err = owner->ops->migrate(owner, mem, dst, src);
+	sched_point("mig.done");
+	put_owner(owner);
+	if (!err)
+		trace_page(mem, TR_moved, page_to_pfn_in(mem, src), order);
+	if (err)
+		to->give_back(to, mem, dst, order);
+	return err;
+}
+
+void migrate_movable_batch(struct memory *mem, struct page **pages, unsigned nr,
+    struct migrate_target *to, int *err)
+{
+	unsigned i, none = NR_ORDERS; /* from this order on there is no memory to move to */
+
+	for (i = 0; i < nr; i++) {
+		unsigned order = word_order(page_word(pages[i]));
+
+		err[i] = order >= none ? -ENOMEM : migrate_one(mem, pages[i], to);
+		if (err[i] == -ENOMEM)
+			none = MIN(none, order);
+	}
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pcp_slow.c: an allocation from one zone, and a free, that the fast paths did not serve: from the cache if that
+ *             will do, else under the zone lock.
+ *
+ * Owns:       pages in state FREEING on their way to a free list.
+ * Locks:      interrupts off; the zone lock inside.
+ * Invariants: no page that is poisoned gets into a cache.  A free reads the page's word again under the zone
+ *             lock: what has become of the page since the caller looked is seen.
+ * Tests:      tests/test_pcp.c, tests/test_pcp_exact.c, tests/test_play_refill.c, tests/test_zone_locks.c,
+ *             tests/test_free_reasons.c, tests/test_poison_race.c.
+ */
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/pcp.h"
+
+struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
+{
+	unsigned index = order_index(order), stack = zone->id * STACKS_PER_ZONE + STACK_NONE;
+	enum migratetype type = gfp_type(gfp);
+	irqflags_t flags = arch_irq_save();
+	struct pcp *pcp = this_pcp_slow(zone->mem);
+	struct page *page = NULL;
+
+	if (index < NR_CACHED_ORDERS)
+		stack = zone_stack(zone, index, type);
+	/* What this CPU has cached is not counted as free, so no watermark guards it. */
+	if (pcp->count[stack] > 0) {
+		page = pcp->slot[stack][pcp->count[stack] - 1];
+		page_set_state(page, PG_PCP, PG_ALLOC, 0, order, 1, order);
+		WRITE_ONCE(pcp->count[stack], (u16)(pcp->count[stack] - 1));
+	} else if (zone_watermark_ok(zone, order, gfp, lower)) {
+		page = pcp_refill(zone, pcp, order, stack, gfp, lower);
+	}
+	arch_irq_restore(flags);
+	if (page)
+		alloc_check(zone->mem, page, order);
+	return page;
+}
+
+bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
+{
+	unsigned index = order_index(order), stack = 0, n = 0;
+	pfn_t pfn = page_to_pfn_in(mem, page);
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags = arch_irq_save();
+	struct pcp *pcp = this_pcp_slow(mem);
+	u32 found;
+
+	if (index < NR_CACHED_ORDERS) {
+		stack = READ_ONCE(pageblock_of(mem, pfn)->stack[index]);
+		/*
+		 * Poison never enters a cache.  The word is read here: what the caller saw before interrupts
+		 * went off may be older than a mark that was set while the caches were off, and are on again.
+		 */
+		if (pcp->count[stack] < pcp->capacity[stack] && !(word & PAGE_POISON) &&
+		    page_word(page) == word) {
+			WRITE_ONCE(page->word, PAGE_WORD(0, PG_PCP, order));
+			pcp->slot[stack][pcp->count[stack]] = page;
+			WRITE_ONCE(pcp->count[stack], (u16)(pcp->count[stack] + 1));
+			arch_irq_restore(flags);
+			return true;
+		}
+		n = MIN(order_batch(order), pcp->count[stack]);
+		MM_EVENT(mem, PCP_SPILL);
+	}
+	sched_point("free.direct");
+	zone_lock(zone);
+	sched_point("free.buddy_locked");
+	/* Read again under the lock (law 4): it may be poisoned since, or another CPU have freed it too. */
+	found = page_word(page);
+	if ((found ^ word) & ~PAGE_POISON) {
+		zone_unlock(zone);
+		arch_irq_restore(flags);
+		return false;
+	}
+	if (n)
+		pcp_give_back(zone, pcp, stack, n);
+	trace_page(mem, TR_direct, pfn, order);
+	if (unlikely(found & PAGE_POISON))
+		poison_free_block(zone, pfn, order);
+	else
+		buddy_free(zone, pfn, order);
+	zone_unlock(zone);
+	MM_EVENT_ADD(mem, PCP_SPILL_BLOCKS, n);
+	MM_EVENT(mem, FREE_DIRECT);
+	arch_irq_restore(flags);
+	return true;
+}

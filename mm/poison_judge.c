@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poison_judge.c: what is to be done about a broken page, by the state that it is found in; and retiring it.
+ *
+ * Owns:       nothing; the request is its caller's, who has mem->poison and has switched the zone's caches off.
+ * Locks:      the zone lock for each look, and in the same hold what follows from it.
+ * Invariants: those of poison.c: a page is never marked that somebody may have got meanwhile.
+ * Tests:      tests/test_poison_states.c, tests/test_poison_exact.c, tests/test_poison.c,
+ *             tests/test_poison_race.c, tests/test_poison_standby.c.
+ */
+#include "mm/buddy.h"
+#include "mm/poison.h"
+
+/* Looks at a page that was just allocated, until it counts as its owner's for good. */
+#define ALLOC_LOOKS 3
+
+static enum poison_verdict settled(struct poison_request *r, enum poison_outcome outcome, int err, int *out)
+{
+	r->res->outcome = outcome;
+	*out = err;
+	return SETTLED;
+}
+
+/* Its pageblock is offline: the mark waits for it to come back. */
+static enum poison_verdict judge_offline(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
+{
+	struct page *page = pfn_to_page_in(r->mem, r->pfn);
+	struct pageblock *pb = pageblock_of(r->mem, r->pfn);
+
+	if (!r->hard)
+		return settled(r, POISON_FAILED, -ENXIO, err);
+	r->res->standby = block_stands_by(r->zone, r->pfn);
+	if (r->res->standby ? pb->nr_poisoned : page_word(page) & PAGE_F_HWPOISON)
+		return settled(r, POISON_FAILED, -EHWPOISON, err);
+	if (r->res->standby) {
+		/* It has no descriptor yet that could be marked, but its pageblock has one. */
+		WRITE_ONCE(pb->nr_poisoned, (u16)PAGEBLOCK_PAGES);
+	} else {
+		WRITE_ONCE(page->word, PAGE_F_HWPOISON);
+		WRITE_ONCE(pb->nr_poisoned, (u16)(pb->nr_poisoned + 1));
+	}
+	return settled(r, POISON_RECOVERED, -ENXIO, err);
+}
+
+/* Is it an object's, from which it can be taken?  A look: who lets go of it, or takes it, has the lru lock. */
+static bool object_has(const struct poison_request *r, enum page_state state)
+{
+	return (state == PG_LRU || state == PG_OBJECT) && READ_ONCE(pfn_to_page_in(r->mem, r->head)->owner);
+}
+
+/* Has its object let go of it, so that nobody finds it any more, and only the last put is missing? */
+static bool on_its_way_out(const struct poison_request *r, enum page_state state)
+{
+	if (state == PG_FREEING)
+		return true;
+	return (state == PG_LRU || state == PG_OBJECT || state == PG_ISO_MIG) &&
+	    !READ_ONCE(pfn_to_page_in(r->mem, r->head)->owner);
+}
+
+/* Retired: nothing is left to do.  Doomed: perhaps its owner can do without it by now, or has let go of it. */
+static enum poison_verdict judge_flagged(struct poison_request *r, enum page_state state, int *err)
+{
+	if (state == PG_HWPOISON)
+		return settled(r, POISON_FAILED, r->hard ? -EHWPOISON : 0, err);
+	if (r->hard && object_has(r, state))
+		return TAKE;
+	if (r->hard && on_its_way_out(r, state))
+		return settled(r, POISON_DELAYED, -EHWPOISON, err);
+	return settled(r, POISON_FAILED, r->hard ? -EHWPOISON : -EBUSY, err);
+}
+
+/* Whoever has it cannot do without it. */
+static enum poison_verdict judge_stays(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
+{
+	if (!r->hard)
+		return settled(r, POISON_FAILED, -EBUSY, err);
+	poison_doom(r->zone, r->head, r->pfn);
+	return settled(r, POISON_IGNORED, -EBUSY, err);
+}
+
+/* Nobody finds it any more; who still has it frees it. */
+static enum poison_verdict judge_leaves(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
+{
+	poison_doom(r->zone, r->head, r->pfn);
+	return settled(r, POISON_DELAYED, 0, err);
+}
+
+/* An object's page, or one that its object has let go of, and somebody who pins it has not. */
+static enum poison_verdict judge_object_page(struct poison_request *r, enum page_state state, int *err) REQUIRES_ZONE(r->zone)
+{
+	if (r->hard)
+		return object_has(r, state) ? TAKE : judge_leaves(r, err);
+	return state == PG_LRU ? TAKE : judge_stays(r, err);
+}
+
+/* On its way to an owner who could let it move? */
+static bool on_its_way(struct poison_request *r)
+{
+	enum migratetype type = pageblock_type(pageblock_of(r->mem, r->pfn));
+
+	return (type == MT_MOVABLE || type == MT_CMA) && ++r->allocs < ALLOC_LOOKS && !r->last;
+}
+
+/*
+ * Who owns the page at this instant is certain where the state says that it is free, or being freed: these
+ * change under the zone lock only, the caches being off.  Of pages in use it may be a moment old, and who
+ * takes one looks again under its owner's lock.
+ */
+static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
+{
+	const struct page *page = pfn_to_page_in(r->mem, r->pfn);
+	enum page_state state;
+
+	r->head = page_head(r->mem, r->pfn);
+	PAGE_ASSERT(r->mem, page, r->head != PFN_NONE);
+	state = word_state(page_word(pfn_to_page_in(r->mem, r->head)));
+	r->res->state = state;
+	if (page_word(page) & PAGE_F_HWPOISON)
+		return judge_flagged(r, state, err);
+	switch (state) {
+	case PG_FREE:
+		poison_take_free(r->zone, r->head, r->pfn);
+		return settled(r, POISON_RECOVERED, 0, err);
+	case PG_PCP: /* of a CPU that is coming or going: it has none in a moment */
+		return AGAIN;
+	case PG_FREEING:
+		return r->hard ? judge_leaves(r, err) : AGAIN;
+	case PG_ALLOC:
+		return on_its_way(r) ? AGAIN : judge_stays(r, err);
+	case PG_MOVABLE_OPS:
+	case PG_BALLOON:
+		/* Its owner has no way to be told that the content is gone. */
+		return r->hard ? judge_stays(r, err) : TAKE;
+	case PG_OBJECT:
+	case PG_LRU:
+		return judge_object_page(r, state, err);
+	case PG_ISO_MIG:
+		r->moving = true;
+		return r->last ? judge_stays(r, err) : AGAIN;
+	default:
+		/* RESERVED, SLAB, PGTABLE. */
+		return judge_stays(r, err);
+	}
+}
+
+enum poison_verdict poison_look(struct poison_request *r, int *err)
+{
+	irqflags_t flags;
+	enum poison_verdict v;
+
+	sched_point("mf.before_flag");
+	flags = zone_lock_irqsave(r->zone);
+	/* What stood by, and broke with all of its step, is a hole now. */
+	if (!zone_owns_block(r->zone, r->pfn))
+		v = settled(r, POISON_FAILED, -ENXIO, err);
+	else if (pageblock_state(pageblock_of(r->mem, r->pfn)) == PB_ONLINE)
+		v = judge(r, err);
+	else
+		v = judge_offline(r, err);
+	zone_unlock_irqrestore(r->zone, flags);
+	sched_point("mf.flagged");
+	return v;
+}
+
+/* ---- retiring it ---- */
+
+/*
+ * The references of a page that is taken softly, and who drops each:
+ *
+ *   reference     taken by                            dropped by
+ *   each entry    the fault that made it              the unmapping step of the migration
+ *   the slot's    who filled the slot                 handed to the migrator with the marker; gone with the freeze
+ *   (MOVABLE_OPS: the owner's, dropped in ops->migrate)
+ *   isolation     isolate_lru_page,                   nobody: it becomes the poison owner's, here, in one hold of
+ *                 isolate_movable_page                the zone lock; so the page is never free in between
+ *
+ * We take no other: one more would make the freeze fail.  Where somebody still has one (a pin; an unmapping
+ * whose shootdown is not over) the page is only marked, ours is dropped, and the last put retires it.
+ */
+void poison_retire(struct poison_request *r)
+{
+	struct page *head = pfn_to_page_in(r->mem, r->head), *page = pfn_to_page_in(r->mem, r->pfn);
+	irqflags_t flags;
+	bool ours;
+
+	sched_point("mf.retire");
+	flags = zone_lock_irqsave(r->zone);
+	ours = word_ref(page_word(head)) == 1;
+	if (!(page_word(page) & PAGE_F_HWPOISON))
+		poison_doom(r->zone, r->head, r->pfn);
+	if (ours)
+		poison_free_block(r->zone, r->head, word_order(page_word(head)));
+	zone_unlock_irqrestore(r->zone, flags);
+	r->res->outcome = ours ? POISON_RECOVERED : POISON_DELAYED;
+	if (!ours)
+		mem_put_page(r->mem, head);
+	sched_point("mf.flagged");
+}

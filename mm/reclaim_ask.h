@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* reclaim_ask.h: what allocations ask of reclaim, and how they wait for it (reclaim_ask.c). */
+#ifndef QUARRY_MM_RECLAIM_ASK_H
+#define QUARRY_MM_RECLAIM_ASK_H
+
+#include "mm/zone.h"
+
+/* ---- kinds of requests: which zones, and whether lent pages will do ---- */
+
+enum { NR_REQUESTS = 4 };
+/* The flags of each kind. */
+static inline gfp_t request_gfp(unsigned kind)
+{
+	return (kind & 1 ? GFP_MOVABLE : GFP_KERNEL) | (kind & 2 ? 0 : GFP_DMA32);
+}
+/* The bit for requests like @gfp for 2^order pages in the words of struct reclaim. */
+static inline u64 request_bit(gfp_t gfp, unsigned order)
+{
+	unsigned kind = (gfp & GFP_MOVABLE ? 1u : 0u) | (gfp & GFP_DMA32 ? 0u : 2u);
+
+	return 1ULL << (kind * NR_ORDERS + order);
+}
+BUILD_ASSERT(NR_REQUESTS * NR_ORDERS <= 64);
+/* Those of @requests that may use zones of @kind. */
+static inline u64 requests_for(u64 requests, enum zone_kind kind)
+{
+	u64 bits = (1ULL << NR_ORDERS) - 1, mine = 0;
+	unsigned i;
+
+	for (i = 0; i < NR_REQUESTS; i++) {
+		if (kind <= gfp_kind(request_gfp(i)))
+			mine |= requests & bits << i * NR_ORDERS;
+	}
+	return mine;
+}
+/* Those of @requests that are for more than one page. */
+static inline u64 requests_large(u64 requests)
+{
+	unsigned i;
+
+	for (i = 0; i < NR_REQUESTS; i++)
+		requests &= ~(1ULL << i * NR_ORDERS);
+	return requests;
+}
+
+/* ---- what there is to reclaim ---- */
+
+/* Pages on the lists that reclaim may drop; a hint. */
+static inline unsigned long zone_evictable(const struct zone *zone)
+{
+	return READ_ONCE(zone->lru[LRU_INACTIVE].nr) + READ_ONCE(zone->lru[LRU_ACTIVE].nr);
+}
+
+/* Is there anything in @zone that a run could free, or bring online?  A hint. */
+static inline bool zone_can_gain(const struct zone *zone)
+{
+	return zone_evictable(zone) + READ_ONCE(zone->nr_reclaiming) + zone_standby(zone) > 0;
+}
+
+/*
+ * Pages that @zone lacks up to its high watermark, for requests in @waiting (request_bit, of those
+ * that may use it) or, if it is 0, at rest.  With @cma lent pages count, and only requests that can
+ * have them. 0 for a request means that zone_watermark_ok is true for it.
+ */
+unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma);
+
+/* ---- tickets: for the thread that serves them ---- */
+
+/* Has a ticket been handed out that no work covers? */
+static inline bool tickets_waiting(const struct ticket_queue *queue)
+{
+	return READ_ONCE(queue->asked) != READ_ONCE(queue->started);
+}
+
+/* The newest ticket handed out before the work that starts now. */
+static inline u64 tickets_begin(struct ticket_queue *queue)
+{
+	u64 upto = load_acquire(&queue->asked);
+
+	WRITE_ONCE(queue->started, upto);
+	return upto;
+}
+
+/* The work for tickets up to @upto is done; whoever sees that sees what it did.  The caller wakes the waiters. */
+static inline void tickets_end(struct ticket_queue *queue, u64 upto)
+{
+	store_release(&queue->done, upto);
+}
+
+/* ---- tickets: waiting for them ---- */
+
+/*
+ * Wait for one drain by the reclaim thread of this CPU's node.  False if there is no such thread.
+ */
+bool reclaim_wait_drain(struct memory *mem);
+/* The same for a compaction that makes a block for such a request.  False also: it was in vain. */
+bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order);
+/*
+ * Standby memory that could not be brought online because another thread has mem->hotplug: wait
+ * for it, at most standby_wait_ns.  1: try again; 0: there is none, or it could not be brought;
+ * -ETIMEDOUT: it is there still, so nobody need die for this request.  The other thread may itself
+ * be waiting for this one.
+ */
+int reclaim_wait_standby(struct memory *mem, gfp_t gfp, unsigned order);
+extern u64 standby_wait_ns;
+/* An allocation that waits for a run looks itself so often: a free wakes nobody. */
+extern u64 reclaim_look_ns;
+/*
+ * @zone is low: wake its node's thread, unless that is futile.  Any context in which a wake-up is.
+ */
+void reclaim_wake(struct zone *zone);
+/* @zone has been called futile: forget it if it is above its high watermark again.  Any context. */
+void reclaim_reconsider(struct zone *zone);
+/*
+ * For an allocation that found nothing: drop pages that nobody has mapped, or wait until a reclaim
+ * thread has freed some, of those that the request can use.  True: try again.  Makes no cross-call.
+ */
+bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order);
+/*
+ * @nr pages have been freed in @zone, @cma of them in CMA pageblocks: waiting requests may try
+ * again.
+ */
+void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma);
+/*
+ * Somebody else has the lock: let the standby thread bring some when it has it, for requests in @run_for
+ * (request_bit), or where a zone is low.  The ticket for that; 0: there is no such thread.  Any context in
+ * which a wake-up is.
+ */
+u64 standby_ask(struct memory *mem, u64 run_for);
+
+/* ---- what reclaim is told (struct reclaim_ops) ---- */
+
+/* Pages that reclaim takes off a list at a time, at most. */
+#define RECLAIM_BATCH 32
+
+/* A run of reclaim over one zone. */
+struct lru_scan {
+	struct zone *zone;
+	unsigned batch;        /* pages to take at a time, up to RECLAIM_BATCH */
+	bool direct;           /* by an allocation: only what needs no shootdown */
+	bool desperate;        /* drop also what has been touched */
+	bool spare_cma;        /* keep pages of CMA pageblocks: they would help no waiting request */
+	unsigned long freed;   /* pages, so far */
+	unsigned long freed_cma; /* of these, in CMA pageblocks */
+	const void *refused;   /* the object whose pager did not take a page: it is not asked again */
+};
+
+#endif

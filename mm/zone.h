@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* zone.h: zones: locks, spans, watermarks, which zones a request may use (zone.c). */
+#ifndef QUARRY_MM_ZONE_H
+#define QUARRY_MM_ZONE_H
+
+#include "mm/page.h"
+
+/* ---- locks: as zone_lock, mm.h ---- */
+
+/* Behind a function: its caller holds the lock of @zone. */
+#define REQUIRES_ZONE(zone) REQUIRES((zone)->lock, zone_class)
+
+static inline irqflags_t lru_lock_irqsave(struct zone *zone) ACQUIRE(zone->lru_lock, lru_class)
+    NO_LOCK_ANALYSIS
+{
+	return spin_lock_irqsave(&zone->lru_lock);
+}
+
+static inline void lru_unlock_irqrestore(struct zone *zone, irqflags_t flags)
+    RELEASE(zone->lru_lock, lru_class) NO_LOCK_ANALYSIS
+{
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+}
+
+/* ---- spans, watermarks, zonelists ---- */
+
+/* Has @zone a span, and with it a place in zonelists?  It stays so.  Any context. */
+static inline bool zone_has_span(const struct zone *zone)
+{
+	return READ_ONCE(zone->end_pfn) > READ_ONCE(zone->start_pfn);
+}
+
+/* Is the pageblock at @pfn, in the span of @zone, one of its own, and no HOLE? */
+static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
+{
+	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	return pageblock_state(pb) != PB_HOLE && READ_ONCE(pb->zone) == zone->id;
+}
+/* Walk the pageblocks of @zone; what lies between and is another zone's, or nobody's, is left out. */
+#define for_each_zone_block(zone, pfn)                                                             \
+	for ((pfn) = READ_ONCE((zone)->start_pfn); (pfn) < READ_ONCE((zone)->end_pfn);             \
+	     (pfn) += PAGEBLOCK_PAGES)                                                             \
+		if (zone_owns_block((zone), (pfn)))
+
+/* For zone_spare, besides the flags of mm.h: no watermark at all; the high one; the low one. */
+#define GFP_ALL_RESERVE 0x100u
+#define GFP_HIGH_MARK   0x200u
+#define GFP_LOW_MARK    0x400u
+/*
+ * Pages that a request may take of @zone, below 0 if it lacks some.  @lower: it could have used a higher
+ * kind of zone.  Everything that asks whether a zone has enough asks this.
+ */
+long zone_spare(const struct zone *zone, gfp_t gfp, bool lower);
+/* May a request take 2^order pages of @zone? */
+bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower);
+/* From what the zone manages now; takes its lock. */
+void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
+/*
+ * Also while others read them, when zones have come since: a reader never misses one that was there.
+ * Nobody else builds.
+ */
+void memory_build_zonelists(struct memory *mem);
+/* The node of @cpu, and node 0 where @mem does not have that one.  Any context. */
+struct node *memory_node(struct memory *mem, unsigned cpu);
+/* The highest kind of zone that @gfp allows. */
+static inline enum zone_kind gfp_kind(gfp_t gfp)
+{
+	if (gfp & GFP_DMA32)
+		return ZONE_DMA32;
+	return (gfp & GFP_MOVABLE) ? ZONE_MOVABLE : ZONE_NORMAL;
+}
+static inline enum migratetype gfp_type(gfp_t gfp)
+{
+	return (gfp & GFP_MOVABLE) ? MT_MOVABLE : (enum migratetype)(gfp & GFP_TYPE_MASK);
+}
+
+/*
+ * Of the zones that @gfp allows, nearest to @node first, the first from place *@at on; *@at moves past
+ * it.  NULL: there are no more.
+ */
+static inline struct zone *zonelist_next(const struct node *node, gfp_t gfp, unsigned *at)
+{
+	enum zone_kind kind = gfp_kind(gfp);
+
+	while (*at < load_acquire(&node->nr_zones[kind])) {
+		struct zone *zone = &node->mem->zones[load_acquire(&node->zonelist[kind][(*at)++])];
+
+		if (!(gfp & GFP_THISNODE) || zone->node == node->id)
+			return zone;
+	}
+	return NULL;
+}
+/* Walk them, with @at for the place.  Any context. */
+#define for_each_zone_of(node, gfp, zone, at)                                                      \
+	for ((at) = 0; ((zone) = zonelist_next((node), (gfp), &(at)));)
+
+/* Is @zone below its low watermark, by what every request that may use it can have? */
+static inline bool zone_low(const struct zone *zone)
+{
+	return zone_spare(zone, GFP_KERNEL | GFP_LOW_MARK, false) < 0;
+}
+
+/* ---- ranges of pageblocks ---- */
+
+/* True if [start, start + nr) is a non-empty, aligned, non-wrapping range inside @mem. */
+static inline bool range_ok(const struct memory *mem, pfn_t start, unsigned long nr)
+{
+	return nr > 0 && !(start & (PAGEBLOCK_PAGES - 1)) && !(nr & (PAGEBLOCK_PAGES - 1)) &&
+	    start >= mem->start_pfn && start < mem->end_pfn && nr <= mem->end_pfn - start;
+}
+/* As above, and all pageblocks are of one zone and no HOLE: 0 and the zone, or -EINVAL and why. */
+int range_zone(struct memory *mem, pfn_t start, unsigned long nr, struct zone **zone,
+    struct mm_fail *fail);
+
+/* ---- the part that stands by (standby.c) ---- */
+
+/* Pages of @zone that stand by, holes among them.  A hint without hotplug. */
+static inline unsigned long zone_standby(const struct zone *zone)
+{
+	pfn_t from = READ_ONCE(zone->standby), to = READ_ONCE(zone->standby_end);
+
+	return from < to ? to - from : 0;
+}
+/* Is some of the range, of the pageblock of @pfn, standby?  Under hotplug; a pageblock OFFLINE: or the zone lock. */
+static inline bool range_stands_by(const struct zone *zone, pfn_t start, unsigned long nr)
+{
+	return start < READ_ONCE(zone->standby_end) && start + nr > READ_ONCE(zone->standby);
+}
+static inline bool block_stands_by(const struct zone *zone, pfn_t pfn)
+{
+	return range_stands_by(zone, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), PAGEBLOCK_PAGES);
+}
+
+#endif

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Floors of mm/: a source calls only what stands below it, and MM_SRCS in mm/files.mk is the order of floors.
+
+Usage: tools/floors.py [--build DIR] [--graph]
+
+Prints circles, upward symbols and header lines; --graph also prints who needs what of whom.  The symbols are
+those that nm finds in the objects of DIR/kernel/mm (or, without them, of DIR/host-port/mm).
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILDS = ("kernel", "host-port")
+# Upward symbols that there may be, "SOURCE SYMBOL": none of them is needed for ever.
+ALLOWED = set()
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def sources():
+    """The sources of mm/, lowest first."""
+    return re.findall(r"^MM_SRCS \+= (mm/\w+\.c)$", read("mm/files.mk"), re.MULTILINE)
+
+
+def symbols(path):
+    """What an object defines for others, and what it needs."""
+    out = subprocess.run([os.environ.get("NM", "nm"), "-g", path], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in out.split("\n") if line.strip()]
+    return ({row[2] for row in rows if len(row) == 3}, {row[1] for row in rows if len(row) == 2})
+
+
+def needs(build):
+    """{source: {source whose symbols it needs: {symbols}}}, of other sources of mm/ only."""
+    folders = [os.path.join(ROOT, build, name) for name in BUILDS]
+    folder = next((name for name in folders if os.path.isdir(os.path.join(name, "mm"))), None)
+    if not folder:
+        raise OSError(f"no objects of mm/ in {build}: make kernel")
+    found = {source: symbols(os.path.join(folder, source + ".o")) for source in sources()}
+    home = {symbol: source for source, (defined, _) in found.items() for symbol in defined}
+    graph = {source: {} for source in found}
+    for source, (_, wanted) in found.items():
+        for symbol in wanted:
+            if home.get(symbol, source) != source:
+                graph[source].setdefault(home[symbol], set()).add(symbol)
+    return graph
+
+
+def upward(graph):
+    """(source, symbol, where it is defined) for each symbol that a source needs of one above it."""
+    floor = {source: nr for nr, source in enumerate(sources())}
+    return [(source, symbol, home) for source in graph for home in sorted(graph[source], key=floor.get)
+            if floor[home] > floor[source] for symbol in sorted(graph[source][home])]
+
+
+def circles(graph):
+    """Sets of more than one source that all reach one another."""
+    reach = {}
+    for source in graph:
+        seen, todo = set(), list(graph[source])
+        while todo:
+            at = todo.pop()
+            if at not in seen:
+                seen.add(at)
+                todo.extend(graph.get(at, ()))
+        reach[source] = seen
+    found = []
+    for source in graph:
+        ring = [other for other in graph if other in reach[source] and source in reach[other]]
+        if source in ring and ring not in found:
+            found.append(ring)
+    return found
+
+
+# ---- headers ----
+
+def included(path):
+    return re.findall(r'^#\s*include\s+"(mm/\w+\.h)"', read(path), re.MULTILINE)
+
+
+def headers(path):
+    """All headers of mm/ that a file sees, itself not among them unless it includes itself by way of others."""
+    seen, todo = set(), included(path)
+    while todo:
+        at = todo.pop()
+        if at not in seen:
+            seen.add(at)
+            todo.extend(included(at))
+    return seen
+
+
+def header_circles():
+    names = sorted("mm/" + name for name in os.listdir(os.path.join(ROOT, "mm")) if name.endswith(".h"))
+    return circles({name: {other: set() for other in included(name)} | ({name: set()} if name in headers(name) else {})
+                    for name in names})
+
+
+def header_floor(path, floor):
+    """The lowest of the sources that a header names: who includes it may use what is there."""
+    named = {"mm/" + name for name in re.findall(r"\b\w+\.c\b", read(path))} & set(floor)
+    return min((floor[source] for source in named), default=0)
+
+
+def upward_includes():
+    """(source, header) for each header that is of higher floors only."""
+    floor = {source: nr for nr, source in enumerate(sources())}
+    return [(source, header) for source in floor for header in sorted(headers(source))
+            if header_floor(header, floor) > floor[source]]
+
+
+def header_lines():
+    """Lines of mm/'s own headers that a source of mm/ sees, on average."""
+    seen = [sum(read(header).count("\n") for header in headers(source)) for source in sources()]
+    return sum(seen) // len(seen)
+
+
+def wrong(build):
+    """For lint: what is above and should be below."""
+    graph = needs(build)
+    found = {f"{source} {symbol}": home for source, symbol, home in upward(graph)}
+    for text, home in found.items():
+        if text not in ALLOWED:
+            yield f"{text}: stands above it, in {home}"
+    for text in sorted(ALLOWED):
+        if text not in found:
+            yield f"{text}: allowed by tools/floors.py, and not needed"
+    for source, header in upward_includes():
+        yield f"{source}: sees {header}, which is of higher floors only"
+    for ring in header_circles():
+        yield f"headers include each other: {' '.join(ring)}"
+
+
+def measures(build):
+    """(name, value) for `make house`."""
+    graph = needs(build)
+    rings = circles(graph)
+    return [("circles in mm/", len(rings)), ("sources of mm/ in circles", sum(map(len, rings))),
+            ("upward symbols in mm/", len(upward(graph))), ("upward includes in mm/", len(upward_includes())), ("circles of headers of mm/", len(header_circles())),
+            ("private header lines per source of mm/", header_lines())]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--graph", action="store_true")
+    args = parser.parse_args()
+    graph = needs(args.build)
+    if args.graph:
+        for source, homes in graph.items():
+            for home, names in homes.items():
+                print(f"{source} -> {home}: {' '.join(sorted(names))}")
+    for ring in circles(graph):
+        print(f"circle: {' '.join(ring)}")
+    for source, symbol, home in upward(graph):
+        print(f"upward: {source} {symbol} of {home}")
+    for source, header in upward_includes():
+        print(f"upward: {source} includes {header}")
+    for name, value in measures(args.build):
+        print(f"{value:6} {name}")
+    return 1 if list(wrong(args.build)) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
