@@ -15,6 +15,7 @@
 #include "demo/soak.h"
 #include "demo/tour.h"
 
+#include <quarry/isolation.h>
 #include <quarry/cmdline.h>
 #include <quarry/race.h>
 #include <quarry/task.h>
