@@ -127,6 +127,7 @@ class Machine:
     room: int = 0                # MiB of addresses, with 8 slots, for memory that comes later
     cpu: str = "max"
     machine: str = "q35"
+    threads: str = "multi"       # of the host's: one for each CPU, or "single", quicker where CPUs outnumber cores
     icount: bool = False
     module: str = None           # path of a boot module
     files: list = field(default_factory=list)  # paths of more, by GRUB
@@ -190,7 +191,7 @@ class Machine:
         return (["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                  "-monitor", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
                  "-machine", self.machine + backend, "-cpu", self.cpu]
-                + (ICOUNT if self.icount else ["-accel", "tcg"]) + memory
+                + (ICOUNT if self.icount else ["-accel", f"tcg,thread={self.threads}"]) + memory
                 + self.loader_options(name, cmdline) + list(self.extra)
                 + ["-chardev", console or f"file,id=con,path={log_path(name)}", "-serial", "chardev:con"])
 

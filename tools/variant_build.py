@@ -56,13 +56,13 @@ class Base:
         if name in KERNELS:
             prefix = os.path.join(self.build, "kernel")
             wanted = {"CC": "$(CC)", "FLAGS": "$(KFLAGS)", "OBJS": "$(KOBJS)", "LD": "$(LD)",
-                      "LDFLAGS": "$(LDFLAGS)", "NM": "$(NM)"}
+                      "LDFLAGS": "$(LDFLAGS)", "NM": "$(NM)", "TESTS": ""}
         else:
             prefix = os.path.join(self.build, name)
             fiber = name.startswith("fiber")
             flags = f"$(FIBER_FLAGS) $(HFLAGS_{name[6:]})" if fiber else f"$(HFLAGS) $(HFLAGS_{name[5:]})"
             sources = "$(FIBER_SRCS)" if fiber else f"$(call host_srcs,{name[5:]})"
-            wanted = {"CC": "$(HOSTCC)", "FLAGS": flags, "OBJS": f"$(patsubst %,$(B)/{name}/%.o,{sources})"}
+            wanted = {"CC": "$(HOSTCC)", "FLAGS": flags, "TESTS": "$(HOSTT)", "OBJS": f"$(patsubst %,$(B)/{name}/%.o,{sources})"}
         self.vars = self.ask_make(wanted)
         self.objects = {os.path.relpath(o, prefix)[:-2]: o for o in self.vars["OBJS"]}
         self.needs = {source: self.read_deps(o[:-2] + ".d") for source, o in self.objects.items()}
@@ -112,6 +112,8 @@ class Base:
     def compile_one(self, tree, source, target):
         """Compile a source of @tree, as make would, but for debuggers and warnings."""
         flags = [f for f in self.vars["FLAGS"] if not f.startswith("-g")] + ["-w"]
+        if source.startswith("tests/"):
+            flags += self.vars["TESTS"]
         run(self.vars["CC"] + flags + ["-c", source, "-o", target], tree)
 
     def link(self, tree, objects):

@@ -21,7 +21,8 @@ def machine_line(run, cpus, nodes=1):
 @pytest.mark.long
 @pytest.mark.parametrize("path", PATHS)
 def test_path(passes, drawn, path):
-    run = passes(f"selftest=quick seed={drawn}", boot=path, timeout=180)
+    threads = "multi" if path == "pvh" else "single"
+    run = passes(f"selftest=quick seed={drawn}", boot=path, threads=threads, timeout=180)
     assert machine_line(run, 4), run.story()
     assert run.has("booted by " + ("pvh" if path == "pvh" else "multiboot2")), run.story()
 

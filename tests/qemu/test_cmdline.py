@@ -73,7 +73,7 @@ def test_odd(boot, line):
 @pytest.mark.long
 def test_empty(passes):
     """No command line at all: selftest=quick, as documented."""
-    run = passes("", timeout=300)
+    run = passes("", threads="single", timeout=300)
     assert run.has(r"^ok 1 "), run.story()
 
 

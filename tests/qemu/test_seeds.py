@@ -7,9 +7,9 @@ import pytest
 import qemu
 
 
-@pytest.mark.parametrize("cpus", [2, 3, 3, 4])
-def test_seed(passes, drawn, cpus):
-    run = passes(f"selftest=quick seed={drawn}", cpus=cpus, timeout=300)
+@pytest.mark.parametrize("threads, cpus", [("multi", 2), ("multi", 3), ("single", 3), ("single", 4)])
+def test_seed(passes, drawn, threads, cpus):
+    run = passes(f"selftest=quick seed={drawn}", cpus=cpus, threads=threads, timeout=300)
     assert run.has(rf"\(seed {drawn}\)"), run.story()
 
 
