@@ -104,6 +104,7 @@ static unsigned run_suite(const char *which, const struct explore_suite *suite, 
 
 		if (!is_wanted(which, suite->name, name))
 			continue;
+		printf("  # begin %s.%s\n", suite->name, name);
 		good = run_set(&suite->sets[i]);
 		failed += !good;
 		printf("  %sok %u %s\n", good ? "" : "not ", ++nr, name);

@@ -273,6 +273,8 @@ static bool run_test(const struct ktest_suite *s, unsigned i, unsigned nr, u64 s
 	unsigned cpu;
 
 	t.seed = test_seed(seed, s->name, t.name);
+	/* A crash or a hang leaves this as the last word about a test. */
+	printk("  # begin %s.%s\n", s->name, t.name);
 	counts_read(&before);
 	if (ktest_hook)
 		ktest_hook(s->name, &t, true);

@@ -93,13 +93,16 @@ def run(program, tests, at):
     dog = Watchdog(proc)
     results, wrong, recent, n = [], {}, [], int(at.split("-")[0])
     ended = done = False  # the run with this n; all of them
+    test = ""  # the one that runs
     for line in proc.stdout:
         dog.heard = time.monotonic()
         recent = recent[-40:] + [line.rstrip()]
         found = LINE.match(line)
         if found:
             results.append(Result(found))
-            n, ended = results[-1].n, False
+            n, ended, test = results[-1].n, False, ""
+        elif line.startswith("  # begin "):
+            test = " in " + line.split()[2]
         elif "check_memory(" in line:
             wrong.setdefault(n, line.strip())
         ended = ended or line.startswith("# selftest: ")
@@ -108,7 +111,7 @@ def run(program, tests, at):
     if dog.bit or proc.returncode not in (0, 1) or not ended:
         story = re.search(r"PANIC.*|ERROR: \w+Sanitizer.*|.*runtime error:.*", "\n".join(recent))
         n += ended
-        wrong[n] = "hangs" if dog.bit else f"ended with {proc.returncode}: {story.group(0) if story else recent[-1:]}"
+        wrong[n] = f"hangs{test}" if dog.bit else f"ended with {proc.returncode}{test}: {story.group(0) if story else recent[-1:]}"
     return results, wrong, None if done else n
 
 

@@ -86,7 +86,7 @@ def test_unknown_suite(boot):
 def test_one_test(passes):
     """SUITE.TEST: that one, and none beside it; numbers and plan are those of what is run."""
     run = passes("selftest=buddy.pageblocks_do_not_merge,zone.isolated_pages_do_not_count")
-    assert run.has(r"^  1\.\.1\n  ok 1 pageblocks_do_not_merge\nok 1 buddy$"), run.story()
+    assert run.has(r"^  1\.\.1\n  # begin buddy.pageblocks_do_not_merge\n  ok 1 pageblocks_do_not_merge\nok 1 buddy$"), run.story()
     assert run.has(r"^# selftest: 2 suites, 2 tests, 0 failed"), run.story()
 
 
