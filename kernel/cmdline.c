@@ -26,7 +26,7 @@
 #define RANGE(name, first, last, units, help)  {name, help, OPT_RANGE, NULL, first, last, units}
 
 static const struct cmdline_option options[] = {
-	TEXT("selftest", "tests: all quick none, or SUITE and SUITE.TEST with commas"),
+	TEXT("selftest", "tests: all quick none, contract cost inside, or SUITE and SUITE.TEST"),
 	NUMBER("seed", 0, ANY_NUMBER, "", "a number from which all chance derives"),
 	CHOICE("isolation", "precise disable redrain", "how offlining keeps pages out of caches"),
 	PERCENT("movable", 95, "zone MOVABLE's part of each node"),

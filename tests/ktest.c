@@ -342,12 +342,36 @@ static bool listed(const char *list, const struct ktest_suite *s, unsigned i)
 	}
 }
 
+/* By the numbers of enum ktest_tag. */
+static const char *const tag_names[NR_KTEST_TAGS] = {"", "contract", "cost", "inside"};
+
+static enum ktest_tag tag_of(const struct ktest_suite *s, unsigned i)
+{
+	if (s->cases[i].tag != KTEST_TAG_OF_SUITE)
+		return s->cases[i].tag;
+	if (s->flags & KTEST_MOSTLY_COST)
+		return KTEST_TAG_COST;
+	return s->flags & KTEST_MOSTLY_INSIDE ? KTEST_TAG_INSIDE : KTEST_TAG_CONTRACT;
+}
+
+static bool is_tag(const char *which)
+{
+	unsigned tag;
+
+	for (tag = KTEST_TAG_CONTRACT; tag < NR_KTEST_TAGS; tag++)
+		if (!strcmp(which, tag_names[tag]))
+			return true;
+	return false;
+}
+
 static bool selected(const struct ktest_suite *s, unsigned i, const char *which)
 {
 	if (!strcmp(which, "all"))
 		return !(s->flags & KTEST_EXTRA);
 	if (!strcmp(which, "quick"))
 		return s->flags & KTEST_QUICK;
+	if (is_tag(which))
+		return !(s->flags & KTEST_EXTRA) && !strcmp(which, tag_names[tag_of(s, i)]);
 	return listed(which, s, i);
 }
 
@@ -400,7 +424,7 @@ static size_t unknown_name(const char **which)
 static void report_unknown(const char *name, size_t len)
 {
 	const struct ktest_suite *s;
-	char known[128] = " all quick none";
+	char known[128] = " all quick none contract cost inside";
 	size_t used = strlen(known);
 
 	printk("selftest: no suite or test \"%.*s\"\n", (int)len, name);
@@ -416,21 +440,42 @@ static void report_unknown(const char *name, size_t len)
 
 static bool is_group(const char *which)
 {
-	return !strcmp(which, "all") || !strcmp(which, "quick") || !strcmp(which, "none");
+	return !strcmp(which, "all") || !strcmp(which, "quick") || !strcmp(which, "none") || is_tag(which);
+}
+
+/* Is there a test of each name?  -EINVAL, and said, if not. */
+static int check_names(const char *which)
+{
+	const char *unknown = which;
+	size_t len = is_group(which) ? 0 : unknown_name(&unknown);
+
+	if (!len)
+		return 0;
+	report_unknown(unknown, len);
+	return -EINVAL;
+}
+
+int ktest_list(const char *which)
+{
+	const struct ktest_suite *s;
+	unsigned i;
+
+	if (check_names(which))
+		return -EINVAL;
+	for (s = suites_start; s < suites_end; s++)
+		for (i = 0; i < s->nr_cases; i++)
+			if (selected(s, i, which))
+				printk("%s.%s %s\n", s->name, s->cases[i].name, tag_names[tag_of(s, i)]);
+	return 0;
 }
 
 int ktest_run(const char *which, u64 seed)
 {
 	unsigned nr = 0, failed = 0, tests = 0;
 	const struct ktest_suite *s;
-	const char *unknown = which;
-	size_t len;
 
-	len = is_group(which) ? 0 : unknown_name(&unknown);
-	if (len) {
-		report_unknown(unknown, len);
+	if (check_names(which))
 		return -EINVAL;
-	}
 	for (s = suites_start; s < suites_end; s++)
 		nr += nr_selected(s, which) > 0;
 	printk("KTAP version 1\n1..%u\n", nr);

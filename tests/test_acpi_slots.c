@@ -307,9 +307,10 @@ static void an_eject_that_fails_is_told(struct ktest *t)
 
 KTEST_SUITE(acpi_slots, KTEST_QUICK, KTEST(what_comes_is_used_and_what_is_asked_for_goes),
     KTEST(what_was_there_before_is_used), KTEST(who_refuses_keeps_it_and_the_host_is_told),
-    KTEST(what_comes_and_is_asked_for_at_once_goes),
-    KTEST(what_was_not_taken_may_go), KTEST(events_of_empty_slots_do_nothing),
-    KTEST(a_device_that_does_not_let_go_is_used_again), KTEST(events_that_do_not_end_are_looked_at_once_a_scan),
+    KTEST(what_comes_and_is_asked_for_at_once_goes), KTEST(what_was_not_taken_may_go),
+    KTEST(events_of_empty_slots_do_nothing), KTEST(a_device_that_does_not_let_go_is_used_again),
+    KTEST_COST(events_that_do_not_end_are_looked_at_once_a_scan),
     KTEST(a_block_that_is_not_there_has_nothing_in_it), KTEST(what_vanishes_is_noticed),
-    KTEST(more_slots_than_there_is_room_for_are_left_alone), KTEST(the_host_is_told_whether_to_ask_again),
-    KTEST(each_slot_is_shown_as_it_is), KTEST(an_eject_that_fails_is_told));
+    KTEST(more_slots_than_there_is_room_for_are_left_alone),
+    KTEST(the_host_is_told_whether_to_ask_again), KTEST(each_slot_is_shown_as_it_is),
+    KTEST(an_eject_that_fails_is_told));

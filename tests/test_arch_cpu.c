@@ -446,7 +446,8 @@ static void exceptions_have_names(struct ktest *t)
 	EXPECT_EQ(t, strcmp(exception_text(~0UL), "reserved"), 0);
 }
 
-KTEST_SUITE(arch_cpu, 0, KTEST(every_cpu_has_all_its_bits), KTEST(every_cpu_has_its_place), KTEST(every_interrupt_is_acknowledged),
+KTEST_SUITE(arch_cpu, 0, KTEST_INSIDE(every_cpu_has_all_its_bits),
+    KTEST_INSIDE(every_cpu_has_its_place), KTEST(every_interrupt_is_acknowledged),
     KTEST(without_an_interrupt_none_is_pending), KTEST(interprocessor_interrupts_are_counted),
-    KTEST(device_interrupts_go_where_they_are_wanted),
-    KTEST(a_new_program_has_a_clean_fpu), KTEST(exceptions_have_names));
+    KTEST(device_interrupts_go_where_they_are_wanted), KTEST(a_new_program_has_a_clean_fpu),
+    KTEST(exceptions_have_names));

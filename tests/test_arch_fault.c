@@ -274,7 +274,9 @@ static void word_of_this_cpu_is_tested(struct ktest *t)
 	arch_irq_restore(flags);
 }
 
-KTEST_SUITE(arch_fault, 0, KTEST(page_faults_are_told_word_by_word), KTEST(fault_of_a_program_is_told_with_its_registers),
-    KTEST(what_hits_a_program_is_told_and_leaves_it_alone), KTEST(thread_of_an_ended_task_never_runs),
-    KTEST(user_memory_ends_at_its_last_byte),
-    KTEST(fault_on_the_kernels_side_of_a_copy_is_its_own), KTEST(word_of_this_cpu_is_tested));
+KTEST_SUITE(arch_fault, 0, KTEST(page_faults_are_told_word_by_word),
+    KTEST(fault_of_a_program_is_told_with_its_registers),
+    KTEST(what_hits_a_program_is_told_and_leaves_it_alone),
+    KTEST(thread_of_an_ended_task_never_runs), KTEST(user_memory_ends_at_its_last_byte),
+    KTEST(fault_on_the_kernels_side_of_a_copy_is_its_own),
+    KTEST_INSIDE(word_of_this_cpu_is_tested));

@@ -304,5 +304,6 @@ static void tables_of_memory_to_come_are_there(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(arch_full, 0, KTEST(without_memory_nothing_is_half_done), KTEST(pages_of_stacks_and_arrays_come_back),
-    KTEST(ram_is_mapped_by_the_largest_pages), KTEST(tables_of_memory_to_come_are_there));
+KTEST_SUITE(arch_full, 0, KTEST(without_memory_nothing_is_half_done),
+    KTEST(pages_of_stacks_and_arrays_come_back), KTEST_COST(ram_is_mapped_by_the_largest_pages),
+    KTEST_INSIDE(tables_of_memory_to_come_are_there));

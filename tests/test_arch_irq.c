@@ -485,7 +485,8 @@ static void acpi_events_are_told_once_and_only_those_wanted(struct ktest *t)
 		ktest_on_cpu(0, try_events, t);
 }
 
-KTEST_SUITE(arch_irq, 0, KTEST(threads_are_preempted_when_that_is_asked_for),
-    KTEST(interrupts_are_sent_as_they_are_wanted), KTEST(every_cpu_is_asked_and_one_is_silent),
-    KTEST(an_nmi_of_the_host_is_told), KTEST(without_a_page_no_cpu_starts),
-    KTEST(a_cpu_that_misses_an_interrupt_gets_another), KTEST(acpi_events_are_told_once_and_only_those_wanted));
+KTEST_SUITE(arch_irq, 0, KTEST_COST(threads_are_preempted_when_that_is_asked_for),
+    KTEST_INSIDE(interrupts_are_sent_as_they_are_wanted),
+    KTEST(every_cpu_is_asked_and_one_is_silent), KTEST(an_nmi_of_the_host_is_told),
+    KTEST(without_a_page_no_cpu_starts), KTEST(a_cpu_that_misses_an_interrupt_gets_another),
+    KTEST(acpi_events_are_told_once_and_only_those_wanted));

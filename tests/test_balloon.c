@@ -444,12 +444,13 @@ static void a_report_that_is_not_answered_is_taken_back(struct ktest *t)
 	end(t);
 }
 
-KTEST_SUITE(balloon, KTEST_QUICK, KTEST(it_follows_what_the_host_wants), KTEST(pages_that_are_lent_can_be_moved),
-    KTEST(any_page_of_the_list_may_move), KTEST(the_host_is_told_in_whole_buffers),
-    KTEST(what_can_be_reclaimed_counts_as_available), KTEST(reports_are_as_long_as_the_queue),
-    KTEST(a_page_taken_back_while_it_moves_is_left_alone), KTEST(it_lends_what_there_is),
-    KTEST(a_broken_device_takes_nothing_with_it), KTEST(who_finds_it_broken_tells_the_thread),
-    KTEST(statistics_are_given_when_asked),
-    KTEST(queues_are_numbered_by_what_is_offered), KTEST(a_device_is_asked_once_what_it_offers),
+KTEST_SUITE(balloon, KTEST_QUICK, KTEST(it_follows_what_the_host_wants),
+    KTEST(pages_that_are_lent_can_be_moved), KTEST(any_page_of_the_list_may_move),
+    KTEST_COST(the_host_is_told_in_whole_buffers), KTEST(what_can_be_reclaimed_counts_as_available),
+    KTEST(reports_are_as_long_as_the_queue), KTEST(a_page_taken_back_while_it_moves_is_left_alone),
+    KTEST(it_lends_what_there_is), KTEST(a_broken_device_takes_nothing_with_it),
+    KTEST(who_finds_it_broken_tells_the_thread), KTEST(statistics_are_given_when_asked),
+    KTEST(queues_are_numbered_by_what_is_offered),
+    KTEST_COST(a_device_is_asked_once_what_it_offers),
     KTEST(a_balloon_that_cannot_be_opened_leaves_nothing), KTEST(free_memory_is_reported_once),
     KTEST(a_report_that_is_not_answered_is_taken_back));

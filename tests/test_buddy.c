@@ -377,12 +377,14 @@ static void a_zone_has_what_a_request_can_take(struct ktest *t)
 		give_block(zone, page);
 }
 
-KTEST_SUITE(buddy, KTEST_QUICK, KTEST(a_zone_has_what_a_request_can_take), KTEST(split_leaves_one_buddy_of_each_order),
-    KTEST(smallest_block_that_is_large_enough_is_split),
+KTEST_SUITE(buddy, KTEST_QUICK, KTEST_INSIDE(a_zone_has_what_a_request_can_take),
+    KTEST_INSIDE(split_leaves_one_buddy_of_each_order),
+    KTEST_INSIDE(smallest_block_that_is_large_enough_is_split),
     KTEST(pages_freed_in_ascending_order_merge), KTEST(pages_freed_in_descending_order_merge),
     KTEST(pages_freed_odd_ones_first_merge), KTEST(pages_freed_in_any_order_merge),
     KTEST(pageblocks_do_not_merge), KTEST(only_buddies_of_the_same_order_merge),
-    KTEST(a_block_is_listed_under_its_pageblocks_type), KTEST(no_type_takes_from_anothers_list),
-    KTEST(all_comes_back_after_exhaustion), KTEST(a_fragmented_zone_has_no_large_block),
-    KTEST(blocks_of_an_isolated_pageblock_merge_off_list),
+    KTEST_INSIDE(a_block_is_listed_under_its_pageblocks_type),
+    KTEST_INSIDE(no_type_takes_from_anothers_list), KTEST(all_comes_back_after_exhaustion),
+    KTEST(a_fragmented_zone_has_no_large_block),
+    KTEST_INSIDE(blocks_of_an_isolated_pageblock_merge_off_list),
     KTEST(random_operations_agree_with_an_oracle));

@@ -392,6 +392,7 @@ static void a_cached_page_of_an_isolated_pageblock(struct ktest *t)
 	restore_plan(zone);
 }
 
-KTEST_SUITE(check_order, 0, KTEST(a_page_in_use), KTEST(a_head), KTEST(a_reserved_block), KTEST(what_a_pageblock_says),
-    KTEST(what_an_offline_pageblock_says), KTEST(a_list), KTEST(what_a_zone_counts), KTEST(the_bound_of_the_caches),
-    KTEST(a_stack), KTEST(a_cached_page_of_an_isolated_pageblock));
+KTEST_SUITE(check_order, KTEST_MOSTLY_INSIDE, KTEST(a_page_in_use), KTEST(a_head),
+    KTEST(a_reserved_block), KTEST(what_a_pageblock_says), KTEST(what_an_offline_pageblock_says),
+    KTEST(a_list), KTEST(what_a_zone_counts), KTEST(the_bound_of_the_caches), KTEST(a_stack),
+    KTEST(a_cached_page_of_an_isolated_pageblock));

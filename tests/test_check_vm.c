@@ -217,7 +217,7 @@ static void an_object_being_changed_is_left_out(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(check_vm, 0, KTEST(wrong_counts_are_found), KTEST(wrong_slots_are_found),
-    KTEST(wrong_entries_are_found), KTEST(wrong_lists_are_found),
+KTEST_SUITE(check_vm, KTEST_MOSTLY_INSIDE, KTEST(wrong_counts_are_found),
+    KTEST(wrong_slots_are_found), KTEST(wrong_entries_are_found), KTEST(wrong_lists_are_found),
     KTEST(a_waiter_without_a_migration_is_found), KTEST(a_frozen_page_is_locked),
     KTEST(an_object_being_changed_is_left_out));

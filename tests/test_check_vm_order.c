@@ -296,6 +296,7 @@ static void whose_a_mapped_page_is(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(check_vm_order, 0, KTEST(reclaim_lists), KTEST(what_reclaim_has_taken), KTEST(tickets), KTEST(slots),
-    KTEST(counts), KTEST(slots_behind_an_empty_table), KTEST(rights), KTEST(who_changes_a_space),
+KTEST_SUITE(check_vm_order, KTEST_MOSTLY_INSIDE, KTEST(reclaim_lists),
+    KTEST(what_reclaim_has_taken), KTEST(tickets), KTEST(slots), KTEST(counts),
+    KTEST(slots_behind_an_empty_table), KTEST(rights), KTEST(who_changes_a_space),
     KTEST(whose_a_mapped_page_is));

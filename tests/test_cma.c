@@ -420,7 +420,7 @@ static void users_do_not_refuse_each_other(struct ktest *t)
 
 KTEST_SUITE(cma, KTEST_QUICK, KTEST(only_movable_allocations_borrow_it), KTEST(borrowers_move_out),
     KTEST(runs_are_aligned_and_apart), KTEST(nonsense_is_refused), KTEST(zone_movable_has_no_areas),
-    KTEST(what_does_not_go_is_gone_round), KTEST(an_area_comes_and_goes), KTEST(a_place_for_an_area_is_found),
-    KTEST(an_area_may_be_half_of_what_is_free), KTEST(so_many_places_are_tried_for_an_area),
-    KTEST(what_an_area_is_used_for_is_counted), KTEST(an_isolated_pageblock_is_gone_round),
-    KTEST(users_do_not_refuse_each_other));
+    KTEST(what_does_not_go_is_gone_round), KTEST(an_area_comes_and_goes),
+    KTEST(a_place_for_an_area_is_found), KTEST(an_area_may_be_half_of_what_is_free),
+    KTEST_COST(so_many_places_are_tried_for_an_area), KTEST(what_an_area_is_used_for_is_counted),
+    KTEST(an_isolated_pageblock_is_gone_round), KTEST(users_do_not_refuse_each_other));

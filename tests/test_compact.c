@@ -484,11 +484,12 @@ static void many_wait_for_one_thread(struct ktest *t)
 }
 
 KTEST_SUITE(compact, KTEST_QUICK, KTEST(movable_requests_get_every_largest_block),
-    KTEST(unmovable_requests_get_every_largest_block), KTEST(small_orders_need_small_windows),
+    KTEST(unmovable_requests_get_every_largest_block), KTEST_COST(small_orders_need_small_windows),
     KTEST(all_memory_is_gathered_on_request), KTEST(a_pinned_page_spares_its_window),
     KTEST(what_cannot_move_spares_its_window), KTEST(isolated_pageblocks_are_left_alone),
     KTEST(cma_pageblocks_are_not_emptied), KTEST(blocks_of_two_pages_are_moved_too),
-    KTEST(refused_moves_are_counted_against_the_bound), KTEST(a_refusal_gives_up_one_window),
-    KTEST(moves_leave_the_watermark),
-    KTEST(what_the_watermark_forbids_is_not_begun), KTEST(a_request_has_its_zones_compacted_in_turn),
-    KTEST(nonsense_is_refused), KTEST(many_wait_for_one_thread));
+    KTEST_COST(refused_moves_are_counted_against_the_bound),
+    KTEST_COST(a_refusal_gives_up_one_window), KTEST(moves_leave_the_watermark),
+    KTEST_COST(what_the_watermark_forbids_is_not_begun),
+    KTEST(a_request_has_its_zones_compacted_in_turn), KTEST(nonsense_is_refused),
+    KTEST_COST(many_wait_for_one_thread));

@@ -144,5 +144,6 @@ static void standby_costs_nothing(struct ktest *t)
 	EXPECT_EQ(t, with, without);
 }
 
-KTEST_SUITE(compact_bound, KTEST_QUICK, KTEST(a_window_that_is_filled_again_is_given_up),
-    KTEST(captured_pages_that_are_isolated_are_not_used), KTEST(standby_costs_nothing));
+KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST,
+    KTEST(a_window_that_is_filled_again_is_given_up),
+    KTEST_CONTRACT(captured_pages_that_are_isolated_are_not_used), KTEST(standby_costs_nothing));

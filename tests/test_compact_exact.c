@@ -273,8 +273,9 @@ static void a_zone_that_stands_by_is_no_work(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(compact_exact, KTEST_QUICK, KTEST(only_what_can_be_emptied_is_looked_at),
-    KTEST(pages_go_where_movable_ones_may_be), KTEST(at_the_mark_it_ends_at_once),
-    KTEST(a_block_of_any_zone_is_the_answer), KTEST(blocks_go_to_blocks_of_their_order),
-    KTEST(a_captured_page_that_breaks_is_not_used_again),
-    KTEST(a_zone_that_stands_by_is_no_work));
+KTEST_SUITE(compact_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST_COST(only_what_can_be_emptied_is_looked_at), KTEST(pages_go_where_movable_ones_may_be),
+    KTEST_COST(at_the_mark_it_ends_at_once), KTEST(a_block_of_any_zone_is_the_answer),
+    KTEST(blocks_go_to_blocks_of_their_order),
+    KTEST_CONTRACT(a_captured_page_that_breaks_is_not_used_again),
+    KTEST_COST(a_zone_that_stands_by_is_no_work));

@@ -107,4 +107,5 @@ static void it_asks_the_reclaim_thread_of_that_node(struct ktest *t)
 }
 
 KTEST_SUITE(cpu_nodes, 0, KTEST(a_cpu_looks_in_its_own_node_first),
-    KTEST(a_node_that_the_memory_has_not_got_counts_as_the_first), KTEST(it_asks_the_reclaim_thread_of_that_node));
+    KTEST(a_node_that_the_memory_has_not_got_counts_as_the_first),
+    KTEST_INSIDE(it_asks_the_reclaim_thread_of_that_node));

@@ -416,11 +416,13 @@ static void second_disable_returns_after_the_round(struct ktest *t)
 }
 
 KTEST_SUITE(disable, KTEST_QUICK, KTEST(disable_empties_every_cpu),
-    KTEST(disable_asks_cpus_that_read_as_empty), KTEST(disable_is_of_one_zone), KTEST(disable_nests),
-    KTEST(enable_without_disable_is_counted), KTEST(too_many_disables_are_refused),
-    KTEST(disable_in_a_wrong_context_is_refused), KTEST(nothing_is_cached_while_disabled),
-    KTEST(disable_works_while_all_cpus_allocate), KTEST(a_push_under_way_is_waited_for),
-    KTEST(a_free_that_has_read_its_stack_is_waited_for),
-    KTEST(a_free_before_its_section_reads_the_new_capacity),
-    KTEST(a_page_already_pushed_is_given_back), KTEST(a_page_breaks_in_a_cache_that_is_in_use),
-    KTEST(second_disable_returns_after_the_round));
+    KTEST_COST(disable_asks_cpus_that_read_as_empty), KTEST(disable_is_of_one_zone),
+    KTEST_COST(disable_nests), KTEST(enable_without_disable_is_counted),
+    KTEST(too_many_disables_are_refused), KTEST(disable_in_a_wrong_context_is_refused),
+    KTEST(nothing_is_cached_while_disabled), KTEST(disable_works_while_all_cpus_allocate),
+    KTEST_INSIDE(a_push_under_way_is_waited_for),
+    KTEST_INSIDE(a_free_that_has_read_its_stack_is_waited_for),
+    KTEST_INSIDE(a_free_before_its_section_reads_the_new_capacity),
+    KTEST_INSIDE(a_page_already_pushed_is_given_back),
+    KTEST_INSIDE(a_page_breaks_in_a_cache_that_is_in_use),
+    KTEST_INSIDE(second_disable_returns_after_the_round));

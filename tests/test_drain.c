@@ -288,9 +288,10 @@ static void drain_in_a_wrong_context_is_refused(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 0);
 }
 
-KTEST_SUITE(drain, KTEST_QUICK, KTEST(only_cpus_that_hold_pages_are_asked),
-    KTEST(the_asking_cpu_drains_itself), KTEST(what_a_cpu_has_just_cached_is_drained),
-    KTEST(drain_of_one_zone_leaves_the_others),
-    KTEST(drain_empties_stacks_of_every_order_and_type), KTEST(drain_local_empties_only_its_own_cpu),
-    KTEST(drains_asked_for_together_share_a_round), KTEST(a_round_under_way_is_not_shared),
-    KTEST(masked_drain_misses_a_push_under_way), KTEST(drain_in_a_wrong_context_is_refused));
+KTEST_SUITE(drain, KTEST_QUICK, KTEST_COST(only_cpus_that_hold_pages_are_asked),
+    KTEST_COST(the_asking_cpu_drains_itself), KTEST(what_a_cpu_has_just_cached_is_drained),
+    KTEST(drain_of_one_zone_leaves_the_others), KTEST(drain_empties_stacks_of_every_order_and_type),
+    KTEST(drain_local_empties_only_its_own_cpu),
+    KTEST_COST(drains_asked_for_together_share_a_round),
+    KTEST_COST(a_round_under_way_is_not_shared), KTEST_INSIDE(masked_drain_misses_a_push_under_way),
+    KTEST(drain_in_a_wrong_context_is_refused));

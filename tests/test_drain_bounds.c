@@ -160,6 +160,5 @@ static void one_round_at_a_time(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(drain_bounds, KTEST_QUICK, KTEST(cpus_without_a_cache_are_not_asked),
-    KTEST(the_last_zone_of_all_is_drained),
-    KTEST(one_round_at_a_time));
+KTEST_SUITE(drain_bounds, KTEST_QUICK, KTEST_COST(cpus_without_a_cache_are_not_asked),
+    KTEST(the_last_zone_of_all_is_drained), KTEST_INSIDE(one_round_at_a_time));

@@ -97,5 +97,6 @@ static void beside_60_tasks_a_nap_takes_200_ms_and_an_end_a_second(struct ktest 
 	stop_hogs(t, SPINNERS - 1);
 }
 
-KTEST_SUITE(fair, KTEST_EXTRA, KTEST(a_nap_beside_a_task_of_64_threads_takes_50_ms_at_most),
+KTEST_SUITE(fair, KTEST_EXTRA | KTEST_MOSTLY_COST,
+    KTEST(a_nap_beside_a_task_of_64_threads_takes_50_ms_at_most),
     KTEST(beside_60_tasks_a_nap_takes_200_ms_and_an_end_a_second));

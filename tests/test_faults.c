@@ -335,5 +335,5 @@ KTEST_SUITE(faults, 0, KTEST(a_lost_wake_up_is_sent_again),
     KTEST(offline_is_complete_although_a_wake_up_is_lost), KTEST(late_answers_change_nothing),
     KTEST(an_owner_that_refuses_keeps_its_page), KTEST(an_owner_that_is_always_busy_keeps_its_page),
     KTEST(an_owner_that_gives_nothing_away_keeps_its_page),
-    KTEST(an_owner_that_is_busy_for_a_while_is_asked_again), KTEST(an_owner_that_lets_go_loses_nothing),
-    KTEST(refused_pages_of_a_list_are_all_put_back));
+    KTEST_COST(an_owner_that_is_busy_for_a_while_is_asked_again),
+    KTEST(an_owner_that_lets_go_loses_nothing), KTEST(refused_pages_of_a_list_are_all_put_back));

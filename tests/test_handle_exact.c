@@ -248,7 +248,7 @@ static void content_follows_from_the_seed(struct ktest *t)
 	EXPECT_EQ(t, handle_free(&table, 1), 0);
 }
 
-KTEST_SUITE(handle_exact, KTEST_QUICK, KTEST(no_handle_is_beyond_the_last), KTEST(a_free_handle_has_no_object),
-    KTEST(each_call_takes_the_handles_lock_once), KTEST(a_migrator_is_told_why_an_object_stays),
-    KTEST(moves_are_counted_for_each_object), KTEST(any_damage_is_noticed),
-    KTEST(content_follows_from_the_seed));
+KTEST_SUITE(handle_exact, KTEST_QUICK, KTEST(no_handle_is_beyond_the_last),
+    KTEST(a_free_handle_has_no_object), KTEST_COST(each_call_takes_the_handles_lock_once),
+    KTEST(a_migrator_is_told_why_an_object_stays), KTEST(moves_are_counted_for_each_object),
+    KTEST(any_damage_is_noticed), KTEST(content_follows_from_the_seed));

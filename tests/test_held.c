@@ -444,8 +444,9 @@ static void a_handle_has_a_lock(struct ktest *t)
 	movable_owner_drain(&table.owner);
 }
 
-KTEST_SUITE(held, 0, KTEST(a_space_changes_under_its_locks), KTEST(a_fault_takes_the_locks),
-    KTEST(objects_and_spaces_are_listed_under_a_lock), KTEST(reclaim_looks_at_pages_under_their_locks),
-    KTEST(what_changes_a_memory_is_one_at_a_time),
+KTEST_SUITE(held, KTEST_MOSTLY_INSIDE, KTEST(a_space_changes_under_its_locks),
+    KTEST(a_fault_takes_the_locks), KTEST(objects_and_spaces_are_listed_under_a_lock),
+    KTEST(reclaim_looks_at_pages_under_their_locks), KTEST(what_changes_a_memory_is_one_at_a_time),
     KTEST(a_span_grows_under_a_lock), KTEST(memories_are_listed_under_a_lock),
-    KTEST(movable_pages_change_under_the_lock_of_the_lists), KTEST(an_area_has_one_user_at_a_time), KTEST(a_handle_has_a_lock));
+    KTEST(movable_pages_change_under_the_lock_of_the_lists), KTEST(an_area_has_one_user_at_a_time),
+    KTEST(a_handle_has_a_lock));

@@ -138,5 +138,5 @@ static void caches_are_on_from_the_start_to_the_stop(struct ktest *t)
 	EXPECT(t, listed(&kernel_memory) && listed(t->mem));
 }
 
-KTEST_SUITE(init_exact, 0, KTEST(distances), KTEST(zones_and_their_ids), KTEST(standby_in_two_pieces),
-    KTEST(caches_are_on_from_the_start_to_the_stop));
+KTEST_SUITE(init_exact, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(distances), KTEST(zones_and_their_ids),
+    KTEST(standby_in_two_pieces), KTEST_CONTRACT(caches_are_on_from_the_start_to_the_stop));

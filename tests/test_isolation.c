@@ -417,11 +417,11 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 }
 
 KTEST_SUITE(isolation, KTEST_QUICK, KTEST(undo_restores_everything),
-    KTEST(two_counts_need_not_belong_together), KTEST(undo_keeps_every_type),
+    KTEST_INSIDE(two_counts_need_not_belong_together), KTEST(undo_keeps_every_type),
     KTEST(a_conflict_anywhere_is_undone), KTEST(bad_ranges_are_refused),
     KTEST(holes_offline_blocks_and_borders_are_refused), KTEST(what_cannot_move_is_named),
     KTEST(what_can_move_is_let_pass), KTEST(disable_needs_the_caches_off),
-    KTEST(precise_asks_every_cpu_once), KTEST(undo_of_nothing_changes_nothing),
+    KTEST_COST(precise_asks_every_cpu_once), KTEST(undo_of_nothing_changes_nothing),
     KTEST(pages_freed_meanwhile_merge_and_come_back),
     KTEST(no_page_of_an_isolated_block_is_allocated),
-    KTEST(precise_takes_only_isolated_pages_from_a_stack));
+    KTEST_INSIDE(precise_takes_only_isolated_pages_from_a_stack));

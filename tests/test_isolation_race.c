@@ -166,7 +166,8 @@ static void without_the_round_the_page_stays_cached(struct ktest *t)
 	restore_plan(zone);
 }
 
-KTEST_SUITE(isolation_race, KTEST_QUICK, KTEST(precise_waits_for_a_push_under_way),
+KTEST_SUITE(isolation_race, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(precise_waits_for_a_push_under_way),
     KTEST(precise_waits_for_a_free_that_has_read_its_stack),
     KTEST(a_free_before_its_section_reads_the_new_number),
     KTEST(precise_finds_what_was_allocated_before_the_round),

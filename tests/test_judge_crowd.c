@@ -317,6 +317,7 @@ static void each_bad_end_is_said(struct ktest *t)
 		       "well\nprograms: 2 tasks and 3 threads do not go\n");
 }
 
-KTEST_SUITE(judge_crowd, KTEST_QUICK, KTEST(reports_are_kept_by_the_seed_and_answered_with_stop),
-    KTEST(programs_start_hold_and_end), KTEST(what_could_not_start_is_undone),
-    KTEST(a_bit_less_is_enough), KTEST(each_bad_end_is_said));
+KTEST_SUITE(judge_crowd, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(reports_are_kept_by_the_seed_and_answered_with_stop), KTEST(programs_start_hold_and_end),
+    KTEST(what_could_not_start_is_undone), KTEST(a_bit_less_is_enough),
+    KTEST(each_bad_end_is_said));

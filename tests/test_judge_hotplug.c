@@ -273,7 +273,9 @@ static void offlines_that_hardly_get_through_fail_it(struct ktest *t)
 		       "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\nhotplug: PASS\n");
 }
 
-KTEST_SUITE(judge_hotplug, KTEST_QUICK, KTEST(cpus_go_and_come_until_there_were_enough_downs),
-    KTEST(progress_is_said_every_two_seconds), KTEST(ranges_go_under_each_policy_until_told_to_stop),
+KTEST_SUITE(judge_hotplug, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(cpus_go_and_come_until_there_were_enough_downs),
+    KTEST(progress_is_said_every_two_seconds),
+    KTEST(ranges_go_under_each_policy_until_told_to_stop),
     KTEST(each_thing_that_is_wrong_is_said_and_fails_it), KTEST(without_threads_nothing_begins),
     KTEST(offlines_that_hardly_get_through_fail_it));

@@ -306,6 +306,7 @@ static void bursts_are_counted(struct ktest *t)
 	EXPECT_SAID(t, "");
 }
 
-KTEST_SUITE(judge_load, KTEST_QUICK, KTEST(a_load_begins_and_ends), KTEST(a_load_goes_on_with_what_there_is),
-    KTEST(objects_are_looked_at_and_written_by_chance), KTEST(a_burst_takes_all_pages_whatever_their_blocks),
-    KTEST(each_damaged_page_is_counted_once), KTEST(bursts_are_counted));
+KTEST_SUITE(judge_load, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(a_load_begins_and_ends),
+    KTEST(a_load_goes_on_with_what_there_is), KTEST(objects_are_looked_at_and_written_by_chance),
+    KTEST(a_burst_takes_all_pages_whatever_their_blocks), KTEST(each_damaged_page_is_counted_once),
+    KTEST(bursts_are_counted));

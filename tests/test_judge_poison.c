@@ -470,9 +470,10 @@ static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
 	EXPECT_COMPLAINT(t, "poison: FAIL: flagged pages: pfn 0x1: 1\n");
 }
 
-KTEST_SUITE(judge_poison, KTEST_QUICK, KTEST(a_page_holds_its_number_at_both_ends), KTEST(pages_are_read_compared_and_written),
+KTEST_SUITE(judge_poison, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(a_page_holds_its_number_at_both_ends), KTEST(pages_are_read_compared_and_written),
     KTEST(a_user_has_each_fourth_page_and_gives_up_what_is_lost), KTEST(cpus_go_and_come),
     KTEST(ranges_go_and_come_and_may_be_refused), KTEST(each_answer_is_counted_and_listed),
     KTEST(what_is_taken_back_is_off_the_list), KTEST(half_are_soft_and_one_of_eight_is_taken_back),
-    KTEST(flags_list_and_counts_must_agree), KTEST(each_part_of_the_load_is_waited_for), KTEST(all_of_it_in_order),
-    KTEST(each_thing_that_is_wrong_is_said_and_fails_it));
+    KTEST(flags_list_and_counts_must_agree), KTEST(each_part_of_the_load_is_waited_for),
+    KTEST(all_of_it_in_order), KTEST(each_thing_that_is_wrong_is_said_and_fails_it));

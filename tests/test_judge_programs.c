@@ -313,6 +313,7 @@ static void programs_are_there_if_that_one_is(struct ktest *t)
 	EXPECT(t, !programs_are_there());
 }
 
-KTEST_SUITE(judge_programs, KTEST_QUICK, KTEST(the_fullest_range_goes_under_each_policy), KTEST(the_range_fits_the_machine),
+KTEST_SUITE(judge_programs, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(the_fullest_range_goes_under_each_policy), KTEST(the_range_fits_the_machine),
     KTEST(a_round_without_faults_does_not_count), KTEST(each_thing_that_is_wrong_fails_it),
     KTEST(programs_are_there_if_that_one_is));

@@ -390,7 +390,9 @@ static void each_thing_that_is_wrong_fails_it(struct ktest *t)
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n--\n");
 }
 
-KTEST_SUITE(judge_rounds, KTEST_QUICK, KTEST(a_round_waits_for_a_hundred_operations_on_two_cpus),
-    KTEST(a_round_has_one_drain_and_ends_with_what_failed), KTEST(the_busiest_range_is_looked_for_in_steps_of_its_size),
-    KTEST(policies_come_in_turn), KTEST(progress_is_said_every_two_seconds), KTEST(rounds_that_move_nothing_fail),
+KTEST_SUITE(judge_rounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(a_round_waits_for_a_hundred_operations_on_two_cpus),
+    KTEST(a_round_has_one_drain_and_ends_with_what_failed),
+    KTEST(the_busiest_range_is_looked_for_in_steps_of_its_size), KTEST(policies_come_in_turn),
+    KTEST(progress_is_said_every_two_seconds), KTEST(rounds_that_move_nothing_fail),
     KTEST(each_thing_that_is_wrong_fails_it));

@@ -437,8 +437,9 @@ static void too_few_frees_elsewhere_and_damage_are_errors(struct ktest *t)
 	EXPECT_EQ(t, judge_times("[stress joined]"), 1);
 }
 
-KTEST_SUITE(judge_stress, KTEST_QUICK, KTEST(orders_halve_in_number), KTEST(each_page_of_a_block_has_words_of_its_own),
-    KTEST(blocks_are_taken_within_the_budget), KTEST(blocks_are_freed_and_verified), KTEST(blocks_are_given_to_others),
+KTEST_SUITE(judge_stress, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(orders_halve_in_number),
+    KTEST(each_page_of_a_block_has_words_of_its_own), KTEST(blocks_are_taken_within_the_budget),
+    KTEST(blocks_are_freed_and_verified), KTEST(blocks_are_given_to_others),
     KTEST(a_step_takes_or_gives_back_one_block), KTEST(steps_with_objects_are_drawn),
     KTEST(a_thread_gives_way_at_each_sixteenth_step), KTEST(all_starts_and_ends),
     KTEST(too_few_frees_elsewhere_and_damage_are_errors));

@@ -254,5 +254,6 @@ static void all_parts_are_shown_although_one_failed(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(judge_tour, KTEST_QUICK, KTEST(each_part_is_shown_in_order),
-    KTEST(a_load_that_does_not_warm_up_is_not_waited_for_long), KTEST(all_parts_are_shown_although_one_failed));
+KTEST_SUITE(judge_tour, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(each_part_is_shown_in_order),
+    KTEST(a_load_that_does_not_warm_up_is_not_waited_for_long),
+    KTEST(all_parts_are_shown_although_one_failed));

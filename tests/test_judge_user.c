@@ -329,6 +329,8 @@ static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(judge_user, KTEST_QUICK, KTEST(cpus_that_are_up_go_down_and_come_back),
+KTEST_SUITE(judge_user, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(cpus_that_are_up_go_down_and_come_back),
     KTEST(ranges_go_and_come_back_and_may_be_refused), KTEST(each_round_is_between_two_rests),
-    KTEST(what_is_still_on_its_way_is_waited_for), KTEST(each_thing_that_is_wrong_is_said_and_fails_it));
+    KTEST(what_is_still_on_its_way_is_waited_for),
+    KTEST(each_thing_that_is_wrong_is_said_and_fails_it));

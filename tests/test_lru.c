@@ -220,7 +220,8 @@ static void a_listed_page_is_not_freed(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(s.mem), s.free);
 }
 
-KTEST_SUITE(lru, KTEST_QUICK, KTEST(new_pages_come_at_the_head),
+KTEST_SUITE(lru, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(new_pages_come_at_the_head),
     KTEST(an_isolated_page_is_on_no_list), KTEST(active_pages_have_their_own_list),
-    KTEST(anonymous_pages_are_listed_apart), KTEST(only_what_is_listed_is_isolated), KTEST(a_released_page_is_not_isolated),
-    KTEST(a_page_released_while_isolated_is_freed_once), KTEST(a_listed_page_is_not_freed));
+    KTEST(anonymous_pages_are_listed_apart), KTEST(only_what_is_listed_is_isolated),
+    KTEST(a_released_page_is_not_isolated), KTEST(a_page_released_while_isolated_is_freed_once),
+    KTEST_CONTRACT(a_listed_page_is_not_freed));

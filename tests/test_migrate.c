@@ -29,9 +29,8 @@ static int move_handle(struct handle_table *ht, u32 h, struct mm_fail *fail)
 {
 	struct page *page = page_of(ht, h);
 
-	if (isolate_movable_page(ht->mem, handle_pfn(ht, h)))
-		return -1;
-	return (int)migrate_pages(ht->mem, &page, 1, fail);
+	return isolate_movable_page(ht->mem, handle_pfn(ht, h)) ?
+		   -1 : (int)migrate_pages(ht->mem, &page, 1, fail);
 }
 
 static struct memory *any_memory(struct ktest *t)
@@ -489,12 +488,13 @@ static void orders_without_a_target_are_asked_for_once(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));
 }
 
-KTEST_SUITE(migrate, KTEST_QUICK, KTEST(orders_without_a_target_are_asked_for_once), KTEST(content_survives_a_move),
-    KTEST(references_are_as_before_after_a_move), KTEST(putback_leaves_the_page_as_it_was),
-    KTEST(only_movable_pages_are_isolated), KTEST(object_freed_while_isolated_is_freed_once),
+KTEST_SUITE(migrate, KTEST_QUICK, KTEST_COST(orders_without_a_target_are_asked_for_once),
+    KTEST(content_survives_a_move), KTEST(references_are_as_before_after_a_move),
+    KTEST(putback_leaves_the_page_as_it_was), KTEST(only_movable_pages_are_isolated),
+    KTEST(object_freed_while_isolated_is_freed_once),
     KTEST(object_freed_before_putback_is_freed_once), KTEST(pinned_page_is_not_isolated),
     KTEST(page_pinned_while_isolated_is_put_back),
     KTEST(page_with_a_reference_too_many_is_put_back), KTEST(pages_without_a_target_are_put_back),
     KTEST(what_is_written_between_isolating_and_moving_is_kept),
     KTEST(owner_may_object_to_isolation), KTEST(pinned_page_is_not_offered_to_its_owner),
-    KTEST(busy_page_is_tried_again), KTEST(page_that_stays_busy_is_put_back_in_the_end));
+    KTEST_COST(busy_page_is_tried_again), KTEST_COST(page_that_stays_busy_is_put_back_in_the_end));

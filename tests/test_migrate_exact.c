@@ -444,8 +444,10 @@ static void waiters_come_and_go_under_a_lock(struct ktest *t)
 		EXPECT_EQ(t, locks[waiting], waiting + 1);
 }
 
-KTEST_SUITE(migrate_exact, KTEST_QUICK, KTEST(what_is_busy_is_tried_in_the_next_pass),
+KTEST_SUITE(migrate_exact, KTEST_QUICK, KTEST_COST(what_is_busy_is_tried_in_the_next_pass),
     KTEST(moves_are_counted_by_the_try), KTEST(the_first_reason_is_told),
-    KTEST(what_its_owner_does_not_take_back_goes), KTEST(a_page_without_references_left_stays),
-    KTEST(an_owner_is_drained_when_no_move_uses_it), KTEST(waiters_are_told_by_page_and_memory),
-    KTEST(waiters_come_and_go_under_a_lock), KTEST(each_of_a_batch_goes_its_own_way));
+    KTEST(what_its_owner_does_not_take_back_goes),
+    KTEST_INSIDE(a_page_without_references_left_stays),
+    KTEST(an_owner_is_drained_when_no_move_uses_it),
+    KTEST_INSIDE(waiters_are_told_by_page_and_memory),
+    KTEST_INSIDE(waiters_come_and_go_under_a_lock), KTEST(each_of_a_batch_goes_its_own_way));

@@ -126,7 +126,7 @@ static void a_page_pinned_before_it_is_unmapped_stays(struct ktest *t)
 	stage_end(&st, -EBUSY);
 }
 
-KTEST_SUITE(migrate_gone, 0, KTEST(a_removed_page_is_not_brought_back),
+KTEST_SUITE(migrate_gone, KTEST_MOSTLY_INSIDE, KTEST(a_removed_page_is_not_brought_back),
     KTEST(a_page_removed_and_in_use_is_freed_by_its_user), KTEST(a_slot_filled_anew_is_left_alone),
     KTEST(an_object_destroyed_meanwhile_goes_with_its_migrator), KTEST(or_before_it_unmaps),
     KTEST(or_after_it_has_copied), KTEST(a_page_removed_before_it_is_unmapped_is_let_go),

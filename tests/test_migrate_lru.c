@@ -405,8 +405,8 @@ static void a_pinned_page_stops_an_offline(struct ktest *t)
 
 KTEST_SUITE(migrate_lru, KTEST_QUICK, KTEST(content_and_mapping_survive_a_move),
     KTEST(references_flags_and_counts_are_kept), KTEST(unmapped_pages_move_too),
-    KTEST(a_batch_makes_one_shootdown), KTEST(a_pinned_page_is_put_back),
-    KTEST(a_page_with_a_reference_too_many_is_put_back), KTEST(a_locked_page_is_put_back),
+    KTEST_COST(a_batch_makes_one_shootdown), KTEST(a_pinned_page_is_put_back),
+    KTEST(a_page_with_a_reference_too_many_is_put_back), KTEST_COST(a_locked_page_is_put_back),
     KTEST(without_a_target_all_are_put_back), KTEST(what_was_let_go_of_is_not_moved),
-    KTEST(a_page_just_unmapped_waits_for_its_shootdown), KTEST(mapped_memory_goes_offline),
+    KTEST_INSIDE(a_page_just_unmapped_waits_for_its_shootdown), KTEST(mapped_memory_goes_offline),
     KTEST(a_pinned_page_stops_an_offline));

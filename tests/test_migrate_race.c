@@ -458,7 +458,8 @@ static void nor_by_a_move_that_fails(struct ktest *t)
 	stage_end(&st, -EAGAIN);
 }
 
-KTEST_SUITE(migrate_race, 0, KTEST(who_waits_on_an_entry_does_not_defeat_the_freeze),
+KTEST_SUITE(migrate_race, KTEST_MOSTLY_INSIDE,
+    KTEST(who_waits_on_an_entry_does_not_defeat_the_freeze),
     KTEST(who_comes_after_the_freeze_waits_too), KTEST(a_first_touch_waits_on_the_marker),
     KTEST(other_ways_to_the_page_are_refused), KTEST(only_those_who_wait_for_the_page_are_woken),
     KTEST(nothing_is_written_behind_the_copy),

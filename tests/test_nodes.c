@@ -260,7 +260,8 @@ static void a_cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
 }
 
 KTEST_SUITE(nodes, KTEST_QUICK, KTEST(a_cpu_without_a_cache_has_nothing_to_drain),
-    KTEST(each_request_has_its_first_stack),
+    KTEST_INSIDE(each_request_has_its_first_stack),
     KTEST(without_memory_of_its_own_the_nearest_is_used),
     KTEST(without_memory_of_its_own_a_request_that_waits_ends),
-    KTEST(an_emptied_node_is_passed_over_until_it_is_back), KTEST(a_removed_node_may_come_back_as_another));
+    KTEST(an_emptied_node_is_passed_over_until_it_is_back),
+    KTEST(a_removed_node_may_come_back_as_another));

@@ -435,9 +435,12 @@ static void no_thread_waits_where_nothing_stands_by(struct ktest *t)
 }
 
 KTEST_SUITE(offline_bounds, KTEST_QUICK, KTEST(enough_must_be_left_to_the_page),
-    KTEST(some_memory_must_be_left_for_the_kernel), KTEST(claims_that_came_before_count_once_each),
+    KTEST(some_memory_must_be_left_for_the_kernel),
+    KTEST_INSIDE(claims_that_came_before_count_once_each),
     KTEST(a_candidate_is_found_around_claims), KTEST(a_candidate_leaves_enough_to_the_page),
     KTEST(a_candidate_lies_in_one_zone), KTEST(the_memorys_policy_is_used_when_none_is_named),
-    KTEST(tries_are_counted), KTEST(caches_are_planned_for_what_is_left),
-    KTEST(caches_are_planned_for_what_standby_brought), KTEST(the_longest_hold_of_the_lock_is_known), KTEST(deadlines_are_exact),
-    KTEST(the_lock_of_the_tables_is_waited_for), KTEST(no_thread_waits_where_nothing_stands_by));
+    KTEST(tries_are_counted), KTEST_INSIDE(caches_are_planned_for_what_is_left),
+    KTEST_INSIDE(caches_are_planned_for_what_standby_brought),
+    KTEST_COST(the_longest_hold_of_the_lock_is_known), KTEST_INSIDE(deadlines_are_exact),
+    KTEST(the_lock_of_the_tables_is_waited_for),
+    KTEST_INSIDE(no_thread_waits_where_nothing_stands_by));

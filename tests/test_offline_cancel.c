@@ -93,5 +93,7 @@ static void a_deadline_is_seen_at_the_next_batch(struct ktest *t)
 	mov_end(t);
 }
 
-KTEST_SUITE(offline_cancel, KTEST_QUICK, KTEST(a_cancel_is_seen_at_the_next_batch),
-    KTEST(a_cancel_at_the_last_page_comes_too_late), KTEST(a_deadline_is_seen_at_the_next_batch));
+KTEST_SUITE(offline_cancel, KTEST_QUICK | KTEST_MOSTLY_COST,
+    KTEST(a_cancel_is_seen_at_the_next_batch),
+    KTEST_CONTRACT(a_cancel_at_the_last_page_comes_too_late),
+    KTEST(a_deadline_is_seen_at_the_next_batch));

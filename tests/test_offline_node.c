@@ -299,7 +299,7 @@ static void a_busy_page_is_tried_less_and_less(struct ktest *t)
 KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(a_node_in_use_goes_and_comes_back),
     KTEST(what_the_kernel_gave_back_goes_too), KTEST(only_what_went_with_the_node_comes_back),
     KTEST(what_is_pinned_costs_its_pageblock_only),
-    KTEST(a_failed_whole_evacuation_leaves_an_earlier_one_alone), KTEST(the_last_kernel_memory_stays),
-    KTEST(the_last_node_keeps_its_kernel_memory), KTEST(reserved_pages_stay_and_do_not_count),
-    KTEST(as_much_goes_as_there_is_room_for),
-    KTEST(it_can_be_called_off), KTEST(a_busy_page_is_tried_less_and_less));
+    KTEST(a_failed_whole_evacuation_leaves_an_earlier_one_alone),
+    KTEST(the_last_kernel_memory_stays), KTEST(the_last_node_keeps_its_kernel_memory),
+    KTEST(reserved_pages_stay_and_do_not_count), KTEST(as_much_goes_as_there_is_room_for),
+    KTEST(it_can_be_called_off), KTEST_COST(a_busy_page_is_tried_less_and_less));

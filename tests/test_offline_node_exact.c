@@ -253,6 +253,6 @@ static void too_late_is_told_from_busy(struct ktest *t)
 }
 
 KTEST_SUITE(offline_node_exact, KTEST_QUICK, KTEST(every_zone_of_a_node_goes_and_comes),
-    KTEST(what_is_in_the_way_costs_one_pageblock), KTEST(the_first_that_stays_is_named),
+    KTEST_COST(what_is_in_the_way_costs_one_pageblock), KTEST(the_first_that_stays_is_named),
     KTEST(what_has_no_room_is_halved), KTEST(what_went_before_a_cancel_stays_out_unless_all_must),
     KTEST(too_late_is_told_from_busy));

@@ -167,5 +167,5 @@ static void an_offline_gets_the_lock_in_its_turn(struct ktest *t)
 	EXPECT_EQ(t, g.off, ROUNDS);
 }
 
-KTEST_SUITE(offline_plan, 0, KTEST(who_plans_counts_what_goes_once), KTEST(a_long_range_goes_in_several_holds),
-    KTEST(an_offline_gets_the_lock_in_its_turn));
+KTEST_SUITE(offline_plan, 0, KTEST_INSIDE(who_plans_counts_what_goes_once),
+    KTEST_COST(a_long_range_goes_in_several_holds), KTEST(an_offline_gets_the_lock_in_its_turn));

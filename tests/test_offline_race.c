@@ -475,7 +475,7 @@ KTEST_SUITE(offline_race, 0, KTEST(a_late_pin_is_named_and_undone), KTEST(a_dead
     KTEST(a_page_being_freed_is_waited_for), KTEST(a_word_calls_it_off),
     KTEST(without_room_to_move_it_fails), KTEST(precise_leaves_the_caches_on),
     KTEST(overlapping_ranges_are_refused_disjoint_ones_go),
-    KTEST(a_free_under_way_is_found_by_the_one_round),
-    KTEST(redrain_fetches_what_its_first_drain_missed),
+    KTEST_COST(a_free_under_way_is_found_by_the_one_round),
+    KTEST_INSIDE(redrain_fetches_what_its_first_drain_missed),
     KTEST(a_page_freed_meanwhile_on_another_cpu_is_caught), KTEST(rounds_under_load_all_succeed),
     KTEST(rounds_under_load_with_pins_succeed_or_say_so));

@@ -195,4 +195,4 @@ static void a_deaf_cpu_gives_no_turns(struct ktest *t)
 
 KTEST_SUITE(offline_stall, 0, KTEST(a_cpu_that_stands_still_is_waited_for),
     KTEST(the_deadline_ends_that_wait), KTEST(a_page_that_stays_is_refused),
-    KTEST(threads_that_were_ready_have_had_their_turns), KTEST(a_deaf_cpu_gives_no_turns));
+    KTEST_INSIDE(threads_that_were_ready_have_had_their_turns), KTEST(a_deaf_cpu_gives_no_turns));

@@ -340,6 +340,7 @@ static void who_is_chosen_gets_the_reserve(struct ktest *t)
 }
 
 KTEST_SUITE(oom, KTEST_QUICK, KTEST(a_death_gives_the_allocation_its_page),
-    KTEST(with_nobody_to_choose_it_fails), KTEST(nobody_dies_for_what_can_fail), KTEST(many_wait_for_one_death),
-    KTEST(it_looks_once_more_under_the_lock), KTEST(nobody_else_is_chosen_at_once),
-    KTEST(nobody_dies_for_pages_in_caches), KTEST(who_is_chosen_gets_the_reserve));
+    KTEST(with_nobody_to_choose_it_fails), KTEST(nobody_dies_for_what_can_fail),
+    KTEST_COST(many_wait_for_one_death), KTEST_INSIDE(it_looks_once_more_under_the_lock),
+    KTEST(nobody_else_is_chosen_at_once), KTEST(nobody_dies_for_pages_in_caches),
+    KTEST(who_is_chosen_gets_the_reserve));

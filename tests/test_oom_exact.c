@@ -127,4 +127,4 @@ static void who_has_left_lets_an_allocation_begin_anew_so_often(struct ktest *t)
 }
 
 KTEST_SUITE(oom_exact, KTEST_QUICK, KTEST(a_large_block_is_worth_a_death_up_to_the_high_mark),
-    KTEST(who_has_left_lets_an_allocation_begin_anew_so_often));
+    KTEST_COST(who_has_left_lets_an_allocation_begin_anew_so_often));

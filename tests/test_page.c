@@ -337,11 +337,12 @@ static void a_pfn_is_valid_where_ram_is_or_was(struct ktest *t)
 	EXPECT(t, pfn_valid_in(mem, start));
 }
 
-KTEST_SUITE(page, KTEST_QUICK, KTEST(page_head_is_found_in_every_split),
-    KTEST(page_head_is_found_in_random_splits), KTEST(page_head_of_a_page_in_between_is_unknown),
-    KTEST(get_page_stops_at_the_limit), KTEST(last_put_frees_the_block),
-    KTEST(last_put_clears_flags), KTEST(put_without_references_is_refused),
-    KTEST(put_of_what_is_not_put_is_refused), KTEST(last_put_of_a_pinned_page_is_quarantined),
+KTEST_SUITE(page, KTEST_QUICK, KTEST_INSIDE(page_head_is_found_in_every_split),
+    KTEST_INSIDE(page_head_is_found_in_random_splits),
+    KTEST_INSIDE(page_head_of_a_page_in_between_is_unknown), KTEST(get_page_stops_at_the_limit),
+    KTEST(last_put_frees_the_block), KTEST(last_put_clears_flags),
+    KTEST(put_without_references_is_refused), KTEST(put_of_what_is_not_put_is_refused),
+    KTEST(last_put_of_a_pinned_page_is_quarantined),
     KTEST(last_put_of_a_mapped_or_locked_page_is_quarantined), KTEST(a_pin_holds_a_reference),
     KTEST(one_of_many_puts_is_the_last), KTEST(states_and_reasons_have_names),
     KTEST(a_pfn_is_valid_where_ram_is_or_was));

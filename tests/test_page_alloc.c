@@ -482,11 +482,10 @@ static void nothing_is_lost_between_many_cpus(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(c.mem), memory_managed_pages(c.mem));
 }
 
-KTEST_SUITE(page_alloc, 0, KTEST(both_instances_answer_alike),
-    KTEST(bulk_gives_all_and_takes_all), KTEST(bulk_gives_what_there_is),
-    KTEST(bulk_free_goes_on_after_a_bad_page), KTEST(zeroed_blocks_are_zero),
-    KTEST(zeroed_bulks_are_zero), KTEST(counters_tell_cached_from_direct),
-    KTEST(counters_add_up_while_the_caches_are_off),
+KTEST_SUITE(page_alloc, 0, KTEST(both_instances_answer_alike), KTEST(bulk_gives_all_and_takes_all),
+    KTEST(bulk_gives_what_there_is), KTEST(bulk_free_goes_on_after_a_bad_page),
+    KTEST(zeroed_blocks_are_zero), KTEST(zeroed_bulks_are_zero),
+    KTEST(counters_tell_cached_from_direct), KTEST(counters_add_up_while_the_caches_are_off),
     KTEST(order_above_the_largest_is_refused_and_counted), KTEST(atomic_request_fails_at_once),
-    KTEST(sleeping_request_waits_once_and_then_fails), KTEST(large_request_drains_its_own_cpu),
-    KTEST(nothing_is_lost_between_many_cpus));
+    KTEST_COST(sleeping_request_waits_once_and_then_fails),
+    KTEST_COST(large_request_drains_its_own_cpu), KTEST(nothing_is_lost_between_many_cpus));

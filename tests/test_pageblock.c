@@ -297,11 +297,11 @@ static void cached_pages_of_a_stolen_pageblock_go_to_its_new_type(struct ktest *
 	EXPECT_EQ(t, listed_pages(zone, MT_RECLAIMABLE), PAGEBLOCK_PAGES);
 }
 
-KTEST_SUITE(pageblock, KTEST_QUICK, KTEST(type_change_moves_the_free_blocks),
+KTEST_SUITE(pageblock, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(type_change_moves_the_free_blocks),
     KTEST(isolating_keeps_the_type), KTEST(stack_numbers_follow_type_and_bit),
     KTEST(stack_numbers_follow_the_state), KTEST(half_free_pageblock_is_stolen),
     KTEST(less_free_pageblock_gives_only_the_block_asked_for),
     KTEST(steal_takes_all_the_free_blocks_along), KTEST(fallback_asks_the_types_in_their_order),
     KTEST(fallback_takes_from_the_largest_block), KTEST(cma_is_lent_to_movable_requests_only),
-    KTEST(zone_movable_refuses_what_cannot_move), KTEST(isolated_pageblock_is_not_stolen),
+    KTEST_CONTRACT(zone_movable_refuses_what_cannot_move), KTEST(isolated_pageblock_is_not_stolen),
     KTEST(cached_pages_of_a_stolen_pageblock_go_to_its_new_type));

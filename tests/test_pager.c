@@ -486,8 +486,10 @@ static void pagers_make_mistakes(struct ktest *t)
 	end(t, &s);
 }
 
-KTEST_SUITE(pager, KTEST_QUICK, KTEST(a_page_is_asked_for_once),
+KTEST_SUITE(pager, KTEST_QUICK, KTEST_COST(a_page_is_asked_for_once),
     KTEST(a_fault_ends_whatever_the_pager_does), KTEST(nobody_left_to_ask),
-    KTEST(dirty_pages_are_handed_over), KTEST(a_silent_pager_is_not_waited_for_again),
-    KTEST(only_an_answer_makes_a_pager_trusted_again), KTEST(a_thread_that_supplies_for_ever_can_be_ended),
-    KTEST(an_asker_that_ends_takes_nobody_along), KTEST(a_silent_pager_stops_no_offline), KTEST(pagers_make_mistakes));
+    KTEST(dirty_pages_are_handed_over), KTEST_COST(a_silent_pager_is_not_waited_for_again),
+    KTEST(only_an_answer_makes_a_pager_trusted_again),
+    KTEST(a_thread_that_supplies_for_ever_can_be_ended),
+    KTEST(an_asker_that_ends_takes_nobody_along), KTEST(a_silent_pager_stops_no_offline),
+    KTEST(pagers_make_mistakes));

@@ -361,6 +361,7 @@ static void a_line_is_an_isa_interrupt_of_a_pin(struct ktest *t)
 KTEST_SUITE(pci, KTEST_QUICK, KTEST(a_bar_is_as_large_as_the_bits_that_cannot_be_written),
     KTEST(a_function_does_not_answer_while_it_is_sized), KTEST(bars_are_told_from_upper_halves),
     KTEST(the_last_address_is_the_end), KTEST(any_register_of_the_256_bytes_is_reached),
-    KTEST(capabilities_are_told_by_their_id), KTEST(functions_are_found_in_order_and_do_not_interrupt),
-    KTEST(buses_are_scanned_once_whatever_bridges_say),
+    KTEST(capabilities_are_told_by_their_id),
+    KTEST(functions_are_found_in_order_and_do_not_interrupt),
+    KTEST_COST(buses_are_scanned_once_whatever_bridges_say),
     KTEST(a_line_is_an_isa_interrupt_of_a_pin));

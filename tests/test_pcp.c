@@ -476,13 +476,15 @@ static void pages_come_and_go_before_memory_start(struct ktest *t)
 	expect_clean(t, &own);
 }
 
-KTEST_SUITE(pcp, 0, KTEST(capacity_0_sends_everything_the_slow_way),
-    KTEST(refill_takes_batch_or_capacity_at_least_one), KTEST(first_page_of_a_refill_is_the_callers),
-    KTEST(refill_pushes_only_pages_of_its_type), KTEST(refill_from_another_type_caches_nothing),
+KTEST_SUITE(pcp, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(capacity_0_sends_everything_the_slow_way),
+    KTEST_COST(refill_takes_batch_or_capacity_at_least_one),
+    KTEST(first_page_of_a_refill_is_the_callers), KTEST(refill_pushes_only_pages_of_its_type),
+    KTEST(refill_from_another_type_caches_nothing),
     KTEST(spill_frees_the_page_at_hand_and_the_oldest),
     KTEST(spill_of_a_small_stack_frees_all_of_it), KTEST(page_lands_in_the_freeing_cpus_stack),
-    KTEST(newest_page_is_allocated_first), KTEST(orders_0_to_3_and_the_largest_are_cached),
-    KTEST(capacities_make_at_most_a_sixteenth), KTEST(the_largest_order_is_dropped_first),
+    KTEST_CONTRACT(newest_page_is_allocated_first),
+    KTEST_CONTRACT(orders_0_to_3_and_the_largest_are_cached),
+    KTEST_CONTRACT(capacities_make_at_most_a_sixteenth), KTEST(the_largest_order_is_dropped_first),
     KTEST(every_cpu_has_the_planned_capacities), KTEST(a_smaller_plan_keeps_the_newest_pages),
     KTEST(isolated_page_goes_to_the_buddy), KTEST(nonempty_sees_each_stack_of_its_zone),
-    KTEST(pages_come_and_go_before_memory_start));
+    KTEST_CONTRACT(pages_come_and_go_before_memory_start));

@@ -394,9 +394,10 @@ static void inner_switches_ask_nobody(struct ktest *t)
 	EXPECT_EQ(t, zone->pcp_depth, 0);
 }
 
-KTEST_SUITE(pcp_bounds, KTEST_QUICK, KTEST(a_claim_may_be_larger_than_what_is_left),
-    KTEST(what_leaves_is_at_most_what_there_is), KTEST(a_refill_of_a_lower_zone_leaves_its_reserve),
+KTEST_SUITE(pcp_bounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(a_claim_may_be_larger_than_what_is_left), KTEST(what_leaves_is_at_most_what_there_is),
+    KTEST_CONTRACT(a_refill_of_a_lower_zone_leaves_its_reserve),
     KTEST(what_was_pinned_goes_into_the_cache), KTEST(a_local_drain_of_one_zone_leaves_the_others),
-    KTEST(a_precise_round_is_for_zones_with_isolated_pageblocks),
+    KTEST_COST(a_precise_round_is_for_zones_with_isolated_pageblocks),
     KTEST(a_cpu_that_goes_has_no_capacity_until_it_is_back),
-    KTEST(zones_that_come_are_looked_up_by_every_cpu), KTEST(inner_switches_ask_nobody));
+    KTEST(zones_that_come_are_looked_up_by_every_cpu), KTEST_COST(inner_switches_ask_nobody));

@@ -463,7 +463,8 @@ static void a_bulk_lets_interrupts_in(struct ktest *t)
 	world.zone = NULL;
 }
 
-KTEST_SUITE(play_alloc, KTEST_QUICK, KTEST(what_is_asked_and_when_it_ends),
+KTEST_SUITE(play_alloc, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(what_is_asked_and_when_it_ends),
     KTEST(who_may_not_sleep_asks_for_nothing), KTEST(each_answer_is_counted),
-    KTEST(only_the_dying_thread_itself_gets_the_reserve), KTEST(zones_are_looked_at_from_the_own_node_on),
-    KTEST(a_zone_that_is_low_wakes_its_thread), KTEST(a_bulk_lets_interrupts_in));
+    KTEST(only_the_dying_thread_itself_gets_the_reserve),
+    KTEST(zones_are_looked_at_from_the_own_node_on), KTEST(a_zone_that_is_low_wakes_its_thread),
+    KTEST_COST(a_bulk_lets_interrupts_in));

@@ -393,7 +393,7 @@ static void whatever_waits_is_seen(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(play_apic, KTEST_QUICK, KTEST(every_register_is_set_at_the_start),
+KTEST_SUITE(play_apic, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(every_register_is_set_at_the_start),
     KTEST(the_mode_is_chosen), KTEST(registers_are_memory_or_msrs),
     KTEST(interrupts_are_sent_whole), KTEST(one_to_this_cpu_leaves_the_destination),
     KTEST(lines_are_routed_to_this_cpu), KTEST(isa_lines_are_as_the_firmware_says),

@@ -245,7 +245,7 @@ static void a_run_that_is_over_says_what_it_found(struct ktest *t)
 	end(t);
 }
 
-KTEST_SUITE(play_ask, 0, KTEST(a_ticket_is_waited_for_until_it_is_served),
+KTEST_SUITE(play_ask, KTEST_MOSTLY_INSIDE, KTEST(a_ticket_is_waited_for_until_it_is_served),
     KTEST(a_compaction_says_what_became_of_it),
     KTEST(a_low_mark_wakes_a_thread_with_something_to_do),
     KTEST(each_reason_ends_the_wait_for_a_run), KTEST(a_run_that_is_over_says_what_it_found));

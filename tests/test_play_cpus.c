@@ -441,7 +441,7 @@ static void all_cpus_forget_their_mappings(struct ktest *t)
 	rwsem_unlock_exclusive(&cpu_hotplug);
 }
 
-KTEST_SUITE(play_cpus, KTEST_QUICK, KTEST(cpus_are_those_of_the_firmware),
+KTEST_SUITE(play_cpus, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(cpus_are_those_of_the_firmware),
     KTEST(all_cpus_start_by_one_broadcast), KTEST(late_cpus_get_another_interrupt),
     KTEST(one_cpu_is_started_and_stopped), KTEST(one_that_does_not_start_is_stopped),
     KTEST(a_cpu_comes_up), KTEST(a_cpu_is_parked_and_woken), KTEST(all_cpus_forget_their_mappings));

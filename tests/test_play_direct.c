@@ -138,5 +138,5 @@ static void standby_is_waited_for(struct ktest *t)
 	end(t);
 }
 
-KTEST_SUITE(play_direct, 0,
+KTEST_SUITE(play_direct, KTEST_MOSTLY_INSIDE,
     KTEST(an_allocation_drops_what_it_can_and_asks_each_node_once), KTEST(standby_is_waited_for));

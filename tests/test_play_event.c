@@ -243,7 +243,7 @@ static void the_power_goes_off_unless_it_shall_stay(struct ktest *t)
 	EXPECT_SAID(t, "flushed\nout32 f4=11\n" STOPS);
 }
 
-KTEST_SUITE(play_event, KTEST_QUICK, KTEST(only_events_that_are_wanted_are_enabled),
-    KTEST(a_machine_without_events_is_left_alone), KTEST(the_firmware_hands_over_in_time),
-    KTEST(events_are_cleared_before_they_are_told), KTEST(slots_are_ports),
-    KTEST(the_power_goes_off_unless_it_shall_stay));
+KTEST_SUITE(play_event, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(only_events_that_are_wanted_are_enabled), KTEST(a_machine_without_events_is_left_alone),
+    KTEST(the_firmware_hands_over_in_time), KTEST(events_are_cleared_before_they_are_told),
+    KTEST(slots_are_ports), KTEST(the_power_goes_off_unless_it_shall_stay));

@@ -346,8 +346,8 @@ static void who_leaves_lets_others_begin_anew(struct ktest *t)
 	end();
 }
 
-KTEST_SUITE(play_oom, 0, KTEST(a_victim_is_waited_for_so_long),
-    KTEST(a_victim_that_goes_late_is_not_given_up),
-    KTEST(nobody_else_is_chosen_for_a_while), KTEST(a_look_under_the_lock_comes_first),
-    KTEST(who_is_particular_lets_nobody_die), KTEST(a_large_block_without_pages_is_worth_a_death),
-    KTEST(who_is_going_goes), KTEST(who_leaves_lets_others_begin_anew));
+KTEST_SUITE(play_oom, KTEST_MOSTLY_INSIDE, KTEST(a_victim_is_waited_for_so_long),
+    KTEST(a_victim_that_goes_late_is_not_given_up), KTEST(nobody_else_is_chosen_for_a_while),
+    KTEST(a_look_under_the_lock_comes_first), KTEST(who_is_particular_lets_nobody_die),
+    KTEST(a_large_block_without_pages_is_worth_a_death), KTEST(who_is_going_goes),
+    KTEST(who_leaves_lets_others_begin_anew));

@@ -315,7 +315,8 @@ static void nodes_are_those_of_the_firmware(struct ktest *t)
 	EXPECT_EQ(t, bus.node_of(5), 1);
 }
 
-KTEST_SUITE(play_ports, KTEST_QUICK, KTEST(configuration_is_reached_by_two_ports),
-    KTEST(a_function_has_its_line), KTEST(the_serial_port_is_com1), KTEST(every_byte_is_received),
+KTEST_SUITE(play_ports, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(configuration_is_reached_by_two_ports), KTEST(a_function_has_its_line),
+    KTEST(the_serial_port_is_com1), KTEST(every_byte_is_received),
     KTEST(the_serial_port_interrupts), KTEST(virtio_devices_are_those_of_the_bus),
     KTEST(mapped_registers_have_their_width), KTEST(nodes_are_those_of_the_firmware));

@@ -186,6 +186,6 @@ static void each_request_is_compacted_for_once(struct ktest *t)
 	end(t);
 }
 
-KTEST_SUITE(play_reclaim, 0, KTEST(a_start_that_fails_leaves_no_thread),
+KTEST_SUITE(play_reclaim, KTEST_MOSTLY_INSIDE, KTEST(a_start_that_fails_leaves_no_thread),
     KTEST(the_thread_serves_all_that_is_wanted), KTEST(compactions_are_made_in_turn),
     KTEST(a_compaction_in_vain_brings_standby), KTEST(each_request_is_compacted_for_once));

@@ -191,5 +191,5 @@ static void slots_lie_side_by_side(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(play_refill, KTEST_QUICK, KTEST(others_may_pass_the_watermark_first),
-    KTEST(slots_lie_side_by_side));
+KTEST_SUITE(play_refill, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(others_may_pass_the_watermark_first), KTEST(slots_lie_side_by_side));

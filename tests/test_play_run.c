@@ -177,5 +177,5 @@ static void a_run_brings_what_a_zone_is_short_of(struct ktest *t)
 	end(t);
 }
 
-KTEST_SUITE(play_run, 0, KTEST(a_run_goes_on_until_nothing_is_lacking),
+KTEST_SUITE(play_run, KTEST_MOSTLY_INSIDE, KTEST(a_run_goes_on_until_nothing_is_lacking),
     KTEST(a_run_in_vain_is_remembered), KTEST(a_run_brings_what_a_zone_is_short_of));

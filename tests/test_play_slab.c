@@ -461,9 +461,8 @@ static void what_was_never_allocated_is_refused(struct ktest *t)
 	slabs_end(t);
 }
 
-KTEST_SUITE(play_slab, KTEST_QUICK, KTEST(one_page_without_objects_is_kept),
+KTEST_SUITE(play_slab, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(one_page_without_objects_is_kept),
     KTEST(the_lists_are_right_after_each_step), KTEST(two_threads_bring_a_page_each),
     KTEST(without_memory_nothing_is_counted), KTEST(blocks_are_counted),
-    KTEST(each_size_is_looked_at_under_its_lock),
-    KTEST(what_is_no_object_of_its_page_is_refused), KTEST(what_is_free_is_refused),
-    KTEST(what_was_never_allocated_is_refused));
+    KTEST(each_size_is_looked_at_under_its_lock), KTEST(what_is_no_object_of_its_page_is_refused),
+    KTEST(what_is_free_is_refused), KTEST(what_was_never_allocated_is_refused));

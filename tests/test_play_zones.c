@@ -205,5 +205,6 @@ static void the_first_pageblock_in_the_way_is_named(struct ktest *t)
 	EXPECT(t, zone == &own->zones[ZONE_NORMAL]);
 }
 
-KTEST_SUITE(play_zones, KTEST_QUICK, KTEST(no_reader_misses_a_zone_that_was_there),
-    KTEST(zones_are_numbered_from_the_own_node_on), KTEST(the_first_pageblock_in_the_way_is_named));
+KTEST_SUITE(play_zones, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(no_reader_misses_a_zone_that_was_there), KTEST(zones_are_numbered_from_the_own_node_on),
+    KTEST(the_first_pageblock_in_the_way_is_named));

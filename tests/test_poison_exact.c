@@ -375,8 +375,11 @@ static void flagged_pages_are_found_in_every_zone(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(poison_exact, 0, KTEST(a_page_being_freed_is_retired_by_that), KTEST(what_is_on_its_way_is_waited_for),
-    KTEST(only_what_will_move_is_looked_at_again), KTEST(what_was_not_copied_is_not_counted_so),
-    KTEST(what_its_owner_lets_go_of_is_retired), KTEST(what_was_flagged_before_counts_once),
+KTEST_SUITE(poison_exact, KTEST_MOSTLY_INSIDE, KTEST(a_page_being_freed_is_retired_by_that),
+    KTEST(what_is_on_its_way_is_waited_for), KTEST_COST(only_what_will_move_is_looked_at_again),
+    KTEST_CONTRACT(what_was_not_copied_is_not_counted_so),
+    KTEST_CONTRACT(what_its_owner_lets_go_of_is_retired),
+    KTEST_CONTRACT(what_was_flagged_before_counts_once),
     KTEST(an_object_on_its_way_out_drops_its_pages_itself),
-    KTEST(a_page_that_breaks_under_the_moves_is_found), KTEST(flagged_pages_are_found_in_every_zone));
+    KTEST(a_page_that_breaks_under_the_moves_is_found),
+    KTEST_CONTRACT(flagged_pages_are_found_in_every_zone));

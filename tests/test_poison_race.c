@@ -292,7 +292,8 @@ static void pages_break_under_those_who_use_them(struct ktest *t)
 	scene_end(t, &load.s);
 }
 
-KTEST_SUITE(poison_race, 0, KTEST(a_page_breaks_while_it_is_moved),
-    KTEST(a_page_breaks_while_it_is_moved_in_vain), KTEST(a_page_is_wanted_softly_while_it_is_moved),
-    KTEST(the_target_breaks_under_the_copy), KTEST(who_keeps_it_is_not_waited_for_without_end),
-    KTEST(pages_break_under_those_who_use_them));
+KTEST_SUITE(poison_race, KTEST_MOSTLY_INSIDE, KTEST(a_page_breaks_while_it_is_moved),
+    KTEST(a_page_breaks_while_it_is_moved_in_vain),
+    KTEST(a_page_is_wanted_softly_while_it_is_moved), KTEST(the_target_breaks_under_the_copy),
+    KTEST(who_keeps_it_is_not_waited_for_without_end),
+    KTEST_CONTRACT(pages_break_under_those_who_use_them));

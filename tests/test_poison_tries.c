@@ -98,5 +98,6 @@ static void a_page_being_moved_is_waited_for(struct ktest *t)
 	mov_end(t);
 }
 
-KTEST_SUITE(poison_tries, KTEST_QUICK, KTEST(a_page_that_was_just_allocated_is_looked_at_again),
-    KTEST(a_move_is_tried_so_often), KTEST(without_a_target_it_stays), KTEST(a_page_being_moved_is_waited_for));
+KTEST_SUITE(poison_tries, KTEST_QUICK | KTEST_MOSTLY_COST,
+    KTEST(a_page_that_was_just_allocated_is_looked_at_again), KTEST(a_move_is_tried_so_often),
+    KTEST_CONTRACT(without_a_target_it_stays), KTEST(a_page_being_moved_is_waited_for));

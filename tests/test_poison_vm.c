@@ -495,4 +495,4 @@ KTEST_SUITE(poison_vm, 0, STATES(STATE_CASE) KTEST(soft_offline_moves_the_conten
     KTEST(a_failed_soft_offline_changes_nothing), KTEST(a_lost_page_is_reported_and_replaced),
     KTEST(an_object_goes_with_its_lost_pages), KTEST(a_write_that_only_an_entry_knows_of),
     KTEST(a_clean_page_is_asked_for_again), KTEST(a_page_that_was_flagged_on_its_way),
-    KTEST(a_walk_that_is_under_way_is_waited_for));
+    KTEST_INSIDE(a_walk_that_is_under_way_is_waited_for));

@@ -413,9 +413,10 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 }
 
 KTEST_SUITE(reclaim, KTEST_QUICK, KTEST(sleeping_allocation_gets_what_others_cache),
-    KTEST(it_fails_after_one_drain_that_found_nothing), KTEST(without_the_thread_it_fails),
+    KTEST_COST(it_fails_after_one_drain_that_found_nothing), KTEST(without_the_thread_it_fails),
     KTEST(callers_that_may_not_sleep_fail_at_once), KTEST(where_it_cannot_sleep_it_does_not_wait),
     KTEST(an_interrupt_has_no_share_in_its_threads_reserve),
-    KTEST(allocations_make_no_cross_call), KTEST(a_failed_high_order_drains_only_its_own_cpu),
-    KTEST(a_local_drain_merges_a_high_order_block), KTEST(many_askers_share_two_drains),
-    KTEST(a_ticket_waits_for_a_drain_that_begins_after_it));
+    KTEST_COST(allocations_make_no_cross_call),
+    KTEST_COST(a_failed_high_order_drains_only_its_own_cpu),
+    KTEST(a_local_drain_merges_a_high_order_block), KTEST_COST(many_askers_share_two_drains),
+    KTEST_INSIDE(a_ticket_waits_for_a_drain_that_begins_after_it));

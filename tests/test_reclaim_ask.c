@@ -452,11 +452,12 @@ static void a_futile_zone_is_no_reason_to_leave_another_low(struct ktest *t)
 	end(t, &s);
 }
 
-KTEST_SUITE(reclaim_ask, KTEST_QUICK, KTEST(frees_in_other_zones_do_not_keep_a_request_waiting),
-    KTEST(frees_of_lent_pages_do_not_keep_a_request_waiting),
+KTEST_SUITE(reclaim_ask, KTEST_QUICK,
+    KTEST_COST(frees_in_other_zones_do_not_keep_a_request_waiting),
+    KTEST_COST(frees_of_lent_pages_do_not_keep_a_request_waiting),
     KTEST(lent_pages_are_not_dropped_for_a_request_that_cannot_have_them),
     KTEST(lent_pages_do_not_hide_that_a_zone_is_low),
-    KTEST(a_request_that_cannot_borrow_gets_what_is_dropped),
+    KTEST_COST(a_request_that_cannot_borrow_gets_what_is_dropped),
     KTEST(a_run_stops_only_where_the_request_can_be_served),
     KTEST(a_zone_that_was_above_high_again_wakes_the_thread),
     KTEST(what_has_come_since_a_futile_run_wakes_the_thread),

@@ -450,7 +450,8 @@ static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
 	end(t);
 }
 
-KTEST_SUITE(reclaim_choice, KTEST_QUICK, KTEST(an_allocation_takes_what_needs_nothing_done),
+KTEST_SUITE(reclaim_choice, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(an_allocation_takes_what_needs_nothing_done),
     KTEST(what_cannot_be_had_goes_to_the_other_end),
     KTEST(what_is_done_to_a_page_counts_until_it_is_judged),
     KTEST(a_page_written_to_later_stays_without_a_pager_for_it),

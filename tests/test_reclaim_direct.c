@@ -396,9 +396,9 @@ static void a_drain_is_served_between_two_batches(struct ktest *t)
 
 KTEST_SUITE(reclaim_direct, KTEST_QUICK, KTEST(an_allocation_drops_what_nobody_maps),
     KTEST(what_is_mapped_or_dirty_is_left_to_the_thread), KTEST(an_allocation_waits_for_the_thread),
-    KTEST(a_request_that_can_be_served_waits_for_no_run), KTEST(who_may_not_wait_reclaims_nothing),
-    KTEST(the_thread_wakes_at_low_and_works_up_to_high),
-    KTEST(a_low_mark_wakes_nobody_where_there_is_nothing_to_drop),
-    KTEST(a_futile_run_is_not_repeated_for_a_low_mark),
+    KTEST_COST(a_request_that_can_be_served_waits_for_no_run),
+    KTEST(who_may_not_wait_reclaims_nothing), KTEST(the_thread_wakes_at_low_and_works_up_to_high),
+    KTEST_COST(a_low_mark_wakes_nobody_where_there_is_nothing_to_drop),
+    KTEST_COST(a_futile_run_is_not_repeated_for_a_low_mark),
     KTEST(it_waits_while_too_many_pages_are_off_the_lists),
-    KTEST(a_drain_is_served_between_two_batches));
+    KTEST_COST(a_drain_is_served_between_two_batches));

@@ -480,11 +480,12 @@ static void a_compaction_says_for_which_requests_it_was_in_vain(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(r->compact_done), 3);
 }
 
-KTEST_SUITE(reclaim_exact, KTEST_QUICK, KTEST(each_request_has_a_bit),
+KTEST_SUITE(reclaim_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(each_request_has_a_bit),
     KTEST(a_zone_lacks_what_is_missing_to_its_high_mark),
     KTEST(freed_pages_are_noted_where_they_were),
-    KTEST(a_futile_zone_is_reconsidered_at_its_high_mark), KTEST(every_dropped_page_is_noted_once), KTEST(one_hold_looks_at_so_many_pages),
-    KTEST(an_allocation_drops_pages_up_to_half), KTEST(as_many_active_pages_do_not_age),
-   
+    KTEST(a_futile_zone_is_reconsidered_at_its_high_mark), KTEST(every_dropped_page_is_noted_once),
+    KTEST_COST(one_hold_looks_at_so_many_pages), KTEST(an_allocation_drops_pages_up_to_half),
+    KTEST(as_many_active_pages_do_not_age),
+
     KTEST(a_run_says_for_which_requests_it_was_in_vain), KTEST(a_batch_wakes_who_waits_for_it),
     KTEST(a_compaction_says_for_which_requests_it_was_in_vain));

@@ -374,6 +374,6 @@ static void resident_pages_are_counted(struct ktest *t)
 KTEST_SUITE(reclaim_lru, KTEST_QUICK, KTEST(clean_pages_are_dropped_and_brought_back),
     KTEST(dirty_pages_survive_byte_for_byte), KTEST(a_pager_that_refuses_loses_nothing),
     KTEST(without_clean_dirty_pages_stay), KTEST(touched_pages_stay_and_idle_ones_go),
-    KTEST(active_pages_age), KTEST(what_is_in_use_is_left_alone), KTEST(a_batch_makes_one_shootdown),
-    KTEST(a_fault_makes_room_and_keeps_none),
+    KTEST(active_pages_age), KTEST(what_is_in_use_is_left_alone),
+    KTEST_COST(a_batch_makes_one_shootdown), KTEST(a_fault_makes_room_and_keeps_none),
     KTEST(a_pager_waits_for_no_memory), KTEST(resident_pages_are_counted));

@@ -185,5 +185,6 @@ static void regions_are_found_however_they_were_cut(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(rmap, KTEST_QUICK, KTEST(regions_of_other_pages_are_not_visited), KTEST(a_hold_of_the_lock_is_bounded),
+KTEST_SUITE(rmap, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST_COST(regions_of_other_pages_are_not_visited), KTEST_COST(a_hold_of_the_lock_is_bounded),
     KTEST(others_get_the_lock_in_a_pause), KTEST(regions_are_found_however_they_were_cut));

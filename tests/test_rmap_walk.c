@@ -351,7 +351,8 @@ static void a_removal_waits_for_a_walk(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(rmap_walk, KTEST_QUICK, KTEST(a_walk_goes_on_behind_a_region_that_is_gone),
+KTEST_SUITE(rmap_walk, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(a_walk_goes_on_behind_a_region_that_is_gone),
     KTEST(a_walk_finds_both_parts_of_what_is_cut), KTEST(other_slots_are_used_in_a_pause),
     KTEST(aging_tells_and_clears), KTEST(an_entry_that_goes_leaves_its_bits),
     KTEST(a_fault_waits_for_a_walk), KTEST(a_removal_waits_for_a_walk));

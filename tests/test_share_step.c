@@ -276,7 +276,10 @@ static void threads_are_found_in_their_order_and_taken_out(struct ktest *t)
 	spin_unlock(&s->rq.lock);
 }
 
-KTEST_SUITE(share_step, 0, KTEST(who_is_woken_goes_first_for_a_turns_time),
-    KTEST(a_turn_that_was_too_short_goes_on), KTEST(time_is_charged_to_the_turn_or_to_what_is_before_it),
-    KTEST(the_ring_has_gone_round_after_its_last), KTEST(a_round_ends_with_the_last_turn_of_those_it_began_with),
-    KTEST(a_task_that_ends_has_all_its_turns_at_once), KTEST(threads_are_found_in_their_order_and_taken_out));
+KTEST_SUITE(share_step, KTEST_MOSTLY_INSIDE, KTEST(who_is_woken_goes_first_for_a_turns_time),
+    KTEST(a_turn_that_was_too_short_goes_on),
+    KTEST(time_is_charged_to_the_turn_or_to_what_is_before_it),
+    KTEST(the_ring_has_gone_round_after_its_last),
+    KTEST(a_round_ends_with_the_last_turn_of_those_it_began_with),
+    KTEST(a_task_that_ends_has_all_its_turns_at_once),
+    KTEST(threads_are_found_in_their_order_and_taken_out));

@@ -405,10 +405,11 @@ static void a_cpu_that_goes_is_told_and_takes_nobody(struct ktest *t)
 	end_runners(1);
 }
 
-KTEST_SUITE(silence_sched, 0, KTEST(a_new_thread_goes_where_the_fewest_are),
+KTEST_SUITE(silence_sched, KTEST_MOSTLY_INSIDE, KTEST(a_new_thread_goes_where_the_fewest_are),
     KTEST(a_cpu_that_switches_or_ticks_runs), KTEST(loads_threads_and_kicks_are_counted),
     KTEST(who_is_woken_is_kicked_once_and_counted),
-    KTEST(the_first_who_may_move_goes_to_the_first_idle_cpu), KTEST(each_cpu_is_watched_in_its_turn),
+    KTEST(the_first_who_may_move_goes_to_the_first_idle_cpu),
+    KTEST(each_cpu_is_watched_in_its_turn),
     KTEST(who_waits_for_a_cpu_that_stands_still_is_taken_away), KTEST(one_tick_takes_so_many_away),
     KTEST(sleepers_of_a_cpu_that_stands_still_are_woken_when_it_is_time),
     KTEST(a_cpu_that_goes_is_told_and_takes_nobody));

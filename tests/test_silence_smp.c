@@ -481,11 +481,11 @@ static void the_table_of_cpus_says_what_each_is(struct ktest *t)
 	EXPECT_EQ(t, cpu_up(1), 0);
 }
 
-KTEST_SUITE(silence_smp, 0, KTEST(each_mask_asks_its_cpus_and_counts_them),
+KTEST_SUITE(silence_smp, 0, KTEST_COST(each_mask_asks_its_cpus_and_counts_them),
     KTEST(cpus_that_are_down_are_counted_where_they_are_named),
     KTEST(a_silent_cpu_is_reported_once_and_waited_for), KTEST(senders_are_waited_for_together),
     KTEST(refused_calls_are_counted_and_said), KTEST(wrong_use_of_locks_panics_and_says_which),
     KTEST(locks_are_released_in_any_order), KTEST(order_is_checked_against_what_is_left),
-    KTEST(each_state_has_its_name_and_what_may_be_done), KTEST(cpus_go_from_threads_that_may_wait_only),
-    KTEST(a_cpu_that_does_not_wake_stays_down), KTEST(the_last_cpu_stays_whichever_it_is),
-    KTEST(the_table_of_cpus_says_what_each_is));
+    KTEST(each_state_has_its_name_and_what_may_be_done),
+    KTEST(cpus_go_from_threads_that_may_wait_only), KTEST(a_cpu_that_does_not_wake_stays_down),
+    KTEST(the_last_cpu_stays_whichever_it_is), KTEST(the_table_of_cpus_says_what_each_is));

@@ -348,8 +348,9 @@ static void objects_pass_between_cpus(struct ktest *t)
 
 KTEST_SUITE(slab, KTEST_QUICK, KTEST(objects_are_aligned),
     KTEST(objects_are_zeroed_again_and_again), KTEST(objects_do_not_overlap),
-    KTEST(freed_objects_are_used_again),
-    KTEST(a_full_page_comes_back_with_its_first_free_object), KTEST(a_page_holds_many_objects),
-    KTEST(pages_without_objects_go_back), KTEST(order_of_frees_does_not_matter),
-    KTEST(large_objects_are_whole_blocks), KTEST(nothing_and_too_much_are_refused),
-    KTEST(lists_are_changed_under_their_lock), KTEST(objects_pass_between_cpus));
+    KTEST_COST(freed_objects_are_used_again),
+    KTEST_INSIDE(a_full_page_comes_back_with_its_first_free_object),
+    KTEST_COST(a_page_holds_many_objects), KTEST_COST(pages_without_objects_go_back),
+    KTEST(order_of_frees_does_not_matter), KTEST(large_objects_are_whole_blocks),
+    KTEST(nothing_and_too_much_are_refused), KTEST_INSIDE(lists_are_changed_under_their_lock),
+    KTEST(objects_pass_between_cpus));

@@ -310,7 +310,7 @@ static void waiting_for_senders_ends(struct ktest *t)
 }
 
 KTEST_SUITE(smp, 0, KTEST(all_cpus_run_it_once), KTEST(only_those_asked_run_it),
-    KTEST(own_cpu_runs_it_directly), KTEST(targets_that_are_none_are_counted),
+    KTEST_COST(own_cpu_runs_it_directly), KTEST(targets_that_are_none_are_counted),
     KTEST(crossing_calls_end), KTEST(merged_requests_are_all_served),
     KTEST(answer_comes_after_fn_returned), KTEST(wrong_context_asks_nobody),
     KTEST(calls_from_an_allocation_are_counted), KTEST(waiting_for_senders_ends));

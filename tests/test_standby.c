@@ -485,11 +485,12 @@ static void all_cpus_get_it_all(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(standby, KTEST_QUICK, KTEST(it_is_offline_in_every_respect), KTEST(a_low_mark_brings_one_step),
-    KTEST(all_of_it_comes_before_anybody_dies), KTEST(who_must_leave_a_reserve_asks_for_it),
-    KTEST(what_was_taken_out_by_request_stays_out), KTEST(holes_are_passed_over),
-    KTEST(a_large_block_comes_from_it), KTEST(who_has_the_lock_is_not_waited_for),
-    KTEST(a_lock_held_does_not_make_it_futile), KTEST(a_large_block_is_asked_for_while_another_has_the_lock),
+KTEST_SUITE(standby, KTEST_QUICK, KTEST(it_is_offline_in_every_respect),
+    KTEST_COST(a_low_mark_brings_one_step), KTEST(all_of_it_comes_before_anybody_dies),
+    KTEST(who_must_leave_a_reserve_asks_for_it), KTEST(what_was_taken_out_by_request_stays_out),
+    KTEST(holes_are_passed_over), KTEST(a_large_block_comes_from_it),
+    KTEST(who_has_the_lock_is_not_waited_for), KTEST(a_lock_held_does_not_make_it_futile),
+    KTEST(a_large_block_is_asked_for_while_another_has_the_lock),
     KTEST(nobody_dies_while_standby_memory_waits_for_a_lock),
-    KTEST(the_wait_for_that_lock_has_a_limit), KTEST(it_brings_its_own_descriptors), KTEST(what_cannot_come_is_not_waited_for),
-    KTEST(all_cpus_get_it_all));
+    KTEST(the_wait_for_that_lock_has_a_limit), KTEST(it_brings_its_own_descriptors),
+    KTEST(what_cannot_come_is_not_waited_for), KTEST(all_cpus_get_it_all));

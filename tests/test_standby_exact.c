@@ -140,5 +140,6 @@ static void a_stop_ends_the_tries(struct ktest *t)
 	inside_meanwhile = NULL;
 }
 
-KTEST_SUITE(standby_exact, 0, KTEST(marks_and_caches_follow_each_step), KTEST(each_ask_is_a_ticket),
-    KTEST(busy_tables_are_tried_again), KTEST(a_stop_ends_the_tries));
+KTEST_SUITE(standby_exact, KTEST_MOSTLY_INSIDE, KTEST(marks_and_caches_follow_each_step),
+    KTEST(each_ask_is_a_ticket), KTEST_COST(busy_tables_are_tried_again),
+    KTEST(a_stop_ends_the_tries));

@@ -342,8 +342,9 @@ static void no_run_reaches_over_the_end(struct ktest *t)
 	EXPECT_EQ(t, exact_destroy(&area), 0);
 }
 
-KTEST_SUITE(cma_exact, KTEST_QUICK, KTEST(a_run_is_looked_for_behind_what_is_in_the_way),
-    KTEST(other_refusals_end_it), KTEST(runs_fit_to_the_page),
-    KTEST(counts_of_two_moments_are_not_negative), KTEST(half_is_of_what_the_kernel_can_have),
-    KTEST(places_that_cannot_be_are_not_tried), KTEST(a_refusal_outlasts_the_zones_after_it),
-    KTEST(another_zones_pageblock_is_no_place), KTEST(no_run_reaches_over_the_end));
+KTEST_SUITE(cma_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(a_run_is_looked_for_behind_what_is_in_the_way), KTEST(other_refusals_end_it),
+    KTEST(runs_fit_to_the_page), KTEST(counts_of_two_moments_are_not_negative),
+    KTEST(half_is_of_what_the_kernel_can_have), KTEST(places_that_cannot_be_are_not_tried),
+    KTEST(a_refusal_outlasts_the_zones_after_it), KTEST(another_zones_pageblock_is_no_place),
+    KTEST(no_run_reaches_over_the_end));

@@ -183,7 +183,8 @@ static void the_next_pageblock_does_not_matter(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, BLOCK(3), BLOCK(1), NULL), 0);
 }
 
-KTEST_SUITE(contig_steps, KTEST_QUICK, KTEST(each_end_of_an_evacuation_is_passed_on),
+KTEST_SUITE(contig_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(each_end_of_an_evacuation_is_passed_on),
     KTEST(what_was_not_switched_off_is_not_switched_on),
     KTEST(what_breaks_at_last_is_found_wherever_it_lies),
     KTEST(the_next_pageblock_does_not_matter));

@@ -273,6 +273,6 @@ static void what_came_online_before_the_claim_stays(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(memory_add_steps, KTEST_QUICK, KTEST(steps_come_in_their_order),
+KTEST_SUITE(memory_add_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(steps_come_in_their_order),
     KTEST(a_first_span_gets_into_the_lists), KTEST(what_fails_is_undone_in_its_order),
     KTEST(what_came_online_before_the_claim_stays));

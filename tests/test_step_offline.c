@@ -198,5 +198,6 @@ static void claims_come_and_go_under_the_lock(struct ktest *t)
 	EXPECT_EQ(t, steps.claims, 0);
 }
 
-KTEST_SUITE(offline_steps, KTEST_QUICK, KTEST(a_range_goes_in_holds_of_sixty_four),
-    KTEST(a_refusal_plans_for_what_stays), KTEST(claims_come_and_go_under_the_lock));
+KTEST_SUITE(offline_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST_COST(a_range_goes_in_holds_of_sixty_four), KTEST(a_refusal_plans_for_what_stays),
+    KTEST(claims_come_and_go_under_the_lock));

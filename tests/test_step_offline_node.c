@@ -101,5 +101,5 @@ static void without_memory_for_a_note_all_come_back(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(offline_node_steps, KTEST_QUICK, KTEST(what_came_back_at_once_is_not_noted),
-    KTEST(without_memory_for_a_note_all_come_back));
+KTEST_SUITE(offline_node_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(what_came_back_at_once_is_not_noted), KTEST(without_memory_for_a_note_all_come_back));

@@ -425,9 +425,10 @@ static void redrain_drains_after_each_pass(struct ktest *t)
 	finish(t);
 }
 
-KTEST_SUITE(patience, KTEST_QUICK, KTEST(pauses_grow_to_sixteen_milliseconds),
+KTEST_SUITE(patience, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(pauses_grow_to_sixteen_milliseconds),
     KTEST(what_stays_has_time_and_turns), KTEST(turns_do_not_overlap),
     KTEST(progress_gives_new_patience), KTEST(progress_ends_the_pauses),
-    KTEST(only_the_last_pass_says_that_there_is_no_memory),
-    KTEST(a_pass_that_was_called_off_is_not_judged), KTEST(at_the_deadline_nothing_is_moved),
-    KTEST(a_full_pageblock_goes_in_one_pass), KTEST(redrain_drains_after_each_pass));
+    KTEST_CONTRACT(only_the_last_pass_says_that_there_is_no_memory),
+    KTEST_INSIDE(a_pass_that_was_called_off_is_not_judged),
+    KTEST_CONTRACT(at_the_deadline_nothing_is_moved), KTEST(a_full_pageblock_goes_in_one_pass),
+    KTEST(redrain_drains_after_each_pass));

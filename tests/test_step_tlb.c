@@ -199,5 +199,6 @@ static void so_many_are_forgotten_one_by_one(struct ktest *t)
 	tlb_many_hook = NULL;
 }
 
-KTEST_SUITE(tlb_many, KTEST_QUICK, KTEST(those_who_have_a_space_loaded_are_asked),
-    KTEST(with_too_many_cpus_all_are_asked), KTEST(so_many_are_forgotten_one_by_one));
+KTEST_SUITE(tlb_many, KTEST_QUICK | KTEST_MOSTLY_COST,
+    KTEST(those_who_have_a_space_loaded_are_asked), KTEST(with_too_many_cpus_all_are_asked),
+    KTEST(so_many_are_forgotten_one_by_one));

@@ -278,8 +278,9 @@ static void anything_may_be_written(struct ktest *t)
 	EXPECT_EQ(t, differ, 0);
 }
 
-KTEST_SUITE(text, KTEST_QUICK, KTEST(characters_are_drawn), KTEST(lines_wrap), KTEST(control_characters),
-    KTEST(text_scrolls), KTEST(only_changes_are_drawn), KTEST(colours_are_set),
-    KTEST(what_differs_in_colour_only_is_drawn_again), KTEST(wide_glyphs_are_drawn_whole), KTEST(cursor_moves),
-    KTEST(parts_are_erased), KTEST(other_sequences_do_nothing), KTEST(small_screens), KTEST(pixels_may_move),
+KTEST_SUITE(text, KTEST_QUICK, KTEST(characters_are_drawn), KTEST(lines_wrap),
+    KTEST(control_characters), KTEST(text_scrolls), KTEST_COST(only_changes_are_drawn),
+    KTEST(colours_are_set), KTEST_COST(what_differs_in_colour_only_is_drawn_again),
+    KTEST(wide_glyphs_are_drawn_whole), KTEST(cursor_moves), KTEST(parts_are_erased),
+    KTEST(other_sequences_do_nothing), KTEST(small_screens), KTEST(pixels_may_move),
     KTEST(anything_may_be_written));

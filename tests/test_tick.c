@@ -91,5 +91,5 @@ static void who_sleeps_with_a_deadline_keeps_it_fast(struct ktest *t)
 	on_cpu_0(t, wait_for_nap);
 }
 
-KTEST_SUITE(tick, 0, KTEST(a_cpu_that_rests_ticks_slowly_until_it_works),
-    KTEST(who_sleeps_with_a_deadline_keeps_it_fast));
+KTEST_SUITE(tick, KTEST_MOSTLY_COST, KTEST(a_cpu_that_rests_ticks_slowly_until_it_works),
+    KTEST_CONTRACT(who_sleeps_with_a_deadline_keeps_it_fast));

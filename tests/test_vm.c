@@ -390,11 +390,11 @@ static void pages_that_nobody_maps_are_counted_by_zone(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(vm, KTEST_QUICK, KTEST(entries_are_forgotten_one_by_one_up_to_a_limit),
-    KTEST(pages_that_nobody_maps_are_counted_by_zone), KTEST(first_touch_gives_a_zeroed_page), KTEST(what_is_written_is_read),
-    KTEST(an_object_is_shared_by_two_spaces), KTEST(an_object_outlives_its_mapping),
-    KTEST(unmapping_returns_tables_only_with_the_space), KTEST(a_region_is_cut_by_an_unmap),
+KTEST_SUITE(vm, KTEST_QUICK, KTEST_COST(entries_are_forgotten_one_by_one_up_to_a_limit),
+    KTEST(pages_that_nobody_maps_are_counted_by_zone), KTEST(first_touch_gives_a_zeroed_page),
+    KTEST(what_is_written_is_read), KTEST(an_object_is_shared_by_two_spaces),
+    KTEST(an_object_outlives_its_mapping),
+    KTEST_INSIDE(unmapping_returns_tables_only_with_the_space), KTEST(a_region_is_cut_by_an_unmap),
     KTEST(protection_stays_within_what_it_may_be), KTEST(protection_is_enforced_at_once),
-    KTEST(another_cpu_forgets_what_is_unmapped),
-    KTEST(another_cpu_forgets_what_is_protected), KTEST(another_cpu_forgets_what_is_removed),
-    KTEST(many_pages_are_forgotten_as_a_whole));
+    KTEST(another_cpu_forgets_what_is_unmapped), KTEST(another_cpu_forgets_what_is_protected),
+    KTEST(another_cpu_forgets_what_is_removed), KTEST_COST(many_pages_are_forgotten_as_a_whole));

@@ -470,10 +470,12 @@ static void a_gathering_begins_empty(struct ktest *t)
 
 KTEST_SUITE(vm_exact, KTEST_QUICK, KTEST(the_first_and_the_last_page_can_be_mapped),
     KTEST(an_object_of_another_memory_is_refused), KTEST(only_a_pagers_object_has_a_pager),
-    KTEST(a_hole_counts_before_what_is_not_allowed), KTEST(entries_say_what_the_region_allows),
-    KTEST(what_a_machine_noted_stays_when_more_is_allowed), KTEST(a_change_makes_so_many_rounds),
-    KTEST(what_was_not_mapped_is_not_forgotten), KTEST(a_removal_goes_on_in_steps),
-    KTEST(tables_that_are_not_there_are_passed_by),
+    KTEST(a_hole_counts_before_what_is_not_allowed),
+    KTEST_INSIDE(entries_say_what_the_region_allows),
+    KTEST_INSIDE(what_a_machine_noted_stays_when_more_is_allowed),
+    KTEST_COST(a_change_makes_so_many_rounds), KTEST_COST(what_was_not_mapped_is_not_forgotten),
+    KTEST_COST(a_removal_goes_on_in_steps), KTEST_INSIDE(tables_that_are_not_there_are_passed_by),
     KTEST(a_top_page_ends_where_it_ends), KTEST(a_pager_has_the_last_pages),
-    KTEST(what_a_space_has_is_told_region_by_region), KTEST(each_object_has_its_own_count),
-    KTEST(a_reference_is_had_only_while_there_is_one), KTEST(a_gathering_begins_empty));
+    KTEST(what_a_space_has_is_told_region_by_region), KTEST_INSIDE(each_object_has_its_own_count),
+    KTEST_INSIDE(a_reference_is_had_only_while_there_is_one),
+    KTEST_INSIDE(a_gathering_begins_empty));

@@ -316,5 +316,6 @@ static void objects_and_spaces_come_and_go(struct ktest *t)
 	end(t);
 }
 
-KTEST_SUITE(vm_guard, KTEST_QUICK, KTEST(regions_come_and_go), KTEST(slots_are_filled_and_emptied),
-    KTEST(entries_go_and_come_back), KTEST(objects_and_spaces_come_and_go));
+KTEST_SUITE(vm_guard, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(regions_come_and_go),
+    KTEST(slots_are_filled_and_emptied), KTEST(entries_go_and_come_back),
+    KTEST(objects_and_spaces_come_and_go));

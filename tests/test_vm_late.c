@@ -371,7 +371,7 @@ static void an_account_ends_with_nothing_charged(struct ktest *t)
 	EXPECT_EQ(t, left_charged, 0);
 }
 
-KTEST_SUITE(vm_late, KTEST_QUICK, KTEST(slots_are_looked_at_under_the_lock), KTEST(a_fault_looks_under_the_lock),
-    KTEST(a_space_is_looked_at_under_its_lock), KTEST(an_entry_is_looked_at_under_the_lock),
-    KTEST(what_another_has_brought_is_enough), KTEST(what_is_there_is_not_asked_for),
-    KTEST(an_account_ends_with_nothing_charged));
+KTEST_SUITE(vm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(slots_are_looked_at_under_the_lock),
+    KTEST(a_fault_looks_under_the_lock), KTEST(a_space_is_looked_at_under_its_lock),
+    KTEST(an_entry_is_looked_at_under_the_lock), KTEST(what_another_has_brought_is_enough),
+    KTEST(what_is_there_is_not_asked_for), KTEST(an_account_ends_with_nothing_charged));

@@ -406,7 +406,9 @@ static void a_fault_that_comes_too_late_shows_nothing(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(vm_order, KTEST_QUICK, KTEST(the_last_steps_wait_for_their_locks),
-    KTEST(an_unmapping_goes_step_by_step), KTEST(a_removal_keeps_its_pages_until_they_are_forgotten),
-    KTEST(a_protection_takes_only_what_it_forbids), KTEST(a_space_is_as_large_as_its_cpus_need), KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
+KTEST_SUITE(vm_order, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(the_last_steps_wait_for_their_locks),
+    KTEST(an_unmapping_goes_step_by_step),
+    KTEST(a_removal_keeps_its_pages_until_they_are_forgotten),
+    KTEST(a_protection_takes_only_what_it_forbids), KTEST(a_space_is_as_large_as_its_cpus_need),
+    KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
     KTEST(a_fault_that_comes_too_late_shows_nothing));

@@ -259,6 +259,6 @@ static void pages_move_while_mappings_come_and_go(struct ktest *t)
 	load_end(t);
 }
 
-KTEST_SUITE(vm_stress, 0, KTEST(pages_move_while_all_cpus_touch_them),
-    KTEST(one_page_moves_while_all_cpus_touch_it), KTEST(touched_memory_goes_offline),
+KTEST_SUITE(vm_stress, 0, KTEST_COST(pages_move_while_all_cpus_touch_them),
+    KTEST_COST(one_page_moves_while_all_cpus_touch_it), KTEST(touched_memory_goes_offline),
     KTEST(pages_move_while_mappings_come_and_go));

@@ -458,13 +458,11 @@ static void ranges_of_one_zone_are_told_from_others(struct ktest *t)
 }
 
 KTEST_SUITE(zone, KTEST_QUICK, KTEST(watermarks_are_ordered_and_bounded),
-    KTEST(watermarks_are_exact), KTEST(spare_pages_are_exact),
+    KTEST(watermarks_are_exact), KTEST_INSIDE(spare_pages_are_exact),
     KTEST(ordinary_requests_stop_at_min), KTEST(atomic_requests_get_half_of_what_is_below_min),
-    KTEST(isolated_pages_do_not_count),
-    KTEST(atomic_refills_keep_the_reserve_out_of_the_caches),
+    KTEST(isolated_pages_do_not_count), KTEST(atomic_refills_keep_the_reserve_out_of_the_caches),
     KTEST(refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches),
-    KTEST(a_large_request_leaves_min_too),
-    KTEST(reserve_keeps_a_lower_zone_from_higher_requests),
+    KTEST(a_large_request_leaves_min_too), KTEST(reserve_keeps_a_lower_zone_from_higher_requests),
     KTEST(atomic_requests_leave_the_reserve_of_a_lower_zone), KTEST(dma32_requests_use_only_dma32),
     KTEST(movable_requests_prefer_movable_then_normal_then_dma32),
     KTEST(other_requests_prefer_normal_then_dma32), KTEST(zonelists_go_by_distance_then_by_kind),

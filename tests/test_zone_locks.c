@@ -304,7 +304,7 @@ static void watermarks_are_set_under_the_lock(struct ktest *t)
 	ktest_on_cpu(0, marks_are_set, &job);
 }
 
-KTEST_SUITE(zone_locks, KTEST_QUICK, KTEST(a_cached_page_takes_no_lock),
+KTEST_SUITE(zone_locks, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(a_cached_page_takes_no_lock),
     KTEST(a_watermark_refuses_without_the_lock), KTEST(a_bulk_takes_one_lock_a_batch),
     KTEST(empty_stacks_take_no_lock), KTEST(each_stack_is_given_back_in_one_hold),
     KTEST(watermarks_are_set_under_the_lock));

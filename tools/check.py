@@ -5,7 +5,6 @@
 Usage: tools/check.py [--build DIR] [--only NAME,...] [--seed N]
 """
 import argparse
-import glob
 import os
 import re
 import select
@@ -17,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import outer_make
 import qemu
+import suites
 
 BUILDS = {  # in the order of how long they run
     "tsan": "the thread sanitizer",
@@ -81,12 +81,8 @@ def all_suites(program):
     """The names of the suites of selftest=all, in their order."""
     said = subprocess.run([program, "no-such-suite"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           stdin=subprocess.DEVNULL, timeout=60, check=False).stdout.decode()
-    extra = set()
-    for path in glob.glob(os.path.join(qemu.ROOT, "tests", "**", "*.c"), recursive=True):
-        with open(path, encoding="utf-8") as f:
-            extra.update(re.findall(r"^KTEST_SUITE\((\w+), KTEST_EXTRA", f.read(), re.MULTILINE))
     words = " ".join(re.findall(r"^selftest: known: (.*)$", said, re.MULTILINE)).split()
-    return [w for w in words if w not in extra and w not in ("all", "quick", "none")]
+    return [w for w in words if w not in suites.with_flag("KTEST_EXTRA") and w not in suites.GROUPS]
 
 
 def run_suites(command, limit, out, fails):

@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
+import suites
 
 WRAPPED = ["alloc_pages", "mem_alloc_pages", "kmalloc", "thread_start", "arch_clock_ns", "threads_had_turn"]
 WRAPPED_EVERYWHERE = ["memory_init", "ktest_run"]
@@ -173,7 +174,7 @@ def all_tests(program, only):
     """(the result of each test without a failure, findings)"""
     said = subprocess.run([program, "?"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
     known = " ".join(re.findall(r"^selftest: known:(.*)", said, re.MULTILINE)).split()
-    names = sorted(set(known) - set(LEFT_OUT) - {"all", "quick", "none"})
+    names = sorted(set(known) - set(LEFT_OUT) - suites.GROUPS)
     results, wrong, _ = run(program, ",".join(only or names), "0")
     return results, [f"nothing injected: {line}" for line in wrong.values()]
 
