@@ -6,7 +6,7 @@
  * Locks:      none: written by cmdline_init on the boot CPU, constant afterwards.
  * Invariants: a value that is kept is well formed and within its option's range.  So the callers may
  *             convert it: each range ends far below where its conversion wraps.
- * Tests:      tests/test_cmdline.c, tests/test_cmdline_init.c, tests/qemu/test_cmdline.py.
+ * Tests:      cmdline, cmdline_init, tests/qemu/test_cmdline.py.
  */
 #include <quarry/cmdline.h>
 

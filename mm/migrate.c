@@ -8,8 +8,7 @@
  * Invariants: who isolated a page either moves it and releases it, or puts it back; the two never
  *             share a line.  An owner may let go of its page at any time: then whoever drops the last
  *             reference frees it.
- * Tests:      tests/test_migrate.c, tests/test_handle.c, tests/test_held.c, tests/test_offline_bounds.c,
- *             tests/test_migrate_exact.c.
+ * Tests:      migrate, handle, held, offline_bounds, migrate_exact.
  */
 #include "mm/vm_priv.h"
 

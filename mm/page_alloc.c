@@ -5,9 +5,8 @@
  * Owns:       the order in which an allocation tries things.
  * Locks:      none of its own.
  * Invariants: an allocation never makes a cross-call; it holds no lock while it waits.
- * Tests:      tests/test_page_alloc.c, tests/test_play_alloc.c, tests/test_badinput.c,
- *             tests/test_free_reasons.c, tests/test_zone_locks.c, tests/test_events.c,
- *             tests/test_reclaim.c, tests/test_oom.c, tests/test_compact.c.
+ * Tests:      page_alloc, play_alloc, badinput, free_reasons, zone_locks, events, reclaim, oom,
+ *             compact.
  */
 #include "mm/pcp_body.h"
 

@@ -6,8 +6,7 @@
  * Locks:      mem->hotplug for spans and lists; the marks are read racily by allocations.
  * Invariants: min <= low <= high; a zonelist names each zone that has memory once, nearest node first
  *             and, on a node, highest kind first.
- * Tests:      tests/test_zone.c, tests/test_nodes.c, tests/test_memory_span.c,
- *             tests/test_zone_locks.c.
+ * Tests:      zone, nodes, memory_span, zone_locks.
  */
 #include "mm/mm_priv.h"
 

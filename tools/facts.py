@@ -114,6 +114,10 @@ def wrong_suites():
         for name in re.findall(r"`([^`]+)`", row.rstrip("|").rsplit("|", 1)[1]):
             if name not in suites.suites() and not name.startswith("make "):
                 yield f"README.md: no suite `{name}`"
+    for path in glob.glob(os.path.join(ROOT, "**", "*.[ch]"), recursive=True):
+        source = os.path.relpath(path, ROOT)
+        if not source.startswith("build"):
+            yield from (f"{source}: Tests: no suite {name}" for name in suites.named_in(source) if name not in suites.suites())
 
 
 def wrong_points():

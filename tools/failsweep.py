@@ -47,7 +47,7 @@ def link(build):
 
     def objects(*folders):
         # Objects of sources that are gone stay in the directory.
-        found = sorted(o for f in folders for o in glob.glob(f"{asan}/{f}/*.o"))
+        found = sorted(o for f in folders for o in glob.glob(f"{asan}/{f}/**/*.o", recursive=True))
         return [o for o in found if os.path.exists(os.path.join(qemu.ROOT, os.path.relpath(o, asan)[:-2]))]
 
     steps = [[compiler, "-r", "-nostdlib", *(f"-Wl,--wrap={name}" for name in WRAPPED), "-o", joined,

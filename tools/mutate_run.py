@@ -21,6 +21,7 @@ import check
 import mutants
 import qemu
 import race
+import suites
 import variant
 import variant_build
 
@@ -55,17 +56,9 @@ def listed(name):
 
 def suites_of(path):
     """The suites that the head of a source names: (hosted, in the kernel)."""
-    with open(os.path.join(variant.ROOT, path), encoding="utf-8") as f:
-        head = f.read(4000).split("*/\n#")[0]
     host, kernel = listed("TEST_SRCS") | listed("HOST_TEST_SRCS"), listed("TEST_SRCS") | listed("KTEST_SRCS")
-    hosted, booted = [], []
-    for name in re.findall(r"tests/test_\w+\.c", head):
-        if name in host | kernel:
-            with open(os.path.join(variant.ROOT, name), encoding="utf-8") as f:
-                found = variant_build.SUITE.findall(f.read())
-            booted += found if name in kernel else []
-            hosted += found if name in host else []
-    return hosted, booted
+    named = [name for name in suites.named_in(path) if name in suites.suites()]
+    return tuple([name for name in named if suites.suites()[name].path in files] for files in (host, kernel))
 
 
 def judges_of(path):

@@ -15,7 +15,7 @@ import suites
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = "docs/mm/poison.md"
-SUITES = {"poison_states": "tests/test_poison_states.c", "poison_vm": "tests/test_poison_vm.c"}
+SUITES = {"poison_states": "tests/suites/mm/test_poison_states.c", "poison_vm": "tests/suites/mm/test_poison_vm.c"}
 ROW = re.compile(r'^\tX\((\w+), "([^"]*)", (-?\w+), (-?\w+), (\w+), (-?\w+), (\w+)\)', re.MULTILINE)
 TABLE = re.compile(r"(<!-- states -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 OUTCOMES = {"RECOVERED": "retired", "DELAYED": "flagged; retired when the last one lets go",

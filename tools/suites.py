@@ -20,6 +20,8 @@ TAGS = ("contract", "cost", "inside")
 GROUPS = {"all", "quick", "none", *TAGS}  # of suites: what selftest= takes besides names
 SUITE = re.compile(r"^KTEST_SUITE\((\w+), ([^,]+),(.*?)\);", re.MULTILINE | re.DOTALL)
 CASE = re.compile(r"\bKTEST(?:_(CONTRACT|COST|INSIDE))?\((\w+)\)")
+# In the head of a source: "Tests: SUITE, SUITE, tests/qemu/test_some.py."
+HEAD = re.compile(r"^ \* (?:.*  )?Tests:(.*\n(?: \*  +.*\n)*)", re.MULTILINE)
 TABLE = re.compile(r"^\tX\((\w+),", re.MULTILINE)  # tests that are lines of a table
 
 
@@ -61,6 +63,14 @@ def tests():
         with open(path, encoding="utf-8") as f:
             explored.update(TABLE.findall(f.read()))
     return explored | {test for suite in suites().values() for test in suite.tests}
+
+
+def named_in(path):
+    """The words among those that the head of a source says test it: suites, if it is right."""
+    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
+        found = HEAD.search(f.read(6000))
+    text = re.split(r"\.(?:\s|$)", re.sub(r"\n \* *", " ", found.group(1)))[0] if found else ""
+    return [item.strip() for item in re.split(r"[,;]", text) if re.fullmatch(r"\w+", item.strip())]
 
 
 def with_flag(flag):

@@ -10,7 +10,7 @@
  */
 #include "ops.h"
 #include "mm/vm_priv.h"
-#include "tests/soft_mmu.h"
+#include "tests/lib/soft_mmu.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 

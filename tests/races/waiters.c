@@ -17,7 +17,7 @@
 #include "ops.h"
 #include "waiters.h"
 #include "mm/vm_priv.h"
-#include "tests/soft_mmu.h"
+#include "tests/lib/soft_mmu.h"
 #include <quarry/kernel.h>
 #include <quarry/ktest.h>
 
