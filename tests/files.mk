@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 
 # Only hosted; linked behind the others, so they run last: a broken allocator makes them wait.
+HOST_TEST_SRCS += tests/host/judge_help.c
+HOST_TEST_SRCS += tests/host/play_help.c
 HOST_TEST_SRCS += tests/host/test_faults.c
 HOST_TEST_SRCS += tests/host/test_cover.c
 HOST_TEST_SRCS += tests/host/test_step_patience.c
@@ -54,6 +56,24 @@ HOST_TEST_SRCS += tests/host/test_play_cpus.c
 # Suites that run in the kernel and hosted.
 TEST_SRCS += tests/lib/ktest.c
 TEST_SRCS += tests/lib/mm_test.c
+TEST_SRCS += tests/lib/mm_help.c
+TEST_SRCS += tests/lib/vm_help.c
+TEST_SRCS += tests/lib/mov_help.c
+TEST_SRCS += tests/lib/pager_help.c
+TEST_SRCS += tests/lib/poison_help.c
+TEST_SRCS += tests/lib/poison_states.c
+TEST_SRCS += tests/lib/add_help.c
+TEST_SRCS += tests/lib/standby_help.c
+TEST_SRCS += tests/lib/said_help.c
+TEST_SRCS += tests/lib/wait_help.c
+TEST_SRCS += tests/lib/race_free.c
+TEST_SRCS += tests/lib/race_migrate.c
+TEST_SRCS += tests/lib/share_help.c
+TEST_SRCS += tests/lib/screen_help.c
+TEST_SRCS += tests/lib/plant_help.c
+TEST_SRCS += tests/lib/pretend_virtio.c
+TEST_SRCS += tests/lib/pretend_pci.c
+TEST_SRCS += tests/lib/pci_help.c
 TEST_SRCS += tests/suites/kernel/test_lock.c
 TEST_SRCS += tests/suites/kernel/test_wait.c
 TEST_SRCS += tests/suites/kernel/test_smp.c
@@ -177,6 +197,10 @@ TEST_SRCS += tests/suites/kernel/test_fail.c
 SHARED_TESTS += tests/suites/kernel/test_smp_dead.c
 
 # These need the kernel's threads and CPUs.
+KTEST_SRCS += tests/lib/hotplug_help.c
+KTEST_SRCS += tests/lib/task_help.c
+KTEST_SRCS += tests/lib/mce_help.c
+KTEST_SRCS += tests/lib/move_help.c
 KTEST_SRCS += tests/suites/kernel/test_boot_memory.c
 KTEST_SRCS += tests/suites/kernel/test_hotplug.c
 KTEST_SRCS += tests/suites/kernel/test_hotplug_race.c

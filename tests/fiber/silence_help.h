@@ -23,43 +23,14 @@ struct deaf {
 	u32 release; /* a */
 };
 
-static inline void deaf_main(void *arg)
-{
-	struct deaf *d = arg;
-	irqflags_t flags = arch_irq_save();
-	u64 began = arch_clock_ns();
+void deaf_main(void *arg);
 
-	store_release(&d->is, 1u);
-	while (!load_acquire(&d->release) && arch_clock_ns() - began < d->ns)
-		cpu_relax();
-	store_release(&d->is, 0u);
-	arch_irq_restore(flags);
-}
+void deaf_begin(struct deaf *d, unsigned cpu, u64 ns);
 
-static inline void deaf_begin(struct deaf *d, unsigned cpu, u64 ns)
-{
-	*d = (struct deaf){.cpu = cpu, .ns = ns};
-	ktest_start(cpu, deaf_main, d);
-	while (!load_acquire(&d->is))
-		thread_yield();
-}
-
-static inline void deaf_end(struct deaf *d)
-{
-	store_release(&d->release, 1u);
-	ktest_join(d->cpu);
-}
+void deaf_end(struct deaf *d);
 
 /* A CPU that was given up goes on: it parks by itself, and can come up. */
-static inline void dead_comes_back(struct ktest *t, unsigned cpu)
-{
-	unsigned turn;
-
-	for (turn = 0; turn < 100 && !cpu_is_parked(cpu); turn++)
-		thread_sleep(10 * MS);
-	EXPECT(t, cpu_is_parked(cpu));
-	EXPECT_EQ(t, cpu_up(cpu), 0);
-}
+void dead_comes_back(struct ktest *t, unsigned cpu);
 
 /* ---- limits ---- */
 
@@ -70,20 +41,11 @@ static inline void dead_comes_back(struct ktest *t, unsigned cpu)
  */
 #define SLACK      (S / 2)
 #define CALL_SLACK (2 * 1024 * 10 * MS + SLACK)
-static inline void expect_took(
-    struct ktest *t, const char *file, int line, u64 ns, u64 least, u64 slack)
-{
-	if (ns < least || ns > least + slack)
-		ktest_fail(t, file, line, "took %llu ms, expected %llu",
-		    (unsigned long long)(ns / MS), (unsigned long long)(least / MS));
-}
+void expect_took(struct ktest *t, const char *file, int line, u64 ns, u64 least, u64 slack);
 #define EXPECT_TOOK_CALL(t, ns, least) \
 	expect_took((t), __FILE__, __LINE__, (ns), (least), CALL_SLACK)
 #define EXPECT_TOOK(t, ns, least) expect_took((t), __FILE__, __LINE__, (ns), (least), SLACK)
 
-static inline pfn_t block_of(pfn_t pfn)
-{
-	return ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
-}
+pfn_t block_of(pfn_t pfn);
 
 #endif

@@ -9,22 +9,16 @@
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
 
-static inline struct zone *zone_in(struct memory *mem, enum zone_kind kind)
-{
-	return &mem->zones[kind];
-}
+struct zone *zone_in(struct memory *mem, enum zone_kind kind);
 
 /* Nobody else is about. */
-static inline void empty_caches(struct memory *mem)
-{
-	drain_all_pages(mem, NULL);
-}
+void empty_caches(struct memory *mem);
 
 #define MOV_MANY   14
 #define MOV_ENOUGH 40
 
 /* An owner of single movable pages that says what each migration shall do; one test at a time. */
-static struct {
+struct mov {
 	struct movable_owner owner;
 	struct memory *mem;
 	struct page **pages;   /* by index */
@@ -40,138 +34,34 @@ static struct {
 	u32 enough;            /* set when ENOUGH were refused */
 	struct pile rest;      /* what the mark keeps from allocations */
 	struct ktest *t;
-} mov;
+};
+extern struct mov mov;
 
-static inline int mov_isolate(struct memory *mem, struct page *page)
-{
-	return 0;
-}
+int mov_isolate(struct memory *mem, struct page *page);
 
-static inline int mov_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
-    struct page *src)
-{
-	unsigned long free = READ_ONCE(zone_of(mem, page_to_pfn_in(mem, src))->nr_free);
+int mov_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
+    struct page *src);
 
-	if (mov.busy > 0) {
-		mov.busy--;
-		return -EAGAIN;
-	}
-	mov.least = MIN(mov.least, free);
-	if (mov.refuse && ++mov.calls % mov.refuse == 0) {
-		u64 now = arch_clock_ns();
+bool mov_putback(struct memory *mem, struct page *page);
 
-		if (mov.calls > MOV_MANY)
-			mov.least_gap = MIN(mov.least_gap, now - mov.last);
-		mov.last = now;
-		store_release(&mov.enough, mov.calls >= MOV_ENOUGH);
-		return -EBUSY;
-	}
-	mov.downwards += page_to_pfn_in(mem, dst) >> PAGEBLOCK_ORDER <=
-	    page_to_pfn_in(mem, src) >> PAGEBLOCK_ORDER;
-	EXPECT(mov.t, mov.pages[src->index] == src);
-	page_make_movable(mem, dst, owner, src->index);
-	mov.pages[src->index] = dst;
-	mov.moved++;
-	if (mov.on_move)
-		mov.on_move(dst, src);
-	page_release_movable(mem, src);
-	return 0;
-}
+extern const struct movable_ops mov_ops;
 
-static inline bool mov_putback(struct memory *mem, struct page *page)
-{
-	return true;
-}
-
-static const struct movable_ops mov_ops = {
-    .isolate = mov_isolate, .migrate = mov_migrate, .putback = mov_putback};
-
-static inline bool mov_begin(struct ktest *t, struct memory *mem)
-{
-	memset(&mov, 0, sizeof(mov));
-	mov.owner.ops = &mov_ops;
-	mov.mem = mem;
-	mov.t = t;
-	mov.least = ~0UL;
-	mov.least_gap = ~0ULL;
-	/* It goes with the memory, however the test ends. */
-	mov.pages = mem ? mem->alloc(mem->alloc_arg,
-	    (mem->end_pfn - mem->start_pfn) * sizeof(mov.pages[0])) : NULL;
-	return mov.pages;
-}
+bool mov_begin(struct ktest *t, struct memory *mem);
 
 /* Make pages movable until there is no memory left, or @max more. */
-static inline void mov_fill(unsigned long max)
-{
-	struct page *page;
-
-	while (max-- > 0 && (page = mem_alloc_pages(mov.mem, GFP_MOVABLE | GFP_NOWAIT, 0))) {
-		page_make_movable(mov.mem, page, &mov.owner, mov.nr);
-		mov.pages[mov.nr++] = page;
-	}
-}
+void mov_fill(unsigned long max);
 
 /* Make all pages of [@start, @end), free ones of one zone, movable. */
-static inline void mov_fill_range(pfn_t start, pfn_t end)
-{
-	struct zone *zone = zone_of(mov.mem, start);
-	pfn_t pfn;
+void mov_fill_range(pfn_t start, pfn_t end);
 
-	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
-		irqflags_t flags = zone_lock_irqsave(zone);
-
-		buddy_take_range(zone, pfn, pfn + PAGEBLOCK_PAGES);
-		zone_unlock_irqrestore(zone, flags);
-	}
-	for (pfn = start; pfn < end; pfn++) {
-		mov.pages[mov.nr] = pfn_to_page_in(mov.mem, pfn);
-		page_make_movable(mov.mem, mov.pages[mov.nr], &mov.owner, mov.nr);
-		mov.nr++;
-	}
-}
-
-static inline void mov_free(u32 index)
-{
-	if (mov.pages[index])
-		page_release_movable(mov.mem, mov.pages[index]);
-	mov.pages[index] = NULL;
-}
+void mov_free(u32 index);
 
 /* To the last page: what the marks keep is nobody's to find either. */
-static inline void mov_take_rest(void)
-{
-	struct page *page;
-	unsigned kind;
-
-	empty_caches(mov.mem);
-	for (kind = ZONE_NORMAL; kind <= ZONE_MOVABLE; kind++) {
-		while ((page = take_block(zone_in(mov.mem, (enum zone_kind)kind), 0, MT_MOVABLE)))
-			pile_push(&mov.rest, page);
-	}
-}
+void mov_take_rest(void);
 
 /* Free every fifth page, so that no two free ones are neighbours. */
-static inline void mov_thin_out(void)
-{
-	u32 i;
+void mov_thin_out(void);
 
-	mov_take_rest();
-	for (i = 0; i < mov.nr; i++) {
-		if (page_to_pfn_in(mov.mem, mov.pages[i]) % 5 == 0)
-			mov_free(i);
-	}
-	empty_caches(mov.mem);
-}
-
-static inline void mov_end(struct ktest *t)
-{
-	u32 i;
-
-	for (i = 0; i < mov.nr; i++)
-		mov_free(i);
-	EXPECT_EQ(t, pile_free(mov.mem, &mov.rest), 0);
-	EXPECT_EQ(t, mm_event_sum(mov.mem, EV_BAD_FREE), 0);
-	EXPECT_EQ(t, memory_free_pages(mov.mem), memory_managed_pages(mov.mem));
-}
+void mov_end(struct ktest *t);
 
 #endif

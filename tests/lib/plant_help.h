@@ -10,15 +10,7 @@
 #include <quarry/ktest.h>
 
 /* check_memory fails, and what it says starts with @name. */
-static inline void expect_said(struct ktest *t, struct memory *mem, const char *name, int line)
-{
-	struct mm_violation v = {.what = NULL};
-	int err = check_memory(mem, &v);
-
-	if (err != -EUCLEAN || !v.what || strncmp(v.what, name, strlen(name)) != 0)
-		ktest_fail(t, __FILE__, line, "expected \"%s\", got %d %s", name, err,
-		    v.what ? v.what : "nothing");
-}
+void expect_said(struct ktest *t, struct memory *mem, const char *name, int line);
 
 /* Store @value in @place, expect the damage to be found as @name, put back what was there. */
 #define PLANT(t, mem, place, value, name)                                                          \

@@ -2,18 +2,17 @@
 /*
  * race_migrate.h: a migration that a test can hold between two of its steps.
  *
- * The file that includes this gets its own copy of migrate_lru_batch with scheduling points in it.  A
- * struct race_migrate says where it stops; the test lets it go on.  It keeps its CPU meanwhile, with
- * interrupts on, and takes shootdowns.
+ * race_migrate.c has its own copy of migrate_lru_batch with scheduling points in it.  A struct
+ * race_migrate says where it stops; the test lets it go on.  It keeps its CPU meanwhile, with interrupts
+ * on, and takes shootdowns.
  */
 #ifndef QUARRY_TESTS_RACE_MIGRATE_H
 #define QUARRY_TESTS_RACE_MIGRATE_H
 
 #include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
 
-/* Turns of a wait before it counts as failed: seconds, where the right answer takes microseconds. */
-#define RACE_TURNS (1u << 25)
-#define WAIT_NS    5000000000ULL /* the same for one that takes a lock in each turn */
+#define WAITERS_NS 5000000000ULL /* until all of them wait */
 #define RACE_CPUS  8
 
 struct race_migrate {
@@ -27,70 +26,14 @@ struct race_migrate {
 	int isolated, err;  /* of isolate_lru_page; of the move */
 };
 
-static struct race_migrate *race_of[RACE_CPUS]; /* by the CPU that moves */
-
-static inline bool race_wait(const u32 *flag)
-{
-	unsigned turn;
-
-	for (turn = 0; turn < RACE_TURNS; turn++) {
-		if (load_acquire(flag))
-			return true;
-		cpu_relax();
-	}
-	return false;
-}
-
-static inline void race_migrate_point(const char *name)
-{
-	struct race_migrate *r = race_of[arch_cpu_id() % RACE_CPUS];
-
-	if (!r || strcmp(name, r->point) != 0)
-		return;
-	store_release(&r->held, 1u);
-	if (!race_wait(&r->release))
-		store_release(&r->gave_up, 1u);
-}
-
-#undef SCHED_POINT
-#define SCHED_POINT(name) race_migrate_point(name)
-#include "mm/migrate_lru_body.h"
-
-/* On the CPU that shall be held: one try. */
-static inline void race_migrate_run(void *arg)
-{
-	struct race_migrate *r = arg;
-
-	r->isolated = isolate_lru_page(r->mem, page_to_pfn_in(r->mem, r->page));
-	if (!r->isolated) {
-		race_of[arch_cpu_id() % RACE_CPUS] = r;
-		migrate_lru_batch(r->mem, &r->page, 1, &migrate_anywhere, &r->err);
-		race_of[arch_cpu_id() % RACE_CPUS] = NULL;
-		if (r->err && r->err != -ENOENT)
-			putback_lru_page(r->mem, r->page);
-		else
-			mem_put_page(r->mem, r->page);
-	}
-	store_release(&r->ended, 1u);
-}
+/* One try to move @page, an isolated one, held nowhere unless this CPU is to be: 0 or why it stays. */
+int race_migrate_try(struct memory *mem, struct page *page);
 
 /* Start it on @cpu and wait until it is held. */
-static inline bool race_migrate_start(struct race_migrate *r, unsigned cpu)
-{
-	ktest_start(cpu, race_migrate_run, r);
-	while (!load_acquire(&r->held) && !load_acquire(&r->ended))
-		cpu_relax();
-	return load_acquire(&r->held);
-}
+bool race_migrate_start(struct race_migrate *r, unsigned cpu);
 
 /* Let it go on and wait for its end. */
-static inline void race_migrate_end(struct ktest *t, struct race_migrate *r, unsigned cpu)
-{
-	store_release(&r->release, 1u);
-	ktest_join(cpu);
-	EXPECT_EQ(t, r->gave_up, 0);
-	EXPECT_EQ(t, r->isolated, 0);
-}
+void race_migrate_end(struct ktest *t, struct race_migrate *r, unsigned cpu);
 
 /* ---- a scene, and a migrator held in it ---- */
 
@@ -103,45 +46,14 @@ struct stage {
 	struct race_migrate r;
 };
 
-static inline bool stage_begin(struct ktest *t, struct stage *st, const char *point)
-{
-	if (ktest_cpus() < 3) {
-		ktest_skip(t, "needs 3 CPUs");
-		return false;
-	}
-	*st = (struct stage){.t = t};
-	if (!scene_begin_filled(t, &st->s, 4))
-		return false;
-	soft_load_space(st->s.space);
-	write_pages(t, 0, 4, t->seed);
-	soft_unload_space();
-	st->r = (struct race_migrate){
-	    .mem = st->s.mem, .page = page_in(st->s.object, 1), .point = point};
-	EXPECT(t, race_migrate_start(&st->r, 1));
-	return true;
-}
+bool stage_begin(struct ktest *t, struct stage *st, const char *point);
 
 /* The move ends with @err; all has come back. */
-static inline void stage_end(struct stage *st, int err)
-{
-	struct ktest *t = st->t;
+void stage_end(struct stage *st, int err);
 
-	EXPECT_EQ(t, st->r.err, err);
-	expect_sound(t, st->s.mem);
-	scene_end(t, &st->s);
-}
+pfn_t stage_source(const struct stage *st);
 
-static inline pfn_t source(const struct stage *st)
-{
-	return page_to_pfn_in(st->s.mem, st->r.page);
-}
-
-static inline void expect_content(struct stage *st)
-{
-	soft_load_space(st->s.space);
-	expect_pages(st->t, 0, 4, st->t->seed);
-	soft_unload_space();
-}
+void expect_content(struct stage *st);
 
 /* ---- readers that wait for it ---- */
 
@@ -153,46 +65,11 @@ struct toucher {
 	u32 done; /* a */
 };
 
-static inline void touch(void *arg)
-{
-	struct toucher *w = arg;
-
-	soft_load_space(w->space);
-	w->err = soft_read(w->va, &w->value);
-	soft_unload_space();
-	store_release(&w->done, 1u);
-}
+void toucher_run(void *arg);
 
 /* Start a reader of @va on CPUs 2 and up; returns how many, once all of them wait. */
-static inline unsigned start_waiters(struct stage *st, struct toucher *w, struct vm_space *space,
-    uintptr_t va)
-{
-	unsigned nr = MIN(ktest_cpus() - 2, (unsigned)WAITERS), i;
-	u64 end = arch_clock_ns() + WAIT_NS;
+unsigned start_waiters(struct stage *st, struct toucher *w, struct vm_space *space, uintptr_t va);
 
-	for (i = 0; i < nr; i++) {
-		w[i] = (struct toucher){.space = space, .va = va};
-		ktest_start(2 + i, touch, &w[i]);
-	}
-	while (migwait_waiting(st->s.mem, source(st)) < nr && arch_clock_ns() < end)
-		cpu_relax();
-	EXPECT_EQ(st->t, migwait_waiting(st->s.mem, source(st)), nr);
-	return nr;
-}
-
-static inline void join_waiters(struct stage *st, const struct toucher *w, unsigned nr, u64 value)
-{
-	struct ktest *t = st->t;
-	unsigned i;
-
-	for (i = 0; i < nr; i++) {
-		ktest_join(2 + i);
-		EXPECT_EQ(t, w[i].err, 0);
-		EXPECT_EQ(t, w[i].value, value);
-	}
-	EXPECT_EQ(t, mm_event_sum(st->s.mem, EV_MIGWAIT_QUEUED), nr);
-	EXPECT_EQ(t, mm_event_sum(st->s.mem, EV_MIGWAIT_WOKEN), nr);
-	EXPECT_EQ(t, migwait_waiting(st->s.mem, source(st)), 0);
-}
+void join_waiters(struct stage *st, const struct toucher *w, unsigned nr, u64 value);
 
 #endif

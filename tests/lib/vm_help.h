@@ -16,10 +16,7 @@
 #define VM_BASE    0x400000UL
 #define VM_RW      (VM_READ | VM_WRITE)
 
-static inline uintptr_t page_at(unsigned long nr)
-{
-	return VM_BASE + (nr << PAGE_SHIFT);
-}
+uintptr_t page_at(unsigned long nr);
 
 /* One object, mapped from its first page on at VM_BASE, in one space. */
 struct vm_scene {
@@ -31,149 +28,45 @@ struct vm_scene {
 };
 
 /* A pager that brings zeroes, for suites in which nobody asks it. */
-static inline int scene_get(struct vm_object *object, u32 index)
-{
-	int err = vm_object_supply(object, index, NULL);
-
-	return err == -EEXIST || err == -EAGAIN ? 0 : err;
-}
-static const struct vm_pager_ops scene_pager = {.get = scene_get};
+int scene_get(struct vm_object *object, u32 index);
+extern const struct vm_pager_ops scene_pager;
 
 /*
  * False, and the test has failed or is skipped, if it cannot be had.  Without @ops the object is
  * anonymous; with them its pages are on the lists that reclaim looks at.
  */
-static inline bool scene_begin_pager(struct ktest *t, struct vm_scene *s, unsigned nr,
-    const struct vm_pager_ops *ops, void *pager)
-{
-	int err;
+bool scene_begin_pager(struct ktest *t, struct vm_scene *s, unsigned nr,
+    const struct vm_pager_ops *ops, void *pager);
 
-	*s = (struct vm_scene){.mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE), .nr = nr};
-	if (!s->mem)
-		return false;
-	s->free = memory_free_pages(s->mem);
-	err = vm_object_create(s->mem, ops ? OBJ_PAGER : OBJ_ANON, nr, ops, pager, &s->object);
-	err = err ? err : vm_space_create(s->mem, &s->space);
-	err = err ? err : vm_map(s->space, VM_BASE, nr, VM_RW, s->object, 0);
-	if (err)
-		ktest_fail(t, __FILE__, __LINE__, "no scene: error %d", err);
-	return !err;
-}
-
-static inline bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr)
-{
-	return scene_begin_pager(t, s, nr, NULL, NULL);
-}
+bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr);
 
 /* The same, and every slot has a page, of zeroes. */
-static inline bool scene_begin_filled(struct ktest *t, struct vm_scene *s, unsigned nr)
-{
-	int err = 0;
-	u32 i;
-
-	if (!scene_begin(t, s, nr))
-		return false;
-	for (i = 0; i < nr && !err; i++)
-		err = vm_object_supply(s->object, i, NULL);
-	if (err)
-		ktest_fail(t, __FILE__, __LINE__, "no page %u: error %d", i, err);
-	return !err;
-}
+bool scene_begin_filled(struct ktest *t, struct vm_scene *s, unsigned nr);
 
 /* All goes, and all has come back. */
-static inline void scene_end(struct ktest *t, struct vm_scene *s)
-{
-	if (s->object)
-		vm_object_put(s->object);
-	if (s->space)
-		vm_space_put(s->space);
-	EXPECT_EQ(t, memory_free_pages(s->mem), s->free);
-	EXPECT_EQ(t, mm_event_sum(s->mem, EV_BAD_FREE), 0);
-	EXPECT_EQ(t, mm_event_sum(s->mem, EV_MIGWAIT_WOKEN),
-	    mm_event_sum(s->mem, EV_MIGWAIT_QUEUED));
-	EXPECT(t, LIST_EMPTY(&s->mem->vm.spaces));
-	EXPECT(t, LIST_EMPTY(&s->mem->vm.objects));
-}
+void scene_end(struct ktest *t, struct vm_scene *s);
 
 /* check_memory in the middle of a test. */
-static inline void expect_sound(struct ktest *t, struct memory *mem)
-{
-	struct mm_violation v = {.what = NULL};
-	int err = check_memory(mem, &v);
-
-	if (err)
-		ktest_fail(t, __FILE__, __LINE__, "check_memory: %d %s: pfn %#lx have %ld want %ld", err,
-		    v.what ? v.what : "?", v.pfn, (long)v.have, (long)v.want);
-}
+void expect_sound(struct ktest *t, struct memory *mem);
 
 /* The page in a slot; NULL: empty, a marker, or lost. */
-static inline struct page *page_in(struct vm_object *object, u32 index)
-{
-	u64 slot;
-
-	spin_lock(&object->lock);
-	slot = object_lookup(object, index);
-	spin_unlock(&object->lock);
-	return slot_has_page(slot) ? slot_page(slot) : NULL;
-}
+struct page *page_in(struct vm_object *object, u32 index);
 
 /* Is there a page in each of the first @nr slots? */
-static inline bool pages_there(struct vm_scene *s, u32 nr)
-{
-	while (nr && page_in(s->object, nr - 1))
-		nr--;
-	return nr == 0;
-}
+bool pages_there(struct vm_scene *s, u32 nr);
 
 /* What the tables say of @va. */
-static inline u64 pte_at(struct vm_space *space, uintptr_t va)
-{
-	const u64 *entry = pt_entry(&space->pt, va);
-
-	return entry ? READ_ONCE(*entry) : 0;
-}
+u64 pte_at(struct vm_space *space, uintptr_t va);
 
 /* A value that tells page, word and time. */
-static inline u64 stamp(unsigned long page, unsigned word, u64 seed)
-{
-	return (seed + page * 512 + word) * 0x9e3779b97f4a7c15ULL | 1;
-}
+u64 stamp(unsigned long page, unsigned word, u64 seed);
 
 /* Write to and read from each page of a scene, through the space loaded here. */
-static inline void write_pages(struct ktest *t, unsigned from, unsigned to, u64 seed)
-{
-	unsigned i;
-
-	for (i = from; i < to; i++) {
-		EXPECT_EQ(t, soft_write(page_at(i), stamp(i, 0, seed)), 0);
-		EXPECT_EQ(t, soft_write(page_at(i) + PAGE_SIZE - 8, stamp(i, 511, seed)), 0);
-	}
-}
+void write_pages(struct ktest *t, unsigned from, unsigned to, u64 seed);
 
 /* A scene of @nr pages, all mapped and written to, the object's by scene_pager. */
-static inline bool scene_begin_written(struct ktest *t, struct vm_scene *s, unsigned nr)
-{
-	if (!scene_begin_pager(t, s, nr, &scene_pager, NULL))
-		return false;
-	soft_load_space(s->space);
-	write_pages(t, 0, nr, 1);
-	soft_unload_space();
-	expect_sound(t, s->mem);
-	return pages_there(s, nr);
-}
+bool scene_begin_written(struct ktest *t, struct vm_scene *s, unsigned nr);
 
-static inline void expect_pages(struct ktest *t, unsigned from, unsigned to, u64 seed)
-{
-	unsigned i;
-
-	for (i = from; i < to; i++) {
-		u64 first = 0, last = 0;
-
-		EXPECT_EQ(t, soft_read(page_at(i), &first), 0);
-		EXPECT_EQ(t, soft_read(page_at(i) + PAGE_SIZE - 8, &last), 0);
-		EXPECT_EQ(t, first, stamp(i, 0, seed));
-		EXPECT_EQ(t, last, stamp(i, 511, seed));
-	}
-}
+void expect_pages(struct ktest *t, unsigned from, unsigned to, u64 seed);
 
 #endif

@@ -110,7 +110,7 @@ static void fault_of_a_descriptor_ends_the_task(struct ktest *t)
 	object = map_page(task, UNTOUCHED, VM_READ | VM_WRITE, NULL, 0);
 	REQUIRE(t, object);
 	ktest_on_cpu(cpu, plant_ldt, NULL);
-	EXPECT_EQ(t, add(task, (int)cpu, at(user_load_ds), TI_USER), 0);
+	EXPECT_EQ(t, add_thread(task, (int)cpu, code_at(user_load_ds), TI_USER), 0);
 	until = arch_clock_ns() + END_NS;
 	while (!load_acquire(&task->ended) && !vm_object_present(object) && arch_clock_ns() < until)
 		thread_yield();

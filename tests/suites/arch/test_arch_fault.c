@@ -93,8 +93,8 @@ static void fault_of_a_program_is_told_with_its_registers(struct ktest *t)
 	char text[128];
 
 	REQUIRE(t, task);
-	ksnprintf(text, sizeof(text), "task %u test: invalid opcode\n  rip %016lx cs 0023 rflags ", task->id, at(user_ud2));
-	EXPECT_EQ(t, add(task, -1, at(user_ud2), 0), 0);
+	ksnprintf(text, sizeof(text), "task %u test: invalid opcode\n  rip %016lx cs 0023 rflags ", task->id, code_at(user_ud2));
+	EXPECT_EQ(t, add_thread(task, -1, code_at(user_ud2), 0), 0);
 	expect_end(t, task, TASK_FAULTED, 0);
 	read_said(pos);
 	at_line = find(text);
@@ -126,7 +126,7 @@ static bool nmi_hits_ring_3(struct ktest *t, unsigned cpu)
 	ksnprintf(text, sizeof(text), "CPU %u (APIC id %u): not asked, NMI in thread ", cpu, cpus[cpu]->apic_id);
 	apic_send(cpus[cpu]->apic_id, ICR_NMI);
 	EXPECT(t, wait_said(pos, text));
-	for (rip = at(user_spin); rip < at(user_sleep); rip++) {
+	for (rip = code_at(user_spin); rip < code_at(user_sleep); rip++) {
 		ksnprintf(text, sizeof(text), "\n  %016lx in ring 3\n", rip);
 		if (wait_said(pos, "\n  ") && find(text))
 			return true;
@@ -148,7 +148,7 @@ static void what_hits_a_program_is_told_and_leaves_it_alone(struct ktest *t)
 	task = new_task(t);
 	REQUIRE(t, task);
 	WRITE_ONCE(cpus[cpu]->quiet_until, 0UL);
-	EXPECT_EQ(t, add(task, (int)cpu, at(user_spin), 0), 0);
+	EXPECT_EQ(t, add_thread(task, (int)cpu, code_at(user_spin), 0), 0);
 	while (!nmi_hits_ring_3(t, cpu) && --tries)
 		thread_yield();
 	EXPECT(t, tries);
@@ -171,7 +171,7 @@ static struct page *prepare(struct ktest *t, struct task *task, struct vm_object
 	u64 word = 0;
 
 	space_use(task->space);
-	EXPECT_EQ(t, copy_from_user(&word, at(user_count), sizeof(word)), 0);
+	EXPECT_EQ(t, copy_from_user(&word, code_at(user_count), sizeof(word)), 0);
 	word = 0;
 	EXPECT_EQ(t, copy_to_user(OTHER, &word, sizeof(word)), 0);
 	space_use(NULL);
@@ -195,7 +195,7 @@ static void add_and_end(void *arg)
 	page = prepare(t, task, object);
 	REQUIRE(t, page);
 	EXPECT_EQ(t, fault_hang_start(&hang, cpu, WAIT_NS), 0);
-	EXPECT_EQ(t, add(task, (int)cpu, at(user_count), OTHER), 0);
+	EXPECT_EQ(t, add_thread(task, (int)cpu, code_at(user_count), OTHER), 0);
 	task_end(task, TASK_KILLED, 0);
 	fault_hang_end(&hang);
 	expect_end(t, task, TASK_KILLED, 0);

@@ -270,7 +270,7 @@ static void hit_three_times(void *arg)
 	EXPECT_EQ(t, hit.severity, MCE_REQUIRED);
 	EXPECT_EQ(t, hit.bank, 3);
 	EXPECT_EQ(t, hit.pfn, pfn + 1);
-	EXPECT(t, wait_for(&mce_stats.dealt, dealt + 2));
+	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 2));
 	EXPECT(t, is_flagged(&kernel_memory, pfn) && !is_flagged(&kernel_memory, pfn + 1));
 	EXPECT(t, is_flagged(&kernel_memory, pfn + 2));
 	EXPECT(t, mce_deal(&hit));

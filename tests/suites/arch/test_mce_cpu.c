@@ -212,7 +212,7 @@ static void a_full_ring_leaves_all_banks_as_they_were(struct ktest *t)
 	/* Found by nobody, but dealt with. */
 	counter_add(&mce_stats.found[MCE_OPTIONAL], (u64)MCE_RING_SIZE);
 	mce_wake();
-	EXPECT(t, wait_for(&mce_stats.dealt, dealt + MCE_RING_SIZE));
+	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + MCE_RING_SIZE));
 }
 
 /* It goes on being used, and is not given to anybody else. */
@@ -248,10 +248,10 @@ static void nothing_to_do(struct ktest *t)
 	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
 	EXPECT_EQ(t, inject(SCRUBBED, 0xffffff0, HERE), 0);
 	EXPECT_EQ(t, inject(SCRUBBED & ~MCE_ADDRV, 0, HERE), 0);
-	EXPECT(t, wait_for(&mce_stats.dealt, dealt + 2));
+	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 2));
 	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 2);
 	EXPECT_EQ(t, inject(SCRUBBED, ~0UL >> PAGE_SHIFT, HERE), 0);
-	EXPECT(t, wait_for(&mce_stats.dealt, dealt + 3));
+	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 3));
 	WRITE_ONCE(kernel_memory.machine_check, real);
 }
 
@@ -271,7 +271,7 @@ static void corrected_errors_are_polled(struct ktest *t)
 		EXPECT(t, !is_flagged(&kernel_memory, pfn));
 		dealt = wait_all_dealt();
 		EXPECT_EQ(t, inject(FIXED, pfn, 0), 0);
-		REQUIRE(t, wait_for(&mce_stats.dealt, dealt + 1));
+		REQUIRE(t, wait_for_count(&mce_stats.dealt, dealt + 1));
 	}
 	EXPECT(t, is_retired(&kernel_memory, pfn));
 	EXPECT_EQ(t, READ_ONCE(mce_stats.exceptions), exceptions);
@@ -418,7 +418,7 @@ static void only_what_raises_no_exception_is_polled(struct ktest *t)
 	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
 	EXPECT_EQ(t, mce_inject((unsigned)(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS), &b, 0), -EOPNOTSUPP);
 	arch_irq_restore(flags);
-	EXPECT(t, wait_for(&mce_stats.dealt, dealt + 2));
+	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 2));
 	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 2);
 	WRITE_ONCE(kernel_memory.machine_check, real);
 }

@@ -189,7 +189,7 @@ static void required(struct scene *s, u64 arg0, enum task_end how, s32 status)
 		return;
 	timer(s, timer_off);
 	ask("required", s->cpu, pfn);
-	EXPECT(s->t, wait_for(&mce_stats.found[MCE_REQUIRED], before + 1));
+	EXPECT(s->t, wait_for_count(&mce_stats.found[MCE_REQUIRED], before + 1));
 	timer(s, timer_on);
 	expect_end(s->t, task, how, status);
 	EXPECT(s->t, wait_retired(pfn));
@@ -218,7 +218,7 @@ static void required_of_kernel(struct scene *s)
 	EXPECT(s->t, page_of(task) != PFN_NONE);
 	timer(s, timer_off);
 	ask("required", s->cpu, page_to_pfn_in(&kernel_memory, page));
-	EXPECT(s->t, wait_for(&mce_stats.found[MCE_REQUIRED], before + 1));
+	EXPECT(s->t, wait_for_count(&mce_stats.found[MCE_REQUIRED], before + 1));
 	timer(s, timer_on);
 	expect_end(s->t, task, TASK_FAULTED, 0);
 	EXPECT(s->t, is_flagged(&kernel_memory, page_to_pfn_in(&kernel_memory, page)));
@@ -256,7 +256,7 @@ static void corrected(struct scene *s)
 
 		EXPECT_EQ(s->t, page_of(task), pfn);
 		ask("corrected", s->cpu, pfn);
-		EXPECT(s->t, wait_for(&mce_stats.dealt, dealt + 1));
+		EXPECT(s->t, wait_for_count(&mce_stats.dealt, dealt + 1));
 	}
 	EXPECT(s->t, is_retired(&kernel_memory, pfn));
 	/* It goes on in another page, with the same in it: or it would end by itself. */
@@ -282,7 +282,7 @@ static void standby_breaks(struct scene *s, struct zone *zone)
 	long pages;
 
 	ask("optional", s->cpu, start + 5);
-	EXPECT(s->t, wait_for(&mce_stats.dealt, dealt + 1));
+	EXPECT(s->t, wait_for_count(&mce_stats.dealt, dealt + 1));
 	EXPECT_EQ(s->t, mem_poisoned_next(&kernel_memory, start), start);
 	EXPECT_EQ(s->t, memory_failure(start, 0, NULL), -EHWPOISON);
 	while ((pages = standby_online(zone)) == -EAGAIN)
@@ -321,8 +321,8 @@ static void broadcast(struct scene *s)
 
 	ask("broadcast", s->cpu, pfn);
 	EXPECT(s->t, wait_retired(pfn));
-	EXPECT(s->t, wait_for(&mce_stats.exceptions, exceptions + nr_cpus));
-	EXPECT(s->t, wait_for(&mce_stats.found[MCE_NOTHING], told + nr_cpus - 1));
+	EXPECT(s->t, wait_for_count(&mce_stats.exceptions, exceptions + nr_cpus));
+	EXPECT(s->t, wait_for_count(&mce_stats.found[MCE_NOTHING], told + nr_cpus - 1));
 }
 
 static void all_cpus_are_told(struct ktest *t)

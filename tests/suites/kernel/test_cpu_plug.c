@@ -16,7 +16,7 @@ static void a_cpu_is_gone_and_comes_again(struct ktest *t)
 
 	if (!needs_two(t))
 		return;
-	ktest_on_cpu(cpu, warm, NULL);
+	ktest_on_cpu(cpu, warm_caches, NULL);
 	for (round = 0; round < 3; round++) {
 		REQUIRE(t, cpu_down(cpu) == 0);
 		REQUIRE(t, cpu_unplug(cpu) == 0);
@@ -32,7 +32,7 @@ static void a_cpu_is_gone_and_comes_again(struct ktest *t)
 		EXPECT_EQ(t, cpu_plug(cpu), -EALREADY);
 		REQUIRE(t, cpu_up(cpu) == 0);
 		EXPECT_EQ(t, capacity_of(cpu), planned_capacity());
-		ktest_on_cpu(cpu, warm, NULL);
+		ktest_on_cpu(cpu, warm_caches, NULL);
 		EXPECT(t, cached_by(cpu) > 0);
 	}
 	EXPECT_EQ(t, READ_ONCE(smp_stats.spurious_calls), spurious);

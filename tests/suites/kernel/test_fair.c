@@ -24,7 +24,7 @@ static bool start_hogs(struct ktest *t, unsigned nr)
 	for (i = 0; i < nr; i++) {
 		hog[i] = new_task(t);
 		for (k = 0; hog[i] && k < ABI_MAX_THREADS; k++)
-			EXPECT_EQ(t, add(hog[i], -1, at(user_burn), 0), (int)k);
+			EXPECT_EQ(t, add_thread(hog[i], -1, code_at(user_burn), 0), (int)k);
 		if (!hog[i])
 			return false;
 	}
@@ -49,7 +49,7 @@ static void expect_naps(struct ktest *t, unsigned hogs, int limit)
 	s32 ms = -1;
 
 	REQUIRE(t, task);
-	EXPECT_EQ(t, add(task, -1, at(user_nap), NAPS), 0);
+	EXPECT_EQ(t, add_thread(task, -1, code_at(user_nap), NAPS), 0);
 	EXPECT_EQ(t, task_wait(task, END_NS, &how, &ms), 0);
 	printk("# fair: the longest of %u naps of 10 ms beside %u tasks: %d ms\n", NAPS, hogs, ms);
 	EXPECT_EQ(t, how, TASK_EXITED);

@@ -13,7 +13,7 @@ static void each_cpu_goes_and_comes_back(struct ktest *t)
 	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
 		unsigned long free;
 
-		ktest_on_cpu(cpu, warm, NULL);
+		ktest_on_cpu(cpu, warm_caches, NULL);
 		EXPECT(t, cached_by(cpu) > 0);
 		free = memory_free_pages(&kernel_memory);
 		REQUIRE(t, cpu_down(cpu) == 0);
@@ -28,7 +28,7 @@ static void each_cpu_goes_and_comes_back(struct ktest *t)
 		EXPECT_EQ(t, strcmp(cpu_state_name(cpu), "online"), 0);
 		EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 		EXPECT_EQ(t, capacity_of(cpu), planned_capacity());
-		ktest_on_cpu(cpu, warm, NULL);
+		ktest_on_cpu(cpu, warm_caches, NULL);
 		EXPECT(t, cached_by(cpu) > 0);
 	}
 	expect_clean(t, &kernel_memory);
@@ -50,7 +50,7 @@ static void wrong_requests_change_nothing(struct ktest *t)
 		return;
 	EXPECT_EQ(t, cpu_down(other), 0);
 	EXPECT_EQ(t, cpu_down(other), -EALREADY);
-	EXPECT(t, !thread_start("nobody", (int)other, warm, NULL));
+	EXPECT(t, !thread_start("nobody", (int)other, warm_caches, NULL));
 	EXPECT_EQ(t, cpu_up(other), 0);
 	EXPECT_EQ(t, cpu_up(other), -EALREADY);
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
@@ -72,7 +72,7 @@ static void the_last_one_stays(struct ktest *t)
 		EXPECT_EQ(t, nr_cpus_online(), 1);
 		EXPECT_EQ(t, arch_cpu_id(), last);
 		EXPECT_EQ(t, cpu_down(last), -EBUSY);
-		warm(NULL);
+		warm_caches(NULL);
 		EXPECT_EQ(t, zone_pcp_disable(big_zone()), 0);
 		EXPECT_EQ(t, zone_pcp_enable(big_zone()), 0);
 		expect_clean(t, &kernel_memory);
@@ -138,7 +138,7 @@ static void a_cpu_comes_up_with_caches_off(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	EXPECT_EQ(t, cpu_up(cpu), 0);
 	EXPECT_EQ(t, capacity_sum(zone, cpu), 0);
-	ktest_on_cpu(cpu, warm, NULL);
+	ktest_on_cpu(cpu, warm_caches, NULL);
 	EXPECT(t, !pcp_zone_nonempty(&kernel_memory, cpu, zone));
 	expect_clean(t, &kernel_memory);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);

@@ -52,7 +52,7 @@ static void turn_call(struct worker *w)
 
 static void turn_drain(struct worker *w)
 {
-	warm(NULL);
+	warm_caches(NULL);
 	EXPECT(w->t, drain_all_pages(&kernel_memory, NULL) >= 0);
 }
 
@@ -62,7 +62,7 @@ static void turn_disable(struct worker *w)
 	unsigned cpu;
 
 	EXPECT_EQ(w->t, zone_pcp_disable(zone), 0);
-	warm(NULL);
+	warm_caches(NULL);
 	for (cpu = 0; cpu < kernel_memory.nr_cpus; cpu++)
 		EXPECT(w->t, !pcp_zone_nonempty(&kernel_memory, cpu, zone));
 	EXPECT_EQ(w->t, zone_pcp_enable(zone), 0);
@@ -334,7 +334,7 @@ static void one_that_does_not_park_is_dead_until_it_does(struct ktest *t)
 
 	if (!needs_two(t))
 		return;
-	ktest_on_cpu(cpu, warm, NULL);
+	ktest_on_cpu(cpu, warm_caches, NULL);
 	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_FOREVER) == 0);
 	smp_timeout_ns = 50000000;
 	EXPECT_EQ(t, cpu_down(cpu), -EIO);

@@ -259,7 +259,7 @@ static void who_ends_anyway_is_waited_for(struct ktest *t)
 /* Its threads end wherever they are, and may use the reserve to do so. */
 static void a_victim_ends_by_itself(struct ktest *t)
 {
-	const u64 entry[] = {at(user_spin), at(user_sleep), at(user_store_cpu)};
+	const u64 entry[] = {code_at(user_spin), code_at(user_sleep), code_at(user_store_cpu)};
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(entry); i++) {
@@ -267,7 +267,7 @@ static void a_victim_ends_by_itself(struct ktest *t)
 		u64 gone = kernel_memory.oom.gone;
 
 		REQUIRE(t, task);
-		EXPECT_EQ(t, add(task, -1, entry[i], DATA), 0);
+		EXPECT_EQ(t, add_thread(task, -1, entry[i], DATA), 0);
 		/* It has its stack and registers from the start; where it is then does not matter. */
 		EXPECT(t, ask());
 		expect_end(t, task, TASK_KILLED, -ENOMEM);

@@ -346,7 +346,7 @@ static void a_thread_that_supplies_for_ever_can_be_ended(struct ktest *t)
 	page = map_page(task, ARGS, VM_READ, (const char *)args, sizeof(args));
 	REQUIRE(t, page && !vm_object_create(&kernel_memory, OBJ_PAGER, 1, &fickle_ops, NULL, &fickle));
 	EXPECT_EQ(t, vm_map(task->space, FICKLE, 1, VM_READ, fickle, 0), 0);
-	REQUIRE(t, add(task, -1, at(user_call), ARGS) == 0);
+	REQUIRE(t, add_thread(task, -1, code_at(user_call), ARGS) == 0);
 	for (i = 0; i < 10000 && READ_ONCE(nr_brought) < 100; i++)
 		thread_sleep(MS);
 	EXPECT(t, i < 10000);
@@ -384,7 +384,7 @@ static void an_asker_that_ends_takes_nobody_along(struct ktest *t)
 		return;
 	EXPECT_EQ(t, vm_map(task->space, FICKLE, 1, VM_READ, s.object, 1), 0);
 	messages = READ_ONCE(account_all.used[ACCOUNT_MESSAGES]);
-	REQUIRE(t, add(task, -1, at(user_load), FICKLE) == 0);
+	REQUIRE(t, add_thread(task, -1, code_at(user_load), FICKLE) == 0);
 	/* The call is made when the request can be found. */
 	for (i = 0; i < 10000 && READ_ONCE(account_all.used[ACCOUNT_MESSAGES]) == messages; i++)
 		thread_sleep(MS);

@@ -7,7 +7,7 @@ static void run(struct ktest *t, u64 entry, u64 arg, enum task_end how, int stat
 	struct task *task = new_task(t);
 
 	REQUIRE(t, task);
-	EXPECT_EQ(t, add(task, -1, entry, arg), 0);
+	EXPECT_EQ(t, add_thread(task, -1, entry, arg), 0);
 	expect_end(t, task, how, status);
 }
 
@@ -15,9 +15,9 @@ static void run(struct ktest *t, u64 entry, u64 arg, enum task_end how, int stat
 
 static void exit_status_comes_back(struct ktest *t)
 {
-	run(t, at(user_exit), 0, TASK_EXITED, 0);
-	run(t, at(user_exit), 42, TASK_EXITED, 42);
-	run(t, at(user_exit), (u64)-7, TASK_EXITED, -7);
+	run(t, code_at(user_exit), 0, TASK_EXITED, 0);
+	run(t, code_at(user_exit), 42, TASK_EXITED, 42);
+	run(t, code_at(user_exit), (u64)-7, TASK_EXITED, -7);
 }
 
 static void last_thread_ends_the_task(struct ktest *t)
@@ -28,7 +28,7 @@ static void last_thread_ends_the_task(struct ktest *t)
 
 	REQUIRE(t, task);
 	for (i = 0; i < 5; i++)
-		EXPECT_EQ(t, add(task, -1, at(user_wait), DATA), (int)i);
+		EXPECT_EQ(t, add_thread(task, -1, code_at(user_wait), DATA), (int)i);
 	space_use(task->space);
 	EXPECT_EQ(t, copy_to_user(DATA, &go, sizeof(go)), 0);
 	space_use(NULL);
@@ -37,7 +37,7 @@ static void last_thread_ends_the_task(struct ktest *t)
 
 static void calls_keep_registers(struct ktest *t)
 {
-	run(t, at(user_registers), 0, TASK_EXITED, 0);
+	run(t, code_at(user_registers), 0, TASK_EXITED, 0);
 }
 
 static void faults_end_the_task_alone(struct ktest *t)
@@ -45,10 +45,10 @@ static void faults_end_the_task_alone(struct ktest *t)
 	struct task *other = new_task(t);
 
 	REQUIRE(t, other);
-	EXPECT_EQ(t, add(other, -1, at(user_spin), 0), 0);
-	run(t, at(user_ud2), 0, TASK_FAULTED, 0);
-	run(t, at(user_load), 0, TASK_FAULTED, 0);
-	run(t, at(user_load), ARCH_DIRECT_MAP, TASK_FAULTED, 0);
+	EXPECT_EQ(t, add_thread(other, -1, code_at(user_spin), 0), 0);
+	run(t, code_at(user_ud2), 0, TASK_FAULTED, 0);
+	run(t, code_at(user_load), 0, TASK_FAULTED, 0);
+	run(t, code_at(user_load), ARCH_DIRECT_MAP, TASK_FAULTED, 0);
 	run(t, 0x1000, 0, TASK_FAULTED, 0);
 	run(t, DATA, 0, TASK_FAULTED, 0);
 	run(t, USER_END - 1, 0, TASK_FAULTED, 0);
@@ -71,13 +71,13 @@ static void call_at_the_end_of_memory(struct ktest *t)
 	REQUIRE(t, object);
 	vm_object_put(object);
 	kfree(page);
-	EXPECT_EQ(t, add(task, -1, USER_END - len, 0), 0);
+	EXPECT_EQ(t, add_thread(task, -1, USER_END - len, 0), 0);
 	expect_end(t, task, TASK_FAULTED, 0);
 }
 
 static void killed_wherever_it_is(struct ktest *t)
 {
-	const u64 entry[] = {at(user_spin), at(user_sleep), at(user_store_cpu)};
+	const u64 entry[] = {code_at(user_spin), code_at(user_sleep), code_at(user_store_cpu)};
 	unsigned i, j;
 
 	for (i = 0; i < ARRAY_SIZE(entry); i++) {
@@ -85,11 +85,11 @@ static void killed_wherever_it_is(struct ktest *t)
 
 		REQUIRE(t, task);
 		for (j = 0; j < 3; j++)
-			EXPECT_EQ(t, add(task, -1, entry[i], DATA), (int)j);
+			EXPECT_EQ(t, add_thread(task, -1, entry[i], DATA), (int)j);
 		thread_sleep(20000000);
 		EXPECT(t, !load_acquire(&task->ended));
 		task_end(task, TASK_KILLED, 9);
-		EXPECT_EQ(t, add(task, -1, entry[i], DATA), -EAGAIN);
+		EXPECT_EQ(t, add_thread(task, -1, entry[i], DATA), -EAGAIN);
 		expect_end(t, task, TASK_KILLED, 9);
 	}
 }
@@ -100,12 +100,12 @@ static void limits_hold(struct ktest *t)
 	unsigned i;
 
 	REQUIRE(t, task);
-	EXPECT_EQ(t, add(task, -1, USER_END, 0), -EINVAL);
-	EXPECT_EQ(t, add(task, -1, ~0UL, 0), -EINVAL);
-	EXPECT_EQ(t, add(task, (int)nr_cpus, at(user_spin), 0), -ENOMEM);
+	EXPECT_EQ(t, add_thread(task, -1, USER_END, 0), -EINVAL);
+	EXPECT_EQ(t, add_thread(task, -1, ~0UL, 0), -EINVAL);
+	EXPECT_EQ(t, add_thread(task, (int)nr_cpus, code_at(user_spin), 0), -ENOMEM);
 	for (i = 0; i < ABI_MAX_THREADS; i++)
-		REQUIRE(t, add(task, -1, at(user_sleep), 0) == (int)i);
-	EXPECT_EQ(t, add(task, -1, at(user_sleep), 0), -EAGAIN);
+		REQUIRE(t, add_thread(task, -1, code_at(user_sleep), 0) == (int)i);
+	EXPECT_EQ(t, add_thread(task, -1, code_at(user_sleep), 0), -EAGAIN);
 	for (i = 0; i < ABI_MAX_TASKS - 1; i++)
 		REQUIRE(t, task_create("many", &many[i]) == 0);
 	EXPECT_EQ(t, task_create("one more", &many[i]), -EAGAIN);
@@ -148,7 +148,7 @@ static void smap_and_smep_are_on(struct ktest *t)
 	EXPECT_EQ(t, copy_from_user(copy, CODE, sizeof(copy)), 0);
 	EXPECT_EQ(t, memcmp(copy, user_code, sizeof(copy)), 0);
 	EXPECT_EQ(t, arch_probe(touch, (void *)CODE), arch_has_smap() ? -EFAULT : 0);
-	EXPECT_EQ(t, arch_probe(call_there, (void *)at(user_ret)), arch_has_smep() ? -EFAULT : 0);
+	EXPECT_EQ(t, arch_probe(call_there, (void *)code_at(user_ret)), arch_has_smep() ? -EFAULT : 0);
 	/* And the copy left the door closed behind it. */
 	EXPECT_EQ(t, copy_to_user(DATA, copy, sizeof(copy)), 0);
 	EXPECT_EQ(t, arch_probe(overwrite, (void *)DATA), arch_has_smap() ? -EFAULT : 0);
@@ -212,8 +212,8 @@ static struct in_use look(void)
 
 static void scenario(struct ktest *t)
 {
-	run(t, at(user_exit), 1, TASK_EXITED, 1);
-	run(t, at(user_ud2), 0, TASK_FAULTED, 0);
+	run(t, code_at(user_exit), 1, TASK_EXITED, 1);
+	run(t, code_at(user_ud2), 0, TASK_FAULTED, 0);
 	killed_wherever_it_is(t);
 	last_thread_ends_the_task(t);
 }

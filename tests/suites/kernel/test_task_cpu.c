@@ -19,8 +19,8 @@ static void keep_registers(struct ktest *t, const char *code, const u64 value[4]
 	for (i = 0; i < 4; i++) {
 		task[i] = new_task(t);
 		REQUIRE(t, task[i]);
-		EXPECT_EQ(t, add(task[i], 0, at(user_sleep), 0), 0);
-		EXPECT_EQ(t, add(task[i], 0, at(code), value[i]), 1);
+		EXPECT_EQ(t, add_thread(task[i], 0, code_at(user_sleep), 0), 0);
+		EXPECT_EQ(t, add_thread(task[i], 0, code_at(code), value[i]), 1);
 	}
 	for (i = 0; i < 4; i++) {
 		u64 until = arch_clock_ns() + END_NS;
@@ -54,11 +54,11 @@ static void selectors_of_a_new_thread_are_null(struct ktest *t)
 	u64 until = arch_clock_ns() + END_NS;
 
 	REQUIRE(t, task && before);
-	EXPECT_EQ(t, add(before, 0, at(user_sleep), 0), 0);
-	EXPECT_EQ(t, add(before, 0, at(user_selectors), 0x1b), 1);
+	EXPECT_EQ(t, add_thread(before, 0, code_at(user_sleep), 0), 0);
+	EXPECT_EQ(t, add_thread(before, 0, code_at(user_selectors), 0x1b), 1);
 	while (READ_ONCE(before->nr_threads) > 1 && !load_acquire(&before->ending) && arch_clock_ns() < until)
 		thread_yield();
-	EXPECT_EQ(t, add(task, 0, at(user_null_selectors), 0), 0);
+	EXPECT_EQ(t, add_thread(task, 0, code_at(user_null_selectors), 0), 0);
 	expect_end(t, task, TASK_EXITED, 0);
 	task_end(before, TASK_KILLED, 0);
 	expect_end(t, before, TASK_KILLED, 0);
@@ -95,7 +95,7 @@ static void threads_move_to_idle_cpus(struct ktest *t)
 	for (cpu = 1; cpu < nr_boot_cpus; cpu++)
 		EXPECT_EQ(t, cpu_down(cpu), 0);
 	for (cpu = 0; cpu < 2 * nr_boot_cpus; cpu++)
-		EXPECT(t, add(task, -1, at(user_store_cpu), DATA) >= 0);
+		EXPECT(t, add_thread(task, -1, code_at(user_store_cpu), DATA) >= 0);
 	EXPECT_EQ(t, cpus_seen(t, task, 1), 1);
 	for (cpu = 1; cpu < nr_boot_cpus; cpu++)
 		EXPECT_EQ(t, cpu_up(cpu), 0);
@@ -117,15 +117,15 @@ static void cpus_come_and_go(struct ktest *t)
 	task = new_task(t);
 	REQUIRE(t, task);
 	for (i = 0; i < 2 * ktest_cpus(); i++)
-		EXPECT(t, add(task, -1, at(user_store_cpu), DATA) >= 0);
+		EXPECT(t, add_thread(task, -1, code_at(user_store_cpu), DATA) >= 0);
 	for (cpu = 1; cpu < ktest_cpus(); cpu++) {
 		struct task *bound = new_task(t);
 
 		REQUIRE(t, bound);
 		EXPECT_EQ(t, cpu_down(cpu), 0);
 		EXPECT_EQ(t, cpu_up(cpu), 0);
-		EXPECT_EQ(t, add(bound, (int)cpu, at(user_spin), 0), 0);
-		EXPECT_EQ(t, add(bound, (int)cpu, at(user_registers), 0), 1);
+		EXPECT_EQ(t, add_thread(bound, (int)cpu, code_at(user_spin), 0), 0);
+		EXPECT_EQ(t, add_thread(bound, (int)cpu, code_at(user_registers), 0), 1);
 		expect_end(t, bound, TASK_EXITED, 0);
 	}
 	EXPECT(t, !load_acquire(&task->ended));
@@ -207,7 +207,7 @@ static void memory_moves_under_programs(struct ktest *t)
 	for (i = 0; i < nr; i++)
 		EXPECT_EQ(t, vm_object_supply(object, i, NULL), 0);
 	for (i = 0; i < ktest_cpus(); i++)
-		EXPECT(t, add(task, -1, at(user_count), DATA + (1 + i * COUNTED) * PAGE_SIZE) >= 0);
+		EXPECT(t, add_thread(task, -1, code_at(user_count), DATA + (1 + i * COUNTED) * PAGE_SIZE) >= 0);
 	count_on(t, task, space);
 	move_pages(t, object, nr);
 	release_pages(t);

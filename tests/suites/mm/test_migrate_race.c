@@ -76,7 +76,7 @@ static void other_ways_to_the_page_are_refused(struct ktest *t)
 		return;
 	EXPECT_EQ(t, vm_object_supply(st.s.object, 1, NULL), -EAGAIN);
 	EXPECT_EQ(t, vm_object_pin(st.s.object, 1, &page), -EAGAIN);
-	EXPECT_EQ(t, isolate_lru_page(st.s.mem, source(&st)), -EAGAIN);
+	EXPECT_EQ(t, isolate_lru_page(st.s.mem, stage_source(&st)), -EAGAIN);
 	EXPECT_EQ(t, vm_object_present(st.s.object), 4);
 	race_migrate_end(t, &st.r, 1);
 	expect_content(&st);
@@ -93,8 +93,8 @@ static void only_those_who_wait_for_the_page_are_woken(struct ktest *t)
 	if (!stage_begin(t, &st, "mig.unmapped"))
 		return;
 	/* As if a page 64 further were being moved; it is in nobody's hands here. */
-	far = pfn_to_page_in(st.s.mem, source(&st) >= st.s.mem->start_pfn + 64 ? source(&st) - 64
-	                                                                      : source(&st) + 64);
+	far = pfn_to_page_in(st.s.mem, stage_source(&st) >= st.s.mem->start_pfn + 64 ? stage_source(&st) - 64
+	                                                                      : stage_source(&st) + 64);
 	atomic_or(&far->word, PAGE_LOCKED);
 	migwait_queue(&other, st.s.mem, page_to_pfn_in(st.s.mem, far));
 	race_migrate_end(t, &st.r, 1);
@@ -267,7 +267,7 @@ static void an_unmapping_keeps_its_page_until_all_have_answered(struct ktest *t)
 	struct deaf d = {.ready = 0};
 	struct vm_scene s;
 	struct page *page;
-	int err = 0;
+	int err;
 
 	if (ktest_cpus() < 3) {
 		ktest_skip(t, "needs 3 CPUs");
@@ -284,7 +284,7 @@ static void an_unmapping_keeps_its_page_until_all_have_answered(struct ktest *t)
 		cpu_relax();
 	if (!READ_ONCE(d.errors)) {
 		EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
-		migrate_lru_batch(s.mem, &page, 1, &migrate_anywhere, &err);
+		err = race_migrate_try(s.mem, page);
 		EXPECT_EQ(t, err, -EAGAIN);
 		EXPECT(t, page_in(s.object, 1) == page);
 		if (err)

@@ -45,19 +45,19 @@ static void a_page_breaks_while_it_is_moved(struct ktest *t)
 	i = (unsigned)(t->seed % ARRAY_SIZE(points));
 	if (!stage_begin(t, &st, points[i]))
 		return;
-	start_failure(&st, &f, source(&st), false);
+	start_failure(&st, &f, stage_source(&st), false);
 	EXPECT_EQ(t, load_acquire(&f.ended), 0);
-	EXPECT(t, !is_flagged(st.s.mem, source(&st)));
+	EXPECT(t, !is_flagged(st.s.mem, stage_source(&st)));
 	race_migrate_end(t, &st.r, 1);
 	ktest_join(2);
 	EXPECT_EQ(t, f.err, 0);
 	EXPECT_EQ(t, f.res.outcome, POISON_RECOVERED);
-	EXPECT(t, is_retired(st.s.mem, source(&st)));
+	EXPECT(t, is_retired(st.s.mem, stage_source(&st)));
 	/* Of which he has made a copy, damaged or not. */
 	EXPECT_EQ(t, mm_event_sum(st.s.mem, EV_FAILURE_COPIED), 1);
 	expect_content(&st);
 	expect_poisoned(t, st.s.mem, 1);
-	EXPECT_EQ(t, mem_unpoison_page(st.s.mem, source(&st)), 0);
+	EXPECT_EQ(t, mem_unpoison_page(st.s.mem, stage_source(&st)), 0);
 	stage_end(&st, 0);
 }
 
@@ -71,7 +71,7 @@ static void a_page_breaks_while_it_is_moved_in_vain(struct ktest *t)
 	if (!stage_begin(t, &st, "mig.unmapped"))
 		return;
 	EXPECT_EQ(t, get_page(st.r.page), 0);
-	start_failure(&st, &f, source(&st), false);
+	start_failure(&st, &f, stage_source(&st), false);
 	race_migrate_end(t, &st.r, 1);
 	ktest_join(2);
 	EXPECT_EQ(t, f.err, 0);
@@ -79,12 +79,12 @@ static void a_page_breaks_while_it_is_moved_in_vain(struct ktest *t)
 	EXPECT(t, f.res.lost);
 	expect_poisoned(t, st.s.mem, 1);
 	EXPECT_EQ(t, mem_put_page(st.s.mem, st.r.page), 0);
-	EXPECT(t, is_retired(st.s.mem, source(&st)));
+	EXPECT(t, is_retired(st.s.mem, stage_source(&st)));
 	soft_load_space(st.s.space);
 	EXPECT_EQ(t, soft_read(page_at(1), &value), -EHWPOISON);
 	soft_unload_space();
 	expect_poisoned(t, st.s.mem, 1);
-	EXPECT_EQ(t, mem_unpoison_page(st.s.mem, source(&st)), 0);
+	EXPECT_EQ(t, mem_unpoison_page(st.s.mem, stage_source(&st)), 0);
 	stage_end(&st, -EAGAIN);
 }
 
@@ -95,13 +95,13 @@ static void a_page_is_wanted_softly_while_it_is_moved(struct ktest *t)
 
 	if (!stage_begin(t, &st, "mig.copied"))
 		return;
-	start_failure(&st, &f, source(&st), true);
+	start_failure(&st, &f, stage_source(&st), true);
 	race_migrate_end(t, &st.r, 1);
 	ktest_join(2);
 	EXPECT_EQ(t, f.err, 0);
-	EXPECT(t, is_retired(st.s.mem, source(&st)));
+	EXPECT(t, is_retired(st.s.mem, stage_source(&st)));
 	expect_content(&st);
-	EXPECT_EQ(t, mem_unpoison_page(st.s.mem, source(&st)), 0);
+	EXPECT_EQ(t, mem_unpoison_page(st.s.mem, stage_source(&st)), 0);
 	stage_end(&st, 0);
 }
 
