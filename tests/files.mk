@@ -55,6 +55,7 @@ HOST_TEST_SRCS += tests/host/test_play_cpus.c
 
 # Suites that run in the kernel and hosted.
 TEST_SRCS += tests/lib/ktest.c
+TEST_SRCS += tests/lib/ktest_select.c
 TEST_SRCS += tests/lib/mm_test.c
 TEST_SRCS += tests/lib/mm_help.c
 TEST_SRCS += tests/lib/vm_help.c

@@ -63,6 +63,8 @@ struct ktest_suite {
 void ktest_fail(struct ktest *t, const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void ktest_skip(struct ktest *t, const char *why);
+/* Are there so many CPUs for tests?  If not, the test counts as skipped. */
+bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 
 #define EXPECT(t, cond)                                                                            \
 	do {                                                                                       \

@@ -52,16 +52,9 @@ static void looks_as(struct ktest *t, unsigned node, unsigned as)
 	WRITE_ONCE(host_cpu_nodes[1], 0);
 }
 
-static bool alone(struct ktest *t)
-{
-	if (ktest_cpus() < 2)
-		ktest_skip(t, "needs 2 CPUs");
-	return ktest_cpus() < 2;
-}
-
 static void a_cpu_looks_in_its_own_node_first(struct ktest *t)
 {
-	if (alone(t))
+	if (!ktest_needs_cpus(t, 2))
 		return;
 	looks_as(t, 0, 0);
 	looks_as(t, NODES - 1, NODES - 1);
@@ -69,7 +62,7 @@ static void a_cpu_looks_in_its_own_node_first(struct ktest *t)
 
 static void a_node_that_the_memory_has_not_got_counts_as_the_first(struct ktest *t)
 {
-	if (alone(t))
+	if (!ktest_needs_cpus(t, 2))
 		return;
 	looks_as(t, NODES, 0);
 	looks_as(t, MAX_NODES - 1, 0);
@@ -90,7 +83,7 @@ static void it_asks_the_reclaim_thread_of_that_node(struct ktest *t)
 	u64 before[NODES];
 	unsigned i, n;
 
-	if (alone(t))
+	if (!ktest_needs_cpus(t, 2))
 		return;
 	mem = build_memory(t, NODES, NULL, specs, ARRAY_SIZE(specs));
 	REQUIRE(t, mem);

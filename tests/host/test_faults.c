@@ -42,10 +42,8 @@ static void a_lost_wake_up_is_sent_again(struct ktest *t)
 	u64 timeout;
 	int asked;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	timeout = lose(1);
 	asked = smp_call_mask(NULL, count_runs, &ran);
 	lose_no_more(t, timeout);
@@ -74,10 +72,8 @@ static void rounds_are_complete_although_a_wake_up_is_lost(struct ktest *t)
 	u64 timeout;
 
 	REQUIRE(t, mem);
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	zone = test_zone(mem, ZONE_NORMAL);
 	fill_caches(t, mem);
 	timeout = lose(1);
@@ -105,10 +101,8 @@ static void offline_is_complete_although_a_wake_up_is_lost(struct ktest *t)
 	u64 timeout;
 
 	REQUIRE(t, mem);
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	for (; opts.policy <= ISO_PRECISE; opts.policy++) {
 		timeout = lose(1);
 		EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res), 0);

@@ -311,10 +311,8 @@ static void a_fault_waits_for_a_walk(struct ktest *t)
 {
 	u64 faults;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!begin(t, NULL))
 		return;
 	EXPECT_EQ(t, unmap_slot(), REGIONS);
@@ -333,10 +331,8 @@ static void a_fault_waits_for_a_walk(struct ktest *t)
 
 static void a_removal_waits_for_a_walk(struct ktest *t)
 {
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!begin(t, NULL))
 		return;
 	s.mem->vm.at_once = RMAP_AT_ONCE;

@@ -127,10 +127,8 @@ static bool second_page_is_mapped(void)
 
 static void the_last_steps_wait_for_their_locks(struct ktest *t)
 {
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!begin(t))
 		return;
 	WAITS_AT(t, "fault.ready", &s.space->lock, second_page_is_mapped,

@@ -8,9 +8,9 @@
  * Locks:      none: one thread runs the tests; ktest_fail alone may be called by others.
  * Invariants: a test starts with a zeroed arena, and leaves no thread running.
  */
+#include "tests/lib/ktest_select.h"
 #include <quarry/account.h>
 #include <quarry/errno.h>
-#include <quarry/ktest.h>
 
 #define MAX_TEST_CPUS 8
 #define MAX_BLOCKS    (PAGEBLOCK_ORDER >= 9 ? 72 : 256)
@@ -19,10 +19,6 @@
 #define ARENA_SIZE    (2UL << 20)
 BUILD_ASSERT(MAX_BLOCKS * (PAGEBLOCK_PAGES * sizeof(struct page) + sizeof(struct pageblock)) <
 	     ARENA_SIZE - (512UL << 10));
-
-/* The linker makes one array of what KTEST_SUITE puts into the section. */
-extern const struct ktest_suite suites_start[] __asm__("__start_ktest_suites");
-extern const struct ktest_suite suites_end[] __asm__("__stop_ktest_suites");
 
 static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
 static size_t arena_used;
@@ -89,6 +85,17 @@ void ktest_skip(struct ktest *t, const char *why)
 {
 	t->skipped = true;
 	skip_reason = why;
+}
+
+bool ktest_needs_cpus(struct ktest *t, unsigned nr)
+{
+	static char why[32];
+
+	if (ktest_cpus() >= nr)
+		return true;
+	ksnprintf(why, sizeof(why), "needs %u CPUs", nr);
+	ktest_skip(t, why);
+	return false;
 }
 
 int ktest_start_memory(struct memory *mem)
@@ -307,80 +314,12 @@ static bool run_test(const struct ktest_suite *s, unsigned i, unsigned nr, u64 s
 	return t.failures == 0;
 }
 
-/* Does the name at @p, @len characters long, stand for test @i of @s: SUITE or SUITE.TEST? */
-static bool names(const char *p, size_t len, const struct ktest_suite *s, unsigned i)
-{
-	const char *test = s->cases[i].name;
-	size_t n = strlen(s->name);
-
-	if (len < n || strncmp(p, s->name, n) != 0)
-		return false;
-	return len == n || (p[n] == '.' && len - n - 1 == strlen(test) && !strncmp(p + n + 1, test, strlen(test)));
-}
-
-/* Up to the next comma. */
-static size_t name_length(const char *p)
-{
-	size_t len = 0;
-
-	while (p[len] && p[len] != ',')
-		len++;
-	return len;
-}
-
-/* Is test @i of @s among the comma-separated names in @list? */
-static bool listed(const char *list, const struct ktest_suite *s, unsigned i)
-{
-	for (;; list++) {
-		size_t len = name_length(list);
-
-		if (names(list, len, s, i))
-			return true;
-		list += len;
-		if (!*list)
-			return false;
-	}
-}
-
-/* By the numbers of enum ktest_tag. */
-static const char *const tag_names[NR_KTEST_TAGS] = {"", "contract", "cost", "inside"};
-
-static enum ktest_tag tag_of(const struct ktest_suite *s, unsigned i)
-{
-	if (s->cases[i].tag != KTEST_TAG_OF_SUITE)
-		return s->cases[i].tag;
-	if (s->flags & KTEST_MOSTLY_COST)
-		return KTEST_TAG_COST;
-	return s->flags & KTEST_MOSTLY_INSIDE ? KTEST_TAG_INSIDE : KTEST_TAG_CONTRACT;
-}
-
-static bool is_tag(const char *which)
-{
-	unsigned tag;
-
-	for (tag = KTEST_TAG_CONTRACT; tag < NR_KTEST_TAGS; tag++)
-		if (!strcmp(which, tag_names[tag]))
-			return true;
-	return false;
-}
-
-static bool selected(const struct ktest_suite *s, unsigned i, const char *which)
-{
-	if (!strcmp(which, "all"))
-		return !(s->flags & KTEST_EXTRA);
-	if (!strcmp(which, "quick"))
-		return s->flags & KTEST_QUICK;
-	if (is_tag(which))
-		return !(s->flags & KTEST_EXTRA) && !strcmp(which, tag_names[tag_of(s, i)]);
-	return listed(which, s, i);
-}
-
 static unsigned nr_selected(const struct ktest_suite *s, const char *which)
 {
 	unsigned i, nr = 0;
 
 	for (i = 0; i < s->nr_cases; i++)
-		nr += selected(s, i, which);
+		nr += ktest_selected(s, i, which);
 	return nr;
 }
 
@@ -390,83 +329,11 @@ static unsigned run_suite(const struct ktest_suite *s, const char *which, unsign
 
 	printk("  KTAP version 1\n  1..%u\n", nr_selected(s, which));
 	for (i = 0; i < s->nr_cases; i++)
-		if (selected(s, i, which))
+		if (ktest_selected(s, i, which))
 			failed += !run_test(s, i, ++n, seed);
 	failed += !check_whole(&kernel_memory, "");
 	printk("%s %u %s\n", failed ? "not ok" : "ok", nr, s->name);
 	return failed;
-}
-
-/* Every name of @which must be that of a test; its length is that of the first one that is not, or 0. */
-static size_t unknown_name(const char **which)
-{
-	const struct ktest_suite *s;
-	const char *p = *which;
-	unsigned i;
-	size_t len;
-
-	for (;; p += len + 1) {
-		bool found = false;
-
-		len = name_length(p);
-		for (s = suites_start; s < suites_end; s++)
-			for (i = 0; i < s->nr_cases; i++)
-				found |= names(p, len, s, i);
-		if (!found) {
-			*which = p;
-			return len ? len : 1;
-		}
-		if (!p[len])
-			return 0;
-	}
-}
-
-static void report_unknown(const char *name, size_t len)
-{
-	const struct ktest_suite *s;
-	char known[128] = " all quick none contract cost inside";
-	size_t used = strlen(known);
-
-	printk("selftest: no suite or test \"%.*s\"\n", (int)len, name);
-	for (s = suites_start; s < suites_end; s++) {
-		if (used + 1 + strlen(s->name) >= sizeof(known)) {
-			printk("selftest: known:%s\n", known);
-			used = 0;
-		}
-		used += (size_t)ksnprintf(known + used, sizeof(known) - used, " %s", s->name);
-	}
-	printk("selftest: known:%s\n", known);
-}
-
-static bool is_group(const char *which)
-{
-	return !strcmp(which, "all") || !strcmp(which, "quick") || !strcmp(which, "none") || is_tag(which);
-}
-
-/* Is there a test of each name?  -EINVAL, and said, if not. */
-static int check_names(const char *which)
-{
-	const char *unknown = which;
-	size_t len = is_group(which) ? 0 : unknown_name(&unknown);
-
-	if (!len)
-		return 0;
-	report_unknown(unknown, len);
-	return -EINVAL;
-}
-
-int ktest_list(const char *which)
-{
-	const struct ktest_suite *s;
-	unsigned i;
-
-	if (check_names(which))
-		return -EINVAL;
-	for (s = suites_start; s < suites_end; s++)
-		for (i = 0; i < s->nr_cases; i++)
-			if (selected(s, i, which))
-				printk("%s.%s %s\n", s->name, s->cases[i].name, tag_names[tag_of(s, i)]);
-	return 0;
 }
 
 int ktest_run(const char *which, u64 seed)
@@ -474,7 +341,7 @@ int ktest_run(const char *which, u64 seed)
 	unsigned nr = 0, failed = 0, tests = 0;
 	const struct ktest_suite *s;
 
-	if (check_names(which))
+	if (ktest_check_names(which))
 		return -EINVAL;
 	for (s = suites_start; s < suites_end; s++)
 		nr += nr_selected(s, which) > 0;

@@ -65,10 +65,8 @@ void race_migrate_end(struct ktest *t, struct race_migrate *r, unsigned cpu)
 
 bool stage_begin(struct ktest *t, struct stage *st, const char *point)
 {
-	if (ktest_cpus() < 3) {
-		ktest_skip(t, "needs 3 CPUs");
+	if (!ktest_needs_cpus(t, 3))
 		return false;
-	}
 	*st = (struct stage){.t = t};
 	if (!scene_begin_filled(t, &st->s, 4))
 		return false;

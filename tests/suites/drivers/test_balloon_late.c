@@ -71,10 +71,8 @@ static void a_move_does_not_change_what_is_lent(struct ktest *t)
 	unsigned i;
 	int err;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs two CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	REQUIRE(t, begin(t));
 	follow_test = t;
 	ask_for(32);

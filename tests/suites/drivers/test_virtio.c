@@ -341,10 +341,8 @@ static void answer_late(void *arg)
 
 static void a_late_answer_is_waited_for(struct ktest *t)
 {
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs two CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	REQUIRE(t, begin(t, 8, mute));
 	dev.dev.patience_ns = 100000000;
 	ktest_start(1, answer_late, NULL);

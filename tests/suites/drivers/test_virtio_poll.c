@@ -117,13 +117,6 @@ static void end(struct ktest *t)
 	virtqueue_free(&queue);
 }
 
-static bool has_two_cpus(struct ktest *t)
-{
-	if (ktest_cpus() < 2)
-		ktest_skip(t, "needs two CPUs");
-	return ktest_cpus() >= 2;
-}
-
 /* All jobs through the ring, as many out as it holds. */
 static void run_jobs(struct ktest *t)
 {
@@ -154,7 +147,7 @@ static void a_device_that_polls_sees_whole_buffers(struct ktest *t)
 	uintptr_t most;
 	unsigned i;
 
-	if (!has_two_cpus(t))
+	if (!ktest_needs_cpus(t, 2))
 		return;
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (most = 1; most <= HELD_MAX; most += HELD_MAX - 1) {
@@ -173,7 +166,7 @@ static void an_answer_may_come_before_the_device_is_told(struct ktest *t)
 {
 	u32 seq, wrong = 0;
 
-	if (!has_two_cpus(t))
+	if (!ktest_needs_cpus(t, 2))
 		return;
 	REQUIRE(t, begin(t, 2));
 	ktest_start(1, device, (void *)1);

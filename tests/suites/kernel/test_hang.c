@@ -34,10 +34,8 @@ static void only_cpus_that_are_online_hang(struct ktest *t)
 {
 	EXPECT_EQ(t, fault_hang_start(&h, nr_cpus, SHORT_NS), -ENODEV);
 	EXPECT_EQ(t, fault_hang_start(&h, ~0u, SHORT_NS), -ENODEV);
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	REQUIRE(t, cpu_down(1) == 0);
 	EXPECT_EQ(t, fault_hang_start(&h, 1, SHORT_NS), -ENODEV);
 	REQUIRE(t, cpu_up(1) == 0);
@@ -45,10 +43,8 @@ static void only_cpus_that_are_online_hang(struct ktest *t)
 
 static void deaf_cpus_answer_when_their_time_is_over(struct ktest *t)
 {
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	REQUIRE(t, fault_hang_start(&h, 1, SHORT_NS) == 0);
 	EXPECT_EQ(t, h.cpu, 1);
 	/* What asks may be on that CPU itself, which serves it before it hangs, or after. */
@@ -63,10 +59,8 @@ static void deaf_cpus_answer_when_they_are_released(struct ktest *t)
 	static const u64 ever[] = {WAIT_FOREVER, WAIT_FOREVER - 1};
 	unsigned i;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	for (i = 0; i < ARRAY_SIZE(ever); i++) {
 		REQUIRE(t, fault_hang_start(&h, arch_cpu_id() == 1 ? 0 : 1, ever[i]) == 0);
 		EXPECT_EQ(t, h.until, WAIT_FOREVER);

@@ -221,10 +221,8 @@ static void answer_comes_after_fn_returned(struct ktest *t)
 {
 	unsigned other = ktest_cpus() - 1, round;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	for (round = 0; round < 50; round++) {
 		struct slow slow = {0, 0};
 

@@ -41,10 +41,8 @@ static void waiting_for_a_sender_that_has_died_ends_in_time(struct ktest *t)
 	u64 timeout = smp_timeout_ns, before = READ_ONCE(smp_stats.silent);
 	struct stopped s = {0};
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	ktest_start(1, call_itself, &s);
 	while (!load_acquire(&s.inside))
 		thread_yield();
@@ -84,10 +82,8 @@ static void a_call_to_a_cpu_that_has_gone_is_withdrawn(struct ktest *t)
 	struct closed c = {0};
 	u32 runs = 0;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	ktest_start(1, close_for_a_while, &c);
 	while (!load_acquire(&c.is))
 		thread_yield();

@@ -29,9 +29,9 @@ static void look(void *arg)
 /* From a CPU that does not rest while it looks. */
 static void on_cpu_0(struct ktest *t, void (*fn)(void *))
 {
-	if (ktest_cpus() < 2)
-		ktest_skip(t, "needs 2 CPUs");
-	else if (!strcmp(cmdline_get("idle_tick", "slow"), "fast"))
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!strcmp(cmdline_get("idle_tick", "slow"), "fast"))
 		ktest_skip(t, "idle_tick=fast");
 	else
 		ktest_on_cpu(0, fn, t);

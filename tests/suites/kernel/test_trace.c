@@ -208,10 +208,8 @@ static void run_short_on(struct ktest *t, unsigned cpus)
 	struct trace trace;
 	unsigned long before;
 
-	if (ktest_cpus() < cpus) {
-		ktest_skip(t, "needs more CPUs");
+	if (!ktest_needs_cpus(t, cpus))
 		return;
-	}
 	REQUIRE(t, parse_short(&trace));
 	run_short(t, &trace, 1, &one);
 	EXPECT_EQ(t, one.peak_pages, trace.peak_pages);

@@ -51,8 +51,7 @@ static void it_waits_for_every_cpu(struct ktest *t)
 		ktest_join(cpu);
 		EXPECT(t, late.asked);
 	}
-	if (ktest_cpus() < 2)
-		ktest_skip(t, "needs 2 CPUs");
+	ktest_needs_cpus(t, 2);
 }
 
 /* ---- a CPU that changes something all the time ---- */
@@ -83,10 +82,8 @@ static void nothing_changes_while_it_looks(struct ktest *t)
 	u32 before;
 
 	REQUIRE(t, mem);
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	late.zone = &mem->zones[ZONE_NORMAL];
 	changed = enough = 0;
 	ktest_start(1, change_all_the_time, NULL);
@@ -147,10 +144,8 @@ static void one_goes_on_at_a_time(struct ktest *t)
 	unsigned i, turn;
 	bool held = false;
 
-	if (ktest_cpus() < 3) {
-		ktest_skip(t, "needs 3 CPUs");
+	if (!ktest_needs_cpus(t, 3))
 		return;
-	}
 	for (i = 0; i < 2; i++) {
 		c[i] = (struct checker){.mem = build_memory(t, 1, NULL, specs, 1), .err = 1};
 		REQUIRE(t, c[i].mem);

@@ -164,10 +164,8 @@ static void users_do_not_notice(struct ktest *t)
 	unsigned cpu;
 	u64 before;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!frag_begin(t))
 		return;
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)

@@ -248,10 +248,8 @@ static void disable_works_while_all_cpus_allocate(struct ktest *t)
 /* An allocated page, everything else free, no cache holding anything; CPU 1 is about to free it. */
 static bool prepare_race(struct ktest *t, struct race_free *race)
 {
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return false;
-	}
 	race->mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	if (!race->mem)
 		return false;
@@ -336,10 +334,8 @@ static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
 	struct race_free race = {.point = "free.push_pending", .until_call = true};
 	pfn_t pfn;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	race.mem = all_caching(t);
 	REQUIRE(t, race.mem);
 	EXPECT_EQ(t, alloc_on(1, race.mem, GFP_MOVABLE, 0, 1, &race.page), 1);
@@ -382,10 +378,8 @@ static void second_disable_returns_after_the_round(struct ktest *t)
 	struct second first = {.zone = NULL}, second = {.zone = NULL};
 	unsigned turn;
 
-	if (ktest_cpus() < 4) {
-		ktest_skip(t, "needs 4 CPUs");
+	if (!ktest_needs_cpus(t, 4))
 		return;
-	}
 	if (!prepare_race(t, &race))
 		return;
 	first.zone = second.zone = test_zone(race.mem, ZONE_MOVABLE);

@@ -174,10 +174,8 @@ static void drains_asked_for_together_share_a_round(struct ktest *t)
 	unsigned i, turn = 0;
 	struct memory *mem;
 
-	if (ktest_cpus() < 4) {
-		ktest_skip(t, "needs 4 CPUs");
+	if (!ktest_needs_cpus(t, 4))
 		return;
-	}
 	mem = cached_on(t, 1u << 1);
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
@@ -213,10 +211,8 @@ static void a_round_under_way_is_not_shared(struct ktest *t)
 	struct memory *mem;
 	unsigned turn = 0;
 
-	if (ktest_cpus() < 4) {
-		ktest_skip(t, "needs 4 CPUs");
+	if (!ktest_needs_cpus(t, 4))
 		return;
-	}
 	mem = cached_on(t, 1u << 1);
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, pages), 2);
@@ -248,10 +244,8 @@ static void masked_drain_misses_a_push_under_way(struct ktest *t)
 	struct race_free race = {.point = "free.push_pending"};
 	struct memory *mem;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	mem = cached_on(t, 0);
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);

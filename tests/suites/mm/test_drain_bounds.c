@@ -26,10 +26,8 @@ static void cpus_without_a_cache_are_not_asked(struct ktest *t)
 	struct asking a = {.drained = -1};
 	struct memory_config cfg;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	REQUIRE(t, bare_config(t, &cfg, 0, 4));
 	cfg.nr_cpus = 1;
 	a.mem = cfg.alloc(cfg.arg, sizeof(*a.mem));
@@ -142,10 +140,8 @@ static void one_round_at_a_time(struct ktest *t)
 {
 	struct turn turn = {.mem = ktest_memory(t, 0, 2, 0)};
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	REQUIRE(t, turn.mem);
 	for (turn.what = 0; turn.what < NR_ROUNDS; turn.what++) {
 		turn.done = 0;

@@ -117,13 +117,6 @@ static void hold_end(struct ktest *t, const char *what, int line)
 		EXPECT_EQ(t, err_, 0);                                                             \
 	} while (0)
 
-static bool alone(struct ktest *t)
-{
-	if (ktest_cpus() < 2)
-		ktest_skip(t, "needs two CPUs");
-	return ktest_cpus() < 2;
-}
-
 /* ---- spaces ---- */
 
 static struct vm_scene s;
@@ -160,7 +153,7 @@ static u64 look_table(void)
 
 static void a_space_changes_under_its_locks(struct ktest *t)
 {
-	if (alone(t) || !scene_begin(t, &s, 8))
+	if (!ktest_needs_cpus(t, 2) || !scene_begin(t, &s, 8))
 		return;
 	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_WRITE), 0);
 	OBEYS(t, a_mutex, &s.space->change, look_regions,
@@ -221,7 +214,7 @@ static void a_fault_takes_the_locks(struct ktest *t)
 	struct tlb_gather g;
 	struct page *page;
 
-	if (alone(t) || !scene_begin(t, &s, 8))
+	if (!ktest_needs_cpus(t, 2) || !scene_begin(t, &s, 8))
 		return;
 	OBEYS(t, a_spin, &s.space->pt.lock, look_table, vm_fault(s.space, page_at(0), VM_READ));
 	OBEYS(t, a_spin, &s.space->lock, look_free, vm_fault(s.space, page_at(1), VM_READ));
@@ -244,7 +237,7 @@ static void objects_and_spaces_are_listed_under_a_lock(struct ktest *t)
 	struct vm_space *space = NULL;
 	struct page *page = NULL;
 
-	if (alone(t) || !scene_begin(t, &s, 8))
+	if (!ktest_needs_cpus(t, 2) || !scene_begin(t, &s, 8))
 		return;
 	OBEYS(t, a_spin, &s.mem->vm.lock, NULL,
 	    vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &object));
@@ -270,7 +263,7 @@ static void reclaim_looks_at_pages_under_their_locks(struct ktest *t)
 	struct page *page;
 	pfn_t pfn;
 
-	if (alone(t) || !scene_begin_pager(t, &s, 4, &scene_pager, NULL))
+	if (!ktest_needs_cpus(t, 2) || !scene_begin_pager(t, &s, 4, &scene_pager, NULL))
 		return;
 	EXPECT_EQ(t, vm_object_supply(s.object, 0, NULL), 0);
 	page = page_in(s.object, 0);
@@ -309,7 +302,7 @@ static void what_changes_a_memory_is_one_at_a_time(struct ktest *t)
 	struct oom_seen seen = {0};
 	bool again;
 
-	if (alone(t))
+	if (!ktest_needs_cpus(t, 2))
 		return;
 	REQUIRE(t, mem);
 	OBEYS(t, the_rounds, mem, NULL, check_memory(mem, &v));
@@ -351,7 +344,7 @@ static void a_span_grows_under_a_lock(struct ktest *t)
 	static const struct memory_arrays holding = {
 	    .map = map_and_hold, .unmap = test_unmap, .grow = test_grow, .shrink = test_shrink};
 
-	if (alone(t))
+	if (!ktest_needs_cpus(t, 2))
 		return;
 	larger = one_node(t);
 	REQUIRE(t, larger);
@@ -366,7 +359,7 @@ static void memories_are_listed_under_a_lock(struct ktest *t)
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 2}};
 	struct memory *mem = NULL;
 
-	if (alone(t))
+	if (!ktest_needs_cpus(t, 2))
 		return;
 	WAITS(t, a_spin, &memories_lock, NULL, mem = build_memory(t, 1, NULL, specs, 1));
 	REQUIRE(t, mem);
@@ -391,7 +384,7 @@ static void movable_pages_change_under_the_lock_of_the_lists(struct ktest *t)
 	struct zone *zone;
 	struct page *page;
 
-	if (alone(t))
+	if (!ktest_needs_cpus(t, 2))
 		return;
 	REQUIRE(t, mov_begin(t, mem));
 	zone = &mem->zones[ZONE_MOVABLE];
@@ -414,7 +407,7 @@ static void an_area_has_one_user_at_a_time(struct ktest *t)
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
 	struct page *page;
 
-	if (alone(t))
+	if (!ktest_needs_cpus(t, 2))
 		return;
 	REQUIRE(t, mem && !cma_create(&cma, "test", mem, PAGEBLOCK_PAGES, PAGEBLOCK_PAGES));
 	OBEYS(t, a_mutex, &cma.lock, NULL, cma_alloc(&cma, 1, 0, &page));
@@ -431,7 +424,7 @@ static void a_handle_has_a_lock(struct ktest *t)
 	struct handle handles[1] = {{.page = NULL}};
 	struct handle_table table;
 
-	if (alone(t) || !mem)
+	if (!ktest_needs_cpus(t, 2) || !mem)
 		return;
 	handle_table_init(&table, mem, handles, 1);
 	EXPECT_EQ(t, handle_alloc(&table, 0, 0, GFP_NOWAIT, 7), 0);

@@ -12,10 +12,8 @@
 
 static bool hold_free(struct ktest *t, struct race_free *race)
 {
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return false;
-	}
 	race->mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	if (!race->mem)
 		return false;
@@ -112,10 +110,8 @@ static void precise_finds_what_was_allocated_before_the_round(struct ktest *t)
 	struct zone *zone;
 	pfn_t block;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	late.mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
 	REQUIRE(t, late.mem);
 	zone = test_zone(late.mem, ZONE_NORMAL);

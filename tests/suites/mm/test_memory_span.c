@@ -48,10 +48,8 @@ static struct memory *two_movable(struct ktest *t, struct failing *f)
 	const pfn_t start = START + BLOCK(2 * SIZE);
 	struct memory *mem;
 
-	if (ktest_cpus() < 3) {
-		ktest_skip(t, "needs 3 CPUs");
+	if (!ktest_needs_cpus(t, 3))
 		return NULL;
-	}
 	mem = growing(t, 2, specs, ARRAY_SIZE(specs));
 	if (!mem || add_memory(mem, start, BLOCK(2), 0))
 		return NULL;

@@ -297,10 +297,8 @@ static void an_owner_is_drained_when_no_move_uses_it(struct ktest *t)
 	struct memory *mem;
 	unsigned i;
 
-	if (ktest_cpus() < 3) {
-		ktest_skip(t, "needs 3 CPUs");
+	if (!ktest_needs_cpus(t, 3))
 		return;
-	}
 	mem = ktest_memory(t, 0, 0, BLOCKS);
 	REQUIRE(t, mov_begin(t, mem));
 	ops = mov_ops;

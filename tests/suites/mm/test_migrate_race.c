@@ -140,10 +140,8 @@ static void nothing_is_written_behind_the_copy(struct ktest *t)
 	struct race_migrate r;
 	u64 value = 0;
 
-	if (ktest_cpus() < 3) {
-		ktest_skip(t, "needs 3 CPUs");
+	if (!ktest_needs_cpus(t, 3))
 		return;
-	}
 	if (!scene_begin_filled(t, &s, 2))
 		return;
 	w.space = s.space;
@@ -176,10 +174,8 @@ static void change_before_the_shootdown(struct ktest *t, int (*change)(struct vm
 	struct race_migrate r;
 	struct vm_scene s;
 
-	if (ktest_cpus() < 3) {
-		ktest_skip(t, "needs 3 CPUs");
+	if (!ktest_needs_cpus(t, 3))
 		return;
-	}
 	if (!scene_begin_filled(t, &s, 2))
 		return;
 	w.space = s.space;
@@ -269,10 +265,8 @@ static void an_unmapping_keeps_its_page_until_all_have_answered(struct ktest *t)
 	struct page *page;
 	int err;
 
-	if (ktest_cpus() < 3) {
-		ktest_skip(t, "needs 3 CPUs");
+	if (!ktest_needs_cpus(t, 3))
 		return;
-	}
 	if (!scene_begin_filled(t, &s, 2))
 		return;
 	d.space = s.space;
@@ -332,10 +326,8 @@ static void no_write_goes_unnoticed(struct ktest *t)
 	struct vm_scene s;
 	u32 round, turns, written = 0;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!scene_begin_filled(t, &s, 2))
 		return;
 	w.s = &s;

@@ -236,10 +236,8 @@ static void a_cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
 	struct trace_hit hit[2];
 	struct memory *mem;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	REQUIRE(t, bare_config(t, &cfg, 0, BLOCKS));
 	cfg.nr_cpus = 1;
 	mem = cfg.alloc(cfg.arg, sizeof(*mem));

@@ -151,10 +151,8 @@ static void an_offline_gets_the_lock_in_its_turn(struct ktest *t)
 	unsigned round;
 
 	REQUIRE(t, mem);
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	ktest_start(1, take_again, &g);
 	for (round = 0; round < ROUNDS; round++) {
 		EXPECT_EQ(t, offline_pages(mem, BLOCK(2), GOING, &opts, NULL), 0);

@@ -271,10 +271,8 @@ static void a_free_under_way_is_found_by_the_one_round(struct ktest *t)
 	struct memory *mem;
 	unsigned p;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
 	REQUIRE(t, mem);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
@@ -320,10 +318,8 @@ static void redrain_fetches_what_its_first_drain_missed(struct ktest *t)
 	struct memory *mem;
 	pfn_t start;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
 	REQUIRE(t, mem);
 	race.mem = mem;
@@ -360,10 +356,8 @@ static void a_page_freed_meanwhile_on_another_cpu_is_caught(struct ktest *t)
 	struct scene s;
 	unsigned p;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!set_scene(t, &s))
 		return;
 	EXPECT_EQ(t, handle_free(&table, 0), 0);

@@ -57,10 +57,8 @@ static void a_cpu_that_stands_still_is_waited_for(struct ktest *t)
 	struct stall s = {.ns = STALL_NS};
 	unsigned p;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	s.mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2);
 	REQUIRE(t, s.mem);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
@@ -85,10 +83,8 @@ static void the_deadline_ends_that_wait(struct ktest *t)
 	    .on_isolated = begin_stall, .arg = &s};
 	struct offline_result res;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	s.mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2);
 	REQUIRE(t, s.mem && take_page(t, &s));
 	EXPECT_EQ(t, offline_pages(s.mem, s.start, BLOCK(4), &opts, &res), -ETIMEDOUT);
@@ -178,10 +174,8 @@ static void a_deaf_cpu_gives_no_turns(struct ktest *t)
 	struct stall s = {.ns = STALL_NS};
 	u64 since;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	s.mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2);
 	REQUIRE(t, s.mem && take_page(t, &s));
 	begin_stall(&s);

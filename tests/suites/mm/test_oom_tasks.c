@@ -126,10 +126,8 @@ static void one_task_is_killed_and_the_others_finish(struct ktest *t)
 	u64 until;
 	unsigned i;
 
-	if (ktest_cpus() < 4) {
-		ktest_skip(t, "needs 4 CPUs");
+	if (!ktest_needs_cpus(t, 4))
 		return;
-	}
 	if (!make_tasks(t))
 		return;
 	nr_killed = 0;

@@ -126,10 +126,8 @@ static void an_offline_waits_for_a_report(struct ktest *t)
 	struct mm_fail fail;
 	unsigned i;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs two CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	REQUIRE(t, mem);
 	nr_given = take(mem, given, MANY);
 	for (i = 0; i < nr_given && zone_of(mem, given[i])->kind != ZONE_NORMAL;)

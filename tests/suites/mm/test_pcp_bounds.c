@@ -381,10 +381,8 @@ static void inner_switches_ask_nobody(struct ktest *t)
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	struct zone *zone;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT(t, asks(t, zone, zone_pcp_disable));

@@ -126,10 +126,8 @@ static void what_was_not_copied_is_not_counted_so(struct ktest *t)
 	struct page *page;
 	struct vm_scene s;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!scene_begin_filled(t, &s, 3))
 		return;
 	page = page_in(s.object, 1);

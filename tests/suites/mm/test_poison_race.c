@@ -179,10 +179,8 @@ static void who_keeps_it_is_not_waited_for_without_end(struct ktest *t)
 	u64 began;
 	pfn_t pfn;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!scene_begin_filled(t, &v, 3))
 		return;
 	page = page_in(v.object, 1);

@@ -130,10 +130,8 @@ static void what_became_a_hole_meanwhile_is_no_memory(struct ktest *t)
 	struct zone *zone;
 	unsigned i;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	mem = without_descriptors(t);
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);

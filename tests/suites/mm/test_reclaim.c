@@ -20,10 +20,8 @@ static struct memory *starve(struct ktest *t, unsigned cpu)
 	struct memory *mem;
 	struct zone *zone;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return NULL;
-	}
 	mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	if (!mem)
 		return NULL;

@@ -293,10 +293,8 @@ static void what_is_done_to_a_page_counts_until_it_is_judged(struct ktest *t)
 {
 	unsigned i;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!begin(t))
 		return;
 	WRITE_ONCE(late, 0);

@@ -56,10 +56,8 @@ static void who_touches_a_page_being_cleaned_waits(struct ktest *t)
 	struct vm_scene s;
 	u64 value = 0;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!begin(t, &s, 2))
 		return;
 	write_pages(t, 0, 2, 5);

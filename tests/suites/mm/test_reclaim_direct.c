@@ -370,10 +370,8 @@ static void a_drain_is_served_between_two_batches(struct ktest *t)
 {
 	struct vm_scene s;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!begin(t, &s, 0))
 		return;
 	map_all(t, &s, true);

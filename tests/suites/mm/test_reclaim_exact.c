@@ -422,10 +422,8 @@ static void a_batch_wakes_who_waits_for_it(struct ktest *t)
 	unsigned long nr;
 	struct vm_scene s;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!begin(t, &s, 0))
 		return;
 	/* The run shall go on to the last page. */

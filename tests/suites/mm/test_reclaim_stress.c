@@ -83,10 +83,8 @@ static bool count_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 
 static bool load_begin(struct ktest *t)
 {
-	if (ktest_cpus() < 4) {
-		ktest_skip(t, "needs 4 CPUs");
+	if (!ktest_needs_cpus(t, 4))
 		return false;
-	}
 	memset(&load, 0, sizeof(load));
 	load.t = t;
 	if (!store_scene(t, &load.s, &store, PAGES))

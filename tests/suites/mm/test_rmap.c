@@ -104,10 +104,8 @@ static void others_get_the_lock_in_a_pause(struct ktest *t)
 	struct vm_scene s;
 	unsigned round;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!scene_begin(t, &s, SLOTS))
 		return;
 	s.mem->vm.at_once = 1;

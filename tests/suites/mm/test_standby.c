@@ -359,10 +359,8 @@ static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 
 static void nobody_dies_while_standby_memory_waits_for_a_lock(struct ktest *t)
 {
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	nobody_dies_for(t, GFP_KERNEL);
 	nobody_dies_for(t, GFP_MOVABLE);
 }

@@ -255,10 +255,8 @@ static void change_under_a_neighbour(struct ktest *t, unsigned pages, int still,
 	struct vm_scene s;
 	u64 rounds;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	if (!scene_begin(t, &s, pages))
 		return;
 	n.space = s.space;

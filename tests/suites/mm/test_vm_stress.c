@@ -59,10 +59,8 @@ static bool load_begin(struct ktest *t, unsigned pages)
 {
 	unsigned cpu;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return false;
-	}
 	memset(&load, 0, sizeof(load));
 	load.t = t;
 	load.pages = pages;
@@ -232,10 +230,8 @@ static void pages_move_while_mappings_come_and_go(struct ktest *t)
 	struct migrate_stats stats = {0};
 	unsigned cpu, round, i, again = 0;
 
-	if (ktest_cpus() < 2) {
-		ktest_skip(t, "needs 2 CPUs");
+	if (!ktest_needs_cpus(t, 2))
 		return;
-	}
 	memset(&load, 0, sizeof(load));
 	load.t = t;
 	load.pages = PAGES / 2;
