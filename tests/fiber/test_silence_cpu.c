@@ -30,7 +30,7 @@ static pfn_t leave_in_cache(struct ktest *t, struct memory *mem, unsigned cpu)
 static void expect_all_free(struct ktest *t, struct memory *mem)
 {
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 }
 
 /* ---- cpu_down ---- */
@@ -218,7 +218,7 @@ static void offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct 
 		deaf_end(&deaf);
 		EXPECT_EQ(t, o.err, 0);
 		EXPECT_EQ(t, o.res.rounds, 1);
-		expect_clean(t, o.mem);
+		expect_sound(t, o.mem);
 		EXPECT_EQ(t, online_pages(o.mem, o.start, PAGEBLOCK_PAGES, NULL), 0);
 		expect_all_free(t, o.mem);
 	}
@@ -348,7 +348,7 @@ static void an_allocation_beside_a_dead_cpu_fails_in_time(struct ktest *t)
 		alloc_one(mem);
 		EXPECT(t, !got);
 		EXPECT_TOOK(t, arch_clock_ns() - began, 0);
-		expect_clean(t, mem);
+		expect_sound(t, mem);
 		deaf_end(&deaf);
 		dead_comes_back(t, cpu);
 		alloc_one(mem);

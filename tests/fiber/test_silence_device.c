@@ -85,7 +85,7 @@ static void offline_of_lent_pages_ends_at_its_deadline(struct ktest *t)
 		EXPECT_TOOK(t, arch_clock_ns() - began, S);
 		EXPECT_EQ(t, res.fail.why, WHY_DEADLINE);
 		EXPECT_EQ(t, block_of(res.fail.pfn), block);
-		expect_clean(t, balloon.mem);
+		expect_sound(t, balloon.mem);
 		/* It answers after all: what it was told holds, and no more. */
 		late = 0;
 		EXPECT(t, dev.kept[queue]);
@@ -145,7 +145,7 @@ static void cpu_down_beside_a_silent_device_succeeds_at_once(struct ktest *t)
 	began = arch_clock_ns();
 	EXPECT_EQ(t, cpu_down(2), 0);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
-	expect_clean(t, balloon.mem);
+	expect_sound(t, balloon.mem);
 	/* The answer finds it where it is now. */
 	late = 0;
 	pretend_answer(&dev, INFLATE, 0);

@@ -15,7 +15,7 @@ static void expect_named(struct ktest *t, struct memory *mem, const char *name, 
 	expect_said(t, mem, name, line);
 }
 
-static void expect_clean(struct ktest *t, struct memory *mem, int line)
+static void expect_sound(struct ktest *t, struct memory *mem, int line)
 {
 	struct mm_violation v = {.what = NULL};
 	int err = check_memory(mem, &v);
@@ -46,7 +46,7 @@ static struct memory *amid(struct ktest *t, struct zone **zone)
 	if (memory_ready(mem) || memory_start(mem))
 		return NULL;
 	*zone = &mem->zones[ZONE_NORMAL];
-	expect_clean(t, mem, __LINE__);
+	expect_sound(t, mem, __LINE__);
 	*pageblock_of(mem, BLOCK(FIRST - 1)) = *pageblock_of(mem, BLOCK(END)) = *pageblock_of(mem, BLOCK(FIRST));
 	pageblock_of(mem, BLOCK(FIRST - 1))->nr_free = pageblock_of(mem, BLOCK(END))->nr_free = 1;
 	return mem;
@@ -64,7 +64,7 @@ static void what_is_in_no_zone_is_not_looked_at(struct ktest *t)
 	struct memory *mem = amid(t, &zone);
 
 	REQUIRE(t, mem);
-	expect_clean(t, mem, __LINE__);
+	expect_sound(t, mem, __LINE__);
 	/* In it, to the first and the last pageblock. */
 	PLANT(t, mem, pageblock_of(mem, BLOCK(FIRST))->nr_free, 1, "I-N1 free pages of a pageblock");
 	PLANT(t, mem, pageblock_of(mem, BLOCK(END - 1))->nr_free, 1, "I-N1 free pages of a pageblock");
@@ -145,12 +145,12 @@ static void a_reclaim_list_has_no_page_of_outside(struct ktest *t)
 		spin_unlock_irqrestore(&zone->lock, flags);
 		page = pfn_to_page_in(mem, pfn);
 		page_cas_state(page, PG_ALLOC, PG_LRU);
-		expect_clean(t, mem, __LINE__); /* it has no owner, so it is on no list */
+		expect_sound(t, mem, __LINE__); /* it has no owner, so it is on no list */
 		page->owner = mem;
 		page->prev = page->next = (u32)PFN_NONE;
 		expect_named(t, mem, "I-N5 pages in state LRU and on lists", __LINE__);
 		*list = (struct lru_list){.head = (u32)pfn, .tail = (u32)pfn, .nr = 1};
-		expect_clean(t, mem, __LINE__);
+		expect_sound(t, mem, __LINE__);
 		PLANT(t, mem, page->owner, NULL, "I-N5 page on a reclaim list");
 		*list = empty;
 		page->owner = NULL;
@@ -172,7 +172,7 @@ static void every_zone_is_looked_at(struct ktest *t)
 		specs[i] = (struct zone_spec){(u8)i, ZONE_MOVABLE, 1};
 	mem = build_memory(t, MAX_NODES, NULL, specs, MAX_NODES);
 	REQUIRE(t, mem);
-	expect_clean(t, mem, __LINE__);
+	expect_sound(t, mem, __LINE__);
 	last = &mem->zones[MAX_ZONES - 1];
 	none = &mem->zones[MAX_ZONES - 2];
 	EXPECT(t, zone_has_span(last) && !zone_has_span(none));

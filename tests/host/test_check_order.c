@@ -28,10 +28,10 @@ static void a_page_in_use(struct ktest *t)
 	page->word = PAGE_WORD(1, PG_ALLOC, 0);
 	FIRST(t, mem, "I-S2 references cover pins");
 	page->pincount = 0;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	/* Who has an owner is on a list only in state LRU. */
 	page->owner = mem;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	page->owner = NULL;
 	end(t, mem);
 }
@@ -84,11 +84,11 @@ static void a_reserved_block(struct ktest *t)
 	empty_all(mem);
 	zone->managed -= 2;
 	two->word = PAGE_WORD(1, PG_RESERVED, 1);
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	two->word |= PAGE_F_HAS_HWPOISON;
 	two[1].word = PAGE_F_HWPOISON;
 	zone->nr_doomed = 1;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	PLANT(t, mem, two->word, two->word | PAGE_DIRTY, "I-S1 word of a reserved head");
 	zone->managed++;
 	FIRST(t, mem, "I-N2");
@@ -149,7 +149,7 @@ static void what_a_pageblock_says(struct ktest *t)
 	/* What is wholly free may have been reported. */
 	pb = pageblock_of(mem, block == BLOCK(4) ? BLOCK(5) : BLOCK(4));
 	pb->bits |= PB_REPORTED;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	pb->bits &= (u8)~PB_REPORTED;
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &one), 1);
 	empty_all(mem);
@@ -175,12 +175,12 @@ static void what_an_offline_pageblock_says(struct ktest *t)
 	words = pfn_to_page_in(mem, BLOCK(5));
 	after = pfn_to_page_in(mem, BLOCK(6));
 	EXPECT_EQ(t, word_state(after->word), PG_HWPOISON);
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	/* Where it counts no broken page nobody looks at its words; else at those of its own pages. */
 	words[PAGEBLOCK_PAGES - 1].word = PAGE_F_HWPOISON;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	off->nr_poisoned = 1;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	PLANT(t, mem, off->nr_poisoned, 2, "I-N6 flagged pages offline");
 	words[0].word |= PAGE_F_HWPOISON;
 	PLANT(t, mem, off->nr_poisoned, 1, "I-N6 flagged pages offline");
@@ -235,7 +235,7 @@ static void a_list(struct ktest *t)
 	    "I-B8 list longer");
 	PLANT(t, mem, low->free[MAX_ORDER][MT_MOVABLE].head, (u32)BLOCK(5) + 1, "I-N4 listed page's zone");
 	low->end_pfn = end_pfn;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	head[1].prev = 7;
 	PLANT(t, mem, list->head, list->head + 1, "I-B1 listed page");
 	/* Isolated, or of another type. */
@@ -347,7 +347,7 @@ static void a_stack(struct ktest *t)
 	PLANT(t, mem, pcp->capacity[stack], 1, "I-P1 more cached");
 	FIRST(t, mem, "I-P6");
 	zone->pcp_depth = 0;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	/* A page in the span, of another zone. */
 	end_pfn = low->end_pfn;
 	low->end_pfn = zone->end_pfn;
@@ -383,7 +383,7 @@ static void a_cached_page_of_an_isolated_pageblock(struct ktest *t)
 	pageblock_set_isolated(zone, block, true);
 	spin_unlock_irqrestore(&zone->lock, flags);
 	WRITE_ONCE(mem->iso_pending, 1);
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	WRITE_ONCE(mem->iso_pending, 0);
 	FIRST(t, mem, "I-I5");
 	slot = mem->pcp[0]->slot[zone_stack(zone, 0, MT_UNMOVABLE)];

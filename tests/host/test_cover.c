@@ -252,7 +252,7 @@ static void what_is_reserved_is_named(struct ktest *t)
 	EXPECT_EQ(t, test_pages_isolated(mem, 0, PAGEBLOCK_PAGES, &fail), -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_RESERVED);
 	undo_isolate_page_range(mem, 0, PAGEBLOCK_PAGES);
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 }
 
 static void handles_out_of_range_are_refused(struct ktest *t)

@@ -225,7 +225,7 @@ static void expect_untouched(struct ktest *t, struct memory *mem, const struct s
 	EXPECT(t, !pageblock_isolated(pageblock_of(mem, start)));
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - 1);
 	EXPECT_EQ(t, s->owner.users, 0);
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 }
 
 static void refuse_then_agree(struct ktest *t, int isolate, int migrate, int want)

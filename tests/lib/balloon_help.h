@@ -175,7 +175,7 @@ static inline void expect_lent(struct ktest *t, unsigned long nr)
 	EXPECT_EQ(t, balloon.nr, nr);
 	EXPECT_EQ(t, said_actual(), nr);
 	expect_list(t);
-	expect_clean(t, balloon.mem);
+	expect_sound(t, balloon.mem);
 }
 
 /* A pageblock of zone MOVABLE with lent pages in it. */

@@ -22,13 +22,13 @@ static inline struct memory *sound_memory(struct ktest *t)
 		return NULL;
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page), 1);
 	empty_all(mem);
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	return mem;
 }
 
 static inline void end(struct ktest *t, struct memory *mem)
 {
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
 }
 

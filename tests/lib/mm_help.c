@@ -214,13 +214,3 @@ void make_hole(struct ktest *t, struct memory *mem, pfn_t pfn)
 	pageblock_set_state(zone, pfn, PB_HOLE);
 	spin_unlock_irqrestore(&zone->lock, flags);
 }
-
-void expect_clean(struct ktest *t, struct memory *mem)
-{
-	struct mm_violation v = {.what = NULL};
-	int err = check_memory(mem, &v);
-
-	if (err)
-		ktest_fail(t, __FILE__, __LINE__, "check_memory: %d %s: pfn %#lx have %ld want %ld", err,
-		    v.what ? v.what : "?", v.pfn, (long)v.have, (long)v.want);
-}

@@ -7,6 +7,7 @@
 #define QUARRY_TESTS_MM_HELP_H
 
 #include "mm/mm_priv.h"
+#include "tests/lib/sound_help.h"
 #include <quarry/ktest.h>
 
 #define TEST_MAX_CPUS   8
@@ -90,8 +91,5 @@ void census_compare(struct ktest *t, const struct census *a, const struct census
 
 /* Turn the free pageblock at @pfn into one that has no memory. */
 void make_hole(struct ktest *t, struct memory *mem, pfn_t pfn);
-
-/* check_memory in the middle of a test. */
-void expect_clean(struct ktest *t, struct memory *mem);
 
 #endif

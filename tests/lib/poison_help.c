@@ -31,21 +31,11 @@ bool is_retired(const struct memory *mem, pfn_t pfn)
 	return page_word(pfn_to_page_in(mem, pfn)) == (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON);
 }
 
-void expect_whole(struct ktest *t, struct memory *mem)
-{
-	struct mm_violation v = {.what = NULL};
-	int err = check_memory(mem, &v);
-
-	if (err)
-		ktest_fail(t, __FILE__, __LINE__, "check_memory: %d %s: pfn %#lx have %#lx want %#lx", err,
-		    v.what ? v.what : "?", v.pfn, v.have, v.want);
-}
-
 void expect_poisoned(struct ktest *t, struct memory *mem, unsigned long nr)
 {
 	EXPECT_EQ(t, nr_poisoned(mem), nr);
 	EXPECT_EQ(t, nr_flagged(mem), nr);
-	expect_whole(t, mem);
+	expect_sound(t, mem);
 }
 
 void expect_never_allocated(struct ktest *t, struct memory *mem, pfn_t pfn)

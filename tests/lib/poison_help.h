@@ -6,6 +6,7 @@
 #define QUARRY_TESTS_POISON_HELP_H
 
 #include "tests/lib/mm_test.h"
+#include "tests/lib/sound_help.h"
 #include <quarry/poison.h>
 
 /* All flagged pages, by the counts. */
@@ -17,9 +18,6 @@ unsigned long nr_flagged(struct memory *mem);
 bool is_flagged(const struct memory *mem, pfn_t pfn);
 
 bool is_retired(const struct memory *mem, pfn_t pfn);
-
-/* check_memory in the middle of a test. */
-void expect_whole(struct ktest *t, struct memory *mem);
 
 /* Exactly so many pages are flagged, by counts and by flags, and the checker finds nothing. */
 void expect_poisoned(struct ktest *t, struct memory *mem, unsigned long nr);

@@ -66,16 +66,6 @@ void scene_end(struct ktest *t, struct vm_scene *s)
 	EXPECT(t, LIST_EMPTY(&s->mem->vm.objects));
 }
 
-void expect_sound(struct ktest *t, struct memory *mem)
-{
-	struct mm_violation v = {.what = NULL};
-	int err = check_memory(mem, &v);
-
-	if (err)
-		ktest_fail(t, __FILE__, __LINE__, "check_memory: %d %s: pfn %#lx have %ld want %ld", err,
-		    v.what ? v.what : "?", v.pfn, (long)v.have, (long)v.want);
-}
-
 struct page *page_in(struct vm_object *object, u32 index)
 {
 	u64 slot;

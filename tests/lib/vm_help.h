@@ -8,6 +8,7 @@
 
 #include "mm/vm_priv.h"
 #include "tests/lib/soft_mmu.h"
+#include "tests/lib/sound_help.h"
 #include <quarry/ktest.h>
 
 /* Pageblocks: room for the tables of a few spaces, and for some hundred pages of data. */
@@ -45,9 +46,6 @@ bool scene_begin_filled(struct ktest *t, struct vm_scene *s, unsigned nr);
 
 /* All goes, and all has come back. */
 void scene_end(struct ktest *t, struct vm_scene *s);
-
-/* check_memory in the middle of a test. */
-void expect_sound(struct ktest *t, struct memory *mem);
 
 /* The page in a slot; NULL: empty, a marker, or lost. */
 struct page *page_in(struct vm_object *object, u32 index);

@@ -178,7 +178,6 @@ static inline void end(struct ktest *t)
 static inline void expect_units(struct ktest *t, unsigned blocks, unsigned used)
 {
 	unsigned long online = 0;
-	struct mm_violation v;
 	pfn_t pfn;
 
 	for (pfn = config.addr >> PAGE_SHIFT; pfn < mem->end_pfn; pfn += PAGEBLOCK_PAGES) {
@@ -191,8 +190,7 @@ static inline void expect_units(struct ktest *t, unsigned blocks, unsigned used)
 	EXPECT_EQ(t, config.plugged_size, blocks * BLOCK_BYTES);
 	EXPECT_EQ(t, vm.nr_plugged * vm.unit, blocks * PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, online, used);
-	if (check_memory(mem, &v))
-		ktest_fail(t, __FILE__, __LINE__, "check_memory: %s at %#lx", v.what, v.pfn);
+	expect_sound(t, mem);
 }
 
 #endif

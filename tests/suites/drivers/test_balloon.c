@@ -237,7 +237,7 @@ static void who_finds_it_broken_tells_the_thread(struct ktest *t)
 		ask_for(5);
 		EXPECT_EQ(t, balloon_follow(&balloon), -EIO);
 		EXPECT_EQ(t, balloon.nr, 3);
-		expect_clean(t, balloon.mem);
+		expect_sound(t, balloon.mem);
 		end(t);
 	}
 }
@@ -376,7 +376,7 @@ static void free_memory_is_reported_once(struct ktest *t)
 	EXPECT(t, sum >= TEST_BLOCKS);
 	EXPECT_EQ(t, balloon.reported, sum);
 	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_REPORTED), sum);
-	expect_clean(t, balloon.mem);
+	expect_sound(t, balloon.mem);
 	/* What was wanted meanwhile is free again, and the second time it is the first for that. */
 	EXPECT_EQ(t, balloon_report(&balloon), 0);
 	drain_all_pages(balloon.mem, NULL);
@@ -440,7 +440,7 @@ static void a_report_that_is_not_answered_is_taken_back(struct ktest *t)
 	EXPECT_EQ(t, balloon_report(&balloon), -EIO);
 	EXPECT_EQ(t, dev.resets, resets + 1);
 	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_REPORTED), 0);
-	expect_clean(t, balloon.mem);
+	expect_sound(t, balloon.mem);
 	end(t);
 }
 

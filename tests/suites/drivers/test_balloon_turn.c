@@ -91,7 +91,7 @@ static void a_broken_device_has_no_further_turn(struct ktest *t)
 		EXPECT(t, says(text, words));
 		EXPECT(t, dev.resets > resets && dev.status == 0);
 		EXPECT(t, balloon.nr == 0 && balloon.first == (u32)PFN_NONE);
-		expect_clean(t, balloon.mem);
+		expect_sound(t, balloon.mem);
 		end(t);
 	}
 }

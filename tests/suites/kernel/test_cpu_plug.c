@@ -25,7 +25,7 @@ static void a_cpu_is_gone_and_comes_again(struct ktest *t)
 		EXPECT_EQ(t, cpu_up(cpu), -ENODEV);
 		EXPECT_EQ(t, cpu_down(cpu), -EALREADY);
 		EXPECT_EQ(t, cpu_unplug(cpu), -EALREADY);
-		expect_clean(t, &kernel_memory);
+		expect_sound(t, &kernel_memory);
 		REQUIRE(t, cpu_plug(cpu) == 0);
 		EXPECT(t, cpu_is_parked(cpu) && !cpu_is_absent(cpu));
 		EXPECT(t, !cpumask_test(cpu_online_mask, cpu));
@@ -37,7 +37,7 @@ static void a_cpu_is_gone_and_comes_again(struct ktest *t)
 	}
 	EXPECT_EQ(t, READ_ONCE(smp_stats.spurious_calls), spurious);
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
-	expect_clean(t, &kernel_memory);
+	expect_sound(t, &kernel_memory);
 }
 
 static void wrong_requests_change_nothing(struct ktest *t)

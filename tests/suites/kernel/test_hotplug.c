@@ -23,7 +23,7 @@ static void each_cpu_goes_and_comes_back(struct ktest *t)
 		EXPECT_EQ(t, cached_by(cpu), 0);
 		EXPECT_EQ(t, capacity_of(cpu), 0);
 		EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
-		expect_clean(t, &kernel_memory);
+		expect_sound(t, &kernel_memory);
 		REQUIRE(t, cpu_up(cpu) == 0);
 		EXPECT_EQ(t, strcmp(cpu_state_name(cpu), "online"), 0);
 		EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
@@ -31,7 +31,7 @@ static void each_cpu_goes_and_comes_back(struct ktest *t)
 		ktest_on_cpu(cpu, warm_caches, NULL);
 		EXPECT(t, cached_by(cpu) > 0);
 	}
-	expect_clean(t, &kernel_memory);
+	expect_sound(t, &kernel_memory);
 }
 
 static void wrong_requests_change_nothing(struct ktest *t)
@@ -75,7 +75,7 @@ static void the_last_one_stays(struct ktest *t)
 		warm_caches(NULL);
 		EXPECT_EQ(t, zone_pcp_disable(big_zone()), 0);
 		EXPECT_EQ(t, zone_pcp_enable(big_zone()), 0);
-		expect_clean(t, &kernel_memory);
+		expect_sound(t, &kernel_memory);
 		for (cpu = 0; cpu < nr_boot_cpus; cpu++)
 			EXPECT_EQ(t, cpu_up(cpu), cpu == last ? -EALREADY : 0);
 	}
@@ -118,7 +118,7 @@ static void a_private_memory_is_told_too(struct ktest *t)
 	EXPECT_EQ(t, cpu_down(cpu), 0);
 	EXPECT(t, !pcp_zone_nonempty(mem, cpu, zone));
 	EXPECT_EQ(t, capacity_sum(zone, cpu), 0);
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	EXPECT_EQ(t, cpu_up(cpu), 0);
 	EXPECT_EQ(t, capacity_sum(zone, cpu), on);
 }
@@ -140,7 +140,7 @@ static void a_cpu_comes_up_with_caches_off(struct ktest *t)
 	EXPECT_EQ(t, capacity_sum(zone, cpu), 0);
 	ktest_on_cpu(cpu, warm_caches, NULL);
 	EXPECT(t, !pcp_zone_nonempty(&kernel_memory, cpu, zone));
-	expect_clean(t, &kernel_memory);
+	expect_sound(t, &kernel_memory);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 	EXPECT_EQ(t, capacity_sum(zone, cpu), on);
 	/* And off while it is up, on while it is down. */

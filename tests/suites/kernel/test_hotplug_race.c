@@ -118,7 +118,7 @@ static void hotplug_against(struct ktest *t, void (*const turns[])(struct worker
 	for (cpu = 0; cpu < nr_boot_cpus; cpu++)
 		if (!cpumask_test(cpu_online_mask, cpu))
 			EXPECT_EQ(t, cpu_up(cpu), 0);
-	expect_clean(t, &kernel_memory);
+	expect_sound(t, &kernel_memory);
 }
 
 static void calls_and_drains_go_on(struct ktest *t)
@@ -312,7 +312,7 @@ static void a_check_finds_a_silent_cpu(struct ktest *t)
 	smp_timeout_ns = TIMEOUT_NS;
 	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_NS) == 0);
 	ender = thread_start("ender", 1, end_once_reported, &hang);
-	expect_clean(t, &kernel_memory);
+	expect_sound(t, &kernel_memory);
 	smp_timeout_ns = timeout;
 	thread_join(ender);
 	fault_hang_end(&hang);
@@ -354,7 +354,7 @@ static void one_that_does_not_park_is_dead_until_it_does(struct ktest *t)
 	EXPECT(t, wait_for(is_parked, &cpu));
 	EXPECT_EQ(t, cached_by(cpu), 0);
 	EXPECT_EQ(t, cpu_up(cpu), 0);
-	expect_clean(t, &kernel_memory);
+	expect_sound(t, &kernel_memory);
 }
 
 /* Who waits for the answer of a CPU that shall go, and is deaf, is waited for, and gets its answer. */

@@ -234,7 +234,7 @@ static void ended_tasks_leave_nothing(struct ktest *t)
 	/* One page of each size may be kept although it is empty; a lost object of each thread fills more. */
 	EXPECT(t, after.slab <= before.slab + 8);
 	EXPECT(t, LIST_EMPTY(&kernel_memory.vm.spaces) && LIST_EMPTY(&kernel_memory.vm.objects));
-	expect_clean(t, &kernel_memory);
+	expect_sound(t, &kernel_memory);
 }
 
 KTEST_SUITE(task, 0, KTEST(exit_status_comes_back), KTEST(last_thread_ends_the_task), KTEST(calls_keep_registers),

@@ -22,7 +22,7 @@ static void sound_memory_passes(struct ktest *t)
 	EXPECT_EQ(t, start_isolate_page_range(mem, BLOCK(5), BLOCK(1), ISO_PRECISE, NULL), 0);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(6), BLOCK(1), NULL, NULL), 0);
 	make_hole(t, mem, BLOCK(7));
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	undo_isolate_page_range(mem, BLOCK(5), BLOCK(1));
 	restore_plan(test_zone(mem, ZONE_NORMAL));
 }
@@ -211,7 +211,7 @@ static void bad_caches_are_found(struct ktest *t)
 	pcp->capacity[stack] = 2;
 	EXPECT_EQ(t, free_on(0, mem, 0, 2, two), 2);
 	EXPECT_EQ(t, pcp->count[stack], 2);
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	PLANT(t, mem, pcp->capacity[stack], 1, "I-P1 more cached");
 	PLANT(t, mem, pcp->count[stack], 1, "I-P4");
 	PLANT(t, mem, pcp->count[none], 1, "I-P1 the stack of capacity 0");

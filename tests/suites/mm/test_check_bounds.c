@@ -29,9 +29,9 @@ static void bad_flags_are_found(struct ktest *t)
 	two->word |= PAGE_F_HAS_HWPOISON;
 	two[1].word = PAGE_F_HWPOISON;
 	zone->nr_doomed = 1;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	PLANT(t, mem, two->word, two->word | PAGE_F_HWPOISON, "I-N6 doomed");
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	PLANT(t, mem, two[1].word, PAGE_F_HWPOISON | PAGE_DIRTY, "I-B3 tail");
 	two->word &= ~PAGE_F_HAS_HWPOISON;
 	two[1].word = 0;
@@ -40,7 +40,7 @@ static void bad_flags_are_found(struct ktest *t)
 	empty_all(mem);
 	/* Retired. */
 	EXPECT_EQ(t, mem_memory_failure(mem, BLOCK(5), 0, NULL), 0);
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	retired = free;
 	pb = pageblock_of(mem, BLOCK(5));
 	PLANT(t, mem, retired->mapcount, 1, "I-H2");
@@ -51,7 +51,7 @@ static void bad_flags_are_found(struct ktest *t)
 	PLANT(t, mem, pb->nr_poisoned, 2, "I-N6 retired");
 	PLANT(t, mem, pb->nr_poisoned, 0, "I-N6 retired");
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(5), BLOCK(1), NULL, NULL), 0);
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	off = pb;
 	PLANT(t, mem, off->nr_poisoned, 2, "I-N6 flagged pages offline");
 	PLANT(t, mem, retired->word, 0u, "I-N6 flagged pages offline");
@@ -88,11 +88,11 @@ static void bad_standby_is_found(struct ktest *t)
 	PLANT(t, mem, off->zone, other->id, "I-N4");
 	zone->standby = BLOCK(6);
 	zone->standby_end = BLOCK(8);
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	PLANT(t, mem, off->nr_poisoned, 1, "I-N6 flagged standby");
 	PLANT(t, mem, off->nr_poisoned, PAGEBLOCK_PAGES - 1, "I-N6 flagged standby");
 	off->nr_poisoned = PAGEBLOCK_PAGES;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	off->nr_poisoned = 0;
 	PLANT(t, mem, zone->standby, BLOCK(5), "I-O4");
 	PLANT(t, mem, zone->standby, BLOCK(6) - 1, "I-O4");
@@ -118,14 +118,14 @@ static void zones_may_overlap(struct ktest *t)
 	start_pfn = high->start_pfn;
 	low->end_pfn = high->end_pfn;
 	high->start_pfn = low->start_pfn;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	PLANT(t, mem, high->start_pfn, start_pfn + BLOCK(1), "I-N4 zone of a pageblock");
 	PLANT(t, mem, high->end_pfn, high->end_pfn - BLOCK(1), "I-N4 zone of a pageblock");
 	PLANT(t, mem, low->start_pfn, BLOCK(1), "I-N4 listed page");
 	PLANT(t, mem, low->end_pfn, BLOCK(3), "I-N4");
 	PLANT(t, mem, low->free[MAX_ORDER][MT_MOVABLE].head, (u32)BLOCK(5), "I-N4 listed page's zone");
 	high->start_pfn = start_pfn;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	low->end_pfn = end_pfn;
 	end(t, mem);
 }
@@ -143,12 +143,12 @@ static void what_is_just_right_is_sound(struct ktest *t)
 	zone = test_zone(mem, ZONE_NORMAL);
 	memcpy(wmark, zone->wmark, sizeof(wmark));
 	zone->wmark[WMARK_MIN] = zone->wmark[WMARK_LOW] = zone->wmark[WMARK_HIGH];
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	memcpy(zone->wmark, wmark, sizeof(wmark));
 	page->word++;
 	page->mapcount = 1;
 	page->pincount = 1;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	PLANT(t, mem, page->pincount, 2, "I-S2 references cover pins");
 	PLANT(t, mem, page->mapcount, 2, "I-S2 references cover pins");
 	page->mapcount = page->pincount = 0;
@@ -159,7 +159,7 @@ static void what_is_just_right_is_sound(struct ktest *t)
 	room = zone->managed / 16 / mem->nr_cpus;
 	saved = (u16)room;
 	zone->pcp_capacity[0][MT_MOVABLE] = saved;
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	PLANT(t, mem, zone->pcp_capacity[0][MT_MOVABLE], (u16)(saved + 1), "I-P7");
 	zone_plan_capacity(zone, 0);
 	end(t, mem);

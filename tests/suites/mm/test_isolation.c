@@ -101,7 +101,7 @@ static void undo_restores_everything(struct ktest *t)
 		EXPECT_EQ(t, during.block[3].nr_free, before.block[3].nr_free);
 		EXPECT_EQ(t, during.block[3].bits, before.block[3].bits | PB_ISOLATED);
 		EXPECT_EQ(t, during.block[3].stack[0] % STACKS_PER_ZONE, STACK_NONE);
-		expect_clean(t, mem);
+		expect_sound(t, mem);
 		unisolate(mem, 0, nr, policies[p]);
 		census_take(&after, mem);
 		census_compare(t, &before, &after);
@@ -412,7 +412,7 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 	}
 	/* The plan of 6 was more than the zone's share. */
 	restore_plan(zone);
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	undo_isolate_page_range(mem, block, BLOCK(1));
 }
 

@@ -56,7 +56,7 @@ static void free_range_goes_and_comes_back(struct ktest *t)
 		for (i = 0; i < 16; i++)
 			EXPECT_EQ(t, pageblock_state(pageblock_of(mem, BLOCK(i))),
 			    i >= 4 && i < 12 ? PB_OFFLINE : PB_ONLINE);
-		expect_clean(t, mem);
+		expect_sound(t, mem);
 		EXPECT_EQ(t, online_pages(mem, BLOCK(4), BLOCK(8), &fail), 0);
 		EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_FORCED), forced + 1);
 		census_take(&after, mem);
@@ -75,7 +75,7 @@ static void a_part_of_an_offline_range_comes_back(struct ktest *t)
 	EXPECT_EQ(t, offline(mem, BLOCK(2), BLOCK(4), ISO_PRECISE, NULL), 0);
 	EXPECT_EQ(t, online_pages(mem, BLOCK(3), BLOCK(1), NULL), 0);
 	EXPECT_EQ(t, test_zone(mem, ZONE_MOVABLE)->managed, BLOCK(5));
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	EXPECT_EQ(t, online_pages(mem, BLOCK(4), BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(1), NULL), 0);
 	census_take(&after, mem);
@@ -139,7 +139,7 @@ static void movable_objects_are_moved(struct ktest *t)
 			EXPECT_EQ(t, handle_verify(&table, h), 0);
 			EXPECT(t, ALIGN_DOWN(handle_pfn(&table, h), BLOCK(4)) != start);
 		}
-		expect_clean(t, mem);
+		expect_sound(t, mem);
 		EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
 	}
 	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_OK), table.moved);

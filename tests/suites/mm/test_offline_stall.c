@@ -71,7 +71,7 @@ static void a_cpu_that_stands_still_is_waited_for(struct ktest *t)
 		ktest_join(1);
 		EXPECT_EQ(t, s.err, 0);
 		EXPECT_EQ(t, res.rounds, 1);
-		expect_clean(t, s.mem);
+		expect_sound(t, s.mem);
 		EXPECT_EQ(t, online_pages(s.mem, s.start, BLOCK(4), NULL), 0);
 	}
 }

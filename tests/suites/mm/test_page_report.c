@@ -32,7 +32,7 @@ static void a_walk_goes_on_where_it_stopped(struct ktest *t)
 		memcpy(all + total, blocks, nr * sizeof(*all));
 		total += nr;
 		/* On no list while they are out, and not taken twice. */
-		expect_clean(t, mem);
+		expect_sound(t, mem);
 		EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - total * PAGEBLOCK_PAGES);
 	}
 	EXPECT(t, total > TEST_BLOCKS / 2);
@@ -95,7 +95,7 @@ static void use_is_noticed(struct ktest *t)
 	}
 	EXPECT_EQ(t, start_isolate_page_range(mem, block, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
 	EXPECT(t, reported(mem, block));
-	expect_clean(t, mem);
+	expect_sound(t, mem);
 	undo_isolate_page_range(mem, block, PAGEBLOCK_PAGES);
 	EXPECT(t, reported(mem, block));
 	EXPECT_EQ(t, offline_pages(mem, block, PAGEBLOCK_PAGES, NULL, NULL), 0);

@@ -471,7 +471,7 @@ static void pages_come_and_go_before_memory_start(struct ktest *t)
 	}
 	EXPECT_EQ(t, mm_event_sum(&own, EV_PCP_REFILL), 0);
 	EXPECT_EQ(t, own.zones[ZONE_NORMAL].nr_free, cfg.end_pfn);
-	expect_clean(t, &own);
+	expect_sound(t, &own);
 }
 
 KTEST_SUITE(pcp, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(capacity_0_sends_everything_the_slow_way),

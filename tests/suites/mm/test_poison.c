@@ -235,7 +235,7 @@ static void a_pageblock_of_which_nothing_is_left(struct ktest *t)
 	EXPECT_EQ(t, pageblock_of(mem, BLOCK(1))->nr_free, 0);
 	EXPECT_EQ(t, mem_poisoned(mem).retired, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(3));
-	expect_whole(t, mem);
+	expect_sound(t, mem);
 	for (pfn = BLOCK(1); pfn < BLOCK(2); pfn++)
 		EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 	EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 4);
@@ -432,7 +432,7 @@ static void many_ask_at_once(struct ktest *t)
 		EXPECT_EQ(t, asker[cpu].wrong, 0);
 	}
 	EXPECT_EQ(t, nr_poisoned(mem), nr_flagged(mem));
-	expect_whole(t, mem);
+	expect_sound(t, mem);
 	for (pfn = BLOCK(1); pfn < BLOCK(1) + 8; pfn++)
 		mem_unpoison_page(mem, pfn);
 	EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 4);
