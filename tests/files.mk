@@ -2,6 +2,7 @@
 
 # Only hosted; linked behind the others, so they run last: a broken allocator makes them wait.
 HOST_TEST_SRCS += tests/host/judge_help.c
+HOST_TEST_SRCS += tests/host/judge_handles.c
 HOST_TEST_SRCS += tests/host/play_help.c
 HOST_TEST_SRCS += tests/host/test_faults.c
 HOST_TEST_SRCS += tests/host/test_cover.c
@@ -76,6 +77,12 @@ TEST_SRCS += tests/lib/plant_help.c
 TEST_SRCS += tests/lib/pretend_virtio.c
 TEST_SRCS += tests/lib/pretend_pci.c
 TEST_SRCS += tests/lib/pci_help.c
+TEST_SRCS += tests/lib/acpi_help.c
+TEST_SRCS += tests/lib/check_help.c
+TEST_SRCS += tests/lib/slots_help.c
+TEST_SRCS += tests/lib/text_help.c
+TEST_SRCS += tests/lib/balloon_help.c
+TEST_SRCS += tests/lib/vmem_help.c
 TEST_SRCS += tests/suites/kernel/test_lock.c
 TEST_SRCS += tests/suites/kernel/test_wait.c
 TEST_SRCS += tests/suites/kernel/test_smp.c

@@ -12,9 +12,9 @@
 
 static bool begin_patient(struct ktest *t)
 {
-	bool begun = begin(t);
+	bool begun = balloon_begin(t);
 
-	dev.dev.patience_ns = PATIENCE;
+	pretend_dev.dev.patience_ns = PATIENCE;
 	return begun;
 }
 
@@ -59,7 +59,7 @@ static void follow_begin(struct ktest *t, int cpu)
 static void follow_end(void)
 {
 	store_release(&stop, 1u);
-	wake_up(&dev.dev.wq);
+	wake_up(&pretend_dev.dev.wq);
 	thread_join(follower);
 }
 
@@ -75,10 +75,10 @@ static void offline_of_lent_pages_ends_at_its_deadline(struct ktest *t)
 
 	REQUIRE(t, begin_patient(t));
 	for (queue = INFLATE; queue <= DEFLATE; queue++) {
-		ask_for((u32)PAGEBLOCK_PAGES);
+		balloon_ask_for((u32)PAGEBLOCK_PAGES);
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
 		block = block_with_lent(t);
-		late = 1u << queue;
+		balloon_late = 1u << queue;
 		began = arch_clock_ns();
 		EXPECT_EQ(
 		    t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, &res), -ETIMEDOUT);
@@ -87,17 +87,17 @@ static void offline_of_lent_pages_ends_at_its_deadline(struct ktest *t)
 		EXPECT_EQ(t, block_of(res.fail.pfn), block);
 		expect_sound(t, balloon.mem);
 		/* It answers after all: what it was told holds, and no more. */
-		late = 0;
-		EXPECT(t, dev.kept[queue]);
-		pretend_answer(&dev, queue, 0);
+		balloon_late = 0;
+		EXPECT(t, pretend_dev.kept[queue]);
+		pretend_answer(&pretend_dev, queue, 0);
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
 		expect_lent(t, PAGEBLOCK_PAGES);
 		EXPECT_EQ(t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL, NULL), 0);
 		EXPECT_EQ(t, online_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL), 0);
-		ask_for(0);
+		balloon_ask_for(0);
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
 	}
-	end(t);
+	balloon_end(t);
 }
 
 static void offline_of_lent_pages_succeeds_once_the_device_is_given_up(struct ktest *t)
@@ -108,25 +108,25 @@ static void offline_of_lent_pages_succeeds_once_the_device_is_given_up(struct kt
 	u64 began;
 
 	REQUIRE(t, begin_patient(t));
-	ask_for((u32)PAGEBLOCK_PAGES);
+	balloon_ask_for((u32)PAGEBLOCK_PAGES);
 	follow_begin(t, -1);
 	thread_sleep(100 * MS);
 	EXPECT_EQ(t, followed, 0);
 	block = block_with_lent(t);
-	resets = dev.resets;
-	late = 1u << INFLATE | 1u << DEFLATE;
+	resets = pretend_dev.resets;
+	balloon_late = 1u << INFLATE | 1u << DEFLATE;
 	began = arch_clock_ns();
 	EXPECT_EQ(t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, NULL), 0);
 	EXPECT_TOOK(t, arch_clock_ns() - began, GIVEN_UP);
 	follow_end();
 	EXPECT_EQ(t, followed, -EIO);
-	EXPECT(t, dev.resets > resets);
+	EXPECT(t, pretend_dev.resets > resets);
 	EXPECT_EQ(t, balloon.nr, 0);
 	EXPECT_EQ(t, online_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL), 0);
 	/* An interrupt of a device that has been reset. */
-	virtio_interrupt(&dev.dev, 1);
+	virtio_interrupt(&pretend_dev.dev, 1);
 	EXPECT_EQ(t, balloon_follow(&balloon), -EIO);
-	end(t);
+	balloon_end(t);
 }
 
 /* ---- cpu_down ---- */
@@ -137,27 +137,27 @@ static void cpu_down_beside_a_silent_device_succeeds_at_once(struct ktest *t)
 	u64 began, down;
 
 	REQUIRE(t, begin_patient(t));
-	late = 1u << INFLATE;
-	ask_for(5);
+	balloon_late = 1u << INFLATE;
+	balloon_ask_for(5);
 	follow_begin(t, 2);
 	thread_sleep(100 * MS);
-	EXPECT(t, dev.kept[INFLATE]);
+	EXPECT(t, pretend_dev.kept[INFLATE]);
 	began = arch_clock_ns();
 	EXPECT_EQ(t, cpu_down(2), 0);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
 	expect_sound(t, balloon.mem);
 	/* The answer finds it where it is now. */
-	late = 0;
-	pretend_answer(&dev, INFLATE, 0);
+	balloon_late = 0;
+	pretend_answer(&pretend_dev, INFLATE, 0);
 	thread_sleep(100 * MS);
 	EXPECT_EQ(t, followed, 0);
 	expect_lent(t, 5);
 	EXPECT_EQ(t, cpu_up(2), 0);
 	thread_sleep(100 * MS);
 	/* No answer at all. */
-	late = 1u << INFLATE;
+	balloon_late = 1u << INFLATE;
 	began = arch_clock_ns();
-	ask_for(9);
+	balloon_ask_for(9);
 	thread_sleep(100 * MS);
 	down = arch_clock_ns();
 	EXPECT_EQ(t, cpu_down(2), 0);
@@ -166,7 +166,7 @@ static void cpu_down_beside_a_silent_device_succeeds_at_once(struct ktest *t)
 	EXPECT_TOOK(t, arch_clock_ns() - began, GIVEN_UP);
 	EXPECT_EQ(t, followed, -EIO);
 	EXPECT_EQ(t, cpu_up(2), 0);
-	end(t);
+	balloon_end(t);
 }
 
 /* ---- an allocation ---- */
@@ -188,21 +188,21 @@ static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 
 	for (answers = 0; answers < 2; answers++) {
 		if (answers) {
-			end(t);
-			pretend_init(&dev, t, ALL_FEATURES, host);
-			memset(lent, 0, sizeof(lent));
-			REQUIRE(t, balloon_open(&balloon, &dev.dev, t->mem) == 0);
-			dev.dev.patience_ns = PATIENCE;
+			balloon_end(t);
+			pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
+			memset(balloon_lent, 0, sizeof(balloon_lent));
+			REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
+			pretend_dev.dev.patience_ns = PATIENCE;
 		} else {
 			REQUIRE(t, begin_patient(t));
 		}
 		nr_reports = 1; /* the device takes nothing itself */
-		late = 1u << REPORT;
+		balloon_late = 1u << REPORT;
 		reported = 1;
 		began = arch_clock_ns();
 		ktest_start(1, report, &balloon);
 		thread_sleep(100 * MS);
-		EXPECT(t, dev.kept[REPORT]);
+		EXPECT(t, pretend_dev.kept[REPORT]);
 		hoard = (struct hoard){.mem = balloon.mem, .gfp = GFP_MOVABLE};
 		hoard_take(&hoard);
 		EXPECT(t, hoard.nr < ARRAY_SIZE(hoard.page));
@@ -210,9 +210,9 @@ static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 		EXPECT(t, !page);
 		EXPECT(t, arch_clock_ns() - began < S);
 		EXPECT_EQ(t, reported, 1);
-		late = 0;
+		balloon_late = 0;
 		if (answers)
-			pretend_answer(&dev, REPORT, 0);
+			pretend_answer(&pretend_dev, REPORT, 0);
 		ktest_join(1);
 		EXPECT_EQ(t, reported, answers ? 0 : -EIO);
 		EXPECT(t, answers || arch_clock_ns() - began >= GIVEN_UP);
@@ -224,7 +224,7 @@ static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 			EXPECT_EQ(t, mem_free_pages(balloon.mem, page, 0), 0);
 		hoard_give(&hoard);
 	}
-	end(t);
+	balloon_end(t);
 }
 
 KTEST_SUITE(silence_device, 0, KTEST(offline_of_lent_pages_ends_at_its_deadline),

@@ -27,40 +27,40 @@ static void silent_while(struct ktest *t, unsigned blocks)
 	struct page *page;
 	u64 began;
 
-	dev.serve = no_answer;
-	ask_for(blocks);
+	pretend_dev.serve = no_answer;
+	vmem_ask_for(blocks);
 	followed = 1;
-	ktest_start(2, follow, &vm);
+	ktest_start(2, follow, &vmem_dev);
 	thread_sleep(100 * MS);
 	began = arch_clock_ns();
 	EXPECT_EQ(t, followed, 1);
-	EXPECT_EQ(t, offline_pages(mem, 0, PAGEBLOCK_PAGES, NULL, NULL), 0);
-	EXPECT_EQ(t, online_pages(mem, 0, PAGEBLOCK_PAGES, NULL), 0);
+	EXPECT_EQ(t, offline_pages(vmem, 0, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	EXPECT_EQ(t, online_pages(vmem, 0, PAGEBLOCK_PAGES, NULL), 0);
 	EXPECT_EQ(t, cpu_down(2), 0);
-	page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
-	EXPECT(t, page && !mem_free_pages(mem, page, 0));
+	page = mem_alloc_pages(vmem, GFP_MOVABLE, 0);
+	EXPECT(t, page && !mem_free_pages(vmem, page, 0));
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
 	ktest_join(2);
 	EXPECT_TOOK(t, arch_clock_ns() - began + 100 * MS, VIRTIO_PATIENCES * PATIENCE);
 	EXPECT_EQ(t, followed, -EIO);
 	EXPECT_EQ(t, cpu_up(2), 0);
 	/* It is asked nothing more before it is reset; then what is plugged, which is as it was. */
-	EXPECT_EQ(t, virtio_mem_follow(&vm), -EIO);
-	dev.serve = serve;
-	EXPECT_EQ(t, virtio_mem_restart(&vm), 0);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
+	pretend_dev.serve = serve;
+	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	expect_units(t, blocks, blocks);
 }
 
 static void a_device_that_neither_gives_nor_takes_memory_keeps_nobody_waiting(struct ktest *t)
 {
-	REQUIRE(t, begin(t));
-	dev.dev.patience_ns = PATIENCE;
-	ask_for(3);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+	REQUIRE(t, vmem_begin(t));
+	pretend_dev.dev.patience_ns = PATIENCE;
+	vmem_ask_for(3);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	silent_while(t, 5);
 	silent_while(t, 2);
-	end(t);
+	vmem_end(t);
 }
 
 KTEST_SUITE(silence_mem, 0, KTEST(a_device_that_neither_gives_nor_takes_memory_keeps_nobody_waiting));

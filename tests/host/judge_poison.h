@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* judge_poison.h: the world of test_judge_poison.c, and in it the soak of broken memory. */
+/*
+ * judge_poison.h: the world of test_judge_poison.c, and in it the soak of broken memory.  Text on
+ * purpose: it includes the source, which that one suite looks into.
+ */
 #ifndef QUARRY_TESTS_JUDGE_POISON_H
 #define QUARRY_TESTS_JUDGE_POISON_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * play_ask.h: mm/reclaim_ask.c with what it calls made up, for two suites: waits, wake-ups, batches
- * and questions are noted in the text of judge_help.h, and do what the test has said.
+ * and questions are noted in the text of judge_help.h, and do what the test has said.  Text on purpose:
+ * it includes the source, so that each suite has a copy and looks into it.
  */
 #ifndef QUARRY_TESTS_PLAY_ASK_H
 #define QUARRY_TESTS_PLAY_ASK_H

@@ -2,7 +2,8 @@
 /*
  * play_reclaim.h: mm/reclaim.c with all that it calls made up, for two suites: threads, waits,
  * wake-ups, drains, compactions, batches and what stands by are noted in the text of judge_help.h,
- * and do what the test has said.
+ * and do what the test has said.  Text on purpose: it includes the source, so that each suite has a copy
+ * and looks into it.
  */
 #ifndef QUARRY_TESTS_PLAY_RECLAIM_H
 #define QUARRY_TESTS_PLAY_RECLAIM_H

@@ -20,20 +20,21 @@ static void a_page_in_use(struct ktest *t)
 
 	REQUIRE(t, mem);
 	/* Locked is not frozen. */
-	PLANT(t, mem, page->word, PAGE_WORD(0, PG_ALLOC, 0) | PAGE_LOCKED, "I-S1 references of a page in use");
-	page->word = PAGE_WORD(0, PG_ALLOC, 0);
-	expect_figures(t, mem, page_to_pfn_in(mem, page), 0, 1, __LINE__);
-	page->pincount = 2;
+	PLANT(t, mem, kept_page->word, PAGE_WORD(0, PG_ALLOC, 0) | PAGE_LOCKED,
+	    "I-S1 references of a page in use");
+	kept_page->word = PAGE_WORD(0, PG_ALLOC, 0);
+	expect_figures(t, mem, page_to_pfn_in(mem, kept_page), 0, 1, __LINE__);
+	kept_page->pincount = 2;
 	FIRST(t, mem, "I-S1 references of a page in use");
-	page->word = PAGE_WORD(1, PG_ALLOC, 0);
+	kept_page->word = PAGE_WORD(1, PG_ALLOC, 0);
 	FIRST(t, mem, "I-S2 references cover pins");
-	page->pincount = 0;
+	kept_page->pincount = 0;
 	expect_sound(t, mem);
 	/* Who has an owner is on a list only in state LRU. */
-	page->owner = mem;
+	kept_page->owner = mem;
 	expect_sound(t, mem);
-	page->owner = NULL;
-	end(t, mem);
+	kept_page->owner = NULL;
+	sound_end(t, mem);
 }
 
 static void a_head(struct ktest *t)
@@ -45,7 +46,7 @@ static void a_head(struct ktest *t)
 
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
-	odd = pfn_to_page_in(mem, page_to_pfn_in(mem, page) | 1);
+	odd = pfn_to_page_in(mem, page_to_pfn_in(mem, kept_page) | 1);
 	two = pfn_to_page_in(mem, zone->free[1][MT_UNMOVABLE].head);
 	PLANT(t, mem, odd->word, PAGE_WORD(1, PG_ALLOC, MAX_ORDER + 1), "I-B1 order");
 	two->pincount = 1;
@@ -67,8 +68,8 @@ static void a_head(struct ktest *t)
 		sixteen->word = saved;
 	}
 	/* Each lower buddy, and each upper. */
-	PLANT(t, mem, page->word, PAGE_WORD(0, PG_FREE, 0), "I-B5 unmerged buddies");
-	end(t, mem);
+	PLANT(t, mem, kept_page->word, PAGE_WORD(0, PG_FREE, 0), "I-B5 unmerged buddies");
+	sound_end(t, mem);
 }
 
 /* A block that has a broken page and is reserved. */
@@ -100,7 +101,7 @@ static void a_reserved_block(struct ktest *t)
 	two->word = PAGE_WORD(1, PG_ALLOC, 1);
 	EXPECT_EQ(t, free_on(0, mem, 1, 1, &two), 1);
 	empty_all(mem);
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 /* ---- pageblocks ---- */
@@ -153,7 +154,7 @@ static void what_a_pageblock_says(struct ktest *t)
 	pb->bits &= (u8)~PB_REPORTED;
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &one), 1);
 	empty_all(mem);
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 static void what_an_offline_pageblock_says(struct ktest *t)
@@ -205,7 +206,7 @@ static void what_an_offline_pageblock_says(struct ktest *t)
 	zone->standby = standby;
 	zone->standby_end = standby_end;
 	EXPECT_EQ(t, mem_unpoison_page(mem, BLOCK(6)), 0);
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 /* ---- lists ---- */
@@ -246,7 +247,7 @@ static void a_list(struct ktest *t)
 	PLANT(t, mem, *other, ((struct free_list){.head = list->head, .nr = 1}), "I-I1");
 	*pb = saved;
 	PLANT(t, mem, *list, ((struct free_list){.head = (u32)PFN_NONE, .nr = 1}), "I-B7");
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 /* ---- counts of a zone, caches, reclaim lists ---- */
@@ -301,7 +302,7 @@ static void what_a_zone_counts(struct ktest *t)
 	zone->lru[LRU_ACTIVE].tail = (u32)PFN_NONE;
 	FIRST(t, mem, "I-N5 pages that reclaim has taken");
 	zone->nr_reclaiming = 0;
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 static void the_bound_of_the_caches(struct ktest *t)
@@ -317,7 +318,7 @@ static void the_bound_of_the_caches(struct ktest *t)
 	zone->pcp_capacity[0][MT_MOVABLE] = (u16)room;
 	expect_figures(t, mem, zone->id, room * mem->nr_cpus, zone->managed / 16, __LINE__);
 	zone_plan_capacity(zone, 0);
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 /* Two pages of zone MOVABLE in CPU 0's stack. */
@@ -360,7 +361,7 @@ static void a_stack(struct ktest *t)
 	PLANT(t, mem, slot[0], slot[1], "I-P3");
 	empty_all(mem);
 	restore_plan(zone);
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 /* Between the first bit of an isolation and the end of its round caches may still have such pages. */
@@ -376,9 +377,9 @@ static void a_cached_page_of_an_isolated_pageblock(struct ktest *t)
 	zone = test_zone(mem, ZONE_NORMAL);
 	set_plan(zone, 0, MT_UNMOVABLE, 1);
 	zone_plan_capacity(zone, 0); /* within its bound */
-	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &kept_page), 1);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_UNMOVABLE), 1);
-	block = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
+	block = ALIGN_DOWN(page_to_pfn_in(mem, kept_page), PAGEBLOCK_PAGES);
 	flags = spin_lock_irqsave(&zone->lock);
 	pageblock_set_isolated(zone, block, true);
 	spin_unlock_irqrestore(&zone->lock, flags);

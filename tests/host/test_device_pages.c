@@ -39,17 +39,17 @@ static void balloons_give_all_back(struct ktest *t)
 	unsigned i;
 	int err;
 
-	mem = ktest_memory(t, 0, 2, 4);
-	REQUIRE(t, mem);
+	vmem = ktest_memory(t, 0, 2, 4);
+	REQUIRE(t, vmem);
 	for (i = 0; i < ARRAY_SIZE(stops); i++) {
 		const struct stop *s = &stops[i];
 
-		pretend_init(&dev, t, s->offered, keep);
+		pretend_init(&pretend_dev, t, s->offered, keep);
 		if (s->offered == ~0ULL)
-			dev.offered = 1;
-		memcpy(dev.size, s->size, sizeof(s->size));
+			pretend_dev.offered = 1;
+		memcpy(pretend_dev.size, s->size, sizeof(s->size));
 		before = kernel_pages();
-		err = balloon_open(&balloon, &dev.dev, mem);
+		err = balloon_open(&balloon, &pretend_dev.dev, vmem);
 		EXPECT_EQ(t, err, s->err);
 		EXPECT_EQ(t, before - kernel_pages(), s->err ? 0 : s->offered ? 4 : 3);
 		if (!err)
@@ -64,32 +64,33 @@ static void virtio_mem_gives_all_back(struct ktest *t)
 	unsigned how;
 	int err;
 
-	REQUIRE(t, begin(t));
-	virtio_mem_close(&vm);
+	REQUIRE(t, vmem_begin(t));
+	virtio_mem_close(&vmem_dev);
 	/* From here on the small objects have a page. */
 	for (how = 0; how < 5; how++) {
 		before = kernel_pages();
-		dev.size[0] = how == 1 ? 0 : 64;
-		dev.offered = how == 2 ? 1 : 1ULL << VIRTIO_F_VERSION_1;
-		config.block_size = how == 3 ? 12345 : BLOCK_BYTES;
-		set_config();
-		set_fault(how == 4 ? VIRTIO_MEM_REQ_STATE : NO_FAULT, VIRTIO_MEM_RESP_ERROR, false);
-		err = virtio_mem_open(&vm, &dev.dev, mem);
+		pretend_dev.size[0] = how == 1 ? 0 : 64;
+		pretend_dev.offered = how == 2 ? 1 : 1ULL << VIRTIO_F_VERSION_1;
+		vmem_config.block_size = how == 3 ? 12345 : BLOCK_BYTES;
+		vmem_set_config();
+		vmem_set_fault(
+		    how == 4 ? VIRTIO_MEM_REQ_STATE : NO_FAULT, VIRTIO_MEM_RESP_ERROR, false);
+		err = virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem);
 		EXPECT_EQ(t, err, how == 0 ? 0 : how < 3 ? -ENODEV : -EIO);
 		EXPECT_EQ(t, before - kernel_pages(), how ? 0 : 2);
 		if (!err)
-			virtio_mem_close(&vm);
+			virtio_mem_close(&vmem_dev);
 		EXPECT_EQ(t, kernel_pages(), before);
 	}
 	/* A restart has its queue's page once, and none that fails. */
-	set_fault(NO_FAULT, 0, false);
-	REQUIRE(t, virtio_mem_open(&vm, &dev.dev, mem) == 0);
-	EXPECT_EQ(t, virtio_mem_restart(&vm), 0);
+	vmem_set_fault(NO_FAULT, 0, false);
+	REQUIRE(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem) == 0);
+	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);
 	EXPECT_EQ(t, before - kernel_pages(), 2);
-	dev.size[0] = 0;
-	EXPECT_EQ(t, virtio_mem_restart(&vm), -ENODEV);
+	pretend_dev.size[0] = 0;
+	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), -ENODEV);
 	EXPECT_EQ(t, before - kernel_pages(), 1);
-	virtio_mem_close(&vm);
+	virtio_mem_close(&vmem_dev);
 	EXPECT_EQ(t, kernel_pages(), before);
 }
 

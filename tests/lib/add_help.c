@@ -71,7 +71,8 @@ void expect_untouched(struct ktest *t, struct memory *mem)
 	}
 }
 
-struct memory *growing(struct ktest *t, unsigned nr_nodes, const struct zone_spec *specs, unsigned nr)
+struct memory *growing(
+    struct ktest *t, unsigned nr_nodes, const struct zone_spec *specs, unsigned nr)
 {
 	struct memory_config cfg;
 	struct memory *mem;

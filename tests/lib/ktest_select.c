@@ -18,7 +18,8 @@ static bool names(const char *p, size_t len, const struct ktest_suite *s, unsign
 
 	if (len < n || strncmp(p, s->name, n) != 0)
 		return false;
-	return len == n || (p[n] == '.' && len - n - 1 == strlen(test) && !strncmp(p + n + 1, test, strlen(test)));
+	return len == n || (p[n] == '.' && len - n - 1 == strlen(test) &&
+			       !strncmp(p + n + 1, test, strlen(test)));
 }
 
 /* Up to the next comma. */
@@ -121,7 +122,8 @@ static void report_unknown(const char *name, size_t len)
 
 static bool is_group(const char *which)
 {
-	return !strcmp(which, "all") || !strcmp(which, "quick") || !strcmp(which, "none") || is_tag(which);
+	return !strcmp(which, "all") || !strcmp(which, "quick") || !strcmp(which, "none") ||
+	       is_tag(which);
 }
 
 int ktest_check_names(const char *which)
@@ -145,6 +147,7 @@ int ktest_list(const char *which)
 	for (s = suites_start; s < suites_end; s++)
 		for (i = 0; i < s->nr_cases; i++)
 			if (ktest_selected(s, i, which))
-				printk("%s.%s %s\n", s->name, s->cases[i].name, tag_names[tag_of(s, i)]);
+				printk("%s.%s %s\n", s->name, s->cases[i].name,
+				    tag_names[tag_of(s, i)]);
 	return 0;
 }

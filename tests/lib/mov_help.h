@@ -27,10 +27,12 @@ struct mov {
 	unsigned downwards;    /* moves to a lower pageblock, which there shall be none of */
 	unsigned long least;   /* free pages of the zone that a migration ever saw */
 	unsigned moved;        /* successful ones */
-	void (*on_move)(struct page *dst, struct page *src); /* at each of them, before src is released; may be NULL */
+	/* At each of them, before src is released; may be NULL. */
+	void (*on_move)(struct page *dst, struct page *src);
 	unsigned busy;         /* so many migrations must be tried again first */
 	u32 refuse;            /* every so manieth migration is refused; 0: none */
-	u64 last, least_gap;   /* ns: when the last one was refused; between two after MANY of them */
+	/* ns: when the last one was refused; between two after MANY of them */
+	u64 last, least_gap;
 	u32 enough;            /* set when ENOUGH were refused */
 	struct pile rest;      /* what the mark keeps from allocations */
 	struct ktest *t;

@@ -2,6 +2,8 @@
 /* pretend_virtio.c: see pretend_virtio.h. */
 #include "tests/lib/pretend_virtio.h"
 
+struct pretend pretend_dev;
+
 static struct pretend *to_pretend(struct virtio_device *dev)
 {
 	return container_of(dev, struct pretend, dev);

@@ -47,9 +47,11 @@ struct pretend {
 	u16 seen[PRETEND_QUEUES];
 	u16 kept[PRETEND_QUEUES]; /* a: first descriptor of a buffer not answered yet, + 1 */
 	unsigned resets, notified, asked; /* asked: what it offers, since the last reset */
-	u32 polls, breaks_at; /* a: reads of the status, and at which one it has stopped; 0: at none */
+	/* a: reads of the status, and at which one it has stopped; 0: at none */
+	u32 polls, breaks_at;
 	enum pretend_lie lie;
-	void (*on_read)(struct pretend *p, unsigned at); /* called after each read of the configuration */
+	/* Called after each read of the configuration. */
+	void (*on_read)(struct pretend *p, unsigned at);
 	u32 (*serve)(struct pretend *p, const struct pretend_buf *buf); /* bytes written */
 	struct ktest *t;
 };
@@ -63,6 +65,9 @@ void pretend_gather(struct pretend *p, struct pretend_buf *buf, u16 first);
 
 /* Return what was kept, and interrupt. */
 void pretend_answer(struct pretend *p, unsigned queue, u32 wrote);
+
+/* The one of a test; one test at a time. */
+extern struct pretend pretend_dev;
 
 /* A device with VERSION_1 and queues of 64, which serves by @serve. */
 void pretend_init(struct pretend *p, struct ktest *t, u64 features, u32 (*serve)(struct pretend *,

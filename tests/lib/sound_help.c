@@ -8,6 +8,6 @@ void expect_sound(struct ktest *t, struct memory *mem)
 	int err = check_memory(mem, &v);
 
 	if (err)
-		ktest_fail(t, __FILE__, __LINE__, "check_memory: %d %s: pfn %#lx have %ld want %ld", err,
-		    v.what ? v.what : "?", v.pfn, (long)v.have, (long)v.want);
+		ktest_fail(t, __FILE__, __LINE__, "check_memory: %d %s: pfn %#lx have %ld want %ld",
+		    err, v.what ? v.what : "?", v.pfn, (long)v.have, (long)v.want);
 }

@@ -7,7 +7,8 @@ u64 code_at(const char *code)
 	return CODE + (u64)(code - user_code);
 }
 
-struct vm_object *map_page(struct task *task, u64 va, unsigned prot, const char *content, size_t len)
+struct vm_object *map_page(
+    struct task *task, u64 va, unsigned prot, const char *content, size_t len)
 {
 	static char page[PAGE_SIZE];
 	struct vm_object *object;

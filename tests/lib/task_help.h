@@ -15,8 +15,8 @@
 
 /* user_code.S */
 extern const char user_code[], user_code_end[];
-extern const char user_exit[], user_thread_exit[], user_spin[], user_sleep[], user_wait[], user_store_cpu[],
-    user_load[], user_call[];
+extern const char user_exit[], user_thread_exit[], user_spin[], user_sleep[], user_wait[],
+    user_store_cpu[], user_load[], user_call[];
 extern const char user_ud2[], user_registers[], user_sse[], user_selectors[],
     user_null_selectors[], user_count[], user_ret[], user_load_ds[], user_last[], user_last_end[];
 

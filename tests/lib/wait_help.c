@@ -8,7 +8,8 @@ static void answer(void *arg)
 
 bool waited_enough(u64 end, unsigned *rounds)
 {
-	return arch_clock_ns() >= end && (smp_call_mask(NULL, answer, NULL) < 0 || ++*rounds > WAIT_ROUNDS);
+	return arch_clock_ns() >= end &&
+	       (smp_call_mask(NULL, answer, NULL) < 0 || ++*rounds > WAIT_ROUNDS);
 }
 
 bool race_wait(const u32 *flag)

@@ -47,14 +47,14 @@ static void add_lapic_address(u8 len, u64 address)
 
 static const char *parse_madt(void)
 {
-	return acpi_parse_madt(&info, table.b, table.len);
+	return acpi_parse_madt(&fw_info, fw_table.b, fw_table.len);
 }
 
 static void expect_cpu(struct ktest *t, unsigned i, u32 id, bool enabled)
 {
-	EXPECT_EQ(t, info.cpu[i].apic_id, id);
-	EXPECT_EQ(t, info.cpu[i].enabled, enabled);
-	EXPECT_EQ(t, info.cpu[i].node, 0);
+	EXPECT_EQ(t, fw_info.cpu[i].apic_id, id);
+	EXPECT_EQ(t, fw_info.cpu[i].enabled, enabled);
+	EXPECT_EQ(t, fw_info.cpu[i].node, 0);
 }
 
 /* An entry that is too short for its type says nothing, and so does one of no known type. */
@@ -71,26 +71,26 @@ static void madt_says_which_cpus_there_are(struct ktest *t)
 	add_x2apic(16, 0xff, 0);
 	add_entry(4, 20, 20)[4] = 9;
 	EXPECT_TEXT(t, parse_madt(), NULL);
-	EXPECT_EQ(t, info.nr_cpus, 5);
+	EXPECT_EQ(t, fw_info.nr_cpus, 5);
 	expect_cpu(t, 0, 3, true);
 	expect_cpu(t, 1, 4, false);
 	expect_cpu(t, 2, 6, false);
 	expect_cpu(t, 3, 0x12345678, true);
 	expect_cpu(t, 4, 0xff, false);
-	EXPECT_EQ(t, info.nr_ioapics, 0);
+	EXPECT_EQ(t, fw_info.nr_ioapics, 0);
 }
 
 static void expect_isa(struct ktest *t, unsigned irq, u32 gsi, bool level, bool active_low)
 {
-	EXPECT_EQ(t, info.isa[irq].gsi, gsi);
-	EXPECT_EQ(t, info.isa[irq].level, level);
-	EXPECT_EQ(t, info.isa[irq].active_low, active_low);
+	EXPECT_EQ(t, fw_info.isa[irq].gsi, gsi);
+	EXPECT_EQ(t, fw_info.isa[irq].level, level);
+	EXPECT_EQ(t, fw_info.isa[irq].active_low, active_low);
 }
 
 static void madt_says_how_interrupts_are_wired(struct ktest *t)
 {
 	begin_table(MADT);
-	put32(table.b + 36, 0xfee01000);
+	put32(fw_table.b + 36, 0xfee01000);
 	add_ioapic(12, 0xfec00000, 0);
 	add_ioapic(11, 0xfec10000, 24);
 	add_ioapic(12, 0xfec20000, 0x01020304);
@@ -100,13 +100,13 @@ static void madt_says_how_interrupts_are_wired(struct ktest *t)
 	add_override(9, 10, 21, 0xf);
 	add_override(10, 15, 22, 0xf);
 	EXPECT_TEXT(t, parse_madt(), NULL);
-	EXPECT_EQ(t, info.lapic, 0xfee01000);
-	EXPECT_EQ(t, info.nr_cpus, 0);
-	EXPECT_EQ(t, info.nr_ioapics, 2);
-	EXPECT_EQ(t, info.ioapic[0].address, 0xfec00000);
-	EXPECT_EQ(t, info.ioapic[0].gsi_base, 0);
-	EXPECT_EQ(t, info.ioapic[1].address, 0xfec20000);
-	EXPECT_EQ(t, info.ioapic[1].gsi_base, 0x01020304);
+	EXPECT_EQ(t, fw_info.lapic, 0xfee01000);
+	EXPECT_EQ(t, fw_info.nr_cpus, 0);
+	EXPECT_EQ(t, fw_info.nr_ioapics, 2);
+	EXPECT_EQ(t, fw_info.ioapic[0].address, 0xfec00000);
+	EXPECT_EQ(t, fw_info.ioapic[0].gsi_base, 0);
+	EXPECT_EQ(t, fw_info.ioapic[1].address, 0xfec20000);
+	EXPECT_EQ(t, fw_info.ioapic[1].gsi_base, 0x01020304);
 	expect_isa(t, 0, 2, false, false);
 	expect_isa(t, 5, 0x12345, false, true);
 	expect_isa(t, 9, 20, true, false);
@@ -114,10 +114,10 @@ static void madt_says_how_interrupts_are_wired(struct ktest *t)
 	expect_isa(t, 15, 22, true, true);
 	add_lapic_address(11, 1);
 	EXPECT_TEXT(t, parse_madt(), NULL);
-	EXPECT_EQ(t, info.lapic, 0xfee01000);
+	EXPECT_EQ(t, fw_info.lapic, 0xfee01000);
 	add_lapic_address(12, 0x123456789abcdef0);
 	EXPECT_TEXT(t, parse_madt(), NULL);
-	EXPECT_EQ(t, info.lapic, 0x123456789abcdef0);
+	EXPECT_EQ(t, fw_info.lapic, 0x123456789abcdef0);
 }
 
 /* It is the first that is told, and all that can be understood is. */
@@ -130,7 +130,7 @@ static void madt_with_wrong_entries_tells_the_first(struct ktest *t)
 	add_x2apic(16, 3, 1);
 	add_lapic(8, 4, 1);
 	EXPECT_TEXT(t, parse_madt(), "an APIC id is there twice");
-	EXPECT_EQ(t, info.nr_cpus, 2);
+	EXPECT_EQ(t, fw_info.nr_cpus, 2);
 	expect_cpu(t, 0, 3, true);
 	expect_cpu(t, 1, 4, true);
 	begin_table(MADT);
@@ -157,9 +157,9 @@ static void madt_entries_stay_within_the_table(struct ktest *t)
 	begin_table(MADT);
 	add_lapic(8, 3, 1);
 	add_lapic(8, 4, 1);
-	table.len--;
+	fw_table.len--;
 	EXPECT_TEXT(t, parse_madt(), "an entry with a length out of range");
-	EXPECT_EQ(t, info.nr_cpus, 1);
+	EXPECT_EQ(t, fw_info.nr_cpus, 1);
 }
 
 static void madt_may_name_sixteen_io_apics(struct ktest *t)
@@ -170,13 +170,13 @@ static void madt_may_name_sixteen_io_apics(struct ktest *t)
 	for (i = 0; i < ACPI_MAX_IOAPICS; i++)
 		add_ioapic(12, 0x1000 * i, i);
 	EXPECT_TEXT(t, parse_madt(), NULL);
-	EXPECT_EQ(t, info.nr_ioapics, ACPI_MAX_IOAPICS);
-	EXPECT_EQ(t, info.ioapic[15].address, 0xf000);
+	EXPECT_EQ(t, fw_info.nr_ioapics, ACPI_MAX_IOAPICS);
+	EXPECT_EQ(t, fw_info.ioapic[15].address, 0xf000);
 	add_ioapic(12, 1, 1);
-	info.nr_ioapics = 0;
+	fw_info.nr_ioapics = 0;
 	EXPECT_TEXT(t, parse_madt(), "too many I/O APICs");
-	EXPECT_EQ(t, info.nr_ioapics, ACPI_MAX_IOAPICS);
-	EXPECT_EQ(t, info.nr_cpus, 0);
+	EXPECT_EQ(t, fw_info.nr_ioapics, ACPI_MAX_IOAPICS);
+	EXPECT_EQ(t, fw_info.nr_cpus, 0);
 }
 
 /* ---- FADT ---- */
@@ -188,22 +188,22 @@ static void begin_fadt(size_t len)
 
 	begin_table(len);
 	for (i = 0; i < 160; i++)
-		table.b[i] = (u8)(i + 1);
-	put32(table.b + 40, 0x87654321);
-	put16(table.b + 46, 0x1209);
-	put32(table.b + 48, 0xb2);
-	put32(table.b + 56, 0x600);
-	put32(table.b + 64, 0xffff);
-	put32(table.b + 76, 0x10000);
-	put32(table.b + 80, 0xafe0);
-	put64(table.b + 140, 0x123456789);
+		fw_table.b[i] = (u8)(i + 1);
+	put32(fw_table.b + 40, 0x87654321);
+	put16(fw_table.b + 46, 0x1209);
+	put32(fw_table.b + 48, 0xb2);
+	put32(fw_table.b + 56, 0x600);
+	put32(fw_table.b + 64, 0xffff);
+	put32(fw_table.b + 76, 0x10000);
+	put32(fw_table.b + 80, 0xafe0);
+	put64(fw_table.b + 140, 0x123456789);
 }
 
 static phys_t parse_fadt(struct ktest *t, const char *want)
 {
 	phys_t dsdt = 1;
 
-	EXPECT_TEXT(t, acpi_parse_fadt(&info, table.b, table.len, &dsdt), want);
+	EXPECT_TEXT(t, acpi_parse_fadt(&fw_info, fw_table.b, fw_table.len, &dsdt), want);
 	return dsdt;
 }
 
@@ -211,26 +211,26 @@ static void fadt_says_where_the_registers_are(struct ktest *t)
 {
 	begin_fadt(79);
 	EXPECT_EQ(t, parse_fadt(t, "too short"), 0);
-	EXPECT_EQ(t, info.sci, 0);
+	EXPECT_EQ(t, fw_info.sci, 0);
 	begin_fadt(80);
 	EXPECT_EQ(t, parse_fadt(t, NULL), 0x87654321);
-	EXPECT_EQ(t, info.sci, 0x1209);
-	EXPECT_EQ(t, info.smi_cmd, 0xb2);
-	EXPECT_EQ(t, info.acpi_enable, 53);
-	EXPECT_EQ(t, info.pm1a_evt, 0x600);
-	EXPECT_EQ(t, info.pm1a_cnt, 0xffff);
-	EXPECT_EQ(t, info.pm_timer_port, 0); /* 0x10000 is no port */
-	put32(table.b + 76, 0x608);
+	EXPECT_EQ(t, fw_info.sci, 0x1209);
+	EXPECT_EQ(t, fw_info.smi_cmd, 0xb2);
+	EXPECT_EQ(t, fw_info.acpi_enable, 53);
+	EXPECT_EQ(t, fw_info.pm1a_evt, 0x600);
+	EXPECT_EQ(t, fw_info.pm1a_cnt, 0xffff);
+	EXPECT_EQ(t, fw_info.pm_timer_port, 0); /* 0x10000 is no port */
+	put32(fw_table.b + 76, 0x608);
 	begin_fadt(92);
-	put32(table.b + 76, 0x608);
+	put32(fw_table.b + 76, 0x608);
 	EXPECT_EQ(t, parse_fadt(t, NULL), 0x87654321);
-	EXPECT_EQ(t, info.pm_timer_port, 0x608);
-	EXPECT_EQ(t, info.gpe0 + info.pm1_evt_len + info.gpe0_len, 0);
+	EXPECT_EQ(t, fw_info.pm_timer_port, 0x608);
+	EXPECT_EQ(t, fw_info.gpe0 + fw_info.pm1_evt_len + fw_info.gpe0_len, 0);
 	begin_fadt(93);
 	EXPECT_EQ(t, parse_fadt(t, NULL), 0x87654321);
-	EXPECT_EQ(t, info.gpe0, 0xafe0);
-	EXPECT_EQ(t, info.pm1_evt_len, 89);
-	EXPECT_EQ(t, info.gpe0_len, 93);
+	EXPECT_EQ(t, fw_info.gpe0, 0xafe0);
+	EXPECT_EQ(t, fw_info.pm1_evt_len, 89);
+	EXPECT_EQ(t, fw_info.gpe0_len, 93);
 }
 
 static void fadt_has_the_dsdt_in_one_of_two_places(struct ktest *t)
@@ -239,7 +239,7 @@ static void fadt_has_the_dsdt_in_one_of_two_places(struct ktest *t)
 	EXPECT_EQ(t, parse_fadt(t, NULL), 0x87654321);
 	begin_fadt(148);
 	EXPECT_EQ(t, parse_fadt(t, NULL), 0x123456789);
-	put64(table.b + 140, 0);
+	put64(fw_table.b + 140, 0);
 	EXPECT_EQ(t, parse_fadt(t, NULL), 0x87654321);
 }
 
@@ -275,16 +275,16 @@ static void dsdt_says_how_to_power_off(struct ktest *t)
 		u8 want = cases[i].want;
 
 		begin_aml(cases[i].aml, sizeof(cases[i].aml));
-		table.len = HEADER + cases[i].len;
-		info.s5_type = 9;
-		EXPECT_TEXT(t, acpi_parse_dsdt(&info, table.b, table.len),
+		fw_table.len = HEADER + cases[i].len;
+		fw_info.s5_type = 9;
+		EXPECT_TEXT(t, acpi_parse_dsdt(&fw_info, fw_table.b, fw_table.len),
 		    want == BAD ? "_S5_ is not understood" : want == NONE ? "no _S5_" : NULL);
-		EXPECT_EQ(t, info.s5_type, want < NONE ? want : 9);
+		EXPECT_EQ(t, fw_info.s5_type, want < NONE ? want : 9);
 	}
 	/* The header is no AML. */
 	begin_aml(cases[0].aml, sizeof(cases[0].aml));
-	memcpy(table.b + HEADER - 1, cases[0].aml, sizeof(cases[0].aml));
-	EXPECT_TEXT(t, acpi_parse_dsdt(&info, table.b, table.len), "no _S5_");
+	memcpy(fw_table.b + HEADER - 1, cases[0].aml, sizeof(cases[0].aml));
+	EXPECT_TEXT(t, acpi_parse_dsdt(&fw_info, fw_table.b, fw_table.len), "no _S5_");
 }
 
 /* ---- regions ---- */
@@ -297,9 +297,9 @@ static void dsdt_says_how_to_power_off(struct ktest *t)
 static void parse_slots(const u8 *aml, size_t room, size_t len)
 {
 	begin_aml(aml, room);
-	info.cpu_slots_port = info.memory_slots_port = 1;
-	info.nr_memory_slots = 1;
-	acpi_parse_slots(&info, table.b, HEADER + len);
+	fw_info.cpu_slots_port = fw_info.memory_slots_port = 1;
+	fw_info.nr_memory_slots = 1;
+	acpi_parse_slots(&fw_info, fw_table.b, HEADER + len);
 }
 
 static void cpu_slots_are_found_by_their_region(struct ktest *t)
@@ -335,14 +335,14 @@ static void cpu_slots_are_found_by_their_region(struct ktest *t)
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		parse_slots(cases[i].aml, sizeof(cases[i].aml), cases[i].len);
-		EXPECT_EQ(t, info.cpu_slots_port, cases[i].want);
-		EXPECT_EQ(t, info.memory_slots_port, 0);
-		EXPECT_EQ(t, info.nr_memory_slots, 0);
+		EXPECT_EQ(t, fw_info.cpu_slots_port, cases[i].want);
+		EXPECT_EQ(t, fw_info.memory_slots_port, 0);
+		EXPECT_EQ(t, fw_info.nr_memory_slots, 0);
 	}
 	parse_slots(cases[0].aml, sizeof(cases[0].aml), 12);
-	memcpy(table.b + HEADER - 1, cases[0].aml, sizeof(cases[0].aml));
-	acpi_parse_slots(&info, table.b, HEADER + 12);
-	EXPECT_EQ(t, info.cpu_slots_port, 0);
+	memcpy(fw_table.b + HEADER - 1, cases[0].aml, sizeof(cases[0].aml));
+	acpi_parse_slots(&fw_info, fw_table.b, HEADER + 12);
+	EXPECT_EQ(t, fw_info.cpu_slots_port, 0);
 }
 
 static void memory_slots_are_counted_by_a_name(struct ktest *t)
@@ -368,9 +368,9 @@ static void memory_slots_are_counted_by_a_name(struct ktest *t)
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		parse_slots(cases[i].aml, sizeof(cases[i].aml), cases[i].len);
-		EXPECT_EQ(t, info.cpu_slots_port, 0);
-		EXPECT_EQ(t, info.memory_slots_port, cases[i].want);
-		EXPECT_EQ(t, info.nr_memory_slots, cases[i].slots);
+		EXPECT_EQ(t, fw_info.cpu_slots_port, 0);
+		EXPECT_EQ(t, fw_info.memory_slots_port, cases[i].want);
+		EXPECT_EQ(t, fw_info.nr_memory_slots, cases[i].slots);
 	}
 }
 

@@ -37,11 +37,11 @@ static void place(unsigned at, const char *name)
 	unsigned i;
 
 	for (i = 0; i < 4; i++)
-		table.b[i] = (u8)name[i];
-	put32(table.b + 4, (u32)table.len);
-	table.b[9] = 0;
-	table.b[9] = (u8)-sum_of(table.b, table.len);
-	memcpy(memory + at, table.b, table.len);
+		fw_table.b[i] = (u8)name[i];
+	put32(fw_table.b + 4, (u32)fw_table.len);
+	fw_table.b[9] = 0;
+	fw_table.b[9] = (u8)-sum_of(fw_table.b, fw_table.len);
+	memcpy(memory + at, fw_table.b, fw_table.len);
 }
 
 static void place_madt(unsigned at, u8 id, u32 flags)
@@ -49,7 +49,7 @@ static void place_madt(unsigned at, u8 id, u32 flags)
 	u8 *e;
 
 	begin_table(44);
-	put32(table.b + 36, 0xfee00000);
+	put32(fw_table.b + 36, 0xfee00000);
 	e = add_entry(0, 8, 8);
 	e[3] = id;
 	put32(e + 4, flags);
@@ -60,11 +60,11 @@ static void place_madt(unsigned at, u8 id, u32 flags)
 static void place_root(unsigned at, unsigned step, const phys_t *to)
 {
 	begin_table(HEADER);
-	for (; *to; to++, table.len += step) {
+	for (; *to; to++, fw_table.len += step) {
 		if (step == 8)
-			put64(table.b + table.len, *to);
+			put64(fw_table.b + fw_table.len, *to);
 		else
-			put32(table.b + table.len, (u32)*to);
+			put32(fw_table.b + fw_table.len, (u32)*to);
 	}
 	place(at, step == 8 ? "XSDT" : "RSDT");
 }
@@ -106,17 +106,17 @@ static void place_all(void)
 	place_madt(MADT_AT, 3, 1);
 	place_madt(OTHER_MADT, 9, 1);
 	begin_table(48);
-	table.b[8] = 2;
+	fw_table.b[8] = 2;
 	place_cpu(3, 1);
 	place_cpu(BOOT_ID, 0);
 	place(SRAT_AT, "SRAT");
 	begin_table(48);
-	put64(table.b + 36, 2);
-	memcpy(table.b + 44, (const u8[]){10, 25, 35, 10}, 4);
+	put64(fw_table.b + 36, 2);
+	memcpy(fw_table.b + 44, (const u8[]){10, 25, 35, 10}, 4);
 	place(SLIT_AT, "SLIT");
 	begin_table(80);
-	put32(table.b + 40, (u32)where + DSDT_AT);
-	put32(table.b + 76, 0x608);
+	put32(fw_table.b + 40, (u32)where + DSDT_AT);
+	put32(fw_table.b + 76, 0x608);
 	place(FADT_AT, "FACP");
 	begin_aml(aml, sizeof(aml));
 	place(DSDT_AT, "DSDT");
@@ -127,51 +127,52 @@ static void place_all(void)
 
 static void read_all(const void *at, size_t len)
 {
-	memset(&info, 0, sizeof(info));
-	acpi_read(&info, at, len, BOOT_ID);
+	memset(&fw_info, 0, sizeof(fw_info));
+	acpi_read(&fw_info, at, len, BOOT_ID);
 }
 
 /* There are CPU @id and the one that this runs on; @id is BOOT_ID: no other. */
 static void expect_found(struct ktest *t, u32 id)
 {
 	read_all(rsdp, 36);
-	EXPECT_EQ(t, info.nr_cpus, id == BOOT_ID ? 1 : 2);
-	EXPECT_EQ(t, info.cpu[0].apic_id, id);
-	EXPECT_EQ(t, info.cpu[info.nr_cpus - 1].apic_id, BOOT_ID);
-	EXPECT(t, info.cpu[0].enabled && info.cpu[info.nr_cpus - 1].enabled);
+	EXPECT_EQ(t, fw_info.nr_cpus, id == BOOT_ID ? 1 : 2);
+	EXPECT_EQ(t, fw_info.cpu[0].apic_id, id);
+	EXPECT_EQ(t, fw_info.cpu[fw_info.nr_cpus - 1].apic_id, BOOT_ID);
+	EXPECT(t, fw_info.cpu[0].enabled && fw_info.cpu[fw_info.nr_cpus - 1].enabled);
 }
 
 static void expect_defaults(struct ktest *t)
 {
 	unsigned i, j;
 
-	EXPECT_EQ(t, info.nr_cpus, 1);
-	EXPECT_EQ(t, info.cpu[0].apic_id, BOOT_ID);
-	EXPECT_EQ(t, info.cpu[0].enabled, true);
-	EXPECT_EQ(t, info.lapic, 0xfee00000);
-	EXPECT_EQ(t, info.nr_nodes, 1);
-	EXPECT_EQ(t, info.pm_timer_port, 0);
-	EXPECT_EQ(t, info.nr_ioapics + info.ioapic[0].address + info.ioapic[0].gsi_base, 0);
+	EXPECT_EQ(t, fw_info.nr_cpus, 1);
+	EXPECT_EQ(t, fw_info.cpu[0].apic_id, BOOT_ID);
+	EXPECT_EQ(t, fw_info.cpu[0].enabled, true);
+	EXPECT_EQ(t, fw_info.lapic, 0xfee00000);
+	EXPECT_EQ(t, fw_info.nr_nodes, 1);
+	EXPECT_EQ(t, fw_info.pm_timer_port, 0);
+	EXPECT_EQ(
+	    t, fw_info.nr_ioapics + fw_info.ioapic[0].address + fw_info.ioapic[0].gsi_base, 0);
 	for (i = 0; i < ACPI_NR_ISA; i++)
-		EXPECT_EQ(t, info.isa[i].gsi, i);
+		EXPECT_EQ(t, fw_info.isa[i].gsi, i);
 	for (i = 0; i < MAX_NODES; i++) {
 		for (j = 0; j < MAX_NODES; j++)
-			EXPECT_EQ(t, info.distance[i][j], i == j ? 10 : 20);
+			EXPECT_EQ(t, fw_info.distance[i][j], i == j ? 10 : 20);
 	}
 }
 
 static void every_table_is_read(struct ktest *t)
 {
 	expect_found(t, 3);
-	EXPECT_EQ(t, info.cpu[0].node, 0);
-	EXPECT_EQ(t, info.cpu[1].node, 1); /* so the SRAT comes when all CPUs are known */
-	EXPECT_EQ(t, info.nr_nodes, 2);
-	EXPECT_EQ(t, info.distance[0][1], 35);
-	EXPECT_EQ(t, info.distance[1][0], 25);
-	EXPECT_EQ(t, info.pm_timer_port, 0x608);
-	EXPECT_EQ(t, info.s5_type, 5);
-	EXPECT_EQ(t, info.cpu_slots_port, 0xcd8);
-	EXPECT_EQ(t, info.isa[15].gsi, 15);
+	EXPECT_EQ(t, fw_info.cpu[0].node, 0);
+	EXPECT_EQ(t, fw_info.cpu[1].node, 1); /* so the SRAT comes when all CPUs are known */
+	EXPECT_EQ(t, fw_info.nr_nodes, 2);
+	EXPECT_EQ(t, fw_info.distance[0][1], 35);
+	EXPECT_EQ(t, fw_info.distance[1][0], 25);
+	EXPECT_EQ(t, fw_info.pm_timer_port, 0x608);
+	EXPECT_EQ(t, fw_info.s5_type, 5);
+	EXPECT_EQ(t, fw_info.cpu_slots_port, 0xcd8);
+	EXPECT_EQ(t, fw_info.isa[15].gsi, 15);
 }
 
 static void without_a_root_pointer_there_is_one_cpu(struct ktest *t)
@@ -198,9 +199,9 @@ static void without_a_root_pointer_there_is_one_cpu(struct ktest *t)
 static void the_better_root_table_is_read(struct ktest *t)
 {
 	read_all(rsdp, 35);
-	EXPECT_EQ(t, info.cpu[0].apic_id, 9);
+	EXPECT_EQ(t, fw_info.cpu[0].apic_id, 9);
 	read_all(rsdp, 20);
-	EXPECT_EQ(t, info.cpu[0].apic_id, 9);
+	EXPECT_EQ(t, fw_info.cpu[0].apic_id, 9);
 	make_rsdp(1, where + OTHER_ROOT, where + ROOT);
 	expect_found(t, 9);
 	make_rsdp(3, where + OTHER_ROOT, where + ROOT);
@@ -229,7 +230,7 @@ static void the_first_table_of_a_name_counts(struct ktest *t)
 	expect_found(t, 9);
 	/* A part of an entry is none. */
 	place_root(OTHER_ROOT, 4, (const phys_t[]){where + OTHER_MADT, 0});
-	table.len--;
+	fw_table.len--;
 	place(OTHER_ROOT, "RSDT");
 	expect_found(t, BOOT_ID);
 	place_madt(BAD_MADT, 1, 1);
@@ -248,17 +249,17 @@ static void the_boot_cpu_is_there(struct ktest *t)
 	expect_found(t, BOOT_ID);
 	place_madt(MADT_AT, BOOT_ID - 1, 0);
 	read_all(rsdp, 36);
-	EXPECT_EQ(t, info.nr_cpus, 2);
-	EXPECT_EQ(t, info.cpu[0].enabled, false);
-	EXPECT_EQ(t, info.cpu[1].apic_id, BOOT_ID);
+	EXPECT_EQ(t, fw_info.nr_cpus, 2);
+	EXPECT_EQ(t, fw_info.cpu[0].enabled, false);
+	EXPECT_EQ(t, fw_info.cpu[1].apic_id, BOOT_ID);
 	/* Without a place for it, nothing is written beyond the last. */
-	memset(&info, 0, sizeof(info));
-	info.nr_cpus = ACPI_MAX_CPUS - 1;
-	acpi_read(&info, NULL, 36, BOOT_ID);
-	EXPECT_EQ(t, info.nr_cpus, ACPI_MAX_CPUS);
-	EXPECT_EQ(t, info.cpu[ACPI_MAX_CPUS - 1].apic_id, BOOT_ID);
-	acpi_read(&info, rsdp, 36, BOOT_ID + 1);
-	EXPECT_EQ(t, info.nr_cpus, ACPI_MAX_CPUS);
+	memset(&fw_info, 0, sizeof(fw_info));
+	fw_info.nr_cpus = ACPI_MAX_CPUS - 1;
+	acpi_read(&fw_info, NULL, 36, BOOT_ID);
+	EXPECT_EQ(t, fw_info.nr_cpus, ACPI_MAX_CPUS);
+	EXPECT_EQ(t, fw_info.cpu[ACPI_MAX_CPUS - 1].apic_id, BOOT_ID);
+	acpi_read(&fw_info, rsdp, 36, BOOT_ID + 1);
+	EXPECT_EQ(t, fw_info.nr_cpus, ACPI_MAX_CPUS);
 }
 
 /* Of the tables as they are now, these words are said of the one at @at; NULL: nothing is said at all. */
@@ -338,21 +339,21 @@ static void what_is_seen_lies_in_the_first_4_gib(struct ktest *t)
 static void a_table_says_how_long_it_is(struct ktest *t)
 {
 	begin_table(HEADER + 4);
-	table.b[HEADER + 3] = 9;
+	fw_table.b[HEADER + 3] = 9;
 	place(ROOT, "TEST");
-	table.b[HEADER + 4] = 1;
-	EXPECT_TEXT(t, acpi_check_table(table.b, HEADER + 5), NULL);
-	EXPECT_TEXT(t, acpi_check_table(table.b, HEADER + 4), NULL);
-	EXPECT_TEXT(t, acpi_check_table(table.b, HEADER + 3), "length out of range");
-	EXPECT_TEXT(t, acpi_check_table(table.b, HEADER - 1), "shorter than a header");
-	table.b[HEADER + 3]++;
-	EXPECT_TEXT(t, acpi_check_table(table.b, HEADER + 4), "checksum wrong");
+	fw_table.b[HEADER + 4] = 1;
+	EXPECT_TEXT(t, acpi_check_table(fw_table.b, HEADER + 5), NULL);
+	EXPECT_TEXT(t, acpi_check_table(fw_table.b, HEADER + 4), NULL);
+	EXPECT_TEXT(t, acpi_check_table(fw_table.b, HEADER + 3), "length out of range");
+	EXPECT_TEXT(t, acpi_check_table(fw_table.b, HEADER - 1), "shorter than a header");
+	fw_table.b[HEADER + 3]++;
+	EXPECT_TEXT(t, acpi_check_table(fw_table.b, HEADER + 4), "checksum wrong");
 	begin_table(HEADER);
 	place(ROOT, "TEST");
-	EXPECT_TEXT(t, acpi_check_table(table.b, HEADER), NULL);
+	EXPECT_TEXT(t, acpi_check_table(fw_table.b, HEADER), NULL);
 	begin_table(HEADER - 1);
 	place(ROOT, "TEST");
-	EXPECT_TEXT(t, acpi_check_table(table.b, HEADER), "length out of range");
+	EXPECT_TEXT(t, acpi_check_table(fw_table.b, HEADER), "length out of range");
 }
 
 /* Each with the tables of place_all. */

@@ -39,14 +39,15 @@ static void add_memory(u8 len, u32 domain, u64 start, u64 size, u32 flags)
 static void begin_srat(u8 revision)
 {
 	begin_table(SRAT);
-	table.b[8] = revision;
-	for (info.nr_cpus = 0; info.nr_cpus < 8; info.nr_cpus++)
-		info.cpu[info.nr_cpus] = (struct acpi_cpu){.apic_id = info.nr_cpus, .node = 6};
+	fw_table.b[8] = revision;
+	for (fw_info.nr_cpus = 0; fw_info.nr_cpus < 8; fw_info.nr_cpus++)
+		fw_info.cpu[fw_info.nr_cpus] =
+		    (struct acpi_cpu){.apic_id = fw_info.nr_cpus, .node = 6};
 }
 
 static const char *parse_srat(void)
 {
-	return acpi_parse_srat(&info, table.b, table.len);
+	return acpi_parse_srat(&fw_info, fw_table.b, fw_table.len);
 }
 
 static void expect_nodes(struct ktest *t, const u32 want[8])
@@ -54,7 +55,7 @@ static void expect_nodes(struct ktest *t, const u32 want[8])
 	unsigned i;
 
 	for (i = 0; i < 8; i++)
-		EXPECT_EQ(t, info.cpu[i].node, want[i]);
+		EXPECT_EQ(t, fw_info.cpu[i].node, want[i]);
 }
 
 static void srat_numbers_nodes_in_its_order(struct ktest *t)
@@ -74,11 +75,11 @@ static void srat_numbers_nodes_in_its_order(struct ktest *t)
 	add_x2cpu(16, 0x80000001, 7, 1);
 	EXPECT_TEXT(t, parse_srat(), NULL);
 	expect_nodes(t, want);
-	EXPECT_EQ(t, info.nr_nodes, 4);
-	EXPECT_EQ(t, info.domain[0], 0x07000001);
-	EXPECT_EQ(t, info.domain[1], 0x07000101);
-	EXPECT_EQ(t, info.domain[2], 0x80000000);
-	EXPECT_EQ(t, info.domain[3], 0x80000001);
+	EXPECT_EQ(t, fw_info.nr_nodes, 4);
+	EXPECT_EQ(t, fw_info.domain[0], 0x07000001);
+	EXPECT_EQ(t, fw_info.domain[1], 0x07000101);
+	EXPECT_EQ(t, fw_info.domain[2], 0x80000000);
+	EXPECT_EQ(t, fw_info.domain[3], 0x80000001);
 	/* Of old, a domain has one byte. */
 	begin_srat(1);
 	add_cpu(16, 0x07000001, 0, 1);
@@ -86,17 +87,17 @@ static void srat_numbers_nodes_in_its_order(struct ktest *t)
 	add_cpu(16, 0x08000002, 2, 1);
 	EXPECT_TEXT(t, parse_srat(), NULL);
 	expect_nodes(t, old);
-	EXPECT_EQ(t, info.domain[0], 1);
-	EXPECT_EQ(t, info.domain[1], 2);
-	EXPECT_EQ(t, info.nr_nodes, 2);
+	EXPECT_EQ(t, fw_info.domain[0], 1);
+	EXPECT_EQ(t, fw_info.domain[1], 2);
+	EXPECT_EQ(t, fw_info.nr_nodes, 2);
 }
 
 static void expect_memory(struct ktest *t, unsigned i, u64 start, u64 end, u32 node, bool hotplug)
 {
-	EXPECT_EQ(t, info.affinity[i].start, start);
-	EXPECT_EQ(t, info.affinity[i].end, end);
-	EXPECT_EQ(t, info.affinity[i].node, node);
-	EXPECT_EQ(t, info.affinity[i].hotplug, hotplug);
+	EXPECT_EQ(t, fw_info.affinity[i].start, start);
+	EXPECT_EQ(t, fw_info.affinity[i].end, end);
+	EXPECT_EQ(t, fw_info.affinity[i].node, node);
+	EXPECT_EQ(t, fw_info.affinity[i].hotplug, hotplug);
 }
 
 static void srat_says_where_memory_belongs(struct ktest *t)
@@ -109,42 +110,42 @@ static void srat_says_where_memory_belongs(struct ktest *t)
 	add_memory(40, 5, 0x1000, 0, 1);
 	add_memory(40, 0x0101, ~0ULL - 0x1000, 0x1000, 5);
 	EXPECT_TEXT(t, parse_srat(), NULL);
-	EXPECT_EQ(t, info.nr_affinity, 3);
+	EXPECT_EQ(t, fw_info.nr_affinity, 3);
 	expect_memory(t, 0, 0, 0xa0000, 0, false);
 	expect_memory(t, 1, 1ULL << 32, 3ULL << 32, 1, true);
 	expect_memory(t, 2, ~0ULL - 0x1000, ~0ULL, 0, false);
-	EXPECT_EQ(t, info.nr_nodes, 3); /* one of them has no memory */
-	EXPECT_EQ(t, info.domain[2], 5);
-	EXPECT_EQ(t, acpi_node_in(&info, 0), 0);
-	EXPECT_EQ(t, acpi_node_in(&info, (1ULL << 32) - 1), 0);
-	EXPECT_EQ(t, acpi_node_in(&info, 1ULL << 32), 1);
-	EXPECT_EQ(t, acpi_node_in(&info, (3ULL << 32) - 1), 1);
-	EXPECT_EQ(t, acpi_node_in(&info, 3ULL << 32), 0);
+	EXPECT_EQ(t, fw_info.nr_nodes, 3); /* one of them has no memory */
+	EXPECT_EQ(t, fw_info.domain[2], 5);
+	EXPECT_EQ(t, acpi_node_in(&fw_info, 0), 0);
+	EXPECT_EQ(t, acpi_node_in(&fw_info, (1ULL << 32) - 1), 0);
+	EXPECT_EQ(t, acpi_node_in(&fw_info, 1ULL << 32), 1);
+	EXPECT_EQ(t, acpi_node_in(&fw_info, (3ULL << 32) - 1), 1);
+	EXPECT_EQ(t, acpi_node_in(&fw_info, 3ULL << 32), 0);
 	begin_srat(1);
 	add_memory(40, 0x0101, 0, 0x1000, 1);
 	add_memory(40, 0x0201, 0x1000, 0x1000, 1);
 	EXPECT_TEXT(t, parse_srat(), NULL);
-	EXPECT_EQ(t, info.nr_nodes, 1);
-	EXPECT_EQ(t, info.domain[0], 1);
+	EXPECT_EQ(t, fw_info.nr_nodes, 1);
+	EXPECT_EQ(t, fw_info.domain[0], 1);
 	begin_srat(2);
 	add_memory(40, 7, ~0ULL, 2, 1);
 	EXPECT_TEXT(t, parse_srat(), "a memory range that wraps");
-	EXPECT_EQ(t, info.nr_affinity, 0);
-	EXPECT_EQ(t, info.nr_nodes, 1);
-	EXPECT_EQ(t, info.domain[0], 0);
+	EXPECT_EQ(t, fw_info.nr_affinity, 0);
+	EXPECT_EQ(t, fw_info.nr_nodes, 1);
+	EXPECT_EQ(t, fw_info.domain[0], 0);
 }
 
 static void srat_entries_stay_within_the_table(struct ktest *t)
 {
 	begin_srat(2);
-	table.len = SRAT - 1;
+	fw_table.len = SRAT - 1;
 	EXPECT_TEXT(t, parse_srat(), "too short");
 	begin_srat(2);
 	EXPECT_TEXT(t, parse_srat(), NULL);
-	EXPECT_EQ(t, info.nr_nodes, 1);
-	table.len = SRAT + 1;
+	EXPECT_EQ(t, fw_info.nr_nodes, 1);
+	fw_table.len = SRAT + 1;
 	EXPECT_TEXT(t, parse_srat(), NULL);
-	table.len = SRAT + 2;
+	fw_table.len = SRAT + 2;
 	EXPECT_TEXT(t, parse_srat(), "an entry with a length out of range");
 	begin_srat(2);
 	add_entry(3, 2, 1);
@@ -156,11 +157,11 @@ static void srat_entries_stay_within_the_table(struct ktest *t)
 	add_cpu(16, 1, 0, 1);
 	add_cpu(16, 2, 1, 1);
 	add_cpu(16, 3, 2, 1);
-	table.len--;
+	fw_table.len--;
 	EXPECT_TEXT(t, parse_srat(), "an entry with a length out of range");
-	EXPECT_EQ(t, info.nr_nodes, 2);
-	EXPECT_EQ(t, info.cpu[1].node, 1);
-	EXPECT_EQ(t, info.cpu[2].node, 6);
+	EXPECT_EQ(t, fw_info.nr_nodes, 2);
+	EXPECT_EQ(t, fw_info.cpu[1].node, 1);
+	EXPECT_EQ(t, fw_info.cpu[2].node, 6);
 }
 
 static void srat_with_too_many_is_cut(struct ktest *t)
@@ -171,19 +172,19 @@ static void srat_with_too_many_is_cut(struct ktest *t)
 	for (i = 0; i < MAX_NODES; i++)
 		add_cpu(16, 10 + i, (u8)i, 1);
 	EXPECT_TEXT(t, parse_srat(), NULL);
-	EXPECT_EQ(t, info.nr_nodes, MAX_NODES);
-	EXPECT_EQ(t, info.cpu[MAX_NODES - 1].node, MAX_NODES - 1);
+	EXPECT_EQ(t, fw_info.nr_nodes, MAX_NODES);
+	EXPECT_EQ(t, fw_info.cpu[MAX_NODES - 1].node, MAX_NODES - 1);
 	add_cpu(16, 9, 3, 1);
 	EXPECT_TEXT(t, parse_srat(), "too many nodes: the rest is part of node 0");
-	EXPECT_EQ(t, info.nr_nodes, MAX_NODES);
-	EXPECT_EQ(t, info.cpu[3].node, 0);
+	EXPECT_EQ(t, fw_info.nr_nodes, MAX_NODES);
+	EXPECT_EQ(t, fw_info.cpu[3].node, 0);
 	begin_srat(2);
-	info.nr_affinity = ACPI_MAX_AFFINITY - 1;
+	fw_info.nr_affinity = ACPI_MAX_AFFINITY - 1;
 	add_memory(40, 0, 0x1000, 0x1000, 1);
 	EXPECT_TEXT(t, parse_srat(), NULL);
-	EXPECT_EQ(t, info.nr_affinity, ACPI_MAX_AFFINITY);
+	EXPECT_EQ(t, fw_info.nr_affinity, ACPI_MAX_AFFINITY);
 	EXPECT_TEXT(t, parse_srat(), "too many memory ranges");
-	EXPECT_EQ(t, info.nr_affinity, ACPI_MAX_AFFINITY);
+	EXPECT_EQ(t, fw_info.nr_affinity, ACPI_MAX_AFFINITY);
 }
 
 /* ---- SLIT ---- */
@@ -196,19 +197,19 @@ static void begin_slit(u8 between)
 	static const u8 matrix[9] = {10, 30, 21, 40, 10, 50, 33, 60, 10};
 
 	begin_table(SLIT + 9);
-	put64(table.b + 36, 3);
-	memcpy(table.b + SLIT, matrix, sizeof(matrix));
-	table.b[SLIT + 6] = between;
-	info.nr_nodes = 3;
-	info.domain[0] = 2;
-	info.domain[1] = 0;
-	info.domain[2] = 3;
-	memset(info.distance, 77, sizeof(info.distance));
+	put64(fw_table.b + 36, 3);
+	memcpy(fw_table.b + SLIT, matrix, sizeof(matrix));
+	fw_table.b[SLIT + 6] = between;
+	fw_info.nr_nodes = 3;
+	fw_info.domain[0] = 2;
+	fw_info.domain[1] = 0;
+	fw_info.domain[2] = 3;
+	memset(fw_info.distance, 77, sizeof(fw_info.distance));
 }
 
 static const char *parse_slit(void)
 {
-	return acpi_parse_slit(&info, table.b, table.len);
+	return acpi_parse_slit(&fw_info, fw_table.b, fw_table.len);
 }
 
 static void slit_says_how_far_nodes_are_apart(struct ktest *t)
@@ -220,36 +221,36 @@ static void slit_says_how_far_nodes_are_apart(struct ktest *t)
 	EXPECT_TEXT(t, parse_slit(), NULL);
 	for (i = 0; i < 3; i++) {
 		for (j = 0; j < 3; j++)
-			EXPECT_EQ(t, info.distance[i][j], want[i][j]);
+			EXPECT_EQ(t, fw_info.distance[i][j], want[i][j]);
 	}
 	begin_slit(10);
 	EXPECT_TEXT(t, parse_slit(), NULL);
-	EXPECT_EQ(t, info.distance[0][1], 10);
+	EXPECT_EQ(t, fw_info.distance[0][1], 10);
 	begin_slit(9);
 	EXPECT_TEXT(t, parse_slit(), "a distance that makes no sense");
-	EXPECT_EQ(t, info.distance[0][1], 77);
+	EXPECT_EQ(t, fw_info.distance[0][1], 77);
 	begin_slit(33);
-	table.b[SLIT + 8] = 11;
+	fw_table.b[SLIT + 8] = 11;
 	EXPECT_TEXT(t, parse_slit(), "a distance that makes no sense");
-	EXPECT_EQ(t, info.distance[0][0], 77);
+	EXPECT_EQ(t, fw_info.distance[0][0], 77);
 }
 
 static void slit_has_all_its_distances(struct ktest *t)
 {
 	begin_slit(33);
-	table.len--;
+	fw_table.len--;
 	EXPECT_TEXT(t, parse_slit(), "more localities than there is room for");
-	EXPECT_EQ(t, info.distance[0][0], 77);
-	table.len = SLIT - 1;
+	EXPECT_EQ(t, fw_info.distance[0][0], 77);
+	fw_table.len = SLIT - 1;
 	EXPECT_TEXT(t, parse_slit(), "too short");
 	begin_slit(33);
-	put64(table.b + 36, 1ULL << 32); /* by itself it is 0, modulo 2^64 */
+	put64(fw_table.b + 36, 1ULL << 32); /* by itself it is 0, modulo 2^64 */
 	EXPECT_TEXT(t, parse_slit(), "more localities than there is room for");
 	begin_slit(33);
-	put64(table.b + 36, 0);
-	table.len = SLIT;
+	put64(fw_table.b + 36, 0);
+	fw_table.len = SLIT;
 	EXPECT_TEXT(t, parse_slit(), NULL);
-	EXPECT_EQ(t, info.distance[0][0], 77);
+	EXPECT_EQ(t, fw_info.distance[0][0], 77);
 }
 
 KTEST_SUITE(acpi_numa, KTEST_QUICK, KTEST(srat_numbers_nodes_in_its_order), KTEST(srat_says_where_memory_belongs),

@@ -93,7 +93,8 @@ static void fault_of_a_program_is_told_with_its_registers(struct ktest *t)
 	char text[128];
 
 	REQUIRE(t, task);
-	ksnprintf(text, sizeof(text), "task %u test: invalid opcode\n  rip %016lx cs 0023 rflags ", task->id, code_at(user_ud2));
+	ksnprintf(text, sizeof(text), "task %u test: invalid opcode\n  rip %016lx cs 0023 rflags ",
+	    task->id, code_at(user_ud2));
 	EXPECT_EQ(t, add_thread(task, -1, code_at(user_ud2), 0), 0);
 	expect_end(t, task, TASK_FAULTED, 0);
 	read_said(pos);

@@ -11,14 +11,14 @@ static void it_follows_what_the_host_wants(struct ktest *t)
 	unsigned most = (unsigned)(2 * PAGEBLOCK_PAGES);
 	unsigned steps[] = {1, BALLOON_BATCH / 16, most, 3, most / 2, 0}, i;
 
-	REQUIRE(t, begin(t));
+	REQUIRE(t, balloon_begin(t));
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		ask_for(steps[i]);
+		balloon_ask_for(steps[i]);
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
-		EXPECT_EQ(t, dev.dev.config_changed, 0);
+		EXPECT_EQ(t, pretend_dev.dev.config_changed, 0);
 		expect_lent(t, steps[i]);
 	}
-	end(t);
+	balloon_end(t);
 }
 
 static void pages_that_are_lent_can_be_moved(struct ktest *t)
@@ -28,11 +28,11 @@ static void pages_that_are_lent_can_be_moved(struct ktest *t)
 	struct zone *zone;
 	pfn_t pfn;
 
-	REQUIRE(t, begin(t));
+	REQUIRE(t, balloon_begin(t));
 	zone = test_zone(balloon.mem, ZONE_MOVABLE);
-	ask_for((u32)PAGEBLOCK_PAGES);
+	balloon_ask_for((u32)PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, balloon_follow(&balloon), 0);
-	for (pfn = zone->start_pfn; pfn < zone->end_pfn && !lent[pfn];)
+	for (pfn = zone->start_pfn; pfn < zone->end_pfn && !balloon_lent[pfn];)
 		pfn++;
 	pfn = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
 	REQUIRE(t, pfn < zone->end_pfn);
@@ -44,10 +44,10 @@ static void pages_that_are_lent_can_be_moved(struct ktest *t)
 	EXPECT_EQ(t, balloon.moved, res.moved);
 	expect_lent(t, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, online_pages(balloon.mem, pfn, PAGEBLOCK_PAGES, &fail), 0);
-	ask_for(0);
+	balloon_ask_for(0);
 	EXPECT_EQ(t, balloon_follow(&balloon), 0);
 	expect_lent(t, 0);
-	end(t);
+	balloon_end(t);
 }
 
 /* The first, the last and one in the middle of the list. */
@@ -55,8 +55,8 @@ static void any_page_of_the_list_may_move(struct ktest *t)
 {
 	unsigned at, i;
 
-	REQUIRE(t, begin(t));
-	ask_for(5);
+	REQUIRE(t, balloon_begin(t));
+	balloon_ask_for(5);
 	REQUIRE(t, balloon_follow(&balloon) == 0);
 	for (at = 0; at < 5; at++) {
 		u32 pfn = balloon.first;
@@ -70,11 +70,11 @@ static void any_page_of_the_list_may_move(struct ktest *t)
 		EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), 0);
 		EXPECT_EQ(t, nr_told, 2);
 		EXPECT_EQ(t, balloon.moved, at + 1);
-		EXPECT(t, !lent[pfn] && !balloon.late && !balloon.slow);
+		EXPECT(t, !balloon_lent[pfn] && !balloon.late && !balloon.slow);
 		EXPECT(t, balloon.first != pfn);
 		expect_lent(t, 5);
 	}
-	end(t);
+	balloon_end(t);
 }
 
 /* A buffer holds 256 page numbers. */
@@ -84,27 +84,27 @@ static void the_host_is_told_in_whole_buffers(struct ktest *t)
 	    2 * BALLOON_BATCH + 1};
 	unsigned i, before;
 
-	REQUIRE(t, begin(t));
+	REQUIRE(t, balloon_begin(t));
 	for (i = 0; i < ARRAY_SIZE(wants) && wants[i] <= 2 * PAGEBLOCK_PAGES; i++) {
 		u32 buffers = (wants[i] + BALLOON_BATCH - 1) / BALLOON_BATCH;
 
-		before = dev.notified;
-		ask_for(wants[i]);
+		before = pretend_dev.notified;
+		balloon_ask_for(wants[i]);
 		EXPECT(t, balloon_has_work(&balloon));
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
 		EXPECT(t, !balloon_has_work(&balloon));
-		EXPECT_EQ(t, dev.notified - before, buffers);
+		EXPECT_EQ(t, pretend_dev.notified - before, buffers);
 		EXPECT_EQ(t, balloon.want, wants[i]);
 		expect_lent(t, wants[i]);
 		/* Nothing new: nothing is told. */
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
-		EXPECT_EQ(t, dev.notified - before, buffers);
-		ask_for(0);
+		EXPECT_EQ(t, pretend_dev.notified - before, buffers);
+		balloon_ask_for(0);
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
-		EXPECT_EQ(t, dev.notified - before, 2 * buffers);
+		EXPECT_EQ(t, pretend_dev.notified - before, 2 * buffers);
 		expect_lent(t, 0);
 	}
-	end(t);
+	balloon_end(t);
 }
 
 static void a_page_taken_back_while_it_moves_is_left_alone(struct ktest *t)
@@ -112,8 +112,8 @@ static void a_page_taken_back_while_it_moves_is_left_alone(struct ktest *t)
 	struct page *page, *dst;
 	pfn_t pfn;
 
-	REQUIRE(t, begin(t));
-	ask_for(1);
+	REQUIRE(t, balloon_begin(t));
+	balloon_ask_for(1);
 	REQUIRE(t, balloon_follow(&balloon) == 0);
 	pfn = balloon.first;
 	page = pfn_to_page_in(balloon.mem, pfn);
@@ -124,7 +124,7 @@ static void a_page_taken_back_while_it_moves_is_left_alone(struct ktest *t)
 	putback_movable_page(balloon.mem, page);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_BALLOON, 0));
 	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
-	ask_for(0);
+	balloon_ask_for(0);
 	EXPECT_EQ(t, balloon_follow(&balloon), 0);
 	EXPECT_EQ(t, nr_lent, 0);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ISO_MIG, 0));
@@ -135,7 +135,7 @@ static void a_page_taken_back_while_it_moves_is_left_alone(struct ktest *t)
 	EXPECT_EQ(t, nr_told, 0);
 	EXPECT_EQ(t, mem_free_pages(balloon.mem, dst, 0), 0);
 	EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), 0);
-	end(t);
+	balloon_end(t);
 }
 
 static bool nobody_may_die(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
@@ -149,10 +149,10 @@ static void it_lends_what_there_is(struct ktest *t)
 	unsigned long managed;
 	unsigned kills = 0;
 
-	REQUIRE(t, begin(t));
+	REQUIRE(t, balloon_begin(t));
 	managed = memory_managed_pages(balloon.mem);
 	memory_set_oom(balloon.mem, nobody_may_die, &kills);
-	ask_for(~0u);
+	balloon_ask_for(~0u);
 	EXPECT_EQ(t, balloon_follow(&balloon), -ENOMEM);
 	EXPECT(t, balloon.nr > managed / 2 && balloon.nr < managed);
 	expect_lent(t, balloon.nr);
@@ -161,10 +161,10 @@ static void it_lends_what_there_is(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_OOM_NOBODY), 0);
 	memory_set_oom(balloon.mem, NULL, NULL);
 	EXPECT(t, memory_free_pages(balloon.mem) > 0);
-	ask_for(0);
+	balloon_ask_for(0);
 	EXPECT_EQ(t, balloon_follow(&balloon), 0);
 	expect_lent(t, 0);
-	end(t);
+	balloon_end(t);
 }
 
 static void a_broken_device_takes_nothing_with_it(struct ktest *t)
@@ -173,18 +173,20 @@ static void a_broken_device_takes_nothing_with_it(struct ktest *t)
 
 	for (first = 1; first <= 4; first++) {
 		if (t->mem) { /* one memory, of which everything came back */
-			pretend_init(&dev, t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, host);
-			memset(lent, 0, sizeof(lent));
-			dev.dev.patience_ns = 1000000;
-			EXPECT_EQ(t, balloon_open(&balloon, &dev.dev, t->mem), 0);
+			pretend_init(
+			    &pretend_dev, t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, balloon_host);
+			memset(balloon_lent, 0, sizeof(balloon_lent));
+			pretend_dev.dev.patience_ns = 1000000;
+			EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), 0);
 		} else {
-			REQUIRE(t, begin_with(t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, 2, TEST_BLOCKS));
+			REQUIRE(t, balloon_begin_with(
+				       t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, 2, TEST_BLOCKS));
 		}
-		ask_for(n);
-		fail_at = first;
+		balloon_ask_for(n);
+		balloon_fail_at = first;
 		if (first > 2) {
 			EXPECT_EQ(t, balloon_follow(&balloon), 0);
-			ask_for(0);
+			balloon_ask_for(0);
 		}
 		EXPECT_EQ(t, balloon_follow(&balloon), -EIO);
 		/* A page that moves finds it broken, and stays. */
@@ -196,7 +198,7 @@ static void a_broken_device_takes_nothing_with_it(struct ktest *t)
 			EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), 1);
 			EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_BALLOON, 0));
 		}
-		end(t);
+		balloon_end(t);
 	}
 }
 
@@ -208,19 +210,19 @@ static void who_finds_it_broken_tells_the_thread(struct ktest *t)
 
 	for (how = 0; how < 3; how++) {
 		if (how) {
-			pretend_init(&dev, t, ALL_FEATURES, host);
-			memset(lent, 0, sizeof(lent));
-			dev.dev.patience_ns = 1000000;
-			REQUIRE(t, balloon_open(&balloon, &dev.dev, t->mem) == 0);
+			pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
+			memset(balloon_lent, 0, sizeof(balloon_lent));
+			pretend_dev.dev.patience_ns = 1000000;
+			REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
 		} else {
-			REQUIRE(t, begin(t));
+			REQUIRE(t, balloon_begin(t));
 		}
-		ask_for(3);
+		balloon_ask_for(3);
 		REQUIRE(t, balloon_follow(&balloon) == 0);
 		EXPECT_EQ(t, balloon.nr, 3);
 		EXPECT(t, !balloon_has_work(&balloon));
-		resets = dev.resets;
-		fail_at = MAX(how, 1u);
+		resets = pretend_dev.resets;
+		balloon_fail_at = MAX(how, 1u);
 		if (how == 0) {
 			EXPECT_EQ(t, balloon_report(&balloon), -EIO);
 		} else {
@@ -230,15 +232,15 @@ static void who_finds_it_broken_tells_the_thread(struct ktest *t)
 			EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), how == 1);
 		}
 		/* Before anybody can have a page that it was told of, and had not answered. */
-		EXPECT_EQ(t, dev.resets, resets + 1);
+		EXPECT_EQ(t, pretend_dev.resets, resets + 1);
 		EXPECT(t, balloon_has_work(&balloon));
 		EXPECT_EQ(t, balloon_serve_stats(&balloon), -EIO);
 		EXPECT_EQ(t, balloon_report(&balloon), -EIO);
-		ask_for(5);
+		balloon_ask_for(5);
 		EXPECT_EQ(t, balloon_follow(&balloon), -EIO);
 		EXPECT_EQ(t, balloon.nr, 3);
 		expect_sound(t, balloon.mem);
-		end(t);
+		balloon_end(t);
 	}
 }
 
@@ -246,32 +248,33 @@ static void statistics_are_given_when_asked(struct ktest *t)
 {
 	unsigned long pages = BALLOON_BATCH / 8;
 
-	REQUIRE(t, begin(t));
-	EXPECT_EQ(t, stats[0].tag, VIRTIO_BALLOON_S_MEMFREE);
-	EXPECT_EQ(t, stats[0].val, memory_free_pages(balloon.mem) << PAGE_SHIFT);
-	EXPECT_EQ(t, stats[1].tag, VIRTIO_BALLOON_S_MEMTOT);
-	EXPECT_EQ(t, stats[1].val, memory_managed_pages(balloon.mem) << PAGE_SHIFT);
+	REQUIRE(t, balloon_begin(t));
+	EXPECT_EQ(t, balloon_stats[0].tag, VIRTIO_BALLOON_S_MEMFREE);
+	EXPECT_EQ(t, balloon_stats[0].val, memory_free_pages(balloon.mem) << PAGE_SHIFT);
+	EXPECT_EQ(t, balloon_stats[1].tag, VIRTIO_BALLOON_S_MEMTOT);
+	EXPECT_EQ(t, balloon_stats[1].val, memory_managed_pages(balloon.mem) << PAGE_SHIFT);
 	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
 	EXPECT_EQ(t, balloon.asked, 0);
-	EXPECT_EQ(t, stats[2].tag, VIRTIO_BALLOON_S_AVAIL);
-	EXPECT_EQ(t, stats[2].val, memory_free_pages(balloon.mem) << PAGE_SHIFT);
-	EXPECT_EQ(t, stats[3].tag, VIRTIO_BALLOON_S_CACHES);
-	EXPECT_EQ(t, stats[3].val, 0);
-	EXPECT_EQ(t, stats[4].tag, VIRTIO_BALLOON_S_MINFLT);
-	EXPECT_EQ(t, stats[4].val, mm_event_sum(balloon.mem, EV_FAULTS));
+	EXPECT_EQ(t, balloon_stats[2].tag, VIRTIO_BALLOON_S_AVAIL);
+	EXPECT_EQ(t, balloon_stats[2].val, memory_free_pages(balloon.mem) << PAGE_SHIFT);
+	EXPECT_EQ(t, balloon_stats[3].tag, VIRTIO_BALLOON_S_CACHES);
+	EXPECT_EQ(t, balloon_stats[3].val, 0);
+	EXPECT_EQ(t, balloon_stats[4].tag, VIRTIO_BALLOON_S_MINFLT);
+	EXPECT_EQ(t, balloon_stats[4].val, mm_event_sum(balloon.mem, EV_FAULTS));
 	EXPECT(t, !balloon_has_work(&balloon));
-	ask_for((u32)pages);
+	balloon_ask_for((u32)pages);
 	EXPECT_EQ(t, balloon_follow(&balloon), 0);
-	pretend_answer(&dev, STATS, 0); /* the host wants new ones */
+	pretend_answer(&pretend_dev, STATS, 0); /* the host wants new ones */
 	EXPECT(t, balloon_has_work(&balloon));
 	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
 	EXPECT_EQ(t, balloon.asked, 1);
-	EXPECT_EQ(t, stats[0].val, memory_free_pages(balloon.mem) << PAGE_SHIFT);
-	EXPECT_EQ(t, stats[1].val, (memory_managed_pages(balloon.mem) - pages) << PAGE_SHIFT);
-	dev.lie = LIE_ID;
-	pretend_answer(&dev, STATS, 0);
+	EXPECT_EQ(t, balloon_stats[0].val, memory_free_pages(balloon.mem) << PAGE_SHIFT);
+	EXPECT_EQ(
+	    t, balloon_stats[1].val, (memory_managed_pages(balloon.mem) - pages) << PAGE_SHIFT);
+	pretend_dev.lie = LIE_ID;
+	pretend_answer(&pretend_dev, STATS, 0);
 	EXPECT_EQ(t, balloon_serve_stats(&balloon), -EIO);
-	end(t);
+	balloon_end(t);
 }
 
 /* Of the lists of all zones, as much as reclaim could drop. */
@@ -279,40 +282,43 @@ static void what_can_be_reclaimed_counts_as_available(struct ktest *t) NO_LOCK_A
 {
 	unsigned i, nr, sum = 0;
 
-	REQUIRE(t, begin(t));
+	REQUIRE(t, balloon_begin(t));
 	nr = balloon.mem->nr_nodes * NR_ZONE_KINDS;
 	for (i = 0; i < nr; i++) {
 		balloon.mem->zones[i].lru[LRU_INACTIVE].nr += 3 + i;
 		balloon.mem->zones[i].lru[LRU_ACTIVE].nr += 100 * (i + 1);
 		sum += 3 + i + 100 * (i + 1);
 	}
-	pretend_answer(&dev, STATS, 0);
+	pretend_answer(&pretend_dev, STATS, 0);
 	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
-	EXPECT_EQ(t, stats[3].val, (u64)sum << PAGE_SHIFT);
-	EXPECT_EQ(t, stats[2].val, (memory_free_pages(balloon.mem) + sum) << PAGE_SHIFT);
+	EXPECT_EQ(t, balloon_stats[3].val, (u64)sum << PAGE_SHIFT);
+	EXPECT_EQ(t, balloon_stats[2].val, (memory_free_pages(balloon.mem) + sum) << PAGE_SHIFT);
 	for (i = 0; i < nr; i++) {
 		balloon.mem->zones[i].lru[LRU_INACTIVE].nr -= 3 + i;
 		balloon.mem->zones[i].lru[LRU_ACTIVE].nr -= 100 * (i + 1);
 	}
-	end(t);
+	balloon_end(t);
 }
 
 static void queues_are_numbered_by_what_is_offered(struct ktest *t)
 {
 	/* With hints, which are not taken, the reports are one further on; without statistics, one less. */
-	REQUIRE(t, begin_with(t, ALL_FEATURES, 2, 2));
-	EXPECT(t, balloon.has_stats && balloon.has_report && dev.queue[REPORT] == &balloon.report);
-	end(t);
-	pretend_init(&dev, t,
-	    1ULL << VIRTIO_BALLOON_F_REPORTING | 1ULL << VIRTIO_BALLOON_F_FREE_PAGE_HINT, host);
-	EXPECT_EQ(t, balloon_open(&balloon, &dev.dev, t->mem), 0);
-	EXPECT(t, !balloon.has_stats && dev.queue[3] == &balloon.report && !dev.queue[2]);
-	EXPECT(t, !(dev.accepted >> VIRTIO_BALLOON_F_FREE_PAGE_HINT & 1));
+	REQUIRE(t, balloon_begin_with(t, ALL_FEATURES, 2, 2));
+	EXPECT(t, balloon.has_stats && balloon.has_report &&
+		      pretend_dev.queue[REPORT] == &balloon.report);
+	balloon_end(t);
+	pretend_init(&pretend_dev, t,
+	    1ULL << VIRTIO_BALLOON_F_REPORTING | 1ULL << VIRTIO_BALLOON_F_FREE_PAGE_HINT,
+	    balloon_host);
+	EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), 0);
+	EXPECT(t,
+	    !balloon.has_stats && pretend_dev.queue[3] == &balloon.report && !pretend_dev.queue[2]);
+	EXPECT(t, !(pretend_dev.accepted >> VIRTIO_BALLOON_F_FREE_PAGE_HINT & 1));
 	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
-	end(t);
+	balloon_end(t);
 	/* A device without the queues that it must have. */
-	dev.size[1] = 0;
-	EXPECT_EQ(t, balloon_open(&balloon, &dev.dev, t->mem), -ENODEV);
+	pretend_dev.size[1] = 0;
+	EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), -ENODEV);
 }
 
 /* Statistics that it offers at first and then not, or the other way round: asked once, it is as it said. */
@@ -325,16 +331,16 @@ static void a_device_is_asked_once_what_it_offers(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(offers); i++) {
 		u64 reports = offers[i][0] >> VIRTIO_BALLOON_F_STATS_VQ & 1 ? REPORT : REPORT - 1;
 
-		REQUIRE(t, i || begin_with(t, ALL_FEATURES, 2, 2));
+		REQUIRE(t, i || balloon_begin_with(t, ALL_FEATURES, 2, 2));
 		if (!i)
-			end(t);
-		pretend_init(&dev, t, offers[i][0], host);
-		dev.offered_later = offers[i][1];
-		REQUIRE(t, balloon_open(&balloon, &dev.dev, t->mem) == 0);
-		EXPECT_EQ(t, dev.asked, 1);
-		EXPECT(t, dev.queue[reports] == &balloon.report);
+			balloon_end(t);
+		pretend_init(&pretend_dev, t, offers[i][0], balloon_host);
+		pretend_dev.offered_later = offers[i][1];
+		REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
+		EXPECT_EQ(t, pretend_dev.asked, 1);
+		EXPECT(t, pretend_dev.queue[reports] == &balloon.report);
 		EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
-		end(t);
+		balloon_end(t);
 	}
 }
 
@@ -343,16 +349,16 @@ static void a_balloon_that_cannot_be_opened_leaves_nothing(struct ktest *t)
 {
 	unsigned resets;
 
-	REQUIRE(t, begin_with(t, ALL_FEATURES, 2, 2));
-	end(t);
-	pretend_init(&dev, t, ALL_FEATURES, host);
-	dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
-	EXPECT_EQ(t, balloon_open(&balloon, &dev.dev, t->mem), -EIO);
-	dev.refused = 0;
-	dev.size[STATS] = 0;
-	resets = dev.resets;
-	EXPECT_EQ(t, balloon_open(&balloon, &dev.dev, t->mem), -ENODEV);
-	EXPECT_EQ(t, dev.resets, resets + 2);
+	REQUIRE(t, balloon_begin_with(t, ALL_FEATURES, 2, 2));
+	balloon_end(t);
+	pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
+	pretend_dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
+	EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), -EIO);
+	pretend_dev.refused = 0;
+	pretend_dev.size[STATS] = 0;
+	resets = pretend_dev.resets;
+	EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), -ENODEV);
+	EXPECT_EQ(t, pretend_dev.resets, resets + 2);
 	EXPECT(t, !balloon.inflate.page && !balloon.deflate.page && !balloon.dma);
 }
 
@@ -361,7 +367,7 @@ static unsigned sum_dropped(void)
 	unsigned i, sum = 0;
 
 	for (i = 0; i < TEST_MAX_BLOCKS; i++)
-		sum += dropped[i];
+		sum += balloon_dropped[i];
 	return sum;
 }
 
@@ -370,7 +376,7 @@ static void free_memory_is_reported_once(struct ktest *t)
 	struct page *page;
 	unsigned sum;
 
-	REQUIRE(t, begin(t));
+	REQUIRE(t, balloon_begin(t));
 	EXPECT_EQ(t, balloon_report(&balloon), 0);
 	sum = sum_dropped();
 	EXPECT(t, sum >= TEST_BLOCKS);
@@ -380,7 +386,7 @@ static void free_memory_is_reported_once(struct ktest *t)
 	/* What was wanted meanwhile is free again, and the second time it is the first for that. */
 	EXPECT_EQ(t, balloon_report(&balloon), 0);
 	drain_all_pages(balloon.mem, NULL);
-	memset(dropped, 0, sizeof(dropped));
+	memset(balloon_dropped, 0, sizeof(balloon_dropped));
 	EXPECT_EQ(t, balloon_report(&balloon), 0);
 	EXPECT_EQ(t, sum_dropped(), 0);
 	/* One page used is enough. */
@@ -392,9 +398,9 @@ static void free_memory_is_reported_once(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(balloon.mem, page, 0), 0);
 	drain_all_pages(balloon.mem, NULL);
 	EXPECT_EQ(t, balloon_report(&balloon), 0);
-	EXPECT_EQ(t, dropped[sum], 1);
+	EXPECT_EQ(t, balloon_dropped[sum], 1);
 	EXPECT_EQ(t, sum_dropped(), 1);
-	end(t);
+	balloon_end(t);
 }
 
 /* As many pageblocks at once as the queue has descriptors, and no more than 32. */
@@ -403,18 +409,18 @@ static void reports_are_as_long_as_the_queue(struct ktest *t)
 	static const unsigned sizes[] = {1, 2, 4, 64};
 	unsigned i, sum;
 
-	REQUIRE(t, begin(t));
-	end(t);
+	REQUIRE(t, balloon_begin(t));
+	balloon_end(t);
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		struct page *page;
 		pfn_t pfn;
 
-		pretend_init(&dev, t, ALL_FEATURES, host);
-		dev.size[REPORT] = sizes[i];
-		memset(dropped, 0, sizeof(dropped));
+		pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
+		pretend_dev.size[REPORT] = sizes[i];
+		memset(balloon_dropped, 0, sizeof(balloon_dropped));
 		nr_reports = 1; /* nobody takes all memory meanwhile */
 		most_reported = 0;
-		REQUIRE(t, balloon_open(&balloon, &dev.dev, t->mem) == 0);
+		REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
 		/* What was used since the last time is reported again. */
 		for (pfn = t->mem->start_pfn; i && pfn < t->mem->end_pfn; pfn += PAGEBLOCK_PAGES) {
 			page = mem_alloc_pages(t->mem, GFP_MOVABLE, PAGEBLOCK_ORDER < MAX_ORDER ? PAGEBLOCK_ORDER : MAX_ORDER);
@@ -426,7 +432,7 @@ static void reports_are_as_long_as_the_queue(struct ktest *t)
 		EXPECT(t, sum > 0);
 		EXPECT_EQ(t, balloon.reported, sum);
 		EXPECT_EQ(t, most_reported, MIN(sum, MIN(sizes[i], (unsigned)BALLOON_REPORT)));
-		end(t);
+		balloon_end(t);
 	}
 }
 
@@ -434,14 +440,14 @@ static void a_report_that_is_not_answered_is_taken_back(struct ktest *t)
 {
 	unsigned resets;
 
-	REQUIRE(t, begin(t));
-	fail_at = 1;
-	resets = dev.resets;
+	REQUIRE(t, balloon_begin(t));
+	balloon_fail_at = 1;
+	resets = pretend_dev.resets;
 	EXPECT_EQ(t, balloon_report(&balloon), -EIO);
-	EXPECT_EQ(t, dev.resets, resets + 1);
+	EXPECT_EQ(t, pretend_dev.resets, resets + 1);
 	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_REPORTED), 0);
 	expect_sound(t, balloon.mem);
-	end(t);
+	balloon_end(t);
 }
 
 KTEST_SUITE(balloon, KTEST_QUICK, KTEST(it_follows_what_the_host_wants),

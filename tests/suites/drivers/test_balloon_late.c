@@ -12,33 +12,33 @@ static void a_silent_device_delays_no_offline(struct ktest *t)
 	pfn_t block;
 
 	for (queue = INFLATE; queue <= DEFLATE; queue++) {
-		REQUIRE(t, queue == INFLATE ? begin(t) : true);
-		dev.dev.patience_ns = 20000000;
-		ask_for((u32)PAGEBLOCK_PAGES);
+		REQUIRE(t, queue == INFLATE ? balloon_begin(t) : true);
+		pretend_dev.dev.patience_ns = 20000000;
+		balloon_ask_for((u32)PAGEBLOCK_PAGES);
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
 		block = block_with_lent(t);
-		late = 1u << queue;
+		balloon_late = 1u << queue;
 		/* The test ends whatever is waited for. */
-		dev.breaks_at = dev.polls + 100;
+		pretend_dev.breaks_at = pretend_dev.polls + 100;
 		EXPECT_EQ(t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, NULL), -ETIMEDOUT);
-		EXPECT(t, !virtio_is_broken(&dev.dev));
+		EXPECT(t, !virtio_is_broken(&pretend_dev.dev));
 		REQUIRE(t, !balloon.broken);
 		EXPECT(t, balloon_has_work(&balloon));
 		expect_sound(t, balloon.mem);
 		/* It was late, and no worse. */
-		dev.breaks_at = late = 0;
-		if (dev.kept[queue])
-			pretend_answer(&dev, queue, 0);
+		pretend_dev.breaks_at = balloon_late = 0;
+		if (pretend_dev.kept[queue])
+			pretend_answer(&pretend_dev, queue, 0);
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
 		EXPECT(t, !balloon_has_work(&balloon));
 		expect_lent(t, PAGEBLOCK_PAGES);
 		EXPECT_EQ(t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL, NULL), 0);
 		EXPECT_EQ(t, online_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL), 0);
 		expect_lent(t, PAGEBLOCK_PAGES);
-		ask_for(0);
+		balloon_ask_for(0);
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
 	}
-	end(t);
+	balloon_end(t);
 }
 
 static u32 follower_runs; /* a */
@@ -56,7 +56,7 @@ static void follow_meanwhile(void)
 {
 	unsigned i;
 
-	meanwhile = NULL;
+	balloon_meanwhile = NULL;
 	ktest_start(1, follow_once, follow_test);
 	while (!load_acquire(&follower_runs))
 		cpu_relax();
@@ -73,14 +73,14 @@ static void a_move_does_not_change_what_is_lent(struct ktest *t)
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
-	REQUIRE(t, begin(t));
+	REQUIRE(t, balloon_begin(t));
 	follow_test = t;
-	ask_for(32);
+	balloon_ask_for(32);
 	err = balloon_follow(&balloon);
 	EXPECT_EQ(t, err, 0);
 	for (i = 0; i < 20 && !err; i++) {
 		nr_told = follower_runs = 0;
-		meanwhile = follow_meanwhile;
+		balloon_meanwhile = follow_meanwhile;
 		page = pfn_to_page_in(balloon.mem, balloon.first);
 		REQUIRE(t, isolate_movable_page(balloon.mem, balloon.first) == 0);
 		EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), 0);
@@ -88,7 +88,7 @@ static void a_move_does_not_change_what_is_lent(struct ktest *t)
 		EXPECT_EQ(t, nr_told, 2);
 		expect_lent(t, 32);
 	}
-	end(t);
+	balloon_end(t);
 }
 
 KTEST_SUITE(balloon_late, KTEST_QUICK, KTEST(a_silent_device_delays_no_offline),

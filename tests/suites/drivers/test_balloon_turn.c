@@ -31,32 +31,32 @@ static void what_is_lent_is_said_once(struct ktest *t)
 {
 	unsigned most = (unsigned)(2 * PAGEBLOCK_PAGES);
 
-	REQUIRE(t, begin(t));
+	REQUIRE(t, balloon_begin(t));
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT(t, !says(text, "lent"));
-	ask_for(most);
+	balloon_ask_for(most);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, most, most, "");
 	expect_lent(t, most);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT(t, !says(text, "lent"));
 	/* The host is answered in the same turn. */
-	pretend_answer(&dev, STATS, 0);
-	ask_for(3);
+	pretend_answer(&pretend_dev, STATS, 0);
+	balloon_ask_for(3);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 3, 3, "");
 	EXPECT_EQ(t, balloon.asked, 1);
 	expect_lent(t, 3);
 	/* More than there is: again in a second. */
-	ask_for(~0u);
+	balloon_ask_for(~0u);
 	EXPECT_EQ(t, turn(), RETRY);
 	EXPECT_LINE(t, balloon.nr, ~0u, ": no more to be had");
 	EXPECT_EQ(t, turn(), RETRY);
 	EXPECT(t, !says(text, "lent"));
-	ask_for(0);
+	balloon_ask_for(0);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 0, 0, "");
-	end(t);
+	balloon_end(t);
 }
 
 static void a_broken_device_has_no_further_turn(struct ktest *t)
@@ -68,31 +68,31 @@ static void a_broken_device_has_no_further_turn(struct ktest *t)
 		unsigned resets;
 
 		if (how) {
-			pretend_init(&dev, t, ALL_FEATURES, host);
-			memset(lent, 0, sizeof(lent));
-			dev.dev.patience_ns = 1000000;
-			REQUIRE(t, balloon_open(&balloon, &dev.dev, t->mem) == 0);
+			pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
+			memset(balloon_lent, 0, sizeof(balloon_lent));
+			pretend_dev.dev.patience_ns = 1000000;
+			REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
 		} else {
-			REQUIRE(t, begin(t));
+			REQUIRE(t, balloon_begin(t));
 		}
-		ask_for(5);
+		balloon_ask_for(5);
 		EXPECT_EQ(t, turn(), WAIT_FOREVER);
 		EXPECT(t, balloon.nr == 5 && !says(text, words));
-		resets = dev.resets;
+		resets = pretend_dev.resets;
 		/* While it is told of pages, or in its answer to a question. */
 		if (how) {
-			fail_at = 1;
-			ask_for(2);
+			balloon_fail_at = 1;
+			balloon_ask_for(2);
 		} else {
-			dev.lie = LIE_ID;
-			pretend_answer(&dev, STATS, 0);
+			pretend_dev.lie = LIE_ID;
+			pretend_answer(&pretend_dev, STATS, 0);
 		}
 		EXPECT_EQ(t, turn(), 0);
 		EXPECT(t, says(text, words));
-		EXPECT(t, dev.resets > resets && dev.status == 0);
+		EXPECT(t, pretend_dev.resets > resets && pretend_dev.status == 0);
 		EXPECT(t, balloon.nr == 0 && balloon.first == (u32)PFN_NONE);
 		expect_sound(t, balloon.mem);
-		end(t);
+		balloon_end(t);
 	}
 }
 

@@ -16,15 +16,15 @@ static struct memory *begin_dimms(struct ktest *t)
 	const struct slot_user user = {.take = dimm_take, .give = dimm_give, .arg = &dimms};
 	struct memory *mem = one_node(t);
 
-	begin(SLOT_MEMORY);
+	slots_begin(SLOT_MEMORY);
 	dimms = (struct dimm_user){.mem = mem, .domain = domain, .nr_nodes = 1, .deadline_ns = DEADLINE_NS};
-	slot_bank_init(&bank, SLOT_MEMORY, &fake_regs, &user, NR);
+	slot_bank_init(&slots_bank, SLOT_MEMORY, &fake_regs, &user, NR);
 	return mem;
 }
 
 static void plug_blocks(unsigned i, pfn_t pfn, unsigned blocks)
 {
-	plug(i, (u64)pfn << PAGE_SHIFT, (u64)BLOCK(blocks) << PAGE_SHIFT, DOMAIN);
+	slots_plug(i, (u64)pfn << PAGE_SHIFT, (u64)BLOCK(blocks) << PAGE_SHIFT, DOMAIN);
 }
 
 static void a_dimm_comes_and_goes(struct ktest *t)
@@ -35,16 +35,16 @@ static void a_dimm_comes_and_goes(struct ktest *t)
 	REQUIRE(t, mem);
 	managed = memory_managed_pages(mem);
 	plug_blocks(0, FREE, 4);
-	slot_bank_scan(&bank);
+	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, memory_managed_pages(mem), managed + BLOCK(4));
 	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(4), PB_ONLINE), 4);
 	expect_sound(t, mem);
-	ask_for(0);
-	slot_bank_scan(&bank);
-	EXPECT_EQ(t, fake.slot[0].status, 0);
+	slots_ask_for(0);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, fake_slots.slot[0].status, 0);
 	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(4), PB_HOLE), 4);
 	EXPECT_EQ(t, memory_managed_pages(mem), managed);
-	EXPECT_EQ(t, bank.odd + bank.refused, 0);
+	EXPECT_EQ(t, slots_bank.odd + slots_bank.refused, 0);
 	drop_memory(t, mem);
 }
 
@@ -55,22 +55,22 @@ static void a_dimm_that_is_in_use_stays(struct ktest *t)
 
 	REQUIRE(t, mem && mov_begin(t, mem));
 	plug_blocks(1, FREE, 2);
-	slot_bank_scan(&bank);
+	slot_bank_scan(&slots_bank);
 	mov_fill(ALL_THERE_IS);
 	mov.refuse = 1;
-	ask_for(1);
-	slot_bank_scan(&bank);
-	EXPECT(t, bank.slot[1].err && bank.slot[1].why);
-	EXPECT_EQ(t, fake.slot[1].status, ENABLED);
-	EXPECT_EQ(t, fake.slot[1].event, 3);
+	slots_ask_for(1);
+	slot_bank_scan(&slots_bank);
+	EXPECT(t, slots_bank.slot[1].err && slots_bank.slot[1].why);
+	EXPECT_EQ(t, fake_slots.slot[1].status, ENABLED);
+	EXPECT_EQ(t, fake_slots.slot[1].event, 3);
 	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_ONLINE), 2);
 	for (i = 0; i < mov.nr; i++)
 		mov_free(i);
-	ask_for(1);
-	slot_bank_scan(&bank);
-	EXPECT_EQ(t, fake.slot[1].status, 0);
+	slots_ask_for(1);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, fake_slots.slot[1].status, 0);
 	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_HOLE), 2);
-	EXPECT_EQ(t, bank.refused, 1);
+	EXPECT_EQ(t, slots_bank.refused, 1);
 	drop_memory(t, mem);
 }
 
@@ -81,16 +81,16 @@ static void a_dimm_that_is_partly_offline_stays(struct ktest *t)
 
 	REQUIRE(t, mem);
 	plug_blocks(0, FREE, 2);
-	slot_bank_scan(&bank);
+	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, offline_pages(mem, FREE, BLOCK(1), NULL, NULL), 0);
-	ask_for(0);
-	slot_bank_scan(&bank);
-	EXPECT_EQ(t, bank.refused, 1);
+	slots_ask_for(0);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.refused, 1);
 	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_ONLINE), 1);
 	EXPECT_EQ(t, offline_pages(mem, FREE + BLOCK(1), BLOCK(1), NULL, NULL), 0);
-	ask_for(0);
-	slot_bank_scan(&bank);
-	EXPECT_EQ(t, fake.slot[0].status, 0);
+	slots_ask_for(0);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, fake_slots.slot[0].status, 0);
 	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_HOLE), 2);
 	drop_memory(t, mem);
 }
@@ -127,15 +127,16 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 	REQUIRE(t, mem);
 	before = take_census(mem);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		plug(i % NR, bad[i].address, bad[i].size, bad[i].domain);
-		slot_bank_scan(&bank);
-		EXPECT_EQ(t, bank.slot[i % NR].state, SLOT_REFUSED);
-		EXPECT_EQ(t, bank.slot[i % NR].err, bad[i].err);
-		EXPECT(t, bank.slot[i % NR].why && !strcmp(bank.slot[i % NR].why, bad[i].why));
+		slots_plug(i % NR, bad[i].address, bad[i].size, bad[i].domain);
+		slot_bank_scan(&slots_bank);
+		EXPECT_EQ(t, slots_bank.slot[i % NR].state, SLOT_REFUSED);
+		EXPECT_EQ(t, slots_bank.slot[i % NR].err, bad[i].err);
+		EXPECT(t, slots_bank.slot[i % NR].why &&
+			      !strcmp(slots_bank.slot[i % NR].why, bad[i].why));
 		expect_told(t, i % NR, 1, 1);
-		ask_for(i % NR);
-		slot_bank_scan(&bank);
-		EXPECT_EQ(t, fake.slot[i % NR].status, 0);
+		slots_ask_for(i % NR);
+		slot_bank_scan(&slots_bank);
+		EXPECT_EQ(t, fake_slots.slot[i % NR].status, 0);
 	}
 	after = take_census(mem);
 	EXPECT(t, census_same(&before, &after));
@@ -154,17 +155,18 @@ static void a_dimm_without_memory_for_it_is_not_taken(struct ktest *t)
 	before = take_census(mem);
 	arrays.maps_left = 0;
 	plug_blocks(0, FREE, 4);
-	slot_bank_scan(&bank);
-	EXPECT_EQ(t, bank.slot[0].state, SLOT_REFUSED);
-	EXPECT_EQ(t, bank.slot[0].err, -ENOMEM);
-	EXPECT(t, bank.slot[0].why && !strcmp(bank.slot[0].why, "no memory for its descriptors"));
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_REFUSED);
+	EXPECT_EQ(t, slots_bank.slot[0].err, -ENOMEM);
+	EXPECT(t, slots_bank.slot[0].why &&
+		      !strcmp(slots_bank.slot[0].why, "no memory for its descriptors"));
 	after = take_census(mem);
 	EXPECT(t, census_same(&before, &after));
 	EXPECT_EQ(t, arrays.mapped, 0);
 	arrays.maps_left = -1;
-	fake.slot[0].status |= INSERT;
-	slot_bank_scan(&bank);
-	EXPECT_EQ(t, bank.slot[0].state, SLOT_USED);
+	fake_slots.slot[0].status |= INSERT;
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
 	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(4), PB_ONLINE), 4);
 	drop_memory(t, mem);
 }
@@ -180,16 +182,16 @@ static void nodes_that_are_one_take_dimms_of_each(struct ktest *t)
 	dimms.nr_nodes = 2;
 	plug_blocks(0, FREE, 1);
 	plug_blocks(1, FREE + BLOCK(1), 1);
-	fake.slot[1].dev.id = 3;
+	fake_slots.slot[1].dev.id = 3;
 	plug_blocks(2, FREE + BLOCK(2), 1);
-	fake.slot[2].dev.id = 5;
-	slot_bank_scan(&bank);
-	EXPECT(t, bank.slot[0].state == SLOT_USED && bank.slot[1].state == SLOT_USED);
-	EXPECT_EQ(t, bank.slot[2].err, -ENODEV);
+	fake_slots.slot[2].dev.id = 5;
+	slot_bank_scan(&slots_bank);
+	EXPECT(t, slots_bank.slot[0].state == SLOT_USED && slots_bank.slot[1].state == SLOT_USED);
+	EXPECT_EQ(t, slots_bank.slot[2].err, -ENODEV);
 	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(3), PB_ONLINE), 2);
-	ask_for(0);
-	ask_for(1);
-	slot_bank_scan(&bank);
+	slots_ask_for(0);
+	slots_ask_for(1);
+	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(3), PB_HOLE), 3);
 	drop_memory(t, mem);
 }
@@ -201,15 +203,15 @@ static void two_dimms_at_one_address_are_one(struct ktest *t)
 	REQUIRE(t, mem);
 	plug_blocks(0, FREE, 3);
 	plug_blocks(1, FREE + BLOCK(2), 3);
-	slot_bank_scan(&bank);
-	EXPECT_EQ(t, bank.slot[0].state, SLOT_USED);
-	EXPECT_EQ(t, bank.slot[1].err, -EEXIST);
-	ask_for(1);
-	slot_bank_scan(&bank);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
+	EXPECT_EQ(t, slots_bank.slot[1].err, -EEXIST);
+	slots_ask_for(1);
+	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(3), PB_ONLINE), 3);
 	expect_sound(t, mem);
-	ask_for(0);
-	slot_bank_scan(&bank);
+	slots_ask_for(0);
+	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(5), PB_HOLE), 5);
 	drop_memory(t, mem);
 }
@@ -221,11 +223,11 @@ static void a_dimm_that_is_not_let_go_is_in_service_again(struct ktest *t)
 
 	REQUIRE(t, mem);
 	plug_blocks(0, FREE, 2);
-	slot_bank_scan(&bank);
-	fake.holds_on = true;
-	ask_for(0);
-	slot_bank_scan(&bank);
-	EXPECT_EQ(t, bank.odd, 1);
+	slot_bank_scan(&slots_bank);
+	fake_slots.holds_on = true;
+	slots_ask_for(0);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.odd, 1);
 	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_ONLINE), 2);
 	expect_sound(t, mem);
 	drop_memory(t, mem);
@@ -243,15 +245,16 @@ static void random_registers_lose_nothing(struct ktest *t)
 		for (i = 0; i < NR; i++) {
 			u64 r = ktest_rand(&rand);
 
-			fake.slot[i].status = r & 0xf;
-			fake.slot[i].dev.address = (FREE + BLOCK(r >> 8 & 31)) << PAGE_SHIFT;
-			fake.slot[i].dev.size = (r >> 16 & 7) << (PAGE_SHIFT + PAGEBLOCK_ORDER - (r >> 24 & 1));
-			fake.slot[i].dev.id = DOMAIN + (r >> 32 & 7) / 7;
+			fake_slots.slot[i].status = r & 0xf;
+			fake_slots.slot[i].dev.address = (FREE + BLOCK(r >> 8 & 31)) << PAGE_SHIFT;
+			fake_slots.slot[i].dev.size =
+			    (r >> 16 & 7) << (PAGE_SHIFT + PAGEBLOCK_ORDER - (r >> 24 & 1));
+			fake_slots.slot[i].dev.id = DOMAIN + (r >> 32 & 7) / 7;
 		}
-		slot_bank_scan(&bank);
+		slot_bank_scan(&slots_bank);
 	}
 	expect_sound(t, mem);
-	EXPECT(t, bank.taken > 0 && bank.refused > 0 && bank.odd > 0);
+	EXPECT(t, slots_bank.taken > 0 && slots_bank.refused > 0 && slots_bank.odd > 0);
 	drop_memory(t, mem);
 }
 

@@ -8,24 +8,25 @@ static void characters_are_drawn(struct ktest *t)
 	u32 size;
 
 	for (size = 2; size <= 4; size++) {
-		if (!start(t, size))
+		if (!text_start(t, size))
 			return;
-		say("Hi\nyou");
-		EXPECT(t, shows(0, 0, 'H', grey[size], 0));
-		EXPECT(t, shows(0, 1, 'i', grey[size], 0));
+		text_say("Hi\nyou");
+		EXPECT(t, text_shows(0, 0, 'H', grey[size], 0));
+		EXPECT(t, text_shows(0, 1, 'i', grey[size], 0));
 		EXPECT(t, is_black(0, 2));
-		EXPECT(t, shows(1, 2, 'u', grey[size], 0));
+		EXPECT(t, text_shows(1, 2, 'u', grey[size], 0));
 		expect_guards(t, 0);
 	}
 }
 
 static void lines_wrap(struct ktest *t)
 {
-	if (!start(t, 4))
+	if (!text_start(t, 4))
 		return;
-	say("abcdefghijkl");
-	EXPECT_EQ(t, text.row, 0); /* full, and nothing more: no empty line if a line feed comes now */
-	say("\nmnopqrstuvwxyz");
+	text_say("abcdefghijkl");
+	EXPECT_EQ(t, terminal.row,
+	    0); /* full, and nothing more: no empty line if a line feed comes now */
+	text_say("\nmnopqrstuvwxyz");
 	ROW(t, 0, "abcdefghijkl");
 	ROW(t, 1, "mnopqrstuvwx");
 	ROW(t, 2, "yz");
@@ -33,17 +34,18 @@ static void lines_wrap(struct ktest *t)
 
 static void control_characters(struct ktest *t)
 {
-	if (!start(t, 4))
+	if (!text_start(t, 4))
 		return;
-	say("abc\rX\n12\b3\n\tT\n\b\bB\n\a\001\177N\n");
+	text_say("abc\rX\n12\b3\n\tT\n\b\bB\n\a\001\177N\n");
 	ROW(t, 0, "Xbc");
 	ROW(t, 1, "13");
 	ROW(t, 2, "        T");
 	ROW(t, 3, "B");
 	ROW(t, 4, "N");
-	say("abcdefghijkl\b \b"); /* as the monitor takes back the last character of a full line */
+	text_say(
+	    "abcdefghijkl\b \b"); /* as the monitor takes back the last character of a full line */
 	ROW(t, 5, "abcdefghijk");
-	say("\t\tZ");
+	text_say("\t\tZ");
 	ROW(t, 5, "abcdefghijkZ");
 }
 
@@ -52,19 +54,19 @@ static void text_scrolls(struct ktest *t)
 	char line[] = "line A\n";
 	u32 i;
 
-	if (!start(t, 4))
+	if (!text_start(t, 4))
 		return;
 	for (i = 0; i < ROWS; i++, line[5]++)
-		say(line);
+		text_say(line);
 	/* The last line feed went beyond the bottom: two rows, an eighth, have gone. */
 	ROW(t, 0, "line C");
 	ROW(t, ROWS - 3, "line P");
 	ROW(t, ROWS - 2, "");
 	ROW(t, ROWS - 1, "");
-	say("next\nlast");
+	text_say("next\nlast");
 	ROW(t, ROWS - 2, "next");
 	ROW(t, ROWS - 1, "last");
-	say("\n");
+	text_say("\n");
 	ROW(t, 0, "line E");
 	ROW(t, ROWS - 4, "next");
 	ROW(t, ROWS - 3, "last");
@@ -74,35 +76,37 @@ static void text_scrolls(struct ktest *t)
 /* Drawn over with something else, only what changes is drawn again. */
 static void only_changes_are_drawn(struct ktest *t)
 {
-	if (!start(t, 4))
+	if (!text_start(t, 4))
 		return;
-	say("abc");
+	text_say("abc");
 	memset(PIXELS, 0x11, (size_t)PITCH * HEIGHT);
-	say("\rabX");
-	EXPECT(t, shows(0, 2, 'X', 0xaaaaaa, 0));
-	EXPECT_EQ(t, pixel(0, 0), 0x11111111);
-	EXPECT_EQ(t, pixel(8 + 3, 4), 0x11111111);
-	EXPECT_EQ(t, pixel(0, FONT_HEIGHT), 0x11111111);
+	text_say("\rabX");
+	EXPECT(t, text_shows(0, 2, 'X', 0xaaaaaa, 0));
+	EXPECT_EQ(t, text_pixel(0, 0), 0x11111111);
+	EXPECT_EQ(t, text_pixel(8 + 3, 4), 0x11111111);
+	EXPECT_EQ(t, text_pixel(0, FONT_HEIGHT), 0x11111111);
 }
 
 static void colours_are_set(struct ktest *t)
 {
-	if (!start(t, 4))
+	if (!text_start(t, 4))
 		return;
-	say("\033[31mr\033[92;44mg\033[0mn\033[1;33my\033[22my\033[7mi\033[0;105;30mm\033[39;49md");
-	EXPECT(t, shows(0, 0, 'r', 0xaa0000, 0));
-	EXPECT(t, shows(0, 1, 'g', 0x55ff55, 0x0000aa));
-	EXPECT(t, shows(0, 2, 'n', 0xaaaaaa, 0));
-	EXPECT(t, shows(0, 3, 'y', 0xffff55, 0));
-	EXPECT(t, shows(0, 4, 'y', 0xaa5500, 0));
-	EXPECT(t, shows(0, 5, 'i', 0, 0xaa5500));
-	EXPECT(t, shows(0, 6, 'm', 0, 0xff55ff));
-	EXPECT(t, shows(0, 7, 'd', 0xaaaaaa, 0));
-	text_set_colour(&text, TEXT_RED_ON_BLACK);
-	say("R\033[32mg\033[0mR");
-	EXPECT(t, shows(0, 8, 'R', 0xff5555, 0));
-	EXPECT(t, shows(0, 9, 'g', 0x55ff55, 0)); /* a colour of its own, as bright as before */
-	EXPECT(t, shows(0, 10, 'R', 0xff5555, 0));
+	text_say(
+	    "\033[31mr\033[92;44mg\033[0mn\033[1;33my\033[22my\033[7mi\033[0;105;30mm\033[39;49md");
+	EXPECT(t, text_shows(0, 0, 'r', 0xaa0000, 0));
+	EXPECT(t, text_shows(0, 1, 'g', 0x55ff55, 0x0000aa));
+	EXPECT(t, text_shows(0, 2, 'n', 0xaaaaaa, 0));
+	EXPECT(t, text_shows(0, 3, 'y', 0xffff55, 0));
+	EXPECT(t, text_shows(0, 4, 'y', 0xaa5500, 0));
+	EXPECT(t, text_shows(0, 5, 'i', 0, 0xaa5500));
+	EXPECT(t, text_shows(0, 6, 'm', 0, 0xff55ff));
+	EXPECT(t, text_shows(0, 7, 'd', 0xaaaaaa, 0));
+	text_set_colour(&terminal, TEXT_RED_ON_BLACK);
+	text_say("R\033[32mg\033[0mR");
+	EXPECT(t, text_shows(0, 8, 'R', 0xff5555, 0));
+	EXPECT(
+	    t, text_shows(0, 9, 'g', 0x55ff55, 0)); /* a colour of its own, as bright as before */
+	EXPECT(t, text_shows(0, 10, 'R', 0xff5555, 0));
 }
 
 /* Of the same character too, if only its colour is another; and then all is known to be drawn. */
@@ -110,21 +114,22 @@ static void what_differs_in_colour_only_is_drawn_again(struct ktest *t)
 {
 	u32 i;
 
-	if (!start(t, 4))
+	if (!text_start(t, 4))
 		return;
-	say("AB\r\033[32mA");
-	EXPECT(t, shows(0, 0, 'A', 0x00aa00, 0));
-	EXPECT(t, shows(0, 1, 'B', 0xaaaaaa, 0));
-	EXPECT_EQ(t, cells[0].shown_colour, 2);
+	text_say("AB\r\033[32mA");
+	EXPECT(t, text_shows(0, 0, 'A', 0x00aa00, 0));
+	EXPECT(t, text_shows(0, 1, 'B', 0xaaaaaa, 0));
+	EXPECT_EQ(t, text_cells[0].shown_colour, 2);
 	memset(PIXELS, 0x11, (size_t)PITCH * HEIGHT);
-	say("\rA\033[H");
-	EXPECT_EQ(t, pixel(0, 0), 0x11111111);
-	say("\033[16;12H\033[46mZ");
-	EXPECT(t, shows(ROWS - 1, COLUMNS - 1, 'Z', 0x00aa00, 0x00aaaa));
+	text_say("\rA\033[H");
+	EXPECT_EQ(t, text_pixel(0, 0), 0x11111111);
+	text_say("\033[16;12H\033[46mZ");
+	EXPECT(t, text_shows(ROWS - 1, COLUMNS - 1, 'Z', 0x00aa00, 0x00aaaa));
 	for (i = 0; i < COLUMNS * ROWS; i++)
-		EXPECT(t, cells[i].c == cells[i].shown_c && cells[i].colour == cells[i].shown_colour);
-	EXPECT_EQ(t, text.dirty_from, ROWS);
-	EXPECT_EQ(t, text.dirty_to, 0);
+		EXPECT(t, text_cells[i].c == text_cells[i].shown_c &&
+			      text_cells[i].colour == text_cells[i].shown_colour);
+	EXPECT_EQ(t, terminal.dirty_from, ROWS);
+	EXPECT_EQ(t, terminal.dirty_to, 0);
 }
 
 /* 12 pixels: the right third of a glyph comes from the second byte of its lines. */
@@ -132,24 +137,24 @@ static void wide_glyphs_are_drawn_whole(struct ktest *t)
 {
 	static const u8 header[32] = {0x72, 0xb5, 0x4a, 0x86, 0, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 6, 0, 0, 0,
 	    3, 0, 0, 0, 12, 0, 0, 0};
-	struct framebuffer fb = framebuffer(3);
+	struct framebuffer fb = text_framebuffer(3);
 	u32 i, x, y, wrong = 0;
 
-	memcpy(font_file, header, sizeof(header));
+	memcpy(text_font_file, header, sizeof(header));
 	for (i = 0; i < 128 * 6; i++)
-		font_file[32 + i] = (u8)(i * 89 + 7);
-	memset(memory, GUARD_BYTE, sizeof(memory));
-	REQUIRE(t, psf_parse(&font, font_file, 32 + 128 * 6) == 0);
+		text_font_file[32 + i] = (u8)(i * 89 + 7);
+	memset(text_memory, GUARD_BYTE, sizeof(text_memory));
+	REQUIRE(t, psf_parse(&text_font, text_font_file, 32 + 128 * 6) == 0);
 	fb.width = 12 * TEXT_MIN_COLUMNS;
-	REQUIRE(t, text_init(&text, &fb, PIXELS, &font, cells, COLUMNS * ROWS) == 0);
-	EXPECT_EQ(t, text.columns, TEXT_MIN_COLUMNS);
-	say("ab\ncd");
+	REQUIRE(t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, COLUMNS * ROWS) == 0);
+	EXPECT_EQ(t, terminal.columns, TEXT_MIN_COLUMNS);
+	text_say("ab\ncd");
 	for (i = 0; i < 4; i++) {
-		const u8 *glyph = font_file + 32 + 6 * ('a' + i);
+		const u8 *glyph = text_font_file + 32 + 6 * ('a' + i);
 
 		for (y = 0; y < 3; y++)
 			for (x = 0; x < 12; x++)
-				wrong += pixel(12 * (i % 2) + x, 3 * (i / 2) + y) !=
+				wrong += text_pixel(12 * (i % 2) + x, 3 * (i / 2) + y) !=
 				    ((glyph[2 * y] << 8 | glyph[2 * y + 1]) >> (15 - x) & 1 ? 0xaaaaaau : 0);
 	}
 	EXPECT_EQ(t, wrong, 0);
@@ -157,12 +162,12 @@ static void wide_glyphs_are_drawn_whole(struct ktest *t)
 
 static void cursor_moves(struct ktest *t)
 {
-	if (!start(t, 4))
+	if (!text_start(t, 4))
 		return;
-	say("one\ntwo\nthree\n\033[2AT\033[BH\033[2DX\033[3Cx");
+	text_say("one\ntwo\nthree\n\033[2AT\033[BH\033[2DX\033[3Cx");
 	ROW(t, 1, "Two");
 	ROW(t, 2, "XHrex");
-	say("\033[5;3HA\033[H1\033[99;99HZ\033[99A\033[99DB\033[99C\033[99B\bY");
+	text_say("\033[5;3HA\033[H1\033[99;99HZ\033[99A\033[99DB\033[99C\033[99B\bY");
 	ROW(t, 4, "  A");
 	ROW(t, 0, "Bne");
 	ROW(t, ROWS - 1, "          YZ");
@@ -170,20 +175,20 @@ static void cursor_moves(struct ktest *t)
 
 static void parts_are_erased(struct ktest *t)
 {
-	if (!start(t, 4))
+	if (!text_start(t, 4))
 		return;
-	say("aaaaaa\nbbbbbb\ncccccc\ndddddd\neeeeee");
-	say("\033[2;3H\033[K\033[3;3H\033[1K\033[4;3H\033[2KX\033[5;3H\033[J");
+	text_say("aaaaaa\nbbbbbb\ncccccc\ndddddd\neeeeee");
+	text_say("\033[2;3H\033[K\033[3;3H\033[1K\033[4;3H\033[2KX\033[5;3H\033[J");
 	ROW(t, 0, "aaaaaa");
 	ROW(t, 1, "bb");
 	ROW(t, 2, "   ccc");
 	ROW(t, 3, "  X");
 	ROW(t, 4, "ee");
-	say("\033[3;4H\033[1J");
+	text_say("\033[3;4H\033[1J");
 	ROW(t, 0, "");
 	ROW(t, 2, "    cc");
 	ROW(t, 3, "  X");
-	say("\033[2JY");
+	text_say("\033[2JY");
 	ROW(t, 2, "   Y");
 	ROW(t, 3, "");
 }
@@ -191,54 +196,57 @@ static void parts_are_erased(struct ktest *t)
 /* What is not understood is swallowed whole, and what comes after it is text again. */
 static void other_sequences_do_nothing(struct ktest *t)
 {
-	if (!start(t, 4))
+	if (!text_start(t, 4))
 		return;
-	say("a\033[?25lb\033[99999999999999999999Zc");
+	text_say("a\033[?25lb\033[99999999999999999999Zc");
 	ROW(t, 0, "abc");
 	/* Four arguments count, and none of those of a sequence for more colours than there are. */
-	say("\r\033[1;2;3;4;5;6;7;31;41md\033[38;5;200me\033(f\033[\ng");
-	EXPECT(t, shows(0, 0, 'd', 0xffffff, 0));
-	EXPECT(t, shows(0, 1, 'e', 0xffffff, 0));
-	EXPECT(t, shows(0, 2, 'f', 0xffffff, 0));
-	EXPECT(t, shows(1, 0, 'g', 0xffffff, 0));
+	text_say("\r\033[1;2;3;4;5;6;7;31;41md\033[38;5;200me\033(f\033[\ng");
+	EXPECT(t, text_shows(0, 0, 'd', 0xffffff, 0));
+	EXPECT(t, text_shows(0, 1, 'e', 0xffffff, 0));
+	EXPECT(t, text_shows(0, 2, 'f', 0xffffff, 0));
+	EXPECT(t, text_shows(1, 0, 'g', 0xffffff, 0));
 }
 
 static void small_screens(struct ktest *t)
 {
-	struct framebuffer fb = framebuffer(4);
+	struct framebuffer fb = text_framebuffer(4);
 
-	REQUIRE(t, psf_parse(&font, font_file, make_font(font_file, 0)) == 0);
-	memset(memory, GUARD_BYTE, sizeof(memory));
+	REQUIRE(t, psf_parse(&text_font, text_font_file, make_font(text_font_file, 0)) == 0);
+	memset(text_memory, GUARD_BYTE, sizeof(text_memory));
 	fb.width = TEXT_MIN_COLUMNS * 8 - 1;
-	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, COLUMNS * ROWS), -EINVAL);
+	EXPECT_EQ(
+	    t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, COLUMNS * ROWS), -EINVAL);
 	fb.width = TEXT_MIN_COLUMNS * 8;
 	fb.height = TEXT_MIN_ROWS * FONT_HEIGHT - 1;
-	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, COLUMNS * ROWS), -EINVAL);
+	EXPECT_EQ(
+	    t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, COLUMNS * ROWS), -EINVAL);
 	EXPECT_EQ(t, PIXELS[0], GUARD_BYTE);
 	fb.height++;
-	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, COLUMNS * ROWS), 0);
-	say("abcdefgh12345678next");
-	EXPECT(t, shows(0, 0, '1', 0xaaaaaa, 0));
-	EXPECT(t, shows(1, 0, 'n', 0xaaaaaa, 0));
+	EXPECT_EQ(t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, COLUMNS * ROWS), 0);
+	text_say("abcdefgh12345678next");
+	EXPECT(t, text_shows(0, 0, '1', 0xaaaaaa, 0));
+	EXPECT(t, text_shows(1, 0, 'n', 0xaaaaaa, 0));
 	/* Fewer cells than there is room: fewer rows. */
-	fb = framebuffer(4);
-	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, 2 * COLUMNS - 1), -EINVAL);
-	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, 2 * COLUMNS), 0);
-	EXPECT_EQ(t, text.rows, 2);
-	EXPECT_EQ(t, text_init(&text, &fb, PIXELS, &font, cells, 3 * COLUMNS + 1), 0);
-	EXPECT_EQ(t, text.rows, 3);
+	fb = text_framebuffer(4);
+	EXPECT_EQ(
+	    t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, 2 * COLUMNS - 1), -EINVAL);
+	EXPECT_EQ(t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, 2 * COLUMNS), 0);
+	EXPECT_EQ(t, terminal.rows, 2);
+	EXPECT_EQ(t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, 3 * COLUMNS + 1), 0);
+	EXPECT_EQ(t, terminal.rows, 3);
 }
 
 /* As when the kernel maps them elsewhere. */
 static void pixels_may_move(struct ktest *t)
 {
-	if (!start(t, 4))
+	if (!text_start(t, 4))
 		return;
-	say("ab");
-	text_move(&text, PIXELS + (size_t)2 * FONT_HEIGHT * PITCH);
-	say("c");
-	EXPECT(t, shows(0, 1, 'b', 0xaaaaaa, 0) && is_black(0, 2));
-	EXPECT(t, shows(2, 2, 'c', 0xaaaaaa, 0) && is_black(2, 1));
+	text_say("ab");
+	text_move(&terminal, PIXELS + (size_t)2 * FONT_HEIGHT * PITCH);
+	text_say("c");
+	EXPECT(t, text_shows(0, 1, 'b', 0xaaaaaa, 0) && is_black(0, 2));
+	EXPECT(t, text_shows(2, 2, 'c', 0xaaaaaa, 0) && is_black(2, 1));
 }
 
 /* Whatever is written, the pixels show what the cells say, and nothing else is touched. */
@@ -249,7 +257,7 @@ static void anything_may_be_written(struct ktest *t)
 	u8 junk[64];
 	u32 round, i, differ = 0;
 
-	if (!start(t, 3))
+	if (!text_start(t, 3))
 		return;
 	for (round = 0; round < 400; round++) {
 		u32 len = (u32)(ktest_rand(&state) % sizeof(junk));
@@ -261,19 +269,21 @@ static void anything_may_be_written(struct ktest *t)
 		}
 		/* Where another CPU may have been stopped, in a panic. */
 		if (round % 16 == 0) {
-			text.row = ROWS;
-			text.column = round % 32 ? COLUMNS + 1 : 3;
-			text.dirty_to = ROWS + 1;
+			terminal.row = ROWS;
+			terminal.column = round % 32 ? COLUMNS + 1 : 3;
+			terminal.dirty_to = ROWS + 1;
 		}
-		text_write(&text, (const char *)junk, len);
+		text_write(&terminal, (const char *)junk, len);
 	}
 	expect_guards(t, 0);
 	for (i = 0; i < COLUMNS * ROWS; i++) {
-		const struct text_cell *cell = &cells[i];
+		const struct text_cell *cell = &text_cells[i];
 
 		differ += cell->c != cell->shown_c || cell->colour != cell->shown_colour ||
-		    !(shows(i / COLUMNS, i % COLUMNS, cell->c, text.palette[cell->colour & 0xf],
-			  text.palette[cell->colour >> 4]) || is_black(i / COLUMNS, i % COLUMNS));
+			  !(text_shows(i / COLUMNS, i % COLUMNS, cell->c,
+				terminal.palette[cell->colour & 0xf],
+				terminal.palette[cell->colour >> 4]) ||
+			      is_black(i / COLUMNS, i % COLUMNS));
 	}
 	EXPECT_EQ(t, differ, 0);
 }

@@ -33,37 +33,40 @@ static void every_attribute_does_what_it_says(struct ktest *t)
 	char s[] = "\033[000m";
 	u32 arg;
 
-	if (!start(t, 4))
+	if (!text_start(t, 4))
 		return;
-	text_set_colour(&text, 0x35);
+	text_set_colour(&terminal, 0x35);
 	for (arg = 0; arg < 1000; arg++) {
 		s[2] = (char)('0' + arg / 100);
 		s[3] = (char)('0' + arg / 10 % 10);
 		s[4] = (char)('0' + arg % 10);
-		text.colour = 0x6b;
-		say(s);
-		if (text.colour != colour_after(arg) || text.normal != 0x35 || text.state != TEXT_PLAIN)
-			ktest_fail(t, __FILE__, __LINE__, "%u: colour %#x, not %#x", arg, text.colour, colour_after(arg));
+		terminal.colour = 0x6b;
+		text_say(s);
+		if (terminal.colour != colour_after(arg) || terminal.normal != 0x35 ||
+		    terminal.state != TEXT_PLAIN)
+			ktest_fail(t, __FILE__, __LINE__, "%u: colour %#x, not %#x", arg,
+			    terminal.colour, colour_after(arg));
 	}
-	text.colour = 0x13;
-	say("\033[1m");
-	EXPECT_EQ(t, text.colour, 0x1b);
+	terminal.colour = 0x13;
+	text_say("\033[1m");
+	EXPECT_EQ(t, terminal.colour, 0x1b);
 	/* Each argument counts, in their order, and one that is left out is 0. */
-	say("\033[31;42;7m");
-	EXPECT_EQ(t, text.colour, 0x92);
-	say("\033[33;;44m");
-	EXPECT_EQ(t, text.colour, 0x45);
-	say("\033[m");
-	EXPECT_EQ(t, text.colour, 0x35);
+	text_say("\033[31;42;7m");
+	EXPECT_EQ(t, terminal.colour, 0x92);
+	text_say("\033[33;;44m");
+	EXPECT_EQ(t, terminal.colour, 0x45);
+	text_say("\033[m");
+	EXPECT_EQ(t, terminal.colour, 0x35);
 }
 
 static void expect_cursor(struct ktest *t, const char *s, u32 row, u32 column)
 {
-	text.row = 4;
-	text.column = 5;
-	say(s);
-	if (text.row != row || text.column != column || text.state != TEXT_PLAIN)
-		ktest_fail(t, __FILE__, __LINE__, "%s: %u, %u, not %u, %u", s + 1, text.row, text.column, row, column);
+	terminal.row = 4;
+	terminal.column = 5;
+	text_say(s);
+	if (terminal.row != row || terminal.column != column || terminal.state != TEXT_PLAIN)
+		ktest_fail(t, __FILE__, __LINE__, "%s: %u, %u, not %u, %u", s + 1, terminal.row,
+		    terminal.column, row, column);
 }
 
 static void the_cursor_goes_where_it_is_sent(struct ktest *t)
@@ -82,47 +85,47 @@ static void the_cursor_goes_where_it_is_sent(struct ktest *t)
 	    {"\001\037", 4, 5}, {" ", 4, 6}};
 	u32 i;
 
-	if (!start(t, 2))
+	if (!text_start(t, 2))
 		return;
 	for (i = 0; i < ARRAY_SIZE(moves); i++)
 		expect_cursor(t, moves[i].s, moves[i].row, moves[i].column);
 	/* A sequence may come in pieces. */
-	say("\033[3;");
-	EXPECT_EQ(t, text.state, TEXT_SEQUENCE);
-	say("4");
-	say("H");
-	EXPECT(t, text.row == 2 && text.column == 3 && text.state == TEXT_PLAIN);
+	text_say("\033[3;");
+	EXPECT_EQ(t, terminal.state, TEXT_SEQUENCE);
+	text_say("4");
+	text_say("H");
+	EXPECT(t, terminal.row == 2 && terminal.column == 3 && terminal.state == TEXT_PLAIN);
 	/* At the end of a line that is full, the cursor stands behind it. */
-	say("\033[3Habcdefghijkl");
-	EXPECT(t, text.row == 2 && text.column == COLUMNS);
-	say("\033[D");
-	EXPECT(t, text.row == 2 && text.column == COLUMNS - 1);
+	text_say("\033[3Habcdefghijkl");
+	EXPECT(t, terminal.row == 2 && terminal.column == COLUMNS);
+	text_say("\033[D");
+	EXPECT(t, terminal.row == 2 && terminal.column == COLUMNS - 1);
 	expect_guards(t, 0);
 }
 
 static void a_full_line_is_erased_from_its_last_cell_on(struct ktest *t)
 {
-	if (!start(t, 4))
+	if (!text_start(t, 4))
 		return;
-	say("mnopqrstuvwx\rabcdefghijkl\033[K");
+	text_say("mnopqrstuvwx\rabcdefghijkl\033[K");
 	ROW(t, 0, "abcdefghijk");
-	say("\033[Habcdefghijkl\033[3K\033[3J\033[9J");
+	text_say("\033[Habcdefghijkl\033[3K\033[3J\033[9J");
 	ROW(t, 0, "abcdefghijkl");
-	say("\033[2;1Hmno\033[Habcdefghijkl\033[J");
+	text_say("\033[2;1Hmno\033[Habcdefghijkl\033[J");
 	ROW(t, 0, "abcdefghijk");
 	ROW(t, 1, "");
-	say("\033[2;1Hmno\033[Habcdefghijkl\033[1K");
+	text_say("\033[2;1Hmno\033[Habcdefghijkl\033[1K");
 	ROW(t, 0, "");
 	ROW(t, 1, "mno");
-	say("\033[16;1Hmnopqrstuvwx\033[2K");
+	text_say("\033[16;1Hmnopqrstuvwx\033[2K");
 	ROW(t, 15, "");
 	ROW(t, 1, "mno");
 	/* What is erased has the colour of now, which stays. */
-	say("\033[44m\033[2J");
-	EXPECT_EQ(t, text.colour, 0x47);
-	say("\033[J\033[K");
-	EXPECT_EQ(t, text.colour, 0x47);
-	EXPECT(t, shows(ROWS - 1, COLUMNS - 1, ' ', 0xaaaaaa, 0x0000aa));
+	text_say("\033[44m\033[2J");
+	EXPECT_EQ(t, terminal.colour, 0x47);
+	text_say("\033[J\033[K");
+	EXPECT_EQ(t, terminal.colour, 0x47);
+	EXPECT(t, text_shows(ROWS - 1, COLUMNS - 1, ' ', 0xaaaaaa, 0x0000aa));
 	expect_guards(t, 0);
 }
 

@@ -4,21 +4,20 @@
  */
 #include "tests/lib/pretend_virtio.h"
 
-static struct pretend dev; /* one test at a time */
 static struct virtqueue queue;
 /* Somewhere: the pretend device looks at addresses only. */
 static const struct virtio_buf three[3] = {{0x1000, 16}, {0x2000, 32}, {0x3000, 8}};
 
 static bool begin(struct ktest *t, unsigned size, u32 (*serve)(struct pretend *, const struct pretend_buf *))
 {
-	pretend_init(&dev, t, 0, serve);
-	dev.size[0] = size;
-	return pretend_start_queue(t, &dev, &queue);
+	pretend_init(&pretend_dev, t, 0, serve);
+	pretend_dev.size[0] = size;
+	return pretend_start_queue(t, &pretend_dev, &queue);
 }
 
 static void end(void)
 {
-	virtio_reset(&dev.dev);
+	virtio_reset(&pretend_dev.dev);
 	virtqueue_free(&queue);
 }
 
@@ -39,66 +38,67 @@ static u32 mute(struct pretend *p, const struct pretend_buf *buf)
 
 static void features_are_agreed_on(struct ktest *t)
 {
-	pretend_init(&dev, t, 0x15, NULL);
-	EXPECT_EQ(t, virtio_begin(&dev.dev, 0x31), 0);
-	EXPECT_EQ(t, dev.accepted, 0x11 | 1ULL << VIRTIO_F_VERSION_1);
-	EXPECT_EQ(t, dev.dev.features, dev.accepted);
-	EXPECT_EQ(t, dev.resets, 1);
-	EXPECT(t, virtio_is_broken(&dev.dev)); /* it does not work yet */
-	virtio_ready(&dev.dev);
-	EXPECT(t, !virtio_is_broken(&dev.dev));
-	dev.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	EXPECT(t, virtio_is_broken(&dev.dev));
+	pretend_init(&pretend_dev, t, 0x15, NULL);
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0x31), 0);
+	EXPECT_EQ(t, pretend_dev.accepted, 0x11 | 1ULL << VIRTIO_F_VERSION_1);
+	EXPECT_EQ(t, pretend_dev.dev.features, pretend_dev.accepted);
+	EXPECT_EQ(t, pretend_dev.resets, 1);
+	EXPECT(t, virtio_is_broken(&pretend_dev.dev)); /* it does not work yet */
+	virtio_ready(&pretend_dev.dev);
+	EXPECT(t, !virtio_is_broken(&pretend_dev.dev));
+	pretend_dev.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	EXPECT(t, virtio_is_broken(&pretend_dev.dev));
 }
 
 /* 3.1.1 of the specification, step by step. */
 static void a_device_is_started_in_order(struct ktest *t)
 {
 	REQUIRE(t, begin(t, 8, NULL));
-	EXPECT(t, !strcmp(dev.log, "RADfaFqK"));
-	EXPECT_EQ(t, dev.status, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK |
-	        VIRTIO_CONFIG_S_DRIVER_OK);
+	EXPECT(t, !strcmp(pretend_dev.log, "RADfaFqK"));
+	EXPECT_EQ(t, pretend_dev.status,
+	    VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK |
+		VIRTIO_CONFIG_S_DRIVER_OK);
 	end();
-	EXPECT(t, !strcmp(dev.log, "RADfaFqKR"));
+	EXPECT(t, !strcmp(pretend_dev.log, "RADfaFqKR"));
 	EXPECT(t, !queue.page);
-	pretend_init(&dev, t, 0, NULL);
-	dev.offered = 1;
-	EXPECT_EQ(t, virtio_begin(&dev.dev, 1), -ENODEV);
-	EXPECT(t, !strcmp(dev.log, "RADfX"));
-	pretend_init(&dev, t, 0, NULL);
-	dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
-	EXPECT_EQ(t, virtio_begin(&dev.dev, 0), -EIO);
-	EXPECT(t, !strcmp(dev.log, "RADfaFX"));
-	pretend_init(&dev, t, 0, NULL);
-	dev.stuck = VIRTIO_CONFIG_S_DRIVER_OK;
-	EXPECT_EQ(t, virtio_begin(&dev.dev, 0), -EIO);
-	EXPECT(t, !strcmp(dev.log, "R"));
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.offered = 1;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 1), -ENODEV);
+	EXPECT(t, !strcmp(pretend_dev.log, "RADfX"));
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0), -EIO);
+	EXPECT(t, !strcmp(pretend_dev.log, "RADfaFX"));
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.stuck = VIRTIO_CONFIG_S_DRIVER_OK;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0), -EIO);
+	EXPECT(t, !strcmp(pretend_dev.log, "R"));
 }
 
 static void a_queue_that_is_refused_leaves_nothing(struct ktest *t)
 {
-	pretend_init(&dev, t, 0, NULL);
-	dev.refuse_queue = -EIO;
-	EXPECT_EQ(t, virtio_begin(&dev.dev, 0), 0);
-	EXPECT_EQ(t, virtqueue_start(&queue, &dev.dev, 0), -EIO);
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.refuse_queue = -EIO;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0), 0);
+	EXPECT_EQ(t, virtqueue_start(&queue, &pretend_dev.dev, 0), -EIO);
 	EXPECT(t, !queue.page);
-	EXPECT(t, !strcmp(dev.log, "RADfaF"));
+	EXPECT(t, !strcmp(pretend_dev.log, "RADfaF"));
 }
 
 static void what_cannot_be_agreed_on_is_left_alone(struct ktest *t)
 {
-	pretend_init(&dev, t, 0, NULL);
-	dev.offered = 1;
-	EXPECT_EQ(t, virtio_begin(&dev.dev, 1), -ENODEV);
-	EXPECT(t, dev.status & VIRTIO_CONFIG_S_FAILED);
-	pretend_init(&dev, t, 0, NULL);
-	dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
-	EXPECT_EQ(t, virtio_begin(&dev.dev, 0), -EIO);
-	EXPECT(t, dev.status & VIRTIO_CONFIG_S_FAILED);
-	pretend_init(&dev, t, 0, NULL);
-	dev.stuck = VIRTIO_CONFIG_S_DRIVER_OK;
-	EXPECT_EQ(t, virtio_begin(&dev.dev, 0), -EIO);
-	EXPECT_EQ(t, dev.status, dev.stuck);
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.offered = 1;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 1), -ENODEV);
+	EXPECT(t, pretend_dev.status & VIRTIO_CONFIG_S_FAILED);
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0), -EIO);
+	EXPECT(t, pretend_dev.status & VIRTIO_CONFIG_S_FAILED);
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.stuck = VIRTIO_CONFIG_S_DRIVER_OK;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0), -EIO);
+	EXPECT_EQ(t, pretend_dev.status, pretend_dev.stuck);
 }
 
 static void configuration_is_of_one_moment(struct ktest *t)
@@ -110,17 +110,17 @@ static void configuration_is_of_one_moment(struct ktest *t)
 		u32 c;
 	} have = {0};
 
-	pretend_init(&dev, t, 0, NULL);
-	memcpy(dev.config, "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20", 16);
-	dev.unsteady = 9;
-	EXPECT_EQ(t, virtio_read_config(&dev.dev, fields, 3, &have), 0);
-	EXPECT_EQ(t, dev.unsteady, 0);
+	pretend_init(&pretend_dev, t, 0, NULL);
+	memcpy(pretend_dev.config, "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20", 16);
+	pretend_dev.unsteady = 9;
+	EXPECT_EQ(t, virtio_read_config(&pretend_dev.dev, fields, 3, &have), 0);
+	EXPECT_EQ(t, pretend_dev.unsteady, 0);
 	EXPECT_EQ(t, have.a, 0x0807060504030201LL);
 	EXPECT_EQ(t, have.b, 0x0a09);
 	EXPECT_EQ(t, have.hole, 0);
 	EXPECT_EQ(t, have.c, 0x100f0e0d);
-	dev.unsteady = 0xff;
-	EXPECT_EQ(t, virtio_read_config(&dev.dev, fields, 3, &have), -EIO);
+	pretend_dev.unsteady = 0xff;
+	EXPECT_EQ(t, virtio_read_config(&pretend_dev.dev, fields, 3, &have), -EIO);
 }
 
 static unsigned changes;
@@ -143,16 +143,16 @@ static void configuration_that_changes_amid_the_read_is_read_again(struct ktest 
 	for (changes = 1; changes <= 90; changes *= 3) {
 		unsigned last = changes + 1;
 
-		pretend_init(&dev, t, 0, NULL);
-		memset(dev.config, 1, 8);
-		dev.on_read = change_amid_the_read;
-		EXPECT_EQ(t, virtio_read_config(&dev.dev, &field, 1, &have), 0);
+		pretend_init(&pretend_dev, t, 0, NULL);
+		memset(pretend_dev.config, 1, 8);
+		pretend_dev.on_read = change_amid_the_read;
+		EXPECT_EQ(t, virtio_read_config(&pretend_dev.dev, &field, 1, &have), 0);
 		EXPECT_EQ(t, have, 0x0101010101010101ULL * last);
 		changes = last - 1;
 	}
 	/* Without an end. */
 	changes = ~0u;
-	EXPECT_EQ(t, virtio_read_config(&dev.dev, &field, 1, &have), -EIO);
+	EXPECT_EQ(t, virtio_read_config(&pretend_dev.dev, &field, 1, &have), -EIO);
 	EXPECT_EQ(t, changes, ~0u - 100);
 	changes = 0;
 }
@@ -165,14 +165,14 @@ static void a_buffer_that_comes_back_again_later_is_not_believed(struct ktest *t
 	REQUIRE(t, begin(t, 8, mute));
 	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), 0);
 	virtqueue_notify(&queue);
-	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 0, &dev), 0);
+	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 0, &pretend_dev), 0);
 	virtqueue_notify(&queue);
-	dev.kept[0] = 1;
-	pretend_answer(&dev, 0, 4);
+	pretend_dev.kept[0] = 1;
+	pretend_answer(&pretend_dev, 0, 4);
 	EXPECT(t, virtqueue_take(&queue, &len) == t);
 	EXPECT_EQ(t, len, 4);
-	dev.kept[0] = 1;
-	pretend_answer(&dev, 0, 4);
+	pretend_dev.kept[0] = 1;
+	pretend_answer(&pretend_dev, 0, 4);
 	EXPECT(t, !virtqueue_take(&queue, &len));
 	EXPECT(t, queue.broken);
 	EXPECT_EQ(t, queue.nr_free, 7);
@@ -181,11 +181,11 @@ static void a_buffer_that_comes_back_again_later_is_not_believed(struct ktest *t
 
 static void an_interrupt_says_what_changed(struct ktest *t)
 {
-	pretend_init(&dev, t, 0, NULL);
-	virtio_interrupt(&dev.dev, 1);
-	EXPECT_EQ(t, dev.dev.config_changed, 0);
-	virtio_interrupt(&dev.dev, VIRTIO_PCI_ISR_CONFIG);
-	EXPECT_EQ(t, dev.dev.config_changed, 1);
+	pretend_init(&pretend_dev, t, 0, NULL);
+	virtio_interrupt(&pretend_dev.dev, 1);
+	EXPECT_EQ(t, pretend_dev.dev.config_changed, 0);
+	virtio_interrupt(&pretend_dev.dev, VIRTIO_PCI_ISR_CONFIG);
+	EXPECT_EQ(t, pretend_dev.dev.config_changed, 1);
 }
 
 static void queues_have_a_size_that_fits(struct ktest *t)
@@ -198,10 +198,10 @@ static void queues_have_a_size_that_fits(struct ktest *t)
 		EXPECT_EQ(t, queue.size, sizes[i][1]);
 		end();
 	}
-	pretend_init(&dev, t, 0, NULL);
-	dev.size[0] = 0;
-	EXPECT_EQ(t, virtio_begin(&dev.dev, 0), 0);
-	EXPECT_EQ(t, virtqueue_start(&queue, &dev.dev, 0), -ENODEV);
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.size[0] = 0;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0), 0);
+	EXPECT_EQ(t, virtqueue_start(&queue, &pretend_dev.dev, 0), -ENODEV);
 }
 
 /* Twice around the ring's 16-bit index. */
@@ -213,7 +213,7 @@ static void many_calls_go_around_the_ring(struct ktest *t)
 	for (i = 0; i < 140000; i++)
 		wrong += virtqueue_call(&queue, three, 1 + i % 2, 2 - i % 2) != (i % 2 ? 8 : 40);
 	EXPECT_EQ(t, wrong, 0);
-	EXPECT_EQ(t, dev.notified, i);
+	EXPECT_EQ(t, pretend_dev.notified, i);
 	EXPECT_EQ(t, queue.nr_free, 4);
 	end();
 }
@@ -243,19 +243,19 @@ static void a_full_queue_is_refused_until_something_comes_back(struct ktest *t)
 
 	REQUIRE(t, begin(t, 8, mute));
 	for (i = 0; i < 4; i++)
-		EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, &dev.config[i]), 0);
+		EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, &pretend_dev.config[i]), 0);
 	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 0, t), -ENOSPC);
 	EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 0), -ENOSPC);
 	EXPECT(t, !virtqueue_pending(&queue) && !virtqueue_take(&queue, &len));
 	virtqueue_notify(&queue);
-	EXPECT_EQ(t, dev.seen[0], 4);
+	EXPECT_EQ(t, pretend_dev.seen[0], 4);
 	/* In another order than they went out. */
 	for (i = 4; i-- > 0;) {
-		dev.kept[0] = (u16)(2 * i + 1);
-		pretend_answer(&dev, 0, i);
+		pretend_dev.kept[0] = (u16)(2 * i + 1);
+		pretend_answer(&pretend_dev, 0, i);
 	}
 	for (i = 4; i-- > 0;) {
-		EXPECT(t, virtqueue_take(&queue, &len) == &dev.config[i]);
+		EXPECT(t, virtqueue_take(&queue, &len) == &pretend_dev.config[i]);
 		EXPECT_EQ(t, len, i);
 	}
 	EXPECT_EQ(t, queue.nr_free, 8);
@@ -281,15 +281,17 @@ static void what_was_written_is_held_against_the_room(struct ktest *t)
 		/* The same descriptors had more room before. */
 		EXPECT_EQ(t, virtqueue_add(&queue, three, 0, 3, t), 0);
 		virtqueue_notify(&queue);
-		pretend_answer(&dev, 0, 56);
+		pretend_answer(&pretend_dev, 0, 56);
 		EXPECT(t, virtqueue_take(&queue, &len) == t && len == 56);
-		EXPECT_EQ(t, virtqueue_add(&queue, three, answers[i].out, answers[i].in, &dev), 0);
+		EXPECT_EQ(t,
+		    virtqueue_add(&queue, three, answers[i].out, answers[i].in, &pretend_dev), 0);
 		virtqueue_notify(&queue);
 		EXPECT(t, !virtqueue_pending(&queue));
-		pretend_answer(&dev, 0, answers[i].wrote);
+		pretend_answer(&pretend_dev, 0, answers[i].wrote);
 		EXPECT(t, virtqueue_pending(&queue));
 		len = ~0u;
-		if ((virtqueue_take(&queue, &len) == &dev) != answers[i].good || queue.broken == answers[i].good ||
+		if ((virtqueue_take(&queue, &len) == &pretend_dev) != answers[i].good ||
+		    queue.broken == answers[i].good ||
 		    len != (answers[i].good ? answers[i].wrote : ~0u))
 			ktest_fail(t, __FILE__, __LINE__, "answer %u: %u bytes, broken %u", i, len, queue.broken);
 		EXPECT_EQ(t, queue.nr_free, answers[i].good ? 8 : 8 - answers[i].out - answers[i].in);
@@ -307,11 +309,11 @@ static void a_device_that_lies_is_not_believed(struct ktest *t)
 		REQUIRE(t, begin(t, 8, echo));
 		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), 32);
 		/* One stays out: so that a wrong count of them can be told from a right one. */
-		dev.serve = mute;
+		pretend_dev.serve = mute;
 		EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), 0);
 		virtqueue_notify(&queue);
-		dev.serve = echo;
-		dev.lie = lies[i];
+		pretend_dev.serve = echo;
+		pretend_dev.lie = lies[i];
 		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), lies[i] == LIE_TWICE ? 32 : -EIO);
 		EXPECT(t, !virtqueue_take(&queue, &len));
 		EXPECT(t, queue.broken);
@@ -331,12 +333,12 @@ static void answer_late(void *arg)
 {
 	u32 polls;
 
-	while (!load_acquire(&dev.kept[0]))
+	while (!load_acquire(&pretend_dev.kept[0]))
 		thread_yield();
-	polls = READ_ONCE(dev.polls);
-	while (READ_ONCE(dev.polls) == polls)
+	polls = READ_ONCE(pretend_dev.polls);
+	while (READ_ONCE(pretend_dev.polls) == polls)
 		thread_yield();
-	pretend_answer(&dev, 0, 5);
+	pretend_answer(&pretend_dev, 0, 5);
 }
 
 static void a_late_answer_is_waited_for(struct ktest *t)
@@ -344,7 +346,7 @@ static void a_late_answer_is_waited_for(struct ktest *t)
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	REQUIRE(t, begin(t, 8, mute));
-	dev.dev.patience_ns = 100000000;
+	pretend_dev.dev.patience_ns = 100000000;
 	ktest_start(1, answer_late, NULL);
 	EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 2), 5);
 	ktest_join(1);
@@ -356,12 +358,12 @@ static void a_device_that_never_answers_is_broken(struct ktest *t)
 	u32 polls;
 
 	REQUIRE(t, begin(t, 8, mute));
-	dev.dev.patience_ns = 1000000;
-	polls = dev.polls;
+	pretend_dev.dev.patience_ns = 1000000;
+	polls = pretend_dev.polls;
 	/* The test ends whatever is waited for. */
-	dev.breaks_at = polls + 20;
+	pretend_dev.breaks_at = polls + 20;
 	EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), -EIO);
-	EXPECT(t, dev.polls - polls <= VIRTIO_PATIENCES);
+	EXPECT(t, pretend_dev.polls - polls <= VIRTIO_PATIENCES);
 	EXPECT(t, queue.broken);
 	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), -EIO);
 	/* What it has is its own until the reset. */
@@ -376,7 +378,7 @@ static void an_answer_is_waited_for_as_long_as_the_caller_likes(struct ktest *t)
 	virtqueue_notify(&queue);
 	EXPECT_EQ(t, virtqueue_wait(&queue, 1000000), -EAGAIN);
 	EXPECT(t, !queue.broken);
-	pretend_answer(&dev, 0, 7);
+	pretend_answer(&pretend_dev, 0, 7);
 	EXPECT_EQ(t, virtqueue_wait(&queue, 1000000), 7);
 	end();
 }
@@ -390,7 +392,7 @@ static u32 die(struct pretend *p, const struct pretend_buf *buf)
 static void a_device_that_stops_is_not_waited_for(struct ktest *t)
 {
 	REQUIRE(t, begin(t, 8, die));
-	dev.dev.patience_ns = 1000000;
+	pretend_dev.dev.patience_ns = 1000000;
 	EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), -EIO);
 	EXPECT(t, queue.broken);
 	end();

@@ -11,26 +11,26 @@ static void it_follows_what_the_host_asks_for(struct ktest *t)
 	unsigned long managed;
 	unsigned i;
 
-	REQUIRE(t, begin(t));
-	managed = memory_managed_pages(mem);
-	EXPECT_EQ(t, requests[VIRTIO_MEM_REQ_STATE], 1); /* of all: none is plugged */
-	EXPECT(t, dev.accepted >> VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE & 1);
+	REQUIRE(t, vmem_begin(t));
+	managed = memory_managed_pages(vmem);
+	EXPECT_EQ(t, vmem_requests[VIRTIO_MEM_REQ_STATE], 1); /* of all: none is plugged */
+	EXPECT(t, pretend_dev.accepted >> VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE & 1);
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		ask_for(steps[i]);
-		EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
-		EXPECT_EQ(t, dev.dev.config_changed, 0);
+		vmem_ask_for(steps[i]);
+		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+		EXPECT_EQ(t, pretend_dev.dev.config_changed, 0);
 		expect_units(t, steps[i], steps[i]);
-		EXPECT_EQ(t, memory_managed_pages(mem), managed + steps[i] * PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, memory_managed_pages(vmem), managed + steps[i] * PAGEBLOCK_PAGES);
 	}
-	EXPECT_EQ(t, vm.refused, 0);
-	EXPECT_EQ(t, vm.plugs, REGION_BLOCKS + 4 + 2);
-	EXPECT_EQ(t, vm.unplugs, REGION_BLOCKS - 5 + 9);
-	end(t);
+	EXPECT_EQ(t, vmem_dev.refused, 0);
+	EXPECT_EQ(t, vmem_dev.plugs, REGION_BLOCKS + 4 + 2);
+	EXPECT_EQ(t, vmem_dev.unplugs, REGION_BLOCKS - 5 + 9);
+	vmem_end(t);
 }
 
 static unsigned long sections(unsigned first, unsigned end)
 {
-	pfn_t start = config.addr >> PAGE_SHIFT;
+	pfn_t start = vmem_config.addr >> PAGE_SHIFT;
 
 	return end <= first ? 0 : ((start + end * PAGEBLOCK_PAGES - 1) >> SECTION_ORDER) -
 	        ((start + first * PAGEBLOCK_PAGES) >> SECTION_ORDER) + 1;
@@ -42,21 +42,22 @@ static void the_lowest_units_come_first_and_go_last(struct ktest *t)
 	static const unsigned steps[] = {1, 2, 7, REGION_BLOCKS, REGION_BLOCKS - 1, 6, 1, 0, REGION_BLOCKS};
 	unsigned i, j, was = 0;
 
-	REQUIRE(t, begin(t));
+	REQUIRE(t, vmem_begin(t));
 	for (i = 0; i < ARRAY_SIZE(steps); was = steps[i++]) {
-		memset(requests, 0, sizeof(requests));
-		ask_for(steps[i]);
-		EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+		memset(vmem_requests, 0, sizeof(vmem_requests));
+		vmem_ask_for(steps[i]);
+		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 		expect_units(t, steps[i], steps[i]);
 		for (j = 0; j < REGION_BLOCKS; j++) {
-			EXPECT_EQ(t, plugged[j], j < steps[i]);
-			EXPECT_EQ(t, vm.state[j], j < steps[i] ? UNIT_IN_USE : UNIT_UNPLUGGED);
+			EXPECT_EQ(t, vmem_plugged[j], j < steps[i]);
+			EXPECT_EQ(
+			    t, vmem_dev.state[j], j < steps[i] ? UNIT_IN_USE : UNIT_UNPLUGGED);
 		}
-		EXPECT_EQ(t, requests[VIRTIO_MEM_REQ_PLUG], sections(was, steps[i]));
-		EXPECT_EQ(t, requests[VIRTIO_MEM_REQ_UNPLUG], sections(steps[i], was));
-		EXPECT_EQ(t, requests[VIRTIO_MEM_REQ_STATE], 0);
+		EXPECT_EQ(t, vmem_requests[VIRTIO_MEM_REQ_PLUG], sections(was, steps[i]));
+		EXPECT_EQ(t, vmem_requests[VIRTIO_MEM_REQ_UNPLUG], sections(steps[i], was));
+		EXPECT_EQ(t, vmem_requests[VIRTIO_MEM_REQ_STATE], 0);
 	}
-	end(t);
+	vmem_end(t);
 }
 
 static unsigned node_asked(u32 domain)
@@ -74,32 +75,33 @@ static void a_region_is_cut_into_whole_units(struct ktest *t)
 	unsigned i;
 	int err;
 
-	REQUIRE(t, prepare(t, BLOCK_BYTES / 2));
-	good = config;
+	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES / 2));
+	good = vmem_config;
 	for (i = 0; i < ARRAY_SIZE(cuts); i++) {
 		u64 start = good.addr + cuts[i].before * BLOCK_BYTES / 2;
 
-		config = good;
-		config.addr = start;
-		config.region_size -= (cuts[i].before + cuts[i].after) * BLOCK_BYTES / 2;
-		config.usable_region_size = config.region_size;
-		config.node_id = (u16)i;
-		set_config();
-		dev.dev.node_of = node_asked;
-		dev.offered = 1ULL << VIRTIO_F_VERSION_1 | (i % 2 ? 1ULL << VIRTIO_MEM_F_ACPI_PXM : 0);
-		err = virtio_mem_open(&vm, &dev.dev, mem);
+		vmem_config = good;
+		vmem_config.addr = start;
+		vmem_config.region_size -= (cuts[i].before + cuts[i].after) * BLOCK_BYTES / 2;
+		vmem_config.usable_region_size = vmem_config.region_size;
+		vmem_config.node_id = (u16)i;
+		vmem_set_config();
+		pretend_dev.dev.node_of = node_asked;
+		pretend_dev.offered =
+		    1ULL << VIRTIO_F_VERSION_1 | (i % 2 ? 1ULL << VIRTIO_MEM_F_ACPI_PXM : 0);
+		err = virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem);
 		EXPECT_EQ(t, err, cuts[i].units ? 0 : -EIO);
 		if (err)
 			continue;
-		EXPECT_EQ(t, vm.nr_units, cuts[i].units);
-		EXPECT_EQ(t, (u64)vm.start << PAGE_SHIFT, ALIGN_UP(start, BLOCK_BYTES));
-		EXPECT_EQ(t, vm.unit, PAGEBLOCK_PAGES);
-		EXPECT_EQ(t, vm.block_size, BLOCK_BYTES / 2);
-		EXPECT_EQ(t, vm.node, i % 2 ? i + 1 : 0);
-		EXPECT_EQ(t, vm.usable, cuts[i].units);
-		EXPECT_EQ(t, vm.goal, 0);
-		EXPECT_EQ(t, vm.nr_plugged, 0);
-		virtio_mem_close(&vm);
+		EXPECT_EQ(t, vmem_dev.nr_units, cuts[i].units);
+		EXPECT_EQ(t, (u64)vmem_dev.start << PAGE_SHIFT, ALIGN_UP(start, BLOCK_BYTES));
+		EXPECT_EQ(t, vmem_dev.unit, PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, vmem_dev.block_size, BLOCK_BYTES / 2);
+		EXPECT_EQ(t, vmem_dev.node, i % 2 ? i + 1 : 0);
+		EXPECT_EQ(t, vmem_dev.usable, cuts[i].units);
+		EXPECT_EQ(t, vmem_dev.goal, 0);
+		EXPECT_EQ(t, vmem_dev.nr_plugged, 0);
+		virtio_mem_close(&vmem_dev);
 	}
 }
 
@@ -114,8 +116,8 @@ static u32 serve_large(struct pretend *p, const struct pretend_buf *buf)
 	EXPECT_EQ(p->t, req->type, VIRTIO_MEM_REQ_STATE);
 	EXPECT_EQ(p->t, req->u.state.addr, next_asked);
 	EXPECT(p->t, req->u.state.nb_blocks > 0);
-	requests[VIRTIO_MEM_REQ_STATE]++;
-	next_asked += req->u.state.nb_blocks * config.block_size;
+	vmem_requests[VIRTIO_MEM_REQ_STATE]++;
+	next_asked += req->u.state.nb_blocks * vmem_config.block_size;
 	*resp = (struct virtio_mem_resp){.type = VIRTIO_MEM_RESP_ACK, .u.state.state = VIRTIO_MEM_STATE_UNPLUGGED};
 	return sizeof(*resp);
 }
@@ -129,119 +131,120 @@ static void a_large_region_is_asked_for_in_parts(struct ktest *t)
 	    {131071, 131071, 131071, 3}, {262144, 65535, 262144, 1}, {2097152, 1, 2097152, 1}, {2097153, 2, 2097152, 1}};
 	unsigned i;
 
-	REQUIRE(t, prepare(t, BLOCK_BYTES));
-	dev.serve = serve_large;
+	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES));
+	pretend_dev.serve = serve_large;
 	for (i = 0; i < ARRAY_SIZE(regions); i++) {
-		config.region_size = regions[i].units * BLOCK_BYTES;
-		config.usable_region_size = regions[i].usable * BLOCK_BYTES;
-		set_config();
-		next_asked = config.addr;
-		requests[VIRTIO_MEM_REQ_STATE] = 0;
+		vmem_config.region_size = regions[i].units * BLOCK_BYTES;
+		vmem_config.usable_region_size = regions[i].usable * BLOCK_BYTES;
+		vmem_set_config();
+		next_asked = vmem_config.addr;
+		vmem_requests[VIRTIO_MEM_REQ_STATE] = 0;
 		/* A byte for each: more than kmalloc may be able to give. */
 		if (regions[i].known > PAGE_SIZE << MAX_ORDER) {
-			EXPECT_EQ(t, virtio_mem_open(&vm, &dev.dev, mem), -ENOMEM);
+			EXPECT_EQ(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem), -ENOMEM);
 			continue;
 		}
-		REQUIRE(t, virtio_mem_open(&vm, &dev.dev, mem) == 0);
-		EXPECT_EQ(t, vm.nr_units, regions[i].known);
-		EXPECT_EQ(t, vm.usable, regions[i].usable);
-		EXPECT_EQ(t, next_asked - config.addr, regions[i].usable * BLOCK_BYTES);
-		EXPECT(t, requests[VIRTIO_MEM_REQ_STATE] >= regions[i].requests);
-		EXPECT(t, regions[i].requests > 1 || requests[VIRTIO_MEM_REQ_STATE] == 1);
-		virtio_mem_close(&vm);
+		REQUIRE(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem) == 0);
+		EXPECT_EQ(t, vmem_dev.nr_units, regions[i].known);
+		EXPECT_EQ(t, vmem_dev.usable, regions[i].usable);
+		EXPECT_EQ(t, next_asked - vmem_config.addr, regions[i].usable * BLOCK_BYTES);
+		EXPECT(t, vmem_requests[VIRTIO_MEM_REQ_STATE] >= regions[i].requests);
+		EXPECT(t, regions[i].requests > 1 || vmem_requests[VIRTIO_MEM_REQ_STATE] == 1);
+		virtio_mem_close(&vmem_dev);
 	}
 }
 
 static void what_is_not_usable_yet_is_not_plugged(struct ktest *t)
 {
-	REQUIRE(t, prepare(t, BLOCK_BYTES));
-	config.usable_region_size = 4 * BLOCK_BYTES;
-	ask_for(7);
-	REQUIRE(t, virtio_mem_open(&vm, &dev.dev, mem) == 0);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), -EBUSY);
+	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES));
+	vmem_config.usable_region_size = 4 * BLOCK_BYTES;
+	vmem_ask_for(7);
+	REQUIRE(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem) == 0);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
 	expect_units(t, 4, 4);
-	EXPECT_EQ(t, vm.refused, 0);
-	EXPECT_EQ(t, virtio_mem_restart(&vm), 0);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), -EBUSY);
+	EXPECT_EQ(t, vmem_dev.refused, 0);
+	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
 	expect_units(t, 4, 4);
-	config.usable_region_size = config.region_size;
-	ask_for(7);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+	vmem_config.usable_region_size = vmem_config.region_size;
+	vmem_ask_for(7);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	expect_units(t, 7, 7);
-	end(t);
+	vmem_end(t);
 }
 
 static void what_was_plugged_before_is_taken_over(struct ktest *t)
 {
-	REQUIRE(t, prepare(t, BLOCK_BYTES));
-	plugged[0] = plugged[3] = plugged[4] = plugged[REGION_BLOCKS - 1] = true;
-	config.plugged_size = 4 * BLOCK_BYTES;
-	config.requested_size = 5 * BLOCK_BYTES;
-	set_config();
-	REQUIRE(t, virtio_mem_open(&vm, &dev.dev, mem) == 0);
-	EXPECT_EQ(t, vm.nr_plugged, 4);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES));
+	vmem_plugged[0] = vmem_plugged[3] = vmem_plugged[4] = vmem_plugged[REGION_BLOCKS - 1] =
+	    true;
+	vmem_config.plugged_size = 4 * BLOCK_BYTES;
+	vmem_config.requested_size = 5 * BLOCK_BYTES;
+	vmem_set_config();
+	REQUIRE(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem) == 0);
+	EXPECT_EQ(t, vmem_dev.nr_plugged, 4);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	expect_units(t, 5, 5);
-	EXPECT_EQ(t, vm.plugs, 1);
-	EXPECT_EQ(t, vm.state[REGION_BLOCKS - 1], UNIT_IN_USE);
-	end(t);
+	EXPECT_EQ(t, vmem_dev.plugs, 1);
+	EXPECT_EQ(t, vmem_dev.state[REGION_BLOCKS - 1], UNIT_IN_USE);
+	vmem_end(t);
 }
 
 /* The device's blocks are smaller than ours: what it has plugged of one in parts goes back. */
 static void parts_of_a_unit_are_given_back(struct ktest *t)
 {
-	REQUIRE(t, prepare(t, BLOCK_BYTES / 2));
-	plugged[2] = plugged[3] = plugged[5] = plugged[8] = true;
-	config.plugged_size = 2 * BLOCK_BYTES;
-	set_config();
-	REQUIRE(t, virtio_mem_open(&vm, &dev.dev, mem) == 0);
-	EXPECT(t, plugged[2] && plugged[3] && !plugged[5] && !plugged[8]);
-	EXPECT_EQ(t, config.plugged_size, BLOCK_BYTES);
-	ask_for(3);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES / 2));
+	vmem_plugged[2] = vmem_plugged[3] = vmem_plugged[5] = vmem_plugged[8] = true;
+	vmem_config.plugged_size = 2 * BLOCK_BYTES;
+	vmem_set_config();
+	REQUIRE(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem) == 0);
+	EXPECT(t, vmem_plugged[2] && vmem_plugged[3] && !vmem_plugged[5] && !vmem_plugged[8]);
+	EXPECT_EQ(t, vmem_config.plugged_size, BLOCK_BYTES);
+	vmem_ask_for(3);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	expect_units(t, 3, 3);
 	/* Half a unit more is no unit more. */
-	config.requested_size += BLOCK_BYTES / 2;
-	set_config();
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+	vmem_config.requested_size += BLOCK_BYTES / 2;
+	vmem_set_config();
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	expect_units(t, 3, 3);
-	end(t);
+	vmem_end(t);
 }
 
 static void larger_blocks_are_the_unit(struct ktest *t)
 {
-	REQUIRE(t, prepare(t, 4 * BLOCK_BYTES));
-	if (config.addr % config.block_size) {
+	REQUIRE(t, vmem_prepare(t, 4 * BLOCK_BYTES));
+	if (vmem_config.addr % vmem_config.block_size) {
 		/* A region that does not begin at a multiple of its blocks makes no sense. */
-		EXPECT_EQ(t, virtio_mem_open(&vm, &dev.dev, mem), -EIO);
-		config.region_size -= 4 * BLOCK_BYTES;
-		config.addr = ALIGN_UP(config.addr, config.block_size);
-		config.usable_region_size = config.region_size;
-		set_config();
+		EXPECT_EQ(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem), -EIO);
+		vmem_config.region_size -= 4 * BLOCK_BYTES;
+		vmem_config.addr = ALIGN_UP(vmem_config.addr, vmem_config.block_size);
+		vmem_config.usable_region_size = vmem_config.region_size;
+		vmem_set_config();
 	}
-	REQUIRE(t, virtio_mem_open(&vm, &dev.dev, mem) == 0);
-	EXPECT_EQ(t, vm.unit, 4 * PAGEBLOCK_PAGES);
-	ask_for(8);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+	REQUIRE(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem) == 0);
+	EXPECT_EQ(t, vmem_dev.unit, 4 * PAGEBLOCK_PAGES);
+	vmem_ask_for(8);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	expect_units(t, 8, 8);
-	end(t);
+	vmem_end(t);
 }
 
 static void a_host_that_changes_its_mind_is_followed(struct ktest *t)
 {
-	REQUIRE(t, begin(t));
-	set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_NACK, true);
-	fault.requested = 3;
-	ask_for(6);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+	REQUIRE(t, vmem_begin(t));
+	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_NACK, true);
+	vmem_fault.requested = 3;
+	vmem_ask_for(6);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	expect_units(t, 3, 3);
-	EXPECT_EQ(t, vm.refused, 1);
-	set_fault(VIRTIO_MEM_REQ_UNPLUG, VIRTIO_MEM_RESP_NACK, true);
-	fault.requested = 2;
-	ask_for(0);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+	EXPECT_EQ(t, vmem_dev.refused, 1);
+	vmem_set_fault(VIRTIO_MEM_REQ_UNPLUG, VIRTIO_MEM_RESP_NACK, true);
+	vmem_fault.requested = 2;
+	vmem_ask_for(0);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	expect_units(t, 2, 2);
-	end(t);
+	vmem_end(t);
 }
 
 static void what_is_refused_stays_as_it_was(struct ktest *t)
@@ -249,32 +252,32 @@ static void what_is_refused_stays_as_it_was(struct ktest *t)
 	static const u16 answers[] = {VIRTIO_MEM_RESP_NACK, VIRTIO_MEM_RESP_BUSY};
 	unsigned i;
 
-	REQUIRE(t, begin(t));
+	REQUIRE(t, vmem_begin(t));
 	for (i = 0; i < ARRAY_SIZE(answers); i++) {
-		ask_for(2);
-		EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
-		set_fault(VIRTIO_MEM_REQ_PLUG, answers[i], false);
-		ask_for(6);
-		EXPECT_EQ(t, virtio_mem_follow(&vm), -EBUSY);
+		vmem_ask_for(2);
+		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+		vmem_set_fault(VIRTIO_MEM_REQ_PLUG, answers[i], false);
+		vmem_ask_for(6);
+		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
 		expect_units(t, 2, 2);
-		set_fault(NO_FAULT, 0, false);
-		EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+		vmem_set_fault(NO_FAULT, 0, false);
+		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 		expect_units(t, 6, 6);
-		set_fault(VIRTIO_MEM_REQ_UNPLUG, answers[i], false);
-		ask_for(3);
-		EXPECT_EQ(t, virtio_mem_follow(&vm), -EBUSY);
+		vmem_set_fault(VIRTIO_MEM_REQ_UNPLUG, answers[i], false);
+		vmem_ask_for(3);
+		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
 		/* Out of use, and still ours. */
 		expect_units(t, 6, 3);
 		/* The host wants us to keep them: they are used again, and not plugged again. */
-		requests[VIRTIO_MEM_REQ_PLUG] = 0;
-		ask_for(5);
-		EXPECT_EQ(t, virtio_mem_follow(&vm), -EBUSY);
-		set_fault(NO_FAULT, 0, false);
-		EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+		vmem_requests[VIRTIO_MEM_REQ_PLUG] = 0;
+		vmem_ask_for(5);
+		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
+		vmem_set_fault(NO_FAULT, 0, false);
+		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 		expect_units(t, 5, 5);
-		EXPECT_EQ(t, requests[VIRTIO_MEM_REQ_PLUG], 0);
+		EXPECT_EQ(t, vmem_requests[VIRTIO_MEM_REQ_PLUG], 0);
 	}
-	end(t);
+	vmem_end(t);
 }
 
 /* The request lies where the device can write, and is not read again. */
@@ -283,17 +286,17 @@ static void a_device_may_write_over_the_request(struct ktest *t)
 	static const u16 answers[] = {VIRTIO_MEM_RESP_NACK, VIRTIO_MEM_RESP_BUSY};
 	unsigned i;
 
-	REQUIRE(t, begin(t));
+	REQUIRE(t, vmem_begin(t));
 	for (i = 0; i < ARRAY_SIZE(answers); i++) {
-		set_fault(VIRTIO_MEM_REQ_PLUG, answers[i], false);
-		fault.scribbles = true;
-		ask_for(2);
-		EXPECT_EQ(t, virtio_mem_follow(&vm), -EBUSY);
+		vmem_set_fault(VIRTIO_MEM_REQ_PLUG, answers[i], false);
+		vmem_fault.scribbles = true;
+		vmem_ask_for(2);
+		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
 		expect_units(t, 0, 0);
 	}
-	set_fault(NO_FAULT, 0, false);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
-	end(t);
+	vmem_set_fault(NO_FAULT, 0, false);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	vmem_end(t);
 }
 
 /* An answer that is wrong, none at all, or one that came too late to be told from none. */
@@ -303,56 +306,56 @@ static void what_is_in_doubt_is_asked_for(struct ktest *t)
 	static const u16 answers[] = {VIRTIO_MEM_RESP_ERROR, 77, VIRTIO_MEM_RESP_ACK};
 	unsigned i, j, k, goal = 0;
 
-	REQUIRE(t, begin(t));
+	REQUIRE(t, vmem_begin(t));
 	for (i = 0; i < ARRAY_SIZE(types); i++) {
 		for (j = 0; j < ARRAY_SIZE(answers); j++) {
 			for (k = 0; k < 2; k++) {
 				goal = types[i] == VIRTIO_MEM_REQ_PLUG ? goal + 1 : goal - 1;
-				set_fault(types[i], answers[j], true);
-				fault.done = k;
-				fault.dies = answers[j] == VIRTIO_MEM_RESP_ACK;
-				ask_for(goal);
-				EXPECT_EQ(t, virtio_mem_follow(&vm), -EIO);
-				requests[VIRTIO_MEM_REQ_STATE] = 0;
-				EXPECT_EQ(t, virtio_mem_restart(&vm), 0);
-				EXPECT(t, requests[VIRTIO_MEM_REQ_STATE] > 0);
-				EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+				vmem_set_fault(types[i], answers[j], true);
+				vmem_fault.done = k;
+				vmem_fault.dies = answers[j] == VIRTIO_MEM_RESP_ACK;
+				vmem_ask_for(goal);
+				EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
+				vmem_requests[VIRTIO_MEM_REQ_STATE] = 0;
+				EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);
+				EXPECT(t, vmem_requests[VIRTIO_MEM_REQ_STATE] > 0);
+				EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 				expect_units(t, goal, goal);
 			}
 		}
 	}
 	/* A device that does not say which blocks are plugged is not used. */
-	set_fault(VIRTIO_MEM_REQ_STATE, VIRTIO_MEM_RESP_ERROR, false);
-	EXPECT_EQ(t, virtio_mem_restart(&vm), -EIO);
-	set_fault(NO_FAULT, 0, false);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), -EIO);
-	EXPECT_EQ(t, virtio_mem_restart(&vm), 0);
-	end(t);
+	vmem_set_fault(VIRTIO_MEM_REQ_STATE, VIRTIO_MEM_RESP_ERROR, false);
+	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), -EIO);
+	vmem_set_fault(NO_FAULT, 0, false);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
+	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);
+	vmem_end(t);
 }
 
 /* Its queue is gone until it comes back: nothing is asked, and it is not taken for one that agrees. */
 static void a_device_that_does_not_come_back_is_not_used(struct ktest *t)
 {
-	REQUIRE(t, begin(t));
-	ask_for(3);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
-	dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
-	EXPECT_EQ(t, virtio_mem_restart(&vm), -EIO);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), -EIO);
-	ask_for(5);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), -EIO);
+	REQUIRE(t, vmem_begin(t));
+	vmem_ask_for(3);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	pretend_dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
+	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), -EIO);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
+	vmem_ask_for(5);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
 	expect_units(t, 3, 3);
-	dev.refused = 0;
-	EXPECT_EQ(t, virtio_mem_restart(&vm), 0);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+	pretend_dev.refused = 0;
+	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	expect_units(t, 5, 5);
 	/* Without the queue that it must have. */
-	dev.size[0] = 0;
-	EXPECT_EQ(t, virtio_mem_restart(&vm), -ENODEV);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), -EIO);
-	dev.size[0] = 64;
-	EXPECT_EQ(t, virtio_mem_restart(&vm), 0);
-	end(t);
+	pretend_dev.size[0] = 0;
+	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), -ENODEV);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
+	pretend_dev.size[0] = 64;
+	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);
+	vmem_end(t);
 }
 
 struct absurd {
@@ -372,35 +375,35 @@ static void absurd_devices_are_left_alone(struct ktest *t)
 	struct virtio_mem_config good;
 	unsigned i;
 
-	REQUIRE(t, prepare(t, BLOCK_BYTES));
-	good = config;
+	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES));
+	good = vmem_config;
 	for (i = 0; i < ARRAY_SIZE(at_open); i++) {
-		memcpy((char *)&config + at_open[i].offset, &at_open[i].value, sizeof(u64));
-		set_config();
-		EXPECT_EQ(t, virtio_mem_open(&vm, &dev.dev, mem), -EIO);
-		EXPECT_EQ(t, dev.status, 0);
-		config = good;
+		memcpy((char *)&vmem_config + at_open[i].offset, &at_open[i].value, sizeof(u64));
+		vmem_set_config();
+		EXPECT_EQ(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem), -EIO);
+		EXPECT_EQ(t, pretend_dev.status, 0);
+		vmem_config = good;
 	}
-	EXPECT_EQ(t, requests[VIRTIO_MEM_REQ_STATE], 0);
-	set_config();
-	REQUIRE(t, virtio_mem_open(&vm, &dev.dev, mem) == 0);
-	ask_for(4);
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
-	good = config;
+	EXPECT_EQ(t, vmem_requests[VIRTIO_MEM_REQ_STATE], 0);
+	vmem_set_config();
+	REQUIRE(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem) == 0);
+	vmem_ask_for(4);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	good = vmem_config;
 	for (i = 0; i < ARRAY_SIZE(later); i++) {
-		memcpy((char *)&config + later[i].offset, &later[i].value, sizeof(u64));
-		set_config();
-		EXPECT_EQ(t, virtio_mem_follow(&vm), -EIO);
-		config = good;
-		set_config();
+		memcpy((char *)&vmem_config + later[i].offset, &later[i].value, sizeof(u64));
+		vmem_set_config();
+		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
+		vmem_config = good;
+		vmem_set_config();
 		expect_units(t, 4, 4);
 	}
-	dev.unsteady = 0xff;
-	EXPECT_EQ(t, virtio_mem_follow(&vm), -EIO);
-	dev.unsteady = 0;
-	EXPECT_EQ(t, virtio_mem_follow(&vm), 0);
+	pretend_dev.unsteady = 0xff;
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
+	pretend_dev.unsteady = 0;
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	expect_units(t, 4, 4);
-	end(t);
+	vmem_end(t);
 }
 
 KTEST_SUITE(virtio_mem, KTEST_QUICK, KTEST(it_follows_what_the_host_asks_for),

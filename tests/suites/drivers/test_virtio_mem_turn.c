@@ -14,7 +14,7 @@ static char text[4096];
 /* One turn: how long it lets the next one wait, and in text[] what it printed. */
 static u64 turn(void)
 {
-	u64 pos = log_position(), wait = virtio_mem_turn(&vm);
+	u64 pos = log_position(), wait = virtio_mem_turn(&vmem_dev);
 
 	text[log_read(&pos, text, sizeof(text) - 1)] = '\0';
 	return wait;
@@ -34,36 +34,36 @@ static void expect_line(struct ktest *t, unsigned plugged_blocks, unsigned goal,
 
 static void what_is_new_is_said_once(struct ktest *t)
 {
-	REQUIRE(t, begin(t));
+	REQUIRE(t, vmem_begin(t));
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_SILENCE(t);
-	ask_for(8);
+	vmem_ask_for(8);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 8, 8, "");
 	expect_units(t, 8, 8);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_SILENCE(t);
 	/* What cannot be done is said with the reason, and tried again in a second. */
-	set_fault(VIRTIO_MEM_REQ_UNPLUG, VIRTIO_MEM_RESP_BUSY, false);
-	ask_for(4);
+	vmem_set_fault(VIRTIO_MEM_REQ_UNPLUG, VIRTIO_MEM_RESP_BUSY, false);
+	vmem_ask_for(4);
 	EXPECT_EQ(t, turn(), RETRY);
 	EXPECT_LINE(t, 8, 4, ": some is in use: trying again");
 	EXPECT_EQ(t, turn(), RETRY);
 	EXPECT_SILENCE(t);
-	EXPECT_EQ(t, vm.restarts, 0);
-	set_fault(NO_FAULT, 0, false);
+	EXPECT_EQ(t, vmem_dev.restarts, 0);
+	vmem_set_fault(NO_FAULT, 0, false);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 4, 4, "");
 	/* Nothing is plugged, and the host asks for something else all the same. */
-	set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_BUSY, false);
-	ask_for(8);
+	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_BUSY, false);
+	vmem_ask_for(8);
 	EXPECT_EQ(t, turn(), RETRY);
 	EXPECT_LINE(t, 4, 8, ": some is in use: trying again");
-	ask_for(12);
+	vmem_ask_for(12);
 	EXPECT_EQ(t, turn(), RETRY);
 	EXPECT_LINE(t, 4, 12, ": some is in use: trying again");
-	set_fault(NO_FAULT, 0, false);
-	end(t);
+	vmem_set_fault(NO_FAULT, 0, false);
+	vmem_end(t);
 }
 
 static void no_memory_is_said_with_what_is_in_the_way(struct ktest *t)
@@ -71,23 +71,24 @@ static void no_memory_is_said_with_what_is_in_the_way(struct ktest *t)
 	unsigned long least;
 	char rest[120];
 
-	REQUIRE(t, begin(t));
-	ask_for(REGION_BLOCKS);
+	REQUIRE(t, vmem_begin(t));
+	vmem_ask_for(REGION_BLOCKS);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
-	REQUIRE(t, mov_begin(t, mem));
+	REQUIRE(t, mov_begin(t, vmem));
 	mov_fill(~0UL);
 	for (least = 0; least < 4 * PAGEBLOCK_PAGES; least++)
 		mov_free((u32)least);
-	empty_caches(mem);
-	ask_for(0);
+	empty_caches(vmem);
+	vmem_ask_for(0);
 	EXPECT_EQ(t, turn(), RETRY);
-	ksnprintf(rest, sizeof(rest), ": no memory: trying again (%s, pfn %#lx)", mm_why_text(vm.fail.why), vm.fail.pfn);
-	EXPECT(t, vm.fail.why != WHY_NONE);
-	EXPECT_LINE(t, (unsigned)vm.nr_plugged, 0, rest);
+	ksnprintf(rest, sizeof(rest), ": no memory: trying again (%s, pfn %#lx)",
+	    mm_why_text(vmem_dev.fail.why), vmem_dev.fail.pfn);
+	EXPECT(t, vmem_dev.fail.why != WHY_NONE);
+	EXPECT_LINE(t, (unsigned)vmem_dev.nr_plugged, 0, rest);
 	mov_end(t);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 0, 0, "");
-	end(t);
+	vmem_end(t);
 }
 
 /* Three times in a row it is restarted after a second; after that only when the host asks for something else. */
@@ -95,35 +96,36 @@ static void a_broken_device_is_restarted(struct ktest *t)
 {
 	unsigned i;
 
-	REQUIRE(t, begin(t));
-	set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_ERROR, false);
-	ask_for(4);
+	REQUIRE(t, vmem_begin(t));
+	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_ERROR, false);
+	vmem_ask_for(4);
 	for (i = 1; i <= 5; i++) {
 		EXPECT_EQ(t, turn(), i <= 3 ? RETRY : WAIT_FOREVER);
-		EXPECT_EQ(t, dev.resets, 2 * i - 1); /* one at the start, two for each restart */
+		EXPECT_EQ(
+		    t, pretend_dev.resets, 2 * i - 1); /* one at the start, two for each restart */
 		EXPECT_EQ(t, says(text, "pretend: reset, and asked again what is plugged\n"), i > 1);
 		EXPECT(t, !says(text, "does not come back"));
 		if (i == 1)
 			EXPECT_LINE(t, 0, 4, ": broken");
 		else
 			EXPECT_SILENCE(t);
-		EXPECT_EQ(t, vm.restarts, i);
+		EXPECT_EQ(t, vmem_dev.restarts, i);
 	}
-	dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
+	pretend_dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT(t, says(text, "pretend: does not come back\n"));
 	EXPECT_SILENCE(t);
-	dev.refused = 0;
+	pretend_dev.refused = 0;
 	/* One that is well again has its three turns again. */
-	set_fault(NO_FAULT, 0, false);
+	vmem_set_fault(NO_FAULT, 0, false);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 4, 4, "");
-	EXPECT_EQ(t, vm.restarts, 0);
+	EXPECT_EQ(t, vmem_dev.restarts, 0);
 	expect_units(t, 4, 4);
-	i = dev.resets;
+	i = pretend_dev.resets;
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
-	EXPECT_EQ(t, dev.resets, i);
-	end(t);
+	EXPECT_EQ(t, pretend_dev.resets, i);
+	vmem_end(t);
 }
 
 KTEST_SUITE(virtio_mem_turn, 0, KTEST(what_is_new_is_said_once), KTEST(no_memory_is_said_with_what_is_in_the_way),

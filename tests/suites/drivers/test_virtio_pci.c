@@ -3,7 +3,7 @@
  * test_virtio_pci.c: virtio devices on a PCI bus: which are taken over, and each access to their registers.
  */
 #include "tests/lib/said_help.h"
-#include "tests/lib/virtio_pci_help.h"
+#include "virtio_pci_help.h"
 
 static void a_device_is_mapped_reset_routed_and_probed(struct ktest *t)
 {

@@ -19,7 +19,6 @@ struct job {
 	bool out;
 };
 
-static struct pretend dev; /* one test at a time */
 static struct virtqueue queue;
 static struct job jobs[VIRTQUEUE_MAX];
 static u32 stop;       /* a: the device shall end */
@@ -61,17 +60,17 @@ static void return_held(u16 *held, u32 *room, unsigned nr)
 	while (nr) {
 		unsigned i = (unsigned)(ktest_rand(&order_seed) % nr);
 
-		pretend_return(&dev, 0, held[i], room[i]);
+		pretend_return(&pretend_dev, 0, held[i], room[i]);
 		held[i] = held[--nr];
 		room[i] = room[nr];
 	}
-	virtio_interrupt(&dev.dev, 1);
+	virtio_interrupt(&pretend_dev.dev, 1);
 }
 
 /* The device: up to @most buffers at once, which it returns when it has so many, or sees no more for a while. */
 static void device(void *most)
 {
-	struct vring *ring = &dev.queue[0]->ring;
+	struct vring *ring = &pretend_dev.queue[0]->ring;
 	u32 room[HELD_MAX];
 	u16 held[HELD_MAX];
 	unsigned nr = 0, idle = 0;
@@ -79,7 +78,7 @@ static void device(void *most)
 	while (!load_acquire(&stop)) {
 		struct pretend_buf buf = {.queue = 0};
 
-		if (load_acquire(&ring->avail->idx) == dev.seen[0]) {
+		if (load_acquire(&ring->avail->idx) == pretend_dev.seen[0]) {
 			if (nr && ++idle > 20) {
 				return_held(held, room, nr);
 				nr = 0;
@@ -88,9 +87,9 @@ static void device(void *most)
 			continue;
 		}
 		idle = 0;
-		held[nr] = ring->avail->ring[dev.seen[0]++ % ring->num];
-		pretend_gather(&dev, &buf, held[nr]);
-		room[nr] = check_pieces(&dev, &buf);
+		held[nr] = ring->avail->ring[pretend_dev.seen[0]++ % ring->num];
+		pretend_gather(&pretend_dev, &buf, held[nr]);
+		room[nr] = check_pieces(&pretend_dev, &buf);
 		if (++nr >= (uintptr_t)most) {
 			return_held(held, room, nr);
 			nr = 0;
@@ -103,17 +102,17 @@ static bool begin(struct ktest *t, unsigned size)
 	memset(jobs, 0, sizeof(jobs));
 	stop = incomplete = 0;
 	order_seed = t->seed;
-	pretend_init(&dev, t, 0, NULL);
-	dev.polls_itself = true;
-	dev.size[0] = size;
-	return pretend_start_queue(t, &dev, &queue);
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.polls_itself = true;
+	pretend_dev.size[0] = size;
+	return pretend_start_queue(t, &pretend_dev, &queue);
 }
 
 static void end(struct ktest *t)
 {
 	EXPECT(t, !queue.broken);
 	EXPECT_EQ(t, queue.nr_free, queue.size);
-	virtio_reset(&dev.dev);
+	virtio_reset(&pretend_dev.dev);
 	virtqueue_free(&queue);
 }
 
@@ -185,7 +184,7 @@ static void an_answer_may_come_before_the_device_is_told(struct ktest *t)
 
 static void give(u16 first)
 {
-	pretend_return(&dev, 0, first, 1);
+	pretend_return(&pretend_dev, 0, first, 1);
 }
 
 /* Descriptors, the ring of what is given, and its index: nothing that the driver needs is there only. */
@@ -210,8 +209,8 @@ static void a_device_that_writes_over_the_ring_breaks_nothing(struct ktest *t)
 
 			first[i] = ring->avail->ring[(u16)(idx + i) % ring->num];
 			REQUIRE(t, first[i] < ring->num);
-			pretend_gather(&dev, &buf, first[i]);
-			check_pieces(&dev, &buf);
+			pretend_gather(&pretend_dev, &buf, first[i]);
+			check_pieces(&pretend_dev, &buf);
 		}
 		memset(ring->desc, 0xff, ring->num * sizeof(*ring->desc));
 		memset(ring->avail->ring, 0xff, ring->num * sizeof(u16));
@@ -244,7 +243,7 @@ static void what_was_never_given_does_not_come_back(struct ktest *t)
 		EXPECT(t, queue.broken);
 		EXPECT_EQ(t, queue.nr_free, 6);
 		queue.broken = false;
-		virtio_reset(&dev.dev);
+		virtio_reset(&pretend_dev.dev);
 		virtqueue_free(&queue);
 	}
 }

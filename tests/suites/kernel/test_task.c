@@ -148,7 +148,8 @@ static void smap_and_smep_are_on(struct ktest *t)
 	EXPECT_EQ(t, copy_from_user(copy, CODE, sizeof(copy)), 0);
 	EXPECT_EQ(t, memcmp(copy, user_code, sizeof(copy)), 0);
 	EXPECT_EQ(t, arch_probe(touch, (void *)CODE), arch_has_smap() ? -EFAULT : 0);
-	EXPECT_EQ(t, arch_probe(call_there, (void *)code_at(user_ret)), arch_has_smep() ? -EFAULT : 0);
+	EXPECT_EQ(
+	    t, arch_probe(call_there, (void *)code_at(user_ret)), arch_has_smep() ? -EFAULT : 0);
 	/* And the copy left the door closed behind it. */
 	EXPECT_EQ(t, copy_to_user(DATA, copy, sizeof(copy)), 0);
 	EXPECT_EQ(t, arch_probe(overwrite, (void *)DATA), arch_has_smap() ? -EFAULT : 0);

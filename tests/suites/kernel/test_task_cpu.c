@@ -207,7 +207,8 @@ static void memory_moves_under_programs(struct ktest *t)
 	for (i = 0; i < nr; i++)
 		EXPECT_EQ(t, vm_object_supply(object, i, NULL), 0);
 	for (i = 0; i < ktest_cpus(); i++)
-		EXPECT(t, add_thread(task, -1, code_at(user_count), DATA + (1 + i * COUNTED) * PAGE_SIZE) >= 0);
+		EXPECT(t, add_thread(task, -1, code_at(user_count),
+			      DATA + (1 + i * COUNTED) * PAGE_SIZE) >= 0);
 	count_on(t, task, space);
 	move_pages(t, object, nr);
 	release_pages(t);

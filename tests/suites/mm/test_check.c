@@ -16,7 +16,7 @@ static void sound_memory_passes(struct ktest *t)
 	EXPECT(t, !v.what);
 	/* Cached, isolated, offline and hole: all of it is sound. */
 	set_plan(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE, 1);
-	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &kept_page), 1);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_NORMAL), 0, 0, MT_UNMOVABLE), 1);
 	zone_plan_capacity(test_zone(mem, ZONE_NORMAL), 0);
 	EXPECT_EQ(t, start_isolate_page_range(mem, BLOCK(5), BLOCK(1), ISO_PRECISE, NULL), 0);
@@ -41,7 +41,7 @@ static void damage_is_told_and_not_repaired(struct ktest *t)
 	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
 	EXPECT_EQ(t, v.have, zone->nr_free);
 	zone->nr_free--;
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 static void list_damage_is_found(struct ktest *t)
@@ -69,7 +69,7 @@ static void list_damage_is_found(struct ktest *t)
 	PLANT(t, mem, zone->free[1][MT_UNMOVABLE].head, lower->head, "I-B1 listed page");
 	/* A block that is on no list. */
 	PLANT(t, mem, *lower, ((struct free_list){.head = (u32)PFN_NONE}), "I-B6");
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 static void wrong_type_of_a_list_is_found(struct ktest *t)
@@ -86,7 +86,7 @@ static void wrong_type_of_a_list_is_found(struct ktest *t)
 	zone->free[0][MT_UNMOVABLE] = zone->free[0][MT_RECLAIMABLE];
 	expect_named(t, mem, "I-I2 listed under another type", __LINE__);
 	zone->free[0][MT_RECLAIMABLE] = (struct free_list){.head = (u32)PFN_NONE};
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 static void unmerged_buddies_are_found(struct ktest *t)
@@ -101,7 +101,7 @@ static void unmerged_buddies_are_found(struct ktest *t)
 	lower->word = PAGE_WORD(0, PG_FREE, MAX_ORDER - 1);
 	PLANT(t, mem, upper->word, PAGE_WORD(0, PG_FREE, MAX_ORDER - 1), "I-B5");
 	lower->word = PAGE_WORD(0, PG_FREE, MAX_ORDER);
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 static void bad_words_are_found(struct ktest *t)
@@ -111,7 +111,7 @@ static void bad_words_are_found(struct ktest *t)
 
 	REQUIRE(t, mem);
 	free = pfn_to_page_in(mem, BLOCK(5));
-	odd = pfn_to_page_in(mem, page_to_pfn_in(mem, page) | 1);
+	odd = pfn_to_page_in(mem, page_to_pfn_in(mem, kept_page) | 1);
 	PLANT(t, mem, free[1].word, 1u, "I-B3 tail");
 	PLANT(t, mem, free[PAGEBLOCK_PAGES - 1].word, PAGE_WORD(0, PG_FREE, 0), "I-B3 tail");
 	PLANT(t, mem, free->word, 0u, "I-B3 state");
@@ -119,14 +119,14 @@ static void bad_words_are_found(struct ktest *t)
 	PLANT(t, mem, free->word, free->word | PAGE_DIRTY, "I-S1");
 	PLANT(t, mem, free->word, PAGE_WORD(2, PG_RESERVED, MAX_ORDER), "I-S1");
 	PLANT(t, mem, free->word, PAGE_WORD(0, PG_PCP, MAX_ORDER) | PAGE_DIRTY, "I-S1");
-	PLANT(t, mem, page->word, PAGE_WORD(0, PG_ALLOC, 0), "I-S1 references");
-	PLANT(t, mem, page->word, PAGE_WORD(1, PG_FREEING, 0), "I-S1");
-	PLANT(t, mem, page->pincount, 2, "I-S2");
-	PLANT(t, mem, page->mapcount, 2, "I-S2");
-	PLANT(t, mem, page->word, PAGE_WORD(1, NR_PAGE_STATES, 0), "I-B3 state");
-	PLANT(t, mem, page->word, PAGE_WORD(1, PG_ALLOC, MAX_ORDER + 1), "I-B1 order");
+	PLANT(t, mem, kept_page->word, PAGE_WORD(0, PG_ALLOC, 0), "I-S1 references");
+	PLANT(t, mem, kept_page->word, PAGE_WORD(1, PG_FREEING, 0), "I-S1");
+	PLANT(t, mem, kept_page->pincount, 2, "I-S2");
+	PLANT(t, mem, kept_page->mapcount, 2, "I-S2");
+	PLANT(t, mem, kept_page->word, PAGE_WORD(1, NR_PAGE_STATES, 0), "I-B3 state");
+	PLANT(t, mem, kept_page->word, PAGE_WORD(1, PG_ALLOC, MAX_ORDER + 1), "I-B1 order");
 	PLANT(t, mem, odd->word, PAGE_WORD(word_ref(odd->word), word_state(odd->word), 1), "I-B2");
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 static void wrong_counts_are_found(struct ktest *t)
@@ -146,7 +146,7 @@ static void wrong_counts_are_found(struct ktest *t)
 	PLANT(t, mem, zone->present, zone->present + PAGEBLOCK_PAGES, "I-N3");
 	PLANT(t, mem, zone->wmark[WMARK_LOW], zone->wmark[WMARK_HIGH] + 1, "I-W1");
 	PLANT(t, mem, zone->wmark[WMARK_MIN], zone->wmark[WMARK_LOW] + 1, "I-W1");
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 /* Bits and stack numbers as pageblock.c would store them, without what else it does. */
@@ -184,9 +184,9 @@ static void bad_pageblocks_are_found(struct ktest *t)
 	PLANT(t, mem, off->nr_free, 1, "I-O2");
 	PLANT(t, mem, off->bits, off->bits | PB_ISOLATED, "I-I7");
 	PLANT(t, mem, off->stack[0], pb->stack[0], "I-I2 stack");
-	pb = pageblock_of(mem, page_to_pfn_in(mem, page));
+	pb = pageblock_of(mem, page_to_pfn_in(mem, kept_page));
 	PLANT(t, mem, pb->bits, pb->bits | PB_REPORTED, "I-R1");
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 /* Two pages of zone MOVABLE in CPU 0's stack. */
@@ -217,7 +217,7 @@ static void bad_caches_are_found(struct ktest *t)
 	PLANT(t, mem, pcp->count[none], 1, "I-P1 the stack of capacity 0");
 	PLANT(t, mem, pcp->capacity[none], 1, "I-P1 the stack of capacity 0");
 	PLANT(t, mem, two[0]->word, PAGE_WORD(1, PG_ALLOC, 0), "I-P2 cached page");
-	PLANT(t, mem, slot[0], page, "I-P2 cached page's zone");
+	PLANT(t, mem, slot[0], kept_page, "I-P2 cached page's zone");
 	PLANT(t, mem, slot[1], slot[0], "I-P3");
 	PLANT(t, mem, two[0]->pincount, 1, "I-S2 cached page");
 	PLANT(t, mem, two[0]->mapcount, 1, "I-S2 cached page");
@@ -225,7 +225,7 @@ static void bad_caches_are_found(struct ktest *t)
 	PLANT(t, mem, zone->pcp_capacity[0][MT_MOVABLE], 0x7fff, "I-P7");
 	empty_all(mem);
 	restore_plan(zone);
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 static void cached_page_of_an_isolated_block_is_found(struct ktest *t)
@@ -238,8 +238,8 @@ static void cached_page_of_an_isolated_block_is_found(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	set_plan(zone, 0, MT_UNMOVABLE, 1);
-	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
-	block = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &kept_page), 1);
+	block = ALIGN_DOWN(page_to_pfn_in(mem, kept_page), PAGEBLOCK_PAGES);
 	flags = spin_lock_irqsave(&zone->lock);
 	pageblock_set_isolated(zone, block, true);
 	spin_unlock_irqrestore(&zone->lock, flags);

@@ -24,8 +24,9 @@ static void bad_flags_are_found(struct ktest *t)
 	/* Two pages in use: their head says whether one of them is broken, and the zone counts them. */
 	PLANT(t, mem, two[1].word, PAGE_F_HWPOISON, "I-H4");
 	PLANT(t, mem, two->word, two->word | PAGE_F_HAS_HWPOISON, "I-H4");
-	PLANT(t, mem, page->word, page->word | PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON, "I-H4");
-	PLANT(t, mem, page->word, page->word | PAGE_F_HWPOISON, "I-N6 doomed");
+	PLANT(t, mem, kept_page->word, kept_page->word | PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON,
+	    "I-H4");
+	PLANT(t, mem, kept_page->word, kept_page->word | PAGE_F_HWPOISON, "I-N6 doomed");
 	two->word |= PAGE_F_HAS_HWPOISON;
 	two[1].word = PAGE_F_HWPOISON;
 	zone->nr_doomed = 1;
@@ -57,7 +58,7 @@ static void bad_flags_are_found(struct ktest *t)
 	PLANT(t, mem, retired->word, 0u, "I-N6 flagged pages offline");
 	EXPECT_EQ(t, mem_unpoison_page(mem, BLOCK(5)), 0);
 	EXPECT_EQ(t, online_pages(mem, BLOCK(5), BLOCK(1), NULL), 0);
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 /* ---- what is out of service ---- */
@@ -101,7 +102,7 @@ static void bad_standby_is_found(struct ktest *t)
 	PLANT(t, mem, zone->standby, 0, "I-O4");
 	zone->standby = saved;
 	zone->standby_end = saved_end;
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 /* Spans that overlap: the pageblock says whose it is, as long as that zone's span has it. */
@@ -127,7 +128,7 @@ static void zones_may_overlap(struct ktest *t)
 	high->start_pfn = start_pfn;
 	expect_sound(t, mem);
 	low->end_pfn = end_pfn;
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 /* ---- both sides of a bound ---- */
@@ -145,14 +146,14 @@ static void what_is_just_right_is_sound(struct ktest *t)
 	zone->wmark[WMARK_MIN] = zone->wmark[WMARK_LOW] = zone->wmark[WMARK_HIGH];
 	expect_sound(t, mem);
 	memcpy(zone->wmark, wmark, sizeof(wmark));
-	page->word++;
-	page->mapcount = 1;
-	page->pincount = 1;
+	kept_page->word++;
+	kept_page->mapcount = 1;
+	kept_page->pincount = 1;
 	expect_sound(t, mem);
-	PLANT(t, mem, page->pincount, 2, "I-S2 references cover pins");
-	PLANT(t, mem, page->mapcount, 2, "I-S2 references cover pins");
-	page->mapcount = page->pincount = 0;
-	page->word--;
+	PLANT(t, mem, kept_page->pincount, 2, "I-S2 references cover pins");
+	PLANT(t, mem, kept_page->mapcount, 2, "I-S2 references cover pins");
+	kept_page->mapcount = kept_page->pincount = 0;
+	kept_page->word--;
 	/* As much as a cache of one kind may hold. */
 	zone = test_zone(mem, ZONE_MOVABLE);
 	memset(zone->pcp_capacity, 0, sizeof(zone->pcp_capacity));
@@ -162,7 +163,7 @@ static void what_is_just_right_is_sound(struct ktest *t)
 	expect_sound(t, mem);
 	PLANT(t, mem, zone->pcp_capacity[0][MT_MOVABLE], (u16)(saved + 1), "I-P7");
 	zone_plan_capacity(zone, 0);
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 static void figures_are_those_of_the_damage(struct ktest *t)
@@ -175,12 +176,12 @@ static void figures_are_those_of_the_damage(struct ktest *t)
 
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
-	pfn = page_to_pfn_in(mem, page);
+	pfn = page_to_pfn_in(mem, kept_page);
 	free = pfn_to_page_in(mem, BLOCK(5));
 	pb = pageblock_of(mem, BLOCK(5));
-	page->pincount = 3;
+	kept_page->pincount = 3;
 	expect_figures(t, mem, pfn, 1, 3, __LINE__);
-	page->pincount = 0;
+	kept_page->pincount = 0;
 	free->pincount = 1;
 	expect_named(t, mem, "I-S2 free page", __LINE__);
 	expect_figures(t, mem, BLOCK(5), 1, 0, __LINE__);
@@ -198,7 +199,7 @@ static void figures_are_those_of_the_damage(struct ktest *t)
 	zone->managed++;
 	expect_figures(t, mem, zone->id, zone->managed, zone->managed - 1, __LINE__);
 	zone->managed--;
-	end(t, mem);
+	sound_end(t, mem);
 }
 
 KTEST_SUITE(check_bounds, KTEST_MOSTLY_INSIDE, KTEST(bad_flags_are_found),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_pci_help.h: a PCI bus with virtio devices that are pretended, for the suite virtio_pci: a configuration space as
- * that of tests/lib/pci_help.h, registers that are bytes here, and a text in which each access to them stands in order.
+ * virtio_pci_help.h: the first half of the suite virtio_pci, which alone includes it: a PCI bus with
+ * virtio devices that are pretended, a configuration space as that of pci_help.h, registers that are
+ * bytes here, and a text in which each access to them stands in order.
  */
 #ifndef QUARRY_TESTS_VIRTIO_PCI_HELP_H
 #define QUARRY_TESTS_VIRTIO_PCI_HELP_H
