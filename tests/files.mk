@@ -63,6 +63,7 @@ TEST_SRCS += tests/lib/mm_help.c
 TEST_SRCS += tests/lib/vm_help.c
 TEST_SRCS += tests/lib/mov_help.c
 TEST_SRCS += tests/lib/pager_help.c
+TEST_SRCS += tests/lib/oom_help.c
 TEST_SRCS += tests/lib/poison_help.c
 TEST_SRCS += tests/lib/poison_states.c
 TEST_SRCS += tests/lib/add_help.c

@@ -71,6 +71,21 @@ void store_scene_end(struct ktest *t, struct vm_scene *s, struct store *store)
 	store_end(store);
 }
 
+bool store_scene_loaded(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr)
+{
+	if (!store_scene(t, s, store, nr))
+		return false;
+	soft_load_space(s->space);
+	return true;
+}
+
+void store_scene_unload(struct ktest *t, struct vm_scene *s, struct store *store)
+{
+	soft_unload_space();
+	expect_sound(t, s->mem);
+	store_scene_end(t, s, store);
+}
+
 struct zone *movable_zone(struct memory *mem)
 {
 	return &mem->zones[ZONE_MOVABLE];

@@ -47,6 +47,10 @@ bool store_scene(struct ktest *t, struct vm_scene *s, struct store *store, unsig
 
 void store_scene_end(struct ktest *t, struct vm_scene *s, struct store *store);
 
+/* store_scene with its space loaded on this CPU; its end: the memory is sound. */
+bool store_scene_loaded(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr);
+void store_scene_unload(struct ktest *t, struct vm_scene *s, struct store *store);
+
 struct zone *movable_zone(struct memory *mem);
 
 /* ---- reclaim by hand ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* race_free.c: see race_free.h. */
 #include "tests/lib/race_free.h"
+#include "tests/lib/mm_help.h"
 
 /* The one free under way; its hook runs in the thread that set it. */
 static struct race_free *race_now;
@@ -39,6 +40,23 @@ static void race_free_run(void *arg)
 	r->cached = free_body(r->mem, false, r->page, r->order);
 	if (!r->cached)
 		r->err = mem_free_pages(r->mem, r->page, r->order);
+}
+
+void race_free_page(struct ktest *t, struct race_free *race)
+{
+	set_plan(test_zone(race->mem, ZONE_MOVABLE), 0, MT_MOVABLE, 2);
+	EXPECT_EQ(t, alloc_on(0, race->mem, GFP_MOVABLE, 0, 1, &race->page), 1);
+	empty_all(race->mem);
+}
+
+bool race_free_prepare(struct ktest *t, struct race_free *race)
+{
+	if (!ktest_needs_cpus(t, 2))
+		return false;
+	race->mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	if (race->mem)
+		race_free_page(t, race);
+	return race->mem;
 }
 
 bool race_free_start(struct race_free *r, unsigned cpu)

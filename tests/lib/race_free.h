@@ -26,6 +26,14 @@ struct race_free {
 	int err;            /* of the slow free, if it did not */
 };
 
+/*
+ * A page for @race to free, of zone MOVABLE of its memory: every CPU may cache two such pages, and
+ * none caches anything.
+ */
+void race_free_page(struct ktest *t, struct race_free *race);
+/* The same in a new memory, for two CPUs at least; false: the test is skipped or has failed. */
+bool race_free_prepare(struct ktest *t, struct race_free *race);
+
 /* Start it on @cpu and wait until it is held. */
 bool race_free_start(struct race_free *r, unsigned cpu);
 

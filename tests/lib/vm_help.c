@@ -105,6 +105,17 @@ void write_pages(struct ktest *t, unsigned from, unsigned to, u64 seed)
 	}
 }
 
+bool scene_begin_loaded(struct ktest *t, struct vm_scene *s, unsigned nr, u64 seed)
+{
+	if (!scene_begin(t, s, nr))
+		return false;
+	soft_load_space(s->space);
+	write_pages(t, 0, nr, seed);
+	if (!pages_there(s, nr))
+		ktest_fail(t, __FILE__, __LINE__, "required %u pages", nr);
+	return pages_there(s, nr);
+}
+
 bool scene_begin_written(struct ktest *t, struct vm_scene *s, unsigned nr)
 {
 	if (!scene_begin_pager(t, s, nr, &scene_pager, NULL))

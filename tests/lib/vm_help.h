@@ -62,6 +62,9 @@ u64 stamp(unsigned long page, unsigned word, u64 seed);
 /* Write to and read from each page of a scene, through the space loaded here. */
 void write_pages(struct ktest *t, unsigned from, unsigned to, u64 seed);
 
+/* A scene of @nr pages, all written to; the space stays loaded on this CPU. */
+bool scene_begin_loaded(struct ktest *t, struct vm_scene *s, unsigned nr, u64 seed);
+
 /* A scene of @nr pages, all mapped and written to, the object's by scene_pager. */
 bool scene_begin_written(struct ktest *t, struct vm_scene *s, unsigned nr);
 

@@ -309,11 +309,8 @@ static void mapped_pages_move_out(struct ktest *t)
 	pfn_t pfn;
 	u64 faults;
 
-	if (!scene_begin(t, &s, 32))
+	if (!scene_begin_loaded(t, &s, 32, 3))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, 32, 3);
-	REQUIRE(t, pages_there(&s, 32));
 	pfn = page_to_pfn_in(s.mem, page_in(s.object, 16));
 	faults = mm_event_sum(s.mem, EV_FAULTS);
 	EXPECT_EQ(t, alloc_contig_range(s.mem, pfn - 1, pfn + 2, MT_MOVABLE, NULL), 0);

@@ -245,20 +245,6 @@ static void disable_works_while_all_cpus_allocate(struct ktest *t)
 
 /* ---- the table of three: where a free is when the round comes ---- */
 
-/* An allocated page, everything else free, no cache holding anything; CPU 1 is about to free it. */
-static bool prepare_race(struct ktest *t, struct race_free *race)
-{
-	if (!ktest_needs_cpus(t, 2))
-		return false;
-	race->mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
-	if (!race->mem)
-		return false;
-	set_plan(test_zone(race->mem, ZONE_MOVABLE), 0, MT_MOVABLE, 2);
-	EXPECT_EQ(t, alloc_on(0, race->mem, GFP_MOVABLE, 0, 1, &race->page), 1);
-	empty_all(race->mem);
-	return true;
-}
-
 static void expect_page_came_back(struct ktest *t, const struct race_free *race)
 {
 	struct zone *zone = test_zone(race->mem, ZONE_MOVABLE);
@@ -274,7 +260,7 @@ static void a_push_under_way_is_waited_for(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending", .until_call = true};
 
-	if (!prepare_race(t, &race))
+	if (!race_free_prepare(t, &race))
 		return;
 	EXPECT(t, race_free_start(&race, 1));
 	EXPECT(t, !pcp_zone_nonempty(race.mem, 1, test_zone(race.mem, ZONE_MOVABLE)));
@@ -290,7 +276,7 @@ static void a_free_that_has_read_its_stack_is_waited_for(struct ktest *t)
 {
 	struct race_free race = {.point = "free.irqoff", .until_call = true};
 
-	if (!prepare_race(t, &race))
+	if (!race_free_prepare(t, &race))
 		return;
 	EXPECT(t, race_free_start(&race, 1));
 	EXPECT_EQ(t, zone_pcp_disable(test_zone(race.mem, ZONE_MOVABLE)), 0);
@@ -305,7 +291,7 @@ static void a_free_before_its_section_reads_the_new_capacity(struct ktest *t)
 {
 	struct race_free race = {.point = "free.prep"};
 
-	if (!prepare_race(t, &race))
+	if (!race_free_prepare(t, &race))
 		return;
 	EXPECT(t, race_free_start(&race, 1));
 	EXPECT_EQ(t, zone_pcp_disable(test_zone(race.mem, ZONE_MOVABLE)), 0);
@@ -318,7 +304,7 @@ static void a_page_already_pushed_is_given_back(struct ktest *t)
 {
 	struct race_free race = {.point = "free.done"};
 
-	if (!prepare_race(t, &race))
+	if (!race_free_prepare(t, &race))
 		return;
 	EXPECT(t, race_free_start(&race, 1));
 	EXPECT_EQ(t, cached(test_zone(race.mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 1);
@@ -380,7 +366,7 @@ static void second_disable_returns_after_the_round(struct ktest *t)
 
 	if (!ktest_needs_cpus(t, 4))
 		return;
-	if (!prepare_race(t, &race))
+	if (!race_free_prepare(t, &race))
 		return;
 	first.zone = second.zone = test_zone(race.mem, ZONE_MOVABLE);
 	EXPECT(t, race_free_start(&race, 1));

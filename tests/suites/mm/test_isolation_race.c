@@ -12,14 +12,8 @@
 
 static bool hold_free(struct ktest *t, struct race_free *race)
 {
-	if (!ktest_needs_cpus(t, 2))
+	if (!race_free_prepare(t, race))
 		return false;
-	race->mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
-	if (!race->mem)
-		return false;
-	set_plan(test_zone(race->mem, ZONE_MOVABLE), 0, MT_MOVABLE, 2);
-	EXPECT_EQ(t, alloc_on(0, race->mem, GFP_MOVABLE, 0, 1, &race->page), 1);
-	empty_all(race->mem);
 	EXPECT(t, race_free_start(race, 1));
 	return true;
 }

@@ -39,11 +39,8 @@ static void content_and_mapping_survive_a_move(struct ktest *t)
 	struct page *src;
 	u64 faults;
 
-	if (!scene_begin(t, &s, 3))
+	if (!scene_begin_loaded(t, &s, 3, t->seed))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, 3, t->seed);
-	REQUIRE(t, pages_there(&s, 3));
 	src = page_in(s.object, 1);
 	faults = mm_event_sum(s.mem, EV_FAULTS);
 	EXPECT_EQ(t, move_pages(t, &s, 1, 2, NULL, &stats), 0);
@@ -113,11 +110,8 @@ static void unmapped_pages_move_too(struct ktest *t)
 	struct vm_scene s;
 	u64 rounds;
 
-	if (!scene_begin(t, &s, 4))
+	if (!scene_begin_loaded(t, &s, 4, 6))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, 4, 6);
-	REQUIRE(t, pages_there(&s, 4));
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 4), 0);
 	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
 	EXPECT_EQ(t, move_pages(t, &s, 0, 4, NULL, &stats), 0);
@@ -135,11 +129,8 @@ static void a_batch_makes_one_shootdown(struct ktest *t)
 	struct vm_scene s;
 	u64 rounds;
 
-	if (!scene_begin(t, &s, PAGES))
+	if (!scene_begin_loaded(t, &s, PAGES, 7))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, PAGES, 7);
-	REQUIRE(t, pages_there(&s, PAGES));
 	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
 	EXPECT_EQ(t, move_pages(t, &s, 0, PAGES, NULL, &stats), 0);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_TLB_ROUNDS),
@@ -161,11 +152,8 @@ static void a_pinned_page_is_put_back(struct ktest *t)
 	struct page *page, *pinned;
 	struct vm_scene s;
 
-	if (!scene_begin(t, &s, 3))
+	if (!scene_begin_loaded(t, &s, 3, 8))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, 3, 8);
-	REQUIRE(t, pages_there(&s, 3));
 	page = page_in(s.object, 1);
 	isolated.nr_movable = isolated.nr_lru = 0;
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, page), &isolated), 0);
@@ -197,11 +185,8 @@ static void a_page_with_a_reference_too_many_is_put_back(struct ktest *t)
 	struct page *page;
 	unsigned long free;
 
-	if (!scene_begin(t, &s, 3))
+	if (!scene_begin_loaded(t, &s, 3, 8))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, 3, 8);
-	REQUIRE(t, pages_there(&s, 3));
 	page = page_in(s.object, 1);
 	free = memory_free_pages(s.mem);
 	EXPECT_EQ(t, get_page(page), 0);
@@ -258,11 +243,8 @@ static void without_a_target_all_are_put_back(struct ktest *t)
 	unsigned i;
 	u64 failed;
 
-	if (!scene_begin(t, &s, 20))
+	if (!scene_begin_loaded(t, &s, 20, 9))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, 20, 9);
-	REQUIRE(t, pages_there(&s, 20));
 	pile_alloc_last(s.mem, &pile);
 	failed = mm_event_sum(s.mem, EV_ALLOC_FAIL);
 	EXPECT_EQ(t, move_pages(t, &s, 0, 20, &fail, &stats), 20);
@@ -288,11 +270,8 @@ static void what_was_let_go_of_is_not_moved(struct ktest *t)
 	struct vm_scene s;
 	unsigned i;
 
-	if (!scene_begin(t, &s, 3))
+	if (!scene_begin_loaded(t, &s, 3, 1))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, 3, 1);
-	REQUIRE(t, pages_there(&s, 3));
 	soft_unload_space();
 	isolated.nr_movable = isolated.nr_lru = 0;
 	for (i = 0; i < 3; i++)
@@ -317,11 +296,8 @@ static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 	struct vm_scene s;
 	struct page *page;
 
-	if (!scene_begin(t, &s, 1))
+	if (!scene_begin_loaded(t, &s, 1, 1))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, 1, 1);
-	REQUIRE(t, pages_there(&s, 1));
 	tlb_gather_init(&g, s.mem);
 	spin_lock(&s.object->lock);
 	page = rmap_take_entry(s.mem, pt_entry(&s.space->pt, VM_BASE), 0);
@@ -352,11 +328,8 @@ static void mapped_memory_goes_offline(struct ktest *t)
 	pfn_t start;
 	u64 faults;
 
-	if (!scene_begin(t, &s, PAGES))
+	if (!scene_begin_loaded(t, &s, PAGES, 2))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, PAGES, 2);
-	REQUIRE(t, pages_there(&s, PAGES));
 	start = ALIGN_DOWN(page_to_pfn_in(s.mem, page_in(s.object, 0)), RANGE);
 	for (i = 0; i < PAGES; i++)
 		inside += ALIGN_DOWN(page_to_pfn_in(s.mem, page_in(s.object, i)), RANGE) == start;
@@ -382,11 +355,8 @@ static void a_pinned_page_stops_an_offline(struct ktest *t)
 	struct page *pinned;
 	pfn_t start, pfn;
 
-	if (!scene_begin(t, &s, 10))
+	if (!scene_begin_loaded(t, &s, 10, 2))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, 10, 2);
-	REQUIRE(t, pages_there(&s, 10));
 	EXPECT_EQ(t, vm_object_pin(s.object, 4, &pinned), 0);
 	pfn = page_to_pfn_in(s.mem, pinned);
 	start = ALIGN_DOWN(pfn, RANGE);

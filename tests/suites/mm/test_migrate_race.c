@@ -133,29 +133,42 @@ static void remember_then_write(void *arg)
 	soft_unload_space();
 }
 
+/* A writer on CPU 2 that remembers page 1 of the scene, and a migrator of it held at @point. */
+static bool writer_begin(struct ktest *t, struct writer *w, struct vm_scene *s,
+    struct race_migrate *r, const char *point)
+{
+	if (!ktest_needs_cpus(t, 3) || !scene_begin_filled(t, s, 2))
+		return false;
+	*w = (struct writer){.space = s->space, .tried = 1};
+	ktest_start(2, remember_then_write, w);
+	EXPECT(t, race_wait(&w->ready));
+	*r = (struct race_migrate){.mem = s->mem, .page = page_in(s->object, 1), .point = point};
+	EXPECT(t, race_migrate_start(r, 1));
+	return true;
+}
+
+/* It writes: not without a fault, while the migrator is held.  Then both end. */
+static void writer_end(struct ktest *t, struct writer *w, struct race_migrate *r)
+{
+	store_release(&w->go, 1u);
+	while (load_acquire(&w->ready) < 2)
+		cpu_relax();
+	EXPECT_EQ(t, w->tried, -EFAULT);
+	race_migrate_end(t, r, 1);
+	ktest_join(2);
+}
+
 /* Copied already: what is written to the old page now is lost. */
 static void nothing_is_written_behind_the_copy(struct ktest *t)
 {
-	struct writer w = {.tried = 1};
-	struct vm_scene s;
 	struct race_migrate r;
+	struct vm_scene s;
+	struct writer w;
 	u64 value = 0;
 
-	if (!ktest_needs_cpus(t, 3))
+	if (!writer_begin(t, &w, &s, &r, "mig.copied"))
 		return;
-	if (!scene_begin_filled(t, &s, 2))
-		return;
-	w.space = s.space;
-	ktest_start(2, remember_then_write, &w);
-	EXPECT(t, race_wait(&w.ready));
-	r = (struct race_migrate){.mem = s.mem, .page = page_in(s.object, 1), .point = "mig.copied"};
-	EXPECT(t, race_migrate_start(&r, 1));
-	store_release(&w.go, 1u);
-	while (load_acquire(&w.ready) < 2)
-		cpu_relax();
-	EXPECT_EQ(t, w.tried, -EFAULT);
-	race_migrate_end(t, &r, 1);
-	ktest_join(2);
+	writer_end(t, &w, &r);
 	EXPECT_EQ(t, r.err, 0);
 	EXPECT_EQ(t, w.written, 0);
 	soft_load_space(s.space);
@@ -171,26 +184,14 @@ static void nothing_is_written_behind_the_copy(struct ktest *t)
  */
 static void change_before_the_shootdown(struct ktest *t, int (*change)(struct vm_scene *s), int err)
 {
-	struct writer w = {.tried = 1};
 	struct race_migrate r;
 	struct vm_scene s;
+	struct writer w;
 
-	if (!ktest_needs_cpus(t, 3))
+	if (!writer_begin(t, &w, &s, &r, "mig.entry_set"))
 		return;
-	if (!scene_begin_filled(t, &s, 2))
-		return;
-	w.space = s.space;
-	ktest_start(2, remember_then_write, &w);
-	EXPECT(t, race_wait(&w.ready));
-	r = (struct race_migrate){.mem = s.mem, .page = page_in(s.object, 1), .point = "mig.entry_set"};
-	EXPECT(t, race_migrate_start(&r, 1));
 	EXPECT_EQ(t, change(&s), 0);
-	store_release(&w.go, 1u);
-	while (load_acquire(&w.ready) < 2)
-		cpu_relax();
-	EXPECT_EQ(t, w.tried, -EFAULT);
-	race_migrate_end(t, &r, 1);
-	ktest_join(2);
+	writer_end(t, &w, &r);
 	EXPECT_EQ(t, w.written, err);
 	scene_end(t, &s);
 }

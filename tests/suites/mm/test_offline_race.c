@@ -265,9 +265,7 @@ static void offline_beside(struct ktest *t, struct race_free *race, const struct
 	struct memory *mem = race->mem;
 	pfn_t start;
 
-	set_plan(test_zone(mem, ZONE_MOVABLE), 0, MT_MOVABLE, 2);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &race->page), 1);
-	empty_all(mem);
+	race_free_page(t, race);
 	start = ALIGN_DOWN(page_to_pfn_in(mem, race->page), BLOCK(4));
 	zone_plan_capacity(test_zone(mem, ZONE_MOVABLE), 0);
 	EXPECT(t, race_free_start(race, 1));

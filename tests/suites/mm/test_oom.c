@@ -3,85 +3,26 @@
  * test_oom.c: the last resort: when somebody is chosen to die, and when not; that it is one at a time;
  * and that who is chosen can go.  That the others get on: test_oom_tasks.c.
  */
-#include "tests/lib/pager_help.h"
-#include <quarry/oom.h>
+#include "tests/lib/oom_help.h"
 
 #define WAIT_NS 20000000000ULL
 #define LEFT    40u
 
-/* What the hook does, and was asked. */
-struct killer {
-	struct memory *mem;
-	bool nobody;       /* it finds nobody */
-	bool at_once;      /* the victim is gone when the hook returns */
-	unsigned give;     /* pages of the hoard that a death gives back */
-	u32 calls;         /* a */
-	gfp_t gfp;
-	unsigned order;
-};
-static struct killer killer;
 static struct pile hoard, kept;
 
-static void die(struct killer *k)
-{
-	unsigned i;
-	struct page *page;
-
-	for (i = 0; i < k->give && (page = pile_pop(&hoard)); i++) {
-		if (mem_free_pages(k->mem, page, 0))
-			panic("test: a page could not be freed");
-	}
-	memory_oom_gone(k->mem);
-}
-
-static bool kill_hook(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
-{
-	struct killer *k = arg;
-
-	atomic_add(&k->calls, 1u);
-	k->gfp = gfp;
-	k->order = order;
-	if (k->at_once)
-		die(k);
-	return !k->nobody;
-}
-
-/* A memory of anonymous pages and others that are nobody's, so that there is nothing to reclaim. */
+/* Somebody dies at once when the hook is asked. */
 static struct memory *begin(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, VM_NORMAL, VM_MOVABLE);
+	struct memory *mem = killer_begin(t, &hoard);
 
-	if (!mem)
-		return NULL;
-	caches_off(t, mem);
-	killer = (struct killer){.mem = mem, .at_once = true, .give = LEFT};
-	hoard = (struct pile){NULL, 0};
-	take_all_but(t, mem, &hoard, 0);
-	memory_set_oom(mem, kill_hook, &killer);
+	killer.at_once = true;
+	killer.give = LEFT;
 	return mem;
 }
 
 static struct memory *begin_on_two(struct ktest *t)
 {
-	if (ktest_cpus() >= 2)
-		return begin(t);
-	ktest_skip(t, "needs 2 CPUs");
-	return NULL;
-}
-
-static void end(struct ktest *t, struct memory *mem)
-{
-	memory_set_oom(mem, NULL, NULL);
-	EXPECT_EQ(t, mem->oom.going, 0);
-	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
-	caches_on(t, mem);
-}
-
-static bool alloc_one(struct memory *mem, gfp_t gfp, unsigned order)
-{
-	struct page *page = mem_alloc_pages(mem, gfp, order);
-
-	return page && !mem_free_pages(mem, page, order);
+	return ktest_needs_cpus(t, 2) ? begin(t) : NULL;
 }
 
 static void a_death_gives_the_allocation_its_page(struct ktest *t)
@@ -103,7 +44,7 @@ static void a_death_gives_the_allocation_its_page(struct ktest *t)
 	EXPECT_EQ(t, pile_alloc(mem, &hoard, GFP_MOVABLE, 0, 1), 1);
 	EXPECT_EQ(t, killer.calls, 2);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-	end(t, mem);
+	killer_end(t, mem);
 }
 
 static void with_nobody_to_choose_it_fails(struct ktest *t)
@@ -121,7 +62,7 @@ static void with_nobody_to_choose_it_fails(struct ktest *t)
 	memory_set_oom(mem, NULL, NULL);
 	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 0));
 	EXPECT_EQ(t, killer.calls, 1);
-	end(t, mem);
+	killer_end(t, mem);
 }
 
 static void nobody_dies_for_what_can_fail(struct ktest *t)
@@ -155,7 +96,7 @@ static void nobody_dies_for_what_can_fail(struct ktest *t)
 	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
 	EXPECT_EQ(t, killer.calls, 0);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
-	end(t, mem);
+	killer_end(t, mem);
 }
 
 /* Another thread has freed a page while the decision was waited for. */
@@ -199,7 +140,7 @@ static void it_looks_once_more_under_the_lock(struct ktest *t)
 	EXPECT_EQ(t, killer.calls, 0);
 	EXPECT_EQ(t, kept.nr, 1);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
-	end(t, mem);
+	killer_end(t, mem);
 }
 
 /* The victim's pages come a moment after it: somebody else had a reference to their object. */
@@ -220,7 +161,7 @@ static void nobody_else_is_chosen_at_once(struct ktest *t)
 	ktest_join(1);
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
-	end(t, mem);
+	killer_end(t, mem);
 }
 
 static void free_two(void *arg)
@@ -259,7 +200,7 @@ static void nobody_dies_for_pages_in_caches(struct ktest *t)
 	EXPECT_EQ(t, killer.calls, 0);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
 	caches_off(t, mem);
-	end(t, mem);
+	killer_end(t, mem);
 }
 
 /* ---- one victim at a time ---- */
@@ -296,7 +237,7 @@ static void many_wait_for_one_death(struct ktest *t)
 	/* All but one have found that somebody is going, and ask for nobody else. */
 	EXPECT_EQ(t, READ_ONCE(killer.calls), 1);
 	EXPECT_EQ(t, READ_ONCE(mem->oom.going), 1);
-	die(&killer);
+	killer_victim_dies(&killer);
 	for (cpu = 1; cpu < cpus; cpu++)
 		ktest_join(cpu);
 	EXPECT_EQ(t, killer.calls, 1);
@@ -307,7 +248,7 @@ static void many_wait_for_one_death(struct ktest *t)
 		if (alone[cpu].page)
 			EXPECT_EQ(t, mem_free_pages(mem, alone[cpu].page, 0), 0);
 	}
-	end(t, mem);
+	killer_end(t, mem);
 }
 
 /* It needs a page to go, and gets it from the reserve; nor does it wait for its own death. */
@@ -336,7 +277,7 @@ static void who_is_chosen_gets_the_reserve(struct ktest *t)
 	WRITE_ONCE(port_task()->reserve, 0);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
 	memory_oom_gone(mem);
-	end(t, mem);
+	killer_end(t, mem);
 }
 
 KTEST_SUITE(oom, KTEST_QUICK, KTEST(a_death_gives_the_allocation_its_page),

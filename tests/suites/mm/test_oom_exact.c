@@ -3,54 +3,18 @@
  * test_oom_exact.c: the bounds of the last resort: up to how many free pages a death is worth a large block, and
  * how often an allocation begins anew because others leave.
  */
-#include "tests/lib/pager_help.h"
-#include <quarry/oom.h>
+#include "tests/lib/oom_help.h"
 
 static struct pile hoard, kept;
 
-/* What it is asked; it finds nobody. */
-struct killer {
-	u32 calls;
-	gfp_t gfp;
-	unsigned order;
-};
-static struct killer killer;
-
-static bool find_nobody(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
-{
-	killer = (struct killer){killer.calls + 1, gfp, order};
-	return false;
-}
-
-/* A memory of pages that are nobody's, all but what the marks keep. */
+/* The hook finds nobody. */
 static struct memory *begin(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, VM_NORMAL, VM_MOVABLE);
+	struct memory *mem = killer_begin(t, &hoard);
 
-	if (!mem)
-		return NULL;
-	caches_off(t, mem);
-	killer = (struct killer){.calls = 0};
-	hoard = (struct pile){NULL, 0};
 	kept = (struct pile){NULL, 0};
-	take_all_but(t, mem, &hoard, 0);
-	memory_set_oom(mem, find_nobody, NULL);
+	killer.nobody = true;
 	return mem;
-}
-
-static void end(struct ktest *t, struct memory *mem)
-{
-	memory_set_oom(mem, NULL, NULL);
-	EXPECT_EQ(t, mem->oom.going, 0);
-	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
-	caches_on(t, mem);
-}
-
-static bool alloc_one(struct memory *mem, gfp_t gfp, unsigned order)
-{
-	struct page *page = mem_alloc_pages(mem, gfp, order);
-
-	return page && !mem_free_pages(mem, page, order);
 }
 
 /* Free pages of which no two lie side by side, one more each time: nobody dies once they are more than the high mark. */
@@ -88,7 +52,7 @@ static void a_large_block_is_worth_a_death_up_to_the_high_mark(struct ktest *t)
 	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
-	end(t, mem);
+	killer_end(t, mem);
 }
 
 #define RUNS 8 /* that an allocation makes at most because others leave */
@@ -123,7 +87,7 @@ static void who_has_left_lets_an_allocation_begin_anew_so_often(struct ktest *t)
 	/* Each time it has looked everywhere again. */
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), RUNS);
 	EXPECT(t, !memory_oom_outdated(mem));
-	end(t, mem);
+	killer_end(t, mem);
 }
 
 KTEST_SUITE(oom_exact, KTEST_QUICK, KTEST(a_large_block_is_worth_a_death_up_to_the_high_mark),

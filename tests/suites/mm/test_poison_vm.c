@@ -246,11 +246,8 @@ static void soft_offline_moves_the_content(struct ktest *t)
 	unsigned long free;
 	u64 faults;
 
-	if (!scene_begin(t, &s, 3))
+	if (!scene_begin_loaded(t, &s, 3, t->seed))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, 3, t->seed);
-	REQUIRE(t, pages_there(&s, 3));
 	page = page_in(s.object, 1);
 	faults = mm_event_sum(s.mem, EV_FAULTS);
 	free = memory_free_pages(s.mem);
@@ -274,11 +271,8 @@ static void a_failed_soft_offline_changes_nothing(struct ktest *t)
 	struct page *page;
 	pfn_t pfn;
 
-	if (!scene_begin(t, &s, 3))
+	if (!scene_begin_loaded(t, &s, 3, 8))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, 3, 8);
-	REQUIRE(t, pages_there(&s, 3));
 	EXPECT_EQ(t, vm_object_pin(s.object, 1, &page), 0);
 	pfn = page_to_pfn_in(s.mem, page);
 	EXPECT_EQ(t, mem_soft_offline_page(s.mem, pfn), -EBUSY);
@@ -309,11 +303,8 @@ static void a_lost_page_is_reported_and_replaced(struct ktest *t)
 	u64 value;
 	pfn_t pfn;
 
-	if (!scene_begin(t, &s, 3))
+	if (!scene_begin_loaded(t, &s, 3, 7))
 		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, 3, 7);
-	REQUIRE(t, pages_there(&s, 3));
 	pfn = page_to_pfn_in(s.mem, page_in(s.object, 1));
 	EXPECT_EQ(t, mem_memory_failure(s.mem, pfn, 0, &res), 0);
 	EXPECT_EQ(t, res.state, PG_LRU);

@@ -10,17 +10,12 @@ static struct store store;
 /* A scene whose pages were all touched by one CPU, and forgotten since by everybody. */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
 {
-	if (!store_scene(t, s, &store, nr))
-		return false;
-	soft_load_space(s->space);
-	return true;
+	return store_scene_loaded(t, s, &store, nr);
 }
 
 static void end(struct ktest *t, struct vm_scene *s)
 {
-	soft_unload_space();
-	expect_sound(t, s->mem);
-	store_scene_end(t, s, &store);
+	store_scene_unload(t, s, &store);
 }
 
 /* What others could not do meanwhile. */

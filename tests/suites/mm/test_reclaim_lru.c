@@ -19,17 +19,12 @@ static unsigned long one_batch(struct memory *mem)
 /* A scene whose pages were all touched by one CPU, and forgotten since by everybody. */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
 {
-	if (!store_scene(t, s, &store, nr))
-		return false;
-	soft_load_space(s->space);
-	return true;
+	return store_scene_loaded(t, s, &store, nr);
 }
 
 static void end(struct ktest *t, struct vm_scene *s)
 {
-	soft_unload_space();
-	expect_sound(t, s->mem);
-	store_scene_end(t, s, &store);
+	store_scene_unload(t, s, &store);
 }
 
 /* Read all pages, so that they are there, mapped and clean, and forget that they were touched. */
