@@ -41,7 +41,7 @@ HOST_SRCS   := $(HOST_BASE) $(HOST_SRCS)
 RACE_SRCS   += $(sort $(wildcard tests/races/step*.c))
 THREAD_SRCS += $(SCHED_SRCS) $(filter-out mm/slab.c,$(MM_SRCS))
 SILENCE_SRCS += $(SCHED_SRCS) $(MM_SRCS)
-FIBER_SRCS  += $(filter-out mm/slab.c,$(MM_SRCS)) tests/soft_mmu.c $(SHARED_SRCS) $(RACE_SRCS)
+FIBER_SRCS  += $(filter-out mm/slab.c,$(MM_SRCS)) tests/lib/soft_mmu.c $(SHARED_SRCS) $(RACE_SRCS)
 RACE_TEXTS  := $(wildcard tests/races/*.race)
 
 # ---- tools -------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=s
 KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) $(TEST_SRCS) $(USER_SRCS) $(KTEST_SRCS) $(SHARED_TESTS)
 # A race build, without the suites: make kernel RACE=1 B=build/race.  A checked one: make kernel CHECKED=1 B=build/checked.
 KFLAGS += $(if $(RACE),-DRACE_BUILD) $(if $(CHECKED),-DCHECKED_BUILD)
-KSRCS  := $(if $(RACE),$(filter-out tests/test_%,$(KSRCS)) $(RACE_SRCS) $(addprefix tests/races/,race_boot.c waiters.c),$(KSRCS))
+KSRCS  := $(if $(RACE),$(filter-out tests/suites/%,$(KSRCS)) $(RACE_SRCS) $(addprefix tests/races/,race_boot.c waiters.c),$(KSRCS))
 KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 
 all kernel: $(B)/quarry.elf $(PROGRAMS:%=$(B)/bin/%)

@@ -6,7 +6,7 @@
  * Locks:      none.
  * Invariants: what it accepts can be drawn on: every pixel lies in the bytes that address, pitch and height
  *             span, and every colour in a pixel.
- * Tests:      tests/test_screen.c, tests/fuzz/fuzz_multiboot2.c.
+ * Tests:      screen, tests/fuzz/fuzz_multiboot2.c.
  *
  * Offsets are those of the multiboot2 specification 2.0, 3.6.12, with the reserved field of 16 bits that GRUB
  * and the specification's own header file have; its text says 8.

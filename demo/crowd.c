@@ -5,7 +5,7 @@
  * Owns:       struct crowd.
  * Locks:      none: figures are written by the thread that takes reports, and read racily.
  * Invariants: programs stop at their next report once stop is set; each reports twice a second.
- * Tests:      tests/test_judge_crowd.c, tests/qemu/test_start.py.
+ * Tests:      judge_crowd, tests/qemu/test_start.py.
  */
 #include "demo/crowd.h"
 

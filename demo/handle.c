@@ -7,7 +7,7 @@
  *             the zone's lru lock, inside it, where a page enters or leaves the table.
  * Invariants: a handle's page is MOVABLE_OPS, or ISO_MIG while a migrator has it; its content matches
  *             the handle's checksum whenever the lock is free.
- * Tests:      tests/test_handle.c, tests/test_handle_exact.c, tests/test_migrate.c, tests/test_held.c.
+ * Tests:      handle, handle_exact, migrate, held.
  */
 #include <quarry/handle.h>
 

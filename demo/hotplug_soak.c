@@ -5,7 +5,7 @@
  * Owns:       nothing but the scenario's rules.
  * Locks:      none.
  * Invariants: at the end all CPUs are online, and each page is where it can be accounted for.
- * Tests:      tests/test_judge_hotplug.c, tests/qemu/test_start.py, tests/qemu/test_soak.py.
+ * Tests:      judge_hotplug, tests/qemu/test_start.py, tests/qemu/test_soak.py.
  */
 #include "demo/soak.h"
 

@@ -6,7 +6,7 @@
  * Owns:       the one load that runs, with its objects; the pages of a burst.
  * Locks:      none of its own: one prompt; handles have theirs.
  * Invariants: what was written is found again, whatever was moved, lent or given away meanwhile.
- * Tests:      tests/test_judge_load.c, tests/qemu/test_monitor.py.
+ * Tests:      judge_load, tests/qemu/test_monitor.py.
  */
 #include "demo/monitor.h"
 

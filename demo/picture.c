@@ -5,7 +5,7 @@
  * Owns:       the drawing thread.
  * Locks:      none: the array is read racily; each cell was true at some moment.
  * Invariants: a cell is one character, so that the picture can be read without colours.
- * Tests:      tests/test_picture.c.
+ * Tests:      picture.
  */
 #include "demo/picture.h"
 

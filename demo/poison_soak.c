@@ -8,7 +8,7 @@
  * Locks:      none.
  * Invariants: a page of the object belongs to one user, who knows what it holds: the number that he wrote last,
  *             or, after it was lost, the one its pager has.
- * Tests:      tests/test_judge_poison.c, tests/qemu/test_poison.py; make soak TARGET=poison.
+ * Tests:      judge_poison, tests/qemu/test_poison.py; make soak TARGET=poison.
  */
 #include "demo/shake.h"
 #include "demo/soak.h"

@@ -6,7 +6,7 @@
  * Locks:      none.
  * Invariants: the range is the fullest there is; a round commits only after FAULTS page faults fell
  *             between its last isolate bit and its commit; it succeeds at the first call or not at all.
- * Tests:      tests/test_judge_programs.c, tests/qemu/test_start.py.
+ * Tests:      judge_programs, tests/qemu/test_start.py.
  */
 #include "demo/crowd.h"
 #include "demo/soak.h"

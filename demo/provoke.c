@@ -5,7 +5,7 @@
  * Owns:       nothing; the caller brings struct fault_hang.
  * Locks:      none.
  * Invariants: a fault that has an end ends without help from the CPU that has it.
- * Tests:      tests/test_hang.c, tests/qemu/test_exception.py, tests/qemu/test_panic.py, tests/qemu/test_mce.py.
+ * Tests:      hang, tests/qemu/test_exception.py, tests/qemu/test_panic.py, tests/qemu/test_mce.py.
  */
 #include "demo/provoke.h"
 

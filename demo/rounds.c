@@ -7,7 +7,7 @@
  * Invariants: a round commits only after 100 operations on two CPUs (or on all there are) fell between
  *             its first isolate bit and its commit; in every 10 rounds pages were migrated, and pages
  *             freed into isolated pageblocks.
- * Tests:      tests/test_stress.c, tests/test_judge_rounds.c.
+ * Tests:      stress, judge_rounds.
  */
 #include "demo/soak.h"
 

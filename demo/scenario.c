@@ -7,7 +7,7 @@
  * Locks:      none.
  * Invariants: exactly one scenario runs, the first of the table that is asked for; the last one
  *             always is.
- * Tests:      tests/test_judge_scenario.c, tests/qemu/test_start.py, tests/qemu/test_panic.py.
+ * Tests:      judge_scenario, tests/qemu/test_start.py, tests/qemu/test_panic.py.
  */
 #include "demo/bench.h"
 #include "demo/demo.h"

@@ -7,7 +7,7 @@
  * Locks:      none.
  * Invariants: the last CPU stays online; a range that went offline comes back before the next one
  *             goes.
- * Tests:      tests/test_judge_user.c, tests/test_judge_poison.c.
+ * Tests:      judge_user, judge_poison.
  */
 #include "demo/shake.h"
 

@@ -7,9 +7,8 @@
  * Locks:      none.
  * Invariants: whatever is wrong at the end is printed as a line of its own, and makes the soak
  *             fail.
- * Tests:      tests/test_judge_rounds.c, tests/test_judge_hotplug.c, tests/test_judge_user.c,
- *             tests/test_judge_poison.c, tests/test_judge_programs.c, tests/test_judge_tour.c,
- *             tests/test_stress.c.
+ * Tests:      judge_rounds, judge_hotplug, judge_user, judge_poison, judge_programs, judge_tour,
+ *             stress.
  */
 #include "demo/soak.h"
 

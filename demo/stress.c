@@ -7,7 +7,7 @@
  *             through inboxes, one atomic exchange each; handles have their own locks.
  * Invariants: each page of a bare block carries words that follow from its pfn and the block's
  *             generation, from allocation to free.
- * Tests:      tests/test_stress.c, tests/test_judge_stress.c.
+ * Tests:      stress, judge_stress.
  */
 #include <quarry/stress.h>
 

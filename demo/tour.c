@@ -5,7 +5,7 @@
  * Owns:       nothing; it only puts in order what the rest can do.
  * Locks:      none.
  * Invariants: each figure it prints comes from the operation's own result.
- * Tests:      tests/test_judge_tour.c, tests/qemu/test_start.py.
+ * Tests:      judge_tour, tests/qemu/test_start.py.
  */
 #include "demo/picture.h"
 #include "demo/soak.h"

@@ -12,7 +12,7 @@
  *             MAX_ORDER; events of one id are numbered from 0, alternately alloc and free.
  *             Memory taken is bounded by the length of the text, not by what its header claims, but
  *             for a directory of 8 bytes for each 4096 ids.
- * Tests:      tests/test_trace.c, tests/test_trace_report.c.
+ * Tests:      trace, trace_report.
  */
 #include <quarry/console.h>
 #include <quarry/string.h>

@@ -11,7 +11,7 @@
  * Locks:      none; an id belongs to the CPU whose event's turn it is (done == seq).
  * Invariants: pages live <= pages allocated, at any moment: added after the allocation, taken off
  *             before the free.
- * Tests:      tests/test_trace.c, tests/test_trace_report.c.
+ * Tests:      trace, trace_report.
  */
 #include <quarry/smp.h>
 #include <quarry/trace.h>

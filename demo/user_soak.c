@@ -7,7 +7,7 @@
  * Locks:      none.
  * Invariants: between two rounds no task is left, all CPUs are online, and as many pages are free as before
  *             the first.
- * Tests:      tests/test_judge_user.c, tests/qemu/test_memory.py.
+ * Tests:      judge_user, tests/qemu/test_memory.py.
  */
 #include "demo/shake.h"
 #include "demo/soak.h"

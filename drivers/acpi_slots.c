@@ -7,7 +7,7 @@
  * Invariants: an event is acknowledged before it is acted upon, so one that comes meanwhile is not lost.
  *             Nothing is ejected that is in use: give() comes first, and if it fails nothing has changed.
  *             A scan ends, whatever the registers say: each slot is looked at once.
- * Tests:      tests/test_acpi_slots.c.
+ * Tests:      acpi_slots.
  */
 #include <quarry/acpi_slots.h>
 #include <quarry/errno.h>

@@ -6,7 +6,7 @@
  * Locks:      those of add_memory and offline_pages inside.
  * Invariants: a module is in service as a whole, or not known at all; somebody who takes parts of it out by hand
  *             has to bring them back, or take out all, before it can leave.
- * Tests:      tests/test_dimm.c.
+ * Tests:      dimm.
  */
 #include <quarry/acpi_slots.h>
 #include <quarry/errno.h>

@@ -7,7 +7,7 @@
  * Invariants: a function without a driver does not interrupt: its INTx is off from the scan on, so that a
  *             line that is shared is not held by one that nobody asks.
  *             Configuration space is believed nothing: each loop over it is bounded, no register beyond it is read.
- * Tests:      tests/test_pci.c, tests/test_virtio_cap.c, tests/fuzz/fuzz_pci.c.
+ * Tests:      pci, virtio_cap, tests/fuzz/fuzz_pci.c.
  *
  * Registers: PCI Local Bus Specification 3.0, chapter 6.
  */

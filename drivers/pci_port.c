@@ -5,7 +5,7 @@
  * Owns:       I/O ports 0xcf8-0xcff (configuration mechanism 1), which every machine with PCI has and
  *             which reach all that is needed here.
  * Locks:      none: functions are found once, at boot, by one thread; nobody asks them later.
- * Tests:      tests/test_play_ports.c, tests/qemu/test_virtio.py, tests/qemu/test_balloon.py.
+ * Tests:      play_ports, tests/qemu/test_virtio.py, tests/qemu/test_balloon.py.
  *
  * Interrupts are INTx, by the line that the firmware wrote into the function: see docs/virtio.md for why
  * not MSI-X.

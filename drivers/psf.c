@@ -6,7 +6,7 @@
  * Locks:      none.
  * Invariants: a font that was accepted has all its glyphs within its bytes, and glyph[] names none beyond
  *             them.
- * Tests:      tests/test_screen.c, tests/fuzz/fuzz_screen.c.
+ * Tests:      screen, tests/fuzz/fuzz_screen.c.
  *
  * A file is a header, the glyphs, and perhaps a table: for each glyph in turn, the characters that look like
  * it, then sequences of characters that do, then an end.  Version 1 has 16-bit characters there, version 2

@@ -5,7 +5,7 @@
  * Owns:       the framebuffer, the cells of its text, and whether it is in use.
  * Locks:      none: the console (kernel/printk.c) keeps writers apart; a panic may break in anywhere.
  * Invariants: while `shown` is set the pixels are mapped.
- * Tests:      tests/test_bootfile.c, tests/qemu/test_screen.py.
+ * Tests:      bootfile, tests/qemu/test_screen.py.
  *
  * There is a screen if the loader gave a framebuffer and a font (the boot module font.psf): with GRUB on a
  * machine with a display.  Otherwise all this is one test of a flag.

@@ -4,7 +4,7 @@
  *
  * Owns:       I/O ports 0x3f8-0x3ff, interrupt ISA 4.
  * Locks:      as drivers/uart.c.
- * Tests:      tests/test_play_ports.c, tests/qemu/test_monitor.py, tests/qemu/test_screen.py.
+ * Tests:      play_ports, tests/qemu/test_monitor.py, tests/qemu/test_screen.py.
  */
 #include "drivers/uart.h"
 #include "x86.h"

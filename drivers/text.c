@@ -7,8 +7,7 @@
  * Invariants: a cell whose shown_c is not 0 says what its pixels show.
  *             Every index is held to its limit where it is used, not where it is computed: in a panic
  *             another CPU may have been stopped in the middle of anything here.
- * Tests:      tests/test_text.c, tests/test_text_sequences.c, tests/fuzz/fuzz_screen.c,
- *             tests/qemu/test_screen.py.
+ * Tests:      text, text_sequences, tests/fuzz/fuzz_screen.c, tests/qemu/test_screen.py.
  *
  * Writing changes cells only; at the end of a write those that differ from what is shown are drawn.  So
  * scrolling moves cells, in ordinary memory, and draws what has changed; pixels, which are slow to write

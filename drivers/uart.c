@@ -7,7 +7,7 @@
  *             producer, the interrupt, and one consumer, whoever reads the console.
  * Invariants: head - tail bytes are in the ring, never more than its size; what does not fit is
  *             lost.
- * Tests:      tests/test_uart.c.
+ * Tests:      uart.
  */
 #include "drivers/uart.h"
 

@@ -8,7 +8,7 @@
  *             in it than there was room for, breaks the queue, and memory stays with who has it.
  *             What it can write is read once: it may be other the next time.
  *             A buffer that is out stays out until it comes back or the device has been reset.
- * Tests:      tests/test_virtio.c.
+ * Tests:      virtio.
  */
 #include "drivers/virtio.h"
 

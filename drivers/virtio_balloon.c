@@ -10,7 +10,7 @@
  * Invariants: the host is told before a page is lent, and before one is used again.  What the device has
  *             not answered stays out of use until the device has been reset.  Who finds it broken resets it,
  *             before he lets go of anything, and has the balloon's thread take back all pages.
- * Tests:      tests/test_balloon.c, tests/qemu/test_balloon.py.
+ * Tests:      balloon, tests/qemu/test_balloon.py.
  *
  * Virtio 1.2, 5.5.
  */

@@ -6,7 +6,7 @@
  * Locks:      none: found at boot; then it has its threads.
  * Invariants: only the first thread waits for a device that is late; when the device is broken, whoever found
  *             out, it takes back all pages and ends.
- * Tests:      tests/test_balloon_turn.c, tests/qemu/test_balloon.py.
+ * Tests:      balloon_turn, tests/qemu/test_balloon.py.
  */
 #include "drivers/virtio_balloon.h"
 

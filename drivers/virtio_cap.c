@@ -6,7 +6,7 @@
  * Locks:      none.
  * Invariants: a capability is believed nothing: it counts only if it lies within configuration space, and what it
  *             points to within the memory of a BAR.
- * Tests:      tests/test_pci.c, tests/test_virtio_cap.c, tests/fuzz/fuzz_pci.c.
+ * Tests:      pci, virtio_cap, tests/fuzz/fuzz_pci.c.
  *
  * Virtio 1.2, 4.1.4.
  */

@@ -7,8 +7,7 @@
  * Invariants: coming, a unit is plugged, then added, then online; going, it is offline, then removed, then
  *             unplugged: memory that is not plugged is never touched.  What the device refuses, or answers
  *             wrongly, changes no state: the memory stays with who had it, and is not forgotten.
- * Tests:      tests/test_virtio_mem.c, tests/test_virtio_mem_use.c, tests/test_virtio_mem_turn.c,
- *             tests/qemu/test_virtio.py.
+ * Tests:      virtio_mem, virtio_mem_use, virtio_mem_turn, tests/qemu/test_virtio.py.
  *
  * Virtio 1.2, 5.15.
  */

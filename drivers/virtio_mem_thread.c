@@ -6,7 +6,7 @@
  * Locks:      none: found at boot, one after the other; then each has its thread.
  * Invariants: what cannot be done now is tried again each second; a device that only says what makes no
  *             sense is left alone until the host asks for something else.
- * Tests:      tests/test_virtio_mem_turn.c, tests/qemu/test_virtio.py.
+ * Tests:      virtio_mem_turn, tests/qemu/test_virtio.py.
  */
 #include "drivers/virtio_mem.h"
 

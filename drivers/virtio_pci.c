@@ -7,7 +7,7 @@
  * Locks:      none: devices are found once, at boot; what comes later is the drivers' own.
  * Invariants: the ISR status is read, and by that cleared, before the interrupt is acknowledged: the line is a
  *             level, and would be raised again.
- * Tests:      tests/test_virtio_pci.c, tests/qemu/test_virtio.py.
+ * Tests:      virtio_pci, tests/qemu/test_virtio.py.
  *
  * Layout: virtio 1.2, 4.1.  A device with only the legacy interface is left alone.
  */

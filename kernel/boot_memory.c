@@ -5,7 +5,7 @@
  * Owns:       the boot allocator.  How RAM is cut into nodes and zones is in boot_zones.c.
  * Locks:      none: boot CPU only.
  * Invariants: what was taken before the hand-over stays RESERVED for ever.
- * Tests:      tests/test_boot_memory.c, tests/qemu/test_start.py, tests/qemu/test_boot.py.
+ * Tests:      boot_memory, tests/qemu/test_start.py, tests/qemu/test_boot.py.
  */
 #include "kernel/boot_memory.h"
 

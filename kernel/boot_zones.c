@@ -6,7 +6,7 @@
  * Locks:      none: boot CPU only.
  * Invariants: a pageblock belongs to the node of its first RAM page; zones are disjoint.  Nothing here looks at each
  *             pageblock: RAM is walked in runs, so that the size of a machine costs nothing.
- * Tests:      tests/test_boot_zones.c, tests/qemu/test_start.py, tests/qemu/test_nodes.py.
+ * Tests:      boot_zones, tests/qemu/test_start.py, tests/qemu/test_nodes.py.
  *
  * Layout of a node: the upper part (movable=, 50 % of its pageblocks unless told otherwise) is zone
  * MOVABLE, which can be taken out of service; below it NORMAL above 4 GiB and DMA32 under it.  On a big

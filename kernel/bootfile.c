@@ -4,7 +4,7 @@
  *
  * Owns:       nothing; a module's bytes stay reserved for ever, so they may be read at any time.
  * Locks:      none.
- * Tests:      tests/test_bootfile.c, tests/qemu/test_user.py.
+ * Tests:      bootfile, tests/qemu/test_user.py.
  */
 #include <quarry/bootfile.h>
 #include <quarry/bootinfo.h>

@@ -7,7 +7,7 @@
  * Invariants: a slot that is not CAP_NONE or CAP_RESERVED holds one reference.
  *             A slot's generation rises whenever it is emptied, so an old handle means nothing; after the last
  *             one the slot is never used again.
- * Tests:      tests/test_ipc.c, tests/test_oom_task.c, tests/explore_good.c, tests/explore_threads.c.
+ * Tests:      ipc, oom_task, tests/fiber/explore_good.c, tests/fiber/explore_threads.c.
  */
 #include <quarry/cap.h>
 #include <quarry/ipc.h>

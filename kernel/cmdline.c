@@ -6,7 +6,7 @@
  * Locks:      none: written by cmdline_init on the boot CPU, constant afterwards.
  * Invariants: a value that is kept is well formed and within its option's range.  So the callers may
  *             convert it: each range ends far below where its conversion wraps.
- * Tests:      tests/test_cmdline.c, tests/test_cmdline_init.c, tests/qemu/test_cmdline.py.
+ * Tests:      cmdline, cmdline_init, tests/qemu/test_cmdline.py.
  */
 #include <quarry/cmdline.h>
 #include <quarry/string.h>
@@ -26,7 +26,7 @@
 #define RANGE(name, first, last, units, help)  {name, help, OPT_RANGE, NULL, first, last, units}
 
 static const struct cmdline_option options[] = {
-	TEXT("selftest", "tests: all quick none, or SUITE and SUITE.TEST with commas"),
+	TEXT("selftest", "tests: all quick none, contract cost inside, or SUITE and SUITE.TEST"),
 	NUMBER("seed", 0, ANY_NUMBER, "", "a number from which all chance derives"),
 	CHOICE("isolation", "precise disable redrain", "how offlining keeps pages out of caches"),
 	PERCENT("movable", 95, "zone MOVABLE's part of each node"),

@@ -8,7 +8,7 @@
  *
  * Owns:       nothing.
  * Locks:      none.
- * Tests:      tests/test_elf.c.
+ * Tests:      elf.
  */
 #include <quarry/bootfile.h>
 #include <quarry/errno.h>

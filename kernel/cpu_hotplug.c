@@ -9,8 +9,8 @@
  *             memories_lock, for the list alone: a CPU that was given up for dead may park at any time.
  * Invariants: a CPU that is not online has no threads, no cached pages, and every capacity 0, unless
  *             it is dead; who holds a mask with it in it has been waited for.
- * Tests:      tests/test_hotplug.c, tests/test_hotplug_race.c, tests/test_cpu_plug.c, tests/test_silence_cpu.c,
- *             tests/test_silence_smp.c, tests/explore_threads.c.
+ * Tests:      hotplug, hotplug_race, cpu_plug, silence_cpu, silence_smp,
+ *             tests/fiber/explore_threads.c.
  *
  * The one who asks (the controller) and the idle thread of the CPU take turns; each step is one change of
  * cpu->hotplug by the side that is named.

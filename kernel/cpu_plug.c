@@ -5,7 +5,7 @@
  * Owns:       the two states of struct cpu.hotplug ABSENT and ARRIVING.
  * Locks:      cpu_hotplug, exclusively, as in cpu_hotplug.c.
  * Invariants: an absent CPU runs nothing, is not online, takes no threads, and has no cached pages.
- * Tests:      tests/test_cpu_plug.c, tests/qemu/test_slots.py.
+ * Tests:      cpu_plug, tests/qemu/test_slots.py.
  *
  * The queue of a CPU that comes is that of one that leaves, so its idle thread parks it before it does anything else:
  * from then on it is as one that went down, and cpu_up brings it up.  One that goes is parked already, and is stopped where it halts.  All it has, its area, its

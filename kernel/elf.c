@@ -6,7 +6,7 @@
  * Locks:      none.
  * Invariants: headers are copied out before they are looked at: a file need not be aligned.
  *             No sum of two numbers of the file is made before it is known not to wrap.
- * Tests:      tests/test_elf.c.
+ * Tests:      elf.
  */
 #include <quarry/elf.h>
 #include <quarry/port.h>

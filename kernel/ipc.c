@@ -8,7 +8,7 @@
  *             A call has two references at most: its caller's, and, while it is TAKEN or later, that of
  *             the one who shall answer.  So neither finds it gone, whoever leaves first.
  *             An endpoint that nobody can receive at has no queue.
- * Tests:      tests/test_ipc.c, tests/explore_threads.c.
+ * Tests:      ipc, tests/fiber/explore_threads.c.
  */
 #include <quarry/account.h>
 #include <quarry/ipc.h>

@@ -7,7 +7,7 @@
  * Invariants: a CPU's record has exactly the locks it holds, in the order taken; what it holds in
  *             order has rising ranks.  Preemption is off while a record is not empty, so a record
  *             belongs to one thread at a time.
- * Tests:      tests/test_lock.c, tests/test_silence_smp.c.
+ * Tests:      lock, silence_smp.
  */
 #include "lock.h"
 #include <quarry/lock.h>

@@ -7,7 +7,7 @@
  * Invariants: an uncorrected error is either acted on, or the machine stops: none is dropped.  A thread that needs
  *             what is damaged acts on it itself (arch/x86_64/user.c), and waits for nobody.
  *             Corrected ones never take the upper half of the ring.
- * Tests:      tests/test_mce_cpu.c, tests/test_mce_outside.c with tests/qemu/test_mce.py.
+ * Tests:      mce_cpu, mce_outside with tests/qemu/test_mce.py.
  */
 #include <quarry/console.h>
 #include <quarry/errno.h>

@@ -5,7 +5,7 @@
  * Owns:       nothing: the page tables say what is there.
  * Locks:      called under kernel_memory.adding, grow_inside under its hotplug; those of the page tables inside.
  * Invariants: descriptors of pages come and go by section, those of pageblocks, 4 KiB for 512 MiB, stay.
- * Tests:      tests/test_memory_add.c.
+ * Tests:      memory_add.
  */
 #include "kernel/boot_memory.h"
 

@@ -18,7 +18,7 @@
  * Locks:      none of its own: mm/ asks one at a time (oom.h).
  * Invariants: nothing is allocated; a reference to a task's space is held for a moment only, and never to the
  *             victim's when it is told: its memory is back when it says so.
- * Tests:      tests/test_oom_task.c, tests/explore_oom.c, tests/explore_oom_said.c,
+ * Tests:      oom_task, tests/fiber/explore_oom.c, tests/fiber/explore_oom_said.c,
  *             tests/qemu/test_memory.py.
  */
 #include <quarry/mm.h>

@@ -12,7 +12,7 @@
  * Invariants: a request is on the list from before the pager can know of it until its answer is in;
  *             what a handed-over page contains is read under the lock, while its request is on the list.
  *             No page waits here for a pager: a silent one has nothing that could not be moved.
- * Tests:      tests/test_pager.c, tests/explore_pagers.c, tests/test_silence_trust.c, user/paged.c.
+ * Tests:      pager, tests/fiber/explore_pagers.c, silence_trust, user/paged.c.
  */
 #include <quarry/account.h>
 #include <quarry/mm.h>

@@ -9,7 +9,7 @@
  *             gets their backtraces), and so does each CPU once its backtrace is out.
  *             Each part of the report is begun once.  One that goes wrong panics again, says so, and
  *             the report goes on with the next: it always ends.
- * Tests:      tests/test_console.c, tests/qemu/test_panic.py.
+ * Tests:      console, tests/qemu/test_panic.py.
  */
 #include <quarry/bootinfo.h>
 #include <quarry/console.h>

@@ -5,7 +5,7 @@
  * Owns:       the log ring; the console lock.
  * Locks:      console_lock (RANK_CONSOLE, innermost of all), irqs off.
  * Invariants: what one call prints is not mixed with what others print, until the lock is bust.
- * Tests:      tests/test_console.c, tests/test_log.c, tests/qemu/test_panic.py.
+ * Tests:      console, log, tests/qemu/test_panic.py.
  */
 #include <quarry/console.h>
 #include <quarry/lock.h>

@@ -18,8 +18,8 @@
  *             in the hands of one CPU), or has on_queue false; never two of them.
  *             A closed queue is empty, and nobody sleeps there with a deadline; unless sched_watch closed it.
  *             The idle thread is never queued.
- * Tests:      tests/test_task_cpu.c, tests/test_share.c, tests/test_tick.c, tests/test_wait.c, tests/test_hotplug.c,
- *             tests/test_silence_sched.c, tests/test_silence_wait.c, tests/explore_threads.c, tests/qemu/test_fair.py.
+ * Tests:      task_cpu, share, tick, wait, hotplug, silence_sched, silence_wait,
+ *             tests/fiber/explore_threads.c, tests/qemu/test_fair.py.
  */
 #include "share_inline.h"
 #include <quarry/cmdline.h>

@@ -7,7 +7,7 @@
  * Locks:      runq.lock (RANK_SCHED), one at a time, irqs off.
  * Invariants: those of sched.c; a thread is moved only by the CPU it was queued at, and only after that
  *             has left the thread's stack.
- * Tests:      tests/test_silence_sched.c, tests/test_hotplug.c, tests/test_hotplug_race.c, tests/test_task_cpu.c.
+ * Tests:      silence_sched, hotplug, hotplug_race, task_cpu.
  */
 #include "share_inline.h"
 #include <quarry/lock.h>

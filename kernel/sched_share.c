@@ -16,7 +16,7 @@
  * Locks:      runq.lock, held by the caller.
  * Invariants: a share is on one of the lists exactly while it has ready threads.
  *             Of the threads that were ready when the round began, turns_left have not run yet.
- * Tests:      tests/test_share.c, tests/test_share_step.c.
+ * Tests:      share, share_step.
  */
 #include "share_inline.h"
 

@@ -9,7 +9,8 @@
  * Owns:       the table of calls.
  * Locks:      none of its own, and none held while user memory is touched.
  * Invariants: what goes back to ring 3 is a number, an errno or a handle, never an address of ours.
- * Tests:      tests/explore_good.c, tests/explore_calls.c, tests/explore_missing.c, user/abi.c, user/fuzz.c.
+ * Tests:      tests/fiber/explore_good.c, tests/fiber/explore_calls.c,
+ *             tests/fiber/explore_missing.c, user/abi.c, user/fuzz.c.
  */
 #include "kernel/syscall.h"
 

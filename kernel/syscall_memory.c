@@ -4,7 +4,8 @@
  *
  * Owns:       nothing.
  * Locks:      none.
- * Tests:      tests/explore_good.c, tests/explore_calls.c, user/abi.c, user/paged.c, user/fuzz.c.
+ * Tests:      tests/fiber/explore_good.c, tests/fiber/explore_calls.c, user/abi.c, user/paged.c,
+ *             user/fuzz.c.
  */
 #include "kernel/syscall.h"
 

@@ -7,7 +7,7 @@
  * Invariants: a thread is on its task's list until it has left the task's space for ever; so whoever
  *             finds it there may wake it, and when the list is empty no CPU has the tables loaded.
  *             A thread of a task does not return to ring 3 once the task is ending.
- * Tests:      tests/test_task.c, tests/test_task_cpu.c, tests/test_oom_task.c, tests/explore_tasks.c, explore_list.c.
+ * Tests:      task, task_cpu, oom_task, tests/fiber/explore_tasks.c, explore_list.c.
  */
 #include "thread.h"
 #include <quarry/console.h>

@@ -10,7 +10,7 @@
  * Locks:      none.
  * Invariants: the limit of tasks falls from each task to those that it starts, so chains of accounts are short.
  *             An account is freed with the last thing that was charged to it, be it after its task.
- * Tests:      tests/explore_good.c, tests/test_account.c, user/hostile_account.c.
+ * Tests:      tests/fiber/explore_good.c, account, user/hostile_account.c.
  */
 #include <quarry/mm.h>
 #include <quarry/task.h>

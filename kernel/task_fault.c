@@ -7,7 +7,7 @@
  * Invariants: the thread that touched the page is the one that calls, and waits no longer than for a pager; only
  *             from ring 3: a system call that meets lost memory fails instead, for it may hold what the handler
  *             needs.
- * Tests:      tests/test_poison_task.c, tests/explore_pagers.c, user/lost.c.
+ * Tests:      poison_task, tests/fiber/explore_pagers.c, user/lost.c.
  */
 #include <quarry/ipc.h>
 #include <quarry/task.h>

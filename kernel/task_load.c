@@ -7,7 +7,7 @@
  *
  * Owns:       nothing.
  * Locks:      none.
- * Tests:      tests/test_elf.c for what it stands on, tests/test_task.c; tests/qemu/test_user.py.
+ * Tests:      elf for what it stands on, task; tests/qemu/test_user.py.
  */
 #include <quarry/bootfile.h>
 #include <quarry/elf.h>

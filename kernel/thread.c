@@ -5,7 +5,7 @@
  * Owns:       struct thread, from thread_start to thread_join.
  * Locks:      none of its own.
  * Invariants: a thread is freed by whoever joins it, and only after its CPU has left its stack.
- * Tests:      tests/test_task_cpu.c, tests/test_tick.c, tests/test_wait.c, tests/explore_threads.c.
+ * Tests:      task_cpu, tick, wait, tests/fiber/explore_threads.c.
  */
 #include "thread.h"
 #include <quarry/account.h>

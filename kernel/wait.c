@@ -5,7 +5,7 @@
  * Owns:       struct wait_entry; the lists in wait queues.
  * Locks:      waitq.lock (RANK_WAIT), irqs off; takes run queue locks inside.
  * Invariants: an entry is on the list exactly while its thread is inside sleep_once.
- * Tests:      tests/test_wait.c, tests/test_silence_wait.c, tests/test_faults.c, tests/explore_threads.c.
+ * Tests:      wait, silence_wait, faults, tests/fiber/explore_threads.c.
  */
 #include "thread.h"
 #include <quarry/port.h>

@@ -6,7 +6,7 @@
  * Locks:      none: every number is changed by one atomic operation.
  * Invariants: a number is at least the sum of those of the accounts below it.
  *             A limit is passed by nobody, not even for a moment; two who meet right below it may both be refused.
- * Tests:      tests/test_account.c, tests/test_short.c.
+ * Tests:      account, short.
  */
 #include <quarry/mm.h>
 #include <quarry/account.h>

@@ -9,8 +9,7 @@
  *             has freed nothing and a complete drain has been made; nor before one more look under the
  *             lock, which is for what others have freed meanwhile.  Nor from a table that somebody is missing in
  *             who has given its memory back since then: the request looks for that first (memory_oom_outdated).
- * Tests:      tests/test_play_oom.c, tests/test_oom.c, tests/test_oom_exact.c,
- *             tests/test_oom_tasks.c, tests/test_held.c, tests/test_standby.c.
+ * Tests:      play_oom, oom, oom_exact, oom_tasks, held, standby.
  */
 #include "mm/alloc.h"
 #include "mm/event.h"

@@ -5,7 +5,7 @@
  * Owns:       the order in which remedies are tried.
  * Locks:      none; it holds none while it waits.
  * Invariants: an allocation never makes a cross-call: what takes one is asked of the reclaim thread.
- * Tests:      tests/test_play_alloc.c, tests/test_reclaim.c, tests/test_compact.c, tests/test_oom.c.
+ * Tests:      play_alloc, reclaim, compact, oom.
  */
 #include "mm/alloc.h"
 #include "mm/event.h"

@@ -7,7 +7,7 @@
  * Invariants: a free block is on the list of its order and of its pageblock's type, or, if the
  *             pageblock is isolated, on none; no two free buddies stay unmerged; no block crosses a
  *             pageblock, so that buddies always agree in zone, type and isolate bit.
- * Checked by: check_memory().  Tests: tests/test_buddy.c, tests/test_check.c.
+ * Checked by: check_memory().  Tests: buddy, check.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"

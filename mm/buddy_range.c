@@ -5,8 +5,7 @@
  * Owns:       nothing of its own: what buddy.c owns, and RESERVED pages that are given to it.
  * Locks:      the zone lock throughout.
  * Invariants: those of buddy.c, at the end of each function; no page outside the given range changes hands.
- * Tests:      tests/test_contig.c, tests/test_buddy.c, tests/test_init.c, tests/test_init_exact.c,
- *             tests/test_standby_exact.c.
+ * Tests:      contig, buddy, init, init_exact, standby_exact.
  */
 #include "mm/buddy.h"
 

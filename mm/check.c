@@ -6,9 +6,8 @@
  * Locks:      cpu_hotplug shared and pcp_ctl, so that no round is under way; then it holds every CPU in
  *             a cross-call, interrupts off, where nobody is inside a zone lock or a cache.
  * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
- * Tests:      tests/test_held.c; tests/test_check.c, tests/test_check_bounds.c, tests/test_check_borders.c and
- *             tests/test_check_order.c plant corruptions and expect each to be named; tests/test_check_stop.c and
- *             tests/test_silence_check.c look at the stop.
+ * Tests:      held; check, check_bounds, check_borders and check_order plant corruptions and expect
+ *             each to be named; check_stop and silence_check look at the stop.
  */
 #include "mm/check.h"
 #include "mm/pcp.h"

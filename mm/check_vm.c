@@ -8,7 +8,7 @@
  *             one whose lock is held, or whose regions are being walked, is left out.  All that is compared here changes under the lock of
  *             one object, so the others are as they should be.
  * Invariants: those it checks are listed in docs/mm/check.md.
- * Tests:      tests/test_check_vm.c, tests/test_check_vm_order.c, tests/test_check_borders.c.
+ * Tests:      check_vm, check_vm_order, check_borders.
  */
 #include "mm/check.h"
 #include "mm/vm.h"

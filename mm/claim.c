@@ -5,8 +5,7 @@
  * Owns:       mem->hotplug, and the list of claims.
  * Locks:      mem->hotplug for the list; each hold is measured.
  * Invariants: no two claims share a pageblock; a claimed range is changed by nobody but its claimer.
- * Tests:      tests/test_offline_race.c, tests/test_offline_plan.c, tests/test_step_offline.c,
- *             tests/test_held.c.
+ * Tests:      offline_race, offline_plan, offline_steps, held.
  */
 #include "mm/claim.h"
 #include "mm/pcp.h"

@@ -8,7 +8,7 @@
  * Invariants: every pageblock of an area is of type CMA, until it is removed: what comes to its place is other
  *             memory, in zone MOVABLE, whose types do not change.  Pages that a user has keep their pageblock
  *             online.  A bit of used is set while a user has the page.
- * Tests:      tests/test_cma.c, tests/test_cma_hotplug.c, tests/test_step_cma.c, tests/test_held.c.
+ * Tests:      cma, cma_hotplug, cma_exact, held.
  */
 #include "mm/buddy.h"
 #include <quarry/contig.h>

@@ -7,8 +7,7 @@
  * Invariants: every way out undoes the isolation, and then turns the caches on if it turned them off.
  *             What isolates first owns a pageblock (page_isolation.c): an offline of the same pageblocks
  *             is refused meanwhile, and the other way round.
- * Tests:      tests/test_contig.c, tests/test_step_contig.c, tests/test_isolation_exact.c, tests/test_poison.c,
- *             tests/test_cma.c.
+ * Tests:      contig, contig_steps, isolation_exact, poison, cma.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"

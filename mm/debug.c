@@ -5,7 +5,7 @@
  * Owns:       nothing.
  * Locks:      none: it reads what may be changing, so that it can be called with any lock held.
  * Invariants: nothing here changes a page, allocates or waits.
- * Tests:      tests/test_page.c, tests/test_words.c, tests/test_badinput.c, tests/qemu/test_panic.py.
+ * Tests:      page, words, badinput, tests/qemu/test_panic.py.
  */
 #include <quarry/mm.h>
 

@@ -6,8 +6,7 @@
  * Locks:      cpu_hotplug shared, then mem->pcp_ctl, from choosing the mask to the last answer.
  * Invariants: only the owner of a cache touches it: a drain is a request.  Nothing here is ever called
  *             from an allocation (reclaim.c does it on their behalf), allocates, or needs memory.
- * Tests:      tests/test_drain.c, tests/test_drain_bounds.c, tests/test_pcp_bounds.c,
- *             tests/test_zone_locks.c, tests/test_disable.c, tests/test_held.c.
+ * Tests:      drain, drain_bounds, pcp_bounds, zone_locks, disable, held.
  */
 #include "mm/event.h"
 #include "mm/page.h"

@@ -6,8 +6,7 @@
  * Owns:       nothing of its own: pcp.c owns the caches.
  * Locks:      interrupts off; the zone lock inside.  pcp_zones_changed takes cpu_hotplug shared and mem->pcp_ctl.
  * Invariants: a CPU that has left caches nothing, and its capacities are 0 until it joins again.
- * Tests:      tests/test_drain.c, tests/test_drain_bounds.c, tests/test_pcp_bounds.c,
- *             tests/test_memory_span.c.
+ * Tests:      drain, drain_bounds, pcp_bounds, memory_span.
  */
 #include "mm/pcp.h"
 #include "mm/zone.h"

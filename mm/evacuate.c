@@ -7,8 +7,7 @@
  * Locks:      the zone lock for each look; migration takes its own.  None while it waits.
  * Invariants: no drain in the loop, one round came before it; save under redrain, which drains again
  *             each time the range is found not to be free.
- * Tests:      tests/test_offline.c, tests/test_offline_stall.c, tests/test_contig.c,
- *             tests/test_offline_cancel.c, tests/test_offline_bounds.c, tests/test_step_patience.c.
+ * Tests:      offline, offline_stall, contig, offline_cancel, offline_bounds, patience.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"

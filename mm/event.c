@@ -5,7 +5,7 @@
  * Owns:       the names of the events; the counts stand in struct pcp.
  * Locks:      none: each count is one relaxed atomic.
  * Invariants: a count never falls.
- * Tests:      tests/test_events.c, tests/test_words.c.
+ * Tests:      events, words.
  */
 #include <quarry/mm.h>
 

@@ -9,8 +9,7 @@
  *             reference, given up only after the page has left the list; so who finds one on a list
  *             finds it referenced.  There is no list per CPU: it would hide pages from a scanner,
  *             and hold references to them.
- * Tests:      tests/test_lru.c, tests/test_reclaim_choice.c, tests/test_reclaim_lru.c,
- *             tests/test_held.c.
+ * Tests:      lru, reclaim_choice, reclaim_lru, held.
  */
 #include "mm/reclaim_ask.h"
 #include "mm/vm.h"

@@ -6,7 +6,7 @@
  * Locks:      none: one CPU.
  * Invariants: both lists are sorted, disjoint and merged; taken wins over RAM; free ranges are rounded
  *             inward to whole pages, so that no page is given away that is taken in part.
- * Tests:      tests/test_memblock.c, tests/test_memblock_exact.c.
+ * Tests:      memblock, memblock_exact.
  */
 #include <quarry/memblock.h>
 #include <quarry/port.h>

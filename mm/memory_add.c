@@ -13,7 +13,7 @@
  *             What is broken leaves with its memory: what comes to its place later is other memory.
  *             A range that is being added or removed is claimed from before its first change until after the last:
  *             what of it is OFFLINE already, or still, nobody else brings online, takes out or removes.
- * Tests:      tests/test_memory_add.c, tests/test_step_memory_add.c, tests/test_memory_span.c, tests/test_held.c.
+ * Tests:      memory_add, memory_add_steps, memory_span, held.
  */
 #include "mm/buddy.h"
 #include "mm/claim.h"

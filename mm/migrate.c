@@ -6,8 +6,7 @@
  * Owns:       the pages on its lists, in state ISO_MIG, with one reference each.
  * Locks:      none of its own.
  * Invariants: an isolated page is either moved and released, or put back; the two never share a line.
- * Tests:      tests/test_migrate.c, tests/test_handle.c, tests/test_held.c, tests/test_offline_bounds.c,
- *             tests/test_migrate_exact.c.
+ * Tests:      migrate, handle, held, offline_bounds, migrate_exact.
  */
 #include "mm/event.h"
 #include "mm/migrate.h"

@@ -6,7 +6,7 @@
  * Owns:       nothing.
  * Locks:      none.
  * Invariants: the tables never change.
- * Tests:      tests/test_migrate.c, tests/test_migrate_exact.c.
+ * Tests:      migrate, migrate_exact.
  */
 #include "mm/migrate.h"
 

@@ -7,7 +7,7 @@
  * Invariants: at every instant exactly one of the two pages can be reached, or none and who looks waits.
  *             A marker, and an entry that goes with it, stands only while its page is locked, isolated
  *             and held by a migrator.
- * Tests:      tests/test_migrate_lru.c, tests/test_migrate_race.c.
+ * Tests:      migrate_lru, migrate_race.
  */
 #include "mm/migrate_lru_inline.h"
 

@@ -6,7 +6,7 @@
  * Locks:      the zone's lru lock for MOVABLE_OPS and BALLOON ↔ ISO_MIG and for page->owner of these.
  * Invariants: an owner may let go of its page at any time: then whoever drops the last reference frees
  *             it.  An owner that has users is not freed (movable_owner_drain).
- * Tests:      tests/test_migrate.c, tests/test_handle.c, tests/test_migrate_exact.c.
+ * Tests:      migrate, handle, migrate_exact.
  */
 #include "mm/migrate.h"
 #include "mm/zone.h"

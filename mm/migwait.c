@@ -6,8 +6,7 @@
  * Locks:      a bucket's lock (RANK_MIGWAIT) inside that of the object whose marker was seen.
  * Invariants: a queued waiter's page is locked and being moved.  Who wakes takes the record off the
  *             list and decides; after `woken' nobody but the waiter looks at it.
- * Tests:      tests/test_migrate_race.c, tests/test_vm_object.c, tests/test_migrate_lru.c,
- *             tests/test_migrate_exact.c.
+ * Tests:      migrate_race, vm_object, migrate_lru, migrate_exact.
  *
  * Why no reference: migration succeeds only if the page has just the references that it expects, so
  * a waiter's would defeat what it waits for, and with enough waiters for ever.  None is needed.  The

@@ -6,8 +6,7 @@
  * Locks:      none before memory_start: one CPU, nobody else uses the memory; memories_lock.
  * Invariants: a zeroed memmap is valid; every pageblock with RAM is ONLINE with all its pages RESERVED
  *             until parts of it are given to the allocator.
- * Tests:      tests/test_init.c, tests/test_init_exact.c, tests/test_cpu_nodes.c, tests/test_standby.c,
- *             tests/test_standby_exact.c, tests/test_held.c.
+ * Tests:      init, init_exact, cpu_nodes, standby, standby_exact, held.
  */
 #include "mm/buddy.h"
 #include "mm/claim.h"

@@ -9,9 +9,8 @@
  * Invariants: until the commit there is a way back, which leaves everything as it was; after it no way
  *             to fail.  One offline makes exactly one drain round, and no drain in its loop, save under
  *             the policy redrain, which drains again each time the range is found not to be free.
- * Tests:      tests/test_offline.c, tests/test_offline_race.c, tests/test_offline_plan.c,
- *             tests/test_held.c, tests/test_offline_bounds.c, tests/test_offline_exact.c, tests/test_step_offline.c,
- *             tests/test_cover.c.
+ * Tests:      offline, offline_race, offline_plan, held, offline_bounds, offline_exact,
+ *             offline_steps, cover.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"

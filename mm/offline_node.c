@@ -5,7 +5,7 @@
  * Owns:       the bit EVACUATED of pageblocks: went with its node, comes back with it.
  * Locks:      the zone lock for the bit; offline_pages and online_pages take their own.
  * Invariants: only an OFFLINE pageblock has the bit; whoever brings it online clears it.
- * Tests:      tests/test_offline_node.c, tests/test_offline_node_exact.c, tests/test_step_offline_node.c.
+ * Tests:      offline_node, offline_node_exact, offline_node_steps.
  */
 #include "mm/buddy.h"
 #include "mm/isolate.h"

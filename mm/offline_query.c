@@ -5,8 +5,7 @@
  * Owns:       nothing.
  * Locks:      mem->hotplug for the claims; the zone lock for each pageblock.
  * Invariants: it only looks; its answers are true of the moment at which each page was looked at.
- * Tests:      tests/test_offline_query.c, tests/test_offline.c, tests/test_offline_bounds.c,
- *             tests/test_offline_exact.c.
+ * Tests:      offline_query, offline, offline_bounds, offline_exact.
  */
 #include "mm/buddy.h"
 #include "mm/isolate.h"

@@ -6,8 +6,7 @@
  * Locks:      none; changes of a word in use are compare-and-swap (law 3 of mm_types.h).
  * Invariants: a reference is only ever taken by an owner, or under the lock that keeps the page where
  *             it was found.
- * Tests:      tests/test_page.c, tests/test_words.c, tests/test_badinput.c,
- *             tests/qemu/test_panic.py.
+ * Tests:      page, words, badinput, tests/qemu/test_panic.py.
  */
 #include "mm/page.h"
 

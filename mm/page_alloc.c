@@ -6,9 +6,8 @@
  * Locks:      none of its own.
  * Invariants: an allocation never makes a cross-call.  The last put leaves the page FREEING, in the putting
  *             thread's hands.
- * Tests:      tests/test_page_alloc.c, tests/test_play_alloc.c, tests/test_badinput.c,
- *             tests/test_free_reasons.c, tests/test_zone_locks.c, tests/test_events.c,
- *             tests/test_reclaim.c, tests/test_oom.c, tests/test_compact.c, tests/test_page.c.
+ * Tests:      page_alloc, play_alloc, badinput, free_reasons, zone_locks, events, reclaim, oom,
+ *             compact, page.
  */
 #include "mm/event.h"
 #include "mm/pcp_inline.h"

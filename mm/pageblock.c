@@ -6,7 +6,7 @@
  * Locks:      the zone lock for every change; the free path reads a stack number without it.
  * Invariants: stack[] always follows from zone, type, bit and state; an isolated, offline or CMA
  *             pageblock has STACK_NONE for every order; types never change in zone MOVABLE.
- * Checked by: check_memory().  Tests: tests/test_pageblock.c, tests/test_isolation.c, tests/test_offline.c, tests/test_page_report.c.
+ * Checked by: check_memory().  Tests: pageblock, isolation, offline, page_report.
  */
 #include "mm/buddy.h"
 

@@ -6,8 +6,7 @@
  * Locks:      pagetable.lock (RANK_PT) to link a table; looking needs none.
  * Invariants: a table, once linked, stays until pt_destroy: so walks need no lock, and the place of
  *             an entry does not change.  Tables are linked filled with zeroes, by a release store.
- * Tests:      tests/test_vm.c, tests/test_vm_object.c, tests/test_account.c, tests/test_short.c,
- *             tests/test_held.c, tests/test_vm_exact.c, tests/test_vm_guard.c, tests/test_vm_late.c.
+ * Tests:      vm, vm_object, account, short, held, vm_exact, vm_guard, vm_late.
  */
 #include "mm/page.h"
 #include "mm/vm.h"

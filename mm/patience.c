@@ -5,7 +5,7 @@
  * Owns:       nothing; struct patience is its caller's.
  * Locks:      none; nothing is held while it waits.
  * Invariants: a deadline is a moment of one clock, which who steps through a race may move.
- * Tests:      tests/test_step_patience.c, tests/test_offline_stall.c, tests/test_offline_bounds.c.
+ * Tests:      patience, offline_stall, offline_bounds.
  *
  * An allocated page that no owner has made movable may still be on its way to one, in the hands of a
  * thread that waits for its turn, or whose CPU stands still while the machine under it runs another.  That

@@ -9,10 +9,9 @@
  *             count <= capacity, save between a change of plan and the owner's next refresh; with
  *             depth > 0 and the round done, every count and capacity of the zone is 0; over all CPUs
  *             the capacities of a zone make at most 1/16 of it.
- * Checked by: check_memory().  Tests: tests/test_pcp.c, tests/test_pcp_exact.c,
- *             tests/test_pcp_bounds.c, tests/test_play_refill.c, tests/test_zone_locks.c, tests/test_drain.c,
- *             tests/test_nodes.c.
- *             The fast paths are in pcp_inline.h, what they leave to the zone lock in pcp_slow.c.
+ * Checked by: check_memory().  Tests: pcp, pcp_exact, pcp_bounds, play_refill, zone_locks, drain,
+ *             nodes. The fast paths are in pcp_inline.h, what they leave to the zone lock in
+ *             pcp_slow.c.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"

@@ -7,8 +7,7 @@
  * Locks:      interrupts off; the zone lock inside.
  * Invariants: no page that is poisoned gets into a cache.  A free reads the page's word again under the zone
  *             lock: what has become of the page since the caller looked is seen.
- * Tests:      tests/test_pcp.c, tests/test_pcp_exact.c, tests/test_play_refill.c, tests/test_zone_locks.c,
- *             tests/test_free_reasons.c, tests/test_poison_race.c.
+ * Tests:      pcp, pcp_exact, play_refill, zone_locks, free_reasons, poison_race.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"

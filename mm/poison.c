@@ -10,9 +10,8 @@
  *             zone lock and reads the word again under it.  So "free, and taken" and "in use, and marked" are each
  *             one lock hold, and a page is never marked that somebody may have got meanwhile.
  *             Soft: the mark comes only when the page is out of use; a failure marks and counts nothing.
- * Tests:      tests/test_poison.c, tests/test_poison_states.c, tests/test_poison_vm.c, tests/test_poison_race.c,
- *             tests/test_held.c, tests/test_poison_tries.c, tests/test_poison_exact.c, tests/test_memory_span.c,
- *             tests/test_poison_standby.c, tests/test_trace_ring.c.
+ * Tests:      poison, poison_states, poison_vm, poison_race, held, poison_tries, poison_exact,
+ *             memory_span, poison_standby, trace_ring.
  */
 #include "mm/buddy.h"
 #include "mm/claim.h"

@@ -5,8 +5,7 @@
  * Owns:       nothing; the request is its caller's, who has mem->poison and has switched the zone's caches off.
  * Locks:      the zone lock for each look, and in the same hold what follows from it.
  * Invariants: those of poison.c: a page is never marked that somebody may have got meanwhile.
- * Tests:      tests/test_poison_states.c, tests/test_poison_exact.c, tests/test_poison.c,
- *             tests/test_poison_race.c, tests/test_poison_standby.c.
+ * Tests:      poison_states, poison_exact, poison, poison_race, poison_standby.
  */
 #include "mm/buddy.h"
 #include "mm/poison.h"

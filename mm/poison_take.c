@@ -11,8 +11,7 @@
  *             offline pageblock, whose words say nothing else.  The head of a larger block in use of which a
  *             page is flagged has HAS_HWPOISON.  No flagged page is free or cached: it leaves the free lists,
  *             or does not come back to them, in the lock hold that flags it or finds the flag.
- * Checked by: check_memory().  Tests: tests/test_poison.c, tests/test_poison_states.c,
- *             tests/test_poison_exact.c.
+ * Checked by: check_memory().  Tests: poison, poison_states, poison_exact.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"

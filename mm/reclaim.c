@@ -12,9 +12,8 @@
  *             A run stops in a zone when it lacks nothing (zone_lacks): then each request that
  *             waits for it and may use the zone passes zone_watermark_ok there.
  *             A reclaim thread never waits for memory: its allocations may use the reserve.
- * Tests:      tests/test_play_reclaim.c, tests/test_play_run.c, tests/test_reclaim.c,
- *             tests/test_reclaim_lru.c, tests/test_reclaim_ask.c, tests/test_reclaim_exact.c,
- *             tests/test_compact.c, tests/test_standby.c.
+ * Tests:      play_reclaim, play_run, reclaim, reclaim_lru, reclaim_ask, reclaim_exact, compact,
+ *             standby.
  */
 #include "mm/event.h"
 #include "mm/migrate.h"

@@ -9,9 +9,7 @@
  *             was handed out, so what its holder saw missing is looked for again.
  *             A request goes on waiting only for what it can use: as long as none of its zones has
  *             enough by zone_watermark_ok, and reclaim has freed nothing there that it can have.
- * Tests:      tests/test_play_ask.c, tests/test_play_direct.c, tests/test_reclaim.c,
- *             tests/test_reclaim_direct.c, tests/test_reclaim_ask.c, tests/test_reclaim_exact.c,
- *             tests/test_standby.c.
+ * Tests:      play_ask, play_direct, reclaim, reclaim_direct, reclaim_ask, reclaim_exact, standby.
  */
 #include "mm/event.h"
 #include "mm/reclaim_ask.h"

@@ -10,8 +10,7 @@
  *             while it is moved (migrate_lru_inline.h): who touches it waits.
  *             An allocation drops only what nobody has mapped: it needs no shootdown, which is a
  *             cross-call.  All else is for reclaim threads, which make one shootdown a batch.
- * Tests:      tests/test_reclaim_lru.c, tests/test_reclaim_choice.c, tests/test_reclaim_clean.c,
- *             tests/test_reclaim_stress.c, tests/test_reclaim_exact.c, tests/test_held.c.
+ * Tests:      reclaim_lru, reclaim_choice, reclaim_clean, reclaim_stress, reclaim_exact, held.
  *
  * References: the slot's and the isolation's.  A page whose count is just these two under the object's
  * lock is mapped nowhere and used by nobody: more are taken from slots and entries only, under that

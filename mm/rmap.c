@@ -7,8 +7,7 @@
  * Invariants: a present entry holds one reference to its page and counts once in its mapcount; a
  *             migration entry holds neither.  Bits that a machine has set in an entry are collected
  *             in the instruction that takes it away, so none is lost.
- * Tests:      tests/test_vm.c, tests/test_migrate_lru.c, tests/test_rmap.c, tests/test_rmap_walk.c,
- *             tests/test_vm_exact.c, tests/test_vm_guard.c, tests/test_vm_late.c, tests/test_held.c.
+ * Tests:      vm, migrate_lru, rmap, rmap_walk, vm_exact, vm_guard, vm_late, held.
  */
 #include "mm/event.h"
 #include "mm/page.h"

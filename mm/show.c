@@ -5,7 +5,7 @@
  * Owns:       nothing.
  * Locks:      none: the figures are looks, each right at some moment.
  * Invariants: reads only.
- * Tests:      tests/test_words.c, tests/test_cover.c.
+ * Tests:      words, cover.
  */
 #include "mm/pcp.h"
 #include "mm/zone.h"

@@ -6,7 +6,7 @@
  * Locks:      one lock per size (RANK_SLAB); the zone lock inside it only through free_pages.
  * Invariants: a slab page's index counts its objects in use; a page with a free object is on the
  *             size's list; a page without objects in use goes back to the allocator, but for one.
- * Tests:      tests/test_slab.c, tests/test_account.c, tests/test_short.c, tests/test_play_slab.c.
+ * Tests:      slab, account, short, play_slab.
  */
 #include "mm/event.h"
 #include "mm/page.h"

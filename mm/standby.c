@@ -11,8 +11,7 @@
  *             so what was taken out of service by request lies below, and does not come back unasked.
  *             A pageblock that broke while it stood by has all its pages counted in nr_poisoned; in the hold of the
  *             lock in which the cursor passes it they are flagged in their descriptors, too.
- * Tests:      tests/test_standby.c, tests/test_standby_exact.c, tests/test_offline_bounds.c,
- *             tests/test_silence_standby.c, tests/races/R-SBY.race.
+ * Tests:      standby, standby_exact, offline_bounds, silence_standby, tests/races/R-SBY.race.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"

@@ -6,8 +6,7 @@
  * Locks:      none; the cross-call is made with no spin lock held.
  * Invariants: a page that was unmapped keeps a reference until no CPU can reach it through an old
  *             entry; so it is neither freed nor, its references being counted, moved before.
- * Tests:      tests/test_vm.c, tests/test_vm_exact.c, tests/test_step_tlb.c, tests/test_migrate_race.c,
- *             tests/test_reclaim_lru.c.
+ * Tests:      vm, vm_exact, tlb_many, migrate_race, reclaim_lru.
  */
 #include "mm/event.h"
 #include "mm/vm.h"

@@ -6,7 +6,7 @@
  * Locks:      none: a CPU writes its own ring with interrupts off; readers look racily, so a record
  *             may be one that is being overwritten.
  * Invariants: a ring keeps the last TRACE_RECORDS records of its CPU.
- * Tests:      tests/test_trace_ring.c, tests/test_words.c.
+ * Tests:      trace_ring, words.
  */
 #include <quarry/mm.h>
 

@@ -9,9 +9,7 @@
  *             machine refuses again.  No cross-call is made: an entry only ever allows more here.
  *             A fault fails for want of memory only if what it needs is not there by then: an allocation
  *             waits long, and another fault may have brought it meanwhile.
- * Tests:      tests/test_vm.c, tests/test_vm_object.c, tests/test_vm_bad.c, tests/test_held.c,
- *             tests/test_rmap_walk.c, tests/test_vm_order.c, tests/test_vm_guard.c,
- *             tests/test_vm_late.c.
+ * Tests:      vm, vm_object, vm_bad, held, rmap_walk, vm_order, vm_guard, vm_late.
  */
 #include "mm/event.h"
 #include "mm/page.h"

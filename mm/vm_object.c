@@ -10,9 +10,8 @@
  *             entries for it are migration entries, or none; else they map its page, or nothing.
  *             Regions, migrators and faults hold references: with the last one gone nobody looks at
  *             the slots, no entry is left, and no marker.
- * Tests:      tests/test_vm.c, tests/test_vm_exact.c, tests/test_vm_object.c, tests/test_account.c,
- *             tests/test_short.c, tests/test_held.c, tests/test_rmap_walk.c, tests/test_vm_order.c, tests/test_vm_guard.c,
- *             tests/test_vm_late.c.
+ * Tests:      vm, vm_exact, vm_object, account, short, held, rmap_walk, vm_order, vm_guard,
+ *             vm_late.
  */
 #include "mm/alloc.h"
 #include "mm/vm.h"

@@ -10,9 +10,7 @@
  *             it, but not the object's list, so that whoever moves or drops a page finds its
  *             entries; and while space->change is held nothing else is mapped there.
  *             Regions that were cut are not joined again.
- * Tests:      tests/test_vm.c, tests/test_vm_exact.c, tests/test_vm_bad.c, tests/test_account.c,
- *             tests/test_short.c, tests/test_held.c, tests/test_vm_order.c, tests/test_vm_guard.c,
- *             tests/test_vm_late.c.
+ * Tests:      vm, vm_exact, vm_bad, account, short, held, vm_order, vm_guard, vm_late.
  */
 #include "mm/vm.h"
 #include <quarry/account.h>

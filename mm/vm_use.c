@@ -8,8 +8,7 @@
  * Owns:       struct vm_use.
  * Locks:      space->change.
  * Invariants: a use is in its space's tree as long as a region has it; it counts these.
- * Tests:      tests/test_account.c, tests/test_short.c, tests/test_vm_exact.c,
- *             tests/test_vm_guard.c.
+ * Tests:      account, short, vm_exact, vm_guard.
  */
 #include "mm/vm.h"
 #include <quarry/account.h>

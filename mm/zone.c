@@ -5,8 +5,7 @@
  * Owns:       struct zone's span, watermarks and reserve.
  * Locks:      mem->hotplug for spans; the watermarks are read racily by allocations.
  * Invariants: min <= low <= high.
- * Tests:      tests/test_zone.c, tests/test_nodes.c, tests/test_memory_span.c,
- *             tests/test_zone_locks.c.
+ * Tests:      zone, nodes, memory_span, zone_locks.
  */
 #include "mm/zone.h"
 

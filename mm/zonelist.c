@@ -7,8 +7,7 @@
  * Invariants: a zonelist names each zone that has memory once, nearest node first and, on a node,
  *             highest kind first.  Each zone that an allocation finds low wakes its node's reclaim
  *             thread, whether it had a page or not.
- * Tests:      tests/test_play_zones.c, tests/test_play_alloc.c, tests/test_zone.c, tests/test_nodes.c,
- *             tests/test_memory_span.c, tests/test_reclaim.c.
+ * Tests:      play_zones, play_alloc, zone, nodes, memory_span, reclaim.
  */
 #include "mm/alloc.h"
 #include "mm/pcp.h"

@@ -84,7 +84,7 @@ def tidy_command(path, build):
     # A quarter of the steps that clang's analyzer may take in a function: a quarter of the time, and it finds the same.
     # Suites run under the sanitizers in every `make check`; the analyzer would have to be told that the number of
     # CPUs, which they ask for in each loop, stays what it is.
-    less = ["--checks=-clang-analyzer-*"] if path.startswith("tests/test_") else []
+    less = ["--checks=-clang-analyzer-*"] if path.startswith(("tests/suites/", "tests/host/", "tests/fiber/test_")) else []
     return ["clang-tidy", "--quiet", *less, path, "--", *flags_of(path, build), "-Xclang", "-analyzer-config", "-Xclang",
             "max-nodes=50000"]
 

@@ -5,7 +5,6 @@
 Usage: tools/check.py [--build DIR] [--only NAME,...] [--seed N]
 """
 import argparse
-import glob
 import os
 import re
 import select
@@ -17,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import outer_make
 import qemu
+import suites
 
 BUILDS = {  # in the order of how long they run
     "tsan": "the thread sanitizer",
@@ -81,12 +81,8 @@ def all_suites(program):
     """The names of the suites of selftest=all, in their order."""
     said = subprocess.run([program, "no-such-suite"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           stdin=subprocess.DEVNULL, timeout=60, check=False).stdout.decode()
-    extra = set()
-    for path in glob.glob(os.path.join(qemu.ROOT, "tests", "**", "*.c"), recursive=True):
-        with open(path, encoding="utf-8") as f:
-            extra.update(re.findall(r"^KTEST_SUITE\((\w+), KTEST_EXTRA", f.read(), re.MULTILINE))
     words = " ".join(re.findall(r"^selftest: known: (.*)$", said, re.MULTILINE)).split()
-    return [w for w in words if w not in extra and w not in ("all", "quick", "none")]
+    return [w for w in words if w not in suites.with_flag("KTEST_EXTRA") and w not in suites.GROUPS]
 
 
 def run_suites(command, limit, out, fails):
@@ -118,7 +114,7 @@ def run_suites(command, limit, out, fails):
 
 
 def run_build(build, name, seed):
-    """Run one build's suites: (seconds, exit status, report, suites that did not end in time)."""
+    """Run one build's suites: (seconds, exit status, report, tests that did not end in time)."""
     program = os.path.join(build, f"host-{name}", "check")
     command = [program] + ([f"--seed={seed}"] if seed else [])
     limit = SUITE_LIMIT.get(name, SUITE_LIMIT_PLAIN)
@@ -132,8 +128,9 @@ def run_build(build, name, seed):
     status, done = run_suites(command, limit, out, fails)
     while status == "timeout":
         left = (all_suites(program) if left is None else left)[done:]
-        stuck.append(left[0] if left else f"suite {done + 1}")
-        print(f"  {name:8} {stuck[-1]} has not ended in {limit} s: left out, the others still run", flush=True)
+        running = qemu.ktap_running(b"".join(out).decode("utf-8", "replace"))
+        stuck.append(running or (left[0] if left else f"suite {done + 1}"))
+        print(f"  {name:8} {stuck[-1]} has not ended in {limit} s: its suite is left out, the others still run", flush=True)
         left = left[1:]
         if not left:
             break
@@ -145,10 +142,15 @@ def run_build(build, name, seed):
     return time.monotonic() - start, status, text, stuck
 
 
+def story_of(text):
+    """Where a sanitizer begins to speak, or None."""
+    return re.search(r"(WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|runtime error:)", text)
+
+
 def what_matters(text):
     """Of a report: a sanitizer's story, else what surrounds the failed tests, else its end."""
     lines = text.split("\n")
-    story = re.search(r"(WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|runtime error:)", text)
+    story = story_of(text)
     if story:
         first = text.count("\n", 0, story.start())
         return lines[first:first + 40]
@@ -161,12 +163,14 @@ def judge(counts, build, name, seconds, status, text, stuck):
     print(f"  {name:8} {passed:4} passed {failed:3} failed {skipped:3} skipped {seconds:6.1f} s"
           f"  ({BUILDS[name]})", flush=True)
     counts.add(passed, failed, [f"hosted {name}: {n}" for n in names])
-    counts.add(0, len(stuck), [f"hosted {name}: {suite} did not end in its time" for suite in stuck])
+    counts.add(0, len(stuck), [f"hosted {name}: {test} did not end in its time" for test in stuck])
     failed += len(stuck)
     # A crash, a sanitizer's report or a suite that broke the kernel's memory has no test line.
     ended = "# selftest: " in text
     if not failed and (status != 0 or not ended or not passed):
-        counts.one(False, f"hosted {name}: ended with status {status}"
+        story = story_of(text)
+        where = qemu.in_test(text[:story.start()] if story else text)
+        counts.one(False, f"hosted {name}: ended with status {status}{where}"
                    + ("" if ended else ", before the last suite"))
         failed = 1
     if failed:

@@ -17,6 +17,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import samples
+import suites
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EVENING = "docs/evening.md"
@@ -108,15 +109,15 @@ def wrong_names(path, text):
 
 
 def wrong_suites():
-    suites = set()
-    for path in glob.glob(os.path.join(ROOT, "**", "*.c"), recursive=True):
-        with open(path, encoding="utf-8", errors="replace") as f:
-            suites.update(re.findall(r"^KTEST_SUITE\((\w+),", f.read(), re.MULTILINE))
     table = read("README.md").split("| mechanism |", 1)[1].split("\n\n", 1)[0]
     for row in table.split("\n")[2:]:
         for name in re.findall(r"`([^`]+)`", row.rstrip("|").rsplit("|", 1)[1]):
-            if name not in suites and not name.startswith("make "):
+            if name not in suites.suites() and not name.startswith("make "):
                 yield f"README.md: no suite `{name}`"
+    for path in glob.glob(os.path.join(ROOT, "**", "*.[ch]"), recursive=True):
+        source = os.path.relpath(path, ROOT)
+        if not source.startswith("build"):
+            yield from (f"{source}: Tests: no suite {name}" for name in suites.named_in(source) if name not in suites.suites())
 
 
 def wrong_points():

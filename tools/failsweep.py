@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
+import suites
 
 WRAPPED = ["alloc_pages", "mem_alloc_pages", "kmalloc", "thread_start", "arch_clock_ns", "threads_had_turn"]
 WRAPPED_EVERYWHERE = ["memory_init", "ktest_run"]
@@ -46,7 +47,7 @@ def link(build):
 
     def objects(*folders):
         # Objects of sources that are gone stay in the directory.
-        found = sorted(o for f in folders for o in glob.glob(f"{asan}/{f}/*.o"))
+        found = sorted(o for f in folders for o in glob.glob(f"{asan}/{f}/**/*.o", recursive=True))
         return [o for o in found if os.path.exists(os.path.join(qemu.ROOT, os.path.relpath(o, asan)[:-2]))]
 
     steps = [[compiler, "-r", "-nostdlib", *(f"-Wl,--wrap={name}" for name in WRAPPED), "-o", joined,
@@ -93,13 +94,16 @@ def run(program, tests, at):
     dog = Watchdog(proc)
     results, wrong, recent, n = [], {}, [], int(at.split("-")[0])
     ended = done = False  # the run with this n; all of them
+    test = ""  # the one that runs
     for line in proc.stdout:
         dog.heard = time.monotonic()
         recent = recent[-40:] + [line.rstrip()]
         found = LINE.match(line)
         if found:
             results.append(Result(found))
-            n, ended = results[-1].n, False
+            n, ended, test = results[-1].n, False, ""
+        elif line.startswith("  # begin "):
+            test = " in " + line.split()[2]
         elif "check_memory(" in line:
             wrong.setdefault(n, line.strip())
         ended = ended or line.startswith("# selftest: ")
@@ -108,7 +112,7 @@ def run(program, tests, at):
     if dog.bit or proc.returncode not in (0, 1) or not ended:
         story = re.search(r"PANIC.*|ERROR: \w+Sanitizer.*|.*runtime error:.*", "\n".join(recent))
         n += ended
-        wrong[n] = "hangs" if dog.bit else f"ended with {proc.returncode}: {story.group(0) if story else recent[-1:]}"
+        wrong[n] = f"hangs{test}" if dog.bit else f"ended with {proc.returncode}{test}: {story.group(0) if story else recent[-1:]}"
     return results, wrong, None if done else n
 
 
@@ -170,7 +174,7 @@ def all_tests(program, only):
     """(the result of each test without a failure, findings)"""
     said = subprocess.run([program, "?"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
     known = " ".join(re.findall(r"^selftest: known:(.*)", said, re.MULTILINE)).split()
-    names = sorted(set(known) - set(LEFT_OUT) - {"all", "quick", "none"})
+    names = sorted(set(known) - set(LEFT_OUT) - suites.GROUPS)
     results, wrong, _ = run(program, ",".join(only or names), "0")
     return results, [f"nothing injected: {line}" for line in wrong.values()]
 

@@ -37,7 +37,7 @@ TARGETS = {
     "cmdline": (1, [*HOST, "kernel/cmdline.c", f"{HERE}/fuzz_cmdline.c"], ON_HOST, 4096),
     "acpi": (1, ["arch/x86_64/acpi_table.c", "arch/x86_64/acpi_numa.c", "arch/x86_64/acpi_region.c", f"{HERE}/fuzz_acpi.c"], ON_X86, 1024),
     "multiboot2": (1, ["boot/bootinfo.c", "boot/framebuffer.c", f"{HERE}/fuzz_multiboot2.c"], ON_X86, 1024),
-    "pci": (1, ["drivers/pci.c", "drivers/virtio_cap.c", f"{HERE}/fuzz_pci.c"], ON_X86, 1024),
+    "pci": (1, ["drivers/pci.c", "drivers/virtio_cap.c", "tests/lib/pretend_pci.c", f"{HERE}/fuzz_pci.c"], ON_X86, 1024),
     "screen": (1, ["drivers/psf.c", "drivers/text.c", f"{HERE}/fuzz_screen.c"], ON_X86, 4096),
 }
 KEEP_FILES, KEEP_BYTES = 40, 4096

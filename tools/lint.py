@@ -40,29 +40,19 @@ INCLUDES = [
     ("arch/x86_64/", [QUARRY, r'"x86\.h"', r"<x86_instr\.h>", STD]),
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
     ("arch/fiber/", [QUARRY, r'"(fiber|fiber_threads|fiber_user|fiber_whole)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
-    ("tests/host/", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/fuzz/host_fuzz.c", [QUARRY, r'"host\.h"', r"<\w+\.h>"]),
     ("tests/fuzz/fuzz_boot.h", [QUARRY, r'"fuzz\.h"', STD]),
     ("tests/races/fiber_", [QUARRY, r'"\w+\.h"', r"<\w+\.h>"]),
-    ("tests/explore_", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
-    ("tests/silence_task.c", [QUARRY, r'"kernel/\w+\.h"']),  # threads, which are the kernel's own
-    ("tests/test_arch_irq.c", [QUARRY, r'"(tests/|kernel/)?\w+\.h"']),
-    ("tests/test_silence_cpu.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
-    ("tests/test_silence_wait.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
-    ("tests/test_silence_smp.c", [QUARRY, r'"(tests/|kernel/)?\w+\.h"']),
-    ("tests/test_silence_trust.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
-    ("tests/test_silence_sched.c", [QUARRY, r'"(tests|kernel)/\w+\.h"']),
-    ("tests/share_help.h", [QUARRY, r'"(kernel/)?\w+\.h"']),
-    ("tests/test_share.c", [QUARRY, r'"(kernel/)?\w+\.h"']),  # run queues, whose interface is the kernel's own
-    ("tests/test_judge_", [QUARRY, r'"(tests|demo)/\w+\.[ch]"']),  # with the source of what they judge
-    ("tests/test_play_", [QUARRY, r'"(tests|mm|arch/x86_64|drivers)/\w+\.[ch]"']),  # with the source of what they play
-    ("tests/test_step_", [QUARRY, r'"(tests|mm)/\w+\.[ch]"']),  # with the source between whose steps they look
-    ("tests/play_help.h", [QUARRY, r'"(tests/)?\w+\.h"', r"<setjmp\.h>"]),
-    ("tests/vm_copy.h", [QUARRY, r'"mm/\w+\.[ch]"']),
-    ("tests/play_", [QUARRY, r'"(tests|mm)/\w+\.[ch]"']),
-    ("tests/judge_", [QUARRY, r'"(tests|demo)/\w+\.[ch]"']),
-    ("tests/test_share_step.c", [QUARRY, r'"(kernel/)?\w+\.h"']),
-    ("tests/", [QUARRY, r'"(tests/|mm/|drivers/|demo/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
+    ("tests/fiber/explore_", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
+    ("tests/fiber/", [QUARRY, r'"(tests/(lib|fiber)/|mm/|drivers/|kernel/)?\w+\.h"']),
+    ("tests/host/host_", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),
+    # With the source of what they judge or play, or between whose steps they look.
+    ("tests/host/", [QUARRY, r'"(tests/(lib|host)|mm|demo|drivers|arch/x86_64)/\w+\.[ch]"', r'"\w+\.h"', r"<setjmp\.h>",
+                     r"<linux/virtio_\w+\.h>"]),
+    ("tests/suites/arch/test_arch_irq.c", [QUARRY, r'"(tests/lib/|kernel/)?\w+\.h"']),
+    ("tests/suites/kernel/test_share", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),  # run queues, whose interface is the kernel's own
+    ("tests/lib/share_help.h", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
+    ("tests/", [QUARRY, r'"(tests/(lib/)?|mm/|drivers/|demo/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
 ]
 # A comment that carries an argument stands beside its code (file, what it must say).
 ARGUMENTS = [

@@ -31,7 +31,7 @@ import variant_build
 LIMIT = 120  # seconds for a run of a second or two: to have come so far on a busy machine
 # A test that takes milliseconds and has not ended after so many seconds hangs.
 HANG_SECONDS = 8
-BEGINS = re.compile(r"^  1\.\.\d+$", re.MULTILINE)
+BEGINS = re.compile(r"^  # begin \S+$", re.MULTILINE)
 # The whole line: a name that is cut short is another test's.
 FAILED = re.compile(r"^  not ok .*\n", re.MULTILINE)
 RESULT = re.compile(r"^  (ok|not ok) \d+ (\S+)")
@@ -48,15 +48,15 @@ class Report:
             if found:
                 self.said[found.group(2)], said = "\n".join(said), []
                 self.failed += [found.group(2)] if found.group(1) == "not ok" else []
-            else:
+            elif not BEGINS.match(line):
                 said.append(line)
         self.unfinished = "\n".join(said)
 
     def diagnosis(self):
         """The first thing that was complained about."""
         story = [x.strip() for x in self.text.split("\n")
-                 if re.search(r"^\s*# (?!selftest)|panic|PANIC|Sanitizer|runtime error", x)]
-        return story[0] if story else f"no message; ended with {self.status}"
+                 if re.search(r"^\s*# (?!selftest|begin )|panic|PANIC|Sanitizer|runtime error", x)]
+        return story[0] if story else f"no message; ended with {self.status}{qemu.in_test(self.text)}"
 
     def end(self):
         """The last lines, for what should not have failed."""

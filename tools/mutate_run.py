@@ -21,6 +21,7 @@ import check
 import mutants
 import qemu
 import race
+import suites
 import variant
 import variant_build
 
@@ -55,17 +56,9 @@ def listed(name):
 
 def suites_of(path):
     """The suites that the head of a source names: (hosted, in the kernel)."""
-    with open(os.path.join(variant.ROOT, path), encoding="utf-8") as f:
-        head = f.read(4000).split("*/\n#")[0]
     host, kernel = listed("TEST_SRCS") | listed("HOST_TEST_SRCS"), listed("TEST_SRCS") | listed("KTEST_SRCS")
-    hosted, booted = [], []
-    for name in re.findall(r"tests/test_\w+\.c", head):
-        if name in host | kernel:
-            with open(os.path.join(variant.ROOT, name), encoding="utf-8") as f:
-                found = variant_build.SUITE.findall(f.read())
-            booted += found if name in kernel else []
-            hosted += found if name in host else []
-    return hosted, booted
+    named = [name for name in suites.named_in(path) if name in suites.suites()]
+    return tuple([name for name in named if suites.suites()[name].path in files] for files in (host, kernel))
 
 
 def judges_of(path):
@@ -145,6 +138,8 @@ def run(command, cpu_limit=600, time_limit=900, whole=False):
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         text = mutants.read(log)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        if how == "hangs":
+            how += qemu.in_test(text)
         return Outcome(text, how or verdict(text, proc.returncode), cpu)
 
 
@@ -157,10 +152,10 @@ def verdict(text, status):
         text,
     )
     if story:
-        return story.group(0)[:120]
+        return story.group(0)[:120] + qemu.in_test(text[:story.start()])
     if status in (-24, -9):  # SIGXCPU: at the limit of its processor time
-        return "hangs"
-    return "passed" if status == 0 else f"ended with {status}"
+        return "hangs" + qemu.in_test(text)
+    return "passed" if status == 0 else f"ended with {status}{qemu.in_test(text)}"
 
 
 class Bench:
@@ -247,7 +242,7 @@ class Bench:
         how = (
             "passed"
             if done.passed
-            else "hangs"
+            else "hangs" + qemu.in_test(done.text)
             if done.status == qemu.TIMED_OUT or ends.silent
             else verdict(done.text, 0)
         )
@@ -415,9 +410,10 @@ class Worker:
                 if name == KERNEL
                 else run([program, "--cpus=4", "all"], whole=True, **self.bench.limits(name))
             )
-            return f"{name}: {outcome.how}", re.findall(
-                r"^  not ok \d+ (\S+)", outcome.text, re.MULTILINE
-            )
+            failed = re.findall(r"^  not ok \d+ (\S+)", outcome.text, re.MULTILINE)
+            crashed = qemu.ktap_running(outcome.text)
+            # Without others before it, how the run ended says so.
+            return f"{name}: {outcome.how}", failed + ([f"{crashed} does not end"] if crashed and failed else [])
         finally:
             shutil.rmtree(os.path.join(self.tree, "build"), ignore_errors=True)
             variant.link_tree(self.tree)

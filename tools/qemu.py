@@ -77,7 +77,7 @@ class Run:
     def story(self, nr=40):
         """What to print when it is not as expected."""
         tail = "\n    ".join(self.text.split("\n")[-nr:])
-        return (f"QEMU ended with {self.status} after {self.seconds:.1f} s; console {self.log}:\n"
+        return (f"QEMU ended with {self.status} after {self.seconds:.1f} s{in_test(self.text)}; console {self.log}:\n"
                 f"    {tail}\nto run it again:\n    " + quoted(self.command))
 
     def ktap(self):
@@ -101,6 +101,20 @@ def ktap_counts(text):
         else:
             passed += 1
     return passed, failed, skipped, names
+
+
+def ktap_running(text):
+    """SUITE.TEST of the test that has begun and not ended, or None: where a crash or a hang happened."""
+    begins = list(re.finditer(r"^  # begin (\S+)$", text, re.MULTILINE))
+    if not begins or re.search(r"^  (ok|not ok) \d+ ", text[begins[-1].end():], re.MULTILINE):
+        return None
+    return begins[-1].group(1)
+
+
+def in_test(text):
+    """The same, for the end of a sentence: " in SUITE.TEST", or nothing."""
+    name = ktap_running(text)
+    return f" in {name}" if name else ""
 
 
 def clean_log(path):

@@ -9,9 +9,13 @@ import glob
 import os
 import re
 import subprocess
+import sys
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+import suites
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-GROUPS = {"all", "quick", "none", "fail", "SUITE", "SUITE.TEST", "..."}
+GROUPS = suites.GROUPS | {"SUITE", "SUITE.TEST", "..."}
 # What stands for something in a command that shows a form.
 FORMS = {"NAME", "ID", "SEED", "SUITE", "SUITE.TEST", "...", "FILE", "TARGET"}
 RACES_BESIDES = {"pressure", "waiters", "fiber"}
@@ -29,19 +33,10 @@ def tree(pattern, _cache={}):
     return _cache[pattern]
 
 
-def suites(_cache={}):
-    """Of each suite: (its flags, its tests)."""
-    if not _cache:
-        for path in tree("**/*.c"):
-            for name, flags, cases in re.findall(r"^KTEST_SUITE\((\w+), ([^,]+),(.*?)\);", read(path), re.M | re.S):
-                _cache[name] = (flags, re.findall(r"KTEST\((\w+)\)", cases))
-    return _cache
-
-
 def numbers(build):
     """The number of each quick suite in the kernel's boot, by the order in its image."""
     done = subprocess.run(["nm", "-n", os.path.join(ROOT, build, "quarry.elf")], capture_output=True, text=True)
-    order = [n for n in re.findall(r" (\w+)_suite$", done.stdout, re.M) if "KTEST_QUICK" in suites().get(n, ("",))[0]]
+    order = [n for n in re.findall(r" (\w+)_suite$", done.stdout, re.M) if n in suites.with_flag("KTEST_QUICK")]
     return {name: i for i, name in enumerate(order, 1)}
 
 
@@ -72,14 +67,11 @@ def variants():
     return {os.path.basename(p)[:-4] for p in tree("tests/mutants/*.mut") + tree("tests/pressure/*.mut")}
 
 
-def tests():
-    return {name for _, cases in suites().values() for name in cases}
-
-
 def wrong_selftest(value):
     for name in value.split(","):
         suite, _, test = name.partition(".")
-        if name not in GROUPS and (suite not in suites() or test and test not in suites()[suite][1]):
+        known = suites.suites().get(suite)
+        if name not in GROUPS and (not known or test and test not in known.tests):
             yield f"no suite or test `{name}`"
 
 
@@ -140,7 +132,7 @@ def wrong_command(command):
 def wrong_sample(line, place):
     """One line of what something prints."""
     result = re.match(r"\s*(?:not )?ok (\d+|\.\.\.) (\w+)$", line)
-    if result and result.group(2) not in suites() and result.group(2) not in tests():
+    if result and result.group(2) not in suites.suites() and result.group(2) not in suites.tests():
         yield f"no suite or test `{result.group(2)}`"
     elif result and result.group(1) not in ("...", str(place.get(result.group(2), result.group(1)))):
         yield f"suite {result.group(2)} is number {place[result.group(2)]}, not {result.group(1)}"

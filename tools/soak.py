@@ -108,7 +108,7 @@ def plan(target, rounds, done, seed):
 def complaints(target, run, worth):
     """What is wrong with a run, judged by what it printed, besides what it says itself."""
     ended = run.status == qemu.PASS_STATUS if target == "virtio" else run.passed
-    wrong = [] if ended else [f"ended with {run.status}, last line {run.last!r}"]
+    wrong = [] if ended else [f"ended with {run.status}{qemu.in_test(run.text)}, last line {run.last!r}"]
     if target == "virtio":
         fell = [float(part) for part in re.findall(r"^# fell by ([-\d.]+)$", run.text, re.MULTILINE)]
         if len(fell) != worth or min(fell) < 0.95:

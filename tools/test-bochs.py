@@ -85,7 +85,7 @@ def judge(name, text, cpus, patterns):
     if failed:
         return "failed: " + " ".join(names)
     if not passed or not re.search("^quarry: PASS$", text, re.MULTILINE):
-        return "no pass"
+        return "no pass" + (qemu.in_test(text) and f": ended{qemu.in_test(text)}")
     for pattern in [rf"^machine: {cpus} CPUs online of {cpus}, 1 node, .* booted by multiboot2$", *patterns]:
         if not re.search(pattern, text, re.MULTILINE):
             return f"nothing matches /{pattern}/"

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import outer_make
+import suites
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MUTANTS = os.path.join(ROOT, "tests", "mutants")
@@ -311,17 +312,12 @@ def text_of(*path):
 
 def all_tests():
     """The names of all tests, and {script: {variant or "": expected outcome}} of all race scripts."""
-    tests, races = set(), {}
-    for folder in ("tests", "tests/host"):
-        for name in os.listdir(os.path.join(ROOT, folder)):
-            if name.endswith(".c"):
-                tests |= set(re.findall(r"\bKTEST\((\w+)\)", text_of(folder, name)))
-                tests |= set(re.findall(r"^\tX\((\w+),", text_of(folder, name), re.MULTILINE))  # lines of a table
+    races = {}
     for name in os.listdir(RACES):
         if name.endswith(".race"):
             races[name[:-5]] = {i: outcome.strip() for i, outcome in re.findall(
                 r"^expect(?: (\w+))?:(.*)$", text_of("tests/races", name), re.MULTILINE)}
-    return tests, races
+    return suites.tests(), races
 
 
 def misfits(v, tests, races):

@@ -3,7 +3,7 @@
  * hostile_sched.c: tasks that want the CPU for themselves, beside one that sleeps for 10 ms at a time.
  *
  * Times are the guest's: these cases run under icount, on one CPU, and by their number only (tests/qemu/test_hostile.py).
- * The limits are those that tests/test_fair.c has: beside one task, and beside many.
+ * The limits are those that tests/suites/kernel/test_fair.c has: beside one task, and beside many.
  */
 #include "hostile.h"
 

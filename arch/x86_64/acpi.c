@@ -4,7 +4,7 @@
  *
  * Owns:       acpi, filled once by acpi_init() on the boot CPU.
  * Locks:      none.
- * Tests:      tests/test_arch_cpu.c, tests/qemu/test_arch.py.
+ * Tests:      arch_cpu, tests/qemu/test_arch.py.
  *
  * acpi_table.c finds and reads the tables.
  */

@@ -7,7 +7,7 @@
  *             one that the I/O APIC delivers it to.
  * Invariants: an event is cleared before anybody is told of it: what comes after that raises the interrupt again.
  *             Only the events that somebody wants can raise it.
- * Tests:      tests/test_play_event.c, tests/test_arch_irq.c, tests/qemu/test_plug.py.
+ * Tests:      play_event, arch_irq, tests/qemu/test_plug.py.
  *
  * Registers: ACPI specification 6.4, 4.8.3 and 4.8.4: a block's first half is status, where writing a 1 clears,
  * its second half is enable.  The interrupt is level triggered.

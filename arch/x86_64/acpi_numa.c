@@ -4,7 +4,7 @@
  *
  * Owns:       nothing: fills the caller's struct acpi_info.
  * Locks:      none; needs no more of the kernel than memory access, and runs on a host as well.
- * Tests:      tests/test_acpi_numa.c, tests/qemu/test_arch.py.
+ * Tests:      acpi_numa, tests/qemu/test_arch.py.
  *
  * Proximity domains are any 32-bit numbers; nodes are numbered in the order in which the SRAT first
  * names them.  Offsets: ACPI specification 6.4, 5.2.16 SRAT, 5.2.17 SLIT.

@@ -5,7 +5,7 @@
  * Owns:       nothing: fills the caller's struct acpi_info.
  * Locks:      none; needs no more of the kernel than memory access, and runs on a host as well.
  * Invariants: only what is found whole, with the length that its layout has, is believed.
- * Tests:      tests/test_acpi.c, tests/qemu/test_plug.py.
+ * Tests:      acpi, tests/qemu/test_plug.py.
  *
  * There is no interpreter here.  QEMU's DSDT declares the two blocks as operation regions in I/O space, and the
  * number of DIMM slots as a name; like _S5_ they are found by their names.  Other firmware has no such names, and

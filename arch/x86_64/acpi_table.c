@@ -6,7 +6,7 @@
  * Locks:      none; needs no more of the kernel than memory access, and runs on a host as well.
  * Invariants: no byte outside a table's length is read; a length that is not in the first 4 GiB,
  *             which is all that is mapped this early, is refused.
- * Tests:      tests/test_acpi.c, tests/test_acpi_find.c, tests/qemu/test_arch.py.
+ * Tests:      acpi, acpi_find, tests/qemu/test_arch.py.
  *
  * Offsets are those of the ACPI specification 6.4: 5.2.5 RSDP, 5.2.8 XSDT, 5.2.9 FADT, 5.2.12 MADT,
  * 20.2 AML.  acpi_numa.c has SRAT and SLIT, acpi_region.c what the DSDT says of slots.

@@ -8,9 +8,8 @@
  * Invariants: nothing outside apic_read, apic_write, apic_id and apic_send knows whether the registers
  *             are memory and an id has 8 bits (xAPIC), or they are MSRs and it has 32 (x2APIC).  All
  *             CPUs are in the same mode.
- * Tests:      tests/test_play_apic.c, tests/test_arch_cpu.c, tests/test_arch_irq.c,
- *             tests/test_arch.c, tests/test_smp.c, tests/test_tick.c, tests/test_hotplug.c,
- *             tests/qemu/test_clock.py, tests/qemu/test_arch.py.
+ * Tests:      play_apic, arch_cpu, arch_irq, arch, smp, tick, hotplug, tests/qemu/test_clock.py,
+ *             tests/qemu/test_arch.py.
  *
  * Registers: SDM vol. 3A, table 10-1, for x2APIC 10.12; I/O APIC: Intel 82093AA data sheet, 3.
  */

@@ -7,7 +7,7 @@
  * struct cpu (cpu.h), which includes this file in the end and so cannot be included here; cpu.c
  * asserts that they agree.
  *
- * Tests:      tests/test_arch_irq.c, tests/test_arch_cpu.c, tests/test_arch_fault.c, tests/test_pcp.c.
+ * Tests:      arch_irq, arch_cpu, arch_fault, pcp.
  */
 #ifndef ARCH_X86_64_INLINE_H
 #define ARCH_X86_64_INLINE_H

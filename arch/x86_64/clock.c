@@ -5,8 +5,7 @@
  * Owns:       the frequencies of TSC and APIC timer, measured once on the boot CPU.
  * Locks:      none: written before the other CPUs start.
  * Invariants: arch_clock_ns() never goes back on one CPU, across clock_init() neither.
- * Tests:      tests/test_play_clock.c, tests/test_arch_clock.c, tests/test_arch_cpu.c,
- *             tests/test_tick.c, tests/qemu/test_clock.py.
+ * Tests:      play_clock, arch_clock, arch_cpu, tick, tests/qemu/test_clock.py.
  *
  * Both are measured against the ACPI power management timer, which runs at a known rate on every
  * machine and emulator, or without one against channel 2 of the old interval timer.  A round takes

@@ -7,8 +7,7 @@
  * Invariants: in the kernel GS base = this CPU's struct cpu, from cpu_load() on; in ring 3 it is 0.
  *             CR0 and CR4 are written whole: what the firmware left in them is not trusted.
  *             There is no LDT.
- * Tests:      tests/test_arch_cpu.c, tests/test_arch.c, tests/test_arch_full.c, tests/test_hotplug.c,
- *             tests/qemu/test_arch.py.
+ * Tests:      arch_cpu, arch, arch_full, hotplug, tests/qemu/test_arch.py.
  */
 #include <quarry/machine.h>
 #include <quarry/mce.h>

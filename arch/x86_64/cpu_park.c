@@ -5,8 +5,7 @@
  * Owns:       struct cpu.started's value 4, and quiet_until.
  * Locks:      none; one CPU is parked or woken at a time (cpu_hotplug exclusive).
  * Invariants: a parked CPU keeps its tables, stack and registers: it goes on where it halted.
- * Tests:      tests/test_play_cpus.c, tests/test_arch_cpu.c, tests/test_arch_map.c,
- *             tests/test_hotplug.c, tests/test_cpu_plug.c.
+ * Tests:      play_cpus, arch_cpu, arch_map, hotplug, cpu_plug.
  *
  * Parked is halted with interrupts off, where only an NMI ends the halt (SDM vol. 2A, HLT).  INIT and a
  * start-up interrupt would do for every CPU but the boot CPU, which starts in the firmware after an

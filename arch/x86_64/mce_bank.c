@@ -9,7 +9,7 @@
  * Invariants: MCIP is cleared last: another machine check before that is the end of the machine.  One after it finds
  *             the handler on its way out (trap_entry.S).
  *             Where something is fatal nothing has been cleared: the report shows the banks as they were.
- * Tests:      tests/test_mce_bank.c, tests/test_mce_cpu.c, tests/qemu/test_mce_parked.py, tests/qemu/test_mce.py.
+ * Tests:      mce_bank, mce_cpu, tests/qemu/test_mce_parked.py, tests/qemu/test_mce.py.
  */
 #include <quarry/errno.h>
 #include <quarry/mce.h>

@@ -9,7 +9,7 @@
  *             is said to be valid.
  *             A record is seen by the reader as a whole, or not at all; a place is written again only after it was
  *             read.
- * Tests:      tests/test_mce.c.
+ * Tests:      mce.
  *
  * Kinds of errors: SDM vol. 3B, 15.6.3; codes: 15.9.
  */

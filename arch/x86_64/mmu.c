@@ -6,7 +6,7 @@
  * Locks:      none.
  * Invariants: the kernel's half of every top table is that of the kernel's own, whose tables all
  *             exist since arch_paging_init and are never freed.
- * Tests:      tests/test_arch_page.c, tests/test_vm.c, tests/test_task.c.
+ * Tests:      arch_page, vm, task.
  */
 #include "x86.h"
 #include <quarry/port.h>

@@ -9,8 +9,7 @@
  *             Address 0 and the whole lower half are unmapped.
  *             All of the arrays' windows can be read: what has nothing behind it is mapped, read-only, to
  *             one page of zeros, by tables that all such addresses share.
- * Tests:      tests/test_arch_page.c, tests/test_arch_map.c, tests/test_arch_range.c, tests/test_arch_full.c,
- *             tests/test_memory_add.c, tests/qemu/test_arch.py.
+ * Tests:      arch_page, arch_map, arch_range, arch_full, memory_add, tests/qemu/test_arch.py.
  */
 #include <quarry/acpi.h>
 #include <quarry/bootinfo.h>

@@ -6,7 +6,7 @@
  * fail, never 0, which a triple fault gives too.  Elsewhere nothing listens at that port, and
  * ACPI's S5 state (specification 4.8.3.2) turns the machine off.
  *
- * Tests:      tests/test_play_event.c, tests/qemu/test_power.py.
+ * Tests:      play_event, tests/qemu/test_power.py.
  */
 #include <quarry/acpi.h>
 #include <quarry/cmdline.h>

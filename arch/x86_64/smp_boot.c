@@ -6,8 +6,7 @@
  * Locks:      none; cpu->started is the handshake: 0 not seen, 1 runs C code, 2 can be interrupted,
  *             3 given up: it parks itself if it comes after all, 4 parked (cpu_park.c).
  * Invariants: cpus[0] is the boot CPU.  nr_cpus does not change after arch_cpus_init().
- * Tests:      tests/test_play_cpus.c, tests/test_arch_cpu.c, tests/test_arch_irq.c,
- *             tests/test_hotplug.c, tests/test_cpu_plug.c, tests/qemu/test_arch.py,
+ * Tests:      play_cpus, arch_cpu, arch_irq, hotplug, cpu_plug, tests/qemu/test_arch.py,
  *             tests/qemu/test_plug.py.
  *
  * All CPUs are started by one broadcast (SDM vol. 3A, 8.4.4); each finds its stack by its APIC id.

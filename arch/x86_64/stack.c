@@ -8,7 +8,7 @@
  * Invariants: a slot is in one place: in use, on cached[] (mapped), on empty[] (not mapped) or
  *             beyond next_slot.
  *             A page goes back to the allocator only when no CPU has its old address in its TLB.
- * Tests:      tests/test_arch_page.c, tests/test_arch_map.c, tests/test_arch_full.c, tests/qemu/test_arch.py,
+ * Tests:      arch_page, arch_map, arch_full, tests/qemu/test_arch.py,
  *             tests/qemu/test_exception.py.
  */
 #include <quarry/machine.h>

@@ -6,7 +6,7 @@
  * an emulator for each eight bytes, and code that no compiler can turn into a call to itself.  Nor
  * can one the loop of strlen, with an empty asm in it.
  *
- * Tests:      tests/test_string.c.
+ * Tests:      string.
  */
 #include <quarry/port.h>
 #include <quarry/string.h>

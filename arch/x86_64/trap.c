@@ -7,8 +7,8 @@
  * Invariants: irq_depth is above 0 exactly while a handler of this CPU runs; what serves a fault of
  *             ring 3, or of a copy from or to its memory, is no handler: it may sleep.
  *             An interrupt is acknowledged before its handler may switch threads.
- * Tests:      tests/test_arch_fault.c, tests/test_arch_cpu.c, tests/test_arch_irq.c, tests/test_arch.c,
- *             tests/test_mce_cpu.c, tests/qemu/test_exception.py, tests/qemu/test_panic.py.
+ * Tests:      arch_fault, arch_cpu, arch_irq, arch, mce_cpu, tests/qemu/test_exception.py,
+ *             tests/qemu/test_panic.py.
  */
 #include <quarry/machine.h>
 #include <quarry/mce.h>

@@ -7,8 +7,8 @@
  * Invariants: nobody returns to ring 3 with an RIP at or above USER_END.
  *             User memory is touched by user_copy alone, between stac and clac.
  *             The kernel uses no FPU register: they are the running thread's, or nobody's.
- * Tests:      tests/test_arch_fault.c, tests/test_arch_cpu.c, tests/test_arch.c, tests/test_mce_bank.c,
- *             tests/test_task.c, tests/test_task_cpu.c, tests/qemu/test_arch.py, tests/qemu/test_exception.py.
+ * Tests:      arch_fault, arch_cpu, arch, mce_bank, task, task_cpu, tests/qemu/test_arch.py,
+ *             tests/qemu/test_exception.py.
  */
 #include <quarry/console.h>
 #include <quarry/errno.h>

@@ -17,7 +17,7 @@
  *   (sched_init_cpu(true))
  *   smp_start_aps      every other CPU runs kernel_ap_entry
  *
- * Tests:      tests/test_arch_cpu.c, tests/test_arch_page.c, tests/qemu/test_arch.py.
+ * Tests:      arch_cpu, arch_page, tests/qemu/test_arch.py.
  */
 #ifndef ARCH_X86_64_X86_H
 #define ARCH_X86_64_X86_H

@@ -6,7 +6,7 @@
  * Nothing is decided here.  A hosted test that plays the machine has another file of this name
  * (arch/host).
  *
- * Tests:      tests/test_arch_cpu.c, tests/test_arch_page.c, tests/qemu/test_arch.py.
+ * Tests:      arch_cpu, arch_page, tests/qemu/test_arch.py.
  */
 #ifndef ARCH_X86_64_INSTR_H
 #define ARCH_X86_64_INSTR_H

@@ -2,9 +2,16 @@
 /*
  * ktest.h: tests that run unchanged at boot and in the hosted program; output is KTAP version 1.
  *
- * A suite is a file tests/test_<subject>.c ending in KTEST_SUITE(subject, flags, KTEST(f), ...).  Each
+ * A suite is a file tests/suites/<room>/test_<subject>.c ending in KTEST_SUITE(subject, flags, KTEST(f), ...).  Each
  * test gets a struct ktest, builds what it needs with ktest_memory(), and expects things.  After it
  * returns, check_memory() is run on the memory it built, after the suite on the kernel's own.
+ *
+ * Each test has one tag, which says what a change must keep for the test to pass:
+ *
+ *   contract  what docs/ and include/ promise; another implementation passes it too
+ *   cost      how often something is done: drain rounds, IPIs, locks, wake-ups, tries; the project's
+ *             own promise about performance
+ *   inside    how it is done: fields, lists, the order of steps, what others do between two steps
  */
 #ifndef QUARRY_KTEST_H
 #define QUARRY_KTEST_H
@@ -19,19 +26,33 @@ struct ktest {
 	struct memory *mem;    /* what ktest_memory built, NULL if nothing */
 };
 
+enum ktest_tag {
+	KTEST_TAG_OF_SUITE,
+	KTEST_TAG_CONTRACT,
+	KTEST_TAG_COST,
+	KTEST_TAG_INSIDE,
+	NR_KTEST_TAGS
+};
+
 struct ktest_case {
 	const char *name;
 	void (*fn)(struct ktest *t);
+	enum ktest_tag tag;
 };
-#define KTEST_QUICK 1u /* part of selftest=quick */
-#define KTEST_EXTRA 2u /* only when named */
+#define KTEST_QUICK         1u /* part of selftest=quick */
+#define KTEST_EXTRA         2u /* only when named */
+#define KTEST_MOSTLY_COST   4u /* what KTEST means in this suite; without one of the two: contract */
+#define KTEST_MOSTLY_INSIDE 8u
 struct ktest_suite {
 	const char *name;
 	const struct ktest_case *cases;
 	unsigned nr_cases;
 	unsigned flags;
 };
-#define KTEST(f) {#f, f}
+#define KTEST(f)          {#f, f, KTEST_TAG_OF_SUITE}
+#define KTEST_CONTRACT(f) {#f, f, KTEST_TAG_CONTRACT}
+#define KTEST_COST(f)     {#f, f, KTEST_TAG_COST}
+#define KTEST_INSIDE(f)   {#f, f, KTEST_TAG_INSIDE}
 #define KTEST_SUITE(suite, fl, ...)                                                                \
 	static const struct ktest_case suite##_cases[] = {__VA_ARGS__};                            \
 	static const struct ktest_suite suite##_suite                                              \
@@ -42,6 +63,8 @@ struct ktest_suite {
 void ktest_fail(struct ktest *t, const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void ktest_skip(struct ktest *t, const char *why);
+/* Are there so many CPUs for tests?  If not, the test counts as skipped. */
+bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 
 #define EXPECT(t, cond)                                                                            \
 	do {                                                                                       \
@@ -65,11 +88,14 @@ void ktest_skip(struct ktest *t, const char *why);
 	} while (0)
 
 /*
- * Run the tests that @which names: "quick", "all", "none", "fail" (quick and one that fails), or a
- * comma-separated list of SUITE and SUITE.TEST.  Prints KTAP through printk.  Returns the number of tests
- * that failed, or -EINVAL for an unknown name (reported with the list of the suites).
+ * Run the tests that @which names: "quick", "all", "none"; "contract", "cost", "inside": those of "all"
+ * with that tag; or a comma-separated list of SUITE and SUITE.TEST.  Prints KTAP through printk.  Returns
+ * the number of tests that failed, or -EINVAL for an unknown name (reported with the list of the suites).
  */
 int ktest_run(const char *which, u64 seed);
+
+/* Print the tests that ktest_run would run, SUITE.TEST and the tag, one a line.  0, or -EINVAL as there. */
+int ktest_list(const char *which);
 
 /*
  * Build a private memory in the test's arena, one node, with caches for min(nr_cpus, 8) CPUs: the first @dma32

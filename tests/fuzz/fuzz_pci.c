@@ -4,7 +4,7 @@
  * that can be written, then the space; or, for a space that is not the same at each read, what each read returns.
  */
 #include "fuzz_boot.h"
-#include "tests/pretend_pci.h"
+#include "tests/lib/pretend_pci.h"
 
 #define MAX_READS 10000u
 

@@ -3,8 +3,9 @@
  * host_main.c: the hosted test program: a machine (host_start.c), then the suites.
  *
  *   check [--cpus=N] [--seed=N] [SUITES]
+ *   check --list[=SUITES]     SUITE.TEST and its tag, one a line, instead
  *
- * SUITES is what selftest= takes at boot: "all" (the default), "quick", or SUITE and SUITE.TEST with commas.
+ * SUITES is what selftest= takes at boot: "all" (the default), "quick", a tag, or SUITE and SUITE.TEST with commas.
  *
  * Owns:       nothing.
  * Locks:      none.
@@ -36,9 +37,16 @@ int main(int argc, char **argv)
 {
 	u64 seed = DEFAULT_SEED, cpus = DEFAULT_CPUS;
 	const char *which = "all";
+	bool list = false;
 	int i, failed;
 
 	for (i = 1; i < argc; i++) {
+		if (!strncmp(argv[i], "--list", 6)) {
+			list = true;
+			if (argv[i][6] == '=')
+				which = argv[i] + 7;
+			continue;
+		}
 		if (!strncmp(argv[i], "--cpus=", 7))
 			cpus = number(argv[i] + 7);
 		else if (!strncmp(argv[i], "--seed=", 7))
@@ -51,7 +59,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	host_start((unsigned)cpus);
-	failed = ktest_run(which, seed);
+	failed = list ? ktest_list(which) : ktest_run(which, seed);
 	memory_stop(&kernel_memory);
 	return failed ? 1 : 0;
 }

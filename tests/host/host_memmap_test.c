@@ -165,5 +165,5 @@ static void offline_of_free_memory_touches_only_heads(struct ktest *t)
 
 #endif
 
-KTEST_SUITE(memmap, KTEST_QUICK, KTEST(the_watch_sees_every_access),
+KTEST_SUITE(memmap, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST_INSIDE(the_watch_sees_every_access),
     KTEST(offline_of_free_memory_touches_only_heads));

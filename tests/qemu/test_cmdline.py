@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Command lines that are wrong are reported by name, and the boot goes on."""
+import re
+
 import pytest
+import suites
 
 
 def test_unknown_option(passes):
@@ -86,8 +89,16 @@ def test_unknown_suite(boot):
 def test_one_test(passes):
     """SUITE.TEST: that one, and none beside it; numbers and plan are those of what is run."""
     run = passes("selftest=buddy.pageblocks_do_not_merge,zone.isolated_pages_do_not_count")
-    assert run.has(r"^  1\.\.1\n  ok 1 pageblocks_do_not_merge\nok 1 buddy$"), run.story()
+    assert run.has(r"^  1\.\.1\n  # begin buddy.pageblocks_do_not_merge\n  ok 1 pageblocks_do_not_merge\nok 1 buddy$"), run.story()
     assert run.has(r"^# selftest: 2 suites, 2 tests, 0 failed"), run.story()
+
+
+def test_tests_of_one_tag(passes):
+    """Those that the sources say are about cost, and no others, but for what runs hosted only."""
+    run = passes("selftest=cost", timeout=300)
+    begun = set(re.findall(r"^  # begin (\S+)$", run.text, re.MULTILINE))
+    tagged = {f"{name}.{test}" for name, suite in suites.suites().items() for test, tag in suite.tests.items() if tag == "cost"}
+    assert len(begun) > 40 and begun <= tagged, (begun - tagged, run.story())
 
 
 @pytest.mark.parametrize("name", ["buddy.nosuchtest", "buddy.", "buddy.pageblocks_do_not", "nosuch.pageblocks_do_not_merge"])

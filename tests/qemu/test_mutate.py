@@ -172,6 +172,9 @@ def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
         ("PANIC: x\n", -6, "PANIC: x"),
         ("", -24, "hangs"),
         ("", 3, "ended with 3"),
+        ("  # begin s.a\n  ok 1 a\n  # begin s.b\n", -24, "hangs in s.b"),
+        ("  # begin s.a\nPANIC: x\n", -6, "PANIC: x in s.a"),
+        ("  # begin s.a\n  ok 1 a\nok 1 s\n", 3, "ended with 3"),
     ],
 )
 def test_a_run_is_judged_by_what_it_says_and_how_it_ends(text, status, how):

@@ -11,7 +11,7 @@
 #include "ops.h"
 #include "mm/mm_priv.h"
 #include "mm/vm.h"
-#include "tests/soft_mmu.h"
+#include "tests/lib/soft_mmu.h"
 #include <quarry/account.h>
 #include <quarry/console.h>
 

@@ -18,7 +18,7 @@
 #include "waiters.h"
 #include "mm/mm_priv.h"
 #include "mm/vm.h"
-#include "tests/soft_mmu.h"
+#include "tests/lib/soft_mmu.h"
 #include <quarry/ktest.h>
 #include <quarry/string.h>
 

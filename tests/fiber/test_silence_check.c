@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_silence_check.c: check_memory while a CPU does not come to the stop: the others are held for a second at a
+ * time, and it begins anew, until all have come.
+ */
+#include "tests/fiber/silence_help.h"
+#include "mm/mm_priv.h"
+#include <quarry/cpu.h>
+#include <quarry/errno.h>
+#include <quarry/smp.h>
+
+static struct {
+	struct zone *zone;
+	u32 is;  /* a */
+	u64 woke; /* when CPU 3 ran again */
+} late;
+
+/* Deaf for four seconds; then it hears once, and is deaf again, in the middle of a change. */
+static void come_late(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+	u64 began = arch_clock_ns();
+
+	store_release(&late.is, 1u);
+	while (arch_clock_ns() - began < 4 * S)
+		cpu_relax();
+	arch_irq_restore(flags);
+	flags = arch_irq_save();
+	late.zone->nr_free++;
+	began = arch_clock_ns();
+	while (arch_clock_ns() - began < S / 2)
+		cpu_relax();
+	late.zone->nr_free--;
+	arch_irq_restore(flags);
+}
+
+static void sleep_a_while(void *arg)
+{
+	thread_sleep(S / 2);
+	late.woke = arch_clock_ns();
+}
+
+static void it_is_tried_again_until_all_have_come(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct mm_violation v;
+	u64 began;
+
+	REQUIRE(t, mem);
+	late.zone = &mem->zones[ZONE_NORMAL];
+	late.is = 0;
+	ktest_start(2, come_late, NULL);
+	while (!load_acquire(&late.is))
+		thread_yield();
+	began = arch_clock_ns();
+	ktest_start(3, sleep_a_while, NULL);
+	EXPECT_EQ(t, check_memory(mem, &v), 0);
+	EXPECT_TOOK(t, arch_clock_ns() - began, 4 * S + S / 2);
+	ktest_join(3);
+	/* Held at first, for a second, and then it had its turn. */
+	EXPECT(t, late.woke - began >= S && late.woke - began < 3 * S);
+	ktest_join(2);
+	/* All are there: at once; and what is wrong is found. */
+	began = arch_clock_ns();
+	mem->zones[ZONE_NORMAL].nr_free++;
+	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
+	mem->zones[ZONE_NORMAL].nr_free--;
+	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
+}
+
+/* Nobody has to be asked: it looks all the same. */
+static void one_cpu_alone_may_check(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct mm_violation v;
+	unsigned cpu;
+
+	REQUIRE(t, mem);
+	for (cpu = 1; cpu < 4; cpu++)
+		EXPECT_EQ(t, cpu_down(cpu), 0);
+	EXPECT_EQ(t, nr_cpus_online(), 1);
+	EXPECT_EQ(t, check_memory(mem, &v), 0);
+	mem->zones[ZONE_NORMAL].nr_free++;
+	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
+	mem->zones[ZONE_NORMAL].nr_free--;
+	for (cpu = 1; cpu < 4; cpu++)
+		EXPECT_EQ(t, cpu_up(cpu), 0);
+}
+
+KTEST_SUITE(silence_check, 0, KTEST(it_is_tried_again_until_all_have_come), KTEST(one_cpu_alone_may_check));

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_silence_device.c: a device takes what it is told and answers nothing, for a while or for
+ * ever: what becomes of an offline, a cpu_down and an allocation.  Time is the machine's
+ * (arch/fiber/fiber_whole.c).
+ */
+#include "tests/lib/balloon_help.h"
+#include "tests/fiber/silence_help.h"
+
+#define PATIENCE (1 * S)
+#define GIVEN_UP (VIRTIO_PATIENCES * PATIENCE)
+
+static bool begin_patient(struct ktest *t)
+{
+	bool begun = balloon_begin(t);
+
+	pretend_dev.dev.patience_ns = PATIENCE;
+	return begun;
+}
+
+/* ---- the balloon's thread ---- */
+
+static struct thread *follower;
+static int followed; /* what it ended with, or is up to */
+static u32 stop;     /* a */
+
+static bool has_work(void *arg)
+{
+	return balloon_has_work(arg) || load_acquire(&stop);
+}
+
+/*
+ * As the kernel's: it alone waits for a device that is late, and takes all back from one that is
+ * broken.
+ */
+static void follow(void *arg)
+{
+	struct virtio_balloon *b = arg;
+
+	do {
+		followed = balloon_follow(b);
+		if (followed != -EIO)
+			wait_until(&b->dev->wq, has_work, b, WAIT_FOREVER);
+	} while (followed != -EIO && !load_acquire(&stop));
+	if (followed == -EIO) {
+		balloon_give_up(b);
+		balloon_take_all(b);
+	}
+}
+
+static void follow_begin(struct ktest *t, int cpu)
+{
+	stop = 0;
+	followed = 1;
+	follower = thread_start("balloon", cpu, follow, &balloon);
+	REQUIRE(t, follower);
+}
+
+static void follow_end(void)
+{
+	store_release(&stop, 1u);
+	wake_up(&pretend_dev.dev.wq);
+	thread_join(follower);
+}
+
+/* ---- an offline ---- */
+
+static void offline_of_lent_pages_ends_at_its_deadline(struct ktest *t)
+{
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = S};
+	struct offline_result res;
+	unsigned queue;
+	pfn_t block;
+	u64 began;
+
+	REQUIRE(t, begin_patient(t));
+	for (queue = INFLATE; queue <= DEFLATE; queue++) {
+		balloon_ask_for((u32)PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		block = block_with_lent(t);
+		balloon_late = 1u << queue;
+		began = arch_clock_ns();
+		EXPECT_EQ(
+		    t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, &res), -ETIMEDOUT);
+		EXPECT_TOOK(t, arch_clock_ns() - began, S);
+		EXPECT_EQ(t, res.fail.why, WHY_DEADLINE);
+		EXPECT_EQ(t, block_of(res.fail.pfn), block);
+		expect_sound(t, balloon.mem);
+		/* It answers after all: what it was told holds, and no more. */
+		balloon_late = 0;
+		EXPECT(t, pretend_dev.kept[queue]);
+		pretend_answer(&pretend_dev, queue, 0);
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		expect_lent(t, PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL, NULL), 0);
+		EXPECT_EQ(t, online_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL), 0);
+		balloon_ask_for(0);
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	}
+	balloon_end(t);
+}
+
+static void offline_of_lent_pages_succeeds_once_the_device_is_given_up(struct ktest *t)
+{
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES};
+	unsigned resets;
+	pfn_t block;
+	u64 began;
+
+	REQUIRE(t, begin_patient(t));
+	balloon_ask_for((u32)PAGEBLOCK_PAGES);
+	follow_begin(t, -1);
+	thread_sleep(100 * MS);
+	EXPECT_EQ(t, followed, 0);
+	block = block_with_lent(t);
+	resets = pretend_dev.resets;
+	balloon_late = 1u << INFLATE | 1u << DEFLATE;
+	began = arch_clock_ns();
+	EXPECT_EQ(t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, NULL), 0);
+	EXPECT_TOOK(t, arch_clock_ns() - began, GIVEN_UP);
+	follow_end();
+	EXPECT_EQ(t, followed, -EIO);
+	EXPECT(t, pretend_dev.resets > resets);
+	EXPECT_EQ(t, balloon.nr, 0);
+	EXPECT_EQ(t, online_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL), 0);
+	/* An interrupt of a device that has been reset. */
+	virtio_interrupt(&pretend_dev.dev, 1);
+	EXPECT_EQ(t, balloon_follow(&balloon), -EIO);
+	balloon_end(t);
+}
+
+/* ---- cpu_down ---- */
+
+/* A thread bound to the CPU waits for the device: it waits on elsewhere, as long as before. */
+static void cpu_down_beside_a_silent_device_succeeds_at_once(struct ktest *t)
+{
+	u64 began, down;
+
+	REQUIRE(t, begin_patient(t));
+	balloon_late = 1u << INFLATE;
+	balloon_ask_for(5);
+	follow_begin(t, 2);
+	thread_sleep(100 * MS);
+	EXPECT(t, pretend_dev.kept[INFLATE]);
+	began = arch_clock_ns();
+	EXPECT_EQ(t, cpu_down(2), 0);
+	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
+	expect_sound(t, balloon.mem);
+	/* The answer finds it where it is now. */
+	balloon_late = 0;
+	pretend_answer(&pretend_dev, INFLATE, 0);
+	thread_sleep(100 * MS);
+	EXPECT_EQ(t, followed, 0);
+	expect_lent(t, 5);
+	EXPECT_EQ(t, cpu_up(2), 0);
+	thread_sleep(100 * MS);
+	/* No answer at all. */
+	balloon_late = 1u << INFLATE;
+	began = arch_clock_ns();
+	balloon_ask_for(9);
+	thread_sleep(100 * MS);
+	down = arch_clock_ns();
+	EXPECT_EQ(t, cpu_down(2), 0);
+	EXPECT_TOOK(t, arch_clock_ns() - down, 0);
+	thread_join(follower);
+	EXPECT_TOOK(t, arch_clock_ns() - began, GIVEN_UP);
+	EXPECT_EQ(t, followed, -EIO);
+	EXPECT_EQ(t, cpu_up(2), 0);
+	balloon_end(t);
+}
+
+/* ---- an allocation ---- */
+
+static int reported; /* what balloon_report said; 1: nothing yet */
+
+static void report(void *arg)
+{
+	reported = balloon_report(arg);
+}
+
+/* All free pageblocks are in the device's hands. */
+static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
+{
+	static struct hoard hoard;
+	struct page *page;
+	unsigned answers;
+	u64 began;
+
+	for (answers = 0; answers < 2; answers++) {
+		if (answers) {
+			balloon_end(t);
+			pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
+			memset(balloon_lent, 0, sizeof(balloon_lent));
+			REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
+			pretend_dev.dev.patience_ns = PATIENCE;
+		} else {
+			REQUIRE(t, begin_patient(t));
+		}
+		nr_reports = 1; /* the device takes nothing itself */
+		balloon_late = 1u << REPORT;
+		reported = 1;
+		began = arch_clock_ns();
+		ktest_start(1, report, &balloon);
+		thread_sleep(100 * MS);
+		EXPECT(t, pretend_dev.kept[REPORT]);
+		hoard = (struct hoard){.mem = balloon.mem, .gfp = GFP_MOVABLE};
+		hoard_take(&hoard);
+		EXPECT(t, hoard.nr < ARRAY_SIZE(hoard.page));
+		page = mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0);
+		EXPECT(t, !page);
+		EXPECT(t, arch_clock_ns() - began < S);
+		EXPECT_EQ(t, reported, 1);
+		balloon_late = 0;
+		if (answers)
+			pretend_answer(&pretend_dev, REPORT, 0);
+		ktest_join(1);
+		EXPECT_EQ(t, reported, answers ? 0 : -EIO);
+		EXPECT(t, answers || arch_clock_ns() - began >= GIVEN_UP);
+		EXPECT(t, arch_clock_ns() - began < GIVEN_UP + S);
+		/* What it had is there again, and what it might still write to was reset first. */
+		page = mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0);
+		EXPECT(t, page);
+		if (page)
+			EXPECT_EQ(t, mem_free_pages(balloon.mem, page, 0), 0);
+		hoard_give(&hoard);
+	}
+	balloon_end(t);
+}
+
+KTEST_SUITE(silence_device, 0, KTEST(offline_of_lent_pages_ends_at_its_deadline),
+    KTEST(offline_of_lent_pages_succeeds_once_the_device_is_given_up),
+    KTEST(cpu_down_beside_a_silent_device_succeeds_at_once),
+    KTEST(an_allocation_beside_a_silent_device_ends_in_time));

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_silence_smp.c: cross-calls, spin locks and the states of CPUs: what is counted, what is said, what panics, and
+ * after how long.
+ */
+#include "fiber_threads.h"
+#include "kernel/hotplug_state.h"
+#include "tests/fiber/silence_help.h"
+#include <quarry/console.h>
+#include <quarry/cpu.h>
+#include <quarry/errno.h>
+#include <quarry/lock.h>
+#include <quarry/sched.h>
+#include <quarry/smp.h>
+#include <quarry/string.h>
+
+#define CPUS 4u
+
+/* ---- what is printed ---- */
+
+static char said[2048];
+
+static void keep(const char *text)
+{
+	size_t have = strlen(said);
+
+	ksnprintf(said + have, sizeof(said) - have, "%s", text);
+}
+
+static void listen(void)
+{
+	said[0] = '\0';
+	threads_on_print = keep;
+}
+
+static void expect_said(struct ktest *t, const char *want)
+{
+	threads_on_print = NULL;
+	if (strcmp(said, want) != 0)
+		ktest_fail(t, __FILE__, __LINE__, "expected \"%s\", got \"%s\"", want, said);
+}
+
+/* ---- cross-calls ---- */
+
+static void count_run(void *arg)
+{
+	atomic_add((u32 *)arg, 1u);
+}
+
+/* Each mask of CPUs, and a bit of none: how many are asked, run it, and are counted. */
+static void each_mask_asks_its_cpus_and_counts_them(struct ktest *t)
+{
+	const unsigned self = arch_cpu_id();
+	cpumask_t mask;
+
+	for (mask = 0; mask < 1UL << (CPUS + 1); mask++) {
+		const struct smp_stats had = smp_stats;
+		unsigned known = (unsigned)mask % (1u << CPUS), others = known & ~(1u << self);
+		u32 runs = 0;
+
+		EXPECT_EQ(t, smp_call_mask(&mask, count_run, &runs), count_bits(others));
+		EXPECT_EQ(t, runs, count_bits(known));
+		EXPECT_EQ(t, smp_stats.calls, had.calls + 1);
+		EXPECT_EQ(t, smp_stats.ipis, had.ipis + count_bits(others));
+		EXPECT_EQ(t, smp_stats.bad_cpu, had.bad_cpu + (mask >> CPUS));
+		EXPECT_EQ(t, smp_stats.offline_cpu, had.offline_cpu);
+		EXPECT_EQ(t, smp_stats.spurious_calls, had.spurious_calls);
+		EXPECT_EQ(t, smp_stats.silent, had.silent);
+	}
+}
+
+static void cpus_that_are_down_are_counted_where_they_are_named(struct ktest *t)
+{
+	const cpumask_t all = (1UL << CPUS) - 1, two = 1UL << 2 | 1UL << 3;
+	struct smp_stats had;
+	u32 runs = 0;
+
+	EXPECT_EQ(t, nr_cpus_online(), CPUS);
+	EXPECT_EQ(t, cpu_down(3), 0);
+	EXPECT_EQ(t, nr_cpus_online(), CPUS - 1);
+	had = smp_stats;
+	EXPECT_EQ(t, smp_call_mask(NULL, count_run, &runs), CPUS - 2);
+	EXPECT_EQ(t, smp_stats.offline_cpu, had.offline_cpu);
+	EXPECT_EQ(t, smp_call_mask(&all, count_run, &runs), CPUS - 2);
+	EXPECT_EQ(t, smp_stats.offline_cpu, had.offline_cpu + 1);
+	EXPECT_EQ(t, smp_call_mask(&two, count_run, &runs), 1);
+	EXPECT_EQ(t, smp_stats.offline_cpu, had.offline_cpu + 2);
+	EXPECT_EQ(t, runs, 2 * (CPUS - 1) + 1);
+	EXPECT_EQ(t, smp_stats.bad_cpu, had.bad_cpu);
+	EXPECT_EQ(t, cpu_up(3), 0);
+	EXPECT_EQ(t, smp_stats.spurious_calls, had.spurious_calls);
+}
+
+/* ---- a CPU that does not answer ---- */
+
+static struct {
+	u32 runs, release; /* a */
+	bool stay;         /* CPU 2 does not come back from the call */
+} called;
+
+static void run_there(void *arg)
+{
+	atomic_add(&called.runs, 1u);
+	while (called.stay && arch_cpu_id() == 2 && !load_acquire(&called.release))
+		cpu_relax();
+}
+
+static void call_two(void *arg)
+{
+	const cpumask_t mask = 1UL << 1 | 1UL << 2;
+
+	EXPECT_EQ((struct ktest *)arg, smp_call_mask(&mask, run_there, NULL), 2);
+}
+
+static void expect_calling(struct ktest *t, unsigned callers, unsigned unanswered)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < CPUS; cpu++) {
+		EXPECT_EQ(t, smp_calling(cpu), callers >> cpu & 1);
+		EXPECT_EQ(t, smp_unanswered(3, cpu), unanswered >> cpu & 1);
+	}
+}
+
+/* CPU 3 calls CPU 1, which answers, and CPU 2, which does not: deaf, or it stays in what it is to run. */
+static void a_silent_cpu_is_reported_once_and_waited_for(struct ktest *t)
+{
+	static const char begins[] = "smp: CPU 2 has not answered call ";
+	static const char *const ends[] = {" of CPU 3, inbox bit still set\n", " of CPU 3, inbox bit taken\n"};
+	unsigned way;
+
+	for (way = 0; way < 2; way++) {
+		u64 had = smp_stats.silent, began;
+		struct deaf deaf;
+
+		called.runs = called.release = 0;
+		called.stay = way;
+		if (!way)
+			deaf_begin(&deaf, 2, WAIT_FOREVER);
+		expect_calling(t, 0, 0);
+		listen();
+		began = arch_clock_ns();
+		ktest_start(3, call_two, t);
+		thread_sleep(30 * MS);
+		expect_calling(t, 1 << 3, 1 << 2);
+		EXPECT_EQ(t, called.runs, 1 + way);
+		while (smp_stats.silent == had && arch_clock_ns() - began < 60 * S)
+			thread_sleep(20 * MS);
+		EXPECT_TOOK_CALL(t, arch_clock_ns() - began, smp_timeout_ns);
+		thread_sleep(22 * S);
+		EXPECT_EQ(t, smp_stats.silent, had + 1);
+		store_release(&called.release, 1u);
+		if (!way)
+			deaf_end(&deaf);
+		ktest_join(3);
+		threads_on_print = NULL;
+		EXPECT(t, !strncmp(said, begins, sizeof(begins) - 1));
+		EXPECT(t, strlen(said) > strlen(ends[way]) && !strcmp(said + strlen(said) - strlen(ends[way]), ends[way]));
+		EXPECT_EQ(t, called.runs, 2);
+		expect_calling(t, 0, 0);
+	}
+}
+
+static void call_itself(void *arg)
+{
+	const cpumask_t self = 1UL << arch_cpu_id();
+
+	smp_call_mask(&self, deaf_main, arg);
+}
+
+/* Two that have stopped in their own calls: one time limit for both, one report each, counted once. */
+static void senders_are_waited_for_together(struct ktest *t)
+{
+	struct deaf deaf[2] = {{.cpu = 2, .ns = WAIT_FOREVER}, {.cpu = 3, .ns = WAIT_FOREVER}};
+	u64 had = smp_stats.silent, began = arch_clock_ns();
+	unsigned i, lines = 0;
+	const char *s;
+
+	EXPECT(t, smp_wait_senders());
+	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
+	for (i = 0; i < 2; i++) {
+		ktest_start(deaf[i].cpu, call_itself, &deaf[i]);
+		while (!load_acquire(&deaf[i].is))
+			thread_yield();
+	}
+	expect_calling(t, 1 << 2 | 1 << 3, 0);
+	began = arch_clock_ns();
+	listen();
+	EXPECT(t, !smp_wait_senders());
+	threads_on_print = NULL;
+	EXPECT_TOOK(t, arch_clock_ns() - began, smp_timeout_ns);
+	EXPECT_EQ(t, smp_stats.silent, had + 1);
+	for (s = said; *s; s++)
+		lines += *s == '\n';
+	EXPECT_EQ(t, lines, 2);
+	EXPECT(t, !strncmp(said, "smp: CPU 2 has not ended its call ", 34));
+	deaf_end(&deaf[0]);
+	deaf_end(&deaf[1]);
+	EXPECT(t, smp_wait_senders());
+	EXPECT_EQ(t, smp_stats.silent, had + 1);
+}
+
+static void refused_calls_are_counted_and_said(struct ktest *t)
+{
+	u64 had = smp_stats.bad_context, calls = smp_stats.calls;
+	struct spinlock lock = SPINLOCK("test", RANK_NONE);
+	irqflags_t flags;
+	u32 runs = 0;
+
+	had = smp_stats.bad_context;
+	smp_stats.bad_context = 0; /* the first few are said */
+	listen();
+	flags = arch_irq_save();
+	EXPECT_EQ(t, smp_call_mask(NULL, count_run, &runs), -EDEADLK);
+	arch_irq_restore(flags);
+	spin_lock(&lock);
+	EXPECT_EQ(t, smp_call_mask(NULL, count_run, &runs), -EDEADLK);
+	spin_unlock(&lock);
+	expect_said(t, "smp: a cross-call was refused: irqs off, 0 locks held\n"
+		       "smp: a cross-call was refused: irqs on, 1 locks held\n");
+	EXPECT_EQ(t, smp_stats.bad_context, 2);
+	smp_stats.bad_context += had;
+	EXPECT_EQ(t, smp_stats.calls, calls);
+	EXPECT_EQ(t, runs, 0);
+}
+
+/* ---- spin locks ---- */
+
+#define MOST 8u /* that a CPU may hold */
+
+static struct spinlock locks[MOST + 1];
+
+static void name_locks(void)
+{
+	unsigned i;
+
+	for (i = 0; i <= MOST; i++)
+		locks[i] = SPINLOCK(i % 2 ? "odd" : "even", RANK_NONE);
+}
+
+static void take_twice(void *arg)
+{
+	spin_lock(&locks[0]);
+	spin_lock(&locks[1]);
+	spin_lock(&locks[0]);
+}
+
+static void take_too_many(void *arg)
+{
+	unsigned i;
+
+	for (i = 0; i <= MOST; i++)
+		if (arg && i == MOST)
+			(void)!spin_trylock(&locks[i]);
+		else
+			spin_lock(&locks[i]);
+}
+
+static void release_without(void *arg)
+{
+	spin_lock(&locks[1]);
+	spin_unlock(&locks[0]);
+}
+
+static void release_with_none(void *arg)
+{
+	spin_unlock(&locks[1]);
+}
+
+static struct spinlock inner = SPINLOCK("inner", RANK_ZONE), outer = SPINLOCK("outer", RANK_OBJECT);
+
+static void take_in_wrong_order(void *arg)
+{
+	spin_lock(&inner);
+	spin_lock(&locks[0]);
+	spin_lock(&outer);
+}
+
+static void wrong_use_of_locks_panics_and_says_which(struct ktest *t)
+{
+	u64 ns;
+
+	name_locks();
+	EXPECT(t, whole_panics(take_twice, NULL, "lock even taken twice by CPU 0", &ns));
+	EXPECT(t, whole_panics(take_too_many, NULL, "lock even: CPU 0 holds 8 already", &ns));
+	EXPECT(t, whole_panics(take_too_many, t, "lock even: CPU 0 holds 8 already", &ns));
+	EXPECT(t, whole_panics(release_without, NULL,
+			"released, not being held, by CPU 0; its holder: CPU -1 (-1: none); innermost here: odd", &ns));
+	EXPECT(t, whole_panics(release_with_none, NULL,
+			"released, not being held, by CPU 0; its holder: CPU -1 (-1: none); innermost here: none", &ns));
+	EXPECT(t, whole_panics(take_in_wrong_order, NULL, "taken out of order by CPU 0", &ns));
+	EXPECT(t, whole_panics(take_in_wrong_order, NULL, "innermost here: inner", &ns));
+}
+
+/* As many as there may be, released from either end and the middle: the others stay held, and known. */
+static void locks_are_released_in_any_order(struct ktest *t)
+{
+	static const unsigned order[][MOST] = {
+	    {0, 1, 2, 3, 4, 5, 6, 7}, {7, 6, 5, 4, 3, 2, 1, 0}, {3, 7, 0, 4, 1, 6, 2, 5}, {1, 0, 6, 7, 5, 2, 4, 3}};
+	unsigned way, i, j;
+
+	name_locks();
+	for (way = 0; way < ARRAY_SIZE(order); way++) {
+		u32 preempt = arch_preempt_count(), held = (1u << MOST) - 1;
+
+		for (i = 0; i < MOST; i++) {
+			EXPECT_EQ(t, spin_depth(), i);
+			if (i % 3)
+				spin_lock(&locks[i]);
+			else
+				REQUIRE(t, spin_trylock(&locks[i]));
+		}
+		EXPECT_EQ(t, arch_preempt_count(), preempt + MOST);
+		EXPECT(t, !spin_trylock(&locks[5]));
+		EXPECT_EQ(t, arch_preempt_count(), preempt + MOST);
+		for (i = 0; i < MOST; i++) {
+			spin_unlock(&locks[order[way][i]]);
+			held &= ~(1u << order[way][i]);
+			EXPECT_EQ(t, spin_depth(), MOST - 1 - i);
+			EXPECT_EQ(t, arch_preempt_count(), preempt + MOST - 1 - i);
+			for (j = 0; j < MOST; j++) {
+				EXPECT_EQ(t, spin_is_held(&locks[j]), held >> j & 1);
+				EXPECT_EQ(t, locks[j].locked, held >> j & 1);
+			}
+		}
+	}
+}
+
+/* What is left after a release in the middle still counts in the order, and no more. */
+static void order_is_checked_against_what_is_left(struct ktest *t)
+{
+	struct spinlock lru = SPINLOCK("lru", RANK_LRU), zone = SPINLOCK("zone", RANK_ZONE);
+	u64 ns;
+
+	name_locks();
+	locks[0] = SPINLOCK("even", RANK_OBJECT);
+	spin_lock(&locks[0]);
+	spin_lock(&lru);
+	spin_lock(&zone);
+	spin_unlock(&lru);
+	/* The one outside it is held still, as is the one inside. */
+	EXPECT(t, whole_panics((void (*)(void *))(uintptr_t)spin_lock, &locks[0], "lock even taken twice", &ns));
+	EXPECT(t, whole_panics((void (*)(void *))(uintptr_t)spin_lock, &lru, "lock lru (rank", &ns));
+	spin_unlock(&zone);
+	spin_lock(&lru);
+	spin_unlock(&locks[0]);
+	EXPECT(t, whole_panics((void (*)(void *))(uintptr_t)spin_lock, &locks[0], "innermost here: lru", &ns));
+	spin_lock(&zone);
+	spin_unlock(&lru);
+	spin_unlock(&zone);
+	EXPECT_EQ(t, spin_depth(), 0);
+}
+
+/* ---- states of CPUs ---- */
+
+static void each_state_has_its_name_and_what_may_be_done(struct ktest *t)
+{
+	static const struct {
+		u32 state;
+		const char *online, *offline;
+		int up; /* of one that is offline; 1: it is not tried */
+	} states[] = {
+	    {HP_UP, "online", "absent", -EIO}, {HP_LEAVING, "leaving", "leaving", -EIO}, {HP_LEFT, "leaving", "leaving", -EIO},
+	    {HP_STOP, "leaving", "leaving", -EIO}, {HP_PARKED, "down", "down", 1}, {HP_WAKE, "coming", "coming", -EIO},
+	    {HP_STARTING, "coming", "coming", -EIO}, {HP_COMING, "coming", "coming", -EIO}, {HP_DEAD, "dead", "dead", -EIO},
+	    {HP_ABSENT, "absent", "absent", -ENODEV}, {HP_ARRIVING, "coming", "coming", -EIO},
+	};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		cpus[3]->hotplug = states[i].state;
+		EXPECT(t, !strcmp(cpu_state_name(3), states[i].online));
+		EXPECT_EQ(t, cpu_is_parked(3), states[i].state == HP_PARKED);
+		EXPECT_EQ(t, cpu_up(3), -EALREADY);
+		if (states[i].state == HP_DEAD)
+			EXPECT_EQ(t, cpu_down(3), -EIO);
+		cpu_clear_online(3);
+		EXPECT(t, !strcmp(cpu_state_name(3), states[i].offline));
+		EXPECT_EQ(t, cpu_down(3), states[i].state == HP_DEAD ? -EIO : -EALREADY);
+		if (states[i].up != 1)
+			EXPECT_EQ(t, cpu_up(3), states[i].up);
+		EXPECT_EQ(t, cpus[3]->hotplug, states[i].state);
+		cpu_set_online(3);
+	}
+	cpus[3]->hotplug = HP_UP;
+	EXPECT(t, !cpu_is_parked(CPUS));
+	EXPECT_EQ(t, cpu_down(CPUS), -ENODEV);
+	EXPECT_EQ(t, cpu_up(CPUS), -ENODEV);
+}
+
+static struct {
+	int down, up;
+} got;
+
+static void go_and_come(void *arg)
+{
+	got.down = cpu_down(3);
+	got.up = cpu_up(3);
+}
+
+static void cpus_go_from_threads_that_may_wait_only(struct ktest *t)
+{
+	struct spinlock lock = SPINLOCK("test", RANK_NONE);
+	const cpumask_t other = 1UL << 1;
+	irqflags_t flags = arch_irq_save();
+
+	go_and_come(NULL);
+	arch_irq_restore(flags);
+	EXPECT(t, got.down == -EDEADLK && got.up == -EDEADLK);
+	spin_lock(&lock);
+	go_and_come(NULL);
+	spin_unlock(&lock);
+	EXPECT(t, got.down == -EDEADLK && got.up == -EDEADLK);
+	got.down = got.up = 0;
+	EXPECT_EQ(t, smp_call_mask(&other, go_and_come, NULL), 1);
+	EXPECT(t, got.down == -EDEADLK && got.up == -EDEADLK);
+	EXPECT_EQ(t, nr_cpus_online(), CPUS);
+	go_and_come(NULL);
+	EXPECT(t, got.down == 0 && got.up == 0);
+}
+
+/* It sleeps on when it is woken: then it is down, as before, and may be woken again. */
+static void a_cpu_that_does_not_wake_stays_down(struct ktest *t)
+{
+	u64 began;
+
+	EXPECT_EQ(t, cpu_down(2), 0);
+	threads_sleep_on = true;
+	began = arch_clock_ns();
+	listen();
+	EXPECT_EQ(t, cpu_up(2), -EIO);
+	expect_said(t, "cpu: CPU 2 did not come up in time\n");
+	EXPECT_TOOK(t, arch_clock_ns() - began, smp_timeout_ns);
+	EXPECT(t, !strcmp(cpu_state_name(2), "down"));
+	EXPECT_EQ(t, nr_cpus_online(), CPUS - 1);
+	threads_sleep_on = false;
+	EXPECT_EQ(t, cpu_up(2), 0);
+	EXPECT(t, !strcmp(cpu_state_name(2), "online"));
+	EXPECT_EQ(t, nr_cpus_online(), CPUS);
+}
+
+static void the_last_cpu_stays_whichever_it_is(struct ktest *t)
+{
+	unsigned last, cpu;
+
+	for (last = 0; last < CPUS; last++) {
+		for (cpu = 0; cpu < CPUS; cpu++)
+			if (cpu != last)
+				EXPECT_EQ(t, cpu_down(cpu), 0);
+		EXPECT_EQ(t, nr_cpus_online(), 1);
+		EXPECT_EQ(t, arch_cpu_id(), last);
+		EXPECT_EQ(t, cpu_down(last), -EBUSY);
+		for (cpu = 0; cpu < CPUS; cpu++)
+			EXPECT_EQ(t, cpu_up(cpu), cpu == last ? -EALREADY : 0);
+	}
+	EXPECT_EQ(t, nr_cpus_online(), CPUS);
+}
+
+static void the_table_of_cpus_says_what_each_is(struct ktest *t)
+{
+	char want[1024];
+	unsigned cpu;
+	size_t at = 0;
+
+	EXPECT_EQ(t, cpu_down(1), 0);
+	for (cpu = 0; cpu < CPUS; cpu++) {
+		cpus[cpu]->apic_id = 10 + cpu;
+		cpus[cpu]->node = 20 + cpu;
+		cpus[cpu]->ticks = 30 + cpu;
+		cpus[cpu]->calls = 40 + cpu;
+		cpus[cpu]->kicks = 50 + cpu;
+		at += (size_t)ksnprintf(want + at, sizeof(want) - at,
+		    "cpu %u: %s, APIC id %u, node %u, %u threads, %u ticks, %u calls, %u kicks\n", cpu,
+		    cpu == 1 ? "down" : "online", 10 + cpu, 20 + cpu, sched_threads(cpu), 30 + cpu, 40 + cpu, 50 + cpu);
+	}
+	ksnprintf(want + at, sizeof(want) - at,
+	    "calls to CPUs out of range %llu, to CPUs not online %llu, taken by CPUs not online %llu; CPUs reported silent %llu\n",
+	    (unsigned long long)smp_stats.bad_cpu, (unsigned long long)smp_stats.offline_cpu,
+	    (unsigned long long)smp_stats.spurious_calls, (unsigned long long)smp_stats.silent);
+	listen();
+	show_cpus();
+	expect_said(t, want);
+	for (cpu = 0; cpu < CPUS; cpu++)
+		cpus[cpu]->node = 0;
+	EXPECT_EQ(t, cpu_up(1), 0);
+}
+
+KTEST_SUITE(silence_smp, 0, KTEST_COST(each_mask_asks_its_cpus_and_counts_them),
+    KTEST(cpus_that_are_down_are_counted_where_they_are_named),
+    KTEST(a_silent_cpu_is_reported_once_and_waited_for), KTEST(senders_are_waited_for_together),
+    KTEST(refused_calls_are_counted_and_said), KTEST(wrong_use_of_locks_panics_and_says_which),
+    KTEST(locks_are_released_in_any_order), KTEST(order_is_checked_against_what_is_left),
+    KTEST(each_state_has_its_name_and_what_may_be_done),
+    KTEST(cpus_go_from_threads_that_may_wait_only), KTEST(a_cpu_that_does_not_wake_stays_down),
+    KTEST(the_last_cpu_stays_whichever_it_is), KTEST(the_table_of_cpus_says_what_each_is));

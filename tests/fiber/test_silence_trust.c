@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_silence_trust.c: how long reclaim waits for a task's pagers, after which silence and which answers; whom a page
+ * that a pager has brought counts for.
+ */
+#include "kernel/thread.h"
+#include "tests/lib/mm_test.h"
+#include "tests/fiber/silence_help.h"
+#include <quarry/account.h>
+#include <quarry/errno.h>
+#include <quarry/ipc.h>
+#include <quarry/pager.h>
+#include <quarry/task.h>
+#include <quarry/vm.h>
+
+#define LIMIT  S /* of a pager, to answer in */
+#define NR     130u
+#define MARGIN (60 * MS)
+#define MAX_NS ((s64)(2 * S)) /* that may be waited for pagers that answer; what is left of it grows by a fourth */
+#define STOP   99u
+
+static u64 content[PAGE_SIZE / sizeof(u64)], store[PAGE_SIZE / sizeof(u64)];
+
+static struct vm_object *new_pager(struct ktest *t, struct endpoint *ep)
+{
+	struct vm_object *object = NULL;
+
+	EXPECT_EQ(t, pager_create(ep, NR, 7, LIMIT, &object), 0);
+	return object;
+}
+
+/* One page is handed over: the error, and how long that took. */
+static int clean(struct vm_object *object, u64 *took)
+{
+	u64 began = arch_clock_ns();
+	int err = object->ops->clean(object, 3, content);
+
+	*took = arch_clock_ns() - began;
+	return err;
+}
+
+static bool waits(struct ktest *t, struct vm_object *object)
+{
+	u64 took;
+
+	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
+	EXPECT(t, took < 1 * MS || (took >= LIMIT && took < LIMIT + 50 * MS));
+	return took >= LIMIT;
+}
+
+static void sleep_to(u64 when)
+{
+	u64 now = arch_clock_ns();
+
+	if (when > now)
+		thread_sleep(when - now);
+}
+
+/* It is not asked again before @when, and then it is. */
+static u64 expect_asked_at(struct ktest *t, struct vm_object *object, u64 when)
+{
+	u64 took, began;
+
+	sleep_to(when - MARGIN);
+	EXPECT(t, arch_clock_ns() < when);
+	EXPECT(t, !waits(t, object));
+	sleep_to(when + MARGIN / 2);
+	began = arch_clock_ns();
+	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
+	EXPECT(t, took >= LIMIT && took < LIMIT + 50 * MS);
+	return began + 4 * took;
+}
+
+static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
+{
+	struct endpoint *ep = endpoint_create();
+	struct vm_object *object = new_pager(t, ep);
+	u64 began = arch_clock_ns(), took, cost;
+	unsigned missed;
+
+	REQUIRE(t, object);
+	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
+	for (missed = 0; missed < 7; missed++) {
+		/* Sixteenfold at most. */
+		cost = MIN(took << MIN(missed, 4u), LIMIT << 4);
+		sleep_to(began + 4 * cost - MARGIN);
+		EXPECT(t, !waits(t, object));
+		sleep_to(began + 4 * cost + MARGIN / 2);
+		began = arch_clock_ns();
+		EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
+		EXPECT(t, took >= LIMIT && took < LIMIT + 50 * MS);
+	}
+	vm_object_put(object);
+	endpoint_put(ep, RIGHT_RECEIVE);
+}
+
+/* A page that is wanted and does not come costs the same, and doubles nothing. */
+static void a_page_that_does_not_come_doubles_nothing(struct ktest *t)
+{
+	struct endpoint *ep = endpoint_create();
+	struct vm_object *object = new_pager(t, ep);
+	u64 began = arch_clock_ns(), took, next;
+
+	REQUIRE(t, object);
+	EXPECT_EQ(t, object->ops->get(object, 0), -ETIMEDOUT);
+	took = arch_clock_ns() - began;
+	EXPECT(t, took >= LIMIT && took < LIMIT + 50 * MS);
+	next = expect_asked_at(t, object, began + 4 * took);
+	expect_asked_at(t, object, next);
+	vm_object_put(object);
+	endpoint_put(ep, RIGHT_RECEIVE);
+}
+
+/* ---- a pager that answers ---- */
+
+static struct {
+	struct endpoint *ep;
+	struct vm_object *object;
+	u64 late; /* its answers come so late */
+	u64 answer; /* other than ABI_PAGER_DONE: it does nothing else */
+	unsigned calls;
+} server;
+
+static void serve(void *arg)
+{
+	struct ipc_call *call;
+	struct ipc_msg msg;
+	bool stop;
+
+	do {
+		if (ipc_receive(server.ep, &msg, &call, WAIT_FOREVER))
+			return;
+		stop = msg.word[0] == STOP;
+		if (!stop) {
+			server.calls++;
+			if (server.late)
+				thread_sleep(server.late);
+			if (server.answer != ABI_PAGER_DONE)
+				;
+			else if (msg.word[0] == ABI_PAGER_CLEAN)
+				(void)!pager_take_back(server.object, msg.word[1], (uintptr_t)store);
+			else
+				(void)!pager_supply(server.object, msg.word[1], (uintptr_t)content);
+		}
+		msg = (struct ipc_msg){.word = {server.answer}};
+		(void)!ipc_reply(call, &msg);
+	} while (!stop);
+}
+
+static void server_begin(struct ktest *t)
+{
+	server.ep = endpoint_create();
+	server.object = new_pager(t, server.ep);
+	server.late = server.calls = 0;
+	server.answer = ABI_PAGER_DONE;
+	ktest_start(2, serve, NULL);
+}
+
+static void server_end(struct ktest *t)
+{
+	struct ipc_msg msg = {.word = {STOP}};
+
+	EXPECT_EQ(t, ipc_call(server.ep, &msg, WAIT_FOREVER), 0);
+	ktest_join(2);
+	vm_object_put(server.object);
+	endpoint_put(server.ep, RIGHT_RECEIVE);
+}
+
+/* What is left is reckoned here too; where it is nearly nothing either will do. */
+static void late_answers_cost_what_they_take(struct ktest *t)
+{
+	static const u64 late[] = {0, 0, 900 * MS, 900 * MS, 900 * MS, 900 * MS, 0, 300 * MS, 0, 500 * MS, 0, 0};
+	unsigned i, served = 0, refused = 0;
+	s64 left = MAX_NS;
+	u64 at;
+
+	server_begin(t);
+	at = arch_clock_ns();
+	for (i = 0; i < 3 * ARRAY_SIZE(late); i++) {
+		u64 took, now = arch_clock_ns();
+		int err;
+
+		left = MIN(left + (s64)((now - at) / 4), MAX_NS);
+		at = now;
+		server.late = late[i % ARRAY_SIZE(late)];
+		err = clean(server.object, &took);
+		if (left > (s64)(30 * MS))
+			EXPECT_EQ(t, err, 0);
+		else if (left < -(s64)(30 * MS))
+			EXPECT_EQ(t, err, -ETIMEDOUT);
+		if (err) {
+			refused++;
+			EXPECT(t, took < 1 * MS);
+		} else {
+			served++;
+			EXPECT(t, took >= server.late && took < server.late + 50 * MS);
+			left -= took > 10 * MS ? (s64)(took - 10 * MS) : 0;
+		}
+		thread_sleep(200 * MS);
+	}
+	EXPECT(t, served > 6 && refused > 6);
+	EXPECT_EQ(t, server.calls, served);
+	server_end(t);
+}
+
+/* Answers at once cost nothing, so what silence has cost is all that counts; and one answer ends its doubling. */
+static void an_answer_ends_the_doubling(struct ktest *t)
+{
+	u64 took, began;
+	unsigned i;
+
+	server_begin(t);
+	server.late = 3 * LIMIT;
+	for (i = 0; i < 2; i++) {
+		began = arch_clock_ns();
+		EXPECT_EQ(t, clean(server.object, &took), -ETIMEDOUT);
+		sleep_to(began + (4 << i) * took + MARGIN);
+	}
+	server.late = 0;
+	sleep_to(arch_clock_ns() + 4 * LIMIT);
+	for (i = 0; i < 100; i++)
+		EXPECT_EQ(t, clean(server.object, &took), 0);
+	server.late = 3 * LIMIT;
+	began = arch_clock_ns();
+	EXPECT_EQ(t, clean(server.object, &took), -ETIMEDOUT);
+	expect_asked_at(t, server.object, began + 4 * took);
+	server.late = 0;
+	server_end(t);
+}
+
+/* ---- a pager that says it has no memory ---- */
+
+static void without_memory_a_pager_is_asked_until_its_time_is_up_or_there_is_none(struct ktest *t)
+{
+	struct pile pile = {NULL, 0};
+	struct page *page;
+	unsigned long free;
+	u64 began;
+
+	server_begin(t);
+	server.answer = ABI_PAGER_NO_MEMORY;
+	server.late = 100 * MS;
+	drain_all_pages(&kernel_memory, NULL);
+	free = memory_free_pages(&kernel_memory);
+	began = arch_clock_ns();
+	EXPECT_EQ(t, server.object->ops->get(server.object, 1), -ETIMEDOUT);
+	EXPECT_TOOK(t, arch_clock_ns() - began, LIMIT);
+	EXPECT(t, server.calls >= LIMIT / server.late && server.calls <= LIMIT / server.late + 2);
+	drain_all_pages(&kernel_memory, NULL);
+	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
+	/* Nobody can make room for it. */
+	pile_alloc(&kernel_memory, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
+	while ((page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)))
+		pile_push(&pile, page);
+	server.calls = 0;
+	EXPECT_EQ(t, server.object->ops->get(server.object, 1), -ENOMEM);
+	EXPECT_EQ(t, server.calls, 1);
+	EXPECT_EQ(t, pile_free(&kernel_memory, &pile), 0);
+	server.answer = ABI_PAGER_DONE;
+	EXPECT_EQ(t, server.object->ops->get(server.object, 1), 0);
+	server_end(t);
+}
+
+/* ---- whose pagers ---- */
+
+static struct vm_object *pager_of_task(struct ktest *t, struct task *task, struct endpoint *ep)
+{
+	struct vm_object *object;
+
+	thread_current()->task = task;
+	object = new_pager(t, ep);
+	thread_current()->task = NULL;
+	return object;
+}
+
+static void pagers_of_one_task_are_trusted_together(struct ktest *t)
+{
+	static struct task tasks[2];
+	struct endpoint *ep = endpoint_create();
+	struct vm_object *object[4];
+	unsigned i;
+	u64 took;
+
+	for (i = 0; i < 2; i++)
+		tasks[i] = (struct task){.id = 5 + i, .refs = 1, .lock = SPINLOCK("task", RANK_TASK)};
+	for (i = 0; i < 4; i++) {
+		object[i] = i < 3 ? pager_of_task(t, &tasks[i / 2], ep) : new_pager(t, ep);
+		REQUIRE(t, object[i]);
+		EXPECT_EQ(t, pager_task(object[i]), i < 3 ? 5 + i / 2 : 0);
+	}
+	EXPECT(t, waits(t, object[0]));
+	EXPECT(t, !waits(t, object[1]));
+	EXPECT(t, waits(t, object[2]));
+	EXPECT(t, waits(t, object[3]));
+	/* Who would wait for itself is told so; another task's thread is not. */
+	thread_sleep(50 * S);
+	for (i = 0; i < 4; i++) {
+		thread_current()->task = &tasks[0];
+		EXPECT_EQ(t, clean(object[i], &took), i < 2 ? -EIO : -ETIMEDOUT);
+		EXPECT_EQ(t, took >= LIMIT, i >= 2);
+		thread_current()->task = NULL;
+	}
+	for (i = 0; i < 4; i++)
+		vm_object_put(object[i]);
+	for (i = 0; i < 2; i++)
+		pager_trust_put(tasks[i].trust);
+	endpoint_put(ep, RIGHT_RECEIVE);
+}
+
+/* Pages that others than the pager's task have from it, each once, until it drops them. */
+static void pages_count_for_whom_they_were_brought(struct ktest *t)
+{
+	static const u32 index[] = {0, 63, 64, 100, 129};
+	static struct account own;
+	struct account *before;
+	struct vm_object *plain;
+	unsigned i;
+
+	own = (struct account){.parent = &account_all, .refs = 1};
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
+		own.limit[i] = ~0ULL;
+	before = account_use(&own);
+	server_begin(t);
+	account_use(before);
+	for (i = 0; i < ARRAY_SIZE(index); i++) {
+		EXPECT_EQ(t, pager_served(server.object), i);
+		EXPECT_EQ(t, server.object->ops->get(server.object, index[i]), 0);
+		EXPECT_EQ(t, server.calls, i + 1);
+		/* It is there: nobody is asked. */
+		EXPECT_EQ(t, server.object->ops->get(server.object, index[i]), 0);
+		EXPECT_EQ(t, server.calls, i + 1);
+		EXPECT_EQ(t, pager_served(server.object), i + 1);
+	}
+	/* For itself it brings what it likes. */
+	account_use(&own);
+	EXPECT_EQ(t, server.object->ops->get(server.object, 1), 0);
+	account_use(before);
+	EXPECT_EQ(t, pager_served(server.object), 5);
+	EXPECT_EQ(t, pager_drop(server.object, 1, 62), 0);
+	EXPECT_EQ(t, pager_served(server.object), 5);
+	EXPECT_EQ(t, pager_drop(server.object, 63, 2), 0);
+	EXPECT_EQ(t, pager_served(server.object), 3);
+	EXPECT_EQ(t, pager_drop(server.object, 100, 30), 0);
+	EXPECT_EQ(t, pager_served(server.object), 1);
+	EXPECT_EQ(t, pager_drop(server.object, 0, NR), 0);
+	EXPECT_EQ(t, pager_served(server.object), 0);
+	EXPECT(t, pager_first_in(server.object, 1) && !pager_first_in(server.object, 1));
+	EXPECT(t, pager_first_in(server.object, 2) && !pager_first_in(server.object, 2));
+	REQUIRE(t, !vm_object_create(&kernel_memory, OBJ_ANON, 1, NULL, NULL, &plain));
+	EXPECT(t, !pager_served(plain) && !pager_task(plain) && !pager_first_in(plain, 3));
+	vm_object_put(plain);
+	server_end(t);
+}
+
+static void objects_and_limits_of_time_have_bounds(struct ktest *t)
+{
+	static const struct {
+		unsigned long nr;
+		u64 timeout;
+		int err;
+	} tries[] = {{1, 1, 0}, {0, 1, -EINVAL}, {OBJ_MAX_PAGES, 1, 0}, {OBJ_MAX_PAGES + 1, 1, -EINVAL}, {1, 0, -EINVAL},
+	    {1, ABI_MAX_PAGER_NS, 0}, {1, ABI_MAX_PAGER_NS + 1, -EINVAL}};
+	struct endpoint *ep = endpoint_create();
+	struct vm_object *object;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(tries); i++) {
+		EXPECT_EQ(t, pager_create(ep, tries[i].nr, 7, tries[i].timeout, &object), tries[i].err);
+		if (tries[i].err)
+			continue;
+		EXPECT_EQ(t, object->nr_pages, tries[i].nr);
+		/* The first and the last may be dropped, and none after it. */
+		EXPECT_EQ(t, pager_drop(object, tries[i].nr - 1, 1), 0);
+		EXPECT_EQ(t, pager_drop(object, 0, tries[i].nr), 0);
+		EXPECT_EQ(t, pager_drop(object, tries[i].nr, 1), -EINVAL);
+		EXPECT_EQ(t, pager_drop(object, 0, tries[i].nr + 1), -EINVAL);
+		vm_object_put(object);
+	}
+	endpoint_put(ep, RIGHT_RECEIVE);
+}
+
+KTEST_SUITE(silence_trust, 0, KTEST(each_silence_costs_twice_as_much_as_the_one_before),
+    KTEST(a_page_that_does_not_come_doubles_nothing), KTEST(late_answers_cost_what_they_take),
+    KTEST(an_answer_ends_the_doubling),
+    KTEST(without_memory_a_pager_is_asked_until_its_time_is_up_or_there_is_none), KTEST(pagers_of_one_task_are_trusted_together),
+    KTEST(pages_count_for_whom_they_were_brought), KTEST(objects_and_limits_of_time_have_bounds));

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* judge_handles.h: of a world made up, what a load does with objects that it has. */
+#ifndef QUARRY_TESTS_JUDGE_HANDLES_H
+#define QUARRY_TESTS_JUDGE_HANDLES_H
+
+#include "tests/host/judge_help.h"
+#include <quarry/handle.h>
+
+int judge_verify(struct handle_table *t, u32 h);
+
+int judge_write(struct handle_table *t, u32 h, u64 seed);
+
+void judge_drain_owner(struct movable_owner *owner);
+
+#endif

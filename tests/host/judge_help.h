@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * judge_help.h: a world that a test makes up around a soak: all that the soak asks of it, and all that it says, is in one
+ * text, which must be the expected one.  For suites that include the source of a soak, with the names of what it
+ * calls changed into those of this world.
+ */
+#ifndef QUARRY_TESTS_JUDGE_HELP_H
+#define QUARRY_TESTS_JUDGE_HELP_H
+
+#include <quarry/console.h>
+#include <quarry/ktest.h>
+#include <quarry/mm.h>
+#include <quarry/string.h>
+
+#define JUDGE_TEXT 16384
+#define JUDGE_JOBS 8
+
+/* A thread of the soak; it runs when it is joined. */
+struct judge_job {
+	const char *name;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+struct judge {
+	char text[JUDGE_TEXT];
+	size_t len;
+	bool quiet;      /* calls are not noted, only what the soak says */
+	u64 now, tick;   /* the clock, and what each look at it adds */
+	unsigned jobs, no_job; /* started; the one that finds no memory, from 1 on */
+	struct judge_job job[JUDGE_JOBS];
+	unsigned sleeps; /* and yields: after so many, *stop is set */
+	u32 *stop;
+	struct mm_violation violation; /* what: check_memory finds it */
+	unsigned long managed[4]; /* answers of memory_managed_by_request, in turn */
+	unsigned asked;
+};
+extern struct judge judge;
+
+void judge_clear(void);
+
+/* Another run, of which the text follows that of the one before. */
+void judge_again(void);
+
+void judge_begin(void);
+
+/* What the soak says. */
+void judge_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* What it does. */
+void judge_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+unsigned judge_times(const char *words);
+
+/* The text so far is @want; it begins anew. */
+void judge_expect(struct ktest *t, const char *file, const char *want, int line);
+#define EXPECT_SAID(t, want) judge_expect((t), __FILE__, (want), __LINE__)
+
+/* Of all that was said @words is the only complaint, and the last line a failure; "": there is none before that. */
+void judge_complaint(struct ktest *t, const char *file, const char *words, int line);
+#define EXPECT_COMPLAINT(t, words) judge_complaint((t), __FILE__, (words), __LINE__)
+
+/* ---- what every soak asks for ---- */
+
+u64 judge_clock(void);
+
+/* Chance that a reader can follow. */
+u64 judge_rand(u64 *state);
+
+struct thread *judge_start(const char *name, int cpu, void (*fn)(void *), void *arg);
+
+void judge_join(struct thread *thread);
+
+void judge_yield(void);
+
+void judge_sleep(u64 ns);
+
+int judge_check(struct memory *mem, struct mm_violation *v);
+
+/* The last answer stays. */
+unsigned long judge_managed(struct memory *mem, unsigned long *from_standby);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * play_help.h: a machine whose ports and registers keep what is written to them, and note it, for
+ * suites that include a source of arch/x86_64 or of a driver: the text of judge_help.h has all that
+ * the source did, in its order.
+ */
+#ifndef QUARRY_TESTS_PLAY_HELP_H
+#define QUARRY_TESTS_PLAY_HELP_H
+
+#include "tests/host/judge_help.h"
+#include "x86.h"
+#include <quarry/port.h>
+#include <quarry/string.h>
+
+#include <setjmp.h>
+
+#define PLAY_MSRS 0x900u
+
+struct play {
+	u8 port[0x10000];
+	u64 msr[PLAY_MSRS];
+	struct cpuid_regs leaf1, other; /* leaf 1, subleaf 0; any other */
+	u64 cr4;
+	struct cpu cpu; /* this one */
+	bool reads;     /* they are noted too */
+	unsigned halts; /* before one that ends what was called; 0: none does */
+	u32 turns;      /* of waits */
+	/* A test adds these; NULL: nothing. */
+	u32 (*in)(u16 port, unsigned bytes, u32 kept);
+	void (*out)(u16 port);
+	void (*noted)(void); /* an instruction without operand */
+	u32 (*mmio_read)(const volatile u32 *at);
+	void (*mmio_write)(volatile u32 *at, u32 value);
+	jmp_buf end;
+};
+extern struct play play;
+
+unsigned long long play_llu(u64 value);
+
+/* For cpu_relax, which lets others run on a host: too long for waits of a million turns. */
+void play_turn(void);
+
+/* All registers are 0, and nothing has been noted. */
+void play_begin(void);
+
+/* Of a call that never returns: go on here when it has halted so many times. */
+#define PLAY_TO_THE_END(nr, call)                                                                  \
+	do {                                                                                       \
+		play.halts = (nr);                                                                 \
+		if (!setjmp(play.end))                                                             \
+			(call);                                                                    \
+	} while (0)
+
+#endif

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_check_order.c: of several damages check_memory names the first, in the order of docs/mm/check.md: a page
+ * before what counts it, a border before what lies behind it; and both sides of what test_check.c does not plant.
+ */
+#include "tests/lib/check_help.h"
+#include <quarry/isolation.h>
+
+static void expect_first(struct ktest *t, struct memory *mem, const char *name, int line)
+{
+	expect_said(t, mem, name, line);
+}
+
+#define FIRST(t, mem, name) expect_first((t), (mem), (name), __LINE__)
+
+/* ---- pages ---- */
+
+static void a_page_in_use(struct ktest *t)
+{
+	struct memory *mem = sound_memory(t);
+
+	REQUIRE(t, mem);
+	/* Locked is not frozen. */
+	PLANT(t, mem, kept_page->word, PAGE_WORD(0, PG_ALLOC, 0) | PAGE_LOCKED,
+	    "I-S1 references of a page in use");
+	kept_page->word = PAGE_WORD(0, PG_ALLOC, 0);
+	expect_figures(t, mem, page_to_pfn_in(mem, kept_page), 0, 1, __LINE__);
+	kept_page->pincount = 2;
+	FIRST(t, mem, "I-S1 references of a page in use");
+	kept_page->word = PAGE_WORD(1, PG_ALLOC, 0);
+	FIRST(t, mem, "I-S2 references cover pins");
+	kept_page->pincount = 0;
+	expect_sound(t, mem);
+	/* Who has an owner is on a list only in state LRU. */
+	kept_page->owner = mem;
+	expect_sound(t, mem);
+	kept_page->owner = NULL;
+	sound_end(t, mem);
+}
+
+static void a_head(struct ktest *t)
+{
+	struct memory *mem = sound_memory(t);
+	struct page *two, *sixteen = NULL, *odd;
+	struct zone *zone;
+	u32 saved;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_NORMAL);
+	odd = pfn_to_page_in(mem, page_to_pfn_in(mem, kept_page) | 1);
+	two = pfn_to_page_in(mem, zone->free[1][MT_UNMOVABLE].head);
+	PLANT(t, mem, odd->word, PAGE_WORD(1, PG_ALLOC, MAX_ORDER + 1), "I-B1 order");
+	two->pincount = 1;
+	PLANT(t, mem, two->word, two->word + 1, "I-S1 word of a free head");
+	PLANT(t, mem, two->word, PAGE_WORD(1, PG_PCP, 1), "I-S1 word of a cached head");
+	two->pincount = 0;
+	/* A broken page is not cached, as a tail either. */
+	saved = two->word;
+	two->word = PAGE_WORD(0, PG_PCP, 1);
+	PLANT(t, mem, two[1].word, PAGE_F_HWPOISON, "I-H1");
+	two->word = saved;
+	PLANT(t, mem, two[1].word, PAGE_F_HWPOISON, "I-H1");
+	if (MAX_ORDER > 4) {
+		sixteen = pfn_to_page_in(mem, zone->free[4][MT_UNMOVABLE].head);
+		saved = sixteen->word;
+		sixteen->word = PAGE_WORD(0, PG_PCP, 4);
+		FIRST(t, mem, "I-P2 cached order");
+		PLANT(t, mem, sixteen->pincount, 1, "I-S2 cached page pinned");
+		sixteen->word = saved;
+	}
+	/* Each lower buddy, and each upper. */
+	PLANT(t, mem, kept_page->word, PAGE_WORD(0, PG_FREE, 0), "I-B5 unmerged buddies");
+	sound_end(t, mem);
+}
+
+/* A block that has a broken page and is reserved. */
+static void a_reserved_block(struct ktest *t)
+{
+	struct memory *mem = sound_memory(t);
+	struct page *two;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_NORMAL);
+	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 1, 1, &two) == 1);
+	empty_all(mem);
+	zone->managed -= 2;
+	two->word = PAGE_WORD(1, PG_RESERVED, 1);
+	expect_sound(t, mem);
+	two->word |= PAGE_F_HAS_HWPOISON;
+	two[1].word = PAGE_F_HWPOISON;
+	zone->nr_doomed = 1;
+	expect_sound(t, mem);
+	PLANT(t, mem, two->word, two->word | PAGE_DIRTY, "I-S1 word of a reserved head");
+	zone->managed++;
+	FIRST(t, mem, "I-N2");
+	expect_figures(t, mem, zone->id, zone->present - 1, zone->present - 2, __LINE__);
+	zone->managed--;
+	two[1].word = 0;
+	zone->nr_doomed = 0;
+	zone->managed += 2;
+	two->word = PAGE_WORD(1, PG_ALLOC, 1);
+	EXPECT_EQ(t, free_on(0, mem, 1, 1, &two), 1);
+	empty_all(mem);
+	sound_end(t, mem);
+}
+
+/* ---- pageblocks ---- */
+
+static void what_a_pageblock_says(struct ktest *t)
+{
+	struct memory *mem = sound_memory(t);
+	struct pageblock *pb, saved;
+	struct zone *zone;
+	struct page *one;
+	pfn_t standby, standby_end, block;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	REQUIRE(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &one) == 1);
+	empty_all(mem);
+	block = ALIGN_DOWN(page_to_pfn_in(mem, one), PAGEBLOCK_PAGES);
+	pb = pageblock_of(mem, block);
+	saved = *pb;
+	standby = zone->standby;
+	standby_end = zone->standby_end;
+	zone->standby = block;
+	zone->standby_end = block + PAGEBLOCK_PAGES;
+	pb->nr_free--;
+	pb->nr_poisoned = 1;
+	pb->bits = (u8)((saved.bits & ~PB_TYPE_MASK) | MT_UNMOVABLE | PB_EVACUATED | PB_REPORTED);
+	FIRST(t, mem, "I-I2 stack");
+	expect_figures(t, mem, block, saved.stack[0], zone_stack(zone, 0, MT_UNMOVABLE), __LINE__);
+	for (i = 0; i < NR_CACHED_ORDERS; i++)
+		pb->stack[i] = (u16)zone_stack(zone, i, MT_UNMOVABLE);
+	FIRST(t, mem, "I-O4");
+	zone->standby = standby;
+	zone->standby_end = standby_end;
+	FIRST(t, mem, "I-O3");
+	pb->bits &= (u8)~PB_EVACUATED;
+	FIRST(t, mem, "I-I2 type");
+	pb->bits = saved.bits | PB_REPORTED;
+	memcpy(pb->stack, saved.stack, sizeof(pb->stack));
+	FIRST(t, mem, "I-N1 free pages of a pageblock");
+	pb->nr_free++;
+	FIRST(t, mem, "I-R1");
+	pb->bits = saved.bits;
+	FIRST(t, mem, "I-N6 retired");
+	pb->nr_poisoned = 0;
+	/* What is wholly free may have been reported. */
+	pb = pageblock_of(mem, block == BLOCK(4) ? BLOCK(5) : BLOCK(4));
+	pb->bits |= PB_REPORTED;
+	expect_sound(t, mem);
+	pb->bits &= (u8)~PB_REPORTED;
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &one), 1);
+	empty_all(mem);
+	sound_end(t, mem);
+}
+
+static void what_an_offline_pageblock_says(struct ktest *t)
+{
+	struct memory *mem = sound_memory(t);
+	struct pageblock *off, *hole;
+	struct page *words, *after;
+	struct zone *zone;
+	pfn_t standby, standby_end;
+	u8 bits;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	EXPECT_EQ(t, mem_memory_failure(mem, BLOCK(6), 0, NULL), 0);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(5), BLOCK(1), NULL, NULL), 0);
+	make_hole(t, mem, BLOCK(7));
+	off = pageblock_of(mem, BLOCK(5));
+	hole = pageblock_of(mem, BLOCK(7));
+	words = pfn_to_page_in(mem, BLOCK(5));
+	after = pfn_to_page_in(mem, BLOCK(6));
+	EXPECT_EQ(t, word_state(after->word), PG_HWPOISON);
+	expect_sound(t, mem);
+	/* Where it counts no broken page nobody looks at its words; else at those of its own pages. */
+	words[PAGEBLOCK_PAGES - 1].word = PAGE_F_HWPOISON;
+	expect_sound(t, mem);
+	off->nr_poisoned = 1;
+	expect_sound(t, mem);
+	PLANT(t, mem, off->nr_poisoned, 2, "I-N6 flagged pages offline");
+	words[0].word |= PAGE_F_HWPOISON;
+	PLANT(t, mem, off->nr_poisoned, 1, "I-N6 flagged pages offline");
+	words[0].word &= ~PAGE_F_HWPOISON;
+	words[PAGEBLOCK_PAGES - 1].word = 0;
+	off->nr_free = 1;
+	bits = off->bits;
+	off->bits |= PB_ISOLATED;
+	FIRST(t, mem, "I-O2");
+	off->nr_free = 0;
+	FIRST(t, mem, "I-I7");
+	expect_figures(t, mem, BLOCK(5), 1, 0, __LINE__);
+	off->bits = bits;
+	FIRST(t, mem, "I-N6 flagged pages offline");
+	off->nr_poisoned = 0;
+	/* A hole is no memory that stands by. */
+	standby = zone->standby;
+	standby_end = zone->standby_end;
+	zone->standby = BLOCK(7);
+	zone->standby_end = BLOCK(8);
+	PLANT(t, mem, hole->nr_poisoned, PAGEBLOCK_PAGES, "I-N6 flagged pages offline");
+	zone->standby = standby;
+	zone->standby_end = standby_end;
+	EXPECT_EQ(t, mem_unpoison_page(mem, BLOCK(6)), 0);
+	sound_end(t, mem);
+}
+
+/* ---- lists ---- */
+
+static void a_list(struct ktest *t)
+{
+	struct memory *mem = sound_memory(t);
+	struct zone *low, *zone;
+	struct free_list *list, *other;
+	struct page *head;
+	struct pageblock *pb, saved;
+	pfn_t end_pfn;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	low = test_zone(mem, ZONE_NORMAL);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	list = &zone->free[MAX_ORDER][MT_MOVABLE];
+	other = &zone->free[MAX_ORDER][MT_UNMOVABLE];
+	head = pfn_to_page_in(mem, list->head);
+	pb = pageblock_of(mem, list->head);
+	saved = *pb;
+	/* Spans that overlap: a page in the span, of another zone. */
+	end_pfn = low->end_pfn;
+	low->end_pfn = zone->end_pfn;
+	PLANT(t, mem, low->free[MAX_ORDER][MT_MOVABLE], ((struct free_list){.head = (u32)BLOCK(5)}),
+	    "I-B8 list longer");
+	PLANT(t, mem, low->free[MAX_ORDER][MT_MOVABLE].head, (u32)BLOCK(5) + 1, "I-N4 listed page's zone");
+	low->end_pfn = end_pfn;
+	expect_sound(t, mem);
+	head[1].prev = 7;
+	PLANT(t, mem, list->head, list->head + 1, "I-B1 listed page");
+	/* Isolated, or of another type. */
+	pb->bits |= PB_ISOLATED;
+	for (i = 0; i < NR_CACHED_ORDERS; i++)
+		pb->stack[i] = (u16)(zone->id * STACKS_PER_ZONE + STACK_NONE);
+	PLANT(t, mem, head->prev, 7, "I-B8 links");
+	PLANT(t, mem, *other, ((struct free_list){.head = list->head, .nr = 1}), "I-I1");
+	*pb = saved;
+	PLANT(t, mem, *list, ((struct free_list){.head = (u32)PFN_NONE, .nr = 1}), "I-B7");
+	sound_end(t, mem);
+}
+
+/* ---- counts of a zone, caches, reclaim lists ---- */
+
+static void what_a_zone_counts(struct ktest *t)
+{
+	struct memory *mem = sound_memory(t);
+	unsigned long saved[3], high;
+	struct zone *zone;
+	struct pcp *pcp;
+	unsigned none;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_NORMAL);
+	pcp = mem->pcp[mem->nr_cpus - 1];
+	none = zone->id * STACKS_PER_ZONE + (unsigned)STACK_NONE;
+	memcpy(saved, zone->wmark, sizeof(saved));
+	high = zone->wmark[WMARK_HIGH];
+	zone->nr_free++;
+	zone->nr_free_cma++;
+	zone->nr_isolated++;
+	zone->present++;
+	zone->managed += 2;
+	zone->nr_doomed++;
+	zone->wmark[WMARK_LOW] = high + 1;
+	pcp->capacity[none] = 1;
+	zone->pcp_capacity[0][0] = 0x7fff;
+	zone->lru[LRU_ACTIVE].nr = 1;
+	zone->lru[LRU_ACTIVE].tail = 0;
+	zone->nr_reclaiming = 1;
+	FIRST(t, mem, "I-N1 free pages of a zone");
+	zone->nr_free--;
+	FIRST(t, mem, "I-N1 free CMA pages of a zone");
+	zone->nr_free_cma--;
+	FIRST(t, mem, "I-I4");
+	zone->nr_isolated--;
+	FIRST(t, mem, "I-N3");
+	zone->present--;
+	FIRST(t, mem, "I-N2");
+	zone->managed -= 2;
+	FIRST(t, mem, "I-N6 doomed");
+	zone->nr_doomed--;
+	FIRST(t, mem, "I-W1");
+	memcpy(zone->wmark, saved, sizeof(saved));
+	FIRST(t, mem, "I-P1 the stack of capacity 0");
+	pcp->capacity[none] = 0;
+	FIRST(t, mem, "I-P7");
+	zone_plan_capacity(zone, 0);
+	FIRST(t, mem, "I-N5 count of a reclaim list");
+	zone->lru[LRU_ACTIVE].nr = 0;
+	FIRST(t, mem, "I-N5 tail of a reclaim list");
+	zone->lru[LRU_ACTIVE].tail = (u32)PFN_NONE;
+	FIRST(t, mem, "I-N5 pages that reclaim has taken");
+	zone->nr_reclaiming = 0;
+	sound_end(t, mem);
+}
+
+static void the_bound_of_the_caches(struct ktest *t)
+{
+	struct memory *mem = sound_memory(t);
+	struct zone *zone;
+	unsigned long room;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	memset(zone->pcp_capacity, 0, sizeof(zone->pcp_capacity));
+	room = zone->managed / 16 / mem->nr_cpus + 1;
+	zone->pcp_capacity[0][MT_MOVABLE] = (u16)room;
+	expect_figures(t, mem, zone->id, room * mem->nr_cpus, zone->managed / 16, __LINE__);
+	zone_plan_capacity(zone, 0);
+	sound_end(t, mem);
+}
+
+/* Two pages of zone MOVABLE in CPU 0's stack. */
+static void a_stack(struct ktest *t)
+{
+	struct memory *mem = sound_memory(t);
+	struct page *two[2], **slot;
+	struct zone *zone, *low;
+	struct pcp *pcp;
+	unsigned stack;
+	pfn_t end_pfn;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	low = test_zone(mem, ZONE_NORMAL);
+	stack = zone_stack(zone, 0, MT_MOVABLE);
+	pcp = mem->pcp[0];
+	slot = pcp->slot[stack];
+	set_plan(zone, 0, MT_MOVABLE, 2);
+	zone_plan_capacity(zone, 0);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, two), 2);
+	empty_all(mem);
+	pcp->capacity[stack] = 2;
+	EXPECT_EQ(t, free_on(0, mem, 0, 2, two), 2);
+	EXPECT_EQ(t, pcp->count[stack], 2);
+	zone->pcp_depth = 1;
+	PLANT(t, mem, pcp->capacity[stack], 1, "I-P1 more cached");
+	FIRST(t, mem, "I-P6");
+	zone->pcp_depth = 0;
+	expect_sound(t, mem);
+	/* A page in the span, of another zone. */
+	end_pfn = low->end_pfn;
+	low->end_pfn = zone->end_pfn;
+	stack = zone_stack(low, 0, MT_MOVABLE);
+	pcp->slot[stack][0] = pfn_to_page_in(mem, BLOCK(7) + 1);
+	pcp->capacity[stack]++;
+	PLANT(t, mem, pcp->count[stack], 1, "I-P2 cached page's zone");
+	pcp->capacity[stack]--;
+	low->end_pfn = end_pfn;
+	PLANT(t, mem, slot[0], slot[1], "I-P3");
+	empty_all(mem);
+	restore_plan(zone);
+	sound_end(t, mem);
+}
+
+/* Between the first bit of an isolation and the end of its round caches may still have such pages. */
+static void a_cached_page_of_an_isolated_pageblock(struct ktest *t)
+{
+	struct memory *mem = sound_memory(t);
+	struct zone *zone;
+	struct page **slot;
+	irqflags_t flags;
+	pfn_t block;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_NORMAL);
+	set_plan(zone, 0, MT_UNMOVABLE, 1);
+	zone_plan_capacity(zone, 0); /* within its bound */
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &kept_page), 1);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_UNMOVABLE), 1);
+	block = ALIGN_DOWN(page_to_pfn_in(mem, kept_page), PAGEBLOCK_PAGES);
+	flags = spin_lock_irqsave(&zone->lock);
+	pageblock_set_isolated(zone, block, true);
+	spin_unlock_irqrestore(&zone->lock, flags);
+	WRITE_ONCE(mem->iso_pending, 1);
+	expect_sound(t, mem);
+	WRITE_ONCE(mem->iso_pending, 0);
+	FIRST(t, mem, "I-I5");
+	slot = mem->pcp[0]->slot[zone_stack(zone, 0, MT_UNMOVABLE)];
+	PLANT(t, mem, slot[0], slot[0] + 1, "I-P2 cached page");
+	undo_isolate_page_range(mem, block, BLOCK(1));
+	restore_plan(zone);
+}
+
+KTEST_SUITE(check_order, KTEST_MOSTLY_INSIDE, KTEST(a_page_in_use), KTEST(a_head),
+    KTEST(a_reserved_block), KTEST(what_a_pageblock_says), KTEST(what_an_offline_pageblock_says),
+    KTEST(a_list), KTEST(what_a_zone_counts), KTEST(the_bound_of_the_caches), KTEST(a_stack),
+    KTEST(a_cached_page_of_an_isolated_pageblock));

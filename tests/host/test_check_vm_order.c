@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_check_vm_order.c: check_memory's part about objects, spaces and reclaim lists: both sides of what
+ * test_check_vm.c does not plant, and which of two damages is named.
+ */
+#include "tests/lib/plant_help.h"
+#include "tests/lib/vm_help.h"
+#include <quarry/memory_hotplug.h>
+
+#define PAGES 6
+
+static void expect_named(struct ktest *t, struct memory *mem, const char *name, int line)
+{
+	expect_said(t, mem, name, line);
+}
+
+#define NAMED(t, mem, name) expect_said((t), (mem), (name), __LINE__)
+
+static void expect_figures(struct ktest *t, struct memory *mem, unsigned long have, unsigned long want, int line)
+{
+	struct mm_violation v = {.what = NULL};
+
+	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
+	if (v.have != have || v.want != want)
+		ktest_fail(t, __FILE__, line, "%s: said %lu %lu, not %lu %lu", v.what ? v.what : "nothing", v.have,
+		    v.want, have, want);
+}
+
+/* ---- reclaim lists, tickets ---- */
+
+static void reclaim_lists(struct ktest *t)
+{
+	struct lru_list *lru, list;
+	struct vm_scene s;
+	struct page *head;
+	u32 word;
+
+	if (!scene_begin_written(t, &s, PAGES))
+		return;
+	lru = s.mem->zones[ZONE_MOVABLE].lru;
+	list = lru[LRU_INACTIVE];
+	head = pfn_to_page_in(s.mem, list.head);
+	/* A page of another zone, on a list that counts none. */
+	PLANT(t, s.mem, lru[LRU_INACTIVE], ((struct lru_list){.head = (u32)s.mem->start_pfn}), "I-N5 reclaim list longer");
+	PLANT(t, s.mem, lru[LRU_INACTIVE].head, (u32)s.mem->start_pfn + 1, "I-N5 zone");
+	/* A page that is not in state LRU, and has the other flag. */
+	word = head->word;
+	head->word = PAGE_WORD(word_ref(word), PG_OBJECT, 0) | PAGE_ACTIVE;
+	NAMED(t, s.mem, "I-N5 page on a reclaim list");
+	expect_figures(t, s.mem, head->word, PAGE_WORD(1, PG_LRU, 0), __LINE__);
+	head->word = word | PAGE_ACTIVE;
+	PLANT(t, s.mem, head->prev, 0, "I-N5 age");
+	head->word = word;
+	/* Under the wrong age, all of them; but what is unevictable has none. */
+	lru[LRU_INACTIVE] = lru[LRU_ACTIVE];
+	lru[LRU_ACTIVE] = list;
+	NAMED(t, s.mem, "I-N5 age");
+	lru[LRU_ACTIVE] = lru[LRU_INACTIVE];
+	lru[LRU_UNEVICTABLE] = list;
+	expect_sound(t, s.mem);
+	head->word |= PAGE_ACTIVE;
+	expect_sound(t, s.mem);
+	head->word = word;
+	lru[LRU_UNEVICTABLE] = lru[LRU_ACTIVE];
+	lru[LRU_INACTIVE] = list;
+	/* Tail and count are wrong. */
+	list.tail = list.head;
+	list.nr++;
+	PLANT(t, s.mem, lru[LRU_INACTIVE], list, "I-N5 count");
+	scene_end(t, &s);
+}
+
+static void what_reclaim_has_taken(struct ktest *t)
+{
+	struct vm_scene s;
+	struct zone *zone;
+	struct page *page;
+
+	if (!scene_begin_written(t, &s, PAGES))
+		return;
+	zone = &s.mem->zones[ZONE_MOVABLE];
+	page = page_in(s.object, 0);
+	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
+	zone->nr_reclaiming = 1;
+	expect_sound(t, s.mem);
+	PLANT(t, s.mem, zone->nr_reclaiming, 2, "I-N5 pages that reclaim has taken");
+	zone->nr_reclaiming = 0;
+	putback_lru_page(s.mem, page);
+	/* What is on lists is named before that. */
+	zone->nr_reclaiming = 1;
+	PLANT(t, s.mem, zone->lru[LRU_INACTIVE],
+	    ((struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE}), "I-N5 pages in state LRU");
+	zone->nr_reclaiming = 0;
+	scene_end(t, &s);
+}
+
+static void tickets(struct ktest *t)
+{
+	struct reclaim *r, saved;
+	struct vm_scene s;
+
+	if (!scene_begin_written(t, &s, PAGES))
+		return;
+	reclaim_stop(s.mem);
+	r = &s.mem->nodes[0].reclaim;
+	saved = *r;
+	r->drains.asked = r->drains.started = r->drains.done = 5;
+	r->runs.asked = r->runs.started = r->runs.done = 7;
+	expect_sound(t, s.mem);
+	PLANT(t, s.mem, r->drains.started, 6, "I-R1 tickets for drains");
+	PLANT(t, s.mem, r->drains.started, 4, "I-R1 tickets for drains");
+	r->drains.done = 3;
+	r->drains.started = 4;
+	expect_sound(t, s.mem);
+	r->runs.done = 8;
+	PLANT(t, s.mem, r->drains.asked, 3, "I-R1 tickets for drains");
+	NAMED(t, s.mem, "I-R1 tickets for runs");
+	r->drains.asked = saved.drains.asked;
+	r->drains.started = saved.drains.started;
+	r->drains.done = saved.drains.done;
+	r->runs.asked = saved.runs.asked;
+	r->runs.started = saved.runs.started;
+	r->runs.done = saved.runs.done;
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
+	scene_end(t, &s);
+}
+
+/* ---- slots ---- */
+
+static void slots(struct ktest *t)
+{
+	struct vm_scene s;
+	struct page *page, *other;
+	pfn_t gone;
+	u64 *slot;
+
+	if (!scene_begin_written(t, &s, PAGES))
+		return;
+	gone = s.mem->end_pfn - PAGEBLOCK_PAGES;
+	EXPECT_EQ(t, offline_pages(s.mem, gone, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	/* It may have moved them. */
+	page = page_in(s.object, 2);
+	slot = object_slot(s.object, 2);
+	other = page_in(s.object, 3);
+	REQUIRE(t, page && other);
+	/* Memory that is out of service; a page that is locked, and not being moved. */
+	PLANT(t, s.mem, *slot, (uintptr_t)pfn_to_page_in(s.mem, gone), "I-S2 slot names no page");
+	EXPECT(t, page_trylock(page));
+	PLANT(t, s.mem, *slot, slot_marker(page_to_pfn_in(s.mem, page)), "I-S5 marker");
+	atomic_and(&page->word, ~PAGE_LOCKED);
+	/* Of an object, but not of this slot. */
+	PLANT(t, s.mem, *slot, (uintptr_t)other, "I-S2 owner");
+	/* A slot whose page was lost has none. */
+	PLANT(t, s.mem, *slot, SLOT_LOST, "I-S2 filled slots");
+	EXPECT_EQ(t, online_pages(s.mem, gone, PAGEBLOCK_PAGES, NULL), 0);
+	scene_end(t, &s);
+}
+
+/* Pinned is sound; so is isolated; and while somebody walks its regions an object is left out. */
+static void counts(struct ktest *t)
+{
+	struct page *page, *pinned;
+	struct vm_scene s;
+
+	if (!scene_begin_written(t, &s, PAGES))
+		return;
+	page = page_in(s.object, 2);
+	EXPECT_EQ(t, vm_object_pin(s.object, 2, &pinned), 0);
+	EXPECT(t, pinned == page);
+	expect_sound(t, s.mem);
+	PLANT(t, s.mem, page->pincount, 0, "I-S2 references of an object's page");
+	mem_unpin_page(s.mem, page);
+	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
+	expect_sound(t, s.mem);
+	PLANT(t, s.mem, page->word, page->word - 1, "I-S2 references of an object's page");
+	putback_lru_page(s.mem, page);
+	page->mapcount++;
+	page->word++;
+	NAMED(t, s.mem, "I-S3");
+	WRITE_ONCE(s.object->walked, 1);
+	expect_sound(t, s.mem);
+	WRITE_ONCE(s.object->walked, 0);
+	page->mapcount--;
+	/* While an unmapping holds references there may be more, never fewer. */
+	NAMED(t, s.mem, "I-S2 references of an object's page");
+	WRITE_ONCE(s.mem->vm.flushing, 1);
+	expect_sound(t, s.mem);
+	WRITE_ONCE(s.mem->vm.flushing, 0);
+	page->word--;
+	scene_end(t, &s);
+}
+
+/* Slots behind a table that is not there: counted, and looked at. */
+static void slots_behind_an_empty_table(struct ktest *t)
+{
+	const u32 nr = 2 * PT_ENTRIES + 2, at[] = {PT_ENTRIES - 1, 2 * PT_ENTRIES, 2 * PT_ENTRIES + 1};
+	struct vm_scene s;
+	unsigned i;
+
+	if (!scene_begin_pager(t, &s, nr, &scene_pager, NULL))
+		return;
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(t, vm_object_supply(s.object, at[i], NULL), 0);
+	expect_sound(t, s.mem);
+	for (i = 0; i < 3; i++) {
+		REQUIRE(t, page_in(s.object, at[i]));
+		PLANT(t, s.mem, page_in(s.object, at[i])->index, 0, "I-S2 owner");
+	}
+	PLANT(t, s.mem, s.object->nr_present, 2, "I-S2 filled slots");
+	scene_end(t, &s);
+}
+
+/* ---- entries ---- */
+
+static void rights(struct ktest *t)
+{
+	struct vm_scene s;
+	u64 *entry;
+
+	if (!scene_begin_written(t, &s, PAGES))
+		return;
+	entry = pt_entry(&s.space->pt, page_at(2));
+	soft_load_space(s.space);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(2), 1, VM_READ), 0);
+	expect_sound(t, s.mem);
+	PLANT(t, s.mem, *entry, *entry | PTE_WRITE, "I-S4 entry allows more");
+	PLANT(t, s.mem, *entry, *entry & ~PTE_NX, "I-S4 entry allows more");
+	EXPECT_EQ(t, vm_protect(s.space, page_at(2), 1, VM_RW), 0);
+	soft_unload_space();
+	/* In a region that may be written an entry need not be. */
+	PLANT(t, s.mem, *entry, *entry & ~PTE_NX, "I-S4 entry allows more");
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+/* An entry that no region shows: damage, unless somebody is changing the space, or it goes. */
+static void who_changes_a_space(struct ktest *t)
+{
+	struct vm_scene s;
+	struct page *page;
+	u64 *other;
+	u32 refs;
+
+	if (!scene_begin_written(t, &s, PAGES))
+		return;
+	page = page_in(s.object, 2);
+	other = pt_entry(&s.space->pt, page_at(PAGES));
+	REQUIRE(t, other);
+	page->mapcount++;
+	page->word++;
+	*other = pte_make(page_to_pfn_in(s.mem, page), VM_READ);
+	NAMED(t, s.mem, "I-S4 entry outside every region");
+	s.space->lock.locked = 1;
+	expect_sound(t, s.mem);
+	s.space->lock.locked = 0;
+	refs = s.space->refs;
+	WRITE_ONCE(s.space->refs, 0);
+	expect_sound(t, s.mem);
+	WRITE_ONCE(s.space->refs, refs);
+	NAMED(t, s.mem, "I-S4 entry outside every region");
+	/* Its page is looked at all the same. */
+	mutex_lock(&s.space->change);
+	PLANT(t, s.mem, *other, pte_make(s.mem->end_pfn, VM_READ), "I-S7 entry maps no page");
+	mutex_unlock(&s.space->change);
+	/* Nor are objects and spaces looked at while their lists change. */
+	s.mem->vm.lock.locked = 1;
+	expect_sound(t, s.mem);
+	s.mem->vm.lock.locked = 0;
+	*other = 0;
+	page->mapcount--;
+	page->word--;
+	scene_end(t, &s);
+}
+
+/* A page that is mapped is an object's: both its state and its owner say so. */
+static void whose_a_mapped_page_is(struct ktest *t)
+{
+	struct vm_scene s;
+	struct page *page;
+	u64 *other;
+
+	if (!scene_begin_written(t, &s, PAGES))
+		return;
+	other = pt_entry(&s.space->pt, page_at(PAGES));
+	page = mem_alloc_pages(s.mem, GFP_MOVABLE, 0);
+	REQUIRE(t, other && page);
+	*other = pte_make(page_to_pfn_in(s.mem, page), VM_READ);
+	NAMED(t, s.mem, "I-S7 state of a mapped page");
+	page->owner = s.object;
+	NAMED(t, s.mem, "I-S7 state of a mapped page");
+	page->word = PAGE_WORD(1, PG_OBJECT, 0);
+	NAMED(t, s.mem, "I-S4 entry outside every region");
+	page->owner = NULL;
+	NAMED(t, s.mem, "I-S7 state of a mapped page");
+	page->word = PAGE_WORD(1, PG_ALLOC, 0);
+	*other = 0;
+	EXPECT_EQ(t, mem_free_pages(s.mem, page, 0), 0);
+	scene_end(t, &s);
+}
+
+KTEST_SUITE(check_vm_order, KTEST_MOSTLY_INSIDE, KTEST(reclaim_lists),
+    KTEST(what_reclaim_has_taken), KTEST(tickets), KTEST(slots), KTEST(counts),
+    KTEST(slots_behind_an_empty_table), KTEST(rights), KTEST(who_changes_a_space),
+    KTEST(whose_a_mapped_page_is));

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_cover.c: what no other suite reaches: the words that mm/ finds for its state, and refusals whose
+ * reason is only the caller's context.  Hosted only, because of how much it prints.
+ */
+#include "tests/lib/mm_help.h"
+#include <quarry/contig.h>
+#include <quarry/handle.h>
+#include <quarry/memory_hotplug.h>
+#include <quarry/memory_init.h>
+#include <quarry/isolation.h>
+
+/* A memory with something of everything: a hole, an offline, an isolated and a mixed pageblock. */
+static struct memory *motley(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 2, 8, 6);
+	struct page *page;
+
+	if (!mem)
+		return NULL;
+	make_hole(t, mem, 15 * PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, offline_pages(mem, 14 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	EXPECT_EQ(t, start_isolate_page_range(mem, 13 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
+	set_plan(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE, 1);
+	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	return mem;
+}
+
+static void state_is_shown_in_words(struct ktest *t)
+{
+	struct memory *mem = motley(t);
+	struct page *page;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	page = mem_alloc_pages(mem, GFP_RECLAIMABLE, 1);
+	REQUIRE(t, page);
+	show_mem(mem);
+	show_zones(mem);
+	show_pcp(mem);
+	for (pfn = 0; pfn <= mem->end_pfn; pfn += PAGEBLOCK_PAGES)
+		show_block(mem, pfn);
+	show_block(mem, page_to_pfn_in(mem, page) + 1);
+	/* Isolated memory is free memory that nobody gets. */
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - 2);
+	dump_page(mem, 15 * PAGEBLOCK_PAGES, "hole");
+	dump_page(mem, 14 * PAGEBLOCK_PAGES, "offline");
+	dump_page(mem, 13 * PAGEBLOCK_PAGES, "isolated");
+	EXPECT_EQ(t, mem_free_pages(mem, page, 1), 0);
+	undo_isolate_page_range(mem, 13 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES);
+	restore_plan(test_zone(mem, ZONE_NORMAL));
+}
+
+static void everything_has_a_name(struct ktest *t)
+{
+	unsigned i, j;
+
+	for (i = 0; i < NR_MM_EVENTS; i++) {
+		EXPECT(t, mm_event_name((enum mm_event)i)[0] != '?');
+		for (j = 0; j < i; j++)
+			EXPECT(t, strcmp(mm_event_name((enum mm_event)i), mm_event_name((enum mm_event)j)));
+	}
+	EXPECT_EQ(t, strcmp(mm_event_name(NR_MM_EVENTS), "?"), 0);
+	for (i = 0; i < NR_ISO_POLICIES; i++)
+		EXPECT_EQ(t, iso_policy_by_name(iso_policy_name((enum iso_policy)i)), i);
+	EXPECT_EQ(t, iso_policy_by_name("none"), NR_ISO_POLICIES);
+	EXPECT(t, !iso_policy_name(NR_ISO_POLICIES));
+	for (i = 0; i < NR_PAGE_STATES; i++)
+		EXPECT(t, page_state_name((enum page_state)i)[0] != '?');
+	EXPECT_EQ(t, page_state_name(NR_PAGE_STATES)[0], '?');
+	for (i = 0; i < NR_TRACE_KINDS; i++)
+		EXPECT(t, trace_kind_name((enum trace_kind)i)[0] != '?');
+	EXPECT_EQ(t, trace_kind_name(NR_TRACE_KINDS)[0], '?');
+	EXPECT_EQ(t, mm_why_text(NR_MM_WHY)[0], '?');
+}
+
+static void all_that_may_sleep(struct ktest *t, struct memory *mem, struct cma *cma)
+{
+	pfn_t start = 7 * PAGEBLOCK_PAGES;
+	struct page *page;
+
+	EXPECT_EQ(t, drain_all_pages(mem, NULL), -EDEADLK);
+	EXPECT_EQ(t, zone_pcp_disable(test_zone(mem, ZONE_NORMAL)), -EDEADLK);
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, NULL), -EDEADLK);
+	EXPECT_EQ(t, online_pages(mem, start, PAGEBLOCK_PAGES, NULL), -EDEADLK);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, NULL), -EDEADLK);
+	EXPECT_EQ(t, start_isolate_page_range(mem, start, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), -EDEADLK);
+	EXPECT_EQ(t, add_memory(mem, start, PAGEBLOCK_PAGES, 0), -EDEADLK);
+	EXPECT_EQ(t, remove_memory(mem, start, PAGEBLOCK_PAGES), -EDEADLK);
+	EXPECT_EQ(t, alloc_contig_range(mem, start, start + 1, MT_MOVABLE, NULL), -EDEADLK);
+	EXPECT_EQ(t, cma_alloc(cma, 1, 0, &page), -EDEADLK);
+	EXPECT_EQ(t, cma_create_anywhere(cma, "test", mem, PAGEBLOCK_PAGES), -EDEADLK);
+}
+
+static void what_may_sleep_is_refused_where_none_may(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	static struct cma cma;
+	struct mm_violation v;
+	struct census *before, *after;
+	static struct census both[2];
+	irqflags_t flags;
+
+	REQUIRE(t, mem);
+	before = &both[0];
+	after = &both[1];
+	census_take(before, mem);
+	cma = (struct cma){.mem = mem, .end = PAGEBLOCK_PAGES};
+	flags = arch_irq_save();
+	all_that_may_sleep(t, mem, &cma);
+	/* Allocating is not: without waiting. */
+	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL, MAX_ORDER + 1));
+	arch_irq_restore(flags);
+	preempt_disable();
+	preempt_enable();
+	census_take(after, mem);
+	census_compare(t, before, after);
+	EXPECT_EQ(t, check_memory(mem, &v), 0);
+}
+
+static void a_traced_cpu_uses_the_same_pages(struct ktest *t)
+{
+	struct trace_hit rec[4];
+	struct page *page, *bulk[40];
+	unsigned i;
+
+	trace_switch(&kernel_memory, true);
+	for (i = 0; i < 4; i++) {
+		page = alloc_pages(GFP_KERNEL, i & 1 ? MAX_ORDER : 0);
+		REQUIRE(t, page);
+		EXPECT_EQ(t, free_pages(page, i & 1 ? MAX_ORDER : 0), 0);
+		EXPECT(t, trace_find(&kernel_memory, page_to_pfn_in(&kernel_memory, page), rec, 4) > 0);
+	}
+	page = alloc_pages(GFP_KERNEL | GFP_ZERO, 0);
+	EXPECT(t, page && !*(u64 *)page_address(page));
+	EXPECT_EQ(t, free_pages(page, 0), 0);
+	EXPECT_EQ(t, alloc_pages_bulk(GFP_KERNEL | GFP_ZERO, 40, bulk), 40);
+	EXPECT_EQ(t, free_pages_bulk(40, bulk), 0);
+	trace_switch(&kernel_memory, false);
+}
+
+static void leave_and_join(void *arg)
+{
+	struct memory *mem = arg;
+	irqflags_t flags = arch_irq_save();
+
+	pcp_cpu_leave(mem);
+	if (capacity_sum(test_zone(mem, ZONE_NORMAL), arch_cpu_id()))
+		panic("a CPU that has left may still cache");
+	pcp_cpu_join(mem);
+	arch_irq_restore(flags);
+}
+
+static void a_cpu_that_leaves_takes_nothing_along(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	struct zone *zone;
+	struct page *page;
+	unsigned had;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_NORMAL);
+	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	EXPECT(t, zone_pcp_pages(zone) > 0);
+	had = capacity_sum(zone, 0);
+	ktest_on_cpu(0, leave_and_join, mem);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+	EXPECT_EQ(t, capacity_sum(zone, 0), had);
+}
+
+/* More than is migrated at once, in one pageblock; and, once, a page that cannot be moved among them. */
+static void offline_moves_a_full_pageblock(struct ktest *t)
+{
+	static struct handle handles[40];
+	struct memory *mem = ktest_memory(t, 0, 8, TEST_BLOCKS);
+	struct offline_opts opts = {.policy = ISO_REDRAIN, .deadline_ns = 300000000};
+	struct offline_result res;
+	struct handle_table table;
+	pfn_t start, end = 0;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	handle_table_init(&table, mem, handles, ARRAY_SIZE(handles));
+	start = ~0UL;
+	for (i = 0; i < ARRAY_SIZE(handles); i++) {
+		REQUIRE(t, !handle_alloc(&table, i, 0, GFP_NOWAIT, i));
+		start = MIN(start, ALIGN_DOWN(handle_pfn(&table, i), PAGEBLOCK_PAGES));
+		end = MAX(end, ALIGN_DOWN(handle_pfn(&table, i), PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
+	}
+	EXPECT_EQ(t, handle_pin(&table, 39), 0);
+	EXPECT_EQ(t, offline_pages(mem, start, end - start, &opts, &res), -EBUSY);
+	EXPECT_EQ(t, res.fail.why, WHY_PINNED);
+	EXPECT_EQ(t, handle_unpin(&table, 39), 0);
+	EXPECT_EQ(t, offline_pages(mem, start, end - start, &opts, &res), 0);
+	EXPECT_EQ(t, res.moved, ARRAY_SIZE(handles));
+	for (i = 0; i < ARRAY_SIZE(handles); i++)
+		EXPECT_EQ(t, handle_free(&table, i), 0);
+	movable_owner_drain(&table.owner);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+static void redrain_drains_while_it_waits(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	struct offline_opts opts = {.policy = ISO_REDRAIN, .deadline_ns = 300000000};
+	struct offline_result res;
+	struct mm_fail fail;
+	struct page *page;
+	pfn_t start;
+
+	REQUIRE(t, mem);
+	page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
+	REQUIRE(t, page);
+	start = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
+	/* Allocated where only movable memory is: it might get an owner any moment, but does not. */
+	EXPECT(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res) < 0);
+	EXPECT(t, res.rounds > 1);
+	EXPECT_EQ(t, start_isolate_page_range(mem, start, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &res), -EBUSY);
+	EXPECT_EQ(t, test_pages_isolated(mem, start, PAGEBLOCK_PAGES, &fail), -EBUSY);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, page));
+	undo_isolate_page_range(mem, start, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, test_pages_isolated(mem, start, PAGEBLOCK_PAGES, NULL), -EINVAL);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+}
+
+static void what_is_reserved_is_named(struct ktest *t)
+{
+	struct memory_config cfg;
+	struct memory *mem;
+	struct mm_fail fail;
+	struct zone *zone;
+
+	REQUIRE(t, ktest_memory(t, 0, 1, 0));
+	cfg = (struct memory_config){.name = "reserved", .end_pfn = 2 * PAGEBLOCK_PAGES, .nr_cpus = ktest_cpus(),
+	    .nr_nodes = 1, .reclaim = &memory_reclaim, .alloc = t->mem->alloc, .arg = t->mem->alloc_arg};
+	cfg.memmap = cfg.alloc(cfg.arg, cfg.end_pfn * sizeof(struct page));
+	cfg.pageblocks = cfg.alloc(cfg.arg, 2 * sizeof(struct pageblock));
+	mem = cfg.alloc(cfg.arg, sizeof(*mem));
+	REQUIRE(t, cfg.memmap && cfg.pageblocks && mem && !memory_init(mem, &cfg));
+	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, cfg.end_pfn));
+	memory_add_ram(mem, 0, cfg.end_pfn);
+	memory_free_range(mem, 1, cfg.end_pfn);
+	REQUIRE(t, !memory_ready(mem));
+	EXPECT_EQ(t, offline_query(mem, 0, PAGEBLOCK_PAGES, &fail), -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_RESERVED);
+	/* Past the scan, as if it had come later. */
+	zone = test_zone(mem, ZONE_NORMAL);
+	spin_lock(&zone->lock);
+	pageblock_set_isolated(zone, 0, true);
+	spin_unlock(&zone->lock);
+	EXPECT_EQ(t, test_pages_isolated(mem, 0, PAGEBLOCK_PAGES, &fail), -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_RESERVED);
+	undo_isolate_page_range(mem, 0, PAGEBLOCK_PAGES);
+	expect_sound(t, mem);
+}
+
+static void handles_out_of_range_are_refused(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct handle handles[2] = {{.page = NULL}};
+	struct handle_table table;
+
+	REQUIRE(t, mem);
+	handle_table_init(&table, mem, handles, 2);
+	EXPECT_EQ(t, handle_alloc(&table, 2, 0, GFP_NOWAIT, 0), -EINVAL);
+	EXPECT_EQ(t, handle_alloc(&table, 0, 4, GFP_NOWAIT, 0), -EINVAL);
+	EXPECT_EQ(t, handle_free(&table, 2), -EINVAL);
+	EXPECT_EQ(t, handle_write(&table, 2, 0), -EINVAL);
+	EXPECT_EQ(t, handle_verify(&table, 2), -EINVAL);
+	EXPECT_EQ(t, handle_pin(&table, 2), -EINVAL);
+	EXPECT_EQ(t, handle_unpin(&table, 2), -EINVAL);
+	EXPECT_EQ(t, handle_pfn(&table, 2), PFN_NONE);
+}
+
+/* The answers about a range that do not depend on what is in it, asked without wanting to know why. */
+static void reasons_are_optional(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	pfn_t start = 7 * PAGEBLOCK_PAGES, two = 3 * PAGEBLOCK_PAGES;
+	unsigned long nr = PAGEBLOCK_PAGES;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_query(mem, two, 2 * nr, NULL), -EINVAL);
+	EXPECT_EQ(t, start_isolate_page_range(mem, two, 2 * nr, ISO_PRECISE, NULL), -EINVAL);
+	EXPECT_EQ(t, start_isolate_page_range(mem, start, nr, ISO_DISABLE, NULL), -EINVAL);
+	EXPECT_EQ(t, online_pages(mem, start, nr, NULL), -EALREADY);
+	EXPECT_EQ(t, start_isolate_page_range(mem, start, nr, ISO_PRECISE, NULL), 0);
+	EXPECT_EQ(t, start_isolate_page_range(mem, start, nr, ISO_PRECISE, NULL), -EBUSY);
+	undo_isolate_page_range(mem, start, nr);
+	EXPECT_EQ(t, offline_pages(mem, start, nr, NULL, NULL), 0);
+	EXPECT_EQ(t, offline_query(mem, start, nr, NULL), -EALREADY);
+	EXPECT_EQ(t, offline_query(mem, start - nr, 2 * nr, NULL), -EINVAL);
+	EXPECT_EQ(t, online_pages(mem, start - nr, 2 * nr, NULL), -EINVAL);
+	EXPECT_EQ(t, start_isolate_page_range(mem, start, nr, ISO_PRECISE, NULL), -EINVAL);
+	EXPECT_EQ(t, offline_query(mem, 0, 4 * nr, NULL), -EBUSY);
+	EXPECT_EQ(t, online_pages(mem, start, nr, NULL), 0);
+	make_hole(t, mem, start);
+	EXPECT_EQ(t, offline_query(mem, start, nr, NULL), -EINVAL);
+	EXPECT_EQ(t, start_isolate_page_range(mem, start, nr, ISO_PRECISE, NULL), -EINVAL);
+}
+
+KTEST_SUITE(cover, 0, KTEST(state_is_shown_in_words), KTEST(everything_has_a_name),
+    KTEST(what_may_sleep_is_refused_where_none_may), KTEST_INSIDE(a_traced_cpu_uses_the_same_pages),
+    KTEST_INSIDE(a_cpu_that_leaves_takes_nothing_along), KTEST(offline_moves_a_full_pageblock),
+    KTEST_INSIDE(redrain_drains_while_it_waits), KTEST(what_is_reserved_is_named),
+    KTEST(handles_out_of_range_are_refused), KTEST(reasons_are_optional));

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_cpu_nodes.c: CPUs of nodes that a memory has, and of nodes that it has not got, which count as node 0's.
+ * Hosted only: there a test says which node a CPU is of.
+ */
+#include "tests/lib/mm_test.h"
+
+#define NODES 2u
+
+static struct memory *mem;
+
+/* What CPU 1 gets, and whence. */
+static struct {
+	struct page *page;
+	gfp_t gfp;
+	struct zone *first;
+} asked;
+
+static void ask(void *arg)
+{
+	unsigned at = 0;
+
+	asked.first = zonelist_next(memory_node(mem, 1), asked.gfp, &at);
+	asked.page = mem_alloc_pages(mem, asked.gfp, 0);
+}
+
+/* CPU 1 is of @node: it looks first where CPUs of node @as look. */
+static void looks_as(struct ktest *t, unsigned node, unsigned as)
+{
+	const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, CACHED_BLOCKS}, {1, ZONE_NORMAL, CACHED_BLOCKS}, {1, ZONE_MOVABLE, CACHED_BLOCKS}};
+	static const gfp_t gfps[] = {GFP_KERNEL, GFP_MOVABLE, GFP_KERNEL | GFP_THISNODE};
+	unsigned i, gfp;
+
+	WRITE_ONCE(host_cpu_nodes[1], node);
+	mem = build_memory(t, NODES, NULL, specs, ARRAY_SIZE(specs));
+	REQUIRE(t, mem);
+	for (gfp = 0; gfp < 8; gfp++) {
+		unsigned kind = gfp_kind(gfp), id = as * NR_ZONE_KINDS + kind;
+
+		if (mem->nodes[as].nr_zones[kind] && mem->zones[mem->nodes[as].zonelist[kind][0]].node == as)
+			id = mem->nodes[as].zonelist[kind][0];
+		EXPECT_EQ(t, mem->pcp[1]->first[gfp], id * STACKS_PER_ZONE + (unsigned)gfp_type(gfp));
+	}
+	for (i = 0; i < ARRAY_SIZE(gfps); i++) {
+		asked.gfp = gfps[i];
+		ktest_on_cpu(1, ask, NULL);
+		REQUIRE(t, asked.page);
+		EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, asked.page))->node, as);
+		EXPECT(t, asked.first == zone_of(mem, page_to_pfn_in(mem, asked.page)));
+		EXPECT_EQ(t, mem_free_pages(mem, asked.page, 0), 0);
+	}
+	drop_memory(t, mem);
+	WRITE_ONCE(host_cpu_nodes[1], 0);
+}
+
+static void a_cpu_looks_in_its_own_node_first(struct ktest *t)
+{
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	looks_as(t, 0, 0);
+	looks_as(t, NODES - 1, NODES - 1);
+}
+
+static void a_node_that_the_memory_has_not_got_counts_as_the_first(struct ktest *t)
+{
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	looks_as(t, NODES, 0);
+	looks_as(t, MAX_NODES - 1, 0);
+	looks_as(t, ~0u, 0);
+}
+
+/* ---- whom it asks ---- */
+
+static void ask_for_a_drain(void *arg)
+{
+	reclaim_wait_drain(mem);
+}
+
+static void it_asks_the_reclaim_thread_of_that_node(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 2}, {1, ZONE_NORMAL, 2}};
+	static const unsigned nodes[] = {0, 1, NODES, ~0u}, as[] = {0, 1, 0, 0};
+	u64 before[NODES];
+	unsigned i, n;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	mem = build_memory(t, NODES, NULL, specs, ARRAY_SIZE(specs));
+	REQUIRE(t, mem);
+	for (i = 0; i < ARRAY_SIZE(nodes); i++) {
+		for (n = 0; n < NODES; n++)
+			before[n] = READ_ONCE(mem->nodes[n].reclaim.drains.asked);
+		WRITE_ONCE(host_cpu_nodes[1], nodes[i]);
+		ktest_on_cpu(1, ask_for_a_drain, NULL);
+		for (n = 0; n < NODES; n++)
+			EXPECT_EQ(t, READ_ONCE(mem->nodes[n].reclaim.drains.asked), before[n] + (n == as[i]));
+	}
+	WRITE_ONCE(host_cpu_nodes[1], 0);
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(cpu_nodes, 0, KTEST(a_cpu_looks_in_its_own_node_first),
+    KTEST(a_node_that_the_memory_has_not_got_counts_as_the_first),
+    KTEST_INSIDE(it_asks_the_reclaim_thread_of_that_node));

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_device_pages.c: the drivers of virtio-mem and the balloon give back each page of the kernel's own, however far
+ * they come.  Hosted only: in the kernel others allocate meanwhile.
+ */
+#include "drivers/virtio_balloon.h"
+#include "tests/lib/vmem_help.h"
+
+static struct virtio_balloon balloon;
+
+static unsigned long kernel_pages(void)
+{
+	drain_all_pages(&kernel_memory, NULL);
+	return memory_free_pages(&kernel_memory);
+}
+
+static u32 keep(struct pretend *p, const struct pretend_buf *buf)
+{
+	return NO_ANSWER;
+}
+
+/* What stops a driver on its way, and what opening says then. */
+static const struct stop {
+	u64 offered; /* besides VERSION_1; ~0: not even that */
+	unsigned size[3]; /* of each queue */
+	int err;
+} stops[] = {
+    {0, {64, 64, 64}, 0},
+    {1ULL << VIRTIO_BALLOON_F_STATS_VQ, {64, 64, 64}, 0},
+    {~0ULL, {64, 64, 64}, -ENODEV},
+    {0, {0, 64, 64}, -ENODEV},
+    {0, {64, 0, 64}, -ENODEV},
+    {1ULL << VIRTIO_BALLOON_F_STATS_VQ, {64, 64, 0}, -ENODEV},
+};
+
+static void balloons_give_all_back(struct ktest *t)
+{
+	unsigned long before;
+	unsigned i;
+	int err;
+
+	vmem = ktest_memory(t, 0, 2, 4);
+	REQUIRE(t, vmem);
+	for (i = 0; i < ARRAY_SIZE(stops); i++) {
+		const struct stop *s = &stops[i];
+
+		pretend_init(&pretend_dev, t, s->offered, keep);
+		if (s->offered == ~0ULL)
+			pretend_dev.offered = 1;
+		memcpy(pretend_dev.size, s->size, sizeof(s->size));
+		before = kernel_pages();
+		err = balloon_open(&balloon, &pretend_dev.dev, vmem);
+		EXPECT_EQ(t, err, s->err);
+		EXPECT_EQ(t, before - kernel_pages(), s->err ? 0 : s->offered ? 4 : 3);
+		if (!err)
+			balloon_close(&balloon);
+		EXPECT_EQ(t, kernel_pages(), before);
+	}
+}
+
+static void virtio_mem_gives_all_back(struct ktest *t)
+{
+	unsigned long before;
+	unsigned how;
+	int err;
+
+	REQUIRE(t, vmem_begin(t));
+	virtio_mem_close(&vmem_dev);
+	/* From here on the small objects have a page. */
+	for (how = 0; how < 5; how++) {
+		before = kernel_pages();
+		pretend_dev.size[0] = how == 1 ? 0 : 64;
+		pretend_dev.offered = how == 2 ? 1 : 1ULL << VIRTIO_F_VERSION_1;
+		vmem_config.block_size = how == 3 ? 12345 : BLOCK_BYTES;
+		vmem_set_config();
+		vmem_set_fault(
+		    how == 4 ? VIRTIO_MEM_REQ_STATE : NO_FAULT, VIRTIO_MEM_RESP_ERROR, false);
+		err = virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem);
+		EXPECT_EQ(t, err, how == 0 ? 0 : how < 3 ? -ENODEV : -EIO);
+		EXPECT_EQ(t, before - kernel_pages(), how ? 0 : 2);
+		if (!err)
+			virtio_mem_close(&vmem_dev);
+		EXPECT_EQ(t, kernel_pages(), before);
+	}
+	/* A restart has its queue's page once, and none that fails. */
+	vmem_set_fault(NO_FAULT, 0, false);
+	REQUIRE(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem) == 0);
+	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);
+	EXPECT_EQ(t, before - kernel_pages(), 2);
+	pretend_dev.size[0] = 0;
+	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), -ENODEV);
+	EXPECT_EQ(t, before - kernel_pages(), 1);
+	virtio_mem_close(&vmem_dev);
+	EXPECT_EQ(t, kernel_pages(), before);
+}
+
+KTEST_SUITE(device_pages, KTEST_QUICK, KTEST(balloons_give_all_back), KTEST(virtio_mem_gives_all_back));

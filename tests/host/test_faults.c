@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_faults.c: what goes wrong around mm/: wake-ups that get lost, calls that are served late, owners
+ * that refuse to move.  Hosted only: the machine's side of it is arch/host/host_cpu.c.
+ */
+#include "tests/lib/mm_help.h"
+#include <quarry/smp.h>
+#include <quarry/movable.h>
+
+/* After which a lost wake-up is sent again. */
+#define SHORT_NS 20000000ULL
+
+/*
+ * The next @n wake-ups are lost; returns the timeout as it was.  A CPU that is slow only because the host does not
+ * run it is not silent: the call ends when all have answered, however long that takes, and never in a panic.
+ */
+static u64 lose(u32 n)
+{
+	u64 before = smp_timeout_ns;
+
+	smp_timeout_ns = SHORT_NS;
+	smp_worst_ns = WAIT_FOREVER;
+	atomic_xchg(&host_ipi_faults.drop, n);
+	return before;
+}
+
+/* What was to be lost has been; and nothing more will be. */
+static void lose_no_more(struct ktest *t, u64 timeout)
+{
+	EXPECT_EQ(t, atomic_xchg(&host_ipi_faults.drop, 0u), 0);
+	smp_timeout_ns = timeout;
+	smp_worst_ns = 0;
+}
+
+static void count_runs(void *arg)
+{
+	atomic_add((u32 *)arg, 1u);
+}
+
+static void a_lost_wake_up_is_sent_again(struct ktest *t)
+{
+	u32 ran = 0;
+	u64 timeout;
+	int asked;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	timeout = lose(1);
+	asked = smp_call_mask(NULL, count_runs, &ran);
+	lose_no_more(t, timeout);
+	EXPECT_EQ(t, asked, (int)nr_cpus_online() - 1);
+	/* Each exactly once: a second wake-up finds nothing left to do. */
+	EXPECT_EQ(t, ran, nr_cpus_online());
+}
+
+/* A page on every CPU's cache of zone NORMAL. */
+static void fill_caches(struct ktest *t, struct memory *mem)
+{
+	struct page *page[2];
+	unsigned cpu;
+
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		EXPECT_EQ(t, alloc_on(cpu, mem, GFP_KERNEL, 0, 2, page), 2);
+		EXPECT_EQ(t, free_on(cpu, mem, 0, 2, page), 2);
+		EXPECT(t, pcp_zone_nonempty(mem, cpu, test_zone(mem, ZONE_NORMAL)));
+	}
+}
+
+static void rounds_are_complete_although_a_wake_up_is_lost(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	struct zone *zone;
+	u64 timeout;
+
+	REQUIRE(t, mem);
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	zone = test_zone(mem, ZONE_NORMAL);
+	fill_caches(t, mem);
+	timeout = lose(1);
+	EXPECT(t, drain_all_pages(mem, zone) >= 0);
+	lose_no_more(t, timeout);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+
+	fill_caches(t, mem);
+	timeout = lose(1);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	lose_no_more(t, timeout);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+	timeout = lose(1);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	lose_no_more(t, timeout);
+	fill_caches(t, mem);
+}
+
+static void offline_is_complete_although_a_wake_up_is_lost(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS * 3 / 4, TEST_BLOCKS / 4);
+	pfn_t start = (TEST_BLOCKS - 1) * PAGEBLOCK_PAGES;
+	struct offline_opts opts = {.policy = ISO_DISABLE};
+	struct offline_result res;
+	u64 timeout;
+
+	REQUIRE(t, mem);
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	for (; opts.policy <= ISO_PRECISE; opts.policy++) {
+		timeout = lose(1);
+		EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res), 0);
+		lose_no_more(t, timeout);
+		EXPECT_EQ(t, res.rounds, 1);
+		EXPECT_EQ(t, online_pages(mem, start, PAGEBLOCK_PAGES, NULL), 0);
+	}
+}
+
+struct churn {
+	struct memory *mem;
+	u32 stop, failed;
+};
+
+static void churn(void *arg)
+{
+	struct churn *c = arg;
+
+	while (!READ_ONCE(c->stop)) {
+		struct page *page = mem_alloc_pages(c->mem, GFP_MOVABLE | GFP_NOWAIT, 0);
+
+		if (page && mem_free_pages(c->mem, page, 0))
+			atomic_add(&c->failed, 1u);
+		cpu_relax();
+	}
+}
+
+static void late_answers_change_nothing(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS * 3 / 4, TEST_BLOCKS / 4);
+	pfn_t start = (TEST_BLOCKS - 1) * PAGEBLOCK_PAGES;
+	struct churn c = {.mem = mem};
+	struct offline_opts opts = {0};
+	struct offline_result res;
+	unsigned cpu, turn;
+
+	REQUIRE(t, mem);
+	atomic_xchg(&host_ipi_faults.late_ns, 200000u);
+	for (cpu = 1; cpu < ktest_cpus(); cpu++)
+		ktest_start(cpu, churn, &c);
+	for (turn = 0; turn < 6; turn++) {
+		opts.policy = (enum iso_policy)(turn % NR_ISO_POLICIES);
+		EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res), 0);
+		EXPECT(t, res.rounds == 1 || opts.policy == ISO_REDRAIN);
+		EXPECT_EQ(t, online_pages(mem, start, PAGEBLOCK_PAGES, NULL), 0);
+		EXPECT(t, drain_all_pages(mem, NULL) >= 0);
+	}
+	WRITE_ONCE(c.stop, 1);
+	for (cpu = 1; cpu < ktest_cpus(); cpu++)
+		ktest_join(cpu);
+	atomic_xchg(&host_ipi_faults.late_ns, 0u);
+	EXPECT_EQ(t, c.failed, 0);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+/* ---- owners that refuse ---- */
+
+/* An owner of one page, that answers as it is told. */
+struct stubborn {
+	struct movable_owner owner;
+	struct page *page;
+	int isolate, migrate; /* what they return */
+	unsigned times;       /* so often, then 0 */
+	unsigned asked;       /* migrate was called */
+	bool lets_go;         /* in migrate: drops the page instead */
+	bool gone;            /* putback finds it has let go */
+};
+
+static int stubborn_isolate(struct memory *mem, struct page *page)
+{
+	return container_of(page->owner, struct stubborn, owner)->isolate;
+}
+
+static int stubborn_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
+    struct page *src)
+{
+	struct stubborn *s = container_of(owner, struct stubborn, owner);
+
+	s->asked++;
+	if (s->lets_go) {
+		s->page = NULL;
+		page_release_movable(mem, src);
+		return -ENOENT;
+	}
+	if (s->migrate && (!s->times || s->asked <= s->times))
+		return s->migrate;
+	page_make_movable(mem, dst, owner, src->index);
+	s->page = dst;
+	page_release_movable(mem, src);
+	return 0;
+}
+
+static bool stubborn_putback(struct memory *mem, struct page *page)
+{
+	return !container_of(page->owner, struct stubborn, owner)->gone;
+}
+
+static const struct movable_ops stubborn_ops = {
+    .isolate = stubborn_isolate, .migrate = stubborn_migrate, .putback = stubborn_putback};
+
+/* A memory with one movable page in its last zone; the range to take is that page's pageblock. */
+static struct memory *with_stubborn(struct ktest *t, struct stubborn *s, pfn_t *start)
+{
+	struct memory *mem = ktest_memory(t, 0, 8, 8);
+
+	s->owner.ops = &stubborn_ops;
+	s->page = mem ? mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0) : NULL;
+	if (!s->page)
+		return NULL;
+	page_make_movable(mem, s->page, &s->owner, 0);
+	*start = ALIGN_DOWN(page_to_pfn_in(mem, s->page), PAGEBLOCK_PAGES);
+	return mem;
+}
+
+/* After a refusal: everything as before, page and counts. */
+static void expect_untouched(struct ktest *t, struct memory *mem, const struct stubborn *s, pfn_t start)
+{
+	EXPECT_EQ(t, page_word(s->page), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
+	EXPECT_EQ(t, ALIGN_DOWN(page_to_pfn_in(mem, s->page), PAGEBLOCK_PAGES), start);
+	EXPECT(t, !pageblock_isolated(pageblock_of(mem, start)));
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - 1);
+	EXPECT_EQ(t, s->owner.users, 0);
+	expect_sound(t, mem);
+}
+
+static void refuse_then_agree(struct ktest *t, int isolate, int migrate, int want)
+{
+	struct stubborn s = {.isolate = isolate, .migrate = migrate};
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = 400000000};
+	struct offline_result res;
+	struct memory *mem;
+	pfn_t start;
+
+	mem = with_stubborn(t, &s, &start);
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res), want);
+	EXPECT_EQ(t, res.moved, 0);
+	EXPECT(t, res.fail.why == WHY_BUSY || res.fail.why == WHY_DEADLINE || res.fail.why == WHY_PINNED);
+	expect_untouched(t, mem, &s, start);
+	s.isolate = s.migrate = 0;
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &res), 0);
+	EXPECT_EQ(t, res.moved, 1);
+	EXPECT(t, ALIGN_DOWN(page_to_pfn_in(mem, s.page), PAGEBLOCK_PAGES) != start);
+	page_release_movable(mem, s.page);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+static void an_owner_that_refuses_keeps_its_page(struct ktest *t)
+{
+	refuse_then_agree(t, 0, -EBUSY, -ETIMEDOUT);
+}
+
+static void an_owner_that_is_always_busy_keeps_its_page(struct ktest *t)
+{
+	refuse_then_agree(t, 0, -EAGAIN, -ETIMEDOUT);
+}
+
+static void an_owner_that_gives_nothing_away_keeps_its_page(struct ktest *t)
+{
+	refuse_then_agree(t, -EBUSY, 0, -ETIMEDOUT);
+}
+
+static void an_owner_that_is_busy_for_a_while_is_asked_again(struct ktest *t)
+{
+	struct stubborn s = {.migrate = -EAGAIN, .times = 3};
+	struct offline_result res;
+	struct memory *mem;
+	pfn_t start;
+
+	mem = with_stubborn(t, &s, &start);
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &res), 0);
+	EXPECT_EQ(t, s.asked, 4);
+	EXPECT_EQ(t, res.retries, 3);
+	EXPECT_EQ(t, res.moved, 1);
+	page_release_movable(mem, s.page);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+static void an_owner_that_lets_go_loses_nothing(struct ktest *t)
+{
+	struct stubborn s = {.lets_go = true};
+	struct offline_result res;
+	struct memory *mem;
+	pfn_t start;
+
+	mem = with_stubborn(t, &s, &start);
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &res), 0);
+	EXPECT_EQ(t, res.moved, 0);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+static void refused_pages_of_a_list_are_all_put_back(struct ktest *t)
+{
+	struct stubborn s[4] = {{.migrate = -EBUSY}, {.migrate = 0}, {.migrate = -EAGAIN}, {.lets_go = true}};
+	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	struct page *pages[4], *moved;
+	struct mm_fail fail = {0};
+	unsigned i;
+
+	REQUIRE(t, mem);
+	for (i = 0; i < 4; i++) {
+		s[i].owner.ops = &stubborn_ops;
+		s[i].page = pages[i] = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
+		REQUIRE(t, pages[i]);
+		page_make_movable(mem, pages[i], &s[i].owner, 0);
+		EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, pages[i])), 0);
+	}
+	moved = pages[1];
+	EXPECT_EQ(t, migrate_pages(mem, pages, 4, &fail), 2);
+	EXPECT_EQ(t, fail.why, WHY_PINNED);
+	EXPECT(t, s[1].page != moved);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - 3);
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(t, page_word(s[i].page), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
+		page_release_movable(mem, s[i].page);
+	}
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+KTEST_SUITE(faults, 0, KTEST(a_lost_wake_up_is_sent_again),
+    KTEST(rounds_are_complete_although_a_wake_up_is_lost),
+    KTEST(offline_is_complete_although_a_wake_up_is_lost), KTEST(late_answers_change_nothing),
+    KTEST(an_owner_that_refuses_keeps_its_page), KTEST(an_owner_that_is_always_busy_keeps_its_page),
+    KTEST(an_owner_that_gives_nothing_away_keeps_its_page),
+    KTEST_COST(an_owner_that_is_busy_for_a_while_is_asked_again),
+    KTEST(an_owner_that_lets_go_loses_nothing), KTEST(refused_pages_of_a_list_are_all_put_back));

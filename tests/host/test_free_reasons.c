@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_free_reasons.c: what a refused free says: why, and what had happened to the page; the kernel's own bulk forms
+ * with bad pages among good ones; and requests that are recorded.
+ */
+#include "tests/lib/mm_test.h"
+#include "tests/lib/said_help.h"
+#include <quarry/console.h>
+#include <quarry/memory_hotplug.h>
+
+static char text[4096];
+
+/* What freeing @page says is in @text. */
+static void refuse(struct ktest *t, struct memory *mem, struct page *page, unsigned order)
+{
+	u64 pos = log_position();
+
+	EXPECT_EQ(t, mem_free_pages(mem, page, order), -EINVAL);
+	text[log_read(&pos, text, sizeof(text) - 1)] = '\0';
+}
+
+static const char *const reasons[] = {"no such page", "no such order", "page is offline", "double free",
+    "not the head of an allocated block", "not allocated by alloc_pages", "wrong order", "still referenced or flagged",
+    "still pinned", "two CPUs"};
+enum { NO_PAGE, NO_ORDER, OFFLINE, DOUBLE, TAIL, IN_USE, WRONG_ORDER, REFERENCED, PINNED };
+
+static void expect_reason_at(
+    struct ktest *t, struct memory *mem, struct page *page, unsigned order, unsigned reason, int line)
+{
+	unsigned i;
+
+	refuse(t, mem, page, order);
+	for (i = 0; i < ARRAY_SIZE(reasons); i++) {
+		if (says(text, reasons[i]) != (i == reason))
+			ktest_fail(t, __FILE__, line, "\"%s\" is %ssaid", reasons[i], i == reason ? "not " : "");
+	}
+}
+#define expect_reason(t, mem, page, order, reason) expect_reason_at((t), (mem), (page), (order), (reason), __LINE__)
+
+static void each_refusal_says_why(struct ktest *t)
+{
+	static const struct {
+		enum page_state state;
+		unsigned reason;
+	} states[] = {{PG_FREE, DOUBLE}, {PG_PCP, DOUBLE}, {PG_FREEING, DOUBLE}, {PG_TAIL, TAIL}, {PG_RESERVED, IN_USE},
+	    {PG_SLAB, IN_USE}, {PG_PGTABLE, IN_USE}, {PG_OBJECT, IN_USE}, {PG_MOVABLE_OPS, IN_USE}, {PG_LRU, IN_USE},
+	    {PG_ISO_MIG, IN_USE}, {PG_BALLOON, IN_USE}, {PG_HWPOISON, IN_USE}};
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct page foreign = {.word = 0};
+	struct page *page;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	expect_reason(t, mem, NULL, 0, NO_PAGE);
+	expect_reason(t, mem, &foreign, 0, NO_PAGE);
+	expect_reason(t, mem, pfn_to_page_in(mem, mem->end_pfn), 0, NO_PAGE);
+	page = mem_alloc_pages(mem, GFP_KERNEL, 2);
+	REQUIRE(t, page);
+	expect_reason(t, mem, page, MAX_ORDER + 1, NO_ORDER);
+	expect_reason(t, mem, page, ~0u, NO_ORDER);
+	expect_reason(t, mem, page, 1, WRONG_ORDER);
+	expect_reason(t, mem, page, 3, WRONG_ORDER);
+	expect_reason(t, mem, page + 1, 0, TAIL);
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		WRITE_ONCE(page->word, PAGE_WORD(0, states[i].state, 2));
+		expect_reason(t, mem, page, 2, states[i].reason);
+	}
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 2));
+	EXPECT_EQ(t, get_page(page), 0);
+	expect_reason(t, mem, page, 2, REFERENCED);
+	EXPECT_EQ(t, mem_put_page(mem, page), 0);
+	EXPECT_EQ(t, pin_page(page), 0);
+	expect_reason(t, mem, page, 2, REFERENCED);
+	EXPECT_EQ(t, mem_put_page(mem, page), 0);
+	expect_reason(t, mem, page, 2, PINNED);
+	mem_unpin_page(mem, page);
+	page = pfn_to_page_in(mem, mem->end_pfn - PAGEBLOCK_PAGES);
+	REQUIRE(t, !offline_pages(mem, mem->end_pfn - PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, NULL, NULL));
+	expect_reason(t, mem, page, 0, OFFLINE);
+	expect_reason(t, mem, page, MAX_ORDER, OFFLINE);
+}
+
+/* What happened before it, and not the refusal itself; the next one has that too. */
+static void a_report_has_the_history_of_the_page(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct trace_hit hit[4];
+	struct page *page;
+	char want[60];
+
+	REQUIRE(t, mem);
+	page = take_block(&mem->zones[ZONE_NORMAL], 0, MT_MOVABLE);
+	REQUIRE(t, page);
+	ksnprintf(want, sizeof(want), "history of pfn %#lx: nothing recorded", page_to_pfn_in(mem, page));
+	refuse(t, mem, page, 1);
+	EXPECT(t, says(text, want));
+	EXPECT_EQ(t, trace_find(mem, page_to_pfn_in(mem, page), hit, ARRAY_SIZE(hit)), 1);
+	EXPECT_EQ(t, hit[0].rec.kind, TR_bad_free);
+	refuse(t, mem, page, 2);
+	EXPECT(t, !says(text, want));
+	EXPECT(t, says(text, "bad_free pfn"));
+	EXPECT_EQ(t, trace_find(mem, page_to_pfn_in(mem, page), hit, ARRAY_SIZE(hit)), 2);
+	/* Of what is not its own it has none. */
+	refuse(t, mem, pfn_to_page_in(mem, mem->end_pfn), 0);
+	EXPECT(t, !says(text, "history"));
+	give_block(&mem->zones[ZONE_NORMAL], page);
+}
+
+/* ---- the kernel's own memory ---- */
+
+static void bad_pages_among_good_ones(struct ktest *t)
+{
+	struct page *pages[6], *middle;
+	unsigned long refused;
+	bool panics;
+	u64 bad;
+
+	REQUIRE(t, alloc_pages_bulk(GFP_KERNEL, 6, pages) == 6);
+	middle = pages[2];
+	bad = mm_event_sum(&kernel_memory, EV_BAD_FREE);
+	pages[2] = NULL;
+	panics = set_badpage_panic(false);
+	refused = free_pages_bulk(6, pages);
+	set_badpage_panic(panics);
+	EXPECT_EQ(t, refused, 1);
+	EXPECT_EQ(t, mm_event_sum(&kernel_memory, EV_BAD_FREE), bad + 1);
+	EXPECT_EQ(t, page_word(middle), PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, free_pages(middle, 0), 0);
+}
+
+/* ---- recorded ---- */
+
+/* While the hot paths are recorded each gets what it asks for, and the records say it. */
+static void recorded_requests_get_what_they_ask_for(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, CACHED_BLOCKS);
+	struct trace_hit hit[8];
+	struct page *page;
+	unsigned order, nr;
+
+	REQUIRE(t, mem);
+	trace_switch(mem, true);
+	for (order = 0; order <= 3; order++) {
+		page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, order);
+		REQUIRE(t, page);
+		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
+		EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, page))->kind, ZONE_MOVABLE);
+		nr = trace_find(mem, page_to_pfn_in(mem, page), hit, ARRAY_SIZE(hit));
+		EXPECT(t, nr > 0 && hit[nr - 1].rec.kind == TR_alloc && hit[nr - 1].rec.order == order);
+		EXPECT_EQ(t, mem_free_pages(mem, page, order), 0);
+	}
+	/* What is refused is no request. */
+	EXPECT_EQ(t, mem_free_pages(mem, NULL, 0), -EINVAL);
+	trace_switch(mem, false);
+	page = mem_alloc_pages(mem, GFP_RECLAIMABLE | GFP_NOWAIT, 2);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 2));
+	EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, page))->kind, ZONE_NORMAL);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 2), 0);
+}
+
+KTEST_SUITE(free_reasons, KTEST_QUICK, KTEST(each_refusal_says_why), KTEST(a_report_has_the_history_of_the_page),
+    KTEST(bad_pages_among_good_ones), KTEST(recorded_requests_get_what_they_ask_for));

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* test_judge_load.c: the prompt's load and bursts in a world made up: what they use and give back, and the damage they find. */
+#include "demo/monitor.h"
+#include <quarry/cmdline.h>
+#include <quarry/console.h>
+#include <quarry/errno.h>
+#include <quarry/handle.h>
+#include <quarry/panic.h>
+#include <quarry/stress.h>
+
+#include "tests/host/judge_handles.h"
+
+#define PAGES 512u /* 2 MiB */
+
+static struct {
+	u64 seed;
+	u32 handles;               /* objects that there is memory for */
+	bool no_stress, no_memory;
+	int stop_err;
+	u32 corrupt;
+	const unsigned *room;      /* pages that there are, in each round */
+	unsigned used, largest, allocs, frees, drains, dumps, wrong; /* flags */
+	pfn_t dumped;
+	bool damage;               /* page 0, when another is freed */
+	struct page map[PAGES];
+	u64 words[PAGES][PAGE_SIZE / 8];
+} world;
+static struct memory pretend;
+
+/* ---- objects ---- */
+
+static void *allocate(size_t bytes)
+{
+	judge_note("[%zu handles]", bytes / sizeof(struct handle));
+	return world.no_memory ? NULL : kmalloc(1); /* nobody looks into it */
+}
+
+static void init(struct handle_table *t, struct memory *mem, struct handle *handles, u32 nr)
+{
+	*t = (struct handle_table){.mem = mem, .handles = handles, .nr = nr, .moved = 5, .corrupt = world.corrupt};
+}
+
+static int put_object(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 seed)
+{
+	if (h + 1 == t->nr || h == 0)
+		judge_note("[object %u of order %u, %x, seed %llu]\n", h, order, gfp, (unsigned long long)seed);
+	return h < world.handles ? 0 : -ENOMEM;
+}
+
+static int drop_object(struct handle_table *t, u32 h)
+{
+	if (h + 1 == t->nr || h == 0)
+		judge_note("[free %u]", h);
+	return 0;
+}
+
+static struct stress *begin_stress(struct memory *mem, unsigned first, unsigned nr, u64 seed)
+{
+	judge_note("[stress from %u, seed %llu]\n", first, (unsigned long long)seed);
+	return world.no_stress || nr != nr_cpus ? NULL : (struct stress *)&world;
+}
+
+static int end_stress(struct stress *s, struct stress_report *report)
+{
+	judge_note("[stress ends]\n");
+	*report = (struct stress_report){.ops = 50, .moved = 20, .corrupt = 1};
+	return world.stop_err;
+}
+
+/* ---- pages ---- */
+
+static struct page *get_block(gfp_t gfp, unsigned order)
+{
+	struct page *page = &world.map[world.used];
+
+	world.allocs++;
+	world.wrong += gfp != (GFP_MOVABLE | GFP_NORETRY);
+	if (order > world.largest || world.used + (1u << order) > *world.room)
+		return NULL;
+	page->word = order << PAGE_ORDER_SHIFT;
+	world.used += 1u << order;
+	return page;
+}
+
+static int free_block(struct page *page, unsigned order)
+{
+	world.frees += 1u << order;
+	if (world.frees == world.used) {
+		world.used = world.frees = 0;
+		world.room++;
+	} else if (world.damage) {
+		world.words[0][511] ^= 1;
+		world.damage = false;
+	}
+	return page->owner ? -EINVAL : 0;
+}
+
+static void *bytes_of(const struct page *page)
+{
+	return world.words[page - world.map];
+}
+
+static void dump(const struct memory *mem, pfn_t pfn, const char *why)
+{
+	world.dumps++;
+	world.dumped = pfn;
+}
+
+static int drain_all(struct memory *mem, struct zone *zone)
+{
+	world.drains += !zone;
+	return 0;
+}
+
+static bool number(const char *word, u64 *value)
+{
+	return parse_u64(word, value) == 0;
+}
+
+#define printk              judge_say
+#define ktest_rand          judge_rand
+#define thread_start        judge_start
+#define thread_join         judge_join
+#define thread_yield        judge_yield
+#define kernel_memory       pretend
+#define run_seed            world.seed
+#define monitor_number      number
+#define kmalloc             allocate
+#define handle_table_init   init
+#define handle_alloc        put_object
+#define handle_free         drop_object
+#define handle_verify       judge_verify
+#define handle_write        judge_write
+#define movable_owner_drain judge_drain_owner
+#define stress_start        begin_stress
+#define stress_stop         end_stress
+#define alloc_pages         get_block
+#define free_pages          free_block
+#define page_address        bytes_of
+#define dump_page           dump
+#define drain_all_pages     drain_all
+#include "demo/load.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+
+static const unsigned all[] = {PAGES, PAGES, PAGES, PAGES};
+
+static void begin(void)
+{
+	judge_begin();
+	memset(&world, 0, sizeof(world));
+	memset(&load, 0, sizeof(load));
+	world.seed = 6;
+	world.handles = ~0u;
+	world.largest = MAX_ORDER;
+	world.room = all;
+	pretend.memmap = world.map;
+	judge.stop = &load.stop;
+}
+
+static void say(void (*command)(unsigned n, char **arg), const char *word, const char *other)
+{
+	char first[16], second[16], *arg[] = {first, second};
+
+	ksnprintf(first, sizeof(first), "%s", word);
+	ksnprintf(second, sizeof(second), "%s", other);
+	command(!!*word + !!*other, arg);
+}
+
+/* ---- the load ---- */
+
+static void a_load_begins_and_ends(struct ktest *t)
+{
+	begin();
+	say(cmd_load, "3", "");
+	EXPECT_SAID(t, "[96 handles][object 0 of order 3, 80, seed 6]\n"
+		       "[object 95 of order 3, 80, seed 101]\n"
+		       "[load on -1][load on -1][stress from 0, seed 6]\n"
+		       "load: 3 MiB in movable objects, and stress on all CPUs\n");
+	EXPECT(t, load.rand[0] == 7 && load.rand[1] == 7 && load.table.nr == 96);
+	say(cmd_load, "3", "");
+	EXPECT_SAID(t, "load: one runs already; without a number it ends\n");
+	say(cmd_load, "", "");
+	EXPECT_SAID(t, "[load joined]\n[load joined]\n[stress ends]\n[free 0][free 95][drain]\n"
+		       "load: ended: 50 operations, 25 objects moved, 1 damaged\n");
+	EXPECT(t, load.stop && !load.thread[0] && !load.thread[1] && !load.stress);
+	say(cmd_load, "", "");
+	say(cmd_load, "0", "");
+	say(cmd_load, "1025", "");
+	say(cmd_load, "x", "");
+	EXPECT_SAID(t, "load: none runs\nload: 1 to 1024 MiB\nload: 1 to 1024 MiB\nload: 1 to 1024 MiB\n");
+}
+
+static void a_load_goes_on_with_what_there_is(struct ktest *t)
+{
+	begin();
+	judge.quiet = true;
+	world.handles = 70;
+	judge.no_job = 2;
+	say(cmd_load, "3", "");
+	EXPECT_SAID(t, "load: 2 MiB in movable objects, and stress on all CPUs\n");
+	EXPECT(t, load.thread[0] && !load.thread[1]);
+	say(cmd_load, "", "");
+	EXPECT_SAID(t, "load: ended: 50 operations, 25 objects moved, 1 damaged\n");
+	begin();
+	judge.quiet = true;
+	world.no_stress = true;
+	world.corrupt = 3;
+	say(cmd_load, "1024", "");
+	EXPECT_SAID(t, "load: 1024 MiB in movable objects, and no memory for the stress threads\n");
+	say(cmd_load, "", "");
+	EXPECT_SAID(t, "load: ended: 0 operations, 5 objects moved, 3 damaged\n");
+	begin();
+	judge.quiet = true;
+	world.corrupt = 3;
+	world.stop_err = -EUCLEAN;
+	say(cmd_load, "1", "");
+	judge_clear();
+	say(cmd_load, "", "");
+	EXPECT_SAID(t, "load: ended: 50 operations, 25 objects moved, 4 damaged: FAIL\n");
+	begin();
+	world.no_memory = true;
+	say(cmd_load, "1", "");
+	say(cmd_load, "", "");
+	EXPECT_SAID(t, "[32 handles]load: no memory\nload: none runs\n");
+}
+
+/* One of four looks writes. */
+static void objects_are_looked_at_and_written_by_chance(struct ktest *t)
+{
+	u64 rand = 0x3ff;
+
+	begin();
+	load.table.nr = 3;
+	judge.sleeps = 6;
+	load_thread(&rand);
+	EXPECT_SAID(t, "[verify 0][write 1 1024][verify 1][verify 1][verify 1][write 1 1028]");
+}
+
+/* ---- bursts ---- */
+
+static void a_burst_takes_all_pages_whatever_their_blocks(struct ktest *t)
+{
+	static const unsigned few[] = {37, 37};
+	struct burst b = {.seed = 9};
+
+	begin();
+	burst_take(&b, 100);
+	EXPECT(t, b.pages == 100 && world.used == 100 && world.allocs < 100 && !world.wrong);
+	burst_give(&b);
+	EXPECT(t, !b.damaged && !b.top && !world.used && !world.dumps);
+	/* Only single pages are to be had, or not as many. */
+	begin();
+	world.largest = 0;
+	b = (struct burst){.seed = 9};
+	burst_take(&b, 40);
+	EXPECT(t, b.pages == 40 && world.used == 40);
+	burst_give(&b);
+	begin();
+	world.room = few;
+	b = (struct burst){.seed = 9};
+	burst_take(&b, 40);
+	EXPECT(t, b.pages == 37 && world.used == 37);
+	burst_give(&b);
+	EXPECT(t, !b.damaged && !world.used);
+	burst_take(&b, 0);
+	EXPECT(t, !b.top);
+}
+
+static void each_damaged_page_is_counted_once(struct ktest *t)
+{
+	static const unsigned at[] = {0, 170, 341, 511};
+	unsigned order, i;
+
+	for (order = 0; order <= MAX_ORDER; order++) {
+		struct burst b = {.seed = 9};
+
+		begin();
+		world.largest = order;
+		burst_take(&b, 100);
+		for (i = 0; i < 4; i++)
+			world.words[20 + 20 * i][at[i]] ^= 1ULL << 63;
+		world.words[20][at[1]] ^= 1;
+		/* What is no burst's word is not looked at. */
+		world.words[5][1]++;
+		burst_give(&b);
+		EXPECT(t, b.damaged == 4 && world.dumps == 1 && (order || world.dumped == 80));
+	}
+}
+
+static void bursts_are_counted(struct ktest *t)
+{
+	static const unsigned less[] = {PAGES, PAGES / 2, PAGES};
+
+	begin();
+	world.room = less;
+	say(cmd_burst, "2", "3");
+	EXPECT_SAID(t, "burst: 3 rounds of 1 MiB used and freed, 0 pages damaged\n");
+	EXPECT_EQ(t, world.drains, 1);
+	begin();
+	world.damage = true;
+	world.largest = 0;
+	say(cmd_burst, "2", "2");
+	EXPECT_SAID(t, "burst: 2 rounds of 2 MiB used and freed, 1 pages damaged\n");
+	say(cmd_burst, "1", "");
+	say(cmd_burst, "1", "0");
+	EXPECT_SAID(t, "burst: 1 rounds of 1 MiB used and freed, 0 pages damaged\n"
+		       "burst: 0 rounds of 0 MiB used and freed, 0 pages damaged\n");
+	say(cmd_burst, "x", "1");
+	say(cmd_burst, "1", "y");
+	EXPECT_SAID(t, "");
+}
+
+KTEST_SUITE(judge_load, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(a_load_begins_and_ends),
+    KTEST(a_load_goes_on_with_what_there_is), KTEST(objects_are_looked_at_and_written_by_chance),
+    KTEST(a_burst_takes_all_pages_whatever_their_blocks), KTEST(each_damaged_page_is_counted_once),
+    KTEST(bursts_are_counted));

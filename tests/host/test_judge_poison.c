@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: MIT */
+/* test_judge_poison.c: the soak of broken memory in a world made up: what it asks for, and each thing it complains of. */
+#include "tests/host/judge_poison.h"
+#include <quarry/smp.h>
+
+static void begin(unsigned cpus)
+{
+	judge_begin();
+	memset(&world, 0, sizeof(world));
+	world.cpus = cpus;
+	world.online[0] = (1UL << cpus) - 1;
+	pretend = (struct memory){.start_pfn = START, .end_pfn = END};
+	smp_stats = (struct smp_stats){.from_alloc = 3};
+	judge.stop = &soak.shaker.stop;
+}
+
+/* With the scene set: an object of 8 pages, its numbers 0. */
+static bool begin_scene(void)
+{
+	begin(2);
+	judge.quiet = true;
+	if (!scene_begin(&pretend, 6))
+		return false;
+	judge.quiet = false;
+	return true;
+}
+
+/* ---- the users ---- */
+
+static void a_page_holds_its_number_at_both_ends(struct ktest *t)
+{
+	static u64 data[PAGE_SIZE / sizeof(u64)];
+
+	REQUIRE(t, begin_scene());
+	EXPECT(t, soak.nr == PAGES && soak.rand == 7 && soak.mem == &pretend);
+	soak.store[2] = 9;
+	EXPECT_EQ(t, store_get(soak.object, 2), 0);
+	world.supply_err = -EEXIST;
+	EXPECT_EQ(t, store_get(soak.object, 1), 0);
+	world.supply_err = -EAGAIN;
+	EXPECT_EQ(t, store_get(soak.object, 1), 0);
+	world.supply_err = -ENOMEM;
+	EXPECT_EQ(t, store_get(soak.object, 1), -ENOMEM);
+	EXPECT_SAID(t, "[supply 2: 9 9][supply 1: 0 0][supply 1: 0 0][supply 1: 0 0]");
+	/* Cleaned between the user's two writes, or damaged. */
+	data[0] = 5;
+	data[ARRAY_SIZE(data) - 1] = 5;
+	EXPECT(t, !store_clean(soak.object, 3, data) && !soak.wrong && soak.store[3] == 5);
+	data[0] = 6;
+	EXPECT(t, !store_clean(soak.object, 3, data) && !soak.wrong && soak.store[3] == 6);
+	data[0] = 7;
+	EXPECT(t, !store_clean(soak.object, 3, data) && soak.wrong == 1);
+	data[0] = 4;
+	EXPECT(t, !store_clean(soak.object, 3, data) && soak.wrong == 2);
+	scene_end();
+}
+
+static void pages_are_read_compared_and_written(struct ktest *t)
+{
+	REQUIRE(t, begin_scene());
+	EXPECT_EQ(t, use_page(1, false), 0);
+	EXPECT(t, world.nr_copies == 2 && !world.page[1][0] && !soak.wrong);
+	EXPECT_EQ(t, use_page(1, true), 0);
+	EXPECT(t, world.page[1][0] == 1 && world.page[1][1] == 1 && !soak.wrong);
+	/* Somebody else's number at one of the ends. */
+	soak.want[1] = 1;
+	world.page[1][0] = 2;
+	EXPECT(t, !use_page(1, false) && soak.wrong == 1);
+	world.page[1][0] = 1;
+	world.page[1][1] = 0;
+	EXPECT(t, !use_page(1, false) && soak.wrong == 2);
+	world.page[1][0] = 0;
+	EXPECT(t, !use_page(1, false) && soak.wrong == 3);
+	/* Where the access is refused it is tried again, as long as memory is only short. */
+	world.copies_fail = world.nr_copies + 3;
+	world.fault[1] = -ENOMEM;
+	world.fault[2] = -EAGAIN;
+	world.fault[3] = -EHWPOISON;
+	soak.want[1] = 0;
+	world.page[1][0] = world.page[1][1] = 0;
+	EXPECT_EQ(t, use_page(1, false), 0);
+	EXPECT_SAID(t, "[fault 0x10001000: 0][fault 0x10001000: -12][fault 0x10001000: -11]");
+	EXPECT_EQ(t, soak.wrong, 3);
+	world.copies_fail = ~0u;
+	EXPECT_EQ(t, use_page(1, true), -EHWPOISON);
+	EXPECT_SAID(t, "[fault 0x10001000: -133]");
+	scene_end();
+}
+
+/* Of two users' pages; one of four is written. */
+static void a_user_has_each_fourth_page_and_gives_up_what_is_lost(struct ktest *t)
+{
+	unsigned i;
+
+	REQUIRE(t, begin_scene());
+	soak.rand = 0;
+	judge.stop = &soak.shaker.stop;
+	for (i = 0; i < PAGES; i++)
+		soak.want[i] = soak.store[i] = world.page[i][0] = world.page[i][1] = i * 10;
+	soak.shaker.stop = 1;
+	user((void *)2);
+	EXPECT_SAID(t, "[space][no space]");
+	/* All its accesses fail, first with what is not lost. */
+	soak.shaker.stop = 0;
+	world.copies_fail = ~0u;
+	world.fault[0] = -EIO;
+	world.fault[1] = -EHWPOISON;
+	world.fault[2] = world.fault[3] = 0;
+	soak.store[6] = 77;
+	judge.sleeps = 1;
+	judge.quiet = false;
+	/* The third yields. */
+	world.fault[2] = 0;
+	world.copies_fail = 3;
+	user((void *)2);
+	EXPECT_SAID(t, "[space][fault 0x10006000: -5]poison: FAIL: a page could not be used: pfn "
+		       "0x6: -5\n"
+		       "[fault 0x10006000: -133][remove 1 at 6][fault 0x10006000: 0][no space]");
+	EXPECT_EQ(t, soak.lost_seen, 1);
+	scene_end();
+}
+
+/* ---- what shakes ---- */
+
+static void cpus_go_and_come(struct ktest *t)
+{
+	REQUIRE(t, begin_scene());
+	soak.shaker.rand_cpu = 1;
+	judge.sleeps = 4;
+	shake_cpus(&soak.shaker);
+	EXPECT_SAID(t, "[down 1][sleep 2]\n[up 1][sleep 4]\n[down 1][sleep 6]\n[up 1][sleep 8]\n");
+	EXPECT(t, soak.shaker.downs == 2 && soak.shaker.ups == 2 && !soak.shaker.failed);
+	/* The last one stays; the only one too. */
+	soak.shaker.stop = 0;
+	soak.shaker.rand_cpu = 1;
+	world.online[0] = 2;
+	judge.sleeps = 2;
+	shake_cpus(&soak.shaker);
+	EXPECT_SAID(t, "[sleep 2]\n[sleep 4]\n");
+	soak.shaker.stop = 0;
+	soak.shaker.rand_cpu = 1;
+	world.online[0] = 1;
+	world.cpus = 1;
+	judge.sleeps = 2;
+	shake_cpus(&soak.shaker);
+	EXPECT_SAID(t, "[sleep 2]\n[sleep 4]\n");
+	EXPECT(t, soak.shaker.downs == 2 && soak.shaker.ups == 2 && !soak.shaker.failed);
+	soak.shaker.stop = 0;
+	soak.shaker.rand_cpu = 1;
+	world.online[0] = 3;
+	world.cpus = 2;
+	world.cpu_err = -EIO;
+	judge.sleeps = 1;
+	shake_cpus(&soak.shaker);
+	EXPECT_SAID(t, "[down 1]poison: FAIL: CPU hotplug: error -5\n[sleep 2]\n");
+	EXPECT(t, soak.shaker.downs == 2 && soak.shaker.ups == 2 && soak.shaker.failed == 1);
+	scene_end();
+}
+
+static void ranges_go_and_come_and_may_be_refused(struct ktest *t)
+{
+	static const int allowed[] = {-ENOMEM, -EBUSY, -ETIMEDOUT, -EINTR};
+	unsigned i;
+
+	REQUIRE(t, begin_scene());
+	soak.shaker.rand_mem = 1;
+	judge.sleeps = 4;
+	shake_memory(&soak.shaker);
+	EXPECT_SAID(t, "[offline 4 at 0x200, disable, 2000000000 ns][sleep 2]\n"
+		       "[online 4 at 0x200]\n[sleep 3]\n"
+		       "[offline 4 at 0x200, disable, 2000000000 ns][sleep 5]\n"
+		       "[online 4 at 0x200]\n[sleep 6]\n");
+	EXPECT(t, soak.shaker.offlines == 2 && !soak.shaker.refused && !soak.shaker.failed);
+	soak.shaker.stop = 0;
+	soak.shaker.rand_mem = 1;
+	world.online_err = -EBUSY;
+	judge.sleeps = 2;
+	shake_memory(&soak.shaker);
+	EXPECT_SAID(t, "[offline 4 at 0x200, disable, 2000000000 ns][sleep 2]\n"
+		       "[online 4 at 0x200]\npoison: FAIL: online: error -16: page busy\n[sleep 3]\n");
+	EXPECT(t, soak.shaker.offlines == 3 && soak.shaker.failed == 1);
+	for (i = 0; i < ARRAY_SIZE(allowed); i++) {
+		soak.shaker.stop = 0;
+		judge.sleeps = 1;
+		world.offline_err = allowed[i];
+		shake_memory(&soak.shaker);
+		EXPECT_EQ(t, soak.shaker.refused, i + 1);
+	}
+	soak.shaker.stop = 0;
+	judge.sleeps = 1;
+	world.no_range = true;
+	world.offline_err = -EIO;
+	shake_memory(&soak.shaker);
+	EXPECT(t, soak.shaker.refused == 5 && soak.shaker.failed == 1);
+	soak.shaker.stop = 0;
+	judge.sleeps = 1;
+	world.no_range = false;
+	judge.quiet = true;
+	judge_clear();
+	shake_memory(&soak.shaker);
+	EXPECT_SAID(t, "poison: FAIL: offline: error -5: pinned page\n");
+	EXPECT(t, soak.shaker.offlines == 3 && soak.shaker.refused == 5 && soak.shaker.failed == 2);
+	scene_end();
+}
+
+/* ---- requests ---- */
+
+static void each_answer_is_counted_and_listed(struct ktest *t)
+{
+	static const struct {
+		int err;
+		bool ok, listed, bad;
+	} softs[] = {{0, true, true, false}, {-EBUSY, false, false, false}, {-ENOMEM, false, false, false},
+	    {-ENXIO, false, false, false}, {-EIO, false, false, true}};
+	static const struct {
+		enum poison_outcome outcome;
+		int err;
+		bool before, after, bad;
+	} hards[] = {{POISON_RECOVERED, 0, false, true, false}, {POISON_DELAYED, 0, false, true, false},
+	    {POISON_IGNORED, -EBUSY, false, true, false}, {POISON_FAILED, -EBUSY, false, false, false},
+	    {POISON_FAILED, -ENXIO, false, false, false}, {POISON_FAILED, -EHWPOISON, true, true, false},
+	    {POISON_FAILED, -EHWPOISON, false, false, true}, {POISON_FAILED, -EIO, false, false, true}};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(softs); i++) {
+		REQUIRE(t, begin_scene());
+		world.soft = softs[i].err;
+		request_soft(START + 70);
+		EXPECT(t, soak.soft_ok == softs[i].ok && soak.soft_no == !softs[i].ok);
+		EXPECT(t, is_listed(START + 70) == softs[i].listed && soak.nr_listed == softs[i].listed);
+		EXPECT_EQ(t, soak.failed, softs[i].bad);
+		scene_end();
+	}
+	for (i = 0; i < ARRAY_SIZE(hards); i++) {
+		REQUIRE(t, begin_scene());
+		world.hard = hards[i].err;
+		world.res = (struct poison_result){.outcome = hards[i].outcome, .lost = true};
+		list(START + 639, hards[i].before);
+		request_hard(START + 639);
+		EXPECT_EQ(t, soak.hard_ok, hards[i].outcome == POISON_RECOVERED);
+		EXPECT_EQ(t, soak.delayed, hards[i].outcome == POISON_DELAYED);
+		EXPECT_EQ(t, soak.ignored, hards[i].outcome == POISON_IGNORED);
+		EXPECT_EQ(t, soak.hard_no, hards[i].outcome == POISON_FAILED);
+		EXPECT_EQ(t, soak.lost, 1);
+		EXPECT(t, is_listed(START + 639) == hards[i].after && soak.nr_listed == hards[i].after);
+		EXPECT_EQ(t, soak.failed, hards[i].bad);
+		scene_end();
+	}
+}
+
+static void what_is_taken_back_is_off_the_list(struct ktest *t)
+{
+	REQUIRE(t, begin_scene());
+	request_back(START);
+	EXPECT_SAID(t, "");
+	request_soft(START + 64);
+	request_soft(START + 66);
+	EXPECT(t, !is_listed(START) && is_listed(START + 64) && !is_listed(START + 65) && is_listed(START + 66));
+	world.back = -EBUSY;
+	request_back(START + 10);
+	EXPECT(t, soak.nr_listed == 2 && !soak.back && !soak.failed);
+	world.back = 0;
+	request_back(START + 65);
+	EXPECT(t, soak.nr_listed == 1 && soak.back == 1 && !is_listed(START + 66) && is_listed(START + 64));
+	EXPECT_SAID(t, "[soft 0x1040][soft 0x1042][back 0x1040][back 0x1042]");
+	/* One that no answer had said is flagged. */
+	world.flagged[5] = true;
+	request_back(START);
+	EXPECT_SAID(t, "[back 0x1005]poison: FAIL: flagged, and no answer said so: pfn 0x1005: 0\n");
+	EXPECT(t, soak.nr_listed == 1 && soak.back == 2);
+	world.back = -EINVAL;
+	request_back(START);
+	EXPECT_SAID(t, "[back 0x1040]poison: FAIL: unpoison: pfn 0x1040: -22\n");
+	EXPECT(t, soak.nr_listed == 1 && soak.back == 2 && soak.failed == 2);
+	/* Not more than nine are printed. */
+	for (soak.failed = 7; soak.failed < 10;)
+		request_back(START);
+	EXPECT_SAID(t, "[back 0x1040]poison: FAIL: unpoison: pfn 0x1040: -22\n"
+		       "[back 0x1040]poison: FAIL: unpoison: pfn 0x1040: -22\n[back 0x1040]");
+	scene_end();
+}
+
+static void half_are_soft_and_one_of_eight_is_taken_back(struct ktest *t)
+{
+	unsigned i;
+
+	REQUIRE(t, begin_scene());
+	world.soft = -EBUSY;
+	world.hard = -EBUSY;
+	world.flagged[639] = true;
+	list(START + 639, true);
+	world.back = -EBUSY;
+	for (i = 0, soak.rand = 639; i < 8; i++) {
+		request();
+		soak.rand--;
+	}
+	EXPECT_SAID(t, "[soft 0x127f][soft 0x1000][soft 0x1001][soft 0x1002][hard 0x1003][hard "
+		       "0x1004][hard 0x1005][back 0x127f]");
+	/* Beyond the most there may be none is added. */
+	soak.nr_listed = LISTED_MAX;
+	soak.rand = 639;
+	request();
+	EXPECT_SAID(t, "[soft 0x127f]");
+	soak.nr_listed = LISTED_MAX + 1;
+	soak.rand = 639;
+	request();
+	EXPECT_SAID(t, "[back 0x127f]");
+	scene_end();
+}
+
+/* ---- the end ---- */
+
+static void flags_list_and_counts_must_agree(struct ktest *t)
+{
+	REQUIRE(t, begin_scene());
+	request_soft(START);
+	request_soft(START + 639);
+	judge.quiet = true;
+	judge_clear();
+	compare();
+	EXPECT_SAID(t, "poison: 2 pages flagged, on the list 2; 0 retired, 0 in use, 2 offline\n");
+	EXPECT_EQ(t, soak.failed, 0);
+	world.count_off = 1;
+	compare();
+	EXPECT_SAID(t, "poison: FAIL: flagged pages: pfn 0x2: 2\n"
+		       "poison: 2 pages flagged, on the list 2; 1 retired, 1 in use, 1 offline\n");
+	world.count_off = 0;
+	world.flagged[9] = true;
+	compare();
+	EXPECT_SAID(t, "poison: FAIL: flagged, and not on the list: pfn 0x1009: 0\npoison: FAIL: flagged pages: pfn 0x2: 3\n"
+		       "poison: 3 pages flagged, on the list 2; 1 retired, 1 in use, 1 offline\n");
+	world.flagged[9] = world.flagged[0] = false;
+	compare();
+	EXPECT_SAID(t, "poison: FAIL: flagged pages: pfn 0x2: 1\npoison: 1 pages flagged, on the list 2; 0 retired, 0 in use, "
+		       "1 offline\n");
+	/* All of them are taken back, and all CPUs. */
+	judge.quiet = false;
+	soak.failed = 0;
+	world.flagged[3] = true;
+	all_back();
+	EXPECT_SAID(t, "[back 0x1003][back 0x127f]");
+	world.online[0] = 2;
+	shaker_stop(&soak.shaker);
+	EXPECT_SAID(t, "[up 0]");
+	EXPECT(t, !soak.failed && !soak.shaker.failed);
+	world.online[0] = 1;
+	world.cpu_err = -EIO;
+	shaker_stop(&soak.shaker);
+	EXPECT_SAID(t, "[up 1]poison: FAIL: cpu_up: error -5\n");
+	EXPECT_EQ(t, soak.shaker.failed, 1);
+	scene_end();
+}
+
+/* The counts of what is reclaimed and moved rise with each look. */
+static void each_part_of_the_load_is_waited_for(struct ktest *t)
+{
+	struct beside then;
+
+	REQUIRE(t, begin_scene());
+	judge.stop = NULL;
+	then = beside_now();
+	soak.shaker.offlines = soak.shaker.downs = 1;
+	wait_for_load(then);
+	EXPECT_SAID(t, "");
+	judge.tick = 4000000000;
+	soak.shaker.offlines = 0;
+	wait_for_load(beside_now());
+	EXPECT_SAID(t, "[sleep 1000000]\n[sleep 1000000]\n[sleep 1000000]\n[sleep 1000000]\n");
+	then = beside_now();
+	soak.shaker.offlines = 1;
+	wait_for_load(then);
+	EXPECT_SAID(t, "[sleep 1000000]\n[sleep 1000000]\n[sleep 1000000]\n[sleep 1000000]\n");
+	world.cpus = 1;
+	wait_for_load(then);
+	EXPECT_SAID(t, "");
+	world.cpus = 2;
+	soak.failed = 1;
+	wait_for_load(then);
+	EXPECT_SAID(t, "");
+	soak.failed = 0;
+	soak.shaker.downs = 2;
+	then.reclaimed = world.reclaimed;
+	wait_for_load(then);
+	EXPECT_SAID(t, "[sleep 1000000]\n");
+	then = beside_now();
+	soak.shaker.offlines = soak.shaker.downs = 3;
+	then.moved = world.moved;
+	wait_for_load(then);
+	EXPECT_SAID(t, "[sleep 1000000]\n");
+	scene_end();
+}
+
+static int run_all(unsigned requests)
+{
+	judge.tick = 4000000000;
+	return poison_soak(&pretend, requests, 6);
+}
+
+static void all_of_it_in_order(struct ktest *t)
+{
+	unsigned job;
+
+	begin(2);
+	world.soft = world.hard = -EBUSY;
+	judge.stop = NULL;
+	EXPECT_EQ(t, run_all(1), 0);
+	EXPECT_SAID(t, "[object of 8][map 8 at 0x10000000, 3, from 0]\n"
+		       "[stress on 2 from 0, seed 6]\n"
+		       "[user on -1][user on -1][user on -1][user on -1][shake_cpus on "
+		       "-1][shake_memory on -1][soft 0x1007][shake_cpus joined]\n"
+		       "[shake_memory joined]\n[space][no space][user joined]\n"
+		       "[space][no space][user joined]\n[space][no space][user joined]\n"
+		       "[space][no space][user joined]\n[stress ends]\n"
+		       "poison: 0 pages flagged, on the list 0; 0 retired, 0 in use, 0 offline\n"
+		       "[check]\n"
+		       "poison: soft 0 done, 1 refused; hard 0 retired, 0 delayed, 0 ignored, 0 "
+		       "refused; 0 taken back\n"
+		       "poison: 0 pages lost, 0 met by their users, 0 wrong; 1 reclaimed, 1 "
+		       "moved, 0 offlines, 0 refused, 0 downs, 0 ups; stress made 50 operations\n"
+		       "[object goes][space goes]poison: PASS\n");
+	begin(2);
+	world.soft = world.hard = -EBUSY;
+	judge.quiet = true;
+	EXPECT_EQ(t, run_all(501), 0);
+	EXPECT_SAID(t, "poison: 250 of 501 requests, 0 pages flagged\n"
+		       "poison: 500 of 501 requests, 0 pages flagged\n"
+		       "poison: 0 pages flagged, on the list 0; 0 retired, 0 in use, 0 offline\n"
+		       "poison: soft 0 done, 251 refused; hard 0 retired, 0 delayed, 0 ignored, "
+		       "250 refused; 0 taken back\n"
+		       "poison: 0 pages lost, 0 met by their users, 0 wrong; 11 reclaimed, 11 "
+		       "moved, 0 offlines, 0 refused, 0 downs, 0 ups; stress made 50 operations\n"
+		       "poison: PASS\n");
+	/* Afterwards all is as it was: a page that was taken out of use, a CPU that is down. */
+	begin(2);
+	world.online[0] = 1;
+	EXPECT_EQ(t, run_all(1), 0);
+	EXPECT_EQ(t, judge_times("poison: 1 pages flagged, on the list 1; 0 retired, 0 in use, 1 offline\n[back 0x1007][check]\n"), 1);
+	EXPECT_EQ(t, judge_times("[shake_memory joined]\n[up 1]"), 1);
+	for (job = 1; job <= 6; job++) {
+		begin(2);
+		judge.no_job = job;
+		judge.quiet = true;
+		EXPECT_EQ(t, run_all(5), -EIO);
+		EXPECT_EQ(t, soak.soft_ok + soak.soft_no + soak.hard_ok, 0);
+		EXPECT_EQ(t, soak.failed, 1);
+	}
+	begin(2);
+	world.no_stress = true;
+	EXPECT_EQ(t, run_all(5), -EIO);
+	EXPECT_SAID(t, "[object of 8][map 8 at 0x10000000, 3, from 0]\n"
+		       "[stress on 2 from 0, seed 6]\npoison: FAIL: no memory for the load\n"
+		       "[object goes][space goes]");
+	begin(2);
+	world.create_err = -ENOMEM;
+	EXPECT_EQ(t, run_all(5), -EIO);
+	EXPECT_SAID(t, "[object of 8]poison: FAIL: no memory for the load\n");
+}
+
+static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
+{
+	begin(2);
+	world.stop_err = -ERANGE; /* too few remote frees are nothing to complain of here */
+	EXPECT_EQ(t, run_all(1), 0);
+	begin(2);
+	world.stop_err = -EUCLEAN;
+	EXPECT_EQ(t, run_all(1), -EIO);
+	EXPECT_COMPLAINT(t, "poison: FAIL: stress: damaged: pfn 0: 3\n");
+	begin(2);
+	world.calls_across = 2;
+	EXPECT_EQ(t, run_all(1), -EIO);
+	EXPECT_COMPLAINT(t, "poison: FAIL: allocations made cross-calls\n");
+	begin(2);
+	judge.violation = (struct mm_violation){"word", 5, 6, 7};
+	EXPECT_EQ(t, run_all(1), -EIO);
+	EXPECT_COMPLAINT(t, "poison: FAIL: word at 0x5: 0x6, should be 0x7\n");
+	begin(2);
+	judge.managed[1] = 1;
+	EXPECT_EQ(t, run_all(1), -EIO);
+	EXPECT_COMPLAINT(t, "poison: FAIL: 1 pages managed without those from standby, 0 before; 7 from standby\n");
+	begin(2);
+	world.count_off = 3;
+	EXPECT_EQ(t, run_all(1), -EIO);
+	EXPECT_COMPLAINT(t, "poison: FAIL: flagged pages: pfn 0x1: 1\n");
+}
+
+KTEST_SUITE(judge_poison, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(a_page_holds_its_number_at_both_ends), KTEST(pages_are_read_compared_and_written),
+    KTEST(a_user_has_each_fourth_page_and_gives_up_what_is_lost), KTEST(cpus_go_and_come),
+    KTEST(ranges_go_and_come_and_may_be_refused), KTEST(each_answer_is_counted_and_listed),
+    KTEST(what_is_taken_back_is_off_the_list), KTEST(half_are_soft_and_one_of_eight_is_taken_back),
+    KTEST(flags_list_and_counts_must_agree), KTEST(each_part_of_the_load_is_waited_for),
+    KTEST(all_of_it_in_order), KTEST(each_thing_that_is_wrong_is_said_and_fails_it));

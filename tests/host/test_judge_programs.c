@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/* test_judge_programs.c: offlines under programs, in a world made up: the range, what counts as a round, and what fails it. */
+#include "demo/crowd.h"
+#include "demo/tour.h"
+#include <quarry/bootfile.h>
+#include <quarry/console.h>
+#include <quarry/contig.h>
+#include <quarry/errno.h>
+#include <quarry/memory_hotplug.h>
+#include <quarry/stress.h>
+
+#include "tests/host/judge_help.h"
+#include <quarry/isolation.h>
+
+#define MIB(n) ((unsigned long)(n) << (20 - PAGE_SHIFT))
+
+static struct {
+	struct page map[4];
+	unsigned long want;       /* pages of the range that is asked for */
+	u64 faults, each;         /* so far, and more at each look */
+	unsigned rounds, fails;   /* this offline, from 1 on, */
+	int offline_err, online_err;
+	unsigned drains;          /* rounds of each */
+	unsigned dies_after;      /* so many rounds; 0: never */
+	bool no_range, no_crowd, bad_end, no_file;
+	unsigned blocks;          /* that can be allocated */
+} world;
+static struct memory pretend;
+
+static u64 events(const struct memory *mem, enum mm_event ev)
+{
+	return ev == EV_FAULTS ? world.faults += world.each : 0;
+}
+
+static u32 word_of(const struct page *page)
+{
+	return page->word;
+}
+
+static struct page *page_at(const struct memory *mem, pfn_t pfn)
+{
+	return &world.map[pfn % 4];
+}
+
+static pfn_t busiest(struct memory *mem, unsigned long want, unsigned long *nr)
+{
+	*nr = world.want = want;
+	return world.no_range ? PFN_NONE : 0x200;
+}
+
+static int offline(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
+    struct offline_result *res)
+{
+	bool fails = ++world.rounds == world.fails && world.offline_err;
+
+	judge_note("[offline %lu at %#lx, %s, %llu ns]", nr, start, iso_policy_name(opts->policy),
+	    (unsigned long long)opts->deadline_ns);
+	opts->on_isolated(opts->arg);
+	opts->on_commit(opts->arg);
+	*res = (struct offline_result){.policy = opts->policy, .rounds = world.drains, .moved = 9, .at_try = {7, 2}, .loops = 3,
+	    .fail = {.pfn = 5, .why = WHY_PINNED}};
+	judge.now += 6000000;
+	return fails ? world.offline_err : 0;
+}
+
+static int bring_back(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	judge_note("[online %lu at %#lx]\n", nr, start);
+	return world.online_err;
+}
+
+static struct crowd *begin_crowd(unsigned nr, unsigned long pages, u64 seed)
+{
+	judge_note("[%u of %lu pages, seed %llu]\n", nr, pages, (unsigned long long)seed);
+	return world.no_crowd ? NULL : (struct crowd *)&world;
+}
+
+static bool crowd_whole(const struct crowd *c)
+{
+	return !world.dies_after || world.rounds < world.dies_after;
+}
+
+static bool end_crowd(struct crowd *c)
+{
+	judge_note("[crowd ends]\n");
+	return !world.bad_end;
+}
+
+static int compact(struct memory *mem, struct compact_stats *stats)
+{
+	judge_note("[compact]");
+	*stats = (struct compact_stats){.moved = 33};
+	return 0;
+}
+
+static struct page *get_block(gfp_t gfp, unsigned order)
+{
+	judge_note("[alloc %x %u]", gfp, order == MAX_ORDER);
+	return world.blocks ? (world.blocks--, &world.map[world.blocks]) : NULL;
+}
+
+static int free_block(struct page *page, unsigned order)
+{
+	judge_note("[free %u %u]", (unsigned)(page - world.map), order == MAX_ORDER);
+	return 0;
+}
+
+static bool find_file(const char *name, struct boot_file *file)
+{
+	judge_note("[%s?]", name);
+	return !world.no_file;
+}
+
+#define printk                    judge_say
+#define arch_clock_ns             judge_clock
+#define thread_yield              judge_yield
+#define check_memory              judge_check
+#define memory_managed_by_request judge_managed
+#define kernel_memory             pretend
+#define mm_event_sum              events
+#define page_word                 word_of
+#define pfn_to_page_in            page_at
+#define offline_busiest           busiest
+#define offline_pages             offline
+#define online_pages              bring_back
+#define crowd_start               begin_crowd
+#define crowd_stop                end_crowd
+#define crowd_is_whole            crowd_whole
+#define compact_memory            compact
+#define alloc_pages               get_block
+#define free_pages                free_block
+#define boot_file_find            find_file
+#define JUDGE(name)               judge_programs_##name
+#include "tests/host/judge_soak.h"
+#include "demo/programs.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+
+static void begin(unsigned long normal, unsigned long first, unsigned long second)
+{
+	judge_again();
+	memset(&world, 0, sizeof(world));
+	memset(&pretend, 0, sizeof(pretend));
+	judge.managed[0] = judge.managed[1] = 900;
+	world.each = 25;
+	world.drains = 1;
+	pretend.zones[0] = (struct zone){.kind = ZONE_NORMAL, .present = normal};
+	pretend.zones[1] = (struct zone){.kind = ZONE_MOVABLE, .present = first};
+	pretend.zones[NR_ZONE_KINDS] = (struct zone){.kind = ZONE_MOVABLE, .present = second};
+	pretend.zones[2].kind = pretend.zones[NR_ZONE_KINDS + 1].kind = pretend.zones[NR_ZONE_KINDS + 2].kind = ZONE_DMA32;
+	world.map[1].word = world.map[2].word = (u32)PG_LRU << PAGE_STATE_SHIFT;
+	pretend.nr_nodes = 2;
+}
+
+static void the_fullest_range_goes_under_each_policy(struct ktest *t)
+{
+	begin(MIB(4000), MIB(200), MIB(300));
+	world.blocks = 3;
+	EXPECT_EQ(t, programs_run(0, 6), 0);
+	EXPECT_SAID(t, "[4 of 24000 pages, seed 6]\n"
+		       "programs: 4 programs hold 93 MiB each, and verify it all the time\n"
+		       "[offline 32768 at 0x200, redrain, 240000000000 ns][online 32768 at "
+		       "0x200]\n"
+		       "programs: offline redrain: 128 MiB at pfn 0x200, 16384 of 32768 pages "
+		       "mapped by programs, gone and back: 1 drain round, 9 pages moved (7 at "
+		       "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
+		       "[offline 32768 at 0x200, disable, 240000000000 ns][online 32768 at "
+		       "0x200]\n"
+		       "programs: offline disable: 128 MiB at pfn 0x200, 16384 of 32768 pages "
+		       "mapped by programs, gone and back: 1 drain round, 9 pages moved (7 at "
+		       "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
+		       "[offline 32768 at 0x200, precise, 240000000000 ns][online 32768 at "
+		       "0x200]\n"
+		       "programs: offline precise: 128 MiB at pfn 0x200, 16384 of 32768 pages "
+		       "mapped by programs, gone and back: 1 drain round, 9 pages moved (7 at "
+		       "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
+		       "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
+		       "mapped, 27 moved, 6 of them not at the first try\n"
+		       "[compact][alloc 81 1][alloc 81 1][alloc 81 1][alloc 81 1][free 2 1][free "
+		       "1 1][free 0 1]programs: compaction: 33 pages moved to gather what is "
+		       "free; 3 of 4 blocks of 2 MiB allocated\n[crowd ends]\n[check]\n");
+	/* Without a line for each, and nothing more, where there are many. */
+	begin(MIB(4000), MIB(2000), MIB(2000));
+	judge.tick = 2000000000;
+	world.each = 100;
+	EXPECT_EQ(t, programs_run(4, 6), 0);
+	EXPECT_SAID(t, "[4 of 49152 pages, seed 6]\n"
+		       "programs: 4 programs hold 192 MiB each, and verify it all the time\n"
+		       "[offline 32768 at 0x200, redrain, 240000000000 ns][online 32768 at "
+		       "0x200]\nprograms: 1 of 4\n"
+		       "[offline 32768 at 0x200, disable, 240000000000 ns][online 32768 at "
+		       "0x200]\nprograms: 2 of 4\n"
+		       "[offline 32768 at 0x200, precise, 240000000000 ns][online 32768 at "
+		       "0x200]\nprograms: 3 of 4\n"
+		       "[offline 32768 at 0x200, redrain, 240000000000 ns][online 32768 at "
+		       "0x200]\nprograms: 4 of 4\n"
+		       "programs: 4 offlines, each at the first call: 65536 of 131072 pages "
+		       "mapped, 36 moved, 8 of them not at the first try\n[crowd ends]\n[check]\n");
+}
+
+/* Half of the largest zone at most, and three quarters of all of them for programs. */
+static void the_range_fits_the_machine(struct ktest *t)
+{
+	static const struct {
+		unsigned long first, second, range, each;
+	} sizes[] = {{MIB(256), 0, MIB(128), MIB(48)}, {MIB(256) - 2, 0, MIB(64), MIB(48) - 1},
+	    {MIB(100), MIB(200), MIB(64), 14400}, {MIB(2000), MIB(300), MIB(128), MIB(192)},
+	    {2 * PAGEBLOCK_PAGES, 0, PAGEBLOCK_PAGES, PAGEBLOCK_PAGES * 3 / 8}};
+	char text[100];
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		begin(MIB(4000), sizes[i].first, sizes[i].second);
+		world.no_crowd = true;
+		EXPECT_EQ(t, programs_run(0, 6), -EIO);
+		ksnprintf(text, sizeof(text), "[4 of %lu pages, seed 6]\n", sizes[i].each);
+		EXPECT_SAID(t, text);
+		begin(MIB(4000), sizes[i].first, sizes[i].second);
+		judge.quiet = true;
+		world.no_range = true;
+		EXPECT_EQ(t, programs_run(1, 6), -ENOENT);
+		EXPECT_EQ(t, world.want, sizes[i].range);
+		judge_clear();
+	}
+	begin(MIB(4000), 2 * PAGEBLOCK_PAGES - 1, 0);
+	EXPECT_EQ(t, programs_run(0, 6), 0);
+	EXPECT_SAID(t, "programs: this machine is too small to take a movable range out of it\n");
+}
+
+/* Faults between the last bit and the commit; they are waited for, but not for ever. */
+static void a_round_without_faults_does_not_count(struct ktest *t)
+{
+	begin(0, MIB(256), 0);
+	judge.quiet = true;
+	judge.tick = 20000000000;
+	world.each = 24;
+	EXPECT_EQ(t, programs_run(1, 6), -EIO);
+	EXPECT_SAID(t, "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+		       "programs: FAIL: online: error 0; 96 faults meanwhile, 1 drain rounds\n"
+		       "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
+		       "moved, 0 of them not at the first try\n");
+	begin(0, MIB(256), 0);
+	judge.quiet = true;
+	judge.tick = 20000000000;
+	world.each = 25;
+	EXPECT_EQ(t, programs_run(1, 6), 0);
+	EXPECT_SAID(t, "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+		       "programs: 1 of 1\n"
+		       "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
+		       "mapped, 9 moved, 2 of them not at the first try\n");
+}
+
+static void each_thing_that_is_wrong_fails_it(struct ktest *t)
+{
+	unsigned part;
+
+	for (part = 0; part < 8; part++) {
+		begin(0, MIB(256), 0);
+		judge.quiet = true;
+		world.fails = 2;
+		world.offline_err = part == 0 ? -EBUSY : 0;
+		world.online_err = part == 1 ? -EINVAL : 0;
+		world.drains = part == 2 ? 2 : 1;
+		world.dies_after = part == 3 ? 2 : 0;
+		world.bad_end = part == 4;
+		judge.managed[1] -= part == 5;
+		world.no_range = part == 6;
+		if (part == 7)
+			judge.violation = (struct mm_violation){"word", 5, 6, 7};
+		judge_say("%d\n", programs_run(3, 6));
+	}
+	EXPECT_SAID(t, "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+		       "programs: FAIL: offline of 128 MiB at pfn 0x200: error -16, pfn 0x5: "
+		       "pinned page\n"
+		       "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
+		       "mapped, 9 moved, 2 of them not at the first try\n-16\n"
+		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+		       "programs: FAIL: online: error -22; 125 faults meanwhile, 1 drain rounds\n"
+		       "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
+		       "moved, 0 of them not at the first try\n-22\n"
+		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+		       "programs: FAIL: online: error 0; 125 faults meanwhile, 2 drain rounds\n"
+		       "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
+		       "mapped, 9 moved, 2 of them not at the first try\n-5\n"
+		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+		       "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
+		       "mapped, 9 moved, 2 of them not at the first try\n-3\n"
+		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+		       "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
+		       "mapped, 27 moved, 6 of them not at the first try\n-5\n"
+		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+		       "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
+		       "mapped, 27 moved, 6 of them not at the first try\n"
+		       "programs: FAIL: 899 pages managed without those from standby, 900 "
+		       "before; 7 from standby\n-5\n"
+		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+		       "programs: no movable range to take out\n"
+		       "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
+		       "moved, 0 of them not at the first try\n-2\n"
+		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+		       "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
+		       "mapped, 27 moved, 6 of them not at the first try\n"
+		       "programs: FAIL: word at 0x5: 0x6, should be 0x7\n-5\n");
+}
+
+static void programs_are_there_if_that_one_is(struct ktest *t)
+{
+	begin(0, 0, 0);
+	EXPECT(t, programs_are_there());
+	EXPECT_SAID(t, "[stress?]");
+	world.no_file = true;
+	EXPECT(t, !programs_are_there());
+}
+
+KTEST_SUITE(judge_programs, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(the_fullest_range_goes_under_each_policy), KTEST(the_range_fits_the_machine),
+    KTEST(a_round_without_faults_does_not_count), KTEST(each_thing_that_is_wrong_fails_it),
+    KTEST(programs_are_there_if_that_one_is));

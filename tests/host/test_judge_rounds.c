@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/* test_judge_rounds.c: offline rounds in a world made up: what counts as one, and each thing that the soak complains of. */
+#define smp_stats         judge_rounds_stats
+#define offline_round     judge_offline_round
+#define offline_busiest   judge_offline_busiest
+#define offline_soak      judge_offline_soak
+#include <quarry/memory_hotplug.h>
+#include <quarry/smp.h>
+#include <quarry/stress.h>
+
+#include "tests/host/judge_help.h"
+#include <quarry/isolation.h>
+
+#define UNIT     2048u /* pages: half of a range, of so many pageblocks: */
+#define IN_UNIT  (UNIT / PAGEBLOCK_PAGES)
+#define BLOCKS   (16 * IN_UNIT)
+#define BLOCK(n) ((pfn_t)(n) * UNIT)
+
+struct smp_stats smp_stats;
+
+static struct {
+	unsigned cpus, stressed;   /* online; with stress on them */
+	u64 ops[2], each[2];       /* of each CPU; so many more at each turn */
+	unsigned turns, calls;     /* of the stress; of on_isolated */
+	unsigned offlines, fails;  /* this one, from 1 on, ends with */
+	int offline_err, online_err, stop_err;
+	unsigned drains, moved;    /* of each */
+	u64 freed, frees;          /* while isolated: so far, and at each offline */
+	bool no_range, no_stress, calls_across;
+	struct pageblock blocks[BLOCKS];
+} world;
+static struct memory pretend;
+
+static void turn(void)
+{
+	unsigned cpu;
+
+	world.turns++;
+	for (cpu = 0; cpu < 2; cpu++)
+		world.ops[cpu] += world.each[cpu];
+}
+
+static u64 ops_of(const struct stress *s, unsigned cpu)
+{
+	return cpu < 2 ? world.ops[cpu] : 0;
+}
+
+static unsigned stress_on(const struct stress *s)
+{
+	return world.stressed;
+}
+
+static unsigned count_online(void)
+{
+	return world.cpus;
+}
+
+static struct stress *begin_stress(struct memory *mem, unsigned first, unsigned nr, u64 seed)
+{
+	judge_note("[stress on %u from %u, seed %llu]\n", nr, first, (unsigned long long)seed);
+	return world.no_stress ? NULL : (struct stress *)&world;
+}
+
+static int end_stress(struct stress *s, struct stress_report *report)
+{
+	judge_note("[stress ends]\n");
+	smp_stats.from_alloc += world.calls_across;
+	*report = (struct stress_report){.ops = 50, .frees = 40, .frees_remote = 10, .corrupt = 3};
+	return world.stop_err;
+}
+
+static int offline(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
+    struct offline_result *res)
+{
+	bool fails = ++world.offlines == world.fails;
+
+	judge_note("[%s %lu at %#lx]", iso_policy_name(opts->policy), nr, start);
+	*res = (struct offline_result){.policy = opts->policy, .rounds = fails ? 3 : world.drains, .ipis = 4, .moved = world.moved,
+	    .retries = 6, .fail = {.pfn = 5, .why = WHY_PINNED}};
+	opts->on_isolated(opts->arg);
+	turn();
+	opts->on_commit(opts->arg);
+	world.freed += world.frees;
+	return fails ? world.offline_err : 0;
+}
+
+static int bring_back(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	judge_note("[online %lu at %#lx]\n", nr, start);
+	return world.online_err;
+}
+
+static pfn_t candidate(struct memory *mem, unsigned long want, unsigned long *nr)
+{
+	*nr = want;
+	return world.no_range ? PFN_NONE : BLOCK(6);
+}
+
+/* What begins there may not go. */
+static int query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	return start == BLOCK(12) ? -EBUSY : 0;
+}
+
+static struct pageblock *block_at(const struct memory *mem, pfn_t pfn)
+{
+	return &world.blocks[pfn / PAGEBLOCK_PAGES];
+}
+
+static u64 events(const struct memory *mem, enum mm_event ev)
+{
+	return ev == EV_FREE_ISOLATED ? world.freed : 0;
+}
+
+static void count_call(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+#define printk                    judge_say
+#define arch_clock_ns             judge_clock
+#define thread_yield              turn
+#define check_memory              judge_check
+#define memory_managed_by_request judge_managed
+#define nr_cpus_online            count_online
+#define stress_ops                ops_of
+#define stress_cpus               stress_on
+#define stress_start              begin_stress
+#define stress_stop               end_stress
+#define offline_pages             offline
+#define online_pages              bring_back
+#define offline_candidate         candidate
+#define offline_query             query
+#define pageblock_of              block_at
+#define mm_event_sum              events
+#define JUDGE(name)               judge_rounds_##name
+#include "tests/host/judge_soak.h"
+#include "demo/rounds.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+
+static void begin(void)
+{
+	unsigned i;
+
+	judge_again();
+	memset(&world, 0, sizeof(world));
+	memset(&pretend, 0, sizeof(pretend));
+	pretend.nr_nodes = 1;
+	pretend.nr_cpus = 2;
+	pretend.zones[0] = (struct zone){.kind = ZONE_NORMAL, .start_pfn = BLOCK(1), .end_pfn = BLOCK(5)};
+	pretend.zones[1] = (struct zone){.kind = ZONE_DMA32};
+	pretend.zones[2] = (struct zone){.kind = ZONE_MOVABLE, .start_pfn = BLOCK(6), .end_pfn = BLOCK(15)};
+	for (i = 0; i < BLOCKS; i++)
+		world.blocks[i].nr_free = PAGEBLOCK_PAGES;
+	world.cpus = 3;
+	world.stressed = 2;
+	world.ops[0] = 1000;
+	world.each[0] = 99;
+	world.each[1] = 1;
+	world.drains = 1;
+	world.moved = 5;
+	world.frees = 7;
+	smp_stats = (struct smp_stats){.from_alloc = 3};
+}
+
+/* ---- one round ---- */
+
+static int one_round(enum iso_policy policy, u64 *ops)
+{
+	struct round_opts opts = {.policy = policy, .start = BLOCK(6), .nr = BLOCK(2), .stress = (struct stress *)&world,
+	    .on_isolated = count_call, .arg = &world.calls};
+	struct offline_result res;
+
+	judge.quiet = true;
+	return offline_round(&pretend, &opts, &res, ops);
+}
+
+static void a_round_waits_for_a_hundred_operations_on_two_cpus(struct ktest *t)
+{
+	static const struct {
+		u64 each[2];
+		unsigned stressed, turns;
+	} rounds[] = {{{99, 1}, 2, 1}, {{98, 1}, 2, 2}, {{50, 50}, 2, 1}, {{0, 100}, 1, 1}, {{20, 14}, 2, 3}};
+	unsigned i;
+	u64 ops;
+
+	if (nr_cpus < 2) {
+		ktest_skip(t, "needs two CPUs");
+		return;
+	}
+	for (i = 0; i < ARRAY_SIZE(rounds); i++) {
+		begin();
+		memcpy(world.each, rounds[i].each, sizeof(rounds[i].each));
+		world.stressed = rounds[i].stressed;
+		EXPECT_EQ(t, one_round(ISO_PRECISE, &ops), 0);
+		/* And one before the commit. */
+		EXPECT_EQ(t, world.turns, rounds[i].turns + 1);
+		EXPECT_EQ(t, ops, (rounds[i].each[0] + rounds[i].each[1]) * world.turns);
+		EXPECT_EQ(t, world.calls, 1);
+	}
+	/* A load on one CPU alone, where there should be two, is waited for a minute. */
+	begin();
+	world.each[1] = 0;
+	judge.tick = 6000000000;
+	EXPECT_EQ(t, one_round(ISO_PRECISE, &ops), -ETIME);
+	EXPECT_EQ(t, world.turns, 11);
+	begin();
+	world.each[0] = world.each[1] = 0;
+	judge.tick = 70000000000;
+	EXPECT_EQ(t, one_round(ISO_PRECISE, &ops), -ETIME);
+	EXPECT_EQ(t, ops, 0);
+}
+
+static void a_round_has_one_drain_and_ends_with_what_failed(struct ktest *t)
+{
+	u64 ops;
+
+	begin();
+	world.drains = 2;
+	EXPECT_EQ(t, one_round(ISO_PRECISE, &ops), -ERANGE);
+	EXPECT_EQ(t, one_round(ISO_DISABLE, &ops), -ERANGE);
+	EXPECT_EQ(t, one_round(ISO_REDRAIN, &ops), 0);
+	world.drains = 0;
+	EXPECT_EQ(t, one_round(ISO_DISABLE, &ops), -ERANGE);
+	world.drains = 1;
+	world.online_err = -EINVAL;
+	EXPECT_EQ(t, one_round(ISO_DISABLE, &ops), -EINVAL);
+	world.fails = world.offlines + 1;
+	world.offline_err = -EBUSY;
+	ops = 1;
+	judge.quiet = false;
+	judge_clear();
+	EXPECT_EQ(t, one_round(ISO_DISABLE, &ops), -EBUSY);
+	EXPECT_EQ(t, ops, 200);
+}
+
+/* ---- the busiest ---- */
+
+static void the_busiest_range_is_looked_for_in_steps_of_its_size(struct ktest *t)
+{
+	static const struct {
+		unsigned block, best;
+	} steps[] = {{7, 6}, {1, 6}, {13, 6}, {9, 6}, {9, 8}, {14, 8}, {10, 8}, {11, 8}, {11, 10}};
+	unsigned long nr;
+	unsigned i;
+
+	begin();
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		world.blocks[steps[i].block * IN_UNIT].nr_free--;
+		EXPECT_EQ(t, offline_busiest(&pretend, BLOCK(2), &nr), BLOCK(steps[i].best));
+		EXPECT_EQ(t, nr, BLOCK(2));
+	}
+	world.no_range = true;
+	EXPECT_EQ(t, offline_busiest(&pretend, BLOCK(2), &nr), PFN_NONE);
+}
+
+/* ---- the soak ---- */
+
+static void policies_come_in_turn(struct ktest *t)
+{
+	judge_clear();
+	begin();
+	EXPECT_EQ(t, offline_soak(&pretend, 2, NR_ISO_POLICIES, 6), 0);
+	EXPECT_SAID(t, "[stress on 2 from 0, seed 6]\n"
+		       "[redrain 4096 at 0x3000][online 4096 at 0x3000]\n"
+		       "[redrain 4096 at 0x3000][online 4096 at 0x3000]\n"
+		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "[disable 4096 at 0x3000][online 4096 at 0x3000]\n"
+		       "[disable 4096 at 0x3000][online 4096 at 0x3000]\n"
+		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "[precise 4096 at 0x3000][online 4096 at 0x3000]\n"
+		       "[precise 4096 at 0x3000][online 4096 at 0x3000]\n"
+		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "[stress ends]\n"
+		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
+		       "[check]\n");
+	begin();
+	judge.quiet = true;
+	world.drains = 2;
+	world.cpus = 1;
+	EXPECT_EQ(t, offline_soak(&pretend, 1, ISO_REDRAIN, 6), 0);
+	EXPECT_SAID(t, "rounds: redrain: 1 offlines of 16 MiB under stress, 2 drain rounds, 4 "
+		       "IPIs, 5 blocks moved, 6 retries, 200 operations meanwhile\n"
+		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n");
+	begin();
+	world.no_range = true;
+	EXPECT_EQ(t, offline_soak(&pretend, 2, ISO_DISABLE, 6), 0);
+	EXPECT_SAID(t, "[stress on 2 from 0, seed 6]\n"
+		       "rounds: disable: no movable range to take out on this machine\n"
+		       "[stress ends]\n"
+		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
+		       "[check]\n");
+}
+
+static void progress_is_said_every_two_seconds(struct ktest *t)
+{
+	judge_clear();
+	begin();
+	judge.quiet = true;
+	judge.tick = 200000000;
+	EXPECT_EQ(t, offline_soak(&pretend, 5, ISO_DISABLE, 6), 0);
+	EXPECT_SAID(t, "rounds: disable: 4 of 5\n"
+		       "rounds: disable: 5 offlines of 16 MiB under stress, 5 drain rounds (one "
+		       "each), 20 IPIs, 25 blocks moved, 30 retries, 1000 operations meanwhile\n"
+		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n");
+}
+
+/* In ten rounds something must have been moved, and freed into what was isolated. */
+static void rounds_that_move_nothing_fail(struct ktest *t)
+{
+	unsigned part;
+
+	judge_clear();
+	for (part = 0; part < 3; part++) {
+		begin();
+		judge.quiet = true;
+		world.moved = part ? 5 : 0;
+		world.frees = part == 1 ? 0 : 7;
+		EXPECT_EQ(t, offline_soak(&pretend, 9, ISO_DISABLE, 6), 0);
+		judge_clear();
+		EXPECT_EQ(t, offline_soak(&pretend, 20, ISO_DISABLE, 6), part == 2 ? 0 : -EIO);
+		EXPECT_EQ(t, judge_times("rounds: FAIL: in the last 10 rounds 0 pages moved, 70 freed while isolated\n"), part == 0);
+		EXPECT_EQ(t, judge_times("rounds: FAIL: in the last 10 rounds 50 pages moved, 0 freed while isolated\n"), part == 1);
+		EXPECT_EQ(t, judge_times("FAIL"), part < 2);
+		EXPECT_EQ(t, world.offlines, part < 2 ? 19 : 29);
+	}
+}
+
+static void each_thing_that_is_wrong_fails_it(struct ktest *t)
+{
+	unsigned part;
+
+	judge_clear();
+	for (part = 0; part < 7; part++) {
+		begin();
+		judge.quiet = true;
+		world.fails = part == 0 ? 2 : 0;
+		world.offline_err = -EBUSY;
+		world.stop_err = part == 1 ? -ERANGE : 0;
+		if (part == 2)
+			judge.violation = (struct mm_violation){"word", 5, 6, 7};
+		judge.managed[1] = part == 3;
+		world.calls_across = part == 4;
+		world.no_stress = part == 5;
+		world.online_err = part == 6 ? -EINVAL : 0;
+		EXPECT_EQ(t, offline_soak(&pretend, 2, NR_ISO_POLICIES, 6), -EIO);
+		/* After the first error no other policy is tried. */
+		EXPECT_EQ(t, world.offlines, part == 0 ? 2 : part == 5 ? 0 : part == 6 ? 1 : 6);
+		judge_say("--\n");
+	}
+	EXPECT_SAID(t, "rounds: FAIL: redrain round 2: error -16, pfn 0x5: pinned page; 3 drain "
+		       "rounds\n"
+		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n--\n"
+		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
+		       "rounds: FAIL: stress ended with error -34\n--\n"
+		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
+		       "rounds: FAIL: word at 0x5: 0x6, should be 0x7\n--\n"
+		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
+		       "rounds: FAIL: 1 pages managed without those from standby, 0 before; 7 "
+		       "from standby\n--\n"
+		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
+		       "rounds: FAIL: allocations made cross-calls\n--\n"
+		       "rounds: FAIL: no memory for the stress threads\n--\n"
+		       "rounds: FAIL: redrain round 1: error -22, pfn 0x5: pinned page; 1 drain "
+		       "rounds\n"
+		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n--\n");
+}
+
+KTEST_SUITE(judge_rounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(a_round_waits_for_a_hundred_operations_on_two_cpus),
+    KTEST(a_round_has_one_drain_and_ends_with_what_failed),
+    KTEST(the_busiest_range_is_looked_for_in_steps_of_its_size), KTEST(policies_come_in_turn),
+    KTEST(progress_is_said_every_two_seconds), KTEST(rounds_that_move_nothing_fail),
+    KTEST(each_thing_that_is_wrong_fails_it));

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/* test_judge_user.c: the soak of programs in a world made up: what it does in what order, and each thing it complains of. */
+#define smp_stats judge_user_stats
+#include <quarry/errno.h>
+#include <quarry/hotplug.h>
+#include <quarry/machine.h>
+#include <quarry/memory_hotplug.h>
+#include <quarry/smp.h>
+#include <quarry/stress.h>
+#include <quarry/task.h>
+#include <quarry/isolation.h>
+
+#include "tests/host/judge_help.h"
+
+struct smp_stats smp_stats;
+
+static struct {
+	unsigned cpus;
+	cpumask_t online[1];
+	int cpu_err;              /* of each call */
+	const int *err;           /* of each offline in turn, until */
+	unsigned nr_err, offlines;
+	int online_err;
+	bool no_range, bad_program, takes_cpu, calls_across;
+	const unsigned long *free; /* at each look; the last stays */
+	unsigned nr_free;
+	const u32 *cancel;
+} world;
+
+static unsigned count_online(void)
+{
+	return (unsigned)__builtin_popcountl(world.online[0]);
+}
+
+static int shift(const char *what, unsigned cpu)
+{
+	judge_note("[%s %u]", what, cpu);
+	if (!world.cpu_err)
+		world.online[0] ^= 1UL << cpu;
+	return world.cpu_err;
+}
+
+static int down(unsigned cpu)
+{
+	return shift("down", cpu);
+}
+
+static int up(unsigned cpu)
+{
+	return shift("up", cpu);
+}
+
+static pfn_t busiest(struct memory *mem, unsigned long want, unsigned long *nr)
+{
+	*nr = want / PAGEBLOCK_PAGES;
+	return world.no_range ? PFN_NONE : 0x200;
+}
+
+static int offline(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
+    struct offline_result *res)
+{
+	int err = world.err[world.offlines++];
+
+	judge_note("[offline %lu at %#lx, %s, %llu ns%s: %d]", nr, start, iso_policy_name(opts->policy),
+	    (unsigned long long)opts->deadline_ns, opts->cancel == world.cancel ? "" : ", not to be cancelled", err);
+	*res = (struct offline_result){.moved = 30, .fail = {.pfn = 5, .why = err ? WHY_PINNED : WHY_NONE}};
+	return err;
+}
+
+static int bring_back(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	judge_note("[online %lu at %#lx]\n", nr, start);
+	*fail = (struct mm_fail){5, WHY_CLAIMED};
+	return world.online_err;
+}
+
+static void trim(void)
+{
+	judge_note("[trim]");
+}
+
+static int drain(struct memory *mem, struct zone *zone)
+{
+	judge_note("[drain%s]", zone ? " one" : "");
+	return 0;
+}
+
+static unsigned long free_pages_now(struct memory *mem)
+{
+	return world.nr_free > 1 ? (world.nr_free--, *world.free++) : *world.free;
+}
+
+static unsigned long stack_pages(void)
+{
+	return 20;
+}
+
+static u64 events(const struct memory *mem, enum mm_event ev)
+{
+	return ev == EV_RECLAIM_FREED ? 61 : ev == EV_OOM_KILLS ? 62 : 0;
+}
+
+static bool run_once(const char *name, u64 arg0, u64 arg1)
+{
+	judge_note("[%s %llu %llu]\n", name, (unsigned long long)arg0, (unsigned long long)arg1);
+	if (world.takes_cpu)
+		world.online[0] = 1;
+	smp_stats.from_alloc += world.calls_across;
+	return !world.bad_program;
+}
+
+#define printk                    judge_say
+#define arch_clock_ns             judge_clock
+#define ktest_rand                judge_rand
+#define thread_start              judge_start
+#define thread_join               judge_join
+#define thread_sleep              judge_sleep
+#define check_memory              judge_check
+#define memory_managed_by_request judge_managed
+#define nr_boot_cpus              world.cpus
+#define cpu_online_mask           world.online
+#define nr_cpus_online            count_online
+#define cpu_down                  down
+#define cpu_up                    up
+#define offline_busiest           busiest
+#define offline_pages             offline
+#define online_pages              bring_back
+#define kmalloc_trim              trim
+#define drain_all_pages           drain
+#define memory_free_pages         free_pages_now
+#define arch_stack_pages          stack_pages
+#define mm_event_sum              events
+#define user_run                  run_once
+#define JUDGE(name)               judge_user_##name
+#include "tests/host/judge_shake.h"
+#include "demo/user_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+
+static const unsigned long same[] = {500};
+
+static void begin(struct shaker *s, unsigned cpus, unsigned sleeps)
+{
+	judge_begin();
+	memset(&world, 0, sizeof(world));
+	world.cpus = cpus;
+	world.online[0] = (1UL << cpus) - 1;
+	world.free = same;
+	world.nr_free = 1;
+	memset(judge.managed, 0, sizeof(judge.managed));
+	smp_stats = (struct smp_stats){.from_alloc = 3};
+	if (s)
+		*s = (struct shaker){.mem = &kernel_memory, .name = "soak", .pick = busiest, .range = RANGE,
+		    .pause_ns = PAUSE_NS, .rand_cpu = 1, .rand_mem = 1};
+	judge.stop = s ? &s->stop : NULL;
+	world.cancel = judge.stop;
+	judge.sleeps = sleeps;
+}
+
+/* ---- what it does to CPUs and memory ---- */
+
+static void cpus_that_are_up_go_down_and_come_back(struct ktest *t)
+{
+	struct shaker s;
+
+	begin(&s, 2, 4);
+	shake_cpus(&s);
+	EXPECT_SAID(t, "[down 1][sleep 2]\n[up 1][sleep 4]\n[down 1][sleep 6]\n[up 1][sleep 8]\n");
+	EXPECT(t, s.downs == 2 && s.ups == 2 && !s.failed);
+	/* The last one stays. */
+	begin(&s, 2, 2);
+	world.online[0] = 2;
+	shake_cpus(&s);
+	EXPECT_SAID(t, "[sleep 2]\n[sleep 4]\n");
+	EXPECT(t, !s.downs && !s.ups && !s.failed);
+	/* The only one stays. */
+	begin(&s, 1, 2);
+	shake_cpus(&s);
+	EXPECT_SAID(t, "[sleep 2]\n[sleep 4]\n");
+	EXPECT(t, !s.downs && !s.ups);
+	begin(&s, 2, 1);
+	world.cpu_err = -EIO;
+	shake_cpus(&s);
+	EXPECT_SAID(t, "[down 1]soak: FAIL: CPU hotplug: error -5\n[sleep 2]\n");
+	EXPECT(t, !s.downs && s.failed == 1);
+	begin(&s, 2, 1);
+	world.online[0] = 1;
+	world.cpu_err = -EIO;
+	shake_cpus(&s);
+	EXPECT(t, !s.ups && s.failed == 1);
+}
+
+static void ranges_go_and_come_back_and_may_be_refused(struct ktest *t)
+{
+	static const int errors[] = {0, -ENOMEM, -EBUSY, -ETIMEDOUT, -EINTR, -EIO};
+	struct shaker s;
+
+	begin(&s, 2, 7);
+	world.err = errors;
+	shake_memory(&s);
+	EXPECT_SAID(t, "[offline 2 at 0x200, disable, 2000000000 ns: 0][sleep 2]\n"
+		       "[online 2 at 0x200]\n[sleep 3]\n"
+		       "[offline 2 at 0x200, disable, 2000000000 ns: -12][sleep 5]\n"
+		       "[offline 2 at 0x200, redrain, 2000000000 ns: -16][sleep 7]\n"
+		       "[offline 2 at 0x200, precise, 2000000000 ns: -110][sleep 9]\n"
+		       "[offline 2 at 0x200, disable, 2000000000 ns: -4][sleep 11]\n"
+		       "[offline 2 at 0x200, redrain, 2000000000 ns: -5]soak: FAIL: offline: "
+		       "error -5: pinned page\n[sleep 13]\n");
+	EXPECT(t, s.offlines == 1 && s.moved == 30 && s.refused == 4 && s.failed == 1);
+	begin(&s, 2, 2);
+	world.err = errors;
+	world.online_err = -EBUSY;
+	shake_memory(&s);
+	EXPECT_SAID(t, "[offline 2 at 0x200, disable, 2000000000 ns: 0][sleep 2]\n"
+		       "[online 2 at 0x200]\n"
+		       "soak: FAIL: online: error -16: another operation works on it\n[sleep 3]\n");
+	EXPECT(t, s.offlines == 1 && s.failed == 1);
+	begin(&s, 2, 2);
+	world.no_range = true;
+	shake_memory(&s);
+	EXPECT_SAID(t, "[sleep 2]\n[sleep 4]\n");
+	EXPECT(t, s.refused == 2 && !s.failed);
+}
+
+/* ---- rounds ---- */
+
+static void each_round_is_between_two_rests(struct ktest *t)
+{
+	begin(NULL, 3, 0);
+	judge.managed[0] = judge.managed[1] = judge.managed[2] = judge.managed[3] = 900;
+	world.takes_cpu = true;
+	EXPECT(t, user_soak("prog", 2, 10, 5));
+	EXPECT_SAID(t, "[trim][drain][shake_cpus on -1][shake_memory on -1][prog 10 5]\n"
+		       "[shake_cpus joined]\n[shake_memory joined]\n"
+		       "[up 1][up 2][trim][drain][check]\nsoak: round 1 of 2, seed 0xa: good\n"
+		       "[shake_cpus on -1][shake_memory on -1][prog 11 5]\n[shake_cpus joined]\n"
+		       "[shake_memory joined]\n[up 1][up 2][trim][drain][check]\n"
+		       "soak: round 2 of 2, seed 0xb: good\n"
+		       "soak: 0 downs and 0 ups of 3 CPUs, 0 offlines that moved 0 pages, 0 "
+		       "refused; 513 pages free as before; 61 dropped, 62 killed\n");
+	/* None asked for. */
+	begin(NULL, 3, 0);
+	judge.quiet = true;
+	EXPECT(t, user_soak("prog", 0, 10, 5));
+	EXPECT_SAID(t, "soak: 0 downs and 0 ups of 3 CPUs, 0 offlines that moved 0 pages, 0 "
+		       "refused; 513 pages free as before; 61 dropped, 62 killed\n");
+}
+
+static void what_is_still_on_its_way_is_waited_for(struct ktest *t)
+{
+	static const unsigned long later[] = {500, 498, 499, 500}, never[] = {500, 499};
+
+	begin(NULL, 1, 0);
+	world.free = later;
+	world.nr_free = 4;
+	EXPECT(t, user_soak("prog", 1, 10, 5));
+	EXPECT_SAID(t, "[trim][drain][shake_cpus on -1][shake_memory on -1][prog 10 5]\n"
+		       "[shake_cpus joined]\n[shake_memory joined]\n"
+		       "[trim][drain][sleep 20000000]\n[trim][drain][sleep 20000000]\n"
+		       "[trim][drain][check]\nsoak: round 1 of 1, seed 0xa: good\n"
+		       "soak: 0 downs and 0 ups of 1 CPUs, 0 offlines that moved 0 pages, 0 "
+		       "refused; 513 pages free as before; 61 dropped, 62 killed\n");
+	begin(NULL, 1, 0);
+	judge.quiet = true;
+	judge.tick = 4000000000;
+	world.free = never;
+	world.nr_free = 2;
+	EXPECT(t, !user_soak("prog", 1, 10, 5));
+	EXPECT_SAID(t, "soak: FAIL: 512 pages free, 513 before\n"
+		       "soak: round 1 of 1, seed 0xa: FAIL\n"
+		       "soak: 0 downs and 0 ups of 1 CPUs, 0 offlines that moved 0 pages, 0 "
+		       "refused; 513 pages free as before; 61 dropped, 62 killed\n");
+	/* The soak begins at the fourth second; the last look is after ten more. */
+	EXPECT_EQ(t, judge.now, 20000000000);
+}
+
+static void expect_fails(struct ktest *t, const char *want, int line)
+{
+	judge.quiet = true;
+	EXPECT(t, !user_soak("prog", 2, 10, 5));
+	judge_expect(t, __FILE__, want, line);
+}
+
+#define FAILED_ONE \
+	"soak: round 1 of 1, seed 0xa: FAIL\n" \
+	"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 refused; 513 pages free as before; " \
+	"61 dropped, 62 killed\n"
+
+/* A round that failed makes all fail that come after it. */
+static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
+{
+	unsigned job;
+
+	begin(NULL, 2, 0);
+	judge.violation = (struct mm_violation){"word", 5, 6, 7};
+	expect_fails(t, "soak: FAIL: word at 0x5: 0x6, should be 0x7\n"
+			"soak: round 1 of 2, seed 0xa: FAIL\n"
+			"soak: FAIL: word at 0x5: 0x6, should be 0x7\n"
+			"soak: round 2 of 2, seed 0xb: FAIL\n"
+			"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
+			"refused; 513 pages free as before; 61 dropped, 62 killed\n", __LINE__);
+	begin(NULL, 2, 0);
+	judge.managed[2] = judge.managed[3] = 1;
+	expect_fails(t, "soak: FAIL: 1 pages managed without those from standby, 0 before; 7 from standby\n"
+			"soak: round 1 of 2, seed 0xa: FAIL\n"
+			"soak: FAIL: 1 pages managed without those from standby, 0 before; 7 from standby\n"
+			"soak: round 2 of 2, seed 0xb: FAIL\n"
+			"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
+			"refused; 513 pages free as before; 61 dropped, 62 killed\n", __LINE__);
+	begin(NULL, 2, 0);
+	world.calls_across = true;
+	expect_fails(t, "soak: FAIL: allocations made cross-calls\n"
+			"soak: round 1 of 2, seed 0xa: FAIL\n"
+			"soak: FAIL: allocations made cross-calls\n"
+			"soak: round 2 of 2, seed 0xb: FAIL\n"
+			"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
+			"refused; 513 pages free as before; 61 dropped, 62 killed\n", __LINE__);
+	begin(NULL, 2, 0);
+	world.bad_program = true;
+	expect_fails(t, "soak: round 1 of 2, seed 0xa: FAIL\nsoak: round 2 of 2, seed 0xb: FAIL\n"
+			"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
+			"refused; 513 pages free as before; 61 dropped, 62 killed\n", __LINE__);
+	begin(NULL, 2, 0);
+	world.takes_cpu = true;
+	world.cpu_err = -EIO;
+	expect_fails(t, "soak: FAIL: cpu_up: error -5\nsoak: round 1 of 2, seed 0xa: FAIL\n"
+			"soak: FAIL: cpu_up: error -5\nsoak: round 2 of 2, seed 0xb: FAIL\n"
+			"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
+			"refused; 513 pages free as before; 61 dropped, 62 killed\n", __LINE__);
+	for (job = 1; job <= 2; job++) {
+		begin(NULL, 2, 0);
+		judge.no_job = job;
+		EXPECT(t, !user_soak("prog", 1, 10, 5));
+		EXPECT_SAID(t, job == 1 ? "[trim][drain][no shake_cpus on -1][shake_memory on -1][shake_memory joined]\n"
+					  "[trim][drain][check]\n" FAILED_ONE
+				       : "[trim][drain][shake_cpus on -1][no shake_memory on -1][shake_cpus joined]\n"
+					 "[trim][drain][check]\n" FAILED_ONE);
+	}
+}
+
+KTEST_SUITE(judge_user, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(cpus_that_are_up_go_down_and_come_back),
+    KTEST(ranges_go_and_come_back_and_may_be_refused), KTEST(each_round_is_between_two_rests),
+    KTEST(what_is_still_on_its_way_is_waited_for),
+    KTEST(each_thing_that_is_wrong_is_said_and_fails_it));

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_play_alloc.c: the slow path of an allocation in a world made up: what it asks, of whom, in which order, how
+ * often, and with which flags; and how many pages the bulk forms move with interrupts off.
+ */
+#define zero_block           judged_zero_block
+#define alloc_pages          judged_alloc_pages
+#define free_pages           judged_free_pages
+#define mem_alloc_pages      judged_mem_alloc_pages
+#define mem_free_pages       judged_mem_free_pages
+#define mem_put_page         judged_mem_put_page
+#define mem_unpin_page       judged_mem_unpin_page
+#define alloc_pages_bulk     judged_alloc_pages_bulk
+#define free_pages_bulk      judged_free_pages_bulk
+#define mem_alloc_pages_bulk judged_mem_alloc_pages_bulk
+#define mem_free_pages_bulk  judged_mem_free_pages_bulk
+#define memory_build_zonelists judged_build_zonelists
+#define alloc_from_zonelist  judged_alloc_from_zonelist
+#define alloc_wait           judged_alloc_wait
+#define alloc_slow           judged_alloc_slow
+#define free_slow            judged_free_slow
+#define bad_free             judged_bad_free
+#include "tests/host/judge_help.h"
+#include "tests/lib/mm_test.h"
+#include <quarry/console.h>
+#include <quarry/string.h>
+
+#define FOR_EVER (~0u)
+
+static struct {
+	bool bulk;           /* pages come from the caches, and only sections with interrupts off are noted */
+	unsigned node;       /* of this CPU */
+	bool interrupt;
+	unsigned looks, at;  /* a page is found at this look, counted from 1; 0: never */
+	unsigned frees;      /* so many times reclaim frees something */
+	unsigned compacts;   /* compaction makes a block */
+	bool drains;         /* there is a thread that drains */
+	int standby[3];      /* what standby brings, in turn */
+	unsigned begun;      /* turns of all this */
+	unsigned leave;      /* so often somebody has gone when the last resort is asked */
+	unsigned chosen;     /* at this reclaim the thread is chosen to die */
+	unsigned reclaims;
+	gfp_t gfp;           /* of all looks, or'ed */
+	bool outside;        /* something was asked that was not marked as part of an allocation */
+	struct page page;
+	struct zone *zone;
+	unsigned long cached; /* at the beginning of a section */
+} world;
+
+static void note(const char *what)
+{
+	world.outside |= port_task()->in_alloc != 1;
+	judge_note("%s%s", judge.len ? " " : "", what);
+}
+
+static struct page *look(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
+{
+	char text[40];
+
+	if (world.bulk)
+		return pcp_alloc_zone(zone, gfp, order, lower);
+	ksnprintf(text, sizeof(text), "look%u%s%s", zone->id, lower ? "-lower" : "",
+	    gfp & GFP_ALL_RESERVE ? "-all" : "");
+	note(text);
+	world.gfp |= gfp;
+	return ++world.looks == world.at ? &world.page : NULL;
+}
+
+static void reconsider(struct zone *zone)
+{
+	note("reconsider");
+}
+
+static void wake(struct zone *zone)
+{
+	note("wake");
+}
+
+static bool reclaim(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	note("reclaim");
+	if (++world.reclaims == world.chosen)
+		WRITE_ONCE(port_task()->reserve, 1);
+	return world.frees && world.frees-- > 0;
+}
+
+static bool compaction(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	note("compact");
+	return world.compacts && world.compacts-- > 0;
+}
+
+static bool drain(struct memory *mem)
+{
+	note("drain");
+	return world.drains;
+}
+
+static int standby(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	note("standby");
+	return world.standby[MIN(MAX(world.begun, 1u), 3u) - 1];
+}
+
+static void begin_turn(const struct memory *mem, struct oom_seen *seen)
+{
+	note("begin");
+	world.begun++;
+	seen->runs++;
+}
+
+static struct page *last_resort(
+    struct memory *mem, gfp_t gfp, unsigned order, const struct oom_seen *seen, bool *again)
+{
+	note("oom");
+	KASSERT(seen->runs == world.begun);
+	*again = world.leave && world.leave-- > 0;
+	return NULL;
+}
+
+static struct node *node_of_cpu(struct memory *mem, unsigned cpu)
+{
+	return &mem->nodes[world.node < mem->nr_nodes ? world.node : 0];
+}
+
+static void drain_own(struct memory *mem, struct zone *zone)
+{
+	note(zone ? "own drain of a zone" : "own-drain");
+}
+
+static irqflags_t section_begin(void)
+{
+	irqflags_t flags = arch_irq_save();
+
+	if (world.zone)
+		world.cached = zone_pcp_pages(world.zone);
+	return flags;
+}
+
+static void section_end(irqflags_t flags)
+{
+	unsigned long cached = world.zone ? zone_pcp_pages(world.zone) : 0;
+
+	if (world.bulk)
+		judge_note("[%ld]", (long)(cached - world.cached));
+	arch_irq_restore(flags);
+}
+
+#define pcp_alloc_zone       look
+#define reclaim_reconsider   reconsider
+#define reclaim_wake         wake
+#define reclaim_direct       reclaim
+#define reclaim_wait_compact compaction
+#define reclaim_wait_drain   drain
+#define reclaim_wait_standby standby
+#define oom_begin            begin_turn
+#define oom_alloc            last_resort
+#define drain_local_pages    drain_own
+#define memory_node          node_of_cpu
+#define arch_in_interrupt()  world.interrupt
+#define arch_irq_save        section_begin
+#define arch_irq_restore     section_end
+#include "mm/zonelist.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/alloc_wait.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/page_alloc.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+
+static void begin(void)
+{
+	judge_begin();
+	memset(&world, 0, sizeof(world));
+}
+
+/* Has it got the page of this world? */
+static bool finds(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct page *page = alloc_slow(mem, gfp, order);
+
+	WRITE_ONCE(port_task()->reserve, 0);
+	return page == &world.page;
+}
+
+/* ---- the order ---- */
+
+struct request {
+	gfp_t gfp;
+	unsigned order;
+	unsigned frees, compacts, leave, chosen;
+	bool no_drain;
+	int standby[3];
+	const char *says;
+};
+
+#define TURN    "reclaim look1"
+#define TURNS4  TURN " " TURN " " TURN " " TURN
+#define TURNS16 TURNS4 " " TURNS4 " " TURNS4 " " TURNS4
+
+/* All that is tried when nothing is found. */
+static const struct request requests[] = {
+    {GFP_KERNEL, 0, .says = "look1 begin reclaim look1 drain look1 standby oom"},
+    {GFP_KERNEL, 0, .no_drain = true, .says = "look1 begin reclaim look1 drain standby oom"},
+    {GFP_KERNEL | GFP_NORETRY, 0, .says = "look1 begin reclaim look1 drain look1 oom"},
+    {GFP_NOWAIT, 0, .says = "look1"},
+    {GFP_NOWAIT, 1, .says = "look1 own-drain look1"},
+    {GFP_ATOMIC, MAX_ORDER, .says = "look1 own-drain look1"},
+    {GFP_KERNEL, 1, .says = "look1 own-drain look1 begin reclaim look1 compact drain look1 standby oom"},
+    {GFP_KERNEL | GFP_NORETRY, 1, .says = "look1 own-drain look1 begin reclaim look1 drain look1 oom"},
+    /* A compaction of which others take what it made. */
+    {GFP_KERNEL, 2, .compacts = FOR_EVER,
+        .says = "look1 own-drain look1 begin reclaim look1 compact look1 compact look1 compact look1 compact look1 "
+                "drain look1 standby oom"},
+    {GFP_KERNEL, 2, .compacts = 2,
+        .says = "look1 own-drain look1 begin reclaim look1 compact look1 compact look1 compact drain look1 standby oom"},
+    /* What is freed does for a page, in the end, but need not lie together for more. */
+    {GFP_KERNEL, 0, .frees = 19,
+        .says = "look1 begin " TURNS16 " " TURNS4 " drain look1 standby oom"},
+    {GFP_KERNEL, 1, .frees = FOR_EVER,
+        .says = "look1 own-drain look1 begin " TURNS16 " compact drain look1 standby oom"},
+    {GFP_KERNEL, 1, .frees = 3,
+        .says = "look1 own-drain look1 begin " TURNS4 " compact drain look1 standby oom"},
+    /* Others have gone, or memory has come: all of it again. */
+    {GFP_KERNEL, 0, .leave = 1,
+        .says = "look1 begin reclaim look1 drain look1 standby oom begin reclaim look1 drain look1 standby oom"},
+    {GFP_KERNEL, 0, .standby = {1, 1, 0},
+        .says = "look1 begin reclaim look1 drain look1 standby begin reclaim look1 drain look1 standby "
+                "begin reclaim look1 drain look1 standby oom"},
+    {GFP_KERNEL, 0, .standby = {-ETIMEDOUT}, .leave = 1, .says = "look1 begin reclaim look1 drain look1 standby"},
+    {GFP_KERNEL, 0, .standby = {1, -ETIMEDOUT}, .leave = 1,
+        .says = "look1 begin reclaim look1 drain look1 standby begin reclaim look1 drain look1 standby"},
+    /* Chosen to die meanwhile. */
+    {GFP_KERNEL, 0, .chosen = 1, .says = "look1 begin reclaim look1 look1-all"},
+    {GFP_KERNEL, 1, .chosen = 2, .frees = 5,
+        .says = "look1 own-drain look1 begin " TURNS4 " reclaim look1 reclaim look1 look1-all"},
+    {GFP_MOVABLE, 0, .says = "look1-lower begin reclaim look1-lower drain look1-lower standby oom"},
+};
+
+static void ask(const struct request *q, unsigned at)
+{
+	begin();
+	world.frees = q->frees;
+	world.compacts = q->compacts;
+	world.leave = q->leave;
+	world.chosen = q->chosen;
+	world.drains = !q->no_drain;
+	memcpy(world.standby, q->standby, sizeof(world.standby));
+	world.at = at;
+}
+
+/* Nothing is found, at first; then it is found at each look in turn, and nothing is asked after that. */
+static void what_is_asked_and_when_it_ends(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 1, 0);
+	static char upto[JUDGE_TEXT];
+	unsigned i, at, looks;
+	const char *end;
+
+	REQUIRE(t, mem);
+	for (i = 0; i < ARRAY_SIZE(requests); i++) {
+		const struct request *q = &requests[i];
+
+		ask(q, 0);
+		EXPECT(t, !finds(mem, q->gfp, q->order));
+		EXPECT(t, !world.outside && port_task()->in_alloc == 0);
+		EXPECT_SAID(t, q->says);
+		looks = world.looks;
+		for (at = 1, end = q->says; at <= looks; at++) {
+			while (strncmp(end, "look", 4) != 0)
+				end++;
+			while (*end && *end != ' ')
+				end++;
+			memcpy(upto, q->says, (size_t)(end - q->says));
+			upto[end - q->says] = '\0';
+			ask(q, at);
+			EXPECT(t, finds(mem, q->gfp, q->order));
+			EXPECT(t, !world.outside && port_task()->in_alloc == 0);
+			EXPECT_SAID(t, upto);
+		}
+	}
+}
+
+/* Nor is anything waited for where nobody may sleep. */
+static void who_may_not_sleep_asks_for_nothing(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 1, 0);
+	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
+	irqflags_t flags;
+
+	REQUIRE(t, mem);
+	begin();
+	spin_lock(&lock);
+	EXPECT(t, !finds(mem, GFP_KERNEL, 1));
+	spin_unlock(&lock);
+	EXPECT_SAID(t, "look1 own-drain look1");
+	begin();
+	flags = arch_irq_save();
+	EXPECT(t, !finds(mem, GFP_KERNEL, 0));
+	arch_irq_restore(flags);
+	EXPECT_SAID(t, "look1");
+	begin();
+	EXPECT(t, !finds(mem, GFP_KERNEL, MAX_ORDER + 1));
+	EXPECT_SAID(t, "");
+}
+
+static void each_answer_is_counted(struct ktest *t)
+{
+	static const struct {
+		gfp_t gfp;
+		unsigned order, at, compacts;
+		unsigned fail, atomic, wait, local, compact;
+	} want[] = {{GFP_KERNEL, 0, 0, 0, 1, 0, 1, 0, 0}, {GFP_KERNEL, 1, 0, 0, 1, 0, 1, 1, 1},
+	    {GFP_KERNEL, 1, 0, FOR_EVER, 1, 0, 1, 1, 4}, {GFP_NOWAIT, 0, 0, 0, 1, 1, 0, 0, 0},
+	    {GFP_NOWAIT, 1, 0, 0, 1, 1, 0, 1, 0}, {GFP_NOWAIT, 1, 2, 0, 0, 0, 0, 1, 0},
+	    {GFP_KERNEL, 0, 1, 0, 0, 0, 0, 0, 0}, {GFP_KERNEL, 0, 2, 0, 0, 0, 0, 0, 0}};
+	static const enum mm_event events[] = {EV_ALLOC_SLOW, EV_ALLOC_FAIL, EV_ALLOC_ATOMIC_FAIL, EV_ALLOC_DRAIN_WAIT,
+	    EV_ALLOC_DRAIN_LOCAL, EV_ALLOC_COMPACT_WAIT};
+	struct memory *mem = ktest_memory(t, 0, 1, 0);
+	u64 before[ARRAY_SIZE(events)];
+	unsigned i, e;
+
+	REQUIRE(t, mem);
+	for (i = 0; i < ARRAY_SIZE(want); i++) {
+		const unsigned counts[] = {1, want[i].fail, want[i].atomic, want[i].wait, want[i].local, want[i].compact};
+
+		begin();
+		world.at = want[i].at;
+		world.compacts = want[i].compacts;
+		for (e = 0; e < ARRAY_SIZE(events); e++)
+			before[e] = mm_event_sum(mem, events[e]);
+		EXPECT_EQ(t, finds(mem, want[i].gfp, want[i].order), want[i].at > 0);
+		for (e = 0; e < ARRAY_SIZE(events); e++)
+			EXPECT_EQ(t, mm_event_sum(mem, events[e]) - before[e], counts[e]);
+	}
+}
+
+/* ---- whose zones, and which flags ---- */
+
+static void only_the_dying_thread_itself_gets_the_reserve(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 1, 0);
+
+	REQUIRE(t, mem);
+	begin();
+	WRITE_ONCE(port_task()->reserve, 1);
+	EXPECT(t, !finds(mem, GFP_NOWAIT, 0));
+	EXPECT_SAID(t, "look1-all");
+	begin();
+	world.interrupt = true;
+	WRITE_ONCE(port_task()->reserve, 1);
+	EXPECT(t, !finds(mem, GFP_NOWAIT, 0));
+	EXPECT_SAID(t, "look1");
+	begin();
+	EXPECT(t, !finds(mem, GFP_ATOMIC, 0));
+	EXPECT_SAID(t, "look1");
+	EXPECT_EQ(t, world.gfp, GFP_ATOMIC);
+}
+
+static void expect_looks(struct ktest *t, struct memory *mem, gfp_t gfp, unsigned node, const char *want)
+{
+	begin();
+	world.node = node;
+	EXPECT(t, !finds(mem, gfp | GFP_NOWAIT, 0));
+	EXPECT_SAID(t, want);
+}
+
+static void zones_are_looked_at_from_the_own_node_on(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 1}, {0, ZONE_MOVABLE, 1}, {1, ZONE_NORMAL, 1},
+	    {1, ZONE_MOVABLE, 1}};
+	struct memory *mem = build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
+
+	REQUIRE(t, mem);
+	expect_looks(t, mem, GFP_MOVABLE, 0, "look2 look1-lower look5 look4-lower");
+	expect_looks(t, mem, GFP_MOVABLE, 1, "look5 look4-lower look2 look1-lower");
+	expect_looks(t, mem, GFP_KERNEL, 1, "look4 look1");
+	expect_looks(t, mem, GFP_MOVABLE | GFP_THISNODE, 1, "look5 look4-lower");
+	expect_looks(t, mem, GFP_KERNEL | GFP_THISNODE, 0, "look1");
+	expect_looks(t, mem, GFP_DMA32, 0, "");
+	/* A CPU of a node that the memory does not have. */
+	expect_looks(t, mem, GFP_KERNEL, 2, "look1 look4");
+	expect_looks(t, mem, GFP_KERNEL, MAX_NODES, "look1 look4");
+	drop_memory(t, mem);
+}
+
+/* Low: below the mark, whether there was a page or not; each zone that was looked at. */
+static void a_zone_that_is_low_wakes_its_thread(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 1, 1);
+	struct zone *normal, *movable;
+
+	REQUIRE(t, mem);
+	normal = &mem->zones[ZONE_NORMAL];
+	movable = &mem->zones[ZONE_MOVABLE];
+	movable->wmark[WMARK_LOW] = movable->nr_free + 1;
+	expect_looks(t, mem, GFP_MOVABLE, 0, "look2 wake look1-lower");
+	normal->wmark[WMARK_LOW] = normal->nr_free + 1;
+	movable->wmark[WMARK_LOW] = movable->nr_free;
+	normal->futile = 1;
+	expect_looks(t, mem, GFP_MOVABLE, 0, "look2 reconsider look1-lower wake");
+	begin();
+	world.at = 2;
+	EXPECT(t, finds(mem, GFP_MOVABLE | GFP_NOWAIT, 0));
+	EXPECT_SAID(t, "look2 reconsider look1-lower wake");
+	begin();
+	world.at = 1;
+	EXPECT(t, finds(mem, GFP_MOVABLE | GFP_NOWAIT, 0));
+	EXPECT_SAID(t, "look2");
+	normal->futile = 0;
+	zone_set_watermarks(normal);
+	zone_set_watermarks(movable);
+}
+
+/* ---- with interrupts off ---- */
+
+#define FULL 64u
+
+static void move_in_bulk(void *arg)
+{
+	static struct page *pages[FULL];
+	struct ktest *t = arg;
+	unsigned i;
+
+	for (i = 0; i < FULL; i++) {
+		pages[i] = take_block(world.zone, 0, MT_MOVABLE);
+		REQUIRE(t, pages[i]);
+	}
+	EXPECT_EQ(t, mem_free_pages_bulk(t->mem, FULL, pages), 0);
+	EXPECT_SAID(t, "[32][32]");
+	EXPECT_EQ(t, mem_alloc_pages_bulk(t->mem, GFP_MOVABLE, FULL, pages), FULL);
+	EXPECT_SAID(t, "[-32][-32]");
+	EXPECT_EQ(t, mem_free_pages_bulk(t->mem, 33, pages), 0);
+	EXPECT_SAID(t, "[32][1]");
+	EXPECT_EQ(t, mem_alloc_pages_bulk(t->mem, GFP_MOVABLE, 31, pages), 31);
+	EXPECT_SAID(t, "[-31]");
+	/* Those between are in the cache still. */
+	memmove(pages + 31, pages + 33, 31 * sizeof(pages[0]));
+	EXPECT_EQ(t, mem_free_pages_bulk(t->mem, FULL - 2, pages), 0);
+	EXPECT_SAID(t, "[32][30]");
+	EXPECT_EQ(t, zone_pcp_pages(world.zone), FULL);
+	EXPECT(t, arch_irqs_enabled());
+}
+
+/* One page: from the cache, into it; and of an order of which there is none. */
+static void move_one(void *arg)
+{
+	struct ktest *t = arg;
+	struct page *page = mem_alloc_pages(t->mem, GFP_MOVABLE, 0);
+
+	REQUIRE(t, page);
+	EXPECT_SAID(t, "[-1]");
+	EXPECT_EQ(t, mem_free_pages(t->mem, page, 0), 0);
+	EXPECT_SAID(t, "[1]");
+	page = mem_alloc_pages(t->mem, GFP_MOVABLE, 1);
+	REQUIRE(t, page);
+	EXPECT_SAID(t, "[0]");
+	EXPECT_EQ(t, mem_free_pages(t->mem, page, 1), 0);
+	EXPECT_SAID(t, "[0]");
+	EXPECT_EQ(t, zone_pcp_pages(world.zone), FULL);
+}
+
+/* Whatever the bulk, a CPU answers after so many pages. */
+static void a_bulk_lets_interrupts_in(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+
+	REQUIRE(t, mem);
+	begin();
+	world.bulk = true;
+	world.zone = &mem->zones[ZONE_MOVABLE];
+	memset(world.zone->pcp_capacity, 0, sizeof(world.zone->pcp_capacity));
+	world.zone->pcp_capacity[0][MT_MOVABLE] = FULL;
+	pcp_refresh_all(mem);
+	ktest_on_cpu(0, move_in_bulk, t);
+	ktest_on_cpu(0, move_one, t);
+	zone_plan_capacity(world.zone, 0);
+	pcp_refresh_all(mem);
+	world.zone = NULL;
+}
+
+KTEST_SUITE(play_alloc, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(what_is_asked_and_when_it_ends),
+    KTEST(who_may_not_sleep_asks_for_nothing), KTEST(each_answer_is_counted),
+    KTEST(only_the_dying_thread_itself_gets_the_reserve),
+    KTEST(zones_are_looked_at_from_the_own_node_on), KTEST(a_zone_that_is_low_wakes_its_thread),
+    KTEST_COST(a_bulk_lets_interrupts_in));

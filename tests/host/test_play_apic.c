@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_play_apic.c: all that is written to the APICs, in its order, in both modes.  The machine is
+ * played: not every emulator has x2APIC, and none of the usual machines two I/O APICs.
+ */
+#include "tests/host/play_help.h"
+#include <quarry/acpi.h>
+#include <quarry/cmdline.h>
+#include <quarry/machine.h>
+
+#define LAPIC   0xfee00000u
+#define IOAPICS 3u /* the last one cannot be mapped */
+#define PINS    4u
+
+static struct acpi_info firmware;
+static u64 tsc_hz, apic_hz;
+static const char *wanted_mode; /* NULL: the command line does not say */
+static volatile u32 lapic_words[1024], ioapic_words[IOAPICS][8];
+static u32 redirect[IOAPICS][0x10 + 2 * PINS + 2]; /* by register */
+static unsigned busy;                              /* so many looks at the ICR find it busy */
+
+static const char *option(const char *name, const char *otherwise)
+{
+	return !strcmp(name, "apic") && wanted_mode ? wanted_mode : otherwise;
+}
+
+static void *map(phys_t pa, size_t len)
+{
+	judge_note("map %llx+%lx\n", play_llu(pa), (unsigned long)len);
+	if (pa == LAPIC)
+		return (void *)(uintptr_t)lapic_words;
+	return pa == 2 ? NULL : (void *)(uintptr_t)ioapic_words[pa];
+}
+
+static void measure(void)
+{
+	judge_note("clock\n");
+}
+
+#define acpi          firmware
+#define clock_tsc_hz  tsc_hz
+#define clock_apic_hz apic_hz
+#define clock_init    measure
+#define cmdline_get   option
+#define arch_map_mmio map
+#define cpu_relax     play_turn
+#define printk        judge_say
+#include "arch/x86_64/apic.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#undef printk
+
+/* ---- the registers ---- */
+
+static bool is_lapic(const volatile u32 *at)
+{
+	return at >= lapic_words && at < lapic_words + ARRAY_SIZE(lapic_words);
+}
+
+static u32 read_ioapic(const volatile u32 *at)
+{
+	unsigned i = (unsigned)(at - ioapic_words[0]) / 8;
+	u32 reg = ioapic_words[i][0];
+
+	if (at != &ioapic_words[i][4] || reg >= ARRAY_SIZE(redirect[i]))
+		judge_note("no register\n");
+	return reg < ARRAY_SIZE(redirect[i]) ? redirect[i][reg] : 0;
+}
+
+static u32 read_word(const volatile u32 *at)
+{
+	unsigned reg = 4 * (unsigned)(at - lapic_words);
+
+	if (!is_lapic(at))
+		return read_ioapic(at);
+	if (play.reads)
+		judge_note("read %x\n", reg);
+	return *at | (reg == 0x300 && busy && busy-- ? 0x1000u : 0);
+}
+
+static void write_word(volatile u32 *at, u32 value)
+{
+	unsigned i = (unsigned)(at - ioapic_words[0]) / 8;
+
+	if (is_lapic(at)) {
+		judge_note("%s%x=%x\n", arch_irqs_enabled() ? "irqs on: " : "",
+		    4 * (unsigned)(at - lapic_words), value);
+		*at = value;
+	} else if (at == ioapic_words[i]) {
+		*at = value;
+	} else if (at == &ioapic_words[i][4] && *ioapic_words[i] < ARRAY_SIZE(redirect[i])) {
+		judge_note("io%u %x=%x\n", i, *ioapic_words[i], value);
+		redirect[i][*ioapic_words[i]] = value;
+	} else {
+		judge_note("no register\n");
+	}
+}
+
+static void begin(void)
+{
+	play_begin();
+	play.mmio_read = read_word;
+	play.mmio_write = write_word;
+	play.other.ecx = ~0u; /* of no leaf but the first counts what it says */
+	busy = 0;
+	tsc_hz = 3000000000;
+	apic_hz = 62500050;
+	wanted_mode = NULL;
+	x2apic = false;
+	lapic = NULL;
+	memset(ioapic, 0, sizeof(ioapic));
+	memset((void *)(uintptr_t)lapic_words, 0, sizeof(lapic_words));
+	memset((void *)(uintptr_t)ioapic_words, 0, sizeof(ioapic_words));
+	memset(redirect, 0, sizeof(redirect));
+	redirect[0][1] = 0x00030011; /* four pins */
+	redirect[1][1] = 0xaa00aa20; /* one */
+	memset(&firmware, 0, sizeof(firmware));
+	firmware.lapic = LAPIC;
+	firmware.nr_ioapics = IOAPICS;
+	for (unsigned i = 0; i < IOAPICS; i++)
+		firmware.ioapic[i] =
+		    (struct acpi_ioapic){.address = i, .gsi_base = i == 1 ? 24 : 8 * i};
+}
+
+static void begin_xapic(void)
+{
+	begin();
+	lapic = lapic_words;
+	ioapic[0] = ioapic_words[0];
+	ioapic[1] = ioapic_words[1];
+}
+
+static void begin_x2apic(void)
+{
+	begin();
+	x2apic = true;
+	ioapic[0] = ioapic_words[0];
+	ioapic[1] = ioapic_words[1];
+}
+
+/* ---- the start ---- */
+
+#define HAS 0x200000u /* x2APIC */
+#define ON  0x400u
+#define IO_APICS                         \
+	"map 0+20\nmap 1+20\nmap 2+20\n" \
+	"io0 10=10000\nio0 12=10000\nio0 14=10000\nio0 16=10000\nio1 10=10000\n"
+
+#define RATES "clock: TSC 3000 MHz, APIC timer 1000 MHz\n"
+
+static void init(void)
+{
+	irqflags_t flags = arch_irq_save();
+
+	arch_apic_init();
+	arch_irq_restore(flags);
+}
+
+static void every_register_is_set_at_the_start(struct ktest *t)
+{
+	begin();
+	play.leaf1.ecx = ~HAS;
+	init();
+	EXPECT_SAID(t, "map fee00000+1000\napic: xAPIC mode\nout8 21=ff\nout8 a1=ff\nmsr 1b=800\n"
+		       "80=0\n320=10000\n350=10000\n360=400\n370=10000\nf0=1ff\nb0=0\n" IO_APICS
+		       "3e0=3\n380=ffffffff\nclock\n380=0\n" RATES);
+	EXPECT_EQ(t, apic_max_id(), 254);
+	begin();
+	play.leaf1.ecx = HAS;
+	play.msr[0x1b] = 0xfee00100;
+	init();
+	EXPECT_SAID(t,
+	    "apic: x2APIC mode\nout8 21=ff\nout8 a1=ff\nmsr 1b=fee00900\nmsr 1b=fee00d00\n"
+	    "msr 808=0\nmsr 832=10000\nmsr 835=10000\nmsr 836=400\nmsr 837=10000\nmsr 80f=1ff\n"
+	    "msr 80b=0\n" IO_APICS "msr 83e=3\nmsr 838=ffffffff\nclock\nmsr 838=0\n" RATES);
+	EXPECT_EQ(t, apic_max_id(), 65535);
+}
+
+static void the_mode_is_chosen(struct ktest *t)
+{
+	static const struct {
+		u32 ecx, base;
+		const char *option;
+		bool x2apic;
+	} cases[] = {
+	    {HAS, 0, NULL, true},
+	    {HAS, 0, "x2apic", true},
+	    {HAS, 0, "xapic", false},
+	    {HAS, ON, "xapic", true}, /* there is no way back */
+	    {HAS, ~ON, "xapic", false},
+	    {HAS, ON, NULL, true},
+	    {~HAS, 0, NULL, false},
+	    {~HAS, 0, "xapic", false},
+	    {~HAS, 0, "x2apic", false},
+	};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		begin();
+		play.leaf1.ecx = cases[i].ecx;
+		play.msr[0x1b] = cases[i].base;
+		wanted_mode = cases[i].option;
+		init();
+		EXPECT_EQ(t, apic_max_id() == X2APIC_MAX_ID, cases[i].x2apic);
+		EXPECT_EQ(t, judge_times("map fee00000+1000\n"), !cases[i].x2apic);
+		EXPECT_EQ(t, judge_times("apic: x2APIC mode"), cases[i].x2apic);
+		EXPECT_EQ(t, judge_times(" mode, as the firmware left it\n"),
+		    cases[i].x2apic && cases[i].option && !strcmp(cases[i].option, "xapic"));
+	}
+}
+
+/* ---- registers, what is sent ---- */
+
+static void registers_are_memory_or_msrs(struct ktest *t)
+{
+	begin_xapic();
+	lapic_words[0x20 / 4] = 0x12345678;
+	EXPECT_EQ(t, apic_id(), 0x12);
+	EXPECT_EQ(t, apic_read(0x20), 0x12345678);
+	apic_write(0x3f0, 5);
+	apic_eoi();
+	EXPECT_SAID(t, "irqs on: 3f0=5\nirqs on: b0=0\n");
+	begin_x2apic();
+	play.msr[0x802] = 0xa12345678;
+	EXPECT_EQ(t, apic_id(), 0x12345678);
+	apic_write(0x3f0, 5);
+	apic_eoi();
+	EXPECT_SAID(t, "msr 83f=5\nmsr 80b=0\n");
+}
+
+/* By xAPIC in two halves, when the one before has gone; nobody comes in between. */
+static void interrupts_are_sent_whole(struct ktest *t)
+{
+	irqflags_t flags;
+
+	begin_xapic();
+	busy = 3;
+	play.reads = true;
+	apic_send(0x1a, 0x4041);
+	EXPECT_SAID(t, "read 300\nread 300\nread 300\nread 300\n310=1a000000\n300=4041\n");
+	EXPECT_EQ(t, play.turns, 3);
+	EXPECT(t, arch_irqs_enabled());
+	flags = arch_irq_save();
+	apic_send(1, 0x4042);
+	EXPECT(t, !arch_irqs_enabled());
+	arch_irq_restore(flags);
+	EXPECT_SAID(t, "read 300\n310=1000000\n300=4042\n");
+	/* One that is never free is written all the same, in the end. */
+	play.reads = false;
+	play.turns = 0;
+	busy = ~0u;
+	apic_send(2, 0x4043);
+	EXPECT_SAID(t, "310=2000000\n300=4043\n");
+	EXPECT_EQ(t, play.turns, 1000000);
+	begin_x2apic();
+	apic_send(0x12345678, 0xc4041);
+	EXPECT_SAID(t, "irqs on: fence\nmsr 830=12345678000c4041\n");
+	EXPECT(t, arch_irqs_enabled());
+}
+
+/* A sender interrupted between its two halves finds its destination, and the register free. */
+static void one_to_this_cpu_leaves_the_destination(struct ktest *t)
+{
+	irqflags_t flags = arch_irq_save();
+
+	begin_xapic();
+	play.reads = true;
+	busy = 2;
+	apic_send_self(0x4f);
+	EXPECT_SAID(t, "read 300\nread 300\nread 300\n300=4404f\nread 300\n");
+	EXPECT_EQ(t, play.turns, 2);
+	begin_x2apic();
+	play.reads = true;
+	apic_send_self(0x4f);
+	EXPECT_SAID(t, "read msr 830\nmsr 830=4404f\nread msr 830\n");
+	arch_irq_restore(flags);
+}
+
+/* ---- I/O APICs ---- */
+
+static void set_id(u32 id)
+{
+	lapic_words[0x20 / 4] = id << 24;
+	play.msr[0x802] = id;
+}
+
+static void lines_are_routed_to_this_cpu(struct ktest *t)
+{
+	begin_xapic();
+	set_id(0x12);
+	firmware.ioapic[0].gsi_base = 3;
+	EXPECT_EQ(t, ioapic_route(2, 0x43, true, true), -ENODEV);
+	EXPECT_EQ(t, ioapic_route(7, 0x43, true, true), -ENODEV);
+	EXPECT_EQ(t, ioapic_route(23, 0x43, true, true), -ENODEV);
+	EXPECT_EQ(t, ioapic_route(25, 0x43, true, true), -ENODEV);
+	EXPECT_EQ(t, ioapic_route(16, 0x43, true, true), -ENODEV); /* it is not mapped */
+	EXPECT_EQ(t, ioapic_route(~0u, 0x43, true, true), -ENODEV);
+	EXPECT_SAID(t, "");
+	EXPECT_EQ(t, ioapic_route(3, 0x43, false, false), 0);
+	EXPECT_SAID(t, "io0 11=12000000\nio0 10=43\n");
+	EXPECT_EQ(t, ioapic_route(6, 0x44, true, false), 0);
+	EXPECT_SAID(t, "io0 17=12000000\nio0 16=8044\n");
+	EXPECT_EQ(t, ioapic_route(24, 0x45, false, true), 0);
+	EXPECT_SAID(t, "io1 11=12000000\nio1 10=2045\n");
+	EXPECT(t, arch_irqs_enabled());
+	/* One of two with a line of that number is as good as none. */
+	firmware.nr_ioapics = 1;
+	EXPECT_EQ(t, ioapic_route(24, 0x45, false, true), -ENODEV);
+	EXPECT_SAID(t, "");
+}
+
+static void isa_lines_are_as_the_firmware_says(struct ktest *t)
+{
+	begin_xapic();
+	firmware.isa[4] = (struct acpi_isa){.gsi = 1};
+	firmware.isa[9] = (struct acpi_isa){.gsi = 2, .level = true};
+	firmware.isa[10] = (struct acpi_isa){.gsi = 3, .active_low = true};
+	firmware.isa[11] = (struct acpi_isa){.gsi = 4, .active_low = true};
+	EXPECT_EQ(t, ioapic_route_isa(4, 0x43), 0);
+	EXPECT_EQ(t, ioapic_route_isa(9, 0x45), 0);
+	EXPECT_EQ(t, ioapic_route_isa(10, 0x46), 0);
+	EXPECT_EQ(t, ioapic_route_isa(11, 0x47), -ENODEV);
+	EXPECT_SAID(t, "io0 13=0\nio0 12=43\nio0 15=0\nio0 14=8045\nio0 17=0\nio0 16=2046\n");
+}
+
+/* Their destination has 8 bits, of which the last number means all. */
+static void a_cpu_with_a_large_id_gets_no_line(struct ktest *t)
+{
+	begin_x2apic();
+	set_id(0xff);
+	EXPECT_EQ(t, ioapic_route(0, 0x43, false, false), -ENODEV);
+	set_id(0x10000);
+	EXPECT_EQ(t, ioapic_route(0, 0x43, false, false), -ENODEV);
+	ioapic_move(0, 0xff);
+	EXPECT_SAID(t, "");
+	set_id(0xfe);
+	EXPECT_EQ(t, ioapic_route(0, 0x43, false, false), 0);
+	EXPECT_SAID(t, "io0 11=fe000000\nio0 10=43\n");
+	ioapic_move(0xfe, 1);
+	EXPECT_SAID(t, "io0 11=1000000\n");
+	ioapic_move(1, 0xfe);
+	EXPECT_SAID(t, "io0 11=fe000000\n");
+}
+
+static void lines_move_from_one_cpu_to_another(struct ktest *t)
+{
+	unsigned i;
+
+	begin_xapic();
+	for (i = 0; i < PINS; i++) {
+		redirect[0][0x10 + 2 * i] = 0x40 + i;
+		redirect[0][0x11 + 2 * i] = i == 1 ? 0x06000000 : 0x05000000;
+	}
+	redirect[0][0x14] |= 0x10000; /* masked */
+	redirect[0][0x18] = 0;        /* behind the last pin */
+	redirect[0][0x19] = 0x05000000;
+	redirect[1][0x10] = 0x8043;
+	redirect[1][0x11] = 0x05000000;
+	ioapic_move(5, 9);
+	EXPECT_SAID(t, "io0 11=9000000\nio0 17=9000000\nio1 11=9000000\n");
+	EXPECT(t, arch_irqs_enabled());
+}
+
+/* ---- the timer, what waits ---- */
+
+static void the_timer_runs_and_stops(struct ktest *t)
+{
+	irqflags_t flags = arch_irq_save();
+
+	begin_xapic();
+	arch_timer_start(3);
+	EXPECT_SAID(t, "3e0=3\n320=20040\n380=1c9c38\n"); /* a hundredth of a second, three times */
+	EXPECT_EQ(t, play.cpu.tick_step, 3);
+	arch_timer_stop();
+	EXPECT_SAID(t, "320=10000\n380=0\n");
+	EXPECT_EQ(t, play.cpu.tick_step, 0);
+	arch_irq_restore(flags);
+}
+
+/* Each of the eight registers counts, and no other. */
+static void whatever_waits_is_seen(struct ktest *t)
+{
+	unsigned i, reg;
+
+	begin_xapic();
+	for (i = 0; i < ARRAY_SIZE(lapic_words); i++)
+		lapic_words[i] = ~0u;
+	for (reg = 0x200; reg < 0x280; reg += 0x10)
+		lapic_words[reg / 4] = 0;
+	EXPECT(t, !arch_irqs_pending());
+	for (i = 0; i < 256; i++) {
+		reg = 0x200 + 0x10 * (i / 32);
+		lapic_words[reg / 4] = 1u << i % 32;
+		EXPECT(t, arch_irqs_pending());
+		lapic_words[reg / 4] = 0;
+	}
+}
+
+KTEST_SUITE(play_apic, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(every_register_is_set_at_the_start),
+    KTEST(the_mode_is_chosen), KTEST(registers_are_memory_or_msrs),
+    KTEST(interrupts_are_sent_whole), KTEST(one_to_this_cpu_leaves_the_destination),
+    KTEST(lines_are_routed_to_this_cpu), KTEST(isa_lines_are_as_the_firmware_says),
+    KTEST(a_cpu_with_a_large_id_gets_no_line), KTEST(lines_move_from_one_cpu_to_another),
+    KTEST(the_timer_runs_and_stops), KTEST(whatever_waits_is_seen));

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_play_clock.c: what time stamp counter and APIC timer run at, by a machine on which each
+ * access takes a time that the test chooses: so the right figures are known to the last one.
+ */
+#include "tests/host/play_help.h"
+#include <quarry/acpi.h>
+#include <quarry/machine.h>
+
+#define PM_PORT 0x608u
+#define PM_HZ   3579545ULL
+#define PIT_HZ  1193182ULL
+#define TICKS   100u /* of the time stamp counter, for one of the timer */
+
+static struct acpi_info firmware;
+static u64 ticks;           /* the time stamp counter */
+static unsigned apic_reads; /* five make a reading, of which the third is the best */
+static u64 pit_began;       /* 0: nobody has */
+static unsigned written;    /* bytes of its count */
+static enum timer_kind {
+	PM,
+	PIT,
+	STUCK,
+	ABSENT
+} timer;
+
+/* Time that port and APIC take of a reading, two for a round.  If it is the same, the middle is exact. */
+struct cost {
+	u32 port, apic;
+};
+static const struct cost costs[] = {
+    /* Neither exact nor tight; the one that counts; as tight, and not exact; one too many. */
+    {3 * TICKS, 1 * TICKS},
+    {1 * TICKS, 3 * TICKS},
+    {1 * TICKS, 1 * TICKS},
+    {2 * TICKS, 2 * TICKS},
+    {0, 3 * TICKS},
+    {3 * TICKS, 0},
+    {0, 1},
+    {1, 0},
+};
+
+static struct cost cost(void)
+{
+	/* Neither exact nor tight: before a round, and behind it. */
+	static const struct cost bad[] = {{90 * TICKS, 10 * TICKS}, {10 * TICKS, 90 * TICKS}};
+	unsigned reading = apic_reads / 5;
+
+	return apic_reads % 5 == 2 ? costs[MIN(reading, 7u)] : bad[reading % 2];
+}
+
+static u64 read_tsc(void)
+{
+	return ticks;
+}
+
+static u32 read_apic(u32 reg)
+{
+	u64 at = ticks;
+
+	ticks += timer == PM ? cost().apic : TICKS;
+	apic_reads++;
+	if (reg != 0x390)
+		judge_note("APIC register %x\n", reg);
+	return ~0u - (u32)(at / 20);
+}
+
+static u32 read_port(u16 port, unsigned bytes, u32 kept)
+{
+	static u32 high;
+
+	high += 0x01000000; /* bits that the timer does not have */
+	if (timer == ABSENT)
+		return ~0u;
+	if (port == 0x61) {
+		ticks += TICKS;
+		return (kept & 0xdf) |
+		       (pit_began && timer == PIT && ticks - pit_began >= 1194 * TICKS ? 0x20 : 0);
+	}
+	/* Between two readings it takes one tick of its own. */
+	ticks += apic_reads % 10 == 5 ? TICKS : cost().port;
+	return timer == STUCK ? 0x123456 | high
+			      : ((u32)(0xfffff0 + ticks / TICKS) & 0xffffff) | high;
+}
+
+static void write_port(u16 port)
+{
+	if (port == 0x42 && ++written % 2 == 0)
+		pit_began = ticks;
+}
+
+static u64 clock_ns(void);
+#define acpi          firmware
+#define arch_clock_ns clock_ns
+#define arch_tsc      read_tsc
+#define apic_read     read_apic
+#define clock_tsc_hz  played_tsc_hz
+#define clock_apic_hz played_apic_hz
+#define cpu_relax     play_turn
+#define printk        judge_say
+#include "arch/x86_64/clock.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#undef printk
+
+static void begin(void)
+{
+	play_begin();
+	play.in = read_port;
+	play.out = write_port;
+	firmware.pm_timer_port = PM_PORT;
+	ticks = 5000000 * TICKS;
+	apic_reads = written = 0;
+	pit_began = 0;
+	timer = PM;
+	clock_tsc_hz = clock_apic_hz = 0;
+	base_ns = base_tsc = 0;
+	scale = 1ULL << 32;
+}
+
+/* Of three rounds the tightest counts, of its readings the tightest too, and of each the middle. */
+static void rates_are_those_of_the_tightest_readings(struct ktest *t)
+{
+	begin();
+	clock_init();
+	EXPECT_EQ(t, clock_tsc_hz, PM_HZ * TICKS);
+	EXPECT_EQ(t, clock_apic_hz, PM_HZ * 5);
+	EXPECT_EQ(t, apic_reads, 30);
+	EXPECT_SAID(t, "");
+}
+
+/* 1 ms of channel 2, the speaker off, the gate on. */
+static void without_that_timer_the_old_one_counts(struct ktest *t)
+{
+	begin();
+	firmware.pm_timer_port = 0;
+	timer = PIT;
+	play.port[0x61] = 0xdf;
+	clock_init();
+	EXPECT_EQ(t, clock_tsc_hz, PIT_HZ * TICKS);
+	EXPECT_EQ(t, clock_apic_hz, PIT_HZ * 5);
+	EXPECT_SAID(t,
+	    "out8 61=dd\nout8 43=b0\nout8 42=a9\nout8 42=4\n"
+	    "out8 61=fd\nout8 43=b0\nout8 42=a9\nout8 42=4\n"
+	    "out8 61=fd\nout8 43=b0\nout8 42=a9\nout8 42=4\n");
+}
+
+/* On a machine without a PM timer, whose interval timer is @which. */
+static void measure_by_pit(enum timer_kind which)
+{
+	begin();
+	timer = which;
+	firmware.pm_timer_port = 0;
+	clock_init();
+}
+
+#define ASSUMED "clock: no timer to measure by, 1 GHz assumed\n"
+
+static void without_a_timer_a_rate_is_assumed(struct ktest *t)
+{
+	begin();
+	timer = STUCK;
+	clock_init();
+	EXPECT_SAID(t, ASSUMED);
+	EXPECT_EQ(t, clock_tsc_hz, 1000000000);
+	EXPECT_EQ(t, clock_apic_hz, 62500000);
+	EXPECT_EQ(t, play.turns, 1000000);
+	measure_by_pit(STUCK);
+	EXPECT_EQ(t, judge_times(ASSUMED), 1);
+	EXPECT_EQ(t, play.turns, 1000000);
+	measure_by_pit(ABSENT);
+	EXPECT_EQ(t, judge_times(ASSUMED), 1);
+	EXPECT_EQ(t, play.turns + apic_reads, 0);
+	EXPECT_EQ(t, clock_tsc_hz, 1000000000);
+}
+
+/* By the rate that was measured, from where it was before. */
+static void time_goes_on_at_the_rate_measured(struct ktest *t)
+{
+	u64 begun, want;
+
+	begin();
+	begun = clock_ns();
+	EXPECT_EQ(t, begun, ticks);
+	clock_init();
+	begun = clock_ns();
+	EXPECT_EQ(t, begun, ticks);
+	ticks += 1000 * PM_HZ * TICKS;
+	/* A thousand seconds, rounded down. */
+	want =
+	    (unsigned __int128)(1000 * PM_HZ * TICKS) * ((1000000000ULL << 32) / (PM_HZ * TICKS)) >>
+	    32;
+	EXPECT_EQ(t, clock_ns() - begun, want);
+	EXPECT(t, clock_ns() - begun > 999999999900 && clock_ns() - begun <= 1000000000000);
+}
+
+KTEST_SUITE(play_clock, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(rates_are_those_of_the_tightest_readings), KTEST(without_that_timer_the_old_one_counts),
+    KTEST(without_a_timer_a_rate_is_assumed), KTEST(time_goes_on_at_the_rate_measured));

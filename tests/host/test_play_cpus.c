@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_play_cpus.c: how CPUs are found, started, given up, stopped, parked and woken: what is sent
+ * to them and when, and what they find.  They are played: they come when a test wants them to.
+ */
+#include "tests/host/play_help.h"
+#include <quarry/acpi.h>
+#include <quarry/hotplug.h>
+#include <quarry/lock.h>
+#include <quarry/machine.h>
+#include <quarry/smp.h>
+#include <quarry/string.h>
+
+#define CPUS 4u
+#define PAGE 0x7000u /* of the trampoline */
+#define CODE 0xb0u   /* bytes of it */
+#define US   1000ULL
+#define SEC  1000000000ULL
+
+/* The trampoline: where its parts are counts, not what they are. */
+extern char played_code[];
+char played_code[CODE + 1];
+char boot_pml4[8], ap_entry64[8];
+__asm__(".globl ap_trampoline, ap_trampoline_end, ap_start32, ap_start64\n"
+	".globl ap_slot_gdtr, ap_slot_far32, ap_slot_far64, ap_slot_cr3, ap_slot_entry\n"
+	".set ap_trampoline, played_code\n"
+	".set ap_start32, played_code + 0x20\n"
+	".set ap_start64, played_code + 0x34\n"
+	".set ap_slot_gdtr, played_code + 0x60\n"
+	".set ap_slot_far32, played_code + 0x70\n"
+	".set ap_slot_far64, played_code + 0x7c\n"
+	".set ap_slot_cr3, played_code + 0x88\n"
+	".set ap_slot_entry, played_code + 0x90\n"
+	".set ap_trampoline_end, played_code + 0xb0\n");
+
+static struct cpu area[CPUS], *areas[CPUS], **all;
+static unsigned nr_all, nr_first;
+static struct {
+	struct acpi_cpu cpu[8];
+	unsigned nr_all; /* what is called nr_cpus there too */
+	u16 cpu_slots_port;
+} firmware;
+static phys_t trampoline;
+static u8 pool[65536] __attribute__((aligned(256)));
+static size_t pool_used;
+static u32 own_id, most;
+static struct {
+	u64 at; /* ns; 0: never */
+	u32 started;
+} comes[CPUS];
+
+static void *zeroed(size_t bytes, size_t align)
+{
+	void *at = pool + ALIGN_UP(pool_used, align);
+
+	if (align < 64 || align > 256 || align & (align - 1) || pool_used + align + bytes > sizeof(pool))
+		panic("no room for %lu bytes, aligned to %lu", (unsigned long)bytes,
+		    (unsigned long)align);
+	pool_used = ALIGN_UP(pool_used, align) + bytes;
+	return at;
+}
+
+static void prepare(struct cpu *cpu)
+{
+	judge_note("CPU %u: id %x, node %u\n", cpu->id, cpu->apic_id, cpu->node);
+	cpu->boot_stack_top = pool + cpu->id;
+}
+
+static void absent(struct cpu *cpu)
+{
+	judge_note("CPU %u: absent\n", cpu->id);
+}
+
+static u32 read_id(void)
+{
+	return own_id;
+}
+
+static u32 max_id(void)
+{
+	return most;
+}
+
+/* At what time, what the target has stored, and is the trampoline in its place? */
+static void send(u32 dest, u32 low)
+{
+	unsigned i;
+
+	judge_note("%llu us: %x to %x%s", play_llu(judge.now / US), low, dest,
+	    host_ram[PAGE] == played_code[0] ? "" : ", no page");
+	for (i = 0; i < CPUS; i++) {
+		if (areas[i] && areas[i]->apic_id == dest && i)
+			judge_note(", %u%s", areas[i]->started,
+			    areas[i]->quiet_until == judge.now + 100000 * US ? ", quiet" : "");
+	}
+	judge_note("\n");
+}
+
+static u64 look(void)
+{
+	u64 now = judge_clock();
+	unsigned i;
+
+	for (i = 0; i < CPUS; i++) {
+		if (comes[i].at && now >= comes[i].at) {
+			areas[i]->started = comes[i].started;
+			comes[i].at = 0;
+		}
+	}
+	return now;
+}
+
+static void load(struct cpu *cpu)
+{
+	judge_note("load %u, %u\n", cpu->id, cpu->started);
+}
+
+static void enable(void)
+{
+	judge_note("APIC, %u\n", area[1].started);
+}
+
+static void enter(void) __attribute__((noreturn));
+static void enter(void)
+{
+	judge_note("enter, %u\n", area[1].started);
+	longjmp(play.end, 1);
+}
+
+static void move(u32 from, u32 to)
+{
+	judge_note("lines from %x to %x\n", from, to);
+}
+
+static void call(const cpumask_t *mask, void (*fn)(void *arg), void *arg)
+{
+	judge_note("call%s\n",
+	    mask || rwsem_lock_exclusive_timeout(&cpu_hotplug, 0) ? " some, or unlocked" : "");
+	fn(arg);
+}
+
+#define acpi                 firmware
+#define cpus                 all
+#define nr_cpus              nr_all
+#define nr_boot_cpus         nr_first
+#define boot_trampoline_page trampoline
+#define boot_alloc           zeroed
+#define cpu_prepare          prepare
+#define cpu_set_absent       absent
+#define cpu_load             load
+#define apic_id()            read_id()
+#define apic_max_id          max_id
+#define apic_send            send
+#define apic_enable          enable
+#define kernel_ap_entry      enter
+#define arch_clock_ns        look
+#define ioapic_move          move
+#define smp_call_mask        call
+#define cpu_relax            play_turn
+#define printk               judge_say
+#include "arch/x86_64/smp_boot.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "arch/x86_64/cpu_park.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#undef printk
+
+/* CPUs with the ids 3, 0x11, 0x22 and 0x33, of which this is the first; each look takes @tick. */
+static void begin(u64 tick)
+{
+	unsigned i;
+
+	play_begin();
+	judge.tick = tick;
+	memset(area, 0, sizeof(area));
+	memset(comes, 0, sizeof(comes));
+	memset(host_ram + PAGE, 0xee, 2 * CODE);
+	for (i = 0; i < CODE; i++)
+		played_code[i] = (char)(i ^ 0x5a);
+	for (i = 0; i < CPUS; i++) {
+		areas[i] = &area[i];
+		area[i].id = i;
+		area[i].apic_id = i ? 0x11 * i : 3;
+		area[i].preempt = area[i].irq_depth = area[i].need_resched = 7;
+	}
+	area[0].started = STARTED_RUNS;
+	all = areas;
+	nr_all = nr_first = CPUS;
+	trampoline = PAGE;
+}
+
+/* ---- which there are ---- */
+
+static void find_cpus(bool slots)
+{
+	static const struct acpi_cpu found[] = {{0x12, 1, true}, {0x40, 2, false}, {5, 3, true},
+	    {0xff, 4, true}, {0x07, 5, true}, {0x100, 6, false}, {0xfe, 7, false},
+	    {0x11, 0, false}};
+
+	begin(1);
+	memset(pool, 0, sizeof(pool));
+	pool_used = 0;
+	own_id = 5;
+	most = 0xfe;
+	play.cpu.apic_id = 0x1234; /* not read yet */
+	firmware.nr_all = ARRAY_SIZE(found);
+	memcpy(firmware.cpu, found, sizeof(found));
+	firmware.cpu_slots_port = slots ? 0xcd8 : 0;
+	arch_cpus_init();
+}
+
+#define FIRST \
+	"CPU 1: id 12, node 1\nsmp: CPU with APIC id 255: above 254, not used\nCPU 2: id 7, node 5\n"
+#define LATER                                                                                   \
+	"CPU 3: id 40, node 2\nCPU 3: absent\nsmp: CPU with APIC id 256: above 254, not used\n" \
+	"CPU 4: id fe, node 7\nCPU 4: absent\nCPU 5: id 11, node 0\nCPU 5: absent\n"
+
+static void expect_slots(struct ktest *t, u32 nr)
+{
+	unsigned i, used = 0;
+
+	EXPECT_EQ(t, ap_nr_slots, nr);
+	for (i = 0; i < nr; i++)
+		used += ap_slots[i].cpu != NULL;
+	EXPECT_EQ(t, used, nr_all - 1);
+	for (i = 1; i < nr_all; i++) {
+		EXPECT(t, ap_slots[all[i]->apic_id].cpu == all[i]);
+		EXPECT_EQ(t, (uintptr_t)all[i] % __alignof__(struct cpu), 0);
+		EXPECT(t, ap_slots[all[i]->apic_id].stack_top == pool + i);
+	}
+}
+
+static void cpus_are_those_of_the_firmware(struct ktest *t)
+{
+	find_cpus(false);
+	EXPECT_SAID(t, FIRST);
+	EXPECT_EQ(t, nr_all, 3);
+	EXPECT_EQ(t, nr_first, 3);
+	EXPECT(t, all[0] == &play.cpu);
+	EXPECT_EQ(t, all[0]->apic_id, 5);
+	EXPECT_EQ(t, all[0]->node, 3);
+	expect_slots(t, 0x13);
+	find_cpus(true);
+	EXPECT_SAID(t, FIRST LATER);
+	EXPECT_EQ(t, nr_all, 6);
+	EXPECT_EQ(t, nr_first, 3);
+	expect_slots(t, 0xff);
+	/* The largest id is this CPU's. */
+	begin(1);
+	pool_used = 0;
+	own_id = 9;
+	firmware.nr_all = 1;
+	firmware.cpu[0] = (struct acpi_cpu){9, 2, true};
+	arch_cpus_init();
+	EXPECT_SAID(t, "");
+	EXPECT_EQ(t, nr_all, 1);
+	EXPECT_EQ(t, ap_nr_slots, 10);
+	EXPECT_EQ(t, all[0]->node, 2);
+}
+
+/* ---- where they start ---- */
+
+static void put(u8 *want, unsigned at, u64 value, unsigned bytes)
+{
+	memcpy(want + at, &value, bytes);
+}
+
+static void expect_trampoline(struct ktest *t)
+{
+	u8 want[CODE + 16];
+	u32 gdt;
+
+	memset(want, 0xee, sizeof(want));
+	memcpy(want, played_code, CODE);
+	memcpy(&gdt, played_code + 0x62, 4);
+	put(want, 0x62, gdt + PAGE, 4);
+	put(want, 0x70, PAGE + 0x20, 4);
+	put(want, 0x7c, PAGE + 0x34, 4);
+	put(want, 0x88, (uintptr_t)boot_pml4 - 0xffffffff80000000, 4);
+	put(want, 0x90, (uintptr_t)ap_entry64, 8);
+	EXPECT(t, !memcmp(host_ram + PAGE, want, sizeof(want)));
+}
+
+/* ---- all together ---- */
+
+#define ALL "0 us: c4500 to 0\n0 us: c4607 to 0\n"
+
+static void all_cpus_start_by_one_broadcast(struct ktest *t)
+{
+	unsigned i;
+
+	begin(50 * US);
+	for (i = 1; i < CPUS; i++)
+		comes[i].at = 50 * US * i, comes[i].started = STARTED_RUNS;
+	smp_start_aps();
+	EXPECT_SAID(t, ALL);
+	EXPECT_EQ(t, judge.now, 200 * US);
+	EXPECT_EQ(t, play.turns, 2);
+	expect_trampoline(t);
+	begin(50 * US);
+	nr_first = 1; /* the others are absent */
+	smp_start_aps();
+	EXPECT_SAID(t, "");
+	begin(50 * US);
+	trampoline = 0;
+	area[2].started = STARTED_RUNS;
+	smp_start_aps();
+	EXPECT_SAID(t,
+	    "smp: no free page below 640 KiB for the other CPUs to start in\n"
+	    "smp: CPU 1 (APIC id 17) did not start\nsmp: CPU 3 (APIC id 51) did not start\n");
+	EXPECT(t, area[1].started == STARTED_GIVEN_UP && area[3].started == STARTED_GIVEN_UP);
+}
+
+/* After 200 us who has not begun gets another; who has come in five seconds then is there. */
+static void late_cpus_get_another_interrupt(struct ktest *t)
+{
+	begin(50 * US);
+	comes[1].at = 50 * US, comes[1].started = STARTED_RUNS;
+	comes[2].at = 100 * US, comes[2].started = 1;
+	comes[3].at = 5250 * 1000 * US, comes[3].started = STARTED_RUNS;
+	area[2].started = 0;
+	judge.tick = 50 * US;
+	smp_start_aps();
+	EXPECT_EQ(t, judge_times("250 us: 4607 to 33, 0\n"), 1);
+	EXPECT_EQ(t, judge_times(" to "), 3);
+	EXPECT_EQ(t, judge_times("smp: CPU 3 (APIC id 51) did not start\n"), 1);
+	EXPECT_EQ(t, judge_times("smp: CPU 2 (APIC id 34) hangs on its way\n"), 1);
+	EXPECT_EQ(t, judge_times("smp: "), 2);
+	EXPECT_EQ(t, judge.now, 5000300 * US);
+	EXPECT(t, area[2].started == 1 && area[3].started == STARTED_GIVEN_UP);
+	begin(50 * US);
+	comes[1].at = comes[2].at = 250 * US;
+	comes[3].at = 5000250 * US;
+	comes[1].started = comes[2].started = comes[3].started = STARTED_RUNS;
+	smp_start_aps();
+	EXPECT_SAID(t, ALL "250 us: 4607 to 33, 0\n");
+	EXPECT_EQ(t, judge.now, 5000250 * US);
+}
+
+/* ---- one by one ---- */
+
+static void one_cpu_is_started_and_stopped(struct ktest *t)
+{
+	begin(50 * US);
+	area[2].started = STARTED_GIVEN_UP;
+	comes[2].at = 100 * US, comes[2].started = 1;
+	EXPECT(t, arch_cpu_start(2));
+	EXPECT_SAID(t, "50 us: 4500 to 22, 0\n50 us: 4607 to 22, 0\n");
+	EXPECT_EQ(t, area[2].preempt + area[2].irq_depth + area[2].need_resched, 0);
+	EXPECT_EQ(t, area[1].preempt, 7);
+	EXPECT_EQ(t, area[2].started, 1);
+	EXPECT_EQ(t, play.turns, 1);
+	expect_trampoline(t);
+	arch_cpu_stop(2);
+	EXPECT_SAID(t, "100 us: 4500 to 22, 1\n");
+	EXPECT_EQ(t, area[2].started, 0);
+	/* Without a page nothing is touched. */
+	begin(50 * US);
+	area[2].started = 9;
+	trampoline = 0;
+	EXPECT(t, !arch_cpu_start(2));
+	EXPECT_SAID(t, "");
+	EXPECT_EQ(t, area[2].started, 9);
+}
+
+/* Each 200 us another interrupt; after five seconds none, unless it has just begun. */
+static void one_that_does_not_start_is_stopped(struct ktest *t)
+{
+	begin(100 * US);
+	comes[1].at = 850 * US, comes[1].started = 1;
+	EXPECT(t, arch_cpu_start(1));
+	EXPECT_SAID(t,
+	    "100 us: 4500 to 11, 0\n100 us: 4607 to 11, 0\n400 us: 4607 to 11, 0\n700 us: 4607 to 11, 0\n");
+	EXPECT_EQ(t, judge.now, 900 * US);
+	begin(SEC);
+	EXPECT(t, !arch_cpu_start(1));
+	EXPECT_EQ(t, judge.now, 7 * SEC);
+	EXPECT_EQ(t, judge_times("7000000 us: 4500 to 11, 3\n"), 1);
+	EXPECT_EQ(t, judge_times(": 4607 to 11, 0\n"), 6);
+	EXPECT_EQ(t, judge_times(" to "), 8);
+	EXPECT_EQ(t, area[1].started, 0);
+	begin(SEC);
+	comes[1].at = 7 * SEC, comes[1].started = 1;
+	EXPECT(t, arch_cpu_start(1));
+	EXPECT_EQ(t, judge_times(": 4500 to 11"), 1);
+	EXPECT_EQ(t, area[1].started, 1);
+}
+
+/* What a CPU does when it comes; one that was given up comes no further. */
+static void a_cpu_comes_up(struct ktest *t)
+{
+	irqflags_t flags = arch_irq_save();
+
+	begin(1);
+	PLAY_TO_THE_END(1, ap_main(&area[1]));
+	EXPECT_SAID(t, "load 1, 1\nAPIC, 1\nenter, 2\n");
+	begin(1);
+	area[1].started = STARTED_GIVEN_UP;
+	PLAY_TO_THE_END(3, ap_main(&area[1]));
+	EXPECT_SAID(t, "cli hlt\ncli hlt\ncli hlt\n");
+	EXPECT_EQ(t, area[1].started, STARTED_GIVEN_UP);
+	arch_irq_restore(flags);
+}
+
+/* ---- away for a while ---- */
+
+#define FLUSHED "cr4=620\ncr4=6a0\n"
+
+static u32 word;
+
+static void look_at_state(void)
+{
+	judge_note("%u\n", play.cpu.started);
+	word++;
+}
+
+static void a_cpu_is_parked_and_woken(struct ktest *t)
+{
+	irqflags_t flags = arch_irq_save();
+
+	begin(1);
+	play.noted = look_at_state;
+	play.cr4 = 0x6a0;
+	word = 5;
+	play.cpu.started = STARTED_RUNS;
+	arch_cpu_park(&word, 7);
+	arch_irq_restore(flags);
+	/* It says that it is parked before it looks, and that it runs when all is forgotten. */
+	EXPECT_SAID(t, "hlt\n4\nhlt\n4\n" FLUSHED "lldt\n4\n");
+	EXPECT_EQ(t, play.cpu.started, STARTED_RUNS);
+	begin(1);
+	area[2].started = STARTED_PARKED;
+	memcpy(host_ram + PAGE, played_code, 1);
+	arch_cpu_unpark(2);
+	EXPECT_SAID(t, "0 us: 4400 to 22, 4, quiet\n");
+	arch_irqs_move(1, 3);
+	EXPECT_SAID(t, "lines from 11 to 33\n");
+}
+
+static void all_cpus_forget_their_mappings(struct ktest *t)
+{
+	begin(1);
+	play.cr4 = 0x6a0;
+	flush_everywhere();
+	EXPECT_SAID(t, "call\n" FLUSHED);
+	EXPECT(t, rwsem_lock_exclusive_timeout(&cpu_hotplug, 0));
+	rwsem_unlock_exclusive(&cpu_hotplug);
+}
+
+KTEST_SUITE(play_cpus, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(cpus_are_those_of_the_firmware),
+    KTEST(all_cpus_start_by_one_broadcast), KTEST(late_cpus_get_another_interrupt),
+    KTEST(one_cpu_is_started_and_stopped), KTEST(one_that_does_not_start_is_stopped),
+    KTEST(a_cpu_comes_up), KTEST(a_cpu_is_parked_and_woken), KTEST(all_cpus_forget_their_mappings));

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_play_event.c: what is written to the registers of ACPI events, how long the firmware may
+ * take, and how the power goes off.
+ */
+#include "tests/host/play_help.h"
+#include <quarry/acpi.h>
+#include <quarry/cmdline.h>
+#include <quarry/console.h>
+#include <quarry/machine.h>
+
+static struct acpi_info firmware;
+static u64 enabled_at;    /* ns: from then on the machine is in ACPI mode; 0: when it is told to */
+static const char *power; /* what the command line says of it */
+static bool screen, serial;
+
+static int route(unsigned irq, u8 vector)
+{
+	judge_note("line %u is vector %x\n", irq, vector);
+	return irq == 9 ? 0 : -EIO;
+}
+
+static const char *option(const char *name, const char *otherwise)
+{
+	return !strcmp(name, "poweroff") && power ? power : otherwise;
+}
+
+static bool has_screen(void)
+{
+	return screen;
+}
+
+static bool has_serial(void)
+{
+	return serial;
+}
+
+static void flush(void)
+{
+	judge_note("%s\n", arch_irqs_enabled() ? "flushed, and interrupted" : "flushed");
+}
+
+#define acpi             firmware
+#define arch_clock_ns    judge_clock
+#define cpu_relax        play_turn
+#define ioapic_route_isa route
+#define cmdline_get      option
+#define screen_present   has_screen
+#define serial_present   has_serial
+#define serial_flush     flush
+#define printk           judge_say
+#include "arch/x86_64/acpi_event.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "arch/x86_64/power.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#undef printk
+
+/* ---- events ---- */
+
+#define WANTED 0xa6u
+#define MS     1000000u
+
+static void told(u32 events)
+{
+	judge_note("told %x\n", events);
+}
+
+/* In ACPI mode as @enabled_at says, or as soon as the firmware is asked. */
+static u32 mode_in(u16 port, unsigned bytes, u32 kept)
+{
+	if (port != 0x404)
+		return kept;
+	return enabled_at ? judge.now >= enabled_at : play.port[0xb2] == 0xf1;
+}
+
+static void begin(void)
+{
+	play_begin();
+	play.in = mode_in;
+	judge.tick = 10 * MS;
+	enabled_at = 1;
+	tell = NULL;
+	wanted = 0;
+	firmware = (struct acpi_info){.gpe0 = 0x600,
+	    .gpe0_len = 4,
+	    .sci = 9,
+	    .pm1a_cnt = 0x404,
+	    .smi_cmd = 0xb2,
+	    .acpi_enable = 0xf1,
+	    .pm1a_evt = 0x400,
+	    .pm1_evt_len = 4};
+}
+
+static int start(void)
+{
+	return acpi_events_start(WANTED, told);
+}
+
+#define ENABLED "out16 402=0\nout8 602=a6\nout8 603=0\nline 9 is vector 45\n"
+
+static void only_events_that_are_wanted_are_enabled(struct ktest *t)
+{
+	begin();
+	EXPECT_EQ(t, start(), 0);
+	EXPECT_SAID(t, ENABLED);
+	begin();
+	firmware.gpe0_len = 3;
+	firmware.pm1_evt_len = 3; /* too short to have enable bits */
+	EXPECT_EQ(t, start(), 0);
+	EXPECT_SAID(t, "out8 601=a6\nline 9 is vector 45\n");
+	begin();
+	firmware.pm1a_evt = 0;
+	firmware.gpe0_len = 6;
+	EXPECT_EQ(t, start(), 0);
+	EXPECT_SAID(t, "out8 603=a6\nout8 604=0\nout8 605=0\nline 9 is vector 45\n");
+	begin();
+	firmware.pm1_evt_len = 6;
+	firmware.sci = 15;
+	EXPECT_EQ(t, start(), -EIO);
+	EXPECT_SAID(t, "out16 403=0\nout8 602=a6\nout8 603=0\nline 15 is vector 45\n");
+}
+
+static void a_machine_without_events_is_left_alone(struct ktest *t)
+{
+	unsigned i;
+
+	for (i = 0; i < 5; i++) {
+		begin();
+		if (i == 0)
+			firmware.gpe0 = 0;
+		else if (i == 1)
+			firmware.gpe0_len = 1;
+		else if (i == 2)
+			firmware.sci = 16;
+		else if (i == 3)
+			firmware.pm1a_cnt = 0;
+		else
+			enabled_at = ~0ULL;
+		EXPECT_EQ(t, start(), -ENODEV);
+		EXPECT_SAID(t, i == 4 ? "out8 b2=f1\n" : "");
+		EXPECT_EQ(t, judge.now, i == 4 ? 120 * MS : i == 3 ? 10 * MS : 0);
+	}
+}
+
+/* A tenth of a second from the first look at the clock on, and no longer. */
+static void the_firmware_hands_over_in_time(struct ktest *t)
+{
+	begin();
+	enabled_at = 110 * MS;
+	EXPECT_EQ(t, start(), 0);
+	EXPECT_SAID(t, "out8 b2=f1\n" ENABLED);
+	EXPECT_EQ(t, judge.now, 110 * MS);
+	EXPECT_EQ(t, play.turns, 10);
+	begin();
+	enabled_at = 0; /* at once */
+	EXPECT_EQ(t, start(), 0);
+	EXPECT_SAID(t, "out8 b2=f1\n" ENABLED);
+	EXPECT_EQ(t, judge.now, 10 * MS);
+	begin();
+	enabled_at = 50 * MS; /* unasked: there is nothing to ask by */
+	firmware.smi_cmd = 0;
+	EXPECT_EQ(t, start(), 0);
+	EXPECT_SAID(t, ENABLED);
+	EXPECT_EQ(t, judge.now, 50 * MS);
+}
+
+static void events_are_cleared_before_they_are_told(struct ktest *t)
+{
+	begin();
+	EXPECT_EQ(t, start(), 0);
+	judge_clear();
+	play.port[0x600] = 0xff;
+	play.port[0x400] = 0x33;
+	play.port[0x401] = 0x81;
+	acpi_interrupt();
+	EXPECT_SAID(t, "out8 600=a6\nout16 400=8133\ntold a6\n");
+	play.port[0x600] = (u8)~WANTED;
+	play.port[0x400] = play.port[0x401] = 0;
+	acpi_interrupt();
+	EXPECT_SAID(t, "out8 600=0\nout16 400=0\n");
+	play.port[0x600] = 0x02;
+	firmware.pm1a_evt = 0;
+	acpi_interrupt();
+	EXPECT_SAID(t, "out8 600=2\ntold 2\n");
+}
+
+static void slots_are_ports(struct ktest *t)
+{
+	u16 port = 0xa00;
+	struct slot_regs regs = acpi_slot_ports(&port);
+
+	play_begin();
+	play.reads = true;
+	regs.write(regs.arg, 4, 1, 0x1ab);
+	regs.write(regs.arg, 8, 4, 0x87654321);
+	EXPECT_EQ(t, regs.read(regs.arg, 4, 1), 0xab);
+	EXPECT_EQ(t, regs.read(regs.arg, 8, 4), 0x87654321);
+	EXPECT_EQ(t, regs.read(regs.arg, 9, 1), 0x43);
+	EXPECT_SAID(t, "out8 a04=ab\nout32 a08=87654321\nin8 a04\nin32 a08\nin8 a09\n");
+}
+
+/* ---- power ---- */
+
+#define HALTED "quarry: halted; the power may be switched off\n"
+#define OFF    "out16 404=3400\n" /* SLP_EN, SLP_TYP 5 */
+#define STOPS  "cli hlt\ncli hlt\n"
+
+static void power_off(bool pass)
+{
+	irqflags_t flags = arch_irq_save();
+
+	arch_irq_restore(flags);
+	PLAY_TO_THE_END(2, machine_power_off(pass));
+	arch_irq_restore(flags);
+}
+
+/* A screen that is all there is keeps what was said, if nothing else is asked for. */
+static void the_power_goes_off_unless_it_shall_stay(struct ktest *t)
+{
+	static const struct {
+		const char *power;
+		bool screen, serial, on;
+	} cases[] = {
+	    {NULL, false, false, false},
+	    {NULL, false, true, false},
+	    {NULL, true, true, false},
+	    {NULL, true, false, true},
+	    {"on", true, false, false},
+	    {"off", false, true, true},
+	    {"off", true, true, true},
+	};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		begin();
+		firmware.s5_type = 5;
+		power = cases[i].power;
+		screen = cases[i].screen;
+		serial = cases[i].serial;
+		power_off(true);
+		EXPECT_SAID(t, cases[i].on ? "flushed\nout32 f4=10\n" HALTED STOPS
+					   : "flushed\nout32 f4=10\n" OFF STOPS);
+	}
+	begin();
+	firmware.pm1a_cnt = 0;
+	power_off(false);
+	EXPECT_SAID(t, "flushed\nout32 f4=11\n" STOPS);
+}
+
+KTEST_SUITE(play_event, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(only_events_that_are_wanted_are_enabled), KTEST(a_machine_without_events_is_left_alone),
+    KTEST(the_firmware_hands_over_in_time), KTEST(events_are_cleared_before_they_are_told),
+    KTEST(slots_are_ports), KTEST(the_power_goes_off_unless_it_shall_stay));

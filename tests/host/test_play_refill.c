@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_play_refill.c: what others do between a refill's look at the zone and its lock, and where the slots of the
+ * stacks lie.  The source of the caches is included with its taking of the zone lock watched.
+ */
+#define zone_alloc_slots         played_zone_alloc_slots
+#define zone_plan_capacity       played_zone_plan_capacity
+#define pcp_set_first            played_pcp_set_first
+#define pcp_refill               played_pcp_refill
+#define pcp_give_back            played_pcp_give_back
+#define pcp_alloc_zone           played_pcp_alloc_zone
+#define pcp_free_slow            played_pcp_free_slow
+#define pcp_refresh_zone_local   played_pcp_refresh_zone_local
+#define pcp_drain_zone_local     played_pcp_drain_zone_local
+#define pcp_zone_nonempty        played_pcp_zone_nonempty
+#define zone_pcp_pages           played_zone_pcp_pages
+#include "tests/lib/mm_test.h"
+
+#define TEST_SLOT_CPUS 4u
+
+/* Others, who have the lock just before this one gets it; once. */
+static void (*others)(struct zone *zone);
+
+static void lock_after_others(struct zone *zone) ACQUIRE(zone->lock, zone_class) NO_LOCK_ANALYSIS
+{
+	void (*fn)(struct zone *) = others;
+
+	others = NULL;
+	if (fn)
+		fn(zone);
+	zone_lock(zone);
+}
+
+#define zone_lock lock_after_others
+#include "mm/pcp.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "mm/pcp_slow.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#undef zone_lock
+
+/* ---- between the look and the lock ---- */
+
+static struct pile taken;
+static unsigned long keep;
+
+/* They leave so many pages. */
+static void take_all_but_some(struct zone *zone)
+{
+	while (zone->nr_free > keep)
+		pile_push(&taken, take_block(zone, 0, MT_MOVABLE));
+}
+
+static void give_all(struct zone *zone)
+{
+	while (taken.top)
+		give_block(zone, pile_pop(&taken));
+}
+
+struct refill {
+	struct ktest *t;
+	struct zone *zone;
+	gfp_t gfp;
+	struct page *page;
+};
+
+static void refill(void *arg)
+{
+	struct refill *r = arg;
+
+	r->page = pcp_alloc_zone(r->zone, r->gfp, 0, false);
+	EXPECT(r->t, arch_irqs_enabled() && !spin_is_held(&r->zone->lock));
+}
+
+/* While others take pages until @left are there; @got: the caller gets one, and @cached are cached beside it. */
+static void expect_refill(struct ktest *t, struct zone *zone, gfp_t gfp, unsigned long left, bool got, unsigned cached)
+{
+	struct refill r = {.t = t, .zone = zone, .gfp = gfp};
+	u64 direct = mm_event_sum(zone->mem, EV_ALLOC_DIRECT), refills = mm_event_sum(zone->mem, EV_PCP_REFILL);
+
+	keep = left;
+	others = take_all_but_some;
+	ktest_on_cpu(0, refill, &r);
+	EXPECT(t, !others);
+	EXPECT_EQ(t, r.page != NULL, got);
+	EXPECT_EQ(t, zone_pcp_pages(zone), cached);
+	EXPECT_EQ(t, zone->nr_free, left - got - cached);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_ALLOC_DIRECT), direct + got);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_PCP_REFILL), refills + (cached > 0));
+	if (r.page)
+		give_block(zone, r.page);
+	give_all(zone);
+	drain_all_pages(zone->mem, NULL);
+	EXPECT_EQ(t, zone->nr_free, zone->managed);
+}
+
+static void others_may_pass_the_watermark_first(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+	struct zone *zone;
+	unsigned long min;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_MOVABLE];
+	zone->pcp_capacity[0][MT_MOVABLE] = 8;
+	pcp_refresh_all(mem);
+	min = zone->wmark[WMARK_MIN];
+	EXPECT(t, min > 8);
+	expect_refill(t, zone, GFP_MOVABLE, min + 9, true, 7);
+	expect_refill(t, zone, GFP_MOVABLE, min + 4, true, 3);
+	expect_refill(t, zone, GFP_MOVABLE, min + 1, true, 0);
+	expect_refill(t, zone, GFP_MOVABLE, min, false, 0);
+	expect_refill(t, zone, GFP_MOVABLE, 0, false, 0);
+	/* Below the mark one page, for who may have it, and none for the cache. */
+	expect_refill(t, zone, GFP_MOVABLE | GFP_RESERVE, min, true, 0);
+	expect_refill(t, zone, GFP_MOVABLE | GFP_RESERVE, min / 2, false, 0);
+	expect_refill(t, zone, GFP_MOVABLE | GFP_ALL_RESERVE, 1, true, 0);
+	expect_refill(t, zone, GFP_MOVABLE | GFP_ALL_RESERVE, 0, false, 0);
+	expect_refill(t, zone, GFP_MOVABLE | GFP_ALL_RESERVE, min + 3, true, 2);
+	/* Without a mark: all that there is, and no more. */
+	zone->wmark[WMARK_MIN] = 0;
+	expect_refill(t, zone, GFP_MOVABLE, 3, true, 2);
+	expect_refill(t, zone, GFP_MOVABLE, 1, true, 0);
+	expect_refill(t, zone, GFP_MOVABLE, 0, false, 0);
+	zone_set_watermarks(zone);
+	zone_plan_capacity(zone, 0);
+	pcp_refresh_all(mem);
+}
+
+/* ---- slots ---- */
+
+static struct {
+	unsigned calls, fail_at; /* counted from 1 */
+	struct page *slots[TEST_SLOT_CPUS][PCP_SLOTS];
+} arena;
+
+static void *alloc_slots(void *arg, size_t bytes)
+{
+	if (++arena.calls == arena.fail_at || arena.calls > TEST_SLOT_CPUS || bytes != sizeof(arena.slots[0]))
+		return NULL;
+	return arena.slots[arena.calls - 1];
+}
+
+/* One array for each CPU; its stacks lie side by side in it, each as long as its most blocks. */
+static void expect_slots(struct ktest *t, const struct memory *mem, unsigned cpu, struct page **slots)
+{
+	static const unsigned most[] = {64, 32, 16, 8, 2};
+	unsigned zone, index, type;
+
+	for (zone = 0; zone < MAX_ZONES; zone++) {
+		struct page **slot = slots;
+
+		for (index = 0; index < NR_CACHED_ORDERS; index++) {
+			for (type = 0; type < NR_CACHED_TYPES; type++) {
+				const unsigned stack = zone * STACKS_PER_ZONE + index * NR_CACHED_TYPES + type;
+
+				EXPECT(t, mem->pcp[cpu]->slot[stack] == (zone == 4 && slots ? slot : NULL));
+				slot = slots ? slot + most[index] : NULL;
+			}
+		}
+	}
+}
+
+/* What memory came for is not asked for again when there was none for the rest. */
+static void slots_lie_side_by_side(struct ktest *t)
+{
+	static struct pcp pcp[TEST_SLOT_CPUS];
+	static struct memory mem;
+	struct pcp *by_cpu[TEST_SLOT_CPUS];
+	unsigned cpu, fail, i;
+
+	for (fail = 1; fail <= TEST_SLOT_CPUS; fail++) {
+		memset(pcp, 0, sizeof(pcp));
+		memset(&mem, 0, sizeof(mem));
+		memset(&arena, 0, sizeof(arena));
+		for (cpu = 0; cpu < TEST_SLOT_CPUS; cpu++)
+			by_cpu[cpu] = &pcp[cpu];
+		mem.pcp = by_cpu;
+		mem.nr_cpus = TEST_SLOT_CPUS - 1;
+		mem.alloc = alloc_slots;
+		mem.zones[4] = (struct zone){.mem = &mem, .id = 4, .kind = ZONE_NORMAL, .node = 1};
+		arena.fail_at = fail;
+		EXPECT_EQ(t, zone_alloc_slots(&mem.zones[4]), fail < TEST_SLOT_CPUS ? -ENOMEM : 0);
+		EXPECT_EQ(t, arena.calls, MIN(fail, TEST_SLOT_CPUS - 1));
+		for (cpu = 0; cpu < TEST_SLOT_CPUS; cpu++)
+			expect_slots(t, &mem, cpu, cpu + 1 < MIN(fail, TEST_SLOT_CPUS) ? arena.slots[cpu] : NULL);
+		if (fail == TEST_SLOT_CPUS)
+			continue;
+		EXPECT_EQ(t, zone_alloc_slots(&mem.zones[4]), 0);
+		EXPECT_EQ(t, arena.calls, TEST_SLOT_CPUS);
+		for (cpu = 0; cpu + 1 < TEST_SLOT_CPUS; cpu++) {
+			i = cpu + (cpu + 1 >= fail);
+			expect_slots(t, &mem, cpu, arena.slots[i]);
+		}
+		expect_slots(t, &mem, cpu, NULL);
+	}
+}
+
+KTEST_SUITE(play_refill, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(others_may_pass_the_watermark_first), KTEST(slots_lie_side_by_side));

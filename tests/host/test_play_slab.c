@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_play_slab.c: the small objects' lists, looked at from inside after each step, and what kfree refuses.  With
+ * a copy of mm/slab.c of its own, whose pages are counted and whose panics come back here.
+ */
+#include "tests/lib/mm_test.h"
+#include "tests/host/play_help.h"
+#include <quarry/account.h>
+#include <quarry/console.h>
+#include <quarry/lock.h>
+
+void *play_kmalloc(size_t size);
+void play_kfree(void *ptr);
+void play_counts(u64 in_use[NR_SLAB_COUNTS]);
+void play_trim(void);
+
+static struct {
+	unsigned pages;        /* that it has of the allocator */
+	gfp_t gfp;             /* of the last request */
+	unsigned order;
+	bool none;             /* there is no memory */
+	void *(*meanwhile)(void); /* while it waits for a page, once: another thread has its turn */
+	void *got;             /* what that one was given */
+	const struct page *blamed;
+	char said[80];
+	jmp_buf end;
+} slabs;
+
+static struct page *pages_taken(gfp_t gfp, unsigned order)
+{
+	void *(*meanwhile)(void) = slabs.meanwhile;
+	struct page *page;
+
+	slabs.meanwhile = NULL;
+	if (meanwhile)
+		slabs.got = meanwhile();
+	slabs.gfp = gfp;
+	slabs.order = order;
+	page = slabs.none ? NULL : mem_alloc_pages(&kernel_memory, gfp, order);
+	slabs.pages += page ? 1U << order : 0;
+	return page;
+}
+
+static void pages_given(struct page *page, unsigned order)
+{
+	slabs.pages -= 1U << order;
+	mem_free_pages(&kernel_memory, page, order);
+}
+
+static void blame(const struct memory *mem, const struct page *page)
+{
+	slabs.blamed = page;
+}
+
+static void __attribute__((noreturn, format(printf, 1, 2))) end_here(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	kvsnprintf(slabs.said, sizeof(slabs.said), fmt, ap);
+	va_end(ap);
+	longjmp(slabs.end, 1);
+}
+
+#define alloc_pages    pages_taken
+#define free_pages     pages_given
+#define panic_blame    blame
+#define panic          end_here
+#define kmalloc        play_kmalloc
+#define kfree          play_kfree
+#define kmalloc_counts play_counts
+#define kmalloc_trim   play_trim
+#include "mm/slab.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#undef alloc_pages
+#undef free_pages
+#undef panic_blame
+#undef panic
+
+/* ---- the lists ---- */
+
+static unsigned objects_a_page(unsigned shift)
+{
+	return (unsigned)((PAGE_SIZE - MAX((size_t)1 << shift, (size_t)SLAB_HEADER)) >> shift);
+}
+
+/* All that has to hold of a page on the list of its size; returns its free objects. */
+static unsigned look_at_slab(struct ktest *t, const struct slab *slab, unsigned shift, int line) NO_LOCK_ANALYSIS
+{
+	unsigned nr = 0;
+	void **object;
+
+	for (object = slab->free; object && nr <= objects_a_page(shift); object = *object) {
+		size_t at = (size_t)((char *)object - (char *)slab);
+
+		if (at < SLAB_HEADER || at + ((size_t)1 << shift) > PAGE_SIZE || at & (((size_t)1 << shift) - 1))
+			ktest_fail(t, __FILE__, line, "a free object of %u bytes at %zu of its page", 1U << shift, at);
+		nr++;
+	}
+	if (slab->shift != shift || !nr || nr + slab->used != objects_a_page(shift))
+		ktest_fail(t, __FILE__, line, "a page of size %u: %u free, %u used, of size %u", 1U << shift, nr,
+		    slab->used, 1U << slab->shift);
+	return nr;
+}
+
+/* The lists as they must be with so many objects in use of each size; @empty: pages without one, of all sizes. */
+static void look_at_lists(struct ktest *t, const unsigned *in_use, unsigned empty, int line) NO_LOCK_ANALYSIS
+{
+	unsigned shift, all_empty = 0;
+
+	for (shift = MIN_SHIFT; shift <= MAX_SHIFT; shift++) {
+		struct slab *const *link = &sizes[shift].partial;
+		unsigned nr_empty = 0, used = 0;
+		struct slab *slab;
+
+		for (slab = *link; slab; link = &slab->next, slab = *link) {
+			if (slab->pprev != link)
+				ktest_fail(t, __FILE__, line, "size %u: a page does not know its neighbour",
+				    1U << shift);
+			look_at_slab(t, slab, shift, line);
+			nr_empty += !slab->used;
+			used += slab->used;
+		}
+		if (sizes[shift].nr_empty != nr_empty || sizes[shift].in_use != in_use[shift - MIN_SHIFT])
+			ktest_fail(t, __FILE__, line, "size %u: %u pages empty, %u counted; %llu objects, not %u",
+			    1U << shift, nr_empty, sizes[shift].nr_empty,
+			    (unsigned long long)sizes[shift].in_use, in_use[shift - MIN_SHIFT]);
+		if (used > in_use[shift - MIN_SHIFT] || (in_use[shift - MIN_SHIFT] - used) % objects_a_page(shift))
+			ktest_fail(t, __FILE__, line, "size %u: a page that is not full is on no list", 1U << shift);
+		all_empty += nr_empty;
+	}
+	if (all_empty != empty)
+		ktest_fail(t, __FILE__, line, "%u pages are empty, not %u", all_empty, empty);
+}
+
+static void slabs_begin(void)
+{
+	memset(&slabs, 0, sizeof(slabs));
+}
+
+static void slabs_end(struct ktest *t)
+{
+	static const unsigned none[NR_SLAB_COUNTS];
+	u64 counts[NR_SLAB_COUNTS];
+	unsigned i;
+
+	play_trim();
+	look_at_lists(t, none, 0, __LINE__);
+	EXPECT_EQ(t, slabs.pages, 0);
+	play_counts(counts);
+	for (i = 0; i < NR_SLAB_COUNTS; i++)
+		EXPECT_EQ(t, counts[i], 0);
+}
+
+/* ---- objects come and go ---- */
+
+/* Of 2048 bytes there is one a page: each list operation is seen by itself. */
+static void one_page_without_objects_is_kept(struct ktest *t)
+{
+	unsigned in_use[NR_SLAB_COUNTS] = {0}, *large = &in_use[MAX_SHIFT - MIN_SHIFT];
+	void *object[3];
+	unsigned i;
+
+	slabs_begin();
+	for (i = 0; i < 3; i++) {
+		object[i] = play_kmalloc(2048);
+		REQUIRE(t, object[i]);
+		*large = i + 1;
+		look_at_lists(t, in_use, 0, __LINE__);
+		EXPECT_EQ(t, slabs.pages, i + 1);
+		EXPECT_EQ(t, slabs.gfp, GFP_KERNEL);
+		EXPECT_EQ(t, slabs.order, 0);
+	}
+	for (i = 0; i < 3; i++) {
+		play_kfree(object[i]);
+		*large = 2 - i;
+		look_at_lists(t, in_use, 1, __LINE__);
+		/* The first stays, and the others go. */
+		EXPECT_EQ(t, slabs.pages, 3 - i);
+	}
+	object[1] = play_kmalloc(2000);
+	EXPECT(t, object[1] == object[0]);
+	*large = 1;
+	look_at_lists(t, in_use, 0, __LINE__);
+	play_kfree(object[1]);
+	*large = 0;
+	look_at_lists(t, in_use, 1, __LINE__);
+	EXPECT_EQ(t, slabs.pages, 1);
+	slabs_end(t);
+}
+
+#define OBJECTS 400
+#define STEPS   4000
+
+static struct parcel {
+	u8 *ptr;
+	unsigned shift;
+} parcel[OBJECTS];
+
+static void put_parcel(struct ktest *t, unsigned i, unsigned shift)
+{
+	size_t size = (size_t)1 << shift, at;
+
+	parcel[i] = (struct parcel){play_kmalloc(size - i % 7), shift};
+	REQUIRE(t, parcel[i].ptr);
+	for (at = 0; at < size && !parcel[i].ptr[at]; at++)
+		;
+	EXPECT_EQ(t, at, size);
+	memset(parcel[i].ptr, (int)(i % 255 + 1), size);
+}
+
+static void take_parcel(struct ktest *t, unsigned i)
+{
+	size_t size = (size_t)1 << parcel[i].shift, at;
+
+	for (at = 0; at < size && parcel[i].ptr[at] == i % 255 + 1; at++)
+		;
+	EXPECT_EQ(t, at, size);
+	play_kfree(parcel[i].ptr);
+	parcel[i].ptr = NULL;
+}
+
+static void the_lists_are_right_after_each_step(struct ktest *t)
+{
+	unsigned in_use[NR_SLAB_COUNTS] = {0}, step, i, empty, shift;
+	u64 rand = t->seed, counts[NR_SLAB_COUNTS];
+
+	slabs_begin();
+	for (step = 0; step < STEPS && !t->failures; step++) {
+		i = (unsigned)(ktest_rand(&rand) % OBJECTS);
+		shift = MIN_SHIFT + (unsigned)(ktest_rand(&rand) % (MAX_SHIFT - MIN_SHIFT + 1));
+		if (parcel[i].ptr) {
+			in_use[parcel[i].shift - MIN_SHIFT]--;
+			take_parcel(t, i);
+		} else {
+			put_parcel(t, i, shift);
+			in_use[shift - MIN_SHIFT]++;
+		}
+		for (empty = 0, shift = MIN_SHIFT; shift <= MAX_SHIFT; shift++) {
+			EXPECT(t, sizes[shift].nr_empty <= 1);
+			empty += sizes[shift].nr_empty;
+		}
+		look_at_lists(t, in_use, empty, __LINE__);
+	}
+	play_counts(counts);
+	for (i = 0; i < NR_SLAB_COUNTS; i++)
+		EXPECT_EQ(t, counts[i], in_use[i]);
+	for (i = 0; i < OBJECTS; i++) {
+		if (parcel[i].ptr)
+			take_parcel(t, i);
+	}
+	slabs_end(t);
+}
+
+static void *one_more(void)
+{
+	return play_kmalloc(500);
+}
+
+/* Both threads found no free object, and each brings a page. */
+static void two_threads_bring_a_page_each(struct ktest *t)
+{
+	unsigned in_use[NR_SLAB_COUNTS] = {0}, *ours = &in_use[9 - MIN_SHIFT];
+	void *object;
+
+	slabs_begin();
+	slabs.meanwhile = one_more;
+	object = play_kmalloc(500);
+	REQUIRE(t, object && slabs.got);
+	EXPECT(t, object != slabs.got);
+	*ours = 2;
+	look_at_lists(t, in_use, 0, __LINE__);
+	EXPECT_EQ(t, slabs.pages, 2);
+	play_kfree(object);
+	*ours = 1;
+	look_at_lists(t, in_use, 1, __LINE__);
+	play_kfree(slabs.got);
+	*ours = 0;
+	look_at_lists(t, in_use, 1, __LINE__);
+	EXPECT_EQ(t, slabs.pages, 1);
+	slabs_end(t);
+}
+
+static void without_memory_nothing_is_counted(struct ktest *t)
+{
+	static const unsigned none[NR_SLAB_COUNTS];
+	u64 pages = mm_event_sum(&kernel_memory, EV_SLAB_PAGES), counts[NR_SLAB_COUNTS];
+
+	slabs_begin();
+	slabs.none = true;
+	EXPECT(t, !play_kmalloc(16));
+	EXPECT(t, !play_kmalloc(2048));
+	EXPECT_EQ(t, slabs.order, 0);
+	EXPECT(t, !play_kmalloc(2049));
+	EXPECT_EQ(t, slabs.order, 0);
+	EXPECT(t, !play_kmalloc(PAGE_SIZE * 4 + 1));
+	EXPECT_EQ(t, slabs.order, 3);
+	EXPECT_EQ(t, slabs.gfp, GFP_KERNEL | GFP_ZERO);
+	EXPECT_EQ(t, mm_event_sum(&kernel_memory, EV_SLAB_PAGES), pages);
+	look_at_lists(t, none, 0, __LINE__);
+	play_counts(counts);
+	EXPECT_EQ(t, counts[NR_SLAB_COUNTS - 1], 0);
+	slabs_end(t);
+}
+
+static void blocks_are_counted(struct ktest *t)
+{
+	u64 counts[NR_SLAB_COUNTS];
+	void *object[2];
+
+	slabs_begin();
+	object[0] = play_kmalloc(2049);
+	object[1] = play_kmalloc(PAGE_SIZE + 1);
+	REQUIRE(t, object[0] && object[1]);
+	EXPECT_EQ(t, slabs.pages, 3);
+	play_counts(counts);
+	EXPECT_EQ(t, counts[NR_SLAB_COUNTS - 1], 2);
+	play_kfree(object[1]);
+	EXPECT_EQ(t, slabs.pages, 1);
+	play_counts(counts);
+	EXPECT_EQ(t, counts[NR_SLAB_COUNTS - 1], 1);
+	play_kfree(object[0]);
+	slabs_end(t);
+}
+
+static unsigned slab_locks;
+
+static void count_slab_lock(const char *what, const struct spinlock *lock)
+{
+	slab_locks += !strcmp(lock->name, "slab");
+}
+
+/* A lock of the same rank is held here, so each taking of a size's lock is reported: one for each size. */
+static void each_size_is_looked_at_under_its_lock(struct ktest *t)
+{
+	struct spinlock held = SPINLOCK("held", RANK_SLAB);
+	u64 counts[NR_SLAB_COUNTS];
+	unsigned to_count, to_trim;
+	irqflags_t flags;
+
+	slabs_begin();
+	flags = arch_irq_save();
+	slab_locks = 0;
+	spin_violation_hook = count_slab_lock;
+	spin_lock(&held);
+	play_counts(counts);
+	to_count = slab_locks;
+	play_trim();
+	to_trim = slab_locks - to_count;
+	spin_unlock(&held);
+	spin_violation_hook = NULL;
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, to_count, MAX_SHIFT - MIN_SHIFT + 1);
+	EXPECT_EQ(t, to_trim, MAX_SHIFT - MIN_SHIFT + 1);
+	slabs_end(t);
+}
+
+/* ---- what kfree refuses ---- */
+
+/* A panic in the middle of it leaves the lock to nobody. */
+static void drop_locks(void) NO_LOCK_ANALYSIS
+{
+	unsigned shift;
+
+	for (shift = MIN_SHIFT; shift <= MAX_SHIFT; shift++) {
+		if (sizes[shift].lock.locked)
+			spin_unlock(&sizes[shift].lock);
+	}
+}
+
+static void expect_panic(struct ktest *t, void *ptr, const struct page *page, const char *why, int line)
+{
+	char want[sizeof(slabs.said)];
+
+	slabs.said[0] = '\0';
+	slabs.blamed = NULL;
+	if (!setjmp(slabs.end))
+		play_kfree(ptr);
+	drop_locks();
+	ksnprintf(want, sizeof(want), "kfree(%p): %s", ptr, why);
+	if (strcmp(slabs.said, want) != 0)
+		ktest_fail(t, __FILE__, line, "\"%s\", not \"%s\"", slabs.said, want);
+	if (slabs.blamed != page)
+		ktest_fail(t, __FILE__, line, "the panic does not show the page");
+}
+#define EXPECT_PANIC(t, ptr, page, why) expect_panic((t), (ptr), (page), (why), __LINE__)
+
+static struct page *page_of(const void *ptr)
+{
+	return pfn_to_page_in(&kernel_memory, ((uintptr_t)ptr - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT);
+}
+
+static void what_is_no_object_of_its_page_is_refused(struct ktest *t)
+{
+	static const char why[] = "not an object of its slab";
+	unsigned in_use[NR_SLAB_COUNTS] = {0}, shift;
+
+	slabs_begin();
+	for (shift = MIN_SHIFT; shift <= MAX_SHIFT; shift++) {
+		char *object = play_kmalloc((size_t)1 << shift);
+		char *start = (char *)ALIGN_DOWN((uintptr_t)object, PAGE_SIZE);
+		size_t at;
+
+		REQUIRE(t, object);
+		in_use[shift - MIN_SHIFT] = 1;
+		/* The header, at whatever could be an object there, */
+		for (at = 0; at < SLAB_HEADER; at += MIN((size_t)1 << shift, (size_t)SLAB_HEADER))
+			EXPECT_PANIC(t, start + at, page_of(object), why);
+		/* and what begins inside of an object. */
+		EXPECT_PANIC(t, object + 1, page_of(object), why);
+		EXPECT_PANIC(t, object + ((size_t)1 << shift) / 2, page_of(object), why);
+		look_at_lists(t, in_use, shift - MIN_SHIFT, __LINE__);
+		play_kfree(object);
+		in_use[shift - MIN_SHIFT] = 0;
+		/* In a page that has none. */
+		EXPECT_PANIC(t, object, page_of(object), why);
+		look_at_lists(t, in_use, shift - MIN_SHIFT + 1, __LINE__);
+	}
+	slabs_end(t);
+}
+
+static void what_is_free_is_refused(struct ktest *t)
+{
+	unsigned in_use[NR_SLAB_COUNTS] = {0};
+	void *object[3];
+	unsigned i;
+
+	slabs_begin();
+	for (i = 0; i < 3; i++)
+		object[i] = play_kmalloc(64);
+	REQUIRE(t, object[0] && object[1] && object[2]);
+	play_kfree(object[0]);
+	play_kfree(object[1]);
+	in_use[6 - MIN_SHIFT] = 1;
+	EXPECT_PANIC(t, object[1], page_of(object[1]), "freed twice");
+	EXPECT_PANIC(t, object[0], page_of(object[0]), "freed twice");
+	look_at_lists(t, in_use, 0, __LINE__);
+	play_kfree(object[2]);
+	slabs_end(t);
+}
+
+static void what_was_never_allocated_is_refused(struct ktest *t)
+{
+	static const char why[] = "its page is no slab's, and not allocated";
+	char *block, *beyond = (char *)arch_phys_to_virt((u64)kernel_memory.end_pfn << PAGE_SHIFT);
+	struct page *page;
+
+	slabs_begin();
+	block = play_kmalloc(2 * PAGE_SIZE);
+	REQUIRE(t, block);
+	EXPECT_PANIC(t, block + 16, page_of(block), why);
+	EXPECT_PANIC(t, block + PAGE_SIZE, page_of(block + PAGE_SIZE), why);
+	EXPECT_PANIC(t, beyond, NULL, "not memory of the kernel");
+	EXPECT_EQ(t, slabs.pages, 2);
+	play_kfree(block);
+	page = mem_alloc_pages(&kernel_memory, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	/* In use, but not by anybody who could free it like that. */
+	page_cas_state(page, PG_ALLOC, PG_PGTABLE);
+	EXPECT_PANIC(t, page_address(page), page, why);
+	page_cas_state(page, PG_PGTABLE, PG_ALLOC);
+	EXPECT_EQ(t, mem_free_pages(&kernel_memory, page, 0), 0);
+	play_kfree(NULL);
+	slabs_end(t);
+}
+
+KTEST_SUITE(play_slab, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(one_page_without_objects_is_kept),
+    KTEST(the_lists_are_right_after_each_step), KTEST(two_threads_bring_a_page_each),
+    KTEST(without_memory_nothing_is_counted), KTEST(blocks_are_counted),
+    KTEST(each_size_is_looked_at_under_its_lock), KTEST(what_is_no_object_of_its_page_is_refused),
+    KTEST(what_is_free_is_refused), KTEST(what_was_never_allocated_is_refused));

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_play_zones.c: zonelists that change while others read them: no reader misses a zone that was there; and what is
+ * looked up in them and in ranges.  The source is included with its stores watched.
+ */
+#define zone_set_watermarks    played_zone_set_watermarks
+#define zone_spare             played_zone_spare
+#define zone_watermark_ok      played_zone_watermark_ok
+#define memory_build_zonelists played_memory_build_zonelists
+#define memory_node            played_memory_node
+#define alloc_from_zonelist    played_alloc_from_zonelist
+#define range_zone             played_range_zone
+#include "tests/lib/mm_test.h"
+
+static struct {
+	unsigned node; /* of this CPU */
+	void (*stored)(void);
+} world;
+
+static void store(u8 *to, u8 value)
+{
+	WRITE_ONCE(*to, value);
+	if (world.stored)
+		world.stored();
+}
+
+#undef store_release
+#define store_release        store
+#define arch_cpu_node(cpu)   ((void)(cpu), world.node)
+#include "mm/zone.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "mm/zonelist.c" /* NOLINT(bugprone-suspicious-include): what is played */
+
+/* ---- readers ---- */
+
+/* Only its nodes and the spans of its zones are looked at. */
+static struct memory mem;
+static struct ktest *now;
+
+/* A reader of one list, as alloc_from_zonelist reads it, a step at a time. */
+struct reader {
+	unsigned node, kind, at;
+	u32 seen;
+};
+static struct reader readers[MAX_NODES * NR_ZONE_KINDS];
+static u32 there[NR_ZONE_KINDS]; /* by highest kind allowed: zones that were there before */
+static u64 rand_state;
+
+static void read_on(struct reader *r)
+{
+	const struct node *node = &mem.nodes[r->node];
+
+	if (r->at < node->nr_zones[r->kind]) {
+		r->seen |= 1u << node->zonelist[r->kind][r->at++];
+		return;
+	}
+	EXPECT_EQ(now, there[r->kind] & ~r->seen, 0);
+	r->at = r->seen = 0;
+}
+
+/* What a snapshot has is all that was there, too. */
+static void look(void)
+{
+	struct reader whole;
+	unsigned i, steps;
+
+	for (i = 0; i < mem.nr_nodes * NR_ZONE_KINDS; i++) {
+		for (steps = ktest_rand(&rand_state) % 3; steps; steps--)
+			read_on(&readers[i]);
+		whole = readers[i];
+		whole.at = whole.seen = 0;
+		do
+			read_on(&whole);
+		while (whole.at);
+	}
+}
+
+static void begin_reading(void)
+{
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(readers); i++)
+		readers[i] = (struct reader){.node = i / NR_ZONE_KINDS, .kind = i % NR_ZONE_KINDS};
+}
+
+static void add_zone(unsigned id)
+{
+	unsigned kind;
+
+	begin_reading();
+	mem.zones[id].start_pfn = id * PAGEBLOCK_PAGES;
+	mem.zones[id].end_pfn = (id + 1) * PAGEBLOCK_PAGES;
+	world.stored = look;
+	memory_build_zonelists(&mem);
+	world.stored = NULL;
+	for (kind = id % NR_ZONE_KINDS; kind < NR_ZONE_KINDS; kind++)
+		there[kind] |= 1u << id;
+	/* The new one is there, for who begins now. */
+	begin_reading();
+	look();
+}
+
+static void set_nodes(unsigned nr)
+{
+	unsigned n, other;
+
+	memset(&mem, 0, sizeof(mem));
+	memset(there, 0, sizeof(there));
+	mem.nr_nodes = nr;
+	for (n = 0; n < nr; n++) {
+		mem.nodes[n].id = (u8)n;
+		mem.nodes[n].mem = &mem;
+		for (other = 0; other < nr; other++)
+			mem.nodes[n].distance[other] =
+			    (u8)(n == other ? 10 : 11 + ktest_rand(&rand_state) % 8);
+	}
+	for (n = 0; n < nr * NR_ZONE_KINDS; n++) {
+		mem.zones[n].id = (u8)n;
+		mem.zones[n].node = (u8)(n / NR_ZONE_KINDS);
+		mem.zones[n].kind = (u8)(n % NR_ZONE_KINDS);
+	}
+}
+
+/* One zone after the other comes, in any order, while somebody reads each list. */
+static void no_reader_misses_a_zone_that_was_there(struct ktest *t)
+{
+	unsigned round, i, left, pick, id[MAX_ZONES];
+
+	now = t;
+	rand_state = t->seed;
+	for (round = 0; round < 20; round++) {
+		set_nodes(MAX_NODES);
+		for (i = 0; i < MAX_ZONES; i++)
+			id[i] = i;
+		for (left = MAX_ZONES; left; left--) {
+			pick = (unsigned)(ktest_rand(&rand_state) % left);
+			add_zone(id[pick]);
+			id[pick] = id[left - 1];
+		}
+		for (i = 0; i < MAX_NODES; i++)
+			EXPECT_EQ(t, mem.nodes[i].nr_zones[ZONE_MOVABLE], MAX_ZONES);
+	}
+}
+
+/* ---- what is looked up ---- */
+
+static void expect_zones(struct ktest *t, gfp_t gfp, const u8 *want, unsigned nr)
+{
+	struct zone *zone;
+	unsigned at, i = 0;
+
+	for_each_zone_of(memory_node(&mem, 0), gfp, zone, at) {
+		EXPECT(t, i < nr && zone == &mem.zones[want[i]]);
+		i++;
+	}
+	EXPECT_EQ(t, i, nr);
+	/* There are no more, ever. */
+	EXPECT(t, !zonelist_next(memory_node(&mem, 0), gfp, &at));
+}
+
+static void zones_are_numbered_from_the_own_node_on(struct ktest *t)
+{
+	static const u8 movable[2][4] = {{2, 1, 5, 4}, {5, 4, 2, 1}}, kernel[2][2] = {{1, 4}, {4, 1}};
+	unsigned node;
+
+	now = t;
+	rand_state = t->seed;
+	set_nodes(2);
+	for (node = 0; node < 4; node++)
+		add_zone(kernel[node % 2][0] + node / 2);
+	for (node = 0; node < 2; node++) {
+		world.node = node;
+		expect_zones(t, GFP_MOVABLE, movable[node], 4);
+		expect_zones(t, GFP_KERNEL, kernel[node], 2);
+		expect_zones(t, GFP_DMA32, NULL, 0);
+		expect_zones(t, GFP_MOVABLE | GFP_THISNODE, movable[node], 2);
+		expect_zones(t, GFP_KERNEL | GFP_THISNODE, kernel[node], 1);
+	}
+	/* A CPU of a node that the memory does not have. */
+	for (world.node = 2; world.node <= MAX_NODES; world.node++) {
+		expect_zones(t, GFP_MOVABLE, movable[0], 4);
+		expect_zones(t, GFP_MOVABLE | GFP_THISNODE, movable[0], 2);
+	}
+	world.node = 0;
+}
+
+static void the_first_pageblock_in_the_way_is_named(struct ktest *t)
+{
+	const unsigned long p = PAGEBLOCK_PAGES;
+	struct memory *own = ktest_memory(t, 0, 4, 2);
+	struct mm_fail fail;
+	struct zone *zone = NULL;
+	unsigned i;
+	u8 bits;
+
+	REQUIRE(t, own);
+	for (i = 0; i < 4; i++) {
+		bits = own->pageblocks[i].bits;
+		own->pageblocks[i].bits = 0; /* PB_HOLE */
+		EXPECT_EQ(t, range_zone(own, 0, 4 * p, &zone, &fail), -EINVAL);
+		EXPECT_EQ(t, fail.why, WHY_HOLE);
+		EXPECT_EQ(t, fail.pfn, i * p);
+		EXPECT_EQ(t, range_zone(own, 0, 6 * p, &zone, &fail), -EINVAL);
+		EXPECT_EQ(t, fail.why, WHY_HOLE);
+		if (i > 0)
+			EXPECT_EQ(t, range_zone(own, 0, i * p, &zone, NULL), 0);
+		own->pageblocks[i].bits = bits;
+	}
+	EXPECT_EQ(t, range_zone(own, 0, 6 * p, &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, fail.why, WHY_ZONES);
+	EXPECT_EQ(t, fail.pfn, 4 * p);
+	EXPECT_EQ(t, range_zone(own, 0, 4 * p, &zone, &fail), 0);
+	EXPECT(t, zone == &own->zones[ZONE_NORMAL]);
+}
+
+KTEST_SUITE(play_zones, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(no_reader_misses_a_zone_that_was_there), KTEST(zones_are_numbered_from_the_own_node_on),
+    KTEST(the_first_pageblock_in_the_way_is_named));

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_rmap_walk.c: walks over the regions that show a slot: what they find in each entry, what others do in
+ * their pauses, and who waits until they are over.
+ *
+ * The walks are a copy of mm/rmap.c that calls the test in each pause, with the lock let go.
+ */
+#include "tests/lib/vm_help.h"
+
+/* ---- a copy that stops in each pause ---- */
+
+static void in_a_pause(const char *name);
+
+#undef SCHED_POINT
+#define SCHED_POINT(name) in_a_pause(name)
+#include "tests/host/vm_copy.h"
+
+/* ---- the scene ---- */
+
+#define REGIONS 9u
+#define WIDE    8u /* pages of a region */
+#define SLOT    5u
+
+static struct vm_scene s;
+static struct pause {
+	struct ktest *t;
+	void (*then)(void);
+	unsigned nr;
+} pause;
+static bool gone[REGIONS];
+
+static void in_a_pause(const char *name)
+{
+	if (strcmp(name, "rmap.pause") != 0)
+		return;
+	EXPECT(pause.t, !spin_is_held(&s.object->lock));
+	EXPECT_EQ(pause.t, s.object->walked, SLOT + 1);
+	pause.nr++;
+	if (pause.then)
+		pause.then();
+}
+
+/* Page @index of the object in region @i. */
+static uintptr_t shown_at(unsigned i, unsigned index)
+{
+	return page_at(64 + i * WIDE + index);
+}
+
+/* Each of so many regions shows the first pages of the object; the scene's own is the first of them. */
+static bool begin(struct ktest *t, void (*then)(void))
+{
+	unsigned i, err = 0;
+
+	if (!scene_begin_filled(t, &s, WIDE) || vm_unmap(s.space, VM_BASE, WIDE))
+		return false;
+	for (i = 0; i < REGIONS; i++) {
+		err += vm_map(s.space, shown_at(i, 0), WIDE, VM_RW, s.object, 0) != 0;
+		err += vm_fault(s.space, shown_at(i, SLOT), VM_WRITE) != 0;
+		gone[i] = false;
+	}
+	EXPECT_EQ(t, err, 0);
+	s.mem->vm.at_once = 1;
+	pause = (struct pause){.t = t, .then = then};
+	return true;
+}
+
+/* Walk it, every entry of the slot goes; returns how many regions were visited. */
+static unsigned unmap_slot(void)
+{
+	struct tlb_gather g;
+	unsigned nr;
+
+	tlb_gather_init(&g, s.mem);
+	spin_lock(&s.object->lock);
+	nr = rmap_unmap(s.object, SLOT, 0, &g);
+	spin_unlock(&s.object->lock);
+	tlb_flush(&g);
+	EXPECT_EQ(pause.t, s.object->walked, 0);
+	EXPECT_EQ(pause.t, page_in(s.object, SLOT)->mapcount, 0);
+	return nr;
+}
+
+static void unmap_region(unsigned i)
+{
+	gone[i] = true;
+	EXPECT_EQ(pause.t, vm_unmap(s.space, shown_at(i, 0), WIDE), 0);
+}
+
+/* ---- what others do in a pause ---- */
+
+/* The region that was visited last; in the third pause also one that the walk has not come to. */
+static void unmap_some(void)
+{
+	bool more = pause.nr == 3;
+	unsigned i;
+
+	for (i = 0; i < REGIONS; i++) {
+		if (gone[i])
+			continue;
+		if (!pte_at(s.space, shown_at(i, SLOT))) {
+			unmap_region(i);
+		} else if (more) {
+			unmap_region(i);
+			more = false;
+		}
+	}
+}
+
+static void a_walk_goes_on_behind_a_region_that_is_gone(struct ktest *t)
+{
+	unsigned i;
+
+	if (!begin(t, unmap_some))
+		return;
+	EXPECT_EQ(t, unmap_slot(), REGIONS - 1);
+	EXPECT_EQ(t, pause.nr, REGIONS - 1);
+	for (i = 0; i < REGIONS; i++)
+		EXPECT(t, gone[i] && !pte_at(s.space, shown_at(i, SLOT)));
+	EXPECT_EQ(t, s.space->nr_regions, 0);
+	scene_end(t, &s);
+}
+
+/* What was seen of one in the first pause: the upper parts begin at a later slot. */
+static void cut_all(void)
+{
+	unsigned i;
+
+	if (pause.nr != 1)
+		return;
+	for (i = 0; i < REGIONS; i++)
+		EXPECT_EQ(pause.t, vm_protect(s.space, shown_at(i, 2), WIDE - 2, VM_READ), 0);
+}
+
+/* The part that shows the slot lies behind, and is visited there; the part that does not is not. */
+static void a_walk_finds_both_parts_of_what_is_cut(struct ktest *t)
+{
+	unsigned i;
+
+	if (!begin(t, cut_all))
+		return;
+	for (i = 0; i < REGIONS; i++)
+		EXPECT_EQ(t, vm_fault(s.space, shown_at(i, 1), VM_READ), 0);
+	EXPECT_EQ(t, unmap_slot(), REGIONS + 1);
+	EXPECT_EQ(t, pause.nr, REGIONS + 1);
+	for (i = 0; i < REGIONS; i++) {
+		EXPECT_EQ(t, pte_at(s.space, shown_at(i, SLOT)), 0);
+		EXPECT(t, pte_at(s.space, shown_at(i, 1)));
+	}
+	scene_end(t, &s);
+}
+
+/* Only the slot that is walked is not to be looked at. */
+static void look_at_slots(void)
+{
+	struct ktest *t = pause.t;
+	struct page *page = NULL;
+
+	EXPECT_EQ(t, vm_object_pin(s.object, SLOT, &page), -EAGAIN);
+	EXPECT(t, !page);
+	EXPECT_EQ(t, vm_object_pin(s.object, SLOT - 1, &page), 0);
+	if (page)
+		mem_unpin_page(s.mem, page);
+	EXPECT(t, vm_object_has(s.object, SLOT));
+	EXPECT_EQ(t, vm_fault(s.space, shown_at(0, SLOT - 1), VM_WRITE), 0);
+	EXPECT_EQ(t, vm_fault(s.space, shown_at(1, SLOT + 1), VM_WRITE), 0);
+	EXPECT(t, pte_at(s.space, shown_at(0, SLOT - 1)) && pte_at(s.space, shown_at(1, SLOT + 1)));
+}
+
+static void other_slots_are_used_in_a_pause(struct ktest *t)
+{
+	struct page *page = NULL;
+
+	if (!begin(t, look_at_slots))
+		return;
+	EXPECT_EQ(t, unmap_slot(), REGIONS);
+	EXPECT_EQ(t, pause.nr, REGIONS);
+	EXPECT_EQ(t, vm_object_pin(s.object, SLOT, &page), 0);
+	if (page)
+		mem_unpin_page(s.mem, page);
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+/* ---- entries ---- */
+
+static void plant(unsigned i, u64 bits)
+{
+	u64 *entry = pt_entry(&s.space->pt, shown_at(i, SLOT));
+
+	atomic_and(entry, ~(PTE_ACCESSED | PTE_DIRTY));
+	atomic_or(entry, bits);
+}
+
+static u64 noted(unsigned i)
+{
+	return pte_at(s.space, shown_at(i, SLOT)) & (PTE_ACCESSED | PTE_DIRTY);
+}
+
+static u64 age(unsigned *forgotten)
+{
+	struct tlb_gather g;
+	u64 bits;
+
+	tlb_gather_init(&g, s.mem);
+	spin_lock(&s.object->lock);
+	bits = rmap_age(s.object, SLOT, &g);
+	spin_unlock(&s.object->lock);
+	*forgotten = g.nr;
+	tlb_flush(&g);
+	return bits;
+}
+
+/* What any entry has is told; who touched the page is to be seen again, who wrote to it stays. */
+static void aging_tells_and_clears(struct ktest *t)
+{
+	unsigned i, forgotten;
+
+	if (!begin(t, NULL))
+		return;
+	for (i = 0; i < REGIONS; i++)
+		plant(i, 0);
+	EXPECT_EQ(t, age(&forgotten), 0);
+	EXPECT_EQ(t, forgotten, 0);
+	plant(1, PTE_DIRTY);
+	EXPECT_EQ(t, age(&forgotten), PTE_DIRTY);
+	EXPECT_EQ(t, forgotten, 0);
+	plant(4, PTE_ACCESSED);
+	EXPECT_EQ(t, age(&forgotten), PTE_ACCESSED | PTE_DIRTY);
+	EXPECT_EQ(t, forgotten, 1);
+	EXPECT_EQ(t, noted(1), PTE_DIRTY);
+	EXPECT_EQ(t, noted(4), 0);
+	plant(1, PTE_DIRTY | PTE_ACCESSED);
+	plant(8, PTE_ACCESSED);
+	EXPECT_EQ(t, age(&forgotten), PTE_ACCESSED | PTE_DIRTY);
+	EXPECT_EQ(t, forgotten, 2);
+	EXPECT_EQ(t, age(&forgotten), PTE_DIRTY);
+	scene_end(t, &s);
+}
+
+static u32 page_bits(struct page *page)
+{
+	return page_word(page) & (PAGE_REFERENCED | PAGE_DIRTY);
+}
+
+/* Each bit of an entry that goes becomes the page's own, and no other. */
+static void an_entry_that_goes_leaves_its_bits(struct ktest *t)
+{
+	struct page *page;
+
+	if (!begin(t, NULL))
+		return;
+	page = page_in(s.object, SLOT);
+	atomic_and(&page->word, ~(PAGE_REFERENCED | PAGE_DIRTY));
+	plant(0, 0);
+	unmap_region(0);
+	EXPECT_EQ(t, page_bits(page), 0);
+	plant(1, PTE_ACCESSED);
+	unmap_region(1);
+	EXPECT_EQ(t, page_bits(page), PAGE_REFERENCED);
+	atomic_and(&page->word, ~PAGE_REFERENCED);
+	plant(2, PTE_DIRTY);
+	unmap_region(2);
+	EXPECT_EQ(t, page_bits(page), PAGE_DIRTY);
+	EXPECT_EQ(t, page->mapcount, REGIONS - 3);
+	scene_end(t, &s);
+}
+
+/* ---- who waits ---- */
+
+#define TURNS (1u << 14)
+
+static u32 ended; /* a: what had to wait has ended */
+static bool early;
+
+/* The walk that is under way ends, after so many turns or when nobody waits for it. */
+static void end_the_walk(void *arg)
+{
+	struct tlb_gather g;
+	u32 turn;
+
+	for (turn = 0; turn < TURNS && !load_acquire(&ended); turn++)
+		cpu_relax();
+	early = load_acquire(&ended);
+	tlb_gather_init(&g, s.mem);
+	spin_lock(&s.object->lock);
+	rmap_unmap(s.object, SLOT, 0, &g);
+	spin_unlock(&s.object->lock);
+	tlb_flush(&g);
+}
+
+static void walk_begins(void)
+{
+	early = false;
+	store_release(&ended, 0u);
+	spin_lock(&s.object->lock);
+	s.object->walked = SLOT + 1;
+	spin_unlock(&s.object->lock);
+	ktest_start(1, end_the_walk, NULL);
+}
+
+static void expect_waited(struct ktest *t, int line)
+{
+	store_release(&ended, 1u);
+	ktest_join(1);
+	if (early)
+		ktest_fail(t, __FILE__, line, "did not wait until the walk was over");
+	EXPECT_EQ(t, s.object->walked, 0);
+}
+
+static void a_fault_waits_for_a_walk(struct ktest *t)
+{
+	u64 faults;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!begin(t, NULL))
+		return;
+	EXPECT_EQ(t, unmap_slot(), REGIONS);
+	s.mem->vm.at_once = RMAP_AT_ONCE;
+	faults = mm_event_sum(s.mem, EV_FAULTS);
+	walk_begins();
+	EXPECT_EQ(t, vm_fault(s.space, shown_at(0, SLOT), VM_READ), 0);
+	expect_waited(t, __LINE__);
+	/* It was one try, and has shown nothing. */
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULTS), faults + 1);
+	EXPECT_EQ(t, pte_at(s.space, shown_at(0, SLOT)), 0);
+	EXPECT_EQ(t, vm_fault(s.space, shown_at(0, SLOT), VM_READ), 0);
+	EXPECT(t, pte_at(s.space, shown_at(0, SLOT)));
+	scene_end(t, &s);
+}
+
+static void a_removal_waits_for_a_walk(struct ktest *t)
+{
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!begin(t, NULL))
+		return;
+	s.mem->vm.at_once = RMAP_AT_ONCE;
+	/* Of another slot too: it would walk. */
+	walk_begins();
+	EXPECT_EQ(t, vm_object_remove(s.object, SLOT - 1, 1), 0);
+	expect_waited(t, __LINE__);
+	walk_begins();
+	EXPECT_EQ(t, vm_object_remove(s.object, SLOT, 1), 0);
+	expect_waited(t, __LINE__);
+	EXPECT_EQ(t, vm_object_present(s.object), WIDE - 2);
+	scene_end(t, &s);
+}
+
+KTEST_SUITE(rmap_walk, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(a_walk_goes_on_behind_a_region_that_is_gone),
+    KTEST(a_walk_finds_both_parts_of_what_is_cut), KTEST(other_slots_are_used_in_a_pause),
+    KTEST(aging_tells_and_clears), KTEST(an_entry_that_goes_leaves_its_bits),
+    KTEST(a_fault_waits_for_a_walk), KTEST(a_removal_waits_for_a_walk));

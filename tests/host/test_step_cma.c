@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_step_cma.c: which runs of an area are tried, in which order and how often, when ranges
+ * cannot be had for each of the reasons there are; and figures of areas, to the page.  It includes
+ * the source of mm/cma.c, and stands between it and the ranges that it asks for.  Hosted only.
+ */
+#include "tests/lib/mm_test.h"
+#include <quarry/contig.h>
+#include <quarry/memory_hotplug.h>
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define NORMAL   12u
+#define FIRST    2u /* pageblock of the area */
+#define AREA     4u
+#define TRIES    24
+
+static struct {
+	struct {
+		int err;
+		enum mm_why why;
+		pfn_t pfn;
+	} fails[TRIES]; /* answers of the first tries */
+	unsigned nr_fails;
+	pfn_t tried[TRIES]; /* starts */
+	unsigned tries;
+} runs;
+
+static int runs_alloc(
+    struct memory *mem, pfn_t start, pfn_t end, enum migratetype type, struct mm_fail *fail)
+{
+	unsigned at = runs.tries++;
+
+	if (at < TRIES)
+		runs.tried[at] = start;
+	if (at < runs.nr_fails)
+		return mm_fail(fail, runs.fails[at].pfn, runs.fails[at].why, runs.fails[at].err);
+	return alloc_contig_range(mem, start, end, type, fail);
+}
+
+int exact_create(struct cma *cma, const char *name, struct memory *mem, pfn_t start,
+    unsigned long nr) must_check;
+int exact_create_anywhere(struct cma *cma, const char *name, struct memory *mem, unsigned long nr)
+    must_check;
+int exact_destroy(struct cma *cma);
+int exact_alloc(struct cma *cma, unsigned long nr, unsigned align, struct page **out) must_check;
+int exact_free(struct cma *cma, const struct page *page, unsigned long nr);
+struct cma_use exact_count(const struct cma *cma);
+
+#define alloc_contig_range  runs_alloc
+#define cma_create          exact_create
+#define cma_create_anywhere exact_create_anywhere
+#define cma_destroy         exact_destroy
+#define cma_alloc           exact_alloc
+#define cma_free            exact_free
+#define cma_count           exact_count
+#include "mm/cma.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+
+static struct cma area;
+
+static bool begin(struct ktest *t, struct memory *mem)
+{
+	int err = mem ? exact_create(&area, "test", mem, BLOCK(FIRST), BLOCK(AREA)) : -ENOMEM;
+
+	EXPECT_EQ(t, err, 0);
+	memset(&runs, 0, sizeof(runs));
+	return !err;
+}
+
+static void fail_next(int err, enum mm_why why, pfn_t pfn)
+{
+	runs.fails[runs.nr_fails].err = err;
+	runs.fails[runs.nr_fails].why = why;
+	runs.fails[runs.nr_fails++].pfn = pfn;
+}
+
+/* The tries were at these pages of the area, and there were no others. */
+static void expect_tried(struct ktest *t, const unsigned long *at, unsigned nr)
+{
+	unsigned i;
+
+	EXPECT_EQ(t, runs.tries, nr);
+	for (i = 0; i < nr; i++)
+		EXPECT_EQ(t, runs.tried[i], area.start + at[i]);
+	memset(&runs, 0, sizeof(runs));
+}
+
+static void expect_run(struct ktest *t, unsigned long nr, unsigned align, unsigned long at)
+{
+	struct page *page = NULL;
+
+	EXPECT_EQ(t, exact_alloc(&area, nr, align, &page), 0);
+	EXPECT(t, page && page_to_pfn_in(area.mem, page) == area.start + at);
+	EXPECT_EQ(t, area.nr_used, nr);
+	EXPECT_EQ(t, page ? exact_free(&area, page, nr) : 0, 0);
+	EXPECT_EQ(t, area.nr_used, 0);
+}
+
+/*
+ * The next try begins behind what was in the way; behind its pageblock, if somebody else works on
+ * that.
+ */
+static void a_run_is_looked_for_behind_what_is_in_the_way(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
+	const unsigned long tried[] = {0, 3, 4, 5, 6, PAGEBLOCK_PAGES, 2 * PAGEBLOCK_PAGES + 1};
+
+	REQUIRE(t, begin(t, mem));
+	fail_next(-EBUSY, WHY_PINNED, area.start + 2);
+	/* The first page; one before the run; none at all; offline since the look. */
+	fail_next(-EBUSY, WHY_UNMOVABLE, area.start + 3);
+	fail_next(-EBUSY, WHY_BUSY, area.start + 1);
+	fail_next(-EBUSY, WHY_BUSY, PFN_NONE);
+	fail_next(-EBUSY, WHY_ISOLATED, area.start);
+	fail_next(-EINVAL, WHY_ALREADY, area.start + 2 * PAGEBLOCK_PAGES);
+	expect_run(t, PAGEBLOCK_PAGES + 2, 0, 2 * PAGEBLOCK_PAGES + 1);
+	expect_tried(t, tried, ARRAY_SIZE(tried));
+	EXPECT_EQ(t, exact_destroy(&area), 0);
+}
+
+static void other_refusals_end_it(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
+	const unsigned long first[] = {0}, all[] = {0, BLOCK(2)};
+	struct page *page = NULL;
+
+	REQUIRE(t, begin(t, mem));
+	fail_next(-ENOMEM, WHY_NO_TARGET, area.start + 1);
+	EXPECT_EQ(t, exact_alloc(&area, 4, 0, &page), -ENOMEM);
+	expect_tried(t, first, 1);
+	/* Each place had something in it; the last try says no more than the others. */
+	fail_next(-EBUSY, WHY_ISOLATED, area.start + BLOCK(1));
+	fail_next(-EINVAL, WHY_ALREADY, area.end - 1);
+	EXPECT_EQ(t, exact_alloc(&area, BLOCK(2), 0, &page), -EBUSY);
+	expect_tried(t, all, 2);
+	EXPECT(t, !page);
+	EXPECT_EQ(t, area.nr_used, 0);
+	EXPECT_EQ(t, exact_destroy(&area), 0);
+}
+
+/*
+ * Between what others have, to the page; from the first place on, aligned by page number and not
+ * from the area's start.
+ */
+static void runs_fit_to_the_page(struct ktest *t)
+{
+	const unsigned long size = BLOCK(AREA);
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
+	struct page *page[4] = {NULL};
+
+	REQUIRE(t, begin(t, mem));
+	EXPECT_EQ(t, exact_alloc(&area, 1, 0, &page[0]), 0);
+	EXPECT_EQ(t, exact_alloc(&area, size - 1, 0, &page[1]), 0);
+	REQUIRE(t, page[0] && page[1]);
+	EXPECT(t, page[1] == page[0] + 1);
+	EXPECT_EQ(t, exact_alloc(&area, 1, 0, &page[2]), -ENOMEM);
+	/* A gap of three pages, at pages 5 to 7; and the last page. */
+	EXPECT_EQ(t, exact_free(&area, page[0] + 5, 3), 0);
+	EXPECT_EQ(t, exact_free(&area, page[0] + size - 1, 1), 0);
+	EXPECT_EQ(t, area.nr_used, size - 4);
+	EXPECT_EQ(t, exact_alloc(&area, 4, 0, &page[2]), -ENOMEM);
+	EXPECT_EQ(t, exact_alloc(&area, 2, 1, &page[2]), 0);
+	EXPECT(t, page[2] == page[0] + 6);
+	EXPECT_EQ(t, exact_alloc(&area, 1, 1, &page[3]), -ENOMEM);
+	EXPECT_EQ(t, exact_free(&area, page[2], 2), 0);
+	EXPECT_EQ(t, exact_alloc(&area, 3, 0, &page[2]), 0);
+	EXPECT(t, page[2] == page[0] + 5);
+	EXPECT_EQ(t, exact_alloc(&area, 1, 0, &page[3]), 0);
+	EXPECT(t, page[3] == page[0] + size - 1);
+	EXPECT_EQ(t, exact_destroy(&area), -EBUSY);
+	EXPECT_EQ(t, exact_free(&area, page[0], size), 0);
+	EXPECT_EQ(t, exact_destroy(&area), 0);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+/* The count of users may be of another moment than the pageblocks: nothing comes out negative. */
+static void counts_of_two_moments_are_not_negative(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
+	struct cma_use use;
+
+	REQUIRE(t, begin(t, mem));
+	area.nr_used = BLOCK(AREA) + 5;
+	use = exact_count(&area);
+	EXPECT_EQ(t, use.users, BLOCK(AREA));
+	EXPECT_EQ(t, use.free, 0);
+	EXPECT_EQ(t, use.lent, 0);
+	EXPECT_EQ(t, use.offline + use.gone, 0);
+	area.nr_used = 7;
+	use = exact_count(&area);
+	EXPECT_EQ(t, use.users, 7);
+	EXPECT_EQ(t, use.free, BLOCK(AREA) - 7);
+	EXPECT_EQ(t, use.lent, 0);
+	area.nr_used = 0;
+	EXPECT_EQ(t, exact_destroy(&area), 0);
+}
+
+/*
+ * Half of what is free for the kernel: no area's, none of zone MOVABLE, none that is offline; of
+ * every node.
+ */
+static void half_is_of_what_the_kernel_can_have(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, NORMAL}, {0, ZONE_MOVABLE, 8}, {1, ZONE_NORMAL, NORMAL}};
+	struct memory *mem = build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
+	struct cma other;
+
+	REQUIRE(t, mem && begin(t, mem));
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL - 2), BLOCK(2), NULL, NULL), 0);
+	/* 24 - 4 - 2 pageblocks. */
+	EXPECT_EQ(t, exact_create_anywhere(&other, "other", mem, BLOCK(10)), -ENOMEM);
+	EXPECT_EQ(t, runs.tries, 0);
+	EXPECT_EQ(t, exact_create_anywhere(&other, "other", mem, BLOCK(9)), 0);
+	EXPECT_EQ(t, other.start, BLOCK(NORMAL + 8 + 3));
+	EXPECT_EQ(t, exact_destroy(&other), 0);
+	EXPECT_EQ(t, exact_destroy(&area), 0);
+	EXPECT_EQ(t, online_pages(mem, BLOCK(NORMAL - 2), BLOCK(2), NULL), 0);
+	drop_memory(t, mem);
+}
+
+/*
+ * What may join is seen without a try; what the kernel has given back may, though its type is
+ * still the kernel's.
+ */
+static void places_that_cannot_be_are_not_tried(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
+	struct zone *zone;
+	struct page *page;
+	struct cma other;
+
+	REQUIRE(t, begin(t, mem));
+	zone = &mem->zones[ZONE_NORMAL];
+	/* From the top: free and UNMOVABLE; in use and UNMOVABLE; isolated; offline; free. */
+	set_type(zone, BLOCK(NORMAL - 2), MT_UNMOVABLE);
+	page = take_block(zone, 0, MT_UNMOVABLE);
+	REQUIRE(t, page);
+	set_type(zone, BLOCK(NORMAL - 1), MT_UNMOVABLE);
+	set_isolated(zone, BLOCK(NORMAL - 3), true);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL - 4), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, exact_create_anywhere(&other, "other", mem, BLOCK(2)), 0);
+	EXPECT_EQ(t, runs.tries, 1);
+	EXPECT_EQ(t, other.start, BLOCK(NORMAL - 6));
+	EXPECT_EQ(t, exact_destroy(&other), 0);
+	EXPECT_EQ(t, exact_create_anywhere(&other, "other", mem, BLOCK(1)), 0);
+	EXPECT_EQ(t, other.start, BLOCK(NORMAL - 1));
+	EXPECT_EQ(t, exact_destroy(&other), 0);
+	/* A place that is refused is left for the next one below. */
+	memset(&runs, 0, sizeof(runs));
+	fail_next(-EBUSY, WHY_BUSY, BLOCK(NORMAL - 5));
+	EXPECT_EQ(t, exact_create_anywhere(&other, "other", mem, BLOCK(1)), 0);
+	EXPECT_EQ(t, runs.tries, 2);
+	EXPECT_EQ(t, other.start, BLOCK(NORMAL - 5));
+	EXPECT_EQ(t, exact_destroy(&other), 0);
+	set_isolated(zone, BLOCK(NORMAL - 3), false);
+	give_block(zone, page);
+	EXPECT_EQ(t, online_pages(mem, BLOCK(NORMAL - 4), BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, exact_destroy(&area), 0);
+}
+
+/*
+ * What was tried on one node and did not go is not forgotten because the next has no place, or no
+ * try is left for it.
+ */
+static void a_refusal_outlasts_the_zones_after_it(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, NORMAL}, {1, ZONE_NORMAL, PLACES + 1}};
+	struct memory *mem = build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_NORMAL];
+	memset(&runs, 0, sizeof(runs));
+	for (i = 0; i < PLACES; i++)
+		fail_next(-EBUSY, WHY_BUSY, PFN_NONE);
+	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(1)), -EBUSY);
+	EXPECT_EQ(t, runs.tries, PLACES);
+	EXPECT_EQ(t, runs.tried[PLACES - 1], BLOCK(NORMAL + 1));
+	/* Two pageblocks in a row are only on node 1. */
+	memset(&runs, 0, sizeof(runs));
+	for (i = 0; i < NORMAL; i += 2)
+		set_isolated(zone, BLOCK(i), true);
+	for (i = 0; i < PLACES; i++)
+		fail_next(-EBUSY, WHY_BUSY, PFN_NONE);
+	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(3)), -EBUSY);
+	EXPECT_EQ(t, runs.tries, PLACES - 1);
+	for (i = 0; i < NORMAL; i += 2)
+		set_isolated(zone, BLOCK(i), false);
+	drop_memory(t, mem);
+}
+
+/* A pageblock that has come back in zone MOVABLE lies in the span still, and is no place. */
+static void another_zones_pageblock_is_no_place(struct ktest *t)
+{
+	const pfn_t pfn = BLOCK(NORMAL - 2);
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
+
+	REQUIRE(t, mem);
+	memset(&runs, 0, sizeof(runs));
+	EXPECT_EQ(t, offline_pages(mem, pfn, BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, remove_memory(mem, pfn, BLOCK(1)), 0);
+	EXPECT_EQ(t, add_memory(mem, pfn, BLOCK(1), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, pfn, BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(2)), 0);
+	EXPECT_EQ(t, runs.tries, 1);
+	EXPECT_EQ(t, area.start, BLOCK(NORMAL - 4));
+	/* Its pageblocks, and no others. */
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.start - 1)), MT_MOVABLE);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.start)), MT_CMA);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.end - 1)), MT_CMA);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.end)), MT_MOVABLE);
+	EXPECT_EQ(t, exact_destroy(&area), 0);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.start)), MT_MOVABLE);
+}
+
+/*
+ * Where alignment would move a run over the area's end there is none, though the pages behind it
+ * are free.
+ */
+static void no_run_reaches_over_the_end(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
+	struct page *page[AREA] = {NULL}, *none = NULL;
+	unsigned i;
+
+	REQUIRE(t, begin(t, mem));
+	for (i = 0; i + 1 < AREA; i++) {
+		EXPECT_EQ(t, exact_alloc(&area, 1, MAX_ORDER, &page[i]), 0);
+		REQUIRE(t, page[i]);
+		EXPECT_EQ(t, page_to_pfn_in(mem, page[i]), area.start + BLOCK(i));
+	}
+	runs.tries = 0;
+	EXPECT_EQ(t, exact_alloc(&area, BLOCK(1) + 1, MAX_ORDER, &none), -ENOMEM);
+	EXPECT_EQ(t, runs.tries, 0);
+	EXPECT_EQ(t, exact_alloc(&area, BLOCK(1), MAX_ORDER, &page[i]), 0);
+	EXPECT(t, page[i] && page_to_pfn_in(mem, page[i]) == area.start + BLOCK(i));
+	EXPECT_EQ(t, exact_free(&area, page[i], BLOCK(1)), 0);
+	for (i = 0; i + 1 < AREA; i++)
+		EXPECT_EQ(t, exact_free(&area, page[i], 1), 0);
+	EXPECT_EQ(t, exact_destroy(&area), 0);
+}
+
+KTEST_SUITE(cma_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(a_run_is_looked_for_behind_what_is_in_the_way), KTEST(other_refusals_end_it),
+    KTEST(runs_fit_to_the_page), KTEST(counts_of_two_moments_are_not_negative),
+    KTEST(half_is_of_what_the_kernel_can_have), KTEST(places_that_cannot_be_are_not_tried),
+    KTEST(a_refusal_outlasts_the_zones_after_it), KTEST(another_zones_pageblock_is_no_place),
+    KTEST(no_run_reaches_over_the_end));

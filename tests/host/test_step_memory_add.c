@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_step_memory_add.c: the steps in which memory comes and goes, in their order, and what is
+ * undone when one fails: it includes the source of mm/memory_add.c, and writes down a letter for
+ * each step.  Hosted only.
+ */
+#include "tests/lib/add_help.h"
+
+#define STEPS 64
+
+static struct {
+	struct ktest *t;
+	char text[STEPS];
+	unsigned nr;
+	bool slots_fail, online_first; /* somebody brings what is to be claimed online first */
+	/* Of the span of zone MOVABLE, as the test expects it from the next unlock on; 0: any. */
+	pfn_t start, end;
+} steps;
+
+static void note(char letter)
+{
+	if (steps.nr < STEPS - 1)
+		steps.text[steps.nr++] = letter;
+}
+
+static void expect_steps(const char *want)
+{
+	steps.text[steps.nr] = '\0';
+	if (strcmp(steps.text, want) != 0)
+		ktest_fail(steps.t, __FILE__, __LINE__, "steps %s, expected %s", steps.text, want);
+	steps.nr = 0;
+}
+
+static int steps_claim(struct memory *mem, struct range_claim *claim)
+{
+	note('c');
+	if (steps.online_first)
+		EXPECT_EQ(steps.t, online_pages(mem, claim->start, BLOCK(1), NULL), 0);
+	return range_claim(mem, claim);
+}
+
+static void steps_unclaim(struct memory *mem, struct range_claim *claim)
+{
+	note('u');
+	range_unclaim(mem, claim);
+}
+
+static int steps_slots(struct zone *zone)
+{
+	note('s');
+	return steps.slots_fail ? -ENOMEM : zone_alloc_slots(zone);
+}
+
+static void steps_lists(struct memory *mem)
+{
+	note('l');
+	memory_build_zonelists(mem);
+}
+
+static void steps_zones(struct memory *mem)
+{
+	note('z');
+	pcp_zones_changed(mem);
+}
+
+static void steps_hotplug_lock(struct memory *mem) NO_LOCK_ANALYSIS
+{
+	note('H');
+	hotplug_lock(mem);
+}
+
+static void steps_hotplug_unlock(struct memory *mem) NO_LOCK_ANALYSIS
+{
+	note('h');
+	hotplug_unlock(mem);
+}
+
+static irqflags_t steps_lock(struct zone *zone) NO_LOCK_ANALYSIS
+{
+	irqflags_t flags = zone_lock_irqsave(zone);
+
+	note('(');
+	if (steps.end && mutex_is_held(&zone->mem->hotplug))
+		EXPECT(steps.t, zone->start_pfn != steps.start || zone->end_pfn != steps.end);
+	return flags;
+}
+
+static void steps_unlock(struct zone *zone, irqflags_t flags) NO_LOCK_ANALYSIS
+{
+	note(')');
+	if (steps.end && mutex_is_held(&zone->mem->hotplug)) {
+		EXPECT_EQ(steps.t, zone->start_pfn, steps.start);
+		EXPECT_EQ(steps.t, zone->end_pfn, steps.end);
+	}
+	zone_unlock_irqrestore(zone, flags);
+}
+
+static void steps_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type)
+{
+	note('i');
+	pageblock_init(mem, pfn, zone, type);
+}
+
+static void steps_state(struct zone *zone, pfn_t pfn, enum pageblock_state state) NO_LOCK_ANALYSIS
+{
+	note(state == PB_OFFLINE ? 'o' : '?');
+	pageblock_set_state(zone, pfn, state);
+}
+
+static void steps_hole(struct zone *zone, pfn_t pfn) NO_LOCK_ANALYSIS
+{
+	note('x');
+	pageblock_set_hole(zone, pfn);
+}
+
+static int steps_map(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	note('m');
+	return test_map(mem, start, nr);
+}
+
+static void steps_unmap(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	note('n');
+	test_unmap(mem, start, nr);
+}
+
+static int steps_grow(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	note('g');
+	return test_grow(mem, start, nr);
+}
+
+static void steps_shrink(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	note('k');
+	test_shrink(mem, start, nr);
+}
+
+static const struct memory_arrays steps_arrays = {
+    .map = steps_map, .unmap = steps_unmap, .grow = steps_grow, .shrink = steps_shrink};
+
+int steps_add(struct memory *mem, pfn_t start, unsigned long nr, unsigned node) must_check;
+int steps_remove(struct memory *mem, pfn_t start, unsigned long nr) must_check;
+
+#define range_claim(mem, c)    steps_claim(mem, c)
+#define range_unclaim          steps_unclaim
+#define zone_alloc_slots       steps_slots
+#define memory_build_zonelists steps_lists
+#define pcp_zones_changed      steps_zones
+#define hotplug_lock           steps_hotplug_lock
+#define hotplug_unlock         steps_hotplug_unlock
+#define zone_lock_irqsave      steps_lock
+#define zone_unlock_irqrestore steps_unlock
+#define pageblock_init         steps_init
+#define pageblock_set_state    steps_state
+#define pageblock_set_hole     steps_hole
+#define add_memory             steps_add
+#define remove_memory          steps_remove
+#include "mm/memory_add.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+
+static bool begin(struct ktest *t, struct memory *mem)
+{
+	memset(&steps, 0, sizeof(steps));
+	steps.t = t;
+	if (mem)
+		mem->arrays = &steps_arrays;
+	return mem;
+}
+
+static void expect_span(pfn_t start, pfn_t end)
+{
+	steps.start = start;
+	steps.end = end;
+}
+
+/*
+ * Claimed from before the first step until after the last; the descriptors stand before the first
+ * pageblock, until the last.
+ */
+static void steps_come_in_their_order(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+
+	REQUIRE(t, begin(t, mem));
+	expect_span(START + BLOCK(SIZE), BORDER + BLOCK(2));
+	EXPECT_EQ(t, steps_add(mem, BORDER, BLOCK(2), 0), 0);
+	expect_steps("csmgH()h(io)(io)u");
+	/* Within the span, and where descriptors are. */
+	EXPECT_EQ(t, steps_remove(mem, BORDER, BLOCK(1)), 0);
+	expect_steps("c(x)nu");
+	expect_span(0, 0);
+	EXPECT_EQ(t, steps_add(mem, BORDER, BLOCK(1), 0), 0);
+	expect_steps("csmH()h(io)u");
+	EXPECT_EQ(t, steps_remove(mem, BORDER, BLOCK(2)), 0);
+	expect_steps("c(x)(x)knu");
+	drop_memory(t, mem);
+}
+
+/* Whoever looks up the first zones of a CPU finds the new one in the lists. */
+static void a_first_span_gets_into_the_lists(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
+	struct memory *mem = growing(t, 1, specs, ARRAY_SIZE(specs));
+
+	REQUIRE(t, begin(t, mem));
+	expect_span(START + BLOCK(SIZE + 2), START + BLOCK(SIZE + 3));
+	EXPECT_EQ(t, steps_add(mem, START + BLOCK(SIZE + 2), BLOCK(1), 0), 0);
+	expect_steps("csmH()hlz(io)u");
+	/* Downwards; no list changes. */
+	expect_span(START + BLOCK(SIZE), START + BLOCK(SIZE + 3));
+	EXPECT_EQ(t, steps_add(mem, START + BLOCK(SIZE), BLOCK(1), 0), 0);
+	expect_steps("csmH()h(io)u");
+	drop_memory(t, mem);
+}
+
+/* What failed is undone, and nothing has become visible. */
+static void what_fails_is_undone_in_its_order(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+	struct range_claim claim = {.start = BORDER, .end = BORDER + BLOCK(1)};
+
+	REQUIRE(t, begin(t, mem));
+	steps.slots_fail = true;
+	EXPECT_EQ(t, steps_add(mem, BORDER, BLOCK(2), 0), -ENOMEM);
+	expect_steps("csu");
+	steps.slots_fail = false;
+	arrays.maps_left = 0;
+	EXPECT_EQ(t, steps_add(mem, BORDER, BLOCK(2), 0), -ENOMEM);
+	expect_steps("csmknu");
+	arrays.maps_left = -1;
+	arrays.grows_left = 0;
+	EXPECT_EQ(t, steps_add(mem, BORDER - BLOCK(2), BLOCK(3), 0), -ENOMEM);
+	expect_steps("csmgknu");
+	EXPECT_EQ(t, range_count(mem, BORDER - BLOCK(2), BLOCK(4), PB_HOLE), 4);
+	arrays.grows_left = -1;
+	/*
+	 * What must be refused anyway is not claimed; what somebody else has claimed is not
+	 * touched.
+	 */
+	EXPECT_EQ(t, steps_add(mem, START, BLOCK(1), 0), -EEXIST);
+	EXPECT_EQ(t, steps_remove(mem, START, BLOCK(1)), -EBUSY);
+	EXPECT_EQ(t, steps_remove(mem, BORDER, BLOCK(1)), -EINVAL);
+	EXPECT_EQ(t, steps_add(mem, BORDER, BLOCK(1), 1), -ENODEV);
+	expect_steps("");
+#undef range_claim
+#undef range_unclaim
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	EXPECT_EQ(t, steps_add(mem, BORDER, BLOCK(2), 0), -EBUSY);
+	expect_steps("c");
+	range_unclaim(mem, &claim);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_MEMORY_ADDED) + mm_event_sum(mem, EV_MEMORY_REMOVED), 0);
+	drop_memory(t, mem);
+}
+
+/*
+ * Between the look and the claim somebody brings some of it online: that is seen, and nothing has
+ * gone.
+ */
+static void what_came_online_before_the_claim_stays(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+
+	REQUIRE(t, begin(t, mem));
+	EXPECT_EQ(t, steps_add(mem, BORDER - BLOCK(1), BLOCK(2), 0), 0);
+	steps.nr = 0;
+	steps.online_first = true;
+	EXPECT_EQ(t, steps_remove(mem, BORDER - BLOCK(1), BLOCK(2)), -EBUSY);
+	expect_steps("cu");
+	EXPECT_EQ(t, state_at(mem, BORDER - BLOCK(1)), PB_ONLINE);
+	EXPECT_EQ(t, state_at(mem, BORDER), PB_OFFLINE);
+	EXPECT(t, LIST_EMPTY(&mem->claims));
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(memory_add_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(steps_come_in_their_order),
+    KTEST(a_first_span_gets_into_the_lists), KTEST(what_fails_is_undone_in_its_order),
+    KTEST(what_came_online_before_the_claim_stays));

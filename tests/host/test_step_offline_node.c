@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_step_offline_node.c: what offline_node makes of what happens between its steps: it
+ * includes the source of mm/offline_node.c, and stands between it and the offlines and allocations
+ * that it asks for.  Hosted only.
+ */
+#include "tests/lib/mm_test.h"
+#include <quarry/memory_hotplug.h>
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define SIZE     8u
+
+static struct {
+	unsigned notes;      /* of ranges */
+	unsigned no_note_at; /* the one for which there is no memory, from 1 on; 0: none */
+	bool bring_back;     /* somebody brings pageblock 2 of each range back when it has gone */
+} steps;
+
+static void *steps_alloc(size_t size)
+{
+	return ++steps.notes == steps.no_note_at ? NULL : kmalloc(size);
+}
+
+static int steps_offline(struct memory *mem, pfn_t start, unsigned long nr,
+    const struct offline_opts *opts, struct offline_result *result)
+{
+	int err = offline_pages(mem, start, nr, opts, result);
+
+	if (!err && steps.bring_back)
+		err = online_pages(mem, start + BLOCK(2), BLOCK(1), NULL);
+	return err;
+}
+
+int steps_offline_node(struct memory *mem, unsigned node, const struct offline_opts *opts,
+    bool whole, struct node_result *result);
+long steps_online_node(struct memory *mem, unsigned node);
+
+#define kmalloc       steps_alloc
+#define offline_pages steps_offline
+#define offline_node  steps_offline_node
+#define online_node   steps_online_node
+#include "mm/offline_node.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+
+static struct node_result res;
+
+static struct memory *begin(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE}, {1, ZONE_NORMAL, SIZE}};
+
+	memset(&steps, 0, sizeof(steps));
+	return build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
+}
+
+static unsigned count(const struct memory *mem, enum pageblock_state state)
+{
+	return (unsigned)range_count(mem, 0, BLOCK(2 * SIZE), state);
+}
+
+/* What comes back before it is noted is in use, and has not gone with its node. */
+static void what_came_back_at_once_is_not_noted(struct ktest *t)
+{
+	struct memory *mem = begin(t);
+
+	REQUIRE(t, mem);
+	steps.bring_back = true;
+	EXPECT_EQ(t, steps_offline_node(mem, 0, NULL, false, &res), 0);
+	EXPECT_EQ(t, count(mem, PB_ONLINE), 2);
+	EXPECT_EQ(t, READ_ONCE(pageblock_of(mem, BLOCK(2))->bits) & PB_EVACUATED, 0);
+	EXPECT_EQ(t, READ_ONCE(pageblock_of(mem, BLOCK(3))->bits) & PB_EVACUATED, PB_EVACUATED);
+	EXPECT_EQ(t, steps.notes, 0);
+	EXPECT_EQ(t, steps_online_node(mem, 0), BLOCK(2 * SIZE - 2));
+	drop_memory(t, mem);
+}
+
+/*
+ * The note comes before the offline: without memory for it that range stays, and those before it
+ * come back.
+ */
+static void without_memory_for_a_note_all_come_back(struct ktest *t)
+{
+	struct memory *mem = begin(t);
+
+	REQUIRE(t, mem);
+	steps.no_note_at = 1;
+	EXPECT_EQ(t, steps_offline_node(mem, 0, NULL, true, &res), -ENOMEM);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_OK), 0);
+	EXPECT_EQ(t, res.fail.why, WHY_NONE);
+	steps.notes = 0;
+	steps.no_note_at = 2;
+	EXPECT_EQ(t, steps_offline_node(mem, 0, NULL, true, &res), -ENOMEM);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_OK), 1);
+	EXPECT_EQ(t, res.offlined, 0);
+	EXPECT_EQ(t, res.stayed, 0);
+	EXPECT_EQ(t, count(mem, PB_ONLINE), 2 * SIZE);
+	/* Where what went may stay out, no note is needed. */
+	steps.notes = 0;
+	steps.no_note_at = 1;
+	EXPECT_EQ(t, steps_offline_node(mem, 0, NULL, false, &res), 0);
+	EXPECT_EQ(t, steps_online_node(mem, 0), BLOCK(2 * SIZE));
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(offline_node_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(what_came_back_at_once_is_not_noted), KTEST(without_memory_for_a_note_all_come_back));

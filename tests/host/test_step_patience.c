@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_step_patience.c: how long evacuate tries, to the pass and the nanosecond: it includes the
+ * sources of mm/patience.c and mm/evacuate.c, and makes up the clock, the turns of threads and the pauses between
+ * passes.  Hosted only.
+ */
+#include "tests/lib/mov_help.h"
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define BLOCKS   8u
+#define MS       1000000ULL
+#define STEP     (50 * MS) /* that a yield takes, where nothing else is said */
+#define SLEEPS   8
+#define MANY     1000u /* passes of a test; none makes as many */
+
+static struct {
+	u64 now;   /* ns */
+	u64 yield; /* what a yield takes */
+	u64 turn;  /* what turns of all threads take */
+	unsigned yields, sleeps;
+	u64 slept[SLEEPS]; /* the first pauses */
+	unsigned batches;  /* points before a migration */
+	u64 at;            /* on_scan is called once, at the first pass at this time or later */
+	void (*on_scan)(void);
+	unsigned passes;
+} world;
+
+static u32 cancel;
+
+static u64 world_clock(void)
+{
+	return world.now;
+}
+
+static void world_yield(void)
+{
+	world.yields++;
+	world.now += world.yield;
+}
+
+static void world_sleep(u64 ns)
+{
+	if (world.sleeps < SLEEPS)
+		world.slept[world.sleeps] = ns;
+	world.sleeps++;
+	world.now += ns;
+}
+
+static bool world_had_turn(u64 since)
+{
+	return world.now - since >= world.turn;
+}
+
+static void world_point(const char *name)
+{
+	void (*fn)(void) = world.on_scan;
+
+	/* What never ends is called off. */
+	if (strcmp(name, "offline.scan") == 0 && ++world.passes > MANY)
+		cancel = 1;
+	world.batches += strcmp(name, "offline.migrate") == 0;
+	if (fn && strcmp(name, "offline.scan") == 0 && world.now >= world.at) {
+		world.on_scan = NULL;
+		fn();
+	}
+}
+
+int world_evacuate(struct evacuation *e);
+u64 world_deadline(u64 ns);
+bool world_past(u64 deadline);
+void world_begin(struct patience *p);
+bool world_over(struct patience *p);
+void world_wait(struct patience *p);
+
+#define SCHED_POINT(name) world_point(name)
+#include <quarry/sched_point.h>
+#define arch_clock_ns     world_clock
+#define thread_yield      world_yield
+#define thread_sleep      world_sleep
+#define threads_had_turn  world_had_turn
+#define evacuate          world_evacuate
+#define deadline_from_now world_deadline
+#define deadline_past     world_past
+#define patience_begin    world_begin
+#define patience_over     world_over
+#define patience_wait     world_wait
+#include "mm/patience.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/evacuate.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+
+static struct memory *mem;
+static struct mm_fail fail;
+static struct evacuation evac;
+
+/* Pageblock 2 of a memory of movable pages, isolated, is what shall become free. */
+static bool begin(struct ktest *t)
+{
+	memset(&world, 0, sizeof(world));
+	world.yield = STEP;
+	mem = ktest_memory(t, 0, 0, BLOCKS);
+	if (!mov_begin(t, mem))
+		return false;
+	all_caches_off(t, mem);
+	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(2), true);
+	cancel = 0;
+	fail = (struct mm_fail){.pfn = PFN_NONE};
+	evac = (struct evacuation){.zone = zone_in(mem, ZONE_MOVABLE),
+	    .start = BLOCK(2),
+	    .end = BLOCK(3),
+	    .policy = ISO_PRECISE,
+	    .deadline = ~0ULL,
+	    .cancel = &cancel,
+	    .fail = &fail};
+	return true;
+}
+
+static void finish(struct ktest *t)
+{
+	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(2), false);
+	mov_end(t);
+}
+
+/* A page at @pfn that is in somebody's hands. */
+static struct page *hold_page(pfn_t pfn)
+{
+	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
+	irqflags_t flags = zone_lock_irqsave(zone);
+
+	buddy_take_range(zone, pfn, pfn + 1);
+	zone_unlock_irqrestore(zone, flags);
+	return pfn_to_page_in(mem, pfn);
+}
+
+static void drop_page(struct page *page)
+{
+	give_block(zone_in(mem, ZONE_MOVABLE), page);
+}
+
+/* One movable page at @pfn; its owner refuses each move. */
+static void hold_movable(pfn_t pfn)
+{
+	mov.pages[mov.nr] = hold_page(pfn);
+	page_make_movable(mem, mov.pages[mov.nr], &mov.owner, mov.nr);
+	mov.nr++;
+	mov.refuse = 1;
+}
+
+static void expect_end(struct ktest *t, int err, pfn_t pfn, enum mm_why why, u64 now)
+{
+	EXPECT_EQ(t, world_evacuate(&evac), err);
+	EXPECT_EQ(t, fail.pfn, pfn);
+	EXPECT_EQ(t, fail.why, why);
+	EXPECT_EQ(t, world.now, now);
+}
+
+/*
+ * Eight passes in a row, and then 1, 2, 4, 8, 16, 16 ms; a busy page is waited for until the
+ * deadline, and not longer.
+ */
+static void pauses_grow_to_sixteen_milliseconds(struct ktest *t)
+{
+	static const u64 pauses[] = {1, 2, 4, 8, 16, 16};
+	unsigned i;
+
+	REQUIRE(t, begin(t));
+	hold_movable(BLOCK(2) + 1);
+	world.yield = 0;
+	evac.deadline = 47 * MS;
+	expect_end(t, -ETIMEDOUT, BLOCK(2) + 1, WHY_DEADLINE, 47 * MS);
+	EXPECT_EQ(t, world.yields, 8);
+	EXPECT_EQ(t, world.sleeps, ARRAY_SIZE(pauses));
+	for (i = 0; i < ARRAY_SIZE(pauses); i++)
+		EXPECT_EQ(t, world.slept[i], pauses[i] * MS);
+	EXPECT_EQ(t, evac.loops, 8 + ARRAY_SIZE(pauses) + 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_LOOPS), evac.loops);
+	finish(t);
+}
+
+/* Five turns, and 200 ms: whichever comes later. */
+static void what_stays_has_time_and_turns(struct ktest *t)
+{
+	struct page *page;
+
+	REQUIRE(t, begin(t));
+	page = hold_page(BLOCK(2) + 1);
+	/* Both at once. */
+	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);
+	EXPECT_EQ(t, evac.loops, 5);
+	/* The time comes later; then the turns. */
+	world.now = 0;
+	world.yield = 40 * MS;
+	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);
+	world.now = 0;
+	world.yield = 100 * MS;
+	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 400 * MS);
+	world.now = 0;
+	world.turn = 100 * MS;
+	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 500 * MS);
+	/* A turn begins when the one before has ended; a pass after that each is seen. */
+	world.now = 0;
+	world.turn = 101 * MS;
+	world.yield = 125 * MS;
+	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 625 * MS);
+	/* Without turns only the deadline ends it. */
+	world.now = 0;
+	world.turn = ~0ULL;
+	evac.deadline = 1000 * MS;
+	expect_end(t, -ETIMEDOUT, BLOCK(2) + 1, WHY_DEADLINE, 1000 * MS);
+	drop_page(page);
+	finish(t);
+}
+
+/*
+ * A turn counts from the end of the one before: two passes of 100 ms are needed for one of 150
+ * ms.
+ */
+static void turns_do_not_overlap(struct ktest *t)
+{
+	struct page *page;
+
+	REQUIRE(t, begin(t));
+	page = hold_page(BLOCK(2) + 1);
+	world.yield = 100 * MS;
+	world.turn = 150 * MS;
+	EXPECT_EQ(t, world_evacuate(&evac), -EBUSY);
+	/* At 200, 400, 600, 800 and, with pauses of 16 ms at most by then, soon after 950 ms. */
+	EXPECT(t, world.now >= 950 * MS && world.now < 966 * MS);
+	drop_page(page);
+	finish(t);
+}
+
+static struct page *low, *high, *behind;
+
+static void drop_high(void)
+{
+	drop_page(high);
+}
+
+static void drop_behind(void)
+{
+	drop_page(behind);
+}
+
+/* As if it had been retired: no longer in the way, and not free. */
+static void retire_low(void)
+{
+	WRITE_ONCE(low->word, PAGE_WORD(0, PG_HWPOISON, 0));
+}
+
+/* What @fn does at 100 ms is progress, or is not. */
+static void expect_progress(struct ktest *t, void (*fn)(void), const struct page *blocker, u64 end)
+{
+	world.now = 0;
+	world.at = 100 * MS;
+	world.on_scan = fn;
+	expect_end(t, -EBUSY, page_to_pfn_in(mem, blocker), WHY_UNMOVABLE, end);
+	EXPECT(t, !world.on_scan);
+}
+
+static void progress_gives_new_patience(struct ktest *t)
+{
+	REQUIRE(t, begin(t));
+	low = hold_page(BLOCK(2) + 1);
+	high = hold_page(BLOCK(2) + 6);
+	behind = hold_page(BLOCK(3) + 1);
+	/* Free memory of another pageblock is none of the range. */
+	expect_progress(t, drop_behind, low, 200 * MS);
+	expect_progress(t, drop_high, low, 300 * MS);
+	high = hold_page(BLOCK(2) + 6);
+	/* From then on it has all its time, and all its turns. */
+	world.yield = 25 * MS;
+	expect_progress(t, drop_high, low, 300 * MS);
+	high = hold_page(BLOCK(2) + 6);
+	world.yield = 100 * MS;
+	expect_progress(t, drop_high, low, 500 * MS);
+	high = hold_page(BLOCK(2) + 6);
+	world.yield = STEP;
+	expect_progress(t, retire_low, high, 300 * MS);
+	WRITE_ONCE(low->word, PAGE_WORD(1, PG_ALLOC, 0));
+	drop_page(low);
+	drop_page(high);
+	finish(t);
+}
+
+/* After progress the first passes are without pauses again. */
+static void progress_ends_the_pauses(struct ktest *t)
+{
+	REQUIRE(t, begin(t));
+	low = hold_page(BLOCK(2) + 1);
+	high = hold_page(BLOCK(2) + 6);
+	world.yield = 0;
+	world.turn = ~0ULL;
+	world.at = 3 * MS; /* after two pauses */
+	world.on_scan = drop_high;
+	evac.deadline = 6 * MS;
+	/* Nine passes, 1 ms, 2 ms; eight more, 1 ms, 2 ms. */
+	expect_end(t, -ETIMEDOUT, BLOCK(2) + 1, WHY_DEADLINE, 6 * MS);
+	EXPECT_EQ(t, world.yields, 16);
+	EXPECT_EQ(t, world.sleeps, 4);
+	drop_page(low);
+	finish(t);
+}
+
+static void free_the_rest(void)
+{
+	EXPECT_EQ(mov.t, pile_free(mem, &mov.rest), 0);
+	mov.refuse = 1;
+}
+
+static void only_the_last_pass_says_that_there_is_no_memory(struct ktest *t)
+{
+	REQUIRE(t, begin(t));
+	hold_movable(BLOCK(2) + 1);
+	mov.refuse = 0;
+	mov_take_rest();
+	expect_end(t, -ENOMEM, BLOCK(2) + 1, WHY_NO_TARGET, 200 * MS);
+	EXPECT_EQ(t, evac.loops, 5);
+	/* There is some, since the third pass; and the page is busy. */
+	world.now = 0;
+	world.at = 100 * MS;
+	world.on_scan = free_the_rest;
+	evac.deadline = 500 * MS;
+	EXPECT_EQ(t, world_evacuate(&evac), -ETIMEDOUT);
+	EXPECT_EQ(t, fail.why, WHY_DEADLINE);
+	EXPECT(t, !evac.no_target);
+	finish(t);
+}
+
+static void move_then_cancel(struct page *dst, struct page *src)
+{
+	cancel = 1;
+	world.now = 5000 * MS;
+}
+
+/* Called off while it works, and too late at the same time: called off. */
+static void a_pass_that_was_called_off_is_not_judged(struct ktest *t)
+{
+	struct page *page;
+
+	REQUIRE(t, begin(t));
+	page = hold_page(BLOCK(2) + 1);
+	hold_movable(BLOCK(2) + 2);
+	mov.refuse = 0;
+	mov.on_move = move_then_cancel;
+	evac.policy = ISO_REDRAIN;
+	evac.deadline = 5000 * MS;
+	EXPECT_EQ(t, world_evacuate(&evac), -EINTR);
+	EXPECT_EQ(t, fail.why, WHY_CANCELLED);
+	EXPECT_EQ(t, fail.pfn, BLOCK(2));
+	EXPECT_EQ(t, evac.loops, 1);
+	EXPECT_EQ(t, evac.cost.rounds, 0);
+	EXPECT_EQ(t, world.yields, 0);
+	/* Before the first pass too. */
+	EXPECT_EQ(t, world_evacuate(&evac), -EINTR);
+	EXPECT_EQ(t, evac.loops, 1);
+	drop_page(page);
+	finish(t);
+}
+
+static void at_the_deadline_nothing_is_moved(struct ktest *t)
+{
+	REQUIRE(t, begin(t));
+	hold_movable(BLOCK(2) + 1);
+	mov.refuse = 0;
+	world.now = 7;
+	evac.deadline = world_deadline(0);
+	EXPECT_EQ(t, evac.deadline, 7);
+	expect_end(t, -ETIMEDOUT, BLOCK(2) + 1, WHY_DEADLINE, 7);
+	EXPECT_EQ(t, mov.moved, 0);
+	EXPECT_EQ(t, world.batches, 0);
+	/* A nanosecond is enough, where it takes none. */
+	evac.deadline = world_deadline(1);
+	EXPECT_EQ(t, evac.deadline, 8);
+	EXPECT_EQ(t, world_evacuate(&evac), 0);
+	EXPECT_EQ(t, mov.moved, 1);
+	EXPECT_EQ(t, world_deadline(~0ULL - 7), ~0ULL);
+	EXPECT_EQ(t, world_deadline(~0ULL - 8), ~0ULL - 1);
+	EXPECT_EQ(t, world_deadline(~0ULL - 6), ~0ULL);
+	finish(t);
+}
+
+/* In batches, and in one pass; the free pageblock beside it is not looked at page by page. */
+static void a_full_pageblock_goes_in_one_pass(struct ktest *t)
+{
+	REQUIRE(t, begin(t));
+	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(2), false);
+	mov_fill_range(BLOCK(2), BLOCK(3));
+	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(2), true);
+	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(3), true);
+	evac.end = BLOCK(4);
+	EXPECT_EQ(t, world_evacuate(&evac), 0);
+	EXPECT_EQ(t, evac.loops, 1);
+	EXPECT_EQ(t, evac.stats.moved, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, world.batches, (PAGEBLOCK_PAGES + MIGRATE_BATCH - 1) / MIGRATE_BATCH + 1);
+	EXPECT_EQ(t, world.yields, 0);
+	EXPECT_EQ(t, world.now, 0);
+	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(3), false);
+	finish(t);
+}
+
+static void cache_a_page(void *arg)
+{
+	struct page *page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+
+	EXPECT(mov.t, page && !mem_free_pages(mem, page, 0));
+}
+
+/* Each pass that does not find all free; the others drain nothing. */
+static void redrain_drains_after_each_pass(struct ktest *t)
+{
+	struct zone *zone;
+	struct page *page;
+	int asked;
+
+	REQUIRE(t, begin(t));
+	zone = zone_in(mem, ZONE_MOVABLE);
+	page = hold_page(BLOCK(2) + 1);
+	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);
+	EXPECT_EQ(t, evac.cost.rounds + evac.cost.ipis, 0);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	ktest_on_cpu(ktest_cpus() - 1, cache_a_page, NULL);
+	EXPECT(t, zone_pcp_pages(zone) > 0);
+	asked = drain_all_pages(mem, zone);
+	EXPECT(t, asked > 0 || ktest_cpus() == 1);
+	ktest_on_cpu(ktest_cpus() - 1, cache_a_page, NULL);
+	world.now = 0;
+	evac.policy = ISO_REDRAIN;
+	/* Four before the end, and the fifth is judged. */
+	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);
+	EXPECT_EQ(t, evac.cost.rounds, 5);
+	EXPECT_EQ(t, evac.cost.ipis, asked);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	drop_page(page);
+	finish(t);
+}
+
+KTEST_SUITE(patience, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(pauses_grow_to_sixteen_milliseconds),
+    KTEST(what_stays_has_time_and_turns), KTEST(turns_do_not_overlap),
+    KTEST(progress_gives_new_patience), KTEST(progress_ends_the_pauses),
+    KTEST_CONTRACT(only_the_last_pass_says_that_there_is_no_memory),
+    KTEST_INSIDE(a_pass_that_was_called_off_is_not_judged),
+    KTEST_CONTRACT(at_the_deadline_nothing_is_moved), KTEST(a_full_pageblock_goes_in_one_pass),
+    KTEST(redrain_drains_after_each_pass));

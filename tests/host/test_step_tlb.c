@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_step_tlb.c: whom a shootdown asks, and what each of them forgets, on machines with any number of CPUs.
+ *
+ * A copy of mm/tlb.c with a number of CPUs, a cross-call and a TLB of the test's own.
+ */
+#include "mm/mm_priv.h"
+#include "mm/vm.h"
+#include <quarry/ktest.h>
+#include <quarry/string.h>
+
+#define MOST  320u /* CPUs: more than a gathering has bits for */
+#define WORDS CPUMASK_WORDS(MOST)
+
+static unsigned cpus_here;
+static struct {
+	unsigned calls;
+	bool all; /* without a mask */
+	cpumask_t mask[CPUMASK_WORDS(TLB_CPUS)];
+	int answer;
+} call;
+static struct {
+	unsigned pages, all, hooked, hooked_all;
+	phys_t root;
+	uintptr_t first, last;
+} forgot;
+
+static int note_call(const cpumask_t *mask, void (*fn)(void *), void *arg)
+{
+	call.calls++;
+	call.all = !mask;
+	if (mask)
+		memcpy(call.mask, mask, CPUMASK_WORDS(cpus_here) * sizeof(*mask));
+	fn(arg);
+	return call.answer;
+}
+
+static void note_page(phys_t root, uintptr_t va)
+{
+	if (forgot.pages++ == 0)
+		forgot.first = va;
+	forgot.last = va;
+	forgot.root = root;
+}
+
+static void note_all(void)
+{
+	forgot.all++;
+}
+
+static void my_init(struct tlb_gather *g, struct memory *mem);
+static void my_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va);
+static unused void my_page(struct tlb_gather *g, struct page *page);
+static void my_flush(struct tlb_gather *g);
+extern void (*tlb_many_hook)(phys_t root, uintptr_t va, bool all);
+
+#define nr_cpus             cpus_here
+#define smp_call_mask       note_call
+#define arch_tlb_flush_page note_page
+#define arch_tlb_flush_user note_all
+#define tlb_gather_init     my_init
+#define tlb_gather_add      my_add
+#define tlb_gather_page     my_page
+#define tlb_flush           my_flush
+#define tlb_flush_hook      tlb_many_hook
+#include "mm/tlb.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+
+/* ---- the scene ---- */
+
+static union {
+	struct vm_space space;
+	u8 bytes[sizeof(struct vm_space) + WORDS * sizeof(cpumask_t)];
+} room[2];
+static struct vm_space *const one = &room[0].space, *const two = &room[1].space;
+
+static void begin(unsigned cpus)
+{
+	cpus_here = cpus;
+	memset(room, 0, sizeof(room));
+	one->pt.root = 0x1000;
+	two->pt.root = 0x2000;
+	memset(&call, 0, sizeof(call));
+	memset(&forgot, 0, sizeof(forgot));
+}
+
+static bool same_mask(u64 first, u64 second, u64 third, u64 fourth)
+{
+	const u64 want[] = {first, second, third, fourth};
+
+	return !call.all && memcmp(call.mask, want, sizeof(want)) == 0;
+}
+
+/* ---- who is asked ---- */
+
+static void those_who_have_a_space_loaded_are_asked(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 1, 1);
+	struct tlb_gather g;
+
+	REQUIRE(t, mem);
+	begin(TLB_CPUS);
+	my_init(&g, mem);
+	/* Nobody. */
+	my_add(&g, one, 0x5000);
+	my_flush(&g);
+	EXPECT_EQ(t, call.calls, 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ROUNDS), 0);
+	EXPECT_EQ(t, g.nr, 0);
+	/* The first and the last CPU, and one that has another space. */
+	cpumask_set(one->active, 0);
+	cpumask_set(one->active, TLB_CPUS - 1);
+	cpumask_set(two->active, 70);
+	call.answer = 2;
+	my_add(&g, one, 0x5000);
+	my_add(&g, two, 0x6000);
+	my_flush(&g);
+	EXPECT_EQ(t, call.calls, 1);
+	EXPECT(t, same_mask(1, 1UL << 6, 0, 1UL << 63));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ROUNDS), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ASKED), 2);
+	/* They are not asked for the next one, who is elsewhere. */
+	cpumask_clear(one->active, 0);
+	my_add(&g, one, 0x5000);
+	my_flush(&g);
+	EXPECT(t, same_mask(0, 0, 0, 1UL << 63));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ASKED), 4);
+}
+
+static void with_too_many_cpus_all_are_asked(struct ktest *t)
+{
+	static const unsigned sizes[] = {TLB_CPUS + 1, MOST};
+	struct memory *mem = ktest_memory(t, 0, 1, 1);
+	struct tlb_gather g;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		begin(sizes[i]);
+		my_init(&g, mem);
+		my_add(&g, one, 0x5000);
+		my_flush(&g);
+		EXPECT_EQ(t, call.calls, 0);
+		cpumask_set(one->active, 3);
+		my_add(&g, one, 0x5000);
+		EXPECT(t, g.everybody);
+		my_flush(&g);
+		EXPECT_EQ(t, call.calls, 1);
+		EXPECT(t, call.all && !g.everybody);
+		/* Who has no bit. */
+		cpumask_clear(one->active, 3);
+		cpumask_set(two->active, sizes[i] - 1);
+		my_add(&g, one, 0x5000);
+		my_add(&g, two, 0x6000);
+		EXPECT_EQ(t, g.entry[0].root, one->pt.root);
+		EXPECT_EQ(t, g.entry[1].root, two->pt.root);
+		my_flush(&g);
+		EXPECT_EQ(t, call.calls, 2);
+		EXPECT(t, call.all);
+	}
+}
+
+/* ---- what is forgotten ---- */
+
+static void note_hook(phys_t root, uintptr_t va, bool all)
+{
+	if (all)
+		forgot.hooked_all++;
+	else
+		forgot.hooked += root == forgot.root && va == forgot.last;
+}
+
+/* With somebody who listens, and without. */
+static void so_many_are_forgotten_one_by_one(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 1, 1);
+	struct tlb_gather g;
+	unsigned nr, i;
+
+	REQUIRE(t, mem);
+	for (nr = TLB_ENTRIES - 1; nr <= TLB_ENTRIES + 1; nr++) {
+		const bool all = nr > TLB_ENTRIES;
+
+		begin(1);
+		tlb_many_hook = nr == TLB_ENTRIES - 1 ? NULL : note_hook;
+		cpumask_set(two->active, 0);
+		my_init(&g, mem);
+		for (i = 0; i < nr; i++)
+			my_add(&g, two, 0x10000 + i * PAGE_SIZE);
+		EXPECT_EQ(t, g.nr, nr);
+		my_flush(&g);
+		EXPECT_EQ(t, forgot.all, all);
+		EXPECT_EQ(t, forgot.pages, all ? 0 : nr);
+		EXPECT_EQ(t, forgot.hooked_all, all);
+		EXPECT_EQ(t, forgot.hooked, nr == TLB_ENTRIES ? nr : 0);
+		if (!all) {
+			EXPECT_EQ(t, forgot.root, two->pt.root);
+			EXPECT_EQ(t, forgot.first, 0x10000);
+			EXPECT_EQ(t, forgot.last, 0x10000 + (nr - 1) * PAGE_SIZE);
+		}
+	}
+	tlb_many_hook = NULL;
+}
+
+KTEST_SUITE(tlb_many, KTEST_QUICK | KTEST_MOSTLY_COST,
+    KTEST(those_who_have_a_space_loaded_are_asked), KTEST(with_too_many_cpus_all_are_asked),
+    KTEST(so_many_are_forgotten_one_by_one));

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_vm_guard.c: what a lock guards changes only while it is held.
+ *
+ * A copy of objects, spaces, faults, reverse mapping and page tables, whose locks are the test's: what a lock
+ * guards is noted when it is let go, and must be the same when it is taken again, and after each call.
+ */
+#include "tests/lib/vm_help.h"
+
+/* ---- locks that look ---- */
+
+static u64 listed(void), shown(void), held_by_slots(void), entered(void), used(void);
+
+static struct guard {
+	const char *name;
+	u64 (*state)(void);
+	const void *lock;
+	u64 then; /* when it was let go */
+} guards[] = {{"vm lists", listed, NULL, 0}, {"space", shown, NULL, 0}, {"object", held_by_slots, NULL, 0},
+    {"pagetable", entered, NULL, 0}, {"space change", used, NULL, 0}};
+
+static struct ktest *test;
+static unsigned taken; /* so often a lock was */
+
+static struct guard *guard_of(const void *lock)
+{
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(guards); i++)
+		if (guards[i].lock == lock)
+			return &guards[i];
+	return NULL;
+}
+
+static void compare_guard(const struct guard *g, const char *when)
+{
+	if (g && g->state() != g->then)
+		ktest_fail(test, __FILE__, __LINE__, "changed without the lock %s, seen %s", g->name, when);
+}
+
+static void guard_lock(struct spinlock *lock) NO_LOCK_ANALYSIS
+{
+	spin_lock(lock);
+	taken++;
+	compare_guard(guard_of(lock), "when it was taken");
+}
+
+static void guard_unlock(struct spinlock *lock) NO_LOCK_ANALYSIS
+{
+	struct guard *g = guard_of(lock);
+
+	if (g)
+		g->then = g->state();
+	spin_unlock(lock);
+}
+
+static void guard_mutex_lock(struct mutex *lock) NO_LOCK_ANALYSIS
+{
+	mutex_lock(lock);
+	taken++;
+	compare_guard(guard_of(lock), "when it was taken");
+}
+
+static void guard_mutex_unlock(struct mutex *lock) NO_LOCK_ANALYSIS
+{
+	struct guard *g = guard_of(lock);
+
+	if (g)
+		g->then = g->state();
+	mutex_unlock(lock);
+}
+
+/* ---- the copy ---- */
+
+#define spin_lock    guard_lock
+#define spin_unlock  guard_unlock
+#define mutex_lock   guard_mutex_lock
+#define mutex_unlock guard_mutex_unlock
+#include "tests/host/vm_copy.h"
+#undef spin_lock
+#undef spin_unlock
+#undef mutex_lock
+#undef mutex_unlock
+
+/* ---- what each guards ---- */
+
+#define PAGES 24u
+
+static struct vm_scene s;
+
+static u64 mix(u64 hash, u64 value)
+{
+	return ((hash ^ value) * 0x9e3779b97f4a7c15ULL) ^ hash >> 29;
+}
+
+static u64 listed(void)
+{
+	const struct vm_object *object;
+	const struct vm_space *space;
+	u64 hash = 1;
+
+	LIST_FOREACH(object, &s.mem->vm.objects, link)
+		hash = mix(hash, (uintptr_t)object);
+	LIST_FOREACH(space, &s.mem->vm.spaces, link)
+		hash = mix(hash, (uintptr_t)space);
+	return hash;
+}
+
+static u64 mix_region(u64 hash, const struct vm_region *r)
+{
+	return mix(mix(mix(mix(hash, r->start), r->end), r->offset), r->prot);
+}
+
+static u64 shown(void)
+{
+	u64 hash = s.space->nr_regions;
+	struct vm_region *r;
+
+	RB_FOREACH(r, vm_region_tree, &s.space->regions)
+		hash = mix_region(hash, r);
+	return hash;
+}
+
+static u64 held_by_slots(void)
+{
+	u64 hash = mix(s.object->nr_present, s.object->walked);
+	struct vm_region *r;
+	u32 i;
+
+	for (i = 0; i < s.object->nr_pages; i++) {
+		u64 slot = object_lookup(s.object, i);
+
+		hash = mix(hash, slot);
+		if (slot_has_page(slot))
+			hash = mix(hash, slot_page(slot)->mapcount);
+	}
+	RB_FOREACH(r, vm_region_index, &s.object->regions)
+		hash = mix(mix_region(hash, r), r->below);
+	return hash;
+}
+
+static u64 entered(void)
+{
+	u64 hash = s.space->pt.nr_tables;
+	unsigned i;
+
+	for (i = 0; i < 2 * PAGES; i++) {
+		const u64 *entry = pt_entry(&s.space->pt, page_at(i));
+
+		hash = mix(hash, entry ? *entry : 1);
+	}
+	return hash;
+}
+
+static u64 used(void)
+{
+	struct vm_use *use;
+	u64 hash = 1;
+
+	RB_FOREACH(use, vm_use_tree, &s.space->uses)
+		hash = mix(mix(hash, (uintptr_t)use->object), use->nr);
+	return hash;
+}
+
+/* ---- the tests ---- */
+
+static bool begin(struct ktest *t)
+{
+	const void *locks[ARRAY_SIZE(guards)];
+	unsigned i;
+
+	test = t;
+	for (i = 0; i < ARRAY_SIZE(guards); i++)
+		guards[i].lock = NULL;
+	if (!scene_begin(t, &s, PAGES))
+		return false;
+	locks[0] = &s.mem->vm.lock;
+	locks[1] = &s.space->lock;
+	locks[2] = &s.object->lock;
+	locks[3] = &s.space->pt.lock;
+	locks[4] = &s.space->change;
+	for (i = 0; i < ARRAY_SIZE(guards); i++) {
+		guards[i].lock = locks[i];
+		guards[i].then = guards[i].state();
+	}
+	return true;
+}
+
+static void end(struct ktest *t)
+{
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(guards); i++)
+		guards[i].lock = NULL;
+	scene_end(t, &s);
+}
+
+static void settle(const char *call)
+{
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(guards); i++)
+		compare_guard(&guards[i], call);
+}
+
+/* @call takes a lock, returns @want, and changes nothing after it let go of its locks. */
+#define CALL(t, call, want)                     \
+	do {                                    \
+		taken = 0;                      \
+		EXPECT_EQ(t, (call), (want));   \
+		EXPECT(t, taken);               \
+		settle("after " #call);         \
+	} while (0)
+
+static void regions_come_and_go(struct ktest *t)
+{
+	if (!begin(t))
+		return;
+	CALL(t, vm_map(s.space, page_at(PAGES), 4, VM_RW, s.object, 2), 0);
+	CALL(t, vm_map(s.space, page_at(PAGES), 4, VM_RW, s.object, 2), -EEXIST);
+	CALL(t, vm_fault(s.space, page_at(4), VM_WRITE), 0);
+	CALL(t, vm_fault(s.space, page_at(4), VM_WRITE), 0);
+	CALL(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
+	CALL(t, vm_fault(s.space, page_at(PAGES + 2), VM_READ), 0);
+	CALL(t, vm_fault(s.space, page_at(2 * PAGES), VM_READ), -EFAULT);
+	EXPECT_EQ(t, page_in(s.object, 4)->mapcount, 2);
+	CALL(t, vm_protect(s.space, page_at(3), 4, VM_READ), 0);
+	CALL(t, vm_fault(s.space, page_at(4), VM_WRITE), -EACCES);
+	CALL(t, vm_protect(s.space, page_at(5), PAGES - 5, VM_RW), 0);
+	CALL(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
+	CALL(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 3);
+	CALL(t, vm_unmap(s.space, page_at(4), 1), 0);
+	CALL(t, vm_unmap(s.space, page_at(0), 2 * PAGES), 0);
+	EXPECT_EQ(t, s.object->refs, 1);
+	end(t);
+}
+
+static void slots_are_filled_and_emptied(struct ktest *t)
+{
+	struct page *page = NULL;
+	unsigned i;
+
+	if (!begin(t))
+		return;
+	for (i = 0; i < 8; i++)
+		CALL(t, vm_object_supply(s.object, i, NULL), 0);
+	CALL(t, vm_object_supply(s.object, 3, NULL), -EEXIST);
+	CALL(t, vm_map(s.space, page_at(PAGES), 8, VM_RW, s.object, 0), 0);
+	s.mem->vm.at_once = 1;
+	for (i = 0; i < 6; i++)
+		CALL(t, vm_fault(s.space, page_at(i), VM_READ), 0);
+	CALL(t, vm_fault(s.space, page_at(PAGES + 2), VM_READ), 0);
+	CALL(t, vm_object_has(s.object, 2), 1);
+	CALL(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 2);
+	CALL(t, vm_object_pin(s.object, 2, &page), 0);
+	if (page)
+		mem_unpin_page(s.mem, page);
+	CALL(t, vm_object_remove(s.object, 2, 3), 0);
+	CALL(t, vm_object_remove(s.object, 0, PAGES), 0);
+	EXPECT_EQ(t, vm_object_present(s.object), 0);
+	end(t);
+}
+
+/* The entries of slot 1 become migration entries, and show its page again. */
+static void entries_go_and_come_back(struct ktest *t)
+{
+	struct tlb_gather g;
+	struct page *page;
+	u64 mark;
+
+	if (!begin(t))
+		return;
+	CALL(t, vm_map(s.space, page_at(PAGES), 2, VM_RW, s.object, 0), 0);
+	CALL(t, vm_fault(s.space, page_at(1), VM_WRITE), 0);
+	CALL(t, vm_fault(s.space, page_at(PAGES + 1), VM_WRITE), 0);
+	page = page_in(s.object, 1);
+	REQUIRE(t, page && !get_page(page));
+	mark = pte_migration(page_to_pfn_in(s.mem, page));
+	tlb_gather_init(&g, s.mem);
+	atomic_or(pt_entry(&s.space->pt, page_at(1)), PTE_ACCESSED);
+	guards[3].then = entered();
+	guard_lock(&s.object->lock);
+	CALL(t, rmap_age(s.object, 1, &g), PTE_ACCESSED);
+	EXPECT_EQ(t, g.nr, 1);
+	taken = 0;
+	EXPECT_EQ(t, rmap_unmap(s.object, 1, mark, &g), 2);
+	EXPECT_EQ(t, g.nr, 3);
+	EXPECT_EQ(t, pte_at(s.space, page_at(1)), mark);
+	EXPECT_EQ(t, page->mapcount, 0);
+	rmap_restore(s.object, 1, mark, page);
+	EXPECT_EQ(t, taken, 4);
+	guard_unlock(&s.object->lock);
+	settle("after a walk");
+	tlb_flush(&g);
+	EXPECT_EQ(t, page->mapcount, 2);
+	EXPECT_EQ(t, word_ref(page_word(page)), 4);
+	mem_put_page(s.mem, page);
+	end(t);
+}
+
+static void objects_and_spaces_come_and_go(struct ktest *t)
+{
+	struct vm_object *object = NULL;
+	struct vm_space *space = NULL;
+
+	if (!begin(t))
+		return;
+	CALL(t, vm_object_create(s.mem, OBJ_ANON, 600, NULL, NULL, &object), 0);
+	CALL(t, vm_space_create(s.mem, &space), 0);
+	REQUIRE(t, object && space);
+	CALL(t, vm_map(space, page_at(0), 600, VM_RW, object, 0), 0);
+	CALL(t, vm_fault(space, page_at(599), VM_WRITE), 0);
+	CALL(t, (vm_space_put(space), 0), 0);
+	EXPECT_EQ(t, object->refs, 1);
+	CALL(t, (vm_object_put(object), 0), 0);
+	end(t);
+}
+
+KTEST_SUITE(vm_guard, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(regions_come_and_go),
+    KTEST(slots_are_filled_and_emptied), KTEST(entries_go_and_come_back),
+    KTEST(objects_and_spaces_come_and_go));

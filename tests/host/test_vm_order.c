@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_vm_order.c: changes of objects and spaces step by step: what others find in between, and that the last
+ * step waits for its lock as the first one does.
+ *
+ * They are a copy that calls the test at its scheduling points.
+ */
+#include "tests/lib/vm_help.h"
+
+static void at_point(const char *name);
+
+#undef SCHED_POINT
+#define SCHED_POINT(name) at_point(name)
+
+
+static size_t asked; /* of kmalloc, at last */
+
+static void *note_kmalloc(size_t size)
+{
+	asked = size;
+	return kmalloc(size);
+}
+
+#define kmalloc note_kmalloc
+#include "tests/host/vm_copy.h"
+#undef kmalloc
+
+/* ---- the scene ---- */
+
+static struct vm_scene s;
+static struct {
+	struct ktest *t;
+	const char *point; /* the one at which @then is called, once */
+	void (*then)(void);
+	unsigned calls;
+} now;
+
+static void at_point(const char *name)
+{
+	if (!now.point || strcmp(name, now.point) != 0)
+		return;
+	now.point = NULL;
+	now.calls++;
+	now.then();
+}
+
+static void stop_at(const char *point, void (*then)(void))
+{
+	now.point = point;
+	now.then = then;
+	now.calls = 0;
+}
+
+/* Four pages, with an entry for the first. */
+static bool begin(struct ktest *t)
+{
+	now.t = t;
+	now.point = NULL;
+	if (!scene_begin(t, &s, 4))
+		return false;
+	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_WRITE), 0);
+	return page_in(s.object, 0);
+}
+
+/* @call returns @err; at @name @then has been called. */
+#define STOPS(t, name, then, call, err)                   \
+	do {                                              \
+		stop_at((name), (then));                  \
+		EXPECT_EQ(t, (call), (err));              \
+		EXPECT_EQ(t, now.calls, 1);               \
+	} while (0)
+
+/* ---- a lock that is taken from a point on ---- */
+
+#define TURNS (1u << 14)
+
+static struct {
+	struct spinlock *lock;
+	bool (*done)(void); /* what must wait for the lock */
+	u32 taken, ended;   /* a */
+	bool early, too_soon;
+} holder;
+
+static void hold(void *arg)
+{
+	u32 turn;
+
+	spin_lock(holder.lock);
+	store_release(&holder.taken, 1u);
+	for (turn = 0; turn < TURNS && !load_acquire(&holder.ended); turn++)
+		cpu_relax();
+	holder.early = load_acquire(&holder.ended);
+	holder.too_soon = holder.done();
+	spin_unlock(holder.lock);
+}
+
+static void hold_now(void)
+{
+	ktest_start(1, hold, NULL);
+	while (!load_acquire(&holder.taken))
+		thread_yield();
+}
+
+/* From @point on somebody has @lock: @call waits for it, and does not do what @done sees before. */
+#define WAITS_AT(t, point, l, see, call)                                    \
+	do {                                                                \
+		memset(&holder, 0, sizeof(holder));                         \
+		holder.lock = (l);                                          \
+		holder.done = (see);                                        \
+		STOPS(t, point, hold_now, call, 0);                         \
+		store_release(&holder.ended, 1u);                           \
+		ktest_join(1);                                              \
+		EXPECT(t, !holder.early);                                   \
+		EXPECT(t, !holder.too_soon);                                \
+		EXPECT(t, holder.done());                                   \
+	} while (0)
+
+static bool nobody_shows_it(void)
+{
+	return RB_EMPTY(&s.object->regions);
+}
+
+static bool second_page_is_mapped(void)
+{
+	return pte_at(s.space, page_at(1)) != 0;
+}
+
+static void the_last_steps_wait_for_their_locks(struct ktest *t)
+{
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!begin(t))
+		return;
+	WAITS_AT(t, "fault.ready", &s.space->lock, second_page_is_mapped,
+	    vm_fault(s.space, page_at(1), VM_READ));
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(1), 1), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(1), 1, VM_RW, s.object, 1), 0);
+	/* The page is there: nothing but the entry is missing. */
+	WAITS_AT(t, "fault.ready", &s.object->lock, second_page_is_mapped,
+	    vm_fault(s.space, page_at(1), VM_READ));
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(1), 3), 0);
+	WAITS_AT(t, "unmap.cleared", &s.object->lock, nobody_shows_it, vm_unmap(s.space, page_at(0), 1));
+	scene_end(t, &s);
+}
+
+/* ---- what others find in between ---- */
+
+static u32 refs_of(u32 index)
+{
+	return word_ref(page_word(page_in(s.object, index)));
+}
+
+static void a_hidden_region(void)
+{
+	EXPECT_EQ(now.t, vm_fault(s.space, page_at(1), VM_READ), -EFAULT);
+	EXPECT_EQ(now.t, s.space->nr_regions, 0);
+	EXPECT(now.t, !nobody_shows_it());
+	EXPECT_EQ(now.t, page_in(s.object, 0)->mapcount, 1);
+	EXPECT(now.t, pte_at(s.space, page_at(0)));
+}
+
+/* The entry is gone, but somebody may have it in his TLB. */
+static void an_entry_to_forget(void)
+{
+	EXPECT_EQ(now.t, pte_at(s.space, page_at(0)), 0);
+	EXPECT_EQ(now.t, page_in(s.object, 0)->mapcount, 0);
+	EXPECT_EQ(now.t, refs_of(0), 2);
+	EXPECT_EQ(now.t, s.mem->vm.flushing, 1);
+}
+
+static void a_cleared_region(void)
+{
+	EXPECT_EQ(now.t, refs_of(0), 1);
+	EXPECT_EQ(now.t, s.mem->vm.flushing, 0);
+	EXPECT(now.t, !nobody_shows_it());
+	EXPECT_EQ(now.t, s.object->refs, 2);
+}
+
+static void an_unmapping_goes_step_by_step(struct ktest *t)
+{
+	static const struct {
+		const char *point;
+		void (*look)(void);
+	} steps[] = {{"unmap.hidden", a_hidden_region}, {"region.changed", an_entry_to_forget},
+	    {"unmap.cleared", a_cleared_region}};
+	unsigned i;
+
+	if (!begin(t))
+		return;
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		STOPS(t, steps[i].point, steps[i].look, vm_unmap(s.space, VM_BASE, 4), 0);
+		EXPECT(t, nobody_shows_it());
+		EXPECT_EQ(t, s.object->refs, 1);
+		EXPECT_EQ(t, vm_map(s.space, VM_BASE, 4, VM_RW, s.object, 0), 0);
+		EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_WRITE), 0);
+	}
+	scene_end(t, &s);
+}
+
+/* Nobody comes to write any more, though who could may still. */
+static void a_lower_protection(void)
+{
+	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_WRITE), -EACCES);
+	EXPECT(now.t, pte_at(s.space, page_at(0)) & PTE_WRITE);
+}
+
+static void write_it(void)
+{
+	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_WRITE), 0);
+	EXPECT(now.t, pte_at(s.space, page_at(0)) & PTE_WRITE);
+}
+
+static void execute_it(void)
+{
+	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_EXEC), 0);
+	EXPECT(now.t, !(pte_at(s.space, page_at(0)) & PTE_NX));
+}
+
+/* What is allowed anew may be used before the rest is forbidden, and is not taken back with it. */
+static void a_protection_takes_only_what_it_forbids(struct ktest *t)
+{
+	if (!begin(t))
+		return;
+	STOPS(t, "protect.set", execute_it, vm_protect(s.space, VM_BASE, 1, VM_READ | VM_EXEC), 0);
+	EXPECT_EQ(t, pte_at(s.space, page_at(0)) & (PTE_WRITE | PTE_NX), 0);
+	STOPS(t, "protect.set", write_it, vm_protect(s.space, VM_BASE, 1, VM_RW), 0);
+	EXPECT_EQ(t, pte_at(s.space, page_at(0)) & (PTE_WRITE | PTE_NX), PTE_WRITE | PTE_NX);
+	scene_end(t, &s);
+}
+
+static struct page *removed;
+
+static void a_removed_page(void)
+{
+	EXPECT(now.t, !vm_object_has(s.object, 0));
+	EXPECT_EQ(now.t, pte_at(s.space, page_at(0)), 0);
+	EXPECT_EQ(now.t, vm_object_present(s.object), 0);
+	EXPECT_EQ(now.t, word_ref(page_word(removed)), 1);
+	EXPECT_EQ(now.t, s.mem->vm.flushing, 1);
+}
+
+static void a_removal_keeps_its_pages_until_they_are_forgotten(struct ktest *t)
+{
+	unsigned long free;
+
+	if (!begin(t))
+		return;
+	STOPS(t, "protect.set", a_lower_protection, vm_protect(s.space, VM_BASE, 1, VM_READ), 0);
+	EXPECT_EQ(t, pte_at(s.space, page_at(0)) & PTE_WRITE, 0);
+	removed = page_in(s.object, 0);
+	free = memory_free_pages(s.mem);
+	STOPS(t, "remove.emptied", a_removed_page, vm_object_remove(s.object, 0, 4), 0);
+	EXPECT_EQ(t, memory_free_pages(s.mem), free + 1);
+	scene_end(t, &s);
+}
+
+/* A space has a bit for each CPU. */
+static void a_space_is_as_large_as_its_cpus_need(struct ktest *t)
+{
+	struct vm_space *space = NULL;
+
+	if (!begin(t))
+		return;
+	EXPECT_EQ(t, vm_space_create(s.mem, &space), 0);
+	EXPECT_EQ(t, asked, offsetof(struct vm_space, active) + CPUMASK_WORDS(nr_cpus) * sizeof(cpumask_t));
+	if (space)
+		vm_space_put(space);
+	scene_end(t, &s);
+}
+
+/* ---- somebody else was first ---- */
+
+static void supply_it(void)
+{
+	EXPECT_EQ(now.t, vm_object_supply(s.object, 1, NULL), 0);
+}
+
+static void lose_it(void)
+{
+	spin_lock(&s.object->lock);
+	*object_slot(s.object, 1) = SLOT_LOST;
+	spin_unlock(&s.object->lock);
+}
+
+static void mark_it(void)
+{
+	spin_lock(&s.object->lock);
+	*object_slot(s.object, 1) = slot_marker(s.mem->start_pfn);
+	spin_unlock(&s.object->lock);
+}
+
+static void unmark_it(void)
+{
+	spin_lock(&s.object->lock);
+	*object_slot(s.object, 1) = 0;
+	spin_unlock(&s.object->lock);
+}
+
+/* Whatever the slot holds by then, what was brought for it is given back. */
+static void a_slot_is_filled_once(struct ktest *t)
+{
+	struct page *page;
+	unsigned long free;
+
+	if (!begin(t))
+		return;
+	free = memory_free_pages(s.mem);
+	STOPS(t, "supply.page", lose_it, vm_object_supply(s.object, 1, NULL), -EHWPOISON);
+	EXPECT_EQ(t, vm_object_present(s.object), 1);
+	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 0);
+	EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
+	EXPECT(t, !vm_object_has(s.object, 1));
+	EXPECT_EQ(t, vm_object_present(s.object), 1);
+	STOPS(t, "supply.page", mark_it, vm_object_supply(s.object, 1, NULL), -EAGAIN);
+	EXPECT(t, vm_object_has(s.object, 1));
+	EXPECT_EQ(t, vm_object_pin(s.object, 1, &page), -EAGAIN);
+	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 0);
+	unmark_it();
+	EXPECT_EQ(t, memory_free_pages(s.mem), free);
+	STOPS(t, "supply.page", supply_it, vm_object_supply(s.object, 1, NULL), -EEXIST);
+	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
+	EXPECT_EQ(t, vm_object_present(s.object), 2);
+	scene_end(t, &s);
+}
+
+static void prepare_it(void)
+{
+	EXPECT_EQ(now.t, object_prepare(s.object, 513, 0), 0);
+}
+
+static void a_table_of_slots_is_brought_once(struct ktest *t)
+{
+	struct counts before, after;
+	unsigned long free;
+
+	now.t = t;
+	if (!scene_begin(t, &s, 600))
+		return;
+	free = memory_free_pages(s.mem);
+	counts_read(&before);
+	STOPS(t, "obj.leaf", prepare_it, object_prepare(s.object, 512, 0), 0);
+	counts_read(&after);
+	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
+	EXPECT_EQ(t, after.kind[ACCOUNT_SLOTS] - before.kind[ACCOUNT_SLOTS], 1);
+	scene_end(t, &s);
+}
+
+/* ---- what a fault finds when it is ready ---- */
+
+static struct vm_object *other;
+
+static void unmap_it(void)
+{
+	EXPECT_EQ(now.t, vm_unmap(s.space, page_at(1), 1), 0);
+}
+
+static void show_another_slot(void)
+{
+	unmap_it();
+	EXPECT_EQ(now.t, vm_map(s.space, page_at(1), 1, VM_RW, s.object, 2), 0);
+}
+
+static void show_another_object(void)
+{
+	unmap_it();
+	EXPECT_EQ(now.t, vm_map(s.space, page_at(1), 1, VM_RW, other, 1), 0);
+}
+
+static void forbid_it(void)
+{
+	EXPECT_EQ(now.t, vm_protect(s.space, page_at(1), 1, VM_READ), 0);
+}
+
+static void touch_it(void)
+{
+	EXPECT_EQ(now.t, vm_fault(s.space, page_at(1), VM_WRITE), 0);
+}
+
+/* It shows nothing that it did not look for, returns 0, and gives back the page it brought. */
+static void a_fault_that_comes_too_late_shows_nothing(struct ktest *t)
+{
+	static void (*const meanwhile[])(void) = {show_another_slot, show_another_object, unmap_it, forbid_it};
+	unsigned long free;
+	unsigned i;
+
+	if (!begin(t))
+		return;
+	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 4, NULL, NULL, &other));
+	free = memory_free_pages(s.mem);
+	for (i = 0; i < ARRAY_SIZE(meanwhile); i++) {
+		STOPS(t, "fault.ready", meanwhile[i], vm_fault(s.space, page_at(1), VM_WRITE), 0);
+		EXPECT_EQ(t, pte_at(s.space, page_at(1)), 0);
+		EXPECT_EQ(t, memory_free_pages(s.mem), free);
+		EXPECT_EQ(t, vm_object_present(s.object), 1);
+		EXPECT_EQ(t, other->refs, i == 1 ? 2 : 1);
+		EXPECT_EQ(t, s.object->refs, i == 1 || i == 2 ? 3 : 4);
+		unmap_it();
+		EXPECT_EQ(t, vm_map(s.space, page_at(1), 1, VM_RW, s.object, 1), 0);
+	}
+	STOPS(t, "fault.ready", touch_it, vm_fault(s.space, page_at(1), VM_WRITE), 0);
+	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
+	EXPECT_EQ(t, page_in(s.object, 1)->mapcount, 1);
+	vm_object_put(other);
+	scene_end(t, &s);
+}
+
+KTEST_SUITE(vm_order, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(the_last_steps_wait_for_their_locks),
+    KTEST(an_unmapping_goes_step_by_step),
+    KTEST(a_removal_keeps_its_pages_until_they_are_forgotten),
+    KTEST(a_protection_takes_only_what_it_forbids), KTEST(a_space_is_as_large_as_its_cpus_need),
+    KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
+    KTEST(a_fault_that_comes_too_late_shows_nothing));

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* acpi_help.h: firmware tables, byte by byte. */
+#ifndef QUARRY_TESTS_ACPI_HELP_H
+#define QUARRY_TESTS_ACPI_HELP_H
+
+#include <quarry/acpi.h>
+#include <quarry/ktest.h>
+
+#define HEADER      36u
+#define TABLE_BYTES 1024u
+
+/* Behind the table lie zeros, unless a test says otherwise. */
+struct table {
+	u8 b[TABLE_BYTES];
+	size_t len;
+};
+extern struct table fw_table;
+extern struct acpi_info fw_info;
+
+void put16(u8 *to, u32 value);
+
+void put32(u8 *to, u32 value);
+
+void put64(u8 *to, u64 value);
+
+/* An empty table of @len bytes; and nothing is known. */
+void begin_table(size_t len);
+
+/* One more entry of @len bytes, which says that it has @says. */
+u8 *add_entry(u8 type, u8 len, u8 says);
+
+bool same_text(const char *a, const char *b);
+#define EXPECT_TEXT(t, have, want) EXPECT((t), same_text((have), (want)))
+
+/* Bytes of AML behind an empty header. */
+void begin_aml(const u8 *aml, size_t len);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* add_help.c: see add_help.h. */
+#include "tests/lib/add_help.h"
+
+/* ---- a memory that can grow ---- */
+
+struct arrays arrays;
+
+static unsigned side(pfn_t section)
+{
+	return section >= BORDER;
+}
+
+struct page *descriptors(struct memory *mem, pfn_t section, size_t *size)
+{
+	pfn_t start = MAX(section, mem->start_pfn), end = MIN(section + SECTION_PAGES, mem->end_pfn);
+
+	*size = (end - start) * sizeof(struct page);
+	return pfn_to_page_in(mem, start);
+}
+
+int test_map(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	if (arrays.maps_left-- == 0)
+		return -ENOMEM;
+	arrays.mapped += (unsigned)(nr >> PAGEBLOCK_ORDER);
+	return 0;
+}
+
+void test_unmap(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	arrays.mapped -= MIN(arrays.mapped, (unsigned)(nr >> PAGEBLOCK_ORDER));
+}
+
+int test_grow(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	KASSERT(nr == SECTION_PAGES && start % SECTION_PAGES == 0 && !arrays.behind[side(start)]);
+	if (arrays.grows_left-- == 0)
+		return -ENOMEM;
+	arrays.behind[side(start)] = true;
+	arrays.grown++;
+	return 0;
+}
+
+void test_shrink(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	struct page *page;
+	size_t size;
+
+	page = descriptors(mem, start, &size);
+	arrays.shrunk += arrays.behind[side(start)];
+	arrays.behind[side(start)] = false;
+	memset(page, 0, size);
+}
+
+static const struct memory_arrays test_arrays = {
+    .map = test_map, .unmap = test_unmap, .grow = test_grow, .shrink = test_shrink};
+
+void expect_untouched(struct ktest *t, struct memory *mem)
+{
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		size_t size, at;
+		const char *page = (const char *)descriptors(mem, i * SECTION_PAGES, &size);
+
+		for (at = 0; !arrays.behind[i] && at < size; at++) {
+			if (page[at])
+				ktest_fail(t, __FILE__, __LINE__, "written to: a descriptor with nothing behind it");
+		}
+	}
+}
+
+struct memory *growing(
+    struct ktest *t, unsigned nr_nodes, const struct zone_spec *specs, unsigned nr)
+{
+	struct memory_config cfg;
+	struct memory *mem;
+	pfn_t start = START;
+	unsigned i;
+	int err;
+
+	memset(&arrays, 0, sizeof(arrays));
+	arrays.maps_left = arrays.grows_left = -1;
+	arrays.behind[0] = true; /* what is there at first is before the border */
+	if (!bare_config(t, &cfg, START, 2 * HALF))
+		return NULL;
+	cfg.nr_nodes = nr_nodes;
+	cfg.arrays = &test_arrays;
+	mem = cfg.alloc(cfg.arg, sizeof(*mem));
+	err = mem ? memory_init(mem, &cfg) : -ENOMEM;
+	for (i = 0; i < nr && !err; i++) {
+		pfn_t end = start + BLOCK(specs[i].blocks);
+
+		err = memory_add_zone(mem, specs[i].node, (enum zone_kind)specs[i].kind, start, end);
+		if (!err) {
+			memory_add_ram(mem, start, end);
+			memory_free_range(mem, start, end);
+		}
+		start = end;
+	}
+	return begin_memory(t, mem, err);
+}
+
+struct memory *one_node(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE}};
+
+	return growing(t, 1, specs, ARRAY_SIZE(specs));
+}
+
+enum pageblock_state state_at(const struct memory *mem, pfn_t pfn)
+{
+	return pageblock_state(pageblock_of(mem, pfn));
+}
+
+unsigned long pile_inside(struct memory *mem, const struct pile *pile, pfn_t start, pfn_t end)
+{
+	const struct page *page;
+	unsigned long nr = 0;
+
+	for (page = pile->top; page; page = page->owner) {
+		pfn_t pfn = page_to_pfn_in(mem, page);
+
+		nr += pfn >= start && pfn < end;
+	}
+	return nr;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * add_help.h: a memory that can grow, and what its arrays were asked for; for the suites about memory that comes
+ * and goes.
+ */
+#ifndef QUARRY_TESTS_ADD_HELP_H
+#define QUARRY_TESTS_ADD_HELP_H
+
+#include "tests/lib/mov_help.h"
+
+#include <quarry/memory_hotplug.h>
+#include <quarry/memory_init.h>
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+/* The memory begins so many pageblocks before the border of a section, and ends as many behind it. */
+#define HALF     24u
+#define BORDER   SECTION_PAGES
+#define START    (BORDER - BLOCK(HALF))
+#define END      (BORDER + BLOCK(HALF))
+/* Pageblocks of each zone that is there at first. */
+#define SIZE     8u
+
+/* ---- a memory that can grow ---- */
+
+/* What its arrays are asked for; descriptors that nothing is behind are zeros, and must stay so. */
+struct arrays {
+	unsigned mapped;            /* pageblocks */
+	bool behind[2];             /* the sections before and behind the border */
+	unsigned grown, shrunk;     /* calls */
+	int maps_left, grows_left;  /* until one fails */
+};
+extern struct arrays arrays;
+
+struct page *descriptors(struct memory *mem, pfn_t section, size_t *size);
+
+int test_map(struct memory *mem, pfn_t start, unsigned long nr);
+
+void test_unmap(struct memory *mem, pfn_t start, unsigned long nr);
+
+int test_grow(struct memory *mem, pfn_t start, unsigned long nr);
+
+void test_shrink(struct memory *mem, pfn_t start, unsigned long nr);
+
+void expect_untouched(struct ktest *t, struct memory *mem);
+
+/* Zones one after the other from START on; the rest is HOLE. */
+struct memory *growing(struct ktest *t, unsigned nr_nodes, const struct zone_spec *specs,
+    unsigned nr);
+
+struct memory *one_node(struct ktest *t);
+
+enum pageblock_state state_at(const struct memory *mem, pfn_t pfn);
+
+/* Pages of @pile that lie in [@start, @end). */
+unsigned long pile_inside(struct memory *mem, const struct pile *pile, pfn_t start, pfn_t end);
+
+#endif

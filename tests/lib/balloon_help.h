@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * balloon_help.h: a balloon on a device that keeps a book of what it was told, for the suites of its driver.
+ */
+#ifndef QUARRY_TESTS_BALLOON_HELP_H
+#define QUARRY_TESTS_BALLOON_HELP_H
+
+#include "drivers/virtio_balloon.h"
+#include "tests/lib/mm_help.h"
+#include "tests/lib/pretend_virtio.h"
+
+#define INFLATE 0
+#define DEFLATE 1
+#define STATS   2
+#define REPORT  3
+#define ALL_FEATURES                                                                               \
+	(1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST | 1ULL << VIRTIO_BALLOON_F_STATS_VQ |             \
+	    1ULL << VIRTIO_BALLOON_F_REPORTING)
+#define BOOK (TEST_MAX_BLOCKS * PAGEBLOCK_PAGES)
+
+/* One test at a time. */
+extern struct virtio_balloon balloon;
+extern u8 balloon_lent[BOOK];               /* by page: what the host was told last */
+extern u8 balloon_dropped[TEST_MAX_BLOCKS]; /* by pageblock: times reported */
+extern unsigned nr_lent, nr_told, nr_reports;
+extern unsigned most_reported; /* pageblocks in one report */
+extern unsigned balloon_fail_at; /* the so manieth buffer breaks the device; 0: none */
+extern unsigned balloon_late; /* mask of queues that it serves and does not answer */
+extern void (*balloon_meanwhile)(void); /* called while the device is told of pages that it gets */
+extern struct virtio_balloon_stat balloon_stats[VIRTIO_BALLOON_S_NR];
+
+u32 balloon_host(struct pretend *p, const struct pretend_buf *buf);
+
+bool balloon_begin_with(struct ktest *t, u64 features, unsigned normal, unsigned movable);
+
+bool balloon_begin(struct ktest *t);
+
+void balloon_end(struct ktest *t);
+
+void balloon_ask_for(u32 pages);
+
+/* The pages that the host has are in state BALLOON, and no others. */
+void expect_lent(struct ktest *t, unsigned long nr);
+
+/* A pageblock of zone MOVABLE with lent pages in it. */
+pfn_t block_with_lent(struct ktest *t);
+
+#endif

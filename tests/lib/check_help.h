@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_help.h: a memory at rest, damage that is planted in it, and what check_memory says of that.
+ */
+#ifndef QUARRY_TESTS_CHECK_HELP_H
+#define QUARRY_TESTS_CHECK_HELP_H
+
+#include "tests/lib/mm_help.h"
+#include "tests/lib/plant_help.h"
+#include <quarry/poison.h>
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+
+/* Of order 0, allocated in zone NORMAL: one free block of each lower order. */
+extern struct page *kept_page;
+
+/* Zone NORMAL of 4 pageblocks, the one that @kept_page lies in cut down; zone MOVABLE of 4, all free. */
+struct memory *sound_memory(struct ktest *t);
+
+void sound_end(struct ktest *t, struct memory *mem);
+
+/*
+ * check_memory fails, and what it says starts with @name; also if there is more damage, in what it looks at last:
+ * it says what it finds first.
+ */
+void expect_named(struct ktest *t, struct memory *mem, const char *name, int line);
+
+/* What it says besides, of damage that is there. */
+void expect_figures(struct ktest *t, struct memory *mem, unsigned long pfn, unsigned long have,
+    unsigned long want, int line);
+
+#endif

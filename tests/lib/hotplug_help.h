@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* hotplug_help.h: what the suites of CPU hotplug share; they work on the kernel's own memory. */
+#ifndef QUARRY_TESTS_HOTPLUG_HELP_H
+#define QUARRY_TESTS_HOTPLUG_HELP_H
+
+#include "tests/lib/mm_help.h"
+#include <quarry/hotplug.h>
+#include <quarry/machine.h>
+#include <quarry/smp.h>
+
+#define WARM_PAGES 8
+#define WAIT_NS    20000000000ULL
+
+void warm_caches(void *arg);
+
+/* Blocks that @cpu caches of the kernel's memory; and the sum of its capacities. */
+unsigned cached_by(unsigned cpu);
+
+unsigned capacity_of(unsigned cpu);
+
+/* What a CPU that has just come up has; one that was here may lag behind the plan until its next refill. */
+unsigned planned_capacity(void);
+
+bool needs_two(struct ktest *t);
+
+/* The zone with the most memory: the one that caches most. */
+struct zone *big_zone(void);
+
+bool wait_for(bool (*cond)(void *), void *arg);
+
+bool at_home(void *arg);
+
+#endif

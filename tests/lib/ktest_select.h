@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* ktest_select.h: which tests are to run, for ktest.c. */
+#ifndef QUARRY_TESTS_KTEST_SELECT_H
+#define QUARRY_TESTS_KTEST_SELECT_H
+
+#include <quarry/ktest.h>
+
+/* The linker makes one array of what KTEST_SUITE puts into the section. */
+extern const struct ktest_suite suites_start[] __asm__("__start_ktest_suites");
+extern const struct ktest_suite suites_end[] __asm__("__stop_ktest_suites");
+
+/* Is test @i of @s among those that @which, as of ktest_run, stands for? */
+bool ktest_selected(const struct ktest_suite *s, unsigned i, const char *which);
+
+/* Is there a test of each name in @which?  -EINVAL, and said, if not. */
+int ktest_check_names(const char *which);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* mce_help.h: what the suites of machine checks share. */
+#ifndef QUARRY_TESTS_MCE_HELP_H
+#define QUARRY_TESTS_MCE_HELP_H
+
+#include "tests/lib/poison_help.h"
+#include "tests/lib/wait_help.h"
+#include <quarry/mce.h>
+#include <quarry/smp.h>
+
+/* Until *@count is @nr at least. */
+bool wait_for_count(const u64 *count, u64 nr);
+
+/* Until all that was found has been dealt with; returns how many that are so far. */
+u64 wait_all_dealt(void);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm_help.h: what the suites of the caches, isolation and offlining share: work on a chosen CPU, using
+ * a zone up, and a census of a memory that two moments can be compared by.
+ */
+#ifndef QUARRY_TESTS_MM_HELP_H
+#define QUARRY_TESTS_MM_HELP_H
+
+#include "mm/mm_priv.h"
+#include "tests/lib/sound_help.h"
+#include <quarry/ktest.h>
+#include <quarry/memory_hotplug.h>
+#include <quarry/string.h>
+
+#define TEST_MAX_CPUS   8
+#define TEST_MAX_BLOCKS 72
+/* Pageblocks of a zone whose share gives each of 8 CPUs a few order-0 pages, whatever their size. */
+#define TEST_BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 64u)
+
+struct zone *test_zone(struct memory *mem, enum zone_kind kind);
+
+/* Blocks that @cpu caches, and may cache, of one order and type. */
+unsigned cached(const struct zone *zone, unsigned cpu, unsigned order, unsigned type);
+
+unsigned may_cache(const struct zone *zone, unsigned cpu, unsigned order, unsigned type);
+
+/* Sum of the capacities of @zone on @cpu. */
+unsigned capacity_sum(const struct zone *zone, unsigned cpu);
+
+/* Let every CPU hold up to @capacity blocks of one order and type, and nothing else of @zone. */
+void set_plan(struct zone *zone, unsigned order, enum migratetype type, u16 capacity);
+
+void restore_plan(struct zone *zone);
+
+/* The state of the block that @page lies in; exact while nobody works on the memory. */
+enum page_state state_of(const struct memory *mem, const struct page *page);
+
+/* ---- work on a chosen CPU ---- */
+
+struct page_job {
+	struct memory *mem;
+	gfp_t gfp;
+	unsigned order, nr, done;
+	struct page **pages;
+};
+
+void job_drain(void *arg);
+
+/* How many of @nr blocks were allocated, freed. */
+unsigned alloc_on(unsigned cpu, struct memory *mem, gfp_t gfp, unsigned order, unsigned nr,
+    struct page **pages);
+
+unsigned free_on(unsigned cpu, struct memory *mem, unsigned order, unsigned nr,
+    struct page **pages);
+
+/* Make the caches of all CPUs empty, whatever drain_all_pages does. */
+void empty_all(struct memory *mem);
+
+/* ---- using a zone up ---- */
+
+struct hoard {
+	struct memory *mem;
+	gfp_t gfp;
+	unsigned nr;
+	struct page *page[TEST_MAX_BLOCKS * 2];
+	u8 order[TEST_MAX_BLOCKS * 2];
+};
+
+/* Take everything, largest blocks first, until the watermark ends it; leaves this CPU's cache empty. */
+void hoard_take(void *arg);
+
+void hoard_give(void *arg);
+
+/* ---- census ---- */
+
+struct zone_census {
+	u64 list[NR_ORDERS][NR_MIGRATETYPES]; /* as a set: the sum of a hash of each member */
+	u32 nr[NR_ORDERS][NR_MIGRATETYPES];
+	unsigned long free, present, managed, isolated, high;
+	u32 depth;
+};
+struct census {
+	struct zone_census zone[NR_ZONE_KINDS];
+	struct pageblock block[TEST_MAX_BLOCKS];
+	u64 words[TEST_MAX_BLOCKS]; /* of all pages of a pageblock, in order */
+};
+
+/* While nobody works on @mem; what is cached counts as it is, so empty the caches first. */
+void census_take(struct census *c, struct memory *mem);
+
+/* Everything in @b, the later one, is as it was in @a. */
+void census_compare(struct ktest *t, const struct census *a, const struct census *b);
+
+/* Turn the free pageblock at @pfn into one that has no memory. */
+void make_hole(struct ktest *t, struct memory *mem, pfn_t pfn);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* mm_test.c: helpers that the suites of the memory manager share. */
+#include "tests/lib/mm_test.h"
+#include "tests/lib/sound_help.h"
+
+void pile_push(struct pile *p, struct page *page)
+{
+	page->owner = p->top;
+	p->top = page;
+	p->nr++;
+}
+
+struct page *pile_pop(struct pile *p)
+{
+	struct page *page = p->top;
+
+	if (page) {
+		p->top = page->owner;
+		page->owner = NULL;
+		p->nr--;
+	}
+	return page;
+}
+
+unsigned long pile_alloc(
+    struct memory *mem, struct pile *p, gfp_t gfp, unsigned order, unsigned long max)
+{
+	unsigned long n;
+
+	for (n = 0; n < max; n++) {
+		struct page *page = mem_alloc_pages(mem, gfp, order);
+
+		if (!page)
+			break;
+		pile_push(p, page);
+	}
+	return n;
+}
+
+void pile_alloc_last(struct memory *mem, struct pile *p)
+{
+	WRITE_ONCE(port_task()->reserve, 1);
+	pile_alloc(mem, p, GFP_MOVABLE, 0, ALL_THERE_IS);
+	WRITE_ONCE(port_task()->reserve, 0);
+}
+
+unsigned long pile_free(struct memory *mem, struct pile *p)
+{
+	unsigned long refused = 0;
+	struct page *page;
+
+	while ((page = pile_pop(p)))
+		refused += mem_free_pages(mem, page, word_order(page_word(page))) != 0;
+	return refused;
+}
+
+void all_caches_off(struct ktest *t, struct memory *mem)
+{
+	unsigned i;
+
+	for (i = 0; i < MAX_ZONES; i++) {
+		if (mem->zones[i].managed)
+			EXPECT_EQ(t, zone_pcp_disable(&mem->zones[i]), 0);
+	}
+}
+
+bool set_badpage_panic(bool on)
+{
+	bool was = READ_ONCE(kernel_memory.badpage_panic);
+
+	WRITE_ONCE(kernel_memory.badpage_panic, on);
+	return was;
+}
+
+static struct page *take(struct zone *zone, unsigned order, enum migratetype type,
+    pfn_t (*from)(struct zone *, unsigned, enum migratetype))
+{
+	irqflags_t flags = spin_lock_irqsave(&zone->lock);
+	pfn_t pfn = from(zone, order, type);
+	struct page *page = NULL;
+
+	if (pfn != PFN_NONE) {
+		page = pfn_to_page_in(zone->mem, pfn);
+		page_set_state(page, PG_FREE, PG_ALLOC, 0, order, 1, order);
+	}
+	spin_unlock_irqrestore(&zone->lock, flags);
+	return page;
+}
+
+struct page *take_block(struct zone *zone, unsigned order, enum migratetype type)
+{
+	return take(zone, order, type, buddy_alloc);
+}
+
+struct page *take_fallback(struct zone *zone, unsigned order, enum migratetype type)
+{
+	return take(zone, order, type, buddy_alloc_fallback);
+}
+
+void give_block(struct zone *zone, struct page *page)
+{
+	irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+	buddy_free(zone, page_to_pfn_in(zone->mem, page), word_order(page_word(page)));
+	spin_unlock_irqrestore(&zone->lock, flags);
+}
+
+void set_type(struct zone *zone, pfn_t block, enum migratetype type)
+{
+	irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+	pageblock_change_type(zone, block, type);
+	spin_unlock_irqrestore(&zone->lock, flags);
+}
+
+void set_isolated(struct zone *zone, pfn_t block, bool on)
+{
+	irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+	pageblock_set_isolated(zone, block, on);
+	spin_unlock_irqrestore(&zone->lock, flags);
+}
+
+static u64 mix(u64 hash, u64 value)
+{
+	return (hash << 7 | hash >> 57) ^ (value * 0xff51afd7ed558ccdULL);
+}
+
+static u64 hash_zone(u64 hash, const struct memory *mem, const struct zone *zone)
+{
+	unsigned order, type, cpu, i;
+
+	hash = mix(mix(mix(hash, zone->nr_free), zone->present), zone->nr_isolated);
+	for (order = 0; order < NR_ORDERS; order++)
+		for (type = 0; type < NR_MIGRATETYPES; type++)
+			hash = mix(
+			    mix(hash, zone->free[order][type].head), zone->free[order][type].nr);
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+		for (i = 0; i < STACKS_PER_ZONE; i++) {
+			unsigned stack = zone->id * STACKS_PER_ZONE + i, n;
+
+			hash = mix(hash, mem->pcp[cpu]->count[stack]);
+			for (n = 0; n < mem->pcp[cpu]->count[stack]; n++)
+				hash = mix(hash, (uintptr_t)mem->pcp[cpu]->slot[stack][n]);
+		}
+	}
+	return hash;
+}
+
+struct census take_census(struct memory *mem)
+{
+	struct census c = {.free = memory_free_pages(mem), .managed = memory_managed_pages(mem)};
+	unsigned i, ev;
+	pfn_t pfn;
+
+	for (pfn = mem->start_pfn; pfn < mem->end_pfn; pfn++) {
+		const struct page *page = pfn_to_page_in(mem, pfn);
+
+		c.hash = mix(c.hash, page_word(page));
+		c.hash = mix(c.hash, (u64)page->next << 32 | page->prev);
+		c.hash = mix(c.hash, (uintptr_t)page->owner + page->index);
+		c.hash = mix(c.hash, (u64)page->mapcount << 16 | READ_ONCE(page->pincount));
+	}
+	for (pfn = mem->start_pfn; pfn < mem->end_pfn; pfn += PAGEBLOCK_PAGES) {
+		const struct pageblock *pb = pageblock_of(mem, pfn);
+
+		c.hash =
+		    mix(c.hash, (u64)pb->nr_free << 32 | (u64)pb->nr_poisoned << 16 | pb->bits);
+		for (i = 0; i < ARRAY_SIZE(pb->stack); i++)
+			c.hash = mix(c.hash, pb->stack[i]);
+	}
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		c.hash = hash_zone(c.hash, mem, &mem->zones[i]);
+		c.cached += zone_pcp_pages(&mem->zones[i]);
+	}
+	for (ev = 0; ev < NR_MM_EVENTS; ev++) {
+		if (ev != EV_BAD_FREE)
+			c.hash = mix(c.hash, mm_event_sum(mem, (enum mm_event)ev));
+	}
+	return c;
+}
+
+bool census_same(const struct census *a, const struct census *b)
+{
+	return a->hash == b->hash && a->free == b->free && a->managed == b->managed &&
+	       a->cached == b->cached;
+}
+
+bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsigned blocks)
+{
+	struct memory *arena = t->mem ? t->mem : ktest_memory(t, 0, 1, 0);
+	unsigned long nr = blocks * PAGEBLOCK_PAGES;
+	char *pages, *pageblocks;
+
+	if (!arena)
+		return false;
+	pages = arena->alloc(arena->alloc_arg, nr * sizeof(struct page));
+	pageblocks = arena->alloc(arena->alloc_arg, blocks * sizeof(struct pageblock));
+	if (!pages || !pageblocks) {
+		ktest_fail(t, __FILE__, __LINE__, "no room for %u pageblocks", blocks);
+		return false;
+	}
+	*cfg = (struct memory_config){
+	    .name = "built",
+	    /* Where pfn 0 would stand: outside the array if it starts later. */
+	    .memmap = (struct page *)((uintptr_t)pages - start * sizeof(struct page)),
+	    .pageblocks =
+		(struct pageblock *)((uintptr_t)pageblocks -
+				     (start >> PAGEBLOCK_ORDER) * sizeof(struct pageblock)),
+	    .start_pfn = start,
+	    .end_pfn = start + nr,
+	    .nr_cpus = ktest_cpus(),
+	    .nr_nodes = 1,
+	    .reclaim = &memory_reclaim,
+	    .alloc = arena->alloc,
+	    .arg = arena->alloc_arg,
+	};
+	return true;
+}
+
+static int add_zones(struct memory *mem, const struct zone_spec *specs, unsigned nr)
+{
+	pfn_t start = mem->start_pfn, next;
+	int err = 0;
+	unsigned i;
+
+	for (i = 0; i < nr && !err; i++, start = next) {
+		next = start + specs[i].blocks * PAGEBLOCK_PAGES;
+		err =
+		    memory_add_zone(mem, specs[i].node, (enum zone_kind)specs[i].kind, start, next);
+		if (!err) {
+			memory_add_ram(mem, start, next);
+			memory_free_range(mem, start, next);
+		}
+	}
+	return err;
+}
+
+struct memory *begin_memory(struct ktest *t, struct memory *mem, int err)
+{
+	err = err ? err : memory_ready(mem);
+	err = err ? err : ktest_start_memory(mem);
+	if (!err)
+		return mem;
+	ktest_fail(t, __FILE__, __LINE__, "no memory: error %d", err);
+	return NULL;
+}
+
+struct memory *build_memory(struct ktest *t, unsigned nr_nodes, const u8 *distance,
+    const struct zone_spec *specs, unsigned nr)
+{
+	unsigned blocks = 0, i;
+	struct memory_config cfg;
+	struct memory *mem;
+	int err;
+
+	for (i = 0; i < nr; i++)
+		blocks += specs[i].blocks;
+	if (!bare_config(t, &cfg, 0, blocks))
+		return NULL;
+	cfg.nr_nodes = nr_nodes;
+	cfg.distance = distance;
+	mem = cfg.alloc(cfg.arg, sizeof(*mem));
+	err = mem ? memory_init(mem, &cfg) : -ENOMEM;
+	err = err ? err : add_zones(mem, specs, nr);
+	return begin_memory(t, mem, err);
+}
+
+void drop_memory(struct ktest *t, struct memory *mem)
+{
+	expect_sound(t, mem);
+	memory_stop(mem);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* mov_help.c: see mov_help.h. */
+#include "tests/lib/mov_help.h"
+
+struct zone *zone_in(struct memory *mem, enum zone_kind kind)
+{
+	return &mem->zones[kind];
+}
+
+void empty_caches(struct memory *mem)
+{
+	drain_all_pages(mem, NULL);
+}
+
+struct mov mov;
+
+int mov_isolate(struct memory *mem, struct page *page)
+{
+	return 0;
+}
+
+int mov_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
+    struct page *src)
+{
+	unsigned long free = READ_ONCE(zone_of(mem, page_to_pfn_in(mem, src))->nr_free);
+
+	if (mov.busy > 0) {
+		mov.busy--;
+		return -EAGAIN;
+	}
+	mov.least = MIN(mov.least, free);
+	if (mov.refuse && ++mov.calls % mov.refuse == 0) {
+		u64 now = arch_clock_ns();
+
+		if (mov.calls > MOV_MANY)
+			mov.least_gap = MIN(mov.least_gap, now - mov.last);
+		mov.last = now;
+		store_release(&mov.enough, mov.calls >= MOV_ENOUGH);
+		return -EBUSY;
+	}
+	mov.downwards += page_to_pfn_in(mem, dst) >> PAGEBLOCK_ORDER <=
+	    page_to_pfn_in(mem, src) >> PAGEBLOCK_ORDER;
+	EXPECT(mov.t, mov.pages[src->index] == src);
+	page_make_movable(mem, dst, owner, src->index);
+	mov.pages[src->index] = dst;
+	mov.moved++;
+	if (mov.on_move)
+		mov.on_move(dst, src);
+	page_release_movable(mem, src);
+	return 0;
+}
+
+bool mov_putback(struct memory *mem, struct page *page)
+{
+	return true;
+}
+
+const struct movable_ops mov_ops = {
+    .isolate = mov_isolate, .migrate = mov_migrate, .putback = mov_putback};
+
+bool mov_begin(struct ktest *t, struct memory *mem)
+{
+	memset(&mov, 0, sizeof(mov));
+	mov.owner.ops = &mov_ops;
+	mov.mem = mem;
+	mov.t = t;
+	mov.least = ~0UL;
+	mov.least_gap = ~0ULL;
+	/* It goes with the memory, however the test ends. */
+	mov.pages = mem ? mem->alloc(mem->alloc_arg,
+	    (mem->end_pfn - mem->start_pfn) * sizeof(mov.pages[0])) : NULL;
+	return mov.pages;
+}
+
+void mov_fill(unsigned long max)
+{
+	struct page *page;
+
+	while (max-- > 0 && (page = mem_alloc_pages(mov.mem, GFP_MOVABLE | GFP_NOWAIT, 0))) {
+		page_make_movable(mov.mem, page, &mov.owner, mov.nr);
+		mov.pages[mov.nr++] = page;
+	}
+}
+
+void mov_fill_range(pfn_t start, pfn_t end)
+{
+	struct zone *zone = zone_of(mov.mem, start);
+	pfn_t pfn;
+
+	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
+		irqflags_t flags = zone_lock_irqsave(zone);
+
+		buddy_take_range(zone, pfn, pfn + PAGEBLOCK_PAGES);
+		zone_unlock_irqrestore(zone, flags);
+	}
+	for (pfn = start; pfn < end; pfn++) {
+		mov.pages[mov.nr] = pfn_to_page_in(mov.mem, pfn);
+		page_make_movable(mov.mem, mov.pages[mov.nr], &mov.owner, mov.nr);
+		mov.nr++;
+	}
+}
+
+void mov_free(u32 index)
+{
+	if (mov.pages[index])
+		page_release_movable(mov.mem, mov.pages[index]);
+	mov.pages[index] = NULL;
+}
+
+void mov_take_rest(void)
+{
+	struct page *page;
+	unsigned kind;
+
+	empty_caches(mov.mem);
+	for (kind = ZONE_NORMAL; kind <= ZONE_MOVABLE; kind++) {
+		while ((page = take_block(zone_in(mov.mem, (enum zone_kind)kind), 0, MT_MOVABLE)))
+			pile_push(&mov.rest, page);
+	}
+}
+
+void mov_thin_out(void)
+{
+	u32 i;
+
+	mov_take_rest();
+	for (i = 0; i < mov.nr; i++) {
+		if (page_to_pfn_in(mov.mem, mov.pages[i]) % 5 == 0)
+			mov_free(i);
+	}
+	empty_caches(mov.mem);
+}
+
+void mov_end(struct ktest *t)
+{
+	u32 i;
+
+	for (i = 0; i < mov.nr; i++)
+		mov_free(i);
+	EXPECT_EQ(t, pile_free(mov.mem, &mov.rest), 0);
+	EXPECT_EQ(t, mm_event_sum(mov.mem, EV_BAD_FREE), 0);
+	EXPECT_EQ(t, memory_free_pages(mov.mem), memory_managed_pages(mov.mem));
+}

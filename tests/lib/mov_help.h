@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mov_help.h: what the suites of compaction and contiguous ranges share: an owner of single movable
+ * pages that fills a memory, and says what each migration shall do.
+ */
+#ifndef QUARRY_TESTS_MOV_HELP_H
+#define QUARRY_TESTS_MOV_HELP_H
+
+#include "tests/lib/mm_test.h"
+#include "tests/lib/vm_help.h"
+#include <quarry/movable.h>
+
+struct zone *zone_in(struct memory *mem, enum zone_kind kind);
+
+/* Nobody else is about. */
+void empty_caches(struct memory *mem);
+
+#define MOV_MANY   14
+#define MOV_ENOUGH 40
+
+/* An owner of single movable pages that says what each migration shall do; one test at a time. */
+struct mov {
+	struct movable_owner owner;
+	struct memory *mem;
+	struct page **pages;   /* by index */
+	u32 nr;
+	unsigned calls;        /* of migrate */
+	unsigned downwards;    /* moves to a lower pageblock, which there shall be none of */
+	unsigned long least;   /* free pages of the zone that a migration ever saw */
+	unsigned moved;        /* successful ones */
+	/* At each of them, before src is released; may be NULL. */
+	void (*on_move)(struct page *dst, struct page *src);
+	unsigned busy;         /* so many migrations must be tried again first */
+	u32 refuse;            /* every so manieth migration is refused; 0: none */
+	/* ns: when the last one was refused; between two after MANY of them */
+	u64 last, least_gap;
+	u32 enough;            /* set when ENOUGH were refused */
+	struct pile rest;      /* what the mark keeps from allocations */
+	struct ktest *t;
+};
+extern struct mov mov;
+
+int mov_isolate(struct memory *mem, struct page *page);
+
+int mov_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
+    struct page *src);
+
+bool mov_putback(struct memory *mem, struct page *page);
+
+extern const struct movable_ops mov_ops;
+
+bool mov_begin(struct ktest *t, struct memory *mem);
+
+/* Make pages movable until there is no memory left, or @max more. */
+void mov_fill(unsigned long max);
+
+/* Make all pages of [@start, @end), free ones of one zone, movable. */
+void mov_fill_range(pfn_t start, pfn_t end);
+
+void mov_free(u32 index);
+
+/* To the last page: what the marks keep is nobody's to find either. */
+void mov_take_rest(void);
+
+/* Free every fifth page, so that no two free ones are neighbours. */
+void mov_thin_out(void);
+
+void mov_end(struct ktest *t);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pager_help.h: what the suites of reclaim share: a pager that keeps the content of its pages in memory
+ * of the kernel's own, and a scene in which only so many pages are left.
+ */
+#ifndef QUARRY_TESTS_PAGER_HELP_H
+#define QUARRY_TESTS_PAGER_HELP_H
+
+#include "mm/reclaim.h"
+#include "tests/lib/mm_test.h"
+#include "tests/lib/vm_help.h"
+
+#define STORE_PAGES 256
+
+struct store {
+	struct page *page[STORE_PAGES]; /* of the kernel's memory: what the pager has */
+	unsigned nr;
+	int answer;            /* a: of clean; not 0: it takes nothing */
+	unsigned refuse_one_in; /* it refuses so often, by chance; 0: never */
+	u64 chance;
+	u32 gets, cleans;      /* a: calls */
+	u32 cleaned[STORE_PAGES]; /* a: times that it took each */
+	/* Called by clean before it takes the page. */
+	void (*meanwhile)(struct store *s, struct vm_object *object, u32 index);
+	void *arg;
+};
+
+int store_get(struct vm_object *object, u32 index);
+
+void store_end(struct store *s);
+
+/* A scene whose object is the store's; its pager is asked by @ops. */
+bool store_scene_by(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr,
+    const struct vm_pager_ops *ops);
+
+bool store_scene(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr);
+
+/* REQUIRE, for a test that has begun: the suite's end() comes first. */
+#define REQUIRE_OR_END(t, s, cond)                                                                 \
+	do {                                                                                       \
+		bool holds = (cond);                                                               \
+                                                                                                   \
+		if (!holds)                                                                        \
+			end(t, s);                                                                 \
+		REQUIRE(t, holds);                                                                 \
+	} while (0)
+
+void store_scene_end(struct ktest *t, struct vm_scene *s, struct store *store);
+
+/* store_scene with its space loaded on this CPU; its end: the memory is sound. */
+bool store_scene_loaded(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr);
+void store_scene_unload(struct ktest *t, struct vm_scene *s, struct store *store);
+
+struct zone *movable_zone(struct memory *mem);
+
+/* ---- reclaim by hand ---- */
+
+/* What a reclaim thread does in one pass; returns pages dropped. */
+unsigned long scan_once(struct memory *mem, struct lru_scan *scan);
+
+/* ---- memory that is short ---- */
+
+/* Without caches every page that is freed counts as free, and is there for whoever asks. */
+void caches_off(struct ktest *t, struct memory *mem);
+
+void caches_on(struct ktest *t, struct memory *mem);
+
+/*
+ * Take everything that movable allocations get, but for @left pages above the mark below which they get
+ * nothing; those are in zone MOVABLE, where pages of objects come from first.
+ */
+void take_all_but(struct ktest *t, struct memory *mem, struct pile *pile, unsigned left);
+
+/* Tables and slots for the scene are there: from now on only its pages are allocated. */
+void prepare_scene(struct ktest *t, struct vm_scene *s);
+
+#endif

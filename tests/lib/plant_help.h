@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plant_help.h: damage that is planted in a memory, and what check_memory must say of it.  The suite has its own
+ * expect_named(), which may plant more beside it.
+ */
+#ifndef QUARRY_TESTS_PLANT_HELP_H
+#define QUARRY_TESTS_PLANT_HELP_H
+
+#include "mm/mm_priv.h"
+#include <quarry/ktest.h>
+#include <quarry/string.h>
+
+/* check_memory fails, and what it says starts with @name. */
+void expect_said(struct ktest *t, struct memory *mem, const char *name, int line);
+
+/* Store @value in @place, expect the damage to be found as @name, put back what was there. */
+#define PLANT(t, mem, place, value, name)                                                          \
+	do {                                                                                       \
+		__typeof__(place) saved_ = (place);                                                \
+		(place) = (value);                                                                 \
+		expect_named((t), (mem), (name), __LINE__);                                        \
+		(place) = saved_;                                                                  \
+	} while (0)
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poison_help.h: what the suites of broken pages share: what is flagged and counted, and that nobody gets it.
+ */
+#ifndef QUARRY_TESTS_POISON_HELP_H
+#define QUARRY_TESTS_POISON_HELP_H
+
+#include "tests/lib/mm_test.h"
+#include "tests/lib/sound_help.h"
+#include <quarry/poison.h>
+
+/* All flagged pages, by the counts. */
+unsigned long nr_poisoned(const struct memory *mem);
+
+/* The same by the flags: the list. */
+unsigned long nr_flagged(struct memory *mem);
+
+bool is_flagged(const struct memory *mem, pfn_t pfn);
+
+bool is_retired(const struct memory *mem, pfn_t pfn);
+
+/* Exactly so many pages are flagged, by counts and by flags, and the checker finds nothing. */
+void expect_poisoned(struct ktest *t, struct memory *mem, unsigned long nr);
+
+/* Take every free page of its zone, past the marks: none is @pfn. */
+void expect_never_allocated(struct ktest *t, struct memory *mem, pfn_t pfn);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poison_states.h: one page in one state, and what the three operations make of it: what the two suites with a
+ * table of states share.
+ */
+#ifndef QUARRY_TESTS_POISON_STATES_H
+#define QUARRY_TESTS_POISON_STATES_H
+
+#include "tests/lib/poison_help.h"
+
+/* Where a page is made ready. */
+struct stand {
+	struct ktest *t;
+	struct memory *mem;
+	pfn_t pfn;             /* the page */
+	struct page *page;     /* head of its block, where somebody has it */
+	pfn_t block;
+	struct page *other[1]; /* taken, so that the page stands alone */
+	unsigned order;
+	void *scene;
+};
+
+struct page_in_state {
+	bool (*make)(struct stand *s);
+	void (*release)(struct stand *s); /* who has it lets go; NULL: nobody has it */
+	int soft, hard;
+	enum poison_outcome outcome; /* of hard */
+	int unpoison;                /* right after that */
+};
+
+void try_state(struct ktest *t, struct memory *mem, const struct page_in_state *state);
+
+#endif

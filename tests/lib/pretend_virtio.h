@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pretend_virtio.h: a virtio device that a test is: it answers at once, in the driver's notification, unless
+ * it is told to keep quiet, to lie, or to be late.
+ */
+#ifndef QUARRY_TESTS_PRETEND_VIRTIO_H
+#define QUARRY_TESTS_PRETEND_VIRTIO_H
+
+#include "drivers/virtio.h"
+#include <quarry/ktest.h>
+#include <quarry/string.h>
+
+#include <linux/virtio_pci.h>
+
+#define PRETEND_QUEUES 4
+#define PRETEND_PIECES 64
+/* What serve() returns when there shall be no answer yet. */
+#define NO_ANSWER (~0u)
+
+/* How it lies about the next buffer that it returns. */
+enum pretend_lie {
+	LIE_NONE,
+	LIE_ID,    /* one that no queue has */
+	LIE_TWICE, /* it, and then once more */
+	LIE_LEN,   /* more written than there was room for */
+	LIE_COUNT, /* more buffers than it was given */
+};
+
+/* One buffer, as the device sees it. */
+struct pretend_buf {
+	unsigned queue, nr_out, nr_in;
+	struct virtio_buf out[PRETEND_PIECES], in[PRETEND_PIECES];
+};
+
+struct pretend {
+	struct virtio_device dev;
+	u64 offered, accepted;
+	u64 offered_later;      /* not 0: what it offers from the second time on that it is asked */
+	bool polls_itself;      /* being told of a buffer does not make it look */
+	u8 status, refused;     /* bits of the status that it does not take */
+	u8 stuck;               /* bits that no reset takes away */
+	u8 generation, unsteady; /* so many reads of the configuration see it change */
+	u8 config[64];
+	char log[32]; /* what was done to it, a letter each: pretend_note */
+	unsigned size[PRETEND_QUEUES];
+	int refuse_queue; /* what a queue's start ends with */
+	struct virtqueue *queue[PRETEND_QUEUES];
+	u16 seen[PRETEND_QUEUES];
+	u16 kept[PRETEND_QUEUES]; /* a: first descriptor of a buffer not answered yet, + 1 */
+	unsigned resets, notified, asked; /* asked: what it offers, since the last reset */
+	/* a: reads of the status, and at which one it has stopped; 0: at none */
+	u32 polls, breaks_at;
+	enum pretend_lie lie;
+	/* Called after each read of the configuration. */
+	void (*on_read)(struct pretend *p, unsigned at);
+	u32 (*serve)(struct pretend *p, const struct pretend_buf *buf); /* bytes written */
+	struct ktest *t;
+};
+
+/* A pointer to what the driver told the device by its address. */
+void *pretend_memory(phys_t addr);
+
+void pretend_return(struct pretend *p, unsigned queue, u16 first, u32 wrote);
+
+void pretend_gather(struct pretend *p, struct pretend_buf *buf, u16 first);
+
+/* Return what was kept, and interrupt. */
+void pretend_answer(struct pretend *p, unsigned queue, u32 wrote);
+
+/* The one of a test; one test at a time. */
+extern struct pretend pretend_dev;
+
+/* A device with VERSION_1 and queues of 64, which serves by @serve. */
+void pretend_init(struct pretend *p, struct ktest *t, u64 features, u32 (*serve)(struct pretend *,
+    const struct pretend_buf *));
+
+/* Start @p, and queue 0 of it. */
+bool pretend_start_queue(struct ktest *t, struct pretend *p, struct virtqueue *q);
+
+#endif

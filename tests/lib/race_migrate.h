@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * race_migrate.h: a migration that a test can hold between two of its steps.
+ *
+ * race_migrate.c has its own copy of migrate_lru_batch with scheduling points in it.  A struct
+ * race_migrate says where it stops; the test lets it go on.  It keeps its CPU meanwhile, with interrupts
+ * on, and takes shootdowns.
+ */
+#ifndef QUARRY_TESTS_RACE_MIGRATE_H
+#define QUARRY_TESTS_RACE_MIGRATE_H
+
+#include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
+
+#define WAITERS_NS 5000000000ULL /* until all of them wait */
+#define RACE_CPUS  8
+
+struct race_migrate {
+	struct memory *mem;
+	struct page *page;  /* to isolate and move */
+	const char *point;  /* where to stop */
+	u32 held;           /* a: it has stopped, */
+	u32 ended;          /* a: or has ended without passing there */
+	u32 release;        /* a: go on */
+	u32 gave_up;        /* a: nobody released it */
+	int isolated, err;  /* of isolate_lru_page; of the move */
+};
+
+/* One try to move @page, an isolated one, held nowhere unless this CPU is to be: 0 or why it stays. */
+int race_migrate_try(struct memory *mem, struct page *page);
+
+/* Start it on @cpu and wait until it is held. */
+bool race_migrate_start(struct race_migrate *r, unsigned cpu);
+
+/* Let it go on and wait for its end. */
+void race_migrate_end(struct ktest *t, struct race_migrate *r, unsigned cpu);
+
+/* ---- a scene, and a migrator held in it ---- */
+
+#define WAITERS 3 /* at most: one on each CPU from 2 on */
+
+/* A scene of 4 written pages, and a migrator of the page in slot 1. */
+struct stage {
+	struct ktest *t;
+	struct vm_scene s;
+	struct race_migrate r;
+};
+
+bool stage_begin(struct ktest *t, struct stage *st, const char *point);
+
+/* The move ends with @err; all has come back. */
+void stage_end(struct stage *st, int err);
+
+pfn_t stage_source(const struct stage *st);
+
+void expect_content(struct stage *st);
+
+/* ---- readers that wait for it ---- */
+
+struct toucher {
+	struct vm_space *space;
+	uintptr_t va;
+	u64 value;
+	int err;
+	u32 done; /* a */
+};
+
+void toucher_run(void *arg);
+
+/* Start a reader of @va on CPUs 2 and up; returns how many, once all of them wait. */
+unsigned start_waiters(struct stage *st, struct toucher *w, struct vm_space *space, uintptr_t va);
+
+void join_waiters(struct stage *st, const struct toucher *w, unsigned nr, u64 value);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* said_help.h: what has been printed. */
+#ifndef QUARRY_TESTS_SAID_HELP_H
+#define QUARRY_TESTS_SAID_HELP_H
+
+#include <quarry/console.h>
+#include <quarry/port.h>
+#include <quarry/string.h>
+
+/* Are these words in the text? */
+bool says(const char *text, const char *words);
+
+/* Was @words printed since @pos?  Others may print too. */
+bool said(u64 pos, const char *words);
+
+#endif

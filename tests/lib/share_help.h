@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * share_help.h: a run queue of a test's own, and the shares of its tasks.
+ */
+#ifndef QUARRY_TESTS_SHARE_HELP_H
+#define QUARRY_TESTS_SHARE_HELP_H
+
+#include "tests/lib/mm_test.h"
+#include "kernel/share_inline.h"
+#include <quarry/port.h>
+
+/* Both are all zeros. */
+void start_queue(struct runq *rq, struct share *task, unsigned nr);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slots_help.h: a block of slots whose registers are pretended, and a user of what is in them that is too; for
+ * the suites about slots.
+ */
+#ifndef QUARRY_TESTS_SLOTS_HELP_H
+#define QUARRY_TESTS_SLOTS_HELP_H
+
+#include "tests/lib/add_help.h"
+
+#include <quarry/acpi_slots.h>
+
+#define NR 4u
+
+/* ---- a device that is pretended ---- */
+
+enum { ENABLED = 1, INSERT = 2, REMOVE = 4, EJECT = 8 };
+
+struct fake_slots {
+	enum slot_kind kind;
+	u32 chosen, command, ost_event;
+	struct fake_slot {
+		u32 status;
+		struct slot_device dev;
+		u32 event, result;  /* the last the host was told */
+		unsigned told;      /* how often */
+		unsigned ejected;
+	} slot[NR];
+	bool deaf;           /* acknowledging changes nothing */
+	bool holds_on;       /* nor does ejecting */
+	bool silent;         /* every register reads as ones */
+	unsigned switched;   /* writes of the word that ends the old layout */
+	unsigned wrong;      /* accesses that the layout does not have */
+	int refuses;         /* what the user says; 0: it does what it is asked */
+	u32 taken, given;    /* ids that the user was asked for last */
+};
+extern struct fake_slots fake_slots;
+
+extern struct slot_bank slots_bank;
+
+void told(struct fake_slot *s, u32 result);
+
+extern const struct slot_regs fake_regs;
+
+void slots_plug(unsigned i, u64 address, u64 size, u32 id);
+
+void slots_ask_for(unsigned i);
+
+/* ---- a user that is pretended ---- */
+
+int fake_take(void *arg, const struct slot_device *dev, const char **why);
+
+int fake_give(void *arg, const struct slot_device *dev, const char **why);
+
+void slots_begin(enum slot_kind kind);
+
+void expect_told(struct ktest *t, unsigned i, u32 event, u32 result);
+
+#endif

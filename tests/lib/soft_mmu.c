@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * soft_mmu.c: page tables walked in software, with a TLB for each CPU.
+ *
+ * Owns:       soft_cpus[], each used by its CPU only.
+ * Locks:      none: an access is made with interrupts off from the look at the TLB to its end, as
+ *             one instruction of a machine is; so a shootdown comes before it or after it.
+ * Invariants: a CPU remembers only what the tables said while they were loaded.
+ */
+#include "mm/mm_priv.h"
+#include "mm/vm.h"
+#include "tests/lib/soft_mmu.h"
+
+#define MAX_CPUS 8
+#define ENTRIES  64 /* of a TLB, by page number */
+
+struct soft_entry {
+	uintptr_t va; /* of the page; 0: nothing */
+	u64 pte;      /* as it was when remembered */
+};
+struct soft_cpu {
+	struct vm_space *space; /* loaded; NULL: none */
+	struct soft_entry tlb[ENTRIES];
+};
+static struct soft_cpu soft_cpus[MAX_CPUS];
+
+static struct soft_entry *tlb_of(struct soft_cpu *c, uintptr_t va)
+{
+	return &c->tlb[va >> PAGE_SHIFT & (ENTRIES - 1)];
+}
+
+/* A shootdown, on a CPU that is asked; interrupts off. */
+static void soft_flush(phys_t root, uintptr_t va, bool all)
+{
+	unsigned cpu = arch_cpu_id();
+	struct soft_cpu *c = &soft_cpus[cpu % MAX_CPUS];
+
+	if (cpu >= MAX_CPUS || !c->space)
+		return;
+	if (all)
+		memset(c->tlb, 0, sizeof(c->tlb));
+	else if (c->space->pt.root == root && tlb_of(c, va)->va == va)
+		tlb_of(c, va)->va = 0;
+}
+
+void soft_load_space(struct vm_space *space)
+{
+	irqflags_t flags = arch_irq_save();
+	struct soft_cpu *c = &soft_cpus[arch_cpu_id()];
+
+	KASSERT(arch_cpu_id() < MAX_CPUS);
+	/* Left so by a test that was left early; its memory is gone, but the structure is not. */
+	if (c->space)
+		vm_space_leave(c->space);
+	WRITE_ONCE(tlb_flush_hook, soft_flush);
+	vm_space_enter(space);
+	memset(c->tlb, 0, sizeof(c->tlb));
+	c->space = space;
+	arch_irq_restore(flags);
+}
+
+void soft_forget_all(void)
+{
+	memset(soft_cpus, 0, sizeof(soft_cpus));
+}
+
+void soft_unload_space(void)
+{
+	irqflags_t flags = arch_irq_save();
+	struct soft_cpu *c = &soft_cpus[arch_cpu_id()];
+
+	vm_space_leave(c->space);
+	c->space = NULL;
+	arch_irq_restore(flags);
+}
+
+static bool allows(u64 pte, unsigned access)
+{
+	return pte & PTE_PRESENT && pte & PTE_USER && (!(access & VM_WRITE) || pte & PTE_WRITE) &&
+	    (!(access & VM_EXEC) || !(pte & PTE_NX));
+}
+
+/*
+ * Walk the tables as a machine does: bits are set in an entry only if it still allows the access.
+ */
+static bool walk_tables(struct soft_cpu *c, uintptr_t page, unsigned access)
+{
+	const u64 bits = PTE_ACCESSED | (access & VM_WRITE ? PTE_DIRTY : 0);
+	u64 *entry = pt_entry(&c->space->pt, page), pte;
+
+	if (!entry)
+		return false;
+	do {
+		pte = load_acquire(entry);
+		if (!allows(pte, access))
+			return false;
+	} while ((pte & bits) != bits && !atomic_cas(entry, pte, pte | bits));
+	*tlb_of(c, page) = (struct soft_entry){.va = page, .pte = pte | bits};
+	return true;
+}
+
+/* The word at @va if this CPU may access it so, else NULL.  Interrupts off. */
+static u64 *translate(struct soft_cpu *c, uintptr_t va, unsigned access)
+{
+	uintptr_t page = ALIGN_DOWN(va, PAGE_SIZE);
+	const struct soft_entry *e = tlb_of(c, page);
+	/* The first write through an entry goes to the tables, to set D there. */
+	bool hit = e->va == page && allows(e->pte, access) &&
+	    (!(access & VM_WRITE) || e->pte & PTE_DIRTY);
+
+	if (!hit && !walk_tables(c, page, access))
+		return NULL;
+	return (u64 *)arch_phys_to_virt((e->pte & PTE_ADDRESS) + (va - page));
+}
+
+/* One access without help; false: it faults. */
+static bool access_once(uintptr_t va, unsigned access, u64 *value, struct vm_space **space)
+{
+	irqflags_t flags = arch_irq_save();
+	struct soft_cpu *c = &soft_cpus[arch_cpu_id()];
+	u64 *word;
+
+	KASSERT(c->space && !(va & (sizeof(u64) - 1)));
+	*space = c->space;
+	word = translate(c, va, access);
+	if (word && access == VM_WRITE)
+		WRITE_ONCE(*word, *value);
+	else if (word)
+		*value = READ_ONCE(*word);
+	arch_irq_restore(flags);
+	return word;
+}
+
+static int access_word(uintptr_t va, unsigned access, u64 *value)
+{
+	struct vm_space *space;
+	int err = 0;
+
+	while (!err && !access_once(va, access, value, &space))
+		err = vm_fault(space, va, access);
+	return err;
+}
+
+int soft_read(uintptr_t va, u64 *value)
+{
+	return access_word(va, VM_READ, value);
+}
+
+int soft_write(uintptr_t va, u64 value)
+{
+	return access_word(va, VM_WRITE, &value);
+}
+
+int soft_exec(uintptr_t va)
+{
+	u64 value;
+
+	return access_word(va, VM_EXEC, &value);
+}
+
+int soft_try_write(uintptr_t va, u64 value)
+{
+	struct vm_space *space;
+
+	return access_once(va, VM_WRITE, &value, &space) ? 0 : -EFAULT;
+}

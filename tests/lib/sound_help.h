@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* sound_help.h: check_memory in the middle of a test. */
+#ifndef QUARRY_TESTS_SOUND_HELP_H
+#define QUARRY_TESTS_SOUND_HELP_H
+
+#include <quarry/ktest.h>
+
+/* check_memory finds nothing in @mem; if it does, the test fails with what it says. */
+void expect_sound(struct ktest *t, struct memory *mem);
+
+#endif

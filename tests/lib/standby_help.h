@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * standby_help.h: a memory of which most stands by, with its descriptors or without; for the suites about that.
+ */
+#ifndef QUARRY_TESTS_STANDBY_HELP_H
+#define QUARRY_TESTS_STANDBY_HELP_H
+
+#include "tests/lib/add_help.h"
+
+/* Pageblocks of the one zone: online from the start, and a step of what stands by above them. */
+#define ONLINE 4u
+#define STEP   4u
+#define STEPS  4u
+#define TOTAL  (ONLINE + STEPS * STEP)
+
+extern const struct memory_arrays *inside; /* what the next memory gets */
+
+/* A memory of one zone, which stands by from ONLINE on; @hole is a pageblock that is not there, or 0. */
+struct memory *standing_by(struct ktest *t, enum zone_kind kind, unsigned hole);
+
+/* ---- descriptors inside ---- */
+
+extern int inside_result;
+extern pfn_t inside_start, inside_at;
+extern void (*inside_meanwhile)(struct memory *mem);
+
+/* Pages that the descriptors of a step take. */
+#define OWN (ALIGN_UP(BLOCK(STEP) * sizeof(struct page), PAGE_SIZE) / PAGE_SIZE)
+
+struct memory *without_descriptors(struct ktest *t);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* task_help.h: what the suites of tasks share: tasks that run the code of user_code.S, and their ends. */
+#ifndef QUARRY_TESTS_TASK_HELP_H
+#define QUARRY_TESTS_TASK_HELP_H
+
+#include "tests/lib/mm_help.h"
+#include <quarry/hotplug.h>
+#include <quarry/task.h>
+#include <quarry/user.h>
+
+#define CODE   0x400000UL
+#define DATA   0x500000UL
+#define END_NS 30000000000ULL
+
+/* user_code.S */
+extern const char user_code[], user_code_end[];
+extern const char user_exit[], user_thread_exit[], user_spin[], user_sleep[], user_wait[],
+    user_store_cpu[], user_load[], user_call[];
+extern const char user_ud2[], user_registers[], user_sse[], user_selectors[],
+    user_null_selectors[], user_count[], user_ret[], user_load_ds[], user_last[], user_last_end[];
+
+u64 code_at(const char *code);
+
+/* Map a page with @len bytes of @content at the start, or nothing, at @va.  The object, or NULL. */
+struct vm_object *map_page(struct task *task, u64 va, unsigned prot, const char *content,
+    size_t len);
+
+/* A task with the code in it and, at DATA, a page to write to. */
+struct task *new_task(struct ktest *t);
+
+int add_thread(struct task *task, int cpu, u64 entry, u64 arg);
+
+/* Wait for its end; if it was the last one, for everything of it to be gone too. */
+void expect_end(struct ktest *t, struct task *task, enum task_end how, int status);
+
+#endif

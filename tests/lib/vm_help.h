@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vm_help.h: what the suites of objects, spaces and migration share: a backed memory, a space with
+ * an object mapped, and what to look at.
+ */
+#ifndef QUARRY_TESTS_VM_HELP_H
+#define QUARRY_TESTS_VM_HELP_H
+
+#include "mm/mm_priv.h"
+#include "mm/vm.h"
+#include "tests/lib/soft_mmu.h"
+#include "tests/lib/sound_help.h"
+#include <quarry/ktest.h>
+
+/* Pageblocks: room for the tables of a few spaces, and for some hundred pages of data. */
+#define VM_NORMAL  (PAGEBLOCK_ORDER >= 9 ? 2u : 30u)
+#define VM_MOVABLE (PAGEBLOCK_ORDER >= 9 ? 6u : 40u)
+#define VM_BASE    0x400000UL
+#define VM_RW      (VM_READ | VM_WRITE)
+
+uintptr_t page_at(unsigned long nr);
+
+/* One object, mapped from its first page on at VM_BASE, in one space. */
+struct vm_scene {
+	struct memory *mem;
+	struct vm_object *object;
+	struct vm_space *space;
+	unsigned nr;
+	unsigned long free; /* pages, before anything was made */
+};
+
+/* A pager that brings zeroes, for suites in which nobody asks it. */
+int scene_get(struct vm_object *object, u32 index);
+extern const struct vm_pager_ops scene_pager;
+
+/*
+ * False, and the test has failed or is skipped, if it cannot be had.  Without @ops the object is
+ * anonymous; with them its pages are on the lists that reclaim looks at.
+ */
+bool scene_begin_pager(struct ktest *t, struct vm_scene *s, unsigned nr,
+    const struct vm_pager_ops *ops, void *pager);
+
+bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr);
+
+/* The same, and every slot has a page, of zeroes. */
+bool scene_begin_filled(struct ktest *t, struct vm_scene *s, unsigned nr);
+
+/* All goes, and all has come back. */
+void scene_end(struct ktest *t, struct vm_scene *s);
+
+/* The page in a slot; NULL: empty, a marker, or lost. */
+struct page *page_in(struct vm_object *object, u32 index);
+
+/* Is there a page in each of the first @nr slots? */
+bool pages_there(struct vm_scene *s, u32 nr);
+
+/* What the tables say of @va. */
+u64 pte_at(struct vm_space *space, uintptr_t va);
+
+/* A value that tells page, word and time. */
+u64 stamp(unsigned long page, unsigned word, u64 seed);
+
+/* Write to and read from each page of a scene, through the space loaded here. */
+void write_pages(struct ktest *t, unsigned from, unsigned to, u64 seed);
+
+/* A scene of @nr pages, all written to; the space stays loaded on this CPU. */
+bool scene_begin_loaded(struct ktest *t, struct vm_scene *s, unsigned nr, u64 seed);
+
+/* A scene of @nr pages, all mapped and written to, the object's by scene_pager. */
+bool scene_begin_written(struct ktest *t, struct vm_scene *s, unsigned nr);
+
+void expect_pages(struct ktest *t, unsigned from, unsigned to, u64 seed);
+
+#endif

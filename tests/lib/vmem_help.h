@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmem_help.h: what the suites of the virtio-mem driver share: a memory with a region missing, and a device
+ * that has it, which keeps a book of what is plugged, checks that nothing of ours is in what it gives or takes,
+ * and refuses, lies or breaks where a test wants it.
+ */
+#ifndef QUARRY_TESTS_VMEM_HELP_H
+#define QUARRY_TESTS_VMEM_HELP_H
+
+#include "drivers/virtio_mem.h"
+#include "tests/lib/mov_help.h"
+#include "tests/lib/pretend_virtio.h"
+
+#include <quarry/memory_hotplug.h>
+
+#define REGION_BLOCKS 12u /* pageblocks of the device's region, the last of the memory */
+#define OTHER_BLOCKS  (PAGEBLOCK_ORDER >= 9 ? 4u : 24u)
+#define BLOCK_BYTES   ((u64)PAGEBLOCK_PAGES << PAGE_SHIFT)
+#define NO_FAULT      0xffffu
+
+/* One test at a time. */
+extern struct virtio_mem vmem_dev;
+extern struct memory *vmem;
+extern struct virtio_mem_config vmem_config; /* what the device says; told by vmem_set_config */
+extern bool vmem_plugged[2 * REGION_BLOCKS];  /* by block of the device */
+extern unsigned vmem_requests[4];             /* by type */
+struct vmem_fault {
+	u16 type;      /* of the request that goes wrong; NO_FAULT: none */
+	u16 answer;    /* how */
+	bool once;
+	bool done;     /* it is done all the same */
+	bool dies;     /* and there is no answer */
+	bool scribbles; /* and it writes over the request */
+	u64 requested; /* and the host asks for this; ~0: for what it did */
+};
+extern struct vmem_fault vmem_fault;
+
+void vmem_set_config(void);
+
+void vmem_ask_for(unsigned blocks);
+
+u32 serve(struct pretend *p, const struct pretend_buf *buf);
+
+void vmem_set_fault(u16 type, u16 answer, bool once);
+
+/* A memory whose last pageblocks are missing, and a device that has them, in blocks of @size. */
+bool vmem_prepare(struct ktest *t, u64 size);
+
+bool vmem_begin(struct ktest *t);
+
+/* Give all back and go. */
+void vmem_end(struct ktest *t);
+
+/* The device, the driver and the memory say the same: @blocks are plugged, @used of them online. */
+void expect_units(struct ktest *t, unsigned blocks, unsigned used);
+
+#endif

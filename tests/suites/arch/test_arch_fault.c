@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_arch_fault.c: what a CPU says of faults, word by word; what hits it in ring 3; and who may not go there.  The
+ * reports that end the machine are judged by tests/qemu/test_exception.py.
+ */
+#include "demo/provoke.h"
+#include "tests/lib/task_help.h"
+#include "tests/lib/wait_help.h"
+#include "x86.h"
+#include <quarry/console.h>
+#include <quarry/errno.h>
+#include <quarry/machine.h>
+#include <quarry/smp.h>
+#include <quarry/string.h>
+
+#define OTHER 0x600000UL
+#define TRIES 50u
+
+static char said[16384];
+
+/* What has been printed since @pos. */
+static void read_said(u64 pos)
+{
+	said[log_read(&pos, said, sizeof(said) - 1)] = '\0';
+}
+
+/* Where @text stands in what was read; NULL: nowhere. */
+static const char *find(const char *text)
+{
+	const char *p;
+
+	for (p = said; *p; p++) {
+		if (!strncmp(p, text, strlen(text)))
+			return p;
+	}
+	return NULL;
+}
+
+/* ---- page faults of the kernel ---- */
+
+#define NOT_MAPPED  "not mapped\n"
+#define NOT_ALLOWED "not allowed there\n"
+#define GUARD       "guard page: kernel stack overflow\n"
+#define NULL_PAGE   "null pointer, or a member of one\n"
+
+static const struct {
+	u64 error, address;
+	const char *text;
+} faults[] = {
+    {0, 0x10, "page fault: read of 0000000000000010 by the kernel: " NOT_MAPPED NULL_PAGE},
+    {PF_WRITE, 0xfff, "page fault: write of 0000000000000fff by the kernel: " NOT_MAPPED NULL_PAGE},
+    {0, 0x1000, "page fault: read of 0000000000001000 by the kernel: " NOT_MAPPED},
+    {PF_EXECUTE | PF_PRESENT, 0x1000, "page fault: execute of 0000000000001000 by the kernel: " NOT_ALLOWED},
+    {PF_WRITE | PF_USER, 0x1000, "page fault: write of 0000000000001000 by the user: " NOT_MAPPED},
+    {PF_RESERVED | PF_PRESENT, 0x1000,
+	"page fault: read of 0000000000001000 by the kernel: reserved bit set in a page table\n"},
+    {PF_WRITE, ARCH_STACK_BASE, "page fault: write of ffffd00000000000 by the kernel: " NOT_MAPPED GUARD},
+    {PF_WRITE | PF_PRESENT, ARCH_STACK_BASE, "page fault: write of ffffd00000000000 by the kernel: " NOT_ALLOWED},
+    {0, ARCH_STACK_BASE + 32767, "page fault: read of ffffd00000007fff by the kernel: " NOT_MAPPED},
+};
+
+static void print_fault(u64 error, u64 address)
+{
+	struct trap_frame f = {.error = error};
+	irqflags_t flags = arch_irq_save();
+	u64 pos = log_position();
+
+	__asm__ volatile("movq %0, %%cr2" : : "r"(address));
+	print_page_fault(&f);
+	read_said(pos);
+	arch_irq_restore(flags);
+}
+
+/* Another CPU may print a line meanwhile. */
+static void page_faults_are_told_word_by_word(struct ktest *t)
+{
+	unsigned i, tries;
+
+	for (i = 0; i < ARRAY_SIZE(faults); i++) {
+		for (tries = 0; tries < TRIES; tries++) {
+			print_fault(faults[i].error, faults[i].address);
+			if (!strcmp(said, faults[i].text))
+				break;
+		}
+		if (tries == TRIES)
+			ktest_fail(t, __FILE__, __LINE__, "fault %u: %s", i, said);
+	}
+}
+
+/* ---- ring 3 ---- */
+
+/* The first thing that it does; and its registers right behind that. */
+static void fault_of_a_program_is_told_with_its_registers(struct ktest *t)
+{
+	struct task *task = new_task(t);
+	u64 pos = log_position();
+	const char *at_line;
+	char text[128];
+
+	REQUIRE(t, task);
+	ksnprintf(text, sizeof(text), "task %u test: invalid opcode\n  rip %016lx cs 0023 rflags ",
+	    task->id, code_at(user_ud2));
+	EXPECT_EQ(t, add_thread(task, -1, code_at(user_ud2), 0), 0);
+	expect_end(t, task, TASK_FAULTED, 0);
+	read_said(pos);
+	at_line = find(text);
+	EXPECT(t, at_line);
+	EXPECT(t, find(" error 0\n") > at_line);
+}
+
+/* Until that has been printed since @pos. */
+static bool wait_said(u64 pos, const char *text)
+{
+	u64 end = arch_clock_ns() + WAIT_NS;
+	unsigned rounds = 0;
+
+	do {
+		read_said(pos);
+		if (find(text))
+			return true;
+		thread_yield();
+	} while (!waited_enough(end, &rounds));
+	return false;
+}
+
+/* Was it in ring 3, at the code of user_spin? */
+static bool nmi_hits_ring_3(struct ktest *t, unsigned cpu)
+{
+	u64 pos = log_position(), rip;
+	char text[80];
+
+	ksnprintf(text, sizeof(text), "CPU %u (APIC id %u): not asked, NMI in thread ", cpu, cpus[cpu]->apic_id);
+	apic_send(cpus[cpu]->apic_id, ICR_NMI);
+	EXPECT(t, wait_said(pos, text));
+	for (rip = code_at(user_spin); rip < code_at(user_sleep); rip++) {
+		ksnprintf(text, sizeof(text), "\n  %016lx in ring 3\n", rip);
+		if (wait_said(pos, "\n  ") && find(text))
+			return true;
+	}
+	return false;
+}
+
+/* It goes on afterwards. */
+static void what_hits_a_program_is_told_and_leaves_it_alone(struct ktest *t)
+{
+	unsigned cpu = ktest_cpus() - 1, tries = TRIES, i;
+	struct task *task;
+	char text[80];
+
+	if (ktest_cpus() < 2 || nr_cpus_online() < nr_boot_cpus) {
+		ktest_skip(t, "needs 2 CPUs, all of them online");
+		return;
+	}
+	task = new_task(t);
+	REQUIRE(t, task);
+	WRITE_ONCE(cpus[cpu]->quiet_until, 0UL);
+	EXPECT_EQ(t, add_thread(task, (int)cpu, code_at(user_spin), 0), 0);
+	while (!nmi_hits_ring_3(t, cpu) && --tries)
+		thread_yield();
+	EXPECT(t, tries);
+	ksnprintf(text, sizeof(text), "CPU %u: unexpected interrupt, vector %u\n", cpu, NR_EXCEPTION);
+	for (i = 0; i < 10; i++) {
+		u64 pos = log_position();
+
+		apic_send(cpus[cpu]->apic_id, ICR_FIXED | NR_EXCEPTION);
+		EXPECT(t, wait_said(pos, text));
+	}
+	EXPECT(t, !load_acquire(&task->ended));
+	task_end(task, TASK_KILLED, 0);
+	expect_end(t, task, TASK_KILLED, 0);
+}
+
+/* All that it needs is mapped: no fault would stop it. */
+static struct page *prepare(struct ktest *t, struct task *task, struct vm_object *object)
+{
+	struct page *page = NULL;
+	u64 word = 0;
+
+	space_use(task->space);
+	EXPECT_EQ(t, copy_from_user(&word, code_at(user_count), sizeof(word)), 0);
+	word = 0;
+	EXPECT_EQ(t, copy_to_user(OTHER, &word, sizeof(word)), 0);
+	space_use(NULL);
+	EXPECT_EQ(t, vm_object_pin(object, 0, &page), 0);
+	return page;
+}
+
+/* It has been added to a CPU that is deaf, and its task ends before that hears again. */
+static void add_and_end(void *arg)
+{
+	unsigned cpu = ktest_cpus() - 1;
+	struct ktest *t = arg;
+	struct fault_hang hang;
+	struct vm_object *object;
+	struct task *task = new_task(t);
+	struct page *page;
+
+	REQUIRE(t, task);
+	object = map_page(task, OTHER, VM_READ | VM_WRITE, NULL, 0);
+	REQUIRE(t, object);
+	page = prepare(t, task, object);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, fault_hang_start(&hang, cpu, WAIT_NS), 0);
+	EXPECT_EQ(t, add_thread(task, (int)cpu, code_at(user_count), OTHER), 0);
+	task_end(task, TASK_KILLED, 0);
+	fault_hang_end(&hang);
+	expect_end(t, task, TASK_KILLED, 0);
+	EXPECT_EQ(t, *(u64 *)page_address(page), 0);
+	mem_unpin_page(&kernel_memory, page);
+	vm_object_put(object);
+}
+
+static void thread_of_an_ended_task_never_runs(struct ktest *t)
+{
+	if (ktest_cpus() < 2 || nr_cpus_online() < nr_boot_cpus)
+		ktest_skip(t, "needs 2 CPUs, all of them online");
+	else
+		ktest_on_cpu(0, add_and_end, t);
+}
+
+/* ---- user memory ---- */
+
+/* The last eight bytes may be copied, and not one more; nor nothing, from where no user address is. */
+static void user_memory_ends_at_its_last_byte(struct ktest *t)
+{
+	struct task *task = new_task(t);
+	struct vm_object *object;
+	u64 word = 0x0123456789abcdef, back = 0;
+
+	REQUIRE(t, task);
+	object = map_page(task, USER_END - PAGE_SIZE, VM_READ | VM_WRITE, NULL, 0);
+	REQUIRE(t, object);
+	vm_object_put(object);
+	space_use(task->space);
+	EXPECT_EQ(t, copy_to_user(USER_END - 8, &word, 8), 0);
+	EXPECT_EQ(t, copy_from_user(&back, USER_END - 8, 8), 0);
+	EXPECT_EQ(t, back, word);
+	EXPECT_EQ(t, copy_to_user(USER_END - 7, &word, 8), -EFAULT);
+	EXPECT_EQ(t, copy_from_user(&back, USER_END - 7, 8), -EFAULT);
+	EXPECT_EQ(t, copy_to_user(USER_END - 1, &word, 0), 0);
+	EXPECT_EQ(t, copy_from_user(&back, USER_END - 1, 0), 0);
+	EXPECT_EQ(t, copy_to_user(USER_END, &word, 0), -EFAULT);
+	EXPECT_EQ(t, copy_from_user(&back, USER_END, 0), -EFAULT);
+	space_use(NULL);
+	task_abandon(task);
+	task_put(task);
+}
+
+size_t user_copy(void *dst, const void *src, size_t len); /* syscall_entry.S */
+
+static void copy_there(void *arg)
+{
+	u64 word = 0;
+
+	user_copy(arg, &word, sizeof(word));
+}
+
+/* The kernel's own mistake: nobody goes on behind the copy as if a program had named the address. */
+static void fault_on_the_kernels_side_of_a_copy_is_its_own(struct ktest *t)
+{
+	EXPECT_EQ(t, arch_probe(copy_there, (void *)USER_END), -EFAULT);
+	EXPECT_EQ(t, arch_probe(copy_there, (void *)ARCH_STACK_BASE), -EFAULT);
+}
+
+/* ---- one word of a CPU's own ---- */
+
+static void word_of_this_cpu_is_tested(struct ktest *t)
+{
+	irqflags_t flags = arch_irq_save();
+	struct pcp *pcp = &this_cpu()->pcp;
+	u32 was = pcp->tracing;
+
+	WRITE_ONCE(pcp->tracing, 0u);
+	EXPECT(t, !arch_pcp_test(offsetof(struct pcp, tracing)));
+	WRITE_ONCE(pcp->tracing, 1u);
+	EXPECT(t, arch_pcp_test(offsetof(struct pcp, tracing)));
+	WRITE_ONCE(pcp->tracing, 1u << 31);
+	EXPECT(t, arch_pcp_test(offsetof(struct pcp, tracing)));
+	WRITE_ONCE(pcp->tracing, was);
+	arch_irq_restore(flags);
+}
+
+KTEST_SUITE(arch_fault, 0, KTEST(page_faults_are_told_word_by_word),
+    KTEST(fault_of_a_program_is_told_with_its_registers),
+    KTEST(what_hits_a_program_is_told_and_leaves_it_alone),
+    KTEST(thread_of_an_ended_task_never_runs), KTEST(user_memory_ends_at_its_last_byte),
+    KTEST(fault_on_the_kernels_side_of_a_copy_is_its_own),
+    KTEST_INSIDE(word_of_this_cpu_is_tested));

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_arch_full.c: the kernel's own addresses when there is no memory for tables: nothing is half done, nobody is
+ * killed for it, and all that was taken comes back.
+ */
+#include "tests/lib/mm_help.h"
+#include "x86.h"
+#include <quarry/acpi.h>
+#include <quarry/bootinfo.h>
+#include <quarry/errno.h>
+#include <quarry/machine.h>
+#include <quarry/task.h>
+
+#define LARGE (2UL << 20)
+#define HUGE  (1UL << 30)
+/* Of descriptors for memory that no machine here has: 12 TiB and up; no other suite uses these. */
+#define ARRAY ((uintptr_t)(ARCH_MEMMAP + (3UL << 30)))
+/* Far behind the last slot of kernel stacks, in the same window. */
+#define FAR (ARCH_STACK_BASE + (8UL << 30))
+#define NEW_RAM (200UL << 30) /* addresses that the direct map has no tables for */
+#define STACK_PAGES 4u
+#define NR_STACKS_KEPT 80u
+#define MANY (1UL << 20) /* pages */
+
+/* ---- all memory ---- */
+
+struct taken {
+	struct taken *next;
+	unsigned order;
+};
+static struct taken *taken; /* each in its own pages */
+static void *single[STACK_PAGES];
+
+static bool take(unsigned order)
+{
+	struct page *page = alloc_pages(order ? GFP_KERNEL | GFP_NORETRY : GFP_KERNEL, order);
+	struct taken *one;
+
+	if (!page)
+		return false;
+	one = page_address(page);
+	one->next = taken;
+	one->order = order;
+	taken = one;
+	return true;
+}
+
+static void take_rest(void)
+{
+	unsigned order = MAX_ORDER + 1;
+
+	while (order--) {
+		while (take(order))
+			;
+	}
+}
+
+static struct page *page_of(const void *p)
+{
+	return pfn_to_page_in(&kernel_memory, arch_virt_to_phys(p) >> PAGE_SHIFT);
+}
+
+/* And of that @nr single pages, which can be given back first; false: there are not so many. */
+static bool take_all(unsigned nr)
+{
+	unsigned i;
+
+	for (i = 0; i < nr; i++) {
+		struct page *page = alloc_pages(GFP_KERNEL, 0);
+
+		single[i] = page ? page_address(page) : NULL;
+	}
+	take_rest();
+	return single[0] && (nr < 2 || single[nr - 1]);
+}
+
+static void give_single(struct ktest *t, unsigned nr)
+{
+	while (nr--)
+		EXPECT_EQ(t, free_pages(page_of(single[nr]), 0), 0);
+}
+
+static void give_all(struct ktest *t)
+{
+	while (taken) {
+		struct taken *one = taken;
+
+		taken = one->next;
+		EXPECT_EQ(t, free_pages(page_of(one), one->order), 0);
+	}
+}
+
+static u64 nobody(void)
+{
+	return mm_event_sum(&kernel_memory, EV_OOM_NOBODY) + mm_event_sum(&kernel_memory, EV_OOM_KILLS);
+}
+
+/* ---- tables ---- */
+
+static void expect_no_tables(struct ktest *t)
+{
+	phys_t pa = acpi.ioapic[0].address;
+	char *before = arch_map_mmio(pa, PAGE_SIZE), *after;
+	u64 asked = nobody();
+
+	REQUIRE(t, before);
+	EXPECT_EQ(t, arch_map(FAR, pa, PAGE_SIZE, 0), -ENOMEM);
+	EXPECT_EQ(t, arch_mapped_at(FAR), 0);
+	EXPECT_EQ(t, arch_array_grow(ARRAY, 2 * PAGE_SIZE), -ENOMEM);
+	EXPECT_EQ(t, arch_array_place(ARRAY, 0, 2 * LARGE), -ENOMEM);
+	EXPECT_EQ(t, *(volatile u64 *)ARRAY, 0);
+	EXPECT_EQ(t, arch_direct_map(NEW_RAM, 2 * LARGE), -ENOMEM);
+	EXPECT_EQ(t, arch_mapped_at(ARCH_DIRECT_MAP + NEW_RAM), 0);
+	EXPECT(t, !arch_map_mmio(pa, 2 * LARGE));
+	/* Nobody was asked to end for them. */
+	EXPECT_EQ(t, nobody(), asked);
+	after = arch_map_mmio(pa, PAGE_SIZE);
+	EXPECT(t, !after || after == before + PAGE_SIZE);
+}
+
+/* What there is one page for. */
+static void expect_one_table(struct ktest *t)
+{
+	give_single(t, 1);
+	EXPECT_EQ(t, arch_array_grow(ARRAY, PAGE_SIZE), -ENOMEM); /* the table is there now, but nothing to put there */
+	EXPECT_EQ(t, *(volatile u64 *)ARRAY, 0);
+	EXPECT(t, !take(0));
+}
+
+/* ---- stacks ---- */
+
+static void *kept[NR_STACKS_KEPT];
+
+/* For each number of pages that is not enough, all of them are back; then there are as many as it takes. */
+static void expect_no_stack(struct ktest *t)
+{
+	unsigned nr = 0, pages, i;
+	unsigned long before;
+	void *stack;
+
+	while (nr < NR_STACKS_KEPT && (stack = arch_stack_alloc()) != NULL)
+		kept[nr++] = stack;
+	EXPECT(t, nr < NR_STACKS_KEPT);
+	before = arch_stack_pages();
+	for (pages = 1; pages < STACK_PAGES; pages++) {
+		give_all(t);
+		REQUIRE(t, take_all(pages));
+		give_single(t, pages);
+		EXPECT(t, !arch_stack_alloc());
+		EXPECT_EQ(t, arch_stack_pages(), before);
+		for (i = 0; i < pages; i++)
+			EXPECT(t, take(0));
+		EXPECT(t, !take(0));
+	}
+	while (nr)
+		arch_stack_free(kept[--nr]);
+}
+
+static void run_out(void *arg)
+{
+	struct ktest *t = arg;
+
+	if (take_all(1)) {
+		expect_no_tables(t);
+		expect_one_table(t);
+		expect_no_stack(t);
+	}
+	EXPECT(t, single[0]);
+	give_all(t);
+}
+
+static void without_memory_nothing_is_half_done(struct ktest *t)
+{
+	if (tasks_alive() || memory_free_pages(&kernel_memory) > MANY) {
+		ktest_skip(t, "needs a small machine that runs no programs");
+		return;
+	}
+	ktest_on_cpu(0, run_out, t);
+	EXPECT_EQ(t, arch_array_grow(ARRAY, 2 * PAGE_SIZE), 0);
+	*(volatile u64 *)(ARRAY + PAGE_SIZE) = 5;
+	arch_array_shrink(ARRAY, 2 * PAGE_SIZE);
+	EXPECT_EQ(t, *(volatile u64 *)(ARRAY + PAGE_SIZE), 0);
+}
+
+/* ---- pages that come back ---- */
+
+#define NR 80u
+static void *top[NR];
+
+/* What this CPU has cached counts as in use: so all is drained. */
+static unsigned long free_now(void)
+{
+	drain_all_pages(&kernel_memory, NULL);
+	return memory_free_pages(&kernel_memory);
+}
+
+static void use_stacks(void)
+{
+	unsigned i;
+
+	for (i = 0; i < NR; i++)
+		top[i] = arch_stack_alloc();
+	for (i = 0; i < NR; i++) {
+		if (top[i])
+			arch_stack_free(top[i]);
+	}
+}
+
+static void use_and_count(void *arg)
+{
+	struct ktest *t = arg;
+	unsigned long before;
+	unsigned i;
+
+	/* Once before, for the tables, which stay. */
+	for (i = 0, before = 0; i < 2; i++) {
+		use_stacks();
+		EXPECT_EQ(t, arch_array_grow(ARRAY, 5 * PAGE_SIZE), 0);
+		EXPECT_EQ(t, arch_array_grow(ARRAY + PAGE_SIZE, PAGE_SIZE), 0); /* is there */
+		arch_array_shrink(ARRAY, 5 * PAGE_SIZE);
+		if (i)
+			EXPECT_EQ(t, free_now(), before);
+		before = free_now();
+	}
+}
+
+static void pages_of_stacks_and_arrays_come_back(struct ktest *t)
+{
+	ktest_on_cpu(0, use_and_count, t);
+}
+
+/* ---- the largest pages that fit ---- */
+
+/* The level of the entry that maps @va; 3: none does. */
+static unsigned level_of(uintptr_t va, u64 *entry)
+{
+	u64 table = kernel_cr3 & ~(u64)(PAGE_SIZE - 1);
+	unsigned level;
+
+	for (level = 3; level < 4; level--) {
+		*entry = ((const u64 *)arch_phys_to_virt(table))[va >> (12 + 9 * level) & 511];
+		if (!(*entry & 1))
+			return 3;
+		if (!level || *entry & 0x80)
+			return level;
+		table = *entry & 0x000ffffffffff000UL;
+	}
+	return 3;
+}
+
+static bool image_in(phys_t start, u64 size)
+{
+	return start < image_phys(rodata_end) && image_phys(image_start) < start + size;
+}
+
+/* Descriptors, but for the first and the last ones, which may share a page; and those of memory that stands by. */
+static void expect_large_array(struct ktest *t, pfn_t start, pfn_t end)
+{
+	uintptr_t va = ALIGN_UP((uintptr_t)(ARCH_MEMMAP + start), LARGE) + LARGE;
+	uintptr_t last = ALIGN_DOWN((uintptr_t)(ARCH_MEMMAP + end), LARGE) - LARGE;
+	u64 entry;
+
+	for (; va < last; va += LARGE)
+		EXPECT_EQ(t, level_of(va, &entry), entry & 2 ? 1 : 0);
+}
+
+static void ram_is_mapped_by_the_largest_pages(struct ktest *t)
+{
+	bool gib = cpuid(0x80000001, 0).edx & (1u << 26);
+	unsigned i;
+	phys_t pa;
+	u64 entry;
+
+	EXPECT_EQ(t, cpu_has_gib_pages(), gib);
+	for (i = 0; i < bootinfo.nr_ram; i++) {
+		phys_t start = bootinfo.ram[i].start, end = bootinfo.ram[i].end;
+
+		expect_large_array(t, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
+		for (pa = ALIGN_UP(start, LARGE); pa + LARGE <= end; pa += LARGE) {
+			phys_t whole = ALIGN_DOWN(pa, HUGE);
+			bool huge = gib && whole >= start && whole + HUGE <= end && !image_in(whole, HUGE);
+
+			/* Behind the image it begins anew at its end. */
+			if (image_in(pa, LARGE))
+				continue;
+			EXPECT_EQ(t, level_of(ARCH_DIRECT_MAP + pa, &entry), huge ? 2 : 1);
+		}
+	}
+}
+
+/* Of 512 GiB each: address spaces copy them, so they must be there before. */
+static void tables_of_memory_to_come_are_there(struct ktest *t)
+{
+	const u64 *root = arch_phys_to_virt(kernel_cr3 & ~(u64)(PAGE_SIZE - 1));
+	const u64 slot = 1UL << 39;
+	unsigned i;
+	u64 pa;
+
+	for (i = 0; i < acpi.nr_affinity; i++) {
+		const struct acpi_affinity *a = &acpi.affinity[i];
+
+		if (!a->hotplug)
+			continue;
+		for (pa = ALIGN_DOWN(a->start, slot); pa < a->end && pa < ARCH_MAX_RAM; pa += slot)
+			EXPECT_EQ(t, root[(ARCH_DIRECT_MAP + pa) >> 39 & 511] & 1, 1);
+	}
+}
+
+KTEST_SUITE(arch_full, 0, KTEST(without_memory_nothing_is_half_done),
+    KTEST(pages_of_stacks_and_arrays_come_back), KTEST_COST(ram_is_mapped_by_the_largest_pages),
+    KTEST_INSIDE(tables_of_memory_to_come_are_there));

@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_arch_irq.c: what interrupts a CPU: what is sent, asked for by NMI, started; when a thread is preempted; and
+ * the interrupt of ACPI events, with ports that only keep what is written.
+ */
+#include "tests/lib/hotplug_help.h"
+#include "kernel/runq.h"
+#include "x86.h"
+#include <quarry/acpi.h>
+#include <quarry/console.h>
+#include <quarry/errno.h>
+#include <quarry/machine.h>
+#include <quarry/smp.h>
+#include <quarry/string.h>
+
+#define APIC_ICR_LOW  0x300u
+#define APIC_ICR_HIGH 0x310u
+#define ICR_BUSY      0x1000u
+#define NOBODY        0xf0u /* an APIC id that no CPU here has */
+#define TURNS         1000u
+#define TRIES         50u
+#define FEW_CPUS      16u
+
+/* ---- preemption ---- */
+
+static u64 since(void)
+{
+	return READ_ONCE(runqs[arch_cpu_id()].since);
+}
+
+/* Each look at the run queue, whoever is next, begins with another time. */
+static void count_switches(void *arg)
+{
+	unsigned *switches = arg, i;
+
+	for (i = 0; i < TURNS; i++) {
+		u64 before;
+
+		preempt_disable();
+		before = since();
+		preempt_enable();
+		*switches += since() != before;
+	}
+}
+
+/* Only the last preempt_enable, with interrupts on, does what is asked for. */
+static void ask_for_a_switch(void *arg)
+{
+	struct ktest *t = arg;
+	irqflags_t flags;
+	u64 before;
+
+	preempt_disable();
+	preempt_disable();
+	flags = arch_irq_save();
+	EXPECT_EQ(t, arch_preempt_count(), 2);
+	before = since();
+	WRITE_ONCE(this_cpu()->need_resched, 1u);
+	preempt_enable();
+	EXPECT_EQ(t, arch_preempt_count(), 1);
+	preempt_enable();
+	EXPECT_EQ(t, arch_preempt_count(), 0);
+	EXPECT(t, since() == before);
+	EXPECT_EQ(t, this_cpu()->need_resched, 1);
+	preempt_disable();
+	arch_irq_restore(flags);
+	preempt_enable();
+	EXPECT(t, since() != before);
+}
+
+/* A tick or two may come meanwhile. */
+static void threads_are_preempted_when_that_is_asked_for(struct ktest *t)
+{
+	unsigned switches = 0;
+
+	ktest_on_cpu(0, count_switches, &switches);
+	EXPECT(t, switches < TURNS / 10);
+	ktest_on_cpu(0, ask_for_a_switch, t);
+}
+
+/* ---- what is sent ---- */
+
+static void expect_sent(struct ktest *t, u32 dest, u32 low)
+{
+	EXPECT_EQ(t, apic_read(APIC_ICR_LOW) & ~ICR_BUSY, low);
+	if (apic_max_id() == XAPIC_MAX_ID)
+		EXPECT_EQ(t, apic_read(APIC_ICR_HIGH), dest << 24);
+}
+
+static void send_some(void *arg)
+{
+	unsigned cpu = ktest_cpus() - 1;
+	u32 id = cpus[cpu]->apic_id;
+	struct ktest *t = arg;
+	irqflags_t flags = arch_irq_save();
+
+	arch_ipi_kick(cpu);
+	expect_sent(t, id, 0x4042);
+	arch_ipi_call(cpu);
+	expect_sent(t, id, 0x4041);
+	apic_send_self(VEC_KICK); /* the destination stays as it is */
+	expect_sent(t, id, 0x44042);
+	EXPECT(t, !arch_irqs_enabled());
+	arch_irq_restore(flags);
+	apic_send(NOBODY, ICR_FIXED | VEC_KICK);
+	EXPECT(t, arch_irqs_enabled() && !arch_preempt_count());
+}
+
+static void interrupts_are_sent_as_they_are_wanted(struct ktest *t)
+{
+	ktest_on_cpu(0, send_some, t);
+}
+
+/* ---- NMIs ---- */
+
+static char said[16384];
+
+/* What has been printed since @pos. */
+static void read_said(u64 pos)
+{
+	said[log_read(&pos, said, sizeof(said) - 1)] = '\0';
+}
+
+static unsigned times_said(const char *fmt, unsigned cpu)
+{
+	unsigned i, times = 0;
+	char text[80];
+	size_t len;
+
+	ksnprintf(text, sizeof(text), fmt, cpu, cpus[cpu]->apic_id);
+	len = strlen(text);
+	for (i = 0; said[i]; i++)
+		times += !strncmp(said + i, text, len);
+	return times;
+}
+
+#define ASKED  "CPU %u (APIC id %u): asked, NMI in thread "
+#define SILENT "CPU %u (APIC id %u): does not answer an NMI\n"
+#define OWN    "CPU %u (APIC id %u): not asked, NMI in thread "
+
+static u32 stop;     /* a */
+static u64 first_ns; /* a: when the other thread ran after stop was 1; 0: not yet */
+
+static void run_beside(void *arg)
+{
+	while (READ_ONCE(stop) != 2) {
+		if (READ_ONCE(stop) == 1 && !READ_ONCE(first_ns))
+			WRITE_ONCE(first_ns, arch_clock_ns());
+		thread_yield();
+	}
+}
+
+/* One does not answer, for a tenth of a second: nobody else runs here meanwhile. */
+static void ask_all(void *arg)
+{
+	struct thread *other;
+	struct ktest *t = arg;
+	u64 begin;
+
+	WRITE_ONCE(stop, 0u);
+	WRITE_ONCE(first_ns, 0UL);
+	other = thread_start("beside", 0, run_beside, NULL);
+	REQUIRE(t, other);
+	begin = arch_clock_ns();
+	WRITE_ONCE(stop, 1u);
+	arch_backtrace_others();
+	EXPECT_EQ(t, arch_preempt_count(), 0);
+	while (!READ_ONCE(first_ns))
+		thread_yield();
+	EXPECT(t, READ_ONCE(first_ns) - begin >= 100000000);
+	WRITE_ONCE(stop, 2u);
+	thread_join(other);
+}
+
+/* Has all been said in time?  On a busy host one that is asked may come too late. */
+static bool all_answer(struct ktest *t, unsigned silent)
+{
+	u64 pos = log_position();
+	unsigned cpu, late = 0;
+
+	ktest_on_cpu(0, ask_all, t);
+	read_said(pos);
+	for (cpu = 0; cpu < nr_cpus; cpu++) {
+		bool asked = cpu && cpu != silent && cpu < nr_boot_cpus;
+
+		EXPECT_EQ(t, times_said(ASKED, cpu) + times_said(SILENT, cpu), asked || cpu == silent);
+		late += times_said(ASKED, cpu) != asked;
+	}
+	return !late;
+}
+
+static void every_cpu_is_asked_and_one_is_silent(struct ktest *t)
+{
+	unsigned silent = ktest_cpus() - 1, tries = TRIES;
+	u32 id = cpus[silent]->apic_id;
+	u64 pos;
+
+	if (!needs_two(t))
+		return;
+	if (nr_cpus > FEW_CPUS) {
+		ktest_skip(t, "needs few CPUs: the log has no place for all their stories");
+		return;
+	}
+	EXPECT_EQ(t, cpu_down(silent), 0);
+	cpus[silent]->apic_id = NOBODY;
+	WRITE_ONCE(cpus[silent]->started, STARTED_RUNS);
+	while (!all_answer(t, silent) && --tries)
+		thread_yield();
+	EXPECT(t, tries);
+	/* One that is parked is not asked. */
+	cpus[silent]->apic_id = id;
+	WRITE_ONCE(cpus[silent]->started, STARTED_PARKED);
+	pos = log_position();
+	ktest_on_cpu(0, (void (*)(void *))(uintptr_t)arch_backtrace_others, NULL);
+	read_said(pos);
+	EXPECT_EQ(t, times_said(ASKED, silent) + times_said(SILENT, silent), 0);
+	EXPECT_EQ(t, cpu_up(silent), 0);
+}
+
+static void nothing(void *arg)
+{
+}
+
+/* It has come when the CPU has run something else. */
+static unsigned stories_after_nmi(unsigned cpu)
+{
+	u64 pos = log_position();
+
+	apic_send(cpus[cpu]->apic_id, ICR_NMI);
+	ktest_on_cpu(cpu, nothing, NULL);
+	read_said(pos);
+	return times_said(OWN, cpu);
+}
+
+/* An NMI that wakes a CPU tells no story, nor one that comes too late to wake it; any other does. */
+static void an_nmi_of_the_host_is_told(struct ktest *t)
+{
+	unsigned cpu = ktest_cpus() - 1;
+	u64 pos = log_position();
+
+	if (!needs_two(t))
+		return;
+	EXPECT_EQ(t, cpu_down(cpu), 0);
+	apic_send(cpus[cpu]->apic_id, ICR_NMI);
+	EXPECT_EQ(t, cpu_up(cpu), 0);
+	ktest_on_cpu(cpu, nothing, NULL);
+	read_said(pos);
+	EXPECT_EQ(t, times_said(OWN, cpu), 0);
+	WRITE_ONCE(cpus[cpu]->quiet_until, arch_clock_ns() + 1000000000000UL);
+	EXPECT_EQ(t, stories_after_nmi(cpu), 0);
+	WRITE_ONCE(cpus[cpu]->quiet_until, 0UL);
+	EXPECT_EQ(t, stories_after_nmi(cpu), 1);
+}
+
+/* ---- the start of a CPU ---- */
+
+/* All but the boot CPU that have not begun are given up; one that has is not. */
+static void without_a_page_no_cpu_starts(struct ktest *t)
+{
+	unsigned cpu = ktest_cpus() - 1, other;
+	phys_t page = boot_trampoline_page;
+
+	if (!needs_two(t))
+		return;
+	EXPECT_EQ(t, cpu_down(cpu), 0);
+	EXPECT_EQ(t, cpu_unplug(cpu), 0);
+	EXPECT_EQ(t, cpus[cpu]->started, 0);
+	boot_trampoline_page = 0;
+	EXPECT(t, !arch_cpu_start(cpu));
+	EXPECT_EQ(t, cpus[cpu]->started, 0);
+	smp_start_aps();
+	EXPECT_EQ(t, cpus[cpu]->started, STARTED_GIVEN_UP);
+	for (other = 1; other < nr_boot_cpus; other++)
+		EXPECT(t, other == cpu || cpus[other]->started == STARTED_RUNS);
+	boot_trampoline_page = page;
+	WRITE_ONCE(cpus[cpu]->started, 0u);
+	EXPECT_EQ(t, cpu_plug(cpu), 0);
+	EXPECT_EQ(t, cpu_up(cpu), 0);
+}
+
+struct late {
+	struct cpu *cpu;
+	u32 apic_id;
+};
+
+/* The first start-up interrupt has gone to nobody, and the second too. */
+static void come_late(void *arg)
+{
+	struct late *late = arg;
+	u64 begin;
+
+	while (READ_ONCE(late->cpu->started))
+		cpu_relax();
+	for (begin = arch_clock_ns(); arch_clock_ns() - begin < 350000;)
+		cpu_relax();
+	WRITE_ONCE(late->cpu->apic_id, late->apic_id);
+}
+
+static void a_cpu_that_misses_an_interrupt_gets_another(struct ktest *t)
+{
+	unsigned cpu = ktest_cpus() - 1;
+	struct late late = {cpus[cpu], cpus[cpu]->apic_id};
+
+	if (nr_cpus_online() < nr_boot_cpus || ktest_cpus() < 3) {
+		ktest_skip(t, "needs 3 CPUs, all of them online");
+		return;
+	}
+	EXPECT_EQ(t, cpu_down(cpu), 0);
+	EXPECT_EQ(t, cpu_unplug(cpu), 0);
+	cpus[cpu]->apic_id = NOBODY;
+	WRITE_ONCE(cpus[cpu]->started, STARTED_GIVEN_UP);
+	ktest_start(1, come_late, &late);
+	EXPECT_EQ(t, cpu_plug(cpu), 0);
+	ktest_join(1);
+	EXPECT_EQ(t, cpu_up(cpu), 0);
+	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
+}
+
+/* ---- ACPI events ---- */
+
+/*
+ * Pages of the DMA controller's channels, three ports each: they keep a byte, and mean nothing while nobody uses a
+ * channel.
+ */
+#define A 0x81u
+#define B 0x89u
+#define WANTED 0xa6u
+#define CONFIG 0xcf8u /* of PCI: keeps 32 bits */
+#define TIMER_STATUS 1u /* of PM1: the power management timer has gone round */
+
+static u32 told, times_told;
+
+static void tell(u32 events)
+{
+	told = events;
+	times_told++;
+}
+
+static void set_ports(u16 first, u8 a, u8 b, u8 c)
+{
+	outb(first, a);
+	outb((u16)(first + 1), b);
+	outb((u16)(first + 2), c);
+}
+
+static void expect_ports(struct ktest *t, u16 first, u8 a, u8 b, u8 c)
+{
+	EXPECT_EQ(t, inb(first), a);
+	EXPECT_EQ(t, inb((u16)(first + 1)), b);
+	EXPECT_EQ(t, inb((u16)(first + 2)), c);
+}
+
+static int start_events(u16 gpe0, u8 len, u16 sci, u16 pm1a_cnt)
+{
+	acpi.gpe0 = gpe0;
+	acpi.gpe0_len = len;
+	acpi.sci = sci;
+	acpi.pm1a_cnt = pm1a_cnt;
+	return acpi_events_start(WANTED, tell);
+}
+
+static void events_are_refused(struct ktest *t, const struct acpi_info *was)
+{
+	set_ports(A, 1, 2, 3);
+	EXPECT_EQ(t, start_events(0, 2, was->sci, was->pm1a_cnt), -ENODEV);
+	EXPECT_EQ(t, start_events(A, 1, was->sci, was->pm1a_cnt), -ENODEV);
+	EXPECT_EQ(t, start_events(A, 2, ACPI_NR_ISA, was->pm1a_cnt), -ENODEV);
+	EXPECT_EQ(t, start_events(A, 2, was->sci, 0), -ENODEV);
+	/* The firmware does not hand over. */
+	set_ports(B, 0, 0, 0);
+	acpi.smi_cmd = B;
+	acpi.acpi_enable = 2;
+	EXPECT_EQ(t, start_events(A, 2, was->sci, B), -ENODEV);
+	expect_ports(t, A, 1, 2, 3);
+	expect_ports(t, B, 2, 0, 0);
+}
+
+/* It does; and it is not asked again. */
+static void firmware_hands_over(struct ktest *t, const struct acpi_info *was)
+{
+	acpi.smi_cmd = B;
+	acpi.acpi_enable = 0x81;
+	EXPECT_EQ(t, start_events(A, 2, was->sci, B), 0);
+	expect_ports(t, B, 0x81, 0, 0);
+	acpi.acpi_enable = 0x41;
+	EXPECT_EQ(t, start_events(A, 2, was->sci, B), 0);
+	expect_ports(t, B, 0x81, 0, 0);
+}
+
+/* Of both blocks only what is wanted is enabled, and status is left alone. */
+static void enable_registers_are_written(struct ktest *t, const struct acpi_info *was)
+{
+	acpi.pm1a_evt = B;
+	acpi.pm1_evt_len = 3; /* too short to have any */
+	set_ports(A, 7, 0x77, 0x55);
+	set_ports(B, 0x11, 0x22, 0x44);
+	EXPECT_EQ(t, start_events(A, 3, was->sci, was->pm1a_cnt), 0);
+	expect_ports(t, A, 7, WANTED, 0x55);
+	expect_ports(t, B, 0x11, 0x22, 0x44);
+	acpi.pm1_evt_len = 4;
+	EXPECT_EQ(t, start_events(A - 1, 4, was->sci, was->pm1a_cnt), 0);
+	expect_ports(t, A, 7, WANTED, 0);
+	expect_ports(t, B, 0x11, 0x22, 0);
+}
+
+/* Bits that nobody wants stay, and are not told; those that are told are written back, where a 1 clears. */
+static void expect_told(struct ktest *t, u8 status, u32 want)
+{
+	irqflags_t flags = arch_irq_save();
+
+	outb(A, status);
+	told = times_told = 0;
+	acpi_interrupt();
+	EXPECT_EQ(t, told, want);
+	EXPECT_EQ(t, times_told, want != 0);
+	EXPECT_EQ(t, inb(A), want);
+	arch_irq_restore(flags);
+}
+
+static void events_are_told(struct ktest *t, const struct acpi_info *was)
+{
+	u64 end = arch_clock_ns() + 10000000000ULL;
+
+	EXPECT_EQ(t, start_events(A, 2, was->sci, was->pm1a_cnt), 0);
+	acpi.pm1a_evt = was->pm1a_evt;
+	while (!(inw(was->pm1a_evt) & TIMER_STATUS) && arch_clock_ns() < end)
+		thread_sleep(10000000);
+	acpi.pm1a_evt = 0; /* where there is no block nothing is cleared */
+	expect_told(t, 0xff, WANTED);
+	EXPECT_EQ(t, inw(was->pm1a_evt) & TIMER_STATUS, TIMER_STATUS);
+	acpi.pm1a_evt = was->pm1a_evt;
+	expect_told(t, 0x02, 0x02);
+	EXPECT_EQ(t, inw(was->pm1a_evt) & TIMER_STATUS, 0);
+	expect_told(t, 0xff & ~WANTED, 0);
+}
+
+/* As it was before: masked. */
+static void expect_sci_pin(struct ktest *t, const struct acpi_info *was)
+{
+	const struct acpi_isa *isa = &was->isa[was->sci];
+	volatile u32 *ioapic = arch_map_mmio(was->ioapic[0].address, 0x20);
+
+	REQUIRE(t, ioapic);
+	ioapic[0] = 0x10 + 2 * isa->gsi;
+	EXPECT_EQ(t, ioapic[4] & 0x1ffff & ~0x5000u, VEC_SCI | (u32)isa->level << 15 | (u32)isa->active_low << 13);
+	ioapic[4] = 0x10000;
+}
+
+static void slots_are_reached_by_ports(struct ktest *t)
+{
+	u16 port = A;
+	struct slot_regs regs = acpi_slot_ports(&port);
+	irqflags_t flags = arch_irq_save();
+	u32 was = inl(CONFIG);
+
+	set_ports(A, 1, 2, 3);
+	regs.write(regs.arg, 1, 1, 0x1ab);
+	expect_ports(t, A, 1, 0xab, 3);
+	EXPECT_EQ(t, regs.read(regs.arg, 1, 1), 0xab);
+	EXPECT_EQ(t, regs.read(regs.arg, 2, 1), 3);
+	port = CONFIG - 4;
+	regs.write(regs.arg, 4, 4, 0x80123454);
+	EXPECT_EQ(t, inl(CONFIG), 0x80123454);
+	EXPECT_EQ(t, regs.read(regs.arg, 4, 4), 0x80123454);
+	outl(CONFIG, was);
+	arch_irq_restore(flags);
+}
+
+static struct acpi_info real;
+
+static void try_events(void *arg)
+{
+	static void (*const part[])(struct ktest *, const struct acpi_info *) = {
+	    events_are_refused, firmware_hands_over, enable_registers_are_written, events_are_told, expect_sci_pin};
+	unsigned i;
+
+	real = acpi;
+	for (i = 0; i < ARRAY_SIZE(part); i++) {
+		part[i](arg, &real);
+		acpi = real;
+	}
+	slots_are_reached_by_ports(arg);
+}
+
+static void acpi_events_are_told_once_and_only_those_wanted(struct ktest *t)
+{
+	if (!acpi.pm1a_cnt || !acpi.pm1a_evt || acpi.nr_ioapics != 1 || acpi.nr_memory_slots || nr_cpus > nr_boot_cpus)
+		ktest_skip(t, "needs a machine with ACPI events and without slots");
+	else
+		ktest_on_cpu(0, try_events, t);
+}
+
+KTEST_SUITE(arch_irq, 0, KTEST_COST(threads_are_preempted_when_that_is_asked_for),
+    KTEST_INSIDE(interrupts_are_sent_as_they_are_wanted),
+    KTEST(every_cpu_is_asked_and_one_is_silent), KTEST(an_nmi_of_the_host_is_told),
+    KTEST(without_a_page_no_cpu_starts), KTEST(a_cpu_that_misses_an_interrupt_gets_another),
+    KTEST(acpi_events_are_told_once_and_only_those_wanted));

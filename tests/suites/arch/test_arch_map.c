@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_arch_map.c: the kernel's own addresses: what may be done there, and that no CPU goes on using what was
+ * mapped before.
+ *
+ * A CPU that is to have an old translation in its TLB has read there before, in a thread that then only spins until
+ * it reads again: so there is nothing that empties the TLB but what is tried.
+ */
+#include "tests/lib/mm_help.h"
+#include "x86.h"
+#include <quarry/acpi.h>
+#include <quarry/errno.h>
+#include <quarry/hotplug.h>
+#include <quarry/machine.h>
+#include <quarry/smp.h>
+#include <quarry/user.h>
+
+#define NR_STACKS_TRIED 80 /* more than are kept when they are freed */
+#define LARGE (2UL << 20)
+/* Of descriptors for memory that no machine here has: 8 TiB and up. */
+#define UNBACKED ((uintptr_t)(ARCH_MEMMAP + (1UL << 31)))
+/* Behind the last slot of kernel stacks, in the same window. */
+#define SCRATCH (ARCH_STACK_BASE + (1UL << 30))
+
+/* ---- accesses on a CPU ---- */
+
+struct access {
+	uintptr_t va;
+	u64 value; /* read there */
+	int err;
+};
+
+static void read_word(void *arg)
+{
+	struct access *a = arg;
+
+	a->value = *(volatile u64 *)a->va;
+}
+
+static void rewrite_byte(void *arg)
+{
+	struct access *a = arg;
+	volatile u8 *byte = (volatile u8 *)a->va;
+	u8 value = *byte;
+
+	*byte = value;
+}
+
+static void call_there(void *arg)
+{
+	struct access *a = arg;
+	void (*fn)(void) = (void (*)(void))a->va;
+
+	fn();
+}
+
+static void probe_read(void *arg)
+{
+	struct access *a = arg;
+
+	a->err = arch_probe(read_word, a);
+}
+
+/* What @cpu reads there; *@err: 0 or -EFAULT. */
+static u64 read_on(unsigned cpu, uintptr_t va, int *err)
+{
+	struct access a = {.va = va};
+
+	ktest_on_cpu(cpu, probe_read, &a);
+	*err = a.err;
+	return a.value;
+}
+
+static void expect_read(struct ktest *t, unsigned cpu, uintptr_t va, u64 want)
+{
+	int err;
+	u64 value = read_on(cpu, va, &err);
+
+	EXPECT_EQ(t, err, 0);
+	EXPECT_EQ(t, value, want);
+}
+
+static void expect_fault(struct ktest *t, unsigned cpu, uintptr_t va)
+{
+	int err;
+
+	read_on(cpu, va, &err);
+	EXPECT_EQ(t, err, -EFAULT);
+}
+
+static bool needs_two_cpus(struct ktest *t)
+{
+	if (nr_cpus_online() == nr_boot_cpus && ktest_cpus() >= 2)
+		return true;
+	ktest_skip(t, "needs 2 CPUs, all of them online");
+	return false;
+}
+
+/* ---- reading before and after ---- */
+
+#define SPIN_NS 20000000000ULL
+
+/* On each CPU: it reads, waits for the word, reads again. */
+struct watch {
+	struct access before, after;
+	u32 seen, go; /* a */
+};
+static struct watch watching[8];
+
+static void watch(void *arg)
+{
+	struct watch *w = arg;
+	u64 until = arch_clock_ns() + SPIN_NS;
+
+	probe_read(&w->before);
+	store_release(&w->seen, 1u);
+	while (!load_acquire(&w->go) && arch_clock_ns() < until)
+		cpu_relax();
+	probe_read(&w->after);
+}
+
+/* All CPUs have read at @va: with @err. */
+static void watch_begin(struct ktest *t, uintptr_t va, int err)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		struct watch *w = &watching[cpu];
+
+		*w = (struct watch){.before.va = va, .after.va = va};
+		ktest_start(cpu, watch, w);
+	}
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		while (!load_acquire(&watching[cpu].seen))
+			thread_yield();
+		EXPECT_EQ(t, watching[cpu].before.err, err);
+	}
+}
+
+/* All have read again: with @err. */
+static void watch_end(struct ktest *t, int err)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < ktest_cpus(); cpu++)
+		store_release(&watching[cpu].go, 1u);
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		ktest_join(cpu);
+		EXPECT_EQ(t, watching[cpu].after.err, err);
+	}
+}
+
+/* What each has read, first and then. */
+static void expect_values(struct ktest *t, u64 before, u64 after)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		EXPECT_EQ(t, watching[cpu].before.value, before);
+		EXPECT_EQ(t, watching[cpu].after.value, after);
+	}
+}
+
+/* ---- what may not be done ---- */
+
+static int try_access(void (*fn)(void *), uintptr_t va)
+{
+	struct access a = {.va = va};
+
+	return arch_probe(fn, &a);
+}
+
+static uintptr_t direct(const char *p)
+{
+	return ARCH_DIRECT_MAP + image_phys(p);
+}
+
+static void text_is_read_only_under_every_address(struct ktest *t)
+{
+	const char *text = (const char *)(uintptr_t)text_is_read_only_under_every_address;
+	static const char constant[] = "a constant";
+
+	EXPECT_EQ(t, try_access(rewrite_byte, (uintptr_t)text), -EFAULT);
+	EXPECT_EQ(t, try_access(rewrite_byte, direct(text)), -EFAULT);
+	EXPECT_EQ(t, try_access(rewrite_byte, direct(image_start)), -EFAULT);
+	EXPECT_EQ(t, try_access(rewrite_byte, direct(text_end) - 1), -EFAULT);
+	EXPECT_EQ(t, try_access(rewrite_byte, (uintptr_t)constant), -EFAULT);
+	EXPECT_EQ(t, try_access(rewrite_byte, direct(constant)), -EFAULT);
+	EXPECT_EQ(t, try_access(rewrite_byte, direct(rodata_end) - 1), -EFAULT);
+	EXPECT_EQ(t, try_access(rewrite_byte, direct(data_start)), 0);
+}
+
+static void direct_map_is_never_executed(struct ktest *t)
+{
+	EXPECT_EQ(t, try_access(call_there, direct((const char *)(uintptr_t)needs_two_cpus)), -EFAULT);
+	EXPECT_EQ(t, try_access(call_there, direct(data_start)), -EFAULT);
+	EXPECT_EQ(t, try_access(call_there, (uintptr_t)data_start), -EFAULT);
+}
+
+/* ---- stacks ---- */
+
+struct stacks {
+	char *top[NR_STACKS_TRIED];
+	unsigned nr;
+};
+
+static void alloc_stacks(void *arg)
+{
+	struct stacks *s = arg;
+
+	while (s->nr < NR_STACKS_TRIED && (s->top[s->nr] = arch_stack_alloc()) != NULL)
+		s->nr++;
+}
+
+static void free_stacks(void *arg)
+{
+	struct stacks *s = arg;
+	unsigned i;
+
+	for (i = 0; i < s->nr; i++)
+		arch_stack_free(s->top[i]);
+}
+
+static uintptr_t last_word(const struct stacks *s, unsigned i)
+{
+	return (uintptr_t)s->top[i] - 8;
+}
+
+/* Freed on CPU 0; no other one may reach the pages that went back. */
+static void expect_stacks_gone(struct ktest *t, const struct stacks *s, unsigned cpu)
+{
+	unsigned i, gone = 0;
+
+	for (i = 0; i < s->nr; i++) {
+		if (arch_mapped_at(last_word(s, i)))
+			continue;
+		gone++;
+		expect_fault(t, cpu, last_word(s, i));
+	}
+	EXPECT(t, gone > 0);
+}
+
+static bool begin_stacks(struct ktest *t, struct stacks *s, unsigned cpu)
+{
+	unsigned i;
+
+	s->nr = 0;
+	ktest_on_cpu(0, alloc_stacks, s);
+	EXPECT_EQ(t, s->nr, NR_STACKS_TRIED);
+	for (i = 0; i < s->nr; i++) {
+		*(u64 *)last_word(s, i) = i;
+		expect_read(t, cpu, last_word(s, i), i);
+	}
+	return s->nr == NR_STACKS_TRIED;
+}
+
+static struct stacks stacks;
+
+static void freed_stack_is_reached_by_no_cpu(struct ktest *t)
+{
+	unsigned cpu = ktest_cpus() - 1;
+
+	if (!needs_two_cpus(t) || !begin_stacks(t, &stacks, cpu))
+		return;
+	ktest_on_cpu(0, free_stacks, &stacks);
+	expect_stacks_gone(t, &stacks, cpu);
+	expect_stacks_gone(t, &stacks, 0);
+	/* With other pages under them, every CPU sees these. */
+	if (begin_stacks(t, &stacks, cpu))
+		ktest_on_cpu(0, free_stacks, &stacks);
+}
+
+/* The lowest and the highest word of a stack. */
+static bool reach(uintptr_t top, int *low, int *high)
+{
+	struct access first = {.va = top - 16384}, last = {.va = top - 8};
+
+	*low = arch_probe(read_word, &first);
+	*high = arch_probe(read_word, &last);
+	return !*low && !*high;
+}
+
+struct reader {
+	uintptr_t top;
+	int low, high;
+	u32 seen, go; /* a */
+};
+
+static void go_on_reading(void *arg)
+{
+	struct reader *r = arg;
+
+	while (!load_acquire(&r->go)) {
+		if (reach(r->top, &r->low, &r->high))
+			store_release(&r->seen, 1u);
+	}
+	reach(r->top, &r->low, &r->high);
+}
+
+/* At once: what is freed later may have the CPU forget more. */
+static void free_while_read(void *arg)
+{
+	struct reader *r = arg;
+
+	free_stacks(&stacks);
+	store_release(&r->go, 1u);
+}
+
+/* A CPU that goes on reading while it is freed may do so until then, and not one instruction longer. */
+static void stack_is_out_of_reach_when_it_is_freed(struct ktest *t)
+{
+	unsigned cpu = ktest_cpus() - 1;
+	struct reader r = {.go = 0};
+
+	if (!needs_two_cpus(t) || !begin_stacks(t, &stacks, cpu))
+		return;
+	r.top = (uintptr_t)stacks.top[NR_STACKS_TRIED - 1];
+	ktest_start(cpu, go_on_reading, &r);
+	while (!load_acquire(&r.seen))
+		thread_yield();
+	ktest_on_cpu(0, free_while_read, &r);
+	ktest_join(cpu);
+	EXPECT(t, !arch_mapped_at(r.top - 8));
+	EXPECT_EQ(t, r.low, -EFAULT);
+	EXPECT_EQ(t, r.high, -EFAULT);
+}
+
+/* It is not asked to forget anything while it is away. */
+static void cpu_that_comes_back_knows_no_old_stack(struct ktest *t)
+{
+	unsigned cpu = ktest_cpus() - 1;
+
+	if (!needs_two_cpus(t) || !begin_stacks(t, &stacks, cpu))
+		return;
+	EXPECT_EQ(t, cpu_down(cpu), 0);
+	ktest_on_cpu(0, free_stacks, &stacks);
+	EXPECT_EQ(t, cpu_up(cpu), 0);
+	expect_stacks_gone(t, &stacks, cpu);
+}
+
+/* ---- the kernel's own mappings ---- */
+
+static void map_and_unmap(void *arg)
+{
+	struct ktest *t = arg;
+	phys_t pa = arch_mapped_at((uintptr_t)data_start);
+	struct access a = {.va = SCRATCH};
+
+	EXPECT_EQ(t, arch_probe(read_word, &a), -EFAULT);
+	EXPECT(t, !arch_unmap(SCRATCH, PAGE_SIZE));
+	EXPECT_EQ(t, arch_map(SCRATCH, pa, PAGE_SIZE, 0), 0);
+	EXPECT_EQ(t, arch_probe(read_word, &a), 0);
+	EXPECT_EQ(t, arch_probe(rewrite_byte, &a), -EFAULT);
+	EXPECT_EQ(t, arch_map(SCRATCH, pa + PAGE_SIZE, PAGE_SIZE, 0), -EEXIST);
+	EXPECT(t, arch_unmap(SCRATCH, PAGE_SIZE));
+	EXPECT_EQ(t, arch_probe(read_word, &a), -EFAULT);
+	EXPECT_EQ(t, arch_mapped_at(SCRATCH), 0);
+}
+
+static void unmapped_page_is_not_reached(struct ktest *t)
+{
+	ktest_on_cpu(0, map_and_unmap, t);
+}
+
+/* What all CPUs read as zeros; then there is memory, of which all see what one writes; then zeros again. */
+static void every_cpu_sees_an_array_grow(struct ktest *t)
+{
+	watch_begin(t, UNBACKED, 0);
+	REQUIRE(t, arch_array_grow(UNBACKED, PAGE_SIZE) == 0);
+	*(volatile u64 *)UNBACKED = 77;
+	watch_end(t, 0);
+	expect_values(t, 0, 77);
+	arch_array_shrink(UNBACKED, PAGE_SIZE);
+}
+
+static void every_cpu_sees_an_array_shrink(struct ktest *t)
+{
+	REQUIRE(t, arch_array_grow(UNBACKED, PAGE_SIZE) == 0);
+	*(volatile u64 *)UNBACKED = 78;
+	watch_begin(t, UNBACKED, 0);
+	arch_array_shrink(UNBACKED, PAGE_SIZE);
+	watch_end(t, 0);
+	expect_values(t, 78, 0);
+	EXPECT_EQ(t, try_access(rewrite_byte, UNBACKED), -EFAULT);
+}
+
+/* As one large page, for good: another one each time.  What is put there is the machine's own memmap. */
+static void every_cpu_sees_an_array_placed(struct ktest *t)
+{
+	static unsigned placed;
+	phys_t pa = ALIGN_DOWN(arch_mapped_at((uintptr_t)pfn_to_page_in(&kernel_memory, kernel_memory.start_pfn)), LARGE);
+	uintptr_t va = UNBACKED + (1 + placed++) * LARGE;
+	const u64 *word = arch_phys_to_virt(pa);
+	unsigned i = 0, cpu;
+
+	while (i < LARGE / sizeof(*word) && !READ_ONCE(word[i]))
+		i++;
+	REQUIRE(t, pa && i < LARGE / sizeof(*word) && placed < 64);
+	watch_begin(t, va + i * sizeof(*word), 0);
+	REQUIRE(t, arch_array_place(va, pa, LARGE) == 0);
+	watch_end(t, 0);
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		EXPECT_EQ(t, watching[cpu].before.value, 0);
+		EXPECT(t, watching[cpu].after.value != 0);
+	}
+}
+
+/* The firmware, which is there after a reset and outside the direct map: only read. */
+static void every_cpu_loses_what_leaves_the_direct_map(struct ktest *t)
+{
+	const phys_t pa = (1UL << 32) - LARGE;
+	const uintptr_t va = ARCH_DIRECT_MAP + (1UL << 32) - 16;
+	unsigned cpu;
+
+	REQUIRE(t, !arch_mapped_at(va));
+	for (cpu = 0; cpu < ktest_cpus(); cpu++)
+		expect_fault(t, cpu, va);
+	REQUIRE(t, arch_direct_map(pa, LARGE) == 0);
+	watch_begin(t, va, 0);
+	arch_direct_unmap(pa, LARGE);
+	watch_end(t, -EFAULT);
+}
+
+/* ---- device registers ---- */
+
+/* What does not fit takes nothing away from what does. */
+static void refused_registers_use_no_addresses(struct ktest *t)
+{
+	phys_t pa = acpi.ioapic[0].address;
+	char *first = arch_map_mmio(pa, PAGE_SIZE), *next;
+
+	REQUIRE(t, first);
+	EXPECT(t, !arch_map_mmio(pa, 1UL << 30)); /* as large as the window, of which some is in use */
+	EXPECT(t, !arch_map_mmio(pa, 3UL << 30));
+	EXPECT(t, !arch_map_mmio(pa, ~0UL));
+	EXPECT(t, !arch_map_mmio(pa, ~0UL - pa));
+	EXPECT(t, !arch_map_mmio(pa, 0));
+	next = arch_map_mmio(pa, PAGE_SIZE);
+	EXPECT_EQ(t, (uintptr_t)next, (uintptr_t)first + PAGE_SIZE);
+	EXPECT_EQ(t, arch_mapped_at((uintptr_t)next), pa);
+}
+
+KTEST_SUITE(arch_map, 0, KTEST(text_is_read_only_under_every_address), KTEST(direct_map_is_never_executed),
+    KTEST(freed_stack_is_reached_by_no_cpu), KTEST(stack_is_out_of_reach_when_it_is_freed),
+    KTEST(cpu_that_comes_back_knows_no_old_stack),
+    KTEST(unmapped_page_is_not_reached), KTEST(every_cpu_sees_an_array_grow),
+    KTEST(every_cpu_sees_an_array_shrink),
+    KTEST(every_cpu_sees_an_array_placed), KTEST(every_cpu_loses_what_leaves_the_direct_map),
+    KTEST(refused_registers_use_no_addresses));

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_arch_page.c: what the kernel's own page tables say, bit by bit, of each kind of address; and kernel stacks:
+ * where they are, and what is undone when one cannot be had.
+ */
+#include "tests/lib/mm_help.h"
+#include "x86.h"
+#include <quarry/bootinfo.h>
+#include <quarry/errno.h>
+#include <quarry/machine.h>
+#include <quarry/mm.h>
+#include <quarry/vm.h>
+
+#define PRESENT  0x1UL
+#define LARGE    0x80UL
+#define NX       (1UL << 63)
+#define ADDRESS  0x000ffffffffff000UL
+#define READ     0x161UL /* present, accessed, dirty, global */
+#define WRITE    0x163UL
+#define DEVICE   (WRITE | 0x18UL | NX) /* PCD and PWT */
+#define PICTURE  (WRITE | 0x8UL | NX)  /* PWT: entry 1 of the PAT */
+#define ZEROS    (0x21UL | NX)         /* accessed; not global */
+#define ARRAYS   ((uintptr_t)(ARCH_MEMMAP + (1UL << 31))) /* descriptors of memory that no machine here has */
+#define SCRATCH  (ARCH_STACK_BASE + (1UL << 30)) /* behind all stacks, in the same window */
+
+/* The entry that maps @va, and its level; 0: none does. */
+static u64 entry_at(uintptr_t va, unsigned *level)
+{
+	u64 table = kernel_cr3 & ADDRESS, entry;
+
+	for (*level = 3;; --*level) {
+		entry = ((const u64 *)arch_phys_to_virt(table))[va >> (12 + 9 * *level) & 511];
+		if (!(entry & PRESENT))
+			return 0;
+		if (!*level || entry & LARGE)
+			return entry;
+		table = entry & ADDRESS;
+	}
+}
+
+/* All but its address, and that it is a large one. */
+static u64 flags_at(uintptr_t va)
+{
+	unsigned level;
+	u64 entry = entry_at(va, &level);
+
+	return level ? entry & ~(ADDRESS | LARGE) : entry & ~ADDRESS;
+}
+
+static void each_address_may_do_what_it_must(struct ktest *t)
+{
+	static const char constant[] = "constant";
+	char *registers, *picture;
+
+	EXPECT_EQ(t, flags_at((uintptr_t)each_address_may_do_what_it_must), READ);
+	EXPECT_EQ(t, flags_at((uintptr_t)image_start), READ);
+	EXPECT_EQ(t, flags_at((uintptr_t)text_end - 1), READ);
+	EXPECT_EQ(t, flags_at((uintptr_t)constant), READ | NX);
+	EXPECT_EQ(t, flags_at((uintptr_t)rodata_start), READ | NX);
+	EXPECT_EQ(t, flags_at((uintptr_t)rodata_end - 1), READ | NX);
+	EXPECT_EQ(t, flags_at((uintptr_t)data_start), WRITE | NX);
+	EXPECT_EQ(t, flags_at((uintptr_t)image_end - 1), WRITE | NX);
+	EXPECT_EQ(t, flags_at((uintptr_t)image_end), 0);
+	EXPECT_EQ(t, flags_at((uintptr_t)&registers), WRITE | NX); /* a stack */
+	EXPECT_EQ(t, flags_at((uintptr_t)ARCH_MEMMAP + kernel_memory.start_pfn * sizeof(struct page)), WRITE | NX);
+	EXPECT_EQ(t, flags_at(ARRAYS), ZEROS);
+	EXPECT_EQ(t, flags_at((uintptr_t)ARCH_PAGEBLOCKS + (1UL << 31 >> PAGEBLOCK_ORDER) * sizeof(struct pageblock)), ZEROS);
+	registers = arch_map_mmio(0xfee00010, 8);
+	picture = arch_map_framebuffer(0xfee00000, PAGE_SIZE);
+	REQUIRE(t, registers && picture);
+	EXPECT_EQ(t, flags_at((uintptr_t)registers), DEVICE);
+	EXPECT_EQ(t, arch_mapped_at((uintptr_t)registers), 0xfee00010);
+	EXPECT_EQ(t, flags_at((uintptr_t)picture), PICTURE);
+	EXPECT_EQ(t, flags_at((uintptr_t)picture + PAGE_SIZE), 0);
+	EXPECT_EQ(t, (read_cr3() ^ kernel_cr3) & ADDRESS, 0);
+	EXPECT_EQ(t, flags_at(0), 0);
+	EXPECT_EQ(t, flags_at(VM_USER_START), 0);
+}
+
+static bool is_ram(phys_t pa)
+{
+	unsigned i;
+
+	for (i = 0; i < bootinfo.nr_ram; i++) {
+		if (bootinfo.ram[i].start <= pa && pa < bootinfo.ram[i].end)
+			return true;
+	}
+	return false;
+}
+
+static void expect_direct(struct ktest *t, phys_t pa)
+{
+	phys_t ro_start = image_phys(image_start), ro_end = image_phys(rodata_end);
+
+	EXPECT_EQ(t, arch_mapped_at(ARCH_DIRECT_MAP + pa), pa);
+	EXPECT_EQ(t, flags_at(ARCH_DIRECT_MAP + pa), (ro_start <= pa && pa < ro_end ? READ : WRITE) | NX);
+}
+
+/* Both sides of each of its borders. */
+static void all_ram_and_nothing_else_is_in_the_direct_map(struct ktest *t)
+{
+	unsigned i;
+
+	for (i = 0; i < bootinfo.nr_ram; i++) {
+		phys_t start = bootinfo.ram[i].start, end = bootinfo.ram[i].end;
+
+		expect_direct(t, start);
+		expect_direct(t, end - 1);
+		expect_direct(t, (start + (end - start) / 2) | 0x1234);
+		if (start && !is_ram(start - 1))
+			EXPECT_EQ(t, arch_mapped_at(ARCH_DIRECT_MAP + start - 1), 0);
+		if (!is_ram(end))
+			EXPECT_EQ(t, arch_mapped_at(ARCH_DIRECT_MAP + end), 0);
+	}
+	expect_direct(t, image_phys(image_start));
+	expect_direct(t, image_phys(rodata_end) - 1);
+	expect_direct(t, image_phys(rodata_end));
+}
+
+static void map_several(void *arg)
+{
+	const phys_t pa = arch_mapped_at((uintptr_t)data_start);
+	struct ktest *t = arg;
+
+	EXPECT_EQ(t, arch_map(SCRATCH, pa, 2 * PAGE_SIZE, 0), 0);
+	EXPECT_EQ(t, arch_map(SCRATCH, pa, 2 * PAGE_SIZE, 0), 0); /* it is there already */
+	EXPECT_EQ(t, arch_map(SCRATCH, pa, 2 * PAGE_SIZE, MAP_WRITE), -EEXIST);
+	EXPECT_EQ(t, arch_mapped_at(SCRATCH + 0x123), pa + 0x123);
+	EXPECT_EQ(t, arch_mapped_at(SCRATCH + PAGE_SIZE), pa + PAGE_SIZE);
+	EXPECT_EQ(t, arch_mapped_at(SCRATCH + 2 * PAGE_SIZE), 0);
+	EXPECT_EQ(t, arch_map(SCRATCH + PAGE_SIZE, pa + PAGE_SIZE, 2 * PAGE_SIZE, 0), 0);
+	EXPECT(t, arch_unmap(SCRATCH + PAGE_SIZE, PAGE_SIZE));
+	EXPECT(t, !arch_unmap(SCRATCH, 3 * PAGE_SIZE)); /* one was missing, the others go */
+	EXPECT_EQ(t, arch_mapped_at(SCRATCH), 0);
+	EXPECT_EQ(t, arch_mapped_at(SCRATCH + 2 * PAGE_SIZE), 0);
+	EXPECT(t, !arch_unmap(SCRATCH + (1UL << 35), PAGE_SIZE)); /* not even a table */
+	EXPECT(t, !arch_unmap(ARCH_DIRECT_MAP + (64UL << 20), PAGE_SIZE)); /* a part of a large page */
+	expect_direct(t, 64UL << 20);
+}
+
+static void pages_are_mapped_and_unmapped_one_by_one(struct ktest *t)
+{
+	ktest_on_cpu(0, map_several, t);
+}
+
+/* ---- stacks ---- */
+
+#define STACK 16384UL
+#define SLOT  32768UL
+#define SLOTS 8192UL
+#define KEPT  64u
+#define NR    80u
+
+static char *top[NR];
+
+static void guards_lie_below_stacks(struct ktest *t)
+{
+	const uintptr_t begin = ARCH_STACK_BASE, end = ARCH_STACK_BASE + SLOTS * SLOT;
+
+	EXPECT(t, !stack_is_guard(begin - 1));
+	EXPECT(t, stack_is_guard(begin));
+	EXPECT(t, stack_is_guard(begin + SLOT - STACK - 1));
+	EXPECT(t, !stack_is_guard(begin + SLOT - STACK));
+	EXPECT(t, !stack_is_guard(begin + SLOT - 1));
+	EXPECT(t, stack_is_guard(begin + SLOT));
+	EXPECT(t, stack_is_guard(end - STACK - 1));
+	EXPECT(t, !stack_is_guard(end - STACK));
+	EXPECT(t, !stack_is_guard(end));
+}
+
+/* Four pages right below @stack, and none below them. */
+static void expect_stack(struct ktest *t, const char *stack)
+{
+	uintptr_t end = (uintptr_t)stack;
+	unsigned i;
+
+	EXPECT_EQ(t, (end - ARCH_STACK_BASE) % SLOT, 0);
+	for (i = 1; i <= STACK / PAGE_SIZE; i++)
+		EXPECT_EQ(t, flags_at(end - i * PAGE_SIZE), WRITE | NX);
+	EXPECT_EQ(t, flags_at(end - STACK - 1), 0);
+	EXPECT_EQ(t, flags_at(end), 0);
+}
+
+static void expect_no_stack(struct ktest *t, const char *stack)
+{
+	unsigned i;
+
+	for (i = 1; i <= STACK / PAGE_SIZE; i++)
+		EXPECT_EQ(t, arch_mapped_at((uintptr_t)stack - i * PAGE_SIZE), 0);
+}
+
+/* With the second half of them freed, in order: the last ones are not mapped any more. */
+static void take_and_free(struct ktest *t)
+{
+	unsigned long pages;
+	unsigned i;
+
+	for (i = 0; i < NR; i++) {
+		top[i] = arch_stack_alloc();
+		REQUIRE(t, top[i]);
+	}
+	for (i = 0; i < NR; i++)
+		expect_stack(t, top[i]);
+	pages = arch_stack_pages();
+	for (i = 0; i < NR; i++)
+		arch_stack_free(top[i]);
+	EXPECT_EQ(t, arch_stack_pages(), pages - (NR - KEPT) * STACK / PAGE_SIZE);
+	for (i = 0; i < NR; i++) {
+		if (i < KEPT)
+			expect_stack(t, top[i]);
+		else
+			expect_no_stack(t, top[i]);
+	}
+}
+
+/* Somebody else's page where the third of a stack's would be: the first two go back, and the slot too. */
+static void stack_in_the_way(void *arg)
+{
+	struct ktest *t = arg;
+	uintptr_t taken;
+	unsigned long pages, free;
+	char *kept[KEPT];
+	unsigned i;
+
+	take_and_free(t);
+	pages = arch_stack_pages();
+	taken = (uintptr_t)top[NR - 1] - 3 * PAGE_SIZE;
+	for (i = 0; i < KEPT; i++) {
+		kept[i] = arch_stack_alloc();
+		EXPECT(t, kept[i] == top[KEPT - 1 - i]); /* the last one freed comes first */
+	}
+	EXPECT_EQ(t, arch_stack_pages(), pages);
+	EXPECT_EQ(t, arch_map(taken, arch_mapped_at((uintptr_t)data_start), PAGE_SIZE, 0), 0);
+	drain_all_pages(&kernel_memory, NULL);
+	free = memory_free_pages(&kernel_memory);
+	EXPECT(t, !arch_stack_alloc());
+	drain_all_pages(&kernel_memory, NULL);
+	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
+	EXPECT_EQ(t, arch_stack_pages(), pages);
+	EXPECT(t, arch_unmap(taken, PAGE_SIZE));
+	expect_no_stack(t, top[NR - 1]);
+	top[0] = arch_stack_alloc();
+	EXPECT(t, top[0] == top[NR - 1]);
+	EXPECT_EQ(t, arch_stack_pages(), pages + STACK / PAGE_SIZE);
+	if (top[0])
+		arch_stack_free(top[0]);
+	for (i = 0; i < KEPT; i++)
+		arch_stack_free(kept[i]);
+	/* Of KEPT + 1 that were freed, the last one is not mapped. */
+	EXPECT_EQ(t, arch_stack_pages(), pages);
+}
+
+static void stack_that_cannot_be_had_leaves_nothing(struct ktest *t)
+{
+	ktest_on_cpu(0, stack_in_the_way, t);
+}
+
+static void nothing(void *arg)
+{
+}
+
+static void stack_begins_with_its_function(struct ktest *t)
+{
+	static u64 words[16];
+	u64 *sp = arch_stack_prepare(words + 16, nothing, words);
+	unsigned i;
+
+	EXPECT(t, sp == words + 7);
+	EXPECT_EQ(t, words[10], (uintptr_t)nothing);
+	EXPECT_EQ(t, words[9], (uintptr_t)words);
+	EXPECT(t, words[13]);
+	for (i = 0; i < 16; i++)
+		EXPECT(t, i == 9 || i == 10 || i == 13 || !words[i]);
+}
+
+KTEST_SUITE(arch_page, KTEST_MOSTLY_INSIDE, KTEST(each_address_may_do_what_it_must),
+    KTEST(all_ram_and_nothing_else_is_in_the_direct_map),
+    KTEST(pages_are_mapped_and_unmapped_one_by_one), KTEST(guards_lie_below_stacks),
+    KTEST_CONTRACT(stack_that_cannot_be_had_leaves_nothing), KTEST(stack_begins_with_its_function));

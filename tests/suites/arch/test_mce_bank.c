@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_mce_bank.c: the machine-check registers of a CPU: what is cleared when it starts, what is printed of them, and
+ * what a program that is hit there takes upon itself.  It needs an emulator, which lets the test fill them.
+ */
+#include "tests/lib/mce_help.h"
+#include "x86.h"
+#include <quarry/console.h>
+#include <quarry/port.h>
+#include <quarry/string.h>
+
+#define LAST 9u /* of the banks that the test fills */
+#define HIT  (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)
+#define MISC 0x8c
+#define MCE_FRAME(at) {.vector = VEC_MC, .rip = (at), .cs = SEL_USER_CODE | 3}
+
+static char said[4096];
+static bool real; /* was a machine check reported that was not ours? */
+
+static unsigned banks(void)
+{
+	return rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS;
+}
+
+static bool emulated(struct ktest *t)
+{
+	while (!mce_started())
+		thread_yield();
+	real = READ_ONCE(kernel_memory.machine_check);
+	if (banks() > LAST && rdmsr(MSR_MCG_CAP) & MCG_CAP_SER && cpuid(1, 0).ecx >> 31)
+		return true;
+	ktest_skip(t, "needs an emulator with ten banks");
+	return false;
+}
+
+static void read_said(u64 pos)
+{
+	said[log_read(&pos, said, sizeof(said) - 1)] = '\0';
+}
+
+static unsigned times_said(const char *text)
+{
+	unsigned i, times = 0;
+
+	for (i = 0; said[i]; i++)
+		times += !strncmp(said + i, text, strlen(text));
+	return times;
+}
+
+static void fill(unsigned bank, u64 status, u64 address)
+{
+	const struct mce_bank b = {status, address, MISC};
+
+	if (mce_inject(bank, &b, 0))
+		panic("bank %u cannot be filled", bank);
+}
+
+static void empty_all(void)
+{
+	for (unsigned i = 0; i < banks(); i++)
+		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
+	wrmsr(MSR_MCG_STATUS, 0);
+}
+
+/* ---- when a CPU starts ---- */
+
+static void start_with_banks_full(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+	struct ktest *t = arg;
+	unsigned i, wrong = 0;
+	u64 pos = log_position();
+
+	for (i = 0; i < banks(); i++)
+		wrmsr(MSR_MC0_CTL + 4 * i, 0);
+	if (rdmsr(MSR_MCG_CAP) & MCG_CAP_CTL)
+		wrmsr(MSR_MCG_CTL, 0);
+	fill(1, HIT & ~MCE_VAL, 0x1000); /* holds nothing */
+	fill(2, HIT, 0x12345678);
+	fill(LAST, MCE_VAL | MCE_ADDRV | 0x134, 0x77000);
+	mce_init_cpu();
+	read_said(pos);
+	for (i = 0; i < banks(); i++)
+		wrong += rdmsr(MSR_MC0_CTL + 4 * i) != ~0UL || rdmsr(MSR_MC0_STATUS + 4 * i);
+	EXPECT_EQ(t, wrong, 0);
+	if (rdmsr(MSR_MCG_CAP) & MCG_CAP_CTL)
+		EXPECT_EQ(t, rdmsr(MSR_MCG_CTL), ~0UL);
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, times_said(": left from before the start:\n"), 2);
+	EXPECT_EQ(t, times_said("  bank "), 2);
+	EXPECT_EQ(t, times_said("  bank 2: status bd80000000000134 address 0000000012345678 misc 000000000000008c: "
+				"VAL UC EN MISCV ADDRV S AR code 0x0134 data load\n"), 1);
+	EXPECT_EQ(t, times_said("  bank 9: status 8400000000000134 address 0000000000077000 misc 0000000000000000: "), 1);
+}
+
+static void what_was_left_is_told_and_cleared(struct ktest *t)
+{
+	unsigned cpu;
+
+	for (cpu = 0; emulated(t) && cpu < ktest_cpus(); cpu++)
+		ktest_on_cpu(cpu, start_with_banks_full, t);
+}
+
+/* ---- what is printed ---- */
+
+/* An address, or what else there is, only of a bank that holds something and says that it is there. */
+static void print_both_ways(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+	struct ktest *t = arg;
+	u64 pos = log_position();
+
+	fill(0, MCE_VAL | MCE_ADDRV, 0x1000);
+	fill(1, MCE_VAL | MCE_MISCV, 0x2000);
+	fill(2, MCE_ADDRV | MCE_MISCV, 0x3000);
+	mce_print_banks(false);
+	read_said(pos);
+	EXPECT_EQ(t, times_said("  bank "), 2);
+	EXPECT_EQ(t, times_said("  bank 0: status 8400000000000000 address 0000000000001000 misc 0000000000000000: "), 1);
+	EXPECT_EQ(t, times_said("  bank 1: status 8800000000000000 address 0000000000000000 misc 000000000000008c: "), 1);
+	EXPECT_EQ(t, times_said("  8 of 10 banks are empty\n"), banks() == 10);
+	EXPECT_EQ(t, times_said(" banks are empty\n"), 1);
+	pos = log_position();
+	mce_print_banks(true);
+	read_said(pos);
+	EXPECT_EQ(t, times_said("  bank "), banks());
+	EXPECT_EQ(t, times_said("  bank 2: status 0c00000000000000 address 0000000000000000 misc 0000000000000000: "), 1);
+	EXPECT_EQ(t, times_said(" banks are empty\n"), 0);
+	EXPECT_EQ(t, times_said("MCG_CAP "), 1);
+	empty_all();
+	arch_irq_restore(flags);
+}
+
+static void banks_are_printed_with_what_they_hold(struct ktest *t)
+{
+	if (emulated(t))
+		ktest_on_cpu(0, print_both_ways, t);
+}
+
+/* ---- when corrected errors are looked for ---- */
+
+/* One interrupt of the timer at least, and two at most. */
+static void tick(struct cpu *cpu)
+{
+	u64 before = cpu->ticks;
+	unsigned turns = 1000;
+
+	apic_send_self(VEC_TIMER);
+	arch_irq_enable();
+	while (READ_ONCE(cpu->ticks) == before && --turns)
+		cpu_relax();
+	arch_irq_disable();
+}
+
+static void tick_around_a_second(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+	struct cpu *cpu = this_cpu();
+	u64 was = cpu->ticks, second = was / 100 * 100, found = READ_ONCE(mce_stats.found[MCE_CORRECTED]);
+	struct ktest *t = arg;
+
+	preempt_disable();
+	fill(3, MCE_VAL | MCE_EN | 0xc0, 0);
+	cpu->ticks = second;
+	tick(cpu);
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * 3), MCE_VAL | MCE_EN | 0xc0);
+	EXPECT(t, cpu->ticks > second);
+	cpu->ticks = second + 100 - cpu->tick_step;
+	tick(cpu);
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * 3), 0);
+	EXPECT_EQ(t, READ_ONCE(mce_stats.found[MCE_CORRECTED]), found + 1);
+	cpu->ticks = was;
+	preempt_enable();
+	arch_irq_restore(flags);
+}
+
+/* Not at each tick. */
+static void corrected_errors_are_looked_for_each_second(struct ktest *t)
+{
+	if (!emulated(t))
+		return;
+	wait_all_dealt();
+	if (READ_ONCE(cpus[0]->tick_step) > 40)
+		ktest_skip(t, "needs a timer that is not slow");
+	else
+		ktest_on_cpu(0, tick_around_a_second, t);
+}
+
+/* ---- what a program is hit by ---- */
+
+static pfn_t some_page(struct ktest *t)
+{
+	struct page *page = alloc_pages(GFP_MOVABLE, 0);
+	pfn_t pfn = page ? page_to_pfn_in(&kernel_memory, page) : PFN_NONE;
+
+	EXPECT(t, page && free_pages(page, 0) == 0);
+	return pfn;
+}
+
+/* It was us who said that they are broken. */
+static void undo(struct ktest *t, pfn_t pfn)
+{
+	WRITE_ONCE(kernel_memory.machine_check, false);
+	EXPECT_EQ(t, unpoison_page(pfn), 0);
+	WRITE_ONCE(kernel_memory.machine_check, real);
+}
+
+/* As from ring 3; no interrupt comes before it goes back there. */
+static void hit_program(struct ktest *t)
+{
+	struct trap_frame frame = MCE_FRAME(0x1234);
+	irqflags_t flags;
+
+	flags = arch_irq_save();
+	wrmsr(MSR_MCG_STATUS, MCG_STATUS_RIPV | MCG_STATUS_EIPV);
+	trap_from_user(&frame);
+	EXPECT(t, !arch_irqs_enabled());
+	EXPECT_EQ(t, rdmsr(MSR_MCG_STATUS), 0);
+	arch_irq_restore(flags);
+}
+
+static void hit_it(void *arg)
+{
+	struct ktest *t = arg;
+	pfn_t pfn = some_page(t);
+	irqflags_t flags;
+	u64 dealt;
+
+	REQUIRE(t, pfn != PFN_NONE);
+	dealt = wait_all_dealt();
+	flags = arch_irq_save();
+	fill(3, HIT, (u64)pfn << PAGE_SHIFT);
+	hit_program(t);
+	arch_irq_restore(flags);
+	EXPECT(t, is_flagged(&kernel_memory, pfn));
+	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 1);
+	undo(t, pfn);
+	/* Told of what another CPU has: nothing is to be done. */
+	flags = arch_irq_save();
+	fill(3, MCE_VAL | MCE_UC, 0);
+	hit_program(t);
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 1);
+}
+
+static void who_is_hit_takes_the_page_out_of_use(struct ktest *t)
+{
+	if (emulated(t))
+		ktest_on_cpu(0, hit_it, t);
+}
+
+/* The first is the program's own; the other one waits for the thread, as does what nobody needs just now. */
+static void hit_three_times(void *arg)
+{
+	struct ktest *t = arg;
+	struct page *page = alloc_pages(GFP_MOVABLE, 2);
+	struct mce_record hit = {0};
+	irqflags_t flags;
+	pfn_t pfn;
+	u64 dealt;
+
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(&kernel_memory, page);
+	EXPECT_EQ(t, free_pages(page, 2), 0);
+	dealt = wait_all_dealt();
+	flags = arch_irq_save();
+	fill(2, (HIT & ~(MCE_AR | 0xffff)) | 0xc0, (u64)pfn << PAGE_SHIFT);
+	fill(3, HIT, (u64)(pfn + 1) << PAGE_SHIFT);
+	fill(5, HIT, (u64)(pfn + 2) << PAGE_SHIFT);
+	wrmsr(MSR_MCG_STATUS, MCG_STATUS_RIPV | MCG_STATUS_EIPV);
+	EXPECT(t, !mce_exception(0x55, &hit));
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, hit.severity, MCE_REQUIRED);
+	EXPECT_EQ(t, hit.bank, 3);
+	EXPECT_EQ(t, hit.pfn, pfn + 1);
+	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 2));
+	EXPECT(t, is_flagged(&kernel_memory, pfn) && !is_flagged(&kernel_memory, pfn + 1));
+	EXPECT(t, is_flagged(&kernel_memory, pfn + 2));
+	EXPECT(t, mce_deal(&hit));
+	EXPECT(t, is_flagged(&kernel_memory, pfn + 1));
+	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 3);
+	undo(t, pfn);
+	undo(t, pfn + 1);
+	undo(t, pfn + 2);
+}
+
+static void one_of_several_is_the_programs_own(struct ktest *t)
+{
+	if (emulated(t))
+		ktest_on_cpu(0, hit_three_times, t);
+}
+
+KTEST_SUITE(mce_bank, 0, KTEST(what_was_left_is_told_and_cleared), KTEST(banks_are_printed_with_what_they_hold),
+    KTEST(corrected_errors_are_looked_for_each_second),
+    KTEST(who_is_hit_takes_the_page_out_of_use), KTEST(one_of_several_is_the_programs_own));

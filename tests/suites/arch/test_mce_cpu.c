@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_mce_cpu.c: machine checks on this machine: the test fills a bank and raises the exception itself, which an
+ * emulator allows.  What can only come from outside is in test_mce_outside.c.
+ */
+#include "tests/lib/mce_help.h"
+#include "x86.h"
+#include <quarry/machine.h>
+#include <quarry/vm.h>
+
+#define BANK     3
+#define MISC     0x8c
+#define HERE     (MCG_STATUS_RIPV | MCG_STATUS_MCIP)
+#define SCRUBBED (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | 0xc0)
+#define DEFERRED (SCRUBBED & ~MCE_S)
+#define FIXED    (SCRUBBED & ~(MCE_S | MCE_UC))
+
+/* Was a machine check reported that was not ours? */
+static bool real;
+
+/* And is there by now the thread that deals with them? */
+static bool emulated(struct ktest *t)
+{
+	while (!mce_started())
+		thread_yield();
+	real = READ_ONCE(kernel_memory.machine_check);
+	if ((rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS) > BANK && rdmsr(MSR_MCG_CAP) & MCG_CAP_SER &&
+	    cpuid(1, 0).ecx >> 31)
+		return true;
+	ktest_skip(t, "needs an emulator with machine checks");
+	return false;
+}
+
+static int inject(u64 status, pfn_t pfn, u64 mcg_status)
+{
+	const struct mce_bank b = {status, (u64)pfn << PAGE_SHIFT | 0x123, MISC};
+	irqflags_t flags = arch_irq_save();
+	int err = mce_inject(BANK, &b, mcg_status);
+
+	arch_irq_restore(flags);
+	return err;
+}
+
+/* The first of 1 << @order pages that were just freed. */
+static pfn_t some_pages(struct ktest *t, unsigned order)
+{
+	struct page *page = alloc_pages(GFP_MOVABLE, order);
+	pfn_t pfn = page ? page_to_pfn_in(&kernel_memory, page) : PFN_NONE;
+
+	EXPECT(t, page);
+	if (page)
+		EXPECT_EQ(t, free_pages(page, order), 0);
+	return pfn;
+}
+
+static pfn_t some_page(struct ktest *t)
+{
+	return some_pages(t, 0);
+}
+
+static bool wait_flagged(pfn_t pfn)
+{
+	u64 end = arch_clock_ns() + WAIT_NS;
+	unsigned rounds = 0;
+
+	while (!is_flagged(&kernel_memory, pfn) && !waited_enough(end, &rounds))
+		thread_yield();
+	return is_flagged(&kernel_memory, pfn);
+}
+
+/* It was not broken: we know, because it was us who said so. */
+static void undo(struct ktest *t, pfn_t pfn)
+{
+	WRITE_ONCE(kernel_memory.machine_check, false);
+	EXPECT_EQ(t, unpoison_page(pfn), 0);
+	WRITE_ONCE(kernel_memory.machine_check, real);
+}
+
+/* ---- every CPU ---- */
+
+struct seen {
+	u32 deaf; /* a: CPUs that would not hear of one */
+};
+
+static void listens(void *arg)
+{
+	struct seen *seen = arg;
+	unsigned banks = rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS;
+	bool good = read_cr4() & CR4_MCE || !(cpuid(1, 0).edx & CPUID_MCE);
+
+	for (unsigned i = 0; i < banks; i++)
+		good &= rdmsr(MSR_MC0_CTL + 4 * i) == ~0UL && !(rdmsr(MSR_MC0_STATUS + 4 * i) & MCE_VAL);
+	if (!good)
+		atomic_add(&seen->deaf, 1u);
+}
+
+static void every_cpu_listens(struct ktest *t)
+{
+	struct seen seen = {0};
+
+	EXPECT(t, smp_call_mask(NULL, listens, &seen) >= 0);
+	EXPECT_EQ(t, seen.deaf, 0);
+}
+
+struct on_cpu {
+	struct ktest *t;
+	pfn_t pfn;
+};
+
+static void inject_here(void *arg)
+{
+	const struct on_cpu *o = arg;
+
+	EXPECT_EQ(o->t, inject(SCRUBBED, o->pfn, HERE), 0);
+	EXPECT_EQ(o->t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
+	EXPECT_EQ(o->t, rdmsr(MSR_MCG_STATUS), 0);
+}
+
+/* The bank is empty when the handler is done, and soon after that the page is out of use. */
+static void action_optional_on_each_cpu(struct ktest *t)
+{
+	unsigned cpu;
+
+	if (!emulated(t))
+		return;
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		struct on_cpu o = {t, some_page(t)};
+		u64 before = READ_ONCE(mce_stats.exceptions);
+
+		REQUIRE(t, o.pfn != PFN_NONE);
+		ktest_on_cpu(cpu, inject_here, &o);
+		EXPECT(t, wait_flagged(o.pfn));
+		EXPECT_EQ(t, READ_ONCE(mce_stats.exceptions), before + 1);
+		EXPECT_EQ(t, unpoison_page(o.pfn), -EOPNOTSUPP);
+		undo(t, o.pfn);
+	}
+}
+
+/* The handler records, wherever it hits; the rest waits until interrupts are on. */
+static void nothing_is_done_with_interrupts_off(struct ktest *t)
+{
+	irqflags_t flags;
+	u64 end, dealt;
+	pfn_t pfn;
+
+	if (!emulated(t))
+		return;
+	pfn = some_page(t);
+	REQUIRE(t, pfn != PFN_NONE);
+	dealt = wait_all_dealt();
+	flags = arch_irq_save();
+	EXPECT_EQ(t, inject(SCRUBBED, pfn, HERE), 0);
+	EXPECT_EQ(t, arch_irqs_pending(), true);
+	for (end = arch_clock_ns() + 20000000; arch_clock_ns() < end;)
+		cpu_relax();
+	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt);
+	arch_irq_restore(flags);
+	EXPECT(t, wait_flagged(pfn));
+	undo(t, pfn);
+}
+
+/* ---- kinds ---- */
+
+static void two_banks_at_once(struct ktest *t)
+{
+	struct mce_bank other = {.status = SCRUBBED, .misc = MISC};
+	irqflags_t flags;
+	pfn_t a, b;
+
+	if (!emulated(t))
+		return;
+	a = some_pages(t, 1);
+	REQUIRE(t, a != PFN_NONE);
+	b = a + 1;
+	other.address = (u64)b << PAGE_SHIFT;
+	flags = arch_irq_save();
+	EXPECT_EQ(t, mce_inject(BANK - 1, &other, 0), 0);
+	EXPECT_EQ(t, inject(SCRUBBED, a, HERE), 0);
+	arch_irq_restore(flags);
+	EXPECT(t, wait_flagged(a));
+	EXPECT(t, wait_flagged(b));
+	undo(t, a);
+	undo(t, b);
+}
+
+/* There is room for one of two: then nothing can be done, and the report shows both. */
+static void a_full_ring_leaves_all_banks_as_they_were(struct ktest *t)
+{
+	const struct mce_record rec = {.pfn = PFN_NONE, .severity = MCE_OPTIONAL};
+	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV, .misc = MISC};
+	irqflags_t flags;
+	const char *why;
+	u64 dealt;
+	unsigned i;
+
+	if (!emulated(t))
+		return;
+	dealt = wait_all_dealt();
+	flags = arch_irq_save();
+	for (i = 0; i < MCE_RING_SIZE - 1; i++)
+		EXPECT(t, mce_post(&rec));
+	EXPECT_EQ(t, mce_inject(BANK - 1, &b, 0), 0);
+	EXPECT_EQ(t, mce_inject(BANK, &b, 0), 0);
+	wrmsr(MSR_MCG_STATUS, HERE & ~MCG_STATUS_MCIP);
+	why = mce_exception(0, NULL);
+	EXPECT(t, why);
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * (BANK - 1)), b.status);
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), b.status);
+	wrmsr(MSR_MC0_STATUS + 4 * (BANK - 1), 0);
+	wrmsr(MSR_MC0_STATUS + 4 * BANK, 0);
+	wrmsr(MSR_MCG_STATUS, 0);
+	arch_irq_restore(flags);
+	/* Found by nobody, but dealt with. */
+	counter_add(&mce_stats.found[MCE_OPTIONAL], (u64)MCE_RING_SIZE);
+	mce_wake();
+	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + MCE_RING_SIZE));
+}
+
+/* It goes on being used, and is not given to anybody else. */
+static void kernel_memory_goes_on(struct ktest *t)
+{
+	struct page *page;
+	pfn_t pfn;
+
+	if (!emulated(t))
+		return;
+	page = alloc_pages(GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(&kernel_memory, page);
+	EXPECT_EQ(t, inject(DEFERRED, pfn, HERE), 0);
+	EXPECT(t, wait_flagged(pfn));
+	EXPECT(t, !is_retired(&kernel_memory, pfn));
+	EXPECT_EQ(t, free_pages(page, 0), 0);
+	EXPECT(t, is_retired(&kernel_memory, pfn));
+	undo(t, pfn);
+}
+
+/* What another CPU has, an address that is no memory, and one that says nothing. */
+static void nothing_to_do(struct ktest *t)
+{
+	u64 told, dealt;
+
+	if (!emulated(t))
+		return;
+	told = READ_ONCE(mce_stats.found[MCE_NOTHING]);
+	dealt = wait_all_dealt();
+	EXPECT_EQ(t, inject(MCE_VAL | MCE_UC, 0, HERE), 0);
+	EXPECT_EQ(t, READ_ONCE(mce_stats.found[MCE_NOTHING]), told + 1);
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
+	EXPECT_EQ(t, inject(SCRUBBED, 0xffffff0, HERE), 0);
+	EXPECT_EQ(t, inject(SCRUBBED & ~MCE_ADDRV, 0, HERE), 0);
+	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 2));
+	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 2);
+	EXPECT_EQ(t, inject(SCRUBBED, ~0UL >> PAGE_SHIFT, HERE), 0);
+	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 3));
+	WRITE_ONCE(kernel_memory.machine_check, real);
+}
+
+/* They raise no exception: they are found by looking, and the page goes when it has had enough of them. */
+static void corrected_errors_are_polled(struct ktest *t)
+{
+	u64 dealt, exceptions;
+	unsigned i;
+	pfn_t pfn;
+
+	if (!emulated(t))
+		return;
+	pfn = some_page(t);
+	REQUIRE(t, pfn != PFN_NONE);
+	exceptions = READ_ONCE(mce_stats.exceptions);
+	for (i = 1; i <= MCE_THRESHOLD; i++) {
+		EXPECT(t, !is_flagged(&kernel_memory, pfn));
+		dealt = wait_all_dealt();
+		EXPECT_EQ(t, inject(FIXED, pfn, 0), 0);
+		REQUIRE(t, wait_for_count(&mce_stats.dealt, dealt + 1));
+	}
+	EXPECT(t, is_retired(&kernel_memory, pfn));
+	EXPECT_EQ(t, READ_ONCE(mce_stats.exceptions), exceptions);
+	/* Nobody has said that anything is lost. */
+	EXPECT_EQ(t, READ_ONCE(kernel_memory.machine_check), real);
+	undo(t, pfn);
+}
+
+/* Its object has let go of it, and somebody has not: two threads that needed it may both try again. */
+static void a_page_on_its_way_out_ends_nobody(struct ktest *t)
+{
+	struct mce_record rec = {.severity = MCE_REQUIRED};
+	struct vm_object *object;
+	struct page *page;
+
+	if (!emulated(t))
+		return;
+	REQUIRE(t, !vm_object_create(&kernel_memory, OBJ_ANON, 1, NULL, NULL, &object));
+	EXPECT_EQ(t, vm_object_supply(object, 0, NULL), 0);
+	EXPECT_EQ(t, vm_object_pin(object, 0, &page), 0);
+	rec.pfn = page_to_pfn_in(&kernel_memory, page);
+	counter_add(&mce_stats.found[MCE_REQUIRED], 2UL);
+	EXPECT(t, mce_deal(&rec));
+	EXPECT(t, mce_deal(&rec));
+	EXPECT(t, is_flagged(&kernel_memory, rec.pfn) && !is_retired(&kernel_memory, rec.pfn));
+	mem_unpin_page(&kernel_memory, page);
+	EXPECT(t, is_retired(&kernel_memory, rec.pfn));
+	vm_object_put(object);
+	undo(t, rec.pfn);
+}
+
+/* ---- what the handler hands over ---- */
+
+#define REQUIRED (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)
+
+/* As if the program at @ip had met what BANK holds; why nothing can be done, or NULL. */
+static const char *meet(struct ktest *t, u64 status, pfn_t pfn, u64 mcg_status, u64 ip, struct mce_record *hit)
+{
+	irqflags_t flags = arch_irq_save();
+	const char *why;
+
+	EXPECT_EQ(t, inject(status, pfn, 0), 0);
+	wrmsr(MSR_MCG_STATUS, mcg_status);
+	why = mce_exception(ip, hit);
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), why ? status : 0);
+	EXPECT_EQ(t, rdmsr(MSR_MCG_STATUS), why ? mcg_status : 0);
+	wrmsr(MSR_MC0_STATUS + 4 * BANK, 0);
+	wrmsr(MSR_MCG_STATUS, 0);
+	arch_irq_restore(flags);
+	return why;
+}
+
+/* The interrupted program itself deals with what it was about to use; what cannot be dealt with is left as it is. */
+static void what_a_program_meets_is_its_own(struct ktest *t)
+{
+	const u64 both = MCG_STATUS_RIPV | MCG_STATUS_EIPV;
+	struct mce_record hit = {0};
+	u64 exceptions, required;
+	const char *why;
+	pfn_t pfn;
+
+	if (!emulated(t))
+		return;
+	pfn = some_page(t);
+	REQUIRE(t, pfn != PFN_NONE);
+	wait_all_dealt();
+	exceptions = READ_ONCE(mce_stats.exceptions);
+	required = READ_ONCE(mce_stats.found[MCE_REQUIRED]);
+	preempt_disable();
+	why = meet(t, REQUIRED, pfn, both, 0x1234, &hit);
+	EXPECT_EQ(t, hit.cpu, arch_cpu_id());
+	preempt_enable();
+	EXPECT(t, !why);
+	EXPECT_EQ(t, hit.severity, MCE_REQUIRED);
+	EXPECT_EQ(t, hit.ip, 0x1234);
+	EXPECT_EQ(t, hit.bank, BANK);
+	EXPECT_EQ(t, hit.pfn, pfn);
+	EXPECT_EQ(t, hit.status, REQUIRED);
+	EXPECT_EQ(t, READ_ONCE(mce_stats.exceptions), exceptions + 1);
+	EXPECT_EQ(t, READ_ONCE(mce_stats.found[MCE_REQUIRED]), required + 1);
+	EXPECT(t, mce_deal(&hit));
+	EXPECT(t, is_flagged(&kernel_memory, pfn));
+	undo(t, pfn);
+	why = meet(t, REQUIRED, pfn, both, 0, NULL);
+	EXPECT(t, why && !strcmp(why, "action required in the kernel"));
+	why = meet(t, REQUIRED | MCE_PCC, pfn, both, 0, &hit);
+	EXPECT(t, why && !strcmp(why, "the processor's state is corrupt (PCC)"));
+	why = meet(t, MCE_VAL | MCE_UC, 0, MCG_STATUS_EIPV, 0, &hit);
+	EXPECT(t, why && !strcmp(why, "what was interrupted cannot go on (no RIPV)"));
+	EXPECT(t, !meet(t, MCE_VAL | MCE_UC, 0, both, 0, &hit));
+	EXPECT_EQ(t, hit.severity, MCE_NOTHING);
+}
+
+/* Is the program that was interrupted at 0x77 to deal with what BANK holds? */
+static bool is_hit(struct ktest *t, u64 status, pfn_t pfn, struct mce_record *hit)
+{
+	const struct trap_frame frame = {.rip = 0x77};
+	irqflags_t flags = arch_irq_save();
+	bool is;
+
+	EXPECT_EQ(t, inject(status, pfn, 0), 0);
+	wrmsr(MSR_MCG_STATUS, MCG_STATUS_RIPV | MCG_STATUS_EIPV);
+	is = trap_machine_check(&frame, hit);
+	arch_irq_restore(flags);
+	return is;
+}
+
+static void a_program_deals_with_what_it_needs_only(struct ktest *t)
+{
+	struct mce_record hit = {0};
+	pfn_t pfn;
+
+	if (!emulated(t))
+		return;
+	pfn = some_page(t);
+	REQUIRE(t, pfn != PFN_NONE);
+	EXPECT(t, is_hit(t, REQUIRED, pfn, &hit));
+	EXPECT_EQ(t, hit.ip, 0x77);
+	EXPECT(t, mce_deal(&hit));
+	undo(t, pfn);
+	EXPECT(t, !is_hit(t, MCE_VAL | MCE_UC, 0, &hit));
+	EXPECT(t, !is_hit(t, MCE_VAL | MCE_UC, 0, NULL));
+}
+
+/* Polling leaves to the exception what one will come for. */
+static void only_what_raises_no_exception_is_polled(struct ktest *t)
+{
+	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV};
+	irqflags_t flags;
+	u64 dealt;
+
+	if (!emulated(t))
+		return;
+	dealt = wait_all_dealt();
+	flags = arch_irq_save();
+	EXPECT_EQ(t, inject(SCRUBBED & ~MCE_ADDRV, 0, 0), 0);
+	mce_poll();
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), SCRUBBED & ~MCE_ADDRV);
+	EXPECT_EQ(t, inject(FIXED & ~MCE_ADDRV, 0, 0), 0);
+	mce_poll();
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
+	EXPECT_EQ(t, inject(DEFERRED & ~MCE_ADDRV, 0, 0), 0);
+	mce_poll();
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
+	EXPECT_EQ(t, mce_inject((unsigned)(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS), &b, 0), -EOPNOTSUPP);
+	arch_irq_restore(flags);
+	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 2));
+	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 2);
+	WRITE_ONCE(kernel_memory.machine_check, real);
+}
+
+/* ---- the entry ---- */
+
+#define DEPTH  1024 /* bytes of the stack that a first handler may have in use */
+#define CANARY 0x5157415252590000UL
+
+/* Raise one with the stack pointer in the machine checks' own stack; 0: what lay above it is as it was. */
+static unsigned nested(const struct mce_bank *b)
+{
+	char *top = cpu_ist_top(IST_MC);
+	u64 *used = (u64 *)(void *)(top - DEPTH);
+	unsigned i, nr = DEPTH / sizeof(u64) - 8, wrong = 0; /* the CPU's frame and what is saved are over there */
+
+	wrmsr(MSR_MC0_ADDR + 4 * BANK, b->address);
+	wrmsr(MSR_MC0_MISC + 4 * BANK, b->misc);
+	for (i = 0; i < nr; i++)
+		used[i] = CANARY + i;
+	wrmsr(MSR_MC0_STATUS + 4 * BANK, b->status);
+	wrmsr(MSR_MCG_STATUS, HERE);
+	__asm__ volatile("movq %%rsp, %%rbx\n\t"
+			 "movq %0, %%rsp\n\t"
+			 "int $18\n\t"
+			 "movq %%rbx, %%rsp"
+			 :
+			 : "r"(used)
+			 : "rbx", "memory");
+	for (i = 0; i < nr; i++)
+		wrong += used[i] != CANARY + i;
+	return wrong;
+}
+
+/* The second one comes before the first one's handler has gone, and leaves it what it needs. */
+static void a_second_one_leaves_the_first_alone(struct ktest *t)
+{
+	struct mce_bank b = {.status = SCRUBBED, .misc = MISC};
+	irqflags_t flags;
+	unsigned wrong;
+	pfn_t pfn;
+
+	if (!emulated(t))
+		return;
+	pfn = some_page(t);
+	REQUIRE(t, pfn != PFN_NONE);
+	b.address = (u64)pfn << PAGE_SHIFT;
+	flags = arch_irq_save();
+	wrong = nested(&b);
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, wrong, 0);
+	EXPECT(t, wait_flagged(pfn));
+	undo(t, pfn);
+}
+
+KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_listens), KTEST(action_optional_on_each_cpu),
+    KTEST(nothing_is_done_with_interrupts_off), KTEST(two_banks_at_once),
+    KTEST(a_full_ring_leaves_all_banks_as_they_were), KTEST(kernel_memory_goes_on),
+    KTEST(nothing_to_do), KTEST(corrected_errors_are_polled),
+    KTEST(a_page_on_its_way_out_ends_nobody), KTEST(what_a_program_meets_is_its_own),
+    KTEST(a_program_deals_with_what_it_needs_only),
+    KTEST(only_what_raises_no_exception_is_polled), KTEST(a_second_one_leaves_the_first_alone));

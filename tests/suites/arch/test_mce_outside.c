@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_mce_outside.c: machine checks that the host puts in: each test says on the console what it wants, and
+ * tests/qemu/test_mce.py does it and judges by what can be seen from there.  Only when named.
+ */
+#include "mm/mm_priv.h"
+#include "mm/vm.h"
+#include "tests/lib/mce_help.h"
+#include <quarry/errno.h>
+#include <quarry/hotplug.h>
+#include <quarry/machine.h>
+#include <quarry/task.h>
+
+#define LOST 0x30000000UL /* of user/lost.c */
+
+struct scene {
+	struct ktest *t;
+	void (*fn)(struct scene *s);
+	unsigned cpu; /* the last one */
+};
+
+static void ask(const char *kind, unsigned cpu, pfn_t pfn)
+{
+	printk("inject: %s cpu %u address %#lx\n", kind, cpu, pfn << PAGE_SHIFT);
+}
+
+static bool wait_retired(pfn_t pfn)
+{
+	u64 end = arch_clock_ns() + WAIT_NS;
+	unsigned rounds = 0;
+
+	while (!is_retired(&kernel_memory, pfn) && !waited_enough(end, &rounds))
+		thread_yield();
+	return is_retired(&kernel_memory, pfn);
+}
+
+static pfn_t free_page(struct ktest *t)
+{
+	struct page *page = alloc_pages(GFP_MOVABLE, 0);
+	pfn_t pfn = page ? page_to_pfn_in(&kernel_memory, page) : PFN_NONE;
+
+	EXPECT(t, page && free_pages(page, 0) == 0);
+	return pfn;
+}
+
+static struct task *start_lost(struct ktest *t, int cpu, u64 arg0, u64 arg1)
+{
+	const u64 arg[3] = {0, arg0, arg1};
+	struct task *task;
+	u64 entry, sp;
+	int err = task_create("lost", &task);
+
+	EXPECT_EQ(t, err, 0);
+	if (err)
+		return NULL;
+	err = task_load(task, "lost", &entry, &sp);
+	if (!err)
+		err = task_add_thread(task, cpu, entry, sp, arg);
+	if (err < 0) {
+		ktest_fail(t, __FILE__, __LINE__, "program lost: error %d", err);
+		task_abandon(task);
+		task_put(task);
+		return NULL;
+	}
+	return task;
+}
+
+/* The page that it has at LOST; with PTE_DIRTY among @bits, once it has written to it. */
+static pfn_t page_with(struct task *task, u64 bits)
+{
+	u64 end = arch_clock_ns() + WAIT_NS;
+	struct vm_space *space = task_get_space(task);
+	pfn_t found = PFN_NONE;
+	unsigned rounds = 0;
+
+	while (space && found == PFN_NONE && !waited_enough(end, &rounds)) {
+		const u64 *entry = pt_entry(&space->pt, LOST);
+		u64 pte = entry ? READ_ONCE(*entry) : 0;
+
+		if ((pte & bits) == bits)
+			found = pte_pfn(pte);
+		thread_yield();
+	}
+	if (space)
+		vm_space_put(space);
+	return found;
+}
+
+static pfn_t page_of(struct task *task)
+{
+	return page_with(task, PTE_PRESENT | PTE_DIRTY);
+}
+
+static void expect_end(struct ktest *t, struct task *task, enum task_end how_wanted, s32 status_wanted)
+{
+	enum task_end how = TASK_RUNS;
+	s32 status = 0;
+
+	EXPECT_EQ(t, task_wait(task, WAIT_NS, &how, &status), 0);
+	EXPECT_EQ(t, how, how_wanted);
+	EXPECT_EQ(t, status, status_wanted);
+	task_put(task);
+}
+
+/* On CPU 0, so that the test itself is not where it stops the timer. */
+static void run_scene(void *arg)
+{
+	struct scene *s = arg;
+
+	s->fn(s);
+}
+
+static void play(struct ktest *t, void (*fn)(struct scene *s))
+{
+	struct scene s = {t, fn, nr_cpus - 1};
+
+	if (nr_cpus < 2) {
+		ktest_skip(t, "needs 2 CPUs");
+		return;
+	}
+	ktest_on_cpu(0, run_scene, &s);
+	EXPECT_EQ(t, tasks_wait_none(WAIT_NS), 0);
+}
+
+/* ---- action optional ---- */
+
+static void free_page_breaks(struct scene *s)
+{
+	pfn_t pfn = free_page(s->t);
+
+	ask("optional", s->cpu, pfn);
+	EXPECT(s->t, wait_retired(pfn));
+	EXPECT_EQ(s->t, unpoison_page(pfn), -EOPNOTSUPP);
+}
+
+static void a_free_page(struct ktest *t)
+{
+	play(t, free_page_breaks);
+}
+
+/* Found by who looks for such: the program learns of it when it touches the page. */
+static void program_breaks(struct scene *s)
+{
+	struct task *task = start_lost(s->t, -1, 0, 0);
+	pfn_t pfn = task ? page_of(task) : PFN_NONE;
+
+	if (!task)
+		return;
+	ask("optional", 0, pfn);
+	expect_end(s->t, task, TASK_FAULTED, 0);
+	EXPECT(s->t, wait_retired(pfn));
+}
+
+static void a_page_of_a_program(struct ktest *t)
+{
+	play(t, program_breaks);
+}
+
+/* ---- action required in ring 3 ---- */
+
+static void timer(struct scene *s, void (*fn)(void *))
+{
+	cpumask_t *mask = kmalloc(CPUMASK_WORDS(nr_cpus) * sizeof(*mask));
+
+	EXPECT(s->t, mask);
+	if (!mask)
+		return;
+	cpumask_set(mask, s->cpu);
+	EXPECT_EQ(s->t, smp_call_mask(mask, fn, NULL), 1);
+	kfree(mask);
+}
+
+static void timer_off(void *arg)
+{
+	arch_timer_stop();
+}
+
+static void timer_on(void *arg)
+{
+	arch_timer_start(1);
+}
+
+/* Without a timer, and without system calls, that CPU is in ring 3 whenever the machine check comes. */
+static void required(struct scene *s, u64 arg0, enum task_end how, s32 status)
+{
+	struct task *task = start_lost(s->t, (int)s->cpu, arg0, 1);
+	u64 before = READ_ONCE(mce_stats.found[MCE_REQUIRED]);
+	pfn_t pfn = task ? page_of(task) : PFN_NONE;
+
+	if (!task)
+		return;
+	timer(s, timer_off);
+	ask("required", s->cpu, pfn);
+	EXPECT(s->t, wait_for_count(&mce_stats.found[MCE_REQUIRED], before + 1));
+	timer(s, timer_on);
+	expect_end(s->t, task, how, status);
+	EXPECT(s->t, wait_retired(pfn));
+}
+
+static void required_alone(struct scene *s)
+{
+	required(s, 0, TASK_FAULTED, 0);
+}
+
+static void required_with_handler(struct scene *s)
+{
+	required(s, 1, TASK_EXITED, 78);
+}
+
+/* A page that is not the program's at all, and of the kernel: what it hit cannot be taken away. */
+static void required_of_kernel(struct scene *s)
+{
+	struct task *task = start_lost(s->t, (int)s->cpu, 0, 1);
+	u64 before = READ_ONCE(mce_stats.found[MCE_REQUIRED]);
+	struct page *page = alloc_pages(GFP_KERNEL, 0);
+
+	EXPECT(s->t, page);
+	if (!task || !page)
+		return;
+	EXPECT(s->t, page_of(task) != PFN_NONE);
+	timer(s, timer_off);
+	ask("required", s->cpu, page_to_pfn_in(&kernel_memory, page));
+	EXPECT(s->t, wait_for_count(&mce_stats.found[MCE_REQUIRED], before + 1));
+	timer(s, timer_on);
+	expect_end(s->t, task, TASK_FAULTED, 0);
+	EXPECT(s->t, is_flagged(&kernel_memory, page_to_pfn_in(&kernel_memory, page)));
+	EXPECT_EQ(s->t, free_pages(page, 0), 0);
+}
+
+static void who_needs_it_ends(struct ktest *t)
+{
+	play(t, required_alone);
+}
+
+static void who_has_a_handler_is_told(struct ktest *t)
+{
+	play(t, required_with_handler);
+}
+
+static void who_needs_what_stays_ends(struct ktest *t)
+{
+	play(t, required_of_kernel);
+}
+
+/* ---- corrected ---- */
+
+static void corrected(struct scene *s)
+{
+	struct task *task = start_lost(s->t, -1, 0, 0);
+	pfn_t pfn = task ? page_of(task) : PFN_NONE;
+	u64 exceptions = READ_ONCE(mce_stats.exceptions);
+	pfn_t moved;
+
+	if (!task)
+		return;
+	for (unsigned i = 0; i < MCE_THRESHOLD; i++) {
+		u64 dealt = wait_all_dealt();
+
+		EXPECT_EQ(s->t, page_of(task), pfn);
+		ask("corrected", s->cpu, pfn);
+		EXPECT(s->t, wait_for_count(&mce_stats.dealt, dealt + 1));
+	}
+	EXPECT(s->t, is_retired(&kernel_memory, pfn));
+	/* It goes on in another page, with the same in it: or it would end by itself. */
+	moved = page_with(task, PTE_PRESENT);
+	EXPECT(s->t, moved != pfn && moved != PFN_NONE);
+	EXPECT_EQ(s->t, READ_ONCE(mce_stats.exceptions), exceptions);
+	task_end(task, TASK_KILLED, 5);
+	expect_end(s->t, task, TASK_KILLED, 5);
+}
+
+static void corrected_errors_move_the_page(struct ktest *t)
+{
+	play(t, corrected);
+}
+
+/* ---- memory that stands by ---- */
+
+/* Its step comes all the same, descriptors and all, and that pageblock is never used. */
+static void standby_breaks(struct scene *s, struct zone *zone)
+{
+	pfn_t start = zone->standby, pfn;
+	u64 dealt = wait_all_dealt();
+	long pages;
+
+	ask("optional", s->cpu, start + 5);
+	EXPECT(s->t, wait_for_count(&mce_stats.dealt, dealt + 1));
+	EXPECT_EQ(s->t, mem_poisoned_next(&kernel_memory, start), start);
+	EXPECT_EQ(s->t, memory_failure(start, 0, NULL), -EHWPOISON);
+	while ((pages = standby_online(zone)) == -EAGAIN)
+		thread_yield();
+	EXPECT(s->t, pages > 0);
+	for (pfn = start; pfn < start + PAGEBLOCK_PAGES; pfn++)
+		EXPECT(s->t, is_retired(&kernel_memory, pfn));
+	EXPECT_EQ(s->t, word_state(page_word(pfn_to_page_in(&kernel_memory, pfn))), PG_RESERVED);
+	expect_sound(s->t, &kernel_memory);
+}
+
+static void any_standby_breaks(struct scene *s)
+{
+	unsigned i;
+
+	for (i = 0; i < MAX_ZONES; i++) {
+		if (zone_standby(&kernel_memory.zones[i])) {
+			standby_breaks(s, &kernel_memory.zones[i]);
+			return;
+		}
+	}
+	ktest_skip(s->t, "nothing stands by");
+}
+
+static void memory_that_stands_by(struct ktest *t)
+{
+	play(t, any_standby_breaks);
+}
+
+/* ---- all CPUs; CPUs that are down, and come up ---- */
+
+static void broadcast(struct scene *s)
+{
+	u64 exceptions = READ_ONCE(mce_stats.exceptions), told = READ_ONCE(mce_stats.found[MCE_NOTHING]);
+	pfn_t pfn = free_page(s->t);
+
+	ask("broadcast", s->cpu, pfn);
+	EXPECT(s->t, wait_retired(pfn));
+	EXPECT(s->t, wait_for_count(&mce_stats.exceptions, exceptions + nr_cpus));
+	EXPECT(s->t, wait_for_count(&mce_stats.found[MCE_NOTHING], told + nr_cpus - 1));
+}
+
+static void all_cpus_are_told(struct ktest *t)
+{
+	play(t, broadcast);
+}
+
+static void down_and_up(struct scene *s)
+{
+	pfn_t pfn = free_page(s->t);
+
+	EXPECT_EQ(s->t, cpu_down(s->cpu), 0);
+	ask("optional", s->cpu, pfn);
+	EXPECT(s->t, wait_retired(pfn));
+	EXPECT_EQ(s->t, cpu_up(s->cpu), 0);
+	pfn = free_page(s->t);
+	ask("optional", s->cpu, pfn);
+	EXPECT(s->t, wait_retired(pfn));
+}
+
+static void a_cpu_that_is_down_and_comes_up(struct ktest *t)
+{
+	play(t, down_and_up);
+}
+
+KTEST_SUITE(mce_outside, KTEST_EXTRA, KTEST(a_free_page), KTEST(a_page_of_a_program), KTEST(who_needs_it_ends),
+    KTEST(who_has_a_handler_is_told), KTEST(who_needs_what_stays_ends), KTEST(corrected_errors_move_the_page),
+    KTEST(memory_that_stands_by), KTEST(all_cpus_are_told), KTEST(a_cpu_that_is_down_and_comes_up));

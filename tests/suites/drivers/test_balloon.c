@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_balloon.c: the balloon's driver against a device that keeps a book of what it was told.
+ */
+#include "tests/lib/balloon_help.h"
+#include <quarry/oom.h>
+#include <quarry/page_report.h>
+
+static void it_follows_what_the_host_wants(struct ktest *t)
+{
+	unsigned most = (unsigned)(2 * PAGEBLOCK_PAGES);
+	unsigned steps[] = {1, BALLOON_BATCH / 16, most, 3, most / 2, 0}, i;
+
+	REQUIRE(t, balloon_begin(t));
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		balloon_ask_for(steps[i]);
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		EXPECT_EQ(t, pretend_dev.dev.config_changed, 0);
+		expect_lent(t, steps[i]);
+	}
+	balloon_end(t);
+}
+
+static void pages_that_are_lent_can_be_moved(struct ktest *t)
+{
+	struct offline_result res;
+	struct mm_fail fail;
+	struct zone *zone;
+	pfn_t pfn;
+
+	REQUIRE(t, balloon_begin(t));
+	zone = test_zone(balloon.mem, ZONE_MOVABLE);
+	balloon_ask_for((u32)PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	for (pfn = zone->start_pfn; pfn < zone->end_pfn && !balloon_lent[pfn];)
+		pfn++;
+	pfn = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
+	REQUIRE(t, pfn < zone->end_pfn);
+	nr_told = 0;
+	EXPECT_EQ(t, offline_pages(balloon.mem, pfn, PAGEBLOCK_PAGES, NULL, &res), 0);
+	EXPECT(t, res.moved > 0);
+	/* Of each the host is told twice: the new page and the old one. */
+	EXPECT_EQ(t, nr_told, 2 * res.moved);
+	EXPECT_EQ(t, balloon.moved, res.moved);
+	expect_lent(t, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, online_pages(balloon.mem, pfn, PAGEBLOCK_PAGES, &fail), 0);
+	balloon_ask_for(0);
+	EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	expect_lent(t, 0);
+	balloon_end(t);
+}
+
+/* The first, the last and one in the middle of the list. */
+static void any_page_of_the_list_may_move(struct ktest *t)
+{
+	unsigned at, i;
+
+	REQUIRE(t, balloon_begin(t));
+	balloon_ask_for(5);
+	REQUIRE(t, balloon_follow(&balloon) == 0);
+	for (at = 0; at < 5; at++) {
+		u32 pfn = balloon.first;
+		struct page *page;
+
+		for (i = 0; i < at; i++)
+			pfn = pfn_to_page_in(balloon.mem, pfn)->next;
+		page = pfn_to_page_in(balloon.mem, pfn);
+		nr_told = 0;
+		EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
+		EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), 0);
+		EXPECT_EQ(t, nr_told, 2);
+		EXPECT_EQ(t, balloon.moved, at + 1);
+		EXPECT(t, !balloon_lent[pfn] && !balloon.late && !balloon.slow);
+		EXPECT(t, balloon.first != pfn);
+		expect_lent(t, 5);
+	}
+	balloon_end(t);
+}
+
+/* A buffer holds 256 page numbers. */
+static void the_host_is_told_in_whole_buffers(struct ktest *t)
+{
+	static const u32 wants[] = {1, BALLOON_BATCH - 1, BALLOON_BATCH, BALLOON_BATCH + 1, 2 * BALLOON_BATCH,
+	    2 * BALLOON_BATCH + 1};
+	unsigned i, before;
+
+	REQUIRE(t, balloon_begin(t));
+	for (i = 0; i < ARRAY_SIZE(wants) && wants[i] <= 2 * PAGEBLOCK_PAGES; i++) {
+		u32 buffers = (wants[i] + BALLOON_BATCH - 1) / BALLOON_BATCH;
+
+		before = pretend_dev.notified;
+		balloon_ask_for(wants[i]);
+		EXPECT(t, balloon_has_work(&balloon));
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		EXPECT(t, !balloon_has_work(&balloon));
+		EXPECT_EQ(t, pretend_dev.notified - before, buffers);
+		EXPECT_EQ(t, balloon.want, wants[i]);
+		expect_lent(t, wants[i]);
+		/* Nothing new: nothing is told. */
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		EXPECT_EQ(t, pretend_dev.notified - before, buffers);
+		balloon_ask_for(0);
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		EXPECT_EQ(t, pretend_dev.notified - before, 2 * buffers);
+		expect_lent(t, 0);
+	}
+	balloon_end(t);
+}
+
+static void a_page_taken_back_while_it_moves_is_left_alone(struct ktest *t)
+{
+	struct page *page, *dst;
+	pfn_t pfn;
+
+	REQUIRE(t, balloon_begin(t));
+	balloon_ask_for(1);
+	REQUIRE(t, balloon_follow(&balloon) == 0);
+	pfn = balloon.first;
+	page = pfn_to_page_in(balloon.mem, pfn);
+	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
+	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), -EAGAIN);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_ISO_MIG, 0));
+	/* Put back it is what it was. */
+	putback_movable_page(balloon.mem, page);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_BALLOON, 0));
+	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
+	balloon_ask_for(0);
+	EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	EXPECT_EQ(t, nr_lent, 0);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ISO_MIG, 0));
+	dst = mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0);
+	REQUIRE(t, dst);
+	nr_told = 0;
+	EXPECT_EQ(t, balloon.owner.ops->migrate(&balloon.owner, balloon.mem, dst, page), -ENOENT);
+	EXPECT_EQ(t, nr_told, 0);
+	EXPECT_EQ(t, mem_free_pages(balloon.mem, dst, 0), 0);
+	EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), 0);
+	balloon_end(t);
+}
+
+static bool nobody_may_die(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
+{
+	++*(unsigned *)arg;
+	return false;
+}
+
+static void it_lends_what_there_is(struct ktest *t)
+{
+	unsigned long managed;
+	unsigned kills = 0;
+
+	REQUIRE(t, balloon_begin(t));
+	managed = memory_managed_pages(balloon.mem);
+	memory_set_oom(balloon.mem, nobody_may_die, &kills);
+	balloon_ask_for(~0u);
+	EXPECT_EQ(t, balloon_follow(&balloon), -ENOMEM);
+	EXPECT(t, balloon.nr > managed / 2 && balloon.nr < managed);
+	expect_lent(t, balloon.nr);
+	/* Nobody was killed for it, and what the marks keep is there. */
+	EXPECT_EQ(t, kills, 0);
+	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_OOM_NOBODY), 0);
+	memory_set_oom(balloon.mem, NULL, NULL);
+	EXPECT(t, memory_free_pages(balloon.mem) > 0);
+	balloon_ask_for(0);
+	EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	expect_lent(t, 0);
+	balloon_end(t);
+}
+
+static void a_broken_device_takes_nothing_with_it(struct ktest *t)
+{
+	u32 n = BALLOON_BATCH + 40, first;
+
+	for (first = 1; first <= 4; first++) {
+		if (t->mem) { /* one memory, of which everything came back */
+			pretend_init(
+			    &pretend_dev, t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, balloon_host);
+			memset(balloon_lent, 0, sizeof(balloon_lent));
+			pretend_dev.dev.patience_ns = 1000000;
+			EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), 0);
+		} else {
+			REQUIRE(t, balloon_begin_with(
+				       t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, 2, TEST_BLOCKS));
+		}
+		balloon_ask_for(n);
+		balloon_fail_at = first;
+		if (first > 2) {
+			EXPECT_EQ(t, balloon_follow(&balloon), 0);
+			balloon_ask_for(0);
+		}
+		EXPECT_EQ(t, balloon_follow(&balloon), -EIO);
+		/* A page that moves finds it broken, and stays. */
+		if (balloon.nr) {
+			pfn_t pfn = balloon.first;
+			struct page *page = pfn_to_page_in(balloon.mem, pfn);
+
+			EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
+			EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), 1);
+			EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_BALLOON, 0));
+		}
+		balloon_end(t);
+	}
+}
+
+/* A report, a page that moves: the device breaks in another thread's hands, and all that was lent comes back. */
+static void who_finds_it_broken_tells_the_thread(struct ktest *t)
+{
+	unsigned how, resets;
+	struct page *page;
+
+	for (how = 0; how < 3; how++) {
+		if (how) {
+			pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
+			memset(balloon_lent, 0, sizeof(balloon_lent));
+			pretend_dev.dev.patience_ns = 1000000;
+			REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
+		} else {
+			REQUIRE(t, balloon_begin(t));
+		}
+		balloon_ask_for(3);
+		REQUIRE(t, balloon_follow(&balloon) == 0);
+		EXPECT_EQ(t, balloon.nr, 3);
+		EXPECT(t, !balloon_has_work(&balloon));
+		resets = pretend_dev.resets;
+		balloon_fail_at = MAX(how, 1u);
+		if (how == 0) {
+			EXPECT_EQ(t, balloon_report(&balloon), -EIO);
+		} else {
+			/* While it is told of the new page, or of the old one. */
+			page = pfn_to_page_in(balloon.mem, balloon.first);
+			EXPECT_EQ(t, isolate_movable_page(balloon.mem, balloon.first), 0);
+			EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), how == 1);
+		}
+		/* Before anybody can have a page that it was told of, and had not answered. */
+		EXPECT_EQ(t, pretend_dev.resets, resets + 1);
+		EXPECT(t, balloon_has_work(&balloon));
+		EXPECT_EQ(t, balloon_serve_stats(&balloon), -EIO);
+		EXPECT_EQ(t, balloon_report(&balloon), -EIO);
+		balloon_ask_for(5);
+		EXPECT_EQ(t, balloon_follow(&balloon), -EIO);
+		EXPECT_EQ(t, balloon.nr, 3);
+		expect_sound(t, balloon.mem);
+		balloon_end(t);
+	}
+}
+
+static void statistics_are_given_when_asked(struct ktest *t)
+{
+	unsigned long pages = BALLOON_BATCH / 8;
+
+	REQUIRE(t, balloon_begin(t));
+	EXPECT_EQ(t, balloon_stats[0].tag, VIRTIO_BALLOON_S_MEMFREE);
+	EXPECT_EQ(t, balloon_stats[0].val, memory_free_pages(balloon.mem) << PAGE_SHIFT);
+	EXPECT_EQ(t, balloon_stats[1].tag, VIRTIO_BALLOON_S_MEMTOT);
+	EXPECT_EQ(t, balloon_stats[1].val, memory_managed_pages(balloon.mem) << PAGE_SHIFT);
+	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
+	EXPECT_EQ(t, balloon.asked, 0);
+	EXPECT_EQ(t, balloon_stats[2].tag, VIRTIO_BALLOON_S_AVAIL);
+	EXPECT_EQ(t, balloon_stats[2].val, memory_free_pages(balloon.mem) << PAGE_SHIFT);
+	EXPECT_EQ(t, balloon_stats[3].tag, VIRTIO_BALLOON_S_CACHES);
+	EXPECT_EQ(t, balloon_stats[3].val, 0);
+	EXPECT_EQ(t, balloon_stats[4].tag, VIRTIO_BALLOON_S_MINFLT);
+	EXPECT_EQ(t, balloon_stats[4].val, mm_event_sum(balloon.mem, EV_FAULTS));
+	EXPECT(t, !balloon_has_work(&balloon));
+	balloon_ask_for((u32)pages);
+	EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	pretend_answer(&pretend_dev, STATS, 0); /* the host wants new ones */
+	EXPECT(t, balloon_has_work(&balloon));
+	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
+	EXPECT_EQ(t, balloon.asked, 1);
+	EXPECT_EQ(t, balloon_stats[0].val, memory_free_pages(balloon.mem) << PAGE_SHIFT);
+	EXPECT_EQ(
+	    t, balloon_stats[1].val, (memory_managed_pages(balloon.mem) - pages) << PAGE_SHIFT);
+	pretend_dev.lie = LIE_ID;
+	pretend_answer(&pretend_dev, STATS, 0);
+	EXPECT_EQ(t, balloon_serve_stats(&balloon), -EIO);
+	balloon_end(t);
+}
+
+/* Of the lists of all zones, as much as reclaim could drop. */
+static void what_can_be_reclaimed_counts_as_available(struct ktest *t) NO_LOCK_ANALYSIS
+{
+	unsigned i, nr, sum = 0;
+
+	REQUIRE(t, balloon_begin(t));
+	nr = balloon.mem->nr_nodes * NR_ZONE_KINDS;
+	for (i = 0; i < nr; i++) {
+		balloon.mem->zones[i].lru[LRU_INACTIVE].nr += 3 + i;
+		balloon.mem->zones[i].lru[LRU_ACTIVE].nr += 100 * (i + 1);
+		sum += 3 + i + 100 * (i + 1);
+	}
+	pretend_answer(&pretend_dev, STATS, 0);
+	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
+	EXPECT_EQ(t, balloon_stats[3].val, (u64)sum << PAGE_SHIFT);
+	EXPECT_EQ(t, balloon_stats[2].val, (memory_free_pages(balloon.mem) + sum) << PAGE_SHIFT);
+	for (i = 0; i < nr; i++) {
+		balloon.mem->zones[i].lru[LRU_INACTIVE].nr -= 3 + i;
+		balloon.mem->zones[i].lru[LRU_ACTIVE].nr -= 100 * (i + 1);
+	}
+	balloon_end(t);
+}
+
+static void queues_are_numbered_by_what_is_offered(struct ktest *t)
+{
+	/* With hints, which are not taken, the reports are one further on; without statistics, one less. */
+	REQUIRE(t, balloon_begin_with(t, ALL_FEATURES, 2, 2));
+	EXPECT(t, balloon.has_stats && balloon.has_report &&
+		      pretend_dev.queue[REPORT] == &balloon.report);
+	balloon_end(t);
+	pretend_init(&pretend_dev, t,
+	    1ULL << VIRTIO_BALLOON_F_REPORTING | 1ULL << VIRTIO_BALLOON_F_FREE_PAGE_HINT,
+	    balloon_host);
+	EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), 0);
+	EXPECT(t,
+	    !balloon.has_stats && pretend_dev.queue[3] == &balloon.report && !pretend_dev.queue[2]);
+	EXPECT(t, !(pretend_dev.accepted >> VIRTIO_BALLOON_F_FREE_PAGE_HINT & 1));
+	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
+	balloon_end(t);
+	/* A device without the queues that it must have. */
+	pretend_dev.size[1] = 0;
+	EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), -ENODEV);
+}
+
+/* Statistics that it offers at first and then not, or the other way round: asked once, it is as it said. */
+static void a_device_is_asked_once_what_it_offers(struct ktest *t)
+{
+	static const u64 offers[][2] = {{ALL_FEATURES, 1}, {ALL_FEATURES, 1ULL << VIRTIO_BALLOON_F_REPORTING},
+	    {1ULL << VIRTIO_BALLOON_F_REPORTING, ALL_FEATURES}};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(offers); i++) {
+		u64 reports = offers[i][0] >> VIRTIO_BALLOON_F_STATS_VQ & 1 ? REPORT : REPORT - 1;
+
+		REQUIRE(t, i || balloon_begin_with(t, ALL_FEATURES, 2, 2));
+		if (!i)
+			balloon_end(t);
+		pretend_init(&pretend_dev, t, offers[i][0], balloon_host);
+		pretend_dev.offered_later = offers[i][1];
+		REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
+		EXPECT_EQ(t, pretend_dev.asked, 1);
+		EXPECT(t, pretend_dev.queue[reports] == &balloon.report);
+		EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
+		balloon_end(t);
+	}
+}
+
+/* One that does not agree, or has not all of its queues: nothing of ours is left with it. */
+static void a_balloon_that_cannot_be_opened_leaves_nothing(struct ktest *t)
+{
+	unsigned resets;
+
+	REQUIRE(t, balloon_begin_with(t, ALL_FEATURES, 2, 2));
+	balloon_end(t);
+	pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
+	pretend_dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
+	EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), -EIO);
+	pretend_dev.refused = 0;
+	pretend_dev.size[STATS] = 0;
+	resets = pretend_dev.resets;
+	EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), -ENODEV);
+	EXPECT_EQ(t, pretend_dev.resets, resets + 2);
+	EXPECT(t, !balloon.inflate.page && !balloon.deflate.page && !balloon.dma);
+}
+
+static unsigned sum_dropped(void)
+{
+	unsigned i, sum = 0;
+
+	for (i = 0; i < TEST_MAX_BLOCKS; i++)
+		sum += balloon_dropped[i];
+	return sum;
+}
+
+static void free_memory_is_reported_once(struct ktest *t)
+{
+	struct page *page;
+	unsigned sum;
+
+	REQUIRE(t, balloon_begin(t));
+	EXPECT_EQ(t, balloon_report(&balloon), 0);
+	sum = sum_dropped();
+	EXPECT(t, sum >= TEST_BLOCKS);
+	EXPECT_EQ(t, balloon.reported, sum);
+	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_REPORTED), sum);
+	expect_sound(t, balloon.mem);
+	/* What was wanted meanwhile is free again, and the second time it is the first for that. */
+	EXPECT_EQ(t, balloon_report(&balloon), 0);
+	drain_all_pages(balloon.mem, NULL);
+	memset(balloon_dropped, 0, sizeof(balloon_dropped));
+	EXPECT_EQ(t, balloon_report(&balloon), 0);
+	EXPECT_EQ(t, sum_dropped(), 0);
+	/* One page used is enough. */
+	page = mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, balloon_report(&balloon), 0);
+	EXPECT_EQ(t, sum_dropped(), 0);
+	sum = (unsigned)(page_to_pfn_in(balloon.mem, page) >> PAGEBLOCK_ORDER);
+	EXPECT_EQ(t, mem_free_pages(balloon.mem, page, 0), 0);
+	drain_all_pages(balloon.mem, NULL);
+	EXPECT_EQ(t, balloon_report(&balloon), 0);
+	EXPECT_EQ(t, balloon_dropped[sum], 1);
+	EXPECT_EQ(t, sum_dropped(), 1);
+	balloon_end(t);
+}
+
+/* As many pageblocks at once as the queue has descriptors, and no more than 32. */
+static void reports_are_as_long_as_the_queue(struct ktest *t)
+{
+	static const unsigned sizes[] = {1, 2, 4, 64};
+	unsigned i, sum;
+
+	REQUIRE(t, balloon_begin(t));
+	balloon_end(t);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct page *page;
+		pfn_t pfn;
+
+		pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
+		pretend_dev.size[REPORT] = sizes[i];
+		memset(balloon_dropped, 0, sizeof(balloon_dropped));
+		nr_reports = 1; /* nobody takes all memory meanwhile */
+		most_reported = 0;
+		REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
+		/* What was used since the last time is reported again. */
+		for (pfn = t->mem->start_pfn; i && pfn < t->mem->end_pfn; pfn += PAGEBLOCK_PAGES) {
+			page = mem_alloc_pages(t->mem, GFP_MOVABLE, PAGEBLOCK_ORDER < MAX_ORDER ? PAGEBLOCK_ORDER : MAX_ORDER);
+			if (page)
+				EXPECT_EQ(t, mem_free_pages(t->mem, page, PAGEBLOCK_ORDER < MAX_ORDER ? PAGEBLOCK_ORDER : MAX_ORDER), 0);
+		}
+		EXPECT_EQ(t, balloon_report(&balloon), 0);
+		sum = sum_dropped();
+		EXPECT(t, sum > 0);
+		EXPECT_EQ(t, balloon.reported, sum);
+		EXPECT_EQ(t, most_reported, MIN(sum, MIN(sizes[i], (unsigned)BALLOON_REPORT)));
+		balloon_end(t);
+	}
+}
+
+static void a_report_that_is_not_answered_is_taken_back(struct ktest *t)
+{
+	unsigned resets;
+
+	REQUIRE(t, balloon_begin(t));
+	balloon_fail_at = 1;
+	resets = pretend_dev.resets;
+	EXPECT_EQ(t, balloon_report(&balloon), -EIO);
+	EXPECT_EQ(t, pretend_dev.resets, resets + 1);
+	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_REPORTED), 0);
+	expect_sound(t, balloon.mem);
+	balloon_end(t);
+}
+
+KTEST_SUITE(balloon, KTEST_QUICK, KTEST(it_follows_what_the_host_wants),
+    KTEST(pages_that_are_lent_can_be_moved), KTEST(any_page_of_the_list_may_move),
+    KTEST_COST(the_host_is_told_in_whole_buffers), KTEST(what_can_be_reclaimed_counts_as_available),
+    KTEST(reports_are_as_long_as_the_queue), KTEST(a_page_taken_back_while_it_moves_is_left_alone),
+    KTEST(it_lends_what_there_is), KTEST(a_broken_device_takes_nothing_with_it),
+    KTEST(who_finds_it_broken_tells_the_thread), KTEST(statistics_are_given_when_asked),
+    KTEST(queues_are_numbered_by_what_is_offered),
+    KTEST_COST(a_device_is_asked_once_what_it_offers),
+    KTEST(a_balloon_that_cannot_be_opened_leaves_nothing), KTEST(free_memory_is_reported_once),
+    KTEST(a_report_that_is_not_answered_is_taken_back));

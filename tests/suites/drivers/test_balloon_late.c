@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_balloon_late.c: the balloon's driver while its device takes its time, and while pages move.
+ */
+#include "tests/lib/balloon_help.h"
+
+/* With the mutex in somebody's hands who waits for the device, no page can be moved; but an offline ends in time. */
+static void a_silent_device_delays_no_offline(struct ktest *t)
+{
+	struct offline_opts opts = {.deadline_ns = 100000000};
+	unsigned queue;
+	pfn_t block;
+
+	for (queue = INFLATE; queue <= DEFLATE; queue++) {
+		REQUIRE(t, queue == INFLATE ? balloon_begin(t) : true);
+		pretend_dev.dev.patience_ns = 20000000;
+		balloon_ask_for((u32)PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		block = block_with_lent(t);
+		balloon_late = 1u << queue;
+		/* The test ends whatever is waited for. */
+		pretend_dev.breaks_at = pretend_dev.polls + 100;
+		EXPECT_EQ(t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, NULL), -ETIMEDOUT);
+		EXPECT(t, !virtio_is_broken(&pretend_dev.dev));
+		REQUIRE(t, !balloon.broken);
+		EXPECT(t, balloon_has_work(&balloon));
+		expect_sound(t, balloon.mem);
+		/* It was late, and no worse. */
+		pretend_dev.breaks_at = balloon_late = 0;
+		if (pretend_dev.kept[queue])
+			pretend_answer(&pretend_dev, queue, 0);
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		EXPECT(t, !balloon_has_work(&balloon));
+		expect_lent(t, PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL, NULL), 0);
+		EXPECT_EQ(t, online_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL), 0);
+		expect_lent(t, PAGEBLOCK_PAGES);
+		balloon_ask_for(0);
+		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	}
+	balloon_end(t);
+}
+
+static u32 follower_runs; /* a */
+
+static void follow_once(void *arg)
+{
+	store_release(&follower_runs, 1u);
+	EXPECT_EQ((struct ktest *)arg, balloon_follow(&balloon), 0);
+}
+
+static struct ktest *follow_test;
+
+/* In the middle of a move, one page being lent less: the other CPU comes as far as it gets. */
+static void follow_meanwhile(void)
+{
+	unsigned i;
+
+	balloon_meanwhile = NULL;
+	ktest_start(1, follow_once, follow_test);
+	while (!load_acquire(&follower_runs))
+		cpu_relax();
+	for (i = 0; i < 2000; i++)
+		thread_yield();
+}
+
+/* Nobody wants more or less pages: nothing is told to the host but the two pages of the move. */
+static void a_move_does_not_change_what_is_lent(struct ktest *t)
+{
+	struct page *page;
+	unsigned i;
+	int err;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	REQUIRE(t, balloon_begin(t));
+	follow_test = t;
+	balloon_ask_for(32);
+	err = balloon_follow(&balloon);
+	EXPECT_EQ(t, err, 0);
+	for (i = 0; i < 20 && !err; i++) {
+		nr_told = follower_runs = 0;
+		balloon_meanwhile = follow_meanwhile;
+		page = pfn_to_page_in(balloon.mem, balloon.first);
+		REQUIRE(t, isolate_movable_page(balloon.mem, balloon.first) == 0);
+		EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), 0);
+		ktest_join(1);
+		EXPECT_EQ(t, nr_told, 2);
+		expect_lent(t, 32);
+	}
+	balloon_end(t);
+}
+
+KTEST_SUITE(balloon_late, KTEST_QUICK, KTEST(a_silent_device_delays_no_offline),
+    KTEST(a_move_does_not_change_what_is_lent));

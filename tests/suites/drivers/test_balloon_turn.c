@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* test_balloon_turn.c: the turns of the balloon's thread: what it says, how long it waits, and how it ends. */
+#include "tests/lib/balloon_help.h"
+#include "tests/lib/said_help.h"
+#include <quarry/console.h>
+
+#define RETRY 1000000000ULL
+
+static char text[4096];
+
+/* One turn: how long it lets the next one wait, and in text[] what it printed. */
+static u64 turn(void)
+{
+	u64 pos = log_position(), wait = balloon_turn(&balloon);
+
+	text[log_read(&pos, text, sizeof(text) - 1)] = '\0';
+	return wait;
+}
+
+static void expect_line(struct ktest *t, unsigned long pages, unsigned long want, const char *rest, int line)
+{
+	char words[120];
+
+	ksnprintf(words, sizeof(words), "pretend: %lu MiB lent to the host, which wants %lu%s\n", pages >> (20 - PAGE_SHIFT),
+	    want >> (20 - PAGE_SHIFT), rest);
+	if (!says(text, words))
+		ktest_fail(t, __FILE__, line, "said: %s, not: %s", text, words);
+}
+#define EXPECT_LINE(t, pages, want, rest) expect_line((t), (pages), (want), (rest), __LINE__)
+
+static void what_is_lent_is_said_once(struct ktest *t)
+{
+	unsigned most = (unsigned)(2 * PAGEBLOCK_PAGES);
+
+	REQUIRE(t, balloon_begin(t));
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT(t, !says(text, "lent"));
+	balloon_ask_for(most);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_LINE(t, most, most, "");
+	expect_lent(t, most);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT(t, !says(text, "lent"));
+	/* The host is answered in the same turn. */
+	pretend_answer(&pretend_dev, STATS, 0);
+	balloon_ask_for(3);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_LINE(t, 3, 3, "");
+	EXPECT_EQ(t, balloon.asked, 1);
+	expect_lent(t, 3);
+	/* More than there is: again in a second. */
+	balloon_ask_for(~0u);
+	EXPECT_EQ(t, turn(), RETRY);
+	EXPECT_LINE(t, balloon.nr, ~0u, ": no more to be had");
+	EXPECT_EQ(t, turn(), RETRY);
+	EXPECT(t, !says(text, "lent"));
+	balloon_ask_for(0);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_LINE(t, 0, 0, "");
+	balloon_end(t);
+}
+
+static void a_broken_device_has_no_further_turn(struct ktest *t)
+{
+	static const char *const words = "pretend: broken: reset, and not used any more; all pages are taken back\n";
+	unsigned how;
+
+	for (how = 0; how < 2; how++) {
+		unsigned resets;
+
+		if (how) {
+			pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
+			memset(balloon_lent, 0, sizeof(balloon_lent));
+			pretend_dev.dev.patience_ns = 1000000;
+			REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
+		} else {
+			REQUIRE(t, balloon_begin(t));
+		}
+		balloon_ask_for(5);
+		EXPECT_EQ(t, turn(), WAIT_FOREVER);
+		EXPECT(t, balloon.nr == 5 && !says(text, words));
+		resets = pretend_dev.resets;
+		/* While it is told of pages, or in its answer to a question. */
+		if (how) {
+			balloon_fail_at = 1;
+			balloon_ask_for(2);
+		} else {
+			pretend_dev.lie = LIE_ID;
+			pretend_answer(&pretend_dev, STATS, 0);
+		}
+		EXPECT_EQ(t, turn(), 0);
+		EXPECT(t, says(text, words));
+		EXPECT(t, pretend_dev.resets > resets && pretend_dev.status == 0);
+		EXPECT(t, balloon.nr == 0 && balloon.first == (u32)PFN_NONE);
+		expect_sound(t, balloon.mem);
+		balloon_end(t);
+	}
+}
+
+KTEST_SUITE(balloon_turn, 0, KTEST(what_is_lent_is_said_once), KTEST(a_broken_device_has_no_further_turn));

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_dimm.c: memory modules in slots that are pretended; the memory is real, as far as a test's is.
+ */
+#include "tests/lib/slots_help.h"
+
+#define FREE   (START + BLOCK(2 * SIZE)) /* where nothing is */
+#define DOMAIN 7u                        /* of node 0 */
+#define DEADLINE_NS 100000000ULL
+
+static struct dimm_user dimms;
+
+static struct memory *begin_dimms(struct ktest *t)
+{
+	static const u32 domain[1] = {DOMAIN};
+	const struct slot_user user = {.take = dimm_take, .give = dimm_give, .arg = &dimms};
+	struct memory *mem = one_node(t);
+
+	slots_begin(SLOT_MEMORY);
+	dimms = (struct dimm_user){.mem = mem, .domain = domain, .nr_nodes = 1, .deadline_ns = DEADLINE_NS};
+	slot_bank_init(&slots_bank, SLOT_MEMORY, &fake_regs, &user, NR);
+	return mem;
+}
+
+static void plug_blocks(unsigned i, pfn_t pfn, unsigned blocks)
+{
+	slots_plug(i, (u64)pfn << PAGE_SHIFT, (u64)BLOCK(blocks) << PAGE_SHIFT, DOMAIN);
+}
+
+static void a_dimm_comes_and_goes(struct ktest *t)
+{
+	struct memory *mem = begin_dimms(t);
+	unsigned long managed;
+
+	REQUIRE(t, mem);
+	managed = memory_managed_pages(mem);
+	plug_blocks(0, FREE, 4);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, memory_managed_pages(mem), managed + BLOCK(4));
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(4), PB_ONLINE), 4);
+	expect_sound(t, mem);
+	slots_ask_for(0);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, fake_slots.slot[0].status, 0);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(4), PB_HOLE), 4);
+	EXPECT_EQ(t, memory_managed_pages(mem), managed);
+	EXPECT_EQ(t, slots_bank.odd + slots_bank.refused, 0);
+	drop_memory(t, mem);
+}
+
+static void a_dimm_that_is_in_use_stays(struct ktest *t)
+{
+	struct memory *mem = begin_dimms(t);
+	u32 i;
+
+	REQUIRE(t, mem && mov_begin(t, mem));
+	plug_blocks(1, FREE, 2);
+	slot_bank_scan(&slots_bank);
+	mov_fill(ALL_THERE_IS);
+	mov.refuse = 1;
+	slots_ask_for(1);
+	slot_bank_scan(&slots_bank);
+	EXPECT(t, slots_bank.slot[1].err && slots_bank.slot[1].why);
+	EXPECT_EQ(t, fake_slots.slot[1].status, ENABLED);
+	EXPECT_EQ(t, fake_slots.slot[1].event, 3);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_ONLINE), 2);
+	for (i = 0; i < mov.nr; i++)
+		mov_free(i);
+	slots_ask_for(1);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, fake_slots.slot[1].status, 0);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_HOLE), 2);
+	EXPECT_EQ(t, slots_bank.refused, 1);
+	drop_memory(t, mem);
+}
+
+/* What an operator did by hand is respected. */
+static void a_dimm_that_is_partly_offline_stays(struct ktest *t)
+{
+	struct memory *mem = begin_dimms(t);
+
+	REQUIRE(t, mem);
+	plug_blocks(0, FREE, 2);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, offline_pages(mem, FREE, BLOCK(1), NULL, NULL), 0);
+	slots_ask_for(0);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.refused, 1);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_ONLINE), 1);
+	EXPECT_EQ(t, offline_pages(mem, FREE + BLOCK(1), BLOCK(1), NULL, NULL), 0);
+	slots_ask_for(0);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, fake_slots.slot[0].status, 0);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_HOLE), 2);
+	drop_memory(t, mem);
+}
+
+static void absurd_dimms_change_nothing(struct ktest *t)
+{
+	const u64 at = (u64)FREE << PAGE_SHIFT, size = (u64)BLOCK(2) << PAGE_SHIFT;
+	static const char *const whole = "size or address is not that of whole pageblocks, or no memory can be there";
+	static const char *const there = "there is memory already, at some of its addresses";
+	static const char *const domain = "of a proximity domain that the firmware does not tell of";
+	const struct {
+		u64 address, size;
+		u32 domain;
+		int err;
+		const char *why;
+	} bad[] = {
+	    {at, 0, DOMAIN, -EINVAL, whole},
+	    {at, size + 1, DOMAIN, -EINVAL, whole},
+	    {at + 1, size, DOMAIN, -EINVAL, whole},
+	    {at, size + PAGE_SIZE, DOMAIN, -EINVAL, whole},
+	    {at + PAGE_SIZE, size, DOMAIN, -EINVAL, whole},
+	    {at, ~0ULL - size + 1, DOMAIN, -EINVAL, whole},
+	    {0ULL - size, 2 * size, DOMAIN, -EINVAL, whole},
+	    {~0ULL, ~0ULL, DOMAIN, -EINVAL, whole},
+	    {(u64)END << PAGE_SHIFT, size, DOMAIN, -EINVAL, whole},
+	    {(u64)START << PAGE_SHIFT, size, DOMAIN, -EEXIST, there},
+	    {at - size, 2 * size, DOMAIN, -EEXIST, there},
+	    {at, size, DOMAIN + 1, -ENODEV, domain},
+	};
+	struct memory *mem = begin_dimms(t);
+	struct census before, after;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	before = take_census(mem);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		slots_plug(i % NR, bad[i].address, bad[i].size, bad[i].domain);
+		slot_bank_scan(&slots_bank);
+		EXPECT_EQ(t, slots_bank.slot[i % NR].state, SLOT_REFUSED);
+		EXPECT_EQ(t, slots_bank.slot[i % NR].err, bad[i].err);
+		EXPECT(t, slots_bank.slot[i % NR].why &&
+			      !strcmp(slots_bank.slot[i % NR].why, bad[i].why));
+		expect_told(t, i % NR, 1, 1);
+		slots_ask_for(i % NR);
+		slot_bank_scan(&slots_bank);
+		EXPECT_EQ(t, fake_slots.slot[i % NR].status, 0);
+	}
+	after = take_census(mem);
+	EXPECT(t, census_same(&before, &after));
+	expect_untouched(t, mem);
+	EXPECT_EQ(t, arrays.grown + arrays.shrunk + arrays.mapped, 0);
+	drop_memory(t, mem);
+}
+
+/* Put in again when there is memory, it is used. */
+static void a_dimm_without_memory_for_it_is_not_taken(struct ktest *t)
+{
+	struct memory *mem = begin_dimms(t);
+	struct census before, after;
+
+	REQUIRE(t, mem);
+	before = take_census(mem);
+	arrays.maps_left = 0;
+	plug_blocks(0, FREE, 4);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_REFUSED);
+	EXPECT_EQ(t, slots_bank.slot[0].err, -ENOMEM);
+	EXPECT(t, slots_bank.slot[0].why &&
+		      !strcmp(slots_bank.slot[0].why, "no memory for its descriptors"));
+	after = take_census(mem);
+	EXPECT(t, census_same(&before, &after));
+	EXPECT_EQ(t, arrays.mapped, 0);
+	arrays.maps_left = -1;
+	fake_slots.slot[0].status |= INSERT;
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(4), PB_ONLINE), 4);
+	drop_memory(t, mem);
+}
+
+/* Of a domain of its own, which the memory has as one with node 0's; the domain behind the last is unknown. */
+static void nodes_that_are_one_take_dimms_of_each(struct ktest *t)
+{
+	static const u32 domain[3] = {3, DOMAIN, 5};
+	struct memory *mem = begin_dimms(t);
+
+	REQUIRE(t, mem);
+	dimms.domain = domain;
+	dimms.nr_nodes = 2;
+	plug_blocks(0, FREE, 1);
+	plug_blocks(1, FREE + BLOCK(1), 1);
+	fake_slots.slot[1].dev.id = 3;
+	plug_blocks(2, FREE + BLOCK(2), 1);
+	fake_slots.slot[2].dev.id = 5;
+	slot_bank_scan(&slots_bank);
+	EXPECT(t, slots_bank.slot[0].state == SLOT_USED && slots_bank.slot[1].state == SLOT_USED);
+	EXPECT_EQ(t, slots_bank.slot[2].err, -ENODEV);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(3), PB_ONLINE), 2);
+	slots_ask_for(0);
+	slots_ask_for(1);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(3), PB_HOLE), 3);
+	drop_memory(t, mem);
+}
+
+static void two_dimms_at_one_address_are_one(struct ktest *t)
+{
+	struct memory *mem = begin_dimms(t);
+
+	REQUIRE(t, mem);
+	plug_blocks(0, FREE, 3);
+	plug_blocks(1, FREE + BLOCK(2), 3);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
+	EXPECT_EQ(t, slots_bank.slot[1].err, -EEXIST);
+	slots_ask_for(1);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(3), PB_ONLINE), 3);
+	expect_sound(t, mem);
+	slots_ask_for(0);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(5), PB_HOLE), 5);
+	drop_memory(t, mem);
+}
+
+/* Not ejected although given back: its memory is in service again. */
+static void a_dimm_that_is_not_let_go_is_in_service_again(struct ktest *t)
+{
+	struct memory *mem = begin_dimms(t);
+
+	REQUIRE(t, mem);
+	plug_blocks(0, FREE, 2);
+	slot_bank_scan(&slots_bank);
+	fake_slots.holds_on = true;
+	slots_ask_for(0);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.odd, 1);
+	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_ONLINE), 2);
+	expect_sound(t, mem);
+	drop_memory(t, mem);
+}
+
+/* Anything at all: a scan ends, and the memory is sound. */
+static void random_registers_lose_nothing(struct ktest *t)
+{
+	struct memory *mem = begin_dimms(t);
+	u64 rand = t->seed | 1;
+	unsigned round, i;
+
+	REQUIRE(t, mem);
+	for (round = 0; round < 200; round++) {
+		for (i = 0; i < NR; i++) {
+			u64 r = ktest_rand(&rand);
+
+			fake_slots.slot[i].status = r & 0xf;
+			fake_slots.slot[i].dev.address = (FREE + BLOCK(r >> 8 & 31)) << PAGE_SHIFT;
+			fake_slots.slot[i].dev.size =
+			    (r >> 16 & 7) << (PAGE_SHIFT + PAGEBLOCK_ORDER - (r >> 24 & 1));
+			fake_slots.slot[i].dev.id = DOMAIN + (r >> 32 & 7) / 7;
+		}
+		slot_bank_scan(&slots_bank);
+	}
+	expect_sound(t, mem);
+	EXPECT(t, slots_bank.taken > 0 && slots_bank.refused > 0 && slots_bank.odd > 0);
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(dimm, KTEST_QUICK, KTEST(a_dimm_comes_and_goes), KTEST(a_dimm_that_is_in_use_stays),
+    KTEST(a_dimm_that_is_partly_offline_stays), KTEST(absurd_dimms_change_nothing),
+    KTEST(a_dimm_without_memory_for_it_is_not_taken), KTEST(nodes_that_are_one_take_dimms_of_each), KTEST(two_dimms_at_one_address_are_one), KTEST(a_dimm_that_is_not_let_go_is_in_service_again),
+    KTEST(random_registers_lose_nothing));

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* test_text.c: text on a framebuffer: what is drawn, what is not, and what bad input does. */
+#include "tests/lib/text_help.h"
+
+static void characters_are_drawn(struct ktest *t)
+{
+	static const u32 grey[] = {0, 0, 0xad55 /* 21, 42, 21 */, 0xaaaaaa, 0xaaaaaa};
+	u32 size;
+
+	for (size = 2; size <= 4; size++) {
+		if (!text_start(t, size))
+			return;
+		text_say("Hi\nyou");
+		EXPECT(t, text_shows(0, 0, 'H', grey[size], 0));
+		EXPECT(t, text_shows(0, 1, 'i', grey[size], 0));
+		EXPECT(t, is_black(0, 2));
+		EXPECT(t, text_shows(1, 2, 'u', grey[size], 0));
+		expect_guards(t, 0);
+	}
+}
+
+static void lines_wrap(struct ktest *t)
+{
+	if (!text_start(t, 4))
+		return;
+	text_say("abcdefghijkl");
+	EXPECT_EQ(t, terminal.row,
+	    0); /* full, and nothing more: no empty line if a line feed comes now */
+	text_say("\nmnopqrstuvwxyz");
+	ROW(t, 0, "abcdefghijkl");
+	ROW(t, 1, "mnopqrstuvwx");
+	ROW(t, 2, "yz");
+}
+
+static void control_characters(struct ktest *t)
+{
+	if (!text_start(t, 4))
+		return;
+	text_say("abc\rX\n12\b3\n\tT\n\b\bB\n\a\001\177N\n");
+	ROW(t, 0, "Xbc");
+	ROW(t, 1, "13");
+	ROW(t, 2, "        T");
+	ROW(t, 3, "B");
+	ROW(t, 4, "N");
+	text_say(
+	    "abcdefghijkl\b \b"); /* as the monitor takes back the last character of a full line */
+	ROW(t, 5, "abcdefghijk");
+	text_say("\t\tZ");
+	ROW(t, 5, "abcdefghijkZ");
+}
+
+static void text_scrolls(struct ktest *t)
+{
+	char line[] = "line A\n";
+	u32 i;
+
+	if (!text_start(t, 4))
+		return;
+	for (i = 0; i < ROWS; i++, line[5]++)
+		text_say(line);
+	/* The last line feed went beyond the bottom: two rows, an eighth, have gone. */
+	ROW(t, 0, "line C");
+	ROW(t, ROWS - 3, "line P");
+	ROW(t, ROWS - 2, "");
+	ROW(t, ROWS - 1, "");
+	text_say("next\nlast");
+	ROW(t, ROWS - 2, "next");
+	ROW(t, ROWS - 1, "last");
+	text_say("\n");
+	ROW(t, 0, "line E");
+	ROW(t, ROWS - 4, "next");
+	ROW(t, ROWS - 3, "last");
+	expect_guards(t, 0);
+}
+
+/* Drawn over with something else, only what changes is drawn again. */
+static void only_changes_are_drawn(struct ktest *t)
+{
+	if (!text_start(t, 4))
+		return;
+	text_say("abc");
+	memset(PIXELS, 0x11, (size_t)PITCH * HEIGHT);
+	text_say("\rabX");
+	EXPECT(t, text_shows(0, 2, 'X', 0xaaaaaa, 0));
+	EXPECT_EQ(t, text_pixel(0, 0), 0x11111111);
+	EXPECT_EQ(t, text_pixel(8 + 3, 4), 0x11111111);
+	EXPECT_EQ(t, text_pixel(0, FONT_HEIGHT), 0x11111111);
+}
+
+static void colours_are_set(struct ktest *t)
+{
+	if (!text_start(t, 4))
+		return;
+	text_say(
+	    "\033[31mr\033[92;44mg\033[0mn\033[1;33my\033[22my\033[7mi\033[0;105;30mm\033[39;49md");
+	EXPECT(t, text_shows(0, 0, 'r', 0xaa0000, 0));
+	EXPECT(t, text_shows(0, 1, 'g', 0x55ff55, 0x0000aa));
+	EXPECT(t, text_shows(0, 2, 'n', 0xaaaaaa, 0));
+	EXPECT(t, text_shows(0, 3, 'y', 0xffff55, 0));
+	EXPECT(t, text_shows(0, 4, 'y', 0xaa5500, 0));
+	EXPECT(t, text_shows(0, 5, 'i', 0, 0xaa5500));
+	EXPECT(t, text_shows(0, 6, 'm', 0, 0xff55ff));
+	EXPECT(t, text_shows(0, 7, 'd', 0xaaaaaa, 0));
+	text_set_colour(&terminal, TEXT_RED_ON_BLACK);
+	text_say("R\033[32mg\033[0mR");
+	EXPECT(t, text_shows(0, 8, 'R', 0xff5555, 0));
+	EXPECT(
+	    t, text_shows(0, 9, 'g', 0x55ff55, 0)); /* a colour of its own, as bright as before */
+	EXPECT(t, text_shows(0, 10, 'R', 0xff5555, 0));
+}
+
+/* Of the same character too, if only its colour is another; and then all is known to be drawn. */
+static void what_differs_in_colour_only_is_drawn_again(struct ktest *t)
+{
+	u32 i;
+
+	if (!text_start(t, 4))
+		return;
+	text_say("AB\r\033[32mA");
+	EXPECT(t, text_shows(0, 0, 'A', 0x00aa00, 0));
+	EXPECT(t, text_shows(0, 1, 'B', 0xaaaaaa, 0));
+	EXPECT_EQ(t, text_cells[0].shown_colour, 2);
+	memset(PIXELS, 0x11, (size_t)PITCH * HEIGHT);
+	text_say("\rA\033[H");
+	EXPECT_EQ(t, text_pixel(0, 0), 0x11111111);
+	text_say("\033[16;12H\033[46mZ");
+	EXPECT(t, text_shows(ROWS - 1, COLUMNS - 1, 'Z', 0x00aa00, 0x00aaaa));
+	for (i = 0; i < COLUMNS * ROWS; i++)
+		EXPECT(t, text_cells[i].c == text_cells[i].shown_c &&
+			      text_cells[i].colour == text_cells[i].shown_colour);
+	EXPECT_EQ(t, terminal.dirty_from, ROWS);
+	EXPECT_EQ(t, terminal.dirty_to, 0);
+}
+
+/* 12 pixels: the right third of a glyph comes from the second byte of its lines. */
+static void wide_glyphs_are_drawn_whole(struct ktest *t)
+{
+	static const u8 header[32] = {0x72, 0xb5, 0x4a, 0x86, 0, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 6, 0, 0, 0,
+	    3, 0, 0, 0, 12, 0, 0, 0};
+	struct framebuffer fb = text_framebuffer(3);
+	u32 i, x, y, wrong = 0;
+
+	memcpy(text_font_file, header, sizeof(header));
+	for (i = 0; i < 128 * 6; i++)
+		text_font_file[32 + i] = (u8)(i * 89 + 7);
+	memset(text_memory, GUARD_BYTE, sizeof(text_memory));
+	REQUIRE(t, psf_parse(&text_font, text_font_file, 32 + 128 * 6) == 0);
+	fb.width = 12 * TEXT_MIN_COLUMNS;
+	REQUIRE(t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, COLUMNS * ROWS) == 0);
+	EXPECT_EQ(t, terminal.columns, TEXT_MIN_COLUMNS);
+	text_say("ab\ncd");
+	for (i = 0; i < 4; i++) {
+		const u8 *glyph = text_font_file + 32 + 6 * ('a' + i);
+
+		for (y = 0; y < 3; y++)
+			for (x = 0; x < 12; x++)
+				wrong += text_pixel(12 * (i % 2) + x, 3 * (i / 2) + y) !=
+				    ((glyph[2 * y] << 8 | glyph[2 * y + 1]) >> (15 - x) & 1 ? 0xaaaaaau : 0);
+	}
+	EXPECT_EQ(t, wrong, 0);
+}
+
+static void cursor_moves(struct ktest *t)
+{
+	if (!text_start(t, 4))
+		return;
+	text_say("one\ntwo\nthree\n\033[2AT\033[BH\033[2DX\033[3Cx");
+	ROW(t, 1, "Two");
+	ROW(t, 2, "XHrex");
+	text_say("\033[5;3HA\033[H1\033[99;99HZ\033[99A\033[99DB\033[99C\033[99B\bY");
+	ROW(t, 4, "  A");
+	ROW(t, 0, "Bne");
+	ROW(t, ROWS - 1, "          YZ");
+}
+
+static void parts_are_erased(struct ktest *t)
+{
+	if (!text_start(t, 4))
+		return;
+	text_say("aaaaaa\nbbbbbb\ncccccc\ndddddd\neeeeee");
+	text_say("\033[2;3H\033[K\033[3;3H\033[1K\033[4;3H\033[2KX\033[5;3H\033[J");
+	ROW(t, 0, "aaaaaa");
+	ROW(t, 1, "bb");
+	ROW(t, 2, "   ccc");
+	ROW(t, 3, "  X");
+	ROW(t, 4, "ee");
+	text_say("\033[3;4H\033[1J");
+	ROW(t, 0, "");
+	ROW(t, 2, "    cc");
+	ROW(t, 3, "  X");
+	text_say("\033[2JY");
+	ROW(t, 2, "   Y");
+	ROW(t, 3, "");
+}
+
+/* What is not understood is swallowed whole, and what comes after it is text again. */
+static void other_sequences_do_nothing(struct ktest *t)
+{
+	if (!text_start(t, 4))
+		return;
+	text_say("a\033[?25lb\033[99999999999999999999Zc");
+	ROW(t, 0, "abc");
+	/* Four arguments count, and none of those of a sequence for more colours than there are. */
+	text_say("\r\033[1;2;3;4;5;6;7;31;41md\033[38;5;200me\033(f\033[\ng");
+	EXPECT(t, text_shows(0, 0, 'd', 0xffffff, 0));
+	EXPECT(t, text_shows(0, 1, 'e', 0xffffff, 0));
+	EXPECT(t, text_shows(0, 2, 'f', 0xffffff, 0));
+	EXPECT(t, text_shows(1, 0, 'g', 0xffffff, 0));
+}
+
+static void small_screens(struct ktest *t)
+{
+	struct framebuffer fb = text_framebuffer(4);
+
+	REQUIRE(t, psf_parse(&text_font, text_font_file, make_font(text_font_file, 0)) == 0);
+	memset(text_memory, GUARD_BYTE, sizeof(text_memory));
+	fb.width = TEXT_MIN_COLUMNS * 8 - 1;
+	EXPECT_EQ(
+	    t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, COLUMNS * ROWS), -EINVAL);
+	fb.width = TEXT_MIN_COLUMNS * 8;
+	fb.height = TEXT_MIN_ROWS * FONT_HEIGHT - 1;
+	EXPECT_EQ(
+	    t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, COLUMNS * ROWS), -EINVAL);
+	EXPECT_EQ(t, PIXELS[0], GUARD_BYTE);
+	fb.height++;
+	EXPECT_EQ(t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, COLUMNS * ROWS), 0);
+	text_say("abcdefgh12345678next");
+	EXPECT(t, text_shows(0, 0, '1', 0xaaaaaa, 0));
+	EXPECT(t, text_shows(1, 0, 'n', 0xaaaaaa, 0));
+	/* Fewer cells than there is room: fewer rows. */
+	fb = text_framebuffer(4);
+	EXPECT_EQ(
+	    t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, 2 * COLUMNS - 1), -EINVAL);
+	EXPECT_EQ(t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, 2 * COLUMNS), 0);
+	EXPECT_EQ(t, terminal.rows, 2);
+	EXPECT_EQ(t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, 3 * COLUMNS + 1), 0);
+	EXPECT_EQ(t, terminal.rows, 3);
+}
+
+/* As when the kernel maps them elsewhere. */
+static void pixels_may_move(struct ktest *t)
+{
+	if (!text_start(t, 4))
+		return;
+	text_say("ab");
+	text_move(&terminal, PIXELS + (size_t)2 * FONT_HEIGHT * PITCH);
+	text_say("c");
+	EXPECT(t, text_shows(0, 1, 'b', 0xaaaaaa, 0) && is_black(0, 2));
+	EXPECT(t, text_shows(2, 2, 'c', 0xaaaaaa, 0) && is_black(2, 1));
+}
+
+/* Whatever is written, the pixels show what the cells say, and nothing else is touched. */
+static void anything_may_be_written(struct ktest *t)
+{
+	static const u8 pieces[] = "\033[\033[;019mABCDHJK\n\r\b\t xyz\377\177?";
+	u64 state = t->seed | 1;
+	u8 junk[64];
+	u32 round, i, differ = 0;
+
+	if (!text_start(t, 3))
+		return;
+	for (round = 0; round < 400; round++) {
+		u32 len = (u32)(ktest_rand(&state) % sizeof(junk));
+
+		for (i = 0; i < len; i++) {
+			u64 chance = ktest_rand(&state);
+
+			junk[i] = chance & 0x100 ? (u8)chance : pieces[chance % (sizeof(pieces) - 1)];
+		}
+		/* Where another CPU may have been stopped, in a panic. */
+		if (round % 16 == 0) {
+			terminal.row = ROWS;
+			terminal.column = round % 32 ? COLUMNS + 1 : 3;
+			terminal.dirty_to = ROWS + 1;
+		}
+		text_write(&terminal, (const char *)junk, len);
+	}
+	expect_guards(t, 0);
+	for (i = 0; i < COLUMNS * ROWS; i++) {
+		const struct text_cell *cell = &text_cells[i];
+
+		differ += cell->c != cell->shown_c || cell->colour != cell->shown_colour ||
+			  !(text_shows(i / COLUMNS, i % COLUMNS, cell->c,
+				terminal.palette[cell->colour & 0xf],
+				terminal.palette[cell->colour >> 4]) ||
+			      is_black(i / COLUMNS, i % COLUMNS));
+	}
+	EXPECT_EQ(t, differ, 0);
+}
+
+KTEST_SUITE(text, KTEST_QUICK, KTEST(characters_are_drawn), KTEST(lines_wrap),
+    KTEST(control_characters), KTEST(text_scrolls), KTEST_COST(only_changes_are_drawn),
+    KTEST(colours_are_set), KTEST_COST(what_differs_in_colour_only_is_drawn_again),
+    KTEST(wide_glyphs_are_drawn_whole), KTEST(cursor_moves), KTEST(parts_are_erased),
+    KTEST(other_sequences_do_nothing), KTEST(small_screens), KTEST(pixels_may_move),
+    KTEST(anything_may_be_written));

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/* test_uart.c: a 16550 UART: each access to its registers, and the ring of what it receives. */
+#include "drivers/uart.h"
+
+#include <quarry/console.h>
+#include <quarry/ktest.h>
+
+#define DONE_MAX 400
+
+static struct uart uart;
+
+/* The port that is pretended: what it receives is the bytes @first, @first + 1 ... */
+static struct {
+	bool absent, gone; /* gone: all ones */
+	u8 lsr;            /* besides "data" */
+	u32 busy;          /* reads of it that say nothing before that */
+	u32 waiting;       /* a: bytes that have come */
+	u8 first;
+	u32 reads, writes;
+	u8 scratch;
+	char done[DONE_MAX];
+	size_t len;
+} fake;
+
+static void note(const char *fmt, unsigned reg, unsigned value)
+{
+	if (fake.len < DONE_MAX - 10)
+		fake.len += (size_t)ksnprintf(fake.done + fake.len, 10, fmt, reg, value);
+}
+
+static u8 fake_in(unsigned reg)
+{
+	fake.reads++;
+	note("%u? ", reg, 0);
+	if (fake.gone)
+		return 0xff;
+	if (reg == 7)
+		return fake.absent ? 0xff : fake.scratch;
+	if (reg == 5) {
+		fake.busy -= fake.busy > 0;
+		return (fake.busy ? 0 : fake.lsr) | (load_acquire(&fake.waiting) > 0);
+	}
+	if (reg == 0 && fake.waiting) {
+		fake.waiting--;
+		return fake.first++;
+	}
+	return 0;
+}
+
+static void fake_out(unsigned reg, u8 value)
+{
+	fake.writes++;
+	note("%u=%x ", reg, value);
+	if (reg == 7)
+		fake.scratch = value;
+}
+
+static const struct uart_regs regs = {.in = fake_in, .out = fake_out};
+
+static void forget(void)
+{
+	fake.len = fake.reads = fake.writes = 0;
+	fake.done[0] = '\0';
+}
+
+static void start_over(void)
+{
+	memset(&fake, 0, sizeof(fake));
+	fake.lsr = 0x60;
+	memset(&uart, 0xa5, sizeof(uart));
+	uart_init(&uart, &regs);
+	uart.spins = 1000;
+	forget();
+}
+
+static void expect_done(struct ktest *t, const char *what, int line)
+{
+	if (strcmp(fake.done, what) != 0)
+		ktest_fail(t, __FILE__, line, "done: %s, wanted: %s", fake.done, what);
+	forget();
+}
+#define EXPECT_DONE(t, what) expect_done(t, what, __LINE__)
+
+static void a_port_is_set_up_if_it_is_there(struct ktest *t)
+{
+	memset(&fake, 0, sizeof(fake));
+	memset(&uart, 0xa5, sizeof(uart));
+	uart_init(&uart, &regs);
+	EXPECT_DONE(t, "7=5a 7? 1=0 3=80 0=1 1=0 3=3 2=7 4=b ");
+	EXPECT(t, uart.present && !uart.interrupt_driven && !uart.head && !uart.tail);
+	EXPECT_EQ(t, uart.spins, 10000000);
+	EXPECT_EQ(t, uart.readers.lock.rank, RANK_WAIT);
+	fake.absent = true;
+	uart_init(&uart, &regs);
+	EXPECT_DONE(t, "7=5a 7? ");
+	EXPECT(t, !uart.present);
+	/* Nothing is asked of it. */
+	uart_write(&uart, "abc", 3);
+	uart_flush(&uart);
+	EXPECT_EQ(t, uart_getc(&uart), -1);
+	EXPECT_DONE(t, "");
+}
+
+static void bytes_go_when_there_is_room_for_16(struct ktest *t)
+{
+	start_over();
+	uart_write(&uart, "ab\377", 2);
+	EXPECT_DONE(t, "5? 0=61 0=62 ");
+	uart_write(&uart, "\377", 1);
+	EXPECT_DONE(t, "5? 0=ff ");
+	uart_write(&uart, "", 0);
+	EXPECT_DONE(t, "");
+	uart_write(&uart, "0123456789abcdef", 16);
+	EXPECT_DONE(t, "5? 0=30 0=31 0=32 0=33 0=34 0=35 0=36 0=37 0=38 0=39 0=61 0=62 0=63 0=64 0=65 0=66 ");
+	uart_write(&uart, "0123456789abcdefg", 17);
+	EXPECT_DONE(t, "5? 0=30 0=31 0=32 0=33 0=34 0=35 0=36 0=37 0=38 0=39 0=61 0=62 0=63 0=64 0=65 0=66 5? 0=67 ");
+	/* Before each 16 it waits. */
+	fake.busy = 4;
+	uart_write(&uart, "x", 1);
+	EXPECT_DONE(t, "5? 5? 5? 5? 0=78 ");
+	/* Room is enough for that; a flush waits for the last bit. */
+	fake.lsr = 0x20;
+	uart_write(&uart, "x", 1);
+	EXPECT_DONE(t, "5? 0=78 ");
+	uart_flush(&uart);
+	EXPECT_EQ(t, fake.reads, uart.spins);
+	EXPECT(t, uart.present);
+	forget();
+	fake.lsr = 0x40;
+	fake.busy = 3;
+	uart_flush(&uart);
+	EXPECT_DONE(t, "5? 5? 5? ");
+}
+
+static void a_port_without_room_is_left_alone(struct ktest *t)
+{
+	start_over();
+	fake.busy = uart.spins;
+	uart_write(&uart, "x", 1);
+	EXPECT(t, uart.present && fake.writes == 1 && fake.reads == uart.spins);
+	forget();
+	fake.lsr = 0x40;
+	uart_write(&uart, "0123456789abcdefg", 17);
+	EXPECT(t, !uart.present && !fake.writes && fake.reads == uart.spins);
+	forget();
+	uart_write(&uart, "x", 1);
+	uart_flush(&uart);
+	EXPECT_DONE(t, "");
+}
+
+static void a_port_without_interrupts_is_asked(struct ktest *t)
+{
+	start_over();
+	EXPECT_EQ(t, uart_getc(&uart), -1);
+	EXPECT_DONE(t, "5? ");
+	fake.waiting = 2;
+	fake.first = 0xfe;
+	EXPECT_EQ(t, uart_getc(&uart), 0xfe);
+	EXPECT_DONE(t, "5? 0? ");
+	EXPECT_EQ(t, uart_getc_wait(&uart), 0xff);
+	EXPECT_DONE(t, "5? 0? ");
+	EXPECT_EQ(t, uart_getc(&uart), -1);
+}
+
+/* From @at on, where the ring's counts begin. */
+static void fill_and_empty(struct ktest *t, u32 at)
+{
+	unsigned i, wrong = 0;
+
+	start_over();
+	uart.head = uart.tail = at;
+	fake.waiting = 3;
+	fake.first = 7;
+	/* What came before is taken with it. */
+	uart_enable_irq(&uart);
+	EXPECT_DONE(t, "1=1 5? 0? 5? 0? 5? 0? 5? ");
+	EXPECT_EQ(t, uart.head - at, 3);
+	fake.waiting = 252;
+	uart_interrupt(&uart);
+	EXPECT_EQ(t, uart.head - at, 255);
+	/* One more fits; two are lost. */
+	fake.waiting = 3;
+	uart_interrupt(&uart);
+	EXPECT_EQ(t, uart.head - at, 256);
+	EXPECT_EQ(t, uart.tail, at);
+	EXPECT_EQ(t, fake.waiting, 0);
+	forget();
+	for (i = 0; i < 256; i++)
+		wrong += uart_getc(&uart) != (u8)(7 + i);
+	EXPECT_EQ(t, wrong, 0);
+	EXPECT_EQ(t, uart.tail, at + 256);
+	EXPECT_EQ(t, uart_getc(&uart), -1);
+	/* And nobody asks the port. */
+	EXPECT_DONE(t, "");
+	fake.waiting = 1;
+	fake.first = 3;
+	EXPECT_EQ(t, uart_getc(&uart), -1);
+	uart_interrupt(&uart);
+	EXPECT_EQ(t, uart_getc(&uart), 3);
+}
+
+static void the_ring_keeps_the_oldest_256_bytes(struct ktest *t)
+{
+	fill_and_empty(t, 0);
+	fill_and_empty(t, 200);
+	fill_and_empty(t, (u32)-100);
+}
+
+static void without_interrupts_the_ring_comes_first(struct ktest *t)
+{
+	start_over();
+	fake.first = 'a';
+	fake.waiting = 1;
+	uart_enable_irq(&uart);
+	forget();
+	uart_disable_irq(&uart);
+	EXPECT_DONE(t, "1=0 ");
+	fake.waiting = 1;
+	EXPECT_EQ(t, uart_getc(&uart), 'a');
+	EXPECT_DONE(t, "");
+	EXPECT_EQ(t, uart_getc(&uart), 'b');
+	EXPECT_DONE(t, "5? 0? ");
+}
+
+static void an_interrupt_of_a_port_that_is_gone_ends(struct ktest *t)
+{
+	start_over();
+	uart_enable_irq(&uart);
+	forget();
+	fake.gone = true;
+	uart_interrupt(&uart);
+	EXPECT_EQ(t, fake.reads, 2 * 65536);
+	EXPECT_EQ(t, uart.head, 256);
+	EXPECT_EQ(t, uart_getc(&uart), 0xff);
+}
+
+/* A byte comes; of the reader's CPU, so that the reader has gone to sleep before. */
+static void bring_one(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+
+	store_release(&fake.waiting, 1u);
+	if (uart.interrupt_driven)
+		uart_interrupt(&uart);
+	arch_irq_restore(flags);
+}
+
+static void expect_woken(struct ktest *t, bool by_interrupt)
+{
+	struct thread *other;
+
+	start_over();
+	if (by_interrupt)
+		uart_enable_irq(&uart);
+	fake.first = 'q';
+	other = thread_start("port", (int)arch_cpu_id(), bring_one, NULL);
+	REQUIRE(t, other);
+	EXPECT_EQ(t, uart_getc_wait(&uart), 'q');
+	thread_join(other);
+	EXPECT_EQ(t, uart_getc(&uart), -1);
+}
+
+static void a_reader_sleeps_until_a_byte_comes(struct ktest *t)
+{
+	expect_woken(t, true);
+}
+
+static void without_interrupts_a_reader_polls(struct ktest *t)
+{
+	expect_woken(t, false);
+}
+
+KTEST_SUITE(uart, KTEST_QUICK, KTEST(a_port_is_set_up_if_it_is_there),
+    KTEST(bytes_go_when_there_is_room_for_16), KTEST(a_port_without_room_is_left_alone),
+    KTEST(a_port_without_interrupts_is_asked), KTEST(the_ring_keeps_the_oldest_256_bytes),
+    KTEST(without_interrupts_the_ring_comes_first),
+    KTEST_COST(an_interrupt_of_a_port_that_is_gone_ends), KTEST(a_reader_sleeps_until_a_byte_comes),
+    KTEST(without_interrupts_a_reader_polls));

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_virtio.c: starting a virtio device, its configuration, and split rings, with a device that may lie.
+ */
+#include "tests/lib/pretend_virtio.h"
+
+static struct virtqueue queue;
+/* Somewhere: the pretend device looks at addresses only. */
+static const struct virtio_buf three[3] = {{0x1000, 16}, {0x2000, 32}, {0x3000, 8}};
+
+static bool begin(struct ktest *t, unsigned size, u32 (*serve)(struct pretend *, const struct pretend_buf *))
+{
+	pretend_init(&pretend_dev, t, 0, serve);
+	pretend_dev.size[0] = size;
+	return pretend_start_queue(t, &pretend_dev, &queue);
+}
+
+static void end(void)
+{
+	virtio_reset(&pretend_dev.dev);
+	virtqueue_free(&queue);
+}
+
+static u32 echo(struct pretend *p, const struct pretend_buf *buf)
+{
+	u32 room = 0;
+	unsigned i;
+
+	for (i = 0; i < buf->nr_in; i++)
+		room += buf->in[i].len;
+	return room;
+}
+
+static u32 mute(struct pretend *p, const struct pretend_buf *buf)
+{
+	return NO_ANSWER;
+}
+
+static void features_are_agreed_on(struct ktest *t)
+{
+	pretend_init(&pretend_dev, t, 0x15, NULL);
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0x31), 0);
+	EXPECT_EQ(t, pretend_dev.accepted, 0x11 | 1ULL << VIRTIO_F_VERSION_1);
+	EXPECT_EQ(t, pretend_dev.dev.features, pretend_dev.accepted);
+	EXPECT_EQ(t, pretend_dev.resets, 1);
+	EXPECT(t, virtio_is_broken(&pretend_dev.dev)); /* it does not work yet */
+	virtio_ready(&pretend_dev.dev);
+	EXPECT(t, !virtio_is_broken(&pretend_dev.dev));
+	pretend_dev.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	EXPECT(t, virtio_is_broken(&pretend_dev.dev));
+}
+
+/* 3.1.1 of the specification, step by step. */
+static void a_device_is_started_in_order(struct ktest *t)
+{
+	REQUIRE(t, begin(t, 8, NULL));
+	EXPECT(t, !strcmp(pretend_dev.log, "RADfaFqK"));
+	EXPECT_EQ(t, pretend_dev.status,
+	    VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK |
+		VIRTIO_CONFIG_S_DRIVER_OK);
+	end();
+	EXPECT(t, !strcmp(pretend_dev.log, "RADfaFqKR"));
+	EXPECT(t, !queue.page);
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.offered = 1;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 1), -ENODEV);
+	EXPECT(t, !strcmp(pretend_dev.log, "RADfX"));
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0), -EIO);
+	EXPECT(t, !strcmp(pretend_dev.log, "RADfaFX"));
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.stuck = VIRTIO_CONFIG_S_DRIVER_OK;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0), -EIO);
+	EXPECT(t, !strcmp(pretend_dev.log, "R"));
+}
+
+static void a_queue_that_is_refused_leaves_nothing(struct ktest *t)
+{
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.refuse_queue = -EIO;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0), 0);
+	EXPECT_EQ(t, virtqueue_start(&queue, &pretend_dev.dev, 0), -EIO);
+	EXPECT(t, !queue.page);
+	EXPECT(t, !strcmp(pretend_dev.log, "RADfaF"));
+}
+
+static void what_cannot_be_agreed_on_is_left_alone(struct ktest *t)
+{
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.offered = 1;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 1), -ENODEV);
+	EXPECT(t, pretend_dev.status & VIRTIO_CONFIG_S_FAILED);
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0), -EIO);
+	EXPECT(t, pretend_dev.status & VIRTIO_CONFIG_S_FAILED);
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.stuck = VIRTIO_CONFIG_S_DRIVER_OK;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0), -EIO);
+	EXPECT_EQ(t, pretend_dev.status, pretend_dev.stuck);
+}
+
+static void configuration_is_of_one_moment(struct ktest *t)
+{
+	static const struct virtio_field fields[] = {{0, 8}, {8, 2}, {12, 4}};
+	struct {
+		u64 a;
+		u16 b, hole;
+		u32 c;
+	} have = {0};
+
+	pretend_init(&pretend_dev, t, 0, NULL);
+	memcpy(pretend_dev.config, "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20", 16);
+	pretend_dev.unsteady = 9;
+	EXPECT_EQ(t, virtio_read_config(&pretend_dev.dev, fields, 3, &have), 0);
+	EXPECT_EQ(t, pretend_dev.unsteady, 0);
+	EXPECT_EQ(t, have.a, 0x0807060504030201LL);
+	EXPECT_EQ(t, have.b, 0x0a09);
+	EXPECT_EQ(t, have.hole, 0);
+	EXPECT_EQ(t, have.c, 0x100f0e0d);
+	pretend_dev.unsteady = 0xff;
+	EXPECT_EQ(t, virtio_read_config(&pretend_dev.dev, fields, 3, &have), -EIO);
+}
+
+static unsigned changes;
+
+/* Between the two halves of the first field: all of it is other than it was, @changes times. */
+static void change_amid_the_read(struct pretend *p, unsigned at)
+{
+	if (at || !changes)
+		return;
+	changes--;
+	memset(p->config, p->config[0] + 1, 8);
+	p->generation++;
+}
+
+static void configuration_that_changes_amid_the_read_is_read_again(struct ktest *t)
+{
+	static const struct virtio_field field = {0, 8};
+	u64 have = 0;
+
+	for (changes = 1; changes <= 90; changes *= 3) {
+		unsigned last = changes + 1;
+
+		pretend_init(&pretend_dev, t, 0, NULL);
+		memset(pretend_dev.config, 1, 8);
+		pretend_dev.on_read = change_amid_the_read;
+		EXPECT_EQ(t, virtio_read_config(&pretend_dev.dev, &field, 1, &have), 0);
+		EXPECT_EQ(t, have, 0x0101010101010101ULL * last);
+		changes = last - 1;
+	}
+	/* Without an end. */
+	changes = ~0u;
+	EXPECT_EQ(t, virtio_read_config(&pretend_dev.dev, &field, 1, &have), -EIO);
+	EXPECT_EQ(t, changes, ~0u - 100);
+	changes = 0;
+}
+
+/* What it returned is returned again while another is out, in a place that was used before. */
+static void a_buffer_that_comes_back_again_later_is_not_believed(struct ktest *t)
+{
+	u32 len;
+
+	REQUIRE(t, begin(t, 8, mute));
+	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), 0);
+	virtqueue_notify(&queue);
+	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 0, &pretend_dev), 0);
+	virtqueue_notify(&queue);
+	pretend_dev.kept[0] = 1;
+	pretend_answer(&pretend_dev, 0, 4);
+	EXPECT(t, virtqueue_take(&queue, &len) == t);
+	EXPECT_EQ(t, len, 4);
+	pretend_dev.kept[0] = 1;
+	pretend_answer(&pretend_dev, 0, 4);
+	EXPECT(t, !virtqueue_take(&queue, &len));
+	EXPECT(t, queue.broken);
+	EXPECT_EQ(t, queue.nr_free, 7);
+	end();
+}
+
+static void an_interrupt_says_what_changed(struct ktest *t)
+{
+	pretend_init(&pretend_dev, t, 0, NULL);
+	virtio_interrupt(&pretend_dev.dev, 1);
+	EXPECT_EQ(t, pretend_dev.dev.config_changed, 0);
+	virtio_interrupt(&pretend_dev.dev, VIRTIO_PCI_ISR_CONFIG);
+	EXPECT_EQ(t, pretend_dev.dev.config_changed, 1);
+}
+
+static void queues_have_a_size_that_fits(struct ktest *t)
+{
+	static const unsigned sizes[][2] = {{1, 1}, {2, 2}, {3, 2}, {64, 64}, {100, 64}, {32768, 64}};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		REQUIRE(t, begin(t, sizes[i][0], echo));
+		EXPECT_EQ(t, queue.size, sizes[i][1]);
+		end();
+	}
+	pretend_init(&pretend_dev, t, 0, NULL);
+	pretend_dev.size[0] = 0;
+	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0), 0);
+	EXPECT_EQ(t, virtqueue_start(&queue, &pretend_dev.dev, 0), -ENODEV);
+}
+
+/* Twice around the ring's 16-bit index. */
+static void many_calls_go_around_the_ring(struct ktest *t)
+{
+	unsigned i, wrong = 0;
+
+	REQUIRE(t, begin(t, 4, echo));
+	for (i = 0; i < 140000; i++)
+		wrong += virtqueue_call(&queue, three, 1 + i % 2, 2 - i % 2) != (i % 2 ? 8 : 40);
+	EXPECT_EQ(t, wrong, 0);
+	EXPECT_EQ(t, pretend_dev.notified, i);
+	EXPECT_EQ(t, queue.nr_free, 4);
+	end();
+}
+
+static u32 in_order_of_pieces(struct pretend *p, const struct pretend_buf *buf)
+{
+	EXPECT_EQ(p->t, buf->nr_out, 2);
+	EXPECT_EQ(p->t, buf->nr_in, 1);
+	EXPECT_EQ(p->t, buf->out[0].addr, 0x1000);
+	EXPECT_EQ(p->t, buf->out[1].addr, 0x2000);
+	EXPECT_EQ(p->t, buf->out[1].len, 32);
+	EXPECT_EQ(p->t, buf->in[0].addr, 0x3000);
+	return 8;
+}
+
+static void the_device_sees_the_pieces(struct ktest *t)
+{
+	REQUIRE(t, begin(t, 8, in_order_of_pieces));
+	EXPECT_EQ(t, virtqueue_call(&queue, three, 2, 1), 8);
+	end();
+}
+
+static void a_full_queue_is_refused_until_something_comes_back(struct ktest *t)
+{
+	unsigned i;
+	u32 len = 0;
+
+	REQUIRE(t, begin(t, 8, mute));
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, &pretend_dev.config[i]), 0);
+	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 0, t), -ENOSPC);
+	EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 0), -ENOSPC);
+	EXPECT(t, !virtqueue_pending(&queue) && !virtqueue_take(&queue, &len));
+	virtqueue_notify(&queue);
+	EXPECT_EQ(t, pretend_dev.seen[0], 4);
+	/* In another order than they went out. */
+	for (i = 4; i-- > 0;) {
+		pretend_dev.kept[0] = (u16)(2 * i + 1);
+		pretend_answer(&pretend_dev, 0, i);
+	}
+	for (i = 4; i-- > 0;) {
+		EXPECT(t, virtqueue_take(&queue, &len) == &pretend_dev.config[i]);
+		EXPECT_EQ(t, len, i);
+	}
+	EXPECT_EQ(t, queue.nr_free, 8);
+	EXPECT_EQ(t, virtqueue_add(&queue, three, 2, 1, t), 0);
+	EXPECT_EQ(t, virtqueue_add(&queue, three, 0, 0, t), -ENOSPC);
+	end();
+}
+
+/* What it says it has written fits into the pieces that were for it, and into those of no other buffer. */
+static void what_was_written_is_held_against_the_room(struct ktest *t)
+{
+	static const struct {
+		unsigned out, in;
+		u32 wrote;
+		bool good;
+	} answers[] = {{1, 1, 0, true}, {1, 1, 32, true}, {1, 1, 33, false}, {1, 2, 40, true}, {1, 2, 41, false},
+	    {0, 3, 56, true}, {0, 3, 57, false}, {3, 0, 0, true}, {3, 0, 1, false}, {0, 1, 16, true}, {0, 1, 17, false}};
+	unsigned i;
+	u32 len;
+
+	for (i = 0; i < ARRAY_SIZE(answers); i++) {
+		REQUIRE(t, begin(t, 8, mute));
+		/* The same descriptors had more room before. */
+		EXPECT_EQ(t, virtqueue_add(&queue, three, 0, 3, t), 0);
+		virtqueue_notify(&queue);
+		pretend_answer(&pretend_dev, 0, 56);
+		EXPECT(t, virtqueue_take(&queue, &len) == t && len == 56);
+		EXPECT_EQ(t,
+		    virtqueue_add(&queue, three, answers[i].out, answers[i].in, &pretend_dev), 0);
+		virtqueue_notify(&queue);
+		EXPECT(t, !virtqueue_pending(&queue));
+		pretend_answer(&pretend_dev, 0, answers[i].wrote);
+		EXPECT(t, virtqueue_pending(&queue));
+		len = ~0u;
+		if ((virtqueue_take(&queue, &len) == &pretend_dev) != answers[i].good ||
+		    queue.broken == answers[i].good ||
+		    len != (answers[i].good ? answers[i].wrote : ~0u))
+			ktest_fail(t, __FILE__, __LINE__, "answer %u: %u bytes, broken %u", i, len, queue.broken);
+		EXPECT_EQ(t, queue.nr_free, answers[i].good ? 8 : 8 - answers[i].out - answers[i].in);
+		end();
+	}
+}
+
+static void a_device_that_lies_is_not_believed(struct ktest *t)
+{
+	static const enum pretend_lie lies[] = {LIE_ID, LIE_LEN, LIE_COUNT, LIE_TWICE};
+	unsigned i;
+	u32 len;
+
+	for (i = 0; i < ARRAY_SIZE(lies); i++) {
+		REQUIRE(t, begin(t, 8, echo));
+		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), 32);
+		/* One stays out: so that a wrong count of them can be told from a right one. */
+		pretend_dev.serve = mute;
+		EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), 0);
+		virtqueue_notify(&queue);
+		pretend_dev.serve = echo;
+		pretend_dev.lie = lies[i];
+		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), lies[i] == LIE_TWICE ? 32 : -EIO);
+		EXPECT(t, !virtqueue_take(&queue, &len));
+		EXPECT(t, queue.broken);
+		/* What it has not returned as it should is still out, and will be until a reset. */
+		EXPECT_EQ(t, queue.nr_free, lies[i] == LIE_TWICE ? 6 : 4);
+		EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), -EIO);
+		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), -EIO);
+		end();
+		/* After which the same device is as good as any. */
+		REQUIRE(t, begin(t, 8, echo));
+		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), 32);
+		end();
+	}
+}
+
+static void answer_late(void *arg)
+{
+	u32 polls;
+
+	while (!load_acquire(&pretend_dev.kept[0]))
+		thread_yield();
+	polls = READ_ONCE(pretend_dev.polls);
+	while (READ_ONCE(pretend_dev.polls) == polls)
+		thread_yield();
+	pretend_answer(&pretend_dev, 0, 5);
+}
+
+static void a_late_answer_is_waited_for(struct ktest *t)
+{
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	REQUIRE(t, begin(t, 8, mute));
+	pretend_dev.dev.patience_ns = 100000000;
+	ktest_start(1, answer_late, NULL);
+	EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 2), 5);
+	ktest_join(1);
+	end();
+}
+
+static void a_device_that_never_answers_is_broken(struct ktest *t)
+{
+	u32 polls;
+
+	REQUIRE(t, begin(t, 8, mute));
+	pretend_dev.dev.patience_ns = 1000000;
+	polls = pretend_dev.polls;
+	/* The test ends whatever is waited for. */
+	pretend_dev.breaks_at = polls + 20;
+	EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), -EIO);
+	EXPECT(t, pretend_dev.polls - polls <= VIRTIO_PATIENCES);
+	EXPECT(t, queue.broken);
+	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), -EIO);
+	/* What it has is its own until the reset. */
+	EXPECT_EQ(t, queue.nr_free, 6);
+	end();
+}
+
+static void an_answer_is_waited_for_as_long_as_the_caller_likes(struct ktest *t)
+{
+	REQUIRE(t, begin(t, 8, mute));
+	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 2, t), 0);
+	virtqueue_notify(&queue);
+	EXPECT_EQ(t, virtqueue_wait(&queue, 1000000), -EAGAIN);
+	EXPECT(t, !queue.broken);
+	pretend_answer(&pretend_dev, 0, 7);
+	EXPECT_EQ(t, virtqueue_wait(&queue, 1000000), 7);
+	end();
+}
+
+static u32 die(struct pretend *p, const struct pretend_buf *buf)
+{
+	WRITE_ONCE(p->status, p->status | VIRTIO_CONFIG_S_NEEDS_RESET);
+	return NO_ANSWER;
+}
+
+static void a_device_that_stops_is_not_waited_for(struct ktest *t)
+{
+	REQUIRE(t, begin(t, 8, die));
+	pretend_dev.dev.patience_ns = 1000000;
+	EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), -EIO);
+	EXPECT(t, queue.broken);
+	end();
+}
+
+KTEST_SUITE(virtio, 0, KTEST(features_are_agreed_on), KTEST(a_device_is_started_in_order),
+    KTEST(a_queue_that_is_refused_leaves_nothing), KTEST(what_was_written_is_held_against_the_room), KTEST(what_cannot_be_agreed_on_is_left_alone),
+    KTEST(configuration_is_of_one_moment),
+    KTEST(configuration_that_changes_amid_the_read_is_read_again),
+    KTEST(a_buffer_that_comes_back_again_later_is_not_believed), KTEST(an_interrupt_says_what_changed),
+    KTEST(queues_have_a_size_that_fits), KTEST(many_calls_go_around_the_ring),
+    KTEST(the_device_sees_the_pieces), KTEST(a_full_queue_is_refused_until_something_comes_back),
+    KTEST(a_device_that_lies_is_not_believed), KTEST(a_late_answer_is_waited_for),
+    KTEST(a_device_that_stops_is_not_waited_for), KTEST(a_device_that_never_answers_is_broken),
+    KTEST(an_answer_is_waited_for_as_long_as_the_caller_likes));

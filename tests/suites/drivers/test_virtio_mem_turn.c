@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_virtio_mem_turn.c: the turns of a virtio-mem device's thread: what it says, when it restarts the device, and how
+ * long it waits.
+ */
+#include "tests/lib/said_help.h"
+#include "tests/lib/vmem_help.h"
+#include <quarry/console.h>
+
+#define MIB_OF(blocks) ((unsigned long)(blocks) * PAGEBLOCK_PAGES >> (20 - PAGE_SHIFT))
+#define RETRY          1000000000ULL
+
+static char text[4096];
+
+/* One turn: how long it lets the next one wait, and in text[] what it printed. */
+static u64 turn(void)
+{
+	u64 pos = log_position(), wait = virtio_mem_turn(&vmem_dev);
+
+	text[log_read(&pos, text, sizeof(text) - 1)] = '\0';
+	return wait;
+}
+
+static void expect_line(struct ktest *t, unsigned plugged_blocks, unsigned goal, const char *rest, int line)
+{
+	char want[160];
+
+	ksnprintf(want, sizeof(want), "pretend: %lu MiB plugged, %lu asked for%s\n", MIB_OF(plugged_blocks), MIB_OF(goal),
+	    rest);
+	if (!says(text, want))
+		ktest_fail(t, __FILE__, line, "said: %s, not: %s", text, want);
+}
+#define EXPECT_LINE(t, plugged_blocks, goal, rest) expect_line((t), (plugged_blocks), (goal), (rest), __LINE__)
+#define EXPECT_SILENCE(t) EXPECT((t), !says(text, " MiB plugged"))
+
+static void what_is_new_is_said_once(struct ktest *t)
+{
+	REQUIRE(t, vmem_begin(t));
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_SILENCE(t);
+	vmem_ask_for(8);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_LINE(t, 8, 8, "");
+	expect_units(t, 8, 8);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_SILENCE(t);
+	/* What cannot be done is said with the reason, and tried again in a second. */
+	vmem_set_fault(VIRTIO_MEM_REQ_UNPLUG, VIRTIO_MEM_RESP_BUSY, false);
+	vmem_ask_for(4);
+	EXPECT_EQ(t, turn(), RETRY);
+	EXPECT_LINE(t, 8, 4, ": some is in use: trying again");
+	EXPECT_EQ(t, turn(), RETRY);
+	EXPECT_SILENCE(t);
+	EXPECT_EQ(t, vmem_dev.restarts, 0);
+	vmem_set_fault(NO_FAULT, 0, false);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_LINE(t, 4, 4, "");
+	/* Nothing is plugged, and the host asks for something else all the same. */
+	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_BUSY, false);
+	vmem_ask_for(8);
+	EXPECT_EQ(t, turn(), RETRY);
+	EXPECT_LINE(t, 4, 8, ": some is in use: trying again");
+	vmem_ask_for(12);
+	EXPECT_EQ(t, turn(), RETRY);
+	EXPECT_LINE(t, 4, 12, ": some is in use: trying again");
+	vmem_set_fault(NO_FAULT, 0, false);
+	vmem_end(t);
+}
+
+static void no_memory_is_said_with_what_is_in_the_way(struct ktest *t)
+{
+	unsigned long least;
+	char rest[120];
+
+	REQUIRE(t, vmem_begin(t));
+	vmem_ask_for(REGION_BLOCKS);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	REQUIRE(t, mov_begin(t, vmem));
+	mov_fill(~0UL);
+	for (least = 0; least < 4 * PAGEBLOCK_PAGES; least++)
+		mov_free((u32)least);
+	empty_caches(vmem);
+	vmem_ask_for(0);
+	EXPECT_EQ(t, turn(), RETRY);
+	ksnprintf(rest, sizeof(rest), ": no memory: trying again (%s, pfn %#lx)",
+	    mm_why_text(vmem_dev.fail.why), vmem_dev.fail.pfn);
+	EXPECT(t, vmem_dev.fail.why != WHY_NONE);
+	EXPECT_LINE(t, (unsigned)vmem_dev.nr_plugged, 0, rest);
+	mov_end(t);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_LINE(t, 0, 0, "");
+	vmem_end(t);
+}
+
+/* Three times in a row it is restarted after a second; after that only when the host asks for something else. */
+static void a_broken_device_is_restarted(struct ktest *t)
+{
+	unsigned i;
+
+	REQUIRE(t, vmem_begin(t));
+	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_ERROR, false);
+	vmem_ask_for(4);
+	for (i = 1; i <= 5; i++) {
+		EXPECT_EQ(t, turn(), i <= 3 ? RETRY : WAIT_FOREVER);
+		EXPECT_EQ(
+		    t, pretend_dev.resets, 2 * i - 1); /* one at the start, two for each restart */
+		EXPECT_EQ(t, says(text, "pretend: reset, and asked again what is plugged\n"), i > 1);
+		EXPECT(t, !says(text, "does not come back"));
+		if (i == 1)
+			EXPECT_LINE(t, 0, 4, ": broken");
+		else
+			EXPECT_SILENCE(t);
+		EXPECT_EQ(t, vmem_dev.restarts, i);
+	}
+	pretend_dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT(t, says(text, "pretend: does not come back\n"));
+	EXPECT_SILENCE(t);
+	pretend_dev.refused = 0;
+	/* One that is well again has its three turns again. */
+	vmem_set_fault(NO_FAULT, 0, false);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_LINE(t, 4, 4, "");
+	EXPECT_EQ(t, vmem_dev.restarts, 0);
+	expect_units(t, 4, 4);
+	i = pretend_dev.resets;
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_EQ(t, pretend_dev.resets, i);
+	vmem_end(t);
+}
+
+KTEST_SUITE(virtio_mem_turn, 0, KTEST(what_is_new_is_said_once), KTEST(no_memory_is_said_with_what_is_in_the_way),
+    KTEST(a_broken_device_is_restarted));

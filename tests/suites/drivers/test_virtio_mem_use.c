@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_virtio_mem_use.c: the virtio-mem driver, and memory that is in use, that the host wants for something
+ * else, or that there is none of.
+ */
+#include "tests/lib/vmem_help.h"
+
+static struct movable_owner owner;
+static struct page *held;
+static unsigned tries;     /* of a migration, before the host asks for something else */
+static unsigned new_wish;
+
+static int hold_isolate(struct memory *m, struct page *page)
+{
+	return 0;
+}
+
+static int hold_migrate(struct movable_owner *o, struct memory *m, struct page *dst, struct page *src)
+{
+	if (++tries >= 3)
+		vmem_ask_for(new_wish);
+	return -EAGAIN;
+}
+
+static bool hold_putback(struct memory *m, struct page *page)
+{
+	return true;
+}
+
+static const struct movable_ops hold_ops = {
+    .isolate = hold_isolate, .migrate = hold_migrate, .putback = hold_putback};
+
+/* A movable page in the last pageblock that is plugged. */
+static bool hold_page(struct ktest *t, unsigned block)
+{
+	pfn_t want = (vmem_config.addr >> PAGE_SHIFT) + block * PAGEBLOCK_PAGES;
+	struct pile pile = {NULL, 0};
+	struct page *page;
+
+	owner = (struct movable_owner){.ops = &hold_ops};
+	tries = 0;
+	held = NULL;
+	while (!held && (page = mem_alloc_pages(vmem, GFP_MOVABLE | GFP_NOWAIT, 0))) {
+		if (ALIGN_DOWN(page_to_pfn_in(vmem, page), PAGEBLOCK_PAGES) == want)
+			held = page;
+		else
+			pile_push(&pile, page);
+	}
+	EXPECT_EQ(t, pile_free(vmem, &pile), 0);
+	if (held)
+		page_make_movable(vmem, held, &owner, 0);
+	return held;
+}
+
+static void what_is_pinned_stays_and_the_rest_goes(struct ktest *t)
+{
+	REQUIRE(t, vmem_begin(t));
+	vmem_ask_for(8);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	REQUIRE(t, hold_page(t, 5));
+	EXPECT_EQ(t, pin_page(held), 0);
+	vmem_ask_for(0);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
+	expect_units(t, 1, 1);
+	EXPECT_EQ(t, vmem_dev.fail.why, WHY_PINNED);
+	EXPECT_EQ(t, vmem_dev.fail.pfn, page_to_pfn_in(vmem, held));
+	/* It can be told from the others, and asked for again. */
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
+	vmem_ask_for(4);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	expect_units(t, 4, 4);
+	mem_unpin_page(vmem, held);
+	page_release_movable(vmem, held);
+	vmem_end(t);
+}
+
+static void a_new_wish_calls_an_unplug_off(struct ktest *t)
+{
+	REQUIRE(t, vmem_begin(t));
+	vmem_ask_for(6);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	REQUIRE(t, hold_page(t, 5));
+	new_wish = 6;
+	vmem_ask_for(2);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	EXPECT(t, tries >= 3);
+	expect_units(t, 6, 6);
+	EXPECT_EQ(t, mm_event_sum(vmem, EV_OFFLINE_FAIL), 1);
+	page_release_movable(vmem, held);
+	vmem_end(t);
+}
+
+/* What is in use must have room elsewhere: it goes as far as there is some. */
+static void it_goes_as_far_as_there_is_room(struct ktest *t)
+{
+	unsigned long least;
+
+	REQUIRE(t, vmem_begin(t));
+	vmem_ask_for(REGION_BLOCKS);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	REQUIRE(t, mov_begin(t, vmem));
+	mov_fill(~0UL);
+	/* So many pageblocks' worth is free. */
+	for (least = 0; least < 4 * PAGEBLOCK_PAGES; least++)
+		mov_free((u32)least);
+	empty_caches(vmem);
+	vmem_ask_for(0);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -ENOMEM);
+	EXPECT(t, vmem_dev.nr_plugged < REGION_BLOCKS && vmem_dev.nr_plugged >= REGION_BLOCKS - 4);
+	EXPECT_EQ(t, vmem_dev.fail.why, WHY_LAST);
+	expect_units(t, (unsigned)vmem_dev.nr_plugged, (unsigned)vmem_dev.nr_plugged);
+	mov_end(t);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	vmem_end(t);
+}
+
+/* At the prompt: that is as good as done, and keeps nothing else from going. */
+static void what_was_taken_out_by_hand_goes_too(struct ktest *t)
+{
+	pfn_t start;
+
+	REQUIRE(t, vmem_begin(t));
+	vmem_ask_for(8);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	start = vmem_config.addr >> PAGE_SHIFT;
+	EXPECT_EQ(
+	    t, offline_pages(vmem, start + 5 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	vmem_ask_for(2);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	expect_units(t, 2, 2);
+	EXPECT_EQ(t, offline_pages(vmem, start, 2 * PAGEBLOCK_PAGES, NULL, NULL), 0);
+	vmem_end(t);
+}
+
+/* ---- no memory for what memory needs ---- */
+
+static int fail_grow(struct memory *m, pfn_t start, unsigned long nr)
+{
+	return -ENOMEM;
+}
+
+static int no_map(struct memory *m, pfn_t start, unsigned long nr)
+{
+	return vmem_fault.requested == 1 ? -ENOMEM : 0;
+}
+
+static void no_unmap(struct memory *m, pfn_t start, unsigned long nr)
+{
+}
+
+static void what_cannot_be_added_is_not_lost(struct ktest *t)
+{
+	static const struct memory_arrays poor = {
+	    .map = no_map, .unmap = no_unmap, .grow = fail_grow, .shrink = no_unmap};
+
+	REQUIRE(t, vmem_begin(t));
+	vmem->arrays = &poor;
+	vmem_fault.requested = 1;
+	vmem_ask_for(5);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -ENOMEM);
+	vmem->arrays = NULL;
+	EXPECT(t, vmem_dev.nr_plugged > 0);
+	expect_units(t, (unsigned)vmem_dev.nr_plugged, 0);
+	/* The host changes its mind: back without ever having been used. */
+	vmem_ask_for(0);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	expect_units(t, 0, 0);
+	vmem->arrays = &poor;
+	vmem_ask_for(5);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -ENOMEM);
+	vmem->arrays = NULL;
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	expect_units(t, 5, 5);
+	vmem_end(t);
+}
+
+KTEST_SUITE(virtio_mem_use, KTEST_QUICK, KTEST(what_is_pinned_stays_and_the_rest_goes),
+    KTEST(a_new_wish_calls_an_unplug_off), KTEST(it_goes_as_far_as_there_is_room),
+    KTEST(what_was_taken_out_by_hand_goes_too),
+    KTEST(what_cannot_be_added_is_not_lost));

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/* test_hotplug.c: CPUs go and come back, one after the other: nothing is lost, threads go on. */
+#include "tests/lib/hotplug_help.h"
+#include <quarry/machine.h>
+#include <quarry/smp.h>
+
+/* ---- one CPU after the other ---- */
+
+static void each_cpu_goes_and_comes_back(struct ktest *t)
+{
+	unsigned cpu;
+
+	if (!needs_two(t))
+		return;
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		unsigned long free;
+
+		ktest_on_cpu(cpu, warm_caches, NULL);
+		EXPECT(t, cached_by(cpu) > 0);
+		free = memory_free_pages(&kernel_memory);
+		REQUIRE(t, cpu_down(cpu) == 0);
+		EXPECT_EQ(t, strcmp(cpu_state_name(cpu), "down"), 0);
+		EXPECT(t, !cpumask_test(cpu_online_mask, cpu));
+		EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus - 1);
+		EXPECT_EQ(t, cached_by(cpu), 0);
+		EXPECT_EQ(t, capacity_of(cpu), 0);
+		EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
+		expect_sound(t, &kernel_memory);
+		REQUIRE(t, cpu_up(cpu) == 0);
+		EXPECT_EQ(t, strcmp(cpu_state_name(cpu), "online"), 0);
+		EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
+		EXPECT_EQ(t, capacity_of(cpu), planned_capacity());
+		ktest_on_cpu(cpu, warm_caches, NULL);
+		EXPECT(t, cached_by(cpu) > 0);
+	}
+	expect_sound(t, &kernel_memory);
+}
+
+static void wrong_requests_change_nothing(struct ktest *t)
+{
+	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
+	unsigned other = ktest_cpus() - 1;
+
+	EXPECT_EQ(t, cpu_down(nr_cpus), -ENODEV);
+	EXPECT_EQ(t, cpu_up(nr_cpus), -ENODEV);
+	EXPECT_EQ(t, cpu_up(0), -EALREADY);
+	spin_lock(&lock);
+	EXPECT_EQ(t, cpu_down(0), -EDEADLK);
+	EXPECT_EQ(t, cpu_up(0), -EDEADLK);
+	spin_unlock(&lock);
+	if (!needs_two(t))
+		return;
+	EXPECT_EQ(t, cpu_down(other), 0);
+	EXPECT_EQ(t, cpu_down(other), -EALREADY);
+	EXPECT(t, !thread_start("nobody", (int)other, warm_caches, NULL));
+	EXPECT_EQ(t, cpu_up(other), 0);
+	EXPECT_EQ(t, cpu_up(other), -EALREADY);
+	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
+}
+
+/* All but one go, another one each time; what is left does all the work. */
+static void the_last_one_stays(struct ktest *t)
+{
+	unsigned last, cpu;
+
+	if (!needs_two(t)) {
+		EXPECT(t, nr_boot_cpus > 1 || cpu_down(0) == -EBUSY);
+		return;
+	}
+	for (last = 0; last < nr_boot_cpus; last += nr_boot_cpus - 1) {
+		for (cpu = 0; cpu < nr_boot_cpus; cpu++)
+			if (cpu != last)
+				EXPECT_EQ(t, cpu_down(cpu), 0);
+		EXPECT_EQ(t, nr_cpus_online(), 1);
+		EXPECT_EQ(t, arch_cpu_id(), last);
+		EXPECT_EQ(t, cpu_down(last), -EBUSY);
+		warm_caches(NULL);
+		EXPECT_EQ(t, zone_pcp_disable(big_zone()), 0);
+		EXPECT_EQ(t, zone_pcp_enable(big_zone()), 0);
+		expect_sound(t, &kernel_memory);
+		for (cpu = 0; cpu < nr_boot_cpus; cpu++)
+			EXPECT_EQ(t, cpu_up(cpu), cpu == last ? -EALREADY : 0);
+	}
+	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
+}
+
+/* The caller is bound to CPU 0, which goes, so it goes on elsewhere, and returns. */
+static void the_callers_own_cpu_may_go(struct ktest *t)
+{
+	if (!needs_two(t))
+		return;
+	EXPECT(t, wait_for(at_home, NULL));
+	EXPECT_EQ(t, cpu_down(0), 0);
+	EXPECT(t, arch_cpu_id() != 0);
+	EXPECT_EQ(t, cpu_up(0), 0);
+	EXPECT(t, wait_for(at_home, NULL));
+}
+
+static void warm_private(void *arg)
+{
+	struct page *page = mem_alloc_pages(arg, GFP_MOVABLE, 0);
+
+	mem_free_pages(arg, page, 0);
+}
+
+static void a_private_memory_is_told_too(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 8);
+	unsigned cpu = ktest_cpus() - 1, on;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_MOVABLE];
+	on = capacity_sum(zone, cpu);
+	EXPECT(t, on > 0);
+	if (!needs_two(t))
+		return;
+	ktest_on_cpu(cpu, warm_private, mem);
+	EXPECT(t, pcp_zone_nonempty(mem, cpu, zone));
+	EXPECT_EQ(t, cpu_down(cpu), 0);
+	EXPECT(t, !pcp_zone_nonempty(mem, cpu, zone));
+	EXPECT_EQ(t, capacity_sum(zone, cpu), 0);
+	expect_sound(t, mem);
+	EXPECT_EQ(t, cpu_up(cpu), 0);
+	EXPECT_EQ(t, capacity_sum(zone, cpu), on);
+}
+
+/* ---- zones whose caches are off ---- */
+
+static void a_cpu_comes_up_with_caches_off(struct ktest *t)
+{
+	struct zone *zone = big_zone();
+	unsigned cpu = ktest_cpus() - 1, on;
+
+	if (!needs_two(t))
+		return;
+	on = capacity_sum(zone, cpu);
+	EXPECT(t, on > 0);
+	EXPECT_EQ(t, cpu_down(cpu), 0);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	EXPECT_EQ(t, cpu_up(cpu), 0);
+	EXPECT_EQ(t, capacity_sum(zone, cpu), 0);
+	ktest_on_cpu(cpu, warm_caches, NULL);
+	EXPECT(t, !pcp_zone_nonempty(&kernel_memory, cpu, zone));
+	expect_sound(t, &kernel_memory);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	EXPECT_EQ(t, capacity_sum(zone, cpu), on);
+	/* And off while it is up, on while it is down. */
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	EXPECT_EQ(t, cpu_down(cpu), 0);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	EXPECT_EQ(t, capacity_sum(zone, cpu), 0);
+	EXPECT_EQ(t, cpu_up(cpu), 0);
+	EXPECT_EQ(t, capacity_sum(zone, cpu), on);
+}
+
+/* ---- threads ---- */
+
+struct traveller {
+	unsigned cpu;  /* a: where it was last */
+	u32 steps;     /* a */
+	u32 stop;      /* a */
+	u64 sleep_ns;  /* 0: it never sleeps; WAIT_FOREVER: until it is woken */
+	struct waitq wq;
+	u32 wanted;    /* a: steps it shall have made */
+	struct thread *thread;
+};
+
+static bool is_wanted(void *arg)
+{
+	struct traveller *v = arg;
+
+	return READ_ONCE(v->wanted) > READ_ONCE(v->steps) || READ_ONCE(v->stop);
+}
+
+static void travel(void *arg)
+{
+	struct traveller *v = arg;
+
+	while (!READ_ONCE(v->stop)) {
+		WRITE_ONCE(v->cpu, arch_cpu_id());
+		counter_add(&v->steps, 1);
+		if (v->sleep_ns == WAIT_FOREVER)
+			wait_until(&v->wq, is_wanted, v, WAIT_FOREVER);
+		else if (v->sleep_ns)
+			thread_sleep(v->sleep_ns);
+		else
+			cpu_relax();
+	}
+}
+
+static bool arrived(void *arg)
+{
+	struct traveller *v = arg;
+
+	return !READ_ONCE(v->wanted) || READ_ONCE(v->steps) >= READ_ONCE(v->wanted);
+}
+
+/* All go on: two more steps each, the last of them here or there. */
+static void expect_steps(struct ktest *t, struct traveller *v, unsigned nr)
+{
+	unsigned i, step;
+
+	for (i = 0; i < nr; i++) {
+		for (step = 0; step < 2; step++) {
+			WRITE_ONCE(v[i].wanted, READ_ONCE(v[i].steps) + 1);
+			wake_up(&v[i].wq);
+			EXPECT(t, wait_for(arrived, &v[i]));
+		}
+	}
+}
+
+struct place {
+	struct traveller *v;
+	unsigned cpu;
+};
+
+static bool is_there(void *arg)
+{
+	struct place *p = arg;
+
+	return READ_ONCE(p->v->cpu) == p->cpu;
+}
+
+static void threads_go_on_elsewhere_and_return(struct ktest *t)
+{
+	static const u64 sleeps[] = {0, 0, 1000000, WAIT_FOREVER};
+	struct traveller v[ARRAY_SIZE(sleeps)];
+	unsigned cpu = ktest_cpus() - 1, i, round;
+
+	if (!needs_two(t))
+		return;
+	for (i = 0; i < ARRAY_SIZE(v); i++) {
+		v[i] = (struct traveller){.sleep_ns = sleeps[i], .wq = WAITQ("traveller"), .cpu = nr_cpus};
+		v[i].thread = thread_start("traveller", (int)cpu, travel, &v[i]);
+		REQUIRE(t, v[i].thread);
+	}
+	for (round = 0; round < 3; round++) {
+		expect_steps(t, v, ARRAY_SIZE(v));
+		EXPECT_EQ(t, cpu_down(cpu), 0);
+		expect_steps(t, v, ARRAY_SIZE(v));
+		for (i = 0; i < ARRAY_SIZE(v); i++)
+			EXPECT(t, READ_ONCE(v[i].cpu) != cpu);
+		EXPECT_EQ(t, cpu_up(cpu), 0);
+		for (i = 0; i < ARRAY_SIZE(v); i++) {
+			struct place p = {.v = &v[i], .cpu = cpu};
+
+			/* Who sleeps until it is woken wakes where it was, and returns before it goes on. */
+			if (sleeps[i] == WAIT_FOREVER)
+				expect_steps(t, &v[i], 1);
+			EXPECT(t, sleeps[i] == WAIT_FOREVER ? is_there(&p) : wait_for(is_there, &p));
+		}
+	}
+	for (i = 0; i < ARRAY_SIZE(v); i++) {
+		WRITE_ONCE(v[i].stop, 1u);
+		wake_up(&v[i].wq);
+		thread_join(v[i].thread);
+	}
+}
+
+/* Boot binds it there, and the suites after this one rely on it. */
+static void all_is_as_it_was(struct ktest *t)
+{
+	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
+	EXPECT(t, wait_for(at_home, NULL));
+}
+
+KTEST_SUITE(hotplug, 0, KTEST(each_cpu_goes_and_comes_back), KTEST(wrong_requests_change_nothing),
+    KTEST(the_last_one_stays), KTEST(the_callers_own_cpu_may_go),
+    KTEST(a_private_memory_is_told_too), KTEST(a_cpu_comes_up_with_caches_off),
+    KTEST(threads_go_on_elsewhere_and_return), KTEST(all_is_as_it_was));

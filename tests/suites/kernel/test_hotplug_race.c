@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_hotplug_race.c: CPUs go and come back while others call, drain and offline; nobody is asked who is
+ * not there, and one that does not answer is found.
+ */
+#include "demo/provoke.h"
+#include "tests/lib/hotplug_help.h"
+#include "tests/lib/said_help.h"
+#include <quarry/console.h>
+#include <quarry/cpu.h>
+#include <quarry/errno.h>
+#include <quarry/machine.h>
+#include <quarry/sched.h>
+#include <quarry/smp.h>
+
+#define STEPS      48
+#define MASK_WORDS 64
+#define TIMEOUT_NS 300000000ULL /* until a silent CPU is reported */
+#define LEAVE_NS   500000000ULL /* a CPU whose bit is gone stops in a thousandth of it, if nobody waits */
+
+static cpumask_t mask[MASK_WORDS];
+
+/* ---- with others at work ---- */
+
+struct worker {
+	struct ktest *t;
+	u32 stop; /* a */
+	u32 done; /* a: turns */
+	void (*turn)(struct worker *w);
+	struct thread *thread;
+};
+
+static void work(void *arg)
+{
+	struct worker *w = arg;
+
+	while (!READ_ONCE(w->stop)) {
+		w->turn(w);
+		counter_add(&w->done, 1);
+		thread_yield();
+	}
+}
+
+static void add_one(void *arg)
+{
+	counter_add((u32 *)arg, 1);
+}
+
+static void turn_call(struct worker *w)
+{
+	u32 runs = 0;
+	int asked = smp_call_mask(NULL, add_one, &runs);
+
+	if (asked < 0 || runs != (u32)asked + 1)
+		ktest_fail(w->t, __FILE__, __LINE__, "asked %d CPUs, %u have run it", asked, runs);
+}
+
+static void turn_drain(struct worker *w)
+{
+	warm_caches(NULL);
+	EXPECT(w->t, drain_all_pages(&kernel_memory, NULL) >= 0);
+}
+
+static void turn_disable(struct worker *w)
+{
+	struct zone *zone = big_zone();
+	unsigned cpu;
+
+	EXPECT_EQ(w->t, zone_pcp_disable(zone), 0);
+	warm_caches(NULL);
+	for (cpu = 0; cpu < kernel_memory.nr_cpus; cpu++)
+		EXPECT(w->t, !pcp_zone_nonempty(&kernel_memory, cpu, zone));
+	EXPECT_EQ(w->t, zone_pcp_enable(zone), 0);
+}
+
+static void turn_offline(struct worker *w)
+{
+	struct offline_opts opts = {.policy = w->done % 2 ? ISO_DISABLE : ISO_PRECISE};
+	struct offline_result res;
+	unsigned long nr;
+	pfn_t start = offline_candidate(&kernel_memory, 4 * PAGEBLOCK_PAGES, &nr);
+	struct mm_fail fail;
+
+	if (start == PFN_NONE)
+		return;
+	EXPECT_EQ(w->t, offline_pages(&kernel_memory, start, nr, &opts, &res), 0);
+	EXPECT_EQ(w->t, online_pages(&kernel_memory, start, nr, &fail), 0);
+}
+
+static bool has_turned(void *arg)
+{
+	return READ_ONCE(((struct worker *)arg)->done) > 0;
+}
+
+/* CPUs go and come at random while each of the turns is made again and again. */
+static void hotplug_against(struct ktest *t, void (*const turns[])(struct worker *), unsigned nr)
+{
+	struct worker workers[4] = {{.t = NULL}};
+	unsigned i, cpu;
+	u64 rand = t->seed;
+
+	if (!needs_two(t))
+		return;
+	for (i = 0; i < nr; i++) {
+		workers[i] = (struct worker){.t = t, .turn = turns[i]};
+		workers[i].thread = thread_start("worker", i % 2 ? -1 : (int)(i % nr_boot_cpus), work, &workers[i]);
+		REQUIRE(t, workers[i].thread);
+	}
+	for (i = 0; i < STEPS; i++) {
+		int last = nr_cpus_online() == 1 ? -EBUSY : 0;
+
+		cpu = (unsigned)(ktest_rand(&rand) % nr_boot_cpus);
+		if (!cpumask_test(cpu_online_mask, cpu))
+			EXPECT_EQ(t, cpu_up(cpu), 0);
+		else
+			EXPECT_EQ(t, cpu_down(cpu), last);
+	}
+	for (i = 0; i < nr; i++) {
+		EXPECT(t, wait_for(has_turned, &workers[i]));
+		WRITE_ONCE(workers[i].stop, 1u);
+		thread_join(workers[i].thread);
+	}
+	for (cpu = 0; cpu < nr_boot_cpus; cpu++)
+		if (!cpumask_test(cpu_online_mask, cpu))
+			EXPECT_EQ(t, cpu_up(cpu), 0);
+	expect_sound(t, &kernel_memory);
+}
+
+static void calls_and_drains_go_on(struct ktest *t)
+{
+	static void (*const turns[])(struct worker *) = {turn_call, turn_drain, turn_disable, turn_call};
+	struct smp_stats before = smp_stats;
+
+	hotplug_against(t, turns, ARRAY_SIZE(turns));
+	EXPECT_EQ(t, smp_stats.offline_cpu, before.offline_cpu);
+	EXPECT_EQ(t, smp_stats.spurious_calls, before.spurious_calls);
+	EXPECT_EQ(t, smp_stats.bad_cpu, before.bad_cpu);
+}
+
+static void offlines_go_on(struct ktest *t)
+{
+	static void (*const turns[])(struct worker *) = {turn_offline, turn_drain, turn_call};
+	unsigned long managed = memory_managed_pages(&kernel_memory);
+
+	hotplug_against(t, turns, ARRAY_SIZE(turns));
+	EXPECT_EQ(t, memory_managed_pages(&kernel_memory), managed);
+}
+
+/* ---- the gate ---- */
+
+/*
+ * A call from CPU 2 that CPU 1 takes its time with; it has nothing to do with the CPU that goes.  It ends when
+ * that one has stopped, which it must not before, or so long after its bit is gone that it would have.
+ */
+struct long_call {
+	u32 began, ended; /* a */
+	bool stopped;     /* meanwhile */
+	unsigned leaver;
+};
+
+static void take_long(void *arg)
+{
+	struct long_call *c = arg;
+	u64 gone = 0, began = arch_clock_ns(), now = began;
+
+	store_release(&c->began, 1u);
+	while (!c->stopped && now - began < WAIT_NS && (!gone || now - gone < LEAVE_NS)) {
+		cpu_relax();
+		now = arch_clock_ns();
+		if (!gone && !cpumask_test(cpu_online_mask, c->leaver))
+			gone = now;
+		c->stopped = cpu_is_parked(c->leaver);
+	}
+	store_release(&c->ended, 1u);
+}
+
+static void call_long(void *arg)
+{
+	cpumask_t target[MASK_WORDS] = {0};
+
+	cpumask_set(target, 1);
+	smp_call_mask(target, take_long, arg);
+}
+
+/* Whoever was sending when the bit went may have seen it, so the CPU does not stop before all are done. */
+static void a_cpu_waits_for_all_who_may_ask_it(struct ktest *t)
+{
+	struct long_call c = {.leaver = 3};
+
+	if (ktest_cpus() < 4 || !needs_two(t)) {
+		ktest_skip(t, "needs 4 CPUs, all of them online");
+		return;
+	}
+	ktest_start(2, call_long, &c);
+	while (!load_acquire(&c.began))
+		thread_yield();
+	EXPECT_EQ(t, cpu_down(3), 0);
+	EXPECT_EQ(t, load_acquire(&c.ended), 1);
+	ktest_join(2);
+	EXPECT(t, !c.stopped);
+	EXPECT_EQ(t, cpu_up(3), 0);
+}
+
+/* ---- what goes wrong ---- */
+
+static void who_left_and_who_never_was_are_told_apart(struct ktest *t)
+{
+	struct smp_stats before = smp_stats;
+	unsigned cpu = ktest_cpus() - 1;
+	u32 runs = 0;
+
+	if (!needs_two(t))
+		return;
+	memset(mask, 0, sizeof(mask));
+	cpumask_set(mask, cpu);
+	EXPECT_EQ(t, cpu_down(cpu), 0);
+	EXPECT_EQ(t, smp_call_mask(mask, add_one, &runs), 0);
+	EXPECT_EQ(t, runs, 0);
+	EXPECT_EQ(t, smp_stats.offline_cpu, before.offline_cpu + 1);
+	EXPECT_EQ(t, smp_stats.bad_cpu, before.bad_cpu);
+	if (nr_cpus % 64) {
+		cpumask_clear(mask, cpu);
+		cpumask_set(mask, nr_cpus);
+		EXPECT_EQ(t, smp_call_mask(mask, add_one, &runs), 0);
+		EXPECT_EQ(t, smp_stats.offline_cpu, before.offline_cpu + 1);
+		EXPECT_EQ(t, smp_stats.bad_cpu, before.bad_cpu + 1);
+	}
+	EXPECT_EQ(t, cpu_up(cpu), 0);
+	EXPECT_EQ(t, smp_stats.spurious_calls, before.spurious_calls);
+}
+
+/* Past all checks: the interrupt itself.  The CPU finds it when it wakes, before it is online. */
+static void an_interrupt_to_a_parked_cpu_is_counted_by_it(struct ktest *t)
+{
+	u64 before = smp_stats.spurious_calls;
+	unsigned cpu = ktest_cpus() - 1;
+
+	if (!needs_two(t))
+		return;
+	EXPECT_EQ(t, cpu_down(cpu), 0);
+	arch_ipi_call(cpu);
+	EXPECT_EQ(t, cpu_up(cpu), 0);
+	EXPECT_EQ(t, smp_stats.spurious_calls, before + 1);
+	/* The figure is a promise of the senders; this was none. */
+	atomic_sub(&smp_stats.spurious_calls, 1);
+}
+
+static void end_once_reported(void *arg)
+{
+	struct fault_hang *hang = arg;
+	u64 before = READ_ONCE(smp_stats.silent), end = arch_clock_ns() + WAIT_NS;
+
+	/* Not a loop of yields: the CPU that waits may not be this one. */
+	while (READ_ONCE(smp_stats.silent) == before && arch_clock_ns() < end)
+		thread_yield();
+	store_release(&hang->release, 1u);
+}
+
+/* From @pos of the log on: the stories of the CPU that is silent, by NMI, and of the one that asked. */
+static void expect_both_stories(struct ktest *t, u64 pos, unsigned silent)
+{
+	static char text[16384];
+	char want[80];
+
+	text[log_read(&pos, text, sizeof(text) - 1)] = '\0';
+	ksnprintf(want, sizeof(want), "CPU %u (APIC id %u): asked, NMI in thread hang, irqs off", silent,
+	    cpus[silent]->apic_id);
+	EXPECT(t, says(text, want));
+	/* It reads the clock all the while; in that function's first and last instructions the walk of the
+	 * frames cannot see who called it. */
+	EXPECT(t, says(text, "hang+0x") || says(text, "arch_clock_ns+0x"));
+	ksnprintf(want, sizeof(want), "): asks, in thread %s", thread_name());
+	EXPECT(t, says(text, want));
+}
+
+/*
+ * A silent CPU is reported soon; no panic after six times as much, for the host may well not run a CPU for so long.
+ * Returns the timeout as it was.
+ */
+static u64 report_soon(void)
+{
+	u64 before = smp_timeout_ns;
+
+	smp_timeout_ns = TIMEOUT_NS;
+	smp_worst_ns = WAIT_FOREVER;
+	return before;
+}
+
+static void report_as_ever(u64 timeout)
+{
+	smp_timeout_ns = timeout;
+	smp_worst_ns = 0;
+}
+
+static void a_silent_cpu_is_reported(struct ktest *t)
+{
+	u64 timeout, before = smp_stats.silent, pos = log_position(), began;
+	unsigned cpu = ktest_cpus() - 1;
+	struct fault_hang hang;
+	struct thread *ender;
+	u32 runs = 0;
+
+	if (nr_boot_cpus < 3 || !needs_two(t)) {
+		ktest_skip(t, "needs 3 CPUs, all of them online");
+		return;
+	}
+	timeout = report_soon();
+	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_NS) == 0);
+	ender = thread_start("ender", 1, end_once_reported, &hang);
+	memset(mask, 0, sizeof(mask));
+	cpumask_set(mask, cpu);
+	began = arch_clock_ns();
+	EXPECT_EQ(t, smp_call_mask(mask, add_one, &runs), 1);
+	EXPECT(t, arch_clock_ns() - began >= smp_timeout_ns);
+	EXPECT_EQ(t, runs, 1);
+	EXPECT_EQ(t, smp_stats.silent, before + 1);
+	report_as_ever(timeout);
+	thread_join(ender);
+	fault_hang_end(&hang);
+	expect_both_stories(t, pos, cpu);
+	atomic_sub(&smp_stats.silent, 1);
+}
+
+/* The checker holds all others with interrupts off while it waits for one that never comes. */
+static void a_check_finds_a_silent_cpu(struct ktest *t)
+{
+	u64 timeout, before = smp_stats.silent, pos = log_position();
+	unsigned cpu = ktest_cpus() - 1;
+	struct fault_hang hang;
+	struct thread *ender;
+
+	if (nr_boot_cpus < 3 || !needs_two(t)) {
+		ktest_skip(t, "needs 3 CPUs, all of them online");
+		return;
+	}
+	timeout = report_soon();
+	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_NS) == 0);
+	ender = thread_start("ender", 1, end_once_reported, &hang);
+	expect_sound(t, &kernel_memory);
+	report_as_ever(timeout);
+	thread_join(ender);
+	fault_hang_end(&hang);
+	EXPECT_EQ(t, smp_stats.silent, before + 1);
+	expect_both_stories(t, pos, cpu);
+	atomic_sub(&smp_stats.silent, 1);
+}
+
+static bool is_parked(void *arg)
+{
+	return cpu_is_parked(*(unsigned *)arg);
+}
+
+static void one_that_does_not_park_is_dead_until_it_does(struct ktest *t)
+{
+	unsigned cpu = ktest_cpus() - 1;
+	u64 timeout, before = smp_stats.silent, pos = log_position();
+	struct fault_hang hang;
+
+	if (!needs_two(t))
+		return;
+	ktest_on_cpu(cpu, warm_caches, NULL);
+	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_FOREVER) == 0);
+	timeout = report_soon();
+	EXPECT_EQ(t, cpu_down(cpu), -EIO);
+	report_as_ever(timeout);
+	EXPECT_EQ(t, smp_stats.silent, before + 1);
+	atomic_sub(&smp_stats.silent, 1);
+	expect_both_stories(t, pos, cpu);
+	EXPECT_EQ(t, strcmp(cpu_state_name(cpu), "dead"), 0);
+	EXPECT(t, !cpumask_test(cpu_online_mask, cpu));
+	EXPECT_EQ(t, cpu_down(cpu), -EIO);
+	EXPECT_EQ(t, cpu_up(cpu), -EIO);
+	/* The others go on without it. */
+	EXPECT_EQ(t, zone_pcp_disable(big_zone()), 0);
+	EXPECT_EQ(t, zone_pcp_enable(big_zone()), 0);
+	/* When it goes on it hands over its threads, the one that hung too, and gives back its pages. */
+	fault_hang_end(&hang);
+	EXPECT(t, wait_for(is_parked, &cpu));
+	EXPECT_EQ(t, cached_by(cpu), 0);
+	EXPECT_EQ(t, cpu_up(cpu), 0);
+	expect_sound(t, &kernel_memory);
+}
+
+/* Who waits for the answer of a CPU that shall go, and is deaf, is waited for, and gets its answer. */
+struct caller {
+	unsigned cpu;
+	u32 runs, asked; /* a */
+};
+
+static void call_one(void *arg)
+{
+	struct caller *c = arg;
+	cpumask_t target[MASK_WORDS] = {0};
+
+	cpumask_set(target, c->cpu);
+	WRITE_ONCE(c->asked, (u32)smp_call_mask(target, add_one, &c->runs));
+}
+
+static void a_call_to_a_cpu_that_goes_is_answered(struct ktest *t)
+{
+	u64 timeout, before = smp_stats.silent, ipis;
+	struct caller c = {.cpu = ktest_cpus() - 1};
+	struct fault_hang hang;
+	struct thread *ender;
+	int err;
+
+	if (nr_boot_cpus < 4 || !needs_two(t)) {
+		ktest_skip(t, "needs 4 CPUs, all of them online");
+		return;
+	}
+	timeout = report_soon();
+	REQUIRE(t, fault_hang_start(&hang, c.cpu, WAIT_NS) == 0);
+	ipis = READ_ONCE(smp_stats.ipis);
+	ender = thread_start("ender", 1, end_once_reported, &hang);
+	ktest_start(2, call_one, &c);
+	while (READ_ONCE(smp_stats.ipis) == ipis)
+		thread_yield();
+	/* By then it may have parked, or not: it lost its time. */
+	err = cpu_down(c.cpu);
+	EXPECT(t, err == 0 || err == -EIO);
+	report_as_ever(timeout);
+	EXPECT_EQ(t, READ_ONCE(c.runs), 1);
+	ktest_join(2);
+	EXPECT_EQ(t, c.asked, 1);
+	thread_join(ender);
+	fault_hang_end(&hang);
+	EXPECT(t, wait_for(is_parked, &c.cpu));
+	EXPECT_EQ(t, cpu_up(c.cpu), 0);
+	EXPECT(t, smp_stats.silent > before);
+	WRITE_ONCE(smp_stats.silent, before);
+}
+
+/* Boot binds it there, and the suites after this one rely on it. */
+static void all_is_as_it_was(struct ktest *t)
+{
+	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
+	EXPECT(t, wait_for(at_home, NULL));
+}
+
+KTEST_SUITE(hotplug_race, 0, KTEST(calls_and_drains_go_on), KTEST(offlines_go_on),
+    KTEST(a_cpu_waits_for_all_who_may_ask_it),
+    KTEST(who_left_and_who_never_was_are_told_apart),
+    KTEST(an_interrupt_to_a_parked_cpu_is_counted_by_it), KTEST(a_silent_cpu_is_reported),
+    KTEST(a_check_finds_a_silent_cpu), KTEST(a_call_to_a_cpu_that_goes_is_answered),
+    KTEST(one_that_does_not_park_is_dead_until_it_does), KTEST(all_is_as_it_was));

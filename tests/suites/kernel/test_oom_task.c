@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_oom_task.c: which task ends when memory has run out; the hook is asked as mm/ would, with memory to
+ * spare.
+ */
+#include "tests/lib/task_help.h"
+#include <quarry/oom.h>
+
+#define WINDOW 0x10000000UL
+#define NR     64
+
+/* A task without threads that has touched @nr pages; @first: it is spared.  Ends with leave(). */
+static struct task *task_with(struct ktest *t, unsigned nr, bool first, struct vm_object **object)
+{
+	struct task *task;
+	unsigned i;
+
+	if (task_create("test", &task)) {
+		EXPECT(t, !"a task");
+		return NULL;
+	}
+	task->first = first;
+	if (vm_object_create(&kernel_memory, OBJ_ANON, NR, NULL, NULL, object) ||
+	    vm_map(task->space, WINDOW, NR, VM_READ | VM_WRITE, *object, 0))
+		EXPECT(t, !"its memory");
+	space_use(task->space);
+	for (i = 0; i < nr; i++)
+		EXPECT_EQ(t, copy_to_user(WINDOW + i * PAGE_SIZE, &i, sizeof(i)), 0);
+	space_use(NULL);
+	return task;
+}
+
+static void leave(struct task *task, struct vm_object *object)
+{
+	vm_object_put(object);
+	task_abandon(task);
+	task_put(task);
+}
+
+/* As an allocation does. */
+static bool ask_for(gfp_t gfp)
+{
+	return kernel_memory.oom.kill(&kernel_memory, gfp, 0, kernel_memory.oom.arg);
+}
+
+static bool ask(void)
+{
+	return ask_for(GFP_MOVABLE);
+}
+
+/* A page table for each page that it touches, @nr times. */
+static void use_tables(struct ktest *t, struct task *task, struct vm_object *object, unsigned nr)
+{
+	struct account *before = account_use(task->account);
+	unsigned i;
+
+	space_use(task->space);
+	for (i = 1; i <= nr; i++) {
+		u64 va = WINDOW + (u64)i * PT_ENTRIES * PAGE_SIZE;
+
+		EXPECT_EQ(t, vm_map(task->space, va, 1, VM_READ | VM_WRITE, object, 0), 0);
+		EXPECT_EQ(t, copy_to_user(va, &i, sizeof(i)), 0);
+	}
+	space_use(NULL);
+	account_use(before);
+}
+
+static bool is_victim(const struct task *task)
+{
+	return task->victim && task->ending == TASK_KILLED && task->status == -ENOMEM;
+}
+
+static void the_one_with_the_most_ends(struct ktest *t)
+{
+	struct vm_object *object[3];
+	struct task *task[3];
+	u64 gone = kernel_memory.oom.gone;
+	unsigned i;
+
+	for (i = 0; i < 3; i++) {
+		task[i] = task_with(t, i == 1 ? 20 : 10, false, &object[i]);
+		REQUIRE(t, task[i]);
+	}
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(task[1]));
+	EXPECT(t, !task[0]->ending && !task[2]->ending);
+	/* It is gone when it has given all back, and that is said once. */
+	EXPECT_EQ(t, kernel_memory.oom.gone, gone);
+	leave(task[1], object[1]);
+	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
+	leave(task[0], object[0]);
+	leave(task[2], object[2]);
+	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
+}
+
+static void what_is_held_and_mapped_nowhere_counts(struct ktest *t)
+{
+	struct vm_object *object[2];
+	struct task *task[2];
+	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_READ};
+	unsigned i, j;
+
+	for (i = 0; i < 2; i++) {
+		task[i] = task_with(t, i ? 10 : 12, false, &object[i]);
+		REQUIRE(t, task[i]);
+		/* Twice in the table, and still its pages are there once. */
+		cap.object = object[i];
+		for (j = 0; j < 2; j++) {
+			cap_get(&cap);
+			EXPECT(t, cap_install(&task[i]->caps, &cap) > 0);
+		}
+		EXPECT_EQ(t, cap_table_unmapped(&task[i]->caps, ZONE_MOVABLE), 0);
+	}
+	EXPECT_EQ(t, vm_unmap(task[0]->space, WINDOW + PAGE_SIZE, NR - 1), 0);
+	EXPECT_EQ(t, cap_table_unmapped(&task[0]->caps, ZONE_MOVABLE), 11);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(task[0]) && !task[1]->ending);
+	leave(task[0], object[0]);
+	leave(task[1], object[1]);
+}
+
+static void what_the_kernel_has_allocated_for_it_counts(struct ktest *t)
+{
+	struct vm_object *object[2];
+	struct task *many = task_with(t, 60, false, &object[0]), *tables = task_with(t, 1, false, &object[1]);
+
+	REQUIRE(t, many && tables);
+	/* One page, mapped often: in its tables it counts each time, but there are more tables than that. */
+	use_tables(t, tables, object[1], 80);
+	EXPECT_EQ(t, vm_object_present(object[1]), 1);
+	EXPECT_EQ(t, vm_unmap(tables->space, WINDOW, 81 * PT_ENTRIES), 0);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(tables) && !many->ending);
+	leave(many, object[0]);
+	leave(tables, object[1]);
+}
+
+static void pages_that_the_request_cannot_use_do_not_count(struct ktest *t)
+{
+	struct vm_object *object[2];
+	struct task *movable = task_with(t, 60, false, &object[0]), *tables = task_with(t, 1, false, &object[1]);
+
+	REQUIRE(t, movable && tables);
+	use_tables(t, tables, object[1], 20);
+	if (vm_space_resident(movable->space, ZONE_NORMAL, NULL, NULL)) {
+		ktest_skip(t, "there is no zone of movable pages only");
+	} else {
+		EXPECT_EQ(t, vm_space_resident(movable->space, ZONE_MOVABLE, NULL, NULL), 60);
+		EXPECT(t, ask_for(GFP_KERNEL));
+		EXPECT(t, is_victim(tables) && !movable->ending);
+		EXPECT(t, ask_for(GFP_MOVABLE));
+		EXPECT(t, is_victim(movable));
+	}
+	leave(movable, object[0]);
+	leave(tables, object[1]);
+}
+
+/* A task below @parent, as if that had started it. */
+static struct task *child_with(struct ktest *t, const struct task *parent, unsigned nr, struct vm_object **object)
+{
+	struct account *before = account_use(parent->account);
+	struct task *task = task_with(t, nr, false, object);
+
+	account_use(before);
+	return task;
+}
+
+/* Of a task that has little, but whose children have more together than any other family: the largest of these ends. */
+static void the_family_with_the_most_loses_its_largest(struct ktest *t)
+{
+	static const unsigned pages[] = {63, 1, 30, 3, 24, 1};
+	struct vm_object *object[ARRAY_SIZE(pages)];
+	struct task *task[ARRAY_SIZE(pages)] = {NULL}, *first;
+	struct vm_object *none;
+	unsigned i;
+
+	first = task_with(t, 1, true, &none);
+	REQUIRE(t, first);
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		/* 0 is alone; 1 heads a family of 2 and 3, and 4 and 5 come from 2. */
+		const struct task *parent = i < 2 ? first : i < 4 ? task[1] : task[2];
+
+		task[i] = child_with(t, parent, pages[i], &object[i]);
+		REQUIRE(t, task[i]);
+	}
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(task[2]));
+	leave(task[2], object[2]);
+	/* Now the family has less than the one that is alone. */
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(task[0]) && !task[4]->ending);
+	leave(task[0], object[0]);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(task[4]) && !task[1]->ending && !first->ending);
+	leave(task[4], object[4]);
+	for (i = 1; i < ARRAY_SIZE(pages); i += 2)
+		leave(task[i], object[i]);
+	leave(first, none);
+}
+
+/* One whose child has gone, and left a child of its own that has the kernel allocate much: that one ends. */
+static void what_orphans_have_does_not_count_for_whom_they_come_from(struct ktest *t)
+{
+	struct vm_object *object[4];
+	struct task *first = task_with(t, 1, true, &object[0]), *top, *middle, *orphan;
+
+	REQUIRE(t, first);
+	top = child_with(t, first, 5, &object[1]);
+	REQUIRE(t, top);
+	middle = child_with(t, top, 1, &object[2]);
+	REQUIRE(t, middle);
+	orphan = child_with(t, middle, 1, &object[3]);
+	REQUIRE(t, orphan);
+	use_tables(t, orphan, object[3], 80);
+	leave(middle, object[2]);
+	EXPECT(t, ask_for(GFP_KERNEL));
+	EXPECT(t, is_victim(orphan));
+	EXPECT(t, !top->ending);
+	leave(orphan, object[3]);
+	leave(top, object[1]);
+	leave(first, object[0]);
+}
+
+static void the_first_is_spared(struct ktest *t)
+{
+	struct vm_object *object[2];
+	struct task *first = task_with(t, 30, true, &object[0]), *task;
+
+	REQUIRE(t, first);
+	EXPECT(t, !ask()); /* then the allocation fails */
+	EXPECT(t, !first->ending);
+	task = task_with(t, 1, false, &object[1]);
+	REQUIRE(t, task);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(task) && !first->ending);
+	leave(task, object[1]);
+	leave(first, object[0]);
+	EXPECT(t, !ask());
+}
+
+static void who_ends_anyway_is_waited_for(struct ktest *t)
+{
+	struct vm_object *object[2];
+	struct task *ends = task_with(t, 1, false, &object[0]), *other = task_with(t, 30, false, &object[1]);
+	u64 gone = kernel_memory.oom.gone;
+
+	REQUIRE(t, ends && other);
+	task_end(ends, TASK_EXITED, 7);
+	EXPECT(t, ask());
+	EXPECT(t, ends->victim && ends->status == 7 && !other->ending);
+	/* It is stuck: the next one. */
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(other));
+	leave(ends, object[0]);
+	leave(other, object[1]);
+	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 2);
+}
+
+/* Its threads end wherever they are, and may use the reserve to do so. */
+static void a_victim_ends_by_itself(struct ktest *t)
+{
+	const u64 entry[] = {code_at(user_spin), code_at(user_sleep), code_at(user_store_cpu)};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(entry); i++) {
+		struct task *task = new_task(t);
+		u64 gone = kernel_memory.oom.gone;
+
+		REQUIRE(t, task);
+		EXPECT_EQ(t, add_thread(task, -1, entry[i], DATA), 0);
+		/* It has its stack and registers from the start; where it is then does not matter. */
+		EXPECT(t, ask());
+		expect_end(t, task, TASK_KILLED, -ENOMEM);
+		EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
+	}
+}
+
+/* ---- who dies gives back every page, whoever holds references ---- */
+
+static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
+{
+	struct vm_object *object;
+	unsigned long free;
+	struct task *task;
+	struct page *page;
+
+	kmalloc_trim();
+	free = memory_free_pages(&kernel_memory);
+	task = task_with(t, 10, false, &object);
+	REQUIRE(t, task);
+	EXPECT_EQ(t, vm_object_pin(object, 3, &page), 0);
+	leave(task, object);
+	kmalloc_trim();
+	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free - 1);
+	mem_unpin_page(&kernel_memory, page);
+	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
+}
+
+KTEST_SUITE(oom_task, 0, KTEST(the_one_with_the_most_ends), KTEST(what_is_held_and_mapped_nowhere_counts),
+    KTEST(what_the_kernel_has_allocated_for_it_counts), KTEST(pages_that_the_request_cannot_use_do_not_count),
+    KTEST(the_family_with_the_most_loses_its_largest),
+    KTEST(what_orphans_have_does_not_count_for_whom_they_come_from), KTEST(the_first_is_spared), KTEST(who_ends_anyway_is_waited_for), KTEST(a_victim_ends_by_itself),
+    KTEST(a_pinned_page_comes_back_with_its_pin));

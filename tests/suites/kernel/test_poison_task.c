@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_poison_task.c: a page breaks under a task: the program user/lost.c, which is among the boot modules.
+ */
+#include "mm/mm_priv.h"
+#include "mm/vm.h"
+#include "tests/lib/poison_help.h"
+#include <quarry/task.h>
+
+#define LOST   0x30000000UL
+#define END_NS 60000000000ULL
+
+/* The page that @task has written to at LOST; it is waited for. */
+static pfn_t written_page(struct task *task)
+{
+	u64 end = arch_clock_ns() + END_NS;
+	struct vm_space *space = task_get_space(task);
+	pfn_t found = PFN_NONE;
+
+	while (space && found == PFN_NONE && arch_clock_ns() < end) {
+		const u64 *entry = pt_entry(&space->pt, LOST);
+		u64 pte = entry ? READ_ONCE(*entry) : 0;
+
+		if (pte & PTE_PRESENT && pte & PTE_DIRTY)
+			found = pte_pfn(pte);
+		thread_yield();
+	}
+	if (space)
+		vm_space_put(space);
+	return found;
+}
+
+/* Start the program, break its page, and see how it ends. */
+static void lose(struct ktest *t, u64 arg0, enum task_end how_wanted, s32 status_wanted)
+{
+	const u64 arg[2] = {arg0};
+	struct cap none = {.kind = CAP_NONE};
+	struct poison_result res;
+	struct task *task;
+	enum task_end how = TASK_RUNS;
+	s32 status = 0;
+	pfn_t pfn;
+	int err = task_start("lost", &none, arg, NULL, &task);
+
+	if (err == -ENOENT) {
+		ktest_skip(t, "needs the programs as boot modules");
+		return;
+	}
+	REQUIRE(t, !err);
+	pfn = written_page(task);
+	EXPECT(t, pfn != PFN_NONE);
+	EXPECT_EQ(t, memory_failure(pfn, 0, &res), 0);
+	EXPECT_EQ(t, res.outcome, POISON_RECOVERED);
+	EXPECT(t, res.lost);
+	EXPECT_EQ(t, task_wait(task, END_NS, &how, &status), 0);
+	EXPECT_EQ(t, how, how_wanted);
+	EXPECT_EQ(t, status, status_wanted);
+	task_put(task);
+	EXPECT(t, is_retired(&kernel_memory, pfn));
+	EXPECT_EQ(t, unpoison_page(pfn), 0);
+	EXPECT_EQ(t, tasks_wait_none(END_NS), 0);
+}
+
+static void who_touches_lost_memory_ends(struct ktest *t)
+{
+	lose(t, 0, TASK_FAULTED, 0);
+}
+
+static void a_fault_handler_maps_other_memory(struct ktest *t)
+{
+	lose(t, 1, TASK_EXITED, 78);
+}
+
+static void a_fault_handler_that_says_no(struct ktest *t)
+{
+	lose(t, 2, TASK_FAULTED, 0);
+}
+
+static void a_system_call_that_meets_lost_memory_fails(struct ktest *t)
+{
+	lose(t, 3, TASK_EXITED, 77);
+}
+
+KTEST_SUITE(poison_task, 0, KTEST(who_touches_lost_memory_ends), KTEST(a_fault_handler_maps_other_memory),
+    KTEST(a_fault_handler_that_says_no), KTEST(a_system_call_that_meets_lost_memory_fails));

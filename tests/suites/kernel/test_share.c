@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_share.c: whose turn it is on a CPU, with a run queue, threads and a clock of the test's own.
+ *
+ * Actors compute for so long and sleep until a tick; a tick every 10 ms wakes who has slept long enough and
+ * then asks for a switch, as sched_tick and choose do.  What each has got of the CPU, and how long it waited,
+ * is exact.
+ */
+#include "tests/lib/share_help.h"
+
+#define TICK_NS 10000000ULL
+#define ACTORS  256
+#define TASKS   64
+
+struct actor {
+	struct thread thread;
+	u64 works, rests; /* ns; rests 0: it never sleeps */
+	u64 left;         /* of its work */
+	u64 wakes_at, ready_at;
+	bool asleep;
+	u64 got, longest_wait;
+	unsigned turns;
+};
+
+struct scene {
+	struct runq rq;
+	struct share task[TASKS];
+	struct actor actor[ACTORS];
+	unsigned nr;
+	struct actor *running;
+	u64 now;
+};
+
+static struct scene scene;
+
+static struct scene *new_scene(void)
+{
+	memset(&scene, 0, sizeof(scene));
+	start_queue(&scene.rq, scene.task, TASKS);
+	return &scene;
+}
+
+/* A thread of @task, or of the kernel. */
+static struct actor *actor(struct scene *s, struct share *task, u64 works, u64 rests)
+{
+	struct actor *a = &s->actor[s->nr++];
+
+	KASSERT(s->nr <= ACTORS);
+	share_init(&a->thread.own);
+	a->thread.home = -1;
+	a->thread.share = task ? task : &a->thread.own;
+	a->works = a->left = works;
+	a->rests = rests;
+	a->ready_at = s->now;
+	spin_lock(&s->rq.lock);
+	runq_insert(&s->rq, &a->thread, false);
+	spin_unlock(&s->rq.lock);
+	return a;
+}
+
+/* As choose(): the running one, if it goes on being ready, is queued, and the next one runs. */
+static void choose(struct scene *s, bool preempted)
+{
+	struct actor *prev = s->running;
+	struct thread *next;
+
+	spin_lock(&s->rq.lock);
+	if (prev) {
+		runq_charge(&s->rq, &prev->thread, s->now);
+		if (!prev->asleep) {
+			prev->ready_at = s->now;
+			runq_put_back(&s->rq, &prev->thread, preempted);
+		}
+	}
+	s->rq.since = s->now;
+	runq_end_turn(&s->rq, s->now);
+	next = runq_take(&s->rq);
+	spin_unlock(&s->rq.lock);
+	s->rq.running = next;
+	s->running = next ? container_of(next, struct actor, thread) : NULL;
+	if (s->running) {
+		s->running->turns++;
+		s->running->longest_wait = MAX(s->running->longest_wait, s->now - s->running->ready_at);
+	}
+}
+
+static void tick(struct scene *s)
+{
+	unsigned i;
+
+	for (i = 0; i < s->nr; i++) {
+		struct actor *a = &s->actor[i];
+
+		if (!a->asleep || a->wakes_at > s->now)
+			continue;
+		a->asleep = false;
+		a->left = a->works;
+		a->ready_at = s->now;
+		spin_lock(&s->rq.lock);
+		runq_insert(&s->rq, &a->thread, true);
+		spin_unlock(&s->rq.lock);
+	}
+	if (s->rq.nr_ready)
+		choose(s, true);
+}
+
+/* Let @ns go by, whole ticks. */
+static void run(struct scene *s, u64 ns)
+{
+	u64 end = s->now + ns, next_tick = s->now + TICK_NS;
+
+	if (!s->running)
+		choose(s, false);
+	while (s->now < end) {
+		struct actor *a = s->running;
+		u64 until = next_tick;
+
+		if (a && a->rests)
+			until = MIN(until, s->now + a->left);
+		if (a) {
+			a->got += until - s->now;
+			a->left -= a->rests ? until - s->now : 0;
+		}
+		s->now = until;
+		if (a && a->rests && !a->left) {
+			a->asleep = true;
+			a->wakes_at = s->now + a->rests;
+			choose(s, false);
+		}
+		if (s->now == next_tick) {
+			next_tick += TICK_NS;
+			tick(s);
+		}
+	}
+}
+
+static u64 task_got(const struct scene *s, const struct share *task)
+{
+	u64 sum = 0;
+	unsigned i;
+
+	for (i = 0; i < s->nr; i++)
+		if (s->actor[i].thread.share == task)
+			sum += s->actor[i].got;
+	return sum;
+}
+
+static void spinners(struct scene *s, struct share *task, unsigned nr)
+{
+	while (nr--)
+		actor(s, task, TICK_NS, 0);
+}
+
+/* ---- by task, then by thread ---- */
+
+static void tasks_get_the_same_however_many_threads_they_have(struct ktest *t)
+{
+	struct scene *s = new_scene();
+	unsigned i;
+
+	spinners(s, &s->task[0], 64);
+	spinners(s, &s->task[1], 1);
+	spinners(s, NULL, 1);
+	run(s, 300 * TICK_NS);
+	EXPECT_EQ(t, task_got(s, &s->task[0]), 100 * TICK_NS);
+	EXPECT_EQ(t, task_got(s, &s->task[1]), 100 * TICK_NS);
+	EXPECT_EQ(t, s->actor[65].got, 100 * TICK_NS);
+	for (i = 0; i < 64; i++)
+		EXPECT(t, s->actor[i].turns >= 1 && s->actor[i].turns <= 2);
+}
+
+static void threads_of_a_task_take_turns(struct ktest *t)
+{
+	struct scene *s = new_scene();
+	unsigned i;
+
+	spinners(s, &s->task[0], 5);
+	run(s, 50 * TICK_NS);
+	for (i = 0; i < 5; i++)
+		EXPECT_EQ(t, s->actor[i].got, 10 * TICK_NS);
+}
+
+/* ---- sleepers ---- */
+
+static void who_sleeps_most_of_the_time_does_not_wait_for_a_turn(struct ktest *t)
+{
+	struct scene *s = new_scene();
+	struct actor *sleeper;
+	unsigned i;
+
+	for (i = 0; i < 60; i++)
+		spinners(s, &s->task[i], 3);
+	sleeper = actor(s, &s->task[60], 100000, TICK_NS);
+	run(s, 1000 * TICK_NS);
+	/* It came last; from then on it is woken by a tick and runs at that. */
+	EXPECT(t, sleeper->turns > 400);
+	EXPECT_EQ(t, sleeper->longest_wait, 60 * TICK_NS);
+	sleeper->longest_wait = 0;
+	run(s, 1000 * TICK_NS);
+	EXPECT_EQ(t, sleeper->longest_wait, 0);
+}
+
+/* It sleeps over each tick, and computes the rest of the time. */
+static void who_hides_from_the_tick_gets_two_turns_for_one(struct ktest *t)
+{
+	struct scene *s = new_scene();
+	unsigned i;
+
+	for (i = 0; i < 10; i++)
+		spinners(s, &s->task[i], 1);
+	actor(s, &s->task[10], TICK_NS * 99 / 100, 1);
+	run(s, 1200 * TICK_NS);
+	for (i = 0; i < 10; i++)
+		EXPECT(t, task_got(s, &s->task[i]) >= 85 * TICK_NS);
+	EXPECT(t, task_got(s, &s->task[10]) <= 330 * TICK_NS);
+}
+
+/* Also from one that computes alone: what is left of each tick is not a turn of its own. */
+static void who_hides_from_the_tick_gets_three_times_as_much_as_another_at_most(struct ktest *t)
+{
+	static const u64 works[] = {TICK_NS * 99 / 100, TICK_NS * 9 / 10, TICK_NS / 2};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(works); i++) {
+		struct scene *s = new_scene();
+
+		spinners(s, &s->task[0], 1);
+		actor(s, &s->task[1], works[i], 1);
+		run(s, 1200 * TICK_NS);
+		EXPECT(t, task_got(s, &s->task[0]) * 3 >= task_got(s, &s->task[1]));
+	}
+}
+
+static void many_who_hide_from_the_tick_do_not_starve_one_who_computes(struct ktest *t)
+{
+	struct scene *s = new_scene();
+	unsigned i;
+
+	spinners(s, &s->task[0], 1);
+	for (i = 1; i < 10; i++)
+		actor(s, &s->task[i], TICK_NS * 99 / 100, 1);
+	run(s, 3000 * TICK_NS);
+	EXPECT(t, task_got(s, &s->task[0]) >= 100 * TICK_NS);
+}
+
+/* ---- rounds ---- */
+
+/* Each time a round ends all who were ready when it began have run. */
+static void a_round_has_a_turn_of_every_thread(struct ktest *t)
+{
+	struct scene *s = new_scene();
+	unsigned before[ACTORS], round, i;
+
+	spinners(s, &s->task[0], 7);
+	spinners(s, &s->task[1], 1);
+	spinners(s, NULL, 2);
+	actor(s, &s->task[2], TICK_NS / 3, TICK_NS);
+	for (round = 0; round < 20; round++) {
+		u64 since = s->now;
+
+		for (i = 0; i < 10; i++)
+			before[i] = s->actor[i].turns;
+		for (i = 0; i < 200 && s->rq.had_turn <= since; i++)
+			run(s, TICK_NS);
+		EXPECT(t, i < 200);
+		for (i = 0; i < 10; i++)
+			EXPECT(t, s->actor[i].turns > before[i]);
+	}
+}
+
+static bool is_third(const struct thread *t)
+{
+	return t == &scene.actor[2].thread;
+}
+
+/* Who is moved to another CPU keeps nobody waiting for its turn. */
+static void a_thread_that_is_moved_leaves_its_round(struct ktest *t)
+{
+	struct scene *s = new_scene();
+	struct thread *third;
+	unsigned i;
+
+	spinners(s, &s->task[0], 4);
+	spinners(s, NULL, 1);
+	run(s, TICK_NS);
+	spin_lock(&s->rq.lock);
+	third = runq_find(&s->rq, is_third);
+	if (third)
+		runq_remove(&s->rq, third);
+	EXPECT(t, third != NULL);
+	EXPECT(t, !runq_find(&s->rq, is_third));
+	EXPECT_EQ(t, s->rq.nr_ready, 3);
+	spin_unlock(&s->rq.lock);
+	for (i = 0; i < 100 && s->rq.had_turn <= TICK_NS; i++)
+		run(s, TICK_NS);
+	EXPECT(t, i < 100);
+	EXPECT_EQ(t, s->actor[2].got, 0);
+}
+
+KTEST_SUITE(share, KTEST_QUICK, KTEST(tasks_get_the_same_however_many_threads_they_have),
+    KTEST(threads_of_a_task_take_turns), KTEST(who_sleeps_most_of_the_time_does_not_wait_for_a_turn),
+    KTEST(who_hides_from_the_tick_gets_two_turns_for_one),
+    KTEST(who_hides_from_the_tick_gets_three_times_as_much_as_another_at_most),
+    KTEST(many_who_hide_from_the_tick_do_not_starve_one_who_computes),
+    KTEST(a_round_has_a_turn_of_every_thread), KTEST(a_thread_that_is_moved_leaves_its_round));

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_share_step.c: whose turn it is on a CPU, step by step: which list a thread is put on, what is charged, when the
+ * ring has gone round and when a round ends; with a run queue of the test's own.
+ */
+#include "tests/lib/share_help.h"
+
+#define TASKS 4
+
+struct scene {
+	struct runq rq;
+	struct share task[TASKS];
+	struct thread thread[8];
+	unsigned nr;
+};
+
+static struct scene scene;
+
+static struct scene *new_scene(void)
+{
+	memset(&scene, 0, sizeof(scene));
+	start_queue(&scene.rq, scene.task, TASKS);
+	return &scene;
+}
+
+/* Which list it is on: 1 that of those who go first, 2 the ring's, 0 none. */
+static unsigned list_of(const struct scene *s, const struct share *share)
+{
+	const struct share *i;
+
+	STAILQ_FOREACH(i, &s->rq.first, link)
+		if (i == share)
+			return 1;
+	STAILQ_FOREACH(i, &s->rq.ready, link)
+		if (i == share)
+			return 2;
+	return 0;
+}
+
+/* A thread of @task that is nowhere yet. */
+static struct thread *thread_of(struct scene *s, struct share *task)
+{
+	struct thread *t = &s->thread[s->nr++];
+
+	share_init(&t->own);
+	t->home = -1;
+	t->share = task ? task : &t->own;
+	return t;
+}
+
+static void who_is_woken_goes_first_for_a_turns_time(struct ktest *t)
+{
+	/* Who has the CPU: nobody, the idle thread, another in its turn, another before its turn, the same task. */
+	enum {NOBODY, IDLE, OTHER, OTHER_EARLY, SAME, NR_WAYS};
+	unsigned way, waits, over;
+
+	for (way = NOBODY; way < NR_WAYS; way++) {
+		for (waits = 0; waits < 2; waits++) {
+			for (over = 0; over < 2; over++) {
+				bool round = !waits && way != OTHER;
+				struct scene *s = new_scene();
+				struct thread *woken = thread_of(s, &s->task[0]);
+
+				s->rq.idle = thread_of(s, NULL);
+				s->rq.running = way == IDLE ? s->rq.idle : way == NOBODY ? NULL
+				    : thread_of(s, &s->task[way != SAME]);
+				s->rq.early = way == OTHER_EARLY;
+				spin_lock(&s->rq.lock);
+				if (waits)
+					runq_insert(&s->rq, thread_of(s, &s->task[2]), false);
+				s->task[0].early_ns = TURN_NS - 1 + over;
+				runq_insert(&s->rq, woken, true);
+				spin_unlock(&s->rq.lock);
+				/* With nobody else the ring has gone round, and what it had is forgotten. */
+				EXPECT_EQ(t, s->rq.ring, round);
+				EXPECT_EQ(t, s->task[0].ring, round);
+				EXPECT_EQ(t, s->task[0].early_ns, round ? 0 : TURN_NS - 1 + over);
+				EXPECT_EQ(t, s->task[0].early, round || !over);
+				EXPECT_EQ(t, list_of(s, &s->task[0]), round || !over ? 1 : 2);
+				EXPECT_EQ(t, s->rq.nr_ready, 1 + waits);
+			}
+		}
+	}
+}
+
+static void a_turn_that_was_too_short_goes_on(struct ktest *t)
+{
+	unsigned early, enough, others;
+
+	for (early = 0; early < 2; early++) {
+		for (enough = 0; enough < 2; enough++) {
+			for (others = 0; others < 2; others++) {
+				struct scene *s = new_scene();
+				struct thread *prev = thread_of(s, &s->task[0]), *sibling = thread_of(s, &s->task[0]);
+				bool goes_on = !early && !enough;
+
+				spin_lock(&s->rq.lock);
+				runq_insert(&s->rq, thread_of(s, &s->task[1]), false);
+				if (others)
+					runq_insert(&s->rq, sibling, false);
+				s->rq.early = early;
+				s->rq.round = 5;
+				s->task[0].turn_ns = SHORT_NS - 1 + enough;
+				runq_put_back(&s->rq, prev, true);
+				spin_unlock(&s->rq.lock);
+				EXPECT_EQ(t, s->task[0].resumes, goes_on);
+				EXPECT_EQ(t, STAILQ_FIRST(&s->rq.ready) == &s->task[0], goes_on);
+				EXPECT_EQ(t, STAILQ_FIRST(&s->task[0].threads) == prev, goes_on || !others);
+				EXPECT_EQ(t, list_of(s, &s->task[0]), 2);
+				EXPECT_EQ(t, prev->round, 5);
+				EXPECT_EQ(t, s->rq.nr_ready, 2 + others);
+				/* Once: behind it the ring ends. */
+				EXPECT_EQ(t, STAILQ_NEXT(goes_on ? &s->task[1] : &s->task[0], link) == NULL, true);
+				spin_lock(&s->rq.lock);
+				if (goes_on) {
+					EXPECT(t, runq_take(&s->rq) == prev);
+					/* It has not begun another turn, nor has the ring gone round. */
+					EXPECT_EQ(t, s->task[0].turn_ns, SHORT_NS - 1);
+					EXPECT_EQ(t, s->rq.ring, 0);
+					EXPECT(t, !s->task[0].resumes);
+				}
+				spin_unlock(&s->rq.lock);
+			}
+		}
+	}
+}
+
+static void time_is_charged_to_the_turn_or_to_what_is_before_it(struct ktest *t)
+{
+	struct scene *s = new_scene();
+	struct thread *thread = thread_of(s, &s->task[0]);
+
+	spin_lock(&s->rq.lock);
+	s->rq.since = 1000;
+	runq_charge(&s->rq, thread, 1300);
+	EXPECT(t, s->task[0].turn_ns == 300 && s->task[0].early_ns == 0);
+	s->rq.early = true;
+	runq_charge(&s->rq, thread, 1700);
+	EXPECT(t, s->task[0].turn_ns == 300 && s->task[0].early_ns == 700);
+	runq_charge(&s->rq, thread, 1001);
+	EXPECT(t, s->task[0].turn_ns == 300 && s->task[0].early_ns == 701);
+	spin_unlock(&s->rq.lock);
+}
+
+/* Three in the ring: it has gone round when the last of those that were there has been taken. */
+static void the_ring_has_gone_round_after_its_last(struct ktest *t)
+{
+	struct scene *s = new_scene();
+	struct thread *thread[4];
+	unsigned i;
+
+	spin_lock(&s->rq.lock);
+	for (i = 0; i < 3; i++) {
+		thread[i] = thread_of(s, &s->task[i]);
+		s->task[i].turn_ns = 77;
+		runq_insert(&s->rq, thread[i], false);
+	}
+	EXPECT(t, runq_take(&s->rq) == thread[0]);
+	EXPECT_EQ(t, s->task[0].turn_ns, 0);
+	EXPECT(t, !s->rq.early && s->rq.ring == 1 && s->rq.ring_last == &s->task[2]);
+	/* Whoever comes now is behind that one; the last one leaves, so the one before it is last. */
+	EXPECT(t, runq_take(&s->rq) == thread[1]);
+	EXPECT_EQ(t, s->rq.ring, 1);
+	runq_insert(&s->rq, thread[0], false);
+	runq_remove(&s->rq, thread[2]);
+	EXPECT(t, s->rq.ring_last == &s->task[0] && list_of(s, &s->task[2]) == 0);
+	EXPECT(t, runq_take(&s->rq) == thread[0]);
+	EXPECT(t, s->rq.ring == 2 && s->rq.ring_last == NULL);
+	EXPECT(t, runq_take(&s->rq) == NULL);
+	EXPECT(t, s->rq.nr_ready == 0 && !s->rq.early);
+	/* One that goes first takes nobody's turn. */
+	runq_insert(&s->rq, thread[1], false);
+	s->rq.running = thread[0];
+	thread[3] = thread_of(s, &s->task[3]);
+	runq_insert(&s->rq, thread[3], true);
+	EXPECT(t, runq_take(&s->rq) == thread[3]);
+	EXPECT(t, s->rq.early && s->rq.ring == 2);
+	EXPECT(t, runq_take(&s->rq) == thread[1]);
+	EXPECT(t, !s->rq.early);
+	spin_unlock(&s->rq.lock);
+}
+
+static void a_round_ends_with_the_last_turn_of_those_it_began_with(struct ktest *t)
+{
+	struct scene *s = new_scene();
+	struct thread *thread[3];
+	unsigned i;
+
+	spin_lock(&s->rq.lock);
+	for (i = 0; i < 2; i++)
+		runq_insert(&s->rq, thread[i] = thread_of(s, &s->task[0]), false);
+	runq_end_turn(&s->rq, 100);
+	EXPECT(t, s->rq.had_turn == 0 && s->rq.round_began == 100 && s->rq.round == 1 && s->rq.turns_left == 2);
+	/* One that comes later is none of them. */
+	runq_insert(&s->rq, thread[2] = thread_of(s, &s->task[1]), false);
+	for (i = 0; i < 3; i++) {
+		static const unsigned left[] = {1, 1, 0}, order[] = {0, 2, 1};
+
+		EXPECT(t, runq_take(&s->rq) == thread[order[i]]);
+		EXPECT_EQ(t, s->rq.turns_left, left[i]);
+		EXPECT_EQ(t, thread[order[i]]->round, 1);
+		if (i < 2)
+			runq_end_turn(&s->rq, 200);
+		EXPECT(t, s->rq.had_turn == 0 && s->rq.round == 1);
+	}
+	runq_end_turn(&s->rq, 300);
+	EXPECT(t, s->rq.had_turn == 100 && s->rq.round_began == 300 && s->rq.round == 2 && s->rq.turns_left == 0);
+	runq_end_turn(&s->rq, 400);
+	EXPECT(t, s->rq.had_turn == 300 && s->rq.round_began == 400 && s->rq.round == 3);
+	spin_unlock(&s->rq.lock);
+}
+
+static void a_task_that_ends_has_all_its_turns_at_once(struct ktest *t)
+{
+	unsigned ends;
+
+	for (ends = 0; ends < 2; ends++) {
+		struct scene *s = new_scene();
+		struct thread *of_task[2], *other;
+
+		spin_lock(&s->rq.lock);
+		runq_insert(&s->rq, of_task[0] = thread_of(s, &s->task[0]), false);
+		runq_insert(&s->rq, of_task[1] = thread_of(s, &s->task[0]), false);
+		runq_insert(&s->rq, other = thread_of(s, &s->task[1]), false);
+		s->task[0].ends = ends;
+		EXPECT(t, runq_take(&s->rq) == of_task[0]);
+		EXPECT_EQ(t, s->task[0].early, ends);
+		EXPECT_EQ(t, list_of(s, &s->task[0]), ends ? 1 : 2);
+		EXPECT(t, runq_take(&s->rq) == (ends ? of_task[1] : other));
+		EXPECT(t, runq_take(&s->rq) == (ends ? other : of_task[1]));
+		EXPECT_EQ(t, s->rq.nr_ready, 0);
+		spin_unlock(&s->rq.lock);
+	}
+}
+
+static const struct thread *wanted[2];
+
+static bool is_wanted(const struct thread *t)
+{
+	return t == wanted[0] || t == wanted[1];
+}
+
+/* Those who go first before the others, and each taken out of the list that it is on. */
+static void threads_are_found_in_their_order_and_taken_out(struct ktest *t)
+{
+	struct scene *s = new_scene();
+	struct thread *thread[5];
+	unsigned i, j;
+
+	spin_lock(&s->rq.lock);
+	for (i = 0; i < 5; i++) {
+		thread[i] = thread_of(s, &s->task[i / 2]);
+		s->task[i / 2].early_ns = i < 2 ? TURN_NS : 0;
+		s->rq.running = thread[0];
+		runq_insert(&s->rq, thread[i], i > 1);
+	}
+	EXPECT(t, list_of(s, &s->task[0]) == 2 && list_of(s, &s->task[1]) == 1 && list_of(s, &s->task[2]) == 1);
+	for (i = 0; i < 5; i++) {
+		for (j = 0; j < 5; j++) {
+			/* 2, 3 and 4 go first. */
+			const unsigned a = (i + 3) % 5, b = (j + 3) % 5;
+
+			wanted[0] = thread[i];
+			wanted[1] = thread[j];
+			EXPECT(t, runq_find(&s->rq, is_wanted) == thread[a < b ? i : j]);
+		}
+	}
+	for (i = 5; i-- > 0;) {
+		runq_remove(&s->rq, thread[i]);
+		wanted[0] = wanted[1] = thread[i];
+		EXPECT(t, !runq_find(&s->rq, is_wanted));
+		EXPECT_EQ(t, s->rq.nr_ready, i);
+		EXPECT_EQ(t, list_of(s, &s->task[i / 2]), i % 2 == 0 ? 0 : i / 2 ? 1 : 2);
+	}
+	EXPECT(t, STAILQ_EMPTY(&s->rq.first) && STAILQ_EMPTY(&s->rq.ready));
+	spin_unlock(&s->rq.lock);
+}
+
+KTEST_SUITE(share_step, KTEST_MOSTLY_INSIDE, KTEST(who_is_woken_goes_first_for_a_turns_time),
+    KTEST(a_turn_that_was_too_short_goes_on),
+    KTEST(time_is_charged_to_the_turn_or_to_what_is_before_it),
+    KTEST(the_ring_has_gone_round_after_its_last),
+    KTEST(a_round_ends_with_the_last_turn_of_those_it_began_with),
+    KTEST(a_task_that_ends_has_all_its_turns_at_once),
+    KTEST(threads_are_found_in_their_order_and_taken_out));

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/* test_smp.c: cross-calls: who runs them, how often, when they end, and who may not make them. */
+#include <quarry/ktest.h>
+#include <quarry/smp.h>
+
+#define MAX_CPUS 8
+#define ROUNDS   200
+
+/* Masks are as long as nr_cpus needs; a test looks at the first word's CPUs only. */
+#define MASK_WORDS 64
+static cpumask_t mask[MASK_WORDS];
+
+struct seen {
+	u32 runs[MAX_CPUS]; /* a: by CPU */
+	u32 others;         /* a: runs on CPUs beyond */
+	u32 irqs_on;        /* a: runs with interrupts on */
+};
+
+static void note(void *arg)
+{
+	struct seen *seen = arg;
+	unsigned cpu = arch_cpu_id();
+
+	if (arch_irqs_enabled())
+		counter_add(&seen->irqs_on, 1);
+	counter_add(cpu < MAX_CPUS ? &seen->runs[cpu] : &seen->others, 1);
+}
+
+static void clear_mask(void)
+{
+	KASSERT(CPUMASK_WORDS(nr_cpus) <= MASK_WORDS);
+	memset(mask, 0, sizeof(mask));
+}
+
+static void all_cpus_run_it_once(struct ktest *t)
+{
+	struct seen seen = {.others = 0};
+	unsigned cpu;
+
+	EXPECT_EQ(t, smp_call_mask(NULL, note, &seen), nr_cpus_online() - 1);
+	for (cpu = 0; cpu < ktest_cpus(); cpu++)
+		EXPECT_EQ(t, seen.runs[cpu], cpumask_test(cpu_online_mask, cpu));
+	EXPECT_EQ(t, seen.irqs_on, 0);
+}
+
+static void only_those_asked_run_it(struct ktest *t)
+{
+	unsigned asked, cpu;
+
+	for (asked = 0; asked < ktest_cpus(); asked++) {
+		struct seen seen = {.others = 0};
+
+		clear_mask();
+		cpumask_set(mask, asked);
+		EXPECT_EQ(t, smp_call_mask(mask, note, &seen), asked != arch_cpu_id());
+		for (cpu = 0; cpu < ktest_cpus(); cpu++)
+			EXPECT_EQ(t, seen.runs[cpu], cpu == asked);
+		EXPECT_EQ(t, seen.others, 0);
+	}
+}
+
+static void own_cpu_runs_it_directly(struct ktest *t)
+{
+	struct seen seen = {.others = 0};
+	u64 ipis = READ_ONCE(smp_stats.ipis);
+
+	clear_mask();
+	cpumask_set(mask, arch_cpu_id());
+	EXPECT_EQ(t, smp_call_mask(mask, note, &seen), 0);
+	EXPECT_EQ(t, seen.runs[arch_cpu_id()], 1);
+	EXPECT_EQ(t, seen.irqs_on, 0);
+	EXPECT_EQ(t, READ_ONCE(smp_stats.ipis), ipis);
+	EXPECT(t, arch_irqs_enabled());
+	clear_mask();
+	EXPECT_EQ(t, smp_call_mask(mask, note, &seen), 0);
+	EXPECT_EQ(t, seen.runs[arch_cpu_id()], 1);
+}
+
+static void targets_that_are_none_are_counted(struct ktest *t)
+{
+	struct seen seen = {.others = 0};
+	u64 bad = READ_ONCE(smp_stats.bad_cpu);
+
+	if (nr_cpus % 64 == 0) {
+		ktest_skip(t, "no bit of the mask is out of range");
+		return;
+	}
+	clear_mask();
+	cpumask_set(mask, nr_cpus);
+	EXPECT_EQ(t, smp_call_mask(mask, note, &seen), 0);
+	EXPECT_EQ(t, READ_ONCE(smp_stats.bad_cpu), bad + 1);
+}
+
+/* Everybody calls everybody at once: each waits for the others while they wait for it. */
+struct crossing {
+	u32 ready, done; /* a */
+	u32 runs;        /* a */
+	u32 wrong;       /* a: calls that asked another number of CPUs */
+	unsigned cpus;
+};
+
+static void count_run(void *arg)
+{
+	counter_add((u32 *)arg, 1);
+}
+
+static void call_all(void *arg)
+{
+	struct crossing *c = arg;
+	unsigned i;
+
+	atomic_add(&c->ready, 1);
+	while (READ_ONCE(c->ready) < c->cpus)
+		cpu_relax();
+	for (i = 0; i < ROUNDS; i++)
+		if (smp_call_mask(NULL, count_run, &c->runs) != (int)nr_cpus_online() - 1)
+			counter_add(&c->wrong, 1);
+}
+
+static void crossing_calls_end(struct ktest *t)
+{
+	struct crossing c = {.cpus = ktest_cpus()};
+	unsigned cpu;
+
+	for (cpu = 0; cpu < c.cpus; cpu++)
+		ktest_start(cpu, call_all, &c);
+	for (cpu = 0; cpu < c.cpus; cpu++)
+		ktest_join(cpu);
+	EXPECT_EQ(t, c.runs, ROUNDS * c.cpus * nr_cpus_online());
+	EXPECT_EQ(t, c.wrong, 0);
+}
+
+/*
+ * One CPU keeps its interrupts off until all others have asked it: however many requests its one
+ * pending bit stands for, all are served.
+ */
+struct merging {
+	u32 deaf;  /* a: the target's interrupts are off */
+	u32 ran;   /* a: by CPU + 1 of the sender, one bit each */
+	u32 asked; /* a: senders about to call */
+	u32 early; /* a: requests served while interrupts were off */
+	unsigned senders;
+};
+struct sender {
+	struct merging *m;
+	u32 ran; /* a: our request has run */
+	u32 unserved;
+};
+
+static void mark(void *arg)
+{
+	WRITE_ONCE(((struct sender *)arg)->ran, 1u);
+	counter_add(&((struct sender *)arg)->m->ran, 1);
+}
+
+static void be_deaf(void *arg)
+{
+	struct merging *m = arg;
+	irqflags_t flags = arch_irq_save();
+
+	store_release(&m->deaf, 1u);
+	while (load_acquire(&m->asked) < m->senders || (m->senders && !smp_call_pending()))
+		cpu_relax();
+	if (READ_ONCE(m->ran))
+		counter_add(&m->early, 1);
+	arch_irq_restore(flags);
+}
+
+static void call_deaf(void *arg)
+{
+	struct sender *s = arg;
+	cpumask_t target[MASK_WORDS] = {0};
+
+	while (!load_acquire(&s->m->deaf))
+		cpu_relax();
+	cpumask_set(target, 0);
+	atomic_add(&s->m->asked, 1);
+	if (smp_call_mask(target, mark, s) != 1 || !READ_ONCE(s->ran))
+		s->unserved = 1;
+}
+
+static void merged_requests_are_all_served(struct ktest *t)
+{
+	struct merging m = {.senders = ktest_cpus() - 1};
+	struct sender senders[MAX_CPUS] = {{.m = NULL}};
+	unsigned cpu, round;
+
+	for (round = 0; round < 20; round++) {
+		m = (struct merging){.senders = ktest_cpus() - 1};
+		for (cpu = 1; cpu < ktest_cpus(); cpu++) {
+			senders[cpu] = (struct sender){.m = &m};
+			ktest_start(cpu, call_deaf, &senders[cpu]);
+		}
+		ktest_on_cpu(0, be_deaf, &m);
+		for (cpu = 1; cpu < ktest_cpus(); cpu++) {
+			ktest_join(cpu);
+			EXPECT_EQ(t, senders[cpu].unserved, 0);
+		}
+		EXPECT_EQ(t, m.ran, m.senders);
+		EXPECT_EQ(t, m.early, 0);
+	}
+}
+
+/* fn takes its time on the target: were the answer sent before it ends, the sender would see so. */
+struct slow {
+	u32 began, ended; /* a */
+};
+
+static void run_slowly(void *arg)
+{
+	struct slow *s = arg;
+	unsigned i;
+
+	WRITE_ONCE(s->began, 1u);
+	for (i = 0; i < 1000; i++)
+		cpu_relax();
+	WRITE_ONCE(s->ended, 1u);
+}
+
+static void answer_comes_after_fn_returned(struct ktest *t)
+{
+	unsigned other = ktest_cpus() - 1, round;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	for (round = 0; round < 50; round++) {
+		struct slow slow = {0, 0};
+
+		clear_mask();
+		cpumask_set(mask, other);
+		EXPECT_EQ(t, smp_call_mask(mask, run_slowly, &slow), other != arch_cpu_id());
+		EXPECT(t, READ_ONCE(slow.began) && READ_ONCE(slow.ended));
+	}
+}
+
+struct refusal {
+	struct seen seen;
+	int irqs_off, locked, nested;
+};
+
+/* A call made inside a call: from an interrupt, on whichever CPU runs it. */
+static void call_again(void *arg)
+{
+	struct refusal *r = arg;
+
+	r->nested = smp_call_mask(NULL, note, &r->seen);
+}
+
+static void wrong_context_asks_nobody(struct ktest *t)
+{
+	struct refusal r = {.nested = 0};
+	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
+	u64 refused = READ_ONCE(smp_stats.bad_context);
+	irqflags_t flags = arch_irq_save();
+
+	r.irqs_off = smp_call_mask(NULL, note, &r.seen);
+	arch_irq_restore(flags);
+	spin_lock(&lock);
+	r.locked = smp_call_mask(NULL, note, &r.seen);
+	spin_unlock(&lock);
+	clear_mask();
+	cpumask_set(mask, ktest_cpus() - 1);
+	smp_call_mask(mask, call_again, &r);
+	EXPECT_EQ(t, r.irqs_off, -EDEADLK);
+	EXPECT_EQ(t, r.locked, -EDEADLK);
+	EXPECT_EQ(t, r.nested, -EDEADLK);
+	EXPECT_EQ(t, READ_ONCE(smp_stats.bad_context), refused + 3);
+	/* What was not refused now would have been asked then: every CPU answers once more. */
+	smp_call_mask(NULL, note, &r.seen);
+	EXPECT_EQ(t, r.seen.runs[0], 1);
+	EXPECT_EQ(t, r.seen.runs[ktest_cpus() - 1], 1);
+	EXPECT_EQ(t, spin_depth(), 0);
+}
+
+static void calls_from_an_allocation_are_counted(struct ktest *t)
+{
+	u64 before = READ_ONCE(smp_stats.from_alloc);
+	struct seen seen = {.others = 0};
+
+	port_task()->in_alloc++;
+	clear_mask();
+	cpumask_set(mask, arch_cpu_id());
+	smp_call_mask(mask, note, &seen);
+	port_task()->in_alloc--;
+	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), before + 1);
+	/* The figure is a promise of the allocator; this was no allocation. */
+	atomic_sub(&smp_stats.from_alloc, 1);
+}
+
+static void waiting_for_senders_ends(struct ktest *t)
+{
+	struct crossing c = {.cpus = ktest_cpus() - 1};
+	struct seen seen = {.others = 0};
+	unsigned cpu, i;
+
+	/* A call that has ended is not waited for, whatever its number. */
+	for (i = 0; i < 2; i++) {
+		smp_call_mask(NULL, note, &seen);
+		smp_wait_senders();
+	}
+	for (cpu = 1; cpu < ktest_cpus(); cpu++)
+		ktest_start(cpu, call_all, &c);
+	for (i = 0; i < 20; i++)
+		smp_wait_senders();
+	for (cpu = 1; cpu < ktest_cpus(); cpu++)
+		ktest_join(cpu);
+	EXPECT_EQ(t, c.runs, ROUNDS * c.cpus * nr_cpus_online());
+}
+
+KTEST_SUITE(smp, 0, KTEST(all_cpus_run_it_once), KTEST(only_those_asked_run_it),
+    KTEST_COST(own_cpu_runs_it_directly), KTEST(targets_that_are_none_are_counted),
+    KTEST(crossing_calls_end), KTEST(merged_requests_are_all_served),
+    KTEST(answer_comes_after_fn_returned), KTEST(wrong_context_asks_nobody),
+    KTEST(calls_from_an_allocation_are_counted), KTEST(waiting_for_senders_ends));

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* test_smp_dead.c: cross-calls beside CPUs that have died, or gone, in the middle of one; of kernel/smp.c only. */
+#include <quarry/ktest.h>
+#include <quarry/smp.h>
+
+#define MASK_WORDS 64
+
+static void count_run(void *arg)
+{
+	atomic_add((u32 *)arg, 1u);
+}
+
+/* ---- a CPU that stops in the middle of its own call ---- */
+
+struct stopped {
+	u32 inside;  /* a: its gate is odd */
+	u32 release; /* a */
+};
+
+/* On the sender itself, irqs off, after the others have been asked: a CPU that never gets to its answers. */
+static void stop_until_released(void *arg)
+{
+	struct stopped *s = arg;
+
+	atomic_xchg(&s->inside, 1u);
+	while (!load_acquire(&s->release))
+		cpu_relax();
+}
+
+static void call_itself(void *arg)
+{
+	static cpumask_t self[MASK_WORDS];
+
+	memset(self, 0, sizeof(self));
+	cpumask_set(self, arch_cpu_id());
+	smp_call_mask(self, stop_until_released, arg);
+}
+
+static void waiting_for_a_sender_that_has_died_ends_in_time(struct ktest *t)
+{
+	u64 timeout = smp_timeout_ns, before = READ_ONCE(smp_stats.silent);
+	struct stopped s = {0};
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	ktest_start(1, call_itself, &s);
+	while (!load_acquire(&s.inside))
+		thread_yield();
+	smp_timeout_ns = 1000000;
+	smp_worst_ns = WAIT_FOREVER; /* others may be slow: the host may not run them */
+	EXPECT(t, !smp_wait_senders());
+	smp_timeout_ns = timeout;
+	smp_worst_ns = 0;
+	EXPECT_EQ(t, READ_ONCE(smp_stats.silent), before + 1);
+	atomic_sub(&smp_stats.silent, 1);
+	store_release(&s.release, 1u);
+	ktest_join(1);
+	EXPECT(t, smp_wait_senders());
+}
+
+struct closed {
+	u32 is;   /* a: it serves nothing any more */
+	u32 open; /* a: it may again */
+};
+
+/* As a CPU does that goes; but its bit stays set, as in the mask of a sender that is late. */
+static void close_for_a_while(void *arg)
+{
+	struct closed *c = arg;
+	irqflags_t flags = arch_irq_save();
+
+	smp_call_close();
+	store_release(&c->is, 1u);
+	while (!load_acquire(&c->open))
+		cpu_relax();
+	cpu_set_online(arch_cpu_id());
+	arch_irq_restore(flags);
+}
+
+static void a_call_to_a_cpu_that_has_gone_is_withdrawn(struct ktest *t)
+{
+	u64 before = READ_ONCE(smp_stats.offline_cpu);
+	static cpumask_t one[MASK_WORDS];
+	struct closed c = {0};
+	u32 runs = 0;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	ktest_start(1, close_for_a_while, &c);
+	while (!load_acquire(&c.is))
+		thread_yield();
+	memset(one, 0, sizeof(one));
+	cpumask_set(one, 1);
+	EXPECT(t, smp_call_mask(one, count_run, &runs) >= 0);
+	EXPECT_EQ(t, READ_ONCE(smp_stats.offline_cpu), before + 1);
+	store_release(&c.open, 1u);
+	ktest_join(1);
+	EXPECT_EQ(t, runs, 0);
+	EXPECT_EQ(t, smp_call_mask(one, count_run, &runs), 1);
+	EXPECT_EQ(t, runs, 1);
+	atomic_sub(&smp_stats.offline_cpu, 1);
+}
+
+KTEST_SUITE(smp_dead, 0, KTEST(waiting_for_a_sender_that_has_died_ends_in_time),
+    KTEST(a_call_to_a_cpu_that_has_gone_is_withdrawn));

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/* test_task.c: tasks in ring 3: how they end, what they may not, and that they leave nothing behind. */
+#include "tests/lib/task_help.h"
+#include <quarry/machine.h>
+#include <quarry/string.h>
+
+static void run(struct ktest *t, u64 entry, u64 arg, enum task_end how, int status)
+{
+	struct task *task = new_task(t);
+
+	REQUIRE(t, task);
+	EXPECT_EQ(t, add_thread(task, -1, entry, arg), 0);
+	expect_end(t, task, how, status);
+}
+
+/* ---- how tasks end ---- */
+
+static void exit_status_comes_back(struct ktest *t)
+{
+	run(t, code_at(user_exit), 0, TASK_EXITED, 0);
+	run(t, code_at(user_exit), 42, TASK_EXITED, 42);
+	run(t, code_at(user_exit), (u64)-7, TASK_EXITED, -7);
+}
+
+static void last_thread_ends_the_task(struct ktest *t)
+{
+	struct task *task = new_task(t);
+	const u64 go = 1;
+	unsigned i;
+
+	REQUIRE(t, task);
+	for (i = 0; i < 5; i++)
+		EXPECT_EQ(t, add_thread(task, -1, code_at(user_wait), DATA), (int)i);
+	space_use(task->space);
+	EXPECT_EQ(t, copy_to_user(DATA, &go, sizeof(go)), 0);
+	space_use(NULL);
+	expect_end(t, task, TASK_EXITED, 0);
+}
+
+static void calls_keep_registers(struct ktest *t)
+{
+	run(t, code_at(user_registers), 0, TASK_EXITED, 0);
+}
+
+static void faults_end_the_task_alone(struct ktest *t)
+{
+	struct task *other = new_task(t);
+
+	REQUIRE(t, other);
+	EXPECT_EQ(t, add_thread(other, -1, code_at(user_spin), 0), 0);
+	run(t, code_at(user_ud2), 0, TASK_FAULTED, 0);
+	run(t, code_at(user_load), 0, TASK_FAULTED, 0);
+	run(t, code_at(user_load), ARCH_DIRECT_MAP, TASK_FAULTED, 0);
+	run(t, 0x1000, 0, TASK_FAULTED, 0);
+	run(t, DATA, 0, TASK_FAULTED, 0);
+	run(t, USER_END - 1, 0, TASK_FAULTED, 0);
+	EXPECT_EQ(t, tasks_alive(), 1);
+	task_end(other, TASK_KILLED, 0);
+	expect_end(t, other, TASK_KILLED, 0);
+}
+
+/* The call's return address is no user address: SYSRET would fault in the kernel, on the user's stack. */
+static void call_at_the_end_of_memory(struct ktest *t)
+{
+	struct task *task = new_task(t);
+	char *page = kmalloc(PAGE_SIZE);
+	size_t len = (size_t)(user_last_end - user_last);
+	struct vm_object *object;
+
+	REQUIRE(t, task && page);
+	memcpy(page + PAGE_SIZE - len, user_last, len);
+	object = map_page(task, USER_END - PAGE_SIZE, VM_READ | VM_EXEC, page, PAGE_SIZE);
+	REQUIRE(t, object);
+	vm_object_put(object);
+	kfree(page);
+	EXPECT_EQ(t, add_thread(task, -1, USER_END - len, 0), 0);
+	expect_end(t, task, TASK_FAULTED, 0);
+}
+
+static void killed_wherever_it_is(struct ktest *t)
+{
+	const u64 entry[] = {code_at(user_spin), code_at(user_sleep), code_at(user_store_cpu)};
+	unsigned i, j;
+
+	for (i = 0; i < ARRAY_SIZE(entry); i++) {
+		struct task *task = new_task(t);
+
+		REQUIRE(t, task);
+		for (j = 0; j < 3; j++)
+			EXPECT_EQ(t, add_thread(task, -1, entry[i], DATA), (int)j);
+		thread_sleep(20000000);
+		EXPECT(t, !load_acquire(&task->ended));
+		task_end(task, TASK_KILLED, 9);
+		EXPECT_EQ(t, add_thread(task, -1, entry[i], DATA), -EAGAIN);
+		expect_end(t, task, TASK_KILLED, 9);
+	}
+}
+
+static void limits_hold(struct ktest *t)
+{
+	struct task *task = new_task(t), *many[ABI_MAX_TASKS];
+	unsigned i;
+
+	REQUIRE(t, task);
+	EXPECT_EQ(t, add_thread(task, -1, USER_END, 0), -EINVAL);
+	EXPECT_EQ(t, add_thread(task, -1, ~0UL, 0), -EINVAL);
+	EXPECT_EQ(t, add_thread(task, (int)nr_cpus, code_at(user_spin), 0), -ENOMEM);
+	for (i = 0; i < ABI_MAX_THREADS; i++)
+		REQUIRE(t, add_thread(task, -1, code_at(user_sleep), 0) == (int)i);
+	EXPECT_EQ(t, add_thread(task, -1, code_at(user_sleep), 0), -EAGAIN);
+	for (i = 0; i < ABI_MAX_TASKS - 1; i++)
+		REQUIRE(t, task_create("many", &many[i]) == 0);
+	EXPECT_EQ(t, task_create("one more", &many[i]), -EAGAIN);
+	while (i-- > 0) {
+		task_abandon(many[i]);
+		task_put(many[i]);
+	}
+	task_end(task, TASK_KILLED, 0);
+	expect_end(t, task, TASK_KILLED, 0);
+}
+
+/* ---- what keeps the kernel from user memory ---- */
+
+static void touch(void *arg)
+{
+	READ_ONCE(*(char *)arg);
+}
+
+static void overwrite(void *arg)
+{
+	WRITE_ONCE(*(char *)arg, 0);
+}
+
+static void call_there(void *arg)
+{
+	void (*fn)(void) = (void (*)(void))(uintptr_t)arg;
+
+	fn();
+}
+
+/* Where the machine has neither protection, the kernel's own care is what is left. */
+static void smap_and_smep_are_on(struct ktest *t)
+{
+	struct task *task = new_task(t);
+	char copy[16];
+
+	REQUIRE(t, task);
+	space_use(task->space);
+	/* So that both pages are there. */
+	EXPECT_EQ(t, copy_from_user(copy, CODE, sizeof(copy)), 0);
+	EXPECT_EQ(t, memcmp(copy, user_code, sizeof(copy)), 0);
+	EXPECT_EQ(t, arch_probe(touch, (void *)CODE), arch_has_smap() ? -EFAULT : 0);
+	EXPECT_EQ(
+	    t, arch_probe(call_there, (void *)code_at(user_ret)), arch_has_smep() ? -EFAULT : 0);
+	/* And the copy left the door closed behind it. */
+	EXPECT_EQ(t, copy_to_user(DATA, copy, sizeof(copy)), 0);
+	EXPECT_EQ(t, arch_probe(overwrite, (void *)DATA), arch_has_smap() ? -EFAULT : 0);
+	space_use(NULL);
+	EXPECT_EQ(t, arch_probe(touch, (void *)CODE), -EFAULT);
+	EXPECT_EQ(t, arch_probe(touch, NULL), -EFAULT);
+	EXPECT_EQ(t, arch_probe(overwrite, (void *)(uintptr_t)smap_and_smep_are_on), -EFAULT);
+	EXPECT_EQ(t, arch_probe(call_there, copy), -EFAULT);
+	EXPECT_EQ(t, arch_probe(touch, copy), 0);
+	task_abandon(task);
+	task_put(task);
+}
+
+static void copies_end_at_what_is_not_there(struct ktest *t)
+{
+	static const u64 bad[] = {0, DATA + PAGE_SIZE, USER_END - 4, USER_END, 1UL << 47, ARCH_DIRECT_MAP, ~0UL - 3};
+	struct task *task = new_task(t);
+	char text[64] = "one, two, three";
+	unsigned i;
+
+	REQUIRE(t, task);
+	EXPECT_EQ(t, copy_to_user(DATA, text, 16), -EFAULT);
+	space_use(task->space);
+	EXPECT_EQ(t, copy_to_user(DATA + 100, text, 16), 0);
+	memset(text, 0, sizeof(text));
+	EXPECT_EQ(t, copy_from_user(text, DATA + 100, 16), 0);
+	EXPECT(t, !strcmp(text, "one, two, three"));
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		EXPECT_EQ(t, copy_from_user(text, bad[i], 8), -EFAULT);
+		EXPECT_EQ(t, copy_to_user(bad[i], text, 8), -EFAULT);
+	}
+	EXPECT_EQ(t, copy_from_user(text, DATA + PAGE_SIZE - 8, 16), -EFAULT);
+	EXPECT_EQ(t, copy_to_user(DATA + PAGE_SIZE - 8, text, 16), -EFAULT);
+	EXPECT_EQ(t, copy_to_user(CODE, text, 1), -EFAULT);
+	EXPECT_EQ(t, copy_from_user(text, DATA, ~0UL), -EFAULT);
+	space_use(NULL);
+	task_abandon(task);
+	task_put(task);
+}
+
+/* ---- nothing is left ---- */
+
+/* What tells that memory was lost: pages in use that are kept by nobody for later, and small objects. */
+struct in_use {
+	unsigned long pages, slab;
+};
+
+static struct in_use look(void)
+{
+	struct in_use u = {.slab = 0};
+	pfn_t pfn;
+
+	drain_all_pages(&kernel_memory, NULL);
+	for (pfn = kernel_memory.start_pfn; pfn < kernel_memory.end_pfn; pfn++)
+		u.slab += pfn_valid_in(&kernel_memory, pfn) &&
+		    word_state(page_word(pfn_to_page_in(&kernel_memory, pfn))) == PG_SLAB;
+	u.pages = memory_managed_pages(&kernel_memory) - memory_free_pages(&kernel_memory) - u.slab -
+	    arch_stack_pages();
+	return u;
+}
+
+static void scenario(struct ktest *t)
+{
+	run(t, code_at(user_exit), 1, TASK_EXITED, 1);
+	run(t, code_at(user_ud2), 0, TASK_FAULTED, 0);
+	killed_wherever_it_is(t);
+	last_thread_ends_the_task(t);
+}
+
+static void ended_tasks_leave_nothing(struct ktest *t)
+{
+	struct in_use before, after;
+	unsigned i;
+
+	limits_hold(t); /* more stacks than the rest needs: their tables stay */
+	scenario(t);
+	before = look();
+	for (i = 0; i < 3; i++)
+		limits_hold(t);
+	scenario(t);
+	after = look();
+	EXPECT_EQ(t, after.pages, before.pages);
+	/* One page of each size may be kept although it is empty; a lost object of each thread fills more. */
+	EXPECT(t, after.slab <= before.slab + 8);
+	EXPECT(t, LIST_EMPTY(&kernel_memory.vm.spaces) && LIST_EMPTY(&kernel_memory.vm.objects));
+	expect_sound(t, &kernel_memory);
+}
+
+KTEST_SUITE(task, 0, KTEST(exit_status_comes_back), KTEST(last_thread_ends_the_task), KTEST(calls_keep_registers),
+    KTEST(faults_end_the_task_alone), KTEST(call_at_the_end_of_memory), KTEST(killed_wherever_it_is),
+    KTEST(limits_hold), KTEST(smap_and_smep_are_on), KTEST(copies_end_at_what_is_not_there),
+    KTEST(ended_tasks_leave_nothing));

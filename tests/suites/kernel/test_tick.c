@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_tick.c: the timer of a CPU: slow where nothing happens, and fast again before anybody needs it.
+ */
+#include "tests/lib/hotplug_help.h"
+#include <quarry/cmdline.h>
+#include <quarry/cpu.h>
+
+#define LOOKS   1000
+#define LOOK_NS 10000000ULL
+#define NAP_NS  (20 * LOOK_NS)
+
+/* Until the timer of @cpu is slow, or for ten seconds. */
+static bool slows_down(unsigned cpu)
+{
+	unsigned i;
+
+	for (i = 0; i < LOOKS && READ_ONCE(cpus[cpu]->tick_step) <= 1; i++)
+		thread_sleep(LOOK_NS);
+	return READ_ONCE(cpus[cpu]->tick_step) > 1;
+}
+
+static void look(void *arg)
+{
+	u32 *step = arg;
+
+	*step = cpus[arch_cpu_id()]->tick_step;
+}
+
+/* From a CPU that does not rest while it looks. */
+static void on_cpu_0(struct ktest *t, void (*fn)(void *))
+{
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!strcmp(cmdline_get("idle_tick", "slow"), "fast"))
+		ktest_skip(t, "idle_tick=fast");
+	else
+		ktest_on_cpu(0, fn, t);
+}
+
+static void rest(void *arg)
+{
+	struct ktest *t = arg;
+	unsigned cpu = ktest_cpus() - 1;
+	u32 step = 0;
+
+	EXPECT(t, slows_down(cpu));
+	ktest_on_cpu(cpu, look, &step);
+	EXPECT_EQ(t, step, 1);
+	EXPECT(t, slows_down(cpu));
+}
+
+static void a_cpu_that_rests_ticks_slowly_until_it_works(struct ktest *t)
+{
+	on_cpu_0(t, rest);
+}
+
+static void nap(void *arg)
+{
+	u32 *asleep = arg;
+
+	store_release(asleep, 1u);
+	thread_sleep(NAP_NS);
+	store_release(asleep, 0u);
+}
+
+static void wait_for_nap(void *arg)
+{
+	struct ktest *t = arg;
+	unsigned cpu = ktest_cpus() - 1;
+	u32 asleep = 0, slow = 0;
+	struct thread *thread;
+
+	EXPECT(t, slows_down(cpu));
+	thread = thread_start("nap", (int)cpu, nap, &asleep);
+	if (!thread) {
+		ktest_fail(t, __FILE__, __LINE__, "no thread");
+		return;
+	}
+	while (!load_acquire(&asleep))
+		thread_yield();
+	while (load_acquire(&asleep)) {
+		slow += READ_ONCE(cpus[cpu]->tick_step) != 1;
+		thread_yield();
+	}
+	thread_join(thread);
+	EXPECT_EQ(t, slow, 0);
+}
+
+static void who_sleeps_with_a_deadline_keeps_it_fast(struct ktest *t)
+{
+	on_cpu_0(t, wait_for_nap);
+}
+
+KTEST_SUITE(tick, KTEST_MOSTLY_COST, KTEST(a_cpu_that_rests_ticks_slowly_until_it_works),
+    KTEST_CONTRACT(who_sleeps_with_a_deadline_keeps_it_fast));

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* test_wait.c: wait queues: no wake-up is lost, and a wait ends in time. */
+#include <quarry/ktest.h>
+
+#define CATCHES 500
+
+/* Two threads hand a ball to and fro: one lost wake-up and the test never ends. */
+struct ball {
+	struct waitq wq;
+	u32 turn; /* a: whose */
+};
+struct player {
+	struct ball *ball;
+	u32 me;
+	unsigned catches;
+};
+
+static bool my_turn(void *arg)
+{
+	struct player *p = arg;
+
+	return load_acquire(&p->ball->turn) == p->me;
+}
+
+static void play(void *arg)
+{
+	struct player *p = arg;
+	unsigned i;
+
+	for (i = 0; i < CATCHES; i++) {
+		if (wait_until(&p->ball->wq, my_turn, p, WAIT_FOREVER))
+			p->catches++;
+		store_release(&p->ball->turn, !p->me);
+		wake_up(&p->ball->wq);
+	}
+}
+
+static void no_wake_up_is_lost(struct ktest *t)
+{
+	struct ball ball = {.wq = WAITQ("ball")};
+	struct player players[2] = {{&ball, 0, 0}, {&ball, 1, 0}};
+	unsigned other = ktest_cpus() - 1;
+	struct thread *second;
+
+	ktest_start(0, play, &players[0]);
+	/* With one CPU both play there, and the second is a thread of its own. */
+	second = thread_start("player", (int)other, play, &players[1]);
+	ktest_join(0);
+	REQUIRE(t, second);
+	thread_join(second);
+	EXPECT_EQ(t, players[0].catches, CATCHES);
+	EXPECT_EQ(t, players[1].catches, CATCHES);
+}
+
+/* Comes true while nobody looks, and nobody is told. */
+static bool at_second_look(void *arg)
+{
+	return ++*(unsigned *)arg > 1;
+}
+
+/* What came true between its look and its place on the list wakes nobody; so it looks once more, or sleeps for ever. */
+static void a_waiter_looks_again_before_it_sleeps(struct ktest *t)
+{
+	struct waitq wq = WAITQ("nobody");
+	unsigned looks = 0;
+
+	EXPECT(t, wait_until(&wq, at_second_look, &looks, WAIT_FOREVER));
+	EXPECT_EQ(t, looks, 2);
+}
+
+static bool never(void *arg)
+{
+	return false;
+}
+
+static void wait_ends_without_wake_up(struct ktest *t)
+{
+	struct waitq wq = WAITQ("nobody");
+	u64 before = arch_clock_ns();
+
+	EXPECT(t, !wait_until(&wq, never, NULL, 1000000));
+	EXPECT(t, arch_clock_ns() - before >= 1000000);
+	EXPECT(t, !wait_until(&wq, never, NULL, 0));
+	before = arch_clock_ns();
+	thread_sleep(1000000);
+	EXPECT(t, arch_clock_ns() - before >= 1000000);
+}
+
+KTEST_SUITE(wait, 0, KTEST(no_wake_up_is_lost), KTEST_INSIDE(a_waiter_looks_again_before_it_sleeps),
+    KTEST(wait_ends_without_wake_up));

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/* test_account.c: what is counted for whom, limits, and that the counts of all there is are right. */
+#include "tests/lib/vm_help.h"
+#include <quarry/account.h>
+
+#define UNLIMITED [0 ... NR_ACCOUNT_KINDS - 1] = ~0ULL
+
+static void a_charge_counts_in_each_parent(struct ktest *t)
+{
+	struct account top = {.limit = {UNLIMITED}}, left = {.parent = &top, .limit = {UNLIMITED}};
+	struct account right = {.parent = &top, .limit = {UNLIMITED}};
+
+	EXPECT_EQ(t, account_charge(&left, ACCOUNT_REGIONS, 3), 0);
+	EXPECT_EQ(t, account_charge(&right, ACCOUNT_REGIONS, 4), 0);
+	account_count(&right, ACCOUNT_TABLES, 5);
+	EXPECT_EQ(t, left.used[ACCOUNT_REGIONS], 3);
+	EXPECT_EQ(t, right.used[ACCOUNT_REGIONS], 4);
+	EXPECT_EQ(t, top.used[ACCOUNT_REGIONS], 7);
+	EXPECT_EQ(t, top.used[ACCOUNT_TABLES], 5);
+	account_uncharge(&left, ACCOUNT_REGIONS, 2);
+	account_uncharge(&right, ACCOUNT_REGIONS, 4);
+	EXPECT_EQ(t, left.used[ACCOUNT_REGIONS], 1);
+	EXPECT_EQ(t, right.used[ACCOUNT_REGIONS], 0);
+	EXPECT_EQ(t, top.used[ACCOUNT_REGIONS], 1);
+}
+
+static void a_limit_of_any_parent_refuses_and_counts_nothing(struct ktest *t)
+{
+	struct account top = {.limit = {UNLIMITED}}, mid = {.parent = &top, .limit = {UNLIMITED}};
+	struct account low = {.parent = &mid, .limit = {UNLIMITED}};
+
+	mid.limit[ACCOUNT_OBJECTS] = 10;
+	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 10), 0);
+	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 1), -EDQUOT);
+	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, ~0ULL), -EDQUOT);
+	EXPECT_EQ(t, low.used[ACCOUNT_OBJECTS], 10);
+	EXPECT_EQ(t, mid.used[ACCOUNT_OBJECTS], 10);
+	EXPECT_EQ(t, top.used[ACCOUNT_OBJECTS], 10);
+	/* Of another kind there is no limit; and what is counted without one may pass it. */
+	EXPECT_EQ(t, account_charge(&low, ACCOUNT_REGIONS, 11), 0);
+	account_count(&low, ACCOUNT_OBJECTS, 2);
+	account_uncharge(&low, ACCOUNT_OBJECTS, 1);
+	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 1), -EDQUOT);
+	account_uncharge(&low, ACCOUNT_OBJECTS, 2);
+	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 1), 0);
+}
+
+/* How many more there are of one kind than @before says. */
+static long more(const struct counts *before, enum account_kind kind)
+{
+	struct counts now;
+
+	counts_read(&now);
+	return (long)(now.kind[kind] - before->kind[kind]);
+}
+
+static void objects_regions_and_tables_are_counted(struct ktest *t)
+{
+	struct counts before;
+	struct vm_scene s;
+
+	counts_read(&before);
+	if (!scene_begin(t, &s, 600))
+		return;
+	EXPECT_EQ(t, more(&before, ACCOUNT_OBJECTS), 1);
+	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 1);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 1);
+	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 1);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_READ), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 4);
+	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 2);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(599), VM_READ), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 5);
+	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 3);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(2), 2, VM_READ), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 3);
+	EXPECT_EQ(t, vm_map(s.space, page_at(3), 1, VM_READ, s.object, 0), -EEXIST);
+	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 3);
+	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 600), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 5); /* tables stay until the space goes */
+	vm_space_put(s.space);
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 3);
+	vm_object_put(s.object);
+	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 0);
+	EXPECT_EQ(t, more(&before, ACCOUNT_OBJECTS), 0);
+}
+
+static void expect_nothing(struct ktest *t, const struct account *account)
+{
+	unsigned i;
+
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
+		EXPECT_EQ(t, account->used[i], 0);
+}
+
+/* Who made a thing is charged for it, and no other, whoever ends it. */
+static void a_thing_remembers_whom_it_was_charged_to(struct ktest *t)
+{
+	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL}, *before;
+	struct vm_scene s;
+
+	before = account_use(&mine);
+	if (!scene_begin(t, &s, 4)) {
+		account_use(before);
+		return;
+	}
+	EXPECT(t, account_use(before) == &mine);
+	EXPECT_EQ(t, mine.used[ACCOUNT_OBJECTS], 1);
+	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 1);
+	EXPECT_EQ(t, mine.used[ACCOUNT_SLOTS], 1);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(9), 1, VM_READ, s.object, 0), 0);
+	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 4);
+	EXPECT_EQ(t, mine.used[ACCOUNT_SLOTS], 2);
+	EXPECT_EQ(t, mine.used[ACCOUNT_REGIONS], 2);
+	vm_space_put(s.space);
+	vm_object_put(s.object);
+	expect_nothing(t, &mine);
+}
+
+/* At its limit each call is refused, nothing is changed, and it works again when something has been given back. */
+static void at_a_limit_calls_are_refused_and_change_nothing(struct ktest *t)
+{
+	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL}, *before = account_use(&mine);
+	struct vm_object *object;
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, 16)) {
+		account_use(before);
+		return;
+	}
+	mine.limit[ACCOUNT_OBJECTS] = 1;
+	mine.limit[ACCOUNT_REGIONS] = 2;
+	mine.limit[ACCOUNT_TABLES] = 3;
+	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &object), -EDQUOT);
+	/* One end of the range can be cut, and then the other cannot. */
+	EXPECT_EQ(t, vm_protect(s.space, page_at(4), 4, VM_READ), -EDQUOT);
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(4), 4), -EDQUOT);
+	EXPECT_EQ(t, mine.used[ACCOUNT_REGIONS], 1);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(4), 12, VM_READ), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(20), 1, VM_READ, s.object, 0), -EDQUOT);
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(4), 12), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(20), 1, VM_READ, s.object, 0), 0);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), -EDQUOT);
+	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 3);
+	mine.limit[ACCOUNT_TABLES] = 4;
+	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
+	account_use(before);
+	vm_space_put(s.space);
+	vm_object_put(s.object);
+	expect_nothing(t, &mine);
+}
+
+/* So there are references left for others; what was cut counts too. */
+static void an_object_is_mapped_so_often_in_a_space_and_no_more(struct ktest *t)
+{
+	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = 5}, *before;
+	struct vm_object *other;
+	struct vm_space *space;
+	struct vm_scene s;
+	unsigned i;
+
+	before = account_use(&mine);
+	if (!scene_begin(t, &s, 8)) {
+		account_use(before);
+		return;
+	}
+	account_use(before);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(2), 2, VM_READ), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(20), 1, VM_READ, s.object, 3), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(30), 1, VM_READ, s.object, 3), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(40), 1, VM_READ, s.object, 3), -EMLINK);
+	/* Others are not concerned: another object here, this one elsewhere. */
+	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &other) && !vm_space_create(s.mem, &space));
+	EXPECT_EQ(t, vm_map(s.space, page_at(40), 1, VM_READ, other, 0), 0);
+	for (i = 0; i < 9; i++)
+		EXPECT_EQ(t, vm_map(space, page_at(2 * i), 1, VM_READ, s.object, 3), 0);
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(20), 1), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(50), 1, VM_READ, s.object, 3), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(60), 1, VM_READ, s.object, 3), -EMLINK);
+	vm_space_put(space);
+	vm_object_put(other);
+	vm_space_put(s.space);
+	vm_object_put(s.object);
+	expect_nothing(t, &mine);
+}
+
+static void small_objects_are_counted_by_size(struct ktest *t)
+{
+	void *object[NR_SLAB_COUNTS];
+	struct counts before, after;
+	unsigned i;
+
+	counts_read(&before);
+	for (i = 0; i < NR_SLAB_COUNTS; i++) {
+		object[i] = kmalloc((size_t)1 << (SLAB_MIN_SHIFT + i));
+		REQUIRE(t, object[i]);
+	}
+	counts_read(&after);
+	for (i = 0; i < NR_SLAB_COUNTS; i++) {
+		EXPECT(t, after.slab[i] >= before.slab[i] + 1);
+		kfree(object[i]);
+	}
+}
+
+static unsigned released;
+
+static void count_release(struct account *account)
+{
+	released++;
+}
+
+static void the_last_put_releases(struct ktest *t)
+{
+	struct account mine = {.refs = 1, .release = count_release};
+
+	released = 0;
+	account_get(&mine);
+	EXPECT_EQ(t, mine.refs, 2);
+	account_put(&mine);
+	EXPECT_EQ(t, released, 0);
+	account_put(&mine);
+	EXPECT_EQ(t, released, 1);
+	EXPECT_EQ(t, mine.refs, 0);
+	/* One without an end counts nobody. */
+	mine.release = NULL;
+	account_get(&mine);
+	account_put(&mine);
+	EXPECT_EQ(t, mine.refs, 0);
+}
+
+/* An object and a space each hold the account that they are charged to. */
+static void things_hold_their_account(struct ktest *t)
+{
+	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL, .refs = 1,
+	    .release = count_release}, *before;
+	struct vm_object *object = NULL;
+	struct vm_space *space = NULL;
+	struct memory *mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE);
+
+	if (!mem)
+		return;
+	released = 0;
+	before = account_use(&mine);
+	EXPECT_EQ(t, vm_object_create(mem, OBJ_ANON, 1, NULL, NULL, &object), 0);
+	EXPECT_EQ(t, vm_space_create(mem, &space), 0);
+	account_use(before);
+	REQUIRE(t, object && space);
+	EXPECT_EQ(t, mine.refs, 3);
+	vm_object_put(object);
+	EXPECT_EQ(t, mine.refs, 2);
+	vm_space_put(space);
+	EXPECT_EQ(t, mine.refs, 1);
+	EXPECT_EQ(t, released, 0);
+	expect_nothing(t, &mine);
+}
+
+static void one_is_below_itself_and_those_above(struct ktest *t)
+{
+	struct account top = {.limit = {UNLIMITED}}, mid = {.parent = &top}, low = {.parent = &mid};
+
+	EXPECT(t, account_below(&low, &low) && account_below(&low, &mid) && account_below(&low, &top));
+	EXPECT(t, !account_below(&top, &low) && !account_below(&mid, &low) && !account_below(NULL, &low));
+	EXPECT_EQ(t, account_pages(&top), 0);
+	top.used[ACCOUNT_TABLES] = 3;
+	top.used[ACCOUNT_REGIONS] = 31;
+	EXPECT_EQ(t, account_pages(&top), 3);
+	top.used[ACCOUNT_REGIONS] = 32;
+	EXPECT_EQ(t, account_pages(&top), 4);
+	top.used[ACCOUNT_TASKS] = 1;
+	top.used[ACCOUNT_THREADS] = 1;
+	EXPECT_EQ(t, account_pages(&top), 12);
+}
+
+KTEST_SUITE(account, KTEST_QUICK, KTEST(a_charge_counts_in_each_parent),
+    KTEST(a_limit_of_any_parent_refuses_and_counts_nothing), KTEST(objects_regions_and_tables_are_counted),
+    KTEST(a_thing_remembers_whom_it_was_charged_to), KTEST(at_a_limit_calls_are_refused_and_change_nothing),
+    KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more), KTEST(small_objects_are_counted_by_size),
+    KTEST(the_last_put_releases), KTEST(things_hold_their_account), KTEST(one_is_below_itself_and_those_above));

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_buddy.c: splitting, merging in any order, types, exhaustion, and random operations against
+ * an oracle.  All straight on the buddy lists, past caches and watermarks.
+ */
+#include "tests/lib/mm_test.h"
+
+static struct zone *normal_zone(struct ktest *t, unsigned blocks)
+{
+	struct memory *mem = ktest_memory(t, 0, blocks, 0);
+
+	return mem ? &mem->zones[ZONE_NORMAL] : NULL;
+}
+
+/* Every pageblock of the zone is one free block, listed under @type. */
+static void expect_all_merged(struct ktest *t, const struct zone *zone, enum migratetype type)
+{
+	unsigned long blocks = (zone->end_pfn - zone->start_pfn) >> PAGEBLOCK_ORDER;
+	unsigned order, i;
+
+	for (order = 0; order < NR_ORDERS; order++) {
+		for (i = 0; i < NR_MIGRATETYPES; i++)
+			EXPECT_EQ(t, zone->free[order][i].nr,
+			    order == MAX_ORDER && i == type ? blocks : 0);
+	}
+	EXPECT_EQ(t, zone->nr_free, blocks * PAGEBLOCK_PAGES);
+}
+
+static void split_leaves_one_buddy_of_each_order(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 1);
+	unsigned order, o;
+
+	REQUIRE(t, zone);
+	for (order = 0; order <= MAX_ORDER; order++) {
+		struct page *page = take_block(zone, order, MT_MOVABLE);
+
+		REQUIRE(t, page);
+		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
+		for (o = 0; o < NR_ORDERS; o++)
+			EXPECT_EQ(t, zone->free[o][MT_MOVABLE].nr, o >= order && o < MAX_ORDER);
+		EXPECT_EQ(t, zone->nr_free, PAGEBLOCK_PAGES - (1UL << order));
+		EXPECT_EQ(t, pageblock_of(zone->mem, 0)->nr_free, PAGEBLOCK_PAGES - (1UL << order));
+		give_block(zone, page);
+		expect_all_merged(t, zone, MT_MOVABLE);
+	}
+}
+
+static void smallest_block_that_is_large_enough_is_split(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 2);
+	struct page *first, *second;
+
+	REQUIRE(t, zone);
+	first = take_block(zone, 0, MT_MOVABLE);
+	REQUIRE(t, first);
+	/* Free: one of each order below the largest, and a whole pageblock. */
+	second = take_block(zone, 1, MT_MOVABLE);
+	REQUIRE(t, second);
+	EXPECT_EQ(t, zone->free[1][MT_MOVABLE].nr, 0);
+	EXPECT_EQ(t, zone->free[0][MT_MOVABLE].nr, 1);
+	EXPECT_EQ(t, zone->free[2][MT_MOVABLE].nr, 1);
+	EXPECT_EQ(t, zone->free[MAX_ORDER][MT_MOVABLE].nr, 1);
+	give_block(zone, first);
+	give_block(zone, second);
+}
+
+/* The pages of pageblock 0 all taken singly, and then given back in the order of @next. */
+static void take_all_give_back(struct ktest *t, unsigned long (*next)(unsigned long i, u64 *rand))
+{
+	struct zone *zone = normal_zone(t, 1);
+	u64 rand = t->seed;
+	unsigned long i;
+
+	REQUIRE(t, zone);
+	for (i = 0; i < PAGEBLOCK_PAGES; i++)
+		REQUIRE(t, take_block(zone, 0, MT_MOVABLE));
+	EXPECT(t, !take_block(zone, 0, MT_MOVABLE));
+	for (i = 0; i < PAGEBLOCK_PAGES; i++) {
+		struct page *page = pfn_to_page_in(zone->mem, next(i, &rand));
+
+		/* An order that is no permutation would show here. */
+		REQUIRE(t, page_word(page) == PAGE_WORD(1, PG_ALLOC, 0));
+		EXPECT_EQ(t, zone->nr_free, i);
+		give_block(zone, page);
+	}
+	expect_all_merged(t, zone, MT_MOVABLE);
+	EXPECT_EQ(t, page_word(pfn_to_page_in(zone->mem, 0)), PAGE_WORD(0, PG_FREE, MAX_ORDER));
+}
+
+static unsigned long ascending(unsigned long i, u64 *rand)
+{
+	return i;
+}
+
+static void pages_freed_in_ascending_order_merge(struct ktest *t)
+{
+	take_all_give_back(t, ascending);
+}
+
+static unsigned long descending(unsigned long i, u64 *rand)
+{
+	return PAGEBLOCK_PAGES - 1 - i;
+}
+
+static void pages_freed_in_descending_order_merge(struct ktest *t)
+{
+	take_all_give_back(t, descending);
+}
+
+static unsigned long odd_then_even(unsigned long i, u64 *rand)
+{
+	return i < PAGEBLOCK_PAGES / 2 ? 2 * i + 1 : 2 * (i - PAGEBLOCK_PAGES / 2);
+}
+
+static void pages_freed_odd_ones_first_merge(struct ktest *t)
+{
+	take_all_give_back(t, odd_then_even);
+}
+
+static unsigned long shuffled(unsigned long i, u64 *rand)
+{
+	/* Drawn without return; one test at a time. */
+	static u16 left[PAGEBLOCK_PAGES];
+	unsigned long at, nr = PAGEBLOCK_PAGES - i, pick;
+
+	for (at = 0; i == 0 && at < PAGEBLOCK_PAGES; at++)
+		left[at] = (u16)at;
+	at = ktest_rand(rand) % nr;
+	pick = left[at];
+	left[at] = left[nr - 1];
+	return pick;
+}
+
+static void pages_freed_in_any_order_merge(struct ktest *t)
+{
+	take_all_give_back(t, shuffled);
+}
+
+static void pageblocks_do_not_merge(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 4);
+	struct pile pile = {NULL, 0};
+	struct page *page;
+	pfn_t pfn;
+
+	REQUIRE(t, zone);
+	while ((page = take_block(zone, MAX_ORDER, MT_MOVABLE)))
+		pile_push(&pile, page);
+	EXPECT_EQ(t, pile.nr, 4);
+	while ((page = pile_pop(&pile)))
+		give_block(zone, page);
+	expect_all_merged(t, zone, MT_MOVABLE);
+	for (pfn = 0; pfn < 4 * PAGEBLOCK_PAGES; pfn += PAGEBLOCK_PAGES)
+		EXPECT_EQ(t, page_head(zone->mem, pfn), pfn);
+}
+
+static void only_buddies_of_the_same_order_merge(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 1);
+	pfn_t pfn;
+
+	REQUIRE(t, zone);
+	for (pfn = 0; pfn < PAGEBLOCK_PAGES; pfn++)
+		REQUIRE(t, take_block(zone, 0, MT_MOVABLE));
+	/* Half of the upper four is free, and a neighbour that is nobody's buddy. */
+	give_block(zone, pfn_to_page_in(zone->mem, 4));
+	give_block(zone, pfn_to_page_in(zone->mem, 5));
+	for (pfn = 0; pfn < 4; pfn++)
+		give_block(zone, pfn_to_page_in(zone->mem, pfn));
+	EXPECT_EQ(t, zone->free[1][MT_MOVABLE].nr, 1);
+	EXPECT_EQ(t, zone->free[2][MT_MOVABLE].nr, 1);
+	EXPECT_EQ(t, zone->free[3][MT_MOVABLE].nr, 0);
+	EXPECT_EQ(t, page_head(zone->mem, 5), 4);
+	EXPECT_EQ(t, page_head(zone->mem, 3), 0);
+	for (pfn = 6; pfn < PAGEBLOCK_PAGES; pfn++)
+		give_block(zone, pfn_to_page_in(zone->mem, pfn));
+	expect_all_merged(t, zone, MT_MOVABLE);
+}
+
+static void a_block_is_listed_under_its_pageblocks_type(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 1);
+	struct page *page;
+	unsigned type;
+
+	REQUIRE(t, zone);
+	page = take_block(zone, 0, MT_MOVABLE);
+	REQUIRE(t, page);
+	/* The type changes while the page is out: where it goes is read when it comes back. */
+	for (type = 0; type < NR_MIGRATETYPES; type++) {
+		set_type(zone, 0, (enum migratetype)type);
+		give_block(zone, page);
+		expect_all_merged(t, zone, (enum migratetype)type);
+		page = take_block(zone, 0, (enum migratetype)type);
+		REQUIRE(t, page);
+		EXPECT_EQ(t, zone->free[0][type].nr, 1);
+	}
+	give_block(zone, page);
+}
+
+static void no_type_takes_from_anothers_list(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 1);
+
+	REQUIRE(t, zone);
+	EXPECT(t, !take_block(zone, 0, MT_UNMOVABLE));
+	EXPECT(t, !take_block(zone, 0, MT_RECLAIMABLE));
+	EXPECT(t, !take_block(zone, MAX_ORDER, MT_CMA));
+	expect_all_merged(t, zone, MT_MOVABLE);
+}
+
+static void all_comes_back_after_exhaustion(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 3);
+	struct pile pile = {NULL, 0};
+	struct page *page;
+	unsigned order;
+
+	REQUIRE(t, zone);
+	for (order = 0; order <= MAX_ORDER; order++) {
+		while ((page = take_block(zone, order, MT_MOVABLE)))
+			pile_push(&pile, page);
+		EXPECT_EQ(t, pile.nr, 3UL << (MAX_ORDER - order));
+		EXPECT_EQ(t, zone->nr_free, 0);
+		while ((page = pile_pop(&pile)))
+			give_block(zone, page);
+		expect_all_merged(t, zone, MT_MOVABLE);
+	}
+}
+
+static void a_fragmented_zone_has_no_large_block(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 1);
+	pfn_t pfn;
+
+	REQUIRE(t, zone);
+	for (pfn = 0; pfn < PAGEBLOCK_PAGES; pfn++)
+		REQUIRE(t, take_block(zone, 0, MT_MOVABLE));
+	for (pfn = 0; pfn < PAGEBLOCK_PAGES; pfn += 2)
+		give_block(zone, pfn_to_page_in(zone->mem, pfn));
+	EXPECT_EQ(t, zone->nr_free, PAGEBLOCK_PAGES / 2);
+	EXPECT(t, !take_block(zone, 1, MT_MOVABLE));
+}
+
+static void blocks_of_an_isolated_pageblock_merge_off_list(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 1);
+	struct page *one, *two;
+
+	REQUIRE(t, zone);
+	one = take_block(zone, 0, MT_MOVABLE);
+	two = take_block(zone, 1, MT_MOVABLE);
+	REQUIRE(t, one && two);
+	set_isolated(zone, 0, true);
+	EXPECT_EQ(t, zone->nr_free, 0);
+	EXPECT(t, !take_block(zone, 0, MT_MOVABLE));
+	give_block(zone, one);
+	give_block(zone, two);
+	EXPECT_EQ(t, zone->nr_free, 0);
+	EXPECT_EQ(t, pageblock_of(zone->mem, 0)->nr_free, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, page_word(pfn_to_page_in(zone->mem, 0)), PAGE_WORD(0, PG_FREE, MAX_ORDER));
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FREE_ISOLATED), 2);
+	set_isolated(zone, 0, false);
+	expect_all_merged(t, zone, MT_MOVABLE);
+}
+
+#define LIVE_MAX 64
+#define STEPS    1500
+
+struct oracle {
+	struct zone *zone;
+	u8 *owner; /* by pfn: 0 free, else number of the live block + 1 */
+	struct page *live[LIVE_MAX];
+	unsigned nr;
+	unsigned long taken;
+};
+
+/* True if the new block is aligned, inside, and of pages that nobody has. */
+static bool oracle_take(struct oracle *o, struct page *page, unsigned order)
+{
+	pfn_t pfn = page_to_pfn_in(o->zone->mem, page), i;
+
+	if (pfn & ((1UL << order) - 1) || pfn + (1UL << order) > o->zone->end_pfn ||
+	    page_word(page) != PAGE_WORD(1, PG_ALLOC, order))
+		return false;
+	for (i = pfn; i < pfn + (1UL << order); i++) {
+		if (o->owner[i] || (i != pfn && page_word(pfn_to_page_in(o->zone->mem, i))))
+			return false;
+		o->owner[i] = 1;
+	}
+	o->live[o->nr++] = page;
+	o->taken += 1UL << order;
+	return true;
+}
+
+static void oracle_give(struct oracle *o, unsigned at)
+{
+	struct page *page = o->live[at];
+	unsigned order = word_order(page_word(page));
+	pfn_t pfn = page_to_pfn_in(o->zone->mem, page), i;
+
+	for (i = pfn; i < pfn + (1UL << order); i++)
+		o->owner[i] = 0;
+	o->taken -= 1UL << order;
+	o->live[at] = o->live[--o->nr];
+	give_block(o->zone, page);
+}
+
+static void random_operations_agree_with_an_oracle(struct ktest *t)
+{
+	struct oracle o = {.zone = normal_zone(t, 4)};
+	unsigned long pages = 4 * PAGEBLOCK_PAGES;
+	struct mm_violation v;
+	u64 rand = t->seed;
+	unsigned step;
+
+	REQUIRE(t, o.zone);
+	o.owner = o.zone->mem->alloc(o.zone->mem->alloc_arg, pages);
+	REQUIRE(t, o.owner);
+	for (step = 0; step < STEPS && !t->failures; step++) {
+		u64 r = ktest_rand(&rand);
+		/* Phases in which more is taken, and in which more is given back. */
+		bool give = (r >> 32) % 8 < (step / 150 % 2 ? 5u : 3u);
+
+		if (o.nr && (give || o.nr == LIVE_MAX)) {
+			oracle_give(&o, r % o.nr);
+		} else {
+			unsigned order = (unsigned)(r % (MAX_ORDER > 6 ? MAX_ORDER - 1 : 3));
+			struct page *page = take_block(o.zone, order, MT_MOVABLE);
+
+			EXPECT(t, !page || oracle_take(&o, page, order));
+			EXPECT(t, page || o.taken > 0);
+		}
+		EXPECT_EQ(t, o.zone->nr_free, pages - o.taken);
+		if (step % 100 == 0)
+			EXPECT_EQ(t, check_memory(o.zone->mem, &v), 0);
+	}
+	while (o.nr)
+		oracle_give(&o, o.nr - 1);
+	expect_all_merged(t, o.zone, MT_MOVABLE);
+}
+
+/* For each type whose lists hold a block, who can take it; in a zone of nothing else. */
+static void a_zone_has_what_a_request_can_take(struct ktest *t)
+{
+	static const bool takes[NR_CACHED_TYPES][NR_MIGRATETYPES] = {
+	    [MT_UNMOVABLE] = {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true},
+	    [MT_MOVABLE] = {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true, [MT_CMA] = true},
+	    [MT_RECLAIMABLE] = {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true},
+	};
+	struct memory *mem = ktest_memory(t, 0, 1, 0);
+	unsigned listed, type, order, have;
+	struct page *page;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_NORMAL];
+	for (listed = 0; listed < NR_MIGRATETYPES; listed++) {
+		set_type(zone, 0, (enum migratetype)listed);
+		/* The whole pageblock, or what is left of it: its upper half. */
+		for (have = MAX_ORDER; have >= MAX_ORDER - 1; have--) {
+			page = have < MAX_ORDER ? take_block(zone, have, (enum migratetype)listed) : NULL;
+			for (type = 0; type < NR_CACHED_TYPES; type++)
+				for (order = 0; order <= MAX_ORDER; order++)
+					EXPECT_EQ(t, buddy_has(zone, order, (enum migratetype)type),
+					    takes[type][listed] && order <= have);
+			if (page)
+				give_block(zone, page);
+		}
+	}
+	set_type(zone, 0, MT_MOVABLE);
+	page = take_block(zone, MAX_ORDER, MT_MOVABLE);
+	for (type = 0; type < NR_CACHED_TYPES; type++)
+		EXPECT(t, !buddy_has(zone, 0, (enum migratetype)type));
+	if (page)
+		give_block(zone, page);
+}
+
+KTEST_SUITE(buddy, KTEST_QUICK, KTEST_INSIDE(a_zone_has_what_a_request_can_take),
+    KTEST_INSIDE(split_leaves_one_buddy_of_each_order),
+    KTEST_INSIDE(smallest_block_that_is_large_enough_is_split),
+    KTEST(pages_freed_in_ascending_order_merge), KTEST(pages_freed_in_descending_order_merge),
+    KTEST(pages_freed_odd_ones_first_merge), KTEST(pages_freed_in_any_order_merge),
+    KTEST(pageblocks_do_not_merge), KTEST(only_buddies_of_the_same_order_merge),
+    KTEST_INSIDE(a_block_is_listed_under_its_pageblocks_type),
+    KTEST_INSIDE(no_type_takes_from_anothers_list), KTEST(all_comes_back_after_exhaustion),
+    KTEST(a_fragmented_zone_has_no_large_block),
+    KTEST_INSIDE(blocks_of_an_isolated_pageblock_merge_off_list),
+    KTEST(random_operations_agree_with_an_oracle));

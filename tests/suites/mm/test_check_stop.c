@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_check_stop.c: the stop that check_memory makes: it waits for every CPU, one check goes on at a time, whatever
+ * memory it is for, and who waits for it holds nothing of its own memory.
+ */
+#include "tests/lib/mm_test.h"
+#include <quarry/errno.h>
+#include <quarry/smp.h>
+
+#define TURNS (1u << 16) /* of a wait for what does not happen */
+
+/* ---- a CPU that comes late ---- */
+
+static struct {
+	struct zone *zone;
+	u32 ready; /* a */
+	bool asked;
+} late;
+
+/* In the middle of a change until the check has asked for this CPU, and a while longer. */
+static void change_and_repair(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+	unsigned turn;
+
+	late.zone->nr_free++;
+	store_release(&late.ready, 1u);
+	for (turn = 0; turn < 64 * TURNS && !smp_call_pending(); turn++)
+		cpu_relax();
+	late.asked = smp_call_pending();
+	for (turn = 0; turn < TURNS; turn++)
+		cpu_relax();
+	late.zone->nr_free--;
+	arch_irq_restore(flags);
+}
+
+static void it_waits_for_every_cpu(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct mm_violation v;
+	unsigned cpu;
+
+	REQUIRE(t, mem);
+	for (cpu = 1; cpu < ktest_cpus(); cpu++) {
+		late.zone = &mem->zones[ZONE_NORMAL];
+		late.ready = 0;
+		ktest_start(cpu, change_and_repair, NULL);
+		while (!load_acquire(&late.ready))
+			thread_yield();
+		EXPECT_EQ(t, check_memory(mem, &v), 0);
+		ktest_join(cpu);
+		EXPECT(t, late.asked);
+	}
+	ktest_needs_cpus(t, 2);
+}
+
+/* ---- a CPU that changes something all the time ---- */
+
+static u32 changed, enough; /* a */
+
+static void change_all_the_time(void *arg)
+{
+	while (!load_acquire(&enough)) {
+		irqflags_t flags = arch_irq_save();
+		unsigned i;
+
+		late.zone->nr_free++;
+		for (i = 0; i < 8; i++)
+			cpu_relax();
+		late.zone->nr_free--;
+		arch_irq_restore(flags);
+		atomic_add(&changed, 1u);
+	}
+}
+
+/* Each check finds it at rest: it is held as long as the check looks. */
+static void nothing_changes_while_it_looks(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct mm_violation v;
+	unsigned i, found = 0;
+	u32 before;
+
+	REQUIRE(t, mem);
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	late.zone = &mem->zones[ZONE_NORMAL];
+	changed = enough = 0;
+	ktest_start(1, change_all_the_time, NULL);
+	for (i = 0; i < 20; i++) {
+		before = load_acquire(&changed);
+		while (load_acquire(&changed) == before)
+			thread_yield();
+		found += check_memory(mem, &v) != 0;
+	}
+	store_release(&enough, 1u);
+	ktest_join(1);
+	EXPECT_EQ(t, found, 0);
+}
+
+/* ---- two checks ---- */
+
+struct checker {
+	struct memory *mem;
+	int err;
+	u32 began, done; /* a */
+};
+
+static void check(void *arg)
+{
+	struct checker *c = arg;
+	struct mm_violation v;
+
+	store_release(&c->began, 1u);
+	c->err = check_memory(c->mem, &v);
+	store_release(&c->done, 1u);
+}
+
+/* Does a thread stand in line for @m? */
+static bool waited_for(struct mutex *m)
+{
+	irqflags_t flags = spin_lock_irqsave(&m->l.wq.lock);
+	bool some = m->l.first;
+
+	spin_unlock_irqrestore(&m->l.wq.lock, flags);
+	return some;
+}
+
+static void start(unsigned cpu, struct checker *c)
+{
+	ktest_start(cpu, check, c);
+	while (!load_acquire(&c->began))
+		thread_yield();
+}
+
+/*
+ * The first waits for a round of its memory to end.  Meanwhile the second, for another memory, does not begin:
+ * neither is its memory's lock taken.
+ */
+static void one_goes_on_at_a_time(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 2}};
+	struct checker c[2];
+	unsigned i, turn;
+	bool held = false;
+
+	if (!ktest_needs_cpus(t, 3))
+		return;
+	for (i = 0; i < 2; i++) {
+		c[i] = (struct checker){.mem = build_memory(t, 1, NULL, specs, 1), .err = 1};
+		REQUIRE(t, c[i].mem);
+	}
+	rounds_lock(c[0].mem);
+	start(1, &c[0]);
+	while (!waited_for(&c[0].mem->pcp_ctl))
+		thread_yield();
+	start(2, &c[1]);
+	for (turn = 0; turn < TURNS / 4 && !load_acquire(&c[1].done); turn++) {
+		held = held || mutex_is_held(&c[1].mem->pcp_ctl);
+		cpu_relax();
+	}
+	EXPECT(t, !held && !load_acquire(&c[0].done) && !load_acquire(&c[1].done));
+	rounds_unlock(c[0].mem);
+	for (i = 0; i < 2; i++) {
+		ktest_join(i + 1);
+		EXPECT_EQ(t, c[i].err, 0);
+		drop_memory(t, c[i].mem);
+	}
+}
+
+/* Each CPU has a check made, again and again: none is lost, and none finds anything. */
+#define CHECKS 4
+
+static void check_often(void *arg)
+{
+	struct checker *c = arg;
+	struct mm_violation v;
+	unsigned i;
+
+	for (i = 0; i < CHECKS; i++)
+		c->err |= check_memory(c->mem, &v);
+}
+
+static void all_may_check_at_once(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct checker c[4];
+	unsigned cpu, nr = MIN(ktest_cpus(), (unsigned)ARRAY_SIZE(c));
+
+	REQUIRE(t, mem);
+	for (cpu = 0; cpu < nr; cpu++) {
+		c[cpu] = (struct checker){.mem = cpu % 2 ? mem : &kernel_memory};
+		ktest_start(cpu, check_often, &c[cpu]);
+	}
+	for (cpu = 0; cpu < nr; cpu++) {
+		ktest_join(cpu);
+		EXPECT_EQ(t, c[cpu].err, 0);
+	}
+}
+
+static void who_may_not_sleep_is_refused(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct spinlock lock = SPINLOCK("test", RANK_NONE);
+	struct mm_violation v = {.what = "old"};
+	irqflags_t flags;
+
+	REQUIRE(t, mem);
+	mem->zones[ZONE_NORMAL].nr_free++;
+	flags = arch_irq_save();
+	EXPECT_EQ(t, check_memory(mem, &v), -EDEADLK);
+	arch_irq_restore(flags);
+	EXPECT(t, !v.what);
+	spin_lock(&lock);
+	EXPECT_EQ(t, check_memory(mem, &v), -EDEADLK);
+	spin_unlock(&lock);
+	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
+	mem->zones[ZONE_NORMAL].nr_free--;
+}
+
+KTEST_SUITE(check_stop, 0, KTEST(who_may_not_sleep_is_refused), KTEST(it_waits_for_every_cpu),
+    KTEST(nothing_changes_while_it_looks), KTEST(one_goes_on_at_a_time), KTEST(all_may_check_at_once));

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT */
+/* test_cma.c: areas of CMA pageblocks: who borrows them, and that their users get them back. */
+#include "tests/lib/mov_help.h"
+
+#define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 8u : 64u)
+#define AREA      (PAGEBLOCK_ORDER >= 9 ? 2u : 16u) /* its pageblocks, */
+#define FIRST     (PAGEBLOCK_ORDER >= 9 ? 3u : 16u) /* from here on */
+
+static struct cma cma;
+
+static struct memory *with_area(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
+
+	if (!mem)
+		return NULL;
+	if (cma_create(&cma, "test", mem, BLOCK(FIRST), BLOCK(AREA))) {
+		ktest_fail(t, __FILE__, __LINE__, "no area");
+		return NULL;
+	}
+	return mem;
+}
+
+/* REQUIRE, for a test with an area: the memory goes with the test, the map of its users does not. */
+#define NEED(t, cond)                                                                              \
+	do {                                                                                       \
+		if (!(cond)) {                                                                     \
+			ktest_fail((t), __FILE__, __LINE__, "required %s", #cond);                  \
+			kfree(cma.used);                                                           \
+			return;                                                                    \
+		}                                                                                  \
+	} while (0)
+
+static void drop_area(struct ktest *t, struct memory *mem)
+{
+	EXPECT_EQ(t, cma.nr_used, 0);
+	expect_sound(t, mem);
+	NEED(t, !cma_destroy(&cma));
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+static bool in_area(struct memory *mem, const struct page *page)
+{
+	pfn_t pfn = page_to_pfn_in(mem, page);
+
+	return pfn >= cma.start && pfn < cma.end;
+}
+
+static unsigned long count_in_area(struct memory *mem, const struct pile *pile)
+{
+	const struct page *page;
+	unsigned long nr = 0;
+
+	for (page = pile->top; page; page = page->owner)
+		nr += in_area(mem, page);
+	return nr;
+}
+
+/* Free those with even numbers. */
+static void thin_out(struct memory *mem, struct pile *pile)
+{
+	struct pile odd = {NULL, 0};
+	struct page *page;
+
+	while ((page = pile_pop(pile))) {
+		if (page_to_pfn_in(mem, page) % 2)
+			pile_push(&odd, page);
+		else
+			mem_free_pages(mem, page, 0);
+	}
+	*pile = odd;
+	drain_all_pages(mem, NULL);
+}
+
+static void only_movable_allocations_borrow_it(struct ktest *t)
+{
+	static const gfp_t gfps[] = {GFP_KERNEL, GFP_RECLAIMABLE, GFP_KERNEL | GFP_ATOMIC};
+	struct memory *mem = with_area(t);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_NORMAL];
+	for (i = 0; i < ARRAY_SIZE(gfps); i++) {
+		unsigned long mark = zone->wmark[WMARK_MIN] / (gfps[i] & GFP_RESERVE ? 2 : 1);
+
+		pile_alloc(mem, &pile, gfps[i] | GFP_NOWAIT, 0, ALL_THERE_IS);
+		EXPECT_EQ(t, count_in_area(mem, &pile), 0);
+		drain_all_pages(mem, NULL);
+		/* The mark is kept of memory that such requests can have. */
+		EXPECT_EQ(t, zone->nr_free, BLOCK(AREA) + mark);
+	}
+	/* The mark too, which may have neighbours in it. */
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_ALL_RESERVE | GFP_NOWAIT, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, count_in_area(mem, &pile), 0);
+	drain_all_pages(mem, NULL);
+	EXPECT_EQ(t, zone->nr_free, BLOCK(AREA));
+	/* Much is free outside, but no two neighbours: the area has what is asked for, and keeps it. */
+	thin_out(mem, &pile);
+	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL | GFP_NOWAIT, MAX_ORDER));
+	EXPECT(t, pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS) > BLOCK(AREA) / 2);
+	EXPECT(t, count_in_area(mem, &pile) > BLOCK(AREA) / 2);
+	/* Never cached, so a free gives it back at once. */
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	drop_area(t, mem);
+}
+
+static void borrowers_move_out(struct ktest *t)
+{
+	struct memory *mem = with_area(t);
+	struct page *page = NULL;
+	u32 i, inside = 0;
+
+	REQUIRE(t, mem);
+	NEED(t, mov_begin(t, mem));
+	mov_fill(ALL_THERE_IS);
+	for (i = 0; i < mov.nr; i++)
+		inside += in_area(mem, mov.pages[i]);
+	EXPECT(t, inside > BLOCK(AREA) / 2);
+	/* Room for them elsewhere. */
+	for (i = 0; i < mov.nr; i++) {
+		if (!in_area(mem, mov.pages[i]) && i % 2)
+			mov_free(i);
+	}
+	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), MAX_ORDER, &page), 0);
+	NEED(t, page);
+	EXPECT_EQ(t, page_to_pfn_in(mem, page), cma.start);
+	for (i = 0; i < mov.nr; i++)
+		EXPECT(t, !mov.pages[i] || !in_area(mem, mov.pages[i]));
+	expect_sound(t, mem);
+	EXPECT_EQ(t, cma_free(&cma, page, BLOCK(AREA)), 0);
+	mov_end(t);
+	drop_area(t, mem);
+}
+
+static void runs_are_aligned_and_apart(struct ktest *t)
+{
+	struct memory *mem = with_area(t);
+	struct page *page[6] = {NULL};
+	const unsigned long nr[] = {1, 3, 2, PAGEBLOCK_PAGES, 1, 4};
+	const unsigned align[] = {0, 1, 3, 2, 0, 2};
+	unsigned i, k;
+
+	REQUIRE(t, mem);
+	for (i = 0; i < 6; i++) {
+		EXPECT_EQ(t, cma_alloc(&cma, nr[i], align[i], &page[i]), 0);
+		NEED(t, page[i]);
+		EXPECT_EQ(t, page_to_pfn_in(mem, page[i]) & ((1UL << align[i]) - 1), 0);
+		EXPECT(t, in_area(mem, page[i]) && in_area(mem, page[i] + nr[i] - 1));
+		for (k = 0; k < i; k++)
+			EXPECT(t, page[i] >= page[k] + nr[k] || page[k] >= page[i] + nr[i]);
+	}
+	/* What alignment left free is used. */
+	EXPECT(t, page[4] < page[3]);
+	EXPECT_EQ(t, cma.nr_used, 11 + PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &page[0]), -ENOMEM);
+	for (i = 0; i < 6; i++)
+		EXPECT_EQ(t, cma_free(&cma, page[i], nr[i]), 0);
+	drop_area(t, mem);
+}
+
+static void nonsense_is_refused(struct ktest *t)
+{
+	struct memory *mem = with_area(t);
+	struct page *page = NULL, *none = NULL;
+	struct cma other;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, cma_alloc(&cma, 0, 0, &none), -EINVAL);
+	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA) + 1, 0, &none), -EINVAL);
+	EXPECT_EQ(t, cma_alloc(&cma, ~0UL, 0, &none), -EINVAL);
+	EXPECT_EQ(t, cma_alloc(&cma, 1, 64, &none), -EINVAL);
+	EXPECT(t, !none);
+	EXPECT_EQ(t, cma_alloc(&cma, 4, 2, &page), 0);
+	NEED(t, page);
+	EXPECT_EQ(t, cma_free(&cma, page, 0), -EINVAL);
+	EXPECT_EQ(t, cma_free(&cma, page, 5), -EINVAL);
+	EXPECT_EQ(t, cma_free(&cma, page + 4, 1), -EINVAL);
+	EXPECT_EQ(t, cma_free(&cma, pfn_to_page_in(mem, cma.start - 1), 2), -EINVAL);
+	EXPECT_EQ(t, cma_free(&cma, pfn_to_page_in(mem, cma.end), 1), -EINVAL);
+	EXPECT_EQ(t, cma.nr_used, 4);
+	EXPECT_EQ(t, cma_destroy(&cma), -EBUSY);
+	/* In parts, the middle first. */
+	EXPECT_EQ(t, cma_free(&cma, page + 1, 2), 0);
+	EXPECT_EQ(t, cma_free(&cma, page + 1, 1), -EINVAL);
+	EXPECT_EQ(t, cma_free(&cma, page, 1), 0);
+	EXPECT_EQ(t, cma_free(&cma, page + 3, 1), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 0);
+
+	EXPECT_EQ(t, cma_create(&other, "b", mem, BLOCK(FIRST), BLOCK(1)), -EINVAL);
+	EXPECT_EQ(t, cma_create(&other, "b", mem, BLOCK(1) + 1, BLOCK(1)), -EINVAL);
+	EXPECT_EQ(t, cma_create(&other, "b", mem, BLOCK(1), 0), -EINVAL);
+	EXPECT_EQ(t, cma_create(&other, "b", mem, BLOCK(1), ~0UL), -EINVAL);
+	drop_area(t, mem);
+}
+
+static void zone_movable_has_no_areas(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, cma_create(&cma, "test", mem, BLOCK(1), BLOCK(1)), -EINVAL);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(1))), MT_MOVABLE);
+}
+
+static void what_does_not_go_is_gone_round(struct ktest *t)
+{
+	struct memory *mem = with_area(t);
+	struct page *page = NULL, *pinned = NULL;
+	u32 i;
+
+	REQUIRE(t, mem);
+	NEED(t, mov_begin(t, mem));
+	mov_fill(ALL_THERE_IS);
+	/* The lowest in the area: the first that is in the way. */
+	for (i = 0; i < mov.nr; i++) {
+		if (in_area(mem, mov.pages[i]) && (!pinned || mov.pages[i] < pinned))
+			pinned = mov.pages[i];
+	}
+	NEED(t, pinned);
+	EXPECT_EQ(t, pin_page(pinned), 0);
+	for (i = 0; i < mov.nr; i++) {
+		if (!in_area(mem, mov.pages[i]))
+			mov_free(i);
+	}
+	EXPECT_EQ(t, cma_alloc(&cma, 8, 0, &page), 0);
+	NEED(t, page);
+	EXPECT(t, page > pinned || page + 8 <= pinned);
+	EXPECT(t, page <= pinned + 1);
+	EXPECT_EQ(t, cma_free(&cma, page, 8), 0);
+	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &page), -EBUSY);
+	EXPECT_EQ(t, cma.nr_used, 0);
+	mem_unpin_page(mem, pinned);
+	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &page), 0);
+	EXPECT_EQ(t, cma_free(&cma, page, BLOCK(AREA)), 0);
+	mov_end(t);
+	drop_area(t, mem);
+}
+
+/* Its pageblocks were in use when it was made, and are movable ones again when it is gone. */
+static void an_area_comes_and_goes(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
+	unsigned i;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill(BLOCK(ZONE_SIZE / 2));
+	REQUIRE(t, !cma_create(&cma, "test", mem, BLOCK(FIRST), BLOCK(AREA)));
+	for (i = 0; i < AREA; i++)
+		EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(FIRST + i))), MT_CMA);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(FIRST - 1))), MT_MOVABLE);
+	expect_sound(t, mem);
+	EXPECT_EQ(t, cma_destroy(&cma), 0);
+	for (i = 0; i < AREA; i++)
+		EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(FIRST + i))), MT_MOVABLE);
+	mov_end(t);
+}
+
+/* Around what cannot move, from the top down; and never more than half. */
+static void a_place_for_an_area_is_found(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
+	struct zone *zone;
+	struct page *page;
+	struct cma other;
+	pfn_t start;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	start = zone->end_pfn - BLOCK(1);
+	/* Somebody has a page of the topmost pageblock. */
+	set_type(zone, start, MT_UNMOVABLE);
+	page = take_block(zone, 0, MT_UNMOVABLE);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(1) + 1), -EINVAL);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, 0), -EINVAL);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(ZONE_SIZE / 2)), -ENOMEM);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, ~0UL << PAGEBLOCK_ORDER), -ENOMEM);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(AREA)), 0);
+	NEED(t, cma.start == start - BLOCK(AREA));
+	EXPECT_EQ(t, cma_create_anywhere(&other, "other", mem, BLOCK(1)), 0);
+	EXPECT_EQ(t, other.start, cma.start - BLOCK(1));
+	EXPECT_EQ(t, cma_destroy(&other), 0);
+	give_block(zone, page);
+	drop_area(t, mem);
+}
+
+/* As much as half of what is free for the kernel. */
+static void an_area_may_be_half_of_what_is_free(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(ZONE_SIZE / 2 + 1)), -ENOMEM);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(ZONE_SIZE / 2)), 0);
+	NEED(t, cma.start == BLOCK(ZONE_SIZE / 2));
+	drop_area(t, mem);
+}
+
+/* Somebody has pinned a page of each pageblock. */
+static void so_many_places_are_tried_for_an_area(struct ktest *t)
+{
+	const unsigned blocks = 24, tries = 16;
+	struct memory *mem = ktest_memory(t, 0, blocks, 0);
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = zone_in(mem, ZONE_NORMAL);
+	mov_fill(ALL_THERE_IS);
+	mov_take_rest();
+	for (i = 0; i < mov.nr; i++) {
+		if (page_to_pfn_in(mem, mov.pages[i]) % 8 == 3)
+			EXPECT_EQ(t, pin_page(mov.pages[i]), 0);
+		else
+			mov_free(i);
+	}
+	empty_caches(mem);
+	EXPECT(t, zone->nr_free > zone->managed / 2);
+	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(1)), -EBUSY);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_FAIL), tries);
+	EXPECT(t, !cma.used);
+	for (i = 0; i < mov.nr; i++) {
+		if (mov.pages[i])
+			mem_unpin_page(mem, mov.pages[i]);
+	}
+	mov_end(t);
+}
+
+/* What users have, what is lent and what is free make up the whole. */
+static void what_an_area_is_used_for_is_counted(struct ktest *t)
+{
+	struct memory *mem = with_area(t);
+	struct page *page = NULL;
+	unsigned long inside = 0;
+	struct cma_use use;
+	u32 i;
+
+	REQUIRE(t, mem);
+	NEED(t, mov_begin(t, mem));
+	EXPECT_EQ(t, cma_alloc(&cma, 5, 0, &page), 0);
+	NEED(t, page);
+	mov_fill(ALL_THERE_IS);
+	for (i = 0; i < mov.nr; i++)
+		inside += in_area(mem, mov.pages[i]);
+	drain_all_pages(mem, NULL);
+	use = cma_count(&cma);
+	EXPECT_EQ(t, use.users, 5);
+	EXPECT_EQ(t, use.lent, inside);
+	EXPECT_EQ(t, use.free, BLOCK(AREA) - 5 - inside);
+	EXPECT_EQ(t, use.offline + use.gone, 0);
+	EXPECT(t, inside > 0);
+	EXPECT_EQ(t, cma_free(&cma, page, 5), 0);
+	mov_end(t);
+	drop_area(t, mem);
+}
+
+/* Somebody else works on a pageblock of the area: the next one serves. */
+static void an_isolated_pageblock_is_gone_round(struct ktest *t)
+{
+	struct memory *mem = with_area(t);
+	struct page *page = NULL, *none = NULL;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	set_isolated(zone, BLOCK(FIRST), true);
+	EXPECT_EQ(t, cma_alloc(&cma, 3, 0, &page), 0);
+	EXPECT(t, page && page_to_pfn_in(mem, page) == BLOCK(FIRST + 1));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_FAIL), 1);
+	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &none), -ENOMEM);
+	EXPECT_EQ(t, page ? cma_free(&cma, page, 3) : 0, 0);
+	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &none), -EBUSY);
+	set_isolated(zone, BLOCK(FIRST), false);
+	/* As large an alignment as a section's, which the area has not; no larger one. */
+	EXPECT_EQ(t, cma_alloc(&cma, 1, SECTION_ORDER, &none), -ENOMEM);
+	EXPECT_EQ(t, cma_alloc(&cma, 1, SECTION_ORDER + 1, &none), -EINVAL);
+	EXPECT(t, !none);
+	drop_area(t, mem);
+}
+
+struct user {
+	struct page *page[8];
+	int errors;
+};
+
+static void use_area(void *arg)
+{
+	struct user *u = arg;
+	unsigned i;
+
+	for (i = 0; i < 8; i++)
+		u->errors += cma_alloc(&cma, 2, 1, &u->page[i]) != 0;
+	for (i = 0; i < 8 && !u->errors; i += 2)
+		u->errors += cma_free(&cma, u->page[i], 2) != 0;
+}
+
+static void users_do_not_refuse_each_other(struct ktest *t)
+{
+	struct memory *mem = with_area(t);
+	struct user users[4] = {{.errors = 0}};
+	unsigned cpu, i, cpus = MIN(ktest_cpus(), 4u);
+
+	REQUIRE(t, mem);
+	for (cpu = 0; cpu < cpus; cpu++)
+		ktest_start(cpu, use_area, &users[cpu]);
+	for (cpu = 0; cpu < cpus; cpu++) {
+		ktest_join(cpu);
+		EXPECT_EQ(t, users[cpu].errors, 0);
+	}
+	EXPECT_EQ(t, cma.nr_used, cpus * 8);
+	for (cpu = 0; cpu < cpus; cpu++) {
+		for (i = 1; i < 8; i += 2)
+			EXPECT(t, users[cpu].page[i] && !cma_free(&cma, users[cpu].page[i], 2));
+	}
+	drop_area(t, mem);
+}
+
+KTEST_SUITE(cma, KTEST_QUICK, KTEST(only_movable_allocations_borrow_it), KTEST(borrowers_move_out),
+    KTEST(runs_are_aligned_and_apart), KTEST(nonsense_is_refused), KTEST(zone_movable_has_no_areas),
+    KTEST(what_does_not_go_is_gone_round), KTEST(an_area_comes_and_goes),
+    KTEST(a_place_for_an_area_is_found), KTEST(an_area_may_be_half_of_what_is_free),
+    KTEST_COST(so_many_places_are_tried_for_an_area), KTEST(what_an_area_is_used_for_is_counted),
+    KTEST(an_isolated_pageblock_is_gone_round), KTEST(users_do_not_refuse_each_other));

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* test_cma_hotplug.c: CMA areas of which pageblocks go offline, are removed, and come back in another zone. */
+#include "tests/lib/add_help.h"
+#include <quarry/contig.h>
+
+#define FIRST 2u
+#define AREA  4u
+
+static struct cma cma;
+
+static struct memory *with_area(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, SIZE, 0);
+
+	if (!mem || cma_create(&cma, "test", mem, BLOCK(FIRST), BLOCK(AREA))) {
+		ktest_fail(t, __FILE__, __LINE__, "no area");
+		return NULL;
+	}
+	return mem;
+}
+
+static void take_out(struct ktest *t, struct memory *mem, unsigned block)
+{
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(block), BLOCK(1), NULL, NULL), 0);
+}
+
+/* Out, away, and in again: what is added belongs to zone MOVABLE. */
+static void replace(struct ktest *t, struct memory *mem, unsigned block)
+{
+	take_out(t, mem, block);
+	EXPECT_EQ(t, remove_memory(mem, BLOCK(block), BLOCK(1)), 0);
+	EXPECT_EQ(t, add_memory(mem, BLOCK(block), BLOCK(1), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, BLOCK(block), BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, zone_of(mem, BLOCK(block))->kind, ZONE_MOVABLE);
+}
+
+static void expect_run(struct ktest *t, struct memory *mem, unsigned long nr, pfn_t at)
+{
+	struct page *page = NULL;
+	int err = cma_alloc(&cma, nr, 0, &page);
+
+	EXPECT_EQ(t, err, 0);
+	if (err)
+		return;
+	EXPECT_EQ(t, page_to_pfn_in(mem, page), at);
+	EXPECT_EQ(t, cma_free(&cma, page, nr), 0);
+}
+
+static void expect_use(struct ktest *t, unsigned long free, unsigned long offline, unsigned long gone)
+{
+	struct cma_use use = cma_count(&cma);
+
+	EXPECT_EQ(t, use.users, 0);
+	EXPECT_EQ(t, use.lent, 0);
+	EXPECT_EQ(t, use.free, free);
+	EXPECT_EQ(t, use.offline, offline);
+	EXPECT_EQ(t, use.gone, gone);
+}
+
+static void an_area_serves_from_what_is_left(struct ktest *t)
+{
+	struct memory *mem = with_area(t);
+	struct page *page = NULL;
+
+	REQUIRE(t, mem);
+	take_out(t, mem, FIRST + 1);
+	expect_run(t, mem, BLOCK(1), BLOCK(FIRST));
+	expect_run(t, mem, BLOCK(2), BLOCK(FIRST + 2));
+	take_out(t, mem, FIRST);
+	expect_run(t, mem, 4, BLOCK(FIRST + 2));
+	expect_use(t, BLOCK(2), BLOCK(2), 0);
+	/* No run is as long. */
+	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(2) + 1, 0, &page), -ENOMEM);
+	take_out(t, mem, FIRST + 2);
+	take_out(t, mem, FIRST + 3);
+	EXPECT_EQ(t, cma_alloc(&cma, 1, 0, &page), -ENOMEM);
+	/* What comes back as it was is the area's again. */
+	EXPECT_EQ(t, online_pages(mem, BLOCK(FIRST), BLOCK(AREA), NULL), 0);
+	expect_run(t, mem, BLOCK(AREA), BLOCK(FIRST));
+	EXPECT_EQ(t, cma_destroy(&cma), 0);
+	expect_sound(t, mem);
+}
+
+static void a_block_that_came_back_in_another_zone_is_lost(struct ktest *t)
+{
+	struct memory *mem = with_area(t);
+	unsigned i;
+
+	REQUIRE(t, mem);
+	replace(t, mem, FIRST + 1);
+	expect_use(t, BLOCK(AREA - 1), 0, BLOCK(1));
+	expect_run(t, mem, 4, BLOCK(FIRST));
+	expect_run(t, mem, BLOCK(1) + 1, BLOCK(FIRST + 2));
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(FIRST + 1))), MT_MOVABLE);
+	EXPECT_EQ(t, cma_destroy(&cma), 0);
+	expect_sound(t, mem);
+	for (i = 0; i < AREA; i++)
+		EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(FIRST + i))), MT_MOVABLE);
+}
+
+static void an_area_ends_while_a_part_of_it_is_away(struct ktest *t)
+{
+	struct memory *mem = with_area(t);
+
+	REQUIRE(t, mem);
+	take_out(t, mem, FIRST);
+	take_out(t, mem, FIRST + 1);
+	EXPECT_EQ(t, remove_memory(mem, BLOCK(FIRST + 1), BLOCK(1)), 0);
+	expect_use(t, BLOCK(AREA - 2), BLOCK(1), BLOCK(1));
+	EXPECT_EQ(t, cma_destroy(&cma), 0);
+	EXPECT_EQ(t, online_pages(mem, BLOCK(FIRST), BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(FIRST))), MT_MOVABLE);
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, BLOCK(FIRST + 1))), PB_HOLE);
+	expect_sound(t, mem);
+}
+
+/* A user's pages keep their pageblock where it is. */
+static void what_a_user_has_stays_online(struct ktest *t)
+{
+	struct memory *mem = with_area(t);
+	struct page *page = NULL;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, cma_alloc(&cma, 4, 0, &page), 0);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(FIRST), BLOCK(1), NULL, NULL), -EBUSY);
+	EXPECT_EQ(t, cma_count(&cma).users, 4);
+	EXPECT_EQ(t, cma_free(&cma, page, 4), 0);
+	EXPECT_EQ(t, cma_destroy(&cma), 0);
+	expect_sound(t, mem);
+}
+
+KTEST_SUITE(cma_hotplug, KTEST_QUICK, KTEST(an_area_serves_from_what_is_left),
+    KTEST(a_block_that_came_back_in_another_zone_is_lost), KTEST(an_area_ends_while_a_part_of_it_is_away),
+    KTEST(what_a_user_has_stays_online));

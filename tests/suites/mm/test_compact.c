@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_compact.c: compaction: high orders out of memory that is full of small movable pages, what stays
+ * where it is, and how far it goes.  With mapped pages: test_compact_vm.c.
+ */
+#include "tests/lib/mov_help.h"
+#include <quarry/string.h>
+
+#define BLOCK(n)   ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define ZONE_SIZE  (PAGEBLOCK_ORDER >= 9 ? 20u : 64u) /* pageblocks */
+#define MAX_CPUS   8
+
+static void compact_end(struct ktest *t)
+{
+	EXPECT_EQ(t, mov.downwards, 0);
+	mov_end(t);
+}
+
+/* Pageblocks that are wholly free. */
+static unsigned free_blocks(struct zone *zone)
+{
+	unsigned nr = 0;
+	pfn_t pfn;
+
+	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
+		nr += pageblock_all_free(pageblock_of(zone->mem, pfn));
+	return nr;
+}
+
+/* As many blocks of the largest order as the free pages above the mark make up. */
+static unsigned long blocks_possible(const struct zone *zone)
+{
+	return (zone->nr_free - zone->wmark[WMARK_MIN]) / PAGEBLOCK_PAGES;
+}
+
+/* ---- what it is for ---- */
+
+/* A zone of which four fifths are movable pages, and no block of the largest order is free. */
+static struct zone *fragmented(struct ktest *t, struct memory *mem, enum zone_kind kind)
+{
+	struct zone *zone = zone_in(mem, kind);
+
+	mov_fill(ALL_THERE_IS);
+	mov_thin_out();
+	EXPECT(t, zone->nr_free >= zone->managed / 6 && zone->nr_free <= zone->managed / 4);
+	EXPECT_EQ(t, free_blocks(zone), 0);
+	return zone;
+}
+
+/* Every block of the largest order that the free pages can make up is had, through compaction alone. */
+static void take_largest_blocks(struct ktest *t, struct memory *mem, enum zone_kind kind, gfp_t gfp)
+{
+	struct pile pile = {NULL, 0};
+	unsigned long possible;
+	struct zone *zone;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = fragmented(t, mem, kind);
+	possible = blocks_possible(zone);
+	EXPECT(t, possible >= 2);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, gfp | GFP_NOWAIT, MAX_ORDER, 1), 0);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, gfp, MAX_ORDER, possible), possible);
+	EXPECT(t, mm_event_sum(mem, EV_COMPACT_OK) > 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_COMPACT_FAIL), 0);
+	EXPECT(t, mov.least >= zone->wmark[WMARK_MIN]);
+	expect_sound(t, mem);
+	/* The next one would go below the mark: nothing is moved for it. */
+	mov.calls = 0;
+	EXPECT_EQ(t, pile_alloc(mem, &pile, gfp, MAX_ORDER, 1), 0);
+	EXPECT_EQ(t, mov.calls, 0);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	compact_end(t);
+}
+
+static void movable_requests_get_every_largest_block(struct ktest *t)
+{
+	take_largest_blocks(t, ktest_memory(t, 0, 0, ZONE_SIZE), ZONE_MOVABLE, GFP_MOVABLE);
+}
+
+/* In a zone that movable pages have filled, and whose pageblocks are all theirs. */
+static void unmovable_requests_get_every_largest_block(struct ktest *t)
+{
+	take_largest_blocks(t, ktest_memory(t, 0, ZONE_SIZE, 0), ZONE_NORMAL, GFP_KERNEL);
+}
+
+static void small_orders_need_small_windows(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct compact_stats stats = {0};
+	struct zone *zone;
+	unsigned order;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = fragmented(t, mem, ZONE_MOVABLE);
+	for (order = 1; order < MAX_ORDER; order++) {
+		stats = (struct compact_stats){0};
+		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
+		EXPECT_EQ(t, stats.windows, stats.moved > 0);
+		EXPECT(t, stats.moved <= 1UL << order);
+		/* It is there, and nothing is done for it. */
+		stats = (struct compact_stats){0};
+		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
+		EXPECT_EQ(t, stats.moved, 0);
+	}
+	compact_end(t);
+}
+
+static void all_memory_is_gathered_on_request(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE / 2, ZONE_SIZE / 2);
+	struct compact_stats stats = {.moved = 99};
+	unsigned long want = 0;
+	unsigned kind;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill(ALL_THERE_IS);
+	mov_thin_out();
+	for (kind = ZONE_NORMAL; kind <= ZONE_MOVABLE; kind++)
+		want += zone_in(mem, (enum zone_kind)kind)->nr_free / PAGEBLOCK_PAGES;
+	EXPECT_EQ(t, compact_memory(mem, &stats), 0);
+	empty_caches(mem);
+	EXPECT_EQ(t, free_blocks(zone_in(mem, ZONE_NORMAL)) + free_blocks(zone_in(mem, ZONE_MOVABLE)),
+	    want);
+	EXPECT_EQ(t, stats.failed, 0);
+	EXPECT_EQ(t, stats.moved, mm_event_sum(mem, EV_COMPACT_MOVED));
+	EXPECT_EQ(t, stats.moved, mm_event_sum(mem, EV_MIGRATE_OK));
+	expect_sound(t, mem);
+	/* Once more: there is nothing to gain. */
+	EXPECT_EQ(t, compact_memory(mem, &stats), 0);
+	EXPECT_EQ(t, stats.moved, 0);
+	compact_end(t);
+}
+
+/* ---- what stays where it is ---- */
+
+/* Nothing moves in the zone, and nothing is kept. */
+static void expect_vain(struct ktest *t, struct zone *zone)
+{
+	struct compact_stats stats = {0};
+	unsigned long free = memory_free_pages(zone->mem);
+
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats), -ENOMEM);
+	EXPECT_EQ(t, stats.moved, 0);
+	EXPECT_EQ(t, stats.failed, 0);
+	EXPECT_EQ(t, memory_free_pages(zone->mem), free);
+	expect_sound(t, zone->mem);
+}
+
+/* The last page of the pageblock that is ours; there is one. */
+static struct page *one_of(struct memory *mem, pfn_t block)
+{
+	pfn_t pfn = block + PAGEBLOCK_PAGES - 1;
+
+	while (pfn > block && word_state(page_word(pfn_to_page_in(mem, pfn))) != PG_MOVABLE_OPS)
+		pfn--;
+	return pfn_to_page_in(mem, pfn);
+}
+
+static void a_pinned_page_spares_its_window(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct zone *zone;
+	pfn_t pfn;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = fragmented(t, mem, ZONE_MOVABLE);
+	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
+		EXPECT_EQ(t, pin_page(one_of(mem, pfn)), 0);
+	expect_vain(t, zone);
+	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
+		mem_unpin_page(mem, one_of(mem, pfn));
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
+	compact_end(t);
+}
+
+/* Take one page of each pageblock that has one, as somebody who cannot move it. */
+static void take_one_of_each(struct memory *mem, struct zone *zone, struct pile *kept)
+{
+	bool has[ZONE_SIZE] = {false};
+	struct pile all = {NULL, 0};
+	struct page *page;
+
+	while ((page = take_block(zone, 0, MT_MOVABLE)))
+		pile_push(&all, page);
+	while ((page = pile_pop(&all))) {
+		pfn_t block = (page_to_pfn_in(mem, page) - mem->start_pfn) >> PAGEBLOCK_ORDER;
+
+		if (has[block])
+			mem_free_pages(mem, page, 0);
+		else
+			pile_push(kept, page);
+		has[block] = true;
+	}
+	empty_caches(mem);
+}
+
+static void what_cannot_move_spares_its_window(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
+	struct pile kept = {NULL, 0};
+	struct zone *zone;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = fragmented(t, mem, ZONE_NORMAL);
+	take_one_of_each(mem, zone, &kept);
+	expect_vain(t, zone);
+	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	empty_caches(mem);
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
+	compact_end(t);
+}
+
+static void isolated_pageblocks_are_left_alone(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct pageblock low, high;
+	struct zone *zone;
+	pfn_t last;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = fragmented(t, mem, ZONE_MOVABLE);
+	last = zone->end_pfn - PAGEBLOCK_PAGES;
+	set_isolated(zone, zone->start_pfn, true);
+	set_isolated(zone, last, true);
+	low = *pageblock_of(mem, zone->start_pfn);
+	high = *pageblock_of(mem, last);
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
+	EXPECT_EQ(t, memcmp(&low, pageblock_of(mem, zone->start_pfn), sizeof(low)), 0);
+	EXPECT_EQ(t, memcmp(&high, pageblock_of(mem, last), sizeof(high)), 0);
+	EXPECT(t, free_blocks(zone) > 0);
+	set_isolated(zone, zone->start_pfn, false);
+	set_isolated(zone, last, false);
+	compact_end(t);
+}
+
+/* Lent pages would only be moved for others that are lent. */
+static void cma_pageblocks_are_not_emptied(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
+	struct pageblock low;
+	struct zone *zone;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = fragmented(t, mem, ZONE_NORMAL);
+	set_type(zone, zone->start_pfn, MT_CMA);
+	low = *pageblock_of(mem, zone->start_pfn);
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
+	EXPECT_EQ(t, memcmp(&low, pageblock_of(mem, zone->start_pfn), sizeof(low)), 0);
+	set_type(zone, zone->start_pfn, MT_MOVABLE);
+	compact_end(t);
+}
+
+/* Blocks of two pages, of which every third is free. */
+static void blocks_of_two_pages_are_moved_too(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct compact_stats stats = {0};
+	struct zone *zone;
+	struct page *page;
+	unsigned long free;
+	u32 i;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = zone_in(mem, ZONE_MOVABLE);
+	all_caches_off(t, mem);
+	while ((page = take_block(zone, 1, MT_MOVABLE))) {
+		page_make_movable(mem, page, &mov.owner, mov.nr);
+		mov.pages[mov.nr++] = page;
+	}
+	for (i = 0; i < mov.nr; i++) {
+		if (page_to_pfn_in(mem, mov.pages[i]) / 2 % 3 == 0)
+			mov_free(i);
+	}
+	EXPECT_EQ(t, free_blocks(zone), 0);
+	free = zone->nr_free;
+	/* A window as large as they are has nothing to gain. */
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), 0);
+	EXPECT_EQ(t, stats.looks, 0);
+	/* What was captured for a move that is refused comes back. */
+	mov.refuse = 1;
+	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats) != 0);
+	EXPECT(t, stats.failed > 0 && stats.failed == mov.calls);
+	EXPECT_EQ(t, zone->nr_free, free);
+	mov.refuse = 0;
+	stats.failed = 0;
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats), 0);
+	EXPECT_EQ(t, stats.failed, 0);
+	EXPECT(t, stats.moved > 0 && stats.moved == mov.moved);
+	EXPECT(t, free_blocks(zone) > 0);
+	EXPECT_EQ(t, zone->nr_free, free);
+	expect_sound(t, mem);
+	compact_end(t);
+}
+
+/* ---- how far it goes ---- */
+
+static void refused_moves_are_counted_against_the_bound(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct compact_stats stats = {0};
+	unsigned long free;
+	struct zone *zone;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = fragmented(t, mem, ZONE_MOVABLE);
+	free = memory_free_pages(mem);
+	mov.refuse = 1;
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), -EAGAIN);
+	EXPECT_EQ(t, stats.moved, 0);
+	EXPECT_EQ(t, stats.failed, mov.calls);
+	/* Two pages to a window, so the bound is exceeded by one at most. */
+	EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
+	/* All that was captured is back. */
+	EXPECT_EQ(t, memory_free_pages(mem), free);
+	expect_sound(t, mem);
+	compact_end(t);
+}
+
+static void a_refusal_gives_up_one_window(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct zone *zone;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = fragmented(t, mem, ZONE_MOVABLE);
+	mov.refuse = PAGEBLOCK_PAGES / 2;
+	/* Of each window one or two: none is emptied at once, but each time some of it is. */
+	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL) != 0);
+	mov.refuse = 0;
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
+	compact_end(t);
+}
+
+static void moves_leave_the_watermark(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct zone *zone;
+	u32 i;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill(ALL_THERE_IS);
+	mov_take_rest();
+	zone = zone_in(mem, ZONE_MOVABLE);
+	/* Just above the mark, in the upper half, no two neighbours. */
+	for (i = 0; zone->nr_free < zone->wmark[WMARK_MIN] + 4 && i < mov.nr; i++) {
+		pfn_t pfn = page_to_pfn_in(mem, mov.pages[i]);
+
+		if (pfn % 3 || pfn < (zone->start_pfn + zone->end_pfn) / 2)
+			continue;
+		mov_free(i);
+		drain_local_pages(mem, NULL);
+	}
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, NULL), 0);
+	/* A batch at a time would take more than there is above the mark. */
+	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
+	EXPECT(t, mm_event_sum(mem, EV_COMPACT_MOVED) > 0);
+	EXPECT(t, mov.least >= zone->wmark[WMARK_MIN]);
+	compact_end(t);
+}
+
+/* A request that the watermark forbids has nothing moved, however much could be. */
+static void what_the_watermark_forbids_is_not_begun(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct compact_stats stats = {0};
+	struct pile pile = {NULL, 0};
+	unsigned long mark;
+	struct page *page;
+	struct zone *zone;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = fragmented(t, mem, ZONE_MOVABLE);
+	mark = zone->wmark[WMARK_MIN] + PAGEBLOCK_PAGES;
+	while (zone->nr_free >= mark && (page = take_block(zone, 0, MT_MOVABLE)))
+		pile_push(&pile, page);
+	EXPECT_EQ(t, zone->nr_free, mark - 1);
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats), -ENOMEM);
+	EXPECT_EQ(t, stats.looks, 0);
+	EXPECT_EQ(t, stats.moved, 0);
+	give_block(zone, pile_pop(&pile));
+	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats) != -EINVAL);
+	EXPECT(t, stats.looks > 0);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	compact_end(t);
+}
+
+/* Each zone that the request may use, the best one first, until one has a block. */
+static void a_request_has_its_zones_compacted_in_turn(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE / 2, ZONE_SIZE / 2);
+	struct zone *normal, *movable;
+	const struct node *node;
+
+	REQUIRE(t, mov_begin(t, mem));
+	node = &mem->nodes[0];
+	normal = zone_in(mem, ZONE_NORMAL);
+	movable = zone_in(mem, ZONE_MOVABLE);
+	normal->reserve = 0;
+	mov_fill(ALL_THERE_IS);
+	mov_thin_out();
+	EXPECT_EQ(t, free_blocks(normal) + free_blocks(movable), 0);
+	/* No move succeeds: all that have pages enough could go on. */
+	mov.refuse = 1;
+	if (PAGEBLOCK_ORDER >= 9) {
+		EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, 1), -EAGAIN);
+		EXPECT(t, mov.calls >= 2 * 256 && mov.calls <= 2 * 257);
+		mov.calls = 0;
+		EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, 1), -EAGAIN);
+		EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
+		/* One that could go on is worth another try, whatever is said of others. */
+		mov.calls = 0;
+		normal->reserve = BLOCK(ZONE_SIZE);
+		EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, 1), -EAGAIN);
+		EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
+		normal->reserve = 0;
+	}
+	/* The first one has a block in the end, and the second is left alone. */
+	mov.refuse = 0;
+	EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, MAX_ORDER - 1), 0);
+	EXPECT(t, buddy_has(movable, MAX_ORDER - 1, MT_MOVABLE));
+	EXPECT(t, !buddy_has(normal, MAX_ORDER - 1, MT_MOVABLE));
+	EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, MAX_ORDER - 1), 0);
+	EXPECT(t, buddy_has(normal, MAX_ORDER - 1, MT_MOVABLE));
+	EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, 0), -EINVAL);
+	compact_end(t);
+}
+
+static void nonsense_is_refused(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct zone *zone;
+	irqflags_t flags;
+	int err;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_MOVABLE);
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 0, NULL), -EINVAL);
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER + 1, NULL), -EINVAL);
+	EXPECT_EQ(t, compact_zone(zone_in(mem, ZONE_NORMAL), GFP_KERNEL, 1, NULL), -ENOMEM);
+	flags = arch_irq_save();
+	err = compact_zone(zone, GFP_MOVABLE, 1, NULL);
+	err = err == -EDEADLK ? compact_memory(mem, NULL) : err;
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, err, -EDEADLK);
+}
+
+/* ---- who does it ---- */
+
+struct asker {
+	struct memory *mem;
+	struct page *page;
+};
+
+static void allocate_largest(void *arg)
+{
+	struct asker *a = arg;
+
+	a->page = mem_alloc_pages(a->mem, GFP_MOVABLE, MAX_ORDER);
+}
+
+static void many_wait_for_one_thread(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct asker ask[MAX_CPUS] = {{.mem = NULL}};
+	unsigned cpu, want, got = 0;
+	struct zone *zone;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = fragmented(t, mem, ZONE_MOVABLE);
+	want = (unsigned)MIN(blocks_possible(zone), (unsigned long)ktest_cpus());
+	for (cpu = 0; cpu < want; cpu++) {
+		ask[cpu].mem = mem;
+		ktest_start(cpu, allocate_largest, &ask[cpu]);
+	}
+	for (cpu = 0; cpu < want; cpu++) {
+		ktest_join(cpu);
+		if (!ask[cpu].page)
+			continue;
+		got++;
+		EXPECT_EQ(t, mem_free_pages(mem, ask[cpu].page, MAX_ORDER), 0);
+	}
+	EXPECT_EQ(t, got, want);
+	EXPECT(t, mm_event_sum(mem, EV_ALLOC_COMPACT_WAIT) > 0);
+	compact_end(t);
+}
+
+KTEST_SUITE(compact, KTEST_QUICK, KTEST(movable_requests_get_every_largest_block),
+    KTEST(unmovable_requests_get_every_largest_block), KTEST_COST(small_orders_need_small_windows),
+    KTEST(all_memory_is_gathered_on_request), KTEST(a_pinned_page_spares_its_window),
+    KTEST(what_cannot_move_spares_its_window), KTEST(isolated_pageblocks_are_left_alone),
+    KTEST(cma_pageblocks_are_not_emptied), KTEST(blocks_of_two_pages_are_moved_too),
+    KTEST_COST(refused_moves_are_counted_against_the_bound),
+    KTEST_COST(a_refusal_gives_up_one_window), KTEST(moves_leave_the_watermark),
+    KTEST_COST(what_the_watermark_forbids_is_not_begun),
+    KTEST(a_request_has_its_zones_compacted_in_turn), KTEST(nonsense_is_refused),
+    KTEST_COST(many_wait_for_one_thread));

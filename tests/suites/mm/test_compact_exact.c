@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_compact_exact.c: what a compaction looks at, moves and takes, to the last page: which
+ * pageblocks it leaves alone, which blocks it captures, and that one that breaks is not used.
+ */
+#include "tests/lib/standby_help.h"
+#include <quarry/poison.h>
+
+#define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 16u : 64u)
+
+static struct zone *the_zone;
+
+/* A zone of @kind, caches off, all of it free. */
+static bool begin(struct ktest *t, enum zone_kind kind)
+{
+	bool normal = kind == ZONE_NORMAL;
+	struct memory *mem = ktest_memory(t, 0, normal ? ZONE_SIZE : 0, normal ? 0 : ZONE_SIZE);
+
+	if (!mem || !mov_begin(t, mem)) {
+		ktest_fail(t, __FILE__, __LINE__, "no memory");
+		return false;
+	}
+	the_zone = zone_in(mem, kind);
+	all_caches_off(t, mem);
+	return true;
+}
+
+/* Movable pages in every second place of the pageblocks @from to @to - 1. */
+static void half_fill(unsigned from, unsigned to)
+{
+	u32 first = mov.nr, i;
+
+	mov_fill_range(the_zone->start_pfn + BLOCK(from), the_zone->start_pfn + BLOCK(to));
+	for (i = first; i < mov.nr; i++) {
+		if (page_to_pfn_in(mov.mem, mov.pages[i]) % 2)
+			mov_free(i);
+	}
+}
+
+static struct pageblock *block(unsigned nr)
+{
+	return pageblock_of(mov.mem, the_zone->start_pfn + BLOCK(nr));
+}
+
+/* ---- what it leaves alone ---- */
+
+/* Lent, isolated, offline or wholly free: its looks and moves are those for the two others. */
+static void only_what_can_be_emptied_is_looked_at(struct ktest *t)
+{
+	struct compact_stats stats = {0};
+	unsigned batches = (PAGEBLOCK_PAGES / 2 + MIGRATE_BATCH - 1) / MIGRATE_BATCH;
+	unsigned last = ZONE_SIZE - 1;
+
+	if (!begin(t, ZONE_NORMAL))
+		return;
+	/* Lent, and half full; then isolated, offline, free; then one to empty, and one to fill. */
+	half_fill(0, 2);
+	half_fill(4, 5);
+	half_fill(last, ZONE_SIZE);
+	set_type(the_zone, the_zone->start_pfn, MT_CMA);
+	set_isolated(the_zone, the_zone->start_pfn + BLOCK(1), true);
+	EXPECT_EQ(t, offline_pages(mov.mem, the_zone->start_pfn + BLOCK(2), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
+	EXPECT_EQ(t, block(0)->nr_free, PAGEBLOCK_PAGES / 2);
+	EXPECT_EQ(t, block(1)->nr_free, PAGEBLOCK_PAGES / 2);
+	EXPECT_EQ(t, block(4)->nr_free, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, block(last)->nr_free, 0);
+	EXPECT_EQ(t, stats.moved, PAGEBLOCK_PAGES / 2);
+	EXPECT_EQ(t, stats.failed, 0);
+	EXPECT_EQ(t, stats.windows, 1);
+	/* A batch is looked for here and captured there; and once more nothing is found. */
+	EXPECT_EQ(t, stats.looks, 2 * batches + 1);
+	EXPECT_EQ(t, online_pages(mov.mem, the_zone->start_pfn + BLOCK(2), BLOCK(1), NULL), 0);
+	set_isolated(the_zone, the_zone->start_pfn + BLOCK(1), false);
+	set_type(the_zone, the_zone->start_pfn, MT_MOVABLE);
+	mov_end(t);
+}
+
+/* Free pages of a pageblock of kernel memory are no place for movable ones; lent ones are. */
+static void pages_go_where_movable_ones_may_be(struct ktest *t)
+{
+	struct compact_stats stats = {0};
+	unsigned last = ZONE_SIZE - 1;
+
+	if (!begin(t, ZONE_NORMAL))
+		return;
+	half_fill(0, 1);
+	half_fill(last - 3, ZONE_SIZE);
+	set_type(the_zone, the_zone->start_pfn + BLOCK(last), MT_UNMOVABLE);
+	set_isolated(the_zone, the_zone->start_pfn + BLOCK(last - 1), true);
+	set_type(the_zone, the_zone->start_pfn + BLOCK(last - 2), MT_CMA);
+	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
+	EXPECT_EQ(t, block(last)->nr_free, PAGEBLOCK_PAGES / 2);
+	EXPECT_EQ(t, block(last - 1)->nr_free, PAGEBLOCK_PAGES / 2);
+	EXPECT_EQ(t, block(last - 2)->nr_free, 0);
+	EXPECT_EQ(t, block(last - 3)->nr_free, PAGEBLOCK_PAGES / 2);
+	EXPECT_EQ(t, block(0)->nr_free, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, stats.moved, PAGEBLOCK_PAGES / 2);
+	set_type(the_zone, the_zone->start_pfn + BLOCK(last), MT_MOVABLE);
+	set_isolated(the_zone, the_zone->start_pfn + BLOCK(last - 1), false);
+	set_type(the_zone, the_zone->start_pfn + BLOCK(last - 2), MT_MOVABLE);
+	mov_end(t);
+}
+
+/* ---- what it captures ---- */
+
+/* At the mark there is nothing to move to: it ends with the first look for that. */
+static void at_the_mark_it_ends_at_once(struct ktest *t)
+{
+	struct compact_stats stats = {0};
+	struct trace_hit hit[8];
+	unsigned nr, taken = 0;
+	struct page *page = NULL;
+	u32 i;
+
+	if (!begin(t, ZONE_MOVABLE))
+		return;
+	half_fill(0, 1);
+	half_fill(ZONE_SIZE - 1, ZONE_SIZE);
+	the_zone->wmark[WMARK_MIN] = the_zone->nr_free;
+	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
+	EXPECT_EQ(t, stats.looks, 2);
+	EXPECT_EQ(t, stats.moved, 0);
+	EXPECT_EQ(t, stats.failed, 0);
+	/* With one page above it there is one move; and of that page it is known who took it. */
+	the_zone->wmark[WMARK_MIN]--;
+	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
+	EXPECT_EQ(t, mov.least, the_zone->wmark[WMARK_MIN]);
+	EXPECT(t, stats.moved > 0);
+	for (i = 0; i < PAGEBLOCK_PAGES && !page; i++) {
+		if (mov.pages[i] && page_to_pfn_in(mov.mem, mov.pages[i]) >= the_zone->end_pfn - BLOCK(1))
+			page = mov.pages[i];
+	}
+	REQUIRE(t, page);
+	for (nr = trace_find(mov.mem, page_to_pfn_in(mov.mem, page), hit, ARRAY_SIZE(hit)); nr-- > 0;)
+		taken += hit[nr].rec.kind == TR_take;
+	EXPECT_EQ(t, taken, 1);
+	zone_set_watermarks(the_zone);
+	mov_end(t);
+}
+
+/* The first zone could go on, the second has a block in the end: that is the answer. */
+static int refuse_in_movable(
+    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
+{
+	if (zone_of(mem, page_to_pfn_in(mem, src)) == zone_in(mem, ZONE_MOVABLE))
+		return -EBUSY;
+	return mov_migrate(owner, mem, dst, src);
+}
+
+static void a_block_of_any_zone_is_the_answer(struct ktest *t)
+{
+	static const struct movable_ops ops = {
+	    .isolate = mov_isolate, .migrate = refuse_in_movable, .putback = mov_putback};
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, ZONE_SIZE);
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov.owner.ops = &ops;
+	all_caches_off(t, mem);
+	zone_in(mem, ZONE_NORMAL)->reserve = 0;
+	mov_fill(ALL_THERE_IS);
+	mov_thin_out();
+	EXPECT_EQ(t, compact_zonelist(&mem->nodes[0], GFP_MOVABLE, 1), 0);
+	EXPECT(t, mov.moved > 0);
+	EXPECT(t, buddy_has(zone_in(mem, ZONE_NORMAL), 1, MT_MOVABLE));
+	EXPECT(t, !buddy_has(zone_in(mem, ZONE_MOVABLE), 1, MT_MOVABLE));
+	mov_end(t);
+}
+
+/* Of blocks of four pages every third is free: the others go to free ones as large. */
+static void blocks_go_to_blocks_of_their_order(struct ktest *t)
+{
+	struct compact_stats stats = {0};
+	struct page *page;
+	unsigned emptied = 0, i;
+
+	if (!begin(t, ZONE_MOVABLE))
+		return;
+	while ((page = take_block(the_zone, 2, MT_MOVABLE))) {
+		page_make_movable(mov.mem, page, &mov.owner, mov.nr);
+		mov.pages[mov.nr++] = page;
+	}
+	for (i = 0; i < mov.nr; i++) {
+		if (page_to_pfn_in(mov.mem, mov.pages[i]) / 4 % 3 == 0)
+			mov_free(i);
+	}
+	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
+	EXPECT(t, stats.moved > 0 && stats.moved == mov.moved);
+	EXPECT_EQ(t, mov.downwards, 0);
+	for (i = 0; i < mov.nr; i++) {
+		if (mov.pages[i])
+			EXPECT_EQ(t, page_word(mov.pages[i]), PAGE_WORD(1, PG_MOVABLE_OPS, 2));
+	}
+	for (i = 0; i < ZONE_SIZE; i++)
+		emptied += block(i)->nr_free == PAGEBLOCK_PAGES;
+	EXPECT_EQ(t, emptied, the_zone->nr_free / PAGEBLOCK_PAGES);
+	expect_sound(t, mov.mem);
+	mov_end(t);
+}
+
+static struct page *broken;
+static unsigned reused;
+
+/* The first target breaks while the page is copied to it. */
+static int break_the_first(
+    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
+{
+	if (!broken) {
+		broken = dst;
+		if (mem_memory_failure(mem, page_to_pfn_in(mem, dst), 0, NULL) == 0)
+			panic("test: it was nobody's");
+		return -EBUSY;
+	}
+	reused += dst == broken;
+	return mov_migrate(owner, mem, dst, src);
+}
+
+static void a_captured_page_that_breaks_is_not_used_again(struct ktest *t)
+{
+	static const struct movable_ops ops = {
+	    .isolate = mov_isolate, .migrate = break_the_first, .putback = mov_putback};
+
+	if (!begin(t, ZONE_MOVABLE))
+		return;
+	mov.owner.ops = &ops;
+	broken = NULL;
+	reused = 0;
+	half_fill(0, 1);
+	half_fill(ZONE_SIZE - 1, ZONE_SIZE);
+	EXPECT_EQ(t, compact_memory(mov.mem, NULL), 0);
+	REQUIRE(t, broken);
+	EXPECT(t, mov.moved > 0);
+	EXPECT_EQ(t, reused, 0);
+	EXPECT_EQ(t, mem_poisoned(mov.mem).retired, 1);
+	EXPECT_EQ(t, mem_unpoison_page(mov.mem, page_to_pfn_in(mov.mem, broken)), 0);
+	mov_end(t);
+}
+
+/* ---- what stands by whole ---- */
+
+/* From page 0 on, and another zone above it in which all is free. */
+static struct memory *one_stands_by(struct ktest *t)
+{
+	struct memory_config cfg;
+	struct memory *mem;
+	int err;
+
+	if (!bare_config(t, &cfg, 0, TOTAL + ONLINE))
+		return NULL;
+	cfg.standby_step = BLOCK(STEP);
+	mem = cfg.alloc(cfg.arg, sizeof(*mem));
+	err = mem ? memory_init(mem, &cfg) : -ENOMEM;
+	err = err ? err : memory_add_zone(mem, 0, ZONE_MOVABLE, 0, BLOCK(TOTAL));
+	err = err ? err : memory_add_zone(mem, 0, ZONE_NORMAL, BLOCK(TOTAL), BLOCK(TOTAL + ONLINE));
+	if (!err) {
+		memory_add_standby(mem, 0, BLOCK(TOTAL));
+		memory_add_ram(mem, BLOCK(TOTAL), BLOCK(TOTAL + ONLINE));
+		memory_free_range(mem, BLOCK(TOTAL), BLOCK(TOTAL + ONLINE));
+	}
+	return begin_memory(t, mem, err);
+}
+
+static void a_zone_that_stands_by_is_no_work(struct ktest *t)
+{
+	struct memory *mem = one_stands_by(t);
+	struct compact_stats stats = {.looks = 7};
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, zone_standby(zone_in(mem, ZONE_MOVABLE)), BLOCK(TOTAL));
+	EXPECT_EQ(t, compact_memory(mem, &stats), 0);
+	EXPECT_EQ(t, stats.looks, 0);
+	EXPECT_EQ(t, stats.moved, 0);
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(compact_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST_COST(only_what_can_be_emptied_is_looked_at), KTEST(pages_go_where_movable_ones_may_be),
+    KTEST_COST(at_the_mark_it_ends_at_once), KTEST(a_block_of_any_zone_is_the_answer),
+    KTEST(blocks_go_to_blocks_of_their_order),
+    KTEST_CONTRACT(a_captured_page_that_breaks_is_not_used_again),
+    KTEST_COST(a_zone_that_stands_by_is_no_work));

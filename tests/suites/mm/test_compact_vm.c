@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_compact_vm.c: compaction moves mapped pages of objects: what is in them stays, no fault is needed
+ * after it, and those who use them meanwhile do not notice.
+ */
+#include "tests/lib/mm_test.h"
+#include "tests/lib/vm_help.h"
+
+#include <quarry/smp.h>
+
+/* Pageblocks of zone NORMAL for tables, of MOVABLE for data. */
+#define NORMAL  (PAGEBLOCK_ORDER >= 9 ? 2u : 16u)
+#define MOVABLE (PAGEBLOCK_ORDER >= 9 ? 14u : 56u)
+#define PAGES   ((NORMAL + MOVABLE) * PAGEBLOCK_PAGES)
+#define ONE_OF  5 /* pages are taken out again */
+#define CPUS    8
+
+static struct {
+	struct vm_scene s;
+	struct zone *zone;
+	u32 nr;       /* slots that were filled */
+	struct pile rest; /* what the mark keeps from allocations */
+	u64 seed;
+	u32 stop;     /* a */
+	u32 running;  /* a */
+	u32 errors;   /* a */
+	u64 touches;  /* a */
+} frag;
+
+static void frag_end(struct ktest *t, struct pile *pile)
+{
+	soft_unload_space();
+	expect_sound(t, frag.s.mem);
+	EXPECT_EQ(t, pile_free(frag.s.mem, pile), 0);
+	EXPECT_EQ(t, pile_free(frag.s.mem, &frag.rest), 0);
+	scene_end(t, &frag.s);
+}
+
+static bool slot_used(u32 i)
+{
+	return i % ONE_OF != 0;
+}
+
+/* An object that fills the memory, mapped and written to; then every fifth page goes. */
+static bool frag_begin(struct ktest *t)
+{
+	struct vm_scene *s = &frag.s;
+	struct page *page;
+	int err;
+	u32 i;
+
+	memset(&frag, 0, sizeof(frag));
+	frag.seed = t->seed;
+	*s = (struct vm_scene){.mem = ktest_backed_memory(t, NORMAL, MOVABLE), .nr = PAGES};
+	if (!s->mem)
+		return false;
+	s->free = memory_free_pages(s->mem);
+	frag.zone = &s->mem->zones[ZONE_MOVABLE];
+	err = vm_object_create(s->mem, OBJ_ANON, PAGES, NULL, NULL, &s->object);
+	err = err ? err : vm_space_create(s->mem, &s->space);
+	err = err ? err : vm_map(s->space, VM_BASE, PAGES, VM_RW, s->object, 0);
+	if (err) {
+		ktest_fail(t, __FILE__, __LINE__, "no scene: error %d", err);
+		scene_end(t, s);
+		return false;
+	}
+	/* Up to the mark of zone MOVABLE, so that tables and slots find room in the other. */
+	for (i = 0; i < PAGES && zone_watermark_ok(frag.zone, 4, GFP_MOVABLE, false); i++) {
+		if (vm_object_supply(s->object, i, NULL))
+			break;
+	}
+	frag.nr = i;
+	soft_load_space(s->space);
+	if (frag.nr < PAGES / 2) {
+		ktest_fail(t, __FILE__, __LINE__, "no more than %u pages", frag.nr);
+		frag_end(t, &frag.rest);
+		return false;
+	}
+	write_pages(t, 0, frag.nr, frag.seed);
+	drain_all_pages(s->mem, NULL);
+	while ((page = take_block(frag.zone, 0, MT_MOVABLE)))
+		pile_push(&frag.rest, page);
+	for (i = 0; i < frag.nr; i++) {
+		if (!slot_used(i))
+			EXPECT_EQ(t, vm_object_remove(s->object, i, 1), 0);
+	}
+	drain_all_pages(s->mem, NULL);
+	return true;
+}
+
+/* As many blocks of the largest order as the free pages above the mark make up: all are had. */
+static void take_all_blocks(struct ktest *t, struct pile *pile)
+{
+	struct memory *mem = frag.s.mem;
+	unsigned long possible =
+	    (frag.zone->nr_free - frag.zone->wmark[WMARK_MIN]) / PAGEBLOCK_PAGES;
+	u64 calls = READ_ONCE(smp_stats.from_alloc);
+
+	EXPECT(t, frag.nr >= frag.zone->managed * 9 / 10);
+	EXPECT(t, possible >= 2);
+	EXPECT_EQ(t, frag.zone->free[MAX_ORDER][MT_MOVABLE].nr, 0);
+	/* What the zone of the tables has left is no help. */
+	pile_alloc(mem, pile, GFP_KERNEL | GFP_NOWAIT, MAX_ORDER, ALL_THERE_IS);
+	EXPECT_EQ(t, pile_alloc(mem, pile, GFP_MOVABLE | GFP_NOWAIT, MAX_ORDER, 1), 0);
+	EXPECT_EQ(t, pile_alloc(mem, pile, GFP_MOVABLE, MAX_ORDER, possible), possible);
+	EXPECT(t, mm_event_sum(mem, EV_COMPACT_MOVED) > 0);
+	/* The shootdowns are the reclaim thread's. */
+	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), calls);
+}
+
+static void expect_content(struct ktest *t)
+{
+	u32 i;
+
+	for (i = 0; i < frag.nr; i++) {
+		if (slot_used(i))
+			expect_pages(t, i, i + 1, frag.seed);
+	}
+}
+
+static void mapped_pages_make_room_for_every_largest_block(struct ktest *t)
+{
+	struct pile pile = {NULL, 0};
+	u64 faults, rounds;
+
+	if (!frag_begin(t))
+		return;
+	faults = mm_event_sum(frag.s.mem, EV_FAULTS);
+	rounds = mm_event_sum(frag.s.mem, EV_TLB_ROUNDS);
+	take_all_blocks(t, &pile);
+	expect_content(t);
+	/* The new pages were mapped where the old ones were. */
+	EXPECT_EQ(t, mm_event_sum(frag.s.mem, EV_FAULTS), faults);
+	/* Batches, not pages, ask the CPUs. */
+	EXPECT(t, mm_event_sum(frag.s.mem, EV_TLB_ROUNDS) - rounds <=
+	        mm_event_sum(frag.s.mem, EV_COMPACT_MOVED) / (PAGEBLOCK_ORDER >= 9 ? 32 : 4));
+	frag_end(t, &pile);
+}
+
+/* Writes the same value again, which must be there before and after. */
+static void touch_at_random(void *arg)
+{
+	u64 chance = frag.seed + arch_cpu_id() + 1, value;
+
+	soft_load_space(frag.s.space);
+	atomic_add(&frag.running, 1u);
+	while (!load_acquire(&frag.stop)) {
+		u32 i = (u32)(ktest_rand(&chance) % frag.nr);
+
+		if (!slot_used(i))
+			continue;
+		if (soft_read(page_at(i), &value) || value != stamp(i, 0, frag.seed) ||
+		    soft_write(page_at(i), value))
+			counter_add(&frag.errors, 1u);
+		counter_add(&frag.touches, 1u);
+		cpu_relax();
+	}
+	soft_unload_space();
+}
+
+static void users_do_not_notice(struct ktest *t)
+{
+	struct pile pile = {NULL, 0};
+	unsigned cpu;
+	u64 before;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!frag_begin(t))
+		return;
+	for (cpu = 1; cpu < ktest_cpus(); cpu++)
+		ktest_start(cpu, touch_at_random, NULL);
+	while (load_acquire(&frag.running) < ktest_cpus() - 1)
+		thread_yield();
+	before = READ_ONCE(frag.touches);
+	take_all_blocks(t, &pile);
+	while (READ_ONCE(frag.touches) == before)
+		thread_yield();
+	store_release(&frag.stop, 1u);
+	for (cpu = 1; cpu < ktest_cpus(); cpu++)
+		ktest_join(cpu);
+	EXPECT_EQ(t, frag.errors, 0);
+	expect_content(t);
+	frag_end(t, &pile);
+}
+
+/* Those that are pinned or referenced stay; the rest makes room around them. */
+static void pinned_pages_cost_their_windows_only(struct ktest *t)
+{
+	struct pile pile = {NULL, 0};
+	struct page *pinned = NULL;
+	pfn_t pfn;
+
+	if (!frag_begin(t))
+		return;
+	EXPECT_EQ(t, vm_object_pin(frag.s.object, 1, &pinned), 0);
+	if (!pinned) {
+		frag_end(t, &pile);
+		return;
+	}
+	pfn = page_to_pfn_in(frag.s.mem, pinned);
+	EXPECT_EQ(t, pile_alloc(frag.s.mem, &pile, GFP_MOVABLE, MAX_ORDER, 1), 1);
+	EXPECT(t, page_in(frag.s.object, 1) == pfn_to_page_in(frag.s.mem, pfn));
+	expect_content(t);
+	mem_unpin_page(frag.s.mem, pinned);
+	frag_end(t, &pile);
+}
+
+KTEST_SUITE(compact_vm, 0, KTEST(mapped_pages_make_room_for_every_largest_block),
+    KTEST(users_do_not_notice), KTEST(pinned_pages_cost_their_windows_only));

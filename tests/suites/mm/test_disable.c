@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_disable.c: zone_pcp_disable: no cache holds a page when it returns, nor later, whatever the
+ * other CPUs were doing; and it nests.
+ */
+#include "tests/lib/mm_help.h"
+#include "tests/lib/race_free.h"
+#include <quarry/poison.h>
+
+#define MANY 300 /* allocations of each CPU while the caches are off */
+static struct page *pages[TEST_MAX_CPUS][2];
+
+/* One zone, every CPU caching one page. */
+static struct memory *all_caching(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct zone *zone;
+	unsigned cpu;
+
+	if (!mem)
+		return NULL;
+	zone = test_zone(mem, ZONE_MOVABLE);
+	set_plan(zone, 0, MT_MOVABLE, 2);
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+		EXPECT_EQ(t, alloc_on(cpu, mem, GFP_MOVABLE, 0, 2, pages[cpu]), 2);
+		EXPECT_EQ(t, free_on(cpu, mem, 0, 2, pages[cpu]), 2);
+		EXPECT_EQ(t, cached(zone, cpu, 0, MT_MOVABLE), 2);
+	}
+	return mem;
+}
+
+static void expect_off(struct ktest *t, struct zone *zone)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < zone->mem->nr_cpus; cpu++) {
+		EXPECT_EQ(t, capacity_sum(zone, cpu), 0);
+		EXPECT(t, !pcp_zone_nonempty(zone->mem, cpu, zone));
+	}
+}
+
+static void expect_on(struct ktest *t, struct zone *zone)
+{
+	unsigned cpu;
+
+	EXPECT_EQ(t, zone->pcp_depth, 0);
+	for (cpu = 0; cpu < zone->mem->nr_cpus; cpu++)
+		EXPECT_EQ(t, may_cache(zone, cpu, 0, MT_MOVABLE), zone->pcp_capacity[0][MT_MOVABLE]);
+}
+
+static void disable_empties_every_cpu(struct ktest *t)
+{
+	struct memory *mem = all_caching(t);
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	/* The caller caches pages too, wherever this thread runs. */
+	EXPECT_EQ(t, zone_pcp_pages(zone), 2 * mem->nr_cpus);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	expect_off(t, zone);
+	EXPECT_EQ(t, zone->nr_free, zone->managed);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	expect_on(t, zone);
+}
+
+static void disable_asks_cpus_that_read_as_empty(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct drain_cost cost = {0};
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+	EXPECT_EQ(t, pcp_disable_counted(zone, &cost), 0);
+	EXPECT_EQ(t, cost.rounds, 1);
+	EXPECT_EQ(t, cost.ipis, mem->nr_cpus - 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_FORCED), 1);
+	expect_off(t, zone);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+}
+
+static void disable_is_of_one_zone(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
+	struct zone *off, *on;
+
+	REQUIRE(t, mem);
+	off = test_zone(mem, ZONE_MOVABLE);
+	on = test_zone(mem, ZONE_NORMAL);
+	set_plan(on, 0, MT_UNMOVABLE, 1);
+	EXPECT_EQ(t, zone_pcp_disable(off), 0);
+	expect_off(t, off);
+	EXPECT_EQ(t, on->pcp_depth, 0);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_UNMOVABLE, 0, 1, pages[0]), 1);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages[0]), 1);
+	EXPECT_EQ(t, cached(on, 0, 0, MT_UNMOVABLE), 1);
+	EXPECT_EQ(t, zone_pcp_enable(off), 0);
+	restore_plan(on);
+}
+
+static void disable_nests(struct ktest *t)
+{
+	struct memory *mem = all_caching(t);
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	EXPECT_EQ(t, zone->pcp_depth, 2);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DISABLE), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_FORCED), 1);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	EXPECT_EQ(t, zone->pcp_depth, 1);
+	expect_off(t, zone);
+	/* A plan that grows meanwhile does not switch them on. */
+	pcp_refresh_all(mem);
+	expect_off(t, zone);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	expect_on(t, zone);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DISABLE), 2);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+}
+
+static void enable_without_disable_is_counted(struct ktest *t)
+{
+	struct memory *mem = all_caching(t);
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	EXPECT_EQ(t, zone_pcp_enable(zone), -EINVAL);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_UNBALANCED), 1);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 2 * mem->nr_cpus);
+	expect_on(t, zone);
+}
+
+static void too_many_disables_are_refused(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	WRITE_ONCE(zone->pcp_depth, 65535u);
+	EXPECT_EQ(t, zone_pcp_disable(zone), -EOVERFLOW);
+	EXPECT_EQ(t, zone->pcp_depth, 65535);
+	WRITE_ONCE(zone->pcp_depth, 1u);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	expect_on(t, zone);
+}
+
+static void disable_in_a_wrong_context_is_refused(struct ktest *t)
+{
+	struct memory *mem = all_caching(t);
+	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
+	int irqs_off, locked;
+	struct zone *zone;
+	irqflags_t flags;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	flags = arch_irq_save();
+	irqs_off = zone_pcp_disable(zone);
+	arch_irq_restore(flags);
+	spin_lock(&lock);
+	locked = zone_pcp_disable(zone);
+	spin_unlock(&lock);
+	EXPECT_EQ(t, irqs_off, -EDEADLK);
+	EXPECT_EQ(t, locked, -EDEADLK);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 2 * mem->nr_cpus);
+	expect_on(t, zone);
+}
+
+struct churn {
+	struct memory *mem;
+	struct zone *zone;
+	u32 failed, strays; /* a */
+	bool expect_off;
+};
+
+static void churn(void *arg)
+{
+	struct churn *c = arg;
+	unsigned i;
+
+	for (i = 0; i < MANY; i++) {
+		struct page *page = mem_alloc_pages(c->mem, GFP_MOVABLE, i % 4);
+
+		if (!page || mem_free_pages(c->mem, page, i % 4))
+			counter_add(&c->failed, 1);
+		if (c->expect_off && pcp_zone_nonempty(c->mem, arch_cpu_id(), c->zone))
+			counter_add(&c->strays, 1);
+	}
+}
+
+static void nothing_is_cached_while_disabled(struct ktest *t)
+{
+	struct memory *mem = all_caching(t);
+	struct churn c = {.mem = mem, .expect_off = true};
+	unsigned cpu;
+	u64 frees;
+
+	REQUIRE(t, mem);
+	c.zone = test_zone(mem, ZONE_MOVABLE);
+	EXPECT_EQ(t, zone_pcp_disable(c.zone), 0);
+	frees = mm_event_sum(mem, EV_FREE_DIRECT);
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+		ktest_start(cpu, churn, &c);
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+		ktest_join(cpu);
+	EXPECT_EQ(t, c.failed, 0);
+	EXPECT_EQ(t, c.strays, 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_DIRECT), frees + MANY * mem->nr_cpus);
+	expect_off(t, c.zone);
+	EXPECT_EQ(t, zone_pcp_enable(c.zone), 0);
+	expect_on(t, c.zone);
+}
+
+static void disable_works_while_all_cpus_allocate(struct ktest *t)
+{
+	struct memory *mem = all_caching(t);
+	struct churn c = {.mem = mem};
+	unsigned cpu, round;
+
+	REQUIRE(t, mem);
+	c.zone = test_zone(mem, ZONE_MOVABLE);
+	restore_plan(c.zone);
+	for (cpu = 1; cpu < mem->nr_cpus; cpu++)
+		ktest_start(cpu, churn, &c);
+	for (round = 0; round < 20; round++) {
+		EXPECT_EQ(t, zone_pcp_disable(c.zone), 0);
+		expect_off(t, c.zone);
+		EXPECT_EQ(t, zone_pcp_enable(c.zone), 0);
+	}
+	for (cpu = 1; cpu < mem->nr_cpus; cpu++)
+		ktest_join(cpu);
+	EXPECT_EQ(t, c.failed, 0);
+	expect_on(t, c.zone);
+}
+
+/* ---- the table of three: where a free is when the round comes ---- */
+
+static void expect_page_came_back(struct ktest *t, const struct race_free *race)
+{
+	struct zone *zone = test_zone(race->mem, ZONE_MOVABLE);
+
+	expect_off(t, zone);
+	EXPECT_EQ(t, state_of(race->mem, race->page), PG_FREE);
+	EXPECT_EQ(t, zone->nr_free, zone->managed);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+}
+
+/* CPU 1 has seen the old capacity and its count still reads 0: the round waits for the push. */
+static void a_push_under_way_is_waited_for(struct ktest *t)
+{
+	struct race_free race = {.point = "free.push_pending", .until_call = true};
+
+	if (!race_free_prepare(t, &race))
+		return;
+	EXPECT(t, race_free_start(&race, 1));
+	EXPECT(t, !pcp_zone_nonempty(race.mem, 1, test_zone(race.mem, ZONE_MOVABLE)));
+	EXPECT_EQ(t, zone_pcp_disable(test_zone(race.mem, ZONE_MOVABLE)), 0);
+	race_free_end(t, &race, 1);
+	EXPECT_EQ(t, race.called, 1);
+	EXPECT(t, race.cached);
+	expect_page_came_back(t, &race);
+}
+
+/* The number is read, the capacity is not. */
+static void a_free_that_has_read_its_stack_is_waited_for(struct ktest *t)
+{
+	struct race_free race = {.point = "free.irqoff", .until_call = true};
+
+	if (!race_free_prepare(t, &race))
+		return;
+	EXPECT(t, race_free_start(&race, 1));
+	EXPECT_EQ(t, zone_pcp_disable(test_zone(race.mem, ZONE_MOVABLE)), 0);
+	race_free_end(t, &race, 1);
+	EXPECT_EQ(t, race.called, 1);
+	EXPECT(t, race.cached);
+	expect_page_came_back(t, &race);
+}
+
+/* Interrupts are still on: the round passes by, and the free then finds the new capacity. */
+static void a_free_before_its_section_reads_the_new_capacity(struct ktest *t)
+{
+	struct race_free race = {.point = "free.prep"};
+
+	if (!race_free_prepare(t, &race))
+		return;
+	EXPECT(t, race_free_start(&race, 1));
+	EXPECT_EQ(t, zone_pcp_disable(test_zone(race.mem, ZONE_MOVABLE)), 0);
+	race_free_end(t, &race, 1);
+	EXPECT(t, !race.cached);
+	expect_page_came_back(t, &race);
+}
+
+static void a_page_already_pushed_is_given_back(struct ktest *t)
+{
+	struct race_free race = {.point = "free.done"};
+
+	if (!race_free_prepare(t, &race))
+		return;
+	EXPECT(t, race_free_start(&race, 1));
+	EXPECT_EQ(t, cached(test_zone(race.mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 1);
+	EXPECT_EQ(t, zone_pcp_disable(test_zone(race.mem, ZONE_MOVABLE)), 0);
+	race_free_end(t, &race, 1);
+	EXPECT(t, race.cached);
+	expect_page_came_back(t, &race);
+}
+
+/* CPU 1 is about to push a page where it has another already; that other one breaks. */
+static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
+{
+	struct race_free race = {.point = "free.push_pending", .until_call = true};
+	pfn_t pfn;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	race.mem = all_caching(t);
+	REQUIRE(t, race.mem);
+	EXPECT_EQ(t, alloc_on(1, race.mem, GFP_MOVABLE, 0, 1, &race.page), 1);
+	pfn = page_to_pfn_in(race.mem, race.page == pages[1][0] ? pages[1][1] : pages[1][0]);
+	EXPECT(t, race_free_start(&race, 1));
+	EXPECT_EQ(t, mem_memory_failure(race.mem, pfn, 0, NULL), 0);
+	race_free_end(t, &race, 1);
+	EXPECT_EQ(t, race.called, 1);
+	/* That no cache has it any more is seen at the end of the test. */
+	EXPECT_EQ(t, state_of(race.mem, pfn_to_page_in(race.mem, pfn)), PG_HWPOISON);
+	EXPECT_EQ(t, mem_poisoned(race.mem).retired, 1);
+}
+
+/* ---- two at once ---- */
+
+struct second {
+	struct zone *zone;
+	u32 returned; /* a */
+	unsigned cached, capacity; /* of CPU 1 when it returned */
+	int err;
+};
+
+static void disable_second(void *arg)
+{
+	struct second *s = arg;
+
+	s->err = zone_pcp_disable(s->zone);
+	s->cached = cached(s->zone, 1, 0, MT_MOVABLE);
+	s->capacity = capacity_sum(s->zone, 1);
+	store_release(&s->returned, 1u);
+}
+
+/*
+ * CPU 1 is held in the middle of a push, so that the first round cannot end.  The second caller gets
+ * every chance to return early before CPU 1 goes on.
+ */
+static void second_disable_returns_after_the_round(struct ktest *t)
+{
+	struct race_free race = {.point = "free.push_pending"};
+	struct second first = {.zone = NULL}, second = {.zone = NULL};
+	unsigned turn;
+
+	if (!ktest_needs_cpus(t, 4))
+		return;
+	if (!race_free_prepare(t, &race))
+		return;
+	first.zone = second.zone = test_zone(race.mem, ZONE_MOVABLE);
+	EXPECT(t, race_free_start(&race, 1));
+	ktest_start(2, disable_second, &first);
+	EXPECT(t, race_wait(&race.called));
+	ktest_start(3, disable_second, &second);
+	for (turn = 0; turn < RACE_TURNS && READ_ONCE(cpu_hotplug.l.count) < 2; turn++) {
+		if (load_acquire(&second.returned))
+			break;
+		cpu_relax();
+	}
+	for (turn = 0; turn < 1000 && !load_acquire(&second.returned); turn++)
+		cpu_relax();
+	EXPECT_EQ(t, READ_ONCE(second.returned), 0);
+	EXPECT_EQ(t, READ_ONCE(first.returned), 0);
+	race_free_end(t, &race, 1);
+	ktest_join(2);
+	ktest_join(3);
+	EXPECT_EQ(t, first.err, 0);
+	EXPECT_EQ(t, second.err, 0);
+	EXPECT_EQ(t, second.cached, 0);
+	EXPECT_EQ(t, second.capacity, 0);
+	EXPECT_EQ(t, first.zone->pcp_depth, 2);
+	EXPECT_EQ(t, mm_event_sum(race.mem, EV_PCP_DISABLE), 1);
+	EXPECT_EQ(t, zone_pcp_enable(first.zone), 0);
+	expect_page_came_back(t, &race);
+}
+
+KTEST_SUITE(disable, KTEST_QUICK, KTEST(disable_empties_every_cpu),
+    KTEST_COST(disable_asks_cpus_that_read_as_empty), KTEST(disable_is_of_one_zone),
+    KTEST_COST(disable_nests), KTEST(enable_without_disable_is_counted),
+    KTEST(too_many_disables_are_refused), KTEST(disable_in_a_wrong_context_is_refused),
+    KTEST(nothing_is_cached_while_disabled), KTEST(disable_works_while_all_cpus_allocate),
+    KTEST_INSIDE(a_push_under_way_is_waited_for),
+    KTEST_INSIDE(a_free_that_has_read_its_stack_is_waited_for),
+    KTEST_INSIDE(a_free_before_its_section_reads_the_new_capacity),
+    KTEST_INSIDE(a_page_already_pushed_is_given_back),
+    KTEST_INSIDE(a_page_breaks_in_a_cache_that_is_in_use),
+    KTEST_INSIDE(second_disable_returns_after_the_round));

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_drain.c: asking CPUs to give back what they cache: who is asked, what is left, who shares.
+ *
+ * Switching caches off is test_disable.c.
+ */
+#include "tests/lib/mm_help.h"
+#include "tests/lib/race_free.h"
+
+#define SHARERS 4 /* drains asked for while another is under way */
+static struct page *pages[16];
+
+/* A memory whose CPUs may each hold two order-0 pages; @with_page of them (a mask) hold one. */
+static struct memory *cached_on(struct ktest *t, unsigned with_page)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	unsigned cpu;
+
+	if (!mem)
+		return NULL;
+	set_plan(test_zone(mem, ZONE_MOVABLE), 0, MT_MOVABLE, 2);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, mem->nr_cpus, pages), mem->nr_cpus);
+	empty_all(mem);
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+		free_on(cpu, mem, 0, 1, &pages[cpu]);
+		if (!(with_page >> cpu & 1))
+			ktest_on_cpu(cpu, job_drain, mem);
+	}
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+		EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), cpu, 0, MT_MOVABLE),
+		    with_page >> cpu & 1);
+	return mem;
+}
+
+struct drain_job {
+	struct memory *mem;
+	struct zone *zone;
+	int asked;
+};
+
+static void job_drain_all(void *arg)
+{
+	struct drain_job *job = arg;
+
+	job->asked = drain_all_pages(job->mem, job->zone);
+}
+
+static int drain_from(unsigned cpu, struct memory *mem, struct zone *zone)
+{
+	struct drain_job job = {.mem = mem, .zone = zone};
+
+	ktest_on_cpu(cpu, job_drain_all, &job);
+	return job.asked;
+}
+
+static void only_cpus_that_hold_pages_are_asked(struct ktest *t)
+{
+	unsigned holders = ktest_cpus() > 3 ? 1u << 1 | 1u << 3 : ktest_cpus() > 1 ? 1u << 1 : 0;
+	struct memory *mem = cached_on(t, holders);
+	int others = __builtin_popcount(holders);
+	u64 drained;
+
+	REQUIRE(t, mem);
+	drained = mm_event_sum(mem, EV_PCP_DRAINED);
+	EXPECT_EQ(t, drain_from(0, mem, NULL), others);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ASKED), others);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DRAINED), drained + (u64)others);
+	EXPECT_EQ(t, zone_pcp_pages(test_zone(mem, ZONE_MOVABLE)), 0);
+	/* Now nobody holds any. */
+	EXPECT_EQ(t, drain_from(0, mem, NULL), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ASKED), others);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 2);
+}
+
+static void the_asking_cpu_drains_itself(struct ktest *t)
+{
+	struct memory *mem = cached_on(t, 1);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, drain_from(0, mem, NULL), 0);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 0, 0, MT_MOVABLE), 0);
+}
+
+/* With nothing in between: what has just been stored must be out before the drain looks (load_after_stores). */
+static void job_free_and_drain(void *arg)
+{
+	struct drain_job *job = arg;
+	struct page *page = mem_alloc_pages(job->mem, GFP_MOVABLE, 0);
+
+	if (page)
+		mem_free_pages(job->mem, page, 0);
+	job->asked = page ? drain_all_pages(job->mem, NULL) : -ENOMEM;
+}
+
+static void what_a_cpu_has_just_cached_is_drained(struct ktest *t)
+{
+	struct memory *mem = cached_on(t, 1);
+	struct drain_job job = {.mem = mem};
+
+	REQUIRE(t, mem);
+	ktest_on_cpu(0, job_free_and_drain, &job);
+	EXPECT_EQ(t, job.asked, 0);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 0, 0, MT_MOVABLE), 0);
+}
+
+static void drain_of_one_zone_leaves_the_others(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
+	unsigned last = ktest_cpus() - 1;
+	struct page *page[2];
+
+	REQUIRE(t, mem);
+	set_plan(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE, 1);
+	set_plan(test_zone(mem, ZONE_MOVABLE), 0, MT_MOVABLE, 1);
+	EXPECT_EQ(t, alloc_on(last, mem, GFP_UNMOVABLE, 0, 1, &page[0]), 1);
+	EXPECT_EQ(t, alloc_on(last, mem, GFP_MOVABLE, 0, 1, &page[1]), 1);
+	EXPECT_EQ(t, free_on(last, mem, 0, 2, page), 2);
+	EXPECT_EQ(t, drain_from(0, mem, test_zone(mem, ZONE_NORMAL)), last != 0);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_NORMAL), last, 0, MT_UNMOVABLE), 0);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), last, 0, MT_MOVABLE), 1);
+	EXPECT_EQ(t, drain_from(0, mem, NULL), last != 0);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), last, 0, MT_MOVABLE), 0);
+}
+
+static void drain_empties_stacks_of_every_order_and_type(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_MAX_BLOCKS, 0);
+	struct zone *zone;
+	unsigned index, type;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_NORMAL);
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		for (type = 0; type < NR_CACHED_TYPES; type++) {
+			unsigned order = index_order(index);
+
+			set_plan(zone, order, (enum migratetype)type, 1);
+			EXPECT_EQ(t, alloc_on(0, mem, (gfp_t)type, order, 1, pages), 1);
+			EXPECT_EQ(t, free_on(0, mem, order, 1, pages), 1);
+			EXPECT_EQ(t, cached(zone, 0, order, type), 1);
+			EXPECT_EQ(t, drain_from(0, mem, NULL), 0);
+			EXPECT_EQ(t, cached(zone, 0, order, type), 0);
+			EXPECT_EQ(t, zone->nr_free, zone->managed);
+		}
+	}
+	restore_plan(zone);
+}
+
+static void drain_local_empties_only_its_own_cpu(struct ktest *t)
+{
+	struct memory *mem = cached_on(t, ~0u);
+	struct zone *zone;
+	unsigned cpu, last = ktest_cpus() - 1;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	ktest_on_cpu(last, job_drain, mem);
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+		EXPECT_EQ(t, cached(zone, cpu, 0, MT_MOVABLE), cpu != last);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DRAINED) > 0, 1);
+}
+
+/*
+ * CPU 1 is held, interrupts off, so that a round that asks it cannot end.  All other drains are asked
+ * for while that round is under way (each is inside when it has joined cpu_hotplug, after it took its
+ * ticket), so one more round must do for all of them.
+ */
+static void drains_asked_for_together_share_a_round(struct ktest *t)
+{
+	struct race_free race = {.point = "free.push_pending"};
+	struct drain_job jobs[1 + SHARERS] = {{.mem = NULL}};
+	struct thread *threads[SHARERS];
+	unsigned i, turn = 0;
+	struct memory *mem;
+
+	if (!ktest_needs_cpus(t, 4))
+		return;
+	mem = cached_on(t, 1u << 1);
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
+	for (i = 0; i < ARRAY_SIZE(jobs); i++)
+		jobs[i].mem = mem;
+	race.mem = mem;
+	race.page = pages[0];
+	EXPECT(t, race_free_start(&race, 1));
+	/* The first one's round has begun when CPU 1 has been asked. */
+	ktest_start(2, job_drain_all, &jobs[SHARERS]);
+	EXPECT(t, race_wait(&race.called));
+	for (i = 0; i < SHARERS; i++) {
+		threads[i] = thread_start("sharer", 3, job_drain_all, &jobs[i]);
+		KASSERT(threads[i]);
+	}
+	while (READ_ONCE(cpu_hotplug.l.count) < 1 + SHARERS && turn++ < RACE_TURNS)
+		cpu_relax();
+	EXPECT_EQ(t, READ_ONCE(cpu_hotplug.l.count), 1 + SHARERS);
+	race_free_end(t, &race, 1);
+	ktest_join(2);
+	for (i = 0; i < SHARERS; i++)
+		thread_join(threads[i]);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 2);
+	EXPECT(t, jobs[SHARERS].asked > 0);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 0);
+}
+
+/* A round that began before one asked may have looked at the counts already: it is not shared. */
+static void a_round_under_way_is_not_shared(struct ktest *t)
+{
+	struct race_free race = {.point = "free.push_pending"};
+	struct drain_job jobs[2] = {{.mem = NULL}};
+	struct memory *mem;
+	unsigned turn = 0;
+
+	if (!ktest_needs_cpus(t, 4))
+		return;
+	mem = cached_on(t, 1u << 1);
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, pages), 2);
+	ktest_on_cpu(0, job_drain, mem);
+	race.mem = jobs[0].mem = jobs[1].mem = mem;
+	race.page = pages[0];
+	EXPECT(t, race_free_start(&race, 1));
+	ktest_start(2, job_drain_all, &jobs[0]);
+	EXPECT(t, race_wait(&race.called));
+	/* CPU 0 was looked at, and empty; now it is not. */
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &pages[1]), 1);
+	ktest_start(3, job_drain_all, &jobs[1]);
+	while (READ_ONCE(cpu_hotplug.l.count) < 2 && turn++ < RACE_TURNS)
+		cpu_relax();
+	race_free_end(t, &race, 1);
+	ktest_join(2);
+	ktest_join(3);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 2);
+	EXPECT_EQ(t, zone_pcp_pages(test_zone(mem, ZONE_MOVABLE)), 0);
+}
+
+/*
+ * The masked drain reads CPU 1's count while CPU 1 is between its look at the capacity and its push:
+ * it reads 0, asks nobody, and the page is cached after the drain has ended.  That is allowed, and why
+ * disabling and isolating use forced rounds (test_disable.c has the same with one).
+ */
+static void masked_drain_misses_a_push_under_way(struct ktest *t)
+{
+	struct race_free race = {.point = "free.push_pending"};
+	struct memory *mem;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	mem = cached_on(t, 0);
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
+	empty_all(mem);
+	race.mem = mem;
+	race.page = pages[0];
+	EXPECT(t, race_free_start(&race, 1));
+	EXPECT_EQ(t, drain_from(0, mem, NULL), 0);
+	EXPECT_EQ(t, race.called, 0);
+	race_free_end(t, &race, 1);
+	EXPECT(t, race.cached);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 1);
+	EXPECT_EQ(t, drain_from(0, mem, NULL), 1);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 0);
+}
+
+static void drain_in_a_wrong_context_is_refused(struct ktest *t)
+{
+	struct memory *mem = cached_on(t, ~0u);
+	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
+	int irqs_off, locked;
+	irqflags_t flags;
+
+	REQUIRE(t, mem);
+	flags = arch_irq_save();
+	irqs_off = drain_all_pages(mem, NULL);
+	arch_irq_restore(flags);
+	spin_lock(&lock);
+	locked = drain_all_pages(mem, NULL);
+	spin_unlock(&lock);
+	EXPECT_EQ(t, irqs_off, -EDEADLK);
+	EXPECT_EQ(t, locked, -EDEADLK);
+	EXPECT_EQ(t, zone_pcp_pages(test_zone(mem, ZONE_MOVABLE)), mem->nr_cpus);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 0);
+}
+
+KTEST_SUITE(drain, KTEST_QUICK, KTEST_COST(only_cpus_that_hold_pages_are_asked),
+    KTEST_COST(the_asking_cpu_drains_itself), KTEST(what_a_cpu_has_just_cached_is_drained),
+    KTEST(drain_of_one_zone_leaves_the_others), KTEST(drain_empties_stacks_of_every_order_and_type),
+    KTEST(drain_local_empties_only_its_own_cpu),
+    KTEST_COST(drains_asked_for_together_share_a_round),
+    KTEST_COST(a_round_under_way_is_not_shared), KTEST_INSIDE(masked_drain_misses_a_push_under_way),
+    KTEST(drain_in_a_wrong_context_is_refused));

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_drain_bounds.c: drains at the ends of a memory: its last CPU, and the last zone of as many nodes as there can be;
+ * and one round at a time.
+ */
+#include "tests/lib/mm_test.h"
+#include <quarry/isolation.h>
+#include <quarry/lock.h>
+
+/* ---- every CPU ---- */
+
+struct asking {
+	struct memory *mem;
+	int drained, isolated;
+};
+
+static void job_ask(void *arg)
+{
+	struct asking *a = arg;
+
+	a->drained = drain_all_pages(a->mem, NULL);
+	a->isolated = drain_isolated_pages(a->mem);
+}
+
+/* The memory is CPU 0's alone. */
+static void cpus_without_a_cache_are_not_asked(struct ktest *t)
+{
+	struct asking a = {.drained = -1};
+	struct memory_config cfg;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	REQUIRE(t, bare_config(t, &cfg, 0, 4));
+	cfg.nr_cpus = 1;
+	a.mem = cfg.alloc(cfg.arg, sizeof(*a.mem));
+	REQUIRE(t, a.mem && !memory_init(a.mem, &cfg));
+	REQUIRE(t, !memory_add_zone(a.mem, 0, ZONE_NORMAL, 0, cfg.end_pfn));
+	memory_add_ram(a.mem, 0, cfg.end_pfn);
+	memory_free_range(a.mem, 0, cfg.end_pfn);
+	REQUIRE(t, !memory_ready(a.mem) && !memory_start(a.mem));
+	ktest_on_cpu(0, job_ask, &a);
+	EXPECT_EQ(t, a.drained, 0);
+	EXPECT_EQ(t, a.isolated, 0);
+	ktest_on_cpu(1, job_ask, &a);
+	EXPECT_EQ(t, a.drained, 0);
+	EXPECT_EQ(t, a.isolated, 1);
+	drop_memory(t, a.mem);
+}
+
+/* ---- every zone ---- */
+
+struct last {
+	struct memory *mem;
+	struct zone *zone;
+	struct page *page;
+};
+
+static void drain_here(void *arg)
+{
+	drain_local_pages(arg, NULL);
+}
+
+static void cache_of_the_last(void *arg)
+{
+	struct last *l = arg;
+
+	l->page = pcp_alloc_zone(l->zone, GFP_MOVABLE, 0, false);
+	drain_local_pages(l->mem, NULL);
+	if (l->page)
+		mem_free_pages(l->mem, l->page, 0);
+}
+
+/* As many nodes as there can be: the last zone is drained, and nothing beyond it is looked at. */
+static void the_last_zone_of_all_is_drained(struct ktest *t)
+{
+	struct zone_spec specs[MAX_NODES];
+	struct last l = {.page = NULL};
+	unsigned i;
+
+	for (i = 0; i < MAX_NODES; i++)
+		specs[i] = (struct zone_spec){(u8)i, ZONE_MOVABLE, 2};
+	l.mem = build_memory(t, MAX_NODES, NULL, specs, MAX_NODES);
+	REQUIRE(t, l.mem);
+	l.zone = &l.mem->zones[MAX_ZONES - 1];
+	l.zone->pcp_capacity[0][MT_MOVABLE] = 2;
+	pcp_refresh_all(l.mem);
+	ktest_on_cpu(0, cache_of_the_last, &l);
+	REQUIRE(t, l.page);
+	EXPECT_EQ(t, zone_pcp_pages(l.zone), 1);
+	EXPECT(t, drain_all_pages(l.mem, NULL) >= 0);
+	EXPECT_EQ(t, zone_pcp_pages(l.zone), 0);
+	ktest_on_cpu(0, cache_of_the_last, &l);
+	ktest_on_cpu(0, drain_here, l.mem);
+	EXPECT_EQ(t, zone_pcp_pages(l.zone), 0);
+	EXPECT(t, drain_all_pages(l.mem, NULL) == 0);
+	EXPECT(t, drain_isolated_pages(l.mem) >= 0);
+	zone_plan_capacity(l.zone, 0);
+	pcp_refresh_all(l.mem);
+	drop_memory(t, l.mem);
+}
+
+/* ---- in turn ---- */
+
+struct turn {
+	struct memory *mem;
+	unsigned what;
+	u32 done; /* a */
+};
+
+enum { ALL, ISOLATED, REFRESH, FIRST, DISABLE, ENABLE, NR_ROUNDS };
+
+static void make_round(void *arg)
+{
+	struct turn *turn = arg;
+	struct zone *zone = &turn->mem->zones[ZONE_NORMAL];
+
+	switch (turn->what) {
+	case ALL:
+		drain_all_pages(turn->mem, NULL);
+		break;
+	case ISOLATED:
+		drain_isolated_pages(turn->mem);
+		break;
+	case REFRESH:
+		pcp_refresh_all(turn->mem);
+		break;
+	case FIRST:
+		pcp_zones_changed(turn->mem);
+		break;
+	case DISABLE:
+		KASSERT(!zone_pcp_disable(zone));
+		break;
+	default:
+		KASSERT(!zone_pcp_enable(zone));
+		break;
+	}
+	store_release(&turn->done, 1u);
+}
+
+/* Whoever makes one waits for the end of another's. */
+static void one_round_at_a_time(struct ktest *t)
+{
+	struct turn turn = {.mem = ktest_memory(t, 0, 2, 0)};
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	REQUIRE(t, turn.mem);
+	for (turn.what = 0; turn.what < NR_ROUNDS; turn.what++) {
+		turn.done = 0;
+		mutex_lock(&turn.mem->pcp_ctl);
+		ktest_start(1, make_round, &turn);
+		while (!sleep_lock_waiters(&turn.mem->pcp_ctl.l) && !load_acquire(&turn.done))
+			thread_yield();
+		EXPECT_EQ(t, load_acquire(&turn.done), 0);
+		mutex_unlock(&turn.mem->pcp_ctl);
+		ktest_join(1);
+		EXPECT_EQ(t, load_acquire(&turn.done), 1);
+	}
+}
+
+KTEST_SUITE(drain_bounds, KTEST_QUICK, KTEST_COST(cpus_without_a_cache_are_not_asked),
+    KTEST(the_last_zone_of_all_is_drained), KTEST_INSIDE(one_round_at_a_time));

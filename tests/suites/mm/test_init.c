@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_init.c: building a memory: geometry, zones, RAM that does not fill its pageblocks, free
+ * ranges with any borders, and running out of memory on the way.
+ */
+#include "tests/lib/mm_test.h"
+
+/* memory_init of a bare memory of @blocks pageblocks from @start on; NULL, and the test fails. */
+static struct memory *bare_memory(struct ktest *t, pfn_t start, unsigned blocks)
+{
+	struct memory_config cfg;
+	struct memory *mem;
+
+	if (!bare_config(t, &cfg, start, blocks))
+		return NULL;
+	mem = cfg.alloc(cfg.arg, sizeof(*mem));
+	if (!mem || memory_init(mem, &cfg)) {
+		ktest_fail(t, __FILE__, __LINE__, "memory_init failed");
+		return NULL;
+	}
+	return mem;
+}
+
+static void refuse(struct ktest *t, const struct memory_config *cfg, struct memory *mem, int line)
+{
+	int err = memory_init(mem, cfg);
+
+	if (err != -EINVAL)
+		ktest_fail(t, __FILE__, line, "expected memory_init == -EINVAL, got %d", err);
+}
+
+static void bad_geometry_is_refused(struct ktest *t)
+{
+	struct memory_config good, cfg;
+	struct memory *mem;
+
+	REQUIRE(t, bare_config(t, &good, 4 * PAGEBLOCK_PAGES, 2));
+	mem = good.alloc(good.arg, sizeof(*mem));
+	REQUIRE(t, mem);
+	cfg = good;
+	cfg.end_pfn = cfg.start_pfn;
+	refuse(t, &cfg, mem, __LINE__);
+	cfg.end_pfn = cfg.start_pfn - PAGEBLOCK_PAGES;
+	refuse(t, &cfg, mem, __LINE__);
+	cfg.end_pfn = good.end_pfn - 1;
+	refuse(t, &cfg, mem, __LINE__);
+	cfg.end_pfn = (PFN_NONE & ~(PAGEBLOCK_PAGES - 1)) + PAGEBLOCK_PAGES;
+	refuse(t, &cfg, mem, __LINE__);
+	cfg = good;
+	cfg.start_pfn++;
+	refuse(t, &cfg, mem, __LINE__);
+	cfg = good;
+	cfg.nr_cpus = 0;
+	refuse(t, &cfg, mem, __LINE__);
+	cfg = good;
+	cfg.nr_nodes = 0;
+	refuse(t, &cfg, mem, __LINE__);
+	cfg.nr_nodes = MAX_NODES + 1;
+	refuse(t, &cfg, mem, __LINE__);
+	EXPECT_EQ(t, memory_init(mem, &good), 0);
+}
+
+static void bad_zones_are_refused(struct ktest *t)
+{
+	const unsigned long p = PAGEBLOCK_PAGES;
+	struct memory *mem = bare_memory(t, 2 * p, 4);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, memory_add_zone(mem, 1, ZONE_NORMAL, 2 * p, 3 * p), -EINVAL);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, NR_ZONE_KINDS, 2 * p, 3 * p), -EINVAL);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, 3 * p, 3 * p), -EINVAL);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, 3 * p, 2 * p), -EINVAL);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, 2 * p + 1, 3 * p), -EINVAL);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, 2 * p, 3 * p - 1), -EINVAL);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, p, 3 * p), -EINVAL);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, 5 * p, 7 * p), -EINVAL);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, 2 * p, 6 * p), 0);
+}
+
+static void zones_are_disjoint(struct ktest *t)
+{
+	const unsigned long p = PAGEBLOCK_PAGES;
+	struct memory *mem = bare_memory(t, 0, 8);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, 2 * p, 5 * p), 0);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_DMA32, 0, 3 * p), -EINVAL);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_DMA32, 3 * p, 4 * p), -EINVAL);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_DMA32, 4 * p, 6 * p), -EINVAL);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_DMA32, 0, 8 * p), -EINVAL);
+	/* The same zone twice is no second part of it. */
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, 6 * p, 7 * p), -EINVAL);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_DMA32, 0, 2 * p), 0);
+	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_MOVABLE, 5 * p, 8 * p), 0);
+	memory_add_ram(mem, 0, 8 * p);
+	EXPECT_EQ(t, pageblock_of(mem, 2 * p - 1)->zone, ZONE_DMA32);
+	EXPECT_EQ(t, pageblock_of(mem, 2 * p)->zone, ZONE_NORMAL);
+	EXPECT_EQ(t, pageblock_of(mem, 5 * p - 1)->zone, ZONE_NORMAL);
+	EXPECT_EQ(t, pageblock_of(mem, 5 * p)->zone, ZONE_MOVABLE);
+}
+
+static enum page_state state_at(struct memory *mem, pfn_t pfn)
+{
+	return word_state(page_word(pfn_to_page_in(mem, page_head(mem, pfn))));
+}
+
+static void missing_pages_of_a_pageblock_are_reserved(struct ktest *t)
+{
+	const pfn_t block = PAGEBLOCK_PAGES, start = block + 3, end = block + PAGEBLOCK_PAGES - 2;
+	struct memory *mem = bare_memory(t, 0, 3);
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, 3 * PAGEBLOCK_PAGES));
+	memory_add_ram(mem, start, end);
+	memory_free_range(mem, start, end);
+	for (pfn = block; pfn < block + PAGEBLOCK_PAGES; pfn++) {
+		bool ram = pfn >= start && pfn < end;
+
+		EXPECT_EQ(t, state_at(mem, pfn), ram ? PG_FREE : PG_RESERVED);
+		EXPECT(t, pfn_valid_in(mem, pfn));
+	}
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].present, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].managed, end - start);
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].nr_free, end - start);
+	EXPECT_EQ(t, memory_ready(mem) ? 1 : memory_start(mem), 0);
+	drop_memory(t, mem);
+}
+
+static void pageblocks_without_ram_stay_holes(struct ktest *t)
+{
+	const unsigned long p = PAGEBLOCK_PAGES;
+	struct memory *mem = bare_memory(t, 0, 4);
+
+	REQUIRE(t, mem);
+	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, 3 * p));
+	memory_add_ram(mem, 0, p);
+	memory_add_ram(mem, 2 * p, 3 * p);
+	EXPECT(t, pfn_valid_in(mem, p - 1) && pfn_valid_in(mem, 2 * p));
+	EXPECT(t, !pfn_valid_in(mem, p) && !pfn_valid_in(mem, 2 * p - 1));
+	/* Of no zone at all. */
+	EXPECT(t, !pfn_valid_in(mem, 3 * p));
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].present, 2 * p);
+	EXPECT_EQ(t, memory_managed_pages(mem), 0);
+	memory_free_range(mem, 2 * p, 3 * p);
+	EXPECT_EQ(t, memory_ready(mem) ? 1 : memory_start(mem), 0);
+	drop_memory(t, mem);
+}
+
+static void ram_that_is_added_twice_counts_once(struct ktest *t)
+{
+	const unsigned long p = PAGEBLOCK_PAGES;
+	struct memory *mem = bare_memory(t, 0, 2);
+
+	REQUIRE(t, mem);
+	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, 2 * p));
+	memory_add_ram(mem, 0, 4);
+	memory_free_range(mem, 0, 4);
+	/* The rest of that pageblock, and another: pages given away already stay so. */
+	memory_add_ram(mem, 4, 2 * p);
+	memory_free_range(mem, 4, 2 * p);
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].present, 2 * p);
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].managed, 2 * p);
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].free[MAX_ORDER][MT_MOVABLE].nr, 2);
+}
+
+/* In each pageblock a free range with other borders among its first eight pages, and to its end. */
+static void free_ranges_may_have_any_borders(struct ktest *t)
+{
+	struct memory *mem = bare_memory(t, 0, 36);
+	pfn_t block = 0, pfn, start, end, at;
+	unsigned long managed = 0;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, 36 * PAGEBLOCK_PAGES));
+	memory_add_ram(mem, 0, 36 * PAGEBLOCK_PAGES);
+	for (start = 0; start < 8; start++) {
+		for (end = start + 1; end <= 8; end++, block += PAGEBLOCK_PAGES) {
+			pfn_t last = end == 8 ? PAGEBLOCK_PAGES : end;
+
+			memory_free_range(mem, block + start, block + last);
+			managed += last - start;
+			for (pfn = block, at = 0; at < PAGEBLOCK_PAGES; pfn++, at++) {
+				bool freed = at >= start && at < last;
+
+				if ((state_at(mem, pfn) == PG_FREE) != freed)
+					ktest_fail(t, __FILE__, __LINE__,
+					    "page %lu of [%lu, %lu): %s", at, start, last,
+					    page_state_name(state_at(mem, pfn)));
+			}
+		}
+	}
+	EXPECT_EQ(t, block, 36 * PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].managed, managed);
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].present, 36 * PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, memory_ready(mem) ? 1 : memory_start(mem), 0);
+	drop_memory(t, mem);
+}
+
+static void free_range_crosses_pageblocks_and_zones(struct ktest *t)
+{
+	const unsigned long p = PAGEBLOCK_PAGES;
+	struct memory *mem = bare_memory(t, 0, 6);
+
+	REQUIRE(t, mem);
+	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_DMA32, 0, 3 * p));
+	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 3 * p, 6 * p));
+	memory_add_ram(mem, 0, 6 * p);
+	memory_free_range(mem, p - 1, 5 * p + 1);
+	EXPECT_EQ(t, mem->zones[ZONE_DMA32].managed, 2 * p + 1);
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].managed, 2 * p + 1);
+	EXPECT_EQ(t, mem->zones[ZONE_DMA32].free[MAX_ORDER][MT_MOVABLE].nr, 2);
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].free[MAX_ORDER][MT_MOVABLE].nr, 2);
+	EXPECT_EQ(t, mem->zones[ZONE_DMA32].free[0][MT_MOVABLE].nr, 1);
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].free[0][MT_MOVABLE].nr, 1);
+	EXPECT_EQ(t, memory_ready(mem) ? 1 : memory_start(mem), 0);
+	drop_memory(t, mem);
+}
+
+static void memory_may_start_anywhere(struct ktest *t)
+{
+	const pfn_t start = 100 * PAGEBLOCK_PAGES, end = start + 4 * PAGEBLOCK_PAGES;
+	struct memory *mem = bare_memory(t, start, 4);
+	struct pile pile = {NULL, 0};
+
+	REQUIRE(t, mem);
+	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, start, end));
+	memory_add_ram(mem, start, end);
+	memory_free_range(mem, start, end);
+	REQUIRE(t, !memory_ready(mem));
+	REQUIRE(t, !memory_start(mem));
+	EXPECT(t, !pfn_valid_in(mem, start - 1) && pfn_valid_in(mem, start));
+	EXPECT(t, pfn_valid_in(mem, end - 1) && !pfn_valid_in(mem, end));
+	EXPECT(t, pile_alloc(mem, &pile, GFP_NOWAIT, 1, ALL_THERE_IS) > PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	EXPECT_EQ(t, memory_free_pages(mem), end - start);
+	drop_memory(t, mem);
+}
+
+/* Memory from the arena until so many requests have been granted. */
+struct miser {
+	struct memory *arena;
+	unsigned left;
+};
+
+static void *miser_alloc(void *arg, size_t bytes)
+{
+	struct miser *m = arg;
+
+	if (!m->left)
+		return NULL;
+	m->left--;
+	return m->arena->alloc(m->arena->alloc_arg, bytes);
+}
+
+static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
+{
+	struct memory_config cfg;
+	struct miser miser;
+	struct memory *mem;
+	unsigned granted, failed = 0, begun = 0;
+	int err = -ENOMEM;
+
+	REQUIRE(t, bare_config(t, &cfg, 0, 1));
+	mem = cfg.alloc(cfg.arg, sizeof(*mem));
+	REQUIRE(t, mem);
+	miser.arena = t->mem;
+	cfg.alloc = miser_alloc;
+	cfg.arg = &miser;
+	/* One CPU, or the arena would not last: all of it is lost at each step. */
+	cfg.nr_cpus = 1;
+	for (granted = 0; granted < 16 && err; granted++) {
+		miser.left = granted;
+		memset(cfg.pageblocks, 0, sizeof(struct pageblock));
+		err = memory_init(mem, &cfg);
+		begun += !err;
+		if (!err)
+			err = memory_add_zone(mem, 0, ZONE_NORMAL, 0, PAGEBLOCK_PAGES);
+		if (!err)
+			err = memory_ready(mem);
+		if (err) {
+			EXPECT_EQ(t, err, -ENOMEM);
+			failed++;
+		}
+	}
+	EXPECT_EQ(t, err, 0);
+	/* The mask, the array of caches, one cache, its ring, its slots. */
+	EXPECT_EQ(t, failed, 5);
+	EXPECT_EQ(t, begun, 2);
+}
+
+static void whole_machine_is_clean(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 2, 3, 4);
+	struct mm_violation v;
+	unsigned kind;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, check_memory(mem, &v), 0);
+	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
+		const struct zone *zone = &mem->zones[kind];
+
+		EXPECT_EQ(t, zone->end_pfn - zone->start_pfn, (2 + kind) * PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, zone->managed, (2 + kind) * PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, zone->free[MAX_ORDER][MT_MOVABLE].nr, 2 + kind);
+	}
+	EXPECT_EQ(t, memory_free_pages(mem), 9 * PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, check_memory(&kernel_memory, &v), 0);
+}
+
+KTEST_SUITE(init, KTEST_QUICK, KTEST(bad_geometry_is_refused), KTEST(bad_zones_are_refused),
+    KTEST(zones_are_disjoint), KTEST(missing_pages_of_a_pageblock_are_reserved),
+    KTEST(pageblocks_without_ram_stay_holes), KTEST(ram_that_is_added_twice_counts_once),
+    KTEST(free_ranges_may_have_any_borders), KTEST(free_range_crosses_pageblocks_and_zones),
+    KTEST(memory_may_start_anywhere), KTEST(running_out_of_memory_is_reported_at_every_step),
+    KTEST(whole_machine_is_clean));

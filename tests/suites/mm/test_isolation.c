@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_isolation.c: isolating pageblocks and undoing it, under both policies: what it changes, what it
+ * refuses, and that no page of the range is allocated or cached while it lasts.
+ */
+#include "tests/lib/mm_help.h"
+#include <quarry/handle.h>
+#include <quarry/isolation.h>
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+
+static struct census before, during, after;
+static struct hoard hoard;
+static struct page *pages[32];
+static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
+
+/* As an operation does it: under `disable' with the caches of the zone off. */
+static int isolate(struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy,
+    struct mm_fail *fail)
+{
+	struct zone *zone = zone_of(mem, start);
+	int err = 0;
+
+	if (policy == ISO_DISABLE && zone_pcp_disable(zone))
+		panic("isolation: caches cannot be disabled");
+	err = start_isolate_page_range(mem, start, nr, policy, fail);
+	if (err && policy == ISO_DISABLE)
+		zone_pcp_enable(zone);
+	return err;
+}
+
+static void unisolate(struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy)
+{
+	undo_isolate_page_range(mem, start, nr);
+	if (policy == ISO_DISABLE)
+		zone_pcp_enable(zone_of(mem, start));
+}
+
+/* Allocated pages of several orders, so that free lists and words are not all alike. */
+static void fragment(struct ktest *t, struct memory *mem, gfp_t gfp)
+{
+	unsigned order;
+
+	for (order = 0; order <= MAX_ORDER; order++)
+		EXPECT_EQ(t, alloc_on(0, mem, gfp, order, 2, &pages[2 * order]), 2);
+	for (order = 0; order <= MAX_ORDER; order++)
+		EXPECT_EQ(t, free_on(0, mem, order, 1, &pages[2 * order]), 1);
+	empty_all(mem);
+}
+
+static void defragment(struct ktest *t, struct memory *mem)
+{
+	unsigned order;
+
+	for (order = 0; order <= MAX_ORDER; order++)
+		EXPECT_EQ(t, free_on(0, mem, order, 1, &pages[2 * order + 1]), 1);
+}
+
+/*
+ * Who looks without the lock may see one count from before, and one from after pages were retired or given back:
+ * the two say nothing together.
+ */
+static void two_counts_need_not_belong_together(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	struct mm_fail fail = {0};
+	struct pageblock *pb;
+	struct page *page;
+	pfn_t block;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page) == 1);
+	empty_all(mem);
+	block = ALIGN_DOWN(page_to_pfn_in(mem, page), BLOCK(1));
+	pb = pageblock_of(mem, block);
+	EXPECT_EQ(t, pb->nr_free, PAGEBLOCK_PAGES - 1);
+	/* As they are read when one of the others is retired in between. */
+	pb->nr_poisoned = 1;
+	EXPECT_EQ(t, isolate(mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
+	EXPECT_EQ(t, test_pages_isolated(mem, block, BLOCK(1), &fail), -EBUSY);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, page));
+	unisolate(mem, block, BLOCK(1), ISO_PRECISE);
+	pb->nr_poisoned = 0;
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+}
+
+static void undo_restores_everything(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	const unsigned long nr = BLOCK(16);
+	struct mm_fail fail = {0};
+	unsigned p;
+
+	REQUIRE(t, mem);
+	fragment(t, mem, GFP_MOVABLE);
+	census_take(&before, mem);
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		EXPECT_EQ(t, isolate(mem, 0, nr, policies[p], &fail), 0);
+		census_take(&during, mem);
+		EXPECT_EQ(t, during.zone[ZONE_MOVABLE].isolated, 16);
+		EXPECT_EQ(t, during.zone[ZONE_MOVABLE].free, 0);
+		EXPECT_EQ(t, during.block[3].nr_free, before.block[3].nr_free);
+		EXPECT_EQ(t, during.block[3].bits, before.block[3].bits | PB_ISOLATED);
+		EXPECT_EQ(t, during.block[3].stack[0] % STACKS_PER_ZONE, STACK_NONE);
+		expect_sound(t, mem);
+		unisolate(mem, 0, nr, policies[p]);
+		census_take(&after, mem);
+		census_compare(t, &before, &after);
+	}
+	defragment(t, mem);
+}
+
+static void undo_keeps_every_type(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 8, 0);
+	struct mm_fail fail = {0};
+	struct zone *zone;
+	irqflags_t flags;
+	unsigned p;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_NORMAL);
+	flags = spin_lock_irqsave(&zone->lock);
+	pageblock_change_type(zone, BLOCK(1), MT_UNMOVABLE);
+	pageblock_change_type(zone, BLOCK(2), MT_RECLAIMABLE);
+	pageblock_change_type(zone, BLOCK(3), MT_CMA);
+	spin_unlock_irqrestore(&zone->lock, flags);
+	census_take(&before, mem);
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		EXPECT_EQ(t, isolate(mem, 0, BLOCK(6), policies[p], &fail), 0);
+		EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(2))), MT_RECLAIMABLE);
+		unisolate(mem, 0, BLOCK(6), policies[p]);
+		census_take(&after, mem);
+		census_compare(t, &before, &after);
+	}
+}
+
+static void a_conflict_anywhere_is_undone(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct mm_fail fail = {0};
+	unsigned p, k;
+
+	REQUIRE(t, mem);
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		for (k = 1; k < 6; k++) {
+			u64 conflicts = mm_event_sum(mem, EV_ISO_CONFLICT);
+
+			EXPECT_EQ(t, isolate(mem, BLOCK(k), BLOCK(1), policies[p], &fail), 0);
+			census_take(&before, mem);
+			EXPECT_EQ(t, isolate(mem, BLOCK(1), BLOCK(5), policies[p], &fail), -EBUSY);
+			EXPECT_EQ(t, fail.why, WHY_ISOLATED);
+			EXPECT_EQ(t, fail.pfn, BLOCK(k));
+			EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_CONFLICT), conflicts + 1);
+			census_take(&after, mem);
+			census_compare(t, &before, &after);
+			unisolate(mem, BLOCK(k), BLOCK(1), policies[p]);
+		}
+	}
+}
+
+static void bad_ranges_are_refused(struct ktest *t)
+{
+	const pfn_t top = ~(pfn_t)0 & ~(PAGEBLOCK_PAGES - 1);
+	const struct {
+		pfn_t start;
+		unsigned long nr;
+	} bad[] = {{0, 0}, {1, PAGEBLOCK_PAGES}, {0, 1}, {0, PAGEBLOCK_PAGES + 1},
+	    {PAGEBLOCK_PAGES / 2, PAGEBLOCK_PAGES}, {BLOCK(4), PAGEBLOCK_PAGES},
+	    {BLOCK(3), 2 * PAGEBLOCK_PAGES}, {BLOCK(1), top}, {top, PAGEBLOCK_PAGES},
+	    {top, 2 * PAGEBLOCK_PAGES}, {0, top}};
+	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct mm_fail fail;
+	unsigned i, p;
+
+	REQUIRE(t, mem);
+	census_take(&before, mem);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		for (p = 0; p < ARRAY_SIZE(policies); p++) {
+			fail = (struct mm_fail){0};
+			EXPECT_EQ(t, start_isolate_page_range(mem, bad[i].start, bad[i].nr,
+			    policies[p], &fail), -EINVAL);
+			EXPECT_EQ(t, fail.why, WHY_RANGE);
+		}
+	}
+	census_take(&after, mem);
+	census_compare(t, &before, &after);
+}
+
+static void holes_offline_blocks_and_borders_are_refused(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 8);
+	struct mm_fail fail = {0};
+
+	REQUIRE(t, mem);
+	make_hole(t, mem, BLOCK(6));
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(9), BLOCK(1), NULL, NULL), 0);
+	census_take(&before, mem);
+	EXPECT_EQ(t, isolate(mem, BLOCK(5), BLOCK(3), ISO_PRECISE, &fail), -EINVAL);
+	EXPECT_EQ(t, fail.why, WHY_HOLE);
+	EXPECT_EQ(t, fail.pfn, BLOCK(6));
+	EXPECT_EQ(t, isolate(mem, BLOCK(3), BLOCK(2), ISO_PRECISE, &fail), -EINVAL);
+	EXPECT_EQ(t, fail.why, WHY_ZONES);
+	EXPECT_EQ(t, fail.pfn, BLOCK(4));
+	EXPECT_EQ(t, isolate(mem, BLOCK(8), BLOCK(2), ISO_PRECISE, &fail), -EINVAL);
+	EXPECT_EQ(t, fail.why, WHY_ALREADY);
+	EXPECT_EQ(t, fail.pfn, BLOCK(9));
+	census_take(&after, mem);
+	census_compare(t, &before, &after);
+}
+
+/* Isolating the whole of zone NORMAL fails at @page, for that reason, and changes nothing. */
+static void expect_in_the_way(struct ktest *t, struct memory *mem, const struct page *page,
+    enum mm_why why)
+{
+	unsigned p;
+
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		struct mm_fail fail = {0};
+
+		census_take(&before, mem);
+		EXPECT_EQ(t, isolate(mem, 0, BLOCK(4), policies[p], &fail), -EBUSY);
+		EXPECT_EQ(t, fail.why, why);
+		EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, page));
+		census_take(&after, mem);
+		census_compare(t, &before, &after);
+	}
+}
+
+static void what_cannot_move_is_named(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct handle handles[1];
+	struct handle_table table;
+	struct page *page;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page), 1);
+	empty_all(mem);
+	expect_in_the_way(t, mem, page, WHY_UNMOVABLE);
+	page_cas_state(page, PG_ALLOC, PG_SLAB);
+	expect_in_the_way(t, mem, page, WHY_UNMOVABLE);
+	page_cas_state(page, PG_SLAB, PG_ALLOC);
+	page_cas_state(page, PG_ALLOC, PG_PGTABLE);
+	expect_in_the_way(t, mem, page, WHY_UNMOVABLE);
+	page_cas_state(page, PG_PGTABLE, PG_ALLOC);
+	/* As if it had been reserved from the start. */
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, 0));
+	expect_in_the_way(t, mem, page, WHY_RESERVED);
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+	handle_table_init(&table, mem, handles, 1);
+	REQUIRE(t, handle_alloc(&table, 0, 0, GFP_KERNEL, 1) == 0);
+	empty_all(mem);
+	EXPECT_EQ(t, handle_pin(&table, 0), 0);
+	expect_in_the_way(t, mem, pfn_to_page_in(mem, handle_pfn(&table, 0)), WHY_PINNED);
+	EXPECT_EQ(t, handle_unpin(&table, 0), 0);
+	EXPECT_EQ(t, handle_free(&table, 0), 0);
+}
+
+static void what_can_move_is_let_pass(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct mm_fail fail = {0};
+	struct handle handles[1];
+	struct handle_table table;
+	struct page *page;
+	unsigned p;
+
+	REQUIRE(t, mem);
+	handle_table_init(&table, mem, handles, 1);
+	REQUIRE(t, handle_alloc(&table, 0, 0, GFP_KERNEL, 1) == 0);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		EXPECT_EQ(t, isolate(mem, 0, BLOCK(4), policies[p], &fail), 0);
+		EXPECT_EQ(t, test_pages_isolated(mem, 0, BLOCK(4), &fail), -EBUSY);
+		EXPECT_EQ(t, fail.pfn, MIN(handle_pfn(&table, 0), page_to_pfn_in(mem, page)));
+		unisolate(mem, 0, BLOCK(4), policies[p]);
+	}
+	EXPECT_EQ(t, handle_free(&table, 0), 0);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+}
+
+static void disable_needs_the_caches_off(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct mm_fail fail = {0};
+
+	REQUIRE(t, mem);
+	census_take(&before, mem);
+	EXPECT_EQ(t, start_isolate_page_range(mem, 0, BLOCK(2), ISO_DISABLE, &fail), -EINVAL);
+	EXPECT_EQ(t, fail.why, WHY_BUSY);
+	census_take(&after, mem);
+	census_compare(t, &before, &after);
+}
+
+static void precise_asks_every_cpu_once(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct drain_cost cost = {0};
+	struct mm_fail fail = {0};
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, isolate_range(mem, 0, BLOCK(2), ISO_PRECISE, &fail, &cost), 0);
+	EXPECT_EQ(t, cost.rounds, 1);
+	EXPECT_EQ(t, cost.ipis, mem->nr_cpus - 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_FORCED), 1);
+	EXPECT(t, capacity_sum(test_zone(mem, ZONE_MOVABLE), 0) > 0 || PAGEBLOCK_ORDER == 3);
+	undo_isolate_page_range(mem, 0, BLOCK(2));
+}
+
+static void undo_of_nothing_changes_nothing(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 4);
+
+	REQUIRE(t, mem);
+	census_take(&before, mem);
+	undo_isolate_page_range(mem, 0, BLOCK(4));
+	census_take(&after, mem);
+	census_compare(t, &before, &after);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_UNDONE), 0);
+}
+
+/* Orders MAX - 1, MAX - 2, .. 1, 0, 0 fill one pageblock; all come back after it was isolated. */
+static void pages_freed_meanwhile_merge_and_come_back(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct mm_fail fail = {0};
+	struct pageblock *pb;
+	struct zone *zone;
+	unsigned i, p;
+	pfn_t block;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		set_plan(zone, 0, MT_MOVABLE, 0);
+		for (i = 0; i <= MAX_ORDER; i++)
+			EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, i ? i - 1 : 0, 1, &pages[i]), 1);
+		restore_plan(zone);
+		block = ALIGN_DOWN(page_to_pfn_in(mem, pages[0]), PAGEBLOCK_PAGES);
+		pb = pageblock_of(mem, block);
+		EXPECT_EQ(t, pb->nr_free, 0);
+		EXPECT_EQ(t, isolate(mem, block, BLOCK(1), policies[p], &fail), 0);
+		for (i = 0; i <= MAX_ORDER; i++)
+			EXPECT_EQ(t, free_on(i % mem->nr_cpus, mem, i ? i - 1 : 0, 1, &pages[i]), 1);
+		EXPECT_EQ(t, pb->nr_free, PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, page_word(pfn_to_page_in(mem, block)), PAGE_WORD(0, PG_FREE, MAX_ORDER));
+		EXPECT_EQ(t, zone->free[MAX_ORDER][MT_MOVABLE].nr, 7);
+		EXPECT_EQ(t, test_pages_isolated(mem, block, BLOCK(1), &fail), 0);
+		unisolate(mem, block, BLOCK(1), policies[p]);
+		EXPECT_EQ(t, zone->free[MAX_ORDER][MT_MOVABLE].nr, 8);
+		EXPECT_EQ(t, test_pages_isolated(mem, block, BLOCK(1), &fail), -EINVAL);
+	}
+}
+
+/* Every CPU caches pages of the range before; then all there is is taken, from every CPU. */
+static void no_page_of_an_isolated_block_is_allocated(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	struct mm_fail fail = {0};
+	unsigned i, p, cpu;
+
+	REQUIRE(t, mem);
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+			EXPECT_EQ(t, alloc_on(cpu, mem, GFP_MOVABLE, 0, 2, pages), 2);
+			EXPECT_EQ(t, free_on(cpu, mem, 0, 2, pages), 2);
+		}
+		EXPECT_EQ(t, isolate(mem, 0, BLOCK(8), policies[p], &fail), 0);
+		hoard = (struct hoard){.mem = mem, .gfp = GFP_MOVABLE | GFP_ATOMIC};
+		for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+			ktest_on_cpu(cpu, hoard_take, &hoard);
+		EXPECT(t, hoard.nr >= 7);
+		for (i = 0; i < hoard.nr; i++)
+			EXPECT(t, page_to_pfn_in(mem, hoard.page[i]) >= BLOCK(8));
+		EXPECT_EQ(t, test_pages_isolated(mem, 0, BLOCK(8), &fail), 0);
+		ktest_on_cpu(0, hoard_give, &hoard);
+		unisolate(mem, 0, BLOCK(8), policies[p]);
+	}
+}
+
+/* From the middle of a stack, the others keeping their order. */
+static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	unsigned last = ktest_cpus() - 1, i;
+	struct mm_fail fail = {0};
+	struct page *mixed[6], **slot;
+	struct zone *zone;
+	pfn_t block;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	slot = mem->pcp[last]->slot[zone_stack(zone, 0, MT_MOVABLE)];
+	/* Three pages of one pageblock, and three of another, freed in turn. */
+	set_plan(zone, 0, MT_MOVABLE, 0);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 3, pages), 3);
+	block = ALIGN_DOWN(page_to_pfn_in(mem, pages[0]), PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, isolate(mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 3, &pages[3]), 3);
+	undo_isolate_page_range(mem, block, BLOCK(1));
+	set_plan(zone, 0, MT_MOVABLE, 6);
+	for (i = 0; i < 6; i++)
+		mixed[i] = pages[i % 2 * 3 + i / 2];
+	EXPECT_EQ(t, free_on(last, mem, 0, 6, mixed), 6);
+	EXPECT_EQ(t, cached(zone, last, 0, MT_MOVABLE), 6);
+	EXPECT_EQ(t, isolate(mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
+	EXPECT_EQ(t, cached(zone, last, 0, MT_MOVABLE), 3);
+	for (i = 0; i < 3; i++) {
+		EXPECT(t, slot[i] == pages[3 + i]);
+		EXPECT_EQ(t, state_of(mem, pages[i]), PG_FREE);
+	}
+	/* The plan of 6 was more than the zone's share. */
+	restore_plan(zone);
+	expect_sound(t, mem);
+	undo_isolate_page_range(mem, block, BLOCK(1));
+}
+
+KTEST_SUITE(isolation, KTEST_QUICK, KTEST(undo_restores_everything),
+    KTEST_INSIDE(two_counts_need_not_belong_together), KTEST(undo_keeps_every_type),
+    KTEST(a_conflict_anywhere_is_undone), KTEST(bad_ranges_are_refused),
+    KTEST(holes_offline_blocks_and_borders_are_refused), KTEST(what_cannot_move_is_named),
+    KTEST(what_can_move_is_let_pass), KTEST(disable_needs_the_caches_off),
+    KTEST_COST(precise_asks_every_cpu_once), KTEST(undo_of_nothing_changes_nothing),
+    KTEST(pages_freed_meanwhile_merge_and_come_back),
+    KTEST(no_page_of_an_isolated_block_is_allocated),
+    KTEST_INSIDE(precise_takes_only_isolated_pages_from_a_stack));

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_isolation_exact.c: what a page in each of its states says to who isolates or empties its
+ * pageblock, where a range begins and ends, and in which order round and scan come.
+ */
+#include "tests/lib/mov_help.h"
+#include <quarry/isolation.h>
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define BLOCKS   8u
+#define AT       (BLOCK(2) + 4) /* the page that is looked at */
+
+/* A page at @pfn that is in somebody's hands. */
+static struct page *hold_page(struct memory *mem, pfn_t pfn)
+{
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags = zone_lock_irqsave(zone);
+
+	buddy_take_range(zone, pfn, pfn + 1);
+	zone_unlock_irqrestore(zone, flags);
+	return pfn_to_page_in(mem, pfn);
+}
+
+/*
+ * Of zone NORMAL and a pageblock of the kernel's: what it says before, and when all should be
+ * free.
+ */
+static const struct {
+	enum page_state state;
+	bool pinned, poisoned;
+	enum mm_why before, after;
+} states[] = {
+    {PG_RESERVED, false, false, WHY_RESERVED, WHY_RESERVED},
+    {PG_PCP, false, false, WHY_NONE, WHY_BUSY},
+    {PG_FREEING, false, false, WHY_NONE, WHY_BUSY},
+    {PG_ALLOC, false, false, WHY_UNMOVABLE, WHY_UNMOVABLE},
+    {PG_SLAB, false, false, WHY_UNMOVABLE, WHY_UNMOVABLE},
+    {PG_PGTABLE, false, false, WHY_UNMOVABLE, WHY_UNMOVABLE},
+    {PG_OBJECT, false, false, WHY_UNMOVABLE, WHY_UNMOVABLE},
+    {PG_HWPOISON, false, false, WHY_NONE, WHY_NONE},
+    {PG_MOVABLE_OPS, false, false, WHY_NONE, WHY_BUSY},
+    {PG_MOVABLE_OPS, true, false, WHY_PINNED, WHY_PINNED},
+    {PG_MOVABLE_OPS, false, true, WHY_HWPOISON, WHY_HWPOISON},
+    {PG_MOVABLE_OPS, true, true, WHY_HWPOISON, WHY_PINNED},
+    {PG_LRU, false, false, WHY_NONE, WHY_BUSY},
+    {PG_LRU, true, false, WHY_PINNED, WHY_PINNED},
+    {PG_LRU, false, true, WHY_HWPOISON, WHY_HWPOISON},
+    {PG_BALLOON, false, false, WHY_NONE, WHY_BUSY},
+    {PG_BALLOON, true, false, WHY_PINNED, WHY_PINNED},
+    {PG_BALLOON, false, true, WHY_HWPOISON, WHY_HWPOISON},
+    {PG_ISO_MIG, false, false, WHY_NONE, WHY_BUSY},
+    {PG_ISO_MIG, true, false, WHY_PINNED, WHY_PINNED},
+    {PG_ISO_MIG, false, true, WHY_NONE, WHY_HWPOISON},
+};
+
+static void each_state_has_its_reason(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct zone *zone;
+	struct page *page;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	page = hold_page(mem, AT);
+	set_type(zone, BLOCK(2), MT_UNMOVABLE);
+	set_isolated(zone, BLOCK(2), true);
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		struct mm_fail fail = {.pfn = PFN_NONE};
+		int err;
+
+		WRITE_ONCE(page->word,
+		    PAGE_WORD(1, states[i].state, 0) | (states[i].poisoned ? PAGE_POISON : 0));
+		page->pincount = states[i].pinned;
+		err = scan_unmovable(zone, BLOCK(2), BLOCK(1), &fail);
+		if (err != (states[i].before ? -EBUSY : 0) || fail.why != states[i].before ||
+		    fail.pfn != (err ? AT : PFN_NONE))
+			ktest_fail(t, __FILE__, __LINE__, "row %u before: %d, reason %d", i, err,
+			    fail.why);
+		fail = (struct mm_fail){.pfn = PFN_NONE};
+		err = test_pages_isolated(mem, BLOCK(2), BLOCK(1), &fail);
+		if (err != (states[i].after ? -EBUSY : 0) || fail.why != states[i].after ||
+		    fail.pfn != (err ? AT : PFN_NONE))
+			ktest_fail(
+			    t, __FILE__, __LINE__, "row %u after: %d, reason %d", i, err, fail.why);
+	}
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	page->pincount = 0;
+	set_isolated(zone, BLOCK(2), false);
+	set_type(zone, BLOCK(2), MT_MOVABLE);
+	give_block(zone, page);
+}
+
+/*
+ * Several pageblocks: the first page that is not free, of the first that is not; each of them
+ * isolated.
+ */
+static void the_first_that_is_not_free_is_named(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	struct page *page[3];
+	struct mm_fail fail;
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_MOVABLE);
+	page[0] = hold_page(mem, BLOCK(3) + 2);
+	page[1] = hold_page(mem, BLOCK(3) + 5);
+	page[2] = hold_page(mem, BLOCK(5));
+	for (i = 2; i < 5; i++)
+		set_isolated(zone, BLOCK(i), true);
+	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2), BLOCK(3), &fail), -EBUSY);
+	EXPECT_EQ(t, fail.pfn, BLOCK(3) + 2);
+	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2), BLOCK(1), &fail), 0);
+	EXPECT_EQ(t, test_range_free(mem, BLOCK(3) + 3, BLOCK(5), &fail), -EBUSY);
+	EXPECT_EQ(t, fail.pfn, BLOCK(3) + 5);
+	/* Beside what is in use. */
+	EXPECT_EQ(t, test_range_free(mem, BLOCK(3) + 3, BLOCK(3) + 5, &fail), 0);
+	EXPECT_EQ(t, test_range_free(mem, BLOCK(3) + 6, BLOCK(5), &fail), 0);
+	EXPECT_EQ(t, test_range_free(mem, BLOCK(2) + 1, BLOCK(3) + 2, &fail), 0);
+	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(4), BLOCK(2), &fail), -EINVAL);
+	EXPECT_EQ(t, fail.pfn, BLOCK(5));
+	EXPECT_EQ(t, fail.why, WHY_BUSY);
+	for (i = 2; i < 5; i++)
+		set_isolated(zone, BLOCK(i), false);
+	for (i = 0; i < 3; i++)
+		give_block(zone, page[i]);
+}
+
+/*
+ * What lies beside a range is not in its way: neither of the scan, nor when all of it should be
+ * free.
+ */
+static void what_lies_beside_a_range_does_not_matter(struct ktest *t)
+{
+	static const enum iso_policy policies[] = {ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE};
+	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct page *page;
+	struct mm_fail fail;
+	unsigned p;
+
+	REQUIRE(t, mem);
+	page = hold_page(mem, AT);
+	page_cas_state(page, PG_ALLOC, PG_SLAB);
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		mem->policy = policies[p];
+		EXPECT_EQ(t, alloc_contig_range(mem, AT - 2, AT, MT_UNMOVABLE, &fail), 0);
+		EXPECT_EQ(t, free_contig_range(mem, AT - 2, 2), 0);
+		EXPECT_EQ(t, alloc_contig_range(mem, AT + 1, AT + 3, MT_UNMOVABLE, &fail), 0);
+		EXPECT_EQ(t, free_contig_range(mem, AT + 1, 2), 0);
+		EXPECT_EQ(t, alloc_contig_range(mem, AT - 1, AT + 1, MT_UNMOVABLE, &fail), -EBUSY);
+		EXPECT_EQ(t, fail.pfn, AT);
+		EXPECT_EQ(t, alloc_contig_range(mem, AT, AT + 1, MT_UNMOVABLE, &fail), -EBUSY);
+		EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
+	}
+	page_cas_state(page, PG_SLAB, PG_ALLOC);
+	give_block(zone_in(mem, ZONE_NORMAL), page);
+}
+
+/*
+ * Under disable the scan comes first, and there is no round here; under the others the round
+ * comes before the scan.
+ */
+static void the_scan_comes_after_the_round(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct drain_cost cost = {0};
+	struct mm_fail fail;
+	struct zone *zone;
+	struct page *page;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	page = hold_page(mem, AT);
+	page_cas_state(page, PG_ALLOC, PG_SLAB);
+	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), ISO_PRECISE, &fail, &cost), -EBUSY);
+	EXPECT_EQ(t, fail.pfn, AT);
+	EXPECT_EQ(t, cost.rounds, 1);
+	EXPECT_EQ(t, cost.ipis, mem->nr_cpus - 1);
+	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), ISO_REDRAIN, &fail, &cost), -EBUSY);
+	EXPECT_EQ(t, cost.rounds, 2);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_BLOCKS), 6);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_UNDONE), 6);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), ISO_DISABLE, &fail, &cost), -EBUSY);
+	EXPECT_EQ(t, fail.pfn, AT);
+	EXPECT_EQ(t, cost.rounds, 2);
+	/* The one that is in the way was not isolated. */
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_BLOCKS), 7);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_UNDONE), 7);
+	EXPECT_EQ(t, zone->nr_isolated, 0);
+	EXPECT_EQ(t, mem->iso_pending, 0);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	page_cas_state(page, PG_SLAB, PG_ALLOC);
+	give_block(zone, page);
+}
+
+KTEST_SUITE(isolation_exact, KTEST_QUICK, KTEST(each_state_has_its_reason),
+    KTEST(the_first_that_is_not_free_is_named), KTEST(what_lies_beside_a_range_does_not_matter),
+    KTEST_INSIDE(the_scan_comes_after_the_round));

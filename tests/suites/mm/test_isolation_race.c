@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_isolation_race.c: isolation while another CPU is in the middle of a free, held there by a
+ * scheduling point: what one forced round finds, and what no round would leave behind.
+ */
+#include "tests/lib/mm_help.h"
+#include "tests/lib/race_free.h"
+#include <quarry/isolation.h>
+#include <quarry/smp.h>
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+
+/* ---- a free that has read the stack number of its pageblock, and not yet pushed ---- */
+
+static bool hold_free(struct ktest *t, struct race_free *race)
+{
+	if (!race_free_prepare(t, race))
+		return false;
+	EXPECT(t, race_free_start(race, 1));
+	return true;
+}
+
+static void expect_found_by_the_round(struct ktest *t, const char *point)
+{
+	struct race_free race = {.point = point, .until_call = true};
+	struct mm_fail fail = {0};
+	struct zone *zone;
+	pfn_t block;
+
+	if (!hold_free(t, &race))
+		return;
+	zone = test_zone(race.mem, ZONE_MOVABLE);
+	block = ALIGN_DOWN(page_to_pfn_in(race.mem, race.page), PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, start_isolate_page_range(race.mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
+	race_free_end(t, &race, 1);
+	EXPECT(t, race.cached);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+	EXPECT_EQ(t, state_of(race.mem, race.page), PG_FREE);
+	EXPECT_EQ(t, test_pages_isolated(race.mem, block, BLOCK(1), &fail), 0);
+	expect_sound(t, race.mem);
+	undo_isolate_page_range(race.mem, block, BLOCK(1));
+	restore_plan(zone);
+}
+
+static void precise_waits_for_a_push_under_way(struct ktest *t)
+{
+	expect_found_by_the_round(t, "free.push_pending");
+}
+
+static void precise_waits_for_a_free_that_has_read_its_stack(struct ktest *t)
+{
+	expect_found_by_the_round(t, "free.irqoff");
+}
+
+/* Interrupts are still on: the round passes by, and the free then reads the new number. */
+static void a_free_before_its_section_reads_the_new_number(struct ktest *t)
+{
+	struct race_free race = {.point = "free.prep"};
+	struct mm_fail fail = {0};
+	struct zone *zone;
+	pfn_t block;
+
+	if (!hold_free(t, &race))
+		return;
+	zone = test_zone(race.mem, ZONE_MOVABLE);
+	block = ALIGN_DOWN(page_to_pfn_in(race.mem, race.page), PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, start_isolate_page_range(race.mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
+	zone->pcp_capacity[0][MT_MOVABLE] = 2;
+	pcp_refresh_all(race.mem);
+	race_free_end(t, &race, 1);
+	EXPECT(t, !race.cached);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+	EXPECT_EQ(t, state_of(race.mem, race.page), PG_FREE);
+	EXPECT_EQ(t, test_pages_isolated(race.mem, block, BLOCK(1), &fail), 0);
+	restore_plan(zone);
+	expect_sound(t, race.mem);
+	undo_isolate_page_range(race.mem, block, BLOCK(1));
+}
+
+struct late {
+	struct memory *mem;
+	struct page *page;
+	u32 ready; /* a */
+};
+
+/* Interrupts off until somebody asks this CPU; then allocate before answering. */
+static void alloc_when_called(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+	struct late *late = arg;
+	unsigned turn;
+
+	store_release(&late->ready, 1u);
+	for (turn = 0; turn < RACE_TURNS && !smp_call_pending(); turn++)
+		cpu_relax();
+	late->page = mem_alloc_pages(late->mem, GFP_KERNEL | GFP_NOWAIT, 0);
+	arch_irq_restore(flags);
+}
+
+/* Until the round a cached page can be allocated by who cannot move it: so the scan comes after. */
+static void precise_finds_what_was_allocated_before_the_round(struct ktest *t)
+{
+	struct late late = {.page = NULL};
+	struct mm_fail fail = {0};
+	struct page *page;
+	struct zone *zone;
+	pfn_t block;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	late.mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	REQUIRE(t, late.mem);
+	zone = test_zone(late.mem, ZONE_NORMAL);
+	set_plan(zone, 0, MT_UNMOVABLE, 1);
+	REQUIRE(t, alloc_on(1, late.mem, GFP_KERNEL, 0, 1, &page) == 1);
+	EXPECT_EQ(t, free_on(1, late.mem, 0, 1, &page), 1);
+	EXPECT_EQ(t, cached(zone, 1, 0, MT_UNMOVABLE), 1);
+	zone_plan_capacity(zone, 0);
+	block = ALIGN_DOWN(page_to_pfn_in(late.mem, page), PAGEBLOCK_PAGES);
+	ktest_start(1, alloc_when_called, &late);
+	EXPECT(t, race_wait(&late.ready));
+	EXPECT_EQ(t, start_isolate_page_range(late.mem, block, BLOCK(1), ISO_PRECISE, &fail), -EBUSY);
+	ktest_join(1);
+	EXPECT(t, late.page == page);
+	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(late.mem, page));
+	EXPECT_EQ(t, zone->nr_isolated, 0);
+	EXPECT_EQ(t, free_on(0, late.mem, 0, 1, &late.page), 1);
+	restore_plan(zone);
+}
+
+/* The bits alone are not enough: the page of the free under way ends in a cache, and stays there. */
+static void without_the_round_the_page_stays_cached(struct ktest *t)
+{
+	struct race_free race = {.point = "free.push_pending"};
+	struct mm_fail fail = {0};
+	irqflags_t flags;
+	struct zone *zone;
+	pfn_t block;
+
+	if (!hold_free(t, &race))
+		return;
+	zone = test_zone(race.mem, ZONE_MOVABLE);
+	block = ALIGN_DOWN(page_to_pfn_in(race.mem, race.page), PAGEBLOCK_PAGES);
+	flags = spin_lock_irqsave(&zone->lock);
+	pageblock_set_isolated(zone, block, true);
+	spin_unlock_irqrestore(&zone->lock, flags);
+	race_free_end(t, &race, 1);
+	EXPECT(t, race.cached);
+	EXPECT_EQ(t, cached(zone, 1, 0, MT_MOVABLE), 1);
+	EXPECT_EQ(t, state_of(race.mem, race.page), PG_PCP);
+	EXPECT_EQ(t, test_pages_isolated(race.mem, block, BLOCK(1), &fail), -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_BUSY);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(race.mem, race.page));
+	empty_all(race.mem);
+	EXPECT_EQ(t, test_pages_isolated(race.mem, block, BLOCK(1), &fail), 0);
+	undo_isolate_page_range(race.mem, block, BLOCK(1));
+	restore_plan(zone);
+}
+
+KTEST_SUITE(isolation_race, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(precise_waits_for_a_push_under_way),
+    KTEST(precise_waits_for_a_free_that_has_read_its_stack),
+    KTEST(a_free_before_its_section_reads_the_new_number),
+    KTEST(precise_finds_what_was_allocated_before_the_round),
+    KTEST(without_the_round_the_page_stays_cached));

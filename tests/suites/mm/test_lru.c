@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* test_lru.c: pages of objects on their zones' lists: which, in which order, and who takes them off. */
+#include "tests/lib/vm_help.h"
+
+static struct lru_list *list_of(struct memory *mem, unsigned which)
+{
+	return &mem->zones[ZONE_MOVABLE].lru[which];
+}
+
+/* A pager's object: anonymous pages have a list of their own, in no order that matters. */
+static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
+{
+	return scene_begin_pager(t, s, nr, &scene_pager, NULL);
+}
+
+/* Supply slots 0 to @nr - 1, in that order. */
+static bool supply(struct vm_scene *s, u32 nr)
+{
+	u32 i;
+	int err = 0;
+
+	for (i = 0; i < nr && !err; i++)
+		err = vm_object_supply(s->object, i, NULL);
+	return !err;
+}
+
+static pfn_t pfn_in(struct vm_scene *s, u32 index)
+{
+	return page_to_pfn_in(s->mem, page_in(s->object, index));
+}
+
+/* The list has these slots, from the head on; and backwards too. */
+static void expect_list(struct ktest *t, struct vm_scene *s, unsigned which, const u32 *index,
+    unsigned nr)
+{
+	const struct lru_list *list = list_of(s->mem, which);
+	u32 pfn = list->head, prev = (u32)PFN_NONE;
+	unsigned i;
+
+	EXPECT_EQ(t, list->nr, nr);
+	for (i = 0; i < nr; i++) {
+		REQUIRE(t, pfn != PFN_NONE);
+		EXPECT_EQ(t, pfn, pfn_in(s, index[i]));
+		EXPECT_EQ(t, pfn_to_page_in(s->mem, pfn)->prev, prev);
+		prev = pfn;
+		pfn = pfn_to_page_in(s->mem, pfn)->next;
+	}
+	EXPECT_EQ(t, pfn, PFN_NONE);
+	EXPECT_EQ(t, list->tail, prev);
+}
+
+static void new_pages_come_at_the_head(struct ktest *t)
+{
+	const u32 all[] = {3, 2, 1, 0}, less[] = {3, 2, 0}, two[] = {2, 0};
+	struct vm_scene s;
+
+	if (!begin(t, &s, 4))
+		return;
+	expect_list(t, &s, LRU_INACTIVE, all, 0);
+	REQUIRE(t, supply(&s, 4));
+	expect_list(t, &s, LRU_INACTIVE, all, 4);
+	/* Out of the middle, from the head, from the tail, the last one. */
+	EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
+	expect_list(t, &s, LRU_INACTIVE, less, 3);
+	EXPECT_EQ(t, vm_object_remove(s.object, 3, 1), 0);
+	expect_list(t, &s, LRU_INACTIVE, two, 2);
+	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
+	expect_list(t, &s, LRU_INACTIVE, two, 1);
+	EXPECT_EQ(t, vm_object_remove(s.object, 2, 1), 0);
+	expect_list(t, &s, LRU_INACTIVE, two, 0);
+	scene_end(t, &s);
+}
+
+static void an_isolated_page_is_on_no_list(struct ktest *t)
+{
+	const u32 rest[] = {2, 0}, after[] = {1, 2, 0};
+	struct vm_scene s;
+	struct page *page;
+
+	if (!begin(t, &s, 3))
+		return;
+	REQUIRE(t, supply(&s, 3));
+	page = page_in(s.object, 1);
+	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 1)), 0);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_ISO_MIG, 0));
+	expect_list(t, &s, LRU_INACTIVE, rest, 2);
+	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 1)), -EAGAIN);
+	expect_sound(t, s.mem);
+	putback_lru_page(s.mem, page);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_LRU, 0));
+	expect_list(t, &s, LRU_INACTIVE, after, 3);
+	scene_end(t, &s);
+}
+
+static void active_pages_have_their_own_list(struct ktest *t)
+{
+	const u32 first[] = {0}, rest[] = {2, 1};
+	struct vm_scene s;
+
+	if (!begin(t, &s, 3))
+		return;
+	REQUIRE(t, supply(&s, 3));
+	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 0)), 0);
+	page_set_flags(page_in(s.object, 0), PAGE_ACTIVE);
+	putback_lru_page(s.mem, page_in(s.object, 0));
+	expect_list(t, &s, LRU_ACTIVE, first, 1);
+	expect_list(t, &s, LRU_INACTIVE, rest, 2);
+	expect_sound(t, s.mem);
+	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
+	expect_list(t, &s, LRU_ACTIVE, first, 0);
+	scene_end(t, &s);
+}
+
+/* They can be moved, but there is nowhere to put them: reclaim shall not meet them. */
+static void anonymous_pages_are_listed_apart(struct ktest *t)
+{
+	const u32 both[] = {1, 0};
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, 2))
+		return;
+	REQUIRE(t, supply(&s, 2));
+	expect_list(t, &s, LRU_UNEVICTABLE, both, 2);
+	EXPECT_EQ(t, zone_evictable(&s.mem->zones[ZONE_MOVABLE]), 0);
+	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 0)), 0);
+	page_set_flags(page_in(s.object, 0), PAGE_ACTIVE);
+	putback_lru_page(s.mem, page_in(s.object, 0));
+	EXPECT_EQ(t, list_of(s.mem, LRU_UNEVICTABLE)->nr, 2);
+	EXPECT_EQ(t, zone_evictable(&s.mem->zones[ZONE_MOVABLE]), 0);
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+static void only_what_is_listed_is_isolated(struct ktest *t)
+{
+	struct page *other, *pinned = NULL;
+	struct vm_scene s;
+
+	if (!begin(t, &s, 2))
+		return;
+	REQUIRE(t, supply(&s, 2));
+	other = mem_alloc_pages(s.mem, GFP_MOVABLE, 0);
+	REQUIRE(t, other);
+	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, other)), -EAGAIN);
+	EXPECT_EQ(t, mem_free_pages(s.mem, other, 0), 0);
+	EXPECT_EQ(t, isolate_lru_page(s.mem, s.mem->end_pfn - 1), -EAGAIN);
+	EXPECT_EQ(t, vm_object_pin(s.object, 0, &pinned), 0);
+	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 0)), -EBUSY);
+	EXPECT_EQ(t, list_of(s.mem, LRU_INACTIVE)->nr, 2);
+	mem_unpin_page(s.mem, pinned);
+	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 0)), 0);
+	putback_lru_page(s.mem, page_in(s.object, 0));
+	scene_end(t, &s);
+}
+
+/* It still looks like a page on a list, but its last reference may go at any moment. */
+static void a_released_page_is_not_isolated(struct ktest *t)
+{
+	struct vm_scene s;
+	struct page *page;
+
+	if (!begin(t, &s, 1))
+		return;
+	REQUIRE(t, supply(&s, 1));
+	page = page_in(s.object, 0);
+	EXPECT_EQ(t, get_page(page), 0);
+	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_LRU, 0));
+	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), -EAGAIN);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_LRU, 0));
+	expect_sound(t, s.mem);
+	EXPECT_EQ(t, mem_put_page(s.mem, page), 0);
+	scene_end(t, &s);
+}
+
+static void a_page_released_while_isolated_is_freed_once(struct ktest *t)
+{
+	struct vm_scene s;
+	struct page *page[2];
+	unsigned i;
+
+	if (!begin(t, &s, 2))
+		return;
+	REQUIRE(t, supply(&s, 2));
+	for (i = 0; i < 2; i++) {
+		page[i] = page_in(s.object, i);
+		EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, i)), 0);
+	}
+	/* One is removed, the other goes with its object. */
+	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
+	EXPECT_EQ(t, page_word(page[0]), PAGE_WORD(1, PG_ISO_MIG, 0));
+	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 2), 0);
+	vm_object_put(s.object);
+	s.object = NULL;
+	EXPECT_EQ(t, page_word(page[1]), PAGE_WORD(1, PG_ISO_MIG, 0));
+	EXPECT(t, !lru_get_object(s.mem, page[1]));
+	putback_lru_page(s.mem, page[0]);
+	putback_lru_page(s.mem, page[1]);
+	EXPECT_EQ(t, list_of(s.mem, LRU_INACTIVE)->nr, 0);
+	scene_end(t, &s);
+}
+
+/* A slot's reference is the page's life: to drop it while the page can be found is refused. */
+static void a_listed_page_is_not_freed(struct ktest *t)
+{
+	struct vm_scene s;
+	struct page *page;
+
+	if (!begin(t, &s, 1))
+		return;
+	REQUIRE(t, supply(&s, 1));
+	page = page_in(s.object, 0);
+	EXPECT_EQ(t, mem_put_page(s.mem, page), -EINVAL);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_LRU, 0));
+	EXPECT_EQ(t, mem_free_pages(s.mem, page, 0), -EINVAL);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_BAD_FREE), 2);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_QUARANTINED), 1);
+	vm_object_put(s.object);
+	vm_space_put(s.space);
+	EXPECT_EQ(t, memory_free_pages(s.mem), s.free);
+}
+
+KTEST_SUITE(lru, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(new_pages_come_at_the_head),
+    KTEST(an_isolated_page_is_on_no_list), KTEST(active_pages_have_their_own_list),
+    KTEST(anonymous_pages_are_listed_apart), KTEST(only_what_is_listed_is_isolated),
+    KTEST(a_released_page_is_not_isolated), KTEST(a_page_released_while_isolated_is_freed_once),
+    KTEST_CONTRACT(a_listed_page_is_not_freed));

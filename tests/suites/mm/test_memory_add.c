@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_memory_add.c: memory comes and goes: what is refused, what stands behind the descriptors, and all of it
+ * while the memory is used.
+ */
+#include "tests/lib/add_help.h"
+#include "tests/lib/poison_help.h"
+
+#include <quarry/poison.h>
+
+/* ---- one after the other ---- */
+
+static void what_was_added_is_used_and_goes_again(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+	const pfn_t start = START + BLOCK(2 * SIZE + 2), nr = BLOCK(4);
+	struct pile pile = {NULL, 0};
+	unsigned long managed;
+
+	REQUIRE(t, mem);
+	managed = memory_managed_pages(mem);
+	EXPECT_EQ(t, add_memory(mem, start, nr, 0), 0);
+	EXPECT_EQ(t, range_count(mem, start, nr, PB_OFFLINE), 4);
+	EXPECT_EQ(t, range_count(mem, START, END - START, PB_HOLE), 2 * HALF - 2 * SIZE - 4);
+	EXPECT_EQ(t, memory_managed_pages(mem), managed);
+	EXPECT(t, pfn_valid_in(mem, start) && !pfn_valid_in(mem, start - 1));
+	expect_sound(t, mem);
+	EXPECT_EQ(t, online_pages(mem, start, nr, NULL), 0);
+	EXPECT_EQ(t, memory_managed_pages(mem), managed + nr);
+	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
+	EXPECT(t, pile_inside(mem, &pile, start, start + nr) > nr / 2);
+	EXPECT_EQ(t, pile_inside(mem, &pile, START + BLOCK(2 * SIZE), start), 0);
+	EXPECT_EQ(t, remove_memory(mem, start, nr), -EBUSY);
+	expect_sound(t, mem);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	EXPECT_EQ(t, offline_pages(mem, start, nr, NULL, NULL), 0);
+	EXPECT_EQ(t, remove_memory(mem, start, nr), 0);
+	EXPECT_EQ(t, range_count(mem, start, nr, PB_HOLE), 4);
+	EXPECT_EQ(t, memory_managed_pages(mem), managed);
+	EXPECT(t, !pfn_valid_in(mem, start));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_MEMORY_ADDED), 4);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_MEMORY_REMOVED), 4);
+	drop_memory(t, mem);
+}
+
+static void what_broke_goes_with_it(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+	const pfn_t start = START + BLOCK(2 * SIZE);
+
+	REQUIRE(t, mem);
+	/* A pageblock beside it keeps the descriptors there. */
+	EXPECT_EQ(t, add_memory(mem, start, BLOCK(2), 0), 0);
+	EXPECT_EQ(t, mem_memory_failure(mem, start + 1, 0, NULL), -ENXIO);
+	expect_poisoned(t, mem, 1);
+	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(1)), 0);
+	expect_poisoned(t, mem, 0);
+	/* What comes in its place is another. */
+	EXPECT_EQ(t, add_memory(mem, start, BLOCK(1), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, start, BLOCK(1), NULL), 0);
+	expect_poisoned(t, mem, 0);
+	drop_memory(t, mem);
+}
+
+static void refused(struct ktest *t, struct memory *mem)
+{
+	const pfn_t there = START + BLOCK(SIZE), gap = START + BLOCK(2 * SIZE);
+
+	EXPECT_EQ(t, add_memory(mem, gap, 0, 0), -EINVAL);
+	EXPECT_EQ(t, add_memory(mem, gap + 1, BLOCK(1), 0), -EINVAL);
+	EXPECT_EQ(t, add_memory(mem, gap, BLOCK(1) - 1, 0), -EINVAL);
+	EXPECT_EQ(t, add_memory(mem, gap, 0UL - BLOCK(1), 0), -EINVAL);
+	EXPECT_EQ(t, add_memory(mem, START - BLOCK(1), BLOCK(1), 0), -EINVAL);
+	EXPECT_EQ(t, add_memory(mem, END - BLOCK(1), BLOCK(2), 0), -EINVAL);
+	EXPECT_EQ(t, add_memory(mem, gap, BLOCK(1), mem->nr_nodes), -ENODEV);
+	EXPECT_EQ(t, add_memory(mem, gap - BLOCK(1), BLOCK(2), 0), -EEXIST);
+	EXPECT_EQ(t, add_memory(mem, there, BLOCK(1), 0), -EEXIST);
+	EXPECT_EQ(t, remove_memory(mem, there, 0), -EINVAL);
+	EXPECT_EQ(t, remove_memory(mem, there + 1, BLOCK(1)), -EINVAL);
+	EXPECT_EQ(t, remove_memory(mem, END, BLOCK(1)), -EINVAL);
+	EXPECT_EQ(t, remove_memory(mem, gap, BLOCK(1)), -EINVAL);
+	EXPECT_EQ(t, remove_memory(mem, gap - BLOCK(2), BLOCK(3)), -EINVAL);
+	EXPECT_EQ(t, remove_memory(mem, there, BLOCK(2)), -EBUSY);
+}
+
+static void what_is_refused_changes_nothing(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+	struct census before, after;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, START + BLOCK(SIZE), BLOCK(1), NULL, NULL), 0);
+	before = take_census(mem);
+	refused(t, mem);
+	after = take_census(mem);
+	EXPECT(t, census_same(&before, &after));
+	expect_untouched(t, mem);
+	EXPECT_EQ(t, arrays.grown + arrays.shrunk + arrays.mapped, 0);
+	drop_memory(t, mem);
+}
+
+static void try_remove(void *arg)
+{
+	struct ktest *t = arg;
+	struct memory *mem = mov.mem;
+
+	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(SIZE), BLOCK(1)), -EBUSY);
+}
+
+static void what_an_operation_works_on_stays(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_commit = try_remove, .arg = t};
+
+	REQUIRE(t, mem);
+	mov.mem = mem;
+	EXPECT_EQ(t, offline_pages(mem, START + BLOCK(SIZE), BLOCK(1), &opts, NULL), 0);
+	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(SIZE), BLOCK(1)), 0);
+	drop_memory(t, mem);
+}
+
+/* Offline it is, and somebody has begun to bring it back. */
+static void what_somebody_has_claimed_stays(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+	struct range_claim claim = {.start = START + BLOCK(SIZE), .end = START + BLOCK(SIZE + 2)};
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, claim.start, BLOCK(2), NULL, NULL), 0);
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(SIZE + 1), BLOCK(1)), -EBUSY);
+	range_unclaim(mem, &claim);
+	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(SIZE + 1), BLOCK(1)), 0);
+	drop_memory(t, mem);
+}
+
+static void it_comes_back_as_if_it_had_never_been_used(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+	const pfn_t start = START + BLOCK(2 * SIZE);
+	struct mm_violation v;
+	struct page *page;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, add_memory(mem, start, BLOCK(1), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, start, BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, offline_pages(mem, start, BLOCK(1), NULL, NULL), 0);
+	for (pfn = start; pfn < start + BLOCK(1); pfn++) {
+		page = pfn_to_page_in(mem, pfn);
+		page->owner = page;
+		page->index = page->spare = 1;
+	}
+	EXPECT_EQ(t, mem_memory_failure(mem, start + 3, 0, NULL), -ENXIO);
+	EXPECT_EQ(t, mem_poisoned(mem).offline, 1);
+	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(1)), 0);
+	/* What is broken has left with the rest. */
+	EXPECT_EQ(t, mem_poisoned(mem).offline, 0);
+	EXPECT_EQ(t, mem_poisoned_next(mem, 0), PFN_NONE);
+	EXPECT_EQ(t, check_memory(mem, &v), 0);
+	EXPECT_EQ(t, add_memory(mem, start, BLOCK(1), 0), 0);
+	for (pfn = start; pfn < start + BLOCK(1); pfn++) {
+		page = pfn_to_page_in(mem, pfn);
+		EXPECT(t, !page->word && !page->owner && !page->index && !page->spare);
+	}
+	EXPECT_EQ(t, online_pages(mem, start, BLOCK(1), NULL), 0);
+	drop_memory(t, mem);
+}
+
+/* Offline it was broken, and counted; what is gone is neither, though its section may have gone or not. */
+static void what_is_broken_goes_with_its_memory(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, add_memory(mem, BORDER - BLOCK(1), BLOCK(3), 0), 0);
+	EXPECT_EQ(t, mem_memory_failure(mem, BORDER - 1, 0, NULL), -ENXIO);
+	EXPECT_EQ(t, online_pages(mem, BORDER, BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, mem_soft_offline_page(mem, BORDER + 3), 0);
+	EXPECT_EQ(t, offline_pages(mem, BORDER, BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, mem_poisoned(mem).offline, 2);
+	expect_poisoned(t, mem, 2);
+	EXPECT_EQ(t, remove_memory(mem, BORDER - BLOCK(1), BLOCK(3)), 0);
+	expect_poisoned(t, mem, 0);
+	EXPECT_EQ(t, mem_unpoison_page(mem, BORDER + 3), -ENXIO);
+	EXPECT_EQ(t, add_memory(mem, BORDER - BLOCK(1), BLOCK(3), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, BORDER - BLOCK(1), BLOCK(3), NULL), 0);
+	expect_poisoned(t, mem, 0);
+	drop_memory(t, mem);
+}
+
+/* ---- what stands behind the descriptors ---- */
+
+static void sections_come_with_their_first_pageblock_and_go_with_their_last(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+
+	REQUIRE(t, mem);
+	/* In a section that is there; then across the border. */
+	EXPECT_EQ(t, add_memory(mem, BORDER - BLOCK(2), BLOCK(1), 0), 0);
+	EXPECT_EQ(t, arrays.grown, 0);
+	EXPECT_EQ(t, add_memory(mem, BORDER - BLOCK(1), BLOCK(3), 0), 0);
+	EXPECT_EQ(t, arrays.grown, 1);
+	EXPECT(t, arrays.behind[1]);
+	EXPECT_EQ(t, add_memory(mem, BORDER + BLOCK(4), BLOCK(1), 0), 0);
+	EXPECT_EQ(t, arrays.grown, 1);
+	EXPECT_EQ(t, arrays.mapped, 5);
+	EXPECT_EQ(t, online_pages(mem, BORDER, BLOCK(2), NULL), 0);
+	EXPECT_EQ(t, remove_memory(mem, BORDER + BLOCK(4), BLOCK(1)), 0);
+	EXPECT_EQ(t, arrays.shrunk, 0);
+	EXPECT_EQ(t, offline_pages(mem, BORDER, BLOCK(2), NULL, NULL), 0);
+	EXPECT_EQ(t, remove_memory(mem, BORDER, BLOCK(2)), 0);
+	EXPECT_EQ(t, arrays.shrunk, 1);
+	EXPECT(t, arrays.behind[0] && !arrays.behind[1]);
+	EXPECT_EQ(t, arrays.mapped, 2);
+	expect_untouched(t, mem);
+	expect_sound(t, mem);
+	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(1), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, BORDER, BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, arrays.grown, 2);
+	drop_memory(t, mem);
+}
+
+static void without_memory_for_them_nothing_changes(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+	struct census before, after;
+
+	REQUIRE(t, mem);
+	before = take_census(mem);
+	arrays.maps_left = 0;
+	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(2), 0), -ENOMEM);
+	arrays.grows_left = 0;
+	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(2), 0), -ENOMEM);
+	after = take_census(mem);
+	EXPECT(t, census_same(&before, &after));
+	EXPECT_EQ(t, arrays.mapped, 0);
+	EXPECT(t, arrays.behind[0] && !arrays.behind[1]);
+	expect_untouched(t, mem);
+	/* And the next try finds all as it was. */
+	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(2), 0), 0);
+	drop_memory(t, mem);
+}
+
+static void *no_alloc(void *arg, size_t bytes)
+{
+	return NULL;
+}
+
+static void without_memory_for_caches_nothing_changes(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
+	struct memory *mem = growing(t, 1, specs, ARRAY_SIZE(specs));
+	const pfn_t start = START + BLOCK(SIZE);
+	void *(*alloc)(void *arg, size_t bytes);
+	struct census before, after;
+
+	REQUIRE(t, mem);
+	before = take_census(mem);
+	alloc = mem->alloc;
+	mem->alloc = no_alloc;
+	EXPECT_EQ(t, add_memory(mem, start, BLOCK(SIZE), 0), -ENOMEM);
+	mem->alloc = alloc;
+	after = take_census(mem);
+	EXPECT(t, census_same(&before, &after));
+	EXPECT(t, !zone_has_span(&mem->zones[ZONE_MOVABLE]));
+	EXPECT_EQ(t, add_memory(mem, start, BLOCK(SIZE), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, start, BLOCK(SIZE), NULL), 0);
+	drop_memory(t, mem);
+}
+
+/* ---- beside others ---- */
+
+static unsigned beside; /* offlines that went through while memory came, or went */
+
+static void offline_beside(struct memory *mem)
+{
+	const pfn_t start = START + BLOCK(SIZE + 1);
+	unsigned round;
+
+	for (round = 0; round < 200; round++) {
+		/* Held, it would be waited for, by the thread that holds it. */
+		if (!hotplug_trylock(mem))
+			return;
+		hotplug_unlock(mem);
+		beside += !offline_pages(mem, start, BLOCK(2), NULL, NULL) && !online_pages(mem, start, BLOCK(2), NULL);
+	}
+}
+
+static int map_beside(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	offline_beside(mem);
+	return test_map(mem, start, nr);
+}
+
+static void unmap_beside(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	offline_beside(mem);
+	test_unmap(mem, start, nr);
+}
+
+static void offlines_go_on_while_memory_comes_and_goes(struct ktest *t)
+{
+	static const struct memory_arrays slow = {
+	    .map = map_beside, .unmap = unmap_beside, .grow = test_grow, .shrink = test_shrink};
+	struct memory *mem = one_node(t);
+
+	REQUIRE(t, mem);
+	mem->arrays = &slow;
+	beside = 0;
+	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(HALF), 0), 0);
+	EXPECT_EQ(t, beside, 200);
+	EXPECT_EQ(t, remove_memory(mem, BORDER, BLOCK(HALF)), 0);
+	EXPECT_EQ(t, beside, 400);
+	drop_memory(t, mem);
+}
+
+/* ---- under load ---- */
+
+struct user {
+	struct memory *mem;
+	u32 *stop;
+	u64 seed;
+	unsigned long wrong;
+};
+
+/* Pages come and go; and whoever walks zones meets what has just come or gone. */
+static void use_memory(void *arg)
+{
+	struct user *u = arg;
+	struct page *pages[32];
+	unsigned i;
+
+	while (!load_acquire(u->stop)) {
+		unsigned order = ktest_rand(&u->seed) % 3, nr = 0;
+
+		while (nr < ARRAY_SIZE(pages) &&
+		    (pages[nr] = mem_alloc_pages(u->mem, GFP_MOVABLE | GFP_NOWAIT, order)))
+			nr++;
+		u->wrong += memory_free_pages(u->mem) > END - START;
+		for (i = 0; i < nr; i++)
+			u->wrong += mem_free_pages(u->mem, pages[i], order) != 0;
+		if (ktest_rand(&u->seed) % 64 == 0)
+			drain_all_pages(u->mem, NULL);
+		cpu_relax();
+	}
+}
+
+static void it_comes_and_goes_under_load(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
+	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	struct user users[8];
+	unsigned cpu, nr = MIN(ktest_cpus(), (unsigned)ARRAY_SIZE(users)), round, went = 0;
+	u32 stop = 0;
+
+	REQUIRE(t, mem);
+	for (cpu = 0; cpu < nr; cpu++) {
+		users[cpu] = (struct user){.mem = mem, .stop = &stop, .seed = t->seed + cpu};
+		ktest_start(cpu, use_memory, &users[cpu]);
+	}
+	for (round = 0; round < 40; round++) {
+		pfn_t start = START + BLOCK(SIZE + ktest_rand(&t->seed) % (2 * HALF - SIZE - 4));
+
+		if (add_memory(mem, start, BLOCK(4), round % 2))
+			break;
+		EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
+		/* Its users' pages do not move; they are free again in a moment, or stay with a cache. */
+		while (offline_pages(mem, start, BLOCK(4), NULL, NULL))
+			cpu_relax();
+		EXPECT_EQ(t, remove_memory(mem, start, BLOCK(4)), 0);
+		went++;
+	}
+	store_release(&stop, 1u);
+	for (cpu = 0; cpu < nr; cpu++) {
+		ktest_join(cpu);
+		EXPECT_EQ(t, users[cpu].wrong, 0);
+	}
+	EXPECT_EQ(t, went, 40);
+	EXPECT_EQ(t, range_count(mem, START + BLOCK(SIZE), END - START - BLOCK(SIZE), PB_HOLE), 2 * HALF - SIZE);
+	drop_memory(t, mem);
+}
+
+/* ---- the machine's own ---- */
+
+/* A section in which there is nothing, at the end of what may come; PFN_NONE: there is none. */
+static pfn_t empty_section(void)
+{
+	pfn_t pfn = ALIGN_DOWN(kernel_memory.end_pfn, SECTION_PAGES);
+
+	if (!kernel_memory.arrays)
+		return PFN_NONE;
+	while (pfn > kernel_memory.start_pfn + SECTION_PAGES) {
+		pfn -= SECTION_PAGES;
+		if (range_count(&kernel_memory, pfn, SECTION_PAGES, PB_HOLE) == SECTION_PAGES >> PAGEBLOCK_ORDER)
+			return pfn;
+	}
+	return PFN_NONE;
+}
+
+static void the_machines_own_descriptors_come_and_go(struct ktest *t)
+{
+	const pfn_t start = empty_section();
+	unsigned long free, less;
+	unsigned i;
+
+	if (start == PFN_NONE) {
+		ktest_skip(t, "no address for memory to come at: wants maxmem=");
+		return;
+	}
+	EXPECT_EQ(t, pfn_to_page_in(&kernel_memory, start)->word, 0);
+	/* The first time tables come too, and stay. */
+	for (i = 0; i < 2; i++) {
+		drain_all_pages(&kernel_memory, NULL);
+		free = memory_free_pages(&kernel_memory);
+		EXPECT_EQ(t, add_memory(&kernel_memory, start, SECTION_PAGES, 0), 0);
+		less = free - memory_free_pages(&kernel_memory);
+		EXPECT(t, less >= SECTION_PAGES * sizeof(struct page) / PAGE_SIZE);
+		pfn_to_page_in(&kernel_memory, start + SECTION_PAGES - 1)->index = 1;
+		EXPECT_EQ(t, remove_memory(&kernel_memory, start, SECTION_PAGES), 0);
+		EXPECT_EQ(t, pfn_to_page_in(&kernel_memory, start + SECTION_PAGES - 1)->index, 0);
+	}
+	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
+}
+
+KTEST_SUITE(memory_add, KTEST_QUICK, KTEST(what_was_added_is_used_and_goes_again),
+    KTEST(what_is_refused_changes_nothing), KTEST(what_an_operation_works_on_stays), KTEST(what_somebody_has_claimed_stays),
+    KTEST(it_comes_back_as_if_it_had_never_been_used), KTEST(what_is_broken_goes_with_its_memory),
+    KTEST(what_broke_goes_with_it),
+    KTEST(sections_come_with_their_first_pageblock_and_go_with_their_last),
+    KTEST(without_memory_for_them_nothing_changes), KTEST(without_memory_for_caches_nothing_changes),
+    KTEST(offlines_go_on_while_memory_comes_and_goes),
+    KTEST(it_comes_and_goes_under_load), KTEST(the_machines_own_descriptors_come_and_go));

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_memory_span.c: zones whose spans overlap because memory has come, and a node's first memory.
+ */
+#include "tests/lib/add_help.h"
+#include "tests/lib/poison_help.h"
+#include <quarry/lock.h>
+
+/* ---- a page breaks ---- */
+
+struct failing {
+	struct memory *mem;
+	pfn_t pfn;
+	struct poison_result res;
+	int err;
+};
+
+static void fail_page(void *arg)
+{
+	struct failing *f = arg;
+
+	f->err = mem_memory_failure(f->mem, f->pfn, 0, &f->res);
+}
+
+static struct {
+	struct memory *mem;
+	pfn_t start;
+	int err;
+	u32 ended; /* a */
+} going;
+
+static void remove_it(void *arg)
+{
+	going.err = remove_memory(going.mem, going.start, BLOCK(2));
+	store_release(&going.ended, 1u);
+}
+
+/* So many threads wait for it; the lock goes to them in their order. */
+static void wait_for_waiters(struct mutex *mutex, unsigned nr)
+{
+	do
+		thread_yield();
+	while (sleep_lock_waiters(&mutex->l) < nr);
+}
+
+static struct memory *two_movable(struct ktest *t, struct failing *f)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, 4}, {1, ZONE_MOVABLE, 4}};
+	const pfn_t start = START + BLOCK(2 * SIZE);
+	struct memory *mem;
+
+	if (!ktest_needs_cpus(t, 3))
+		return NULL;
+	mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	if (!mem || add_memory(mem, start, BLOCK(2), 0))
+		return NULL;
+	*f = (struct failing){.mem = mem, .pfn = start + 5};
+	going.mem = mem;
+	going.start = start;
+	going.ended = 0;
+	return mem;
+}
+
+/* While a page of it is being taken out of use, whose zone has been looked up, the memory stays. */
+static void what_is_being_taken_out_of_use_is_not_removed(struct ktest *t)
+{
+	struct memory *mem;
+	struct failing f;
+
+	mem = two_movable(t, &f);
+	if (!mem)
+		return;
+	/* It waits for its turn to switch the caches off. */
+	mutex_lock(&mem->pcp_ctl);
+	ktest_start(1, fail_page, &f);
+	while (!mutex_is_held(&mem->poison) || !sleep_lock_waiters(&mem->pcp_ctl.l))
+		thread_yield();
+	ktest_start(2, remove_it, NULL);
+	while (!sleep_lock_waiters(&mem->poison.l) && !load_acquire(&going.ended))
+		thread_yield();
+	EXPECT_EQ(t, load_acquire(&going.ended), 0);
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, f.pfn)), PB_OFFLINE);
+	mutex_unlock(&mem->pcp_ctl);
+	ktest_join(1);
+	ktest_join(2);
+	/* It was offline then; and its mark has gone with it. */
+	EXPECT_EQ(t, f.err, -ENXIO);
+	EXPECT_EQ(t, f.res.outcome, POISON_RECOVERED);
+	EXPECT_EQ(t, going.err, 0);
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, f.pfn)), PB_HOLE);
+	expect_poisoned(t, mem, 0);
+	drop_memory(t, mem);
+}
+
+/* While who was told of it waits for its turn, its memory goes, and other memory comes there, of another node. */
+static void what_was_reported_went_before(struct ktest *t)
+{
+	struct memory *mem;
+	struct failing f;
+
+	mem = two_movable(t, &f);
+	if (!mem)
+		return;
+	mutex_lock(&mem->pcp_ctl);
+	mutex_lock(&mem->poison);
+	ktest_start(2, remove_it, NULL);
+	wait_for_waiters(&mem->poison, 1);
+	ktest_start(1, fail_page, &f);
+	wait_for_waiters(&mem->poison, 2);
+	mutex_unlock(&mem->poison);
+	ktest_join(2);
+	EXPECT_EQ(t, going.err, 0);
+	EXPECT_EQ(t, add_memory(mem, f.pfn - 5, BLOCK(2), 1), 0);
+	EXPECT_EQ(t, online_pages(mem, f.pfn - 5, BLOCK(2), NULL), 0);
+	mutex_unlock(&mem->pcp_ctl);
+	ktest_join(1);
+	/* It finds a hole, or what is there then. */
+	EXPECT(t, f.err == -ENXIO || !f.err);
+	expect_poisoned(t, mem, f.res.outcome == POISON_RECOVERED);
+	EXPECT_EQ(t, mem_memory_failure(mem, f.pfn, 0, NULL), f.res.outcome == POISON_RECOVERED ? -EHWPOISON : 0);
+	expect_poisoned(t, mem, 1);
+	drop_memory(t, mem);
+}
+
+/* ---- spans ---- */
+
+/* Node 0 gets what lies above node 1, and node 1 what lies above that. */
+static struct memory *interleaved(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, 4}, {1, ZONE_MOVABLE, 4}};
+	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	const pfn_t start = START + BLOCK(2 * SIZE);
+
+	if (!mem)
+		return NULL;
+	EXPECT_EQ(t, add_memory(mem, start, BLOCK(4), 0), 0);
+	EXPECT_EQ(t, add_memory(mem, start + BLOCK(6), BLOCK(4), 1), 0);
+	EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
+	EXPECT_EQ(t, online_pages(mem, start + BLOCK(6), BLOCK(4), NULL), 0);
+	return mem;
+}
+
+static void spans_of_two_nodes_overlap(struct ktest *t)
+{
+	struct memory *mem = interleaved(t);
+	struct zone *zone[2];
+	unsigned n;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	for (n = 0; n < 2; n++) {
+		unsigned blocks = 0;
+
+		zone[n] = &mem->zones[n * NR_ZONE_KINDS + ZONE_MOVABLE];
+		for_each_zone_block(zone[n], pfn)
+			blocks++;
+		EXPECT_EQ(t, blocks, 8);
+		EXPECT_EQ(t, zone[n]->managed, BLOCK(8));
+	}
+	EXPECT(t, zone[0]->start_pfn < zone[1]->start_pfn && zone[1]->start_pfn < zone[0]->end_pfn);
+	expect_sound(t, mem);
+	/* What is isolated is counted once. */
+	empty_caches(mem);
+	n = (unsigned)memory_free_pages(mem);
+	set_isolated(zone[1], zone[1]->start_pfn, true);
+	EXPECT_EQ(t, memory_free_pages(mem), n);
+	set_isolated(zone[1], zone[1]->start_pfn, false);
+	drop_memory(t, mem);
+}
+
+static void a_node_takes_its_own_only(struct ktest *t)
+{
+	struct memory *mem = interleaved(t);
+	struct node_result res;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(8));
+	for (pfn = START; pfn < END; pfn += PAGEBLOCK_PAGES) {
+		const struct zone *zone = zone_of(mem, pfn);
+
+		if (state_at(mem, pfn) == PB_OFFLINE)
+			EXPECT_EQ(t, zone->node, 0);
+		else if (state_at(mem, pfn) == PB_ONLINE)
+			EXPECT(t, zone->node == 1 || zone->kind == ZONE_NORMAL);
+	}
+	expect_sound(t, mem);
+	/* A removed pageblock still says whose it was: that is nobody's business. */
+	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(2 * SIZE), BLOCK(2)), 0);
+	EXPECT_EQ(t, online_node(mem, 0), BLOCK(6));
+	expect_sound(t, mem);
+	EXPECT_EQ(t, add_memory(mem, START + BLOCK(2 * SIZE), BLOCK(2), 1), 0);
+	EXPECT_EQ(t, online_pages(mem, START + BLOCK(2 * SIZE), BLOCK(2), NULL), 0);
+	EXPECT_EQ(t, mem->zones[NR_ZONE_KINDS + ZONE_MOVABLE].managed, BLOCK(10));
+	drop_memory(t, mem);
+}
+
+static void compaction_keeps_to_its_zone(struct ktest *t)
+{
+	struct memory *mem = interleaved(t);
+	struct compact_stats stats;
+	struct zone *other;
+	pfn_t first;
+	u32 i;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, mov_begin(t, mem));
+	other = &mem->zones[NR_ZONE_KINDS + ZONE_MOVABLE];
+	first = other->start_pfn;
+	mov_fill(ALL_THERE_IS);
+	mov_thin_out();
+	EXPECT_EQ(t, compact_memory(mem, &stats), 0);
+	EXPECT(t, stats.moved > 0);
+	/* Node 0 has compacted what lies below and above node 1's, and moved nothing there or out of it. */
+	EXPECT_EQ(t, mov.downwards, 0);
+	for (i = 0; i < mov.nr; i++) {
+		if (mov.pages[i])
+			EXPECT(t, state_at(mem, page_to_pfn_in(mem, mov.pages[i])) == PB_ONLINE);
+	}
+	EXPECT_EQ(t, other->start_pfn, first);
+	expect_sound(t, mem);
+	mov_end(t);
+	drop_memory(t, mem);
+}
+
+/* ---- a node's first memory ---- */
+
+static void a_node_gets_its_first_memory(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
+	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	const pfn_t start = START + BLOCK(SIZE);
+	const struct node *node;
+	struct pile pile = {NULL, 0};
+	unsigned cpu;
+
+	REQUIRE(t, mem);
+	node = &mem->nodes[0];
+	EXPECT_EQ(t, node->nr_zones[ZONE_MOVABLE], 1);
+	EXPECT_EQ(t, add_memory(mem, start, BLOCK(SIZE), 1), 0);
+	EXPECT_EQ(t, node->nr_zones[ZONE_MOVABLE], 2);
+	EXPECT_EQ(t, node->zonelist[ZONE_MOVABLE][1], NR_ZONE_KINDS + ZONE_MOVABLE);
+	EXPECT_EQ(t, mem->nodes[1].zonelist[ZONE_MOVABLE][0], NR_ZONE_KINDS + ZONE_MOVABLE);
+	EXPECT_EQ(t, node->nr_zones[ZONE_NORMAL], 1);
+	EXPECT_EQ(t, add_memory(mem, start + BLOCK(SIZE), BLOCK(SIZE), 0), 0);
+	EXPECT_EQ(t, node->nr_zones[ZONE_MOVABLE], 3);
+	EXPECT_EQ(t, node->zonelist[ZONE_MOVABLE][0], ZONE_MOVABLE);
+	EXPECT_EQ(t, node->zonelist[ZONE_MOVABLE][1], ZONE_NORMAL);
+	EXPECT_EQ(t, node->zonelist[ZONE_MOVABLE][2], NR_ZONE_KINDS + ZONE_MOVABLE);
+	EXPECT_EQ(t, online_pages(mem, start, BLOCK(2 * SIZE), NULL), -EINVAL); /* two zones */
+	EXPECT_EQ(t, online_pages(mem, start, BLOCK(SIZE), NULL), 0);
+	EXPECT_EQ(t, online_pages(mem, start + BLOCK(SIZE), BLOCK(SIZE), NULL), 0);
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+		if (arch_cpu_node(cpu) == 0)
+			EXPECT_EQ(t, mem->pcp[cpu]->first[GFP_MOVABLE],
+			    ZONE_MOVABLE * STACKS_PER_ZONE + MT_MOVABLE);
+	}
+	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
+	EXPECT(t, pile_inside(mem, &pile, start, start + BLOCK(SIZE)) > 0);
+	EXPECT(t, pile_inside(mem, &pile, start + BLOCK(SIZE), start + BLOCK(2 * SIZE)) > 0);
+	expect_sound(t, mem);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	drop_memory(t, mem);
+}
+
+static void a_span_grows_both_ways(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
+	struct memory *mem = growing(t, 1, specs, ARRAY_SIZE(specs));
+	const pfn_t start = START + BLOCK(2 * SIZE);
+	const struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_MOVABLE];
+	EXPECT_EQ(t, add_memory(mem, start, BLOCK(2), 0), 0);
+	EXPECT_EQ(t, add_memory(mem, start + BLOCK(4), BLOCK(2), 0), 0);
+	EXPECT_EQ(t, add_memory(mem, start - BLOCK(4), BLOCK(2), 0), 0);
+	EXPECT_EQ(t, zone->start_pfn, start - BLOCK(4));
+	EXPECT_EQ(t, zone->end_pfn, start + BLOCK(6));
+	EXPECT_EQ(t, online_pages(mem, start - BLOCK(4), BLOCK(2), NULL), 0);
+	EXPECT_EQ(t, online_pages(mem, start + BLOCK(4), BLOCK(2), NULL), 0);
+	expect_sound(t, mem);
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(memory_span, KTEST_QUICK, KTEST(what_is_being_taken_out_of_use_is_not_removed),
+    KTEST(what_was_reported_went_before),
+    KTEST(spans_of_two_nodes_overlap), KTEST(a_node_takes_its_own_only),
+    KTEST(compaction_keeps_to_its_zone), KTEST(a_node_gets_its_first_memory), KTEST(a_span_grows_both_ways));

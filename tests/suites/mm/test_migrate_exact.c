@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_migrate_exact.c: of many pages that are moved at once: which is tried how often, which reason is told, and who
+ * waits for which of them.
+ */
+#include "tests/lib/mov_help.h"
+#include <quarry/lock.h>
+
+#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 4u : 64u)
+
+/* ---- lists of more than a batch ---- */
+
+#define MANY (2 * MIGRATE_BATCH + 7)
+
+static struct page *many[MANY];
+
+/* What is busy keeps its place in the line; each is moved once, and counted where it was. */
+static void what_is_busy_is_tried_in_the_next_pass(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	u32 i;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill(MANY);
+	REQUIRE(t, mov.nr == MANY);
+	for (i = 0; i < MANY; i++) {
+		many[i] = mov.pages[i];
+		EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, many[i])), 0);
+	}
+	/* All of them once, then all but the last 9. */
+	mov.busy = 2 * MANY - 9;
+	EXPECT_EQ(t, migrate_pages(mem, many, MANY, NULL), 0);
+	EXPECT_EQ(t, mov.busy, 0);
+	EXPECT_EQ(t, mov.moved, MANY);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_AGAIN), 2 * MANY - 9);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_OK), MANY);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_FAIL), 0);
+	for (i = 0; i < MANY; i++)
+		EXPECT_EQ(t, page_word(mov.pages[i]), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
+	mov_end(t);
+}
+
+static void moves_are_counted_by_the_try(struct ktest *t)
+{
+	static struct isolated_pages pages;
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	struct migrate_stats stats = {.moved = 100, .retries = 100, .at_try = {100, 100, 100, 100}};
+	unsigned turn;
+	u32 i;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill(10);
+	REQUIRE(t, mov.nr == 10);
+	pages.to = NULL;
+	for (turn = 0; turn < 2; turn++) {
+		pages.nr_lru = pages.nr_movable = 0;
+		for (i = 0; i < 10; i++)
+			EXPECT_EQ(t, isolate_page(mem, page_to_pfn_in(mem, mov.pages[i]), &pages), 0);
+		EXPECT_EQ(t, pages.nr_movable, 10);
+		/* 7 at the second try and 3 at the third; then 6 at the sixth and 4 at the seventh. */
+		mov.busy = turn ? 54 : 13;
+		EXPECT_EQ(t, migrate_isolated(mem, &pages, NULL, &stats), 0);
+		EXPECT_EQ(t, stats.moved, turn ? 120 : 110);
+		EXPECT_EQ(t, stats.retries, turn ? 167 : 113);
+		EXPECT_EQ(t, stats.at_try[0], 100);
+		EXPECT_EQ(t, stats.at_try[1], 107);
+		EXPECT_EQ(t, stats.at_try[2], 103);
+		EXPECT_EQ(t, stats.at_try[3], turn ? 110 : 100);
+	}
+	mov_end(t);
+}
+
+/* ---- which reason is told ---- */
+
+/* Of two kinds, and of several of a kind: the first that was met, and all are counted. */
+static void the_first_reason_is_told(struct ktest *t)
+{
+	static struct isolated_pages pages;
+	struct migrate_stats stats = {0};
+	struct page *pinned, *moving[3];
+	struct mm_fail fail = {.why = WHY_NONE};
+	struct vm_scene s;
+	unsigned i;
+
+	if (!scene_begin_filled(t, &s, 2))
+		return;
+	REQUIRE(t, mov_begin(t, s.mem));
+	mov_fill(3);
+	REQUIRE(t, mov.nr == 3);
+	for (i = 0; i < 3; i++)
+		moving[i] = mov.pages[i];
+	pages.to = NULL;
+	pages.nr_lru = pages.nr_movable = 0;
+	EXPECT_EQ(t, vm_object_pin(s.object, 0, &pinned), 0);
+	/* Pinned already: it is no page of another kind either. */
+	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, pinned), &pages), -EBUSY);
+	mem_unpin_page(s.mem, pinned);
+	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, pinned), &pages), 0);
+	EXPECT_EQ(t, vm_object_pin(s.object, 0, &pinned), 0);
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, moving[i]), &pages), 0);
+	EXPECT_EQ(t, pages.nr_lru, 1);
+	EXPECT_EQ(t, pages.nr_movable, 3);
+	EXPECT_EQ(t, pin_page(moving[2]), 0);
+	mov.busy = 2 * MIGRATE_PASSES;
+	EXPECT_EQ(t, migrate_isolated(s.mem, &pages, &fail, &stats), 4);
+	EXPECT_EQ(t, fail.why, WHY_PINNED);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(s.mem, pinned));
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_MIGRATE_FAIL), 4);
+	EXPECT_EQ(t, stats.moved, 0);
+	mem_unpin_page(s.mem, pinned);
+	/* Without it, the first that is given up: the pin of the third is met in the first pass. */
+	pages.nr_lru = pages.nr_movable = 0;
+	mem_unpin_page(s.mem, moving[2]);
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, moving[i]), &pages), 0);
+	EXPECT_EQ(t, pin_page(moving[2]), 0);
+	mov.busy = 2 * MIGRATE_PASSES;
+	EXPECT_EQ(t, migrate_isolated(s.mem, &pages, &fail, &stats), 3);
+	EXPECT_EQ(t, fail.why, WHY_PINNED);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(s.mem, moving[2]));
+	mem_unpin_page(s.mem, moving[2]);
+	for (i = 0; i < 3; i++)
+		mov_free(i);
+	scene_end(t, &s);
+}
+
+/* ---- what happens to some of a batch ---- */
+
+#define BATCH 7u
+
+/* Where the pages of an object are moved to; what happens while the fifth asks. */
+static struct {
+	struct migrate_target to;
+	struct vm_scene s;
+	struct page *pinned;
+	unsigned asked, back;
+} batch;
+
+static struct page *get_and_meddle(struct migrate_target *to, struct memory *mem, unsigned order)
+{
+	if (++batch.asked == 5) {
+		EXPECT_EQ(mov.t, vm_object_pin(batch.s.object, 1, &batch.pinned), 0);
+		EXPECT_EQ(mov.t, vm_object_remove(batch.s.object, 2, 1), 0);
+	}
+	return batch.asked == 6 ? NULL : mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, order);
+}
+
+static void give_back_counted(struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
+{
+	batch.back++;
+	mem_free_pages(mem, page, order);
+}
+
+/* One is pinned and one removed after all of it was locked, for the last two there is no memory: the others move. */
+static void each_of_a_batch_goes_its_own_way(struct ktest *t)
+{
+	static struct isolated_pages pages;
+	struct migrate_stats stats = {0};
+	struct mm_fail fail = {.why = WHY_NONE};
+	struct page *before[BATCH];
+	unsigned i;
+
+	if (!scene_begin(t, &batch.s, BATCH))
+		return;
+	soft_load_space(batch.s.space);
+	write_pages(t, 0, BATCH, t->seed);
+	REQUIRE(t, pages_there(&batch.s, BATCH));
+	pages.nr_lru = pages.nr_movable = 0;
+	for (i = 0; i < BATCH; i++) {
+		before[i] = page_in(batch.s.object, i);
+		EXPECT_EQ(t, isolate_page(batch.s.mem, page_to_pfn_in(batch.s.mem, before[i]), &pages), 0);
+	}
+	mov.t = t;
+	batch.asked = batch.back = 0;
+	batch.to = (struct migrate_target){.get = get_and_meddle, .give_back = give_back_counted};
+	pages.to = &batch.to;
+	EXPECT_EQ(t, migrate_isolated(batch.s.mem, &pages, &fail, &stats), 3);
+	EXPECT_EQ(t, fail.why, WHY_PINNED);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(batch.s.mem, before[1]));
+	EXPECT_EQ(t, stats.moved, 3);
+	EXPECT_EQ(t, stats.retries, 0);
+	EXPECT_EQ(t, batch.asked, 6);
+	EXPECT_EQ(t, batch.back, 2);
+	EXPECT_EQ(t, vm_object_present(batch.s.object), BATCH - 1);
+	for (i = 0; i < BATCH; i++) {
+		bool stays = i == 1 || i >= 5;
+
+		EXPECT_EQ(t, page_in(batch.s.object, i) == before[i], stays);
+		EXPECT(t, !stays || word_state(page_word(before[i])) == PG_LRU);
+		EXPECT(t, !stays || !(page_word(before[i]) & PAGE_LOCKED));
+	}
+	mem_unpin_page(batch.s.mem, before[1]);
+	expect_pages(t, 0, 2, t->seed);
+	expect_pages(t, 3, BATCH, t->seed);
+	soft_unload_space();
+	expect_sound(t, batch.s.mem);
+	scene_end(t, &batch.s);
+}
+
+/* ---- owners ---- */
+
+static bool unwanted(struct memory *mem, struct page *page)
+{
+	return false;
+}
+
+/* Its owner does not take it back: nobody isolates it again, and it goes with its owner's reference. */
+static void what_its_owner_does_not_take_back_goes(struct ktest *t)
+{
+	static struct movable_ops ops;
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	struct page *page;
+
+	REQUIRE(t, mov_begin(t, mem));
+	ops = mov_ops;
+	ops.putback = unwanted;
+	mov.owner.ops = &ops;
+	mov_fill(1);
+	REQUIRE(t, mov.nr == 1);
+	page = mov.pages[0];
+	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, page)), 0);
+	putback_movable_page(mem, page);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ISO_MIG, 0));
+	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, page)), -EAGAIN);
+	mov_end(t);
+}
+
+static unsigned asked;
+
+static int count_asked(struct memory *mem, struct page *page)
+{
+	asked++;
+	return 0;
+}
+
+/* No reference can be taken: its owner is not even asked. */
+static void a_page_without_references_left_stays(struct ktest *t)
+{
+	static struct movable_ops ops;
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	struct page *page;
+	unsigned refs = 0;
+	u32 word;
+
+	REQUIRE(t, mov_begin(t, mem));
+	ops = mov_ops;
+	ops.isolate = count_asked;
+	mov.owner.ops = &ops;
+	mov_fill(1);
+	REQUIRE(t, mov.nr == 1);
+	page = mov.pages[0];
+	while (get_page(page) == 0)
+		refs++;
+	word = page_word(page);
+	asked = 0;
+	EXPECT(t, isolate_movable_page(mem, page_to_pfn_in(mem, page)) < 0);
+	EXPECT_EQ(t, asked, 0);
+	EXPECT_EQ(t, page_word(page), word);
+	while (refs-- > 0)
+		EXPECT_EQ(t, mem_put_page(mem, page), 0);
+	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, page)), 0);
+	EXPECT_EQ(t, asked, 1);
+	putback_movable_page(mem, page);
+	mov_end(t);
+}
+
+static struct {
+	u32 inside, go, drained; /* a */
+} turn;
+
+static int migrate_and_wait(struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
+{
+	store_release(&turn.inside, 1u);
+	while (!load_acquire(&turn.go))
+		cpu_relax();
+	return mov_migrate(owner, mem, dst, src);
+}
+
+static void move_it(void *arg)
+{
+	struct page *page = arg;
+
+	mov.refuse = (u32)migrate_pages(mov.mem, &page, 1, NULL);
+	store_release(&turn.inside, 1u);
+}
+
+static void drain_it(void *arg)
+{
+	movable_owner_drain(&mov.owner);
+	store_release(&turn.drained, 1u);
+}
+
+/* Who wants to free the owner waits for a move that is in its hands, and for no longer than that. */
+static void an_owner_is_drained_when_no_move_uses_it(struct ktest *t)
+{
+	static struct movable_ops ops;
+	struct memory *mem;
+	unsigned i;
+
+	if (!ktest_needs_cpus(t, 3))
+		return;
+	mem = ktest_memory(t, 0, 0, BLOCKS);
+	REQUIRE(t, mov_begin(t, mem));
+	ops = mov_ops;
+	ops.migrate = migrate_and_wait;
+	mov.owner.ops = &ops;
+	mov_fill(1);
+	REQUIRE(t, mov.nr == 1);
+	turn.inside = turn.go = turn.drained = 0;
+	drain_it(NULL);
+	EXPECT_EQ(t, turn.drained, 1);
+	turn.drained = 0;
+	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, mov.pages[0])), 0);
+	ktest_start(1, move_it, mov.pages[0]);
+	while (!load_acquire(&turn.inside))
+		cpu_relax();
+	EXPECT_EQ(t, READ_ONCE(mov.owner.users), 1);
+	ktest_start(2, drain_it, NULL);
+	for (i = 0; i < 1000; i++)
+		thread_yield();
+	EXPECT_EQ(t, load_acquire(&turn.drained), 0);
+	store_release(&turn.go, 1u);
+	ktest_join(1);
+	ktest_join(2);
+	EXPECT_EQ(t, mov.owner.users, 0);
+	EXPECT_EQ(t, mov.refuse, 0);
+	EXPECT_EQ(t, mov.moved, 1);
+	mov_end(t);
+}
+
+/* ---- who waits for what is moved ---- */
+
+#define SAME_BUCKET 64u
+
+static pfn_t seen[8];
+static unsigned nr_seen, max_seen;
+
+static bool note_waiter(void *arg, pfn_t pfn)
+{
+	EXPECT(arg, nr_seen < ARRAY_SIZE(seen));
+	seen[nr_seen++ % ARRAY_SIZE(seen)] = pfn;
+	return nr_seen < max_seen;
+}
+
+static unsigned waiters_of(struct ktest *t, const struct memory *mem, unsigned max)
+{
+	nr_seen = 0;
+	max_seen = max;
+	migwait_check(mem, note_waiter, t);
+	return nr_seen;
+}
+
+/* In one bucket: those of another page, and those of the same page of another memory, sleep on. */
+static void waiters_are_told_by_page_and_memory(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_MOVABLE, BLOCKS}};
+	struct memory *mem[2] = {ktest_memory(t, 0, 0, BLOCKS), NULL};
+	struct migwait w[6];
+	pfn_t pfn;
+	unsigned i;
+
+	REQUIRE(t, mem[0]);
+	mem[1] = build_memory(t, 1, NULL, specs, ARRAY_SIZE(specs));
+	REQUIRE(t, mem[1]);
+	pfn = MAX(mem[0]->start_pfn, mem[1]->start_pfn);
+	REQUIRE(t, pfn_valid_in(mem[0], pfn + SAME_BUCKET) && pfn_valid_in(mem[1], pfn + SAME_BUCKET));
+	for (i = 0; i < 6; i++)
+		atomic_or(&pfn_to_page_in(mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET))->word, PAGE_LOCKED);
+	/* By turns of one memory and the other: two each for the page, then one for the one behind. */
+	for (i = 0; i < 6; i++)
+		migwait_queue(&w[i], mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET));
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(t, migwait_waiting(mem[i], pfn), 2);
+		EXPECT_EQ(t, migwait_waiting(mem[i], pfn + SAME_BUCKET), 1);
+		EXPECT_EQ(t, migwait_waiting(mem[i], pfn + 1), 0);
+		EXPECT_EQ(t, waiters_of(t, mem[i], 8), 3);
+		EXPECT_EQ(t, waiters_of(t, mem[i], 2), 2);
+		EXPECT_EQ(t, mm_event_sum(mem[i], EV_MIGWAIT_QUEUED), 3);
+	}
+	migwait_wake(mem[0], pfn + 1);
+	EXPECT_EQ(t, mm_event_sum(mem[0], EV_MIGWAIT_WOKEN), 0);
+	migwait_wake(mem[0], pfn);
+	for (i = 0; i < 6; i++)
+		EXPECT_EQ(t, w[i].woken, i == 0 || i == 2);
+	EXPECT_EQ(t, mm_event_sum(mem[0], EV_MIGWAIT_WOKEN), 2);
+	EXPECT_EQ(t, mm_event_sum(mem[1], EV_MIGWAIT_WOKEN), 0);
+	EXPECT_EQ(t, migwait_waiting(mem[0], pfn), 0);
+	EXPECT_EQ(t, waiters_of(t, mem[0], 8), 1);
+	EXPECT_EQ(t, seen[0], pfn + SAME_BUCKET);
+	EXPECT_EQ(t, waiters_of(t, mem[1], 8), 3);
+	migwait_wake(mem[1], pfn + SAME_BUCKET);
+	EXPECT_EQ(t, w[5].woken, 1);
+	EXPECT_EQ(t, w[4].woken + w[3].woken + w[1].woken, 0);
+	migwait_wake(mem[0], pfn + SAME_BUCKET);
+	migwait_wake(mem[1], pfn);
+	for (i = 0; i < 6; i++) {
+		EXPECT_EQ(t, w[i].woken, 1);
+		atomic_and(&pfn_to_page_in(mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET))->word, ~PAGE_LOCKED);
+	}
+	EXPECT_EQ(t, waiters_of(t, mem[0], 8) + waiters_of(t, mem[1], 8), 0);
+	drop_memory(t, mem[1]);
+}
+
+static unsigned bucket_locks, strange_locks;
+
+static void count_bucket_lock(const char *what, const struct spinlock *lock)
+{
+	bucket_locks += !strcmp(lock->name, "migwait");
+	strange_locks += !migwait_owns(lock);
+}
+
+/* A lock of the same rank is held here, so each taking of a bucket's lock is reported. */
+static void waiters_come_and_go_under_a_lock(struct ktest *t)
+{
+	struct spinlock held = SPINLOCK("held", RANK_MIGWAIT);
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	unsigned locks[3], waiting;
+	struct migwait w;
+	irqflags_t flags;
+
+	REQUIRE(t, mem);
+	atomic_or(&pfn_to_page_in(mem, mem->start_pfn)->word, PAGE_LOCKED);
+	flags = arch_irq_save();
+	bucket_locks = strange_locks = 0;
+	spin_violation_hook = count_bucket_lock;
+	spin_lock(&held);
+	migwait_queue(&w, mem, mem->start_pfn);
+	locks[0] = bucket_locks;
+	waiting = migwait_waiting(mem, mem->start_pfn);
+	locks[1] = bucket_locks;
+	migwait_wake(mem, mem->start_pfn);
+	locks[2] = bucket_locks;
+	spin_unlock(&held);
+	spin_violation_hook = NULL;
+	arch_irq_restore(flags);
+	atomic_and(&pfn_to_page_in(mem, mem->start_pfn)->word, ~PAGE_LOCKED);
+	EXPECT_EQ(t, waiting, 1);
+	EXPECT_EQ(t, w.woken, 1);
+	EXPECT_EQ(t, strange_locks, 0);
+	EXPECT(t, !migwait_owns(&held) && !migwait_owns(&mem->poison));
+	for (waiting = 0; waiting < 3; waiting++)
+		EXPECT_EQ(t, locks[waiting], waiting + 1);
+}
+
+KTEST_SUITE(migrate_exact, KTEST_QUICK, KTEST_COST(what_is_busy_is_tried_in_the_next_pass),
+    KTEST(moves_are_counted_by_the_try), KTEST(the_first_reason_is_told),
+    KTEST(what_its_owner_does_not_take_back_goes),
+    KTEST_INSIDE(a_page_without_references_left_stays),
+    KTEST(an_owner_is_drained_when_no_move_uses_it),
+    KTEST_INSIDE(waiters_are_told_by_page_and_memory),
+    KTEST_INSIDE(waiters_come_and_go_under_a_lock), KTEST(each_of_a_batch_goes_its_own_way));

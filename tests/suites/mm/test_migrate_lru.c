@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_migrate_lru.c: moving pages of objects, mapped and not, with nobody else about: what is kept,
+ * what is refused and put back, what it costs.  With others about: test_migrate_race.c.
+ */
+#include "tests/lib/mm_test.h"
+#include "tests/lib/vm_help.h"
+#include <quarry/memory_hotplug.h>
+
+#define PAGES 100
+
+static struct isolated_pages isolated; /* one test at a time */
+
+/* Isolate the pages in slots [from, to) of the scene's object and move them; how many did not. */
+static unsigned move_pages(struct ktest *t, struct vm_scene *s, u32 from, u32 to,
+    struct mm_fail *fail, struct migrate_stats *stats)
+{
+	unsigned failed = 0;
+
+	isolated.nr_lru = isolated.nr_movable = 0;
+	for (; from < to; from++) {
+		if (!page_in(s->object, from)) {
+			ktest_fail(t, __FILE__, __LINE__, "no page %u", from);
+			return failed;
+		}
+		EXPECT_EQ(t, isolate_page(s->mem,
+		    page_to_pfn_in(s->mem, page_in(s->object, from)), &isolated), 0);
+		if (isolated.nr_lru == MIGRATE_BATCH || from + 1 == to) {
+			failed += migrate_isolated(s->mem, &isolated, fail, stats);
+			isolated.nr_lru = 0;
+		}
+	}
+	return failed;
+}
+
+static void content_and_mapping_survive_a_move(struct ktest *t)
+{
+	struct migrate_stats stats = {0};
+	struct vm_scene s;
+	struct page *src;
+	u64 faults;
+
+	if (!scene_begin_loaded(t, &s, 3, t->seed))
+		return;
+	src = page_in(s.object, 1);
+	faults = mm_event_sum(s.mem, EV_FAULTS);
+	EXPECT_EQ(t, move_pages(t, &s, 1, 2, NULL, &stats), 0);
+	EXPECT_EQ(t, stats.moved, 1);
+	EXPECT_EQ(t, stats.at_try[0], 1);
+	EXPECT(t, page_in(s.object, 1) && page_in(s.object, 1) != src);
+	EXPECT(t, word_state(page_word(src)) != PG_ISO_MIG);
+	expect_pages(t, 0, 3, t->seed);
+	EXPECT_EQ(t, soft_write(page_at(1), stamp(1, 0, t->seed)), 0);
+	/* The new page was mapped where the old one was: no fault is needed. */
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULTS), faults);
+	soft_unload_space();
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+static void references_flags_and_counts_are_kept(struct ktest *t)
+{
+	struct migrate_stats stats = {0};
+	struct vm_space *other;
+	struct vm_scene s;
+	unsigned long free;
+	struct page *page;
+
+	if (!scene_begin(t, &s, 2))
+		return;
+	REQUIRE(t, !vm_space_create(s.mem, &other));
+	EXPECT_EQ(t, vm_map(other, VM_BASE, 2, VM_READ, s.object, 0), 0);
+	soft_load_space(s.space);
+	write_pages(t, 0, 2, 5);
+	REQUIRE(t, pages_there(&s, 2));
+	soft_unload_space();
+	soft_load_space(other);
+	expect_pages(t, 0, 2, 5);
+	soft_unload_space();
+	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page_in(s.object, 0))), 0);
+	page_set_flags(page_in(s.object, 0), PAGE_ACTIVE | PAGE_UPTODATE);
+	putback_lru_page(s.mem, page_in(s.object, 0));
+	free = memory_free_pages(s.mem);
+	EXPECT_EQ(t, move_pages(t, &s, 0, 2, NULL, &stats), 0);
+	EXPECT_EQ(t, memory_free_pages(s.mem), free);
+	REQUIRE(t, pages_there(&s, 2));
+	page = page_in(s.object, 0);
+	/* Dirty: what the machine noted in the entry went to the page, and with it. */
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(3, PG_LRU, 0) | PAGE_DIRTY | PAGE_REFERENCED |
+	    PAGE_ACTIVE | PAGE_UPTODATE);
+	EXPECT_EQ(t, page->mapcount, 2);
+	EXPECT(t, page->owner == s.object);
+	EXPECT_EQ(t, page->index, 0);
+	EXPECT_EQ(t, page_word(page_in(s.object, 1)),
+	    PAGE_WORD(3, PG_LRU, 0) | PAGE_DIRTY | PAGE_REFERENCED);
+	/* Each as its region allows. */
+	EXPECT(t, pte_at(s.space, page_at(0)) & PTE_WRITE);
+	EXPECT(t, !(pte_at(other, page_at(0)) & PTE_WRITE));
+	soft_load_space(other);
+	expect_pages(t, 0, 2, 5);
+	EXPECT_EQ(t, soft_write(page_at(0), 1), -EACCES);
+	soft_unload_space();
+	expect_sound(t, s.mem);
+	vm_space_put(other);
+	scene_end(t, &s);
+}
+
+static void unmapped_pages_move_too(struct ktest *t)
+{
+	struct migrate_stats stats = {0};
+	struct vm_scene s;
+	u64 rounds;
+
+	if (!scene_begin_loaded(t, &s, 4, 6))
+		return;
+	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 4), 0);
+	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
+	EXPECT_EQ(t, move_pages(t, &s, 0, 4, NULL, &stats), 0);
+	EXPECT_EQ(t, stats.moved, 4);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_TLB_ROUNDS), rounds);
+	EXPECT_EQ(t, vm_map(s.space, VM_BASE, 4, VM_RW, s.object, 0), 0);
+	expect_pages(t, 0, 4, 6);
+	soft_unload_space();
+	scene_end(t, &s);
+}
+
+static void a_batch_makes_one_shootdown(struct ktest *t)
+{
+	struct migrate_stats stats = {0};
+	struct vm_scene s;
+	u64 rounds;
+
+	if (!scene_begin_loaded(t, &s, PAGES, 7))
+		return;
+	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
+	EXPECT_EQ(t, move_pages(t, &s, 0, PAGES, NULL, &stats), 0);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_TLB_ROUNDS),
+	    rounds + (PAGES + MIGRATE_BATCH - 1) / MIGRATE_BATCH);
+	EXPECT_EQ(t, stats.moved, PAGES);
+	EXPECT_EQ(t, stats.retries, 0);
+	expect_pages(t, 0, PAGES, 7);
+	soft_unload_space();
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+/* ---- what does not move is put back ---- */
+
+static void a_pinned_page_is_put_back(struct ktest *t)
+{
+	struct migrate_stats stats = {0};
+	struct mm_fail fail = {0};
+	struct page *page, *pinned;
+	struct vm_scene s;
+
+	if (!scene_begin_loaded(t, &s, 3, 8))
+		return;
+	page = page_in(s.object, 1);
+	isolated.nr_movable = isolated.nr_lru = 0;
+	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, page), &isolated), 0);
+	/* Too late to be noticed by who isolates. */
+	EXPECT_EQ(t, vm_object_pin(s.object, 1, &pinned), 0);
+	EXPECT_EQ(t, migrate_isolated(s.mem, &isolated, &fail, &stats), 1);
+	EXPECT_EQ(t, fail.why, WHY_PINNED);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(s.mem, page));
+	/* A pin lasts: it is not tried again. */
+	EXPECT_EQ(t, stats.retries, 0);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_MIGRATE_FAIL), 1);
+	EXPECT(t, page_in(s.object, 1) == page);
+	EXPECT_EQ(t, word_state(page_word(page)), PG_LRU);
+	EXPECT_EQ(t, word_ref(page_word(page)), 3);
+	expect_pages(t, 0, 3, 8);
+	expect_sound(t, s.mem);
+	mem_unpin_page(s.mem, pinned);
+	EXPECT_EQ(t, move_pages(t, &s, 1, 2, &fail, &stats), 0);
+	expect_pages(t, 0, 3, 8);
+	soft_unload_space();
+	scene_end(t, &s);
+}
+
+static void a_page_with_a_reference_too_many_is_put_back(struct ktest *t)
+{
+	struct migrate_stats stats = {0};
+	struct mm_fail fail = {0};
+	struct vm_scene s;
+	struct page *page;
+	unsigned long free;
+
+	if (!scene_begin_loaded(t, &s, 3, 8))
+		return;
+	page = page_in(s.object, 1);
+	free = memory_free_pages(s.mem);
+	EXPECT_EQ(t, get_page(page), 0);
+	EXPECT_EQ(t, move_pages(t, &s, 0, 3, &fail, &stats), 1);
+	EXPECT_EQ(t, fail.why, WHY_BUSY);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(s.mem, page));
+	EXPECT_EQ(t, stats.moved, 2);
+	EXPECT_EQ(t, stats.retries, 9);
+	EXPECT(t, page_in(s.object, 1) == page);
+	EXPECT_EQ(t, page->mapcount, 1);
+	EXPECT_EQ(t, word_ref(page_word(page)), 3);
+	EXPECT(t, !(page_word(page) & PAGE_LOCKED));
+	/* Mapped again, and no target was kept. */
+	EXPECT_EQ(t, pte_pfn(pte_at(s.space, page_at(1))), page_to_pfn_in(s.mem, page));
+	EXPECT_EQ(t, memory_free_pages(s.mem), free);
+	expect_pages(t, 0, 3, 8);
+	EXPECT_EQ(t, mem_put_page(s.mem, page), 0);
+	expect_sound(t, s.mem);
+	EXPECT_EQ(t, move_pages(t, &s, 1, 2, NULL, &stats), 0);
+	expect_pages(t, 0, 3, 8);
+	soft_unload_space();
+	scene_end(t, &s);
+}
+
+static void a_locked_page_is_put_back(struct ktest *t)
+{
+	struct migrate_stats stats = {0};
+	struct vm_scene s;
+	struct page *page;
+	unsigned long free;
+
+	if (!scene_begin(t, &s, 1))
+		return;
+	REQUIRE(t, !vm_object_supply(s.object, 0, NULL));
+	page = page_in(s.object, 0);
+	free = memory_free_pages(s.mem);
+	EXPECT(t, page_trylock(page));
+	EXPECT(t, !page_trylock(page));
+	EXPECT_EQ(t, move_pages(t, &s, 0, 1, NULL, &stats), 1);
+	EXPECT_EQ(t, stats.retries, 9);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_LRU, 0) | PAGE_LOCKED);
+	EXPECT_EQ(t, memory_free_pages(s.mem), free);
+	atomic_and(&page->word, ~PAGE_LOCKED);
+	EXPECT_EQ(t, move_pages(t, &s, 0, 1, NULL, &stats), 0);
+	scene_end(t, &s);
+}
+
+static void without_a_target_all_are_put_back(struct ktest *t)
+{
+	struct migrate_stats stats = {0};
+	struct pile pile = {NULL, 0};
+	struct mm_fail fail = {0};
+	struct vm_scene s;
+	unsigned i;
+	u64 failed;
+
+	if (!scene_begin_loaded(t, &s, 20, 9))
+		return;
+	pile_alloc_last(s.mem, &pile);
+	failed = mm_event_sum(s.mem, EV_ALLOC_FAIL);
+	EXPECT_EQ(t, move_pages(t, &s, 0, 20, &fail, &stats), 20);
+	EXPECT_EQ(t, fail.why, WHY_NO_TARGET);
+	EXPECT_EQ(t, stats.moved, 0);
+	EXPECT_EQ(t, stats.retries, 0);
+	/* For the others none was tried. */
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_ALLOC_FAIL), failed + 1);
+	for (i = 0; i < 20; i++)
+		EXPECT_EQ(t, word_state(page_word(page_in(s.object, i))), PG_LRU);
+	expect_pages(t, 0, 20, 9);
+	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
+	EXPECT_EQ(t, move_pages(t, &s, 0, 20, NULL, &stats), 0);
+	expect_pages(t, 0, 20, 9);
+	soft_unload_space();
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+static void what_was_let_go_of_is_not_moved(struct ktest *t)
+{
+	struct migrate_stats stats = {0};
+	struct vm_scene s;
+	unsigned i;
+
+	if (!scene_begin_loaded(t, &s, 3, 1))
+		return;
+	soft_unload_space();
+	isolated.nr_movable = isolated.nr_lru = 0;
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(t, isolate_page(s.mem,
+		    page_to_pfn_in(s.mem, page_in(s.object, i)), &isolated), 0);
+	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
+	vm_object_put(s.object);
+	vm_space_put(s.space);
+	s.object = NULL;
+	s.space = NULL;
+	EXPECT_EQ(t, memory_free_pages(s.mem), s.free - 3);
+	EXPECT_EQ(t, migrate_isolated(s.mem, &isolated, NULL, &stats), 0);
+	EXPECT_EQ(t, stats.moved, 0);
+	scene_end(t, &s);
+}
+
+/* A shootdown that is not over counts as a user: the page may still be written to. */
+static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
+{
+	struct migrate_stats stats = {0};
+	struct tlb_gather g;
+	struct vm_scene s;
+	struct page *page;
+
+	if (!scene_begin_loaded(t, &s, 1, 1))
+		return;
+	tlb_gather_init(&g, s.mem);
+	spin_lock(&s.object->lock);
+	page = rmap_take_entry(s.mem, pt_entry(&s.space->pt, VM_BASE), 0);
+	tlb_gather_add(&g, s.space, VM_BASE);
+	tlb_gather_page(&g, page);
+	spin_unlock(&s.object->lock);
+	EXPECT_EQ(t, soft_try_write(VM_BASE, stamp(0, 0, 1)), 0);
+	EXPECT_EQ(t, move_pages(t, &s, 0, 1, NULL, &stats), 1);
+	EXPECT(t, page_in(s.object, 0) == page);
+	expect_sound(t, s.mem);
+	tlb_flush(&g);
+	EXPECT_EQ(t, soft_try_write(VM_BASE, 1), -EFAULT);
+	EXPECT_EQ(t, move_pages(t, &s, 0, 1, NULL, &stats), 0);
+	expect_pages(t, 0, 1, 1);
+	soft_unload_space();
+	scene_end(t, &s);
+}
+
+/* ---- offline ---- */
+
+#define RANGE (PAGEBLOCK_ORDER >= 9 ? PAGEBLOCK_PAGES : 8 * PAGEBLOCK_PAGES)
+
+static void mapped_memory_goes_offline(struct ktest *t)
+{
+	struct offline_result res;
+	struct vm_scene s;
+	unsigned inside = 0, i;
+	pfn_t start;
+	u64 faults;
+
+	if (!scene_begin_loaded(t, &s, PAGES, 2))
+		return;
+	start = ALIGN_DOWN(page_to_pfn_in(s.mem, page_in(s.object, 0)), RANGE);
+	for (i = 0; i < PAGES; i++)
+		inside += ALIGN_DOWN(page_to_pfn_in(s.mem, page_in(s.object, i)), RANGE) == start;
+	faults = mm_event_sum(s.mem, EV_FAULTS);
+	EXPECT_EQ(t, offline_pages(s.mem, start, RANGE, NULL, &res), 0);
+	EXPECT_EQ(t, res.moved, inside);
+	EXPECT_EQ(t, res.at_try[0], inside);
+	EXPECT_EQ(t, res.retries, 0);
+	for (i = 0; i < PAGES; i++)
+		EXPECT(t, ALIGN_DOWN(page_to_pfn_in(s.mem, page_in(s.object, i)), RANGE) != start);
+	expect_pages(t, 0, PAGES, 2);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULTS), faults);
+	soft_unload_space();
+	expect_sound(t, s.mem);
+	EXPECT_EQ(t, online_pages(s.mem, start, RANGE, NULL), 0);
+	scene_end(t, &s);
+}
+
+static void a_pinned_page_stops_an_offline(struct ktest *t)
+{
+	struct offline_result res;
+	struct vm_scene s;
+	struct page *pinned;
+	pfn_t start, pfn;
+
+	if (!scene_begin_loaded(t, &s, 10, 2))
+		return;
+	EXPECT_EQ(t, vm_object_pin(s.object, 4, &pinned), 0);
+	pfn = page_to_pfn_in(s.mem, pinned);
+	start = ALIGN_DOWN(pfn, RANGE);
+	EXPECT_EQ(t, offline_pages(s.mem, start, RANGE, NULL, &res), -EBUSY);
+	EXPECT_EQ(t, res.fail.why, WHY_PINNED);
+	EXPECT_EQ(t, res.fail.pfn, pfn);
+	EXPECT_EQ(t, res.moved, 0);
+	expect_pages(t, 0, 10, 2);
+	mem_unpin_page(s.mem, pinned);
+	EXPECT_EQ(t, offline_pages(s.mem, start, RANGE, NULL, &res), 0);
+	expect_pages(t, 0, 10, 2);
+	soft_unload_space();
+	EXPECT_EQ(t, online_pages(s.mem, start, RANGE, NULL), 0);
+	scene_end(t, &s);
+}
+
+KTEST_SUITE(migrate_lru, KTEST_QUICK, KTEST(content_and_mapping_survive_a_move),
+    KTEST(references_flags_and_counts_are_kept), KTEST(unmapped_pages_move_too),
+    KTEST_COST(a_batch_makes_one_shootdown), KTEST(a_pinned_page_is_put_back),
+    KTEST(a_page_with_a_reference_too_many_is_put_back), KTEST_COST(a_locked_page_is_put_back),
+    KTEST(without_a_target_all_are_put_back), KTEST(what_was_let_go_of_is_not_moved),
+    KTEST_INSIDE(a_page_just_unmapped_waits_for_its_shootdown), KTEST(mapped_memory_goes_offline),
+    KTEST(a_pinned_page_stops_an_offline));

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_migrate_race.c: what others do while a page is being moved.  The migrator is held between two
+ * of its steps on CPU 1; others touch, unmap, protect, remove, destroy.
+ */
+#include "tests/lib/race_migrate.h"
+
+/* ---- who touches it waits ---- */
+
+/* Between unmapping and freeze: a waiter with a reference would defeat the freeze. */
+static void who_waits_on_an_entry_does_not_defeat_the_freeze(struct ktest *t)
+{
+	struct toucher w[WAITERS];
+	struct stage st;
+	unsigned nr;
+
+	if (!stage_begin(t, &st, "mig.unmapped"))
+		return;
+	EXPECT(t, pte_is_migration(pte_at(st.s.space, page_at(1))));
+	nr = start_waiters(&st, w, st.s.space, page_at(1));
+	/* The slot's reference and the migrator's; none of who waits. */
+	EXPECT_EQ(t, word_ref(page_word(st.r.page)), 2);
+	expect_sound(t, st.s.mem);
+	race_migrate_end(t, &st.r, 1);
+	join_waiters(&st, w, nr, stamp(1, 0, t->seed));
+	EXPECT(t, page_in(st.s.object, 1) != st.r.page);
+	expect_content(&st);
+	stage_end(&st, 0);
+}
+
+static void who_comes_after_the_freeze_waits_too(struct ktest *t)
+{
+	struct toucher w[WAITERS];
+	struct stage st;
+	unsigned nr;
+
+	if (!stage_begin(t, &st, "mig.copied"))
+		return;
+	EXPECT_EQ(t, word_ref(page_word(st.r.page)), 0);
+	nr = start_waiters(&st, w, st.s.space, page_at(1));
+	expect_sound(t, st.s.mem);
+	race_migrate_end(t, &st.r, 1);
+	join_waiters(&st, w, nr, stamp(1, 0, t->seed));
+	stage_end(&st, 0);
+}
+
+/* A space that has no entry for the page finds the marker in the slot. */
+static void a_first_touch_waits_on_the_marker(struct ktest *t)
+{
+	struct toucher w[WAITERS];
+	struct vm_space *other;
+	struct stage st;
+	unsigned nr;
+
+	if (!stage_begin(t, &st, "mig.unmapped"))
+		return;
+	if (vm_space_create(st.s.mem, &other)) {
+		race_migrate_end(t, &st.r, 1);
+		REQUIRE(t, !"a second space");
+	}
+	EXPECT_EQ(t, vm_map(other, VM_BASE, 4, VM_READ, st.s.object, 0), 0);
+	EXPECT_EQ(t, pte_at(other, page_at(1)), 0);
+	nr = start_waiters(&st, w, other, page_at(1) + PAGE_SIZE - 8);
+	race_migrate_end(t, &st.r, 1);
+	join_waiters(&st, w, nr, stamp(1, 511, t->seed));
+	vm_space_put(other);
+	stage_end(&st, 0);
+}
+
+static void other_ways_to_the_page_are_refused(struct ktest *t)
+{
+	struct page *page = NULL;
+	struct stage st;
+
+	if (!stage_begin(t, &st, "mig.unmapped"))
+		return;
+	EXPECT_EQ(t, vm_object_supply(st.s.object, 1, NULL), -EAGAIN);
+	EXPECT_EQ(t, vm_object_pin(st.s.object, 1, &page), -EAGAIN);
+	EXPECT_EQ(t, isolate_lru_page(st.s.mem, stage_source(&st)), -EAGAIN);
+	EXPECT_EQ(t, vm_object_present(st.s.object), 4);
+	race_migrate_end(t, &st.r, 1);
+	expect_content(&st);
+	stage_end(&st, 0);
+}
+
+/* Those who wait for another page of the same bucket sleep on. */
+static void only_those_who_wait_for_the_page_are_woken(struct ktest *t)
+{
+	struct migwait other;
+	struct stage st;
+	struct page *far;
+
+	if (!stage_begin(t, &st, "mig.unmapped"))
+		return;
+	/* As if a page 64 further were being moved; it is in nobody's hands here. */
+	far = pfn_to_page_in(st.s.mem, stage_source(&st) >= st.s.mem->start_pfn + 64
+					   ? stage_source(&st) - 64
+					   : stage_source(&st) + 64);
+	atomic_or(&far->word, PAGE_LOCKED);
+	migwait_queue(&other, st.s.mem, page_to_pfn_in(st.s.mem, far));
+	race_migrate_end(t, &st.r, 1);
+	EXPECT_EQ(t, other.woken, 0);
+	EXPECT_EQ(t, migwait_waiting(st.s.mem, other.pfn), 1);
+	migwait_wake(st.s.mem, other.pfn);
+	EXPECT_EQ(t, other.woken, 1);
+	atomic_and(&far->word, ~PAGE_LOCKED);
+	stage_end(&st, 0);
+}
+
+/* ---- a CPU that has the page in its TLB ---- */
+
+struct writer {
+	struct vm_space *space;
+	u32 ready, go; /* a */
+	int tried;     /* what a write without a fault said */
+	int written;   /* and with one */
+};
+
+static void remember_then_write(void *arg)
+{
+	struct writer *w = arg;
+	u64 value;
+
+	soft_load_space(w->space);
+	w->written = soft_read(page_at(1) + 64, &value);
+	w->written = w->written ? w->written : soft_write(page_at(1) + 64, 1);
+	store_release(&w->ready, 1u);
+	while (!load_acquire(&w->go))
+		cpu_relax();
+	w->tried = soft_try_write(page_at(1) + 64, 2);
+	store_release(&w->ready, 2u);
+	w->written = soft_write(page_at(1) + 64, 3);
+	soft_unload_space();
+}
+
+/* A writer on CPU 2 that remembers page 1 of the scene, and a migrator of it held at @point. */
+static bool writer_begin(struct ktest *t, struct writer *w, struct vm_scene *s,
+    struct race_migrate *r, const char *point)
+{
+	if (!ktest_needs_cpus(t, 3) || !scene_begin_filled(t, s, 2))
+		return false;
+	*w = (struct writer){.space = s->space, .tried = 1};
+	ktest_start(2, remember_then_write, w);
+	EXPECT(t, race_wait(&w->ready));
+	*r = (struct race_migrate){.mem = s->mem, .page = page_in(s->object, 1), .point = point};
+	EXPECT(t, race_migrate_start(r, 1));
+	return true;
+}
+
+/* It writes: not without a fault, while the migrator is held.  Then both end. */
+static void writer_end(struct ktest *t, struct writer *w, struct race_migrate *r)
+{
+	store_release(&w->go, 1u);
+	while (load_acquire(&w->ready) < 2)
+		cpu_relax();
+	EXPECT_EQ(t, w->tried, -EFAULT);
+	race_migrate_end(t, r, 1);
+	ktest_join(2);
+}
+
+/* Copied already: what is written to the old page now is lost. */
+static void nothing_is_written_behind_the_copy(struct ktest *t)
+{
+	struct race_migrate r;
+	struct vm_scene s;
+	struct writer w;
+	u64 value = 0;
+
+	if (!writer_begin(t, &w, &s, &r, "mig.copied"))
+		return;
+	writer_end(t, &w, &r);
+	EXPECT_EQ(t, r.err, 0);
+	EXPECT_EQ(t, w.written, 0);
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_read(page_at(1) + 64, &value), 0);
+	EXPECT_EQ(t, value, 3);
+	soft_unload_space();
+	scene_end(t, &s);
+}
+
+/*
+ * The migrator has replaced the entry, but its shootdown is still to come: who changes the mapping
+ * meanwhile has to make the CPU forget it.  After @change it may not write without a fault.
+ */
+static void change_before_the_shootdown(struct ktest *t, int (*change)(struct vm_scene *s), int err)
+{
+	struct race_migrate r;
+	struct vm_scene s;
+	struct writer w;
+
+	if (!writer_begin(t, &w, &s, &r, "mig.entry_set"))
+		return;
+	EXPECT_EQ(t, change(&s), 0);
+	writer_end(t, &w, &r);
+	EXPECT_EQ(t, w.written, err);
+	scene_end(t, &s);
+}
+
+static int protect_all(struct vm_scene *s)
+{
+	return vm_protect(s->space, VM_BASE, 2, VM_READ);
+}
+
+static int unmap_all_of_it(struct vm_scene *s)
+{
+	return vm_unmap(s->space, VM_BASE, 2);
+}
+
+static int remove_all(struct vm_scene *s)
+{
+	return vm_object_remove(s->object, 0, 2);
+}
+
+static void a_protection_does_not_wait_for_the_migrators_shootdown(struct ktest *t)
+{
+	change_before_the_shootdown(t, protect_all, -EACCES);
+}
+
+static void nor_does_an_unmapping(struct ktest *t)
+{
+	change_before_the_shootdown(t, unmap_all_of_it, -EFAULT);
+}
+
+static void nor_does_a_removal(struct ktest *t)
+{
+	change_before_the_shootdown(t, remove_all, 0);
+}
+
+/* ---- a CPU that does not answer ---- */
+
+struct deaf {
+	struct vm_space *space;
+	u32 ready, go; /* a */
+	u32 errors;    /* a */
+};
+
+/* Has page 1 in its TLB, and takes no shootdown until it is told. */
+static void be_deaf(void *arg)
+{
+	struct deaf *d = arg;
+	irqflags_t flags;
+
+	soft_load_space(d->space);
+	if (soft_write(page_at(1), 1))
+		counter_add(&d->errors, 1u);
+	flags = arch_irq_save();
+	store_release(&d->ready, 1u);
+	while (!load_acquire(&d->go))
+		cpu_relax();
+	arch_irq_restore(flags);
+	soft_unload_space();
+}
+
+static void unmap_page_1(void *arg)
+{
+	struct deaf *d = arg;
+
+	if (vm_unmap(d->space, page_at(1), 1))
+		counter_add(&d->errors, 1u);
+}
+
+/* The entry is gone, and a CPU still writes to the page: it must not move, nor go. */
+static void an_unmapping_keeps_its_page_until_all_have_answered(struct ktest *t)
+{
+	struct deaf d = {.ready = 0};
+	struct vm_scene s;
+	struct page *page;
+	int err;
+
+	if (!ktest_needs_cpus(t, 3))
+		return;
+	if (!scene_begin_filled(t, &s, 2))
+		return;
+	d.space = s.space;
+	ktest_start(2, be_deaf, &d);
+	EXPECT(t, race_wait(&d.ready));
+	page = page_in(s.object, 1);
+	ktest_start(1, unmap_page_1, &d);
+	while (pte_at(s.space, page_at(1)) && !READ_ONCE(d.errors))
+		cpu_relax();
+	if (!READ_ONCE(d.errors)) {
+		EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
+		err = race_migrate_try(s.mem, page);
+		EXPECT_EQ(t, err, -EAGAIN);
+		EXPECT(t, page_in(s.object, 1) == page);
+		if (err)
+			putback_lru_page(s.mem, page);
+		else
+			mem_put_page(s.mem, page);
+	}
+	store_release(&d.go, 1u);
+	ktest_join(1);
+	ktest_join(2);
+	EXPECT_EQ(t, d.errors, 0);
+	scene_end(t, &s);
+}
+
+/* ---- what the machine notes in an entry ---- */
+
+#define DIRTY_ROUNDS 128
+
+struct scribe {
+	struct vm_scene *s;
+	u32 round; /* a: write in this one */
+	u32 done;  /* a: has written, or could not */
+};
+
+static void write_in_each_round(void *arg)
+{
+	struct scribe *w = arg;
+	u32 round;
+
+	soft_load_space(w->s->space);
+	for (round = 1; round <= DIRTY_ROUNDS; round++) {
+		while (load_acquire(&w->round) < round)
+			cpu_relax();
+		/* Through an entry without D, which is set on the way, if it is still there. */
+		soft_try_write(page_at(1), round);
+		store_release(&w->done, round);
+	}
+	soft_unload_space();
+}
+
+/* Either the write finds no entry any more, or its D bit reaches the page. */
+static void no_write_goes_unnoticed(struct ktest *t)
+{
+	struct scribe w = {.round = 0};
+	struct vm_scene s;
+	u32 round, turns, written = 0;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!scene_begin_filled(t, &s, 2))
+		return;
+	w.s = &s;
+	ktest_start(1, write_in_each_round, &w);
+	for (round = 1; round <= DIRTY_ROUNDS; round++) {
+		const struct page *page;
+		u64 value;
+
+		EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), round == 1 ? -EEXIST : 0);
+		EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_READ), 0);
+		page = page_in(s.object, 1);
+		store_release(&w.round, round);
+		/* A little later in each round, so that some meet. */
+		for (turns = round % 32 * 8; turns; turns--)
+			cpu_relax();
+		EXPECT_EQ(t, vm_unmap(s.space, page_at(0), 2), 0);
+		while (load_acquire(&w.done) < round)
+			cpu_relax();
+		value = page ? READ_ONCE(*(u64 *)page_address_in(s.mem, page)) : 0;
+		EXPECT(t, value == 0 || page_word(page) & PAGE_DIRTY);
+		written += value != 0;
+		EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
+		EXPECT_EQ(t, vm_map(s.space, page_at(0), 2, VM_RW, s.object, 0), 0);
+	}
+	ktest_join(1);
+	printk("  # %u of %u writes came before the unmapping\n", written, DIRTY_ROUNDS);
+	scene_end(t, &s);
+}
+
+/* ---- the mapping changes ---- */
+
+static void a_page_unmapped_meanwhile_stays_unmapped(struct ktest *t)
+{
+	struct stage st;
+
+	if (!stage_begin(t, &st, "mig.unmapped"))
+		return;
+	EXPECT_EQ(t, vm_unmap(st.s.space, page_at(1), 2), 0);
+	EXPECT_EQ(t, pte_at(st.s.space, page_at(1)), 0);
+	race_migrate_end(t, &st.r, 1);
+	EXPECT_EQ(t, pte_at(st.s.space, page_at(1)), 0);
+	EXPECT_EQ(t, page_in(st.s.object, 1)->mapcount, 0);
+	EXPECT_EQ(t, word_ref(page_word(page_in(st.s.object, 1))), 1);
+	/* The content has moved all the same. */
+	EXPECT_EQ(t, vm_map(st.s.space, page_at(1), 2, VM_RW, st.s.object, 1), 0);
+	expect_content(&st);
+	stage_end(&st, 0);
+}
+
+static void another_mapping_of_the_address_is_left_alone(struct ktest *t)
+{
+	struct vm_object *object;
+	struct stage st;
+	u64 value = 1;
+
+	if (!stage_begin(t, &st, "mig.copied"))
+		return;
+	if (vm_object_create(st.s.mem, OBJ_ANON, 2, NULL, NULL, &object)) {
+		race_migrate_end(t, &st.r, 1);
+		REQUIRE(t, !"a second object");
+	}
+	if (vm_unmap(st.s.space, page_at(1), 2) ||
+	    vm_map(st.s.space, page_at(1), 2, VM_RW, object, 0)) {
+		race_migrate_end(t, &st.r, 1);
+		REQUIRE(t, !"another mapping");
+	}
+	soft_load_space(st.s.space);
+	EXPECT_EQ(t, soft_write(page_at(1), 77), 0);
+	race_migrate_end(t, &st.r, 1);
+	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
+	EXPECT_EQ(t, value, 77);
+	soft_unload_space();
+	EXPECT_EQ(t, page_in(st.s.object, 1)->mapcount, 0);
+	vm_object_put(object);
+	stage_end(&st, 0);
+}
+
+/* What may not be written any more when it comes back may not be written. */
+static void protect_at(struct ktest *t, const char *point)
+{
+	struct stage st;
+
+	if (!stage_begin(t, &st, point))
+		return;
+	EXPECT_EQ(t, vm_protect(st.s.space, page_at(0), 4, VM_READ), 0);
+	race_migrate_end(t, &st.r, 1);
+	EXPECT_EQ(t, pte_at(st.s.space, page_at(1)) & (PTE_PRESENT | PTE_WRITE), PTE_PRESENT);
+	soft_load_space(st.s.space);
+	EXPECT_EQ(t, soft_write(page_at(1), 1), -EACCES);
+	soft_unload_space();
+	expect_content(&st);
+	stage_end(&st, 0);
+}
+
+static void a_lost_permission_is_not_resurrected(struct ktest *t)
+{
+	protect_at(t, "mig.unmapped");
+}
+
+static void nor_after_the_copy(struct ktest *t)
+{
+	protect_at(t, "mig.copied");
+}
+
+/* And if the move fails, the old page comes back as read-only. */
+static void nor_by_a_move_that_fails(struct ktest *t)
+{
+	struct stage st;
+
+	if (!stage_begin(t, &st, "mig.unmapped"))
+		return;
+	EXPECT_EQ(t, get_page(st.r.page), 0);
+	EXPECT_EQ(t, vm_protect(st.s.space, page_at(0), 4, VM_READ), 0);
+	race_migrate_end(t, &st.r, 1);
+	EXPECT(t, page_in(st.s.object, 1) == st.r.page);
+	EXPECT_EQ(t, pte_at(st.s.space, page_at(1)) & (PTE_PRESENT | PTE_WRITE), PTE_PRESENT);
+	EXPECT_EQ(t, word_state(page_word(st.r.page)), PG_LRU);
+	EXPECT_EQ(t, mem_put_page(st.s.mem, st.r.page), 0);
+	expect_content(&st);
+	stage_end(&st, -EAGAIN);
+}
+
+KTEST_SUITE(migrate_race, KTEST_MOSTLY_INSIDE,
+    KTEST(who_waits_on_an_entry_does_not_defeat_the_freeze),
+    KTEST(who_comes_after_the_freeze_waits_too), KTEST(a_first_touch_waits_on_the_marker),
+    KTEST(other_ways_to_the_page_are_refused), KTEST(only_those_who_wait_for_the_page_are_woken),
+    KTEST(nothing_is_written_behind_the_copy),
+    KTEST(a_protection_does_not_wait_for_the_migrators_shootdown), KTEST(nor_does_an_unmapping),
+    KTEST(nor_does_a_removal), KTEST(an_unmapping_keeps_its_page_until_all_have_answered),
+    KTEST(no_write_goes_unnoticed), KTEST(a_page_unmapped_meanwhile_stays_unmapped),
+    KTEST(another_mapping_of_the_address_is_left_alone),
+    KTEST(a_lost_permission_is_not_resurrected), KTEST(nor_after_the_copy),
+    KTEST(nor_by_a_move_that_fails));

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_nodes.c: what an allocation gets where a node has CPUs and no memory, or has been emptied, or removed.
+ *
+ * All of it is seen from CPU 0 and its node, OWN; NEAR and FAR are the other two.
+ */
+#include "tests/lib/add_help.h"
+#include <quarry/isolation.h>
+
+#define NODES 3u
+enum { OWN, FAR, NEAR };
+#define BLOCKS 4u
+
+static unsigned node_of(unsigned which)
+{
+	return (arch_cpu_node(0) + which) % NODES;
+}
+
+/* Zones NORMAL and MOVABLE of each node, without those of OWN if @bare. */
+static struct memory *three_nodes(struct ktest *t, bool bare)
+{
+	u8 distance[NODES * NODES];
+	struct zone_spec specs[2 * NODES];
+	unsigned i, nr = 0;
+
+	for (i = 0; i < NODES * NODES; i++)
+		distance[i] = i % (NODES + 1) ? 20 : 10;
+	distance[node_of(OWN) * NODES + node_of(NEAR)] = 15;
+	for (i = bare; i < NODES; i++) {
+		specs[nr++] = (struct zone_spec){(u8)node_of(i), ZONE_NORMAL, BLOCKS};
+		specs[nr++] = (struct zone_spec){(u8)node_of(i), ZONE_MOVABLE, BLOCKS};
+	}
+	return build_memory(t, NODES, distance, specs, nr);
+}
+
+static struct zone *zone_at(struct memory *mem, unsigned which, enum zone_kind kind)
+{
+	return &mem->zones[node_of(which) * NR_ZONE_KINDS + kind];
+}
+
+static unsigned long managed_of(struct memory *mem, unsigned which)
+{
+	unsigned long pages = 0;
+	unsigned kind;
+
+	for (kind = 0; kind < NR_ZONE_KINDS; kind++)
+		pages += zone_at(mem, which, (enum zone_kind)kind)->managed;
+	return pages;
+}
+
+/* ---- from where ---- */
+
+struct walk {
+	struct memory *mem;
+	gfp_t gfp;
+	struct pile pile;
+	unsigned nr;
+	unsigned node[2 * NODES]; /* one after the other, as long as there is something */
+};
+
+static void walk_job(void *arg)
+{
+	struct walk *w = arg;
+
+	while (w->nr < ARRAY_SIZE(w->node) && pile_alloc(w->mem, &w->pile, w->gfp | GFP_NOWAIT, 0, 1)) {
+		unsigned node = zone_of(w->mem, page_to_pfn_in(w->mem, w->pile.top))->node;
+
+		if (!w->nr || w->node[w->nr - 1] != node)
+			w->node[w->nr++] = node;
+	}
+}
+
+static void expect_order(struct ktest *t, struct memory *mem, gfp_t gfp, unsigned nr, unsigned first,
+    unsigned second, unsigned third)
+{
+	const unsigned want[NODES] = {first, second, third};
+	struct walk w = {.mem = mem, .gfp = gfp};
+	unsigned i;
+
+	ktest_on_cpu(0, walk_job, &w);
+	EXPECT_EQ(t, w.nr, nr);
+	for (i = 0; i < MIN(nr, w.nr); i++)
+		EXPECT_EQ(t, w.node[i], node_of(want[i]));
+	EXPECT_EQ(t, pile_free(mem, &w.pile), 0);
+}
+
+/* ---- a node with CPUs and no memory ---- */
+
+static void without_memory_of_its_own_the_nearest_is_used(struct ktest *t)
+{
+	struct memory *mem = three_nodes(t, true);
+
+	REQUIRE(t, mem);
+	all_caches_off(t, mem);
+	expect_order(t, mem, GFP_MOVABLE, 2, NEAR, FAR, 0);
+	expect_order(t, mem, GFP_UNMOVABLE, 2, NEAR, FAR, 0);
+	expect_order(t, mem, GFP_RECLAIMABLE, 2, NEAR, FAR, 0);
+	/* Who wants its own or none gets none. */
+	expect_order(t, mem, GFP_MOVABLE | GFP_THISNODE, 0, 0, 0, 0);
+	expect_order(t, mem, GFP_UNMOVABLE | GFP_THISNODE, 0, 0, 0, 0);
+	drop_memory(t, mem);
+}
+
+struct sleeper {
+	struct memory *mem;
+	unsigned order;
+	struct page *page;
+};
+
+static void alloc_job(void *arg)
+{
+	struct sleeper *s = arg;
+
+	s->page = mem_alloc_pages(s->mem, GFP_KERNEL | GFP_NORETRY, s->order);
+}
+
+/* It sleeps for what the nearest does not have, and its node's thread, which has no memory either, answers. */
+static void without_memory_of_its_own_a_request_that_waits_ends(struct ktest *t)
+{
+	struct memory *mem = three_nodes(t, true);
+	struct pile pile = {NULL, 0};
+	struct sleeper s = {.mem = mem};
+
+	REQUIRE(t, mem);
+	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
+	for (s.order = 0; s.order <= MAX_ORDER; s.order += MAX_ORDER) {
+		ktest_on_cpu(0, alloc_job, &s);
+		EXPECT(t, !s.page);
+	}
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	drain_all_pages(mem, NULL);
+	for (s.order = 0; s.order <= MAX_ORDER; s.order += MAX_ORDER) {
+		ktest_on_cpu(0, alloc_job, &s);
+		REQUIRE(t, s.page);
+		EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, s.page))->node, node_of(NEAR));
+		EXPECT_EQ(t, mem_free_pages(mem, s.page, s.order), 0);
+	}
+	drop_memory(t, mem);
+}
+
+/* ---- a node that is emptied ---- */
+
+static void an_emptied_node_is_passed_over_until_it_is_back(struct ktest *t)
+{
+	static struct node_result res;
+	struct memory *mem = three_nodes(t, false);
+
+	REQUIRE(t, mem);
+	all_caches_off(t, mem);
+	expect_order(t, mem, GFP_MOVABLE, 3, OWN, NEAR, FAR);
+	EXPECT_EQ(t, offline_node(mem, node_of(NEAR), NULL, true, &res), 0);
+	EXPECT_EQ(t, managed_of(mem, NEAR), 0);
+	expect_order(t, mem, GFP_MOVABLE, 2, OWN, FAR, 0);
+	expect_order(t, mem, GFP_UNMOVABLE, 2, OWN, FAR, 0);
+	/* Its own as well: it is now a node with CPUs and no memory. */
+	EXPECT_EQ(t, offline_node(mem, node_of(OWN), NULL, true, &res), 0);
+	EXPECT_EQ(t, managed_of(mem, OWN), 0);
+	expect_order(t, mem, GFP_UNMOVABLE, 1, FAR, 0, 0);
+	expect_order(t, mem, GFP_UNMOVABLE | GFP_THISNODE, 0, 0, 0, 0);
+	EXPECT_EQ(t, online_node(mem, node_of(NEAR)), BLOCK(2 * BLOCKS));
+	expect_order(t, mem, GFP_UNMOVABLE, 2, NEAR, FAR, 0);
+	EXPECT_EQ(t, online_node(mem, node_of(OWN)), BLOCK(2 * BLOCKS));
+	expect_order(t, mem, GFP_MOVABLE, 3, OWN, NEAR, FAR);
+	expect_order(t, mem, GFP_UNMOVABLE, 3, OWN, NEAR, FAR);
+	drop_memory(t, mem);
+}
+
+/* ---- a node that is removed ---- */
+
+static void a_removed_node_may_come_back_as_another(struct ktest *t)
+{
+	const struct zone_spec specs[] = {{(u8)node_of(OWN), ZONE_NORMAL, SIZE}, {(u8)node_of(OWN), ZONE_MOVABLE, SIZE},
+	    {(u8)node_of(FAR), ZONE_MOVABLE, SIZE}};
+	const pfn_t start = START + BLOCK(2 * SIZE);
+	struct memory *mem = growing(t, NODES, specs, ARRAY_SIZE(specs));
+
+	REQUIRE(t, mem);
+	all_caches_off(t, mem);
+	expect_order(t, mem, GFP_MOVABLE, 2, OWN, FAR, 0);
+	EXPECT_EQ(t, offline_node(mem, node_of(FAR), NULL, true, NULL), 0);
+	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(SIZE)), 0);
+	EXPECT_EQ(t, range_count(mem, start, BLOCK(SIZE), PB_HOLE), SIZE);
+	expect_order(t, mem, GFP_MOVABLE, 1, OWN, 0, 0);
+	EXPECT_EQ(t, offline_node(mem, node_of(FAR), NULL, true, NULL), 0);
+	EXPECT_EQ(t, online_node(mem, node_of(FAR)), 0);
+	EXPECT_EQ(t, add_memory(mem, start, BLOCK(SIZE), node_of(NEAR)), 0);
+	EXPECT_EQ(t, online_pages(mem, start, BLOCK(SIZE), NULL), 0);
+	expect_order(t, mem, GFP_MOVABLE, 2, OWN, NEAR, 0);
+	EXPECT_EQ(t, offline_pages(mem, start, BLOCK(SIZE), NULL, NULL), 0);
+	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(SIZE)), 0);
+	EXPECT_EQ(t, add_memory(mem, start, BLOCK(SIZE), node_of(FAR)), 0);
+	EXPECT_EQ(t, online_pages(mem, start, BLOCK(SIZE), NULL), 0);
+	expect_order(t, mem, GFP_MOVABLE, 2, OWN, FAR, 0);
+	drop_memory(t, mem);
+}
+
+/* Where the caches look first: in the own node's zone, which has a stack although it may have no memory. */
+static void each_request_has_its_first_stack(struct ktest *t)
+{
+	static const enum zone_kind kinds[8] = {ZONE_NORMAL, ZONE_MOVABLE, ZONE_NORMAL, ZONE_MOVABLE, ZONE_DMA32,
+	    ZONE_DMA32, ZONE_DMA32, ZONE_DMA32};
+	static const enum migratetype types[8] = {MT_UNMOVABLE, MT_MOVABLE, MT_RECLAIMABLE, MT_MOVABLE, MT_UNMOVABLE,
+	    MT_MOVABLE, MT_RECLAIMABLE, MT_MOVABLE};
+	struct memory *mem;
+	unsigned bare, gfp;
+
+	for (bare = 0; bare < 2; bare++) {
+		mem = three_nodes(t, bare);
+		REQUIRE(t, mem);
+		for (gfp = 0; gfp < 8; gfp++)
+			EXPECT_EQ(t, mem->pcp[0]->first[gfp],
+			    zone_stack(zone_at(mem, OWN, kinds[gfp]), 0, types[gfp]));
+		drop_memory(t, mem);
+	}
+}
+
+/* ---- CPUs beyond those of the memory ---- */
+
+static void do_without_a_cache(void *arg)
+{
+	struct memory *mem = arg;
+	irqflags_t flags;
+
+	drain_local_pages(mem, NULL);
+	trace_page(mem, TR_put, 1, 0);
+	MM_EVENT(mem, QUARANTINED);
+	flags = arch_irq_save();
+	pcp_cpu_leave(mem);
+	pcp_cpu_join(mem);
+	arch_irq_restore(flags);
+}
+
+/* A memory that was made for fewer CPUs than there are: the others have nothing to give back. */
+static void a_cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
+{
+	struct memory_config cfg;
+	struct trace_hit hit[2];
+	struct memory *mem;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	REQUIRE(t, bare_config(t, &cfg, 0, BLOCKS));
+	cfg.nr_cpus = 1;
+	mem = cfg.alloc(cfg.arg, sizeof(*mem));
+	REQUIRE(t, mem && !memory_init(mem, &cfg));
+	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, cfg.end_pfn));
+	memory_add_ram(mem, 0, cfg.end_pfn);
+	memory_free_range(mem, 0, cfg.end_pfn);
+	REQUIRE(t, !memory_ready(mem) && !memory_start(mem));
+	ktest_on_cpu(1, do_without_a_cache, mem);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_QUARANTINED), 1);
+	EXPECT_EQ(t, trace_find(mem, 1, hit, 2), 0);
+	pcp_zones_changed(mem);
+	pcp_refresh_all(mem);
+	EXPECT_EQ(t, drain_all_pages(mem, NULL), 0);
+	EXPECT(t, drain_isolated_pages(mem) <= 1);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(nodes, KTEST_QUICK, KTEST(a_cpu_without_a_cache_has_nothing_to_drain),
+    KTEST_INSIDE(each_request_has_its_first_stack),
+    KTEST(without_memory_of_its_own_the_nearest_is_used),
+    KTEST(without_memory_of_its_own_a_request_that_waits_ends),
+    KTEST(an_emptied_node_is_passed_over_until_it_is_back),
+    KTEST(a_removed_node_may_come_back_as_another));

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* test_offline_cancel.c: how much an offline still moves after a cancel, or after its deadline. */
+#include "tests/lib/mov_help.h"
+#include <quarry/memory_hotplug.h>
+
+#define BLOCK(n)    ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define ZONE_SIZE   (PAGEBLOCK_ORDER >= 9 ? 16u : 64u)
+#define START       BLOCK(4)
+/* Some batches of movable pages, and as many free ones. */
+#define NR          (PAGEBLOCK_ORDER >= 9 ? BLOCK(4) : BLOCK(28))
+#define DEADLINE_NS 20000000ULL
+
+static u32 cancel;
+static unsigned cancel_at;
+static u64 deadline;
+
+static void cancel_then(struct page *dst, struct page *src)
+{
+	if (mov.moved == cancel_at)
+		WRITE_ONCE(cancel, 1);
+}
+
+static void wait_for_deadline(struct page *dst, struct page *src)
+{
+	unsigned i;
+
+	/* Under icount every pause lets all other CPUs run: so there are few. */
+	while (arch_clock_ns() < deadline) {
+		for (i = 0; i < 10000; i++)
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		cpu_relax();
+	}
+}
+
+static struct memory *full_range(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+
+	if (!mov_begin(t, mem))
+		return NULL;
+	mov_fill_range(START, START + NR);
+	EXPECT(t, NR > MIGRATE_BATCH);
+	cancel = 0;
+	return mem;
+}
+
+static void a_cancel_is_seen_at_the_next_batch(struct ktest *t)
+{
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};
+	struct memory *mem = full_range(t);
+	struct offline_result r;
+
+	REQUIRE(t, mem);
+	cancel_at = 1;
+	mov.on_move = cancel_then;
+	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, &r), -EINTR);
+	EXPECT_EQ(t, r.fail.why, WHY_CANCELLED);
+	EXPECT(t, mov.moved >= 1 && mov.moved <= MIGRATE_BATCH);
+	EXPECT_EQ(t, r.loops, 1);
+	EXPECT_EQ(t, zone_of(mem, START)->nr_isolated, 0);
+	expect_sound(t, mem);
+	mov_end(t);
+}
+
+/* What was there to do is done: nothing is left to call off. */
+static void a_cancel_at_the_last_page_comes_too_late(struct ktest *t)
+{
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};
+	struct memory *mem = full_range(t);
+
+	REQUIRE(t, mem);
+	cancel_at = (unsigned)NR;
+	mov.on_move = cancel_then;
+	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, NULL), 0);
+	EXPECT_EQ(t, mov.moved, NR);
+	EXPECT_EQ(t, online_pages(mem, START, NR, NULL), 0);
+	mov_end(t);
+}
+
+static void a_deadline_is_seen_at_the_next_batch(struct ktest *t)
+{
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = DEADLINE_NS};
+	struct memory *mem = full_range(t);
+	struct offline_result r;
+
+	REQUIRE(t, mem);
+	mov.on_move = wait_for_deadline;
+	deadline = arch_clock_ns() + 2 * DEADLINE_NS;
+	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, &r), -ETIMEDOUT);
+	EXPECT_EQ(t, r.fail.why, WHY_DEADLINE);
+	EXPECT(t, mov.moved <= MIGRATE_BATCH);
+	EXPECT_EQ(t, zone_of(mem, START)->nr_isolated, 0);
+	expect_sound(t, mem);
+	mov_end(t);
+}
+
+KTEST_SUITE(offline_cancel, KTEST_QUICK | KTEST_MOSTLY_COST,
+    KTEST(a_cancel_is_seen_at_the_next_batch),
+    KTEST_CONTRACT(a_cancel_at_the_last_page_comes_too_late),
+    KTEST(a_deadline_is_seen_at_the_next_batch));

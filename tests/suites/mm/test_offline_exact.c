@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_offline_exact.c: where a survey's ranges end, what counts as free and as leaving when
+ * memory goes, which of several places is the candidate, whose claims a zone's plan counts, and
+ * what a refusal or a success leaves behind.
+ */
+#include "tests/lib/add_help.h"
+#include <quarry/poison.h>
+
+#define NORMAL 8u
+#define HIGH   12u
+
+static struct offline_survey survey;
+
+static void expect_claimed(struct ktest *t, struct memory *mem, unsigned from, unsigned to,
+    unsigned long blocks, pfn_t first)
+{
+	EXPECT_EQ(t, offline_survey(mem, BLOCK(from), BLOCK(to - from), &survey), 0);
+	EXPECT_EQ(t, survey.pages[WHY_CLAIMED], BLOCK(blocks));
+	EXPECT_EQ(t, survey.first[WHY_CLAIMED], first);
+	EXPECT_EQ(t, survey.err, blocks ? -EBUSY : 0);
+}
+
+/* Of a claim only what lies in the range counts. */
+static void a_survey_counts_its_part_of_a_claim(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
+	struct range_claim claim = {.start = BLOCK(4), .end = BLOCK(7)},
+			   more = {.start = BLOCK(9), .end = BLOCK(10)};
+	unsigned why;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	EXPECT_EQ(t, range_claim(mem, &more), 0);
+	expect_claimed(t, mem, 2, 4, 0, PFN_NONE);
+	for (why = 0; why < NR_MM_WHY; why++)
+		EXPECT_EQ(t, survey.first[why], PFN_NONE);
+	expect_claimed(t, mem, 7, 9, 0, PFN_NONE);
+	expect_claimed(t, mem, 2, 6, 2, BLOCK(4));
+	expect_claimed(t, mem, 6, 8, 1, BLOCK(6));
+	expect_claimed(t, mem, 5, 6, 1, BLOCK(5));
+	EXPECT_EQ(t, offline_survey(mem, 0, BLOCK(HIGH), &survey), 0);
+	EXPECT_EQ(t, survey.pages[WHY_CLAIMED], BLOCK(4));
+	range_unclaim(mem, &claim);
+	range_unclaim(mem, &more);
+}
+
+/* Holes, what is retired, and what is allocated, by the kind of memory it lies in. */
+static void a_survey_tells_what_is_busy_from_what_stays(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 2);
+	struct page *page[4];
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	/* The first is of a type that moves; of the others only CMA's is lent to what moves. */
+	for (i = 0; i < 4; i++) {
+		static const enum migratetype types[] = {
+		    MT_MOVABLE, MT_UNMOVABLE, MT_RECLAIMABLE, MT_CMA};
+
+		page[i] = take_block(zone, MAX_ORDER, MT_MOVABLE);
+		REQUIRE(t, page[i]);
+		set_type(zone, page_to_pfn_in(mem, page[i]), types[i]);
+		EXPECT_EQ(
+		    t, offline_survey(mem, page_to_pfn_in(mem, page[i]), BLOCK(1), &survey), 0);
+		EXPECT_EQ(t, survey.pages[WHY_BUSY], i == 0 || i == 3 ? BLOCK(1) : 0);
+		EXPECT_EQ(t, survey.pages[WHY_UNMOVABLE], i == 0 || i == 3 ? 0 : BLOCK(1));
+		EXPECT_EQ(t, survey.free + survey.movable + survey.retired, 0);
+	}
+	for (i = 0; i < 4; i++) {
+		set_type(zone, page_to_pfn_in(mem, page[i]), MT_MOVABLE);
+		give_block(zone, page[i]);
+	}
+	EXPECT_EQ(t, mem_soft_offline_page(mem, BLOCK(NORMAL) + 3), 0);
+	EXPECT_EQ(t, offline_survey(mem, BLOCK(NORMAL), BLOCK(2), &survey), 0);
+	EXPECT_EQ(t, survey.retired, 1);
+	EXPECT_EQ(t, survey.free, BLOCK(2) - 1);
+	EXPECT_EQ(t, mem_unpoison_page(mem, BLOCK(NORMAL) + 3), 0);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, offline_survey(mem, BLOCK(NORMAL), BLOCK(2), &survey), 0);
+	EXPECT_EQ(t, survey.pages[WHY_ALREADY], BLOCK(1));
+	EXPECT_EQ(t, survey.free, BLOCK(1));
+	EXPECT_EQ(t, remove_memory(mem, BLOCK(NORMAL), BLOCK(1)), 0);
+	EXPECT_EQ(t, offline_survey(mem, BLOCK(NORMAL), BLOCK(2), &survey), 0);
+	EXPECT_EQ(t, survey.pages[WHY_HOLE], BLOCK(1));
+	EXPECT_EQ(t, survey.first[WHY_HOLE], BLOCK(NORMAL));
+	EXPECT_EQ(t, survey.pages[WHY_ALREADY], 0);
+	EXPECT_EQ(t, survey.free, BLOCK(1));
+	EXPECT_EQ(t, survey.err, -EINVAL);
+}
+
+/* ---- what must be left ---- */
+
+/* What must stay free: the high marks, and what is kept for the kernel. */
+static unsigned long kept(const struct memory *mem)
+{
+	return mem->zones[ZONE_NORMAL].wmark[WMARK_HIGH] + mem->zones[ZONE_NORMAL].reserve +
+	       mem->zones[ZONE_MOVABLE].wmark[WMARK_HIGH];
+}
+
+static bool take(struct memory *mem, unsigned long nr, struct pile *pile)
+{
+	while (nr-- > 0) {
+		struct zone *zone = zone_in(mem, ZONE_NORMAL);
+		struct page *page = take_block(zone, 0, MT_MOVABLE);
+
+		page = page ? page : take_fallback(zone, 0, MT_MOVABLE);
+		if (!page)
+			return false;
+		pile_push(pile, page);
+	}
+	return true;
+}
+
+static void give(struct memory *mem, struct pile *pile)
+{
+	while (pile->top)
+		give_block(zone_in(mem, ZONE_NORMAL), pile_pop(pile));
+}
+
+/* A cached page is as free as one on a list. */
+static void what_caches_hold_is_free(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2 * CACHED_BLOCKS, HIGH);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+	struct page *page;
+	unsigned long held;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+	REQUIRE(t, page && !mem_free_pages(mem, page, 0));
+	held = zone_pcp_pages(zone);
+	EXPECT(t, held > 0);
+	REQUIRE(t, take(mem, zone->nr_free + held - kept(mem), &pile));
+	EXPECT(t, enough_left(mem, BLOCK(2 * CACHED_BLOCKS), BLOCK(HIGH), NULL));
+	REQUIRE(t, take(mem, 1, &pile));
+	EXPECT_EQ(t, zone_pcp_pages(zone), held);
+	EXPECT(t, !enough_left(mem, BLOCK(2 * CACHED_BLOCKS), BLOCK(HIGH), NULL));
+	give(mem, &pile);
+}
+
+/* A range that is offline takes nothing with it: somebody brings it back, or removes it. */
+static void what_is_offline_leaves_nothing_behind(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
+	struct range_claim claim = {
+	    .start = BLOCK(NORMAL), .end = BLOCK(NORMAL + 2), .stays = true};
+	const pfn_t start = BLOCK(NORMAL + 2);
+	struct pile pile = {NULL, 0};
+
+	REQUIRE(t, mem);
+	all_caches_off(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, claim.start, BLOCK(2), NULL, NULL), 0);
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem), &pile));
+	EXPECT(t, enough_left(mem, start, BLOCK(HIGH - 2), NULL));
+	REQUIRE(t, take(mem, 1, &pile));
+	EXPECT(t, !enough_left(mem, start, BLOCK(HIGH - 2), NULL));
+	give(mem, &pile);
+	range_unclaim(mem, &claim);
+	EXPECT_EQ(t, online_pages(mem, claim.start, BLOCK(2), NULL), 0);
+}
+
+/* Counts of two moments: what leaves may seem to be more than there is. */
+static void more_may_seem_to_leave_than_there_is(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
+	struct zone *normal, *movable;
+	unsigned long free[2];
+
+	REQUIRE(t, mem);
+	all_caches_off(t, mem);
+	normal = zone_in(mem, ZONE_NORMAL);
+	movable = zone_in(mem, ZONE_MOVABLE);
+	free[0] = normal->nr_free;
+	free[1] = movable->nr_free;
+	normal->nr_free = 0;
+	movable->nr_free = BLOCK(HIGH) - 1;
+	EXPECT(t, !enough_left(mem, BLOCK(NORMAL), BLOCK(HIGH), NULL));
+	normal->nr_free = free[0];
+	movable->nr_free = free[1];
+	EXPECT(t, enough_left(mem, BLOCK(NORMAL), BLOCK(HIGH), NULL));
+}
+
+/* ---- candidates ---- */
+
+static void expect_candidate(
+    struct ktest *t, struct memory *mem, unsigned long blocks, pfn_t start, unsigned long nr)
+{
+	unsigned long got = 0;
+
+	EXPECT_EQ(t, offline_candidate(mem, BLOCK(blocks), &got), start);
+	EXPECT_EQ(t, got, BLOCK(nr));
+}
+
+static void of_two_equal_runs_the_upper_is_the_candidate(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 9);
+	struct range_claim claim = {.start = BLOCK(NORMAL + 4), .end = BLOCK(NORMAL + 5)};
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	expect_candidate(t, mem, 9, BLOCK(NORMAL + 5), 4);
+	expect_candidate(t, mem, 2, BLOCK(NORMAL + 7), 2);
+	range_unclaim(mem, &claim);
+}
+
+/* What is in use in it needs room in what stays. */
+static void a_candidate_ends_where_room_ends(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
+	struct pile pile = {NULL, 0};
+
+	REQUIRE(t, mov_begin(t, mem));
+	all_caches_off(t, mem);
+	mov_fill_range(BLOCK(NORMAL + 3), BLOCK(NORMAL + 5));
+	/*
+	 * A pageblock and a half besides what must stay: without the last one, and half of the
+	 * one before.
+	 */
+	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem) - BLOCK(1) - PAGEBLOCK_PAGES / 2, &pile));
+	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 1);
+	REQUIRE(t, take(mem, PAGEBLOCK_PAGES / 2, &pile));
+	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 1);
+	REQUIRE(t, take(mem, 1, &pile));
+	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 2);
+	give(mem, &pile);
+	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH);
+	mov_end(t);
+}
+
+/* In a memory whose first page is not page 0. */
+static void a_candidate_is_found_in_a_memory_that_begins_higher(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+
+	REQUIRE(t, mem);
+	expect_candidate(t, mem, 2 * SIZE, START + BLOCK(SIZE), SIZE);
+	EXPECT_EQ(t, offline_pages(mem, START + BLOCK(SIZE), BLOCK(SIZE), NULL, NULL), 0);
+	expect_candidate(t, mem, 2 * SIZE, PFN_NONE, 0);
+	EXPECT_EQ(t, online_pages(mem, START + BLOCK(SIZE), BLOCK(SIZE), NULL), 0);
+	drop_memory(t, mem);
+}
+
+/* ---- plans and claims ---- */
+
+static unsigned long planned(struct zone *zone)
+{
+	unsigned long sum = 0;
+	unsigned index, type;
+
+	hotplug_lock(zone->mem);
+	zone_plan_claimed(zone);
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		for (type = 0; type < NR_CACHED_TYPES; type++)
+			sum += (unsigned long)zone->pcp_capacity[index][type] << index_order(index);
+	}
+	hotplug_unlock(zone->mem);
+	return sum;
+}
+
+/* Not those of another zone, nor of what comes. */
+static void a_plan_counts_claims_of_its_zone_that_go(struct ktest *t)
+{
+	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;
+	struct memory *mem = ktest_memory(t, 0, blocks, blocks);
+	struct range_claim claim = {.start = BLOCK(2), .end = BLOCK(blocks - 2)};
+	unsigned long normal, movable, less;
+
+	REQUIRE(t, mem);
+	normal = planned(zone_in(mem, ZONE_NORMAL));
+	movable = planned(zone_in(mem, ZONE_MOVABLE));
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	less = planned(zone_in(mem, ZONE_NORMAL));
+	EXPECT(t, less < normal);
+	EXPECT_EQ(t, planned(zone_in(mem, ZONE_MOVABLE)), movable);
+	claim.stays = true;
+	EXPECT_EQ(t, planned(zone_in(mem, ZONE_NORMAL)), normal);
+	range_unclaim(mem, &claim);
+	claim.stays = false;
+	EXPECT_EQ(t, planned(zone_in(mem, ZONE_NORMAL)), normal);
+}
+
+/* Refused for what is claimed, with where; what must be refused anyway is not claimed. */
+static void refusals_say_where_and_claim_little(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
+	struct range_claim claim = {.start = BLOCK(NORMAL + 3), .end = BLOCK(NORMAL + 4)};
+	struct offline_result res;
+	struct mm_fail fail;
+	u64 nr;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	memset(&res, 0xff, sizeof(res));
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL + 2), BLOCK(2), NULL, &res), -EBUSY);
+	EXPECT_EQ(t, res.policy, mem->policy);
+	EXPECT_EQ(t, res.loops + res.rounds + res.ipis + res.moved + res.retries, 0);
+	EXPECT_EQ(t, res.fail.why, WHY_CLAIMED);
+	EXPECT_EQ(t, res.fail.pfn, BLOCK(NORMAL + 2));
+	EXPECT_EQ(t, online_pages(mem, BLOCK(NORMAL + 2), BLOCK(2), &fail), -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_CLAIMED);
+	EXPECT_EQ(t, fail.pfn, BLOCK(NORMAL + 2));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_FAIL), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ONLINE_FAIL), 1);
+	range_unclaim(mem, &claim);
+	nr = mem->nr_claims;
+	EXPECT_EQ(t, remove_memory(mem, BLOCK(NORMAL), BLOCK(1)), -EBUSY);
+	EXPECT_EQ(t, add_memory(mem, BLOCK(NORMAL), BLOCK(1), 0), -EEXIST);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL - 1), BLOCK(2), NULL, NULL), -EINVAL);
+	EXPECT_EQ(t, mem->nr_claims, nr);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, online_pages(mem, BLOCK(NORMAL), BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, mem->nr_claims, nr + 2);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_OK), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ONLINE_OK), 1);
+	EXPECT(t, LIST_EMPTY(&mem->claims));
+}
+
+/* What was in the way for a pass, and then went, is no reason. */
+static void a_success_has_no_reason(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
+	struct offline_result res;
+
+	REQUIRE(t, mov_begin(t, mem));
+	all_caches_off(t, mem);
+	mov_fill_range(BLOCK(4), BLOCK(5));
+	mov.busy = MIGRATE_PASSES * MIGRATE_BATCH;
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(4), BLOCK(1), NULL, &res), 0);
+	EXPECT(t, res.loops > 1);
+	EXPECT_EQ(t, res.fail.why, WHY_NONE);
+	EXPECT_EQ(t, res.fail.pfn, PFN_NONE);
+	EXPECT_EQ(t, res.moved, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, online_pages(mem, BLOCK(4), BLOCK(1), NULL), 0);
+	mov_end(t);
+}
+
+/* As many nodes as there can be: what looks at all zones ends with the last of them. */
+static void every_zone_is_looked_at_and_no_other(struct ktest *t)
+{
+	struct zone_spec specs[MAX_NODES];
+	struct memory *mem;
+	unsigned n;
+
+	for (n = 0; n < MAX_NODES; n++)
+		specs[n] = (struct zone_spec){
+		    .node = (u8)n, .kind = n % 2 ? ZONE_MOVABLE : ZONE_NORMAL, .blocks = 2};
+	mem = build_memory(t, MAX_NODES, NULL, specs, MAX_NODES);
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_query(mem, BLOCK(2 * MAX_NODES - 2), BLOCK(2), NULL), 0);
+	for (n = MAX_NODES; n-- > 0;)
+		EXPECT_EQ(t, offline_node(mem, n, NULL, true, NULL), 0);
+	/* The kernel's last memory has stayed. */
+	EXPECT_EQ(t, memory_managed_pages(mem), BLOCK(2));
+	EXPECT_EQ(t, zone_in(mem, ZONE_NORMAL)->managed, BLOCK(2));
+	for (n = 1; n < MAX_NODES; n++)
+		EXPECT_EQ(t, online_node(mem, n), BLOCK(2));
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(offline_exact, KTEST_QUICK, KTEST(a_survey_counts_its_part_of_a_claim),
+    KTEST(a_survey_tells_what_is_busy_from_what_stays), KTEST_INSIDE(what_caches_hold_is_free),
+    KTEST_INSIDE(what_is_offline_leaves_nothing_behind),
+    KTEST_INSIDE(more_may_seem_to_leave_than_there_is),
+    KTEST(of_two_equal_runs_the_upper_is_the_candidate), KTEST(a_candidate_ends_where_room_ends),
+    KTEST(a_candidate_is_found_in_a_memory_that_begins_higher),
+    KTEST_INSIDE(a_plan_counts_claims_of_its_zone_that_go),
+    KTEST(refusals_say_where_and_claim_little), KTEST(a_success_has_no_reason),
+    KTEST(every_zone_is_looked_at_and_no_other));

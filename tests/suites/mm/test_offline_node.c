@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/* test_offline_node.c: the movable memory of a whole node goes out of service, and comes back. */
+#include "tests/lib/mov_help.h"
+
+#include <quarry/memory_hotplug.h>
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+/* Pageblocks of each zone: NORMAL and MOVABLE of node 0, then of node 1. */
+#define SIZE     8u
+
+static struct node_result res;
+
+static struct memory *two_nodes(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE},
+	    {1, ZONE_NORMAL, SIZE}, {1, ZONE_MOVABLE, SIZE}};
+
+	return build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
+}
+
+static struct zone *zone_at(struct memory *mem, pfn_t pfn)
+{
+	return zone_of(mem, pfn);
+}
+
+static unsigned count_state(struct memory *mem, pfn_t start, pfn_t end, enum pageblock_state state)
+{
+	unsigned nr = 0;
+
+	for (; start < end; start += PAGEBLOCK_PAGES)
+		nr += pageblock_state(pageblock_of(mem, start)) == state;
+	return nr;
+}
+
+static void a_node_in_use_goes_and_comes_back(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	unsigned long managed;
+	struct page *kernel;
+	u32 i;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, mov_begin(t, mem));
+	managed = memory_managed_pages(mem);
+	mov_fill(BLOCK(SIZE) + BLOCK(SIZE) / 2);
+	/* Something of the kernel's on node 1, in a pageblock of its own. */
+	set_type(zone_at(mem, BLOCK(2 * SIZE)), BLOCK(2 * SIZE) + BLOCK(3), MT_UNMOVABLE);
+	kernel = take_block(zone_at(mem, BLOCK(2 * SIZE)), 0, MT_UNMOVABLE);
+	REQUIRE(t, kernel);
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
+	EXPECT_EQ(t, res.stayed, 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
+	/* Zone MOVABLE at once, and the other in two parts. */
+	EXPECT_EQ(t, res.rounds, 3);
+	EXPECT_EQ(t, res.moved, mov.moved);
+	EXPECT_EQ(t, res.fail.pfn, PFN_NONE);
+	EXPECT_EQ(t, count_state(mem, BLOCK(2 * SIZE), BLOCK(4 * SIZE), PB_ONLINE), 1);
+	for (i = 0; i < mov.nr; i++)
+		EXPECT(t, page_to_pfn_in(mem, mov.pages[i]) < BLOCK(2 * SIZE));
+	EXPECT_EQ(t, memory_managed_pages(mem), managed - BLOCK(2 * SIZE - 1));
+	expect_sound(t, mem);
+	/* Nothing is left to take. */
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
+	EXPECT_EQ(t, res.offlined, 0);
+	EXPECT_EQ(t, online_node(mem, 1), BLOCK(2 * SIZE - 1));
+	EXPECT_EQ(t, online_node(mem, 1), 0);
+	EXPECT_EQ(t, memory_managed_pages(mem), managed);
+	give_block(zone_at(mem, BLOCK(2 * SIZE)), kernel);
+	mov_end(t);
+	drop_memory(t, mem);
+}
+
+/* What was the kernel's once, and is free, is still of its type. */
+static void what_the_kernel_gave_back_goes_too(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	const pfn_t normal = BLOCK(2 * SIZE);
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = zone_at(mem, normal);
+	for (i = 0; i < SIZE; i++)
+		set_type(zone, normal + BLOCK(i), i % 2 ? MT_UNMOVABLE : MT_RECLAIMABLE);
+	/* A CMA area is promised to somebody. */
+	set_type(zone, normal, MT_CMA);
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, normal)), PB_ONLINE);
+	EXPECT_EQ(t, zone->managed, BLOCK(1));
+	expect_sound(t, mem);
+	EXPECT_EQ(t, online_node(mem, 1), BLOCK(2 * SIZE - 1));
+	drop_memory(t, mem);
+}
+
+static void only_what_went_with_the_node_comes_back(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	const pfn_t mine = BLOCK(3 * SIZE + 2);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, mine, BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
+	/* One of them comes back, and goes, on its own: then it stays. */
+	EXPECT_EQ(t, online_pages(mem, mine + BLOCK(2), BLOCK(1), NULL), 0);
+	expect_sound(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, mine + BLOCK(2), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, online_node(mem, 1), BLOCK(2 * SIZE - 2));
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, mine)), PB_OFFLINE);
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, mine + BLOCK(2))), PB_OFFLINE);
+	EXPECT_EQ(t, online_pages(mem, mine, BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, online_pages(mem, mine + BLOCK(2), BLOCK(1), NULL), 0);
+	drop_memory(t, mem);
+}
+
+/* Pins a page of zone MOVABLE of node 0; what is in use there is few pages. */
+static pfn_t pin_one(struct ktest *t, struct memory *mem)
+{
+	mov_fill(4);
+	EXPECT(t, mov.nr == 4);
+	EXPECT_EQ(t, zone_at(mem, page_to_pfn_in(mem, mov.pages[0]))->kind, ZONE_MOVABLE);
+	EXPECT_EQ(t, pin_page(mov.pages[0]), 0);
+	return page_to_pfn_in(mem, mov.pages[0]);
+}
+
+static void what_is_pinned_costs_its_pageblock_only(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	pfn_t pinned;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, mov_begin(t, mem));
+	pinned = pin_one(t, mem);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
+	EXPECT_EQ(t, res.stayed, BLOCK(1));
+	EXPECT_EQ(t, res.fail.why, WHY_PINNED);
+	EXPECT_EQ(t, res.fail.pfn, pinned);
+	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, pinned)), PB_ONLINE);
+	EXPECT_EQ(t, online_node(mem, 0), BLOCK(2 * SIZE - 1));
+	/* All or nothing. */
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, true, &res), -EBUSY);
+	EXPECT_EQ(t, res.offlined, 0);
+	EXPECT_EQ(t, count_state(mem, 0, BLOCK(4 * SIZE), PB_ONLINE), 4 * SIZE);
+	mem_unpin_page(mem, mov.pages[0]);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, true, &res), 0);
+	EXPECT_EQ(t, count_state(mem, 0, BLOCK(2 * SIZE), PB_OFFLINE), 2 * SIZE);
+	expect_sound(t, mem);
+	EXPECT_EQ(t, online_node(mem, 0), BLOCK(2 * SIZE));
+	mov_end(t);
+	drop_memory(t, mem);
+}
+
+static void a_failed_whole_evacuation_leaves_an_earlier_one_alone(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	pfn_t pinned;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, mov_begin(t, mem));
+	pinned = pin_one(t, mem);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
+	EXPECT_EQ(t, count_state(mem, 0, BLOCK(2 * SIZE), PB_OFFLINE), 2 * SIZE - 1);
+	/* Two of them come back; the second call takes these, fails, and brings back these only. */
+	EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(2), NULL), 0);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, true, &res), -EBUSY);
+	EXPECT_EQ(t, res.offlined, 0);
+	EXPECT_EQ(t, res.fail.pfn, pinned);
+	EXPECT_EQ(t, count_state(mem, 0, BLOCK(2 * SIZE), PB_OFFLINE), 2 * SIZE - 3);
+	EXPECT_EQ(t, count_state(mem, BLOCK(2), BLOCK(4), PB_ONLINE), 2);
+	expect_sound(t, mem);
+	mem_unpin_page(mem, mov.pages[0]);
+	EXPECT_EQ(t, online_node(mem, 0), BLOCK(2 * SIZE - 3));
+	mov_end(t);
+	drop_memory(t, mem);
+}
+
+static void the_last_kernel_memory_stays(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, SIZE, SIZE);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(SIZE));
+	EXPECT_EQ(t, count_state(mem, 0, BLOCK(SIZE), PB_ONLINE), SIZE);
+	EXPECT_EQ(t, online_node(mem, 0), BLOCK(SIZE));
+}
+
+/* What is offline elsewhere is no memory for the kernel. */
+static void the_last_node_keeps_its_kernel_memory(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	irqflags_t flags;
+	int err;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE));
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(SIZE));
+	EXPECT_EQ(t, res.stayed, 0);
+	EXPECT_EQ(t, count_state(mem, 0, BLOCK(SIZE), PB_ONLINE), SIZE);
+	/* The context is wrong, though there is nothing to do. */
+	flags = arch_irq_save();
+	err = offline_node(mem, 1, NULL, false, &res);
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, err, -EDEADLK);
+	EXPECT_EQ(t, online_node(mem, 0), BLOCK(SIZE));
+	EXPECT_EQ(t, online_node(mem, 1), BLOCK(2 * SIZE));
+	drop_memory(t, mem);
+}
+
+/* The firmware's page costs its pageblock, and nobody is told. */
+static void reserved_pages_stay_and_do_not_count(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	struct zone *zone;
+	struct page *page;
+
+	REQUIRE(t, mem);
+	zone = zone_at(mem, BLOCK(3 * SIZE));
+	page = take_block(zone, 0, MT_MOVABLE);
+	REQUIRE(t, page);
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, 0));
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
+	EXPECT_EQ(t, res.stayed, 0);
+	EXPECT_EQ(t, res.fail.why, WHY_NONE);
+	EXPECT_EQ(t, online_node(mem, 1), BLOCK(2 * SIZE - 1));
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	give_block(zone, page);
+	drop_memory(t, mem);
+}
+
+static void as_much_goes_as_there_is_room_for(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+
+	REQUIRE(t, mem);
+	REQUIRE(t, mov_begin(t, mem));
+	/* As much as one node has: so with the marks it does not fit into the other. */
+	mov_fill(BLOCK(2 * SIZE));
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
+	EXPECT_EQ(t, res.fail.why, WHY_LAST);
+	EXPECT(t, res.offlined > 0 && res.stayed > 0);
+	EXPECT_EQ(t, res.offlined + res.stayed, BLOCK(2 * SIZE));
+	EXPECT_EQ(t, count_state(mem, BLOCK(2 * SIZE), BLOCK(4 * SIZE), PB_OFFLINE), res.offlined / PAGEBLOCK_PAGES);
+	EXPECT(t, res.fail.pfn >= BLOCK(2 * SIZE) && res.fail.pfn < BLOCK(4 * SIZE));
+	EXPECT_EQ(t, res.fail.pfn % PAGEBLOCK_PAGES, 0);
+	expect_sound(t, mem);
+	EXPECT_EQ(t, online_node(mem, 1), res.offlined);
+	mov_end(t);
+	drop_memory(t, mem);
+}
+
+static void it_can_be_called_off(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	const u32 cancel = 1;
+	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_node(mem, 1, &opts, false, &res), -EINTR);
+	EXPECT_EQ(t, res.fail.why, WHY_CANCELLED);
+	EXPECT_EQ(t, res.offlined, 0);
+	EXPECT_EQ(t, count_state(mem, 0, BLOCK(4 * SIZE), PB_ONLINE), 4 * SIZE);
+	EXPECT_EQ(t, offline_node(mem, 2, NULL, false, &res), -EINVAL);
+	EXPECT_EQ(t, online_node(mem, 2), -EINVAL);
+	drop_memory(t, mem);
+}
+
+/* One that is always in use: the tries come further and further apart, until somebody calls it off. */
+static void a_busy_page_is_tried_less_and_less(struct ktest *t)
+{
+	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &mov.enough};
+	struct memory *mem = ktest_memory(t, 0, 0, 2 * SIZE);
+	struct offline_result r;
+	pfn_t start;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill(1);
+	REQUIRE(t, mov.nr == 1);
+	start = ALIGN_DOWN(page_to_pfn_in(mem, mov.pages[0]), PAGEBLOCK_PAGES);
+	mov.refuse = 1;
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &r), -EINTR);
+	EXPECT_EQ(t, r.fail.why, WHY_CANCELLED);
+	EXPECT_EQ(t, r.loops, MOV_ENOUGH);
+	/* A few at once, then after 1, 2, 4, 8, 16, 16, ... ms. */
+	EXPECT(t, mov.least_gap >= 16000000);
+	EXPECT_EQ(t, zone_at(mem, start)->nr_isolated, 0);
+	mov.refuse = 0;
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &r), 0);
+	EXPECT_EQ(t, r.loops, 1);
+	EXPECT_EQ(t, online_pages(mem, start, PAGEBLOCK_PAGES, NULL), 0);
+	mov_end(t);
+}
+
+KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(a_node_in_use_goes_and_comes_back),
+    KTEST(what_the_kernel_gave_back_goes_too), KTEST(only_what_went_with_the_node_comes_back),
+    KTEST(what_is_pinned_costs_its_pageblock_only),
+    KTEST(a_failed_whole_evacuation_leaves_an_earlier_one_alone),
+    KTEST(the_last_kernel_memory_stays), KTEST(the_last_node_keeps_its_kernel_memory),
+    KTEST(reserved_pages_stay_and_do_not_count), KTEST(as_much_goes_as_there_is_room_for),
+    KTEST(it_can_be_called_off), KTEST_COST(a_busy_page_is_tried_less_and_less));

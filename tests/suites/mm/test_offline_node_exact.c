@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_offline_node_exact.c: which pageblocks of a node go around what is in the way, in how many
+ * tries, and what becomes of those that went when the rest is called off or comes too late.
+ */
+#include "tests/lib/mov_help.h"
+
+#include <quarry/memory_hotplug.h>
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define LOW      4u                          /* pageblocks of zone DMA32 of node 1 */
+#define SIZE     8u                          /* of its others, and of each of node 0's */
+#define FIRST    BLOCK(2 * SIZE)             /* of node 1, */
+#define MOVABLE  (FIRST + BLOCK(LOW + SIZE)) /* and of its zone MOVABLE, */
+#define END      (MOVABLE + BLOCK(SIZE))
+
+static struct node_result res;
+
+static struct memory *two_nodes(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE},
+	    {1, ZONE_DMA32, LOW}, {1, ZONE_NORMAL, SIZE}, {1, ZONE_MOVABLE, SIZE}};
+
+	return build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
+}
+
+static struct zone *movable(struct memory *mem)
+{
+	return zone_of(mem, MOVABLE);
+}
+
+static unsigned online(const struct memory *mem)
+{
+	pfn_t pfn;
+	unsigned nr = 0;
+
+	for (pfn = FIRST; pfn < END; pfn += PAGEBLOCK_PAGES)
+		nr += pageblock_state(pageblock_of(mem, pfn)) == PB_ONLINE;
+	return nr;
+}
+
+static void every_zone_of_a_node_goes_and_comes(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
+	EXPECT_EQ(t, res.offlined, END - FIRST);
+	EXPECT_EQ(t, res.rounds, 3);
+	EXPECT_EQ(t, online(mem), 0);
+	EXPECT_EQ(t, online_node(mem, 1), END - FIRST);
+	EXPECT_EQ(t, online(mem), LOW + 2 * SIZE);
+	/* Without a place for what it says. */
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, NULL), 0);
+	EXPECT_EQ(t, online_node(mem, 0), 0);
+	EXPECT_EQ(t, online_node(mem, 1), END - FIRST);
+	drop_memory(t, mem);
+}
+
+/* Somebody else works on the pageblock @at of zone MOVABLE: so many rounds, and tries that fail. */
+static void expect_around(
+    struct ktest *t, struct memory *mem, unsigned at, unsigned rounds, unsigned tries)
+{
+	u64 failed = mm_event_sum(mem, EV_OFFLINE_FAIL);
+	pfn_t pfn = MOVABLE + BLOCK(at);
+
+	set_isolated(movable(mem), pfn, true);
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
+	EXPECT_EQ(t, res.stayed, BLOCK(1));
+	EXPECT_EQ(t, res.offlined, END - FIRST - BLOCK(1));
+	EXPECT_EQ(t, res.fail.why, WHY_ISOLATED);
+	EXPECT_EQ(t, res.fail.pfn, pfn);
+	EXPECT_EQ(t, res.rounds, rounds + 2);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_FAIL) - failed, tries);
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, pfn)), PB_ONLINE);
+	set_isolated(movable(mem), pfn, false);
+	EXPECT_EQ(t, online_node(mem, 1), END - FIRST - BLOCK(1));
+}
+
+/* What lies before it goes, then what lies behind it. */
+static void what_is_in_the_way_costs_one_pageblock(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+
+	REQUIRE(t, mem);
+	expect_around(t, mem, 0, 1, 1);
+	expect_around(t, mem, 1, 2, 2);
+	expect_around(t, mem, 3, 2, 2);
+	expect_around(t, mem, SIZE - 1, 1, 2);
+	drop_memory(t, mem);
+}
+
+/* Of two that stay the first is named, and both count. */
+static void the_first_that_stays_is_named(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+
+	REQUIRE(t, mem);
+	set_isolated(movable(mem), MOVABLE + BLOCK(2), true);
+	set_isolated(movable(mem), MOVABLE + BLOCK(5), true);
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
+	EXPECT_EQ(t, res.stayed, BLOCK(2));
+	EXPECT_EQ(t, res.fail.pfn, MOVABLE + BLOCK(2));
+	EXPECT_EQ(t, res.offlined, END - FIRST - BLOCK(2));
+	set_isolated(movable(mem), MOVABLE + BLOCK(2), false);
+	set_isolated(movable(mem), MOVABLE + BLOCK(5), false);
+	EXPECT_EQ(t, online_node(mem, 1), END - FIRST - BLOCK(2));
+	drop_memory(t, mem);
+}
+
+/* The tries of a run of @nr pageblocks of which @fit may go: halved until it does. */
+static unsigned tries_to_halve(unsigned nr, unsigned fit)
+{
+	unsigned tries = 0, left = nr, now = nr;
+
+	while (left > 0) {
+		if (now <= fit) {
+			fit -= now;
+			left -= now;
+		} else if (now > 1) {
+			tries++;
+			now = (now + 1) / 2;
+			continue;
+		} else {
+			tries++;
+			left--;
+		}
+		now = left;
+	}
+	return tries;
+}
+
+static void what_has_no_room_is_halved(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, SIZE, SIZE);
+	const pfn_t start = BLOCK(SIZE);
+	struct pile pile = {NULL, 0};
+	struct zone *normal;
+	unsigned long room;
+	struct page *page;
+	unsigned fit;
+
+	REQUIRE(t, mov_begin(t, mem));
+	all_caches_off(t, mem);
+	normal = zone_in(mem, ZONE_NORMAL);
+	mov_fill_range(start, start + BLOCK(SIZE));
+	room = normal->wmark[WMARK_HIGH] + normal->reserve +
+	       zone_in(mem, ZONE_MOVABLE)->wmark[WMARK_HIGH];
+	/*
+	 * Where pageblocks are small the marks fall by more than half of one, when three have
+	 * gone.
+	 */
+	for (fit = 1; fit < (PAGEBLOCK_ORDER >= 9 ? 4u : 2u); fit += 2) {
+		u64 failed = mm_event_sum(mem, EV_OFFLINE_FAIL);
+
+		/* Room for as many, and half a pageblock more. */
+		while (normal->nr_free > room + BLOCK(fit) + PAGEBLOCK_PAGES / 2) {
+			page = take_block(normal, 0, MT_MOVABLE);
+			REQUIRE(t, page);
+			pile_push(&pile, page);
+		}
+		EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
+		EXPECT_EQ(t, res.fail.why, WHY_LAST);
+		EXPECT_EQ(t, res.fail.pfn, start + BLOCK(fit));
+		EXPECT_EQ(t, res.offlined, BLOCK(fit));
+		EXPECT_EQ(t, res.moved, BLOCK(fit));
+		EXPECT_EQ(t, res.stayed, BLOCK(SIZE - fit));
+		EXPECT_EQ(
+		    t, mm_event_sum(mem, EV_OFFLINE_FAIL) - failed, tries_to_halve(SIZE, fit));
+		EXPECT_EQ(t, online_node(mem, 0), BLOCK(fit));
+		while (pile.top)
+			give_block(normal, pile_pop(&pile));
+		/* Back to where they were. */
+		while (mov.nr > 0)
+			mov_free(--mov.nr);
+		mov_fill_range(start, start + BLOCK(SIZE));
+	}
+	mov_end(t);
+}
+
+static u32 cancel;
+
+static void call_off(void *arg)
+{
+	cancel = 1;
+}
+
+/*
+ * It is called off when the first range is about to go: that one goes, and with @whole comes
+ * back.
+ */
+static void what_went_before_a_cancel_stays_out_unless_all_must(struct ktest *t)
+{
+	const struct offline_opts opts = {
+	    .policy = ISO_PRECISE, .cancel = &cancel, .on_commit = call_off};
+	struct memory *mem = two_nodes(t);
+	struct page *page;
+	unsigned whole;
+
+	REQUIRE(t, mem);
+	/* Something stays too: but that is not why it ends. */
+	page = take_block(movable(mem), 0, MT_MOVABLE);
+	REQUIRE(t, page);
+	page_cas_state(page, PG_ALLOC, PG_SLAB);
+	for (whole = 0; whole < 2; whole++) {
+		unsigned long first = BLOCK(SIZE - 1);
+
+		cancel = 0;
+		EXPECT_EQ(t, offline_node(mem, 1, &opts, whole, &res), -EINTR);
+		EXPECT_EQ(t, res.offlined, whole ? 0 : first);
+		/* The second range is isolated before it is called off. */
+		EXPECT_EQ(t, res.rounds, 2);
+		EXPECT_EQ(t, online(mem), whole ? LOW + 2 * SIZE : LOW + SIZE + 1);
+		EXPECT_EQ(t, online_node(mem, 1), whole ? 0 : first);
+	}
+	/*
+	 * Called off from the start: then nothing is looked at but the one that is in the way
+	 * first.
+	 */
+	EXPECT_EQ(t, offline_node(mem, 1, &opts, false, &res), -EINTR);
+	EXPECT_EQ(t, res.fail.why, WHY_CANCELLED);
+	EXPECT_EQ(t, res.rounds, 1);
+	EXPECT_EQ(t, res.offlined, 0);
+	page_cas_state(page, PG_SLAB, PG_ALLOC);
+	give_block(movable(mem), page);
+	drop_memory(t, mem);
+}
+
+/*
+ * A movable page, and a deadline that is over at once; a page behind it, which cannot move, is
+ * not looked at.
+ */
+static void too_late_is_told_from_busy(struct ktest *t)
+{
+	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = 1};
+	struct memory *mem = two_nodes(t);
+	struct page *page;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill_range(MOVABLE + BLOCK(2), MOVABLE + BLOCK(3));
+	mov_fill_range(MOVABLE + BLOCK(6), MOVABLE + BLOCK(7));
+	page = mov.pages[mov.nr - 1];
+	EXPECT_EQ(t, pin_page(page), 0);
+	EXPECT_EQ(t, offline_node(mem, 1, &opts, false, &res), -ETIMEDOUT);
+	EXPECT_EQ(t, res.fail.why, WHY_DEADLINE);
+	EXPECT_EQ(t, res.fail.pfn, MOVABLE + BLOCK(2));
+	EXPECT_EQ(t, res.offlined, 0);
+	EXPECT_EQ(t, res.stayed, 0);
+	EXPECT_EQ(t, online(mem), LOW + 2 * SIZE);
+	mem_unpin_page(mem, page);
+	mov_end(t);
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(offline_node_exact, KTEST_QUICK, KTEST(every_zone_of_a_node_goes_and_comes),
+    KTEST_COST(what_is_in_the_way_costs_one_pageblock), KTEST(the_first_that_stays_is_named),
+    KTEST(what_has_no_room_is_halved), KTEST(what_went_before_a_cancel_stays_out_unless_all_must),
+    KTEST(too_late_is_told_from_busy));

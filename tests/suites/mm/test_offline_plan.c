@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_offline_plan.c: what the caches may hold, planned by others while a range leaves the zone.
+ */
+#include "tests/lib/mm_help.h"
+#include <quarry/lock.h>
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define ROUNDS   200
+
+struct plans {
+	struct zone *zone;
+	unsigned nr; /* planners */
+	u32 round;   /* a: of the offline that is about to commit; 0: none yet */
+	u32 begun;   /* a: rounds that planners have begun, all together */
+	u32 stop;    /* a */
+};
+
+struct planner {
+	struct plans *plans;
+	unsigned wrong;
+};
+
+/* As standby_online does for another part of the zone, but it stands in line for the lock. */
+static void plan_once(struct planner *p)
+{
+	struct zone *zone = p->plans->zone;
+	unsigned long bound = 0;
+	unsigned index;
+
+	hotplug_lock(zone->mem);
+	zone_plan_claimed(zone);
+	for (index = 0; index < NR_CACHED_ORDERS; index++)
+		bound += (unsigned long)zone->pcp_capacity[index][MT_MOVABLE] << index_order(index);
+	p->wrong += bound * zone->mem->nr_cpus > READ_ONCE(zone->managed) / 16;
+	hotplug_unlock(zone->mem);
+}
+
+static void plan_again(void *arg)
+{
+	struct planner *p = arg;
+	u32 round = 0;
+
+	while (!load_acquire(&p->plans->stop)) {
+		if (load_acquire(&p->plans->round) != round) {
+			round++;
+			atomic_add(&p->plans->begun, 1u);
+		}
+		plan_once(p);
+	}
+}
+
+/* All planners plan from now on; the caller commits next. */
+static void next_round(void *arg)
+{
+	struct plans *plans = arg;
+
+	store_release(&plans->round, plans->round + 1);
+	while (load_acquire(&plans->begun) != plans->round * plans->nr)
+		thread_yield();
+}
+
+/* Blocks [2, 2 + @going) of @blocks go and come @rounds times. */
+static void go_beside_planners(struct ktest *t, unsigned blocks, unsigned going, unsigned rounds)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, blocks);
+	struct planner planner[TEST_MAX_CPUS];
+	struct plans plans = {0};
+	const struct offline_opts opts = {.on_commit = next_round, .arg = &plans};
+	unsigned cpu, round;
+
+	REQUIRE(t, mem);
+	plans.zone = test_zone(mem, ZONE_MOVABLE);
+	plans.nr = ktest_cpus() - 1;
+	for (cpu = 1; cpu < ktest_cpus(); cpu++) {
+		planner[cpu] = (struct planner){.plans = &plans};
+		ktest_start(cpu, plan_again, &planner[cpu]);
+	}
+	for (round = 0; round < rounds; round++) {
+		EXPECT_EQ(t, offline_pages(mem, BLOCK(2), BLOCK(going), &opts, NULL), 0);
+		EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(going), NULL), 0);
+	}
+	EXPECT_EQ(t, plans.round, rounds);
+	store_release(&plans.stop, 1u);
+	for (cpu = 1; cpu < ktest_cpus(); cpu++) {
+		ktest_join(cpu);
+		EXPECT_EQ(t, planner[cpu].wrong, 0);
+	}
+}
+
+/* A range that has gone and is still claimed would be taken off the zone twice. */
+static void who_plans_counts_what_goes_once(struct ktest *t)
+{
+	go_beside_planners(t, 16, 12, ROUNDS);
+}
+
+/* Planners see each part of the commit; the first hold takes 64 pageblocks. */
+static void a_long_range_goes_in_several_holds(struct ktest *t)
+{
+	go_beside_planners(t, 72, 66, ROUNDS / 20);
+}
+
+/* ---- an offline gets the lock in its turn ---- */
+
+#define GOING BLOCK(12)
+
+struct greedy {
+	struct memory *mem;
+	u32 round;    /* a: of the offline that is about to commit */
+	u32 holds;    /* a: rounds in which the lock was held by then */
+	unsigned off; /* rounds in which the offline was served before the lock was had again */
+	u32 looked;   /* a: rounds in which that has been counted */
+	u32 stop;     /* a */
+};
+
+/* Releases the lock while the offline waits for it, and wants it back at once. */
+static void take_again(void *arg)
+{
+	struct greedy *g = arg;
+
+	while (!load_acquire(&g->stop)) {
+		if (load_acquire(&g->round) == READ_ONCE(g->holds)) {
+			thread_yield();
+			continue;
+		}
+		hotplug_lock(g->mem);
+		atomic_add(&g->holds, 1u);
+		while (!sleep_lock_waiters(&g->mem->hotplug.l))
+			thread_yield();
+		hotplug_unlock(g->mem);
+		hotplug_lock(g->mem);
+		g->off += range_count(g->mem, BLOCK(2), GOING, PB_OFFLINE) == GOING / PAGEBLOCK_PAGES;
+		hotplug_unlock(g->mem);
+		atomic_add(&g->looked, 1u);
+	}
+}
+
+static void while_it_is_held(void *arg)
+{
+	struct greedy *g = arg;
+
+	atomic_add(&g->round, 1u);
+	while (load_acquire(&g->holds) != READ_ONCE(g->round))
+		thread_yield();
+}
+
+static void an_offline_gets_the_lock_in_its_turn(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	struct greedy g = {.mem = mem};
+	const struct offline_opts opts = {.on_commit = while_it_is_held, .arg = &g};
+	unsigned round;
+
+	REQUIRE(t, mem);
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	ktest_start(1, take_again, &g);
+	for (round = 0; round < ROUNDS; round++) {
+		EXPECT_EQ(t, offline_pages(mem, BLOCK(2), GOING, &opts, NULL), 0);
+		while (load_acquire(&g.looked) != READ_ONCE(g.round))
+			thread_yield();
+		EXPECT_EQ(t, online_pages(mem, BLOCK(2), GOING, NULL), 0);
+	}
+	store_release(&g.stop, 1u);
+	ktest_join(1);
+	EXPECT_EQ(t, g.off, ROUNDS);
+}
+
+KTEST_SUITE(offline_plan, 0, KTEST_INSIDE(who_plans_counts_what_goes_once),
+    KTEST_COST(a_long_range_goes_in_several_holds), KTEST(an_offline_gets_the_lock_in_its_turn));

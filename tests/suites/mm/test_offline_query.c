@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_offline_query.c: what a survey of a range says of every kind of page and pageblock, and that it
+ * leaves them as they are.
+ */
+#include "tests/lib/mov_help.h"
+
+#include <quarry/memory_hotplug.h>
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+
+static struct offline_survey survey;
+
+static unsigned long sum_in_way(void)
+{
+	unsigned long sum = 0;
+	unsigned why;
+
+	for (why = 0; why < NR_MM_WHY; why++)
+		sum += survey.pages[why];
+	return sum;
+}
+
+/* So many pages for that reason, the first of them at @pfn. */
+static void expect_reason(struct ktest *t, enum mm_why why, unsigned long pages, pfn_t pfn)
+{
+	EXPECT_EQ(t, survey.pages[why], pages);
+	EXPECT_EQ(t, survey.first[why], pfn);
+}
+
+static void nothing_is_in_the_way_of_free_memory(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 16);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_survey(mem, BLOCK(4), BLOCK(4), &survey), 0);
+	EXPECT_EQ(t, survey.err, 0);
+	EXPECT_EQ(t, survey.free, BLOCK(4));
+	EXPECT_EQ(t, survey.movable, 0);
+	EXPECT_EQ(t, sum_in_way(), 0);
+	EXPECT_EQ(t, survey.first[WHY_PINNED], PFN_NONE);
+}
+
+/* A memory with one of everything in pageblocks 0 to 3; the zone is one for kernel pages. */
+static void every_reason_is_counted_apart(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 16, 0);
+	struct page *kernel, *transit, *tables, *busy;
+	struct census before, after;
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = &mem->zones[ZONE_NORMAL];
+	for (i = 4; i < 16; i++)
+		set_isolated(zone, BLOCK(i), true);
+	mov_fill(PAGEBLOCK_PAGES / 2);
+	REQUIRE(t, mov.nr >= 4);
+	set_type(zone, BLOCK(3), MT_UNMOVABLE);
+	kernel = take_block(zone, 1, MT_UNMOVABLE);
+	tables = take_block(zone, 0, MT_UNMOVABLE);
+	transit = take_block(zone, 2, MT_MOVABLE);
+	REQUIRE(t, kernel && tables && transit);
+	page_cas_state(tables, PG_ALLOC, PG_PGTABLE);
+	EXPECT_EQ(t, pin_page(mov.pages[0]), 0);
+	busy = mov.pages[1];
+	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, busy)), 0);
+	drain_all_pages(mem, NULL);
+
+	before = take_census(mem);
+	EXPECT_EQ(t, offline_survey(mem, 0, BLOCK(4), &survey), 0);
+	after = take_census(mem);
+	EXPECT(t, census_same(&before, &after));
+	EXPECT_EQ(t, survey.err, -EBUSY);
+	EXPECT(t, survey.fail.why == WHY_PINNED || survey.fail.why == WHY_UNMOVABLE);
+	EXPECT_EQ(t, survey.fail.pfn, survey.first[survey.fail.why]);
+	expect_reason(t, WHY_UNMOVABLE, 3, MIN(page_to_pfn_in(mem, kernel), page_to_pfn_in(mem, tables)));
+	expect_reason(t, WHY_PINNED, 1, page_to_pfn_in(mem, mov.pages[0]));
+	expect_reason(t, WHY_BUSY, 5, MIN(page_to_pfn_in(mem, transit), page_to_pfn_in(mem, busy)));
+	EXPECT_EQ(t, survey.movable, mov.nr - 2);
+	EXPECT_EQ(t, sum_in_way() + survey.movable + survey.free, BLOCK(4));
+
+	putback_movable_page(mem, busy);
+	mem_unpin_page(mem, mov.pages[0]);
+	page_cas_state(tables, PG_PGTABLE, PG_ALLOC);
+	give_block(zone, kernel);
+	give_block(zone, tables);
+	give_block(zone, transit);
+	for (i = 4; i < 16; i++)
+		set_isolated(zone, BLOCK(i), false);
+	mov_end(t);
+}
+
+struct during {
+	struct ktest *t;
+	struct memory *mem;
+};
+
+static void survey_during(void *arg)
+{
+	struct during *d = arg;
+
+	EXPECT_EQ(d->t, offline_survey(d->mem, BLOCK(9), BLOCK(4), &survey), 0);
+}
+
+static void pageblocks_count_whole(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	struct during d = {t, mem};
+	const struct offline_opts opts = {
+	    .policy = ISO_PRECISE, .on_isolated = survey_during, .arg = &d};
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(10), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, offline_survey(mem, BLOCK(6), BLOCK(6), &survey), 0);
+	EXPECT_EQ(t, survey.err, -EINVAL);
+	EXPECT_EQ(t, survey.fail.why, WHY_ZONES);
+	expect_reason(t, WHY_ZONES, BLOCK(4), BLOCK(8));
+	expect_reason(t, WHY_ALREADY, BLOCK(1), BLOCK(10));
+	/* While an operation works on two of them. */
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(11), BLOCK(2), &opts, NULL), 0);
+	EXPECT_EQ(t, survey.err, -EBUSY);
+	EXPECT_EQ(t, survey.fail.why, WHY_CLAIMED);
+	expect_reason(t, WHY_CLAIMED, BLOCK(2), BLOCK(11));
+	expect_reason(t, WHY_ISOLATED, BLOCK(2), BLOCK(11));
+	expect_reason(t, WHY_ALREADY, BLOCK(1), BLOCK(10));
+}
+
+static void nonsense_is_refused(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 8);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_survey(mem, 1, BLOCK(1), &survey), -EINVAL);
+	EXPECT_EQ(t, survey.fail.why, WHY_RANGE);
+	EXPECT_EQ(t, offline_survey(mem, 0, 0, &survey), -EINVAL);
+	EXPECT_EQ(t, offline_survey(mem, BLOCK(7), BLOCK(2), &survey), -EINVAL);
+	EXPECT_EQ(t, offline_survey(mem, BLOCK(1), ~(PAGEBLOCK_PAGES - 1), &survey), -EINVAL);
+	EXPECT_EQ(t, sum_in_way(), 0);
+}
+
+KTEST_SUITE(offline_query, KTEST_QUICK, KTEST(nothing_is_in_the_way_of_free_memory),
+    KTEST(every_reason_is_counted_apart), KTEST(pageblocks_count_whole), KTEST(nonsense_is_refused));

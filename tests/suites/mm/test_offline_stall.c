@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_offline_stall.c: what an offline makes of a page that stays: refused if all who may have it in their
+ * hands have had their turns, waited for while one of them cannot go on.
+ */
+#include "tests/lib/mm_help.h"
+#include "tests/lib/race_free.h"
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define STALL_NS 300000000ULL /* longer than an offline waits for threads that go on */
+#define STUCK_NS 200000000ULL
+#define TURNS    5
+
+/* A page in the hands of a thread whose CPU stands still. */
+struct stall {
+	struct memory *mem;
+	pfn_t start;
+	struct page *page;
+	u64 ns;
+	u32 deaf; /* a */
+	int err;
+};
+
+static void stand_still(void *arg)
+{
+	struct stall *s = arg;
+	irqflags_t flags = arch_irq_save();
+	u64 end = arch_clock_ns() + s->ns;
+
+	store_release(&s->deaf, 1u);
+	while (arch_clock_ns() < end)
+		cpu_relax();
+	arch_irq_restore(flags);
+	s->err = mem_free_pages(s->mem, s->page, 0);
+}
+
+static void begin_stall(void *arg)
+{
+	struct stall *s = arg;
+
+	s->deaf = 0;
+	ktest_start(1, stand_still, s);
+	race_wait(&s->deaf);
+}
+
+static bool take_page(struct ktest *t, struct stall *s)
+{
+	EXPECT_EQ(t, alloc_on(0, s->mem, GFP_MOVABLE, 0, 1, &s->page), 1);
+	empty_all(s->mem);
+	s->start = ALIGN_DOWN(page_to_pfn_in(s->mem, s->page), BLOCK(4));
+	return s->page != NULL;
+}
+
+static void a_cpu_that_stands_still_is_waited_for(struct ktest *t)
+{
+	static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
+	struct stall s = {.ns = STALL_NS};
+	unsigned p;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	s.mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2);
+	REQUIRE(t, s.mem);
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		const struct offline_opts opts = {
+		    .policy = policies[p], .on_isolated = begin_stall, .arg = &s};
+		struct offline_result res;
+
+		REQUIRE(t, take_page(t, &s));
+		EXPECT_EQ(t, offline_pages(s.mem, s.start, BLOCK(4), &opts, &res), 0);
+		ktest_join(1);
+		EXPECT_EQ(t, s.err, 0);
+		EXPECT_EQ(t, res.rounds, 1);
+		expect_sound(t, s.mem);
+		EXPECT_EQ(t, online_pages(s.mem, s.start, BLOCK(4), NULL), 0);
+	}
+}
+
+static void the_deadline_ends_that_wait(struct ktest *t)
+{
+	struct stall s = {.ns = 2 * STALL_NS};
+	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = STALL_NS,
+	    .on_isolated = begin_stall, .arg = &s};
+	struct offline_result res;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	s.mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2);
+	REQUIRE(t, s.mem && take_page(t, &s));
+	EXPECT_EQ(t, offline_pages(s.mem, s.start, BLOCK(4), &opts, &res), -ETIMEDOUT);
+	EXPECT_EQ(t, res.fail.why, WHY_DEADLINE);
+	EXPECT_EQ(t, res.fail.pfn, page_to_pfn_in(s.mem, s.page));
+	EXPECT_EQ(t, test_zone(s.mem, ZONE_MOVABLE)->nr_isolated, 0);
+	ktest_join(1);
+	EXPECT_EQ(t, s.err, 0);
+	EXPECT_EQ(t, memory_free_pages(s.mem), memory_managed_pages(s.mem));
+}
+
+static void a_page_that_stays_is_refused(struct ktest *t)
+{
+	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = WAIT_FOREVER};
+	struct stall s = {.mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2)};
+	struct offline_result res;
+	u64 began;
+
+	REQUIRE(t, s.mem && take_page(t, &s));
+	began = arch_clock_ns();
+	EXPECT_EQ(t, offline_pages(s.mem, s.start, BLOCK(4), &opts, &res), -EBUSY);
+	/* Whoever may have it has had turns, and time. */
+	EXPECT(t, arch_clock_ns() - began >= STUCK_NS);
+	EXPECT_EQ(t, res.fail.why, WHY_UNMOVABLE);
+	EXPECT_EQ(t, res.fail.pfn, page_to_pfn_in(s.mem, s.page));
+	EXPECT(t, res.loops > TURNS);
+	EXPECT_EQ(t, free_on(0, s.mem, 0, 1, &s.page), 1);
+}
+
+/* ---- what it stands on ---- */
+
+struct runner {
+	u32 turns; /* a */
+	u32 *stop; /* a */
+};
+
+static void run_and_yield(void *arg)
+{
+	struct runner *r = arg;
+
+	while (!load_acquire(r->stop)) {
+		counter_add(&r->turns, 1);
+		thread_yield();
+	}
+}
+
+static void take_turns(u64 since)
+{
+	unsigned turn;
+
+	for (turn = 0; turn < TURNS; turn++) {
+		while (!threads_had_turn(since))
+			thread_yield();
+		since = arch_clock_ns();
+	}
+}
+
+static void threads_that_were_ready_have_had_their_turns(struct ktest *t)
+{
+	struct runner runners[TEST_MAX_CPUS] = {{.turns = 0}};
+	unsigned cpu, round;
+	u32 stop = 0;
+
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		runners[cpu].stop = &stop;
+		ktest_start(cpu, run_and_yield, &runners[cpu]);
+	}
+	for (cpu = 0; cpu < ktest_cpus(); cpu++)
+		while (!READ_ONCE(runners[cpu].turns))
+			thread_yield();
+	for (round = 0; round < 5; round++) {
+		u32 before[TEST_MAX_CPUS];
+
+		for (cpu = 0; cpu < ktest_cpus(); cpu++)
+			before[cpu] = READ_ONCE(runners[cpu].turns);
+		take_turns(arch_clock_ns());
+		for (cpu = 0; cpu < ktest_cpus(); cpu++)
+			EXPECT(t, READ_ONCE(runners[cpu].turns) != before[cpu]);
+	}
+	store_release(&stop, 1u);
+	for (cpu = 0; cpu < ktest_cpus(); cpu++)
+		ktest_join(cpu);
+}
+
+static void a_deaf_cpu_gives_no_turns(struct ktest *t)
+{
+	struct stall s = {.ns = STALL_NS};
+	u64 since;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	s.mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2);
+	REQUIRE(t, s.mem && take_page(t, &s));
+	begin_stall(&s);
+	since = arch_clock_ns();
+	/* The page is freed after the end of the stall, and no turn has ended before that. */
+	take_turns(since);
+	ktest_join(1);
+	EXPECT(t, arch_clock_ns() - since >= STALL_NS / 2);
+	EXPECT_EQ(t, s.err, 0);
+}
+
+KTEST_SUITE(offline_stall, 0, KTEST(a_cpu_that_stands_still_is_waited_for),
+    KTEST(the_deadline_ends_that_wait), KTEST(a_page_that_stays_is_refused),
+    KTEST_INSIDE(threads_that_were_ready_have_had_their_turns), KTEST(a_deaf_cpu_gives_no_turns));

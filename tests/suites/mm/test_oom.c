@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_oom.c: the last resort: when somebody is chosen to die, and when not; that it is one at a time;
+ * and that who is chosen can go.  That the others get on: test_oom_tasks.c.
+ */
+#include "tests/lib/oom_help.h"
+
+#define WAIT_NS 20000000000ULL
+#define LEFT    40u
+
+static struct pile hoard, kept;
+
+/* Somebody dies at once when the hook is asked. */
+static struct memory *begin(struct ktest *t)
+{
+	struct memory *mem = killer_begin(t, &hoard);
+
+	killer.at_once = true;
+	killer.give = LEFT;
+	return mem;
+}
+
+static struct memory *begin_on_two(struct ktest *t)
+{
+	return ktest_needs_cpus(t, 2) ? begin(t) : NULL;
+}
+
+static void a_death_gives_the_allocation_its_page(struct ktest *t)
+{
+	struct memory *mem = begin(t);
+	struct page *page;
+
+	if (!mem)
+		return;
+	page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+	EXPECT(t, page);
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, killer.gfp, GFP_MOVABLE);
+	EXPECT_EQ(t, killer.order, 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_KILLS), 1);
+	/* One death is enough for all that it gives back. */
+	EXPECT_EQ(t, pile_alloc(mem, &hoard, GFP_MOVABLE, 0, LEFT - 1), LEFT - 1);
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, pile_alloc(mem, &hoard, GFP_MOVABLE, 0, 1), 1);
+	EXPECT_EQ(t, killer.calls, 2);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	killer_end(t, mem);
+}
+
+static void with_nobody_to_choose_it_fails(struct ktest *t)
+{
+	struct memory *mem = begin(t);
+
+	if (!mem)
+		return;
+	killer.nobody = true;
+	killer.at_once = false;
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 0));
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_NOBODY), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_KILLS), 0);
+	memory_set_oom(mem, NULL, NULL);
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 0));
+	EXPECT_EQ(t, killer.calls, 1);
+	killer_end(t, mem);
+}
+
+static void nobody_dies_for_what_can_fail(struct ktest *t)
+{
+	static const gfp_t flags[] = {GFP_NOWAIT, GFP_ATOMIC, GFP_NORETRY, GFP_THISNODE, GFP_DMA32};
+	struct memory *mem = begin(t);
+	struct page *page;
+	unsigned i;
+
+	if (!mem)
+		return;
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		/* The one may still have some of the reserve. */
+		EXPECT(t, pile_alloc(mem, &hoard, GFP_MOVABLE | flags[i], 0, 2 * LEFT) < 2 * LEFT);
+		EXPECT_EQ(t, killer.calls, 0);
+	}
+	/* A large block when free pages are many, but lie in pieces: every other page is free. */
+	port_task()->reserve = 1;
+	pile_alloc(mem, &hoard, GFP_MOVABLE, 0, ALL_THERE_IS);
+	port_task()->reserve = 0;
+	EXPECT_EQ(t, movable_zone(mem)->nr_free, 0);
+	while (movable_zone(mem)->nr_free < 2 * movable_zone(mem)->wmark[WMARK_HIGH]) {
+		page = pile_pop(&hoard);
+		REQUIRE(t, page);
+		if (page_to_pfn_in(mem, page) & 1 &&
+		    zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem))
+			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+		else
+			pile_push(&kept, page);
+	}
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
+	EXPECT_EQ(t, killer.calls, 0);
+	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	killer_end(t, mem);
+}
+
+/* Another thread has freed a page while the decision was waited for. */
+static void alloc_elsewhere(void *arg)
+{
+	struct killer *k = arg;
+	struct page *page = mem_alloc_pages(k->mem, GFP_MOVABLE, 0);
+
+	if (page)
+		pile_push(&kept, page);
+}
+
+static bool wait_for_sleepers(struct memory *mem, u64 waits)
+{
+	u64 until = arch_clock_ns() + WAIT_NS;
+
+	while (mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) < waits && arch_clock_ns() < until)
+		thread_yield();
+	return mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) >= waits;
+}
+
+static void it_looks_once_more_under_the_lock(struct ktest *t)
+{
+	u64 until = arch_clock_ns() + WAIT_NS;
+	struct memory *mem;
+
+	mem = begin_on_two(t);
+	if (!mem)
+		return;
+	mutex_lock(&mem->oom.lock);
+	ktest_start(1, alloc_elsewhere, &killer);
+	EXPECT(t, wait_for_sleepers(mem, 1));
+	/* Its drain is over: it is at the lock, or will be, and has nothing. */
+	while (READ_ONCE(mem->nodes[0].reclaim.drains.done) < 1 && arch_clock_ns() < until)
+		thread_yield();
+	thread_sleep(10000000);
+	/* One page above the min watermark is what the request needs, and all it needs. */
+	EXPECT_EQ(t, mem_free_pages(mem, pile_pop(&hoard), 0), 0);
+	mutex_unlock(&mem->oom.lock);
+	ktest_join(1);
+	EXPECT_EQ(t, killer.calls, 0);
+	EXPECT_EQ(t, kept.nr, 1);
+	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	killer_end(t, mem);
+}
+
+/* The victim's pages come a moment after it: somebody else had a reference to their object. */
+static void nobody_else_is_chosen_at_once(struct ktest *t)
+{
+	u64 until = arch_clock_ns() + WAIT_NS;
+	struct memory *mem;
+
+	mem = begin_on_two(t);
+	if (!mem)
+		return;
+	killer.give = 0;
+	ktest_start(1, alloc_elsewhere, &killer);
+	while (!READ_ONCE(killer.calls) && arch_clock_ns() < until)
+		thread_yield();
+	thread_sleep(10000000);
+	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
+	ktest_join(1);
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	killer_end(t, mem);
+}
+
+static void free_two(void *arg)
+{
+	struct page **page = arg;
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		if (mem_free_pages(killer.mem, page[i], 0))
+			panic("test: a page could not be freed");
+	}
+}
+
+/* Pages in another CPU's cache are found by the drain before anybody dies. */
+static void nobody_dies_for_pages_in_caches(struct ktest *t)
+{
+	struct page *page[2];
+	struct memory *mem;
+	unsigned i;
+
+	mem = begin_on_two(t);
+	if (!mem)
+		return;
+	caches_on(t, mem);
+	for (i = 0; i < 2; i++) {
+		page[i] = pile_pop(&hoard);
+		while (zone_of(mem, page_to_pfn_in(mem, page[i])) != movable_zone(mem)) {
+			pile_push(&kept, page[i]);
+			page[i] = pile_pop(&hoard);
+		}
+	}
+	ktest_on_cpu(1, free_two, page);
+	EXPECT(t, zone_pcp_pages(movable_zone(mem)) > 0);
+	ktest_on_cpu(0, alloc_elsewhere, &killer);
+	EXPECT(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) > 0);
+	EXPECT_EQ(t, killer.calls, 0);
+	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	caches_off(t, mem);
+	killer_end(t, mem);
+}
+
+/* ---- one victim at a time ---- */
+
+struct alone {
+	struct page *page;
+};
+static struct alone alone[4];
+
+static void alloc_alone(void *arg)
+{
+	((struct alone *)arg)->page = mem_alloc_pages(killer.mem, GFP_MOVABLE, 0);
+}
+
+static void many_wait_for_one_death(struct ktest *t)
+{
+	unsigned cpus = MIN(ktest_cpus(), 4u), cpu;
+	u64 until = arch_clock_ns() + WAIT_NS;
+	struct memory *mem;
+
+	if (cpus < 3) {
+		ktest_skip(t, "needs 3 CPUs");
+		return;
+	}
+	mem = begin(t);
+	REQUIRE(t, mem);
+	killer.at_once = false;
+	for (cpu = 1; cpu < cpus; cpu++)
+		ktest_start(cpu, alloc_alone, &alone[cpu]);
+	while (!READ_ONCE(killer.calls) && arch_clock_ns() < until)
+		thread_yield();
+	EXPECT(t, wait_for_sleepers(mem, cpus - 1));
+	thread_sleep(20000000);
+	/* All but one have found that somebody is going, and ask for nobody else. */
+	EXPECT_EQ(t, READ_ONCE(killer.calls), 1);
+	EXPECT_EQ(t, READ_ONCE(mem->oom.going), 1);
+	killer_victim_dies(&killer);
+	for (cpu = 1; cpu < cpus; cpu++)
+		ktest_join(cpu);
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_KILLS), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 0);
+	for (cpu = 1; cpu < cpus; cpu++) {
+		EXPECT(t, alone[cpu].page);
+		if (alone[cpu].page)
+			EXPECT_EQ(t, mem_free_pages(mem, alone[cpu].page, 0), 0);
+	}
+	killer_end(t, mem);
+}
+
+/* It needs a page to go, and gets it from the reserve; nor does it wait for its own death. */
+static bool kill_caller(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
+{
+	((struct killer *)arg)->calls++;
+	WRITE_ONCE(port_task()->reserve, 1);
+	return true;
+}
+
+static void who_is_chosen_gets_the_reserve(struct ktest *t)
+{
+	struct memory *mem = begin(t);
+
+	if (!mem)
+		return;
+	memory_set_oom(mem, kill_caller, &killer);
+	EXPECT_EQ(t, pile_alloc(mem, &kept, GFP_MOVABLE, 0, 1), 1);
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, movable_zone(mem)->nr_free, movable_zone(mem)->wmark[WMARK_MIN] - 1);
+	EXPECT_EQ(t, mem->oom.going, 1);
+	/* With that used up it fails, at once. */
+	pile_alloc(mem, &kept, GFP_MOVABLE, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, movable_zone(mem)->nr_free, 0);
+	EXPECT_EQ(t, killer.calls, 1);
+	WRITE_ONCE(port_task()->reserve, 0);
+	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	memory_oom_gone(mem);
+	killer_end(t, mem);
+}
+
+KTEST_SUITE(oom, KTEST_QUICK, KTEST(a_death_gives_the_allocation_its_page),
+    KTEST(with_nobody_to_choose_it_fails), KTEST(nobody_dies_for_what_can_fail),
+    KTEST_COST(many_wait_for_one_death), KTEST_INSIDE(it_looks_once_more_under_the_lock),
+    KTEST(nobody_else_is_chosen_at_once), KTEST(nobody_dies_for_pages_in_caches),
+    KTEST(who_is_chosen_gets_the_reserve));

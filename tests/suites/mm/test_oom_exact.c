@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_oom_exact.c: the bounds of the last resort: up to how many free pages a death is worth a large block, and
+ * how often an allocation begins anew because others leave.
+ */
+#include "tests/lib/oom_help.h"
+
+static struct pile hoard, kept;
+
+/* The hook finds nobody. */
+static struct memory *begin(struct ktest *t)
+{
+	struct memory *mem = killer_begin(t, &hoard);
+
+	kept = (struct pile){NULL, 0};
+	killer.nobody = true;
+	return mem;
+}
+
+/* Free pages of which no two lie side by side, one more each time: nobody dies once they are more than the high mark. */
+static void a_large_block_is_worth_a_death_up_to_the_high_mark(struct ktest *t)
+{
+	struct memory *mem = begin(t);
+	unsigned long high;
+	struct page *page;
+
+	if (!mem)
+		return;
+	high = movable_zone(mem)->wmark[WMARK_HIGH];
+	port_task()->reserve = 1;
+	pile_alloc(mem, &hoard, GFP_MOVABLE, 0, ALL_THERE_IS);
+	port_task()->reserve = 0;
+	while (movable_zone(mem)->nr_free < high && (page = pile_pop(&hoard))) {
+		if (page_to_pfn_in(mem, page) & 1 &&
+		    zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem))
+			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+		else
+			pile_push(&kept, page);
+	}
+	EXPECT_EQ(t, movable_zone(mem)->nr_free, high);
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, killer.order, 1);
+	EXPECT_EQ(t, killer.gfp, GFP_MOVABLE);
+	while (movable_zone(mem)->nr_free == high && (page = pile_pop(&hoard))) {
+		if (page_to_pfn_in(mem, page) & 1 &&
+		    zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem))
+			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+		else
+			pile_push(&kept, page);
+	}
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	killer_end(t, mem);
+}
+
+#define RUNS 8 /* that an allocation makes at most because others leave */
+
+static unsigned outdated, too_early;
+
+/* It finds nobody: somebody has left just now, and given back what he had. */
+static bool find_nobody_left(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
+{
+	killer.calls++;
+	too_early += memory_oom_outdated(mem);
+	memory_oom_left(mem);
+	outdated += memory_oom_outdated(mem);
+	return false;
+}
+
+static void who_has_left_lets_an_allocation_begin_anew_so_often(struct ktest *t)
+{
+	struct memory *mem = begin(t);
+
+	if (!mem)
+		return;
+	outdated = too_early = 0;
+	memory_set_oom(mem, find_nobody_left, NULL);
+	EXPECT(t, !memory_oom_outdated(mem));
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 0));
+	EXPECT_EQ(t, killer.calls, RUNS);
+	EXPECT_EQ(t, outdated, RUNS - 1);
+	EXPECT_EQ(t, too_early, 0);
+	EXPECT_EQ(t, mem->oom.left, RUNS);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_NOBODY), 1);
+	/* Each time it has looked everywhere again. */
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), RUNS);
+	EXPECT(t, !memory_oom_outdated(mem));
+	killer_end(t, mem);
+}
+
+KTEST_SUITE(oom_exact, KTEST_QUICK, KTEST(a_large_block_is_worth_a_death_up_to_the_high_mark),
+    KTEST_COST(who_has_left_lets_an_allocation_begin_anew_so_often));

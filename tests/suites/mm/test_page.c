@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_page.c: finding the head of any page, references and their limit, last puts, pins, names.
+ */
+#include "tests/lib/mm_test.h"
+#include <quarry/memory_hotplug.h>
+
+static struct zone *one_block(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 1, 0);
+
+	return mem ? &mem->zones[ZONE_NORMAL] : NULL;
+}
+
+/* Heads as a walk from the start of each pageblock finds them, against page_head of each page. */
+static void expect_heads(struct ktest *t, struct memory *mem, pfn_t block)
+{
+	pfn_t head, pfn;
+
+	for_each_head(mem, head, block)
+	{
+		unsigned long nr = 1UL << word_order(page_word(pfn_to_page_in(mem, head)));
+
+		for (pfn = head; pfn < head + nr; pfn++) {
+			if (page_head(mem, pfn) != head)
+				ktest_fail(t, __FILE__, __LINE__,
+				    "page_head(%#lx) == %#lx, want %#lx", pfn, page_head(mem, pfn),
+				    head);
+		}
+	}
+}
+
+static void page_head_is_found_in_every_split(struct ktest *t)
+{
+	struct zone *zone = one_block(t);
+	unsigned order;
+
+	REQUIRE(t, zone);
+	expect_heads(t, zone->mem, 0);
+	for (order = 0; order <= MAX_ORDER; order++) {
+		struct page *page = take_block(zone, order, MT_MOVABLE);
+
+		REQUIRE(t, page);
+		expect_heads(t, zone->mem, 0);
+		EXPECT_EQ(t, page_head(zone->mem, (1UL << order) - 1), 0);
+		give_block(zone, page);
+	}
+}
+
+static void page_head_is_found_in_random_splits(struct ktest *t)
+{
+	struct zone *zone = one_block(t);
+	struct pile pile = {NULL, 0};
+	u64 rand = t->seed;
+	unsigned i;
+
+	REQUIRE(t, zone);
+	for (i = 0; i < 24; i++) {
+		unsigned order = ktest_rand(&rand) % (MAX_ORDER > 4 ? 5 : 2);
+		struct page *page = take_block(zone, order, MT_MOVABLE);
+
+		if (page)
+			pile_push(&pile, page);
+		if (ktest_rand(&rand) % 3 == 0 && (page = pile_pop(&pile)))
+			give_block(zone, page);
+	}
+	expect_heads(t, zone->mem, 0);
+	while (pile.top)
+		give_block(zone, pile_pop(&pile));
+	expect_heads(t, zone->mem, 0);
+}
+
+/* A tail whose head claims less than reaches it: somebody is splitting just then. */
+static void page_head_of_a_page_in_between_is_unknown(struct ktest *t)
+{
+	struct zone *zone = one_block(t);
+	struct page *head;
+
+	REQUIRE(t, zone);
+	head = pfn_to_page_in(zone->mem, 0);
+	WRITE_ONCE(head->word, PAGE_WORD(0, PG_FREE, MAX_ORDER - 1));
+	EXPECT_EQ(t, page_head(zone->mem, PAGEBLOCK_PAGES / 2), PFN_NONE);
+	EXPECT_EQ(t, page_head(zone->mem, PAGEBLOCK_PAGES / 2 - 1), 0);
+	WRITE_ONCE(head->word, 0);
+	EXPECT_EQ(t, page_head(zone->mem, 1), PFN_NONE);
+	WRITE_ONCE(head->word, PAGE_WORD(0, PG_FREE, MAX_ORDER));
+}
+
+static void get_page_stops_at_the_limit(struct ktest *t)
+{
+	struct zone *zone = one_block(t);
+	struct page *page;
+
+	REQUIRE(t, zone);
+	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	WRITE_ONCE(page->word, PAGE_WORD(PAGE_REF_MAX - 2, PG_ALLOC, 0));
+	EXPECT_EQ(t, get_page(page), 0);
+	EXPECT_EQ(t, get_page(page), 0);
+	EXPECT_EQ(t, get_page(page), -EAGAIN);
+	EXPECT_EQ(t, pin_page(page), -EAGAIN);
+	EXPECT_EQ(t, page->pincount, 0);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(PAGE_REF_MAX, PG_ALLOC, 0));
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem_free_pages(zone->mem, page, 0), 0);
+}
+
+static void last_put_frees_the_block(struct ktest *t)
+{
+	struct zone *zone = one_block(t);
+	struct page *page;
+	unsigned order;
+
+	REQUIRE(t, zone);
+	for (order = 0; order < MAX_ORDER; order++) {
+		page = mem_alloc_pages(zone->mem, GFP_KERNEL, order);
+		REQUIRE(t, page);
+		EXPECT_EQ(t, get_page(page), 0);
+		EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_ALLOC, order));
+		EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
+		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
+		EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES - (1UL << order));
+		EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
+		EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES);
+	}
+}
+
+static void last_put_clears_flags(struct ktest *t)
+{
+	struct zone *zone = one_block(t);
+	struct page *page;
+
+	REQUIRE(t, zone);
+	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	page_cas_state(page, PG_ALLOC, PG_LRU);
+	atomic_or(&page->word, PAGE_DIRTY | PAGE_REFERENCED | PAGE_UPTODATE);
+	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
+	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES);
+}
+
+static void put_without_references_is_refused(struct ktest *t)
+{
+	struct zone *zone = one_block(t);
+	struct census before, after;
+	struct page *page;
+	pfn_t pfn;
+
+	REQUIRE(t, zone);
+	before = take_census(zone->mem);
+	/* The head of the free block, and a tail of it. */
+	for (pfn = 0; pfn < 2; pfn++) {
+		u64 bad = mm_event_sum(zone->mem, EV_BAD_FREE);
+
+		EXPECT_EQ(t, mem_put_page(zone->mem, pfn_to_page_in(zone->mem, pfn)), -EINVAL);
+		EXPECT_EQ(t, mm_event_sum(zone->mem, EV_BAD_FREE), bad + 1);
+	}
+	after = take_census(zone->mem);
+	EXPECT(t, census_same(&before, &after));
+	/* Whatever its state claims. */
+	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	WRITE_ONCE(page->word, PAGE_WORD(0, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(0, PG_ALLOC, 0));
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
+}
+
+static void put_of_what_is_not_put_is_refused(struct ktest *t)
+{
+	static const enum page_state states[] = {
+	    PG_RESERVED, PG_SLAB, PG_PGTABLE, PG_HWPOISON};
+	struct zone *zone = one_block(t);
+	struct page *page;
+	unsigned i;
+
+	REQUIRE(t, zone);
+	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		WRITE_ONCE(page->word, PAGE_WORD(1, states[i], 0));
+		EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
+		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, states[i], 0));
+		EXPECT_EQ(t, mm_event_sum(zone->mem, EV_BAD_FREE), i + 1);
+	}
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
+}
+
+static void last_put_of_a_pinned_page_is_quarantined(struct ktest *t)
+{
+	struct zone *zone = one_block(t);
+	struct page *page;
+
+	REQUIRE(t, zone);
+	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, pin_page(page), 0);
+	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
+	/* The pin's own reference: only unpin may drop it. */
+	EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_QUARANTINED), 1);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_BAD_FREE), 1);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 0) | PAGE_PINNED);
+	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES - 1);
+	mem_unpin_page(zone->mem, page);
+	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES);
+}
+
+static void last_put_of_a_mapped_or_locked_page_is_quarantined(struct ktest *t)
+{
+	struct zone *zone = one_block(t);
+	struct page *page;
+
+	REQUIRE(t, zone);
+	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	page->mapcount = 1;
+	EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
+	page->mapcount = 0;
+	atomic_or(&page->word, PAGE_LOCKED);
+	EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 0) | PAGE_LOCKED);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_QUARANTINED), 2);
+	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES - 1);
+	atomic_and(&page->word, ~PAGE_LOCKED);
+	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
+}
+
+static void a_pin_holds_a_reference(struct ktest *t)
+{
+	struct zone *zone = one_block(t);
+	struct page *page;
+
+	REQUIRE(t, zone);
+	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 1);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, pin_page(page), 0);
+	EXPECT_EQ(t, pin_page(page), 0);
+	EXPECT_EQ(t, page->pincount, 2);
+	EXPECT_EQ(t, word_ref(page_word(page)), 3);
+	mem_unpin_page(zone->mem, page);
+	EXPECT_EQ(t, page->pincount, 1);
+	EXPECT_EQ(t, word_ref(page_word(page)), 2);
+	/* The owner lets go first: the last unpin frees. */
+	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
+	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES - 2);
+	mem_unpin_page(zone->mem, page);
+	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES);
+}
+
+#define PUTS 400
+
+struct putters {
+	struct memory *mem;
+	struct page *page;
+	u32 ready; /* a */
+	unsigned cpus;
+	u32 errors; /* a */
+};
+
+/* Take and drop references, and at the end drop the one this thread came with. */
+static void get_and_put(void *arg)
+{
+	struct putters *p = arg;
+	unsigned i;
+
+	atomic_add(&p->ready, 1);
+	while (READ_ONCE(p->ready) < p->cpus)
+		cpu_relax();
+	for (i = 0; i < PUTS; i++) {
+		if (i % 2 ? pin_page(p->page) : get_page(p->page))
+			counter_add(&p->errors, 1);
+		if (i % 2)
+			mem_unpin_page(p->mem, p->page);
+		else if (mem_put_page(p->mem, p->page))
+			counter_add(&p->errors, 1);
+	}
+	if (mem_put_page(p->mem, p->page))
+		counter_add(&p->errors, 1);
+}
+
+static void one_of_many_puts_is_the_last(struct ktest *t)
+{
+	struct zone *zone = one_block(t);
+	struct putters p = {.cpus = ktest_cpus()};
+	unsigned cpu;
+
+	REQUIRE(t, zone);
+	p.mem = zone->mem;
+	p.page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
+	REQUIRE(t, p.page);
+	for (cpu = 1; cpu < p.cpus; cpu++)
+		EXPECT_EQ(t, get_page(p.page), 0);
+	for (cpu = 0; cpu < p.cpus; cpu++)
+		ktest_start(cpu, get_and_put, &p);
+	for (cpu = 0; cpu < p.cpus; cpu++)
+		ktest_join(cpu);
+	EXPECT_EQ(t, p.errors, 0);
+	EXPECT_EQ(t, p.page->pincount, 0);
+	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_BAD_FREE), 0);
+}
+
+static void states_and_reasons_have_names(struct ktest *t)
+{
+	unsigned i, j;
+
+	for (i = 0; i < NR_PAGE_STATES; i++) {
+		REQUIRE(t, page_state_name((enum page_state)i));
+		for (j = 0; j < i; j++)
+			EXPECT(t, strcmp(page_state_name((enum page_state)i),
+				      page_state_name((enum page_state)j)) != 0);
+	}
+	EXPECT(t, !strcmp(page_state_name(PG_TAIL), "TAIL"));
+	EXPECT(t, !strcmp(page_state_name(PG_ISO_MIG), "ISO_MIG"));
+	EXPECT(t, !strcmp(page_state_name(NR_PAGE_STATES), "?"));
+	for (i = 0; i < NR_MM_WHY; i++) {
+		REQUIRE(t, mm_why_text((enum mm_why)i));
+		for (j = 0; j < i; j++)
+			EXPECT(t,
+			    strcmp(mm_why_text((enum mm_why)i), mm_why_text((enum mm_why)j)) != 0);
+	}
+	EXPECT(t, !strcmp(mm_why_text(NR_MM_WHY), "?"));
+}
+
+static void a_pfn_is_valid_where_ram_is_or_was(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	pfn_t start = 2 * PAGEBLOCK_PAGES;
+
+	REQUIRE(t, mem);
+	EXPECT(t, pfn_valid_in(mem, 0) && pfn_valid_in(mem, 4 * PAGEBLOCK_PAGES - 1));
+	EXPECT(t, !pfn_valid_in(mem, 4 * PAGEBLOCK_PAGES));
+	EXPECT(t, !pfn_valid_in(mem, PFN_NONE) && !pfn_valid_in(mem, ~0UL));
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	EXPECT(t, pfn_valid_in(mem, start));
+}
+
+KTEST_SUITE(page, KTEST_QUICK, KTEST_INSIDE(page_head_is_found_in_every_split),
+    KTEST_INSIDE(page_head_is_found_in_random_splits),
+    KTEST_INSIDE(page_head_of_a_page_in_between_is_unknown), KTEST(get_page_stops_at_the_limit),
+    KTEST(last_put_frees_the_block), KTEST(last_put_clears_flags),
+    KTEST(put_without_references_is_refused), KTEST(put_of_what_is_not_put_is_refused),
+    KTEST(last_put_of_a_pinned_page_is_quarantined),
+    KTEST(last_put_of_a_mapped_or_locked_page_is_quarantined), KTEST(a_pin_holds_a_reference),
+    KTEST(one_of_many_puts_is_the_last), KTEST(states_and_reasons_have_names),
+    KTEST(a_pfn_is_valid_where_ram_is_or_was));

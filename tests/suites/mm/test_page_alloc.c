@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_page_alloc.c: the front door: both instances alike, bulk forms, zeroing, counters, orders,
+ * and what happens when there is no memory.
+ */
+#include "tests/lib/mm_test.h"
+
+/* One instance of the front door. */
+struct door {
+	struct memory *mem;
+	struct page *(*alloc)(struct memory *mem, gfp_t gfp, unsigned order);
+	int (*free)(struct memory *mem, struct page *page, unsigned order);
+	unsigned long (*alloc_bulk)(
+	    struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages);
+	unsigned long (*free_bulk)(struct memory *mem, unsigned long nr, struct page **pages);
+};
+
+static struct page *own_alloc(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	return alloc_pages(gfp, order);
+}
+
+static int own_free(struct memory *mem, struct page *page, unsigned order)
+{
+	return free_pages(page, order);
+}
+
+static unsigned long own_alloc_bulk(
+    struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages)
+{
+	return alloc_pages_bulk(gfp, nr, pages);
+}
+
+static unsigned long own_free_bulk(struct memory *mem, unsigned long nr, struct page **pages)
+{
+	return free_pages_bulk(nr, pages);
+}
+
+static const struct door own_door = {
+    &kernel_memory, own_alloc, own_free, own_alloc_bulk, own_free_bulk};
+
+static struct door private_door(struct memory *mem)
+{
+	return (struct door){
+	    mem, mem_alloc_pages, mem_free_pages, mem_alloc_pages_bulk, mem_free_pages_bulk};
+}
+
+#define LIVE 24
+#define OPS  600
+#define LOG  (OPS + 8)
+
+/* What the door answered, each time: to compare one door's with the other's. */
+struct log {
+	u64 answer[LOG];
+	unsigned nr;
+};
+
+static void note(struct log *log, u64 what)
+{
+	KASSERT(log->nr < LOG);
+	log->answer[log->nr++] = what;
+}
+
+/* Orders of all kinds: cached small, not cached, too large. */
+static unsigned some_order(u64 *rand)
+{
+	u64 r = ktest_rand(rand);
+
+	if (r % 32 == 0)
+		return MAX_ORDER + 1 + (unsigned)(r >> 32) % 40;
+	return (unsigned)(r >> 32) % (r % 4 ? 3 : MIN(MAX_ORDER, 6));
+}
+
+/* A random list of right and wrong calls; their answers do not depend on where the pages lie. */
+static void play(const struct door *d, u64 seed, struct log *log)
+{
+	struct page *live[LIVE], *page;
+	unsigned nr = 0, i, order;
+	u64 rand = seed, bad;
+
+	log->nr = 0;
+	bad = mm_event_sum(d->mem, EV_BAD_FREE);
+	for (i = 0; i < OPS; i++) {
+		u64 r = ktest_rand(&rand), op = r % 64;
+		unsigned at = nr ? (unsigned)(r >> 32) % nr : 0;
+
+		if (nr < LIVE && (op < 32 || !nr)) {
+			order = some_order(&rand);
+			page = d->alloc(d->mem, GFP_NOWAIT | (gfp_t)((r >> 8) % 3), order);
+			note(log, page ? page_word(page) : order);
+			if (page)
+				live[nr++] = page;
+		} else if (op == 62 || !nr) {
+			note(log, (u64)d->free(d->mem, NULL, 0));
+		} else if (op == 63) {
+			order = word_order(page_word(live[at]));
+			note(log, (u64)d->free(d->mem, live[at], order ? order - 1 : 1));
+		} else {
+			note(log, (u64)d->free(d->mem, live[at], word_order(page_word(live[at]))));
+			live[at] = live[--nr];
+		}
+	}
+	while (nr) {
+		nr--;
+		if (d->free(d->mem, live[nr], word_order(page_word(live[nr]))))
+			bad = 0;
+	}
+	note(log, mm_event_sum(d->mem, EV_BAD_FREE) - bad);
+}
+
+static void both_instances_answer_alike(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, MIN(CACHED_BLOCKS, 8u));
+	static struct log own, private;
+	struct door door;
+	unsigned i, differ = 0;
+	bool panics;
+
+	REQUIRE(t, mem);
+	door = private_door(mem);
+	panics = set_badpage_panic(false);
+	play(&own_door, t->seed, &own);
+	set_badpage_panic(panics);
+	play(&door, t->seed, &private);
+	EXPECT_EQ(t, own.nr, private.nr);
+	for (i = 0; i < own.nr; i++)
+		differ += own.answer[i] != private.answer[i];
+	EXPECT_EQ(t, differ, 0);
+	/* Frees were refused, and not all. */
+	EXPECT(t, own.answer[own.nr - 1] > 0 && own.answer[own.nr - 1] < OPS);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+#define BULK 100
+
+static bool all_distinct_and_allocated(struct page **pages, unsigned long nr)
+{
+	unsigned long i;
+
+	/* Who is in twice finds its mark. */
+	for (i = 0; i < nr; i++) {
+		if (page_word(pages[i]) != PAGE_WORD(1, PG_ALLOC, 0) || pages[i]->index == BULK + 1)
+			return false;
+		pages[i]->index = BULK + 1;
+	}
+	for (i = 0; i < nr; i++)
+		pages[i]->index = 0;
+	return true;
+}
+
+static void bulk_allocates_all_and_frees_all(const struct door *d, struct ktest *t)
+{
+	static struct page *pages[BULK];
+	unsigned long nr;
+
+	for (nr = 0; nr <= BULK; nr += nr < 2 ? 1 : 7) {
+		EXPECT_EQ(t, d->alloc_bulk(d->mem, GFP_KERNEL, nr, pages), nr);
+		EXPECT(t, all_distinct_and_allocated(pages, nr));
+		EXPECT_EQ(t, d->free_bulk(d->mem, nr, pages), 0);
+	}
+}
+
+static void bulk_gives_all_and_takes_all(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, 0);
+	struct door door;
+
+	REQUIRE(t, mem);
+	door = private_door(mem);
+	bulk_allocates_all_and_frees_all(&door, t);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 0);
+	bulk_allocates_all_and_frees_all(&own_door, t);
+}
+
+static void bulk_gives_what_there_is(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+	struct zone *zone;
+	struct page **pages;
+	unsigned long got, nr;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_MOVABLE];
+	nr = zone->managed;
+	pages = mem->alloc(mem->alloc_arg, nr * sizeof(*pages));
+	REQUIRE(t, pages);
+	got = mem_alloc_pages_bulk(mem, GFP_MOVABLE | GFP_NOWAIT, nr, pages);
+	EXPECT_EQ(t, got, nr - zone->wmark[WMARK_MIN]);
+	EXPECT(t, all_distinct_and_allocated(pages, got));
+	EXPECT_EQ(t, mem_alloc_pages_bulk(mem, GFP_MOVABLE | GFP_NOWAIT, 1, pages + got), 0);
+	EXPECT_EQ(t, mem_free_pages_bulk(mem, got, pages), 0);
+	EXPECT_EQ(t, memory_free_pages(mem), nr);
+}
+
+static void bulk_free_goes_on_after_a_bad_page(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, 0);
+	struct page *pages[48], *kept, *dropped;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, mem_alloc_pages_bulk(mem, GFP_NOWAIT, 48, pages) == 48);
+	kept = pages[5];
+	EXPECT_EQ(t, get_page(kept), 0);
+	EXPECT_EQ(t, mem_free_pages(mem, pages[20], 0), 0);
+	dropped = pages[40];
+	pages[40] = NULL;
+	/* Still referenced, freed already, and none at all. */
+	EXPECT_EQ(t, mem_free_pages_bulk(mem, 48, pages), 3);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 3);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - 2);
+	EXPECT_EQ(t, page_word(kept), PAGE_WORD(2, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem_put_page(mem, kept), 0);
+	EXPECT_EQ(t, mem_put_page(mem, kept), 0);
+	EXPECT_EQ(t, mem_free_pages(mem, dropped, 0), 0);
+}
+
+static bool is_filled(const struct page *page, unsigned order, u8 with)
+{
+	const u8 *p = page_address(page);
+	size_t i;
+
+	for (i = 0; i < PAGE_SIZE << order; i++)
+		if (p[i] != with)
+			return false;
+	return true;
+}
+
+/* Dirty blocks go back, so that one that was not zeroed would show. */
+static void zeroed_blocks_are_zero(struct ktest *t)
+{
+	static const unsigned orders[] = {0, 1, 2, 3, MIN_CONST(4, MAX_ORDER), MIN_CONST(5, MAX_ORDER)};
+	struct page *pages[8];
+	unsigned i, n;
+
+	for (i = 0; i < ARRAY_SIZE(orders); i++) {
+		for (n = 0; n < ARRAY_SIZE(pages); n++) {
+			pages[n] = alloc_pages(GFP_KERNEL, orders[i]);
+			KASSERT(pages[n]);
+			memset(page_address(pages[n]), 0xa5, PAGE_SIZE << orders[i]);
+		}
+		for (n = 0; n < ARRAY_SIZE(pages); n++)
+			EXPECT_EQ(t, free_pages(pages[n], orders[i]), 0);
+		for (n = 0; n < ARRAY_SIZE(pages); n++) {
+			pages[n] = alloc_pages(GFP_KERNEL | GFP_ZERO, orders[i]);
+			KASSERT(pages[n]);
+			EXPECT(t, is_filled(pages[n], orders[i], 0));
+		}
+		for (n = 0; n < ARRAY_SIZE(pages); n++)
+			EXPECT_EQ(t, free_pages(pages[n], orders[i]), 0);
+	}
+}
+
+static void zeroed_bulks_are_zero(struct ktest *t)
+{
+	static struct page *pages[BULK];
+	unsigned long i;
+
+	REQUIRE(t, alloc_pages_bulk(GFP_KERNEL, BULK, pages) == BULK);
+	for (i = 0; i < BULK; i++)
+		memset(page_address(pages[i]), 0xa5, PAGE_SIZE);
+	EXPECT_EQ(t, free_pages_bulk(BULK, pages), 0);
+	REQUIRE(t, alloc_pages_bulk(GFP_KERNEL | GFP_ZERO, BULK, pages) == BULK);
+	for (i = 0; i < BULK; i++)
+		EXPECT(t, is_filled(pages[i], 0, 0));
+	EXPECT_EQ(t, free_pages_bulk(BULK, pages), 0);
+}
+
+/* What one job did to the counters; on one CPU, with its cache to itself. */
+struct counted {
+	struct memory *mem;
+	unsigned capacity; /* of this CPU's order-0 stack */
+	u64 first_slow, first_direct, then_slow, then_direct;
+	u64 spill, freed_direct;
+};
+
+static void count_a_cycle(void *arg)
+{
+	struct counted *c = arg;
+	struct memory *mem = c->mem;
+	struct zone *zone = &mem->zones[ZONE_MOVABLE];
+	struct pile pile = {NULL, 0};
+
+	c->capacity = mem->pcp[arch_cpu_id()]->capacity[zone_stack(zone, 0, MT_MOVABLE)];
+	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, 1);
+	c->first_slow = mm_event_sum(mem, EV_ALLOC_SLOW);
+	c->first_direct = mm_event_sum(mem, EV_ALLOC_DIRECT);
+	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, 1);
+	c->then_slow = mm_event_sum(mem, EV_ALLOC_SLOW);
+	c->then_direct = mm_event_sum(mem, EV_ALLOC_DIRECT);
+	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, 4 * c->capacity);
+	pile_free(mem, &pile);
+	c->spill = mm_event_sum(mem, EV_PCP_SPILL);
+	c->freed_direct = mm_event_sum(mem, EV_FREE_DIRECT);
+}
+
+static void counters_tell_cached_from_direct(struct ktest *t)
+{
+	struct counted c = {.mem = ktest_memory(t, 0, 0, CACHED_BLOCKS)};
+
+	REQUIRE(t, c.mem);
+	ktest_on_cpu(0, count_a_cycle, &c);
+	REQUIRE(t, c.capacity > 1);
+	/* The first finds the stack empty and fills it; the second finds a page there. */
+	EXPECT_EQ(t, c.first_slow, 1);
+	EXPECT_EQ(t, c.first_direct, 1);
+	EXPECT_EQ(t, c.then_slow, 1);
+	EXPECT_EQ(t, c.then_direct, 1);
+	/* More came back than the stack holds: each spill frees the page at hand too. */
+	EXPECT(t, c.spill > 0);
+	EXPECT_EQ(t, c.freed_direct, c.spill);
+	EXPECT(t, mm_event_sum(c.mem, EV_PCP_REFILL) > 0);
+	EXPECT_EQ(t, mm_event_sum(c.mem, EV_ALLOC_FAIL) + mm_event_sum(c.mem, EV_BAD_FREE), 0);
+}
+
+static void counters_add_up_while_the_caches_are_off(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 0);
+	struct pile pile = {NULL, 0};
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, zone_pcp_disable(&mem->zones[ZONE_NORMAL]), 0);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_NOWAIT, 0, 5), 5);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DIRECT), 5);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_DIRECT), 5);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_REFILL), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_SPILL_BLOCKS), 0);
+	EXPECT_EQ(t, zone_pcp_enable(&mem->zones[ZONE_NORMAL]), 0);
+}
+
+static void order_above_the_largest_is_refused_and_counted(struct ktest *t)
+{
+	static const unsigned orders[] = {
+	    MAX_ORDER + 1, MAX_ORDER + 2, 15, 16, 31, 32, 63, 64, ~0u};
+	struct memory *mem = ktest_memory(t, 0, 2, 0);
+	unsigned i, nr = 0;
+
+	REQUIRE(t, mem);
+	for (i = 0; i < ARRAY_SIZE(orders); i++) {
+		if (orders[i] <= MAX_ORDER)
+			continue;
+		EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL, orders[i]));
+		EXPECT(t, !alloc_pages(GFP_KERNEL, orders[i]));
+		nr++;
+	}
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_BAD_ORDER), nr);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_FAIL), nr);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_LOCAL), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 0);
+}
+
+static void atomic_request_fails_at_once(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 0);
+	struct pile pile = {NULL, 0};
+	u64 fails;
+
+	REQUIRE(t, mem);
+	pile_alloc(mem, &pile, GFP_ATOMIC, 0, ALL_THERE_IS);
+	fails = mm_event_sum(mem, EV_ALLOC_FAIL);
+	EXPECT(t, !mem_alloc_pages(mem, GFP_ATOMIC, 0));
+	EXPECT(t, !mem_alloc_pages(mem, GFP_NOWAIT, 1));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_FAIL), fails + 2);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_ATOMIC_FAIL), fails + 2);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_RECLAIM_RUNS), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 0);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
+static void sleeping_request_waits_once_and_then_fails(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 0);
+	struct pile pile = {NULL, 0};
+	irqflags_t flags;
+	struct page *page;
+
+	REQUIRE(t, mem);
+	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
+	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL, 0));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_RECLAIM_RUNS), 1);
+	/* Where it must not sleep it does not, whatever its flags allow. */
+	flags = arch_irq_save();
+	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+	arch_irq_restore(flags);
+	EXPECT(t, !page);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 1);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
+/* All allocated singly; then all goes back but a page of each pageblock other than the last. */
+struct fragments {
+	struct memory *mem;
+	unsigned long cached;
+	struct page *large;
+	u64 drains;
+};
+
+static void merge_what_is_cached(void *arg)
+{
+	struct fragments *f = arg;
+	struct zone *zone = &f->mem->zones[ZONE_MOVABLE];
+	pfn_t last = zone->end_pfn - PAGEBLOCK_PAGES, pfn;
+
+	for (pfn = 0; pfn < zone->end_pfn; pfn++) {
+		if (pfn >= last || pfn % PAGEBLOCK_PAGES)
+			KASSERT(!mem_free_pages(f->mem, pfn_to_page_in(f->mem, pfn), 0));
+	}
+	f->cached = zone_pcp_pages(zone);
+	f->large = mem_alloc_pages(f->mem, GFP_NOWAIT | GFP_MOVABLE, MAX_ORDER);
+	f->drains = mm_event_sum(f->mem, EV_ALLOC_DRAIN_LOCAL);
+	for (pfn = 0; pfn < last; pfn += PAGEBLOCK_PAGES)
+		KASSERT(!mem_free_pages(f->mem, pfn_to_page_in(f->mem, pfn), 0));
+}
+
+static void large_request_drains_its_own_cpu(struct ktest *t)
+{
+	struct fragments f = {.mem = ktest_memory(t, 0, 0, CACHED_BLOCKS + 2)};
+	struct zone *zone;
+
+	REQUIRE(t, f.mem);
+	zone = &f.mem->zones[ZONE_MOVABLE];
+	while (take_block(zone, 0, MT_MOVABLE))
+		;
+	ktest_on_cpu(0, merge_what_is_cached, &f);
+	EXPECT(t, f.cached > 0);
+	EXPECT_EQ(t, f.drains, 1);
+	REQUIRE(t, f.large);
+	EXPECT_EQ(t, mem_free_pages(f.mem, f.large, MAX_ORDER), 0);
+	EXPECT_EQ(t, memory_free_pages(f.mem), zone->managed);
+}
+
+#define CHURN_OPS  1500
+#define CHURN_LIVE 16
+
+struct churn {
+	struct memory *mem;
+	u64 seed;
+	u32 refused; /* a */
+};
+
+static void churn(void *arg)
+{
+	struct churn *c = arg;
+	struct page *live[CHURN_LIVE];
+	u64 rand = c->seed + arch_cpu_id();
+	unsigned nr = 0, i;
+
+	for (i = 0; i < CHURN_OPS; i++) {
+		u64 r = ktest_rand(&rand);
+
+		if (nr < CHURN_LIVE && r % 2) {
+			live[nr] = mem_alloc_pages(
+			    c->mem, (gfp_t)((r >> 8) % 3) | GFP_NOWAIT, (unsigned)((r >> 16) % 3));
+			nr += live[nr] != NULL;
+		} else if (nr) {
+			nr--;
+			if (mem_free_pages(c->mem, live[nr], word_order(page_word(live[nr]))))
+				counter_add(&c->refused, 1);
+		}
+	}
+	while (nr) {
+		nr--;
+		if (mem_free_pages(c->mem, live[nr], word_order(page_word(live[nr]))))
+			counter_add(&c->refused, 1);
+	}
+}
+
+static void nothing_is_lost_between_many_cpus(struct ktest *t)
+{
+	struct churn c = {.mem = ktest_memory(t, 2, CACHED_BLOCKS / 2, 2), .seed = t->seed};
+	unsigned cpu;
+
+	REQUIRE(t, c.mem);
+	for (cpu = 0; cpu < ktest_cpus(); cpu++)
+		ktest_start(cpu, churn, &c);
+	for (cpu = 0; cpu < ktest_cpus(); cpu++)
+		ktest_join(cpu);
+	EXPECT_EQ(t, c.refused, 0);
+	EXPECT_EQ(t, memory_free_pages(c.mem), memory_managed_pages(c.mem));
+}
+
+KTEST_SUITE(page_alloc, 0, KTEST(both_instances_answer_alike), KTEST(bulk_gives_all_and_takes_all),
+    KTEST(bulk_gives_what_there_is), KTEST(bulk_free_goes_on_after_a_bad_page),
+    KTEST(zeroed_blocks_are_zero), KTEST(zeroed_bulks_are_zero),
+    KTEST(counters_tell_cached_from_direct), KTEST(counters_add_up_while_the_caches_are_off),
+    KTEST(order_above_the_largest_is_refused_and_counted), KTEST(atomic_request_fails_at_once),
+    KTEST_COST(sleeping_request_waits_once_and_then_fails),
+    KTEST_COST(large_request_drains_its_own_cpu), KTEST(nothing_is_lost_between_many_cpus));

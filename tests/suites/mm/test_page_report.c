@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_page_report.c: free pageblocks that the host is told of: which, how often, and while they are used.
+ */
+#include "tests/lib/mm_help.h"
+#include <quarry/page_report.h>
+#include <quarry/isolation.h>
+
+#define MANY TEST_MAX_BLOCKS
+
+static unsigned take(struct memory *mem, pfn_t *blocks, unsigned max)
+{
+	struct report_walk walk = {0};
+
+	return take_unreported(mem, &walk, blocks, max);
+}
+
+static bool reported(const struct memory *mem, pfn_t pfn)
+{
+	return READ_ONCE(pageblock_of(mem, pfn)->bits) & PB_REPORTED;
+}
+
+static void a_walk_goes_on_where_it_stopped(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, TEST_BLOCKS / 4, TEST_BLOCKS / 4, TEST_BLOCKS / 2);
+	struct report_walk walk = {0};
+	pfn_t blocks[MANY], all[MANY];
+	unsigned nr, total = 0;
+
+	REQUIRE(t, mem);
+	while ((nr = take_unreported(mem, &walk, blocks, 3))) {
+		EXPECT(t, nr <= 3 && total + nr <= MANY);
+		memcpy(all + total, blocks, nr * sizeof(*all));
+		total += nr;
+		/* On no list while they are out, and not taken twice. */
+		expect_sound(t, mem);
+		EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - total * PAGEBLOCK_PAGES);
+	}
+	EXPECT(t, total > TEST_BLOCKS / 2);
+	EXPECT_EQ(t, take_unreported(mem, &walk, blocks, 3), 0);
+	give_reported(mem, all, total, false);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+	/* Nobody was told: they are taken again. */
+	EXPECT_EQ(t, take(mem, all, MANY), total);
+	give_reported(mem, all, total, true);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_REPORTED), total);
+	/* What the marks had kept is next; then there is no more. */
+	nr = take(mem, blocks, MANY);
+	EXPECT_EQ(t, (total + nr) * PAGEBLOCK_PAGES, memory_managed_pages(mem));
+	give_reported(mem, blocks, nr, true);
+	EXPECT_EQ(t, take(mem, blocks, MANY), 0);
+}
+
+static void what_the_marks_keep_stays(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct zone *zone;
+	pfn_t blocks[MANY];
+	unsigned nr;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	nr = take(mem, blocks, MANY);
+	EXPECT(t, nr > 0 && zone->nr_free >= zone->wmark[WMARK_HIGH]);
+	EXPECT(t, zone->nr_free < zone->wmark[WMARK_HIGH] + 2 * PAGEBLOCK_PAGES);
+	give_reported(mem, blocks, nr, true);
+}
+
+/* Used in any way it has to be reported again; not, if it only was where nobody could use it. */
+static void use_is_noticed(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	pfn_t blocks[MANY], block;
+	unsigned nr, order;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	nr = take(mem, blocks, MANY);
+	give_reported(mem, blocks, nr, true);
+	/* The few that the marks kept. */
+	while ((nr = take(mem, blocks, MANY)))
+		give_reported(mem, blocks, nr, true);
+	for (order = 0; order <= MAX_ORDER; order++) {
+		struct page *page = mem_alloc_pages(mem, GFP_MOVABLE, order);
+
+		REQUIRE(t, page);
+		block = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
+		EXPECT(t, !reported(mem, block));
+		EXPECT_EQ(t, mem_free_pages(mem, page, order), 0);
+		drain_all_pages(mem, zone);
+		EXPECT(t, !reported(mem, block));
+		while ((nr = take(mem, blocks, MANY)))
+			give_reported(mem, blocks, nr, true);
+		EXPECT(t, reported(mem, block));
+	}
+	EXPECT_EQ(t, start_isolate_page_range(mem, block, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
+	EXPECT(t, reported(mem, block));
+	expect_sound(t, mem);
+	undo_isolate_page_range(mem, block, PAGEBLOCK_PAGES);
+	EXPECT(t, reported(mem, block));
+	EXPECT_EQ(t, offline_pages(mem, block, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	EXPECT(t, !reported(mem, block));
+	EXPECT_EQ(t, online_pages(mem, block, PAGEBLOCK_PAGES, NULL), 0);
+	EXPECT(t, !reported(mem, block));
+}
+
+static pfn_t given[MANY];
+static unsigned nr_given;
+
+static void give_all(void *arg)
+{
+	give_reported(arg, given, nr_given, true);
+}
+
+static void give_later(void *arg)
+{
+	thread_sleep(20000000);
+	give_all(arg);
+}
+
+/* An offline of what is being reported waits for it; and nobody is told that it cannot move. */
+static void an_offline_waits_for_a_report(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 4);
+	struct zone *zone;
+	struct mm_fail fail;
+	unsigned i;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	REQUIRE(t, mem);
+	nr_given = take(mem, given, MANY);
+	for (i = 0; i < nr_given && zone_of(mem, given[i])->kind != ZONE_NORMAL;)
+		i++;
+	REQUIRE(t, i < nr_given);
+	zone = zone_of(mem, given[i]);
+	give_reported(mem, given, i, true);
+	give_reported(mem, given + i + 1, nr_given - i - 1, true);
+	given[0] = given[i];
+	nr_given = 1;
+	EXPECT_EQ(t, offline_query(mem, given[0], PAGEBLOCK_PAGES, &fail), 0);
+	ktest_start(1, give_later, mem);
+	EXPECT_EQ(t, offline_pages(mem, given[0], PAGEBLOCK_PAGES, NULL, NULL), 0);
+	ktest_join(1);
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, given[0])), PB_OFFLINE);
+	EXPECT(t, !reported(mem, given[0]));
+	EXPECT_EQ(t, online_pages(mem, given[0], PAGEBLOCK_PAGES, NULL), 0);
+	EXPECT(t, zone->nr_isolated == 0);
+}
+
+/* ---- under load: who uses a page that the host drops finds it damaged ---- */
+
+#define HELD 8
+#define ROUNDS_NS 200000000
+
+static struct load {
+	struct memory *mem;
+	u64 rand;
+	unsigned damaged;
+	unsigned turns; /* a */
+} load[TEST_MAX_CPUS];
+static u32 load_ends; /* a */
+
+static void load_write(struct memory *mem, struct page *page, unsigned order, u64 value)
+{
+	unsigned long i;
+
+	for (i = 0; i < 1UL << order; i++)
+		*(u64 *)page_address_in(mem, page + i) = value + i;
+}
+
+static bool load_intact(struct memory *mem, struct page *page, unsigned order, u64 value)
+{
+	unsigned long i;
+
+	for (i = 0; i < 1UL << order; i++) {
+		if (*(u64 *)page_address_in(mem, page + i) != value + i)
+			return false;
+	}
+	return true;
+}
+
+static void load_thread(void *arg)
+{
+	struct load *l = arg;
+	struct page *page[HELD] = {NULL};
+	unsigned order[HELD], i;
+	u64 value[HELD];
+
+	while (!READ_ONCE(load_ends)) {
+		i = (unsigned)(ktest_rand(&l->rand) % HELD);
+		WRITE_ONCE(l->turns, l->turns + 1);
+		if (page[i]) {
+			l->damaged += !load_intact(l->mem, page[i], order[i], value[i]);
+			l->damaged += mem_free_pages(l->mem, page[i], order[i]) != 0;
+			page[i] = NULL;
+			continue;
+		}
+		order[i] = ktest_rand(&l->rand) % 4 ? 0 : MAX_ORDER;
+		page[i] = mem_alloc_pages(l->mem, GFP_MOVABLE | GFP_NOWAIT, order[i]);
+		value[i] = ktest_rand(&l->rand);
+		if (page[i])
+			load_write(l->mem, page[i], order[i], value[i]);
+	}
+	for (i = 0; i < HELD; i++) {
+		if (page[i])
+			mem_free_pages(l->mem, page[i], order[i]);
+	}
+}
+
+/* The host drops them: whoever had one of their pages would notice. */
+static void drop(struct memory *mem, const pfn_t *blocks, unsigned nr)
+{
+	unsigned i;
+
+	for (i = 0; i < nr; i++)
+		load_write(mem, pfn_to_page_in(mem, blocks[i]), MAX_ORDER, ~0ULL);
+}
+
+static void nobody_uses_what_the_host_drops(struct ktest *t)
+{
+	struct memory *mem = ktest_backed_memory(t, 2, PAGEBLOCK_ORDER >= 9 ? 8 : 32);
+	unsigned cpus = ktest_cpus(), i, round, dropped = 0;
+	pfn_t blocks[MANY];
+	u64 end;
+
+	if (!mem)
+		return;
+	WRITE_ONCE(load_ends, 0);
+	for (i = 1; i < cpus; i++) {
+		load[i] = (struct load){.mem = mem, .rand = t->seed ^ i};
+		ktest_start(i, load_thread, &load[i]);
+	}
+	for (i = 1; i < cpus; i++) {
+		while (!READ_ONCE(load[i].turns))
+			thread_yield();
+	}
+	/*
+	 * The load has all of it now and then; there comes a time when it has not.  Where CPUs take turns, as
+	 * under icount, a round may take milliseconds.
+	 */
+	end = arch_clock_ns() + ROUNDS_NS;
+	for (round = 0; !dropped || round < 20 || (round < 200 && arch_clock_ns() < end); round++) {
+		unsigned nr = take(mem, blocks, 4);
+
+		drop(mem, blocks, nr);
+		give_reported(mem, blocks, nr, round % 8 != 0);
+		dropped += nr;
+		thread_yield();
+	}
+	WRITE_ONCE(load_ends, 1);
+	for (i = 1; i < cpus; i++) {
+		ktest_join(i);
+		EXPECT_EQ(t, load[i].damaged, 0);
+	}
+	drain_all_pages(mem, NULL);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+KTEST_SUITE(page_report, KTEST_QUICK, KTEST(a_walk_goes_on_where_it_stopped), KTEST(what_the_marks_keep_stays),
+    KTEST(use_is_noticed), KTEST(an_offline_waits_for_a_report), KTEST(nobody_uses_what_the_host_drops));

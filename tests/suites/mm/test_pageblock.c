@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_pageblock.c: types, isolate bits and the stack numbers they make; when a fallback converts a
+ * pageblock, and when it only takes from one.
+ */
+#include "tests/lib/mm_test.h"
+#include <quarry/memory_hotplug.h>
+
+static struct zone *normal_zone(struct ktest *t, unsigned blocks)
+{
+	struct memory *mem = ktest_memory(t, 0, blocks, 0);
+
+	return mem ? &mem->zones[ZONE_NORMAL] : NULL;
+}
+
+static unsigned long listed_pages(const struct zone *zone, enum migratetype type)
+{
+	unsigned long pages = 0;
+	unsigned order;
+
+	for (order = 0; order < NR_ORDERS; order++)
+		pages += (unsigned long)zone->free[order][type].nr << order;
+	return pages;
+}
+
+static void type_change_moves_the_free_blocks(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 2);
+	unsigned order;
+	struct page *page;
+
+	REQUIRE(t, zone);
+	page = take_block(zone, 0, MT_MOVABLE);
+	REQUIRE(t, page);
+	set_type(zone, page_to_pfn_in(zone->mem, page), MT_RECLAIMABLE);
+	for (order = 0; order < MAX_ORDER; order++) {
+		EXPECT_EQ(t, zone->free[order][MT_RECLAIMABLE].nr, 1);
+		EXPECT_EQ(t, zone->free[order][MT_MOVABLE].nr, 0);
+	}
+	/* The other pageblock's stays, and nothing is lost. */
+	EXPECT_EQ(t, listed_pages(zone, MT_MOVABLE), PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, zone->nr_free, 2 * PAGEBLOCK_PAGES - 1);
+	give_block(zone, page);
+	EXPECT_EQ(t, zone->free[MAX_ORDER][MT_RECLAIMABLE].nr, 1);
+}
+
+static void isolating_keeps_the_type(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 1);
+	unsigned type;
+
+	REQUIRE(t, zone);
+	for (type = 0; type < NR_MIGRATETYPES; type++) {
+		set_type(zone, 0, (enum migratetype)type);
+		set_isolated(zone, 0, true);
+		EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), type);
+		EXPECT_EQ(t, listed_pages(zone, (enum migratetype)type), 0);
+		EXPECT_EQ(t, pageblock_of(zone->mem, 0)->nr_free, PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, zone->nr_isolated, 1);
+		set_isolated(zone, 0, false);
+		EXPECT_EQ(t, listed_pages(zone, (enum migratetype)type), PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, zone->nr_isolated, 0);
+	}
+}
+
+static void expect_stacks(struct ktest *t, const struct zone *zone, bool cached, unsigned type)
+{
+	const struct pageblock *pb = pageblock_of(zone->mem, zone->start_pfn);
+	unsigned index;
+
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		unsigned want = zone->id * STACKS_PER_ZONE + STACK_NONE;
+
+		if (cached)
+			want = zone->id * STACKS_PER_ZONE + index * NR_CACHED_TYPES + type;
+		EXPECT_EQ(t, pb->stack[index], want);
+	}
+}
+
+static void stack_numbers_follow_type_and_bit(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 1);
+	unsigned type;
+
+	REQUIRE(t, zone);
+	for (type = 0; type < NR_MIGRATETYPES; type++) {
+		set_type(zone, 0, (enum migratetype)type);
+		expect_stacks(t, zone, type != MT_CMA, type);
+		set_isolated(zone, 0, true);
+		expect_stacks(t, zone, false, type);
+		set_isolated(zone, 0, false);
+		expect_stacks(t, zone, type != MT_CMA, type);
+	}
+}
+
+static void stack_numbers_follow_the_state(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	pfn_t start = 2 * PAGEBLOCK_PAGES;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_MOVABLE];
+	expect_stacks(t, zone, true, MT_MOVABLE);
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, start)), PB_OFFLINE);
+	expect_stacks(t, zone, false, MT_MOVABLE);
+	EXPECT_EQ(t, online_pages(mem, start, PAGEBLOCK_PAGES, NULL), 0);
+	expect_stacks(t, zone, true, MT_MOVABLE);
+}
+
+/* One pageblock, of which all but @nr pages is taken by two blocks or one. */
+static struct zone *zone_with_free(struct ktest *t, unsigned long nr, enum migratetype type)
+{
+	struct zone *zone = normal_zone(t, 1);
+	struct page *rest;
+
+	if (!zone)
+		return NULL;
+	set_type(zone, 0, type);
+	if (!take_block(zone, MAX_ORDER - 1, type))
+		return NULL;
+	if (nr == PAGEBLOCK_PAGES / 2)
+		return zone;
+	KASSERT(nr == PAGEBLOCK_PAGES / 2 - 1);
+	rest = take_block(zone, 0, type);
+	return rest ? zone : NULL;
+}
+
+static void half_free_pageblock_is_stolen(struct ktest *t)
+{
+	struct zone *zone = zone_with_free(t, PAGEBLOCK_PAGES / 2, MT_MOVABLE);
+
+	REQUIRE(t, zone);
+	REQUIRE(t, take_fallback(zone, 0, MT_UNMOVABLE));
+	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_UNMOVABLE);
+	EXPECT_EQ(t, listed_pages(zone, MT_UNMOVABLE), PAGEBLOCK_PAGES / 2 - 1);
+	EXPECT_EQ(t, listed_pages(zone, MT_MOVABLE), 0);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_STEAL), 1);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_MIX), 0);
+}
+
+static void less_free_pageblock_gives_only_the_block_asked_for(struct ktest *t)
+{
+	struct zone *zone = zone_with_free(t, PAGEBLOCK_PAGES / 2 - 1, MT_MOVABLE);
+
+	REQUIRE(t, zone);
+	REQUIRE(t, take_fallback(zone, 1, MT_UNMOVABLE));
+	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_MOVABLE);
+	EXPECT_EQ(t, listed_pages(zone, MT_UNMOVABLE), 0);
+	EXPECT_EQ(t, listed_pages(zone, MT_MOVABLE), PAGEBLOCK_PAGES / 2 - 3);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_STEAL), 0);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_MIX), 1);
+}
+
+static void steal_takes_all_the_free_blocks_along(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 1);
+	struct page *page;
+	unsigned order;
+
+	REQUIRE(t, zone);
+	page = take_block(zone, 0, MT_MOVABLE);
+	REQUIRE(t, page);
+	/* A block of each order is free; the request is served by the smallest that will do. */
+	REQUIRE(t, take_fallback(zone, 1, MT_RECLAIMABLE));
+	for (order = 0; order < MAX_ORDER; order++) {
+		EXPECT_EQ(t, zone->free[order][MT_RECLAIMABLE].nr, order != 1);
+		EXPECT_EQ(t, zone->free[order][MT_MOVABLE].nr, 0);
+	}
+	/* What is freed from now on is of the new type. */
+	give_block(zone, page);
+	EXPECT_EQ(t, zone->free[1][MT_RECLAIMABLE].nr, 1);
+}
+
+static void fallback_asks_the_types_in_their_order(struct ktest *t)
+{
+	static const u8 want[NR_CACHED_TYPES][3] = {
+	    [MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
+	    [MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},
+	    [MT_RECLAIMABLE] = {MT_UNMOVABLE, MT_MOVABLE, NR_MIGRATETYPES},
+	};
+	struct zone *zone = normal_zone(t, NR_MIGRATETYPES);
+	struct pile pile = {NULL, 0};
+	unsigned type, i;
+
+	REQUIRE(t, zone);
+	for (type = 0; type < NR_CACHED_TYPES; type++) {
+		for (i = 0; i < NR_MIGRATETYPES; i++)
+			set_type(zone, i * PAGEBLOCK_PAGES, (enum migratetype)i);
+		REQUIRE(t, take_block(zone, MAX_ORDER, (enum migratetype)type) ==
+			       pfn_to_page_in(zone->mem, type * PAGEBLOCK_PAGES));
+		pile_push(&pile, pfn_to_page_in(zone->mem, type * PAGEBLOCK_PAGES));
+		for (i = 0; i < 3 && want[type][i] < NR_MIGRATETYPES; i++) {
+			struct page *page = take_fallback(zone, MAX_ORDER, (enum migratetype)type);
+
+			REQUIRE(t, page);
+			EXPECT_EQ(
+			    t, page_to_pfn_in(zone->mem, page) >> PAGEBLOCK_ORDER, want[type][i]);
+			pile_push(&pile, page);
+		}
+		EXPECT(t, !take_fallback(zone, 0, (enum migratetype)type));
+		while (pile.top)
+			give_block(zone, pile_pop(&pile));
+	}
+}
+
+static void fallback_takes_from_the_largest_block(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 2);
+	struct page *small, *page;
+
+	REQUIRE(t, zone);
+	small = take_block(zone, 0, MT_MOVABLE);
+	REQUIRE(t, small);
+	page = take_fallback(zone, 0, MT_UNMOVABLE);
+	REQUIRE(t, page);
+	EXPECT(t, page_to_pfn_in(zone->mem, page) >> PAGEBLOCK_ORDER !=
+		      page_to_pfn_in(zone->mem, small) >> PAGEBLOCK_ORDER);
+}
+
+static void cma_is_lent_to_movable_requests_only(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 1);
+	struct page *page;
+
+	REQUIRE(t, zone);
+	set_type(zone, 0, MT_CMA);
+	EXPECT(t, !take_fallback(zone, 0, MT_UNMOVABLE));
+	EXPECT(t, !take_fallback(zone, 0, MT_RECLAIMABLE));
+	page = take_fallback(zone, 0, MT_MOVABLE);
+	REQUIRE(t, page);
+	/* Wholly free, yet it stays what it is. */
+	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_CMA);
+	EXPECT_EQ(t, listed_pages(zone, MT_CMA), PAGEBLOCK_PAGES - 1);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_STEAL), 0);
+	give_block(zone, page);
+	EXPECT_EQ(t, zone->free[MAX_ORDER][MT_CMA].nr, 1);
+}
+
+static void zone_movable_refuses_what_cannot_move(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 2);
+	struct zone *zone;
+	unsigned long pfn;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_MOVABLE];
+	EXPECT(t, !take_fallback(zone, 0, MT_UNMOVABLE));
+	EXPECT(t, !take_fallback(zone, MAX_ORDER, MT_RECLAIMABLE));
+	EXPECT(t, !mem_alloc_pages(mem, GFP_NOWAIT | GFP_UNMOVABLE, 0));
+	EXPECT(t, !mem_alloc_pages(mem, GFP_NOWAIT | GFP_RECLAIMABLE, 0));
+	EXPECT(t, !mem_alloc_pages(mem, GFP_ATOMIC, 0));
+	for (pfn = 0; pfn < 2 * PAGEBLOCK_PAGES; pfn += PAGEBLOCK_PAGES)
+		EXPECT_EQ(t, pageblock_type(pageblock_of(mem, pfn)), MT_MOVABLE);
+	EXPECT_EQ(t, zone->nr_free, 2 * PAGEBLOCK_PAGES);
+}
+
+static void isolated_pageblock_is_not_stolen(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 2);
+	struct page *page;
+
+	REQUIRE(t, zone);
+	set_isolated(zone, 0, true);
+	page = take_fallback(zone, MAX_ORDER, MT_UNMOVABLE);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, page_to_pfn_in(zone->mem, page), PAGEBLOCK_PAGES);
+	EXPECT(t, !take_fallback(zone, 0, MT_UNMOVABLE));
+	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_MOVABLE);
+	give_block(zone, page);
+	set_isolated(zone, 0, false);
+}
+
+static void cached_pages_of_a_stolen_pageblock_go_to_its_new_type(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, 0);
+	struct zone *zone;
+	struct page *page;
+	pfn_t pfn;
+	irqflags_t flags;
+	unsigned long cached;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_NORMAL];
+	/* Interrupts off: this CPU's cache must not change hands in between. */
+	flags = arch_irq_save();
+	page = mem_alloc_pages(mem, GFP_NOWAIT | GFP_MOVABLE, 0);
+	KASSERT(page && !mem_free_pages(mem, page, 0));
+	cached = zone_pcp_pages(zone);
+	pfn = page_to_pfn_in(mem, page);
+	set_type(zone, pfn, MT_RECLAIMABLE);
+	drain_local_pages(mem, zone);
+	arch_irq_restore(flags);
+	EXPECT(t, cached > 0);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+	EXPECT_EQ(t, zone->free[MAX_ORDER][MT_RECLAIMABLE].nr, 1);
+	EXPECT_EQ(t, listed_pages(zone, MT_RECLAIMABLE), PAGEBLOCK_PAGES);
+}
+
+KTEST_SUITE(pageblock, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(type_change_moves_the_free_blocks),
+    KTEST(isolating_keeps_the_type), KTEST(stack_numbers_follow_type_and_bit),
+    KTEST(stack_numbers_follow_the_state), KTEST(half_free_pageblock_is_stolen),
+    KTEST(less_free_pageblock_gives_only_the_block_asked_for),
+    KTEST(steal_takes_all_the_free_blocks_along), KTEST(fallback_asks_the_types_in_their_order),
+    KTEST(fallback_takes_from_the_largest_block), KTEST(cma_is_lent_to_movable_requests_only),
+    KTEST_CONTRACT(zone_movable_refuses_what_cannot_move), KTEST(isolated_pageblock_is_not_stolen),
+    KTEST(cached_pages_of_a_stolen_pageblock_go_to_its_new_type));

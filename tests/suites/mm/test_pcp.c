@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_pcp.c: the per-CPU caches: refill, spill, which pages and orders they take, and their bounds.
+ *
+ * Draining and switching off is test_drain.c.
+ */
+#include "tests/lib/mm_help.h"
+#include <quarry/isolation.h>
+#include <quarry/memory_init.h>
+
+#define ROOM 96 /* more than any stack holds */
+static struct page *pages[ROOM + 1], *more[ROOM];
+
+static void capacity_0_sends_everything_the_slow_way(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct zone *zone;
+	unsigned cpu, order;
+	u64 frees;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	REQUIRE(t, zone_pcp_disable(zone) == 0);
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+		for (order = 0; order <= MAX_ORDER; order++) {
+			frees = mm_event_sum(mem, EV_FREE_DIRECT);
+			EXPECT_EQ(t, alloc_on(cpu, mem, GFP_MOVABLE, order, 2, pages), 2);
+			EXPECT_EQ(t, free_on(cpu, mem, order, 2, pages), 2);
+			EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_DIRECT), frees + 2);
+			EXPECT(t, !pcp_zone_nonempty(mem, cpu, zone));
+		}
+	}
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_REFILL), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_SPILL_BLOCKS), 0);
+	EXPECT_EQ(t, zone->nr_free, zone->managed);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+}
+
+static void refill_takes_batch_or_capacity_at_least_one(struct ktest *t)
+{
+	static const u16 capacities[] = {0, 1, 2, 3, 8};
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct zone *zone;
+	unsigned i, order;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	for (order = 0; order < NR_SMALL_CACHED; order++) {
+		for (i = 0; i < ARRAY_SIZE(capacities); i++) {
+			unsigned want = MAX(1u, MIN(order_batch(order), capacities[i]));
+			u64 pushed = mm_event_sum(mem, EV_PCP_REFILL_PAGES);
+
+			set_plan(zone, order, MT_MOVABLE, capacities[i]);
+			EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, order, 1, pages), 1);
+			EXPECT_EQ(t, cached(zone, 0, order, MT_MOVABLE), want - 1);
+			EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_REFILL_PAGES), pushed + want - 1);
+			EXPECT_EQ(t, free_on(0, mem, order, 1, pages), 1);
+			empty_all(mem);
+		}
+	}
+	restore_plan(zone);
+}
+
+static void first_page_of_a_refill_is_the_callers(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct zone *zone;
+	unsigned stack, i;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	set_plan(zone, 0, MT_MOVABLE, 4);
+	stack = zone_stack(zone, 0, MT_MOVABLE);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
+	EXPECT_EQ(t, page_word(pages[0]), PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem->pcp[0]->count[stack], 3);
+	/* The buddy hands out a cut block from its lower end up, so the first is the lowest. */
+	for (i = 0; i < mem->pcp[0]->count[stack]; i++)
+		EXPECT(t, mem->pcp[0]->slot[stack][i] > pages[0]);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
+	restore_plan(zone);
+}
+
+static void refill_pushes_only_pages_of_its_type(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	struct zone *zone;
+	unsigned type, i;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_NORMAL);
+	for (type = 0; type < NR_CACHED_TYPES; type++) {
+		unsigned stack = zone_stack(zone, 0, (enum migratetype)type);
+		const struct pcp *pcp = mem->pcp[0];
+
+		set_plan(zone, 0, (enum migratetype)type, 4);
+		EXPECT_EQ(t, alloc_on(0, mem, (gfp_t)type, 0, 1, pages), 1);
+		EXPECT_EQ(t, pcp->count[stack], 3);
+		for (i = 0; i < pcp->count[stack]; i++) {
+			const struct pageblock *pb =
+			    pageblock_of(mem, page_to_pfn_in(mem, pcp->slot[stack][i]));
+
+			EXPECT_EQ(t, pb->stack[0], stack);
+			EXPECT_EQ(t, pageblock_type(pb), type);
+		}
+		EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
+	}
+	restore_plan(zone);
+}
+
+static void set_types(struct zone *zone, enum migratetype type)
+{
+	pfn_t pfn;
+
+	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES) {
+		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+		pageblock_change_type(zone, pfn, type);
+		spin_unlock_irqrestore(&zone->lock, flags);
+	}
+}
+
+/* CMA is only lent to movable requests: what comes from there may not be cached under MOVABLE. */
+static void refill_from_another_type_caches_nothing(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	struct zone *zone;
+	u64 direct;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_NORMAL);
+	set_types(zone, MT_CMA);
+	set_plan(zone, 0, MT_MOVABLE, 4);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_FALLBACK_MIX), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_REFILL_PAGES), 0);
+	EXPECT(t, !pcp_zone_nonempty(mem, 0, zone));
+	direct = mm_event_sum(mem, EV_FREE_DIRECT);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_DIRECT), direct + 1);
+	EXPECT(t, !pcp_zone_nonempty(mem, 0, zone));
+	EXPECT_EQ(t, zone->nr_free, zone->managed);
+	restore_plan(zone);
+}
+
+/* Fill CPU @cpu's order-0 stack by frees, oldest pages[0], and free one more, pages[capacity]. */
+static void overfill(struct ktest *t, struct memory *mem, unsigned cpu, unsigned capacity)
+{
+	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
+
+	set_plan(zone, 0, MT_MOVABLE, (u16)capacity);
+	REQUIRE(t, alloc_on(cpu, mem, GFP_MOVABLE, 0, capacity + 1, pages) == capacity + 1);
+	empty_all(mem);
+	EXPECT_EQ(t, free_on(cpu, mem, 0, capacity, pages), capacity);
+	EXPECT_EQ(t, cached(zone, cpu, 0, MT_MOVABLE), capacity);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_SPILL), 0);
+	EXPECT_EQ(t, free_on(cpu, mem, 0, 1, &pages[capacity]), 1);
+}
+
+static void spill_frees_the_page_at_hand_and_the_oldest(struct ktest *t)
+{
+	const unsigned capacity = PCP_BATCH + 4;
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	struct page **slot;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	overfill(t, mem, 0, capacity);
+	slot = mem->pcp[0]->slot[zone_stack(test_zone(mem, ZONE_MOVABLE), 0, MT_MOVABLE)];
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_SPILL), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_SPILL_BLOCKS), PCP_BATCH);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 0, 0, MT_MOVABLE), capacity - PCP_BATCH);
+	for (i = 0; i < PCP_BATCH; i++)
+		EXPECT_EQ(t, state_of(mem, pages[i]), PG_FREE);
+	for (i = PCP_BATCH; i < capacity; i++)
+		EXPECT(t, slot[i - PCP_BATCH] == pages[i]);
+	EXPECT_EQ(t, state_of(mem, pages[capacity]), PG_FREE);
+	restore_plan(test_zone(mem, ZONE_MOVABLE));
+}
+
+static void spill_of_a_small_stack_frees_all_of_it(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	overfill(t, mem, 0, 3);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_SPILL_BLOCKS), 3);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 0);
+	EXPECT_EQ(t, zone->nr_free, zone->managed);
+	restore_plan(zone);
+}
+
+static void page_lands_in_the_freeing_cpus_stack(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct zone *zone;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	set_plan(zone, 0, MT_MOVABLE, 4);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, pages), 2);
+	empty_all(mem);
+	EXPECT_EQ(t, free_on(1, mem, 0, 2, pages), 2);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 0);
+	EXPECT_EQ(t, cached(zone, 1, 0, MT_MOVABLE), 2);
+	EXPECT(t, mem->pcp[1]->slot[zone_stack(zone, 0, MT_MOVABLE)][1] == pages[1]);
+	restore_plan(zone);
+}
+
+static void newest_page_is_allocated_first(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	set_plan(zone, 0, MT_MOVABLE, 4);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, pages), 4);
+	empty_all(mem);
+	EXPECT_EQ(t, free_on(0, mem, 0, 4, pages), 4);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, more), 4);
+	for (i = 0; i < 4; i++)
+		EXPECT(t, more[i] == pages[3 - i]);
+	EXPECT_EQ(t, free_on(0, mem, 0, 4, more), 4);
+	restore_plan(zone);
+}
+
+/* Capacities are set to 1 for one order at a time, so that the zone's bound holds on 8 CPUs. */
+static void orders_0_to_3_and_the_largest_are_cached(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	struct zone *zone;
+	unsigned order;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	for (order = 0; order <= MAX_ORDER; order++) {
+		bool kept = order <= 3 || order == MAX_ORDER;
+
+		EXPECT_EQ(t, order_index(order) < NR_CACHED_ORDERS, kept);
+		if (kept)
+			set_plan(zone, order, MT_MOVABLE, 1);
+		EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, order, 1, pages), 1);
+		EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+		EXPECT_EQ(t, free_on(0, mem, order, 1, pages), 1);
+		EXPECT_EQ(t, zone_pcp_pages(zone), kept ? 1UL << order : 0);
+		EXPECT_EQ(t, pcp_zone_nonempty(mem, 0, zone), kept);
+		EXPECT_EQ(t, state_of(mem, pages[0]), kept ? PG_PCP : PG_FREE);
+		empty_all(mem);
+	}
+	restore_plan(zone);
+}
+
+/* Pages that the plan of @zone lets all CPUs cache; and no order before the smaller ones are full. */
+static unsigned long plan_sum(struct ktest *t, const struct zone *zone)
+{
+	static const u16 most[] = {64, 32, 16, 8, 2};
+	unsigned long sum = 0;
+	unsigned index, type;
+
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		for (type = 0; type < NR_CACHED_TYPES; type++) {
+			u16 each = zone->pcp_capacity[index][type];
+
+			sum += (unsigned long)each << index_order(index);
+			EXPECT(t, each <= most[index]);
+			if (zone->kind == ZONE_MOVABLE && type != MT_MOVABLE)
+				EXPECT_EQ(t, each, 0);
+			else if (index > 0 && each)
+				EXPECT_EQ(t, zone->pcp_capacity[index - 1][type], most[index - 1]);
+		}
+	}
+	return sum * zone->mem->nr_cpus;
+}
+
+static void capacities_make_at_most_a_sixteenth(struct ktest *t)
+{
+	static const enum zone_kind kinds[] = {ZONE_NORMAL, ZONE_MOVABLE};
+	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	unsigned long size, managed, sum = 0;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct zone *zone = test_zone(mem, kinds[i]);
+
+		managed = zone->managed;
+		/* Planned only, never applied: sizes that no test memory has. */
+		for (size = 0; size <= 1UL << 20; size = size * 5 / 4 + 1) {
+			zone->managed = size;
+			zone_plan_capacity(zone, 0);
+			sum = plan_sum(t, zone);
+			EXPECT(t, sum <= size / 16);
+		}
+		/* At the largest size everything fits. */
+		if (PAGEBLOCK_ORDER > 3)
+			EXPECT_EQ(t, zone->pcp_capacity[NR_CACHED_ORDERS - 1][MT_MOVABLE], 2);
+		EXPECT(t, sum > 0);
+		zone->managed = managed;
+		zone_plan_capacity(zone, managed / 2);
+		EXPECT(t, plan_sum(t, zone) <= managed / 2 / 16);
+		restore_plan(zone);
+	}
+}
+
+static void the_largest_order_is_dropped_first(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	unsigned long managed, all;
+	struct zone *zone;
+
+	if (PAGEBLOCK_ORDER == 3) {
+		ktest_skip(t, "no cached order above 3");
+		return;
+	}
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	managed = zone->managed;
+	/* What every order's most makes, 64 + 64 + 64 + 64 + two of the largest, for each CPU. */
+	all = (256 + 2 * PAGEBLOCK_PAGES) * 16 * mem->nr_cpus;
+	zone->managed = all;
+	zone_plan_capacity(zone, 0);
+	EXPECT_EQ(t, zone->pcp_capacity[4][MT_MOVABLE], 2);
+	EXPECT_EQ(t, zone->pcp_capacity[3][MT_MOVABLE], 8);
+	zone->managed = all - 16;
+	zone_plan_capacity(zone, 0);
+	EXPECT_EQ(t, zone->pcp_capacity[4][MT_MOVABLE], 1);
+	EXPECT_EQ(t, zone->pcp_capacity[3][MT_MOVABLE], 8);
+	zone->managed = 256 * 16 * mem->nr_cpus;
+	zone_plan_capacity(zone, 0);
+	EXPECT_EQ(t, zone->pcp_capacity[4][MT_MOVABLE], 0);
+	EXPECT_EQ(t, zone->pcp_capacity[3][MT_MOVABLE], 8);
+	zone->managed = managed;
+	restore_plan(zone);
+}
+
+static void every_cpu_has_the_planned_capacities(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
+	unsigned kind, cpu, index, type;
+
+	REQUIRE(t, mem);
+	for (kind = ZONE_NORMAL; kind < NR_ZONE_KINDS; kind++) {
+		const struct zone *zone = test_zone(mem, (enum zone_kind)kind);
+
+		for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+			for (index = 0; index < NR_CACHED_ORDERS; index++)
+				for (type = 0; type < NR_CACHED_TYPES; type++)
+					EXPECT_EQ(t, may_cache(zone, cpu, index_order(index), type),
+					    zone->pcp_capacity[index][type]);
+	}
+}
+
+static void a_smaller_plan_keeps_the_newest_pages(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct zone *zone;
+	unsigned stack;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	stack = zone_stack(zone, 0, MT_MOVABLE);
+	set_plan(zone, 0, MT_MOVABLE, 4);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, pages), 4);
+	empty_all(mem);
+	EXPECT_EQ(t, free_on(0, mem, 0, 4, pages), 4);
+	set_plan(zone, 0, MT_MOVABLE, 1);
+	EXPECT_EQ(t, mem->pcp[0]->count[stack], 1);
+	EXPECT(t, mem->pcp[0]->slot[stack][0] == pages[3]);
+	restore_plan(zone);
+}
+
+static void isolated_page_goes_to_the_buddy(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct zone *zone;
+	irqflags_t flags;
+	unsigned i;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	set_plan(zone, 0, MT_MOVABLE, 4);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 3, pages), 3);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, MAX_ORDER, 1, more), 1);
+	empty_all(mem);
+	/* Two pages are cached, then their pageblock is isolated, then the third is freed. */
+	EXPECT_EQ(t, free_on(0, mem, 0, 2, pages), 2);
+	pfn = ALIGN_DOWN(page_to_pfn_in(mem, pages[2]), PAGEBLOCK_PAGES);
+	flags = spin_lock_irqsave(&zone->lock);
+	pageblock_set_isolated(zone, pfn, true);
+	spin_unlock_irqrestore(&zone->lock, flags);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &pages[2]), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_ISOLATED), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_SPILL_BLOCKS), 0);
+	EXPECT_EQ(t, state_of(mem, pages[2]), PG_FREE);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 2);
+	for (i = 0; i < 2; i++)
+		EXPECT(t, mem->pcp[0]->slot[zone_stack(zone, 0, MT_MOVABLE)][i] == pages[i]);
+	undo_isolate_page_range(mem, pfn, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, free_on(0, mem, MAX_ORDER, 1, more), 1);
+	restore_plan(zone);
+}
+
+/* The look at the counts covers every stack of the zone on that CPU, and nothing else. */
+static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 1, 1, 1);
+	unsigned kind, other, i;
+
+	REQUIRE(t, mem);
+	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
+		for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
+			u16 *count = &mem->pcp[0]->count[kind * STACKS_PER_ZONE + i];
+
+			WRITE_ONCE(*count, (u16)(i == 0 ? 1 : 0x100));
+			for (other = 0; other < NR_ZONE_KINDS; other++)
+				EXPECT_EQ(t, pcp_zone_nonempty(mem, 0, &mem->zones[other]),
+				    other == kind);
+			if (mem->nr_cpus > 1)
+				EXPECT(t, !pcp_zone_nonempty(mem, 1, &mem->zones[kind]));
+			WRITE_ONCE(*count, (u16)0);
+		}
+	}
+}
+
+/* ---- before memory_start ---- */
+
+#define OWN_BLOCKS 4u
+/* The descriptors stand at no multiple of their size: only the kernel's own do. */
+static u64 own_words[1 + OWN_BLOCKS * PAGEBLOCK_PAGES * sizeof(struct page) / sizeof(u64)] __attribute__((aligned(64)));
+static struct page *const own_memmap = (struct page *)&own_words[1];
+static struct pageblock own_pageblocks[OWN_BLOCKS];
+static struct memory own;
+static char own_arena[TEST_MAX_CPUS * (sizeof(struct pcp) + sizeof(struct trace_ring) +
+                                        PCP_SLOTS * sizeof(void *) + 256)]
+    __attribute__((aligned(64)));
+static size_t own_used;
+
+static void *own_alloc(void *arg, size_t bytes)
+{
+	void *ptr = own_arena + own_used;
+
+	own_used += ALIGN_UP(bytes, 64);
+	return own_used <= sizeof(own_arena) ? ptr : NULL;
+}
+
+static void pages_come_and_go_before_memory_start(struct ktest *t)
+{
+	const struct memory_config cfg = {.name = "own", .memmap = own_memmap,
+	    .pageblocks = own_pageblocks, .end_pfn = OWN_BLOCKS * PAGEBLOCK_PAGES,
+	    .nr_cpus = ktest_cpus(), .nr_nodes = 1, .reclaim = &memory_reclaim, .alloc = own_alloc};
+	unsigned order;
+
+	memset(own_words, 0, sizeof(own_words));
+	memset(own_pageblocks, 0, sizeof(own_pageblocks));
+	memset(own_arena, 0, sizeof(own_arena));
+	own_used = 0;
+	REQUIRE(t, memory_init(&own, &cfg) == 0);
+	REQUIRE(t, memory_add_zone(&own, 0, ZONE_NORMAL, 0, cfg.end_pfn) == 0);
+	memory_add_ram(&own, 0, cfg.end_pfn);
+	memory_free_range(&own, 0, cfg.end_pfn);
+	REQUIRE(t, memory_ready(&own) == 0);
+	for (order = 0; order <= MAX_ORDER; order++) {
+		EXPECT_EQ(t, alloc_on(0, &own, GFP_KERNEL, order, 2, pages), 2);
+		EXPECT_EQ(t, free_on(0, &own, order, 2, pages), 2);
+		EXPECT_EQ(t, zone_pcp_pages(test_zone(&own, ZONE_NORMAL)), 0);
+	}
+	EXPECT_EQ(t, mm_event_sum(&own, EV_PCP_REFILL), 0);
+	EXPECT_EQ(t, own.zones[ZONE_NORMAL].nr_free, cfg.end_pfn);
+	expect_sound(t, &own);
+}
+
+KTEST_SUITE(pcp, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(capacity_0_sends_everything_the_slow_way),
+    KTEST_COST(refill_takes_batch_or_capacity_at_least_one),
+    KTEST(first_page_of_a_refill_is_the_callers), KTEST(refill_pushes_only_pages_of_its_type),
+    KTEST(refill_from_another_type_caches_nothing),
+    KTEST(spill_frees_the_page_at_hand_and_the_oldest),
+    KTEST(spill_of_a_small_stack_frees_all_of_it), KTEST(page_lands_in_the_freeing_cpus_stack),
+    KTEST_CONTRACT(newest_page_is_allocated_first),
+    KTEST_CONTRACT(orders_0_to_3_and_the_largest_are_cached),
+    KTEST_CONTRACT(capacities_make_at_most_a_sixteenth), KTEST(the_largest_order_is_dropped_first),
+    KTEST(every_cpu_has_the_planned_capacities), KTEST(a_smaller_plan_keeps_the_newest_pages),
+    KTEST(isolated_page_goes_to_the_buddy), KTEST(nonempty_sees_each_stack_of_its_zone),
+    KTEST_CONTRACT(pages_come_and_go_before_memory_start));

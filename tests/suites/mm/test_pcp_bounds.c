@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_pcp_bounds.c: the caches at their limits: more is about to leave than there is, a refill in a lower zone, CPUs
+ * that come and go, and who is asked for nothing.
+ */
+#include "tests/lib/mm_help.h"
+#include <quarry/isolation.h>
+#include <quarry/smp.h>
+#include <quarry/string.h>
+
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+
+static struct page *pages[8];
+
+static void expect_plan_of_nothing(struct ktest *t, const struct zone *zone, int line)
+{
+	unsigned index, type;
+
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		for (type = 0; type < NR_CACHED_TYPES; type++) {
+			if (zone->pcp_capacity[index][type])
+				ktest_fail(t, __FILE__, line, "order %u, type %u: %u blocks", index_order(index),
+				    type, zone->pcp_capacity[index][type]);
+		}
+	}
+}
+
+/* ---- plans ---- */
+
+/* The claim counts pageblocks, and most of them are offline already. */
+static void a_claim_may_be_larger_than_what_is_left(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 16);
+	struct range_claim claim = {.start = BLOCK(4), .end = BLOCK(20)};
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(6), BLOCK(14), NULL, NULL), 0);
+	EXPECT_EQ(t, zone->managed, BLOCK(2));
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	hotplug_lock(mem);
+	zone_plan_claimed(zone);
+	hotplug_unlock(mem);
+	expect_plan_of_nothing(t, zone, __LINE__);
+	pcp_refresh_all(mem);
+	for (i = 0; i < mem->nr_cpus; i++)
+		EXPECT_EQ(t, capacity_sum(zone, i), 0);
+	range_unclaim(mem, &claim);
+	restore_plan(zone);
+	EXPECT_EQ(t, online_pages(mem, BLOCK(6), BLOCK(14), NULL), 0);
+}
+
+/* As much as there is, a page more, and any number of them. */
+static void what_leaves_is_at_most_what_there_is(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 16);
+	unsigned kind;
+
+	REQUIRE(t, mem);
+	for (kind = ZONE_NORMAL; kind < NR_ZONE_KINDS; kind++) {
+		struct zone *zone = test_zone(mem, (enum zone_kind)kind);
+		unsigned long managed = zone->managed;
+
+		/* Enough for every order. */
+		zone->managed = 1UL << 24;
+		zone_plan_capacity(zone, zone->managed);
+		expect_plan_of_nothing(t, zone, __LINE__);
+		zone_plan_capacity(zone, zone->managed + 1);
+		expect_plan_of_nothing(t, zone, __LINE__);
+		zone_plan_capacity(zone, ~0UL);
+		expect_plan_of_nothing(t, zone, __LINE__);
+		zone_plan_capacity(zone, zone->managed / 2);
+		EXPECT(t, zone->pcp_capacity[0][MT_MOVABLE] > 0);
+		zone->managed = managed;
+		restore_plan(zone);
+	}
+}
+
+/* ---- refills and frees ---- */
+
+/* What is cached of a lower zone is no longer counted as free there: its reserve stays out of the caches. */
+static void a_refill_of_a_lower_zone_leaves_its_reserve(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0);
+	struct zone *dma32, *normal;
+
+	REQUIRE(t, mem);
+	dma32 = test_zone(mem, ZONE_DMA32);
+	normal = test_zone(mem, ZONE_NORMAL);
+	set_plan(dma32, 0, MT_MOVABLE, 16);
+	EXPECT(t, dma32->reserve > 8);
+	normal->wmark[WMARK_MIN] = normal->nr_free;
+	dma32->wmark[WMARK_MIN] = dma32->nr_free - dma32->reserve - 7;
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE | GFP_NOWAIT, 0, 1, pages), 1);
+	EXPECT_EQ(t, cached(dma32, 0, 0, MT_MOVABLE), 6);
+	EXPECT_EQ(t, dma32->nr_free, dma32->wmark[WMARK_MIN] + dma32->reserve);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
+	empty_all(mem);
+	/* A request for that zone may have them. */
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE | GFP_DMA32 | GFP_NOWAIT, 0, 1, pages), 1);
+	EXPECT_EQ(t, cached(dma32, 0, 0, MT_MOVABLE), 15);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
+	zone_set_watermarks(normal);
+	zone_set_watermarks(dma32);
+	restore_plan(dma32);
+}
+
+struct pinned {
+	struct ktest *t;
+	struct memory *mem;
+};
+
+/* The fast path leaves it to the slow one, whose stack has space for it. */
+static void free_what_was_pinned(void *arg)
+{
+	struct pinned *job = arg;
+	struct ktest *t = job->t;
+	struct zone *zone = test_zone(job->mem, ZONE_MOVABLE);
+	u64 direct, spills;
+	unsigned i;
+
+	for (i = 0; i < 3; i++) {
+		pages[i] = mem_alloc_pages(job->mem, GFP_MOVABLE, 0);
+		REQUIRE(t, pages[i]);
+		EXPECT_EQ(t, pin_page(pages[i]), 0);
+		mem_unpin_page(job->mem, pages[i]);
+	}
+	drain_local_pages(job->mem, NULL);
+	direct = mm_event_sum(job->mem, EV_FREE_DIRECT);
+	spills = mm_event_sum(job->mem, EV_PCP_SPILL);
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(t, mem_free_pages(job->mem, pages[i], 0), 0);
+		EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), i + 1);
+		EXPECT_EQ(t, page_word(pages[i]), PAGE_WORD(0, PG_PCP, 0));
+		EXPECT(t, job->mem->pcp[0]->slot[zone_stack(zone, 0, MT_MOVABLE)][i] == pages[i]);
+	}
+	EXPECT_EQ(t, mm_event_sum(job->mem, EV_FREE_DIRECT), direct);
+	EXPECT_EQ(t, mm_event_sum(job->mem, EV_PCP_SPILL), spills);
+	/* The stack of two is full. */
+	EXPECT_EQ(t, mem_free_pages(job->mem, pages[2], 0), 0);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 0);
+	EXPECT_EQ(t, mm_event_sum(job->mem, EV_FREE_DIRECT), direct + 1);
+	EXPECT_EQ(t, mm_event_sum(job->mem, EV_PCP_SPILL), spills + 1);
+	EXPECT_EQ(t, mm_event_sum(job->mem, EV_PCP_SPILL_BLOCKS), 2);
+	EXPECT_EQ(t, zone->nr_free, zone->managed);
+	EXPECT(t, arch_irqs_enabled());
+}
+
+static void what_was_pinned_goes_into_the_cache(struct ktest *t)
+{
+	struct pinned job = {.t = t, .mem = ktest_memory(t, 0, 0, TEST_BLOCKS)};
+
+	REQUIRE(t, job.mem);
+	set_plan(test_zone(job.mem, ZONE_MOVABLE), 0, MT_MOVABLE, 2);
+	ktest_on_cpu(0, free_what_was_pinned, &job);
+	restore_plan(test_zone(job.mem, ZONE_MOVABLE));
+}
+
+/* ---- drains ---- */
+
+/* CPU @cpu holds two pages of NORMAL and two of MOVABLE, and may hold no more. */
+static void hold_two_of_each(struct ktest *t, struct memory *mem, unsigned cpu)
+{
+	struct zone *normal = test_zone(mem, ZONE_NORMAL), *movable = test_zone(mem, ZONE_MOVABLE);
+
+	set_plan(normal, 0, MT_UNMOVABLE, 2);
+	set_plan(movable, 0, MT_MOVABLE, 2);
+	EXPECT_EQ(t, alloc_on(cpu, mem, GFP_UNMOVABLE, 0, 2, pages), 2);
+	EXPECT_EQ(t, alloc_on(cpu, mem, GFP_MOVABLE, 0, 2, pages + 2), 2);
+	ktest_on_cpu(cpu, job_drain, mem);
+	EXPECT_EQ(t, free_on(cpu, mem, 0, 4, pages), 4);
+	EXPECT_EQ(t, cached(normal, cpu, 0, MT_UNMOVABLE), 2);
+	EXPECT_EQ(t, cached(movable, cpu, 0, MT_MOVABLE), 2);
+}
+
+static void drain_normal(void *arg)
+{
+	struct memory *mem = arg;
+
+	drain_local_pages(mem, test_zone(mem, ZONE_NORMAL));
+}
+
+static void a_local_drain_of_one_zone_leaves_the_others(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
+
+	REQUIRE(t, mem);
+	hold_two_of_each(t, mem, 0);
+	ktest_on_cpu(0, drain_normal, mem);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_NORMAL), 0, 0, MT_UNMOVABLE), 0);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 0, 0, MT_MOVABLE), 2);
+	restore_plan(test_zone(mem, ZONE_NORMAL));
+	restore_plan(test_zone(mem, ZONE_MOVABLE));
+}
+
+static void isolate(struct zone *zone, pfn_t block, bool on)
+{
+	irqflags_t flags = zone_lock_irqsave(zone);
+
+	pageblock_set_isolated(zone, block, on);
+	zone_unlock_irqrestore(zone, flags);
+}
+
+static void job_drain_isolated(void *arg)
+{
+	struct memory *mem = arg;
+
+	drain_isolated_pages(mem);
+}
+
+/* The zone's new plan is applied in the same round; another zone's waits for its own. */
+static void a_precise_round_is_for_zones_with_isolated_pageblocks(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
+	struct zone *normal, *movable;
+	u64 drained;
+	pfn_t own, other;
+
+	REQUIRE(t, mem);
+	normal = test_zone(mem, ZONE_NORMAL);
+	movable = test_zone(mem, ZONE_MOVABLE);
+	hold_two_of_each(t, mem, 0);
+	/* Its pages', and one of which nothing is cached. */
+	own = ALIGN_DOWN(page_to_pfn_in(mem, pages[3]), PAGEBLOCK_PAGES);
+	other = own == movable->start_pfn ? own + PAGEBLOCK_PAGES : movable->start_pfn;
+	normal->pcp_capacity[0][MT_UNMOVABLE] = 1;
+	movable->pcp_capacity[0][MT_MOVABLE] = 1;
+	drained = mm_event_sum(mem, EV_PCP_DRAINED);
+	ktest_on_cpu(0, job_drain_isolated, mem);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DRAINED), drained);
+	EXPECT_EQ(t, cached(movable, 0, 0, MT_MOVABLE), 2);
+	EXPECT_EQ(t, may_cache(movable, 0, 0, MT_MOVABLE), 2);
+	isolate(movable, other, true);
+	ktest_on_cpu(0, job_drain_isolated, mem);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DRAINED), drained + 1);
+	EXPECT_EQ(t, cached(movable, 0, 0, MT_MOVABLE), 1);
+	EXPECT_EQ(t, may_cache(movable, 0, 0, MT_MOVABLE), 1);
+	isolate(movable, own, true);
+	ktest_on_cpu(0, job_drain_isolated, mem);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DRAINED), drained + 2);
+	EXPECT_EQ(t, cached(movable, 0, 0, MT_MOVABLE), 0);
+	EXPECT_EQ(t, cached(normal, 0, 0, MT_UNMOVABLE), 2);
+	EXPECT_EQ(t, may_cache(normal, 0, 0, MT_UNMOVABLE), 2);
+	isolate(movable, own, false);
+	isolate(movable, other, false);
+	restore_plan(normal);
+	restore_plan(movable);
+}
+
+/* ---- CPUs that come and go ---- */
+
+struct leaver {
+	struct ktest *t;
+	struct memory *mem;
+};
+
+/* As CPU hotplug does it: nothing else runs here between the two. */
+static void leave_and_join(void *arg)
+{
+	struct leaver *job = arg;
+	struct memory *mem = job->mem;
+	struct pcp *pcp = mem->pcp[0];
+	struct ktest *t = job->t;
+	irqflags_t flags;
+	u16 first[8];
+	unsigned kind;
+
+	memcpy(first, pcp->first, sizeof(first));
+	flags = arch_irq_save();
+	pcp_cpu_leave(mem);
+	for (kind = ZONE_NORMAL; kind < NR_ZONE_KINDS; kind++) {
+		EXPECT_EQ(t, capacity_sum(test_zone(mem, (enum zone_kind)kind), 0), 0);
+		EXPECT(t, !pcp_zone_nonempty(mem, 0, test_zone(mem, (enum zone_kind)kind)));
+	}
+	/* Zones have come while it was away. */
+	memset(pcp->first, 0, sizeof(pcp->first));
+	pcp_cpu_join(mem);
+	EXPECT_EQ(t, memcmp(pcp->first, first, sizeof(first)), 0);
+	arch_irq_restore(flags);
+}
+
+static void a_cpu_that_goes_has_no_capacity_until_it_is_back(struct ktest *t)
+{
+	struct leaver job = {.t = t, .mem = ktest_memory(t, 0, TEST_MAX_BLOCKS / 2, TEST_MAX_BLOCKS / 2)};
+	struct zone *normal, *movable;
+	unsigned cpu, index, type;
+
+	REQUIRE(t, job.mem);
+	normal = test_zone(job.mem, ZONE_NORMAL);
+	movable = test_zone(job.mem, ZONE_MOVABLE);
+	for (cpu = 0; cpu < MIN(ktest_cpus(), 2u); cpu++)
+		hold_two_of_each(t, job.mem, cpu);
+	/* Every stack may have something. */
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		for (type = 0; type < NR_CACHED_TYPES; type++)
+			normal->pcp_capacity[index][type] = 2;
+	}
+	pcp_refresh_all(job.mem);
+	EXPECT_EQ(t, capacity_sum(normal, 0), 2 * NR_CACHED_ORDERS * NR_CACHED_TYPES);
+	EXPECT_EQ(t, zone_pcp_disable(movable), 0);
+	ktest_on_cpu(0, leave_and_join, &job);
+	/* It reads plan and depth before it holds anything. */
+	EXPECT_EQ(t, capacity_sum(normal, 0), 2 * NR_CACHED_ORDERS * NR_CACHED_TYPES);
+	EXPECT_EQ(t, capacity_sum(movable, 0), 0);
+	if (ktest_cpus() > 1)
+		EXPECT_EQ(t, cached(normal, 1, 0, MT_UNMOVABLE), 2);
+	EXPECT_EQ(t, zone_pcp_enable(movable), 0);
+	EXPECT_EQ(t, capacity_sum(movable, 0), 2);
+	restore_plan(normal);
+	restore_plan(movable);
+}
+
+static void zones_that_come_are_looked_up_by_every_cpu(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 1, 1, 1);
+	u16 first[8];
+	unsigned cpu;
+
+	REQUIRE(t, mem);
+	memcpy(first, mem->pcp[0]->first, sizeof(first));
+	/* Nobody allocates here meanwhile. */
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+		memset(mem->pcp[cpu]->first, 0, sizeof(first));
+	pcp_zones_changed(mem);
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+		EXPECT_EQ(t, memcmp(mem->pcp[cpu]->first, first, sizeof(first)), 0);
+}
+
+/* ---- who is not asked ---- */
+
+/* A CPU with interrupts off, until it is called or let go. */
+struct deaf {
+	u32 ready, release; /* a */
+	bool called;
+};
+
+static void be_deaf(void *arg)
+{
+	struct deaf *deaf = arg;
+	irqflags_t flags = arch_irq_save();
+
+	store_release(&deaf->ready, 1u);
+	while (!deaf->called && !load_acquire(&deaf->release)) {
+		deaf->called = smp_call_pending();
+		cpu_relax();
+	}
+	arch_irq_restore(flags);
+}
+
+struct switching {
+	struct zone *zone;
+	int (*fn)(struct zone *zone);
+	int err;
+};
+
+static void job_switch(void *arg)
+{
+	struct switching *s = arg;
+
+	s->err = s->fn(s->zone);
+}
+
+/* Does CPU 1 get a call while CPU 0 does this?  It fails for nobody. */
+static bool asks(struct ktest *t, struct zone *zone, int (*fn)(struct zone *zone))
+{
+	struct switching s = {.zone = zone, .fn = fn};
+	struct deaf deaf = {.ready = 0};
+
+	ktest_start(1, be_deaf, &deaf);
+	while (!load_acquire(&deaf.ready))
+		cpu_relax();
+	ktest_on_cpu(0, job_switch, &s);
+	store_release(&deaf.release, 1u);
+	ktest_join(1);
+	EXPECT_EQ(t, s.err, 0);
+	return deaf.called;
+}
+
+/* Only the outermost of them change what a CPU may cache. */
+static void inner_switches_ask_nobody(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct zone *zone;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	EXPECT(t, asks(t, zone, zone_pcp_disable));
+	EXPECT(t, !asks(t, zone, zone_pcp_disable));
+	EXPECT(t, !asks(t, zone, zone_pcp_enable));
+	EXPECT(t, asks(t, zone, zone_pcp_enable));
+	EXPECT_EQ(t, zone->pcp_depth, 0);
+}
+
+KTEST_SUITE(pcp_bounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(a_claim_may_be_larger_than_what_is_left), KTEST(what_leaves_is_at_most_what_there_is),
+    KTEST_CONTRACT(a_refill_of_a_lower_zone_leaves_its_reserve),
+    KTEST(what_was_pinned_goes_into_the_cache), KTEST(a_local_drain_of_one_zone_leaves_the_others),
+    KTEST_COST(a_precise_round_is_for_zones_with_isolated_pageblocks),
+    KTEST(a_cpu_that_goes_has_no_capacity_until_it_is_back),
+    KTEST(zones_that_come_are_looked_up_by_every_cpu), KTEST_COST(inner_switches_ask_nobody));

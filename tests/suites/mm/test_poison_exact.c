@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_poison_exact.c: broken pages in the hands of somebody who is between two steps, what is counted then, and where
+ * flagged pages are found in a memory of several zones and nodes.
+ */
+#include "mm/mm_priv.h"
+#include "mm/poison.h"
+#include "tests/lib/mov_help.h"
+#include "tests/lib/poison_help.h"
+#include <quarry/contig.h>
+#include <quarry/memory_hotplug.h>
+
+#define BLOCKS   8u
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+
+/* ---- between two steps ---- */
+
+/* Of a page that is being freed nobody waits for the end: the flag is there before that. */
+static void a_page_being_freed_is_retired_by_that(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct poison_result res;
+	struct page *page;
+	unsigned turn;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(mem, page);
+	/* As between the last reference and the zone lock. */
+	WRITE_ONCE(page->word, PAGE_WORD(0, PG_FREEING, 0));
+	for (turn = 0; turn < 3; turn++) {
+		EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), turn ? -EHWPOISON : 0);
+		EXPECT_EQ(t, res.outcome, POISON_DELAYED);
+		EXPECT_EQ(t, res.state, PG_FREEING);
+		EXPECT_EQ(t, mm_event_sum(mem, EV_FAILURE_DELAYED), 1);
+		EXPECT_EQ(t, mem_poisoned(mem).doomed, 1);
+	}
+	EXPECT_EQ(t, mm_event_sum(mem, EV_POISON_WAIT), 0);
+	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), -EBUSY);
+	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), -EBUSY);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(0, PG_FREEING, 0) | PAGE_F_HWPOISON);
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0) | PAGE_F_HWPOISON);
+	page->owner = page; /* its user's own: nothing of that is left */
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	EXPECT(t, is_retired(mem, pfn));
+	EXPECT(t, !page->owner);
+	expect_poisoned(t, mem, 1);
+	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
+}
+
+/* Softly it is waited for, and it stays as it is if that takes too long; so is what a cache has still. */
+static void what_is_on_its_way_is_waited_for(struct ktest *t)
+{
+	static const u32 words[] = {PAGE_WORD(0, PG_FREEING, 0), PAGE_WORD(0, PG_PCP, 0)};
+	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct poison_result res = {.outcome = POISON_IGNORED};
+	struct page *page;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(mem, page);
+	WRITE_ONCE(page->word, words[0]);
+	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), -EBUSY);
+	EXPECT(t, mm_event_sum(mem, EV_POISON_WAIT) >= 5);
+	EXPECT_EQ(t, page_word(page), words[0]);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_SOFT_OFFLINE_FAIL), 1);
+	/* Without its turn of the caches: one of a CPU that is coming. */
+	WRITE_ONCE(page->word, words[1]);
+	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), -EBUSY);
+	EXPECT_EQ(t, res.outcome, POISON_FAILED);
+	EXPECT_EQ(t, res.state, PG_PCP);
+	EXPECT_EQ(t, page_word(page), words[1]);
+	EXPECT_EQ(t, mem_poisoned(mem).doomed, 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_FAILURE_IGNORED) + mm_event_sum(mem, EV_FAILURE_DELAYED) +
+	    mm_event_sum(mem, EV_FAILURE_RECOVERED), 0);
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].pcp_depth, 0);
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+}
+
+/* Allocated just now: where nothing but what can move comes from, it will be able to move in a moment. */
+static void only_what_will_move_is_looked_at_again(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct zone *zone;
+	struct page *page;
+	unsigned type;
+	pfn_t block;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_NORMAL];
+	page = take_block(zone, 0, MT_MOVABLE);
+	REQUIRE(t, page);
+	block = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
+	for (type = 0; type < NR_MIGRATETYPES; type++) {
+		u64 waits = mm_event_sum(mem, EV_POISON_WAIT);
+		bool moves = type == MT_MOVABLE || type == MT_CMA;
+
+		set_type(zone, block, (enum migratetype)type);
+		EXPECT_EQ(t, mem_soft_offline_page(mem, page_to_pfn_in(mem, page)), -EBUSY);
+		EXPECT_EQ(t, mm_event_sum(mem, EV_POISON_WAIT), waits + (moves ? 2 : 0));
+	}
+	set_type(zone, block, MT_MOVABLE);
+	give_block(zone, page);
+}
+
+static struct failure {
+	struct memory *mem;
+	pfn_t pfn;
+	struct poison_result res;
+	int err;
+	u32 ended; /* a */
+} failure;
+
+static void fail_page(void *arg)
+{
+	failure.err = mem_memory_failure(failure.mem, failure.pfn, 0, &failure.res);
+	store_release(&failure.ended, 1u);
+}
+
+/* Taken for a move, and put back: nobody has made a copy of what was in it. */
+static void what_was_not_copied_is_not_counted_so(struct ktest *t)
+{
+	struct page *page;
+	struct vm_scene s;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!scene_begin_filled(t, &s, 3))
+		return;
+	page = page_in(s.object, 1);
+	failure = (struct failure){.mem = s.mem, .pfn = page_to_pfn_in(s.mem, page)};
+	EXPECT_EQ(t, isolate_lru_page(s.mem, failure.pfn), 0);
+	ktest_start(1, fail_page, NULL);
+	while (!mm_event_sum(s.mem, EV_POISON_WAIT) && !load_acquire(&failure.ended))
+		thread_yield();
+	putback_lru_page(s.mem, page);
+	ktest_join(1);
+	EXPECT_EQ(t, failure.err, 0);
+	EXPECT_EQ(t, failure.res.outcome, POISON_RECOVERED);
+	EXPECT_EQ(t, failure.res.state, PG_LRU);
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, failure.pfn), 0);
+	/* Nor of a page that is free. */
+	EXPECT_EQ(t, mem_memory_failure(s.mem, failure.pfn, 0, &failure.res), 0);
+	EXPECT_EQ(t, failure.res.outcome, POISON_RECOVERED);
+	EXPECT_EQ(t, failure.res.state, PG_FREE);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAILURE_COPIED), 0);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAILURE_RECOVERED), 2);
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, failure.pfn), 0);
+	scene_end(t, &s);
+}
+
+/* ---- whoever has it lets go ---- */
+
+/* As page_release_movable, by somebody who has the lock already. */
+static int let_go(struct memory *mem, struct page *page)
+{
+	page->owner = NULL;
+	mov.pages[page->index] = NULL;
+	return mem_put_page(mem, page); /* not the last */
+}
+
+/* Its owner lets go of it while it is taken: there is nothing to move, and it is retired all the same. */
+static void what_its_owner_lets_go_of_is_retired(struct ktest *t)
+{
+	static struct movable_ops ops;
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	struct page *page;
+	pfn_t pfn;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill(2);
+	REQUIRE(t, mov.nr == 2);
+	page = mov.pages[1];
+	pfn = page_to_pfn_in(mem, page);
+	ops = mov_ops;
+	ops.isolate = let_go;
+	mov.owner.ops = &ops;
+	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), 0);
+	EXPECT(t, is_retired(mem, pfn));
+	EXPECT_EQ(t, mov.moved, 0);
+	expect_poisoned(t, mem, 1);
+	EXPECT_EQ(t, mem_poisoned(mem).doomed, 0);
+	/* What would have been moved to has been given back. */
+	drain_all_pages(mem, NULL);
+	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(BLOCKS) - 2);
+	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
+	mov_end(t);
+}
+
+/* It was flagged on its way to its object, and has no reference left when it is hit again: it counts once. */
+static void what_was_flagged_before_counts_once(struct ktest *t)
+{
+	struct poison_result res;
+	struct vm_scene s;
+	struct page *page;
+	unsigned refs = 0;
+	pfn_t pfn;
+
+	if (!scene_begin(t, &s, 3))
+		return;
+	page = mem_alloc_pages(s.mem, object_gfp(s.object), 0);
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(s.mem, page);
+	EXPECT_EQ(t, mem_memory_failure(s.mem, pfn, 0, &res), -EBUSY);
+	REQUIRE(t, !vm_object_supply(s.object, 0, NULL));
+	spin_lock(&s.object->lock);
+	object_fill(s.object, 1, page);
+	spin_unlock(&s.object->lock);
+	atomic_add(&s.mem->vm.flushing, 1u);
+	while (get_page(page) == 0)
+		refs++;
+	EXPECT_EQ(t, mem_memory_failure(s.mem, pfn, 0, &res), 0);
+	EXPECT_EQ(t, res.outcome, POISON_DELAYED);
+	EXPECT(t, !page_in(s.object, 1));
+	EXPECT_EQ(t, s.mem->zones[ZONE_MOVABLE].nr_doomed, 1);
+	EXPECT_EQ(t, mem_poisoned(s.mem).doomed, 1);
+	while (refs-- > 0)
+		EXPECT_EQ(t, mem_put_page(s.mem, page), 0);
+	atomic_sub(&s.mem->vm.flushing, 1u);
+	EXPECT(t, is_retired(s.mem, pfn));
+	expect_poisoned(t, s.mem, 1);
+	EXPECT_EQ(t, mem_poisoned(s.mem).doomed, 0);
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, pfn), 0);
+	scene_end(t, &s);
+}
+
+/* Its object has lost its last reference, and is about to drop its pages: the mark is set, and that retires it. */
+static void an_object_on_its_way_out_drops_its_pages_itself(struct ktest *t)
+{
+	struct poison_result res;
+	struct vm_scene s;
+	unsigned refs;
+	pfn_t pfn;
+
+	if (!scene_begin_filled(t, &s, 3))
+		return;
+	pfn = page_to_pfn_in(s.mem, page_in(s.object, 1));
+	vm_space_put(s.space);
+	s.space = NULL;
+	refs = s.object->refs;
+	EXPECT_EQ(t, refs, 1);
+	s.object->refs = 0;
+	EXPECT_EQ(t, poison_doom_object_page(&s.mem->zones[ZONE_MOVABLE], pfn, &res), -EAGAIN);
+	EXPECT(t, !is_flagged(s.mem, pfn));
+	EXPECT_EQ(t, mem_memory_failure(s.mem, pfn, 0, &res), 0);
+	EXPECT_EQ(t, res.outcome, POISON_DELAYED);
+	EXPECT_EQ(t, res.unmapped, 0);
+	EXPECT(t, !res.lost);
+	EXPECT(t, is_flagged(s.mem, pfn) && page_in(s.object, 1));
+	s.object->refs = refs;
+	vm_object_put(s.object);
+	s.object = NULL;
+	EXPECT(t, is_retired(s.mem, pfn));
+	expect_poisoned(t, s.mem, 1);
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, pfn), 0);
+	scene_end(t, &s);
+}
+
+/* ---- a contiguous range ---- */
+
+static pfn_t breaks;
+
+static void break_one(struct page *dst, struct page *src)
+{
+	mov.on_move = NULL;
+	EXPECT_EQ(mov.t, mem_soft_offline_page(mov.mem, breaks), 0);
+}
+
+/* One of its pages is retired while others are moved out of its way: it is found at the end, and nothing is taken. */
+static void a_page_that_breaks_under_the_moves_is_found(struct ktest *t)
+{
+	const pfn_t start = BLOCK(2), end = BLOCK(5);
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	struct mm_fail fail = {.why = WHY_NONE};
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill_range(BLOCK(2), BLOCK(3));
+	breaks = BLOCK(4) + 7;
+	mov.on_move = break_one;
+	EXPECT_EQ(t, alloc_contig_range(mem, start, end, MT_MOVABLE, &fail), -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_HWPOISON);
+	EXPECT_EQ(t, fail.pfn, breaks);
+	EXPECT_EQ(t, mov.moved, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_FAIL), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 0);
+	drain_all_pages(mem, NULL);
+	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(BLOCKS) - PAGEBLOCK_PAGES - 1);
+	EXPECT_EQ(t, pageblock_of(mem, BLOCK(3))->nr_free, PAGEBLOCK_PAGES);
+	expect_poisoned(t, mem, 1);
+	/* What lies before it can be had. */
+	EXPECT_EQ(t, alloc_contig_range(mem, start, breaks, MT_MOVABLE, &fail), 0);
+	EXPECT_EQ(t, free_contig_range(mem, start, breaks - start), 0);
+	EXPECT_EQ(t, mem_unpoison_page(mem, breaks), 0);
+	drain_all_pages(mem, NULL);
+	mov_end(t);
+}
+
+/* ---- what is counted, and where it is found ---- */
+
+/* Two nodes with two zones each, one behind the other. */
+static struct memory *two_nodes(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, 4}, {0, ZONE_MOVABLE, 4}, {1, ZONE_NORMAL, 4}, {1, ZONE_MOVABLE, 4}};
+
+	return ktest_memory(t, 0, 1, 0) ? build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)) : NULL;
+}
+
+/* The flagged pages from each of them on, and from behind each of them, in their order. */
+static void expect_found(struct ktest *t, struct memory *mem, const pfn_t *pfn, unsigned nr)
+{
+	pfn_t from = 0;
+	unsigned i;
+
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(t, mem_poisoned_next(mem, from), pfn[i]);
+		EXPECT_EQ(t, mem_poisoned_next(mem, MAX(pfn[i], from + 1) - 1), pfn[i]);
+		EXPECT_EQ(t, mem_poisoned_next(mem, pfn[i]), pfn[i]);
+		from = pfn[i] + 1;
+	}
+	EXPECT_EQ(t, mem_poisoned_next(mem, from), PFN_NONE);
+	EXPECT_EQ(t, mem_poisoned_next(mem, mem->end_pfn), PFN_NONE);
+	EXPECT_EQ(t, mem_poisoned_next(mem, mem->end_pfn + BLOCK(1)), PFN_NONE);
+}
+
+static void flagged_pages_are_found_in_every_zone(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	struct poison_count n;
+	pfn_t found[8];
+	unsigned i;
+
+	REQUIRE(t, mem);
+	/* Of each zone the first page is in use, and the last one retired. */
+	for (i = 0; i < 4; i++) {
+		const pfn_t first = mem->start_pfn + BLOCK(4 * i);
+		struct zone *zone = zone_of(mem, first);
+		irqflags_t flags = zone_lock_irqsave(zone);
+
+		buddy_take_range(zone, first, first + 1);
+		zone_unlock_irqrestore(zone, flags);
+		found[2 * i] = first;
+		found[2 * i + 1] = first + BLOCK(4) - 1;
+		EXPECT_EQ(t, mem_memory_failure(mem, found[2 * i], 0, NULL), -EBUSY);
+		EXPECT_EQ(t, zone->nr_doomed, 1);
+		EXPECT_EQ(t, mem_memory_failure(mem, found[2 * i + 1], 0, NULL), 0);
+		n = mem_poisoned(mem);
+		EXPECT_EQ(t, n.doomed, i + 1);
+		EXPECT_EQ(t, n.retired, i + 1);
+		EXPECT_EQ(t, n.offline, 0);
+		expect_found(t, mem, found, 2 * i + 2);
+	}
+	/* The last pageblock goes, and its flag is one of memory that is offline. */
+	EXPECT_EQ(t, offline_pages(mem, mem->end_pfn - BLOCK(1), BLOCK(1), NULL, NULL), 0);
+	n = mem_poisoned(mem);
+	EXPECT_EQ(t, n.doomed, 4);
+	EXPECT_EQ(t, n.retired, 3);
+	EXPECT_EQ(t, n.offline, 1);
+	expect_found(t, mem, found, 8);
+	EXPECT_EQ(t, online_pages(mem, mem->end_pfn - BLOCK(1), BLOCK(1), NULL), 0);
+	for (i = 0; i < 4; i++) {
+		EXPECT_EQ(t, mem_free_pages(mem, pfn_to_page_in(mem, found[2 * i]), 0), 0);
+		EXPECT_EQ(t, mem_poisoned(mem).doomed, 3 - i);
+		EXPECT_EQ(t, mem_poisoned(mem).retired, 5 + i);
+	}
+	expect_found(t, mem, found, 8);
+	for (i = 0; i < 8; i++)
+		EXPECT_EQ(t, mem_unpoison_page(mem, found[i]), 0);
+	expect_found(t, mem, found, 0);
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(poison_exact, KTEST_MOSTLY_INSIDE, KTEST(a_page_being_freed_is_retired_by_that),
+    KTEST(what_is_on_its_way_is_waited_for), KTEST_COST(only_what_will_move_is_looked_at_again),
+    KTEST_CONTRACT(what_was_not_copied_is_not_counted_so),
+    KTEST_CONTRACT(what_its_owner_lets_go_of_is_retired),
+    KTEST_CONTRACT(what_was_flagged_before_counts_once),
+    KTEST(an_object_on_its_way_out_drops_its_pages_itself),
+    KTEST(a_page_that_breaks_under_the_moves_is_found),
+    KTEST_CONTRACT(flagged_pages_are_found_in_every_zone));

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_poison_race.c: a page breaks while somebody moves it, and while many use it.  Between two steps of a free:
+ * tests/races/R-PSN.race.
+ */
+#include "tests/lib/race_migrate.h"
+#include "tests/lib/poison_help.h"
+
+struct failure {
+	struct memory *mem;
+	pfn_t pfn;
+	bool soft;
+	struct poison_result res;
+	int err;
+	u32 ended; /* a */
+};
+
+static void fail(void *arg)
+{
+	struct failure *f = arg;
+
+	f->err = f->soft ? mem_soft_offline_page(f->mem, f->pfn)
+	                 : mem_memory_failure(f->mem, f->pfn, 0, &f->res);
+	store_release(&f->ended, 1u);
+}
+
+/* Start it on CPU 2, and wait until it has seen the page in somebody's hands, or has ended. */
+static void start_failure(struct stage *st, struct failure *f, pfn_t pfn, bool soft)
+{
+	*f = (struct failure){.mem = st->s.mem, .pfn = pfn, .soft = soft};
+	ktest_start(2, fail, f);
+	while (!mm_event_sum(st->s.mem, EV_POISON_WAIT) && !load_acquire(&f->ended))
+		cpu_relax();
+}
+
+/* Who finds it in a migrator's hands waits for him, and then for nobody: the old frame is free. */
+static void a_page_breaks_while_it_is_moved(struct ktest *t)
+{
+	static const char *const points[] = {"mig.locked", "mig.unmapped", "mig.copied"};
+	struct failure f;
+	struct stage st;
+	unsigned i;
+
+	/* One scene a test; which point is chance. */
+	i = (unsigned)(t->seed % ARRAY_SIZE(points));
+	if (!stage_begin(t, &st, points[i]))
+		return;
+	start_failure(&st, &f, stage_source(&st), false);
+	EXPECT_EQ(t, load_acquire(&f.ended), 0);
+	EXPECT(t, !is_flagged(st.s.mem, stage_source(&st)));
+	race_migrate_end(t, &st.r, 1);
+	ktest_join(2);
+	EXPECT_EQ(t, f.err, 0);
+	EXPECT_EQ(t, f.res.outcome, POISON_RECOVERED);
+	EXPECT(t, is_retired(st.s.mem, stage_source(&st)));
+	/* Of which he has made a copy, damaged or not. */
+	EXPECT_EQ(t, mm_event_sum(st.s.mem, EV_FAILURE_COPIED), 1);
+	expect_content(&st);
+	expect_poisoned(t, st.s.mem, 1);
+	EXPECT_EQ(t, mem_unpoison_page(st.s.mem, stage_source(&st)), 0);
+	stage_end(&st, 0);
+}
+
+/* The same, and it could not be moved: then it is taken from where it was put back. */
+static void a_page_breaks_while_it_is_moved_in_vain(struct ktest *t)
+{
+	struct failure f;
+	struct stage st;
+	u64 value;
+
+	if (!stage_begin(t, &st, "mig.unmapped"))
+		return;
+	EXPECT_EQ(t, get_page(st.r.page), 0);
+	start_failure(&st, &f, stage_source(&st), false);
+	race_migrate_end(t, &st.r, 1);
+	ktest_join(2);
+	EXPECT_EQ(t, f.err, 0);
+	EXPECT_EQ(t, f.res.outcome, POISON_DELAYED);
+	EXPECT(t, f.res.lost);
+	expect_poisoned(t, st.s.mem, 1);
+	EXPECT_EQ(t, mem_put_page(st.s.mem, st.r.page), 0);
+	EXPECT(t, is_retired(st.s.mem, stage_source(&st)));
+	soft_load_space(st.s.space);
+	EXPECT_EQ(t, soft_read(page_at(1), &value), -EHWPOISON);
+	soft_unload_space();
+	expect_poisoned(t, st.s.mem, 1);
+	EXPECT_EQ(t, mem_unpoison_page(st.s.mem, stage_source(&st)), 0);
+	stage_end(&st, -EAGAIN);
+}
+
+static void a_page_is_wanted_softly_while_it_is_moved(struct ktest *t)
+{
+	struct failure f;
+	struct stage st;
+
+	if (!stage_begin(t, &st, "mig.copied"))
+		return;
+	start_failure(&st, &f, stage_source(&st), true);
+	race_migrate_end(t, &st.r, 1);
+	ktest_join(2);
+	EXPECT_EQ(t, f.err, 0);
+	EXPECT(t, is_retired(st.s.mem, stage_source(&st)));
+	expect_content(&st);
+	EXPECT_EQ(t, mem_unpoison_page(st.s.mem, stage_source(&st)), 0);
+	stage_end(&st, 0);
+}
+
+/* What is copied to is the migrator's alone: the one page that is allocated, and nobody's. */
+static pfn_t target_of(struct memory *mem)
+{
+	const struct zone *zone = &mem->zones[ZONE_MOVABLE];
+	pfn_t pfn, found = PFN_NONE;
+
+	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn++)
+		if (page_word(pfn_to_page_in(mem, pfn)) == PAGE_WORD(1, PG_ALLOC, 0))
+			found = pfn;
+	return found;
+}
+
+static void the_target_breaks_under_the_copy(struct ktest *t)
+{
+	struct failure f;
+	struct stage st;
+	pfn_t dst;
+
+	if (!stage_begin(t, &st, "mig.copied"))
+		return;
+	dst = target_of(st.s.mem);
+	if (dst != PFN_NONE) {
+		start_failure(&st, &f, dst, false);
+		ktest_join(2);
+	}
+	race_migrate_end(t, &st.r, 1);
+	REQUIRE(t, dst != PFN_NONE);
+	EXPECT_EQ(t, f.err, -EBUSY);
+	EXPECT_EQ(t, f.res.outcome, POISON_IGNORED);
+	/* The source is where it was, and the target retired. */
+	EXPECT(t, page_in(st.s.object, 1) == st.r.page);
+	EXPECT(t, is_retired(st.s.mem, dst));
+	expect_poisoned(t, st.s.mem, 1);
+	expect_content(&st);
+	EXPECT_EQ(t, mem_unpoison_page(st.s.mem, dst), 0);
+	stage_end(&st, -EAGAIN);
+}
+
+/* ---- who waits ---- */
+
+#define PATIENCE_NS 200000000ULL
+
+struct spinner {
+	const u32 *stop; /* a */
+	u64 ns;
+	u32 spins;       /* a */
+	bool gave_up;
+};
+
+/* It takes its CPU for itself, but for interrupts: no other thread there gets a turn. */
+static void spin(void *arg)
+{
+	struct spinner *s = arg;
+	u64 end = arch_clock_ns() + s->ns;
+
+	preempt_disable();
+	store_release(&s->spins, 1u);
+	while (!load_acquire(s->stop) && arch_clock_ns() < end)
+		cpu_relax();
+	s->gave_up = !load_acquire(s->stop);
+	preempt_enable();
+}
+
+/* Turns say something if they come, and then there is an end soon; if not, there is one all the same. */
+static void who_keeps_it_is_not_waited_for_without_end(struct ktest *t)
+{
+	u32 stop = 0;
+	struct spinner s = {.stop = &stop, .ns = 20000000000ULL};
+	struct poison_result res;
+	struct vm_scene v;
+	struct page *page;
+	u64 began;
+	pfn_t pfn;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!scene_begin_filled(t, &v, 3))
+		return;
+	page = page_in(v.object, 1);
+	pfn = page_to_pfn_in(v.mem, page);
+	EXPECT_EQ(t, isolate_lru_page(v.mem, pfn), 0);
+	ktest_start(1, spin, &s);
+	while (!load_acquire(&s.spins))
+		cpu_relax();
+	began = arch_clock_ns();
+	EXPECT_EQ(t, mem_memory_failure(v.mem, pfn, 0, &res), -EBUSY);
+	EXPECT(t, arch_clock_ns() - began >= PATIENCE_NS);
+	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
+	store_release(&stop, 1u);
+	ktest_join(1);
+	EXPECT(t, !s.gave_up);
+	putback_lru_page(v.mem, page);
+	/* Back at its object, it can be taken from there. */
+	EXPECT_EQ(t, mem_memory_failure(v.mem, pfn, 0, &res), 0);
+	EXPECT(t, is_retired(v.mem, pfn));
+	expect_poisoned(t, v.mem, 1);
+	EXPECT_EQ(t, mem_unpoison_page(v.mem, pfn), 0);
+	scene_end(t, &v);
+}
+
+/* ---- under load ---- */
+
+#define LOAD_PAGES 40
+#define HITS       60
+
+static struct {
+	struct vm_scene s;
+	u32 stop;  /* a */
+	u32 wrong; /* a: a page had another's content, or somebody got another error than "lost" */
+	u32 lost;  /* a */
+} load;
+
+/* Each page holds its number, or is lost. */
+static void use_pages(void *arg)
+{
+	u64 rand = (uintptr_t)arg * 0x9e3779b97f4a7c15ULL | 1;
+
+	soft_load_space(load.s.space);
+	while (!load_acquire(&load.stop)) {
+		unsigned i = (unsigned)(ktest_rand(&rand) % LOAD_PAGES);
+		u64 value = 0;
+		int err = soft_read(page_at(i), &value);
+
+		if (!err && value == i + 1 && ktest_rand(&rand) % 4 == 0)
+			err = soft_write(page_at(i), i + 1);
+		if (err == -EHWPOISON)
+			counter_add(&load.lost, 1u);
+		else if (err || value != i + 1)
+			counter_add(&load.wrong, 1u);
+		thread_yield();
+	}
+	soft_unload_space();
+}
+
+/* Its page, wherever it is just now. */
+static pfn_t pfn_of(unsigned i)
+{
+	struct page *page = page_in(load.s.object, i);
+
+	return page ? page_to_pfn_in(load.s.mem, page) : PFN_NONE;
+}
+
+static void pages_break_under_those_who_use_them(struct ktest *t)
+{
+	unsigned cpu, i, hard = 0;
+	u64 rand = t->seed | 1;
+	pfn_t pfn;
+
+	if (!scene_begin(t, &load.s, LOAD_PAGES))
+		return;
+	load.stop = load.wrong = load.lost = 0;
+	soft_load_space(load.s.space);
+	for (i = 0; i < LOAD_PAGES; i++)
+		EXPECT_EQ(t, soft_write(page_at(i), i + 1), 0);
+	soft_unload_space();
+	for (cpu = 1; cpu < ktest_cpus(); cpu++)
+		ktest_start(cpu, use_pages, (void *)(uintptr_t)cpu);
+	for (i = 0; i < HITS; i++) {
+		struct poison_result res = {.lost = false};
+		int err;
+
+		pfn = pfn_of((unsigned)(ktest_rand(&rand) % LOAD_PAGES));
+		if (pfn == PFN_NONE)
+			continue;
+		/* A few are lost, most are moved. */
+		if (ktest_rand(&rand) % 8 == 0)
+			err = mem_memory_failure(load.s.mem, pfn, 0, &res);
+		else
+			err = mem_soft_offline_page(load.s.mem, pfn);
+		hard += res.lost;
+		EXPECT(t, err == 0 || err == -EBUSY);
+	}
+	store_release(&load.stop, 1u);
+	for (cpu = 1; cpu < ktest_cpus(); cpu++)
+		ktest_join(cpu);
+	EXPECT_EQ(t, load.wrong, 0);
+	EXPECT_EQ(t, vm_object_present(load.s.object), LOAD_PAGES - hard);
+	EXPECT_EQ(t, nr_poisoned(load.s.mem), nr_flagged(load.s.mem));
+	EXPECT_EQ(t, mem_poisoned(load.s.mem).doomed, 0);
+	expect_sound(t, load.s.mem);
+	while ((pfn = mem_poisoned_next(load.s.mem, 0)) != PFN_NONE)
+		EXPECT_EQ(t, mem_unpoison_page(load.s.mem, pfn), 0);
+	scene_end(t, &load.s);
+}
+
+KTEST_SUITE(poison_race, KTEST_MOSTLY_INSIDE, KTEST(a_page_breaks_while_it_is_moved),
+    KTEST(a_page_breaks_while_it_is_moved_in_vain),
+    KTEST(a_page_is_wanted_softly_while_it_is_moved), KTEST(the_target_breaks_under_the_copy),
+    KTEST(who_keeps_it_is_not_waited_for_without_end),
+    KTEST_CONTRACT(pages_break_under_those_who_use_them));

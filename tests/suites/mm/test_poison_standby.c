@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_poison_standby.c: memory that breaks while it stands by, where no descriptor can be marked, or just comes.
+ */
+#include "tests/lib/poison_help.h"
+#include "tests/lib/standby_help.h"
+#include <quarry/lock.h>
+
+static void break_block(struct ktest *t, struct memory *mem, pfn_t block)
+{
+	struct poison_result res;
+
+	EXPECT_EQ(t, mem_memory_failure(mem, block + 3, 0, &res), -ENXIO);
+	EXPECT_EQ(t, res.outcome, POISON_RECOVERED);
+	EXPECT(t, res.standby);
+}
+
+static void what_breaks_while_it_stands_by_is_never_used(struct ktest *t)
+{
+	const pfn_t block = BLOCK(ONLINE + 1);
+	struct memory *mem = without_descriptors(t);
+	struct zone *zone;
+	unsigned long i;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_MOVABLE);
+	EXPECT_EQ(t, mem_soft_offline_page(mem, block + 3), -ENXIO);
+	EXPECT_EQ(t, mem_unpoison_page(mem, block + 3), -EINVAL);
+	expect_poisoned(t, mem, 0);
+	break_block(t, mem, block);
+	/* Which page it was nobody can note yet: it is all of them. */
+	expect_poisoned(t, mem, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, mem_poisoned(mem).offline, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, mem_poisoned_next(mem, 0), block);
+	EXPECT_EQ(t, mem_memory_failure(mem, block + 3, 0, NULL), -EHWPOISON);
+	EXPECT_EQ(t, mem_memory_failure(mem, block, 0, NULL), -EHWPOISON);
+	EXPECT_EQ(t, mem_soft_offline_page(mem, block), -ENXIO);
+	EXPECT_EQ(t, mem_unpoison_page(mem, block + 3), -EBUSY);
+	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
+	for (i = 0; i < BLOCK(STEP); i++)
+		EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE) + i)), 0);
+	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
+	EXPECT_EQ(t, inside_at, BLOCK(ONLINE));
+	EXPECT_EQ(t, zone->present, BLOCK(ONLINE + STEP));
+	EXPECT_EQ(t, zone->managed, BLOCK(ONLINE + STEP) - OWN);
+	expect_poisoned(t, mem, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, mem_poisoned(mem).retired, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(ONLINE + STEP - 1) - OWN);
+	for (i = 0; i < PAGEBLOCK_PAGES; i += PAGEBLOCK_PAGES / 4 + 1)
+		expect_never_allocated(t, mem, block + i);
+	for (i = 0; i < PAGEBLOCK_PAGES; i++)
+		EXPECT_EQ(t, mem_unpoison_page(mem, block + i), 0);
+	expect_poisoned(t, mem, 0);
+	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(ONLINE + STEP) - OWN);
+	drop_memory(t, mem);
+}
+
+static void descriptors_do_not_lie_in_what_broke(struct ktest *t)
+{
+	struct memory *mem = without_descriptors(t);
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_MOVABLE);
+	break_block(t, mem, BLOCK(ONLINE));
+	/* And of the next step all. */
+	for (i = 0; i < STEP; i++)
+		break_block(t, mem, BLOCK(ONLINE + STEP + i));
+	expect_poisoned(t, mem, BLOCK(1 + STEP));
+	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
+	EXPECT_EQ(t, inside_at, BLOCK(ONLINE + 1));
+	EXPECT(t, is_retired(mem, BLOCK(ONLINE)));
+	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE + 1))) & PAGE_STATE_MASK, PAGE_WORD(0, PG_RESERVED, 0));
+	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(ONLINE + STEP - 1) - OWN);
+	expect_poisoned(t, mem, BLOCK(1 + STEP));
+	/* Where there is no room for descriptors nothing is left. */
+	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
+	EXPECT_EQ(t, inside_start, BLOCK(ONLINE + 2 * STEP));
+	EXPECT_EQ(t, range_count(mem, BLOCK(ONLINE + STEP), BLOCK(STEP), PB_HOLE), STEP);
+	expect_poisoned(t, mem, BLOCK(1));
+	drop_memory(t, mem);
+}
+
+static struct breaks {
+	struct memory *mem;
+	struct poison_result res;
+	int err;
+} breaks;
+
+static void break_on_other_cpu(void *arg)
+{
+	breaks.err = mem_memory_failure(breaks.mem, BLOCK(ONLINE) + OWN - 1, 0, &breaks.res);
+}
+
+/* The step has a place for its descriptors; that place breaks. */
+static void report_meanwhile(struct memory *mem)
+{
+	ktest_on_cpu(ktest_cpus() - 1, break_on_other_cpu, NULL);
+}
+
+static void what_breaks_while_it_comes_is_reserved(struct ktest *t)
+{
+	struct memory *mem = without_descriptors(t);
+
+	REQUIRE(t, mem);
+	breaks = (struct breaks){.mem = mem};
+	inside_meanwhile = report_meanwhile;
+	EXPECT_EQ(t, standby_online(zone_in(mem, ZONE_MOVABLE)), (long)BLOCK(STEP));
+	EXPECT_EQ(t, breaks.err, -ENXIO);
+	EXPECT_EQ(t, breaks.res.outcome, POISON_RECOVERED);
+	EXPECT(t, breaks.res.standby);
+	/* The descriptors are in it, so it cannot be given back, and nobody gets it. */
+	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(ONLINE + STEP - 1));
+	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE))) & PAGE_STATE_MASK, PAGE_WORD(0, PG_RESERVED, 0));
+	expect_poisoned(t, mem, 0);
+	drop_memory(t, mem);
+}
+
+/* ---- a step that becomes holes ---- */
+
+static void report_it(void *arg)
+{
+	breaks.err = mem_memory_failure(breaks.mem, BLOCK(ONLINE) + 1, 0, &breaks.res);
+}
+
+/* All of the step is broken: while who is told of one more page waits for his turn, it becomes holes. */
+static void what_became_a_hole_meanwhile_is_no_memory(struct ktest *t)
+{
+	struct memory *mem;
+	struct zone *zone;
+	unsigned i;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	mem = without_descriptors(t);
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_MOVABLE);
+	for (i = 0; i < STEP; i++)
+		break_block(t, mem, BLOCK(ONLINE + i));
+	expect_poisoned(t, mem, BLOCK(STEP));
+	breaks = (struct breaks){.mem = mem};
+	mutex_lock(&mem->pcp_ctl);
+	ktest_start(1, report_it, NULL);
+	while (!mutex_is_held(&mem->poison) || !sleep_lock_waiters(&mem->pcp_ctl.l))
+		thread_yield();
+	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
+	mutex_unlock(&mem->pcp_ctl);
+	ktest_join(1);
+	EXPECT_EQ(t, breaks.err, -ENXIO);
+	EXPECT_EQ(t, breaks.res.outcome, POISON_FAILED);
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, BLOCK(ONLINE))), PB_HOLE);
+	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE) + 1)), 0);
+	expect_poisoned(t, mem, 0);
+	EXPECT_EQ(t, mem_unpoison_page(mem, BLOCK(ONLINE) + 1), -ENXIO);
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(poison_standby, KTEST_QUICK, KTEST(what_breaks_while_it_stands_by_is_never_used),
+    KTEST(descriptors_do_not_lie_in_what_broke), KTEST(what_breaks_while_it_comes_is_reserved),
+    KTEST(what_became_a_hole_meanwhile_is_no_memory));

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_poison_vm.c: broken pages of memory objects: each state as in test_poison_states.c, and what becomes of
+ * who uses the page.
+ */
+#include "tests/lib/poison_states.h"
+#include "tests/lib/vm_help.h"
+
+#define PAGES  4
+#define SPACES 3
+#define WORD   0x5eedf00dUL
+
+/* ---- an object in some spaces, the page in slot 1 of it ---- */
+
+static struct {
+	struct vm_object *object;
+	struct vm_space *space[SPACES];
+	struct page *page;
+	unsigned asked; /* times the pager was */
+} scene;
+
+/* A pager that has WORD at the start of each page. */
+static int bring(struct vm_object *object, u32 index)
+{
+	static u64 data[PAGE_SIZE / sizeof(u64)];
+	int err;
+
+	scene.asked++;
+	data[0] = WORD;
+	err = vm_object_supply(object, index, data);
+	return err == -EEXIST || err == -EAGAIN ? 0 : err;
+}
+static const struct vm_pager_ops pager = {.get = bring};
+
+/* The spaces' own view: WORD, or what a fault said. */
+static int look(unsigned space, u64 *value)
+{
+	int err;
+
+	soft_load_space(scene.space[space]);
+	err = soft_read(page_at(1), value);
+	soft_unload_space();
+	return err;
+}
+
+static bool make(struct stand *s, enum vm_object_kind kind, unsigned spaces, bool write)
+{
+	int err = vm_object_create(s->mem, kind, PAGES, kind == OBJ_PAGER ? &pager : NULL, NULL, &scene.object);
+	unsigned i;
+	u64 value;
+
+	scene.asked = 0;
+	for (i = 0; i < SPACES && !err; i++) {
+		err = vm_space_create(s->mem, &scene.space[i]);
+		err = err ? err : vm_map(scene.space[i], VM_BASE, PAGES, VM_RW, scene.object, 0);
+	}
+	if (!err && !spaces)
+		err = vm_object_supply(scene.object, 1, NULL);
+	for (i = 0; i < spaces && !err; i++) {
+		soft_load_space(scene.space[i]);
+		err = soft_read(page_at(1), &value);
+		if (!err && write)
+			err = soft_write(page_at(1), WORD);
+		soft_unload_space();
+	}
+	scene.page = err ? NULL : page_in(scene.object, 1);
+	if (scene.page)
+		s->pfn = page_to_pfn_in(s->mem, scene.page);
+	return scene.page;
+}
+
+static void drop(struct stand *s)
+{
+	unsigned i;
+
+	for (i = 0; i < SPACES; i++)
+		vm_space_put(scene.space[i]);
+	vm_object_put(scene.object);
+}
+
+/* Nobody sees anything but what was there, or is told that it is lost. */
+static void look_and_drop(struct stand *s)
+{
+	struct ktest *t = s->t;
+	bool lost = mm_event_sum(s->mem, EV_FAILURE_RECOVERED) > s->order;
+	unsigned i;
+	u64 value;
+
+	s->order = (unsigned)mm_event_sum(s->mem, EV_FAILURE_RECOVERED);
+	for (i = 0; i < SPACES; i++) {
+		int err = look(i, &value);
+
+		EXPECT_EQ(t, err, lost ? -EHWPOISON : 0);
+		if (!err)
+			EXPECT_EQ(t, value, WORD);
+	}
+	drop(s);
+}
+
+/* The pager has it, and brings it again. */
+static void look_again_and_drop(struct stand *s)
+{
+	struct ktest *t = s->t;
+	u64 value = 0;
+
+	EXPECT_EQ(t, look(0, &value), 0);
+	EXPECT_EQ(t, value, WORD);
+	EXPECT(t, scene.asked <= 2);
+	drop(s);
+}
+
+static bool make_mapped_anonymous(struct stand *s)
+{
+	return make(s, OBJ_ANON, 1, true);
+}
+
+static bool make_shared_by_three(struct stand *s)
+{
+	return make(s, OBJ_ANON, SPACES, true);
+}
+
+static bool make_unmapped_page(struct stand *s)
+{
+	return make(s, OBJ_ANON, 0, false);
+}
+
+static bool make_clean_pager_page(struct stand *s)
+{
+	return make(s, OBJ_PAGER, 2, false);
+}
+
+static bool make_dirty_pager_page(struct stand *s)
+{
+	return make(s, OBJ_PAGER, 2, true);
+}
+
+static bool make_fixed_page(struct stand *s)
+{
+	return make(s, OBJ_PHYS, 1, true);
+}
+
+static bool make_pinned_page(struct stand *s)
+{
+	return make(s, OBJ_ANON, 2, true) && pin_page(scene.page) == 0;
+}
+
+static void unpin_and_drop(struct stand *s)
+{
+	mem_unpin_page(s->mem, pfn_to_page_in(s->mem, s->pfn));
+	drop(s);
+}
+
+/* Its object has let go of it, and whoever pins it has not. */
+static bool make_left_to_a_pin(struct stand *s)
+{
+	return make_pinned_page(s) && vm_object_remove(scene.object, 1, 1) == 0;
+}
+
+static bool make_fixed_left_to_a_pin(struct stand *s)
+{
+	return make(s, OBJ_PHYS, 1, true) && pin_page(scene.page) == 0 && vm_object_remove(scene.object, 1, 1) == 0;
+}
+
+/* Somebody looks at it still: an unmapping whose shootdown is not over, for one. */
+static bool make_referenced_page(struct stand *s)
+{
+	atomic_add(&s->mem->vm.flushing, 1u);
+	return make(s, OBJ_ANON, 1, true) && get_page(scene.page) == 0;
+}
+
+static void put_and_drop(struct stand *s)
+{
+	EXPECT_EQ(s->t, mem_put_page(s->mem, pfn_to_page_in(s->mem, s->pfn)), 0);
+	atomic_sub(&s->mem->vm.flushing, 1u);
+	drop(s);
+}
+
+static unsigned too_many;
+
+/* One more, for an isolation, is refused. */
+static bool make_page_with_all_references(struct stand *s)
+{
+	atomic_add(&s->mem->vm.flushing, 1u);
+	if (!make(s, OBJ_ANON, 2, true))
+		return false;
+	for (too_many = 0; get_page(scene.page) == 0; too_many++)
+		;
+	return true;
+}
+
+static void put_all_and_drop(struct stand *s)
+{
+	while (too_many-- > 0)
+		EXPECT_EQ(s->t, mem_put_page(s->mem, pfn_to_page_in(s->mem, s->pfn)), 0);
+	atomic_sub(&s->mem->vm.flushing, 1u);
+	drop(s);
+}
+
+static bool make_page_of_slots(struct stand *s)
+{
+	if (!make(s, OBJ_ANON, 1, true))
+		return false;
+	s->pfn = page_to_pfn_in(s->mem, scene.object->top);
+	return true;
+}
+
+static bool make_top_page_table(struct stand *s)
+{
+	if (!make(s, OBJ_ANON, 1, true))
+		return false;
+	s->pfn = scene.space[0]->pt.root >> PAGE_SHIFT;
+	return true;
+}
+
+/* As test_poison_states.c. */
+#define STATES(X)                                                                                  \
+	X(mapped_anonymous, "anonymous, mapped", 0, 0, RECOVERED, 0, look_and_drop)                \
+	X(shared_by_three, "anonymous, shared by three spaces", 0, 0, RECOVERED, 0, look_and_drop) \
+	X(unmapped_page, "anonymous, not mapped", 0, 0, RECOVERED, 0, drop)                        \
+	X(clean_pager_page, "a pager's, clean", 0, 0, RECOVERED, 0, look_again_and_drop)           \
+	X(dirty_pager_page, "a pager's, written to", 0, 0, RECOVERED, 0, look_and_drop)            \
+	X(fixed_page, "of an object whose pages stay", -EBUSY, 0, RECOVERED, 0, look_and_drop)     \
+	X(pinned_page, "an object's, pinned", -EBUSY, 0, DELAYED, -EBUSY, unpin_and_drop)          \
+	X(left_to_a_pin, "an object's no more, pinned", -EBUSY, 0, DELAYED, -EBUSY, unpin_and_drop) \
+	X(fixed_left_to_a_pin, "the same, its pages stay", -EBUSY, 0, DELAYED, -EBUSY, unpin_and_drop) \
+	X(referenced_page, "an object's, somebody looks at it", -EBUSY, 0, DELAYED, -EBUSY, put_and_drop) \
+	X(page_with_all_references, "an object's, no reference left", -EBUSY, 0, DELAYED, -EBUSY, put_all_and_drop) \
+	X(page_of_slots, "an object's own memory", -EBUSY, -EBUSY, IGNORED, -EBUSY, drop)          \
+	X(top_page_table, "page table of a space", -EBUSY, -EBUSY, IGNORED, -EBUSY, drop)
+
+#define STATE_TEST(name, text, soft, hard, outcome, unpoison, release)                             \
+	static void name(struct ktest *t)                                                          \
+	{                                                                                          \
+		static const struct page_in_state state = {make_##name, release, soft, hard,       \
+		    POISON_##outcome, unpoison};                                                   \
+		try_state(t, ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE), &state);               \
+	}
+STATES(STATE_TEST)
+
+/* ---- what becomes of who uses the page ---- */
+
+static void soft_offline_moves_the_content(struct ktest *t)
+{
+	struct vm_scene s;
+	struct page *page;
+	unsigned long free;
+	u64 faults;
+
+	if (!scene_begin_loaded(t, &s, 3, t->seed))
+		return;
+	page = page_in(s.object, 1);
+	faults = mm_event_sum(s.mem, EV_FAULTS);
+	free = memory_free_pages(s.mem);
+	EXPECT_EQ(t, mem_soft_offline_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
+	EXPECT(t, page_in(s.object, 1) && page_in(s.object, 1) != page);
+	expect_pages(t, 0, 3, t->seed);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULTS), faults);
+	/* The target was taken, the source has not come back. */
+	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
+	EXPECT(t, is_retired(s.mem, page_to_pfn_in(s.mem, page)));
+	expect_poisoned(t, s.mem, 1);
+	soft_unload_space();
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
+	scene_end(t, &s);
+}
+
+static void a_failed_soft_offline_changes_nothing(struct ktest *t)
+{
+	struct pile pile = {NULL, 0};
+	struct vm_scene s;
+	struct page *page;
+	pfn_t pfn;
+
+	if (!scene_begin_loaded(t, &s, 3, 8))
+		return;
+	EXPECT_EQ(t, vm_object_pin(s.object, 1, &page), 0);
+	pfn = page_to_pfn_in(s.mem, page);
+	EXPECT_EQ(t, mem_soft_offline_page(s.mem, pfn), -EBUSY);
+	EXPECT_EQ(t, word_state(page_word(page)), PG_LRU);
+	EXPECT(t, page_in(s.object, 1) == page && !is_flagged(s.mem, pfn));
+	expect_poisoned(t, s.mem, 0);
+	mem_unpin_page(s.mem, page);
+	pile_alloc_last(s.mem, &pile);
+	EXPECT_EQ(t, mem_soft_offline_page(s.mem, pfn), -ENOMEM);
+	EXPECT_EQ(t, page_word(page) & ~(PAGE_PINNED | PAGE_DIRTY | PAGE_REFERENCED), PAGE_WORD(2, PG_LRU, 0));
+	expect_poisoned(t, s.mem, 0);
+	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
+	expect_pages(t, 0, 3, 8);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_SOFT_OFFLINE_FAIL), 2);
+	EXPECT_EQ(t, mem_soft_offline_page(s.mem, pfn), 0);
+	expect_pages(t, 0, 3, 8);
+	soft_unload_space();
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, pfn), 0);
+	scene_end(t, &s);
+}
+
+/* All ways to a page that is lost say so, the others are as they were; and there can be a new one. */
+static void a_lost_page_is_reported_and_replaced(struct ktest *t)
+{
+	struct poison_result res;
+	struct page *page;
+	struct vm_scene s;
+	u64 value;
+	pfn_t pfn;
+
+	if (!scene_begin_loaded(t, &s, 3, 7))
+		return;
+	pfn = page_to_pfn_in(s.mem, page_in(s.object, 1));
+	EXPECT_EQ(t, mem_memory_failure(s.mem, pfn, 0, &res), 0);
+	EXPECT_EQ(t, res.state, PG_LRU);
+	EXPECT_EQ(t, res.unmapped, 1);
+	EXPECT(t, res.lost);
+	/* This CPU had it in its TLB. */
+	EXPECT_EQ(t, soft_try_write(page_at(1), 1), -EFAULT);
+	EXPECT_EQ(t, soft_read(page_at(1), &value), -EHWPOISON);
+	EXPECT_EQ(t, soft_write(page_at(1) + 8, 1), -EHWPOISON);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULT_LOST), 2);
+	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), -EHWPOISON);
+	EXPECT_EQ(t, vm_object_pin(s.object, 1, &page), -EHWPOISON);
+	EXPECT(t, vm_object_has(s.object, 1));
+	EXPECT_EQ(t, vm_object_present(s.object), 2);
+	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 0);
+	expect_pages(t, 0, 1, 7);
+	expect_pages(t, 2, 3, 7);
+	expect_poisoned(t, s.mem, 1);
+	EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
+	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
+	EXPECT_EQ(t, value, 0);
+	EXPECT_EQ(t, vm_object_present(s.object), 3);
+	soft_unload_space();
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, pfn), 0);
+	scene_end(t, &s);
+}
+
+/* An object with a lost page goes like any other. */
+static void an_object_goes_with_its_lost_pages(struct ktest *t)
+{
+	struct poison_result res;
+	struct vm_scene s;
+	pfn_t pfn;
+
+	if (!scene_begin_filled(t, &s, 3))
+		return;
+	pfn = page_to_pfn_in(s.mem, page_in(s.object, 2));
+	EXPECT_EQ(t, mem_memory_failure(s.mem, pfn, 0, &res), 0);
+	EXPECT_EQ(t, res.unmapped, 0);
+	EXPECT(t, res.lost);
+	vm_object_put(s.object);
+	vm_space_put(s.space);
+	s.object = NULL;
+	s.space = NULL;
+	expect_poisoned(t, s.mem, 1);
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, pfn), 0);
+	scene_end(t, &s);
+}
+
+/* What only the machine knew of, by the bit in an entry, counts: there is no other copy. */
+static void a_write_that_only_an_entry_knows_of(struct ktest *t)
+{
+	struct poison_result res;
+	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
+	u64 value;
+
+	if (!s.mem)
+		return;
+	REQUIRE(t, make(&s, OBJ_PAGER, 2, false));
+	soft_load_space(scene.space[1]);
+	EXPECT_EQ(t, soft_try_write(page_at(1) + 8, 1), 0);
+	soft_unload_space();
+	EXPECT(t, !(page_word(scene.page) & PAGE_DIRTY));
+	EXPECT_EQ(t, mem_memory_failure(s.mem, s.pfn, 0, &res), 0);
+	EXPECT_EQ(t, res.unmapped, 2);
+	EXPECT(t, res.lost);
+	EXPECT_EQ(t, look(0, &value), -EHWPOISON);
+	EXPECT_EQ(t, scene.asked, 1);
+	drop(&s);
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, s.pfn), 0);
+}
+
+static void a_clean_page_is_asked_for_again(struct ktest *t)
+{
+	struct poison_result res;
+	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
+	u64 value;
+
+	if (!s.mem)
+		return;
+	REQUIRE(t, make(&s, OBJ_PAGER, 2, false));
+	EXPECT_EQ(t, mem_memory_failure(s.mem, s.pfn, 0, &res), 0);
+	EXPECT(t, !res.lost);
+	EXPECT_EQ(t, vm_object_present(scene.object), 0);
+	EXPECT_EQ(t, look(0, &value), 0);
+	EXPECT_EQ(t, value, WORD);
+	EXPECT_EQ(t, look(1, &value), 0);
+	EXPECT_EQ(t, scene.asked, 2);
+	EXPECT(t, page_in(scene.object, 1) != scene.page);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULT_LOST), 0);
+	drop(&s);
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, s.pfn), 0);
+}
+
+/*
+ * It was flagged between its allocation and its slot: then its object has it.  Nobody moves or drops it; when
+ * it is hit again, its users can be told.
+ */
+static void flagged_on_its_way(struct ktest *t, struct vm_object *object)
+{
+	struct memory *mem = object->mem;
+	struct poison_result res;
+	struct page *page;
+	pfn_t pfn;
+
+	REQUIRE(t, !vm_object_supply(object, 0, NULL));
+	REQUIRE(t, (page = mem_alloc_pages(mem, object_gfp(object), 0)));
+	pfn = page_to_pfn_in(mem, page);
+	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), -EBUSY);
+	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
+	spin_lock(&object->lock);
+	object_fill(object, 1, page);
+	spin_unlock(&object->lock);
+	expect_poisoned(t, mem, 1);
+	EXPECT(t, isolate_lru_page(mem, pfn) < 0);
+	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), -EBUSY);
+	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), 0);
+	EXPECT_EQ(t, res.outcome, POISON_RECOVERED);
+	EXPECT(t, is_retired(mem, pfn));
+	EXPECT_EQ(t, mem_poisoned(mem).retired, 1);
+	expect_poisoned(t, mem, 1);
+	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
+}
+
+static void a_page_that_was_flagged_on_its_way(struct ktest *t)
+{
+	struct vm_object *fixed;
+	struct vm_scene s;
+
+	if (!scene_begin_pager(t, &s, 3, &scene_pager, NULL))
+		return;
+	flagged_on_its_way(t, s.object);
+	if (vm_object_create(s.mem, OBJ_PHYS, 3, NULL, NULL, &fixed) == 0) {
+		flagged_on_its_way(t, fixed);
+		vm_object_put(fixed);
+	}
+	scene_end(t, &s);
+}
+
+static void fail_it(void *arg)
+{
+	struct stand *s = arg;
+
+	s->order = (unsigned)-mem_memory_failure(s->mem, s->pfn, 0, NULL);
+}
+
+/* Somebody changes the entries of slot 0 in steps, and is between two of them. */
+static void a_walk_that_is_under_way_is_waited_for(struct ktest *t)
+{
+	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
+	struct tlb_gather g;
+	unsigned turn;
+
+	if (!s.mem || ktest_cpus() < 2)
+		return;
+	REQUIRE(t, make_page_with_all_references(&s));
+	spin_lock(&scene.object->lock);
+	scene.object->walked = 1;
+	spin_unlock(&scene.object->lock);
+	ktest_start(1, fail_it, &s);
+	for (turn = 0; turn < 1u << 16 && READ_ONCE(scene.object->walked); turn++)
+		thread_yield();
+	EXPECT_EQ(t, READ_ONCE(scene.object->walked), 1);
+	EXPECT(t, !is_flagged(s.mem, s.pfn));
+	tlb_gather_init(&g, s.mem);
+	spin_lock(&scene.object->lock);
+	rmap_unmap(scene.object, 0, 0, &g);
+	spin_unlock(&scene.object->lock);
+	tlb_flush(&g);
+	ktest_join(1);
+	EXPECT_EQ(t, s.order, 0);
+	EXPECT(t, is_flagged(s.mem, s.pfn));
+	put_all_and_drop(&s);
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, s.pfn), 0);
+}
+
+#define STATE_CASE(name, ...) KTEST(name),
+KTEST_SUITE(poison_vm, 0, STATES(STATE_CASE) KTEST(soft_offline_moves_the_content),
+    KTEST(a_failed_soft_offline_changes_nothing), KTEST(a_lost_page_is_reported_and_replaced),
+    KTEST(an_object_goes_with_its_lost_pages), KTEST(a_write_that_only_an_entry_knows_of),
+    KTEST(a_clean_page_is_asked_for_again), KTEST(a_page_that_was_flagged_on_its_way),
+    KTEST_INSIDE(a_walk_that_is_under_way_is_waited_for));

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_reclaim.c: the reclaim thread: fetching what is stuck in other CPUs' caches for an allocation
+ * that would fail, and nothing else doing so.
+ */
+#include "tests/lib/mm_help.h"
+#include <quarry/lock.h>
+#include <quarry/smp.h>
+
+#define ASKERS 8
+#define TURNS  (1u << 22) /* of a wait, before it counts as failed */
+static struct page *stuck[2], *page;
+static struct hoard hoard;
+
+/*
+ * A zone whose free pages all sit in the stack of @cpu, two of them, but for what the watermark keeps
+ * from those who may not use the reserve.  The calling CPU caches nothing.
+ */
+static struct memory *starve(struct ktest *t, unsigned cpu)
+{
+	struct memory *mem;
+	struct zone *zone;
+
+	if (!ktest_needs_cpus(t, 2))
+		return NULL;
+	mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	if (!mem)
+		return NULL;
+	zone = test_zone(mem, ZONE_MOVABLE);
+	set_plan(zone, 0, MT_MOVABLE, 2);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, stuck), 2);
+	hoard = (struct hoard){.mem = mem, .gfp = GFP_MOVABLE};
+	ktest_on_cpu(0, hoard_take, &hoard);
+	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN]);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+	EXPECT_EQ(t, free_on(cpu, mem, 0, 2, stuck), 2);
+	EXPECT_EQ(t, cached(zone, cpu, 0, MT_MOVABLE), 2);
+	return mem;
+}
+
+static void relieve(struct memory *mem)
+{
+	empty_all(mem);
+	ktest_on_cpu(0, hoard_give, &hoard);
+	restore_plan(test_zone(mem, ZONE_MOVABLE));
+}
+
+struct sums {
+	u64 wait, runs, rounds, fail, atomic_fail;
+};
+
+static struct sums sums_of(struct memory *mem)
+{
+	return (struct sums){
+	    .wait = mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT),
+	    .runs = mm_event_sum(mem, EV_RECLAIM_RUNS),
+	    .rounds = mm_event_sum(mem, EV_DRAIN_ROUNDS),
+	    .fail = mm_event_sum(mem, EV_ALLOC_FAIL),
+	    .atomic_fail = mm_event_sum(mem, EV_ALLOC_ATOMIC_FAIL),
+	};
+}
+
+static void sleeping_allocation_gets_what_others_cache(struct ktest *t)
+{
+	struct memory *mem = starve(t, 1);
+	struct sums before, after;
+
+	if (!mem)
+		return;
+	before = sums_of(mem);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	after = sums_of(mem);
+	EXPECT_EQ(t, after.wait, before.wait + 1);
+	EXPECT_EQ(t, after.runs, before.runs + 1);
+	EXPECT_EQ(t, after.rounds, before.rounds + 1);
+	EXPECT_EQ(t, after.fail, before.fail);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 0);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+	relieve(mem);
+}
+
+static void it_fails_after_one_drain_that_found_nothing(struct ktest *t)
+{
+	struct memory *mem = starve(t, 0);
+	struct sums before, after;
+
+	if (!mem)
+		return;
+	ktest_on_cpu(0, job_drain, mem);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE | GFP_NOWAIT, 0, 2, stuck), 2);
+	empty_all(mem);
+	before = sums_of(mem);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 0);
+	after = sums_of(mem);
+	EXPECT_EQ(t, after.runs, before.runs + 1);
+	EXPECT_EQ(t, after.fail, before.fail + 1);
+	EXPECT_EQ(t, after.atomic_fail, before.atomic_fail);
+	EXPECT_EQ(t, free_on(0, mem, 0, 2, stuck), 2);
+	relieve(mem);
+}
+
+static void without_the_thread_it_fails(struct ktest *t)
+{
+	struct memory *mem = starve(t, 1);
+	struct sums before, after;
+
+	if (!mem)
+		return;
+	reclaim_stop(mem);
+	before = sums_of(mem);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 0);
+	after = sums_of(mem);
+	EXPECT_EQ(t, after.fail, before.fail + 1);
+	EXPECT_EQ(t, after.runs, before.runs);
+	EXPECT_EQ(t, after.rounds, before.rounds);
+	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 2);
+	/* It comes back as it went. */
+	EXPECT_EQ(t, reclaim_start(mem), 0);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+	relieve(mem);
+}
+
+/* NOWAIT fails at the watermark; ATOMIC uses half of the reserve, and then fails too. */
+static void callers_that_may_not_sleep_fail_at_once(struct ktest *t)
+{
+	static const gfp_t flags[] = {GFP_MOVABLE | GFP_NOWAIT, GFP_MOVABLE | GFP_ATOMIC};
+	static struct page *reserve[64];
+	struct memory *mem = starve(t, 1);
+	struct sums before, after;
+	unsigned i, got[2];
+
+	if (!mem)
+		return;
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		before = sums_of(mem);
+		got[i] = alloc_on(0, mem, flags[i], 0, ARRAY_SIZE(reserve), reserve);
+		after = sums_of(mem);
+		EXPECT_EQ(t, after.atomic_fail, before.atomic_fail + 1);
+		EXPECT_EQ(t, after.fail, before.fail + 1);
+		EXPECT_EQ(t, after.wait, before.wait);
+		EXPECT_EQ(t, after.runs, before.runs);
+		EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 2);
+		EXPECT_EQ(t, free_on(0, mem, 0, got[i], reserve), got[i]);
+		ktest_on_cpu(0, job_drain, mem);
+	}
+	EXPECT_EQ(t, got[0], 0);
+	EXPECT(t, got[1] > 0);
+	relieve(mem);
+}
+
+static void alloc_irqs_off(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+
+	page = mem_alloc_pages(arg, GFP_MOVABLE, 0);
+	arch_irq_restore(flags);
+}
+
+static void alloc_locked(void *arg)
+{
+	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
+
+	spin_lock(&lock);
+	page = mem_alloc_pages(arg, GFP_MOVABLE, 0);
+	spin_unlock(&lock);
+}
+
+static void where_it_cannot_sleep_it_does_not_wait(struct ktest *t)
+{
+	struct memory *mem = starve(t, 1);
+	struct sums before, after;
+
+	if (!mem)
+		return;
+	before = sums_of(mem);
+	ktest_on_cpu(0, alloc_irqs_off, mem);
+	EXPECT(t, !page);
+	ktest_on_cpu(0, alloc_locked, mem);
+	EXPECT(t, !page);
+	after = sums_of(mem);
+	EXPECT_EQ(t, after.wait, before.wait);
+	EXPECT_EQ(t, after.fail, before.fail + 2);
+	relieve(mem);
+}
+
+/* ---- interrupts ---- */
+
+static struct page *in_irq[4];
+static u32 spinning, spin_stop;
+static unsigned irq_got;
+
+static void spin_with_the_reserve(void *arg)
+{
+	(void)arg;
+	WRITE_ONCE(port_task()->reserve, 1);
+	store_release(&spinning, 1u);
+	while (!load_acquire(&spin_stop))
+		cpu_relax();
+	WRITE_ONCE(port_task()->reserve, 0);
+}
+
+static void alloc_in_interrupt(void *arg)
+{
+	if (arch_cpu_id() != 1)
+		return;
+	while (irq_got < ARRAY_SIZE(in_irq)) {
+		in_irq[irq_got] = mem_alloc_pages(arg, GFP_MOVABLE | GFP_NOWAIT, 0);
+		if (!in_irq[irq_got])
+			break;
+		irq_got++;
+	}
+}
+
+/* The thread below it may use everything; what an interrupt allocates is not that thread's. */
+static void an_interrupt_has_no_share_in_its_threads_reserve(struct ktest *t)
+{
+	struct memory *mem = starve(t, 0);
+
+	if (!mem)
+		return;
+	irq_got = 0;
+	spinning = spin_stop = 0;
+	ktest_start(1, spin_with_the_reserve, NULL);
+	while (!load_acquire(&spinning))
+		cpu_relax();
+	smp_call_mask(NULL, alloc_in_interrupt, mem);
+	store_release(&spin_stop, 1u);
+	ktest_join(1);
+	EXPECT_EQ(t, irq_got, 0);
+	EXPECT_EQ(t, free_on(0, mem, 0, irq_got, in_irq), irq_got);
+	relieve(mem);
+}
+
+/* Neither a plain nor a failing nor a high-order allocation makes a cross-call of its own. */
+static void allocations_make_no_cross_call(struct ktest *t)
+{
+	u64 from_alloc = READ_ONCE(smp_stats.from_alloc), calls;
+	struct memory *mem = starve(t, 1);
+	unsigned order;
+
+	if (!mem)
+		return;
+	reclaim_stop(mem);
+	calls = READ_ONCE(smp_stats.calls);
+	for (order = 0; order <= MAX_ORDER; order++)
+		EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, order, 1, &page), 0);
+	EXPECT_EQ(t, READ_ONCE(smp_stats.calls), calls);
+	EXPECT_EQ(t, reclaim_start(mem), 0);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	EXPECT(t, READ_ONCE(smp_stats.calls) > calls);
+	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), from_alloc);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+	relieve(mem);
+}
+
+static void a_failed_high_order_drains_only_its_own_cpu(struct ktest *t)
+{
+	struct memory *mem = starve(t, 1);
+	struct zone *zone;
+	u64 local;
+
+	if (!mem)
+		return;
+	zone = test_zone(mem, ZONE_MOVABLE);
+	/* One page moves from CPU 1's stack to CPU 0's. */
+	EXPECT_EQ(t, alloc_on(1, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 1);
+	local = mm_event_sum(mem, EV_ALLOC_DRAIN_LOCAL);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE | GFP_NOWAIT, MAX_ORDER, 1, &page), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_LOCAL), local + 1);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 0);
+	EXPECT_EQ(t, cached(zone, 1, 0, MT_MOVABLE), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 0);
+	relieve(mem);
+}
+
+/* All that is free sits in the own cache, page by page: no other CPU is needed to get a block. */
+static void a_local_drain_merges_a_high_order_block(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct page *block[8], *merged;
+	struct zone *zone;
+	unsigned i;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	set_plan(zone, 0, MT_MOVABLE, 8);
+	zone->wmark[WMARK_MIN] = 0;
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 8, block), 8);
+	pfn = ALIGN_DOWN(page_to_pfn_in(mem, block[0]), 8);
+	for (i = 0; i < 8; i++)
+		EXPECT_EQ(t, ALIGN_DOWN(page_to_pfn_in(mem, block[i]), 8), pfn);
+	hoard = (struct hoard){.mem = mem, .gfp = GFP_MOVABLE};
+	ktest_on_cpu(0, hoard_take, &hoard);
+	EXPECT_EQ(t, zone->nr_free, 0);
+	EXPECT_EQ(t, free_on(0, mem, 0, 8, block), 8);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 8);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE | GFP_NOWAIT, 3, 1, &merged), 1);
+	EXPECT_EQ(t, page_to_pfn_in(mem, merged), pfn);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 0);
+	EXPECT_EQ(t, free_on(0, mem, 3, 1, &merged), 1);
+	zone_set_watermarks(zone);
+	relieve(mem);
+}
+
+struct asker {
+	struct memory *mem;
+	struct page *page;
+	u32 answered; /* a */
+};
+
+static void ask(void *arg)
+{
+	struct asker *a = arg;
+
+	a->page = mem_alloc_pages(a->mem, GFP_MOVABLE, 0);
+	store_release(&a->answered, 1u);
+}
+
+/*
+ * The first drain cannot begin before everybody has asked, since the test holds the mutex of all
+ * rounds; so there is one for whoever asked before the thread woke, and one for all the others.
+ */
+static void many_askers_share_two_drains(struct ktest *t)
+{
+	struct asker askers[ASKERS] = {{.mem = NULL}};
+	struct thread *threads[ASKERS];
+	struct memory *mem = starve(t, 1);
+	unsigned i, turn, got = 0;
+	struct sums before;
+	struct reclaim *r;
+
+	if (!mem)
+		return;
+	r = &mem->nodes[0].reclaim;
+	before = sums_of(mem);
+	mutex_lock(&mem->pcp_ctl);
+	for (i = 0; i < ASKERS; i++) {
+		/* Any CPU but 1, which has pages of its own. */
+		unsigned cpu = (i % (ktest_cpus() - 1) + 2) % ktest_cpus();
+
+		askers[i].mem = mem;
+		threads[i] = thread_start("asker", (int)cpu, ask, &askers[i]);
+		REQUIRE(t, threads[i]);
+	}
+	for (turn = 0; turn < TURNS && READ_ONCE(r->drains.asked) < ASKERS; turn++)
+		thread_yield();
+	EXPECT_EQ(t, READ_ONCE(r->drains.asked), ASKERS);
+	EXPECT_EQ(t, READ_ONCE(r->drains.done), 0);
+	mutex_unlock(&mem->pcp_ctl);
+	for (i = 0; i < ASKERS; i++)
+		thread_join(threads[i]);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), before.wait + ASKERS);
+	EXPECT(t, mm_event_sum(mem, EV_RECLAIM_RUNS) <= before.runs + 2);
+	for (i = 0; i < ASKERS; i++) {
+		if (askers[i].page) {
+			got++;
+			EXPECT_EQ(t, free_on(0, mem, 0, 1, &askers[i].page), 1);
+		}
+	}
+	/* Two were stuck.  Who gets one of them may cache the other, so that nobody else does. */
+	EXPECT(t, got >= 1 && got <= ARRAY_SIZE(stuck));
+	EXPECT_EQ(t, READ_ONCE(r->drains.done), ASKERS);
+	EXPECT_EQ(t, READ_ONCE(r->drains.started), ASKERS);
+	relieve(mem);
+}
+
+/* A drain that began before one asked may have passed the cache that one needs. */
+static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
+{
+	struct asker askers[2] = {{.mem = NULL}};
+	struct thread *threads[2];
+	struct memory *mem = starve(t, 1);
+	struct sums before;
+	struct reclaim *r;
+	unsigned i, turn;
+
+	if (!mem)
+		return;
+	r = &mem->nodes[0].reclaim;
+	before = sums_of(mem);
+	mutex_lock(&mem->pcp_ctl);
+	for (i = 0; i < 2; i++) {
+		unsigned cpu = (i % (ktest_cpus() - 1) + 2) % ktest_cpus();
+
+		askers[i].mem = mem;
+		threads[i] = thread_start("asker", (int)cpu, ask, &askers[i]);
+		REQUIRE(t, threads[i]);
+		/* The first drain has begun before the second ticket is handed out. */
+		for (turn = 0; turn < TURNS && (i ? READ_ONCE(r->drains.asked) < 2 : !READ_ONCE(r->drains.started)); turn++)
+			thread_yield();
+	}
+	EXPECT_EQ(t, READ_ONCE(r->drains.asked), 2);
+	EXPECT_EQ(t, READ_ONCE(r->drains.started), 1);
+	/* The drain itself waits for the lock: nothing has been drained yet, so nobody has an answer. */
+	for (turn = 0; turn < TURNS && !sleep_lock_waiters(&mem->pcp_ctl.l); turn++)
+		thread_yield();
+	EXPECT_EQ(t, sleep_lock_waiters(&mem->pcp_ctl.l), 1);
+	EXPECT_EQ(t, READ_ONCE(r->drains.done), 0);
+	EXPECT_EQ(t, READ_ONCE(askers[0].answered), 0);
+	mutex_unlock(&mem->pcp_ctl);
+	for (i = 0; i < 2; i++)
+		thread_join(threads[i]);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_RECLAIM_RUNS), before.runs + 2);
+	for (i = 0; i < 2; i++)
+		if (askers[i].page)
+			EXPECT_EQ(t, free_on(0, mem, 0, 1, &askers[i].page), 1);
+	relieve(mem);
+}
+
+KTEST_SUITE(reclaim, KTEST_QUICK, KTEST(sleeping_allocation_gets_what_others_cache),
+    KTEST_COST(it_fails_after_one_drain_that_found_nothing), KTEST(without_the_thread_it_fails),
+    KTEST(callers_that_may_not_sleep_fail_at_once), KTEST(where_it_cannot_sleep_it_does_not_wait),
+    KTEST(an_interrupt_has_no_share_in_its_threads_reserve),
+    KTEST_COST(allocations_make_no_cross_call),
+    KTEST_COST(a_failed_high_order_drains_only_its_own_cpu),
+    KTEST(a_local_drain_merges_a_high_order_block), KTEST_COST(many_askers_share_two_drains),
+    KTEST_INSIDE(a_ticket_waits_for_a_drain_that_begins_after_it));

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_reclaim_ask.c: what keeps an allocation waiting for reclaim, and what ends its wait; and
+ * when a low watermark starts a run again after one that freed nothing.
+ */
+#include "tests/lib/pager_help.h"
+#include <quarry/contig.h>
+
+#define PAGES   96u
+/* Runs that a request may wait for, whatever goes on where its page cannot come from. */
+#define MAX_RUNS 20u
+#define TURNS (1u << 20) /* of a wait, before it counts as failed */
+
+static struct store store;
+static struct pile hoard;
+static struct cma area;
+
+static u64 event(const struct vm_scene *s, enum mm_event ev)
+{
+	return mm_event_sum(s->mem, ev);
+}
+
+static struct zone *normal_zone(struct memory *mem)
+{
+	return &mem->zones[ZONE_NORMAL];
+}
+
+/* Pageblocks of an area: it is above all watermarks when half of it is free. */
+#define AREA (PAGEBLOCK_ORDER >= 9 ? 1u : 12u)
+
+static bool make_area(struct ktest *t, struct memory *mem)
+{
+	const struct zone *zone = normal_zone(mem);
+	pfn_t pfn;
+	int err = -EBUSY;
+
+	for (pfn = zone->start_pfn; pfn < zone->end_pfn && err; pfn += PAGEBLOCK_PAGES)
+		err = cma_create(&area, "test", mem, pfn, AREA * PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, err, 0);
+	return !err;
+}
+
+/*
+ * All free pages are taken, past all watermarks, the caches are off, and the reclaim thread does
+ * not run. With @lend there is a CMA area in zone NORMAL.
+ */
+static bool begin_full(struct ktest *t, struct vm_scene *s, bool lend)
+{
+	if (!store_scene(t, s, &store, PAGES))
+		return false;
+	area = (struct cma){.mem = NULL};
+	if (lend && !make_area(t, s->mem)) {
+		store_scene_end(t, s, &store);
+		return false;
+	}
+	caches_off(t, s->mem);
+	prepare_scene(t, s);
+	reclaim_stop(s->mem);
+	hoard = (struct pile){NULL, 0};
+	pile_alloc_last(s->mem, &hoard);
+	EXPECT_EQ(t, memory_free_pages(s->mem), 0);
+	return true;
+}
+
+static void end(struct ktest *t, struct vm_scene *s)
+{
+	/* A run under way has references to the object. */
+	reclaim_stop(s->mem);
+	expect_sound(t, s->mem);
+	EXPECT_EQ(t, pile_free(s->mem, &hoard), 0);
+	caches_on(t, s->mem);
+	vm_object_put(s->object);
+	s->object = NULL;
+	if (area.mem)
+		EXPECT_EQ(t, cma_destroy(&area), 0);
+	area.mem = NULL;
+	store_scene_end(t, s, &store);
+}
+
+/* Free @nr pages of the hoard that lie in @zone; with @in, in that area, and else outside any. */
+static void give(struct ktest *t, struct memory *mem, const struct zone *zone, const struct cma *in,
+    unsigned nr)
+{
+	struct pile other = {NULL, 0};
+	struct page *page;
+
+	while (nr > 0 && (page = pile_pop(&hoard))) {
+		pfn_t pfn = page_to_pfn_in(mem, page);
+		bool lent = pageblock_type(pageblock_of(mem, pfn)) == MT_CMA;
+
+		if (zone_of(mem, pfn) == zone && lent == (in != NULL)) {
+			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+			nr--;
+		} else {
+			pile_push(&other, page);
+		}
+	}
+	while ((page = pile_pop(&other)))
+		pile_push(&hoard, page);
+	EXPECT_EQ(t, nr, 0);
+}
+
+/* @page may be NULL: there was no memory for it. */
+static void dirty(struct page *page)
+{
+	if (page)
+		page_set_flags(page, PAGE_DIRTY);
+}
+
+/* Page @index of the scene, past all watermarks; NULL without memory. */
+static struct page *supply(struct ktest *t, struct vm_scene *s, u32 index)
+{
+	WRITE_ONCE(port_task()->reserve, 1);
+	EXPECT_EQ(t, vm_object_supply(s->object, index, page_address(store.page[index])), 0);
+	WRITE_ONCE(port_task()->reserve, 0);
+	return page_in(s->object, index);
+}
+
+/* A page of @zone that reclaim looks at and cannot drop: for its sake a request asks for a run. */
+static struct page *pin_one(struct ktest *t, struct vm_scene *s, struct zone *zone)
+{
+	struct page *page;
+
+	give(t, s->mem, zone, NULL, 1);
+	page = supply(t, s, PAGES - 1);
+	EXPECT(t, page && zone_of(s->mem, page_to_pfn_in(s->mem, page)) == zone);
+	EXPECT_EQ(t, vm_object_pin(s->object, PAGES - 1, &page), 0);
+	return page;
+}
+
+/* ---- load where the page cannot come from ---- */
+
+struct request {
+	struct page *page;
+	u32 done; /* a */
+};
+static struct request request;
+static unsigned load_turns;
+
+/*
+ * For each dirty page that goes a new one comes, so each run has something to free: from the moment
+ * when the request waits until it waits no more, or has waited for far too many runs.
+ */
+static void bring_the_next(struct store *st, struct vm_object *object, u32 index)
+{
+	u32 next = (index + 1) % (PAGES - 1);
+	unsigned turn;
+
+	for (turn = 0; turn < TURNS && !mm_event_sum(object->mem, EV_RECLAIM_WAIT); turn++)
+		thread_yield();
+	if (load_acquire(&request.done) ||
+	    mm_event_sum(object->mem, EV_RECLAIM_WAIT) > 10 * MAX_RUNS ||
+	    vm_object_supply(object, next, page_address(st->page[next])))
+		return;
+	page_set_flags(page_in(object, next), PAGE_DIRTY);
+	load_turns++;
+}
+
+static void start_load(struct ktest *t, struct vm_scene *s, const struct zone *zone)
+{
+	struct page *page = supply(t, s, 0);
+
+	EXPECT(t, page && zone_of(s->mem, page_to_pfn_in(s->mem, page)) == zone);
+	dirty(page);
+	load_turns = 0;
+	WRITE_ONCE(store.meanwhile, bring_the_next);
+}
+
+static void make_request(void *arg)
+{
+	request.page = mem_alloc_pages(((struct vm_scene *)arg)->mem, GFP_KERNEL, 0);
+	store_release(&request.done, 1u);
+}
+
+/*
+ * Runs that a request on another CPU has waited for until it had its page, or failed.  One that
+ * waits for more is ended by stopping the thread that it waits for.
+ */
+static u64 runs_of_a_request(struct ktest *t, struct vm_scene *s, bool served)
+{
+	bool stopped = false;
+
+	request = (struct request){.page = NULL};
+	EXPECT_EQ(t, reclaim_start(s->mem), 0);
+	ktest_start(ktest_cpus() - 1, make_request, s);
+	while (!load_acquire(&request.done)) {
+		if (!stopped && event(s, EV_RECLAIM_WAIT) > 10 * MAX_RUNS) {
+			reclaim_stop(s->mem);
+			stopped = true;
+		}
+		thread_yield();
+	}
+	ktest_join(ktest_cpus() - 1);
+	if (stopped)
+		EXPECT_EQ(t, reclaim_start(s->mem), 0);
+	EXPECT_EQ(t, request.page != NULL, served);
+	if (request.page)
+		pile_push(&hoard, request.page);
+	return event(s, EV_RECLAIM_WAIT);
+}
+
+static void frees_in_other_zones_do_not_keep_a_request_waiting(struct ktest *t)
+{
+	struct page *pinned;
+	struct zone *movable;
+	struct vm_scene s;
+
+	if (!begin_full(t, &s, false))
+		return;
+	movable = movable_zone(s.mem);
+	pinned = pin_one(t, &s, normal_zone(s.mem));
+	give(t, s.mem, movable, NULL, (unsigned)movable->wmark[WMARK_MIN]);
+	start_load(t, &s, movable);
+	EXPECT(t, runs_of_a_request(t, &s, false) <= MAX_RUNS);
+	EXPECT(t, load_turns > 0);
+	WRITE_ONCE(store.meanwhile, NULL);
+	mem_unpin_page(s.mem, pinned);
+	end(t, &s);
+}
+
+/*
+ * A zone in which only lent pages are free, @nr of them, and only such a page could be dropped: of
+ * no use to a request that cannot move.
+ */
+static void fail_beside_lent_pages(struct ktest *t, unsigned long nr)
+{
+	struct page *pinned;
+	struct zone *normal;
+	struct vm_scene s;
+	u64 freed;
+
+	if (!begin_full(t, &s, true))
+		return;
+	normal = normal_zone(s.mem);
+	pinned = pin_one(t, &s, normal);
+	give(t, s.mem, normal, &area, (unsigned)nr);
+	start_load(t, &s, normal);
+	freed = event(&s, EV_RECLAIM_FREED);
+	EXPECT(t, runs_of_a_request(t, &s, false) <= MAX_RUNS);
+	/* Nor is a page dropped that would help nobody. */
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_FREED) > freed, nr < normal->wmark[WMARK_HIGH]);
+	WRITE_ONCE(store.meanwhile, NULL);
+	mem_unpin_page(s.mem, pinned);
+	end(t, &s);
+}
+
+static void lent_pages_are_not_dropped_for_a_request_that_cannot_have_them(struct ktest *t)
+{
+	fail_beside_lent_pages(t, 2 * RECLAIM_BATCH);
+}
+
+/* Movable requests would lack pages too, so each run frees some. */
+static void frees_of_lent_pages_do_not_keep_a_request_waiting(struct ktest *t)
+{
+	fail_beside_lent_pages(t, 8);
+}
+
+/* The same with something to drop outside the area: then the request gets it. */
+static void a_request_that_cannot_borrow_gets_what_is_dropped(struct ktest *t)
+{
+	struct zone *normal;
+	struct vm_scene s;
+	unsigned i;
+
+	if (!begin_full(t, &s, true))
+		return;
+	normal = normal_zone(s.mem);
+	give(t, s.mem, normal, NULL, PAGES);
+	for (i = 0; i < PAGES; i++)
+		dirty(supply(t, &s, i));
+	give(t, s.mem, normal, &area, 2 * RECLAIM_BATCH);
+	EXPECT(t, READ_ONCE(normal->nr_free) > normal->wmark[WMARK_HIGH]);
+	EXPECT(t, runs_of_a_request(t, &s, true) <= MAX_RUNS);
+	end(t, &s);
+}
+
+static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
+{
+	unsigned turn, i;
+	struct vm_scene s;
+
+	if (!begin_full(t, &s, true))
+		return;
+	give(t, s.mem, normal_zone(s.mem), NULL, PAGES);
+	for (i = 0; i < PAGES; i++)
+		dirty(supply(t, &s, i));
+	give(t, s.mem, normal_zone(s.mem), &area, 2 * RECLAIM_BATCH);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
+	EXPECT(t, !mem_alloc_pages(s.mem, GFP_KERNEL | GFP_NOWAIT, 0));
+	for (turn = 0; turn < TURNS && !event(&s, EV_RECLAIM_FREED); turn++)
+		thread_yield();
+	EXPECT(t, event(&s, EV_RECLAIM_FREED) > 0);
+	end(t, &s);
+}
+
+/* ---- one predicate ---- */
+
+/*
+ * For a request like @gfp, with @cma lent pages free and any number of others: where a run has
+ * nothing left to do for it, it can be served.
+ */
+static void no_run_stops_too_early(struct ktest *t, const struct zone *real, gfp_t gfp,
+    unsigned order, unsigned long cma)
+{
+	struct zone zone = *real;
+	bool ok;
+
+	zone.nr_free_cma = cma;
+	for (zone.nr_free = cma; zone.nr_free < cma + 2 * PAGEBLOCK_PAGES; zone.nr_free++) {
+		ok = zone_watermark_ok(&zone, order, gfp, zone.kind != gfp_kind(gfp));
+		if (!ok && !zone_lacks(&zone, request_bit(gfp, order), false))
+			ktest_fail(t, __FILE__, __LINE__,
+			    "zone %u gfp %#x order %u: %lu free, %lu lent", zone.id,
+			    gfp, order, zone.nr_free, cma);
+	}
+}
+
+static void a_run_stops_only_where_the_request_can_be_served(struct ktest *t)
+{
+	static const gfp_t gfps[] = {
+	    GFP_KERNEL, GFP_MOVABLE, GFP_RECLAIMABLE, GFP_DMA32, GFP_DMA32 | GFP_MOVABLE};
+	struct memory *mem = ktest_memory(t, 2, 2, 2);
+	unsigned kind, i, order;
+
+	REQUIRE(t, mem);
+	for (i = 0; i < ARRAY_SIZE(gfps); i++) {
+		for (kind = 0; kind <= gfp_kind(gfps[i]); kind++) {
+			for (order = 0; order <= MAX_ORDER; order += 3) {
+				const struct zone *zone = &mem->zones[kind];
+
+				no_run_stops_too_early(t, zone, gfps[i], order, 0);
+				if (kind != ZONE_MOVABLE)
+					no_run_stops_too_early(
+					    t, zone, gfps[i], order, PAGEBLOCK_PAGES);
+			}
+		}
+	}
+}
+
+/* ---- low watermarks after a run that freed nothing ---- */
+
+/* Use pages of zone MOVABLE, as interrupts would, until it is low. */
+static void use_until_low(struct vm_scene *s)
+{
+	const struct zone *zone = movable_zone(s->mem);
+	struct page *page;
+
+	while (READ_ONCE(zone->nr_free) >= zone->wmark[WMARK_LOW] &&
+	    (page = mem_alloc_pages(s->mem, GFP_MOVABLE | GFP_NOWAIT, 0)))
+		pile_push(&hoard, page);
+}
+
+static bool wait_until_futile(struct zone *zone)
+{
+	unsigned turn;
+
+	for (turn = 0; turn < TURNS && !READ_ONCE(zone->futile); turn++)
+		thread_yield();
+	return READ_ONCE(zone->futile);
+}
+
+static bool wait_for_a_run(struct vm_scene *s, u64 runs)
+{
+	unsigned turn;
+
+	for (turn = 0; turn < TURNS && event(s, EV_RECLAIM_RUNS) == runs; turn++)
+		thread_yield();
+	return event(s, EV_RECLAIM_RUNS) > runs;
+}
+
+/*
+ * Dirty pages of a pager that takes nothing, zone MOVABLE low, and a run that has found that out.
+ */
+static bool begin_futile(struct ktest *t, struct vm_scene *s, unsigned pages)
+{
+	unsigned i;
+
+	if (!store_scene(t, s, &store, PAGES))
+		return false;
+	caches_off(t, s->mem);
+	prepare_scene(t, s);
+	hoard = (struct pile){NULL, 0};
+	take_all_but(t, s->mem, &hoard, pages + 40);
+	WRITE_ONCE(store.answer, -ETIMEDOUT);
+	for (i = 0; i < pages; i++)
+		dirty(supply(t, s, i));
+	use_until_low(s);
+	EXPECT(t, wait_until_futile(movable_zone(s->mem)));
+	return true;
+}
+
+static void a_zone_that_was_above_high_again_wakes_the_thread(struct ktest *t)
+{
+	struct vm_scene s;
+	struct zone *zone;
+	u64 runs;
+
+	if (!begin_futile(t, &s, PAGES))
+		return;
+	zone = movable_zone(s.mem);
+	/*
+	 * The bad time is over: there are pages enough again, and the pager takes what it is given.
+	 */
+	give(t, s.mem, zone, NULL, 40);
+	EXPECT(t, READ_ONCE(zone->nr_free) > zone->wmark[WMARK_HIGH]);
+	WRITE_ONCE(store.answer, 0);
+	runs = event(&s, EV_RECLAIM_RUNS);
+	use_until_low(&s);
+	EXPECT(t, wait_for_a_run(&s, runs));
+	end(t, &s);
+}
+
+static void what_has_come_since_a_futile_run_wakes_the_thread(struct ktest *t)
+{
+	struct vm_scene s;
+	u64 runs;
+
+	if (!begin_futile(t, &s, PAGES / 2))
+		return;
+	runs = event(&s, EV_RECLAIM_RUNS);
+	give(t, s.mem, movable_zone(s.mem), NULL, 1);
+	supply(t, &s, PAGES / 2);
+	EXPECT(t, READ_ONCE(movable_zone(s.mem)->nr_free) < movable_zone(s.mem)->wmark[WMARK_LOW]);
+	pile_alloc(s.mem, &hoard, GFP_MOVABLE | GFP_NOWAIT, 0, 1);
+	EXPECT(t, wait_for_a_run(&s, runs));
+	end(t, &s);
+}
+
+static void a_futile_zone_is_no_reason_to_leave_another_low(struct ktest *t)
+{
+	struct page *page, *pinned;
+	struct vm_scene s;
+	struct zone *zone;
+	u64 runs;
+
+	if (!begin_full(t, &s, false))
+		return;
+	/* NORMAL is low and has nothing but a pinned page; MOVABLE is well. */
+	pinned = pin_one(t, &s, normal_zone(s.mem));
+	zone = movable_zone(s.mem);
+	give(t, s.mem, zone, NULL, (unsigned)zone->wmark[WMARK_HIGH] + 8);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
+	EXPECT(t, !mem_alloc_pages(s.mem, GFP_KERNEL | GFP_NOWAIT, 0));
+	EXPECT(t, wait_until_futile(normal_zone(s.mem)));
+	runs = event(&s, EV_RECLAIM_RUNS);
+	page = supply(t, &s, 0);
+	EXPECT(t, page && zone_of(s.mem, page_to_pfn_in(s.mem, page)) == zone);
+	use_until_low(&s);
+	EXPECT(t, wait_for_a_run(&s, runs));
+	mem_unpin_page(s.mem, pinned);
+	end(t, &s);
+}
+
+KTEST_SUITE(reclaim_ask, KTEST_QUICK,
+    KTEST_COST(frees_in_other_zones_do_not_keep_a_request_waiting),
+    KTEST_COST(frees_of_lent_pages_do_not_keep_a_request_waiting),
+    KTEST(lent_pages_are_not_dropped_for_a_request_that_cannot_have_them),
+    KTEST(lent_pages_do_not_hide_that_a_zone_is_low),
+    KTEST_COST(a_request_that_cannot_borrow_gets_what_is_dropped),
+    KTEST(a_run_stops_only_where_the_request_can_be_served),
+    KTEST(a_zone_that_was_above_high_again_wakes_the_thread),
+    KTEST(what_has_come_since_a_futile_run_wakes_the_thread),
+    KTEST(a_futile_zone_is_no_reason_to_leave_another_low));

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_reclaim_choice.c: which pages a scan takes off a list, in which order, and what still spares a
+ * page that it has taken: what others do to it before it is judged, or before its pager is asked.
+ */
+#include "tests/lib/pager_help.h"
+
+#define PAGES 8u
+#define TURNS (1u << 22) /* of a wait, before it counts as failed */
+
+static struct store store;
+static struct vm_scene s;
+
+/* All pages anew, which nobody has mapped: number 0 is the last of its list. */
+static void supply_all(struct ktest *t)
+{
+	u32 i;
+
+	EXPECT_EQ(t, vm_object_remove(s.object, 0, PAGES), 0);
+	for (i = 0; i < PAGES; i++)
+		EXPECT_EQ(t, vm_object_supply(s.object, i, page_address(store.page[i])), 0);
+}
+
+/* PAGES pages of a pager's. */
+static bool begin(struct ktest *t)
+{
+	if (!store_scene(t, &s, &store, PAGES))
+		return false;
+	supply_all(t);
+	if (vm_object_present(s.object) == PAGES)
+		return true;
+	ktest_fail(t, __FILE__, __LINE__, "not all pages are there");
+	store_scene_end(t, &s, &store);
+	return false;
+}
+
+static void end(struct ktest *t)
+{
+	expect_sound(t, s.mem);
+	store_scene_end(t, &s, &store);
+}
+
+static struct lru_list *list(unsigned which)
+{
+	return &movable_zone(s.mem)->lru[which];
+}
+
+/* The list has these slots, from its tail on. */
+static void expect_list(struct ktest *t, unsigned which, const u32 *index, unsigned nr)
+{
+	u32 pfn = list(which)->tail;
+	unsigned i;
+
+	EXPECT_EQ(t, list(which)->nr, nr);
+	for (i = 0; i < nr && pfn != PFN_NONE; i++) {
+		EXPECT_EQ(t, pfn_to_page_in(s.mem, pfn)->index, index[i]);
+		pfn = pfn_to_page_in(s.mem, pfn)->prev;
+	}
+	EXPECT_EQ(t, i, nr);
+	EXPECT_EQ(t, pfn, PFN_NONE);
+}
+
+/* A scan of @which for @max pages takes these slots, in this order, and nothing else. */
+static void expect_taken(
+    struct ktest *t, bool unmapped, unsigned max, const u32 *index, unsigned nr)
+{
+	struct zone *zone = movable_zone(s.mem);
+	struct page *taken[RECLAIM_BATCH];
+	unsigned got, i;
+
+	got = lru_isolate_tail(zone, LRU_INACTIVE, unmapped, taken, max);
+	EXPECT_EQ(t, got, nr);
+	EXPECT_EQ(t, zone->nr_reclaiming, got);
+	for (i = 0; i < got; i++) {
+		EXPECT_EQ(t, taken[i]->index, i < nr ? index[i] : PAGES);
+		EXPECT_EQ(t, word_state(page_word(taken[i])), PG_ISO_MIG);
+	}
+	EXPECT_EQ(t, list(LRU_INACTIVE)->nr, PAGES - got);
+	/* Back to the head, in the order in which they were taken. */
+	for (i = 0; i < got; i++) {
+		atomic_sub(&zone->nr_reclaiming, 1u);
+		putback_lru_page(s.mem, taken[i]);
+	}
+}
+
+/* An allocation leaves what must be unmapped, written or waited for, or was used of late. */
+static void an_allocation_takes_what_needs_nothing_done(struct ktest *t)
+{
+	static const u32 plain[] = {4, 6, 7}, two[] = {4, 6}, first[] = {0, 1, 2};
+	static const u32 after[] = {0, 1, 2, 3, 5, 4, 6, 7};
+	struct page *page[PAGES];
+	u64 value;
+	u32 i;
+
+	if (!begin(t))
+		return;
+	for (i = 0; i < PAGES; i++)
+		page[i] = page_in(s.object, i);
+	page_set_flags(page[0], PAGE_REFERENCED);
+	page_set_flags(page[1], PAGE_DIRTY);
+	EXPECT(t, page_trylock(page[2]));
+	EXPECT_EQ(t, get_page(page[3]), 0);
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_read(page_at(5), &value), 0);
+	soft_unload_space();
+	expect_taken(t, true, RECLAIM_BATCH, plain, 3);
+	expect_list(t, LRU_INACTIVE, after, PAGES);
+	/* They are looked at, and stay as they are. */
+	EXPECT_EQ(t, page_word(page[0]), PAGE_WORD(1, PG_LRU, 0) | PAGE_REFERENCED);
+	EXPECT_EQ(t, page_word(page[1]), PAGE_WORD(1, PG_LRU, 0) | PAGE_DIRTY);
+	EXPECT_EQ(t, page_word(page[4]), PAGE_WORD(1, PG_LRU, 0));
+	/* No more than are asked for. */
+	expect_taken(t, true, 2, two, 2);
+	expect_taken(t, true, 0, two, 0);
+	/* A reclaim thread takes whatever comes first. */
+	expect_taken(t, false, 3, first, 3);
+	page_clear_flags(page[2], PAGE_LOCKED);
+	EXPECT_EQ(t, mem_put_page(s.mem, page[3]), 0);
+	end(t);
+}
+
+/* Pinned, broken, or with all the references there are: it would be met again and again. */
+static void what_cannot_be_had_goes_to_the_other_end(struct ktest *t)
+{
+	static const u32 rest[] = {3, 4}, after[] = {5, 6, 7, 0, 1, 2, 3, 4};
+	struct page *page[3];
+	u32 i, word;
+
+	if (!begin(t))
+		return;
+	for (i = 0; i < 3; i++)
+		page[i] = page_in(s.object, i);
+	EXPECT_EQ(t, vm_object_pin(s.object, 0, &page[0]), 0);
+	word = page_word(page[0]);
+	page_set_flags(page[1], PAGE_F_HWPOISON);
+	for (i = 1; i < PAGE_REF_MAX; i++)
+		EXPECT_EQ(t, get_page(page[2]), 0);
+	expect_taken(t, false, 2, rest, 2);
+	expect_list(t, LRU_INACTIVE, after, PAGES);
+	EXPECT_EQ(t, page_word(page[0]), word);
+	EXPECT_EQ(t, page_word(page[1]), PAGE_WORD(1, PG_LRU, 0) | PAGE_F_HWPOISON);
+	EXPECT_EQ(t, page_word(page[2]), PAGE_WORD(PAGE_REF_MAX, PG_LRU, 0));
+	/* Nor does anybody else who wants just this page get it. */
+	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page[1])), -EBUSY);
+	EXPECT(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page[2])) != 0);
+	EXPECT_EQ(t, isolate_broken_page(s.mem, page_to_pfn_in(s.mem, page[2])), -EOVERFLOW);
+	expect_list(t, LRU_INACTIVE, after, PAGES);
+	EXPECT_EQ(t, page_word(page[2]), PAGE_WORD(PAGE_REF_MAX, PG_LRU, 0));
+	for (i = 1; i < PAGE_REF_MAX; i++)
+		EXPECT_EQ(t, mem_put_page(s.mem, page[2]), 0);
+	page_clear_flags(page[1], PAGE_F_HWPOISON);
+	mem_unpin_page(s.mem, page[0]);
+	end(t);
+}
+
+/* ---- between the list and the verdict ---- */
+
+/* What somebody does to a page that a scan has taken, and what becomes of it. */
+struct change {
+	const char *what;
+	void (*make)(struct page *page), (*undo)(struct page *page);
+	bool direct, desperate, clean; /* the scan; and may the pager be given the page? */
+	bool dropped, active, kept;    /* the verdict; counted as touched */
+};
+
+static void nothing(struct page *page)
+{
+}
+
+static void touch(struct page *page)
+{
+	page_set_flags(page, PAGE_REFERENCED);
+}
+
+static void dirty(struct page *page)
+{
+	page_set_flags(page, PAGE_DIRTY);
+}
+
+static void wash(struct page *page)
+{
+	page_clear_flags(page, PAGE_DIRTY);
+}
+
+static void use(struct page *page)
+{
+	if (get_page(page))
+		panic("test: no reference");
+}
+
+static void leave(struct page *page)
+{
+	if (mem_put_page(s.mem, page))
+		panic("test: the last reference");
+}
+
+static void pin(struct page *page)
+{
+	if (pin_page(page))
+		panic("test: not pinned");
+}
+
+static void unpin(struct page *page)
+{
+	mem_unpin_page(s.mem, page);
+}
+
+/* Entries of some slot of the object are changed in steps. */
+static void walk(struct page *page)
+{
+	WRITE_ONCE(s.object->walked, PAGES);
+}
+
+static void walk_on(struct page *page)
+{
+	WRITE_ONCE(s.object->walked, 0u);
+}
+
+/* As who removes it: the slot's reference is his. */
+static void let_go(struct page *page)
+{
+	*object_slot(s.object, page->index) = 0;
+	WRITE_ONCE(s.object->nr_present, s.object->nr_present - 1);
+	lru_release_page(s.mem, page);
+}
+
+static const struct change changes[] = {
+    {"nothing, direct", nothing, nothing, .direct = true, .dropped = true},
+    {"touched, direct", touch, nothing, .direct = true, .active = true, .kept = true},
+    {"written, direct", dirty, wash, .direct = true},
+    {"used, direct", use, leave, .direct = true},
+    {"pinned, direct", pin, unpin, .direct = true, .active = true},
+    {"walked, direct", walk, walk_on, .direct = true},
+    {"nothing", nothing, nothing, .dropped = true},
+    {"touched", touch, nothing, .active = true, .kept = true},
+    {"touched, desperate", touch, nothing, .desperate = true, .dropped = true},
+    {"written", dirty, nothing, .clean = true, .dropped = true},
+    {"used", use, leave, .direct = false},
+    {"used, desperate", use, leave, .desperate = true},
+    {"pinned, desperate", pin, unpin, .desperate = true, .active = true},
+    {"walked, desperate", walk, walk_on, .desperate = true},
+    {"let go, desperate", let_go, leave, .desperate = true, .dropped = true},
+};
+
+static const struct change *change;
+static struct page *chosen;
+static u32 held, late; /* a */
+
+/* From before the scan until it has locked the page, and waits for the object. */
+static void change_it(void *arg)
+{
+	u32 turn;
+
+	spin_lock(&s.object->lock);
+	store_release(&held, 1u);
+	for (turn = 0; turn < TURNS && !(page_word(chosen) & PAGE_LOCKED); turn++)
+		cpu_relax();
+	if (turn == TURNS)
+		WRITE_ONCE(late, 1);
+	change->make(chosen);
+	spin_unlock(&s.object->lock);
+}
+
+static void change_once(struct ktest *t, const struct change *c)
+{
+	struct lru_scan scan = {.zone = movable_zone(s.mem), .batch = 1, .direct = c->direct,
+	    .desperate = c->desperate};
+	u64 kept = mm_event_sum(s.mem, EV_RECLAIM_KEPT);
+	u32 cleans = READ_ONCE(store.cleans);
+	bool right, let = c->make == let_go;
+
+	chosen = page_in(s.object, 0);
+	REQUIRE(t, chosen);
+	change = c;
+	store_release(&held, 0u);
+	ktest_start(1, change_it, NULL);
+	while (!load_acquire(&held))
+		thread_yield();
+	reclaim_batch(&scan);
+	ktest_join(1);
+	right = scan.freed == (c->dropped && !let) && vm_object_present(s.object) == PAGES - c->dropped &&
+	    list(LRU_ACTIVE)->nr == c->active &&
+	    mm_event_sum(s.mem, EV_RECLAIM_KEPT) - kept == c->kept &&
+	    READ_ONCE(store.cleans) - cleans == c->clean && movable_zone(s.mem)->nr_reclaiming == 0;
+	if (!right)
+		ktest_fail(t, __FILE__, __LINE__, "%s: %lu freed, %lu present, %lu active, %u cleaned",
+		    c->what, scan.freed, (unsigned long)vm_object_present(s.object),
+		    list(LRU_ACTIVE)->nr, READ_ONCE(store.cleans) - cleans);
+	c->undo(chosen);
+}
+
+static void what_is_done_to_a_page_counts_until_it_is_judged(struct ktest *t)
+{
+	unsigned i;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!begin(t))
+		return;
+	WRITE_ONCE(late, 0);
+	for (i = 0; i < ARRAY_SIZE(changes); i++) {
+		change_once(t, &changes[i]);
+		expect_sound(t, s.mem);
+		supply_all(t);
+	}
+	EXPECT_EQ(t, READ_ONCE(late), 0);
+	end(t);
+}
+
+/* ---- while a pager is asked ---- */
+
+static struct vm_object *other;
+
+static int take_it(struct vm_object *object, u32 index, const void *data)
+{
+	/* Somebody writes to a page of the other object, which was clean when it was judged. */
+	page_set_flags(chosen, PAGE_DIRTY);
+	return 0;
+}
+
+static void expect_chosen_stays(struct ktest *t)
+{
+	struct lru_scan scan = {.batch = 2, .desperate = true, .zone = movable_zone(s.mem)};
+
+	reclaim_batch(&scan);
+	EXPECT_EQ(t, scan.freed, 1);
+	EXPECT_EQ(t, vm_object_present(s.object), 0);
+	EXPECT_EQ(t, vm_object_present(other), 1);
+	EXPECT(t, page_in(other, 0) == chosen && page_word(chosen) & PAGE_DIRTY);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_CLEANED), 1);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), 0);
+	/* It is still there for whoever has it mapped. */
+	EXPECT_EQ(t, soft_try_write(page_at(9), 2), 0);
+}
+
+/* A page that its pager cannot be given stays, though it was clean when it was looked at. */
+static void a_page_written_to_later_stays_without_a_pager_for_it(struct ktest *t)
+{
+	static const struct vm_pager_ops takes = {.get = scene_get, .clean = take_it};
+	u64 value;
+
+	if (!scene_begin_pager(t, &s, 1, &takes, NULL))
+		return;
+	if (vm_object_create(s.mem, OBJ_PAGER, 1, &scene_pager, NULL, &other)) {
+		ktest_fail(t, __FILE__, __LINE__, "no second object");
+		scene_end(t, &s);
+		return;
+	}
+	EXPECT_EQ(t, vm_map(s.space, page_at(9), 1, VM_RW, other, 0), 0);
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_write(page_at(0), 1), 0);
+	EXPECT_EQ(t, soft_read(page_at(9), &value), 0);
+	chosen = page_in(other, 0);
+	if (chosen)
+		expect_chosen_stays(t);
+	else
+		ktest_fail(t, __FILE__, __LINE__, "no page of the second object");
+	soft_unload_space();
+	vm_object_put(other);
+	scene_end(t, &s);
+}
+
+static void remove_it(struct store *st, struct vm_object *object, u32 index)
+{
+	EXPECT_EQ((struct ktest *)st->arg, vm_object_remove(object, index, 1), 0);
+}
+
+/* Who removed it has freed it. */
+static void a_page_removed_meanwhile_does_not_count_as_dropped(struct ktest *t)
+{
+	struct lru_scan scan = {.batch = 1};
+
+	if (!begin(t))
+		return;
+	page_set_flags(page_in(s.object, 0), PAGE_DIRTY);
+	store.arg = t;
+	store.meanwhile = remove_it;
+	scan.zone = movable_zone(s.mem);
+	reclaim_batch(&scan);
+	store.meanwhile = NULL;
+	EXPECT_EQ(t, store.cleans, 1);
+	EXPECT_EQ(t, scan.freed, 0);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_FREED), 0);
+	EXPECT_EQ(t, vm_object_present(s.object), PAGES - 1);
+	EXPECT_EQ(t, movable_zone(s.mem)->nr_reclaiming, 0);
+	end(t);
+}
+
+/* Whoever drops it, and however: the ring says so. */
+static void a_dropped_page_leaves_a_record(struct ktest *t)
+{
+	struct lru_scan direct = {.batch = 1, .direct = true}, run = {.batch = 1};
+	struct trace_hit hit[8];
+	unsigned nr, i, said[2] = {0, 0};
+	pfn_t pfn[2];
+
+	if (!begin(t))
+		return;
+	direct.zone = run.zone = movable_zone(s.mem);
+	pfn[0] = page_to_pfn_in(s.mem, page_in(s.object, 0));
+	pfn[1] = page_to_pfn_in(s.mem, page_in(s.object, 1));
+	page_set_flags(page_in(s.object, 1), PAGE_DIRTY);
+	reclaim_batch(&direct);
+	reclaim_batch(&run);
+	EXPECT_EQ(t, direct.freed + run.freed, 2);
+	for (i = 0; i < 2; i++) {
+		for (nr = trace_find(s.mem, pfn[i], hit, ARRAY_SIZE(hit)); nr-- > 0;)
+			said[i] += hit[nr].rec.kind == TR_dropped;
+		EXPECT_EQ(t, said[i], 1);
+	}
+	end(t);
+}
+
+/* ---- broken pages ---- */
+
+static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
+{
+	struct page *page, *pinned;
+	pfn_t pfn;
+
+	if (!begin(t))
+		return;
+	page = mem_alloc_pages(s.mem, GFP_MOVABLE, 0);
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(s.mem, page);
+	EXPECT_EQ(t, isolate_broken_page(s.mem, pfn), -EAGAIN);
+	/* Not from a driver either, which has it listed nowhere. */
+	page->owner = &store;
+	EXPECT_EQ(t, isolate_broken_page(s.mem, pfn), -EAGAIN);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 0));
+	page->owner = NULL;
+	EXPECT_EQ(t, mem_free_pages(s.mem, page, 0), 0);
+	/* Pinned or not. */
+	EXPECT_EQ(t, vm_object_pin(s.object, 3, &pinned), 0);
+	EXPECT_EQ(t, isolate_broken_page(s.mem, page_to_pfn_in(s.mem, pinned)), 0);
+	EXPECT_EQ(t, word_state(page_word(pinned)), PG_ISO_MIG);
+	EXPECT_EQ(t, list(LRU_INACTIVE)->nr, PAGES - 1);
+	putback_lru_page(s.mem, pinned);
+	EXPECT_EQ(t, list(LRU_INACTIVE)->nr, PAGES);
+	mem_unpin_page(s.mem, pinned);
+	/* One that its object has let go of is nobody's. */
+	page = page_in(s.object, 2);
+	EXPECT_EQ(t, get_page(page), 0);
+	EXPECT_EQ(t, vm_object_remove(s.object, 2, 1), 0);
+	EXPECT_EQ(t, isolate_broken_page(s.mem, page_to_pfn_in(s.mem, page)), -EAGAIN);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_LRU, 0));
+	EXPECT_EQ(t, mem_put_page(s.mem, page), 0);
+	end(t);
+}
+
+KTEST_SUITE(reclaim_choice, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(an_allocation_takes_what_needs_nothing_done),
+    KTEST(what_cannot_be_had_goes_to_the_other_end),
+    KTEST(what_is_done_to_a_page_counts_until_it_is_judged),
+    KTEST(a_page_written_to_later_stays_without_a_pager_for_it),
+    KTEST(a_page_removed_meanwhile_does_not_count_as_dropped),
+    KTEST(a_dropped_page_leaves_a_record), KTEST(a_broken_page_is_taken_from_objects_only));

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_reclaim_clean.c: what others may do to a page while its pager is being given what is in it, or
+ * before: touch it, remove it, unmap it.
+ */
+#include "tests/lib/pager_help.h"
+
+static struct store store;
+
+/* A scene whose pages were all touched by one CPU, and forgotten since by everybody. */
+static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
+{
+	return store_scene_loaded(t, s, &store, nr);
+}
+
+static void end(struct ktest *t, struct vm_scene *s)
+{
+	store_scene_unload(t, s, &store);
+}
+
+/* What others could not do meanwhile. */
+static u32 failed;
+
+static void touch_first(void *arg)
+{
+	struct vm_scene *s = arg;
+
+	soft_load_space(s->space);
+	if (soft_write(page_at(0), 77))
+		WRITE_ONCE(failed, 1);
+	soft_unload_space();
+}
+
+/* Another CPU writes to the page: it waits until the pager has it. */
+static void touch_elsewhere(struct store *st, struct vm_object *object, u32 index)
+{
+	u64 end = arch_clock_ns() + 5000000000ULL;
+	pfn_t pfn;
+
+	if (index != 0)
+		return;
+	pfn = slot_marker_pfn(object_lookup(object, 0)); /* nobody else is there yet */
+	ktest_start(1, touch_first, st->arg);
+	while (!migwait_waiting(object->mem, pfn) && arch_clock_ns() < end)
+		thread_yield();
+}
+
+static void who_touches_a_page_being_cleaned_waits(struct ktest *t)
+{
+	struct lru_scan scan = {.desperate = true};
+	struct vm_scene s;
+	u64 value = 0;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!begin(t, &s, 2))
+		return;
+	write_pages(t, 0, 2, 5);
+	REQUIRE_OR_END(t, &s, pages_there(&s, 2));
+	failed = 0;
+	store.meanwhile = touch_elsewhere;
+	store.arg = &s;
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 2);
+	ktest_join(1);
+	EXPECT_EQ(t, READ_ONCE(failed), 0);
+	store.meanwhile = NULL;
+	EXPECT(t, mm_event_sum(s.mem, EV_MIGWAIT_QUEUED) > 0);
+	/* The pager has what was there before, the page what came after. */
+	EXPECT_EQ(t, *(u64 *)page_address(store.page[0]), stamp(0, 0, 5));
+	EXPECT_EQ(t, soft_read(page_at(0), &value), 0);
+	EXPECT_EQ(t, value, 77);
+	end(t, &s);
+}
+
+static void remove_it(struct store *st, struct vm_object *object, u32 index)
+{
+	if (vm_object_remove(object, index, 1))
+		failed = 1;
+}
+
+static void supply_anew(struct store *st, struct vm_object *object, u32 index)
+{
+	remove_it(st, object, index);
+	if (vm_object_supply(object, index, NULL))
+		failed = 1;
+}
+
+static void a_page_removed_while_it_is_cleaned_is_freed_once(struct ktest *t)
+{
+	static void (*const meanwhile[])(struct store *, struct vm_object *, u32) = {
+	    remove_it, supply_anew};
+	static const int answers[] = {0, -EIO};
+	struct vm_scene s;
+	unsigned long free;
+	unsigned i, j;
+	u64 value;
+
+	if (!begin(t, &s, 2))
+		return;
+	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
+	free = memory_free_pages(s.mem);
+	failed = 0;
+	for (i = 0; i < 2; i++) {
+		for (j = 0; j < 2; j++) {
+			struct lru_scan scan = {.desperate = true};
+
+			store.meanwhile = NULL;
+			write_pages(t, 0, 1, 6);
+			store.meanwhile = meanwhile[i];
+			store.answer = answers[j];
+			scan_once(s.mem, &scan);
+			/* Page 1 was clean. */
+			EXPECT_EQ(t, vm_object_present(s.object), i);
+			EXPECT_EQ(t, memory_free_pages(s.mem), free + 1 - i);
+			EXPECT_EQ(t, pte_at(s.space, page_at(0)), 0);
+			expect_sound(t, s.mem);
+			EXPECT_EQ(t, vm_object_remove(s.object, 0, 2), 0);
+			EXPECT_EQ(t, memory_free_pages(s.mem), free + 1);
+			EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
+		}
+	}
+	store.meanwhile = NULL;
+	EXPECT_EQ(t, failed, 0);
+	end(t, &s);
+}
+
+static struct vm_scene *protected;
+
+static void forbid_and_unmap(struct store *st, struct vm_object *object, u32 index)
+{
+	if (vm_protect(protected->space, page_at(0), 1, VM_READ) ||
+	    vm_unmap(protected->space, page_at(1), 1))
+		failed = 1;
+}
+
+static void a_page_that_is_refused_comes_back_as_its_region_allows(struct ktest *t)
+{
+	struct lru_scan scan = {.desperate = true};
+	struct vm_scene s;
+	u64 value = 0;
+
+	if (!begin(t, &s, 2))
+		return;
+	protected = &s;
+	failed = 0;
+	write_pages(t, 0, 2, 6);
+	REQUIRE_OR_END(t, &s, pages_there(&s, 2));
+	store.meanwhile = forbid_and_unmap;
+	store.answer = -EIO;
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 0);
+	EXPECT_EQ(t, failed, 0);
+	store.meanwhile = NULL;
+	EXPECT_EQ(t, soft_write(page_at(0), 1), -EACCES);
+	EXPECT_EQ(t, soft_read(page_at(0), &value), 0);
+	EXPECT_EQ(t, value, stamp(0, 0, 6));
+	EXPECT_EQ(t, soft_read(page_at(1), &value), -EFAULT);
+	EXPECT_EQ(t, page_in(s.object, 1)->mapcount, 0);
+	EXPECT_EQ(t, page_word(page_in(s.object, 1)) & PAGE_DIRTY, PAGE_DIRTY);
+	end(t, &s);
+}
+
+/* Somebody unmaps it with a shootdown still to come: a CPU may write to it. */
+static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
+{
+	struct lru_scan scan = {.desperate = true};
+	struct tlb_gather g;
+	struct vm_scene s;
+	struct page *page;
+
+	if (!begin(t, &s, 1))
+		return;
+	write_pages(t, 0, 1, 1);
+	REQUIRE_OR_END(t, &s, pages_there(&s, 1));
+	tlb_gather_init(&g, s.mem);
+	spin_lock(&s.object->lock);
+	page = rmap_take_entry(s.mem, pt_entry(&s.space->pt, VM_BASE), 0);
+	tlb_gather_add(&g, s.space, VM_BASE);
+	tlb_gather_page(&g, page);
+	spin_unlock(&s.object->lock);
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 0);
+	EXPECT_EQ(t, store.cleans, 0);
+	EXPECT_EQ(t, soft_try_write(VM_BASE, stamp(0, 0, 2)), 0);
+	tlb_flush(&g);
+	EXPECT_EQ(t, scan_once(s.mem, &scan) + scan_once(s.mem, &scan), 1);
+	EXPECT_EQ(t, *(u64 *)page_address(store.page[0]), stamp(0, 0, 2));
+	end(t, &s);
+}
+
+KTEST_SUITE(reclaim_clean, KTEST_QUICK, KTEST(who_touches_a_page_being_cleaned_waits),
+    KTEST(a_page_removed_while_it_is_cleaned_is_freed_once),
+    KTEST(a_page_that_is_refused_comes_back_as_its_region_allows),
+    KTEST(a_page_just_unmapped_waits_for_its_shootdown));

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_reclaim_direct.c: when reclaim runs: what an allocation that finds nothing does itself, what it
+ * leaves to the reclaim thread, and when that wakes and stops by itself.
+ */
+#include "tests/lib/pager_help.h"
+#include <quarry/smp.h>
+
+#define PAGES   96u
+#define WAIT_NS 20000000000ULL
+
+static struct store store;
+static struct pile hoard;
+
+/*
+ * PAGES pages of a pager's, and about as many free ones as @left; caches off, so that every page that is
+ * freed counts.
+ */
+static bool begin(struct ktest *t, struct vm_scene *s, unsigned left)
+{
+	if (!store_scene(t, s, &store, PAGES))
+		return false;
+	caches_off(t, s->mem);
+	prepare_scene(t, s);
+	hoard = (struct pile){NULL, 0};
+	take_all_but(t, s->mem, &hoard, PAGES + left);
+	return true;
+}
+
+static void end(struct ktest *t, struct vm_scene *s)
+{
+	expect_sound(t, s->mem);
+	EXPECT_EQ(t, pile_free(s->mem, &hoard), 0);
+	caches_on(t, s->mem);
+	store_scene_end(t, s, &store);
+}
+
+/* All pages there and unmapped, without a mark. */
+static void supply_all(struct ktest *t, struct vm_scene *s)
+{
+	unsigned i;
+
+	for (i = 0; i < PAGES; i++)
+		EXPECT_EQ(t, vm_object_supply(s->object, i, page_address(store.page[i])), 0);
+}
+
+/* All pages there, mapped, and touched or written to. */
+static void map_all(struct ktest *t, struct vm_scene *s, bool write)
+{
+	unsigned i;
+	u64 value;
+
+	soft_load_space(s->space);
+	for (i = 0; i < PAGES; i++)
+		EXPECT_EQ(t, write ? soft_write(page_at(i), stamp(i, 0, 1)) : soft_read(page_at(i), &value),
+		    0);
+	soft_unload_space();
+}
+
+static bool alloc_one(struct vm_scene *s, gfp_t gfp)
+{
+	struct page *page = mem_alloc_pages(s->mem, gfp, 0);
+
+	if (page)
+		pile_push(&hoard, page);
+	return page;
+}
+
+static u64 event(const struct vm_scene *s, enum mm_event ev)
+{
+	return mm_event_sum(s->mem, ev);
+}
+
+/* Without a reclaim thread, and without a cross-call. */
+static void an_allocation_drops_what_nobody_maps(struct ktest *t)
+{
+	struct vm_scene s;
+	u64 calls, slow;
+	unsigned i;
+
+	if (!begin(t, &s, 0))
+		return;
+	/* Or a low mark would wake the thread. */
+	reclaim_stop(s.mem);
+	supply_all(t, &s);
+	EXPECT_EQ(t, READ_ONCE(movable_zone(s.mem)->nr_free), movable_zone(s.mem)->wmark[WMARK_MIN]);
+	calls = READ_ONCE(smp_stats.calls);
+	slow = event(&s, EV_RECLAIM_DIRECT);
+	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_DIRECT), slow + RECLAIM_BATCH);
+	EXPECT_EQ(t, vm_object_present(s.object), PAGES - RECLAIM_BATCH);
+	for (i = 1; i < PAGES; i++)
+		EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	EXPECT_EQ(t, vm_object_present(s.object), 0);
+	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
+	EXPECT_EQ(t, READ_ONCE(smp_stats.calls), calls);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
+	end(t, &s);
+}
+
+static void what_is_mapped_or_dirty_is_left_to_the_thread(struct ktest *t)
+{
+	struct vm_scene s;
+	struct page *page;
+	u64 calls;
+
+	if (!begin(t, &s, 0))
+		return;
+	/* Or a low mark would wake the thread. */
+	reclaim_stop(s.mem);
+	supply_all(t, &s);
+	map_all(t, &s, false);
+	/* One is unmapped again, but it was written to; one has been touched. */
+	page = page_in(s.object, 3);
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(3), 2), 0);
+	page_clear_flags(page, PAGE_REFERENCED);
+	page_set_flags(page, PAGE_DIRTY);
+	calls = READ_ONCE(smp_stats.calls);
+	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
+	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 0);
+	EXPECT_EQ(t, READ_ONCE(smp_stats.calls), calls);
+	/* The touched one would not be spared a second time. */
+	page_set_flags(page_in(s.object, 4), PAGE_DIRTY);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
+	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	/* The thread did, whether or not the allocation had to wait for it. */
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_DIRECT), 0);
+	EXPECT(t, event(&s, EV_RECLAIM_FREED) > 0);
+	EXPECT(t, vm_object_present(s.object) < PAGES);
+	/* It may be in the middle of a run, and hold the object. */
+	reclaim_stop(s.mem);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
+	end(t, &s);
+}
+
+/* The pages are mapped on this CPU, and touched: the thread makes the calls, no allocation does. */
+static void an_allocation_waits_for_the_thread(struct ktest *t)
+{
+	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
+	struct vm_scene s;
+	unsigned i;
+	u64 value;
+
+	if (!begin(t, &s, 0))
+		return;
+	map_all(t, &s, true);
+	for (i = 0; i < PAGES; i++)
+		EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	EXPECT_EQ(t, event(&s, EV_ALLOC_FAIL), 1); /* the hoard's last */
+	EXPECT(t, READ_ONCE(store.cleans) >= PAGES);
+	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), from_alloc);
+	EXPECT_EQ(t, pile_free(s.mem, &hoard), 0);
+	soft_load_space(s.space);
+	for (i = 0; i < PAGES; i++) {
+		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
+		EXPECT_EQ(t, value, stamp(i, 0, 1));
+	}
+	soft_unload_space();
+	end(t, &s);
+}
+
+/* Pages have come since it found none: it tries again, and nothing is dropped for it. */
+static void a_request_that_can_be_served_waits_for_no_run(struct ktest *t)
+{
+	struct vm_scene s;
+
+	if (!begin(t, &s, 0))
+		return;
+	EXPECT_EQ(t, pile_free(s.mem, &hoard), 0);
+	supply_all(t, &s);
+	EXPECT(t, reclaim_direct(s.mem, GFP_MOVABLE, 0));
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_FREED), 0);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
+	end(t, &s);
+}
+
+static void who_may_not_wait_reclaims_nothing(struct ktest *t)
+{
+	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
+	struct vm_scene s;
+	u64 scanned;
+
+	if (!begin(t, &s, 0))
+		return;
+	/* Nor does the thread, which a low mark would wake. */
+	reclaim_stop(s.mem);
+	supply_all(t, &s);
+	scanned = event(&s, EV_RECLAIM_SCANNED);
+	EXPECT(t, !alloc_one(&s, GFP_MOVABLE | GFP_NOWAIT));
+	spin_lock(&lock);
+	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
+	spin_unlock(&lock);
+	while (alloc_one(&s, GFP_MOVABLE | GFP_ATOMIC))
+		;
+	EXPECT_EQ(t, READ_ONCE(movable_zone(s.mem)->nr_free), movable_zone(s.mem)->wmark[WMARK_MIN] / 2);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), scanned);
+	/* A reclaim thread does not reclaim to get on, nor does who is dying: there is the reserve. */
+	port_task()->reserve = 1;
+	while (alloc_one(&s, GFP_MOVABLE))
+		;
+	port_task()->reserve = 0;
+	EXPECT_EQ(t, READ_ONCE(movable_zone(s.mem)->nr_free), 0);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), scanned);
+	EXPECT_EQ(t, event(&s, EV_ALLOC_DRAIN_WAIT), 0);
+	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
+	EXPECT_EQ(t, pile_free(s.mem, &hoard), 0);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
+	end(t, &s);
+}
+
+static bool wait_for_free(struct zone *zone, unsigned long nr)
+{
+	u64 until = arch_clock_ns() + WAIT_NS;
+
+	while (READ_ONCE(zone->nr_free) < nr && arch_clock_ns() < until)
+		thread_yield();
+	return READ_ONCE(zone->nr_free) >= nr;
+}
+
+static void the_thread_wakes_at_low_and_works_up_to_high(struct ktest *t)
+{
+	struct vm_scene s;
+	struct zone *zone;
+	unsigned long nr;
+	u64 waits;
+
+	if (!begin(t, &s, 40))
+		return;
+	zone = movable_zone(s.mem);
+	map_all(t, &s, true);
+	waits = event(&s, EV_RECLAIM_WAIT);
+	EXPECT(t, READ_ONCE(zone->nr_free) > zone->wmark[WMARK_LOW]);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
+	for (nr = READ_ONCE(zone->nr_free) - zone->wmark[WMARK_LOW] + 1; nr > 0; nr--)
+		EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	EXPECT(t, wait_for_free(zone, zone->wmark[WMARK_HIGH]));
+	EXPECT(t, event(&s, EV_RECLAIM_RUNS) > 0);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), waits);
+	/* Not much further: it stops within a batch. */
+	EXPECT(t, vm_object_present(s.object) >=
+	    PAGES - 2 * RECLAIM_BATCH - (zone->wmark[WMARK_HIGH] - zone->wmark[WMARK_LOW]));
+	end(t, &s);
+}
+
+/* Anonymous pages only: nothing could come of it. */
+static void a_low_mark_wakes_nobody_where_there_is_nothing_to_drop(struct ktest *t)
+{
+	struct vm_scene s;
+	unsigned i;
+
+	if (!scene_begin(t, &s, PAGES))
+		return;
+	caches_off(t, s.mem);
+	prepare_scene(t, &s);
+	hoard = (struct pile){NULL, 0};
+	take_all_but(t, s.mem, &hoard, PAGES);
+	for (i = 0; i < PAGES; i++)
+		EXPECT_EQ(t, vm_object_supply(s.object, i, NULL), 0);
+	EXPECT(t, READ_ONCE(movable_zone(s.mem)->nr_free) < movable_zone(s.mem)->wmark[WMARK_LOW]);
+	EXPECT_EQ(t, READ_ONCE(s.mem->nodes[0].reclaim.low), 0);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
+	/* But who finds nothing has a drain made. */
+	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 1);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), 0);
+	EXPECT_EQ(t, pile_free(s.mem, &hoard), 0);
+	caches_on(t, s.mem);
+	scene_end(t, &s);
+}
+
+/* A pager that takes nothing: one run finds that out, and refills start no other. */
+static void a_futile_run_is_not_repeated_for_a_low_mark(struct ktest *t)
+{
+	u64 until = arch_clock_ns() + WAIT_NS, runs;
+	struct vm_scene s;
+	struct reclaim *r;
+	struct zone *zone;
+
+	if (!begin(t, &s, 40))
+		return;
+	zone = movable_zone(s.mem);
+	r = &s.mem->nodes[0].reclaim;
+	WRITE_ONCE(store.answer, -ETIMEDOUT);
+	map_all(t, &s, true);
+	while (READ_ONCE(zone->nr_free) >= zone->wmark[WMARK_LOW])
+		EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	while (!READ_ONCE(zone->futile) && arch_clock_ns() < until)
+		thread_yield();
+	EXPECT_EQ(t, READ_ONCE(zone->futile), 1);
+	runs = event(&s, EV_RECLAIM_RUNS);
+	while (alloc_one(&s, GFP_MOVABLE | GFP_NOWAIT))
+		;
+	EXPECT_EQ(t, READ_ONCE(r->low), 0);
+	/* Who finds nothing asks all the same: it may be otherwise by now. */
+	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
+	EXPECT(t, event(&s, EV_RECLAIM_RUNS) > runs);
+	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
+	/* A run that has met the old answer could say so after the next one has met the new. */
+	EXPECT(t, reclaim_wait_drain(s.mem));
+	WRITE_ONCE(store.answer, 0);
+	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	/* The end of a run marks the zone, and then looks whether pages have been freed there. */
+	EXPECT(t, reclaim_wait_drain(s.mem));
+	EXPECT_EQ(t, READ_ONCE(zone->futile), 0);
+	end(t, &s);
+}
+
+/* As if others had taken most of the list and not settled it yet. */
+static void it_waits_while_too_many_pages_are_off_the_lists(struct ktest *t)
+{
+	struct page *taken[RECLAIM_BATCH];
+	struct vm_scene s;
+	struct zone *zone;
+	unsigned nr, i;
+
+	if (!begin(t, &s, 0))
+		return;
+	zone = movable_zone(s.mem);
+	reclaim_stop(s.mem);
+	supply_all(t, &s);
+	/* 32 are taken, 64 left. */
+	nr = lru_isolate_tail(zone, LRU_INACTIVE, false, taken, RECLAIM_BATCH);
+	EXPECT_EQ(t, nr, RECLAIM_BATCH);
+	atomic_add(&zone->nr_reclaiming, (u32)PAGES);
+	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
+	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
+	EXPECT(t, event(&s, EV_RECLAIM_THROTTLED) > 0);
+	atomic_sub(&zone->nr_reclaiming, (u32)PAGES + nr);
+	for (i = 0; i < nr; i++)
+		putback_lru_page(s.mem, taken[i]);
+	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
+	end(t, &s);
+}
+
+/* ---- drains during a run ---- */
+
+static u32 run_began, served_late;
+
+/* In the first batch until somebody wants a drain; in the second until it has been made. */
+static void wait_for_drain(struct store *st, struct vm_object *object, u32 index)
+{
+	struct reclaim *r = &object->mem->nodes[0].reclaim;
+	u64 until = arch_clock_ns() + WAIT_NS;
+
+	WRITE_ONCE(run_began, 1);
+	while (READ_ONCE(r->drains.asked) == 0 && arch_clock_ns() < until)
+		thread_yield();
+	if (READ_ONCE(served_late))
+		return;
+	while (READ_ONCE(st->cleans) > RECLAIM_BATCH && READ_ONCE(r->drains.done) == 0 && arch_clock_ns() < until)
+		thread_yield();
+	if (READ_ONCE(st->cleans) > RECLAIM_BATCH && READ_ONCE(r->drains.done) == 0)
+		WRITE_ONCE(served_late, 1);
+}
+
+/* Not before the run has begun, or it would be served first. */
+static void ask_for_a_drain(void *arg)
+{
+	u64 until = arch_clock_ns() + WAIT_NS;
+	struct vm_scene *s = arg;
+
+	while (!READ_ONCE(run_began) && arch_clock_ns() < until)
+		thread_yield();
+	reclaim_wait_drain(s->mem);
+}
+
+static void a_drain_is_served_between_two_batches(struct ktest *t)
+{
+	struct vm_scene s;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!begin(t, &s, 0))
+		return;
+	map_all(t, &s, true);
+	/* The run shall go on to the last page. */
+	WRITE_ONCE(movable_zone(s.mem)->wmark[WMARK_HIGH],
+	    movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
+	WRITE_ONCE(run_began, 0);
+	WRITE_ONCE(served_late, 0);
+	WRITE_ONCE(store.meanwhile, wait_for_drain);
+	ktest_start(1, ask_for_a_drain, &s);
+	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	ktest_join(1);
+	EXPECT(t, wait_for_free(movable_zone(s.mem), movable_zone(s.mem)->wmark[WMARK_MIN] + PAGES - 1));
+	EXPECT_EQ(t, READ_ONCE(store.cleans), PAGES);
+	EXPECT_EQ(t, READ_ONCE(served_late), 0);
+	WRITE_ONCE(store.meanwhile, NULL);
+	zone_set_watermarks(movable_zone(s.mem));
+	end(t, &s);
+}
+
+KTEST_SUITE(reclaim_direct, KTEST_QUICK, KTEST(an_allocation_drops_what_nobody_maps),
+    KTEST(what_is_mapped_or_dirty_is_left_to_the_thread), KTEST(an_allocation_waits_for_the_thread),
+    KTEST_COST(a_request_that_can_be_served_waits_for_no_run),
+    KTEST(who_may_not_wait_reclaims_nothing), KTEST(the_thread_wakes_at_low_and_works_up_to_high),
+    KTEST_COST(a_low_mark_wakes_nobody_where_there_is_nothing_to_drop),
+    KTEST_COST(a_futile_run_is_not_repeated_for_a_low_mark),
+    KTEST(it_waits_while_too_many_pages_are_off_the_lists),
+    KTEST_COST(a_drain_is_served_between_two_batches));

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_reclaim_exact.c: the figures that reclaim goes by: what a zone lacks, what has been freed in it, and for
+ * which requests a run or a compaction was in vain.
+ */
+#include "tests/lib/pager_help.h"
+
+#define TURNS (1u << 20) /* of a wait, before it counts as failed */
+
+/* ---- kinds of requests ---- */
+
+#define ALL_ORDERS ((1ULL << NR_ORDERS) - 1)
+
+static void each_request_has_a_bit(struct ktest *t)
+{
+	static const gfp_t gfp[NR_REQUESTS] = {
+	    GFP_DMA32, GFP_DMA32 | GFP_MOVABLE, GFP_KERNEL, GFP_MOVABLE};
+	unsigned kind, order;
+	u64 seen = 0;
+
+	for (kind = 0; kind < NR_REQUESTS; kind++) {
+		EXPECT_EQ(t, request_gfp(kind), gfp[kind]);
+		for (order = 0; order < NR_ORDERS; order++) {
+			EXPECT_EQ(
+			    t, request_bit(gfp[kind], order), 1ULL << (kind * NR_ORDERS + order));
+			/* Neither how it may wait nor which unmovable type it is makes a difference. */
+			EXPECT_EQ(t, request_bit(gfp[kind] | GFP_NORETRY | GFP_ZERO, order),
+			    request_bit(gfp[kind], order));
+			seen |= request_bit(gfp[kind], order);
+		}
+	}
+	EXPECT_EQ(t, seen, (1ULL << NR_REQUESTS * NR_ORDERS) - 1);
+	EXPECT_EQ(t, requests_for(seen, ZONE_DMA32), seen);
+	EXPECT_EQ(
+	    t, requests_for(seen, ZONE_NORMAL), seen & ~(ALL_ORDERS | ALL_ORDERS << NR_ORDERS));
+	EXPECT_EQ(t, requests_for(seen, ZONE_MOVABLE), ALL_ORDERS << 3 * NR_ORDERS);
+	EXPECT_EQ(t, requests_for(0, ZONE_DMA32), 0);
+	EXPECT_EQ(t, requests_large(seen),
+	    seen & ~(1ULL | 1ULL << NR_ORDERS | 1ULL << 2 * NR_ORDERS | 1ULL << 3 * NR_ORDERS));
+}
+
+/* ---- what a zone lacks ---- */
+
+struct lack {
+	unsigned long free, lent;
+	u64 waiting;
+	unsigned long others,
+	    with_lent; /* what requests lack that cannot have lent pages; and those that can */
+};
+
+static void expect_lacks(
+    struct ktest *t, const struct zone *like, const struct lack *cases, unsigned nr)
+{
+	struct zone zone = *like;
+	unsigned i;
+
+	zone.wmark[WMARK_MIN] = 100;
+	zone.wmark[WMARK_LOW] = 120;
+	zone.wmark[WMARK_HIGH] = 150;
+	zone.reserve = 40;
+	for (i = 0; i < nr; i++) {
+		zone.nr_free = cases[i].free;
+		zone.nr_free_cma = cases[i].lent;
+		if (zone_lacks(&zone, cases[i].waiting, false) != cases[i].others ||
+		    zone_lacks(&zone, cases[i].waiting, true) != cases[i].with_lent)
+			ktest_fail(t, __FILE__, __LINE__, "case %u of zone %u: lacks %lu and %lu",
+			    i, zone.id, zone_lacks(&zone, cases[i].waiting, false),
+			    zone_lacks(&zone, cases[i].waiting, true));
+	}
+}
+
+static void a_zone_lacks_what_is_missing_to_its_high_mark(struct ktest *t)
+{
+	const u64 page = request_bit(GFP_KERNEL, 0), block = request_bit(GFP_KERNEL, 3);
+	const u64 movable = request_bit(GFP_MOVABLE, 0), blocks = request_bit(GFP_MOVABLE, 2);
+	const u64 dma = request_bit(GFP_DMA32, 1),
+		  dma_movable = request_bit(GFP_DMA32 | GFP_MOVABLE, 0);
+	const struct lack normal[] = {
+	    /* At rest. */
+	    {150, 0, 0, 0, 0},
+	    {149, 0, 0, 1, 1},
+	    {0, 0, 0, 150, 150},
+	    {200, 50, 0, 0, 0},
+	    {199, 50, 0, 1, 0},
+	    {149, 149, 0, 150, 1},
+	    {1000, 0, 0, 0, 0},
+	    /* One page, or a block, above the mark. */
+	    {150, 0, page, 1, 0},
+	    {151, 0, page, 0, 0},
+	    {157, 0, block, 1, 0},
+	    {158, 0, block, 0, 0},
+	    {160, 10, page, 1, 0},
+	    {161, 10, page, 0, 0},
+	    /* A request that could go higher leaves the reserve too. */
+	    {190, 0, movable, 1, 1},
+	    {191, 0, movable, 0, 0},
+	    {193, 0, blocks, 1, 1},
+	    {194, 0, blocks, 0, 0},
+	    {190, 50, movable, 10, 1},
+	    {190, 40, movable, 1, 1},
+	    {191, 41, movable, 0, 0},
+	    /* The largest of several. */
+	    {150, 0, page | block, 8, 0},
+	    {150, 0, movable | block, 41, 41},
+	    {188, 0, movable | block, 3, 3},
+	};
+	const struct lack dma32[] = {
+	    {151, 0, dma, 1, 0},
+	    {152, 0, dma, 0, 0},
+	    {150, 0, dma_movable, 1, 1},
+	    {151, 0, dma_movable, 0, 0},
+	    {150, 0, page, 41, 0},
+	    {190, 0, page, 1, 0},
+	    {191, 0, page, 0, 0},
+	    {190, 0, movable, 1, 1},
+	};
+	struct memory *mem = ktest_memory(t, 2, 2, 2);
+
+	REQUIRE(t, mem);
+	expect_lacks(t, &mem->zones[ZONE_NORMAL], normal, ARRAY_SIZE(normal));
+	expect_lacks(t, &mem->zones[ZONE_DMA32], dma32, ARRAY_SIZE(dma32));
+}
+
+/* ---- what has been freed ---- */
+
+static void freed_pages_are_noted_where_they_were(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_NORMAL];
+	zone->futile = 1;
+	reclaim_note_freed(zone, 0, 0);
+	EXPECT_EQ(t, zone->futile, 1);
+	EXPECT_EQ(t, zone->freed + zone->freed_cma, 0);
+	reclaim_note_freed(zone, 7, 2);
+	EXPECT_EQ(t, zone->futile, 0);
+	EXPECT_EQ(t, zone->freed, 5);
+	EXPECT_EQ(t, zone->freed_cma, 2);
+	reclaim_note_freed(zone, 3, 0);
+	reclaim_note_freed(zone, 4, 4);
+	EXPECT_EQ(t, zone->freed, 8);
+	EXPECT_EQ(t, zone->freed_cma, 6);
+	EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].freed + mem->zones[ZONE_MOVABLE].freed_cma, 0);
+}
+
+static void a_futile_zone_is_reconsidered_at_its_high_mark(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct zone zone;
+
+	REQUIRE(t, mem);
+	zone = mem->zones[ZONE_NORMAL];
+	zone.futile = 1;
+	zone.nr_free_cma = 3;
+	zone.nr_free = zone.wmark[WMARK_HIGH] + 2;
+	reclaim_reconsider(&zone);
+	EXPECT_EQ(t, zone.futile, 1);
+	zone.nr_free++;
+	reclaim_reconsider(&zone);
+	EXPECT_EQ(t, zone.futile, 0);
+}
+
+static struct store store;
+static struct pile hoard;
+
+#define PAGES 96u
+
+static u64 event(const struct vm_scene *s, enum mm_event ev)
+{
+	return mm_event_sum(s->mem, ev);
+}
+
+/* PAGES dirty pages of a pager's, caches off, and few free pages above the min mark of zone MOVABLE. */
+static bool begin(struct ktest *t, struct vm_scene *s, unsigned left)
+{
+	unsigned i;
+
+	if (!store_scene(t, s, &store, PAGES))
+		return false;
+	caches_off(t, s->mem);
+	prepare_scene(t, s);
+	hoard = (struct pile){NULL, 0};
+	reclaim_stop(s->mem);
+	take_all_but(t, s->mem, &hoard, PAGES + left);
+	for (i = 0; i < PAGES; i++) {
+		EXPECT_EQ(t, vm_object_supply(s->object, i, page_address(store.page[i])), 0);
+		if (page_in(s->object, i))
+			page_set_flags(page_in(s->object, i), PAGE_DIRTY);
+	}
+	EXPECT_EQ(t, reclaim_start(s->mem), 0);
+	return true;
+}
+
+static void end(struct ktest *t, struct vm_scene *s)
+{
+	reclaim_stop(s->mem);
+	expect_sound(t, s->mem);
+	EXPECT_EQ(t, pile_free(s->mem, &hoard), 0);
+	caches_on(t, s->mem);
+	store_scene_end(t, s, &store);
+}
+
+/* Until the reclaim thread has served all who asked. */
+static bool at_rest(const struct reclaim *r)
+{
+	unsigned turn;
+
+	for (turn = 0; turn < TURNS && load_acquire(&r->runs.done) != READ_ONCE(r->runs.asked);
+	     turn++)
+		thread_yield();
+	return turn < TURNS;
+}
+
+static bool alloc_one(struct vm_scene *s, gfp_t gfp)
+{
+	return pile_alloc(s->mem, &hoard, gfp, 0, 1) == 1;
+}
+
+/* Over several batches, and with what allocations drop themselves. */
+static void every_dropped_page_is_noted_once(struct ktest *t)
+{
+	struct vm_scene s;
+	struct zone *zone;
+	unsigned i;
+
+	if (!begin(t, &s, 0))
+		return;
+	zone = movable_zone(s.mem);
+	/* The run shall go on to the last page. */
+	WRITE_ONCE(zone->wmark[WMARK_HIGH], zone->wmark[WMARK_HIGH] + PAGES);
+	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	for (i = 0; i < TURNS && vm_object_present(s.object); i++)
+		thread_yield();
+	reclaim_stop(s.mem);
+	EXPECT_EQ(t, zone->freed, PAGES);
+	EXPECT_EQ(t, zone->freed_cma, 0);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_FREED), PAGES);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_CLEANED), PAGES);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), PAGES);
+	EXPECT_EQ(t, zone->nr_reclaiming, 0);
+	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN] + PAGES - 1);
+	zone_set_watermarks(zone);
+	for (i = 0; i < RECLAIM_BATCH; i++)
+		EXPECT_EQ(t, vm_object_supply(s.object, i, NULL), 0);
+	while (alloc_one(&s, GFP_MOVABLE | GFP_NOWAIT))
+		;
+	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	EXPECT_EQ(t, zone->freed, PAGES + RECLAIM_BATCH);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_DIRECT), RECLAIM_BATCH);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_FREED), PAGES + RECLAIM_BATCH);
+	end(t, &s);
+}
+
+/* ---- what is looked at ---- */
+
+/* Entries of a list that one hold of its lock looks at, as lru.c says. */
+#define LOOK_AT_ONCE 128u
+
+static void one_hold_looks_at_so_many_pages(struct ktest *t)
+{
+	struct page *taken[RECLAIM_BATCH];
+	struct vm_scene s;
+	struct zone *zone;
+	unsigned i, unfit;
+
+	if (!scene_begin_pager(t, &s, LOOK_AT_ONCE + 1, &scene_pager, NULL))
+		return;
+	zone = movable_zone(s.mem);
+	for (i = 0; i <= LOOK_AT_ONCE; i++)
+		EXPECT_EQ(t, vm_object_supply(s.object, i, NULL), 0);
+	REQUIRE(t, pages_there(&s, LOOK_AT_ONCE + 1));
+	/* All but the youngest: one more than are looked at, and then as many. */
+	for (i = 0; i < LOOK_AT_ONCE; i++)
+		page_set_flags(page_in(s.object, i), PAGE_DIRTY);
+	for (unfit = LOOK_AT_ONCE; unfit >= LOOK_AT_ONCE - 1; unfit--) {
+		EXPECT_EQ(t, lru_isolate_tail(zone, LRU_INACTIVE, true, taken, RECLAIM_BATCH),
+		    unfit < LOOK_AT_ONCE);
+		if (unfit == LOOK_AT_ONCE)
+			EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
+	}
+	EXPECT(t, taken[0] == page_in(s.object, LOOK_AT_ONCE));
+	EXPECT_EQ(t, zone->nr_reclaiming, 1);
+	atomic_sub(&zone->nr_reclaiming, 1u);
+	putback_lru_page(s.mem, taken[0]);
+	scene_end(t, &s);
+}
+
+/* Are all pages there?  Not without memory for them: then the scene ends. */
+static bool all_there(struct ktest *t, struct vm_scene *s)
+{
+	bool all = vm_object_present(s->object) == PAGES;
+
+	EXPECT(t, all);
+	if (!all)
+		end(t, s);
+	return all;
+}
+
+/* With more than half as many off the lists as are left there it leaves the rest to whoever has them. */
+static void an_allocation_drops_pages_up_to_half(struct ktest *t)
+{
+	struct vm_scene s;
+	struct zone *zone;
+	unsigned i;
+
+	if (!begin(t, &s, 0) || !all_there(t, &s))
+		return;
+	reclaim_stop(s.mem);
+	zone = movable_zone(s.mem);
+	for (i = 0; i < PAGES; i++)
+		page_clear_flags(page_in(s.object, i), PAGE_DIRTY);
+	EXPECT_EQ(t, zone->lru[LRU_INACTIVE].nr, PAGES);
+	atomic_add(&zone->nr_reclaiming, PAGES / 2 + 1);
+	EXPECT(t, !reclaim_direct(s.mem, GFP_MOVABLE, 0));
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_THROTTLED), 1);
+	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
+	atomic_sub(&zone->nr_reclaiming, 1u);
+	EXPECT(t, reclaim_direct(s.mem, GFP_MOVABLE, 0));
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_THROTTLED), 1);
+	EXPECT_EQ(t, vm_object_present(s.object), PAGES - RECLAIM_BATCH);
+	atomic_sub(&zone->nr_reclaiming, PAGES / 2);
+	end(t, &s);
+}
+
+/* Active pages age only where there are more of them than of the others. */
+static void as_many_active_pages_do_not_age(struct ktest *t)
+{
+	struct lru_scan scan = {.batch = 1};
+	struct vm_scene s;
+	struct zone *zone;
+	unsigned i;
+
+	if (!begin(t, &s, 0) || !all_there(t, &s))
+		return;
+	reclaim_stop(s.mem);
+	zone = movable_zone(s.mem);
+	scan.zone = zone;
+	for (i = 0; i < PAGES / 2; i++) {
+		struct page *page = page_in(s.object, i);
+
+		EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
+		page_set_flags(page, PAGE_ACTIVE);
+		putback_lru_page(s.mem, page);
+	}
+	EXPECT_EQ(t, zone->lru[LRU_ACTIVE].nr, PAGES / 2);
+	reclaim_batch(&scan);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_AGED), 0);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 1);
+	EXPECT_EQ(t, scan.freed, 1);
+	reclaim_batch(&scan);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_AGED), RECLAIM_BATCH);
+	end(t, &s);
+}
+
+/* ---- in vain ---- */
+
+static void a_run_says_for_which_requests_it_was_in_vain(struct ktest *t)
+{
+	const u64 mine = request_bit(GFP_MOVABLE, 0), another = request_bit(GFP_KERNEL, 1);
+	u64 look_ns = READ_ONCE(reclaim_look_ns);
+	struct vm_scene s;
+	struct reclaim *r;
+
+	if (!begin(t, &s, 0))
+		return;
+	r = &s.mem->nodes[0].reclaim;
+	WRITE_ONCE(store.answer, -EIO);
+	/* The end of the run wakes who waits for it: nobody needs to look himself. */
+	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
+	/* What an earlier run found for a request of another kind stays. */
+	WRITE_ONCE(r->run_in_vain, another);
+	/* Whole batches; and the low mark starts none. */
+	WRITE_ONCE(movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
+	WRITE_ONCE(movable_zone(s.mem)->futile_came, READ_ONCE(movable_zone(s.mem)->lru_came));
+	WRITE_ONCE(movable_zone(s.mem)->futile, 1);
+	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
+	EXPECT(t, at_rest(r));
+	/* Two passes over the lists, and one that spares nothing; a pager that refuses is asked once. */
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 3 * PAGES);
+	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), 1);
+	EXPECT_EQ(t, READ_ONCE(store.cleans), 1);
+	zone_set_watermarks(movable_zone(s.mem));
+	EXPECT_EQ(t, READ_ONCE(r->run_in_vain), mine | another);
+	EXPECT_EQ(t, READ_ONCE(r->run_for), 0);
+	WRITE_ONCE(store.answer, 0);
+	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	EXPECT(t, at_rest(r));
+	EXPECT_EQ(t, READ_ONCE(r->run_in_vain), another);
+	WRITE_ONCE(reclaim_look_ns, look_ns);
+	end(t, &s);
+}
+
+/* ---- who waits ---- */
+
+static u32 got_it, too_late; /* a */
+
+/* The run does not go on after its first batch until the request has its page. */
+static void wait_for_the_request(struct store *st, struct vm_object *object, u32 index)
+{
+	unsigned turn;
+
+	if (READ_ONCE(st->cleans) <= RECLAIM_BATCH || READ_ONCE(too_late))
+		return;
+	for (turn = 0; turn < TURNS && !load_acquire(&got_it); turn++)
+		thread_yield();
+	if (turn == TURNS)
+		WRITE_ONCE(too_late, 1);
+}
+
+static void request_one(void *arg)
+{
+	pile_alloc(((struct vm_scene *)arg)->mem, &hoard, GFP_MOVABLE, 0, 1);
+	store_release(&got_it, 1u);
+}
+
+/* Without a look of its own: what a batch frees wakes who waits. */
+static void a_batch_wakes_who_waits_for_it(struct ktest *t)
+{
+	u64 look_ns = READ_ONCE(reclaim_look_ns);
+	unsigned long nr;
+	struct vm_scene s;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!begin(t, &s, 0))
+		return;
+	/* The run shall go on to the last page. */
+	WRITE_ONCE(
+	    movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
+	got_it = too_late = 0;
+	nr = hoard.nr;
+	WRITE_ONCE(store.meanwhile, wait_for_the_request);
+	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
+	ktest_start(1, request_one, &s);
+	ktest_join(1);
+	EXPECT(t, at_rest(&s.mem->nodes[0].reclaim));
+	WRITE_ONCE(reclaim_look_ns, look_ns);
+	reclaim_stop(s.mem);
+	WRITE_ONCE(store.meanwhile, NULL);
+	EXPECT_EQ(t, too_late, 0);
+	EXPECT_EQ(t, hoard.nr, nr + 1);
+	zone_set_watermarks(movable_zone(s.mem));
+	end(t, &s);
+}
+
+/* One page of each pageblock in use by somebody who cannot move it, and then not any more. */
+static void a_compaction_says_for_which_requests_it_was_in_vain(struct ktest *t)
+{
+	const u64 mine = request_bit(GFP_KERNEL, MAX_ORDER), movable = request_bit(GFP_MOVABLE, 2);
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct reclaim *r;
+	struct zone *zone;
+	irqflags_t flags;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	r = &mem->nodes[0].reclaim;
+	zone = &mem->zones[ZONE_NORMAL];
+	for (pfn = 0; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES) {
+		flags = spin_lock_irqsave(&zone->lock);
+		buddy_take_range(zone, pfn + 1, pfn + 2);
+		spin_unlock_irqrestore(&zone->lock, flags);
+	}
+	WRITE_ONCE(r->in_vain, movable);
+	EXPECT(t, !reclaim_wait_compact(mem, GFP_KERNEL, MAX_ORDER));
+	EXPECT_EQ(t, READ_ONCE(r->in_vain), mine | movable);
+	EXPECT_EQ(t, READ_ONCE(r->compact), 0);
+	EXPECT_EQ(t, READ_ONCE(r->compactions.done), 1);
+	for (pfn = 0; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
+		give_block(zone, pfn_to_page_in(mem, pfn + 1));
+	EXPECT(t, reclaim_wait_compact(mem, GFP_KERNEL, MAX_ORDER));
+	EXPECT_EQ(t, READ_ONCE(r->in_vain), movable);
+	EXPECT(t, reclaim_wait_compact(mem, GFP_MOVABLE, 2));
+	EXPECT_EQ(t, READ_ONCE(r->in_vain), 0);
+	EXPECT_EQ(t, READ_ONCE(r->compactions.asked), 3);
+	EXPECT_EQ(t, READ_ONCE(r->compactions.done), 3);
+}
+
+KTEST_SUITE(reclaim_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(each_request_has_a_bit),
+    KTEST(a_zone_lacks_what_is_missing_to_its_high_mark),
+    KTEST(freed_pages_are_noted_where_they_were),
+    KTEST(a_futile_zone_is_reconsidered_at_its_high_mark), KTEST(every_dropped_page_is_noted_once),
+    KTEST_COST(one_hold_looks_at_so_many_pages), KTEST(an_allocation_drops_pages_up_to_half),
+    KTEST(as_many_active_pages_do_not_age),
+
+    KTEST(a_run_says_for_which_requests_it_was_in_vain), KTEST(a_batch_wakes_who_waits_for_it),
+    KTEST(a_compaction_says_for_which_requests_it_was_in_vain));

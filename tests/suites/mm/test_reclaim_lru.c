@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_reclaim_lru.c: which pages reclaim drops, what it does before, and what it leaves alone.  The
+ * batches are made by the test itself, the reclaim thread having nothing to do.
+ */
+#include "tests/lib/pager_help.h"
+
+static struct store store;
+
+/* One batch of it. */
+static unsigned long one_batch(struct memory *mem)
+{
+	struct lru_scan scan = {.zone = movable_zone(mem), .batch = RECLAIM_BATCH};
+
+	reclaim_batch(&scan);
+	return scan.freed;
+}
+
+/* A scene whose pages were all touched by one CPU, and forgotten since by everybody. */
+static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
+{
+	return store_scene_loaded(t, s, &store, nr);
+}
+
+static void end(struct ktest *t, struct vm_scene *s)
+{
+	store_scene_unload(t, s, &store);
+}
+
+/* Read all pages, so that they are there, mapped and clean, and forget that they were touched. */
+static void bring_in(struct ktest *t, struct vm_scene *s)
+{
+	u64 value;
+	unsigned i;
+
+	for (i = 0; i < s->nr; i++)
+		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
+	EXPECT(t, pages_there(s, s->nr));
+}
+
+static void clean_pages_are_dropped_and_brought_back(struct ktest *t)
+{
+	struct lru_scan scan = {.direct = false};
+	struct vm_scene s;
+	unsigned long free;
+	u64 value = 0;
+	unsigned i;
+
+	if (!begin(t, &s, 32))
+		return;
+	for (i = 0; i < 32; i++)
+		*(u64 *)page_address(store.page[i]) = stamp(i, 0, t->seed);
+	bring_in(t, &s);
+	free = memory_free_pages(s.mem);
+	/* They have been touched: the first look makes them active, the next finds them idle. */
+	EXPECT_EQ(t, one_batch(s.mem), 0);
+	EXPECT_EQ(t, vm_object_present(s.object), 32);
+	EXPECT_EQ(t, movable_zone(s.mem)->lru[LRU_ACTIVE].nr, 32);
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 32);
+	EXPECT_EQ(t, vm_object_present(s.object), 0);
+	EXPECT_EQ(t, memory_free_pages(s.mem), free + 32);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_FREED), 32);
+	EXPECT_EQ(t, store.cleans, 0);
+	for (i = 0; i < 32; i++) {
+		EXPECT_EQ(t, pte_at(s.space, page_at(i)), 0);
+		EXPECT_EQ(t, soft_try_write(page_at(i), 1), -EFAULT);
+	}
+	EXPECT_EQ(t, store.gets, 32);
+	for (i = 0; i < 32; i++) {
+		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
+		EXPECT_EQ(t, value, stamp(i, 0, t->seed));
+	}
+	EXPECT_EQ(t, store.gets, 64);
+	end(t, &s);
+}
+
+/* Every byte, through the pager and back. */
+static void dirty_pages_survive_byte_for_byte(struct ktest *t)
+{
+	struct lru_scan scan = {.desperate = true};
+	struct vm_scene s;
+	unsigned i, word;
+	u64 value;
+
+	if (!begin(t, &s, 10))
+		return;
+	for (i = 0; i < 10; i++)
+		for (word = 0; word < 512; word++)
+			EXPECT_EQ(t, soft_write(page_at(i) + word * 8, stamp(i, word, t->seed)), 0);
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 10);
+	EXPECT_EQ(t, store.cleans, 10);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_CLEANED), 10);
+	EXPECT_EQ(t, vm_object_present(s.object), 0);
+	for (i = 0; i < 10; i++) {
+		EXPECT_EQ(t, store.cleaned[i], 1);
+		for (word = 0; word < 512; word++) {
+			EXPECT_EQ(t, soft_read(page_at(i) + word * 8, &value), 0);
+			EXPECT_EQ(t, value, stamp(i, word, t->seed));
+		}
+	}
+	/* Only read since: they are as the pager has them. */
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 10);
+	EXPECT_EQ(t, store.cleans, 10);
+	end(t, &s);
+}
+
+static void expect_refused(struct ktest *t, struct vm_scene *s, int answer)
+{
+	struct lru_scan scan = {.desperate = true};
+	u32 cleans = store.cleans;
+	unsigned i;
+
+	store.answer = answer;
+	EXPECT_EQ(t, scan_once(s->mem, &scan), 0);
+	/* Not asked again in this run. */
+	EXPECT_EQ(t, store.cleans, cleans + 1);
+	EXPECT_EQ(t, vm_object_present(s->object), s->nr);
+	for (i = 0; i < s->nr; i++) {
+		struct page *page = page_in(s->object, i);
+
+		EXPECT(t, page);
+		if (!page)
+			continue;
+		EXPECT_EQ(t, word_state(page_word(page)), PG_LRU);
+		EXPECT_EQ(t, word_ref(page_word(page)), 2);
+		EXPECT_EQ(t, page->mapcount, 1);
+		EXPECT(t, !(page_word(page) & PAGE_LOCKED));
+	}
+	expect_sound(t, s->mem);
+}
+
+static void a_pager_that_refuses_loses_nothing(struct ktest *t)
+{
+	struct lru_scan scan = {.desperate = true};
+	struct vm_scene s;
+
+	if (!begin(t, &s, 20))
+		return;
+	write_pages(t, 0, 20, 3);
+	expect_refused(t, &s, -EIO);
+	expect_refused(t, &s, -ETIMEDOUT);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), 2);
+	/* Without a fault: they are mapped as before. */
+	EXPECT_EQ(t, store.gets, 20);
+	expect_pages(t, 0, 20, 3);
+	EXPECT_EQ(t, store.gets, 20);
+	store.answer = 0;
+	scan_once(s.mem, &scan);
+	EXPECT_EQ(t, scan.freed + scan_once(s.mem, &scan) + scan_once(s.mem, &scan) > 0, true);
+	expect_pages(t, 0, 20, 3);
+	end(t, &s);
+}
+
+static void without_clean_dirty_pages_stay(struct ktest *t)
+{
+	struct lru_scan scan = {.desperate = true};
+	struct vm_scene s;
+	u64 value;
+
+	if (!scene_begin_pager(t, &s, 6, &scene_pager, NULL))
+		return;
+	soft_load_space(s.space);
+	write_pages(t, 0, 3, 7);
+	EXPECT_EQ(t, soft_read(page_at(3), &value), 0);
+	EXPECT_EQ(t, soft_read(page_at(4), &value), 0);
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 2);
+	EXPECT_EQ(t, vm_object_present(s.object), 3);
+	/* They will not be met again and again. */
+	EXPECT_EQ(t, movable_zone(s.mem)->lru[LRU_ACTIVE].nr, 3);
+	expect_pages(t, 0, 3, 7);
+	soft_unload_space();
+	scene_end(t, &s);
+}
+
+/* A page stays as long as it is touched between two looks, though its entry was never out of the TLB. */
+static void touched_pages_stay_and_idle_ones_go(struct ktest *t)
+{
+	struct vm_scene s;
+	unsigned round, i;
+	u64 value;
+
+	if (!begin(t, &s, 60))
+		return;
+	bring_in(t, &s);
+	for (round = 0; round < 20; round++) {
+		one_batch(s.mem);
+		for (i = 0; i < 60; i += 4)
+			EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
+	}
+	for (i = 0; i < 60; i++)
+		EXPECT_EQ(t, page_in(s.object, i) != NULL, i % 4 == 0);
+	/* None of those was ever dropped in between. */
+	EXPECT_EQ(t, store.gets, 60);
+	EXPECT(t, mm_event_sum(s.mem, EV_RECLAIM_KEPT) >= 60);
+	/* The last resort spares nothing. */
+	for (round = 0; round < 3; round++) {
+		struct lru_scan scan = {.desperate = true};
+
+		scan_once(s.mem, &scan);
+	}
+	EXPECT_EQ(t, vm_object_present(s.object), 0);
+	end(t, &s);
+}
+
+static void active_pages_age(struct ktest *t)
+{
+	struct vm_scene s;
+	struct lru_list *lru;
+	u64 value;
+	unsigned i;
+
+	if (!begin(t, &s, 30))
+		return;
+	lru = movable_zone(s.mem)->lru;
+	bring_in(t, &s);
+	EXPECT_EQ(t, one_batch(s.mem), 0);
+	EXPECT_EQ(t, lru[LRU_ACTIVE].nr, 30);
+	for (i = 0; i < 10; i++)
+		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
+	/* One batch of the active list: the ten stay, the others are inactive, and not touched: dropped. */
+	EXPECT_EQ(t, one_batch(s.mem), 20);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_AGED), 20);
+	EXPECT_EQ(t, lru[LRU_ACTIVE].nr, 10);
+	EXPECT_EQ(t, lru[LRU_INACTIVE].nr, 0);
+	for (i = 0; i < 10; i++)
+		EXPECT(t, page_in(s.object, i));
+	end(t, &s);
+}
+
+static void what_is_in_use_is_left_alone(struct ktest *t)
+{
+	struct lru_scan scan = {.desperate = true};
+	struct page *pinned, *held, *locked;
+	struct vm_object *anon, *phys;
+	struct vm_scene s;
+	unsigned i;
+
+	if (!begin(t, &s, 4))
+		return;
+	REQUIRE_OR_END(t, &s, !vm_object_create(s.mem, OBJ_ANON, 3, NULL, NULL, &anon));
+	REQUIRE_OR_END(t, &s, !vm_object_create(s.mem, OBJ_PHYS, 3, NULL, NULL, &phys));
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(t, vm_object_supply(anon, i, NULL) + vm_object_supply(phys, i, NULL), 0);
+	bring_in(t, &s);
+	REQUIRE_OR_END(t, &s, pages_there(&s, 4));
+	EXPECT_EQ(t, vm_object_pin(s.object, 0, &pinned), 0);
+	held = page_in(s.object, 1);
+	EXPECT_EQ(t, get_page(held), 0);
+	locked = page_in(s.object, 2);
+	EXPECT(t, page_trylock(locked));
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 1);
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 0);
+	EXPECT_EQ(t, vm_object_present(s.object), 3);
+	EXPECT_EQ(t, vm_object_present(anon) + vm_object_present(phys), 6);
+	EXPECT_EQ(t, page_in(s.object, 0) == pinned && page_in(s.object, 1) == held, true);
+	/* Mapped again, or still. */
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(t, soft_try_write(page_at(i), stamp(i, 0, 1)), 0);
+	EXPECT_EQ(t, mem_put_page(s.mem, held), 0);
+	mem_unpin_page(s.mem, pinned);
+	page_clear_flags(locked, PAGE_LOCKED);
+	for (i = 0; i < 3; i++)
+		scan_once(s.mem, &scan);
+	EXPECT_EQ(t, vm_object_present(s.object), 0);
+	vm_object_put(anon);
+	vm_object_put(phys);
+	end(t, &s);
+}
+
+static void a_batch_makes_one_shootdown(struct ktest *t)
+{
+	struct lru_scan scan = {.desperate = true};
+	struct vm_scene s;
+	u64 rounds;
+
+	if (!begin(t, &s, RECLAIM_BATCH))
+		return;
+	write_pages(t, 0, RECLAIM_BATCH, 1);
+	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
+	EXPECT_EQ(t, scan_once(s.mem, &scan), RECLAIM_BATCH);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_TLB_ROUNDS), rounds + 1);
+	expect_pages(t, 0, RECLAIM_BATCH, 1);
+	end(t, &s);
+}
+
+/* ---- pagers and memory ---- */
+
+static unsigned long free_in_get;
+
+static int get_and_look(struct vm_object *object, u32 index)
+{
+	free_in_get = memory_free_pages(object->mem);
+	return store_get(object, index);
+}
+
+static void a_pager_waits_for_no_memory(struct ktest *t)
+{
+	struct pile pile = {NULL, 0};
+	struct vm_scene s;
+	u64 waits;
+
+	if (!begin(t, &s, 2))
+		return;
+	EXPECT_EQ(t, object_prepare(s.object, 1, 0), 0);
+	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_ATOMIC, 0, ALL_THERE_IS);
+	pile_alloc(s.mem, &pile, GFP_KERNEL | GFP_ATOMIC, 0, ALL_THERE_IS);
+	waits = mm_event_sum(s.mem, EV_RECLAIM_WAIT) + mm_event_sum(s.mem, EV_ALLOC_DRAIN_WAIT);
+	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), -ENOMEM);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_WAIT) + mm_event_sum(s.mem, EV_ALLOC_DRAIN_WAIT), waits);
+	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
+	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), 0);
+	end(t, &s);
+}
+
+static void a_fault_makes_room_and_keeps_none(struct ktest *t)
+{
+	static const struct vm_pager_ops ops = {.get = get_and_look};
+	struct pile pile = {NULL, 0};
+	struct vm_scene s;
+	unsigned long free;
+	u64 value = 1;
+
+	if (!store_scene_by(t, &s, &store, 4, &ops))
+		return;
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_read(page_at(0), &value), 0);
+	free = memory_free_pages(s.mem);
+	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
+	/* While the pager was asked there was nothing that it could have kept from leaving. */
+	EXPECT_EQ(t, free_in_get, free);
+	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
+	/* There is no room to be made: the pager is not asked. */
+	REQUIRE_OR_END(t, &s, !vm_object_pin(s.object, 0, &(struct page *){NULL}));
+	REQUIRE_OR_END(t, &s, !vm_object_pin(s.object, 1, &(struct page *){NULL}));
+	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_ATOMIC, 0, ALL_THERE_IS);
+	pile_alloc(s.mem, &pile, GFP_KERNEL | GFP_ATOMIC, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, soft_read(page_at(2), &value), -ENOMEM);
+	EXPECT_EQ(t, store.gets, 2);
+	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
+	mem_unpin_page(s.mem, page_in(s.object, 0));
+	mem_unpin_page(s.mem, page_in(s.object, 1));
+	EXPECT_EQ(t, soft_read(page_at(2), &value), 0);
+	soft_unload_space();
+	scene_end(t, &s);
+	store_end(&store);
+}
+
+static void resident_pages_are_counted(struct ktest *t)
+{
+	struct vm_scene s;
+	u64 value;
+	unsigned i;
+
+	if (!begin(t, &s, 30))
+		return;
+	EXPECT_EQ(t, vm_map(s.space, page_at(5000), 30, VM_READ, s.object, 0), 0);
+	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 0);
+	for (i = 0; i < 20; i++)
+		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
+	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 20);
+	for (i = 0; i < 5; i++)
+		EXPECT_EQ(t, soft_read(page_at(5000 + i), &value), 0);
+	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 25);
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(0), 10), 0);
+	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 15);
+	end(t, &s);
+}
+
+KTEST_SUITE(reclaim_lru, KTEST_QUICK, KTEST(clean_pages_are_dropped_and_brought_back),
+    KTEST(dirty_pages_survive_byte_for_byte), KTEST(a_pager_that_refuses_loses_nothing),
+    KTEST(without_clean_dirty_pages_stay), KTEST(touched_pages_stay_and_idle_ones_go),
+    KTEST(active_pages_age), KTEST(what_is_in_use_is_left_alone),
+    KTEST_COST(a_batch_makes_one_shootdown), KTEST(a_fault_makes_room_and_keeps_none),
+    KTEST(a_pager_waits_for_no_memory), KTEST(resident_pages_are_counted));

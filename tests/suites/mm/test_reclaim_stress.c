@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_reclaim_stress.c: all CPUs use twice as many pages of a pager's as there is memory; and use them
+ * while they are dropped, moved, taken offline, unmapped and destroyed.  Nothing is lost, and nobody dies.
+ */
+#include "tests/lib/pager_help.h"
+#include <quarry/oom.h>
+#include <quarry/smp.h>
+#include <quarry/memory_hotplug.h>
+
+#define PAGES  160u
+#define LEFT   80u
+#define HOT    40u /* pages that are touched most */
+#define CPUS   8
+#define TURNS  4000u
+#define ROUNDS 30
+#define MAX_ROUNDS 10000 /* until ENOUGH pages have been dropped meanwhile, and some moved and offline */
+#define ENOUGH 300
+#define RANGE  (PAGEBLOCK_ORDER >= 9 ? PAGEBLOCK_PAGES : 8 * PAGEBLOCK_PAGES)
+
+static struct store store;
+static struct isolated_pages isolated;
+
+struct load {
+	struct ktest *t;
+	struct vm_scene s;
+	unsigned turns; /* of each CPU; 0: until it is stopped */
+	u32 stop;       /* a */
+	u32 running;    /* a: CPUs that have not ended */
+	u32 errors;     /* a: accesses that failed, or read something else than was written */
+	u64 touches;    /* a */
+	u32 killed;     /* a: calls of the hook */
+	u64 written[CPUS][PAGES]; /* o: what each CPU wrote last to its own word of each page */
+};
+static struct load load;
+
+static uintptr_t my_word(unsigned page, unsigned cpu)
+{
+	return page_at(page) + 512 * cpu;
+}
+
+/* Three of four touches go to the hot pages. */
+static unsigned pick_page(u64 *chance)
+{
+	u64 r = ktest_rand(chance);
+
+	return (unsigned)((r >> 8) % (r & 3 ? HOT : PAGES));
+}
+
+static void touch_one(struct load *l, unsigned page, u64 *chance)
+{
+	unsigned cpu = arch_cpu_id();
+	u64 value = 0;
+
+	if (soft_read(my_word(page, cpu), &value) || value != l->written[cpu][page])
+		counter_add(&l->errors, 1u);
+	if (ktest_rand(chance) & 1)
+		return;
+	l->written[cpu][page] = ktest_rand(chance);
+	if (soft_write(my_word(page, cpu), l->written[cpu][page]))
+		counter_add(&l->errors, 1u);
+}
+
+static void touch_at_random(void *arg)
+{
+	struct load *l = arg;
+	u64 chance = l->t->seed + arch_cpu_id() + 1;
+	unsigned turn;
+
+	soft_load_space(l->s.space);
+	for (turn = 0; !load_acquire(&l->stop) && (!l->turns || turn < l->turns); turn++) {
+		touch_one(l, pick_page(&chance), &chance);
+		counter_add(&l->touches, 1u);
+	}
+	soft_unload_space();
+	atomic_sub(&l->running, 1u);
+}
+
+static bool count_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
+{
+	counter_add(&((struct load *)arg)->killed, 1u);
+	return false;
+}
+
+static bool load_begin(struct ktest *t)
+{
+	if (!ktest_needs_cpus(t, 4))
+		return false;
+	memset(&load, 0, sizeof(load));
+	load.t = t;
+	if (!store_scene(t, &load.s, &store, PAGES))
+		return false;
+	store.refuse_one_in = 7;
+	memory_set_oom(load.s.mem, count_kill, &load);
+	return true;
+}
+
+static void start_touching(unsigned from, unsigned to)
+{
+	unsigned cpu;
+
+	load.running = to - from;
+	for (cpu = from; cpu < to; cpu++)
+		ktest_start(cpu, touch_at_random, &load);
+}
+
+static void load_end(struct ktest *t)
+{
+	unsigned cpu, page;
+	u64 value = 0;
+
+	soft_load_space(load.s.space);
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		for (page = 0; page < PAGES; page++) {
+			EXPECT_EQ(t, soft_read(my_word(page, cpu), &value), 0);
+			EXPECT_EQ(t, value, load.written[cpu][page]);
+		}
+	}
+	soft_unload_space();
+	EXPECT_EQ(t, load.errors, 0);
+	EXPECT_EQ(t, load.killed, 0);
+	expect_sound(t, load.s.mem);
+	printk("  # %llu touches, %u pages brought, %llu dropped (%llu by allocations), %llu cleaned, %llu "
+	    "refused, %llu spared, %llu waits\n", (unsigned long long)load.touches, READ_ONCE(store.gets),
+	    (unsigned long long)mm_event_sum(load.s.mem, EV_RECLAIM_FREED),
+	    (unsigned long long)mm_event_sum(load.s.mem, EV_RECLAIM_DIRECT),
+	    (unsigned long long)mm_event_sum(load.s.mem, EV_RECLAIM_CLEANED),
+	    (unsigned long long)mm_event_sum(load.s.mem, EV_RECLAIM_REFUSED),
+	    (unsigned long long)mm_event_sum(load.s.mem, EV_RECLAIM_KEPT),
+	    (unsigned long long)mm_event_sum(load.s.mem, EV_RECLAIM_WAIT));
+	memory_set_oom(load.s.mem, NULL, NULL);
+}
+
+static void twice_the_memory_is_served(struct ktest *t)
+{
+	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
+	struct pile hoard = {NULL, 0};
+	unsigned cpu, checks = 0;
+
+	if (!load_begin(t))
+		return;
+	prepare_scene(t, &load.s);
+	load.turns = TURNS;
+	/* With so few pages the caches of a few CPUs would have all of them. */
+	caches_off(t, load.s.mem);
+	take_all_but(t, load.s.mem, &hoard, LEFT);
+	start_touching(1, ktest_cpus());
+	while (load_acquire(&load.running)) {
+		if (checks++ < 5)
+			expect_sound(t, load.s.mem);
+		thread_yield();
+	}
+	for (cpu = 1; cpu < ktest_cpus(); cpu++)
+		ktest_join(cpu);
+	EXPECT_EQ(t, load.touches, (ktest_cpus() - 1) * TURNS);
+	/* More than there was room for: it went and came; but most touches found what they needed. */
+	EXPECT(t, READ_ONCE(store.gets) > PAGES && READ_ONCE(store.gets) < load.touches / 2);
+	EXPECT(t, mm_event_sum(load.s.mem, EV_RECLAIM_CLEANED) > 0);
+	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), from_alloc);
+	load_end(t);
+	EXPECT_EQ(t, pile_free(load.s.mem, &hoard), 0);
+	caches_on(t, load.s.mem);
+	store_scene_end(t, &load.s, &store);
+}
+
+/* ---- reclaim at any moment ---- */
+
+/* What no memory's shortage would do so often: half of the batches spare nothing. */
+static void drop_at_random(void *arg)
+{
+	struct load *l = arg;
+	u64 chance = l->t->seed + 99;
+
+	while (!load_acquire(&l->stop)) {
+		u64 r = ktest_rand(&chance);
+		struct lru_scan scan = {.zone = movable_zone(l->s.mem), .batch = RECLAIM_BATCH,
+		    .direct = (r & 7) == 0, .desperate = r >> 3 & 1};
+
+		reclaim_batch(&scan);
+		thread_yield();
+	}
+}
+
+/* An object of its own that comes and goes, and part of the common one mapped in a space of its own. */
+static void come_and_go(void *arg)
+{
+	struct load *l = arg;
+	unsigned cpu = arch_cpu_id(), i;
+	u64 chance = l->t->seed + cpu + 1, value;
+
+	while (!load_acquire(&l->stop)) {
+		unsigned first = (unsigned)(ktest_rand(&chance) % (PAGES - 8));
+		struct vm_object *object;
+		struct vm_space *space;
+		int err = vm_space_create(l->s.mem, &space);
+
+		err = err ? err : vm_object_create(l->s.mem, OBJ_PAGER, 8, &scene_pager, NULL, &object);
+		if (err) {
+			counter_add(&l->errors, 1u);
+			return;
+		}
+		err = vm_map(space, page_at(first), 8, VM_RW, l->s.object, first);
+		err = err ? err : vm_map(space, page_at(1000), 8, VM_RW, object, 0);
+		soft_load_space(space);
+		for (i = first; !err && i < first + 8; i++)
+			touch_one(l, i, &chance);
+		/* Its pager takes nothing, so that what was written stays. */
+		for (i = 0; !err && i < 8; i++)
+			err = soft_write(page_at(1000 + i), i + 1);
+		err = err ? err : vm_protect(space, page_at(1000), 4, VM_READ);
+		for (i = 0; !err && i < 8; i++) {
+			err = soft_read(page_at(1000 + i), &value);
+			err = err ? err : value != i + 1;
+		}
+		err = err ? err : vm_object_remove(object, 2, 3);
+		err = err ? err : soft_read(page_at(1003), &value) || value != 0;
+		err = err ? err : vm_unmap(space, page_at(first), 4);
+		soft_unload_space();
+		if (err)
+			counter_add(&l->errors, 1u);
+		vm_object_put(object);
+		vm_space_put(space);
+	}
+}
+
+static void move_some(struct memory *mem)
+{
+	struct migrate_stats stats = {0};
+	struct page *page;
+	unsigned i;
+
+	isolated.nr_lru = isolated.nr_movable = 0;
+	for (i = 0; i < PAGES && isolated.nr_lru < MIGRATE_BATCH; i++) {
+		/* By its number only: it may be gone by now, or somebody else's. */
+		page = page_in(load.s.object, i);
+		if (page && isolate_page(mem, page_to_pfn_in(mem, page), &isolated))
+			continue;
+	}
+	migrate_isolated(mem, &isolated, NULL, &stats);
+}
+
+static void pages_are_dropped_moved_and_taken_offline_at_once(struct ktest *t)
+{
+	unsigned cpus = ktest_cpus(), round, cpu, done = 0;
+	struct memory *mem;
+
+	if (!load_begin(t))
+		return;
+	mem = load.s.mem;
+	start_touching(3, cpus);
+	ktest_start(1, drop_at_random, &load);
+	ktest_start(2, come_and_go, &load);
+	/* Until each has happened: on a busy host the others may come late. */
+	for (round = 0; round < ROUNDS || (round < MAX_ROUNDS && (!done ||
+	     !mm_event_sum(mem, EV_MIGRATE_OK) || mm_event_sum(mem, EV_RECLAIM_FREED) < ENOUGH)); round++) {
+		struct page *page = page_in(load.s.object, round % PAGES);
+		pfn_t start;
+
+		move_some(mem);
+		if (page && zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem)) {
+			start = ALIGN_DOWN(page_to_pfn_in(mem, page) - movable_zone(mem)->start_pfn, RANGE) +
+			    movable_zone(mem)->start_pfn;
+			if (offline_pages(mem, start, RANGE, NULL, NULL) == 0) {
+				EXPECT_EQ(t, online_pages(mem, start, RANGE, NULL), 0);
+				done++;
+			}
+		}
+		if (round % 10 == 5)
+			expect_sound(t, mem);
+		thread_yield();
+	}
+	store_release(&load.stop, 1u);
+	for (cpu = 1; cpu < cpus; cpu++)
+		ktest_join(cpu);
+	EXPECT(t, done > 0);
+	EXPECT(t, mm_event_sum(mem, EV_MIGRATE_OK) > 0);
+	EXPECT(t, mm_event_sum(mem, EV_RECLAIM_FREED) > 0);
+	printk("  # %u of %u ranges offline, %llu pages moved\n", done, round,
+	    (unsigned long long)mm_event_sum(mem, EV_MIGRATE_OK));
+	load_end(t);
+	store_scene_end(t, &load.s, &store);
+}
+
+KTEST_SUITE(reclaim_stress, 0, KTEST(twice_the_memory_is_served),
+    KTEST(pages_are_dropped_moved_and_taken_offline_at_once));

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/* test_rmap.c: objects that many regions show: what one hold of the object's lock visits, and what it finds. */
+#include "tests/lib/vm_help.h"
+
+#define SLOTS   64
+#define REGIONS 400u
+#define FAR     0x40000000UL
+
+static uintptr_t far_page(unsigned i)
+{
+	return FAR + ((uintptr_t)i << PAGE_SHIFT);
+}
+
+/* @nr more regions of one page each, all of which show slot @index. */
+static void map_often(struct ktest *t, struct vm_scene *s, u32 index, unsigned nr)
+{
+	unsigned i;
+
+	for (i = 0; i < nr; i++)
+		REQUIRE(t, vm_map(s->space, far_page(i), 1, VM_RW, s->object, index) == 0);
+}
+
+static u64 pauses(const struct vm_scene *s)
+{
+	return mm_event_sum(s->mem, EV_RMAP_PAUSES);
+}
+
+/* A page is found by its index: what else the object shows costs nothing. */
+static void regions_of_other_pages_are_not_visited(struct ktest *t)
+{
+	struct vm_scene s;
+	u32 i;
+
+	if (!scene_begin_filled(t, &s, SLOTS))
+		return;
+	s.mem->vm.at_once = 2;
+	map_often(t, &s, 1, REGIONS / 2);
+	for (i = 0; i < SLOTS; i++)
+		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_READ), 0);
+	/* Each of these is shown by the scene's own region only. */
+	EXPECT_EQ(t, vm_object_remove(s.object, 2, SLOTS - 2), 0);
+	EXPECT_EQ(t, pauses(&s), 0);
+	for (i = 2; i < SLOTS; i++)
+		EXPECT_EQ(t, pte_at(s.space, page_at(i)), 0);
+	scene_end(t, &s);
+}
+
+/* However many regions show a page, one hold of the lock visits so many and no more. */
+static void a_hold_of_the_lock_is_bounded(struct ktest *t)
+{
+	struct vm_scene s;
+	struct page *page;
+	unsigned i;
+
+	if (!scene_begin_filled(t, &s, SLOTS))
+		return;
+	map_often(t, &s, 3, REGIONS);
+	for (i = 0; i < REGIONS; i++)
+		EXPECT_EQ(t, vm_fault(s.space, far_page(i), VM_WRITE), 0);
+	page = page_in(s.object, 3);
+	EXPECT_EQ(t, page->mapcount, REGIONS);
+	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
+	{
+		struct isolated_pages pages = {.lru = {page}, .nr_lru = 1};
+		struct migrate_stats stats = {0};
+
+		EXPECT_EQ(t, migrate_isolated(s.mem, &pages, NULL, &stats), 0);
+	}
+	/* One walk to unmap it, and one to map it again. */
+	EXPECT_EQ(t, pauses(&s), 2 * (REGIONS / RMAP_AT_ONCE));
+	EXPECT(t, page_in(s.object, 3) != page);
+	EXPECT_EQ(t, page_in(s.object, 3)->mapcount, REGIONS);
+	expect_sound(t, s.mem);
+	EXPECT_EQ(t, vm_object_remove(s.object, 0, SLOTS), 0);
+	EXPECT_EQ(t, pauses(&s), 3 * (REGIONS / RMAP_AT_ONCE));
+	for (i = 0; i < REGIONS; i++)
+		EXPECT_EQ(t, pte_at(s.space, far_page(i)), 0);
+	EXPECT_EQ(t, s.object->walked, 0);
+	scene_end(t, &s);
+}
+
+/* ---- pauses ---- */
+
+#define ROUNDS (1u << 15) /* of a walk, before it counts as failed */
+
+static u32 seen_walking, walks_over; /* a */
+
+static void look_for_a_walk(void *arg)
+{
+	struct vm_object *object = arg;
+
+	while (!load_acquire(&walks_over) && !READ_ONCE(seen_walking)) {
+		spin_lock(&object->lock);
+		if (object->walked)
+			store_release(&seen_walking, 1u);
+		spin_unlock(&object->lock);
+		thread_yield();
+	}
+}
+
+/* Who wants the lock gets it before the walk is over. */
+static void others_get_the_lock_in_a_pause(struct ktest *t)
+{
+	struct vm_scene s;
+	unsigned round;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!scene_begin(t, &s, SLOTS))
+		return;
+	s.mem->vm.at_once = 1;
+	map_often(t, &s, 3, 32);
+	seen_walking = walks_over = 0;
+	ktest_start(1, look_for_a_walk, s.object);
+	for (round = 0; round < ROUNDS && !load_acquire(&seen_walking); round++) {
+		if (vm_fault(s.space, far_page(0), VM_READ) || vm_object_remove(s.object, 3, 1))
+			break;
+	}
+	store_release(&walks_over, 1u);
+	ktest_join(1);
+	EXPECT_EQ(t, seen_walking, 1);
+	scene_end(t, &s);
+}
+
+/* ---- against a book ---- */
+
+#define PLACES 96u /* pages of the space from FAR on */
+
+/* What is shown at each; SLOTS: nothing. */
+static u32 book[PLACES];
+
+static void change_at_random(struct ktest *t, struct vm_scene *s, u64 *seed)
+{
+	unsigned at = (unsigned)(ktest_rand(seed) % PLACES), nr = 1 + (unsigned)(ktest_rand(seed) % 12), i;
+	u32 offset = (u32)(ktest_rand(seed) % SLOTS);
+	bool room = true;
+
+	nr = MIN(MIN(nr, PLACES - at), SLOTS - offset);
+	for (i = 0; i < nr; i++)
+		room = room && book[at + i] == SLOTS;
+	if (room) {
+		EXPECT_EQ(t, vm_map(s->space, far_page(at), nr, VM_RW, s->object, offset), 0);
+		for (i = 0; i < nr; i++)
+			book[at + i] = offset + i;
+	} else {
+		EXPECT_EQ(t, vm_unmap(s->space, far_page(at), nr), 0);
+		for (i = 0; i < nr; i++)
+			book[at + i] = SLOTS;
+	}
+}
+
+/* Each entry of a slot goes with it, whatever regions there have been, and no other entry does. */
+static void regions_are_found_however_they_were_cut(struct ktest *t)
+{
+	u64 seed = t->seed;
+	struct vm_scene s;
+	unsigned round, i;
+
+	if (!scene_begin(t, &s, SLOTS))
+		return;
+	s.mem->vm.at_once = 1;
+	for (i = 0; i < PLACES; i++)
+		book[i] = SLOTS;
+	for (round = 0; round < 300; round++) {
+		u32 index = (u32)(ktest_rand(&seed) % SLOTS);
+		unsigned wrong = 0, shown = 1;
+		u64 before = pauses(&s);
+
+		change_at_random(t, &s, &seed);
+		for (i = 0; i < PLACES; i++)
+			if (book[i] != SLOTS)
+				wrong += vm_fault(s.space, far_page(i), VM_WRITE) != 0;
+		wrong += vm_fault(s.space, page_at(index), VM_READ) != 0;
+		EXPECT_EQ(t, vm_object_remove(s.object, index, 1), 0);
+		for (i = 0; i < PLACES; i++) {
+			shown += book[i] == index;
+			wrong += !pte_at(s.space, far_page(i)) != (book[i] == SLOTS || book[i] == index);
+		}
+		EXPECT_EQ(t, wrong, 0);
+		EXPECT_EQ(t, pauses(&s) - before, shown);
+	}
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+KTEST_SUITE(rmap, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST_COST(regions_of_other_pages_are_not_visited), KTEST_COST(a_hold_of_the_lock_is_bounded),
+    KTEST(others_get_the_lock_in_a_pause), KTEST(regions_are_found_however_they_were_cut));

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_slab.c: small objects of all sizes: where they lie, what is in them, whether their pages
+ * come back, and several CPUs at once.  On the kernel's own memory, the only one that has bytes.
+ */
+#include "tests/lib/mm_test.h"
+#include <quarry/lock.h>
+
+#define LARGEST (PAGE_SIZE << MAX_ORDER)
+
+static struct page *page_of(const void *ptr)
+{
+	uintptr_t offset = (uintptr_t)ptr - (uintptr_t)arch_phys_to_virt(0);
+
+	return pfn_to_page_in(&kernel_memory, offset >> PAGE_SHIFT);
+}
+
+/* A pattern that differs by object and by place. */
+static void fill(void *ptr, size_t size, unsigned tag)
+{
+	u8 *p = ptr;
+	size_t i;
+
+	for (i = 0; i < size; i++)
+		p[i] = (u8)(tag * 31 + i * 7 + 1);
+}
+
+static bool filled(const void *ptr, size_t size, unsigned tag)
+{
+	const u8 *p = ptr;
+	size_t i;
+
+	for (i = 0; i < size; i++)
+		if (p[i] != (u8)(tag * 31 + i * 7 + 1))
+			return false;
+	return true;
+}
+
+static bool zeroed(const void *ptr, size_t size)
+{
+	const u8 *p = ptr;
+	size_t i;
+
+	for (i = 0; i < size; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+static const size_t sizes[] = {1, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 127, 128, 129, 255,
+    256, 257, 511, 512, 513, 1000, 1024, 1025, 2000, 2047, 2048, 2049, 3000, 4095, 4096, 4097, 8192,
+    10000};
+
+static void objects_are_aligned(struct ktest *t)
+{
+	void *objects[5];
+	unsigned i, n;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		for (n = 0; n < ARRAY_SIZE(objects); n++) {
+			objects[n] = kmalloc(sizes[i]);
+			EXPECT(t, objects[n] && !((uintptr_t)objects[n] & 15));
+		}
+		for (n = 0; n < ARRAY_SIZE(objects); n++)
+			kfree(objects[n]);
+	}
+}
+
+static void objects_are_zeroed_again_and_again(struct ktest *t)
+{
+	unsigned i, round;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		for (round = 0; round < 3; round++) {
+			void *object = kmalloc(sizes[i]);
+
+			REQUIRE(t, object);
+			EXPECT(t, zeroed(object, sizes[i]));
+			memset(object, 0xa5, sizes[i]);
+			kfree(object);
+		}
+	}
+}
+
+static void objects_do_not_overlap(struct ktest *t)
+{
+	static void *objects[ARRAY_SIZE(sizes) * 6];
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(objects); i++) {
+		objects[i] = kmalloc(sizes[i % ARRAY_SIZE(sizes)]);
+		EXPECT(t, objects[i]);
+		if (objects[i])
+			fill(objects[i], sizes[i % ARRAY_SIZE(sizes)], i);
+	}
+	for (i = 0; i < ARRAY_SIZE(objects); i++)
+		EXPECT(t, !objects[i] || filled(objects[i], sizes[i % ARRAY_SIZE(sizes)], i));
+	for (i = 0; i < ARRAY_SIZE(objects); i++)
+		kfree(objects[i]);
+}
+
+static void freed_objects_are_used_again(struct ktest *t)
+{
+	u64 pages = mm_event_sum(&kernel_memory, EV_SLAB_PAGES);
+	unsigned i, n;
+	void *object;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		for (n = 0; n < 64; n++) {
+			object = kmalloc(sizes[i]);
+			REQUIRE(t, object);
+			kfree(object);
+		}
+	}
+	/* At most one page for each size of 16 to 2048. */
+	EXPECT(t, mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - pages <= 8);
+}
+
+/* One free object is enough: the page is on its size's list again. */
+static void a_full_page_comes_back_with_its_first_free_object(struct ktest *t)
+{
+	static void *objects[60]; /* of 1024 bytes: 3 a page */
+	u64 pages;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(objects); i++)
+		EXPECT(t, (objects[i] = kmalloc(1024)) != NULL);
+	for (i = 0; i < ARRAY_SIZE(objects); i += 3)
+		kfree(objects[i]);
+	pages = mm_event_sum(&kernel_memory, EV_SLAB_PAGES);
+	for (i = 0; i < ARRAY_SIZE(objects); i += 3)
+		EXPECT(t, (objects[i] = kmalloc(1024)) != NULL);
+	EXPECT(t, mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - pages <= 1);
+	for (i = 0; i < ARRAY_SIZE(objects); i++)
+		kfree(objects[i]);
+}
+
+static void a_page_holds_many_objects(struct ktest *t)
+{
+	u64 pages = mm_event_sum(&kernel_memory, EV_SLAB_PAGES);
+	static void *objects[2 * 252];
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(objects); i++) {
+		objects[i] = kmalloc(16);
+		EXPECT(t, objects[i]);
+		if (objects[i])
+			fill(objects[i], 16, i);
+	}
+	/* All but the 64 bytes at its start: 252 objects; a page may have been begun before. */
+	EXPECT(t, mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - pages <= 2);
+	for (i = 0; i < ARRAY_SIZE(objects); i++) {
+		EXPECT(t, !objects[i] || filled(objects[i], 16, i));
+		kfree(objects[i]);
+	}
+}
+
+static void pages_without_objects_go_back(struct ktest *t)
+{
+	static void *objects[16];
+	u64 before, direct;
+	unsigned i, slabs = 0;
+
+	before = mm_event_sum(&kernel_memory, EV_SLAB_PAGES);
+	/* One object a page. */
+	for (i = 0; i < ARRAY_SIZE(objects); i++) {
+		objects[i] = kmalloc(2048);
+		EXPECT(t, objects[i] && word_state(page_word(page_of(objects[i]))) == PG_SLAB);
+	}
+	direct = mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - before;
+	EXPECT(t, direct >= ARRAY_SIZE(objects) - 1);
+	for (i = 0; i < ARRAY_SIZE(objects); i++)
+		kfree(objects[i]);
+	/* One is kept for the next request. */
+	for (i = 0; i < ARRAY_SIZE(objects); i++)
+		slabs += objects[i] && word_state(page_word(page_of(objects[i]))) == PG_SLAB;
+	EXPECT_EQ(t, slabs, 1);
+}
+
+static void order_of_frees_does_not_matter(struct ktest *t)
+{
+	static void *objects[600];
+	u64 rand = t->seed;
+	unsigned i, slabs = 0;
+
+	for (i = 0; i < ARRAY_SIZE(objects); i++) {
+		objects[i] = kmalloc(64);
+		EXPECT(t, objects[i]);
+		if (!objects[i])
+			break;
+		fill(objects[i], 64, i);
+	}
+	if (i < ARRAY_SIZE(objects)) {
+		while (i > 0)
+			kfree(objects[--i]);
+		return;
+	}
+	for (i = ARRAY_SIZE(objects); i > 1; i--) {
+		unsigned at = ktest_rand(&rand) % i;
+		void *object = objects[at];
+
+		objects[at] = objects[i - 1];
+		objects[i - 1] = object;
+	}
+	for (i = 0; i < ARRAY_SIZE(objects); i++)
+		kfree(objects[i]);
+	/* Count the pages that stayed, each once. */
+	for (i = 0; i < ARRAY_SIZE(objects); i++) {
+		struct page *page = page_of(objects[i]);
+
+		if (page->index != 0x51ab && word_state(page_word(page)) == PG_SLAB) {
+			page->index = 0x51ab;
+			slabs++;
+		}
+	}
+	for (i = 0; i < ARRAY_SIZE(objects); i++)
+		page_of(objects[i])->index = 0;
+	/* 63 a page made ten: one may have been begun by others before, and one is kept. */
+	EXPECT(t, slabs <= 2);
+}
+
+static void large_objects_are_whole_blocks(struct ktest *t)
+{
+	unsigned order;
+
+	for (order = 0; order <= MAX_ORDER; order++) {
+		size_t size = PAGE_SIZE << order;
+		u8 *object = kmalloc(size);
+
+		REQUIRE(t, object);
+		EXPECT_EQ(t, page_word(page_of(object)), PAGE_WORD(1, PG_ALLOC, order));
+		EXPECT(
+		    t, !object[0] && !object[size - 1] && !((uintptr_t)object & (PAGE_SIZE - 1)));
+		object[0] = object[size - 1] = 1;
+		kfree(object);
+		/* One byte more is an order more. */
+		if (order < MIN((unsigned)MAX_ORDER, 4u)) {
+			object = kmalloc(size + 1);
+			REQUIRE(t, object);
+			EXPECT_EQ(t, word_order(page_word(page_of(object))), order + 1);
+			kfree(object);
+		}
+	}
+}
+
+static void nothing_and_too_much_are_refused(struct ktest *t)
+{
+	EXPECT(t, !kmalloc(0));
+	EXPECT(t, !kmalloc(LARGEST + 1));
+	EXPECT(t, !kmalloc(~(size_t)0));
+	kfree(NULL);
+}
+
+#define CPU_OPS 800
+#define SHARED  32
+
+static unsigned slab_locks;
+
+static void count_slab_lock(const char *what, const struct spinlock *lock)
+{
+	slab_locks += !strcmp(lock->name, "slab");
+}
+
+/* A lock of the same rank is held here, so each taking of a size's lock is reported: once for each way to the lists. */
+static void lists_are_changed_under_their_lock(struct ktest *t)
+{
+	struct spinlock held = SPINLOCK("held", RANK_SLAB);
+	void *kept = kmalloc(64), *object;
+	unsigned to_take;
+	irqflags_t flags;
+
+	REQUIRE(t, kept);
+	/* Now a page with a free object is there. */
+	kfree(kmalloc(64));
+	flags = arch_irq_save();
+	slab_locks = 0;
+	spin_violation_hook = count_slab_lock;
+	spin_lock(&held);
+	object = kmalloc(64);
+	to_take = slab_locks;
+	kfree(object);
+	spin_unlock(&held);
+	spin_violation_hook = NULL;
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, to_take, 1);
+	EXPECT_EQ(t, slab_locks, 2);
+	kfree(kept);
+}
+
+struct exchange {
+	void *slot[SHARED]; /* a: objects in passing; each starts with its size and its tag */
+	u64 seed;
+	u32 damaged; /* a */
+};
+
+struct parcel {
+	u32 size, tag;
+	u8 rest[];
+};
+
+static void check_and_free(struct exchange *x, struct parcel *p)
+{
+	if (!filled(p->rest, p->size - sizeof(*p), p->tag))
+		counter_add(&x->damaged, 1);
+	kfree(p);
+}
+
+/* Make objects, leave them in a slot, and free whatever was there: mostly another CPU's. */
+static void pass_objects_on(void *arg)
+{
+	struct exchange *x = arg;
+	u64 rand = x->seed + 77 * arch_cpu_id();
+	unsigned i;
+
+	for (i = 0; i < CPU_OPS; i++) {
+		u64 r = ktest_rand(&rand);
+		u32 size = (u32)(sizeof(struct parcel) + (r >> 40) % (r % 16 ? 200 : 3000));
+		struct parcel *p = kmalloc(size), *old;
+
+		if (!p || !zeroed(p, size)) {
+			counter_add(&x->damaged, 1);
+			kfree(p);
+			continue;
+		}
+		p->size = size;
+		p->tag = (u32)r;
+		fill(p->rest, size - sizeof(*p), p->tag);
+		old = atomic_xchg(&x->slot[(r >> 8) % SHARED], (void *)p);
+		if (old)
+			check_and_free(x, old);
+	}
+}
+
+static void objects_pass_between_cpus(struct ktest *t)
+{
+	struct exchange x = {.seed = t->seed};
+	unsigned cpu, i;
+
+	for (cpu = 0; cpu < ktest_cpus(); cpu++)
+		ktest_start(cpu, pass_objects_on, &x);
+	for (cpu = 0; cpu < ktest_cpus(); cpu++)
+		ktest_join(cpu);
+	for (i = 0; i < SHARED; i++) {
+		if (x.slot[i])
+			check_and_free(&x, x.slot[i]);
+	}
+	EXPECT_EQ(t, x.damaged, 0);
+}
+
+KTEST_SUITE(slab, KTEST_QUICK, KTEST(objects_are_aligned),
+    KTEST(objects_are_zeroed_again_and_again), KTEST(objects_do_not_overlap),
+    KTEST_COST(freed_objects_are_used_again),
+    KTEST_INSIDE(a_full_page_comes_back_with_its_first_free_object),
+    KTEST_COST(a_page_holds_many_objects), KTEST_COST(pages_without_objects_go_back),
+    KTEST(order_of_frees_does_not_matter), KTEST(large_objects_are_whole_blocks),
+    KTEST(nothing_and_too_much_are_refused), KTEST_INSIDE(lists_are_changed_under_their_lock),
+    KTEST(objects_pass_between_cpus));

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_standby.c: memory that stands by comes online when memory is low, no more of it than is wanted, and never
+ * what was taken out of service by request.
+ */
+#include "tests/lib/standby_help.h"
+
+#include <quarry/oom.h>
+
+#define TURNS (1u << 20) /* of a wait, before it counts as failed */
+
+static unsigned long blocks_online(const struct memory *mem)
+{
+	return range_count(mem, 0, BLOCK(TOTAL), PB_ONLINE);
+}
+
+/* Until the reclaim thread has brought @blocks, and said so, or has had ten seconds; what it said. */
+static unsigned long brought(struct memory *mem, unsigned long blocks)
+{
+	unsigned i;
+
+	for (i = 0; i < 1000 && mm_event_sum(mem, EV_STANDBY_ONLINE) < blocks; i++)
+		thread_sleep(10000000);
+	/* The thread has let go of it: what it has changed is seen here. */
+	hotplug_lock(mem);
+	hotplug_unlock(mem);
+	return mm_event_sum(mem, EV_STANDBY_ONLINE);
+}
+
+static void it_is_offline_in_every_respect(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
+	struct zone *zone;
+	struct mm_fail fail;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_MOVABLE);
+	EXPECT_EQ(t, memory_managed_pages(mem), BLOCK(ONLINE));
+	EXPECT_EQ(t, range_count(mem, BLOCK(ONLINE), BLOCK(STEPS * STEP), PB_OFFLINE), STEPS * STEP);
+	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
+	expect_sound(t, mem);
+	/* And is nobody's to ask for. */
+	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE), BLOCK(1), &fail), -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_STANDBY);
+	EXPECT_EQ(t, fail.pfn, BLOCK(ONLINE));
+	EXPECT_EQ(t, online_pages(mem, BLOCK(TOTAL - 1), BLOCK(1), &fail), -EBUSY);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE), BLOCK(1), NULL, NULL), -EALREADY);
+	EXPECT_EQ(t, remove_memory(mem, BLOCK(ONLINE), BLOCK(1)), -EBUSY);
+	EXPECT_EQ(t, add_memory(mem, BLOCK(ONLINE), BLOCK(1), 0), -EEXIST);
+	EXPECT_EQ(t, online_node(mem, 0), 0);
+	EXPECT_EQ(t, blocks_online(mem), ONLINE);
+	drop_memory(t, mem);
+}
+
+/*
+ * Until the zone is low, or the thread, which may be faster, has begun to bring what stands by: it moves the
+ * cursor first, so who sees pages of a step free sees the cursor moved.  How much it took.
+ */
+static unsigned long use_until_low(struct memory *mem, struct zone *zone, struct pile *pile)
+{
+	pfn_t before = READ_ONCE(zone->standby);
+	unsigned long nr = 0;
+
+	while (load_acquire(&zone->nr_free) >= READ_ONCE(zone->wmark[WMARK_LOW]) &&
+	    READ_ONCE(zone->standby) == before && pile_alloc(mem, pile, GFP_MOVABLE, 0, 1))
+		nr++;
+	return nr;
+}
+
+static void a_low_mark_brings_one_step(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+	unsigned long mark, from_standby;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_MOVABLE);
+	mark = zone->wmark[WMARK_LOW];
+	/* Enough of it is free: nothing comes. */
+	pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE) / 2);
+	drain_all_pages(mem, NULL);
+	EXPECT_EQ(t, blocks_online(mem), ONLINE);
+	EXPECT(t, use_until_low(mem, zone, &pile) > 0);
+	pile_alloc(mem, &pile, GFP_MOVABLE, 0, 1);
+	EXPECT(t, brought(mem, 1) > 0);
+	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
+	EXPECT_EQ(t, zone->standby, BLOCK(ONLINE + STEP));
+	EXPECT_EQ(t, memory_managed_pages(mem), BLOCK(ONLINE + STEP));
+	EXPECT_EQ(t, memory_managed_by_request(mem, &from_standby), BLOCK(ONLINE));
+	EXPECT_EQ(t, from_standby, BLOCK(STEP));
+	EXPECT(t, zone->wmark[WMARK_LOW] > mark);
+	EXPECT(t, zone->nr_free >= zone->wmark[WMARK_LOW]);
+	expect_sound(t, mem);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
+	drop_memory(t, mem);
+}
+
+static bool nobody_dies(struct memory *mem, unsigned gfp, unsigned order, void *arg)
+{
+	unsigned *asked = arg;
+
+	(*asked)++;
+	return false;
+}
+
+static void all_of_it_comes_before_anybody_dies(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct pile pile = {NULL, 0};
+	unsigned asked = 0;
+
+	REQUIRE(t, mem);
+	memory_set_oom(mem, nobody_dies, &asked);
+	/* All but what the marks keep. */
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_KERNEL, 0, BLOCK(TOTAL) / 8 * 7), BLOCK(TOTAL) / 8 * 7);
+	EXPECT_EQ(t, blocks_online(mem), TOTAL);
+	EXPECT_EQ(t, brought(mem, STEPS * STEP), STEPS * STEP);
+	EXPECT_EQ(t, asked, 0);
+	EXPECT_EQ(t, zone_standby(zone_in(mem, ZONE_NORMAL)), 0);
+	expect_sound(t, mem);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	memory_set_oom(mem, NULL, NULL);
+	drop_memory(t, mem);
+}
+
+/*
+ * The zone is not low, so the thread brings nothing by itself; but a request that could use a higher zone finds only
+ * the reserve, and asks.
+ */
+static void who_must_leave_a_reserve_asks_for_it(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct pile pile = {NULL, 0};
+	unsigned asked = 0;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	memory_set_oom(mem, nobody_dies, &asked);
+	zone->reserve = BLOCK(1);
+	REQUIRE(t, zone->wmark[WMARK_MIN] + zone->reserve > zone->wmark[WMARK_LOW]);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE)), BLOCK(ONLINE));
+	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
+	EXPECT_EQ(t, asked, 0);
+	/* A run brought it, not the wait that comes before a death. */
+	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 0);
+	reclaim_stop(mem);
+	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
+	zone_pcp_enable(zone);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	memory_set_oom(mem, NULL, NULL);
+	drop_memory(t, mem);
+}
+
+static void what_was_taken_out_by_request_stays_out(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct pile pile = {NULL, 0};
+
+	REQUIRE(t, mem);
+	EXPECT(t, standby_online(zone_in(mem, ZONE_NORMAL)) == (long)BLOCK(STEP));
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(1), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE + 1), BLOCK(2), NULL, NULL), 0);
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, range_count(mem, 0, BLOCK(TOTAL), PB_OFFLINE), 3);
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, BLOCK(1))), PB_OFFLINE);
+	EXPECT_EQ(t, range_count(mem, BLOCK(ONLINE + 1), BLOCK(2), PB_OFFLINE), 2);
+	/* It comes back when it is asked for. */
+	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE + 1), BLOCK(2), NULL), 0);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	drop_memory(t, mem);
+}
+
+static void holes_are_passed_over(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_MOVABLE, ONLINE + 1);
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_MOVABLE);
+	/* And a step of nothing but holes. */
+	for (i = 0; i < STEP; i++)
+		pageblock_of(mem, BLOCK(ONLINE + STEP + i))->bits = 0;
+	/* What came into one now could neither be brought online by request nor taken away again. */
+	EXPECT_EQ(t, add_memory(mem, BLOCK(ONLINE + 1), BLOCK(1), 0), -EBUSY);
+	EXPECT_EQ(t, add_memory(mem, BLOCK(ONLINE + STEP), BLOCK(STEP), 0), -EBUSY);
+	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP - 1));
+	expect_sound(t, mem);
+	EXPECT_EQ(t, add_memory(mem, BLOCK(ONLINE + 1), BLOCK(1), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE + 1), BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE + 1), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, remove_memory(mem, BLOCK(ONLINE + 1), BLOCK(1)), 0);
+	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
+	EXPECT_EQ(t, zone->standby, BLOCK(ONLINE + 3 * STEP));
+	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
+	EXPECT_EQ(t, standby_online(zone), 0);
+	EXPECT_EQ(t, blocks_online(mem), TOTAL - STEP - 1);
+	drop_memory(t, mem);
+}
+
+static void a_large_block_comes_from_it(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	/* One page in each pageblock cannot move; free is more than enough. */
+	for (i = 0; i < ONLINE; i++) {
+		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+		buddy_take_range(zone, BLOCK(i) + 1, BLOCK(i) + 2);
+		spin_unlock_irqrestore(&zone->lock, flags);
+	}
+	EXPECT_EQ(t, blocks_online(mem), ONLINE);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_KERNEL, MAX_ORDER, 1), 1);
+	EXPECT(t, page_to_pfn_in(mem, pile.top) >= BLOCK(ONLINE));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 0);
+	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
+	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	for (i = 0; i < ONLINE; i++)
+		give_block(zone, pfn_to_page_in(mem, BLOCK(i) + 1));
+	drop_memory(t, mem);
+}
+
+/* Who compacts does not wait for the lock, but has a step brought when it is free. */
+static void a_large_block_is_asked_for_while_another_has_the_lock(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	for (i = 0; i < ONLINE; i++) {
+		irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+		buddy_take_range(zone, BLOCK(i) + 1, BLOCK(i) + 2);
+		spin_unlock_irqrestore(&zone->lock, flags);
+	}
+	hotplug_lock(mem);
+	EXPECT(t, !reclaim_wait_compact(mem, GFP_MOVABLE, MAX_ORDER));
+	EXPECT_EQ(t, blocks_online(mem), ONLINE);
+	EXPECT_EQ(t, READ_ONCE(mem->standby.tickets.asked), 1);
+	hotplug_unlock(mem);
+	EXPECT_EQ(t, brought(mem, STEP), STEP);
+	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
+	for (i = 0; i < ONLINE; i++)
+		give_block(zone, pfn_to_page_in(mem, BLOCK(i) + 1));
+	drop_memory(t, mem);
+}
+
+static void who_has_the_lock_is_not_waited_for(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	hotplug_lock(mem);
+	EXPECT_EQ(t, standby_online(zone), -EAGAIN);
+	/* As add_memory does: it needs memory itself, and gets none, but the thread goes on. */
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
+	EXPECT(t, pile.nr <= BLOCK(ONLINE));
+	EXPECT_EQ(t, blocks_online(mem), ONLINE);
+	hotplug_unlock(mem);
+	/* The standby thread stands in line for the lock by now, and is served first. */
+	while (mutex_is_held(&mem->hotplug))
+		thread_yield();
+	/* That did not make it futile. */
+	EXPECT(t, pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, BLOCK(2)) == BLOCK(2));
+	EXPECT(t, blocks_online(mem) > ONLINE);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	drop_memory(t, mem);
+}
+
+static void a_lock_held_does_not_make_it_futile(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_MOVABLE);
+	/* What a drain gave back could lift the zone above its high watermark again. */
+	all_caches_off(t, mem);
+	hotplug_lock(mem);
+	/* Runs that find the lock taken, until none is wanted; the drain comes after one that is under way. */
+	use_until_low(mem, zone, &pile);
+	while (!READ_ONCE(zone->futile) || READ_ONCE(mem->nodes[zone->node].reclaim.low))
+		thread_yield();
+	EXPECT(t, reclaim_wait_drain(mem));
+	EXPECT_EQ(t, blocks_online(mem), ONLINE);
+	hotplug_unlock(mem);
+	/* The low mark alone asks again: nobody waits. */
+	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1);
+	EXPECT(t, brought(mem, 1) > 0);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	drop_memory(t, mem);
+}
+
+/* ---- the lock that another thread has ---- */
+
+static u32 killed;
+static struct pile served;
+static gfp_t wanted;
+
+static bool count_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
+{
+	atomic_add(&killed, 1u);
+	return false;
+}
+
+/* More than is online, and less than there is. */
+static void take_some_of_standby(void *arg)
+{
+	pile_alloc(arg, &served, wanted, 0, BLOCK(ONLINE + 1));
+}
+
+static void nobody_dies_for(struct ktest *t, gfp_t gfp)
+{
+	struct memory *mem = standing_by(t, gfp_kind(gfp), 0);
+	u64 limit = standby_wait_ns;
+	unsigned turn;
+
+	REQUIRE(t, mem);
+	killed = 0;
+	served = (struct pile){NULL, 0};
+	wanted = gfp;
+	memory_set_oom(mem, count_kill, NULL);
+	/* It is woken: nothing else ends the wait within the hour. */
+	WRITE_ONCE(standby_wait_ns, 3600 * 1000000000ULL);
+	hotplug_lock(mem);
+	ktest_start(1, take_some_of_standby, mem);
+	for (turn = 0; turn < TURNS && !mm_event_sum(mem, EV_STANDBY_WAIT); turn++)
+		thread_yield();
+	/* Until it sleeps, where that can be seen. */
+	for (turn = 0; turn < TURNS / 64 && !READ_ONCE(mem->standby.served.first); turn++)
+		thread_yield();
+	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 1);
+	EXPECT_EQ(t, blocks_online(mem), ONLINE);
+	hotplug_unlock(mem);
+	ktest_join(1);
+	WRITE_ONCE(standby_wait_ns, limit);
+	EXPECT_EQ(t, killed, 0);
+	EXPECT_EQ(t, served.nr, BLOCK(ONLINE + 1));
+	memory_set_oom(mem, NULL, NULL);
+	EXPECT_EQ(t, pile_free(mem, &served), 0);
+	drop_memory(t, mem);
+}
+
+static void nobody_dies_while_standby_memory_waits_for_a_lock(struct ktest *t)
+{
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	nobody_dies_for(t, GFP_KERNEL);
+	nobody_dies_for(t, GFP_MOVABLE);
+}
+
+/* The holder waits for memory itself: the wait ends, and the request fails. */
+static void the_wait_for_that_lock_has_a_limit(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	u64 limit = standby_wait_ns;
+
+	REQUIRE(t, mem);
+	killed = 0;
+	served = (struct pile){NULL, 0};
+	wanted = GFP_KERNEL;
+	memory_set_oom(mem, count_kill, NULL);
+	WRITE_ONCE(standby_wait_ns, 1000000ULL);
+	hotplug_lock(mem);
+	take_some_of_standby(mem);
+	hotplug_unlock(mem);
+	WRITE_ONCE(standby_wait_ns, limit);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 1);
+	EXPECT_EQ(t, killed, 0);
+	EXPECT(t, served.nr > 0 && served.nr < BLOCK(ONLINE));
+	memory_set_oom(mem, NULL, NULL);
+	EXPECT_EQ(t, pile_free(mem, &served), 0);
+	drop_memory(t, mem);
+}
+
+/* ---- descriptors inside ---- */
+
+static void it_brings_its_own_descriptors(struct ktest *t)
+{
+	struct memory *mem = without_descriptors(t);
+	unsigned long brought;
+	struct zone *zone;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_MOVABLE);
+	inside_result = -ENOMEM;
+	EXPECT_EQ(t, standby_online(zone), -ENOMEM);
+	EXPECT_EQ(t, zone->standby, BLOCK(ONLINE));
+	EXPECT_EQ(t, blocks_online(mem), ONLINE);
+	inside_result = 0;
+	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
+	EXPECT_EQ(t, inside_start, BLOCK(ONLINE));
+	EXPECT_EQ(t, inside_at, BLOCK(ONLINE));
+	EXPECT_EQ(t, zone->present, BLOCK(ONLINE + STEP));
+	EXPECT_EQ(t, zone->managed, BLOCK(ONLINE + STEP) - OWN);
+	EXPECT_EQ(t, memory_managed_by_request(mem, &brought), BLOCK(ONLINE));
+	EXPECT_EQ(t, brought, BLOCK(STEP) - OWN);
+	for (pfn = BLOCK(ONLINE); pfn < BLOCK(ONLINE) + OWN; pfn++)
+		EXPECT_EQ(t, word_state(page_word(pfn_to_page_in(mem, page_head(mem, pfn)))), PG_RESERVED);
+	expect_sound(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE), BLOCK(1), NULL, NULL), -EBUSY);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE + 1 + OWN / PAGEBLOCK_PAGES), BLOCK(1), NULL, NULL), 0);
+	/* By request: that is seen, whatever standby brought. */
+	EXPECT_EQ(t, memory_managed_by_request(mem, NULL), BLOCK(ONLINE) - BLOCK(1));
+	drop_memory(t, mem);
+}
+
+/* No memory for its descriptors: it is asked for, and does not come; then the request fails. */
+static void what_cannot_come_is_not_waited_for(struct ktest *t)
+{
+	struct memory *mem = without_descriptors(t);
+	struct pile pile = {NULL, 0};
+	unsigned asked = 0;
+
+	REQUIRE(t, mem);
+	inside_result = -ENOMEM;
+	memory_set_oom(mem, nobody_dies, &asked);
+	pile_alloc(mem, &pile, GFP_MOVABLE, 0, ALL_THERE_IS);
+	EXPECT(t, pile.nr > 0 && pile.nr <= BLOCK(ONLINE));
+	EXPECT_EQ(t, blocks_online(mem), ONLINE);
+	EXPECT_EQ(t, asked, 1);
+	inside_result = 0;
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, 1), 1);
+	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
+	EXPECT_EQ(t, asked, 1);
+	memory_set_oom(mem, NULL, NULL);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	drop_memory(t, mem);
+}
+
+/* ---- under load ---- */
+
+struct eater {
+	struct memory *mem;
+	struct pile pile;
+};
+
+static void eat(void *arg)
+{
+	struct eater *e = arg;
+
+	pile_alloc(e->mem, &e->pile, GFP_MOVABLE | GFP_NORETRY, 0, ALL_THERE_IS);
+}
+
+static void all_cpus_get_it_all(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
+	struct eater eaters[8];
+	unsigned cpu, nr = MIN(ktest_cpus(), (unsigned)ARRAY_SIZE(eaters));
+	unsigned long got = 0;
+
+	REQUIRE(t, mem);
+	for (cpu = 0; cpu < nr; cpu++) {
+		eaters[cpu] = (struct eater){.mem = mem};
+		ktest_start(cpu, eat, &eaters[cpu]);
+	}
+	for (cpu = 0; cpu < nr; cpu++) {
+		ktest_join(cpu);
+		got += eaters[cpu].pile.nr;
+	}
+	EXPECT_EQ(t, blocks_online(mem), TOTAL);
+	EXPECT(t, got > BLOCK(TOTAL) - BLOCK(TOTAL) / 8);
+	expect_sound(t, mem);
+	for (cpu = 0; cpu < nr; cpu++)
+		EXPECT_EQ(t, pile_free(mem, &eaters[cpu].pile), 0);
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(standby, KTEST_QUICK, KTEST(it_is_offline_in_every_respect),
+    KTEST_COST(a_low_mark_brings_one_step), KTEST(all_of_it_comes_before_anybody_dies),
+    KTEST(who_must_leave_a_reserve_asks_for_it), KTEST(what_was_taken_out_by_request_stays_out),
+    KTEST(holes_are_passed_over), KTEST(a_large_block_comes_from_it),
+    KTEST(who_has_the_lock_is_not_waited_for), KTEST(a_lock_held_does_not_make_it_futile),
+    KTEST(a_large_block_is_asked_for_while_another_has_the_lock),
+    KTEST(nobody_dies_while_standby_memory_waits_for_a_lock),
+    KTEST(the_wait_for_that_lock_has_a_limit), KTEST(it_brings_its_own_descriptors),
+    KTEST(what_cannot_come_is_not_waited_for), KTEST(all_cpus_get_it_all));

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_standby_exact.c: memory that stands by, in figures: marks, caches and counts after each step, tickets, and
+ * tables that are busy when the thread wants them.
+ */
+#include "tests/lib/standby_help.h"
+#include <quarry/string.h>
+
+#define TURNS (1u << 20) /* of a wait, before it counts as failed */
+
+/* Until the standby thread has served the ticket. */
+static bool served(struct memory *mem, u64 ticket)
+{
+	unsigned turn;
+
+	for (turn = 0; turn < TURNS && load_acquire(&mem->standby.tickets.done) < ticket; turn++)
+		thread_yield();
+	return load_acquire(&mem->standby.tickets.done) >= ticket;
+}
+
+static void marks_and_caches_follow_each_step(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	u16 capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES];
+	unsigned long low, step, from;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	for (step = 1; step <= STEPS; step++) {
+		low = zone->wmark[WMARK_LOW];
+		EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
+		EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_ONLINE), step * STEP);
+		EXPECT_EQ(t, zone->managed, BLOCK(ONLINE + step * STEP));
+		EXPECT_EQ(t, memory_managed_by_request(mem, &from), BLOCK(ONLINE));
+		EXPECT_EQ(t, from, BLOCK(step * STEP));
+		EXPECT(t, zone->wmark[WMARK_LOW] >= low);
+		low = zone->wmark[WMARK_LOW];
+		memcpy(capacity, zone->pcp_capacity, sizeof(capacity));
+		/* They are what they would be if all had been there from the start. */
+		zone_set_watermarks(zone);
+		zone_plan_capacity(zone, 0);
+		EXPECT_EQ(t, zone->wmark[WMARK_LOW], low);
+		EXPECT_EQ(t, memcmp(capacity, zone->pcp_capacity, sizeof(capacity)), 0);
+	}
+	/* There is no more: that is known without the lock. */
+	hotplug_lock(mem);
+	EXPECT_EQ(t, standby_online(zone), 0);
+	hotplug_unlock(mem);
+	drop_memory(t, mem);
+}
+
+static void each_ask_is_a_ticket(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0), *other;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	hotplug_lock(mem);
+	EXPECT_EQ(t, standby_ask(mem, 0), 1);
+	EXPECT_EQ(t, standby_ask(mem, 0), 2);
+	EXPECT_EQ(t, load_acquire(&mem->standby.tickets.done), 0);
+	hotplug_unlock(mem);
+	EXPECT(t, served(mem, 2));
+	EXPECT_EQ(t, load_acquire(&mem->standby.tickets.done), 2);
+	/* It was not low, and nobody lacked anything: nothing came. */
+	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
+	/* For a large block a step comes, although much is free; it counts as freed, and none of it as lent. */
+	EXPECT_EQ(t, standby_ask(mem, request_bit(GFP_MOVABLE, MAX_ORDER)), 3);
+	EXPECT(t, served(mem, 3));
+	EXPECT_EQ(t, zone_standby(zone), BLOCK((STEPS - 1) * STEP));
+	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
+	EXPECT_EQ(t, zone->freed_cma, 0);
+	/* What was asked for is forgotten with that. */
+	EXPECT_EQ(t, standby_ask(mem, 0), 4);
+	EXPECT(t, served(mem, 4));
+	EXPECT_EQ(t, zone_standby(zone), BLOCK((STEPS - 1) * STEP));
+	drop_memory(t, mem);
+	/* A memory of which nothing stands by has no thread to ask. */
+	other = build_memory(t, 1, NULL, (const struct zone_spec[]){{0, ZONE_NORMAL, 2}}, 1);
+	REQUIRE(t, other);
+	EXPECT_EQ(t, standby_ask(other, 0), 0);
+	EXPECT_EQ(t, standby_start(other), 0);
+	EXPECT(t, !other->standby.thread);
+	standby_stop(other);
+	drop_memory(t, other);
+}
+
+/* ---- tables that are busy ---- */
+
+static u32 tries, busy; /* a: so many of the next tries find them busy */
+
+static void note_try(struct memory *mem)
+{
+	u32 nr = atomic_add(&tries, 1u) + 1;
+
+	inside_result = nr <= READ_ONCE(busy) ? -EAGAIN : 0;
+}
+
+static struct memory *with_busy_tables(struct ktest *t, u32 nr)
+{
+	struct memory *mem = without_descriptors(t);
+
+	tries = 0;
+	busy = nr;
+	inside_meanwhile = note_try;
+	return mem;
+}
+
+static void busy_tables_are_tried_again(struct ktest *t)
+{
+	struct memory *mem = with_busy_tables(t, 3);
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_MOVABLE);
+	EXPECT_EQ(t, standby_ask(mem, request_bit(GFP_MOVABLE, MAX_ORDER)), 1);
+	EXPECT(t, served(mem, 1));
+	EXPECT_EQ(t, tries, 4);
+	EXPECT_EQ(t, zone_standby(zone), BLOCK((STEPS - 1) * STEP));
+	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
+	drop_memory(t, mem);
+	inside_meanwhile = NULL;
+}
+
+/* However long they are busy, who stops the memory does not wait for that. */
+static void a_stop_ends_the_tries(struct ktest *t)
+{
+	struct memory *mem = with_busy_tables(t, ~0u);
+	unsigned turn;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, standby_ask(mem, request_bit(GFP_MOVABLE, MAX_ORDER)), 1);
+	for (turn = 0; turn < TURNS && READ_ONCE(tries) < 2; turn++)
+		thread_yield();
+	EXPECT(t, READ_ONCE(tries) >= 2);
+	memory_stop(mem);
+	EXPECT_EQ(t, zone_standby(zone_in(mem, ZONE_MOVABLE)), BLOCK(STEPS * STEP));
+	EXPECT_EQ(t, zone_in(mem, ZONE_MOVABLE)->freed, 0);
+	inside_meanwhile = NULL;
+}
+
+KTEST_SUITE(standby_exact, KTEST_MOSTLY_INSIDE, KTEST(marks_and_caches_follow_each_step),
+    KTEST(each_ask_is_a_ticket), KTEST_COST(busy_tables_are_tried_again),
+    KTEST(a_stop_ends_the_tries));

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_trace_ring.c: what the rings remember of a page: slow paths always, hot paths when asked.
+ */
+#include "tests/lib/mov_help.h"
+#include <quarry/poison.h>
+#include <quarry/memory_hotplug.h>
+
+#define HITS 8
+
+static unsigned kinds(const struct memory *mem, pfn_t pfn, struct trace_hit *hit)
+{
+	return trace_find(mem, pfn, hit, HITS);
+}
+
+static void slow_paths_are_recorded_in_order(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct trace_hit hit[HITS];
+	struct page *page;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, zone_pcp_disable(&mem->zones[ZONE_NORMAL]) == 0);
+	page = mem_alloc_pages(mem, GFP_KERNEL, 2);
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(mem, page);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 2), 0);
+	EXPECT_EQ(t, zone_pcp_enable(&mem->zones[ZONE_NORMAL]), 0);
+	/* Asked for a tail: what happened to its block. */
+	REQUIRE(t, kinds(mem, pfn + 3, hit) == 2);
+	EXPECT_EQ(t, hit[0].rec.kind, TR_take);
+	EXPECT_EQ(t, hit[1].rec.kind, TR_direct);
+	EXPECT_EQ(t, hit[1].rec.pfn, pfn);
+	EXPECT_EQ(t, hit[1].rec.order, 2);
+	EXPECT(t, hit[0].rec.time <= hit[1].rec.time);
+}
+
+static void hot_paths_are_recorded_only_when_asked(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 64, 4);
+	struct trace_hit hit[HITS];
+	struct page *page;
+	unsigned before;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(mem, page);
+	before = kinds(mem, pfn, hit);
+	/* The free is cached, and the next allocation gets the newest of the cache. */
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	EXPECT(t, mem_alloc_pages(mem, GFP_KERNEL, 0) == page);
+	EXPECT_EQ(t, kinds(mem, pfn, hit), before);
+	trace_switch(mem, true);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	EXPECT(t, mem_alloc_pages(mem, GFP_KERNEL, 0) == page);
+	trace_switch(mem, false);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	REQUIRE(t, kinds(mem, pfn, hit) == before + 2);
+	EXPECT_EQ(t, hit[before].rec.kind, TR_free);
+	EXPECT_EQ(t, hit[before + 1].rec.kind, TR_alloc);
+}
+
+static void ranges_are_one_record(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 8);
+	struct trace_hit hit[HITS];
+	pfn_t start = 6 * PAGEBLOCK_PAGES;
+	unsigned nr;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, start, 3 * PAGEBLOCK_PAGES, NULL, NULL), 0);
+	EXPECT_EQ(t, online_pages(mem, start, 3 * PAGEBLOCK_PAGES, NULL), 0);
+	nr = kinds(mem, start + 3 * PAGEBLOCK_PAGES - 1, hit);
+	REQUIRE(t, nr == 3);
+	EXPECT_EQ(t, hit[0].rec.kind, TR_isolate);
+	EXPECT_EQ(t, hit[1].rec.kind, TR_offline);
+	EXPECT_EQ(t, hit[2].rec.kind, TR_online);
+	EXPECT_EQ(t, hit[2].rec.blocks, 3);
+	EXPECT_EQ(t, kinds(mem, start + 3 * PAGEBLOCK_PAGES, hit), 0);
+	EXPECT_EQ(t, kinds(mem, start - 1, hit), 0);
+}
+
+static void an_undone_offline_leaves_both_records(struct ktest *t)
+{
+	const u32 cancel = 1;
+	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &cancel};
+	struct memory *mem = ktest_memory(t, 0, 4, 8);
+	struct trace_hit hit[HITS];
+	pfn_t start = 6 * PAGEBLOCK_PAGES;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, offline_pages(mem, start, 2 * PAGEBLOCK_PAGES, &opts, NULL), -EINTR);
+	REQUIRE(t, kinds(mem, start + 5, hit) == 2);
+	EXPECT_EQ(t, hit[0].rec.kind, TR_isolate);
+	EXPECT_EQ(t, hit[0].rec.blocks, 2);
+	EXPECT_EQ(t, hit[1].rec.kind, TR_restore);
+	EXPECT_EQ(t, hit[1].rec.blocks, 2);
+}
+
+static void a_page_is_followed_from_owner_to_owner(struct ktest *t)
+{
+	static const enum trace_kind want[] = {TR_take, TR_movable, TR_lru_take, TR_moved};
+	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct trace_hit hit[HITS];
+	struct page *page;
+	unsigned i, nr;
+	pfn_t pfn;
+
+	REQUIRE(t, mov_begin(t, mem));
+	all_caches_off(t, mem);
+	mov_fill(1);
+	REQUIRE(t, mov.nr == 1);
+	page = mov.pages[0];
+	pfn = page_to_pfn_in(mem, page);
+	EXPECT_EQ(t, isolate_movable_page(mem, pfn), 0);
+	EXPECT_EQ(t, migrate_pages(mem, &page, 1, NULL), 0);
+	nr = kinds(mem, pfn, hit);
+	REQUIRE(t, nr > ARRAY_SIZE(want));
+	for (i = 0; i < ARRAY_SIZE(want); i++) {
+		EXPECT_EQ(t, hit[i].rec.kind, want[i]);
+		EXPECT_EQ(t, hit[i].rec.pfn, pfn);
+	}
+	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), 0);
+	nr = kinds(mem, pfn, hit);
+	REQUIRE(t, nr > 0);
+	EXPECT_EQ(t, hit[nr - 1].rec.kind, TR_retired);
+	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
+	mov_end(t);
+}
+
+static void old_records_give_way(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct trace_hit hit[HITS];
+	unsigned i;
+
+	REQUIRE(t, mem);
+	trace_page(mem, TR_put, 1, 0);
+	for (i = 0; i < TRACE_RECORDS; i++)
+		trace_page(mem, TR_put, 2, 0);
+	EXPECT_EQ(t, kinds(mem, 1, hit), 0);
+	/* Each record that is left is found once. */
+	trace_page(mem, TR_put, 3, 0);
+	EXPECT_EQ(t, kinds(mem, 3, hit), 1);
+	/* The newest of more than there is room for. */
+	trace_page(mem, TR_moved, 2, 0);
+	REQUIRE(t, kinds(mem, 2, hit) == HITS);
+	EXPECT_EQ(t, hit[HITS - 1].rec.kind, TR_moved);
+}
+
+static void note_put(void *arg)
+{
+	trace_page(arg, TR_put, 5, 0);
+}
+
+static void hits_of_several_cpus_are_in_the_order_of_time(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	unsigned nr = MIN(ktest_cpus(), (unsigned)HITS), i;
+	struct trace_hit hit[HITS];
+
+	REQUIRE(t, mem);
+	/* From the last CPU down, so that it is not the order of the rings. */
+	for (i = nr; i-- > 0;)
+		ktest_on_cpu(i, note_put, mem);
+	REQUIRE(t, kinds(mem, 5, hit) == nr);
+	for (i = 0; i < nr; i++)
+		EXPECT_EQ(t, hit[i].cpu, nr - 1 - i);
+}
+
+/* The clock may stand still between two of them. */
+static void records_of_one_moment_stay_in_their_order(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct trace_hit hit[HITS];
+	struct trace_ring *ring;
+	irqflags_t flags;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	flags = arch_irq_save();
+	ring = mem->pcp[arch_cpu_id()]->ring;
+	for (i = 0; i < 4; i++)
+		trace_page(mem, TR_put, 8, i);
+	for (i = 0; i < 4; i++)
+		ring->rec[i].time = i < 3 ? 1000 : 500;
+	arch_irq_restore(flags);
+	REQUIRE(t, kinds(mem, 8, hit) == 4);
+	EXPECT_EQ(t, hit[0].rec.order, 3);
+	for (i = 1; i < 4; i++)
+		EXPECT_EQ(t, hit[i].rec.order, i - 1);
+	EXPECT_EQ(t, trace_find(mem, 8, hit, 0), 0);
+	EXPECT_EQ(t, trace_find(mem, 8, hit, 1), 1);
+	EXPECT_EQ(t, hit[0].rec.time, 1000);
+}
+
+/* A block begins at its head and ends before the next one. */
+static void a_record_concerns_its_block_and_no_other(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct trace_hit hit[HITS];
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	trace_page(mem, TR_take, 8, 2);
+	trace_range(mem, TR_isolate, 2 * PAGEBLOCK_PAGES, 2 * PAGEBLOCK_PAGES);
+	for (pfn = 6; pfn < 14; pfn++)
+		EXPECT_EQ(t, kinds(mem, pfn, hit), pfn >= 8 && pfn < 12);
+	EXPECT_EQ(t, kinds(mem, 2 * PAGEBLOCK_PAGES - 1, hit), 0);
+	EXPECT_EQ(t, kinds(mem, 2 * PAGEBLOCK_PAGES, hit), 1);
+	EXPECT_EQ(t, hit[0].rec.blocks, 2);
+	EXPECT_EQ(t, kinds(mem, 4 * PAGEBLOCK_PAGES - 1, hit), 1);
+	EXPECT_EQ(t, kinds(mem, 4 * PAGEBLOCK_PAGES, hit), 0);
+	EXPECT_EQ(t, kinds(mem, PFN_NONE, hit), 2);
+}
+
+KTEST_SUITE(trace_ring, KTEST_QUICK, KTEST(records_of_one_moment_stay_in_their_order),
+    KTEST(a_record_concerns_its_block_and_no_other), KTEST(slow_paths_are_recorded_in_order),
+    KTEST(hot_paths_are_recorded_only_when_asked), KTEST(ranges_are_one_record),
+    KTEST(an_undone_offline_leaves_both_records), KTEST(a_page_is_followed_from_owner_to_owner),
+    KTEST(hits_of_several_cpus_are_in_the_order_of_time), KTEST(old_records_give_way));

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_vm_bad.c: what objects and spaces refuse, and that a refusal changes nothing; no memory at
+ * every step of a fault; too many references.
+ */
+#include "tests/lib/mm_test.h"
+#include "tests/lib/vm_help.h"
+
+#define TOP (VM_USER_END >> PAGE_SHIFT)
+
+static const struct {
+	uintptr_t va;
+	unsigned long nr;
+} bad_ranges[] = {
+    {VM_BASE, 0},                         /* nothing */
+    {VM_BASE + 1, 1},                     /* unaligned */
+    {VM_BASE + PAGE_SIZE / 2, 1},
+    {0, 1},                               /* page 0 */
+    {PAGE_SIZE, 1},                       /* the first 64 KiB */
+    {VM_USER_START - PAGE_SIZE, 1},
+    {VM_USER_START - PAGE_SIZE, 2},
+    {VM_USER_END, 1},                     /* where no user address is */
+    {VM_USER_END - PAGE_SIZE, 2},
+    {VM_BASE, TOP},                       /* past the end */
+    {VM_BASE, ~0UL},                      /* wraps when counted in bytes */
+    {VM_BASE, 1UL << 52},
+    {VM_BASE, (1UL << 52) + 1},
+    {0xffff800000000000UL, 1},            /* the kernel's half */
+    {0xfffffffffffff000UL, 1},
+    {0xfffffffffffff000UL, 2},
+};
+
+static void bad_ranges_are_refused(struct ktest *t)
+{
+	struct vm_object *large;
+	struct vm_scene s;
+	unsigned i;
+
+	if (!scene_begin(t, &s, 1))
+		return;
+	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, OBJ_MAX_PAGES, NULL, NULL, &large));
+	for (i = 0; i < ARRAY_SIZE(bad_ranges); i++) {
+		uintptr_t va = bad_ranges[i].va;
+		unsigned long nr = bad_ranges[i].nr;
+
+		EXPECT_EQ(t, vm_map(s.space, va, nr, VM_RW, large, 0), -EINVAL);
+		EXPECT_EQ(t, vm_unmap(s.space, va, nr), -EINVAL);
+		EXPECT_EQ(t, vm_protect(s.space, va, nr, VM_READ), -EINVAL);
+	}
+	EXPECT_EQ(t, s.space->nr_regions, 1);
+	EXPECT_EQ(t, large->refs, 1);
+	vm_object_put(large);
+	scene_end(t, &s);
+}
+
+static void protections_that_are_none_are_refused(struct ktest *t)
+{
+	const unsigned bad[] = {0, VM_WRITE, VM_EXEC, VM_READ | VM_WRITE | VM_EXEC, 8 | VM_READ, ~0u};
+	struct vm_scene s;
+	unsigned i;
+
+	if (!scene_begin(t, &s, 2))
+		return;
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		EXPECT_EQ(t, vm_map(s.space, page_at(10), 2, bad[i], s.object, 0), -EINVAL);
+		EXPECT_EQ(t, vm_protect(s.space, VM_BASE, 2, bad[i]), -EINVAL);
+	}
+	EXPECT_EQ(t, s.space->nr_regions, 1);
+	scene_end(t, &s);
+}
+
+static void what_is_past_an_object_is_refused(struct ktest *t)
+{
+	struct vm_object *object = NULL;
+	struct page *page;
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, 4))
+		return;
+	EXPECT_EQ(t, vm_map(s.space, page_at(10), 5, VM_RW, s.object, 0), -EINVAL);
+	EXPECT_EQ(t, vm_map(s.space, page_at(10), 1, VM_RW, s.object, 4), -EINVAL);
+	EXPECT_EQ(t, vm_map(s.space, page_at(10), 2, VM_RW, s.object, 3), -EINVAL);
+	EXPECT_EQ(t, vm_map(s.space, page_at(10), 1, VM_RW, s.object, ~0UL), -EINVAL);
+	EXPECT_EQ(t, vm_map(s.space, page_at(10), 2, VM_RW, s.object, ~0UL), -EINVAL);
+	EXPECT_EQ(t, vm_map(s.space, page_at(10), 1, VM_RW, s.object, 1UL << 32), -EINVAL);
+	EXPECT_EQ(t, vm_object_supply(s.object, 4, NULL), -EINVAL);
+	EXPECT_EQ(t, vm_object_remove(s.object, 4, 0), -EINVAL);
+	EXPECT_EQ(t, vm_object_remove(s.object, 0, 5), -EINVAL);
+	EXPECT_EQ(t, vm_object_remove(s.object, 3, ~0u), -EINVAL);
+	EXPECT_EQ(t, vm_object_pin(s.object, 4, &page), -EINVAL);
+	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 0, NULL, NULL, &object), -EINVAL);
+	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, OBJ_MAX_PAGES + 1, NULL, NULL, &object),
+	    -EINVAL);
+	EXPECT_EQ(t, vm_object_create(s.mem, (enum vm_object_kind)3, 1, NULL, NULL, &object), -EINVAL);
+	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_PAGER, 1, NULL, NULL, &object), -EINVAL);
+	EXPECT(t, !object);
+	EXPECT_EQ(t, s.space->nr_regions, 1);
+	EXPECT_EQ(t, s.object->refs, 2);
+	scene_end(t, &s);
+}
+
+static void regions_do_not_overlap(struct ktest *t)
+{
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, 8))
+		return;
+	EXPECT_EQ(t, vm_map(s.space, page_at(0), 8, VM_RW, s.object, 0), -EEXIST);
+	EXPECT_EQ(t, vm_map(s.space, page_at(7), 1, VM_RW, s.object, 0), -EEXIST);
+	EXPECT_EQ(t, vm_map(s.space, page_at(7), 8, VM_RW, s.object, 0), -EEXIST);
+	EXPECT_EQ(t, vm_map(s.space, page_at(0) - PAGE_SIZE, 2, VM_RW, s.object, 0), -EEXIST);
+	EXPECT_EQ(t, vm_map(s.space, page_at(3), 1, VM_RW, s.object, 0), -EEXIST);
+	EXPECT_EQ(t, s.object->refs, 2);
+	EXPECT_EQ(t, vm_map(s.space, page_at(8), 8, VM_RW, s.object, 0), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(0) - 8 * PAGE_SIZE, 8, VM_RW, s.object, 0), 0);
+	EXPECT_EQ(t, s.space->nr_regions, 3);
+	scene_end(t, &s);
+}
+
+static void a_hole_is_not_protected(struct ktest *t)
+{
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, 4))
+		return;
+	EXPECT_EQ(t, vm_protect(s.space, page_at(3), 2, VM_READ), -EFAULT);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(0) - PAGE_SIZE, 2, VM_READ), -EFAULT);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(20), 1, VM_READ), -EFAULT);
+	/* Nothing was cut, and everything may be written still. */
+	EXPECT_EQ(t, s.space->nr_regions, 1);
+	soft_load_space(s.space);
+	write_pages(t, 0, 4, 1);
+	soft_unload_space();
+	scene_end(t, &s);
+}
+
+static void faults_outside_regions_fail(struct ktest *t)
+{
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, 2))
+		return;
+	EXPECT_EQ(t, vm_fault(s.space, page_at(2), VM_READ), -EFAULT);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(0) - 1, VM_READ), -EFAULT);
+	EXPECT_EQ(t, vm_fault(s.space, 0, VM_READ), -EFAULT);
+	EXPECT_EQ(t, vm_fault(s.space, 0xffff888000000000UL, VM_READ), -EFAULT);
+	EXPECT_EQ(t, vm_fault(s.space, ~0UL, VM_READ), -EFAULT);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_EXEC), -EACCES);
+	EXPECT_EQ(t, vm_object_present(s.object), 0);
+	EXPECT_EQ(t, s.space->pt.nr_tables, 1);
+	scene_end(t, &s);
+}
+
+static void memory_without_bytes_has_no_objects(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct vm_object *object;
+	struct vm_space *space;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, vm_object_create(mem, OBJ_ANON, 1, NULL, NULL, &object), -EINVAL);
+	EXPECT_EQ(t, vm_space_create(mem, &space), -EINVAL);
+}
+
+/* All but @keep pages of each zone are taken. */
+static void without_memory_nothing_is_lost(struct ktest *t)
+{
+	struct pile pile = {NULL, 0};
+	struct vm_object *object;
+	struct vm_space *space;
+	struct vm_scene s;
+	unsigned left, failed = 0;
+	int err = -ENOMEM;
+
+	if (!scene_begin(t, &s, 2))
+		return;
+	pile_alloc(s.mem, &pile, GFP_ATOMIC | GFP_KERNEL, 0, ALL_THERE_IS);
+	pile_alloc(s.mem, &pile, GFP_ATOMIC | GFP_MOVABLE, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &object), -ENOMEM);
+	EXPECT_EQ(t, vm_space_create(s.mem, &space), -ENOMEM);
+	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), -ENOMEM);
+	/* A page more each time: first for a table, then the next, for slots, for the page itself. */
+	for (left = 0; err == -ENOMEM && left < 4000; left++) {
+		err = vm_fault(s.space, page_at(1), VM_WRITE);
+		failed += err == -ENOMEM;
+		if (err)
+			EXPECT_EQ(t, vm_object_present(s.object), 0);
+		if (err && pile.top)
+			EXPECT_EQ(t, mem_free_pages(s.mem, pile_pop(&pile), 0), 0);
+	}
+	EXPECT_EQ(t, err, 0);
+	EXPECT(t, failed > 3);
+	EXPECT_EQ(t, vm_object_present(s.object), 1);
+	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+static void too_many_references_fail_the_fault(struct ktest *t)
+{
+	struct vm_scene s;
+	struct page *page;
+	unsigned i;
+
+	if (!scene_begin(t, &s, 1))
+		return;
+	EXPECT_EQ(t, vm_object_supply(s.object, 0, NULL), 0);
+	page = page_in(s.object, 0);
+	REQUIRE(t, page);
+	for (i = 1; i < PAGE_REF_MAX; i++)
+		EXPECT_EQ(t, get_page(page), 0);
+	EXPECT_EQ(t, vm_fault(s.space, VM_BASE, VM_READ), -EAGAIN);
+	EXPECT_EQ(t, page->mapcount, 0);
+	EXPECT_EQ(t, pte_at(s.space, VM_BASE), 0);
+	EXPECT_EQ(t, mem_put_page(s.mem, page), 0);
+	EXPECT_EQ(t, vm_fault(s.space, VM_BASE, VM_READ), 0);
+	EXPECT_EQ(t, page->mapcount, 1);
+	for (i = 2; i < PAGE_REF_MAX; i++)
+		EXPECT_EQ(t, mem_put_page(s.mem, page), 0);
+	scene_end(t, &s);
+}
+
+KTEST_SUITE(vm_bad, KTEST_QUICK, KTEST(bad_ranges_are_refused),
+    KTEST(protections_that_are_none_are_refused), KTEST(what_is_past_an_object_is_refused),
+    KTEST(regions_do_not_overlap), KTEST(a_hole_is_not_protected), KTEST(faults_outside_regions_fail),
+    KTEST(memory_without_bytes_has_no_objects), KTEST(without_memory_nothing_is_lost),
+    KTEST(too_many_references_fail_the_fault));

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_vm_object.c: what fills and empties the slots of objects: faults of many CPUs, pagers,
+ * whoever supplies, removes or pins pages; and the kinds of objects.
+ */
+#include "tests/lib/mm_test.h"
+#include "tests/lib/vm_help.h"
+#include <quarry/memory_hotplug.h>
+
+static void bits_of_entries_reach_the_page(struct ktest *t)
+{
+	struct vm_scene s;
+	u64 value;
+
+	if (!scene_begin(t, &s, 3))
+		return;
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_write(page_at(0), 1), 0);
+	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
+	soft_unload_space();
+	REQUIRE(t, page_in(s.object, 0) && page_in(s.object, 1));
+	EXPECT(t, pte_at(s.space, page_at(0)) & PTE_DIRTY);
+	EXPECT(t, !(pte_at(s.space, page_at(1)) & PTE_DIRTY));
+	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 3), 0);
+	EXPECT_EQ(t, page_word(page_in(s.object, 0)) & PAGE_DIRTY, PAGE_DIRTY);
+	EXPECT_EQ(t, page_word(page_in(s.object, 0)) & PAGE_REFERENCED, PAGE_REFERENCED);
+	EXPECT_EQ(t, page_word(page_in(s.object, 1)) & PAGE_DIRTY, 0);
+	scene_end(t, &s);
+}
+
+static void supplied_pages_have_their_content(struct ktest *t)
+{
+	static u64 text[PAGE_SIZE / sizeof(u64)];
+	struct vm_scene s;
+	u64 value = 0;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(text); i++)
+		text[i] = stamp(1, i, t->seed);
+	if (!scene_begin(t, &s, 3))
+		return;
+	EXPECT_EQ(t, vm_object_supply(s.object, 1, text), 0);
+	EXPECT_EQ(t, vm_object_supply(s.object, 2, NULL), 0);
+	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), -EEXIST);
+	EXPECT_EQ(t, vm_object_supply(s.object, 3, NULL), -EINVAL);
+	EXPECT_EQ(t, vm_object_present(s.object), 2);
+	soft_load_space(s.space);
+	for (i = 0; i < ARRAY_SIZE(text); i++) {
+		EXPECT_EQ(t, soft_read(page_at(1) + i * sizeof(u64), &value), 0);
+		EXPECT_EQ(t, value, text[i]);
+	}
+	EXPECT_EQ(t, soft_read(page_at(2), &value), 0);
+	EXPECT_EQ(t, value, 0);
+	soft_unload_space();
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+static void removed_pages_are_gone_everywhere(struct ktest *t)
+{
+	struct vm_scene s;
+	u64 value = 1;
+	unsigned long free;
+
+	if (!scene_begin(t, &s, 100))
+		return;
+	EXPECT_EQ(t, vm_map(s.space, page_at(1000), 100, VM_RW, s.object, 0), 0);
+	soft_load_space(s.space);
+	write_pages(t, 0, 100, 4);
+	EXPECT_EQ(t, soft_read(page_at(1010), &value), 0);
+	free = memory_free_pages(s.mem);
+	EXPECT_EQ(t, vm_object_remove(s.object, 10, 80), 0);
+	EXPECT_EQ(t, memory_free_pages(s.mem), free + 80);
+	EXPECT_EQ(t, vm_object_present(s.object), 20);
+	EXPECT_EQ(t, soft_try_write(page_at(10), 1), -EFAULT);
+	EXPECT_EQ(t, soft_try_write(page_at(1010), 1), -EFAULT);
+	/* A new page, zeroed. */
+	EXPECT_EQ(t, soft_read(page_at(10), &value), 0);
+	EXPECT_EQ(t, value, 0);
+	expect_pages(t, 0, 10, 4);
+	expect_pages(t, 90, 100, 4);
+	soft_unload_space();
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+static void a_pinned_page_outlives_its_slot(struct ktest *t)
+{
+	struct page *page = NULL;
+	struct vm_scene s;
+	unsigned long free;
+
+	if (!scene_begin(t, &s, 2))
+		return;
+	EXPECT_EQ(t, vm_object_pin(s.object, 0, &page), -ENOENT);
+	EXPECT_EQ(t, vm_object_supply(s.object, 0, NULL), 0);
+	EXPECT_EQ(t, vm_object_pin(s.object, 0, &page), 0);
+	REQUIRE(t, page && page == page_in(s.object, 0));
+	EXPECT_EQ(t, page->pincount, 1);
+	free = memory_free_pages(s.mem);
+	EXPECT_EQ(t, vm_object_remove(s.object, 0, 2), 0);
+	EXPECT_EQ(t, memory_free_pages(s.mem), free);
+	EXPECT_EQ(t, word_ref(page_word(page)), 1);
+	mem_unpin_page(s.mem, page);
+	EXPECT_EQ(t, memory_free_pages(s.mem), free + 1);
+	scene_end(t, &s);
+}
+
+/* ---- kinds ---- */
+
+/* Caches off: take pages until the next one comes from a pageblock that nothing else is in. */
+static void reach_a_new_pageblock(struct memory *mem, struct pile *pile)
+{
+	const struct pageblock *pb;
+
+	do {
+		pile_alloc(mem, pile, GFP_KERNEL, 0, 1);
+		pb = pageblock_of(mem, page_to_pfn_in(mem, pile->top));
+	} while (pb->nr_free + 1u < PAGEBLOCK_PAGES);
+	mem_free_pages(mem, pile_pop(pile), 0);
+}
+
+static void physical_pages_stay_in_kernel_zones(struct ktest *t)
+{
+	struct pile pile = {NULL, 0};
+	struct vm_object *object;
+	struct mm_fail fail = {0};
+	struct vm_scene s;
+	struct page *page;
+	pfn_t pfn;
+
+	if (!scene_begin(t, &s, 2))
+		return;
+	REQUIRE(t, !vm_object_create(s.mem, OBJ_PHYS, 2, NULL, NULL, &object));
+	EXPECT_EQ(t, vm_map(s.space, page_at(100), 2, VM_RW, object, 0), 0);
+	EXPECT_EQ(t, vm_object_supply(object, 0, NULL), 0);
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_write(page_at(100), 5), 0);
+	/* Tables and slots are there: the one page that comes now is alone in its pageblock. */
+	EXPECT_EQ(t, zone_pcp_disable(&s.mem->zones[ZONE_NORMAL]), 0);
+	reach_a_new_pageblock(s.mem, &pile);
+	EXPECT_EQ(t, soft_write(page_at(101), 5), 0);
+	soft_unload_space();
+	page = page_in(object, 1);
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(s.mem, page);
+	EXPECT_EQ(t, page_word(page),
+	    PAGE_WORD(2, PG_OBJECT, 0) | PAGE_REFERENCED | PAGE_UNEVICTABLE);
+	EXPECT_EQ(t, zone_of(s.mem, pfn)->kind, ZONE_NORMAL);
+	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn), -EAGAIN);
+	/* In the way of an offline for good, and named. */
+	EXPECT_EQ(t, offline_query(s.mem, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), PAGEBLOCK_PAGES, &fail),
+	    -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
+	EXPECT_EQ(t, fail.pfn, pfn);
+	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
+	EXPECT_EQ(t, zone_pcp_enable(&s.mem->zones[ZONE_NORMAL]), 0);
+	expect_sound(t, s.mem);
+	vm_object_put(object);
+	scene_end(t, &s);
+}
+
+/* A pager that answers as told. */
+struct book {
+	int answer;       /* what get returns when it does not supply */
+	bool supply;
+	void (*meanwhile)(struct vm_space *space); /* called while a fault waits for the page */
+	struct vm_space *space;
+	unsigned asked, released;
+};
+
+static int book_get(struct vm_object *object, u32 index)
+{
+	struct book *book = object->pager;
+	u64 text[PAGE_SIZE / sizeof(u64)] = {index + 100};
+
+	book->asked++;
+	if (book->meanwhile)
+		book->meanwhile(book->space);
+	return book->supply ? vm_object_supply(object, index, text) : book->answer;
+}
+
+static void book_release(void *pager)
+{
+	((struct book *)pager)->released++;
+}
+
+static const struct vm_pager_ops book_ops = {.get = book_get, .release = book_release};
+
+static void a_pager_is_asked_for_what_is_not_there(struct ktest *t)
+{
+	struct book book = {.answer = -EIO};
+	struct vm_object *object;
+	struct vm_scene s;
+	u64 value = 0;
+
+	if (!scene_begin(t, &s, 1))
+		return;
+	REQUIRE(t, !vm_object_create(s.mem, OBJ_PAGER, 5, &book_ops, &book, &object));
+	EXPECT_EQ(t, vm_map(s.space, page_at(10), 5, VM_READ, object, 0), 0);
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_read(page_at(13), &value), -EIO);
+	book.answer = -ETIMEDOUT;
+	EXPECT_EQ(t, soft_read(page_at(13), &value), -ETIMEDOUT);
+	EXPECT_EQ(t, book.asked, 2);
+	/* Refused before it is asked. */
+	EXPECT_EQ(t, soft_write(page_at(13), 1), -EACCES);
+	EXPECT_EQ(t, book.asked, 2);
+	book.supply = true;
+	EXPECT_EQ(t, soft_read(page_at(13), &value), 0);
+	EXPECT_EQ(t, value, 103);
+	EXPECT_EQ(t, book.asked, 3);
+	EXPECT_EQ(t, soft_read(page_at(13), &value), 0);
+	EXPECT_EQ(t, book.asked, 3);
+	/* Taken back, it is asked for anew. */
+	EXPECT_EQ(t, vm_object_remove(object, 3, 1), 0);
+	EXPECT_EQ(t, soft_read(page_at(13), &value), 0);
+	EXPECT_EQ(t, book.asked, 4);
+	soft_unload_space();
+	vm_object_put(object);
+	EXPECT_EQ(t, book.released, 0);
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(10), 5), 0);
+	EXPECT_EQ(t, book.released, 1);
+	scene_end(t, &s);
+}
+
+static void unmap_it(struct vm_space *space)
+{
+	vm_unmap(space, page_at(10), 5);
+}
+
+static void forbid_writing(struct vm_space *space)
+{
+	vm_protect(space, page_at(10), 5, VM_READ);
+}
+
+/* What a fault knew before it waited for the pager need not be so when the page is there. */
+static void a_fault_looks_again_after_it_has_waited(struct ktest *t)
+{
+	struct book book = {.supply = true, .meanwhile = forbid_writing};
+	struct vm_object *object;
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, 1))
+		return;
+	book.space = s.space;
+	REQUIRE(t, !vm_object_create(s.mem, OBJ_PAGER, 5, &book_ops, &book, &object));
+	EXPECT_EQ(t, vm_map(s.space, page_at(10), 5, VM_RW, object, 0), 0);
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_write(page_at(12), 1), -EACCES);
+	EXPECT_EQ(t, pte_at(s.space, page_at(12)) & PTE_WRITE, 0);
+	book.meanwhile = unmap_it;
+	EXPECT_EQ(t, soft_write(page_at(13), 1), -EACCES);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(10), 5, VM_RW), 0);
+	EXPECT_EQ(t, soft_write(page_at(14), 1), -EFAULT);
+	EXPECT_EQ(t, pte_at(s.space, page_at(14)), 0);
+	soft_unload_space();
+	EXPECT_EQ(t, book.asked, 2);
+	expect_sound(t, s.mem);
+	vm_object_put(object);
+	scene_end(t, &s);
+}
+
+/* ---- several CPUs ---- */
+
+#define SHARED_PAGES 40
+
+struct crowd {
+	struct vm_scene *scene;
+	u32 errors; /* a */
+};
+
+static void touch_all(void *arg)
+{
+	struct crowd *c = arg;
+	unsigned i, cpu = arch_cpu_id();
+
+	soft_load_space(c->scene->space);
+	for (i = 0; i < SHARED_PAGES; i++) {
+		u64 value = 0;
+
+		if (soft_write(page_at(i) + cpu * 8, stamp(i, cpu, 1)) ||
+		    soft_read(page_at(i) + cpu * 8, &value) || value != stamp(i, cpu, 1))
+			counter_add(&c->errors, 1u);
+	}
+	soft_unload_space();
+}
+
+static void a_page_is_new_once_whoever_touches_it(struct ktest *t)
+{
+	struct vm_scene s;
+	struct crowd crowd = {.scene = &s};
+	unsigned cpu, i;
+	u64 value = 0;
+
+	if (!scene_begin(t, &s, SHARED_PAGES))
+		return;
+	for (cpu = 0; cpu < ktest_cpus(); cpu++)
+		ktest_start(cpu, touch_all, &crowd);
+	for (cpu = 0; cpu < ktest_cpus(); cpu++)
+		ktest_join(cpu);
+	EXPECT_EQ(t, crowd.errors, 0);
+	EXPECT_EQ(t, vm_object_present(s.object), SHARED_PAGES);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULT_NEW), SHARED_PAGES);
+	EXPECT_EQ(t, s.space->pt.nr_tables, PT_LEVELS);
+	soft_load_space(s.space);
+	for (i = 0; i < SHARED_PAGES; i++) {
+		REQUIRE(t, page_in(s.object, i));
+		EXPECT_EQ(t, page_in(s.object, i)->mapcount, 1);
+		EXPECT_EQ(t, word_ref(page_word(page_in(s.object, i))), 2);
+		for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+			EXPECT_EQ(t, soft_read(page_at(i) + cpu * 8, &value), 0);
+			EXPECT_EQ(t, value, stamp(i, cpu, 1));
+		}
+	}
+	soft_unload_space();
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+/* Each CPU maps, touches and unmaps the object in a space of its own. */
+static void come_and_go(void *arg)
+{
+	struct crowd *c = arg;
+	struct vm_scene *s = c->scene;
+	unsigned round, cpu = arch_cpu_id();
+	struct vm_space *space;
+
+	for (round = 0; round < 20; round++) {
+		unsigned at = round % 4;
+		u64 value = 0;
+		int err;
+
+		if (vm_space_create(s->mem, &space)) {
+			counter_add(&c->errors, 1u);
+			return;
+		}
+		err = vm_map(space, VM_BASE, s->nr - at, VM_RW, s->object, at);
+		soft_load_space(space);
+		err = err ? err : soft_write(page_at(1) + cpu * 8, stamp(at, cpu, round));
+		err = err ? err : soft_read(page_at(1) + cpu * 8, &value);
+		if (err || value != stamp(at, cpu, round))
+			counter_add(&c->errors, 1u);
+		if (round % 2)
+			err = vm_unmap(space, page_at(1), 2);
+		soft_unload_space();
+		vm_space_put(space);
+	}
+}
+
+static void spaces_come_and_go_while_others_use_the_object(struct ktest *t)
+{
+	struct vm_scene s;
+	struct crowd crowd = {.scene = &s};
+	unsigned cpu;
+
+	if (!scene_begin(t, &s, 8))
+		return;
+	for (cpu = 0; cpu < ktest_cpus(); cpu++)
+		ktest_start(cpu, come_and_go, &crowd);
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		expect_sound(t, s.mem);
+		ktest_join(cpu);
+	}
+	EXPECT_EQ(t, crowd.errors, 0);
+	REQUIRE(t, page_in(s.object, 1));
+	EXPECT_EQ(t, page_in(s.object, 1)->mapcount, 0);
+	scene_end(t, &s);
+}
+
+KTEST_SUITE(vm_object, KTEST_QUICK, KTEST(bits_of_entries_reach_the_page),
+    KTEST(supplied_pages_have_their_content), KTEST(removed_pages_are_gone_everywhere),
+    KTEST(a_pinned_page_outlives_its_slot), KTEST(physical_pages_stay_in_kernel_zones),
+    KTEST(a_pager_is_asked_for_what_is_not_there), KTEST(a_fault_looks_again_after_it_has_waited),
+    KTEST(a_page_is_new_once_whoever_touches_it),
+    KTEST(spaces_come_and_go_while_others_use_the_object));

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_zone.c: watermarks and reserves, the order of zonelists on machines of several nodes, and
+ * which zones a request may use.
+ */
+#include "tests/lib/mm_test.h"
+
+static void watermarks_are_ordered_and_bounded(struct ktest *t)
+{
+	static const unsigned long sizes[] = {0, 1, 7, 8, 63, 64, 127, 128, 129, 2047, 2048, 4096,
+	    65536, 1UL << 19, 1UL << 22, 1UL << 32};
+	static struct zone zone;
+	unsigned long last = 0;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		zone.managed = sizes[i];
+		zone_set_watermarks(&zone);
+		EXPECT(t, zone.wmark[WMARK_MIN] <= zone.wmark[WMARK_LOW]);
+		EXPECT(t, zone.wmark[WMARK_LOW] <= zone.wmark[WMARK_HIGH]);
+		EXPECT(t, zone.wmark[WMARK_HIGH] <= sizes[i] / 4);
+		EXPECT(t, zone.wmark[WMARK_MIN] >= last &&
+			      zone.wmark[WMARK_MIN] <= (16UL << 20) / PAGE_SIZE);
+		EXPECT(t, zone.reserve <= sizes[i] / 8);
+		last = zone.wmark[WMARK_MIN];
+	}
+	EXPECT_EQ(t, last, (16UL << 20) / PAGE_SIZE);
+}
+
+/* min, low, high and the reserve, at both sides of each bound. */
+static void watermarks_are_exact(struct ktest *t)
+{
+	static const unsigned long want[][5] = {{0, 0, 0, 0, 0}, {7, 0, 0, 0, 0}, {8, 1, 1, 1, 0}, {31, 3, 3, 4, 0},
+	    {32, 4, 5, 6, 1}, {71, 8, 10, 12, 2}, {72, 9, 11, 13, 2}, {127, 15, 18, 22, 3}, {128, 16, 20, 24, 4},
+	    {2175, 16, 20, 24, 67}, {2176, 17, 21, 25, 68}, {4096, 32, 40, 48, 128},
+	    {524287, 4095, 5118, 6142, 16383}, {524288, 4096, 5120, 6144, 16384},
+	    {1UL << 32, 4096, 5120, 6144, 1UL << 27}};
+	static struct zone zone;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(want); i++) {
+		zone.managed = want[i][0];
+		zone_set_watermarks(&zone);
+		EXPECT_EQ(t, zone.wmark[WMARK_MIN], want[i][1]);
+		EXPECT_EQ(t, zone.wmark[WMARK_LOW], want[i][2]);
+		EXPECT_EQ(t, zone.wmark[WMARK_HIGH], want[i][3]);
+		EXPECT_EQ(t, zone.reserve, want[i][4]);
+	}
+}
+
+/* How many pages each kind of request may still have, of 1000 free ones with 50 of CMA among them. */
+static void spare_pages_are_exact(struct ktest *t)
+{
+	static const struct {
+		gfp_t gfp;
+		bool lower;
+		long spare;
+	} want[] = {{GFP_MOVABLE, false, 900}, {GFP_MOVABLE, true, 893}, {GFP_KERNEL, false, 850},
+	    {GFP_KERNEL, true, 843}, {GFP_RECLAIMABLE, false, 850}, {GFP_MOVABLE | GFP_LOW_MARK, false, 800},
+	    {GFP_MOVABLE | GFP_HIGH_MARK, false, 600}, {GFP_MOVABLE | GFP_HIGH_MARK | GFP_LOW_MARK, false, 600},
+	    {GFP_MOVABLE | GFP_ATOMIC, false, 950}, {GFP_ATOMIC, false, 900}, {GFP_ATOMIC, true, 893},
+	    {GFP_MOVABLE | GFP_ALL_RESERVE, true, 1000}, {GFP_ALL_RESERVE, true, 950}};
+	static struct zone zone;
+	unsigned i;
+
+	zone.nr_free = 1000;
+	zone.nr_free_cma = 50;
+	zone.reserve = 7;
+	zone.wmark[WMARK_MIN] = 100;
+	zone.wmark[WMARK_LOW] = 200;
+	zone.wmark[WMARK_HIGH] = 400;
+	for (i = 0; i < ARRAY_SIZE(want); i++)
+		EXPECT_EQ(t, zone_spare(&zone, want[i].gfp, want[i].lower), want[i].spare);
+	/* As many as are asked for, or none. */
+	zone.nr_free = 116;
+	EXPECT(t, zone_watermark_ok(&zone, 4, GFP_MOVABLE, false));
+	EXPECT(t, !zone_watermark_ok(&zone, 4, GFP_MOVABLE, true));
+	EXPECT(t, !zone_watermark_ok(&zone, 5, GFP_MOVABLE, false));
+	zone.nr_free = 115;
+	EXPECT(t, !zone_watermark_ok(&zone, 4, GFP_MOVABLE, false));
+	/* Fewer than are kept. */
+	zone.nr_free = 60;
+	EXPECT_EQ(t, zone_spare(&zone, GFP_MOVABLE, false), -40);
+	EXPECT(t, !zone_watermark_ok(&zone, 0, GFP_MOVABLE, false));
+}
+
+/* A memory whose caches are off, so that each page is taken straight from the lists. */
+static struct memory *uncached_memory(
+    struct ktest *t, unsigned dma32, unsigned normal, unsigned movable)
+{
+	struct memory *mem = ktest_memory(t, dma32, normal, movable);
+	unsigned kind;
+
+	for (kind = 0; mem && kind < NR_ZONE_KINDS; kind++) {
+		struct zone *zone = &mem->zones[kind];
+
+		if (zone->managed)
+			EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	}
+	return mem;
+}
+
+static void ordinary_requests_stop_at_min(struct ktest *t)
+{
+	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_NORMAL];
+	EXPECT(t, zone->wmark[WMARK_MIN] > 0);
+	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN]);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	EXPECT_EQ(t, zone->nr_free, zone->managed);
+}
+
+static void atomic_requests_get_half_of_what_is_below_min(struct ktest *t)
+{
+	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
+	struct pile pile = {NULL, 0};
+	unsigned long min;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_NORMAL];
+	min = zone->wmark[WMARK_MIN];
+	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_ATOMIC, 0, ALL_THERE_IS), min - min / 2);
+	EXPECT_EQ(t, zone->nr_free, min / 2);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_NOWAIT, 0, 1), 0);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
+/* Nobody can get them, so they must not let a request through. */
+static void isolated_pages_do_not_count(struct ktest *t)
+{
+	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_NORMAL];
+	set_isolated(zone, PAGEBLOCK_PAGES, true);
+	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN]);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	set_isolated(zone, PAGEBLOCK_PAGES, false);
+}
+
+/* With the caches on: what an ATOMIC request took below min must not be left to others. */
+static void atomic_refills_keep_the_reserve_out_of_the_caches(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_MOVABLE];
+	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN]);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_ATOMIC | GFP_MOVABLE, 0, 1), 1);
+	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN] - 1);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, 1), 0);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
+/* A thread that may use everything takes one page: below the marks nothing is cached for others. */
+static void refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_MOVABLE];
+	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN]);
+	WRITE_ONCE(port_task()->reserve, 1);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, 1), 1);
+	WRITE_ONCE(port_task()->reserve, 0);
+	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN] - 1);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, ALL_THERE_IS), 0);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
+static void a_large_request_leaves_min_too(struct ktest *t)
+{
+	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = &mem->zones[ZONE_NORMAL];
+	pile_alloc(mem, &pile, GFP_NOWAIT, MAX_ORDER, ALL_THERE_IS);
+	EXPECT(t, zone->nr_free >= zone->wmark[WMARK_MIN]);
+	EXPECT(t, zone->nr_free < zone->wmark[WMARK_MIN] + PAGEBLOCK_PAGES);
+	EXPECT(t, zone->nr_free > 0);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
+static void reserve_keeps_a_lower_zone_from_higher_requests(struct ktest *t)
+{
+	struct memory *mem = uncached_memory(t, CACHED_BLOCKS / 2, CACHED_BLOCKS / 2, 0);
+	struct pile pile = {NULL, 0};
+	struct zone *dma32;
+
+	REQUIRE(t, mem);
+	dma32 = &mem->zones[ZONE_DMA32];
+	EXPECT(t, dma32->reserve > 0);
+	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].nr_free, mem->zones[ZONE_NORMAL].wmark[WMARK_MIN]);
+	EXPECT_EQ(t, dma32->nr_free, dma32->wmark[WMARK_MIN] + dma32->reserve);
+	/* For those who can use no other zone it is there. */
+	EXPECT_EQ(
+	    t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_DMA32, 0, ALL_THERE_IS), dma32->reserve);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
+/* Half of min is theirs in a lower zone, too, but not what it keeps for requests that can use nothing else. */
+static void atomic_requests_leave_the_reserve_of_a_lower_zone(struct ktest *t)
+{
+	struct memory *mem = uncached_memory(t, CACHED_BLOCKS / 2, CACHED_BLOCKS / 2, 0);
+	struct pile pile = {NULL, 0};
+	struct zone *dma32, *normal;
+
+	REQUIRE(t, mem);
+	dma32 = &mem->zones[ZONE_DMA32];
+	normal = &mem->zones[ZONE_NORMAL];
+	EXPECT(t, dma32->reserve > 0);
+	pile_alloc(mem, &pile, GFP_ATOMIC, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, normal->nr_free, normal->wmark[WMARK_MIN] / 2);
+	EXPECT_EQ(t, dma32->nr_free, dma32->wmark[WMARK_MIN] / 2 + dma32->reserve);
+	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_ATOMIC | GFP_DMA32, 0, ALL_THERE_IS), dma32->reserve);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
+static void dma32_requests_use_only_dma32(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 2, 2, 2);
+	struct pile pile = {NULL, 0};
+	struct page *page;
+
+	REQUIRE(t, mem);
+	EXPECT(t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_DMA32, 0, ALL_THERE_IS) > 0);
+	EXPECT(t, pile_alloc(mem, &pile, GFP_ATOMIC | GFP_DMA32, 0, ALL_THERE_IS) > 0);
+	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_DMA32 | GFP_MOVABLE, 0, ALL_THERE_IS);
+	for (page = pile.top; page; page = page->owner)
+		EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, page))->kind, ZONE_DMA32);
+	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].nr_free, 2 * PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].nr_free, 2 * PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
+/* The kinds of zones that @gfp's requests come from, one after the other. */
+static unsigned zone_sequence(struct ktest *t, gfp_t gfp, u8 kinds[2 * NR_ZONE_KINDS])
+{
+	struct memory *mem = uncached_memory(t, 2, 2, 2);
+	struct pile pile = {NULL, 0};
+	unsigned nr = 0;
+
+	while (mem && nr < 2 * NR_ZONE_KINDS && pile_alloc(mem, &pile, gfp | GFP_NOWAIT, 0, 1)) {
+		u8 kind = zone_of(mem, page_to_pfn_in(mem, pile.top))->kind;
+
+		if (!nr || kinds[nr - 1] != kind)
+			kinds[nr++] = kind;
+	}
+	if (mem)
+		EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	return nr;
+}
+
+static void movable_requests_prefer_movable_then_normal_then_dma32(struct ktest *t)
+{
+	u8 kinds[2 * NR_ZONE_KINDS];
+
+	REQUIRE(t, zone_sequence(t, GFP_MOVABLE, kinds) == 3);
+	EXPECT_EQ(t, kinds[0], ZONE_MOVABLE);
+	EXPECT_EQ(t, kinds[1], ZONE_NORMAL);
+	EXPECT_EQ(t, kinds[2], ZONE_DMA32);
+}
+
+static void other_requests_prefer_normal_then_dma32(struct ktest *t)
+{
+	u8 kinds[2 * NR_ZONE_KINDS];
+
+	REQUIRE(t, zone_sequence(t, GFP_RECLAIMABLE, kinds) == 2);
+	EXPECT_EQ(t, kinds[0], ZONE_NORMAL);
+	EXPECT_EQ(t, kinds[1], ZONE_DMA32);
+}
+
+#define NODES 4
+/* No two alike from one node, save from node 3; not symmetric, as firmware's need not be. */
+static const u8 distances[NODES * NODES] = {
+    10,
+    40,
+    20,
+    30,
+    25,
+    10,
+    31,
+    21,
+    22,
+    32,
+    10,
+    12,
+    20,
+    20,
+    20,
+    10,
+};
+/* Nearest first; equals by id, counted from the node on. */
+static const u8 nearest[NODES][NODES] = {{0, 2, 3, 1}, {1, 3, 0, 2}, {2, 3, 0, 1}, {3, 0, 1, 2}};
+/* Node 2 has MOVABLE only, node 3 no MOVABLE. */
+static const struct zone_spec four_nodes[] = {{0, ZONE_DMA32, 2}, {0, ZONE_NORMAL, 2},
+    {0, ZONE_MOVABLE, 2}, {1, ZONE_NORMAL, 2}, {1, ZONE_MOVABLE, 2}, {2, ZONE_MOVABLE, 2},
+    {3, ZONE_NORMAL, 4}};
+
+static struct memory *four_node_memory(struct ktest *t)
+{
+	return build_memory(t, NODES, distances, four_nodes, ARRAY_SIZE(four_nodes));
+}
+
+static bool has_zone(unsigned node, unsigned kind)
+{
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(four_nodes); i++) {
+		if (four_nodes[i].node == node && four_nodes[i].kind == kind)
+			return true;
+	}
+	return false;
+}
+
+static void zonelists_go_by_distance_then_by_kind(struct ktest *t)
+{
+	struct memory *mem = four_node_memory(t);
+	unsigned node, kind, i, k, at;
+
+	REQUIRE(t, mem);
+	for (node = 0; node < NODES; node++) {
+		for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
+			const u8 *list = mem->nodes[node].zonelist[kind];
+
+			for (i = 0, at = 0; i < NODES; i++) {
+				for (k = kind + 1; k-- > 0;) {
+					if (has_zone(nearest[node][i], k))
+						EXPECT_EQ(t, list[at++],
+						    nearest[node][i] * NR_ZONE_KINDS + k);
+				}
+			}
+			EXPECT_EQ(t, mem->nodes[node].nr_zones[kind], at);
+		}
+	}
+	drop_memory(t, mem);
+}
+
+static void equal_distances_go_round_from_the_node_on(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, 1}, {1, ZONE_NORMAL, 1}, {2, ZONE_NORMAL, 1}};
+	struct memory *mem = build_memory(t, 3, NULL, specs, ARRAY_SIZE(specs));
+	unsigned node, i;
+
+	REQUIRE(t, mem);
+	for (node = 0; node < 3; node++) {
+		EXPECT_EQ(t, mem->nodes[node].distance[node], 10);
+		EXPECT_EQ(t, mem->nodes[node].distance[(node + 1) % 3], 20);
+		for (i = 0; i < 3; i++)
+			EXPECT_EQ(t, mem->nodes[node].zonelist[ZONE_NORMAL][i],
+			    (node + i) % 3 * NR_ZONE_KINDS + ZONE_NORMAL);
+	}
+	drop_memory(t, mem);
+}
+
+/* What a job on one CPU saw: the zones that its pages came from, in order. */
+struct walk {
+	struct memory *mem;
+	gfp_t gfp;
+	struct pile pile;
+	unsigned node, nr;
+	u8 zones[2 * MAX_ZONES];
+};
+
+static void walk_zones(void *arg)
+{
+	struct walk *w = arg;
+	unsigned node = arch_cpu_node(arch_cpu_id());
+
+	w->node = node < w->mem->nr_nodes ? node : 0;
+	while (w->nr < ARRAY_SIZE(w->zones) && pile_alloc(w->mem, &w->pile, w->gfp, 0, 1)) {
+		u8 id = zone_of(w->mem, page_to_pfn_in(w->mem, w->pile.top))->id;
+
+		if (!w->nr || w->zones[w->nr - 1] != id)
+			w->zones[w->nr++] = id;
+	}
+}
+
+/* On a CPU, so that its node is one throughout. */
+static void exhaust(struct ktest *t, struct walk *w)
+{
+	all_caches_off(t, w->mem);
+	ktest_on_cpu(0, walk_zones, w);
+	EXPECT_EQ(t, pile_free(w->mem, &w->pile), 0);
+}
+
+static void nodes_are_exhausted_in_the_order_of_the_zonelist(struct ktest *t)
+{
+	struct walk w = {.mem = four_node_memory(t), .gfp = GFP_NOWAIT | GFP_MOVABLE};
+	unsigned i;
+
+	REQUIRE(t, w.mem);
+	exhaust(t, &w);
+	REQUIRE(t, w.nr == w.mem->nodes[w.node].nr_zones[ZONE_MOVABLE]);
+	for (i = 0; i < w.nr; i++)
+		EXPECT_EQ(t, w.zones[i], w.mem->nodes[w.node].zonelist[ZONE_MOVABLE][i]);
+	drop_memory(t, w.mem);
+}
+
+static void thisnode_requests_stay_on_the_node(struct ktest *t)
+{
+	struct walk w = {
+	    .mem = four_node_memory(t), .gfp = GFP_NOWAIT | GFP_MOVABLE | GFP_THISNODE};
+	unsigned i, kinds = 0;
+
+	REQUIRE(t, w.mem);
+	exhaust(t, &w);
+	for (i = 0; i < w.nr; i++)
+		EXPECT_EQ(t, w.zones[i] / NR_ZONE_KINDS, w.node);
+	for (i = 0; i < NR_ZONE_KINDS; i++)
+		kinds += has_zone(w.node, i);
+	EXPECT_EQ(t, w.nr, kinds);
+	drop_memory(t, w.mem);
+}
+
+static void ranges_of_one_zone_are_told_from_others(struct ktest *t)
+{
+	const unsigned long p = PAGEBLOCK_PAGES;
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct mm_fail fail;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, range_zone(mem, 2 * p, 2 * p, &zone, &fail), 0);
+	EXPECT(t, zone == &mem->zones[ZONE_MOVABLE]);
+	EXPECT_EQ(t, range_zone(mem, p, 2 * p, &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, fail.why, WHY_ZONES);
+	EXPECT_EQ(t, fail.pfn, 2 * p);
+	EXPECT_EQ(t, range_zone(mem, 0, 0, &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, fail.why, WHY_RANGE);
+	EXPECT_EQ(t, range_zone(mem, 1, p, &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, range_zone(mem, 0, p + 1, &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, range_zone(mem, 3 * p, 2 * p, &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, range_zone(mem, 4 * p, p, &zone, &fail), -EINVAL);
+	/* The end wraps around to where the start is. */
+	EXPECT_EQ(t, range_zone(mem, p, ~0UL - p + 1, &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, range_zone(mem, ~0UL - p + 1, p, &zone, NULL), -EINVAL);
+}
+
+KTEST_SUITE(zone, KTEST_QUICK, KTEST(watermarks_are_ordered_and_bounded),
+    KTEST(watermarks_are_exact), KTEST_INSIDE(spare_pages_are_exact),
+    KTEST(ordinary_requests_stop_at_min), KTEST(atomic_requests_get_half_of_what_is_below_min),
+    KTEST(isolated_pages_do_not_count), KTEST(atomic_refills_keep_the_reserve_out_of_the_caches),
+    KTEST(refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches),
+    KTEST(a_large_request_leaves_min_too), KTEST(reserve_keeps_a_lower_zone_from_higher_requests),
+    KTEST(atomic_requests_leave_the_reserve_of_a_lower_zone), KTEST(dma32_requests_use_only_dma32),
+    KTEST(movable_requests_prefer_movable_then_normal_then_dma32),
+    KTEST(other_requests_prefer_normal_then_dma32), KTEST(zonelists_go_by_distance_then_by_kind),
+    KTEST(equal_distances_go_round_from_the_node_on),
+    KTEST(nodes_are_exhausted_in_the_order_of_the_zonelist),
+    KTEST(thisnode_requests_stay_on_the_node), KTEST(ranges_of_one_zone_are_told_from_others));

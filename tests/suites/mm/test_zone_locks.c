@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_zone_locks.c: how often the ways into and out of the caches take the lock of a zone: never for a stack that has
+ * what is asked for, nor for one that has nothing to give back, nor where the watermark refuses; else once.
+ */
+#include "tests/lib/mm_help.h"
+#include <quarry/lock.h>
+
+#define BULK 64u
+static struct page *pages[BULK + 1];
+
+/* ---- counting ---- */
+
+static const struct zone *counted;
+static unsigned locks;
+
+static void count_lock(const char *what, const struct spinlock *lock)
+{
+	locks += lock == &counted->lock;
+}
+
+/* A lock of the same rank is held meanwhile, so each taking of the zone's is reported. */
+static unsigned locks_of(const struct zone *zone, void (*fn)(void *), void *arg)
+{
+	struct spinlock held = SPINLOCK("held", RANK_ZONE);
+	irqflags_t flags = arch_irq_save();
+
+	counted = zone;
+	locks = 0;
+	spin_violation_hook = count_lock;
+	spin_lock(&held);
+	fn(arg);
+	spin_unlock(&held);
+	spin_violation_hook = NULL;
+	arch_irq_restore(flags);
+	return locks;
+}
+
+/* What is measured, and what for; all of it on CPU 0. */
+struct job {
+	struct ktest *t;
+	struct memory *mem;
+	struct zone *zone, *other;
+	unsigned order;
+	unsigned long nr;
+	struct page *page;
+};
+
+static void alloc_one(void *arg)
+{
+	struct job *job = arg;
+
+	job->page = mem_alloc_pages(job->mem, GFP_MOVABLE | GFP_NOWAIT, job->order);
+}
+
+static void free_one(void *arg)
+{
+	struct job *job = arg;
+
+	EXPECT_EQ(job->t, mem_free_pages(job->mem, job->page, job->order), 0);
+}
+
+static void alloc_many(void *arg)
+{
+	struct job *job = arg;
+
+	EXPECT_EQ(job->t, mem_alloc_pages_bulk(job->mem, GFP_MOVABLE | GFP_NOWAIT, job->nr, pages), job->nr);
+}
+
+static void free_many(void *arg)
+{
+	struct job *job = arg;
+
+	EXPECT_EQ(job->t, mem_free_pages_bulk(job->mem, job->nr, pages), 0);
+}
+
+static void drain_all_zones(void *arg)
+{
+	drain_local_pages(((struct job *)arg)->mem, NULL);
+}
+
+static void drain_one_zone(void *arg)
+{
+	struct job *job = arg;
+
+	drain_local_pages(job->mem, job->zone);
+}
+
+static void refresh(void *arg)
+{
+	pcp_refresh_zone_local(((struct job *)arg)->zone);
+}
+
+static void drain_isolated(void *arg)
+{
+	pcp_drain_isolated_local(((struct job *)arg)->zone);
+}
+
+static void set_marks(void *arg)
+{
+	zone_set_watermarks(((struct job *)arg)->zone);
+}
+
+static struct memory *begin(struct ktest *t, struct job *job)
+{
+	*job = (struct job){.t = t, .mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS)};
+	if (!job->mem)
+		return NULL;
+	job->zone = test_zone(job->mem, ZONE_MOVABLE);
+	job->other = test_zone(job->mem, ZONE_NORMAL);
+	return job->mem;
+}
+
+/* ---- allocating and freeing ---- */
+
+/* A stack of four: one refill, three from the cache, four into it, and one too many. */
+static void pages_come_and_go(void *arg)
+{
+	struct job *job = arg;
+	struct ktest *t = job->t;
+	unsigned i;
+
+	for (i = 0; i < 5; i++) {
+		EXPECT_EQ(t, locks_of(job->zone, alloc_one, job), i % 4 == 0);
+		REQUIRE(t, job->page);
+		pages[i] = job->page;
+	}
+	EXPECT_EQ(t, locks_of(job->zone, drain_all_zones, job), 1);
+	for (i = 0; i < 5; i++) {
+		job->page = pages[i];
+		EXPECT_EQ(t, locks_of(job->zone, free_one, job), i == 4);
+	}
+	EXPECT_EQ(t, locks_of(job->zone, drain_all_zones, job), 0);
+	/* What no stack is for. */
+	job->order = 4;
+	if (MAX_ORDER <= 4)
+		return;
+	EXPECT_EQ(t, locks_of(job->zone, alloc_one, job), 1);
+	REQUIRE(t, job->page);
+	EXPECT_EQ(t, locks_of(job->zone, free_one, job), 1);
+}
+
+static void a_cached_page_takes_no_lock(struct ktest *t)
+{
+	struct job job;
+
+	REQUIRE(t, begin(t, &job));
+	set_plan(job.zone, 0, MT_MOVABLE, 4);
+	ktest_on_cpu(0, pages_come_and_go, &job);
+	restore_plan(job.zone);
+}
+
+static void expect_none(void *arg)
+{
+	struct job *job = arg;
+
+	for (job->order = 0; job->order <= MAX_ORDER; job->order++) {
+		EXPECT_EQ(job->t, locks_of(job->zone, alloc_one, job), 0);
+		EXPECT(job->t, !job->page);
+	}
+}
+
+/* The lock would make others wait for nothing, just where memory is short. */
+static void a_watermark_refuses_without_the_lock(struct ktest *t)
+{
+	struct job job;
+
+	REQUIRE(t, begin(t, &job));
+	WRITE_ONCE(job.zone->wmark[WMARK_MIN], job.zone->nr_free);
+	WRITE_ONCE(job.other->wmark[WMARK_MIN], job.other->nr_free);
+	ktest_on_cpu(0, expect_none, &job);
+	zone_set_watermarks(job.zone);
+	zone_set_watermarks(job.other);
+}
+
+static void many_pages(void *arg)
+{
+	struct job *job = arg;
+	struct ktest *t = job->t;
+
+	/* Each hold brings a batch. */
+	for (job->nr = 1; job->nr <= BULK; job->nr++) {
+		EXPECT_EQ(t, locks_of(job->zone, alloc_many, job), (job->nr + PCP_BATCH - 1) / PCP_BATCH);
+		EXPECT_EQ(t, locks_of(job->zone, free_many, job), 0);
+		drain_local_pages(job->mem, NULL);
+	}
+	/* All of them are there. */
+	job->nr = BULK;
+	alloc_many(job);
+	free_many(job);
+	EXPECT_EQ(t, zone_pcp_pages(job->zone), BULK);
+	EXPECT_EQ(t, locks_of(job->zone, alloc_many, job), 0);
+	EXPECT_EQ(t, locks_of(job->zone, free_many, job), 0);
+	drain_local_pages(job->mem, NULL);
+}
+
+static void a_bulk_takes_one_lock_a_batch(struct ktest *t)
+{
+	struct job job;
+
+	REQUIRE(t, begin(t, &job));
+	set_plan(job.zone, 0, MT_MOVABLE, BULK);
+	ktest_on_cpu(0, many_pages, &job);
+	restore_plan(job.zone);
+}
+
+/* ---- giving back ---- */
+
+static void (*const giving_back[])(void *) = {drain_all_zones, drain_one_zone, refresh, drain_isolated};
+
+static void give_back_nothing(void *arg)
+{
+	struct job *job = arg;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(giving_back); i++) {
+		EXPECT_EQ(job->t, locks_of(job->zone, giving_back[i], job), 0);
+		EXPECT_EQ(job->t, locks_of(job->other, giving_back[i], job), 0);
+	}
+}
+
+static void empty_stacks_take_no_lock(struct ktest *t)
+{
+	struct job job;
+
+	REQUIRE(t, begin(t, &job));
+	EXPECT_EQ(t, zone_pcp_pages(job.zone), 0);
+	ktest_on_cpu(0, give_back_nothing, &job);
+}
+
+/* One page of order 0 and one block of order 1, in a stack each. */
+static void cache_two(struct job *job)
+{
+	for (job->order = 0; job->order < 2; job->order++) {
+		alloc_one(job);
+		REQUIRE(job->t, job->page);
+		drain_local_pages(job->mem, NULL);
+		pages[job->order] = job->page;
+	}
+	for (job->order = 0; job->order < 2; job->order++) {
+		job->page = pages[job->order];
+		free_one(job);
+	}
+	EXPECT_EQ(job->t, zone_pcp_pages(job->zone), 3);
+}
+
+static void give_back_two(void *arg)
+{
+	struct job *job = arg;
+	struct ktest *t = job->t;
+	u64 drained;
+
+	cache_two(job);
+	drained = mm_event_sum(job->mem, EV_PCP_DRAINED);
+	/* Nothing is isolated, and all of it may stay: each stack is as full as it may be. */
+	EXPECT_EQ(t, locks_of(job->zone, refresh, job), 0);
+	EXPECT_EQ(t, locks_of(job->zone, drain_isolated, job), 2);
+	EXPECT_EQ(t, zone_pcp_pages(job->zone), 3);
+	EXPECT_EQ(t, mm_event_sum(job->mem, EV_PCP_DRAINED), drained);
+	EXPECT_EQ(t, locks_of(job->other, drain_all_zones, job), 0);
+	EXPECT_EQ(t, zone_pcp_pages(job->zone), 0);
+	cache_two(job);
+	EXPECT_EQ(t, locks_of(job->zone, drain_all_zones, job), 2);
+	cache_two(job);
+	EXPECT_EQ(t, locks_of(job->zone, drain_one_zone, job), 2);
+	cache_two(job);
+	/* One of them may not stay. */
+	job->zone->pcp_capacity[1][MT_MOVABLE] = 0;
+	drained = mm_event_sum(job->mem, EV_PCP_DRAINED);
+	EXPECT_EQ(t, locks_of(job->zone, refresh, job), 1);
+	EXPECT_EQ(t, mm_event_sum(job->mem, EV_PCP_DRAINED), drained + 1);
+	EXPECT_EQ(t, zone_pcp_pages(job->zone), 1);
+	EXPECT_EQ(t, locks_of(job->zone, drain_isolated, job), 1);
+	EXPECT_EQ(t, locks_of(job->zone, drain_all_zones, job), 1);
+}
+
+static void each_stack_is_given_back_in_one_hold(struct ktest *t)
+{
+	struct job job;
+
+	REQUIRE(t, begin(t, &job));
+	set_plan(job.zone, 0, MT_MOVABLE, 1);
+	job.zone->pcp_capacity[1][MT_MOVABLE] = 1;
+	pcp_refresh_all(job.mem);
+	ktest_on_cpu(0, give_back_two, &job);
+	restore_plan(job.zone);
+}
+
+/* ---- watermarks ---- */
+
+static void marks_are_set(void *arg)
+{
+	struct job *job = arg;
+
+	EXPECT_EQ(job->t, locks_of(job->zone, set_marks, job), 1);
+	EXPECT_EQ(job->t, locks_of(job->other, set_marks, job), 0);
+	EXPECT(job->t, !spin_is_held(&job->zone->lock));
+}
+
+static void watermarks_are_set_under_the_lock(struct ktest *t)
+{
+	struct job job;
+
+	REQUIRE(t, begin(t, &job));
+	ktest_on_cpu(0, marks_are_set, &job);
+}
+
+KTEST_SUITE(zone_locks, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(a_cached_page_takes_no_lock),
+    KTEST(a_watermark_refuses_without_the_lock), KTEST(a_bulk_takes_one_lock_a_batch),
+    KTEST(empty_stacks_take_no_lock), KTEST(each_stack_is_given_back_in_one_hold),
+    KTEST(watermarks_are_set_under_the_lock));

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The suites and tests of the tree, read from the sources: where each stands, and its tag (docs/ktest.md).
+
+Usage: tools/suites.py             how many tests of each tag each directory has
+       tools/suites.py TAG,...     the tests with one of these tags: SUITE.TEST, tag, file
+
+check.py, facts.py, samples.py and variant.py take the names from here.
+"""
+import glob
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FOLDERS = ("tests", "arch")
+TAGS = ("contract", "cost", "inside")
+GROUPS = {"all", "quick", "none", *TAGS}  # of suites: what selftest= takes besides names
+SUITE = re.compile(r"^KTEST_SUITE\((\w+), ([^,]+),(.*?)\);", re.MULTILINE | re.DOTALL)
+CASE = re.compile(r"\bKTEST(?:_(CONTRACT|COST|INSIDE))?\((\w+)\)")
+# In the head of a source: "Tests: SUITE, SUITE, tests/qemu/test_some.py."
+HEAD = re.compile(r"^ \* (?:.*  )?Tests:(.*\n(?: \*  +.*\n)*)", re.MULTILINE)
+TABLE = re.compile(r"^\tX\((\w+),", re.MULTILINE)  # tests that are lines of a table
+
+
+@dataclass
+class Suite:
+    """One suite."""
+
+    path: str
+    flags: set
+    tests: dict = field(default_factory=dict)  # name -> tag
+
+    @property
+    def tag(self):
+        """The tag of a test that names none."""
+        return next((tag for tag in TAGS if f"KTEST_MOSTLY_{tag.upper()}" in self.flags), "contract")
+
+
+@lru_cache(None)
+def suites():
+    """{name: Suite}"""
+    found = {}
+    for folder in FOLDERS:
+        for path in glob.glob(os.path.join(ROOT, folder, "**", "*.c"), recursive=True):
+            with open(path, encoding="utf-8", errors="replace") as f:
+                text = f.read()
+            for name, flags, cases in SUITE.findall(text):
+                suite = Suite(os.path.relpath(path, ROOT), set(re.findall(r"\w+", flags)))
+                if "STATES(" in cases:
+                    suite.tests.update(dict.fromkeys(TABLE.findall(text), suite.tag))
+                suite.tests.update({test: tag.lower() or suite.tag for tag, test in CASE.findall(cases)})
+                found[name] = suite
+    return found
+
+
+def tests():
+    """The names of all tests, without their suites; those of the explorer of threads too."""
+    explored = set()
+    for path in glob.glob(os.path.join(ROOT, "tests", "**", "explore_*.c"), recursive=True):
+        with open(path, encoding="utf-8") as f:
+            explored.update(TABLE.findall(f.read()))
+    return explored | {test for suite in suites().values() for test in suite.tests}
+
+
+def named_in(path):
+    """The words among those that the head of a source says test it: suites, if it is right."""
+    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
+        found = HEAD.search(f.read(6000))
+    text = re.split(r"\.(?:\s|$)", re.sub(r"\n \* *", " ", found.group(1)))[0] if found else ""
+    return [item.strip() for item in re.split(r"[,;]", text) if re.fullmatch(r"\w+", item.strip())]
+
+
+def with_flag(flag):
+    """The names of the suites with it."""
+    return {name for name, suite in suites().items() if flag in suite.flags}
+
+
+def table():
+    """How many of each tag, by directory."""
+    counts = {}
+    for suite in suites().values():
+        row = counts.setdefault(os.path.dirname(suite.path), dict.fromkeys(TAGS, 0))
+        for tag in suite.tests.values():
+            row[tag] += 1
+    counts["together"] = {tag: sum(row[tag] for row in counts.values()) for tag in TAGS}
+    print(f"{'':24}" + "".join(f"{tag:>10}" for tag in TAGS))
+    for folder, row in sorted(counts.items(), key=lambda item: (item[0] == "together", item[0])):
+        print(f"{folder:24}" + "".join(f"{row[tag]:10}" for tag in TAGS))
+
+
+def main():
+    if len(sys.argv) == 1:
+        table()
+        return 0
+    wanted = sys.argv[1].split(",")
+    if len(sys.argv) > 2 or set(wanted) - set(TAGS):
+        sys.exit(__doc__)
+    for name, suite in sorted(suites().items()):
+        for test, tag in suite.tests.items():
+            if tag in wanted:
+                print(f"{name}.{test} {tag} {suite.path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
