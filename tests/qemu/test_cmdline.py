@@ -66,14 +66,14 @@ def test_too_long(boot):
                                   "%s%n%d \x7f \x01 selftest=buddy", "a" * 1000 + " selftest=buddy"],
                          ids=["equals", "no_value", "blanks", "twice", "binary", "long_word"])
 def test_odd(boot, line):
-    run = boot(line, timeout=300)
+    run = boot(line)
     assert run.passed or run.failed, run.story()
 
 
 @pytest.mark.long
 def test_empty(passes):
     """No command line at all: selftest=quick, as documented."""
-    run = passes("", timeout=300)
+    run = passes("")
     assert run.has(r"^ok 1 "), run.story()
 
 
@@ -99,7 +99,7 @@ def test_unknown_test(boot, name):
 
 @pytest.mark.long
 def test_all_suites(passes):
-    run = passes("selftest=all", timeout=400, mem=1024)
+    run = passes("selftest=all", mem=1024)
     passed, _, _, _ = run.ktap()
     assert passed >= 19, run.story()
 
@@ -107,7 +107,7 @@ def test_all_suites(passes):
 @pytest.mark.long
 def test_failing_selftest(boot):
     """What all of this stands on: a failed test is seen outside."""
-    run = boot("selftest=fail", timeout=300)
+    run = boot("selftest=fail")
     assert run.failed, run.story()
     assert run.has(r"^  not ok \d+ fails_as_it_should") and run.has(r"^not ok \d+ fail$"), run.story()
     assert run.has(r"slab 128: \d+ before the test, \d+ after it") and run.has(r"^  not ok \d+ leaves_memory_behind")

@@ -9,7 +9,7 @@ import qemu
 
 @pytest.mark.parametrize("cpus", [2, 3, 3, 4])
 def test_seed(passes, drawn, cpus):
-    run = passes(f"selftest=quick seed={drawn}", cpus=cpus, timeout=300)
+    run = passes(f"selftest=quick seed={drawn}", cpus=cpus)
     assert run.has(rf"\(seed {drawn}\)"), run.story()
 
 
