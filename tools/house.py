@@ -75,6 +75,12 @@ def without_comments(text):
     return COMMENT.sub(kept, text)
 
 
+def names_of(path):
+    """What an object defines for others, and what it takes from others."""
+    names = [line.split()[-2:] for line in output(["nm", "-g", path]).split("\n") if line]
+    return {n for kind, n in names if kind != "U"}, {n for kind, n in names if kind == "U"}
+
+
 def symbols(tree, build):
     """(sources of mm/ in the order of MM_SRCS, what each defines, what each takes)."""
     order = make(tree, build, "--eval=house-order: ; @echo $(MM_SRCS)", "house-order").split()
@@ -82,9 +88,7 @@ def symbols(tree, build):
     make(tree, build, f"-j{os.cpu_count()}", *objects)
     defined, taken = {}, {}
     for source, path in zip(order, objects):
-        names = [line.split()[-2:] for line in output(["nm", "-g", path]).split("\n") if line]
-        taken[source] = {name for kind, name in names if kind == "U"}
-        defined[source] = {name for kind, name in names if kind != "U"}
+        defined[source], taken[source] = names_of(path)
     return order, defined, taken
 
 
@@ -109,6 +113,24 @@ def upward(order, defined, taken):
     above = {name: nr for nr, source in enumerate(order) for name in defined[source]}
     return [(source, name, order[above[name]]) for nr, source in enumerate(order)
             for name in sorted(taken[source]) if above.get(name, -1) > nr]
+
+
+def doors(tree, build, texts):
+    """How many names kernel/main.c takes of demo/."""
+    demo = [path for path in texts if re.fullmatch(r"demo/\w+\.c", path)]
+    if not demo:
+        return "-"
+    objects = [f"{build}/kernel/{path}.o" for path in ["kernel/main.c", *demo]]
+    make(tree, build, f"-j{os.cpu_count()}", *objects)
+    defined = set().union(*(names_of(path)[0] for path in objects[1:]))
+    return str(len(names_of(objects[0])[1] & defined))
+
+
+def evening(texts):
+    """Lines of the files of mm/ in docs/evening.md, up to the stop of offline_pages."""
+    page, _, _ = "\n".join(texts.get("docs/evening.md", ())).partition("`offline_pages`")
+    named = re.findall(r"`(mm/\w+\.[ch])`", page)
+    return sum(len(texts.get(path, ())) for path in set(named))
 
 
 def header_lines(order, texts):
@@ -202,6 +224,8 @@ def measure(tree, build):
         "mm: private header lines per source": f"{sum(headers.values()) // len(order)}",
         "mm: the most of them": f"{headers[worst]} ({os.path.basename(worst)})",
         "mm: code lines per assertion": f"{code / max(checks, 1):.0f} ({code} / {checks})",
+        "kernel: names main.c takes of demo": doors(tree, build, texts),
+        "evening: lines of mm/ to offline": str(evening(texts)),
         "longest function": f"{function[0]} ({function[1]})",
         "longest file": f"{longest[0]} ({os.path.basename(longest[1])})",
     }
@@ -244,7 +268,8 @@ def main():
     before = {}
     if args.before:
         tree = unpack(args.before, build)
-        before, _ = measure(tree, os.path.join(build, "house", "objects"))
+        objects = os.path.join(build, "house", re.sub(r"\W", "_", args.before) + ".o")
+        before, _ = measure(tree, objects)
     wide = max(len(v) for v in [*before.values(), "before"]) if before else 0
     print(f"{'measure':38} {'before' if before else '':{wide}}  now")
     for name in [*now, *(n for n in before if n not in now)]:
