@@ -7,7 +7,7 @@
  * Invariants: a CPU that is not in its slot is absent (cpu_plug.c); one that is ejected was absent before.
  * Tests:      tests/qemu/test_slots.py.
  *
- * docs/acpi.md tells the whole story.
+ * docs/hotplug.md tells the whole story.
  */
 #include <quarry/acpi.h>
 #include <quarry/acpi_slots.h>

@@ -159,7 +159,7 @@ def over_all(name, build, left_out=()):
 
 def check_locks(build):
     """what a lock protects is touched under it, and locks are taken in order (clang -Wthread-safety)"""
-    # Tests plant faults, and look at fields where nobody else runs.
+    # Tests plant faults, and read fields where no other CPU runs.
     yield from over_all("locks", build, ("tests/",))
 
 

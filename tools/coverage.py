@@ -7,7 +7,7 @@ Usage: tools/coverage.py [--build DIR] [--lines PERCENT] [--branches PERCENT]
 Builds the hosted program with --coverage twice, with large and with small pageblocks, runs all suites
 in both, and adds them up.  A branch of an assertion or of a panic is none: it is there so as not to be
 taken.  Prints the table and each line that was not reached; build/coverage/index.html has the rest.
-Exit status 1 below the percentages that docs/coverage.md promises.
+Exit status 1 below the percentages that docs/testing.md promises.
 """
 import argparse
 import json

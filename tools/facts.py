@@ -121,15 +121,16 @@ def wrong_suites():
 
 
 def wrong_points():
-    """docs/races/points.md has a row for each point of the code, and none besides."""
-    page, code, rows = "docs/races/points.md", {}, {}
+    """docs/races/README.md has a row for each point of the code, and none besides."""
+    page, code, rows = "docs/races/README.md", {}, {}
     for room in ("mm", "kernel", "demo", "arch", "drivers", "tests"):
         for path in glob.glob(os.path.join(ROOT, room, "**", "*.[ch]"), recursive=True):
             name = os.path.relpath(path, ROOT)
             if room != "tests":
                 for point in re.findall(r'sched_point(?:_\w+)?\("([^"]+)"', read(name)):
                     code.setdefault(point, set()).add(name)
-    for number, line in enumerate(read(page).split("\n"), 1):
+    above, table = read(page).split("## Scheduling points\n")
+    for number, line in enumerate(table.split("\n"), above.count("\n") + 2):
         row = re.match(r"\| (`[\w.]+`(?:, `[\w.]+`)*) \| ([^|]*) \|", line)
         for point in re.findall(r"[\w.]+", row.group(1)) if row else []:
             rows[point] = number

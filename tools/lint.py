@@ -20,10 +20,11 @@ import floors
 import poison_table
 import qemu
 import waits
+import words
 
 ROOT = qemu.ROOT
 SOURCE = (".c", ".h", ".S", ".ld", ".py", ".sh", ".gdb", ".cfg")
-MAX_FILE, MAX_FUNCTION, MAX_MAKEFILE = 500, 80, 200
+MAX_FILE, MAX_FUNCTION, MAX_MAKEFILE, MAX_COLUMNS = 500, 80, 200, 100
 
 STD = r"<std[a-z]+\.h>"
 QUARRY = r"<quarry/\w+\.h>"
@@ -121,7 +122,10 @@ def check_includes(_):
 
 
 def check_file_length(_):
-    """no file is over 500 lines, the Makefile not over 200"""
+    """no file is over 500 lines, the Makefile not over 200, of at most 100 columns"""
+    for nr, line in enumerate(read("Makefile").split("\n"), 1):
+        if len(line.expandtabs(8)) > MAX_COLUMNS:
+            yield f"Makefile:{nr}: over {MAX_COLUMNS} columns"
     for path in sources():
         limit = MAX_MAKEFILE if path == "Makefile" else MAX_FILE
         nr = read(path).count("\n")
@@ -347,6 +351,11 @@ def check_facts(build):
     yield from facts.wrong(build)
 
 
+def check_words(_):
+    """no word that docs/GLOSSARY.md has retired is used more often than there"""
+    yield from words.wrong()
+
+
 def warn_format():
     """clang-format's opinion: a warning only."""
     tool = shutil.which("clang-format")
@@ -362,7 +371,7 @@ def warn_format():
 CHECKS = [check_includes, check_file_length, check_function_length, check_conditional, check_phrases,
           check_arguments, check_licence, check_compare, check_fence, check_floors, check_doors, check_port,
           check_mutants, check_poison_table,
-          check_facts, check_waits, *analyse.CHECKS]
+          check_facts, check_waits, check_words, *analyse.CHECKS]
 
 
 def lint(counts, build, only=None):

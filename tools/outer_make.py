@@ -2,7 +2,7 @@
 """A make that has called us says so in the environment; what we call shall not hear of it."""
 import os
 
-VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
+VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR")
 
 
 def env(*without, **more):

@@ -18,22 +18,22 @@ PAGE = "docs/mm/poison.md"
 SUITES = {"poison_states": "tests/suites/mm/test_poison_states.c", "poison_vm": "tests/suites/mm/test_poison_vm.c"}
 ROW = re.compile(r'^\tX\((\w+), "([^"]*)", (-?\w+), (-?\w+), (\w+), (-?\w+), (\w+)\)', re.MULTILINE)
 TABLE = re.compile(r"(<!-- states -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-OUTCOMES = {"RECOVERED": "retired", "DELAYED": "flagged; retired when the last one lets go",
+OUTCOMES = {"RECOVERED": "retired", "DELAYED": "flagged; retired with its last reference",
             "IGNORED": "flagged; retired when it is freed", "FAILED": ""}
 # What takes two at once to show: state, soft, hard, unpoison, the tests.
 TOGETHER = [
     ("being freed", "waited for", "flagged; retired by that free", "0", "race R-PSN-soft, race R-PSN-put"),
-    ("being moved by somebody", "waited for, then as it is found", "waited for, then as it is found", "`-EINVAL`",
+    ("being moved", "waited for, then as it is found", "waited for, then as it is found", "`-EINVAL`",
      "poison_race.a_page_breaks_while_it_is_moved, poison_race.a_page_breaks_while_it_is_moved_in_vain, "
      "poison_race.a_page_is_wanted_softly_while_it_is_moved"),
     ("target of a move", "`-EBUSY`", "`-EBUSY`: flagged; the move goes back, and has another", "`-EBUSY`",
      "poison_race.the_target_breaks_under_the_copy"),
     ("in a range that is going offline", "retired", "retired", "0", "poison.a_page_breaks_during_an_offline"),
-    ("of memory that stands by", "`-ENXIO`", "`-ENXIO`: flagged, with all of its pageblock", "`-EBUSY`, until its step has come",
+    ("of standby memory", "`-ENXIO`", "`-ENXIO`: flagged, with all of its pageblock", "`-EBUSY`, until its step has come",
      "poison_standby.what_breaks_while_it_stands_by_is_never_used"),
-    ("where a step that comes has put its descriptors", "`-ENXIO`", "`-ENXIO`: all of its pageblock is reserved", "`-EINVAL`",
+    ("where a standby step has put its descriptors", "`-ENXIO`", "`-ENXIO`: all of its pageblock is reserved", "`-EINVAL`",
      "poison_standby.what_breaks_while_it_comes_is_reserved"),
-    ("in a range that just went", "`-ENXIO`", "`-ENXIO`: flagged", "0", "race R-S4c"),
+    ("in a range that was just offlined", "`-ENXIO`", "`-ENXIO`: flagged", "0", "race R-S4c"),
 ]
 
 
@@ -70,7 +70,7 @@ def wrong():
     if not found:
         yield f"{PAGE}: no table of states"
     elif found.group(2) != table():
-        yield f"{PAGE}: the table of states is not that of the tests; tools/poison_table.py --update writes it anew"
+        yield f"{PAGE}: the table of states is not that of the tests; run tools/poison_table.py --update"
     for suite, name in re.findall(r"`(poison(?:_\w+)?)\.(\w+)`", text):
         if suite not in suites.suites():
             yield f"{PAGE}: no suite {suite}"

@@ -28,6 +28,7 @@ FAIL_LINE = "quarry: FAIL"
 PASS_STATUS = 33  # what QEMU's isa-debug-exit makes of the kernel's 0x10
 FAIL_STATUS = 35
 TIMED_OUT = "timeout"
+WATCHDOG = 400  # seconds that a test gives a machine to answer: far more than any that works needs
 ENOUGH = "ended"
 OVMF = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd",
         "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/x64/OVMF_CODE.4m.fd"]

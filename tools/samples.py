@@ -18,6 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GROUPS = suites.GROUPS | {"SUITE", "SUITE.TEST", "..."}
 # What stands for something in a command that shows a form.
 FORMS = {"NAME", "ID", "SEED", "SUITE", "SUITE.TEST", "...", "FILE", "TARGET"}
+HELP = "tools/help.txt"
 RACES_BESIDES = {"pressure", "waiters", "fiber"}
 
 
@@ -50,12 +51,12 @@ def makefile(_cache=[]):
     """Targets, variables, the hosted builds, and what `make soak` can do."""
     if not _cache:
         text = read("Makefile")
-        targets = set(re.findall(r"^# target  (\S+)", text, re.M))
+        targets = set(re.findall(r"^  ([a-z][\w.-]*)  ", read(HELP), re.M))
         targets |= set(re.search(r"^\.PHONY: (.*)", text, re.M).group(1).split())
         _cache.append((targets - {"$(TOOLS)"},
                        variables(text),
                        set(re.search(r"^HOST_BUILDS +:= (.*)", text, re.M).group(1).split()),
-                       set(re.search(r"TARGET=([\w|]+)", text).group(1).split("|"))))
+                       set(re.search(r"TARGET=([\w|]+)", read(HELP)).group(1).split("|"))))
     return _cache[0]
 
 
@@ -167,9 +168,9 @@ def wrong(text, place):
 def wrong_help():
     """The tables of docs/build.md have the rows of `make help`, and no target besides."""
     page, text = "docs/build.md", read("docs/build.md")
-    rows = re.findall(r"^\| ((?:`[\w-]+`(?:, )?)+) \|", text, re.M)
-    rows = {name for row in rows for name in re.findall(r"[\w-]+", row)}
-    help_rows = re.findall(r"^# (?:target  ([\w-]+)|(?:run|any) +([A-Z]+)=)", read("Makefile"), re.M)
+    rows = re.findall(r"^\| ((?:`[\w.-]+`(?:, )?)+) \|", text, re.M)
+    rows = {name for row in rows for name in re.findall(r"[\w.-]+", row)}
+    help_rows = re.findall(r"^  (?:([a-z][\w.-]*)  |([A-Z]+)=)", read(HELP), re.M)
     for target, variable in help_rows:
         if (target or variable) not in rows:
             yield f"{page}: no row for `{target or variable}` of make help"

@@ -13,7 +13,7 @@
 #   run  = compile boot iso                 test = all but debug
 #
 # What is there is found by looking for the tool or the file, so with nothing missing no package manager
-# is asked.  Debian and Ubuntu: installs by apt, by sudo where it is not run as root.  Elsewhere, and
+# is asked.  Debian and Ubuntu: installs with apt, by sudo where it is not run as root.  Elsewhere, and
 # with -n, prints the command to type and exits with status 1.
 set -u
 

@@ -12,13 +12,13 @@ Usage: tools/soak.py [--build DIR] [--seed N] TARGET [ROUNDS]
             ranges go offline and back                                      (2000 downs and ups, 400 a boot)
   programs  boots with programs=N: 128 MiB that programs in ring 3 have
             mapped go offline and back, under each policy in turn           (200 rounds, 20 a boot)
-  syscalls  boots with user=over, case 5: random system calls while memory is short and somebody is
+  syscalls  boots with user=over, case 5: random system calls while memory is short and a task is
             killed for it, CPUs go and come and ranges go offline and back  (1000000 calls, 100000 a boot)
   poison    boots with poison=N: random requests to retire pages while memory is allocated, reclaimed, moved and
             taken offline, and CPUs go and come; a build that looks at each block it hands out
                                                                             (10000 requests, 1000 a boot)
   hoard     boots with user=hoard: random programs that hoard each kind of the kernel's memory: they may die or be
-            refused, nobody else may, and everything is back       (10000 programs, 100 a boot)
+            refused, other tasks may not, and all memory is back       (10000 programs, 100 a boot)
   virtio    4 GiB plugged, used and unplugged by QEMU's virtio-mem, under load on every CPU; QEMU's resident
             memory must fall by 95 % of that, a second after it     (2 rounds in a boot)
 

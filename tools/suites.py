@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The suites and tests of the tree, read from the sources: where each stands, and its tag (docs/ktest.md).
+"""The suites and tests of the tree, read from the sources: where each stands, and its tag (docs/testing.md).
 
 Usage: tools/suites.py             how many tests of each tag each directory has
        tools/suites.py TAG,...     the tests with one of these tags: SUITE.TEST, tag, file

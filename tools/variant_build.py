@@ -102,7 +102,7 @@ class Base:
 
     @staticmethod
     def has_other_copies(tree, source, changed, suites):
-        """A test of other suites, with what changes only as copies of its own, which nobody else sees."""
+        """A test of other suites, with what changes only as copies of its own."""
         if not source.startswith("tests/") or not all(path.endswith(".c") and path != source for path in changed):
             return False
         with open(os.path.join(tree, source), encoding="utf-8") as f:

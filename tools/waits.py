@@ -6,7 +6,7 @@ Usage: tools/waits.py [FILE...]
 
 A function waits if it sleeps, yields or relaxes; has a loop without a condition; a loop around a compare-and-swap; or a
 loop whose condition reads what another CPU or a device writes, and compares no counter.  Prints what the page lacks, and
-what it names in vain; with FILEs, the functions of these that wait.
+what it names without need; with FILEs, the functions of these that wait.
 """
 import glob
 import os
@@ -21,7 +21,7 @@ WAITS = re.compile(r"\b(?:wait_until|thread_sleep|thread_yield|cpu_relax|arch_id
                    r"\bfor \(;;\)|\bwhile \((?:true|1)\)|\bhlt\b")
 LOOP = re.compile(r"\b(for|while|do)\b")
 CAS = re.compile(r"\b\w*cas\w*\(|__atomic_compare_exchange")
-# What somebody else changes: memory shared between CPUs, and registers of devices.
+# What another CPU or a device changes: memory shared between CPUs, and registers of devices.
 SHARED = re.compile(r"\b(?:READ_ONCE|load_acquire|atomic_\w+|__atomic_\w+|in[bwl]|inp[bwl]|page_word|"
                     r"\w*trylock\w*|rdmsr|\w*apic_read|pm_read)\(")
 COUNTED = re.compile(r"(?<![-<])[<](?![<])|(?<![->])[>](?![>])|--|\+\+")

@@ -3,7 +3,7 @@
  * contig.h: large and contiguous memory out of memory that is in use: compaction, ranges, CMA areas.
  *
  * All of it moves movable pages out of the way, so it needs a thread that may sleep, and never runs in
- * an allocation.  Errors are negative errno values; docs/mm/compaction.md, docs/mm/contig.md.
+ * an allocation.  Errors are negative errno values; docs/mm/contig.md.
  */
 #ifndef QUARRY_CONTIG_H
 #define QUARRY_CONTIG_H

@@ -39,7 +39,8 @@ def drawn():
 @pytest.fixture
 def boot(name):
     """boot(cmdline, **machine) -> Run.  The test is over and the monitor off unless it asks for them."""
-    def run(cmdline=SMALL, timeout=400, markers=(), talk=None, tour="off", monitor="off", **machine):
+    def run(cmdline=SMALL, timeout=qemu.WATCHDOG, markers=(), talk=None, tour="off", monitor="off",
+            **machine):
         words = [cmdline] + ([f"tour={tour}"] if tour else []) + ([f"monitor={monitor}"] if monitor else [])
         machine = qemu.Machine(timeout=timeout, **machine)
         return machine.run(name, " ".join(words).strip(), markers=markers, talk=talk)
@@ -76,7 +77,7 @@ def host(name):
 @pytest.fixture(scope="session")
 def make():
     """make("run", CPUS=2, ...) -> (status, output), as typed in a shell with no terminal."""
-    def run(*goals, timeout=400, stdin=subprocess.DEVNULL, **variables):
+    def run(*goals, timeout=qemu.WATCHDOG, stdin=subprocess.DEVNULL, **variables):
         env = outer_make.env("CPUS", "MEM", "NODES", "BOOT", "CMDLINE", "TRACE", "TIMEOUT", "QEMU_FLAGS")
         build = os.path.relpath(qemu.BUILD, ROOT)
         command = ["make", "--no-print-directory", f"B={build}", *goals] + [f"{k}={v}" for k, v in variables.items()]

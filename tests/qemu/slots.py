@@ -10,7 +10,7 @@ SOUND = "check: every invariant holds"
 MIB = 1 << 20
 FIRST = 0x100000  # the first pfn that QEMU places DIMMs at, when RAM ends below 4 GiB
 INSERT, EJECT, DONE, FAILED, BUSY = 1, 3, 0, 1, 0x82  # of _OST
-LIMIT = 300
+LIMIT = qemu.WATCHDOG
 
 
 class Host:

@@ -7,7 +7,6 @@ import pytest
 import qemu
 from guest import Guest, MIB
 
-PATIENCE = 240
 BALLOON = ["-device", "virtio-balloon-pci,id=b0"]
 REPORTING = ["-device", "virtio-balloon-pci,id=b0,free-page-reporting=on"]
 
@@ -15,11 +14,11 @@ REPORTING = ["-device", "virtio-balloon-pci,id=b0,free-page-reporting=on"]
 @pytest.fixture
 def guest(name):
     def make(extra, **kw):
-        return Guest(name, qemu.Machine(extra=extra, timeout=PATIENCE, **kw))
+        return Guest(name, qemu.Machine(extra=extra, timeout=qemu.WATCHDOG, **kw))
     return make
 
 
-def until(condition, what, timeout=PATIENCE):
+def until(condition, what, timeout=qemu.WATCHDOG):
     """Until condition() is true; else what() says why not."""
     deadline = time.monotonic() + timeout
     while not condition():

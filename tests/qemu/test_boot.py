@@ -44,15 +44,15 @@ def test_module_comes_through(boot, text_file, path):
 @pytest.mark.parametrize("cpus", [1, 2, pytest.param(16, marks=pytest.mark.long)])
 def test_cpus(passes, drawn, cpus):
     """With 4: test_path."""
-    run = passes(f"selftest=quick seed={drawn}", cpus=cpus, mem=512, timeout=300)
+    run = passes(f"selftest=quick seed={drawn}", cpus=cpus, mem=512)
     assert machine_line(run, cpus), run.story()
 
 
 @pytest.mark.long
 def test_64_cpus(passes):
     """Each with a thread of the host's: what calls CPUs, and waits for them.  All of it: test_scale.py."""
-    run = passes("selftest=smp,lock,drain,disable,reclaim,isolation,isolation_race,offline,poison_race,tick", cpus=64,
-                 mem=512, timeout=300)
+    run = passes("selftest=smp,lock,drain,disable,reclaim,isolation,isolation_race,offline,poison_race,tick",
+                 cpus=64, mem=512)
     assert machine_line(run, 64), run.story()
 
 

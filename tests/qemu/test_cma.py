@@ -65,4 +65,4 @@ def test_too_large_an_area_is_refused(passes):
 @pytest.mark.long
 def test_quick_suites_beside_an_area(passes):
     """All of them, with a part of the kernel's memory lent."""
-    passes("selftest=quick cma=64M", mem=512, threads="single", timeout=300)
+    passes("selftest=quick cma=64M", mem=512, threads="single")

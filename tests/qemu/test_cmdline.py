@@ -69,14 +69,14 @@ def test_too_long(boot):
                                   "%s%n%d \x7f \x01 selftest=buddy", "a" * 1000 + " selftest=buddy"],
                          ids=["equals", "no_value", "blanks", "twice", "binary", "long_word"])
 def test_odd(boot, line):
-    run = boot(line, timeout=300)
+    run = boot(line)
     assert run.passed or run.failed, run.story()
 
 
 @pytest.mark.long
 def test_empty(passes):
     """No command line at all: selftest=quick, as documented."""
-    run = passes("", threads="single", timeout=300)
+    run = passes("", threads="single")
     assert run.has(r"^ok 1 "), run.story()
 
 
@@ -95,7 +95,7 @@ def test_one_test(passes):
 
 def test_tests_of_one_tag(passes):
     """Those that the sources say are about cost, and no others, but for what runs hosted only."""
-    run = passes("selftest=cost", timeout=300)
+    run = passes("selftest=cost")
     begun = set(re.findall(r"^  # begin (\S+)$", run.text, re.MULTILINE))
     tagged = {f"{name}.{test}" for name, suite in suites.suites().items() for test, tag in suite.tests.items() if tag == "cost"}
     assert len(begun) > 40 and begun <= tagged, (begun - tagged, run.story())
@@ -110,7 +110,7 @@ def test_unknown_test(boot, name):
 
 @pytest.mark.long
 def test_all_suites(passes):
-    run = passes("selftest=all", timeout=400, mem=1024)
+    run = passes("selftest=all", mem=1024)
     passed, _, _, _ = run.ktap()
     assert passed >= 19, run.story()
 
@@ -118,7 +118,7 @@ def test_all_suites(passes):
 @pytest.mark.long
 def test_failing_selftest(boot):
     """What all of this stands on: a failed test is seen outside."""
-    run = boot("selftest=fail", timeout=300)
+    run = boot("selftest=fail")
     assert run.failed, run.story()
     assert run.has(r"^  not ok \d+ fails_as_it_should") and run.has(r"^not ok \d+ fail$"), run.story()
     assert run.has(r"slab 128: \d+ before the test, \d+ after it") and run.has(r"^  not ok \d+ leaves_memory_behind")

@@ -31,7 +31,7 @@ EXCEPTIONS = {
 def test_report(boot, fault):
     """Of one CPU, while the other is asked for its story and gives it; of two that fault at once the first one tells."""
     number, name, thread, more, where, why = EXCEPTIONS[fault]
-    run = boot(f"selftest=none fault={fault}", tour=None, cpus=2, icount=fault != "nulls", timeout=300)
+    run = boot(f"selftest=none fault={fault}", tour=None, cpus=2, icount=fault != "nulls")
     assert run.status == qemu.FAIL_STATUS and "the machine goes on" not in run.text, run.story(80)
     lines = [rf"CPU \d: exception {number}, {name}, in thread {thread}"] + more + REGISTERS + [
         rf"cr2 {'0{14}10' if 'null' in fault else WORD} cr3 {WORD}", rf"  {WORD} {where}\+0x[0-9a-f]+"]

@@ -45,7 +45,7 @@ def server(cpus, asked):
     """Does what the kernel's suite says it wants, one after the other; @asked: the kinds."""
     def serve(qmp):
         while True:
-            text = qmp.wait_for(r"^inject: .*\n|^(not )?ok 1 mce_outside|^PANIC", 300, times=len(asked) + 1)
+            text = qmp.wait_for(r"^inject: .*\n|^(not )?ok 1 mce_outside|^PANIC", qemu.WATCHDOG, times=len(asked) + 1)
             wanted = WANTED.findall(text)
             if len(wanted) == len(asked):
                 return
@@ -63,7 +63,7 @@ def server(cpus, asked):
 def test_standby(boot):
     """Memory that stands by breaks, in the pageblock where its step's descriptors would have been."""
     asked = []
-    run = boot("selftest=mce_outside.memory_that_stands_by standby=256", cpus=2, mem=8192, timeout=400, talk=server(2, asked))
+    run = boot("selftest=mce_outside.memory_that_stands_by standby=256", cpus=2, mem=8192, talk=server(2, asked))
     assert run.passed and asked == ["optional"], run.story(80)
     assert run.ktap()[:3] == (1, 0, 0), run.story(80)
     assert run.has(rf"^mce: CPU \d bank {BANK}: action optional, pfn 0x[0-9a-f]+: it stands by; "
@@ -74,7 +74,7 @@ def test_standby(boot):
 def test_each_kind(boot, cpus):
     """One after the other."""
     asked = []
-    run = boot("selftest=mce_outside", cpus=cpus, programs=True, timeout=400, talk=server(cpus, asked))
+    run = boot("selftest=mce_outside", cpus=cpus, programs=True, talk=server(cpus, asked))
     assert run.passed, run.story(80)
     passed, failed, skipped, names = run.ktap()
     assert (passed, failed, skipped) == (8, 0, 1), run.story(80)
@@ -106,11 +106,11 @@ def test_fatal(boot, kind, more):
     status, mcg_status, why = FATAL[kind]
 
     def break_it(qmp):
-        qmp.wait_for(READY, 300)
+        qmp.wait_for(READY, qemu.WATCHDOG)
         with contextlib.suppress(EOFError, OSError):  # the machine may be gone before the answer
             inject(qmp, status, mcg_status, 0x5432100, 1, more)
 
-    run = boot("selftest=none", cpus=2, monitor=None, timeout=300, talk=break_it)
+    run = boot("selftest=none", cpus=2, monitor=None, talk=break_it)
     assert run.status == qemu.FAIL_STATUS, run.story()
     assert run.has(rf"^PANIC on CPU 1, thread .*: exception 18: machine check: {why}$"), run.story(80)
     assert run.has(r"^CPU 1: exception 18, machine check, in thread "), run.story(80)
@@ -123,7 +123,7 @@ def test_fatal(boot, kind, more):
 
 def test_too_many_at_once(boot):
     """The ring is full, and none of them may be forgotten."""
-    run = boot("selftest=none fault=mcering", cpus=2, timeout=300)
+    run = boot("selftest=none fault=mcering", cpus=2)
     assert run.status == qemu.FAIL_STATUS, run.story()
     assert run.has(r"^PANIC on CPU \d, thread main: exception 18: machine check: more machine checks than there is room for$"), \
         run.story(80)
@@ -134,14 +134,14 @@ def test_storm(boot):
     rounds, cpus = 60, 3
 
     def storm(qmp):
-        qmp.wait_for("^selftest: ", 300)
+        qmp.wait_for("^selftest: ", qemu.WATCHDOG)
         for i in range(rounds):
             # Most NMIs are still being answered when the next one hits.
             if i % 3 == 0:
                 qmp("inject-nmi")
             # The last one tells all; nobody says that he has taken that, so no other may follow.
             inject(qmp, OPTIONAL & ~ADDRV, RIPV | MCIP, 0, i % cpus, "-b " if i == rounds - 1 else "")
-            qmp.wait_for(SAID, 300, times=i + 1)
+            qmp.wait_for(SAID, qemu.WATCHDOG, times=i + 1)
         assert set(injected(qmp)) == {"inject"}
         qmp("quit")
 
@@ -154,12 +154,12 @@ def test_storm(boot):
 @pytest.mark.parametrize("machine", [dict(cpu="max"), dict(cpu="Nehalem"), dict(cpu="qemu64", cpus=1),
                                      dict(cpu="max", boot="grub"), dict(cpu="max", icount=True)])
 def test_suites(passes, machine):
-    run = passes("selftest=mce,mce_cpu", timeout=400, **{"cpus": 4, **machine})
+    run = passes("selftest=mce,mce_cpu", **{"cpus": 4, **machine})
     assert run.has("^ok 2 mce_cpu"), run.story()
     assert "# SKIP" not in run.text, run.story()
 
 
 def test_machine_without(passes):
     """A CPU that has no banks: nothing to do, nothing that goes wrong."""
-    run = passes("selftest=mce,mce_cpu", cpus=2, cpu="max,-mce,-mca", timeout=400)
+    run = passes("selftest=mce,mce_cpu", cpus=2, cpu="max,-mce,-mca")
     assert run.has("# SKIP needs an emulator with machine checks"), run.story()

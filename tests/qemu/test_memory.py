@@ -17,7 +17,7 @@ ROW = re.compile(r"^oom: +(?P<id>\d+) (?P<name>\S+) +(?P<threads>\d+) +(?P<anon>
 def over(boot):
     """over(case) -> Run: twice as much memory in use as there is."""
     def run(case, **kw):
-        return boot(f"{QUIET} user=over user_arg={case}", programs=True, mem=64, timeout=400, **kw)
+        return boot(f"{QUIET} user=over user_arg={case}", programs=True, mem=64, **kw)
     return run
 
 
@@ -93,7 +93,7 @@ def test_first_is_spared(over):
 @pytest.mark.parametrize("cpus", [1, 4])
 def test_promises(boot, cpus):
     """And when tasks die, while their pages are moved, being reclaimed or waited for, all come back."""
-    run = boot(f"{QUIET} user=promise user_rounds=2", programs=True, cpus=cpus, mem=64, timeout=400)
+    run = boot(f"{QUIET} user=promise user_rounds=2", programs=True, cpus=cpus, mem=64)
     assert run.passed, run.story()
     assert len(re.findall("^promise: 0 surprises$", run.text, re.M)) == 2, run.story()
     assert re.findall(r"^soak: round (\d of 2), seed (0x[0-9a-f]+): good$", run.text, re.M) == \
@@ -109,7 +109,7 @@ def test_random_calls_while_memory_is_short(boot):
     """A hundredth of make soak TARGET=syscalls."""
     calls = soak.TARGETS["syscalls"] // 100
     cmdline = soak.plan("syscalls", calls, 0, 7)[0]
-    run = boot(cmdline, programs=True, mem=64, timeout=400)
+    run = boot(cmdline, programs=True, mem=64)
     assert run.passed, run.story()
     assert not soak.complaints("syscalls", run, calls), run.story()
     for pattern, new in ((r"fuzz: \d+ calls", "fuzz: 1 calls"), (r"soak: \d+ downs", "soak: 0 downs"),

@@ -32,12 +32,13 @@ def prompt(name):
         i = command.index("-m") + 1
         command[i] += ",slots=4,maxmem=8G"
         os.makedirs(os.path.dirname(qemu.log_path(name)), exist_ok=True)
-        child = pexpect.spawn(command[0], command[1:], timeout=400, encoding="utf-8", codec_errors="replace", echo=False)
+        child = pexpect.spawn(command[0], command[1:], timeout=qemu.WATCHDOG, encoding="utf-8",
+                              codec_errors="replace", echo=False)
         children.append(child)
         child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
         child.expect("quarry> ")
 
-        def ask(line, limit=300):
+        def ask(line, limit=qemu.WATCHDOG):
             child.sendline(line)
             child.expect("quarry> ", timeout=limit)
             return child.before.replace("\r", "")

@@ -21,7 +21,7 @@ FAULTS = {
 
 def panics(boot, fault, words="", **machine):
     """Boot with that fault; the run, its report from the first PANIC on, and the line numbers of its parts."""
-    run = boot(f"selftest=none fault={fault} {words}".strip(), tour=None, cpus=CPUS, timeout=300, **machine)
+    run = boot(f"selftest=none fault={fault} {words}".strip(), tour=None, cpus=CPUS, **machine)
     assert run.status == qemu.FAIL_STATUS, run.story()
     assert "the machine goes on" not in run.text, run.story()
     report = run.text[run.text.index("PANIC on CPU"):]

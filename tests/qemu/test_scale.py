@@ -22,7 +22,7 @@ def resident(proc):
 @pytest.fixture
 def measure(name):
     """measure(**machine) -> (MiB resident, console): at the monitor's prompt, or paused at reset."""
-    def run(suffix, paused=False, timeout=300, **machine):
+    def run(suffix, paused=False, timeout=qemu.WATCHDOG, **machine):
         found = []
 
         def talk(qmp):
@@ -58,7 +58,7 @@ def test_terabyte(measure, report, map_):
 
 def test_terabyte_is_used(passes):
     """What stands by comes when it is wanted; the suites pass on such a machine."""
-    run = passes("selftest=init,standby,memory_add,memory_span,offline,zone,oom", mem=TIB, cpu=CPUS["moved"], timeout=300)
+    run = passes("selftest=init,standby,memory_add,memory_span,offline,zone,oom", mem=TIB, cpu=CPUS["moved"])
     assert run.has(r"^machine: 4 CPUs online of 4, 1 node, \d{4} MiB managed"), run.story()
 
 
@@ -75,6 +75,6 @@ def test_255_cpus(passes, report):
 @pytest.mark.parametrize("mib", [256, 600])
 def test_standby_by_option(passes, mib):
     """Also on a machine that is not big."""
-    run = passes(f"selftest=init,zone,offline,standby,poison_standby,reclaim standby={mib}", mem=8192, timeout=300)
+    run = passes(f"selftest=init,zone,offline,standby,poison_standby,reclaim standby={mib}", mem=8192)
     managed = int(re.search(r"(\d+) MiB managed", run.text).group(1))
     assert 2048 + mib <= managed < 4096 + 2 * mib, run.story()

@@ -9,7 +9,7 @@ import qemu
 
 @pytest.mark.parametrize("threads, cpus", [("multi", 2), ("multi", 3), ("single", 3), ("single", 4)])
 def test_seed(passes, drawn, threads, cpus):
-    run = passes(f"selftest=quick seed={drawn}", cpus=cpus, threads=threads, timeout=300)
+    run = passes(f"selftest=quick seed={drawn}", cpus=cpus, threads=threads)
     assert run.has(rf"\(seed {drawn}\)"), run.story()
 
 

@@ -11,7 +11,7 @@ POLICIES = ("redrain", "disable", "precise")
 
 def test_tour_shows_each_policy(passes):
     """An isolated pageblock is drawn before the offline's own line, which says what it cost."""
-    run = passes("selftest=none", tour=None, cpus=4, nodes=[512, 512], timeout=240)
+    run = passes("selftest=none", tour=None, cpus=4, nodes=[512, 512])
     for policy in POLICIES:
         began = run.text.index(f"tour: policy {policy}:")
         done = run.text.index(f"tour: offline {policy}:")
@@ -28,18 +28,18 @@ def test_tour_shows_each_policy(passes):
 
 @pytest.mark.parametrize("cpus,mem", [(1, 256), (2, 64), (16, 1024)])
 def test_tour_on_other_machines(passes, cpus, mem):
-    passes("selftest=none", tour=None, cpus=cpus, mem=mem, timeout=300)
+    passes("selftest=none", tour=None, cpus=cpus, mem=mem)
 
 
 def test_ansi_picture_draws_in_place(passes):
-    run = passes("selftest=none picture=ansi", tour=None, timeout=240)
+    run = passes("selftest=none picture=ansi", tour=None)
     assert "\033[" in run.text and re.search(r"\033\[\d+A", run.text), run.story()
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_offline_rounds_under_stress(passes, policy):
     """A twentieth of `make soak TARGET=offline`."""
-    run = passes(f"selftest=none isolation={policy} rounds=25", cpus=4, nodes=[512, 512], timeout=400)
+    run = passes(f"selftest=none isolation={policy} rounds=25", cpus=4, nodes=[512, 512])
     each = r"\d+ drain rounds" if policy == "redrain" else r"25 drain rounds \(one each\)"
     assert run.has(rf"^rounds: {policy}: 25 offlines of 16 MiB under stress, {each}"), run.story()
     moved = int(re.search(r"(\d+) blocks moved", run.text).group(1))
@@ -56,8 +56,8 @@ class Monitor:
         command = machine.command(name, "selftest=none tour=off")
         at = command.index("-chardev")
         command[at:at + 4] = ["-serial", "stdio"]
-        self.child = pexpect.spawn(command[0], command[1:], timeout=300, encoding="utf-8", codec_errors="replace",
-                                   echo=False)
+        self.child = pexpect.spawn(command[0], command[1:], timeout=qemu.WATCHDOG, encoding="utf-8",
+                                   codec_errors="replace", echo=False)
         self.child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
         self.child.expect_exact(self.PROMPT)
 

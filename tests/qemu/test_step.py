@@ -33,7 +33,8 @@ def keys():
 
     def start(name):
         child = pexpect.spawn("make", ["--no-print-directory", f"B={os.path.relpath(qemu.BUILD, qemu.ROOT)}", "race",
-                                       f"NAME={name}", "STEP=1"], cwd=qemu.ROOT, env=outer_make.env(), timeout=400,
+                                       f"NAME={name}", "STEP=1"], cwd=qemu.ROOT,
+                              env=outer_make.env(), timeout=qemu.WATCHDOG,
                               encoding="utf-8", codec_errors="replace", dimensions=(40, 200),
                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # tests may run in the background
         child.logfile_read = open(qemu.log_path("step-" + name), "w", encoding="utf-8")
@@ -78,7 +79,7 @@ def script_of(text):
 def outcome_of(fiber, text_file, script):
     """Run a script on fibers, also disturbed by chance; the outcome, which must be the one it expects."""
     done = subprocess.run([fiber, "--jitter=20", text_file("mine.race", script)], capture_output=True, text=True,
-                          timeout=300)
+                          timeout=qemu.WATCHDOG)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{script}"
     return re.search(r"^race: end mine (.*)$", done.stdout, re.MULTILINE).group(1)
 
@@ -200,7 +201,7 @@ def seeds(boot, program):
     def run(name, which, engine):
         if engine == "fiber":
             done = subprocess.run([program("fiber"), f"--schedule={which}", name], capture_output=True, text=True,
-                                  timeout=300)
+                                  timeout=qemu.WATCHDOG)
             return played(done.stdout)
         run = boot(f"selftest=none race={name} race_seed={which}", kernel=program("icount"),
                    icount=engine == "icount", timeout=600)
@@ -259,8 +260,8 @@ def test_seeds_refused(boot, program):
 class Prompt:
     def __init__(self, name, **machine):
         command = qemu.Machine(**machine).command(name, "selftest=none tour=off", console="stdio,id=con,signal=off")
-        self.child = pexpect.spawn(command[0], command[1:], timeout=400, encoding="utf-8", codec_errors="replace",
-                                   echo=False)
+        self.child = pexpect.spawn(command[0], command[1:], timeout=qemu.WATCHDOG, encoding="utf-8",
+                                   codec_errors="replace", echo=False)
         self.child.expect_exact("quarry> ")
 
     def __call__(self, keys, until):

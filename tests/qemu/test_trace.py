@@ -82,6 +82,6 @@ def test_recorded(make, path):
         pytest.skip("no recorded trace in traces/")
     smallest = min(packed, key=lambda f: os.path.getsize(os.path.join(folder, f)))
     status, out = make("run", BOOT=path, TRACE=os.path.join("traces", smallest),
-                       CMDLINE="selftest=none picture=off", timeout=240)
+                       CMDLINE="selftest=none picture=off")
     assert status == 0, out[-3000:]
     assert re.search(rf"^trace {re.escape(smallest[:-3])}: ", out, re.MULTILINE), out[-3000:]

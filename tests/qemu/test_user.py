@@ -39,7 +39,7 @@ def user(boot):
     """user(program, arg) -> Run: the kernel with that as its first program."""
     def run(program, arg=None, **kw):
         line = f"{QUIET} user={program}" + ("" if arg is None else f" user_arg={arg}")
-        return boot(kw.pop("line", line), programs=True, timeout=kw.pop("timeout", 400), **kw)
+        return boot(kw.pop("line", line), programs=True, **kw)
     return run
 
 
@@ -67,21 +67,21 @@ def test_init(user, machine):
                                                  ("qemu64,+smap", "not there", "on", "FXSAVE")])
 def test_protection(passes, cpu, smep, smap, by):
     """What the machine has is on; the suite proves it by touching user memory from the kernel."""
-    run = passes("selftest=task,task_cpu", cpu=cpu, timeout=300)
+    run = passes("selftest=task,task_cpu", cpu=cpu)
     assert run.has(rf"^ring 3: SMEP {smep}, SMAP {smap}, FPU registers by {by}$"), run.story()
     assert run.has(r"^  ok \d+ smap_and_smep_are_on$"), run.story()
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 8])
 def test_suites(passes, cpus):
-    run = passes("selftest=task,task_cpu,ipc,pager,elf", cpus=cpus, timeout=300)
+    run = passes("selftest=task,task_cpu,ipc,pager,elf", cpus=cpus)
     assert run.has("^ok 5 "), run.story()
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_fuzz(boot, seed):
-    run = boot(f"{QUIET} user=fuzz user_arg=50000 seed={seed}", programs=True, timeout=400)
+    run = boot(f"{QUIET} user=fuzz user_arg=50000 seed={seed}", programs=True)
     assert run.passed, run.story()
     assert run.has(r"^fuzz: 50000 calls of seed \d+: \d{4,} succeeded, \d{4,} failed$"), run.story()
 

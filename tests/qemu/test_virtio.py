@@ -8,7 +8,6 @@ import qemu
 from guest import Guest, plug_round, virtio_mem
 
 # A test that is slow is better than one that fails because others compute.
-PATIENCE = 240
 
 
 @pytest.fixture
@@ -16,7 +15,7 @@ def guest(name):
     """guest(extra, **machine) -> Guest, not yet entered."""
     def make(extra, reboots=False, cmdline="selftest=none tour=off", **kw):
         kw.setdefault("mem", 1024)
-        return Guest(name, qemu.Machine(extra=extra, timeout=PATIENCE, **kw), cmdline, reboots)
+        return Guest(name, qemu.Machine(extra=extra, timeout=qemu.WATCHDOG, **kw), cmdline, reboots)
     return make
 
 
@@ -156,6 +155,6 @@ def test_reset_amid_a_plug(guest):
             g.qmp("cont")
             g.wait(lambda text: text.count("quarry: boot") > boots or text.count(qemu.BOOT_LINE) > boots, "the boot")
             g.wait(lambda text: text.count("virtio-mem\n") > boots, "the device")
-            assert g.wait_plugged(2048, timeout=PATIENCE) < 10
+            assert g.wait_plugged(2048) < 10
             g.seen = g.wait(lambda text: text.count("Type help") > boots, "the prompt").count("quarry> ")
         ends_well(g)

@@ -1,0 +1,286 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The tree in numbers: circles, floors, headers, rooms, lengths, assertions, copies; `make house`.
+
+Usage: tools/house.py [--build DIR] [--before REV|DIR] [--list]
+
+--before adds a column for another tree: a directory, or a commit, unpacked under DIR/house/.
+--list names what was counted: each upward symbol, each circle, each wide line, each pair of copies.
+
+Calls are read by nm from the objects of the hosted build, so mm/ of each tree is compiled first.
+"""
+import argparse
+import itertools
+import os
+import re
+import subprocess
+import sys
+from collections import defaultdict
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+import outer_make
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CODE = (".c", ".h", ".S")
+TEXT = CODE + (".ld", ".py", ".sh", ".gdb", ".mk", ".md", ".pml", ".race")
+WIDE = 100  # columns; a tab counts 8
+COPIED = 6  # code lines that two places must share to count as copies
+PRIVATE = re.compile(r'^\s*#\s*include\s+"(mm/\w+\.h)"', re.MULTILINE)
+COMMENT = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
+ASSERTION = re.compile(r"^\s*(\w*(?:ASSERT|assert)\w*)\(", re.MULTILINE)
+# Names with "assert" in them that check nothing at run time, or only report.
+NO_ASSERTION = {"BUILD_ASSERT", "_Static_assert", "ASSERT_HELD", "page_assert_failed"}
+DEFINE = re.compile(r"^\s*#\s*define\b(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)
+# Of the text between an assertion's brackets: a pointer alone, or a comparison with NULL.
+NULL_CHECK = re.compile(r"^!?[\w.>\[\]-]+$|[!=]=\s*NULL\s*$")
+
+
+def output(command, **options):
+    """What a command says; an exception if it fails."""
+    done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, **options)
+    return done.stdout
+
+
+def make(tree, build, *arguments):
+    """What make says in @tree; the build directory of the tree is @build."""
+    gnu_make = os.environ.get("MAKE", "make")
+    command = [gnu_make, "-s", "--no-print-directory", "-C", tree, f"B={build}"]
+    return output([*command, *arguments], env=outer_make.env())
+
+
+def files(tree):
+    """Each text file of the tree with its lines."""
+    for folder, folders, names in os.walk(tree):
+        top = os.path.relpath(folder, tree) == "."
+        left_out = (".", "__", "build") if top else (".", "__")
+        folders[:] = sorted(d for d in folders if not d.startswith(left_out))
+        for name in sorted(names):
+            if name.endswith(TEXT) or name == "Makefile":
+                path = os.path.join(folder, name)
+                with open(path, encoding="utf-8", errors="replace") as f:
+                    yield os.path.relpath(path, tree), f.read().split("\n")[:-1]
+
+
+def room(path):
+    """The room of a file: its first directory, of arch/ the first two."""
+    parts = path.split("/")[:-1]
+    return "/".join(parts[:2 if parts[:1] == ["arch"] else 1]) or "."
+
+
+def without_comments(text):
+    """C without comments; its lines stay where they are, strings stay as they are."""
+    def kept(match):
+        found = match.group(0)
+        return found if found[0] == '"' else "\n" * found.count("\n")
+    return COMMENT.sub(kept, text)
+
+
+def names_of(path):
+    """What an object defines for others, and what it takes from others."""
+    names = [line.split()[-2:] for line in output(["nm", "-g", path]).split("\n") if line]
+    return {n for kind, n in names if kind != "U"}, {n for kind, n in names if kind == "U"}
+
+
+def symbols(tree, build):
+    """(sources of mm/ in the order of MM_SRCS, what each defines, what each takes)."""
+    order = make(tree, build, "--eval=house-order: ; @echo $(MM_SRCS)", "house-order").split()
+    objects = [f"{build}/host-port/{source}.o" for source in order]
+    make(tree, build, f"-j{os.cpu_count()}", *objects)
+    defined, taken = {}, {}
+    for source, path in zip(order, objects):
+        defined[source], taken[source] = names_of(path)
+    return order, defined, taken
+
+
+def circles(order, defined, taken):
+    """Sets of two or more sources of which each reaches each other by calls."""
+    owner = {name: source for source in order for name in defined[source]}
+    calls = {s: {owner[n] for n in taken[s] if n in owner} for s in order}
+    reach = {}
+    for source in order:
+        reach[source], left = set(), list(calls[source])
+        while left:
+            found = left.pop()
+            if found not in reach[source]:
+                reach[source].add(found)
+                left += calls[found]
+    rings = {frozenset(b for b in reach[a] if a in reach[b]) for a in order}
+    return sorted((sorted(r) for r in rings if len(r) > 1), key=len, reverse=True)
+
+
+def upward(order, defined, taken):
+    """(source, symbol, the source above it that defines the symbol)."""
+    above = {name: nr for nr, source in enumerate(order) for name in defined[source]}
+    return [(source, name, order[above[name]]) for nr, source in enumerate(order)
+            for name in sorted(taken[source]) if above.get(name, -1) > nr]
+
+
+def doors(tree, build, texts):
+    """How many names kernel/main.c takes of demo/."""
+    demo = [path for path in texts if re.fullmatch(r"demo/\w+\.c", path)]
+    if not demo:
+        return "-"
+    objects = [f"{build}/kernel/{path}.o" for path in ["kernel/main.c", *demo]]
+    make(tree, build, f"-j{os.cpu_count()}", *objects)
+    defined = set().union(*(names_of(path)[0] for path in objects[1:]))
+    return str(len(names_of(objects[0])[1] & defined))
+
+
+def evening(texts):
+    """Lines of the files of mm/ in docs/evening.md, up to the stop of offline_pages."""
+    page, _, _ = "\n".join(texts.get("docs/evening.md", ())).partition("`offline_pages`")
+    named = re.findall(r"`(mm/\w+\.[ch])`", page)
+    return sum(len(texts.get(path, ())) for path in set(named))
+
+
+def header_lines(order, texts):
+    """Of each source of mm/: the lines of the private headers it sees, directly or not."""
+    def seen(path, headers):
+        for header in PRIVATE.findall("\n".join(texts.get(path, ()))):
+            if header not in headers:
+                headers.add(header)
+                seen(header, headers)
+        return headers
+    return {source: sum(len(texts.get(h, ())) for h in seen(source, set())) for source in order}
+
+
+def functions(lines):
+    """(lines, name) of each function: its braces, and no other pair, stand alone at the left."""
+    start = None
+    for nr, line in enumerate(lines):
+        if line == "{":
+            start = nr
+        elif line == "}" and start is not None:
+            head = " ".join(lines[max(0, start - 3):start])
+            yield nr - start + 1, (re.findall(r"(\w+)\(", head) or ["?"])[0]
+            start = None
+
+
+def arguments(text, start):
+    """What stands between the bracket that opens before @start and the one that closes it."""
+    depth = 1
+    for end in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if not depth:
+            return text[start:end]
+    return ""
+
+
+def assertions(text):
+    """How many of a C text check something at run time that is more than a pointer."""
+    text = DEFINE.sub("", without_comments(text))
+    found = [arguments(text, match.end()).strip() for match in ASSERTION.finditer(text)
+             if match.group(1) not in NO_ASSERTION]
+    return sum(not NULL_CHECK.search(inside) for inside in found)
+
+
+def code_lines(lines):
+    """(line number, text) of each line that is more than blanks, brackets or an #include."""
+    for nr, line in enumerate(without_comments("\n".join(lines)).split("\n"), 1):
+        text = line.strip()
+        if re.search(r"\w", text) and not re.match(r"#\s*include\b", text):
+            yield nr, text
+
+
+def copies(texts):
+    """((path, line), (path, line), length) of each pair of places with COPIED equal code lines."""
+    code = {path: list(code_lines(lines)) for path, lines in texts.items()}
+    windows = defaultdict(list)
+    for path, lines in code.items():
+        for i in range(len(lines) - COPIED + 1):
+            windows[tuple(text for _, text in lines[i:i + COPIED])].append((path, i))
+    pairs = {pair for places in windows.values() for pair in itertools.combinations(places, 2)
+             if pair[0][0] != pair[1][0] or pair[1][1] - pair[0][1] >= COPIED}
+    for (a, i), (b, j) in sorted(pairs):
+        if ((a, i - 1), (b, j - 1)) in pairs:
+            continue
+        length = COPIED
+        while ((a, i + length - COPIED + 1), (b, j + length - COPIED + 1)) in pairs:
+            length += 1
+        yield (a, code[a][i][0]), (b, code[b][j][0]), length
+
+
+def measure(tree, build):
+    """({measure: value}, lines that name what was counted)."""
+    texts = dict(files(tree))
+    order, defined, taken = symbols(tree, build)
+    rings, ups = circles(order, defined, taken), upward(order, defined, taken)
+    headers = header_lines(order, texts)
+    outside = set().union(*taken.values()) - set().union(*defined.values())
+    sources = {path: lines for path, lines in texts.items() if path.endswith((".c", ".h"))}
+    in_mm = {path: lines for path, lines in sources.items() if room(path) == "mm"}
+    checks = sum(assertions("\n".join(lines)) for lines in in_mm.values())
+    code = sum(1 for lines in in_mm.values() for _ in code_lines(lines))
+    worst = max(headers, key=headers.get)
+    function = max(f for lines in sources.values() for f in functions(lines))
+    longest = max((len(lines), path) for path, lines in sources.items())
+    wide = [(path, nr) for path, lines in texts.items() if not path.endswith(".md")
+            for nr, line in enumerate(lines, 1) if len(line.expandtabs(8)) > WIDE]
+    pairs = list(copies(sources))
+    found = {
+        "mm: circles of sources": f"{len(rings)} ({sum(map(len, rings))} files)",
+        "mm: upward symbols": str(len({name for _, name, _ in ups})),
+        "mm: symbols from outside": str(len(outside)),
+        "mm: private header lines per source": f"{sum(headers.values()) // len(order)}",
+        "mm: the most of them": f"{headers[worst]} ({os.path.basename(worst)})",
+        "mm: code lines per assertion": f"{code / max(checks, 1):.0f} ({code} / {checks})",
+        "kernel: names main.c takes of demo": doors(tree, build, texts),
+        "evening: lines of mm/ to offline": str(evening(texts)),
+        "longest function": f"{function[0]} ({function[1]})",
+        "longest file": f"{longest[0]} ({os.path.basename(longest[1])})",
+    }
+    rooms = sorted({room(path) for path in texts} - {"."})
+    for name in rooms:
+        there = [lines for path, lines in texts.items() if room(path) == name]
+        found[f"{name}: files, lines"] = f"{len(there)}, {sum(map(len, there))}"
+    for name in rooms:
+        if name != "docs":
+            found[f"{name}: wide lines, copies"] = (
+                f"{sum(room(path) == name for path, _ in wide)}, "
+                f"{sum(name in (room(a[0]), room(b[0])) for a, b, _ in pairs)}")
+    found["all: wide lines, copies"] = f"{len(wide)}, {len(pairs)}"
+    named = [f"circle: {' '.join(ring)}" for ring in rings]
+    named += [f"upward: {source} takes {name} of {where}" for source, name, where in ups]
+    named += [f"wide: {path}:{nr}" for path, nr in wide]
+    named += [f"copies: {a[0]}:{a[1]} {b[0]}:{b[1]}: {length} lines" for a, b, length in pairs]
+    return found, named
+
+
+def unpack(revision, build):
+    """The tree of a commit, or the directory of that name."""
+    if os.path.isdir(revision):
+        return os.path.abspath(revision)
+    tree = os.path.join(build, "house", revision)
+    os.makedirs(tree, exist_ok=True)
+    output(["git", "-C", ROOT, "archive", "-o", f"{tree}.tar", revision])
+    output(["tar", "-x", "-C", tree, "-f", f"{tree}.tar"])
+    return tree
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--before", metavar="REV|DIR", help="another tree, to compare with")
+    parser.add_argument("--list", action="store_true", help="name what was counted")
+    args = parser.parse_args()
+    build = os.path.abspath(args.build)
+    now, named = measure(ROOT, build)
+    before = {}
+    if args.before:
+        tree = unpack(args.before, build)
+        objects = os.path.join(build, "house", re.sub(r"\W", "_", args.before) + ".o")
+        before, _ = measure(tree, objects)
+    wide = max(len(v) for v in [*before.values(), "before"]) if before else 0
+    print(f"{'measure':38} {'before' if before else '':{wide}}  now")
+    for name in [*now, *(n for n in before if n not in now)]:
+        print(f"{name:38} {before.get(name, '-') if before else '':{wide}}  {now.get(name, '-')}")
+    if args.list:
+        print("\n".join(named))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, subprocess.CalledProcessError) as e:
+        sys.exit(f"house: {e}")
