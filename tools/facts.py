@@ -23,7 +23,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EVENING = "docs/evening.md"
 ROOMS = "arch|boot|demo|docs|drivers|include|kernel|labs|mm|tests|tools|traces|user"
 STOP = re.compile(r"^(\| \d+ \| ((?:`[^`]+`(?:, )?)+) \| )(\d+)( \| (.*) \|)$")
-TOGETHER = re.compile(r"Together about (\d+) lines")
+SITTING = re.compile(r"^(## .*\(about )(\d+)( lines\))$")
+TOGETHER = re.compile(r"(Together about )(\d+)( lines)")
+MAX_EVENING = 4000  # lines of mm/ in the sittings
 PLACEHOLDER = re.compile(r"\b(?:NAME|ID|TARGET|SUITE|FILE)\b")
 BRITTLE = re.compile(r"\b\d[\d,]* (?:wrong variants|mutants|suites)\b")
 
@@ -78,18 +80,35 @@ def stops(text):
                 yield number, match, files, count(files)
 
 
+def sections(text):
+    """Of docs/evening.md: (match of the line that says how many lines are to be read, files).  The sittings, then their sum."""
+    found, sittings = [], []
+    for line in text.split("\n"):
+        if SITTING.match(line):
+            found.append((SITTING.match(line), []))
+        elif found and STOP.match(line):
+            found[-1][1].extend(name for name in re.findall(r"`([^`]+)`", STOP.match(line).group(2)) if is_there(name))
+        elif TOGETHER.search(line):
+            sittings = [name for _, files in found for name in files]
+            found.append((TOGETHER.search(line), sittings))
+    return found, sittings
+
+
 def wrong_evening():
-    text, total = read(EVENING), 0
+    text = read(EVENING)
     for number, match, files, lines in stops(text):
-        total += lines
         if not is_about(int(match.group(3)), lines):
             yield f"{EVENING}:{number}: {', '.join(files)}: {match.group(3)} lines, have {lines}: tools/facts.py --update"
         for name in re.findall(r"`(\w+)`", match.group(5)):
             if not any(re.search(rf"\b{name}\b", read(f)) for f in files):
                 yield f"{EVENING}:{number}: `{name}` is not in {', '.join(files)}"
-    said = TOGETHER.search(text)
-    if not said or not is_about(int(said.group(1)), total):
-        yield f"{EVENING}: the stops have {total} lines together: tools/facts.py --update"
+    found, sittings = sections(text)
+    for match, files in found:
+        if not is_about(int(match.group(2)), count(files)):
+            yield f"{EVENING}: {match.group()!r}: have {count(files)}: tools/facts.py --update"
+    lines = count(name for name in sittings if name.startswith("mm/"))
+    if not 0 < lines <= MAX_EVENING:
+        yield f"{EVENING}: its sittings have {lines} lines of mm/, wanted at most {MAX_EVENING}"
 
 
 def wrong_names(path, text):
@@ -173,11 +192,11 @@ def wrong(build="build"):
 
 
 def update():
-    lines, total = read(EVENING).split("\n"), 0
-    for number, match, _, have in list(stops("\n".join(lines))):
-        lines[number - 1] = f"{match.group(1)}{rounded(have)}{match.group(4)}"
-        total += have
-    text = TOGETHER.sub(f"Together about {rounded(total)} lines", "\n".join(lines))
+    text = read(EVENING)
+    for _, match, _, have in list(stops(text)):
+        text = text.replace(match.group(), f"{match.group(1)}{rounded(have)}{match.group(4)}")
+    for match, files in sections(text)[0]:
+        text = text.replace(match.group(), f"{match.group(1)}{rounded(count(files))}{match.group(3)}")
     with open(os.path.join(ROOT, EVENING), "w", encoding="utf-8") as f:
         f.write(text)
 

@@ -127,8 +127,8 @@ def doors(tree, build, texts):
 
 
 def evening(texts):
-    """Lines of the files of mm/ in docs/evening.md, up to the stop of offline_pages."""
-    page, _, _ = "\n".join(texts.get("docs/evening.md", ())).partition("`offline_pages`")
+    """Lines of the files of mm/ in the sittings of docs/evening.md, from boot to offline."""
+    page, _, _ = "\n".join(texts.get("docs/evening.md", ())).partition("Together")
     named = re.findall(r"`(mm/\w+\.[ch])`", page)
     return sum(len(texts.get(path, ())) for path in set(named))
 
