@@ -18,8 +18,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDERS = ("tests", "arch")
 TAGS = ("contract", "cost", "inside")
 GROUPS = {"all", "quick", "none", *TAGS}  # of suites: what selftest= takes besides names
-SUITE = re.compile(r"^KTEST_SUITE\((\w+), ([^,]+),(.*?)\);", re.MULTILINE | re.DOTALL)
-CASE = re.compile(r"\bKTEST(?:_(CONTRACT|COST|INSIDE))?\((\w+)\)")
+SUITE = re.compile(r"^KTEST_SUITE\(\s*(\w+),\s*([^,]+),(.*?)\);", re.MULTILINE | re.DOTALL)
+CASE = re.compile(r"\bKTEST(?:_(CONTRACT|COST|INSIDE))?\(\s*(\w+)\)")
 # In the head of a source: "Tests: SUITE, SUITE, tests/qemu/test_some.py."
 HEAD = re.compile(r"^ \* (?:.*  )?Tests:(.*\n(?: \*  +.*\n)*)", re.MULTILINE)
 TABLE = re.compile(r"^\tX\((\w+),", re.MULTILINE)  # tests that are lines of a table

@@ -18,7 +18,7 @@ import variant
 # Others are the hosted builds of the Makefile.
 KERNELS = {"kernel": (".", {}), "race": ("race", {"RACE": "1"})}
 
-SUITE = re.compile(r"^KTEST_SUITE\((\w+),", re.MULTILINE)
+SUITE = re.compile(r"^KTEST_SUITE\(\s*(\w+),", re.MULTILINE)
 
 
 class BuildError(Exception):
