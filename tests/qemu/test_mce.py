@@ -66,7 +66,7 @@ def test_standby(boot):
     run = boot("selftest=mce_outside.memory_that_stands_by standby=256", cpus=2, mem=8192, talk=server(2, asked))
     assert run.passed and asked == ["optional"], run.story(80)
     assert run.ktap()[:3] == (1, 0, 0), run.story(80)
-    assert run.has(rf"^mce: CPU \d bank {BANK}: action optional, pfn 0x[0-9a-f]+: it stands by; "
+    assert run.has(rf"^mce: CPU \d bank {BANK}: action optional, pfn 0x[0-9a-f]+: standby memory; "
                    "out of use, with all of its pageblock$"), run.story(80)
 
 
