@@ -71,7 +71,7 @@ static bool is_broken(const struct virtio_balloon *b)
 	return load_acquire(&b->broken);
 }
 
-int balloon_give_up(struct virtio_balloon *b)
+int balloon_reset(struct virtio_balloon *b)
 {
 	virtio_reset(b->dev);
 	store_release(&b->broken, 1u);
@@ -112,7 +112,7 @@ static int await(struct virtio_balloon *b, u64 ns) REQUIRES(b->lock)
 		len = virtqueue_wait(b->late, ns - MOVE_WAIT_NS);
 	}
 	if (len < 0)
-		return balloon_give_up(b);
+		return balloon_reset(b);
 	is_answered(b);
 	return 0;
 }
@@ -134,7 +134,7 @@ static int tell(struct virtio_balloon *b, struct virtqueue *q, unsigned nr, pfn_
 	struct virtio_buf buf = {dma_phys(b, b->pfns), nr * (u32)sizeof(u32)};
 
 	if (virtqueue_add(q, &buf, 1, 0, b))
-		return balloon_give_up(b);
+		return balloon_reset(b);
 	b->late = q;
 	b->late_pfn = then;
 	virtqueue_notify(q);
@@ -367,7 +367,7 @@ int balloon_serve_stats(struct virtio_balloon *b)
 		counter_add(&b->asked, 1u);
 		return offer_stats(b);
 	}
-	return b->stats.broken ? balloon_give_up(b) : 0;
+	return b->stats.broken ? balloon_reset(b) : 0;
 }
 
 /* ---- free page reporting (5.5.6.7) ---- */
@@ -390,7 +390,7 @@ int balloon_report(struct virtio_balloon *b)
 		 */
 		err = is_broken(b) ? -EIO : 0;
 		if (!err && virtqueue_call(&b->report, bufs, 0, nr) < 0)
-			err = balloon_give_up(b);
+			err = balloon_reset(b);
 		give_reported(b->mem, blocks, nr, !err);
 		if (err)
 			return err;

@@ -38,7 +38,7 @@ int balloon_open(struct virtio_balloon *b, struct virtio_device *dev, struct mem
 /* Reset the device, take all pages back, free what balloon_open allocated. */
 void balloon_close(struct virtio_balloon *b);
 /* The device is broken: reset it; all its buffers are the kernel's again.  -EIO. */
-int balloon_give_up(struct virtio_balloon *b);
+int balloon_reset(struct virtio_balloon *b);
 /* Take back all pages, after a reset. */
 void balloon_take_all(struct virtio_balloon *b);
 /*

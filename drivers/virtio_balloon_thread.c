@@ -34,7 +34,7 @@ u64 balloon_turn(struct virtio_balloon *b)
 	if (err != -EIO)
 		return err ? RETRY_NS : WAIT_FOREVER;
 	/* The balloon's memory stays: another thread may be reading it. */
-	balloon_give_up(b);
+	balloon_reset(b);
 	printk("%s: broken: reset, and not used any more; all pages are taken back\n", b->dev->name);
 	balloon_take_all(b);
 	return 0;
