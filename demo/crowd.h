@@ -10,7 +10,8 @@ struct crowd;
 /*
  * Start @nr programs (user/stress.c, up to CROWD_MAX) that hold about @pages each, and wait until
  * they do.  NULL, with a line that gives the reason: no such program, no memory, or not enough
- * pages held in time.  Context: thread.
+ * pages held in time.
+ * Context: thread.
  */
 #define CROWD_MAX 8
 struct crowd *crowd_start(unsigned nr, unsigned long pages, u64 seed);

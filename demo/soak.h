@@ -44,7 +44,8 @@ int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u6
  * under each policy in turn; @rounds times a CPU goes down, and as often one comes up, chosen by
  * @seed, the boot CPU included.  Prints progress and a summary.  All CPUs must be online.  Returns
  * 0 if nothing failed, no page was lost or damaged, and no CPU called one that was offline; else
- * -EIO, with lines that give the reasons.  Context: thread.
+ * -EIO, with lines that give the reasons.
+ * Context: thread.
  */
 int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed) must_check;
 
@@ -53,10 +54,11 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed) must_check;
 /*
  * @requests random requests to retire pages of @mem, the kernel's own, softly and hard, and to
  * unpoison some of them.  Meanwhile all CPUs allocate and free, more memory of a pager's object is
- * used than is free, and ranges and CPUs go offline and come back.  Returns 0 if no content is lost
- * but what the answers reported, the flagged pages at the end are those of the answers, by counts
- * and by flags, and check_memory was clean all the time; else -EIO, with a line that gives the
- * reason.  Context: thread; no other code uses memory.
+ * used than is free, and ranges and CPUs go offline and come back.
+ * Returns 0 if no content is lost but what the answers reported, the flagged pages at the end are
+ * those of the answers, by counts and by flags, and check_memory was clean all the time; else -EIO,
+ * with a line that gives the reason.
+ * Context: thread; no other code uses memory.
  */
 int poison_soak(struct memory *mem, unsigned requests, u64 seed);
 
@@ -65,8 +67,8 @@ int poison_soak(struct memory *mem, unsigned requests, u64 seed);
 /*
  * user_run @rounds times, with @seed, @seed + 1, ..., while CPUs and ranges of memory go offline
  * and come back.  Prints the results; true if each run was good, check_memory was clean after it,
- * and as many pages were free as before.  Context: as user_run; no other code uses memory
- * meanwhile.
+ * and as many pages were free as before.
+ * Context: as user_run; no other code uses memory meanwhile.
  */
 bool user_soak(const char *program, u64 rounds, u64 seed, u64 arg);
 
@@ -74,10 +76,11 @@ bool user_soak(const char *program, u64 rounds, u64 seed, u64 arg);
 
 /*
  * Threads on all CPUs allocate from the kernel's own memory until all allocations fail; one line of
- * figures for each seed from @first to @last.  Returns 0; or -EIO, with a line that gives the
- * reason, if an allocation made a cross-call, or failed beside pages that were cached all the time,
- * or not all pages are free again, or check_memory is not clean, or the threads could not be
- * started (no memory, or a CPU is offline).  Context: thread; no other code uses memory meanwhile.
+ * figures for each seed from @first to @last.
+ * Returns 0; or -EIO, with a line that gives the reason, if an allocation made a cross-call, or
+ * failed beside pages that were cached all the time, or not all pages are free again, or
+ * check_memory is not clean, or the threads could not be started (no memory, or a CPU is offline).
+ * Context: thread; no other code uses memory meanwhile.
  */
 int pressure_run(u64 first, u64 last);
 

@@ -37,7 +37,8 @@ struct pci_walk {
 /*
  * pci_next_capability - the next capability @id of the list.
  * Returns its first register, a multiple of 4; 0 no more; -ELOOP the list has a loop; -EFAULT it
- * leads into the header.  Context: thread.
+ * leads into the header.
+ * Context: thread.
  */
 int pci_next_capability(const struct pci_function *fn, struct pci_walk *walk, u8 id);
 

@@ -138,8 +138,8 @@ long virtqueue_wait(struct virtqueue *q, u64 timeout_ns);
 /*
  * virtqueue_call - hand over one buffer on a queue with none out, and wait until it comes back.  A
  * device that takes longer than VIRTIO_PATIENCES times its patience is broken: it keeps the memory
- * until the reset.  Returns bytes written; -ENOSPC too many pieces; -EIO the queue or the device is
- * broken: reset it.
+ * until the reset.
+ * Returns bytes written; -ENOSPC too many pieces; -EIO the queue or the device is broken: reset it.
  */
 long virtqueue_call(struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in);
 

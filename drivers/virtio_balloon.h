@@ -55,7 +55,8 @@ int balloon_report(struct virtio_balloon *b);
 /*
  * One turn of the balloon's thread: answer the host, follow it, print news.  Returns the longest
  * time until the next turn without work, in nanoseconds; 0: the device was broken and is reset, all
- * pages are taken back, and no turn follows.  Context: thread, may sleep.
+ * pages are taken back, and no turn follows.
+ * Context: thread, may sleep.
  */
 u64 balloon_turn(struct virtio_balloon *b);
 

@@ -26,7 +26,8 @@ struct virtio_places {
 /*
  * virtio_find_places - find the structures of the modern interface (virtio 1.2, 4.1.4), of each the
  * first usable one.  Each lies within the memory of one BAR, has its minimum length, and shares no
- * byte with another.  Returns 0; negative errno: @places->wrong and @places->why.  Context: thread.
+ * byte with another.
+ * Returns 0; negative errno: @places->wrong and @places->why.  Context: thread.
  */
 int virtio_find_places(const struct pci_function *fn, struct virtio_places *places);
 /* The structure's name, as "common configuration". */

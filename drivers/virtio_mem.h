@@ -44,7 +44,8 @@ struct virtio_mem {
 
 /*
  * Agree with the device, read its configuration, and ask which units are plugged already; these are
- * used.  Returns 0; or negative errno, which has been reported, and nothing is allocated.
+ * used.
+ * Returns 0; or negative errno, which has been reported, and nothing is allocated.
  */
 int virtio_mem_open(struct virtio_mem *vm, struct virtio_device *dev, struct memory *mem);
 /* Reset the device and free the driver's memory; units in use stay in use. */
@@ -63,8 +64,9 @@ int virtio_mem_follow(struct virtio_mem *vm);
 int virtio_mem_restart(struct virtio_mem *vm);
 /*
  * One turn of the device's thread: follow the host's wish, after a restart if the last turn found
- * the device broken, and print news.  Returns the longest time until the next turn, unless the wish
- * changes, in nanoseconds.  Context: thread, may sleep.
+ * the device broken, and print news.
+ * Returns the longest time until the next turn, unless the wish changes, in nanoseconds.  Context:
+ * thread, may sleep.
  */
 u64 virtio_mem_turn(struct virtio_mem *vm);
 

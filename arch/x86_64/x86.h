@@ -220,8 +220,8 @@ extern u64 kernel_cr3;
 /* cpu_park.c: flush this CPU's TLB, global entries included. */
 void flush_tlb(void);
 /*
- * Do so on all CPUs; a parked one does it when it wakes.  Context: thread, may sleep, cpu_hotplug
- * not held.
+ * Do so on all CPUs; a parked one does it when it wakes.
+ * Context: thread, may sleep, cpu_hotplug not held.
  */
 void flush_everywhere(void);
 /*

@@ -25,8 +25,8 @@ struct boot_file {
 bool cpio_is_archive(const void *data, size_t size);
 /*
  * cpio_next - the member at *@pos of the archive; moves *@pos behind it.  Nothing outside [@data,
- * @data + @size) is read, and the content is not trusted.  Returns 1, the member in *@out; 0 at the
- * end; -EINVAL no valid member.  Any context.
+ * @data + @size) is read, and the content is not trusted.
+ * Returns 1, the member in *@out; 0 at the end; -EINVAL no valid member.  Any context.
  */
 int cpio_next(const void *data, size_t size, size_t *pos, struct boot_file *out) must_check;
 

@@ -75,8 +75,8 @@ int cap_lookup(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rig
 /* Remove a capability from the table and return it; as cap_lookup. */
 int cap_take(struct cap_table *t, u64 handle, enum cap_kind kind, struct cap *out) must_check;
 /*
- * Put @cap into a free slot.  Returns the handle, and the table owns the reference; or -EMFILE, and
- * the caller keeps it.
+ * Put @cap into a free slot.
+ * Returns the handle, and the table owns the reference; or -EMFILE, and the caller keeps it.
  */
 s64 cap_install(struct cap_table *t, const struct cap *cap) must_check;
 /* The same in two steps; the second cannot fail.  cap_fill with CAP_NONE frees the slot. */

@@ -22,8 +22,8 @@ struct elf_program {
 
 /*
  * elf_parse - parse the @size bytes at @file.  Nothing else is read, and the content is not
- * trusted.  The segments in *@out are valid: each lies in the file, and in user memory.  Returns 0;
- * -ENOEXEC, with the reason in *@why.  Any context.
+ * trusted.  The segments in *@out are valid: each lies in the file, and in user memory.
+ * Returns 0; -ENOEXEC, with the reason in *@why.  Any context.
  */
 int elf_parse(const void *file, size_t size, struct elf_program *out, const char **why) must_check;
 

@@ -16,14 +16,14 @@ struct cpu;
  * cpu_up   - bring it back online; threads that are bound to it return.
  *
  * Each CPU may go offline, the boot CPU and the caller's own too, but not the last one.  No memory
- * is allocated.  Context: thread, irqs on, no lock held, cpu_hotplug not held (it is taken
- * exclusively).  Returns 0; -ENODEV no such CPU, or cpu_up: its slot is empty; -EALREADY it is
- * offline, or online, already; -EBUSY it is the last one; -EIO it did not answer within
- * smp_timeout_ns; -EDEADLK wrong context; -ETIMEDOUT cpu_hotplug was held by others for six times
- * smp_timeout_ns.  After -EIO cpu_down leaves the CPU dead: out of the mask, with its cached pages
- * (reported) and its running thread lost; waiting threads move to other CPUs.  If it continues
- * later, it gives both back, parks by itself, and can come online again.  After -EIO cpu_up leaves
- * the CPU offline.
+ * is allocated.
+ * Context: thread, irqs on, no lock held, cpu_hotplug not held (it is taken exclusively).  Returns
+ * 0; -ENODEV no such CPU, or cpu_up: its slot is empty; -EALREADY it is offline, or online,
+ * already; -EBUSY it is the last one; -EIO it did not answer within smp_timeout_ns; -EDEADLK wrong
+ * context; -ETIMEDOUT cpu_hotplug was held by others for six times smp_timeout_ns.  After -EIO
+ * cpu_down leaves the CPU dead: out of the mask, with its cached pages (reported) and its running
+ * thread lost; waiting threads move to other CPUs.  If it continues later, it gives both back,
+ * parks by itself, and can come online again.  After -EIO cpu_up leaves the CPU offline.
  */
 int cpu_down(unsigned cpu) must_check;
 int cpu_up(unsigned cpu) must_check;

@@ -36,20 +36,22 @@ void endpoint_get(struct endpoint *ep, unsigned rights);
 void endpoint_put(struct endpoint *ep, unsigned rights);
 
 /*
- * ipc_call - send *@msg and wait for the answer, which replaces it.  Returns 0; -EPIPE the endpoint
- * has no receivers any more, or the receiver dropped the call unanswered; -ETIMEDOUT no answer
- * within @timeout_ns; -EINTR the caller's task is ending; -ENOMEM.  The call takes over the
- * capability in *@msg in any case: on an error *@msg has none.
+ * ipc_call - send *@msg and wait for the answer, which replaces it.
+ * Returns 0; -EPIPE the endpoint has no receivers any more, or the receiver dropped the call
+ * unanswered; -ETIMEDOUT no answer within @timeout_ns; -EINTR the caller's task is ending; -ENOMEM.
+ * The call takes over the capability in *@msg in any case: on an error *@msg has none.
  */
 int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns) must_check;
 /*
- * ipc_receive - wait for a call.  Returns 0, its message in *@msg and the call in *@out;
- * -ETIMEDOUT; -EINTR the receiver's task is ending.
+ * ipc_receive - wait for a call.
+ * Returns 0, its message in *@msg and the call in *@out; -ETIMEDOUT; -EINTR the receiver's task is
+ * ending.
  */
 int ipc_receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out, u64 timeout_ns) must_check;
 /*
  * ipc_reply - answer @call and drop its reference.  The capability in *@msg is transferred, or
- * dropped on an error.  Returns 0; -EPIPE the caller has stopped waiting.
+ * dropped on an error.
+ * Returns 0; -EPIPE the caller has stopped waiting.
  */
 int ipc_reply(struct ipc_call *call, struct ipc_msg *msg);
 /* Drop a call unanswered. */

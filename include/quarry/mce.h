@@ -54,8 +54,8 @@ struct mce_verdict {
 
 /*
  * mce_decode - decode the bank @b, on a CPU with that MCG_CAP and MCG_STATUS; @user: the exception
- * came from ring 3.  The registers may have any values.  Context: any, a machine check's handler
- * too.
+ * came from ring 3.  The registers may have any values.
+ * Context: any, a machine check's handler too.
  */
 struct mce_verdict mce_decode(const struct mce_bank *b, u64 cap, u64 mcg_status, bool user);
 /* A status as text: its flags and code, at most @size bytes with the final 0.  Returns @buf. */
@@ -132,7 +132,8 @@ extern struct mce_stats mce_stats;
 
 /*
  * Hand over a record.  False: the ring is full; a corrected error is then counted as lost, and the
- * result is true.  mce_wake must follow.  Context: as mce_ring_put.
+ * result is true.  mce_wake must follow.
+ * Context: as mce_ring_put.
  */
 bool mce_post(const struct mce_record *rec) must_check;
 /* Wake the thread.  Any context but a machine check's handler. */
@@ -143,7 +144,8 @@ bool mce_started(void);
 int mce_start(void) must_check;
 /*
  * Act on @rec, and print the result.  True: the page cannot be reached any more, so the interrupted
- * thread may try its access again and will get a fault.  Context: thread, may sleep, no lock held.
+ * thread may try its access again and will get a fault.
+ * Context: thread, may sleep, no lock held.
  */
 bool mce_deal(const struct mce_record *rec);
 /* For the prompt: print the banks of every CPU, and the statistics.  Context: thread. */
@@ -154,10 +156,11 @@ void mce_show(void);
 /* Report and clear errors left in this CPU's banks, and enable all reports.  irqs off. */
 void mce_init_cpu(void);
 /*
- * Handle a machine check at @ip.  Returns NULL: the errors are handed over, and the banks are
- * empty; if the severity of *@hit is MCE_REQUIRED, the interrupted thread must act on it before it
- * continues (@hit: NULL unless it came from ring 3).  Or returns the reason why nothing can be
- * done; then the banks are unchanged.  irqs off.
+ * Handle a machine check at @ip.
+ * Returns NULL: the errors are handed over, and the banks are empty; if the severity of *@hit is
+ * MCE_REQUIRED, the interrupted thread must act on it before it continues (@hit: NULL unless it
+ * came from ring 3).  Or returns the reason why nothing can be done; then the banks are unchanged.
+ * irqs off.
  */
 const char *mce_exception(u64 ip, struct mce_record *hit);
 /* Hand over corrected errors of this CPU, which raise no exception.  irqs off. */

@@ -17,8 +17,8 @@
 /*
  * pager_create - a new object of @nr_pages pages in *@out; its pager is the running task, or the
  * kernel.  The pager is called at @ep, of which the object takes a reference that can only call;
- * each call has @number, and times out after @timeout_ns.  Returns 0; -EINVAL @timeout_ns is 0 or
- * above ABI_MAX_PAGER_NS, or as vm_object_create; -ENOMEM.
+ * each call has @number, and times out after @timeout_ns.
+ * Returns 0; -EINVAL @timeout_ns is 0 or above ABI_MAX_PAGER_NS, or as vm_object_create; -ENOMEM.
  */
 int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 timeout_ns,
     struct vm_object **out) must_check;

@@ -73,8 +73,8 @@ struct waitq {
 /*
  * Sleep until cond(arg) is true or @timeout_ns nanoseconds have passed; returns the last result of
  * cond.  cond is called with no lock held, in this thread; code that makes it true must call
- * wake_up afterwards.  Context: thread, irqs on, no spin lock held.  An idle CPU serves cross-calls
- * meanwhile.
+ * wake_up afterwards.
+ * Context: thread, irqs on, no spin lock held.  An idle CPU serves cross-calls meanwhile.
  */
 bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns);
 /* Wake all sleepers of @wq to check their conditions.  Any context, RANK_WAIT free to take. */
@@ -256,7 +256,8 @@ struct thread;
  * Start a thread that runs fn(arg), on @cpu or, with @cpu < 0, on the best CPU.  It stays there
  * unless that CPU goes offline: then it moves to another one and, if it was bound to @cpu, is moved
  * back soon after @cpu is online again.  A thread that must not be moved in between disables
- * preemption.  Returns NULL without memory, without a free slot, or if @cpu is not online.
+ * preemption.
+ * Returns NULL without memory, without a free slot, or if @cpu is not online.
  * Context: thread, may sleep.
  */
 struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void *arg) must_check;
@@ -270,7 +271,8 @@ void thread_sleep(u64 ns);
  * Has every thread that was ready to run at @since (arch_clock_ns), on any online CPU, had a turn
  * since, or the rest of one?  Repeat, yielding, until it has; the answer stays false while a CPU
  * stands still, because its interrupts are off or its host does not run it.  A turn may be short:
- * wait for several where one is too weak.  Context: thread, or irqs off.
+ * wait for several where one is too weak.
+ * Context: thread, or irqs off.
  */
 bool threads_had_turn(u64 since);
 
@@ -328,9 +330,9 @@ extern struct rwsem cpu_hotplug ACQUIRED_AFTER(mem_hotplug_class);
  * smp_call_mask - run fn(arg) on every online CPU of @mask, and wait until all have finished.
  * @mask: nr_cpus bits; NULL means all online CPUs.  The caller's own CPU runs it directly.  fn runs
  * with interrupts off, in the target's interrupt, and may take RANK_LRU and inner locks.  Context:
- * thread, irqs on, no spin lock held, not in an interrupt; not from an allocation.  Returns the
- * number of other CPUs that got an IPI; -EDEADLK (reported, counted, no CPU called) in a wrong
- * context.  A target that never answers causes a panic, with the backtraces of both sides.
+ * thread, irqs on, no spin lock held, not in an interrupt; not from an allocation.
+ * Returns the number of other CPUs that got an IPI; -EDEADLK (reported, counted, no CPU called) in
+ * a wrong context.  A target that never answers causes a panic, with the backtraces of both sides.
  */
 int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg);
 

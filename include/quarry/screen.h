@@ -24,9 +24,9 @@ struct framebuffer {
 };
 
 /*
- * Read @tag, a framebuffer tag (8) of the multiboot2 info block, @size bytes.  Returns 0; -EINVAL
- * if it is too short or invalid; -ENODEV if it is valid but no direct-colour framebuffer of 16, 24
- * or 32 bits (text, palette).  *fb is written only on success.  Any context.
+ * Read @tag, a framebuffer tag (8) of the multiboot2 info block, @size bytes.
+ * Returns 0; -EINVAL if it is too short or invalid; -ENODEV if it is valid but no direct-colour
+ * framebuffer of 16, 24 or 32 bits (text, palette).  *fb is written only on success.  Any context.
  */
 int framebuffer_from_tag(struct framebuffer *fb, const void *tag, u32 size) must_check;
 
@@ -45,8 +45,8 @@ struct psf_font {
 /*
  * Read a console font, PSF version 1 or 2, of @len bytes at @data, which must stay there: *font
  * points into it.  A character that the font lacks is shown as '?' or, if that is missing too, as
- * glyph 0.  Returns 0; -EINVAL if it is no such font, damaged, or larger than 32 by 64 pixels.  Any
- * context.
+ * glyph 0.
+ * Returns 0; -EINVAL if it is no such font, damaged, or larger than 32 by 64 pixels.  Any context.
  */
 int psf_parse(struct psf_font *font, const void *data, size_t len) must_check;
 /* The lines of the glyph for @c, the leftmost pixel in the highest bit of each line's first byte. */
@@ -85,8 +85,8 @@ struct text {
 
 /*
  * Clear @fb, whose pixels are at @pixels, and write from its top in @font.  The text has as many
- * columns as fit the width, and as many rows as fit the height and the @nr_cells cells.  Returns 0;
- * -EINVAL, without any effect, if that is less than TEXT_MIN_COLUMNS or TEXT_MIN_ROWS.
+ * columns as fit the width, and as many rows as fit the height and the @nr_cells cells.
+ * Returns 0; -EINVAL, without any effect, if that is less than TEXT_MIN_COLUMNS or TEXT_MIN_ROWS.
  */
 int text_init(struct text *t, const struct framebuffer *fb, void *pixels, const struct psf_font *font,
     struct text_cell *cells, size_t nr_cells) must_check;

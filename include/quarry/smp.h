@@ -33,7 +33,8 @@ bool smp_calling(unsigned cpu);
  * Return true when every cross-call that was under way has ended.  If a CPU's bit was cleared from
  * the mask before, no CPU will call it after that.  Return false after smp_timeout_ns, with a line
  * for each CPU that is still in its call; its requests to a CPU that has closed by then are
- * withdrawn, and counted in offline_cpu.  Context: thread, irqs on, no spin lock held.
+ * withdrawn, and counted in offline_cpu.
+ * Context: thread, irqs on, no spin lock held.
  */
 bool smp_wait_senders(void);
 

@@ -21,8 +21,8 @@ struct stress;
 /*
  * Start a stress thread for each of the CPUs first .. first + nr - 1, on @mem: on that CPU or, if
  * it is offline, on any CPU.  Movable memory is used through handles (orders 0-3), unmovable and
- * reclaimable memory bare, in every order.  Returns NULL without memory or threads.  Context:
- * thread.
+ * reclaimable memory bare, in every order.
+ * Returns NULL without memory or threads.  Context: thread.
  */
 struct stress *stress_start(struct memory *mem, unsigned first, unsigned nr, u64 seed) must_check;
 /* Operations so far of the thread on @cpu.  Any context. */
@@ -30,9 +30,9 @@ u64 stress_ops(const struct stress *s, unsigned cpu);
 /* The number of CPUs it runs on. */
 unsigned stress_cpus(const struct stress *s);
 /*
- * Stop the threads, verify and free all their memory, and report.  Returns 0; -EUCLEAN if any
- * content was damaged; -ERANGE if fewer than 20 % of the bare frees were remote (with more than one
- * CPU and at least 1000 frees).  Context: thread.
+ * Stop the threads, verify and free all their memory, and report.
+ * Returns 0; -EUCLEAN if any content was damaged; -ERANGE if fewer than 20 % of the bare frees were
+ * remote (with more than one CPU and at least 1000 frees).  Context: thread.
  */
 int stress_stop(struct stress *s, struct stress_report *report);
 
@@ -49,8 +49,9 @@ struct round_opts {
 };
 /*
  * One round: offline, then online.  It does not commit before 100 operations on two CPUs (or on the
- * only one) since its first isolate bit.  Returns 0, or the error of offline_pages or online_pages;
- * -ERANGE if it took not exactly one drain round; -ETIME if the stress made no progress.
+ * only one) since its first isolate bit.
+ * Returns 0, or the error of offline_pages or online_pages; -ERANGE if it took not exactly one
+ * drain round; -ETIME if the stress made no progress.
  */
 int offline_round(struct memory *mem, const struct round_opts *opts, struct offline_result *result,
     u64 *ops);

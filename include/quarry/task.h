@@ -46,9 +46,9 @@ int tasks_init(void) must_check;
 
 /*
  * task_create_limited - a task without threads, its space and table empty, one reference in *@out.
- * @limits: its limits, NULL: the defaults.  Returns 0; -EAGAIN there are ABI_MAX_TASKS, or the
- * running task's limit is reached; -EACCES a limit is above the running task's own; -EDQUOT;
- * -ENOMEM.
+ * @limits: its limits, NULL: the defaults.
+ * Returns 0; -EAGAIN there are ABI_MAX_TASKS, or the running task's limit is reached; -EACCES a
+ * limit is above the running task's own; -EDQUOT; -ENOMEM.
  */
 int task_create_limited(const char *name, const struct abi_limits *limits, struct task **out) must_check;
 static inline int must_check task_create(const char *name, struct task **out)
@@ -65,16 +65,16 @@ void task_put(struct task *task);
  */
 int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg[3]) must_check;
 /*
- * task_load - load the program @name of the boot modules and map a stack.  Returns 0, its entry and
- * its stack pointer; -ENOENT no such program; -ENOEXEC it cannot run here (reported, with the
- * reason); -ENOMEM.
+ * task_load - load the program @name of the boot modules and map a stack.
+ * Returns 0, its entry and its stack pointer; -ENOENT no such program; -ENOEXEC it cannot run here
+ * (reported, with the reason); -ENOMEM.
  */
 int task_load(struct task *task, const char *name, u64 *entry, u64 *sp) must_check;
 /*
  * task_start - a new task that runs the program @name, with @limits, in *@out with a reference.
  * The task takes over the capability in *@gift, if any; on an error it is dropped.  The first
- * thread starts with its handle and @arg.  Returns 0, or as task_create_limited, task_load,
- * cap_install and task_add_thread.
+ * thread starts with its handle and @arg.
+ * Returns 0, or as task_create_limited, task_load, cap_install and task_add_thread.
  */
 int task_start(const char *name, struct cap *gift, const u64 arg[2], const struct abi_limits *limits,
     struct task **out) must_check;

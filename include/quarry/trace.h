@@ -95,10 +95,10 @@ void trace_free(struct trace *trace);
 
 /*
  * trace_run - replay @trace on the first @cpus CPUs, events of CPU c on c mod @cpus, from @mem;
- * free the rest.  Returns 0, even if allocations failed; -EUCLEAN if the counts do not add up or
- * report->wrong; -EINVAL no CPU, or one that is offline or not @mem's; -ENOMEM (then nothing was
- * run).  Context: thread on a CPU of @mem's, may sleep.  Locks: those of alloc_pages and
- * drain_all_pages.
+ * free the rest.
+ * Returns 0, even if allocations failed; -EUCLEAN if the counts do not add up or report->wrong;
+ * -EINVAL no CPU, or one that is offline or not @mem's; -ENOMEM (then nothing was run).  Context:
+ * thread on a CPU of @mem's, may sleep.  Locks: those of alloc_pages and drain_all_pages.
  */
 int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,
     const struct trace_clock *clock, struct trace_report *report) must_check;
@@ -137,8 +137,8 @@ extern const char trace_short[], trace_short_end[];
 int trace_replay(const char *name, const char *text, size_t len, struct trace_report *out);
 /*
  * trace_replay_boot - the same for a trace named at boot: the module of trace=NAME, or the only
- * module, which may have no name; without both, the short trace of the kernel.  Returns as
- * trace_replay; -ENOENT (printed): trace=NAME without such a module.
+ * module, which may have no name; without both, the short trace of the kernel.
+ * Returns as trace_replay; -ENOENT (printed): trace=NAME without such a module.
  */
 int trace_replay_boot(void);
 

@@ -17,7 +17,8 @@
 
 /*
  * Memory for the FPU registers and segment selectors of a thread of ring 3, with the start values
- * of a program; NULL without memory.  Freed by kfree.  Context: thread.
+ * of a program; NULL without memory.  Freed by kfree.
+ * Context: thread.
  */
 void *arch_fpu_alloc(void) must_check;
 /* Save this CPU's FPU registers and selectors to @fpu; load them from it.  irqs off. */
@@ -30,13 +31,15 @@ void arch_load_tables(phys_t root);
 
 /*
  * Continue in ring 3 at @entry, with @sp and these arguments; the content of this kernel stack is
- * dropped.  Context: thread that has FPU memory and an address space, irqs on.
+ * dropped.
+ * Context: thread that has FPU memory and an address space, irqs on.
  */
 void arch_enter_user(uintptr_t entry, uintptr_t sp, const u64 arg[3]) __attribute__((noreturn));
 
 /*
- * Copy @len bytes from or to the user memory of the running thread.  Returns 0; or -EFAULT if not
- * all of it is user memory that may be read (written), and part of it may have been copied.
+ * Copy @len bytes from or to the user memory of the running thread.
+ * Returns 0; or -EFAULT if not all of it is user memory that may be read (written), and part of it
+ * may have been copied.
  * Context: thread, may sleep, no lock held.
  */
 int copy_from_user(void *dst, u64 src, size_t len) must_check;
@@ -66,14 +69,16 @@ s64 syscall(struct syscall_regs *regs);
  */
 int user_page_fault(uintptr_t va, unsigned access);
 /*
- * The memory at @va is lost: call the task's fault handler, if it has one.  Returns 0: try the
- * access again; -EHWPOISON the task ends because of it; -EINTR it is ending anyway.  Context: its
- * thread, from ring 3.
+ * The memory at @va is lost: call the task's fault handler, if it has one.
+ * Returns 0: try the access again; -EHWPOISON the task ends because of it; -EINTR it is ending
+ * anyway.
+ * Context: its thread, from ring 3.
  */
 int user_page_lost(uintptr_t va) must_check;
 /*
  * The running thread has made an error that ends its task: print its name and @what, before the
- * registers are printed.  Context: thread, irqs on.
+ * registers are printed.
+ * Context: thread, irqs on.
  */
 void user_fault_report(const char *what);
 /* After that report: end the task, and with it this thread. */
