@@ -29,7 +29,7 @@ struct task {
 	u32 ending;               /* a, set under l: enum task_end, once it is ending */
 	s32 status;               /* l: with ending */
 	u32 ended;                /* a, set under l: it has released everything */
-	struct endpoint *handler GUARDED_BY(task_class); /* l: for lost pages, a reference; or NULL */
+	struct endpoint *handler GUARDED_BY(task_class); /* l: for lost pages; or NULL */
 	struct pager_trust *trust GUARDED_BY(task_class); /* a, set once: of its pagers; or NULL */
 	bool victim GUARDED_BY(task_class); /* l: the OOM killer waits for its end (oom_kill.c) */
 	bool first;               /* c from its start on: never killed (oom_kill.c) */

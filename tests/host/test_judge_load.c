@@ -186,7 +186,8 @@ static void a_load_begins_and_ends(struct ktest *t)
 	say(cmd_load, "0", "");
 	say(cmd_load, "1025", "");
 	say(cmd_load, "x", "");
-	EXPECT_SAID(t, "load: not running\nload: 1 to 1024 MiB\nload: 1 to 1024 MiB\nload: 1 to 1024 MiB\n");
+	EXPECT_SAID(t, "load: not running\nload: 1 to 1024 MiB\nload: 1 to 1024 MiB\n"
+		       "load: 1 to 1024 MiB\n");
 }
 
 static void a_load_goes_on_with_what_there_is(struct ktest *t)
