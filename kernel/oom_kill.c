@@ -200,8 +200,10 @@ static void print_table(const struct memory *mem, gfp_t gfp, unsigned order, con
 	const struct task *asks = task_current();
 	unsigned i;
 
-	printk("oom: no memory for %s, %u pages, flags %#x; of %lu pages in use nothing can be reclaimed\n",
-	    asks ? asks->name : "the kernel", 1u << order, gfp, memory_managed_pages(mem));
+	printk("oom: no memory for %s, %u page%s, flags %#x; of %lu pages in use none can be "
+	       "reclaimed\n",
+	    asks ? asks->name : "the kernel", 1u << order, order ? "s" : "", gfp,
+	    memory_managed_pages(mem));
 	printk("oom: %5s %-12s %8s %8s %8s %8s %8s\n", "task", "name", "threads", "anon", "pager", "unmapped", "kernel");
 	for (i = 0; i < nr_rows; i++)
 		print_row(&table[i], victim);

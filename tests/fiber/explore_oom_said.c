@@ -128,8 +128,9 @@ static void expect_row(unsigned i, unsigned mapped, unsigned pages, unsigned unm
 static void expect_head(gfp_t gfp, unsigned pages)
 {
 	said[0] = want[0] = '\0';
-	expect_line("oom: no memory for the kernel, %u pages, flags %#x; of %lu pages in use nothing can be reclaimed\n",
-	    pages, gfp, memory_managed_pages(&kernel_memory));
+	expect_line("oom: no memory for the kernel, %u page%s, flags %#x; of %lu pages in use none "
+		    "can be reclaimed\n",
+	    pages, pages == 1 ? "" : "s", gfp, memory_managed_pages(&kernel_memory));
 	expect_line("oom: %5s %-12s %8s %8s %8s %8s %8s\n", "task", "name", "threads", "anon", "pager", "unmapped", "kernel");
 }
 
