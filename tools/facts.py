@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What README and docs/ say about the tree, compared with it: files, functions, suites, lines of code, samples.
+"""Compare README and docs/ with the tree: files, functions, suites, lines of code, samples.
 
-Usage: tools/facts.py             print what is not true, `file:line: what`; exit status 1 if there is something
+Usage: tools/facts.py             print wrong statements, `file:line: what`; exit status 1 if any
        tools/facts.py --update    write the line counts of docs/evening.md again
 
-Line counts are rounded to 50 and may be off by a fifth, so that they say how long the reading is and few commits
-change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a suite in the last column of README's
-table, a function that a stop of docs/evening.md names.  Counts that change with every commit should not be in the
-prose: a count of suites, tests or wrong variants outside of a block of sample output is one too many.
+Line counts are rounded to 50 and may differ by a fifth: they say how long the reading is, and few
+commits change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a
+suite in the last column of README's table, a function that a stop of docs/evening.md names.  The
+prose must not have counts that change with every commit, of suites, tests or wrong variants,
+outside of blocks of sample output.
 """
 import glob
 import os
@@ -71,7 +72,7 @@ def is_about(said, lines):
 
 
 def stops(text):
-    """Of the stops of docs/evening.md: (line, match, files, lines they have)."""
+    """The stops of docs/evening.md: (line, match, files, their number of lines)."""
     for number, line in enumerate(text.split("\n"), 1):
         match = STOP.match(line)
         if match:
@@ -165,7 +166,8 @@ FINDS = re.compile(r" *\(finds: (.*)\)$")
 
 
 def wrong_plants(place):
-    """What is planted in tests/lint/facts.md is found, each in its line, and nothing else."""
+    """Check that the faults planted in tests/lint/facts.md are found, each in its line, and no
+    others."""
     lines = read(PLANTED).split("\n")
     text = "\n".join(FINDS.sub("", line) for line in lines)
     found = {}
@@ -207,7 +209,7 @@ def main():
     elif sys.argv[1:]:
         sys.exit(__doc__)
     found = list(wrong())
-    print("\n".join(found) or "facts: what README and docs/ say is so")
+    print("\n".join(found) or "facts: README and docs/ agree with the tree")
     return 1 if found else 0
 
 

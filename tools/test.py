@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""All tests and one closing line "N passed, N failed"; `make test`.
+"""Run all tests; one closing line "N passed, N failed"; `make test`.
 
   hosted    tools/check.py: every suite in eight builds
   lint      tools/lint.py
   builds    the kernel with clang and lld, and with the cross prefix
   races     tools/race.py: every script, right code and wrong, on fibers and in QEMU
-  mutants   tools/mutants.py: every wrong variant is noticed by the tests named for it
+  mutants   tools/mutants.py: every wrong variant fails the tests named for it
   failures  tools/failsweep.py --upto 40: the n-th allocation of every test fails, for n up to 40
   qemu      tests/qemu by pytest: the real image, judged from outside
   user      the same for programs in ring 3: test_user.py, test_hostile.py, test_memory.py
@@ -14,13 +14,13 @@
   models    tools/model.py: SPIN models of the protocols, right ones and wrong ones
   bochs     tools/test-bochs.py: the same image in another emulator
 
-They run in this order; but those of BESIDE, where chosen, one after another beside another part that
-leaves them room: "qemu" does, where most machines have one CPU that works, and "races".
+They run in this order.  Parts of BESIDE, if chosen, run one after another beside another part that
+leaves cores idle: "qemu", where most machines have one busy CPU, and "races".
 
 Usage: tools/test.py [--build DIR] [--only PART,...] [-- PYTEST-OPTION ...]
 
-The numbers add the hosted programs' test lines, lint's checks, one for each build and pytest's tests.
-What was skipped, or is marked as expected to fail, is listed and counts as neither.
+The numbers add the hosted programs' test lines, lint's checks, one for each build and pytest's
+tests.  Tests that were skipped, or are expected to fail, are listed and not counted.
 """
 import argparse
 import os
@@ -125,8 +125,8 @@ def count_tool(counts, started, name, tail=1, story=60):
 
 
 def start_beside(counts, args, parts):
-    """Run these parts beside what follows: what start_tool returns, or None."""
-    # What several of them need is made once, not by two at a time.
+    """Start these parts beside the following ones; returns the result of start_tool, or None."""
+    # Build their common files once, not twice at the same time.
     if not parts or not kernel(counts, args.build):
         return None
     if "mutants" in parts:
@@ -161,7 +161,7 @@ def part_devices(counts, build, options):
 
 
 def pytest(counts, build, name, options):
-    """Run it on the kernel; its report is BUILD/NAME.xml."""
+    """Run pytest on the kernel; its report is BUILD/NAME.xml."""
     python = python_with_pytest()
     if not python:
         counts.one(False, "qemu: no Python with pytest and pexpect: run make setup")
@@ -178,7 +178,7 @@ def pytest(counts, build, name, options):
 
 
 def count_pytest(counts, report, status):
-    """Add what pytest's report says; a run without a whole report is one failure."""
+    """Add the counts of pytest's report; a run without a complete report is one failure."""
     failed = False
     try:
         cases = list(ET.parse(report).iter("testcase"))

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host_call.c: the host's own cross-calls: for each pair of CPUs a mailbox that holds one call.
+ * host_call.c: the host's own cross-calls: a mailbox of one call for each pair of CPUs.
  *
  * Owns:       the mailboxes, smp_stats, the online mask.
  * Locks:      none.
- * Invariants: a sender has at most one call under way, so the box from it to anybody is free when
- *             it starts one; a call lives on its sender's stack until every target has counted
- *             down.
+ * Invariants: a sender has at most one call under way, so its mailboxes are free when it starts
+ *             one.
+ *             A call lives on its sender's stack until every target has decremented its count.
  */
 #include <quarry/errno.h>
 #include <quarry/smp.h>
@@ -14,7 +14,7 @@
 struct call {
 	void (*fn)(void *);
 	void *arg;
-	u32 left; /* a: targets that have not run it to the end */
+	u32 left; /* a: targets that have not finished it */
 };
 
 static struct call *box[HOST_MAX_CPUS][HOST_MAX_CPUS]; /* a: [to][from] */
@@ -42,7 +42,7 @@ unsigned nr_cpus_online(void)
 	return nr;
 }
 
-/* Nobody leaves the mask here, so nobody has to be waited for. */
+/* No CPU leaves the mask here, so there is nothing to wait for. */
 bool smp_wait_senders(void)
 {
 	return true;
@@ -74,7 +74,7 @@ void smp_call_serve(void)
 	}
 }
 
-/* Wait for all; who has not taken its box for too long may have lost the wake-up: it gets another. */
+/* Wait for all targets; one that is slow may have lost its wake-up, and gets another. */
 static void wait_for_all(const struct call *call, unsigned self)
 {
 	u64 since = 0;

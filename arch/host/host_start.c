@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host_start.c: from a process to a machine: CPUs, and the kernel's own memory.
+ * host_start.c: making a machine of a process: CPUs, and the kernel's own memory.
  *
  * Owns:       the arrays behind kernel_memory.
  * Locks:      none: the other CPUs are idle until the first thread is started.
@@ -15,7 +15,7 @@
 char host_memmap[HOST_PAGES * sizeof(struct page)]
     __attribute__((aligned(PAGEBLOCK_PAGES * sizeof(struct page) > 4096 ? PAGEBLOCK_PAGES * sizeof(struct page) : 4096)));
 char host_pageblocks[HOST_PAGEBLOCKS * sizeof(struct pageblock)] __attribute__((aligned(4096)));
-/* Pages that nobody touches are never backed. */
+/* Pages that are never touched use no memory of the host. */
 char host_ram[HOST_PAGES << PAGE_SHIFT] __attribute__((aligned(1 << 21)));
 
 static void *alloc_from_host(void *arg, size_t bytes)
@@ -45,7 +45,7 @@ static void set_up_memory(void)
 		    border[kind + 1]);
 		if (!err)
 			memory_add_ram(&kernel_memory, border[kind], border[kind + 1]);
-		/* The first pageblock stays reserved, as the kernel's image would be. */
+		/* The first pageblock stays reserved, as the kernel's would be. */
 		if (!err)
 			memory_free_range(&kernel_memory, MAX(border[kind], PAGEBLOCK_PAGES),
 			    border[kind + 1]);
