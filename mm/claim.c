@@ -81,7 +81,8 @@ int range_claim(struct memory *mem, struct range_claim *claim)
 {
 	int err = 0;
 
-	KASSERT(claim->start < claim->end && !((claim->start | claim->end) & (PAGEBLOCK_PAGES - 1)));
+	KASSERT(claim->start < claim->end);
+	KASSERT(!((claim->start | claim->end) & (PAGEBLOCK_PAGES - 1)));
 	hotplug_lock(mem);
 	if (range_claimed(mem, claim->start, claim->end - claim->start)) {
 		err = -EBUSY;

@@ -99,7 +99,8 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 
 /* States that have flags: those of pages in use.  Poison has rules of its own (law 4). */
 #define STATES_FLAGGED                                                                             \
-	(TO(PG_ALLOC) | TO(PG_OBJECT) | TO(PG_MOVABLE_OPS) | TO(PG_LRU) | TO(PG_ISO_MIG) | TO(PG_BALLOON))
+	(TO(PG_ALLOC) | TO(PG_OBJECT) | TO(PG_MOVABLE_OPS) | TO(PG_LRU) | TO(PG_ISO_MIG) |         \
+	    TO(PG_BALLOON))
 #define MAY_HAVE(word, flags) ((flags) & PAGE_POISON || STATES_FLAGGED >> word_state(word) & 1)
 
 void page_set_flags(struct page *page, u32 flags)

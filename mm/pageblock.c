@@ -19,7 +19,7 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) RE
 	    (bits & PB_STATE_MASK) >> PB_STATE_SHIFT == PB_ONLINE;
 	unsigned stack = zone->id * STACKS_PER_ZONE + (cached ? bits & PB_TYPE_MASK : STACK_NONE);
 	unsigned step = cached ? NR_CACHED_TYPES : 0, index;
-	enum pageblock_state state = (enum pageblock_state)((bits & PB_STATE_MASK) >> PB_STATE_SHIFT);
+	unsigned state = (bits & PB_STATE_MASK) >> PB_STATE_SHIFT;
 
 	KASSERT(state == PB_ONLINE || !(bits & (PB_ISOLATED | PB_REPORTED)));
 	KASSERT(state == PB_OFFLINE || !(bits & PB_EVACUATED));

@@ -109,7 +109,8 @@ void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 
 	ASSERT_ZONE_LOCKED(zone);
 	PAGE_ASSERT(zone->mem, page, STATES_DOOMED >> word_state(page_word(page)) & 1);
-	PAGE_ASSERT(zone->mem, page, pfn >= head && pfn - head < 1UL << word_order(page_word(page)));
+	PAGE_ASSERT(zone->mem, page,
+	    pfn >= head && pfn - head < 1UL << word_order(page_word(page)));
 	if (word_order(page_word(page)) > 0)
 		set_bits(page, PAGE_F_HAS_HWPOISON);
 	set_bits(pfn_to_page_in(zone->mem, pfn), PAGE_F_HWPOISON);

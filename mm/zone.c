@@ -73,7 +73,8 @@ int range_zone(struct memory *mem, pfn_t start, unsigned long nr, struct zone **
 			return mm_fail(fail, pfn, WHY_ZONES, -EINVAL);
 	}
 	/* Its span has what is its own, and only grows. */
-	KASSERT(start >= READ_ONCE((*zone)->start_pfn) && start + nr <= READ_ONCE((*zone)->end_pfn));
+	KASSERT(start >= READ_ONCE((*zone)->start_pfn));
+	KASSERT(start + nr <= READ_ONCE((*zone)->end_pfn));
 	return 0;
 }
 

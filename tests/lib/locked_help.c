@@ -9,7 +9,7 @@ void plan_capacity(struct zone *zone, unsigned long leaving)
 	hotplug_unlock(zone->mem);
 }
 
-bool zone_has_free(struct zone *zone, unsigned order, enum migratetype type)
+bool has_free(struct zone *zone, unsigned order, enum migratetype type)
 {
 	irqflags_t flags = zone_lock_irqsave(zone);
 	bool has = buddy_has(zone, order, type);

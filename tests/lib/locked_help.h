@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* locked_help.h: functions of mm/ that need a lock, each in a hold of its own.  Context: thread, may sleep. */
+/*
+ * locked_help.h: functions of mm/ that need a lock, each in a hold of its own.
+ * Context: thread, may sleep.
+ */
 #ifndef QUARRY_TESTS_LOCKED_HELP_H
 #define QUARRY_TESTS_LOCKED_HELP_H
 
@@ -8,6 +11,6 @@
 /* zone_plan_capacity, under hotplug. */
 void plan_capacity(struct zone *zone, unsigned long leaving);
 /* buddy_has, under the zone lock. */
-bool zone_has_free(struct zone *zone, unsigned order, enum migratetype type);
+bool has_free(struct zone *zone, unsigned order, enum migratetype type);
 
 #endif
