@@ -54,8 +54,8 @@ static void list_remove(struct zone *zone, const struct page *page)
 
 	KASSERT(spin_is_held(&zone->lru_lock));
 	PAGE_ASSERT(zone->mem, page, list->nr > 0);
-	PAGE_ASSERT(zone->mem, page, (list->head == pfn) == (page->prev == PFN_NONE));
-	PAGE_ASSERT(zone->mem, page, (list->tail == pfn) == (page->next == PFN_NONE));
+	CHECKED_ASSERT((list->head == pfn) == (page->prev == PFN_NONE));
+	CHECKED_ASSERT((list->tail == pfn) == (page->next == PFN_NONE));
 	if (page->prev == PFN_NONE)
 		list->head = page->next;
 	else

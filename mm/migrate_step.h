@@ -21,7 +21,7 @@ static inline void mig_mark(struct vm_object *object, struct page *page, struct 
 
 	KASSERT(spin_is_held(&object->lock));
 	PAGE_ASSERT(object->mem, page, page_word(page) & PAGE_LOCKED);
-	PAGE_ASSERT(object->mem, page, slot_page(object_lookup(object, page->index)) == page);
+	CHECKED_ASSERT(slot_page(object_lookup(object, page->index)) == page);
 	*object_slot(object, page->index) = slot_marker(pfn);
 	rmap_unmap(object, page->index, pte_migration(pfn), g);
 }

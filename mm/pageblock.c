@@ -21,8 +21,8 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) RE
 	unsigned step = cached ? NR_CACHED_TYPES : 0, index;
 	unsigned state = (bits & PB_STATE_MASK) >> PB_STATE_SHIFT;
 
-	KASSERT(state == PB_ONLINE || !(bits & (PB_ISOLATED | PB_REPORTED)));
-	KASSERT(state == PB_OFFLINE || !(bits & PB_EVACUATED));
+	CHECKED_ASSERT(state == PB_ONLINE || !(bits & (PB_ISOLATED | PB_REPORTED)));
+	CHECKED_ASSERT(state == PB_OFFLINE || !(bits & PB_EVACUATED));
 	WRITE_ONCE(pb->bits, bits);
 	for (index = 0; index < NR_CACHED_ORDERS; index++)
 		WRITE_ONCE(pb->stack[index], (u16)(stack + index * step));
@@ -126,7 +126,7 @@ void pageblock_set_offline(struct zone *zone, pfn_t pfn)
 
 	KASSERT(spin_is_held(&zone->lock));
 	BLOCK_ASSERT(zone, pfn, pageblock_isolated(pb));
-	BLOCK_ASSERT(zone, pfn, pb->zone == zone->id && zone->nr_isolated > 0);
+	CHECKED_ASSERT(pb->zone == zone->id && zone->nr_isolated > 0);
 	if (unlikely(pb->nr_free != PAGEBLOCK_PAGES)) {
 		BLOCK_ASSERT(zone, pfn, pb->nr_free + pb->nr_poisoned == PAGEBLOCK_PAGES);
 		poison_pack_block(zone, pfn);

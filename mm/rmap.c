@@ -146,7 +146,7 @@ static struct vm_region *walk_next(struct walk *w) NO_LOCK_ANALYSIS
 	struct vm_object *object = w->object;
 	struct vm_region *r;
 
-	KASSERT(spin_is_held(&object->lock));
+	CHECKED_ASSERT(spin_is_held(&object->lock));
 	if (w->nr && w->nr % object->mem->vm.at_once == 0) {
 		KASSERT(!object->walked || object->walked == w->index + 1);
 		WRITE_ONCE(object->walked, w->index + 1);

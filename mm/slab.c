@@ -175,7 +175,7 @@ static void release_slab(struct slab *slab)
 	uintptr_t offset = (uintptr_t)slab - (uintptr_t)arch_phys_to_virt(0);
 	struct page *page = pfn_to_page_in(&kernel_memory, offset >> PAGE_SHIFT);
 
-	PAGE_ASSERT(&kernel_memory, page, slab->used == 0 && !slab->pprev);
+	PAGE_ASSERT(&kernel_memory, page, !READ_ONCE(slab->used) && !READ_ONCE(slab->pprev));
 	page_cas_state(page, PG_SLAB, PG_ALLOC);
 	free_pages(page, 0);
 }
