@@ -429,6 +429,7 @@ static void stopped(void *arg)
 	u64 end = arch_clock_ns() + ARRIVE_NS;
 	struct check *c = arg;
 
+	KASSERT(!arch_irqs_enabled());
 	atomic_add(&c->arrived, 1u);
 	if (arch_cpu_id() != c->cpu) {
 		while (!load_acquire(&c->release))

@@ -61,6 +61,7 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
 	struct memory *mem = c->zone->mem;
 	pfn_t pfn;
 
+	ASSERT_ZONE_LOCKED(c->zone);
 	if (!block_takes_movable(c->zone, block))
 		return true;
 	for_each_head(mem, pfn, block) {
@@ -128,6 +129,7 @@ static struct page *take_from_hand(struct compaction *c)
 		/* As many as are about to be moved, in one look. */
 		if (c->nr == 0)
 			c->nr = capture(c, 0, c->pages.nr_lru + c->pages.nr_movable, c->hand);
+		KASSERT(c->nr <= MIGRATE_BATCH);
 		if (c->nr == 0)
 			return NULL;
 		c->nr--;
@@ -191,6 +193,8 @@ static unsigned find_sources(struct compaction *c, pfn_t *found) REQUIRES_ZONE(c
 	pfn_t end = c->window + (1UL << c->order), pfn;
 	unsigned nr = 0;
 
+	ASSERT_ZONE_LOCKED(c->zone);
+	KASSERT(!(c->window & ((1UL << c->order) - 1)));
 	if (block_skipped(c->zone, c->window))
 		return 0;
 	for (pfn = c->window; pfn < end;) {
@@ -304,6 +308,7 @@ static int compact_run(struct zone *zone, gfp_t gfp, unsigned order, bool whole,
 	unsigned i;
 	int err;
 
+	KASSERT(may_sleep() && order > 0 && order <= MAX_ORDER);
 	c.pages.to = &c.to;
 	for (i = 0; i < NR_ORDERS; i++)
 		c.free[i] = next_below(zone, READ_ONCE(zone->end_pfn));

@@ -20,6 +20,8 @@ static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *n
 	pfn_t block = ALIGN_DOWN(from, PAGEBLOCK_PAGES), head;
 	unsigned nr = 0;
 
+	ASSERT_ZONE_LOCKED(zone);
+	KASSERT(from < end);
 	*next = block + PAGEBLOCK_PAGES;
 	for_each_head(mem, head, block) {
 		u32 word = page_word(pfn_to_page_in(mem, head));
@@ -98,6 +100,8 @@ int evacuate(struct evacuation *e)
 	pfn_t blocker = PFN_NONE;
 	struct patience patience;
 
+	KASSERT(may_sleep());
+	KASSERT(e->start < e->end && pageblock_isolated(pageblock_of(mem, e->start)));
 	patience_begin(&patience);
 	for (;;) {
 		unsigned long free;

@@ -62,6 +62,7 @@ static unsigned migrate_list(struct migrate_list *l)
 
 	for (pass = 0; l->left > 0; pass++) { /* after MIGRATE_PASSES none is left */
 		again = 0;
+		KASSERT(pass < MIGRATE_PASSES);
 		for (from = 0; from < l->left; from += MIGRATE_BATCH) {
 			unsigned nr = MIN(l->left - from, (unsigned)MIGRATE_BATCH);
 
@@ -89,7 +90,10 @@ unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, str
 int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages)
 {
 	struct page *page = pfn_to_page_in(mem, pfn);
-	int err = isolate_lru_page(mem, pfn);
+	int err;
+
+	KASSERT(pages->nr_lru + pages->nr_movable < MIGRATE_BATCH);
+	err = isolate_lru_page(mem, pfn);
 
 	if (!err) {
 		pages->lru[pages->nr_lru++] = page;

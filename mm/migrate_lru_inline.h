@@ -41,12 +41,17 @@ struct mig {
 /* On success all of it is held; else nothing. */
 static int mig_prepare(struct memory *mem, struct mig *m)
 {
+	PAGE_ASSERT(mem, m->src, word_state(page_word(m->src)) == PG_ISO_MIG);
 	if (READ_ONCE(m->src->pincount))
 		return -EBUSY;
 	m->object = lru_get_object(mem, m->src);
 	if (!m->object)
 		return -ENOENT;
 	m->dst = m->to->get(m->to, mem, 0);
+	/* It may have broken meanwhile. */
+	if (m->dst)
+		PAGE_ASSERT(mem, m->dst,
+		    (page_word(m->dst) & ~PAGE_POISON) == PAGE_WORD(1, PG_ALLOC, 0));
 	if (m->dst && page_trylock(m->src))
 		return 0;
 	vm_object_put(m->object);

@@ -60,6 +60,7 @@ static bool is_woken(void *arg)
 
 void migwait_sleep(struct migwait *w)
 {
+	KASSERT(spin_depth() == 0);
 	sched_point("migwait.queued");
 	wait_until(&bucket_of(w->pfn)->wq, is_woken, w, WAIT_FOREVER);
 	sched_point("migwait.woken");

@@ -78,6 +78,7 @@ u64 pte_make(pfn_t pfn, unsigned prot)
 {
 	u64 pte = (u64)pfn << PAGE_SHIFT | PTE_PRESENT | PTE_USER;
 
+	KASSERT(pte_pfn(pte) == pfn && prot & VM_READ);
 	if (prot & VM_WRITE)
 		pte |= PTE_WRITE;
 	if (!(prot & VM_EXEC))
@@ -118,6 +119,7 @@ static int table_link(struct pagetable *pt, u64 *entry, const struct page *page)
 	spin_lock(&pt->lock);
 	err = READ_ONCE(*entry) ? -EEXIST : account_charge(pt->account, ACCOUNT_TABLES, 1);
 	if (!err) {
+		PAGE_ASSERT(pt->mem, page, page_word(page) == PAGE_WORD(1, PG_PGTABLE, 0));
 		store_release(entry, (u64)page_to_pfn_in(pt->mem, page) << PAGE_SHIFT | PTE_TABLE);
 		pt->nr_tables++;
 	}
@@ -127,6 +129,7 @@ static int table_link(struct pagetable *pt, u64 *entry, const struct page *page)
 
 int pt_prepare(struct pagetable *pt, uintptr_t va)
 {
+	KASSERT(va >= VM_USER_START && va < VM_USER_END);
 	for (;;) {
 		unsigned level;
 		u64 *entry = walk(pt, va, &level);
@@ -158,6 +161,7 @@ static void free_tables(struct pagetable *pt, phys_t phys, unsigned level, unsig
 	const u64 *table = arch_phys_to_virt(phys);
 	unsigned i;
 
+	KASSERT(pt->nr_tables > 0 && !(phys & (PAGE_SIZE - 1)));
 	for (i = 0; i < nr; i++) {
 		if (level == 0)
 			KASSERT(table[i] == 0);

@@ -44,6 +44,7 @@ struct batch {
 static void settled(struct zone *zone, struct page *page, bool dropped)
 {
 	atomic_sub(&zone->nr_reclaiming, 1u);
+	PAGE_ASSERT(zone->mem, page, (s32)READ_ONCE(zone->nr_reclaiming) >= 0);
 	if (dropped)
 		mem_put_page(zone->mem, page);
 	else
@@ -71,6 +72,8 @@ static enum verdict keep_active(struct page *page)
 /* Empty the slot of @page, which nobody reaches but through it.  Under the object's lock. */
 static void empty_slot(struct vm_object *object, struct page *page)
 {
+	KASSERT(spin_is_held(&object->lock));
+	PAGE_ASSERT(object->mem, page, page->owner == object && object->nr_present > 0);
 	*object_slot(object, page->index) = 0;
 	WRITE_ONCE(object->nr_present, object->nr_present - 1);
 	lru_release_page(object->mem, page);
@@ -94,6 +97,8 @@ static enum verdict judge(struct batch *b, struct vm_object *object, struct page
 	struct lru_scan *scan = b->scan;
 	bool touched, dirty;
 
+	KASSERT(spin_is_held(&object->lock));
+	PAGE_ASSERT(object->mem, page, page_word(page) & PAGE_LOCKED);
 	/* Somebody changes a slot's entries; an allocation must not wait for that. */
 	if (object->walked)
 		return KEEP;
@@ -133,6 +138,7 @@ static void look_at(struct batch *b, struct page *page)
 		verdict = judge(b, object, page);
 		spin_unlock(&object->lock);
 		if (verdict == UNMAPPED) {
+			KASSERT(b->nr < RECLAIM_BATCH && !b->scan->direct);
 			b->page[b->nr++] = (struct unmapped){page, object};
 			return;
 		}
@@ -242,6 +248,8 @@ void reclaim_batch(struct lru_scan *scan)
 	unsigned long before = scan->freed;
 	unsigned nr, i;
 
+	KASSERT(may_sleep());
+	KASSERT(scan->batch > 0 && scan->batch <= RECLAIM_BATCH);
 	tlb_gather_init(&b.g, zone->mem);
 	if (!scan->direct &&
 	    READ_ONCE(zone->lru[LRU_INACTIVE].nr) < READ_ONCE(zone->lru[LRU_ACTIVE].nr))

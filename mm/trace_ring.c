@@ -50,6 +50,7 @@ void trace_page(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned or
 
 void trace_range(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned long nr)
 {
+	KASSERT(!(nr & (PAGEBLOCK_PAGES - 1)));
 	while (nr) {
 		unsigned long blocks = MIN(nr >> PAGEBLOCK_ORDER, 0xffffUL);
 
@@ -77,6 +78,7 @@ static unsigned insert(struct trace_hit *out, unsigned nr, unsigned max, const s
 {
 	unsigned at;
 
+	KASSERT(nr <= max);
 	if (nr == max) {
 		if (max == 0 || hit->rec.time <= out[0].rec.time)
 			return nr;

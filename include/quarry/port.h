@@ -223,6 +223,12 @@ struct rwsem {
 } CAPABILITY("rwsem");
 #define RWSEM(n) ((struct rwsem){.l = {.wq = WAITQ(n)}})
 
+/* By anybody, shared or not; a hint, unless the caller holds it. */
+static inline bool rwsem_is_held(const struct rwsem *s)
+{
+	return READ_ONCE(s->l.count) != 0;
+}
+
 /* Context: thread, may sleep. */
 static inline void rwsem_lock_shared(struct rwsem *s) ACQUIRE_SHARED(s) NO_LOCK_ANALYSIS
 {
@@ -352,6 +358,16 @@ void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)))
 		if (unlikely(!(cond)))                                                             \
 			panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #cond);           \
 	} while (0)
+
+/*
+ * As KASSERT, in a checked build (-DCHECKED_BUILD) only: on paths whose instructions are counted
+ * (docs/bench.md).
+ */
+#ifdef CHECKED_BUILD
+#define CHECKED_ASSERT KASSERT
+#else
+#define CHECKED_ASSERT(cond) ((void)sizeof(!(cond)))
+#endif
 
 /* Freestanding string functions; on a host these are libc's.  string.h has more. */
 void *memcpy(void *dst, const void *src, size_t n);

@@ -39,7 +39,7 @@ static void marks_and_caches_follow_each_step(struct ktest *t)
 		memcpy(capacity, zone->pcp_capacity, sizeof(capacity));
 		/* They are what they would be if all had been there from the start. */
 		zone_set_watermarks(zone);
-		zone_plan_capacity(zone, 0);
+		plan_capacity(zone, 0);
 		EXPECT_EQ(t, zone->wmark[WMARK_LOW], low);
 		EXPECT_EQ(t, memcmp(capacity, zone->pcp_capacity, sizeof(capacity)), 0);
 	}
