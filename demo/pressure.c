@@ -59,7 +59,7 @@ static struct {
 	struct left first_left; /* beside the first request for one page that was refused */
 	u64 first_allocs, first_held, waits; /* waits: requests that had waited for a drain before the run */
 } run;
-static struct waitq turn = {.lock = {.name = "pressure", .rank = RANK_WAIT}};
+static struct waitq turn = WAITQ("pressure");
 
 /* Over the zones that a request with @gfp may use; the mark is that of zone_watermark_ok (mm/zone.c). */
 static struct left look(gfp_t gfp)

@@ -31,7 +31,7 @@
 /* Looks for interrupts that are still on their way to a CPU that stops. */
 #define MAX_LOOKS 1000
 
-static struct waitq changed = {.lock = {.name = "cpu_hotplug state", .rank = RANK_WAIT}};
+static struct waitq changed = WAITQ("cpu_hotplug state");
 
 /* ---- on the CPU that goes, its idle thread, interrupts off ---- */
 

@@ -13,7 +13,7 @@
 #include <quarry/smp.h>
 
 char host_memmap[HOST_PAGES * sizeof(struct page)]
-    __attribute__((aligned(PAGEBLOCK_PAGES * sizeof(struct page) > 4096 ? PAGEBLOCK_PAGES * sizeof(struct page) : 4096)));
+    __attribute__((aligned(MEMMAP_ALIGN > 4096 ? MEMMAP_ALIGN : 4096)));
 char host_pageblocks[HOST_PAGEBLOCKS * sizeof(struct pageblock)] __attribute__((aligned(4096)));
 /* Pages that nobody touches are never backed. */
 char host_ram[HOST_PAGES << PAGE_SHIFT] __attribute__((aligned(1 << 21)));
