@@ -23,7 +23,7 @@ unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 	long lacks = -zone_spare(zone, (cma ? GFP_MOVABLE : GFP_KERNEL) | GFP_HIGH_MARK, false);
 
 	for (; waiting; waiting &= waiting - 1) {
-		unsigned bit = (unsigned)__builtin_ctzll(waiting);
+		unsigned bit = lowest_bit(waiting);
 		gfp_t gfp = request_gfp(bit / NR_ORDERS);
 		long want = 1L << bit % NR_ORDERS;
 

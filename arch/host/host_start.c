@@ -23,7 +23,7 @@ static void *alloc_from_host(void *arg, size_t bytes)
 	return arch_boot_zalloc(bytes);
 }
 
-static void set_up_memory(void)
+static void set_up_memory(const struct reclaim_ops *reclaim)
 {
 	struct memory_config cfg = {
 		.name = "kernel",
@@ -34,7 +34,7 @@ static void set_up_memory(void)
 		.nr_nodes = 1,
 		.backed = true,
 		.pcp = host_pcp,
-		.reclaim = &memory_reclaim,
+		.reclaim = reclaim,
 		.alloc = alloc_from_host,
 	};
 	const pfn_t border[] = {0, HOST_PAGES / 4, HOST_PAGES / 2, HOST_PAGES};
@@ -56,7 +56,7 @@ static void set_up_memory(void)
 		panic("host: no kernel memory: error %d", err);
 }
 
-void host_start(unsigned cpus)
+void host_start_with(unsigned cpus, const struct reclaim_ops *reclaim)
 {
 	unsigned cpu;
 
@@ -64,5 +64,5 @@ void host_start(unsigned cpus)
 	smp_init();
 	for (cpu = 0; cpu < nr_cpus; cpu++)
 		cpu_set_online(cpu);
-	set_up_memory();
+	set_up_memory(reclaim);
 }
