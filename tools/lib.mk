@@ -57,7 +57,12 @@ $(B)/use/$(1): $$(USE_OBJS) $$(patsubst %,$$(B)/use/%.o,$(2)) $$(B)/libquarry-mm
 endef
 $(eval $(call use_program,arena,examples/arena/arena.c))
 $(eval $(call use_program,template,$(PORT)/main.c))
-$(eval $(call use_program,porting-check,$(CHECK_PORT_SRCS),$(WRAP)))
+$(eval $(call use_program,porting-check,$(CHECK_PORT_SRCS)))
+# The same in front of arch/host made wrong (tests/porting/wrong.c).
+WRAPPED := spin_lock spin_unlock spin_unlock_irqrestore spin_is_held spin_depth smp_call_mask \
+	arch_clock_ns wait_until wake_up thread_sleep port_task
+$(eval $(call use_program,porting-wrong,$(CHECK_PORT_SRCS) tests/porting/wrong.c, \
+	$(WRAPPED:%=-Wl,--wrap=%)))
 
 .PHONY: lib arena porting-check always
 lib: $(B)/libquarry-mm.a
