@@ -24,6 +24,7 @@ ALONE = ["alone/sys/queue.h", "alone/asm-generic/errno.h"]
 # What a C library has keeps its name, and so does what compilers call.
 KEPT = re.compile(r"mem(cpy|move|set|cmp)|strcmp|_.*")
 TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\])*"|<[\w./-]+>|\'(?:\\.|[^\'\\])\'|->|\.\.\.|\w+|\s+|.', re.DOTALL)
+MOST_NEEDED = 20  # by the core
 INLINE = re.compile(r"^static (?:always_)?inline [^;{=]*?\b(\w+)\(", re.MULTILINE)
 
 
@@ -44,6 +45,13 @@ def needs(path, port):
     """What an archive needs from outside, but for what compilers call, and what the port's arch_inline.h brings."""
     own = set(re.findall(r"\w+", read(os.path.join(port, "arch_inline.h"))))
     return {name for name in symbols(path)[1] if not name.startswith("_") and name not in own}
+
+
+def documented():
+    """What docs/porting.md says that the core needs, and that all of mm/ needs besides: two sets of names."""
+    text = read("docs/porting.md").split("## What mm/ needs\n")[1].split("\n## ")[0]
+    tables = [re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", part, re.MULTILINE) for part in text.split("All of `mm/` needs besides")]
+    return [{name for row in rows for name in re.findall(r"\w+", row)} for rows in tables]
 
 
 def headers(build):

@@ -59,7 +59,8 @@ def make(build, *targets, **variables):
     command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", ROOT, f"-j{check.jobs()}", f"B={build}",
                *(f"{k}={v}" for k, v in variables.items()), *targets]
     done = subprocess.run(command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return done.stdout if done.returncode else None
+    # Without the lines that say what is being compiled.
+    return "\n".join(t for t in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", t)) if done.returncode else None
 
 
 def run(program, limit=120, **env):

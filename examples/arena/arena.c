@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 #define CPUS   2
-#define PAGES  (64 * PAGEBLOCK_PAGES) /* 128 MiB, at page numbers from FIRST on */
+#define PAGES  32768UL /* 128 MiB, at page numbers from FIRST on */
 #define FIRST  (1UL << 20)
 #define BLOCKS 1000
 

@@ -140,7 +140,7 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	while (atomic_xchg(&call_busy, 1u))
 		cpu_relax();
 	self = arch_cpu_id();
-	for (cpu = 0; cpu < nr_cpus; cpu++) {
+	for (cpu = 0; cpu < NR_CPUS && cpu < nr_cpus; cpu++) {
 		if (cpu == self || (mask && !cpumask_test(mask, cpu)) || !cpumask_test(cpu_online_mask, cpu))
 			continue;
 		atomic_add(&call.left, 1u);
