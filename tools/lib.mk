@@ -28,7 +28,8 @@ PORT_SRCS ?= $(if $(LIB_HOST),$(HOST_BASE) $(HOST_PORT), \
 USE_OBJS  := $(PORT_SRCS:%=$(B)/use/%.o)
 # A process without a C library begins and ends by itself.
 USE_LD    := $(if $(findstring -ffreestanding,$(LIBFLAGS)),-nostdlib -static -no-pie)
-CHECK_PORT_SRCS := tests/porting/porting_check.c tests/porting/main.c \
+CHECK_PORT_SRCS := $(addprefix tests/porting/, \
+	porting_check.c porting_calls.c porting_threads.c main.c) \
 	$(if $(LIB_HOST),tests/porting/start_host.c)
 
 # What all of it is made with: when that changes, all is made again.
