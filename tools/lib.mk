@@ -22,6 +22,8 @@ LIB_FLAGS := $(LIB_BASE) -Iinclude -I$(PORT) -I. $(LIBFLAGS) -idirafter include/
 # Who uses the library sees its headers only; the host's own sources need others besides.
 USE_FLAGS := $(LIB_BASE) -I$(B)/include $(if $(PREFIX),-include quarry/prefix.h) -I$(PORT) \
 	-Itests/porting $(LIBFLAGS) -idirafter $(B)/include/alone
+# Of the template, for lint.
+TEMPLATE_FLAGS := $(LIB_BASE) -Iinclude -Iexamples/port-template -ffreestanding
 HOST_USE  := $(if $(LIB_HOST),-Iinclude -I.)
 PORT_SRCS ?= $(if $(LIB_HOST),$(HOST_BASE) $(HOST_PORT), \
 	$(filter-out %/main.c,$(wildcard $(PORT)/*.c)))

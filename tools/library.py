@@ -8,6 +8,7 @@ Each form has its own directory, BUILD/lib-FORM.  The last line is "library: N p
 """
 import argparse
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -21,8 +22,11 @@ import qemu
 
 ROOT = qemu.ROOT
 TEMPLATE = "examples/port-template"
-# As a kernel is compiled: no C library, no registers but the general ones, and none of the host's headers.
-BARE = "-ffreestanding -nostdinc -isystem {include} -mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector"
+# The template is written for x86; elsewhere it is compiled and linked only.
+X86 = platform.machine() == "x86_64"
+CROSS = {} if X86 else {"CROSS_COMPILE": "x86_64-linux-gnu-", "LIBCC": "x86_64-linux-gnu-gcc"}
+# As a kernel is compiled: no C library, no registers but the general ones.
+BARE = "-ffreestanding -mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector"
 # What tests/porting/wrong.c does wrong -> a check that must notice.
 WRONG = {
     "lock": "lock_keeps_other_cpus_out",
@@ -75,9 +79,9 @@ def run(program, limit=120, **env):
     return done.returncode, done.stdout
 
 
-def built_and_run(build, program, *more, **variables):
+def built_and_run(build, program, **variables):
     """Errors of building @program, in BUILD/use/, and running it."""
-    said = make(build, os.path.join(build, "use", program), *more, **variables)
+    said = make(build, os.path.join(build, "use", program), **variables)
     if said is not None:
         yield said
         return
@@ -86,9 +90,24 @@ def built_and_run(build, program, *more, **variables):
         yield f"{program} ended with {status}: {text}"
 
 
-def bare(more):
-    cc = subprocess.run(["gcc", "-print-file-name=include"], capture_output=True, text=True, check=True)
-    return f"{more} {BARE.format(include=cc.stdout.strip())}"
+def template(build, more, *programs, **variables):
+    """Errors of building programs on the template, and running them where the host can."""
+    said = make(build, *(f"{build}/use/{name}" for name in programs), PORT=TEMPLATE, LIBFLAGS=f"{more} {BARE}", **CROSS, **variables)
+    if said is not None:
+        yield said
+        return
+    for name in programs:
+        status, text = run(f"{build}/use/{name}")
+        if isinstance(status, str) and "Exec format" in status:
+            print("    # this host does not run it: linked only")
+        elif status:
+            yield f"{name} ended with {status}: {text}"
+
+
+def no_system_headers():
+    """Flags that leave the compiler's own headers only."""
+    cc = subprocess.run([CROSS.get("LIBCC", "gcc"), "-print-file-name=include"], capture_output=True, text=True, check=True)
+    return f"-nostdinc -isystem {cc.stdout.strip()}"
 
 
 def test_core(build):
@@ -120,26 +139,17 @@ def test_prefix(build):
 
 def test_bare32(build):
     """the core with -m32, no C library and no header of the host, on the template: links, and runs if the host can"""
-    flags = bare("-m32 -march=i686")
-    said = make(build, f"{build}/use/template", f"{build}/use/porting-check", CORE="1", PORT=TEMPLATE, LIBFLAGS=flags)
-    if said is not None:
-        yield said
-        return
-    for program in ("template", "porting-check"):
-        status, text = run(f"{build}/use/{program}")
-        if isinstance(status, str) and "Exec format" in status:
-            print("    # this host does not run 32-bit programs: linked only")
-        elif status:
-            yield f"{program} ended with {status}: {text}"
+    yield from template(build, f"-m32 -march=i686 {no_system_headers()}", "template", "porting-check", CORE="1")
+
+
+def test_full32(build):
+    """all of mm/ with -m32 and no C library, on the template"""
+    yield from template(build, "-m32 -march=i686", "template")
 
 
 def test_one_cpu(build):
     """the core for one CPU, NR_CPUS=1, without a C library: the template as it is"""
-    flags = bare("-DNR_CPUS=1")
-    yield from built_and_run(build, "template", f"{build}/use/porting-check", CORE="1", PORT=TEMPLATE, LIBFLAGS=flags)
-    status, text = run(f"{build}/use/porting-check")
-    if status:
-        yield f"porting-check ended with {status}: {text}"
+    yield from template(build, f"-DNR_CPUS=1 {no_system_headers()}", "template", "porting-check", CORE="1")
 
 
 def test_port(build):
@@ -169,7 +179,7 @@ def test_wrong_ports(build):
 # Name -> (directory, test); those of one directory share what is built there.
 TESTS = {"core": ("core", test_core), "port": ("core", test_port), "wrong_ports": ("core", test_wrong_ports),
          "full": ("full", test_full), "order3": ("order3", test_order3), "prefix": ("prefix", test_prefix),
-         "bare32": ("bare32", test_bare32), "one_cpu": ("one", test_one_cpu)}
+         "bare32": ("bare32", test_bare32), "full32": ("full32", test_full32), "one_cpu": ("one", test_one_cpu)}
 
 
 def main():

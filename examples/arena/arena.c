@@ -20,6 +20,8 @@
 #define BLOCKS 1000
 
 static struct memory arena;
+static struct page pages[PAGES];
+static struct pageblock blocks[PAGES / PAGEBLOCK_PAGES];
 static struct page *taken[CPUS][BLOCKS];
 
 static void *alloc_once(void *arg, size_t bytes)
@@ -31,12 +33,8 @@ static int set_up(void)
 {
 	struct memory_config cfg = {.name = "arena", .start_pfn = FIRST, .end_pfn = FIRST + PAGES,
 	    .nr_cpus = nr_cpus, .nr_nodes = 1, .alloc = alloc_once};
-	struct page *pages = calloc(PAGES, sizeof(*pages));
-	struct pageblock *blocks = calloc(PAGES / PAGEBLOCK_PAGES, sizeof(*blocks));
 	int err;
 
-	if (!pages || !blocks)
-		return -ENOMEM;
 	/* Where the descriptor of page 0 would be. */
 	cfg.memmap = (struct page *)((uintptr_t)pages - FIRST * sizeof(*pages));
 	cfg.pageblocks = (struct pageblock *)((uintptr_t)blocks - FIRST / PAGEBLOCK_PAGES * sizeof(*blocks));
@@ -85,6 +83,8 @@ static void on_each_cpu(void (*fn)(void *))
 
 int main(void)
 {
+	unsigned long nr_free;
+
 	host_start_with(CPUS, NULL);
 	if (set_up())
 		panic("arena: no memory");
@@ -92,6 +92,7 @@ int main(void)
 	on_each_cpu(give);
 	printk("arena: %lu pages in caches before the drain", zone_pcp_pages(&arena.zones[ZONE_NORMAL]));
 	memory_stop(&arena);
-	printk(", %lu of %lu free after it\n", arena.zones[ZONE_NORMAL].nr_free, PAGES);
-	return arena.zones[ZONE_NORMAL].nr_free != PAGES;
+	nr_free = READ_ONCE(arena.zones[ZONE_NORMAL].nr_free);
+	printk(", %lu of %lu free after it\n", nr_free, PAGES);
+	return nr_free != PAGES;
 }

@@ -92,7 +92,7 @@ WRAPPED(bool, wait_until, struct waitq *wq, bool (*cond)(void *), void *arg, u64
 
 WRAPPED(void, wake_up, struct waitq *wq)
 {
-	if (!wrong("wake_up") || !wq->lock.name || strcmp(wq->lock.name, "porting ball"))
+	if (!wrong("wake_up") || !wq->lock.name || strcmp(wq->lock.name, "porting ball") != 0)
 		__real_wake_up(wq);
 }
 
