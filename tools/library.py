@@ -164,6 +164,12 @@ def test_port(build):
             yield f"{program} ended with {status}: {text}"
 
 
+def test_kernel_port(build):
+    """so are the kernel's own locks and cross-calls"""
+    sources = {"PORT_SRCS": "$(HOST_BASE) $(SHARED_SRCS)"}
+    yield from built_and_run(build, "porting-check", CORE="1", **sources)
+
+
 def test_wrong_ports(build):
     """each port that is wrong in one thing is found by the check for it"""
     said = make(build, f"{build}/use/porting-wrong", CORE="1")
@@ -177,7 +183,7 @@ def test_wrong_ports(build):
 
 
 # Name -> (directory, test); those of one directory share what is built there.
-TESTS = {"core": ("core", test_core), "port": ("core", test_port), "wrong_ports": ("core", test_wrong_ports),
+TESTS = {"core": ("core", test_core), "port": ("core", test_port), "wrong_ports": ("core", test_wrong_ports), "kernel_port": ("plain", test_kernel_port),
          "full": ("full", test_full), "order3": ("order3", test_order3), "prefix": ("prefix", test_prefix),
          "bare32": ("bare32", test_bare32), "full32": ("full32", test_full32), "one_cpu": ("one", test_one_cpu)}
 

@@ -226,6 +226,22 @@ static void memmap_is_aligned(void)
 	EXPECT((char *)arch_phys_to_virt(PAGE_SIZE) - (char *)arch_phys_to_virt(0) == PAGE_SIZE);
 }
 
+/* ---- sets of CPUs ---- */
+
+/* Also where words have 32 bits. */
+static void mask_has_a_bit_for_each_cpu(void)
+{
+	static cpumask_t mask[CPUMASK_WORDS(MAX_CPUS)];
+	unsigned cpu, other;
+
+	for (cpu = 0; cpu < MAX_CPUS; cpu++) {
+		cpumask_set(mask, cpu);
+		for (other = 0; other < MAX_CPUS; other++)
+			EXPECT(cpumask_test(mask, other) == (other == cpu));
+		cpumask_clear(mask, cpu);
+	}
+}
+
 /* ---- strings ---- */
 
 static void bytes_are_copied_and_set(void)
@@ -263,6 +279,7 @@ static const struct {
     CHECK(calls_of_all_cpus_at_once_all_arrive, CPUS | THREADS),
     CHECK(each_cpu_has_a_cache_of_its_own, NOTHING),
     CHECK(memmap_is_aligned, NOTHING),
+    CHECK(mask_has_a_bit_for_each_cpu, NOTHING),
     CHECK(clock_goes_on_and_never_back, NOTHING),
     CHECK(wait_ends_with_its_time, NOTHING),
     CHECK(no_wake_up_is_lost, THREADS),
