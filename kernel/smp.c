@@ -336,8 +336,8 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	}
 	for (i = 0; asked && i < CPUMASK_WORDS(nr_cpus); i++)
 		for (left = slot->asked[i]; left; left &= left - 1)
-			wait_for(slot, i * CPUMASK_BITS + (unsigned)__builtin_ctzl(left), request, &since,
-			    &told);
+			wait_for(slot, i * CPUMASK_BITS + (unsigned)__builtin_ctzl(left), request,
+			    &since, &told);
 	atomic_add(&slot->gate, 1);
 	preempt_enable();
 	return asked;

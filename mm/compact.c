@@ -34,7 +34,7 @@ struct compaction {
 	enum migratetype type;  /* and who wants it */
 	unsigned long budget;   /* pages that may still be moved */
 	pfn_t window;           /* the scanner from below: what is under it has been looked at */
-	u32 free[NR_ORDERS];    /* the one from above, for each order: the pageblock to look at next */
+	u32 free[NR_ORDERS];    /* the one from above, for each order: the next pageblock */
 	unsigned nr;            /* pages in hand, of order 0: their pfns */
 	u32 hand[MIGRATE_BATCH];
 	struct isolated_pages pages;

@@ -14,7 +14,8 @@
 #include "mm/isolate.h"
 
 /* Up to MIGRATE_BATCH heads of movable blocks of the pageblock that reach into [@from, @end); *@next lies behind them. */
-static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, u32 *found) REQUIRES_ZONE(zone)
+static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, u32 *found)
+    REQUIRES_ZONE(zone)
 {
 	struct memory *mem = zone->mem;
 	pfn_t block = ALIGN_DOWN(from, PAGEBLOCK_PAGES), head;

@@ -123,7 +123,8 @@ unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, stru
 {
 	struct migrate_target *to = pages->to ? pages->to : &migrate_anywhere;
 	struct migrate_list movable = {
-	    mem, &migrate_movable_kind, movable_in_order(pages), to, pages->nr_movable, 0, fail, stats};
+	    mem, &migrate_movable_kind, movable_in_order(pages), to, pages->nr_movable, 0, fail,
+	    stats};
 	struct migrate_list lru = {
 	    mem, &migrate_lru_kind, pages->lru, to, pages->nr_lru, 0, fail, stats};
 	unsigned failed = migrate_list(&lru);

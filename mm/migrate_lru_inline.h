@@ -31,8 +31,8 @@
 #define FLAGS_MOVED (PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE | PAGE_UPTODATE)
 
 /*
- * One page on its way.  From step to step the two pages keep it, so that no stack has to: both are ours alone, and
- * the source is on no list.
+ * One page on its way.  From step to step the two pages keep it, so that no stack has to: both are
+ * ours alone, and the source is on no list.
  */
 struct mig {
 	struct page *src, *dst;   /* src->next is the pfn of dst */

@@ -53,7 +53,10 @@ static void init_zone(struct memory *mem, unsigned id) NO_LOCK_ANALYSIS
 	}
 }
 
-/* Where the arrays stand: the hot paths compute with their addresses, and of kernel_memory know them as constants. */
+/*
+ * Where the arrays stand: the hot paths compute with their addresses, and of kernel_memory know
+ * them as constants.
+ */
 static bool arrays_ok(const struct memory *mem, const struct memory_config *cfg)
 {
 	uintptr_t memmap = (uintptr_t)cfg->memmap, pageblocks = (uintptr_t)cfg->pageblocks;

@@ -237,8 +237,10 @@ static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
 static noinline unsigned judge_batch(struct batch *b)
 {
 	struct page *pages[RECLAIM_BATCH];
-	unsigned nr = lru_isolate_tail(b->scan->zone, LRU_INACTIVE, b->scan->direct, pages, b->scan->batch), i;
+	struct lru_scan *scan = b->scan;
+	unsigned nr, i;
 
+	nr = lru_isolate_tail(scan->zone, LRU_INACTIVE, scan->direct, pages, scan->batch);
 	for (i = 0; i < nr; i++)
 		look_at(b, pages[i]);
 	return nr;

@@ -11,8 +11,8 @@
 #define HOST_PAGEBLOCKS (HOST_PAGES / PAGEBLOCK_PAGES)
 
 /*
- * All of the following, and then a memory of HOST_PAGES in kernel_memory; @reclaim is NULL where only the core of mm/
- * is linked.  Panics if there is none.
+ * All of the following, and then a memory of HOST_PAGES in kernel_memory; @reclaim is NULL where
+ * only the core of mm/ is linked.  Panics if there is none.
  */
 void host_start_with(unsigned cpus, const struct reclaim_ops *reclaim);
 static inline void host_start(unsigned cpus)

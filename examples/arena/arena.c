@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arena.c: the core of mm/ as a library: blocks of a device's memory, handed out by threads on several CPUs.
+ * arena.c: the core of mm/ as a library: `make arena CORE=1` builds and runs it on arch/host.
  *
- * The arena is a memory of its own: page numbers of a device, with descriptors here and no bytes behind them.  Each
- * thread allocates from its CPU's cache, and another gives back what it got; then the caches are drained, and every
- * page is there again.  `make arena` builds and runs it on arch/host.
+ * A memory of page numbers alone.  Each thread allocates from its CPU's cache, and another gives
+ * back what it got; then the caches are drained, and every page is there again.
  *
  * Owns:       the arena.
  * Locks:      none of its own.
@@ -18,6 +17,8 @@
 #define PAGES  32768UL /* 128 MiB, at page numbers from FIRST on */
 #define FIRST  (1UL << 20)
 #define BLOCKS 1000
+/* Where element 0 would be of an array that begins with element @first. */
+#define BEFORE(array, first) ((void *)((uintptr_t)(array) - (first) * sizeof((array)[0])))
 
 static struct memory arena;
 static struct page pages[PAGES];
@@ -31,22 +32,21 @@ static void *alloc_once(void *arg, size_t bytes)
 
 static int set_up(void)
 {
-	struct memory_config cfg = {.name = "arena", .start_pfn = FIRST, .end_pfn = FIRST + PAGES,
-	    .nr_cpus = nr_cpus, .nr_nodes = 1, .alloc = alloc_once};
-	int err;
+	struct memory_config cfg = {.name = "arena",
+	    .start_pfn = FIRST,
+	    .end_pfn = FIRST + PAGES,
+	    .memmap = BEFORE(pages, FIRST),
+	    .pageblocks = BEFORE(blocks, FIRST / PAGEBLOCK_PAGES),
+	    .nr_cpus = nr_cpus,
+	    .nr_nodes = 1,
+	    .alloc = alloc_once};
 
-	/* Where the descriptor of page 0 would be. */
-	cfg.memmap = (struct page *)((uintptr_t)pages - FIRST * sizeof(*pages));
-	cfg.pageblocks = (struct pageblock *)((uintptr_t)blocks - FIRST / PAGEBLOCK_PAGES * sizeof(*blocks));
-	err = memory_init(&arena, &cfg);
-	if (!err)
-		err = memory_add_zone(&arena, 0, ZONE_NORMAL, FIRST, FIRST + PAGES);
-	if (err)
-		return err;
+	if (memory_init(&arena, &cfg) ||
+	    memory_add_zone(&arena, 0, ZONE_NORMAL, FIRST, FIRST + PAGES))
+		return -EINVAL;
 	memory_add_ram(&arena, FIRST, FIRST + PAGES);
 	memory_free_range(&arena, FIRST, FIRST + PAGES);
-	err = memory_ready(&arena);
-	return err ? err : memory_start(&arena);
+	return memory_ready(&arena) || memory_start(&arena) ? -ENOMEM : 0;
 }
 
 static void take(void *cpu)
@@ -83,16 +83,15 @@ static void on_each_cpu(void (*fn)(void *))
 
 int main(void)
 {
-	unsigned long nr_free;
+	struct zone *zone = &arena.zones[ZONE_NORMAL];
 
 	host_start_with(CPUS, NULL);
 	if (set_up())
 		panic("arena: no memory");
 	on_each_cpu(take);
 	on_each_cpu(give);
-	printk("arena: %lu pages in caches before the drain", zone_pcp_pages(&arena.zones[ZONE_NORMAL]));
+	printk("arena: %lu pages in caches before the drain", zone_pcp_pages(zone));
 	memory_stop(&arena);
-	nr_free = READ_ONCE(arena.zones[ZONE_NORMAL].nr_free);
-	printk(", %lu of %lu free after it\n", nr_free, PAGES);
-	return nr_free != PAGES;
+	printk(", %lu of %lu free after it\n", READ_ONCE(zone->nr_free), PAGES);
+	return READ_ONCE(zone->nr_free) != PAGES;
 }

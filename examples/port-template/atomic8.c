@@ -2,8 +2,9 @@
 /*
  * atomic8.c: 64-bit atomics of 32-bit machines, for kernels that link no libatomic.
  *
- * Where the compiler has no instruction that it may use (x86 with -mgeneral-regs-only has none for a plain load) it
- * calls these functions.  On x86 since the Pentium one instruction, cmpxchg8b, makes them all.
+ * Where the compiler has no instruction that it may use (x86 with -mgeneral-regs-only has none for
+ * a plain load) it calls these functions.  On x86 since the Pentium one instruction, cmpxchg8b,
+ * makes them all.
  *
  * Owns:       nothing.
  * Locks:      none.
@@ -16,8 +17,8 @@
 u64 port_load_8(const volatile void *p, int order) __asm__("__atomic_load_8");
 void port_store_8(volatile void *p, u64 value, int order) __asm__("__atomic_store_8");
 u64 port_exchange_8(volatile void *p, u64 value, int order) __asm__("__atomic_exchange_8");
-bool port_compare_exchange_8(volatile void *p, void *old, u64 value, bool weak, int good, int bad)
-    __asm__("__atomic_compare_exchange_8");
+bool port_compare_exchange_8(volatile void *p, void *old, u64 value, bool weak, int good,
+    int bad) __asm__("__atomic_compare_exchange_8");
 u64 port_fetch_add_8(volatile void *p, u64 value, int order) __asm__("__atomic_fetch_add_8");
 u64 port_fetch_sub_8(volatile void *p, u64 value, int order) __asm__("__atomic_fetch_sub_8");
 u64 port_fetch_or_8(volatile void *p, u64 value, int order) __asm__("__atomic_fetch_or_8");
@@ -61,14 +62,14 @@ bool port_compare_exchange_8(volatile void *p, void *old, u64 value, bool weak, 
 	return found == wanted;
 }
 
-#define FETCH(name, op)                                                                            \
-	u64 port_fetch_##name##_8(volatile void *p, u64 value, int order)                          \
-	{                                                                                          \
-		u64 old = 0, found;                                                                \
-                                                                                                   \
-		while ((found = swap_if(p, old, old op value)) != old)                             \
-			old = found;                                                               \
-		return old;                                                                        \
+#define FETCH(name, op)                                                   \
+	u64 port_fetch_##name##_8(volatile void *p, u64 value, int order) \
+	{                                                                 \
+		u64 old = 0, found;                                       \
+                                                                          \
+		while ((found = swap_if(p, old, old op value)) != old)    \
+			old = found;                                      \
+		return old;                                               \
 	}
 FETCH(add, +)
 FETCH(sub, -)

@@ -2,7 +2,8 @@
 /*
  * full.c: what `make lib` without CORE=1 needs besides port.c: threads, page tables, TLBs.
  *
- * As it is, no thread can be started, so reclaim has none: memory_start says -ENOMEM with &memory_reclaim.
+ * As it is, no thread can be started, so reclaim has none: memory_start says -ENOMEM with
+ * &memory_reclaim.
  *
  * Owns:       nothing.
  * Locks:      none.
@@ -36,13 +37,18 @@ void thread_sleep(u64 ns)
 		cpu_relax();
 }
 
-/* Write: have all threads that were ready at @since had a turn?  Here there is one thread on each CPU. */
+/*
+ * Write: have all threads that were ready at @since had a turn?  Here there is one thread on each
+ * CPU.
+ */
 bool threads_had_turn(u64 since)
 {
 	return true;
 }
 
-/* Write: the kernel's half of a new top table.  Tables have the format of x86_64, on every machine. */
+/*
+ * Write: the kernel's half of a new top table.  Tables have the format of x86_64, on every machine.
+ */
 void arch_pagetable_init(u64 *root)
 {
 }

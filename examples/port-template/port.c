@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * port.c: port.h for the core of mm/, to start a port from: locks, waiting, cross-calls, log and panic.
+ * port.c: port.h for the core of mm/, to start a port from: locks, waiting, cross-calls, log and
+ * panic.
  *
- * As it is, it is right for CPUs that run one thread each.  "Write:" says what your kernel adds; docs/porting.md says
- * what mm/ relies on, and `make porting-check PORT=examples/port-template` looks whether it is so.
+ * As it is, it is right for CPUs that run one thread each.  "Write:" says what your kernel adds;
+ * docs/porting.md says what mm/ relies on, and `make porting-check PORT=examples/port-template`
+ * looks whether it is so.
  *
  * Owns:       the count of locks each CPU holds, the calls under way, the online mask.
  * Locks:      call_busy: one cross-call at a time.
@@ -20,7 +22,10 @@ unsigned port_irq_depth[NR_CPUS];
 
 static unsigned locks_held[NR_CPUS];
 
-/* Write: preemption goes off here, where a thread can be preempted, and on again in spin_unlock.  Check ranks. */
+/*
+ * Write: preemption goes off here, where a thread can be preempted, and on again in spin_unlock.
+ * Check ranks.
+ */
 void spin_lock(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
 	KASSERT(!spin_is_held(lock));
@@ -65,8 +70,9 @@ unsigned spin_depth(void)
 /* ---- waiting, and what mm/ keeps for a thread ---- */
 
 /*
- * Write: put this thread into a list behind @wq->first, under @wq->lock; ask cond once more; switch to another thread.
- * A wake-up between the two questions must not be lost.  cond is called without the lock.
+ * Write: put this thread into a list behind @wq->first, under @wq->lock; ask cond once more; switch
+ * to another thread. A wake-up between the two questions must not be lost.  cond is called without
+ * the lock.
  */
 bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
 {
@@ -81,7 +87,10 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 	return true;
 }
 
-/* Write: make all threads of @wq ready, under @wq->lock with interrupts off.  Here each asks by itself. */
+/*
+ * Write: make all threads of @wq ready, under @wq->lock with interrupts off.  Here each asks by
+ * itself.
+ */
 void wake_up(struct waitq *wq)
 {
 }
@@ -141,7 +150,8 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 		cpu_relax();
 	self = arch_cpu_id();
 	for (cpu = 0; cpu < NR_CPUS && cpu < nr_cpus; cpu++) {
-		if (cpu == self || (mask && !cpumask_test(mask, cpu)) || !cpumask_test(cpu_online_mask, cpu))
+		if (cpu == self || (mask && !cpumask_test(mask, cpu)) ||
+		    !cpumask_test(cpu_online_mask, cpu))
 			continue;
 		atomic_add(&call.left, 1u);
 		store_release(&waiting[cpu], &call);
@@ -186,13 +196,18 @@ static void print_text(const char *text)
 	port_console(text, len);
 }
 
-/* One conversion, from behind its '%'; widths and flags are passed over.  Returns its last character. */
+/*
+ * One conversion, from behind its '%'; widths and flags are passed over.  Returns its last
+ * character.
+ */
 static const char *print_one(const char *at, va_list *ap)
 {
 	unsigned longs = 0;
 	char c;
 
-	for (; (*at >= '0' && *at <= '9') || *at == '-' || *at == '#' || *at == '.' || *at == 'l' || *at == 'z'; at++)
+	for (; (*at >= '0' && *at <= '9') || *at == '-' || *at == '#' || *at == '.' || *at == 'l' ||
+	       *at == 'z';
+	     at++)
 		longs += *at == 'l' || *at == 'z';
 	if (*at == 's') {
 		print_text(va_arg(*ap, const char *));
@@ -202,12 +217,14 @@ static const char *print_one(const char *at, va_list *ap)
 	} else if (*at == 'p') {
 		print_number((uintptr_t)va_arg(*ap, void *), 16, false);
 	} else if (*at == 'd') {
-		s64 n = longs ? (longs > 1 ? va_arg(*ap, long long) : va_arg(*ap, long)) : va_arg(*ap, int);
+		s64 n = longs ? (longs > 1 ? va_arg(*ap, long long) : va_arg(*ap, long))
+			      : va_arg(*ap, int);
 
 		print_number(n < 0 ? -(u64)n : (u64)n, 10, n < 0);
 	} else if (*at == 'u' || *at == 'x') {
-		u64 n = longs ? (longs > 1 ? va_arg(*ap, unsigned long long) : va_arg(*ap, unsigned long))
-		              : va_arg(*ap, unsigned);
+		u64 n = longs ? (longs > 1 ? va_arg(*ap, unsigned long long)
+					   : va_arg(*ap, unsigned long))
+			      : va_arg(*ap, unsigned);
 
 		print_number(n, *at == 'x' ? 16 : 10, false);
 	} else {
@@ -236,7 +253,10 @@ void printk(const char *fmt, ...)
 	va_end(ap);
 }
 
-/* Write: stop the other CPUs, print backtraces.  Whatever locks are held, it must not take one of mm/'s. */
+/*
+ * Write: stop the other CPUs, print backtraces.  Whatever locks are held, it must not take one of
+ * mm/'s.
+ */
 void panic(const char *fmt, ...)
 {
 	va_list ap;

@@ -5,7 +5,10 @@
 
 #include <quarry/port.h>
 
-/* Make the machine run on @cpus CPUs, as far as there are so many: all of arch.h and port.h works after it. */
+/*
+ * Make the machine run on @cpus CPUs, as far as there are so many: all of arch.h and port.h works
+ * after it.
+ */
 void port_start(unsigned cpus);
 /* Raise the call interrupt of @cpu, whose handler calls port_serve_calls.  Any context. */
 void port_send_interrupt(unsigned cpu);

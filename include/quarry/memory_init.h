@@ -14,7 +14,7 @@ extern const struct reclaim_ops memory_reclaim;
  */
 struct memory_config {
 	const char *name;
-	struct page *memmap;          /* of pfn 0 (may lie outside the array); kernel_memory's: ARCH_MEMMAP */
+	struct page *memmap;          /* of pfn 0 (may lie outside the array) */
 	struct pageblock *pageblocks; /* of pageblock 0, likewise */
 	pfn_t start_pfn, end_pfn;
 	const struct memory_arrays *arrays; /* NULL: the arrays are whole, and stay so */
@@ -30,9 +30,9 @@ struct memory_config {
 	void *arg;
 };
 /*
- * Returns 0; -EINVAL bad geometry; -ENOMEM.  Bad are also arrays whose descriptors are not aligned as their types ask,
- * and for kernel_memory a memmap that is not aligned to MEMMAP_ALIGN, or arrays that are not at ARCH_MEMMAP and
- * ARCH_PAGEBLOCKS.  Context: one CPU, nobody uses @mem yet.
+ * Returns 0; -EINVAL bad geometry; -ENOMEM.  Bad are also arrays whose descriptors are not aligned
+ * as their types ask, and for kernel_memory a memmap that is not aligned to MEMMAP_ALIGN, or arrays
+ * that are not at ARCH_MEMMAP and ARCH_PAGEBLOCKS.  Context: one CPU, nobody uses @mem yet.
  */
 int memory_init(struct memory *mem, const struct memory_config *cfg);
 /*

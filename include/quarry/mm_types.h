@@ -114,8 +114,9 @@ struct page {
 } __attribute__((aligned(8))); /* so 32 bytes also where pointers have 4 */
 BUILD_ASSERT(sizeof(struct page) == 32);
 /*
- * What the kernel's own memmap is aligned to: the descriptors of a pageblock.  The free path goes from a page to its
- * pageblock by a shift of the address (mm/pcp_inline.h), and with any other alignment would find the wrong one.
+ * What the kernel's own memmap is aligned to: the descriptors of a pageblock.  The free path goes
+ * from a page to its pageblock by a shift of the address (mm/pcp_inline.h), and with any other
+ * alignment would find the wrong one.
  */
 #define MEMMAP_ALIGN (PAGEBLOCK_PAGES * sizeof(struct page))
 

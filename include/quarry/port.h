@@ -44,8 +44,8 @@ struct spinlock {
 	const char *name; /* for reports */
 } CAPABILITY("spin lock");
 /*
- * Also for static initialisers, as all of this kind below: braces inside braces, since compilers take no compound
- * literal inside a constant one.
+ * Also for static initialisers, as all of this kind below: braces inside braces, since compilers
+ * take no compound literal inside a constant one.
  */
 #define SPINLOCK(n, r) ((struct spinlock){.name = (n), .rank = (r)})
 

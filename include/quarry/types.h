@@ -57,12 +57,17 @@ static inline unsigned count_bits(u64 x)
 	return (unsigned)(x * 0x0101010101010101ULL >> 56);
 }
 
-/* The number of the lowest bit set in @x, which is not 0; and @n / @d: 32-bit compilers call libgcc for either. */
+/*
+ * The number of the lowest bit set in @x, which is not 0; and @n / @d: 32-bit compilers call libgcc
+ * for either.
+ */
 static inline unsigned lowest_bit(u64 x)
 {
 	if (sizeof(long) == sizeof(u64))
 		return (unsigned)__builtin_ctzl((unsigned long)x);
-	return (u32)x ? (unsigned)__builtin_ctz((u32)x) : 32 + (unsigned)__builtin_ctz((u32)(x >> 32));
+	if ((u32)x)
+		return (unsigned)__builtin_ctz((u32)x);
+	return 32 + (unsigned)__builtin_ctz((u32)(x >> 32));
 }
 
 static inline u64 divide(u64 n, u32 d)

@@ -29,12 +29,13 @@
 #define VM_MAY(prot) ((prot) << 4)
 
 /*
- * Where regions may lie: not in the first 64 KiB, where null pointers lead, and where a CPU looks for
- * descriptors whose LDT is that of its reset; nor in the last page below the hole or, with addresses of 32 bits, in
- * the last quarter.
+ * Where regions may lie: not in the first 64 KiB, where null pointers lead, and where a CPU looks
+ * for descriptors whose LDT is that of its reset; nor in the last page below the hole or, with
+ * addresses of 32 bits, in the last quarter.
  */
 #define VM_USER_START 0x0000000000010000UL
-#define VM_USER_END   ((uintptr_t)MIN_CONST(UINT64_C(0x00007ffffffff000), (u64)UINTPTR_MAX / 4 * 3 & ~UINT64_C(0xfff)))
+#define VM_USER_END   ((uintptr_t)MIN_CONST(UINT64_C(0x00007ffffffff000), VM_THREE_QUARTERS))
+#define VM_THREE_QUARTERS ((u64)UINTPTR_MAX / 4 * 3 & ~UINT64_C(0xfff))
 
 /* ---- page tables (mm/pagetable.c): four levels in the format of x86_64, hosted too ----------- */
 

@@ -80,7 +80,8 @@ void call_is_refused_where_it_would_deadlock(void) NO_LOCK_ANALYSIS
 	EXPECT(smp_call_mask(NULL, count_call, &calls) == -EDEADLK);
 	spin_unlock(&zone);
 	EXPECT(calls.runs[calls.caller] == 0);
-	EXPECT(smp_call_mask(porting_only(calls.caller), count_call, &calls) == 0 && calls.runs[calls.caller] == 1);
+	EXPECT(smp_call_mask(porting_only(calls.caller), count_call, &calls) == 0 &&
+	       calls.runs[calls.caller] == 1);
 }
 
 static struct {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * porting_check.c: what mm/ relies on in port.h and arch.h, looked at from outside: `make porting-check PORT=...`.
+ * porting_check.c: what mm/ relies on in port.h and arch.h, looked at from outside: `make
+ * porting-check PORT=...`.
  *
- * A check that needs more than the port has, another CPU or threads, is skipped and says so.  Each wait is bounded, so
- * that a wrong port fails and does not hang, but for one that never returns from a function itself.
+ * A check that needs more than the port has, another CPU or threads, is skipped and says so.  Each
+ * wait is bounded, so that a wrong port fails and does not hang, but for one that never returns
+ * from a function itself.
  *
  * Owns:       its own locks and counters.
  * Locks:      `zone', of RANK_ZONE, also in calls.
@@ -11,7 +13,8 @@
  */
 #include "porting_tests.h"
 
-static struct spinlock zone = SPINLOCK("porting zone", RANK_ZONE), lru = SPINLOCK("porting lru", RANK_LRU);
+static struct spinlock zone = SPINLOCK("porting zone", RANK_ZONE),
+		       lru = SPINLOCK("porting lru", RANK_LRU);
 bool porting_failed;
 
 void porting_expect(bool good, const char *what, const char *file, int line)
@@ -73,7 +76,9 @@ unsigned porting_on_all(void (*fn)(void *), void *arg)
 	unsigned cpu, nr = 0;
 
 	for (cpu = 0; cpu < nr_cpus; cpu++) {
-		threads[cpu] = cpumask_test(cpu_online_mask, cpu) ? thread_start("all", (int)cpu, fn, arg) : NULL;
+		threads[cpu] = cpumask_test(cpu_online_mask, cpu)
+				   ? thread_start("all", (int)cpu, fn, arg)
+				   : NULL;
 		nr += threads[cpu] != NULL;
 	}
 	for (cpu = 0; cpu < nr_cpus; cpu++) {
@@ -257,14 +262,21 @@ static void bytes_are_copied_and_set(void)
 	EXPECT(text[0] == '0' && text[7] == '7');
 }
 
-enum needs { NOTHING, CPUS = 1, THREADS = 2 };
+enum needs {
+	NOTHING,
+	CPUS = 1,
+	THREADS = 2
+};
 
 static const struct {
 	const char *name;
 	void (*run)(void);
 	unsigned needs;
 } checks[] = {
-#define CHECK(name, needs) {#name, name, needs}
+#define CHECK(name, needs)         \
+	{                          \
+#name, name, needs \
+	}
     CHECK(interrupts_off_nest, NOTHING),
     CHECK(lock_is_held_until_released, NOTHING),
     CHECK(irqsave_turns_interrupts_off, NOTHING),
@@ -307,7 +319,8 @@ static bool have_threads(void)
 
 int porting_check(void)
 {
-	unsigned have = (porting_cpus() > 1 ? CPUS : 0) | (have_threads() ? THREADS : 0), i, bad = 0, skipped = 0;
+	unsigned have = (porting_cpus() > 1 ? CPUS : 0) | (have_threads() ? THREADS : 0), i,
+		 bad = 0, skipped = 0;
 
 	if (nr_cpus > MAX_CPUS) {
 		printk("porting-check: more than %d CPUs\n", MAX_CPUS);

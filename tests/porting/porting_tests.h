@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* porting_tests.h: what the checks of porting_check() share, and those that stand in files of their own. */
+/*
+ * porting_tests.h: what the checks of porting_check() share, and those that stand in files of their
+ * own.
+ */
 #ifndef QUARRY_PORTING_TESTS_H
 #define QUARRY_PORTING_TESTS_H
 

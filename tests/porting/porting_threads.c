@@ -71,7 +71,9 @@ static void throw_back(void *arg)
 	}
 }
 
-/* A wake-up between the question and the sleep counts: else a round lasts as long as the wait may. */
+/*
+ * A wake-up between the question and the sleep counts: else a round lasts as long as the wait may.
+ */
 void no_wake_up_is_lost(void)
 {
 	struct thread *t;
@@ -157,7 +159,8 @@ static void note_thread(void *arg)
 		atomic_add(&all.wrong, 1u);
 	tasks[cpu] = task;
 	atomic_add(&all.here, 1u);
-	while (READ_ONCE(all.here) < porting_cpus() && !porting_late(since)) /* so that none has another's place */
+	while (READ_ONCE(all.here) < porting_cpus() &&
+	       !porting_late(since)) /* so that none has another's place */
 		thread_yield();
 	if (port_task() != task || arch_cpu_id() != cpu)
 		atomic_add(&all.wrong, 1u);

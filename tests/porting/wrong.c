@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wrong.c: ports that are wrong in one thing, each for one check of porting_check.c to find (tools/library.py).
+ * wrong.c: ports that are wrong in one thing, each for one check of porting_check.c to find
+ * (tools/library.py).
  *
- * Linked in front of arch/host by the linker's --wrap; the environment's WRONG says which one it is.  Without it all is
- * right.
+ * Linked in front of arch/host by the linker's --wrap; the environment's WRONG says which one it
+ * is.  Without it all is right.
  *
  * Owns:       nothing.
  * Locks:      none.
@@ -13,7 +14,10 @@
 #include <stdlib.h>
 
 /* What --wrap calls the functions behind these and the functions in front. */
-#define WRAPPED(type, name, ...) type __real_##name(__VA_ARGS__); type __wrap_##name(__VA_ARGS__); type __wrap_##name(__VA_ARGS__)
+#define WRAPPED(type, name, ...)         \
+	type __real_##name(__VA_ARGS__); \
+	type __wrap_##name(__VA_ARGS__); \
+	type __wrap_##name(__VA_ARGS__)
 
 static bool wrong(const char *what)
 {
@@ -27,7 +31,8 @@ static bool wrong(const char *what)
 /* Only a lock of the checks, and in calls: the port itself still works. */
 static bool not_locked(const struct spinlock *lock)
 {
-	return wrong("lock") && arch_in_interrupt() && lock->name && !strcmp(lock->name, "porting zone");
+	return wrong("lock") && arch_in_interrupt() && lock->name &&
+	       !strcmp(lock->name, "porting zone");
 }
 
 WRAPPED(void, spin_lock, struct spinlock *lock) NO_LOCK_ANALYSIS
@@ -87,7 +92,8 @@ WRAPPED(u64, arch_clock_ns, void)
 
 WRAPPED(bool, wait_until, struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
 {
-	return __real_wait_until(wq, cond, arg, wrong("timeout") && timeout_ns != WAIT_FOREVER ? 0 : timeout_ns);
+	return __real_wait_until(
+	    wq, cond, arg, wrong("timeout") && timeout_ns != WAIT_FOREVER ? 0 : timeout_ns);
 }
 
 WRAPPED(void, wake_up, struct waitq *wq)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * asm-generic/errno.h: the error numbers that mm/ and its headers name, for a port without a C library.
+ * asm-generic/errno.h: the error numbers that mm/ and its headers name, for a port without a C
+ * library.
  *
- * The values are Linux's; mm/ uses the names only.  Where the machine has an <asm-generic/errno.h> of its own, that one
- * is used: this directory is searched last (docs/porting.md).
+ * The values are Linux's; mm/ uses the names only.  Where the machine has an <asm-generic/errno.h>
+ * of its own, that one is used: this directory is searched last (docs/porting.md).
  */
 #ifndef QUARRY_ALONE_ERRNO_H
 #define QUARRY_ALONE_ERRNO_H
