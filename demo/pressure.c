@@ -60,7 +60,7 @@ static struct {
 	struct left first_left; /* at the first failed request for one page */
 	u64 first_allocs, first_held, waits; /* waits: drains waited for before the run */
 } run;
-static struct waitq turn = {.lock = {.name = "pressure", .rank = RANK_WAIT}};
+static struct waitq turn = WAITQ("pressure");
 
 /*
  * Sum over the zones that a request with @gfp may use; the watermark is that of zone_watermark_ok

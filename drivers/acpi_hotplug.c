@@ -27,7 +27,7 @@ static struct slot_bank memory_slots, cpu_slots;
 static struct dimm_user dimms = {
     .mem = &kernel_memory, .domain = acpi.domain, .deadline_ns = OFFLINE_NS};
 static u32 pending; /* a: events */
-static struct waitq wake = {.lock = {.name = "acpi", .rank = RANK_WAIT}};
+static struct waitq wake = WAITQ("acpi");
 
 /* ---- the user of CPUs ---- */
 

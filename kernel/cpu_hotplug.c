@@ -32,7 +32,7 @@
 /* Polls for interrupts that are still pending on a CPU that stops. */
 #define MAX_LOOKS 1000
 
-static struct waitq changed = {.lock = {.name = "cpu_hotplug state", .rank = RANK_WAIT}};
+static struct waitq changed = WAITQ("cpu_hotplug state");
 
 /* ---- on the CPU that goes offline: its idle thread, interrupts off ---- */
 

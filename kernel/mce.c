@@ -18,7 +18,7 @@
 struct mce_stats mce_stats;
 static struct mce_ring ring;
 static struct mce_pages corrected;
-static struct waitq wq = {.lock = {.name = "mce", .rank = RANK_WAIT}};
+static struct waitq wq = WAITQ("mce");
 static u32 started; /* a */
 
 bool mce_post(const struct mce_record *rec)

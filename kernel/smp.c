@@ -37,7 +37,7 @@ struct call_cpu {
 static struct call_cpu *slots;
 static cpumask_t first_online; /* until smp_init: only CPU 0 */
 cpumask_t *cpu_online_mask = &first_online;
-struct rwsem cpu_hotplug = {.l = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_WAIT}}}};
+struct rwsem cpu_hotplug = RWSEM("cpu_hotplug");
 struct smp_stats smp_stats;
 u64 smp_timeout_ns = 10000000000ULL, smp_worst_ns;
 
@@ -152,7 +152,7 @@ static void serve_all(unsigned self)
 			continue;
 		senders = atomic_xchg(&slots[self].inbox[i], 0UL);
 		for (; senders; senders &= senders - 1)
-			serve_one(self, i * 64 + (unsigned)__builtin_ctzl(senders));
+			serve_one(self, i * CPUMASK_BITS + (unsigned)__builtin_ctzl(senders));
 	}
 }
 
@@ -209,10 +209,10 @@ static void report_silence(const struct call_cpu *slot, u32 request, bool fatal)
  */
 static bool withdraw(const struct call_cpu *slot, unsigned cpu, unsigned self)
 {
-	cpumask_t bit = 1UL << self % 64;
+	cpumask_t bit = 1UL << self % CPUMASK_BITS;
 
 	if (likely(!READ_ONCE(slots[cpu].closed)) ||
-	    !(atomic_and(&slots[cpu].inbox[self / 64], ~bit) & bit))
+	    !(atomic_and(&slots[cpu].inbox[self / CPUMASK_BITS], ~bit) & bit))
 		return false;
 	cpumask_clear(slot->asked, cpu);
 	counter_add(&smp_stats.offline_cpu, 1);
@@ -255,7 +255,7 @@ static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64
 /* Choose the targets: the other online CPUs of @mask.  Errors are counted. */
 static int choose(struct call_cpu *slot, const cpumask_t *mask, unsigned self)
 {
-	unsigned i, spare = nr_cpus % 64, last = CPUMASK_WORDS(nr_cpus) - 1;
+	unsigned i, spare = nr_cpus % CPUMASK_BITS, last = CPUMASK_WORDS(nr_cpus) - 1;
 	cpumask_t want, known, online;
 	int asked = 0;
 
@@ -265,8 +265,8 @@ static int choose(struct call_cpu *slot, const cpumask_t *mask, unsigned self)
 		online = __atomic_load_n(&cpu_online_mask[i], __ATOMIC_SEQ_CST);
 		counter_add(&smp_stats.bad_cpu, count_bits(want & ~known));
 		want &= known;
-		if (i == self / 64)
-			want &= ~(1UL << self % 64);
+		if (i == self / CPUMASK_BITS)
+			want &= ~(1UL << self % CPUMASK_BITS);
 		if (mask)
 			counter_add(&smp_stats.offline_cpu, count_bits(want & ~online));
 		slot->asked[i] = want & online;
@@ -282,7 +282,7 @@ static void ask(const struct call_cpu *slot, unsigned self)
 
 	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++) {
 		for (left = slot->asked[i]; left; left &= left - 1) {
-			cpu = i * 64 + (unsigned)__builtin_ctzl(left);
+			cpu = i * CPUMASK_BITS + (unsigned)__builtin_ctzl(left);
 			cpumask_set(slots[cpu].inbox, self);
 			arch_ipi_call(cpu);
 		}
@@ -336,8 +336,8 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	}
 	for (i = 0; asked && i < CPUMASK_WORDS(nr_cpus); i++)
 		for (left = slot->asked[i]; left; left &= left - 1)
-			wait_for(slot, i * 64 + (unsigned)__builtin_ctzl(left), request, &since,
-			    &told);
+			wait_for(slot, i * CPUMASK_BITS + (unsigned)__builtin_ctzl(left), request,
+			    &since, &told);
 	atomic_add(&slot->gate, 1);
 	preempt_enable();
 	return asked;

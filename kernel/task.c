@@ -28,7 +28,7 @@ static struct spinlock tasks_lock = SPINLOCK("tasks", RANK_TASK);
 static LIST_HEAD(, task) tasks GUARDED_BY(task_class) = LIST_HEAD_INITIALIZER(tasks);
 static u32 nr_tasks GUARDED_BY(task_class); /* read racily */
 static u32 last_id GUARDED_BY(task_class);
-static struct waitq task_ended = {.lock = {.name = "task ended", .rank = RANK_WAIT}};
+static struct waitq task_ended = WAITQ("task ended");
 
 /* Threads that have left their task and want to be joined. */
 static struct {
@@ -39,7 +39,7 @@ static struct {
 } reaper = {
     .lock = SPINLOCK("reaper", RANK_TASK),
     .threads = TAILQ_HEAD_INITIALIZER(reaper.threads),
-    .wq = {.lock = {.name = "reaper", .rank = RANK_WAIT}},
+    .wq = WAITQ("reaper"),
 };
 
 struct task *task_current(void)

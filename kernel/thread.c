@@ -15,7 +15,7 @@
 #include <quarry/sched.h>
 
 /* One queue for all: a thread's own would be freed while the last wake_up still uses it. */
-static struct waitq ended = {.lock = {.name = "thread ended", .rank = RANK_WAIT}};
+static struct waitq ended = WAITQ("thread ended");
 /* Used before there are threads. */
 static struct mm_task boot_task;
 

@@ -14,7 +14,8 @@
 #include "mm/isolate.h"
 
 /* Up to MIGRATE_BATCH heads of movable blocks of the pageblock that reach into [@from, @end); *@next lies behind them. */
-static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, pfn_t *found) REQUIRES_ZONE(zone)
+static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, u32 *found)
+    REQUIRES_ZONE(zone)
 {
 	struct memory *mem = zone->mem;
 	pfn_t block = ALIGN_DOWN(from, PAGEBLOCK_PAGES), head;
@@ -33,13 +34,13 @@ static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *n
 			*next = head;
 			break;
 		}
-		found[nr++] = head;
+		found[nr++] = (u32)head;
 	}
 	return nr;
 }
 
 /* The same of the range, from *@pfn on; *@pfn moves behind them. */
-static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, pfn_t *found)
+static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, u32 *found)
 {
 	irqflags_t flags;
 	unsigned nr;
@@ -64,7 +65,8 @@ static void evacuate_pass(struct evacuation *e)
 {
 	struct memory *mem = e->zone->mem;
 	struct isolated_pages pages = {.to = NULL};
-	pfn_t found[MIGRATE_BATCH], pfn = e->start;
+	u32 found[MIGRATE_BATCH];
+	pfn_t pfn = e->start;
 	unsigned i;
 
 	e->no_target = false;

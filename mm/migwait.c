@@ -32,7 +32,7 @@ struct bucket {
 };
 static struct bucket buckets[BUCKETS] = {
     [0 ... BUCKETS - 1] = {.lock = {.rank = RANK_MIGWAIT, .name = "migwait"},
-	.wq = {.lock = {.rank = RANK_WAIT, .name = "page moved"}}},
+	.wq = WAITQ("page moved")},
 };
 
 static struct bucket *bucket_of(pfn_t pfn)

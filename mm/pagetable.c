@@ -40,7 +40,7 @@ static u64 *walk(const struct pagetable *pt, uintptr_t va, unsigned *level)
 	unsigned l = PT_LEVELS - 1;
 
 	for (;;) {
-		u64 *entry = &table[va >> PT_SHIFT(l) & (PT_ENTRIES - 1)], next;
+		u64 *entry = &table[(u64)va >> PT_SHIFT(l) & (PT_ENTRIES - 1)], next;
 
 		*level = l;
 		if (l == 0)
@@ -65,11 +65,11 @@ u64 *pt_next(const struct pagetable *pt, uintptr_t *va, uintptr_t end)
 {
 	while (*va < end) {
 		unsigned level;
-		u64 *entry = walk(pt, *va, &level);
+		u64 *entry = walk(pt, *va, &level), step = UINT64_C(1) << PT_SHIFT(level);
 
 		if (level == 0)
 			return entry;
-		*va = ALIGN_DOWN(*va, 1UL << PT_SHIFT(level)) + (1UL << PT_SHIFT(level));
+		*va = (uintptr_t)MIN(ALIGN_DOWN((u64)*va, step) + step, (u64)end);
 	}
 	return NULL;
 }

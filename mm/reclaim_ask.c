@@ -24,7 +24,7 @@ unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 
 	KASSERT(!(waiting >> (NR_REQUESTS * NR_ORDERS - 1) >> 1));
 	for (; waiting; waiting &= waiting - 1) {
-		unsigned bit = (unsigned)__builtin_ctzll(waiting);
+		unsigned bit = lowest_bit(waiting);
 		gfp_t gfp = request_gfp(bit / NR_ORDERS);
 		long want = 1L << bit % NR_ORDERS;
 

@@ -35,7 +35,7 @@ struct unmapped {
 
 struct batch {
 	struct lru_scan *scan;
-	struct tlb_gather g;
+	struct tlb_gather *g;
 	unsigned nr;
 	struct unmapped page[RECLAIM_BATCH];
 };
@@ -109,7 +109,7 @@ static enum verdict judge(struct batch *b, struct vm_object *object, struct page
 		return keep_active(page);
 	if (scan->spare_cma && is_lent(scan->zone, page))
 		return KEEP;
-	touched = was_touched(object, page, scan->direct ? NULL : &b->g, &dirty);
+	touched = was_touched(object, page, scan->direct ? NULL : b->g, &dirty);
 	if (touched && !scan->desperate) {
 		MM_EVENT(object->mem, RECLAIM_KEPT);
 		return keep_active(page);
@@ -122,7 +122,7 @@ static enum verdict judge(struct batch *b, struct vm_object *object, struct page
 		return KEEP;
 	if (dirty && (!object->ops->clean || object == scan->refused))
 		return keep_active(page);
-	mig_mark(object, page, &b->g);
+	mig_mark(object, page, b->g);
 	return UNMAPPED;
 }
 
@@ -214,9 +214,8 @@ static void finish(struct batch *b, struct unmapped *u)
 }
 
 /* One batch of the active list: what has not been touched since it was last here is inactive now. */
-static void age_batch(struct batch *b)
+static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
 {
-	struct zone *zone = b->scan->zone;
 	struct page *pages[RECLAIM_BATCH];
 	unsigned nr = lru_isolate_tail(zone, LRU_ACTIVE, false, pages, RECLAIM_BATCH), i;
 
@@ -227,7 +226,7 @@ static void age_batch(struct batch *b)
 		if (object) {
 			object_lock(object);
 			if (slot_page(object_lookup(object, pages[i]->index)) == pages[i])
-				touched = was_touched(object, pages[i], &b->g, &dirty);
+				touched = was_touched(object, pages[i], g, &dirty);
 			spin_unlock(&object->lock);
 		}
 		if (!touched) {
@@ -240,30 +239,49 @@ static void age_batch(struct batch *b)
 	}
 }
 
-void reclaim_batch(struct lru_scan *scan)
+/* Frames of their own, this, the next and age_batch: none has room for the arrays of all. */
+static noinline unsigned judge_batch(struct batch *b)
 {
-	struct zone *zone = scan->zone;
 	struct page *pages[RECLAIM_BATCH];
-	struct batch b = {.scan = scan};
-	unsigned long before = scan->freed;
+	struct lru_scan *scan = b->scan;
 	unsigned nr, i;
 
-	KASSERT(may_sleep());
-	KASSERT(scan->batch > 0 && scan->batch <= RECLAIM_BATCH);
-	tlb_gather_init(&b.g, zone->mem);
-	if (!scan->direct &&
-	    READ_ONCE(zone->lru[LRU_INACTIVE].nr) < READ_ONCE(zone->lru[LRU_ACTIVE].nr))
-		age_batch(&b);
-	nr = lru_isolate_tail(zone, LRU_INACTIVE, scan->direct, pages, scan->batch);
+	nr = lru_isolate_tail(scan->zone, LRU_INACTIVE, scan->direct, pages, scan->batch);
 	for (i = 0; i < nr; i++)
-		look_at(&b, pages[i]);
+		look_at(b, pages[i]);
+	return nr;
+}
+
+/* What it unmaps, it unmaps in one shootdown. */
+static noinline unsigned drop_batch(struct lru_scan *scan, struct tlb_gather *g)
+{
+	struct batch b = {.scan = scan, .g = g};
+	unsigned nr = judge_batch(&b), i;
+
 	sched_point("reclaim.entry_set");
 	/* Nothing to forget for an allocation: it has touched no entry. */
-	KASSERT(!scan->direct || b.g.nr == 0);
-	tlb_flush(&b.g);
+	KASSERT(!scan->direct || g->nr == 0);
+	tlb_flush(g);
 	sched_point("reclaim.unmapped");
 	for (i = 0; i < b.nr; i++)
 		finish(&b, &b.page[i]);
+	return nr;
+}
+
+void reclaim_batch(struct lru_scan *scan)
+{
+	struct zone *zone = scan->zone;
+	unsigned long before = scan->freed;
+	struct tlb_gather g;
+	unsigned nr;
+
+	KASSERT(may_sleep());
+	KASSERT(scan->batch > 0 && scan->batch <= RECLAIM_BATCH);
+	tlb_gather_init(&g, zone->mem);
+	if (!scan->direct &&
+	    READ_ONCE(zone->lru[LRU_INACTIVE].nr) < READ_ONCE(zone->lru[LRU_ACTIVE].nr))
+		age_batch(zone, &g);
+	nr = drop_batch(scan, &g);
 	MM_EVENT_ADD(zone->mem, RECLAIM_SCANNED, nr);
 	MM_EVENT_ADD(zone->mem, RECLAIM_FREED, scan->freed - before);
 }

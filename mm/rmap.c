@@ -119,7 +119,7 @@ static struct vm_region *next_region(struct vm_object *object, const struct vm_r
 /* ---- walks ---- */
 
 /* Who waits for a walk to end. */
-static struct waitq walks = {.lock = {.rank = RANK_WAIT, .name = "entries changed"}};
+static struct waitq walks = WAITQ("entries changed");
 
 /*
  * One walk visits all regions that show a slot.  There may be any number of them, so that it lets go of the

@@ -55,7 +55,7 @@ void tlb_gather_page(struct tlb_gather *g, struct page *page)
 	PAGE_ASSERT(g->mem, page, word_ref(page_word(page)) > 0);
 	if (g->nr_pages == 0)
 		atomic_add(&g->mem->vm.flushing, 1u);
-	g->page[g->nr_pages++] = page;
+	g->page[g->nr_pages++] = (u32)page_to_pfn_in(g->mem, page);
 }
 
 /*
@@ -96,7 +96,7 @@ void tlb_flush(struct tlb_gather *g)
 		MM_EVENT_ADD(g->mem, TLB_ASKED, (u64)asked);
 	}
 	for (i = 0; i < g->nr_pages; i++)
-		mem_put_page(g->mem, g->page[i]);
+		mem_put_page(g->mem, pfn_to_page_in(g->mem, g->page[i]));
 	if (g->nr_pages) {
 		u32 flushing = atomic_sub(&g->mem->vm.flushing, 1u);
 

@@ -131,7 +131,7 @@ static void print_hits(const struct trace_hit *hit, unsigned nr)
 
 	for (i = 0; i < nr; i++)
 		printk("  %12llu us  cpu %-3u %-8s pfn %#x order %u\n",
-		    (unsigned long long)hit[i].rec.time / 1000, hit[i].cpu,
+		    (unsigned long long)divide(hit[i].rec.time, 1000), hit[i].cpu,
 		    trace_kind_name((enum trace_kind)hit[i].rec.kind), hit[i].rec.pfn, hit[i].rec.order);
 }
 

@@ -27,6 +27,7 @@ MACROS = ("sys/queue.h", "bsd/sys/tree.h")  # system headers that define code
 SETTINGS = (".clang-tidy", "tools/cppcheck.xml", "tools/analyse.py")
 # Sources outside of make's lists: the flags to compile them with, and further flags.
 ELSEWHERE = [("tests/fuzz/", "host", ["-Itests/fuzz"]), ("arch/host/", "host", []), ("tests/host/", "host", []),
+             ("tests/porting/", "host", []), ("examples/arena/", "host", []), ("examples/port-template/", "port", []),
              ("tests/qemu/", "host", []), ("tests/races/race_boot.c", "kernel", ["-DRACE_BUILD"]),
              ("tests/races/waiters.c", "kernel", ["-DRACE_BUILD"]), (PLANTS, "host", [])]
 LOCK_FLAGS = ["-DLOCK_ANALYSIS", "-fsyntax-only", "-Wthread-safety", "-Wthread-safety-beta", "-Wno-gcc-compat"]
@@ -52,10 +53,11 @@ def configurations(build):
         "host": "$(HFLAGS) $(HFLAGS_plain)", "host_srcs": "$(call host_srcs,port) $(SHARED_SRCS)",
         "kernel": "--target=x86_64-linux-gnu $(KFLAGS)", "kernel_srcs": "$(KSRCS)",
         "fiber": "$(FIBER_FLAGS)", "fiber_srcs": "$(FIBER_SRCS) $(THREAD_SRCS) $(SILENCE_SRCS)",
+        "port": "--target=x86_64-linux-gnu $(TEMPLATE_FLAGS)", "port_srcs": "",
         "user": "--target=x86_64-linux-gnu $(USER_FLAGS)", "user_srcs": "$(PROGRAMS:%=user/%.c) $(HOSTILE_SRCS) user/lib.c"})
     # Without the compiler's warnings: other tests check these, and versions of clang differ.
     return {name: ([f for f in said[name] if not f.startswith(("-W", "-g"))], set(said[name + "_srcs"]))
-            for name in ("host", "kernel", "fiber", "user")}
+            for name in ("host", "kernel", "fiber", "user", "port")}
 
 
 @lru_cache(None)

@@ -22,7 +22,7 @@ import suites
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EVENING = "docs/evening.md"
-ROOMS = "arch|boot|demo|docs|drivers|include|kernel|labs|mm|tests|tools|traces|user"
+ROOMS = "arch|boot|demo|docs|drivers|examples|include|kernel|labs|mm|tests|tools|traces|user"
 STOP = re.compile(r"^(\| \d+ \| ((?:`[^`]+`(?:, )?)+) \| )(\d+)( \| (.*) \|)$")
 SITTING = re.compile(r"^(## .*\(about )(\d+)( lines\))$")
 TOGETHER = re.compile(r"(Together about )(\d+)( lines)")

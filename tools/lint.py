@@ -15,8 +15,10 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import analyse
+import check
 import facts
 import floors
+import lib
 import poison_table
 import qemu
 import waits
@@ -36,12 +38,15 @@ INCLUDES = [
     ("kernel/main.c", [QUARRY, r'"(kernel|demo)/\w+\.h"', r'"x86\.h"']),  # it starts the demo
     ("kernel/", [QUARRY, r'"kernel/\w+\.h"', r'"\w+\.h"', r"<sys/queue\.h>", r"<stb/\w+\.h>", r"<elf\.h>", STD]),
     ("demo/", [QUARRY, r'"(demo|kernel)/\w+\.h"', STD]),
+    ("examples/arena/", [QUARRY, r"<(host|stdlib)\.h>"]),
+    ("examples/port-template/", [QUARRY, r'"(port|layout)\.h"', STD]),
     ("user/", [r"<quarry/(abi|errno)\.h>", r'"\w+\.h"', STD]),
     ("drivers/", [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
     ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
     ("arch/x86_64/", [QUARRY, r'"x86\.h"', r"<x86_instr\.h>", STD]),
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
     ("arch/fiber/", [QUARRY, r'"(fiber|fiber_threads|fiber_user|fiber_whole)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
+    ("tests/porting/", [QUARRY, r'"(porting_(check|tests)|host)\.h"', r"<stdlib\.h>"]),
     ("tests/fuzz/host_fuzz.c", [QUARRY, r'"host\.h"', r"<\w+\.h>"]),
     ("tests/fuzz/fuzz_boot.h", [QUARRY, r'"fuzz\.h"', STD]),
     ("tests/races/fiber_", [QUARRY, r'"\w+\.h"', r"<\w+\.h>"]),
@@ -318,6 +323,21 @@ def check_port(_):
                     if name not in used and own.count(name) == 1)
 
 
+def check_core(build):
+    """the core of mm/ needs from outside what docs/porting.md lists, at most 20 names; all of mm/ what it lists besides"""
+    core, rest = lib.documented()
+    if len(core) > lib.MOST_NEEDED:
+        yield f"docs/porting.md: {len(core)} names, at most {lib.MOST_NEEDED}"
+    for folder, variables, listed in (("core", {"CORE": "1"}, core), ("full", {}, core | rest)):
+        place = os.path.join(build, f"lib-{folder}")
+        if not check.make(place, "lib", **variables):
+            yield f"make lib {folder}: does not build"
+            continue
+        needed = lib.needs(os.path.join(ROOT, place, "libquarry-mm.a"), "arch/host")
+        yield from (f"docs/porting.md: {folder}: does not list {name}" for name in sorted(needed - listed))
+        yield from (f"docs/porting.md: {folder}: lists {name}, which is not needed" for name in sorted(listed - needed))
+
+
 def check_floors(build):
     """mm/ calls and includes only downwards in mm/files.mk; no headers include each other"""
     if floors.circles({"a": {"b": {"f"}}, "b": {"a": {"g"}}, "c": {"a": {"g"}}}) != [["a", "b"]]:
@@ -371,7 +391,7 @@ def warn_format():
 
 
 CHECKS = [check_includes, check_file_length, check_function_length, check_conditional, check_phrases,
-          check_arguments, check_licence, check_compare, check_fence, check_floors, check_doors, check_port,
+          check_arguments, check_licence, check_compare, check_fence, check_floors, check_doors, check_port, check_core,
           check_mutants, check_poison_table,
           check_facts, check_waits, check_words, *analyse.CHECKS]
 
@@ -395,7 +415,6 @@ def lint(counts, build, only=None):
 
 
 def main():
-    from check import Counts
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
     names = [c.__name__[6:] for c in CHECKS]
@@ -404,7 +423,7 @@ def main():
     only = args.only.split(",") if args.only else None
     if only and set(only) - set(names):
         parser.error(f"no check {', '.join(set(only) - set(names))}; known: {' '.join(names)}")
-    counts = Counts()
+    counts = check.Counts()
     lint(counts, args.build, only)
     print(f"lint: {counts.line()}")
     return 1 if counts.failed else 0

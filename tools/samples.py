@@ -51,9 +51,10 @@ def variables(text):
 def makefile(_cache=[]):
     """Targets, variables, the hosted builds, and the targets of `make soak`."""
     if not _cache:
-        text = read("Makefile")
+        text = read("Makefile") + read("tools/lib.mk")
         targets = set(re.findall(r"^  ([a-z][\w.-]*)  ", read(HELP), re.M))
-        targets |= set(re.search(r"^\.PHONY: (.*)", text, re.M).group(1).split())
+        for line in re.findall(r"^\.PHONY: (.*)", text, re.M):
+            targets |= set(line.split())
         _cache.append((targets - {"$(TOOLS)"},
                        variables(text),
                        set(re.search(r"^HOST_BUILDS +:= (.*)", text, re.M).group(1).split()),

@@ -5,6 +5,7 @@
   hosted    tools/check.py: every suite in eight builds
   lint      tools/lint.py
   builds    the kernel with clang and lld, and with the cross prefix
+  library   tools/library.py: mm/ as a library, alone, with a prefix, for 32 bits, for one CPU; ports that are wrong
   races     tools/race.py: every script, right code and wrong, on fibers and in QEMU
   mutants   tools/mutants.py: every wrong variant fails the tests named for it
   failures  tools/failsweep.py --upto 40: the n-th allocation of every test fails, for n up to 40
@@ -38,7 +39,7 @@ import outer_make
 import qemu
 import variant_build
 
-PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "qemu", "user", "devices", "models",
+PARTS = ["hosted", "lint", "builds", "library", "races", "mutants", "failures", "qemu", "user", "devices", "models",
          "bochs"]
 BESIDE = {"races": ["lint", "bochs"], "qemu": ["user", "devices", "models", "failures", "builds", "mutants"]}
 USER = [f"tests/qemu/test_{name}.py" for name in ("user", "hostile", "memory")]
@@ -70,6 +71,10 @@ def part_builds(counts, build, _):
         what = " ".join(f"{k}={v}" for k, v in variables.items())
         print(f"  {'ok' if good else 'not ok'} make {what} ({time.monotonic() - start:.1f} s)", flush=True)
         counts.one(good, f"build {name}: make {what}")
+
+
+def part_library(counts, build, _):
+    tool(counts, build, "library.py", tail=9)
 
 
 def part_races(counts, build, _):

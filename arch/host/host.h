@@ -4,17 +4,21 @@
 #define QUARRY_HOST_H
 
 #include <quarry/arch.h>
-#include <quarry/mm_types.h>
+#include <quarry/memory_init.h>
 
 /* 256 MiB behind the kernel's own memory; fewer pages where pageblocks are small. */
 #define HOST_PAGES      (PAGEBLOCK_ORDER >= 9 ? 65536UL : 1024 * PAGEBLOCK_PAGES)
 #define HOST_PAGEBLOCKS (HOST_PAGES / PAGEBLOCK_PAGES)
 
 /*
- * Call all of the following, and set up kernel_memory with HOST_PAGES.  Panics if there is no
- * memory.
+ * Call all of the following, and set up kernel_memory with HOST_PAGES; @reclaim is NULL where only
+ * the core of mm/ is linked.  Panics if there is no memory.
  */
-void host_start(unsigned cpus);
+void host_start_with(unsigned cpus, const struct reclaim_ops *reclaim);
+static inline void host_start(unsigned cpus)
+{
+	host_start_with(cpus, &memory_reclaim);
+}
 /* Make the calling pthread CPU 0 of @nr, and start the idle loops of all. */
 void host_cpus_start(unsigned nr);
 /* Wait for this thread's turn on its CPU; release the CPU. */

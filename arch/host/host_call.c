@@ -20,7 +20,7 @@ struct call {
 static struct call *box[HOST_MAX_CPUS][HOST_MAX_CPUS]; /* a: [to][from] */
 static cpumask_t online[CPUMASK_WORDS(HOST_MAX_CPUS)];
 cpumask_t *cpu_online_mask = online;
-struct rwsem cpu_hotplug = {.l = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_WAIT}}}};
+struct rwsem cpu_hotplug = RWSEM("cpu_hotplug");
 struct smp_stats smp_stats;
 u64 smp_timeout_ns = 10000000000ULL, smp_worst_ns;
 
@@ -111,7 +111,7 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	counter_add(&smp_stats.calls, 1);
 	preempt_disable();
 	self = arch_cpu_id();
-	for (cpu = 0; mask && cpu < CPUMASK_WORDS(nr_cpus) * 64; cpu++)
+	for (cpu = 0; mask && cpu < CPUMASK_WORDS(nr_cpus) * CPUMASK_BITS; cpu++)
 		if (cpumask_test(mask, cpu) && cpu >= nr_cpus)
 			counter_add(&smp_stats.bad_cpu, 1);
 	for (cpu = 0; cpu < nr_cpus; cpu++) {

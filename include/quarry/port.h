@@ -44,6 +44,10 @@ struct spinlock {
 	u8 rank;          /* enum lock_rank */
 	const char *name; /* for reports */
 } CAPABILITY("spin lock");
+/*
+ * Also for static initialisers, as all of this kind below: braces inside braces, since compilers
+ * take no compound literal inside a constant one.
+ */
 #define SPINLOCK(n, r) ((struct spinlock){.name = (n), .rank = (r)})
 
 /*
@@ -66,7 +70,8 @@ struct waitq {
 	struct spinlock lock;
 	struct wait_entry *first; /* lock: threads asleep here, oldest first */
 };
-#define WAITQ(n) ((struct waitq){.lock = SPINLOCK(n, RANK_WAIT)})
+#define WAITQ(n)      ((struct waitq)WAITQ_BARE(n))
+#define WAITQ_BARE(n) {.lock = {.name = (n), .rank = RANK_WAIT}}
 
 #define WAIT_FOREVER (~0ULL)
 
@@ -189,7 +194,7 @@ static inline void sleep_lock_drop(struct sleep_lock *l, bool share) NO_LOCK_ANA
 struct mutex {
 	struct sleep_lock l;
 } CAPABILITY("mutex");
-#define MUTEX(n) ((struct mutex){.l = {.wq = WAITQ(n)}})
+#define MUTEX(n) ((struct mutex){.l = {.wq = WAITQ_BARE(n)}})
 
 /* False also when the lock is free but promised to a waiting thread. */
 static inline bool mutex_trylock(void *m)
@@ -221,7 +226,7 @@ static inline bool mutex_is_held(const struct mutex *m)
 struct rwsem {
 	struct sleep_lock l;
 } CAPABILITY("rwsem");
-#define RWSEM(n) ((struct rwsem){.l = {.wq = WAITQ(n)}})
+#define RWSEM(n) ((struct rwsem){.l = {.wq = WAITQ_BARE(n)}})
 
 /* By anybody, shared or not; a hint, unless the caller holds it. */
 static inline bool rwsem_is_held(const struct rwsem *s)
@@ -310,21 +315,22 @@ struct mm_task *port_task(void);
  * from boot memory, so that no path allocates one.
  */
 typedef unsigned long cpumask_t;
-#define CPUMASK_WORDS(n) (((n) + 8 * sizeof(cpumask_t) - 1) / (8 * sizeof(cpumask_t)))
+#define CPUMASK_BITS     (8 * (unsigned)sizeof(cpumask_t)) /* of a word: 32 where long has 32 */
+#define CPUMASK_WORDS(n) (((n) + CPUMASK_BITS - 1) / CPUMASK_BITS)
 
 static inline bool cpumask_test(const cpumask_t *mask, unsigned cpu)
 {
-	return READ_ONCE(mask[cpu / 64]) >> (cpu % 64) & 1;
+	return READ_ONCE(mask[cpu / CPUMASK_BITS]) >> (cpu % CPUMASK_BITS) & 1;
 }
 
 static inline void cpumask_set(cpumask_t *mask, unsigned cpu)
 {
-	atomic_or(&mask[cpu / 64], 1UL << (cpu % 64));
+	atomic_or(&mask[cpu / CPUMASK_BITS], 1UL << (cpu % CPUMASK_BITS));
 }
 
 static inline void cpumask_clear(cpumask_t *mask, unsigned cpu)
 {
-	atomic_and(&mask[cpu / 64], ~(1UL << (cpu % 64)));
+	atomic_and(&mask[cpu / CPUMASK_BITS], ~(1UL << (cpu % CPUMASK_BITS)));
 }
 
 /* CPUs that answer cross-calls: read under the gate that smp_call_mask takes, or as a hint. */

@@ -63,6 +63,36 @@ static inline unsigned count_bits(u64 x)
 	return (unsigned)(x * 0x0101010101010101ULL >> 56);
 }
 
+/*
+ * The number of the lowest bit set in @x, which is not 0; and @n / @d: 32-bit compilers call libgcc
+ * for either.
+ */
+static inline unsigned lowest_bit(u64 x)
+{
+	if (sizeof(long) == sizeof(u64))
+		return (unsigned)__builtin_ctzl((unsigned long)x);
+	if ((u32)x)
+		return (unsigned)__builtin_ctz((u32)x);
+	return 32 + (unsigned)__builtin_ctz((u32)(x >> 32));
+}
+
+static inline u64 divide(u64 n, u32 d)
+{
+	u64 quotient = 0, rest = 0;
+	unsigned bit;
+
+	if (sizeof(long) == sizeof(u64))
+		return (unsigned long)n / d;
+	for (bit = 64; bit-- > 0;) {
+		rest = rest << 1 | (n >> bit & 1);
+		if (rest >= d) {
+			rest -= d;
+			quotient |= 1ULL << bit;
+		}
+	}
+	return quotient;
+}
+
 /* The struct of type @type whose member @member is at @ptr. */
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

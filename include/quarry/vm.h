@@ -32,22 +32,24 @@
 
 /*
  * The range for regions: without the first 64 KiB, where null pointers point, and where a CPU whose
- * LDT is that of its reset looks for descriptors; and without the last page below the hole.
+ * LDT is that of its reset looks for descriptors; without the last page below the hole and, with
+ * addresses of 32 bits, without the last quarter.
  */
 #define VM_USER_START 0x0000000000010000UL
-#define VM_USER_END   0x00007ffffffff000UL
+#define VM_USER_END   ((uintptr_t)MIN_CONST(UINT64_C(0x00007ffffffff000), VM_THREE_QUARTERS))
+#define VM_THREE_QUARTERS ((u64)UINTPTR_MAX / 4 * 3 & ~UINT64_C(0xfff))
 
 /* ---- page tables (mm/pagetable.c): four levels in the format of x86_64, hosted too ----------- */
 
-#define PTE_PRESENT  0x1UL
-#define PTE_WRITE    0x2UL
-#define PTE_USER     0x4UL
-#define PTE_ACCESSED 0x20UL
-#define PTE_DIRTY    0x40UL
-#define PTE_NX       (1UL << 63)
-#define PTE_ADDRESS  0x000ffffffffff000UL
+#define PTE_PRESENT  UINT64_C(0x1)
+#define PTE_WRITE    UINT64_C(0x2)
+#define PTE_USER     UINT64_C(0x4)
+#define PTE_ACCESSED UINT64_C(0x20)
+#define PTE_DIRTY    UINT64_C(0x40)
+#define PTE_NX       (UINT64_C(1) << 63)
+#define PTE_ADDRESS  UINT64_C(0x000ffffffffff000)
 /* A migration entry: not present; its address is that of the page in transit. */
-#define PTE_MIGRATING 0x200UL
+#define PTE_MIGRATING UINT64_C(0x200)
 
 #define PT_LEVELS  4
 #define PT_ENTRIES 512
