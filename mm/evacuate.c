@@ -12,6 +12,7 @@
 #include "mm/buddy.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
+#include <quarry/isolation.h>
 
 /* Up to MIGRATE_BATCH heads of movable blocks of the pageblock that reach into [@from, @end); *@next lies behind them. */
 static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, pfn_t *found) REQUIRES_ZONE(zone)
@@ -109,7 +110,7 @@ int evacuate(struct evacuation *e)
 		MM_EVENT(mem, OFFLINE_LOOPS);
 		evacuate_pass(e);
 		sched_point("offline.test");
-		if (test_range_free(mem, e->start, e->end, fail) == 0)
+		if (test_pages_isolated(mem, e->start, e->end - e->start, fail) == 0)
 			return 0;
 		/* Before the judgement: a pass that was cut short says nothing about the pages that it did not reach. */
 		if (cancelled(e))

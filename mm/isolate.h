@@ -14,17 +14,11 @@ void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
 int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_policy policy,
     struct mm_fail *fail, struct drain_cost *cost);
 /*
- * test_pages_isolated for [start, end), whose pageblocks are isolated and may reach beyond it: what lies
- * beyond need not be free.
+ * Why the block with its head at @pfn is not free.  WHY_NONE: it is free or retired; WHY_BUSY: it is cached, in
+ * transit, or can move; else it cannot move.  @arriving: an allocated page may be on its way to an owner that makes
+ * it movable, and counts as busy where only movable memory is allocated.  Zone lock.
  */
-int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *fail)
-    EXCLUDES(zone_class);
-
-/*
- * Why the block with its head at @pfn would be in the way of an isolation.  WHY_NONE: it is free, cached, or
- * can move; WHY_BUSY: it will be one of these in a moment, or stays; else it cannot move.  Zone lock.
- */
-enum mm_why page_in_way(const struct zone *zone, pfn_t pfn);
+enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving);
 /*
  * What of [start, start + nr) cannot move: 0, or -EBUSY, and which page is the first and why.  It takes
  * the zone lock where it must look.

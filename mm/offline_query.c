@@ -31,17 +31,17 @@ static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *
 
 	for_each_head(mem, pfn, block) {
 		u32 word = page_word(pfn_to_page_in(mem, pfn));
-		enum mm_why why = page_in_way(zone, pfn);
+		enum mm_why why = page_in_way(zone, pfn, true);
 		unsigned long nr = 1UL << word_order(word);
 
-		if (why != WHY_NONE)
-			in_way(out, why, pfn, nr);
-		else if (word_state(word) == PG_HWPOISON)
+		if (word_state(word) == PG_HWPOISON)
 			out->retired += nr;
-		else if (state_movable(word_state(word)))
+		else if (why == WHY_NONE || word_state(word) == PG_PCP)
+			out->free += nr;
+		else if (why == WHY_BUSY && state_movable(word_state(word)))
 			out->movable += nr;
 		else
-			out->free += nr;
+			in_way(out, why, pfn, nr);
 	}
 }
 

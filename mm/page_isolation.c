@@ -35,41 +35,42 @@
 #include "mm/isolate.h"
 #include <quarry/isolation.h>
 
-enum mm_why page_in_way(const struct zone *zone, pfn_t pfn)
+enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 {
 	const struct page *page = pfn_to_page_in(zone->mem, pfn);
 	enum migratetype type = pageblock_type(pageblock_of(zone->mem, pfn));
 
 	switch (word_state(page_word(page))) {
+	case PG_FREE:
+	case PG_HWPOISON:
+		return WHY_NONE;
 	case PG_RESERVED:
 		return WHY_RESERVED;
-	case PG_SLAB:
-	case PG_PGTABLE:
-	case PG_OBJECT: /* of an object whose pages stay where they are */
-		return WHY_UNMOVABLE;
 	case PG_ALLOC:
-		/* Where only movable memory is allocated it may be on its way to its owner. */
-		if (zone->kind != ZONE_MOVABLE && type != MT_MOVABLE && type != MT_CMA)
-			return WHY_UNMOVABLE;
-		return WHY_BUSY;
+		if (arriving && (zone->kind == ZONE_MOVABLE || type == MT_MOVABLE || type == MT_CMA))
+			return WHY_BUSY;
+		return WHY_UNMOVABLE;
 	case PG_MOVABLE_OPS:
 	case PG_BALLOON:
 	case PG_LRU:
+	case PG_ISO_MIG:
 		if (page_poisoned(page))
 			return WHY_HWPOISON;
-		return READ_ONCE(page->pincount) ? WHY_PINNED : WHY_NONE;
-	case PG_ISO_MIG:
 		return READ_ONCE(page->pincount) ? WHY_PINNED : WHY_BUSY;
+	case PG_PCP:
 	case PG_FREEING:
 		return WHY_BUSY;
-	default:
-		return WHY_NONE;
+	default: /* pages of objects that stay where they are among them */
+		return WHY_UNMOVABLE;
 	}
 }
 
-/* What in [from, end) of the pageblock at @block cannot move: 0, or -EBUSY and which page and why. */
-static int has_unmovable(struct zone *zone, pfn_t block, pfn_t from, pfn_t end, struct mm_fail *fail)
-    REQUIRES_ZONE(zone)
+/*
+ * The first page of [from, end) in the pageblock at @block that is in the way: 0, or -EBUSY and which page and why.
+ * @all: of all that are not free; else only what cannot move.
+ */
+static int find_in_way(
+    struct zone *zone, pfn_t block, pfn_t from, pfn_t end, bool all, struct mm_fail *fail) REQUIRES_ZONE(zone)
 {
 	struct memory *mem = zone->mem;
 	pfn_t pfn;
@@ -80,8 +81,8 @@ static int has_unmovable(struct zone *zone, pfn_t block, pfn_t from, pfn_t end, 
 
 		if (pfn >= end || pfn + (1UL << word_order(word)) <= from)
 			continue;
-		why = page_in_way(zone, pfn);
-		if (why != WHY_NONE && why != WHY_BUSY)
+		why = page_in_way(zone, pfn, !all);
+		if (why != WHY_NONE && (all || why != WHY_BUSY))
 			return mm_fail(fail, pfn, why, -EBUSY);
 	}
 	return 0;
@@ -103,7 +104,7 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, pfn_t from, 
 		MM_EVENT(mem, ISO_CONFLICT);
 		err = mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
 	} else if (scan) {
-		err = has_unmovable(zone, block, from, end, fail);
+		err = find_in_way(zone, block, from, end, false, fail);
 	}
 	if (!err) {
 		sched_point("iso.scanned");
@@ -126,7 +127,7 @@ int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_f
 		if (pageblock_all_free(pageblock_of(zone->mem, pfn)))
 			continue;
 		flags = zone_lock_irqsave(zone);
-		err = has_unmovable(zone, pfn, start, start + nr, fail);
+		err = find_in_way(zone, pfn, start, start + nr, false, fail);
 		zone_unlock_irqrestore(zone, flags);
 	}
 	return err;
@@ -265,49 +266,9 @@ void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 	}
 }
 
-/* Why the first page of [start, end) in the pageblock that is not free is not; 0: all are. */
-static int why_not_free(struct zone *zone, pfn_t block, pfn_t start, pfn_t end, struct mm_fail *fail)
-    REQUIRES_ZONE(zone)
-{
-	struct memory *mem = zone->mem;
-	pfn_t pfn;
-
-	for_each_head(mem, pfn, block) {
-		const struct page *page = pfn_to_page_in(mem, pfn);
-		u32 word = page_word(page);
-
-		if (pfn >= end || pfn + (1UL << word_order(word)) <= start)
-			continue;
-		switch (word_state(word)) {
-		case PG_FREE:
-		case PG_HWPOISON:
-			continue;
-		case PG_RESERVED:
-			return mm_fail(fail, pfn, WHY_RESERVED, -EBUSY);
-		case PG_MOVABLE_OPS:
-		case PG_BALLOON:
-		case PG_LRU:
-		case PG_ISO_MIG:
-			return mm_fail(fail, pfn, READ_ONCE(page->pincount) ? WHY_PINNED
-			    : page_poisoned(page) ? WHY_HWPOISON : WHY_BUSY, -EBUSY);
-		case PG_PCP:
-		case PG_FREEING:
-			return mm_fail(fail, pfn, WHY_BUSY, -EBUSY);
-		default:
-			return mm_fail(fail, pfn, WHY_UNMOVABLE, -EBUSY);
-		}
-	}
-	return 0;
-}
-
 int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
-	return test_range_free(mem, start, start + nr, fail);
-}
-
-int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *fail)
-{
-	pfn_t pfn;
+	pfn_t end = start + nr, pfn;
 	int err = 0;
 
 	for (pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES); pfn < end && !err; pfn += PAGEBLOCK_PAGES) {
@@ -320,7 +281,7 @@ int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *
 		if (pageblock_all_free(pb))
 			continue;
 		flags = zone_lock_irqsave(zone);
-		err = why_not_free(zone, pfn, start, end, fail);
+		err = find_in_way(zone, pfn, start, end, true, fail);
 		zone_unlock_irqrestore(zone, flags);
 	}
 	return err;

@@ -41,7 +41,7 @@ static const struct {
     {PG_MOVABLE_OPS, false, false, WHY_NONE, WHY_BUSY},
     {PG_MOVABLE_OPS, true, false, WHY_PINNED, WHY_PINNED},
     {PG_MOVABLE_OPS, false, true, WHY_HWPOISON, WHY_HWPOISON},
-    {PG_MOVABLE_OPS, true, true, WHY_HWPOISON, WHY_PINNED},
+    {PG_MOVABLE_OPS, true, true, WHY_HWPOISON, WHY_HWPOISON},
     {PG_LRU, false, false, WHY_NONE, WHY_BUSY},
     {PG_LRU, true, false, WHY_PINNED, WHY_PINNED},
     {PG_LRU, false, true, WHY_HWPOISON, WHY_HWPOISON},
@@ -50,7 +50,7 @@ static const struct {
     {PG_BALLOON, false, true, WHY_HWPOISON, WHY_HWPOISON},
     {PG_ISO_MIG, false, false, WHY_NONE, WHY_BUSY},
     {PG_ISO_MIG, true, false, WHY_PINNED, WHY_PINNED},
-    {PG_ISO_MIG, false, true, WHY_NONE, WHY_HWPOISON},
+    {PG_ISO_MIG, false, true, WHY_HWPOISON, WHY_HWPOISON},
 };
 
 static void each_state_has_its_reason(struct ktest *t)
@@ -113,12 +113,12 @@ static void the_first_that_is_not_free_is_named(struct ktest *t)
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2), BLOCK(3), &fail), -EBUSY);
 	EXPECT_EQ(t, fail.pfn, BLOCK(3) + 2);
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2), BLOCK(1), &fail), 0);
-	EXPECT_EQ(t, test_range_free(mem, BLOCK(3) + 3, BLOCK(5), &fail), -EBUSY);
+	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(3) + 3, BLOCK(2) - 3, &fail), -EBUSY);
 	EXPECT_EQ(t, fail.pfn, BLOCK(3) + 5);
 	/* Beside what is in use. */
-	EXPECT_EQ(t, test_range_free(mem, BLOCK(3) + 3, BLOCK(3) + 5, &fail), 0);
-	EXPECT_EQ(t, test_range_free(mem, BLOCK(3) + 6, BLOCK(5), &fail), 0);
-	EXPECT_EQ(t, test_range_free(mem, BLOCK(2) + 1, BLOCK(3) + 2, &fail), 0);
+	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(3) + 3, 2, &fail), 0);
+	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(3) + 6, BLOCK(2) - 6, &fail), 0);
+	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2) + 1, BLOCK(1) + 1, &fail), 0);
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(4), BLOCK(2), &fail), -EINVAL);
 	EXPECT_EQ(t, fail.pfn, BLOCK(5));
 	EXPECT_EQ(t, fail.why, WHY_BUSY);
