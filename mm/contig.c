@@ -112,18 +112,18 @@ int alloc_contig_range(struct memory *mem, pfn_t start, pfn_t end, enum migratet
 {
 	struct mm_fail local;
 	struct evacuation e = {.start = start, .end = end, .fail = fail ? fail : &local,
-	    .policy = READ_ONCE(mem->policy)};
+	    .policy = iso_ops(READ_ONCE(mem->policy))};
 	int err = may_sleep() ? 0 : -EDEADLK, off = -1;
 
 	err = err ? err : contig_check(mem, start, end, type, &e.zone, e.fail);
-	if (!err && e.policy == ISO_DISABLE)
-		err = off = pcp_disable_counted(e.zone, &e.cost);
+	if (!err)
+		err = off = e.policy->enter(e.zone, &e.cost);
 	if (!err) {
 		e.deadline = deadline_from_now(DEADLINE_NS);
 		err = contig_isolated(&e, type);
 	}
 	if (off == 0)
-		zone_pcp_enable(e.zone);
+		e.policy->leave(e.zone, &e.cost);
 	mem_event_add(mem, err ? EV_CONTIG_FAIL : EV_CONTIG_OK, 1);
 	return err;
 }

@@ -115,10 +115,7 @@ int evacuate(struct evacuation *e)
 		/* Before the judgement: a pass that was cut short says nothing about the pages that it did not reach. */
 		if (cancelled(e))
 			continue;
-		if (e->policy == ISO_REDRAIN) {
-			e->cost.ipis += (unsigned)MAX(drain_all_pages(mem, e->zone), 0);
-			e->cost.rounds++;
-		}
+		e->policy->retry(e->zone, &e->cost);
 		/* In an isolated range pages only become free: that, or another page in the way. */
 		free = range_free(e);
 		if (free > best || fail->pfn != blocker)

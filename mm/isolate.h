@@ -11,7 +11,24 @@
  * others keep their order.
  */
 void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
-int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_policy policy,
+/*
+ * What a policy does at each step of an isolation (isolate_policy.c): 0, or an error.  @cost: what a round cost is
+ * added.  Context: thread, may sleep.
+ */
+struct iso_ops {
+	const char *name;
+	bool caches_off; /* from enter to leave: so a pageblock's scan and its bit are one lock hold, and no scan follows */
+	int (*enter)(struct zone *zone, struct drain_cost *cost);    /* before any bit is set */
+	int (*bits_set)(struct zone *zone, struct drain_cost *cost); /* all are, before the scan; not if caches_off */
+	int (*retry)(struct zone *zone, struct drain_cost *cost);    /* the range was found not to be free */
+	int (*leave)(struct zone *zone, struct drain_cost *cost);    /* the isolation is over */
+};
+const struct iso_ops *iso_ops(enum iso_policy policy);
+/*
+ * start_isolate_page_range for [from, from + pages), whose borders need not be those of pageblocks: what cannot move
+ * counts inside it only.  Its caller calls enter and leave.
+ */
+int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, const struct iso_ops *policy,
     struct mm_fail *fail, struct drain_cost *cost);
 /*
  * Why the block with its head at @pfn is not free.  WHY_NONE: it is free or retired; WHY_BUSY: it is cached, in
@@ -48,15 +65,15 @@ void patience_wait(struct patience *p);
 
 struct evacuation {
 	struct zone *zone;
-	pfn_t start, end;       /* what shall become free */
-	enum iso_policy policy; /* by which it was isolated */
-	u64 deadline;           /* of deadline_from_now */
-	const u32 *cancel;      /* a: a word that becomes non-zero to call it off; may be NULL */
-	struct mm_fail *fail;   /* where and why it ended without success */
-	struct drain_cost cost; /* what follows is added to */
+	pfn_t start, end;             /* what shall become free */
+	const struct iso_ops *policy; /* by which it was isolated */
+	u64 deadline;                 /* of deadline_from_now */
+	const u32 *cancel;            /* a: a word that becomes non-zero to call it off; may be NULL */
+	struct mm_fail *fail;         /* where and why it ended without success */
+	struct drain_cost cost;       /* what follows is added to */
 	struct migrate_stats stats;
-	unsigned loops;         /* passes over the range */
-	bool no_target;         /* the last pass found no memory to move to */
+	unsigned loops;               /* passes over the range */
+	bool no_target;               /* the last pass found no memory to move to */
 };
 /*
  * Move what can be moved until all of the range is free.  0; -EINTR; -ENOMEM nowhere to move to; -EBUSY

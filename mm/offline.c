@@ -103,7 +103,7 @@ static void offline_commit(struct offline_op *op, struct range_claim *claim)
 /* Isolate, and move what is in the way; or leave everything as it was. */
 static int offline_isolated(struct offline_op *op)
 {
-	int err = isolate_range(op->mem, op->start, op->nr, op->policy, &op->res->fail,
+	int err = isolate_range(op->mem, op->start, op->nr, op->evac.policy, &op->res->fail,
 	    &op->evac.cost);
 
 	if (err)
@@ -134,18 +134,16 @@ static void offline_count(const struct offline_op *op)
 
 static int offline_claimed(struct offline_op *op, struct range_claim *claim)
 {
-	int err = 0, off = 0;
+	int off = op->evac.policy->enter(op->zone, &op->evac.cost), err = off;
 
-	if (op->policy == ISO_DISABLE)
-		off = err = pcp_disable_counted(op->zone, &op->evac.cost);
 	if (!err)
 		err = offline_isolated(op);
 	if (err)
 		drop_claim(op->mem, claim);
 	else
 		offline_commit(op, claim);
-	if (op->policy == ISO_DISABLE && !off)
-		zone_pcp_enable(op->zone);
+	if (!off)
+		op->evac.policy->leave(op->zone, &op->evac.cost);
 	offline_count(op);
 	return err;
 }
@@ -162,7 +160,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 	op.opts = opts ? opts : &defaults;
 	op.policy = op.opts->policy < NR_ISO_POLICIES ? op.opts->policy : READ_ONCE(mem->policy);
 	op.evac = (struct evacuation){
-	    .start = start, .end = start + nr, .policy = op.policy, .cancel = op.opts->cancel,
+	    .start = start, .end = start + nr, .policy = iso_ops(op.policy), .cancel = op.opts->cancel,
 	    .deadline = deadline_from_now(op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS),
 	    .fail = &op.res->fail};
 	*op.res = (struct offline_result){.policy = op.policy, .fail.pfn = PFN_NONE};

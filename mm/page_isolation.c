@@ -182,23 +182,23 @@ int drain_isolated_pages(struct memory *mem)
 
 /* ---- ranges ---- */
 
-int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_policy policy,
+int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, const struct iso_ops *policy,
     struct mm_fail *fail, struct drain_cost *cost)
 {
 	pfn_t start = ALIGN_DOWN(from, PAGEBLOCK_PAGES), pfn;
 	unsigned long nr = ALIGN_UP(from + pages, PAGEBLOCK_PAGES) - start;
 	struct zone *zone;
-	int err = range_zone(mem, start, nr, &zone, fail), asked;
+	int err = range_zone(mem, start, nr, &zone, fail);
 
 	if (err)
 		return err;
-	if (policy == ISO_DISABLE && READ_ONCE(zone->pcp_depth) == 0)
+	if (policy->caches_off && READ_ONCE(zone->pcp_depth) == 0)
 		return mm_fail(fail, start, WHY_BUSY, -EINVAL);
 	if (!may_sleep())
 		return -EDEADLK;
 	atomic_add(&mem->iso_pending, 1u);
 	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
-		err = isolate_block(zone, pfn, policy == ISO_DISABLE, from, from + pages, fail);
+		err = isolate_block(zone, pfn, policy->caches_off, from, from + pages, fail);
 		if (err)
 			undo_isolate_page_range(mem, start, pfn - start);
 		sched_point("iso.block_set");
@@ -206,46 +206,14 @@ int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_
 	sched_point("iso.range_done");
 	if (!err)
 		trace_range(mem, TR_isolate, start, nr);
-	if (!err && policy != ISO_DISABLE) {
-		asked = policy == ISO_PRECISE ? drain_isolated_pages(mem) : drain_all_pages(mem, zone);
-		cost->rounds++;
-		cost->ipis += (unsigned)MAX(asked, 0);
-		err = asked < 0 ? asked : scan_unmovable(zone, from, pages, fail);
+	if (!err && !policy->caches_off) {
+		err = policy->bits_set(zone, cost);
+		err = err ? err : scan_unmovable(zone, from, pages, fail);
 		if (err)
 			undo_isolate_page_range(mem, start, nr);
 	}
 	atomic_sub(&mem->iso_pending, 1u);
 	return err;
-}
-
-int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
-    enum iso_policy policy, struct mm_fail *fail)
-{
-	struct drain_cost cost = {0};
-
-	if (!range_ok(mem, start, nr))
-		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
-	return isolate_range(mem, start, nr, policy, fail, &cost);
-}
-
-static const char *const policy_names[NR_ISO_POLICIES] = {
-    [ISO_REDRAIN] = "redrain",
-    [ISO_DISABLE] = "disable",
-    [ISO_PRECISE] = "precise",
-};
-
-const char *iso_policy_name(enum iso_policy policy)
-{
-	return policy < NR_ISO_POLICIES ? policy_names[policy] : NULL;
-}
-
-enum iso_policy iso_policy_by_name(const char *name)
-{
-	unsigned policy = 0;
-
-	while (policy < NR_ISO_POLICIES && strcmp(policy_names[policy], name) != 0)
-		policy++;
-	return (enum iso_policy)policy;
 }
 
 void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)

@@ -106,7 +106,7 @@ static bool begin(struct ktest *t)
 	evac = (struct evacuation){.zone = zone_in(mem, ZONE_MOVABLE),
 	    .start = BLOCK(2),
 	    .end = BLOCK(3),
-	    .policy = ISO_PRECISE,
+	    .policy = iso_ops(ISO_PRECISE),
 	    .deadline = ~0ULL,
 	    .cancel = &cancel,
 	    .fail = &fail};
@@ -341,7 +341,7 @@ static void a_pass_that_was_called_off_is_not_judged(struct ktest *t)
 	hold_movable(BLOCK(2) + 2);
 	mov.refuse = 0;
 	mov.on_move = move_then_cancel;
-	evac.policy = ISO_REDRAIN;
+	evac.policy = iso_ops(ISO_REDRAIN);
 	evac.deadline = 5000 * MS;
 	EXPECT_EQ(t, world_evacuate(&evac), -EINTR);
 	EXPECT_EQ(t, fail.why, WHY_CANCELLED);
@@ -423,7 +423,7 @@ static void redrain_drains_after_each_pass(struct ktest *t)
 	EXPECT(t, asked > 0 || ktest_cpus() == 1);
 	ktest_on_cpu(ktest_cpus() - 1, cache_a_page, NULL);
 	world.now = 0;
-	evac.policy = ISO_REDRAIN;
+	evac.policy = iso_ops(ISO_REDRAIN);
 	/* Four before the end, and the fifth is judged. */
 	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);
 	EXPECT_EQ(t, evac.cost.rounds, 5);

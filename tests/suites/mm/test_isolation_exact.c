@@ -174,16 +174,16 @@ static void the_scan_comes_after_the_round(struct ktest *t)
 	zone = zone_in(mem, ZONE_NORMAL);
 	page = hold_page(mem, AT);
 	page_cas_state(page, PG_ALLOC, PG_SLAB);
-	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), ISO_PRECISE, &fail, &cost), -EBUSY);
+	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), iso_ops(ISO_PRECISE), &fail, &cost), -EBUSY);
 	EXPECT_EQ(t, fail.pfn, AT);
 	EXPECT_EQ(t, cost.rounds, 1);
 	EXPECT_EQ(t, cost.ipis, mem->nr_cpus - 1);
-	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), ISO_REDRAIN, &fail, &cost), -EBUSY);
+	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), iso_ops(ISO_REDRAIN), &fail, &cost), -EBUSY);
 	EXPECT_EQ(t, cost.rounds, 2);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_BLOCKS), 6);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_UNDONE), 6);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
-	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), ISO_DISABLE, &fail, &cost), -EBUSY);
+	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), iso_ops(ISO_DISABLE), &fail, &cost), -EBUSY);
 	EXPECT_EQ(t, fail.pfn, AT);
 	EXPECT_EQ(t, cost.rounds, 2);
 	/* The one that is in the way was not isolated. */
