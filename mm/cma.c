@@ -62,7 +62,7 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 
 	*cma = (struct cma){.name = name, .mem = mem, .start = start, .end = start + nr};
 	cma->lock = MUTEX("cma");
-	if (!range_ok(mem, start, nr))
+	if (!range_ok(mem, pfn_range(start, nr)))
 		return -EINVAL;
 	cma->used = kmalloc((nr + 63) / 64 * sizeof(u64));
 	if (!cma->used)

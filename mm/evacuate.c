@@ -48,7 +48,7 @@ static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, pfn_t *foun
 		return 0;
 	}
 	flags = zone_lock_irqsave(e->zone);
-	nr = movable_heads(e->zone, *pfn, e->end, pfn, found);
+	nr = movable_heads(e->zone, *pfn, e->range.end, pfn, found);
 	zone_unlock_irqrestore(e->zone, flags);
 	return nr;
 }
@@ -63,11 +63,11 @@ static void evacuate_pass(struct evacuation *e)
 {
 	struct memory *mem = e->zone->mem;
 	struct isolated_pages pages = {.to = NULL};
-	pfn_t found[MIGRATE_BATCH], pfn = e->start;
+	pfn_t found[MIGRATE_BATCH], pfn = e->range.start;
 	unsigned i;
 
 	e->no_target = false;
-	while (pfn < e->end && !cancelled(e) && !deadline_past(e->deadline)) {
+	while (pfn < e->range.end && !cancelled(e) && !deadline_past(e->deadline)) {
 		unsigned nr = find_movable(e, &pfn, found);
 		struct mm_fail fail = {0};
 
@@ -86,7 +86,7 @@ static unsigned long range_free(const struct evacuation *e)
 	unsigned long free = 0;
 	pfn_t pfn;
 
-	for (pfn = ALIGN_DOWN(e->start, PAGEBLOCK_PAGES); pfn < e->end; pfn += PAGEBLOCK_PAGES)
+	for_each_block(pfn, e->range)
 		free += READ_ONCE(pageblock_of(e->zone->mem, pfn)->nr_free);
 	return free;
 }
@@ -104,13 +104,13 @@ int evacuate(struct evacuation *e)
 		unsigned long free;
 
 		if (cancelled(e))
-			return mm_fail(fail, e->start, WHY_CANCELLED, -EINTR);
+			return mm_fail(fail, e->range.start, WHY_CANCELLED, -EINTR);
 		e->loops++;
 		sched_point("offline.scan");
 		MM_EVENT(mem, OFFLINE_LOOPS);
 		evacuate_pass(e);
 		sched_point("offline.test");
-		if (test_pages_isolated(mem, e->start, e->end - e->start, fail) == 0)
+		if (test_pages_isolated(mem, e->range.start, range_pages(e->range), fail) == 0)
 			return 0;
 		/* Before the judgement: a pass that was cut short says nothing about the pages that it did not reach. */
 		if (cancelled(e))

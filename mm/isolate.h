@@ -5,6 +5,7 @@
 
 #include "mm/migrate.h"
 #include "mm/pcp.h"
+#include "mm/zone.h"
 
 /*
  * Owner, irqs off: give back what this CPU caches of isolated pageblocks, from wherever it lies in the stacks; the
@@ -25,10 +26,10 @@ struct iso_ops {
 };
 const struct iso_ops *iso_ops(enum iso_policy policy);
 /*
- * start_isolate_page_range for [from, from + pages), whose borders need not be those of pageblocks: what cannot move
- * counts inside it only.  Its caller calls enter and leave.
+ * start_isolate_page_range for @range, whose borders need not be those of pageblocks: what cannot move counts inside
+ * it only.  Its caller calls enter and leave.
  */
-int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, const struct iso_ops *policy,
+int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
     struct mm_fail *fail, struct drain_cost *cost);
 /*
  * Why the block with its head at @pfn is not free.  WHY_NONE: it is free or retired; WHY_BUSY: it is cached, in
@@ -37,10 +38,10 @@ int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, const str
  */
 enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving);
 /*
- * What of [start, start + nr) cannot move: 0, or -EBUSY, and which page is the first and why.  It takes
- * the zone lock where it must look.
+ * What of @range cannot move: 0, or -EBUSY, and which page is the first and why.  It takes the zone lock where it
+ * must look.
  */
-int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
+int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
     EXCLUDES(zone_class);
 
 /* ---- how long it is tried (patience.c) ---- */
@@ -65,7 +66,7 @@ void patience_wait(struct patience *p);
 
 struct evacuation {
 	struct zone *zone;
-	pfn_t start, end;             /* what shall become free */
+	struct pfn_range range;       /* what shall become free */
 	const struct iso_ops *policy; /* by which it was isolated */
 	u64 deadline;                 /* of deadline_from_now */
 	const u32 *cancel;            /* a: a word that becomes non-zero to call it off; may be NULL */

@@ -9,7 +9,6 @@
  * Tests:      isolation, offline_race, cover.
  */
 #include "mm/isolate.h"
-#include "mm/zone.h"
 #include <quarry/isolation.h>
 
 static int nothing(struct zone *zone, struct drain_cost *cost)
@@ -73,7 +72,8 @@ int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
 {
 	struct drain_cost cost = {0};
 
-	if (!range_ok(mem, start, nr))
+	/* Before isolate_range makes it whole pageblocks. */
+	if (!range_ok(mem, pfn_range(start, nr)))
 		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
-	return isolate_range(mem, start, nr, iso_ops(policy), fail, &cost);
+	return isolate_range(mem, pfn_range(start, nr), iso_ops(policy), fail, &cost);
 }

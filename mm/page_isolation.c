@@ -66,11 +66,11 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 }
 
 /*
- * The first page of [from, end) in the pageblock at @block that is in the way: 0, or -EBUSY and which page and why.
+ * The first page of @range in the pageblock at @block that is in the way: 0, or -EBUSY and which page and why.
  * @all: of all that are not free; else only what cannot move.
  */
-static int find_in_way(
-    struct zone *zone, pfn_t block, pfn_t from, pfn_t end, bool all, struct mm_fail *fail) REQUIRES_ZONE(zone)
+static int find_in_way(struct zone *zone, pfn_t block, struct pfn_range range, bool all,
+    struct mm_fail *fail) REQUIRES_ZONE(zone)
 {
 	struct memory *mem = zone->mem;
 	pfn_t pfn;
@@ -79,7 +79,7 @@ static int find_in_way(
 		u32 word = page_word(pfn_to_page_in(mem, pfn));
 		enum mm_why why;
 
-		if (pfn >= end || pfn + (1UL << word_order(word)) <= from)
+		if (!ranges_meet(range, pfn_range(pfn, 1UL << word_order(word))))
 			continue;
 		why = page_in_way(zone, pfn, !all);
 		if (why != WHY_NONE && (all || why != WHY_BUSY))
@@ -89,8 +89,8 @@ static int find_in_way(
 }
 
 /* One pageblock: under `disable' the scan and the bit are one lock hold, so that the scan stays true. */
-static int isolate_block(struct zone *zone, pfn_t block, bool scan, pfn_t from, pfn_t end,
-    struct mm_fail *fail)
+static int isolate_block(
+    struct zone *zone, pfn_t block, bool scan, struct pfn_range range, struct mm_fail *fail)
 {
 	struct memory *mem = zone->mem;
 	irqflags_t flags = zone_lock_irqsave(zone);
@@ -104,7 +104,7 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, pfn_t from, 
 		MM_EVENT(mem, ISO_CONFLICT);
 		err = mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
 	} else if (scan) {
-		err = find_in_way(zone, block, from, end, false, fail);
+		err = find_in_way(zone, block, range, false, fail);
 	}
 	if (!err) {
 		sched_point("iso.scanned");
@@ -115,20 +115,22 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, pfn_t from, 
 	return err;
 }
 
-int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
+int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
 {
-	pfn_t pfn;
 	int err = 0;
+	pfn_t pfn;
 
-	for (pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES); pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
+	for_each_block(pfn, range) {
 		irqflags_t flags;
 
 		/* A look without the lock: as true as the answer under it will be a moment later. */
 		if (pageblock_all_free(pageblock_of(zone->mem, pfn)))
 			continue;
 		flags = zone_lock_irqsave(zone);
-		err = find_in_way(zone, pfn, start, start + nr, false, fail);
+		err = find_in_way(zone, pfn, range, false, fail);
 		zone_unlock_irqrestore(zone, flags);
+		if (err)
+			break;
 	}
 	return err;
 }
@@ -182,35 +184,35 @@ int drain_isolated_pages(struct memory *mem)
 
 /* ---- ranges ---- */
 
-int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, const struct iso_ops *policy,
+int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
     struct mm_fail *fail, struct drain_cost *cost)
 {
-	pfn_t start = ALIGN_DOWN(from, PAGEBLOCK_PAGES), pfn;
-	unsigned long nr = ALIGN_UP(from + pages, PAGEBLOCK_PAGES) - start;
+	struct pfn_range blocks = range_blocks(range);
 	struct zone *zone;
-	int err = range_zone(mem, start, nr, &zone, fail);
+	int err = range_zone(mem, blocks, &zone, fail);
+	pfn_t pfn;
 
 	if (err)
 		return err;
 	if (policy->caches_off && READ_ONCE(zone->pcp_depth) == 0)
-		return mm_fail(fail, start, WHY_BUSY, -EINVAL);
+		return mm_fail(fail, blocks.start, WHY_BUSY, -EINVAL);
 	if (!may_sleep())
 		return -EDEADLK;
 	atomic_add(&mem->iso_pending, 1u);
-	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
-		err = isolate_block(zone, pfn, policy->caches_off, from, from + pages, fail);
+	for (pfn = blocks.start; pfn < blocks.end && !err; pfn += PAGEBLOCK_PAGES) {
+		err = isolate_block(zone, pfn, policy->caches_off, range, fail);
 		if (err)
-			undo_isolate_page_range(mem, start, pfn - start);
+			undo_isolate_page_range(mem, blocks.start, pfn - blocks.start);
 		sched_point("iso.block_set");
 	}
 	sched_point("iso.range_done");
 	if (!err)
-		trace_range(mem, TR_isolate, start, nr);
+		trace_range(mem, TR_isolate, blocks.start, range_pages(blocks));
 	if (!err && !policy->caches_off) {
 		err = policy->bits_set(zone, cost);
-		err = err ? err : scan_unmovable(zone, from, pages, fail);
+		err = err ? err : scan_unmovable(zone, range, fail);
 		if (err)
-			undo_isolate_page_range(mem, start, nr);
+			undo_isolate_page_range(mem, blocks.start, range_pages(blocks));
 	}
 	atomic_sub(&mem->iso_pending, 1u);
 	return err;
@@ -221,7 +223,7 @@ void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 	pfn_t pfn;
 
 	trace_range(mem, TR_restore, start, nr);
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+	for_each_block(pfn, pfn_range(start, nr)) {
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags = zone_lock_irqsave(zone);
 
@@ -236,10 +238,11 @@ void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 
 int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
-	pfn_t end = start + nr, pfn;
+	struct pfn_range range = pfn_range(start, nr);
 	int err = 0;
+	pfn_t pfn;
 
-	for (pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES); pfn < end && !err; pfn += PAGEBLOCK_PAGES) {
+	for_each_block(pfn, range) {
 		const struct pageblock *pb = pageblock_of(mem, pfn);
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags;
@@ -249,8 +252,10 @@ int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struc
 		if (pageblock_all_free(pb))
 			continue;
 		flags = zone_lock_irqsave(zone);
-		err = find_in_way(zone, pfn, start, end, true, fail);
+		err = find_in_way(zone, pfn, range, true, fail);
 		zone_unlock_irqrestore(zone, flags);
+		if (err)
+			break;
 	}
 	return err;
 }

@@ -104,8 +104,7 @@ static bool begin(struct ktest *t)
 	cancel = 0;
 	fail = (struct mm_fail){.pfn = PFN_NONE};
 	evac = (struct evacuation){.zone = zone_in(mem, ZONE_MOVABLE),
-	    .start = BLOCK(2),
-	    .end = BLOCK(3),
+	    .range = {BLOCK(2), BLOCK(3)},
 	    .policy = iso_ops(ISO_PRECISE),
 	    .deadline = ~0ULL,
 	    .cancel = &cancel,
@@ -386,7 +385,7 @@ static void a_full_pageblock_goes_in_one_pass(struct ktest *t)
 	mov_fill_range(BLOCK(2), BLOCK(3));
 	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(2), true);
 	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(3), true);
-	evac.end = BLOCK(4);
+	evac.range.end = BLOCK(4);
 	EXPECT_EQ(t, world_evacuate(&evac), 0);
 	EXPECT_EQ(t, evac.loops, 1);
 	EXPECT_EQ(t, evac.stats.moved, PAGEBLOCK_PAGES);

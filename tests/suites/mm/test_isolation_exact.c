@@ -72,7 +72,7 @@ static void each_state_has_its_reason(struct ktest *t)
 		WRITE_ONCE(page->word,
 		    PAGE_WORD(1, states[i].state, 0) | (states[i].poisoned ? PAGE_POISON : 0));
 		page->pincount = states[i].pinned;
-		err = scan_unmovable(zone, BLOCK(2), BLOCK(1), &fail);
+		err = scan_unmovable(zone, pfn_range(BLOCK(2), BLOCK(1)), &fail);
 		if (err != (states[i].before ? -EBUSY : 0) || fail.why != states[i].before ||
 		    fail.pfn != (err ? AT : PFN_NONE))
 			ktest_fail(t, __FILE__, __LINE__, "row %u before: %d, reason %d", i, err,
@@ -174,16 +174,22 @@ static void the_scan_comes_after_the_round(struct ktest *t)
 	zone = zone_in(mem, ZONE_NORMAL);
 	page = hold_page(mem, AT);
 	page_cas_state(page, PG_ALLOC, PG_SLAB);
-	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), iso_ops(ISO_PRECISE), &fail, &cost), -EBUSY);
+	EXPECT_EQ(t,
+	    isolate_range(mem, pfn_range(BLOCK(1), BLOCK(3)), iso_ops(ISO_PRECISE), &fail, &cost),
+	    -EBUSY);
 	EXPECT_EQ(t, fail.pfn, AT);
 	EXPECT_EQ(t, cost.rounds, 1);
 	EXPECT_EQ(t, cost.ipis, mem->nr_cpus - 1);
-	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), iso_ops(ISO_REDRAIN), &fail, &cost), -EBUSY);
+	EXPECT_EQ(t,
+	    isolate_range(mem, pfn_range(BLOCK(1), BLOCK(3)), iso_ops(ISO_REDRAIN), &fail, &cost),
+	    -EBUSY);
 	EXPECT_EQ(t, cost.rounds, 2);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_BLOCKS), 6);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_UNDONE), 6);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
-	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), iso_ops(ISO_DISABLE), &fail, &cost), -EBUSY);
+	EXPECT_EQ(t,
+	    isolate_range(mem, pfn_range(BLOCK(1), BLOCK(3)), iso_ops(ISO_DISABLE), &fail, &cost),
+	    -EBUSY);
 	EXPECT_EQ(t, fail.pfn, AT);
 	EXPECT_EQ(t, cost.rounds, 2);
 	/* The one that is in the way was not isolated. */

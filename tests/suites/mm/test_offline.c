@@ -347,8 +347,10 @@ static void candidate_skips_what_cannot_go(struct ktest *t)
 	/* And a reserved page in the middle. */
 	page = pfn_to_page_in(mem, BLOCK(16));
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(0, PG_FREE, MAX_ORDER));
-	EXPECT_EQ(t, isolate_range(mem, BLOCK(16), BLOCK(1), iso_ops(ISO_PRECISE), NULL,
-	    &(struct drain_cost){0}), 0);
+	EXPECT_EQ(t,
+	    isolate_range(mem, pfn_range(BLOCK(16), BLOCK(1)), iso_ops(ISO_PRECISE), NULL,
+		&(struct drain_cost){0}),
+	    0);
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, MAX_ORDER));
 	pageblock_of(mem, BLOCK(16))->nr_free = 0;
 	found = offline_candidate(mem, BLOCK(24), &nr);

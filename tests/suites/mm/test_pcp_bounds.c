@@ -31,7 +31,7 @@ static void expect_plan_of_nothing(struct ktest *t, const struct zone *zone, int
 static void a_claim_may_be_larger_than_what_is_left(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
-	struct range_claim claim = {.start = BLOCK(4), .end = BLOCK(20)};
+	struct range_claim claim = {.range = {BLOCK(4), BLOCK(20)}};
 	struct zone *zone;
 	unsigned i;
 
