@@ -37,7 +37,8 @@ static void mark_used(struct cma *cma, unsigned long at, unsigned long nr, bool 
 /* An unlocked read: can it serve?  alloc_contig_range looks again. */
 static bool block_serves(const struct cma *cma, pfn_t pfn)
 {
-	return zone_owns_block(cma->zone, pfn) && pageblock_state(pageblock_of(cma->mem, pfn)) == PB_ONLINE;
+	return zone_owns_block(cma->zone, pfn) &&
+	       pageblock_state(pageblock_of(cma->mem, pfn)) == PB_ONLINE;
 }
 
 /* The type of all pageblocks of the area. */

@@ -148,7 +148,7 @@ int zone_pcp_enable(struct zone *zone)
 		MM_EVENT(mem, PCP_UNBALANCED);
 		err = -EINVAL;
 	} else {
-		/* No round: each owner takes its capacity back at its next refill or spill, with an acquire. */
+		/* No round: each owner takes its capacity back by an acquire (pcp_update_capacity). */
 		store_release(&zone->pcp_depth, zone->pcp_depth - 1);
 		sched_point("pcpen.posted");
 	}

@@ -13,33 +13,39 @@
  */
 void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
 /*
- * What a policy does at each step of an isolation (isolate_policy.c): 0, or an error.  @cost: what a round cost is
- * added.  Context: thread, may sleep.
+ * What a policy does at each step of an isolation (isolate_policy.c): 0, or an error.
+ * @cost: what a round cost is added.  Context: thread, may sleep.
  */
 struct iso_ops {
 	const char *name;
-	bool caches_off; /* from enter to leave: so a pageblock's scan and its bit are one lock hold, and no scan follows */
-	int (*enter)(struct zone *zone, struct drain_cost *cost);    /* before any bit is set */
-	int (*bits_set)(struct zone *zone, struct drain_cost *cost); /* all are, before the scan; not if caches_off */
-	int (*retry)(struct zone *zone, struct drain_cost *cost);    /* the range was found not to be free */
-	int (*leave)(struct zone *zone, struct drain_cost *cost);    /* the isolation is over */
+	/* From enter to leave: so scan and bit of a pageblock are one lock hold, and no scan follows. */
+	bool caches_off;
+	/* Before any bit is set. */
+	int (*enter)(struct zone *zone, struct drain_cost *cost);
+	/* All bits are set; the scan follows.  Not called with caches_off. */
+	int (*bits_set)(struct zone *zone, struct drain_cost *cost);
+	/* The range was found not to be free. */
+	int (*retry)(struct zone *zone, struct drain_cost *cost);
+	/* The isolation is over. */
+	int (*leave)(struct zone *zone, struct drain_cost *cost);
 };
 const struct iso_ops *iso_ops(enum iso_policy policy);
 /*
- * start_isolate_page_range for @range, whose borders need not be those of pageblocks: what cannot move counts inside
- * it only.  Its caller calls enter and leave.
+ * start_isolate_page_range for @range, whose borders need not be those of pageblocks: what cannot
+ * move counts inside it only.  Its caller calls enter and leave.
  */
 int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
     struct mm_fail *fail, struct drain_cost *cost);
 /*
- * Why the block with its head at @pfn is not free.  WHY_NONE: it is free or retired; WHY_BUSY: it is cached, in
- * transit, or can move; else it cannot move.  @arriving: an allocated page may be on its way to an owner that makes
- * it movable, and counts as busy where only movable memory is allocated.  Zone lock.
+ * Why the block with its head at @pfn is not free.  WHY_NONE: it is free or retired; WHY_BUSY: it
+ * is cached, in transit, or can move; else it cannot move.  @arriving: an allocated page may be on
+ * its way to an owner that makes it movable, and counts as busy where only movable memory is
+ * allocated.  Zone lock.
  */
 enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving);
 /*
- * What of @range cannot move: 0, or -EBUSY, and which page is the first and why.  It takes the zone lock where it
- * must look.
+ * What of @range cannot move: 0, or -EBUSY, and which page is the first and why.  It takes the
+ * zone lock where it must look.
  */
 int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
     EXCLUDES(zone_class);
@@ -69,7 +75,7 @@ struct evacuation {
 	struct pfn_range range;       /* what shall become free */
 	const struct iso_ops *policy; /* by which it was isolated */
 	u64 deadline;                 /* of deadline_from_now */
-	const u32 *cancel;            /* a: a word that becomes non-zero to call it off; may be NULL */
+	const u32 *cancel;            /* a: a word, non-zero to call it off; may be NULL */
 	struct mm_fail *fail;         /* where and why it ended without success */
 	struct drain_cost cost;       /* what follows is added to */
 	struct migrate_stats stats;

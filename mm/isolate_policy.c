@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * isolate_policy.c: the three policies of isolation, each a set of functions that isolate_range, evacuate and their
- *                   callers call (page_isolation.c says why each of them is right).
+ * isolate_policy.c: the three policies of isolation, each a set of functions that isolate_range,
+ *                   evacuate and their callers call (page_isolation.c says why each is right).
  *
  * Owns:       the table of policies.
  * Locks:      none of its own; the rounds take cpu_hotplug and pcp_ctl.
@@ -39,12 +39,22 @@ static int caches_on(struct zone *zone, struct drain_cost *cost)
 }
 
 static const struct iso_ops policies[NR_ISO_POLICIES] = {
-    [ISO_REDRAIN] = {.name = "redrain", .enter = nothing, .bits_set = masked_round, .retry = masked_round,
-        .leave = nothing},
-    [ISO_DISABLE] = {.name = "disable", .caches_off = true, .enter = pcp_disable_counted, .bits_set = nothing,
-        .retry = nothing, .leave = caches_on},
-    [ISO_PRECISE] = {.name = "precise", .enter = nothing, .bits_set = precise_round, .retry = nothing,
-        .leave = nothing},
+    [ISO_REDRAIN] = {.name = "redrain",
+	.enter = nothing,
+	.bits_set = masked_round,
+	.retry = masked_round,
+	.leave = nothing},
+    [ISO_DISABLE] = {.name = "disable",
+	.caches_off = true,
+	.enter = pcp_disable_counted,
+	.bits_set = nothing,
+	.retry = nothing,
+	.leave = caches_on},
+    [ISO_PRECISE] = {.name = "precise",
+	.enter = nothing,
+	.bits_set = precise_round,
+	.retry = nothing,
+	.leave = nothing},
 };
 
 const struct iso_ops *iso_ops(enum iso_policy policy)

@@ -47,7 +47,8 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 	case PG_RESERVED:
 		return WHY_RESERVED;
 	case PG_ALLOC:
-		if (arriving && (zone->kind == ZONE_MOVABLE || type == MT_MOVABLE || type == MT_CMA))
+		if (arriving &&
+		    (zone->kind == ZONE_MOVABLE || type == MT_MOVABLE || type == MT_CMA))
 			return WHY_BUSY;
 		return WHY_UNMOVABLE;
 	case PG_MOVABLE_OPS:
@@ -66,8 +67,8 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 }
 
 /*
- * The first page of @range in the pageblock at @block that is in the way: 0, or -EBUSY and which page and why.
- * @all: of all that are not free; else only what cannot move.
+ * The first page of @range in the pageblock at @block that is in the way: 0, or -EBUSY, which page
+ * and why.  @all: of all that are not free; else only what cannot move.
  */
 static int find_in_way(struct zone *zone, pfn_t block, struct pfn_range range, bool all,
     struct mm_fail *fail) REQUIRES_ZONE(zone)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_refill.c: what others do between a refill's look at the zone and its lock, and before a spill takes its
- * capacity back; and where the slots of the stacks lie.  The source of the caches is included with both watched.
+ * test_play_refill.c: what others do between a refill's look at the zone and its lock, and before
+ * a spill takes its capacity back; and where the slots of the stacks lie.  The source of the caches
+ * is included with both watched.
  */
 #define zone_alloc_slots         played_zone_alloc_slots
 #define zone_plan_capacity       played_zone_plan_capacity
@@ -251,5 +252,6 @@ static void slots_lie_side_by_side(struct ktest *t)
 }
 
 KTEST_SUITE(play_refill, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(others_may_pass_the_watermark_first), KTEST(a_page_that_breaks_before_a_spill_is_not_cached),
+    KTEST(others_may_pass_the_watermark_first),
+    KTEST(a_page_that_breaks_before_a_spill_is_not_cached),
     KTEST(slots_lie_side_by_side));

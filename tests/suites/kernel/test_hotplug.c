@@ -134,7 +134,7 @@ static void a_cpu_comes_up_with_caches_off(struct ktest *t)
 
 	if (!needs_two(t))
 		return;
-	/* What each stack may hold, those too that this CPU has not used since the caches were off last. */
+	/* What each stack may hold, those too that this CPU has not used since the caches were off. */
 	pcp_refresh_all(&kernel_memory);
 	on = capacity_sum(zone, cpu);
 	EXPECT(t, on > 0);

@@ -378,7 +378,7 @@ static bool asks(struct ktest *t, struct zone *zone, int (*fn)(struct zone *zone
 	return deaf.called;
 }
 
-/* Only the outermost disable must empty the caches; an enable leaves it to their owners to fill them. */
+/* Only the outermost disable must empty the caches; after an enable their owners fill them. */
 static void only_the_outermost_disable_asks(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
