@@ -52,7 +52,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 		if (stack % STACKS_PER_ZONE != STACK_NONE)
 			pcp_update_capacity(zone, pcp, stack);
 		/*
-		 * Poison never enters a cache.  The word is read behind the capacity: what the
+		 * Poison never enters a cache.  The word is read here, behind the capacity: what the
 		 * caller saw before interrupts went off may be older than a mark that was set
 		 * while the caches were off.
 		 */
