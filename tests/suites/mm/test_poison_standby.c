@@ -77,7 +77,7 @@ static void descriptors_do_not_lie_in_what_broke(struct ktest *t)
 	/* Where there is no room for descriptors nothing is left. */
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
 	EXPECT_EQ(t, inside_start, BLOCK(ONLINE + 2 * STEP));
-	EXPECT_EQ(t, range_count(mem, BLOCK(ONLINE + STEP), BLOCK(STEP), PB_HOLE), STEP);
+	EXPECT_EQ(t, range_count(mem, pfn_range(BLOCK(ONLINE + STEP), BLOCK(STEP)), PB_HOLE), STEP);
 	expect_poisoned(t, mem, BLOCK(1));
 	drop_memory(t, mem);
 }
