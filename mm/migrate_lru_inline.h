@@ -50,8 +50,8 @@ static int mig_prepare(struct memory *mem, struct mig *m)
 	m->dst = m->to->get(m->to, mem, 0);
 	/* It may have broken meanwhile. */
 	if (m->dst)
-		PAGE_ASSERT(mem, m->dst,
-		    (page_word(m->dst) & ~PAGE_POISON) == PAGE_WORD(1, PG_ALLOC, 0));
+		PAGE_ASSERT(
+		    mem, m->dst, (page_word(m->dst) & ~PAGE_POISON) == PAGE_WORD(1, PG_ALLOC, 0));
 	if (m->dst && page_trylock(m->src))
 		return 0;
 	vm_object_put(m->object);
