@@ -161,8 +161,8 @@ void pcp_drain_isolated_local(struct zone *zone)
 				slot[kept++] = slot[from];
 				continue;
 			}
-			PAGE_ASSERT(mem, slot[from],
-			    page_word(slot[from]) == PAGE_WORD(0, PG_PCP, order));
+			PAGE_ASSERT(
+			    mem, slot[from], page_word(slot[from]) == PAGE_WORD(0, PG_PCP, order));
 			trace_page(mem, TR_give, pfn, order);
 			buddy_free(zone, pfn, order);
 		}
