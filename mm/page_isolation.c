@@ -256,6 +256,8 @@ void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 {
 	pfn_t pfn;
 
+	if (!range_ok(mem, start, nr))
+		return;
 	trace_range(mem, TR_restore, start, nr);
 	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
 		struct zone *zone = zone_of(mem, pfn);
@@ -308,6 +310,8 @@ static int why_not_free(struct zone *zone, pfn_t block, pfn_t start, pfn_t end, 
 
 int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
+	if (!range_ok(mem, start, nr))
+		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
 	return test_range_free(mem, start, start + nr, fail);
 }
 

@@ -148,7 +148,10 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr);
  * moved, or has too many references; -EHWPOISON it is lost.
  */
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page) must_check;
-/* Is slot @index filled: a page, one that is being moved, or one that is lost?  So it was a moment ago. */
+/*
+ * Is slot @index filled: a page, one that is being moved, or one that is lost?  So it was a moment
+ * ago.  False behind the object's end.
+ */
 bool vm_object_has(struct vm_object *object, u32 index);
 /* Pages in slots that no space has mapped, but for those being moved; in zones up to @highest only. */
 unsigned long vm_object_unmapped(struct vm_object *object, enum zone_kind highest);
