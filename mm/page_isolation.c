@@ -228,6 +228,8 @@ void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 {
 	pfn_t pfn;
 
+	if (!range_ok(mem, pfn_range(start, nr)))
+		return;
 	trace_range(mem, TR_restore, start, nr);
 	for_each_block(pfn, pfn_range(start, nr)) {
 		struct zone *zone = zone_of(mem, pfn);
@@ -248,7 +250,8 @@ int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struc
 	int err = 0;
 	pfn_t pfn;
 
-	KASSERT(range.start < range.end);
+	if (range.start >= range.end || !range_ok(mem, range_blocks(range)))
+		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
 	for_each_block(pfn, range) {
 		const struct pageblock *pb = pageblock_of(mem, pfn);
 		struct zone *zone = zone_of(mem, pfn);

@@ -284,6 +284,8 @@ bool vm_object_has(struct vm_object *object, u32 index)
 {
 	bool has;
 
+	if (index >= object->nr_pages)
+		return false;
 	spin_lock(&object->lock);
 	has = object_lookup(object, index) != 0;
 	spin_unlock(&object->lock);

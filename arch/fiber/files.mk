@@ -42,6 +42,7 @@ SILENCE_SRCS += drivers/virtio_mem.c
 SILENCE_SRCS += tests/lib/ktest.c
 SILENCE_SRCS += tests/lib/ktest_select.c
 SILENCE_SRCS += tests/lib/mm_test.c
+SILENCE_SRCS += tests/lib/locked_help.c
 SILENCE_SRCS += tests/lib/sound_help.c
 SILENCE_SRCS += tests/lib/mm_help.c
 SILENCE_SRCS += tests/lib/vm_help.c

@@ -153,8 +153,8 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr);
  */
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page) must_check;
 /*
- * Is slot @index filled: with a page, one in transit, or a lost one?  The result may be out of
- * date.
+ * Is slot @index filled: with a page, one in transit, or a lost one?  False behind the object's end.
+ * The result may be out of date.
  */
 bool vm_object_has(struct vm_object *object, u32 index);
 /*

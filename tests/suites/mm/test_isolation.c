@@ -182,6 +182,10 @@ static void bad_ranges_are_refused(struct ktest *t)
 			    policies[p], &fail), -EINVAL);
 			EXPECT_EQ(t, fail.why, WHY_RANGE);
 		}
+		fail = (struct mm_fail){0};
+		EXPECT_EQ(t, test_pages_isolated(mem, bad[i].start, bad[i].nr, &fail), -EINVAL);
+		EXPECT_EQ(t, fail.why, WHY_RANGE);
+		undo_isolate_page_range(mem, bad[i].start, bad[i].nr);
 	}
 	census_take(&after, mem);
 	census_compare(t, &before, &after);

@@ -84,6 +84,8 @@ static void what_is_past_an_object_is_refused(struct ktest *t)
 	EXPECT_EQ(t, vm_map(s.space, page_at(10), 2, VM_RW, s.object, ~0UL), -EINVAL);
 	EXPECT_EQ(t, vm_map(s.space, page_at(10), 1, VM_RW, s.object, 1UL << 32), -EINVAL);
 	EXPECT_EQ(t, vm_object_supply(s.object, 4, NULL), -EINVAL);
+	EXPECT(t, !vm_object_has(s.object, 4));
+	EXPECT(t, !vm_object_has(s.object, ~0u));
 	EXPECT_EQ(t, vm_object_remove(s.object, 4, 0), -EINVAL);
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, 5), -EINVAL);
 	EXPECT_EQ(t, vm_object_remove(s.object, 3, ~0u), -EINVAL);
