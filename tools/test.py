@@ -41,11 +41,21 @@ import variant_build
 
 PARTS = ["hosted", "lint", "builds", "library", "races", "mutants", "failures", "qemu", "user", "devices", "models",
          "bochs"]
-BESIDE = {"races": ["lint", "bochs"], "qemu": ["user", "devices", "models", "failures", "builds", "mutants"]}
+BESIDE = {"races": ["lint", "bochs"], "qemu": ["user", "devices", "models", "failures", "builds", "library", "mutants"]}
 USER = [f"tests/qemu/test_{name}.py" for name in ("user", "hostile", "memory")]
 DEVICES = [f"tests/qemu/test_{name}.py" for name in ("virtio", "slots", "slots_busy")]
 HOSTED = [f"host-{name}" for name in check.BUILDS]
 BUILDS = {"clang": {"CC": "clang"}, "cross": {"CROSS_COMPILE": "x86_64-linux-gnu-"}}
+# Parts that are one tool each: what is called, and how many of its last lines are shown.
+TOOLS = {
+    "library": ("library.py", 9),
+    "races": ("race.py --no-explore", 1),
+    # Two at a time: some variants wait half a minute for an event that never comes.
+    "mutants": ("mutants.py --jobs 2", 2),
+    "failures": ("failsweep.py --upto 40", 2),
+    "models": ("model.py", 2),
+    "bochs": ("test-bochs.py", 3),
+}
 
 
 def kernel(counts, build):
@@ -71,37 +81,6 @@ def part_builds(counts, build, _):
         what = " ".join(f"{k}={v}" for k, v in variables.items())
         print(f"  {'ok' if good else 'not ok'} make {what} ({time.monotonic() - start:.1f} s)", flush=True)
         counts.one(good, f"build {name}: make {what}")
-
-
-def part_library(counts, build, _):
-    tool(counts, build, "library.py", tail=9)
-
-
-def part_races(counts, build, _):
-    tool(counts, build, "race.py", "--no-explore")
-
-
-def part_mutants(counts, build, _):
-    # Two at a time: some variants wait half a minute for an event that never comes.
-    tool(counts, build, "mutants.py", "--jobs", "2", tail=2)
-
-
-def part_failures(counts, build, _):
-    tool(counts, build, "failsweep.py", "--upto", "40", tail=2)
-
-
-def part_models(counts, build, _):
-    tool(counts, build, "model.py", tail=2)
-
-
-def part_bochs(counts, build, _):
-    if kernel(counts, build):
-        tool(counts, build, "test-bochs.py", tail=3)
-
-
-def tool(counts, build, name, *options, tail=1):
-    """Run tools/NAME and wait for it; see count_tool."""
-    count_tool(counts, start_tool(build, name, *options), name, tail)
 
 
 def start_tool(build, name, *options):
@@ -206,7 +185,11 @@ def run_part(counts, args, part, beside):
     start = time.monotonic()
     print(f"==== {part}" + (f", and beside it {', '.join(beside)}" if beside else ""), flush=True)
     others = start_beside(counts, args, beside)
-    globals()[f"part_{part}"](counts, args.build, args.options)
+    if part not in TOOLS:
+        globals()[f"part_{part}"](counts, args.build, args.options)
+    elif part != "bochs" or kernel(counts, args.build):
+        command, tail = TOOLS[part]
+        count_tool(counts, start_tool(args.build, *command.split()), command.split()[0], tail)
     if others:
         print(f"  {', '.join(beside)}:", flush=True)
         count_tool(counts, others, " ".join(beside), tail=12, story=400)
