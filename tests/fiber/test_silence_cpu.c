@@ -7,6 +7,7 @@
 #include "kernel/runq.h"
 #include "tests/lib/mm_help.h"
 #include "tests/fiber/silence_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/errno.h>
 #include <quarry/smp.h>
 
@@ -35,17 +36,27 @@ static void expect_all_free(struct ktest *t, struct memory *mem)
 	expect_sound(t, mem);
 }
 
+/* A memory with a page in the cache of a CPU that from now on answers nothing. */
+static struct memory *fall_silent(struct ktest *t, struct deaf *deaf)
+{
+	struct memory *mem = new_memory(t);
+
+	if (mem) {
+		leave_in_cache(t, mem, SILENT);
+		deaf_begin(deaf, SILENT, WAIT_FOREVER);
+	}
+	return mem;
+}
+
 /* ---- cpu_down ---- */
 
 static void cpu_down_of_a_silent_cpu_fails_in_time(struct ktest *t)
 {
-	struct memory *mem = new_memory(t);
 	struct deaf deaf;
+	struct memory *mem = fall_silent(t, &deaf);
 	u64 began;
 
 	REQUIRE(t, mem);
-	leave_in_cache(t, mem, SILENT);
-	deaf_begin(&deaf, SILENT, WAIT_FOREVER);
 	began = arch_clock_ns();
 	EXPECT_EQ(t, cpu_down(SILENT), -EIO);
 	EXPECT_TOOK(t, arch_clock_ns() - began, smp_timeout_ns);
@@ -160,21 +171,19 @@ static void drain(void *arg)
  */
 static void cpu_down_behind_a_drain_of_a_silent_cpu_gives_up_in_time(struct ktest *t)
 {
-	struct memory *mem = new_memory(t);
 	struct deaf deaf;
-	u64 began;
+	struct memory *mem = fall_silent(t, &deaf);
+	u64 began, timeout;
 
 	REQUIRE(t, mem);
-	leave_in_cache(t, mem, SILENT);
-	deaf_begin(&deaf, SILENT, WAIT_FOREVER);
-	smp_worst_ns = WAIT_FOREVER;
+	timeout = set_call_timeout(smp_timeout_ns);
 	ktest_start(1, drain, mem);
 	thread_sleep(20 * MS);
 	began = arch_clock_ns();
 	EXPECT_EQ(t, cpu_down(OTHER), -ETIMEDOUT);
 	EXPECT_EQ(t, cpu_up(OTHER), -ETIMEDOUT);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 12 * smp_timeout_ns);
-	smp_worst_ns = 0;
+	restore_call_timeout(timeout);
 	deaf_end(&deaf);
 	ktest_join(1);
 	EXPECT_EQ(t, cpu_down(OTHER), 0);
@@ -303,6 +312,16 @@ static void settle_on(struct ktest *t, struct memory *mem, unsigned cpu)
 		EXPECT_EQ(t, other == cpu ? 0 : cpu_up(other), 0);
 }
 
+static void give_all_back(struct ktest *t, struct memory *mem)
+{
+	EXPECT(t, got);
+	if (got)
+		EXPECT_EQ(t, mem_free_pages(mem, got, 0), 0);
+	hoard_give(&hoard);
+	drain_all_pages(mem, NULL);
+	expect_all_free(t, mem);
+}
+
 static void an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct ktest *t)
 {
 	struct memory *mem = new_memory(t);
@@ -323,12 +342,7 @@ static void an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(s
 	alloc_one(mem);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 59 * S);
 	deaf_end(&deaf);
-	EXPECT(t, got);
-	if (got)
-		EXPECT_EQ(t, mem_free_pages(mem, got, 0), 0);
-	hoard_give(&hoard);
-	drain_all_pages(mem, NULL);
-	expect_all_free(t, mem);
+	give_all_back(t, mem);
 }
 
 /* Also if the thread that reclaims for all sleeps on it. */
@@ -354,12 +368,7 @@ static void an_allocation_beside_a_dead_cpu_fails_in_time(struct ktest *t)
 		deaf_end(&deaf);
 		dead_comes_back(t, cpu);
 		alloc_one(mem);
-		EXPECT(t, got);
-		if (got)
-			EXPECT_EQ(t, mem_free_pages(mem, got, 0), 0);
-		hoard_give(&hoard);
-		drain_all_pages(mem, NULL);
-		expect_all_free(t, mem);
+		give_all_back(t, mem);
 	}
 }
 

@@ -4,22 +4,18 @@
  * that refuse to move.  Hosted only: the machine's side of it is arch/host/host_cpu.c.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/smp.h>
 #include <quarry/movable.h>
 
 /* After which a lost wake-up is sent again. */
 #define SHORT_NS 20000000ULL
 
-/*
- * The next @n wake-ups are lost; returns the timeout as it was.  A CPU that is slow only because the host does not
- * run it is not silent: the call ends when all have answered, however long that takes, and never in a panic.
- */
+/* The next @n wake-ups are lost; returns the timeout as it was. */
 static u64 lose(u32 n)
 {
-	u64 before = smp_timeout_ns;
+	u64 before = set_call_timeout(SHORT_NS);
 
-	smp_timeout_ns = SHORT_NS;
-	smp_worst_ns = WAIT_FOREVER;
 	atomic_xchg(&host_ipi_faults.drop, n);
 	return before;
 }
@@ -28,8 +24,7 @@ static u64 lose(u32 n)
 static void lose_no_more(struct ktest *t, u64 timeout)
 {
 	EXPECT_EQ(t, atomic_xchg(&host_ipi_faults.drop, 0u), 0);
-	smp_timeout_ns = timeout;
-	smp_worst_ns = 0;
+	restore_call_timeout(timeout);
 }
 
 static void count_runs(void *arg)
@@ -266,16 +261,24 @@ static void an_owner_that_gives_nothing_away_keeps_its_page(struct ktest *t)
 	refuse_then_agree(t, -EBUSY, 0, -ETIMEDOUT);
 }
 
+/* A memory with a page of @s, whose pageblock has been offlined. */
+static struct memory *offline_with(struct ktest *t, struct stubborn *s, struct offline_result *res)
+{
+	pfn_t start;
+	struct memory *mem = with_stubborn(t, s, &start);
+
+	if (mem)
+		EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, res), 0);
+	return mem;
+}
+
 static void an_owner_that_is_busy_for_a_while_is_asked_again(struct ktest *t)
 {
 	struct stubborn s = {.migrate = -EAGAIN, .times = 3};
 	struct offline_result res;
-	struct memory *mem;
-	pfn_t start;
+	struct memory *mem = offline_with(t, &s, &res);
 
-	mem = with_stubborn(t, &s, &start);
 	REQUIRE(t, mem);
-	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &res), 0);
 	EXPECT_EQ(t, s.asked, 4);
 	EXPECT_EQ(t, res.retries, 3);
 	EXPECT_EQ(t, res.moved, 1);
@@ -287,12 +290,9 @@ static void an_owner_that_lets_go_loses_nothing(struct ktest *t)
 {
 	struct stubborn s = {.lets_go = true};
 	struct offline_result res;
-	struct memory *mem;
-	pfn_t start;
+	struct memory *mem = offline_with(t, &s, &res);
 
-	mem = with_stubborn(t, &s, &start);
 	REQUIRE(t, mem);
-	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &res), 0);
 	EXPECT_EQ(t, res.moved, 0);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }

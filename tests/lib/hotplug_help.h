@@ -4,12 +4,12 @@
 #define QUARRY_TESTS_HOTPLUG_HELP_H
 
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/hotplug.h>
 #include <quarry/machine.h>
 #include <quarry/smp.h>
 
 #define WARM_PAGES 8
-#define WAIT_NS    20000000000ULL
 
 void warm_caches(void *arg);
 

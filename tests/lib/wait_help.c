@@ -12,6 +12,21 @@ bool waited_enough(u64 end, unsigned *rounds)
 	       (smp_call_mask(NULL, answer, NULL) < 0 || ++*rounds > WAIT_ROUNDS);
 }
 
+u64 set_call_timeout(u64 ns)
+{
+	u64 before = smp_timeout_ns;
+
+	smp_timeout_ns = ns;
+	smp_worst_ns = WAIT_FOREVER;
+	return before;
+}
+
+void restore_call_timeout(u64 before)
+{
+	smp_timeout_ns = before;
+	smp_worst_ns = 0;
+}
+
 bool race_wait(const u32 *flag)
 {
 	unsigned turn;

@@ -17,6 +17,13 @@
  */
 bool waited_enough(u64 end, unsigned *rounds);
 
+/*
+ * Report a CPU that has not answered a cross-call for @ns, but never panic: a busy host may not run
+ * a CPU for six times as long.  Returns the limit as it was, for restore_call_timeout.
+ */
+u64 set_call_timeout(u64 ns);
+void restore_call_timeout(u64 before);
+
 /* Wait for @flag to be set; false: it was not in RACE_TURNS turns. */
 bool race_wait(const u32 *flag);
 

@@ -273,76 +273,67 @@ static void expect_both_stories(struct ktest *t, u64 pos, unsigned silent)
 	EXPECT(t, says(text, want));
 }
 
-/*
- * A silent CPU is reported soon; no panic after six times as much, for the host may well not run a CPU for so long.
- * Returns the timeout as it was.
- */
-static u64 report_soon(void)
-{
-	u64 before = smp_timeout_ns;
+/* A CPU that answers nothing, and a thread that ends that once it is reported. */
+struct silent {
+	u64 timeout, before, pos;
+	unsigned cpu;
+	struct fault_hang hang;
+	struct thread *ender;
+};
 
-	smp_timeout_ns = TIMEOUT_NS;
-	smp_worst_ns = WAIT_FOREVER;
-	return before;
+static bool silent_begin(struct ktest *t, struct silent *s)
+{
+	if (nr_boot_cpus < 3 || !needs_two(t)) {
+		ktest_skip(t, "needs 3 CPUs, all of them online");
+		return false;
+	}
+	*s = (struct silent){
+	    .before = smp_stats.silent, .pos = log_position(), .cpu = ktest_cpus() - 1};
+	if (fault_hang_start(&s->hang, s->cpu, WAIT_NS)) {
+		ktest_fail(t, __FILE__, __LINE__, "CPU %u does not hang", s->cpu);
+		return false;
+	}
+	s->timeout = set_call_timeout(TIMEOUT_NS);
+	s->ender = thread_start("ender", 1, end_once_reported, &s->hang);
+	return true;
 }
 
-static void report_as_ever(u64 timeout)
+static void silent_end(struct ktest *t, struct silent *s)
 {
-	smp_timeout_ns = timeout;
-	smp_worst_ns = 0;
+	EXPECT_EQ(t, smp_stats.silent, s->before + 1);
+	restore_call_timeout(s->timeout);
+	thread_join(s->ender);
+	fault_hang_end(&s->hang);
+	expect_both_stories(t, s->pos, s->cpu);
+	atomic_sub(&smp_stats.silent, 1);
 }
 
 static void a_silent_cpu_is_reported(struct ktest *t)
 {
-	u64 timeout, before = smp_stats.silent, pos = log_position(), began;
-	unsigned cpu = ktest_cpus() - 1;
-	struct fault_hang hang;
-	struct thread *ender;
+	struct silent s;
 	u32 runs = 0;
+	u64 began;
 
-	if (nr_boot_cpus < 3 || !needs_two(t)) {
-		ktest_skip(t, "needs 3 CPUs, all of them online");
+	if (!silent_begin(t, &s))
 		return;
-	}
-	timeout = report_soon();
-	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_NS) == 0);
-	ender = thread_start("ender", 1, end_once_reported, &hang);
 	memset(mask, 0, sizeof(mask));
-	cpumask_set(mask, cpu);
+	cpumask_set(mask, s.cpu);
 	began = arch_clock_ns();
 	EXPECT_EQ(t, smp_call_mask(mask, add_one, &runs), 1);
 	EXPECT(t, arch_clock_ns() - began >= smp_timeout_ns);
 	EXPECT_EQ(t, runs, 1);
-	EXPECT_EQ(t, smp_stats.silent, before + 1);
-	report_as_ever(timeout);
-	thread_join(ender);
-	fault_hang_end(&hang);
-	expect_both_stories(t, pos, cpu);
-	atomic_sub(&smp_stats.silent, 1);
+	silent_end(t, &s);
 }
 
 /* The checker holds all others with interrupts off while it waits for one that never comes. */
 static void a_check_finds_a_silent_cpu(struct ktest *t)
 {
-	u64 timeout, before = smp_stats.silent, pos = log_position();
-	unsigned cpu = ktest_cpus() - 1;
-	struct fault_hang hang;
-	struct thread *ender;
+	struct silent s;
 
-	if (nr_boot_cpus < 3 || !needs_two(t)) {
-		ktest_skip(t, "needs 3 CPUs, all of them online");
+	if (!silent_begin(t, &s))
 		return;
-	}
-	timeout = report_soon();
-	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_NS) == 0);
-	ender = thread_start("ender", 1, end_once_reported, &hang);
 	expect_sound(t, &kernel_memory);
-	report_as_ever(timeout);
-	thread_join(ender);
-	fault_hang_end(&hang);
-	EXPECT_EQ(t, smp_stats.silent, before + 1);
-	expect_both_stories(t, pos, cpu);
-	atomic_sub(&smp_stats.silent, 1);
+	silent_end(t, &s);
 }
 
 static bool is_parked(void *arg)
@@ -360,9 +351,9 @@ static void one_that_does_not_park_is_dead_until_it_does(struct ktest *t)
 		return;
 	ktest_on_cpu(cpu, warm_caches, NULL);
 	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_FOREVER) == 0);
-	timeout = report_soon();
+	timeout = set_call_timeout(TIMEOUT_NS);
 	EXPECT_EQ(t, cpu_down(cpu), -EIO);
-	report_as_ever(timeout);
+	restore_call_timeout(timeout);
 	EXPECT_EQ(t, smp_stats.silent, before + 1);
 	atomic_sub(&smp_stats.silent, 1);
 	expect_both_stories(t, pos, cpu);
@@ -408,7 +399,7 @@ static void a_call_to_a_cpu_that_goes_is_answered(struct ktest *t)
 		ktest_skip(t, "needs 4 CPUs, all of them online");
 		return;
 	}
-	timeout = report_soon();
+	timeout = set_call_timeout(TIMEOUT_NS);
 	REQUIRE(t, fault_hang_start(&hang, c.cpu, WAIT_NS) == 0);
 	ipis = READ_ONCE(smp_stats.ipis);
 	ender = thread_start("ender", 1, end_once_reported, &hang);
@@ -418,7 +409,7 @@ static void a_call_to_a_cpu_that_goes_is_answered(struct ktest *t)
 	/* By then it may have parked, or not: it lost its time. */
 	err = cpu_down(c.cpu);
 	EXPECT(t, err == 0 || err == -EIO);
-	report_as_ever(timeout);
+	restore_call_timeout(timeout);
 	EXPECT_EQ(t, READ_ONCE(c.runs), 1);
 	ktest_join(2);
 	EXPECT_EQ(t, c.asked, 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_smp_dead.c: cross-calls beside CPUs that have died, or gone, in the middle of one; of kernel/smp.c only. */
+#include "tests/lib/wait_help.h"
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
 
@@ -38,7 +39,7 @@ static void call_itself(void *arg)
 
 static void waiting_for_a_sender_that_has_died_ends_in_time(struct ktest *t)
 {
-	u64 timeout = smp_timeout_ns, before = READ_ONCE(smp_stats.silent);
+	u64 timeout, before = READ_ONCE(smp_stats.silent);
 	struct stopped s = {0};
 
 	if (!ktest_needs_cpus(t, 2))
@@ -46,11 +47,9 @@ static void waiting_for_a_sender_that_has_died_ends_in_time(struct ktest *t)
 	ktest_start(1, call_itself, &s);
 	while (!load_acquire(&s.inside))
 		thread_yield();
-	smp_timeout_ns = 1000000;
-	smp_worst_ns = WAIT_FOREVER; /* others may be slow: the host may not run them */
+	timeout = set_call_timeout(1000000);
 	EXPECT(t, !smp_wait_senders());
-	smp_timeout_ns = timeout;
-	smp_worst_ns = 0;
+	restore_call_timeout(timeout);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.silent), before + 1);
 	atomic_sub(&smp_stats.silent, 1);
 	store_release(&s.release, 1u);
