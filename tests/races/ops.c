@@ -59,13 +59,6 @@ static bool has_scene(const struct race_script *s, const char *scene)
 	return false;
 }
 
-/* What stands by has its descriptors already, but they are counted as if they came with it. */
-static int grow_nothing(struct memory *mem, pfn_t start, unsigned long nr, pfn_t at)
-{
-	return 0;
-}
-static const struct memory_arrays standby_arrays = {.grow_inside = grow_nothing};
-
 void ops_build(const struct race_script *s)
 {
 	const bool backed = has_scene(s, "scene(V)") || has_scene(s, "scene(N)") || has_scene(s, "scene(G)");
@@ -76,7 +69,7 @@ void ops_build(const struct race_script *s)
 	struct memory_config cfg = {.name = "race", .start_pfn = start, .end_pfn = end, .nr_cpus = s->nr_cpus,
 	    .nr_nodes = 1, .backed = backed, .reclaim = &memory_reclaim, .alloc = arena_alloc,
 	    .standby_step = STANDBY * PAGEBLOCK_PAGES,
-	    .arrays = online_end < end ? &standby_arrays : NULL};
+	    .arrays = online_end < end ? &ops_standby_arrays : NULL};
 	struct memory *mem;
 	char *map;
 	int err;

@@ -82,6 +82,8 @@ int vm_op_unpin(unsigned role);
 
 /* The pageblocks that @arg names; false: none.  ops.c. */
 bool ops_range(const char *arg, pfn_t *start, unsigned long *nr);
+/* Standby memory has its descriptors already; they are counted as if they came with it. */
+extern const struct memory_arrays ops_standby_arrays;
 int add_op_add(unsigned role, const char *arg);
 int add_op_remove(unsigned role, const char *arg);
 
