@@ -141,6 +141,29 @@ void judge_sleep(u64 ns)
 	judge_turn();
 }
 
+unsigned judge_nr_online(void)
+{
+	return (unsigned)__builtin_popcountl(judge.online[0]);
+}
+
+static int shift(const char *what, unsigned cpu)
+{
+	judge_note("[%s %u]", what, cpu);
+	if (!judge.cpu_err)
+		judge.online[0] ^= 1UL << cpu;
+	return judge.cpu_err;
+}
+
+int judge_cpu_down(unsigned cpu)
+{
+	return shift("down", cpu);
+}
+
+int judge_cpu_up(unsigned cpu)
+{
+	return shift("up", cpu);
+}
+
 int judge_check(struct memory *mem, struct mm_violation *v)
 {
 	judge_note("[check]\n");

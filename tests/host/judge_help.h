@@ -34,6 +34,8 @@ struct judge {
 	struct mm_violation violation; /* what: check_memory finds it */
 	unsigned long managed[4]; /* answers of memory_managed_by_request, in turn */
 	unsigned asked;
+	cpumask_t online[1];
+	int cpu_err;     /* of each cpu_down and cpu_up */
 };
 extern struct judge judge;
 
@@ -74,6 +76,12 @@ void judge_join(struct thread *thread);
 void judge_yield(void);
 
 void judge_sleep(u64 ns);
+
+unsigned judge_nr_online(void);
+
+int judge_cpu_down(unsigned cpu);
+
+int judge_cpu_up(unsigned cpu);
 
 int judge_check(struct memory *mem, struct mm_violation *v);
 

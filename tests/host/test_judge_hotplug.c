@@ -94,13 +94,9 @@ static int one_round_of(struct memory *mem, const struct round_opts *opts, struc
 	return 0;
 }
 
-#define printk                    judge_say
-#define arch_clock_ns             judge_clock
 #define ktest_rand                judge_rand
 #define thread_start              start
 #define thread_join               judge_join
-#define check_memory              judge_check
-#define memory_managed_by_request judge_managed
 #define nr_boot_cpus              world.cpus
 #define cpu_online_mask           world.online
 #define nr_cpus_online            count_online

@@ -129,9 +129,6 @@ static bool number(const char *word, u64 *value)
 #define handle_table_init   init
 #define handle_alloc        put_object
 #define handle_free         drop_object
-#define handle_verify       judge_verify
-#define handle_write        judge_write
-#define movable_owner_drain judge_drain_owner
 #define stress_start        begin_stress
 #define stress_stop         end_stress
 #define alloc_pages         get_block

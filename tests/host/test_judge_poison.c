@@ -8,7 +8,7 @@ static void begin(unsigned cpus)
 	judge_begin();
 	memset(&world, 0, sizeof(world));
 	world.cpus = cpus;
-	world.online[0] = (1UL << cpus) - 1;
+	judge.online[0] = (1UL << cpus) - 1;
 	pretend = (struct memory){.start_pfn = START, .end_pfn = END};
 	smp_stats = (struct smp_stats){.from_alloc = 3};
 	judge.stop = &soak.shaker.stop;
@@ -133,13 +133,13 @@ static void cpus_go_and_come(struct ktest *t)
 	/* The last one stays; the only one too. */
 	soak.shaker.stop = 0;
 	soak.shaker.rand_cpu = 1;
-	world.online[0] = 2;
+	judge.online[0] = 2;
 	judge.sleeps = 2;
 	shake_cpus(&soak.shaker);
 	EXPECT_SAID(t, "[sleep 2]\n[sleep 4]\n");
 	soak.shaker.stop = 0;
 	soak.shaker.rand_cpu = 1;
-	world.online[0] = 1;
+	judge.online[0] = 1;
 	world.cpus = 1;
 	judge.sleeps = 2;
 	shake_cpus(&soak.shaker);
@@ -147,9 +147,9 @@ static void cpus_go_and_come(struct ktest *t)
 	EXPECT(t, soak.shaker.downs == 2 && soak.shaker.ups == 2 && !soak.shaker.failed);
 	soak.shaker.stop = 0;
 	soak.shaker.rand_cpu = 1;
-	world.online[0] = 3;
+	judge.online[0] = 3;
 	world.cpus = 2;
-	world.cpu_err = -EIO;
+	judge.cpu_err = -EIO;
 	judge.sleeps = 1;
 	shake_cpus(&soak.shaker);
 	EXPECT_SAID(t, "[down 1]poison: FAIL: CPU hotplug: error -5\n[sleep 2]\n");
@@ -339,12 +339,12 @@ static void flags_list_and_counts_must_agree(struct ktest *t)
 	world.flagged[3] = true;
 	all_back();
 	EXPECT_SAID(t, "[back 0x1003][back 0x127f]");
-	world.online[0] = 2;
+	judge.online[0] = 2;
 	shaker_stop(&soak.shaker);
 	EXPECT_SAID(t, "[up 0]");
 	EXPECT(t, !soak.failed && !soak.shaker.failed);
-	world.online[0] = 1;
-	world.cpu_err = -EIO;
+	judge.online[0] = 1;
+	judge.cpu_err = -EIO;
 	shaker_stop(&soak.shaker);
 	EXPECT_SAID(t, "[up 1]poison: FAIL: cpu_up: error -5\n");
 	EXPECT_EQ(t, soak.shaker.failed, 1);
@@ -432,7 +432,7 @@ static void all_of_it_in_order(struct ktest *t)
 		       "poison: PASS\n");
 	/* Afterwards all is as it was: a page that was taken out of use, a CPU that is down. */
 	begin(2);
-	world.online[0] = 1;
+	judge.online[0] = 1;
 	EXPECT_EQ(t, run_all(1), 0);
 	EXPECT_EQ(t, judge_times("poison: 1 pages flagged, on the list 1; 0 retired, 0 in use, 1 offline\n[back 0x1007][check]\n"), 1);
 	EXPECT_EQ(t, judge_times("[shake_memory joined]\n[up 1]"), 1);

@@ -111,11 +111,7 @@ static bool find_file(const char *name, struct boot_file *file)
 	return !world.no_file;
 }
 
-#define printk                    judge_say
-#define arch_clock_ns             judge_clock
 #define thread_yield              judge_yield
-#define check_memory              judge_check
-#define memory_managed_by_request judge_managed
 #define kernel_memory             pretend
 #define mm_event_sum              events
 #define page_word                 word_of

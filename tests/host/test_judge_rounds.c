@@ -117,11 +117,7 @@ static void count_call(void *arg)
 	++*(unsigned *)arg;
 }
 
-#define printk                    judge_say
-#define arch_clock_ns             judge_clock
 #define thread_yield              turn
-#define check_memory              judge_check
-#define memory_managed_by_request judge_managed
 #define nr_cpus_online            count_online
 #define stress_ops                ops_of
 #define stress_cpus               stress_on
@@ -328,6 +324,11 @@ static void rounds_that_move_nothing_fail(struct ktest *t)
 	}
 }
 
+/* What is said of a policy under which all went well. */
+#define POLICY(name) \
+	"rounds: " name ": 2 offlines of 16 MiB under stress, 2 drain rounds (one each), 8 IPIs, " \
+	"10 blocks moved, 12 retries, 400 operations meanwhile\n"
+
 static void each_thing_that_is_wrong_fails_it(struct ktest *t)
 {
 	unsigned part;
@@ -353,37 +354,17 @@ static void each_thing_that_is_wrong_fails_it(struct ktest *t)
 	EXPECT_SAID(t, "rounds: FAIL: redrain round 2: error -16, pfn 0x5: pinned page; 3 drain "
 		       "rounds\n"
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n--\n"
-		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       POLICY("redrain") POLICY("disable") POLICY("precise")
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
 		       "rounds: FAIL: stress ended with error -34\n--\n"
-		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       POLICY("redrain") POLICY("disable") POLICY("precise")
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
 		       "rounds: FAIL: word at 0x5: 0x6, should be 0x7\n--\n"
-		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       POLICY("redrain") POLICY("disable") POLICY("precise")
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
 		       "rounds: FAIL: 1 pages managed without those from standby, 0 before; 7 "
 		       "from standby\n--\n"
-		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       POLICY("redrain") POLICY("disable") POLICY("precise")
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
 		       "rounds: FAIL: allocations made cross-calls\n--\n"
 		       "rounds: FAIL: no memory for the stress threads\n--\n"

@@ -104,9 +104,6 @@ static void yield(void)
 #define handle_table_init   init
 #define handle_alloc        put_object
 #define handle_free         drop_object
-#define handle_verify       judge_verify
-#define handle_write        judge_write
-#define movable_owner_drain judge_drain_owner
 #include "demo/stress.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static struct stress load;

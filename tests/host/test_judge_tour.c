@@ -118,11 +118,7 @@ static void show(struct memory *mem)
 	judge_note("[memory]\n");
 }
 
-#define printk                    judge_say
-#define arch_clock_ns             judge_clock
 #define thread_yield              judge_yield
-#define check_memory              judge_check
-#define memory_managed_by_request judge_managed
 #define cmdline_get               option
 #define nr_cpus_online            count_online
 #define trace_replay_boot         replay
