@@ -338,13 +338,7 @@ static void a_stack(struct ktest *t)
 	stack = zone_stack(zone, 0, MT_MOVABLE);
 	pcp = mem->pcp[0];
 	slot = pcp->slot[stack];
-	set_plan(zone, 0, MT_MOVABLE, 2);
-	zone_plan_capacity(zone, 0);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, two), 2);
-	empty_all(mem);
-	pcp->capacity[stack] = 2;
-	EXPECT_EQ(t, free_on(0, mem, 0, 2, two), 2);
-	EXPECT_EQ(t, pcp->count[stack], 2);
+	cache_two_pages(t, mem, two);
 	zone->pcp_depth = 1;
 	PLANT(t, mem, pcp->capacity[stack], 1, "I-P1 more cached");
 	FIRST(t, mem, "I-P6");

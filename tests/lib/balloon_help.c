@@ -105,6 +105,14 @@ bool balloon_begin(struct ktest *t)
 	return balloon_begin_with(t, ALL_FEATURES, 2, TEST_BLOCKS);
 }
 
+bool balloon_begin_again(struct ktest *t)
+{
+	pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
+	memset(balloon_lent, 0, sizeof(balloon_lent));
+	pretend_dev.dev.patience_ns = 1000000;
+	return balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0;
+}
+
 void balloon_end(struct ktest *t)
 {
 	balloon_close(&balloon);

@@ -35,6 +35,9 @@ bool balloon_begin_with(struct ktest *t, u64 features, unsigned normal, unsigned
 
 bool balloon_begin(struct ktest *t);
 
+/* The same memory with a device that is whole again, after one that broke. */
+bool balloon_begin_again(struct ktest *t);
+
 void balloon_end(struct ktest *t);
 
 void balloon_ask_for(u32 pages);

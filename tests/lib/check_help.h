@@ -29,4 +29,7 @@ void expect_named(struct ktest *t, struct memory *mem, const char *name, int lin
 void expect_figures(struct ktest *t, struct memory *mem, unsigned long pfn, unsigned long have,
     unsigned long want, int line);
 
+/* Fill CPU 0's stack of zone MOVABLE with two pages, @two; restore_plan at the end. */
+void cache_two_pages(struct ktest *t, struct memory *mem, struct page **two);
+
 #endif

@@ -34,6 +34,12 @@ struct memory *killer_begin(struct ktest *t, struct pile *hoard);
 /* Give the hoard back. */
 void killer_end(struct ktest *t, struct memory *mem);
 
+/*
+ * Free pages of the hoard of which no two are buddies, until @nr pages of zone MOVABLE are free; what it
+ * popped besides is in @kept.
+ */
+void free_single_pages(struct ktest *t, struct memory *mem, struct pile *kept, unsigned long nr);
+
 /* Can a block be allocated?  It is freed again. */
 bool alloc_one(struct memory *mem, gfp_t gfp, unsigned order);
 

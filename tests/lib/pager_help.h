@@ -74,4 +74,11 @@ void take_all_but(struct ktest *t, struct memory *mem, struct pile *pile, unsign
 /* Tables and slots for the scene are there: from now on only its pages are allocated. */
 void prepare_scene(struct ktest *t, struct vm_scene *s);
 
+/* store_scene with all that prepare_scene brings, caches off, and nothing in @hoard yet. */
+bool store_scene_short(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr,
+    struct pile *hoard);
+
+/* Stop the reclaim thread, free @hoard and enable the caches; before store_scene_end. */
+void store_scene_relieve(struct ktest *t, struct vm_scene *s, struct pile *hoard);
+
 #endif

@@ -51,6 +51,9 @@ void scene_end(struct ktest *t, struct vm_scene *s);
 /* The page in a slot; NULL: empty, a marker, or lost. */
 struct page *page_in(struct vm_object *object, u32 index);
 
+/* Unmap the page at VM_BASE, without the shootdown, which is left to tlb_flush(@g). */
+void unmap_without_flush(struct vm_scene *s, struct tlb_gather *g);
+
 /* Is there a page in each of the first @nr slots? */
 bool pages_there(struct vm_scene *s, u32 nr);
 

@@ -146,6 +146,19 @@ bool vmem_begin(struct ktest *t)
 	return !err;
 }
 
+bool vmem_fill(struct ktest *t)
+{
+	u32 i;
+
+	if (!mov_begin(t, vmem))
+		return false;
+	mov_fill(~0UL);
+	for (i = 0; i < 4 * PAGEBLOCK_PAGES; i++)
+		mov_free(i);
+	empty_caches(vmem);
+	return true;
+}
+
 void vmem_end(struct ktest *t)
 {
 	vmem_ask_for(0);

@@ -48,6 +48,9 @@ bool vmem_prepare(struct ktest *t, u64 size);
 
 bool vmem_begin(struct ktest *t);
 
+/* Fill the memory with movable pages but for four pageblocks' worth; mov_end at the end. */
+bool vmem_fill(struct ktest *t);
+
 /* Give all back and go. */
 void vmem_end(struct ktest *t);
 

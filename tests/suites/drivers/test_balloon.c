@@ -209,14 +209,7 @@ static void who_finds_it_broken_tells_the_thread(struct ktest *t)
 	struct page *page;
 
 	for (how = 0; how < 3; how++) {
-		if (how) {
-			pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
-			memset(balloon_lent, 0, sizeof(balloon_lent));
-			pretend_dev.dev.patience_ns = 1000000;
-			REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
-		} else {
-			REQUIRE(t, balloon_begin(t));
-		}
+		REQUIRE(t, how ? balloon_begin_again(t) : balloon_begin(t));
 		balloon_ask_for(3);
 		REQUIRE(t, balloon_follow(&balloon) == 0);
 		EXPECT_EQ(t, balloon.nr, 3);

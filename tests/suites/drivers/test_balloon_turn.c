@@ -68,14 +68,7 @@ static void a_broken_device_has_no_further_turn(struct ktest *t)
 	for (how = 0; how < 2; how++) {
 		unsigned resets;
 
-		if (how) {
-			pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
-			memset(balloon_lent, 0, sizeof(balloon_lent));
-			pretend_dev.dev.patience_ns = 1000000;
-			REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
-		} else {
-			REQUIRE(t, balloon_begin(t));
-		}
+		REQUIRE(t, how ? balloon_begin_again(t) : balloon_begin(t));
 		balloon_ask_for(5);
 		EXPECT_EQ(t, turn(), WAIT_FOREVER);
 		EXPECT(t, balloon.nr == 5 && !says(text, words));

@@ -69,17 +69,12 @@ static void what_is_new_is_said_once(struct ktest *t)
 
 static void no_memory_is_said_with_what_is_in_the_way(struct ktest *t)
 {
-	unsigned long least;
 	char rest[120];
 
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(REGION_BLOCKS);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
-	REQUIRE(t, mov_begin(t, vmem));
-	mov_fill(~0UL);
-	for (least = 0; least < 4 * PAGEBLOCK_PAGES; least++)
-		mov_free((u32)least);
-	empty_caches(vmem);
+	REQUIRE(t, vmem_fill(t));
 	vmem_ask_for(0);
 	EXPECT_EQ(t, turn(), RETRY);
 	ksnprintf(rest, sizeof(rest), ": no memory: trying again (%s, pfn %#lx)",

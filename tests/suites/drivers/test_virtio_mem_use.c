@@ -93,17 +93,10 @@ static void a_new_wish_calls_an_unplug_off(struct ktest *t)
 /* What is in use must have room elsewhere: it goes as far as there is some. */
 static void it_goes_as_far_as_there_is_room(struct ktest *t)
 {
-	unsigned long least;
-
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(REGION_BLOCKS);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
-	REQUIRE(t, mov_begin(t, vmem));
-	mov_fill(~0UL);
-	/* So many pageblocks' worth is free. */
-	for (least = 0; least < 4 * PAGEBLOCK_PAGES; least++)
-		mov_free((u32)least);
-	empty_caches(vmem);
+	REQUIRE(t, vmem_fill(t));
 	vmem_ask_for(0);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -ENOMEM);
 	EXPECT(t, vmem_dev.nr_plugged < REGION_BLOCKS && vmem_dev.nr_plugged >= REGION_BLOCKS - 4);

@@ -237,15 +237,21 @@ static void free_of_what_looks_like_a_page(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(&mem->zones[ZONE_NORMAL]), 0);
 }
 
+/* An allocated page of t->mem; NULL: there is no memory. */
+static struct page *any_page(struct ktest *t)
+{
+	struct memory *mem = any_memory(t);
+
+	return mem ? mem_alloc_pages(mem, GFP_KERNEL, 0) : NULL;
+}
+
 static void free_with_an_order_too_large(struct ktest *t)
 {
 	static const unsigned orders[] = {MAX_ORDER + 1, 15, 16, 31, 32, 64, ~0u};
-	struct memory *mem = any_memory(t);
-	struct page *page;
+	struct page *page = any_page(t);
+	struct memory *mem = t->mem;
 	unsigned i;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
 		if (orders[i] > MAX_ORDER)
@@ -258,12 +264,10 @@ static void free_of_a_page_in_use(struct ktest *t)
 {
 	static const enum page_state states[] = {PG_FREEING, PG_SLAB, PG_PGTABLE, PG_OBJECT,
 	    PG_MOVABLE_OPS, PG_LRU, PG_ISO_MIG, PG_BALLOON, PG_HWPOISON};
-	struct memory *mem = any_memory(t);
-	struct page *page;
+	struct page *page = any_page(t);
+	struct memory *mem = t->mem;
 	unsigned i;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		WRITE_ONCE(page->word, PAGE_WORD(1, states[i], 0));

@@ -205,13 +205,7 @@ static void bad_caches_are_found(struct ktest *t)
 	none = zone->id * STACKS_PER_ZONE + (unsigned)STACK_NONE;
 	pcp = mem->pcp[0];
 	slot = pcp->slot[stack];
-	set_plan(zone, 0, MT_MOVABLE, 2);
-	zone_plan_capacity(zone, 0);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, two), 2);
-	empty_all(mem);
-	pcp->capacity[stack] = 2;
-	EXPECT_EQ(t, free_on(0, mem, 0, 2, two), 2);
-	EXPECT_EQ(t, pcp->count[stack], 2);
+	cache_two_pages(t, mem, two);
 	expect_sound(t, mem);
 	PLANT(t, mem, pcp->capacity[stack], 1, "I-P1 more cached");
 	PLANT(t, mem, pcp->count[stack], 1, "I-P4");

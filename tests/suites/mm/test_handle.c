@@ -3,25 +3,7 @@
  * test_handle.c: the promises of a table of movable objects: what it refuses, that it notices
  * damage, and objects that move while other CPUs use them.
  */
-#include "tests/lib/mm_test.h"
-#include <quarry/handle.h>
-
-#define HANDLES 24
-
-/* One test at a time. */
-static struct handle handles[HANDLES];
-static struct handle_table table;
-
-static struct handle_table *new_table(struct memory *mem)
-{
-	handle_table_init(&table, mem, handles, HANDLES);
-	return &table;
-}
-
-static struct page *page_of(struct handle_table *ht, u32 h)
-{
-	return pfn_to_page_in(ht->mem, handle_pfn(ht, h));
-}
+#include "tests/lib/handle_help.h"
 
 static struct memory *any_memory(struct ktest *t)
 {

@@ -12,11 +12,14 @@
 
 /* ---- a free that has read the stack number of its pageblock, and not yet pushed ---- */
 
-static bool hold_free(struct ktest *t, struct race_free *race)
+/* Begin it; *@zone and *@block are where its page lies. */
+static bool hold_free(struct ktest *t, struct race_free *race, struct zone **zone, pfn_t *block)
 {
 	if (!race_free_prepare(t, race))
 		return false;
 	EXPECT(t, race_free_start(race, 1));
+	*zone = test_zone(race->mem, ZONE_MOVABLE);
+	*block = ALIGN_DOWN(page_to_pfn_in(race->mem, race->page), PAGEBLOCK_PAGES);
 	return true;
 }
 
@@ -27,10 +30,8 @@ static void expect_found_by_the_round(struct ktest *t, const char *point)
 	struct zone *zone;
 	pfn_t block;
 
-	if (!hold_free(t, &race))
+	if (!hold_free(t, &race, &zone, &block))
 		return;
-	zone = test_zone(race.mem, ZONE_MOVABLE);
-	block = ALIGN_DOWN(page_to_pfn_in(race.mem, race.page), PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, start_isolate_page_range(race.mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
 	race_free_end(t, &race, 1);
 	EXPECT(t, race.cached);
@@ -60,10 +61,8 @@ static void a_free_before_its_section_reads_the_new_number(struct ktest *t)
 	struct zone *zone;
 	pfn_t block;
 
-	if (!hold_free(t, &race))
+	if (!hold_free(t, &race, &zone, &block))
 		return;
-	zone = test_zone(race.mem, ZONE_MOVABLE);
-	block = ALIGN_DOWN(page_to_pfn_in(race.mem, race.page), PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, start_isolate_page_range(race.mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
 	zone->pcp_capacity[0][MT_MOVABLE] = 2;
 	pcp_refresh_all(race.mem);
@@ -138,10 +137,8 @@ static void without_the_round_the_page_stays_cached(struct ktest *t)
 	struct zone *zone;
 	pfn_t block;
 
-	if (!hold_free(t, &race))
+	if (!hold_free(t, &race, &zone, &block))
 		return;
-	zone = test_zone(race.mem, ZONE_MOVABLE);
-	block = ALIGN_DOWN(page_to_pfn_in(race.mem, race.page), PAGEBLOCK_PAGES);
 	flags = spin_lock_irqsave(&zone->lock);
 	pageblock_set_isolated(zone, block, true);
 	spin_unlock_irqrestore(&zone->lock, flags);

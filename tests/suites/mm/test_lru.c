@@ -153,16 +153,25 @@ static void only_what_is_listed_is_isolated(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* The page of an object that has this one; NULL: the test is skipped or has failed. */
+static struct page *begin_with_page(struct ktest *t, struct vm_scene *s)
+{
+	if (!begin(t, s, 1))
+		return NULL;
+	if (!supply(s, 1))
+		ktest_fail(t, __FILE__, __LINE__, "the object gets no page");
+	return page_in(s->object, 0);
+}
+
 /* It still looks like a page on a list, but its last reference may go at any moment. */
 static void a_released_page_is_not_isolated(struct ktest *t)
 {
 	struct vm_scene s;
 	struct page *page;
 
-	if (!begin(t, &s, 1))
+	page = begin_with_page(t, &s);
+	if (!page)
 		return;
-	REQUIRE(t, supply(&s, 1));
-	page = page_in(s.object, 0);
 	EXPECT_EQ(t, get_page(page), 0);
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_LRU, 0));
@@ -206,10 +215,9 @@ static void a_listed_page_is_not_freed(struct ktest *t)
 	struct vm_scene s;
 	struct page *page;
 
-	if (!begin(t, &s, 1))
+	page = begin_with_page(t, &s);
+	if (!page)
 		return;
-	REQUIRE(t, supply(&s, 1));
-	page = page_in(s.object, 0);
 	EXPECT_EQ(t, mem_put_page(s.mem, page), -EINVAL);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_LRU, 0));
 	EXPECT_EQ(t, mem_free_pages(s.mem, page, 0), -EINVAL);

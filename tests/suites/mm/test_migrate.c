@@ -3,26 +3,8 @@
  * test_migrate.c: taking movable pages, moving them and putting them back, with handles as the
  * owner, and with one that answers as told.  What looks at content runs on the kernel's memory.
  */
-#include "tests/lib/mm_test.h"
-#include <quarry/handle.h>
+#include "tests/lib/handle_help.h"
 #include <quarry/oom.h>
-
-#define HANDLES 24
-
-/* One test at a time. */
-static struct handle handles[HANDLES];
-static struct handle_table table;
-
-static struct handle_table *new_table(struct memory *mem)
-{
-	handle_table_init(&table, mem, handles, HANDLES);
-	return &table;
-}
-
-static struct page *page_of(struct handle_table *ht, u32 h)
-{
-	return pfn_to_page_in(ht->mem, handle_pfn(ht, h));
-}
 
 /* Isolate the page of one handle and move it, as migrate_pages; -1: it was not isolated. */
 static int move_handle(struct handle_table *ht, u32 h, struct mm_fail *fail)
@@ -66,7 +48,7 @@ static void content_survives_a_move(struct ktest *t)
 	EXPECT_EQ(t, migrate_pages(ht->mem, pages, 4, NULL), 0);
 	EXPECT_EQ(t, mm_event_sum(&kernel_memory, EV_MIGRATE_OK), ok + 4);
 	for (h = 0; h < 4; h++) {
-		EXPECT_EQ(t, handles[h].moves, 1);
+		EXPECT_EQ(t, ht->handles[h].moves, 1);
 		EXPECT_EQ(t, hash_bytes(page_of(ht, h), h), before[h]);
 		EXPECT_EQ(t, handle_verify(ht, h), 0);
 		EXPECT_EQ(t, word_order(page_word(page_of(ht, h))), h);
@@ -109,7 +91,7 @@ static void putback_leaves_the_page_as_it_was(struct ktest *t)
 	putback_movable_page(ht->mem, page);
 	EXPECT(t, page_of(ht, 3) == page);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_MOVABLE_OPS, 2));
-	EXPECT_EQ(t, handles[3].moves, 0);
+	EXPECT_EQ(t, ht->handles[3].moves, 0);
 	EXPECT_EQ(t, handle_free(ht, 3), 0);
 }
 
@@ -272,7 +254,7 @@ static void pages_without_a_target_are_put_back(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(ht->mem, EV_MIGRATE_FAIL), 3);
 	for (h = 0; h < 3; h++) {
 		EXPECT_EQ(t, page_word(page_of(ht, h)), PAGE_WORD(1, PG_MOVABLE_OPS, 1));
-		EXPECT_EQ(t, handles[h].moves, 0);
+		EXPECT_EQ(t, ht->handles[h].moves, 0);
 	}
 	EXPECT_EQ(t, pile_free(ht->mem, &pile), 0);
 	EXPECT_EQ(t, move_handle(ht, 1, NULL), 0);
@@ -482,7 +464,7 @@ static void orders_without_a_target_are_asked_for_once(struct ktest *t)
 	EXPECT_EQ(t, stock.orders[2], 1);
 	EXPECT_EQ(t, stock.orders[3], 0);
 	EXPECT_EQ(t, stock.back, 0);
-	EXPECT_EQ(t, handles[3].moves, 1);
+	EXPECT_EQ(t, ht->handles[3].moves, 1);
 	for (h = 0; h < ARRAY_SIZE(orders); h++)
 		EXPECT_EQ(t, handle_free(ht, h), 0);
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));

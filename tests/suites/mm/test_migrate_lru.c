@@ -299,12 +299,8 @@ static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 
 	if (!scene_begin_loaded(t, &s, 1, 1))
 		return;
-	tlb_gather_init(&g, s.mem);
-	spin_lock(&s.object->lock);
-	page = rmap_take_entry(s.mem, pt_entry(&s.space->pt, VM_BASE), 0);
-	tlb_gather_add(&g, s.space, VM_BASE);
-	tlb_gather_page(&g, page);
-	spin_unlock(&s.object->lock);
+	page = page_in(s.object, 0);
+	unmap_without_flush(&s, &g);
 	EXPECT_EQ(t, soft_try_write(VM_BASE, stamp(0, 0, 1)), 0);
 	EXPECT_EQ(t, move_pages(t, &s, 0, 1, NULL, &stats), 1);
 	EXPECT(t, page_in(s.object, 0) == page);

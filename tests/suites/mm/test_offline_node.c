@@ -124,15 +124,24 @@ static pfn_t pin_one(struct ktest *t, struct memory *mem)
 	return page_to_pfn_in(mem, mov.pages[0]);
 }
 
-static void what_is_pinned_costs_its_pageblock_only(struct ktest *t)
+/* Two nodes; node 0 is offline but for the pageblock of a pinned page, @pinned.  Sets res. */
+static struct memory *offline_all_but_pinned(struct ktest *t, pfn_t *pinned)
 {
 	struct memory *mem = two_nodes(t);
+
+	if (!mem || !mov_begin(t, mem))
+		return NULL;
+	*pinned = pin_one(t, mem);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
+	return mem;
+}
+
+static void what_is_pinned_costs_its_pageblock_only(struct ktest *t)
+{
 	pfn_t pinned;
+	struct memory *mem = offline_all_but_pinned(t, &pinned);
 
 	REQUIRE(t, mem);
-	REQUIRE(t, mov_begin(t, mem));
-	pinned = pin_one(t, mem);
-	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, res.stayed, BLOCK(1));
 	EXPECT_EQ(t, res.fail.why, WHY_PINNED);
 	EXPECT_EQ(t, res.fail.pfn, pinned);
@@ -154,13 +163,10 @@ static void what_is_pinned_costs_its_pageblock_only(struct ktest *t)
 
 static void a_failed_whole_evacuation_leaves_an_earlier_one_alone(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
 	pfn_t pinned;
+	struct memory *mem = offline_all_but_pinned(t, &pinned);
 
 	REQUIRE(t, mem);
-	REQUIRE(t, mov_begin(t, mem));
-	pinned = pin_one(t, mem);
-	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, count_state(mem, 0, BLOCK(2 * SIZE), PB_OFFLINE), 2 * SIZE - 1);
 	/* Two of them come back; the second call takes these, fails, and brings back these only. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(2), NULL), 0);

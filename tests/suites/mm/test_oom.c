@@ -69,7 +69,6 @@ static void nobody_dies_for_what_can_fail(struct ktest *t)
 {
 	static const gfp_t flags[] = {GFP_NOWAIT, GFP_ATOMIC, GFP_NORETRY, GFP_THISNODE, GFP_DMA32};
 	struct memory *mem = begin(t);
-	struct page *page;
 	unsigned i;
 
 	if (!mem)
@@ -84,15 +83,7 @@ static void nobody_dies_for_what_can_fail(struct ktest *t)
 	pile_alloc(mem, &hoard, GFP_MOVABLE, 0, ALL_THERE_IS);
 	port_task()->reserve = 0;
 	EXPECT_EQ(t, movable_zone(mem)->nr_free, 0);
-	while (movable_zone(mem)->nr_free < 2 * movable_zone(mem)->wmark[WMARK_HIGH]) {
-		page = pile_pop(&hoard);
-		REQUIRE(t, page);
-		if (page_to_pfn_in(mem, page) & 1 &&
-		    zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem))
-			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-		else
-			pile_push(&kept, page);
-	}
+	free_single_pages(t, mem, &kept, 2 * movable_zone(mem)->wmark[WMARK_HIGH]);
 	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
 	EXPECT_EQ(t, killer.calls, 0);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);

@@ -22,7 +22,6 @@ static void a_large_block_is_worth_a_death_up_to_the_high_mark(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 	unsigned long high;
-	struct page *page;
 
 	if (!mem)
 		return;
@@ -30,25 +29,12 @@ static void a_large_block_is_worth_a_death_up_to_the_high_mark(struct ktest *t)
 	port_task()->reserve = 1;
 	pile_alloc(mem, &hoard, GFP_MOVABLE, 0, ALL_THERE_IS);
 	port_task()->reserve = 0;
-	while (movable_zone(mem)->nr_free < high && (page = pile_pop(&hoard))) {
-		if (page_to_pfn_in(mem, page) & 1 &&
-		    zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem))
-			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-		else
-			pile_push(&kept, page);
-	}
-	EXPECT_EQ(t, movable_zone(mem)->nr_free, high);
+	free_single_pages(t, mem, &kept, high);
 	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, killer.order, 1);
 	EXPECT_EQ(t, killer.gfp, GFP_MOVABLE);
-	while (movable_zone(mem)->nr_free == high && (page = pile_pop(&hoard))) {
-		if (page_to_pfn_in(mem, page) & 1 &&
-		    zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem))
-			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-		else
-			pile_push(&kept, page);
-	}
+	free_single_pages(t, mem, &kept, high + 1);
 	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);

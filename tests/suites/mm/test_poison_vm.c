@@ -354,16 +354,27 @@ static void an_object_goes_with_its_lost_pages(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* A clean page of a pager's in two spaces; false: the test is skipped or has failed. */
+static bool begin_clean_page(struct ktest *t, struct stand *s)
+{
+	*s = (struct stand){.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
+	if (!s->mem)
+		return false;
+	if (make(s, OBJ_PAGER, 2, false))
+		return true;
+	ktest_fail(t, __FILE__, __LINE__, "no clean page of a pager");
+	return false;
+}
+
 /* What only the machine knew of, by the bit in an entry, counts: there is no other copy. */
 static void a_write_that_only_an_entry_knows_of(struct ktest *t)
 {
 	struct poison_result res;
-	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
+	struct stand s;
 	u64 value;
 
-	if (!s.mem)
+	if (!begin_clean_page(t, &s))
 		return;
-	REQUIRE(t, make(&s, OBJ_PAGER, 2, false));
 	soft_load_space(scene.space[1]);
 	EXPECT_EQ(t, soft_try_write(page_at(1) + 8, 1), 0);
 	soft_unload_space();
@@ -380,12 +391,11 @@ static void a_write_that_only_an_entry_knows_of(struct ktest *t)
 static void a_clean_page_is_asked_for_again(struct ktest *t)
 {
 	struct poison_result res;
-	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
+	struct stand s;
 	u64 value;
 
-	if (!s.mem)
+	if (!begin_clean_page(t, &s))
 		return;
-	REQUIRE(t, make(&s, OBJ_PAGER, 2, false));
 	EXPECT_EQ(t, mem_memory_failure(s.mem, s.pfn, 0, &res), 0);
 	EXPECT(t, !res.lost);
 	EXPECT_EQ(t, vm_object_present(scene.object), 0);

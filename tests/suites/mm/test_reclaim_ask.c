@@ -65,10 +65,7 @@ static bool begin_full(struct ktest *t, struct vm_scene *s, bool lend)
 static void end(struct ktest *t, struct vm_scene *s)
 {
 	/* A run under way has references to the object. */
-	reclaim_stop(s->mem);
-	expect_sound(t, s->mem);
-	EXPECT_EQ(t, pile_free(s->mem, &hoard), 0);
-	caches_on(t, s->mem);
+	store_scene_relieve(t, s, &hoard);
 	vm_object_put(s->object);
 	s->object = NULL;
 	if (area.mem)
@@ -376,11 +373,8 @@ static bool begin_futile(struct ktest *t, struct vm_scene *s, unsigned pages)
 {
 	unsigned i;
 
-	if (!store_scene(t, s, &store, PAGES))
+	if (!store_scene_short(t, s, &store, PAGES, &hoard))
 		return false;
-	caches_off(t, s->mem);
-	prepare_scene(t, s);
-	hoard = (struct pile){NULL, 0};
 	take_all_but(t, s->mem, &hoard, pages + 40);
 	WRITE_ONCE(store.answer, -ETIMEDOUT);
 	for (i = 0; i < pages; i++)

@@ -165,18 +165,12 @@ static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 	struct lru_scan scan = {.desperate = true};
 	struct tlb_gather g;
 	struct vm_scene s;
-	struct page *page;
 
 	if (!begin(t, &s, 1))
 		return;
 	write_pages(t, 0, 1, 1);
 	REQUIRE_OR_END(t, &s, pages_there(&s, 1));
-	tlb_gather_init(&g, s.mem);
-	spin_lock(&s.object->lock);
-	page = rmap_take_entry(s.mem, pt_entry(&s.space->pt, VM_BASE), 0);
-	tlb_gather_add(&g, s.space, VM_BASE);
-	tlb_gather_page(&g, page);
-	spin_unlock(&s.object->lock);
+	unmap_without_flush(&s, &g);
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 0);
 	EXPECT_EQ(t, store.cleans, 0);
 	EXPECT_EQ(t, soft_try_write(VM_BASE, stamp(0, 0, 2)), 0);

@@ -177,11 +177,8 @@ static bool begin(struct ktest *t, struct vm_scene *s, unsigned left)
 {
 	unsigned i;
 
-	if (!store_scene(t, s, &store, PAGES))
+	if (!store_scene_short(t, s, &store, PAGES, &hoard))
 		return false;
-	caches_off(t, s->mem);
-	prepare_scene(t, s);
-	hoard = (struct pile){NULL, 0};
 	reclaim_stop(s->mem);
 	take_all_but(t, s->mem, &hoard, PAGES + left);
 	for (i = 0; i < PAGES; i++) {
@@ -195,10 +192,7 @@ static bool begin(struct ktest *t, struct vm_scene *s, unsigned left)
 
 static void end(struct ktest *t, struct vm_scene *s)
 {
-	reclaim_stop(s->mem);
-	expect_sound(t, s->mem);
-	EXPECT_EQ(t, pile_free(s->mem, &hoard), 0);
-	caches_on(t, s->mem);
+	store_scene_relieve(t, s, &hoard);
 	store_scene_end(t, s, &store);
 }
 
@@ -298,6 +292,15 @@ static bool all_there(struct ktest *t, struct vm_scene *s)
 	return all;
 }
 
+/* All pages present, the reclaim thread stopped: zone MOVABLE; NULL: the test has failed. */
+static struct zone *begin_all_there(struct ktest *t, struct vm_scene *s)
+{
+	if (!begin(t, s, 0) || !all_there(t, s))
+		return NULL;
+	reclaim_stop(s->mem);
+	return movable_zone(s->mem);
+}
+
 /* With more than half as many off the lists as are left there it leaves the rest to whoever has them. */
 static void an_allocation_drops_pages_up_to_half(struct ktest *t)
 {
@@ -305,10 +308,9 @@ static void an_allocation_drops_pages_up_to_half(struct ktest *t)
 	struct zone *zone;
 	unsigned i;
 
-	if (!begin(t, &s, 0) || !all_there(t, &s))
+	zone = begin_all_there(t, &s);
+	if (!zone)
 		return;
-	reclaim_stop(s.mem);
-	zone = movable_zone(s.mem);
 	for (i = 0; i < PAGES; i++)
 		page_clear_flags(page_in(s.object, i), PAGE_DIRTY);
 	EXPECT_EQ(t, zone->lru[LRU_INACTIVE].nr, PAGES);
@@ -332,10 +334,9 @@ static void as_many_active_pages_do_not_age(struct ktest *t)
 	struct zone *zone;
 	unsigned i;
 
-	if (!begin(t, &s, 0) || !all_there(t, &s))
+	zone = begin_all_there(t, &s);
+	if (!zone)
 		return;
-	reclaim_stop(s.mem);
-	zone = movable_zone(s.mem);
 	scan.zone = zone;
 	for (i = 0; i < PAGES / 2; i++) {
 		struct page *page = page_in(s.object, i);

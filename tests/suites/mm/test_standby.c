@@ -202,22 +202,36 @@ static void holes_are_passed_over(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_large_block_comes_from_it(struct ktest *t)
+/* Take one page of each pageblock: enough pages stay free, but no largest block. */
+static void take_one_of_each(struct zone *zone)
 {
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
-	struct pile pile = {NULL, 0};
-	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
-	zone = zone_in(mem, ZONE_NORMAL);
-	/* One page in each pageblock cannot move; free is more than enough. */
 	for (i = 0; i < ONLINE; i++) {
 		irqflags_t flags = spin_lock_irqsave(&zone->lock);
 
 		buddy_take_range(zone, BLOCK(i) + 1, BLOCK(i) + 2);
 		spin_unlock_irqrestore(&zone->lock, flags);
 	}
+}
+
+static void give_one_of_each(struct memory *mem, struct zone *zone)
+{
+	unsigned i;
+
+	for (i = 0; i < ONLINE; i++)
+		give_block(zone, pfn_to_page_in(mem, BLOCK(i) + 1));
+}
+
+static void a_large_block_comes_from_it(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	take_one_of_each(zone);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_KERNEL, MAX_ORDER, 1), 1);
 	EXPECT(t, page_to_pfn_in(mem, pile.top) >= BLOCK(ONLINE));
@@ -225,8 +239,7 @@ static void a_large_block_comes_from_it(struct ktest *t)
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
 	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	for (i = 0; i < ONLINE; i++)
-		give_block(zone, pfn_to_page_in(mem, BLOCK(i) + 1));
+	give_one_of_each(mem, zone);
 	drop_memory(t, mem);
 }
 
@@ -235,16 +248,10 @@ static void a_large_block_is_asked_for_while_another_has_the_lock(struct ktest *
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	struct zone *zone;
-	unsigned i;
 
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
-	for (i = 0; i < ONLINE; i++) {
-		irqflags_t flags = spin_lock_irqsave(&zone->lock);
-
-		buddy_take_range(zone, BLOCK(i) + 1, BLOCK(i) + 2);
-		spin_unlock_irqrestore(&zone->lock, flags);
-	}
+	take_one_of_each(zone);
 	hotplug_lock(mem);
 	EXPECT(t, !reclaim_wait_compact(mem, GFP_MOVABLE, MAX_ORDER));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
@@ -252,8 +259,7 @@ static void a_large_block_is_asked_for_while_another_has_the_lock(struct ktest *
 	hotplug_unlock(mem);
 	EXPECT_EQ(t, brought(mem, STEP), STEP);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
-	for (i = 0; i < ONLINE; i++)
-		give_block(zone, pfn_to_page_in(mem, BLOCK(i) + 1));
+	give_one_of_each(mem, zone);
 	drop_memory(t, mem);
 }
 

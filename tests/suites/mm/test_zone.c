@@ -148,17 +148,28 @@ static void isolated_pages_do_not_count(struct ktest *t)
 	set_isolated(zone, PAGEBLOCK_PAGES, false);
 }
 
+/* Caches on; @pile gets all that ordinary requests can have of zone MOVABLE, the only one. */
+static struct zone *use_up_to_min(struct ktest *t, struct pile *pile)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+
+	if (!mem) {
+		EXPECT(t, mem);
+		return NULL;
+	}
+	pile_alloc(mem, pile, GFP_NOWAIT | GFP_MOVABLE, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].nr_free, mem->zones[ZONE_MOVABLE].wmark[WMARK_MIN]);
+	return &mem->zones[ZONE_MOVABLE];
+}
+
 /* With the caches on: what an ATOMIC request took below min must not be left to others. */
 static void atomic_refills_keep_the_reserve_out_of_the_caches(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
 	struct pile pile = {NULL, 0};
-	struct zone *zone;
+	struct zone *zone = use_up_to_min(t, &pile);
+	struct memory *mem = t->mem;
 
-	REQUIRE(t, mem);
-	zone = &mem->zones[ZONE_MOVABLE];
-	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, ALL_THERE_IS);
-	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN]);
+	REQUIRE(t, zone);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_ATOMIC | GFP_MOVABLE, 0, 1), 1);
 	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN] - 1);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, 1), 0);
@@ -168,14 +179,11 @@ static void atomic_refills_keep_the_reserve_out_of_the_caches(struct ktest *t)
 /* A thread that may use everything takes one page: below the marks nothing is cached for others. */
 static void refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
 	struct pile pile = {NULL, 0};
-	struct zone *zone;
+	struct zone *zone = use_up_to_min(t, &pile);
+	struct memory *mem = t->mem;
 
-	REQUIRE(t, mem);
-	zone = &mem->zones[ZONE_MOVABLE];
-	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, ALL_THERE_IS);
-	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN]);
+	REQUIRE(t, zone);
 	WRITE_ONCE(port_task()->reserve, 1);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, 1), 1);
 	WRITE_ONCE(port_task()->reserve, 0);
