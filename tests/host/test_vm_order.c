@@ -6,6 +6,7 @@
  * They are a copy that calls the test at its scheduling points.
  */
 #include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
 
 static void at_point(const char *name);
 
@@ -97,8 +98,7 @@ static void hold(void *arg)
 static void hold_now(void)
 {
 	ktest_start(1, hold, NULL);
-	while (!load_acquire(&holder.taken))
-		thread_yield();
+	YIELD_UNTIL(load_acquire(&holder.taken));
 }
 
 /* From @point on somebody has @lock: @call waits for it, and does not do what @done sees before. */

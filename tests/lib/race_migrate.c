@@ -48,8 +48,7 @@ static void race_migrate_run(void *arg)
 bool race_migrate_start(struct race_migrate *r, unsigned cpu)
 {
 	ktest_start(cpu, race_migrate_run, r);
-	while (!load_acquire(&r->held) && !load_acquire(&r->ended))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&r->held) || load_acquire(&r->ended));
 	return load_acquire(&r->held);
 }
 

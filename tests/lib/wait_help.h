@@ -6,8 +6,12 @@
 #include <quarry/port.h>
 #include <quarry/smp.h>
 
-/* Turns of a wait before it counts as failed: seconds, where the right answer takes microseconds. */
-#define RACE_TURNS  (1u << 25)
+/*
+ * A wait has failed after so many turns and so much time.  It should take microseconds, but a busy
+ * host may stop a CPU for seconds.  Longer than HANG_SECONDS of tools/mutants.py.
+ */
+#define RACE_TURNS  (1u << 18)
+#define RACE_NS     10000000000ULL
 #define WAIT_NS     30000000000ULL
 #define WAIT_ROUNDS 1000u
 
@@ -24,7 +28,26 @@ bool waited_enough(u64 end, unsigned *rounds);
 u64 set_call_timeout(u64 ns);
 void restore_call_timeout(u64 before);
 
-/* Wait for @flag to be set; false: it was not in RACE_TURNS turns. */
+/* A wait, all zeros at its start; false: it has had RACE_TURNS turns and RACE_NS. */
+struct wait_limit {
+	u64 end;
+	unsigned turns;
+};
+bool wait_goes_on(struct wait_limit *limit);
+
+/* Wait until @cond is true; false: it was not within that limit.  SPIN_UNTIL: in any context. */
+#define YIELD_UNTIL(cond) WAIT_BY(thread_yield, cond)
+#define SPIN_UNTIL(cond)  WAIT_BY(cpu_relax, cond)
+#define WAIT_BY(step, cond)                                                                        \
+	({                                                                                         \
+		struct wait_limit limit_ = {0};                                                    \
+		bool is_ = (cond);                                                                 \
+		for (; !is_ && wait_goes_on(&limit_); is_ = (cond))                                \
+			step();                                                                    \
+		is_;                                                                               \
+	})
+
+/* Wait for @flag to be set, as SPIN_UNTIL. */
 bool race_wait(const u32 *flag);
 
 #endif

@@ -165,8 +165,7 @@ static void ask_all(void *arg)
 	WRITE_ONCE(stop, 1u);
 	arch_backtrace_others();
 	EXPECT_EQ(t, arch_preempt_count(), 0);
-	while (!READ_ONCE(first_ns))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(first_ns)));
 	EXPECT(t, READ_ONCE(first_ns) - begin >= 100000000);
 	WRITE_ONCE(stop, 2u);
 	thread_join(other);
@@ -289,8 +288,7 @@ static void come_late(void *arg)
 	struct late *late = arg;
 	u64 begin;
 
-	while (READ_ONCE(late->cpu->started))
-		cpu_relax();
+	SPIN_UNTIL(!READ_ONCE(late->cpu->started));
 	for (begin = arch_clock_ns(); arch_clock_ns() - begin < 350000;)
 		cpu_relax();
 	WRITE_ONCE(late->cpu->apic_id, late->apic_id);

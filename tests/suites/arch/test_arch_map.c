@@ -7,6 +7,7 @@
  * it reads again: so there is nothing that empties the TLB but what is tried.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include "x86.h"
 #include <quarry/acpi.h>
 #include <quarry/errno.h>
@@ -131,8 +132,7 @@ static void watch_begin(struct ktest *t, uintptr_t va, int err)
 		ktest_start(cpu, watch, w);
 	}
 	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
-		while (!load_acquire(&watching[cpu].seen))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(load_acquire(&watching[cpu].seen)));
 		EXPECT_EQ(t, watching[cpu].before.err, err);
 	}
 }
@@ -316,8 +316,7 @@ static void stack_is_out_of_reach_when_it_is_freed(struct ktest *t)
 		return;
 	r.top = (uintptr_t)stacks.top[NR_STACKS_TRIED - 1];
 	ktest_start(cpu, go_on_reading, &r);
-	while (!load_acquire(&r.seen))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&r.seen)));
 	ktest_on_cpu(0, free_while_read, &r);
 	ktest_join(cpu);
 	EXPECT(t, !arch_mapped_at(r.top - 8));

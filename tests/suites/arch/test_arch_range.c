@@ -4,6 +4,7 @@
  * who finds the tables locked changes nothing.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include "x86.h"
 #include <quarry/acpi.h>
 #include <quarry/errno.h>
@@ -154,8 +155,7 @@ static void array_is_placed_or_refused(struct ktest *t)
 	EXPECT_EQ(t, other, 0);
 	arch_array_shrink(BUSY, LARGE);
 	EXPECT_EQ(t, rewrite(PLACE + LARGE), -EFAULT);
-	while (arch_array_place(PLACE + 2 * LARGE, pa, 2 * LARGE) == -EAGAIN)
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(arch_array_place(PLACE + 2 * LARGE, pa, 2 * LARGE) != -EAGAIN));
 	EXPECT_EQ(t, arch_mapped_at(PLACE + 2 * LARGE + 8), pa + 8);
 	EXPECT_EQ(t, arch_mapped_at(PLACE + 3 * LARGE + 8), pa + LARGE + 8);
 	EXPECT_EQ(t, rewrite(PLACE + 4 * LARGE), -EFAULT);

@@ -24,8 +24,7 @@ static unsigned banks(void)
 
 static bool emulated(struct ktest *t)
 {
-	while (!mce_started())
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(mce_started()));
 	real = READ_ONCE(kernel_memory.machine_check);
 	if (banks() > LAST && rdmsr(MSR_MCG_CAP) & MCG_CAP_SER && cpuid(1, 0).ecx >> 31)
 		return true;

@@ -21,8 +21,7 @@ static bool real;
 /* And is there by now the thread that deals with them? */
 static bool emulated(struct ktest *t)
 {
-	while (!mce_started())
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(mce_started()));
 	real = READ_ONCE(kernel_memory.machine_check);
 	if ((rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS) > BANK && rdmsr(MSR_MCG_CAP) & MCG_CAP_SER &&
 	    cpuid(1, 0).ecx >> 31)

@@ -287,8 +287,7 @@ static void standby_breaks(struct scene *s, struct zone *zone)
 	EXPECT(s->t, wait_for_count(&mce_stats.dealt, dealt + 1));
 	EXPECT_EQ(s->t, mem_poisoned_next(&kernel_memory, start), start);
 	EXPECT_EQ(s->t, memory_failure(start, 0, NULL), -EHWPOISON);
-	while ((pages = standby_online(zone)) == -EAGAIN)
-		thread_yield();
+	YIELD_UNTIL((pages = standby_online(zone)) != -EAGAIN);
 	EXPECT(s->t, pages > 0);
 	for (pfn = start; pfn < start + PAGEBLOCK_PAGES; pfn++)
 		EXPECT(s->t, is_retired(&kernel_memory, pfn));

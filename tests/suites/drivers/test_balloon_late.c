@@ -3,6 +3,7 @@
  * test_balloon_late.c: the balloon's driver while its device takes its time, and while pages move.
  */
 #include "tests/lib/balloon_help.h"
+#include "tests/lib/wait_help.h"
 
 /* With the mutex in somebody's hands who waits for the device, no page can be moved; but an offline ends in time. */
 static void a_silent_device_delays_no_offline(struct ktest *t)
@@ -58,8 +59,7 @@ static void follow_meanwhile(void)
 
 	balloon_meanwhile = NULL;
 	ktest_start(1, follow_once, follow_test);
-	while (!load_acquire(&follower_runs))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&follower_runs));
 	for (i = 0; i < 2000; i++)
 		thread_yield();
 }

@@ -3,6 +3,7 @@
  * test_virtio.c: starting a virtio device, its configuration, and split rings, with a device that may lie.
  */
 #include "tests/lib/pretend_virtio.h"
+#include "tests/lib/wait_help.h"
 
 static struct virtqueue queue;
 /* Somewhere: the pretend device looks at addresses only. */
@@ -333,11 +334,9 @@ static void answer_late(void *arg)
 {
 	u32 polls;
 
-	while (!load_acquire(&pretend_dev.kept[0]))
-		thread_yield();
+	YIELD_UNTIL(load_acquire(&pretend_dev.kept[0]));
 	polls = READ_ONCE(pretend_dev.polls);
-	while (READ_ONCE(pretend_dev.polls) == polls)
-		thread_yield();
+	YIELD_UNTIL(READ_ONCE(pretend_dev.polls) != polls);
 	pretend_answer(&pretend_dev, 0, 5);
 }
 

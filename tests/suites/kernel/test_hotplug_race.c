@@ -192,8 +192,7 @@ static void a_cpu_waits_for_all_who_may_ask_it(struct ktest *t)
 		return;
 	}
 	ktest_start(2, call_long, &c);
-	while (!load_acquire(&c.began))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&c.began)));
 	EXPECT_EQ(t, cpu_down(3), 0);
 	EXPECT_EQ(t, load_acquire(&c.ended), 1);
 	ktest_join(2);
@@ -404,8 +403,7 @@ static void a_call_to_a_cpu_that_goes_is_answered(struct ktest *t)
 	ipis = READ_ONCE(smp_stats.ipis);
 	ender = thread_start("ender", 1, end_once_reported, &hang);
 	ktest_start(2, call_one, &c);
-	while (READ_ONCE(smp_stats.ipis) == ipis)
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(smp_stats.ipis) != ipis));
 	/* By then it may have parked, or not: it lost its time. */
 	err = cpu_down(c.cpu);
 	EXPECT(t, err == 0 || err == -EIO);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_ipc.c: messages between threads of the kernel; and the table of capabilities. */
+#include "tests/lib/wait_help.h"
 #include <quarry/errno.h>
 #include <quarry/ipc.h>
 #include <quarry/ktest.h>
@@ -123,8 +124,7 @@ static void nobody_to_answer_fails_the_call(struct ktest *t)
 	start_call(t, &taken, ep, 1, LONG_NS);
 	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
 	start_call(t, &queued, ep, 2, LONG_NS);
-	while (!READ_ONCE(queued.started))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(queued.started)));
 	/* Dropped unanswered. */
 	ipc_call_drop(call);
 	EXPECT_EQ(t, end_call(&taken), -EPIPE);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_lock.c: spin locks, mutexes and rwsems, on as many CPUs as there are. */
+#include "tests/lib/wait_help.h"
 #include <quarry/ktest.h>
 #include <quarry/lock.h>
 
@@ -21,8 +22,7 @@ struct shared {
 static void gather(struct shared *s)
 {
 	atomic_add(&s->ready, 1);
-	while (READ_ONCE(s->ready) < s->cpus)
-		cpu_relax();
+	SPIN_UNTIL(READ_ONCE(s->ready) >= s->cpus);
 }
 
 static void run_everywhere(struct shared *s, void (*fn)(void *))
@@ -156,8 +156,7 @@ static void rwsem_exclusive_keeps_new_sharers_out(struct ktest *t)
 	rwsem_lock_shared(&s.sem);
 	waiter = thread_start("waiter", (int)ktest_cpus() - 1, take_exclusively, &s);
 	REQUIRE(t, waiter);
-	while (!sleep_lock_waiters(&s.sem.l))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(sleep_lock_waiters(&s.sem.l)));
 	EXPECT(t, !lets_in(&s.sem));
 	rwsem_unlock_shared(&s.sem);
 	EXPECT(t, !lets_in(&s.sem));
@@ -214,8 +213,8 @@ static bool form_line(struct shared *s, struct sleep_lock *l, struct in_line *li
 		line[i].thread = thread_start("waiter", (int)(i % ktest_cpus()), fn, &line[i]);
 		if (!line[i].thread)
 			return false;
-		while (sleep_lock_waiters(l) != i + 1)
-			thread_yield();
+		if (!YIELD_UNTIL(sleep_lock_waiters(l) == i + 1))
+			return false;
 	}
 	return true;
 }

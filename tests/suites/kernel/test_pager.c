@@ -2,6 +2,7 @@
 /* test_pager.c: pages that a pager brings and takes back; here the pager is a thread of the kernel. */
 #include "tests/lib/move_help.h"
 #include "tests/lib/task_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/account.h>
 #include <quarry/pager.h>
 #include <quarry/string.h>
@@ -401,8 +402,7 @@ static void an_asker_that_ends_takes_nobody_along(struct ktest *t)
 	for (i = 0; i < 3; i++) {
 		u64 since = arch_clock_ns();
 
-		while (!threads_had_turn(since))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(threads_had_turn(since)));
 	}
 	task_end(task, TASK_KILLED, 9);
 	expect_end(t, task, TASK_KILLED, 9);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_smp.c: cross-calls: who runs them, how often, when they end, and who may not make them. */
+#include "tests/lib/wait_help.h"
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
 
@@ -110,8 +111,7 @@ static void call_all(void *arg)
 	unsigned i;
 
 	atomic_add(&c->ready, 1);
-	while (READ_ONCE(c->ready) < c->cpus)
-		cpu_relax();
+	SPIN_UNTIL(READ_ONCE(c->ready) >= c->cpus);
 	for (i = 0; i < ROUNDS; i++)
 		if (smp_call_mask(NULL, count_run, &c->runs) != (int)nr_cpus_online() - 1)
 			counter_add(&c->wrong, 1);
@@ -159,8 +159,7 @@ static void be_deaf(void *arg)
 	irqflags_t flags = arch_irq_save();
 
 	store_release(&m->deaf, 1u);
-	while (load_acquire(&m->asked) < m->senders || (m->senders && !smp_call_pending()))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&m->asked) >= m->senders && (!m->senders || smp_call_pending()));
 	if (READ_ONCE(m->ran))
 		counter_add(&m->early, 1);
 	arch_irq_restore(flags);
@@ -171,8 +170,7 @@ static void call_deaf(void *arg)
 	struct sender *s = arg;
 	cpumask_t target[MASK_WORDS] = {0};
 
-	while (!load_acquire(&s->m->deaf))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&s->m->deaf));
 	cpumask_set(target, 0);
 	atomic_add(&s->m->asked, 1);
 	if (smp_call_mask(target, mark, s) != 1 || !READ_ONCE(s->ran))

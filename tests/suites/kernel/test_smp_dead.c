@@ -24,8 +24,7 @@ static void stop_until_released(void *arg)
 	struct stopped *s = arg;
 
 	atomic_xchg(&s->inside, 1u);
-	while (!load_acquire(&s->release))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&s->release));
 }
 
 static void call_itself(void *arg)
@@ -45,8 +44,7 @@ static void waiting_for_a_sender_that_has_died_ends_in_time(struct ktest *t)
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	ktest_start(1, call_itself, &s);
-	while (!load_acquire(&s.inside))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&s.inside)));
 	timeout = set_call_timeout(1000000);
 	EXPECT(t, !smp_wait_senders());
 	restore_call_timeout(timeout);
@@ -70,8 +68,7 @@ static void close_for_a_while(void *arg)
 
 	smp_call_close();
 	store_release(&c->is, 1u);
-	while (!load_acquire(&c->open))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&c->open));
 	cpu_set_online(arch_cpu_id());
 	arch_irq_restore(flags);
 }
@@ -86,8 +83,7 @@ static void a_call_to_a_cpu_that_has_gone_is_withdrawn(struct ktest *t)
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	ktest_start(1, close_for_a_while, &c);
-	while (!load_acquire(&c.is))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&c.is)));
 	memset(one, 0, sizeof(one));
 	cpumask_set(one, 1);
 	EXPECT(t, smp_call_mask(one, count_run, &runs) >= 0);

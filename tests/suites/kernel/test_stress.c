@@ -6,6 +6,7 @@
 #include "demo/soak.h"
 #include "tests/lib/mm_test.h"
 #include "tests/lib/said_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/console.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
@@ -15,7 +16,7 @@
 #define NORMAL    (PAGEBLOCK_ORDER >= 9 ? 6u : 24u)
 #define MOVABLE   (PAGEBLOCK_ORDER >= 9 ? 8u : 200u)
 #define OPS       2000
-#define WAIT_NS   60000000000ULL
+#define LOAD_NS   60000000000ULL
 #define DAMAGED   4u
 #define WORD_STEP (PAGE_SIZE / 8 / 8 + 1) /* between the words of a page that stress threads write */
 
@@ -32,7 +33,7 @@ static unsigned some_cpus(void)
 /* Until each thread has made so many operations. */
 static bool wait_for_ops(const struct stress *s, u64 ops)
 {
-	u64 until = arch_clock_ns() + WAIT_NS;
+	u64 until = arch_clock_ns() + LOAD_NS;
 	unsigned cpu;
 
 	for (cpu = 0; cpu < stress_cpus(s); cpu++) {
@@ -84,8 +85,7 @@ static void the_second_cpu_is_the_second_thread(struct ktest *t)
 		return;
 	s = stress_start(mem, 1, 1, t->seed);
 	REQUIRE(t, s);
-	while (!stress_ops(s, 1))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(stress_ops(s, 1)));
 	EXPECT_EQ(t, stress_ops(s, 0) + stress_ops(s, 2), 0);
 	EXPECT_EQ(t, stress_cpus(s), 1);
 	EXPECT_EQ(t, stress_stop(s, &r), 0);

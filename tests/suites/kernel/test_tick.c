@@ -77,8 +77,7 @@ static void wait_for_nap(void *arg)
 		ktest_fail(t, __FILE__, __LINE__, "no thread");
 		return;
 	}
-	while (!load_acquire(&asleep))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&asleep)));
 	while (load_acquire(&asleep)) {
 		slow += READ_ONCE(cpus[cpu]->tick_step) != 1;
 		thread_yield();

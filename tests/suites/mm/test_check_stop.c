@@ -4,6 +4,7 @@
  * memory it is for, and who waits for it holds nothing of its own memory.
  */
 #include "tests/lib/mm_test.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/errno.h>
 #include <quarry/smp.h>
 
@@ -45,8 +46,7 @@ static void it_waits_for_every_cpu(struct ktest *t)
 		late.zone = &mem->zones[ZONE_NORMAL];
 		late.ready = 0;
 		ktest_start(cpu, change_and_repair, NULL);
-		while (!load_acquire(&late.ready))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(load_acquire(&late.ready)));
 		EXPECT_EQ(t, check_memory(mem, &v), 0);
 		ktest_join(cpu);
 		EXPECT(t, late.asked);
@@ -89,8 +89,7 @@ static void nothing_changes_while_it_looks(struct ktest *t)
 	ktest_start(1, change_all_the_time, NULL);
 	for (i = 0; i < 20; i++) {
 		before = load_acquire(&changed);
-		while (load_acquire(&changed) == before)
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(load_acquire(&changed) != before));
 		found += check_memory(mem, &v) != 0;
 	}
 	store_release(&enough, 1u);
@@ -129,8 +128,7 @@ static bool waited_for(struct mutex *m)
 static void start(unsigned cpu, struct checker *c)
 {
 	ktest_start(cpu, check, c);
-	while (!load_acquire(&c->began))
-		thread_yield();
+	YIELD_UNTIL(load_acquire(&c->began));
 }
 
 /*
@@ -152,8 +150,7 @@ static void one_goes_on_at_a_time(struct ktest *t)
 	}
 	rounds_lock(c[0].mem);
 	start(1, &c[0]);
-	while (!waited_for(&c[0].mem->pcp_ctl))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(waited_for(&c[0].mem->pcp_ctl)));
 	start(2, &c[1]);
 	for (turn = 0; turn < TURNS / 4 && !load_acquire(&c[1].done); turn++) {
 		held = held || mutex_is_held(&c[1].mem->pcp_ctl);

@@ -5,6 +5,7 @@
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
 
 #include <quarry/smp.h>
 
@@ -170,12 +171,10 @@ static void users_do_not_notice(struct ktest *t)
 		return;
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)
 		ktest_start(cpu, touch_at_random, NULL);
-	while (load_acquire(&frag.running) < ktest_cpus() - 1)
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&frag.running) >= ktest_cpus() - 1));
 	before = READ_ONCE(frag.touches);
 	take_all_blocks(t, &pile);
-	while (READ_ONCE(frag.touches) == before)
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(frag.touches) != before));
 	store_release(&frag.stop, 1u);
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)
 		ktest_join(cpu);

@@ -373,11 +373,7 @@ static void second_disable_returns_after_the_round(struct ktest *t)
 	ktest_start(2, disable_second, &first);
 	EXPECT(t, race_wait(&race.called));
 	ktest_start(3, disable_second, &second);
-	for (turn = 0; turn < RACE_TURNS && READ_ONCE(cpu_hotplug.l.count) < 2; turn++) {
-		if (load_acquire(&second.returned))
-			break;
-		cpu_relax();
-	}
+	SPIN_UNTIL(READ_ONCE(cpu_hotplug.l.count) >= 2 || load_acquire(&second.returned));
 	for (turn = 0; turn < 1000 && !load_acquire(&second.returned); turn++)
 		cpu_relax();
 	EXPECT_EQ(t, READ_ONCE(second.returned), 0);

@@ -171,7 +171,7 @@ static void drains_asked_for_together_share_a_round(struct ktest *t)
 	struct race_free race = {.point = "free.push_pending"};
 	struct drain_job jobs[1 + SHARERS] = {{.mem = NULL}};
 	struct thread *threads[SHARERS];
-	unsigned i, turn = 0;
+	unsigned i;
 	struct memory *mem;
 
 	if (!ktest_needs_cpus(t, 4))
@@ -191,8 +191,7 @@ static void drains_asked_for_together_share_a_round(struct ktest *t)
 		threads[i] = thread_start("sharer", 3, job_drain_all, &jobs[i]);
 		KASSERT(threads[i]);
 	}
-	while (READ_ONCE(cpu_hotplug.l.count) < 1 + SHARERS && turn++ < RACE_TURNS)
-		cpu_relax();
+	SPIN_UNTIL(READ_ONCE(cpu_hotplug.l.count) >= 1 + SHARERS);
 	EXPECT_EQ(t, READ_ONCE(cpu_hotplug.l.count), 1 + SHARERS);
 	race_free_end(t, &race, 1);
 	ktest_join(2);
@@ -209,7 +208,6 @@ static void a_round_under_way_is_not_shared(struct ktest *t)
 	struct race_free race = {.point = "free.push_pending"};
 	struct drain_job jobs[2] = {{.mem = NULL}};
 	struct memory *mem;
-	unsigned turn = 0;
 
 	if (!ktest_needs_cpus(t, 4))
 		return;
@@ -225,8 +223,7 @@ static void a_round_under_way_is_not_shared(struct ktest *t)
 	/* CPU 0 was looked at, and empty; now it is not. */
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &pages[1]), 1);
 	ktest_start(3, job_drain_all, &jobs[1]);
-	while (READ_ONCE(cpu_hotplug.l.count) < 2 && turn++ < RACE_TURNS)
-		cpu_relax();
+	SPIN_UNTIL(READ_ONCE(cpu_hotplug.l.count) >= 2);
 	race_free_end(t, &race, 1);
 	ktest_join(2);
 	ktest_join(3);

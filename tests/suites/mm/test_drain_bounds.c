@@ -4,6 +4,7 @@
  * and one round at a time.
  */
 #include "tests/lib/mm_test.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/isolation.h>
 #include <quarry/lock.h>
 
@@ -149,8 +150,8 @@ static void one_round_at_a_time(struct ktest *t)
 		turn.done = 0;
 		mutex_lock(&turn.mem->pcp_ctl);
 		ktest_start(1, make_round, &turn);
-		while (!sleep_lock_waiters(&turn.mem->pcp_ctl.l) && !load_acquire(&turn.done))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(sleep_lock_waiters(&turn.mem->pcp_ctl.l) ||
+				      load_acquire(&turn.done)));
 		EXPECT_EQ(t, load_acquire(&turn.done), 0);
 		mutex_unlock(&turn.mem->pcp_ctl);
 		ktest_join(1);

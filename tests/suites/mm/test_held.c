@@ -8,6 +8,7 @@
 #include "mm/mm_priv.h"
 #include "tests/lib/add_help.h"
 #include "tests/lib/mov_help.h"
+#include "tests/lib/wait_help.h"
 #include "mm/reclaim.h"
 #include <quarry/account.h>
 #include <quarry/contig.h>
@@ -83,9 +84,7 @@ static bool hold_begin(const struct kind *kind, void *lock, u64 (*look)(void))
 {
 	held = (struct held){.kind = kind, .lock = lock, .look = look};
 	ktest_start(1, hold, NULL);
-	while (!load_acquire(&held.taken))
-		thread_yield();
-	return true;
+	return YIELD_UNTIL(load_acquire(&held.taken));
 }
 
 static void hold_end(struct ktest *t, const char *what, int line)

@@ -87,11 +87,9 @@ static void alloc_when_called(void *arg)
 {
 	irqflags_t flags = arch_irq_save();
 	struct late *late = arg;
-	unsigned turn;
 
 	store_release(&late->ready, 1u);
-	for (turn = 0; turn < RACE_TURNS && !smp_call_pending(); turn++)
-		cpu_relax();
+	SPIN_UNTIL(smp_call_pending());
 	late->page = mem_alloc_pages(late->mem, GFP_KERNEL | GFP_NOWAIT, 0);
 	arch_irq_restore(flags);
 }

@@ -5,6 +5,7 @@
  */
 #include "tests/lib/add_help.h"
 #include "tests/lib/poison_help.h"
+#include "tests/lib/wait_help.h"
 
 #include <quarry/poison.h>
 
@@ -366,8 +367,7 @@ static void it_comes_and_goes_under_load(struct ktest *t)
 			break;
 		EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
 		/* Its users' pages do not move; they are free again in a moment, or stay with a cache. */
-		while (offline_pages(mem, start, BLOCK(4), NULL, NULL))
-			cpu_relax();
+		EXPECT(t, SPIN_UNTIL(!offline_pages(mem, start, BLOCK(4), NULL, NULL)));
 		EXPECT_EQ(t, remove_memory(mem, start, BLOCK(4)), 0);
 		went++;
 	}

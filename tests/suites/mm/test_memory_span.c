@@ -4,6 +4,7 @@
  */
 #include "tests/lib/add_help.h"
 #include "tests/lib/poison_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 
 /* ---- a page breaks ---- */
@@ -73,11 +74,9 @@ static void what_is_being_taken_out_of_use_is_not_removed(struct ktest *t)
 	/* It waits for its turn to switch the caches off. */
 	mutex_lock(&mem->pcp_ctl);
 	ktest_start(1, fail_page, &f);
-	while (!mutex_is_held(&mem->poison) || !sleep_lock_waiters(&mem->pcp_ctl.l))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(mutex_is_held(&mem->poison) && sleep_lock_waiters(&mem->pcp_ctl.l)));
 	ktest_start(2, remove_it, NULL);
-	while (!sleep_lock_waiters(&mem->poison.l) && !load_acquire(&going.ended))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(sleep_lock_waiters(&mem->poison.l) || load_acquire(&going.ended)));
 	EXPECT_EQ(t, load_acquire(&going.ended), 0);
 	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, f.pfn)), PB_OFFLINE);
 	mutex_unlock(&mem->pcp_ctl);

@@ -4,6 +4,7 @@
  * waits for which of them.
  */
 #include "tests/lib/mov_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 
 #define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 4u : 64u)
@@ -272,8 +273,7 @@ static struct {
 static int migrate_and_wait(struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
 	store_release(&turn.inside, 1u);
-	while (!load_acquire(&turn.go))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&turn.go));
 	return mov_migrate(owner, mem, dst, src);
 }
 
@@ -313,8 +313,7 @@ static void an_owner_is_drained_when_no_move_uses_it(struct ktest *t)
 	turn.drained = 0;
 	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, mov.pages[0])), 0);
 	ktest_start(1, move_it, mov.pages[0]);
-	while (!load_acquire(&turn.inside))
-		cpu_relax();
+	EXPECT(t, SPIN_UNTIL(load_acquire(&turn.inside)));
 	EXPECT_EQ(t, READ_ONCE(mov.owner.users), 1);
 	ktest_start(2, drain_it, NULL);
 	for (i = 0; i < 1000; i++)

@@ -125,8 +125,7 @@ static void remember_then_write(void *arg)
 	w->written = soft_read(page_at(1) + 64, &value);
 	w->written = w->written ? w->written : soft_write(page_at(1) + 64, 1);
 	store_release(&w->ready, 1u);
-	while (!load_acquire(&w->go))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&w->go));
 	w->tried = soft_try_write(page_at(1) + 64, 2);
 	store_release(&w->ready, 2u);
 	w->written = soft_write(page_at(1) + 64, 3);
@@ -151,8 +150,7 @@ static bool writer_begin(struct ktest *t, struct writer *w, struct vm_scene *s,
 static void writer_end(struct ktest *t, struct writer *w, struct race_migrate *r)
 {
 	store_release(&w->go, 1u);
-	while (load_acquire(&w->ready) < 2)
-		cpu_relax();
+	EXPECT(t, SPIN_UNTIL(load_acquire(&w->ready) >= 2));
 	EXPECT_EQ(t, w->tried, -EFAULT);
 	race_migrate_end(t, r, 1);
 	ktest_join(2);
@@ -245,8 +243,7 @@ static void be_deaf(void *arg)
 		counter_add(&d->errors, 1u);
 	flags = arch_irq_save();
 	store_release(&d->ready, 1u);
-	while (!load_acquire(&d->go))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&d->go));
 	arch_irq_restore(flags);
 	soft_unload_space();
 }
@@ -276,8 +273,7 @@ static void an_unmapping_keeps_its_page_until_all_have_answered(struct ktest *t)
 	EXPECT(t, race_wait(&d.ready));
 	page = page_in(s.object, 1);
 	ktest_start(1, unmap_page_1, &d);
-	while (pte_at(s.space, page_at(1)) && !READ_ONCE(d.errors))
-		cpu_relax();
+	EXPECT(t, SPIN_UNTIL(!pte_at(s.space, page_at(1)) || READ_ONCE(d.errors)));
 	if (!READ_ONCE(d.errors)) {
 		EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
 		err = race_migrate_try(s.mem, page);
@@ -312,8 +308,7 @@ static void write_in_each_round(void *arg)
 
 	soft_load_space(w->s->space);
 	for (round = 1; round <= DIRTY_ROUNDS; round++) {
-		while (load_acquire(&w->round) < round)
-			cpu_relax();
+		SPIN_UNTIL(load_acquire(&w->round) >= round);
 		/* Through an entry without D, which is set on the way, if it is still there. */
 		soft_try_write(page_at(1), round);
 		store_release(&w->done, round);
@@ -346,8 +341,7 @@ static void no_write_goes_unnoticed(struct ktest *t)
 		for (turns = round % 32 * 8; turns; turns--)
 			cpu_relax();
 		EXPECT_EQ(t, vm_unmap(s.space, page_at(0), 2), 0);
-		while (load_acquire(&w.done) < round)
-			cpu_relax();
+		EXPECT(t, SPIN_UNTIL(load_acquire(&w.done) >= round));
 		value = page ? READ_ONCE(*(u64 *)page_address_in(s.mem, page)) : 0;
 		EXPECT(t, value == 0 || page_word(page) & PAGE_DIRTY);
 		written += value != 0;

@@ -3,6 +3,7 @@
  * test_offline_plan.c: what the caches may hold, planned by others while a range leaves the zone.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
@@ -56,8 +57,7 @@ static void next_round(void *arg)
 	struct plans *plans = arg;
 
 	store_release(&plans->round, plans->round + 1);
-	while (load_acquire(&plans->begun) != plans->round * plans->nr)
-		thread_yield();
+	YIELD_UNTIL(load_acquire(&plans->begun) == plans->round * plans->nr);
 }
 
 /* Blocks [2, 2 + @going) of @blocks go and come @rounds times. */
@@ -125,8 +125,7 @@ static void take_again(void *arg)
 		}
 		hotplug_lock(g->mem);
 		atomic_add(&g->holds, 1u);
-		while (!sleep_lock_waiters(&g->mem->hotplug.l))
-			thread_yield();
+		YIELD_UNTIL(sleep_lock_waiters(&g->mem->hotplug.l));
 		hotplug_unlock(g->mem);
 		hotplug_lock(g->mem);
 		g->off += range_count(g->mem, BLOCK(2), GOING, PB_OFFLINE) == GOING / PAGEBLOCK_PAGES;
@@ -140,8 +139,7 @@ static void while_it_is_held(void *arg)
 	struct greedy *g = arg;
 
 	atomic_add(&g->round, 1u);
-	while (load_acquire(&g->holds) != READ_ONCE(g->round))
-		thread_yield();
+	YIELD_UNTIL(load_acquire(&g->holds) == READ_ONCE(g->round));
 }
 
 static void an_offline_gets_the_lock_in_its_turn(struct ktest *t)
@@ -157,8 +155,7 @@ static void an_offline_gets_the_lock_in_its_turn(struct ktest *t)
 	ktest_start(1, take_again, &g);
 	for (round = 0; round < ROUNDS; round++) {
 		EXPECT_EQ(t, offline_pages(mem, BLOCK(2), GOING, &opts, NULL), 0);
-		while (load_acquire(&g.looked) != READ_ONCE(g.round))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(load_acquire(&g.looked) == READ_ONCE(g.round)));
 		EXPECT_EQ(t, online_pages(mem, BLOCK(2), GOING, NULL), 0);
 	}
 	store_release(&g.stop, 1u);

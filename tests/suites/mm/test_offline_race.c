@@ -303,8 +303,7 @@ static void let_it_be_cached(void *arg)
 	struct race_free *race = arg;
 
 	store_release(&race->release, 1u);
-	while (!pcp_zone_nonempty(race->mem, 1, test_zone(race->mem, ZONE_MOVABLE)))
-		thread_yield();
+	YIELD_UNTIL(pcp_zone_nonempty(race->mem, 1, test_zone(race->mem, ZONE_MOVABLE)));
 }
 
 static void redrain_fetches_what_its_first_drain_missed(struct ktest *t)

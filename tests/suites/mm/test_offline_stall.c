@@ -131,13 +131,12 @@ static void run_and_yield(void *arg)
 	}
 }
 
-static void take_turns(u64 since)
+static void take_turns(struct ktest *t, u64 since)
 {
 	unsigned turn;
 
 	for (turn = 0; turn < TURNS; turn++) {
-		while (!threads_had_turn(since))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(threads_had_turn(since)));
 		since = arch_clock_ns();
 	}
 }
@@ -153,14 +152,13 @@ static void threads_that_were_ready_have_had_their_turns(struct ktest *t)
 		ktest_start(cpu, run_and_yield, &runners[cpu]);
 	}
 	for (cpu = 0; cpu < ktest_cpus(); cpu++)
-		while (!READ_ONCE(runners[cpu].turns))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(READ_ONCE(runners[cpu].turns)));
 	for (round = 0; round < 5; round++) {
 		u32 before[TEST_MAX_CPUS];
 
 		for (cpu = 0; cpu < ktest_cpus(); cpu++)
 			before[cpu] = READ_ONCE(runners[cpu].turns);
-		take_turns(arch_clock_ns());
+		take_turns(t, arch_clock_ns());
 		for (cpu = 0; cpu < ktest_cpus(); cpu++)
 			EXPECT(t, READ_ONCE(runners[cpu].turns) != before[cpu]);
 	}
@@ -181,7 +179,7 @@ static void a_deaf_cpu_gives_no_turns(struct ktest *t)
 	begin_stall(&s);
 	since = arch_clock_ns();
 	/* The page is freed after the end of the stall, and no turn has ended before that. */
-	take_turns(since);
+	take_turns(t, since);
 	ktest_join(1);
 	EXPECT(t, arch_clock_ns() - since >= STALL_NS / 2);
 	EXPECT_EQ(t, s.err, 0);

@@ -3,6 +3,7 @@
  * test_page.c: finding the head of any page, references and their limit, last puts, pins, names.
  */
 #include "tests/lib/mm_test.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/memory_hotplug.h>
 
 static struct zone *one_block(struct ktest *t)
@@ -267,8 +268,7 @@ static void get_and_put(void *arg)
 	unsigned i;
 
 	atomic_add(&p->ready, 1);
-	while (READ_ONCE(p->ready) < p->cpus)
-		cpu_relax();
+	SPIN_UNTIL(READ_ONCE(p->ready) >= p->cpus);
 	for (i = 0; i < PUTS; i++) {
 		if (i % 2 ? pin_page(p->page) : get_page(p->page))
 			counter_add(&p->errors, 1);

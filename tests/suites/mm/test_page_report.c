@@ -3,6 +3,7 @@
  * test_page_report.c: free pageblocks that the host is told of: which, how often, and while they are used.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/page_report.h>
 #include <quarry/isolation.h>
 
@@ -232,10 +233,8 @@ static void nobody_uses_what_the_host_drops(struct ktest *t)
 		load[i] = (struct load){.mem = mem, .rand = t->seed ^ i};
 		ktest_start(i, load_thread, &load[i]);
 	}
-	for (i = 1; i < cpus; i++) {
-		while (!READ_ONCE(load[i].turns))
-			thread_yield();
-	}
+	for (i = 1; i < cpus; i++)
+		EXPECT(t, YIELD_UNTIL(READ_ONCE(load[i].turns)));
 	/*
 	 * The load has all of it now and then; there comes a time when it has not.  Where CPUs take turns, as
 	 * under icount, a round may take milliseconds.

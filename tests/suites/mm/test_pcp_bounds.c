@@ -4,6 +4,7 @@
  * that come and go, and who is asked for nothing.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/isolation.h>
 #include <quarry/smp.h>
 #include <quarry/string.h>
@@ -369,8 +370,7 @@ static bool asks(struct ktest *t, struct zone *zone, int (*fn)(struct zone *zone
 	struct deaf deaf = {.ready = 0};
 
 	ktest_start(1, be_deaf, &deaf);
-	while (!load_acquire(&deaf.ready))
-		cpu_relax();
+	EXPECT(t, SPIN_UNTIL(load_acquire(&deaf.ready)));
 	ktest_on_cpu(0, job_switch, &s);
 	store_release(&deaf.release, 1u);
 	ktest_join(1);

@@ -7,6 +7,7 @@
 #include "mm/poison.h"
 #include "tests/lib/mov_help.h"
 #include "tests/lib/poison_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/contig.h>
 #include <quarry/memory_hotplug.h>
 
@@ -136,8 +137,7 @@ static void what_was_not_copied_is_not_counted_so(struct ktest *t)
 	failure = (struct failure){.mem = s.mem, .pfn = page_to_pfn_in(s.mem, page)};
 	EXPECT_EQ(t, isolate_lru_page(s.mem, failure.pfn), 0);
 	ktest_start(1, fail_page, NULL);
-	while (!mm_event_sum(s.mem, EV_POISON_WAIT) && !load_acquire(&failure.ended))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(mm_event_sum(s.mem, EV_POISON_WAIT) || load_acquire(&failure.ended)));
 	putback_lru_page(s.mem, page);
 	ktest_join(1);
 	EXPECT_EQ(t, failure.err, 0);

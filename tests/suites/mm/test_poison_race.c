@@ -29,8 +29,7 @@ static void start_failure(struct stage *st, struct failure *f, pfn_t pfn, bool s
 {
 	*f = (struct failure){.mem = st->s.mem, .pfn = pfn, .soft = soft};
 	ktest_start(2, fail, f);
-	while (!mm_event_sum(st->s.mem, EV_POISON_WAIT) && !load_acquire(&f->ended))
-		cpu_relax();
+	SPIN_UNTIL(mm_event_sum(st->s.mem, EV_POISON_WAIT) || load_acquire(&f->ended));
 }
 
 /* Who finds it in a migrator's hands waits for him, and then for nobody: the old frame is free. */
@@ -187,8 +186,7 @@ static void who_keeps_it_is_not_waited_for_without_end(struct ktest *t)
 	pfn = page_to_pfn_in(v.mem, page);
 	EXPECT_EQ(t, isolate_lru_page(v.mem, pfn), 0);
 	ktest_start(1, spin, &s);
-	while (!load_acquire(&s.spins))
-		cpu_relax();
+	EXPECT(t, SPIN_UNTIL(load_acquire(&s.spins)));
 	began = arch_clock_ns();
 	EXPECT_EQ(t, mem_memory_failure(v.mem, pfn, 0, &res), -EBUSY);
 	EXPECT(t, arch_clock_ns() - began >= PATIENCE_NS);

@@ -4,6 +4,7 @@
  */
 #include "tests/lib/poison_help.h"
 #include "tests/lib/standby_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 
 static void break_block(struct ktest *t, struct memory *mem, pfn_t block)
@@ -142,8 +143,7 @@ static void what_became_a_hole_meanwhile_is_no_memory(struct ktest *t)
 	breaks = (struct breaks){.mem = mem};
 	mutex_lock(&mem->pcp_ctl);
 	ktest_start(1, report_it, NULL);
-	while (!mutex_is_held(&mem->poison) || !sleep_lock_waiters(&mem->pcp_ctl.l))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(mutex_is_held(&mem->poison) && sleep_lock_waiters(&mem->pcp_ctl.l)));
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
 	mutex_unlock(&mem->pcp_ctl);
 	ktest_join(1);

@@ -4,6 +4,7 @@
  * that would fail, and nothing else doing so.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 #include <quarry/smp.h>
 
@@ -195,8 +196,7 @@ static void spin_with_the_reserve(void *arg)
 	(void)arg;
 	WRITE_ONCE(port_task()->reserve, 1);
 	store_release(&spinning, 1u);
-	while (!load_acquire(&spin_stop))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&spin_stop));
 	WRITE_ONCE(port_task()->reserve, 0);
 }
 
@@ -222,8 +222,7 @@ static void an_interrupt_has_no_share_in_its_threads_reserve(struct ktest *t)
 	irq_got = 0;
 	spinning = spin_stop = 0;
 	ktest_start(1, spin_with_the_reserve, NULL);
-	while (!load_acquire(&spinning))
-		cpu_relax();
+	EXPECT(t, SPIN_UNTIL(load_acquire(&spinning)));
 	smp_call_mask(NULL, alloc_in_interrupt, mem);
 	store_release(&spin_stop, 1u);
 	ktest_join(1);

@@ -4,6 +4,7 @@
  * page that it has taken: what others do to it before it is judged, or before its pager is asked.
  */
 #include "tests/lib/pager_help.h"
+#include "tests/lib/wait_help.h"
 
 #define PAGES 8u
 #define TURNS (1u << 22) /* of a wait, before it counts as failed */
@@ -274,8 +275,7 @@ static void change_once(struct ktest *t, const struct change *c)
 	change = c;
 	store_release(&held, 0u);
 	ktest_start(1, change_it, NULL);
-	while (!load_acquire(&held))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&held)));
 	reclaim_batch(&scan);
 	ktest_join(1);
 	right = scan.freed == (c->dropped && !let) && vm_object_present(s.object) == PAGES - c->dropped &&

@@ -4,6 +4,7 @@
  * what was taken out of service by request.
  */
 #include "tests/lib/standby_help.h"
+#include "tests/lib/wait_help.h"
 
 #include <quarry/oom.h>
 
@@ -279,8 +280,7 @@ static void who_has_the_lock_is_not_waited_for(struct ktest *t)
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
 	/* The standby thread stands in line for the lock by now, and is served first. */
-	while (mutex_is_held(&mem->hotplug))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(!mutex_is_held(&mem->hotplug)));
 	/* That did not make it futile. */
 	EXPECT(t, pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, BLOCK(2)) == BLOCK(2));
 	EXPECT(t, blocks_online(mem) > ONLINE);
@@ -301,8 +301,8 @@ static void a_lock_held_does_not_make_it_futile(struct ktest *t)
 	hotplug_lock(mem);
 	/* Runs that find the lock taken, until none is wanted; the drain comes after one that is under way. */
 	use_until_low(mem, zone, &pile);
-	while (!READ_ONCE(zone->futile) || READ_ONCE(mem->nodes[zone->node].reclaim.low))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(zone->futile) &&
+			      !READ_ONCE(mem->nodes[zone->node].reclaim.low)));
 	EXPECT(t, reclaim_wait_drain(mem));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);

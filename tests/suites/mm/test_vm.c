@@ -4,6 +4,7 @@
  * all of it comes back.  What is refused is in test_vm_bad.c.
  */
 #include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
 
 static void first_touch_gives_a_zeroed_page(struct ktest *t)
 {
@@ -240,8 +241,7 @@ static void remember_and_write(void *arg)
 	for (i = 0; i < n->pages; i++)
 		n->written -= soft_write(page_at(i), 1) != 0;
 	store_release(&n->ready, 1u);
-	while (!load_acquire(&n->go))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&n->go));
 	for (i = 0; i < n->pages; i++)
 		n->written += soft_try_write(page_at(i), 2) == 0;
 	soft_unload_space();
@@ -261,8 +261,7 @@ static void change_under_a_neighbour(struct ktest *t, unsigned pages, int still,
 		return;
 	n.space = s.space;
 	ktest_start(1, remember_and_write, &n);
-	while (!load_acquire(&n.ready))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&n.ready)));
 	rounds = mm_event_sum(s.mem, EV_TLB_ASKED);
 	EXPECT_EQ(t, change(&s), 0);
 	EXPECT(t, mm_event_sum(s.mem, EV_TLB_ASKED) > rounds);

@@ -5,6 +5,7 @@
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/memory_hotplug.h>
 
 #define PAGES  (PAGEBLOCK_ORDER >= 9 ? 96u : 48u)
@@ -69,8 +70,7 @@ static bool load_begin(struct ktest *t, unsigned pages)
 		return false;
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)
 		ktest_start(cpu, touch_at_random, &load);
-	while (load_acquire(&load.running) < ktest_cpus() - 1)
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&load.running) >= ktest_cpus() - 1));
 	return true;
 }
 
