@@ -291,7 +291,7 @@ static void a_page_on_its_way_out_ends_nobody(struct ktest *t)
 		return;
 	REQUIRE(t, !vm_object_create(&kernel_memory, OBJ_ANON, 1, NULL, NULL, &object));
 	EXPECT_EQ(t, vm_object_supply(object, 0, NULL), 0);
-	EXPECT_EQ(t, vm_object_pin(object, 0, &page), 0);
+	REQUIRE(t, vm_object_pin(object, 0, &page) == 0);
 	rec.pfn = page_to_pfn_in(&kernel_memory, page);
 	counter_add(&mce_stats.found[MCE_REQUIRED], 2UL);
 	EXPECT(t, mce_deal(&rec));

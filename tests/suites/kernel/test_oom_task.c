@@ -288,7 +288,7 @@ static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 	free = memory_free_pages(&kernel_memory);
 	task = task_with(t, 10, false, &object);
 	REQUIRE(t, task);
-	EXPECT_EQ(t, vm_object_pin(object, 3, &page), 0);
+	REQUIRE(t, vm_object_pin(object, 3, &page) == 0);
 	leave(task, object);
 	kmalloc_trim();
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free - 1);

@@ -324,7 +324,7 @@ static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
 		return;
 	race.mem = all_caching(t);
 	REQUIRE(t, race.mem);
-	EXPECT_EQ(t, alloc_on(1, race.mem, GFP_MOVABLE, 0, 1, &race.page), 1);
+	REQUIRE(t, alloc_on(1, race.mem, GFP_MOVABLE, 0, 1, &race.page) == 1);
 	pfn = page_to_pfn_in(race.mem, race.page == pages[1][0] ? pages[1][1] : pages[1][0]);
 	EXPECT(t, race_free_start(&race, 1));
 	EXPECT_EQ(t, mem_memory_failure(race.mem, pfn, 0, NULL), 0);

@@ -112,8 +112,8 @@ static void drain_of_one_zone_leaves_the_others(struct ktest *t)
 	REQUIRE(t, mem);
 	set_plan(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE, 1);
 	set_plan(test_zone(mem, ZONE_MOVABLE), 0, MT_MOVABLE, 1);
-	EXPECT_EQ(t, alloc_on(last, mem, GFP_UNMOVABLE, 0, 1, &page[0]), 1);
-	EXPECT_EQ(t, alloc_on(last, mem, GFP_MOVABLE, 0, 1, &page[1]), 1);
+	REQUIRE(t, alloc_on(last, mem, GFP_UNMOVABLE, 0, 1, &page[0]) == 1);
+	REQUIRE(t, alloc_on(last, mem, GFP_MOVABLE, 0, 1, &page[1]) == 1);
 	EXPECT_EQ(t, free_on(last, mem, 0, 2, page), 2);
 	EXPECT_EQ(t, drain_from(0, mem, test_zone(mem, ZONE_NORMAL)), last != 0);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_NORMAL), last, 0, MT_UNMOVABLE), 0);

@@ -235,7 +235,7 @@ static void what_cannot_move_is_named(struct ktest *t)
 	struct page *page;
 
 	REQUIRE(t, mem);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page), 1);
+	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page) == 1);
 	empty_all(mem);
 	expect_in_the_way(t, mem, page, WHY_UNMOVABLE);
 	page_cas_state(page, PG_ALLOC, PG_SLAB);

@@ -144,7 +144,7 @@ static void only_what_is_listed_is_isolated(struct ktest *t)
 	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, other)), -EAGAIN);
 	EXPECT_EQ(t, mem_free_pages(s.mem, other, 0), 0);
 	EXPECT_EQ(t, isolate_lru_page(s.mem, s.mem->end_pfn - 1), -EAGAIN);
-	EXPECT_EQ(t, vm_object_pin(s.object, 0, &pinned), 0);
+	REQUIRE(t, vm_object_pin(s.object, 0, &pinned) == 0);
 	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 0)), -EBUSY);
 	EXPECT_EQ(t, list_of(s.mem, LRU_INACTIVE)->nr, 2);
 	mem_unpin_page(s.mem, pinned);

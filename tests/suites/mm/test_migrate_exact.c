@@ -92,12 +92,12 @@ static void the_first_reason_is_told(struct ktest *t)
 		moving[i] = mov.pages[i];
 	pages.to = NULL;
 	pages.nr_lru = pages.nr_movable = 0;
-	EXPECT_EQ(t, vm_object_pin(s.object, 0, &pinned), 0);
+	REQUIRE(t, vm_object_pin(s.object, 0, &pinned) == 0);
 	/* Pinned already: it is no page of another kind either. */
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, pinned), &pages), -EBUSY);
 	mem_unpin_page(s.mem, pinned);
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, pinned), &pages), 0);
-	EXPECT_EQ(t, vm_object_pin(s.object, 0, &pinned), 0);
+	REQUIRE(t, vm_object_pin(s.object, 0, &pinned) == 0);
 	for (i = 0; i < 3; i++)
 		EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, moving[i]), &pages), 0);
 	EXPECT_EQ(t, pages.nr_lru, 1);

@@ -159,7 +159,7 @@ static void a_pinned_page_is_put_back(struct ktest *t)
 	isolated.nr_movable = isolated.nr_lru = 0;
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, page), &isolated), 0);
 	/* Too late to be noticed by who isolates. */
-	EXPECT_EQ(t, vm_object_pin(s.object, 1, &pinned), 0);
+	REQUIRE(t, vm_object_pin(s.object, 1, &pinned) == 0);
 	EXPECT_EQ(t, migrate_isolated(s.mem, &isolated, &fail, &stats), 1);
 	EXPECT_EQ(t, fail.why, WHY_PINNED);
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(s.mem, page));
@@ -354,7 +354,7 @@ static void a_pinned_page_stops_an_offline(struct ktest *t)
 
 	if (!scene_begin_loaded(t, &s, 10, 2))
 		return;
-	EXPECT_EQ(t, vm_object_pin(s.object, 4, &pinned), 0);
+	REQUIRE(t, vm_object_pin(s.object, 4, &pinned) == 0);
 	pfn = page_to_pfn_in(s.mem, pinned);
 	start = ALIGN_DOWN(pfn, RANGE);
 	EXPECT_EQ(t, offline_pages(s.mem, start, RANGE, NULL, &res), -EBUSY);

@@ -262,7 +262,7 @@ static void unmovable_pages_are_named(struct ktest *t)
 	pfn_t start;
 
 	REQUIRE(t, mem);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page), 1);
+	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page) == 1);
 	empty_all(mem);
 	start = ALIGN_DOWN(page_to_pfn_in(mem, page), BLOCK(4));
 	expect_refused(t, mem, start, BLOCK(4), -EBUSY, WHY_UNMOVABLE, page_to_pfn_in(mem, page));

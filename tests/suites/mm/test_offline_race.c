@@ -119,7 +119,7 @@ static void a_page_being_freed_is_waited_for(struct ktest *t)
 
 	if (!set_scene(t, &s))
 		return;
-	EXPECT_EQ(t, alloc_on(0, s.mem, GFP_MOVABLE, 0, 1, &s.page), 1);
+	REQUIRE(t, alloc_on(0, s.mem, GFP_MOVABLE, 0, 1, &s.page) == 1);
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 	WRITE_ONCE(s.page->word, PAGE_WORD(0, PG_FREEING, 0));
 	s.start = ALIGN_DOWN(page_to_pfn_in(s.mem, s.page), BLOCK(4));
@@ -350,7 +350,7 @@ static void a_page_freed_meanwhile_on_another_cpu_is_caught(struct ktest *t)
 		const struct offline_opts opts = {
 		    .policy = policies[p], .on_isolated = note_begun, .arg = &s};
 
-		EXPECT_EQ(t, alloc_on(0, s.mem, GFP_MOVABLE, 0, 1, &s.page), 1);
+		REQUIRE(t, alloc_on(0, s.mem, GFP_MOVABLE, 0, 1, &s.page) == 1);
 		s.start = ALIGN_DOWN(page_to_pfn_in(s.mem, s.page), BLOCK(4));
 		s.begun = 0;
 		ktest_start(1, free_when_begun, &s);

@@ -273,7 +273,7 @@ static void a_failed_soft_offline_changes_nothing(struct ktest *t)
 
 	if (!scene_begin_loaded(t, &s, 3, 8))
 		return;
-	EXPECT_EQ(t, vm_object_pin(s.object, 1, &page), 0);
+	REQUIRE(t, vm_object_pin(s.object, 1, &page) == 0);
 	pfn = page_to_pfn_in(s.mem, page);
 	EXPECT_EQ(t, mem_soft_offline_page(s.mem, pfn), -EBUSY);
 	EXPECT_EQ(t, word_state(page_word(page)), PG_LRU);

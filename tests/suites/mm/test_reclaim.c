@@ -263,7 +263,7 @@ static void a_failed_high_order_drains_only_its_own_cpu(struct ktest *t)
 		return;
 	zone = test_zone(mem, ZONE_MOVABLE);
 	/* One page moves from CPU 1's stack to CPU 0's. */
-	EXPECT_EQ(t, alloc_on(1, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	REQUIRE(t, alloc_on(1, mem, GFP_MOVABLE, 0, 1, &page) == 1);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 1);
 	local = mm_event_sum(mem, EV_ALLOC_DRAIN_LOCAL);
@@ -297,7 +297,7 @@ static void a_local_drain_merges_a_high_order_block(struct ktest *t)
 	EXPECT_EQ(t, zone->nr_free, 0);
 	EXPECT_EQ(t, free_on(0, mem, 0, 8, block), 8);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 8);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE | GFP_NOWAIT, 3, 1, &merged), 1);
+	REQUIRE(t, alloc_on(0, mem, GFP_MOVABLE | GFP_NOWAIT, 3, 1, &merged) == 1);
 	EXPECT_EQ(t, page_to_pfn_in(mem, merged), pfn);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 0);
 	EXPECT_EQ(t, free_on(0, mem, 3, 1, &merged), 1);

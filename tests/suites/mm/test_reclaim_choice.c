@@ -131,7 +131,7 @@ static void what_cannot_be_had_goes_to_the_other_end(struct ktest *t)
 		return;
 	for (i = 0; i < 3; i++)
 		page[i] = page_in(s.object, i);
-	EXPECT_EQ(t, vm_object_pin(s.object, 0, &page[0]), 0);
+	REQUIRE(t, vm_object_pin(s.object, 0, &page[0]) == 0);
 	word = page_word(page[0]);
 	page_set_flags(page[1], PAGE_F_HWPOISON);
 	for (i = 1; i < PAGE_REF_MAX; i++)
@@ -431,7 +431,7 @@ static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
 	page->owner = NULL;
 	EXPECT_EQ(t, mem_free_pages(s.mem, page, 0), 0);
 	/* Pinned or not. */
-	EXPECT_EQ(t, vm_object_pin(s.object, 3, &pinned), 0);
+	REQUIRE(t, vm_object_pin(s.object, 3, &pinned) == 0);
 	EXPECT_EQ(t, isolate_broken_page(s.mem, page_to_pfn_in(s.mem, pinned)), 0);
 	EXPECT_EQ(t, word_state(page_word(pinned)), PG_ISO_MIG);
 	EXPECT_EQ(t, list(LRU_INACTIVE)->nr, PAGES - 1);

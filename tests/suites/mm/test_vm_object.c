@@ -94,7 +94,7 @@ static void a_pinned_page_outlives_its_slot(struct ktest *t)
 		return;
 	EXPECT_EQ(t, vm_object_pin(s.object, 0, &page), -ENOENT);
 	EXPECT_EQ(t, vm_object_supply(s.object, 0, NULL), 0);
-	EXPECT_EQ(t, vm_object_pin(s.object, 0, &page), 0);
+	REQUIRE(t, vm_object_pin(s.object, 0, &page) == 0);
 	REQUIRE(t, page && page == page_in(s.object, 0));
 	EXPECT_EQ(t, page->pincount, 1);
 	free = memory_free_pages(s.mem);
