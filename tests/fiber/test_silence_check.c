@@ -40,7 +40,7 @@ static void sleep_a_while(void *arg)
 	late.woke = arch_clock_ns();
 }
 
-static void it_is_tried_again_until_all_have_come(struct ktest *t)
+static void check_waits_until_all_cpus_have_stopped(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 	struct mm_violation v;
@@ -87,4 +87,5 @@ static void one_cpu_alone_may_check(struct ktest *t)
 		EXPECT_EQ(t, cpu_up(cpu), 0);
 }
 
-KTEST_SUITE(silence_check, 0, KTEST(it_is_tried_again_until_all_have_come), KTEST(one_cpu_alone_may_check));
+KTEST_SUITE(silence_check, 0, KTEST(check_waits_until_all_cpus_have_stopped),
+    KTEST(one_cpu_alone_may_check));

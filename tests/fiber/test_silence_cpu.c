@@ -130,7 +130,7 @@ static void sleep_until_flagged(void *arg)
 /*
  * Woken while its CPU is dead it goes on elsewhere; but not if that CPU may be on its stack still.
  */
-static void a_sleeper_of_a_dead_cpu_goes_on_unless_its_stack_is_in_use(struct ktest *t)
+static void sleeper_of_a_dead_cpu_moves_unless_its_stack_is_in_use(struct ktest *t)
 {
 	unsigned way;
 
@@ -169,7 +169,7 @@ static void drain(void *arg)
  * A drain holds cpu_hotplug until the silent CPU answers; here the watchdog of calls does not end
  * it.
  */
-static void cpu_down_behind_a_drain_of_a_silent_cpu_gives_up_in_time(struct ktest *t)
+static void cpu_down_behind_a_drain_of_a_silent_cpu_times_out(struct ktest *t)
 {
 	struct deaf deaf;
 	struct memory *mem = fall_silent(t, &deaf);
@@ -424,8 +424,8 @@ static void a_lock_that_a_silent_cpu_holds_ends_by_its_release_or_in_a_panic(str
 
 KTEST_SUITE(silence_cpu, 0, KTEST(cpu_down_of_a_silent_cpu_fails_in_time),
     KTEST(cpu_down_beside_a_silent_sender_succeeds_in_time),
-    KTEST(a_sleeper_of_a_dead_cpu_goes_on_unless_its_stack_is_in_use),
-    KTEST(cpu_down_behind_a_drain_of_a_silent_cpu_gives_up_in_time),
+    KTEST(sleeper_of_a_dead_cpu_moves_unless_its_stack_is_in_use),
+    KTEST(cpu_down_behind_a_drain_of_a_silent_cpu_times_out),
     KTEST(offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic),
     KTEST(offline_beside_a_dead_cpu_ends_in_time),
     KTEST(an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic),

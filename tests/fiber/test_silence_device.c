@@ -100,7 +100,7 @@ static void offline_of_lent_pages_ends_at_its_deadline(struct ktest *t)
 	balloon_end(t);
 }
 
-static void offline_of_lent_pages_succeeds_once_the_device_is_given_up(struct ktest *t)
+static void offline_of_lent_pages_succeeds_once_the_device_is_marked_broken(struct ktest *t)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES};
 	unsigned resets;
@@ -228,6 +228,6 @@ static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 }
 
 KTEST_SUITE(silence_device, 0, KTEST(offline_of_lent_pages_ends_at_its_deadline),
-    KTEST(offline_of_lent_pages_succeeds_once_the_device_is_given_up),
+    KTEST(offline_of_lent_pages_succeeds_once_the_device_is_marked_broken),
     KTEST(cpu_down_beside_a_silent_device_succeeds_at_once),
     KTEST(an_allocation_beside_a_silent_device_ends_in_time));

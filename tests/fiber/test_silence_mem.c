@@ -52,7 +52,7 @@ static void silent_while(struct ktest *t, unsigned blocks)
 	expect_units(t, blocks, blocks);
 }
 
-static void a_device_that_neither_gives_nor_takes_memory_keeps_nobody_waiting(struct ktest *t)
+static void silent_memory_device_blocks_no_caller(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
 	pretend_dev.dev.patience_ns = PATIENCE;
@@ -63,4 +63,4 @@ static void a_device_that_neither_gives_nor_takes_memory_keeps_nobody_waiting(st
 	vmem_end(t);
 }
 
-KTEST_SUITE(silence_mem, 0, KTEST(a_device_that_neither_gives_nor_takes_memory_keeps_nobody_waiting));
+KTEST_SUITE(silence_mem, 0, KTEST(silent_memory_device_blocks_no_caller));

@@ -203,7 +203,7 @@ static void cpu_down_beside_a_silent_pager_succeeds_at_once(struct ktest *t)
 }
 
 /* It has received the call, and answers when nobody waits any more. */
-static void an_answer_after_the_time_limit_goes_to_nobody(struct ktest *t)
+static void answer_after_the_time_limit_is_dropped(struct ktest *t)
 {
 	struct ipc_call *call[2];
 	struct ipc_msg msg;
@@ -305,5 +305,5 @@ static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 
 KTEST_SUITE(silence_pager, 0, KTEST(offline_beside_a_silent_pager_ends_in_time),
     KTEST(cpu_down_beside_a_silent_pager_succeeds_at_once),
-    KTEST(an_answer_after_the_time_limit_goes_to_nobody),
+    KTEST(answer_after_the_time_limit_is_dropped),
     KTEST(an_allocation_beside_a_silent_pager_ends_in_time));

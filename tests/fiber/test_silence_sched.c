@@ -82,7 +82,7 @@ static unsigned chosen(const u32 nr[NEEDED], unsigned leaves, unsigned silent, u
 	return best;
 }
 
-static void a_new_thread_goes_where_the_fewest_are(struct ktest *t)
+static void new_thread_starts_on_the_cpu_with_the_fewest(struct ktest *t)
 {
 	static const struct {
 		u32 nr[NEEDED];
@@ -116,7 +116,7 @@ static void a_new_thread_goes_where_the_fewest_are(struct ktest *t)
 }
 
 /* A tick without a switch, or a switch without a tick: it runs. */
-static void a_cpu_that_switches_or_ticks_runs(struct ktest *t)
+static void switch_or_tick_shows_that_a_cpu_runs(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 	unsigned which;
@@ -172,7 +172,7 @@ static void loads_threads_and_kicks_are_counted(struct ktest *t)
 		EXPECT_EQ(t, runner[i].ran_on, i < 2 ? 2 : 1);
 }
 
-static void who_is_woken_is_kicked_once_and_counted(struct ktest *t)
+static void wake_up_kicks_the_cpu_once_and_counts_the_thread(struct ktest *t)
 {
 	struct thread *sleeper;
 	irqflags_t flags;
@@ -209,7 +209,7 @@ static void balance(unsigned cpu)
 	sched_balance(&runqs[cpu]);
 }
 
-static void the_first_who_may_move_goes_to_the_first_idle_cpu(struct ktest *t)
+static void first_movable_thread_moves_to_the_first_idle_cpu(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 	u32 on_1 = sched_threads(1), on_2 = sched_threads(2);
@@ -270,7 +270,7 @@ static void watch_ends(void)
 	all_alive(arch_clock_ns());
 }
 
-static void each_cpu_is_watched_in_its_turn(struct ktest *t)
+static void cpus_are_watched_in_turn(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 	unsigned cpu;
@@ -283,7 +283,7 @@ static void each_cpu_is_watched_in_its_turn(struct ktest *t)
 	arch_irq_restore(flags);
 }
 
-static void who_waits_for_a_cpu_that_stands_still_is_taken_away(struct ktest *t)
+static void ready_threads_leave_a_stalled_cpu(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 	unsigned i;
@@ -321,7 +321,7 @@ static void who_waits_for_a_cpu_that_stands_still_is_taken_away(struct ktest *t)
 	end_runners(4);
 }
 
-static void one_tick_takes_so_many_away(struct ktest *t)
+static void one_tick_moves_a_bounded_number_of_threads(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 	unsigned i;
@@ -349,7 +349,7 @@ static void sleep_until(void *arg)
 	wait_until(&nobody, never, NULL, (u64)(uintptr_t)arg - arch_clock_ns());
 }
 
-static void sleepers_of_a_cpu_that_stands_still_are_woken_when_it_is_time(struct ktest *t)
+static void sleepers_of_a_stalled_cpu_are_woken_in_time(struct ktest *t)
 {
 	const u64 now = 10 * STILL_NS; /* as watch() says */
 	struct thread *sleeper[3];
@@ -389,7 +389,7 @@ static void sleepers_of_a_cpu_that_stands_still_are_woken_when_it_is_time(struct
 
 /* ---- a CPU that goes, and comes back ---- */
 
-static void a_cpu_that_goes_is_told_and_takes_nobody(struct ktest *t)
+static void leaving_cpu_is_told_and_gets_no_thread(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 
@@ -407,11 +407,11 @@ static void a_cpu_that_goes_is_told_and_takes_nobody(struct ktest *t)
 	end_runners(1);
 }
 
-KTEST_SUITE(silence_sched, KTEST_MOSTLY_INSIDE, KTEST(a_new_thread_goes_where_the_fewest_are),
-    KTEST(a_cpu_that_switches_or_ticks_runs), KTEST(loads_threads_and_kicks_are_counted),
-    KTEST(who_is_woken_is_kicked_once_and_counted),
-    KTEST(the_first_who_may_move_goes_to_the_first_idle_cpu),
-    KTEST(each_cpu_is_watched_in_its_turn),
-    KTEST(who_waits_for_a_cpu_that_stands_still_is_taken_away), KTEST(one_tick_takes_so_many_away),
-    KTEST(sleepers_of_a_cpu_that_stands_still_are_woken_when_it_is_time),
-    KTEST(a_cpu_that_goes_is_told_and_takes_nobody));
+KTEST_SUITE(silence_sched, KTEST_MOSTLY_INSIDE, KTEST(new_thread_starts_on_the_cpu_with_the_fewest),
+    KTEST(switch_or_tick_shows_that_a_cpu_runs), KTEST(loads_threads_and_kicks_are_counted),
+    KTEST(wake_up_kicks_the_cpu_once_and_counts_the_thread),
+    KTEST(first_movable_thread_moves_to_the_first_idle_cpu),
+    KTEST(cpus_are_watched_in_turn),
+    KTEST(ready_threads_leave_a_stalled_cpu), KTEST(one_tick_moves_a_bounded_number_of_threads),
+    KTEST(sleepers_of_a_stalled_cpu_are_woken_in_time),
+    KTEST(leaving_cpu_is_told_and_gets_no_thread));

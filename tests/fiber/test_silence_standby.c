@@ -45,7 +45,7 @@ static void start_waiting(struct memory *mem, void (*fn)(void *))
 	thread_sleep(100 * MS);
 }
 
-static void a_served_ticket_wakes_who_waits_for_it(struct ktest *t)
+static void served_ticket_wakes_its_waiter(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	u64 limit = standby_wait_ns, began;
@@ -71,7 +71,7 @@ static void a_served_ticket_wakes_who_waits_for_it(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_stop_wakes_who_waits(struct ktest *t)
+static void stop_wakes_waiters(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	u64 began;
@@ -91,4 +91,4 @@ static void a_stop_wakes_who_waits(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(silence_standby, 0, KTEST(a_served_ticket_wakes_who_waits_for_it), KTEST(a_stop_wakes_who_waits));
+KTEST_SUITE(silence_standby, 0, KTEST(served_ticket_wakes_its_waiter), KTEST(stop_wakes_waiters));

@@ -95,7 +95,7 @@ static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
 }
 
 /* A page that is wanted and does not come costs the same, and doubles nothing. */
-static void a_page_that_does_not_come_doubles_nothing(struct ktest *t)
+static void missing_page_doubles_no_charge(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
 	struct vm_object *object = new_pager(t, ep);
@@ -167,7 +167,7 @@ static void server_end(struct ktest *t)
 }
 
 /* What is left is reckoned here too; where it is nearly nothing either will do. */
-static void late_answers_cost_what_they_take(struct ktest *t)
+static void late_answers_are_charged_their_time(struct ktest *t)
 {
 	static const u64 late[] = {0, 0, 900 * MS, 900 * MS, 900 * MS, 900 * MS, 0, 300 * MS, 0, 500 * MS, 0, 0};
 	unsigned i, served = 0, refused = 0;
@@ -204,7 +204,7 @@ static void late_answers_cost_what_they_take(struct ktest *t)
 }
 
 /* Answers at once cost nothing, so what silence has cost is all that counts; and one answer ends its doubling. */
-static void an_answer_ends_the_doubling(struct ktest *t)
+static void answer_ends_the_doubling_of_the_charge(struct ktest *t)
 {
 	u64 took, began;
 	unsigned i;
@@ -230,7 +230,7 @@ static void an_answer_ends_the_doubling(struct ktest *t)
 
 /* ---- a pager that says it has no memory ---- */
 
-static void without_memory_a_pager_is_asked_until_its_time_is_up_or_there_is_none(struct ktest *t)
+static void pager_without_memory_is_asked_until_its_time_limit(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
 	struct page *page;
@@ -273,7 +273,7 @@ static struct vm_object *pager_of_task(struct ktest *t, struct task *task, struc
 	return object;
 }
 
-static void pagers_of_one_task_are_trusted_together(struct ktest *t)
+static void pagers_of_one_task_share_their_trust(struct ktest *t)
 {
 	static struct task tasks[2];
 	struct endpoint *ep = endpoint_create();
@@ -308,7 +308,7 @@ static void pagers_of_one_task_are_trusted_together(struct ktest *t)
 }
 
 /* Pages that others than the pager's task have from it, each once, until it drops them. */
-static void pages_count_for_whom_they_were_brought(struct ktest *t)
+static void pages_count_for_the_pager_that_supplied_them(struct ktest *t)
 {
 	static const u32 index[] = {0, 63, 64, 100, 129};
 	static struct account own;
@@ -380,7 +380,9 @@ static void objects_and_limits_of_time_have_bounds(struct ktest *t)
 }
 
 KTEST_SUITE(silence_trust, 0, KTEST(each_silence_costs_twice_as_much_as_the_one_before),
-    KTEST(a_page_that_does_not_come_doubles_nothing), KTEST(late_answers_cost_what_they_take),
-    KTEST(an_answer_ends_the_doubling),
-    KTEST(without_memory_a_pager_is_asked_until_its_time_is_up_or_there_is_none), KTEST(pagers_of_one_task_are_trusted_together),
-    KTEST(pages_count_for_whom_they_were_brought), KTEST(objects_and_limits_of_time_have_bounds));
+    KTEST(missing_page_doubles_no_charge), KTEST(late_answers_are_charged_their_time),
+    KTEST(answer_ends_the_doubling_of_the_charge),
+    KTEST(pager_without_memory_is_asked_until_its_time_limit),
+    KTEST(pagers_of_one_task_share_their_trust),
+    KTEST(pages_count_for_the_pager_that_supplied_them),
+    KTEST(objects_and_limits_of_time_have_bounds));

@@ -305,7 +305,7 @@ static void a_panic_is_red(struct ktest *t)
 	panics = false;
 }
 
-static void a_screen_shows_the_log_and_what_is_printed(struct ktest *t)
+static void screen_shows_the_log_and_new_output(struct ktest *t)
 {
 	void *first = arch_phys_to_virt(SCREEN_AT);
 	u64 pos;
@@ -353,6 +353,6 @@ static void a_screen_shows_the_log_and_what_is_printed(struct ktest *t)
 	no_modules();
 }
 
-KTEST_SUITE(bootfile, KTEST_QUICK, KTEST(files_are_found_by_name), KTEST(names_are_printed_in_order),
-    KTEST(dropped_modules_are_named), KTEST(a_single_file_is_one_besides_the_font),
-    KTEST(a_screen_shows_the_log_and_what_is_printed));
+KTEST_SUITE(bootfile, KTEST_QUICK, KTEST(files_are_found_by_name),
+    KTEST(names_are_printed_in_order), KTEST(dropped_modules_are_named),
+    KTEST(a_single_file_is_one_besides_the_font), KTEST(screen_shows_the_log_and_new_output));

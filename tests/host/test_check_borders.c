@@ -58,7 +58,7 @@ static pfn_t outside(unsigned i)
 	return i ? BLOCK(END) : BLOCK(FIRST) - PAGEBLOCK_PAGES;
 }
 
-static void what_is_in_no_zone_is_not_looked_at(struct ktest *t)
+static void pages_of_no_zone_are_not_checked(struct ktest *t)
 {
 	struct zone *zone;
 	struct memory *mem = amid(t, &zone);
@@ -71,7 +71,7 @@ static void what_is_in_no_zone_is_not_looked_at(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_list_has_no_page_of_outside(struct ktest *t)
+static void free_list_holds_no_page_outside_the_memory(struct ktest *t)
 {
 	struct zone *zone;
 	struct memory *mem = amid(t, &zone);
@@ -92,7 +92,7 @@ static void a_list_has_no_page_of_outside(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_slot_has_no_page_of_outside(struct ktest *t)
+static void slot_holds_no_page_outside_the_memory(struct ktest *t)
 {
 	struct zone *zone;
 	struct memory *mem = amid(t, &zone);
@@ -117,7 +117,7 @@ static void a_slot_has_no_page_of_outside(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_reclaim_list_has_no_page_of_outside(struct ktest *t)
+static void reclaim_list_holds_no_page_outside_the_memory(struct ktest *t)
 {
 	struct zone *zone;
 	struct memory *mem = amid(t, &zone);
@@ -184,6 +184,6 @@ static void every_zone_is_looked_at(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(check_borders, KTEST_MOSTLY_INSIDE, KTEST(what_is_in_no_zone_is_not_looked_at),
-    KTEST(a_list_has_no_page_of_outside), KTEST(a_slot_has_no_page_of_outside),
-    KTEST(a_reclaim_list_has_no_page_of_outside), KTEST(every_zone_is_looked_at));
+KTEST_SUITE(check_borders, KTEST_MOSTLY_INSIDE, KTEST(pages_of_no_zone_are_not_checked),
+    KTEST(free_list_holds_no_page_outside_the_memory), KTEST(slot_holds_no_page_outside_the_memory),
+    KTEST(reclaim_list_holds_no_page_outside_the_memory), KTEST(every_zone_is_looked_at));

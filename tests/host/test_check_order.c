@@ -15,7 +15,7 @@ static void expect_first(struct ktest *t, struct memory *mem, const char *name, 
 
 /* ---- pages ---- */
 
-static void a_page_in_use(struct ktest *t)
+static void page_in_use_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 
@@ -38,7 +38,7 @@ static void a_page_in_use(struct ktest *t)
 	sound_end(t, mem);
 }
 
-static void a_head(struct ktest *t)
+static void head_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct page *two, *sixteen = NULL, *odd;
@@ -74,7 +74,7 @@ static void a_head(struct ktest *t)
 }
 
 /* A block that has a broken page and is reserved. */
-static void a_reserved_block(struct ktest *t)
+static void reserved_block_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct page *two;
@@ -107,7 +107,7 @@ static void a_reserved_block(struct ktest *t)
 
 /* ---- pageblocks ---- */
 
-static void what_a_pageblock_says(struct ktest *t)
+static void pageblock_fields_are_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct pageblock *pb, saved;
@@ -158,7 +158,7 @@ static void what_a_pageblock_says(struct ktest *t)
 	sound_end(t, mem);
 }
 
-static void what_an_offline_pageblock_says(struct ktest *t)
+static void offline_pageblock_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct pageblock *off, *hole;
@@ -212,7 +212,7 @@ static void what_an_offline_pageblock_says(struct ktest *t)
 
 /* ---- lists ---- */
 
-static void a_list(struct ktest *t)
+static void free_list_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct zone *low, *zone;
@@ -253,7 +253,7 @@ static void a_list(struct ktest *t)
 
 /* ---- counts of a zone, caches, reclaim lists ---- */
 
-static void what_a_zone_counts(struct ktest *t)
+static void zone_counts_are_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	unsigned long saved[3], high;
@@ -306,7 +306,7 @@ static void what_a_zone_counts(struct ktest *t)
 	sound_end(t, mem);
 }
 
-static void the_bound_of_the_caches(struct ktest *t)
+static void bound_of_the_caches_is_checked(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct zone *zone;
@@ -323,7 +323,7 @@ static void the_bound_of_the_caches(struct ktest *t)
 }
 
 /* Two pages of zone MOVABLE in CPU 0's stack. */
-static void a_stack(struct ktest *t)
+static void stack_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct page *two[2], **slot;
@@ -360,7 +360,7 @@ static void a_stack(struct ktest *t)
 }
 
 /* Between the first bit of an isolation and the end of its round caches may still have such pages. */
-static void a_cached_page_of_an_isolated_pageblock(struct ktest *t)
+static void cached_page_of_an_isolated_pageblock_is_checked(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct zone *zone;
@@ -388,7 +388,9 @@ static void a_cached_page_of_an_isolated_pageblock(struct ktest *t)
 	restore_plan(zone);
 }
 
-KTEST_SUITE(check_order, KTEST_MOSTLY_INSIDE, KTEST(a_page_in_use), KTEST(a_head),
-    KTEST(a_reserved_block), KTEST(what_a_pageblock_says), KTEST(what_an_offline_pageblock_says),
-    KTEST(a_list), KTEST(what_a_zone_counts), KTEST(the_bound_of_the_caches), KTEST(a_stack),
-    KTEST(a_cached_page_of_an_isolated_pageblock));
+KTEST_SUITE(check_order, KTEST_MOSTLY_INSIDE, KTEST(page_in_use_is_checked_in_order),
+    KTEST(head_is_checked_in_order), KTEST(reserved_block_is_checked_in_order),
+    KTEST(pageblock_fields_are_checked_in_order), KTEST(offline_pageblock_is_checked_in_order),
+    KTEST(free_list_is_checked_in_order), KTEST(zone_counts_are_checked_in_order),
+    KTEST(bound_of_the_caches_is_checked), KTEST(stack_is_checked_in_order),
+    KTEST(cached_page_of_an_isolated_pageblock_is_checked));

@@ -28,7 +28,7 @@ static void expect_figures(struct ktest *t, struct memory *mem, unsigned long ha
 
 /* ---- reclaim lists, tickets ---- */
 
-static void reclaim_lists(struct ktest *t)
+static void reclaim_lists_are_checked_in_order(struct ktest *t)
 {
 	struct lru_list *lru, list;
 	struct vm_scene s;
@@ -70,7 +70,7 @@ static void reclaim_lists(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void what_reclaim_has_taken(struct ktest *t)
+static void pages_isolated_by_reclaim_are_checked(struct ktest *t)
 {
 	struct vm_scene s;
 	struct zone *zone;
@@ -94,7 +94,7 @@ static void what_reclaim_has_taken(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void tickets(struct ktest *t)
+static void tickets_are_checked_in_order(struct ktest *t)
 {
 	struct reclaim *r, saved;
 	struct vm_scene s;
@@ -127,7 +127,7 @@ static void tickets(struct ktest *t)
 
 /* ---- slots ---- */
 
-static void slots(struct ktest *t)
+static void slots_are_checked_in_order(struct ktest *t)
 {
 	struct vm_scene s;
 	struct page *page, *other;
@@ -157,7 +157,7 @@ static void slots(struct ktest *t)
 }
 
 /* Pinned is sound; so is isolated; and while somebody walks its regions an object is left out. */
-static void counts(struct ktest *t)
+static void mapping_counts_are_checked_in_order(struct ktest *t)
 {
 	struct page *page, *pinned;
 	struct vm_scene s;
@@ -191,7 +191,7 @@ static void counts(struct ktest *t)
 }
 
 /* Slots behind a table that is not there: counted, and looked at. */
-static void slots_behind_an_empty_table(struct ktest *t)
+static void slots_behind_an_empty_table_are_checked(struct ktest *t)
 {
 	const u32 nr = 2 * PT_ENTRIES + 2, at[] = {PT_ENTRIES - 1, 2 * PT_ENTRIES, 2 * PT_ENTRIES + 1};
 	struct vm_scene s;
@@ -212,7 +212,7 @@ static void slots_behind_an_empty_table(struct ktest *t)
 
 /* ---- entries ---- */
 
-static void rights(struct ktest *t)
+static void rights_of_entries_are_checked(struct ktest *t)
 {
 	struct vm_scene s;
 	u64 *entry;
@@ -234,7 +234,7 @@ static void rights(struct ktest *t)
 }
 
 /* An entry that no region shows: damage, unless somebody is changing the space, or it goes. */
-static void who_changes_a_space(struct ktest *t)
+static void entry_without_a_region_needs_a_change_under_way(struct ktest *t)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -273,7 +273,7 @@ static void who_changes_a_space(struct ktest *t)
 }
 
 /* A page that is mapped is an object's: both its state and its owner say so. */
-static void whose_a_mapped_page_is(struct ktest *t)
+static void mapped_page_belongs_to_an_object(struct ktest *t)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -298,7 +298,9 @@ static void whose_a_mapped_page_is(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(check_vm_order, KTEST_MOSTLY_INSIDE, KTEST(reclaim_lists),
-    KTEST(what_reclaim_has_taken), KTEST(tickets), KTEST(slots), KTEST(counts),
-    KTEST(slots_behind_an_empty_table), KTEST(rights), KTEST(who_changes_a_space),
-    KTEST(whose_a_mapped_page_is));
+KTEST_SUITE(check_vm_order, KTEST_MOSTLY_INSIDE, KTEST(reclaim_lists_are_checked_in_order),
+    KTEST(pages_isolated_by_reclaim_are_checked), KTEST(tickets_are_checked_in_order),
+    KTEST(slots_are_checked_in_order), KTEST(mapping_counts_are_checked_in_order),
+    KTEST(slots_behind_an_empty_table_are_checked), KTEST(rights_of_entries_are_checked),
+    KTEST(entry_without_a_region_needs_a_change_under_way),
+    KTEST(mapped_page_belongs_to_an_object));

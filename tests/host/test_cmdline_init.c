@@ -27,7 +27,7 @@ static const char *init(const char *line, bool truncated, bool *help)
 	return text;
 }
 
-static void words_are_taken_apart(struct ktest *t)
+static void options_are_split_at_blanks(struct ktest *t)
 {
 	u64 first = 9, last = 9;
 	bool help;
@@ -55,7 +55,7 @@ static void words_are_taken_apart(struct ktest *t)
 	EXPECT(t, !help && cmdline_u64("seed", 9) == 9);
 }
 
-static void what_is_wrong_is_named(struct ktest *t)
+static void wrong_options_are_named(struct ktest *t)
 {
 	static const struct {
 		const char *line, *said;
@@ -127,5 +127,6 @@ static void help_has_a_line_for_each_option(struct ktest *t)
 	EXPECT_EQ(t, lines, i + 1);
 }
 
-KTEST_SUITE(cmdline_init, KTEST_QUICK, KTEST(words_are_taken_apart), KTEST(what_is_wrong_is_named),
-    KTEST(lines_of_all_lengths_are_kept_or_cut), KTEST(help_has_a_line_for_each_option));
+KTEST_SUITE(cmdline_init, KTEST_QUICK, KTEST(options_are_split_at_blanks),
+    KTEST(wrong_options_are_named), KTEST(lines_of_all_lengths_are_kept_or_cut),
+    KTEST(help_has_a_line_for_each_option));

@@ -93,7 +93,7 @@ static void all_that_may_sleep(struct ktest *t, struct memory *mem, struct cma *
 	EXPECT_EQ(t, cma_create_anywhere(cma, "test", mem, PAGEBLOCK_PAGES), -EDEADLK);
 }
 
-static void what_may_sleep_is_refused_where_none_may(struct ktest *t)
+static void sleeping_calls_are_refused_in_atomic_context(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
 	static struct cma cma;
@@ -152,7 +152,7 @@ static void leave_and_join(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void a_cpu_that_leaves_takes_nothing_along(struct ktest *t)
+static void leaving_cpu_empties_its_caches(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
 	struct zone *zone;
@@ -201,7 +201,7 @@ static void offline_moves_a_full_pageblock(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void redrain_drains_while_it_waits(struct ktest *t)
+static void redrain_drains_again_while_waiting(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 8, 8);
 	struct offline_opts opts = {.policy = ISO_REDRAIN, .deadline_ns = 300000000};
@@ -226,7 +226,7 @@ static void redrain_drains_while_it_waits(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-static void what_is_reserved_is_named(struct ktest *t)
+static void reserved_pages_are_named(struct ktest *t)
 {
 	struct memory_config cfg;
 	struct memory *mem;
@@ -303,7 +303,8 @@ static void reasons_are_optional(struct ktest *t)
 }
 
 KTEST_SUITE(cover, 0, KTEST(state_is_shown_in_words), KTEST(everything_has_a_name),
-    KTEST(what_may_sleep_is_refused_where_none_may), KTEST_INSIDE(a_traced_cpu_uses_the_same_pages),
-    KTEST_INSIDE(a_cpu_that_leaves_takes_nothing_along), KTEST(offline_moves_a_full_pageblock),
-    KTEST_INSIDE(redrain_drains_while_it_waits), KTEST(what_is_reserved_is_named),
-    KTEST(handles_out_of_range_are_refused), KTEST(reasons_are_optional));
+    KTEST(sleeping_calls_are_refused_in_atomic_context),
+    KTEST_INSIDE(a_traced_cpu_uses_the_same_pages), KTEST_INSIDE(leaving_cpu_empties_its_caches),
+    KTEST(offline_moves_a_full_pageblock), KTEST_INSIDE(redrain_drains_again_while_waiting),
+    KTEST(reserved_pages_are_named), KTEST(handles_out_of_range_are_refused),
+    KTEST(reasons_are_optional));

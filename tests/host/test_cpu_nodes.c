@@ -54,7 +54,7 @@ static void looks_as(struct ktest *t, unsigned node, unsigned as)
 	WRITE_ONCE(host_cpu_nodes[1], 0);
 }
 
-static void a_cpu_looks_in_its_own_node_first(struct ktest *t)
+static void cpu_allocates_from_its_own_node_first(struct ktest *t)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -62,7 +62,7 @@ static void a_cpu_looks_in_its_own_node_first(struct ktest *t)
 	looks_as(t, NODES - 1, NODES - 1);
 }
 
-static void a_node_that_the_memory_has_not_got_counts_as_the_first(struct ktest *t)
+static void unknown_node_counts_as_node_0(struct ktest *t)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -78,7 +78,7 @@ static void ask_for_a_drain(void *arg)
 	reclaim_wait_drain(mem);
 }
 
-static void it_asks_the_reclaim_thread_of_that_node(struct ktest *t)
+static void allocation_asks_the_reclaim_thread_of_its_node(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 2}, {1, ZONE_NORMAL, 2}};
 	static const unsigned nodes[] = {0, 1, NODES, ~0u}, as[] = {0, 1, 0, 0};
@@ -101,6 +101,6 @@ static void it_asks_the_reclaim_thread_of_that_node(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(cpu_nodes, 0, KTEST(a_cpu_looks_in_its_own_node_first),
-    KTEST(a_node_that_the_memory_has_not_got_counts_as_the_first),
-    KTEST_INSIDE(it_asks_the_reclaim_thread_of_that_node));
+KTEST_SUITE(cpu_nodes, 0, KTEST(cpu_allocates_from_its_own_node_first),
+    KTEST(unknown_node_counts_as_node_0),
+    KTEST_INSIDE(allocation_asks_the_reclaim_thread_of_its_node));

@@ -33,7 +33,7 @@ static const struct stop {
     {1ULL << VIRTIO_BALLOON_F_STATS_VQ, {64, 64, 0}, -ENODEV},
 };
 
-static void balloons_give_all_back(struct ktest *t)
+static void balloon_driver_gives_every_page_back(struct ktest *t)
 {
 	unsigned long before;
 	unsigned i;
@@ -58,7 +58,7 @@ static void balloons_give_all_back(struct ktest *t)
 	}
 }
 
-static void virtio_mem_gives_all_back(struct ktest *t)
+static void virtio_mem_driver_gives_every_page_back(struct ktest *t)
 {
 	unsigned long before;
 	unsigned how;
@@ -94,4 +94,5 @@ static void virtio_mem_gives_all_back(struct ktest *t)
 	EXPECT_EQ(t, kernel_pages(), before);
 }
 
-KTEST_SUITE(device_pages, KTEST_QUICK, KTEST(balloons_give_all_back), KTEST(virtio_mem_gives_all_back));
+KTEST_SUITE(device_pages, KTEST_QUICK, KTEST(balloon_driver_gives_every_page_back),
+    KTEST(virtio_mem_driver_gives_every_page_back));

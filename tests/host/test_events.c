@@ -70,7 +70,7 @@ static bool begin(struct ktest *t)
 	return mem;
 }
 
-static void pages_and_events(struct ktest *t)
+static void page_operations_count_their_events(struct ktest *t)
 {
 	struct page *page;
 	pfn_t pfn;
@@ -99,7 +99,7 @@ static void pages_and_events(struct ktest *t)
 	COUNTS(t, (drain_local_pages(mem, NULL), 0), "PCP_DRAINED 16");
 }
 
-static void ranges_and_events(struct ktest *t)
+static void range_operations_count_their_events(struct ktest *t)
 {
 	pfn_t start = (2 * BLOCKS - 2) * (pfn_t)PAGEBLOCK_PAGES, low = (BLOCKS - 2) * (pfn_t)PAGEBLOCK_PAGES;
 	unsigned long nr = 2 * PAGEBLOCK_PAGES;
@@ -133,7 +133,7 @@ static void ranges_and_events(struct ktest *t)
 	expect_happened(t, low + 2, "isolate/9 restore/9", __LINE__);
 }
 
-static void broken_pages_and_events(struct ktest *t)
+static void poison_operations_count_their_events(struct ktest *t)
 {
 	pfn_t pfn = (2 * BLOCKS - 1) * (pfn_t)PAGEBLOCK_PAGES;
 	struct poison_result res;
@@ -166,7 +166,7 @@ static void broken_pages_and_events(struct ktest *t)
 	expect_happened(t, page_to_pfn_in(mem, page), "take/0 direct/0 retired/0", __LINE__);
 }
 
-static void moves_and_events(struct ktest *t)
+static void migrations_count_their_events(struct ktest *t)
 {
 	static struct handle handles[1];
 	struct handle_table table;
@@ -187,5 +187,6 @@ static void moves_and_events(struct ktest *t)
 	movable_owner_drain(&table.owner);
 }
 
-KTEST_SUITE(events, 0, KTEST(pages_and_events), KTEST(ranges_and_events), KTEST(broken_pages_and_events),
-    KTEST(moves_and_events));
+KTEST_SUITE(events, 0, KTEST(page_operations_count_their_events),
+    KTEST(range_operations_count_their_events), KTEST(poison_operations_count_their_events),
+    KTEST(migrations_count_their_events));

@@ -246,17 +246,17 @@ static void refuse_then_agree(struct ktest *t, int isolate, int migrate, int wan
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void an_owner_that_refuses_keeps_its_page(struct ktest *t)
+static void owner_that_refuses_keeps_its_page(struct ktest *t)
 {
 	refuse_then_agree(t, 0, -EBUSY, -ETIMEDOUT);
 }
 
-static void an_owner_that_is_always_busy_keeps_its_page(struct ktest *t)
+static void owner_that_is_always_busy_keeps_its_page(struct ktest *t)
 {
 	refuse_then_agree(t, 0, -EAGAIN, -ETIMEDOUT);
 }
 
-static void an_owner_that_gives_nothing_away_keeps_its_page(struct ktest *t)
+static void owner_that_refuses_isolation_keeps_its_page(struct ktest *t)
 {
 	refuse_then_agree(t, -EBUSY, 0, -ETIMEDOUT);
 }
@@ -272,7 +272,7 @@ static struct memory *offline_with(struct ktest *t, struct stubborn *s, struct o
 	return mem;
 }
 
-static void an_owner_that_is_busy_for_a_while_is_asked_again(struct ktest *t)
+static void owner_that_is_busy_for_a_while_is_asked_again(struct ktest *t)
 {
 	struct stubborn s = {.migrate = -EAGAIN, .times = 3};
 	struct offline_result res;
@@ -286,7 +286,7 @@ static void an_owner_that_is_busy_for_a_while_is_asked_again(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void an_owner_that_lets_go_loses_nothing(struct ktest *t)
+static void page_released_by_its_owner_is_freed_once(struct ktest *t)
 {
 	struct stubborn s = {.lets_go = true};
 	struct offline_result res;
@@ -328,7 +328,8 @@ static void refused_pages_of_a_list_are_all_put_back(struct ktest *t)
 KTEST_SUITE(faults, 0, KTEST(a_lost_wake_up_is_sent_again),
     KTEST(rounds_are_complete_although_a_wake_up_is_lost),
     KTEST(offline_is_complete_although_a_wake_up_is_lost), KTEST(late_answers_change_nothing),
-    KTEST(an_owner_that_refuses_keeps_its_page), KTEST(an_owner_that_is_always_busy_keeps_its_page),
-    KTEST(an_owner_that_gives_nothing_away_keeps_its_page),
-    KTEST_COST(an_owner_that_is_busy_for_a_while_is_asked_again),
-    KTEST(an_owner_that_lets_go_loses_nothing), KTEST(refused_pages_of_a_list_are_all_put_back));
+    KTEST(owner_that_refuses_keeps_its_page), KTEST(owner_that_is_always_busy_keeps_its_page),
+    KTEST(owner_that_refuses_isolation_keeps_its_page),
+    KTEST_COST(owner_that_is_busy_for_a_while_is_asked_again),
+    KTEST(page_released_by_its_owner_is_freed_once),
+    KTEST(refused_pages_of_a_list_are_all_put_back));

@@ -131,7 +131,7 @@ static void bad_pages_among_good_ones(struct ktest *t)
 /* ---- recorded ---- */
 
 /* While the hot paths are recorded each gets what it asks for, and the records say it. */
-static void recorded_requests_get_what_they_ask_for(struct ktest *t)
+static void recorded_allocations_behave_as_others(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, CACHED_BLOCKS);
 	struct trace_hit hit[8];
@@ -159,5 +159,6 @@ static void recorded_requests_get_what_they_ask_for(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 2), 0);
 }
 
-KTEST_SUITE(free_reasons, KTEST_QUICK, KTEST(each_refusal_says_why), KTEST(a_report_has_the_history_of_the_page),
-    KTEST(bad_pages_among_good_ones), KTEST(recorded_requests_get_what_they_ask_for));
+KTEST_SUITE(free_reasons, KTEST_QUICK, KTEST(each_refusal_says_why),
+    KTEST(a_report_has_the_history_of_the_page), KTEST(bad_pages_among_good_ones),
+    KTEST(recorded_allocations_behave_as_others));

@@ -201,7 +201,7 @@ static void moves_are_counted_for_each_object(struct ktest *t)
 /* ---- content ---- */
 
 /* Each word's place and each bit of it is in the checksum, to the last page of the object. */
-static void any_damage_is_noticed(struct ktest *t)
+static void checksum_notices_any_damage(struct ktest *t)
 {
 	unsigned order, bit;
 	size_t words, at;
@@ -252,4 +252,4 @@ static void content_follows_from_the_seed(struct ktest *t)
 KTEST_SUITE(handle_exact, KTEST_QUICK, KTEST(no_handle_is_beyond_the_last),
     KTEST(a_free_handle_has_no_object), KTEST_COST(each_call_takes_the_handles_lock_once),
     KTEST(a_migrator_is_told_why_an_object_stays), KTEST(moves_are_counted_for_each_object),
-    KTEST(any_damage_is_noticed), KTEST(content_follows_from_the_seed));
+    KTEST(checksum_notices_any_damage), KTEST(content_follows_from_the_seed));

@@ -217,7 +217,7 @@ static void programs_start_hold_and_end(struct ktest *t)
 		       "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 }
 
-static void what_could_not_start_is_undone(struct ktest *t)
+static void failed_start_is_undone(struct ktest *t)
 {
 	begin();
 	world.no_endpoint = true;
@@ -267,7 +267,7 @@ static void what_could_not_start_is_undone(struct ktest *t)
 }
 
 /* Seven of eight pages will do. */
-static void a_bit_less_is_enough(struct ktest *t)
+static void start_waits_until_seven_eighths_are_held(struct ktest *t)
 {
 	u64 holds;
 
@@ -283,7 +283,7 @@ static void a_bit_less_is_enough(struct ktest *t)
 	}
 }
 
-static void each_bad_end_is_said(struct ktest *t)
+static void each_bad_end_is_reported(struct ktest *t)
 {
 	struct crowd *c;
 
@@ -319,5 +319,5 @@ static void each_bad_end_is_said(struct ktest *t)
 
 KTEST_SUITE(judge_crowd, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(reports_are_kept_by_the_seed_and_answered_with_stop), KTEST(programs_start_hold_and_end),
-    KTEST(what_could_not_start_is_undone), KTEST(a_bit_less_is_enough),
-    KTEST(each_bad_end_is_said));
+    KTEST(failed_start_is_undone), KTEST(start_waits_until_seven_eighths_are_held),
+    KTEST(each_bad_end_is_reported));

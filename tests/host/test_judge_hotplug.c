@@ -120,7 +120,7 @@ static void begin(unsigned cpus)
 	smp_stats = (struct smp_stats){.ipis = 70};
 }
 
-static void cpus_go_and_come_until_there_were_enough_downs(struct ktest *t)
+static void cpus_go_down_and_up_until_the_wanted_number_of_downs(struct ktest *t)
 {
 	begin(3);
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 4, 6), 0);
@@ -142,7 +142,7 @@ static void cpus_go_and_come_until_there_were_enough_downs(struct ktest *t)
 		       "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\nhotplug: PASS\n");
 }
 
-static void progress_is_said_every_two_seconds(struct ktest *t)
+static void progress_is_printed_every_two_seconds(struct ktest *t)
 {
 	begin(2);
 	judge.tick = 900000000;
@@ -156,7 +156,7 @@ static void progress_is_said_every_two_seconds(struct ktest *t)
 		       "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\nhotplug: PASS\n");
 }
 
-static void ranges_go_under_each_policy_until_told_to_stop(struct ktest *t)
+static void ranges_are_offlined_under_each_policy_until_stopped(struct ktest *t)
 {
 	struct offliner o = {.mem = &kernel_memory};
 
@@ -182,7 +182,7 @@ static void ranges_go_under_each_policy_until_told_to_stop(struct ktest *t)
 	EXPECT_COMPLAINT(t, "hotplug: FAIL: offline round 2: error -62, pfn 0x203: page busy; 4 drain rounds\n");
 }
 
-static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
+static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 {
 	static const struct {
 		unsigned at;
@@ -245,7 +245,7 @@ static void without_threads_nothing_begins(struct ktest *t)
 	EXPECT_SAID(t, "[stress on 3 from 0, seed 6]\nhotplug: FAIL: no threads: all CPUs must be online\n");
 }
 
-static void offlines_that_hardly_get_through_fail_it(struct ktest *t)
+static void few_successful_offlines_fail_the_soak(struct ktest *t)
 {
 	unsigned downs;
 
@@ -268,8 +268,8 @@ static void offlines_that_hardly_get_through_fail_it(struct ktest *t)
 }
 
 KTEST_SUITE(judge_hotplug, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(cpus_go_and_come_until_there_were_enough_downs),
-    KTEST(progress_is_said_every_two_seconds),
-    KTEST(ranges_go_under_each_policy_until_told_to_stop),
-    KTEST(each_thing_that_is_wrong_is_said_and_fails_it), KTEST(without_threads_nothing_begins),
-    KTEST(offlines_that_hardly_get_through_fail_it));
+    KTEST(cpus_go_down_and_up_until_the_wanted_number_of_downs),
+    KTEST(progress_is_printed_every_two_seconds),
+    KTEST(ranges_are_offlined_under_each_policy_until_stopped),
+    KTEST(each_failure_is_reported_and_fails_the_soak), KTEST(without_threads_nothing_begins),
+    KTEST(few_successful_offlines_fail_the_soak));

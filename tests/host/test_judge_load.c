@@ -186,7 +186,7 @@ static void a_load_begins_and_ends(struct ktest *t)
 	EXPECT_SAID(t, "load: none runs\nload: 1 to 1024 MiB\nload: 1 to 1024 MiB\nload: 1 to 1024 MiB\n");
 }
 
-static void a_load_goes_on_with_what_there_is(struct ktest *t)
+static void load_continues_with_the_objects_it_has(struct ktest *t)
 {
 	begin();
 	judge.quiet = true;
@@ -221,7 +221,7 @@ static void a_load_goes_on_with_what_there_is(struct ktest *t)
 }
 
 /* One of four looks writes. */
-static void objects_are_looked_at_and_written_by_chance(struct ktest *t)
+static void objects_are_verified_and_written_at_random(struct ktest *t)
 {
 	u64 rand = 0x3ff;
 
@@ -307,6 +307,7 @@ static void bursts_are_counted(struct ktest *t)
 }
 
 KTEST_SUITE(judge_load, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(a_load_begins_and_ends),
-    KTEST(a_load_goes_on_with_what_there_is), KTEST(objects_are_looked_at_and_written_by_chance),
+    KTEST(load_continues_with_the_objects_it_has),
+    KTEST(objects_are_verified_and_written_at_random),
     KTEST(a_burst_takes_all_pages_whatever_their_blocks), KTEST(each_damaged_page_is_counted_once),
     KTEST(bursts_are_counted));

@@ -88,7 +88,7 @@ static void pages_are_read_compared_and_written(struct ktest *t)
 }
 
 /* Of two users' pages; one of four is written. */
-static void a_user_has_each_fourth_page_and_gives_up_what_is_lost(struct ktest *t)
+static void user_has_every_fourth_page_and_drops_lost_ones(struct ktest *t)
 {
 	unsigned i;
 
@@ -122,7 +122,7 @@ static void a_user_has_each_fourth_page_and_gives_up_what_is_lost(struct ktest *
 
 /* ---- what shakes ---- */
 
-static void cpus_go_and_come(struct ktest *t)
+static void cpus_go_down_and_up(struct ktest *t)
 {
 	REQUIRE(t, begin_scene());
 	soak.shaker.rand_cpu = 1;
@@ -157,7 +157,7 @@ static void cpus_go_and_come(struct ktest *t)
 	scene_end();
 }
 
-static void ranges_go_and_come_and_may_be_refused(struct ktest *t)
+static void ranges_are_offlined_and_onlined_or_refused(struct ktest *t)
 {
 	static const int allowed[] = {-ENOMEM, -EBUSY, -ETIMEDOUT, -EINTR};
 	unsigned i;
@@ -248,7 +248,7 @@ static void each_answer_is_counted_and_listed(struct ktest *t)
 	}
 }
 
-static void what_is_taken_back_is_off_the_list(struct ktest *t)
+static void unpoisoned_page_leaves_the_list(struct ktest *t)
 {
 	REQUIRE(t, begin_scene());
 	request_back(START);
@@ -280,7 +280,7 @@ static void what_is_taken_back_is_off_the_list(struct ktest *t)
 	scene_end();
 }
 
-static void half_are_soft_and_one_of_eight_is_taken_back(struct ktest *t)
+static void half_of_the_requests_are_soft_and_an_eighth_are_undone(struct ktest *t)
 {
 	unsigned i;
 
@@ -396,7 +396,7 @@ static int run_all(unsigned requests)
 	return poison_soak(&pretend, requests, 6);
 }
 
-static void all_of_it_in_order(struct ktest *t)
+static void poison_soak_runs_its_steps_in_order(struct ktest *t)
 {
 	unsigned job;
 
@@ -456,7 +456,7 @@ static void all_of_it_in_order(struct ktest *t)
 	EXPECT_SAID(t, "[object of 8]poison: FAIL: no memory for the load\n");
 }
 
-static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
+static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 {
 	begin(2);
 	world.stop_err = -ERANGE; /* too few remote frees are nothing to complain of here */
@@ -485,8 +485,9 @@ static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
 
 KTEST_SUITE(judge_poison, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(a_page_holds_its_number_at_both_ends), KTEST(pages_are_read_compared_and_written),
-    KTEST(a_user_has_each_fourth_page_and_gives_up_what_is_lost), KTEST(cpus_go_and_come),
-    KTEST(ranges_go_and_come_and_may_be_refused), KTEST(each_answer_is_counted_and_listed),
-    KTEST(what_is_taken_back_is_off_the_list), KTEST(half_are_soft_and_one_of_eight_is_taken_back),
+    KTEST(user_has_every_fourth_page_and_drops_lost_ones), KTEST(cpus_go_down_and_up),
+    KTEST(ranges_are_offlined_and_onlined_or_refused), KTEST(each_answer_is_counted_and_listed),
+    KTEST(unpoisoned_page_leaves_the_list),
+    KTEST(half_of_the_requests_are_soft_and_an_eighth_are_undone),
     KTEST(flags_list_and_counts_must_agree), KTEST(each_part_of_the_load_is_waited_for),
-    KTEST(all_of_it_in_order), KTEST(each_thing_that_is_wrong_is_said_and_fails_it));
+    KTEST(poison_soak_runs_its_steps_in_order), KTEST(each_failure_is_reported_and_fails_the_soak));

@@ -146,7 +146,7 @@ static void begin(unsigned long normal, unsigned long first, unsigned long secon
 	pretend.nr_nodes = 2;
 }
 
-static void the_fullest_range_goes_under_each_policy(struct ktest *t)
+static void fullest_range_is_offlined_under_each_policy(struct ktest *t)
 {
 	begin(MIB(4000), MIB(200), MIB(300));
 	world.blocks = 3;
@@ -244,7 +244,7 @@ static void a_round_without_faults_does_not_count(struct ktest *t)
 		       "mapped, 9 moved, 2 of them not at the first try\n");
 }
 
-static void each_thing_that_is_wrong_fails_it(struct ktest *t)
+static void each_failure_fails_the_run(struct ktest *t)
 {
 	unsigned part;
 
@@ -297,7 +297,7 @@ static void each_thing_that_is_wrong_fails_it(struct ktest *t)
 		       "programs: FAIL: word at 0x5: 0x6, should be 0x7\n-5\n");
 }
 
-static void programs_are_there_if_that_one_is(struct ktest *t)
+static void programs_need_the_stress_program(struct ktest *t)
 {
 	begin(0, 0, 0);
 	EXPECT(t, programs_are_there());
@@ -307,6 +307,6 @@ static void programs_are_there_if_that_one_is(struct ktest *t)
 }
 
 KTEST_SUITE(judge_programs, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(the_fullest_range_goes_under_each_policy), KTEST(the_range_fits_the_machine),
-    KTEST(a_round_without_faults_does_not_count), KTEST(each_thing_that_is_wrong_fails_it),
-    KTEST(programs_are_there_if_that_one_is));
+    KTEST(fullest_range_is_offlined_under_each_policy), KTEST(the_range_fits_the_machine),
+    KTEST(a_round_without_faults_does_not_count), KTEST(each_failure_fails_the_run),
+    KTEST(programs_need_the_stress_program));

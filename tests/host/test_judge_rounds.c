@@ -206,7 +206,7 @@ static void a_round_waits_for_a_hundred_operations_on_two_cpus(struct ktest *t)
 	EXPECT_EQ(t, ops, 0);
 }
 
-static void a_round_has_one_drain_and_ends_with_what_failed(struct ktest *t)
+static void round_makes_one_drain_and_returns_the_error(struct ktest *t)
 {
 	u64 ops;
 
@@ -231,7 +231,7 @@ static void a_round_has_one_drain_and_ends_with_what_failed(struct ktest *t)
 
 /* ---- the busiest ---- */
 
-static void the_busiest_range_is_looked_for_in_steps_of_its_size(struct ktest *t)
+static void busiest_range_is_searched_in_steps_of_its_size(struct ktest *t)
 {
 	static const struct {
 		unsigned block, best;
@@ -290,7 +290,7 @@ static void policies_come_in_turn(struct ktest *t)
 		       "[check]\n");
 }
 
-static void progress_is_said_every_two_seconds(struct ktest *t)
+static void progress_is_printed_every_two_seconds(struct ktest *t)
 {
 	judge_clear();
 	begin();
@@ -329,7 +329,7 @@ static void rounds_that_move_nothing_fail(struct ktest *t)
 	"rounds: " name ": 2 offlines of 16 MiB under stress, 2 drain rounds (one each), 8 IPIs, " \
 	"10 blocks moved, 12 retries, 400 operations meanwhile\n"
 
-static void each_thing_that_is_wrong_fails_it(struct ktest *t)
+static void each_failure_fails_the_run(struct ktest *t)
 {
 	unsigned part;
 
@@ -375,7 +375,7 @@ static void each_thing_that_is_wrong_fails_it(struct ktest *t)
 
 KTEST_SUITE(judge_rounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(a_round_waits_for_a_hundred_operations_on_two_cpus),
-    KTEST(a_round_has_one_drain_and_ends_with_what_failed),
-    KTEST(the_busiest_range_is_looked_for_in_steps_of_its_size), KTEST(policies_come_in_turn),
-    KTEST(progress_is_said_every_two_seconds), KTEST(rounds_that_move_nothing_fail),
-    KTEST(each_thing_that_is_wrong_fails_it));
+    KTEST(round_makes_one_drain_and_returns_the_error),
+    KTEST(busiest_range_is_searched_in_steps_of_its_size), KTEST(policies_come_in_turn),
+    KTEST(progress_is_printed_every_two_seconds), KTEST(rounds_that_move_nothing_fail),
+    KTEST(each_failure_fails_the_run));

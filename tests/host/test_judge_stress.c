@@ -230,7 +230,7 @@ static void blocks_are_freed_and_verified(struct ktest *t)
 }
 
 /* To another thread, never to itself; into the first place that is empty. */
-static void blocks_are_given_to_others(struct ktest *t)
+static void blocks_are_handed_to_other_threads(struct ktest *t)
 {
 	struct stress_thread *me = &threads[1];
 	struct page *page;
@@ -330,7 +330,7 @@ static void steps_with_objects_are_drawn(struct ktest *t)
 
 /* ---- all of it ---- */
 
-static void a_thread_gives_way_at_each_sixteenth_step(struct ktest *t)
+static void thread_yields_every_sixteenth_step(struct ktest *t)
 {
 	struct stress_thread *me = &threads[0];
 
@@ -396,7 +396,7 @@ static void all_starts_and_ends(struct ktest *t)
 	EXPECT_EQ(t, stress_stop(s, &r), 0);
 }
 
-static void too_few_frees_elsewhere_and_damage_are_errors(struct ktest *t)
+static void too_few_remote_frees_and_damage_are_errors(struct ktest *t)
 {
 	static const struct {
 		unsigned nr;
@@ -436,7 +436,7 @@ static void too_few_frees_elsewhere_and_damage_are_errors(struct ktest *t)
 
 KTEST_SUITE(judge_stress, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(orders_halve_in_number),
     KTEST(each_page_of_a_block_has_words_of_its_own), KTEST(blocks_are_taken_within_the_budget),
-    KTEST(blocks_are_freed_and_verified), KTEST(blocks_are_given_to_others),
+    KTEST(blocks_are_freed_and_verified), KTEST(blocks_are_handed_to_other_threads),
     KTEST(a_step_takes_or_gives_back_one_block), KTEST(steps_with_objects_are_drawn),
-    KTEST(a_thread_gives_way_at_each_sixteenth_step), KTEST(all_starts_and_ends),
-    KTEST(too_few_frees_elsewhere_and_damage_are_errors));
+    KTEST(thread_yields_every_sixteenth_step), KTEST(all_starts_and_ends),
+    KTEST(too_few_remote_frees_and_damage_are_errors));

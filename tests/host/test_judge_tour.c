@@ -200,7 +200,7 @@ static void each_part_is_shown_in_order(struct ktest *t)
 		       "allocations 14\n");
 }
 
-static void a_load_that_does_not_warm_up_is_not_waited_for_long(struct ktest *t)
+static void wait_for_a_cold_load_is_bounded(struct ktest *t)
 {
 	begin();
 	judge.tick = 1000000000;
@@ -217,7 +217,7 @@ static void a_load_that_does_not_warm_up_is_not_waited_for_long(struct ktest *t)
 	EXPECT_SAID(t, "[ops 0][ops 1]");
 }
 
-static void all_parts_are_shown_although_one_failed(struct ktest *t)
+static void all_parts_are_shown_despite_a_failure(struct ktest *t)
 {
 	static const char *const words[] = {"",
 	    "tour: offline of 8 MiB at pfn 0x200 failed: error -16, pfn 0x203: pinned page\n",
@@ -250,5 +250,5 @@ static void all_parts_are_shown_although_one_failed(struct ktest *t)
 }
 
 KTEST_SUITE(judge_tour, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(each_part_is_shown_in_order),
-    KTEST(a_load_that_does_not_warm_up_is_not_waited_for_long),
-    KTEST(all_parts_are_shown_although_one_failed));
+    KTEST(wait_for_a_cold_load_is_bounded),
+    KTEST(all_parts_are_shown_despite_a_failure));

@@ -120,7 +120,7 @@ static void begin(struct shaker *s, unsigned cpus, unsigned sleeps)
 
 /* ---- what it does to CPUs and memory ---- */
 
-static void cpus_that_are_up_go_down_and_come_back(struct ktest *t)
+static void online_cpus_go_down_and_come_back(struct ktest *t)
 {
 	struct shaker s;
 
@@ -151,7 +151,7 @@ static void cpus_that_are_up_go_down_and_come_back(struct ktest *t)
 	EXPECT(t, !s.ups && s.failed == 1);
 }
 
-static void ranges_go_and_come_back_and_may_be_refused(struct ktest *t)
+static void offlined_ranges_come_back_or_are_refused(struct ktest *t)
 {
 	static const int errors[] = {0, -ENOMEM, -EBUSY, -ETIMEDOUT, -EINTR, -EIO};
 	struct shaker s;
@@ -207,7 +207,7 @@ static void each_round_is_between_two_rests(struct ktest *t)
 		       "refused; 513 pages free as before; 61 dropped, 62 killed\n");
 }
 
-static void what_is_still_on_its_way_is_waited_for(struct ktest *t)
+static void pages_in_transit_are_waited_for(struct ktest *t)
 {
 	static const unsigned long later[] = {500, 498, 499, 500}, never[] = {500, 499};
 
@@ -248,7 +248,7 @@ static void expect_fails(struct ktest *t, const char *want, int line)
 	"61 dropped, 62 killed\n"
 
 /* A round that failed makes all fail that come after it. */
-static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
+static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 {
 	unsigned job;
 
@@ -300,7 +300,7 @@ static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
 }
 
 KTEST_SUITE(judge_user, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(cpus_that_are_up_go_down_and_come_back),
-    KTEST(ranges_go_and_come_back_and_may_be_refused), KTEST(each_round_is_between_two_rests),
-    KTEST(what_is_still_on_its_way_is_waited_for),
-    KTEST(each_thing_that_is_wrong_is_said_and_fails_it));
+    KTEST(online_cpus_go_down_and_come_back),
+    KTEST(offlined_ranges_come_back_or_are_refused), KTEST(each_round_is_between_two_rests),
+    KTEST(pages_in_transit_are_waited_for),
+    KTEST(each_failure_is_reported_and_fails_the_soak));

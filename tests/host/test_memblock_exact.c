@@ -3,7 +3,7 @@
 #include "tests/lib/memblock_help.h"
 
 /* What lies above the limit, or ends a byte above it, is none. */
-static void the_limit_is_kept_to_the_byte(struct ktest *t)
+static void limit_is_exact_to_the_byte(struct ktest *t)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -119,6 +119,6 @@ static void free_ranges_lie_between_the_taken(struct ktest *t)
 	EXPECT_EQ(t, r.end, KB(96));
 }
 
-KTEST_SUITE(memblock_exact, KTEST_QUICK, KTEST(the_limit_is_kept_to_the_byte),
+KTEST_SUITE(memblock_exact, KTEST_QUICK, KTEST(limit_is_exact_to_the_byte),
     KTEST(a_minimum_above_the_limit_gives_nothing), KTEST(ranges_that_touch_become_one),
     KTEST(free_ranges_lie_between_the_taken));

@@ -246,7 +246,7 @@ static void ask(const struct request *q, unsigned at)
 }
 
 /* Nothing is found, at first; then it is found at each look in turn, and nothing is asked after that. */
-static void what_is_asked_and_when_it_ends(struct ktest *t)
+static void slow_path_takes_its_steps_until_a_page_is_found(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 0);
 	static char upto[JUDGE_TEXT];
@@ -278,7 +278,7 @@ static void what_is_asked_and_when_it_ends(struct ktest *t)
 }
 
 /* Nor is anything waited for where nobody may sleep. */
-static void who_may_not_sleep_asks_for_nothing(struct ktest *t)
+static void atomic_allocation_waits_for_nothing(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 0);
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
@@ -361,7 +361,7 @@ static void expect_looks(struct ktest *t, struct memory *mem, gfp_t gfp, unsigne
 	EXPECT_SAID(t, want);
 }
 
-static void zones_are_looked_at_from_the_own_node_on(struct ktest *t)
+static void zones_are_tried_from_the_own_node_on(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 1}, {0, ZONE_MOVABLE, 1}, {1, ZONE_NORMAL, 1},
 	    {1, ZONE_MOVABLE, 1}};
@@ -381,7 +381,7 @@ static void zones_are_looked_at_from_the_own_node_on(struct ktest *t)
 }
 
 /* Low: below the mark, whether there was a page or not; each zone that was looked at. */
-static void a_zone_that_is_low_wakes_its_thread(struct ktest *t)
+static void zone_below_low_wakes_its_reclaim_thread(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 1);
 	struct zone *normal, *movable;
@@ -457,7 +457,7 @@ static void move_one(void *arg)
 }
 
 /* Whatever the bulk, a CPU answers after so many pages. */
-static void a_bulk_lets_interrupts_in(struct ktest *t)
+static void bulk_allocation_enables_interrupts_between_batches(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
 
@@ -475,8 +475,9 @@ static void a_bulk_lets_interrupts_in(struct ktest *t)
 	world.zone = NULL;
 }
 
-KTEST_SUITE(play_alloc, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(what_is_asked_and_when_it_ends),
-    KTEST(who_may_not_sleep_asks_for_nothing), KTEST(each_answer_is_counted),
+KTEST_SUITE(play_alloc, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(slow_path_takes_its_steps_until_a_page_is_found),
+    KTEST(atomic_allocation_waits_for_nothing), KTEST(each_answer_is_counted),
     KTEST(only_the_dying_thread_itself_gets_the_reserve),
-    KTEST(zones_are_looked_at_from_the_own_node_on), KTEST(a_zone_that_is_low_wakes_its_thread),
-    KTEST_COST(a_bulk_lets_interrupts_in));
+    KTEST(zones_are_tried_from_the_own_node_on), KTEST(zone_below_low_wakes_its_reclaim_thread),
+    KTEST_COST(bulk_allocation_enables_interrupts_between_batches));

@@ -174,7 +174,7 @@ static void every_register_is_set_at_the_start(struct ktest *t)
 	EXPECT_EQ(t, apic_max_id(), 65535);
 }
 
-static void the_mode_is_chosen(struct ktest *t)
+static void apic_mode_follows_cpu_and_option(struct ktest *t)
 {
 	static const struct {
 		u32 ecx, base;
@@ -257,7 +257,7 @@ static void interrupts_are_sent_whole(struct ktest *t)
 }
 
 /* A sender interrupted between its two halves finds its destination, and the register free. */
-static void one_to_this_cpu_leaves_the_destination(struct ktest *t)
+static void ipi_to_this_cpu_needs_no_destination(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 
@@ -282,7 +282,7 @@ static void set_id(u32 id)
 	play.msr[0x802] = id;
 }
 
-static void lines_are_routed_to_this_cpu(struct ktest *t)
+static void interrupt_lines_are_routed_to_this_cpu(struct ktest *t)
 {
 	begin_xapic();
 	set_id(0x12);
@@ -322,7 +322,7 @@ static void isa_lines_are_as_the_firmware_says(struct ktest *t)
 }
 
 /* Their destination has 8 bits, of which the last number means all. */
-static void a_cpu_with_a_large_id_gets_no_line(struct ktest *t)
+static void cpu_with_a_large_id_gets_no_interrupt_line(struct ktest *t)
 {
 	begin_x2apic();
 	set_id(0xff);
@@ -340,7 +340,7 @@ static void a_cpu_with_a_large_id_gets_no_line(struct ktest *t)
 	EXPECT_SAID(t, "io0 11=fe000000\n");
 }
 
-static void lines_move_from_one_cpu_to_another(struct ktest *t)
+static void interrupt_lines_move_between_cpus(struct ktest *t)
 {
 	unsigned i;
 
@@ -361,7 +361,7 @@ static void lines_move_from_one_cpu_to_another(struct ktest *t)
 
 /* ---- the timer, what waits ---- */
 
-static void the_timer_runs_and_stops(struct ktest *t)
+static void local_timer_starts_and_stops(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 
@@ -376,7 +376,7 @@ static void the_timer_runs_and_stops(struct ktest *t)
 }
 
 /* Each of the eight registers counts, and no other. */
-static void whatever_waits_is_seen(struct ktest *t)
+static void pending_interrupt_is_seen(struct ktest *t)
 {
 	unsigned i, reg;
 
@@ -395,8 +395,8 @@ static void whatever_waits_is_seen(struct ktest *t)
 }
 
 KTEST_SUITE(play_apic, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(every_register_is_set_at_the_start),
-    KTEST(the_mode_is_chosen), KTEST(registers_are_memory_or_msrs),
-    KTEST(interrupts_are_sent_whole), KTEST(one_to_this_cpu_leaves_the_destination),
-    KTEST(lines_are_routed_to_this_cpu), KTEST(isa_lines_are_as_the_firmware_says),
-    KTEST(a_cpu_with_a_large_id_gets_no_line), KTEST(lines_move_from_one_cpu_to_another),
-    KTEST(the_timer_runs_and_stops), KTEST(whatever_waits_is_seen));
+    KTEST(apic_mode_follows_cpu_and_option), KTEST(registers_are_memory_or_msrs),
+    KTEST(interrupts_are_sent_whole), KTEST(ipi_to_this_cpu_needs_no_destination),
+    KTEST(interrupt_lines_are_routed_to_this_cpu), KTEST(isa_lines_are_as_the_firmware_says),
+    KTEST(cpu_with_a_large_id_gets_no_interrupt_line), KTEST(interrupt_lines_move_between_cpus),
+    KTEST(local_timer_starts_and_stops), KTEST(pending_interrupt_is_seen));

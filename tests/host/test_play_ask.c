@@ -22,7 +22,7 @@ static void stop(void)
 
 #define TICKET "wake thread 0\nwait of who waits at 0 for ever\n"
 
-static void a_ticket_is_waited_for_until_it_is_served(struct ktest *t)
+static void wait_for_a_ticket_ends_when_it_is_served(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -79,7 +79,7 @@ static void serve_in_vain(void)
 	serve();
 }
 
-static void a_compaction_says_what_became_of_it(struct ktest *t)
+static void compaction_ticket_returns_its_result(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -97,7 +97,7 @@ static void a_compaction_says_what_became_of_it(struct ktest *t)
 
 /* ---- who is woken ---- */
 
-static void a_low_mark_wakes_a_thread_with_something_to_do(struct ktest *t)
+static void low_watermark_wakes_the_thread_if_pages_can_be_reclaimed(struct ktest *t)
 {
 	struct zone *zone;
 
@@ -212,7 +212,7 @@ static void run_on(void)
 
 #define RUN "wake thread 0\nwait of who waits at 0\n"
 
-static void a_run_that_is_over_says_what_it_found(struct ktest *t)
+static void finished_run_returns_its_result(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -245,7 +245,7 @@ static void a_run_that_is_over_says_what_it_found(struct ktest *t)
 	end(t);
 }
 
-KTEST_SUITE(play_ask, KTEST_MOSTLY_INSIDE, KTEST(a_ticket_is_waited_for_until_it_is_served),
-    KTEST(a_compaction_says_what_became_of_it),
-    KTEST(a_low_mark_wakes_a_thread_with_something_to_do),
-    KTEST(each_reason_ends_the_wait_for_a_run), KTEST(a_run_that_is_over_says_what_it_found));
+KTEST_SUITE(play_ask, KTEST_MOSTLY_INSIDE, KTEST(wait_for_a_ticket_ends_when_it_is_served),
+    KTEST(compaction_ticket_returns_its_result),
+    KTEST(low_watermark_wakes_the_thread_if_pages_can_be_reclaimed),
+    KTEST(each_reason_ends_the_wait_for_a_run), KTEST(finished_run_returns_its_result));

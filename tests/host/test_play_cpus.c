@@ -309,7 +309,7 @@ static void all_cpus_start_by_one_broadcast(struct ktest *t)
 }
 
 /* After 200 us who has not begun gets another; who has come in five seconds then is there. */
-static void late_cpus_get_another_interrupt(struct ktest *t)
+static void late_cpus_get_a_second_start_up_interrupt(struct ktest *t)
 {
 	begin(50 * US);
 	comes[1].at = 50 * US, comes[1].started = STARTED_RUNS;
@@ -361,7 +361,7 @@ static void one_cpu_is_started_and_stopped(struct ktest *t)
 }
 
 /* Each 200 us another interrupt; after five seconds none, unless it has just begun. */
-static void one_that_does_not_start_is_stopped(struct ktest *t)
+static void cpu_that_does_not_start_is_stopped(struct ktest *t)
 {
 	begin(100 * US);
 	comes[1].at = 850 * US, comes[1].started = 1;
@@ -445,6 +445,6 @@ static void all_cpus_forget_their_mappings(struct ktest *t)
 }
 
 KTEST_SUITE(play_cpus, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(cpus_are_those_of_the_firmware),
-    KTEST(all_cpus_start_by_one_broadcast), KTEST(late_cpus_get_another_interrupt),
-    KTEST(one_cpu_is_started_and_stopped), KTEST(one_that_does_not_start_is_stopped),
+    KTEST(all_cpus_start_by_one_broadcast), KTEST(late_cpus_get_a_second_start_up_interrupt),
+    KTEST(one_cpu_is_started_and_stopped), KTEST(cpu_that_does_not_start_is_stopped),
     KTEST(a_cpu_comes_up), KTEST(a_cpu_is_parked_and_woken), KTEST(all_cpus_forget_their_mappings));

@@ -19,7 +19,7 @@ static void serve_nobody(void)
 	}
 }
 
-static void an_allocation_drops_what_it_can_and_asks_each_node_once(struct ktest *t)
+static void direct_reclaim_drops_pages_and_asks_each_node_once(struct ktest *t)
 {
 	unsigned i;
 
@@ -143,4 +143,4 @@ static void standby_is_waited_for(struct ktest *t)
 }
 
 KTEST_SUITE(play_direct, KTEST_MOSTLY_INSIDE,
-    KTEST(an_allocation_drops_what_it_can_and_asks_each_node_once), KTEST(standby_is_waited_for));
+    KTEST(direct_reclaim_drops_pages_and_asks_each_node_once), KTEST(standby_is_waited_for));

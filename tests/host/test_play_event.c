@@ -96,7 +96,7 @@ static int start(void)
 
 #define ENABLED "out16 402=0\nout8 602=a6\nout8 603=0\nline 9 is vector 45\n"
 
-static void only_events_that_are_wanted_are_enabled(struct ktest *t)
+static void only_handled_acpi_events_are_enabled(struct ktest *t)
 {
 	begin();
 	EXPECT_EQ(t, start(), 0);
@@ -118,7 +118,7 @@ static void only_events_that_are_wanted_are_enabled(struct ktest *t)
 	EXPECT_SAID(t, "out16 403=0\nout8 602=a6\nout8 603=0\nline 15 is vector 45\n");
 }
 
-static void a_machine_without_events_is_left_alone(struct ktest *t)
+static void machine_without_acpi_events_is_left_alone(struct ktest *t)
 {
 	unsigned i;
 
@@ -141,7 +141,7 @@ static void a_machine_without_events_is_left_alone(struct ktest *t)
 }
 
 /* A tenth of a second from the first look at the clock on, and no longer. */
-static void the_firmware_hands_over_in_time(struct ktest *t)
+static void firmware_hand_over_has_a_time_limit(struct ktest *t)
 {
 	begin();
 	enabled_at = 110 * MS;
@@ -162,7 +162,7 @@ static void the_firmware_hands_over_in_time(struct ktest *t)
 	EXPECT_EQ(t, judge.now, 50 * MS);
 }
 
-static void events_are_cleared_before_they_are_told(struct ktest *t)
+static void events_are_cleared_before_delivery(struct ktest *t)
 {
 	begin();
 	EXPECT_EQ(t, start(), 0);
@@ -213,7 +213,7 @@ static void power_off(bool pass)
 }
 
 /* A screen that is all there is keeps what was said, if nothing else is asked for. */
-static void the_power_goes_off_unless_it_shall_stay(struct ktest *t)
+static void power_off_depends_on_option_screen_and_serial_port(struct ktest *t)
 {
 	static const struct {
 		const char *power;
@@ -246,6 +246,6 @@ static void the_power_goes_off_unless_it_shall_stay(struct ktest *t)
 }
 
 KTEST_SUITE(play_event, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(only_events_that_are_wanted_are_enabled), KTEST(a_machine_without_events_is_left_alone),
-    KTEST(the_firmware_hands_over_in_time), KTEST(events_are_cleared_before_they_are_told),
-    KTEST(slots_are_ports), KTEST(the_power_goes_off_unless_it_shall_stay));
+    KTEST(only_handled_acpi_events_are_enabled), KTEST(machine_without_acpi_events_is_left_alone),
+    KTEST(firmware_hand_over_has_a_time_limit), KTEST(events_are_cleared_before_delivery),
+    KTEST(slots_are_ports), KTEST(power_off_depends_on_option_screen_and_serial_port));

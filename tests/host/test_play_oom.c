@@ -150,7 +150,7 @@ static void somebody_has_given_up(void)
 	world->oom.going = 0;
 }
 
-static void a_victim_is_waited_for_so_long(struct ktest *t)
+static void wait_for_a_victim_is_bounded(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -186,7 +186,7 @@ static void a_victim_is_waited_for_so_long(struct ktest *t)
 }
 
 /* It has gone after the wait, before the lock was had: the next one is not given up for it. */
-static void a_victim_that_goes_late_is_not_given_up(struct ktest *t)
+static void victim_that_exits_late_still_counts(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -199,7 +199,7 @@ static void a_victim_that_goes_late_is_not_given_up(struct ktest *t)
 	end();
 }
 
-static void nobody_else_is_chosen_for_a_while(struct ktest *t)
+static void no_second_victim_is_chosen_for_a_while(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -225,7 +225,7 @@ static void nobody_else_is_chosen_for_a_while(struct ktest *t)
 	end();
 }
 
-static void a_look_under_the_lock_comes_first(struct ktest *t)
+static void killer_retries_the_allocation_under_its_lock(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -239,7 +239,7 @@ static void a_look_under_the_lock_comes_first(struct ktest *t)
 	end();
 }
 
-static void who_is_particular_lets_nobody_die(struct ktest *t)
+static void restricted_requests_kill_no_task(struct ktest *t)
 {
 	static const gfp_t particular[] = {GFP_NORETRY, GFP_THISNODE, GFP_DMA32};
 	unsigned i;
@@ -259,7 +259,7 @@ static void who_is_particular_lets_nobody_die(struct ktest *t)
 }
 
 /* The flags and the order that the killer is told. */
-static void a_large_block_without_pages_is_worth_a_death(struct ktest *t)
+static void large_request_kills_only_below_the_high_watermark(struct ktest *t)
 {
 	struct zone *normal, *movable;
 	unsigned long free[2];
@@ -294,7 +294,7 @@ static void a_large_block_without_pages_is_worth_a_death(struct ktest *t)
 }
 
 /* Who has been chosen himself neither chooses nor waits. */
-static void who_is_going_goes(struct ktest *t)
+static void victim_neither_kills_nor_waits(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -314,7 +314,7 @@ static void one_leaves(void)
 	played_left(world);
 }
 
-static void who_leaves_lets_others_begin_anew(struct ktest *t)
+static void exiting_task_lets_allocations_retry(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -347,8 +347,8 @@ static void who_leaves_lets_others_begin_anew(struct ktest *t)
 	end();
 }
 
-KTEST_SUITE(play_oom, KTEST_MOSTLY_INSIDE, KTEST(a_victim_is_waited_for_so_long),
-    KTEST(a_victim_that_goes_late_is_not_given_up), KTEST(nobody_else_is_chosen_for_a_while),
-    KTEST(a_look_under_the_lock_comes_first), KTEST(who_is_particular_lets_nobody_die),
-    KTEST(a_large_block_without_pages_is_worth_a_death), KTEST(who_is_going_goes),
-    KTEST(who_leaves_lets_others_begin_anew));
+KTEST_SUITE(play_oom, KTEST_MOSTLY_INSIDE, KTEST(wait_for_a_victim_is_bounded),
+    KTEST(victim_that_exits_late_still_counts), KTEST(no_second_victim_is_chosen_for_a_while),
+    KTEST(killer_retries_the_allocation_under_its_lock), KTEST(restricted_requests_kill_no_task),
+    KTEST(large_request_kills_only_below_the_high_watermark), KTEST(victim_neither_kills_nor_waits),
+    KTEST(exiting_task_lets_allocations_retry));

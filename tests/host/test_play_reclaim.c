@@ -57,7 +57,7 @@ static void a_start_that_fails_leaves_no_thread(struct ktest *t)
 
 /* ---- what it serves ---- */
 
-static void the_thread_serves_all_that_is_wanted(struct ktest *t)
+static void reclaim_thread_serves_every_queue(struct ktest *t)
 {
 	struct reclaim *r;
 
@@ -111,7 +111,7 @@ static unsigned zone_number(unsigned nr)
 }
 
 /* The largest order first; and who wants a drain waits for one of them only. */
-static void compactions_are_made_in_turn(struct ktest *t)
+static void compactions_are_served_in_turn(struct ktest *t)
 {
 	struct reclaim *r;
 	char want[240];
@@ -140,7 +140,7 @@ static void compactions_are_made_in_turn(struct ktest *t)
 }
 
 /* What stands by is asked for in vain, or comes: then it was not in vain. */
-static void a_compaction_in_vain_brings_standby(struct ktest *t)
+static void failed_compaction_brings_standby_memory_online(struct ktest *t)
 {
 	const u64 bit = request_bit(GFP_MOVABLE, 2);
 	struct reclaim *r;
@@ -178,7 +178,7 @@ static void a_compaction_in_vain_brings_standby(struct ktest *t)
 	end(t);
 }
 
-static void each_request_is_compacted_for_once(struct ktest *t)
+static void each_request_is_compacted_once(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -189,5 +189,5 @@ static void each_request_is_compacted_for_once(struct ktest *t)
 }
 
 KTEST_SUITE(play_reclaim, KTEST_MOSTLY_INSIDE, KTEST(a_start_that_fails_leaves_no_thread),
-    KTEST(the_thread_serves_all_that_is_wanted), KTEST(compactions_are_made_in_turn),
-    KTEST(a_compaction_in_vain_brings_standby), KTEST(each_request_is_compacted_for_once));
+    KTEST(reclaim_thread_serves_every_queue), KTEST(compactions_are_served_in_turn),
+    KTEST(failed_compaction_brings_standby_memory_online), KTEST(each_request_is_compacted_once));

@@ -91,7 +91,7 @@ static void expect_refill(struct ktest *t, struct zone *zone, gfp_t gfp, unsigne
 	EXPECT_EQ(t, zone->nr_free, zone->managed);
 }
 
-static void others_may_pass_the_watermark_first(struct ktest *t)
+static void refill_stops_at_the_watermark_after_other_cpus(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
 	struct zone *zone;
@@ -159,7 +159,7 @@ static void expect_slots(struct ktest *t, const struct memory *mem, unsigned cpu
 }
 
 /* What memory came for is not asked for again when there was none for the rest. */
-static void slots_lie_side_by_side(struct ktest *t)
+static void stacks_are_laid_out_without_gaps(struct ktest *t)
 {
 	static struct pcp pcp[TEST_SLOT_CPUS];
 	static struct memory mem;
@@ -194,4 +194,4 @@ static void slots_lie_side_by_side(struct ktest *t)
 }
 
 KTEST_SUITE(play_refill, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(others_may_pass_the_watermark_first), KTEST(slots_lie_side_by_side));
+    KTEST(refill_stops_at_the_watermark_after_other_cpus), KTEST(stacks_are_laid_out_without_gaps));

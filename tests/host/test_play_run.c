@@ -55,7 +55,7 @@ static void expect_run(
 
 #define IN_VAIN(how) "batch of 32 in 1" how "\nbatch of 32 in 1" how "\nbatch of 32 in 1" how "\n"
 
-static void a_run_goes_on_until_nothing_is_lacking(struct ktest *t)
+static void run_continues_until_no_zone_lacks_pages(struct ktest *t)
 {
 	const u64 waiting = request_bit(GFP_KERNEL, 0);
 	unsigned long free;
@@ -101,7 +101,7 @@ static void a_run_goes_on_until_nothing_is_lacking(struct ktest *t)
 }
 
 /* Nothing for it to do: known until pages come, or are freed. */
-static void a_run_in_vain_is_remembered(struct ktest *t)
+static void futile_run_is_remembered(struct ktest *t)
 {
 	struct reclaim *r;
 	unsigned long free;
@@ -142,7 +142,7 @@ static void a_run_in_vain_is_remembered(struct ktest *t)
 /* ---- standby, for a run ---- */
 
 /* As many steps as the zone is short of; one that fails is not tried again in this run. */
-static void a_run_brings_what_a_zone_is_short_of(struct ktest *t)
+static void run_brings_the_standby_memory_a_zone_lacks(struct ktest *t)
 {
 	const u64 waiting = request_bit(GFP_KERNEL, 0);
 	unsigned long free;
@@ -179,5 +179,5 @@ static void a_run_brings_what_a_zone_is_short_of(struct ktest *t)
 	end(t);
 }
 
-KTEST_SUITE(play_run, KTEST_MOSTLY_INSIDE, KTEST(a_run_goes_on_until_nothing_is_lacking),
-    KTEST(a_run_in_vain_is_remembered), KTEST(a_run_brings_what_a_zone_is_short_of));
+KTEST_SUITE(play_run, KTEST_MOSTLY_INSIDE, KTEST(run_continues_until_no_zone_lacks_pages),
+    KTEST(futile_run_is_remembered), KTEST(run_brings_the_standby_memory_a_zone_lacks));

@@ -219,7 +219,7 @@ static void take_parcel(struct ktest *t, unsigned i)
 	parcel[i].ptr = NULL;
 }
 
-static void the_lists_are_right_after_each_step(struct ktest *t)
+static void slab_lists_are_consistent_after_each_step(struct ktest *t)
 {
 	unsigned in_use[NR_SLAB_COUNTS] = {0}, step, i, empty, shift;
 	u64 rand = t->seed, counts[NR_SLAB_COUNTS];
@@ -257,7 +257,7 @@ static void *one_more(void)
 }
 
 /* Both threads found no free object, and each brings a page. */
-static void two_threads_bring_a_page_each(struct ktest *t)
+static void two_threads_may_each_add_a_slab_page(struct ktest *t)
 {
 	unsigned in_use[NR_SLAB_COUNTS] = {0}, *ours = &in_use[9 - MIN_SHIFT];
 	void *object;
@@ -280,7 +280,7 @@ static void two_threads_bring_a_page_each(struct ktest *t)
 	slabs_end(t);
 }
 
-static void without_memory_nothing_is_counted(struct ktest *t)
+static void failed_slab_page_is_not_counted(struct ktest *t)
 {
 	static const unsigned none[NR_SLAB_COUNTS];
 	u64 pages = mm_event_sum(&kernel_memory, EV_SLAB_PAGES), counts[NR_SLAB_COUNTS];
@@ -330,7 +330,7 @@ static void count_slab_lock(const char *what, const struct spinlock *lock)
 }
 
 /* A lock of the same rank is held here, so each taking of a size's lock is reported: one for each size. */
-static void each_size_is_looked_at_under_its_lock(struct ktest *t)
+static void each_size_class_is_read_under_its_lock(struct ktest *t)
 {
 	struct spinlock held = SPINLOCK("held", RANK_SLAB);
 	u64 counts[NR_SLAB_COUNTS];
@@ -389,7 +389,7 @@ static struct page *page_of(const void *ptr)
 	return pfn_to_page_in(&kernel_memory, ((uintptr_t)ptr - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT);
 }
 
-static void what_is_no_object_of_its_page_is_refused(struct ktest *t)
+static void kfree_of_a_pointer_that_is_no_object_is_refused(struct ktest *t)
 {
 	static const char why[] = "not an object of its slab";
 	unsigned in_use[NR_SLAB_COUNTS] = {0}, shift;
@@ -418,7 +418,7 @@ static void what_is_no_object_of_its_page_is_refused(struct ktest *t)
 	slabs_end(t);
 }
 
-static void what_is_free_is_refused(struct ktest *t)
+static void double_kfree_is_refused(struct ktest *t)
 {
 	unsigned in_use[NR_SLAB_COUNTS] = {0};
 	void *object[3];
@@ -438,7 +438,7 @@ static void what_is_free_is_refused(struct ktest *t)
 	slabs_end(t);
 }
 
-static void what_was_never_allocated_is_refused(struct ktest *t)
+static void kfree_outside_slab_pages_is_refused(struct ktest *t)
 {
 	static const char why[] = "its page is no slab's, and not allocated";
 	char *block, *beyond = (char *)arch_phys_to_virt((u64)kernel_memory.end_pfn << PAGE_SHIFT);
@@ -464,7 +464,8 @@ static void what_was_never_allocated_is_refused(struct ktest *t)
 }
 
 KTEST_SUITE(play_slab, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(one_page_without_objects_is_kept),
-    KTEST(the_lists_are_right_after_each_step), KTEST(two_threads_bring_a_page_each),
-    KTEST(without_memory_nothing_is_counted), KTEST(blocks_are_counted),
-    KTEST(each_size_is_looked_at_under_its_lock), KTEST(what_is_no_object_of_its_page_is_refused),
-    KTEST(what_is_free_is_refused), KTEST(what_was_never_allocated_is_refused));
+    KTEST(slab_lists_are_consistent_after_each_step), KTEST(two_threads_may_each_add_a_slab_page),
+    KTEST(failed_slab_page_is_not_counted), KTEST(blocks_are_counted),
+    KTEST(each_size_class_is_read_under_its_lock),
+    KTEST(kfree_of_a_pointer_that_is_no_object_is_refused), KTEST(double_kfree_is_refused),
+    KTEST(kfree_outside_slab_pages_is_refused));

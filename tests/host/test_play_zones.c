@@ -121,7 +121,7 @@ static void set_nodes(unsigned nr)
 }
 
 /* One zone after the other comes, in any order, while somebody reads each list. */
-static void no_reader_misses_a_zone_that_was_there(struct ktest *t)
+static void zone_list_readers_miss_no_zone(struct ktest *t)
 {
 	unsigned round, i, left, pick, id[MAX_ZONES];
 
@@ -183,7 +183,7 @@ static void zones_are_numbered_from_the_own_node_on(struct ktest *t)
 	world.node = 0;
 }
 
-static void the_first_pageblock_in_the_way_is_named(struct ktest *t)
+static void first_blocking_pageblock_is_named(struct ktest *t)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
 	struct memory *own = ktest_memory(t, 0, 4, 2);
@@ -213,5 +213,5 @@ static void the_first_pageblock_in_the_way_is_named(struct ktest *t)
 }
 
 KTEST_SUITE(play_zones, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(no_reader_misses_a_zone_that_was_there), KTEST(zones_are_numbered_from_the_own_node_on),
-    KTEST(the_first_pageblock_in_the_way_is_named));
+    KTEST(zone_list_readers_miss_no_zone), KTEST(zones_are_numbered_from_the_own_node_on),
+    KTEST(first_blocking_pageblock_is_named));

@@ -106,7 +106,7 @@ static void unmap_some(void)
 	}
 }
 
-static void a_walk_goes_on_behind_a_region_that_is_gone(struct ktest *t)
+static void rmap_walk_continues_after_a_removed_region(struct ktest *t)
 {
 	unsigned i;
 
@@ -132,7 +132,7 @@ static void cut_all(void)
 }
 
 /* The part that shows the slot lies behind, and is visited there; the part that does not is not. */
-static void a_walk_finds_both_parts_of_what_is_cut(struct ktest *t)
+static void rmap_walk_finds_both_parts_of_a_cut_region(struct ktest *t)
 {
 	unsigned i;
 
@@ -166,7 +166,7 @@ static void look_at_slots(void)
 	EXPECT(t, pte_at(s.space, shown_at(0, SLOT - 1)) && pte_at(s.space, shown_at(1, SLOT + 1)));
 }
 
-static void other_slots_are_used_in_a_pause(struct ktest *t)
+static void other_slots_are_usable_during_a_pause_of_the_walk(struct ktest *t)
 {
 	struct page *page = NULL;
 
@@ -211,7 +211,7 @@ static u64 age(unsigned *forgotten)
 }
 
 /* What any entry has is told; who touched the page is to be seen again, who wrote to it stays. */
-static void aging_tells_and_clears(struct ktest *t)
+static void aging_reports_and_clears_accessed_bits(struct ktest *t)
 {
 	unsigned i, forgotten;
 
@@ -243,7 +243,7 @@ static u32 page_bits(struct page *page)
 }
 
 /* Each bit of an entry that goes becomes the page's own, and no other. */
-static void an_entry_that_goes_leaves_its_bits(struct ktest *t)
+static void removed_entry_passes_its_bits_to_the_page(struct ktest *t)
 {
 	struct page *page;
 
@@ -348,7 +348,8 @@ static void a_removal_waits_for_a_walk(struct ktest *t)
 }
 
 KTEST_SUITE(rmap_walk, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(a_walk_goes_on_behind_a_region_that_is_gone),
-    KTEST(a_walk_finds_both_parts_of_what_is_cut), KTEST(other_slots_are_used_in_a_pause),
-    KTEST(aging_tells_and_clears), KTEST(an_entry_that_goes_leaves_its_bits),
+    KTEST(rmap_walk_continues_after_a_removed_region),
+    KTEST(rmap_walk_finds_both_parts_of_a_cut_region),
+    KTEST(other_slots_are_usable_during_a_pause_of_the_walk),
+    KTEST(aging_reports_and_clears_accessed_bits), KTEST(removed_entry_passes_its_bits_to_the_page),
     KTEST(a_fault_waits_for_a_walk), KTEST(a_removal_waits_for_a_walk));

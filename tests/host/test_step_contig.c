@@ -87,7 +87,7 @@ static void expect_end(struct ktest *t, struct memory *mem, int ends, int err, e
 }
 
 /* Five seconds; what comes too late is busy, and what has no other place says so. */
-static void each_end_of_an_evacuation_is_passed_on(struct ktest *t)
+static void each_result_of_an_evacuation_is_returned(struct ktest *t)
 {
 	struct memory *mem = begin(t, 0, BLOCKS);
 	unsigned policy;
@@ -105,7 +105,7 @@ static void each_end_of_an_evacuation_is_passed_on(struct ktest *t)
 }
 
 /* Caches that could not be turned off are not turned on. */
-static void what_was_not_switched_off_is_not_switched_on(struct ktest *t)
+static void caches_that_stayed_on_are_not_enabled(struct ktest *t)
 {
 	struct memory *mem = begin(t, 0, BLOCKS);
 	struct zone *zone;
@@ -132,7 +132,7 @@ static void what_was_not_switched_off_is_not_switched_on(struct ktest *t)
  * In the first pageblock, in the second, in the last: nothing is taken, or what was is given
  * back.
  */
-static void what_breaks_at_last_is_found_wherever_it_lies(struct ktest *t)
+static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 {
 	struct memory *mem = begin(t, 0, BLOCKS);
 	struct mm_fail fail;
@@ -169,7 +169,7 @@ static void what_breaks_at_last_is_found_wherever_it_lies(struct ktest *t)
 }
 
 /* Nor does a pageblock behind the range, whatever it is. */
-static void the_next_pageblock_does_not_matter(struct ktest *t)
+static void pageblock_behind_the_range_does_not_matter(struct ktest *t)
 {
 	struct memory *mem = begin(t, BLOCKS, 0);
 
@@ -185,7 +185,7 @@ static void the_next_pageblock_does_not_matter(struct ktest *t)
 }
 
 KTEST_SUITE(contig_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(each_end_of_an_evacuation_is_passed_on),
-    KTEST(what_was_not_switched_off_is_not_switched_on),
-    KTEST(what_breaks_at_last_is_found_wherever_it_lies),
-    KTEST(the_next_pageblock_does_not_matter));
+    KTEST(each_result_of_an_evacuation_is_returned),
+    KTEST(caches_that_stayed_on_are_not_enabled),
+    KTEST(page_that_breaks_at_the_end_is_found_anywhere),
+    KTEST(pageblock_behind_the_range_does_not_matter));

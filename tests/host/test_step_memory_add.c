@@ -178,7 +178,7 @@ static void expect_span(pfn_t start, pfn_t end)
  * Claimed from before the first step until after the last; the descriptors stand before the first
  * pageblock, until the last.
  */
-static void steps_come_in_their_order(struct ktest *t)
+static void add_and_remove_take_their_steps_in_order(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 
@@ -198,7 +198,7 @@ static void steps_come_in_their_order(struct ktest *t)
 }
 
 /* Whoever looks up the first zones of a CPU finds the new one in the lists. */
-static void a_first_span_gets_into_the_lists(struct ktest *t)
+static void first_span_of_a_zone_enters_the_zonelists(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
 	struct memory *mem = growing(t, 1, specs, ARRAY_SIZE(specs));
@@ -215,7 +215,7 @@ static void a_first_span_gets_into_the_lists(struct ktest *t)
 }
 
 /* What failed is undone, and nothing has become visible. */
-static void what_fails_is_undone_in_its_order(struct ktest *t)
+static void failed_add_is_undone_in_reverse_order(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 	struct range_claim claim = {.start = BORDER, .end = BORDER + BLOCK(1)};
@@ -257,7 +257,7 @@ static void what_fails_is_undone_in_its_order(struct ktest *t)
  * Between the look and the claim somebody brings some of it online: that is seen, and nothing has
  * gone.
  */
-static void what_came_online_before_the_claim_stays(struct ktest *t)
+static void memory_onlined_before_the_claim_stays(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 
@@ -273,6 +273,7 @@ static void what_came_online_before_the_claim_stays(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(memory_add_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(steps_come_in_their_order),
-    KTEST(a_first_span_gets_into_the_lists), KTEST(what_fails_is_undone_in_its_order),
-    KTEST(what_came_online_before_the_claim_stays));
+KTEST_SUITE(memory_add_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(add_and_remove_take_their_steps_in_order),
+    KTEST(first_span_of_a_zone_enters_the_zonelists), KTEST(failed_add_is_undone_in_reverse_order),
+    KTEST(memory_onlined_before_the_claim_stays));

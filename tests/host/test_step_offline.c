@@ -138,7 +138,7 @@ static void expect_offline(struct ktest *t, struct memory *mem, unsigned blocks)
 	EXPECT_EQ(t, zone_of(mem, 0)->managed, BLOCK(ZONE - blocks));
 }
 
-static void a_range_goes_in_holds_of_sixty_four(struct ktest *t)
+static void commit_holds_the_lock_for_64_pageblocks(struct ktest *t)
 {
 	static const unsigned sizes[] = {1, HOLD, HOLD + 1, 68};
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE);
@@ -158,7 +158,7 @@ static void a_range_goes_in_holds_of_sixty_four(struct ktest *t)
 }
 
 /* A refusal after the claim plans for what stays, once; one before it does not plan. */
-static void a_refusal_plans_for_what_stays(struct ktest *t)
+static void refused_offline_plans_caches_once(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE);
 	const u32 cancel = 1;
@@ -180,7 +180,7 @@ static void a_refusal_plans_for_what_stays(struct ktest *t)
 }
 
 /* Noted, and taken off again, under the lock. */
-static void claims_come_and_go_under_the_lock(struct ktest *t)
+static void claims_change_under_the_lock(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE);
 	struct range_claim claim = {.start = BLOCK(FIRST), .end = BLOCK(FIRST + 2)};
@@ -198,5 +198,5 @@ static void claims_come_and_go_under_the_lock(struct ktest *t)
 }
 
 KTEST_SUITE(offline_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST_COST(a_range_goes_in_holds_of_sixty_four), KTEST(a_refusal_plans_for_what_stays),
-    KTEST(claims_come_and_go_under_the_lock));
+    KTEST_COST(commit_holds_the_lock_for_64_pageblocks), KTEST(refused_offline_plans_caches_once),
+    KTEST(claims_change_under_the_lock));

@@ -58,7 +58,7 @@ static unsigned count(const struct memory *mem, enum pageblock_state state)
 }
 
 /* What comes back before it is noted is in use, and has not gone with its node. */
-static void what_came_back_at_once_is_not_noted(struct ktest *t)
+static void memory_back_online_is_not_noted_with_its_node(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 
@@ -77,7 +77,7 @@ static void what_came_back_at_once_is_not_noted(struct ktest *t)
  * The note comes before the offline: without memory for it that range stays, and those before it
  * come back.
  */
-static void without_memory_for_a_note_all_come_back(struct ktest *t)
+static void offline_node_without_memory_for_its_note_is_undone(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 
@@ -102,4 +102,5 @@ static void without_memory_for_a_note_all_come_back(struct ktest *t)
 }
 
 KTEST_SUITE(offline_node_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(what_came_back_at_once_is_not_noted), KTEST(without_memory_for_a_note_all_come_back));
+    KTEST(memory_back_online_is_not_noted_with_its_node),
+    KTEST(offline_node_without_memory_for_its_note_is_undone));

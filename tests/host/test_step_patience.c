@@ -176,7 +176,7 @@ static void pauses_grow_to_sixteen_milliseconds(struct ktest *t)
 }
 
 /* Five turns, and 200 ms: whichever comes later. */
-static void what_stays_has_time_and_turns(struct ktest *t)
+static void unmovable_page_is_refused_after_time_and_turns(struct ktest *t)
 {
 	struct page *page;
 
@@ -256,7 +256,7 @@ static void expect_progress(struct ktest *t, void (*fn)(void), const struct page
 	EXPECT(t, !world.on_scan);
 }
 
-static void progress_gives_new_patience(struct ktest *t)
+static void progress_restarts_the_patience(struct ktest *t)
 {
 	REQUIRE(t, begin(t));
 	low = hold_page(BLOCK(2) + 1);
@@ -306,7 +306,7 @@ static void free_the_rest(void)
 	mov.refuse = 1;
 }
 
-static void only_the_last_pass_says_that_there_is_no_memory(struct ktest *t)
+static void only_the_last_pass_reports_no_memory(struct ktest *t)
 {
 	REQUIRE(t, begin(t));
 	hold_movable(BLOCK(2) + 1);
@@ -332,7 +332,7 @@ static void move_then_cancel(struct page *dst, struct page *src)
 }
 
 /* Called off while it works, and too late at the same time: called off. */
-static void a_pass_that_was_called_off_is_not_judged(struct ktest *t)
+static void cancelled_pass_is_not_judged(struct ktest *t)
 {
 	struct page *page;
 
@@ -379,7 +379,7 @@ static void at_the_deadline_nothing_is_moved(struct ktest *t)
 }
 
 /* In batches, and in one pass; the free pageblock beside it is not looked at page by page. */
-static void a_full_pageblock_goes_in_one_pass(struct ktest *t)
+static void full_pageblock_is_evacuated_in_one_pass(struct ktest *t)
 {
 	REQUIRE(t, begin(t));
 	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(2), false);
@@ -435,9 +435,8 @@ static void redrain_drains_after_each_pass(struct ktest *t)
 }
 
 KTEST_SUITE(patience, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(pauses_grow_to_sixteen_milliseconds),
-    KTEST(what_stays_has_time_and_turns), KTEST(turns_do_not_overlap),
-    KTEST(progress_gives_new_patience), KTEST(progress_ends_the_pauses),
-    KTEST_CONTRACT(only_the_last_pass_says_that_there_is_no_memory),
-    KTEST_INSIDE(a_pass_that_was_called_off_is_not_judged),
-    KTEST_CONTRACT(at_the_deadline_nothing_is_moved), KTEST(a_full_pageblock_goes_in_one_pass),
-    KTEST(redrain_drains_after_each_pass));
+    KTEST(unmovable_page_is_refused_after_time_and_turns), KTEST(turns_do_not_overlap),
+    KTEST(progress_restarts_the_patience), KTEST(progress_ends_the_pauses),
+    KTEST_CONTRACT(only_the_last_pass_reports_no_memory),
+    KTEST_INSIDE(cancelled_pass_is_not_judged), KTEST_CONTRACT(at_the_deadline_nothing_is_moved),
+    KTEST(full_pageblock_is_evacuated_in_one_pass), KTEST(redrain_drains_after_each_pass));

@@ -92,7 +92,7 @@ static bool same_mask(u64 first, u64 second, u64 third, u64 fourth)
 
 /* ---- who is asked ---- */
 
-static void those_who_have_a_space_loaded_are_asked(struct ktest *t)
+static void cpus_with_the_space_loaded_get_the_shootdown(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 1);
 	struct tlb_gather g;
@@ -126,7 +126,7 @@ static void those_who_have_a_space_loaded_are_asked(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ASKED), 4);
 }
 
-static void with_too_many_cpus_all_are_asked(struct ktest *t)
+static void shootdown_to_too_many_cpus_goes_to_all(struct ktest *t)
 {
 	static const unsigned sizes[] = {TLB_CPUS + 1, MOST};
 	struct memory *mem = ktest_memory(t, 0, 1, 1);
@@ -170,7 +170,7 @@ static void note_hook(phys_t root, uintptr_t va, bool all)
 }
 
 /* With somebody who listens, and without. */
-static void so_many_are_forgotten_one_by_one(struct ktest *t)
+static void entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 1);
 	struct tlb_gather g;
@@ -202,5 +202,6 @@ static void so_many_are_forgotten_one_by_one(struct ktest *t)
 }
 
 KTEST_SUITE(tlb_many, KTEST_QUICK | KTEST_MOSTLY_COST,
-    KTEST(those_who_have_a_space_loaded_are_asked), KTEST(with_too_many_cpus_all_are_asked),
-    KTEST(so_many_are_forgotten_one_by_one));
+    KTEST(cpus_with_the_space_loaded_get_the_shootdown),
+    KTEST(shootdown_to_too_many_cpus_goes_to_all),
+    KTEST(entries_are_flushed_one_by_one_up_to_a_limit));

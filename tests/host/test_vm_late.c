@@ -174,7 +174,7 @@ static void map_it(void)
 
 /* ---- locks ---- */
 
-static void slots_are_looked_at_under_the_lock(struct ktest *t)
+static void slots_are_checked_again_under_the_lock(struct ktest *t)
 {
 	struct page *page = NULL;
 	unsigned long free;
@@ -198,7 +198,7 @@ static void slots_are_looked_at_under_the_lock(struct ktest *t)
 	end(t);
 }
 
-static void a_fault_looks_under_the_lock(struct ktest *t)
+static void fault_checks_again_under_the_lock(struct ktest *t)
 {
 	unsigned long free;
 
@@ -216,7 +216,7 @@ static void a_fault_looks_under_the_lock(struct ktest *t)
 	end(t);
 }
 
-static void a_space_is_looked_at_under_its_lock(struct ktest *t)
+static void space_is_checked_again_under_its_lock(struct ktest *t)
 {
 	if (!begin(t, NULL))
 		return;
@@ -256,7 +256,7 @@ static u64 age(struct tlb_gather *g)
 	return bits;
 }
 
-static void an_entry_is_looked_at_under_the_lock(struct ktest *t)
+static void entry_is_checked_again_under_the_lock(struct ktest *t)
 {
 	struct tlb_gather g;
 
@@ -284,7 +284,7 @@ static int count_get(struct vm_object *object, u32 index)
 static const struct vm_pager_ops counting = {.get = count_get};
 
 /* Nothing fails for want of memory that another has brought meanwhile. */
-static void what_another_has_brought_is_enough(struct ktest *t)
+static void table_added_by_another_thread_is_used(struct ktest *t)
 {
 	if (!begin(t, NULL))
 		return;
@@ -304,7 +304,7 @@ static void what_another_has_brought_is_enough(struct ktest *t)
 }
 
 /* What is there needs no page, and is not asked for. */
-static void what_is_there_is_not_asked_for(struct ktest *t)
+static void present_page_needs_no_allocation(struct ktest *t)
 {
 	u64 allocs;
 
@@ -341,7 +341,7 @@ static void look_at_the_end(struct account *account)
 }
 
 /* The last one to hold an account is charged for nothing any more. */
-static void an_account_ends_with_nothing_charged(struct ktest *t)
+static void account_ends_with_a_balance_of_0(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {[0 ... NR_ACCOUNT_KINDS - 1] = ~0ULL},
 	    .max_mappings = ~0ULL, .release = look_at_the_end}, *before;
@@ -371,7 +371,8 @@ static void an_account_ends_with_nothing_charged(struct ktest *t)
 	EXPECT_EQ(t, left_charged, 0);
 }
 
-KTEST_SUITE(vm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(slots_are_looked_at_under_the_lock),
-    KTEST(a_fault_looks_under_the_lock), KTEST(a_space_is_looked_at_under_its_lock),
-    KTEST(an_entry_is_looked_at_under_the_lock), KTEST(what_another_has_brought_is_enough),
-    KTEST(what_is_there_is_not_asked_for), KTEST(an_account_ends_with_nothing_charged));
+KTEST_SUITE(vm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(slots_are_checked_again_under_the_lock), KTEST(fault_checks_again_under_the_lock),
+    KTEST(space_is_checked_again_under_its_lock), KTEST(entry_is_checked_again_under_the_lock),
+    KTEST(table_added_by_another_thread_is_used), KTEST(present_page_needs_no_allocation),
+    KTEST(account_ends_with_a_balance_of_0));

@@ -176,7 +176,7 @@ static void a_cleared_region(void)
 	EXPECT_EQ(now.t, s.object->refs, 2);
 }
 
-static void an_unmapping_goes_step_by_step(struct ktest *t)
+static void unmap_works_in_bounded_steps(struct ktest *t)
 {
 	static const struct {
 		const char *point;
@@ -217,7 +217,7 @@ static void execute_it(void)
 }
 
 /* What is allowed anew may be used before the rest is forbidden, and is not taken back with it. */
-static void a_protection_takes_only_what_it_forbids(struct ktest *t)
+static void protect_removes_only_forbidden_access(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -239,7 +239,7 @@ static void a_removed_page(void)
 	EXPECT_EQ(now.t, s.mem->vm.flushing, 1);
 }
 
-static void a_removal_keeps_its_pages_until_they_are_forgotten(struct ktest *t)
+static void removed_pages_are_kept_until_the_shootdown(struct ktest *t)
 {
 	unsigned long free;
 
@@ -405,8 +405,8 @@ static void a_fault_that_comes_too_late_shows_nothing(struct ktest *t)
 }
 
 KTEST_SUITE(vm_order, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(the_last_steps_wait_for_their_locks),
-    KTEST(an_unmapping_goes_step_by_step),
-    KTEST(a_removal_keeps_its_pages_until_they_are_forgotten),
-    KTEST(a_protection_takes_only_what_it_forbids), KTEST(a_space_is_as_large_as_its_cpus_need),
+    KTEST(unmap_works_in_bounded_steps),
+    KTEST(removed_pages_are_kept_until_the_shootdown),
+    KTEST(protect_removes_only_forbidden_access), KTEST(a_space_is_as_large_as_its_cpus_need),
     KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
     KTEST(a_fault_that_comes_too_late_shows_nothing));

@@ -200,7 +200,7 @@ static void expect_history(struct ktest *t, const char *want)
 		ktest_fail(t, __FILE__, __LINE__, "it said \"%s\", not \"%s\"", seen, want);
 }
 
-static void what_happened_is_told(struct ktest *t)
+static void events_are_printed_in_words(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
 	unsigned i;
@@ -247,7 +247,7 @@ static void what_happened_is_told(struct ktest *t)
 }
 
 /* A line for each kind of thing, and for each size of small objects. */
-static void what_there_is_of_each_kind_is_told(struct ktest *t)
+static void counts_of_each_kind_are_printed(struct ktest *t)
 {
 	static const char *const names[] = {"tasks", "threads", "objects", "regions", "page tables", "slot tables",
 	    "endpoints", "messages", "slab 16", "slab 32", "slab 64", "slab 128", "slab 256", "slab 512", "slab 1024",
@@ -321,6 +321,7 @@ static void a_panic_names_the_page(struct ktest *t)
 	    "page: pfn 0x40: no such page\n");
 }
 
-KTEST_SUITE(words, 0, KTEST(a_memory_and_its_zones_are_shown), KTEST(pageblocks_and_pages_are_shown),
-    KTEST(what_happened_is_told), KTEST(what_there_is_of_each_kind_is_told), KTEST(a_difference_is_named),
+KTEST_SUITE(words, 0, KTEST(a_memory_and_its_zones_are_shown),
+    KTEST(pageblocks_and_pages_are_shown), KTEST(events_are_printed_in_words),
+    KTEST(counts_of_each_kind_are_printed), KTEST(a_difference_is_named),
     KTEST(a_panic_names_the_page));

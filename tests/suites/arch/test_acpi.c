@@ -374,8 +374,9 @@ static void memory_slots_are_counted_by_a_name(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(acpi, KTEST_QUICK, KTEST(madt_says_which_cpus_there_are), KTEST(madt_says_how_interrupts_are_wired),
-    KTEST(madt_with_wrong_entries_tells_the_first), KTEST(madt_entries_stay_within_the_table),
-    KTEST(madt_may_name_sixteen_io_apics), KTEST(fadt_says_where_the_registers_are),
-    KTEST(fadt_has_the_dsdt_in_one_of_two_places), KTEST(dsdt_says_how_to_power_off),
-    KTEST(cpu_slots_are_found_by_their_region), KTEST(memory_slots_are_counted_by_a_name));
+KTEST_SUITE(acpi, KTEST_QUICK, KTEST(madt_says_which_cpus_there_are),
+    KTEST(madt_says_how_interrupts_are_wired), KTEST(madt_with_wrong_entries_tells_the_first),
+    KTEST(madt_entries_stay_within_the_table), KTEST(madt_may_name_sixteen_io_apics),
+    KTEST(fadt_says_where_the_registers_are), KTEST(fadt_has_the_dsdt_in_one_of_two_places),
+    KTEST(dsdt_says_how_to_power_off), KTEST(cpu_slots_are_found_by_their_region),
+    KTEST(memory_slots_are_counted_by_a_name));

@@ -253,6 +253,7 @@ static void slit_has_all_its_distances(struct ktest *t)
 	EXPECT_EQ(t, fw_info.distance[0][0], 77);
 }
 
-KTEST_SUITE(acpi_numa, KTEST_QUICK, KTEST(srat_numbers_nodes_in_its_order), KTEST(srat_says_where_memory_belongs),
-    KTEST(srat_entries_stay_within_the_table), KTEST(srat_with_too_many_is_cut),
-    KTEST(slit_says_how_far_nodes_are_apart), KTEST(slit_has_all_its_distances));
+KTEST_SUITE(acpi_numa, KTEST_QUICK, KTEST(srat_numbers_nodes_in_its_order),
+    KTEST(srat_says_where_memory_belongs), KTEST(srat_entries_stay_within_the_table),
+    KTEST(srat_with_too_many_is_cut), KTEST(slit_says_how_far_nodes_are_apart),
+    KTEST(slit_has_all_its_distances));

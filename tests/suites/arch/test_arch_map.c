@@ -439,10 +439,9 @@ static void refused_registers_use_no_addresses(struct ktest *t)
 	EXPECT_EQ(t, arch_mapped_at((uintptr_t)next), pa);
 }
 
-KTEST_SUITE(arch_map, 0, KTEST(text_is_read_only_under_every_address), KTEST(direct_map_is_never_executed),
-    KTEST(freed_stack_is_reached_by_no_cpu), KTEST(stack_is_out_of_reach_when_it_is_freed),
-    KTEST(cpu_that_comes_back_knows_no_old_stack),
+KTEST_SUITE(arch_map, 0, KTEST(text_is_read_only_under_every_address),
+    KTEST(direct_map_is_never_executed), KTEST(freed_stack_is_reached_by_no_cpu),
+    KTEST(stack_is_out_of_reach_when_it_is_freed), KTEST(cpu_that_comes_back_knows_no_old_stack),
     KTEST(unmapped_page_is_not_reached), KTEST(every_cpu_sees_an_array_grow),
-    KTEST(every_cpu_sees_an_array_shrink),
-    KTEST(every_cpu_sees_an_array_placed), KTEST(every_cpu_loses_what_leaves_the_direct_map),
-    KTEST(refused_registers_use_no_addresses));
+    KTEST(every_cpu_sees_an_array_shrink), KTEST(every_cpu_sees_an_array_placed),
+    KTEST(every_cpu_loses_what_leaves_the_direct_map), KTEST(refused_registers_use_no_addresses));

@@ -276,4 +276,5 @@ static void pages_are_given_up_at_the_threshold(struct ktest *t)
 }
 
 KTEST_SUITE(mce, KTEST_QUICK, KTEST(known_registers), KTEST(any_registers), KTEST(text_fits),
-    KTEST(ring_is_full_and_empty), KTEST(ring_with_many_writers), KTEST(pages_are_given_up_at_the_threshold));
+    KTEST(ring_is_full_and_empty), KTEST(ring_with_many_writers),
+    KTEST(pages_are_given_up_at_the_threshold));

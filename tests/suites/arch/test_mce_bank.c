@@ -289,6 +289,7 @@ static void one_of_several_is_the_programs_own(struct ktest *t)
 		ktest_on_cpu(0, hit_three_times, t);
 }
 
-KTEST_SUITE(mce_bank, 0, KTEST(what_was_left_is_told_and_cleared), KTEST(banks_are_printed_with_what_they_hold),
-    KTEST(corrected_errors_are_looked_for_each_second),
-    KTEST(who_is_hit_takes_the_page_out_of_use), KTEST(one_of_several_is_the_programs_own));
+KTEST_SUITE(mce_bank, 0, KTEST(what_was_left_is_told_and_cleared),
+    KTEST(banks_are_printed_with_what_they_hold),
+    KTEST(corrected_errors_are_looked_for_each_second), KTEST(who_is_hit_takes_the_page_out_of_use),
+    KTEST(one_of_several_is_the_programs_own));

@@ -349,6 +349,7 @@ static void a_cpu_that_is_down_and_comes_up(struct ktest *t)
 	play(t, down_and_up);
 }
 
-KTEST_SUITE(mce_outside, KTEST_EXTRA, KTEST(a_free_page), KTEST(a_page_of_a_program), KTEST(who_needs_it_ends),
-    KTEST(who_has_a_handler_is_told), KTEST(who_needs_what_stays_ends), KTEST(corrected_errors_move_the_page),
-    KTEST(memory_that_stands_by), KTEST(all_cpus_are_told), KTEST(a_cpu_that_is_down_and_comes_up));
+KTEST_SUITE(mce_outside, KTEST_EXTRA, KTEST(a_free_page), KTEST(a_page_of_a_program),
+    KTEST(who_needs_it_ends), KTEST(who_has_a_handler_is_told), KTEST(who_needs_what_stays_ends),
+    KTEST(corrected_errors_move_the_page), KTEST(memory_that_stands_by), KTEST(all_cpus_are_told),
+    KTEST(a_cpu_that_is_down_and_comes_up));

@@ -108,5 +108,6 @@ static void strings_end_with_0(struct ktest *t)
 		EXPECT_EQ(t, strlen(text[i]), length[i]);
 }
 
-KTEST_SUITE(string, KTEST_QUICK, KTEST(moved_bytes_are_as_they_were), KTEST(copied_and_set_bytes_are_all_there_are),
+KTEST_SUITE(string, KTEST_QUICK, KTEST(moved_bytes_are_as_they_were),
+    KTEST(copied_and_set_bytes_are_all_there_are),
     KTEST(bytes_and_strings_are_compared_as_unsigned), KTEST(strings_end_with_0));

@@ -90,4 +90,5 @@ static void a_broken_device_has_no_further_turn(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(balloon_turn, 0, KTEST(what_is_lent_is_said_once), KTEST(a_broken_device_has_no_further_turn));
+KTEST_SUITE(balloon_turn, 0, KTEST(what_is_lent_is_said_once),
+    KTEST(a_broken_device_has_no_further_turn));

@@ -260,5 +260,6 @@ static void random_registers_lose_nothing(struct ktest *t)
 
 KTEST_SUITE(dimm, KTEST_QUICK, KTEST(a_dimm_comes_and_goes), KTEST(a_dimm_that_is_in_use_stays),
     KTEST(a_dimm_that_is_partly_offline_stays), KTEST(absurd_dimms_change_nothing),
-    KTEST(a_dimm_without_memory_for_it_is_not_taken), KTEST(nodes_that_are_one_take_dimms_of_each), KTEST(two_dimms_at_one_address_are_one), KTEST(a_dimm_that_is_not_let_go_is_in_service_again),
+    KTEST(a_dimm_without_memory_for_it_is_not_taken), KTEST(nodes_that_are_one_take_dimms_of_each),
+    KTEST(two_dimms_at_one_address_are_one), KTEST(a_dimm_that_is_not_let_go_is_in_service_again),
     KTEST(random_registers_lose_nothing));

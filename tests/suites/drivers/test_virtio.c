@@ -398,12 +398,13 @@ static void a_device_that_stops_is_not_waited_for(struct ktest *t)
 }
 
 KTEST_SUITE(virtio, 0, KTEST(features_are_agreed_on), KTEST(a_device_is_started_in_order),
-    KTEST(a_queue_that_is_refused_leaves_nothing), KTEST(what_was_written_is_held_against_the_room), KTEST(what_cannot_be_agreed_on_is_left_alone),
-    KTEST(configuration_is_of_one_moment),
+    KTEST(a_queue_that_is_refused_leaves_nothing), KTEST(what_was_written_is_held_against_the_room),
+    KTEST(what_cannot_be_agreed_on_is_left_alone), KTEST(configuration_is_of_one_moment),
     KTEST(configuration_that_changes_amid_the_read_is_read_again),
-    KTEST(a_buffer_that_comes_back_again_later_is_not_believed), KTEST(an_interrupt_says_what_changed),
-    KTEST(queues_have_a_size_that_fits), KTEST(many_calls_go_around_the_ring),
-    KTEST(the_device_sees_the_pieces), KTEST(a_full_queue_is_refused_until_something_comes_back),
+    KTEST(a_buffer_that_comes_back_again_later_is_not_believed),
+    KTEST(an_interrupt_says_what_changed), KTEST(queues_have_a_size_that_fits),
+    KTEST(many_calls_go_around_the_ring), KTEST(the_device_sees_the_pieces),
+    KTEST(a_full_queue_is_refused_until_something_comes_back),
     KTEST(a_device_that_lies_is_not_believed), KTEST(a_late_answer_is_waited_for),
     KTEST(a_device_that_stops_is_not_waited_for), KTEST(a_device_that_never_answers_is_broken),
     KTEST(an_answer_is_waited_for_as_long_as_the_caller_likes));

@@ -208,6 +208,7 @@ static void a_function_that_is_gone_has_nothing(struct ktest *t)
 	EXPECT(t, !space.beyond && space.reads < MAX_READS);
 }
 
-KTEST_SUITE(virtio_cap, KTEST_QUICK, KTEST(structures_of_a_device_are_found), KTEST(structures_may_lie_in_any_order),
-    KTEST(structures_have_lengths_that_count), KTEST(hostile_spaces_are_refused_by_name),
-    KTEST(a_usable_structure_behind_a_bad_one_is_found), KTEST(a_function_that_is_gone_has_nothing));
+KTEST_SUITE(virtio_cap, KTEST_QUICK, KTEST(structures_of_a_device_are_found),
+    KTEST(structures_may_lie_in_any_order), KTEST(structures_have_lengths_that_count),
+    KTEST(hostile_spaces_are_refused_by_name), KTEST(a_usable_structure_behind_a_bad_one_is_found),
+    KTEST(a_function_that_is_gone_has_nothing));

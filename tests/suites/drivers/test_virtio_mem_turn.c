@@ -124,5 +124,5 @@ static void a_broken_device_is_restarted(struct ktest *t)
 	vmem_end(t);
 }
 
-KTEST_SUITE(virtio_mem_turn, 0, KTEST(what_is_new_is_said_once), KTEST(no_memory_is_said_with_what_is_in_the_way),
-    KTEST(a_broken_device_is_restarted));
+KTEST_SUITE(virtio_mem_turn, 0, KTEST(what_is_new_is_said_once),
+    KTEST(no_memory_is_said_with_what_is_in_the_way), KTEST(a_broken_device_is_restarted));

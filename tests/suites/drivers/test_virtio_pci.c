@@ -329,7 +329,8 @@ static void each_device_on_the_line_is_asked(struct ktest *t)
 
 KTEST_SUITE(virtio_pci, 0, KTEST(a_device_is_mapped_reset_routed_and_probed),
     KTEST(only_devices_with_a_driver_are_taken), KTEST(what_cannot_be_reached_is_left_alone),
-    KTEST(a_device_without_an_interrupt_has_no_driver), KTEST(eight_devices_are_taken), KTEST(features_go_by_halves),
-    KTEST(a_reset_is_over_when_0_can_be_read), KTEST(configuration_ends_where_the_device_says),
+    KTEST(a_device_without_an_interrupt_has_no_driver), KTEST(eight_devices_are_taken),
+    KTEST(features_go_by_halves), KTEST(a_reset_is_over_when_0_can_be_read),
+    KTEST(configuration_ends_where_the_device_says),
     KTEST(queues_have_the_size_that_the_device_says), KTEST(a_queue_is_told_and_then_turned_on),
     KTEST(a_queue_that_cannot_be_told_of_is_refused), KTEST(each_device_on_the_line_is_asked));

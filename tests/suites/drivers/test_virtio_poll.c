@@ -250,4 +250,5 @@ static void what_was_never_given_does_not_come_back(struct ktest *t)
 
 KTEST_SUITE(virtio_poll, 0, KTEST(a_device_that_polls_sees_whole_buffers),
     KTEST(an_answer_may_come_before_the_device_is_told),
-    KTEST(a_device_that_writes_over_the_ring_breaks_nothing), KTEST(what_was_never_given_does_not_come_back));
+    KTEST(a_device_that_writes_over_the_ring_breaks_nothing),
+    KTEST(what_was_never_given_does_not_come_back));

@@ -137,5 +137,6 @@ static void its_own_arrays_come_from_itself_now(struct ktest *t)
 	kfree(words);
 }
 
-KTEST_SUITE(boot_memory, KTEST_QUICK, KTEST(what_was_taken_at_boot_is_never_given_out), KTEST(zones_are_as_planned),
-    KTEST(the_kernels_memory_is_as_the_machine_is), KTEST(its_own_arrays_come_from_itself_now));
+KTEST_SUITE(boot_memory, KTEST_QUICK, KTEST(what_was_taken_at_boot_is_never_given_out),
+    KTEST(zones_are_as_planned), KTEST(the_kernels_memory_is_as_the_machine_is),
+    KTEST(its_own_arrays_come_from_itself_now));

@@ -259,5 +259,5 @@ static void what_stands_by_is_told_in_parts(struct ktest *t)
 	EXPECT(t, !boot_stands_by(&plan, G4, 8192 * M, &to) && to == 8192 * M);
 }
 
-KTEST_SUITE(boot_zones, KTEST_QUICK, KTEST(machines_are_cut_into_zones), KTEST(the_last_bytes_are_within_the_span),
-    KTEST(what_stands_by_is_told_in_parts));
+KTEST_SUITE(boot_zones, KTEST_QUICK, KTEST(machines_are_cut_into_zones),
+    KTEST(the_last_bytes_are_within_the_span), KTEST(what_stands_by_is_told_in_parts));

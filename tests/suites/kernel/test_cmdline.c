@@ -126,6 +126,7 @@ static void choices_are_whole_words(struct ktest *t)
 }
 
 KTEST_SUITE(cmdline, KTEST_QUICK, KTEST(each_option_is_described_once),
-    KTEST(numbers_are_taken_from_the_first_to_the_last_of_their_range), KTEST(numbers_that_would_wrap_are_refused),
-    KTEST(a_silent_cpu_gets_some_time), KTEST(words_that_are_no_number_are_malformed), KTEST(units_belong_to_their_kind),
+    KTEST(numbers_are_taken_from_the_first_to_the_last_of_their_range),
+    KTEST(numbers_that_would_wrap_are_refused), KTEST(a_silent_cpu_gets_some_time),
+    KTEST(words_that_are_no_number_are_malformed), KTEST(units_belong_to_their_kind),
     KTEST(choices_are_whole_words));

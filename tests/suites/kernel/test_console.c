@@ -214,6 +214,7 @@ static void frames_lie_within_a_stack(struct ktest *t)
 	EXPECT_TRACE(t, 0, (uintptr_t)stack);
 }
 
-KTEST_SUITE(console, KTEST_QUICK, KTEST(the_log_has_what_was_printed), KTEST(long_lines_come_whole), KTEST(lines_of_several_cpus_are_not_mixed),
-    KTEST(the_log_begins_with_the_oldest_there_is), KTEST(buffers_are_not_overrun), KTEST(functions_are_named),
+KTEST_SUITE(console, KTEST_QUICK, KTEST(the_log_has_what_was_printed), KTEST(long_lines_come_whole),
+    KTEST(lines_of_several_cpus_are_not_mixed), KTEST(the_log_begins_with_the_oldest_there_is),
+    KTEST(buffers_are_not_overrun), KTEST(functions_are_named),
     KTEST(backtraces_end_where_frames_do), KTEST(frames_lie_within_a_stack));

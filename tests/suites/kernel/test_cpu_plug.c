@@ -72,4 +72,5 @@ static void wrong_requests_change_nothing(struct ktest *t)
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 }
 
-KTEST_SUITE(cpu_plug, KTEST_QUICK, KTEST(a_cpu_is_gone_and_comes_again), KTEST(wrong_requests_change_nothing));
+KTEST_SUITE(cpu_plug, KTEST_QUICK, KTEST(a_cpu_is_gone_and_comes_again),
+    KTEST(wrong_requests_change_nothing));

@@ -429,7 +429,8 @@ static void damaged_archives_end(struct ktest *t)
 }
 
 KTEST_SUITE(elf, KTEST_QUICK, KTEST(sound_program_is_understood), KTEST(header_fields_are_checked),
-    KTEST(segment_fields_are_checked), KTEST(limits_belong_to_what_is_accepted), KTEST(headers_may_lie_anywhere),
-    KTEST(short_files_are_refused), KTEST(too_many_segments_are_refused),
-    KTEST(damaged_files_are_refused_or_sound), KTEST(archive_members_are_found),
-    KTEST(members_end_where_the_archive_does), KTEST(sizes_and_names_of_members_are_exact), KTEST(damaged_archives_end));
+    KTEST(segment_fields_are_checked), KTEST(limits_belong_to_what_is_accepted),
+    KTEST(headers_may_lie_anywhere), KTEST(short_files_are_refused),
+    KTEST(too_many_segments_are_refused), KTEST(damaged_files_are_refused_or_sound),
+    KTEST(archive_members_are_found), KTEST(members_end_where_the_archive_does),
+    KTEST(sizes_and_names_of_members_are_exact), KTEST(damaged_archives_end));

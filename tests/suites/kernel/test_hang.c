@@ -72,5 +72,6 @@ static void deaf_cpus_answer_when_they_are_released(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(hang, 0, KTEST(a_cpu_never_hangs_itself_for_ever), KTEST(only_cpus_that_are_online_hang),
-    KTEST(deaf_cpus_answer_when_their_time_is_over), KTEST(deaf_cpus_answer_when_they_are_released));
+KTEST_SUITE(hang, 0, KTEST(a_cpu_never_hangs_itself_for_ever),
+    KTEST(only_cpus_that_are_online_hang), KTEST(deaf_cpus_answer_when_their_time_is_over),
+    KTEST(deaf_cpus_answer_when_they_are_released));

@@ -381,7 +381,8 @@ static void many_callers_and_servers(struct ktest *t)
 	endpoint_put(crowd.ep, RIGHT_RECEIVE);
 }
 
-KTEST_SUITE(ipc, KTEST_QUICK, KTEST(call_is_answered), KTEST(calls_come_in_order), KTEST(waits_are_bounded),
-    KTEST(nobody_to_answer_fails_the_call), KTEST(capabilities_change_hands),
-    KTEST(handles_mean_something_in_one_table_only), KTEST(exhausted_slot_is_retired),
-    KTEST(table_of_retired_slots_is_full), KTEST(full_tables_say_so), KTEST(many_callers_and_servers));
+KTEST_SUITE(ipc, KTEST_QUICK, KTEST(call_is_answered), KTEST(calls_come_in_order),
+    KTEST(waits_are_bounded), KTEST(nobody_to_answer_fails_the_call),
+    KTEST(capabilities_change_hands), KTEST(handles_mean_something_in_one_table_only),
+    KTEST(exhausted_slot_is_retired), KTEST(table_of_retired_slots_is_full),
+    KTEST(full_tables_say_so), KTEST(many_callers_and_servers));

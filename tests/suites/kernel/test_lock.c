@@ -441,6 +441,7 @@ static void unlock_by_another_is_reported(struct ktest *t)
 KTEST_SUITE(lock, 0, KTEST(spin_lock_excludes), KTEST(mutex_excludes),
     KTEST(rwsem_exclusive_excludes_all), KTEST(rwsem_exclusive_keeps_new_sharers_out),
     KTEST(mutex_serves_in_order_of_arrival), KTEST(rwsem_serves_in_order_of_arrival),
-    KTEST(a_wait_for_the_exclusive_side_ends_in_time), KTEST(who_stood_behind_one_that_gives_up_is_let_in),
-    KTEST(holder_and_depth_are_known), KTEST(trylock_fails_while_held), KTEST(locks_out_of_order_are_reported),
+    KTEST(a_wait_for_the_exclusive_side_ends_in_time),
+    KTEST(who_stood_behind_one_that_gives_up_is_let_in), KTEST(holder_and_depth_are_known),
+    KTEST(trylock_fails_while_held), KTEST(locks_out_of_order_are_reported),
     KTEST(unlock_by_another_is_reported));

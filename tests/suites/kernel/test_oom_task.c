@@ -296,8 +296,11 @@ static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
 }
 
-KTEST_SUITE(oom_task, 0, KTEST(the_one_with_the_most_ends), KTEST(what_is_held_and_mapped_nowhere_counts),
-    KTEST(what_the_kernel_has_allocated_for_it_counts), KTEST(pages_that_the_request_cannot_use_do_not_count),
+KTEST_SUITE(oom_task, 0, KTEST(the_one_with_the_most_ends),
+    KTEST(what_is_held_and_mapped_nowhere_counts),
+    KTEST(what_the_kernel_has_allocated_for_it_counts),
+    KTEST(pages_that_the_request_cannot_use_do_not_count),
     KTEST(the_family_with_the_most_loses_its_largest),
-    KTEST(what_orphans_have_does_not_count_for_whom_they_come_from), KTEST(the_first_is_spared), KTEST(who_ends_anyway_is_waited_for), KTEST(a_victim_ends_by_itself),
+    KTEST(what_orphans_have_does_not_count_for_whom_they_come_from), KTEST(the_first_is_spared),
+    KTEST(who_ends_anyway_is_waited_for), KTEST(a_victim_ends_by_itself),
     KTEST(a_pinned_page_comes_back_with_its_pin));

@@ -247,5 +247,6 @@ static void without_a_style_nothing_is_drawn(struct ktest *t)
 	EXPECT(t, strncmp(have, "tour: each character is a pageblock", 35) == 0);
 }
 
-KTEST_SUITE(picture, KTEST_QUICK, KTEST(lines_show_each_kind_of_pageblock), KTEST(lines_show_the_rows_of_the_range),
-    KTEST(colours_are_drawn_in_place), KTEST(changes_are_drawn_unasked), KTEST(without_a_style_nothing_is_drawn));
+KTEST_SUITE(picture, KTEST_QUICK, KTEST(lines_show_each_kind_of_pageblock),
+    KTEST(lines_show_the_rows_of_the_range), KTEST(colours_are_drawn_in_place),
+    KTEST(changes_are_drawn_unasked), KTEST(without_a_style_nothing_is_drawn));

@@ -81,5 +81,6 @@ static void a_system_call_that_meets_lost_memory_fails(struct ktest *t)
 	lose(t, 3, TASK_EXITED, 77);
 }
 
-KTEST_SUITE(poison_task, 0, KTEST(who_touches_lost_memory_ends), KTEST(a_fault_handler_maps_other_memory),
-    KTEST(a_fault_handler_that_says_no), KTEST(a_system_call_that_meets_lost_memory_fails));
+KTEST_SUITE(poison_task, 0, KTEST(who_touches_lost_memory_ends),
+    KTEST(a_fault_handler_maps_other_memory), KTEST(a_fault_handler_that_says_no),
+    KTEST(a_system_call_that_meets_lost_memory_fails));

@@ -298,7 +298,8 @@ static void a_thread_that_is_moved_leaves_its_round(struct ktest *t)
 }
 
 KTEST_SUITE(share, KTEST_QUICK, KTEST(tasks_get_the_same_however_many_threads_they_have),
-    KTEST(threads_of_a_task_take_turns), KTEST(who_sleeps_most_of_the_time_does_not_wait_for_a_turn),
+    KTEST(threads_of_a_task_take_turns),
+    KTEST(who_sleeps_most_of_the_time_does_not_wait_for_a_turn),
     KTEST(who_hides_from_the_tick_gets_two_turns_for_one),
     KTEST(who_hides_from_the_tick_gets_three_times_as_much_as_another_at_most),
     KTEST(many_who_hide_from_the_tick_do_not_starve_one_who_computes),

@@ -298,7 +298,8 @@ static void soaks_without_movable_memory_say_so(struct ktest *t)
 }
 
 KTEST_SUITE(stress, 0, KTEST(threads_use_memory_and_give_all_of_it_back),
-    KTEST(the_second_cpu_is_the_second_thread), KTEST(damaged_blocks_are_noticed), KTEST(damaged_objects_are_noticed),
-    KTEST(busiest_range_has_most_in_use), KTEST(offline_pageblocks_are_not_busy),
-    KTEST(without_movable_memory_no_range_is_busiest), KTEST(rounds_wait_for_the_stress), KTEST(lost_pages_are_reported),
-    KTEST(soaks_do_each_policy), KTEST(soaks_without_movable_memory_say_so));
+    KTEST(the_second_cpu_is_the_second_thread), KTEST(damaged_blocks_are_noticed),
+    KTEST(damaged_objects_are_noticed), KTEST(busiest_range_has_most_in_use),
+    KTEST(offline_pageblocks_are_not_busy), KTEST(without_movable_memory_no_range_is_busiest),
+    KTEST(rounds_wait_for_the_stress), KTEST(lost_pages_are_reported), KTEST(soaks_do_each_policy),
+    KTEST(soaks_without_movable_memory_say_so));

@@ -240,7 +240,7 @@ static void ended_tasks_leave_nothing(struct ktest *t)
 	expect_sound(t, &kernel_memory);
 }
 
-KTEST_SUITE(task, 0, KTEST(exit_status_comes_back), KTEST(last_thread_ends_the_task), KTEST(calls_keep_registers),
-    KTEST(faults_end_the_task_alone), KTEST(call_at_the_end_of_memory), KTEST(killed_wherever_it_is),
-    KTEST(limits_hold), KTEST(smap_and_smep_are_on), KTEST(copies_end_at_what_is_not_there),
-    KTEST(ended_tasks_leave_nothing));
+KTEST_SUITE(task, 0, KTEST(exit_status_comes_back), KTEST(last_thread_ends_the_task),
+    KTEST(calls_keep_registers), KTEST(faults_end_the_task_alone), KTEST(call_at_the_end_of_memory),
+    KTEST(killed_wherever_it_is), KTEST(limits_hold), KTEST(smap_and_smep_are_on),
+    KTEST(copies_end_at_what_is_not_there), KTEST(ended_tasks_leave_nothing));

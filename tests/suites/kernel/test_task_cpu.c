@@ -223,5 +223,5 @@ static void memory_moves_under_programs(struct ktest *t)
 }
 
 KTEST_SUITE(task_cpu, 0, KTEST(fpu_registers_are_each_threads_own),
-    KTEST(selectors_are_each_threads_own), KTEST(selectors_of_a_new_thread_are_null), KTEST(memory_moves_under_programs),
-    KTEST(threads_move_to_idle_cpus), KTEST(cpus_come_and_go));
+    KTEST(selectors_are_each_threads_own), KTEST(selectors_of_a_new_thread_are_null),
+    KTEST(memory_moves_under_programs), KTEST(threads_move_to_idle_cpus), KTEST(cpus_come_and_go));

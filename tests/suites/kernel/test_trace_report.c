@@ -260,6 +260,7 @@ static void reports_are_printed_to_the_letter(struct ktest *t)
 	EXPECT(t, strcmp(have + strlen(have) - strlen(last), last) == 0);
 }
 
-KTEST_SUITE(trace_report, KTEST_QUICK, KTEST(every_field_of_an_event_is_kept), KTEST(ids_have_a_place_each),
-    KTEST(bounds_are_where_they_are_said_to_be), KTEST(the_first_mistake_is_the_one_that_is_named),
-    KTEST(figures_of_a_replay_are_exact), KTEST(blocks_handed_out_twice_are_wrong), KTEST(reports_are_printed_to_the_letter));
+KTEST_SUITE(trace_report, KTEST_QUICK, KTEST(every_field_of_an_event_is_kept),
+    KTEST(ids_have_a_place_each), KTEST(bounds_are_where_they_are_said_to_be),
+    KTEST(the_first_mistake_is_the_one_that_is_named), KTEST(figures_of_a_replay_are_exact),
+    KTEST(blocks_handed_out_twice_are_wrong), KTEST(reports_are_printed_to_the_letter));

@@ -276,7 +276,9 @@ static void one_is_below_itself_and_those_above(struct ktest *t)
 }
 
 KTEST_SUITE(account, KTEST_QUICK, KTEST(a_charge_counts_in_each_parent),
-    KTEST(a_limit_of_any_parent_refuses_and_counts_nothing), KTEST(objects_regions_and_tables_are_counted),
-    KTEST(a_thing_remembers_whom_it_was_charged_to), KTEST(at_a_limit_calls_are_refused_and_change_nothing),
-    KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more), KTEST(small_objects_are_counted_by_size),
-    KTEST(the_last_put_releases), KTEST(things_hold_their_account), KTEST(one_is_below_itself_and_those_above));
+    KTEST(a_limit_of_any_parent_refuses_and_counts_nothing),
+    KTEST(objects_regions_and_tables_are_counted), KTEST(a_thing_remembers_whom_it_was_charged_to),
+    KTEST(at_a_limit_calls_are_refused_and_change_nothing),
+    KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more),
+    KTEST(small_objects_are_counted_by_size), KTEST(the_last_put_releases),
+    KTEST(things_hold_their_account), KTEST(one_is_below_itself_and_those_above));

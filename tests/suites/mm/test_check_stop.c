@@ -216,4 +216,5 @@ static void who_may_not_sleep_is_refused(struct ktest *t)
 }
 
 KTEST_SUITE(check_stop, 0, KTEST(who_may_not_sleep_is_refused), KTEST(it_waits_for_every_cpu),
-    KTEST(nothing_changes_while_it_looks), KTEST(one_goes_on_at_a_time), KTEST(all_may_check_at_once));
+    KTEST(nothing_changes_while_it_looks), KTEST(one_goes_on_at_a_time),
+    KTEST(all_may_check_at_once));

@@ -130,5 +130,5 @@ static void what_a_user_has_stays_online(struct ktest *t)
 }
 
 KTEST_SUITE(cma_hotplug, KTEST_QUICK, KTEST(an_area_serves_from_what_is_left),
-    KTEST(a_block_that_came_back_in_another_zone_is_lost), KTEST(an_area_ends_while_a_part_of_it_is_away),
-    KTEST(what_a_user_has_stays_online));
+    KTEST(a_block_that_came_back_in_another_zone_is_lost),
+    KTEST(an_area_ends_while_a_part_of_it_is_away), KTEST(what_a_user_has_stays_online));

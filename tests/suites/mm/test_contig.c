@@ -328,5 +328,5 @@ static void mapped_pages_move_out(struct ktest *t)
 KTEST_SUITE(contig, KTEST_QUICK, KTEST(a_range_in_use_is_had_and_its_neighbours_stay),
     KTEST(what_is_left_of_a_free_block_stays_free), KTEST(nonsense_is_refused),
     KTEST(what_cannot_move_is_named), KTEST(a_pinned_page_is_named), KTEST(what_stays_ends_it),
-    KTEST(nowhere_to_move_to),
-    KTEST(a_page_that_breaks_meanwhile_is_named_and_all_given_back), KTEST(whole_pageblocks_take_the_type), KTEST(mapped_pages_move_out));
+    KTEST(nowhere_to_move_to), KTEST(a_page_that_breaks_meanwhile_is_named_and_all_given_back),
+    KTEST(whole_pageblocks_take_the_type), KTEST(mapped_pages_move_out));

@@ -424,10 +424,11 @@ static void the_machines_own_descriptors_come_and_go(struct ktest *t)
 }
 
 KTEST_SUITE(memory_add, KTEST_QUICK, KTEST(what_was_added_is_used_and_goes_again),
-    KTEST(what_is_refused_changes_nothing), KTEST(what_an_operation_works_on_stays), KTEST(what_somebody_has_claimed_stays),
-    KTEST(it_comes_back_as_if_it_had_never_been_used), KTEST(what_is_broken_goes_with_its_memory),
-    KTEST(what_broke_goes_with_it),
+    KTEST(what_is_refused_changes_nothing), KTEST(what_an_operation_works_on_stays),
+    KTEST(what_somebody_has_claimed_stays), KTEST(it_comes_back_as_if_it_had_never_been_used),
+    KTEST(what_is_broken_goes_with_its_memory), KTEST(what_broke_goes_with_it),
     KTEST(sections_come_with_their_first_pageblock_and_go_with_their_last),
-    KTEST(without_memory_for_them_nothing_changes), KTEST(without_memory_for_caches_nothing_changes),
-    KTEST(offlines_go_on_while_memory_comes_and_goes),
-    KTEST(it_comes_and_goes_under_load), KTEST(the_machines_own_descriptors_come_and_go));
+    KTEST(without_memory_for_them_nothing_changes),
+    KTEST(without_memory_for_caches_nothing_changes),
+    KTEST(offlines_go_on_while_memory_comes_and_goes), KTEST(it_comes_and_goes_under_load),
+    KTEST(the_machines_own_descriptors_come_and_go));

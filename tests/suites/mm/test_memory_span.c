@@ -284,6 +284,6 @@ static void a_span_grows_both_ways(struct ktest *t)
 }
 
 KTEST_SUITE(memory_span, KTEST_QUICK, KTEST(what_is_being_taken_out_of_use_is_not_removed),
-    KTEST(what_was_reported_went_before),
-    KTEST(spans_of_two_nodes_overlap), KTEST(a_node_takes_its_own_only),
-    KTEST(compaction_keeps_to_its_zone), KTEST(a_node_gets_its_first_memory), KTEST(a_span_grows_both_ways));
+    KTEST(what_was_reported_went_before), KTEST(spans_of_two_nodes_overlap),
+    KTEST(a_node_takes_its_own_only), KTEST(compaction_keeps_to_its_zone),
+    KTEST(a_node_gets_its_first_memory), KTEST(a_span_grows_both_ways));

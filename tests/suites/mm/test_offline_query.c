@@ -140,4 +140,5 @@ static void nonsense_is_refused(struct ktest *t)
 }
 
 KTEST_SUITE(offline_query, KTEST_QUICK, KTEST(nothing_is_in_the_way_of_free_memory),
-    KTEST(every_reason_is_counted_apart), KTEST(pageblocks_count_whole), KTEST(nonsense_is_refused));
+    KTEST(every_reason_is_counted_apart), KTEST(pageblocks_count_whole),
+    KTEST(nonsense_is_refused));

@@ -257,5 +257,6 @@ static void nobody_uses_what_the_host_drops(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-KTEST_SUITE(page_report, KTEST_QUICK, KTEST(a_walk_goes_on_where_it_stopped), KTEST(what_the_marks_keep_stays),
-    KTEST(use_is_noticed), KTEST(an_offline_waits_for_a_report), KTEST(nobody_uses_what_the_host_drops));
+KTEST_SUITE(page_report, KTEST_QUICK, KTEST(a_walk_goes_on_where_it_stopped),
+    KTEST(what_the_marks_keep_stays), KTEST(use_is_noticed), KTEST(an_offline_waits_for_a_report),
+    KTEST(nobody_uses_what_the_host_drops));

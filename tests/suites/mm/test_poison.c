@@ -438,11 +438,12 @@ static void many_ask_at_once(struct ktest *t)
 	EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 4);
 }
 
-KTEST_SUITE(poison, KTEST_QUICK, KTEST(the_rest_of_a_free_block_stays_free), KTEST(many_in_one_block),
-    KTEST(a_neighbour_stays_alone), KTEST(a_block_is_freed_around_its_flagged_pages),
-    KTEST(every_way_to_free_finds_the_mark), KTEST(what_is_wrong_stays_wrong),
-    KTEST(offline_and_online_keep_the_mark), KTEST(a_pageblock_of_which_nothing_is_left),
-    KTEST(a_page_breaks_during_an_offline), KTEST(a_flagged_page_in_use_is_named),
-    KTEST(a_contiguous_range_has_no_broken_page), KTEST(a_machine_check_is_for_ever),
+KTEST_SUITE(poison, KTEST_QUICK, KTEST(the_rest_of_a_free_block_stays_free),
+    KTEST(many_in_one_block), KTEST(a_neighbour_stays_alone),
+    KTEST(a_block_is_freed_around_its_flagged_pages), KTEST(every_way_to_free_finds_the_mark),
+    KTEST(what_is_wrong_stays_wrong), KTEST(offline_and_online_keep_the_mark),
+    KTEST(a_pageblock_of_which_nothing_is_left), KTEST(a_page_breaks_during_an_offline),
+    KTEST(a_flagged_page_in_use_is_named), KTEST(a_contiguous_range_has_no_broken_page),
+    KTEST(a_machine_check_is_for_ever),
     KTEST(a_machine_check_of_what_is_no_memory_leaves_unpoison_on),
     KTEST(wrong_contexts_are_refused), KTEST(many_ask_at_once));

@@ -222,6 +222,6 @@ static void too_many_references_fail_the_fault(struct ktest *t)
 
 KTEST_SUITE(vm_bad, KTEST_QUICK, KTEST(bad_ranges_are_refused),
     KTEST(protections_that_are_none_are_refused), KTEST(what_is_past_an_object_is_refused),
-    KTEST(regions_do_not_overlap), KTEST(a_hole_is_not_protected), KTEST(faults_outside_regions_fail),
-    KTEST(memory_without_bytes_has_no_objects), KTEST(without_memory_nothing_is_lost),
-    KTEST(too_many_references_fail_the_fault));
+    KTEST(regions_do_not_overlap), KTEST(a_hole_is_not_protected),
+    KTEST(faults_outside_regions_fail), KTEST(memory_without_bytes_has_no_objects),
+    KTEST(without_memory_nothing_is_lost), KTEST(too_many_references_fail_the_fault));
