@@ -13,7 +13,7 @@ MACHINES = {
     # Places for CPUs and memory, beyond the first 512 GiB; pages of 1 GiB.
     "places": (dict(cpus="2,maxcpus=4", mem=3072, room=600 << 10, nodes=[2048, 1024],
                     node_cpus=["0-1", "2-3"]), "arch_cpu,arch_full,arch_page", 2),
-    "old": (dict(cpu="Nehalem,-x2apic,-mce,-mca,-pat", cpus=2), "arch_cpu,arch_page,mce_cpu.every_cpu_listens", 2),
+    "old": (dict(cpu="Nehalem,-x2apic,-mce,-mca,-pat", cpus=2), "arch_cpu,arch_page,mce_cpu.every_cpu_enables_machine_checks", 2),
 }
 
 

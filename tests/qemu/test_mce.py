@@ -63,7 +63,7 @@ def server(cpus, asked):
 def test_standby(boot):
     """Memory that stands by breaks, in the pageblock where its step's descriptors would have been."""
     asked = []
-    run = boot("selftest=mce_outside.memory_that_stands_by standby=256", cpus=2, mem=8192, talk=server(2, asked))
+    run = boot("selftest=mce_outside.error_in_standby_memory_keeps_the_page_out standby=256", cpus=2, mem=8192, talk=server(2, asked))
     assert run.passed and asked == ["optional"], run.story(80)
     assert run.ktap()[:3] == (1, 0, 0), run.story(80)
     assert run.has(rf"^mce: CPU \d bank {BANK}: action optional, pfn 0x[0-9a-f]+: it stands by; "

@@ -380,11 +380,11 @@ static void tables_are_found_and_read(struct ktest *t)
 	with_tables(t, what_is_wrong_is_said);
 }
 
-static void tables_are_believed_within_their_bounds(struct ktest *t)
+static void tables_are_trusted_within_their_bounds(struct ktest *t)
 {
 	with_tables(t, what_is_seen_lies_in_the_first_4_gib);
 	with_tables(t, a_table_says_how_long_it_is);
 }
 
 KTEST_SUITE(acpi_find, KTEST_QUICK, KTEST(tables_are_found_and_read),
-    KTEST(tables_are_believed_within_their_bounds));
+    KTEST(tables_are_trusted_within_their_bounds));

@@ -189,7 +189,7 @@ static void expect_pins(struct ktest *t, unsigned nr0, unsigned nr1, unsigned nr
 }
 
 /* Those of a CPU that goes, and no others.  No driver starts meanwhile. */
-static void interrupts_leave_a_cpu_that_goes(struct ktest *t)
+static void interrupts_move_off_a_leaving_cpu(struct ktest *t)
 {
 	unsigned all = pins_of(nr_cpus);
 
@@ -214,4 +214,4 @@ static void interrupts_leave_a_cpu_that_goes(struct ktest *t)
 }
 
 KTEST_SUITE(arch, 0, KTEST(no_cpu_has_an_ldt), KTEST(fault_of_a_descriptor_ends_the_task),
-    KTEST(calls_begin_with_clean_flags), KTEST(interrupts_leave_a_cpu_that_goes));
+    KTEST(calls_begin_with_clean_flags), KTEST(interrupts_move_off_a_leaving_cpu));

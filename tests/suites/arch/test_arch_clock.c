@@ -84,9 +84,9 @@ static void read_often(void *arg)
 	EXPECT_EQ(t, back, 0);
 }
 
-static void time_goes_on(struct ktest *t)
+static void clock_never_goes_back(struct ktest *t)
 {
 	ktest_on_cpu(0, read_often, t);
 }
 
-KTEST_SUITE(arch_clock, 0, KTEST(clocks_agree), KTEST(time_goes_on));
+KTEST_SUITE(arch_clock, 0, KTEST(clocks_agree), KTEST(clock_never_goes_back));

@@ -72,7 +72,7 @@ static void print_fault(u64 error, u64 address)
 }
 
 /* Another CPU may print a line meanwhile. */
-static void page_faults_are_told_word_by_word(struct ktest *t)
+static void page_fault_reports_are_complete(struct ktest *t)
 {
 	unsigned i, tries;
 
@@ -90,7 +90,7 @@ static void page_faults_are_told_word_by_word(struct ktest *t)
 /* ---- ring 3 ---- */
 
 /* The first thing that it does; and its registers right behind that. */
-static void fault_of_a_program_is_told_with_its_registers(struct ktest *t)
+static void program_fault_is_reported_with_registers(struct ktest *t)
 {
 	struct task *task = new_task(t);
 	u64 pos = log_position();
@@ -141,7 +141,7 @@ static bool nmi_hits_ring_3(struct ktest *t, unsigned cpu)
 }
 
 /* It goes on afterwards. */
-static void what_hits_a_program_is_told_and_leaves_it_alone(struct ktest *t)
+static void nmi_in_a_program_is_reported_and_harmless(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1, tries = TRIES, i;
 	struct task *task;
@@ -256,7 +256,7 @@ static void copy_there(void *arg)
 }
 
 /* The kernel's own mistake: nobody goes on behind the copy as if a program had named the address. */
-static void fault_on_the_kernels_side_of_a_copy_is_its_own(struct ktest *t)
+static void bad_kernel_side_of_a_user_copy_faults(struct ktest *t)
 {
 	EXPECT_EQ(t, arch_probe(copy_there, (void *)USER_END), -EFAULT);
 	EXPECT_EQ(t, arch_probe(copy_there, (void *)ARCH_STACK_BASE), -EFAULT);
@@ -280,9 +280,9 @@ static void word_of_this_cpu_is_tested(struct ktest *t)
 	arch_irq_restore(flags);
 }
 
-KTEST_SUITE(arch_fault, 0, KTEST(page_faults_are_told_word_by_word),
-    KTEST(fault_of_a_program_is_told_with_its_registers),
-    KTEST(what_hits_a_program_is_told_and_leaves_it_alone),
+KTEST_SUITE(arch_fault, 0, KTEST(page_fault_reports_are_complete),
+    KTEST(program_fault_is_reported_with_registers),
+    KTEST(nmi_in_a_program_is_reported_and_harmless),
     KTEST(thread_of_an_ended_task_never_runs), KTEST(user_memory_ends_at_its_last_byte),
-    KTEST(fault_on_the_kernels_side_of_a_copy_is_its_own),
+    KTEST(bad_kernel_side_of_a_user_copy_faults),
     KTEST_INSIDE(word_of_this_cpu_is_tested));

@@ -169,7 +169,7 @@ static void run_out(void *arg)
 	give_all(t);
 }
 
-static void without_memory_nothing_is_half_done(struct ktest *t)
+static void map_without_memory_leaves_nothing_behind(struct ktest *t)
 {
 	if (tasks_alive() || memory_free_pages(&kernel_memory) > MANY) {
 		ktest_skip(t, "needs a small machine that runs no programs");
@@ -224,7 +224,7 @@ static void use_and_count(void *arg)
 	}
 }
 
-static void pages_of_stacks_and_arrays_come_back(struct ktest *t)
+static void pages_of_stacks_and_arrays_are_freed(struct ktest *t)
 {
 	ktest_on_cpu(0, use_and_count, t);
 }
@@ -289,7 +289,7 @@ static void ram_is_mapped_by_the_largest_pages(struct ktest *t)
 }
 
 /* Of 512 GiB each: address spaces copy them, so they must be there before. */
-static void tables_of_memory_to_come_are_there(struct ktest *t)
+static void page_tables_of_hotplug_memory_are_prepared(struct ktest *t)
 {
 	const u64 *root = arch_phys_to_virt(kernel_cr3 & ~(u64)(PAGE_SIZE - 1));
 	const u64 slot = 1UL << 39;
@@ -306,6 +306,6 @@ static void tables_of_memory_to_come_are_there(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(arch_full, 0, KTEST(without_memory_nothing_is_half_done),
-    KTEST(pages_of_stacks_and_arrays_come_back), KTEST_COST(ram_is_mapped_by_the_largest_pages),
-    KTEST_INSIDE(tables_of_memory_to_come_are_there));
+KTEST_SUITE(arch_full, 0, KTEST(map_without_memory_leaves_nothing_behind),
+    KTEST(pages_of_stacks_and_arrays_are_freed), KTEST_COST(ram_is_mapped_by_the_largest_pages),
+    KTEST_INSIDE(page_tables_of_hotplug_memory_are_prepared));

@@ -69,7 +69,7 @@ static void ask_for_a_switch(void *arg)
 }
 
 /* A tick or two may come meanwhile. */
-static void threads_are_preempted_when_that_is_asked_for(struct ktest *t)
+static void threads_are_preempted_on_request(struct ktest *t)
 {
 	unsigned switches = 0;
 
@@ -106,7 +106,7 @@ static void send_some(void *arg)
 	EXPECT(t, arch_irqs_enabled() && !arch_preempt_count());
 }
 
-static void interrupts_are_sent_as_they_are_wanted(struct ktest *t)
+static void interrupts_are_sent_to_the_right_cpus(struct ktest *t)
 {
 	ktest_on_cpu(0, send_some, t);
 }
@@ -188,7 +188,7 @@ static bool all_answer(struct ktest *t, unsigned silent)
 	return !late;
 }
 
-static void every_cpu_is_asked_and_one_is_silent(struct ktest *t)
+static void every_cpu_reports_by_nmi_but_a_silent_one(struct ktest *t)
 {
 	unsigned silent = ktest_cpus() - 1, tries = TRIES;
 	u32 id = cpus[silent]->apic_id;
@@ -232,7 +232,7 @@ static unsigned stories_after_nmi(unsigned cpu)
 }
 
 /* An NMI that wakes a CPU tells no story, nor one that comes too late to wake it; any other does. */
-static void an_nmi_of_the_host_is_told(struct ktest *t)
+static void nmi_from_the_host_is_reported(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
 	u64 pos = log_position();
@@ -254,7 +254,7 @@ static void an_nmi_of_the_host_is_told(struct ktest *t)
 /* ---- the start of a CPU ---- */
 
 /* All but the boot CPU that have not begun are given up; one that has is not. */
-static void without_a_page_no_cpu_starts(struct ktest *t)
+static void cpu_start_without_a_page_fails(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1, other;
 	phys_t page = boot_trampoline_page;
@@ -480,7 +480,7 @@ static void try_events(void *arg)
 	slots_are_reached_by_ports(arg);
 }
 
-static void acpi_events_are_told_once_and_only_those_wanted(struct ktest *t)
+static void enabled_acpi_events_are_delivered_once(struct ktest *t)
 {
 	if (!acpi.pm1a_cnt || !acpi.pm1a_evt || acpi.nr_ioapics != 1 || acpi.nr_memory_slots || nr_cpus > nr_boot_cpus)
 		ktest_skip(t, "needs a machine with ACPI events and without slots");
@@ -488,8 +488,8 @@ static void acpi_events_are_told_once_and_only_those_wanted(struct ktest *t)
 		ktest_on_cpu(0, try_events, t);
 }
 
-KTEST_SUITE(arch_irq, 0, KTEST_COST(threads_are_preempted_when_that_is_asked_for),
-    KTEST_INSIDE(interrupts_are_sent_as_they_are_wanted),
-    KTEST(every_cpu_is_asked_and_one_is_silent), KTEST(an_nmi_of_the_host_is_told),
-    KTEST(without_a_page_no_cpu_starts), KTEST(a_cpu_that_misses_an_interrupt_gets_another),
-    KTEST(acpi_events_are_told_once_and_only_those_wanted));
+KTEST_SUITE(arch_irq, 0, KTEST_COST(threads_are_preempted_on_request),
+    KTEST_INSIDE(interrupts_are_sent_to_the_right_cpus),
+    KTEST(every_cpu_reports_by_nmi_but_a_silent_one), KTEST(nmi_from_the_host_is_reported),
+    KTEST(cpu_start_without_a_page_fails), KTEST(a_cpu_that_misses_an_interrupt_gets_another),
+    KTEST(enabled_acpi_events_are_delivered_once));

@@ -307,7 +307,7 @@ static void free_while_read(void *arg)
 }
 
 /* A CPU that goes on reading while it is freed may do so until then, and not one instruction longer. */
-static void stack_is_out_of_reach_when_it_is_freed(struct ktest *t)
+static void freed_stack_is_unmapped_on_every_cpu(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
 	struct reader r = {.go = 0};
@@ -325,7 +325,7 @@ static void stack_is_out_of_reach_when_it_is_freed(struct ktest *t)
 }
 
 /* It is not asked to forget anything while it is away. */
-static void cpu_that_comes_back_knows_no_old_stack(struct ktest *t)
+static void returning_cpu_has_no_stale_stack_entries(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
 
@@ -384,7 +384,7 @@ static void every_cpu_sees_an_array_shrink(struct ktest *t)
 }
 
 /* As one large page, for good: another one each time.  What is put there is the machine's own memmap. */
-static void every_cpu_sees_an_array_placed(struct ktest *t)
+static void every_cpu_sees_a_placed_array(struct ktest *t)
 {
 	static unsigned placed;
 	phys_t pa = ALIGN_DOWN(arch_mapped_at((uintptr_t)pfn_to_page_in(&kernel_memory, kernel_memory.start_pfn)), LARGE);
@@ -405,7 +405,7 @@ static void every_cpu_sees_an_array_placed(struct ktest *t)
 }
 
 /* The firmware, which is there after a reset and outside the direct map: only read. */
-static void every_cpu_loses_what_leaves_the_direct_map(struct ktest *t)
+static void every_cpu_forgets_memory_removed_from_the_direct_map(struct ktest *t)
 {
 	const phys_t pa = (1UL << 32) - LARGE;
 	const uintptr_t va = ARCH_DIRECT_MAP + (1UL << 32) - 16;
@@ -441,7 +441,8 @@ static void refused_registers_use_no_addresses(struct ktest *t)
 
 KTEST_SUITE(arch_map, 0, KTEST(text_is_read_only_under_every_address),
     KTEST(direct_map_is_never_executed), KTEST(freed_stack_is_reached_by_no_cpu),
-    KTEST(stack_is_out_of_reach_when_it_is_freed), KTEST(cpu_that_comes_back_knows_no_old_stack),
+    KTEST(freed_stack_is_unmapped_on_every_cpu), KTEST(returning_cpu_has_no_stale_stack_entries),
     KTEST(unmapped_page_is_not_reached), KTEST(every_cpu_sees_an_array_grow),
-    KTEST(every_cpu_sees_an_array_shrink), KTEST(every_cpu_sees_an_array_placed),
-    KTEST(every_cpu_loses_what_leaves_the_direct_map), KTEST(refused_registers_use_no_addresses));
+    KTEST(every_cpu_sees_an_array_shrink), KTEST(every_cpu_sees_a_placed_array),
+    KTEST(every_cpu_forgets_memory_removed_from_the_direct_map),
+    KTEST(refused_registers_use_no_addresses));

@@ -59,7 +59,7 @@ static void expect_fault(struct ktest *t, uintptr_t va)
 }
 
 /* Behind them nothing is mapped, as in the gap before the next window. */
-static void windows_of_the_arrays_end(struct ktest *t)
+static void array_windows_have_an_end(struct ktest *t)
 {
 	const u64 pages = 1UL << 32;
 	uintptr_t end = (uintptr_t)(ARCH_MEMMAP + pages), blocks = (uintptr_t)(ARCH_PAGEBLOCKS + (pages >> PAGEBLOCK_ORDER));
@@ -91,7 +91,7 @@ static void arrays_are_backed_where_ram_is(struct ktest *t)
 #define RANGE (ARRAYS + 16 * LARGE)
 
 /* What comes and goes is what was asked for, and not the next page. */
-static void arrays_grow_and_shrink_by_what_is_asked_for(struct ktest *t)
+static void arrays_grow_and_shrink_exactly(struct ktest *t)
 {
 	REQUIRE(t, arch_array_grow(RANGE, PAGE_SIZE) == 0);
 	EXPECT_EQ(t, rewrite(RANGE), 0);
@@ -162,7 +162,7 @@ static void array_is_placed_or_refused(struct ktest *t)
 }
 
 /* The firmware, which is there after a reset and outside the direct map; what is mapped already stays. */
-static void direct_map_changes_by_what_is_asked_for(struct ktest *t)
+static void direct_map_changes_exactly(struct ktest *t)
 {
 	const phys_t pa = (1UL << 32) - 2 * LARGE;
 	const uintptr_t va = ARCH_DIRECT_MAP + pa;
@@ -181,6 +181,6 @@ static void direct_map_changes_by_what_is_asked_for(struct ktest *t)
 	EXPECT_EQ(t, arch_mapped_at(va + LARGE), 0);
 }
 
-KTEST_SUITE(arch_range, 0, KTEST(windows_of_the_arrays_end), KTEST(arrays_are_backed_where_ram_is),
-    KTEST(arrays_grow_and_shrink_by_what_is_asked_for),
-    KTEST(array_is_placed_or_refused), KTEST(direct_map_changes_by_what_is_asked_for));
+KTEST_SUITE(arch_range, 0, KTEST(array_windows_have_an_end), KTEST(arrays_are_backed_where_ram_is),
+    KTEST(arrays_grow_and_shrink_exactly),
+    KTEST(array_is_placed_or_refused), KTEST(direct_map_changes_exactly));

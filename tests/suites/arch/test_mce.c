@@ -57,7 +57,7 @@ static const struct {
     {SCRUBBED ^ 0xc0 ^ 0xe0f, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
 };
 
-static void known_registers(struct ktest *t)
+static void known_registers_are_decoded(struct ktest *t)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
 		struct mce_bank b = {known[i].status, ADDRESS, known[i].misc};
@@ -105,7 +105,7 @@ static bool sound(const struct mce_bank *b, u64 cap, u64 mcg_status, bool user, 
 	    (!(cap >> 24 & 1) || (b->status >> 59 & 1 && (b->misc & 0x1ff) >> 6 == 2 && b->misc % 64 <= 12));
 }
 
-static void any_registers(struct ktest *t)
+static void random_registers_are_decoded_soundly(struct ktest *t)
 {
 	unsigned seen[NR_MCE_SEVERITIES] = {0}, pages = 0;
 	u64 rand = t->seed;
@@ -135,7 +135,7 @@ static void any_registers(struct ktest *t)
 }
 
 /* Ends in its place, whatever there is to say and however small the place. */
-static void text_fits(struct ktest *t)
+static void status_text_fits_its_buffer(struct ktest *t)
 {
 	char buf[128];
 	u64 rand = t->seed;
@@ -171,7 +171,7 @@ static void empty_ring(void)
 }
 
 /* Several times around: the oldest first, no more than there is room for, nothing twice. */
-static void ring_is_full_and_empty(struct ktest *t)
+static void ring_reports_full_and_empty(struct ktest *t)
 {
 	struct mce_record rec = {.pfn = 0};
 	unsigned round, i;
@@ -213,7 +213,7 @@ static void write_many(void *arg)
 }
 
 /* Each writer's come in its order, whole, and none is lost. */
-static void ring_with_many_writers(struct ktest *t)
+static void ring_keeps_records_of_many_writers(struct ktest *t)
 {
 	unsigned cpu, nr = ktest_cpus(), got = 0, want[8] = {0};
 	struct mce_record rec;
@@ -248,7 +248,7 @@ static void ring_with_many_writers(struct ktest *t)
 
 /* ---- corrected errors ---- */
 
-static void pages_are_given_up_at_the_threshold(struct ktest *t)
+static void page_is_soft_offlined_at_the_error_threshold(struct ktest *t)
 {
 	static struct mce_pages pages;
 	const u64 day = MCE_FORGET_NS;
@@ -275,6 +275,7 @@ static void pages_are_given_up_at_the_threshold(struct ktest *t)
 	EXPECT(t, !mce_count(&pages, 100, MCE_THRESHOLD - 1, 2 * day + pfn));
 }
 
-KTEST_SUITE(mce, KTEST_QUICK, KTEST(known_registers), KTEST(any_registers), KTEST(text_fits),
-    KTEST(ring_is_full_and_empty), KTEST(ring_with_many_writers),
-    KTEST(pages_are_given_up_at_the_threshold));
+KTEST_SUITE(mce, KTEST_QUICK, KTEST(known_registers_are_decoded),
+    KTEST(random_registers_are_decoded_soundly), KTEST(status_text_fits_its_buffer),
+    KTEST(ring_reports_full_and_empty), KTEST(ring_keeps_records_of_many_writers),
+    KTEST(page_is_soft_offlined_at_the_error_threshold));

@@ -92,7 +92,7 @@ static void start_with_banks_full(void *arg)
 	EXPECT_EQ(t, times_said("  bank 9: status 8400000000000134 address 0000000000077000 misc 0000000000000000: "), 1);
 }
 
-static void what_was_left_is_told_and_cleared(struct ktest *t)
+static void errors_left_by_firmware_are_reported_and_cleared(struct ktest *t)
 {
 	unsigned cpu;
 
@@ -130,7 +130,7 @@ static void print_both_ways(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void banks_are_printed_with_what_they_hold(struct ktest *t)
+static void banks_are_printed_with_their_registers(struct ktest *t)
 {
 	if (emulated(t))
 		ktest_on_cpu(0, print_both_ways, t);
@@ -174,7 +174,7 @@ static void tick_around_a_second(void *arg)
 }
 
 /* Not at each tick. */
-static void corrected_errors_are_looked_for_each_second(struct ktest *t)
+static void corrected_errors_are_polled_every_second(struct ktest *t)
 {
 	if (!emulated(t))
 		return;
@@ -242,7 +242,7 @@ static void hit_it(void *arg)
 	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 1);
 }
 
-static void who_is_hit_takes_the_page_out_of_use(struct ktest *t)
+static void machine_check_in_a_thread_retires_the_page(struct ktest *t)
 {
 	if (emulated(t))
 		ktest_on_cpu(0, hit_it, t);
@@ -283,13 +283,13 @@ static void hit_three_times(void *arg)
 	undo(t, pfn + 2);
 }
 
-static void one_of_several_is_the_programs_own(struct ktest *t)
+static void one_of_several_errors_is_the_programs(struct ktest *t)
 {
 	if (emulated(t))
 		ktest_on_cpu(0, hit_three_times, t);
 }
 
-KTEST_SUITE(mce_bank, 0, KTEST(what_was_left_is_told_and_cleared),
-    KTEST(banks_are_printed_with_what_they_hold),
-    KTEST(corrected_errors_are_looked_for_each_second), KTEST(who_is_hit_takes_the_page_out_of_use),
-    KTEST(one_of_several_is_the_programs_own));
+KTEST_SUITE(mce_bank, 0, KTEST(errors_left_by_firmware_are_reported_and_cleared),
+    KTEST(banks_are_printed_with_their_registers), KTEST(corrected_errors_are_polled_every_second),
+    KTEST(machine_check_in_a_thread_retires_the_page),
+    KTEST(one_of_several_errors_is_the_programs));

@@ -93,7 +93,7 @@ static void listens(void *arg)
 		atomic_add(&seen->deaf, 1u);
 }
 
-static void every_cpu_listens(struct ktest *t)
+static void every_cpu_enables_machine_checks(struct ktest *t)
 {
 	struct seen seen = {0};
 
@@ -116,7 +116,7 @@ static void inject_here(void *arg)
 }
 
 /* The bank is empty when the handler is done, and soon after that the page is out of use. */
-static void action_optional_on_each_cpu(struct ktest *t)
+static void action_optional_error_is_handled_on_each_cpu(struct ktest *t)
 {
 	unsigned cpu;
 
@@ -136,7 +136,7 @@ static void action_optional_on_each_cpu(struct ktest *t)
 }
 
 /* The handler records, wherever it hits; the rest waits until interrupts are on. */
-static void nothing_is_done_with_interrupts_off(struct ktest *t)
+static void handler_with_interrupts_off_only_records(struct ktest *t)
 {
 	irqflags_t flags;
 	u64 end, dealt;
@@ -160,7 +160,7 @@ static void nothing_is_done_with_interrupts_off(struct ktest *t)
 
 /* ---- kinds ---- */
 
-static void two_banks_at_once(struct ktest *t)
+static void two_banks_at_once_are_both_handled(struct ktest *t)
 {
 	struct mce_bank other = {.status = SCRUBBED, .misc = MISC};
 	irqflags_t flags;
@@ -183,7 +183,7 @@ static void two_banks_at_once(struct ktest *t)
 }
 
 /* There is room for one of two: then nothing can be done, and the report shows both. */
-static void a_full_ring_leaves_all_banks_as_they_were(struct ktest *t)
+static void full_ring_leaves_all_banks_as_they_were(struct ktest *t)
 {
 	const struct mce_record rec = {.pfn = PFN_NONE, .severity = MCE_OPTIONAL};
 	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV, .misc = MISC};
@@ -216,7 +216,7 @@ static void a_full_ring_leaves_all_banks_as_they_were(struct ktest *t)
 }
 
 /* It goes on being used, and is not given to anybody else. */
-static void kernel_memory_goes_on(struct ktest *t)
+static void broken_kernel_page_stays_in_use_until_freed(struct ktest *t)
 {
 	struct page *page;
 	pfn_t pfn;
@@ -235,7 +235,7 @@ static void kernel_memory_goes_on(struct ktest *t)
 }
 
 /* What another CPU has, an address that is no memory, and one that says nothing. */
-static void nothing_to_do(struct ktest *t)
+static void errors_without_a_usable_address_do_nothing(struct ktest *t)
 {
 	u64 told, dealt;
 
@@ -281,7 +281,7 @@ static void corrected_errors_are_polled(struct ktest *t)
 }
 
 /* Its object has let go of it, and somebody has not: two threads that needed it may both try again. */
-static void a_page_on_its_way_out_ends_nobody(struct ktest *t)
+static void page_being_freed_kills_no_task(struct ktest *t)
 {
 	struct mce_record rec = {.severity = MCE_REQUIRED};
 	struct vm_object *object;
@@ -325,7 +325,7 @@ static const char *meet(struct ktest *t, u64 status, pfn_t pfn, u64 mcg_status, 
 }
 
 /* The interrupted program itself deals with what it was about to use; what cannot be dealt with is left as it is. */
-static void what_a_program_meets_is_its_own(struct ktest *t)
+static void program_handles_the_error_it_consumed(struct ktest *t)
 {
 	const u64 both = MCG_STATUS_RIPV | MCG_STATUS_EIPV;
 	struct mce_record hit = {0};
@@ -379,7 +379,7 @@ static bool is_hit(struct ktest *t, u64 status, pfn_t pfn, struct mce_record *hi
 	return is;
 }
 
-static void a_program_deals_with_what_it_needs_only(struct ktest *t)
+static void program_handles_only_the_error_it_consumed(struct ktest *t)
 {
 	struct mce_record hit = {0};
 	pfn_t pfn;
@@ -397,7 +397,7 @@ static void a_program_deals_with_what_it_needs_only(struct ktest *t)
 }
 
 /* Polling leaves to the exception what one will come for. */
-static void only_what_raises_no_exception_is_polled(struct ktest *t)
+static void polling_leaves_exceptions_alone(struct ktest *t)
 {
 	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV};
 	irqflags_t flags;
@@ -454,7 +454,7 @@ static unsigned nested(const struct mce_bank *b)
 }
 
 /* The second one comes before the first one's handler has gone, and leaves it what it needs. */
-static void a_second_one_leaves_the_first_alone(struct ktest *t)
+static void second_machine_check_keeps_the_first_record(struct ktest *t)
 {
 	struct mce_bank b = {.status = SCRUBBED, .misc = MISC};
 	irqflags_t flags;
@@ -474,10 +474,12 @@ static void a_second_one_leaves_the_first_alone(struct ktest *t)
 	undo(t, pfn);
 }
 
-KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_listens), KTEST(action_optional_on_each_cpu),
-    KTEST(nothing_is_done_with_interrupts_off), KTEST(two_banks_at_once),
-    KTEST(a_full_ring_leaves_all_banks_as_they_were), KTEST(kernel_memory_goes_on),
-    KTEST(nothing_to_do), KTEST(corrected_errors_are_polled),
-    KTEST(a_page_on_its_way_out_ends_nobody), KTEST(what_a_program_meets_is_its_own),
-    KTEST(a_program_deals_with_what_it_needs_only),
-    KTEST(only_what_raises_no_exception_is_polled), KTEST(a_second_one_leaves_the_first_alone));
+KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_enables_machine_checks),
+    KTEST(action_optional_error_is_handled_on_each_cpu),
+    KTEST(handler_with_interrupts_off_only_records), KTEST(two_banks_at_once_are_both_handled),
+    KTEST(full_ring_leaves_all_banks_as_they_were),
+    KTEST(broken_kernel_page_stays_in_use_until_freed),
+    KTEST(errors_without_a_usable_address_do_nothing), KTEST(corrected_errors_are_polled),
+    KTEST(page_being_freed_kills_no_task), KTEST(program_handles_the_error_it_consumed),
+    KTEST(program_handles_only_the_error_it_consumed), KTEST(polling_leaves_exceptions_alone),
+    KTEST(second_machine_check_keeps_the_first_record));

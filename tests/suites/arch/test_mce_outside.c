@@ -133,7 +133,7 @@ static void free_page_breaks(struct scene *s)
 	EXPECT_EQ(s->t, unpoison_page(pfn), -EOPNOTSUPP);
 }
 
-static void a_free_page(struct ktest *t)
+static void injected_error_retires_a_free_page(struct ktest *t)
 {
 	play(t, free_page_breaks);
 }
@@ -151,7 +151,7 @@ static void program_breaks(struct scene *s)
 	EXPECT(s->t, wait_retired(pfn));
 }
 
-static void a_page_of_a_program(struct ktest *t)
+static void injected_error_unmaps_a_page_of_a_program(struct ktest *t)
 {
 	play(t, program_breaks);
 }
@@ -227,17 +227,17 @@ static void required_of_kernel(struct scene *s)
 	EXPECT_EQ(s->t, free_pages(page, 0), 0);
 }
 
-static void who_needs_it_ends(struct ktest *t)
+static void consumed_error_kills_the_task(struct ktest *t)
 {
 	play(t, required_alone);
 }
 
-static void who_has_a_handler_is_told(struct ktest *t)
+static void consumed_error_reaches_the_fault_handler(struct ktest *t)
 {
 	play(t, required_with_handler);
 }
 
-static void who_needs_what_stays_ends(struct ktest *t)
+static void consumed_error_in_kernel_memory_kills_the_task(struct ktest *t)
 {
 	play(t, required_of_kernel);
 }
@@ -269,7 +269,7 @@ static void corrected(struct scene *s)
 	expect_end(s->t, task, TASK_KILLED, 5);
 }
 
-static void corrected_errors_move_the_page(struct ktest *t)
+static void corrected_errors_migrate_the_page(struct ktest *t)
 {
 	play(t, corrected);
 }
@@ -308,7 +308,7 @@ static void any_standby_breaks(struct scene *s)
 	ktest_skip(s->t, "nothing stands by");
 }
 
-static void memory_that_stands_by(struct ktest *t)
+static void error_in_standby_memory_keeps_the_page_out(struct ktest *t)
 {
 	play(t, any_standby_breaks);
 }
@@ -326,7 +326,7 @@ static void broadcast(struct scene *s)
 	EXPECT(s->t, wait_for_count(&mce_stats.found[MCE_NOTHING], told + nr_cpus - 1));
 }
 
-static void all_cpus_are_told(struct ktest *t)
+static void broadcast_machine_check_reaches_every_cpu(struct ktest *t)
 {
 	play(t, broadcast);
 }
@@ -344,12 +344,15 @@ static void down_and_up(struct scene *s)
 	EXPECT(s->t, wait_retired(pfn));
 }
 
-static void a_cpu_that_is_down_and_comes_up(struct ktest *t)
+static void offline_cpu_clears_its_banks_when_it_comes_up(struct ktest *t)
 {
 	play(t, down_and_up);
 }
 
-KTEST_SUITE(mce_outside, KTEST_EXTRA, KTEST(a_free_page), KTEST(a_page_of_a_program),
-    KTEST(who_needs_it_ends), KTEST(who_has_a_handler_is_told), KTEST(who_needs_what_stays_ends),
-    KTEST(corrected_errors_move_the_page), KTEST(memory_that_stands_by), KTEST(all_cpus_are_told),
-    KTEST(a_cpu_that_is_down_and_comes_up));
+KTEST_SUITE(mce_outside, KTEST_EXTRA, KTEST(injected_error_retires_a_free_page),
+    KTEST(injected_error_unmaps_a_page_of_a_program), KTEST(consumed_error_kills_the_task),
+    KTEST(consumed_error_reaches_the_fault_handler),
+    KTEST(consumed_error_in_kernel_memory_kills_the_task), KTEST(corrected_errors_migrate_the_page),
+    KTEST(error_in_standby_memory_keeps_the_page_out),
+    KTEST(broadcast_machine_check_reaches_every_cpu),
+    KTEST(offline_cpu_clears_its_banks_when_it_comes_up));

@@ -6,7 +6,7 @@
 #include <quarry/oom.h>
 #include <quarry/page_report.h>
 
-static void it_follows_what_the_host_wants(struct ktest *t)
+static void balloon_follows_the_target_of_the_host(struct ktest *t)
 {
 	unsigned most = (unsigned)(2 * PAGEBLOCK_PAGES);
 	unsigned steps[] = {1, BALLOON_BATCH / 16, most, 3, most / 2, 0}, i;
@@ -21,7 +21,7 @@ static void it_follows_what_the_host_wants(struct ktest *t)
 	balloon_end(t);
 }
 
-static void pages_that_are_lent_can_be_moved(struct ktest *t)
+static void balloon_pages_can_be_migrated(struct ktest *t)
 {
 	struct offline_result res;
 	struct mm_fail fail;
@@ -51,7 +51,7 @@ static void pages_that_are_lent_can_be_moved(struct ktest *t)
 }
 
 /* The first, the last and one in the middle of the list. */
-static void any_page_of_the_list_may_move(struct ktest *t)
+static void any_page_of_the_balloon_list_may_move(struct ktest *t)
 {
 	unsigned at, i;
 
@@ -78,7 +78,7 @@ static void any_page_of_the_list_may_move(struct ktest *t)
 }
 
 /* A buffer holds 256 page numbers. */
-static void the_host_is_told_in_whole_buffers(struct ktest *t)
+static void pages_are_told_to_the_host_in_whole_buffers(struct ktest *t)
 {
 	static const u32 wants[] = {1, BALLOON_BATCH - 1, BALLOON_BATCH, BALLOON_BATCH + 1, 2 * BALLOON_BATCH,
 	    2 * BALLOON_BATCH + 1};
@@ -107,7 +107,7 @@ static void the_host_is_told_in_whole_buffers(struct ktest *t)
 	balloon_end(t);
 }
 
-static void a_page_taken_back_while_it_moves_is_left_alone(struct ktest *t)
+static void page_deflated_during_its_migration_is_left_alone(struct ktest *t)
 {
 	struct page *page, *dst;
 	pfn_t pfn;
@@ -144,7 +144,7 @@ static bool nobody_may_die(struct memory *mem, gfp_t gfp, unsigned order, void *
 	return false;
 }
 
-static void it_lends_what_there_is(struct ktest *t)
+static void balloon_inflates_down_to_the_watermarks(struct ktest *t)
 {
 	unsigned long managed;
 	unsigned kills = 0;
@@ -167,7 +167,7 @@ static void it_lends_what_there_is(struct ktest *t)
 	balloon_end(t);
 }
 
-static void a_broken_device_takes_nothing_with_it(struct ktest *t)
+static void broken_device_returns_all_pages(struct ktest *t)
 {
 	u32 n = BALLOON_BATCH + 40, first;
 
@@ -203,7 +203,7 @@ static void a_broken_device_takes_nothing_with_it(struct ktest *t)
 }
 
 /* A report, a page that moves: the device breaks in another thread's hands, and all that was lent comes back. */
-static void who_finds_it_broken_tells_the_thread(struct ktest *t)
+static void broken_device_found_elsewhere_wakes_the_thread(struct ktest *t)
 {
 	unsigned how, resets;
 	struct page *page;
@@ -237,7 +237,7 @@ static void who_finds_it_broken_tells_the_thread(struct ktest *t)
 	}
 }
 
-static void statistics_are_given_when_asked(struct ktest *t)
+static void statistics_are_sent_on_request(struct ktest *t)
 {
 	unsigned long pages = BALLOON_BATCH / 8;
 
@@ -271,7 +271,7 @@ static void statistics_are_given_when_asked(struct ktest *t)
 }
 
 /* Of the lists of all zones, as much as reclaim could drop. */
-static void what_can_be_reclaimed_counts_as_available(struct ktest *t) NO_LOCK_ANALYSIS
+static void reclaimable_pages_count_as_available(struct ktest *t) NO_LOCK_ANALYSIS
 {
 	unsigned i, nr, sum = 0;
 
@@ -293,7 +293,7 @@ static void what_can_be_reclaimed_counts_as_available(struct ktest *t) NO_LOCK_A
 	balloon_end(t);
 }
 
-static void queues_are_numbered_by_what_is_offered(struct ktest *t)
+static void queue_numbers_follow_the_offered_features(struct ktest *t)
 {
 	/* With hints, which are not taken, the reports are one further on; without statistics, one less. */
 	REQUIRE(t, balloon_begin_with(t, ALL_FEATURES, 2, 2));
@@ -315,7 +315,7 @@ static void queues_are_numbered_by_what_is_offered(struct ktest *t)
 }
 
 /* Statistics that it offers at first and then not, or the other way round: asked once, it is as it said. */
-static void a_device_is_asked_once_what_it_offers(struct ktest *t)
+static void features_are_read_once(struct ktest *t)
 {
 	static const u64 offers[][2] = {{ALL_FEATURES, 1}, {ALL_FEATURES, 1ULL << VIRTIO_BALLOON_F_REPORTING},
 	    {1ULL << VIRTIO_BALLOON_F_REPORTING, ALL_FEATURES}};
@@ -338,7 +338,7 @@ static void a_device_is_asked_once_what_it_offers(struct ktest *t)
 }
 
 /* One that does not agree, or has not all of its queues: nothing of ours is left with it. */
-static void a_balloon_that_cannot_be_opened_leaves_nothing(struct ktest *t)
+static void failed_open_of_a_balloon_leaves_nothing(struct ktest *t)
 {
 	unsigned resets;
 
@@ -429,7 +429,7 @@ static void reports_are_as_long_as_the_queue(struct ktest *t)
 	}
 }
 
-static void a_report_that_is_not_answered_is_taken_back(struct ktest *t)
+static void unanswered_report_is_taken_back(struct ktest *t)
 {
 	unsigned resets;
 
@@ -443,13 +443,13 @@ static void a_report_that_is_not_answered_is_taken_back(struct ktest *t)
 	balloon_end(t);
 }
 
-KTEST_SUITE(balloon, KTEST_QUICK, KTEST(it_follows_what_the_host_wants),
-    KTEST(pages_that_are_lent_can_be_moved), KTEST(any_page_of_the_list_may_move),
-    KTEST_COST(the_host_is_told_in_whole_buffers), KTEST(what_can_be_reclaimed_counts_as_available),
-    KTEST(reports_are_as_long_as_the_queue), KTEST(a_page_taken_back_while_it_moves_is_left_alone),
-    KTEST(it_lends_what_there_is), KTEST(a_broken_device_takes_nothing_with_it),
-    KTEST(who_finds_it_broken_tells_the_thread), KTEST(statistics_are_given_when_asked),
-    KTEST(queues_are_numbered_by_what_is_offered),
-    KTEST_COST(a_device_is_asked_once_what_it_offers),
-    KTEST(a_balloon_that_cannot_be_opened_leaves_nothing), KTEST(free_memory_is_reported_once),
-    KTEST(a_report_that_is_not_answered_is_taken_back));
+KTEST_SUITE(balloon, KTEST_QUICK, KTEST(balloon_follows_the_target_of_the_host),
+    KTEST(balloon_pages_can_be_migrated), KTEST(any_page_of_the_balloon_list_may_move),
+    KTEST_COST(pages_are_told_to_the_host_in_whole_buffers),
+    KTEST(reclaimable_pages_count_as_available), KTEST(reports_are_as_long_as_the_queue),
+    KTEST(page_deflated_during_its_migration_is_left_alone),
+    KTEST(balloon_inflates_down_to_the_watermarks), KTEST(broken_device_returns_all_pages),
+    KTEST(broken_device_found_elsewhere_wakes_the_thread), KTEST(statistics_are_sent_on_request),
+    KTEST(queue_numbers_follow_the_offered_features), KTEST_COST(features_are_read_once),
+    KTEST(failed_open_of_a_balloon_leaves_nothing), KTEST(free_memory_is_reported_once),
+    KTEST(unanswered_report_is_taken_back));

@@ -65,7 +65,7 @@ static void follow_meanwhile(void)
 }
 
 /* Nobody wants more or less pages: nothing is told to the host but the two pages of the move. */
-static void a_move_does_not_change_what_is_lent(struct ktest *t)
+static void migration_keeps_the_number_of_lent_pages(struct ktest *t)
 {
 	struct page *page;
 	unsigned i;
@@ -92,4 +92,4 @@ static void a_move_does_not_change_what_is_lent(struct ktest *t)
 }
 
 KTEST_SUITE(balloon_late, KTEST_QUICK, KTEST(a_silent_device_delays_no_offline),
-    KTEST(a_move_does_not_change_what_is_lent));
+    KTEST(migration_keeps_the_number_of_lent_pages));

@@ -28,7 +28,7 @@ static void expect_line(struct ktest *t, unsigned long pages, unsigned long want
 }
 #define EXPECT_LINE(t, pages, want, rest) expect_line((t), (pages), (want), (rest), __LINE__)
 
-static void what_is_lent_is_said_once(struct ktest *t)
+static void balloon_size_is_printed_once(struct ktest *t)
 {
 	unsigned most = (unsigned)(2 * PAGEBLOCK_PAGES);
 
@@ -60,7 +60,7 @@ static void what_is_lent_is_said_once(struct ktest *t)
 	balloon_end(t);
 }
 
-static void a_broken_device_has_no_further_turn(struct ktest *t)
+static void broken_balloon_gets_no_further_turn(struct ktest *t)
 {
 	static const char *const words = "pretend: broken: reset, and not used any more; all pages are taken back\n";
 	unsigned how;
@@ -90,5 +90,5 @@ static void a_broken_device_has_no_further_turn(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(balloon_turn, 0, KTEST(what_is_lent_is_said_once),
-    KTEST(a_broken_device_has_no_further_turn));
+KTEST_SUITE(balloon_turn, 0, KTEST(balloon_size_is_printed_once),
+    KTEST(broken_balloon_gets_no_further_turn));

@@ -41,7 +41,7 @@ static void make_tag(void)
 	memcpy(tag + 32, fields, sizeof(fields));
 }
 
-static void sound_tag_is_understood(struct ktest *t)
+static void valid_framebuffer_tag_is_parsed(struct ktest *t)
 {
 	struct framebuffer fb = {0};
 
@@ -150,7 +150,7 @@ static void font_with_a_table(struct ktest *t)
 }
 
 /* Version 1: what a table gives the characters, cut off at any byte, and what stands behind its end. */
-static void a_table_counts_as_far_as_it_goes(struct ktest *t)
+static void truncated_table_is_used_to_its_end(struct ktest *t)
 {
 	static const struct {
 		u32 glyph;
@@ -248,7 +248,7 @@ static void expect_refused2(struct ktest *t, u32 field, u32 value)
 }
 
 /* The same of version 2. */
-static void a_table_of_version_2_counts_as_far_as_it_goes(struct ktest *t)
+static void truncated_table_of_version_2_is_used_to_its_end(struct ktest *t)
 {
 	size_t whole = make_font2(), start = 40 + PSF2_GLYPHS * PSF2_SIZE, len;
 	u32 c, wrong = 0;
@@ -339,7 +339,8 @@ static void bad_fonts_are_refused(struct ktest *t)
 	EXPECT_EQ(t, psf_parse(&font, font_file, whole), -EINVAL);
 }
 
-KTEST_SUITE(screen, KTEST_QUICK, KTEST(sound_tag_is_understood), KTEST(bad_tags_are_refused),
-    KTEST(font_without_a_table), KTEST(font_with_a_table), KTEST(a_table_counts_as_far_as_it_goes),
-    KTEST(font_of_version_2), KTEST(a_table_of_version_2_counts_as_far_as_it_goes),
-    KTEST(fonts_have_limits), KTEST(bad_fonts_are_refused));
+KTEST_SUITE(screen, KTEST_QUICK, KTEST(valid_framebuffer_tag_is_parsed),
+    KTEST(bad_tags_are_refused), KTEST(font_without_a_table), KTEST(font_with_a_table),
+    KTEST(truncated_table_is_used_to_its_end), KTEST(font_of_version_2),
+    KTEST(truncated_table_of_version_2_is_used_to_its_end), KTEST(fonts_have_limits),
+    KTEST(bad_fonts_are_refused));

@@ -81,7 +81,7 @@ static void expect_done(struct ktest *t, const char *what, int line)
 }
 #define EXPECT_DONE(t, what) expect_done(t, what, __LINE__)
 
-static void a_port_is_set_up_if_it_is_there(struct ktest *t)
+static void port_is_set_up_if_present(struct ktest *t)
 {
 	memset(&fake, 0, sizeof(fake));
 	memset(&uart, 0xa5, sizeof(uart));
@@ -101,7 +101,7 @@ static void a_port_is_set_up_if_it_is_there(struct ktest *t)
 	EXPECT_DONE(t, "");
 }
 
-static void bytes_go_when_there_is_room_for_16(struct ktest *t)
+static void bytes_are_sent_in_groups_of_16(struct ktest *t)
 {
 	start_over();
 	uart_write(&uart, "ab\377", 2);
@@ -132,7 +132,7 @@ static void bytes_go_when_there_is_room_for_16(struct ktest *t)
 	EXPECT_DONE(t, "5? 5? 5? ");
 }
 
-static void a_port_without_room_is_left_alone(struct ktest *t)
+static void full_port_is_left_alone(struct ktest *t)
 {
 	start_over();
 	fake.busy = uart.spins;
@@ -148,7 +148,7 @@ static void a_port_without_room_is_left_alone(struct ktest *t)
 	EXPECT_DONE(t, "");
 }
 
-static void a_port_without_interrupts_is_asked(struct ktest *t)
+static void port_without_interrupts_is_polled(struct ktest *t)
 {
 	start_over();
 	EXPECT_EQ(t, uart_getc(&uart), -1);
@@ -222,7 +222,7 @@ static void without_interrupts_the_ring_comes_first(struct ktest *t)
 	EXPECT_DONE(t, "5? 0? ");
 }
 
-static void an_interrupt_of_a_port_that_is_gone_ends(struct ktest *t)
+static void interrupt_of_an_absent_port_ends(struct ktest *t)
 {
 	start_over();
 	uart_enable_irq(&uart);
@@ -270,9 +270,9 @@ static void without_interrupts_a_reader_polls(struct ktest *t)
 	expect_woken(t, false);
 }
 
-KTEST_SUITE(uart, KTEST_QUICK, KTEST(a_port_is_set_up_if_it_is_there),
-    KTEST(bytes_go_when_there_is_room_for_16), KTEST(a_port_without_room_is_left_alone),
-    KTEST(a_port_without_interrupts_is_asked), KTEST(the_ring_keeps_the_oldest_256_bytes),
+KTEST_SUITE(uart, KTEST_QUICK, KTEST(port_is_set_up_if_present),
+    KTEST(bytes_are_sent_in_groups_of_16), KTEST(full_port_is_left_alone),
+    KTEST(port_without_interrupts_is_polled), KTEST(the_ring_keeps_the_oldest_256_bytes),
     KTEST(without_interrupts_the_ring_comes_first),
-    KTEST_COST(an_interrupt_of_a_port_that_is_gone_ends), KTEST(a_reader_sleeps_until_a_byte_comes),
+    KTEST_COST(interrupt_of_an_absent_port_ends), KTEST(a_reader_sleeps_until_a_byte_comes),
     KTEST(without_interrupts_a_reader_polls));

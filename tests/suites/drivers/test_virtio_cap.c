@@ -62,7 +62,7 @@ static void structures_may_lie_in_any_order(struct ktest *t)
 	expect_found(t);
 }
 
-static void structures_have_lengths_that_count(struct ktest *t)
+static void structure_lengths_are_honoured(struct ktest *t)
 {
 	static const struct {
 		u8 at;
@@ -177,7 +177,7 @@ static void hostile_spaces_are_refused_by_name(struct ktest *t)
 }
 
 /* What is unusable is passed over for the next of its kind; the specification wants it so of reserved BARs. */
-static void a_usable_structure_behind_a_bad_one_is_found(struct ktest *t)
+static void valid_structure_behind_an_invalid_one_is_found(struct ktest *t)
 {
 	static const struct edit bad[] = {{0x88 + 4, 1, 6}, {0x88 + 4, 1, 0}, {0x88 + 2, 1, 4}, {0x88 + 8, 4, ~0u},
 	    {0x88 + 12, 4, 1}, {0x88 + 8, 4, 1}};
@@ -196,7 +196,7 @@ static void a_usable_structure_behind_a_bad_one_is_found(struct ktest *t)
 	expect_found(t);
 }
 
-static void a_function_that_is_gone_has_nothing(struct ktest *t)
+static void absent_function_has_no_structures(struct ktest *t)
 {
 	struct virtio_places places;
 	struct pci_memory memory;
@@ -209,6 +209,7 @@ static void a_function_that_is_gone_has_nothing(struct ktest *t)
 }
 
 KTEST_SUITE(virtio_cap, KTEST_QUICK, KTEST(structures_of_a_device_are_found),
-    KTEST(structures_may_lie_in_any_order), KTEST(structures_have_lengths_that_count),
-    KTEST(hostile_spaces_are_refused_by_name), KTEST(a_usable_structure_behind_a_bad_one_is_found),
-    KTEST(a_function_that_is_gone_has_nothing));
+    KTEST(structures_may_lie_in_any_order), KTEST(structure_lengths_are_honoured),
+    KTEST(hostile_spaces_are_refused_by_name),
+    KTEST(valid_structure_behind_an_invalid_one_is_found),
+    KTEST(absent_function_has_no_structures));

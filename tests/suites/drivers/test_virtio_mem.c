@@ -5,7 +5,7 @@
  */
 #include "tests/lib/vmem_help.h"
 
-static void it_follows_what_the_host_asks_for(struct ktest *t)
+static void device_memory_follows_the_requested_size(struct ktest *t)
 {
 	static const unsigned steps[] = {1, REGION_BLOCKS, 5, 5, 9, 0, 2};
 	unsigned long managed;
@@ -37,7 +37,7 @@ static unsigned long sections(unsigned first, unsigned end)
 }
 
 /* From below, and back from above, as many at once as lie in one section. */
-static void the_lowest_units_come_first_and_go_last(struct ktest *t)
+static void lowest_units_are_plugged_first_and_unplugged_last(struct ktest *t)
 {
 	static const unsigned steps[] = {1, 2, 7, REGION_BLOCKS, REGION_BLOCKS - 1, 6, 1, 0, REGION_BLOCKS};
 	unsigned i, j, was = 0;
@@ -123,7 +123,7 @@ static u32 serve_large(struct pretend *p, const struct pretend_buf *buf)
 }
 
 /* A request has room for a number of blocks of 16 bits; and no more units are followed than 2 Mi. */
-static void a_large_region_is_asked_for_in_parts(struct ktest *t)
+static void large_region_is_plugged_in_parts(struct ktest *t)
 {
 	static const struct {
 		u64 units, usable, known, requests;
@@ -154,7 +154,7 @@ static void a_large_region_is_asked_for_in_parts(struct ktest *t)
 	}
 }
 
-static void what_is_not_usable_yet_is_not_plugged(struct ktest *t)
+static void units_beyond_the_usable_region_are_not_plugged(struct ktest *t)
 {
 	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES));
 	vmem_config.usable_region_size = 4 * BLOCK_BYTES;
@@ -173,7 +173,7 @@ static void what_is_not_usable_yet_is_not_plugged(struct ktest *t)
 	vmem_end(t);
 }
 
-static void what_was_plugged_before_is_taken_over(struct ktest *t)
+static void units_plugged_before_the_start_are_adopted(struct ktest *t)
 {
 	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES));
 	vmem_plugged[0] = vmem_plugged[3] = vmem_plugged[4] = vmem_plugged[REGION_BLOCKS - 1] =
@@ -191,7 +191,7 @@ static void what_was_plugged_before_is_taken_over(struct ktest *t)
 }
 
 /* The device's blocks are smaller than ours: what it has plugged of one in parts goes back. */
-static void parts_of_a_unit_are_given_back(struct ktest *t)
+static void partly_plugged_unit_is_unplugged(struct ktest *t)
 {
 	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES / 2));
 	vmem_plugged[2] = vmem_plugged[3] = vmem_plugged[5] = vmem_plugged[8] = true;
@@ -211,7 +211,7 @@ static void parts_of_a_unit_are_given_back(struct ktest *t)
 	vmem_end(t);
 }
 
-static void larger_blocks_are_the_unit(struct ktest *t)
+static void unit_is_the_larger_of_block_and_pageblock(struct ktest *t)
 {
 	REQUIRE(t, vmem_prepare(t, 4 * BLOCK_BYTES));
 	if (vmem_config.addr % vmem_config.block_size) {
@@ -230,7 +230,7 @@ static void larger_blocks_are_the_unit(struct ktest *t)
 	vmem_end(t);
 }
 
-static void a_host_that_changes_its_mind_is_followed(struct ktest *t)
+static void changed_request_is_followed_at_once(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_NACK, true);
@@ -247,7 +247,7 @@ static void a_host_that_changes_its_mind_is_followed(struct ktest *t)
 	vmem_end(t);
 }
 
-static void what_is_refused_stays_as_it_was(struct ktest *t)
+static void refused_request_changes_nothing(struct ktest *t)
 {
 	static const u16 answers[] = {VIRTIO_MEM_RESP_NACK, VIRTIO_MEM_RESP_BUSY};
 	unsigned i;
@@ -281,7 +281,7 @@ static void what_is_refused_stays_as_it_was(struct ktest *t)
 }
 
 /* The request lies where the device can write, and is not read again. */
-static void a_device_may_write_over_the_request(struct ktest *t)
+static void request_may_be_overwritten_by_the_device(struct ktest *t)
 {
 	static const u16 answers[] = {VIRTIO_MEM_RESP_NACK, VIRTIO_MEM_RESP_BUSY};
 	unsigned i;
@@ -300,7 +300,7 @@ static void a_device_may_write_over_the_request(struct ktest *t)
 }
 
 /* An answer that is wrong, none at all, or one that came too late to be told from none. */
-static void what_is_in_doubt_is_asked_for(struct ktest *t)
+static void doubtful_state_is_queried_from_the_device(struct ktest *t)
 {
 	static const u16 types[] = {VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_REQ_UNPLUG};
 	static const u16 answers[] = {VIRTIO_MEM_RESP_ERROR, 77, VIRTIO_MEM_RESP_ACK};
@@ -334,7 +334,7 @@ static void what_is_in_doubt_is_asked_for(struct ktest *t)
 }
 
 /* Its queue is gone until it comes back: nothing is asked, and it is not taken for one that agrees. */
-static void a_device_that_does_not_come_back_is_not_used(struct ktest *t)
+static void device_that_fails_its_restart_is_not_used(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(3);
@@ -363,7 +363,7 @@ struct absurd {
 };
 #define ABSURD(member, value) {offsetof(struct virtio_mem_config, member), (value)}
 
-static void absurd_devices_are_left_alone(struct ktest *t)
+static void devices_with_absurd_configurations_are_refused(struct ktest *t)
 {
 	static const struct absurd at_open[] = {ABSURD(block_size, 0), ABSURD(block_size, 1), ABSURD(block_size, 2048),
 	    ABSURD(block_size, 3 * BLOCK_BYTES), ABSURD(block_size, 1ULL << 63), ABSURD(addr, 4096),
@@ -406,12 +406,13 @@ static void absurd_devices_are_left_alone(struct ktest *t)
 	vmem_end(t);
 }
 
-KTEST_SUITE(virtio_mem, KTEST_QUICK, KTEST(it_follows_what_the_host_asks_for),
-    KTEST(the_lowest_units_come_first_and_go_last), KTEST(a_region_is_cut_into_whole_units),
-    KTEST(a_large_region_is_asked_for_in_parts),
-    KTEST(what_is_not_usable_yet_is_not_plugged), KTEST(what_was_plugged_before_is_taken_over),
-    KTEST(parts_of_a_unit_are_given_back), KTEST(larger_blocks_are_the_unit),
-    KTEST(a_host_that_changes_its_mind_is_followed), KTEST(what_is_refused_stays_as_it_was),
-    KTEST(a_device_may_write_over_the_request),
-    KTEST(what_is_in_doubt_is_asked_for),
-    KTEST(a_device_that_does_not_come_back_is_not_used), KTEST(absurd_devices_are_left_alone));
+KTEST_SUITE(virtio_mem, KTEST_QUICK, KTEST(device_memory_follows_the_requested_size),
+    KTEST(lowest_units_are_plugged_first_and_unplugged_last),
+    KTEST(a_region_is_cut_into_whole_units), KTEST(large_region_is_plugged_in_parts),
+    KTEST(units_beyond_the_usable_region_are_not_plugged),
+    KTEST(units_plugged_before_the_start_are_adopted), KTEST(partly_plugged_unit_is_unplugged),
+    KTEST(unit_is_the_larger_of_block_and_pageblock), KTEST(changed_request_is_followed_at_once),
+    KTEST(refused_request_changes_nothing), KTEST(request_may_be_overwritten_by_the_device),
+    KTEST(doubtful_state_is_queried_from_the_device),
+    KTEST(device_that_fails_its_restart_is_not_used),
+    KTEST(devices_with_absurd_configurations_are_refused));

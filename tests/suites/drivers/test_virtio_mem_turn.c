@@ -33,7 +33,7 @@ static void expect_line(struct ktest *t, unsigned plugged_blocks, unsigned goal,
 #define EXPECT_LINE(t, plugged_blocks, goal, rest) expect_line((t), (plugged_blocks), (goal), (rest), __LINE__)
 #define EXPECT_SILENCE(t) EXPECT((t), !says(text, " MiB plugged"))
 
-static void what_is_new_is_said_once(struct ktest *t)
+static void virtio_mem_prints_each_change_once(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
@@ -67,7 +67,7 @@ static void what_is_new_is_said_once(struct ktest *t)
 	vmem_end(t);
 }
 
-static void no_memory_is_said_with_what_is_in_the_way(struct ktest *t)
+static void failed_unplug_prints_its_blocker(struct ktest *t)
 {
 	char rest[120];
 
@@ -124,5 +124,5 @@ static void a_broken_device_is_restarted(struct ktest *t)
 	vmem_end(t);
 }
 
-KTEST_SUITE(virtio_mem_turn, 0, KTEST(what_is_new_is_said_once),
-    KTEST(no_memory_is_said_with_what_is_in_the_way), KTEST(a_broken_device_is_restarted));
+KTEST_SUITE(virtio_mem_turn, 0, KTEST(virtio_mem_prints_each_change_once),
+    KTEST(failed_unplug_prints_its_blocker), KTEST(a_broken_device_is_restarted));

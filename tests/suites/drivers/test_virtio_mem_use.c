@@ -52,7 +52,7 @@ static bool hold_page(struct ktest *t, unsigned block)
 	return held;
 }
 
-static void what_is_pinned_stays_and_the_rest_goes(struct ktest *t)
+static void pinned_unit_stays_and_the_others_are_unplugged(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(8);
@@ -74,7 +74,7 @@ static void what_is_pinned_stays_and_the_rest_goes(struct ktest *t)
 	vmem_end(t);
 }
 
-static void a_new_wish_calls_an_unplug_off(struct ktest *t)
+static void new_request_cancels_an_unplug(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(6);
@@ -91,7 +91,7 @@ static void a_new_wish_calls_an_unplug_off(struct ktest *t)
 }
 
 /* What is in use must have room elsewhere: it goes as far as there is some. */
-static void it_goes_as_far_as_there_is_room(struct ktest *t)
+static void unplug_stops_when_no_free_memory_is_left(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(REGION_BLOCKS);
@@ -108,7 +108,7 @@ static void it_goes_as_far_as_there_is_room(struct ktest *t)
 }
 
 /* At the prompt: that is as good as done, and keeps nothing else from going. */
-static void what_was_taken_out_by_hand_goes_too(struct ktest *t)
+static void manually_offlined_unit_is_unplugged(struct ktest *t)
 {
 	pfn_t start;
 
@@ -141,7 +141,7 @@ static void no_unmap(struct memory *m, pfn_t start, unsigned long nr)
 {
 }
 
-static void what_cannot_be_added_is_not_lost(struct ktest *t)
+static void unit_that_cannot_be_added_stays_plugged(struct ktest *t)
 {
 	static const struct memory_arrays poor = {
 	    .map = no_map, .unmap = no_unmap, .grow = fail_grow, .shrink = no_unmap};
@@ -167,7 +167,7 @@ static void what_cannot_be_added_is_not_lost(struct ktest *t)
 	vmem_end(t);
 }
 
-KTEST_SUITE(virtio_mem_use, KTEST_QUICK, KTEST(what_is_pinned_stays_and_the_rest_goes),
-    KTEST(a_new_wish_calls_an_unplug_off), KTEST(it_goes_as_far_as_there_is_room),
-    KTEST(what_was_taken_out_by_hand_goes_too),
-    KTEST(what_cannot_be_added_is_not_lost));
+KTEST_SUITE(virtio_mem_use, KTEST_QUICK, KTEST(pinned_unit_stays_and_the_others_are_unplugged),
+    KTEST(new_request_cancels_an_unplug), KTEST(unplug_stops_when_no_free_memory_is_left),
+    KTEST(manually_offlined_unit_is_unplugged),
+    KTEST(unit_that_cannot_be_added_stays_plugged));

@@ -66,7 +66,7 @@ static void only_devices_with_a_driver_are_taken(struct ktest *t)
 	}
 }
 
-static void what_cannot_be_reached_is_left_alone(struct ktest *t)
+static void device_with_unmappable_registers_is_refused(struct ktest *t)
 {
 	static const char *const names[NR_VIRTIO_PARTS] = {
 	    "common configuration", "notification", "interrupt status", "device configuration"};
@@ -131,7 +131,7 @@ static void eight_devices_are_taken(struct ktest *t)
 	EXPECT(t, !said(pos, "more than"));
 }
 
-static void features_go_by_halves(struct ktest *t)
+static void features_are_read_in_halves(struct ktest *t)
 {
 	struct virtio_device *dev;
 
@@ -144,7 +144,7 @@ static void features_go_by_halves(struct ktest *t)
 	EXPECT_DONE(t, "c8.4=0 cc.4=76543210 c8.4=1 cc.4=fedcba98 ");
 }
 
-static void a_reset_is_over_when_0_can_be_read(struct ktest *t)
+static void reset_ends_when_status_reads_0(struct ktest *t)
 {
 	static const u32 delays[] = {0, 1, 2, 50};
 	struct virtio_device *dev;
@@ -175,7 +175,7 @@ static void a_reset_is_over_when_0_can_be_read(struct ktest *t)
 }
 
 /* Fields end within the configuration, or are not there. */
-static void configuration_ends_where_the_device_says(struct ktest *t)
+static void configuration_has_the_length_of_its_structure(struct ktest *t)
 {
 	static const struct {
 		u32 at, len;
@@ -212,7 +212,7 @@ static void configuration_ends_where_the_device_says(struct ktest *t)
 	}
 }
 
-static void queues_have_the_size_that_the_device_says(struct ktest *t)
+static void queue_size_is_the_devices(struct ktest *t)
 {
 	static const struct {
 		u8 queues;
@@ -248,7 +248,7 @@ static struct virtqueue queue_at(unsigned index, unsigned size, pfn_t pfn)
 	return q;
 }
 
-static void a_queue_is_told_and_then_turned_on(struct ktest *t)
+static void queue_addresses_are_written_before_enable(struct ktest *t)
 {
 	struct virtqueue q = queue_at(1, 8, 0x2345678), r = queue_at(7, 64, 0x12);
 	struct virtio_device *dev;
@@ -269,7 +269,7 @@ static void a_queue_is_told_and_then_turned_on(struct ktest *t)
 	EXPECT_DONE(t, "n24.2=7 ");
 }
 
-static void a_queue_that_cannot_be_told_of_is_refused(struct ktest *t)
+static void queue_without_a_notify_address_is_refused(struct ktest *t)
 {
 	static const struct {
 		u32 step, len;
@@ -296,7 +296,7 @@ static void a_queue_that_cannot_be_told_of_is_refused(struct ktest *t)
 	}
 }
 
-static void each_device_on_the_line_is_asked(struct ktest *t)
+static void shared_interrupt_line_asks_each_device(struct ktest *t)
 {
 	static u8 isr[] = {0, 1, 2, 3};
 	unsigned i;
@@ -328,9 +328,10 @@ static void each_device_on_the_line_is_asked(struct ktest *t)
 }
 
 KTEST_SUITE(virtio_pci, 0, KTEST(a_device_is_mapped_reset_routed_and_probed),
-    KTEST(only_devices_with_a_driver_are_taken), KTEST(what_cannot_be_reached_is_left_alone),
+    KTEST(only_devices_with_a_driver_are_taken), KTEST(device_with_unmappable_registers_is_refused),
     KTEST(a_device_without_an_interrupt_has_no_driver), KTEST(eight_devices_are_taken),
-    KTEST(features_go_by_halves), KTEST(a_reset_is_over_when_0_can_be_read),
-    KTEST(configuration_ends_where_the_device_says),
-    KTEST(queues_have_the_size_that_the_device_says), KTEST(a_queue_is_told_and_then_turned_on),
-    KTEST(a_queue_that_cannot_be_told_of_is_refused), KTEST(each_device_on_the_line_is_asked));
+    KTEST(features_are_read_in_halves), KTEST(reset_ends_when_status_reads_0),
+    KTEST(configuration_has_the_length_of_its_structure), KTEST(queue_size_is_the_devices),
+    KTEST(queue_addresses_are_written_before_enable),
+    KTEST(queue_without_a_notify_address_is_refused),
+    KTEST(shared_interrupt_line_asks_each_device));

@@ -140,7 +140,7 @@ static void run_jobs(struct ktest *t)
 	EXPECT_EQ(t, back, NR_JOBS);
 }
 
-static void a_device_that_polls_sees_whole_buffers(struct ktest *t)
+static void polling_device_sees_complete_buffers(struct ktest *t)
 {
 	static const unsigned sizes[] = {2, 16, 64};
 	uintptr_t most;
@@ -161,7 +161,7 @@ static void a_device_that_polls_sees_whole_buffers(struct ktest *t)
 }
 
 /* Before it has been told of it, or between that and the wait. */
-static void an_answer_may_come_before_the_device_is_told(struct ktest *t)
+static void answer_may_precede_the_notification(struct ktest *t)
 {
 	u32 seq, wrong = 0;
 
@@ -188,7 +188,7 @@ static void give(u16 first)
 }
 
 /* Descriptors, the ring of what is given, and its index: nothing that the driver needs is there only. */
-static void a_device_that_writes_over_the_ring_breaks_nothing(struct ktest *t)
+static void overwritten_ring_breaks_nothing(struct ktest *t)
 {
 	struct vring *ring;
 	u32 seq, len;
@@ -226,7 +226,7 @@ static void a_device_that_writes_over_the_ring_breaks_nothing(struct ktest *t)
 }
 
 /* The second descriptor of a buffer, a free one, one that came back: none was given. */
-static void what_was_never_given_does_not_come_back(struct ktest *t)
+static void buffer_never_submitted_is_rejected(struct ktest *t)
 {
 	static const u16 lies[] = {1, 4, 2, 0xffff};
 	unsigned i;
@@ -248,7 +248,7 @@ static void what_was_never_given_does_not_come_back(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(virtio_poll, 0, KTEST(a_device_that_polls_sees_whole_buffers),
-    KTEST(an_answer_may_come_before_the_device_is_told),
-    KTEST(a_device_that_writes_over_the_ring_breaks_nothing),
-    KTEST(what_was_never_given_does_not_come_back));
+KTEST_SUITE(virtio_poll, 0, KTEST(polling_device_sees_complete_buffers),
+    KTEST(answer_may_precede_the_notification),
+    KTEST(overwritten_ring_breaks_nothing),
+    KTEST(buffer_never_submitted_is_rejected));

@@ -200,7 +200,7 @@ static void expect_zone(struct ktest *t, const struct layout *l, unsigned i)
 		    i % NR_ZONE_KINDS, i / NR_ZONE_KINDS, have.start, have.end, have.standby, have.standby_end);
 }
 
-static void machines_are_cut_into_zones(struct ktest *t)
+static void machines_are_divided_into_zones(struct ktest *t)
 {
 	unsigned i, zone;
 
@@ -217,7 +217,7 @@ static void machines_are_cut_into_zones(struct ktest *t)
 }
 
 /* A part of a page at the end counts as one, as a part of a pageblock does. */
-static void the_last_bytes_are_within_the_span(struct ktest *t)
+static void partial_last_page_is_within_the_span(struct ktest *t)
 {
 	struct boot_machine machine = {.mb = &mb, .info = &info, .movable = 50};
 
@@ -231,7 +231,7 @@ static void the_last_bytes_are_within_the_span(struct ktest *t)
 	EXPECT_EQ(t, plan.zone[MOVABLE].end, 5 * B);
 }
 
-static void what_stands_by_is_told_in_parts(struct ktest *t)
+static void standby_memory_is_listed_in_parts(struct ktest *t)
 {
 	static const struct layout both = {"", {{0, 1024 * M}, {G4, 6144 * M}}, {{0}}, {{0}}, 1, 50, 256, 0, {0}, {{0}}};
 	/* NORMAL from 4352 to 4608, MOVABLE from 4864 to 6144. */
@@ -259,5 +259,5 @@ static void what_stands_by_is_told_in_parts(struct ktest *t)
 	EXPECT(t, !boot_stands_by(&plan, G4, 8192 * M, &to) && to == 8192 * M);
 }
 
-KTEST_SUITE(boot_zones, KTEST_QUICK, KTEST(machines_are_cut_into_zones),
-    KTEST(the_last_bytes_are_within_the_span), KTEST(what_stands_by_is_told_in_parts));
+KTEST_SUITE(boot_zones, KTEST_QUICK, KTEST(machines_are_divided_into_zones),
+    KTEST(partial_last_page_is_within_the_span), KTEST(standby_memory_is_listed_in_parts));

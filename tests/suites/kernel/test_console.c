@@ -20,7 +20,7 @@ static size_t read_from(u64 pos)
 	return n;
 }
 
-static void the_log_has_what_was_printed(struct ktest *t)
+static void log_holds_printed_text(struct ktest *t)
 {
 	u64 pos = log_position(), at = pos;
 	char piece[5];
@@ -43,7 +43,7 @@ static void the_log_has_what_was_printed(struct ktest *t)
 }
 
 /* Longer than what is formatted at a time. */
-static void long_lines_come_whole(struct ktest *t)
+static void long_lines_are_printed_whole(struct ktest *t)
 {
 	u64 pos = log_position();
 
@@ -92,7 +92,7 @@ static void lines_of_several_cpus_are_not_mixed(struct ktest *t)
 	EXPECT_EQ(t, whole, nr * LINES);
 }
 
-static void the_log_begins_with_the_oldest_there_is(struct ktest *t)
+static void log_starts_with_its_oldest_byte(struct ktest *t)
 {
 	u64 end = log_position(), pos = 0, oldest = end > LOG_SIZE ? end - LOG_SIZE : 0;
 	size_t n = log_read(&pos, have, 100);
@@ -214,7 +214,8 @@ static void frames_lie_within_a_stack(struct ktest *t)
 	EXPECT_TRACE(t, 0, (uintptr_t)stack);
 }
 
-KTEST_SUITE(console, KTEST_QUICK, KTEST(the_log_has_what_was_printed), KTEST(long_lines_come_whole),
-    KTEST(lines_of_several_cpus_are_not_mixed), KTEST(the_log_begins_with_the_oldest_there_is),
-    KTEST(buffers_are_not_overrun), KTEST(functions_are_named),
-    KTEST(backtraces_end_where_frames_do), KTEST(frames_lie_within_a_stack));
+KTEST_SUITE(console, KTEST_QUICK, KTEST(log_holds_printed_text),
+    KTEST(long_lines_are_printed_whole), KTEST(lines_of_several_cpus_are_not_mixed),
+    KTEST(log_starts_with_its_oldest_byte), KTEST(buffers_are_not_overrun),
+    KTEST(functions_are_named), KTEST(backtraces_end_where_frames_do),
+    KTEST(frames_lie_within_a_stack));

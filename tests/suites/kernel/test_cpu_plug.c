@@ -11,7 +11,7 @@ static unsigned last_cpu(void)
 	return ktest_cpus() - 1;
 }
 
-static void a_cpu_is_gone_and_comes_again(struct ktest *t)
+static void cpu_is_unplugged_and_plugged_again(struct ktest *t)
 {
 	const u64 spurious = READ_ONCE(smp_stats.spurious_calls);
 	unsigned cpu = last_cpu(), round;
@@ -72,5 +72,5 @@ static void wrong_requests_change_nothing(struct ktest *t)
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 }
 
-KTEST_SUITE(cpu_plug, KTEST_QUICK, KTEST(a_cpu_is_gone_and_comes_again),
+KTEST_SUITE(cpu_plug, KTEST_QUICK, KTEST(cpu_is_unplugged_and_plugged_again),
     KTEST(wrong_requests_change_nothing));

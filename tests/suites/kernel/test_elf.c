@@ -74,7 +74,7 @@ static void expect_why(struct ktest *t, int line, size_t size, const char *want)
 		expect_why((t), __LINE__, IMAGE_SIZE, (want));                                     \
 	} while (0)
 
-static void sound_program_is_understood(struct ktest *t)
+static void valid_program_is_parsed(struct ktest *t)
 {
 	struct elf_program program;
 	const char *why;
@@ -149,7 +149,7 @@ static void segment_fields_are_checked(struct ktest *t)
 		REFUSED((t), field, (further), (want));                                            \
 	} while (0)
 
-static void limits_belong_to_what_is_accepted(struct ktest *t)
+static void programs_at_the_limits_are_accepted(struct ktest *t)
 {
 	LIMIT(t, h.e_entry, 0x400000, 0x3fffff, "an entry that is not in an executable segment");
 	LIMIT(t, h.e_entry, 0x400063, 0x400064, "an entry that is not in an executable segment");
@@ -261,7 +261,7 @@ static bool is_sound(const struct elf_program *p, size_t size)
 	return p->nr > 0 && p->nr <= ELF_MAX_SEGMENTS;
 }
 
-static void damaged_files_are_refused_or_sound(struct ktest *t)
+static void damaged_files_are_refused_or_parse_soundly(struct ktest *t)
 {
 	unsigned round, accepted = 0, refused = 0;
 	u64 random = t->seed;
@@ -331,7 +331,7 @@ static void archive_members_are_found(struct ktest *t)
 }
 
 /* The header of a member says how long its name and its content are. */
-static void members_end_where_the_archive_does(struct ktest *t)
+static void members_end_within_the_archive(struct ktest *t)
 {
 	static const struct {
 		size_t at;
@@ -395,7 +395,7 @@ static void sizes_and_names_of_members_are_exact(struct ktest *t)
 	EXPECT(t, !strcmp(f.name, name) && f.size == 0xab && pos == archive_len);
 }
 
-static void damaged_archives_end(struct ktest *t)
+static void parsing_of_damaged_archives_ends(struct ktest *t)
 {
 	u64 random = t->seed;
 	unsigned round;
@@ -428,9 +428,9 @@ static void damaged_archives_end(struct ktest *t)
 	EXPECT_EQ(t, cpio_next(archive, archive_len, &(size_t){0}, &(struct boot_file){.size = 0}), -EINVAL);
 }
 
-KTEST_SUITE(elf, KTEST_QUICK, KTEST(sound_program_is_understood), KTEST(header_fields_are_checked),
-    KTEST(segment_fields_are_checked), KTEST(limits_belong_to_what_is_accepted),
+KTEST_SUITE(elf, KTEST_QUICK, KTEST(valid_program_is_parsed), KTEST(header_fields_are_checked),
+    KTEST(segment_fields_are_checked), KTEST(programs_at_the_limits_are_accepted),
     KTEST(headers_may_lie_anywhere), KTEST(short_files_are_refused),
-    KTEST(too_many_segments_are_refused), KTEST(damaged_files_are_refused_or_sound),
-    KTEST(archive_members_are_found), KTEST(members_end_where_the_archive_does),
-    KTEST(sizes_and_names_of_members_are_exact), KTEST(damaged_archives_end));
+    KTEST(too_many_segments_are_refused), KTEST(damaged_files_are_refused_or_parse_soundly),
+    KTEST(archive_members_are_found), KTEST(members_end_within_the_archive),
+    KTEST(sizes_and_names_of_members_are_exact), KTEST(parsing_of_damaged_archives_ends));

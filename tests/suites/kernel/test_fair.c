@@ -57,7 +57,7 @@ static void expect_naps(struct ktest *t, unsigned hogs, int limit)
 	task_put(task);
 }
 
-static void a_nap_beside_a_task_of_64_threads_takes_50_ms_at_most(struct ktest *t)
+static void sleep_beside_64_busy_threads_is_late_by_50_ms_at_most(struct ktest *t)
 {
 	REQUIRE(t, start_hogs(t, 1));
 	expect_naps(t, 1, 50);
@@ -78,7 +78,7 @@ static void nap(void *arg)
 }
 
 /* The threads of one that is killed have the CPU one after the other, once it is the task's turn. */
-static void beside_60_tasks_a_nap_takes_200_ms_and_an_end_a_second(struct ktest *t)
+static void sleep_and_exit_beside_60_busy_tasks_are_bounded(struct ktest *t)
 {
 	u64 longest = 0, began;
 
@@ -98,5 +98,5 @@ static void beside_60_tasks_a_nap_takes_200_ms_and_an_end_a_second(struct ktest 
 }
 
 KTEST_SUITE(fair, KTEST_EXTRA | KTEST_MOSTLY_COST,
-    KTEST(a_nap_beside_a_task_of_64_threads_takes_50_ms_at_most),
-    KTEST(beside_60_tasks_a_nap_takes_200_ms_and_an_end_a_second));
+    KTEST(sleep_beside_64_busy_threads_is_late_by_50_ms_at_most),
+    KTEST(sleep_and_exit_beside_60_busy_tasks_are_bounded));

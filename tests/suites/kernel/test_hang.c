@@ -28,12 +28,12 @@ static void on_cpu_0(void *arg)
 	fault_hang_end(&h);
 }
 
-static void a_cpu_never_hangs_itself_for_ever(struct ktest *t)
+static void hang_of_the_calling_cpu_is_refused(struct ktest *t)
 {
 	ktest_on_cpu(0, on_cpu_0, t);
 }
 
-static void only_cpus_that_are_online_hang(struct ktest *t)
+static void hang_of_an_offline_cpu_is_refused(struct ktest *t)
 {
 	EXPECT_EQ(t, fault_hang_start(&h, nr_cpus, SHORT_NS), -ENODEV);
 	EXPECT_EQ(t, fault_hang_start(&h, ~0u, SHORT_NS), -ENODEV);
@@ -72,6 +72,6 @@ static void deaf_cpus_answer_when_they_are_released(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(hang, 0, KTEST(a_cpu_never_hangs_itself_for_ever),
-    KTEST(only_cpus_that_are_online_hang), KTEST(deaf_cpus_answer_when_their_time_is_over),
+KTEST_SUITE(hang, 0, KTEST(hang_of_the_calling_cpu_is_refused),
+    KTEST(hang_of_an_offline_cpu_is_refused), KTEST(deaf_cpus_answer_when_their_time_is_over),
     KTEST(deaf_cpus_answer_when_they_are_released));

@@ -126,7 +126,7 @@ static void hotplug_against(struct ktest *t, void (*const turns[])(struct worker
 	expect_sound(t, &kernel_memory);
 }
 
-static void calls_and_drains_go_on(struct ktest *t)
+static void calls_and_drains_work_during_cpu_hotplug(struct ktest *t)
 {
 	static void (*const turns[])(struct worker *) = {turn_call, turn_drain, turn_disable, turn_call};
 	struct smp_stats before = smp_stats;
@@ -137,7 +137,7 @@ static void calls_and_drains_go_on(struct ktest *t)
 	EXPECT_EQ(t, smp_stats.bad_cpu, before.bad_cpu);
 }
 
-static void offlines_go_on(struct ktest *t)
+static void offlines_work_during_cpu_hotplug(struct ktest *t)
 {
 	static void (*const turns[])(struct worker *) = {turn_offline, turn_drain, turn_call};
 	unsigned long managed = memory_managed_pages(&kernel_memory);
@@ -183,7 +183,7 @@ static void call_long(void *arg)
 }
 
 /* Whoever was sending when the bit went may have seen it, so the CPU does not stop before all are done. */
-static void a_cpu_waits_for_all_who_may_ask_it(struct ktest *t)
+static void leaving_cpu_waits_for_all_senders(struct ktest *t)
 {
 	struct long_call c = {.leaver = 3};
 
@@ -202,7 +202,7 @@ static void a_cpu_waits_for_all_who_may_ask_it(struct ktest *t)
 
 /* ---- what goes wrong ---- */
 
-static void who_left_and_who_never_was_are_told_apart(struct ktest *t)
+static void offline_and_absent_cpus_are_counted_apart(struct ktest *t)
 {
 	struct smp_stats before = smp_stats;
 	unsigned cpu = ktest_cpus() - 1;
@@ -229,7 +229,7 @@ static void who_left_and_who_never_was_are_told_apart(struct ktest *t)
 }
 
 /* Past all checks: the interrupt itself.  The CPU finds it when it wakes, before it is online. */
-static void an_interrupt_to_a_parked_cpu_is_counted_by_it(struct ktest *t)
+static void parked_cpu_counts_a_stray_interrupt(struct ktest *t)
 {
 	u64 before = smp_stats.spurious_calls;
 	unsigned cpu = ktest_cpus() - 1;
@@ -325,7 +325,7 @@ static void a_silent_cpu_is_reported(struct ktest *t)
 }
 
 /* The checker holds all others with interrupts off while it waits for one that never comes. */
-static void a_check_finds_a_silent_cpu(struct ktest *t)
+static void check_memory_reports_a_silent_cpu(struct ktest *t)
 {
 	struct silent s;
 
@@ -340,7 +340,7 @@ static bool is_parked(void *arg)
 	return cpu_is_parked(*(unsigned *)arg);
 }
 
-static void one_that_does_not_park_is_dead_until_it_does(struct ktest *t)
+static void cpu_that_does_not_park_is_dead_until_it_parks(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
 	u64 timeout, before = smp_stats.silent, pos = log_position();
@@ -386,7 +386,7 @@ static void call_one(void *arg)
 	WRITE_ONCE(c->asked, (u32)smp_call_mask(target, add_one, &c->runs));
 }
 
-static void a_call_to_a_cpu_that_goes_is_answered(struct ktest *t)
+static void call_to_a_leaving_cpu_is_answered(struct ktest *t)
 {
 	u64 timeout, before = smp_stats.silent, ipis;
 	struct caller c = {.cpu = ktest_cpus() - 1};
@@ -420,15 +420,15 @@ static void a_call_to_a_cpu_that_goes_is_answered(struct ktest *t)
 }
 
 /* Boot binds it there, and the suites after this one rely on it. */
-static void all_is_as_it_was(struct ktest *t)
+static void machine_is_left_as_it_was(struct ktest *t)
 {
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 	EXPECT(t, wait_for(at_home, NULL));
 }
 
-KTEST_SUITE(hotplug_race, 0, KTEST(calls_and_drains_go_on), KTEST(offlines_go_on),
-    KTEST(a_cpu_waits_for_all_who_may_ask_it),
-    KTEST(who_left_and_who_never_was_are_told_apart),
-    KTEST(an_interrupt_to_a_parked_cpu_is_counted_by_it), KTEST(a_silent_cpu_is_reported),
-    KTEST(a_check_finds_a_silent_cpu), KTEST(a_call_to_a_cpu_that_goes_is_answered),
-    KTEST(one_that_does_not_park_is_dead_until_it_does), KTEST(all_is_as_it_was));
+KTEST_SUITE(hotplug_race, 0, KTEST(calls_and_drains_work_during_cpu_hotplug),
+    KTEST(offlines_work_during_cpu_hotplug), KTEST(leaving_cpu_waits_for_all_senders),
+    KTEST(offline_and_absent_cpus_are_counted_apart), KTEST(parked_cpu_counts_a_stray_interrupt),
+    KTEST(a_silent_cpu_is_reported), KTEST(check_memory_reports_a_silent_cpu),
+    KTEST(call_to_a_leaving_cpu_is_answered), KTEST(cpu_that_does_not_park_is_dead_until_it_parks),
+    KTEST(machine_is_left_as_it_was));

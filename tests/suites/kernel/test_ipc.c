@@ -112,7 +112,7 @@ static void waits_are_bounded(struct ktest *t)
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
-static void nobody_to_answer_fails_the_call(struct ktest *t)
+static void call_without_a_receiver_fails(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
 	struct caller queued, taken;
@@ -186,7 +186,7 @@ static void capabilities_change_hands(struct ktest *t)
 
 /* ---- the table ---- */
 
-static void handles_mean_something_in_one_table_only(struct ktest *t)
+static void handle_is_valid_in_its_own_table_only(struct ktest *t)
 {
 	struct vm_object *object = new_object(t);
 	struct cap cap = {object, RIGHT_READ | RIGHT_DUP, CAP_OBJECT}, out;
@@ -279,7 +279,7 @@ static void table_of_retired_slots_is_full(struct ktest *t)
 	cap_table_destroy(&table);
 }
 
-static void full_tables_say_so(struct ktest *t)
+static void full_handle_table_refuses(struct ktest *t)
 {
 	struct vm_object *object = new_object(t);
 	struct cap cap = {object, RIGHT_READ, CAP_OBJECT}, none = {.kind = CAP_NONE};
@@ -382,7 +382,7 @@ static void many_callers_and_servers(struct ktest *t)
 }
 
 KTEST_SUITE(ipc, KTEST_QUICK, KTEST(call_is_answered), KTEST(calls_come_in_order),
-    KTEST(waits_are_bounded), KTEST(nobody_to_answer_fails_the_call),
-    KTEST(capabilities_change_hands), KTEST(handles_mean_something_in_one_table_only),
+    KTEST(waits_are_bounded), KTEST(call_without_a_receiver_fails),
+    KTEST(capabilities_change_hands), KTEST(handle_is_valid_in_its_own_table_only),
     KTEST(exhausted_slot_is_retired), KTEST(table_of_retired_slots_is_full),
-    KTEST(full_tables_say_so), KTEST(many_callers_and_servers));
+    KTEST(full_handle_table_refuses), KTEST(many_callers_and_servers));

@@ -264,7 +264,7 @@ static void share_once(void *arg)
 }
 
 /* What stood behind a thread that leaves the line is let in; and the lock is as it was. */
-static void a_wait_for_the_exclusive_side_ends_in_time(struct ktest *t)
+static void rwsem_exclusive_wait_times_out(struct ktest *t)
 {
 	struct shared s = {.sem = RWSEM("test")};
 	struct in_line sharer = {.s = &s, .nth = 1};
@@ -332,7 +332,7 @@ static bool one_gives_up_before_another(struct ktest *t, u64 patience)
 	return met;
 }
 
-static void who_stood_behind_one_that_gives_up_is_let_in(struct ktest *t)
+static void waiters_behind_a_timed_out_waiter_are_admitted(struct ktest *t)
 {
 	u64 patience;
 	bool met = false;
@@ -441,7 +441,7 @@ static void unlock_by_another_is_reported(struct ktest *t)
 KTEST_SUITE(lock, 0, KTEST(spin_lock_excludes), KTEST(mutex_excludes),
     KTEST(rwsem_exclusive_excludes_all), KTEST(rwsem_exclusive_keeps_new_sharers_out),
     KTEST(mutex_serves_in_order_of_arrival), KTEST(rwsem_serves_in_order_of_arrival),
-    KTEST(a_wait_for_the_exclusive_side_ends_in_time),
-    KTEST(who_stood_behind_one_that_gives_up_is_let_in), KTEST(holder_and_depth_are_known),
+    KTEST(rwsem_exclusive_wait_times_out),
+    KTEST(waiters_behind_a_timed_out_waiter_are_admitted), KTEST(holder_and_depth_are_known),
     KTEST(trylock_fails_while_held), KTEST(locks_out_of_order_are_reported),
     KTEST(unlock_by_another_is_reported));

@@ -19,7 +19,7 @@ static void fill(struct log_ring *log, unsigned nr)
 	log_ring_put(log, letters + nr / 2, nr - nr / 2);
 }
 
-static void the_last_bytes_are_read_from_where_one_asks(struct ktest *t)
+static void log_is_read_from_any_position(struct ktest *t)
 {
 	static const struct {
 		unsigned put;
@@ -49,4 +49,4 @@ static void the_last_bytes_are_read_from_where_one_asks(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(log, KTEST_QUICK, KTEST(the_last_bytes_are_read_from_where_one_asks));
+KTEST_SUITE(log, KTEST_QUICK, KTEST(log_is_read_from_any_position));

@@ -70,7 +70,7 @@ static bool is_victim(const struct task *task)
 	return task->victim && task->ending == TASK_KILLED && task->status == -ENOMEM;
 }
 
-static void the_one_with_the_most_ends(struct ktest *t)
+static void task_with_the_most_pages_is_killed(struct ktest *t)
 {
 	struct vm_object *object[3];
 	struct task *task[3];
@@ -93,7 +93,7 @@ static void the_one_with_the_most_ends(struct ktest *t)
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
 }
 
-static void what_is_held_and_mapped_nowhere_counts(struct ktest *t)
+static void unmapped_pages_count_for_their_holder(struct ktest *t)
 {
 	struct vm_object *object[2];
 	struct task *task[2];
@@ -119,7 +119,7 @@ static void what_is_held_and_mapped_nowhere_counts(struct ktest *t)
 	leave(task[1], object[1]);
 }
 
-static void what_the_kernel_has_allocated_for_it_counts(struct ktest *t)
+static void kernel_allocations_count_for_their_task(struct ktest *t)
 {
 	struct vm_object *object[2];
 	struct task *many = task_with(t, 60, false, &object[0]), *tables = task_with(t, 1, false, &object[1]);
@@ -166,7 +166,7 @@ static struct task *child_with(struct ktest *t, const struct task *parent, unsig
 }
 
 /* Of a task that has little, but whose children have more together than any other family: the largest of these ends. */
-static void the_family_with_the_most_loses_its_largest(struct ktest *t)
+static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
 {
 	static const unsigned pages[] = {63, 1, 30, 3, 24, 1};
 	struct vm_object *object[ARRAY_SIZE(pages)];
@@ -199,7 +199,7 @@ static void the_family_with_the_most_loses_its_largest(struct ktest *t)
 }
 
 /* One whose child has gone, and left a child of its own that has the kernel allocate much: that one ends. */
-static void what_orphans_have_does_not_count_for_whom_they_come_from(struct ktest *t)
+static void orphans_do_not_count_for_their_grandparent(struct ktest *t)
 {
 	struct vm_object *object[4];
 	struct task *first = task_with(t, 1, true, &object[0]), *top, *middle, *orphan;
@@ -221,7 +221,7 @@ static void what_orphans_have_does_not_count_for_whom_they_come_from(struct ktes
 	leave(first, object[0]);
 }
 
-static void the_first_is_spared(struct ktest *t)
+static void first_task_is_never_killed(struct ktest *t)
 {
 	struct vm_object *object[2];
 	struct task *first = task_with(t, 30, true, &object[0]), *task;
@@ -238,7 +238,7 @@ static void the_first_is_spared(struct ktest *t)
 	EXPECT(t, !ask());
 }
 
-static void who_ends_anyway_is_waited_for(struct ktest *t)
+static void exiting_task_is_the_victim(struct ktest *t)
 {
 	struct vm_object *object[2];
 	struct task *ends = task_with(t, 1, false, &object[0]), *other = task_with(t, 30, false, &object[1]);
@@ -257,7 +257,7 @@ static void who_ends_anyway_is_waited_for(struct ktest *t)
 }
 
 /* Its threads end wherever they are, and may use the reserve to do so. */
-static void a_victim_ends_by_itself(struct ktest *t)
+static void killed_victim_exits(struct ktest *t)
 {
 	const u64 entry[] = {code_at(user_spin), code_at(user_sleep), code_at(user_store_cpu)};
 	unsigned i;
@@ -296,11 +296,11 @@ static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
 }
 
-KTEST_SUITE(oom_task, 0, KTEST(the_one_with_the_most_ends),
-    KTEST(what_is_held_and_mapped_nowhere_counts),
-    KTEST(what_the_kernel_has_allocated_for_it_counts),
+KTEST_SUITE(oom_task, 0, KTEST(task_with_the_most_pages_is_killed),
+    KTEST(unmapped_pages_count_for_their_holder),
+    KTEST(kernel_allocations_count_for_their_task),
     KTEST(pages_that_the_request_cannot_use_do_not_count),
-    KTEST(the_family_with_the_most_loses_its_largest),
-    KTEST(what_orphans_have_does_not_count_for_whom_they_come_from), KTEST(the_first_is_spared),
-    KTEST(who_ends_anyway_is_waited_for), KTEST(a_victim_ends_by_itself),
+    KTEST(family_with_the_most_pages_loses_its_largest_task),
+    KTEST(orphans_do_not_count_for_their_grandparent), KTEST(first_task_is_never_killed),
+    KTEST(exiting_task_is_the_victim), KTEST(killed_victim_exits),
     KTEST(a_pinned_page_comes_back_with_its_pin));

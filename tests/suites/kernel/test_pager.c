@@ -146,7 +146,7 @@ static void read_all(void *arg)
 	space_use(NULL);
 }
 
-static void a_page_is_asked_for_once(struct ktest *t)
+static void one_page_is_requested_once(struct ktest *t)
 {
 	struct reader readers[READERS];
 	struct server s;
@@ -173,7 +173,7 @@ static void a_page_is_asked_for_once(struct ktest *t)
 	end(t, &s);
 }
 
-static void a_fault_ends_whatever_the_pager_does(struct ktest *t)
+static void fault_ends_despite_any_pager_answer(struct ktest *t)
 {
 	struct server s;
 	u64 began;
@@ -210,7 +210,7 @@ static void a_fault_ends_whatever_the_pager_does(struct ktest *t)
 	end(t, &s);
 }
 
-static void nobody_left_to_ask(struct ktest *t)
+static void fault_without_a_receiver_fails(struct ktest *t)
 {
 	struct server s;
 
@@ -264,7 +264,7 @@ static bool waits_in_vain(struct ktest *t, struct server *s)
 	return arch_clock_ns() - began >= 4 * SHORT_NS;
 }
 
-static void a_silent_pager_is_not_waited_for_again(struct ktest *t)
+static void silent_pager_is_waited_for_once(struct ktest *t)
 {
 	unsigned i, waited = 0;
 	struct server s;
@@ -290,7 +290,7 @@ static void a_silent_pager_is_not_waited_for_again(struct ktest *t)
 }
 
 /* Another of its threads works on: it shows nothing about the one that does not answer. */
-static void only_an_answer_makes_a_pager_trusted_again(struct ktest *t)
+static void pager_regains_trust_by_an_answer(struct ktest *t)
 {
 	unsigned i, waited = 0;
 	struct server s;
@@ -327,7 +327,7 @@ static int bring_and_drop(struct vm_object *object, u32 index)
 
 static const struct vm_pager_ops fickle_ops = {.get = bring_and_drop};
 
-static void a_thread_that_supplies_for_ever_can_be_ended(struct ktest *t)
+static void endless_supply_can_be_killed(struct ktest *t)
 {
 	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_SUPPLY};
 	u64 args[5] = {SYS_PAGER_SUPPLY, 0, 0, FICKLE};
@@ -372,7 +372,7 @@ static void read_page_1(void *arg)
 }
 
 /* The thread that waits for the answer was killed; the one that waits with it is not its task's. */
-static void an_asker_that_ends_takes_nobody_along(struct ktest *t)
+static void killed_requester_leaves_other_waiters_alone(struct ktest *t)
 {
 	struct task *task = new_task(t);
 	struct reader reader;
@@ -456,7 +456,7 @@ static void a_silent_pager_stops_no_offline(struct ktest *t)
 	end(t, &s);
 }
 
-static void pagers_make_mistakes(struct ktest *t)
+static void wrong_pager_calls_are_refused(struct ktest *t)
 {
 	struct vm_object *plain;
 	struct server s;
@@ -487,10 +487,10 @@ static void pagers_make_mistakes(struct ktest *t)
 	end(t, &s);
 }
 
-KTEST_SUITE(pager, KTEST_QUICK, KTEST_COST(a_page_is_asked_for_once),
-    KTEST(a_fault_ends_whatever_the_pager_does), KTEST(nobody_left_to_ask),
-    KTEST(dirty_pages_are_handed_over), KTEST_COST(a_silent_pager_is_not_waited_for_again),
-    KTEST(only_an_answer_makes_a_pager_trusted_again),
-    KTEST(a_thread_that_supplies_for_ever_can_be_ended),
-    KTEST(an_asker_that_ends_takes_nobody_along), KTEST(a_silent_pager_stops_no_offline),
-    KTEST(pagers_make_mistakes));
+KTEST_SUITE(pager, KTEST_QUICK, KTEST_COST(one_page_is_requested_once),
+    KTEST(fault_ends_despite_any_pager_answer), KTEST(fault_without_a_receiver_fails),
+    KTEST(dirty_pages_are_handed_over), KTEST_COST(silent_pager_is_waited_for_once),
+    KTEST(pager_regains_trust_by_an_answer),
+    KTEST(endless_supply_can_be_killed),
+    KTEST(killed_requester_leaves_other_waiters_alone), KTEST(a_silent_pager_stops_no_offline),
+    KTEST(wrong_pager_calls_are_refused));

@@ -211,7 +211,7 @@ static void colours_are_drawn_in_place(struct ktest *t)
 	picture_stop(p);
 }
 
-static void changes_are_drawn_unasked(struct ktest *t)
+static void picture_redraws_changes_by_itself(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 16);
 	struct picture *p;
@@ -249,4 +249,4 @@ static void without_a_style_nothing_is_drawn(struct ktest *t)
 
 KTEST_SUITE(picture, KTEST_QUICK, KTEST(lines_show_each_kind_of_pageblock),
     KTEST(lines_show_the_rows_of_the_range), KTEST(colours_are_drawn_in_place),
-    KTEST(changes_are_drawn_unasked), KTEST(without_a_style_nothing_is_drawn));
+    KTEST(picture_redraws_changes_by_itself), KTEST(without_a_style_nothing_is_drawn));

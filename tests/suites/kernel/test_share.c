@@ -153,7 +153,7 @@ static void spinners(struct scene *s, struct share *task, unsigned nr)
 
 /* ---- by task, then by thread ---- */
 
-static void tasks_get_the_same_however_many_threads_they_have(struct ktest *t)
+static void tasks_share_cpu_time_equally_whatever_their_threads(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	unsigned i;
@@ -182,7 +182,7 @@ static void threads_of_a_task_take_turns(struct ktest *t)
 
 /* ---- sleepers ---- */
 
-static void who_sleeps_most_of_the_time_does_not_wait_for_a_turn(struct ktest *t)
+static void mostly_sleeping_thread_runs_at_once(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	struct actor *sleeper;
@@ -201,7 +201,7 @@ static void who_sleeps_most_of_the_time_does_not_wait_for_a_turn(struct ktest *t
 }
 
 /* It sleeps over each tick, and computes the rest of the time. */
-static void who_hides_from_the_tick_gets_two_turns_for_one(struct ktest *t)
+static void thread_that_hides_from_the_tick_gets_at_most_two_turns(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	unsigned i;
@@ -216,7 +216,7 @@ static void who_hides_from_the_tick_gets_two_turns_for_one(struct ktest *t)
 }
 
 /* Also from one that computes alone: what is left of each tick is not a turn of its own. */
-static void who_hides_from_the_tick_gets_three_times_as_much_as_another_at_most(struct ktest *t)
+static void task_that_hides_from_the_tick_gets_at_most_three_shares(struct ktest *t)
 {
 	static const u64 works[] = {TICK_NS * 99 / 100, TICK_NS * 9 / 10, TICK_NS / 2};
 	unsigned i;
@@ -231,7 +231,7 @@ static void who_hides_from_the_tick_gets_three_times_as_much_as_another_at_most(
 	}
 }
 
-static void many_who_hide_from_the_tick_do_not_starve_one_who_computes(struct ktest *t)
+static void tasks_that_hide_from_the_tick_starve_no_other(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	unsigned i;
@@ -274,7 +274,7 @@ static bool is_third(const struct thread *t)
 }
 
 /* Who is moved to another CPU keeps nobody waiting for its turn. */
-static void a_thread_that_is_moved_leaves_its_round(struct ktest *t)
+static void migrated_thread_leaves_its_round(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	struct thread *third;
@@ -297,10 +297,10 @@ static void a_thread_that_is_moved_leaves_its_round(struct ktest *t)
 	EXPECT_EQ(t, s->actor[2].got, 0);
 }
 
-KTEST_SUITE(share, KTEST_QUICK, KTEST(tasks_get_the_same_however_many_threads_they_have),
+KTEST_SUITE(share, KTEST_QUICK, KTEST(tasks_share_cpu_time_equally_whatever_their_threads),
     KTEST(threads_of_a_task_take_turns),
-    KTEST(who_sleeps_most_of_the_time_does_not_wait_for_a_turn),
-    KTEST(who_hides_from_the_tick_gets_two_turns_for_one),
-    KTEST(who_hides_from_the_tick_gets_three_times_as_much_as_another_at_most),
-    KTEST(many_who_hide_from_the_tick_do_not_starve_one_who_computes),
-    KTEST(a_round_has_a_turn_of_every_thread), KTEST(a_thread_that_is_moved_leaves_its_round));
+    KTEST(mostly_sleeping_thread_runs_at_once),
+    KTEST(thread_that_hides_from_the_tick_gets_at_most_two_turns),
+    KTEST(task_that_hides_from_the_tick_gets_at_most_three_shares),
+    KTEST(tasks_that_hide_from_the_tick_starve_no_other),
+    KTEST(a_round_has_a_turn_of_every_thread), KTEST(migrated_thread_leaves_its_round));

@@ -48,7 +48,7 @@ static struct thread *thread_of(struct scene *s, struct share *task)
 	return t;
 }
 
-static void who_is_woken_goes_first_for_a_turns_time(struct ktest *t)
+static void woken_thread_runs_first_for_one_turn(struct ktest *t)
 {
 	/* Who has the CPU: nobody, the idle thread, another in its turn, another before its turn, the same task. */
 	enum {NOBODY, IDLE, OTHER, OTHER_EARLY, SAME, NR_WAYS};
@@ -83,7 +83,7 @@ static void who_is_woken_goes_first_for_a_turns_time(struct ktest *t)
 	}
 }
 
-static void a_turn_that_was_too_short_goes_on(struct ktest *t)
+static void short_turn_is_continued(struct ktest *t)
 {
 	unsigned early, enough, others;
 
@@ -125,7 +125,7 @@ static void a_turn_that_was_too_short_goes_on(struct ktest *t)
 	}
 }
 
-static void time_is_charged_to_the_turn_or_to_what_is_before_it(struct ktest *t)
+static void time_is_charged_to_this_turn_or_the_one_before(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	struct thread *thread = thread_of(s, &s->task[0]);
@@ -143,7 +143,7 @@ static void time_is_charged_to_the_turn_or_to_what_is_before_it(struct ktest *t)
 }
 
 /* Three in the ring: it has gone round when the last of those that were there has been taken. */
-static void the_ring_has_gone_round_after_its_last(struct ktest *t)
+static void round_ends_after_the_last_thread_of_the_ring(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	struct thread *thread[4];
@@ -180,7 +180,7 @@ static void the_ring_has_gone_round_after_its_last(struct ktest *t)
 	spin_unlock(&s->rq.lock);
 }
 
-static void a_round_ends_with_the_last_turn_of_those_it_began_with(struct ktest *t)
+static void round_ends_with_its_last_original_thread(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	struct thread *thread[3];
@@ -210,7 +210,7 @@ static void a_round_ends_with_the_last_turn_of_those_it_began_with(struct ktest 
 	spin_unlock(&s->rq.lock);
 }
 
-static void a_task_that_ends_has_all_its_turns_at_once(struct ktest *t)
+static void exiting_task_gets_its_turns_at_once(struct ktest *t)
 {
 	unsigned ends;
 
@@ -276,10 +276,10 @@ static void threads_are_found_in_their_order_and_taken_out(struct ktest *t)
 	spin_unlock(&s->rq.lock);
 }
 
-KTEST_SUITE(share_step, KTEST_MOSTLY_INSIDE, KTEST(who_is_woken_goes_first_for_a_turns_time),
-    KTEST(a_turn_that_was_too_short_goes_on),
-    KTEST(time_is_charged_to_the_turn_or_to_what_is_before_it),
-    KTEST(the_ring_has_gone_round_after_its_last),
-    KTEST(a_round_ends_with_the_last_turn_of_those_it_began_with),
-    KTEST(a_task_that_ends_has_all_its_turns_at_once),
+KTEST_SUITE(share_step, KTEST_MOSTLY_INSIDE, KTEST(woken_thread_runs_first_for_one_turn),
+    KTEST(short_turn_is_continued),
+    KTEST(time_is_charged_to_this_turn_or_the_one_before),
+    KTEST(round_ends_after_the_last_thread_of_the_ring),
+    KTEST(round_ends_with_its_last_original_thread),
+    KTEST(exiting_task_gets_its_turns_at_once),
     KTEST(threads_are_found_in_their_order_and_taken_out));

@@ -33,7 +33,7 @@ static void clear_mask(void)
 	memset(mask, 0, sizeof(mask));
 }
 
-static void all_cpus_run_it_once(struct ktest *t)
+static void call_runs_once_on_every_cpu(struct ktest *t)
 {
 	struct seen seen = {.others = 0};
 	unsigned cpu;
@@ -44,7 +44,7 @@ static void all_cpus_run_it_once(struct ktest *t)
 	EXPECT_EQ(t, seen.irqs_on, 0);
 }
 
-static void only_those_asked_run_it(struct ktest *t)
+static void call_runs_on_the_masked_cpus_only(struct ktest *t)
 {
 	unsigned asked, cpu;
 
@@ -60,7 +60,7 @@ static void only_those_asked_run_it(struct ktest *t)
 	}
 }
 
-static void own_cpu_runs_it_directly(struct ktest *t)
+static void call_on_the_own_cpu_is_direct(struct ktest *t)
 {
 	struct seen seen = {.others = 0};
 	u64 ipis = READ_ONCE(smp_stats.ipis);
@@ -77,7 +77,7 @@ static void own_cpu_runs_it_directly(struct ktest *t)
 	EXPECT_EQ(t, seen.runs[arch_cpu_id()], 1);
 }
 
-static void targets_that_are_none_are_counted(struct ktest *t)
+static void invalid_targets_are_counted(struct ktest *t)
 {
 	struct seen seen = {.others = 0};
 	u64 bad = READ_ONCE(smp_stats.bad_cpu);
@@ -244,7 +244,7 @@ static void call_again(void *arg)
 	r->nested = smp_call_mask(NULL, note, &r->seen);
 }
 
-static void wrong_context_asks_nobody(struct ktest *t)
+static void call_in_a_wrong_context_sends_nothing(struct ktest *t)
 {
 	struct refusal r = {.nested = 0};
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
@@ -305,8 +305,8 @@ static void waiting_for_senders_ends(struct ktest *t)
 	EXPECT_EQ(t, c.runs, ROUNDS * c.cpus * nr_cpus_online());
 }
 
-KTEST_SUITE(smp, 0, KTEST(all_cpus_run_it_once), KTEST(only_those_asked_run_it),
-    KTEST_COST(own_cpu_runs_it_directly), KTEST(targets_that_are_none_are_counted),
+KTEST_SUITE(smp, 0, KTEST(call_runs_once_on_every_cpu), KTEST(call_runs_on_the_masked_cpus_only),
+    KTEST_COST(call_on_the_own_cpu_is_direct), KTEST(invalid_targets_are_counted),
     KTEST(crossing_calls_end), KTEST(merged_requests_are_all_served),
-    KTEST(answer_comes_after_fn_returned), KTEST(wrong_context_asks_nobody),
+    KTEST(answer_comes_after_fn_returned), KTEST(call_in_a_wrong_context_sends_nothing),
     KTEST(calls_from_an_allocation_are_counted), KTEST(waiting_for_senders_ends));

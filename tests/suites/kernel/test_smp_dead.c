@@ -36,7 +36,7 @@ static void call_itself(void *arg)
 	smp_call_mask(self, stop_until_released, arg);
 }
 
-static void waiting_for_a_sender_that_has_died_ends_in_time(struct ktest *t)
+static void wait_for_a_dead_sender_times_out(struct ktest *t)
 {
 	u64 timeout, before = READ_ONCE(smp_stats.silent);
 	struct stopped s = {0};
@@ -73,7 +73,7 @@ static void close_for_a_while(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void a_call_to_a_cpu_that_has_gone_is_withdrawn(struct ktest *t)
+static void call_to_an_offline_cpu_is_withdrawn(struct ktest *t)
 {
 	u64 before = READ_ONCE(smp_stats.offline_cpu);
 	static cpumask_t one[MASK_WORDS];
@@ -96,5 +96,5 @@ static void a_call_to_a_cpu_that_has_gone_is_withdrawn(struct ktest *t)
 	atomic_sub(&smp_stats.offline_cpu, 1);
 }
 
-KTEST_SUITE(smp_dead, 0, KTEST(waiting_for_a_sender_that_has_died_ends_in_time),
-    KTEST(a_call_to_a_cpu_that_has_gone_is_withdrawn));
+KTEST_SUITE(smp_dead, 0, KTEST(wait_for_a_dead_sender_times_out),
+    KTEST(call_to_an_offline_cpu_is_withdrawn));

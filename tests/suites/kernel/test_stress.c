@@ -45,7 +45,7 @@ static bool wait_for_ops(const struct stress *s, u64 ops)
 	return true;
 }
 
-static void threads_use_memory_and_give_all_of_it_back(struct ktest *t)
+static void stress_threads_give_all_memory_back(struct ktest *t)
 {
 	struct memory *mem = stress_memory(t);
 	unsigned nr = some_cpus();
@@ -261,7 +261,7 @@ static void lost_pages_are_reported(struct ktest *t)
 	EXPECT(t, said(pos, want));
 }
 
-static void soaks_do_each_policy(struct ktest *t)
+static void soaks_run_each_policy(struct ktest *t)
 {
 	/* Of eight pages a block, most of a small memory is always in use. */
 	struct memory *mem = PAGEBLOCK_ORDER < 9 ? NULL : ktest_backed_memory(t, 2 * NORMAL, MOVABLE);
@@ -286,7 +286,7 @@ static void soaks_do_each_policy(struct ktest *t)
 	}
 }
 
-static void soaks_without_movable_memory_say_so(struct ktest *t)
+static void soaks_without_movable_memory_report_it(struct ktest *t)
 {
 	struct memory *mem = ktest_backed_memory(t, NORMAL, 0);
 	u64 pos = log_position();
@@ -297,9 +297,9 @@ static void soaks_without_movable_memory_say_so(struct ktest *t)
 	EXPECT(t, said(pos, "rounds: precise: no movable range to take out on this machine\n"));
 }
 
-KTEST_SUITE(stress, 0, KTEST(threads_use_memory_and_give_all_of_it_back),
+KTEST_SUITE(stress, 0, KTEST(stress_threads_give_all_memory_back),
     KTEST(the_second_cpu_is_the_second_thread), KTEST(damaged_blocks_are_noticed),
     KTEST(damaged_objects_are_noticed), KTEST(busiest_range_has_most_in_use),
     KTEST(offline_pageblocks_are_not_busy), KTEST(without_movable_memory_no_range_is_busiest),
-    KTEST(rounds_wait_for_the_stress), KTEST(lost_pages_are_reported), KTEST(soaks_do_each_policy),
-    KTEST(soaks_without_movable_memory_say_so));
+    KTEST(rounds_wait_for_the_stress), KTEST(lost_pages_are_reported), KTEST(soaks_run_each_policy),
+    KTEST(soaks_without_movable_memory_report_it));

@@ -107,7 +107,7 @@ static void threads_move_to_idle_cpus(struct ktest *t)
 }
 
 /* A CPU that was away takes system calls again; threads on it go on elsewhere meanwhile. */
-static void cpus_come_and_go(struct ktest *t)
+static void programs_survive_cpu_hotplug(struct ktest *t)
 {
 	struct task *task;
 	unsigned cpu, i;
@@ -193,7 +193,7 @@ static void count_on(struct ktest *t, struct task *task, struct vm_space *space)
 }
 
 /* Threads of one space count on all CPUs, in pages that lie elsewhere from one moment to the next. */
-static void memory_moves_under_programs(struct ktest *t)
+static void programs_survive_migration(struct ktest *t)
 {
 	struct task *task = new_task(t);
 	u32 nr = ktest_cpus() * COUNTED, i;
@@ -224,4 +224,5 @@ static void memory_moves_under_programs(struct ktest *t)
 
 KTEST_SUITE(task_cpu, 0, KTEST(fpu_registers_are_each_threads_own),
     KTEST(selectors_are_each_threads_own), KTEST(selectors_of_a_new_thread_are_null),
-    KTEST(memory_moves_under_programs), KTEST(threads_move_to_idle_cpus), KTEST(cpus_come_and_go));
+    KTEST(programs_survive_migration), KTEST(threads_move_to_idle_cpus),
+    KTEST(programs_survive_cpu_hotplug));

@@ -50,7 +50,7 @@ static void rest(void *arg)
 	EXPECT(t, slows_down(cpu));
 }
 
-static void a_cpu_that_rests_ticks_slowly_until_it_works(struct ktest *t)
+static void idle_cpu_ticks_slowly_until_it_has_work(struct ktest *t)
 {
 	on_cpu_0(t, rest);
 }
@@ -86,10 +86,10 @@ static void wait_for_nap(void *arg)
 	EXPECT_EQ(t, slow, 0);
 }
 
-static void who_sleeps_with_a_deadline_keeps_it_fast(struct ktest *t)
+static void sleeper_with_a_deadline_keeps_the_tick_fast(struct ktest *t)
 {
 	on_cpu_0(t, wait_for_nap);
 }
 
-KTEST_SUITE(tick, KTEST_MOSTLY_COST, KTEST(a_cpu_that_rests_ticks_slowly_until_it_works),
-    KTEST_CONTRACT(who_sleeps_with_a_deadline_keeps_it_fast));
+KTEST_SUITE(tick, KTEST_MOSTLY_COST, KTEST(idle_cpu_ticks_slowly_until_it_has_work),
+    KTEST_CONTRACT(sleeper_with_a_deadline_keeps_the_tick_fast));

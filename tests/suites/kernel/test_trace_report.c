@@ -73,7 +73,7 @@ static void use_chunks(void)
 }
 
 /* Ids on both sides of where a chunk of them ends; and the most there may be, but with small pageblocks. */
-static void ids_have_a_place_each(struct ktest *t)
+static void each_id_has_a_slot_of_its_own(struct ktest *t)
 {
 	static const u64 ids[] = {TRACE_CHUNK_ITEMS, TRACE_CHUNK_ITEMS + 1, TRACE_MAX_IDS};
 	unsigned i;
@@ -94,7 +94,7 @@ static void ids_have_a_place_each(struct ktest *t)
 
 #define HEAD "# events=1 allocs=1 frees=0 ids=3 peak_live_pages=1 cpus=2\n"
 
-static void bounds_are_where_they_are_said_to_be(struct ktest *t)
+static void parser_limits_are_exact(struct ktest *t)
 {
 	static char line[TRACE_MAX_LINE + 2];
 	unsigned long room;
@@ -125,7 +125,7 @@ static void bounds_are_where_they_are_said_to_be(struct ktest *t)
 }
 
 /* Whatever is wrong first, the rest is not looked at, where more would be. */
-static void the_first_mistake_is_the_one_that_is_named(struct ktest *t)
+static void first_error_of_a_trace_is_named(struct ktest *t)
 {
 	static const char *const event[] = {"x", "a", "a x", "a 3 0 U 0", "a 0", "a 0 x U 0", "a 0 0", "a 0 0 X 0", "a 0 0 U",
 	    "a 0 0 U x", "a 0 0 U 2", "a 0 0 U 0 1", "f", "f 0 0", "f 0", "f x 0", "", "\t", "a 0 0 U 0\nf 0 0"};
@@ -231,7 +231,7 @@ static void blocks_handed_out_twice_are_wrong(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void reports_are_printed_to_the_letter(struct ktest *t)
+static void reports_are_printed_exactly(struct ktest *t)
 {
 	static const struct trace_report r = {.cpus = 2, .events = 30, .live = 4, .live_pages = 5, .peak_pages = 6, .waits = 7,
 	    .ticks = 1001, .elapsed_ns = 8999999, .slow_allocs = 9, .slow_frees = 10, .hits = 366, .fragmented_before = 12,
@@ -261,6 +261,6 @@ static void reports_are_printed_to_the_letter(struct ktest *t)
 }
 
 KTEST_SUITE(trace_report, KTEST_QUICK, KTEST(every_field_of_an_event_is_kept),
-    KTEST(ids_have_a_place_each), KTEST(bounds_are_where_they_are_said_to_be),
-    KTEST(the_first_mistake_is_the_one_that_is_named), KTEST(figures_of_a_replay_are_exact),
-    KTEST(blocks_handed_out_twice_are_wrong), KTEST(reports_are_printed_to_the_letter));
+    KTEST(each_id_has_a_slot_of_its_own), KTEST(parser_limits_are_exact),
+    KTEST(first_error_of_a_trace_is_named), KTEST(figures_of_a_replay_are_exact),
+    KTEST(blocks_handed_out_twice_are_wrong), KTEST(reports_are_printed_exactly));
