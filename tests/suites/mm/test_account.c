@@ -97,7 +97,7 @@ static void expect_nothing(struct ktest *t, const struct account *account)
 }
 
 /* Who made a thing is charged for it, and no other, whoever ends it. */
-static void a_thing_remembers_whom_it_was_charged_to(struct ktest *t)
+static void object_is_uncharged_from_its_creator(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL}, *before;
 	struct vm_scene s;
@@ -122,7 +122,7 @@ static void a_thing_remembers_whom_it_was_charged_to(struct ktest *t)
 }
 
 /* At its limit each call is refused, nothing is changed, and it works again when something has been given back. */
-static void at_a_limit_calls_are_refused_and_change_nothing(struct ktest *t)
+static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL}, *before = account_use(&mine);
 	struct vm_object *object;
@@ -233,7 +233,7 @@ static void the_last_put_releases(struct ktest *t)
 }
 
 /* An object and a space each hold the account that they are charged to. */
-static void things_hold_their_account(struct ktest *t)
+static void objects_and_spaces_hold_their_account(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL, .refs = 1,
 	    .release = count_release}, *before;
@@ -258,7 +258,7 @@ static void things_hold_their_account(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-static void one_is_below_itself_and_those_above(struct ktest *t)
+static void account_is_below_itself_and_its_parents(struct ktest *t)
 {
 	struct account top = {.limit = {UNLIMITED}}, mid = {.parent = &top}, low = {.parent = &mid};
 
@@ -277,8 +277,8 @@ static void one_is_below_itself_and_those_above(struct ktest *t)
 
 KTEST_SUITE(account, KTEST_QUICK, KTEST(a_charge_counts_in_each_parent),
     KTEST(a_limit_of_any_parent_refuses_and_counts_nothing),
-    KTEST(objects_regions_and_tables_are_counted), KTEST(a_thing_remembers_whom_it_was_charged_to),
-    KTEST(at_a_limit_calls_are_refused_and_change_nothing),
+    KTEST(objects_regions_and_tables_are_counted), KTEST(object_is_uncharged_from_its_creator),
+    KTEST(calls_at_a_limit_are_refused_and_change_nothing),
     KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more),
     KTEST(small_objects_are_counted_by_size), KTEST(the_last_put_releases),
-    KTEST(things_hold_their_account), KTEST(one_is_below_itself_and_those_above));
+    KTEST(objects_and_spaces_hold_their_account), KTEST(account_is_below_itself_and_its_parents));

@@ -220,7 +220,7 @@ static void free_of_a_foreign_pointer(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-static void free_of_what_looks_like_a_page(struct ktest *t)
+static void free_of_a_forged_descriptor(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);
 	struct page *page;
@@ -299,7 +299,7 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 }
 
 /* Its owner has let go of it, and frees it all the same: the reference that is left is the pin's. */
-static void free_of_what_only_a_pin_holds(struct ktest *t)
+static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);
 	unsigned order;
@@ -344,7 +344,7 @@ static void bulk_free_of_nothing_but_bad_pages(struct ktest *t)
 	EXPECT(t, census_same(&before, &after));
 }
 
-static void kernels_own_instance_refuses_too(struct ktest *t)
+static void kernel_memory_refuses_bad_frees_too(struct ktest *t)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 1);
 	u64 bad = mm_event_sum(&kernel_memory, EV_BAD_FREE);
@@ -369,7 +369,7 @@ KTEST_SUITE(badinput, 0, KTEST(double_free_of_a_cached_page),
     KTEST(free_with_a_wrong_order), KTEST(free_of_a_tail),
     KTEST(free_of_a_page_that_was_never_allocated), KTEST(free_of_a_reserved_page),
     KTEST(free_of_an_offline_page), KTEST(free_of_a_foreign_pointer),
-    KTEST(free_of_what_looks_like_a_page), KTEST(free_with_an_order_too_large),
+    KTEST(free_of_a_forged_descriptor), KTEST(free_with_an_order_too_large),
     KTEST(free_of_a_page_in_use), KTEST(free_of_a_page_with_references_or_flags),
-    KTEST(free_of_what_only_a_pin_holds),
-    KTEST(bulk_free_of_nothing_but_bad_pages), KTEST(kernels_own_instance_refuses_too));
+    KTEST(free_of_a_page_held_by_a_pin_only),
+    KTEST(bulk_free_of_nothing_but_bad_pages), KTEST(kernel_memory_refuses_bad_frees_too));

@@ -210,7 +210,7 @@ static void no_type_takes_from_anothers_list(struct ktest *t)
 	expect_all_merged(t, zone, MT_MOVABLE);
 }
 
-static void all_comes_back_after_exhaustion(struct ktest *t)
+static void all_pages_come_back_after_exhaustion(struct ktest *t)
 {
 	struct zone *zone = normal_zone(t, 3);
 	struct pile pile = {NULL, 0};
@@ -342,7 +342,7 @@ static void random_operations_agree_with_an_oracle(struct ktest *t)
 }
 
 /* For each type whose lists hold a block, who can take it; in a zone of nothing else. */
-static void a_zone_has_what_a_request_can_take(struct ktest *t)
+static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 {
 	static const bool takes[NR_CACHED_TYPES][NR_MIGRATETYPES] = {
 	    [MT_UNMOVABLE] = {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true},
@@ -377,14 +377,14 @@ static void a_zone_has_what_a_request_can_take(struct ktest *t)
 		give_block(zone, page);
 }
 
-KTEST_SUITE(buddy, KTEST_QUICK, KTEST_INSIDE(a_zone_has_what_a_request_can_take),
+KTEST_SUITE(buddy, KTEST_QUICK, KTEST_INSIDE(free_lists_of_a_zone_match_what_each_type_may_take),
     KTEST_INSIDE(split_leaves_one_buddy_of_each_order),
     KTEST_INSIDE(smallest_block_that_is_large_enough_is_split),
     KTEST(pages_freed_in_ascending_order_merge), KTEST(pages_freed_in_descending_order_merge),
     KTEST(pages_freed_odd_ones_first_merge), KTEST(pages_freed_in_any_order_merge),
     KTEST(pageblocks_do_not_merge), KTEST(only_buddies_of_the_same_order_merge),
     KTEST_INSIDE(a_block_is_listed_under_its_pageblocks_type),
-    KTEST_INSIDE(no_type_takes_from_anothers_list), KTEST(all_comes_back_after_exhaustion),
+    KTEST_INSIDE(no_type_takes_from_anothers_list), KTEST(all_pages_come_back_after_exhaustion),
     KTEST(a_fragmented_zone_has_no_large_block),
     KTEST_INSIDE(blocks_of_an_isolated_pageblock_merge_off_list),
     KTEST(random_operations_agree_with_an_oracle));

@@ -7,7 +7,7 @@
 #include "tests/lib/check_help.h"
 #include <quarry/isolation.h>
 
-static void sound_memory_passes(struct ktest *t)
+static void undamaged_memory_passes(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct mm_violation v = {.what = "old"};
@@ -28,7 +28,7 @@ static void sound_memory_passes(struct ktest *t)
 	restore_plan(test_zone(mem, ZONE_NORMAL));
 }
 
-static void damage_is_told_and_not_repaired(struct ktest *t)
+static void damage_is_reported_and_not_repaired(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct mm_violation v;
@@ -243,8 +243,8 @@ static void cached_page_of_an_isolated_block_is_found(struct ktest *t)
 	restore_plan(zone);
 }
 
-KTEST_SUITE(check, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(sound_memory_passes),
-    KTEST_CONTRACT(damage_is_told_and_not_repaired), KTEST(list_damage_is_found),
+KTEST_SUITE(check, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(undamaged_memory_passes),
+    KTEST_CONTRACT(damage_is_reported_and_not_repaired), KTEST(list_damage_is_found),
     KTEST(wrong_type_of_a_list_is_found), KTEST(unmerged_buddies_are_found),
     KTEST(bad_words_are_found), KTEST(wrong_counts_are_found), KTEST(bad_pageblocks_are_found),
     KTEST(bad_caches_are_found), KTEST(cached_page_of_an_isolated_block_is_found));

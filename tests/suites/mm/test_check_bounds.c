@@ -133,7 +133,7 @@ static void zones_may_overlap(struct ktest *t)
 
 /* ---- both sides of a bound ---- */
 
-static void what_is_just_right_is_sound(struct ktest *t)
+static void values_at_their_bounds_are_sound(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct zone *zone;
@@ -166,7 +166,7 @@ static void what_is_just_right_is_sound(struct ktest *t)
 	sound_end(t, mem);
 }
 
-static void figures_are_those_of_the_damage(struct ktest *t)
+static void violation_has_the_figures_of_the_damage(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct page *free;
@@ -203,5 +203,5 @@ static void figures_are_those_of_the_damage(struct ktest *t)
 }
 
 KTEST_SUITE(check_bounds, KTEST_MOSTLY_INSIDE, KTEST(bad_flags_are_found),
-    KTEST(bad_standby_is_found), KTEST(zones_may_overlap), KTEST(what_is_just_right_is_sound),
-    KTEST(figures_are_those_of_the_damage));
+    KTEST(bad_standby_is_found), KTEST(zones_may_overlap), KTEST(values_at_their_bounds_are_sound),
+    KTEST(violation_has_the_figures_of_the_damage));

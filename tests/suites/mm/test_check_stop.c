@@ -35,7 +35,7 @@ static void change_and_repair(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void it_waits_for_every_cpu(struct ktest *t)
+static void check_waits_for_every_cpu(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 	struct mm_violation v;
@@ -74,7 +74,7 @@ static void change_all_the_time(void *arg)
 }
 
 /* Each check finds it at rest: it is held as long as the check looks. */
-static void nothing_changes_while_it_looks(struct ktest *t)
+static void memory_does_not_change_during_a_check(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 	struct mm_violation v;
@@ -135,7 +135,7 @@ static void start(unsigned cpu, struct checker *c)
  * The first waits for a round of its memory to end.  Meanwhile the second, for another memory, does not begin:
  * neither is its memory's lock taken.
  */
-static void one_goes_on_at_a_time(struct ktest *t)
+static void one_check_runs_at_a_time(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 2}};
 	struct checker c[2];
@@ -195,7 +195,7 @@ static void all_may_check_at_once(struct ktest *t)
 	}
 }
 
-static void who_may_not_sleep_is_refused(struct ktest *t)
+static void check_in_atomic_context_is_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 	struct spinlock lock = SPINLOCK("test", RANK_NONE);
@@ -215,6 +215,6 @@ static void who_may_not_sleep_is_refused(struct ktest *t)
 	mem->zones[ZONE_NORMAL].nr_free--;
 }
 
-KTEST_SUITE(check_stop, 0, KTEST(who_may_not_sleep_is_refused), KTEST(it_waits_for_every_cpu),
-    KTEST(nothing_changes_while_it_looks), KTEST(one_goes_on_at_a_time),
-    KTEST(all_may_check_at_once));
+KTEST_SUITE(check_stop, 0, KTEST(check_in_atomic_context_is_refused),
+    KTEST(check_waits_for_every_cpu), KTEST(memory_does_not_change_during_a_check),
+    KTEST(one_check_runs_at_a_time), KTEST(all_may_check_at_once));

@@ -73,7 +73,7 @@ static void thin_out(struct memory *mem, struct pile *pile)
 	drain_all_pages(mem, NULL);
 }
 
-static void only_movable_allocations_borrow_it(struct ktest *t)
+static void only_movable_allocations_borrow_from_an_area(struct ktest *t)
 {
 	static const gfp_t gfps[] = {GFP_KERNEL, GFP_RECLAIMABLE, GFP_KERNEL | GFP_ATOMIC};
 	struct memory *mem = with_area(t);
@@ -107,7 +107,7 @@ static void only_movable_allocations_borrow_it(struct ktest *t)
 	drop_area(t, mem);
 }
 
-static void borrowers_move_out(struct ktest *t)
+static void borrowed_pages_are_migrated_out(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page = NULL;
@@ -135,7 +135,7 @@ static void borrowers_move_out(struct ktest *t)
 	drop_area(t, mem);
 }
 
-static void runs_are_aligned_and_apart(struct ktest *t)
+static void allocations_are_aligned_and_disjoint(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page[6] = {NULL};
@@ -161,7 +161,7 @@ static void runs_are_aligned_and_apart(struct ktest *t)
 	drop_area(t, mem);
 }
 
-static void nonsense_is_refused(struct ktest *t)
+static void bad_arguments_are_refused(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page = NULL, *none = NULL;
@@ -205,7 +205,7 @@ static void zone_movable_has_no_areas(struct ktest *t)
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(1))), MT_MOVABLE);
 }
 
-static void what_does_not_go_is_gone_round(struct ktest *t)
+static void pinned_pages_are_skipped(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page = NULL, *pinned = NULL;
@@ -240,7 +240,7 @@ static void what_does_not_go_is_gone_round(struct ktest *t)
 }
 
 /* Its pageblocks were in use when it was made, and are movable ones again when it is gone. */
-static void an_area_comes_and_goes(struct ktest *t)
+static void area_is_created_and_destroyed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
 	unsigned i;
@@ -259,7 +259,7 @@ static void an_area_comes_and_goes(struct ktest *t)
 }
 
 /* Around what cannot move, from the top down; and never more than half. */
-static void a_place_for_an_area_is_found(struct ktest *t)
+static void area_is_placed_by_the_allocator(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
 	struct zone *zone;
@@ -288,7 +288,7 @@ static void a_place_for_an_area_is_found(struct ktest *t)
 }
 
 /* As much as half of what is free for the kernel. */
-static void an_area_may_be_half_of_what_is_free(struct ktest *t)
+static void area_may_take_half_of_the_free_memory(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
 
@@ -300,7 +300,7 @@ static void an_area_may_be_half_of_what_is_free(struct ktest *t)
 }
 
 /* Somebody has pinned a page of each pageblock. */
-static void so_many_places_are_tried_for_an_area(struct ktest *t)
+static void places_tried_for_an_area_are_bounded(struct ktest *t)
 {
 	const unsigned blocks = 24, tries = 16;
 	struct memory *mem = ktest_memory(t, 0, blocks, 0);
@@ -330,7 +330,7 @@ static void so_many_places_are_tried_for_an_area(struct ktest *t)
 }
 
 /* What users have, what is lent and what is free make up the whole. */
-static void what_an_area_is_used_for_is_counted(struct ktest *t)
+static void use_of_an_area_is_counted(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page = NULL;
@@ -358,7 +358,7 @@ static void what_an_area_is_used_for_is_counted(struct ktest *t)
 }
 
 /* Somebody else works on a pageblock of the area: the next one serves. */
-static void an_isolated_pageblock_is_gone_round(struct ktest *t)
+static void isolated_pageblock_is_skipped(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page = NULL, *none = NULL;
@@ -397,7 +397,7 @@ static void use_area(void *arg)
 		u->errors += cma_free(&cma, u->page[i], 2) != 0;
 }
 
-static void users_do_not_refuse_each_other(struct ktest *t)
+static void concurrent_users_all_succeed(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct user users[4] = {{.errors = 0}};
@@ -418,9 +418,10 @@ static void users_do_not_refuse_each_other(struct ktest *t)
 	drop_area(t, mem);
 }
 
-KTEST_SUITE(cma, KTEST_QUICK, KTEST(only_movable_allocations_borrow_it), KTEST(borrowers_move_out),
-    KTEST(runs_are_aligned_and_apart), KTEST(nonsense_is_refused), KTEST(zone_movable_has_no_areas),
-    KTEST(what_does_not_go_is_gone_round), KTEST(an_area_comes_and_goes),
-    KTEST(a_place_for_an_area_is_found), KTEST(an_area_may_be_half_of_what_is_free),
-    KTEST_COST(so_many_places_are_tried_for_an_area), KTEST(what_an_area_is_used_for_is_counted),
-    KTEST(an_isolated_pageblock_is_gone_round), KTEST(users_do_not_refuse_each_other));
+KTEST_SUITE(cma, KTEST_QUICK, KTEST(only_movable_allocations_borrow_from_an_area),
+    KTEST(borrowed_pages_are_migrated_out), KTEST(allocations_are_aligned_and_disjoint),
+    KTEST(bad_arguments_are_refused), KTEST(zone_movable_has_no_areas),
+    KTEST(pinned_pages_are_skipped), KTEST(area_is_created_and_destroyed),
+    KTEST(area_is_placed_by_the_allocator), KTEST(area_may_take_half_of_the_free_memory),
+    KTEST_COST(places_tried_for_an_area_are_bounded), KTEST(use_of_an_area_is_counted),
+    KTEST(isolated_pageblock_is_skipped), KTEST(concurrent_users_all_succeed));

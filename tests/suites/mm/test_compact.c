@@ -156,7 +156,7 @@ static struct page *one_of(struct memory *mem, pfn_t block)
 	return pfn_to_page_in(mem, pfn);
 }
 
-static void a_pinned_page_spares_its_window(struct ktest *t)
+static void pinned_page_skips_its_window(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct zone *zone;
@@ -194,7 +194,7 @@ static void take_one_of_each(struct memory *mem, struct zone *zone, struct pile 
 	empty_caches(mem);
 }
 
-static void what_cannot_move_spares_its_window(struct ktest *t)
+static void unmovable_page_skips_its_window(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
 	struct pile kept = {NULL, 0};
@@ -316,7 +316,7 @@ static void refused_moves_are_counted_against_the_bound(struct ktest *t)
 	compact_end(t);
 }
 
-static void a_refusal_gives_up_one_window(struct ktest *t)
+static void refused_migration_skips_one_window(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct zone *zone;
@@ -359,7 +359,7 @@ static void moves_leave_the_watermark(struct ktest *t)
 }
 
 /* A request that the watermark forbids has nothing moved, however much could be. */
-static void what_the_watermark_forbids_is_not_begun(struct ktest *t)
+static void compaction_below_the_watermark_does_not_start(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct compact_stats stats = {0};
@@ -385,7 +385,7 @@ static void what_the_watermark_forbids_is_not_begun(struct ktest *t)
 }
 
 /* Each zone that the request may use, the best one first, until one has a block. */
-static void a_request_has_its_zones_compacted_in_turn(struct ktest *t)
+static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE / 2, ZONE_SIZE / 2);
 	struct zone *normal, *movable;
@@ -425,7 +425,7 @@ static void a_request_has_its_zones_compacted_in_turn(struct ktest *t)
 	compact_end(t);
 }
 
-static void nonsense_is_refused(struct ktest *t)
+static void bad_arguments_are_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct zone *zone;
@@ -458,7 +458,7 @@ static void allocate_largest(void *arg)
 	a->page = mem_alloc_pages(a->mem, GFP_MOVABLE, MAX_ORDER);
 }
 
-static void many_wait_for_one_thread(struct ktest *t)
+static void many_waiters_share_one_compaction_thread(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct asker ask[MAX_CPUS] = {{.mem = NULL}};
@@ -486,11 +486,11 @@ static void many_wait_for_one_thread(struct ktest *t)
 
 KTEST_SUITE(compact, KTEST_QUICK, KTEST(movable_requests_get_every_largest_block),
     KTEST(unmovable_requests_get_every_largest_block), KTEST_COST(small_orders_need_small_windows),
-    KTEST(all_memory_is_gathered_on_request), KTEST(a_pinned_page_spares_its_window),
-    KTEST(what_cannot_move_spares_its_window), KTEST(isolated_pageblocks_are_left_alone),
+    KTEST(all_memory_is_gathered_on_request), KTEST(pinned_page_skips_its_window),
+    KTEST(unmovable_page_skips_its_window), KTEST(isolated_pageblocks_are_left_alone),
     KTEST(cma_pageblocks_are_not_emptied), KTEST(blocks_of_two_pages_are_moved_too),
     KTEST_COST(refused_moves_are_counted_against_the_bound),
-    KTEST_COST(a_refusal_gives_up_one_window), KTEST(moves_leave_the_watermark),
-    KTEST_COST(what_the_watermark_forbids_is_not_begun),
-    KTEST(a_request_has_its_zones_compacted_in_turn), KTEST(nonsense_is_refused),
-    KTEST_COST(many_wait_for_one_thread));
+    KTEST_COST(refused_migration_skips_one_window), KTEST(moves_leave_the_watermark),
+    KTEST_COST(compaction_below_the_watermark_does_not_start),
+    KTEST(zones_of_a_request_are_compacted_in_turn), KTEST(bad_arguments_are_refused),
+    KTEST_COST(many_waiters_share_one_compaction_thread));

@@ -53,7 +53,7 @@ static void fill_again(struct page *dst, struct page *src)
 	page_make_movable(mov.mem, mov.pages[number], &mov.owner, number);
 }
 
-static void a_window_that_is_filled_again_is_given_up(struct ktest *t)
+static void refilled_window_is_abandoned(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 
@@ -130,7 +130,7 @@ static unsigned long looks_of(struct ktest *t, struct memory *mem)
 	return stats.looks;
 }
 
-static void standby_costs_nothing(struct ktest *t)
+static void standby_memory_adds_no_scanning(struct ktest *t)
 {
 	static const struct zone_spec alone[] = {{0, ZONE_MOVABLE, ONLINE}};
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
@@ -144,6 +144,6 @@ static void standby_costs_nothing(struct ktest *t)
 	EXPECT_EQ(t, with, without);
 }
 
-KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST,
-    KTEST(a_window_that_is_filled_again_is_given_up),
-    KTEST_CONTRACT(captured_pages_that_are_isolated_are_not_used), KTEST(standby_costs_nothing));
+KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(refilled_window_is_abandoned),
+    KTEST_CONTRACT(captured_pages_that_are_isolated_are_not_used),
+    KTEST(standby_memory_adds_no_scanning));

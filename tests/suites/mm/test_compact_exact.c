@@ -45,7 +45,7 @@ static struct pageblock *block(unsigned nr)
 /* ---- what it leaves alone ---- */
 
 /* Lent, isolated, offline or wholly free: its looks and moves are those for the two others. */
-static void only_what_can_be_emptied_is_looked_at(struct ktest *t)
+static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
 {
 	struct compact_stats stats = {0};
 	unsigned batches = (PAGEBLOCK_PAGES / 2 + MIGRATE_BATCH - 1) / MIGRATE_BATCH;
@@ -77,7 +77,7 @@ static void only_what_can_be_emptied_is_looked_at(struct ktest *t)
 }
 
 /* Free pages of a pageblock of kernel memory are no place for movable ones; lent ones are. */
-static void pages_go_where_movable_ones_may_be(struct ktest *t)
+static void pages_move_to_movable_pageblocks(struct ktest *t)
 {
 	struct compact_stats stats = {0};
 	unsigned last = ZONE_SIZE - 1;
@@ -105,7 +105,7 @@ static void pages_go_where_movable_ones_may_be(struct ktest *t)
 /* ---- what it captures ---- */
 
 /* At the mark there is nothing to move to: it ends with the first look for that. */
-static void at_the_mark_it_ends_at_once(struct ktest *t)
+static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
 {
 	struct compact_stats stats = {0};
 	struct trace_hit hit[8];
@@ -148,7 +148,7 @@ static int refuse_in_movable(
 	return mov_migrate(owner, mem, dst, src);
 }
 
-static void a_block_of_any_zone_is_the_answer(struct ktest *t)
+static void free_block_of_any_zone_ends_compaction(struct ktest *t)
 {
 	static const struct movable_ops ops = {
 	    .isolate = mov_isolate, .migrate = refuse_in_movable, .putback = mov_putback};
@@ -168,7 +168,7 @@ static void a_block_of_any_zone_is_the_answer(struct ktest *t)
 }
 
 /* Of blocks of four pages every third is free: the others go to free ones as large. */
-static void blocks_go_to_blocks_of_their_order(struct ktest *t)
+static void blocks_move_to_free_blocks_of_their_order(struct ktest *t)
 {
 	struct compact_stats stats = {0};
 	struct page *page;
@@ -260,7 +260,7 @@ static struct memory *one_stands_by(struct ktest *t)
 	return begin_memory(t, mem, err);
 }
 
-static void a_zone_that_stands_by_is_no_work(struct ktest *t)
+static void standby_zone_is_not_compacted(struct ktest *t)
 {
 	struct memory *mem = one_stands_by(t);
 	struct compact_stats stats = {.looks = 7};
@@ -274,8 +274,8 @@ static void a_zone_that_stands_by_is_no_work(struct ktest *t)
 }
 
 KTEST_SUITE(compact_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST_COST(only_what_can_be_emptied_is_looked_at), KTEST(pages_go_where_movable_ones_may_be),
-    KTEST_COST(at_the_mark_it_ends_at_once), KTEST(a_block_of_any_zone_is_the_answer),
-    KTEST(blocks_go_to_blocks_of_their_order),
+    KTEST_COST(only_windows_that_can_be_emptied_are_scanned),
+    KTEST(pages_move_to_movable_pageblocks), KTEST_COST(compaction_at_the_watermark_ends_at_once),
+    KTEST(free_block_of_any_zone_ends_compaction), KTEST(blocks_move_to_free_blocks_of_their_order),
     KTEST_CONTRACT(a_captured_page_that_breaks_is_not_used_again),
-    KTEST_COST(a_zone_that_stands_by_is_no_work));
+    KTEST_COST(standby_zone_is_not_compacted));

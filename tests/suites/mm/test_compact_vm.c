@@ -119,7 +119,7 @@ static void expect_content(struct ktest *t)
 	}
 }
 
-static void mapped_pages_make_room_for_every_largest_block(struct ktest *t)
+static void mapped_pages_move_for_every_largest_block(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
 	u64 faults, rounds;
@@ -159,7 +159,7 @@ static void touch_at_random(void *arg)
 	soft_unload_space();
 }
 
-static void users_do_not_notice(struct ktest *t)
+static void compaction_is_invisible_to_users(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
 	unsigned cpu;
@@ -205,5 +205,5 @@ static void pinned_pages_cost_their_windows_only(struct ktest *t)
 	frag_end(t, &pile);
 }
 
-KTEST_SUITE(compact_vm, 0, KTEST(mapped_pages_make_room_for_every_largest_block),
-    KTEST(users_do_not_notice), KTEST(pinned_pages_cost_their_windows_only));
+KTEST_SUITE(compact_vm, 0, KTEST(mapped_pages_move_for_every_largest_block),
+    KTEST(compaction_is_invisible_to_users), KTEST(pinned_pages_cost_their_windows_only));

@@ -64,7 +64,7 @@ static void disable_empties_every_cpu(struct ktest *t)
 	expect_on(t, zone);
 }
 
-static void disable_asks_cpus_that_read_as_empty(struct ktest *t)
+static void disable_sends_ipis_to_cpus_that_read_as_empty(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	struct drain_cost cost = {0};
@@ -81,7 +81,7 @@ static void disable_asks_cpus_that_read_as_empty(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 }
 
-static void disable_is_of_one_zone(struct ktest *t)
+static void disable_affects_one_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
 	struct zone *off, *on;
@@ -392,7 +392,7 @@ static void second_disable_returns_after_the_round(struct ktest *t)
 }
 
 KTEST_SUITE(disable, KTEST_QUICK, KTEST(disable_empties_every_cpu),
-    KTEST_COST(disable_asks_cpus_that_read_as_empty), KTEST(disable_is_of_one_zone),
+    KTEST_COST(disable_sends_ipis_to_cpus_that_read_as_empty), KTEST(disable_affects_one_zone),
     KTEST_COST(disable_nests), KTEST(enable_without_disable_is_counted),
     KTEST(too_many_disables_are_refused), KTEST(disable_in_a_wrong_context_is_refused),
     KTEST(nothing_is_cached_while_disabled), KTEST(disable_works_while_all_cpus_allocate),

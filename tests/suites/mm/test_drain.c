@@ -53,7 +53,7 @@ static int drain_from(unsigned cpu, struct memory *mem, struct zone *zone)
 	return job.asked;
 }
 
-static void only_cpus_that_hold_pages_are_asked(struct ktest *t)
+static void only_cpus_with_cached_pages_get_an_ipi(struct ktest *t)
 {
 	unsigned holders = ktest_cpus() > 3 ? 1u << 1 | 1u << 3 : ktest_cpus() > 1 ? 1u << 1 : 0;
 	struct memory *mem = cached_on(t, holders);
@@ -92,7 +92,7 @@ static void job_free_and_drain(void *arg)
 	job->asked = page ? drain_all_pages(job->mem, NULL) : -ENOMEM;
 }
 
-static void what_a_cpu_has_just_cached_is_drained(struct ktest *t)
+static void page_cached_just_before_a_drain_is_drained(struct ktest *t)
 {
 	struct memory *mem = cached_on(t, 1);
 	struct drain_job job = {.mem = mem};
@@ -166,7 +166,7 @@ static void drain_local_empties_only_its_own_cpu(struct ktest *t)
  * for while that round is under way (each is inside when it has joined cpu_hotplug, after it took its
  * ticket), so one more round must do for all of them.
  */
-static void drains_asked_for_together_share_a_round(struct ktest *t)
+static void concurrent_drains_share_a_round(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct drain_job jobs[1 + SHARERS] = {{.mem = NULL}};
@@ -203,7 +203,7 @@ static void drains_asked_for_together_share_a_round(struct ktest *t)
 }
 
 /* A round that began before one asked may have looked at the counts already: it is not shared. */
-static void a_round_under_way_is_not_shared(struct ktest *t)
+static void drain_round_under_way_is_not_shared(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct drain_job jobs[2] = {{.mem = NULL}};
@@ -279,10 +279,9 @@ static void drain_in_a_wrong_context_is_refused(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 0);
 }
 
-KTEST_SUITE(drain, KTEST_QUICK, KTEST_COST(only_cpus_that_hold_pages_are_asked),
-    KTEST_COST(the_asking_cpu_drains_itself), KTEST(what_a_cpu_has_just_cached_is_drained),
+KTEST_SUITE(drain, KTEST_QUICK, KTEST_COST(only_cpus_with_cached_pages_get_an_ipi),
+    KTEST_COST(the_asking_cpu_drains_itself), KTEST(page_cached_just_before_a_drain_is_drained),
     KTEST(drain_of_one_zone_leaves_the_others), KTEST(drain_empties_stacks_of_every_order_and_type),
-    KTEST(drain_local_empties_only_its_own_cpu),
-    KTEST_COST(drains_asked_for_together_share_a_round),
-    KTEST_COST(a_round_under_way_is_not_shared), KTEST_INSIDE(masked_drain_misses_a_push_under_way),
-    KTEST(drain_in_a_wrong_context_is_refused));
+    KTEST(drain_local_empties_only_its_own_cpu), KTEST_COST(concurrent_drains_share_a_round),
+    KTEST_COST(drain_round_under_way_is_not_shared),
+    KTEST_INSIDE(masked_drain_misses_a_push_under_way), KTEST(drain_in_a_wrong_context_is_refused));

@@ -24,7 +24,7 @@ static void job_ask(void *arg)
 }
 
 /* The memory is CPU 0's alone. */
-static void cpus_without_a_cache_are_not_asked(struct ktest *t)
+static void cpus_without_a_cache_get_no_ipi(struct ktest *t)
 {
 	struct asking a = {.drained = -1};
 	struct memory_config cfg;
@@ -72,7 +72,7 @@ static void cache_of_the_last(void *arg)
 }
 
 /* As many nodes as there can be: the last zone is drained, and nothing beyond it is looked at. */
-static void the_last_zone_of_all_is_drained(struct ktest *t)
+static void last_zone_is_drained(struct ktest *t)
 {
 	struct zone_spec specs[MAX_NODES];
 	struct last l = {.page = NULL};
@@ -139,7 +139,7 @@ static void make_round(void *arg)
 }
 
 /* Whoever makes one waits for the end of another's. */
-static void one_round_at_a_time(struct ktest *t)
+static void one_drain_round_runs_at_a_time(struct ktest *t)
 {
 	struct turn turn = {.mem = ktest_memory(t, 0, 2, 0)};
 
@@ -159,5 +159,5 @@ static void one_round_at_a_time(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(drain_bounds, KTEST_QUICK, KTEST_COST(cpus_without_a_cache_are_not_asked),
-    KTEST(the_last_zone_of_all_is_drained), KTEST_INSIDE(one_round_at_a_time));
+KTEST_SUITE(drain_bounds, KTEST_QUICK, KTEST_COST(cpus_without_a_cache_get_no_ipi),
+    KTEST(last_zone_is_drained), KTEST_INSIDE(one_drain_round_runs_at_a_time));

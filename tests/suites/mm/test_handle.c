@@ -17,7 +17,7 @@ static void damage_one_byte(struct handle_table *ht, u32 h)
 	p[PAGE_SIZE - 1] ^= 1;
 }
 
-static void damage_is_noticed_at_every_look(struct ktest *t)
+static void damage_is_noticed_at_every_access(struct ktest *t)
 {
 	struct handle_table *ht = new_table(&kernel_memory);
 	struct page *page;
@@ -215,7 +215,7 @@ static void objects_move_while_they_are_used(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(&kernel_memory, EV_BAD_FREE), bad);
 }
 
-KTEST_SUITE(handle, KTEST_QUICK, KTEST(damage_is_noticed_at_every_look),
+KTEST_SUITE(handle, KTEST_QUICK, KTEST(damage_is_noticed_at_every_access),
     KTEST(wrong_handles_are_refused), KTEST(pinned_object_is_not_freed),
     KTEST(handle_stays_free_without_memory), KTEST(only_the_objects_own_page_is_moved),
     KTEST(objects_of_every_order_arrive_whole), KTEST(objects_move_while_they_are_used));

@@ -150,7 +150,7 @@ static u64 look_table(void)
 	return pt_entry(&s.space->pt, VM_BASE) != NULL;
 }
 
-static void a_space_changes_under_its_locks(struct ktest *t)
+static void space_changes_under_its_locks(struct ktest *t)
 {
 	if (!ktest_needs_cpus(t, 2) || !scene_begin(t, &s, 8))
 		return;
@@ -256,7 +256,7 @@ static void objects_and_spaces_are_listed_under_a_lock(struct ktest *t)
 
 /* ---- lists of reclaim ---- */
 
-static void reclaim_looks_at_pages_under_their_locks(struct ktest *t)
+static void reclaim_examines_pages_under_their_locks(struct ktest *t)
 {
 	struct zone *zone;
 	struct page *page;
@@ -292,7 +292,7 @@ static bool nobody(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 	return false;
 }
 
-static void what_changes_a_memory_is_one_at_a_time(struct ktest *t)
+static void changes_of_a_memory_exclude_each_other(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, BLOCKS);
 	pfn_t last = (2 * BLOCKS - 1) * (pfn_t)PAGEBLOCK_PAGES;
@@ -436,9 +436,9 @@ static void a_handle_has_a_lock(struct ktest *t)
 	movable_owner_drain(&table.owner);
 }
 
-KTEST_SUITE(held, KTEST_MOSTLY_INSIDE, KTEST(a_space_changes_under_its_locks),
+KTEST_SUITE(held, KTEST_MOSTLY_INSIDE, KTEST(space_changes_under_its_locks),
     KTEST(a_fault_takes_the_locks), KTEST(objects_and_spaces_are_listed_under_a_lock),
-    KTEST(reclaim_looks_at_pages_under_their_locks), KTEST(what_changes_a_memory_is_one_at_a_time),
+    KTEST(reclaim_examines_pages_under_their_locks), KTEST(changes_of_a_memory_exclude_each_other),
     KTEST(a_span_grows_under_a_lock), KTEST(memories_are_listed_under_a_lock),
     KTEST(movable_pages_change_under_the_lock_of_the_lists), KTEST(an_area_has_one_user_at_a_time),
     KTEST(a_handle_has_a_lock));

@@ -33,7 +33,7 @@ static struct memory *bare(struct ktest *t, unsigned blocks, unsigned nr_nodes, 
 	return mem && !memory_init(mem, &cfg) ? mem : NULL;
 }
 
-static void distances(struct ktest *t)
+static void node_distances_are_kept(struct ktest *t)
 {
 	static const u8 given[] = {10, 12, 13, 21, 10, 23, 31, 32, 10};
 	struct memory *mem = bare(t, 1, 3, NULL), *told = bare(t, 1, 3, given);
@@ -50,7 +50,7 @@ static void distances(struct ktest *t)
 	}
 }
 
-static void zones_and_their_ids(struct ktest *t)
+static void zones_have_their_ids(struct ktest *t)
 {
 	struct memory *mem = bare(t, 4, 2, NULL);
 	unsigned id;
@@ -139,5 +139,6 @@ static void caches_are_on_from_the_start_to_the_stop(struct ktest *t)
 	EXPECT(t, listed(&kernel_memory) && listed(t->mem));
 }
 
-KTEST_SUITE(init_exact, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(distances), KTEST(zones_and_their_ids),
-    KTEST(standby_in_two_pieces), KTEST_CONTRACT(caches_are_on_from_the_start_to_the_stop));
+KTEST_SUITE(init_exact, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(node_distances_are_kept),
+    KTEST(zones_have_their_ids), KTEST(standby_in_two_pieces),
+    KTEST_CONTRACT(caches_are_on_from_the_start_to_the_stop));

@@ -60,7 +60,7 @@ static void defragment(struct ktest *t, struct memory *mem)
  * Who looks without the lock may see one count from before, and one from after pages were retired or given back:
  * the two say nothing together.
  */
-static void two_counts_need_not_belong_together(struct ktest *t)
+static void isolation_tolerates_counts_read_at_two_moments(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 16);
 	struct mm_fail fail = {0};
@@ -135,7 +135,7 @@ static void undo_keeps_every_type(struct ktest *t)
 	}
 }
 
-static void a_conflict_anywhere_is_undone(struct ktest *t)
+static void conflict_anywhere_in_the_range_is_undone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
 	struct mm_fail fail = {0};
@@ -227,7 +227,7 @@ static void expect_in_the_way(struct ktest *t, struct memory *mem, const struct 
 	}
 }
 
-static void what_cannot_move_is_named(struct ktest *t)
+static void unmovable_page_is_named(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
 	struct handle handles[1];
@@ -258,7 +258,7 @@ static void what_cannot_move_is_named(struct ktest *t)
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 }
 
-static void what_can_move_is_let_pass(struct ktest *t)
+static void movable_pages_do_not_block_isolation(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	struct mm_fail fail = {0};
@@ -281,7 +281,7 @@ static void what_can_move_is_let_pass(struct ktest *t)
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
 }
 
-static void disable_needs_the_caches_off(struct ktest *t)
+static void disable_policy_needs_the_caches_off(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	struct mm_fail fail = {0};
@@ -294,7 +294,7 @@ static void disable_needs_the_caches_off(struct ktest *t)
 	census_compare(t, &before, &after);
 }
 
-static void precise_asks_every_cpu_once(struct ktest *t)
+static void precise_sends_one_ipi_to_every_cpu(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	struct drain_cost cost = {0};
@@ -418,11 +418,11 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 }
 
 KTEST_SUITE(isolation, KTEST_QUICK, KTEST(undo_restores_everything),
-    KTEST_INSIDE(two_counts_need_not_belong_together), KTEST(undo_keeps_every_type),
-    KTEST(a_conflict_anywhere_is_undone), KTEST(bad_ranges_are_refused),
-    KTEST(holes_offline_blocks_and_borders_are_refused), KTEST(what_cannot_move_is_named),
-    KTEST(what_can_move_is_let_pass), KTEST(disable_needs_the_caches_off),
-    KTEST_COST(precise_asks_every_cpu_once), KTEST(undo_of_nothing_changes_nothing),
+    KTEST_INSIDE(isolation_tolerates_counts_read_at_two_moments), KTEST(undo_keeps_every_type),
+    KTEST(conflict_anywhere_in_the_range_is_undone), KTEST(bad_ranges_are_refused),
+    KTEST(holes_offline_blocks_and_borders_are_refused), KTEST(unmovable_page_is_named),
+    KTEST(movable_pages_do_not_block_isolation), KTEST(disable_policy_needs_the_caches_off),
+    KTEST_COST(precise_sends_one_ipi_to_every_cpu), KTEST(undo_of_nothing_changes_nothing),
     KTEST(pages_freed_meanwhile_merge_and_come_back),
     KTEST(no_page_of_an_isolated_block_is_allocated),
     KTEST_INSIDE(precise_takes_only_isolated_pages_from_a_stack));

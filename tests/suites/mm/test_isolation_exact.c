@@ -95,7 +95,7 @@ static void each_state_has_its_reason(struct ktest *t)
  * Several pageblocks: the first page that is not free, of the first that is not; each of them
  * isolated.
  */
-static void the_first_that_is_not_free_is_named(struct ktest *t)
+static void first_page_that_is_not_free_is_named(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	struct page *page[3];
@@ -132,7 +132,7 @@ static void the_first_that_is_not_free_is_named(struct ktest *t)
  * What lies beside a range is not in its way: neither of the scan, nor when all of it should be
  * free.
  */
-static void what_lies_beside_a_range_does_not_matter(struct ktest *t)
+static void neighbours_of_a_range_do_not_matter(struct ktest *t)
 {
 	static const enum iso_policy policies[] = {ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE};
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -162,7 +162,7 @@ static void what_lies_beside_a_range_does_not_matter(struct ktest *t)
  * Under disable the scan comes first, and there is no round here; under the others the round
  * comes before the scan.
  */
-static void the_scan_comes_after_the_round(struct ktest *t)
+static void scan_follows_the_drain_round(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
 	struct drain_cost cost = {0};
@@ -197,5 +197,5 @@ static void the_scan_comes_after_the_round(struct ktest *t)
 }
 
 KTEST_SUITE(isolation_exact, KTEST_QUICK, KTEST(each_state_has_its_reason),
-    KTEST(the_first_that_is_not_free_is_named), KTEST(what_lies_beside_a_range_does_not_matter),
-    KTEST_INSIDE(the_scan_comes_after_the_round));
+    KTEST(first_page_that_is_not_free_is_named), KTEST(neighbours_of_a_range_do_not_matter),
+    KTEST_INSIDE(scan_follows_the_drain_round));

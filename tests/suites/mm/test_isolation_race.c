@@ -43,7 +43,7 @@ static void expect_found_by_the_round(struct ktest *t, const char *point)
 	restore_plan(zone);
 }
 
-static void precise_waits_for_a_push_under_way(struct ktest *t)
+static void precise_waits_for_a_push_in_progress(struct ktest *t)
 {
 	expect_found_by_the_round(t, "free.push_pending");
 }
@@ -95,7 +95,7 @@ static void alloc_when_called(void *arg)
 }
 
 /* Until the round a cached page can be allocated by who cannot move it: so the scan comes after. */
-static void precise_finds_what_was_allocated_before_the_round(struct ktest *t)
+static void precise_finds_a_page_allocated_before_the_round(struct ktest *t)
 {
 	struct late late = {.page = NULL};
 	struct mm_fail fail = {0};
@@ -127,7 +127,7 @@ static void precise_finds_what_was_allocated_before_the_round(struct ktest *t)
 }
 
 /* The bits alone are not enough: the page of the free under way ends in a cache, and stays there. */
-static void without_the_round_the_page_stays_cached(struct ktest *t)
+static void page_stays_cached_without_the_round(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct mm_fail fail = {0};
@@ -154,8 +154,8 @@ static void without_the_round_the_page_stays_cached(struct ktest *t)
 }
 
 KTEST_SUITE(isolation_race, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(precise_waits_for_a_push_under_way),
+    KTEST(precise_waits_for_a_push_in_progress),
     KTEST(precise_waits_for_a_free_that_has_read_its_stack),
     KTEST(a_free_before_its_section_reads_the_new_number),
-    KTEST(precise_finds_what_was_allocated_before_the_round),
-    KTEST(without_the_round_the_page_stays_cached));
+    KTEST(precise_finds_a_page_allocated_before_the_round),
+    KTEST(page_stays_cached_without_the_round));

@@ -131,7 +131,7 @@ static void anonymous_pages_are_listed_apart(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void only_what_is_listed_is_isolated(struct ktest *t)
+static void only_listed_pages_are_isolated(struct ktest *t)
 {
 	struct page *other, *pinned = NULL;
 	struct vm_scene s;
@@ -230,6 +230,6 @@ static void a_listed_page_is_not_freed(struct ktest *t)
 
 KTEST_SUITE(lru, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(new_pages_come_at_the_head),
     KTEST(an_isolated_page_is_on_no_list), KTEST(active_pages_have_their_own_list),
-    KTEST(anonymous_pages_are_listed_apart), KTEST(only_what_is_listed_is_isolated),
+    KTEST(anonymous_pages_are_listed_apart), KTEST(only_listed_pages_are_isolated),
     KTEST(a_released_page_is_not_isolated), KTEST(a_page_released_while_isolated_is_freed_once),
     KTEST_CONTRACT(a_listed_page_is_not_freed));

@@ -54,7 +54,7 @@ static void overlapping_ranges_merge(struct ktest *t)
 	expect_range(t, &m->ram.range[0], KB(16), KB(40));
 }
 
-static void a_large_range_swallows_those_it_covers(struct ktest *t)
+static void large_range_absorbs_those_it_covers(struct ktest *t)
 {
 	struct memblock *m = fresh_memblock();
 	unsigned i;
@@ -67,7 +67,7 @@ static void a_large_range_swallows_those_it_covers(struct ktest *t)
 	expect_range(t, &m->ram.range[2], KB(112), KB(116));
 }
 
-static void taken_wins_over_ram(struct ktest *t)
+static void reserved_ranges_win_over_ram(struct ktest *t)
 {
 	struct memblock_range r = {0, 0};
 	struct memblock *m = fresh_memblock();
@@ -180,7 +180,7 @@ static void allocation_skips_holes_that_are_too_small(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, KB(8), KB(4), 0, TOP), KB(32));
 }
 
-static void nothing_is_left_when_all_is_taken(struct ktest *t)
+static void allocation_fails_when_all_memory_is_taken(struct ktest *t)
 {
 	struct memblock_range r = {0, 0};
 	struct memblock *m = fresh_memblock();
@@ -195,7 +195,7 @@ static void nothing_is_left_when_all_is_taken(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(fresh_memblock(), 1, 1, 0, TOP), 0);
 }
 
-static void no_bytes_are_no_allocation(struct ktest *t)
+static void allocation_of_0_bytes_fails(struct ktest *t)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -243,7 +243,7 @@ static void alignment_does_not_wrap_around(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, last), ALIGN_UP(last - KB(8), KB(4)));
 }
 
-static void nothing_is_allocated_after_the_hand_over(struct ktest *t)
+static void allocation_after_the_hand_over_fails(struct ktest *t)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -314,13 +314,13 @@ static void random_lists_agree_with_a_map(struct ktest *t)
 
 KTEST_SUITE(memblock, KTEST_QUICK, KTEST(touching_ranges_merge),
     KTEST(ranges_with_a_gap_stay_apart), KTEST(unsorted_ranges_are_sorted),
-    KTEST(overlapping_ranges_merge), KTEST(a_large_range_swallows_those_it_covers),
-    KTEST(taken_wins_over_ram), KTEST(free_ranges_are_rounded_inward),
+    KTEST(overlapping_ranges_merge), KTEST(large_range_absorbs_those_it_covers),
+    KTEST(reserved_ranges_win_over_ram), KTEST(free_ranges_are_rounded_inward),
     KTEST(less_than_a_page_is_no_free_range), KTEST(empty_and_wrapping_ranges_are_refused),
     KTEST(too_many_ranges_are_refused), KTEST(allocation_is_aligned_and_lowest_first),
     KTEST(allocation_stays_between_min_and_max), KTEST(allocation_skips_holes_that_are_too_small),
-    KTEST(nothing_is_left_when_all_is_taken), KTEST(no_bytes_are_no_allocation),
+    KTEST(allocation_fails_when_all_memory_is_taken), KTEST(allocation_of_0_bytes_fails),
     KTEST(address_0_is_never_allocated),
     KTEST(a_full_list_of_taken_ranges_ends_allocation), KTEST(alignment_does_not_wrap_around),
-    KTEST(nothing_is_allocated_after_the_hand_over), KTEST(next_free_starts_inside_a_range),
+    KTEST(allocation_after_the_hand_over_fails), KTEST(next_free_starts_inside_a_range),
     KTEST(random_lists_agree_with_a_map));

@@ -63,7 +63,7 @@ static struct memory *two_movable(struct ktest *t, struct failing *f)
 }
 
 /* While a page of it is being taken out of use, whose zone has been looked up, the memory stays. */
-static void what_is_being_taken_out_of_use_is_not_removed(struct ktest *t)
+static void memory_of_a_page_being_retired_is_not_removed(struct ktest *t)
 {
 	struct memory *mem;
 	struct failing f;
@@ -92,7 +92,7 @@ static void what_is_being_taken_out_of_use_is_not_removed(struct ktest *t)
 }
 
 /* While who was told of it waits for its turn, its memory goes, and other memory comes there, of another node. */
-static void what_was_reported_went_before(struct ktest *t)
+static void failure_in_memory_removed_meanwhile_is_harmless(struct ktest *t)
 {
 	struct memory *mem;
 	struct failing f;
@@ -167,7 +167,7 @@ static void spans_of_two_nodes_overlap(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_node_takes_its_own_only(struct ktest *t)
+static void offline_node_takes_its_own_pageblocks_only(struct ktest *t)
 {
 	struct memory *mem = interleaved(t);
 	struct node_result res;
@@ -283,7 +283,7 @@ static void a_span_grows_both_ways(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(memory_span, KTEST_QUICK, KTEST(what_is_being_taken_out_of_use_is_not_removed),
-    KTEST(what_was_reported_went_before), KTEST(spans_of_two_nodes_overlap),
-    KTEST(a_node_takes_its_own_only), KTEST(compaction_keeps_to_its_zone),
+KTEST_SUITE(memory_span, KTEST_QUICK, KTEST(memory_of_a_page_being_retired_is_not_removed),
+    KTEST(failure_in_memory_removed_meanwhile_is_harmless), KTEST(spans_of_two_nodes_overlap),
+    KTEST(offline_node_takes_its_own_pageblocks_only), KTEST(compaction_keeps_to_its_zone),
     KTEST(a_node_gets_its_first_memory), KTEST(a_span_grows_both_ways));

@@ -58,7 +58,7 @@ static void content_survives_a_move(struct ktest *t)
 	EXPECT_EQ(t, ht->corrupt, 0);
 }
 
-static void references_are_as_before_after_a_move(struct ktest *t)
+static void migration_keeps_references(struct ktest *t)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 	unsigned long free;
@@ -262,7 +262,7 @@ static void pages_without_a_target_are_put_back(struct ktest *t)
 		EXPECT_EQ(t, handle_free(ht, h), 0);
 }
 
-static void what_is_written_between_isolating_and_moving_is_kept(struct ktest *t)
+static void write_between_isolation_and_migration_is_kept(struct ktest *t)
 {
 	struct handle_table *ht = new_table(&kernel_memory);
 	struct page *page;
@@ -332,7 +332,7 @@ static struct page *actor_page(struct memory *mem, struct actor how, int *err)
 	return page;
 }
 
-static void owner_may_object_to_isolation(struct ktest *t)
+static void owner_may_refuse_isolation(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);
 	struct page *page;
@@ -433,7 +433,7 @@ static void give_back_stock(struct migrate_target *to, struct memory *mem, struc
 }
 
 /* What is larger than what there was no target for is not tried; what is smaller is. */
-static void orders_without_a_target_are_asked_for_once(struct ktest *t)
+static void missing_targets_are_requested_once_per_order(struct ktest *t)
 {
 	static const unsigned orders[] = {2, 2, 3, 0, 1, 0, 0};
 	struct isolated_pages pages = {.to = &stock.to};
@@ -470,13 +470,13 @@ static void orders_without_a_target_are_asked_for_once(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));
 }
 
-KTEST_SUITE(migrate, KTEST_QUICK, KTEST_COST(orders_without_a_target_are_asked_for_once),
-    KTEST(content_survives_a_move), KTEST(references_are_as_before_after_a_move),
+KTEST_SUITE(migrate, KTEST_QUICK, KTEST_COST(missing_targets_are_requested_once_per_order),
+    KTEST(content_survives_a_move), KTEST(migration_keeps_references),
     KTEST(putback_leaves_the_page_as_it_was), KTEST(only_movable_pages_are_isolated),
     KTEST(object_freed_while_isolated_is_freed_once),
     KTEST(object_freed_before_putback_is_freed_once), KTEST(pinned_page_is_not_isolated),
     KTEST(page_pinned_while_isolated_is_put_back),
     KTEST(page_with_a_reference_too_many_is_put_back), KTEST(pages_without_a_target_are_put_back),
-    KTEST(what_is_written_between_isolating_and_moving_is_kept),
-    KTEST(owner_may_object_to_isolation), KTEST(pinned_page_is_not_offered_to_its_owner),
+    KTEST(write_between_isolation_and_migration_is_kept),
+    KTEST(owner_may_refuse_isolation), KTEST(pinned_page_is_not_offered_to_its_owner),
     KTEST_COST(busy_page_is_tried_again), KTEST_COST(page_that_stays_busy_is_put_back_in_the_end));

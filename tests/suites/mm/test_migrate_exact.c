@@ -16,7 +16,7 @@
 static struct page *many[MANY];
 
 /* What is busy keeps its place in the line; each is moved once, and counted where it was. */
-static void what_is_busy_is_tried_in_the_next_pass(struct ktest *t)
+static void busy_page_is_retried_in_the_next_pass(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	u32 i;
@@ -41,7 +41,7 @@ static void what_is_busy_is_tried_in_the_next_pass(struct ktest *t)
 	mov_end(t);
 }
 
-static void moves_are_counted_by_the_try(struct ktest *t)
+static void migrations_are_counted_by_try(struct ktest *t)
 {
 	static struct isolated_pages pages;
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -74,7 +74,7 @@ static void moves_are_counted_by_the_try(struct ktest *t)
 /* ---- which reason is told ---- */
 
 /* Of two kinds, and of several of a kind: the first that was met, and all are counted. */
-static void the_first_reason_is_told(struct ktest *t)
+static void first_reason_is_reported(struct ktest *t)
 {
 	static struct isolated_pages pages;
 	struct migrate_stats stats = {0};
@@ -154,7 +154,7 @@ static void give_back_counted(struct migrate_target *to, struct memory *mem, str
 }
 
 /* One is pinned and one removed after all of it was locked, for the last two there is no memory: the others move. */
-static void each_of_a_batch_goes_its_own_way(struct ktest *t)
+static void each_page_of_a_batch_ends_by_itself(struct ktest *t)
 {
 	static struct isolated_pages pages;
 	struct migrate_stats stats = {0};
@@ -207,7 +207,7 @@ static bool unwanted(struct memory *mem, struct page *page)
 }
 
 /* Its owner does not take it back: nobody isolates it again, and it goes with its owner's reference. */
-static void what_its_owner_does_not_take_back_goes(struct ktest *t)
+static void page_not_taken_back_by_its_owner_is_freed(struct ktest *t)
 {
 	static struct movable_ops ops;
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -292,7 +292,7 @@ static void drain_it(void *arg)
 }
 
 /* Who wants to free the owner waits for a move that is in its hands, and for no longer than that. */
-static void an_owner_is_drained_when_no_move_uses_it(struct ktest *t)
+static void owner_drain_waits_for_its_migrations(struct ktest *t)
 {
 	static struct movable_ops ops;
 	struct memory *mem;
@@ -351,7 +351,7 @@ static unsigned waiters_of(struct ktest *t, const struct memory *mem, unsigned m
 }
 
 /* In one bucket: those of another page, and those of the same page of another memory, sleep on. */
-static void waiters_are_told_by_page_and_memory(struct ktest *t)
+static void waiters_are_matched_by_page_and_memory(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_MOVABLE, BLOCKS}};
 	struct memory *mem[2] = {ktest_memory(t, 0, 0, BLOCKS), NULL};
@@ -442,10 +442,10 @@ static void waiters_come_and_go_under_a_lock(struct ktest *t)
 		EXPECT_EQ(t, locks[waiting], waiting + 1);
 }
 
-KTEST_SUITE(migrate_exact, KTEST_QUICK, KTEST_COST(what_is_busy_is_tried_in_the_next_pass),
-    KTEST(moves_are_counted_by_the_try), KTEST(the_first_reason_is_told),
-    KTEST(what_its_owner_does_not_take_back_goes),
+KTEST_SUITE(migrate_exact, KTEST_QUICK, KTEST_COST(busy_page_is_retried_in_the_next_pass),
+    KTEST(migrations_are_counted_by_try), KTEST(first_reason_is_reported),
+    KTEST(page_not_taken_back_by_its_owner_is_freed),
     KTEST_INSIDE(a_page_without_references_left_stays),
-    KTEST(an_owner_is_drained_when_no_move_uses_it),
-    KTEST_INSIDE(waiters_are_told_by_page_and_memory),
-    KTEST_INSIDE(waiters_come_and_go_under_a_lock), KTEST(each_of_a_batch_goes_its_own_way));
+    KTEST(owner_drain_waits_for_its_migrations),
+    KTEST_INSIDE(waiters_are_matched_by_page_and_memory),
+    KTEST_INSIDE(waiters_come_and_go_under_a_lock), KTEST(each_page_of_a_batch_ends_by_itself));

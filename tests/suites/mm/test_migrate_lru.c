@@ -235,7 +235,7 @@ static void a_locked_page_is_put_back(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void without_a_target_all_are_put_back(struct ktest *t)
+static void batch_without_targets_is_put_back(struct ktest *t)
 {
 	struct migrate_stats stats = {0};
 	struct pile pile = {NULL, 0};
@@ -265,7 +265,7 @@ static void without_a_target_all_are_put_back(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void what_was_let_go_of_is_not_moved(struct ktest *t)
+static void released_page_is_not_migrated(struct ktest *t)
 {
 	struct migrate_stats stats = {0};
 	struct vm_scene s;
@@ -290,7 +290,7 @@ static void what_was_let_go_of_is_not_moved(struct ktest *t)
 }
 
 /* A shootdown that is not over counts as a user: the page may still be written to. */
-static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
+static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 {
 	struct migrate_stats stats = {0};
 	struct tlb_gather g;
@@ -317,7 +317,7 @@ static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 
 #define RANGE (PAGEBLOCK_ORDER >= 9 ? PAGEBLOCK_PAGES : 8 * PAGEBLOCK_PAGES)
 
-static void mapped_memory_goes_offline(struct ktest *t)
+static void mapped_memory_is_offlined(struct ktest *t)
 {
 	struct offline_result res;
 	struct vm_scene s;
@@ -374,6 +374,6 @@ KTEST_SUITE(migrate_lru, KTEST_QUICK, KTEST(content_and_mapping_survive_a_move),
     KTEST(references_flags_and_counts_are_kept), KTEST(unmapped_pages_move_too),
     KTEST_COST(a_batch_makes_one_shootdown), KTEST(a_pinned_page_is_put_back),
     KTEST(a_page_with_a_reference_too_many_is_put_back), KTEST_COST(a_locked_page_is_put_back),
-    KTEST(without_a_target_all_are_put_back), KTEST(what_was_let_go_of_is_not_moved),
-    KTEST_INSIDE(a_page_just_unmapped_waits_for_its_shootdown), KTEST(mapped_memory_goes_offline),
+    KTEST(batch_without_targets_is_put_back), KTEST(released_page_is_not_migrated),
+    KTEST_INSIDE(page_just_unmapped_waits_for_its_shootdown), KTEST(mapped_memory_is_offlined),
     KTEST(a_pinned_page_stops_an_offline));

@@ -8,7 +8,7 @@
 /* ---- who touches it waits ---- */
 
 /* Between unmapping and freeze: a waiter with a reference would defeat the freeze. */
-static void who_waits_on_an_entry_does_not_defeat_the_freeze(struct ktest *t)
+static void waiters_on_an_entry_do_not_defeat_the_freeze(struct ktest *t)
 {
 	struct toucher w[WAITERS];
 	struct stage st;
@@ -28,7 +28,7 @@ static void who_waits_on_an_entry_does_not_defeat_the_freeze(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-static void who_comes_after_the_freeze_waits_too(struct ktest *t)
+static void reader_after_the_freeze_waits_too(struct ktest *t)
 {
 	struct toucher w[WAITERS];
 	struct stage st;
@@ -67,7 +67,7 @@ static void a_first_touch_waits_on_the_marker(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-static void other_ways_to_the_page_are_refused(struct ktest *t)
+static void page_under_migration_refuses_supply_pin_and_isolation(struct ktest *t)
 {
 	struct page *page = NULL;
 	struct stage st;
@@ -84,7 +84,7 @@ static void other_ways_to_the_page_are_refused(struct ktest *t)
 }
 
 /* Those who wait for another page of the same bucket sleep on. */
-static void only_those_who_wait_for_the_page_are_woken(struct ktest *t)
+static void only_waiters_of_this_page_are_woken(struct ktest *t)
 {
 	struct migwait other;
 	struct stage st;
@@ -157,7 +157,7 @@ static void writer_end(struct ktest *t, struct writer *w, struct race_migrate *r
 }
 
 /* Copied already: what is written to the old page now is lost. */
-static void nothing_is_written_behind_the_copy(struct ktest *t)
+static void no_write_reaches_the_old_page_after_the_copy(struct ktest *t)
 {
 	struct race_migrate r;
 	struct vm_scene s;
@@ -209,17 +209,17 @@ static int remove_all(struct vm_scene *s)
 	return vm_object_remove(s->object, 0, 2);
 }
 
-static void a_protection_does_not_wait_for_the_migrators_shootdown(struct ktest *t)
+static void protect_does_not_wait_for_the_migrators_shootdown(struct ktest *t)
 {
 	change_before_the_shootdown(t, protect_all, -EACCES);
 }
 
-static void nor_does_an_unmapping(struct ktest *t)
+static void unmap_does_not_wait_for_the_migrators_shootdown(struct ktest *t)
 {
 	change_before_the_shootdown(t, unmap_all_of_it, -EFAULT);
 }
 
-static void nor_does_a_removal(struct ktest *t)
+static void removal_does_not_wait_for_the_migrators_shootdown(struct ktest *t)
 {
 	change_before_the_shootdown(t, remove_all, 0);
 }
@@ -257,7 +257,7 @@ static void unmap_page_1(void *arg)
 }
 
 /* The entry is gone, and a CPU still writes to the page: it must not move, nor go. */
-static void an_unmapping_keeps_its_page_until_all_have_answered(struct ktest *t)
+static void unmap_keeps_its_page_until_the_shootdown_ends(struct ktest *t)
 {
 	struct deaf d = {.ready = 0};
 	struct vm_scene s;
@@ -317,7 +317,7 @@ static void write_in_each_round(void *arg)
 }
 
 /* Either the write finds no entry any more, or its D bit reaches the page. */
-static void no_write_goes_unnoticed(struct ktest *t)
+static void every_write_during_migration_is_noticed(struct ktest *t)
 {
 	struct scribe w = {.round = 0};
 	struct vm_scene s;
@@ -418,18 +418,18 @@ static void protect_at(struct ktest *t, const char *point)
 	stage_end(&st, 0);
 }
 
-static void a_lost_permission_is_not_resurrected(struct ktest *t)
+static void permission_lost_before_the_copy_stays_lost(struct ktest *t)
 {
 	protect_at(t, "mig.unmapped");
 }
 
-static void nor_after_the_copy(struct ktest *t)
+static void permission_lost_after_the_copy_stays_lost(struct ktest *t)
 {
 	protect_at(t, "mig.copied");
 }
 
 /* And if the move fails, the old page comes back as read-only. */
-static void nor_by_a_move_that_fails(struct ktest *t)
+static void permission_lost_in_a_failed_migration_stays_lost(struct ktest *t)
 {
 	struct stage st;
 
@@ -446,14 +446,16 @@ static void nor_by_a_move_that_fails(struct ktest *t)
 	stage_end(&st, -EAGAIN);
 }
 
-KTEST_SUITE(migrate_race, KTEST_MOSTLY_INSIDE,
-    KTEST(who_waits_on_an_entry_does_not_defeat_the_freeze),
-    KTEST(who_comes_after_the_freeze_waits_too), KTEST(a_first_touch_waits_on_the_marker),
-    KTEST(other_ways_to_the_page_are_refused), KTEST(only_those_who_wait_for_the_page_are_woken),
-    KTEST(nothing_is_written_behind_the_copy),
-    KTEST(a_protection_does_not_wait_for_the_migrators_shootdown), KTEST(nor_does_an_unmapping),
-    KTEST(nor_does_a_removal), KTEST(an_unmapping_keeps_its_page_until_all_have_answered),
-    KTEST(no_write_goes_unnoticed), KTEST(a_page_unmapped_meanwhile_stays_unmapped),
+KTEST_SUITE(migrate_race, KTEST_MOSTLY_INSIDE, KTEST(waiters_on_an_entry_do_not_defeat_the_freeze),
+    KTEST(reader_after_the_freeze_waits_too), KTEST(a_first_touch_waits_on_the_marker),
+    KTEST(page_under_migration_refuses_supply_pin_and_isolation),
+    KTEST(only_waiters_of_this_page_are_woken), KTEST(no_write_reaches_the_old_page_after_the_copy),
+    KTEST(protect_does_not_wait_for_the_migrators_shootdown),
+    KTEST(unmap_does_not_wait_for_the_migrators_shootdown),
+    KTEST(removal_does_not_wait_for_the_migrators_shootdown),
+    KTEST(unmap_keeps_its_page_until_the_shootdown_ends),
+    KTEST(every_write_during_migration_is_noticed), KTEST(a_page_unmapped_meanwhile_stays_unmapped),
     KTEST(another_mapping_of_the_address_is_left_alone),
-    KTEST(a_lost_permission_is_not_resurrected), KTEST(nor_after_the_copy),
-    KTEST(nor_by_a_move_that_fails));
+    KTEST(permission_lost_before_the_copy_stays_lost),
+    KTEST(permission_lost_after_the_copy_stays_lost),
+    KTEST(permission_lost_in_a_failed_migration_stays_lost));

@@ -86,7 +86,7 @@ static void expect_order(struct ktest *t, struct memory *mem, gfp_t gfp, unsigne
 
 /* ---- a node with CPUs and no memory ---- */
 
-static void without_memory_of_its_own_the_nearest_is_used(struct ktest *t)
+static void node_without_memory_uses_the_nearest(struct ktest *t)
 {
 	struct memory *mem = three_nodes(t, true);
 
@@ -115,7 +115,7 @@ static void alloc_job(void *arg)
 }
 
 /* It sleeps for what the nearest does not have, and its node's thread, which has no memory either, answers. */
-static void without_memory_of_its_own_a_request_that_waits_ends(struct ktest *t)
+static void sleeping_request_on_a_node_without_memory_ends(struct ktest *t)
 {
 	struct memory *mem = three_nodes(t, true);
 	struct pile pile = {NULL, 0};
@@ -140,7 +140,7 @@ static void without_memory_of_its_own_a_request_that_waits_ends(struct ktest *t)
 
 /* ---- a node that is emptied ---- */
 
-static void an_emptied_node_is_passed_over_until_it_is_back(struct ktest *t)
+static void emptied_node_is_skipped_until_it_is_back(struct ktest *t)
 {
 	static struct node_result res;
 	struct memory *mem = three_nodes(t, false);
@@ -231,7 +231,7 @@ static void do_without_a_cache(void *arg)
 }
 
 /* A memory that was made for fewer CPUs than there are: the others have nothing to give back. */
-static void a_cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
+static void cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
 {
 	struct memory_config cfg;
 	struct trace_hit hit[2];
@@ -258,9 +258,9 @@ static void a_cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(nodes, KTEST_QUICK, KTEST(a_cpu_without_a_cache_has_nothing_to_drain),
+KTEST_SUITE(nodes, KTEST_QUICK, KTEST(cpu_without_a_cache_has_nothing_to_drain),
     KTEST_INSIDE(each_request_has_its_first_stack),
-    KTEST(without_memory_of_its_own_the_nearest_is_used),
-    KTEST(without_memory_of_its_own_a_request_that_waits_ends),
-    KTEST(an_emptied_node_is_passed_over_until_it_is_back),
+    KTEST(node_without_memory_uses_the_nearest),
+    KTEST(sleeping_request_on_a_node_without_memory_ends),
+    KTEST(emptied_node_is_skipped_until_it_is_back),
     KTEST(a_removed_node_may_come_back_as_another));

@@ -59,7 +59,7 @@ static void expect_room(struct ktest *t, struct memory *mem, pfn_t start, unsign
 	EXPECT_EQ(t, fail.why, room ? WHY_NONE : WHY_LAST);
 }
 
-static void enough_must_be_left_to_the_page(struct ktest *t)
+static void memory_left_is_checked_to_the_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 2 * NORMAL);
 	const pfn_t start = BLOCK(NORMAL), nr = BLOCK(2 * NORMAL);
@@ -116,7 +116,7 @@ static void some_memory_must_be_left_for_the_kernel(struct ktest *t)
 #define CLAIMS 20u
 
 /* Each claim takes a pageblock; as many as are looked at at a time, and more. */
-static void claims_that_came_before_count_once_each(struct ktest *t)
+static void earlier_claims_count_once_each(struct ktest *t)
 {
 	static struct range_claim claim[CLAIMS];
 	struct memory *mem = ktest_memory(t, 0, LARGE, LARGE);
@@ -185,7 +185,7 @@ static void a_candidate_is_found_around_claims(struct ktest *t)
 	}
 }
 
-static void a_candidate_leaves_enough_to_the_page(struct ktest *t)
+static void candidate_leaves_enough_to_the_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, LOW, HIGH);
 	struct pile out = {NULL, 0};
@@ -302,7 +302,7 @@ static bool same_plan(const struct plan *a, const struct plan *b)
 	return memcmp(a->capacity, b->capacity, sizeof(a->capacity)) == 0;
 }
 
-static void caches_are_planned_for_what_is_left(struct ktest *t)
+static void cache_limits_follow_the_remaining_memory(struct ktest *t)
 {
 	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;
 	struct memory *mem = ktest_memory(t, 0, 0, blocks);
@@ -326,7 +326,7 @@ static void caches_are_planned_for_what_is_left(struct ktest *t)
 	EXPECT(t, same_plan(&before, &after));
 }
 
-static void caches_are_planned_for_what_standby_brought(struct ktest *t)
+static void cache_limits_follow_memory_from_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
 	struct zone *zone = mem ? zone_in(mem, ZONE_MOVABLE) : NULL;
@@ -360,7 +360,7 @@ static u64 hold_for(struct memory *mem, u64 ns, bool try)
 	return arch_clock_ns() - began;
 }
 
-static void the_longest_hold_of_the_lock_is_known(struct ktest *t)
+static void longest_hold_of_the_zone_lock_is_recorded(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 2);
 	u64 held;
@@ -406,7 +406,7 @@ static void another_grow(struct memory *mem)
 }
 
 /* Somebody has the lock of the tables for descriptors: the standby thread tries again, and who waits is served. */
-static void the_lock_of_the_tables_is_waited_for(struct ktest *t)
+static void offline_waits_for_the_lock_of_the_tables(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);
 	struct pile pile = {NULL, 0};
@@ -425,7 +425,7 @@ static void the_lock_of_the_tables_is_waited_for(struct ktest *t)
 	EXPECT(t, !mem->standby.thread);
 }
 
-static void no_thread_waits_where_nothing_stands_by(struct ktest *t)
+static void memory_without_standby_has_no_standby_thread(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 
@@ -435,13 +435,13 @@ static void no_thread_waits_where_nothing_stands_by(struct ktest *t)
 	EXPECT_EQ(t, standby_online(zone_in(mem, ZONE_NORMAL)), 0);
 }
 
-KTEST_SUITE(offline_bounds, KTEST_QUICK, KTEST(enough_must_be_left_to_the_page),
+KTEST_SUITE(offline_bounds, KTEST_QUICK, KTEST(memory_left_is_checked_to_the_page),
     KTEST(some_memory_must_be_left_for_the_kernel),
-    KTEST_INSIDE(claims_that_came_before_count_once_each),
-    KTEST(a_candidate_is_found_around_claims), KTEST(a_candidate_leaves_enough_to_the_page),
+    KTEST_INSIDE(earlier_claims_count_once_each),
+    KTEST(a_candidate_is_found_around_claims), KTEST(candidate_leaves_enough_to_the_page),
     KTEST(a_candidate_lies_in_one_zone), KTEST(the_memorys_policy_is_used_when_none_is_named),
-    KTEST(tries_are_counted), KTEST_INSIDE(caches_are_planned_for_what_is_left),
-    KTEST_INSIDE(caches_are_planned_for_what_standby_brought),
-    KTEST_COST(the_longest_hold_of_the_lock_is_known), KTEST_INSIDE(deadlines_are_exact),
-    KTEST(the_lock_of_the_tables_is_waited_for),
-    KTEST_INSIDE(no_thread_waits_where_nothing_stands_by));
+    KTEST(tries_are_counted), KTEST_INSIDE(cache_limits_follow_the_remaining_memory),
+    KTEST_INSIDE(cache_limits_follow_memory_from_standby),
+    KTEST_COST(longest_hold_of_the_zone_lock_is_recorded), KTEST_INSIDE(deadlines_are_exact),
+    KTEST(offline_waits_for_the_lock_of_the_tables),
+    KTEST_INSIDE(memory_without_standby_has_no_standby_thread));

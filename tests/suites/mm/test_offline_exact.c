@@ -22,7 +22,7 @@ static void expect_claimed(struct ktest *t, struct memory *mem, unsigned from, u
 }
 
 /* Of a claim only what lies in the range counts. */
-static void a_survey_counts_its_part_of_a_claim(struct ktest *t)
+static void survey_counts_its_part_of_a_claim(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
 	struct range_claim claim = {.start = BLOCK(4), .end = BLOCK(7)},
@@ -46,7 +46,7 @@ static void a_survey_counts_its_part_of_a_claim(struct ktest *t)
 }
 
 /* Holes, what is retired, and what is allocated, by the kind of memory it lies in. */
-static void a_survey_tells_what_is_busy_from_what_stays(struct ktest *t)
+static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 2);
 	struct page *page[4];
@@ -121,7 +121,7 @@ static void give(struct memory *mem, struct pile *pile)
 }
 
 /* A cached page is as free as one on a list. */
-static void what_caches_hold_is_free(struct ktest *t)
+static void survey_counts_cached_pages_as_free(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2 * CACHED_BLOCKS, HIGH);
 	struct pile pile = {NULL, 0};
@@ -144,7 +144,7 @@ static void what_caches_hold_is_free(struct ktest *t)
 }
 
 /* A range that is offline takes nothing with it: somebody brings it back, or removes it. */
-static void what_is_offline_leaves_nothing_behind(struct ktest *t)
+static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
 	struct range_claim claim = {
@@ -166,7 +166,7 @@ static void what_is_offline_leaves_nothing_behind(struct ktest *t)
 }
 
 /* Counts of two moments: what leaves may seem to be more than there is. */
-static void more_may_seem_to_leave_than_there_is(struct ktest *t)
+static void check_of_memory_left_tolerates_counts_of_two_moments(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
 	struct zone *normal, *movable;
@@ -197,7 +197,7 @@ static void expect_candidate(
 	EXPECT_EQ(t, got, BLOCK(nr));
 }
 
-static void of_two_equal_runs_the_upper_is_the_candidate(struct ktest *t)
+static void upper_of_two_equal_runs_is_the_candidate(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 9);
 	struct range_claim claim = {.start = BLOCK(NORMAL + 4), .end = BLOCK(NORMAL + 5)};
@@ -210,7 +210,7 @@ static void of_two_equal_runs_the_upper_is_the_candidate(struct ktest *t)
 }
 
 /* What is in use in it needs room in what stays. */
-static void a_candidate_ends_where_room_ends(struct ktest *t)
+static void candidate_ends_where_free_memory_ends(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
 	struct pile pile = {NULL, 0};
@@ -264,7 +264,7 @@ static unsigned long planned(struct zone *zone)
 }
 
 /* Not those of another zone, nor of what comes. */
-static void a_plan_counts_claims_of_its_zone_that_go(struct ktest *t)
+static void cache_limits_count_leaving_claims_of_the_zone(struct ktest *t)
 {
 	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;
 	struct memory *mem = ktest_memory(t, 0, blocks, blocks);
@@ -286,7 +286,7 @@ static void a_plan_counts_claims_of_its_zone_that_go(struct ktest *t)
 }
 
 /* Refused for what is claimed, with where; what must be refused anyway is not claimed. */
-static void refusals_say_where_and_claim_little(struct ktest *t)
+static void refusal_names_a_page_and_leaves_no_claim(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
 	struct range_claim claim = {.start = BLOCK(NORMAL + 3), .end = BLOCK(NORMAL + 4)};
@@ -322,7 +322,7 @@ static void refusals_say_where_and_claim_little(struct ktest *t)
 }
 
 /* What was in the way for a pass, and then went, is no reason. */
-static void a_success_has_no_reason(struct ktest *t)
+static void successful_offline_reports_no_reason(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
 	struct offline_result res;
@@ -341,7 +341,7 @@ static void a_success_has_no_reason(struct ktest *t)
 }
 
 /* As many nodes as there can be: what looks at all zones ends with the last of them. */
-static void every_zone_is_looked_at_and_no_other(struct ktest *t)
+static void every_zone_is_visited_and_no_other(struct ktest *t)
 {
 	struct zone_spec specs[MAX_NODES];
 	struct memory *mem;
@@ -363,12 +363,13 @@ static void every_zone_is_looked_at_and_no_other(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(offline_exact, KTEST_QUICK, KTEST(a_survey_counts_its_part_of_a_claim),
-    KTEST(a_survey_tells_what_is_busy_from_what_stays), KTEST_INSIDE(what_caches_hold_is_free),
-    KTEST_INSIDE(what_is_offline_leaves_nothing_behind),
-    KTEST_INSIDE(more_may_seem_to_leave_than_there_is),
-    KTEST(of_two_equal_runs_the_upper_is_the_candidate), KTEST(a_candidate_ends_where_room_ends),
+KTEST_SUITE(offline_exact, KTEST_QUICK, KTEST(survey_counts_its_part_of_a_claim),
+    KTEST(survey_tells_movable_blockers_from_unmovable),
+    KTEST_INSIDE(survey_counts_cached_pages_as_free),
+    KTEST_INSIDE(offline_claim_takes_nothing_from_its_zone),
+    KTEST_INSIDE(check_of_memory_left_tolerates_counts_of_two_moments),
+    KTEST(upper_of_two_equal_runs_is_the_candidate), KTEST(candidate_ends_where_free_memory_ends),
     KTEST(a_candidate_is_found_in_a_memory_that_begins_higher),
-    KTEST_INSIDE(a_plan_counts_claims_of_its_zone_that_go),
-    KTEST(refusals_say_where_and_claim_little), KTEST(a_success_has_no_reason),
-    KTEST(every_zone_is_looked_at_and_no_other));
+    KTEST_INSIDE(cache_limits_count_leaving_claims_of_the_zone),
+    KTEST(refusal_names_a_page_and_leaves_no_claim), KTEST(successful_offline_reports_no_reason),
+    KTEST(every_zone_is_visited_and_no_other));

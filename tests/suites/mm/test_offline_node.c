@@ -32,7 +32,7 @@ static unsigned count_state(struct memory *mem, pfn_t start, pfn_t end, enum pag
 	return nr;
 }
 
-static void a_node_in_use_goes_and_comes_back(struct ktest *t)
+static void node_in_use_is_evacuated_and_onlined(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 	unsigned long managed;
@@ -71,7 +71,7 @@ static void a_node_in_use_goes_and_comes_back(struct ktest *t)
 }
 
 /* What was the kernel's once, and is free, is still of its type. */
-static void what_the_kernel_gave_back_goes_too(struct ktest *t)
+static void free_pages_of_kernel_pageblocks_are_offlined(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 	const pfn_t normal = BLOCK(2 * SIZE);
@@ -93,7 +93,7 @@ static void what_the_kernel_gave_back_goes_too(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void only_what_went_with_the_node_comes_back(struct ktest *t)
+static void online_node_restores_only_what_offline_node_took(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 	const pfn_t mine = BLOCK(3 * SIZE + 2);
@@ -136,7 +136,7 @@ static struct memory *offline_all_but_pinned(struct ktest *t, pfn_t *pinned)
 	return mem;
 }
 
-static void what_is_pinned_costs_its_pageblock_only(struct ktest *t)
+static void pinned_page_keeps_only_its_pageblock_online(struct ktest *t)
 {
 	pfn_t pinned;
 	struct memory *mem = offline_all_but_pinned(t, &pinned);
@@ -161,7 +161,7 @@ static void what_is_pinned_costs_its_pageblock_only(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_failed_whole_evacuation_leaves_an_earlier_one_alone(struct ktest *t)
+static void failed_whole_evacuation_keeps_an_earlier_one(struct ktest *t)
 {
 	pfn_t pinned;
 	struct memory *mem = offline_all_but_pinned(t, &pinned);
@@ -182,7 +182,7 @@ static void a_failed_whole_evacuation_leaves_an_earlier_one_alone(struct ktest *
 	drop_memory(t, mem);
 }
 
-static void the_last_kernel_memory_stays(struct ktest *t)
+static void last_kernel_zone_stays_online(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, SIZE, SIZE);
 
@@ -194,7 +194,7 @@ static void the_last_kernel_memory_stays(struct ktest *t)
 }
 
 /* What is offline elsewhere is no memory for the kernel. */
-static void the_last_node_keeps_its_kernel_memory(struct ktest *t)
+static void last_node_keeps_its_kernel_memory(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 	irqflags_t flags;
@@ -239,7 +239,7 @@ static void reserved_pages_stay_and_do_not_count(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void as_much_goes_as_there_is_room_for(struct ktest *t)
+static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 
@@ -260,7 +260,7 @@ static void as_much_goes_as_there_is_room_for(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void it_can_be_called_off(struct ktest *t)
+static void offline_node_can_be_cancelled(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 	const u32 cancel = 1;
@@ -277,7 +277,7 @@ static void it_can_be_called_off(struct ktest *t)
 }
 
 /* One that is always in use: the tries come further and further apart, until somebody calls it off. */
-static void a_busy_page_is_tried_less_and_less(struct ktest *t)
+static void busy_page_is_retried_with_back_off(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &mov.enough};
 	struct memory *mem = ktest_memory(t, 0, 0, 2 * SIZE);
@@ -302,10 +302,11 @@ static void a_busy_page_is_tried_less_and_less(struct ktest *t)
 	mov_end(t);
 }
 
-KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(a_node_in_use_goes_and_comes_back),
-    KTEST(what_the_kernel_gave_back_goes_too), KTEST(only_what_went_with_the_node_comes_back),
-    KTEST(what_is_pinned_costs_its_pageblock_only),
-    KTEST(a_failed_whole_evacuation_leaves_an_earlier_one_alone),
-    KTEST(the_last_kernel_memory_stays), KTEST(the_last_node_keeps_its_kernel_memory),
-    KTEST(reserved_pages_stay_and_do_not_count), KTEST(as_much_goes_as_there_is_room_for),
-    KTEST(it_can_be_called_off), KTEST_COST(a_busy_page_is_tried_less_and_less));
+KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(node_in_use_is_evacuated_and_onlined),
+    KTEST(free_pages_of_kernel_pageblocks_are_offlined),
+    KTEST(online_node_restores_only_what_offline_node_took),
+    KTEST(pinned_page_keeps_only_its_pageblock_online),
+    KTEST(failed_whole_evacuation_keeps_an_earlier_one), KTEST(last_kernel_zone_stays_online),
+    KTEST(last_node_keeps_its_kernel_memory), KTEST(reserved_pages_stay_and_do_not_count),
+    KTEST(node_is_evacuated_as_far_as_memory_elsewhere_allows),
+    KTEST(offline_node_can_be_cancelled), KTEST_COST(busy_page_is_retried_with_back_off));

@@ -39,7 +39,7 @@ static unsigned online(const struct memory *mem)
 	return nr;
 }
 
-static void every_zone_of_a_node_goes_and_comes(struct ktest *t)
+static void every_zone_of_a_node_is_offlined_and_onlined(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 
@@ -78,7 +78,7 @@ static void expect_around(
 }
 
 /* What lies before it goes, then what lies behind it. */
-static void what_is_in_the_way_costs_one_pageblock(struct ktest *t)
+static void blocker_costs_one_pageblock(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 
@@ -91,7 +91,7 @@ static void what_is_in_the_way_costs_one_pageblock(struct ktest *t)
 }
 
 /* Of two that stay the first is named, and both count. */
-static void the_first_that_stays_is_named(struct ktest *t)
+static void first_blocker_is_named(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 
@@ -130,7 +130,7 @@ static unsigned tries_to_halve(unsigned nr, unsigned fit)
 	return tries;
 }
 
-static void what_has_no_room_is_halved(struct ktest *t)
+static void range_without_targets_is_halved(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, SIZE, SIZE);
 	const pfn_t start = BLOCK(SIZE);
@@ -189,7 +189,7 @@ static void call_off(void *arg)
  * It is called off when the first range is about to go: that one goes, and with @whole comes
  * back.
  */
-static void what_went_before_a_cancel_stays_out_unless_all_must(struct ktest *t)
+static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
 {
 	const struct offline_opts opts = {
 	    .policy = ISO_PRECISE, .cancel = &cancel, .on_commit = call_off};
@@ -230,7 +230,7 @@ static void what_went_before_a_cancel_stays_out_unless_all_must(struct ktest *t)
  * A movable page, and a deadline that is over at once; a page behind it, which cannot move, is
  * not looked at.
  */
-static void too_late_is_told_from_busy(struct ktest *t)
+static void deadline_is_told_from_busy(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = 1};
 	struct memory *mem = two_nodes(t);
@@ -252,7 +252,7 @@ static void too_late_is_told_from_busy(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(offline_node_exact, KTEST_QUICK, KTEST(every_zone_of_a_node_goes_and_comes),
-    KTEST_COST(what_is_in_the_way_costs_one_pageblock), KTEST(the_first_that_stays_is_named),
-    KTEST(what_has_no_room_is_halved), KTEST(what_went_before_a_cancel_stays_out_unless_all_must),
-    KTEST(too_late_is_told_from_busy));
+KTEST_SUITE(offline_node_exact, KTEST_QUICK, KTEST(every_zone_of_a_node_is_offlined_and_onlined),
+    KTEST_COST(blocker_costs_one_pageblock), KTEST(first_blocker_is_named),
+    KTEST(range_without_targets_is_halved), KTEST(cancel_keeps_earlier_ranges_offline_unless_whole),
+    KTEST(deadline_is_told_from_busy));

@@ -89,13 +89,13 @@ static void go_beside_planners(struct ktest *t, unsigned blocks, unsigned going,
 }
 
 /* A range that has gone and is still claimed would be taken off the zone twice. */
-static void who_plans_counts_what_goes_once(struct ktest *t)
+static void cache_limits_count_a_leaving_range_once(struct ktest *t)
 {
 	go_beside_planners(t, 16, 12, ROUNDS);
 }
 
 /* Planners see each part of the commit; the first hold takes 64 pageblocks. */
-static void a_long_range_goes_in_several_holds(struct ktest *t)
+static void long_range_is_committed_in_several_holds(struct ktest *t)
 {
 	go_beside_planners(t, 72, 66, ROUNDS / 20);
 }
@@ -142,7 +142,7 @@ static void while_it_is_held(void *arg)
 	YIELD_UNTIL(load_acquire(&g->holds) == READ_ONCE(g->round));
 }
 
-static void an_offline_gets_the_lock_in_its_turn(struct ktest *t)
+static void offline_gets_the_hotplug_lock_in_turn(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 16);
 	struct greedy g = {.mem = mem};
@@ -163,5 +163,6 @@ static void an_offline_gets_the_lock_in_its_turn(struct ktest *t)
 	EXPECT_EQ(t, g.off, ROUNDS);
 }
 
-KTEST_SUITE(offline_plan, 0, KTEST_INSIDE(who_plans_counts_what_goes_once),
-    KTEST_COST(a_long_range_goes_in_several_holds), KTEST(an_offline_gets_the_lock_in_its_turn));
+KTEST_SUITE(offline_plan, 0, KTEST_INSIDE(cache_limits_count_a_leaving_range_once),
+    KTEST_COST(long_range_is_committed_in_several_holds),
+    KTEST(offline_gets_the_hotplug_lock_in_turn));

@@ -97,14 +97,14 @@ static void expect_undone_by_each(struct ktest *t, struct offline_opts opts, int
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 }
 
-static void a_late_pin_is_named_and_undone(struct ktest *t)
+static void late_pin_is_named_and_the_offline_undone(struct ktest *t)
 {
 	const struct offline_opts opts = {.on_isolated = pin_late};
 
 	expect_undone_by_each(t, opts, -EBUSY, WHY_PINNED, 3, ~0u);
 }
 
-static void a_deadline_ends_it(struct ktest *t)
+static void deadline_ends_an_offline(struct ktest *t)
 {
 	const struct offline_opts opts = {.deadline_ns = A_MOMENT_NS, .on_isolated = pin_late};
 
@@ -134,7 +134,7 @@ static void cancel_now(void *arg)
 	WRITE_ONCE(((struct scene *)arg)->cancel, 1u);
 }
 
-static void a_word_calls_it_off(struct ktest *t)
+static void cancel_ends_an_offline(struct ktest *t)
 {
 	const struct offline_opts opts = {.on_isolated = cancel_now};
 
@@ -146,7 +146,7 @@ static void take_all(void *arg)
 	hoard_take(&hoard);
 }
 
-static void without_room_to_move_it_fails(struct ktest *t)
+static void offline_without_migration_targets_fails(struct ktest *t)
 {
 	struct scene s;
 	unsigned p;
@@ -227,7 +227,7 @@ static void offline_others(void *arg)
 	EXPECT_EQ(s->t, online_pages(s->mem, BLOCK(16), BLOCK(4), &fail), 0);
 }
 
-static void overlapping_ranges_are_refused_disjoint_ones_go(struct ktest *t)
+static void overlapping_offlines_are_refused_disjoint_ones_succeed(struct ktest *t)
 {
 	struct scene s = {.t = t, .mem = ktest_memory(t, 0, 0, 32)};
 	struct offline_result res;
@@ -276,7 +276,7 @@ static void offline_beside(struct ktest *t, struct race_free *race, const struct
 	EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
 }
 
-static void a_free_under_way_is_found_by_the_one_round(struct ktest *t)
+static void free_in_progress_is_found_by_the_one_round(struct ktest *t)
 {
 	struct memory *mem;
 	unsigned p;
@@ -306,7 +306,7 @@ static void let_it_be_cached(void *arg)
 	YIELD_UNTIL(pcp_zone_nonempty(race->mem, 1, test_zone(race->mem, ZONE_MOVABLE)));
 }
 
-static void redrain_fetches_what_its_first_drain_missed(struct ktest *t)
+static void redrain_drains_a_page_that_its_first_drain_missed(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	const struct offline_opts opts = {
@@ -440,21 +440,22 @@ static void stress(struct ktest *t, bool pins)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void rounds_under_load_all_succeed(struct ktest *t)
+static void offlines_under_load_all_succeed(struct ktest *t)
 {
 	stress(t, false);
 }
 
-static void rounds_under_load_with_pins_succeed_or_say_so(struct ktest *t)
+static void offlines_under_load_with_pins_succeed_or_name_a_pin(struct ktest *t)
 {
 	stress(t, true);
 }
 
-KTEST_SUITE(offline_race, 0, KTEST(a_late_pin_is_named_and_undone), KTEST(a_deadline_ends_it),
-    KTEST(a_page_being_freed_is_waited_for), KTEST(a_word_calls_it_off),
-    KTEST(without_room_to_move_it_fails), KTEST(precise_leaves_the_caches_on),
-    KTEST(overlapping_ranges_are_refused_disjoint_ones_go),
-    KTEST_COST(a_free_under_way_is_found_by_the_one_round),
-    KTEST_INSIDE(redrain_fetches_what_its_first_drain_missed),
-    KTEST(a_page_freed_meanwhile_on_another_cpu_is_caught), KTEST(rounds_under_load_all_succeed),
-    KTEST(rounds_under_load_with_pins_succeed_or_say_so));
+KTEST_SUITE(offline_race, 0, KTEST(late_pin_is_named_and_the_offline_undone),
+    KTEST(deadline_ends_an_offline), KTEST(a_page_being_freed_is_waited_for),
+    KTEST(cancel_ends_an_offline), KTEST(offline_without_migration_targets_fails),
+    KTEST(precise_leaves_the_caches_on),
+    KTEST(overlapping_offlines_are_refused_disjoint_ones_succeed),
+    KTEST_COST(free_in_progress_is_found_by_the_one_round),
+    KTEST_INSIDE(redrain_drains_a_page_that_its_first_drain_missed),
+    KTEST(a_page_freed_meanwhile_on_another_cpu_is_caught), KTEST(offlines_under_load_all_succeed),
+    KTEST(offlines_under_load_with_pins_succeed_or_name_a_pin));

@@ -51,7 +51,7 @@ static bool take_page(struct ktest *t, struct stall *s)
 	return s->page != NULL;
 }
 
-static void a_cpu_that_stands_still_is_waited_for(struct ktest *t)
+static void stalled_cpu_is_waited_for(struct ktest *t)
 {
 	static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
 	struct stall s = {.ns = STALL_NS};
@@ -76,7 +76,7 @@ static void a_cpu_that_stands_still_is_waited_for(struct ktest *t)
 	}
 }
 
-static void the_deadline_ends_that_wait(struct ktest *t)
+static void deadline_ends_the_wait_for_a_stalled_cpu(struct ktest *t)
 {
 	struct stall s = {.ns = 2 * STALL_NS};
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = STALL_NS,
@@ -96,7 +96,7 @@ static void the_deadline_ends_that_wait(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(s.mem), memory_managed_pages(s.mem));
 }
 
-static void a_page_that_stays_is_refused(struct ktest *t)
+static void page_that_stays_unmovable_is_refused(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = WAIT_FOREVER};
 	struct stall s = {.mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2)};
@@ -141,7 +141,7 @@ static void take_turns(struct ktest *t, u64 since)
 	}
 }
 
-static void threads_that_were_ready_have_had_their_turns(struct ktest *t)
+static void ready_threads_have_had_their_turns(struct ktest *t)
 {
 	struct runner runners[TEST_MAX_CPUS] = {{.turns = 0}};
 	unsigned cpu, round;
@@ -167,7 +167,7 @@ static void threads_that_were_ready_have_had_their_turns(struct ktest *t)
 		ktest_join(cpu);
 }
 
-static void a_deaf_cpu_gives_no_turns(struct ktest *t)
+static void cpu_with_interrupts_off_gives_no_turns(struct ktest *t)
 {
 	struct stall s = {.ns = STALL_NS};
 	u64 since;
@@ -185,6 +185,7 @@ static void a_deaf_cpu_gives_no_turns(struct ktest *t)
 	EXPECT_EQ(t, s.err, 0);
 }
 
-KTEST_SUITE(offline_stall, 0, KTEST(a_cpu_that_stands_still_is_waited_for),
-    KTEST(the_deadline_ends_that_wait), KTEST(a_page_that_stays_is_refused),
-    KTEST_INSIDE(threads_that_were_ready_have_had_their_turns), KTEST(a_deaf_cpu_gives_no_turns));
+KTEST_SUITE(offline_stall, 0, KTEST(stalled_cpu_is_waited_for),
+    KTEST(deadline_ends_the_wait_for_a_stalled_cpu), KTEST(page_that_stays_unmovable_is_refused),
+    KTEST_INSIDE(ready_threads_have_had_their_turns),
+    KTEST(cpu_with_interrupts_off_gives_no_turns));

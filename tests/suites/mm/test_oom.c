@@ -25,7 +25,7 @@ static struct memory *begin_on_two(struct ktest *t)
 	return ktest_needs_cpus(t, 2) ? begin(t) : NULL;
 }
 
-static void a_death_gives_the_allocation_its_page(struct ktest *t)
+static void kill_gives_the_allocation_its_page(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 	struct page *page;
@@ -47,7 +47,7 @@ static void a_death_gives_the_allocation_its_page(struct ktest *t)
 	killer_end(t, mem);
 }
 
-static void with_nobody_to_choose_it_fails(struct ktest *t)
+static void allocation_without_a_victim_fails(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 
@@ -65,7 +65,7 @@ static void with_nobody_to_choose_it_fails(struct ktest *t)
 	killer_end(t, mem);
 }
 
-static void nobody_dies_for_what_can_fail(struct ktest *t)
+static void requests_that_may_fail_kill_no_task(struct ktest *t)
 {
 	static const gfp_t flags[] = {GFP_NOWAIT, GFP_ATOMIC, GFP_NORETRY, GFP_THISNODE, GFP_DMA32};
 	struct memory *mem = begin(t);
@@ -109,7 +109,7 @@ static bool wait_for_sleepers(struct memory *mem, u64 waits)
 	return mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) >= waits;
 }
 
-static void it_looks_once_more_under_the_lock(struct ktest *t)
+static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
 {
 	u64 until = arch_clock_ns() + WAIT_NS;
 	struct memory *mem;
@@ -135,7 +135,7 @@ static void it_looks_once_more_under_the_lock(struct ktest *t)
 }
 
 /* The victim's pages come a moment after it: somebody else had a reference to their object. */
-static void nobody_else_is_chosen_at_once(struct ktest *t)
+static void no_second_victim_is_chosen_at_once(struct ktest *t)
 {
 	u64 until = arch_clock_ns() + WAIT_NS;
 	struct memory *mem;
@@ -167,7 +167,7 @@ static void free_two(void *arg)
 }
 
 /* Pages in another CPU's cache are found by the drain before anybody dies. */
-static void nobody_dies_for_pages_in_caches(struct ktest *t)
+static void cached_pages_prevent_a_kill(struct ktest *t)
 {
 	struct page *page[2];
 	struct memory *mem;
@@ -206,7 +206,7 @@ static void alloc_alone(void *arg)
 	((struct alone *)arg)->page = mem_alloc_pages(killer.mem, GFP_MOVABLE, 0);
 }
 
-static void many_wait_for_one_death(struct ktest *t)
+static void many_allocations_wait_for_one_victim(struct ktest *t)
 {
 	unsigned cpus = MIN(ktest_cpus(), 4u), cpu;
 	u64 until = arch_clock_ns() + WAIT_NS;
@@ -250,7 +250,7 @@ static bool kill_caller(struct memory *mem, gfp_t gfp, unsigned order, void *arg
 	return true;
 }
 
-static void who_is_chosen_gets_the_reserve(struct ktest *t)
+static void victim_may_use_the_reserve(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 
@@ -271,8 +271,9 @@ static void who_is_chosen_gets_the_reserve(struct ktest *t)
 	killer_end(t, mem);
 }
 
-KTEST_SUITE(oom, KTEST_QUICK, KTEST(a_death_gives_the_allocation_its_page),
-    KTEST(with_nobody_to_choose_it_fails), KTEST(nobody_dies_for_what_can_fail),
-    KTEST_COST(many_wait_for_one_death), KTEST_INSIDE(it_looks_once_more_under_the_lock),
-    KTEST(nobody_else_is_chosen_at_once), KTEST(nobody_dies_for_pages_in_caches),
-    KTEST(who_is_chosen_gets_the_reserve));
+KTEST_SUITE(oom, KTEST_QUICK, KTEST(kill_gives_the_allocation_its_page),
+    KTEST(allocation_without_a_victim_fails), KTEST(requests_that_may_fail_kill_no_task),
+    KTEST_COST(many_allocations_wait_for_one_victim),
+    KTEST_INSIDE(allocation_is_retried_under_the_oom_lock),
+    KTEST(no_second_victim_is_chosen_at_once), KTEST(cached_pages_prevent_a_kill),
+    KTEST(victim_may_use_the_reserve));

@@ -18,7 +18,7 @@ static struct memory *begin(struct ktest *t)
 }
 
 /* Free pages of which no two lie side by side, one more each time: nobody dies once they are more than the high mark. */
-static void a_large_block_is_worth_a_death_up_to_the_high_mark(struct ktest *t)
+static void large_request_kills_up_to_the_high_watermark(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 	unsigned long high;
@@ -55,7 +55,7 @@ static bool find_nobody_left(struct memory *mem, gfp_t gfp, unsigned order, void
 	return false;
 }
 
-static void who_has_left_lets_an_allocation_begin_anew_so_often(struct ktest *t)
+static void allocation_restarts_for_exiting_tasks_a_bounded_number_of_times(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 
@@ -76,5 +76,5 @@ static void who_has_left_lets_an_allocation_begin_anew_so_often(struct ktest *t)
 	killer_end(t, mem);
 }
 
-KTEST_SUITE(oom_exact, KTEST_QUICK, KTEST(a_large_block_is_worth_a_death_up_to_the_high_mark),
-    KTEST_COST(who_has_left_lets_an_allocation_begin_anew_so_often));
+KTEST_SUITE(oom_exact, KTEST_QUICK, KTEST(large_request_kills_up_to_the_high_watermark),
+    KTEST_COST(allocation_restarts_for_exiting_tasks_a_bounded_number_of_times));

@@ -168,7 +168,7 @@ static void put_without_references_is_refused(struct ktest *t)
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
 }
 
-static void put_of_what_is_not_put_is_refused(struct ktest *t)
+static void put_of_a_page_in_a_wrong_state_is_refused(struct ktest *t)
 {
 	static const enum page_state states[] = {
 	    PG_RESERVED, PG_SLAB, PG_PGTABLE, PG_HWPOISON};
@@ -342,7 +342,7 @@ KTEST_SUITE(page, KTEST_QUICK, KTEST_INSIDE(page_head_is_found_in_every_split),
     KTEST_INSIDE(page_head_is_found_in_random_splits),
     KTEST_INSIDE(page_head_of_a_page_in_between_is_unknown), KTEST(get_page_stops_at_the_limit),
     KTEST(last_put_frees_the_block), KTEST(last_put_clears_flags),
-    KTEST(put_without_references_is_refused), KTEST(put_of_what_is_not_put_is_refused),
+    KTEST(put_without_references_is_refused), KTEST(put_of_a_page_in_a_wrong_state_is_refused),
     KTEST(last_put_of_a_pinned_page_is_quarantined),
     KTEST(last_put_of_a_mapped_or_locked_page_is_quarantined), KTEST(a_pin_holds_a_reference),
     KTEST(one_of_many_puts_is_the_last), KTEST(states_and_reasons_have_names),

@@ -108,7 +108,7 @@ static void play(const struct door *d, u64 seed, struct log *log)
 	note(log, mm_event_sum(d->mem, EV_BAD_FREE) - bad);
 }
 
-static void both_instances_answer_alike(struct ktest *t)
+static void kernel_and_private_memory_answer_alike(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, MIN(CACHED_BLOCKS, 8u));
 	static struct log own, private;
@@ -160,7 +160,7 @@ static void bulk_allocates_all_and_frees_all(const struct door *d, struct ktest 
 	}
 }
 
-static void bulk_gives_all_and_takes_all(struct ktest *t)
+static void bulk_allocates_and_frees_all_pages(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, 0);
 	struct door door;
@@ -173,7 +173,7 @@ static void bulk_gives_all_and_takes_all(struct ktest *t)
 	bulk_allocates_all_and_frees_all(&own_door, t);
 }
 
-static void bulk_gives_what_there_is(struct ktest *t)
+static void bulk_returns_the_pages_it_got(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
 	struct zone *zone;
@@ -294,7 +294,7 @@ static void count_a_cycle(void *arg)
 	c->freed_direct = mm_event_sum(mem, EV_FREE_DIRECT);
 }
 
-static void counters_tell_cached_from_direct(struct ktest *t)
+static void counters_tell_cached_from_direct_allocations(struct ktest *t)
 {
 	struct counted c = {.mem = ktest_memory(t, 0, 0, CACHED_BLOCKS)};
 
@@ -468,7 +468,7 @@ static void churn(void *arg)
 	}
 }
 
-static void nothing_is_lost_between_many_cpus(struct ktest *t)
+static void no_page_is_lost_between_many_cpus(struct ktest *t)
 {
 	struct churn c = {.mem = ktest_memory(t, 2, CACHED_BLOCKS / 2, 2), .seed = t->seed};
 	unsigned cpu;
@@ -482,10 +482,11 @@ static void nothing_is_lost_between_many_cpus(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(c.mem), memory_managed_pages(c.mem));
 }
 
-KTEST_SUITE(page_alloc, 0, KTEST(both_instances_answer_alike), KTEST(bulk_gives_all_and_takes_all),
-    KTEST(bulk_gives_what_there_is), KTEST(bulk_free_goes_on_after_a_bad_page),
-    KTEST(zeroed_blocks_are_zero), KTEST(zeroed_bulks_are_zero),
-    KTEST(counters_tell_cached_from_direct), KTEST(counters_add_up_while_the_caches_are_off),
+KTEST_SUITE(page_alloc, 0, KTEST(kernel_and_private_memory_answer_alike),
+    KTEST(bulk_allocates_and_frees_all_pages), KTEST(bulk_returns_the_pages_it_got),
+    KTEST(bulk_free_goes_on_after_a_bad_page), KTEST(zeroed_blocks_are_zero),
+    KTEST(zeroed_bulks_are_zero), KTEST(counters_tell_cached_from_direct_allocations),
+    KTEST(counters_add_up_while_the_caches_are_off),
     KTEST(order_above_the_largest_is_refused_and_counted), KTEST(atomic_request_fails_at_once),
     KTEST_COST(sleeping_request_waits_once_and_then_fails),
-    KTEST_COST(large_request_drains_its_own_cpu), KTEST(nothing_is_lost_between_many_cpus));
+    KTEST_COST(large_request_drains_its_own_cpu), KTEST(no_page_is_lost_between_many_cpus));

@@ -21,7 +21,7 @@ static bool reported(const struct memory *mem, pfn_t pfn)
 	return READ_ONCE(pageblock_of(mem, pfn)->bits) & PB_REPORTED;
 }
 
-static void a_walk_goes_on_where_it_stopped(struct ktest *t)
+static void report_walk_continues_where_it_stopped(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, TEST_BLOCKS / 4, TEST_BLOCKS / 4, TEST_BLOCKS / 2);
 	struct report_walk walk = {0};
@@ -52,7 +52,7 @@ static void a_walk_goes_on_where_it_stopped(struct ktest *t)
 	EXPECT_EQ(t, take(mem, blocks, MANY), 0);
 }
 
-static void what_the_marks_keep_stays(struct ktest *t)
+static void pages_below_the_watermark_are_not_reported(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	struct zone *zone;
@@ -68,7 +68,7 @@ static void what_the_marks_keep_stays(struct ktest *t)
 }
 
 /* Used in any way it has to be reported again; not, if it only was where nobody could use it. */
-static void use_is_noticed(struct ktest *t)
+static void allocation_clears_the_reported_mark(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	pfn_t blocks[MANY], block;
@@ -121,7 +121,7 @@ static void give_later(void *arg)
 }
 
 /* An offline of what is being reported waits for it; and nobody is told that it cannot move. */
-static void an_offline_waits_for_a_report(struct ktest *t)
+static void offline_waits_for_a_report(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 4);
 	struct zone *zone;
@@ -219,7 +219,7 @@ static void drop(struct memory *mem, const pfn_t *blocks, unsigned nr)
 		load_write(mem, pfn_to_page_in(mem, blocks[i]), MAX_ORDER, ~0ULL);
 }
 
-static void nobody_uses_what_the_host_drops(struct ktest *t)
+static void pages_being_reported_are_not_allocated(struct ktest *t)
 {
 	struct memory *mem = ktest_backed_memory(t, 2, PAGEBLOCK_ORDER >= 9 ? 8 : 32);
 	unsigned cpus = ktest_cpus(), i, round, dropped = 0;
@@ -257,6 +257,6 @@ static void nobody_uses_what_the_host_drops(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-KTEST_SUITE(page_report, KTEST_QUICK, KTEST(a_walk_goes_on_where_it_stopped),
-    KTEST(what_the_marks_keep_stays), KTEST(use_is_noticed), KTEST(an_offline_waits_for_a_report),
-    KTEST(nobody_uses_what_the_host_drops));
+KTEST_SUITE(page_report, KTEST_QUICK, KTEST(report_walk_continues_where_it_stopped),
+    KTEST(pages_below_the_watermark_are_not_reported), KTEST(allocation_clears_the_reported_mark),
+    KTEST(offline_waits_for_a_report), KTEST(pages_being_reported_are_not_allocated));

@@ -238,7 +238,7 @@ static void cma_is_lent_to_movable_requests_only(struct ktest *t)
 	EXPECT_EQ(t, zone->free[MAX_ORDER][MT_CMA].nr, 1);
 }
 
-static void zone_movable_refuses_what_cannot_move(struct ktest *t)
+static void zone_movable_refuses_unmovable_requests(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 2);
 	struct zone *zone;
@@ -304,5 +304,6 @@ KTEST_SUITE(pageblock, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(type_change_move
     KTEST(less_free_pageblock_gives_only_the_block_asked_for),
     KTEST(steal_takes_all_the_free_blocks_along), KTEST(fallback_asks_the_types_in_their_order),
     KTEST(fallback_takes_from_the_largest_block), KTEST(cma_is_lent_to_movable_requests_only),
-    KTEST_CONTRACT(zone_movable_refuses_what_cannot_move), KTEST(isolated_pageblock_is_not_stolen),
+    KTEST_CONTRACT(zone_movable_refuses_unmovable_requests),
+    KTEST(isolated_pageblock_is_not_stolen),
     KTEST(cached_pages_of_a_stolen_pageblock_go_to_its_new_type));

@@ -11,7 +11,7 @@
 #define ROOM 96 /* more than any stack holds */
 static struct page *pages[ROOM + 1], *more[ROOM];
 
-static void capacity_0_sends_everything_the_slow_way(struct ktest *t)
+static void capacity_0_uses_the_slow_path(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	struct zone *zone;
@@ -308,7 +308,7 @@ static void capacities_make_at_most_a_sixteenth(struct ktest *t)
 	}
 }
 
-static void the_largest_order_is_dropped_first(struct ktest *t)
+static void largest_order_loses_its_stack_first(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
 	unsigned long managed, all;
@@ -339,7 +339,7 @@ static void the_largest_order_is_dropped_first(struct ktest *t)
 	restore_plan(zone);
 }
 
-static void every_cpu_has_the_planned_capacities(struct ktest *t)
+static void every_cpu_has_the_planned_limits(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
 	unsigned kind, cpu, index, type;
@@ -356,7 +356,7 @@ static void every_cpu_has_the_planned_capacities(struct ktest *t)
 	}
 }
 
-static void a_smaller_plan_keeps_the_newest_pages(struct ktest *t)
+static void smaller_limits_keep_the_newest_pages(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	struct zone *zone;
@@ -476,7 +476,7 @@ static void pages_come_and_go_before_memory_start(struct ktest *t)
 	expect_sound(t, &own);
 }
 
-KTEST_SUITE(pcp, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(capacity_0_sends_everything_the_slow_way),
+KTEST_SUITE(pcp, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(capacity_0_uses_the_slow_path),
     KTEST_COST(refill_takes_batch_or_capacity_at_least_one),
     KTEST(first_page_of_a_refill_is_the_callers), KTEST(refill_pushes_only_pages_of_its_type),
     KTEST(refill_from_another_type_caches_nothing),
@@ -484,7 +484,7 @@ KTEST_SUITE(pcp, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(capacity_0_sends_everything
     KTEST(spill_of_a_small_stack_frees_all_of_it), KTEST(page_lands_in_the_freeing_cpus_stack),
     KTEST_CONTRACT(newest_page_is_allocated_first),
     KTEST_CONTRACT(orders_0_to_3_and_the_largest_are_cached),
-    KTEST_CONTRACT(capacities_make_at_most_a_sixteenth), KTEST(the_largest_order_is_dropped_first),
-    KTEST(every_cpu_has_the_planned_capacities), KTEST(a_smaller_plan_keeps_the_newest_pages),
+    KTEST_CONTRACT(capacities_make_at_most_a_sixteenth), KTEST(largest_order_loses_its_stack_first),
+    KTEST(every_cpu_has_the_planned_limits), KTEST(smaller_limits_keep_the_newest_pages),
     KTEST(isolated_page_goes_to_the_buddy), KTEST(nonempty_sees_each_stack_of_its_zone),
     KTEST_CONTRACT(pages_come_and_go_before_memory_start));

@@ -29,7 +29,7 @@ static void expect_plan_of_nothing(struct ktest *t, const struct zone *zone, int
 /* ---- plans ---- */
 
 /* The claim counts pageblocks, and most of them are offline already. */
-static void a_claim_may_be_larger_than_what_is_left(struct ktest *t)
+static void claim_may_exceed_the_remaining_memory(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
 	struct range_claim claim = {.start = BLOCK(4), .end = BLOCK(20)};
@@ -54,7 +54,7 @@ static void a_claim_may_be_larger_than_what_is_left(struct ktest *t)
 }
 
 /* As much as there is, a page more, and any number of them. */
-static void what_leaves_is_at_most_what_there_is(struct ktest *t)
+static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
 	unsigned kind;
@@ -149,7 +149,7 @@ static void free_what_was_pinned(void *arg)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-static void what_was_pinned_goes_into_the_cache(struct ktest *t)
+static void unpinned_page_may_be_cached(struct ktest *t)
 {
 	struct pinned job = {.t = t, .mem = ktest_memory(t, 0, 0, TEST_BLOCKS)};
 
@@ -212,7 +212,7 @@ static void job_drain_isolated(void *arg)
 }
 
 /* The zone's new plan is applied in the same round; another zone's waits for its own. */
-static void a_precise_round_is_for_zones_with_isolated_pageblocks(struct ktest *t)
+static void precise_round_drains_zones_with_isolated_pageblocks(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
 	struct zone *normal, *movable;
@@ -282,7 +282,7 @@ static void leave_and_join(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void a_cpu_that_goes_has_no_capacity_until_it_is_back(struct ktest *t)
+static void leaving_cpu_has_no_capacity_until_it_is_back(struct ktest *t)
 {
 	struct leaver job = {.t = t, .mem = ktest_memory(t, 0, TEST_MAX_BLOCKS / 2, TEST_MAX_BLOCKS / 2)};
 	struct zone *normal, *movable;
@@ -313,7 +313,7 @@ static void a_cpu_that_goes_has_no_capacity_until_it_is_back(struct ktest *t)
 	restore_plan(movable);
 }
 
-static void zones_that_come_are_looked_up_by_every_cpu(struct ktest *t)
+static void new_zones_are_seen_by_every_cpu(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 1, 1, 1);
 	u16 first[8];
@@ -379,7 +379,7 @@ static bool asks(struct ktest *t, struct zone *zone, int (*fn)(struct zone *zone
 }
 
 /* Only the outermost of them change what a CPU may cache. */
-static void inner_switches_ask_nobody(struct ktest *t)
+static void nested_disable_and_enable_send_no_ipi(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	struct zone *zone;
@@ -396,9 +396,9 @@ static void inner_switches_ask_nobody(struct ktest *t)
 }
 
 KTEST_SUITE(pcp_bounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(a_claim_may_be_larger_than_what_is_left), KTEST(what_leaves_is_at_most_what_there_is),
+    KTEST(claim_may_exceed_the_remaining_memory), KTEST(leaving_pages_are_at_most_the_managed_ones),
     KTEST_CONTRACT(a_refill_of_a_lower_zone_leaves_its_reserve),
-    KTEST(what_was_pinned_goes_into_the_cache), KTEST(a_local_drain_of_one_zone_leaves_the_others),
-    KTEST_COST(a_precise_round_is_for_zones_with_isolated_pageblocks),
-    KTEST(a_cpu_that_goes_has_no_capacity_until_it_is_back),
-    KTEST(zones_that_come_are_looked_up_by_every_cpu), KTEST_COST(inner_switches_ask_nobody));
+    KTEST(unpinned_page_may_be_cached), KTEST(a_local_drain_of_one_zone_leaves_the_others),
+    KTEST_COST(precise_round_drains_zones_with_isolated_pageblocks),
+    KTEST(leaving_cpu_has_no_capacity_until_it_is_back),
+    KTEST(new_zones_are_seen_by_every_cpu), KTEST_COST(nested_disable_and_enable_send_no_ipi));

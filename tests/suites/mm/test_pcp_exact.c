@@ -159,7 +159,7 @@ static void a_refill_leaves_the_watermark(struct ktest *t)
 }
 
 /* Nor is a block of an order that no stack is for looked for in one. */
-static void an_order_without_a_stack_comes_from_the_lists(struct ktest *t)
+static void order_without_a_stack_uses_the_free_lists(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0);
 	struct zone *zone;
@@ -235,7 +235,7 @@ static void free_by_old_words(void *arg)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-static void a_block_that_has_changed_is_not_freed(struct ktest *t)
+static void changed_block_is_not_freed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
 	struct job job = {.t = t, .mem = mem};
@@ -254,5 +254,5 @@ static void a_block_that_has_changed_is_not_freed(struct ktest *t)
 KTEST_SUITE(pcp_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(a_share_is_split_between_orders_and_types), KTEST(a_spill_touches_no_other_stack),
     KTEST_CONTRACT(a_refill_leaves_the_watermark),
-    KTEST(an_order_without_a_stack_comes_from_the_lists),
-    KTEST(a_block_that_has_changed_is_not_freed));
+    KTEST(order_without_a_stack_uses_the_free_lists),
+    KTEST(changed_block_is_not_freed));

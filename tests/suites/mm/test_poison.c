@@ -56,7 +56,7 @@ static void the_rest_of_a_free_block_stays_free(struct ktest *t)
 	}
 }
 
-static void many_in_one_block(struct ktest *t)
+static void many_pages_of_one_block_break(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	u64 rand = t->seed | 1;
@@ -81,7 +81,7 @@ static void many_in_one_block(struct ktest *t)
 }
 
 /* A neighbour that is freed does not merge with a retired page. */
-static void a_neighbour_stays_alone(struct ktest *t)
+static void neighbour_of_a_broken_page_is_not_merged(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	struct page *page, *buddy;
@@ -142,7 +142,7 @@ static void a_block_is_freed_around_its_flagged_pages(struct ktest *t)
 }
 
 /* Each way to free finds the mark: by pieces, in bulk, by the last reference, caches on or off. */
-static void every_way_to_free_finds_the_mark(struct ktest *t)
+static void every_kind_of_free_retires_a_flagged_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
 	struct page *page[4];
@@ -166,7 +166,7 @@ static void every_way_to_free_finds_the_mark(struct ktest *t)
 		EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, page[i])), 0);
 }
 
-static void what_is_wrong_stays_wrong(struct ktest *t)
+static void bad_free_of_a_flagged_page_is_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
 	struct page *page;
@@ -188,7 +188,7 @@ static void what_is_wrong_stays_wrong(struct ktest *t)
 
 /* ---- offline and online ---- */
 
-static void offline_and_online_keep_the_mark(struct ktest *t)
+static void offline_and_online_keep_the_poison_flag(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
 	struct offline_survey survey;
@@ -221,7 +221,7 @@ static void offline_and_online_keep_the_mark(struct ktest *t)
 	EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 8);
 }
 
-static void a_pageblock_of_which_nothing_is_left(struct ktest *t)
+static void wholly_broken_pageblock_is_offlined_and_onlined(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	pfn_t pfn;
@@ -310,7 +310,7 @@ static void a_flagged_page_in_use_is_named(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 }
 
-static void a_contiguous_range_has_no_broken_page(struct ktest *t)
+static void contiguous_range_excludes_broken_pages(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
 	pfn_t start = BLOCK(2) + 2, end = BLOCK(4) + 2;
@@ -333,7 +333,7 @@ static void a_contiguous_range_has_no_broken_page(struct ktest *t)
 
 /* ---- who asks, and when ---- */
 
-static void a_machine_check_is_for_ever(struct ktest *t)
+static void page_broken_by_a_machine_check_is_not_unpoisoned(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 
@@ -346,7 +346,7 @@ static void a_machine_check_is_for_ever(struct ktest *t)
 }
 
 /* The machine may name any address: what is no memory says nothing about memory. */
-static void a_machine_check_of_what_is_no_memory_leaves_unpoison_on(struct ktest *t)
+static void machine_check_outside_memory_leaves_unpoison_on(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 
@@ -415,7 +415,7 @@ static void ask(void *arg)
 	}
 }
 
-static void many_ask_at_once(struct ktest *t)
+static void concurrent_poison_requests_succeed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	struct asker asker[CPUS];
@@ -439,11 +439,12 @@ static void many_ask_at_once(struct ktest *t)
 }
 
 KTEST_SUITE(poison, KTEST_QUICK, KTEST(the_rest_of_a_free_block_stays_free),
-    KTEST(many_in_one_block), KTEST(a_neighbour_stays_alone),
-    KTEST(a_block_is_freed_around_its_flagged_pages), KTEST(every_way_to_free_finds_the_mark),
-    KTEST(what_is_wrong_stays_wrong), KTEST(offline_and_online_keep_the_mark),
-    KTEST(a_pageblock_of_which_nothing_is_left), KTEST(a_page_breaks_during_an_offline),
-    KTEST(a_flagged_page_in_use_is_named), KTEST(a_contiguous_range_has_no_broken_page),
-    KTEST(a_machine_check_is_for_ever),
-    KTEST(a_machine_check_of_what_is_no_memory_leaves_unpoison_on),
-    KTEST(wrong_contexts_are_refused), KTEST(many_ask_at_once));
+    KTEST(many_pages_of_one_block_break), KTEST(neighbour_of_a_broken_page_is_not_merged),
+    KTEST(a_block_is_freed_around_its_flagged_pages),
+    KTEST(every_kind_of_free_retires_a_flagged_page), KTEST(bad_free_of_a_flagged_page_is_refused),
+    KTEST(offline_and_online_keep_the_poison_flag),
+    KTEST(wholly_broken_pageblock_is_offlined_and_onlined), KTEST(a_page_breaks_during_an_offline),
+    KTEST(a_flagged_page_in_use_is_named), KTEST(contiguous_range_excludes_broken_pages),
+    KTEST(page_broken_by_a_machine_check_is_not_unpoisoned),
+    KTEST(machine_check_outside_memory_leaves_unpoison_on), KTEST(wrong_contexts_are_refused),
+    KTEST(concurrent_poison_requests_succeed));

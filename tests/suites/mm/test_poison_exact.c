@@ -17,7 +17,7 @@
 /* ---- between two steps ---- */
 
 /* Of a page that is being freed nobody waits for the end: the flag is there before that. */
-static void a_page_being_freed_is_retired_by_that(struct ktest *t)
+static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
 	struct poison_result res;
@@ -52,7 +52,7 @@ static void a_page_being_freed_is_retired_by_that(struct ktest *t)
 }
 
 /* Softly it is waited for, and it stays as it is if that takes too long; so is what a cache has still. */
-static void what_is_on_its_way_is_waited_for(struct ktest *t)
+static void page_in_transit_is_waited_for(struct ktest *t)
 {
 	static const u32 words[] = {PAGE_WORD(0, PG_FREEING, 0), PAGE_WORD(0, PG_PCP, 0)};
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -84,7 +84,7 @@ static void what_is_on_its_way_is_waited_for(struct ktest *t)
 }
 
 /* Allocated just now: where nothing but what can move comes from, it will be able to move in a moment. */
-static void only_what_will_move_is_looked_at_again(struct ktest *t)
+static void only_movable_pages_are_checked_again(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
 	struct zone *zone;
@@ -124,7 +124,7 @@ static void fail_page(void *arg)
 }
 
 /* Taken for a move, and put back: nobody has made a copy of what was in it. */
-static void what_was_not_copied_is_not_counted_so(struct ktest *t)
+static void uncopied_page_is_not_counted_as_migrated(struct ktest *t)
 {
 	struct page *page;
 	struct vm_scene s;
@@ -165,7 +165,7 @@ static int let_go(struct memory *mem, struct page *page)
 }
 
 /* Its owner lets go of it while it is taken: there is nothing to move, and it is retired all the same. */
-static void what_its_owner_lets_go_of_is_retired(struct ktest *t)
+static void page_released_by_its_owner_is_retired(struct ktest *t)
 {
 	static struct movable_ops ops;
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -193,7 +193,7 @@ static void what_its_owner_lets_go_of_is_retired(struct ktest *t)
 }
 
 /* It was flagged on its way to its object, and has no reference left when it is hit again: it counts once. */
-static void what_was_flagged_before_counts_once(struct ktest *t)
+static void page_flagged_before_counts_once(struct ktest *t)
 {
 	struct poison_result res;
 	struct vm_scene s;
@@ -230,7 +230,7 @@ static void what_was_flagged_before_counts_once(struct ktest *t)
 }
 
 /* Its object has lost its last reference, and is about to drop its pages: the mark is set, and that retires it. */
-static void an_object_on_its_way_out_drops_its_pages_itself(struct ktest *t)
+static void dying_object_drops_its_broken_page(struct ktest *t)
 {
 	struct poison_result res;
 	struct vm_scene s;
@@ -272,7 +272,7 @@ static void break_one(struct page *dst, struct page *src)
 }
 
 /* One of its pages is retired while others are moved out of its way: it is found at the end, and nothing is taken. */
-static void a_page_that_breaks_under_the_moves_is_found(struct ktest *t)
+static void page_that_breaks_during_migrations_is_found(struct ktest *t)
 {
 	const pfn_t start = BLOCK(2), end = BLOCK(5);
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -375,11 +375,11 @@ static void flagged_pages_are_found_in_every_zone(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(poison_exact, KTEST_MOSTLY_INSIDE, KTEST(a_page_being_freed_is_retired_by_that),
-    KTEST(what_is_on_its_way_is_waited_for), KTEST_COST(only_what_will_move_is_looked_at_again),
-    KTEST_CONTRACT(what_was_not_copied_is_not_counted_so),
-    KTEST_CONTRACT(what_its_owner_lets_go_of_is_retired),
-    KTEST_CONTRACT(what_was_flagged_before_counts_once),
-    KTEST(an_object_on_its_way_out_drops_its_pages_itself),
-    KTEST(a_page_that_breaks_under_the_moves_is_found),
+KTEST_SUITE(poison_exact, KTEST_MOSTLY_INSIDE, KTEST(page_being_freed_is_retired_by_its_free),
+    KTEST(page_in_transit_is_waited_for), KTEST_COST(only_movable_pages_are_checked_again),
+    KTEST_CONTRACT(uncopied_page_is_not_counted_as_migrated),
+    KTEST_CONTRACT(page_released_by_its_owner_is_retired),
+    KTEST_CONTRACT(page_flagged_before_counts_once),
+    KTEST(dying_object_drops_its_broken_page),
+    KTEST(page_that_breaks_during_migrations_is_found),
     KTEST_CONTRACT(flagged_pages_are_found_in_every_zone));

@@ -33,7 +33,7 @@ static void start_failure(struct stage *st, struct failure *f, pfn_t pfn, bool s
 }
 
 /* Who finds it in a migrator's hands waits for him, and then for nobody: the old frame is free. */
-static void a_page_breaks_while_it_is_moved(struct ktest *t)
+static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
 {
 	static const char *const points[] = {"mig.locked", "mig.unmapped", "mig.copied"};
 	struct failure f;
@@ -61,7 +61,7 @@ static void a_page_breaks_while_it_is_moved(struct ktest *t)
 }
 
 /* The same, and it could not be moved: then it is taken from where it was put back. */
-static void a_page_breaks_while_it_is_moved_in_vain(struct ktest *t)
+static void page_that_breaks_during_a_failed_migration_is_retired(struct ktest *t)
 {
 	struct failure f;
 	struct stage st;
@@ -87,7 +87,7 @@ static void a_page_breaks_while_it_is_moved_in_vain(struct ktest *t)
 	stage_end(&st, -EAGAIN);
 }
 
-static void a_page_is_wanted_softly_while_it_is_moved(struct ktest *t)
+static void soft_offline_during_a_migration_succeeds(struct ktest *t)
 {
 	struct failure f;
 	struct stage st;
@@ -116,7 +116,7 @@ static pfn_t target_of(struct memory *mem)
 	return found;
 }
 
-static void the_target_breaks_under_the_copy(struct ktest *t)
+static void target_that_breaks_during_the_copy_is_retired(struct ktest *t)
 {
 	struct failure f;
 	struct stage st;
@@ -168,7 +168,7 @@ static void spin(void *arg)
 }
 
 /* Turns say something if they come, and then there is an end soon; if not, there is one all the same. */
-static void who_keeps_it_is_not_waited_for_without_end(struct ktest *t)
+static void wait_for_the_holder_of_a_page_is_bounded(struct ktest *t)
 {
 	u32 stop = 0;
 	struct spinner s = {.stop = &stop, .ns = 20000000000ULL};
@@ -245,7 +245,7 @@ static pfn_t pfn_of(unsigned i)
 	return page ? page_to_pfn_in(load.s.mem, page) : PFN_NONE;
 }
 
-static void pages_break_under_those_who_use_them(struct ktest *t)
+static void pages_break_while_all_cpus_use_them(struct ktest *t)
 {
 	unsigned cpu, i, hard = 0;
 	u64 rand = t->seed | 1;
@@ -288,8 +288,10 @@ static void pages_break_under_those_who_use_them(struct ktest *t)
 	scene_end(t, &load.s);
 }
 
-KTEST_SUITE(poison_race, KTEST_MOSTLY_INSIDE, KTEST(a_page_breaks_while_it_is_moved),
-    KTEST(a_page_breaks_while_it_is_moved_in_vain),
-    KTEST(a_page_is_wanted_softly_while_it_is_moved), KTEST(the_target_breaks_under_the_copy),
-    KTEST(who_keeps_it_is_not_waited_for_without_end),
-    KTEST_CONTRACT(pages_break_under_those_who_use_them));
+KTEST_SUITE(poison_race, KTEST_MOSTLY_INSIDE,
+    KTEST(page_that_breaks_during_its_migration_is_retired),
+    KTEST(page_that_breaks_during_a_failed_migration_is_retired),
+    KTEST(soft_offline_during_a_migration_succeeds),
+    KTEST(target_that_breaks_during_the_copy_is_retired),
+    KTEST(wait_for_the_holder_of_a_page_is_bounded),
+    KTEST_CONTRACT(pages_break_while_all_cpus_use_them));

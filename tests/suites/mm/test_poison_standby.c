@@ -16,7 +16,7 @@ static void break_block(struct ktest *t, struct memory *mem, pfn_t block)
 	EXPECT(t, res.standby);
 }
 
-static void what_breaks_while_it_stands_by_is_never_used(struct ktest *t)
+static void page_that_breaks_in_standby_memory_is_never_used(struct ktest *t)
 {
 	const pfn_t block = BLOCK(ONLINE + 1);
 	struct memory *mem = without_descriptors(t);
@@ -56,7 +56,7 @@ static void what_breaks_while_it_stands_by_is_never_used(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void descriptors_do_not_lie_in_what_broke(struct ktest *t)
+static void descriptors_avoid_broken_pages(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);
 	struct zone *zone;
@@ -100,7 +100,7 @@ static void report_meanwhile(struct memory *mem)
 	ktest_on_cpu(ktest_cpus() - 1, break_on_other_cpu, NULL);
 }
 
-static void what_breaks_while_it_comes_is_reserved(struct ktest *t)
+static void page_that_breaks_while_coming_online_is_reserved(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);
 
@@ -126,7 +126,7 @@ static void report_it(void *arg)
 }
 
 /* All of the step is broken: while who is told of one more page waits for his turn, it becomes holes. */
-static void what_became_a_hole_meanwhile_is_no_memory(struct ktest *t)
+static void failure_in_a_new_hole_is_refused(struct ktest *t)
 {
 	struct memory *mem;
 	struct zone *zone;
@@ -156,6 +156,6 @@ static void what_became_a_hole_meanwhile_is_no_memory(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(poison_standby, KTEST_QUICK, KTEST(what_breaks_while_it_stands_by_is_never_used),
-    KTEST(descriptors_do_not_lie_in_what_broke), KTEST(what_breaks_while_it_comes_is_reserved),
-    KTEST(what_became_a_hole_meanwhile_is_no_memory));
+KTEST_SUITE(poison_standby, KTEST_QUICK, KTEST(page_that_breaks_in_standby_memory_is_never_used),
+    KTEST(descriptors_avoid_broken_pages), KTEST(page_that_breaks_while_coming_online_is_reserved),
+    KTEST(failure_in_a_new_hole_is_refused));

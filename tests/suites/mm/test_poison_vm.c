@@ -333,7 +333,7 @@ static void a_lost_page_is_reported_and_replaced(struct ktest *t)
 }
 
 /* An object with a lost page goes like any other. */
-static void an_object_goes_with_its_lost_pages(struct ktest *t)
+static void object_with_a_lost_page_is_destroyed(struct ktest *t)
 {
 	struct poison_result res;
 	struct vm_scene s;
@@ -367,7 +367,7 @@ static bool begin_clean_page(struct ktest *t, struct stand *s)
 }
 
 /* What only the machine knew of, by the bit in an entry, counts: there is no other copy. */
-static void a_write_that_only_an_entry_knows_of(struct ktest *t)
+static void dirty_bit_in_an_entry_makes_a_page_lost(struct ktest *t)
 {
 	struct poison_result res;
 	struct stand s;
@@ -388,7 +388,7 @@ static void a_write_that_only_an_entry_knows_of(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(s.mem, s.pfn), 0);
 }
 
-static void a_clean_page_is_asked_for_again(struct ktest *t)
+static void clean_page_is_requested_again(struct ktest *t)
 {
 	struct poison_result res;
 	struct stand s;
@@ -439,7 +439,7 @@ static void flagged_on_its_way(struct ktest *t, struct vm_object *object)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 }
 
-static void a_page_that_was_flagged_on_its_way(struct ktest *t)
+static void page_flagged_before_its_slot_stays_with_the_object(struct ktest *t)
 {
 	struct vm_object *fixed;
 	struct vm_scene s;
@@ -462,7 +462,7 @@ static void fail_it(void *arg)
 }
 
 /* Somebody changes the entries of slot 0 in steps, and is between two of them. */
-static void a_walk_that_is_under_way_is_waited_for(struct ktest *t)
+static void poison_waits_for_a_walk_in_progress(struct ktest *t)
 {
 	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
 	struct tlb_gather g;
@@ -494,6 +494,6 @@ static void a_walk_that_is_under_way_is_waited_for(struct ktest *t)
 #define STATE_CASE(name, ...) KTEST(name),
 KTEST_SUITE(poison_vm, 0, STATES(STATE_CASE) KTEST(soft_offline_moves_the_content),
     KTEST(a_failed_soft_offline_changes_nothing), KTEST(a_lost_page_is_reported_and_replaced),
-    KTEST(an_object_goes_with_its_lost_pages), KTEST(a_write_that_only_an_entry_knows_of),
-    KTEST(a_clean_page_is_asked_for_again), KTEST(a_page_that_was_flagged_on_its_way),
-    KTEST_INSIDE(a_walk_that_is_under_way_is_waited_for));
+    KTEST(object_with_a_lost_page_is_destroyed), KTEST(dirty_bit_in_an_entry_makes_a_page_lost),
+    KTEST(clean_page_is_requested_again), KTEST(page_flagged_before_its_slot_stays_with_the_object),
+    KTEST_INSIDE(poison_waits_for_a_walk_in_progress));

@@ -9,7 +9,6 @@
 #include <quarry/smp.h>
 
 #define ASKERS 8
-#define TURNS  (1u << 22) /* of a wait, before it counts as failed */
 static struct page *stuck[2], *page;
 static struct hoard hoard;
 
@@ -61,7 +60,7 @@ static struct sums sums_of(struct memory *mem)
 	};
 }
 
-static void sleeping_allocation_gets_what_others_cache(struct ktest *t)
+static void sleeping_allocation_gets_pages_of_other_caches(struct ktest *t)
 {
 	struct memory *mem = starve(t, 1);
 	struct sums before, after;
@@ -80,7 +79,7 @@ static void sleeping_allocation_gets_what_others_cache(struct ktest *t)
 	relieve(mem);
 }
 
-static void it_fails_after_one_drain_that_found_nothing(struct ktest *t)
+static void allocation_fails_after_one_drain_without_pages(struct ktest *t)
 {
 	struct memory *mem = starve(t, 0);
 	struct sums before, after;
@@ -100,7 +99,7 @@ static void it_fails_after_one_drain_that_found_nothing(struct ktest *t)
 	relieve(mem);
 }
 
-static void without_the_thread_it_fails(struct ktest *t)
+static void allocation_without_the_reclaim_thread_fails(struct ktest *t)
 {
 	struct memory *mem = starve(t, 1);
 	struct sums before, after;
@@ -167,7 +166,7 @@ static void alloc_locked(void *arg)
 	spin_unlock(&lock);
 }
 
-static void where_it_cannot_sleep_it_does_not_wait(struct ktest *t)
+static void allocation_in_atomic_context_does_not_wait(struct ktest *t)
 {
 	struct memory *mem = starve(t, 1);
 	struct sums before, after;
@@ -213,7 +212,7 @@ static void alloc_in_interrupt(void *arg)
 }
 
 /* The thread below it may use everything; what an interrupt allocates is not that thread's. */
-static void an_interrupt_has_no_share_in_its_threads_reserve(struct ktest *t)
+static void interrupt_may_not_use_its_threads_reserve(struct ktest *t)
 {
 	struct memory *mem = starve(t, 0);
 
@@ -323,12 +322,12 @@ static void ask(void *arg)
  * The first drain cannot begin before everybody has asked, since the test holds the mutex of all
  * rounds; so there is one for whoever asked before the thread woke, and one for all the others.
  */
-static void many_askers_share_two_drains(struct ktest *t)
+static void many_waiters_share_two_drains(struct ktest *t)
 {
 	struct asker askers[ASKERS] = {{.mem = NULL}};
 	struct thread *threads[ASKERS];
 	struct memory *mem = starve(t, 1);
-	unsigned i, turn, got = 0;
+	unsigned i, got = 0;
 	struct sums before;
 	struct reclaim *r;
 
@@ -345,8 +344,7 @@ static void many_askers_share_two_drains(struct ktest *t)
 		threads[i] = thread_start("asker", (int)cpu, ask, &askers[i]);
 		REQUIRE(t, threads[i]);
 	}
-	for (turn = 0; turn < TURNS && READ_ONCE(r->drains.asked) < ASKERS; turn++)
-		thread_yield();
+	YIELD_UNTIL(READ_ONCE(r->drains.asked) >= ASKERS);
 	EXPECT_EQ(t, READ_ONCE(r->drains.asked), ASKERS);
 	EXPECT_EQ(t, READ_ONCE(r->drains.done), 0);
 	mutex_unlock(&mem->pcp_ctl);
@@ -375,7 +373,7 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 	struct memory *mem = starve(t, 1);
 	struct sums before;
 	struct reclaim *r;
-	unsigned i, turn;
+	unsigned i;
 
 	if (!mem)
 		return;
@@ -389,14 +387,12 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 		threads[i] = thread_start("asker", (int)cpu, ask, &askers[i]);
 		REQUIRE(t, threads[i]);
 		/* The first drain has begun before the second ticket is handed out. */
-		for (turn = 0; turn < TURNS && (i ? READ_ONCE(r->drains.asked) < 2 : !READ_ONCE(r->drains.started)); turn++)
-			thread_yield();
+		YIELD_UNTIL(i ? READ_ONCE(r->drains.asked) >= 2 : READ_ONCE(r->drains.started));
 	}
 	EXPECT_EQ(t, READ_ONCE(r->drains.asked), 2);
 	EXPECT_EQ(t, READ_ONCE(r->drains.started), 1);
 	/* The drain itself waits for the lock: nothing has been drained yet, so nobody has an answer. */
-	for (turn = 0; turn < TURNS && !sleep_lock_waiters(&mem->pcp_ctl.l); turn++)
-		thread_yield();
+	YIELD_UNTIL(sleep_lock_waiters(&mem->pcp_ctl.l));
 	EXPECT_EQ(t, sleep_lock_waiters(&mem->pcp_ctl.l), 1);
 	EXPECT_EQ(t, READ_ONCE(r->drains.done), 0);
 	EXPECT_EQ(t, READ_ONCE(askers[0].answered), 0);
@@ -410,11 +406,12 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 	relieve(mem);
 }
 
-KTEST_SUITE(reclaim, KTEST_QUICK, KTEST(sleeping_allocation_gets_what_others_cache),
-    KTEST_COST(it_fails_after_one_drain_that_found_nothing), KTEST(without_the_thread_it_fails),
-    KTEST(callers_that_may_not_sleep_fail_at_once), KTEST(where_it_cannot_sleep_it_does_not_wait),
-    KTEST(an_interrupt_has_no_share_in_its_threads_reserve),
-    KTEST_COST(allocations_make_no_cross_call),
+KTEST_SUITE(reclaim, KTEST_QUICK, KTEST(sleeping_allocation_gets_pages_of_other_caches),
+    KTEST_COST(allocation_fails_after_one_drain_without_pages),
+    KTEST(allocation_without_the_reclaim_thread_fails),
+    KTEST(callers_that_may_not_sleep_fail_at_once),
+    KTEST(allocation_in_atomic_context_does_not_wait),
+    KTEST(interrupt_may_not_use_its_threads_reserve), KTEST_COST(allocations_make_no_cross_call),
     KTEST_COST(a_failed_high_order_drains_only_its_own_cpu),
-    KTEST(a_local_drain_merges_a_high_order_block), KTEST_COST(many_askers_share_two_drains),
+    KTEST(a_local_drain_merges_a_high_order_block), KTEST_COST(many_waiters_share_two_drains),
     KTEST_INSIDE(a_ticket_waits_for_a_drain_that_begins_after_it));

@@ -4,12 +4,13 @@
  * when a low watermark starts a run again after one that freed nothing.
  */
 #include "tests/lib/pager_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/contig.h>
 
 #define PAGES   96u
 /* Runs that a request may wait for, whatever goes on where its page cannot come from. */
 #define MAX_RUNS 20u
-#define TURNS (1u << 20) /* of a wait, before it counts as failed */
+#define TURNS (1u << 20) /* of one wait of many */
 
 static struct store store;
 static struct pile hoard;
@@ -253,7 +254,7 @@ static void frees_of_lent_pages_do_not_keep_a_request_waiting(struct ktest *t)
 }
 
 /* The same with something to drop outside the area: then the request gets it. */
-static void a_request_that_cannot_borrow_gets_what_is_dropped(struct ktest *t)
+static void request_that_cannot_borrow_gets_dropped_pages(struct ktest *t)
 {
 	struct zone *normal;
 	struct vm_scene s;
@@ -273,8 +274,8 @@ static void a_request_that_cannot_borrow_gets_what_is_dropped(struct ktest *t)
 
 static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
 {
-	unsigned turn, i;
 	struct vm_scene s;
+	unsigned i;
 
 	if (!begin_full(t, &s, true))
 		return;
@@ -285,8 +286,7 @@ static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
 	EXPECT(t, !mem_alloc_pages(s.mem, GFP_KERNEL | GFP_NOWAIT, 0));
-	for (turn = 0; turn < TURNS && !event(&s, EV_RECLAIM_FREED); turn++)
-		thread_yield();
+	YIELD_UNTIL(event(&s, EV_RECLAIM_FREED));
 	EXPECT(t, event(&s, EV_RECLAIM_FREED) > 0);
 	end(t, &s);
 }
@@ -350,20 +350,12 @@ static void use_until_low(struct vm_scene *s)
 
 static bool wait_until_futile(struct zone *zone)
 {
-	unsigned turn;
-
-	for (turn = 0; turn < TURNS && !READ_ONCE(zone->futile); turn++)
-		thread_yield();
-	return READ_ONCE(zone->futile);
+	return YIELD_UNTIL(READ_ONCE(zone->futile));
 }
 
 static bool wait_for_a_run(struct vm_scene *s, u64 runs)
 {
-	unsigned turn;
-
-	for (turn = 0; turn < TURNS && event(s, EV_RECLAIM_RUNS) == runs; turn++)
-		thread_yield();
-	return event(s, EV_RECLAIM_RUNS) > runs;
+	return YIELD_UNTIL(event(s, EV_RECLAIM_RUNS) > runs);
 }
 
 /*
@@ -384,7 +376,7 @@ static bool begin_futile(struct ktest *t, struct vm_scene *s, unsigned pages)
 	return true;
 }
 
-static void a_zone_that_was_above_high_again_wakes_the_thread(struct ktest *t)
+static void zone_back_above_high_may_wake_the_thread_again(struct ktest *t)
 {
 	struct vm_scene s;
 	struct zone *zone;
@@ -405,7 +397,7 @@ static void a_zone_that_was_above_high_again_wakes_the_thread(struct ktest *t)
 	end(t, &s);
 }
 
-static void what_has_come_since_a_futile_run_wakes_the_thread(struct ktest *t)
+static void new_pages_after_a_futile_run_wake_the_thread(struct ktest *t)
 {
 	struct vm_scene s;
 	u64 runs;
@@ -421,7 +413,7 @@ static void what_has_come_since_a_futile_run_wakes_the_thread(struct ktest *t)
 	end(t, &s);
 }
 
-static void a_futile_zone_is_no_reason_to_leave_another_low(struct ktest *t)
+static void futile_zone_does_not_keep_another_low(struct ktest *t)
 {
 	struct page *page, *pinned;
 	struct vm_scene s;
@@ -451,8 +443,8 @@ KTEST_SUITE(reclaim_ask, KTEST_QUICK,
     KTEST_COST(frees_of_lent_pages_do_not_keep_a_request_waiting),
     KTEST(lent_pages_are_not_dropped_for_a_request_that_cannot_have_them),
     KTEST(lent_pages_do_not_hide_that_a_zone_is_low),
-    KTEST_COST(a_request_that_cannot_borrow_gets_what_is_dropped),
+    KTEST_COST(request_that_cannot_borrow_gets_dropped_pages),
     KTEST(a_run_stops_only_where_the_request_can_be_served),
-    KTEST(a_zone_that_was_above_high_again_wakes_the_thread),
-    KTEST(what_has_come_since_a_futile_run_wakes_the_thread),
-    KTEST(a_futile_zone_is_no_reason_to_leave_another_low));
+    KTEST(zone_back_above_high_may_wake_the_thread_again),
+    KTEST(new_pages_after_a_futile_run_wake_the_thread),
+    KTEST(futile_zone_does_not_keep_another_low));

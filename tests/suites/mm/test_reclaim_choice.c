@@ -7,7 +7,6 @@
 #include "tests/lib/wait_help.h"
 
 #define PAGES 8u
-#define TURNS (1u << 22) /* of a wait, before it counts as failed */
 
 static struct store store;
 static struct vm_scene s;
@@ -85,7 +84,7 @@ static void expect_taken(
 }
 
 /* An allocation leaves what must be unmapped, written or waited for, or was used of late. */
-static void an_allocation_takes_what_needs_nothing_done(struct ktest *t)
+static void direct_reclaim_takes_idle_clean_pages_only(struct ktest *t)
 {
 	static const u32 plain[] = {4, 6, 7}, two[] = {4, 6}, first[] = {0, 1, 2};
 	static const u32 after[] = {0, 1, 2, 3, 5, 4, 6, 7};
@@ -121,7 +120,7 @@ static void an_allocation_takes_what_needs_nothing_done(struct ktest *t)
 }
 
 /* Pinned, broken, or with all the references there are: it would be met again and again. */
-static void what_cannot_be_had_goes_to_the_other_end(struct ktest *t)
+static void unreclaimable_pages_move_to_the_other_end(struct ktest *t)
 {
 	static const u32 rest[] = {3, 4}, after[] = {5, 6, 7, 0, 1, 2, 3, 4};
 	struct page *page[3];
@@ -250,13 +249,9 @@ static u32 held, late; /* a */
 /* From before the scan until it has locked the page, and waits for the object. */
 static void change_it(void *arg)
 {
-	u32 turn;
-
 	spin_lock(&s.object->lock);
 	store_release(&held, 1u);
-	for (turn = 0; turn < TURNS && !(page_word(chosen) & PAGE_LOCKED); turn++)
-		cpu_relax();
-	if (turn == TURNS)
+	if (!SPIN_UNTIL(page_word(chosen) & PAGE_LOCKED))
 		WRITE_ONCE(late, 1);
 	change->make(chosen);
 	spin_unlock(&s.object->lock);
@@ -289,7 +284,7 @@ static void change_once(struct ktest *t, const struct change *c)
 	c->undo(chosen);
 }
 
-static void what_is_done_to_a_page_counts_until_it_is_judged(struct ktest *t)
+static void changes_to_a_page_count_until_it_is_judged(struct ktest *t)
 {
 	unsigned i;
 
@@ -334,7 +329,7 @@ static void expect_chosen_stays(struct ktest *t)
 }
 
 /* A page that its pager cannot be given stays, though it was clean when it was looked at. */
-static void a_page_written_to_later_stays_without_a_pager_for_it(struct ktest *t)
+static void page_dirtied_later_stays_without_a_pager(struct ktest *t)
 {
 	static const struct vm_pager_ops takes = {.get = scene_get, .clean = take_it};
 	u64 value;
@@ -449,9 +444,9 @@ static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
 }
 
 KTEST_SUITE(reclaim_choice, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(an_allocation_takes_what_needs_nothing_done),
-    KTEST(what_cannot_be_had_goes_to_the_other_end),
-    KTEST(what_is_done_to_a_page_counts_until_it_is_judged),
-    KTEST(a_page_written_to_later_stays_without_a_pager_for_it),
+    KTEST(direct_reclaim_takes_idle_clean_pages_only),
+    KTEST(unreclaimable_pages_move_to_the_other_end),
+    KTEST(changes_to_a_page_count_until_it_is_judged),
+    KTEST(page_dirtied_later_stays_without_a_pager),
     KTEST(a_page_removed_meanwhile_does_not_count_as_dropped),
     KTEST(a_dropped_page_leaves_a_record), KTEST(a_broken_page_is_taken_from_objects_only));

@@ -45,7 +45,7 @@ static void touch_elsewhere(struct store *st, struct vm_object *object, u32 inde
 		thread_yield();
 }
 
-static void who_touches_a_page_being_cleaned_waits(struct ktest *t)
+static void access_to_a_page_being_cleaned_waits(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct vm_scene s;
@@ -160,7 +160,7 @@ static void a_page_that_is_refused_comes_back_as_its_region_allows(struct ktest 
 }
 
 /* Somebody unmaps it with a shootdown still to come: a CPU may write to it. */
-static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
+static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct tlb_gather g;
@@ -180,7 +180,7 @@ static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 	end(t, &s);
 }
 
-KTEST_SUITE(reclaim_clean, KTEST_QUICK, KTEST(who_touches_a_page_being_cleaned_waits),
+KTEST_SUITE(reclaim_clean, KTEST_QUICK, KTEST(access_to_a_page_being_cleaned_waits),
     KTEST(a_page_removed_while_it_is_cleaned_is_freed_once),
     KTEST(a_page_that_is_refused_comes_back_as_its_region_allows),
-    KTEST(a_page_just_unmapped_waits_for_its_shootdown));
+    KTEST(page_just_unmapped_waits_for_its_shootdown));

@@ -72,7 +72,7 @@ static u64 event(const struct vm_scene *s, enum mm_event ev)
 }
 
 /* Without a reclaim thread, and without a cross-call. */
-static void an_allocation_drops_what_nobody_maps(struct ktest *t)
+static void direct_reclaim_drops_unmapped_pages(struct ktest *t)
 {
 	struct vm_scene s;
 	u64 calls, slow;
@@ -98,7 +98,7 @@ static void an_allocation_drops_what_nobody_maps(struct ktest *t)
 	end(t, &s);
 }
 
-static void what_is_mapped_or_dirty_is_left_to_the_thread(struct ktest *t)
+static void mapped_and_dirty_pages_are_left_to_the_thread(struct ktest *t)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -175,7 +175,7 @@ static void a_request_that_can_be_served_waits_for_no_run(struct ktest *t)
 	end(t, &s);
 }
 
-static void who_may_not_wait_reclaims_nothing(struct ktest *t)
+static void atomic_allocation_reclaims_nothing(struct ktest *t)
 {
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
 	struct vm_scene s;
@@ -218,7 +218,7 @@ static bool wait_for_free(struct zone *zone, unsigned long nr)
 	return READ_ONCE(zone->nr_free) >= nr;
 }
 
-static void the_thread_wakes_at_low_and_works_up_to_high(struct ktest *t)
+static void thread_wakes_at_low_and_reclaims_up_to_high(struct ktest *t)
 {
 	struct vm_scene s;
 	struct zone *zone;
@@ -244,7 +244,7 @@ static void the_thread_wakes_at_low_and_works_up_to_high(struct ktest *t)
 }
 
 /* Anonymous pages only: nothing could come of it. */
-static void a_low_mark_wakes_nobody_where_there_is_nothing_to_drop(struct ktest *t)
+static void low_watermark_without_evictable_pages_wakes_no_thread(struct ktest *t)
 {
 	struct vm_scene s;
 	unsigned i;
@@ -270,7 +270,7 @@ static void a_low_mark_wakes_nobody_where_there_is_nothing_to_drop(struct ktest 
 }
 
 /* A pager that takes nothing: one run finds that out, and refills start no other. */
-static void a_futile_run_is_not_repeated_for_a_low_mark(struct ktest *t)
+static void futile_run_is_not_repeated_for_a_low_watermark(struct ktest *t)
 {
 	u64 until = arch_clock_ns() + WAIT_NS, runs;
 	struct vm_scene s;
@@ -307,7 +307,7 @@ static void a_futile_run_is_not_repeated_for_a_low_mark(struct ktest *t)
 }
 
 /* As if others had taken most of the list and not settled it yet. */
-static void it_waits_while_too_many_pages_are_off_the_lists(struct ktest *t)
+static void direct_reclaim_is_throttled_by_isolated_pages(struct ktest *t)
 {
 	struct page *taken[RECLAIM_BATCH];
 	struct vm_scene s;
@@ -366,7 +366,7 @@ static void ask_for_a_drain(void *arg)
 	reclaim_wait_drain(s->mem);
 }
 
-static void a_drain_is_served_between_two_batches(struct ktest *t)
+static void drain_is_served_between_two_batches(struct ktest *t)
 {
 	struct vm_scene s;
 
@@ -392,11 +392,11 @@ static void a_drain_is_served_between_two_batches(struct ktest *t)
 	end(t, &s);
 }
 
-KTEST_SUITE(reclaim_direct, KTEST_QUICK, KTEST(an_allocation_drops_what_nobody_maps),
-    KTEST(what_is_mapped_or_dirty_is_left_to_the_thread), KTEST(an_allocation_waits_for_the_thread),
+KTEST_SUITE(reclaim_direct, KTEST_QUICK, KTEST(direct_reclaim_drops_unmapped_pages),
+    KTEST(mapped_and_dirty_pages_are_left_to_the_thread), KTEST(an_allocation_waits_for_the_thread),
     KTEST_COST(a_request_that_can_be_served_waits_for_no_run),
-    KTEST(who_may_not_wait_reclaims_nothing), KTEST(the_thread_wakes_at_low_and_works_up_to_high),
-    KTEST_COST(a_low_mark_wakes_nobody_where_there_is_nothing_to_drop),
-    KTEST_COST(a_futile_run_is_not_repeated_for_a_low_mark),
-    KTEST(it_waits_while_too_many_pages_are_off_the_lists),
-    KTEST_COST(a_drain_is_served_between_two_batches));
+    KTEST(atomic_allocation_reclaims_nothing), KTEST(thread_wakes_at_low_and_reclaims_up_to_high),
+    KTEST_COST(low_watermark_without_evictable_pages_wakes_no_thread),
+    KTEST_COST(futile_run_is_not_repeated_for_a_low_watermark),
+    KTEST(direct_reclaim_is_throttled_by_isolated_pages),
+    KTEST_COST(drain_is_served_between_two_batches));

@@ -4,14 +4,13 @@
  * which requests a run or a compaction was in vain.
  */
 #include "tests/lib/pager_help.h"
-
-#define TURNS (1u << 20) /* of a wait, before it counts as failed */
+#include "tests/lib/wait_help.h"
 
 /* ---- kinds of requests ---- */
 
 #define ALL_ORDERS ((1ULL << NR_ORDERS) - 1)
 
-static void each_request_has_a_bit(struct ktest *t)
+static void each_kind_of_request_has_a_bit(struct ktest *t)
 {
 	static const gfp_t gfp[NR_REQUESTS] = {
 	    GFP_DMA32, GFP_DMA32 | GFP_MOVABLE, GFP_KERNEL, GFP_MOVABLE};
@@ -69,7 +68,7 @@ static void expect_lacks(
 	}
 }
 
-static void a_zone_lacks_what_is_missing_to_its_high_mark(struct ktest *t)
+static void zone_lacks_the_pages_missing_to_its_high_watermark(struct ktest *t)
 {
 	const u64 page = request_bit(GFP_KERNEL, 0), block = request_bit(GFP_KERNEL, 3);
 	const u64 movable = request_bit(GFP_MOVABLE, 0), blocks = request_bit(GFP_MOVABLE, 2);
@@ -123,7 +122,7 @@ static void a_zone_lacks_what_is_missing_to_its_high_mark(struct ktest *t)
 
 /* ---- what has been freed ---- */
 
-static void freed_pages_are_noted_where_they_were(struct ktest *t)
+static void freed_pages_are_noted_in_their_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 	struct zone *zone;
@@ -145,7 +144,7 @@ static void freed_pages_are_noted_where_they_were(struct ktest *t)
 	EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].freed + mem->zones[ZONE_MOVABLE].freed_cma, 0);
 }
 
-static void a_futile_zone_is_reconsidered_at_its_high_mark(struct ktest *t)
+static void futile_zone_is_reconsidered_at_its_high_watermark(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 	struct zone zone;
@@ -199,12 +198,7 @@ static void end(struct ktest *t, struct vm_scene *s)
 /* Until the reclaim thread has served all who asked. */
 static bool at_rest(const struct reclaim *r)
 {
-	unsigned turn;
-
-	for (turn = 0; turn < TURNS && load_acquire(&r->runs.done) != READ_ONCE(r->runs.asked);
-	     turn++)
-		thread_yield();
-	return turn < TURNS;
+	return YIELD_UNTIL(load_acquire(&r->runs.done) == READ_ONCE(r->runs.asked));
 }
 
 static bool alloc_one(struct vm_scene *s, gfp_t gfp)
@@ -225,8 +219,7 @@ static void every_dropped_page_is_noted_once(struct ktest *t)
 	/* The run shall go on to the last page. */
 	WRITE_ONCE(zone->wmark[WMARK_HIGH], zone->wmark[WMARK_HIGH] + PAGES);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
-	for (i = 0; i < TURNS && vm_object_present(s.object); i++)
-		thread_yield();
+	YIELD_UNTIL(!vm_object_present(s.object));
 	reclaim_stop(s.mem);
 	EXPECT_EQ(t, zone->freed, PAGES);
 	EXPECT_EQ(t, zone->freed_cma, 0);
@@ -252,7 +245,7 @@ static void every_dropped_page_is_noted_once(struct ktest *t)
 /* Entries of a list that one hold of its lock looks at, as lru.c says. */
 #define LOOK_AT_ONCE 128u
 
-static void one_hold_looks_at_so_many_pages(struct ktest *t)
+static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
 {
 	struct page *taken[RECLAIM_BATCH];
 	struct vm_scene s;
@@ -302,7 +295,7 @@ static struct zone *begin_all_there(struct ktest *t, struct vm_scene *s)
 }
 
 /* With more than half as many off the lists as are left there it leaves the rest to whoever has them. */
-static void an_allocation_drops_pages_up_to_half(struct ktest *t)
+static void direct_reclaim_stops_at_half_the_pages_isolated(struct ktest *t)
 {
 	struct vm_scene s;
 	struct zone *zone;
@@ -327,7 +320,7 @@ static void an_allocation_drops_pages_up_to_half(struct ktest *t)
 }
 
 /* Active pages age only where there are more of them than of the others. */
-static void as_many_active_pages_do_not_age(struct ktest *t)
+static void active_pages_age_only_if_they_are_more(struct ktest *t)
 {
 	struct lru_scan scan = {.batch = 1};
 	struct vm_scene s;
@@ -357,7 +350,7 @@ static void as_many_active_pages_do_not_age(struct ktest *t)
 
 /* ---- in vain ---- */
 
-static void a_run_says_for_which_requests_it_was_in_vain(struct ktest *t)
+static void run_reports_the_requests_it_failed(struct ktest *t)
 {
 	const u64 mine = request_bit(GFP_MOVABLE, 0), another = request_bit(GFP_KERNEL, 1);
 	u64 look_ns = READ_ONCE(reclaim_look_ns);
@@ -400,13 +393,9 @@ static u32 got_it, too_late; /* a */
 /* The run does not go on after its first batch until the request has its page. */
 static void wait_for_the_request(struct store *st, struct vm_object *object, u32 index)
 {
-	unsigned turn;
-
 	if (READ_ONCE(st->cleans) <= RECLAIM_BATCH || READ_ONCE(too_late))
 		return;
-	for (turn = 0; turn < TURNS && !load_acquire(&got_it); turn++)
-		thread_yield();
-	if (turn == TURNS)
+	if (!YIELD_UNTIL(load_acquire(&got_it)))
 		WRITE_ONCE(too_late, 1);
 }
 
@@ -417,7 +406,7 @@ static void request_one(void *arg)
 }
 
 /* Without a look of its own: what a batch frees wakes who waits. */
-static void a_batch_wakes_who_waits_for_it(struct ktest *t)
+static void batch_wakes_its_waiters(struct ktest *t)
 {
 	u64 look_ns = READ_ONCE(reclaim_look_ns);
 	unsigned long nr;
@@ -447,7 +436,7 @@ static void a_batch_wakes_who_waits_for_it(struct ktest *t)
 }
 
 /* One page of each pageblock in use by somebody who cannot move it, and then not any more. */
-static void a_compaction_says_for_which_requests_it_was_in_vain(struct ktest *t)
+static void compaction_reports_the_requests_it_failed(struct ktest *t)
 {
 	const u64 mine = request_bit(GFP_KERNEL, MAX_ORDER), movable = request_bit(GFP_MOVABLE, 2);
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
@@ -479,12 +468,11 @@ static void a_compaction_says_for_which_requests_it_was_in_vain(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(r->compactions.done), 3);
 }
 
-KTEST_SUITE(reclaim_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(each_request_has_a_bit),
-    KTEST(a_zone_lacks_what_is_missing_to_its_high_mark),
-    KTEST(freed_pages_are_noted_where_they_were),
-    KTEST(a_futile_zone_is_reconsidered_at_its_high_mark), KTEST(every_dropped_page_is_noted_once),
-    KTEST_COST(one_hold_looks_at_so_many_pages), KTEST(an_allocation_drops_pages_up_to_half),
-    KTEST(as_many_active_pages_do_not_age),
-
-    KTEST(a_run_says_for_which_requests_it_was_in_vain), KTEST(a_batch_wakes_who_waits_for_it),
-    KTEST(a_compaction_says_for_which_requests_it_was_in_vain));
+KTEST_SUITE(reclaim_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(each_kind_of_request_has_a_bit),
+    KTEST(zone_lacks_the_pages_missing_to_its_high_watermark),
+    KTEST(freed_pages_are_noted_in_their_zone),
+    KTEST(futile_zone_is_reconsidered_at_its_high_watermark),
+    KTEST(every_dropped_page_is_noted_once), KTEST_COST(pages_scanned_per_lock_hold_are_bounded),
+    KTEST(direct_reclaim_stops_at_half_the_pages_isolated),
+    KTEST(active_pages_age_only_if_they_are_more), KTEST(run_reports_the_requests_it_failed),
+    KTEST(batch_wakes_its_waiters), KTEST(compaction_reports_the_requests_it_failed));

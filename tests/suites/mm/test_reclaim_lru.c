@@ -151,7 +151,7 @@ static void a_pager_that_refuses_loses_nothing(struct ktest *t)
 	end(t, &s);
 }
 
-static void without_clean_dirty_pages_stay(struct ktest *t)
+static void dirty_pages_stay_without_a_clean_operation(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct vm_scene s;
@@ -227,7 +227,7 @@ static void active_pages_age(struct ktest *t)
 	end(t, &s);
 }
 
-static void what_is_in_use_is_left_alone(struct ktest *t)
+static void pages_in_use_are_not_reclaimed(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct page *pinned, *held, *locked;
@@ -293,7 +293,7 @@ static int get_and_look(struct vm_object *object, u32 index)
 	return store_get(object, index);
 }
 
-static void a_pager_waits_for_no_memory(struct ktest *t)
+static void pager_never_waits_for_memory(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
 	struct vm_scene s;
@@ -312,7 +312,7 @@ static void a_pager_waits_for_no_memory(struct ktest *t)
 	end(t, &s);
 }
 
-static void a_fault_makes_room_and_keeps_none(struct ktest *t)
+static void fault_reclaims_memory_and_keeps_none(struct ktest *t)
 {
 	static const struct vm_pager_ops ops = {.get = get_and_look};
 	struct pile pile = {NULL, 0};
@@ -368,7 +368,7 @@ static void resident_pages_are_counted(struct ktest *t)
 
 KTEST_SUITE(reclaim_lru, KTEST_QUICK, KTEST(clean_pages_are_dropped_and_brought_back),
     KTEST(dirty_pages_survive_byte_for_byte), KTEST(a_pager_that_refuses_loses_nothing),
-    KTEST(without_clean_dirty_pages_stay), KTEST(touched_pages_stay_and_idle_ones_go),
-    KTEST(active_pages_age), KTEST(what_is_in_use_is_left_alone),
-    KTEST_COST(a_batch_makes_one_shootdown), KTEST(a_fault_makes_room_and_keeps_none),
-    KTEST(a_pager_waits_for_no_memory), KTEST(resident_pages_are_counted));
+    KTEST(dirty_pages_stay_without_a_clean_operation), KTEST(touched_pages_stay_and_idle_ones_go),
+    KTEST(active_pages_age), KTEST(pages_in_use_are_not_reclaimed),
+    KTEST_COST(a_batch_makes_one_shootdown), KTEST(fault_reclaims_memory_and_keeps_none),
+    KTEST(pager_never_waits_for_memory), KTEST(resident_pages_are_counted));

@@ -131,7 +131,7 @@ static void load_end(struct ktest *t)
 	memory_set_oom(load.s.mem, NULL, NULL);
 }
 
-static void twice_the_memory_is_served(struct ktest *t)
+static void working_set_of_twice_the_memory_is_served(struct ktest *t)
 {
 	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
 	struct pile hoard = {NULL, 0};
@@ -281,5 +281,5 @@ static void pages_are_dropped_moved_and_taken_offline_at_once(struct ktest *t)
 	store_scene_end(t, &load.s, &store);
 }
 
-KTEST_SUITE(reclaim_stress, 0, KTEST(twice_the_memory_is_served),
+KTEST_SUITE(reclaim_stress, 0, KTEST(working_set_of_twice_the_memory_is_served),
     KTEST(pages_are_dropped_moved_and_taken_offline_at_once));

@@ -46,7 +46,7 @@ static void regions_of_other_pages_are_not_visited(struct ktest *t)
 }
 
 /* However many regions show a page, one hold of the lock visits so many and no more. */
-static void a_hold_of_the_lock_is_bounded(struct ktest *t)
+static void rmap_lock_hold_is_bounded(struct ktest *t)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -99,7 +99,7 @@ static void look_for_a_walk(void *arg)
 }
 
 /* Who wants the lock gets it before the walk is over. */
-static void others_get_the_lock_in_a_pause(struct ktest *t)
+static void rmap_walk_pauses_for_other_lock_users(struct ktest *t)
 {
 	struct vm_scene s;
 	unsigned round;
@@ -184,5 +184,5 @@ static void regions_are_found_however_they_were_cut(struct ktest *t)
 }
 
 KTEST_SUITE(rmap, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST_COST(regions_of_other_pages_are_not_visited), KTEST_COST(a_hold_of_the_lock_is_bounded),
-    KTEST(others_get_the_lock_in_a_pause), KTEST(regions_are_found_however_they_were_cut));
+    KTEST_COST(regions_of_other_pages_are_not_visited), KTEST_COST(rmap_lock_hold_is_bounded),
+    KTEST(rmap_walk_pauses_for_other_lock_users), KTEST(regions_are_found_however_they_were_cut));

@@ -243,7 +243,7 @@ static void large_objects_are_whole_blocks(struct ktest *t)
 	}
 }
 
-static void nothing_and_too_much_are_refused(struct ktest *t)
+static void sizes_0_and_too_large_are_refused(struct ktest *t)
 {
 	EXPECT(t, !kmalloc(0));
 	EXPECT(t, !kmalloc(LARGEST + 1));
@@ -353,5 +353,5 @@ KTEST_SUITE(slab, KTEST_QUICK, KTEST(objects_are_aligned),
     KTEST_INSIDE(a_full_page_comes_back_with_its_first_free_object),
     KTEST_COST(a_page_holds_many_objects), KTEST_COST(pages_without_objects_go_back),
     KTEST(order_of_frees_does_not_matter), KTEST(large_objects_are_whole_blocks),
-    KTEST(nothing_and_too_much_are_refused), KTEST_INSIDE(lists_are_changed_under_their_lock),
+    KTEST(sizes_0_and_too_large_are_refused), KTEST_INSIDE(lists_are_changed_under_their_lock),
     KTEST(objects_pass_between_cpus));

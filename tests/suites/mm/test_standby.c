@@ -8,8 +8,6 @@
 
 #include <quarry/oom.h>
 
-#define TURNS (1u << 20) /* of a wait, before it counts as failed */
-
 static unsigned long blocks_online(const struct memory *mem)
 {
 	return range_count(mem, 0, BLOCK(TOTAL), PB_ONLINE);
@@ -28,7 +26,7 @@ static unsigned long brought(struct memory *mem, unsigned long blocks)
 	return mm_event_sum(mem, EV_STANDBY_ONLINE);
 }
 
-static void it_is_offline_in_every_respect(struct ktest *t)
+static void standby_memory_is_offline_in_every_respect(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
 	struct zone *zone;
@@ -68,7 +66,7 @@ static unsigned long use_until_low(struct memory *mem, struct zone *zone, struct
 	return nr;
 }
 
-static void a_low_mark_brings_one_step(struct ktest *t)
+static void low_watermark_brings_one_step_online(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
 	struct pile pile = {NULL, 0};
@@ -106,7 +104,7 @@ static bool nobody_dies(struct memory *mem, unsigned gfp, unsigned order, void *
 	return false;
 }
 
-static void all_of_it_comes_before_anybody_dies(struct ktest *t)
+static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	struct pile pile = {NULL, 0};
@@ -130,7 +128,7 @@ static void all_of_it_comes_before_anybody_dies(struct ktest *t)
  * The zone is not low, so the thread brings nothing by itself; but a request that could use a higher zone finds only
  * the reserve, and asks.
  */
-static void who_must_leave_a_reserve_asks_for_it(struct ktest *t)
+static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	struct pile pile = {NULL, 0};
@@ -156,7 +154,7 @@ static void who_must_leave_a_reserve_asks_for_it(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void what_was_taken_out_by_request_stays_out(struct ktest *t)
+static void memory_offlined_by_request_stays_offline(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	struct pile pile = {NULL, 0};
@@ -175,7 +173,7 @@ static void what_was_taken_out_by_request_stays_out(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void holes_are_passed_over(struct ktest *t)
+static void holes_in_standby_memory_are_skipped(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, ONLINE + 1);
 	struct zone *zone;
@@ -224,7 +222,7 @@ static void give_one_of_each(struct memory *mem, struct zone *zone)
 		give_block(zone, pfn_to_page_in(mem, BLOCK(i) + 1));
 }
 
-static void a_large_block_comes_from_it(struct ktest *t)
+static void large_block_is_allocated_from_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	struct pile pile = {NULL, 0};
@@ -245,7 +243,7 @@ static void a_large_block_comes_from_it(struct ktest *t)
 }
 
 /* Who compacts does not wait for the lock, but has a step brought when it is free. */
-static void a_large_block_is_asked_for_while_another_has_the_lock(struct ktest *t)
+static void large_request_asks_for_standby_while_the_lock_is_held(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	struct zone *zone;
@@ -264,7 +262,7 @@ static void a_large_block_is_asked_for_while_another_has_the_lock(struct ktest *
 	drop_memory(t, mem);
 }
 
-static void who_has_the_lock_is_not_waited_for(struct ktest *t)
+static void standby_thread_never_waits_for_the_lock(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	struct pile pile = {NULL, 0};
@@ -288,7 +286,7 @@ static void who_has_the_lock_is_not_waited_for(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_lock_held_does_not_make_it_futile(struct ktest *t)
+static void held_lock_does_not_mark_the_zone_futile(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
 	struct pile pile = {NULL, 0};
@@ -346,10 +344,9 @@ static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 	WRITE_ONCE(standby_wait_ns, 3600 * 1000000000ULL);
 	hotplug_lock(mem);
 	ktest_start(1, take_some_of_standby, mem);
-	for (turn = 0; turn < TURNS && !mm_event_sum(mem, EV_STANDBY_WAIT); turn++)
-		thread_yield();
+	YIELD_UNTIL(mm_event_sum(mem, EV_STANDBY_WAIT));
 	/* Until it sleeps, where that can be seen. */
-	for (turn = 0; turn < TURNS / 64 && !READ_ONCE(mem->standby.served.first); turn++)
+	for (turn = 0; turn < 1u << 14 && !READ_ONCE(mem->standby.served.first); turn++)
 		thread_yield();
 	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 1);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
@@ -363,7 +360,7 @@ static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 	drop_memory(t, mem);
 }
 
-static void nobody_dies_while_standby_memory_waits_for_a_lock(struct ktest *t)
+static void no_task_dies_while_standby_waits_for_a_lock(struct ktest *t)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -372,7 +369,7 @@ static void nobody_dies_while_standby_memory_waits_for_a_lock(struct ktest *t)
 }
 
 /* The holder waits for memory itself: the wait ends, and the request fails. */
-static void the_wait_for_that_lock_has_a_limit(struct ktest *t)
+static void wait_for_the_hotplug_lock_has_a_limit(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	u64 limit = standby_wait_ns;
@@ -397,7 +394,7 @@ static void the_wait_for_that_lock_has_a_limit(struct ktest *t)
 
 /* ---- descriptors inside ---- */
 
-static void it_brings_its_own_descriptors(struct ktest *t)
+static void standby_memory_holds_its_own_descriptors(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);
 	unsigned long brought;
@@ -429,7 +426,7 @@ static void it_brings_its_own_descriptors(struct ktest *t)
 }
 
 /* No memory for its descriptors: it is asked for, and does not come; then the request fails. */
-static void what_cannot_come_is_not_waited_for(struct ktest *t)
+static void standby_that_cannot_come_is_not_waited_for(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);
 	struct pile pile = {NULL, 0};
@@ -465,7 +462,7 @@ static void eat(void *arg)
 	pile_alloc(e->mem, &e->pile, GFP_MOVABLE | GFP_NORETRY, 0, ALL_THERE_IS);
 }
 
-static void all_cpus_get_it_all(struct ktest *t)
+static void all_cpus_together_use_all_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
 	struct eater eaters[8];
@@ -489,12 +486,14 @@ static void all_cpus_get_it_all(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(standby, KTEST_QUICK, KTEST(it_is_offline_in_every_respect),
-    KTEST_COST(a_low_mark_brings_one_step), KTEST(all_of_it_comes_before_anybody_dies),
-    KTEST(who_must_leave_a_reserve_asks_for_it), KTEST(what_was_taken_out_by_request_stays_out),
-    KTEST(holes_are_passed_over), KTEST(a_large_block_comes_from_it),
-    KTEST(who_has_the_lock_is_not_waited_for), KTEST(a_lock_held_does_not_make_it_futile),
-    KTEST(a_large_block_is_asked_for_while_another_has_the_lock),
-    KTEST(nobody_dies_while_standby_memory_waits_for_a_lock),
-    KTEST(the_wait_for_that_lock_has_a_limit), KTEST(it_brings_its_own_descriptors),
-    KTEST(what_cannot_come_is_not_waited_for), KTEST(all_cpus_get_it_all));
+KTEST_SUITE(standby, KTEST_QUICK, KTEST(standby_memory_is_offline_in_every_respect),
+    KTEST_COST(low_watermark_brings_one_step_online),
+    KTEST(all_standby_memory_comes_online_before_a_kill),
+    KTEST(request_limited_by_a_reserve_asks_for_standby),
+    KTEST(memory_offlined_by_request_stays_offline), KTEST(holes_in_standby_memory_are_skipped),
+    KTEST(large_block_is_allocated_from_standby), KTEST(standby_thread_never_waits_for_the_lock),
+    KTEST(held_lock_does_not_mark_the_zone_futile),
+    KTEST(large_request_asks_for_standby_while_the_lock_is_held),
+    KTEST(no_task_dies_while_standby_waits_for_a_lock),
+    KTEST(wait_for_the_hotplug_lock_has_a_limit), KTEST(standby_memory_holds_its_own_descriptors),
+    KTEST(standby_that_cannot_come_is_not_waited_for), KTEST(all_cpus_together_use_all_standby));

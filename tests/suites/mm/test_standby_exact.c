@@ -4,21 +4,16 @@
  * tables that are busy when the thread wants them.
  */
 #include "tests/lib/standby_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/string.h>
-
-#define TURNS (1u << 20) /* of a wait, before it counts as failed */
 
 /* Until the standby thread has served the ticket. */
 static bool served(struct memory *mem, u64 ticket)
 {
-	unsigned turn;
-
-	for (turn = 0; turn < TURNS && load_acquire(&mem->standby.tickets.done) < ticket; turn++)
-		thread_yield();
-	return load_acquire(&mem->standby.tickets.done) >= ticket;
+	return YIELD_UNTIL(load_acquire(&mem->standby.tickets.done) >= ticket);
 }
 
-static void marks_and_caches_follow_each_step(struct ktest *t)
+static void watermarks_and_limits_follow_each_step(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	u16 capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES];
@@ -125,15 +120,13 @@ static void busy_tables_are_tried_again(struct ktest *t)
 }
 
 /* However long they are busy, who stops the memory does not wait for that. */
-static void a_stop_ends_the_tries(struct ktest *t)
+static void stop_ends_the_retries(struct ktest *t)
 {
 	struct memory *mem = with_busy_tables(t, ~0u);
-	unsigned turn;
 
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, standby_ask(mem, request_bit(GFP_MOVABLE, MAX_ORDER)), 1);
-	for (turn = 0; turn < TURNS && READ_ONCE(tries) < 2; turn++)
-		thread_yield();
+	YIELD_UNTIL(READ_ONCE(tries) >= 2);
 	EXPECT(t, READ_ONCE(tries) >= 2);
 	memory_stop(mem);
 	EXPECT_EQ(t, zone_standby(zone_in(mem, ZONE_MOVABLE)), BLOCK(STEPS * STEP));
@@ -141,6 +134,6 @@ static void a_stop_ends_the_tries(struct ktest *t)
 	inside_meanwhile = NULL;
 }
 
-KTEST_SUITE(standby_exact, KTEST_MOSTLY_INSIDE, KTEST(marks_and_caches_follow_each_step),
+KTEST_SUITE(standby_exact, KTEST_MOSTLY_INSIDE, KTEST(watermarks_and_limits_follow_each_step),
     KTEST(each_ask_is_a_ticket), KTEST_COST(busy_tables_are_tried_again),
-    KTEST(a_stop_ends_the_tries));
+    KTEST(stop_ends_the_retries));

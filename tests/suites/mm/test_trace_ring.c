@@ -131,7 +131,7 @@ static void a_page_is_followed_from_owner_to_owner(struct ktest *t)
 	mov_end(t);
 }
 
-static void old_records_give_way(struct ktest *t)
+static void oldest_records_are_overwritten(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
 	struct trace_hit hit[HITS];
@@ -156,7 +156,7 @@ static void note_put(void *arg)
 	trace_page(arg, TR_put, 5, 0);
 }
 
-static void hits_of_several_cpus_are_in_the_order_of_time(struct ktest *t)
+static void records_of_several_cpus_are_in_order_of_time(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
 	unsigned nr = MIN(ktest_cpus(), (unsigned)HITS), i;
@@ -221,4 +221,4 @@ KTEST_SUITE(trace_ring, KTEST_QUICK, KTEST(records_of_one_moment_stay_in_their_o
     KTEST(a_record_concerns_its_block_and_no_other), KTEST(slow_paths_are_recorded_in_order),
     KTEST(hot_paths_are_recorded_only_when_asked), KTEST(ranges_are_one_record),
     KTEST(an_undone_offline_leaves_both_records), KTEST(a_page_is_followed_from_owner_to_owner),
-    KTEST(hits_of_several_cpus_are_in_the_order_of_time), KTEST(old_records_give_way));
+    KTEST(records_of_several_cpus_are_in_order_of_time), KTEST(oldest_records_are_overwritten));

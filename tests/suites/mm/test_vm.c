@@ -36,7 +36,7 @@ static void first_touch_gives_a_zeroed_page(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void what_is_written_is_read(struct ktest *t)
+static void written_data_is_read_back(struct ktest *t)
 {
 	const uintptr_t far = VM_USER_END - 64 * PAGE_SIZE;
 	struct vm_scene s;
@@ -170,7 +170,7 @@ static void a_region_is_cut_by_an_unmap(struct ktest *t)
 }
 
 /* Whoever was let see it read-only does not come to write it, in the parts of a cut region either. */
-static void protection_stays_within_what_it_may_be(struct ktest *t)
+static void protection_stays_within_the_regions_maximum(struct ktest *t)
 {
 	struct vm_scene s;
 
@@ -290,23 +290,23 @@ static int remove_half(struct vm_scene *s)
 	return vm_object_remove(s->object, 0, s->nr / 2);
 }
 
-static void another_cpu_forgets_what_is_unmapped(struct ktest *t)
+static void another_cpu_forgets_unmapped_pages(struct ktest *t)
 {
 	change_under_a_neighbour(t, 8, 4, unmap_half);
 }
 
-static void another_cpu_forgets_what_is_protected(struct ktest *t)
+static void another_cpu_forgets_protected_pages(struct ktest *t)
 {
 	change_under_a_neighbour(t, 8, 4, protect_half);
 }
 
-static void another_cpu_forgets_what_is_removed(struct ktest *t)
+static void another_cpu_forgets_removed_pages(struct ktest *t)
 {
 	change_under_a_neighbour(t, 8, 4, remove_half);
 }
 
 /* More than a shootdown names one by one: then all is forgotten. */
-static void many_pages_are_forgotten_as_a_whole(struct ktest *t)
+static void many_pages_are_flushed_as_a_whole(struct ktest *t)
 {
 	change_under_a_neighbour(t, 80, 40, unmap_half);
 }
@@ -331,7 +331,7 @@ static void note_forgotten(phys_t root, uintptr_t va, bool all)
 }
 
 /* Each entry by its address, up to 32 of them; more are forgotten as a whole. */
-static void entries_are_forgotten_one_by_one_up_to_a_limit(struct ktest *t)
+static void tlb_entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
 {
 	void (*before)(phys_t, uintptr_t, bool);
 	struct vm_scene s;
@@ -360,7 +360,7 @@ static void entries_are_forgotten_one_by_one_up_to_a_limit(struct ktest *t)
 
 /* ---- what nobody maps ---- */
 
-static void pages_that_nobody_maps_are_counted_by_zone(struct ktest *t)
+static void unmapped_pages_are_counted_by_zone(struct ktest *t)
 {
 	struct vm_object *phys;
 	struct vm_scene s;
@@ -387,11 +387,11 @@ static void pages_that_nobody_maps_are_counted_by_zone(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(vm, KTEST_QUICK, KTEST_COST(entries_are_forgotten_one_by_one_up_to_a_limit),
-    KTEST(pages_that_nobody_maps_are_counted_by_zone), KTEST(first_touch_gives_a_zeroed_page),
-    KTEST(what_is_written_is_read), KTEST(an_object_is_shared_by_two_spaces),
+KTEST_SUITE(vm, KTEST_QUICK, KTEST_COST(tlb_entries_are_flushed_one_by_one_up_to_a_limit),
+    KTEST(unmapped_pages_are_counted_by_zone), KTEST(first_touch_gives_a_zeroed_page),
+    KTEST(written_data_is_read_back), KTEST(an_object_is_shared_by_two_spaces),
     KTEST(an_object_outlives_its_mapping),
     KTEST_INSIDE(unmapping_returns_tables_only_with_the_space), KTEST(a_region_is_cut_by_an_unmap),
-    KTEST(protection_stays_within_what_it_may_be), KTEST(protection_is_enforced_at_once),
-    KTEST(another_cpu_forgets_what_is_unmapped), KTEST(another_cpu_forgets_what_is_protected),
-    KTEST(another_cpu_forgets_what_is_removed), KTEST_COST(many_pages_are_forgotten_as_a_whole));
+    KTEST(protection_stays_within_the_regions_maximum), KTEST(protection_is_enforced_at_once),
+    KTEST(another_cpu_forgets_unmapped_pages), KTEST(another_cpu_forgets_protected_pages),
+    KTEST(another_cpu_forgets_removed_pages), KTEST_COST(many_pages_are_flushed_as_a_whole));

@@ -69,7 +69,7 @@ static void only_a_pagers_object_has_a_pager(struct ktest *t)
 }
 
 /* That something is missing is said first, wherever it is; what may not be changed, before anything is cut. */
-static void a_hole_counts_before_what_is_not_allowed(struct ktest *t)
+static void hole_is_reported_before_a_forbidden_change(struct ktest *t)
 {
 	const unsigned may = VM_READ | VM_MAY(VM_READ);
 	struct vm_scene s;
@@ -89,7 +89,7 @@ static void a_hole_counts_before_what_is_not_allowed(struct ktest *t)
 
 /* ---- what entries say ---- */
 
-static void entries_say_what_the_region_allows(struct ktest *t)
+static void entries_allow_what_the_region_allows(struct ktest *t)
 {
 	struct vm_scene s;
 	u64 frame;
@@ -115,7 +115,7 @@ static void entries_say_what_the_region_allows(struct ktest *t)
 }
 
 /* A fault that allows more does not forget who wrote to the page before. */
-static void what_a_machine_noted_stays_when_more_is_allowed(struct ktest *t)
+static void hardware_bits_stay_when_more_is_allowed(struct ktest *t)
 {
 	struct vm_scene s;
 	u64 before, value;
@@ -166,7 +166,7 @@ static void touch(struct ktest *t, struct vm_scene *s, unsigned nr)
 }
 
 /* Entries are changed 128 at a time, pages dropped 64 at a time: one cross-call for each. */
-static void a_change_makes_so_many_rounds(struct ktest *t)
+static void shootdowns_of_a_change_are_bounded(struct ktest *t)
 {
 	static const unsigned sizes[] = {64, 65, 128, 129, 256, 257};
 	struct vm_scene s;
@@ -197,7 +197,7 @@ static void a_change_makes_so_many_rounds(struct ktest *t)
 }
 
 /* Where nothing is mapped there is nothing to forget, though there are tables. */
-static void what_was_not_mapped_is_not_forgotten(struct ktest *t)
+static void unmapped_addresses_need_no_shootdown(struct ktest *t)
 {
 	struct vm_scene s;
 
@@ -215,7 +215,7 @@ static void what_was_not_mapped_is_not_forgotten(struct ktest *t)
 }
 
 /* A removal looks at 512 slots in one hold of the lock, or at so many regions. */
-static void a_removal_goes_on_in_steps(struct ktest *t)
+static void removal_works_in_bounded_steps(struct ktest *t)
 {
 	static const u32 filled[] = {0, SLOTS - 1, SLOTS, 2 * SLOTS};
 	struct vm_scene s;
@@ -246,7 +246,7 @@ static void a_removal_goes_on_in_steps(struct ktest *t)
 }
 
 /* Where a table is missing at any level, what lies behind it is found. */
-static void tables_that_are_not_there_are_passed_by(struct ktest *t)
+static void missing_tables_are_skipped(struct ktest *t)
 {
 	static const struct {
 		uintptr_t start;
@@ -291,7 +291,7 @@ static void point_to(const struct vm_scene *s, struct page *page, const struct p
 }
 
 /* The largest object fills its top page with pointers; what is behind it in memory is none of them. */
-static void a_top_page_ends_where_it_ends(struct ktest *t)
+static void top_page_is_read_to_its_end_only(struct ktest *t)
 {
 	struct vm_object *object = NULL;
 	struct page *page[TRIES], *behind;
@@ -329,7 +329,7 @@ static void a_top_page_ends_where_it_ends(struct ktest *t)
 }
 
 /* Who cleans memory for others has what they must leave: for the page, and for the table of slots. */
-static void a_pager_has_the_last_pages(struct ktest *t)
+static void pager_serves_the_last_pages_of_an_object(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
 	struct vm_scene s;
@@ -360,7 +360,7 @@ static void note_region(const struct vm_object *object, unsigned long nr, void *
 	nr_told++;
 }
 
-static void what_a_space_has_is_told_region_by_region(struct ktest *t)
+static void space_is_listed_region_by_region(struct ktest *t)
 {
 	static const unsigned touched[] = {0, AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE - 1, 2 * AT_ONCE, 600};
 	struct vm_object *phys = NULL;
@@ -388,7 +388,7 @@ static void what_a_space_has_is_told_region_by_region(struct ktest *t)
 }
 
 /* Regions that show one object are counted together, and with no others, in whatever order they came. */
-static void each_object_has_its_own_count(struct ktest *t)
+static void space_counts_each_object_apart(struct ktest *t)
 {
 	static const u8 orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
 	struct vm_object *object[3];
@@ -424,7 +424,7 @@ static void each_object_has_its_own_count(struct ktest *t)
 
 /* ---- references ---- */
 
-static void a_reference_is_had_only_while_there_is_one(struct ktest *t)
+static void reference_is_taken_only_from_a_live_object(struct ktest *t)
 {
 	struct vm_object object = {.refs = 0};
 
@@ -436,7 +436,7 @@ static void a_reference_is_had_only_while_there_is_one(struct ktest *t)
 }
 
 /* Whatever was in its memory before, a gathering begins with nothing, and ends with nothing. */
-static void a_gathering_begins_empty(struct ktest *t)
+static void tlb_gather_starts_empty(struct ktest *t)
 {
 	struct tlb_gather g;
 	struct vm_scene s;
@@ -470,12 +470,13 @@ static void a_gathering_begins_empty(struct ktest *t)
 
 KTEST_SUITE(vm_exact, KTEST_QUICK, KTEST(the_first_and_the_last_page_can_be_mapped),
     KTEST(an_object_of_another_memory_is_refused), KTEST(only_a_pagers_object_has_a_pager),
-    KTEST(a_hole_counts_before_what_is_not_allowed),
-    KTEST_INSIDE(entries_say_what_the_region_allows),
-    KTEST_INSIDE(what_a_machine_noted_stays_when_more_is_allowed),
-    KTEST_COST(a_change_makes_so_many_rounds), KTEST_COST(what_was_not_mapped_is_not_forgotten),
-    KTEST_COST(a_removal_goes_on_in_steps), KTEST_INSIDE(tables_that_are_not_there_are_passed_by),
-    KTEST(a_top_page_ends_where_it_ends), KTEST(a_pager_has_the_last_pages),
-    KTEST(what_a_space_has_is_told_region_by_region), KTEST_INSIDE(each_object_has_its_own_count),
-    KTEST_INSIDE(a_reference_is_had_only_while_there_is_one),
-    KTEST_INSIDE(a_gathering_begins_empty));
+    KTEST(hole_is_reported_before_a_forbidden_change),
+    KTEST_INSIDE(entries_allow_what_the_region_allows),
+    KTEST_INSIDE(hardware_bits_stay_when_more_is_allowed),
+    KTEST_COST(shootdowns_of_a_change_are_bounded),
+    KTEST_COST(unmapped_addresses_need_no_shootdown), KTEST_COST(removal_works_in_bounded_steps),
+    KTEST_INSIDE(missing_tables_are_skipped), KTEST(top_page_is_read_to_its_end_only),
+    KTEST(pager_serves_the_last_pages_of_an_object), KTEST(space_is_listed_region_by_region),
+    KTEST_INSIDE(space_counts_each_object_apart),
+    KTEST_INSIDE(reference_is_taken_only_from_a_live_object),
+    KTEST_INSIDE(tlb_gather_starts_empty));

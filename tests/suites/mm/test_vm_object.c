@@ -56,7 +56,7 @@ static void supplied_pages_have_their_content(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void removed_pages_are_gone_everywhere(struct ktest *t)
+static void removed_pages_are_unmapped_everywhere(struct ktest *t)
 {
 	struct vm_scene s;
 	u64 value = 1;
@@ -187,7 +187,7 @@ static void book_release(void *pager)
 
 static const struct vm_pager_ops book_ops = {.get = book_get, .release = book_release};
 
-static void a_pager_is_asked_for_what_is_not_there(struct ktest *t)
+static void pager_is_asked_for_missing_pages(struct ktest *t)
 {
 	struct book book = {.answer = -EIO};
 	struct vm_object *object;
@@ -235,7 +235,7 @@ static void forbid_writing(struct vm_space *space)
 }
 
 /* What a fault knew before it waited for the pager need not be so when the page is there. */
-static void a_fault_looks_again_after_it_has_waited(struct ktest *t)
+static void fault_checks_again_after_waiting(struct ktest *t)
 {
 	struct book book = {.supply = true, .meanwhile = forbid_writing};
 	struct vm_object *object;
@@ -286,7 +286,7 @@ static void touch_all(void *arg)
 	soft_unload_space();
 }
 
-static void a_page_is_new_once_whoever_touches_it(struct ktest *t)
+static void page_is_zeroed_once(struct ktest *t)
 {
 	struct vm_scene s;
 	struct crowd crowd = {.scene = &s};
@@ -369,8 +369,8 @@ static void spaces_come_and_go_while_others_use_the_object(struct ktest *t)
 }
 
 KTEST_SUITE(vm_object, KTEST_QUICK, KTEST(bits_of_entries_reach_the_page),
-    KTEST(supplied_pages_have_their_content), KTEST(removed_pages_are_gone_everywhere),
+    KTEST(supplied_pages_have_their_content), KTEST(removed_pages_are_unmapped_everywhere),
     KTEST(a_pinned_page_outlives_its_slot), KTEST(physical_pages_stay_in_kernel_zones),
-    KTEST(a_pager_is_asked_for_what_is_not_there), KTEST(a_fault_looks_again_after_it_has_waited),
-    KTEST(a_page_is_new_once_whoever_touches_it),
+    KTEST(pager_is_asked_for_missing_pages), KTEST(fault_checks_again_after_waiting),
+    KTEST(page_is_zeroed_once),
     KTEST(spaces_come_and_go_while_others_use_the_object));

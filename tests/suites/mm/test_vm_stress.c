@@ -156,7 +156,7 @@ static void one_page_moves_while_all_cpus_touch_it(struct ktest *t)
 	load_end(t);
 }
 
-static void touched_memory_goes_offline(struct ktest *t)
+static void memory_in_use_is_offlined(struct ktest *t)
 {
 	static const enum iso_policy policies[] = {ISO_PRECISE, ISO_DISABLE, ISO_REDRAIN};
 	unsigned round, moved = 0, at_try[4] = {0}, i;
@@ -257,5 +257,5 @@ static void pages_move_while_mappings_come_and_go(struct ktest *t)
 }
 
 KTEST_SUITE(vm_stress, 0, KTEST_COST(pages_move_while_all_cpus_touch_them),
-    KTEST_COST(one_page_moves_while_all_cpus_touch_it), KTEST(touched_memory_goes_offline),
+    KTEST_COST(one_page_moves_while_all_cpus_touch_it), KTEST(memory_in_use_is_offlined),
     KTEST(pages_move_while_mappings_come_and_go));

@@ -49,7 +49,7 @@ static void watermarks_are_exact(struct ktest *t)
 }
 
 /* How many pages each kind of request may still have, of 1000 free ones with 50 of CMA among them. */
-static void spare_pages_are_exact(struct ktest *t)
+static void pages_above_the_watermark_are_counted_exactly(struct ktest *t)
 {
 	static const struct {
 		gfp_t gfp;
@@ -115,7 +115,7 @@ static void ordinary_requests_stop_at_min(struct ktest *t)
 	EXPECT_EQ(t, zone->nr_free, zone->managed);
 }
 
-static void atomic_requests_get_half_of_what_is_below_min(struct ktest *t)
+static void atomic_requests_may_use_half_of_min(struct ktest *t)
 {
 	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
 	struct pile pile = {NULL, 0};
@@ -192,7 +192,7 @@ static void refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches(struct 
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-static void a_large_request_leaves_min_too(struct ktest *t)
+static void large_request_leaves_min_free(struct ktest *t)
 {
 	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
 	struct pile pile = {NULL, 0};
@@ -288,7 +288,7 @@ static void movable_requests_prefer_movable_then_normal_then_dma32(struct ktest 
 	EXPECT_EQ(t, kinds[2], ZONE_DMA32);
 }
 
-static void other_requests_prefer_normal_then_dma32(struct ktest *t)
+static void unmovable_requests_prefer_normal_then_dma32(struct ktest *t)
 {
 	u8 kinds[2 * NR_ZONE_KINDS];
 
@@ -441,7 +441,7 @@ static void thisnode_requests_stay_on_the_node(struct ktest *t)
 	drop_memory(t, w.mem);
 }
 
-static void ranges_of_one_zone_are_told_from_others(struct ktest *t)
+static void ranges_across_zones_are_recognised(struct ktest *t)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
@@ -466,14 +466,14 @@ static void ranges_of_one_zone_are_told_from_others(struct ktest *t)
 }
 
 KTEST_SUITE(zone, KTEST_QUICK, KTEST(watermarks_are_ordered_and_bounded),
-    KTEST(watermarks_are_exact), KTEST_INSIDE(spare_pages_are_exact),
-    KTEST(ordinary_requests_stop_at_min), KTEST(atomic_requests_get_half_of_what_is_below_min),
+    KTEST(watermarks_are_exact), KTEST_INSIDE(pages_above_the_watermark_are_counted_exactly),
+    KTEST(ordinary_requests_stop_at_min), KTEST(atomic_requests_may_use_half_of_min),
     KTEST(isolated_pages_do_not_count), KTEST(atomic_refills_keep_the_reserve_out_of_the_caches),
     KTEST(refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches),
-    KTEST(a_large_request_leaves_min_too), KTEST(reserve_keeps_a_lower_zone_from_higher_requests),
+    KTEST(large_request_leaves_min_free), KTEST(reserve_keeps_a_lower_zone_from_higher_requests),
     KTEST(atomic_requests_leave_the_reserve_of_a_lower_zone), KTEST(dma32_requests_use_only_dma32),
     KTEST(movable_requests_prefer_movable_then_normal_then_dma32),
-    KTEST(other_requests_prefer_normal_then_dma32), KTEST(zonelists_go_by_distance_then_by_kind),
-    KTEST(equal_distances_go_round_from_the_node_on),
+    KTEST(unmovable_requests_prefer_normal_then_dma32),
+    KTEST(zonelists_go_by_distance_then_by_kind), KTEST(equal_distances_go_round_from_the_node_on),
     KTEST(nodes_are_exhausted_in_the_order_of_the_zonelist),
-    KTEST(thisnode_requests_stay_on_the_node), KTEST(ranges_of_one_zone_are_told_from_others));
+    KTEST(thisnode_requests_stay_on_the_node), KTEST(ranges_across_zones_are_recognised));

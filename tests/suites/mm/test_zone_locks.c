@@ -274,7 +274,7 @@ static void give_back_two(void *arg)
 	EXPECT_EQ(t, locks_of(job->zone, drain_all_zones, job), 1);
 }
 
-static void each_stack_is_given_back_in_one_hold(struct ktest *t)
+static void each_stack_is_freed_in_one_lock_hold(struct ktest *t)
 {
 	struct job job;
 
@@ -307,5 +307,5 @@ static void watermarks_are_set_under_the_lock(struct ktest *t)
 
 KTEST_SUITE(zone_locks, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(a_cached_page_takes_no_lock),
     KTEST(a_watermark_refuses_without_the_lock), KTEST(a_bulk_takes_one_lock_a_batch),
-    KTEST(empty_stacks_take_no_lock), KTEST(each_stack_is_given_back_in_one_hold),
+    KTEST(empty_stacks_take_no_lock), KTEST(each_stack_is_freed_in_one_lock_hold),
     KTEST(watermarks_are_set_under_the_lock));
