@@ -25,7 +25,10 @@ static void told_pages(struct pretend *p, const struct pretend_buf *buf)
 		balloon_lent[pfn[i]] = buf->queue == INFLATE;
 		nr_lent += buf->queue == INFLATE ? 1u : ~0u;
 		nr_told++;
-		/* Nobody can have it now: on its way in it is nobody's yet, on its way out it is still ours. */
+		/*
+		 * No other CPU can have the page: it is in transit to the host, or still the
+		 * balloon's on its way back.
+		 */
 		if (buf->queue == DEFLATE)
 			EXPECT(p->t, pfn_to_page_in(balloon.mem, pfn[i])->owner == &balloon.owner ||
 					 word_state(page_word(
@@ -36,7 +39,7 @@ static void told_pages(struct pretend *p, const struct pretend_buf *buf)
 	}
 }
 
-/* While the host drops them nobody can be given a page of them, however much is wanted. */
+/* While the host drops them, no allocation may get one of these pages. */
 static void told_free(struct pretend *p, const struct pretend_buf *buf)
 {
 	static struct hoard hoard;

@@ -20,12 +20,12 @@ struct memory *sound_memory(struct ktest *t);
 void sound_end(struct ktest *t, struct memory *mem);
 
 /*
- * check_memory fails, and what it says starts with @name; also if there is more damage, in what it looks at last:
- * it says what it finds first.
+ * check_memory fails, and its message starts with @name, also if more damage lies in what it
+ * checks last: it reports the first damage.
  */
 void expect_named(struct ktest *t, struct memory *mem, const char *name, int line);
 
-/* What it says besides, of damage that is there. */
+/* The figures that it reports of damage that is present. */
 void expect_figures(struct ktest *t, struct memory *mem, unsigned long pfn, unsigned long have,
     unsigned long want, int line);
 

@@ -18,7 +18,10 @@ unsigned cached_by(unsigned cpu);
 
 unsigned capacity_of(unsigned cpu);
 
-/* What a CPU that has just come up has; one that was here may lag behind the plan until its next refill. */
+/*
+ * The capacity of a CPU that has just come up; a CPU that stayed online may lag until its next
+ * refill.
+ */
 unsigned planned_capacity(void);
 
 bool needs_two(struct ktest *t);

@@ -175,7 +175,7 @@ struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, un
 	return new_memory(t, blocks, 0, false);
 }
 
-/* What is offline is nobody's: its bytes may be ours, its descriptors we bring ourselves. */
+/* Offline memory is unused: the test may use its bytes, and brings its own descriptors. */
 struct memory *ktest_backed_memory(struct ktest *t, unsigned normal, unsigned movable)
 {
 	const unsigned blocks[NR_ZONE_KINDS] = {0, normal, movable};

@@ -32,7 +32,7 @@ void set_plan(struct zone *zone, unsigned order, enum migratetype type, u16 capa
 
 void restore_plan(struct zone *zone);
 
-/* The state of the block that @page lies in; exact while nobody works on the memory. */
+/* The state of the block that @page lies in; exact while no other CPU uses the memory. */
 enum page_state state_of(const struct memory *mem, const struct page *page);
 
 /* ---- work on a chosen CPU ---- */
@@ -85,7 +85,7 @@ struct census {
 	u64 words[TEST_MAX_BLOCKS]; /* of all pages of a pageblock, in order */
 };
 
-/* While nobody works on @mem; what is cached counts as it is, so empty the caches first. */
+/* Only while no CPU uses @mem. Cached pages count as cached, so empty the caches first. */
 void census_take(struct census *c, struct memory *mem);
 
 /* Everything in @b, the later one, is as it was in @a. */

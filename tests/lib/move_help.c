@@ -39,7 +39,7 @@ static void find_what_stays(struct ktest *t)
 
 void hoard_pages(struct ktest *t)
 {
-	unsigned i, left, free = 1, more = PCP_SLOTS; /* what this CPU may have cached of them */
+	unsigned i, left, free = 1, more = PCP_SLOTS; /* pages this CPU may have cached */
 
 	find_what_stays(t);
 	drain_all_pages(&kernel_memory, NULL);

@@ -9,11 +9,11 @@
 #include "tests/lib/pager_help.h"
 #include <quarry/oom.h>
 
-/* What the hook does, and was asked; one test at a time. */
+/* How the hook behaves, and its last arguments; one test at a time. */
 struct killer {
 	struct memory *mem;
 	struct pile *hoard; /* the pages that are taken */
-	bool nobody;        /* it finds nobody */
+	bool nobody;        /* it finds no victim */
 	bool at_once;       /* the victim is gone when the hook returns */
 	unsigned give;      /* pages of the hoard that a death gives back */
 	u32 calls;          /* a */
@@ -26,8 +26,8 @@ extern struct killer killer;
 void killer_victim_dies(struct killer *k);
 
 /*
- * A memory of which @hoard has all pages but those that the watermarks keep, so that there is nothing to
- * reclaim, and a killer that finds somebody who never dies; NULL: no memory, and the test has failed.
+ * A memory of which @hoard has all pages but those below the watermarks, so that nothing can be
+ * reclaimed, and a killer whose victim never exits; NULL: no memory, and the test has failed.
  */
 struct memory *killer_begin(struct ktest *t, struct pile *hoard);
 
@@ -35,8 +35,8 @@ struct memory *killer_begin(struct ktest *t, struct pile *hoard);
 void killer_end(struct ktest *t, struct memory *mem);
 
 /*
- * Free pages of the hoard of which no two are buddies, until @nr pages of zone MOVABLE are free; what it
- * popped besides is in @kept.
+ * Free pages of the hoard of which no two are buddies, until @nr pages of zone MOVABLE are free;
+ * the other pages it popped are in @kept.
  */
 void free_single_pages(struct ktest *t, struct memory *mem, struct pile *kept, unsigned long nr);
 

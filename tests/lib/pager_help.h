@@ -55,19 +55,19 @@ struct zone *movable_zone(struct memory *mem);
 
 /* ---- reclaim by hand ---- */
 
-/* What a reclaim thread does in one pass; returns pages dropped. */
+/* One pass of a reclaim thread; returns pages dropped. */
 unsigned long scan_once(struct memory *mem, struct lru_scan *scan);
 
 /* ---- memory that is short ---- */
 
-/* Without caches every page that is freed counts as free, and is there for whoever asks. */
+/* Without caches every freed page counts as free, and any CPU can allocate it. */
 void caches_off(struct ktest *t, struct memory *mem);
 
 void caches_on(struct ktest *t, struct memory *mem);
 
 /*
- * Take everything that movable allocations get, but for @left pages above the mark below which they get
- * nothing; those are in zone MOVABLE, where pages of objects come from first.
+ * Take everything that movable allocations get, but for @left pages above the min watermark;
+ * those are in zone MOVABLE, where pages of objects come from first.
  */
 void take_all_but(struct ktest *t, struct memory *mem, struct pile *pile, unsigned left);
 

@@ -10,10 +10,10 @@
 #include <quarry/ktest.h>
 #include <quarry/string.h>
 
-/* check_memory fails, and what it says starts with @name. */
+/* check_memory fails, and its message starts with @name. */
 void expect_said(struct ktest *t, struct memory *mem, const char *name, int line);
 
-/* Store @value in @place, expect the damage to be found as @name, put back what was there. */
+/* Store @value in @place, expect the damage to be found as @name, and restore the old value. */
 #define PLANT(t, mem, place, value, name)                                                          \
 	do {                                                                                       \
 		__typeof__(place) saved_ = (place);                                                \

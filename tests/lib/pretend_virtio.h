@@ -14,7 +14,7 @@
 
 #define PRETEND_QUEUES 4
 #define PRETEND_PIECES 64
-/* What serve() returns when there shall be no answer yet. */
+/* Returned by serve() for no answer yet. */
 #define NO_ANSWER (~0u)
 
 /* How it lies about the next buffer that it returns. */
@@ -35,19 +35,19 @@ struct pretend_buf {
 struct pretend {
 	struct virtio_device dev;
 	u64 offered, accepted;
-	u64 offered_later;      /* not 0: what it offers from the second time on that it is asked */
+	u64 offered_later;      /* not 0: features offered from the second read on */
 	bool polls_itself;      /* being told of a buffer does not make it look */
 	u8 status, refused;     /* bits of the status that it does not take */
 	u8 stuck;               /* bits that no reset takes away */
 	u8 generation, unsteady; /* so many reads of the configuration see it change */
 	u8 config[64];
-	char log[32]; /* what was done to it, a letter each: pretend_note */
+	char log[32]; /* calls so far, a letter each: pretend_note */
 	unsigned size[PRETEND_QUEUES];
 	int refuse_queue; /* what a queue's start ends with */
 	struct virtqueue *queue[PRETEND_QUEUES];
 	u16 seen[PRETEND_QUEUES];
 	u16 kept[PRETEND_QUEUES]; /* a: first descriptor of a buffer not answered yet, + 1 */
-	unsigned resets, notified, asked; /* asked: what it offers, since the last reset */
+	unsigned resets, notified, asked; /* its features were read since the last reset */
 	/* a: reads of the status, and at which one it has stopped; 0: at none */
 	u32 polls, breaks_at;
 	enum pretend_lie lie;
@@ -64,7 +64,7 @@ void pretend_return(struct pretend *p, unsigned queue, u16 first, u32 wrote);
 
 void pretend_gather(struct pretend *p, struct pretend_buf *buf, u16 first);
 
-/* Return what was kept, and interrupt. */
+/* Return the buffers that were kept, and interrupt. */
 void pretend_answer(struct pretend *p, unsigned queue, u32 wrote);
 
 /* The one of a test; one test at a time. */

@@ -31,7 +31,7 @@ static void race_free_point(const char *name)
 #define SCHED_POINT(name) race_free_point(name)
 #include "mm/pcp_inline.h"
 
-/* On the CPU that shall be held. */
+/* On the CPU that is to be held. */
 static void race_free_run(void *arg)
 {
 	struct race_free *r = arg;

@@ -27,7 +27,7 @@ int race_migrate_try(struct memory *mem, struct page *page)
 	return err;
 }
 
-/* On the CPU that shall be held: one try. */
+/* On the CPU that is to be held: one try. */
 static void race_migrate_run(void *arg)
 {
 	struct race_migrate *r = arg;

@@ -22,7 +22,7 @@ struct race_migrate {
 	u32 held;           /* a: it has stopped, */
 	u32 ended;          /* a: or has ended without passing there */
 	u32 release;        /* a: go on */
-	u32 gave_up;        /* a: nobody released it */
+	u32 gave_up;        /* a: it was never released */
 	int isolated, err;  /* of isolate_lru_page; of the move */
 };
 

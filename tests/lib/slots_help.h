@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slots_help.h: a block of slots whose registers are pretended, and a user of what is in them that is too; for
- * the suites about slots.
+ * slots_help.h: a block of slots whose registers are pretended, and a pretended user of their
+ * devices; for the suites about slots.
  */
 #ifndef QUARRY_TESTS_SLOTS_HELP_H
 #define QUARRY_TESTS_SLOTS_HELP_H
@@ -31,7 +31,7 @@ struct fake_slots {
 	bool silent;         /* every register reads as ones */
 	unsigned switched;   /* writes of the word that ends the old layout */
 	unsigned wrong;      /* accesses that the layout does not have */
-	int refuses;         /* what the user says; 0: it does what it is asked */
+	int refuses;         /* the user's answer; 0: it obeys */
 	u32 taken, given;    /* ids that the user was asked for last */
 };
 extern struct fake_slots fake_slots;

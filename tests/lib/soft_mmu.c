@@ -104,7 +104,7 @@ static u64 *translate(struct soft_cpu *c, uintptr_t va, unsigned access)
 {
 	uintptr_t page = ALIGN_DOWN(va, PAGE_SIZE);
 	const struct soft_entry *e = tlb_of(c, page);
-	/* The first write through an entry goes to the tables, to set D there. */
+	/* The first write through an entry walks the tables, to set D there. */
 	bool hit = e->va == page && allows(e->pte, access) &&
 	    (!(access & VM_WRITE) || e->pte & PTE_DIRTY);
 

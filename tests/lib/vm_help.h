@@ -29,7 +29,7 @@ struct vm_scene {
 	unsigned long free; /* pages, before anything was made */
 };
 
-/* A pager that brings zeroes, for suites in which nobody asks it. */
+/* A pager that supplies zeroed pages, for suites in which no fault asks it. */
 int scene_get(struct vm_object *object, u32 index);
 extern const struct vm_pager_ops scene_pager;
 
@@ -45,7 +45,7 @@ bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr);
 /* The same, and every slot has a page, of zeroes. */
 bool scene_begin_filled(struct ktest *t, struct vm_scene *s, unsigned nr);
 
-/* All goes, and all has come back. */
+/* Drop everything, and expect every page back. */
 void scene_end(struct ktest *t, struct vm_scene *s);
 
 /* The page in a slot; NULL: empty, a marker, or lost. */
@@ -57,7 +57,7 @@ void unmap_without_flush(struct vm_scene *s, struct tlb_gather *g);
 /* Is there a page in each of the first @nr slots? */
 bool pages_there(struct vm_scene *s, u32 nr);
 
-/* What the tables say of @va. */
+/* The table entry of @va. */
 u64 pte_at(struct vm_space *space, uintptr_t va);
 
 /* A value that tells page, word and time. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmem_help.h: what the suites of the virtio-mem driver share: a memory with a region missing, and a device
- * that has it, which keeps a book of what is plugged, checks that nothing of ours is in what it gives or takes,
- * and refuses, lies or breaks where a test wants it.
+ * vmem_help.h: what the suites of the virtio-mem driver share: a memory with a region missing,
+ * and a device that has it. The device records what is plugged, checks that the memory has no
+ * page in what it plugs or unplugs, and refuses, lies or breaks where a test wants it.
  */
 #ifndef QUARRY_TESTS_VMEM_HELP_H
 #define QUARRY_TESTS_VMEM_HELP_H
@@ -25,13 +25,13 @@ extern struct virtio_mem_config vmem_config; /* what the device says; told by vm
 extern bool vmem_plugged[2 * REGION_BLOCKS];  /* by block of the device */
 extern unsigned vmem_requests[4];             /* by type */
 struct vmem_fault {
-	u16 type;      /* of the request that goes wrong; NO_FAULT: none */
+	u16 type;      /* of the request that fails; NO_FAULT: none */
 	u16 answer;    /* how */
 	bool once;
 	bool done;     /* it is done all the same */
 	bool dies;     /* and there is no answer */
 	bool scribbles; /* and it writes over the request */
-	u64 requested; /* and the host asks for this; ~0: for what it did */
+	u64 requested; /* the size the host requests then; ~0: as much as is plugged */
 };
 extern struct vmem_fault vmem_fault;
 

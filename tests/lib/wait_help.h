@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* wait_help.h: how long suites wait for what another CPU does. */
+/* wait_help.h: how long suites wait for another CPU. */
 #ifndef QUARRY_TESTS_WAIT_HELP_H
 #define QUARRY_TESTS_WAIT_HELP_H
 
@@ -16,8 +16,9 @@
 #define WAIT_ROUNDS 1000u
 
 /*
- * Has a wait that began with @end = now + WAIT_NS and *@rounds = 0 been long enough?  The clock goes on while a busy
- * host lets a CPU of an emulator stand, so the time alone says nothing about the others: they must have answered.
+ * Has a wait that began with @end = now + WAIT_NS and *@rounds = 0 been long enough? The clock
+ * advances while a busy host stops a CPU of an emulator, so time alone proves nothing: the other
+ * CPUs must also have answered.
  */
 bool waited_enough(u64 end, unsigned *rounds);
 

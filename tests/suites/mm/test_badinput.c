@@ -13,7 +13,7 @@ static struct memory *any_memory(struct ktest *t)
 	return ktest_memory(t, 0, CACHED_BLOCKS, MIN(CACHED_BLOCKS, 8u));
 }
 
-/* The report of a refused free, from @pos of the log on, names the page and what it is. */
+/* The report of a refused free, from @pos of the log on, names the page and its state. */
 static void expect_report(struct ktest *t, struct memory *mem, const struct page *page, u64 pos, int line)
 {
 	static char text[2048];
@@ -55,7 +55,7 @@ static void expect_refused_at(
 }
 #define expect_refused(t, mem, page, order) expect_refused_at((t), (mem), (page), (order), __LINE__)
 
-/* Work on one CPU, so that what it freed is in this cache. */
+/* Work on one CPU, so that its freed pages are in this cache. */
 struct on_cpu {
 	struct ktest *t;
 	struct memory *mem;
@@ -298,7 +298,7 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* Its owner has let go of it, and frees it all the same: the reference that is left is the pin's. */
+/* Its owner has released it, and frees it again: the last reference is the pin's. */
 static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);
@@ -316,7 +316,7 @@ static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 		expect_refused(t, mem, page, order);
 		mem_unpin_page(mem, page);
 		EXPECT_EQ(t, memory_free_pages(mem), free);
-		/* What was pinned once, and is not any more, is freed like any other. */
+		/* A page that is no longer pinned is freed like any other. */
 		page = mem_alloc_pages(mem, GFP_KERNEL, order);
 		REQUIRE(t, page);
 		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));

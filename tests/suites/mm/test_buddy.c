@@ -163,7 +163,7 @@ static void only_buddies_of_the_same_order_merge(struct ktest *t)
 	REQUIRE(t, zone);
 	for (pfn = 0; pfn < PAGEBLOCK_PAGES; pfn++)
 		REQUIRE(t, take_block(zone, 0, MT_MOVABLE));
-	/* Half of the upper four is free, and a neighbour that is nobody's buddy. */
+	/* Half of the upper four is free, and a neighbour that has no buddy. */
 	give_block(zone, pfn_to_page_in(zone->mem, 4));
 	give_block(zone, pfn_to_page_in(zone->mem, 5));
 	for (pfn = 0; pfn < 4; pfn++)
@@ -187,7 +187,7 @@ static void a_block_is_listed_under_its_pageblocks_type(struct ktest *t)
 	REQUIRE(t, zone);
 	page = take_block(zone, 0, MT_MOVABLE);
 	REQUIRE(t, page);
-	/* The type changes while the page is out: where it goes is read when it comes back. */
+	/* The type changes while the page is allocated; its list is chosen when it is freed. */
 	for (type = 0; type < NR_MIGRATETYPES; type++) {
 		set_type(zone, 0, (enum migratetype)type);
 		give_block(zone, page);
@@ -276,7 +276,7 @@ struct oracle {
 	unsigned long taken;
 };
 
-/* True if the new block is aligned, inside, and of pages that nobody has. */
+/* True if the new block is aligned, inside, and of pages that are not allocated. */
 static bool oracle_take(struct oracle *o, struct page *page, unsigned order)
 {
 	pfn_t pfn = page_to_pfn_in(o->zone->mem, page), i;
@@ -341,7 +341,7 @@ static void random_operations_agree_with_an_oracle(struct ktest *t)
 	expect_all_merged(t, o.zone, MT_MOVABLE);
 }
 
-/* For each type whose lists hold a block, who can take it; in a zone of nothing else. */
+/* In a zone with blocks of one type only: which requests can take one. */
 static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 {
 	static const bool takes[NR_CACHED_TYPES][NR_MIGRATETYPES] = {
@@ -358,7 +358,7 @@ static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 	zone = &mem->zones[ZONE_NORMAL];
 	for (listed = 0; listed < NR_MIGRATETYPES; listed++) {
 		set_type(zone, 0, (enum migratetype)listed);
-		/* The whole pageblock, or what is left of it: its upper half. */
+		/* The whole pageblock, or its free upper half. */
 		for (have = MAX_ORDER; have >= MAX_ORDER - 1; have--) {
 			page = have < MAX_ORDER ? take_block(zone, have, (enum migratetype)listed) : NULL;
 			for (type = 0; type < NR_CACHED_TYPES; type++)

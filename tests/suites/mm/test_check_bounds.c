@@ -84,7 +84,7 @@ static void bad_standby_is_found(struct ktest *t)
 	PLANT(t, mem, hole->nr_free, 1, "I-O2");
 	PLANT(t, mem, hole->bits, hole->bits | PB_ISOLATED, "I-I7");
 	PLANT(t, mem, hole->nr_poisoned, 1, "I-N6 flagged pages offline");
-	/* A hole is nobody's; what is offline is that of a zone with such a span. */
+	/* A hole has no zone; an offline pageblock has the zone whose span holds it. */
 	PLANT(t, mem, off->zone, MAX_ZONES, "I-N4");
 	PLANT(t, mem, off->zone, other->id, "I-N4");
 	zone->standby = BLOCK(6);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_check_stop.c: the stop that check_memory makes: it waits for every CPU, one check goes on at a time, whatever
- * memory it is for, and who waits for it holds nothing of its own memory.
+ * test_check_stop.c: how check_memory stops the CPUs: it waits for every CPU, one check runs at a
+ * time for all memories, and a waiting check holds no lock of its memory.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/errno.h>
 #include <quarry/smp.h>
 
-#define TURNS (1u << 16) /* of a wait for what does not happen */
+#define TURNS (1u << 16) /* of a wait for an event that must not happen */
 
 /* ---- a CPU that comes late ---- */
 

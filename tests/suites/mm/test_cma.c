@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_cma.c: areas of CMA pageblocks: who borrows them, and that their users get them back. */
+/*
+ * test_cma.c: areas of CMA pageblocks: which allocations borrow them, and that their users get
+ * them back.
+ */
 #include "tests/lib/mov_help.h"
 
 #define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
@@ -22,7 +25,10 @@ static struct memory *with_area(struct ktest *t)
 	return mem;
 }
 
-/* REQUIRE, for a test with an area: the memory goes with the test, the map of its users does not. */
+/*
+ * REQUIRE, for a test with an area: the memory is dropped with the test, the map of its users is
+ * not.
+ */
 #define NEED(t, cond)                                                                              \
 	do {                                                                                       \
 		if (!(cond)) {                                                                     \
@@ -89,15 +95,15 @@ static void only_movable_allocations_borrow_from_an_area(struct ktest *t)
 		pile_alloc(mem, &pile, gfps[i] | GFP_NOWAIT, 0, ALL_THERE_IS);
 		EXPECT_EQ(t, count_in_area(mem, &pile), 0);
 		drain_all_pages(mem, NULL);
-		/* The mark is kept of memory that such requests can have. */
+		/* The watermark is kept of memory that such requests can have. */
 		EXPECT_EQ(t, zone->nr_free, BLOCK(AREA) + mark);
 	}
-	/* The mark too, which may have neighbours in it. */
+	/* Also the pages below the watermark, which may have neighbours in them. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_ALL_RESERVE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, count_in_area(mem, &pile), 0);
 	drain_all_pages(mem, NULL);
 	EXPECT_EQ(t, zone->nr_free, BLOCK(AREA));
-	/* Much is free outside, but no two neighbours: the area has what is asked for, and keeps it. */
+	/* Much is free outside, but no two neighbours: the area has the block, and keeps it. */
 	thin_out(mem, &pile);
 	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL | GFP_NOWAIT, MAX_ORDER));
 	EXPECT(t, pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS) > BLOCK(AREA) / 2);
@@ -152,7 +158,7 @@ static void allocations_are_aligned_and_disjoint(struct ktest *t)
 		for (k = 0; k < i; k++)
 			EXPECT(t, page[i] >= page[k] + nr[k] || page[k] >= page[i] + nr[i]);
 	}
-	/* What alignment left free is used. */
+	/* Gaps left by alignment are used. */
 	EXPECT(t, page[4] < page[3]);
 	EXPECT_EQ(t, cma.nr_used, 11 + PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &page[0]), -ENOMEM);
@@ -214,7 +220,7 @@ static void pinned_pages_are_skipped(struct ktest *t)
 	REQUIRE(t, mem);
 	NEED(t, mov_begin(t, mem));
 	mov_fill(ALL_THERE_IS);
-	/* The lowest in the area: the first that is in the way. */
+	/* The lowest page in the area: the first blocker. */
 	for (i = 0; i < mov.nr; i++) {
 		if (in_area(mem, mov.pages[i]) && (!pinned || mov.pages[i] < pinned))
 			pinned = mov.pages[i];
@@ -239,7 +245,7 @@ static void pinned_pages_are_skipped(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Its pageblocks were in use when it was made, and are movable ones again when it is gone. */
+/* Its pageblocks were in use when it was created; they are movable again when it is destroyed. */
 static void area_is_created_and_destroyed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
@@ -270,7 +276,7 @@ static void area_is_placed_by_the_allocator(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	start = zone->end_pfn - BLOCK(1);
-	/* Somebody has a page of the topmost pageblock. */
+	/* A page of the topmost pageblock is allocated. */
 	set_type(zone, start, MT_UNMOVABLE);
 	page = take_block(zone, 0, MT_UNMOVABLE);
 	REQUIRE(t, page);
@@ -287,7 +293,7 @@ static void area_is_placed_by_the_allocator(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* As much as half of what is free for the kernel. */
+/* Up to half of the kernel's free memory. */
 static void area_may_take_half_of_the_free_memory(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
@@ -299,7 +305,7 @@ static void area_may_take_half_of_the_free_memory(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Somebody has pinned a page of each pageblock. */
+/* A page of each pageblock is pinned. */
 static void places_tried_for_an_area_are_bounded(struct ktest *t)
 {
 	const unsigned blocks = 24, tries = 16;
@@ -329,7 +335,7 @@ static void places_tried_for_an_area_are_bounded(struct ktest *t)
 	mov_end(t);
 }
 
-/* What users have, what is lent and what is free make up the whole. */
+/* Used, lent and free pages make up the whole. */
 static void use_of_an_area_is_counted(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
@@ -357,7 +363,7 @@ static void use_of_an_area_is_counted(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Somebody else works on a pageblock of the area: the next one serves. */
+/* Another operation works on a pageblock of the area: the next one serves. */
 static void isolated_pageblock_is_skipped(struct ktest *t)
 {
 	struct memory *mem = with_area(t);

@@ -24,7 +24,7 @@ static void take_out(struct ktest *t, struct memory *mem, unsigned block)
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(block), BLOCK(1), NULL, NULL), 0);
 }
 
-/* Out, away, and in again: what is added belongs to zone MOVABLE. */
+/* Offlined, removed, and added again: added memory belongs to zone MOVABLE. */
 static void replace(struct ktest *t, struct memory *mem, unsigned block)
 {
 	take_out(t, mem, block);
@@ -74,7 +74,7 @@ static void area_with_an_offline_part_still_serves(struct ktest *t)
 	take_out(t, mem, FIRST + 2);
 	take_out(t, mem, FIRST + 3);
 	EXPECT_EQ(t, cma_alloc(&cma, 1, 0, &page), -ENOMEM);
-	/* What comes back as it was is the area's again. */
+	/* A pageblock that comes back unchanged is the area's again. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(FIRST), BLOCK(AREA), NULL), 0);
 	expect_run(t, mem, BLOCK(AREA), BLOCK(FIRST));
 	EXPECT_EQ(t, cma_destroy(&cma), 0);

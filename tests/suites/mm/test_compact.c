@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_compact.c: compaction: high orders out of memory that is full of small movable pages, what stays
- * where it is, and how far it goes.  With mapped pages: test_compact_vm.c.
+ * test_compact.c: compaction: large blocks from memory full of small movable pages, which pages
+ * stay, and how much it moves. With mapped pages: test_compact_vm.c.
  */
 #include "tests/lib/mov_help.h"
 #include <quarry/string.h>
@@ -27,7 +27,7 @@ static unsigned free_blocks(struct zone *zone)
 	return nr;
 }
 
-/* As many blocks of the largest order as the free pages above the mark make up. */
+/* The number of largest blocks that the free pages above the watermark make up. */
 static unsigned long blocks_possible(const struct zone *zone)
 {
 	return (zone->nr_free - zone->wmark[WMARK_MIN]) / PAGEBLOCK_PAGES;
@@ -64,7 +64,7 @@ static void take_largest_blocks(struct ktest *t, struct memory *mem, enum zone_k
 	EXPECT_EQ(t, mm_event_sum(mem, EV_COMPACT_FAIL), 0);
 	EXPECT(t, mov.least >= zone->wmark[WMARK_MIN]);
 	expect_sound(t, mem);
-	/* The next one would go below the mark: nothing is moved for it. */
+	/* The next allocation would pass the watermark: nothing is moved for it. */
 	mov.calls = 0;
 	EXPECT_EQ(t, pile_alloc(mem, &pile, gfp, MAX_ORDER, 1), 0);
 	EXPECT_EQ(t, mov.calls, 0);
@@ -97,7 +97,7 @@ static void small_orders_need_small_windows(struct ktest *t)
 		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
 		EXPECT_EQ(t, stats.windows, stats.moved > 0);
 		EXPECT(t, stats.moved <= 1UL << order);
-		/* It is there, and nothing is done for it. */
+		/* A block is free, and nothing is moved for it. */
 		stats = (struct compact_stats){0};
 		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
 		EXPECT_EQ(t, stats.moved, 0);
@@ -173,7 +173,7 @@ static void pinned_page_skips_its_window(struct ktest *t)
 	compact_end(t);
 }
 
-/* Take one page of each pageblock that has one, as somebody who cannot move it. */
+/* Take one unmovable page of each pageblock that has one free. */
 static void take_one_of_each(struct memory *mem, struct zone *zone, struct pile *kept)
 {
 	bool has[ZONE_SIZE] = {false};
@@ -276,7 +276,7 @@ static void blocks_of_two_pages_are_moved_too(struct ktest *t)
 	/* A window as large as they are has nothing to gain. */
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), 0);
 	EXPECT_EQ(t, stats.looks, 0);
-	/* What was captured for a move that is refused comes back. */
+	/* Pages captured for a refused migration are freed. */
 	mov.refuse = 1;
 	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats) != 0);
 	EXPECT(t, stats.failed > 0 && stats.failed == mov.calls);
@@ -341,7 +341,7 @@ static void moves_leave_the_watermark(struct ktest *t)
 	mov_fill(ALL_THERE_IS);
 	mov_take_rest();
 	zone = zone_in(mem, ZONE_MOVABLE);
-	/* Just above the mark, in the upper half, no two neighbours. */
+	/* Just above the watermark, in the upper half, no two neighbours. */
 	for (i = 0; zone->nr_free < zone->wmark[WMARK_MIN] + 4 && i < mov.nr; i++) {
 		pfn_t pfn = page_to_pfn_in(mem, mov.pages[i]);
 
@@ -351,7 +351,7 @@ static void moves_leave_the_watermark(struct ktest *t)
 		drain_local_pages(mem, NULL);
 	}
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, NULL), 0);
-	/* A batch at a time would take more than there is above the mark. */
+	/* A whole batch would take more pages than are above the watermark. */
 	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
 	EXPECT(t, mm_event_sum(mem, EV_COMPACT_MOVED) > 0);
 	EXPECT(t, mov.least >= zone->wmark[WMARK_MIN]);
@@ -407,7 +407,10 @@ static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 		mov.calls = 0;
 		EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, 1), -EAGAIN);
 		EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
-		/* One that could go on is worth another try, whatever is said of others. */
+		/*
+		 * A zone where compaction could continue is worth another try, whatever the
+		 * others say.
+		 */
 		mov.calls = 0;
 		normal->reserve = BLOCK(ZONE_SIZE);
 		EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, 1), -EAGAIN);

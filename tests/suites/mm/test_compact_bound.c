@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_compact_bound.c: what a compaction does at most: beside somebody who fills what it empties, with a pageblock
- * that is isolated under its hands, and with memory on standby.
+ * test_compact_bound.c: the bounds of a compaction: beside a thread that refills the pageblocks
+ * it empties, with a pageblock that is isolated meanwhile, and with memory on standby.
  */
 #include "tests/lib/standby_help.h"
 

@@ -104,7 +104,7 @@ static void pages_move_to_movable_pageblocks(struct ktest *t)
 
 /* ---- what it captures ---- */
 
-/* At the mark there is nothing to move to: it ends with the first look for that. */
+/* At the watermark there are no targets: compaction ends with the first search for one. */
 static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
 {
 	struct compact_stats stats = {0};
@@ -122,7 +122,7 @@ static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
 	EXPECT_EQ(t, stats.looks, 2);
 	EXPECT_EQ(t, stats.moved, 0);
 	EXPECT_EQ(t, stats.failed, 0);
-	/* With one page above it there is one move; and of that page it is known who took it. */
+	/* With one page above it one page moves; the record tells who allocated the target. */
 	the_zone->wmark[WMARK_MIN]--;
 	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
 	EXPECT_EQ(t, mov.least, the_zone->wmark[WMARK_MIN]);

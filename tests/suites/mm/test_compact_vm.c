@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_compact_vm.c: compaction moves mapped pages of objects: what is in them stays, no fault is needed
- * after it, and those who use them meanwhile do not notice.
+ * test_compact_vm.c: compaction moves mapped pages of objects: their content stays, no fault is
+ * needed afterwards, and threads that use them see no difference.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
@@ -20,7 +20,7 @@ static struct {
 	struct vm_scene s;
 	struct zone *zone;
 	u32 nr;       /* slots that were filled */
-	struct pile rest; /* what the mark keeps from allocations */
+	struct pile rest; /* pages that the watermark keeps from allocations */
 	u64 seed;
 	u32 stop;     /* a */
 	u32 running;  /* a */
@@ -42,7 +42,7 @@ static bool slot_used(u32 i)
 	return i % ONE_OF != 0;
 }
 
-/* An object that fills the memory, mapped and written to; then every fifth page goes. */
+/* An object that fills the memory, mapped and written to; then every fifth page is freed. */
 static bool frag_begin(struct ktest *t)
 {
 	struct vm_scene *s = &frag.s;
@@ -65,7 +65,10 @@ static bool frag_begin(struct ktest *t)
 		scene_end(t, s);
 		return false;
 	}
-	/* Up to the mark of zone MOVABLE, so that tables and slots find room in the other. */
+	/*
+	 * Down to the watermark of zone MOVABLE, so that tables and slots fit into the other
+	 * zone.
+	 */
 	for (i = 0; i < PAGES && zone_watermark_ok(frag.zone, 4, GFP_MOVABLE, false); i++) {
 		if (vm_object_supply(s->object, i, NULL))
 			break;
@@ -89,7 +92,7 @@ static bool frag_begin(struct ktest *t)
 	return true;
 }
 
-/* As many blocks of the largest order as the free pages above the mark make up: all are had. */
+/* All largest blocks that the free pages above the watermark make up can be allocated. */
 static void take_all_blocks(struct ktest *t, struct pile *pile)
 {
 	struct memory *mem = frag.s.mem;
@@ -100,7 +103,7 @@ static void take_all_blocks(struct ktest *t, struct pile *pile)
 	EXPECT(t, frag.nr >= frag.zone->managed * 9 / 10);
 	EXPECT(t, possible >= 2);
 	EXPECT_EQ(t, frag.zone->free[MAX_ORDER][MT_MOVABLE].nr, 0);
-	/* What the zone of the tables has left is no help. */
+	/* Free pages of the tables' zone do not help. */
 	pile_alloc(mem, pile, GFP_KERNEL | GFP_NOWAIT, MAX_ORDER, ALL_THERE_IS);
 	EXPECT_EQ(t, pile_alloc(mem, pile, GFP_MOVABLE | GFP_NOWAIT, MAX_ORDER, 1), 0);
 	EXPECT_EQ(t, pile_alloc(mem, pile, GFP_MOVABLE, MAX_ORDER, possible), possible);
@@ -183,7 +186,7 @@ static void compaction_is_invisible_to_users(struct ktest *t)
 	frag_end(t, &pile);
 }
 
-/* Those that are pinned or referenced stay; the rest makes room around them. */
+/* Pinned and referenced pages stay; the others move around them. */
 static void pinned_pages_cost_their_windows_only(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};

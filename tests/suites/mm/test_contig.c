@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_contig.c: allocating a given range out of memory in use: what moves, what does not, what is refused,
- * and that a refusal leaves all as it was.
+ * test_contig.c: allocating a given range of memory in use: which pages are migrated, which
+ * requests are refused, and that a refusal changes nothing.
  */
 #include "tests/lib/mov_help.h"
 #include <quarry/poison.h>
@@ -93,7 +93,7 @@ static void range_in_use_is_allocated_and_neighbours_stay(struct ktest *t)
 		expect_undone(t, mem, free - (end - start));
 		EXPECT_EQ(t, free_contig_range(mem, start, end - start), 0);
 		expect_undone(t, mem, free);
-		/* The next round shall have something to move. */
+		/* So that the next round has pages to move. */
 		while (mov.nr > 0)
 			mov_free(--mov.nr);
 	}
@@ -176,7 +176,7 @@ static void unmovable_page_is_named(struct ktest *t)
 		mem->policy = policies[p];
 		passes = mm_event_sum(mem, EV_OFFLINE_LOOPS);
 		expect_refused(t, mem, pfn - 1, pfn + 1, MT_UNMOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
-		/* A block that reaches into the range is in the way too. */
+		/* A block that reaches into the range blocks it too. */
 		expect_refused(t, mem, pfn + 1, pfn + 4, MT_UNMOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
 		/* Seen before anything was tried. */
 		EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_LOOPS), passes);
@@ -210,7 +210,7 @@ static void a_pinned_page_is_named(struct ktest *t)
 	mov_end(t);
 }
 
-/* Allocated, and nobody makes it movable: found out when all have had their turns. */
+/* Allocated, and never made movable: known once all threads have had their turns. */
 static void page_that_never_becomes_movable_fails_the_allocation(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
@@ -240,7 +240,7 @@ static void allocation_without_migration_targets_fails(struct ktest *t)
 }
 
 static pfn_t breaks;  /* the page that breaks at the first move */
-static int broken;     /* what was said of it */
+static int broken;     /* the reported reason */
 
 static void break_it(struct page *dst, struct page *src)
 {

@@ -330,7 +330,7 @@ static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
 	EXPECT_EQ(t, mem_memory_failure(race.mem, pfn, 0, NULL), 0);
 	race_free_end(t, &race, 1);
 	EXPECT_EQ(t, race.called, 1);
-	/* That no cache has it any more is seen at the end of the test. */
+	/* The end of the test checks that no cache has it any more. */
 	EXPECT_EQ(t, state_of(race.mem, pfn_to_page_in(race.mem, pfn)), PG_HWPOISON);
 	EXPECT_EQ(t, mem_poisoned(race.mem).retired, 1);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_drain.c: asking CPUs to give back what they cache: who is asked, what is left, who shares.
+ * test_drain.c: drains: which CPUs get an IPI, what stays cached, which callers share a round.
  *
  * Switching caches off is test_disable.c.
  */
@@ -66,7 +66,7 @@ static void only_cpus_with_cached_pages_get_an_ipi(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ASKED), others);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DRAINED), drained + (u64)others);
 	EXPECT_EQ(t, zone_pcp_pages(test_zone(mem, ZONE_MOVABLE)), 0);
-	/* Now nobody holds any. */
+	/* Now no CPU holds any. */
 	EXPECT_EQ(t, drain_from(0, mem, NULL), 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ASKED), others);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 2);
@@ -81,7 +81,10 @@ static void the_asking_cpu_drains_itself(struct ktest *t)
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 0, 0, MT_MOVABLE), 0);
 }
 
-/* With nothing in between: what has just been stored must be out before the drain looks (load_after_stores). */
+/*
+ * With nothing in between: the store must be visible before the drain reads the count
+ * (load_after_stores).
+ */
 static void job_free_and_drain(void *arg)
 {
 	struct drain_job *job = arg;
@@ -232,9 +235,9 @@ static void drain_round_under_way_is_not_shared(struct ktest *t)
 }
 
 /*
- * The masked drain reads CPU 1's count while CPU 1 is between its look at the capacity and its push:
- * it reads 0, asks nobody, and the page is cached after the drain has ended.  That is allowed, and why
- * disabling and isolating use forced rounds (test_disable.c has the same with one).
+ * The masked drain reads CPU 1's count between that CPU's check of the capacity and its push: it
+ * reads 0 and sends no IPI, and the page is cached after the drain has ended. That is allowed; it
+ * is why disabling and isolating use forced rounds (test_disable.c has the same with one).
  */
 static void masked_drain_misses_a_push_under_way(struct ktest *t)
 {

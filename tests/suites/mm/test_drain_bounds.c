@@ -138,7 +138,7 @@ static void make_round(void *arg)
 	store_release(&turn->done, 1u);
 }
 
-/* Whoever makes one waits for the end of another's. */
+/* A drain round waits for the end of another one. */
 static void one_drain_round_runs_at_a_time(struct ktest *t)
 {
 	struct turn turn = {.mem = ktest_memory(t, 0, 2, 0)};

@@ -13,7 +13,7 @@
 
 #define BLOCK_ORDER 3
 
-/* What a job on one CPU saw: the nodes that its blocks came from, in the order of their first. */
+/* The nodes that a job on one CPU got blocks from, in the order of their first block. */
 struct fallback {
 	gfp_t gfp;
 	unsigned home, nr;

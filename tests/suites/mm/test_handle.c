@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_handle.c: the promises of a table of movable objects: what it refuses, that it notices
- * damage, and objects that move while other CPUs use them.
+ * test_handle.c: the contract of a table of movable objects: which calls it refuses, that it
+ * notices damage, and objects that move while other CPUs use them.
  */
 #include "tests/lib/handle_help.h"
 

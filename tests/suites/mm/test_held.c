@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_held.c: while somebody has a lock, whoever needs it waits, and has not begun what it guards.
+ * test_held.c: while another CPU holds a lock, a call that needs the lock waits, and has not
+ * begun to change what the lock guards.
  *
- * Another CPU has the lock and lets go of it after so many turns, unless the call ends before that: then it did
- * not wait.  What the call changes under the lock is looked at when the lock is taken and before it is released.
+ * The other CPU releases the lock after a number of turns, unless the call ends before that: then
+ * it did not wait. The guarded data are read when the lock is taken and before it is released.
  */
 #include "mm/mm_priv.h"
 #include "tests/lib/add_help.h"
@@ -166,7 +167,7 @@ static void space_changes_under_its_locks(struct ktest *t)
 	OBEYS(t, a_spin, &s.space->lock, look_regions, vm_unmap(s.space, page_at(22), 1));
 	OBEYS(t, a_spin, &s.space->pt.lock, NULL, vm_unmap(s.space, page_at(24), 1));
 	EXPECT_EQ(t, s.space->nr_regions, 1);
-	/* The region is cut before what is left of it changes. */
+	/* The region is cut before the rest of it changes. */
 	OBEYS(t, a_mutex, &s.space->change, look_regions,
 	    vm_protect(s.space, page_at(7), 1, VM_READ));
 	OBEYS(t, a_spin, &s.space->lock, look_regions,
@@ -174,7 +175,7 @@ static void space_changes_under_its_locks(struct ktest *t)
 	OBEYS(t, a_spin, &s.object->lock, look_regions,
 	    vm_protect(s.space, page_at(5), 1, VM_READ));
 	EXPECT_EQ(t, s.space->nr_regions, 4);
-	/* What takes nothing away changes the region alone. */
+	/* A change that removes no access changes the region only. */
 	OBEYS(t, a_spin, &s.space->lock, NULL, vm_protect(s.space, page_at(7), 1, VM_RW));
 	OBEYS(t, a_spin, &s.object->lock, NULL, vm_protect(s.space, page_at(6), 1, VM_RW));
 	OBEYS(t, a_spin, &s.space->lock, look_prot,
