@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_init_exact.c: what a memory is after each of its steps: distances that nobody gave, memory that stands by in
- * two pieces, caches that are on, and a stop before the start and twice.
+ * test_init_exact.c: the state of a memory after each step of its set-up: default distances,
+ * standby memory in two pieces, caches enabled, and a stop before the start and twice.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/string.h>
@@ -96,7 +96,7 @@ static void standby_in_two_pieces(struct ktest *t)
 	}
 	EXPECT_EQ(t, zone->present, BLOCK(1));
 	REQUIRE(t, !memory_ready(mem) && !ktest_start_memory(mem));
-	/* The step that nobody chose is a pageblock. */
+	/* The default step is a pageblock. */
 	EXPECT_EQ(t, mem->standby_step, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, standby_online(zone), (long)PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, zone->standby, BLOCK(2));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_isolation.c: isolating pageblocks and undoing it, under both policies: what it changes, what it
- * refuses, and that no page of the range is allocated or cached while it lasts.
+ * test_isolation.c: isolating pageblocks and undoing it, under both policies: what changes, which
+ * ranges are refused, and that no page of the range is allocated or cached meanwhile.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/handle.h>
@@ -57,8 +57,8 @@ static void defragment(struct ktest *t, struct memory *mem)
 }
 
 /*
- * Who looks without the lock may see one count from before, and one from after pages were retired or given back:
- * the two say nothing together.
+ * An unlocked reader may see one count from before, and one from after pages were retired or
+ * freed: together the two mean nothing.
  */
 static void isolation_tolerates_counts_read_at_two_moments(struct ktest *t)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_isolation_exact.c: what a page in each of its states says to who isolates or empties its
- * pageblock, where a range begins and ends, and in which order round and scan come.
+ * test_isolation_exact.c: the reason that a page in each state gives when its pageblock is
+ * isolated or emptied, the borders of a range, and the order of drain round and scan.
  */
 #include "tests/lib/mov_help.h"
 #include <quarry/isolation.h>
@@ -10,7 +10,7 @@
 #define BLOCKS   8u
 #define AT       (BLOCK(2) + 4) /* the page that is looked at */
 
-/* A page at @pfn that is in somebody's hands. */
+/* A page at @pfn that is in transit. */
 static struct page *hold_page(struct memory *mem, pfn_t pfn)
 {
 	struct zone *zone = zone_of(mem, pfn);
@@ -22,8 +22,8 @@ static struct page *hold_page(struct memory *mem, pfn_t pfn)
 }
 
 /*
- * Of zone NORMAL and a pageblock of the kernel's: what it says before, and when all should be
- * free.
+ * In zone NORMAL and in an unmovable pageblock: the reason of the scan, and of the check that all
+ * is free.
  */
 static const struct {
 	enum page_state state;
@@ -115,7 +115,7 @@ static void first_page_that_is_not_free_is_named(struct ktest *t)
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2), BLOCK(1), &fail), 0);
 	EXPECT_EQ(t, test_range_free(mem, BLOCK(3) + 3, BLOCK(5), &fail), -EBUSY);
 	EXPECT_EQ(t, fail.pfn, BLOCK(3) + 5);
-	/* Beside what is in use. */
+	/* Beside a page in use. */
 	EXPECT_EQ(t, test_range_free(mem, BLOCK(3) + 3, BLOCK(3) + 5, &fail), 0);
 	EXPECT_EQ(t, test_range_free(mem, BLOCK(3) + 6, BLOCK(5), &fail), 0);
 	EXPECT_EQ(t, test_range_free(mem, BLOCK(2) + 1, BLOCK(3) + 2, &fail), 0);
@@ -128,10 +128,7 @@ static void first_page_that_is_not_free_is_named(struct ktest *t)
 		give_block(zone, page[i]);
 }
 
-/*
- * What lies beside a range is not in its way: neither of the scan, nor when all of it should be
- * free.
- */
+/* Pages beside a range do not block it: neither the scan nor the check that all of it is free. */
 static void neighbours_of_a_range_do_not_matter(struct ktest *t)
 {
 	static const enum iso_policy policies[] = {ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE};
@@ -186,7 +183,7 @@ static void scan_follows_the_drain_round(struct ktest *t)
 	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), ISO_DISABLE, &fail, &cost), -EBUSY);
 	EXPECT_EQ(t, fail.pfn, AT);
 	EXPECT_EQ(t, cost.rounds, 2);
-	/* The one that is in the way was not isolated. */
+	/* The blocker's pageblock was not isolated. */
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_BLOCKS), 7);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_UNDONE), 7);
 	EXPECT_EQ(t, zone->nr_isolated, 0);

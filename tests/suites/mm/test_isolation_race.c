@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_isolation_race.c: isolation while another CPU is in the middle of a free, held there by a
- * scheduling point: what one forced round finds, and what no round would leave behind.
+ * scheduling point: one forced round finds the page; without the round it would stay cached.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
@@ -82,7 +82,7 @@ struct late {
 	u32 ready; /* a */
 };
 
-/* Interrupts off until somebody asks this CPU; then allocate before answering. */
+/* Interrupts off until a call arrives; then allocate before answering. */
 static void alloc_when_called(void *arg)
 {
 	irqflags_t flags = arch_irq_save();
@@ -94,7 +94,10 @@ static void alloc_when_called(void *arg)
 	arch_irq_restore(flags);
 }
 
-/* Until the round a cached page can be allocated by who cannot move it: so the scan comes after. */
+/*
+ * Until the round an unmovable request can take a cached page; therefore the scan comes after the
+ * round.
+ */
 static void precise_finds_a_page_allocated_before_the_round(struct ktest *t)
 {
 	struct late late = {.page = NULL};

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_lru.c: pages of objects on their zones' lists: which, in which order, and who takes them off. */
+/*
+ * test_lru.c: pages of objects on their zones' lists: which pages, in which order, and how they
+ * leave.
+ */
 #include "tests/lib/vm_help.h"
 
 static struct lru_list *list_of(struct memory *mem, unsigned which)
@@ -111,7 +114,7 @@ static void active_pages_have_their_own_list(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* They can be moved, but there is nowhere to put them: reclaim shall not meet them. */
+/* They can be migrated, but not reclaimed: reclaim must not meet them. */
 static void anonymous_pages_are_listed_apart(struct ktest *t)
 {
 	const u32 both[] = {1, 0};
@@ -163,7 +166,7 @@ static struct page *begin_with_page(struct ktest *t, struct vm_scene *s)
 	return page_in(s->object, 0);
 }
 
-/* It still looks like a page on a list, but its last reference may go at any moment. */
+/* It still looks like a page on a list, but its last reference may be dropped at any moment. */
 static void a_released_page_is_not_isolated(struct ktest *t)
 {
 	struct vm_scene s;
@@ -195,7 +198,7 @@ static void a_page_released_while_isolated_is_freed_once(struct ktest *t)
 		page[i] = page_in(s.object, i);
 		EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, i)), 0);
 	}
-	/* One is removed, the other goes with its object. */
+	/* One is removed, the other is freed with its object. */
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
 	EXPECT_EQ(t, page_word(page[0]), PAGE_WORD(1, PG_ISO_MIG, 0));
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 2), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_memblock.c: the lists of RAM and of taken ranges, and what is allocated of the rest. */
+/* test_memblock.c: the lists of RAM and of reserved ranges, and allocations from the rest. */
 #include "tests/lib/memblock_help.h"
 
 static void expect_range(struct ktest *t, const struct memblock_range *r, phys_t start, phys_t end)
@@ -132,7 +132,7 @@ static void too_many_ranges_are_refused(struct ktest *t)
 	EXPECT_EQ(t, memblock_add(m, KB(4), KB(8)), -ENOSPC);
 	EXPECT_EQ(t, memblock_add(m, KB(16 * i + 16), KB(16 * i + 20)), -ENOSPC);
 	EXPECT_EQ(t, m->ram.nr, MEMBLOCK_MAX);
-	/* What touches others needs no room; and it makes some. */
+	/* A range that touches others needs no entry of its own; it may even free one. */
 	EXPECT_EQ(t, memblock_add(m, KB(20), KB(24)), 0);
 	EXPECT_EQ(t, m->ram.nr, MEMBLOCK_MAX);
 	EXPECT_EQ(t, memblock_add(m, KB(24), KB(32)), 0);
@@ -215,7 +215,7 @@ static void address_0_is_never_allocated(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), 1, 0, TOP), KB(8));
 }
 
-/* What cannot be noted as taken is not allocated. */
+/* Memory that cannot be recorded as taken is not allocated. */
 static void a_full_list_of_taken_ranges_ends_allocation(struct ktest *t)
 {
 	struct memblock *m = fresh_memblock();

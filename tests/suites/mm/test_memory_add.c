@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memory_add.c: memory comes and goes: what is refused, what stands behind the descriptors, and all of it
- * while the memory is used.
+ * test_memory_add.c: adding and removing memory: which calls are refused, the pages behind the
+ * descriptors, and both while the memory is used.
  */
 #include "tests/lib/add_help.h"
 #include "tests/lib/poison_help.h"
@@ -56,7 +56,7 @@ static void pages_that_broke_offline_are_forgotten_with_their_memory(struct ktes
 	expect_poisoned(t, mem, 1);
 	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(1)), 0);
 	expect_poisoned(t, mem, 0);
-	/* What comes in its place is another. */
+	/* The memory added in its place is new. */
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(1), 0), 0);
 	EXPECT_EQ(t, online_pages(mem, start, BLOCK(1), NULL), 0);
 	expect_poisoned(t, mem, 0);
@@ -120,7 +120,7 @@ static void claimed_memory_is_not_removed(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Offline it is, and somebody has begun to bring it back. */
+/* It is offline, and another operation has begun to online it. */
 static void memory_being_onlined_is_not_removed(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
@@ -155,7 +155,7 @@ static void removed_memory_comes_back_as_new(struct ktest *t)
 	EXPECT_EQ(t, mem_memory_failure(mem, start + 3, 0, NULL), -ENXIO);
 	EXPECT_EQ(t, mem_poisoned(mem).offline, 1);
 	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(1)), 0);
-	/* What is broken has left with the rest. */
+	/* The broken page has left with the rest. */
 	EXPECT_EQ(t, mem_poisoned(mem).offline, 0);
 	EXPECT_EQ(t, mem_poisoned_next(mem, 0), PFN_NONE);
 	EXPECT_EQ(t, check_memory(mem, &v), 0);
@@ -168,7 +168,10 @@ static void removed_memory_comes_back_as_new(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Offline it was broken, and counted; what is gone is neither, though its section may have gone or not. */
+/*
+ * Offline it was broken and counted; removed it is neither, whether its section was removed or
+ * not.
+ */
 static void broken_pages_are_forgotten_with_their_memory(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
@@ -325,7 +328,7 @@ struct user {
 	unsigned long wrong;
 };
 
-/* Pages come and go; and whoever walks zones meets what has just come or gone. */
+/* Pages are allocated and freed, while memory is added and removed under every walk over zones. */
 static void use_memory(void *arg)
 {
 	struct user *u = arg;
@@ -366,7 +369,7 @@ static void memory_is_added_and_removed_under_load(struct ktest *t)
 		if (add_memory(mem, start, BLOCK(4), round % 2))
 			break;
 		EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
-		/* Its users' pages do not move; they are free again in a moment, or stay with a cache. */
+		/* Pages in use do not move; they are free again in a moment, or stay in a cache. */
 		EXPECT(t, SPIN_UNTIL(!offline_pages(mem, start, BLOCK(4), NULL, NULL)));
 		EXPECT_EQ(t, remove_memory(mem, start, BLOCK(4)), 0);
 		went++;
@@ -383,7 +386,7 @@ static void memory_is_added_and_removed_under_load(struct ktest *t)
 
 /* ---- the machine's own ---- */
 
-/* A section in which there is nothing, at the end of what may come; PFN_NONE: there is none. */
+/* An empty section at the end of hotplug memory; PFN_NONE: there is none. */
 static pfn_t empty_section(void)
 {
 	pfn_t pfn = ALIGN_DOWN(kernel_memory.end_pfn, SECTION_PAGES);

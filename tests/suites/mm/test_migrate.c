@@ -199,7 +199,7 @@ static void page_pinned_while_isolated_is_put_back(struct ktest *t)
 	EXPECT_EQ(t, handle_free(ht, 0), 0);
 }
 
-/* Whoever has it still looks at the old place. */
+/* The holder of the reference still reads the old page. */
 static void page_with_a_reference_too_many_is_put_back(struct ktest *t)
 {
 	struct handle_table *ht = new_table(any_memory(t));
@@ -243,7 +243,7 @@ static void pages_without_a_target_are_put_back(struct ktest *t)
 		EXPECT_EQ(t, isolate_movable_page(ht->mem, handle_pfn(ht, h)), 0);
 	}
 	pile_alloc_last(ht->mem, &pile);
-	/* Nobody is reclaimed from, or dies, for a move. */
+	/* A migration reclaims no page and kills no task. */
 	asked = 0;
 	memory_set_oom(ht->mem, count_asked, NULL);
 	EXPECT_EQ(t, migrate_pages(ht->mem, pages, 3, &fail), 3);
@@ -281,10 +281,10 @@ static void write_between_isolation_and_migration_is_kept(struct ktest *t)
 	EXPECT_EQ(t, ht->corrupt, 0);
 }
 
-/* An owner that answers what it is told to. */
+/* An owner with given answers. */
 struct actor {
 	struct movable_owner owner;
-	int isolate, migrate; /* what it answers */
+	int isolate, migrate; /* its answers */
 	unsigned busy;        /* before that, so many times -EAGAIN */
 	bool keep;            /* at putback */
 	unsigned calls;
@@ -410,7 +410,7 @@ static void page_that_stays_busy_is_put_back_in_the_end(struct ktest *t)
 	page_release_movable(mem, page);
 }
 
-/* Where pages are moved to: so many times there is a target, and what was asked for. */
+/* A source of targets: how often there is one, and what was requested. */
 static struct {
 	struct migrate_target to;
 	unsigned has, orders[4], nr, back;
@@ -432,7 +432,7 @@ static void give_back_stock(struct migrate_target *to, struct memory *mem, struc
 	mem_free_pages(mem, page, order);
 }
 
-/* What is larger than what there was no target for is not tried; what is smaller is. */
+/* Orders above one without a target are not tried; smaller ones are. */
 static void missing_targets_are_requested_once_per_order(struct ktest *t)
 {
 	static const unsigned orders[] = {2, 2, 3, 0, 1, 0, 0};

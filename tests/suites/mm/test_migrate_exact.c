@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_exact.c: of many pages that are moved at once: which is tried how often, which reason is told, and who
- * waits for which of them.
+ * test_migrate_exact.c: of many pages migrated at once: how often each is tried, which reason is
+ * reported, and which waiters wait for which page.
  */
 #include "tests/lib/mov_help.h"
 #include "tests/lib/wait_help.h"
@@ -15,7 +15,7 @@
 
 static struct page *many[MANY];
 
-/* What is busy keeps its place in the line; each is moved once, and counted where it was. */
+/* A busy page keeps its place in the list; each page is moved once, and counted in its old zone. */
 static void busy_page_is_retried_in_the_next_pass(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -206,7 +206,10 @@ static bool unwanted(struct memory *mem, struct page *page)
 	return false;
 }
 
-/* Its owner does not take it back: nobody isolates it again, and it goes with its owner's reference. */
+/*
+ * Its owner does not take it back: it cannot be isolated again, and is freed with its owner's
+ * reference.
+ */
 static void page_not_taken_back_by_its_owner_is_freed(struct ktest *t)
 {
 	static struct movable_ops ops;
@@ -291,7 +294,7 @@ static void drain_it(void *arg)
 	store_release(&turn.drained, 1u);
 }
 
-/* Who wants to free the owner waits for a move that is in its hands, and for no longer than that. */
+/* Draining an owner waits for a migration that uses it, and no longer. */
 static void owner_drain_waits_for_its_migrations(struct ktest *t)
 {
 	static struct movable_ops ops;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_gone.c: the page, or its object, goes while it is being moved.  The migrator is held
- * between two of its steps on CPU 1, as in test_migrate_race.c.
+ * test_migrate_gone.c: the page, or its object, is removed during its migration.  The migrator is
+ * held between two of its steps on CPU 1, as in test_migrate_race.c.
  */
 #include "tests/lib/race_migrate.h"
 
@@ -62,7 +62,7 @@ static void refilled_slot_is_left_alone(struct ktest *t)
 	stage_end(&st, -ENOENT);
 }
 
-/* Everybody else lets go of object and space: the migrator's reference is the last. */
+/* Every other reference to object and space is dropped: the migrator's is the last. */
 static void destroy_at(struct ktest *t, const char *point)
 {
 	struct stage st;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_lru.c: moving pages of objects, mapped and not, with nobody else about: what is kept,
- * what is refused and put back, what it costs.  With others about: test_migrate_race.c.
+ * test_migrate_lru.c: migrating pages of objects, mapped and not, while no other CPU uses them:
+ * what is kept, which pages are refused and put back, and the cost.  With other CPUs:
+ * test_migrate_race.c.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
@@ -158,7 +159,7 @@ static void a_pinned_page_is_put_back(struct ktest *t)
 	page = page_in(s.object, 1);
 	isolated.nr_movable = isolated.nr_lru = 0;
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, page), &isolated), 0);
-	/* Too late to be noticed by who isolates. */
+	/* Too late for the isolation to notice. */
 	REQUIRE(t, vm_object_pin(s.object, 1, &pinned) == 0);
 	EXPECT_EQ(t, migrate_isolated(s.mem, &isolated, &fail, &stats), 1);
 	EXPECT_EQ(t, fail.why, WHY_PINNED);

@@ -18,7 +18,7 @@ static void waiters_on_an_entry_do_not_defeat_the_freeze(struct ktest *t)
 		return;
 	EXPECT(t, pte_is_migration(pte_at(st.s.space, page_at(1))));
 	nr = start_waiters(&st, w, st.s.space, page_at(1));
-	/* The slot's reference and the migrator's; none of who waits. */
+	/* The slot's reference and the migrator's; none of a waiter. */
 	EXPECT_EQ(t, word_ref(page_word(st.r.page)), 2);
 	expect_sound(t, st.s.mem);
 	race_migrate_end(t, &st.r, 1);
@@ -83,7 +83,7 @@ static void page_under_migration_refuses_supply_pin_and_isolation(struct ktest *
 	stage_end(&st, 0);
 }
 
-/* Those who wait for another page of the same bucket sleep on. */
+/* Waiters for another page of the same bucket sleep on. */
 static void only_waiters_of_this_page_are_woken(struct ktest *t)
 {
 	struct migwait other;
@@ -92,7 +92,7 @@ static void only_waiters_of_this_page_are_woken(struct ktest *t)
 
 	if (!stage_begin(t, &st, "mig.unmapped"))
 		return;
-	/* As if a page 64 further were being moved; it is in nobody's hands here. */
+	/* As if a page 64 further on were being moved; it is not in transit here. */
 	far = pfn_to_page_in(st.s.mem, stage_source(&st) >= st.s.mem->start_pfn + 64
 					   ? stage_source(&st) - 64
 					   : stage_source(&st) + 64);
@@ -146,7 +146,7 @@ static bool writer_begin(struct ktest *t, struct writer *w, struct vm_scene *s,
 	return true;
 }
 
-/* It writes: not without a fault, while the migrator is held.  Then both end. */
+/* It cannot write without a fault while the migrator is held.  Then both end. */
 static void writer_end(struct ktest *t, struct writer *w, struct race_migrate *r)
 {
 	store_release(&w->go, 1u);
@@ -156,7 +156,7 @@ static void writer_end(struct ktest *t, struct writer *w, struct race_migrate *r
 	ktest_join(2);
 }
 
-/* Copied already: what is written to the old page now is lost. */
+/* Copied already: a write to the old page would be lost now. */
 static void no_write_reaches_the_old_page_after_the_copy(struct ktest *t)
 {
 	struct race_migrate r;
@@ -177,8 +177,9 @@ static void no_write_reaches_the_old_page_after_the_copy(struct ktest *t)
 }
 
 /*
- * The migrator has replaced the entry, but its shootdown is still to come: who changes the mapping
- * meanwhile has to make the CPU forget it.  After @change it may not write without a fault.
+ * The migrator has replaced the entry, but its shootdown is still to come: a change of the
+ * mapping must flush the CPU's entry itself.  After @change the CPU may not write without a
+ * fault.
  */
 static void change_before_the_shootdown(struct ktest *t, int (*change)(struct vm_scene *s), int err)
 {
@@ -401,7 +402,7 @@ static void another_mapping_of_the_address_is_left_alone(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-/* What may not be written any more when it comes back may not be written. */
+/* A page that became read-only meanwhile comes back read-only. */
 static void protect_at(struct ktest *t, const char *point)
 {
 	struct stage st;

@@ -95,7 +95,7 @@ static void node_without_memory_uses_the_nearest(struct ktest *t)
 	expect_order(t, mem, GFP_MOVABLE, 2, NEAR, FAR, 0);
 	expect_order(t, mem, GFP_UNMOVABLE, 2, NEAR, FAR, 0);
 	expect_order(t, mem, GFP_RECLAIMABLE, 2, NEAR, FAR, 0);
-	/* Who wants its own or none gets none. */
+	/* A request for its own node only fails. */
 	expect_order(t, mem, GFP_MOVABLE | GFP_THISNODE, 0, 0, 0, 0);
 	expect_order(t, mem, GFP_UNMOVABLE | GFP_THISNODE, 0, 0, 0, 0);
 	drop_memory(t, mem);
@@ -114,7 +114,10 @@ static void alloc_job(void *arg)
 	s->page = mem_alloc_pages(s->mem, GFP_KERNEL | GFP_NORETRY, s->order);
 }
 
-/* It sleeps for what the nearest does not have, and its node's thread, which has no memory either, answers. */
+/*
+ * It sleeps for a page that the nearest node does not have, and the thread of its own node, which
+ * has no memory either, answers.
+ */
 static void sleeping_request_on_a_node_without_memory_ends(struct ktest *t)
 {
 	struct memory *mem = three_nodes(t, true);
@@ -152,7 +155,7 @@ static void emptied_node_is_skipped_until_it_is_back(struct ktest *t)
 	EXPECT_EQ(t, managed_of(mem, NEAR), 0);
 	expect_order(t, mem, GFP_MOVABLE, 2, OWN, FAR, 0);
 	expect_order(t, mem, GFP_UNMOVABLE, 2, OWN, FAR, 0);
-	/* Its own as well: it is now a node with CPUs and no memory. */
+	/* Its own memory as well: it is now a node with CPUs and no memory. */
 	EXPECT_EQ(t, offline_node(mem, node_of(OWN), NULL, true, &res), 0);
 	EXPECT_EQ(t, managed_of(mem, OWN), 0);
 	expect_order(t, mem, GFP_UNMOVABLE, 1, FAR, 0, 0);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline.c: offlining and onlining ranges of pageblocks: what it leaves behind, what it refuses
- * at once, and how it gives up later.
+ * test_offline.c: offlining and onlining ranges of pageblocks: the state afterwards, which ranges
+ * are refused at once, and how an offline fails later.
  *
- * What happens while other CPUs work on the memory is test_offline_race.c.
+ * Offlines while other CPUs use the memory are in test_offline_race.c.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/handle.h>
@@ -288,7 +288,7 @@ static void offline_that_leaves_too_little_is_refused(struct ktest *t)
 	ktest_on_cpu(0, hoard_give, &hoard);
 	empty_all(mem);
 	EXPECT_EQ(t, offline_query(mem, BLOCK(4), BLOCK(16), NULL), 0);
-	/* Room for the marks, but not for what is in use inside. */
+	/* Enough free pages for the watermarks, but not for the pages in use inside. */
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, MAX_ORDER, 2, outside), 2);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, MAX_ORDER, 8, inside), 8);
 	expect_refused(t, mem, BLOCK(4), BLOCK(16), -EBUSY, WHY_LAST, PFN_NONE);

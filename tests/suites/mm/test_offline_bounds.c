@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_bounds.c: what must be left when memory goes, to the page; the claims that count; where an offline
- * would succeed; what an operation reports, plans and releases on the way; and what the standby thread waits for.
+ * test_offline_bounds.c: the memory that an offline must leave, to the page; the claims that
+ * count; where an offline would succeed; what an operation reports, which cache limits it sets,
+ * and what it releases; and the waits of the standby thread.
  */
 #include "tests/lib/standby_help.h"
 #include <quarry/poison.h>
@@ -10,7 +11,10 @@
 #define NORMAL 8u
 #define LARGE  24u
 
-/* What must stay free when memory goes: every zone's high watermark, and what zones keep for the kernel. */
+/*
+ * The pages that an offline must leave free: every zone's high watermark, and what zones reserve
+ * for the kernel.
+ */
 static unsigned long kept_free(const struct memory *mem)
 {
 	unsigned long nr = 0;
@@ -82,7 +86,7 @@ static void memory_left_is_checked_to_the_page(struct ktest *t)
 	expect_room(t, mem, start, nr, true);
 	give_all(movable, &in);
 	REQUIRE(t, take_pages(normal, 1, &out));
-	/* One that is retired needs none, and is none. */
+	/* A retired page needs no target, and is none. */
 	EXPECT_EQ(t, mem_soft_offline_page(mem, start + 3), 0);
 	expect_room(t, mem, start, nr, true);
 	EXPECT_EQ(t, mem_unpoison_page(mem, start + 3), 0);
@@ -201,7 +205,7 @@ static void candidate_leaves_enough_to_the_page(struct ktest *t)
 	give_all(normal, &out);
 }
 
-/* Nor does a run go on in a zone that begins where another ends. */
+/* Nor does a run continue in a zone that begins where another ends. */
 static void a_candidate_lies_in_one_zone(struct ktest *t)
 {
 	static const struct zone_spec specs[2][3] = {
@@ -405,7 +409,10 @@ static void another_grow(struct memory *mem)
 		inside_result = 0;
 }
 
-/* Somebody has the lock of the tables for descriptors: the standby thread tries again, and who waits is served. */
+/*
+ * The lock of the descriptors' tables is held: the standby thread tries again, and the waiter is
+ * served.
+ */
 static void offline_waits_for_the_lock_of_the_tables(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);

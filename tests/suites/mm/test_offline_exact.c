@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_exact.c: where a survey's ranges end, what counts as free and as leaving when
- * memory goes, which of several places is the candidate, whose claims a zone's plan counts, and
- * what a refusal or a success leaves behind.
+ * test_offline_exact.c: the borders of a survey, which pages count as free and as leaving, which
+ * of several places is the candidate, whose claims the cache limits of a zone count, and the
+ * state after a refusal or a success.
  */
 #include "tests/lib/add_help.h"
 #include <quarry/poison.h>
@@ -21,7 +21,7 @@ static void expect_claimed(struct ktest *t, struct memory *mem, unsigned from, u
 	EXPECT_EQ(t, survey.err, blocks ? -EBUSY : 0);
 }
 
-/* Of a claim only what lies in the range counts. */
+/* Only the part of a claim that lies in the range counts. */
 static void survey_counts_its_part_of_a_claim(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
@@ -45,7 +45,7 @@ static void survey_counts_its_part_of_a_claim(struct ktest *t)
 	range_unclaim(mem, &more);
 }
 
-/* Holes, what is retired, and what is allocated, by the kind of memory it lies in. */
+/* Holes, retired pages, and allocated pages, by the kind of memory they lie in. */
 static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 2);
@@ -93,7 +93,7 @@ static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 
 /* ---- what must be left ---- */
 
-/* What must stay free: the high marks, and what is kept for the kernel. */
+/* The pages that must stay free: the high watermarks, and the kernel's reserve. */
 static unsigned long kept(const struct memory *mem)
 {
 	return mem->zones[ZONE_NORMAL].wmark[WMARK_HIGH] + mem->zones[ZONE_NORMAL].reserve +
@@ -143,7 +143,7 @@ static void survey_counts_cached_pages_as_free(struct ktest *t)
 	give(mem, &pile);
 }
 
-/* A range that is offline takes nothing with it: somebody brings it back, or removes it. */
+/* An offline range takes nothing from its zone while it is onlined or removed. */
 static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
@@ -209,7 +209,7 @@ static void upper_of_two_equal_runs_is_the_candidate(struct ktest *t)
 	range_unclaim(mem, &claim);
 }
 
-/* What is in use in it needs room in what stays. */
+/* Pages in use inside need free pages in the rest. */
 static void candidate_ends_where_free_memory_ends(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
@@ -219,8 +219,8 @@ static void candidate_ends_where_free_memory_ends(struct ktest *t)
 	all_caches_off(t, mem);
 	mov_fill_range(BLOCK(NORMAL + 3), BLOCK(NORMAL + 5));
 	/*
-	 * A pageblock and a half besides what must stay: without the last one, and half of the
-	 * one before.
+	 * A pageblock and a half above the pages that must stay: without the last one, and half
+	 * of the one before.
 	 */
 	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem) - BLOCK(1) - PAGEBLOCK_PAGES / 2, &pile));
 	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 1);
@@ -263,7 +263,7 @@ static unsigned long planned(struct zone *zone)
 	return sum;
 }
 
-/* Not those of another zone, nor of what comes. */
+/* Not claims of another zone, nor of memory that comes online. */
 static void cache_limits_count_leaving_claims_of_the_zone(struct ktest *t)
 {
 	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;
@@ -285,7 +285,10 @@ static void cache_limits_count_leaving_claims_of_the_zone(struct ktest *t)
 	EXPECT_EQ(t, planned(zone_in(mem, ZONE_NORMAL)), normal);
 }
 
-/* Refused for what is claimed, with where; what must be refused anyway is not claimed. */
+/*
+ * A range that overlaps a claim is refused and the claim named; a range refused anyway is not
+ * claimed.
+ */
 static void refusal_names_a_page_and_leaves_no_claim(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
@@ -321,7 +324,7 @@ static void refusal_names_a_page_and_leaves_no_claim(struct ktest *t)
 	EXPECT(t, LIST_EMPTY(&mem->claims));
 }
 
-/* What was in the way for a pass, and then went, is no reason. */
+/* A page that blocked one pass and was then freed is no reason. */
 static void successful_offline_reports_no_reason(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, HIGH);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* test_offline_node.c: the movable memory of a whole node goes out of service, and comes back. */
+/*
+ * test_offline_node.c: offlining the movable memory of a whole node, and bringing it back online.
+ */
 #include "tests/lib/mov_help.h"
 
 #include <quarry/memory_hotplug.h>
@@ -70,7 +72,7 @@ static void node_in_use_is_evacuated_and_onlined(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* What was the kernel's once, and is free, is still of its type. */
+/* Free memory that was the kernel's once is still of its type. */
 static void free_pages_of_kernel_pageblocks_are_offlined(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -82,7 +84,7 @@ static void free_pages_of_kernel_pageblocks_are_offlined(struct ktest *t)
 	zone = zone_at(mem, normal);
 	for (i = 0; i < SIZE; i++)
 		set_type(zone, normal + BLOCK(i), i % 2 ? MT_UNMOVABLE : MT_RECLAIMABLE);
-	/* A CMA area is promised to somebody. */
+	/* A CMA area is promised to its users. */
 	set_type(zone, normal, MT_CMA);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
@@ -102,7 +104,7 @@ static void online_node_restores_only_what_offline_node_took(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, mine, BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
-	/* One of them comes back, and goes, on its own: then it stays. */
+	/* One of them is onlined and offlined on its own: then it stays offline. */
 	EXPECT_EQ(t, online_pages(mem, mine + BLOCK(2), BLOCK(1), NULL), 0);
 	expect_sound(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, mine + BLOCK(2), BLOCK(1), NULL, NULL), 0);
@@ -114,7 +116,7 @@ static void online_node_restores_only_what_offline_node_took(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Pins a page of zone MOVABLE of node 0; what is in use there is few pages. */
+/* Pins a page of zone MOVABLE of node 0; few pages are in use there. */
 static pfn_t pin_one(struct ktest *t, struct memory *mem)
 {
 	mov_fill(4);
@@ -193,7 +195,7 @@ static void last_kernel_zone_stays_online(struct ktest *t)
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(SIZE));
 }
 
-/* What is offline elsewhere is no memory for the kernel. */
+/* Offline memory elsewhere is no memory for the kernel. */
 static void last_node_keeps_its_kernel_memory(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -217,7 +219,7 @@ static void last_node_keeps_its_kernel_memory(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The firmware's page costs its pageblock, and nobody is told. */
+/* The firmware's page costs its pageblock, and is not reported. */
 static void reserved_pages_stay_and_do_not_count(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -245,7 +247,7 @@ static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
 
 	REQUIRE(t, mem);
 	REQUIRE(t, mov_begin(t, mem));
-	/* As much as one node has: so with the marks it does not fit into the other. */
+	/* As much as one node has: with the watermarks it does not fit into the other. */
 	mov_fill(BLOCK(2 * SIZE));
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, res.fail.why, WHY_LAST);
@@ -276,7 +278,7 @@ static void offline_node_can_be_cancelled(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* One that is always in use: the tries come further and further apart, until somebody calls it off. */
+/* A page that is always in use: the tries come further and further apart, until a cancel. */
 static void busy_page_is_retried_with_back_off(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &mov.enough};

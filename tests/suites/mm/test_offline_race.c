@@ -38,7 +38,7 @@ static bool set_scene(struct ktest *t, struct scene *s)
 		return false;
 	handle_table_init(&table, s->mem, handles, 1);
 	EXPECT_EQ(t, handle_alloc(&table, 0, 0, GFP_KERNEL, 1), 0);
-	/* A pin leaves a mark; so let it be there already when things are compared. */
+	/* A pin sets a flag that stays; set it before states are compared. */
 	EXPECT_EQ(t, handle_pin(&table, 0) || handle_unpin(&table, 0), 0);
 	empty_all(s->mem);
 	s->start = ALIGN_DOWN(handle_pfn(&table, 0), BLOCK(4));
@@ -111,7 +111,10 @@ static void deadline_ends_an_offline(struct ktest *t)
 	expect_undone_by_each(t, opts, -ETIMEDOUT, WHY_DEADLINE, 0, ~0u);
 }
 
-/* A page in the hands of who frees it is waited for until the deadline: it is not called unmovable. */
+/*
+ * A page in transit to the free lists is waited for until the deadline: it is not called
+ * unmovable.
+ */
 static void a_page_being_freed_is_waited_for(struct ktest *t)
 {
 	struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = 300 * A_MOMENT_NS};
@@ -297,7 +300,7 @@ static void free_in_progress_is_found_by_the_one_round(struct ktest *t)
 	}
 }
 
-/* What redrain's one masked drain misses, a later one of its loop fetches. */
+/* A later drain of redrain's loop finds a page that its one masked drain missed. */
 static void let_it_be_cached(void *arg)
 {
 	struct race_free *race = arg;

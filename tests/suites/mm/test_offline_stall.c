@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_stall.c: what an offline makes of a page that stays: refused if all who may have it in their
- * hands have had their turns, waited for while one of them cannot go on.
+ * test_offline_stall.c: an offline that meets a page which stays: refused once every thread that
+ * may hold it has had its turns, waited for while one of them cannot run.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
@@ -106,7 +106,7 @@ static void page_that_stays_unmovable_is_refused(struct ktest *t)
 	REQUIRE(t, s.mem && take_page(t, &s));
 	began = arch_clock_ns();
 	EXPECT_EQ(t, offline_pages(s.mem, s.start, BLOCK(4), &opts, &res), -EBUSY);
-	/* Whoever may have it has had turns, and time. */
+	/* Every possible holder has had turns, and time. */
 	EXPECT(t, arch_clock_ns() - began >= STUCK_NS);
 	EXPECT_EQ(t, res.fail.why, WHY_UNMOVABLE);
 	EXPECT_EQ(t, res.fail.pfn, page_to_pfn_in(s.mem, s.page));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_oom.c: the last resort: when somebody is chosen to die, and when not; that it is one at a time;
- * and that who is chosen can go.  That the others get on: test_oom_tasks.c.
+ * test_oom.c: the OOM killer: when it chooses a victim, and when not; that there is one victim at
+ * a time; and that the victim can exit.  That the other tasks finish: test_oom_tasks.c.
  */
 #include "tests/lib/oom_help.h"
 
@@ -10,7 +10,7 @@
 
 static struct pile hoard, kept;
 
-/* Somebody dies at once when the hook is asked. */
+/* The hook's victim dies at once. */
 static struct memory *begin(struct ktest *t)
 {
 	struct memory *mem = killer_begin(t, &hoard);
@@ -120,7 +120,7 @@ static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
 	mutex_lock(&mem->oom.lock);
 	ktest_start(1, alloc_elsewhere, &killer);
 	EXPECT(t, wait_for_sleepers(mem, 1));
-	/* Its drain is over: it is at the lock, or will be, and has nothing. */
+	/* Its drain is over: it is at the lock, or will be, and has no page. */
 	while (READ_ONCE(mem->nodes[0].reclaim.drains.done) < 1 && arch_clock_ns() < until)
 		thread_yield();
 	thread_sleep(10000000);
@@ -134,7 +134,10 @@ static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
 	killer_end(t, mem);
 }
 
-/* The victim's pages come a moment after it: somebody else had a reference to their object. */
+/*
+ * The victim's pages are freed a moment after its death: another reference to their object
+ * remained.
+ */
 static void no_second_victim_is_chosen_at_once(struct ktest *t)
 {
 	u64 until = arch_clock_ns() + WAIT_NS;
@@ -225,7 +228,7 @@ static void many_allocations_wait_for_one_victim(struct ktest *t)
 		thread_yield();
 	EXPECT(t, wait_for_sleepers(mem, cpus - 1));
 	thread_sleep(20000000);
-	/* All but one have found that somebody is going, and ask for nobody else. */
+	/* All but one have found that a victim is exiting, and choose no other. */
 	EXPECT_EQ(t, READ_ONCE(killer.calls), 1);
 	EXPECT_EQ(t, READ_ONCE(mem->oom.going), 1);
 	killer_victim_dies(&killer);
@@ -242,7 +245,7 @@ static void many_allocations_wait_for_one_victim(struct ktest *t)
 	killer_end(t, mem);
 }
 
-/* It needs a page to go, and gets it from the reserve; nor does it wait for its own death. */
+/* It needs a page to exit, and gets it from the reserve; it does not wait for its own death. */
 static bool kill_caller(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {
 	((struct killer *)arg)->calls++;

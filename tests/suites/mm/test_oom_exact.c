@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_oom_exact.c: the bounds of the last resort: up to how many free pages a death is worth a large block, and
- * how often an allocation begins anew because others leave.
+ * test_oom_exact.c: the bounds of the OOM killer: up to how many free pages a large request
+ * kills, and how often an allocation starts again because tasks exit.
  */
 #include "tests/lib/oom_help.h"
 
 static struct pile hoard, kept;
 
-/* The hook finds nobody. */
+/* The hook finds no victim. */
 static struct memory *begin(struct ktest *t)
 {
 	struct memory *mem = killer_begin(t, &hoard);
@@ -17,7 +17,7 @@ static struct memory *begin(struct ktest *t)
 	return mem;
 }
 
-/* Free pages of which no two lie side by side, one more each time: nobody dies once they are more than the high mark. */
+/* Single free pages, one more each time: no task dies once they exceed the high watermark. */
 static void large_request_kills_up_to_the_high_watermark(struct ktest *t)
 {
 	struct memory *mem = begin(t);
@@ -45,7 +45,7 @@ static void large_request_kills_up_to_the_high_watermark(struct ktest *t)
 
 static unsigned outdated, too_early;
 
-/* It finds nobody: somebody has left just now, and given back what he had. */
+/* It finds no victim: a task has just exited and freed its pages. */
 static bool find_nobody_left(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {
 	killer.calls++;

@@ -71,7 +71,7 @@ static void page_head_is_found_in_random_splits(struct ktest *t)
 	expect_heads(t, zone->mem, 0);
 }
 
-/* A tail whose head claims less than reaches it: somebody is splitting just then. */
+/* A tail whose head has a smaller block than reaches it: a split is in progress. */
 static void page_head_of_a_page_in_between_is_unknown(struct ktest *t)
 {
 	struct zone *zone = one_block(t);
@@ -244,7 +244,7 @@ static void a_pin_holds_a_reference(struct ktest *t)
 	mem_unpin_page(zone->mem, page);
 	EXPECT_EQ(t, page->pincount, 1);
 	EXPECT_EQ(t, word_ref(page_word(page)), 2);
-	/* The owner lets go first: the last unpin frees. */
+	/* The owner releases it first: the last unpin frees it. */
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
 	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES - 2);
 	mem_unpin_page(zone->mem, page);

@@ -49,7 +49,7 @@ static struct door private_door(struct memory *mem)
 #define OPS  600
 #define LOG  (OPS + 8)
 
-/* What the door answered, each time: to compare one door's with the other's. */
+/* The answers of one set of functions, to compare with those of the other. */
 struct log {
 	u64 answer[LOG];
 	unsigned nr;
@@ -137,7 +137,7 @@ static bool all_distinct_and_allocated(struct page **pages, unsigned long nr)
 {
 	unsigned long i;
 
-	/* Who is in twice finds its mark. */
+	/* A page that is in twice has the flag already. */
 	for (i = 0; i < nr; i++) {
 		if (page_word(pages[i]) != PAGE_WORD(1, PG_ALLOC, 0) || pages[i]->index == BULK + 1)
 			return false;
@@ -266,7 +266,7 @@ static void zeroed_bulks_are_zero(struct ktest *t)
 	EXPECT_EQ(t, free_pages_bulk(BULK, pages), 0);
 }
 
-/* What one job did to the counters; on one CPU, with its cache to itself. */
+/* The change of the counters by one job; on one CPU, with its cache to itself. */
 struct counted {
 	struct memory *mem;
 	unsigned capacity; /* of this CPU's order-0 stack */
@@ -390,7 +390,10 @@ static void sleeping_request_waits_once_and_then_fails(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* All allocated singly; then all goes back but a page of each pageblock other than the last. */
+/*
+ * All pages are allocated singly; then all are freed but one of each pageblock other than the
+ * last.
+ */
 struct fragments {
 	struct memory *mem;
 	unsigned long cached;

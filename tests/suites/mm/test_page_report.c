@@ -41,11 +41,11 @@ static void report_walk_continues_where_it_stopped(struct ktest *t)
 	EXPECT_EQ(t, take_unreported(mem, &walk, blocks, 3), 0);
 	give_reported(mem, all, total, false);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
-	/* Nobody was told: they are taken again. */
+	/* The host was not told: they are taken again. */
 	EXPECT_EQ(t, take(mem, all, MANY), total);
 	give_reported(mem, all, total, true);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_REPORTED), total);
-	/* What the marks had kept is next; then there is no more. */
+	/* The pages below the watermarks come next; then there are no more. */
 	nr = take(mem, blocks, MANY);
 	EXPECT_EQ(t, (total + nr) * PAGEBLOCK_PAGES, memory_managed_pages(mem));
 	give_reported(mem, blocks, nr, true);
@@ -67,7 +67,10 @@ static void pages_below_the_watermark_are_not_reported(struct ktest *t)
 	give_reported(mem, blocks, nr, true);
 }
 
-/* Used in any way it has to be reported again; not, if it only was where nobody could use it. */
+/*
+ * A pageblock must be reported again after any use, but not after a time when it could not be
+ * used.
+ */
 static void allocation_clears_the_reported_mark(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
@@ -79,7 +82,7 @@ static void allocation_clears_the_reported_mark(struct ktest *t)
 	zone = test_zone(mem, ZONE_MOVABLE);
 	nr = take(mem, blocks, MANY);
 	give_reported(mem, blocks, nr, true);
-	/* The few that the marks kept. */
+	/* The few below the watermarks. */
 	while ((nr = take(mem, blocks, MANY)))
 		give_reported(mem, blocks, nr, true);
 	for (order = 0; order <= MAX_ORDER; order++) {
@@ -120,7 +123,7 @@ static void give_later(void *arg)
 	give_all(arg);
 }
 
-/* An offline of what is being reported waits for it; and nobody is told that it cannot move. */
+/* An offline of a block being reported waits for the report, and does not call it unmovable. */
 static void offline_waits_for_a_report(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 4);
@@ -210,7 +213,7 @@ static void load_thread(void *arg)
 	}
 }
 
-/* The host drops them: whoever had one of their pages would notice. */
+/* The host drops them: any other owner of their pages would notice. */
 static void drop(struct memory *mem, const pfn_t *blocks, unsigned nr)
 {
 	unsigned i;

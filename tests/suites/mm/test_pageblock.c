@@ -168,7 +168,7 @@ static void steal_takes_all_the_free_blocks_along(struct ktest *t)
 		EXPECT_EQ(t, zone->free[order][MT_RECLAIMABLE].nr, order != 1);
 		EXPECT_EQ(t, zone->free[order][MT_MOVABLE].nr, 0);
 	}
-	/* What is freed from now on is of the new type. */
+	/* Pages freed from now on are of the new type. */
 	give_block(zone, page);
 	EXPECT_EQ(t, zone->free[1][MT_RECLAIMABLE].nr, 1);
 }
@@ -230,7 +230,7 @@ static void cma_is_lent_to_movable_requests_only(struct ktest *t)
 	EXPECT(t, !take_fallback(zone, 0, MT_RECLAIMABLE));
 	page = take_fallback(zone, 0, MT_MOVABLE);
 	REQUIRE(t, page);
-	/* Wholly free, yet it stays what it is. */
+	/* Wholly free, yet its type does not change. */
 	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_CMA);
 	EXPECT_EQ(t, listed_pages(zone, MT_CMA), PAGEBLOCK_PAGES - 1);
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_STEAL), 0);

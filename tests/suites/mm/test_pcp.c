@@ -120,7 +120,7 @@ static void set_types(struct zone *zone, enum migratetype type)
 	}
 }
 
-/* CMA is only lent to movable requests: what comes from there may not be cached under MOVABLE. */
+/* CMA is only lent to movable requests: its pages may not be cached under MOVABLE. */
 static void refill_from_another_type_caches_nothing(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
@@ -321,7 +321,7 @@ static void largest_order_loses_its_stack_first(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	managed = zone->managed;
-	/* What every order's most makes, 64 + 64 + 64 + 64 + two of the largest, for each CPU. */
+	/* The most of every order, 64 + 64 + 64 + 64 + two of the largest, for each CPU. */
 	all = (256 + 2 * PAGEBLOCK_PAGES) * 16 * mem->nr_cpus;
 	zone->managed = all;
 	zone_plan_capacity(zone, 0);

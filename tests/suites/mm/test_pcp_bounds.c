@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pcp_bounds.c: the caches at their limits: more is about to leave than there is, a refill in a lower zone, CPUs
- * that come and go, and who is asked for nothing.
+ * test_pcp_bounds.c: the caches at their limits: more pages leave than a zone has, a refill in a
+ * lower zone, CPUs that go down and come up, and rounds that send no IPI.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
@@ -81,7 +81,10 @@ static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 
 /* ---- refills and frees ---- */
 
-/* What is cached of a lower zone is no longer counted as free there: its reserve stays out of the caches. */
+/*
+ * Cached pages of a lower zone no longer count as free there: its reserve stays out of the
+ * caches.
+ */
 static void a_refill_of_a_lower_zone_leaves_its_reserve(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0);
@@ -223,7 +226,7 @@ static void precise_round_drains_zones_with_isolated_pageblocks(struct ktest *t)
 	normal = test_zone(mem, ZONE_NORMAL);
 	movable = test_zone(mem, ZONE_MOVABLE);
 	hold_two_of_each(t, mem, 0);
-	/* Its pages', and one of which nothing is cached. */
+	/* The pageblock of its pages, and one of which nothing is cached. */
 	own = ALIGN_DOWN(page_to_pfn_in(mem, pages[3]), PAGEBLOCK_PAGES);
 	other = own == movable->start_pfn ? own + PAGEBLOCK_PAGES : movable->start_pfn;
 	normal->pcp_capacity[0][MT_UNMOVABLE] = 1;
@@ -302,7 +305,7 @@ static void leaving_cpu_has_no_capacity_until_it_is_back(struct ktest *t)
 	EXPECT_EQ(t, capacity_sum(normal, 0), 2 * NR_CACHED_ORDERS * NR_CACHED_TYPES);
 	EXPECT_EQ(t, zone_pcp_disable(movable), 0);
 	ktest_on_cpu(0, leave_and_join, &job);
-	/* It reads plan and depth before it holds anything. */
+	/* It reads limits and depth before it takes any lock. */
 	EXPECT_EQ(t, capacity_sum(normal, 0), 2 * NR_CACHED_ORDERS * NR_CACHED_TYPES);
 	EXPECT_EQ(t, capacity_sum(movable, 0), 0);
 	if (ktest_cpus() > 1)
@@ -321,7 +324,7 @@ static void new_zones_are_seen_by_every_cpu(struct ktest *t)
 
 	REQUIRE(t, mem);
 	memcpy(first, mem->pcp[0]->first, sizeof(first));
-	/* Nobody allocates here meanwhile. */
+	/* No CPU allocates here meanwhile. */
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
 		memset(mem->pcp[cpu]->first, 0, sizeof(first));
 	pcp_zones_changed(mem);
@@ -331,7 +334,7 @@ static void new_zones_are_seen_by_every_cpu(struct ktest *t)
 
 /* ---- who is not asked ---- */
 
-/* A CPU with interrupts off, until it is called or let go. */
+/* A CPU with interrupts off, until it is called or released. */
 struct deaf {
 	u32 ready, release; /* a */
 	bool called;
@@ -363,7 +366,7 @@ static void job_switch(void *arg)
 	s->err = s->fn(s->zone);
 }
 
-/* Does CPU 1 get a call while CPU 0 does this?  It fails for nobody. */
+/* Does CPU 1 get a call while CPU 0 does this? Either answer is valid. */
 static bool asks(struct ktest *t, struct zone *zone, int (*fn)(struct zone *zone))
 {
 	struct switching s = {.zone = zone, .fn = fn};

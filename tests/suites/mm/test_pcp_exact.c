@@ -136,7 +136,7 @@ static void a_spill_touches_no_other_stack(struct ktest *t)
 
 /* ---- refills ---- */
 
-/* The caller's block and what is cached beside it: down to the mark, and not below. */
+/* The caller's block and those cached beside it: down to the watermark, and not below. */
 static void a_refill_leaves_the_watermark(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
@@ -158,7 +158,7 @@ static void a_refill_leaves_the_watermark(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* Nor is a block of an order that no stack is for looked for in one. */
+/* Nor is a block of an order without a stack searched in one. */
 static void order_without_a_stack_uses_the_free_lists(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison.c: broken pages and what is around them: blocks that are cut and merged again, pageblocks that
- * go offline and come back, who asks at the same time.  State by state: test_poison_states.c.
+ * test_poison.c: broken pages and their surroundings: blocks that are cut and merged again,
+ * pageblocks that are offlined and onlined, concurrent requests.  State by state:
+ * test_poison_states.c.
  */
 #include "tests/lib/poison_help.h"
 #include <quarry/contig.h>
@@ -141,7 +142,7 @@ static void a_block_is_freed_around_its_flagged_pages(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 0);
 }
 
-/* Each way to free finds the mark: by pieces, in bulk, by the last reference, caches on or off. */
+/* Each way to free checks the flag: by pieces, in bulk, by the last reference, caches on or off. */
 static void every_kind_of_free_retires_a_flagged_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
@@ -179,7 +180,7 @@ static void bad_free_of_a_flagged_page_is_refused(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), -EINVAL);
 	EXPECT_EQ(t, mem_free_pages(mem, page + 1, 0), -EINVAL);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 1), 0);
-	/* A retired page is nobody's to free, or to put. */
+	/* A retired page can be neither freed nor put. */
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), -EINVAL);
 	EXPECT_EQ(t, mem_put_page(mem, page), -EINVAL);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 4);
@@ -345,7 +346,7 @@ static void page_broken_by_a_machine_check_is_not_unpoisoned(struct ktest *t)
 	expect_poisoned(t, mem, 2);
 }
 
-/* The machine may name any address: what is no memory says nothing about memory. */
+/* The machine may name any address; one outside memory says nothing about memory. */
 static void machine_check_outside_memory_leaves_unpoison_on(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);

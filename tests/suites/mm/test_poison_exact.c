@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_exact.c: broken pages in the hands of somebody who is between two steps, what is counted then, and where
- * flagged pages are found in a memory of several zones and nodes.
+ * test_poison_exact.c: broken pages in transit between two steps of another operation, the counts
+ * meanwhile, and where flagged pages are found in a memory of several zones and nodes.
  */
 #include "mm/mm_priv.h"
 #include "mm/poison.h"
@@ -16,7 +16,7 @@
 
 /* ---- between two steps ---- */
 
-/* Of a page that is being freed nobody waits for the end: the flag is there before that. */
+/* A page being freed is not waited for: the flag is set before the free ends. */
 static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -83,7 +83,7 @@ static void page_in_transit_is_waited_for(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* Allocated just now: where nothing but what can move comes from, it will be able to move in a moment. */
+/* Just allocated from a pageblock of a movable type, the page can be expected to become movable. */
 static void only_movable_pages_are_checked_again(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -123,7 +123,7 @@ static void fail_page(void *arg)
 	store_release(&failure.ended, 1u);
 }
 
-/* Taken for a move, and put back: nobody has made a copy of what was in it. */
+/* Isolated for a migration, and put back: no copy of its content was made. */
 static void uncopied_page_is_not_counted_as_migrated(struct ktest *t)
 {
 	struct page *page;
@@ -144,7 +144,7 @@ static void uncopied_page_is_not_counted_as_migrated(struct ktest *t)
 	EXPECT_EQ(t, failure.res.outcome, POISON_RECOVERED);
 	EXPECT_EQ(t, failure.res.state, PG_LRU);
 	EXPECT_EQ(t, mem_unpoison_page(s.mem, failure.pfn), 0);
-	/* Nor of a page that is free. */
+	/* Nor is a free page. */
 	EXPECT_EQ(t, mem_memory_failure(s.mem, failure.pfn, 0, &failure.res), 0);
 	EXPECT_EQ(t, failure.res.outcome, POISON_RECOVERED);
 	EXPECT_EQ(t, failure.res.state, PG_FREE);
@@ -156,7 +156,7 @@ static void uncopied_page_is_not_counted_as_migrated(struct ktest *t)
 
 /* ---- whoever has it lets go ---- */
 
-/* As page_release_movable, by somebody who has the lock already. */
+/* As page_release_movable, with the lock held already. */
 static int let_go(struct memory *mem, struct page *page)
 {
 	page->owner = NULL;
@@ -164,7 +164,10 @@ static int let_go(struct memory *mem, struct page *page)
 	return mem_put_page(mem, page); /* not the last */
 }
 
-/* Its owner lets go of it while it is taken: there is nothing to move, and it is retired all the same. */
+/*
+ * Its owner releases it while it is isolated: nothing can be moved, and it is retired all the
+ * same.
+ */
 static void page_released_by_its_owner_is_retired(struct ktest *t)
 {
 	static struct movable_ops ops;
@@ -185,14 +188,17 @@ static void page_released_by_its_owner_is_retired(struct ktest *t)
 	EXPECT_EQ(t, mov.moved, 0);
 	expect_poisoned(t, mem, 1);
 	EXPECT_EQ(t, mem_poisoned(mem).doomed, 0);
-	/* What would have been moved to has been given back. */
+	/* The target of the migration has been freed. */
 	drain_all_pages(mem, NULL);
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(BLOCKS) - 2);
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 	mov_end(t);
 }
 
-/* It was flagged on its way to its object, and has no reference left when it is hit again: it counts once. */
+/*
+ * Flagged before it reached its object, it has no reference left at the second hit: it counts
+ * once.
+ */
 static void page_flagged_before_counts_once(struct ktest *t)
 {
 	struct poison_result res;
@@ -229,7 +235,10 @@ static void page_flagged_before_counts_once(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Its object has lost its last reference, and is about to drop its pages: the mark is set, and that retires it. */
+/*
+ * Its object has lost its last reference, and is about to drop its pages: setting the flag
+ * retires the page.
+ */
 static void dying_object_drops_its_broken_page(struct ktest *t)
 {
 	struct poison_result res;
@@ -292,7 +301,7 @@ static void page_that_breaks_during_migrations_is_found(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(BLOCKS) - PAGEBLOCK_PAGES - 1);
 	EXPECT_EQ(t, pageblock_of(mem, BLOCK(3))->nr_free, PAGEBLOCK_PAGES);
 	expect_poisoned(t, mem, 1);
-	/* What lies before it can be had. */
+	/* The pages before it can be allocated. */
 	EXPECT_EQ(t, alloc_contig_range(mem, start, breaks, MT_MOVABLE, &fail), 0);
 	EXPECT_EQ(t, free_contig_range(mem, start, breaks - start), 0);
 	EXPECT_EQ(t, mem_unpoison_page(mem, breaks), 0);
@@ -355,7 +364,7 @@ static void flagged_pages_are_found_in_every_zone(struct ktest *t)
 		EXPECT_EQ(t, n.offline, 0);
 		expect_found(t, mem, found, 2 * i + 2);
 	}
-	/* The last pageblock goes, and its flag is one of memory that is offline. */
+	/* The last pageblock is offlined, and its flagged page counts as offline. */
 	EXPECT_EQ(t, offline_pages(mem, mem->end_pfn - BLOCK(1), BLOCK(1), NULL, NULL), 0);
 	n = mem_poisoned(mem);
 	EXPECT_EQ(t, n.doomed, 4);

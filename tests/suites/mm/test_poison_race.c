@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_race.c: a page breaks while somebody moves it, and while many use it.  Between two steps of a free:
- * tests/races/R-PSN.race.
+ * test_poison_race.c: a page breaks during its migration, and while many CPUs use it.  Between
+ * two steps of a free: tests/races/R-PSN.race.
  */
 #include "tests/lib/race_migrate.h"
 #include "tests/lib/poison_help.h"
@@ -24,7 +24,7 @@ static void fail(void *arg)
 	store_release(&f->ended, 1u);
 }
 
-/* Start it on CPU 2, and wait until it has seen the page in somebody's hands, or has ended. */
+/* Start it on CPU 2, and wait until it has found the page in transit, or has ended. */
 static void start_failure(struct stage *st, struct failure *f, pfn_t pfn, bool soft)
 {
 	*f = (struct failure){.mem = st->s.mem, .pfn = pfn, .soft = soft};
@@ -32,7 +32,10 @@ static void start_failure(struct stage *st, struct failure *f, pfn_t pfn, bool s
 	SPIN_UNTIL(mm_event_sum(st->s.mem, EV_POISON_WAIT) || load_acquire(&f->ended));
 }
 
-/* Who finds it in a migrator's hands waits for him, and then for nobody: the old frame is free. */
+/*
+ * A failure that finds the page held by a migrator waits for the migration; the old frame is free
+ * then.
+ */
 static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
 {
 	static const char *const points[] = {"mig.locked", "mig.unmapped", "mig.copied"};
@@ -52,7 +55,7 @@ static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
 	EXPECT_EQ(t, f.err, 0);
 	EXPECT_EQ(t, f.res.outcome, POISON_RECOVERED);
 	EXPECT(t, is_retired(st.s.mem, stage_source(&st)));
-	/* Of which he has made a copy, damaged or not. */
+	/* The migrator has copied it, damaged or not. */
 	EXPECT_EQ(t, mm_event_sum(st.s.mem, EV_FAILURE_COPIED), 1);
 	expect_content(&st);
 	expect_poisoned(t, st.s.mem, 1);
@@ -104,7 +107,7 @@ static void soft_offline_during_a_migration_succeeds(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-/* What is copied to is the migrator's alone: the one page that is allocated, and nobody's. */
+/* Only the migrator has the target: the one allocated page that no object has. */
 static pfn_t target_of(struct memory *mem)
 {
 	const struct zone *zone = &mem->zones[ZONE_MOVABLE];
@@ -237,7 +240,7 @@ static void use_pages(void *arg)
 	soft_unload_space();
 }
 
-/* Its page, wherever it is just now. */
+/* Its page, wherever it is now. */
 static pfn_t pfn_of(unsigned i)
 {
 	struct page *page = page_in(load.s.object, i);

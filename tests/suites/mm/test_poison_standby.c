@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_standby.c: memory that breaks while it stands by, where no descriptor can be marked, or just comes.
+ * test_poison_standby.c: pages that break in standby memory, where no descriptor can be flagged,
+ * or while it comes online.
  */
 #include "tests/lib/poison_help.h"
 #include "tests/lib/standby_help.h"
@@ -29,7 +30,7 @@ static void page_that_breaks_in_standby_memory_is_never_used(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, block + 3), -EINVAL);
 	expect_poisoned(t, mem, 0);
 	break_block(t, mem, block);
-	/* Which page it was nobody can note yet: it is all of them. */
+	/* There is no descriptor to flag, so the whole pageblock is flagged. */
 	expect_poisoned(t, mem, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, mem_poisoned(mem).offline, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, mem_poisoned_next(mem, 0), block);
@@ -111,7 +112,7 @@ static void page_that_breaks_while_coming_online_is_reserved(struct ktest *t)
 	EXPECT_EQ(t, breaks.err, -ENXIO);
 	EXPECT_EQ(t, breaks.res.outcome, POISON_RECOVERED);
 	EXPECT(t, breaks.res.standby);
-	/* The descriptors are in it, so it cannot be given back, and nobody gets it. */
+	/* It holds the descriptors, so it can be neither freed nor allocated. */
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(ONLINE + STEP - 1));
 	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE))) & PAGE_STATE_MASK, PAGE_WORD(0, PG_RESERVED, 0));
 	expect_poisoned(t, mem, 0);
@@ -125,7 +126,10 @@ static void report_it(void *arg)
 	breaks.err = mem_memory_failure(breaks.mem, BLOCK(ONLINE) + 1, 0, &breaks.res);
 }
 
-/* All of the step is broken: while who is told of one more page waits for his turn, it becomes holes. */
+/*
+ * All of the step is broken: while the failure of one more page waits for its turn, the step
+ * becomes holes.
+ */
 static void failure_in_a_new_hole_is_refused(struct ktest *t)
 {
 	struct memory *mem;

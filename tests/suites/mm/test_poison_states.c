@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_states.c: each state a page can be in, taken softly, hard, and unpoisoned: what is said, and what
- * has become of the page.  Pages of memory objects: test_poison_vm.c.
+ * test_poison_states.c: each state a page can be in, soft-offlined, hit by a failure, and
+ * unpoisoned: the result, and the page's state afterwards.  Pages of memory objects:
+ * test_poison_vm.c.
  *
- * Each line of STATES is a test of its own name.  docs/mm/poison.md has the same lines as a table, and `make
- * lint' compares them.
+ * Each line of STATES is a test of its own name. docs/mm/poison.md has the same lines as a table,
+ * and `make lint' compares them.
  */
 #include "tests/lib/poison_states.h"
 #include <quarry/handle.h>
@@ -30,7 +31,7 @@ static bool make_free_page(struct stand *s)
 {
 	struct page *page = take_block(zone_of_kind(s, ZONE_MOVABLE), 0, MT_MOVABLE);
 
-	/* Its buddy stays taken: so the page is a block of its own. */
+	/* Its buddy stays allocated, so the page is a block of its own. */
 	s->other[0] = take_block(zone_of_kind(s, ZONE_MOVABLE), 0, MT_MOVABLE);
 	at(s, page);
 	give_block(zone_of_kind(s, ZONE_MOVABLE), page);
@@ -56,7 +57,7 @@ static void let_go_of_block(struct stand *s)
 	set_isolated(zone_of(s->mem, s->pfn), s->block, false);
 }
 
-/* On the CPU that shall cache it. */
+/* On the CPU that is to cache it. */
 static void alloc_and_free(void *arg)
 {
 	struct stand *s = arg;
@@ -351,8 +352,8 @@ static bool make_doomed_before(struct stand *s)
 }
 
 /*
- *  test, what it is, soft offline, hard failure with its outcome, unpoison after that, while still in use;
- *  what lets go of the page
+ * test, description, soft offline, hard failure with its outcome, unpoison after that, while
+ * still in use; how the page is released
  */
 #define STATES(X)                                                                                  \
 	X(free_page, "free, a block of its own", 0, 0, RECOVERED, 0, NULL)                         \

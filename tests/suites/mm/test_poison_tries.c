@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_tries.c: how often a broken page that is in somebody's hands is looked at, how often a move of it is
+ * test_poison_tries.c: how often a broken page in transit is checked, how often its migration is
  * tried, and how long it is waited for.
  */
 #include "tests/lib/mov_help.h"
@@ -58,7 +58,7 @@ static void migrations_of_a_soft_offline_are_bounded(struct ktest *t)
 	mov_end(t);
 }
 
-/* What has no memory to go to stays. */
+/* A page without a migration target stays. */
 static void soft_offline_without_a_target_fails(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -77,7 +77,7 @@ static void soft_offline_without_a_target_fails(struct ktest *t)
 
 #define PATIENCE_NS 200000000ULL
 
-/* Somebody moves it, and does not come back: he has had time enough then. */
+/* A migrator takes it, and does not come back: by then it has had time enough. */
 static void page_under_migration_is_waited_for(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);

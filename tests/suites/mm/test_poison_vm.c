@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_vm.c: broken pages of memory objects: each state as in test_poison_states.c, and what becomes of
- * who uses the page.
+ * test_poison_vm.c: broken pages of memory objects: each state as in test_poison_states.c, and
+ * what happens to the users of the page.
  */
 #include "tests/lib/poison_states.h"
 #include "tests/lib/vm_help.h"
@@ -78,7 +78,7 @@ static void drop(struct stand *s)
 	vm_object_put(scene.object);
 }
 
-/* Nobody sees anything but what was there, or is told that it is lost. */
+/* Every reader sees the old content, or an error that says it is lost. */
 static void look_and_drop(struct stand *s)
 {
 	struct ktest *t = s->t;
@@ -150,7 +150,7 @@ static void unpin_and_drop(struct stand *s)
 	drop(s);
 }
 
-/* Its object has let go of it, and whoever pins it has not. */
+/* Its object has released it; its pin remains. */
 static bool make_left_to_a_pin(struct stand *s)
 {
 	return make_pinned_page(s) && vm_object_remove(scene.object, 1, 1) == 0;
@@ -161,7 +161,7 @@ static bool make_fixed_left_to_a_pin(struct stand *s)
 	return make(s, OBJ_PHYS, 1, true) && pin_page(scene.page) == 0 && vm_object_remove(scene.object, 1, 1) == 0;
 }
 
-/* Somebody looks at it still: an unmapping whose shootdown is not over, for one. */
+/* It is still used: for example by an unmap whose shootdown is not over. */
 static bool make_referenced_page(struct stand *s)
 {
 	atomic_add(&s->mem->vm.flushing, 1u);
@@ -332,7 +332,7 @@ static void a_lost_page_is_reported_and_replaced(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* An object with a lost page goes like any other. */
+/* An object with a lost page is destroyed like any other. */
 static void object_with_a_lost_page_is_destroyed(struct ktest *t)
 {
 	struct poison_result res;
@@ -366,7 +366,7 @@ static bool begin_clean_page(struct ktest *t, struct stand *s)
 	return false;
 }
 
-/* What only the machine knew of, by the bit in an entry, counts: there is no other copy. */
+/* The dirty bit of an entry, which only the hardware has set, counts: there is no other copy. */
 static void dirty_bit_in_an_entry_makes_a_page_lost(struct ktest *t)
 {
 	struct poison_result res;
@@ -410,8 +410,8 @@ static void clean_page_is_requested_again(struct ktest *t)
 }
 
 /*
- * It was flagged between its allocation and its slot: then its object has it.  Nobody moves or drops it; when
- * it is hit again, its users can be told.
+ * Flagged between its allocation and its slot, it stays with its object: it is neither moved nor
+ * dropped.  When it is hit again, its users can be told.
  */
 static void flagged_on_its_way(struct ktest *t, struct vm_object *object)
 {
@@ -461,7 +461,7 @@ static void fail_it(void *arg)
 	s->order = (unsigned)-mem_memory_failure(s->mem, s->pfn, 0, NULL);
 }
 
-/* Somebody changes the entries of slot 0 in steps, and is between two of them. */
+/* Another thread changes the entries of slot 0 in steps, and is between two of them. */
 static void poison_waits_for_a_walk_in_progress(struct ktest *t)
 {
 	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim.c: the reclaim thread: fetching what is stuck in other CPUs' caches for an allocation
- * that would fail, and nothing else doing so.
+ * test_reclaim.c: the reclaim thread drains other CPUs' caches for an allocation that would fail;
+ * no other code does.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
@@ -13,8 +13,8 @@ static struct page *stuck[2], *page;
 static struct hoard hoard;
 
 /*
- * A zone whose free pages all sit in the stack of @cpu, two of them, but for what the watermark keeps
- * from those who may not use the reserve.  The calling CPU caches nothing.
+ * A zone whose free pages are two, in the stack of @cpu, but for the pages below the watermark.
+ * The calling CPU caches nothing.
  */
 static struct memory *starve(struct ktest *t, unsigned cpu)
 {
@@ -114,7 +114,7 @@ static void allocation_without_the_reclaim_thread_fails(struct ktest *t)
 	EXPECT_EQ(t, after.runs, before.runs);
 	EXPECT_EQ(t, after.rounds, before.rounds);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 2);
-	/* It comes back as it went. */
+	/* It is freed as it was allocated. */
 	EXPECT_EQ(t, reclaim_start(mem), 0);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
@@ -230,7 +230,7 @@ static void interrupt_may_not_use_its_threads_reserve(struct ktest *t)
 	relieve(mem);
 }
 
-/* Neither a plain nor a failing nor a high-order allocation makes a cross-call of its own. */
+/* No allocation makes a cross-call of its own, whether plain, failing or of high order. */
 static void allocations_make_no_cross_call(struct ktest *t)
 {
 	u64 from_alloc = READ_ONCE(smp_stats.from_alloc), calls;
@@ -319,8 +319,9 @@ static void ask(void *arg)
 }
 
 /*
- * The first drain cannot begin before everybody has asked, since the test holds the mutex of all
- * rounds; so there is one for whoever asked before the thread woke, and one for all the others.
+ * The first drain cannot begin before all have asked, since the test holds the mutex of all
+ * rounds; so there is one drain for those that asked before the thread woke, and one for all the
+ * others.
  */
 static void many_waiters_share_two_drains(struct ktest *t)
 {
@@ -358,7 +359,10 @@ static void many_waiters_share_two_drains(struct ktest *t)
 			EXPECT_EQ(t, free_on(0, mem, 0, 1, &askers[i].page), 1);
 		}
 	}
-	/* Two were stuck.  Who gets one of them may cache the other, so that nobody else does. */
+	/*
+	 * Two were stuck.  The thread that gets one of them may cache the other, so that no other
+	 * thread gets it.
+	 */
 	EXPECT(t, got >= 1 && got <= ARRAY_SIZE(stuck));
 	EXPECT_EQ(t, READ_ONCE(r->drains.done), ASKERS);
 	EXPECT_EQ(t, READ_ONCE(r->drains.started), ASKERS);
@@ -391,7 +395,10 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 	}
 	EXPECT_EQ(t, READ_ONCE(r->drains.asked), 2);
 	EXPECT_EQ(t, READ_ONCE(r->drains.started), 1);
-	/* The drain itself waits for the lock: nothing has been drained yet, so nobody has an answer. */
+	/*
+	 * The drain itself waits for the lock: nothing has been drained yet, so no waiter has an
+	 * answer.
+	 */
 	YIELD_UNTIL(sleep_lock_waiters(&mem->pcp_ctl.l));
 	EXPECT_EQ(t, sleep_lock_waiters(&mem->pcp_ctl.l), 1);
 	EXPECT_EQ(t, READ_ONCE(r->drains.done), 0);

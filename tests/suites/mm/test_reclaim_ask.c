@@ -8,7 +8,7 @@
 #include <quarry/contig.h>
 
 #define PAGES   96u
-/* Runs that a request may wait for, whatever goes on where its page cannot come from. */
+/* Runs that a request may wait for, whatever happens in zones it cannot use. */
 #define MAX_RUNS 20u
 #define TURNS (1u << 20) /* of one wait of many */
 
@@ -136,8 +136,8 @@ static struct request request;
 static unsigned load_turns;
 
 /*
- * For each dirty page that goes a new one comes, so each run has something to free: from the moment
- * when the request waits until it waits no more, or has waited for far too many runs.
+ * For each dropped dirty page a new one is supplied, so each run has something to free: from the
+ * moment when the request waits until it waits no more, or has waited for far too many runs.
  */
 static void bring_the_next(struct store *st, struct vm_object *object, u32 index)
 {
@@ -235,7 +235,7 @@ static void fail_beside_lent_pages(struct ktest *t, unsigned long nr)
 	start_load(t, &s, normal);
 	freed = event(&s, EV_RECLAIM_FREED);
 	EXPECT(t, runs_of_a_request(t, &s, false) <= MAX_RUNS);
-	/* Nor is a page dropped that would help nobody. */
+	/* Nor is a page dropped that no request could use. */
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_FREED) > freed, nr < normal->wmark[WMARK_HIGH]);
 	WRITE_ONCE(store.meanwhile, NULL);
 	mem_unpin_page(s.mem, pinned);
@@ -385,9 +385,7 @@ static void zone_back_above_high_may_wake_the_thread_again(struct ktest *t)
 	if (!begin_futile(t, &s, PAGES))
 		return;
 	zone = movable_zone(s.mem);
-	/*
-	 * The bad time is over: there are pages enough again, and the pager takes what it is given.
-	 */
+	/* The shortage is over: enough pages are free again, and the pager accepts pages. */
 	give(t, s.mem, zone, NULL, 40);
 	EXPECT(t, READ_ONCE(zone->nr_free) > zone->wmark[WMARK_HIGH]);
 	WRITE_ONCE(store.answer, 0);

@@ -11,7 +11,7 @@
 static struct store store;
 static struct vm_scene s;
 
-/* All pages anew, which nobody has mapped: number 0 is the last of its list. */
+/* New pages, unmapped: number 0 is the last of its list. */
 static void supply_all(struct ktest *t)
 {
 	u32 i;
@@ -83,7 +83,9 @@ static void expect_taken(
 	}
 }
 
-/* An allocation leaves what must be unmapped, written or waited for, or was used of late. */
+/*
+ * An allocation leaves pages that must be unmapped, written or waited for, or were used recently.
+ */
 static void direct_reclaim_takes_idle_clean_pages_only(struct ktest *t)
 {
 	static const u32 plain[] = {4, 6, 7}, two[] = {4, 6}, first[] = {0, 1, 2};
@@ -105,7 +107,7 @@ static void direct_reclaim_takes_idle_clean_pages_only(struct ktest *t)
 	soft_unload_space();
 	expect_taken(t, true, RECLAIM_BATCH, plain, 3);
 	expect_list(t, LRU_INACTIVE, after, PAGES);
-	/* They are looked at, and stay as they are. */
+	/* They are scanned, and stay as they are. */
 	EXPECT_EQ(t, page_word(page[0]), PAGE_WORD(1, PG_LRU, 0) | PAGE_REFERENCED);
 	EXPECT_EQ(t, page_word(page[1]), PAGE_WORD(1, PG_LRU, 0) | PAGE_DIRTY);
 	EXPECT_EQ(t, page_word(page[4]), PAGE_WORD(1, PG_LRU, 0));
@@ -140,7 +142,7 @@ static void unreclaimable_pages_move_to_the_other_end(struct ktest *t)
 	EXPECT_EQ(t, page_word(page[0]), word);
 	EXPECT_EQ(t, page_word(page[1]), PAGE_WORD(1, PG_LRU, 0) | PAGE_F_HWPOISON);
 	EXPECT_EQ(t, page_word(page[2]), PAGE_WORD(PAGE_REF_MAX, PG_LRU, 0));
-	/* Nor does anybody else who wants just this page get it. */
+	/* Nor can this very page be isolated by other code. */
 	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page[1])), -EBUSY);
 	EXPECT(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page[2])) != 0);
 	EXPECT_EQ(t, isolate_broken_page(s.mem, page_to_pfn_in(s.mem, page[2])), -EOVERFLOW);
@@ -155,7 +157,7 @@ static void unreclaimable_pages_move_to_the_other_end(struct ktest *t)
 
 /* ---- between the list and the verdict ---- */
 
-/* What somebody does to a page that a scan has taken, and what becomes of it. */
+/* A change to a page that a scan has isolated, and the page's state afterwards. */
 struct change {
 	const char *what;
 	void (*make)(struct page *page), (*undo)(struct page *page);
@@ -216,7 +218,7 @@ static void walk_on(struct page *page)
 	WRITE_ONCE(s.object->walked, 0u);
 }
 
-/* As who removes it: the slot's reference is his. */
+/* As a removal does: the caller has the slot's reference. */
 static void let_go(struct page *page)
 {
 	*object_slot(s.object, page->index) = 0;
@@ -308,7 +310,10 @@ static struct vm_object *other;
 
 static int take_it(struct vm_object *object, u32 index, const void *data)
 {
-	/* Somebody writes to a page of the other object, which was clean when it was judged. */
+	/*
+	 * Another thread writes to a page of the other object, which was clean when it was
+	 * judged.
+	 */
 	page_set_flags(chosen, PAGE_DIRTY);
 	return 0;
 }
@@ -324,7 +329,7 @@ static void expect_chosen_stays(struct ktest *t)
 	EXPECT(t, page_in(other, 0) == chosen && page_word(chosen) & PAGE_DIRTY);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_CLEANED), 1);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), 0);
-	/* It is still there for whoever has it mapped. */
+	/* It is still there for the space that has it mapped. */
 	EXPECT_EQ(t, soft_try_write(page_at(9), 2), 0);
 }
 
@@ -360,7 +365,7 @@ static void remove_it(struct store *st, struct vm_object *object, u32 index)
 	EXPECT_EQ((struct ktest *)st->arg, vm_object_remove(object, index, 1), 0);
 }
 
-/* Who removed it has freed it. */
+/* Its removal has freed it. */
 static void a_page_removed_meanwhile_does_not_count_as_dropped(struct ktest *t)
 {
 	struct lru_scan scan = {.batch = 1};
@@ -381,7 +386,7 @@ static void a_page_removed_meanwhile_does_not_count_as_dropped(struct ktest *t)
 	end(t);
 }
 
-/* Whoever drops it, and however: the ring says so. */
+/* The ring records every drop, by whatever code. */
 static void a_dropped_page_leaves_a_record(struct ktest *t)
 {
 	struct lru_scan direct = {.batch = 1, .direct = true}, run = {.batch = 1};
@@ -433,7 +438,7 @@ static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
 	putback_lru_page(s.mem, pinned);
 	EXPECT_EQ(t, list(LRU_INACTIVE)->nr, PAGES);
 	mem_unpin_page(s.mem, pinned);
-	/* One that its object has let go of is nobody's. */
+	/* A page that its object has released has no owner. */
 	page = page_in(s.object, 2);
 	EXPECT_EQ(t, get_page(page), 0);
 	EXPECT_EQ(t, vm_object_remove(s.object, 2, 1), 0);

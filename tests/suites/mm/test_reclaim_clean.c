@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_clean.c: what others may do to a page while its pager is being given what is in it, or
- * before: touch it, remove it, unmap it.
+ * test_reclaim_clean.c: other threads touch, remove or unmap a page while its content is being
+ * written to its pager, or before.
  */
 #include "tests/lib/pager_help.h"
 
@@ -18,7 +18,7 @@ static void end(struct ktest *t, struct vm_scene *s)
 	store_scene_unload(t, s, &store);
 }
 
-/* What others could not do meanwhile. */
+/* Set if another thread could not do its part meanwhile. */
 static u32 failed;
 
 static void touch_first(void *arg)
@@ -39,7 +39,7 @@ static void touch_elsewhere(struct store *st, struct vm_object *object, u32 inde
 
 	if (index != 0)
 		return;
-	pfn = slot_marker_pfn(object_lookup(object, 0)); /* nobody else is there yet */
+	pfn = slot_marker_pfn(object_lookup(object, 0)); /* the other thread is not there yet */
 	ktest_start(1, touch_first, st->arg);
 	while (!migwait_waiting(object->mem, pfn) && arch_clock_ns() < end)
 		thread_yield();
@@ -65,7 +65,7 @@ static void access_to_a_page_being_cleaned_waits(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(failed), 0);
 	store.meanwhile = NULL;
 	EXPECT(t, mm_event_sum(s.mem, EV_MIGWAIT_QUEUED) > 0);
-	/* The pager has what was there before, the page what came after. */
+	/* The pager has the old content, the page the new. */
 	EXPECT_EQ(t, *(u64 *)page_address(store.page[0]), stamp(0, 0, 5));
 	EXPECT_EQ(t, soft_read(page_at(0), &value), 0);
 	EXPECT_EQ(t, value, 77);
@@ -159,7 +159,7 @@ static void a_page_that_is_refused_comes_back_as_its_region_allows(struct ktest 
 	end(t, &s);
 }
 
-/* Somebody unmaps it with a shootdown still to come: a CPU may write to it. */
+/* Unmapped with its shootdown still to come: a CPU may write to it. */
 static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_direct.c: when reclaim runs: what an allocation that finds nothing does itself, what it
- * leaves to the reclaim thread, and when that wakes and stops by itself.
+ * test_reclaim_direct.c: when reclaim runs: direct reclaim by an allocation that finds nothing,
+ * the work it leaves to the reclaim thread, and when that thread wakes and stops by itself.
  */
 #include "tests/lib/pager_help.h"
 #include <quarry/smp.h>
@@ -35,7 +35,7 @@ static void end(struct ktest *t, struct vm_scene *s)
 	store_scene_end(t, s, &store);
 }
 
-/* All pages there and unmapped, without a mark. */
+/* All pages present and unmapped, without flags. */
 static void supply_all(struct ktest *t, struct vm_scene *s)
 {
 	unsigned i;
@@ -80,7 +80,7 @@ static void direct_reclaim_drops_unmapped_pages(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	/* Or a low mark would wake the thread. */
+	/* Or the low watermark would wake the thread. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	EXPECT_EQ(t, READ_ONCE(movable_zone(s.mem)->nr_free), movable_zone(s.mem)->wmark[WMARK_MIN]);
@@ -106,7 +106,7 @@ static void mapped_and_dirty_pages_are_left_to_the_thread(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	/* Or a low mark would wake the thread. */
+	/* Or the low watermark would wake the thread. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	map_all(t, &s, false);
@@ -120,7 +120,7 @@ static void mapped_and_dirty_pages_are_left_to_the_thread(struct ktest *t)
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 0);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.calls), calls);
-	/* The touched one would not be spared a second time. */
+	/* The referenced page would get no second chance next time. */
 	page_set_flags(page_in(s.object, 4), PAGE_DIRTY);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
@@ -183,7 +183,7 @@ static void atomic_allocation_reclaims_nothing(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	/* Nor does the thread, which a low mark would wake. */
+	/* Nor does the thread, which the low watermark would wake. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	scanned = event(&s, EV_RECLAIM_SCANNED);
@@ -195,7 +195,10 @@ static void atomic_allocation_reclaims_nothing(struct ktest *t)
 		;
 	EXPECT_EQ(t, READ_ONCE(movable_zone(s.mem)->nr_free), movable_zone(s.mem)->wmark[WMARK_MIN] / 2);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), scanned);
-	/* A reclaim thread does not reclaim to get on, nor does who is dying: there is the reserve. */
+	/*
+	 * A reclaim thread does not reclaim for its own allocations, nor does a dying task: both
+	 * use the reserve.
+	 */
 	port_task()->reserve = 1;
 	while (alloc_one(&s, GFP_MOVABLE))
 		;
@@ -260,7 +263,7 @@ static void low_watermark_without_evictable_pages_wakes_no_thread(struct ktest *
 	EXPECT(t, READ_ONCE(movable_zone(s.mem)->nr_free) < movable_zone(s.mem)->wmark[WMARK_LOW]);
 	EXPECT_EQ(t, READ_ONCE(s.mem->nodes[0].reclaim.low), 0);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
-	/* But who finds nothing has a drain made. */
+	/* But an allocation that finds nothing asks for a drain. */
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 1);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), 0);
@@ -292,7 +295,7 @@ static void futile_run_is_not_repeated_for_a_low_watermark(struct ktest *t)
 	while (alloc_one(&s, GFP_MOVABLE | GFP_NOWAIT))
 		;
 	EXPECT_EQ(t, READ_ONCE(r->low), 0);
-	/* Who finds nothing asks all the same: it may be otherwise by now. */
+	/* An allocation that finds nothing asks all the same: things may have changed. */
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, event(&s, EV_RECLAIM_RUNS) > runs);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
@@ -300,7 +303,10 @@ static void futile_run_is_not_repeated_for_a_low_watermark(struct ktest *t)
 	EXPECT(t, reclaim_wait_drain(s.mem));
 	WRITE_ONCE(store.answer, 0);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
-	/* The end of a run marks the zone, and then looks whether pages have been freed there. */
+	/*
+	 * At its end a run marks the zone as futile, and then checks whether pages have been
+	 * freed there.
+	 */
 	EXPECT(t, reclaim_wait_drain(s.mem));
 	EXPECT_EQ(t, READ_ONCE(zone->futile), 0);
 	end(t, &s);
@@ -338,7 +344,7 @@ static void direct_reclaim_is_throttled_by_isolated_pages(struct ktest *t)
 
 static u32 run_began, served_late;
 
-/* In the first batch until somebody wants a drain; in the second until it has been made. */
+/* In the first batch until a drain is requested; in the second until it has been made. */
 static void wait_for_drain(struct store *st, struct vm_object *object, u32 index)
 {
 	struct reclaim *r = &object->mem->nodes[0].reclaim;
@@ -375,7 +381,7 @@ static void drain_is_served_between_two_batches(struct ktest *t)
 	if (!begin(t, &s, 0))
 		return;
 	map_all(t, &s, true);
-	/* The run shall go on to the last page. */
+	/* So that the run continues to the last page. */
 	WRITE_ONCE(movable_zone(s.mem)->wmark[WMARK_HIGH],
 	    movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
 	WRITE_ONCE(run_began, 0);

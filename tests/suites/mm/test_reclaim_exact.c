@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_exact.c: the figures that reclaim goes by: what a zone lacks, what has been freed in it, and for
- * which requests a run or a compaction was in vain.
+ * test_reclaim_exact.c: the figures that steer reclaim: how much a zone lacks, how much was freed
+ * in it, and for which requests a run or a compaction failed.
  */
 #include "tests/lib/pager_help.h"
 #include "tests/lib/wait_help.h"
@@ -22,7 +22,10 @@ static void each_kind_of_request_has_a_bit(struct ktest *t)
 		for (order = 0; order < NR_ORDERS; order++) {
 			EXPECT_EQ(
 			    t, request_bit(gfp[kind], order), 1ULL << (kind * NR_ORDERS + order));
-			/* Neither how it may wait nor which unmovable type it is makes a difference. */
+			/*
+			 * Neither its flags for waiting nor its unmovable type makes a
+			 * difference.
+			 */
 			EXPECT_EQ(t, request_bit(gfp[kind] | GFP_NORETRY | GFP_ZERO, order),
 			    request_bit(gfp[kind], order));
 			seen |= request_bit(gfp[kind], order);
@@ -83,7 +86,7 @@ static void zone_lacks_the_pages_missing_to_its_high_watermark(struct ktest *t)
 	    {199, 50, 0, 1, 0},
 	    {149, 149, 0, 150, 1},
 	    {1000, 0, 0, 0, 0},
-	    /* One page, or a block, above the mark. */
+	    /* One page, or a block, above the watermark. */
 	    {150, 0, page, 1, 0},
 	    {151, 0, page, 0, 0},
 	    {157, 0, block, 1, 0},
@@ -171,7 +174,10 @@ static u64 event(const struct vm_scene *s, enum mm_event ev)
 	return mm_event_sum(s->mem, ev);
 }
 
-/* PAGES dirty pages of a pager's, caches off, and few free pages above the min mark of zone MOVABLE. */
+/*
+ * PAGES dirty pages of a pager's, caches off, and few free pages above the min watermark of zone
+ * MOVABLE.
+ */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned left)
 {
 	unsigned i;
@@ -195,7 +201,7 @@ static void end(struct ktest *t, struct vm_scene *s)
 	store_scene_end(t, s, &store);
 }
 
-/* Until the reclaim thread has served all who asked. */
+/* Until the reclaim thread has served every request. */
 static bool at_rest(const struct reclaim *r)
 {
 	return YIELD_UNTIL(load_acquire(&r->runs.done) == READ_ONCE(r->runs.asked));
@@ -216,7 +222,7 @@ static void every_dropped_page_is_noted_once(struct ktest *t)
 	if (!begin(t, &s, 0))
 		return;
 	zone = movable_zone(s.mem);
-	/* The run shall go on to the last page. */
+	/* So that the run continues to the last page. */
 	WRITE_ONCE(zone->wmark[WMARK_HIGH], zone->wmark[WMARK_HIGH] + PAGES);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	YIELD_UNTIL(!vm_object_present(s.object));
@@ -294,7 +300,10 @@ static struct zone *begin_all_there(struct ktest *t, struct vm_scene *s)
 	return movable_zone(s->mem);
 }
 
-/* With more than half as many off the lists as are left there it leaves the rest to whoever has them. */
+/*
+ * With more than half as many isolated as are left on the lists, it leaves the rest to the other
+ * reclaimers.
+ */
 static void direct_reclaim_stops_at_half_the_pages_isolated(struct ktest *t)
 {
 	struct vm_scene s;
@@ -361,11 +370,11 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 		return;
 	r = &s.mem->nodes[0].reclaim;
 	WRITE_ONCE(store.answer, -EIO);
-	/* The end of the run wakes who waits for it: nobody needs to look himself. */
+	/* The end of the run wakes its waiters: none has to poll. */
 	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
-	/* What an earlier run found for a request of another kind stays. */
+	/* The result of an earlier run for a request of another kind stays. */
 	WRITE_ONCE(r->run_in_vain, another);
-	/* Whole batches; and the low mark starts none. */
+	/* Whole batches; and the low watermark starts none. */
 	WRITE_ONCE(movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
 	WRITE_ONCE(movable_zone(s.mem)->futile_came, READ_ONCE(movable_zone(s.mem)->lru_came));
 	WRITE_ONCE(movable_zone(s.mem)->futile, 1);
@@ -405,7 +414,7 @@ static void request_one(void *arg)
 	store_release(&got_it, 1u);
 }
 
-/* Without a look of its own: what a batch frees wakes who waits. */
+/* A batch wakes the waiters whose pages it has freed. */
 static void batch_wakes_its_waiters(struct ktest *t)
 {
 	u64 look_ns = READ_ONCE(reclaim_look_ns);
@@ -416,7 +425,7 @@ static void batch_wakes_its_waiters(struct ktest *t)
 		return;
 	if (!begin(t, &s, 0))
 		return;
-	/* The run shall go on to the last page. */
+	/* So that the run continues to the last page. */
 	WRITE_ONCE(
 	    movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
 	got_it = too_late = 0;
@@ -435,7 +444,7 @@ static void batch_wakes_its_waiters(struct ktest *t)
 	end(t, &s);
 }
 
-/* One page of each pageblock in use by somebody who cannot move it, and then not any more. */
+/* One unmovable page of each pageblock is in use, and then freed. */
 static void compaction_reports_the_requests_it_failed(struct ktest *t)
 {
 	const u64 mine = request_bit(GFP_KERNEL, MAX_ORDER), movable = request_bit(GFP_MOVABLE, 2);

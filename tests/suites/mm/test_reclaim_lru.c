@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_lru.c: which pages reclaim drops, what it does before, and what it leaves alone.  The
- * batches are made by the test itself, the reclaim thread having nothing to do.
+ * test_reclaim_lru.c: which pages reclaim drops, the steps before that, and which pages it leaves
+ * alone.  The test makes the batches itself; the reclaim thread has nothing to do.
  */
 #include "tests/lib/pager_help.h"
 
@@ -52,7 +52,7 @@ static void clean_pages_are_dropped_and_brought_back(struct ktest *t)
 		*(u64 *)page_address(store.page[i]) = stamp(i, 0, t->seed);
 	bring_in(t, &s);
 	free = memory_free_pages(s.mem);
-	/* They have been touched: the first look makes them active, the next finds them idle. */
+	/* They have been touched: the first scan makes them active, the next finds them idle. */
 	EXPECT_EQ(t, one_batch(s.mem), 0);
 	EXPECT_EQ(t, vm_object_present(s.object), 32);
 	EXPECT_EQ(t, movable_zone(s.mem)->lru[LRU_ACTIVE].nr, 32);
@@ -165,7 +165,7 @@ static void dirty_pages_stay_without_a_clean_operation(struct ktest *t)
 	EXPECT_EQ(t, soft_read(page_at(4), &value), 0);
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 2);
 	EXPECT_EQ(t, vm_object_present(s.object), 3);
-	/* They will not be met again and again. */
+	/* Later scans will not meet them again. */
 	EXPECT_EQ(t, movable_zone(s.mem)->lru[LRU_ACTIVE].nr, 3);
 	expect_pages(t, 0, 3, 7);
 	soft_unload_space();
@@ -192,7 +192,7 @@ static void touched_pages_stay_and_idle_ones_go(struct ktest *t)
 	/* None of those was ever dropped in between. */
 	EXPECT_EQ(t, store.gets, 60);
 	EXPECT(t, mm_event_sum(s.mem, EV_RECLAIM_KEPT) >= 60);
-	/* The last resort spares nothing. */
+	/* A desperate scan gives no second chance. */
 	for (round = 0; round < 3; round++) {
 		struct lru_scan scan = {.desperate = true};
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_rmap.c: objects that many regions show: what one hold of the object's lock visits, and what it finds. */
+/*
+ * test_rmap.c: objects mapped by many regions: how many regions one hold of the object's lock
+ * visits, and which it finds.
+ */
 #include "tests/lib/vm_help.h"
 
 #define SLOTS   64
@@ -98,7 +101,7 @@ static void look_for_a_walk(void *arg)
 	}
 }
 
-/* Who wants the lock gets it before the walk is over. */
+/* Another thread gets the lock before the walk is over. */
 static void rmap_walk_pauses_for_other_lock_users(struct ktest *t)
 {
 	struct vm_scene s;
@@ -126,7 +129,7 @@ static void rmap_walk_pauses_for_other_lock_users(struct ktest *t)
 
 #define PLACES 96u /* pages of the space from FAR on */
 
-/* What is shown at each; SLOTS: nothing. */
+/* The slot mapped at each address; SLOTS: none. */
 static u32 book[PLACES];
 
 static void change_at_random(struct ktest *t, struct vm_scene *s, u64 *seed)
@@ -149,7 +152,10 @@ static void change_at_random(struct ktest *t, struct vm_scene *s, u64 *seed)
 	}
 }
 
-/* Each entry of a slot goes with it, whatever regions there have been, and no other entry does. */
+/*
+ * Each entry of a slot is removed with it, whatever regions there have been, and no other entry
+ * is.
+ */
 static void regions_are_found_however_they_were_cut(struct ktest *t)
 {
 	u64 seed = t->seed;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_slab.c: small objects of all sizes: where they lie, what is in them, whether their pages
- * come back, and several CPUs at once.  On the kernel's own memory, the only one that has bytes.
+ * test_slab.c: small objects of all sizes: their addresses and content, whether their pages are
+ * freed, and several CPUs at once.  On the kernel's own memory, the only one that has bytes.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/lock.h>

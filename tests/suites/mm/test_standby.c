@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_standby.c: memory that stands by comes online when memory is low, no more of it than is wanted, and never
- * what was taken out of service by request.
+ * test_standby.c: standby memory is brought online when memory is low, no more of it than is
+ * needed, and never memory that was offlined by request.
  */
 #include "tests/lib/standby_help.h"
 #include "tests/lib/wait_help.h"
@@ -13,14 +13,14 @@ static unsigned long blocks_online(const struct memory *mem)
 	return range_count(mem, 0, BLOCK(TOTAL), PB_ONLINE);
 }
 
-/* Until the reclaim thread has brought @blocks, and said so, or has had ten seconds; what it said. */
+/* Wait until the reclaim thread has counted @blocks online, ten seconds at most; the count. */
 static unsigned long brought(struct memory *mem, unsigned long blocks)
 {
 	unsigned i;
 
 	for (i = 0; i < 1000 && mm_event_sum(mem, EV_STANDBY_ONLINE) < blocks; i++)
 		thread_sleep(10000000);
-	/* The thread has let go of it: what it has changed is seen here. */
+	/* The thread has released the lock: its changes are visible here. */
 	hotplug_lock(mem);
 	hotplug_unlock(mem);
 	return mm_event_sum(mem, EV_STANDBY_ONLINE);
@@ -38,7 +38,7 @@ static void standby_memory_is_offline_in_every_respect(struct ktest *t)
 	EXPECT_EQ(t, range_count(mem, BLOCK(ONLINE), BLOCK(STEPS * STEP), PB_OFFLINE), STEPS * STEP);
 	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
 	expect_sound(t, mem);
-	/* And is nobody's to ask for. */
+	/* And it cannot be allocated. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE), BLOCK(1), &fail), -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_STANDBY);
 	EXPECT_EQ(t, fail.pfn, BLOCK(ONLINE));
@@ -52,8 +52,9 @@ static void standby_memory_is_offline_in_every_respect(struct ktest *t)
 }
 
 /*
- * Until the zone is low, or the thread, which may be faster, has begun to bring what stands by: it moves the
- * cursor first, so who sees pages of a step free sees the cursor moved.  How much it took.
+ * Allocate until the zone is low, or until the thread, which may be faster, has begun to bring a
+ * step online: it moves the cursor first, so a CPU that sees pages of a step free sees the cursor
+ * moved.  Returns the pages allocated.
  */
 static unsigned long use_until_low(struct memory *mem, struct zone *zone, struct pile *pile)
 {
@@ -112,7 +113,7 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 
 	REQUIRE(t, mem);
 	memory_set_oom(mem, nobody_dies, &asked);
-	/* All but what the marks keep. */
+	/* All but the pages below the watermarks. */
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_KERNEL, 0, BLOCK(TOTAL) / 8 * 7), BLOCK(TOTAL) / 8 * 7);
 	EXPECT_EQ(t, blocks_online(mem), TOTAL);
 	EXPECT_EQ(t, brought(mem, STEPS * STEP), STEPS * STEP);
@@ -167,7 +168,7 @@ static void memory_offlined_by_request_stays_offline(struct ktest *t)
 	EXPECT_EQ(t, range_count(mem, 0, BLOCK(TOTAL), PB_OFFLINE), 3);
 	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, BLOCK(1))), PB_OFFLINE);
 	EXPECT_EQ(t, range_count(mem, BLOCK(ONLINE + 1), BLOCK(2), PB_OFFLINE), 2);
-	/* It comes back when it is asked for. */
+	/* It is onlined by request. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE + 1), BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	drop_memory(t, mem);
@@ -184,7 +185,7 @@ static void holes_in_standby_memory_are_skipped(struct ktest *t)
 	/* And a step of nothing but holes. */
 	for (i = 0; i < STEP; i++)
 		pageblock_of(mem, BLOCK(ONLINE + STEP + i))->bits = 0;
-	/* What came into one now could neither be brought online by request nor taken away again. */
+	/* Memory added to one now could neither be brought online by request nor removed again. */
 	EXPECT_EQ(t, add_memory(mem, BLOCK(ONLINE + 1), BLOCK(1), 0), -EBUSY);
 	EXPECT_EQ(t, add_memory(mem, BLOCK(ONLINE + STEP), BLOCK(STEP), 0), -EBUSY);
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP - 1));
@@ -242,7 +243,7 @@ static void large_block_is_allocated_from_standby(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Who compacts does not wait for the lock, but has a step brought when it is free. */
+/* Compaction does not wait for the lock, but gets a step when the lock is free. */
 static void large_request_asks_for_standby_while_the_lock_is_held(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
@@ -272,14 +273,14 @@ static void standby_thread_never_waits_for_the_lock(struct ktest *t)
 	zone = zone_in(mem, ZONE_NORMAL);
 	hotplug_lock(mem);
 	EXPECT_EQ(t, standby_online(zone), -EAGAIN);
-	/* As add_memory does: it needs memory itself, and gets none, but the thread goes on. */
+	/* As add_memory does: it needs memory itself, and gets none, but the thread continues. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
 	EXPECT(t, pile.nr <= BLOCK(ONLINE));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
 	/* The standby thread stands in line for the lock by now, and is served first. */
 	EXPECT(t, YIELD_UNTIL(!mutex_is_held(&mem->hotplug)));
-	/* That did not make it futile. */
+	/* The zone is not futile because of that. */
 	EXPECT(t, pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, BLOCK(2)) == BLOCK(2));
 	EXPECT(t, blocks_online(mem) > ONLINE);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
@@ -294,7 +295,7 @@ static void held_lock_does_not_mark_the_zone_futile(struct ktest *t)
 
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
-	/* What a drain gave back could lift the zone above its high watermark again. */
+	/* Pages from a drain could lift the zone above its high watermark again. */
 	all_caches_off(t, mem);
 	hotplug_lock(mem);
 	/* Runs that find the lock taken, until none is wanted; the drain comes after one that is under way. */
@@ -304,7 +305,7 @@ static void held_lock_does_not_mark_the_zone_futile(struct ktest *t)
 	EXPECT(t, reclaim_wait_drain(mem));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
-	/* The low mark alone asks again: nobody waits. */
+	/* The low watermark alone asks again: no thread waits. */
 	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1);
 	EXPECT(t, brought(mem, 1) > 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
@@ -340,7 +341,7 @@ static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 	served = (struct pile){NULL, 0};
 	wanted = gfp;
 	memory_set_oom(mem, count_kill, NULL);
-	/* It is woken: nothing else ends the wait within the hour. */
+	/* A wake-up ends it: nothing else ends the wait within the hour. */
 	WRITE_ONCE(standby_wait_ns, 3600 * 1000000000ULL);
 	hotplug_lock(mem);
 	ktest_start(1, take_some_of_standby, mem);

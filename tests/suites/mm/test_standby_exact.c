@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_standby_exact.c: memory that stands by, in figures: marks, caches and counts after each step, tickets, and
- * tables that are busy when the thread wants them.
+ * test_standby_exact.c: standby memory in figures: watermarks, cache limits and counts after each
+ * step, tickets, and tables that are busy when the thread wants them.
  */
 #include "tests/lib/standby_help.h"
 #include "tests/lib/wait_help.h"
@@ -32,7 +32,7 @@ static void watermarks_and_limits_follow_each_step(struct ktest *t)
 		EXPECT(t, zone->wmark[WMARK_LOW] >= low);
 		low = zone->wmark[WMARK_LOW];
 		memcpy(capacity, zone->pcp_capacity, sizeof(capacity));
-		/* They are what they would be if all had been there from the start. */
+		/* They are as if all memory had been online from the start. */
 		zone_set_watermarks(zone);
 		zone_plan_capacity(zone, 0);
 		EXPECT_EQ(t, zone->wmark[WMARK_LOW], low);
@@ -59,7 +59,7 @@ static void each_ask_is_a_ticket(struct ktest *t)
 	hotplug_unlock(mem);
 	EXPECT(t, served(mem, 2));
 	EXPECT_EQ(t, load_acquire(&mem->standby.tickets.done), 2);
-	/* It was not low, and nobody lacked anything: nothing came. */
+	/* The zone was not low, and no request failed: nothing came online. */
 	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
 	/* For a large block a step comes, although much is free; it counts as freed, and none of it as lent. */
 	EXPECT_EQ(t, standby_ask(mem, request_bit(GFP_MOVABLE, MAX_ORDER)), 3);
@@ -67,12 +67,12 @@ static void each_ask_is_a_ticket(struct ktest *t)
 	EXPECT_EQ(t, zone_standby(zone), BLOCK((STEPS - 1) * STEP));
 	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
 	EXPECT_EQ(t, zone->freed_cma, 0);
-	/* What was asked for is forgotten with that. */
+	/* With that the request is forgotten. */
 	EXPECT_EQ(t, standby_ask(mem, 0), 4);
 	EXPECT(t, served(mem, 4));
 	EXPECT_EQ(t, zone_standby(zone), BLOCK((STEPS - 1) * STEP));
 	drop_memory(t, mem);
-	/* A memory of which nothing stands by has no thread to ask. */
+	/* A memory without standby memory has no thread to ask. */
 	other = build_memory(t, 1, NULL, (const struct zone_spec[]){{0, ZONE_NORMAL, 2}}, 1);
 	REQUIRE(t, other);
 	EXPECT_EQ(t, standby_ask(other, 0), 0);
@@ -119,7 +119,7 @@ static void busy_tables_are_tried_again(struct ktest *t)
 	inside_meanwhile = NULL;
 }
 
-/* However long they are busy, who stops the memory does not wait for that. */
+/* However long they are busy, memory_stop does not wait for them. */
 static void stop_ends_the_retries(struct ktest *t)
 {
 	struct memory *mem = with_busy_tables(t, ~0u);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm.c: objects, spaces and faults: what is mapped, touched, unmapped and destroyed, and that
- * all of it comes back.  What is refused is in test_vm_bad.c.
+ * test_vm.c: objects, spaces and faults: pages are mapped, touched, unmapped and destroyed, and
+ * every page comes back.  Refused calls are in test_vm_bad.c.
  */
 #include "tests/lib/vm_help.h"
 #include "tests/lib/wait_help.h"
@@ -85,7 +85,7 @@ static void an_object_is_shared_by_two_spaces(struct ktest *t)
 	REQUIRE(t, pages_there(&s, 8));
 	EXPECT_EQ(t, page_in(s.object, 5)->mapcount, 2);
 	EXPECT_EQ(t, word_ref(page_word(page_in(s.object, 5))), 3);
-	/* One space goes, the other does not notice. */
+	/* One space is destroyed, the other is not affected. */
 	vm_space_put(other);
 	EXPECT_EQ(t, page_in(s.object, 5)->mapcount, 1);
 	soft_load_space(s.space);
@@ -161,7 +161,7 @@ static void a_region_is_cut_by_an_unmap(struct ktest *t)
 	EXPECT_EQ(t, s.space->nr_regions, 2);
 	expect_pages(t, 0, 3, 9);
 	expect_pages(t, 8, 12, 9);
-	/* What a cut leaves shows the pages it showed. */
+	/* The rest of a cut region shows the pages it showed. */
 	EXPECT_EQ(t, vm_map(s.space, page_at(3), 5, VM_RW, s.object, 3), 0);
 	expect_pages(t, 0, 12, 9);
 	soft_unload_space();
@@ -169,7 +169,7 @@ static void a_region_is_cut_by_an_unmap(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Whoever was let see it read-only does not come to write it, in the parts of a cut region either. */
+/* A region mapped read-only never becomes writable, nor do the parts of a cut region. */
 static void protection_stays_within_the_regions_maximum(struct ktest *t)
 {
 	struct vm_scene s;
@@ -268,7 +268,7 @@ static void change_under_a_neighbour(struct ktest *t, unsigned pages, int still,
 	store_release(&n.go, 1u);
 	ktest_join(1);
 	EXPECT_EQ(t, n.written, still);
-	/* Nobody has the tables loaded any more, and nobody is asked. */
+	/* No CPU has the tables loaded any more, and none gets an IPI. */
 	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, pages), 0);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_TLB_ROUNDS), rounds);

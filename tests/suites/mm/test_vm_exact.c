@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_exact.c: objects and spaces to the last page: the ranges at both ends of what there may be, what entries
- * say, how many cross-calls a change makes, what is counted, and in which order a call is refused.
+ * test_vm_exact.c: objects and spaces to the last page: ranges at both ends of the address space,
+ * the rights of entries, how many cross-calls a change makes, the counts, and in which order a
+ * call is refused.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
@@ -68,7 +69,7 @@ static void only_a_pagers_object_has_a_pager(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* That something is missing is said first, wherever it is; what may not be changed, before anything is cut. */
+/* A hole anywhere is reported first; a forbidden change is reported before anything is cut. */
 static void hole_is_reported_before_a_forbidden_change(struct ktest *t)
 {
 	const unsigned may = VM_READ | VM_MAY(VM_READ);
@@ -99,7 +100,7 @@ static void entries_allow_what_the_region_allows(struct ktest *t)
 	frame = (u64)page_to_pfn_in(s.mem, page_in(s.object, 1)) << PAGE_SHIFT | PTE_PRESENT | PTE_USER;
 	EXPECT_EQ(t, vm_fault(s.space, page_at(1) + 17, VM_READ), 0);
 	EXPECT_EQ(t, pte_at(s.space, page_at(1)), frame | PTE_WRITE | PTE_NX);
-	/* What is allowed less goes at once, what is allowed more comes with the next fault. */
+	/* Removed rights are removed at once, added ones come with the next fault. */
 	EXPECT_EQ(t, vm_protect(s.space, page_at(1), 1, VM_READ | VM_EXEC), 0);
 	EXPECT_EQ(t, pte_at(s.space, page_at(1)), frame | PTE_NX);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_EXEC), 0);
@@ -114,7 +115,7 @@ static void entries_allow_what_the_region_allows(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A fault that allows more does not forget who wrote to the page before. */
+/* A fault that adds rights keeps the dirty bit. */
 static void hardware_bits_stay_when_more_is_allowed(struct ktest *t)
 {
 	struct vm_scene s;
@@ -245,7 +246,7 @@ static void removal_works_in_bounded_steps(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Where a table is missing at any level, what lies behind it is found. */
+/* Where a table is missing at any level, the pages behind it are found. */
 static void missing_tables_are_skipped(struct ktest *t)
 {
 	static const struct {
@@ -290,7 +291,7 @@ static void point_to(const struct vm_scene *s, struct page *page, const struct p
 		word[i] = (uintptr_t)to;
 }
 
-/* The largest object fills its top page with pointers; what is behind it in memory is none of them. */
+/* The largest object fills its top page with pointers; the memory behind it holds none. */
 static void top_page_is_read_to_its_end_only(struct ktest *t)
 {
 	struct vm_object *object = NULL;
@@ -328,7 +329,7 @@ static void top_page_is_read_to_its_end_only(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Who cleans memory for others has what they must leave: for the page, and for the table of slots. */
+/* A cleaning thread has the reserve: for the page, and for the table of slots. */
 static void pager_serves_the_last_pages_of_an_object(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};

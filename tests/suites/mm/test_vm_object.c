@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_object.c: what fills and empties the slots of objects: faults of many CPUs, pagers,
- * whoever supplies, removes or pins pages; and the kinds of objects.
+ * test_vm_object.c: how slots of objects are filled and emptied: by faults of many CPUs, pagers,
+ * supply, removal and pins; and the kinds of objects.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
@@ -148,7 +148,7 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 	    PAGE_WORD(2, PG_OBJECT, 0) | PAGE_REFERENCED | PAGE_UNEVICTABLE);
 	EXPECT_EQ(t, zone_of(s.mem, pfn)->kind, ZONE_NORMAL);
 	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn), -EAGAIN);
-	/* In the way of an offline for good, and named. */
+	/* It blocks an offline for good, and is named. */
 	EXPECT_EQ(t, offline_query(s.mem, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), PAGEBLOCK_PAGES, &fail),
 	    -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
@@ -234,7 +234,7 @@ static void forbid_writing(struct vm_space *space)
 	vm_protect(space, page_at(10), 5, VM_READ);
 }
 
-/* What a fault knew before it waited for the pager need not be so when the page is there. */
+/* While a fault waits for the pager, the region or the object may change. */
 static void fault_checks_again_after_waiting(struct ktest *t)
 {
 	struct book book = {.supply = true, .meanwhile = forbid_writing};

@@ -132,7 +132,7 @@ static void atomic_requests_may_use_half_of_min(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* Nobody can get them, so they must not let a request through. */
+/* They cannot be allocated, so they must not let a request through. */
 static void isolated_pages_do_not_count(struct ktest *t)
 {
 	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
@@ -176,7 +176,10 @@ static void atomic_refills_keep_the_reserve_out_of_the_caches(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* A thread that may use everything takes one page: below the marks nothing is cached for others. */
+/*
+ * A thread that may use the reserve takes one page: below the watermarks nothing is cached for
+ * others.
+ */
 static void refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
@@ -219,13 +222,16 @@ static void reserve_keeps_a_lower_zone_from_higher_requests(struct ktest *t)
 	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].nr_free, mem->zones[ZONE_NORMAL].wmark[WMARK_MIN]);
 	EXPECT_EQ(t, dma32->nr_free, dma32->wmark[WMARK_MIN] + dma32->reserve);
-	/* For those who can use no other zone it is there. */
+	/* Requests that can use no other zone get it. */
 	EXPECT_EQ(
 	    t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_DMA32, 0, ALL_THERE_IS), dma32->reserve);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* Half of min is theirs in a lower zone, too, but not what it keeps for requests that can use nothing else. */
+/*
+ * They may use half of min in a lower zone, too, but not its reserve for requests that can use no
+ * other zone.
+ */
 static void atomic_requests_leave_the_reserve_of_a_lower_zone(struct ktest *t)
 {
 	struct memory *mem = uncached_memory(t, CACHED_BLOCKS / 2, CACHED_BLOCKS / 2, 0);
@@ -381,7 +387,7 @@ static void equal_distances_go_round_from_the_node_on(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* What a job on one CPU saw: the zones that its pages came from, in order. */
+/* The zones that a job on one CPU got pages from, in order. */
 struct walk {
 	struct memory *mem;
 	gfp_t gfp;
