@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_acpi.c: what is read from each of the firmware's tables, at both sides of each of its bounds. */
+/* test_acpi.c: the contents of each firmware table, at both sides of each bound. */
 #include "tests/lib/acpi_help.h"
 
 /* ---- MADT ---- */
@@ -120,7 +120,7 @@ static void madt_lists_the_interrupt_wiring(struct ktest *t)
 	EXPECT_EQ(t, fw_info.lapic, 0x123456789abcdef0);
 }
 
-/* It is the first that is told, and all that can be understood is. */
+/* The first error is reported, and all valid entries are used. */
 static void madt_with_wrong_entries_reports_the_first(struct ktest *t)
 {
 	begin_table(MADT);
@@ -181,7 +181,7 @@ static void madt_lists_at_most_16_io_apics(struct ktest *t)
 
 /* ---- FADT ---- */
 
-/* Every field has another value, and so has what lies between. */
+/* Every field has another value, and so have the gaps between. */
 static void begin_fadt(size_t len)
 {
 	unsigned i;

@@ -83,7 +83,7 @@ static void make_rsdp(u8 revision, phys_t rsdt, phys_t xsdt)
 	put64(rsdp + 24, xsdt);
 	rsdp[8] = (u8)-sum_of(rsdp, 20);
 	rsdp[32] = (u8)-sum_of(rsdp, 36);
-	rsdp[36] = 1; /* what lies behind it is none of its bytes */
+	rsdp[36] = 1; /* the bytes behind it are not its own */
 }
 
 static void place_cpu(u8 id, u8 domain)
@@ -319,7 +319,7 @@ static void what_is_wrong_is_said(struct ktest *t)
 	expect_words(t, "SRAT", 0, "an entry with a length out of range");
 	change(SLIT_AT, 44, 11);
 	expect_words(t, "SLIT", 0, "a distance that makes no sense");
-	change(FADT_AT, 4, 79); /* what lies behind it counts no more, and is 0 */
+	change(FADT_AT, 4, 79); /* the bytes behind it do not count, and are 0 */
 	expect_words(t, "FACP", 0, "too short");
 	change(DSDT_AT, HEADER, 'S');
 	expect_words(t, "DSDT", 0, "no _S5_");

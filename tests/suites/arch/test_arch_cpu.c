@@ -41,7 +41,7 @@ struct gate {
 	u32 offset2, reserved;
 };
 
-/* What a CPU finds out about itself. */
+/* What a CPU reads from its own registers. */
 struct found {
 	struct table_register gdtr, idtr;
 	u16 tr, ldtr, cs;
@@ -231,7 +231,7 @@ static void expect_all_of(struct ktest *t, unsigned cpu)
 	EXPECT_EQ(t, f->idtr.base, found[0].idtr.base);
 }
 
-/* No two have a table or a stack in common; and who was away has all its bits again. */
+/* No two share a table or a stack; and a CPU that was offline has all its bits again. */
 static void every_cpu_sets_its_feature_bits(struct ktest *t)
 {
 	unsigned nr = MIN(ktest_cpus(), (unsigned)ARRAY_SIZE(found)), cpu, other;
@@ -373,7 +373,7 @@ static void interprocessor_interrupts_are_counted(struct ktest *t)
 
 /* ---- device interrupts ---- */
 
-#define FPU_IRQ 13u /* of the old coprocessor: nobody raises it */
+#define FPU_IRQ 13u /* of the old coprocessor: never raised */
 #define IOAPIC_REDIRECT 0x10u
 
 static void expect_route(struct ktest *t, volatile u32 *ioapic, u32 pin, u32 want)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_fault.c: what a CPU says of faults, word by word; what hits it in ring 3; and who may not go there.  The
- * reports that end the machine are judged by tests/qemu/test_exception.py.
+ * test_arch_fault.c: the report of a fault, word by word; interrupts in ring 3; and threads that
+ * may not go there.  The reports that end the machine are judged by tests/qemu/test_exception.py.
  */
 #include "demo/provoke.h"
 #include "tests/lib/task_help.h"
@@ -18,13 +18,13 @@
 
 static char said[16384];
 
-/* What has been printed since @pos. */
+/* The text printed since @pos. */
 static void read_said(u64 pos)
 {
 	said[log_read(&pos, said, sizeof(said) - 1)] = '\0';
 }
 
-/* Where @text stands in what was read; NULL: nowhere. */
+/* Where @text is in the text that was read; NULL: nowhere. */
 static const char *find(const char *text)
 {
 	const char *p;
@@ -140,7 +140,7 @@ static bool nmi_hits_ring_3(struct ktest *t, unsigned cpu)
 	return false;
 }
 
-/* It goes on afterwards. */
+/* It runs on afterwards. */
 static void nmi_in_a_program_is_reported_and_harmless(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1, tries = TRIES, i;
@@ -185,7 +185,7 @@ static struct page *prepare(struct ktest *t, struct task *task, struct vm_object
 	return page;
 }
 
-/* It has been added to a CPU that is deaf, and its task ends before that hears again. */
+/* It is added to a CPU with interrupts off, and its task ends before they are on again. */
 static void add_and_end(void *arg)
 {
 	unsigned cpu = ktest_cpus() - 1;
@@ -255,7 +255,7 @@ static void copy_there(void *arg)
 	user_copy(arg, &word, sizeof(word));
 }
 
-/* The kernel's own mistake: nobody goes on behind the copy as if a program had named the address. */
+/* A bug of the kernel: the copy must not return as if a program had passed the address. */
 static void bad_kernel_side_of_a_user_copy_faults(struct ktest *t)
 {
 	EXPECT_EQ(t, arch_probe(copy_there, (void *)USER_END), -EFAULT);

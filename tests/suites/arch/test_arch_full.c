@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_full.c: the kernel's own addresses when there is no memory for tables: nothing is half done, nobody is
- * killed for it, and all that was taken comes back.
+ * test_arch_full.c: mapping kernel addresses without memory for page tables: no mapping is half
+ * made, no task is killed for it, and every page comes back.
  */
 #include "tests/lib/mm_help.h"
 #include "x86.h"
@@ -112,13 +112,13 @@ static void expect_no_tables(struct ktest *t)
 	EXPECT_EQ(t, arch_direct_map(NEW_RAM, 2 * LARGE), -ENOMEM);
 	EXPECT_EQ(t, arch_mapped_at(ARCH_DIRECT_MAP + NEW_RAM), 0);
 	EXPECT(t, !arch_map_mmio(pa, 2 * LARGE));
-	/* Nobody was asked to end for them. */
+	/* No task was killed for them. */
 	EXPECT_EQ(t, nobody(), asked);
 	after = arch_map_mmio(pa, PAGE_SIZE);
 	EXPECT(t, !after || after == before + PAGE_SIZE);
 }
 
-/* What there is one page for. */
+/* Mappings for which there is one page. */
 static void expect_one_table(struct ktest *t)
 {
 	give_single(t, 1);
@@ -187,7 +187,7 @@ static void map_without_memory_leaves_nothing_behind(struct ktest *t)
 #define NR 80u
 static void *top[NR];
 
-/* What this CPU has cached counts as in use: so all is drained. */
+/* Pages cached by this CPU count as used, so all caches are drained. */
 static unsigned long free_now(void)
 {
 	drain_all_pages(&kernel_memory, NULL);
@@ -253,7 +253,10 @@ static bool image_in(phys_t start, u64 size)
 	return start < image_phys(rodata_end) && image_phys(image_start) < start + size;
 }
 
-/* Descriptors, but for the first and the last ones, which may share a page; and those of memory that stands by. */
+/*
+ * Descriptors, but for the first and the last ones, which may share a page; and those of standby
+ * memory.
+ */
 static void expect_large_array(struct ktest *t, pfn_t start, pfn_t end)
 {
 	uintptr_t va = ALIGN_UP((uintptr_t)(ARCH_MEMMAP + start), LARGE) + LARGE;

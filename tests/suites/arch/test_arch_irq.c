@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_irq.c: what interrupts a CPU: what is sent, asked for by NMI, started; when a thread is preempted; and
- * the interrupt of ACPI events, with ports that only keep what is written.
+ * test_arch_irq.c: interrupts of a CPU: IPIs, NMIs, start-up interrupts; when a thread is
+ * preempted; and the interrupt of ACPI events, with ports that only store what is written.
  */
 #include "tests/lib/hotplug_help.h"
 #include "kernel/runq.h"
@@ -28,7 +28,7 @@ static u64 since(void)
 	return READ_ONCE(runqs[arch_cpu_id()].since);
 }
 
-/* Each look at the run queue, whoever is next, begins with another time. */
+/* Each check of the run queue begins at another time, whichever thread is next. */
 static void count_switches(void *arg)
 {
 	unsigned *switches = arg, i;
@@ -43,7 +43,7 @@ static void count_switches(void *arg)
 	}
 }
 
-/* Only the last preempt_enable, with interrupts on, does what is asked for. */
+/* Only the last preempt_enable, with interrupts on, switches. */
 static void ask_for_a_switch(void *arg)
 {
 	struct ktest *t = arg;
@@ -115,7 +115,7 @@ static void interrupts_are_sent_to_the_right_cpus(struct ktest *t)
 
 static char said[16384];
 
-/* What has been printed since @pos. */
+/* The text printed since @pos. */
 static void read_said(u64 pos)
 {
 	said[log_read(&pos, said, sizeof(said) - 1)] = '\0';
@@ -150,7 +150,7 @@ static void run_beside(void *arg)
 	}
 }
 
-/* One does not answer, for a tenth of a second: nobody else runs here meanwhile. */
+/* One does not answer, for a tenth of a second; no other thread runs here meanwhile. */
 static void ask_all(void *arg)
 {
 	struct thread *other;
@@ -206,7 +206,7 @@ static void every_cpu_reports_by_nmi_but_a_silent_one(struct ktest *t)
 	while (!all_answer(t, silent) && --tries)
 		thread_yield();
 	EXPECT(t, tries);
-	/* One that is parked is not asked. */
+	/* A parked CPU gets no NMI. */
 	cpus[silent]->apic_id = id;
 	WRITE_ONCE(cpus[silent]->started, STARTED_PARKED);
 	pos = log_position();
@@ -220,7 +220,7 @@ static void nothing(void *arg)
 {
 }
 
-/* It has come when the CPU has run something else. */
+/* It has arrived once the CPU has run something else. */
 static unsigned stories_after_nmi(unsigned cpu)
 {
 	u64 pos = log_position();
@@ -282,7 +282,7 @@ struct late {
 	u32 apic_id;
 };
 
-/* The first start-up interrupt has gone to nobody, and the second too. */
+/* The first two start-up interrupts reach no CPU. */
 static void come_late(void *arg)
 {
 	struct late *late = arg;
@@ -317,8 +317,8 @@ static void a_cpu_that_misses_an_interrupt_gets_another(struct ktest *t)
 /* ---- ACPI events ---- */
 
 /*
- * Pages of the DMA controller's channels, three ports each: they keep a byte, and mean nothing while nobody uses a
- * channel.
+ * Page registers of the DMA controller's channels, three ports each: they store a byte, and do
+ * nothing while no channel is used.
  */
 #define A 0x81u
 #define B 0x89u
@@ -385,7 +385,7 @@ static void firmware_hands_over(struct ktest *t, const struct acpi_info *was)
 	expect_ports(t, B, 0x81, 0, 0);
 }
 
-/* Of both blocks only what is wanted is enabled, and status is left alone. */
+/* Of both blocks only handled events are enabled, and status is left alone. */
 static void enable_registers_are_written(struct ktest *t, const struct acpi_info *was)
 {
 	acpi.pm1a_evt = B;
@@ -401,7 +401,7 @@ static void enable_registers_are_written(struct ktest *t, const struct acpi_info
 	expect_ports(t, B, 0x11, 0x22, 0);
 }
 
-/* Bits that nobody wants stay, and are not told; those that are told are written back, where a 1 clears. */
+/* Unhandled bits stay, and are not delivered; delivered ones are written back, where a 1 clears. */
 static void expect_told(struct ktest *t, u8 status, u32 want)
 {
 	irqflags_t flags = arch_irq_save();

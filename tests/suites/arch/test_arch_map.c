@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_map.c: the kernel's own addresses: what may be done there, and that no CPU goes on using what was
- * mapped before.
+ * test_arch_map.c: the kernel's own addresses: their permissions, and that no CPU uses a stale
+ * mapping.
  *
- * A CPU that is to have an old translation in its TLB has read there before, in a thread that then only spins until
- * it reads again: so there is nothing that empties the TLB but what is tried.
+ * A CPU that is to have an old translation in its TLB has read there before, in a thread that
+ * then only spins until it reads again: so nothing empties the TLB but the operation under test.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
@@ -62,7 +62,7 @@ static void probe_read(void *arg)
 	a->err = arch_probe(read_word, a);
 }
 
-/* What @cpu reads there; *@err: 0 or -EFAULT. */
+/* The value that @cpu reads there; *@err: 0 or -EFAULT. */
 static u64 read_on(unsigned cpu, uintptr_t va, int *err)
 {
 	struct access a = {.va = va};
@@ -150,7 +150,7 @@ static void watch_end(struct ktest *t, int err)
 	}
 }
 
-/* What each has read, first and then. */
+/* The values that each has read, first and then. */
 static void expect_values(struct ktest *t, u64 before, u64 after)
 {
 	unsigned cpu;
@@ -297,7 +297,7 @@ static void go_on_reading(void *arg)
 	reach(r->top, &r->low, &r->high);
 }
 
-/* At once: what is freed later may have the CPU forget more. */
+/* At once: later frees may flush more entries. */
 static void free_while_read(void *arg)
 {
 	struct reader *r = arg;
@@ -306,7 +306,10 @@ static void free_while_read(void *arg)
 	store_release(&r->go, 1u);
 }
 
-/* A CPU that goes on reading while it is freed may do so until then, and not one instruction longer. */
+/*
+ * A CPU that reads the stack while it is freed may do so until then, and not one instruction
+ * longer.
+ */
 static void freed_stack_is_unmapped_on_every_cpu(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
@@ -324,7 +327,7 @@ static void freed_stack_is_unmapped_on_every_cpu(struct ktest *t)
 	EXPECT_EQ(t, r.high, -EFAULT);
 }
 
-/* It is not asked to forget anything while it is away. */
+/* An offline CPU gets no flush request. */
 static void returning_cpu_has_no_stale_stack_entries(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
@@ -361,7 +364,10 @@ static void unmapped_page_is_not_reached(struct ktest *t)
 	ktest_on_cpu(0, map_and_unmap, t);
 }
 
-/* What all CPUs read as zeros; then there is memory, of which all see what one writes; then zeros again. */
+/*
+ * All CPUs read zeros; then memory is placed there, and all see what one writes; then zeros
+ * again.
+ */
 static void every_cpu_sees_an_array_grow(struct ktest *t)
 {
 	watch_begin(t, UNBACKED, 0);
@@ -422,7 +428,7 @@ static void every_cpu_forgets_memory_removed_from_the_direct_map(struct ktest *t
 
 /* ---- device registers ---- */
 
-/* What does not fit takes nothing away from what does. */
+/* A refused placement leaves the placed part alone. */
 static void refused_registers_use_no_addresses(struct ktest *t)
 {
 	phys_t pa = acpi.ioapic[0].address;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_page.c: what the kernel's own page tables say, bit by bit, of each kind of address; and kernel stacks:
- * where they are, and what is undone when one cannot be had.
+ * test_arch_page.c: the kernel's own page tables, bit by bit, for each kind of address; and
+ * kernel stacks: where they are, and how a failed one is undone.
  */
 #include "tests/lib/mm_help.h"
 #include "x86.h"
@@ -213,7 +213,10 @@ static void take_and_free(struct ktest *t)
 	}
 }
 
-/* Somebody else's page where the third of a stack's would be: the first two go back, and the slot too. */
+/*
+ * Another owner's page lies where the third of a stack's would be: the first two are freed, and
+ * the slot too.
+ */
 static void stack_in_the_way(void *arg)
 {
 	struct ktest *t = arg;

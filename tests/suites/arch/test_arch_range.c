@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_range.c: what is mapped, and what goes, is what was asked for: not a page less, and not the next one.  And
- * who finds the tables locked changes nothing.
+ * test_arch_range.c: exactly the requested pages are mapped and unmapped: not one less, and not
+ * the next one.  A caller that finds the tables locked changes nothing.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
@@ -90,7 +90,7 @@ static void arrays_are_backed_where_ram_is(struct ktest *t)
 
 #define RANGE (ARRAYS + 16 * LARGE)
 
-/* What comes and goes is what was asked for, and not the next page. */
+/* Exactly the requested pages are mapped and unmapped, not the next one. */
 static void arrays_grow_and_shrink_exactly(struct ktest *t)
 {
 	REQUIRE(t, arch_array_grow(RANGE, PAGE_SIZE) == 0);
@@ -122,10 +122,10 @@ static void change_tables(void *arg)
 	*(int *)arg = err;
 }
 
-/* Who is refused has changed nothing; who is not, what was asked for. */
+/* A refused call has changed nothing; another one exactly what was requested. */
 static void array_is_placed_or_refused(struct ktest *t)
 {
-	/* What is shown there too is the machine's own memmap. */
+	/* The machine's own memmap is mapped there too. */
 	uintptr_t first = (uintptr_t)pfn_to_page_in(&kernel_memory, kernel_memory.start_pfn);
 	phys_t pa = ALIGN_DOWN(arch_mapped_at(first), LARGE), is = 0;
 	unsigned cpu = ktest_cpus() - 1, turn, refused = 0;
@@ -161,7 +161,7 @@ static void array_is_placed_or_refused(struct ktest *t)
 	EXPECT_EQ(t, rewrite(PLACE + 4 * LARGE), -EFAULT);
 }
 
-/* The firmware, which is there after a reset and outside the direct map; what is mapped already stays. */
+/* The firmware, which is there after a reset and outside the direct map; present mappings stay. */
 static void direct_map_changes_exactly(struct ktest *t)
 {
 	const phys_t pa = (1UL << 32) - 2 * LARGE;

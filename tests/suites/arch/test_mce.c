@@ -22,7 +22,7 @@ static const struct {
 	enum mce_severity severity;
 	bool page;
 } known[] = {
-    /* What the registers of other machines hold, and what an emulator was made to put there. */
+    /* Register values of other machines, and values that an emulator was made to report. */
     {0, 0, CAP, HERE, false, MCE_NOTHING, false},
     {0x9c000000000000c0, PAGE_MISC, CAP, 0, false, MCE_CORRECTED, true},
     {0xbd000000000000cf, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
@@ -94,7 +94,7 @@ static bool sound(const struct mce_bank *b, u64 cap, u64 mcg_status, bool user, 
 		return false;
 	if (v->severity == MCE_REQUIRED && !(user && b->status >> 55 & 1))
 		return false;
-	/* Who is not fatal can be survived. */
+	/* An error that is not fatal can be survived. */
 	if (v->severity > MCE_CORRECTED && v->severity < MCE_FATAL && (b->status >> 57 & 1 || !(cap >> 24 & 1)))
 		return false;
 	if (valid && uncorrected && enabled && !user && b->status >> 55 & 1 && mcg_status & 2 && v->severity != MCE_FATAL)
@@ -266,7 +266,10 @@ static void page_is_soft_offlined_at_the_error_threshold(struct ktest *t)
 	EXPECT(t, mce_count(&pages, 9, MCE_THRESHOLD, i));
 	/* A day without one: forgotten. */
 	EXPECT(t, !mce_count(&pages, 8, MCE_THRESHOLD - 1, 2 * day));
-	/* More pages than places: who was quiet longest goes, and that is not the one that had one just now. */
+	/*
+	 * More pages than places: the one without an error for the longest time is dropped, not
+	 * the one that had one just now.
+	 */
 	for (pfn = 100; pfn < 100 + 2 * MCE_PAGES; pfn++) {
 		EXPECT(t, !mce_count(&pages, pfn, 1, 2 * day + pfn));
 		EXPECT(t, !mce_count(&pages, 50, pfn == 100, 2 * day + pfn));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mce_bank.c: the machine-check registers of a CPU: what is cleared when it starts, what is printed of them, and
- * what a program that is hit there takes upon itself.  It needs an emulator, which lets the test fill them.
+ * test_mce_bank.c: the machine-check registers of a CPU: cleared when it starts, printed, and
+ * what a program does that consumes an error.  It needs an emulator, which lets the test fill
+ * them.
  */
 #include "tests/lib/mce_help.h"
 #include "x86.h"
@@ -196,7 +197,7 @@ static pfn_t some_page(struct ktest *t)
 	return pfn;
 }
 
-/* It was us who said that they are broken. */
+/* The test itself reported them as broken. */
 static void undo(struct ktest *t, pfn_t pfn)
 {
 	WRITE_ONCE(kernel_memory.machine_check, false);
@@ -234,7 +235,7 @@ static void hit_it(void *arg)
 	EXPECT(t, is_flagged(&kernel_memory, pfn));
 	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 1);
 	undo(t, pfn);
-	/* Told of what another CPU has: nothing is to be done. */
+	/* An error of another CPU: nothing is to be done. */
 	flags = arch_irq_save();
 	fill(3, MCE_VAL | MCE_UC, 0);
 	hit_program(t);
@@ -248,7 +249,10 @@ static void machine_check_in_a_thread_retires_the_page(struct ktest *t)
 		ktest_on_cpu(0, hit_it, t);
 }
 
-/* The first is the program's own; the other one waits for the thread, as does what nobody needs just now. */
+/*
+ * The first is the program's own; the other one waits for the thread, as do errors that no
+ * program consumes just now.
+ */
 static void hit_three_times(void *arg)
 {
 	struct ktest *t = arg;

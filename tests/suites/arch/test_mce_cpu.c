@@ -67,7 +67,7 @@ static bool wait_flagged(pfn_t pfn)
 	return is_flagged(&kernel_memory, pfn);
 }
 
-/* It was not broken: we know, because it was us who said so. */
+/* The page is not really broken: the test itself reported it. */
 static void undo(struct ktest *t, pfn_t pfn)
 {
 	WRITE_ONCE(kernel_memory.machine_check, false);
@@ -209,13 +209,13 @@ static void full_ring_leaves_all_banks_as_they_were(struct ktest *t)
 	wrmsr(MSR_MC0_STATUS + 4 * BANK, 0);
 	wrmsr(MSR_MCG_STATUS, 0);
 	arch_irq_restore(flags);
-	/* Found by nobody, but dealt with. */
+	/* Not found in a bank, but dealt with. */
 	counter_add(&mce_stats.found[MCE_OPTIONAL], (u64)MCE_RING_SIZE);
 	mce_wake();
 	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + MCE_RING_SIZE));
 }
 
-/* It goes on being used, and is not given to anybody else. */
+/* It stays in use, and is not allocated again. */
 static void broken_kernel_page_stays_in_use_until_freed(struct ktest *t)
 {
 	struct page *page;
@@ -234,7 +234,7 @@ static void broken_kernel_page_stays_in_use_until_freed(struct ktest *t)
 	undo(t, pfn);
 }
 
-/* What another CPU has, an address that is no memory, and one that says nothing. */
+/* An error of another CPU, an address outside memory, and an error without an address. */
 static void errors_without_a_usable_address_do_nothing(struct ktest *t)
 {
 	u64 told, dealt;
@@ -255,7 +255,7 @@ static void errors_without_a_usable_address_do_nothing(struct ktest *t)
 	WRITE_ONCE(kernel_memory.machine_check, real);
 }
 
-/* They raise no exception: they are found by looking, and the page goes when it has had enough of them. */
+/* They raise no exception: polling finds them, and the page is retired after too many. */
 static void corrected_errors_are_polled(struct ktest *t)
 {
 	u64 dealt, exceptions;
@@ -275,12 +275,15 @@ static void corrected_errors_are_polled(struct ktest *t)
 	}
 	EXPECT(t, is_retired(&kernel_memory, pfn));
 	EXPECT_EQ(t, READ_ONCE(mce_stats.exceptions), exceptions);
-	/* Nobody has said that anything is lost. */
+	/* No error says that data is lost. */
 	EXPECT_EQ(t, READ_ONCE(kernel_memory.machine_check), real);
 	undo(t, pfn);
 }
 
-/* Its object has let go of it, and somebody has not: two threads that needed it may both try again. */
+/*
+ * Its object has released it, but a reference remains: two threads that needed it may both try
+ * again.
+ */
 static void page_being_freed_kills_no_task(struct ktest *t)
 {
 	struct mce_record rec = {.severity = MCE_REQUIRED};
@@ -324,7 +327,10 @@ static const char *meet(struct ktest *t, u64 status, pfn_t pfn, u64 mcg_status, 
 	return why;
 }
 
-/* The interrupted program itself deals with what it was about to use; what cannot be dealt with is left as it is. */
+/*
+ * The interrupted program itself handles the page it was about to use; an error that it cannot
+ * handle is left alone.
+ */
 static void program_handles_the_error_it_consumed(struct ktest *t)
 {
 	const u64 both = MCG_STATUS_RIPV | MCG_STATUS_EIPV;
@@ -396,7 +402,7 @@ static void program_handles_only_the_error_it_consumed(struct ktest *t)
 	EXPECT(t, !is_hit(t, MCE_VAL | MCE_UC, 0, NULL));
 }
 
-/* Polling leaves to the exception what one will come for. */
+/* Polling leaves errors alone for which an exception will come. */
 static void polling_leaves_exceptions_alone(struct ktest *t)
 {
 	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV};
@@ -433,7 +439,7 @@ static unsigned nested(const struct mce_bank *b)
 {
 	char *top = cpu_ist_top(IST_MC);
 	u64 *used = (u64 *)(void *)(top - DEPTH);
-	unsigned i, nr = DEPTH / sizeof(u64) - 8, wrong = 0; /* the CPU's frame and what is saved are over there */
+	unsigned i, nr = DEPTH / sizeof(u64) - 8, wrong = 0; /* the frame and the saved registers are there */
 
 	wrmsr(MSR_MC0_ADDR + 4 * BANK, b->address);
 	wrmsr(MSR_MC0_MISC + 4 * BANK, b->misc);
@@ -453,7 +459,9 @@ static unsigned nested(const struct mce_bank *b)
 	return wrong;
 }
 
-/* The second one comes before the first one's handler has gone, and leaves it what it needs. */
+/*
+ * The second one comes before the first one's handler has returned, and keeps the state it needs.
+ */
 static void second_machine_check_keeps_the_first_record(struct ktest *t)
 {
 	struct mce_bank b = {.status = SCRUBBED, .misc = MISC};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mce_outside.c: machine checks that the host puts in: each test says on the console what it wants, and
- * tests/qemu/test_mce.py does it and judges by what can be seen from there.  Only when named.
+ * test_mce_outside.c: machine checks that the host injects: each test prints its request on the
+ * console, and tests/qemu/test_mce.py serves it and judges by what can be seen from there.  Only
+ * when named.
  */
 #include "mm/mm_priv.h"
 #include "mm/vm.h"
@@ -138,7 +139,7 @@ static void injected_error_retires_a_free_page(struct ktest *t)
 	play(t, free_page_breaks);
 }
 
-/* Found by who looks for such: the program learns of it when it touches the page. */
+/* Found by the memory scrubber: the program learns of it when it touches the page. */
 static void program_breaks(struct scene *s)
 {
 	struct task *task = start_lost(s->t, -1, 0, 0);
@@ -207,7 +208,7 @@ static void required_with_handler(struct scene *s)
 	required(s, 1, TASK_EXITED, 78);
 }
 
-/* A page that is not the program's at all, and of the kernel: what it hit cannot be taken away. */
+/* A page of the kernel, not the program's: it cannot be unmapped from the program. */
 static void required_of_kernel(struct scene *s)
 {
 	struct task *task = start_lost(s->t, (int)s->cpu, 0, 1);
@@ -261,7 +262,7 @@ static void corrected(struct scene *s)
 		EXPECT(s->t, wait_for_count(&mce_stats.dealt, dealt + 1));
 	}
 	EXPECT(s->t, is_retired(&kernel_memory, pfn));
-	/* It goes on in another page, with the same in it: or it would end by itself. */
+	/* It continues in another page with the same content: or it would end by itself. */
 	moved = page_with(task, PTE_PRESENT);
 	EXPECT(s->t, moved != pfn && moved != PFN_NONE);
 	EXPECT_EQ(s->t, READ_ONCE(mce_stats.exceptions), exceptions);
@@ -276,7 +277,7 @@ static void corrected_errors_migrate_the_page(struct ktest *t)
 
 /* ---- memory that stands by ---- */
 
-/* Its step comes all the same, descriptors and all, and that pageblock is never used. */
+/* Its step comes online all the same, with its descriptors, and that pageblock is never used. */
 static void standby_breaks(struct scene *s, struct zone *zone)
 {
 	pfn_t start = zone->standby, pfn;

@@ -63,7 +63,10 @@ static void memcpy_and_memset_stay_within_their_bounds(struct ktest *t)
 	}
 }
 
-/* The sign of what is compared: the first @len bytes, as memory and as strings, and all of two strings. */
+/*
+ * The sign of the comparison: the first @len bytes, as memory and as strings, and all of two
+ * strings.
+ */
 static const struct {
 	const char *a, *b;
 	size_t len;

@@ -91,7 +91,10 @@ static void refused_eject_keeps_the_device_and_tells_the_host(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.given, 1);
 }
 
-/* It came and was asked for before anybody looked; what comes into the slot after it is not asked for. */
+/*
+ * Inserted and to be ejected before the first scan; the next device in the slot is not to be
+ * ejected.
+ */
 static void eject_request_during_insertion_is_served(struct ktest *t)
 {
 	slots_begin(SLOT_MEMORY);
@@ -110,7 +113,7 @@ static void eject_request_during_insertion_is_served(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.odd, 0);
 }
 
-/* What could not be used is nobody's to ask when it shall go. */
+/* No user has to be asked before an unused device is ejected. */
 static void unused_device_may_be_ejected(struct ktest *t)
 {
 	slots_begin(SLOT_MEMORY);
@@ -238,7 +241,7 @@ static void host_learns_whether_to_retry(struct ktest *t)
 			EXPECT(
 			    t, slots_bank.slot[1].why && !strcmp(slots_bank.slot[1].why, "test"));
 		}
-		/* What comes is refused for good. */
+		/* Every insertion is refused. */
 		for (i = 0; i < ARRAY_SIZE(refusals) - 1; i++) {
 			slots_begin((enum slot_kind)kind);
 			slots_plug(2, 1ULL << 32, 1 << 21, 7);
@@ -289,7 +292,7 @@ static void slots_are_shown_with_their_state(struct ktest *t)
 	expect_shown(t, "slots: 0 of 4 CPU slots full; 0 taken, 0 given back, 1 refused, 0 odd\n");
 }
 
-/* The host, too, hears of an eject that did nothing, and of what is used again then. */
+/* The host is told of an eject that did nothing, and that the device is used again. */
 static void failed_eject_is_reported(struct ktest *t)
 {
 	slots_begin(SLOT_MEMORY);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_balloon.c: the balloon's driver against a device that keeps a book of what it was told.
- */
+/* test_balloon.c: the balloon's driver against a device that records what it was told. */
 #include "tests/lib/balloon_help.h"
 #include <quarry/oom.h>
 #include <quarry/page_report.h>
@@ -120,7 +118,7 @@ static void page_deflated_during_its_migration_is_left_alone(struct ktest *t)
 	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
 	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), -EAGAIN);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_ISO_MIG, 0));
-	/* Put back it is what it was. */
+	/* Put back it is as before. */
 	putback_movable_page(balloon.mem, page);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_BALLOON, 0));
 	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
@@ -156,7 +154,7 @@ static void balloon_inflates_down_to_the_watermarks(struct ktest *t)
 	EXPECT_EQ(t, balloon_follow(&balloon), -ENOMEM);
 	EXPECT(t, balloon.nr > managed / 2 && balloon.nr < managed);
 	expect_lent(t, balloon.nr);
-	/* Nobody was killed for it, and what the marks keep is there. */
+	/* No task was killed for it, and the pages below the watermarks are free. */
 	EXPECT_EQ(t, kills, 0);
 	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_OOM_NOBODY), 0);
 	memory_set_oom(balloon.mem, NULL, NULL);
@@ -337,7 +335,7 @@ static void features_are_read_once(struct ktest *t)
 	}
 }
 
-/* One that does not agree, or has not all of its queues: nothing of ours is left with it. */
+/* A device that refuses the features, or lacks a queue, keeps no page of ours. */
 static void failed_open_of_a_balloon_leaves_nothing(struct ktest *t)
 {
 	unsigned resets;
@@ -376,7 +374,7 @@ static void free_memory_is_reported_once(struct ktest *t)
 	EXPECT_EQ(t, balloon.reported, sum);
 	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_REPORTED), sum);
 	expect_sound(t, balloon.mem);
-	/* What was wanted meanwhile is free again, and the second time it is the first for that. */
+	/* The earlier target has no effect any more; the second start is as the first. */
 	EXPECT_EQ(t, balloon_report(&balloon), 0);
 	drain_all_pages(balloon.mem, NULL);
 	memset(balloon_dropped, 0, sizeof(balloon_dropped));
@@ -411,10 +409,10 @@ static void reports_are_as_long_as_the_queue(struct ktest *t)
 		pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
 		pretend_dev.size[REPORT] = sizes[i];
 		memset(balloon_dropped, 0, sizeof(balloon_dropped));
-		nr_reports = 1; /* nobody takes all memory meanwhile */
+		nr_reports = 1; /* no CPU allocates all memory meanwhile */
 		most_reported = 0;
 		REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
-		/* What was used since the last time is reported again. */
+		/* Pageblocks used since the last report are reported again. */
 		for (pfn = t->mem->start_pfn; i && pfn < t->mem->end_pfn; pfn += PAGEBLOCK_PAGES) {
 			page = mem_alloc_pages(t->mem, GFP_MOVABLE, PAGEBLOCK_ORDER < MAX_ORDER ? PAGEBLOCK_ORDER : MAX_ORDER);
 			if (page)

@@ -5,7 +5,10 @@
 #include "tests/lib/balloon_help.h"
 #include "tests/lib/wait_help.h"
 
-/* With the mutex in somebody's hands who waits for the device, no page can be moved; but an offline ends in time. */
+/*
+ * While a thread that waits for the device holds the mutex, no page can be moved; but an offline
+ * ends in time.
+ */
 static void a_silent_device_delays_no_offline(struct ktest *t)
 {
 	struct offline_opts opts = {.deadline_ns = 100000000};
@@ -26,7 +29,7 @@ static void a_silent_device_delays_no_offline(struct ktest *t)
 		REQUIRE(t, !balloon.broken);
 		EXPECT(t, balloon_has_work(&balloon));
 		expect_sound(t, balloon.mem);
-		/* It was late, and no worse. */
+		/* The answer was late, and nothing worse. */
 		pretend_dev.breaks_at = balloon_late = 0;
 		if (pretend_dev.kept[queue])
 			pretend_answer(&pretend_dev, queue, 0);
@@ -64,7 +67,7 @@ static void follow_meanwhile(void)
 		thread_yield();
 }
 
-/* Nobody wants more or less pages: nothing is told to the host but the two pages of the move. */
+/* The target does not change: the host is told only of the two pages of the migration. */
 static void migration_keeps_the_number_of_lent_pages(struct ktest *t)
 {
 	struct page *page;

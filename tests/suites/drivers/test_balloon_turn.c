@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_balloon_turn.c: the turns of the balloon's thread: what it says, how long it waits, and how it ends. */
+/* test_balloon_turn.c: the turns of the balloon's thread: its messages, its pauses, and its end. */
 #include "tests/lib/balloon_help.h"
 #include "tests/lib/said_help.h"
 #include <quarry/console.h>
@@ -8,7 +8,7 @@
 
 static char text[4096];
 
-/* One turn: how long it lets the next one wait, and in text[] what it printed. */
+/* One turn; returns the time until the next one; its output is in text[]. */
 static u64 turn(void)
 {
 	u64 pos = log_position(), wait = balloon_turn(&balloon);

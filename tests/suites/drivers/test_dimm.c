@@ -74,7 +74,7 @@ static void dimm_in_use_is_not_unplugged(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* What an operator did by hand is respected. */
+/* Memory that an operator offlined or onlined by hand is respected. */
 static void partly_offline_dimm_is_not_unplugged(struct ktest *t)
 {
 	struct memory *mem = begin_dimms(t);

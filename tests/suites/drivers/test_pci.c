@@ -246,7 +246,7 @@ static void buses_are_scanned_once_despite_looping_bridges(struct ktest *t)
 static struct tree_function {
 	u8 bus, device, function, type, behind;
 	u16 id, command;
-	bool found; /* it shall be, and has been */
+	bool found; /* expected, and seen */
 } tree[] = {
     {0, 0, 0, 0, 0, 0x10, 0x0007, true},
     {0, 0, 1, 0, 0, 0x11, 0x0007, false}, /* the first says that it is the only one */

@@ -78,7 +78,7 @@ static void bad_tags_are_refused(struct ktest *t)
 	TAG_REFUSED(t, -ENODEV, tag[28] = 15);
 	TAG_REFUSED(t, -ENODEV, tag[28] = 64);
 	TAG_REFUSED(t, -EINVAL, put32(tag + 8, 0)); /* no address */
-	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xffffffff)); /* beyond what there can be */
+	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xffffffff)); /* beyond the last possible one */
 	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xfffff); put32(tag + 8, 0xffffff00));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 20, 0));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 24, 0));
@@ -141,7 +141,7 @@ static void font_with_a_table(struct ktest *t)
 	EXPECT_EQ(t, psf_glyph(&font, 'A')[0], 200);
 	EXPECT_EQ(t, psf_glyph(&font, 'B')[0], 202); /* not 201: that is a sequence's */
 	EXPECT_EQ(t, psf_glyph(&font, 'C')[0], 202); /* which is the '?' too */
-	/* A table that was cut off: what is left of it counts. */
+	/* The rest of a truncated table counts. */
 	REQUIRE(t, psf_parse(&font, font_file, 4 + NR_GLYPHS * FONT_HEIGHT + 2 * 200 + 4) == 0);
 	EXPECT_EQ(t, psf_glyph(&font, 'A')[0], 200);
 	EXPECT_EQ(t, psf_glyph(&font, '?')[0], 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_text.c: text on a framebuffer: what is drawn, what is not, and what bad input does. */
+/* test_text.c: text on a framebuffer: which cells are drawn, which are not, and bad input. */
 #include "tests/lib/text_help.h"
 
 static void characters_are_drawn(struct ktest *t)
@@ -193,7 +193,7 @@ static void erase_sequences_clear_their_part(struct ktest *t)
 	ROW(t, 3, "");
 }
 
-/* What is not understood is swallowed whole, and what comes after it is text again. */
+/* An unknown sequence is swallowed whole, and the bytes after it are text again. */
 static void unknown_sequences_are_swallowed(struct ktest *t)
 {
 	if (!text_start(t, 4))

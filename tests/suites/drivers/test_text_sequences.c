@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_text_sequences.c: control characters and sequences of the terminal, each with exactly what it does. */
+/*
+ * test_text_sequences.c: control characters and sequences of the terminal, each with its exact
+ * effect.
+ */
 #include "tests/lib/text_help.h"
 
 /* ECMA-48, 8.3.117, from bright yellow on cyan; a plain cell would be magenta on yellow. */
@@ -120,7 +123,7 @@ static void a_full_line_is_erased_from_its_last_cell_on(struct ktest *t)
 	text_say("\033[16;1Hmnopqrstuvwx\033[2K");
 	ROW(t, 15, "");
 	ROW(t, 1, "mno");
-	/* What is erased has the colour of now, which stays. */
+	/* Erased cells get the current colour, which stays. */
 	text_say("\033[44m\033[2J");
 	EXPECT_EQ(t, terminal.colour, 0x47);
 	text_say("\033[J\033[K");

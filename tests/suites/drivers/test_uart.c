@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_uart.c: a 16550 UART: each access to its registers, and the ring of what it receives. */
+/* test_uart.c: a 16550 UART: each access to its registers, and the ring of received bytes. */
 #include "drivers/uart.h"
 
 #include <quarry/console.h>
@@ -9,7 +9,7 @@
 
 static struct uart uart;
 
-/* The port that is pretended: what it receives is the bytes @first, @first + 1 ... */
+/* The pretended port: it receives the bytes @first, @first + 1 ... */
 static struct {
 	bool absent, gone; /* gone: all ones */
 	u8 lsr;            /* besides "data" */
@@ -171,7 +171,7 @@ static void fill_and_empty(struct ktest *t, u32 at)
 	uart.head = uart.tail = at;
 	fake.waiting = 3;
 	fake.first = 7;
-	/* What came before is taken with it. */
+	/* Bytes that came before are taken with it. */
 	uart_enable_irq(&uart);
 	EXPECT_DONE(t, "1=1 5? 0? 5? 0? 5? 0? 5? ");
 	EXPECT_EQ(t, uart.head - at, 3);
@@ -190,7 +190,7 @@ static void fill_and_empty(struct ktest *t, u32 at)
 	EXPECT_EQ(t, wrong, 0);
 	EXPECT_EQ(t, uart.tail, at + 256);
 	EXPECT_EQ(t, uart_getc(&uart), -1);
-	/* And nobody asks the port. */
+	/* And the port is not polled. */
 	EXPECT_DONE(t, "");
 	fake.waiting = 1;
 	fake.first = 3;

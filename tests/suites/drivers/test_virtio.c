@@ -158,7 +158,7 @@ static void configuration_changed_during_a_read_is_read_again(struct ktest *t)
 	changes = 0;
 }
 
-/* What it returned is returned again while another is out, in a place that was used before. */
+/* It returns a buffer again while another is in use, in a place of the ring used before. */
 static void buffer_returned_twice_is_rejected(struct ktest *t)
 {
 	u32 len;
@@ -265,7 +265,7 @@ static void full_queue_refuses_until_a_buffer_returns(struct ktest *t)
 	end();
 }
 
-/* What it says it has written fits into the pieces that were for it, and into those of no other buffer. */
+/* The length it reports must fit into the writable pieces of this buffer, not of any other. */
 static void written_length_is_checked_against_the_buffer(struct ktest *t)
 {
 	static const struct {
@@ -318,7 +318,7 @@ static void invalid_answers_of_a_device_are_rejected(struct ktest *t)
 		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), lies[i] == LIE_TWICE ? 32 : -EIO);
 		EXPECT(t, !virtqueue_take(&queue, &len));
 		EXPECT(t, queue.broken);
-		/* What it has not returned as it should is still out, and will be until a reset. */
+		/* A buffer not returned properly stays with the device until a reset. */
 		EXPECT_EQ(t, queue.nr_free, lies[i] == LIE_TWICE ? 6 : 4);
 		EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), -EIO);
 		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), -EIO);
@@ -365,7 +365,7 @@ static void silent_device_is_marked_broken(struct ktest *t)
 	EXPECT(t, pretend_dev.polls - polls <= VIRTIO_PATIENCES);
 	EXPECT(t, queue.broken);
 	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), -EIO);
-	/* What it has is its own until the reset. */
+	/* The device keeps its buffers until the reset. */
 	EXPECT_EQ(t, queue.nr_free, 6);
 	end();
 }

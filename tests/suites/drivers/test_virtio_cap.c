@@ -26,9 +26,9 @@ static void structures_of_a_device_are_found(struct ktest *t)
 	good_space();
 	before = space;
 	expect_found(t);
-	/* BARs and command are what they were. */
+	/* BARs and command are as before. */
 	EXPECT(t, !memcmp(before.byte, space.byte, PCI_CONFIG_LEN));
-	/* The first of each counts; other vendors' capabilities, and kinds that nobody knows, do not. */
+	/* The first of each kind counts; other vendors' capabilities and unknown kinds do not. */
 	space_set(NOTIFY + PCI_CAP_LIST_NEXT, 1, 0x88);
 	add_cap(0x88, 0x98, VIRTIO_PCI_CAP_COMMON_CFG, 0x800, 64);
 	add_cap(0x98, 0xa8, 0, 0, 0);
@@ -176,7 +176,10 @@ static void hostile_spaces_are_refused_by_name(struct ktest *t)
 	}
 }
 
-/* What is unusable is passed over for the next of its kind; the specification wants it so of reserved BARs. */
+/*
+ * An unusable structure is skipped for the next of its kind; the specification says so of
+ * reserved BARs.
+ */
 static void valid_structure_behind_an_invalid_one_is_found(struct ktest *t)
 {
 	static const struct edit bad[] = {{0x88 + 4, 1, 6}, {0x88 + 4, 1, 0}, {0x88 + 2, 1, 4}, {0x88 + 8, 4, ~0u},
@@ -190,7 +193,7 @@ static void valid_structure_behind_an_invalid_one_is_found(struct ktest *t)
 		space_set(bad[i].reg, bad[i].len, bad[i].value);
 		expect_found(t);
 	}
-	/* A circle behind all that is needed harms nobody. */
+	/* A loop behind all needed structures does no harm. */
 	good_space();
 	space_set(NOTIFY + PCI_CAP_LIST_NEXT, 1, COMMON);
 	expect_found(t);

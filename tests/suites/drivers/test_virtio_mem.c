@@ -190,7 +190,7 @@ static void units_plugged_before_the_start_are_adopted(struct ktest *t)
 	vmem_end(t);
 }
 
-/* The device's blocks are smaller than ours: what it has plugged of one in parts goes back. */
+/* The device's blocks are smaller than the unit: a partly plugged unit is unplugged. */
 static void partly_plugged_unit_is_unplugged(struct ktest *t)
 {
 	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES / 2));
@@ -333,7 +333,10 @@ static void doubtful_state_is_queried_from_the_device(struct ktest *t)
 	vmem_end(t);
 }
 
-/* Its queue is gone until it comes back: nothing is asked, and it is not taken for one that agrees. */
+/*
+ * Its queue is gone until it comes back: it gets no request, and does not count as one that
+ * agrees.
+ */
 static void device_that_fails_its_restart_is_not_used(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio_mem_turn.c: the turns of a virtio-mem device's thread: what it says, when it restarts the device, and how
- * long it waits.
+ * test_virtio_mem_turn.c: the turns of a virtio-mem device's thread: its messages, when it
+ * restarts the device, and its pauses.
  */
 #include "tests/lib/said_help.h"
 #include "tests/lib/vmem_help.h"
@@ -12,7 +12,7 @@
 
 static char text[4096];
 
-/* One turn: how long it lets the next one wait, and in text[] what it printed. */
+/* One turn; returns the time until the next one; its output is in text[]. */
 static u64 turn(void)
 {
 	u64 pos = log_position(), wait = virtio_mem_turn(&vmem_dev);
@@ -44,7 +44,7 @@ static void virtio_mem_prints_each_change_once(struct ktest *t)
 	expect_units(t, 8, 8);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_SILENCE(t);
-	/* What cannot be done is said with the reason, and tried again in a second. */
+	/* A failure is printed with its reason, and retried in a second. */
 	vmem_set_fault(VIRTIO_MEM_REQ_UNPLUG, VIRTIO_MEM_RESP_BUSY, false);
 	vmem_ask_for(4);
 	EXPECT_EQ(t, turn(), RETRY);
@@ -112,7 +112,7 @@ static void a_broken_device_is_restarted(struct ktest *t)
 	EXPECT(t, says(text, "pretend: does not come back\n"));
 	EXPECT_SILENCE(t);
 	pretend_dev.refused = 0;
-	/* One that is well again has its three turns again. */
+	/* A device that works again has its three turns again. */
 	vmem_set_fault(NO_FAULT, 0, false);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 4, 4, "");

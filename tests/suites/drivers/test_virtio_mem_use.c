@@ -64,7 +64,7 @@ static void pinned_unit_stays_and_the_others_are_unplugged(struct ktest *t)
 	expect_units(t, 1, 1);
 	EXPECT_EQ(t, vmem_dev.fail.why, WHY_PINNED);
 	EXPECT_EQ(t, vmem_dev.fail.pfn, page_to_pfn_in(vmem, held));
-	/* It can be told from the others, and asked for again. */
+	/* It can be told from the others, and requested again. */
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
 	vmem_ask_for(4);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
@@ -90,7 +90,7 @@ static void new_request_cancels_an_unplug(struct ktest *t)
 	vmem_end(t);
 }
 
-/* What is in use must have room elsewhere: it goes as far as there is some. */
+/* Pages in use need free memory elsewhere: the unplug goes as far as there is some. */
 static void unplug_stops_when_no_free_memory_is_left(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));

@@ -16,7 +16,7 @@ static void a_device_is_mapped_reset_routed_and_probed(struct ktest *t)
 	space_set(CONFIG + VIRTIO_PCI_CAP_LENGTH, 4, 0x2c);
 	space_set(NOTIFY + VIRTIO_PCI_CAP_LENGTH, 4, 0x14);
 	space_set(NOTIFY + VIRTIO_PCI_NOTIFY_CAP_MULT, 4, 6);
-	p->lent = true; /* of whoever was there before */
+	p->lent = true; /* of the driver before */
 	p->notify_off[3] = 7;
 	virtio_bus_found(&bus, &fn);
 	EXPECT_DONE(t, "map0 map1 map2 map3 c14.1=0 route3 probe24 ");
@@ -85,7 +85,7 @@ static void device_with_unmappable_registers_is_refused(struct ktest *t)
 		ksnprintf(line, sizeof(line), "virtio0: PCI 02:03.1: %s: cannot be mapped: left alone\n", names[i]);
 		EXPECT(t, said(pos, line));
 		EXPECT_EQ(t, bus.nr, 0);
-		/* Its place is the next one's. */
+		/* The next device takes its place. */
 		fake.no_map = -1;
 		virtio_bus_found(&bus, &fn);
 		EXPECT(t, bus.nr == 1 && fake.probed == &bus.device[0].dev);
@@ -166,7 +166,7 @@ static void reset_ends_when_status_reads_0(struct ktest *t)
 		EXPECT_EQ(t, fake.status_reads, MAX(delays[i], 1u));
 		EXPECT(t, !bus.device[0].lent);
 	}
-	/* One that never is, and has nothing of ours, is given up. */
+	/* A device that never resets, and has no page of ours: the wait is bounded. */
 	fake.status_reads = 0;
 	fake.resets_after = STUCK;
 	dev->ops->set_status(dev, 0);
@@ -236,7 +236,7 @@ static void queue_size_is_the_devices(struct ktest *t)
 	}
 }
 
-/* A queue whose ring is said to lie at @pfn; nobody looks into it. */
+/* A queue whose ring is said to lie at @pfn; it is never read. */
 static struct virtqueue queue_at(unsigned index, unsigned size, pfn_t pfn)
 {
 	static struct vring_desc desc[64];
@@ -290,7 +290,7 @@ static void queue_without_a_notify_address_is_refused(struct ktest *t)
 		fake.notify_off[0] = places[i].off;
 		if (dev->ops->queue_start(dev, &q) != (places[i].good ? 0 : -EIO))
 			ktest_fail(t, __FILE__, __LINE__, "step %#x, offset %#x", places[i].step, places[i].off);
-		/* One that is refused is not on, and the device has no memory of ours. */
+		/* A refused queue is not enabled, and the device has no page of ours. */
 		EXPECT_EQ(t, common_word(0x1c, 2), places[i].good);
 		EXPECT_EQ(t, bus.device[0].lent, places[i].good);
 	}
@@ -315,7 +315,7 @@ static void shared_interrupt_line_asks_each_device(struct ktest *t)
 		EXPECT_DONE(t, "i0.1? i8.1? ");
 		EXPECT_EQ(t, first->config_changed, 0);
 		EXPECT_EQ(t, second->config_changed, isr[i] >> 1);
-		/* It was read, and so it is cleared. */
+		/* Reading it has cleared it. */
 		second->config_changed = 0;
 		fake.part[VIRTIO_ISR][0] = isr[i];
 		virtio_bus_interrupt(&bus);

@@ -13,7 +13,10 @@
 /* Looks at a ring without news, before the test is given up. */
 #define MAX_IDLE  200000000u
 
-/* What the driver has out.  Buffer @seq is two pieces, from which the device can tell that it sees all of it. */
+/*
+ * The buffers that the device has.  Buffer @seq is two pieces; by their content the device checks
+ * that it sees both.
+ */
 struct job {
 	u32 seq;
 	bool out;
@@ -21,7 +24,7 @@ struct job {
 
 static struct virtqueue queue;
 static struct job jobs[VIRTQUEUE_MAX];
-static u32 stop;       /* a: the device shall end */
+static u32 stop;       /* a: tells the device to end */
 static u32 incomplete; /* a: it has seen a buffer that was */
 static u64 order_seed;
 
@@ -187,7 +190,7 @@ static void give(u16 first)
 	pretend_return(&pretend_dev, 0, first, 1);
 }
 
-/* Descriptors, the ring of what is given, and its index: nothing that the driver needs is there only. */
+/* Descriptors, the available ring and its index: the driver does not rely on their content. */
 static void overwritten_ring_breaks_nothing(struct ktest *t)
 {
 	struct vring *ring;
@@ -202,7 +205,7 @@ static void overwritten_ring_breaks_nothing(struct ktest *t)
 
 		for (i = 0; i < 2; i++)
 			EXPECT_EQ(t, add_job(2 * seq + i), 0);
-		/* It is told where the next ones are by the driver's own count. */
+		/* The driver uses its own count to place the next ones. */
 		EXPECT_EQ(t, ring->avail->idx, (u16)(idx + 2));
 		for (i = 0; i < 2; i++) {
 			struct pretend_buf buf = {.queue = 0};

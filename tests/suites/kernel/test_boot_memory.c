@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_boot_memory.c: what the boot made of the firmware's memory map: what is kept, and how the rest was handed over.
+ * test_boot_memory.c: how the boot used the firmware's memory map: which memory is reserved, and
+ * how the rest was handed over.
  */
 #include "x86.h"
 
@@ -81,7 +82,9 @@ static void zones_are_as_planned(struct ktest *t)
 	bool fixed;
 
 	make_plan();
-	/* Neither can memory come there later, nor has a test put some into the hole below 4 GiB. */
+	/*
+	 * Memory cannot be added there later, and no test has added some in the hole below 4 GiB.
+	 */
 	fixed = !hotplug_end() && plan.end <= (4UL << 30) >> PAGE_SHIFT;
 	for (i = 0; i < MAX_ZONES; i++) {
 		const struct zone_plan *p = &plan.zone[i];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_boot_zones.c: how RAM is cut into nodes and zones at boot, and what of it stands by.
+ * test_boot_zones.c: how RAM is divided into nodes and zones at boot, and which part is standby.
  *
- * Machines are a table: their RAM and what the firmware says of it; plans are exact.
+ * Machines are a table of RAM and firmware data; plans are exact.
  */
 #include <quarry/acpi.h>
 #include <quarry/boot_zones.h>
@@ -31,7 +31,7 @@ struct layout {
 	unsigned nr_nodes;
 	unsigned long movable;
 	u64 standby; /* MiB */
-	/* What the plan is. */
+	/* The expected plan. */
 	unsigned planned_nodes;
 	struct part span;
 	struct {
@@ -254,7 +254,7 @@ static void standby_memory_is_listed_in_parts(struct ktest *t)
 		if (boot_stands_by(&plan, parts[i].start, parts[i].end, &to) != parts[i].stands_by || to != parts[i].to)
 			ktest_fail(t, __FILE__, __LINE__, "[%#lx, %#lx): to %#lx", parts[i].start, parts[i].end, to);
 	}
-	/* Where nothing stands by there is no part either. */
+	/* Without standby memory there is no part either. */
 	make_plan(t, &none);
 	EXPECT(t, !boot_stands_by(&plan, G4, 8192 * M, &to) && to == 8192 * M);
 }

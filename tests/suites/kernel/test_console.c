@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_console.c: what is printed is in the log, once and whole; names of functions, and backtraces, whatever
- * the frames say.
+ * test_console.c: printed text is in the log, once and whole; names of functions; and backtraces,
+ * even through bad frames.
  */
 #include <quarry/console.h>
 #include <quarry/ktest.h>
@@ -42,7 +42,7 @@ static void log_holds_printed_text(struct ktest *t)
 	EXPECT(t, read_from(pos) == 10 && strcmp(have, "  # twice\n") == 0);
 }
 
-/* Longer than what is formatted at a time. */
+/* Longer than one formatting buffer. */
 static void long_lines_are_printed_whole(struct ktest *t)
 {
 	u64 pos = log_position();
@@ -54,7 +54,7 @@ static void long_lines_are_printed_whole(struct ktest *t)
 }
 
 #define LINES    2u
-#define LINE_LEN 560u /* more than what is formatted at a time */
+#define LINE_LEN 560u /* longer than one formatting buffer */
 
 static void print_lines(void *arg)
 {
@@ -67,7 +67,7 @@ static void print_lines(void *arg)
 		printk("  # %s\n", letters);
 }
 
-/* What CPUs print at the same time comes line by line. */
+/* Lines that CPUs print at the same time are not mixed. */
 static void lines_of_several_cpus_are_not_mixed(struct ktest *t)
 {
 	static const char names[] = "abcd";
@@ -188,7 +188,7 @@ static void backtraces_end_where_frames_do(struct ktest *t)
 	chain(0, 5);
 	frames[4][0] = (u64)(uintptr_t)frames[4] + (64UL << 10) + 8;
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);
-	/* What is not the address of a frame is not read. */
+	/* An address that is no frame's is not read. */
 	chain(0, 5);
 	frames[4][0] = (u64)(uintptr_t)frames[5] + 4;
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);

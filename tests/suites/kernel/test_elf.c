@@ -56,7 +56,7 @@ static void make_image(void)
 	image.head.p[2] = data;
 }
 
-/* It is refused, and for this reason. */
+/* It is refused, for this reason. */
 static void expect_why(struct ktest *t, int line, size_t size, const char *want)
 {
 	struct elf_program program;
@@ -195,7 +195,7 @@ static void headers_may_lie_anywhere(struct ktest *t)
 	expect_why(t, __LINE__, IMAGE_SIZE, "program headers beyond the file");
 	REFUSED(t, h.e_phoff, IMAGE_SIZE, "program headers beyond the file");
 	REFUSED(t, h.e_phoff, IMAGE_SIZE + 1, "program headers beyond the file");
-	/* What takes no memory is no segment, wherever it says it is. */
+	/* A segment without memory is ignored, wherever it claims to be. */
 	make_image();
 	image.head.p[1].p_type = PT_LOAD;
 	image.head.p[1].p_vaddr = ~0UL;
@@ -241,7 +241,7 @@ static void too_many_segments_are_refused(struct ktest *t)
 	expect_why(t, __LINE__, IMAGE_SIZE, "too many segments");
 }
 
-/* What is accepted must be safe to load, whatever it is. */
+/* Every accepted file must be safe to load. */
 static bool is_sound(const struct elf_program *p, size_t size)
 {
 	u64 floor = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fair.c: who sleeps is not kept waiting by tasks with many threads that compute.
+ * test_fair.c: sleeping threads are not delayed by tasks with many computing threads.
  *
- * Times are the guest's: to be run under icount, where they do not depend on the host (tests/qemu/test_fair.py).
+ * Times are the guest's: to be run under icount, where they do not depend on the host
+ * (tests/qemu/test_fair.py).
  */
 #include "tests/lib/task_help.h"
 
@@ -15,7 +16,7 @@ extern const char user_burn[], user_nap[];
 
 static struct task *hog[SPINNERS];
 
-/* So many tasks, with as many threads as one may have, all of which compute for ever. */
+/* @nr tasks with the maximum number of threads, all of which compute for ever. */
 static bool start_hogs(struct ktest *t, unsigned nr)
 {
 	unsigned i, k;

@@ -21,7 +21,7 @@ static void on_cpu_0(void *arg)
 	u64 began;
 
 	EXPECT_EQ(t, fault_hang_start(&h, 0, WAIT_FOREVER), -EDEADLK);
-	/* Its own CPU comes back by itself, and only then. */
+	/* A hang of the calling CPU ends by itself, and only then. */
 	began = arch_clock_ns();
 	REQUIRE(t, fault_hang_start(&h, 0, SHORT_NS) == 0);
 	EXPECT(t, arch_clock_ns() - began >= SHORT_NS);
@@ -50,7 +50,7 @@ static void deaf_cpus_answer_when_their_time_is_over(struct ktest *t)
 		return;
 	REQUIRE(t, fault_hang_start(&h, 1, SHORT_NS) == 0);
 	EXPECT_EQ(t, h.cpu, 1);
-	/* What asks may be on that CPU itself, which serves it before it hangs, or after. */
+	/* The caller may be on that CPU itself, which serves it before it hangs, or after. */
 	EXPECT(t, h.until != WAIT_FOREVER && h.deaf == 1);
 	smp_call_mask(NULL, nothing, NULL);
 	EXPECT(t, arch_clock_ns() >= h.until);

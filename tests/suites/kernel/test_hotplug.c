@@ -58,7 +58,7 @@ static void wrong_requests_change_nothing(struct ktest *t)
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 }
 
-/* All but one go, another one each time; what is left does all the work. */
+/* All CPUs but one go down, another one stays each time; that one does all the work. */
 static void last_online_cpu_stays(struct ktest *t)
 {
 	unsigned last, cpu;
@@ -84,7 +84,7 @@ static void last_online_cpu_stays(struct ktest *t)
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 }
 
-/* The caller is bound to CPU 0, which goes, so it goes on elsewhere, and returns. */
+/* The caller is bound to CPU 0, which goes down: it moves to another CPU, and returns. */
 static void cpu_down_of_the_callers_cpu_works(struct ktest *t)
 {
 	if (!needs_two(t))
@@ -162,7 +162,7 @@ struct traveller {
 	u32 stop;      /* a */
 	u64 sleep_ns;  /* 0: it never sleeps; WAIT_FOREVER: until it is woken */
 	struct waitq wq;
-	u32 wanted;    /* a: steps it shall have made */
+	u32 wanted;    /* a: steps to make */
 	struct thread *thread;
 };
 
@@ -245,7 +245,10 @@ static void threads_move_off_a_leaving_cpu_and_return(struct ktest *t)
 		for (i = 0; i < ARRAY_SIZE(v); i++) {
 			struct place p = {.v = &v[i], .cpu = cpu};
 
-			/* Who sleeps until it is woken wakes where it was, and returns before it goes on. */
+			/*
+			 * A sleeping thread wakes on the CPU where it was, and returns before it
+			 * continues.
+			 */
 			if (sleeps[i] == WAIT_FOREVER)
 				expect_steps(t, &v[i], 1);
 			EXPECT(t, sleeps[i] == WAIT_FOREVER ? is_there(&p) : wait_for(is_there, &p));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_hotplug_race.c: CPUs go and come back while others call, drain and offline; nobody is asked who is
- * not there, and one that does not answer is found.
+ * test_hotplug_race.c: CPUs go down and come back while others call, drain and offline; offline
+ * CPUs get no IPI, and a CPU that does not answer is found.
  */
 #include "demo/provoke.h"
 #include "tests/lib/hotplug_help.h"
@@ -16,7 +16,7 @@
 #define STEPS      48
 #define MASK_WORDS 64
 #define TIMEOUT_NS 300000000ULL /* until a silent CPU is reported */
-#define LEAVE_NS   500000000ULL /* a CPU whose bit is gone stops in a thousandth of it, if nobody waits */
+#define LEAVE_NS   500000000ULL /* a CPU without waiters stops in a thousandth of it */
 
 static cpumask_t mask[MASK_WORDS];
 
@@ -149,8 +149,9 @@ static void offlines_work_during_cpu_hotplug(struct ktest *t)
 /* ---- the gate ---- */
 
 /*
- * A call from CPU 2 that CPU 1 takes its time with; it has nothing to do with the CPU that goes.  It ends when
- * that one has stopped, which it must not before, or so long after its bit is gone that it would have.
+ * A call from CPU 2 that CPU 1 answers late; it does not concern the CPU that goes down.  It ends
+ * when that one has stopped, which must not happen before, or so long after its bit was cleared
+ * that it would have stopped.
  */
 struct long_call {
 	u32 began, ended; /* a */
@@ -182,7 +183,10 @@ static void call_long(void *arg)
 	smp_call_mask(target, take_long, arg);
 }
 
-/* Whoever was sending when the bit went may have seen it, so the CPU does not stop before all are done. */
+/*
+ * A sender at work when the bit was cleared may have seen it, so the CPU does not stop before all
+ * senders are done.
+ */
 static void leaving_cpu_waits_for_all_senders(struct ktest *t)
 {
 	struct long_call c = {.leaver = 3};
@@ -265,8 +269,10 @@ static void expect_both_stories(struct ktest *t, u64 pos, unsigned silent)
 	ksnprintf(want, sizeof(want), "CPU %u (APIC id %u): asked, NMI in thread hang, irqs off", silent,
 	    cpus[silent]->apic_id);
 	EXPECT(t, says(text, want));
-	/* It reads the clock all the while; in that function's first and last instructions the walk of the
-	 * frames cannot see who called it. */
+	/*
+	 * It reads the clock all the time; in that function's first and last instructions a frame
+	 * walk cannot find the caller.
+	 */
 	EXPECT(t, says(text, "hang+0x") || says(text, "arch_clock_ns+0x"));
 	ksnprintf(want, sizeof(want), "): asks, in thread %s", thread_name());
 	EXPECT(t, says(text, want));
@@ -363,7 +369,10 @@ static void cpu_that_does_not_park_is_dead_until_it_parks(struct ktest *t)
 	/* The others go on without it. */
 	EXPECT_EQ(t, zone_pcp_disable(big_zone()), 0);
 	EXPECT_EQ(t, zone_pcp_enable(big_zone()), 0);
-	/* When it goes on it hands over its threads, the one that hung too, and gives back its pages. */
+	/*
+	 * When it continues it hands over its threads, also the one that hung, and frees its
+	 * cached pages.
+	 */
 	fault_hang_end(&hang);
 	EXPECT(t, wait_for(is_parked, &cpu));
 	EXPECT_EQ(t, cached_by(cpu), 0);
@@ -371,7 +380,10 @@ static void cpu_that_does_not_park_is_dead_until_it_parks(struct ktest *t)
 	expect_sound(t, &kernel_memory);
 }
 
-/* Who waits for the answer of a CPU that shall go, and is deaf, is waited for, and gets its answer. */
+/*
+ * A sender waits for the answer of a deaf CPU that is to go down: cpu_down waits for the sender,
+ * which gets its answer.
+ */
 struct caller {
 	unsigned cpu;
 	u32 runs, asked; /* a */

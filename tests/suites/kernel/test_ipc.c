@@ -104,7 +104,7 @@ static void waits_are_bounded(struct ktest *t)
 	EXPECT_EQ(t, ipc_call(ep, &msg, 5 * MS), -ETIMEDOUT);
 	/* The call that timed out is not received later. */
 	EXPECT_EQ(t, ipc_receive(ep, &msg, &call, 0), -ETIMEDOUT);
-	/* One that was received and not answered in time: the answer finds nobody. */
+	/* A call that was received and answered too late: the answer is dropped. */
 	start_call(t, &c, ep, 5, 50 * MS);
 	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
 	EXPECT_EQ(t, end_call(&c), -ETIMEDOUT);
@@ -128,7 +128,7 @@ static void call_without_a_receiver_fails(struct ktest *t)
 	/* Dropped unanswered. */
 	ipc_call_drop(call);
 	EXPECT_EQ(t, end_call(&taken), -EPIPE);
-	/* The last receiver goes, with the call on the queue or on its way there. */
+	/* The last receiver exits, with the call on the queue or about to be queued. */
 	endpoint_put(ep, RIGHT_RECEIVE);
 	EXPECT_EQ(t, end_call(&queued), -EPIPE);
 	EXPECT_EQ(t, ipc_call(ep, &msg, LONG_NS), -EPIPE);
@@ -168,7 +168,10 @@ static void capabilities_change_hands(struct ktest *t)
 	cap_drop(&c.msg.give);
 	EXPECT_EQ(t, READ_ONCE(object->refs), 1);
 
-	/* Whatever becomes of the message, what it gives is not lost: nobody takes it; nobody is there. */
+	/*
+	 * A capability in a message is not leaked, whether the message is refused or there is no
+	 * receiver.
+	 */
 	msg.give = (struct cap){object, RIGHT_READ, CAP_OBJECT};
 	cap_get(&msg.give);
 	EXPECT_EQ(t, ipc_call(ep, &msg, MS), -ETIMEDOUT);

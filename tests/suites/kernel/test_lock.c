@@ -6,7 +6,7 @@
 
 #define ROUNDS 2000
 
-/* What the threads of a test share. */
+/* Shared by the threads of a test. */
 struct shared {
 	struct spinlock lock;
 	struct mutex mutex;
@@ -41,7 +41,7 @@ static void enter_and_leave(struct shared *s)
 	if (s->inside++)
 		counter_add(&s->overlaps, 1);
 	s->plain++;
-	cpu_relax(); /* who else is let in shall come now */
+	cpu_relax(); /* other threads that are let in come now */
 	s->inside--;
 }
 
@@ -219,7 +219,7 @@ static bool form_line(struct shared *s, struct sleep_lock *l, struct in_line *li
 	return true;
 }
 
-/* Its holder comes back at once, before any of those that it has woken has run: it is served after them. */
+/* Its holder locks again at once, before any woken waiter has run: it is served after them. */
 static void mutex_serves_in_order_of_arrival(struct ktest *t)
 {
 	struct shared s = {.mutex = MUTEX("test")};
@@ -263,7 +263,7 @@ static void share_once(void *arg)
 	stand_in_line(w);
 }
 
-/* What stood behind a thread that leaves the line is let in; and the lock is as it was. */
+/* Waiters behind a thread that times out are admitted; and the lock is as before. */
 static void rwsem_exclusive_wait_times_out(struct ktest *t)
 {
 	struct shared s = {.sem = RWSEM("test")};
@@ -307,7 +307,10 @@ static bool stand_behind(struct gives_up *g, unsigned nr)
 	return false;
 }
 
-/* One that gives up, and a sharer behind it; false: it had given up before the sharer stood there. */
+/*
+ * A waiter that times out, and a sharer behind it; false: it had timed out before the sharer
+ * queued.
+ */
 static bool one_gives_up_before_another(struct ktest *t, u64 patience)
 {
 	struct shared s = {.sem = RWSEM("test")};
@@ -337,7 +340,7 @@ static void waiters_behind_a_timed_out_waiter_are_admitted(struct ktest *t)
 	u64 patience;
 	bool met = false;
 
-	/* A busy machine may let the first one give up before the second one stands behind it. */
+	/* On a busy machine the first may time out before the second queues behind it. */
 	for (patience = 20000000; !met && patience <= 20480000000; patience *= 4)
 		met = one_gives_up_before_another(t, patience);
 	EXPECT(t, met);
@@ -374,7 +377,7 @@ static void trylock_fails_while_held(struct ktest *t)
 	REQUIRE(t, spin_trylock(&lock));
 	spin_unlock(&lock);
 	EXPECT_EQ(t, spin_depth(), 0);
-	/* Whoever may not be preempted may not sleep either: that would panic. */
+	/* A thread that may not be preempted may not sleep either: that would panic. */
 	thread_sleep(1);
 }
 

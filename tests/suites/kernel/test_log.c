@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_log.c: the ring of what was printed: which bytes of it can be read, from wherever one asks. */
+/* test_log.c: the ring of printed text: which bytes of it can be read, from any position. */
 #include <quarry/ktest.h>
 #include <quarry/log_ring.h>
 #include <quarry/string.h>

@@ -9,7 +9,10 @@
 #define WINDOW 0x10000000UL
 #define NR     64
 
-/* A task without threads that has touched @nr pages; @first: it is spared.  Ends with leave(). */
+/*
+ * A task without threads that has touched @nr pages; @first: it is never killed.  Ends with
+ * leave().
+ */
 static struct task *task_with(struct ktest *t, unsigned nr, bool first, struct vm_object **object)
 {
 	struct task *task;
@@ -84,7 +87,7 @@ static void task_with_the_most_pages_is_killed(struct ktest *t)
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[1]));
 	EXPECT(t, !task[0]->ending && !task[2]->ending);
-	/* It is gone when it has given all back, and that is said once. */
+	/* It is gone when it has freed everything; that is reported once. */
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone);
 	leave(task[1], object[1]);
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
@@ -248,7 +251,7 @@ static void exiting_task_is_the_victim(struct ktest *t)
 	task_end(ends, TASK_EXITED, 7);
 	EXPECT(t, ask());
 	EXPECT(t, ends->victim && ends->status == 7 && !other->ending);
-	/* It is stuck: the next one. */
+	/* The first is stuck, so the next one is chosen. */
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(other));
 	leave(ends, object[0]);
@@ -256,7 +259,7 @@ static void exiting_task_is_the_victim(struct ktest *t)
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 2);
 }
 
-/* Its threads end wherever they are, and may use the reserve to do so. */
+/* Its threads exit in any state, and may use the reserve for it. */
 static void killed_victim_exits(struct ktest *t)
 {
 	const u64 entry[] = {code_at(user_spin), code_at(user_sleep), code_at(user_store_cpu)};
@@ -268,7 +271,7 @@ static void killed_victim_exits(struct ktest *t)
 
 		REQUIRE(t, task);
 		EXPECT_EQ(t, add_thread(task, -1, entry[i], DATA), 0);
-		/* It has its stack and registers from the start; where it is then does not matter. */
+		/* It has its stack and registers from the start; its state then does not matter. */
 		EXPECT(t, ask());
 		expect_end(t, task, TASK_KILLED, -ENOMEM);
 		EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);

@@ -181,13 +181,13 @@ static void fault_ends_despite_any_pager_answer(struct ktest *t)
 
 	if (!begin(t, &s, SHORT_NS))
 		return;
-	/* Nobody receives. */
+	/* There is no receiver. */
 	began = arch_clock_ns();
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -ETIMEDOUT);
 	EXPECT(t, arch_clock_ns() - began >= SHORT_NS);
 	EXPECT_EQ(t, copy_from_user(&byte, WINDOW, 1), -EFAULT);
 	end(t, &s);
-	/* It says that it cannot; that it has, and has not; and something that means nothing. */
+	/* Answers: an error; success without the page; and a meaningless one. */
 	if (!begin(t, &s, ANSWER_NS))
 		return;
 	start_server(t, &s);
@@ -240,10 +240,10 @@ static void dirty_pages_are_handed_over(struct ktest *t)
 	EXPECT_EQ(t, s.err, 0);
 	EXPECT_EQ(t, copy_from_user(have, store_page(3), PAGE_SIZE), 0);
 	EXPECT_EQ(t, memcmp(have, data, PAGE_SIZE), 0);
-	/* What it gets back is what it was handed. */
+	/* It gets back the content that it was handed. */
 	EXPECT_EQ(t, copy_from_user(have, WINDOW + 3 * PAGE_SIZE, PAGE_SIZE), 0);
 	EXPECT_EQ(t, memcmp(have, data, PAGE_SIZE), 0);
-	/* It has not taken it, whatever it says; or says that it has not. */
+	/* It has not taken the page, whatever it answers; or it answers that it has not. */
 	s.idle = true;
 	EXPECT_EQ(t, clean(&s, 3, data), -EIO);
 	s.answer = ABI_PAGER_FAILED;
@@ -421,7 +421,9 @@ static void touch_page_1(void *arg)
 	r->err = vm_fault(r->s->space, WINDOW + PAGE_SIZE, VM_READ);
 }
 
-/* Somebody waits for a pager that does not answer; all that the object has can leave meanwhile. */
+/*
+ * A thread waits for a pager that does not answer; the pages of the object can still be offlined.
+ */
 static void a_silent_pager_stops_no_offline(struct ktest *t)
 {
 	struct reader reader;
@@ -445,7 +447,7 @@ static void a_silent_pager_stops_no_offline(struct ktest *t)
 	EXPECT_EQ(t, online_pages(&kernel_memory, block, PAGEBLOCK_PAGES, NULL), 0);
 	EXPECT_EQ(t, copy_from_user(&byte, WINDOW, 1), 0);
 	EXPECT_EQ(t, byte, 1);
-	/* It had not been answered all the while. */
+	/* All this time the pager has not answered. */
 	s.idle = true;
 	s.answer = ABI_PAGER_FAILED;
 	start_server(t, &s);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_share.c: whose turn it is on a CPU, with a run queue, threads and a clock of the test's own.
+ * test_share.c: how the scheduler shares a CPU, with a run queue, threads and a clock of the
+ * test's own.
  *
- * Actors compute for so long and sleep until a tick; a tick every 10 ms wakes who has slept long enough and
- * then asks for a switch, as sched_tick and choose do.  What each has got of the CPU, and how long it waited,
- * is exact.
+ * Actors compute for a given time and sleep until a tick; a tick every 10 ms wakes sleepers whose
+ * time is over and then asks for a switch, as sched_tick and choose do.  The CPU time of each,
+ * and how long it waited, are exact.
  */
 #include "tests/lib/share_help.h"
 
@@ -58,7 +59,7 @@ static struct actor *actor(struct scene *s, struct share *task, u64 works, u64 r
 	return a;
 }
 
-/* As choose(): the running one, if it goes on being ready, is queued, and the next one runs. */
+/* As choose(): the running thread, if it stays ready, is queued, and the next one runs. */
 static void choose(struct scene *s, bool preempted)
 {
 	struct actor *prev = s->running;
@@ -192,7 +193,7 @@ static void mostly_sleeping_thread_runs_at_once(struct ktest *t)
 		spinners(s, &s->task[i], 3);
 	sleeper = actor(s, &s->task[60], 100000, TICK_NS);
 	run(s, 1000 * TICK_NS);
-	/* It came last; from then on it is woken by a tick and runs at that. */
+	/* It came last; from then on a tick wakes it and it runs at once. */
 	EXPECT(t, sleeper->turns > 400);
 	EXPECT_EQ(t, sleeper->longest_wait, 60 * TICK_NS);
 	sleeper->longest_wait = 0;
@@ -215,7 +216,7 @@ static void thread_that_hides_from_the_tick_gets_at_most_two_turns(struct ktest 
 	EXPECT(t, task_got(s, &s->task[10]) <= 330 * TICK_NS);
 }
 
-/* Also from one that computes alone: what is left of each tick is not a turn of its own. */
+/* Also from one that computes alone: the rest of each tick is not a turn of its own. */
 static void task_that_hides_from_the_tick_gets_at_most_three_shares(struct ktest *t)
 {
 	static const u64 works[] = {TICK_NS * 99 / 100, TICK_NS * 9 / 10, TICK_NS / 2};
@@ -245,7 +246,7 @@ static void tasks_that_hide_from_the_tick_starve_no_other(struct ktest *t)
 
 /* ---- rounds ---- */
 
-/* Each time a round ends all who were ready when it began have run. */
+/* When a round ends, all threads that were ready at its start have run. */
 static void a_round_has_a_turn_of_every_thread(struct ktest *t)
 {
 	struct scene *s = new_scene();
@@ -273,7 +274,7 @@ static bool is_third(const struct thread *t)
 	return t == &scene.actor[2].thread;
 }
 
-/* Who is moved to another CPU keeps nobody waiting for its turn. */
+/* A thread moved to another CPU delays no turn here. */
 static void migrated_thread_leaves_its_round(struct ktest *t)
 {
 	struct scene *s = new_scene();

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_smp.c: cross-calls: who runs them, how often, when they end, and who may not make them. */
+/*
+ * test_smp.c: cross-calls: which CPUs run them, how often, when they end, and which contexts may
+ * not make them.
+ */
 #include "tests/lib/wait_help.h"
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
@@ -263,7 +266,7 @@ static void call_in_a_wrong_context_sends_nothing(struct ktest *t)
 	EXPECT_EQ(t, r.locked, -EDEADLK);
 	EXPECT_EQ(t, r.nested, -EDEADLK);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.bad_context), refused + 3);
-	/* What was not refused now would have been asked then: every CPU answers once more. */
+	/* If it was not refused, the call would be served now: every CPU answers once more. */
 	smp_call_mask(NULL, note, &r.seen);
 	EXPECT_EQ(t, r.seen.runs[0], 1);
 	EXPECT_EQ(t, r.seen.runs[ktest_cpus() - 1], 1);

@@ -60,7 +60,7 @@ struct closed {
 	u32 open; /* a: it may again */
 };
 
-/* As a CPU does that goes; but its bit stays set, as in the mask of a sender that is late. */
+/* As on a CPU that goes down; but its bit stays set, as in the mask of a late sender. */
 static void close_for_a_while(void *arg)
 {
 	struct closed *c = arg;

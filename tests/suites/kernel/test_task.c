@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_task.c: tasks in ring 3: how they end, what they may not, and that they leave nothing behind. */
+/* test_task.c: tasks in ring 3: how they end, their limits, and that they leave nothing behind. */
 #include "tests/lib/task_help.h"
 #include <quarry/machine.h>
 #include <quarry/string.h>
@@ -138,7 +138,7 @@ static void call_there(void *arg)
 	fn();
 }
 
-/* Where the machine has neither protection, the kernel's own care is what is left. */
+/* On a machine without SMAP and SMEP only the kernel's own checks remain. */
 static void smap_and_smep_are_on(struct ktest *t)
 {
 	struct task *task = new_task(t);
@@ -146,7 +146,7 @@ static void smap_and_smep_are_on(struct ktest *t)
 
 	REQUIRE(t, task);
 	space_use(task->space);
-	/* So that both pages are there. */
+	/* So that both pages are present. */
 	EXPECT_EQ(t, copy_from_user(copy, CODE, sizeof(copy)), 0);
 	EXPECT_EQ(t, memcmp(copy, user_code, sizeof(copy)), 0);
 	EXPECT_EQ(t, arch_probe(touch, (void *)CODE), arch_has_smap() ? -EFAULT : 0);
@@ -194,7 +194,7 @@ static void user_copies_stop_at_unmapped_memory(struct ktest *t)
 
 /* ---- nothing is left ---- */
 
-/* What tells that memory was lost: pages in use that are kept by nobody for later, and small objects. */
+/* A sign of leaked memory: pages in use outside the caches, and small objects. */
 struct in_use {
 	unsigned long pages, slab;
 };

@@ -41,7 +41,10 @@ static void fpu_registers_are_each_threads_own(struct ktest *t)
 	keep_registers(t, user_sse, value);
 }
 
-/* Those that an interrupt's way back leaves alone: of null selectors it makes 0 (SDM vol. 2A, IRET). */
+/*
+ * The selectors that a return from an interrupt keeps: null selectors become 0 (SDM vol. 2A,
+ * IRET).
+ */
 static void selectors_are_each_threads_own(struct ktest *t)
 {
 	static const u64 value[4] = {0, 0x18, 0x1b, 0x23};
@@ -140,7 +143,7 @@ static void programs_survive_cpu_hotplug(struct ktest *t)
 #define COUNTED 16 /* pages, user_code.S */
 #define MOVES   10
 
-/* Take the pageblock of each page in turn out of service, and back. */
+/* Offline the pageblock of each page in turn, and online it again. */
 static void move_pages(struct ktest *t, struct vm_object *object, u32 nr)
 {
 	unsigned i, moved = 0;
@@ -164,8 +167,8 @@ static void nothing(void *arg)
 }
 
 /*
- * Whoever goes on writing to where a page was finds what it reads there too, until its CPU loads the
- * tables again.  So let each CPU do that, and each thread count on, or notice.
+ * A CPU with a stale entry reads and writes the old page until it loads the tables again.  So let
+ * each CPU do that, and each thread count on, or notice.
  */
 static void count_on(struct ktest *t, struct task *task, struct vm_space *space)
 {

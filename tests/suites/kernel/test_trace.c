@@ -130,7 +130,7 @@ static void malformed_events_are_refused(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), before);
 }
 
-/* What strings cannot say: a NUL, a line without an end, an order just above the largest. */
+/* Texts that no string can hold: a NUL, a line without an end, an order just above the largest. */
 static void odd_bytes_and_sizes_are_refused(struct ktest *t)
 {
 	static char text[400];

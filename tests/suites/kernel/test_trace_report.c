@@ -56,7 +56,7 @@ static void every_field_of_an_event_is_kept(struct ktest *t)
 	EXPECT(t, !trace.events.chunk && !trace.ids.chunk);
 }
 
-/* What is taken for chunks next has been something else before. */
+/* The memory used for chunks next has held other data before. */
 static void use_chunks(void)
 {
 	struct page *page[4];
@@ -222,7 +222,7 @@ static void blocks_handed_out_twice_are_wrong(struct ktest *t)
 	EXPECT(t, r.wrong == 1 && r.allocs == 2 && r.frees == 1 && r.live == 0 && r.skipped == 0);
 	EXPECT_EQ(t, mem_free_pages(mem, victim, 0), 0);
 	trace_free(&trace);
-	/* One that is live at the end is freed all the same. */
+	/* A block that is live at the end is freed all the same. */
 	REQUIRE(t, !parse("# events=2 allocs=2 frees=0 ids=2 peak_live_pages=2 cpus=1\na 0 0 U 0\na 1 0 U 0\n"));
 	EXPECT_EQ(t, run(mem, 3, &r), -EUCLEAN);
 	EXPECT(t, r.wrong == 1 && r.live == 2 && r.live_pages == 2);

@@ -52,13 +52,16 @@ static void no_wake_up_is_lost(struct ktest *t)
 	EXPECT_EQ(t, players[1].catches, CATCHES);
 }
 
-/* Comes true while nobody looks, and nobody is told. */
+/* Becomes true between two checks, without a wake-up. */
 static bool at_second_look(void *arg)
 {
 	return ++*(unsigned *)arg > 1;
 }
 
-/* What came true between its look and its place on the list wakes nobody; so it looks once more, or sleeps for ever. */
+/*
+ * A change between the waiter's check and its place on the list causes no wake-up; so it checks
+ * once more, or would sleep for ever.
+ */
 static void waiter_checks_its_condition_again_before_sleeping(struct ktest *t)
 {
 	struct waitq wq = WAITQ("nobody");

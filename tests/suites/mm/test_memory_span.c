@@ -39,9 +39,7 @@ static void remove_it(void *arg)
 /* Until @nr threads wait for it; they get the lock in order of arrival. */
 static void wait_for_waiters(struct mutex *mutex, unsigned nr)
 {
-	do
-		thread_yield();
-	while (sleep_lock_waiters(&mutex->l) < nr);
+	YIELD_UNTIL(sleep_lock_waiters(&mutex->l) >= nr);
 }
 
 static struct memory *two_movable(struct ktest *t, struct failing *f)

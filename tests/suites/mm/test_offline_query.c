@@ -21,7 +21,7 @@ static unsigned long sum_in_way(void)
 	return sum;
 }
 
-/* @nr pages for that reason, the first of them at @pfn. */
+/* @pages pages for that reason, the first of them at @pfn. */
 static void expect_reason(struct ktest *t, enum mm_why why, unsigned long pages, pfn_t pfn)
 {
 	EXPECT_EQ(t, survey.pages[why], pages);

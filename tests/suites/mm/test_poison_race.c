@@ -214,7 +214,7 @@ static void wait_for_the_holder_of_a_page_is_bounded(struct ktest *t)
 static struct {
 	struct vm_scene s;
 	u32 stop;  /* a */
-	u32 wrong; /* a: a page had another's content, or somebody got another error than "lost" */
+	u32 wrong; /* a: wrong content, or another error than "lost" */
 	u32 lost;  /* a */
 } load;
 
