@@ -108,7 +108,7 @@ static s64 make_call(void)
 	return ret < 0 ? ret : (s64)r.arg[ABI_GIVE];
 }
 
-/* Nobody calls; but two handles are wanted before that is known. */
+/* There is no call; but two handles are reserved before that is known. */
 static s64 make_receive(void)
 {
 	s64 ret = CALL(SYS_RECEIVE, caller.ep, 0);
@@ -224,7 +224,7 @@ static void prepare(void)
 	close_handle(make_paged());
 }
 
-/* There must be as many failures, or what was to be missing was there. */
+/* There must be as many failures, or the missing memory was there. */
 static void run_makers(void (*with)(const struct maker *), unsigned expected)
 {
 	unsigned i;
@@ -252,7 +252,7 @@ static void without_pages(u64 arg)
 	run_makers(try_without_pages, 20);
 }
 
-/* Answers each call with a duplicate of what it brought. */
+/* Answers each call with a duplicate of the handle it got. */
 static void serve_for_ever(u64 receive)
 {
 	for (;;) {

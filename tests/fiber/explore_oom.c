@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_oom.c: sets of the explorer of threads: memory has run out, and the task that the kernel chooses ends by
- * itself meanwhile.  In each order it ends once, is told of once, and nobody else dies.
+ * explore_oom.c: sets of the explorer of threads: out of memory, and the victim exits by itself
+ * meanwhile.  In each order it ends once, is reported once, and no other task dies.
  *
  * Owns:  all memory but what the tasks have.
  */
@@ -26,7 +26,7 @@ static void take_all(gfp_t gfp, unsigned order)
 		orders[nr_hoarded++] = order;
 }
 
-/* What is left nobody gets who has no claim to the reserves. */
+/* The rest of the memory is a reserve for victims. */
 static void run_out(void)
 {
 	unsigned order;
@@ -35,7 +35,7 @@ static void run_out(void)
 		take_all(GFP_MOVABLE | GFP_NOWAIT, order);
 	take_all(GFP_MOVABLE | GFP_NORETRY, 0);
 	kills = mm_event_sum(&kernel_memory, EV_OOM_KILLS);
-	/* Nobody is waited for who has gone in an earlier run. */
+	/* A victim of an earlier run is not waited for. */
 	kernel_memory.oom.gone = 0;
 }
 
@@ -63,7 +63,7 @@ static struct task *task_with(unsigned nr, unsigned pages, unsigned touched)
 	return task;
 }
 
-/* Its own end is by itself. */
+/* It may also exit by itself. */
 static void look_on(u64 arg)
 {
 	struct syscall_regs r = {.nr = SYS_TASK_WAIT, .arg = {(u64)to_victim, WAIT_FOREVER}};

@@ -14,7 +14,7 @@
 #define NUMBER  77
 #define PAGES   2
 #define CONTENT 0x1234500000UL /* and the page's number: what the pager brings */
-#define WRITTEN 0x5432100000UL /* what is taken back from the kernel */
+#define WRITTEN 0x5432100000UL /* taken back from the kernel */
 #define PATIENT (20 * THREADS_TICK_NS)
 
 static struct {
@@ -53,7 +53,7 @@ static u64 clean(u64 index)
 	return ABI_PAGER_DONE;
 }
 
-/* Until nobody has asked for a while. */
+/* Until there has been no request for a while. */
 static void serve(u64 arg)
 {
 	for (;;) {
@@ -81,7 +81,7 @@ static void supply_one(u64 index)
 	x.result[6 + index] = CALL(SYS_PAGER_SUPPLY, p.to_object, index, DATA + index * PAGE_SIZE);
 }
 
-/* Who makes it counts as the pager's task. */
+/* Its creator counts as the pager's task. */
 static void bind_object(struct task *task, struct endpoint *ep, u64 timeout_ns)
 {
 	struct account *before = account_use(task->account);
@@ -217,7 +217,7 @@ static void pager_late(void)
 	p.supply_ns = 2 * THREADS_TICK_NS;
 }
 
-/* User @nr has what it loaded into @result, or has ended as @how, or as @other. */
+/* User @nr has its loaded value in @result, or has ended as @how, or as @other. */
 static bool user_well(unsigned nr, unsigned result, enum task_end how, enum task_end other)
 {
 	enum task_end end = (enum task_end)x.tasks[nr]->ending;
@@ -297,7 +297,7 @@ static void hand_over_other(void)
 	x.received = hand_over_page(1);
 }
 
-/* Two threads of the pager, who share its buffer. */
+/* Two threads of the pager, which share its buffer. */
 static void two_servers(void)
 {
 	new_program(new_pager(PATIENT), 3, serve, 0);

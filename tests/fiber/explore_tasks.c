@@ -71,7 +71,7 @@ void map_data(struct task *task, struct vm_object *object)
 		panic("no memory mapped");
 }
 
-/* The one file that there is: a page of code that nobody reads, and two of data. */
+/* The one file: a page of code that is never read, and two of data. */
 bool boot_file_find(const char *name, struct boot_file *out)
 {
 	static struct {

@@ -60,7 +60,7 @@ static void check_waits_until_all_cpus_have_stopped(struct ktest *t)
 	/* Held at first, for a second, and then it had its turn. */
 	EXPECT(t, late.woke - began >= S && late.woke - began < 3 * S);
 	ktest_join(2);
-	/* All are there: at once; and what is wrong is found. */
+	/* All CPUs have stopped: the check runs at once; and damage is found. */
 	began = arch_clock_ns();
 	mem->zones[ZONE_NORMAL].nr_free++;
 	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
@@ -68,7 +68,7 @@ static void check_waits_until_all_cpus_have_stopped(struct ktest *t)
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
 }
 
-/* Nobody has to be asked: it looks all the same. */
+/* No CPU has to be stopped: it checks all the same. */
 static void one_cpu_alone_may_check(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);

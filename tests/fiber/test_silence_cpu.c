@@ -61,7 +61,7 @@ static void cpu_down_of_a_silent_cpu_fails_in_time(struct ktest *t)
 	EXPECT_EQ(t, cpu_down(SILENT), -EIO);
 	EXPECT_TOOK(t, arch_clock_ns() - began, smp_timeout_ns);
 	EXPECT(t, !strcmp(cpu_state_name(SILENT), "dead"));
-	/* Nobody waits for it again. */
+	/* It is not waited for again. */
 	began = arch_clock_ns();
 	EXPECT_EQ(t, cpu_down(SILENT), -EIO);
 	EXPECT_EQ(t, cpu_up(SILENT), -EIO);
@@ -69,7 +69,7 @@ static void cpu_down_of_a_silent_cpu_fails_in_time(struct ktest *t)
 	EXPECT_EQ(t, cpu_down(OTHER), 0);
 	EXPECT_EQ(t, cpu_up(OTHER), 0);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
-	/* What it had cached comes back with it. */
+	/* Its cached pages come back with it. */
 	EXPECT(t, pcp_zone_nonempty(mem, SILENT, test_zone(mem, ZONE_MOVABLE)));
 	deaf_end(&deaf);
 	dead_comes_back(t, SILENT);
@@ -128,7 +128,8 @@ static void sleep_until_flagged(void *arg)
 }
 
 /*
- * Woken while its CPU is dead it goes on elsewhere; but not if that CPU may be on its stack still.
+ * Woken while its CPU is dead it continues elsewhere; but not if that CPU may still use its
+ * stack.
  */
 static void sleeper_of_a_dead_cpu_moves_unless_its_stack_is_in_use(struct ktest *t)
 {
@@ -216,7 +217,7 @@ static void offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct 
 
 	REQUIRE(t, o.mem);
 	for (o.opts.policy = 0; o.opts.policy < NR_ISO_POLICIES; o.opts.policy++) {
-		/* It has a page of the range: each policy must ask it. */
+		/* It caches a page of the range: each policy must send it an IPI. */
 		o.start = block_of(leave_in_cache(t, o.mem, SILENT));
 		deaf_begin(&deaf, SILENT, WAIT_FOREVER);
 		EXPECT(t, whole_panics(offline, &o, "was not answered", &took));
@@ -235,7 +236,7 @@ static void offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct 
 	}
 }
 
-/* What it had cached is out of reach until it is back; the rest is not. */
+/* Its cached pages are out of reach until it is back; the others are not. */
 static void offline_beside_a_dead_cpu_ends_in_time(struct ktest *t)
 {
 	struct offline o = {.mem = new_memory(t)};
@@ -390,8 +391,8 @@ static void take_held_lock(void *arg)
 }
 
 /*
- * Interrupts off, as for most locks: a CPU that waits answers no cross-call, so nobody else would
- * find out.
+ * Interrupts off, as for most locks: a CPU that waits answers no cross-call, so no other CPU
+ * would find out.
  */
 static void take_held_lock_deaf(void *arg)
 {

@@ -44,7 +44,10 @@ static void silent_while(struct ktest *t, unsigned blocks)
 	EXPECT_TOOK(t, arch_clock_ns() - began + 100 * MS, VIRTIO_PATIENCES * PATIENCE);
 	EXPECT_EQ(t, followed, -EIO);
 	EXPECT_EQ(t, cpu_up(2), 0);
-	/* It is asked nothing more before it is reset; then what is plugged, which is as it was. */
+	/*
+	 * It gets no request before it is reset; then it is asked for the plugged units, which
+	 * are as before.
+	 */
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
 	pretend_dev.serve = serve;
 	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);

@@ -127,8 +127,8 @@ static void wait_end(struct ktest *t)
 }
 
 /*
- * Late: what it takes back is not handed over any more; what it brings stays, and serves the next
- * who want it.
+ * Late: a page it takes back is no longer handed over; a page it supplies stays, and serves the
+ * next faults.
  */
 static void answer_late(struct ktest *t)
 {
@@ -202,7 +202,7 @@ static void cpu_down_beside_a_silent_pager_succeeds_at_once(struct ktest *t)
 	end(t);
 }
 
-/* It has received the call, and answers when nobody waits any more. */
+/* It has received the call, and answers when no thread waits any more. */
 static void answer_after_the_time_limit_is_dropped(struct ktest *t)
 {
 	struct ipc_call *call[2];
@@ -264,10 +264,7 @@ static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 	for (i = 0; i < NR; i++)
 		make_dirty(t, i);
 	pile_alloc(&kernel_memory, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
-	/*
-	 * What caches have comes first; then the time that the pager has is waited for, once in
-	 * all.
-	 */
+	/* Cached pages come first; then the pager's time limit is waited for, once in all. */
 	began = arch_clock_ns();
 	while ((page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)))
 		pile_push(&pile, page);

@@ -55,7 +55,7 @@ static void all_alive(u64 now)
 
 /* ---- the CPU with the fewest threads ---- */
 
-/* With so many threads each, CPU @leaves on its way out if it is one, and silent ones as bits. */
+/* With so many threads each, CPU @leaves going down if it is one, and silent CPUs as bits. */
 static unsigned chosen(const u32 nr[NEEDED], unsigned leaves, unsigned silent, u64 age)
 {
 	u32 had[NEEDED];
@@ -156,7 +156,7 @@ static void loads_threads_and_kicks_are_counted(struct ktest *t)
 		EXPECT_EQ(t, runner[i].thread->cpu, 1);
 		EXPECT(t, runner[i].thread->on_queue);
 	}
-	/* Where a thread runs nobody has to be told. */
+	/* A CPU that runs threads needs no kick. */
 	WRITE_ONCE(cpus[0]->need_resched, 0u);
 	ready_on(2, 0, true);
 	EXPECT_EQ(t, sched_load(0), 2);
@@ -195,7 +195,7 @@ static void wake_up_kicks_the_cpu_once_and_counts_the_thread(struct ktest *t)
 	EXPECT_EQ(t, runqs[2].nr_ready, 1);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.kicks), kicks + 1);
 	arch_irq_restore(flags);
-	/* Nobody's condition holds, so it sleeps on, with an alarm again. */
+	/* No condition holds, so it sleeps on, with an alarm again. */
 	thread_sleep(30 * MS);
 	EXPECT(t, sleeper->state == THREAD_SLEEPING && sleeper->has_alarm);
 	EXPECT(t, sleeper->wake_at > 50 * S);
@@ -230,7 +230,7 @@ static void first_movable_thread_moves_to_the_first_idle_cpu(struct ktest *t)
 	EXPECT_EQ(t, runqs[2].nr_ready, 1);
 	EXPECT_EQ(t, sched_threads(1), on_1 + 3);
 	EXPECT_EQ(t, sched_threads(2), on_2 + 1);
-	/* That one has something to do now, and the other stands still. */
+	/* That one has work now, and the other stands still. */
 	balance(1);
 	EXPECT_EQ(t, runqs[1].nr_ready, 3);
 	all_alive(arch_clock_ns());
@@ -242,7 +242,7 @@ static void first_movable_thread_moves_to_the_first_idle_cpu(struct ktest *t)
 	arch_irq_restore(flags);
 	end_runners(4);
 	EXPECT_EQ(t, sched_threads(1), on_1);
-	/* Nobody waits there. */
+	/* No thread waits there. */
 	flags = arch_irq_save();
 	balance(1);
 	arch_irq_restore(flags);
@@ -292,7 +292,7 @@ static void ready_threads_leave_a_stalled_cpu(struct ktest *t)
 		ready_on(i, STOPPED, i == 0);
 	watch(STOPPED, STILL_NS);
 	EXPECT_EQ(t, runqs[STOPPED].nr_ready, 4);
-	/* In somebody's hands; closed by another; none of them may be touched. */
+	/* Locked by another CPU; closed by another; neither may be touched. */
 	spin_lock(&runqs[STOPPED].lock);
 	watch(STOPPED, STILL_NS + 1);
 	spin_unlock(&runqs[STOPPED].lock);
@@ -301,7 +301,7 @@ static void ready_threads_leave_a_stalled_cpu(struct ktest *t)
 	watch(STOPPED, STILL_NS + 1);
 	EXPECT_EQ(t, runqs[STOPPED].nr_ready, 4);
 	runqs[STOPPED].closed = 0;
-	/* Neither the one that is bound, nor the one on whose stack it may be. */
+	/* Neither the bound thread, nor the one on whose stack the CPU may be. */
 	WRITE_ONCE(runqs[STOPPED].was, runner[2].thread);
 	watch(STOPPED, STILL_NS + 1);
 	for (i = 0; i < 4; i++)
@@ -309,7 +309,7 @@ static void ready_threads_leave_a_stalled_cpu(struct ktest *t)
 	EXPECT_EQ(t, runqs[STOPPED].nr_ready, 2);
 	EXPECT_EQ(t, runqs[0].nr_ready, 2);
 	EXPECT(t, !runqs[STOPPED].closed);
-	/* It shall have none: the bound one too, and the queue is closed. */
+	/* It is to have none: the bound one leaves too, and the queue is closed. */
 	runqs[STOPPED].leaving = 1;
 	watch(STOPPED, STILL_NS + 1);
 	EXPECT_EQ(t, runner[0].thread->cpu, 0);
@@ -374,7 +374,7 @@ static void sleepers_of_a_stalled_cpu_are_woken_in_time(struct ktest *t)
 
 			EXPECT_EQ(t, sleeper[i]->state, due ? THREAD_RUNNABLE : THREAD_SLEEPING);
 			EXPECT_EQ(t, sleeper[i]->has_alarm, !due);
-			/* Bound: it goes elsewhere only if the CPU shall have none. */
+			/* Bound: it moves only if the CPU is to have no thread. */
 			EXPECT_EQ(t, sleeper[i]->cpu, round ? 0 : STOPPED);
 		}
 		EXPECT_EQ(t, runqs[STOPPED].closed, round);

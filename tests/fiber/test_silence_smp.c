@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_smp.c: cross-calls, spin locks and the states of CPUs: what is counted, what is said, what panics, and
- * after how long.
+ * test_silence_smp.c: cross-calls, spin locks and the states of CPUs: their counts, messages and
+ * panics, and after how long.
  */
 #include "fiber_threads.h"
 #include "kernel/hotplug_state.h"
@@ -122,7 +122,10 @@ static void expect_calling(struct ktest *t, unsigned callers, unsigned unanswere
 	}
 }
 
-/* CPU 3 calls CPU 1, which answers, and CPU 2, which does not: deaf, or it stays in what it is to run. */
+/*
+ * CPU 3 calls CPU 1, which answers, and CPU 2, which does not: deaf, or stuck in the function it
+ * is to run.
+ */
 static void silent_cpu_is_reported_once_and_waited_for(struct ktest *t)
 {
 	static const char begins[] = "smp: CPU 2 has not answered call ";
@@ -326,7 +329,7 @@ static void locks_are_released_in_any_order(struct ktest *t)
 	}
 }
 
-/* What is left after a release in the middle still counts in the order, and no more. */
+/* After a release in the middle the locks still held count in the order, and no others. */
 static void lock_order_is_checked_against_the_locks_still_held(struct ktest *t)
 {
 	struct spinlock lru = SPINLOCK("lru", RANK_LRU), zone = SPINLOCK("zone", RANK_ZONE);
@@ -419,7 +422,7 @@ static void cpu_down_needs_a_thread_that_may_sleep(struct ktest *t)
 	EXPECT(t, got.down == 0 && got.up == 0);
 }
 
-/* It sleeps on when it is woken: then it is down, as before, and may be woken again. */
+/* It sleeps on when it is woken: then it is offline, as before, and may be woken again. */
 static void cpu_that_does_not_wake_stays_down(struct ktest *t)
 {
 	u64 began;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_standby.c: who waits for standby memory is woken when its ticket has been served, and when the thread
- * stops; with the kernel's own wait queues, where a wake-up wakes only who waits there, and in the machine's time.
+ * test_silence_standby.c: a waiter for standby memory is woken when its ticket has been served,
+ * and when the thread stops; with the kernel's own wait queues, where a wake-up wakes only its
+ * waiters, and in the machine's time.
  */
 #include "tests/fiber/silence_help.h"
 #include "tests/lib/standby_help.h"
@@ -82,7 +83,7 @@ static void stop_wakes_waiters(struct ktest *t)
 	standby_stop(mem);
 	ktest_join(1);
 	EXPECT_TOOK(t, waiter.ended - began, 0);
-	/* There is no thread: nobody is asked, nor waited for. */
+	/* There is no thread: nothing is asked, nor waited for. */
 	EXPECT_EQ(t, standby_ask(mem, 0), 0);
 	began = arch_clock_ns();
 	EXPECT_EQ(t, reclaim_wait_standby(mem, GFP_KERNEL, 0), 0);

@@ -16,7 +16,7 @@
 #define LIMIT  S /* of a pager, to answer in */
 #define NR     130u
 #define MARGIN (60 * MS)
-#define MAX_NS ((s64)(2 * S)) /* that may be waited for pagers that answer; what is left of it grows by a fourth */
+#define MAX_NS ((s64)(2 * S)) /* time for pagers that answer; a fourth of all time comes back */
 #define STOP   99u
 
 static u64 content[PAGE_SIZE / sizeof(u64)], store[PAGE_SIZE / sizeof(u64)];
@@ -166,7 +166,7 @@ static void server_end(struct ktest *t)
 	endpoint_put(server.ep, RIGHT_RECEIVE);
 }
 
-/* What is left is reckoned here too; where it is nearly nothing either will do. */
+/* The test computes the remaining time too; where it is nearly 0 either result is right. */
 static void late_answers_are_charged_their_time(struct ktest *t)
 {
 	static const u64 late[] = {0, 0, 900 * MS, 900 * MS, 900 * MS, 900 * MS, 0, 300 * MS, 0, 500 * MS, 0, 0};
@@ -248,7 +248,7 @@ static void pager_without_memory_is_asked_until_its_time_limit(struct ktest *t)
 	EXPECT(t, server.calls >= LIMIT / server.late && server.calls <= LIMIT / server.late + 2);
 	drain_all_pages(&kernel_memory, NULL);
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
-	/* Nobody can make room for it. */
+	/* Nothing can be reclaimed for it. */
 	pile_alloc(&kernel_memory, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	while ((page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)))
 		pile_push(&pile, page);
@@ -292,7 +292,7 @@ static void pagers_of_one_task_share_their_trust(struct ktest *t)
 	EXPECT(t, !waits(t, object[1]));
 	EXPECT(t, waits(t, object[2]));
 	EXPECT(t, waits(t, object[3]));
-	/* Who would wait for itself is told so; another task's thread is not. */
+	/* A thread that would wait for itself gets an error; another task's thread does not. */
 	thread_sleep(50 * S);
 	for (i = 0; i < 4; i++) {
 		thread_current()->task = &tasks[0];
@@ -326,12 +326,12 @@ static void pages_count_for_the_pager_that_supplied_them(struct ktest *t)
 		EXPECT_EQ(t, pager_served(server.object), i);
 		EXPECT_EQ(t, server.object->ops->get(server.object, index[i]), 0);
 		EXPECT_EQ(t, server.calls, i + 1);
-		/* It is there: nobody is asked. */
+		/* The page is present: the pager is not asked. */
 		EXPECT_EQ(t, server.object->ops->get(server.object, index[i]), 0);
 		EXPECT_EQ(t, server.calls, i + 1);
 		EXPECT_EQ(t, pager_served(server.object), i + 1);
 	}
-	/* For itself it brings what it likes. */
+	/* A supply for its own use is never charged. */
 	account_use(&own);
 	EXPECT_EQ(t, server.object->ops->get(server.object, 1), 0);
 	account_use(before);

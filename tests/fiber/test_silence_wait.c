@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_wait.c: waits, threads and messages to the tick: in which order who waits goes on, and after how long;
- * where nobody may wait; when a thread is preempted.
+ * test_silence_wait.c: waits, threads and messages to the tick: in which order waiters continue,
+ * and after how long; contexts that may not wait; when a thread is preempted.
  */
 #include "kernel/runq.h"
 #include "tests/fiber/silence_help.h"
@@ -43,7 +43,7 @@ static void stand_in_line(void *arg)
 	line.order = line.order * 10 + w->nth;
 }
 
-/* @nr of them on CPU 1, one after the other; that of @late gives up after three ticks. */
+/* @nr of them on CPU 1, one after the other; that of @late times out after three ticks. */
 static void form_line(struct in_line *w, unsigned nr, unsigned late)
 {
 	unsigned i;
@@ -71,7 +71,7 @@ static void waiters_are_woken_in_order_of_arrival(struct ktest *t)
 		thread_sleep(2 * TICK);
 		for (i = 0; i < 4; i++)
 			EXPECT_EQ(t, w[i].thread->has_alarm, i == late);
-		/* Nobody may go on yet, and all sleep again. */
+		/* None may continue yet, and all sleep again. */
 		wake_up(&line.wq);
 		thread_sleep(3 * TICK);
 		EXPECT_EQ(t, line.order, late + 1);
@@ -343,7 +343,7 @@ static void threads_had_turn_needs_a_turn_of_each_cpu(struct ktest *t)
 	store_release(&stop, 1u);
 	for (i = 0; i < 2; i++)
 		thread_join(thread[i]);
-	/* A CPU that rests keeps nobody waiting; one that takes no interrupts does. */
+	/* An idle CPU delays no waiter; one with interrupts off does. */
 	thread_sleep(3 * TICK);
 	for (i = 0, since = arch_clock_ns(); i < 3; i++)
 		thread_yield();
@@ -379,7 +379,7 @@ static void receive(void *arg)
 		ipc_call_drop(call);
 }
 
-/* Both are woken by a call, of which there is one: the other's time goes on as if nothing had been. */
+/* Both are woken by a call, of which there is one: the other's time limit does not change. */
 static void waiter_that_loses_a_call_keeps_its_time_limit(struct ktest *t)
 {
 	static const u64 limits[] = {10 * TICK, WAIT_FOREVER, WAIT_FOREVER - 1};

@@ -140,8 +140,9 @@ static void run_on(unsigned cpu, void (*fn)(void *), void *arg)
 }
 
 /*
- * What cpu_relax comes to.  Whoever spins here spins for ever, but for one: a CPU that check_memory holds.
- * It has arrived, which is all that is wanted of it, and is left where it is.
+ * The body of cpu_relax.  A thread that spins here spins for ever, but for one: a CPU that
+ * check_memory holds.  It has arrived, which is all that the check needs, and is left where it
+ * is.
  */
 int sched_yield(void)
 {
@@ -256,7 +257,7 @@ void thread_sleep(u64 ns)
 	now += ns;
 }
 
-/* The others run to their ends when somebody waits, so nobody is ever ready. */
+/* The other threads run to their ends when one waits, so none is ever ready. */
 bool threads_had_turn(u64 since)
 {
 	return true;
@@ -266,7 +267,7 @@ bool threads_had_turn(u64 since)
 
 bool host_fuzz_log = true;
 
-/* Formatted even if nobody reads it: the arguments are part of what is tested. */
+/* Formatted although it is never read: the arguments are part of the test. */
 void printk(const char *fmt, ...)
 {
 	static char line[8192];

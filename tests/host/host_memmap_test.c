@@ -31,7 +31,7 @@
 
 #define TRAP_FLAG 0x100
 
-/* What the handlers know; one thread is watched at a time. */
+/* Shared with the handlers; one thread is watched at a time. */
 static struct {
 	uintptr_t from, end;       /* watched, host page aligned */
 	uintptr_t first, behind;   /* descriptors of the range itself */

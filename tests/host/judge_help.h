@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * judge_help.h: a world that a test makes up around a soak: all that the soak asks of it, and all that it says, is in one
- * text, which must be the expected one.  For suites that include the source of a soak, with the names of what it
- * calls changed into those of this world.
+ * judge_help.h: a simulated world around a soak: every call that the soak makes, and all that it
+ * prints, is in one text, which must be the expected one.  For suites that include the source of
+ * a soak, with the names of the functions it calls changed into those of this world.
  */
 #ifndef QUARRY_TESTS_JUDGE_HELP_H
 #define QUARRY_TESTS_JUDGE_HELP_H
@@ -46,10 +46,10 @@ void judge_again(void);
 
 void judge_begin(void);
 
-/* What the soak says. */
+/* Text that the soak prints. */
 void judge_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* What it does. */
+/* A call that it makes. */
 void judge_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 unsigned judge_times(const char *words);

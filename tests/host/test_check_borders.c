@@ -25,8 +25,9 @@ static void expect_sound(struct ktest *t, struct memory *mem, int line)
 }
 
 /*
- * A zone amid pageblocks that are in no span.  The two next to it look like its own, but for their counts: who looks
- * there finds damage, and who finds a page of theirs finds nothing odd about it.
+ * A zone amid pageblocks that are in no span.  The two next to it look like its own, but for
+ * their counts: a check that reads them finds damage, and a check that meets a page of theirs
+ * finds it sound.
  */
 static struct memory *amid(struct ktest *t, struct zone **zone)
 {
@@ -86,7 +87,7 @@ static void free_list_holds_no_page_outside_the_memory(struct ktest *t)
 		*page = (struct page){.word = PAGE_WORD(0, PG_FREE, MAX_ORDER), .next = list->head,
 		    .prev = (u32)PFN_NONE};
 		PLANT(t, mem, list->head, (u32)outside(i), "I-N4 listed page's zone");
-		/* That comes before all that the list says. */
+		/* This check comes before the other checks of a list. */
 		PLANT(t, mem, *list, ((struct free_list){.head = (u32)outside(i)}), "I-N4 listed page's zone");
 	}
 	drop_memory(t, mem);

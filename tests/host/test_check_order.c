@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_check_order.c: of several damages check_memory names the first, in the order of docs/mm/check.md: a page
- * before what counts it, a border before what lies behind it; and both sides of what test_check.c does not plant.
+ * test_check_order.c: of several damages check_memory names the first, in the order of
+ * docs/mm/check.md: a page before the counts it belongs to, a border before the pages behind it;
+ * and both sides of damage that test_check.c does not plant.
  */
 #include "tests/lib/check_help.h"
 #include <quarry/isolation.h>
@@ -31,7 +32,7 @@ static void page_in_use_is_checked_in_order(struct ktest *t)
 	FIRST(t, mem, "I-S2 references cover pins");
 	kept_page->pincount = 0;
 	expect_sound(t, mem);
-	/* Who has an owner is on a list only in state LRU. */
+	/* A page with an owner is on a list only in state LRU. */
 	kept_page->owner = mem;
 	expect_sound(t, mem);
 	kept_page->owner = NULL;
@@ -148,7 +149,7 @@ static void pageblock_fields_are_checked_in_order(struct ktest *t)
 	pb->bits = saved.bits;
 	FIRST(t, mem, "I-N6 retired");
 	pb->nr_poisoned = 0;
-	/* What is wholly free may have been reported. */
+	/* A wholly free pageblock may have been reported. */
 	pb = pageblock_of(mem, block == BLOCK(4) ? BLOCK(5) : BLOCK(4));
 	pb->bits |= PB_REPORTED;
 	expect_sound(t, mem);
@@ -178,7 +179,7 @@ static void offline_pageblock_is_checked_in_order(struct ktest *t)
 	after = pfn_to_page_in(mem, BLOCK(6));
 	EXPECT_EQ(t, word_state(after->word), PG_HWPOISON);
 	expect_sound(t, mem);
-	/* Where it counts no broken page nobody looks at its words; else at those of its own pages. */
+	/* The words of a pageblock's pages are checked only if it counts broken pages. */
 	words[PAGEBLOCK_PAGES - 1].word = PAGE_F_HWPOISON;
 	expect_sound(t, mem);
 	off->nr_poisoned = 1;
@@ -198,7 +199,7 @@ static void offline_pageblock_is_checked_in_order(struct ktest *t)
 	off->bits = bits;
 	FIRST(t, mem, "I-N6 flagged pages offline");
 	off->nr_poisoned = 0;
-	/* A hole is no memory that stands by. */
+	/* A hole is no standby memory. */
 	standby = zone->standby;
 	standby_end = zone->standby_end;
 	zone->standby = BLOCK(7);

@@ -51,7 +51,7 @@ static void reclaim_lists_are_checked_in_order(struct ktest *t)
 	head->word = word | PAGE_ACTIVE;
 	PLANT(t, s.mem, head->prev, 0, "I-N5 age");
 	head->word = word;
-	/* Under the wrong age, all of them; but what is unevictable has none. */
+	/* All of them are listed under the wrong age; unevictable pages have none. */
 	lru[LRU_INACTIVE] = lru[LRU_ACTIVE];
 	lru[LRU_ACTIVE] = list;
 	NAMED(t, s.mem, "I-N5 age");
@@ -86,7 +86,7 @@ static void pages_isolated_by_reclaim_are_checked(struct ktest *t)
 	PLANT(t, s.mem, zone->nr_reclaiming, 2, "I-N5 pages that reclaim has taken");
 	zone->nr_reclaiming = 0;
 	putback_lru_page(s.mem, page);
-	/* What is on lists is named before that. */
+	/* Pages on lists are named before that. */
 	zone->nr_reclaiming = 1;
 	PLANT(t, s.mem, zone->lru[LRU_INACTIVE],
 	    ((struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE}), "I-N5 pages in state LRU");
@@ -138,12 +138,12 @@ static void slots_are_checked_in_order(struct ktest *t)
 		return;
 	gone = s.mem->end_pfn - PAGEBLOCK_PAGES;
 	EXPECT_EQ(t, offline_pages(s.mem, gone, PAGEBLOCK_PAGES, NULL, NULL), 0);
-	/* It may have moved them. */
+	/* A migration may have moved them. */
 	page = page_in(s.object, 2);
 	slot = object_slot(s.object, 2);
 	other = page_in(s.object, 3);
 	REQUIRE(t, page && other);
-	/* Memory that is out of service; a page that is locked, and not being moved. */
+	/* Offline memory; and a page that is locked, but not being migrated. */
 	PLANT(t, s.mem, *slot, (uintptr_t)pfn_to_page_in(s.mem, gone), "I-S2 slot names no page");
 	EXPECT(t, page_trylock(page));
 	PLANT(t, s.mem, *slot, slot_marker(page_to_pfn_in(s.mem, page)), "I-S5 marker");
@@ -156,7 +156,10 @@ static void slots_are_checked_in_order(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Pinned is sound; so is isolated; and while somebody walks its regions an object is left out. */
+/*
+ * A pinned page is sound, and so is an isolated one; an object whose regions are being walked is
+ * skipped.
+ */
 static void mapping_counts_are_checked_in_order(struct ktest *t)
 {
 	struct page *page, *pinned;
@@ -233,7 +236,7 @@ static void rights_of_entries_are_checked(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* An entry that no region shows: damage, unless somebody is changing the space, or it goes. */
+/* An entry without a region is damage, unless the space is being changed or destroyed. */
 static void entry_without_a_region_needs_a_change_under_way(struct ktest *t)
 {
 	struct vm_scene s;
@@ -258,11 +261,11 @@ static void entry_without_a_region_needs_a_change_under_way(struct ktest *t)
 	expect_sound(t, s.mem);
 	WRITE_ONCE(s.space->refs, refs);
 	NAMED(t, s.mem, "I-S4 entry outside every region");
-	/* Its page is looked at all the same. */
+	/* Its page is checked all the same. */
 	mutex_lock(&s.space->change);
 	PLANT(t, s.mem, *other, pte_make(s.mem->end_pfn, VM_READ), "I-S7 entry maps no page");
 	mutex_unlock(&s.space->change);
-	/* Nor are objects and spaces looked at while their lists change. */
+	/* Nor are objects and spaces checked while their lists change. */
 	s.mem->vm.lock.locked = 1;
 	expect_sound(t, s.mem);
 	s.mem->vm.lock.locked = 0;

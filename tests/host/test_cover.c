@@ -42,7 +42,7 @@ static void state_is_shown_in_words(struct ktest *t)
 	for (pfn = 0; pfn <= mem->end_pfn; pfn += PAGEBLOCK_PAGES)
 		show_block(mem, pfn);
 	show_block(mem, page_to_pfn_in(mem, page) + 1);
-	/* Isolated memory is free memory that nobody gets. */
+	/* Isolated memory is free memory that cannot be allocated. */
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - 2);
 	dump_page(mem, 15 * PAGEBLOCK_PAGES, "hole");
 	dump_page(mem, 14 * PAGEBLOCK_PAGES, "offline");
@@ -275,7 +275,7 @@ static void handles_out_of_range_are_refused(struct ktest *t)
 	EXPECT_EQ(t, handle_pfn(&table, 2), PFN_NONE);
 }
 
-/* The answers about a range that do not depend on what is in it, asked without wanting to know why. */
+/* Results about a range that do not depend on its pages, without a place for the reason. */
 static void reasons_are_optional(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);

@@ -9,7 +9,7 @@
 
 static struct memory *mem;
 
-/* What CPU 1 gets, and whence. */
+/* The pages that CPU 1 gets, and their nodes. */
 static struct {
 	struct page *page;
 	gfp_t gfp;

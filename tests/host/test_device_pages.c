@@ -19,7 +19,7 @@ static u32 keep(struct pretend *p, const struct pretend_buf *buf)
 	return NO_ANSWER;
 }
 
-/* What stops a driver on its way, and what opening says then. */
+/* Failures on the way into a driver, and the result of opening it then. */
 static const struct stop {
 	u64 offered; /* besides VERSION_1; ~0: not even that */
 	unsigned size[3]; /* of each queue */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_faults.c: what goes wrong around mm/: wake-ups that get lost, calls that are served late, owners
- * that refuse to move.  Hosted only: the machine's side of it is arch/host/host_cpu.c.
+ * test_faults.c: failures around mm/: lost wake-ups, calls that are served late, owners that
+ * refuse a migration.  Hosted only: the machine's side of it is arch/host/host_cpu.c.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
@@ -20,7 +20,7 @@ static u64 lose(u32 n)
 	return before;
 }
 
-/* What was to be lost has been; and nothing more will be. */
+/* All wake-ups to be lost have been lost; no more will be. */
 static void lose_no_more(struct ktest *t, u64 timeout)
 {
 	EXPECT_EQ(t, atomic_xchg(&host_ipi_faults.drop, 0u), 0);
@@ -160,11 +160,11 @@ static void late_answers_change_nothing(struct ktest *t)
 struct stubborn {
 	struct movable_owner owner;
 	struct page *page;
-	int isolate, migrate; /* what they return */
+	int isolate, migrate; /* its answers */
 	unsigned times;       /* so often, then 0 */
 	unsigned asked;       /* migrate was called */
 	bool lets_go;         /* in migrate: drops the page instead */
-	bool gone;            /* putback finds it has let go */
+	bool gone;            /* the owner has released it before putback */
 };
 
 static int stubborn_isolate(struct memory *mem, struct page *page)

@@ -10,7 +10,7 @@
 
 static char text[4096];
 
-/* What freeing @page says is in @text. */
+/* The message of freeing @page is in @text. */
 static void refuse(struct ktest *t, struct memory *mem, struct page *page, unsigned order)
 {
 	u64 pos = log_position();
@@ -80,7 +80,7 @@ static void each_refusal_says_why(struct ktest *t)
 	expect_reason(t, mem, page, MAX_ORDER, OFFLINE);
 }
 
-/* What happened before it, and not the refusal itself; the next one has that too. */
+/* The events before it, and not the refusal itself; the next one has that too. */
 static void a_report_has_the_history_of_the_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
@@ -100,7 +100,7 @@ static void a_report_has_the_history_of_the_page(struct ktest *t)
 	EXPECT(t, !says(text, want));
 	EXPECT(t, says(text, "bad_free pfn"));
 	EXPECT_EQ(t, trace_find(mem, page_to_pfn_in(mem, page), hit, ARRAY_SIZE(hit)), 2);
-	/* Of what is not its own it has none. */
+	/* A page of another memory has no history here. */
 	refuse(t, mem, pfn_to_page_in(mem, mem->end_pfn), 0);
 	EXPECT(t, !says(text, "history"));
 	give_block(&mem->zones[ZONE_NORMAL], page);
@@ -130,7 +130,7 @@ static void bad_pages_among_good_ones(struct ktest *t)
 
 /* ---- recorded ---- */
 
-/* While the hot paths are recorded each gets what it asks for, and the records say it. */
+/* While the hot paths are recorded each request succeeds, and the records show it. */
 static void recorded_allocations_behave_as_others(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, CACHED_BLOCKS);
@@ -149,7 +149,7 @@ static void recorded_allocations_behave_as_others(struct ktest *t)
 		EXPECT(t, nr > 0 && hit[nr - 1].rec.kind == TR_alloc && hit[nr - 1].rec.order == order);
 		EXPECT_EQ(t, mem_free_pages(mem, page, order), 0);
 	}
-	/* What is refused is no request. */
+	/* A refused call is no request. */
 	EXPECT_EQ(t, mem_free_pages(mem, NULL, 0), -EINVAL);
 	trace_switch(mem, false);
 	page = mem_alloc_pages(mem, GFP_RECLAIMABLE | GFP_NOWAIT, 2);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_handle_exact.c: a table of movable objects at its bounds: what lies behind its last handle is not its own, each
- * look takes the handle's lock once, and a migrator is told why an object stays.
+ * test_handle_exact.c: a table of movable objects at its bounds: memory behind its last handle is
+ * not its own, each access takes the handle's lock once, and a migrator gets the reason why an
+ * object stays.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/handle.h>
@@ -156,7 +157,7 @@ static void a_migrator_is_told_why_an_object_stays(struct ktest *t)
 	page = page_of(&table, 1);
 	target = mem_alloc_pages(mem, GFP_NOWAIT | GFP_MOVABLE, 0);
 	REQUIRE(t, target);
-	/* The owner's reference only: nobody has isolated it. */
+	/* The owner's reference only: it is not isolated. */
 	EXPECT_EQ(t, table.owner.ops->migrate(&table.owner, mem, target, page), -EAGAIN);
 	EXPECT_EQ(t, get_page(page), 0);
 	EXPECT_EQ(t, get_page(page), 0);

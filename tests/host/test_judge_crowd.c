@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_crowd.c: programs that hold memory, in a world made up: what they are asked and told, and what becomes of them. */
+/*
+ * test_judge_crowd.c: programs that hold memory, in a simulated world: the messages between them
+ * and the kernel, and how they end.
+ */
 #include "demo/crowd.h"
 #include <quarry/bootfile.h>
 #include <quarry/errno.h>
@@ -124,7 +127,7 @@ static void sleep_until_held(u64 ns)
 #define task_threads_alive threads_left
 #include "demo/crowd.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
-/* Programs say that they hold more, when somebody sleeps until they do. */
+/* Programs report that they hold more while the crowd's start waits for it. */
 static void hold(void)
 {
 	struct crowd *c = judge.job[0].arg;
@@ -203,7 +206,7 @@ static void programs_start_hold_and_end(struct ktest *t)
 	EXPECT_SAID(t, "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
 		       "made 11 rounds over their memory, 0 pages wrong; all ended well\n"
 		       "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
-	/* One that has ended already. */
+	/* A program that has ended already. */
 	begin();
 	c = crowd_start(2, 40, SEED);
 	REQUIRE(t, c);

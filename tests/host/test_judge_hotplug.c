@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_hotplug.c: the soak of CPU hotplug in a world made up: what it does, and each thing it complains of. */
+/*
+ * test_judge_hotplug.c: the soak of CPU hotplug in a simulated world: its steps, and each failure
+ * it reports.
+ */
 #define smp_stats judge_hotplug_stats
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_load.c: the prompt's load and bursts in a world made up: what they use and give back, and the damage they find. */
+/*
+ * test_judge_load.c: the prompt's load and bursts in a simulated world: the memory they use and
+ * free, and the damage they find.
+ */
 #include "demo/monitor.h"
 #include <quarry/cmdline.h>
 #include <quarry/console.h>
@@ -32,7 +35,7 @@ static struct memory pretend;
 static void *allocate(size_t bytes)
 {
 	judge_note("[%zu handles]", bytes / sizeof(struct handle));
-	return world.no_memory ? NULL : kmalloc(1); /* nobody looks into it */
+	return world.no_memory ? NULL : kmalloc(1); /* never read */
 }
 
 static void init(struct handle_table *t, struct memory *mem, struct handle *handles, u32 nr)
@@ -276,7 +279,7 @@ static void each_damaged_page_is_counted_once(struct ktest *t)
 		for (i = 0; i < 4; i++)
 			world.words[20 + 20 * i][at[i]] ^= 1ULL << 63;
 		world.words[20][at[1]] ^= 1;
-		/* What is no burst's word is not looked at. */
+		/* Words that no burst wrote are not checked. */
 		world.words[5][1]++;
 		burst_give(&b);
 		EXPECT(t, b.damaged == 4 && world.dumps == 1 && (order || world.dumped == 80));

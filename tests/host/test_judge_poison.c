@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_poison.c: the soak of broken memory in a world made up: what it asks for, and each thing it complains of. */
+/*
+ * test_judge_poison.c: the soak of broken memory in a simulated world: the calls it makes, and
+ * each failure it reports.
+ */
 #include "tests/host/judge_poison.h"
 #include <quarry/smp.h>
 
@@ -62,7 +65,7 @@ static void pages_are_read_compared_and_written(struct ktest *t)
 	EXPECT(t, world.nr_copies == 2 && !world.page[1][0] && !soak.wrong);
 	EXPECT_EQ(t, use_page(1, true), 0);
 	EXPECT(t, world.page[1][0] == 1 && world.page[1][1] == 1 && !soak.wrong);
-	/* Somebody else's number at one of the ends. */
+	/* A foreign number at one of the ends. */
 	soak.want[1] = 1;
 	world.page[1][0] = 2;
 	EXPECT(t, !use_page(1, false) && soak.wrong == 1);
@@ -100,7 +103,7 @@ static void user_has_every_fourth_page_and_drops_lost_ones(struct ktest *t)
 	soak.shaker.stop = 1;
 	user((void *)2);
 	EXPECT_SAID(t, "[space][no space]");
-	/* All its accesses fail, first with what is not lost. */
+	/* All its accesses fail, first with another error than "lost". */
 	soak.shaker.stop = 0;
 	world.copies_fail = ~0u;
 	world.fault[0] = -EIO;
@@ -263,7 +266,7 @@ static void unpoisoned_page_leaves_the_list(struct ktest *t)
 	request_back(START + 65);
 	EXPECT(t, soak.nr_listed == 1 && soak.back == 1 && !is_listed(START + 66) && is_listed(START + 64));
 	EXPECT_SAID(t, "[soft 0x1040][soft 0x1042][back 0x1040][back 0x1042]");
-	/* One that no answer had said is flagged. */
+	/* A page is flagged that no call had reported. */
 	world.flagged[5] = true;
 	request_back(START);
 	EXPECT_SAID(t, "[back 0x1005]poison: FAIL: flagged, and no answer said so: pfn 0x1005: 0\n");
@@ -351,7 +354,7 @@ static void flags_list_and_counts_must_agree(struct ktest *t)
 	scene_end();
 }
 
-/* The counts of what is reclaimed and moved rise with each look. */
+/* The counts of reclaimed and moved pages rise with each reading. */
 static void each_part_of_the_load_is_waited_for(struct ktest *t)
 {
 	struct beside then;

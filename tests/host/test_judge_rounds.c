@@ -96,7 +96,7 @@ static pfn_t candidate(struct memory *mem, unsigned long want, unsigned long *nr
 	return world.no_range ? PFN_NONE : BLOCK(6);
 }
 
-/* What begins there may not go. */
+/* A range that begins there may not be offlined. */
 static int query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
 	return start == BLOCK(12) ? -EBUSY : 0;
@@ -303,7 +303,7 @@ static void progress_is_printed_every_two_seconds(struct ktest *t)
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n");
 }
 
-/* In ten rounds something must have been moved, and freed into what was isolated. */
+/* In ten rounds pages must have been moved, and freed into isolated pageblocks. */
 static void rounds_that_move_nothing_fail(struct ktest *t)
 {
 	unsigned part;
@@ -324,7 +324,7 @@ static void rounds_that_move_nothing_fail(struct ktest *t)
 	}
 }
 
-/* What is said of a policy under which all went well. */
+/* The line about a policy under which all went well. */
 #define POLICY(name) \
 	"rounds: " name ": 2 offlines of 16 MiB under stress, 2 drain rounds (one each), 8 IPIs, " \
 	"10 blocks moved, 12 retries, 400 operations meanwhile\n"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_stress.c: the steps of a stress thread, one by one, in a world made up: what each asks for, and what is counted. */
+/*
+ * test_judge_stress.c: the steps of a stress thread, one by one, in a simulated world: the calls
+ * of each, and the counts.
+ */
 #define stress_start judge_stress_start
 #define stress_stop  judge_stress_stop
 #define stress_ops   judge_stress_ops
@@ -288,7 +291,7 @@ static void a_step_takes_or_gives_back_one_block(struct ktest *t)
 	me->rand = 7;
 	bare_op(me);
 	EXPECT(t, me->bare[7] && me->pages == 1 && me->given == 3 && me->frees == 7);
-	/* A bit more than three of ten, or nobody else: by itself. */
+	/* A bit more than three of ten, or without another thread: it frees the block itself. */
 	me->frees = 6;
 	me->rand = 7;
 	bare_op(me);
@@ -379,7 +382,7 @@ static void all_starts_and_ends(struct ktest *t)
 		s->threads[i].remote = 66 + i;
 	}
 	EXPECT(t, stress_ops(s, 2) == 100 && stress_ops(s, 4) == 102 && !stress_ops(s, 1) && !stress_ops(s, 5));
-	/* What is left at the end is verified and freed, and not counted. */
+	/* Blocks left at the end are verified and freed, and not counted. */
 	s->threads[1].bare[BARE_SLOTS - 1] = get_block(&pretend, 0, 0);
 	s->threads[2].inbox[INBOX_SLOTS - 1] = get_block(&pretend, 0, 0);
 	pretend.backed = false;

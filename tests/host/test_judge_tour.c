@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_tour.c: the tour in a world made up: what it shows in what order, and each thing that makes it fail. */
+/*
+ * test_judge_tour.c: the tour in a simulated world: its parts in order, and each failure that
+ * makes it fail.
+ */
 #define smp_stats judge_tour_stats
 #include "demo/picture.h"
 #include "demo/tour.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_user.c: the soak of programs in a world made up: what it does in what order, and each thing it complains of. */
+/*
+ * test_judge_user.c: the soak of programs in a simulated world: its steps in order, and each
+ * failure it reports.
+ */
 #define smp_stats judge_user_stats
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>

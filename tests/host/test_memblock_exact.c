@@ -2,7 +2,7 @@
 /* test_memblock_exact.c: boot memory at its limits: the byte where an allocation fits, and lists that are full. */
 #include "tests/lib/memblock_help.h"
 
-/* What lies above the limit, or ends a byte above it, is none. */
+/* A range above the limit, or one that ends a byte above it, is not used. */
 static void limit_is_exact_to_the_byte(struct ktest *t)
 {
 	struct memblock *m = fresh_memblock();

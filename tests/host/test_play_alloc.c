@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_alloc.c: the slow path of an allocation in a world made up: what it asks, of whom, in which order, how
- * often, and with which flags; and how many pages the bulk forms move with interrupts off.
+ * test_play_alloc.c: the slow path of an allocation with simulated callees: its requests, in
+ * which order, how often, and with which flags; and how many pages the bulk forms move with
+ * interrupts off.
  */
 #define zero_block           judged_zero_block
 #define alloc_pages          judged_alloc_pages
@@ -37,7 +38,7 @@ static struct {
 	bool drains;         /* there is a thread that drains */
 	int standby[3];      /* what standby brings, in turn */
 	unsigned begun;      /* turns of all this */
-	unsigned leave;      /* so often somebody has gone when the last resort is asked */
+	unsigned leave;      /* times that a task has exited when the OOM killer is asked */
 	unsigned chosen;     /* at this reclaim the thread is chosen to die */
 	unsigned reclaims;
 	gfp_t gfp;           /* of all looks, or'ed */
@@ -204,13 +205,13 @@ static const struct request requests[] = {
     {GFP_ATOMIC, MAX_ORDER, .says = "look1 own-drain look1"},
     {GFP_KERNEL, 1, .says = "look1 own-drain look1 begin reclaim look1 compact drain look1 standby oom"},
     {GFP_KERNEL | GFP_NORETRY, 1, .says = "look1 own-drain look1 begin reclaim look1 drain look1 oom"},
-    /* A compaction of which others take what it made. */
+    /* A compaction whose block other threads take. */
     {GFP_KERNEL, 2, .compacts = FOR_EVER,
         .says = "look1 own-drain look1 begin reclaim look1 compact look1 compact look1 compact look1 compact look1 "
                 "drain look1 standby oom"},
     {GFP_KERNEL, 2, .compacts = 2,
         .says = "look1 own-drain look1 begin reclaim look1 compact look1 compact look1 compact drain look1 standby oom"},
-    /* What is freed does for a page, in the end, but need not lie together for more. */
+    /* Freed pages serve a single page in the end, but need not lie together for a block. */
     {GFP_KERNEL, 0, .frees = 19,
         .says = "look1 begin " TURNS16 " " TURNS4 " drain look1 standby oom"},
     {GFP_KERNEL, 1, .frees = FOR_EVER,
@@ -277,7 +278,7 @@ static void slow_path_takes_its_steps_until_a_page_is_found(struct ktest *t)
 	}
 }
 
-/* Nor is anything waited for where nobody may sleep. */
+/* Nor is anything waited for in atomic context. */
 static void atomic_allocation_waits_for_nothing(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 0);
@@ -380,7 +381,7 @@ static void zones_are_tried_from_the_own_node_on(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Low: below the mark, whether there was a page or not; each zone that was looked at. */
+/* Low: below the watermark, whether there was a page or not; each zone that was tried. */
 static void zone_below_low_wakes_its_reclaim_thread(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 1);

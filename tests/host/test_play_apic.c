@@ -99,7 +99,7 @@ static void begin(void)
 	play_begin();
 	play.mmio_read = read_word;
 	play.mmio_write = write_word;
-	play.other.ecx = ~0u; /* of no leaf but the first counts what it says */
+	play.other.ecx = ~0u; /* only the first leaf's count is used */
 	busy = 0;
 	tsc_hz = 3000000000;
 	apic_hz = 62500050;
@@ -226,7 +226,7 @@ static void registers_are_memory_or_msrs(struct ktest *t)
 	EXPECT_SAID(t, "msr 83f=5\nmsr 80b=0\n");
 }
 
-/* By xAPIC in two halves, when the one before has gone; nobody comes in between. */
+/* By xAPIC in two halves, once the one before has been sent; nothing comes in between. */
 static void interrupts_are_sent_whole(struct ktest *t)
 {
 	irqflags_t flags;
@@ -243,7 +243,7 @@ static void interrupts_are_sent_whole(struct ktest *t)
 	EXPECT(t, !arch_irqs_enabled());
 	arch_irq_restore(flags);
 	EXPECT_SAID(t, "read 300\n310=1000000\n300=4042\n");
-	/* One that is never free is written all the same, in the end. */
+	/* If the ICR stays busy it is written all the same, in the end. */
 	play.reads = false;
 	play.turns = 0;
 	busy = ~0u;

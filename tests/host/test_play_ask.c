@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_ask.c: what an allocation asks of the reclaim threads, with waits, wake-ups and batches
- * made up: whom it asks and wakes, what ends each wait, and what it says.
+ * test_play_ask.c: the requests of an allocation to the reclaim threads, with simulated waits,
+ * wake-ups and batches: which thread it asks and wakes, which event ends each wait, and the
+ * result.
  */
 #define PLAY_NAME(name) ask_##name
 #include "tests/host/play_ask.h"
@@ -30,7 +31,7 @@ static void wait_for_a_ticket_ends_when_it_is_served(struct ktest *t)
 	EXPECT(t, played_wait_drain(world));
 	EXPECT_SAID(t, TICKET);
 	EXPECT_EQ(t, at[0]->drains.asked, 1);
-	/* A thread that stops serves nobody, and whoever waits goes. */
+	/* A thread that stops serves no request, and its waiters give up. */
 	in_wait = stop;
 	EXPECT(t, played_wait_drain(world));
 	EXPECT_SAID(t, TICKET);
@@ -142,7 +143,7 @@ static void low_watermark_wakes_the_thread_if_pages_can_be_reclaimed(struct ktes
 	played_note_freed(zone, 3, 3);
 	EXPECT_EQ(t, zone->futile, 0);
 	EXPECT_SAID(t, "wake who waits at 1\n");
-	/* Above its high mark all is forgotten. */
+	/* Above its high watermark all is forgotten. */
 	zone->futile = 1;
 	played_reconsider(zone);
 	EXPECT_EQ(t, zone->futile, 0);
@@ -153,7 +154,7 @@ static void low_watermark_wakes_the_thread_if_pages_can_be_reclaimed(struct ktes
 
 static struct request q;
 
-/* Each of what ends the wait for a run, alone; and what does not. */
+/* Each event that ends the wait for a run, alone; and events that do not. */
 static void each_reason_ends_the_wait_for_a_run(struct ktest *t)
 {
 	struct zone *normal;
@@ -219,16 +220,16 @@ static void finished_run_returns_its_result(struct ktest *t)
 	use_all();
 	q = request_of(world, GFP_KERNEL, 0);
 	in_wait = serve_with_nothing;
-	/* It looks again and again. */
+	/* It checks again and again. */
 	turns = 3;
 	EXPECT(t, !wait_for_run(&q, at[0]));
 	EXPECT_SAID(t, RUN "wait of who waits at 0\nwait of who waits at 0\n");
 	EXPECT_EQ(t, bits_seen, request_bit(GFP_KERNEL, 0));
 	EXPECT_EQ(t, mm_event_sum(world, EV_RECLAIM_WAIT), 1);
-	/* In vain for others is not in vain. */
+	/* A run that failed for other requests did not fail for this one. */
 	q = request_of(world, GFP_MOVABLE, 0);
 	EXPECT(t, wait_for_run(&q, at[0]));
-	/* One that goes on, while something has come, says nothing. */
+	/* A run in progress, when pages have come, has no result yet. */
 	q = request_of(world, GFP_KERNEL, 0);
 	in_wait = run_on;
 	EXPECT(t, wait_for_run(&q, at[0]));

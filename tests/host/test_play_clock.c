@@ -15,7 +15,7 @@
 static struct acpi_info firmware;
 static u64 ticks;           /* the time stamp counter */
 static unsigned apic_reads; /* five make a reading, of which the third is the best */
-static u64 pit_began;       /* 0: nobody has */
+static u64 pit_began;       /* 0: none */
 static unsigned written;    /* bytes of its count */
 static enum timer_kind {
 	PM,

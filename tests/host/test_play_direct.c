@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_direct.c: what an allocation that found nothing does itself, with waits, wake-ups and
- * batches made up: what it drops, which nodes it asks, and how it waits for standby memory.
+ * test_play_direct.c: the own work of an allocation that found nothing, with simulated waits,
+ * wake-ups and batches: which pages it drops, which nodes it asks, and how it waits for standby
+ * memory.
  */
 #define PLAY_NAME(name) direct_##name
 #include "tests/host/play_ask.h"
@@ -115,7 +116,7 @@ static void standby_is_waited_for(struct ktest *t)
 	use_all();
 	world->standby.thread = (struct thread *)&in_wait;
 	EXPECT_EQ(t, played_wait_standby(world, GFP_KERNEL, 2), 0);
-	/* What a request cannot have is not asked for. */
+	/* Zones that a request cannot use are not asked. */
 	world->zones[ZONE_MOVABLE].standby_end = 8 * PAGEBLOCK_PAGES;
 	EXPECT_EQ(t, played_wait_standby(world, GFP_KERNEL, 2), 0);
 	EXPECT_SAID(t, "");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_event.c: what is written to the registers of ACPI events, how long the firmware may
- * take, and how the power goes off.
+ * test_play_event.c: the writes to the registers of ACPI events, the time limit of the firmware,
+ * and how the power goes off.
  */
 #include "tests/host/play_help.h"
 #include <quarry/acpi.h>
@@ -212,7 +212,7 @@ static void power_off(bool pass)
 	arch_irq_restore(flags);
 }
 
-/* A screen that is all there is keeps what was said, if nothing else is asked for. */
+/* A screen without a serial port stays on, unless the option says otherwise. */
 static void power_off_depends_on_option_screen_and_serial_port(struct ktest *t)
 {
 	static const struct {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_oom.c: the last resort with clock, locks, waits and the look for pages made up: who is
- * chosen when, how long is waited for whom, and what an allocation is told then.
+ * test_play_oom.c: the OOM killer with simulated clock, locks, waits and allocation: which victim
+ * is chosen when, how long it is waited for, and the result that an allocation gets.
  */
 #include "tests/host/judge_help.h"
 #include "tests/lib/mm_test.h"
@@ -17,8 +17,8 @@
 static struct memory *world;
 static u64 now;
 static struct page *found;      /* by the look under the lock */
-static bool finds;              /* the killer finds somebody */
-static bool too_late;           /* nobody looks once more when a wait has lasted long enough */
+static bool finds;              /* the killer finds a victim */
+static bool too_late;           /* there is no further check when a wait has lasted long enough */
 static void (*in_kill)(void), (*in_wait)(void);
 static struct page some_page;
 
@@ -114,7 +114,7 @@ static void end(void)
 
 static struct oom_seen seen;
 
-/* What an allocation finds that began just now, or earlier. */
+/* The result of an allocation that began just now, or earlier. */
 static void expect_answer(
     struct ktest *t, gfp_t gfp, unsigned order, struct page *page, bool again, const char *said)
 {
@@ -139,7 +139,7 @@ static void one_goes(void)
 	played_gone(world);
 }
 
-/* It has gone, and the next one is going already. */
+/* It has exited, and the next victim is exiting already. */
 static void one_goes_unseen(void)
 {
 	world->oom.gone++;
@@ -162,21 +162,21 @@ static void wait_for_a_victim_is_bounded(struct ktest *t)
 	EXPECT_EQ(t, world->oom.gone, 1);
 	EXPECT_EQ(t, world->oom.gone_at, now);
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_KILLS), 1);
-	/* Whoever began before that looks again. */
+	/* An allocation that began before that tries again. */
 	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN "no wait of 200 ms\n");
 	now += GRACE_MS * MS;
 	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN);
-	/* One who does not go is given up. */
+	/* A victim that does not exit is given up. */
 	start();
 	in_wait = NULL;
 	expect_answer(t, GFP_KERNEL, 0, NULL, true, CHOICE "wait 20000 ms\nlock\nunlock\n");
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_STUCK), 1);
 	EXPECT_EQ(t, world->oom.going, 0);
-	/* While he is going nobody else is chosen. */
+	/* While it exits no other is chosen. */
 	world->oom.going = 1;
 	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN "wait 20000 ms\nlock\nunlock\n");
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_STUCK), 2);
-	/* Somebody else has given him up already. */
+	/* Another thread has given it up already. */
 	in_wait = somebody_has_given_up;
 	expect_answer(t, GFP_KERNEL, 0, NULL, true, CHOICE "wait 20000 ms\nlock\nunlock\n");
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_STUCK), 2);
@@ -185,7 +185,7 @@ static void wait_for_a_victim_is_bounded(struct ktest *t)
 	end();
 }
 
-/* It has gone after the wait, before the lock was had: the next one is not given up for it. */
+/* It exited after the wait, before the lock was taken: the next victim is not given up for it. */
 static void victim_that_exits_late_still_counts(struct ktest *t)
 {
 	if (!begin(t))
@@ -203,7 +203,7 @@ static void no_second_victim_is_chosen_for_a_while(struct ktest *t)
 {
 	if (!begin(t))
 		return;
-	/* Just after the boot nobody has gone. */
+	/* Just after the boot no task has exited. */
 	start();
 	finds = false;
 	expect_answer(t, GFP_KERNEL, 0, NULL, false, CHOICE);
@@ -232,7 +232,7 @@ static void killer_retries_the_allocation_under_its_lock(struct ktest *t)
 	start();
 	found = &some_page;
 	expect_answer(t, GFP_MOVABLE, 0, &some_page, false, IN_VAIN);
-	/* Whoever is going: it has its page. */
+	/* Even with a victim exiting: the allocation has its page. */
 	world->oom.going = 1;
 	expect_answer(t, GFP_MOVABLE, 0, &some_page, false, IN_VAIN);
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_KILLS), 0);
@@ -293,7 +293,7 @@ static void large_request_kills_only_below_the_high_watermark(struct ktest *t)
 	end();
 }
 
-/* Who has been chosen himself neither chooses nor waits. */
+/* A victim itself neither chooses nor waits. */
 static void victim_neither_kills_nor_waits(struct ktest *t)
 {
 	if (!begin(t))
@@ -324,7 +324,7 @@ static void exiting_task_lets_allocations_retry(struct ktest *t)
 	expect_answer(t, GFP_KERNEL, 0, NULL, true, CHOICE);
 	EXPECT_EQ(t, world->oom.going, 0);
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_NOBODY), 0);
-	/* One who left before it began is in no table that it could be told of. */
+	/* A task that exited before the allocation began has no effect on it. */
 	start();
 	in_kill = NULL;
 	expect_answer(t, GFP_KERNEL, 0, NULL, false, CHOICE);
@@ -337,7 +337,7 @@ static void exiting_task_lets_allocations_retry(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_NOBODY), 2);
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_KILLS), 0);
 	EXPECT_EQ(t, world->oom.left, 3);
-	/* Only somebody who chooses is told so. */
+	/* Only an allocation that would choose a victim is told so. */
 	world->oom.asked = 1;
 	EXPECT(t, !played_outdated(world));
 	world->oom.going = 1;

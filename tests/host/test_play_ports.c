@@ -99,7 +99,7 @@ static u8 config[256];
 static const struct pci_function fn = {
     .access = &pci_ports, .bus = 0x12, .device = 0x15, .function = 3};
 
-/* What the address chose last. */
+/* The register that the address port selects. */
 static u32 config_in(u16 port, unsigned bytes, u32 kept)
 {
 	u32 value = 0;
@@ -228,7 +228,7 @@ static void every_byte_is_received(struct ktest *t)
 	EXPECT_EQ(t, serial_getc_wait(), 0);
 }
 
-/* It is there once, and only when it can be delivered. */
+/* It is set once, and only when it can be delivered. */
 static void the_serial_port_interrupts(struct ktest *t)
 {
 	begin_serial();
@@ -297,7 +297,7 @@ static void mapped_registers_have_their_width(struct ktest *t)
 	}
 }
 
-/* Node 0 for what the firmware does not know, and for what this kernel has no node for. */
+/* Node 0 for memory that the firmware does not name, and for nodes beyond the limit. */
 static void nodes_are_those_of_the_firmware(struct ktest *t)
 {
 	firmware.nr_nodes = memory_there.nr_nodes = 3;

@@ -18,7 +18,7 @@
 
 #define TEST_SLOT_CPUS 4u
 
-/* Others, who have the lock just before this one gets it; once. */
+/* Other CPUs, which get the lock just before this one; once. */
 static void (*others)(struct zone *zone);
 
 static void lock_after_others(struct zone *zone) ACQUIRE(zone->lock, zone_class) NO_LOCK_ANALYSIS
@@ -108,13 +108,13 @@ static void refill_stops_at_the_watermark_after_other_cpus(struct ktest *t)
 	expect_refill(t, zone, GFP_MOVABLE, min + 1, true, 0);
 	expect_refill(t, zone, GFP_MOVABLE, min, false, 0);
 	expect_refill(t, zone, GFP_MOVABLE, 0, false, 0);
-	/* Below the mark one page, for who may have it, and none for the cache. */
+	/* Below the watermark one page, for a request that may have it, and none for the cache. */
 	expect_refill(t, zone, GFP_MOVABLE | GFP_RESERVE, min, true, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_RESERVE, min / 2, false, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_ALL_RESERVE, 1, true, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_ALL_RESERVE, 0, false, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_ALL_RESERVE, min + 3, true, 2);
-	/* Without a mark: all that there is, and no more. */
+	/* Without a watermark: all free pages, and no more. */
 	zone->wmark[WMARK_MIN] = 0;
 	expect_refill(t, zone, GFP_MOVABLE, 3, true, 2);
 	expect_refill(t, zone, GFP_MOVABLE, 1, true, 0);
@@ -158,7 +158,7 @@ static void expect_slots(struct ktest *t, const struct memory *mem, unsigned cpu
 	}
 }
 
-/* What memory came for is not asked for again when there was none for the rest. */
+/* Arrays allocated before the failure are not allocated again. */
 static void stacks_are_laid_out_without_gaps(struct ktest *t)
 {
 	static struct pcp pcp[TEST_SLOT_CPUS];

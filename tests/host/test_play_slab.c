@@ -356,7 +356,7 @@ static void each_size_class_is_read_under_its_lock(struct ktest *t)
 
 /* ---- what kfree refuses ---- */
 
-/* A panic in the middle of it leaves the lock to nobody. */
+/* A panic in the middle of it leaves the lock free. */
 static void drop_locks(void) NO_LOCK_ANALYSIS
 {
 	unsigned shift;
@@ -454,7 +454,7 @@ static void kfree_outside_slab_pages_is_refused(struct ktest *t)
 	play_kfree(block);
 	page = mem_alloc_pages(&kernel_memory, GFP_KERNEL, 0);
 	REQUIRE(t, page);
-	/* In use, but not by anybody who could free it like that. */
+	/* In use, but this call may not free it. */
 	page_cas_state(page, PG_ALLOC, PG_PGTABLE);
 	EXPECT_PANIC(t, page_address(page), page, why);
 	page_cas_state(page, PG_PGTABLE, PG_ALLOC);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_zones.c: zonelists that change while others read them: no reader misses a zone that was there; and what is
- * looked up in them and in ranges.  The source is included with its stores watched.
+ * test_play_zones.c: zonelists that change while others read them: no reader misses a zone that
+ * was there; and look-ups in them and in ranges.  The source is included with its stores watched.
  */
 #define zone_set_watermarks    played_zone_set_watermarks
 #define zone_spare             played_zone_spare
@@ -57,7 +57,7 @@ static void read_on(struct reader *r)
 	r->at = r->seen = 0;
 }
 
-/* What a snapshot has is all that was there, too. */
+/* A snapshot contains every zone that was there. */
 static void look(void)
 {
 	struct reader whole;
@@ -94,7 +94,7 @@ static void add_zone(unsigned id)
 	world.stored = NULL;
 	for (kind = id % NR_ZONE_KINDS; kind < NR_ZONE_KINDS; kind++)
 		there[kind] |= 1u << id;
-	/* The new one is there, for who begins now. */
+	/* A reader that begins now sees the new one. */
 	begin_reading();
 	look();
 }
@@ -120,7 +120,7 @@ static void set_nodes(unsigned nr)
 	}
 }
 
-/* One zone after the other comes, in any order, while somebody reads each list. */
+/* Zones are added one after the other, in any order, while each list is read. */
 static void zone_list_readers_miss_no_zone(struct ktest *t)
 {
 	unsigned round, i, left, pick, id[MAX_ZONES];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_rmap_walk.c: walks over the regions that show a slot: what they find in each entry, what others do in
- * their pauses, and who waits until they are over.
+ * test_rmap_walk.c: walks over the regions that show a slot: the result of each entry, changes by
+ * other threads in the pauses, and waits for the end of a walk.
  *
- * The walks are a copy of mm/rmap.c that calls the test in each pause, with the lock let go.
+ * The walks are a copy of mm/rmap.c that calls the test in each pause, with the lock released.
  */
 #include "tests/lib/vm_help.h"
 
@@ -64,7 +64,7 @@ static bool begin(struct ktest *t, void (*then)(void))
 	return true;
 }
 
-/* Walk it, every entry of the slot goes; returns how many regions were visited. */
+/* Walk it and remove every entry of the slot; returns how many regions were visited. */
 static unsigned unmap_slot(void)
 {
 	struct tlb_gather g;
@@ -120,7 +120,7 @@ static void rmap_walk_continues_after_a_removed_region(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* What was seen of one in the first pause: the upper parts begin at a later slot. */
+/* The regions visited up to the first pause: the upper parts begin at a later slot. */
 static void cut_all(void)
 {
 	unsigned i;
@@ -210,7 +210,7 @@ static u64 age(unsigned *forgotten)
 	return bits;
 }
 
-/* What any entry has is told; who touched the page is to be seen again, who wrote to it stays. */
+/* The bits of all entries are reported; accessed bits are cleared, dirty bits stay. */
 static void aging_reports_and_clears_accessed_bits(struct ktest *t)
 {
 	unsigned i, forgotten;
@@ -242,7 +242,7 @@ static u32 page_bits(struct page *page)
 	return page_word(page) & (PAGE_REFERENCED | PAGE_DIRTY);
 }
 
-/* Each bit of an entry that goes becomes the page's own, and no other. */
+/* Each bit of a removed entry becomes the page's own, and no other. */
 static void removed_entry_passes_its_bits_to_the_page(struct ktest *t)
 {
 	struct page *page;
@@ -272,7 +272,7 @@ static void removed_entry_passes_its_bits_to_the_page(struct ktest *t)
 static u32 ended; /* a: what had to wait has ended */
 static bool early;
 
-/* The walk that is under way ends, after so many turns or when nobody waits for it. */
+/* The walk in progress ends after a number of turns, or when no thread waits for it. */
 static void end_the_walk(void *arg)
 {
 	struct tlb_gather g;
@@ -321,7 +321,7 @@ static void a_fault_waits_for_a_walk(struct ktest *t)
 	walk_begins();
 	EXPECT_EQ(t, vm_fault(s.space, shown_at(0, SLOT), VM_READ), 0);
 	expect_waited(t, __LINE__);
-	/* It was one try, and has shown nothing. */
+	/* It was one try, and has mapped nothing. */
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULTS), faults + 1);
 	EXPECT_EQ(t, pte_at(s.space, shown_at(0, SLOT)), 0);
 	EXPECT_EQ(t, vm_fault(s.space, shown_at(0, SLOT), VM_READ), 0);

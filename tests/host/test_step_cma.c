@@ -96,7 +96,7 @@ static void expect_run(struct ktest *t, unsigned long nr, unsigned align, unsign
 }
 
 /*
- * The next try begins behind what was in the way; behind its pageblock, if somebody else works on
+ * The next try begins behind the blocker; behind its pageblock, if another operation works on
  * that.
  */
 static void search_continues_behind_a_blocker(struct ktest *t)
@@ -195,8 +195,8 @@ static void counts_read_at_two_moments_are_not_negative(struct ktest *t)
 }
 
 /*
- * Half of what is free for the kernel: no area's, none of zone MOVABLE, none that is offline; of
- * every node.
+ * Half of the kernel's free memory on every node: no CMA area's, none of zone MOVABLE, none that
+ * is offline.
  */
 static void area_limit_is_half_of_the_kernels_free_memory(struct ktest *t)
 {
@@ -219,8 +219,8 @@ static void area_limit_is_half_of_the_kernels_free_memory(struct ktest *t)
 }
 
 /*
- * What may join is seen without a try; what the kernel has given back may, though its type is
- * still the kernel's.
+ * A pageblock that may join is found without a try; one that the kernel has freed may, though its
+ * type is still the kernel's.
  */
 static void impossible_places_are_not_tried(struct ktest *t)
 {
@@ -259,8 +259,8 @@ static void impossible_places_are_not_tried(struct ktest *t)
 }
 
 /*
- * What was tried on one node and did not go is not forgotten because the next has no place, or no
- * try is left for it.
+ * A refusal on one node is not forgotten because the next node has no place, or no try is left
+ * for it.
  */
 static void refusal_is_kept_across_later_zones(struct ktest *t)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_contig.c: what alloc_contig_range asks of an evacuation, and what it makes of each of
- * its ends: it includes the source of mm/contig.c, and answers in the evacuation's place.  Hosted
- * only.
+ * test_step_contig.c: the requests of alloc_contig_range to an evacuation, and its result for
+ * each of the evacuation's: it includes the source of mm/contig.c, and answers in the
+ * evacuation's place.  Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/contig.h>
@@ -86,7 +86,7 @@ static void expect_end(struct ktest *t, struct memory *mem, int ends, int err, e
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-/* Five seconds; what comes too late is busy, and what has no other place says so. */
+/* Five seconds; past the deadline the range is busy, and without a target the error says so. */
 static void each_result_of_an_evacuation_is_returned(struct ktest *t)
 {
 	struct memory *mem = begin(t, 0, BLOCKS);
@@ -121,7 +121,7 @@ static void caches_that_stayed_on_are_not_enabled(struct ktest *t)
 	EXPECT_EQ(t, steps.nr, 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_FAIL), 1);
 	WRITE_ONCE(zone->pcp_depth, 1u);
-	/* In a hold of somebody else's they stay off. */
+	/* Disabled by another caller they stay off. */
 	EXPECT_EQ(t, steps_alloc_range(mem, 1, 2, MT_MOVABLE, NULL), 0);
 	EXPECT_EQ(t, zone->pcp_depth, 1u);
 	EXPECT_EQ(t, steps_free_range(mem, 1, 1), 0);
@@ -129,8 +129,8 @@ static void caches_that_stayed_on_are_not_enabled(struct ktest *t)
 }
 
 /*
- * In the first pageblock, in the second, in the last: nothing is taken, or what was is given
- * back.
+ * In the first pageblock, in the second, in the last: nothing is taken, or the taken pages are
+ * freed.
  */
 static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 {
@@ -168,7 +168,7 @@ static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 	}
 }
 
-/* Nor does a pageblock behind the range, whatever it is. */
+/* Nor does a pageblock behind the range, whatever its state. */
 static void pageblock_behind_the_range_does_not_matter(struct ktest *t)
 {
 	struct memory *mem = begin(t, BLOCKS, 0);

@@ -13,7 +13,7 @@
 static struct {
 	unsigned notes;      /* of ranges */
 	unsigned no_note_at; /* the one for which there is no memory, from 1 on; 0: none */
-	bool bring_back;     /* somebody brings pageblock 2 of each range back when it has gone */
+	bool bring_back;     /* another thread onlines pageblock 2 of each range */
 } steps;
 
 static void *steps_alloc(size_t size)
@@ -57,7 +57,7 @@ static unsigned count(const struct memory *mem, enum pageblock_state state)
 	return (unsigned)range_count(mem, 0, BLOCK(2 * SIZE), state);
 }
 
-/* What comes back before it is noted is in use, and has not gone with its node. */
+/* Memory onlined before it is noted is in use, and is not noted as offlined with its node. */
 static void memory_back_online_is_not_noted_with_its_node(struct ktest *t)
 {
 	struct memory *mem = begin(t);

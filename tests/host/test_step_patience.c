@@ -55,7 +55,7 @@ static void world_point(const char *name)
 {
 	void (*fn)(void) = world.on_scan;
 
-	/* What never ends is called off. */
+	/* An evacuation without an end is cancelled. */
 	if (strcmp(name, "offline.scan") == 0 && ++world.passes > MANY)
 		cancel = 1;
 	world.batches += strcmp(name, "offline.migrate") == 0;
@@ -91,7 +91,7 @@ static struct memory *mem;
 static struct mm_fail fail;
 static struct evacuation evac;
 
-/* Pageblock 2 of a memory of movable pages, isolated, is what shall become free. */
+/* Pageblock 2 of a memory of movable pages, isolated, is to become free. */
 static bool begin(struct ktest *t)
 {
 	memset(&world, 0, sizeof(world));
@@ -119,7 +119,7 @@ static void finish(struct ktest *t)
 	mov_end(t);
 }
 
-/* A page at @pfn that is in somebody's hands. */
+/* A page at @pfn that is in transit. */
 static struct page *hold_page(pfn_t pfn)
 {
 	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
@@ -240,13 +240,13 @@ static void drop_behind(void)
 	drop_page(behind);
 }
 
-/* As if it had been retired: no longer in the way, and not free. */
+/* As if it had been retired: no longer a blocker, and not free. */
 static void retire_low(void)
 {
 	WRITE_ONCE(low->word, PAGE_WORD(0, PG_HWPOISON, 0));
 }
 
-/* What @fn does at 100 ms is progress, or is not. */
+/* The effect of @fn at 100 ms counts as progress, or does not. */
 static void expect_progress(struct ktest *t, void (*fn)(void), const struct page *blocker, u64 end)
 {
 	world.now = 0;

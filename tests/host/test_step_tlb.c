@@ -100,7 +100,7 @@ static void cpus_with_the_space_loaded_get_the_shootdown(struct ktest *t)
 	REQUIRE(t, mem);
 	begin(TLB_CPUS);
 	my_init(&g, mem);
-	/* Nobody. */
+	/* No CPU. */
 	my_add(&g, one, 0x5000);
 	my_flush(&g);
 	EXPECT_EQ(t, call.calls, 0);
@@ -118,7 +118,7 @@ static void cpus_with_the_space_loaded_get_the_shootdown(struct ktest *t)
 	EXPECT(t, same_mask(1, 1UL << 6, 0, 1UL << 63));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ROUNDS), 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ASKED), 2);
-	/* They are not asked for the next one, who is elsewhere. */
+	/* They get no IPI for the next space, which is loaded elsewhere. */
 	cpumask_clear(one->active, 0);
 	my_add(&g, one, 0x5000);
 	my_flush(&g);
@@ -146,7 +146,7 @@ static void shootdown_to_too_many_cpus_goes_to_all(struct ktest *t)
 		my_flush(&g);
 		EXPECT_EQ(t, call.calls, 1);
 		EXPECT(t, call.all && !g.everybody);
-		/* Who has no bit. */
+		/* A CPU without a bit. */
 		cpumask_clear(one->active, 3);
 		cpumask_set(two->active, sizes[i] - 1);
 		my_add(&g, one, 0x5000);
@@ -169,7 +169,7 @@ static void note_hook(phys_t root, uintptr_t va, bool all)
 		forgot.hooked += root == forgot.root && va == forgot.last;
 }
 
-/* With somebody who listens, and without. */
+/* With a hook, and without. */
 static void entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 1);

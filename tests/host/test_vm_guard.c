@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_guard.c: what a lock guards changes only while it is held.
+ * test_vm_guard.c: data guarded by a lock change only while it is held.
  *
- * A copy of objects, spaces, faults, reverse mapping and page tables, whose locks are the test's: what a lock
- * guards is noted when it is let go, and must be the same when it is taken again, and after each call.
+ * A copy of objects, spaces, faults, reverse mapping and page tables with the test's own locks:
+ * guarded data are recorded when a lock is released, and must be the same when it is taken again,
+ * and after each call.
  */
 #include "tests/lib/vm_help.h"
 
@@ -15,7 +16,7 @@ static struct guard {
 	const char *name;
 	u64 (*state)(void);
 	const void *lock;
-	u64 then; /* when it was let go */
+	u64 then; /* when it was released */
 } guards[] = {{"vm lists", listed, NULL, 0}, {"space", shown, NULL, 0}, {"object", held_by_slots, NULL, 0},
     {"pagetable", entered, NULL, 0}, {"space change", used, NULL, 0}};
 
@@ -203,7 +204,7 @@ static void settle(const char *call)
 		compare_guard(&guards[i], call);
 }
 
-/* @call takes a lock, returns @want, and changes nothing after it let go of its locks. */
+/* @call takes a lock, returns @want, and changes nothing after it released its locks. */
 #define CALL(t, call, want)                     \
 	do {                                    \
 		taken = 0;                      \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_late.c: somebody else was there a moment before: just before a lock was taken, just after it was let go,
- * or while memory was asked for in vain.  And what was freed is not looked at again.
+ * test_vm_late.c: another thread was there a moment before: just before a lock was taken, just
+ * after it was released, or while an allocation failed.  And freed memory is not read again.
  */
 #include "tests/lib/vm_help.h"
 #include <quarry/account.h>
@@ -10,7 +10,7 @@
 
 static struct {
 	const void *lock;       /* which; NULL: memory */
-	unsigned before, after; /* taken, let go so often first; 0: never */
+	unsigned before, after; /* locks taken, released before; 0: never */
 	void (*then)(void);
 	unsigned calls;
 } late;
@@ -228,7 +228,7 @@ static void space_is_checked_again_under_its_lock(struct ktest *t)
 	LATE(t, &s.space->lock, 2, unmap_five, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 1);
 	map_it();
 	EXPECT_EQ(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
-	/* It goes just after it was counted: the one behind it is found all the same. */
+	/* It is removed just after it was counted: the one behind it is found all the same. */
 	memset(&late, 0, sizeof(late));
 	late.lock = &s.space->lock;
 	late.after = 2;
@@ -303,7 +303,7 @@ static void table_added_by_another_thread_is_used(struct ktest *t)
 	end(t);
 }
 
-/* What is there needs no page, and is not asked for. */
+/* A present table needs no page, and none is allocated. */
 static void present_page_needs_no_allocation(struct ktest *t)
 {
 	u64 allocs;

@@ -77,7 +77,7 @@ static bool begin(struct ktest *t)
 
 static struct {
 	struct spinlock *lock;
-	bool (*done)(void); /* what must wait for the lock */
+	bool (*done)(void); /* the step that must wait for the lock */
 	u32 taken, ended;   /* a */
 	bool early, too_soon;
 } holder;
@@ -101,7 +101,10 @@ static void hold_now(void)
 	YIELD_UNTIL(load_acquire(&holder.taken));
 }
 
-/* From @point on somebody has @lock: @call waits for it, and does not do what @done sees before. */
+/*
+ * From @point on another CPU holds @lock: @call waits for it, and does not do what @done sees
+ * before.
+ */
 #define WAITS_AT(t, point, l, see, call)                                    \
 	do {                                                                \
 		memset(&holder, 0, sizeof(holder));                         \
@@ -159,7 +162,7 @@ static void a_hidden_region(void)
 	EXPECT(now.t, pte_at(s.space, page_at(0)));
 }
 
-/* The entry is gone, but somebody may have it in his TLB. */
+/* The entry is gone, but another CPU may have it in its TLB. */
 static void an_entry_to_forget(void)
 {
 	EXPECT_EQ(now.t, pte_at(s.space, page_at(0)), 0);
@@ -197,7 +200,7 @@ static void unmap_works_in_bounded_steps(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Nobody comes to write any more, though who could may still. */
+/* No new writer comes, though a CPU with a stale entry may still write. */
 static void a_lower_protection(void)
 {
 	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_WRITE), -EACCES);
@@ -216,7 +219,7 @@ static void execute_it(void)
 	EXPECT(now.t, !(pte_at(s.space, page_at(0)) & PTE_NX));
 }
 
-/* What is allowed anew may be used before the rest is forbidden, and is not taken back with it. */
+/* Added rights may be used before the removed ones are removed, and are not removed with them. */
 static void protect_removes_only_forbidden_access(struct ktest *t)
 {
 	if (!begin(t))
@@ -296,7 +299,7 @@ static void unmark_it(void)
 	spin_unlock(&s.object->lock);
 }
 
-/* Whatever the slot holds by then, what was brought for it is given back. */
+/* Whatever the slot holds by then, the page allocated for it is freed. */
 static void a_slot_is_filled_once(struct ktest *t)
 {
 	struct page *page;
@@ -376,7 +379,7 @@ static void touch_it(void)
 	EXPECT_EQ(now.t, vm_fault(s.space, page_at(1), VM_WRITE), 0);
 }
 
-/* It shows nothing that it did not look for, returns 0, and gives back the page it brought. */
+/* It maps no page that it has not checked, returns 0, and frees its page. */
 static void a_fault_that_comes_too_late_shows_nothing(struct ktest *t)
 {
 	static void (*const meanwhile[])(void) = {show_another_slot, show_another_object, unmap_it, forbid_it};

@@ -81,7 +81,7 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	}
 	mem = motley(t);
 	REQUIRE(t, mem && kept);
-	/* What else there can be in a zone is made up. */
+	/* The other fields of a zone are made up. */
 	zone = test_zone(mem, ZONE_NORMAL);
 	standby = zone->standby;
 	end = zone->standby_end;
@@ -180,7 +180,7 @@ static void pageblocks_and_pages_are_shown(struct ktest *t)
 	motley_end(t, mem);
 }
 
-/* Without the times, which are nobody's to know. */
+/* Without the times, which a test cannot know. */
 static void expect_history(struct ktest *t, const char *want)
 {
 	static char text[4096], seen[4096];
@@ -288,7 +288,7 @@ static void a_difference_is_named(struct ktest *t)
 	EXPECT(t, !strcmp(counts_differ(&a, &b, &in_a, &in_b), "tasks"));
 }
 
-/* What a panic says of the page that it is about, and of the head of its block. */
+/* The text of a panic about a page, and about the head of its block. */
 static void a_panic_names_the_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);

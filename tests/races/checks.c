@@ -36,7 +36,7 @@ static bool check_off(const struct zone *zone, struct mm_violation *v)
 	return true;
 }
 
-/* What a successful isolation promised about pageblocks that are isolated still. */
+/* The promises of a successful isolation about pageblocks that are still isolated. */
 static bool check_isolated(struct mm_violation *v)
 {
 	pfn_t pfn;
@@ -51,7 +51,7 @@ static bool check_isolated(struct mm_violation *v)
 	return true;
 }
 
-/* Every page is free or cached: what was allocated has come back. */
+/* Every page is free or cached: all allocated pages have come back. */
 static bool check_unused(struct mm_violation *v)
 {
 	unsigned long have = memory_free_pages(ops.mem), want = memory_managed_pages(ops.mem);

@@ -16,7 +16,7 @@ struct role {
 	bool ready, running;
 	bool waits;           /* for a lock or an answer, if nothing came after it */
 	u32 parked;           /* points at which it is kept; 2 if one of them is in an interrupt */
-	u32 passes;           /* since the last step, while nobody else could move */
+	u32 passes;           /* since the last step, while no other role could move */
 	int result;           /* of its last operation */
 	const char *op;       /* that, or the one under way */
 	char last[RACE_NAME]; /* point it hit last */
@@ -46,7 +46,7 @@ struct race_state {
 	u32 active; /* a: points look at the script */
 	u32 cursor; /* lock */
 	u32 over;   /* a: the outcome is known: everybody passes */
-	u32 stepping; /* a: after the setup, instead of the script, step.c decides who moves */
+	u32 stepping; /* a: after the setup, instead of the script, step.c chooses the moves */
 };
 extern struct race_state race;
 
@@ -65,7 +65,7 @@ struct race_watchdog {
 	u32 cursor, turns;
 };
 void race_watch(struct race_watchdog *dog);
-/* Take the steps that nobody else is going to take. */
+/* Take the steps that no role is going to take. */
 void race_settle(void);
 /* The role that runs here: in an interrupt, whatever thread it came upon, the CPU's.  NULL: none. */
 struct role *race_my_role(void);
@@ -85,7 +85,7 @@ void step_finish(void);
 
 /* ---- run.c, for step.c ---- */
 
-/* What a check found: the invariant, as an outcome, and in words. */
+/* The result of a check: the invariant, as an outcome, and in words. */
 struct race_finding {
 	char id[16], outcome[RACE_NAME], why[200];
 };

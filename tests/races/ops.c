@@ -221,7 +221,7 @@ static struct zone *zone_arg(const char *arg)
 
 static int op_alloc(unsigned role, const char *arg)
 {
-	/* It keeps what it had. */
+	/* It keeps its earlier page. */
 	if (ops.own[role] && ops.nr_hoard < MAX_HOARD)
 		ops.hoard[ops.nr_hoard++] = ops.own[role];
 	ops.own[role] = mem_alloc_pages(ops.mem, gfp_of(arg), 0);
@@ -340,8 +340,8 @@ static void nothing(void *arg)
 }
 
 /*
- * A cross-call to every CPU, by somebody who has nothing to do with drains; call(locked): by one who
- * holds the lock of zone MOVABLE, which is refused.
+ * A cross-call to every CPU that has nothing to do with drains; call(locked): made with the lock
+ * of zone MOVABLE held, which is refused.
  */
 static int op_call(unsigned role, const char *arg)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops_add.c: memory that comes and goes, for the roles of a race.
+ * ops_add.c: adding and removing memory, for the roles of a race.
  *
  * Owns: nothing.
  */

@@ -20,7 +20,7 @@
 static struct race_script script;
 static struct race_result result;
 
-/* What is offline is nobody's: its bytes may be ours. */
+/* Offline memory is unused: its bytes may be ours. */
 static pfn_t borrowed = PFN_NONE;
 static unsigned long nr_borrowed;
 

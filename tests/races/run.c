@@ -87,7 +87,7 @@ static const struct race_entry *next_op(unsigned role)
 	const struct race_entry *e = NULL;
 	struct role *r = &race.role[role];
 
-	/* Its CPU may be away, or back and the thread still elsewhere. */
+	/* Its CPU may be offline, or back and the thread still elsewhere. */
 	if (role != arch_cpu_id()) {
 		race_leave(flags);
 		return NULL;
@@ -236,8 +236,8 @@ static bool all_idle(void)
 }
 
 /*
- * Bring back CPUs that the play took down, unless somebody holds the lock for ever: who waits for an
- * answer of one that was away gets it then.
+ * Bring back CPUs that the play took down, unless the lock is held for ever: waiters for an
+ * answer of one that was offline get it then.
  */
 static void bring_up(const cpumask_t *were_online)
 {

@@ -21,7 +21,7 @@ static bool fail(struct race_script *s, const char *what, const char *at)
 	return false;
 }
 
-/* Copy what lies between @from and @end without the blanks around it. */
+/* Copy the text between @from and @end without the blanks around it. */
 static void copy_trimmed(char *to, size_t size, const char *from, const char *end)
 {
 	size_t len;

@@ -94,7 +94,10 @@ void step_point(struct role *r, const char *name)
 	bool irqs_on = arch_irqs_enabled();
 	irqflags_t flags;
 
-	/* Between operations its thread may stand for the idle thread of a CPU that goes or comes. */
+	/*
+	 * Between operations its thread may stand for the idle thread of a CPU that goes down or
+	 * comes up.
+	 */
 	if (!READ_ONCE(r->running) && !arch_in_interrupt())
 		return;
 	flags = race_enter();
@@ -128,7 +131,7 @@ void step_will_wait(const char *lock, const char *point)
 	race_leave(flags);
 }
 
-/* Waits that come and go inside the scheduler or the console are no part of the race. */
+/* Short waits inside the scheduler or the console are no part of the race. */
 static bool counts(const struct frame *f, const void *what)
 {
 	return ops_owns(what) || what == &cpu_hotplug.l.wq.first || !strcmp(f->name, "answer");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * step_show.c: what is to be seen between two moves of a race: each CPU, page P, the caches.
+ * step_show.c: shows the state between two moves of a race: each CPU, page P, the caches.
  *
  * Owns: nothing.  Nobody runs while it looks.
  */

@@ -28,7 +28,7 @@
 #define HAMMER_ROUNDS 20u
 #define STORM_ROUNDS  8u
 #define LATE          4u  /* every fourth thread */
-#define TRIES         10u /* of a move; each finds a space that nobody has touched */
+#define TRIES         10u /* of a move; each finds an untouched space */
 #define BASE          0x400000UL
 #define STUCK_NS      2000000000ULL
 #define HOLD          50000u /* turns of a loop that the migrator makes while the others come */
@@ -39,7 +39,7 @@ struct waiter {
 	struct mm_task *task;
 	u32 done;       /* a: the alarm that it has answered */
 	bool late;      /* in this round it was kept between two steps */
-	u64 last[HOT];  /* what it wrote to its word of each page */
+	u64 last[HOT];  /* the last value written to its word of each page */
 };
 
 static struct {
@@ -61,7 +61,7 @@ static struct {
 	struct migrate_stats stats;
 	unsigned failed, stuck;
 	u64 instructions;
-	struct mm_violation found;     /* what is NULL: nothing */
+	struct mm_violation found;     /* which pointer is NULL: none */
 } w;
 
 static struct isolated_pages isolated;
@@ -146,7 +146,7 @@ static void hammer_migrator(void *arg)
 
 	while (load_acquire(&w.touches) < THREADS)
 		thread_yield();
-	/* What fails so often does not converge. */
+	/* A migration that fails so often does not converge. */
 	for (round = 0; round < HAMMER_ROUNDS && w.failed < 2 * HOT; round++) {
 		move(HOT);
 		thread_yield();
@@ -159,8 +159,9 @@ static void hammer_migrator(void *arg)
 /* ---- storm ---- */
 
 /*
- * Every fourth thread is late once a round: it has seen the marker, and goes on when the try is over.  If it
- * then does something to the old page it has time for that until all has been looked at.
+ * Every fourth thread is late once a round: it has seen the marker, and continues when the try is
+ * over.  If it then does something to the old page it has time for that until all has been
+ * checked.
  */
 static void be_late(const char *name)
 {
@@ -256,7 +257,7 @@ static int make_space(struct vm_space **space)
 	return err ? err : vm_map(*space, BASE, PAGES, VM_READ | VM_WRITE, w.object, 0);
 }
 
-/* The batch is over: who is late goes on.  Is everything as it should be? */
+/* The batch is over: late threads continue.  Is everything as it should be? */
 static void look(void)
 {
 	unsigned turn;
@@ -387,7 +388,7 @@ bool waiters_run(void)
 		return false;
 	}
 	good = run_phase("storm", storm_main, storm_migrator);
-	/* Who waits for ever uses the memory for ever. */
+	/* A thread that waits for ever uses the memory for ever. */
 	if (!w.stuck)
 		good &= run_phase("late", storm_main, storm_migrator);
 	if (!w.stuck)
