@@ -58,7 +58,7 @@ static u64 makes(const char *call, s64 rights, struct syscall_regs *r)
 	return (u64)ret;
 }
 
-/* ---- what there is ---- */
+/* ---- objects at the start ---- */
 
 static void informs(void)
 {
@@ -302,7 +302,7 @@ static void tasks(void)
 	waits_for(caller.task, TASK_EXITED, -7);
 }
 
-/* ---- what a task may have ---- */
+/* ---- limits of a task ---- */
 
 static void limits(void)
 {

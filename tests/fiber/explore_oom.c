@@ -47,7 +47,7 @@ static void give_back(void)
 	}
 }
 
-/* ---- who is chosen, who asks, who looks on ---- */
+/* ---- victim, requester, onlookers ---- */
 
 static struct task *task_with(unsigned nr, unsigned pages, unsigned touched)
 {
@@ -127,7 +127,7 @@ static void exits_and_asks(void)
 	set_up(end_task, touch_one_more);
 }
 
-/* ---- what holds in each order ---- */
+/* ---- checks in each order ---- */
 
 static const char *judge_victim(s32 status)
 {

@@ -118,7 +118,7 @@ static struct task *new_pager(u64 timeout_ns)
 	return task;
 }
 
-/* ---- who uses it ---- */
+/* ---- users of the pager ---- */
 
 /* Whatever becomes of the pager, its time is not used up unless it is the pager that uses it. */
 static void load_into(u64 nr)
@@ -342,7 +342,7 @@ static const char *judge_taken_back(void)
 	return bad || (!x.called && p.taken == 1 && p.cleans == 1) ? bad : "a pager that serves was not served";
 }
 
-/* ---- the first two pagers of a task: they share what reclaim may wait ---- */
+/* ---- the first two pagers of a task: they share the time that reclaim may wait ---- */
 
 static void become_pager(u64 nr)
 {
@@ -369,7 +369,7 @@ static const char *judge_pagers(void)
 	return trust && x.result[0] > 0 && x.result[1] > 0 && !x.result[2] && !x.result[3] ? NULL : "a thread is no pager";
 }
 
-/* ---- memory that is lost: who asked for it is told, and may put other memory there ---- */
+/* ---- lost memory: its user gets an error, and may map other memory there ---- */
 
 static void load_lost(u64 nr)
 {

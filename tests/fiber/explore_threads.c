@@ -261,7 +261,7 @@ static const char *judge_taken(void)
 	return (x.took[0] == 0) + (x.took[1] == 0) == 1 ? NULL : "not exactly one has taken it";
 }
 
-/* ---- a CPU that goes ---- */
+/* ---- a CPU that goes down ---- */
 
 static void goes(unsigned cpu)
 {

@@ -134,7 +134,7 @@ static void switch_or_tick_shows_that_a_cpu_runs(struct ktest *t)
 	arch_irq_restore(flags);
 }
 
-/* ---- what a queue says of itself ---- */
+/* ---- state of a queue ---- */
 
 static void loads_threads_and_kicks_are_counted(struct ktest *t)
 {

@@ -16,7 +16,7 @@
 
 #define CPUS 4u
 
-/* ---- what is printed ---- */
+/* ---- printed text ---- */
 
 static char said[2048];
 

@@ -228,7 +228,7 @@ static void answer_ends_the_doubling_of_the_charge(struct ktest *t)
 	server_end(t);
 }
 
-/* ---- a pager that says it has no memory ---- */
+/* ---- a pager without memory ---- */
 
 static void pager_without_memory_is_asked_until_its_time_limit(struct ktest *t)
 {
@@ -261,7 +261,7 @@ static void pager_without_memory_is_asked_until_its_time_limit(struct ktest *t)
 	server_end(t);
 }
 
-/* ---- whose pagers ---- */
+/* ---- tasks of pagers ---- */
 
 static struct vm_object *pager_of_task(struct ktest *t, struct task *task, struct endpoint *ep)
 {

@@ -12,7 +12,7 @@
 
 #define TICK (10 * MS)
 
-/* ---- who waits ---- */
+/* ---- waiters ---- */
 
 static struct {
 	struct waitq wq;
@@ -160,7 +160,7 @@ static void condition_is_checked_again_at_the_time_limit(struct ktest *t)
 	}
 }
 
-/* ---- where nobody may wait ---- */
+/* ---- contexts that may not wait ---- */
 
 static struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
 

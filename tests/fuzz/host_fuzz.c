@@ -3,9 +3,9 @@
  * host_fuzz.c: arch.h and port.h for the fuzz targets: several CPUs, one thread.
  *
  * The target says which CPU it is by writing host_this.cpu.  A cross-call runs on each CPU of the
- * mask in turn, at once.  A thread that mm/ starts runs when somebody would wait for what it does, up
- * to the next place where it would sleep itself.  Time passes only where somebody gives the CPU up.
- * So every input runs the same way each time, and whatever would wait for ever panics.
+ * mask in turn, at once.  A thread that mm/ starts runs when another one would wait for its work,
+ * up to the next place where it would sleep itself.  Time passes only where a thread gives the CPU
+ * up. So every input runs the same way each time, and a wait without an end panics.
  *
  * Replaces host_cpu.c, host_port.c, host_call.c and host_main.c; host_lock.c is the same.
  *

@@ -94,7 +94,7 @@ void judge_complaint(struct ktest *t, const char *file, const char *words, int l
 	judge_clear();
 }
 
-/* ---- what every soak asks for ---- */
+/* ---- calls that every soak makes ---- */
 
 u64 judge_clock(void)
 {

@@ -62,7 +62,7 @@ void judge_expect(struct ktest *t, const char *file, const char *want, int line)
 void judge_complaint(struct ktest *t, const char *file, const char *words, int line);
 #define EXPECT_COMPLAINT(t, words) judge_complaint((t), __FILE__, (words), __LINE__)
 
-/* ---- what every soak asks for ---- */
+/* ---- calls that every soak makes ---- */
 
 u64 judge_clock(void);
 

@@ -71,7 +71,7 @@ static void unknown_node_counts_as_node_0(struct ktest *t)
 	looks_as(t, ~0u, 0);
 }
 
-/* ---- whom it asks ---- */
+/* ---- reclaim threads asked ---- */
 
 static void ask_for_a_drain(void *arg)
 {

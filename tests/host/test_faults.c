@@ -163,7 +163,7 @@ struct stubborn {
 	int isolate, migrate; /* its answers */
 	unsigned times;       /* so often, then 0 */
 	unsigned asked;       /* migrate was called */
-	bool lets_go;         /* in migrate: drops the page instead */
+	bool releases;         /* in migrate: drops the page instead */
 	bool gone;            /* the owner has released it before putback */
 };
 
@@ -178,7 +178,7 @@ static int stubborn_migrate(struct movable_owner *owner, struct memory *mem, str
 	struct stubborn *s = container_of(owner, struct stubborn, owner);
 
 	s->asked++;
-	if (s->lets_go) {
+	if (s->releases) {
 		s->page = NULL;
 		page_release_movable(mem, src);
 		return -ENOENT;
@@ -288,7 +288,7 @@ static void owner_that_is_busy_for_a_while_is_asked_again(struct ktest *t)
 
 static void page_released_by_its_owner_is_freed_once(struct ktest *t)
 {
-	struct stubborn s = {.lets_go = true};
+	struct stubborn s = {.releases = true};
 	struct offline_result res;
 	struct memory *mem = offline_with(t, &s, &res);
 
@@ -299,7 +299,7 @@ static void page_released_by_its_owner_is_freed_once(struct ktest *t)
 
 static void refused_pages_of_a_list_are_all_put_back(struct ktest *t)
 {
-	struct stubborn s[4] = {{.migrate = -EBUSY}, {.migrate = 0}, {.migrate = -EAGAIN}, {.lets_go = true}};
+	struct stubborn s[4] = {{.migrate = -EBUSY}, {.migrate = 0}, {.migrate = -EAGAIN}, {.releases = true}};
 	struct memory *mem = ktest_memory(t, 0, 8, 8);
 	struct page *pages[4], *moved;
 	struct mm_fail fail = {0};

@@ -123,7 +123,7 @@ static void user_has_every_fourth_page_and_drops_lost_ones(struct ktest *t)
 	scene_end();
 }
 
-/* ---- what shakes ---- */
+/* ---- CPUs and ranges that change ---- */
 
 static void cpus_go_down_and_up(struct ktest *t)
 {

@@ -121,7 +121,7 @@ static void begin(struct shaker *s, unsigned cpus, unsigned sleeps)
 	judge.sleeps = sleeps;
 }
 
-/* ---- what it does to CPUs and memory ---- */
+/* ---- changes of CPUs and memory ---- */
 
 static void online_cpus_go_down_and_come_back(struct ktest *t)
 {

@@ -110,7 +110,7 @@ static void begin_turn(const struct memory *mem, struct oom_seen *seen)
 	seen->runs++;
 }
 
-static struct page *last_resort(
+static struct page *played_oom(
     struct memory *mem, gfp_t gfp, unsigned order, const struct oom_seen *seen, bool *again)
 {
 	note("oom");
@@ -155,7 +155,7 @@ static void section_end(irqflags_t flags)
 #define reclaim_wait_drain   drain
 #define reclaim_wait_standby standby
 #define oom_begin            begin_turn
-#define oom_alloc            last_resort
+#define oom_alloc            played_oom
 #define drain_local_pages    drain_own
 #define memory_node          node_of_cpu
 #define arch_in_interrupt()  world.interrupt
@@ -332,7 +332,7 @@ static void each_answer_is_counted(struct ktest *t)
 	}
 }
 
-/* ---- whose zones, and which flags ---- */
+/* ---- zones and flags ---- */
 
 static void only_the_dying_thread_itself_gets_the_reserve(struct ktest *t)
 {

@@ -207,7 +207,7 @@ static void apic_mode_follows_cpu_and_option(struct ktest *t)
 	}
 }
 
-/* ---- registers, what is sent ---- */
+/* ---- registers, interrupts sent ---- */
 
 static void registers_are_memory_or_msrs(struct ktest *t)
 {
@@ -359,7 +359,7 @@ static void interrupt_lines_move_between_cpus(struct ktest *t)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-/* ---- the timer, what waits ---- */
+/* ---- the timer, pending interrupts ---- */
 
 static void local_timer_starts_and_stops(struct ktest *t)
 {

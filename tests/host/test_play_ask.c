@@ -73,7 +73,7 @@ static void one_short(void)
 
 static u64 bits_seen;
 
-static void serve_in_vain(void)
+static void serve_and_fail(void)
 {
 	bits_seen = at[0]->compact;
 	at[0]->in_vain = request_bit(GFP_MOVABLE, 3) | request_bit(GFP_KERNEL, 2);
@@ -86,7 +86,7 @@ static void compaction_ticket_returns_its_result(struct ktest *t)
 		return;
 	one_short();
 	EXPECT_SAID(t, "011\n");
-	in_wait = serve_in_vain;
+	in_wait = serve_and_fail;
 	EXPECT(t, played_wait_compact(world, GFP_KERNEL, 3));
 	EXPECT_EQ(t, bits_seen, request_bit(GFP_KERNEL, 3));
 	EXPECT(t, !played_wait_compact(world, GFP_MOVABLE, 3));
@@ -96,7 +96,7 @@ static void compaction_ticket_returns_its_result(struct ktest *t)
 	end(t);
 }
 
-/* ---- who is woken ---- */
+/* ---- wake-ups ---- */
 
 static void low_watermark_wakes_the_thread_if_pages_can_be_reclaimed(struct ktest *t)
 {

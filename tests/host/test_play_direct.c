@@ -8,7 +8,7 @@
 #include "tests/host/play_ask.h"
 #include <quarry/console.h>
 
-/* ---- what it drops itself, and whom it asks then ---- */
+/* ---- own drops, then requests to nodes ---- */
 
 static void serve_nobody(void)
 {

@@ -132,7 +132,7 @@ static void start(void)
 }
 
 #define CHOICE "lock\nlook 0\nkill for 0 0\nunlock\n"
-#define IN_VAIN "lock\nlook 0\nunlock\n"
+#define RETRY "lock\nlook 0\nunlock\n"
 
 static void one_goes(void)
 {
@@ -145,7 +145,7 @@ static void one_goes_unseen(void)
 	world->oom.gone++;
 }
 
-static void somebody_has_given_up(void)
+static void another_has_given_up(void)
 {
 	world->oom.going = 0;
 }
@@ -163,9 +163,9 @@ static void wait_for_a_victim_is_bounded(struct ktest *t)
 	EXPECT_EQ(t, world->oom.gone_at, now);
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_KILLS), 1);
 	/* An allocation that began before that tries again. */
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN "no wait of 200 ms\n");
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY "no wait of 200 ms\n");
 	now += GRACE_MS * MS;
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN);
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY);
 	/* A victim that does not exit is given up. */
 	start();
 	in_wait = NULL;
@@ -174,10 +174,10 @@ static void wait_for_a_victim_is_bounded(struct ktest *t)
 	EXPECT_EQ(t, world->oom.going, 0);
 	/* While it exits no other is chosen. */
 	world->oom.going = 1;
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN "wait 20000 ms\nlock\nunlock\n");
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY "wait 20000 ms\nlock\nunlock\n");
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_STUCK), 2);
 	/* Another thread has given it up already. */
-	in_wait = somebody_has_given_up;
+	in_wait = another_has_given_up;
 	expect_answer(t, GFP_KERNEL, 0, NULL, true, CHOICE "wait 20000 ms\nlock\nunlock\n");
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_STUCK), 2);
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_KILLS), 3);
@@ -212,13 +212,13 @@ static void no_second_victim_is_chosen_for_a_while(struct ktest *t)
 	finds = true;
 	start();
 	now += 50 * MS;
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN "wait 150 ms\n");
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY "wait 150 ms\n");
 	/* A page that is there by now is had. */
 	found = &some_page;
-	expect_answer(t, GFP_KERNEL, 0, &some_page, false, IN_VAIN);
+	expect_answer(t, GFP_KERNEL, 0, &some_page, false, RETRY);
 	found = NULL;
 	now += 150 * MS - 1;
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN "wait 0 ms and more\n");
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY "wait 0 ms and more\n");
 	now++;
 	in_wait = one_goes;
 	expect_answer(t, GFP_KERNEL, 0, NULL, true, CHOICE "wait 20000 ms\nwake\n");
@@ -231,10 +231,10 @@ static void killer_retries_the_allocation_under_its_lock(struct ktest *t)
 		return;
 	start();
 	found = &some_page;
-	expect_answer(t, GFP_MOVABLE, 0, &some_page, false, IN_VAIN);
+	expect_answer(t, GFP_MOVABLE, 0, &some_page, false, RETRY);
 	/* Even with a victim exiting: the allocation has its page. */
 	world->oom.going = 1;
-	expect_answer(t, GFP_MOVABLE, 0, &some_page, false, IN_VAIN);
+	expect_answer(t, GFP_MOVABLE, 0, &some_page, false, RETRY);
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_KILLS), 0);
 	end();
 }
@@ -300,14 +300,14 @@ static void victim_neither_kills_nor_waits(struct ktest *t)
 		return;
 	start();
 	WRITE_ONCE(port_task()->reserve, 1);
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN);
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY);
 	world->oom.going = 1;
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN "no wait of 20000 ms\n");
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY "no wait of 20000 ms\n");
 	WRITE_ONCE(port_task()->reserve, 0);
 	end();
 }
 
-/* ---- those who leave ---- */
+/* ---- tasks that exit ---- */
 
 static void one_leaves(void)
 {

@@ -55,7 +55,7 @@ static void a_start_that_fails_leaves_no_thread(struct ktest *t)
 	end(t);
 }
 
-/* ---- what it serves ---- */
+/* ---- requests served ---- */
 
 static void reclaim_thread_serves_every_queue(struct ktest *t)
 {

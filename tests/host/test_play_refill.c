@@ -36,7 +36,7 @@ static void lock_after_others(struct zone *zone) ACQUIRE(zone->lock, zone_class)
 #include "mm/pcp_slow.c" /* NOLINT(bugprone-suspicious-include): what is played */
 #undef zone_lock
 
-/* ---- between the look and the lock ---- */
+/* ---- between the check and the lock ---- */
 
 static struct pile taken;
 static unsigned long keep;

@@ -53,7 +53,7 @@ static void expect_run(
 	EXPECT_SAID(t, said);
 }
 
-#define IN_VAIN(how) "batch of 32 in 1" how "\nbatch of 32 in 1" how "\nbatch of 32 in 1" how "\n"
+#define NO_PAGE(how) "batch of 32 in 1" how "\nbatch of 32 in 1" how "\nbatch of 32 in 1" how "\n"
 
 static void run_continues_until_no_zone_lacks_pages(struct ktest *t)
 {
@@ -73,11 +73,11 @@ static void run_continues_until_no_zone_lacks_pages(struct ktest *t)
 				     "batch of 30 in 1\nlocal drain of 1\n30 freed in 1, 0 lent\n");
 	drop[0] = drop[2] = 0;
 	/* Two passes over both lists, and one more for a waiter if they freed nothing. */
-	expect_run(t, short_of(40, 70), 0, false, IN_VAIN("") IN_VAIN(""));
-	expect_run(t, short_of(40, 70), waiting, false, IN_VAIN("") IN_VAIN("") IN_VAIN(", desperate"));
+	expect_run(t, short_of(40, 70), 0, false, NO_PAGE("") NO_PAGE(""));
+	expect_run(t, short_of(40, 70), waiting, false, NO_PAGE("") NO_PAGE("") NO_PAGE(", desperate"));
 	drop[5] = 1;
 	expect_run(t, short_of(40, 70), waiting, false,
-	    IN_VAIN("") IN_VAIN("") "local drain of 1\n1 freed in 1, 0 lent\n");
+	    NO_PAGE("") NO_PAGE("") "local drain of 1\n1 freed in 1, 0 lent\n");
 	drop[5] = 0;
 	drop[0] = drop_lent[0] = 2;
 	expect_run(t, short_of(40, 2), 0, false,

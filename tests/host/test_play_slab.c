@@ -354,7 +354,7 @@ static void each_size_class_is_read_under_its_lock(struct ktest *t)
 	slabs_end(t);
 }
 
-/* ---- what kfree refuses ---- */
+/* ---- frees that kfree refuses ---- */
 
 /* A panic in the middle of it leaves the lock free. */
 static void drop_locks(void) NO_LOCK_ANALYSIS

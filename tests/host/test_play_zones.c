@@ -141,7 +141,7 @@ static void zone_list_readers_miss_no_zone(struct ktest *t)
 	}
 }
 
-/* ---- what is looked up ---- */
+/* ---- look-ups ---- */
 
 static void expect_zones(struct ktest *t, gfp_t gfp, const u8 *want, unsigned nr)
 {

@@ -86,7 +86,7 @@ static void unmap_region(unsigned i)
 	EXPECT_EQ(pause.t, vm_unmap(s.space, shown_at(i, 0), WIDE), 0);
 }
 
-/* ---- what others do in a pause ---- */
+/* ---- changes during a pause ---- */
 
 /* The region that was visited last; in the third pause also one that the walk has not come to. */
 static void unmap_some(void)
@@ -265,7 +265,7 @@ static void removed_entry_passes_its_bits_to_the_page(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- who waits ---- */
+/* ---- waiters ---- */
 
 #define TURNS (1u << 14)
 

@@ -90,7 +90,7 @@ static bool same_mask(u64 first, u64 second, u64 third, u64 fourth)
 	return !call.all && memcmp(call.mask, want, sizeof(want)) == 0;
 }
 
-/* ---- who is asked ---- */
+/* ---- CPUs that get an IPI ---- */
 
 static void cpus_with_the_space_loaded_get_the_shootdown(struct ktest *t)
 {
@@ -159,7 +159,7 @@ static void shootdown_to_too_many_cpus_goes_to_all(struct ktest *t)
 	}
 }
 
-/* ---- what is forgotten ---- */
+/* ---- shootdowns ---- */
 
 static void note_hook(phys_t root, uintptr_t va, bool all)
 {

@@ -8,7 +8,7 @@
  */
 #include "tests/lib/vm_help.h"
 
-/* ---- locks that look ---- */
+/* ---- locks that record ---- */
 
 static u64 listed(void), shown(void), held_by_slots(void), entered(void), used(void);
 
@@ -83,7 +83,7 @@ static void guard_mutex_unlock(struct mutex *lock) NO_LOCK_ANALYSIS
 #undef mutex_lock
 #undef mutex_unlock
 
-/* ---- what each guards ---- */
+/* ---- data guarded by each ---- */
 
 #define PAGES 24u
 

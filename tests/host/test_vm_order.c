@@ -146,7 +146,7 @@ static void the_last_steps_wait_for_their_locks(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what others find in between ---- */
+/* ---- other threads in between ---- */
 
 static u32 refs_of(u32 index)
 {
@@ -271,7 +271,7 @@ static void a_space_is_as_large_as_its_cpus_need(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- somebody else was first ---- */
+/* ---- another thread was first ---- */
 
 static void supply_it(void)
 {
@@ -348,7 +348,7 @@ static void a_table_of_slots_is_brought_once(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what a fault finds when it is ready ---- */
+/* ---- state when a fault is ready ---- */
 
 static struct vm_object *other;
 

@@ -11,7 +11,7 @@
 
 #define BLOCK(n) ((n) * (pfn_t)PAGEBLOCK_PAGES)
 
-/* ---- what was printed ---- */
+/* ---- printed text ---- */
 
 static u64 began;
 

@@ -12,7 +12,7 @@
 
 #define NR 4u
 
-/* ---- a device that is pretended ---- */
+/* ---- a pretended device ---- */
 
 enum { ENABLED = 1, INSERT = 2, REMOVE = 4, EJECT = 8 };
 
@@ -46,7 +46,7 @@ void slots_plug(unsigned i, u64 address, u64 size, u32 id);
 
 void slots_ask_for(unsigned i);
 
-/* ---- a user that is pretended ---- */
+/* ---- a pretended user ---- */
 
 int fake_take(void *arg, const struct slot_device *dev, const char **why);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine.c: runs a script: who may pass which point is decided by a cursor that walks over it.
+ * engine.c: runs a script: a cursor that walks over it decides which role may pass which point.
  *
  * A role that hits a point which the script mentions stays there, with interrupts as they are, until
- * the cursor lets it go on; all other points let everybody pass.  A step is written down by whoever
- * moves the cursor over it, so the trace holds nothing that the script does not decide, but results.
+ * the cursor reaches it; other points stop no role.  The thread that moves the cursor over a step
+ * writes it down, so the trace holds nothing that the script does not decide, but results.
  *
  * Owns:       the run under way: cursor, roles, trace.
  * Locks:      race.lock, a bare word with interrupts off, innermost of all: a point may lie anywhere.

@@ -3,8 +3,8 @@
  * explore.c: runs the operations of a few roles under many schedules, and judges each by its end.
  *
  * Without preemption a schedule is fixed: a role runs until it waits.  So a schedule is the list of
- * points at which the running role is preempted, and for whom; a preempted role goes on when all others
- * wait, but takes interrupts meanwhile if they are on where it stands.
+ * points at which the running role is preempted, and by which role; a preempted role continues when
+ * all others wait, but takes interrupts meanwhile if they are on where it stands.
  *
  * Owns: ex.
  */

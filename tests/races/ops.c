@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops.c: what the roles of a race can do: on a private memory, fresh for each run.
+ * ops.c: the operations of the roles of a race: on a private memory, fresh for each run.
  *
- * The memory has NORMAL and MOVABLE pageblocks and as many CPUs as there are roles, or more.  Page P is a
- * page of zone MOVABLE, Q (with scene(Q)) another in the same pageblock; U is the pageblock of zone NORMAL
- * from which the next unmovable page will be taken, K (with scene(K)) an unmovable page in it.  O is an
- * object behind a handle, which can be moved; each role may have one of its own, too.  T is the second page of one
- * of two pages.  V (with scene(V),
- * instead of P) is a page of a memory object, mapped in address spaces: ops_vm.c, ops_space.c.  B (with scene(B)) is the first page
- * of the pageblocks at the end of zone MOVABLE that stand by at first.  Operations on broken pages take the
- * page of P, Q, K or V as it was when the scene was set, whoever has it now.
+ * The memory has NORMAL and MOVABLE pageblocks and as many CPUs as there are roles, or more.  Page
+ * P is a page of zone MOVABLE, Q (with scene(Q)) another in the same pageblock; U is the pageblock
+ * of zone NORMAL from which the next unmovable page will be taken, K (with scene(K)) an unmovable
+ * page in it.  O is an object behind a handle, which can be moved; each role may have one of its
+ * own, too.  T is the second page of a block of two pages.  V (with scene(V), instead of P) is a
+ * page of a memory object, mapped in address spaces: ops_vm.c, ops_space.c.  B (with scene(B)) is
+ * the first page of the pageblocks at the end of zone MOVABLE that are on standby at first.
+ * Operations on broken pages take the page of P, Q, K or V as it was when the scene was set,
+ * whichever role has it now.
  *
  * Owns: the arena; ops.
  */

@@ -226,7 +226,7 @@ int vm_op_limit(unsigned role, const char *arg)
 	return 0;
 }
 
-/* ---- what must hold while every role is idle ---- */
+/* ---- checks while every role is idle ---- */
 
 static unsigned long leaves_of(const struct vm_object *object)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * step_drive.c: drives a race move by move: who may go on, whether all have come to rest, how it ends.
+ * step_drive.c: drives a race move by move: which role may continue, whether all are at rest, the
+ * end.
  *
  * Owns:       the pictures that tell whether a role goes round for ever.
  * Locks:      race.lock.
- * Invariants: after a move all that it made possible has happened before the next one is chosen.
+ * Invariants: after a move all its consequences have happened before the next one is chosen.
  */
 #include "step_priv.h"
 #include <quarry/console.h>
@@ -24,7 +25,7 @@
 #define ALONE      200
 #define PICTURES   64
 
-/* ---- until nobody runs any more ---- */
+/* ---- until no role runs ---- */
 
 static bool takes_interrupts(unsigned cpu)
 {
@@ -215,7 +216,7 @@ static bool all_idle(void)
 	return true;
 }
 
-static void let_go(unsigned role)
+static void release_role(unsigned role)
 {
 	irqflags_t flags = race_enter();
 	struct frame *f = step_top(role);
@@ -267,7 +268,7 @@ static bool gets_out(unsigned role, bool *good)
 	unsigned i;
 
 	for (i = 0; *good && (i < ALONE || step_look_hash() != picture); i++) {
-		let_go(role);
+		release_role(role);
 		*good = come_to_rest();
 		if (*good && times_seen(movable_roles(), role) <= 1) {
 			seen.nr = 0;
@@ -406,7 +407,7 @@ static void play(struct step_session *session)
 		session->moves[session->nr_moves++] = (char)('a' + role);
 		session->moves[session->nr_moves] = '\0';
 		session->ended = false;
-		let_go((unsigned)role);
+		release_role((unsigned)role);
 		good = come_to_rest();
 	}
 	if (!good && !race_over()) {

@@ -2,9 +2,9 @@
 /*
  * step_script.c: the script of the moves that were made, ready to be run.
  *
- * Moves of one role that follow each other need no entry.  Before another role moves, each role that is
- * kept or waits gets its "role?P"; a role that goes on from such a place, or from one that it came to by
- * another's move, or after others have gone on, gets its "role@P".
+ * Moves of one role that follow each other need no entry.  Before another role moves, each role
+ * that is kept or waits gets its "role?P"; a role that continues from such a place, or from one
+ * that it reached by another's move, or after others have continued, gets its "role@P".
  *
  * Owns: nothing; the script is the session's.
  */

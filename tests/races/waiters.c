@@ -5,9 +5,9 @@
  *   hammer   64 threads read and write 4 pages as fast as they can while these are moved, again and again
  *   storm    64 pages are moved in a batch; whenever its entries are gone, 64 threads that slept wake up, and
  *            each touches a page.  Half of them find a migration entry; the others touch the page by a
- *            space in which nobody has been there, and find the marker in its slot.  With icount all that is
- *            executed while the batch moves, and until each has its page, is counted
- *   late     the same, and every fourth thread is late: what it does after it saw the marker comes when
+ *            space without an entry, and find the marker in its slot.  With icount all instructions
+ *            are counted that run while the batch moves, and until each thread has its page
+ *   late     the same, and every fourth thread is late: after it saw the marker it continues when
  *            the try is over; then the memory is checked
  *
  * Owns:       w, and the memory that ops_build makes.

@@ -78,7 +78,7 @@ static void threads_are_preempted_on_request(struct ktest *t)
 	ktest_on_cpu(0, ask_for_a_switch, t);
 }
 
-/* ---- what is sent ---- */
+/* ---- interrupts sent ---- */
 
 static void expect_sent(struct ktest *t, u32 dest, u32 low)
 {

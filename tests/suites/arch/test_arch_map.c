@@ -161,7 +161,7 @@ static void expect_values(struct ktest *t, u64 before, u64 after)
 	}
 }
 
-/* ---- what may not be done ---- */
+/* ---- permissions ---- */
 
 static int try_access(void (*fn)(void *), uintptr_t va)
 {

@@ -217,7 +217,7 @@ static void take_and_free(struct ktest *t)
  * Another owner's page lies where the third of a stack's would be: the first two are freed, and
  * the slot too.
  */
-static void stack_in_the_way(void *arg)
+static void stack_blocked(void *arg)
 {
 	struct ktest *t = arg;
 	uintptr_t taken;
@@ -255,7 +255,7 @@ static void stack_in_the_way(void *arg)
 
 static void failed_stack_allocation_leaves_nothing(struct ktest *t)
 {
-	ktest_on_cpu(0, stack_in_the_way, t);
+	ktest_on_cpu(0, stack_blocked, t);
 }
 
 static void nothing(void *arg)

@@ -101,7 +101,7 @@ static void errors_left_by_firmware_are_reported_and_cleared(struct ktest *t)
 		ktest_on_cpu(cpu, start_with_banks_full, t);
 }
 
-/* ---- what is printed ---- */
+/* ---- printed text ---- */
 
 /* An address, or what else there is, only of a bank that holds something and says that it is there. */
 static void print_both_ways(void *arg)
@@ -137,7 +137,7 @@ static void banks_are_printed_with_their_registers(struct ktest *t)
 		ktest_on_cpu(0, print_both_ways, t);
 }
 
-/* ---- when corrected errors are looked for ---- */
+/* ---- polling for corrected errors ---- */
 
 /* One interrupt of the timer at least, and two at most. */
 static void tick(struct cpu *cpu)
@@ -186,7 +186,7 @@ static void corrected_errors_are_polled_every_second(struct ktest *t)
 		ktest_on_cpu(0, tick_around_a_second, t);
 }
 
-/* ---- what a program is hit by ---- */
+/* ---- errors that hit a program ---- */
 
 static pfn_t some_page(struct ktest *t)
 {

@@ -306,7 +306,7 @@ static void page_being_freed_kills_no_task(struct ktest *t)
 	undo(t, rec.pfn);
 }
 
-/* ---- what the handler hands over ---- */
+/* ---- errors handed to the thread ---- */
 
 #define REQUIRED (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)
 

@@ -275,7 +275,7 @@ static void corrected_errors_migrate_the_page(struct ktest *t)
 	play(t, corrected);
 }
 
-/* ---- memory that stands by ---- */
+/* ---- standby memory ---- */
 
 /* Its step comes online all the same, with its descriptors, and that pageblock is never used. */
 static void standby_breaks(struct scene *s, struct zone *zone)

@@ -125,7 +125,7 @@ static void manually_offlined_unit_is_unplugged(struct ktest *t)
 	vmem_end(t);
 }
 
-/* ---- no memory for what memory needs ---- */
+/* ---- no memory for descriptors ---- */
 
 static int fail_grow(struct memory *m, pfn_t start, unsigned long nr)
 {

@@ -183,7 +183,7 @@ static void answer_may_precede_the_notification(struct ktest *t)
 	end(t);
 }
 
-/* ---- what the device can write to, one after the other, without another CPU ---- */
+/* ---- memory that the device can write to, without another CPU ---- */
 
 static void give(u16 first)
 {

@@ -204,7 +204,7 @@ static void leaving_cpu_waits_for_all_senders(struct ktest *t)
 	EXPECT_EQ(t, cpu_up(3), 0);
 }
 
-/* ---- what goes wrong ---- */
+/* ---- failures ---- */
 
 static void offline_and_absent_cpus_are_counted_apart(struct ktest *t)
 {

@@ -282,22 +282,22 @@ static void rwsem_exclusive_wait_times_out(struct ktest *t)
 	rwsem_unlock_exclusive(&s.sem);
 }
 
-struct gives_up {
+struct timed_waiter {
 	struct shared *s;
 	u64 patience;
 	u32 ended; /* a */
 };
 
-static void give_up_in_time(void *arg)
+static void wait_with_timeout(void *arg)
 {
-	struct gives_up *g = arg;
+	struct timed_waiter *g = arg;
 
 	if (rwsem_lock_exclusive_timeout(&g->s->sem, g->patience))
 		rwsem_unlock_exclusive(&g->s->sem);
 	store_release(&g->ended, 1u);
 }
 
-static bool stand_behind(struct gives_up *g, unsigned nr)
+static bool stand_behind(struct timed_waiter *g, unsigned nr)
 {
 	while (!load_acquire(&g->ended)) {
 		if (sleep_lock_waiters(&g->s->sem.l) == nr)
@@ -311,16 +311,16 @@ static bool stand_behind(struct gives_up *g, unsigned nr)
  * A waiter that times out, and a sharer behind it; false: it had timed out before the sharer
  * queued.
  */
-static bool one_gives_up_before_another(struct ktest *t, u64 patience)
+static bool one_times_out_before_another(struct ktest *t, u64 patience)
 {
 	struct shared s = {.sem = RWSEM("test")};
-	struct gives_up g = {.s = &s, .patience = patience};
+	struct timed_waiter g = {.s = &s, .patience = patience};
 	struct in_line sharer = {.s = &s, .nth = 1};
 	struct thread *waiter;
 	bool met;
 
 	rwsem_lock_shared(&s.sem);
-	waiter = thread_start("waiter", (int)ktest_cpus() - 1, give_up_in_time, &g);
+	waiter = thread_start("waiter", (int)ktest_cpus() - 1, wait_with_timeout, &g);
 	met = waiter && stand_behind(&g, 1);
 	if (met)
 		sharer.thread = thread_start("sharer", 0, share_once, &sharer);
@@ -342,7 +342,7 @@ static void waiters_behind_a_timed_out_waiter_are_admitted(struct ktest *t)
 
 	/* On a busy machine the first may time out before the second queues behind it. */
 	for (patience = 20000000; !met && patience <= 20480000000; patience *= 4)
-		met = one_gives_up_before_another(t, patience);
+		met = one_times_out_before_another(t, patience);
 	EXPECT(t, met);
 }
 

@@ -278,7 +278,7 @@ static void killed_victim_exits(struct ktest *t)
 	}
 }
 
-/* ---- who dies gives back every page, whoever holds references ---- */
+/* ---- a killed task frees every page, despite references ---- */
 
 static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 {

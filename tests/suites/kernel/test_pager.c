@@ -256,7 +256,7 @@ static void dirty_pages_are_handed_over(struct ktest *t)
 }
 
 /* One page is handed to a pager that does not answer: is the whole time limit spent on it? */
-static bool waits_in_vain(struct ktest *t, struct server *s)
+static bool waits_unanswered(struct ktest *t, struct server *s)
 {
 	u64 began = arch_clock_ns();
 
@@ -273,7 +273,7 @@ static void silent_pager_is_waited_for_once(struct ktest *t)
 		return;
 	EXPECT_EQ(t, clean(&s, 0, some_page(&s)), -ETIMEDOUT);
 	for (i = 0; i < 20; i++)
-		waited += waits_in_vain(t, &s);
+		waited += waits_unanswered(t, &s);
 	/* Room for a machine that stands still for as long. */
 	EXPECT(t, waited <= 6);
 	/* Until it has been given another chance, and has answered; but for a machine that stands still just then. */
@@ -302,7 +302,7 @@ static void pager_regains_trust_by_an_answer(struct ktest *t)
 		EXPECT_EQ(t, pager_supply(s.object, i % NR, store_page(0)), 0);
 		EXPECT_EQ(t, pager_take_back(s.object, i % NR, store_page(0)), -ENOENT);
 		EXPECT_EQ(t, pager_drop(s.object, i % NR, 1), 0);
-		waited += waits_in_vain(t, &s);
+		waited += waits_unanswered(t, &s);
 	}
 	/* Room for a machine that stands still for as long. */
 	EXPECT(t, waited <= 4);

@@ -119,7 +119,7 @@ static void limits_of_threads_and_tasks_hold(struct ktest *t)
 	expect_end(t, task, TASK_KILLED, 0);
 }
 
-/* ---- what keeps the kernel from user memory ---- */
+/* ---- SMAP, SMEP and bounds of copies ---- */
 
 static void touch(void *arg)
 {

@@ -61,7 +61,7 @@ static void bad_flags_are_found(struct ktest *t)
 	sound_end(t, mem);
 }
 
-/* ---- what is out of service ---- */
+/* ---- offline memory ---- */
 
 static void bad_standby_is_found(struct ktest *t)
 {

@@ -33,7 +33,7 @@ static unsigned long blocks_possible(const struct zone *zone)
 	return (zone->nr_free - zone->wmark[WMARK_MIN]) / PAGEBLOCK_PAGES;
 }
 
-/* ---- what it is for ---- */
+/* ---- large blocks ---- */
 
 /* A zone of which four fifths are movable pages, and no block of the largest order is free. */
 static struct zone *fragmented(struct ktest *t, struct memory *mem, enum zone_kind kind)
@@ -131,7 +131,7 @@ static void all_memory_is_gathered_on_request(struct ktest *t)
 	compact_end(t);
 }
 
-/* ---- what stays where it is ---- */
+/* ---- pages that stay ---- */
 
 /* Nothing moves in the zone, and nothing is kept. */
 static void expect_vain(struct ktest *t, struct zone *zone)
@@ -292,7 +292,7 @@ static void blocks_of_two_pages_are_moved_too(struct ktest *t)
 	compact_end(t);
 }
 
-/* ---- how far it goes ---- */
+/* ---- bounds ---- */
 
 static void refused_moves_are_counted_against_the_bound(struct ktest *t)
 {
@@ -447,7 +447,7 @@ static void bad_arguments_are_refused(struct ktest *t)
 	EXPECT_EQ(t, err, -EDEADLK);
 }
 
-/* ---- who does it ---- */
+/* ---- the thread that compacts ---- */
 
 struct asker {
 	struct memory *mem;

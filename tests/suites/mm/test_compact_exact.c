@@ -42,7 +42,7 @@ static struct pageblock *block(unsigned nr)
 	return pageblock_of(mov.mem, the_zone->start_pfn + BLOCK(nr));
 }
 
-/* ---- what it leaves alone ---- */
+/* ---- pages it leaves alone ---- */
 
 /* Lent, isolated, offline or wholly free: its looks and moves are those for the two others. */
 static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
@@ -102,7 +102,7 @@ static void pages_move_to_movable_pageblocks(struct ktest *t)
 	mov_end(t);
 }
 
-/* ---- what it captures ---- */
+/* ---- captured blocks ---- */
 
 /* At the watermark there are no targets: compaction ends with the first search for one. */
 static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
@@ -236,10 +236,10 @@ static void a_captured_page_that_breaks_is_not_used_again(struct ktest *t)
 	mov_end(t);
 }
 
-/* ---- what stands by whole ---- */
+/* ---- a zone wholly on standby ---- */
 
 /* From page 0 on, and another zone above it in which all is free. */
-static struct memory *one_stands_by(struct ktest *t)
+static struct memory *one_on_standby(struct ktest *t)
 {
 	struct memory_config cfg;
 	struct memory *mem;
@@ -262,7 +262,7 @@ static struct memory *one_stands_by(struct ktest *t)
 
 static void standby_zone_is_not_compacted(struct ktest *t)
 {
-	struct memory *mem = one_stands_by(t);
+	struct memory *mem = one_on_standby(t);
 	struct compact_stats stats = {.looks = 7};
 
 	REQUIRE(t, mem);

@@ -20,7 +20,7 @@
 #define TURNS  (1u << 16)
 #define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 32u) /* of a zone */
 
-/* ---- somebody has a lock ---- */
+/* ---- a lock held by another CPU ---- */
 
 static void mutex_take(void *lock) NO_LOCK_ANALYSIS
 {

@@ -210,7 +210,7 @@ static void holes_offline_blocks_and_borders_are_refused(struct ktest *t)
 }
 
 /* Isolating the whole of zone NORMAL fails at @page, for that reason, and changes nothing. */
-static void expect_in_the_way(struct ktest *t, struct memory *mem, const struct page *page,
+static void expect_blocker(struct ktest *t, struct memory *mem, const struct page *page,
     enum mm_why why)
 {
 	unsigned p;
@@ -237,23 +237,23 @@ static void unmovable_page_is_named(struct ktest *t)
 	REQUIRE(t, mem);
 	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page) == 1);
 	empty_all(mem);
-	expect_in_the_way(t, mem, page, WHY_UNMOVABLE);
+	expect_blocker(t, mem, page, WHY_UNMOVABLE);
 	page_cas_state(page, PG_ALLOC, PG_SLAB);
-	expect_in_the_way(t, mem, page, WHY_UNMOVABLE);
+	expect_blocker(t, mem, page, WHY_UNMOVABLE);
 	page_cas_state(page, PG_SLAB, PG_ALLOC);
 	page_cas_state(page, PG_ALLOC, PG_PGTABLE);
-	expect_in_the_way(t, mem, page, WHY_UNMOVABLE);
+	expect_blocker(t, mem, page, WHY_UNMOVABLE);
 	page_cas_state(page, PG_PGTABLE, PG_ALLOC);
 	/* As if it had been reserved from the start. */
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, 0));
-	expect_in_the_way(t, mem, page, WHY_RESERVED);
+	expect_blocker(t, mem, page, WHY_RESERVED);
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
 	handle_table_init(&table, mem, handles, 1);
 	REQUIRE(t, handle_alloc(&table, 0, 0, GFP_KERNEL, 1) == 0);
 	empty_all(mem);
 	EXPECT_EQ(t, handle_pin(&table, 0), 0);
-	expect_in_the_way(t, mem, pfn_to_page_in(mem, handle_pfn(&table, 0)), WHY_PINNED);
+	expect_blocker(t, mem, pfn_to_page_in(mem, handle_pfn(&table, 0)), WHY_PINNED);
 	EXPECT_EQ(t, handle_unpin(&table, 0), 0);
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 }

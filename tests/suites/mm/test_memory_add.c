@@ -193,7 +193,7 @@ static void broken_pages_are_forgotten_with_their_memory(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* ---- what stands behind the descriptors ---- */
+/* ---- pages behind the descriptors ---- */
 
 static void sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_last(struct ktest *t)
 {

@@ -71,7 +71,7 @@ static void migrations_are_counted_by_try(struct ktest *t)
 	mov_end(t);
 }
 
-/* ---- which reason is told ---- */
+/* ---- the reported reason ---- */
 
 /* Of two kinds, and of several of a kind: the first that was met, and all are counted. */
 static void first_reason_is_reported(struct ktest *t)
@@ -126,7 +126,7 @@ static void first_reason_is_reported(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what happens to some of a batch ---- */
+/* ---- pages of a batch that change meanwhile ---- */
 
 #define BATCH 7u
 
@@ -331,7 +331,7 @@ static void owner_drain_waits_for_its_migrations(struct ktest *t)
 	mov_end(t);
 }
 
-/* ---- who waits for what is moved ---- */
+/* ---- waiters ---- */
 
 #define SAME_BUCKET 64u
 

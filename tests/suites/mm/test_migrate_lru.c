@@ -145,7 +145,7 @@ static void a_batch_makes_one_shootdown(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what does not move is put back ---- */
+/* ---- pages that are put back ---- */
 
 static void a_pinned_page_is_put_back(struct ktest *t)
 {

@@ -5,7 +5,7 @@
  */
 #include "tests/lib/race_migrate.h"
 
-/* ---- who touches it waits ---- */
+/* ---- accesses that wait ---- */
 
 /* Between unmapping and freeze: a waiter with a reference would defeat the freeze. */
 static void waiters_on_an_entry_do_not_defeat_the_freeze(struct ktest *t)
@@ -292,7 +292,7 @@ static void unmap_keeps_its_page_until_the_shootdown_ends(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what the machine notes in an entry ---- */
+/* ---- accessed and dirty bits ---- */
 
 #define DIRTY_ROUNDS 128
 

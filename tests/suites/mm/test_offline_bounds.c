@@ -53,7 +53,7 @@ static void give_all(struct zone *zone, struct pile *pile)
 		give_one(zone, pile);
 }
 
-/* ---- what must be left ---- */
+/* ---- memory that must be left ---- */
 
 static void expect_room(struct ktest *t, struct memory *mem, pfn_t start, unsigned long nr, bool room)
 {
@@ -222,7 +222,7 @@ static void a_candidate_lies_in_one_zone(struct ktest *t)
 	}
 }
 
-/* ---- what an operation says, plans and releases ---- */
+/* ---- results, cache limits and releases ---- */
 
 static void the_memorys_policy_is_used_when_none_is_named(struct ktest *t)
 {

@@ -91,7 +91,7 @@ static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 	EXPECT_EQ(t, survey.err, -EINVAL);
 }
 
-/* ---- what must be left ---- */
+/* ---- memory that must be left ---- */
 
 /* The pages that must stay free: the high watermarks, and the kernel's reserve. */
 static unsigned long kept(const struct memory *mem)

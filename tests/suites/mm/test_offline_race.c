@@ -171,7 +171,7 @@ static void offline_without_migration_targets_fails(struct ktest *t)
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 }
 
-/* ---- what is so while it runs ---- */
+/* ---- state during an offline ---- */
 
 static void look_at_caches(void *arg)
 {

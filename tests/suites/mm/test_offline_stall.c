@@ -114,7 +114,7 @@ static void page_that_stays_unmovable_is_refused(struct ktest *t)
 	EXPECT_EQ(t, free_on(0, s.mem, 0, 1, &s.page), 1);
 }
 
-/* ---- what it stands on ---- */
+/* ---- threads_had_turn ---- */
 
 struct runner {
 	u32 turns; /* a */

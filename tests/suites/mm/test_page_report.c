@@ -153,7 +153,7 @@ static void offline_waits_for_a_report(struct ktest *t)
 	EXPECT(t, zone->nr_isolated == 0);
 }
 
-/* ---- under load: who uses a page that the host drops finds it damaged ---- */
+/* ---- under load: a user of a page that the host drops finds it damaged ---- */
 
 #define HELD 8
 #define ROUNDS_NS 200000000

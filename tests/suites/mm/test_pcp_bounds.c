@@ -332,7 +332,7 @@ static void new_zones_are_seen_by_every_cpu(struct ktest *t)
 		EXPECT_EQ(t, memcmp(mem->pcp[cpu]->first, first, sizeof(first)), 0);
 }
 
-/* ---- who is not asked ---- */
+/* ---- CPUs that get no IPI ---- */
 
 /* A CPU with interrupts off, until it is called or released. */
 struct deaf {

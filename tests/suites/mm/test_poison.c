@@ -332,7 +332,7 @@ static void contiguous_range_excludes_broken_pages(struct ktest *t)
 	EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 8);
 }
 
-/* ---- who asks, and when ---- */
+/* ---- contexts, and concurrent requests ---- */
 
 static void page_broken_by_a_machine_check_is_not_unpoisoned(struct ktest *t)
 {

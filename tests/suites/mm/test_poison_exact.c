@@ -154,10 +154,10 @@ static void uncopied_page_is_not_counted_as_migrated(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- whoever has it lets go ---- */
+/* ---- owners that release the page ---- */
 
 /* As page_release_movable, with the lock held already. */
-static int let_go(struct memory *mem, struct page *page)
+static int release_it(struct memory *mem, struct page *page)
 {
 	page->owner = NULL;
 	mov.pages[page->index] = NULL;
@@ -181,7 +181,7 @@ static void page_released_by_its_owner_is_retired(struct ktest *t)
 	page = mov.pages[1];
 	pfn = page_to_pfn_in(mem, page);
 	ops = mov_ops;
-	ops.isolate = let_go;
+	ops.isolate = release_it;
 	mov.owner.ops = &ops;
 	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), 0);
 	EXPECT(t, is_retired(mem, pfn));
@@ -309,7 +309,7 @@ static void page_that_breaks_during_migrations_is_found(struct ktest *t)
 	mov_end(t);
 }
 
-/* ---- what is counted, and where it is found ---- */
+/* ---- counts, and finding flagged pages ---- */
 
 /* Two nodes with two zones each, one behind the other. */
 static struct memory *two_nodes(struct ktest *t)

@@ -145,7 +145,7 @@ static void target_that_breaks_during_the_copy_is_retired(struct ktest *t)
 	stage_end(&st, -EAGAIN);
 }
 
-/* ---- who waits ---- */
+/* ---- waiters ---- */
 
 #define PATIENCE_NS 200000000ULL
 

@@ -52,7 +52,7 @@ static bool make_isolated_block(struct stand *s)
 	return true;
 }
 
-static void let_go_of_block(struct stand *s)
+static void release_block(struct stand *s)
 {
 	set_isolated(zone_of(s->mem, s->pfn), s->block, false);
 }
@@ -111,7 +111,7 @@ static void plan_anew(struct stand *s)
 	plan(s, zone_of_kind(s, ZONE_MOVABLE));
 }
 
-/* ---- in use by somebody who cannot do without ---- */
+/* ---- in use, and not movable ---- */
 
 static bool allocate(struct stand *s, unsigned order)
 {
@@ -358,7 +358,7 @@ static bool make_doomed_before(struct stand *s)
 #define STATES(X)                                                                                  \
 	X(free_page, "free, a block of its own", 0, 0, RECOVERED, 0, NULL)                         \
 	X(inside_a_free_block, "free, inside a larger block", 0, 0, RECOVERED, 0, NULL)            \
-	X(isolated_block, "free, in an isolated pageblock", 0, 0, RECOVERED, 0, let_go_of_block)   \
+	X(isolated_block, "free, in an isolated pageblock", 0, 0, RECOVERED, 0, release_block)   \
 	X(in_a_cache, "in the cache of the CPU that asks", 0, 0, RECOVERED, 0, NULL)               \
 	X(in_another_cpus_cache, "in another CPU's cache", 0, 0, RECOVERED, 0, NULL)               \
 	X(in_a_cached_block, "in a cached block of order 2", 0, 0, RECOVERED, 0, plan_anew)        \

@@ -237,7 +237,7 @@ static bool make_top_page_table(struct stand *s)
 	}
 STATES(STATE_TEST)
 
-/* ---- what becomes of who uses the page ---- */
+/* ---- users of the page ---- */
 
 static void soft_offline_moves_the_content(struct ktest *t)
 {
@@ -413,7 +413,7 @@ static void clean_page_is_requested_again(struct ktest *t)
  * Flagged between its allocation and its slot, it stays with its object: it is neither moved nor
  * dropped.  When it is hit again, its users can be told.
  */
-static void flagged_on_its_way(struct ktest *t, struct vm_object *object)
+static void flagged_in_transit(struct ktest *t, struct vm_object *object)
 {
 	struct memory *mem = object->mem;
 	struct poison_result res;
@@ -446,9 +446,9 @@ static void page_flagged_before_its_slot_stays_with_the_object(struct ktest *t)
 
 	if (!scene_begin_pager(t, &s, 3, &scene_pager, NULL))
 		return;
-	flagged_on_its_way(t, s.object);
+	flagged_in_transit(t, s.object);
 	if (vm_object_create(s.mem, OBJ_PHYS, 3, NULL, NULL, &fixed) == 0) {
-		flagged_on_its_way(t, fixed);
+		flagged_in_transit(t, fixed);
 		vm_object_put(fixed);
 	}
 	scene_end(t, &s);

@@ -219,7 +219,7 @@ static void walk_on(struct page *page)
 }
 
 /* As a removal does: the caller has the slot's reference. */
-static void let_go(struct page *page)
+static void drop_slot(struct page *page)
 {
 	*object_slot(s.object, page->index) = 0;
 	WRITE_ONCE(s.object->nr_present, s.object->nr_present - 1);
@@ -241,7 +241,7 @@ static const struct change changes[] = {
     {"used, desperate", use, leave, .desperate = true},
     {"pinned, desperate", pin, unpin, .desperate = true, .active = true},
     {"walked, desperate", walk, walk_on, .desperate = true},
-    {"let go, desperate", let_go, leave, .desperate = true, .dropped = true},
+    {"let go, desperate", drop_slot, leave, .desperate = true, .dropped = true},
 };
 
 static const struct change *change;
@@ -265,7 +265,7 @@ static void change_once(struct ktest *t, const struct change *c)
 	    .desperate = c->desperate};
 	u64 kept = mm_event_sum(s.mem, EV_RECLAIM_KEPT);
 	u32 cleans = READ_ONCE(store.cleans);
-	bool right, let = c->make == let_go;
+	bool right, let = c->make == drop_slot;
 
 	chosen = page_in(s.object, 0);
 	REQUIRE(t, chosen);
@@ -304,7 +304,7 @@ static void changes_to_a_page_count_until_it_is_judged(struct ktest *t)
 	end(t);
 }
 
-/* ---- while a pager is asked ---- */
+/* ---- changes while a pager cleans ---- */
 
 static struct vm_object *other;
 

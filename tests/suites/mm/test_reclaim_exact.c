@@ -41,7 +41,7 @@ static void each_kind_of_request_has_a_bit(struct ktest *t)
 	    seen & ~(1ULL | 1ULL << NR_ORDERS | 1ULL << 2 * NR_ORDERS | 1ULL << 3 * NR_ORDERS));
 }
 
-/* ---- what a zone lacks ---- */
+/* ---- pages that a zone lacks ---- */
 
 struct lack {
 	unsigned long free, lent;
@@ -123,7 +123,7 @@ static void zone_lacks_the_pages_missing_to_its_high_watermark(struct ktest *t)
 	expect_lacks(t, &mem->zones[ZONE_DMA32], dma32, ARRAY_SIZE(dma32));
 }
 
-/* ---- what has been freed ---- */
+/* ---- freed pages ---- */
 
 static void freed_pages_are_noted_in_their_zone(struct ktest *t)
 {
@@ -246,7 +246,7 @@ static void every_dropped_page_is_noted_once(struct ktest *t)
 	end(t, &s);
 }
 
-/* ---- what is looked at ---- */
+/* ---- scanned pages ---- */
 
 /* Entries of a list that one hold of its lock looks at, as lru.c says. */
 #define LOOK_AT_ONCE 128u
@@ -357,7 +357,7 @@ static void active_pages_age_only_if_they_are_more(struct ktest *t)
 	end(t, &s);
 }
 
-/* ---- in vain ---- */
+/* ---- requests that fail ---- */
 
 static void run_reports_the_requests_it_failed(struct ktest *t)
 {
@@ -395,7 +395,7 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 	end(t, &s);
 }
 
-/* ---- who waits ---- */
+/* ---- waiters ---- */
 
 static u32 got_it, too_late; /* a */
 

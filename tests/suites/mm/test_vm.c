@@ -311,7 +311,7 @@ static void many_pages_are_flushed_as_a_whole(struct ktest *t)
 	change_under_a_neighbour(t, 80, 40, unmap_half);
 }
 
-/* ---- what is forgotten ---- */
+/* ---- shootdowns ---- */
 
 static struct {
 	phys_t root;
@@ -358,7 +358,7 @@ static void tlb_entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what nobody maps ---- */
+/* ---- unmapped pages ---- */
 
 static void unmapped_pages_are_counted_by_zone(struct ktest *t)
 {

@@ -88,7 +88,7 @@ static void hole_is_reported_before_a_forbidden_change(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what entries say ---- */
+/* ---- rights of entries ---- */
 
 static void entries_allow_what_the_region_allows(struct ktest *t)
 {
@@ -346,7 +346,7 @@ static void pager_serves_the_last_pages_of_an_object(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what is counted ---- */
+/* ---- counts ---- */
 
 static struct told {
 	const struct vm_object *object;
