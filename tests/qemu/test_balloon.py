@@ -53,7 +53,7 @@ def test_lends_and_takes_back(guest):
         ends_well(g)
 
 
-def test_memory_with_lent_pages_goes_out_of_service(guest):
+def test_memory_with_lent_pages_is_offlined(guest):
     with guest(BALLOON, mem=512) as g:
         lend(g, 128, 512)
         went = re.search(r"evacuate: (\d+) pages went, 0 stayed", g("evacuate 0"))
@@ -68,7 +68,7 @@ def test_memory_with_lent_pages_goes_out_of_service(guest):
         ends_well(g)
 
 
-def test_wants_more_than_there_is(guest):
+def test_balloon_larger_than_memory(guest):
     """It lends what it has, the machine lives on, and takes them back."""
     with guest(BALLOON, mem=256) as g:
         g.qmp("balloon", value=1 * MIB)
@@ -123,7 +123,7 @@ def test_a_burst_is_given_back(guest, report):
         ends_well(g)
 
 
-def test_nothing_is_damaged_by_reports(guest):
+def test_reports_damage_no_data(guest):
     """A hundred bursts, beside objects and stress, all with checksums, and reports of what they free while they go on."""
     blocks = 1024 // 2  # of the machine: more than that were used since they were first reported
     with guest(REPORTING, mem=1024) as g:

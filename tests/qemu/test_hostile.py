@@ -40,7 +40,7 @@ def test_hostile_to_the_scheduler(boot):
     assert set(judge(run, 14)) == {"sched"}
 
 
-def test_hostile_when_memory_runs_out(boot):
+def test_hostile_on_oom(boot):
     """Whoever takes all memory ends, whatever it has hoarded before and whomever it serves."""
     run = boot(f"selftest=none user=hostile user_arg={OOM}", programs=True, mem=64, timeout=600)
     assert set(judge(run, 14)) == {"oom"}

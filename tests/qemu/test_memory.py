@@ -64,7 +64,7 @@ def test_twice_the_memory_anonymous(over, case):
     assert len(finished) == 3 and all(int(n) > 2000 for n in finished), run.story()
 
 
-def test_pager_in_use_is_spared(over):
+def test_pager_in_use_is_not_killed(over):
     run = over(6)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     rows, victim = killed(run)
@@ -82,7 +82,7 @@ def test_pager_for_a_few_pages_is_killed(over):
     assert victim["name"] == "pager", run.story()
 
 
-def test_first_is_spared(over):
+def test_first_task_is_never_killed(over):
     """With nobody else to kill its access fails: a message, and the end of the task, not of the kernel."""
     run = over(4)
     assert run.failed, run.story()
@@ -119,7 +119,7 @@ def test_random_calls_while_memory_is_short(boot):
         assert len(soak.complaints("syscalls", dataclasses.replace(run, text=text), calls)) == 1, f"{pattern} -> {new}"
 
 
-def test_hoarders_harm_nobody(boot):
+def test_hoarders_harm_no_other_task(boot):
     """A hundredth of make soak TARGET=hoard, on the smallest machine."""
     worth = soak.TARGETS["hoard"] // 100
     cmdline = soak.plan("hoard", worth, 0, 7)[0]

@@ -75,7 +75,7 @@ def test_dimm_comes_and_goes(prompt):
     assert managed(ask) >= before + 130 - 2
 
 
-def test_what_is_refused_says_why(prompt):
+def test_refusals_have_a_reason(prompt):
     ask = prompt(extra=dimm(128))
     for command, answer in (
             (f"add {FIRST:#x} 1", "add: error -22: range empty, unaligned or where no memory can come"),
@@ -88,7 +88,7 @@ def test_what_is_refused_says_why(prompt):
         assert answer in ask(command), command
 
 
-def test_nodes_get_theirs(prompt):
+def test_dimms_go_to_their_nodes(prompt):
     """Two DIMMs, the lower one of node 1: the spans of the two nodes overlap."""
     ask = prompt(nodes=[128, 128], extra=dimm(128, 0, node=1) + dimm(128, 1, node=0))
     assert "add: done: offline, on node 1" in ask(f"add {FIRST:#x} {128 * PAGES} 1")

@@ -203,7 +203,7 @@ def test_cpus_and_counts(ask):
     ask.says("check", "check: every invariant holds")
 
 
-def test_what_is_shown(ask):
+def test_shown_state(ask):
     ask = ask()
     helped = ask("help").split("\n")
     names = [line.split()[0] for line in helped if line]

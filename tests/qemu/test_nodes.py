@@ -106,7 +106,7 @@ def test_node_emptied_and_removed(host):
     assert SOUND in h.ask("check")
 
 
-def test_node_of_its_own(host):
+def test_cpu_with_a_node_of_its_own(host):
     """A node that has nothing at boot gets memory, is used, is emptied, and loses it again; twice."""
     distances = [(0, 1, 30), (0, 2, 15), (1, 2, 20)]
     h = host(nodes=[192, 128, 0], node_cpus=["0-1", "2-3", ""], distances=distances)
@@ -146,7 +146,7 @@ def test_each_node_gets_its_dimm(host):
     assert SOUND in h.ask("check")
 
 
-def test_cpu_of_a_node_without_memory_comes(host):
+def test_cpu_of_a_node_without_memory_is_plugged(host):
     """And gets memory near it later."""
     h = host(cpus="2,maxcpus=4,sockets=4,cores=1,threads=1", nodes=[256, 0], node_cpus=["0-1", "2-3"])
     h.plug_cpu("c2", h.places()[0])

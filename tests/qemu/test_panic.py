@@ -76,7 +76,7 @@ def test_history_of_everything(boot):
     assert "seed=0x77" in report.split("\n")[-2], report[-300:]
 
 
-def test_report_that_goes_wrong_goes_on(boot):
+def test_failing_report_continues(boot):
     """The rings cannot be read: two parts fault, and the rest comes all the same."""
     run, report = panics(boot, "report")
     in_order(run, report, [r"PANIC on CPU 0, thread main: bad free", "^page: pfn", "^CPU 0: exception 13",
@@ -103,7 +103,7 @@ def test_silent_cpu(boot):
     ends_well(run, report)
 
 
-def test_fault_that_is_none(boot):
+def test_unknown_fault(boot):
     run = boot("selftest=buddy fault=none")
     assert run.has(r"command line: .*\bfault\b.* malformed"), run.story()
     run = boot("selftest=none fault=both", cpus=1)

@@ -19,12 +19,12 @@ def no_exit(monkeypatch):
 
 
 @pytest.mark.parametrize("machine", ["q35", "pc"])
-def test_goes_off(boot, machine):
+def test_power_goes_off(boot, machine):
     run = boot("selftest=none", machine=machine)
     assert run.status == 0 and run.last == qemu.PASS_LINE, run.story()
 
 
-def test_stays_on(boot):
+def test_power_stays_on(boot):
     seen = []
 
     def look(qmp):

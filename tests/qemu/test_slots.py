@@ -48,7 +48,7 @@ def test_several_dimms_of_several_sizes(host):
     assert SOUND in h.ask("check")
 
 
-def test_dimm_that_is_asked_for_before_anybody_looked(host):
+def test_dimm_ejected_before_the_first_scan(host):
     """It goes, and the next one in its slot, which nobody asks for, stays."""
     h = host()
     h.qmp("stop")
@@ -101,7 +101,7 @@ def test_dimm_in_use_stays(host):
     assert h.dimms() == {}
 
 
-def test_dimm_with_broken_pages_goes(host):
+def test_dimm_with_broken_pages_is_unplugged(host):
     """And what was broken goes with it: the next one in that slot is whole."""
     h = host()
     for number in range(2):
@@ -117,7 +117,7 @@ def test_dimm_with_broken_pages_goes(host):
     assert "poison: 0 pages retired, 0 flagged and in use, 0 offline" in h.ask("poison")
 
 
-def test_dimm_taken_out_by_hand(host):
+def test_dimm_offlined_by_hand(host):
     """Partly, it has to come back first; as a whole it may go."""
     h = host()
     h.plug_dimm(0, 128)
@@ -174,7 +174,7 @@ def test_cpu_comes_and_goes(host, machine):
     assert "3 of 4 CPU slots full; 2 taken, 1 given back, 0 refused, 0 odd" in h.ask("slots")
 
 
-def test_cpu_that_came_works(host):
+def test_plugged_cpu_works(host):
     """Threads run on it, it goes down and up as any other, and all that while it is asked by others."""
     h = host(cpus="1,maxcpus=3", room=0)
     devices = {}
@@ -212,7 +212,7 @@ def test_last_cpu_stays(host):
     assert h.cpus() == ["online", "absent"]
 
 
-def test_absent_cpus_cost_nothing_but_their_place(passes):
+def test_absent_cpus_cost_only_their_descriptors(passes):
     """The tests and the soaks use those that are there."""
     run = passes("selftest=smp,drain,disable,hotplug,cpu_plug,task,task_cpu", cpus="2,maxcpus=6", mem=512)
     assert run.has(r"^machine: 2 CPUs online of 6"), run.story()

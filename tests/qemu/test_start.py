@@ -40,7 +40,7 @@ def test_zones(host, layout):
     assert SOUND in h.ask("check")
 
 
-def test_what_has_been_started(host):
+def test_load_started_at_the_prompt(host):
     """Keys, memory and CPUs that come, the host's wishes."""
     h = host(cpus="1,maxcpus=2", mem=128, extra=["-device", "virtio-balloon-pci,id=balloon"])
     assert h.ask("virtio") != "virtio\n"
@@ -99,7 +99,7 @@ INSTEAD = {"poison": ("poison=2", r"^poison: soft \d+ done, ", True), "pressure"
 
 
 @pytest.mark.parametrize("choice", INSTEAD)
-def test_what_comes_instead_of_the_tour(boot, choice):
+def test_scenarios_that_replace_the_tour(boot, choice):
     words, said, good = INSTEAD[choice]
     run = boot(f"selftest=none {words}", tour=None, cpus=2, mem=96, programs=True)
     assert run.passed if good else run.failed, run.story()

@@ -50,7 +50,7 @@ def test_memory_comes_and_goes(guest, machine):
         ends_well(g)
 
 
-def test_each_step_is_said_and_counted(guest):
+def test_each_step_is_printed_and_counted(guest):
     """Two devices at one line of interrupts: what each says of itself, to the last figure."""
     with guest(virtio_mem(256) + ["-device", "virtio-balloon-pci,id=b0"], mem=256, cpus=2) as g:
         def shown(mem, balloon):
@@ -104,7 +104,7 @@ def test_devices_beyond_the_limits_are_left_alone(guest):
         ends_well(g)
 
 
-def test_there_from_the_start(guest):
+def test_memory_plugged_from_the_start(guest):
     """The host asked before the kernel booted; by UEFI, where the registers lie far above 4 GiB."""
     extra = [o.replace("requested-size=0", "requested-size=256M") for o in virtio_mem(512)]
     with guest(extra, boot="uefi", mem=512) as g:
