@@ -4,7 +4,8 @@ import pytest
 
 FPU = "task_cpu.fpu_registers_are_each_threads_own"
 MACHINES = {
-    # No tables at all: one CPU, and only what the registers of old say; no leaf of CPUID but the first eight.
+    # No tables at all: one CPU, and only the oldest registers; no leaf of CPUID but the first
+    # eight.
     "no_tables": (dict(machine="pc,acpi=off", cpu="qemu64,level=7,+smep,+smap,+umip", cpus=2),
                   "arch_cpu,arch_page,arch_full", 1),
     # APIC ids 0 1 2 4 5 6; no XSAVE, SMEP, SMAP, nor pages of 1 GiB.

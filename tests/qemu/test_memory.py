@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Programs that want more memory than there is (user/over.c), and what all are promised (user/promise.c)."""
+"""Programs that want more memory than there is (user/over.c), and the promises to all
+(user/promise.c)."""
 import dataclasses
 import re
 
@@ -22,7 +23,8 @@ def over(boot):
 
 
 def killed(run):
-    """The rows of the one table that was printed; and that the victim has the most of those not spared."""
+    """The rows of the one table that was printed; and that the victim has the most of the tasks
+    that may be killed."""
     assert len(re.findall(r"^oom: no memory for ", run.text, re.MULTILINE)) == 1, run.story()
     rows = [m.groupdict() for m in ROW.finditer(run.text)]
     for row in rows:
@@ -39,7 +41,8 @@ def killed(run):
 
 @pytest.mark.long
 def test_twice_the_memory_by_a_pager(over):
-    """The working set is served through reclaim: nobody is killed, and each page is as it was written."""
+    """The working set is served through reclaim: no task is killed, and each page is as it was
+    written."""
     run = over(1)
     assert run.passed, run.story()
     assert not run.has("^oom: ") and run.has("^over: 0 surprises$"), run.story()
@@ -48,7 +51,7 @@ def test_twice_the_memory_by_a_pager(over):
     assert used > 1.9 * managed and 0.5 * managed < present <= managed, run.story()
     supplied, back, wrong = map(int, re.search(
         r"^packer: \d+ pages: (\d+) supplied, (\d+) taken back, .* (\d+) wrong$", run.text, re.M).groups())
-    # Those that went came again, with what had been written to them.
+    # Reclaimed pages came again with their content.
     assert supplied > 1.2 * used and back > 0.5 * used and wrong == 0, run.story()
 
 
@@ -75,7 +78,7 @@ def test_pager_in_use_is_not_killed(over):
 
 
 def test_pager_for_a_few_pages_is_killed(over):
-    """What others have got from it is spared, and no more."""
+    """Pages that it supplied to other tasks do not count, all others do."""
     run = over(7)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     _, victim = killed(run)
@@ -83,7 +86,8 @@ def test_pager_for_a_few_pages_is_killed(over):
 
 
 def test_first_task_is_never_killed(over):
-    """With nobody else to kill its access fails: a message, and the end of the task, not of the kernel."""
+    """Without another victim its access fails: a message, and the end of the task, not of the
+    kernel."""
     run = over(4)
     assert run.failed, run.story()
     assert not run.has("^oom: ") and run.has(r"^task 1 over: page fault: write of [0-9a-f]{16}: no memory$"), run.story()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Memory that comes and goes: a DIMM that the firmware's map does not have, only the range of the SRAT.
+"""Adding and removing memory: a DIMM that the firmware's map does not have, only the range of the SRAT.
 
 The DIMM is there from the start, and the kernel is told of it at the monitor's prompt.
 """
@@ -22,7 +22,8 @@ def dimm(mib, number=0, node=0):
 
 @pytest.fixture
 def prompt(name):
-    """prompt(cmdline, **machine) -> ask(command) -> what it printed; the kernel runs until the test is over."""
+    """prompt(cmdline, **machine) -> ask(command) -> its output; the kernel runs until the test is
+    over."""
     children = []
 
     def start(cmdline="selftest=none slots=off", mem=256, extra=(), **machine):
@@ -60,7 +61,7 @@ def test_dimm_comes_and_goes(prompt):
     assert "online: done" in ask(f"online {FIRST:#x} {256 * PAGES}")
     assert managed(ask) >= before + 256 - 2
     assert SOUND in ask("check")
-    # It is used: the suites of all kinds run in it too, and it still goes.
+    # It is used: suites of all kinds run in it too, and it can still be removed.
     assert ", 0 failed" in ask("run vm,migrate,offline,memory_add,memory_span")
     assert "remove: error -16: some of it is not offline" in ask(f"remove {FIRST:#x} {256 * PAGES}")
     assert "offline: done" in ask(f"offline {FIRST:#x} {256 * PAGES}")

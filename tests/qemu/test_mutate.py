@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The operators of `make mutate`, on a file of a few lines; what is drawn, and that a run goes on
+"""The operators of `make mutate`, on a file of a few lines; the drawn edits, and that a run continues
 where it stopped."""
 import os
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One memory module and one CPU come and go: that the slots' registers and their interrupt are the right ones.  What
+"""One memory module and one CPU are plugged and unplugged: the slots' registers and their interrupt.  What
 else may happen to them: test_slots.py."""
 import pytest
 

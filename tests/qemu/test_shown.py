@@ -10,7 +10,7 @@ POLICIES = ("redrain", "disable", "precise")
 
 
 def test_tour_shows_each_policy(passes):
-    """An isolated pageblock is drawn before the offline's own line, which says what it cost."""
+    """An isolated pageblock is drawn before the offline's own line, which has its cost."""
     run = passes("selftest=none", tour=None, cpus=4, nodes=[512, 512])
     for policy in POLICIES:
         began = run.text.index(f"tour: policy {policy}:")
@@ -48,7 +48,7 @@ def test_offline_rounds_under_stress(passes, policy):
 
 
 class Monitor:
-    """A booted kernel at its prompt; monitor("command") -> what it printed."""
+    """A booted kernel at its prompt; monitor("command") -> its output."""
     PROMPT = "quarry> "
 
     def __init__(self, name):
