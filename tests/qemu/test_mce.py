@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Machine checks, injected by QEMU's `mce` command; the result of each is judged by the console, QEMU's
-own events, and how the run ends."""
+"""Machine checks, injected by QEMU's `mce` command; the result of each is judged by the console,
+QEMU's own events, and how the run ends."""
 import contextlib
 import re
 

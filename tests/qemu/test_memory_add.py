@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Adding and removing memory: a DIMM that the firmware's map does not have, only the range of the SRAT.
+"""Adding and removing memory: a DIMM that the firmware's map does not have, only the
+range of the SRAT.
 
 The DIMM is there from the start, and the kernel is told of it at the monitor's prompt.
 """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The operators of `make mutate`, on a file of a few lines; the drawn edits, and that a run continues
-where it stopped."""
+"""The operators of `make mutate`, on a file of a few lines; the drawn edits, and that a
+run continues where it stopped."""
 import os
 import sys
 

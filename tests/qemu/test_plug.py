@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""One memory module and one CPU are plugged and unplugged: the slots' registers and their interrupt.  What
-else may happen to them: test_slots.py."""
+"""One memory module and one CPU are plugged and unplugged: the slots' registers and their
+interrupt.  What else may happen to them: test_slots.py."""
 import pytest
 
 from slots import DONE, INSERT, SOUND

@@ -69,7 +69,7 @@ def test_colours(shot):
     assert {"m", "M"} <= set("".join(m.group(1) for _, m in rows)), seen.text
 
 
-# ---- machines without a serial line, or at their end ----------------------------------------------------
+# ---- machines without a serial line, or at their end ---------------------------------------------
 
 
 def watch(name, cmdline, change, enough, timeout=900, **machine):
