@@ -162,7 +162,7 @@ static void reclaim_list_holds_no_page_outside_the_memory(struct ktest *t)
 }
 
 /* The last zone of the last node, and one that the memory has no pages for. */
-static void every_zone_is_looked_at(struct ktest *t)
+static void every_zone_is_checked(struct ktest *t)
 {
 	struct zone_spec specs[MAX_NODES];
 	struct memory *mem;
@@ -187,4 +187,4 @@ static void every_zone_is_looked_at(struct ktest *t)
 
 KTEST_SUITE(check_borders, KTEST_MOSTLY_INSIDE, KTEST(pages_of_no_zone_are_not_checked),
     KTEST(free_list_holds_no_page_outside_the_memory), KTEST(slot_holds_no_page_outside_the_memory),
-    KTEST(reclaim_list_holds_no_page_outside_the_memory), KTEST(every_zone_is_looked_at));
+    KTEST(reclaim_list_holds_no_page_outside_the_memory), KTEST(every_zone_is_checked));

@@ -237,7 +237,7 @@ static void rights_of_entries_are_checked(struct ktest *t)
 }
 
 /* An entry without a region is damage, unless the space is being changed or destroyed. */
-static void entry_without_a_region_needs_a_change_under_way(struct ktest *t)
+static void entry_without_a_region_needs_a_change_in_progress(struct ktest *t)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -305,5 +305,5 @@ KTEST_SUITE(check_vm_order, KTEST_MOSTLY_INSIDE, KTEST(reclaim_lists_are_checked
     KTEST(pages_isolated_by_reclaim_are_checked), KTEST(tickets_are_checked_in_order),
     KTEST(slots_are_checked_in_order), KTEST(mapping_counts_are_checked_in_order),
     KTEST(slots_behind_an_empty_table_are_checked), KTEST(rights_of_entries_are_checked),
-    KTEST(entry_without_a_region_needs_a_change_under_way),
+    KTEST(entry_without_a_region_needs_a_change_in_progress),
     KTEST(mapped_page_belongs_to_an_object));

@@ -272,7 +272,7 @@ static struct memory *offline_with(struct ktest *t, struct stubborn *s, struct o
 	return mem;
 }
 
-static void owner_that_is_busy_for_a_while_is_asked_again(struct ktest *t)
+static void owner_that_is_busy_for_a_while_is_retried(struct ktest *t)
 {
 	struct stubborn s = {.migrate = -EAGAIN, .times = 3};
 	struct offline_result res;
@@ -330,6 +330,6 @@ KTEST_SUITE(faults, 0, KTEST(a_lost_wake_up_is_sent_again),
     KTEST(offline_is_complete_although_a_wake_up_is_lost), KTEST(late_answers_change_nothing),
     KTEST(owner_that_refuses_keeps_its_page), KTEST(owner_that_is_always_busy_keeps_its_page),
     KTEST(owner_that_refuses_isolation_keeps_its_page),
-    KTEST_COST(owner_that_is_busy_for_a_while_is_asked_again),
+    KTEST_COST(owner_that_is_busy_for_a_while_is_retried),
     KTEST(page_released_by_its_owner_is_freed_once),
     KTEST(refused_pages_of_a_list_are_all_put_back));

@@ -37,7 +37,7 @@ static void expect_reason_at(
 }
 #define expect_reason(t, mem, page, order, reason) expect_reason_at((t), (mem), (page), (order), (reason), __LINE__)
 
-static void each_refusal_says_why(struct ktest *t)
+static void each_refusal_has_a_reason(struct ktest *t)
 {
 	static const struct {
 		enum page_state state;
@@ -108,7 +108,7 @@ static void a_report_has_the_history_of_the_page(struct ktest *t)
 
 /* ---- the kernel's own memory ---- */
 
-static void bad_pages_among_good_ones(struct ktest *t)
+static void bad_pages_among_good_ones_are_reported(struct ktest *t)
 {
 	struct page *pages[6], *middle;
 	unsigned long refused;
@@ -159,6 +159,6 @@ static void recorded_allocations_behave_as_others(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 2), 0);
 }
 
-KTEST_SUITE(free_reasons, KTEST_QUICK, KTEST(each_refusal_says_why),
-    KTEST(a_report_has_the_history_of_the_page), KTEST(bad_pages_among_good_ones),
+KTEST_SUITE(free_reasons, KTEST_QUICK, KTEST(each_refusal_has_a_reason),
+    KTEST(a_report_has_the_history_of_the_page), KTEST(bad_pages_among_good_ones_are_reported),
     KTEST(recorded_allocations_behave_as_others));

@@ -146,7 +146,7 @@ static void each_call_takes_the_handles_lock_once(struct ktest *t)
 
 /* ---- migration ---- */
 
-static void a_migrator_is_told_why_an_object_stays(struct ktest *t)
+static void migrator_gets_the_reason_why_an_object_stays(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 2);
 	struct page *page, *target;
@@ -252,5 +252,5 @@ static void content_follows_from_the_seed(struct ktest *t)
 
 KTEST_SUITE(handle_exact, KTEST_QUICK, KTEST(no_handle_is_beyond_the_last),
     KTEST(a_free_handle_has_no_object), KTEST_COST(each_call_takes_the_handles_lock_once),
-    KTEST(a_migrator_is_told_why_an_object_stays), KTEST(moves_are_counted_for_each_object),
+    KTEST(migrator_gets_the_reason_why_an_object_stays), KTEST(moves_are_counted_for_each_object),
     KTEST(checksum_notices_any_damage), KTEST(content_follows_from_the_seed));

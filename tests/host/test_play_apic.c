@@ -307,7 +307,7 @@ static void interrupt_lines_are_routed_to_this_cpu(struct ktest *t)
 	EXPECT_SAID(t, "");
 }
 
-static void isa_lines_are_as_the_firmware_says(struct ktest *t)
+static void isa_lines_follow_the_firmware(struct ktest *t)
 {
 	begin_xapic();
 	firmware.isa[4] = (struct acpi_isa){.gsi = 1};
@@ -397,6 +397,6 @@ static void pending_interrupt_is_seen(struct ktest *t)
 KTEST_SUITE(play_apic, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(every_register_is_set_at_the_start),
     KTEST(apic_mode_follows_cpu_and_option), KTEST(registers_are_memory_or_msrs),
     KTEST(interrupts_are_sent_whole), KTEST(ipi_to_this_cpu_needs_no_destination),
-    KTEST(interrupt_lines_are_routed_to_this_cpu), KTEST(isa_lines_are_as_the_firmware_says),
+    KTEST(interrupt_lines_are_routed_to_this_cpu), KTEST(isa_lines_follow_the_firmware),
     KTEST(cpu_with_a_large_id_gets_no_interrupt_line), KTEST(interrupt_lines_move_between_cpus),
     KTEST(local_timer_starts_and_stops), KTEST(pending_interrupt_is_seen));

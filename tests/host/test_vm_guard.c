@@ -213,7 +213,7 @@ static void settle(const char *call)
 		settle("after " #call);         \
 	} while (0)
 
-static void regions_come_and_go(struct ktest *t)
+static void regions_change_under_their_locks(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -236,7 +236,7 @@ static void regions_come_and_go(struct ktest *t)
 	end(t);
 }
 
-static void slots_are_filled_and_emptied(struct ktest *t)
+static void slots_change_under_their_locks(struct ktest *t)
 {
 	struct page *page = NULL;
 	unsigned i;
@@ -263,7 +263,7 @@ static void slots_are_filled_and_emptied(struct ktest *t)
 }
 
 /* The entries of slot 1 become migration entries, and show its page again. */
-static void entries_go_and_come_back(struct ktest *t)
+static void entries_change_under_their_locks(struct ktest *t)
 {
 	struct tlb_gather g;
 	struct page *page;
@@ -299,7 +299,7 @@ static void entries_go_and_come_back(struct ktest *t)
 	end(t);
 }
 
-static void objects_and_spaces_come_and_go(struct ktest *t)
+static void lists_of_objects_and_spaces_change_under_their_locks(struct ktest *t)
 {
 	struct vm_object *object = NULL;
 	struct vm_space *space = NULL;
@@ -317,6 +317,6 @@ static void objects_and_spaces_come_and_go(struct ktest *t)
 	end(t);
 }
 
-KTEST_SUITE(vm_guard, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(regions_come_and_go),
-    KTEST(slots_are_filled_and_emptied), KTEST(entries_go_and_come_back),
-    KTEST(objects_and_spaces_come_and_go));
+KTEST_SUITE(vm_guard, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(regions_change_under_their_locks),
+    KTEST(slots_change_under_their_locks), KTEST(entries_change_under_their_locks),
+    KTEST(lists_of_objects_and_spaces_change_under_their_locks));

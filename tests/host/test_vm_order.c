@@ -380,7 +380,7 @@ static void touch_it(void)
 }
 
 /* It maps no page that it has not checked, returns 0, and frees its page. */
-static void a_fault_that_comes_too_late_shows_nothing(struct ktest *t)
+static void fault_that_is_too_late_maps_nothing(struct ktest *t)
 {
 	static void (*const meanwhile[])(void) = {show_another_slot, show_another_object, unmap_it, forbid_it};
 	unsigned long free;
@@ -412,4 +412,4 @@ KTEST_SUITE(vm_order, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(the_last_steps_wa
     KTEST(removed_pages_are_kept_until_the_shootdown),
     KTEST(protect_removes_only_forbidden_access), KTEST(a_space_is_as_large_as_its_cpus_need),
     KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
-    KTEST(a_fault_that_comes_too_late_shows_nothing));
+    KTEST(fault_that_is_too_late_maps_nothing));

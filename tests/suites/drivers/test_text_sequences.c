@@ -31,7 +31,7 @@ static u8 colour_after(u32 arg)
 	return 0x6b;
 }
 
-static void every_attribute_does_what_it_says(struct ktest *t)
+static void every_attribute_has_its_effect(struct ktest *t)
 {
 	char s[] = "\033[000m";
 	u32 arg;
@@ -72,7 +72,7 @@ static void expect_cursor(struct ktest *t, const char *s, u32 row, u32 column)
 		    terminal.column, row, column);
 }
 
-static void the_cursor_goes_where_it_is_sent(struct ktest *t)
+static void cursor_moves_to_its_target(struct ktest *t)
 {
 	static const struct {
 		const char *s;
@@ -132,5 +132,5 @@ static void a_full_line_is_erased_from_its_last_cell_on(struct ktest *t)
 	expect_guards(t, 0);
 }
 
-KTEST_SUITE(text_sequences, KTEST_QUICK, KTEST(every_attribute_does_what_it_says),
-    KTEST(the_cursor_goes_where_it_is_sent), KTEST(a_full_line_is_erased_from_its_last_cell_on));
+KTEST_SUITE(text_sequences, KTEST_QUICK, KTEST(every_attribute_has_its_effect),
+    KTEST(cursor_moves_to_its_target), KTEST(a_full_line_is_erased_from_its_last_cell_on));

@@ -256,7 +256,7 @@ static void expect_page_came_back(struct ktest *t, const struct race_free *race)
 }
 
 /* CPU 1 has seen the old capacity and its count still reads 0: the round waits for the push. */
-static void a_push_under_way_is_waited_for(struct ktest *t)
+static void a_push_in_progress_is_waited_for(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending", .until_call = true};
 
@@ -396,7 +396,7 @@ KTEST_SUITE(disable, KTEST_QUICK, KTEST(disable_empties_every_cpu),
     KTEST_COST(disable_nests), KTEST(enable_without_disable_is_counted),
     KTEST(too_many_disables_are_refused), KTEST(disable_in_a_wrong_context_is_refused),
     KTEST(nothing_is_cached_while_disabled), KTEST(disable_works_while_all_cpus_allocate),
-    KTEST_INSIDE(a_push_under_way_is_waited_for),
+    KTEST_INSIDE(a_push_in_progress_is_waited_for),
     KTEST_INSIDE(a_free_that_has_read_its_stack_is_waited_for),
     KTEST_INSIDE(a_free_before_its_section_reads_the_new_capacity),
     KTEST_INSIDE(a_page_already_pushed_is_given_back),

@@ -206,7 +206,7 @@ static void concurrent_drains_share_a_round(struct ktest *t)
 }
 
 /* A round that began before one asked may have looked at the counts already: it is not shared. */
-static void drain_round_under_way_is_not_shared(struct ktest *t)
+static void drain_round_in_progress_is_not_shared(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct drain_job jobs[2] = {{.mem = NULL}};
@@ -239,7 +239,7 @@ static void drain_round_under_way_is_not_shared(struct ktest *t)
  * reads 0 and sends no IPI, and the page is cached after the drain has ended. That is allowed; it
  * is why disabling and isolating use forced rounds (test_disable.c has the same with one).
  */
-static void masked_drain_misses_a_push_under_way(struct ktest *t)
+static void masked_drain_misses_a_push_in_progress(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct memory *mem;
@@ -286,5 +286,6 @@ KTEST_SUITE(drain, KTEST_QUICK, KTEST_COST(only_cpus_with_cached_pages_get_an_ip
     KTEST_COST(the_asking_cpu_drains_itself), KTEST(page_cached_just_before_a_drain_is_drained),
     KTEST(drain_of_one_zone_leaves_the_others), KTEST(drain_empties_stacks_of_every_order_and_type),
     KTEST(drain_local_empties_only_its_own_cpu), KTEST_COST(concurrent_drains_share_a_round),
-    KTEST_COST(drain_round_under_way_is_not_shared),
-    KTEST_INSIDE(masked_drain_misses_a_push_under_way), KTEST(drain_in_a_wrong_context_is_refused));
+    KTEST_COST(drain_round_in_progress_is_not_shared),
+    KTEST_INSIDE(masked_drain_misses_a_push_in_progress),
+    KTEST(drain_in_a_wrong_context_is_refused));

@@ -52,7 +52,7 @@ static void expect_list(struct ktest *t, struct vm_scene *s, unsigned which, con
 	EXPECT_EQ(t, list->tail, prev);
 }
 
-static void new_pages_come_at_the_head(struct ktest *t)
+static void new_pages_are_listed_first(struct ktest *t)
 {
 	const u32 all[] = {3, 2, 1, 0}, less[] = {3, 2, 0}, two[] = {2, 0};
 	struct vm_scene s;
@@ -231,7 +231,7 @@ static void a_listed_page_is_not_freed(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(s.mem), s.free);
 }
 
-KTEST_SUITE(lru, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(new_pages_come_at_the_head),
+KTEST_SUITE(lru, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(new_pages_are_listed_first),
     KTEST(an_isolated_page_is_on_no_list), KTEST(active_pages_have_their_own_list),
     KTEST(anonymous_pages_are_listed_apart), KTEST(only_listed_pages_are_isolated),
     KTEST(a_released_page_is_not_isolated), KTEST(a_page_released_while_isolated_is_freed_once),

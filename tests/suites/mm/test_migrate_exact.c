@@ -413,7 +413,7 @@ static void count_bucket_lock(const char *what, const struct spinlock *lock)
 }
 
 /* A lock of the same rank is held here, so each taking of a bucket's lock is reported. */
-static void waiters_come_and_go_under_a_lock(struct ktest *t)
+static void waiters_queue_and_leave_under_a_lock(struct ktest *t)
 {
 	struct spinlock held = SPINLOCK("held", RANK_MIGWAIT);
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -451,4 +451,4 @@ KTEST_SUITE(migrate_exact, KTEST_QUICK, KTEST_COST(busy_page_is_retried_in_the_n
     KTEST_INSIDE(a_page_without_references_left_stays),
     KTEST(owner_drain_waits_for_its_migrations),
     KTEST_INSIDE(waiters_are_matched_by_page_and_memory),
-    KTEST_INSIDE(waiters_come_and_go_under_a_lock), KTEST(each_page_of_a_batch_ends_by_itself));
+    KTEST_INSIDE(waiters_queue_and_leave_under_a_lock), KTEST(each_page_of_a_batch_ends_by_itself));

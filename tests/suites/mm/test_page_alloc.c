@@ -193,7 +193,7 @@ static void bulk_returns_the_pages_it_got(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), nr);
 }
 
-static void bulk_free_goes_on_after_a_bad_page(struct ktest *t)
+static void bulk_free_continues_after_a_bad_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, 0);
 	struct page *pages[48], *kept, *dropped;
@@ -487,7 +487,7 @@ static void no_page_is_lost_between_many_cpus(struct ktest *t)
 
 KTEST_SUITE(page_alloc, 0, KTEST(kernel_and_private_memory_answer_alike),
     KTEST(bulk_allocates_and_frees_all_pages), KTEST(bulk_returns_the_pages_it_got),
-    KTEST(bulk_free_goes_on_after_a_bad_page), KTEST(zeroed_blocks_are_zero),
+    KTEST(bulk_free_continues_after_a_bad_page), KTEST(zeroed_blocks_are_zero),
     KTEST(zeroed_bulks_are_zero), KTEST(counters_tell_cached_from_direct_allocations),
     KTEST(counters_add_up_while_the_caches_are_off),
     KTEST(order_above_the_largest_is_refused_and_counted), KTEST(atomic_request_fails_at_once),

@@ -140,7 +140,7 @@ static void half_free_pageblock_is_stolen(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_MIX), 0);
 }
 
-static void less_free_pageblock_gives_only_the_block_asked_for(struct ktest *t)
+static void less_free_pageblock_gives_only_the_requested_block(struct ktest *t)
 {
 	struct zone *zone = zone_with_free(t, PAGEBLOCK_PAGES / 2 - 1, MT_MOVABLE);
 
@@ -173,7 +173,7 @@ static void steal_takes_all_the_free_blocks_along(struct ktest *t)
 	EXPECT_EQ(t, zone->free[1][MT_RECLAIMABLE].nr, 1);
 }
 
-static void fallback_asks_the_types_in_their_order(struct ktest *t)
+static void fallback_tries_the_types_in_their_order(struct ktest *t)
 {
 	static const u8 want[NR_CACHED_TYPES][3] = {
 	    [MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
@@ -301,8 +301,8 @@ static void cached_pages_of_a_stolen_pageblock_go_to_its_new_type(struct ktest *
 KTEST_SUITE(pageblock, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(type_change_moves_the_free_blocks),
     KTEST(isolating_keeps_the_type), KTEST(stack_numbers_follow_type_and_bit),
     KTEST(stack_numbers_follow_the_state), KTEST(half_free_pageblock_is_stolen),
-    KTEST(less_free_pageblock_gives_only_the_block_asked_for),
-    KTEST(steal_takes_all_the_free_blocks_along), KTEST(fallback_asks_the_types_in_their_order),
+    KTEST(less_free_pageblock_gives_only_the_requested_block),
+    KTEST(steal_takes_all_the_free_blocks_along), KTEST(fallback_tries_the_types_in_their_order),
     KTEST(fallback_takes_from_the_largest_block), KTEST(cma_is_lent_to_movable_requests_only),
     KTEST_CONTRACT(zone_movable_refuses_unmovable_requests),
     KTEST(isolated_pageblock_is_not_stolen),

@@ -450,7 +450,7 @@ static void *own_alloc(void *arg, size_t bytes)
 	return own_used <= sizeof(own_arena) ? ptr : NULL;
 }
 
-static void pages_come_and_go_before_memory_start(struct ktest *t)
+static void pages_are_allocated_and_freed_before_memory_start(struct ktest *t)
 {
 	const struct memory_config cfg = {.name = "own", .memmap = own_memmap,
 	    .pageblocks = own_pageblocks, .end_pfn = OWN_BLOCKS * PAGEBLOCK_PAGES,
@@ -487,4 +487,4 @@ KTEST_SUITE(pcp, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(capacity_0_uses_the_slow_pa
     KTEST_CONTRACT(capacities_make_at_most_a_sixteenth), KTEST(largest_order_loses_its_stack_first),
     KTEST(every_cpu_has_the_planned_limits), KTEST(smaller_limits_keep_the_newest_pages),
     KTEST(isolated_page_goes_to_the_buddy), KTEST(nonempty_sees_each_stack_of_its_zone),
-    KTEST_CONTRACT(pages_come_and_go_before_memory_start));
+    KTEST_CONTRACT(pages_are_allocated_and_freed_before_memory_start));

@@ -133,7 +133,7 @@ static void forbid_and_unmap(struct store *st, struct vm_object *object, u32 ind
 		failed = 1;
 }
 
-static void a_page_that_is_refused_comes_back_as_its_region_allows(struct ktest *t)
+static void refused_page_comes_back_with_the_rights_of_its_region(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct vm_scene s;
@@ -182,5 +182,5 @@ static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 
 KTEST_SUITE(reclaim_clean, KTEST_QUICK, KTEST(access_to_a_page_being_cleaned_waits),
     KTEST(a_page_removed_while_it_is_cleaned_is_freed_once),
-    KTEST(a_page_that_is_refused_comes_back_as_its_region_allows),
+    KTEST(refused_page_comes_back_with_the_rights_of_its_region),
     KTEST(page_just_unmapped_waits_for_its_shootdown));

@@ -173,7 +173,7 @@ static void dirty_pages_stay_without_a_clean_operation(struct ktest *t)
 }
 
 /* A page stays as long as it is touched between two looks, though its entry was never out of the TLB. */
-static void touched_pages_stay_and_idle_ones_go(struct ktest *t)
+static void idle_pages_are_dropped_and_touched_ones_kept(struct ktest *t)
 {
 	struct vm_scene s;
 	unsigned round, i;
@@ -368,7 +368,8 @@ static void resident_pages_are_counted(struct ktest *t)
 
 KTEST_SUITE(reclaim_lru, KTEST_QUICK, KTEST(clean_pages_are_dropped_and_brought_back),
     KTEST(dirty_pages_survive_byte_for_byte), KTEST(a_pager_that_refuses_loses_nothing),
-    KTEST(dirty_pages_stay_without_a_clean_operation), KTEST(touched_pages_stay_and_idle_ones_go),
-    KTEST(active_pages_age), KTEST(pages_in_use_are_not_reclaimed),
-    KTEST_COST(a_batch_makes_one_shootdown), KTEST(fault_reclaims_memory_and_keeps_none),
-    KTEST(pager_never_waits_for_memory), KTEST(resident_pages_are_counted));
+    KTEST(dirty_pages_stay_without_a_clean_operation),
+    KTEST(idle_pages_are_dropped_and_touched_ones_kept), KTEST(active_pages_age),
+    KTEST(pages_in_use_are_not_reclaimed), KTEST_COST(a_batch_makes_one_shootdown),
+    KTEST(fault_reclaims_memory_and_keeps_none), KTEST(pager_never_waits_for_memory),
+    KTEST(resident_pages_are_counted));

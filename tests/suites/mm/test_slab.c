@@ -155,7 +155,7 @@ static void a_page_holds_many_objects(struct ktest *t)
 	}
 }
 
-static void pages_without_objects_go_back(struct ktest *t)
+static void pages_without_objects_are_freed(struct ktest *t)
 {
 	static void *objects[16];
 	u64 before, direct;
@@ -351,7 +351,7 @@ KTEST_SUITE(slab, KTEST_QUICK, KTEST(objects_are_aligned),
     KTEST(objects_are_zeroed_again_and_again), KTEST(objects_do_not_overlap),
     KTEST_COST(freed_objects_are_used_again),
     KTEST_INSIDE(a_full_page_comes_back_with_its_first_free_object),
-    KTEST_COST(a_page_holds_many_objects), KTEST_COST(pages_without_objects_go_back),
+    KTEST_COST(a_page_holds_many_objects), KTEST_COST(pages_without_objects_are_freed),
     KTEST(order_of_frees_does_not_matter), KTEST(large_objects_are_whole_blocks),
     KTEST(sizes_0_and_too_large_are_refused), KTEST_INSIDE(lists_are_changed_under_their_lock),
     KTEST(objects_pass_between_cpus));

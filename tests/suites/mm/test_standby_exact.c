@@ -45,7 +45,7 @@ static void watermarks_and_limits_follow_each_step(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void each_ask_is_a_ticket(struct ktest *t)
+static void each_request_gets_a_ticket(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0), *other;
 	struct zone *zone;
@@ -135,5 +135,5 @@ static void stop_ends_the_retries(struct ktest *t)
 }
 
 KTEST_SUITE(standby_exact, KTEST_MOSTLY_INSIDE, KTEST(watermarks_and_limits_follow_each_step),
-    KTEST(each_ask_is_a_ticket), KTEST_COST(busy_tables_are_tried_again),
+    KTEST(each_request_gets_a_ticket), KTEST_COST(busy_tables_are_tried_again),
     KTEST(stop_ends_the_retries));

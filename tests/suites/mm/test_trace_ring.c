@@ -36,7 +36,7 @@ static void slow_paths_are_recorded_in_order(struct ktest *t)
 	EXPECT(t, hit[0].rec.time <= hit[1].rec.time);
 }
 
-static void hot_paths_are_recorded_only_when_asked(struct ktest *t)
+static void hot_paths_are_recorded_only_on_request(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 64, 4);
 	struct trace_hit hit[HITS];
@@ -219,6 +219,6 @@ static void a_record_concerns_its_block_and_no_other(struct ktest *t)
 
 KTEST_SUITE(trace_ring, KTEST_QUICK, KTEST(records_of_one_moment_stay_in_their_order),
     KTEST(a_record_concerns_its_block_and_no_other), KTEST(slow_paths_are_recorded_in_order),
-    KTEST(hot_paths_are_recorded_only_when_asked), KTEST(ranges_are_one_record),
+    KTEST(hot_paths_are_recorded_only_on_request), KTEST(ranges_are_one_record),
     KTEST(an_undone_offline_leaves_both_records), KTEST(a_page_is_followed_from_owner_to_owner),
     KTEST(records_of_several_cpus_are_in_order_of_time), KTEST(oldest_records_are_overwritten));

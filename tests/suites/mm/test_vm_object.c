@@ -348,7 +348,7 @@ static void come_and_go(void *arg)
 	}
 }
 
-static void spaces_come_and_go_while_others_use_the_object(struct ktest *t)
+static void spaces_are_created_and_destroyed_while_others_use_the_object(struct ktest *t)
 {
 	struct vm_scene s;
 	struct crowd crowd = {.scene = &s};
@@ -373,4 +373,4 @@ KTEST_SUITE(vm_object, KTEST_QUICK, KTEST(bits_of_entries_reach_the_page),
     KTEST(a_pinned_page_outlives_its_slot), KTEST(physical_pages_stay_in_kernel_zones),
     KTEST(pager_is_asked_for_missing_pages), KTEST(fault_checks_again_after_waiting),
     KTEST(page_is_zeroed_once),
-    KTEST(spaces_come_and_go_while_others_use_the_object));
+    KTEST(spaces_are_created_and_destroyed_while_others_use_the_object));

@@ -226,7 +226,7 @@ static void map_at_random(void *arg)
  * An unmapping holds its pages until its shootdown is over, so a move may have to be tried again, and
  * fail if the unmapping thread does not run: then the next round finds the page.
  */
-static void pages_move_while_mappings_come_and_go(struct ktest *t)
+static void pages_move_while_mappings_change(struct ktest *t)
 {
 	struct migrate_stats stats = {0};
 	unsigned cpu, round, i, again = 0;
@@ -258,4 +258,4 @@ static void pages_move_while_mappings_come_and_go(struct ktest *t)
 
 KTEST_SUITE(vm_stress, 0, KTEST_COST(pages_move_while_all_cpus_touch_them),
     KTEST_COST(one_page_moves_while_all_cpus_touch_it), KTEST(memory_in_use_is_offlined),
-    KTEST(pages_move_while_mappings_come_and_go));
+    KTEST(pages_move_while_mappings_change));

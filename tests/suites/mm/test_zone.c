@@ -346,7 +346,7 @@ static bool has_zone(unsigned node, unsigned kind)
 	return false;
 }
 
-static void zonelists_go_by_distance_then_by_kind(struct ktest *t)
+static void zonelists_are_sorted_by_distance_then_kind(struct ktest *t)
 {
 	struct memory *mem = four_node_memory(t);
 	unsigned node, kind, i, k, at;
@@ -369,7 +369,7 @@ static void zonelists_go_by_distance_then_by_kind(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void equal_distances_go_round_from_the_node_on(struct ktest *t)
+static void equal_distances_rotate_from_the_node_on(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, 1}, {1, ZONE_NORMAL, 1}, {2, ZONE_NORMAL, 1}};
@@ -480,6 +480,7 @@ KTEST_SUITE(zone, KTEST_QUICK, KTEST(watermarks_are_ordered_and_bounded),
     KTEST(atomic_requests_leave_the_reserve_of_a_lower_zone), KTEST(dma32_requests_use_only_dma32),
     KTEST(movable_requests_prefer_movable_then_normal_then_dma32),
     KTEST(unmovable_requests_prefer_normal_then_dma32),
-    KTEST(zonelists_go_by_distance_then_by_kind), KTEST(equal_distances_go_round_from_the_node_on),
+    KTEST(zonelists_are_sorted_by_distance_then_kind),
+    KTEST(equal_distances_rotate_from_the_node_on),
     KTEST(nodes_are_exhausted_in_the_order_of_the_zonelist),
     KTEST(thisnode_requests_stay_on_the_node), KTEST(ranges_across_zones_are_recognised));
