@@ -162,7 +162,7 @@ static void try_without_objects(const struct maker *m)
 {
 	unsigned n, i;
 
-	/* The n-th may be one that can be done without: until that many are not asked for. */
+	/* The n-th may be one that the call can do without: until n allocations are not made. */
 	for (n = 1; n < ATTEMPTS; n++) {
 		threads_fail_at = n;
 		if (try(m) && n > 20)

@@ -10,7 +10,7 @@
 #include <quarry/oom.h>
 
 #define STATUS 7
-#define LARGE  8 /* pages of the one that is chosen */
+#define LARGE  8 /* pages of the victim */
 #define SMALL  2 /* of the other */
 
 static struct page *hoard[THREADS_PAGES];

@@ -30,8 +30,8 @@ static bool has_work(void *arg)
 }
 
 /*
- * As the kernel's: it alone waits for a device that is late, and takes all back from one that is
- * broken.
+ * As the kernel's thread: it alone waits for a late device, and takes all pages back from a
+ * broken one.
  */
 static void follow(void *arg)
 {
@@ -171,14 +171,14 @@ static void cpu_down_beside_a_silent_device_succeeds_at_once(struct ktest *t)
 
 /* ---- an allocation ---- */
 
-static int reported; /* what balloon_report said; 1: nothing yet */
+static int reported; /* result of balloon_report; 1: none yet */
 
 static void report(void *arg)
 {
 	reported = balloon_report(arg);
 }
 
-/* All free pageblocks are in the device's hands. */
+/* The device has all free pageblocks. */
 static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 {
 	static struct hoard hoard;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_mem.c: a virtio-mem device takes requests and answers none: memory that it neither
- * gives nor takes, beside an offline, a cpu_down and an allocation.
+ * test_silence_mem.c: a virtio-mem device accepts requests and answers none: its effect on an
+ * offline, a cpu_down and an allocation.
  */
 #include "tests/lib/vmem_help.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_pager.c: a pager in ring 3 is asked for a page, or to take one back, and answers
- * nothing, for a while or for ever: what becomes of an offline, a cpu_down and an allocation.  Time
- * is the machine's (arch/fiber/fiber_whole.c).
+ * test_silence_pager.c: a pager in ring 3 gets a request for a page, or to take one back, and
+ * answers nothing, for a while or for ever: its effect on an offline, a cpu_down and an
+ * allocation.  Time is the machine's (arch/fiber/fiber_whole.c).
  */
 #include "mm/reclaim.h"
 #include "tests/lib/mm_test.h"
@@ -77,7 +77,7 @@ struct waiter {
 static struct waiter reader, cleaner;
 static pfn_t dirty_block; /* where page 0 is */
 
-/* Wants page 1, which the pager has not brought. */
+/* Reads page 1, which the pager has not supplied. */
 static void read_page_1(void *arg)
 {
 	u64 began = arch_clock_ns();
@@ -144,8 +144,8 @@ static void answer_late(struct ktest *t)
 /* ---- an offline ---- */
 
 /*
- * Reclaim has the page while its pager is asked to take it, which is bounded; then it is moved
- * without the pager.
+ * Reclaim holds the page while its pager is asked to take it, for a bounded time; then it is
+ * moved without the pager.
  */
 static void offline_beside_a_silent_pager_ends_in_time(struct ktest *t)
 {

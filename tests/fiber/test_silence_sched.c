@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_sched.c: which CPU a thread is given to: each choice with its inputs set by hand.  Nothing else of the
- * machine runs meanwhile, for this CPU neither waits nor lets others go on (arch/fiber/fiber_threads.c).
+ * test_silence_sched.c: which CPU a thread is given to: each choice with its inputs set by hand.
+ * Nothing else of the machine runs meanwhile, for this CPU neither waits nor lets other CPUs run
+ * (arch/fiber/fiber_threads.c).
  */
 #include "kernel/runq.h"
 #include "tests/fiber/silence_help.h"
@@ -27,7 +28,7 @@ static void note_cpu(void *arg)
 	store_release(&((struct runner *)arg)->ran_on, arch_cpu_id() + 1);
 }
 
-/* Ready on @cpu, which has not looked yet; @bound to it.  irqs off. */
+/* Ready on @cpu, which has not checked its queue yet; @bound to it. irqs off. */
 static struct thread *ready_on(unsigned nr, unsigned cpu, bool bound)
 {
 	runner[nr] = (struct runner){.thread = thread_start("runner", (int)cpu, note_cpu, &runner[nr])};
@@ -67,7 +68,7 @@ static unsigned chosen(const u32 nr[NEEDED], unsigned leaves, unsigned silent, u
 		runqs[cpu].nr_threads = nr[cpu];
 		runqs[cpu].leaving = cpu == leaves;
 	}
-	/* One look at the clock is 100 ns, and the choice looks once. */
+	/* One reading of the clock takes 100 ns, and the choice reads it once. */
 	now = arch_clock_ns() + 100;
 	all_alive(now);
 	for (cpu = 0; cpu < NEEDED; cpu++)
@@ -351,7 +352,7 @@ static void sleep_until(void *arg)
 
 static void sleepers_of_a_stalled_cpu_are_woken_in_time(struct ktest *t)
 {
-	const u64 now = 10 * STILL_NS; /* as watch() says */
+	const u64 now = 10 * STILL_NS; /* the result of watch() */
 	struct thread *sleeper[3];
 	unsigned i, round;
 

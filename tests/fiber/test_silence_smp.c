@@ -47,7 +47,7 @@ static void count_run(void *arg)
 	atomic_add((u32 *)arg, 1u);
 }
 
-/* Each mask of CPUs, and a bit of none: how many are asked, run it, and are counted. */
+/* Each mask of CPUs, and a bit of none: how many get the call, run it, and are counted. */
 static void each_mask_reaches_its_cpus_and_counts_them(struct ktest *t)
 {
 	const unsigned self = arch_cpu_id();
@@ -211,7 +211,7 @@ static void refused_calls_are_counted_and_reported(struct ktest *t)
 	u32 runs = 0;
 
 	had = smp_stats.bad_context;
-	smp_stats.bad_context = 0; /* the first few are said */
+	smp_stats.bad_context = 0; /* the first few are reported */
 	listen();
 	flags = arch_irq_save();
 	EXPECT_EQ(t, smp_call_mask(NULL, count_run, &runs), -EDEADLK);
@@ -361,7 +361,7 @@ static void each_cpu_state_has_a_name_and_allowed_operations(struct ktest *t)
 	static const struct {
 		u32 state;
 		const char *online, *offline;
-		int up; /* of one that is offline; 1: it is not tried */
+		int up; /* of an offline CPU; 1: it is not tried */
 	} states[] = {
 	    {HP_UP, "online", "absent", -EIO}, {HP_LEAVING, "leaving", "leaving", -EIO}, {HP_LEFT, "leaving", "leaving", -EIO},
 	    {HP_STOP, "leaving", "leaving", -EIO}, {HP_PARKED, "down", "down", 1}, {HP_WAKE, "coming", "coming", -EIO},

@@ -17,7 +17,7 @@
 static struct {
 	struct waitq wq;
 	u32 go;    /* a */
-	u64 order; /* of those that have gone on, a digit each */
+	u64 order; /* the threads that have continued, a digit each */
 } line;
 
 struct in_line {

@@ -38,7 +38,7 @@ struct model {
 	unsigned depth[MAX_ZONES];
 	unsigned long managed, managed_at_start, in_use;
 	u64 bad_free, bad_order, unbalanced, offlined, offlined_blocks;
-	u64 compacted; /* blocks that compactions had moved when the handles were last looked at */
+	u64 compacted; /* blocks that compactions had moved when the handles were last read */
 };
 #define OWNER_LIVE     0x1000u /* + index in live[] */
 #define OWNER_HANDLE   0x2000u /* + handle */
@@ -64,7 +64,7 @@ bool model_must_succeed(gfp_t gfp, unsigned order);
 void model_allocated(struct page *page, gfp_t gfp, unsigned order);
 /* Forget a live block that has been freed. */
 void model_freed(unsigned index);
-/* The handles' pages, which move: forget where they were and look again. */
+/* The handles' pages, which move: forget their places and read them again. */
 void model_resync(void);
 /* The same, if a compaction has moved anything since; nothing else may. */
 void model_compacted(void);
@@ -85,7 +85,7 @@ void model_check(void);
 
 /* Calls on ranges and movable pages (fuzz_range.c); each takes its operands from @b. */
 void op_isolate(struct bytes *b);
-void op_undo(struct bytes *b, bool undo); /* false: only look */
+void op_undo(struct bytes *b, bool undo); /* false: only check */
 void op_offline(struct bytes *b);
 void op_online(struct bytes *b);
 void op_migrate(struct bytes *b);

@@ -25,8 +25,8 @@ struct judge_job {
 struct judge {
 	char text[JUDGE_TEXT];
 	size_t len;
-	bool quiet;      /* calls are not noted, only what the soak says */
-	u64 now, tick;   /* the clock, and what each look at it adds */
+	bool quiet;      /* calls are not noted, only the soak's output */
+	u64 now, tick;   /* the clock, and the time that each reading takes */
 	unsigned jobs, no_job; /* started; the one that finds no memory, from 1 on */
 	struct judge_job job[JUDGE_JOBS];
 	unsigned sleeps; /* and yields: after so many, *stop is set */
@@ -54,11 +54,14 @@ void judge_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 unsigned judge_times(const char *words);
 
-/* The text so far is @want; it begins anew. */
+/* The text so far is @want; it is cleared. */
 void judge_expect(struct ktest *t, const char *file, const char *want, int line);
 #define EXPECT_SAID(t, want) judge_expect((t), __FILE__, (want), __LINE__)
 
-/* Of all that was said @words is the only complaint, and the last line a failure; "": there is none before that. */
+/*
+ * Of all the output @words is the only complaint, and the last line a failure; "": there is none
+ * before that.
+ */
 void judge_complaint(struct ktest *t, const char *file, const char *words, int line);
 #define EXPECT_COMPLAINT(t, words) judge_complaint((t), __FILE__, (words), __LINE__)
 

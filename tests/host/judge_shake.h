@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* judge_shake.h: as judge_soak.h: CPUs and ranges that go and come beside a soak. */
+/*
+ * judge_shake.h: as judge_soak.h: CPUs and ranges that are taken down and brought back beside a
+ * soak.
+ */
 #ifndef QUARRY_TESTS_JUDGE_SHAKE_H
 #define QUARRY_TESTS_JUDGE_SHAKE_H
 

@@ -129,7 +129,7 @@ static void end(struct ktest *t)
 	drop_memory(t, world);
 }
 
-/* No zone has a page for anybody. */
+/* No zone has a free page. */
 static inline void use_all(void)
 {
 	unsigned i;

@@ -189,7 +189,7 @@ static void a_single_file_is_one_besides_the_font(struct ktest *t)
 #define PITCH  272
 
 static bool panics;
-static unsigned nest; /* writes that panicking() makes inside the one that asks */
+static unsigned nest; /* writes that panicking() makes inside the one that calls it */
 static void *mapped;
 static struct text ref;
 static struct psf_font ref_font;
@@ -283,7 +283,7 @@ static void refuse_what_is_no_screen(struct ktest *t)
 /* And writes within writes are, up to three. */
 static void a_panic_is_red(struct ktest *t)
 {
-	/* Each asks, and writes, before the one around it. */
+	/* Each call checks, and writes, before the one around it. */
 	nest = 5;
 	screen_write("e", 1);
 	text_write(&ref, "nne", 3);
@@ -346,7 +346,7 @@ static void screen_shows_the_log_and_new_output(struct ktest *t)
 	mapped = NULL;
 	screen_map();
 	EXPECT(t, !screen_present());
-	/* And one that is too small is not wanted. */
+	/* And one that is too small is not used. */
 	bootinfo.framebuffer.height = 8;
 	screen_init();
 	cmdline_init("", false);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_check_borders.c: check_memory looks at what a zone's span has, to its first and last page, and at nothing
- * beside it; and it looks at every zone.
+ * test_check_borders.c: check_memory checks a zone's span to its first and last page, and nothing
+ * outside it; and it checks every zone.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/plant_help.h"

@@ -193,7 +193,7 @@ static void mapping_counts_are_checked_in_order(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Slots behind a table that is not there: counted, and looked at. */
+/* Slots behind an absent table: counted, and checked. */
 static void slots_behind_an_empty_table_are_checked(struct ktest *t)
 {
 	const u32 nr = 2 * PT_ENTRIES + 2, at[] = {PT_ENTRIES - 1, 2 * PT_ENTRIES, 2 * PT_ENTRIES + 1};
@@ -275,7 +275,7 @@ static void entry_without_a_region_needs_a_change_in_progress(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A page that is mapped is an object's: both its state and its owner say so. */
+/* A mapped page must be an object's, by its state and by its owner. */
 static void mapped_page_belongs_to_an_object(struct ktest *t)
 {
 	struct vm_scene s;

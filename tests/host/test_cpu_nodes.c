@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cpu_nodes.c: CPUs of nodes that a memory has, and of nodes that it has not got, which count as node 0's.
- * Hosted only: there a test says which node a CPU is of.
+ * test_cpu_nodes.c: CPUs of nodes that a memory has, and of unknown nodes, which count as node
+ * 0's.  Hosted only: there a test chooses the node of a CPU.
  */
 #include "tests/lib/mm_test.h"
 
@@ -24,7 +24,7 @@ static void ask(void *arg)
 	asked.page = mem_alloc_pages(mem, asked.gfp, 0);
 }
 
-/* CPU 1 is of @node: it looks first where CPUs of node @as look. */
+/* CPU 1 is of @node: it allocates first where CPUs of node @as do. */
 static void looks_as(struct ktest *t, unsigned node, unsigned as)
 {
 	const struct zone_spec specs[] = {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_events.c: what each operation counts, and what the history of its pages says: that, and nothing else. */
+/*
+ * test_events.c: the events that each operation counts, and the records of its pages: these, and
+ * no others.
+ */
 #include "tests/lib/mm_help.h"
 #include <quarry/console.h>
 #include <quarry/contig.h>

@@ -156,7 +156,7 @@ static void late_answers_change_nothing(struct ktest *t)
 
 /* ---- owners that refuse ---- */
 
-/* An owner of one page, that answers as it is told. */
+/* An owner of one page, with given answers. */
 struct stubborn {
 	struct movable_owner owner;
 	struct page *page;

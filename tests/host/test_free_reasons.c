@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_free_reasons.c: what a refused free says: why, and what had happened to the page; the kernel's own bulk forms
- * with bad pages among good ones; and requests that are recorded.
+ * test_free_reasons.c: the report of a refused free: the reason, and the history of the page; the
+ * kernel's own bulk forms with bad pages among good ones; and recorded requests.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/said_help.h"

@@ -19,7 +19,7 @@ static struct {
 	u64 holds;                     /* pages of each, more after each sleep */
 	bool no_endpoint, dies, stays, no_end; /* one ends early, tasks stay, do not end */
 	unsigned faults, exits;        /* so many of the tasks end by a fault, with status 9 */
-	const u64 (*report)[4];        /* what programs say, in turn */
+	const u64 (*report)[4];        /* messages of programs, in turn */
 	unsigned nr_reports;
 	struct crowd *crowd;
 } world;

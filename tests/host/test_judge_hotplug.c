@@ -259,7 +259,7 @@ static void few_successful_offlines_fail_the_soak(struct ktest *t)
 		if (downs > 100)
 			EXPECT_COMPLAINT(t, "hotplug: FAIL: 0 offlines beside 101 downs: they hardly got through\n");
 	}
-	/* Where no range can go, none is asked for. */
+	/* Without a range to offline there is no request. */
 	begin(2);
 	judge.quiet = world.at_once = true;
 	world.no_range_at = 1;

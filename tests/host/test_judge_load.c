@@ -223,7 +223,7 @@ static void load_continues_with_the_objects_it_has(struct ktest *t)
 	EXPECT_SAID(t, "[32 handles]load: no memory\nload: none runs\n");
 }
 
-/* One of four looks writes. */
+/* One of four accesses writes. */
 static void objects_are_verified_and_written_at_random(struct ktest *t)
 {
 	u64 rand = 0x3ff;

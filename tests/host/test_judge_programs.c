@@ -16,8 +16,8 @@
 
 static struct {
 	struct page map[4];
-	unsigned long want;       /* pages of the range that is asked for */
-	u64 faults, each;         /* so far, and more at each look */
+	unsigned long want;       /* pages of the requested range */
+	u64 faults, each;         /* so far, and more at each reading */
 	unsigned rounds, fails;   /* this offline, from 1 on, */
 	int offline_err, online_err;
 	unsigned drains;          /* rounds of each */

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_judge_scenario.c: which scenario the command line asks for, and what becomes of its answer.
- */
+/* test_judge_scenario.c: which scenario the command line selects, and how its result is used. */
 #include "demo/bench.h"
 #include "demo/demo.h"
 #include "demo/provoke.h"

@@ -161,7 +161,7 @@ static void each_page_of_a_block_has_words_of_its_own(struct ktest *t)
 		world.words[i % 2][65 * i] ^= 1;
 	}
 	EXPECT_SAID(t, "[dump 0][dump 1][dump 0][dump 1][dump 0][dump 1][dump 0][dump 1]");
-	/* Beyond it nothing is looked at; of another generation are other words. */
+	/* Memory beyond it is not read; another generation has other words. */
 	EXPECT(t, pattern_intact(&pretend, page, 1) && !world.words[2][0]);
 	page->index = 78;
 	EXPECT(t, !pattern_intact(&pretend, page, 1));

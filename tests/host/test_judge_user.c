@@ -23,7 +23,7 @@ static struct {
 	unsigned nr_err, offlines;
 	int online_err;
 	bool no_range, bad_program, takes_cpu, calls_across;
-	const unsigned long *free; /* at each look; the last stays */
+	const unsigned long *free; /* at each reading; the last stays */
 	unsigned nr_free;
 	const u32 *cancel;
 } world;
@@ -234,7 +234,7 @@ static void pages_in_transit_are_waited_for(struct ktest *t)
 		       "soak: round 1 of 1, seed 0xa: FAIL\n"
 		       "soak: 0 downs and 0 ups of 1 CPUs, 0 offlines that moved 0 pages, 0 "
 		       "refused; 513 pages free as before; 61 dropped, 62 killed\n");
-	/* The soak begins at the fourth second; the last look is after ten more. */
+	/* The soak begins at the fourth second; the last reading is after ten more. */
 	EXPECT_EQ(t, judge.now, 20000000000);
 }
 

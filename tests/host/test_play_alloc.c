@@ -32,7 +32,7 @@ static struct {
 	bool bulk;           /* pages come from the caches, and only sections with interrupts off are noted */
 	unsigned node;       /* of this CPU */
 	bool interrupt;
-	unsigned looks, at;  /* a page is found at this look, counted from 1; 0: never */
+	unsigned looks, at;  /* a page is found at this try, counted from 1; 0: never */
 	unsigned frees;      /* so many times reclaim frees something */
 	unsigned compacts;   /* compaction makes a block */
 	bool drains;         /* there is a thread that drains */
@@ -41,8 +41,8 @@ static struct {
 	unsigned leave;      /* times that a task has exited when the OOM killer is asked */
 	unsigned chosen;     /* at this reclaim the thread is chosen to die */
 	unsigned reclaims;
-	gfp_t gfp;           /* of all looks, or'ed */
-	bool outside;        /* something was asked that was not marked as part of an allocation */
+	gfp_t gfp;           /* of all tries, or'ed */
+	bool outside;        /* a call was made outside the allocation's own section */
 	struct page page;
 	struct zone *zone;
 	unsigned long cached; /* at the beginning of a section */
@@ -218,7 +218,7 @@ static const struct request requests[] = {
         .says = "look1 own-drain look1 begin " TURNS16 " compact drain look1 standby oom"},
     {GFP_KERNEL, 1, .frees = 3,
         .says = "look1 own-drain look1 begin " TURNS4 " compact drain look1 standby oom"},
-    /* Others have gone, or memory has come: all of it again. */
+    /* Another task has exited, or memory has come: all of it again. */
     {GFP_KERNEL, 0, .leave = 1,
         .says = "look1 begin reclaim look1 drain look1 standby oom begin reclaim look1 drain look1 standby oom"},
     {GFP_KERNEL, 0, .standby = {1, 1, 0},
@@ -246,7 +246,7 @@ static void ask(const struct request *q, unsigned at)
 	world.at = at;
 }
 
-/* Nothing is found, at first; then it is found at each look in turn, and nothing is asked after that. */
+/* Nothing is found, at first; then a page is found at each try in turn, and no call follows. */
 static void slow_path_takes_its_steps_until_a_page_is_found(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 0);

@@ -163,7 +163,7 @@ static void call(const cpumask_t *mask, void (*fn)(void *arg), void *arg)
 #include "arch/x86_64/cpu_park.c" /* NOLINT(bugprone-suspicious-include): what is played */
 #undef printk
 
-/* CPUs with the ids 3, 0x11, 0x22 and 0x33, of which this is the first; each look takes @tick. */
+/* CPUs with the ids 3, 0x11, 0x22 and 0x33, of which this is the first; each read takes @tick. */
 static void begin(u64 tick)
 {
 	unsigned i;

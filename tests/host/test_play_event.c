@@ -10,8 +10,8 @@
 #include <quarry/machine.h>
 
 static struct acpi_info firmware;
-static u64 enabled_at;    /* ns: from then on the machine is in ACPI mode; 0: when it is told to */
-static const char *power; /* what the command line says of it */
+static u64 enabled_at;    /* ns: from then on the machine is in ACPI mode; 0: on request */
+static const char *power; /* its option on the command line */
 static bool screen, serial;
 
 static int route(unsigned irq, u8 vector)
@@ -63,7 +63,7 @@ static void told(u32 events)
 	judge_note("told %x\n", events);
 }
 
-/* In ACPI mode as @enabled_at says, or as soon as the firmware is asked. */
+/* In ACPI mode from @enabled_at on, or as soon as the firmware is asked. */
 static u32 mode_in(u16 port, unsigned bytes, u32 kept)
 {
 	if (port != 0x404)
@@ -140,7 +140,7 @@ static void machine_without_acpi_events_is_left_alone(struct ktest *t)
 	}
 }
 
-/* A tenth of a second from the first look at the clock on, and no longer. */
+/* A tenth of a second from the first reading of the clock on, and no longer. */
 static void firmware_hand_over_has_a_time_limit(struct ktest *t)
 {
 	begin();
@@ -155,7 +155,7 @@ static void firmware_hand_over_has_a_time_limit(struct ktest *t)
 	EXPECT_SAID(t, "out8 b2=f1\n" ENABLED);
 	EXPECT_EQ(t, judge.now, 10 * MS);
 	begin();
-	enabled_at = 50 * MS; /* unasked: there is nothing to ask by */
+	enabled_at = 50 * MS; /* without a request: there is no port for one */
 	firmware.smi_cmd = 0;
 	EXPECT_EQ(t, start(), 0);
 	EXPECT_SAID(t, ENABLED);

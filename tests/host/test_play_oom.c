@@ -16,7 +16,7 @@
 
 static struct memory *world;
 static u64 now;
-static struct page *found;      /* by the look under the lock */
+static struct page *found;      /* by the try under the lock */
 static bool finds;              /* the killer finds a victim */
 static bool too_late;           /* there is no further check when a wait has lasted long enough */
 static void (*in_kill)(void), (*in_wait)(void);
@@ -258,7 +258,7 @@ static void restricted_requests_kill_no_task(struct ktest *t)
 	end();
 }
 
-/* The flags and the order that the killer is told. */
+/* The flags and the order that the killer gets. */
 static void large_request_kills_only_below_the_high_watermark(struct ktest *t)
 {
 	struct zone *normal, *movable;

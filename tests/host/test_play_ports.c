@@ -276,7 +276,7 @@ static void virtio_devices_are_those_of_the_bus(struct ktest *t)
 	EXPECT(t, bus.map == map && bus.route == pci_route_intx);
 }
 
-/* Registers are read and written in their width: what stands beside them stays. */
+/* Registers are read and written in their width: their neighbours do not change. */
 static void mapped_registers_have_their_width(struct ktest *t)
 {
 	static const u32 read[] = {0, 0x44, 0x5544, 0, 0x77665544};

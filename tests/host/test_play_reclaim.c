@@ -75,7 +75,7 @@ static void reclaim_thread_serves_every_queue(struct ktest *t)
 	r->runs.asked = 3;
 	r->run_for = request_bit(GFP_KERNEL, 0);
 	run_thread(1);
-	/* A kind of zone of which there is none lacks what the request needs. */
+	/* A request lacks pages of a zone kind that is absent. */
 	EXPECT_SAID(t, "no sleep of thread 0\nbring 0\nwake who waits at 0\nsleep of thread 0\n");
 	EXPECT_EQ(t, r->runs.done, 3);
 	EXPECT_EQ(t, r->run_for, 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_refill.c: what others do between a refill's look at the zone and its lock, and where the slots of the
- * stacks lie.  The source of the caches is included with its taking of the zone lock watched.
+ * test_play_refill.c: other CPUs between a refill's check of the zone and its lock, and where the
+ * slots of the stacks lie.  The source of the caches is included with its taking of the zone lock
+ * watched.
  */
 #define zone_alloc_slots         played_zone_alloc_slots
 #define zone_plan_capacity       played_zone_plan_capacity
@@ -69,7 +70,10 @@ static void refill(void *arg)
 	EXPECT(r->t, arch_irqs_enabled() && !spin_is_held(&r->zone->lock));
 }
 
-/* While others take pages until @left are there; @got: the caller gets one, and @cached are cached beside it. */
+/*
+ * While others take pages until @left remain; @got: the caller gets one, and @cached are cached
+ * besides.
+ */
 static void expect_refill(struct ktest *t, struct zone *zone, gfp_t gfp, unsigned long left, bool got, unsigned cached)
 {
 	struct refill r = {.t = t, .zone = zone, .gfp = gfp};

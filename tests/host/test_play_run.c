@@ -141,7 +141,7 @@ static void futile_run_is_remembered(struct ktest *t)
 
 /* ---- standby, for a run ---- */
 
-/* As many steps as the zone is short of; one that fails is not tried again in this run. */
+/* As many steps as the zone lacks; a failed one is not tried again in this run. */
 static void run_brings_the_standby_memory_a_zone_lacks(struct ktest *t)
 {
 	const u64 waiting = request_bit(GFP_KERNEL, 0);

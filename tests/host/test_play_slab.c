@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_slab.c: the small objects' lists, looked at from inside after each step, and what kfree refuses.  With
- * a copy of mm/slab.c of its own, whose pages are counted and whose panics come back here.
+ * test_play_slab.c: the lists of small objects, checked from inside after each step, and the
+ * frees that kfree refuses.  With a copy of mm/slab.c of its own, whose pages are counted and
+ * whose panics come back here.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/host/play_help.h"

@@ -32,7 +32,7 @@ static void store(u8 *to, u8 value)
 
 /* ---- readers ---- */
 
-/* Only its nodes and the spans of its zones are looked at. */
+/* Only its nodes and the spans of its zones are read. */
 static struct memory mem;
 static struct ktest *now;
 

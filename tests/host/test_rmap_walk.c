@@ -149,7 +149,7 @@ static void rmap_walk_finds_both_parts_of_a_cut_region(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Only the slot that is walked is not to be looked at. */
+/* Only the slot of the walk must not be accessed. */
 static void look_at_slots(void)
 {
 	struct ktest *t = pause.t;

@@ -88,7 +88,7 @@ static void expect_unchanged(struct ktest *t, int line)
 		    (unsigned long long)was, (unsigned long long)is);
 }
 
-/* @call fails for want of memory, and counts nothing. */
+/* @call fails without memory, and counts nothing. */
 #define FAILS(t, call)                           \
 	do {                                     \
 		counts_read(&before);            \
@@ -205,7 +205,7 @@ static void failed_change_leaves_a_space_alone(struct ktest *t)
 	EXPECT_EQ(t, region_find(s.space, page_at(0))->end, page_at(16));
 	EXPECT_EQ(t, region_find(s.space, page_at(5))->prot, VM_RW);
 	EXPECT(t, pte_at(s.space, page_at(5)) & PTE_WRITE);
-	/* A region could be had, and what counts those of an object could not. */
+	/* A region can be allocated, and the record that counts those of an object cannot. */
 	hogged = hog(sizeof(struct vm_use));
 	FAILS(t, vm_map(s.space, page_at(40), 1, VM_RW, other, 0));
 	EXPECT_EQ(t, READ_ONCE(other->refs), 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_cma.c: which runs of an area are tried, in which order and how often, when ranges
- * cannot be had for each of the reasons there are; and figures of areas, to the page.  It includes
- * the source of mm/cma.c, and stands between it and the ranges that it asks for.  Hosted only.
+ * test_step_cma.c: which runs of an area are tried, in which order and how often, for each reason
+ * that a range cannot be allocated; and figures of areas, to the page.  It includes the source of
+ * mm/cma.c, and stands between it and the ranges that it requests.  Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/contig.h>
@@ -106,7 +106,7 @@ static void search_continues_behind_a_blocker(struct ktest *t)
 
 	REQUIRE(t, begin(t, mem));
 	fail_next(-EBUSY, WHY_PINNED, area.start + 2);
-	/* The first page; one before the run; none at all; offline since the look. */
+	/* The first page; one before the run; none at all; offline since the check. */
 	fail_next(-EBUSY, WHY_UNMOVABLE, area.start + 3);
 	fail_next(-EBUSY, WHY_BUSY, area.start + 1);
 	fail_next(-EBUSY, WHY_BUSY, PFN_NONE);
@@ -127,7 +127,7 @@ static void other_errors_end_the_search(struct ktest *t)
 	fail_next(-ENOMEM, WHY_NO_TARGET, area.start + 1);
 	EXPECT_EQ(t, exact_alloc(&area, 4, 0, &page), -ENOMEM);
 	expect_tried(t, first, 1);
-	/* Each place had something in it; the last try says no more than the others. */
+	/* Each place had a blocker; the last try reports no more than the others. */
 	fail_next(-EBUSY, WHY_ISOLATED, area.start + BLOCK(1));
 	fail_next(-EINVAL, WHY_ALREADY, area.end - 1);
 	EXPECT_EQ(t, exact_alloc(&area, BLOCK(2), 0, &page), -EBUSY);

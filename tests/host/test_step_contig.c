@@ -19,7 +19,7 @@ static struct {
 	int err; /* how an evacuation ends; 0: as it really does */
 	unsigned nr;
 	bool isolated, off;   /* the pageblock of its start was, and caches were, meanwhile */
-	struct evacuation as; /* as it was asked for */
+	struct evacuation as; /* as requested */
 	pfn_t breaks;         /* a page that breaks when all is free; 0: none */
 } steps;
 
@@ -151,8 +151,8 @@ static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 		EXPECT_EQ(t, memory_free_pages(mem), BLOCK(BLOCKS) - 1);
 		EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].nr_isolated, 0);
 		/*
-		 * From then on it is seen before anything is tried; and beside the range it does
-		 * not matter.
+		 * From then on it is seen before anything is tried; outside the range it does not
+		 * matter.
 		 */
 		steps.nr = 0;
 		steps.breaks = 0;

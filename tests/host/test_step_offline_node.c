@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_offline_node.c: what offline_node makes of what happens between its steps: it
- * includes the source of mm/offline_node.c, and stands between it and the offlines and allocations
- * that it asks for.  Hosted only.
+ * test_step_offline_node.c: offline_node and events between its steps: it includes the source of
+ * mm/offline_node.c, and stands between it and the offlines and allocations that it requests.
+ * Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/memory_hotplug.h>
@@ -93,7 +93,7 @@ static void offline_node_without_memory_for_its_note_is_undone(struct ktest *t)
 	EXPECT_EQ(t, res.offlined, 0);
 	EXPECT_EQ(t, res.stayed, 0);
 	EXPECT_EQ(t, count(mem, PB_ONLINE), 2 * SIZE);
-	/* Where what went may stay out, no note is needed. */
+	/* If offlined ranges may stay offline, no note is needed. */
 	steps.notes = 0;
 	steps.no_note_at = 1;
 	EXPECT_EQ(t, steps_offline_node(mem, 0, NULL, false, &res), 0);

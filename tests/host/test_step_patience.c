@@ -9,7 +9,7 @@
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define BLOCKS   8u
 #define MS       1000000ULL
-#define STEP     (50 * MS) /* that a yield takes, where nothing else is said */
+#define STEP     (50 * MS) /* time of a yield, unless set */
 #define SLEEPS   8
 #define MANY     1000u /* passes of a test; none makes as many */
 
@@ -378,7 +378,7 @@ static void at_the_deadline_nothing_is_moved(struct ktest *t)
 	finish(t);
 }
 
-/* In batches, and in one pass; the free pageblock beside it is not looked at page by page. */
+/* In batches, and in one pass; the free pageblock next to it is not scanned page by page. */
 static void full_pageblock_is_evacuated_in_one_pass(struct ktest *t)
 {
 	REQUIRE(t, begin(t));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_tlb.c: whom a shootdown asks, and what each of them forgets, on machines with any number of CPUs.
+ * test_step_tlb.c: which CPUs get a shootdown, and which entries each of them flushes, on
+ * machines with any number of CPUs.
  *
  * A copy of mm/tlb.c with a number of CPUs, a cross-call and a TLB of the test's own.
  */

@@ -186,7 +186,7 @@ static void slots_are_checked_again_under_the_lock(struct ktest *t)
 	LATE(t, &s.object->lock, 1, supply_it, vm_object_has(s.object, 5), 1);
 	LATE(t, &s.object->lock, 1, remove_it, vm_object_has(s.object, 5), 0);
 	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 1);
-	/* The second time it looks where there is no table of slots yet. */
+	/* The second time it checks before there is a table of slots. */
 	LATE(t, &s.object->lock, 2, supply_far, vm_object_unmapped(s.object, ZONE_MOVABLE), 2);
 	vm_object_put(s.object);
 	/* With the other half of the object: no table. */
@@ -283,7 +283,7 @@ static int count_get(struct vm_object *object, u32 index)
 
 static const struct vm_pager_ops counting = {.get = count_get};
 
-/* Nothing fails for want of memory that another has brought meanwhile. */
+/* No call fails without memory if another thread has added the table meanwhile. */
 static void table_added_by_another_thread_is_used(struct ktest *t)
 {
 	if (!begin(t, NULL))

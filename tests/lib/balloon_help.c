@@ -75,7 +75,7 @@ u32 balloon_host(struct pretend *p, const struct pretend_buf *buf)
 	if (buf->queue == STATS) {
 		memcpy(balloon_stats, pretend_memory(buf->out[0].addr),
 		    MIN(buf->out[0].len, (u32)sizeof(balloon_stats)));
-		return NO_ANSWER; /* until it wants others */
+		return NO_ANSWER; /* until it requests new ones */
 	}
 	if (buf->queue == REPORT)
 		told_free(p, buf);

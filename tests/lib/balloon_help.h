@@ -21,13 +21,13 @@
 
 /* One test at a time. */
 extern struct virtio_balloon balloon;
-extern u8 balloon_lent[BOOK];               /* by page: what the host was told last */
+extern u8 balloon_lent[BOOK];               /* by page: the last state told to the host */
 extern u8 balloon_dropped[TEST_MAX_BLOCKS]; /* by pageblock: times reported */
 extern unsigned nr_lent, nr_told, nr_reports;
 extern unsigned most_reported; /* pageblocks in one report */
 extern unsigned balloon_fail_at; /* the so manieth buffer breaks the device; 0: none */
 extern unsigned balloon_late; /* mask of queues that it serves and does not answer */
-extern void (*balloon_meanwhile)(void); /* called while the device is told of pages that it gets */
+extern void (*balloon_meanwhile)(void); /* called while the device gets pages */
 extern struct virtio_balloon_stat balloon_stats[VIRTIO_BALLOON_S_NR];
 
 u32 balloon_host(struct pretend *p, const struct pretend_buf *buf);
@@ -36,7 +36,7 @@ bool balloon_begin_with(struct ktest *t, u64 features, unsigned normal, unsigned
 
 bool balloon_begin(struct ktest *t);
 
-/* The same memory with a device that is whole again, after one that broke. */
+/* The same memory with a working device, after one that broke. */
 bool balloon_begin_again(struct ktest *t);
 
 void balloon_end(struct ktest *t);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * check_help.h: a memory at rest, damage that is planted in it, and what check_memory says of that.
- */
+/* check_help.h: a memory at rest, damage planted in it, and the result of check_memory. */
 #ifndef QUARRY_TESTS_CHECK_HELP_H
 #define QUARRY_TESTS_CHECK_HELP_H
 
@@ -14,7 +12,7 @@
 /* Of order 0, allocated in zone NORMAL: one free block of each lower order. */
 extern struct page *kept_page;
 
-/* Zone NORMAL of 4 pageblocks, the one that @kept_page lies in cut down; zone MOVABLE of 4, all free. */
+/* Zone NORMAL of 4 pageblocks, that of @kept_page cut down; zone MOVABLE of 4, all free. */
 struct memory *sound_memory(struct ktest *t);
 
 void sound_end(struct ktest *t, struct memory *mem);

@@ -26,7 +26,7 @@ unsigned planned_capacity(void);
 
 bool needs_two(struct ktest *t);
 
-/* The zone with the most memory: the one that caches most. */
+/* The zone with the most memory and cached pages. */
 struct zone *big_zone(void);
 
 bool wait_for(bool (*cond)(void *), void *arg);

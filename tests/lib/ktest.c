@@ -111,7 +111,7 @@ int ktest_start_memory(struct memory *mem)
 	return err;
 }
 
-/* Zones one after the other from @start on; all pages free.  Returns 0 or what mm/ said. */
+/* Zones one after the other from @start on; all pages free.  Returns 0 or the error of mm/. */
 static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t start,
 		 unsigned long nr, bool backed)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pretend_virtio.h: a virtio device that a test is: it answers at once, in the driver's notification, unless
- * it is told to keep quiet, to lie, or to be late.
+ * pretend_virtio.h: a virtio device played by a test: it answers at once, in the driver's
+ * notification, unless it is set to be silent, to lie, or to be late.
  */
 #ifndef QUARRY_TESTS_PRETEND_VIRTIO_H
 #define QUARRY_TESTS_PRETEND_VIRTIO_H
@@ -22,7 +22,7 @@ enum pretend_lie {
 	LIE_NONE,
 	LIE_ID,    /* one that no queue has */
 	LIE_TWICE, /* it, and then once more */
-	LIE_LEN,   /* more written than there was room for */
+	LIE_LEN,   /* more written than the buffer holds */
 	LIE_COUNT, /* more buffers than it was given */
 };
 
@@ -36,7 +36,7 @@ struct pretend {
 	struct virtio_device dev;
 	u64 offered, accepted;
 	u64 offered_later;      /* not 0: features offered from the second read on */
-	bool polls_itself;      /* being told of a buffer does not make it look */
+	bool polls_itself;      /* a notification of a buffer does not make it read the ring */
 	u8 status, refused;     /* bits of the status that it does not take */
 	u8 stuck;               /* bits that no reset takes away */
 	u8 generation, unsteady; /* so many reads of the configuration see it change */
@@ -57,7 +57,7 @@ struct pretend {
 	struct ktest *t;
 };
 
-/* A pointer to what the driver told the device by its address. */
+/* The memory at an address that the driver gave the device. */
 void *pretend_memory(phys_t addr);
 
 void pretend_return(struct pretend *p, unsigned queue, u16 first, u32 wrote);

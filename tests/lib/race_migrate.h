@@ -3,8 +3,8 @@
  * race_migrate.h: a migration that a test can hold between two of its steps.
  *
  * race_migrate.c has its own copy of migrate_lru_batch with scheduling points in it.  A struct
- * race_migrate says where it stops; the test lets it go on.  It keeps its CPU meanwhile, with interrupts
- * on, and takes shootdowns.
+ * race_migrate sets where it stops; the test releases it.  It keeps its CPU meanwhile, with
+ * interrupts on, and serves shootdowns.
  */
 #ifndef QUARRY_TESTS_RACE_MIGRATE_H
 #define QUARRY_TESTS_RACE_MIGRATE_H

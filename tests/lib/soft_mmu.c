@@ -29,7 +29,7 @@ static struct soft_entry *tlb_of(struct soft_cpu *c, uintptr_t va)
 	return &c->tlb[va >> PAGE_SHIFT & (ENTRIES - 1)];
 }
 
-/* A shootdown, on a CPU that is asked; interrupts off. */
+/* A shootdown, on a CPU that gets one; interrupts off. */
 static void soft_flush(phys_t root, uintptr_t va, bool all)
 {
 	unsigned cpu = arch_cpu_id();

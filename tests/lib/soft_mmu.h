@@ -19,7 +19,7 @@ void soft_unload_space(void);
 void soft_forget_all(void);
 /*
  * Read or write the word at @va (aligned) of the space loaded here, taking faults as they come.
- * Returns 0, or what vm_fault said.
+ * Returns 0, or the error of vm_fault.
  */
 int soft_read(uintptr_t va, u64 *value);
 int soft_write(uintptr_t va, u64 value);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm_help.h: what the suites of objects, spaces and migration share: a backed memory, a space with
- * an object mapped, and what to look at.
+ * vm_help.h: what the suites of objects, spaces and migration share: a backed memory, a space
+ * with an object mapped, and checks.
  */
 #ifndef QUARRY_TESTS_VM_HELP_H
 #define QUARRY_TESTS_VM_HELP_H
@@ -12,7 +12,7 @@
 #include "tests/lib/sound_help.h"
 #include <quarry/ktest.h>
 
-/* Pageblocks: room for the tables of a few spaces, and for some hundred pages of data. */
+/* Pageblocks: enough for the tables of a few spaces, and for some hundred pages of data. */
 #define VM_NORMAL  (PAGEBLOCK_ORDER >= 9 ? 2u : 30u)
 #define VM_MOVABLE (PAGEBLOCK_ORDER >= 9 ? 6u : 40u)
 #define VM_BASE    0x400000UL
@@ -34,8 +34,8 @@ int scene_get(struct vm_object *object, u32 index);
 extern const struct vm_pager_ops scene_pager;
 
 /*
- * False, and the test has failed or is skipped, if it cannot be had.  Without @ops the object is
- * anonymous; with them its pages are on the lists that reclaim looks at.
+ * False, and the test has failed or is skipped, if it cannot be made.  Without @ops the object is
+ * anonymous; with them its pages are on the lists that reclaim scans.
  */
 bool scene_begin_pager(struct ktest *t, struct vm_scene *s, unsigned nr,
     const struct vm_pager_ops *ops, void *pager);

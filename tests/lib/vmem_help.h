@@ -21,7 +21,7 @@
 /* One test at a time. */
 extern struct virtio_mem vmem_dev;
 extern struct memory *vmem;
-extern struct virtio_mem_config vmem_config; /* what the device says; told by vmem_set_config */
+extern struct virtio_mem_config vmem_config; /* the device's; set by vmem_set_config */
 extern bool vmem_plugged[2 * REGION_BLOCKS];  /* by block of the device */
 extern unsigned vmem_requests[4];             /* by type */
 struct vmem_fault {
@@ -54,7 +54,7 @@ bool vmem_fill(struct ktest *t);
 /* Give all back and go. */
 void vmem_end(struct ktest *t);
 
-/* The device, the driver and the memory say the same: @blocks are plugged, @used of them online. */
+/* The device, the driver and the memory agree: @blocks are plugged, @used of them online. */
 void expect_units(struct ktest *t, unsigned blocks, unsigned used);
 
 #endif

@@ -15,7 +15,7 @@ bool ops_broken(struct mm_violation *v, const char *what, pfn_t pfn, unsigned lo
 	return false;
 }
 
-/* A zone that is disabled has nothing in caches, and no room there. */
+/* A disabled zone has nothing in caches, and capacity 0 there. */
 static bool check_off(const struct zone *zone, struct mm_violation *v)
 {
 	unsigned cpu, i;
@@ -59,7 +59,7 @@ static bool check_unused(struct mm_violation *v)
 	return have == want || ops_broken(v, "leak pages free or cached", 0, have, want);
 }
 
-/* The CPUs that the last round asked are those of the roles that @roles names. */
+/* The CPUs that the last round called are those of the roles that @roles names. */
 static bool check_asked(const char *roles, struct mm_violation *v)
 {
 	unsigned long want = 0;

@@ -73,7 +73,7 @@ struct race_result {
 
 /* Run @s on a fresh memory, roles on CPUs 0, 1, ...  Context: thread. */
 void race_run(const struct race_script *s, struct race_result *res);
-/* End the run under way with @outcome unless it has ended; every point then lets everybody pass. */
+/* End the run in progress with @outcome unless it has ended; then no point stops a role. */
 void race_end(const char *outcome, const char *why);
 /* Where each role is, for reports. */
 void race_whereabouts(char *buf, size_t size);

@@ -43,9 +43,9 @@ struct race_state {
 	struct counted counted[COUNTED];
 	unsigned nr_roles, nr_watches, nr_counted;
 	u32 lock;   /* a */
-	u32 active; /* a: points look at the script */
+	u32 active; /* a: points follow the script */
 	u32 cursor; /* lock */
-	u32 over;   /* a: the outcome is known: everybody passes */
+	u32 over;   /* a: the outcome is known: no point stops a role */
 	u32 stepping; /* a: after the setup, instead of the script, step.c chooses the moves */
 };
 extern struct race_state race;
@@ -53,7 +53,7 @@ extern struct race_state race;
 /* race.lock, with interrupts off; all below under it. */
 irqflags_t race_enter(void);
 void race_leave(irqflags_t flags);
-/* The outcome, unless it is known: then everybody passes. */
+/* The outcome, unless it is known: then no point stops a role. */
 void race_set_outcome(const char *outcome, const char *why);
 void race_stuck(const char *what);
 /* Write down the step at the cursor and move on; the same for an operation that has ended. */

@@ -394,7 +394,7 @@ static int op_unpin(unsigned role, const char *arg)
 	return arg[0] == 'V' ? vm_op_unpin(role) : handle_unpin(&ops.objects, object_of(role, arg));
 }
 
-/* As a scanner does: look where it lies, take it off its owner, move it. */
+/* As a scanner does: find its address, isolate it from its owner, move it. */
 static int op_migrate(unsigned role, const char *arg)
 {
 	pfn_t pfn = handle_pfn(&ops.objects, object_of(role, arg));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ops.h: what ops.c, which works on the memory of a run, shares with checks.c, which looks at it. */
+/* ops.h: shared by ops.c, which works on the memory of a run, and checks.c, which checks it. */
 #ifndef QUARRY_RACES_OPS_H
 #define QUARRY_RACES_OPS_H
 
@@ -31,7 +31,7 @@ struct ops_vm {
 	u32 shows[2];               /* a: enum vm_shows of each space */
 	u32 refused[2];             /* a: a write in that space, begun from now on, must fail */
 	u32 removed;                /* a: slots were emptied, with the stored values */
-	bool stale;                 /* one that had to fail did not */
+	bool stale;                 /* an operation that had to fail did not */
 	u32 stores;                 /* a: values that were given out */
 	u64 stored[RACE_ROLES];     /* what each role has stored in its word of the page; 0: nothing */
 	enum vm_shows stored_in[RACE_ROLES];

@@ -150,7 +150,7 @@ int vm_op_hammer(unsigned role, const char *arg)
 	return err;
 }
 
-/* As a scanner does: look where it lies, take it off its list, move it. */
+/* As a scanner does: find its address, isolate it from its list, move it. */
 int vm_op_move(unsigned role, const char *arg)
 {
 	static struct isolated_pages isolated[RACE_ROLES];

@@ -201,7 +201,10 @@ static void do_check(const struct race_entry *e)
 	race_leave(flags);
 }
 
-/* Check where the script says so, and look whether anything moves, up to entry @end.  In the caller's thread. */
+/*
+ * Check where the script says so, and watch whether anything moves, up to entry @end.  In the
+ * caller's thread.
+ */
 static void drive(u32 end)
 {
 	struct race_watchdog dog = {0};
@@ -213,13 +216,13 @@ static void drive(u32 end)
 			do_check(&race.script->entry[cursor]);
 		if (cursor < race.script->nr && race.script->entry[cursor].kind == RACE_COUNT)
 			do_count(&race.script->entry[cursor]);
-		dog.turns = 0; /* a turn is a sleep here: look each time */
+		dog.turns = 0; /* a turn is a sleep here: check each time */
 		race_watch(&dog);
 		thread_sleep(1000000);
 	}
 }
 
-/* All points let everybody pass now; a role that does not come back is left where it is. */
+/* No point stops a role now; a role that does not come back is left where it is. */
 static bool all_idle(void)
 {
 	u64 since = arch_clock_ns();

@@ -115,7 +115,7 @@ void step_point(struct role *r, const char *name)
 	race_leave(flags);
 }
 
-/* A wait begins with the first look that finds nothing. */
+/* A wait begins with the first check that fails. */
 void step_will_wait(const char *lock, const char *point)
 {
 	struct actor *a = my_actor();

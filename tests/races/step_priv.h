@@ -22,9 +22,9 @@ struct frame {
 	unsigned mover;       /* whose move it came with */
 	const void *what;     /* WAIT: the lock, the queue */
 	bool irqs_on;
-	bool sleeps;          /* WAIT: looks again only when woken */
-	bool woken, tried;    /* WAIT: since its last look; after the move under way */
-	bool go;              /* it may pass, or look */
+	bool sleeps;          /* WAIT: checks again only when woken */
+	bool woken, tried;    /* WAIT: since its last check; after the move in progress */
+	bool go;              /* it may pass, or check */
 	bool written;         /* the script made mentions it */
 	u32 serial;           /* another one for each stop and wait */
 };
@@ -44,7 +44,7 @@ struct step {
 	unsigned nr_helpers;
 	unsigned mover;  /* the role released last */
 	bool others_too; /* by that move waiting roles continued */
-	u32 tracking;    /* a: waits are looked at */
+	u32 tracking;    /* a: waits are checked */
 	u32 serial;
 	u64 clock;       /* a: what roles measure their patience by */
 };
@@ -66,7 +66,7 @@ unsigned step_waits_for_cpu(unsigned role);
 size_t step_where(unsigned role, char *buf, size_t size);
 /* Page P, in words. */
 size_t step_page(char *buf, size_t size);
-/* Say all that is to be seen, one line each. */
+/* Print all that can be seen, one line each. */
 void step_show(struct step_session *session);
 /* Why no role but @role can continue: which one waits for which. */
 void step_why_stuck(unsigned role, char *buf, size_t size);

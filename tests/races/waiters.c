@@ -183,7 +183,7 @@ static void be_late(const char *name)
 	}
 }
 
-/* Every try of a batch comes by here, its entries gone. */
+/* Every try of a batch passes here, with its entries removed. */
 static void at_point(const char *name)
 {
 	unsigned turn;

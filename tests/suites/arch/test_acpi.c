@@ -57,7 +57,7 @@ static void expect_cpu(struct ktest *t, unsigned i, u32 id, bool enabled)
 	EXPECT_EQ(t, fw_info.cpu[i].node, 0);
 }
 
-/* An entry that is too short for its type says nothing, and so does one of no known type. */
+/* An entry that is too short for its type is ignored, and so is one of unknown type. */
 static void madt_lists_the_cpus(struct ktest *t)
 {
 	begin_table(MADT);

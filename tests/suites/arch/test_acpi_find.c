@@ -263,7 +263,7 @@ static void the_boot_cpu_is_there(struct ktest *t)
 	EXPECT_EQ(t, fw_info.nr_cpus, ACPI_MAX_CPUS);
 }
 
-/* Of the tables as they are now, these words are said of the one at @at; NULL: nothing is said at all. */
+/* The message about the table at @at, with the tables as they are now; NULL: there is none. */
 static void expect_words(struct ktest *t, const char *name, unsigned at, const char *why)
 {
 	u64 pos = log_position();

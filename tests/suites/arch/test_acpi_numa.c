@@ -13,7 +13,7 @@ static void add_cpu(u8 len, u32 domain, u8 id, u32 flags)
 	e[2] = (u8)domain;
 	e[3] = id;
 	put32(e + 4, flags);
-	put32(e + 8, (domain & 0xffffff00) | 0x99); /* of the lowest byte it says nothing */
+	put32(e + 8, (domain & 0xffffff00) | 0x99); /* the lowest byte is not given */
 }
 
 static void add_x2cpu(u8 len, u32 domain, u32 id, u32 flags)

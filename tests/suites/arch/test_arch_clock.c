@@ -30,7 +30,7 @@ static struct clocks read_clocks(void)
 	return best;
 }
 
-/* In thousandths of what the power management timer says. */
+/* In thousandths of the power management timer's time. */
 struct rates {
 	u64 ns, apic;
 };

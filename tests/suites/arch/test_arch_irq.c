@@ -171,7 +171,7 @@ static void ask_all(void *arg)
 	thread_join(other);
 }
 
-/* Has all been said in time?  On a busy host one that is asked may come too late. */
+/* Has everything been printed in time?  On a busy host an NMI may come too late. */
 static bool all_answer(struct ktest *t, unsigned silent)
 {
 	u64 pos = log_position();
@@ -231,7 +231,10 @@ static unsigned stories_after_nmi(unsigned cpu)
 	return times_said(OWN, cpu);
 }
 
-/* An NMI that wakes a CPU tells no story, nor one that comes too late to wake it; any other does. */
+/*
+ * An NMI that wakes a CPU prints no backtrace, nor does one that comes too late to wake it; any
+ * other does.
+ */
 static void nmi_from_the_host_is_reported(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
@@ -253,7 +256,7 @@ static void nmi_from_the_host_is_reported(struct ktest *t)
 
 /* ---- the start of a CPU ---- */
 
-/* All but the boot CPU that have not begun are given up; one that has is not. */
+/* All CPUs but the boot CPU that have not started are given up; one that has is not. */
 static void cpu_start_without_a_page_fails(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1, other;

@@ -226,7 +226,7 @@ static uintptr_t last_word(const struct stacks *s, unsigned i)
 	return (uintptr_t)s->top[i] - 8;
 }
 
-/* Freed on CPU 0; no other one may reach the pages that went back. */
+/* Freed on CPU 0; no other CPU may reach the freed pages. */
 static void expect_stacks_gone(struct ktest *t, const struct stacks *s, unsigned cpu)
 {
 	unsigned i, gone = 0;

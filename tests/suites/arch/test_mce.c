@@ -52,7 +52,7 @@ static const struct {
     {SCRUBBED, 0x8d, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
     {SCRUBBED, 0x86, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
     {SCRUBBED, 0x4c, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
-    /* A cache's corrected error says nothing of the page, nor a bus error's address. */
+    /* A cache's corrected error names no page, nor does a bus error's address. */
     {(SCRUBBED ^ 0xc0 ^ 0x134) & ~MCE_UC, PAGE_MISC, CAP, 0, false, MCE_CORRECTED, false},
     {SCRUBBED ^ 0xc0 ^ 0xe0f, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
 };
@@ -134,7 +134,7 @@ static void random_registers_are_decoded_soundly(struct ktest *t)
 	EXPECT(t, pages > 0);
 }
 
-/* Ends in its place, whatever there is to say and however small the place. */
+/* Ends within its buffer, whatever the text and however small the buffer. */
 static void status_text_fits_its_buffer(struct ktest *t)
 {
 	char buf[128];
@@ -170,7 +170,7 @@ static void empty_ring(void)
 		;
 }
 
-/* Several times around: the oldest first, no more than there is room for, nothing twice. */
+/* Several times around: the oldest first, no more than fit, none twice. */
 static void ring_reports_full_and_empty(struct ktest *t)
 {
 	struct mce_record rec = {.pfn = 0};
@@ -237,7 +237,7 @@ static void ring_keeps_records_of_many_writers(struct ktest *t)
 		}
 	}
 	EXPECT_EQ(t, got, nr * EACH);
-	/* After a failure they may still wait for room. */
+	/* After a failure they may still wait for a free place. */
 	while (load_acquire(&writers)) {
 		empty_ring();
 		thread_yield();

@@ -103,7 +103,7 @@ static void errors_left_by_firmware_are_reported_and_cleared(struct ktest *t)
 
 /* ---- printed text ---- */
 
-/* An address, or what else there is, only of a bank that holds something and says that it is there. */
+/* Address and further registers are printed only if the bank is valid and marks them as valid. */
 static void print_both_ways(void *arg)
 {
 	irqflags_t flags = arch_irq_save();

@@ -182,7 +182,7 @@ static void two_banks_at_once_are_both_handled(struct ktest *t)
 	undo(t, b);
 }
 
-/* There is room for one of two: then nothing can be done, and the report shows both. */
+/* One of two fits: then nothing can be done, and the report shows both. */
 static void full_ring_leaves_all_banks_as_they_were(struct ktest *t)
 {
 	const struct mce_record rec = {.pfn = PFN_NONE, .severity = MCE_OPTIONAL};

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_acpi_slots.c: slots against registers that are pretended: what a sound device does, and what a broken one
- * may say.
- */
+/* test_acpi_slots.c: slots against pretended registers: a working device, and broken ones. */
 #include "tests/lib/slots_help.h"
 #include "tests/lib/said_help.h"
 

@@ -94,7 +94,7 @@ static void pages_are_told_to_the_host_in_whole_buffers(struct ktest *t)
 		EXPECT_EQ(t, pretend_dev.notified - before, buffers);
 		EXPECT_EQ(t, balloon.want, wants[i]);
 		expect_lent(t, wants[i]);
-		/* Nothing new: nothing is told. */
+		/* Nothing new: the host is told nothing. */
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
 		EXPECT_EQ(t, pretend_dev.notified - before, buffers);
 		balloon_ask_for(0);
@@ -200,7 +200,7 @@ static void broken_device_returns_all_pages(struct ktest *t)
 	}
 }
 
-/* A report, a page that moves: the device breaks in another thread's hands, and all that was lent comes back. */
+/* A report, or a migration: the device breaks in another thread, and all lent pages come back. */
 static void broken_device_found_elsewhere_wakes_the_thread(struct ktest *t)
 {
 	unsigned how, resets;
@@ -222,7 +222,7 @@ static void broken_device_found_elsewhere_wakes_the_thread(struct ktest *t)
 			EXPECT_EQ(t, isolate_movable_page(balloon.mem, balloon.first), 0);
 			EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), how == 1);
 		}
-		/* Before anybody can have a page that it was told of, and had not answered. */
+		/* Before a page that it was told of, and had not answered, can be allocated. */
 		EXPECT_EQ(t, pretend_dev.resets, resets + 1);
 		EXPECT(t, balloon_has_work(&balloon));
 		EXPECT_EQ(t, balloon_serve_stats(&balloon), -EIO);
@@ -255,7 +255,7 @@ static void statistics_are_sent_on_request(struct ktest *t)
 	EXPECT(t, !balloon_has_work(&balloon));
 	balloon_ask_for((u32)pages);
 	EXPECT_EQ(t, balloon_follow(&balloon), 0);
-	pretend_answer(&pretend_dev, STATS, 0); /* the host wants new ones */
+	pretend_answer(&pretend_dev, STATS, 0); /* the host requests new ones */
 	EXPECT(t, balloon_has_work(&balloon));
 	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
 	EXPECT_EQ(t, balloon.asked, 1);
@@ -312,7 +312,10 @@ static void queue_numbers_follow_the_offered_features(struct ktest *t)
 	EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), -ENODEV);
 }
 
-/* Statistics that it offers at first and then not, or the other way round: asked once, it is as it said. */
+/*
+ * Statistics that are offered first and then not, or the other way round: the first answer
+ * counts.
+ */
 static void features_are_read_once(struct ktest *t)
 {
 	static const u64 offers[][2] = {{ALL_FEATURES, 1}, {ALL_FEATURES, 1ULL << VIRTIO_BALLOON_F_REPORTING},

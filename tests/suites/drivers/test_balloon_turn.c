@@ -73,7 +73,7 @@ static void broken_balloon_gets_no_further_turn(struct ktest *t)
 		EXPECT_EQ(t, turn(), WAIT_FOREVER);
 		EXPECT(t, balloon.nr == 5 && !says(text, words));
 		resets = pretend_dev.resets;
-		/* While it is told of pages, or in its answer to a question. */
+		/* During a request with pages, or in its answer to a question. */
 		if (how) {
 			balloon_fail_at = 1;
 			balloon_ask_for(2);

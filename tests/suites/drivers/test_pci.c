@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_pci.c: buses, registers, capabilities and BARs of PCI functions that say anything of themselves. */
+/* test_pci.c: buses, registers, capabilities and BARs of PCI functions with arbitrary contents. */
 #include "tests/lib/pci_help.h"
 
 /* ---- BARs ---- */
@@ -190,7 +190,7 @@ static void capabilities_are_found_by_their_id(struct ktest *t)
 
 static struct ktest *bus_test;
 static unsigned nr_found, nr_reads;
-static u8 next_bus; /* what a bridge says is behind it, from its own bus on */
+static u8 next_bus; /* buses that a bridge claims to have behind it, from its own bus on */
 static bool all_bridges;
 
 /* Every function is a bridge, or, if not all are, those of device 0 are and device 1 is something. */
@@ -249,7 +249,7 @@ static struct tree_function {
 	bool found; /* expected, and seen */
 } tree[] = {
     {0, 0, 0, 0, 0, 0x10, 0x0007, true},
-    {0, 0, 1, 0, 0, 0x11, 0x0007, false}, /* the first says that it is the only one */
+    {0, 0, 1, 0, 0, 0x11, 0x0007, false}, /* the first claims to be the only one */
     {0, 1, 0, 1, 3, 0x12, 0x0007, false},
     {0, 2, 0, 0x80, 0, 0x13, 0x0106, true},
     {0, 2, 3, 0, 0, 0x14, 0x0000, true},

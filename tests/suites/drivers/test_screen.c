@@ -110,7 +110,7 @@ static void font_without_a_table(struct ktest *t)
 	EXPECT_EQ(t, psf_glyph(&font, 0xe4)[0], '?');
 }
 
-/* The table says that glyph 200 is an 'A', and 201 begins a sequence that has a 'B' in it. */
+/* In the table glyph 200 is an 'A', and 201 begins a sequence that has a 'B' in it. */
 static size_t make_font_with_table(void)
 {
 	size_t at = make_font(font_file, 2);
@@ -191,7 +191,7 @@ static void truncated_table_is_used_to_its_end(struct ktest *t)
 	font_file[2] = 0;
 	REQUIRE(t, psf_parse(&font, font_file, at) == 0);
 	EXPECT(t, font.glyph['A'] == 'A' && font.glyph['~'] == '~');
-	/* The other bit of the mode says that it has one too. */
+	/* The other bit of the mode also means that it has one. */
 	font_file[2] = 4;
 	REQUIRE(t, psf_parse(&font, font_file, at) == 0);
 	EXPECT(t, font.glyph['A'] == 3 && font.glyph['~'] == 255);

@@ -227,7 +227,7 @@ static void small_screens_are_handled(struct ktest *t)
 	text_say("abcdefgh12345678next");
 	EXPECT(t, text_shows(0, 0, '1', 0xaaaaaa, 0));
 	EXPECT(t, text_shows(1, 0, 'n', 0xaaaaaa, 0));
-	/* Fewer cells than there is room: fewer rows. */
+	/* Fewer cells than fit: fewer rows. */
 	fb = text_framebuffer(4);
 	EXPECT_EQ(
 	    t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, 2 * COLUMNS - 1), -EINVAL);
@@ -249,7 +249,7 @@ static void framebuffer_may_move(struct ktest *t)
 	EXPECT(t, text_shows(2, 2, 'c', 0xaaaaaa, 0) && is_black(2, 1));
 }
 
-/* Whatever is written, the pixels show what the cells say, and nothing else is touched. */
+/* Whatever is written, the pixels show the cells, and nothing else is touched. */
 static void random_output_stays_within_the_screen(struct ktest *t)
 {
 	static const u8 pieces[] = "\033[\033[;019mABCDHJK\n\r\b\t xyz\377\177?";

@@ -53,7 +53,7 @@ static void every_attribute_has_its_effect(struct ktest *t)
 	terminal.colour = 0x13;
 	text_say("\033[1m");
 	EXPECT_EQ(t, terminal.colour, 0x1b);
-	/* Each argument counts, in their order, and one that is left out is 0. */
+	/* Each argument counts, in order, and a missing one is 0. */
 	text_say("\033[31;42;7m");
 	EXPECT_EQ(t, terminal.colour, 0x92);
 	text_say("\033[33;;44m");

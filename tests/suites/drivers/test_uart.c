@@ -11,9 +11,9 @@ static struct uart uart;
 
 /* The pretended port: it receives the bytes @first, @first + 1 ... */
 static struct {
-	bool absent, gone; /* gone: all ones */
+	bool absent, gone; /* absent: all ones */
 	u8 lsr;            /* besides "data" */
-	u32 busy;          /* reads of it that say nothing before that */
+	u32 busy;          /* reads that do not show it before that */
 	u32 waiting;       /* a: bytes that have come */
 	u8 first;
 	u32 reads, writes;
@@ -94,7 +94,7 @@ static void port_is_set_up_if_present(struct ktest *t)
 	uart_init(&uart, &regs);
 	EXPECT_DONE(t, "7=5a 7? ");
 	EXPECT(t, !uart.present);
-	/* Nothing is asked of it. */
+	/* Its registers are not read. */
 	uart_write(&uart, "abc", 3);
 	uart_flush(&uart);
 	EXPECT_EQ(t, uart_getc(&uart), -1);
@@ -118,7 +118,7 @@ static void bytes_are_sent_in_groups_of_16(struct ktest *t)
 	fake.busy = 4;
 	uart_write(&uart, "x", 1);
 	EXPECT_DONE(t, "5? 5? 5? 5? 0=78 ");
-	/* Room is enough for that; a flush waits for the last bit. */
+	/* That many fit; a flush waits for the last bit. */
 	fake.lsr = 0x20;
 	uart_write(&uart, "x", 1);
 	EXPECT_DONE(t, "5? 0=78 ");

@@ -6,7 +6,7 @@
 #include "tests/lib/wait_help.h"
 
 static struct virtqueue queue;
-/* Somewhere: the pretend device looks at addresses only. */
+/* Any address: the pretended device only compares addresses. */
 static const struct virtio_buf three[3] = {{0x1000, 16}, {0x2000, 32}, {0x3000, 8}};
 
 static bool begin(struct ktest *t, unsigned size, u32 (*serve)(struct pretend *, const struct pretend_buf *))
@@ -250,7 +250,7 @@ static void full_queue_refuses_until_a_buffer_returns(struct ktest *t)
 	EXPECT(t, !virtqueue_pending(&queue) && !virtqueue_take(&queue, &len));
 	virtqueue_notify(&queue);
 	EXPECT_EQ(t, pretend_dev.seen[0], 4);
-	/* In another order than they went out. */
+	/* In another order than they were submitted. */
 	for (i = 4; i-- > 0;) {
 		pretend_dev.kept[0] = (u16)(2 * i + 1);
 		pretend_answer(&pretend_dev, 0, i);
@@ -279,7 +279,7 @@ static void written_length_is_checked_against_the_buffer(struct ktest *t)
 
 	for (i = 0; i < ARRAY_SIZE(answers); i++) {
 		REQUIRE(t, begin(t, 8, mute));
-		/* The same descriptors had more room before. */
+		/* The same descriptors had longer buffers before. */
 		EXPECT_EQ(t, virtqueue_add(&queue, three, 0, 3, t), 0);
 		virtqueue_notify(&queue);
 		pretend_answer(&pretend_dev, 0, 56);
@@ -309,7 +309,10 @@ static void invalid_answers_of_a_device_are_rejected(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(lies); i++) {
 		REQUIRE(t, begin(t, 8, echo));
 		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), 32);
-		/* One stays out: so that a wrong count of them can be told from a right one. */
+		/*
+		 * One stays with the device, so that a wrong count of them can be told from a
+		 * right one.
+		 */
 		pretend_dev.serve = mute;
 		EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), 0);
 		virtqueue_notify(&queue);

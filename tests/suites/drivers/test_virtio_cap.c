@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_virtio_cap.c: the structures of a virtio device, with a configuration space that says anything. */
+/*
+ * test_virtio_cap.c: the structures of a virtio device, with a configuration space of arbitrary
+ * content.
+ */
 #include "tests/lib/pci_help.h"
 #include <quarry/string.h>
 
@@ -81,7 +84,7 @@ static void structure_lengths_are_honoured(struct ktest *t)
 		EXPECT_EQ(t, virtio_find_places(&space_fn, &places), 0);
 		EXPECT_EQ(t, places.part[least[i].part].len, least[i].len);
 		EXPECT(t, !strcmp(virtio_part_name((enum virtio_part)i), names[i]));
-		/* Of one that is longer than it can be of use, the first MiB counts. */
+		/* Of one that is longer than useful, the first MiB counts. */
 		good_space();
 		space.writable[BAR] = 0xff000000;
 		space_set(BAR_REG, 4, PCI_BASE_ADDRESS_MEM_TYPE_64);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio_mem.c: the virtio-mem driver follows what the host asks for, whatever the device answers or says
- * of itself.
+ * test_virtio_mem.c: the virtio-mem driver follows the host's requests, whatever the device
+ * answers.
  */
 #include "tests/lib/vmem_help.h"
 
@@ -105,7 +105,7 @@ static void a_region_is_cut_into_whole_units(struct ktest *t)
 	}
 }
 
-static u64 next_asked; /* bytes: up to here it has been asked */
+static u64 next_asked; /* bytes: requests were made up to here */
 
 /* Of a region that is far larger than there is memory, nothing is plugged. */
 static u32 serve_large(struct pretend *p, const struct pretend_buf *buf)
@@ -122,7 +122,7 @@ static u32 serve_large(struct pretend *p, const struct pretend_buf *buf)
 	return sizeof(*resp);
 }
 
-/* A request has room for a number of blocks of 16 bits; and no more units are followed than 2 Mi. */
+/* The number of blocks in a request has 16 bits; and no more units are followed than 2 Mi. */
 static void large_region_is_plugged_in_parts(struct ktest *t)
 {
 	static const struct {
@@ -268,7 +268,9 @@ static void refused_request_changes_nothing(struct ktest *t)
 		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
 		/* Out of use, and still ours. */
 		expect_units(t, 6, 3);
-		/* The host wants us to keep them: they are used again, and not plugged again. */
+		/*
+		 * The host lets the kernel keep them: they are used again, and not plugged again.
+		 */
 		vmem_requests[VIRTIO_MEM_REQ_PLUG] = 0;
 		vmem_ask_for(5);
 		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
@@ -299,7 +301,7 @@ static void request_may_be_overwritten_by_the_device(struct ktest *t)
 	vmem_end(t);
 }
 
-/* An answer that is wrong, none at all, or one that came too late to be told from none. */
+/* A wrong answer, none, or one that came too late to be told from none. */
 static void doubtful_state_is_queried_from_the_device(struct ktest *t)
 {
 	static const u16 types[] = {VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_REQ_UNPLUG};
@@ -324,7 +326,7 @@ static void doubtful_state_is_queried_from_the_device(struct ktest *t)
 			}
 		}
 	}
-	/* A device that does not say which blocks are plugged is not used. */
+	/* A device that does not tell which blocks are plugged is not used. */
 	vmem_set_fault(VIRTIO_MEM_REQ_STATE, VIRTIO_MEM_RESP_ERROR, false);
 	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), -EIO);
 	vmem_set_fault(NO_FAULT, 0, false);

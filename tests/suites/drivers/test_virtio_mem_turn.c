@@ -55,7 +55,7 @@ static void virtio_mem_prints_each_change_once(struct ktest *t)
 	vmem_set_fault(NO_FAULT, 0, false);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 4, 4, "");
-	/* Nothing is plugged, and the host asks for something else all the same. */
+	/* Nothing is plugged, and the host requests something else all the same. */
 	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_BUSY, false);
 	vmem_ask_for(8);
 	EXPECT_EQ(t, turn(), RETRY);
@@ -87,7 +87,10 @@ static void failed_unplug_prints_its_blocker(struct ktest *t)
 	vmem_end(t);
 }
 
-/* Three times in a row it is restarted after a second; after that only when the host asks for something else. */
+/*
+ * Three times in a row it is restarted after a second; after that only when the host's request
+ * changes.
+ */
 static void a_broken_device_is_restarted(struct ktest *t)
 {
 	unsigned i;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio_mem_use.c: the virtio-mem driver, and memory that is in use, that the host wants for something
- * else, or that there is none of.
+ * test_virtio_mem_use.c: the virtio-mem driver with memory in use, with requests that change, and
+ * without memory for descriptors.
  */
 #include "tests/lib/vmem_help.h"
 
 static struct movable_owner owner;
 static struct page *held;
-static unsigned tries;     /* of a migration, before the host asks for something else */
+static unsigned tries;     /* of a migration, before the host's request changes */
 static unsigned new_wish;
 
 static int hold_isolate(struct memory *m, struct page *page)

@@ -262,7 +262,7 @@ static void queue_addresses_are_written_before_enable(struct ktest *t)
 	fake.notify_off[7] = 9;
 	EXPECT_EQ(t, dev->ops->queue_start(dev, &r), 0);
 	EXPECT_DONE(t, "c16.2=7 c18.2=40 c20.4=12000 c24.4=0 c28.4=12080 c2c.4=0 c30.4=120c4 c34.4=0 c1e.2? c1c.2=1 ");
-	/* Each has a place of its own to be told of. */
+	/* Each has a notify address of its own. */
 	dev->ops->notify(dev, &q);
 	EXPECT_DONE(t, "n14.2=1 ");
 	dev->ops->notify(dev, &r);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio_poll.c: split rings with a device that polls: it runs on another CPU, takes a buffer as soon as it can see
- * it, told of it or not, returns buffers early, late and in any order, and writes to whatever it can reach.
+ * test_virtio_poll.c: split rings with a device that polls: it runs on another CPU, takes a
+ * buffer as soon as it can see it, notified or not, returns buffers early, late and in any order,
+ * and writes to all memory it can reach.
  *
- * The thread sanitizer's build sees here whatever is published before it is complete.
+ * The thread sanitizer's build notices here if a buffer is published before it is complete.
  */
 #include "tests/lib/pretend_virtio.h"
 
 #define NR_JOBS   3000u
 #define NR_CALLS  1000u
 #define HELD_MAX  4u
-/* Looks at a ring without news, before the test is given up. */
+/* Reads of a ring without news, before the test fails. */
 #define MAX_IDLE  200000000u
 
 /*
@@ -163,7 +164,7 @@ static void polling_device_sees_complete_buffers(struct ktest *t)
 	}
 }
 
-/* Before it has been told of it, or between that and the wait. */
+/* Before the notification, or between that and the wait. */
 static void answer_may_precede_the_notification(struct ktest *t)
 {
 	u32 seq, wrong = 0;
@@ -228,7 +229,7 @@ static void overwritten_ring_breaks_nothing(struct ktest *t)
 	end(t);
 }
 
-/* The second descriptor of a buffer, a free one, one that came back: none was given. */
+/* The second descriptor of a buffer, a free one, one that came back: none was submitted. */
 static void buffer_never_submitted_is_rejected(struct ktest *t)
 {
 	static const u16 lies[] = {1, 4, 2, 0xffff};

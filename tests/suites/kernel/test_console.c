@@ -35,7 +35,7 @@ static void log_holds_printed_text(struct ktest *t)
 	EXPECT(t, piece[0] == '\n' && at == log_position());
 	EXPECT_EQ(t, log_read(&at, piece, 5), 0);
 	EXPECT_EQ(t, at, log_position());
-	/* As many bytes as are told, and no more. */
+	/* As many bytes as given, and no more. */
 	pos = log_position();
 	console_write("  # twice\n  #", 10);
 	EXPECT_EQ(t, log_position(), pos + 10);
@@ -174,7 +174,7 @@ static void backtraces_end_where_frames_do(struct ktest *t)
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[FRAMES - 3]);
 	chain(0, 32);
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);
-	/* The one that runs comes first. */
+	/* The running one comes first. */
 	chain(0, 0);
 	add_line(rip, rip);
 	EXPECT_TRACE(t, rip, 0);

@@ -65,7 +65,7 @@ static void wrong_requests_change_nothing(struct ktest *t)
 	arch_irq_restore(flags);
 	if (!needs_two(t))
 		return;
-	/* Down, but the one that the machine started on. */
+	/* Offline, except the boot CPU. */
 	EXPECT_EQ(t, cpu_down(0), 0);
 	EXPECT_EQ(t, cpu_unplug(0), -EBUSY);
 	EXPECT_EQ(t, cpu_up(0), 0);

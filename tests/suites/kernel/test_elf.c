@@ -330,7 +330,7 @@ static void archive_members_are_found(struct ktest *t)
 	EXPECT_EQ(t, cpio_next(archive, archive_len, &pos, &f), 0);
 }
 
-/* The header of a member says how long its name and its content are. */
+/* The header of a member has the lengths of its name and its content. */
 static void members_end_within_the_archive(struct ktest *t)
 {
 	static const struct {

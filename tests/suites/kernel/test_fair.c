@@ -78,7 +78,7 @@ static void nap(void *arg)
 	}
 }
 
-/* The threads of one that is killed have the CPU one after the other, once it is the task's turn. */
+/* The threads of a killed task get the CPU one after the other, once it is the task's turn. */
 static void sleep_and_exit_beside_60_busy_tasks_are_bounded(struct ktest *t)
 {
 	u64 longest = 0, began;

@@ -259,7 +259,7 @@ static void end_once_reported(void *arg)
 	store_release(&hang->release, 1u);
 }
 
-/* From @pos of the log on: the stories of the CPU that is silent, by NMI, and of the one that asked. */
+/* From @pos of the log on: the backtraces of the silent CPU, by NMI, and of the caller. */
 static void expect_both_stories(struct ktest *t, u64 pos, unsigned silent)
 {
 	static char text[16384];
@@ -330,7 +330,7 @@ static void a_silent_cpu_is_reported(struct ktest *t)
 	silent_end(t, &s);
 }
 
-/* The checker holds all others with interrupts off while it waits for one that never comes. */
+/* The checker holds all others with interrupts off while it waits for a CPU that never comes. */
 static void check_memory_reports_a_silent_cpu(struct ktest *t)
 {
 	struct silent s;

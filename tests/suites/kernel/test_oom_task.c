@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_oom_task.c: which task ends when memory has run out; the hook is asked as mm/ would, with memory to
- * spare.
+ * test_oom_task.c: which task is killed on OOM; the hook is called as mm/ would, with free memory
+ * left.
  */
 #include "tests/lib/task_help.h"
 #include <quarry/oom.h>
@@ -189,7 +189,7 @@ static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[2]));
 	leave(task[2], object[2]);
-	/* Now the family has less than the one that is alone. */
+	/* Now the family has less than the single task. */
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[0]) && !task[4]->ending);
 	leave(task[0], object[0]);
@@ -201,7 +201,10 @@ static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
 	leave(first, none);
 }
 
-/* One whose child has gone, and left a child of its own that has the kernel allocate much: that one ends. */
+/*
+ * A task's child has exited and left a child of its own, for which the kernel allocates much:
+ * that one is killed.
+ */
 static void orphans_do_not_count_for_their_grandparent(struct ktest *t)
 {
 	struct vm_object *object[4];

@@ -198,7 +198,7 @@ static void fault_ends_despite_any_pager_answer(struct ktest *t)
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -EIO);
 	s.answer = 12345;
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -EIO);
-	/* No memory, it says, and again: there is some, so it is asked until its time is up. */
+	/* No memory, it answers, and again: there is some, so it is called until its time is up. */
 	s.answer = ABI_PAGER_NO_MEMORY;
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -ETIMEDOUT);
 	EXPECT(t, s.gets > 4);
@@ -371,7 +371,7 @@ static void read_page_1(void *arg)
 	space_use(NULL);
 }
 
-/* The thread that waits for the answer was killed; the one that waits with it is not its task's. */
+/* The thread that waits for the answer is killed; the other waiter is another task's. */
 static void killed_requester_leaves_other_waiters_alone(struct ktest *t)
 {
 	struct task *task = new_task(t);
@@ -421,9 +421,7 @@ static void touch_page_1(void *arg)
 	r->err = vm_fault(r->s->space, WINDOW + PAGE_SIZE, VM_READ);
 }
 
-/*
- * A thread waits for a pager that does not answer; the pages of the object can still be offlined.
- */
+/* A thread waits for a silent pager; the pages of the object can still be offlined. */
 static void a_silent_pager_stops_no_offline(struct ktest *t)
 {
 	struct reader reader;

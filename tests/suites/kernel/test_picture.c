@@ -140,7 +140,7 @@ static void lines_show_each_kind_of_pageblock(struct ktest *t)
 	EXPECT_PRINTED_LAST(t, pos);
 }
 
-/* Only the rows that the range lies in, and of these the one that has changed. */
+/* Only the rows of the range, and of these the changed one. */
 static void lines_show_the_rows_of_the_range(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, BLOCKS - NORMAL);

@@ -95,11 +95,11 @@ static void invalid_targets_are_counted(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(smp_stats.bad_cpu), bad + 1);
 }
 
-/* Everybody calls everybody at once: each waits for the others while they wait for it. */
+/* Every CPU calls every other at once: each waits for the others while they wait for it. */
 struct crossing {
 	u32 ready, done; /* a */
 	u32 runs;        /* a */
-	u32 wrong;       /* a: calls that asked another number of CPUs */
+	u32 wrong;       /* a: calls that reached another number of CPUs */
 	unsigned cpus;
 };
 
@@ -134,8 +134,8 @@ static void crossing_calls_end(struct ktest *t)
 }
 
 /*
- * One CPU keeps its interrupts off until all others have asked it: however many requests its one
- * pending bit stands for, all are served.
+ * One CPU keeps its interrupts off until all others have called it: all requests are served,
+ * although they share one pending bit.
  */
 struct merging {
 	u32 deaf;  /* a: the target's interrupts are off */

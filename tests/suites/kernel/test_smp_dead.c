@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_smp_dead.c: cross-calls beside CPUs that have died, or gone, in the middle of one; of kernel/smp.c only. */
+/*
+ * test_smp_dead.c: cross-calls beside CPUs that died, or went down, in the middle of one; of
+ * kernel/smp.c only.
+ */
 #include "tests/lib/wait_help.h"
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
@@ -18,7 +21,9 @@ struct stopped {
 	u32 release; /* a */
 };
 
-/* On the sender itself, irqs off, after the others have been asked: a CPU that never gets to its answers. */
+/*
+ * On the sender itself, irqs off, after the IPIs are sent: a CPU that never collects its answers.
+ */
 static void stop_until_released(void *arg)
 {
 	struct stopped *s = arg;

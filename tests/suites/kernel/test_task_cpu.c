@@ -84,7 +84,7 @@ static u64 cpus_seen(struct ktest *t, struct task *task, u64 want)
 	return seen & want;
 }
 
-/* All threads start where there is one CPU only; those that come later find nothing to do, and get some. */
+/* All threads start on the only CPU; CPUs that come later have no work, and get some. */
 static void threads_move_to_idle_cpus(struct ktest *t)
 {
 	u64 all = ktest_cpus() >= 64 ? ~0UL : (1UL << ktest_cpus()) - 1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_tick.c: the timer of a CPU: slow where nothing happens, and fast again before anybody needs it.
+ * test_tick.c: the timer of a CPU: slow while it is idle, and fast again before a thread needs
+ * it.
  */
 #include "tests/lib/hotplug_help.h"
 #include <quarry/cmdline.h>
@@ -27,7 +28,7 @@ static void look(void *arg)
 	*step = cpus[arch_cpu_id()]->tick_step;
 }
 
-/* From a CPU that does not rest while it looks. */
+/* From a CPU that is not idle meanwhile. */
 static void on_cpu_0(struct ktest *t, void (*fn)(void *))
 {
 	if (!ktest_needs_cpus(t, 2))

@@ -263,7 +263,7 @@ static void failures_are_counted_and_their_frees_skipped(struct ktest *t)
 	trace_free(&trace);
 }
 
-/* Of four of the largest blocks two cannot be had, nor be freed. */
+/* Of four of the largest blocks two cannot be allocated, nor be freed. */
 static void only_allocations_that_do_not_fit_fail(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 2);

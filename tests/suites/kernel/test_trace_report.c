@@ -124,7 +124,7 @@ static void parser_limits_are_exact(struct ktest *t)
 	    "the trace ends after 0 of 11 events");
 }
 
-/* Whatever is wrong first, the rest is not looked at, where more would be. */
+/* After the first error the rest is not checked, although there are more. */
 static void first_error_of_a_trace_is_named(struct ktest *t)
 {
 	static const char *const event[] = {"x", "a", "a x", "a 3 0 U 0", "a 0", "a 0 x U 0", "a 0 0", "a 0 0 X 0", "a 0 0 U",
@@ -151,7 +151,7 @@ static struct memory *tampered;
 static u64 tamper_at;
 static struct page *victim;
 
-/* Counts how often it is asked; at one of these times a live block gets another's number. */
+/* Counts its calls; at one of these a live block gets another's number. */
 static u64 count_reads(void)
 {
 	pfn_t pfn;

@@ -45,7 +45,7 @@ static void a_limit_of_any_parent_refuses_and_counts_nothing(struct ktest *t)
 	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 1), 0);
 }
 
-/* How many more there are of one kind than @before says. */
+/* How many more of one kind there are than in @before. */
 static long more(const struct counts *before, enum account_kind kind)
 {
 	struct counts now;

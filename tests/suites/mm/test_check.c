@@ -2,7 +2,7 @@
 /*
  * test_check.c: check_memory finds each kind of damage and names it; a sound memory passes.
  *
- * Each damage is planted in a private memory at rest, looked for, and repaired.
+ * Each damage is planted in a private memory at rest, found, and repaired.
  */
 #include "tests/lib/check_help.h"
 #include <quarry/isolation.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_check_bounds.c: check_memory at both sides of each bound: broken pages, standby memory, overlapping spans;
- * and the figures that it says.
+ * test_check_bounds.c: check_memory at both sides of each bound: broken pages, standby memory,
+ * overlapping spans; and the figures it reports.
  */
 #include "tests/lib/check_help.h"
 
@@ -21,7 +21,10 @@ static void bad_flags_are_found(struct ktest *t)
 	empty_all(mem);
 	PLANT(t, mem, free[1].word, PAGE_F_HWPOISON, "I-H1");
 	PLANT(t, mem, free->word, free->word | PAGE_F_HAS_HWPOISON, "I-S1 word of a free head");
-	/* Two pages in use: their head says whether one of them is broken, and the zone counts them. */
+	/*
+	 * Two pages in use: their head shows whether one of them is broken, and the zone counts
+	 * them.
+	 */
 	PLANT(t, mem, two[1].word, PAGE_F_HWPOISON, "I-H4");
 	PLANT(t, mem, two->word, two->word | PAGE_F_HAS_HWPOISON, "I-H4");
 	PLANT(t, mem, kept_page->word, kept_page->word | PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON,
@@ -105,7 +108,7 @@ static void bad_standby_is_found(struct ktest *t)
 	sound_end(t, mem);
 }
 
-/* Spans that overlap: the pageblock says whose it is, as long as that zone's span has it. */
+/* Spans that overlap: the pageblock names its zone, if that zone's span has it. */
 static void zones_may_overlap(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);

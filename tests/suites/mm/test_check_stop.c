@@ -18,7 +18,7 @@ static struct {
 	bool asked;
 } late;
 
-/* In the middle of a change until the check has asked for this CPU, and a while longer. */
+/* In the middle of a change until the check has called this CPU, and a while longer. */
 static void change_and_repair(void *arg)
 {
 	irqflags_t flags = arch_irq_save();
@@ -73,7 +73,7 @@ static void change_all_the_time(void *arg)
 	}
 }
 
-/* Each check finds it at rest: it is held as long as the check looks. */
+/* Each check finds it at rest: it is held as long as the check runs. */
 static void memory_does_not_change_during_a_check(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);

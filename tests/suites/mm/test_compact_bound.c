@@ -28,7 +28,7 @@ static void fill(pfn_t start, pfn_t half, pfn_t end)
 static unsigned from_first; /* moves out of the first pageblock */
 static u32 number;          /* of pages with a lower one none is free */
 
-/* A free page of the first pageblock gets an owner, as long as there are numbers of pages that have gone. */
+/* A free page of the first pageblock gets an owner, as long as there are numbers of freed pages. */
 static void fill_again(struct page *dst, struct page *src)
 {
 	pfn_t start = the_zone->start_pfn, pfn, found = PFN_NONE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_compact_exact.c: what a compaction looks at, moves and takes, to the last page: which
- * pageblocks it leaves alone, which blocks it captures, and that one that breaks is not used.
+ * test_compact_exact.c: the pages that a compaction scans, moves and captures, to the last page:
+ * which pageblocks it leaves alone, which blocks it captures, and that a broken one is not used.
  */
 #include "tests/lib/standby_help.h"
 #include <quarry/poison.h>
@@ -44,7 +44,7 @@ static struct pageblock *block(unsigned nr)
 
 /* ---- pages it leaves alone ---- */
 
-/* Lent, isolated, offline or wholly free: its looks and moves are those for the two others. */
+/* Lent, isolated, offline or wholly free: its scans and moves are those for the two others. */
 static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
 {
 	struct compact_stats stats = {0};
@@ -68,7 +68,7 @@ static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
 	EXPECT_EQ(t, stats.moved, PAGEBLOCK_PAGES / 2);
 	EXPECT_EQ(t, stats.failed, 0);
 	EXPECT_EQ(t, stats.windows, 1);
-	/* A batch is looked for here and captured there; and once more nothing is found. */
+	/* A batch is searched here and captured there; and once more nothing is found. */
 	EXPECT_EQ(t, stats.looks, 2 * batches + 1);
 	EXPECT_EQ(t, online_pages(mov.mem, the_zone->start_pfn + BLOCK(2), BLOCK(1), NULL), 0);
 	set_isolated(the_zone, the_zone->start_pfn + BLOCK(1), false);

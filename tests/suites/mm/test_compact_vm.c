@@ -135,7 +135,7 @@ static void mapped_pages_move_for_every_largest_block(struct ktest *t)
 	expect_content(t);
 	/* The new pages were mapped where the old ones were. */
 	EXPECT_EQ(t, mm_event_sum(frag.s.mem, EV_FAULTS), faults);
-	/* Batches, not pages, ask the CPUs. */
+	/* IPIs are sent per batch, not per page. */
 	EXPECT(t, mm_event_sum(frag.s.mem, EV_TLB_ROUNDS) - rounds <=
 	        mm_event_sum(frag.s.mem, EV_COMPACT_MOVED) / (PAGEBLOCK_ORDER >= 9 ? 32 : 4));
 	frag_end(t, &pile);

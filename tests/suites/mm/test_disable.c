@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_disable.c: zone_pcp_disable: no cache holds a page when it returns, nor later, whatever the
- * other CPUs were doing; and it nests.
+ * test_disable.c: zone_pcp_disable: no cache holds a page when it returns, nor later, whatever
+ * other CPUs do; and it nests.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"

@@ -7,7 +7,7 @@
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
 
-#define SHARERS 4 /* drains asked for while another is under way */
+#define SHARERS 4 /* drains requested while another is in progress */
 static struct page *pages[16];
 
 /* A memory whose CPUs may each hold two order-0 pages; @with_page of them (a mask) hold one. */
@@ -165,9 +165,9 @@ static void drain_local_empties_only_its_own_cpu(struct ktest *t)
 }
 
 /*
- * CPU 1 is held, interrupts off, so that a round that asks it cannot end.  All other drains are asked
- * for while that round is under way (each is inside when it has joined cpu_hotplug, after it took its
- * ticket), so one more round must do for all of them.
+ * CPU 1 is held, interrupts off, so that a round that calls it cannot end.  All other drains are
+ * requested while that round is in progress (each is inside when it has joined cpu_hotplug, after
+ * it took its ticket), so one more round must do for all of them.
  */
 static void concurrent_drains_share_a_round(struct ktest *t)
 {
@@ -187,7 +187,7 @@ static void concurrent_drains_share_a_round(struct ktest *t)
 	race.mem = mem;
 	race.page = pages[0];
 	EXPECT(t, race_free_start(&race, 1));
-	/* The first one's round has begun when CPU 1 has been asked. */
+	/* The first one's round has begun when CPU 1 has a call pending. */
 	ktest_start(2, job_drain_all, &jobs[SHARERS]);
 	EXPECT(t, race_wait(&race.called));
 	for (i = 0; i < SHARERS; i++) {
@@ -205,7 +205,7 @@ static void concurrent_drains_share_a_round(struct ktest *t)
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 0);
 }
 
-/* A round that began before one asked may have looked at the counts already: it is not shared. */
+/* A round that began before the request may have read the counts already: it is not shared. */
 static void drain_round_in_progress_is_not_shared(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
@@ -223,7 +223,7 @@ static void drain_round_in_progress_is_not_shared(struct ktest *t)
 	EXPECT(t, race_free_start(&race, 1));
 	ktest_start(2, job_drain_all, &jobs[0]);
 	EXPECT(t, race_wait(&race.called));
-	/* CPU 0 was looked at, and empty; now it is not. */
+	/* CPU 0 was checked, and empty; now it is not. */
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &pages[1]), 1);
 	ktest_start(3, job_drain_all, &jobs[1]);
 	SPIN_UNTIL(READ_ONCE(cpu_hotplug.l.count) >= 2);

@@ -71,7 +71,7 @@ static void cache_of_the_last(void *arg)
 		mem_free_pages(l->mem, l->page, 0);
 }
 
-/* As many nodes as there can be: the last zone is drained, and nothing beyond it is looked at. */
+/* With the maximum number of nodes the last zone is drained, and nothing beyond it is read. */
 static void last_zone_is_drained(struct ktest *t)
 {
 	struct zone_spec specs[MAX_NODES];

@@ -8,7 +8,7 @@
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define BLOCKS   8u
-#define AT       (BLOCK(2) + 4) /* the page that is looked at */
+#define AT       (BLOCK(2) + 4) /* the page under test */
 
 /* A page at @pfn that is in transit. */
 static struct page *hold_page(struct memory *mem, pfn_t pfn)

@@ -226,7 +226,7 @@ static void a_full_list_of_taken_ranges_ends_allocation(struct ktest *t)
 		EXPECT_EQ(t, memblock_reserve(m, KB(2048 + 16 * i), KB(2048 + 16 * i + 4)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, TOP), 0);
 	EXPECT_EQ(t, m->taken.nr, MEMBLOCK_MAX);
-	/* Beside one that is there it needs no room. */
+	/* Next to an existing range it needs no entry. */
 	EXPECT_EQ(t, memblock_add(m, KB(2048), KB(2056)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), KB(2048), TOP), KB(2052));
 	EXPECT_EQ(t, m->taken.nr, MEMBLOCK_MAX);

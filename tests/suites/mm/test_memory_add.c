@@ -50,7 +50,7 @@ static void pages_that_broke_offline_are_forgotten_with_their_memory(struct ktes
 	const pfn_t start = START + BLOCK(2 * SIZE);
 
 	REQUIRE(t, mem);
-	/* A pageblock beside it keeps the descriptors there. */
+	/* A neighbouring pageblock keeps the descriptors there. */
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(2), 0), 0);
 	EXPECT_EQ(t, mem_memory_failure(mem, start + 1, 0, NULL), -ENXIO);
 	expect_poisoned(t, mem, 1);
@@ -275,7 +275,7 @@ static void add_without_memory_for_caches_changes_nothing(struct ktest *t)
 
 /* ---- beside others ---- */
 
-static unsigned beside; /* offlines that went through while memory came, or went */
+static unsigned beside; /* offlines that succeeded while memory was added or removed */
 
 static void offline_beside(struct memory *mem)
 {

@@ -60,7 +60,7 @@ static struct memory *two_movable(struct ktest *t, struct failing *f)
 	return mem;
 }
 
-/* While a page of it is being taken out of use, whose zone has been looked up, the memory stays. */
+/* While a page of it is being retired, whose zone has been looked up, the memory stays. */
 static void memory_of_a_page_being_retired_is_not_removed(struct ktest *t)
 {
 	struct memory *mem;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate.c: taking movable pages, moving them and putting them back, with handles as the
- * owner, and with one that answers as told.  What looks at content runs on the kernel's memory.
+ * test_migrate.c: isolating movable pages, moving them and putting them back, with handles as the
+ * owner, and with an owner of given answers.  Tests that read content use the kernel's memory.
  */
 #include "tests/lib/handle_help.h"
 #include <quarry/oom.h>

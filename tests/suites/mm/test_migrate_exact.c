@@ -130,7 +130,7 @@ static void first_reason_is_reported(struct ktest *t)
 
 #define BATCH 7u
 
-/* Where the pages of an object are moved to; what happens while the fifth asks. */
+/* Targets for the pages of an object; an event during the fifth request. */
 static struct {
 	struct migrate_target to;
 	struct vm_scene s;
@@ -238,7 +238,7 @@ static int count_asked(struct memory *mem, struct page *page)
 	return 0;
 }
 
-/* No reference can be taken: its owner is not even asked. */
+/* No reference can be taken: its owner is not called at all. */
 static void a_page_without_references_left_stays(struct ktest *t)
 {
 	static struct movable_ops ops;

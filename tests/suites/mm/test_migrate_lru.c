@@ -86,7 +86,7 @@ static void references_flags_and_counts_are_kept(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(s.mem), free);
 	REQUIRE(t, pages_there(&s, 2));
 	page = page_in(s.object, 0);
-	/* Dirty: what the machine noted in the entry went to the page, and with it. */
+	/* Dirty: the bit in the entry reached the page, and moved with it. */
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(3, PG_LRU, 0) | PAGE_DIRTY | PAGE_REFERENCED |
 	    PAGE_ACTIVE | PAGE_UPTODATE);
 	EXPECT_EQ(t, page->mapcount, 2);

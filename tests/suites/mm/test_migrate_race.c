@@ -112,7 +112,7 @@ static void only_waiters_of_this_page_are_woken(struct ktest *t)
 struct writer {
 	struct vm_space *space;
 	u32 ready, go; /* a */
-	int tried;     /* what a write without a fault said */
+	int tried;     /* the result of a write without a fault */
 	int written;   /* and with one */
 };
 
@@ -233,7 +233,7 @@ struct deaf {
 	u32 errors;    /* a */
 };
 
-/* Has page 1 in its TLB, and takes no shootdown until it is told. */
+/* Has page 1 in its TLB, and serves no shootdown until released. */
 static void be_deaf(void *arg)
 {
 	struct deaf *d = arg;
@@ -257,7 +257,7 @@ static void unmap_page_1(void *arg)
 		counter_add(&d->errors, 1u);
 }
 
-/* The entry is gone, and a CPU still writes to the page: it must not move, nor go. */
+/* The entry is gone, and a CPU still writes to the page: it must neither move nor be freed. */
 static void unmap_keeps_its_page_until_the_shootdown_ends(struct ktest *t)
 {
 	struct deaf d = {.ready = 0};

@@ -197,7 +197,7 @@ static void a_removed_node_may_come_back_as_another(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Where the caches look first: in the own node's zone, which has a stack although it may have no memory. */
+/* The first zone of the caches: the own node's, which has a stack even without memory. */
 static void each_request_has_its_first_stack(struct ktest *t)
 {
 	static const enum zone_kind kinds[8] = {ZONE_NORMAL, ZONE_MOVABLE, ZONE_NORMAL, ZONE_MOVABLE, ZONE_DMA32,

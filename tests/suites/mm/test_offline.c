@@ -278,7 +278,7 @@ static void offline_that_leaves_too_little_is_refused(struct ktest *t)
 	struct page *outside[2], *inside[8];
 
 	REQUIRE(t, mem);
-	/* Nothing would be left for the kernel, though the other zone has room. */
+	/* Nothing would be left for the kernel, though the other zone has free memory. */
 	expect_refused(t, mem, 0, BLOCK(4), -EBUSY, WHY_LAST, PFN_NONE);
 	EXPECT_EQ(t, offline_query(mem, BLOCK(4), BLOCK(16), NULL), 0);
 	/* The rest is in use, so that the range is all there is. */

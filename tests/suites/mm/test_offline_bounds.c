@@ -119,7 +119,7 @@ static void some_memory_must_be_left_for_the_kernel(struct ktest *t)
 
 #define CLAIMS 20u
 
-/* Each claim takes a pageblock; as many as are looked at at a time, and more. */
+/* Each claim takes a pageblock; as many as are checked at a time, and more. */
 static void earlier_claims_count_once_each(struct ktest *t)
 {
 	static struct range_claim claim[CLAIMS];
@@ -154,7 +154,7 @@ static void earlier_claims_count_once_each(struct ktest *t)
 /* ---- where an offline would succeed ---- */
 
 #define LOW  4u  /* pageblocks of zone NORMAL */
-#define HIGH 68u /* of zone MOVABLE: more than are looked at at a time */
+#define HIGH 68u /* of zone MOVABLE: more than are checked at a time */
 
 static void expect_candidate(struct ktest *t, struct memory *mem, unsigned long want, pfn_t start, unsigned long blocks)
 {
@@ -168,7 +168,7 @@ static void a_candidate_is_found_around_claims(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, LOW, HIGH);
 	struct range_claim claim;
-	/* The one that is claimed, and the longest run then; 8 is where the first look ends. */
+	/* The claimed one, and the longest run then; 8 is where the first check ends. */
 	static const struct {
 		unsigned block, start, nr;
 	} cases[] = {{30, 31, 41}, {8, 9, 63}, {7, 8, 64}, {9, 10, 62}, {71, 4, 67}, {4, 5, 67}, {50, 4, 46}};
@@ -386,7 +386,7 @@ static void longest_hold_of_the_zone_lock_is_recorded(struct ktest *t)
 	hotplug_unlock(mem);
 }
 
-/* A deadline that the clock cannot reach is none; any other lies as far ahead as it was asked for. */
+/* A deadline that the clock cannot reach is none; any other is as far ahead as requested. */
 static void deadlines_are_exact(struct ktest *t)
 {
 	u64 before = arch_clock_ns(), ahead = 2 * before + 1000, deadline = deadline_from_now(ahead);

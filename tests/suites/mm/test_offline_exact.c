@@ -343,7 +343,7 @@ static void successful_offline_reports_no_reason(struct ktest *t)
 	mov_end(t);
 }
 
-/* As many nodes as there can be: what looks at all zones ends with the last of them. */
+/* With the maximum number of nodes a walk over all zones ends with the last of them. */
 static void every_zone_is_visited_and_no_other(struct ktest *t)
 {
 	struct zone_spec specs[MAX_NODES];

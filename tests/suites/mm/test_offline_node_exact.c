@@ -156,7 +156,7 @@ static void range_without_targets_is_halved(struct ktest *t)
 	for (fit = 1; fit < (PAGEBLOCK_ORDER >= 9 ? 4u : 2u); fit += 2) {
 		u64 failed = mm_event_sum(mem, EV_OFFLINE_FAIL);
 
-		/* Room for as many, and half a pageblock more. */
+		/* Free memory for as many, and half a pageblock more. */
 		while (normal->nr_free > room + BLOCK(fit) + PAGEBLOCK_PAGES / 2) {
 			page = take_block(normal, 0, MT_MOVABLE);
 			REQUIRE(t, page);
@@ -227,8 +227,8 @@ static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
 }
 
 /*
- * A movable page, and a deadline that is over at once; a page behind it, which cannot move, is
- * not looked at.
+ * A movable page, and a deadline that is over at once; an unmovable page behind it is not
+ * checked.
  */
 static void deadline_is_told_from_busy(struct ktest *t)
 {

@@ -88,7 +88,7 @@ static void go_beside_planners(struct ktest *t, unsigned blocks, unsigned going,
 	}
 }
 
-/* A range that has gone and is still claimed would be taken off the zone twice. */
+/* An offlined range that is still claimed would be subtracted from the zone twice. */
 static void cache_limits_count_a_leaving_range_once(struct ktest *t)
 {
 	go_beside_planners(t, 16, 12, ROUNDS);
@@ -113,7 +113,7 @@ struct greedy {
 	u32 stop;     /* a */
 };
 
-/* Releases the lock while the offline waits for it, and wants it back at once. */
+/* Releases the lock while the offline waits for it, and takes it again at once. */
 static void take_again(void *arg)
 {
 	struct greedy *g = arg;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_query.c: what a survey of a range says of every kind of page and pageblock, and that it
- * leaves them as they are.
+ * test_offline_query.c: the result of a survey for every kind of page and pageblock, and that it
+ * changes none of them.
  */
 #include "tests/lib/mov_help.h"
 

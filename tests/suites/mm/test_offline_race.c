@@ -422,7 +422,7 @@ static void stress(struct ktest *t, bool pins)
 		struct offline_result res;
 		int err = offline_pages(mem, start, BLOCK(8), &opts[round % 2], &res);
 
-		/* A pin of a moment may be met by the look before; then the offline is refused. */
+		/* A short pin may be met by the check before; then the offline is refused. */
 		if (err && !(pins && err == -EBUSY && res.fail.why == WHY_PINNED))
 			ktest_fail(t, __FILE__, __LINE__, "offline: %d at %#lx: %s", err, res.fail.pfn,
 			    mm_why_text(res.fail.why));

@@ -11,7 +11,7 @@
 #define STUCK_NS 200000000ULL
 #define TURNS    5
 
-/* A page in the hands of a thread whose CPU stands still. */
+/* A page held by a thread whose CPU stands still. */
 struct stall {
 	struct memory *mem;
 	pfn_t start;

@@ -169,7 +169,7 @@ static void free_two(void *arg)
 	}
 }
 
-/* Pages in another CPU's cache are found by the drain before anybody dies. */
+/* The drain finds pages in another CPU's cache before a task is killed. */
 static void cached_pages_prevent_a_kill(struct ktest *t)
 {
 	struct page *page[2];

@@ -70,7 +70,7 @@ static void allocation_restarts_for_exiting_tasks_a_bounded_number_of_times(stru
 	EXPECT_EQ(t, too_early, 0);
 	EXPECT_EQ(t, mem->oom.left, RUNS);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_NOBODY), 1);
-	/* Each time it has looked everywhere again. */
+	/* Each time it has tried everything again. */
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), RUNS);
 	EXPECT(t, !memory_oom_outdated(mem));
 	killer_end(t, mem);

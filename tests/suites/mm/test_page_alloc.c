@@ -226,7 +226,7 @@ static bool is_filled(const struct page *page, unsigned order, u8 with)
 	return true;
 }
 
-/* Dirty blocks go back, so that one that was not zeroed would show. */
+/* Dirty blocks are freed, so that one that was not zeroed would show. */
 static void zeroed_blocks_are_zero(struct ktest *t)
 {
 	static const unsigned orders[] = {0, 1, 2, 3, MIN_CONST(4, MAX_ORDER), MIN_CONST(5, MAX_ORDER)};
@@ -306,7 +306,7 @@ static void counters_tell_cached_from_direct_allocations(struct ktest *t)
 	EXPECT_EQ(t, c.first_direct, 1);
 	EXPECT_EQ(t, c.then_slow, 1);
 	EXPECT_EQ(t, c.then_direct, 1);
-	/* More came back than the stack holds: each spill frees the page at hand too. */
+	/* More pages come back than the stack holds: each spill frees the page at hand too. */
 	EXPECT(t, c.spill > 0);
 	EXPECT_EQ(t, c.freed_direct, c.spill);
 	EXPECT(t, mm_event_sum(c.mem, EV_PCP_REFILL) > 0);

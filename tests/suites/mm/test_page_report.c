@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_page_report.c: free pageblocks that the host is told of: which, how often, and while they are used.
+ * test_page_report.c: free pageblocks reported to the host: which, how often, and while they are
+ * used.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"

@@ -283,7 +283,7 @@ static void cached_pages_of_a_stolen_pageblock_go_to_its_new_type(struct ktest *
 
 	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
-	/* Interrupts off: this CPU's cache must not change hands in between. */
+	/* Interrupts off: this CPU's cache must not change in between. */
 	flags = arch_irq_save();
 	page = mem_alloc_pages(mem, GFP_NOWAIT | GFP_MOVABLE, 0);
 	KASSERT(page && !mem_free_pages(mem, page, 0));

@@ -407,7 +407,7 @@ static void isolated_page_goes_to_the_buddy(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* The look at the counts covers every stack of the zone on that CPU, and nothing else. */
+/* The check of the counts covers every stack of the zone on that CPU, and nothing else. */
 static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 1, 1, 1);

@@ -195,7 +195,7 @@ struct job {
 	unsigned capacity;
 };
 
-/* The word has changed since its caller looked: another CPU has freed it, or taken it. */
+/* The word has changed since the caller's check: another CPU has freed it, or taken it. */
 static void free_by_old_words(void *arg)
 {
 	static const u32 old[] = {PAGE_WORD(2, PG_ALLOC, 0), PAGE_WORD(0, PG_FREEING, 0),

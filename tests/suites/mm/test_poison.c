@@ -286,7 +286,7 @@ static void a_page_breaks_during_an_offline(struct ktest *t)
 	}
 }
 
-/* In use and broken: the range cannot go, and the answer says why. */
+/* In use and broken: the range cannot be offlined, and the result has the reason. */
 static void a_flagged_page_in_use_is_named(struct ktest *t)
 {
 	static struct handle handle;
@@ -324,7 +324,7 @@ static void contiguous_range_excludes_broken_pages(struct ktest *t)
 	EXPECT_EQ(t, fail.pfn, BLOCK(3) + 1);
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(8) - 1);
 	expect_poisoned(t, mem, 1);
-	/* Beside it there is no harm. */
+	/* The page next to it is not affected. */
 	EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(3) + 2, end, MT_MOVABLE, &fail), 0);
 	EXPECT_EQ(t, free_contig_range(mem, BLOCK(3) + 2, end - BLOCK(3) - 2), 0);
 	drain_all_pages(mem, NULL);

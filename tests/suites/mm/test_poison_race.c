@@ -170,7 +170,7 @@ static void spin(void *arg)
 	preempt_enable();
 }
 
-/* Turns say something if they come, and then there is an end soon; if not, there is one all the same. */
+/* If the threads have turns the wait ends soon; if not, it ends all the same. */
 static void wait_for_the_holder_of_a_page_is_bounded(struct ktest *t)
 {
 	u32 stop = 0;

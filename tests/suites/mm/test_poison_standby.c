@@ -76,7 +76,7 @@ static void descriptors_avoid_broken_pages(struct ktest *t)
 	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE + 1))) & PAGE_STATE_MASK, PAGE_WORD(0, PG_RESERVED, 0));
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(ONLINE + STEP - 1) - OWN);
 	expect_poisoned(t, mem, BLOCK(1 + STEP));
-	/* Where there is no room for descriptors nothing is left. */
+	/* Without space for descriptors nothing is left. */
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
 	EXPECT_EQ(t, inside_start, BLOCK(ONLINE + 2 * STEP));
 	EXPECT_EQ(t, range_count(mem, BLOCK(ONLINE + STEP), BLOCK(STEP), PB_HOLE), STEP);

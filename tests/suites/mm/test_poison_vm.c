@@ -32,7 +32,7 @@ static int bring(struct vm_object *object, u32 index)
 }
 static const struct vm_pager_ops pager = {.get = bring};
 
-/* The spaces' own view: WORD, or what a fault said. */
+/* A read through a space: WORD, or the error of the fault. */
 static int look(unsigned space, u64 *value)
 {
 	int err;
@@ -294,7 +294,7 @@ static void a_failed_soft_offline_changes_nothing(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* All ways to a page that is lost say so, the others are as they were; and there can be a new one. */
+/* Every access to a lost page fails, the others are as before; and there can be a new one. */
 static void a_lost_page_is_reported_and_replaced(struct ktest *t)
 {
 	struct poison_result res;

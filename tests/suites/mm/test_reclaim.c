@@ -369,7 +369,7 @@ static void many_waiters_share_two_drains(struct ktest *t)
 	relieve(mem);
 }
 
-/* A drain that began before one asked may have passed the cache that one needs. */
+/* A drain that began before the request may have passed the cache with its page. */
 static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 {
 	struct asker askers[2] = {{.mem = NULL}};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_ask.c: what keeps an allocation waiting for reclaim, and what ends its wait; and
- * when a low watermark starts a run again after one that freed nothing.
+ * test_reclaim_ask.c: conditions that keep an allocation waiting for reclaim, and the events that
+ * end its wait; and when a low watermark starts a run again after one that freed nothing.
  */
 #include "tests/lib/pager_help.h"
 #include "tests/lib/wait_help.h"
@@ -114,7 +114,7 @@ static struct page *supply(struct ktest *t, struct vm_scene *s, u32 index)
 	return page_in(s->object, index);
 }
 
-/* A page of @zone that reclaim looks at and cannot drop: for its sake a request asks for a run. */
+/* A page of @zone that reclaim scans and cannot drop: because of it a request asks for a run. */
 static struct page *pin_one(struct ktest *t, struct vm_scene *s, struct zone *zone)
 {
 	struct page *page;
@@ -171,8 +171,8 @@ static void make_request(void *arg)
 }
 
 /*
- * Runs that a request on another CPU has waited for until it had its page, or failed.  One that
- * waits for more is ended by stopping the thread that it waits for.
+ * Runs that a request on another CPU has waited for until it had its page, or failed.  A request
+ * that waits for more is ended by stopping its reclaim thread.
  */
 static u64 runs_of_a_request(struct ktest *t, struct vm_scene *s, bool served)
 {

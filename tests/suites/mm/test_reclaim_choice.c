@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_choice.c: which pages a scan takes off a list, in which order, and what still spares a
- * page that it has taken: what others do to it before it is judged, or before its pager is asked.
+ * test_reclaim_choice.c: which pages a scan isolates from a list, in which order, and which
+ * changes still save an isolated page: before it is judged, or before its pager is called.
  */
 #include "tests/lib/pager_help.h"
 #include "tests/lib/wait_help.h"
@@ -111,7 +111,7 @@ static void direct_reclaim_takes_idle_clean_pages_only(struct ktest *t)
 	EXPECT_EQ(t, page_word(page[0]), PAGE_WORD(1, PG_LRU, 0) | PAGE_REFERENCED);
 	EXPECT_EQ(t, page_word(page[1]), PAGE_WORD(1, PG_LRU, 0) | PAGE_DIRTY);
 	EXPECT_EQ(t, page_word(page[4]), PAGE_WORD(1, PG_LRU, 0));
-	/* No more than are asked for. */
+	/* No more than requested. */
 	expect_taken(t, true, 2, two, 2);
 	expect_taken(t, true, 0, two, 0);
 	/* A reclaim thread takes whatever comes first. */
@@ -333,7 +333,7 @@ static void expect_chosen_stays(struct ktest *t)
 	EXPECT_EQ(t, soft_try_write(page_at(9), 2), 0);
 }
 
-/* A page that its pager cannot be given stays, though it was clean when it was looked at. */
+/* A dirty page without a pager to clean it stays, though it was clean when it was isolated. */
 static void page_dirtied_later_stays_without_a_pager(struct ktest *t)
 {
 	static const struct vm_pager_ops takes = {.get = scene_get, .clean = take_it};

@@ -7,7 +7,7 @@
 
 static struct store store;
 
-/* A scene whose pages were all touched by one CPU, and forgotten since by everybody. */
+/* A scene whose pages were all touched by one CPU, and are in no TLB any more. */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
 {
 	return store_scene_loaded(t, s, &store, nr);

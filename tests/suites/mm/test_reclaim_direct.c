@@ -299,7 +299,7 @@ static void futile_run_is_not_repeated_for_a_low_watermark(struct ktest *t)
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, event(&s, EV_RECLAIM_RUNS) > runs);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
-	/* A run that has met the old answer could say so after the next one has met the new. */
+	/* A run that has used the old answer could return after the next one has used the new. */
 	EXPECT(t, reclaim_wait_drain(s.mem));
 	WRITE_ONCE(store.answer, 0);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));

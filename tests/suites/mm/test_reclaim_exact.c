@@ -248,7 +248,7 @@ static void every_dropped_page_is_noted_once(struct ktest *t)
 
 /* ---- scanned pages ---- */
 
-/* Entries of a list that one hold of its lock looks at, as lru.c says. */
+/* Entries of a list that one hold of its lock scans, as in lru.c. */
 #define LOOK_AT_ONCE 128u
 
 static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
@@ -264,7 +264,7 @@ static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
 	for (i = 0; i <= LOOK_AT_ONCE; i++)
 		EXPECT_EQ(t, vm_object_supply(s.object, i, NULL), 0);
 	REQUIRE(t, pages_there(&s, LOOK_AT_ONCE + 1));
-	/* All but the youngest: one more than are looked at, and then as many. */
+	/* All but the youngest: one more than are scanned, and then as many. */
 	for (i = 0; i < LOOK_AT_ONCE; i++)
 		page_set_flags(page_in(s.object, i), PAGE_DIRTY);
 	for (unfit = LOOK_AT_ONCE; unfit >= LOOK_AT_ONCE - 1; unfit--) {
@@ -380,7 +380,10 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 	WRITE_ONCE(movable_zone(s.mem)->futile, 1);
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, at_rest(r));
-	/* Two passes over the lists, and one that spares nothing; a pager that refuses is asked once. */
+	/*
+	 * Two passes over the lists, and one without a second chance; a pager that refuses is
+	 * called once.
+	 */
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 3 * PAGES);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), 1);
 	EXPECT_EQ(t, READ_ONCE(store.cleans), 1);

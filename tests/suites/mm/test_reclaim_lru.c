@@ -16,7 +16,7 @@ static unsigned long one_batch(struct memory *mem)
 	return scan.freed;
 }
 
-/* A scene whose pages were all touched by one CPU, and forgotten since by everybody. */
+/* A scene whose pages were all touched by one CPU, and are in no TLB any more. */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
 {
 	return store_scene_loaded(t, s, &store, nr);
@@ -112,7 +112,7 @@ static void expect_refused(struct ktest *t, struct vm_scene *s, int answer)
 
 	store.answer = answer;
 	EXPECT_EQ(t, scan_once(s->mem, &scan), 0);
-	/* Not asked again in this run. */
+	/* Not tried again in this run. */
 	EXPECT_EQ(t, store.cleans, cleans + 1);
 	EXPECT_EQ(t, vm_object_present(s->object), s->nr);
 	for (i = 0; i < s->nr; i++) {
@@ -172,7 +172,7 @@ static void dirty_pages_stay_without_a_clean_operation(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A page stays as long as it is touched between two looks, though its entry was never out of the TLB. */
+/* A page stays if it is touched between two scans, though its entry never left the TLB. */
 static void idle_pages_are_dropped_and_touched_ones_kept(struct ktest *t)
 {
 	struct vm_scene s;
@@ -326,10 +326,10 @@ static void fault_reclaims_memory_and_keeps_none(struct ktest *t)
 	EXPECT_EQ(t, soft_read(page_at(0), &value), 0);
 	free = memory_free_pages(s.mem);
 	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
-	/* While the pager was asked there was nothing that it could have kept from leaving. */
+	/* While the pager was called the fault held nothing that would block an offline. */
 	EXPECT_EQ(t, free_in_get, free);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
-	/* There is no room to be made: the pager is not asked. */
+	/* Nothing can be reclaimed: the pager is not called. */
 	REQUIRE_OR_END(t, &s, !vm_object_pin(s.object, 0, &(struct page *){NULL}));
 	REQUIRE_OR_END(t, &s, !vm_object_pin(s.object, 1, &(struct page *){NULL}));
 	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_ATOMIC, 0, ALL_THERE_IS);

@@ -52,9 +52,8 @@ static void standby_memory_is_offline_in_every_respect(struct ktest *t)
 }
 
 /*
- * Allocate until the zone is low, or until the thread, which may be faster, has begun to bring a
- * step online: it moves the cursor first, so a CPU that sees pages of a step free sees the cursor
- * moved.  Returns the pages allocated.
+ * Allocate until the zone is low, or until the thread has begun to bring a step online: it moves
+ * the cursor before pages become free.  Returns the pages allocated.
  */
 static unsigned long use_until_low(struct memory *mem, struct zone *zone, struct pile *pile)
 {
@@ -125,10 +124,7 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/*
- * The zone is not low, so the thread brings nothing by itself; but a request that could use a higher zone finds only
- * the reserve, and asks.
- */
+/* Not low: the thread brings nothing; a request limited by the reserve asks itself. */
 static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
@@ -298,7 +294,7 @@ static void held_lock_does_not_mark_the_zone_futile(struct ktest *t)
 	/* Pages from a drain could lift the zone above its high watermark again. */
 	all_caches_off(t, mem);
 	hotplug_lock(mem);
-	/* Runs that find the lock taken, until none is wanted; the drain comes after one that is under way. */
+	/* Runs find the lock taken until none is requested; the drain comes afterwards. */
 	use_until_low(mem, zone, &pile);
 	EXPECT(t, YIELD_UNTIL(READ_ONCE(zone->futile) &&
 			      !READ_ONCE(mem->nodes[zone->node].reclaim.low)));
@@ -426,7 +422,7 @@ static void standby_memory_holds_its_own_descriptors(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* No memory for its descriptors: it is asked for, and does not come; then the request fails. */
+/* No memory for its descriptors: it cannot come online, and the request fails. */
 static void standby_that_cannot_come_is_not_waited_for(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);

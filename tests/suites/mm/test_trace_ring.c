@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_trace_ring.c: what the rings remember of a page: slow paths always, hot paths when asked.
+ * test_trace_ring.c: the records of a page in the rings: slow paths always, hot paths on request.
  */
 #include "tests/lib/mov_help.h"
 #include <quarry/poison.h>
@@ -27,7 +27,7 @@ static void slow_paths_are_recorded_in_order(struct ktest *t)
 	pfn = page_to_pfn_in(mem, page);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 2), 0);
 	EXPECT_EQ(t, zone_pcp_enable(&mem->zones[ZONE_NORMAL]), 0);
-	/* Asked for a tail: what happened to its block. */
+	/* The history of a tail is that of its block. */
 	REQUIRE(t, kinds(mem, pfn + 3, hit) == 2);
 	EXPECT_EQ(t, hit[0].rec.kind, TR_take);
 	EXPECT_EQ(t, hit[1].rec.kind, TR_direct);
@@ -145,7 +145,7 @@ static void oldest_records_are_overwritten(struct ktest *t)
 	/* Each record that is left is found once. */
 	trace_page(mem, TR_put, 3, 0);
 	EXPECT_EQ(t, kinds(mem, 3, hit), 1);
-	/* The newest of more than there is room for. */
+	/* The newest of more records than fit. */
 	trace_page(mem, TR_moved, 2, 0);
 	REQUIRE(t, kinds(mem, 2, hit) == HITS);
 	EXPECT_EQ(t, hit[HITS - 1].rec.kind, TR_moved);

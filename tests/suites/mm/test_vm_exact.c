@@ -7,7 +7,7 @@
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
 
-#define AT_ONCE 128u /* entries that are looked at in one hold of the locks */
+#define AT_ONCE 128u /* entries that one hold of the locks handles */
 #define SLOTS   512u /* slots of an object */
 
 /* ---- ranges ---- */
@@ -215,7 +215,7 @@ static void unmapped_addresses_need_no_shootdown(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A removal looks at 512 slots in one hold of the lock, or at so many regions. */
+/* A removal handles 512 slots in one hold of the lock, or as many regions. */
 static void removal_works_in_bounded_steps(struct ktest *t)
 {
 	static const u32 filled[] = {0, SLOTS - 1, SLOTS, 2 * SLOTS};

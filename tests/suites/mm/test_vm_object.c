@@ -160,7 +160,7 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A pager that answers as told. */
+/* A pager with given answers. */
 struct book {
 	int answer;       /* what get returns when it does not supply */
 	bool supply;
@@ -203,7 +203,7 @@ static void pager_is_asked_for_missing_pages(struct ktest *t)
 	book.answer = -ETIMEDOUT;
 	EXPECT_EQ(t, soft_read(page_at(13), &value), -ETIMEDOUT);
 	EXPECT_EQ(t, book.asked, 2);
-	/* Refused before it is asked. */
+	/* Refused before the pager is called. */
 	EXPECT_EQ(t, soft_write(page_at(13), 1), -EACCES);
 	EXPECT_EQ(t, book.asked, 2);
 	book.supply = true;
@@ -212,7 +212,7 @@ static void pager_is_asked_for_missing_pages(struct ktest *t)
 	EXPECT_EQ(t, book.asked, 3);
 	EXPECT_EQ(t, soft_read(page_at(13), &value), 0);
 	EXPECT_EQ(t, book.asked, 3);
-	/* Taken back, it is asked for anew. */
+	/* Taken back, it is requested anew. */
 	EXPECT_EQ(t, vm_object_remove(object, 3, 1), 0);
 	EXPECT_EQ(t, soft_read(page_at(13), &value), 0);
 	EXPECT_EQ(t, book.asked, 4);

@@ -33,7 +33,7 @@ static uintptr_t my_word(unsigned page, unsigned cpu)
 	return page_at(page) + 512 * cpu;
 }
 
-/* Each CPU has a word of its own in every page; the pages are everybody's. */
+/* Each CPU has a word of its own in every page; all CPUs share the pages. */
 static void touch_at_random(void *arg)
 {
 	struct load *l = arg;

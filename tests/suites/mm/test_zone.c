@@ -71,7 +71,7 @@ static void pages_above_the_watermark_are_counted_exactly(struct ktest *t)
 	zone.wmark[WMARK_HIGH] = 400;
 	for (i = 0; i < ARRAY_SIZE(want); i++)
 		EXPECT_EQ(t, zone_spare(&zone, want[i].gfp, want[i].lower), want[i].spare);
-	/* As many as are asked for, or none. */
+	/* As many as requested, or none. */
 	zone.nr_free = 116;
 	EXPECT(t, zone_watermark_ok(&zone, 4, GFP_MOVABLE, false));
 	EXPECT(t, !zone_watermark_ok(&zone, 4, GFP_MOVABLE, true));
