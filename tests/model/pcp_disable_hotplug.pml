@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp_disable_hotplug.pml: switching caches off and on while threads move and a CPU goes up and down.
+ * pcp_disable_hotplug.pml: caches go off and on while threads move and a CPU goes up and down.
  *
  * Two controllers disable and enable one zone's caches (depth counts them), CPU 2 comes up, goes down
  * and, with AGAIN, comes up again, and threads allocate and free for ever: one on CPU 0, one on CPU 1,

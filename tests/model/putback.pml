@@ -4,8 +4,8 @@
  * where there was none (mm/migrate.c, mm/lru.c).
  *
  * One slot, three frames, a list that some of them are on.  Two scanners each take a page off the list and try
- * to move it; another thread has a reference for a while, so that a move may fail; another may empty
- * the slot.  ctl takes the frame that the slot named first offline: it waits until that is free.
+ * to move it; another thread has a reference for a while, so that a move may fail; another may
+ * empty the slot.  ctl takes the frame that the slot named first offline: it waits until that is free.
  *
  * At the end every frame that has references is in the slot, and on the list, where the next scanner
  * finds it; whatever was on the list was referenced when it was found.

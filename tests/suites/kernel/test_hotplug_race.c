@@ -294,11 +294,12 @@ static bool silent_begin(struct ktest *t, struct silent *s)
 	}
 	*s = (struct silent){
 	    .before = smp_stats.silent, .pos = log_position(), .cpu = ktest_cpus() - 1};
+	s->timeout = set_call_timeout(TIMEOUT_NS);
 	if (fault_hang_start(&s->hang, s->cpu, WAIT_NS)) {
+		restore_call_timeout(s->timeout);
 		ktest_fail(t, __FILE__, __LINE__, "CPU %u does not hang", s->cpu);
 		return false;
 	}
-	s->timeout = set_call_timeout(TIMEOUT_NS);
 	s->ender = thread_start("ender", 1, end_once_reported, &s->hang);
 	return true;
 }
