@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_missing.c: system calls that make something, while one thing after the other that they need is missing: small
- * objects, what the account allows, handles, pages.  A call that fails leaves nothing behind.  These are run once.
+ * explore_missing.c: system calls that make something, while one thing after the other that they
+ * need is missing: small objects, what the account allows, handles, pages.  A call that fails
+ * leaves nothing behind.  These are run once.
  *
  * Owns:  how many have failed.
  */

@@ -174,8 +174,8 @@ static const char *judge_asker(void)
 }
 
 /*
- * Name, setup, the asking role, the judge, and .rare: a race that takes three cuts shows once in some
- * 3,000 schedules by chance.
+ * Name, setup, the asking role, the judge, and .rare: a race that takes three cuts shows once in
+ * some 3,000 schedules by chance.
  */
 #define SETS \
 	X(an_oom_kill_meets_an_exit, exits, ask, judge_exit, 0) \

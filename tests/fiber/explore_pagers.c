@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_pagers.c: sets of the explorer of threads: faults that wait for a pager in ring 3, and pages that it takes back,
- * while one side or the other is killed, is late, or drops the page; and memory that is lost.
+ * explore_pagers.c: sets of the explorer of threads: faults that wait for a pager in ring 3, and
+ * pages that it takes back, while one side or the other is killed, is late, or drops the page;
+ * and memory that is lost.
  *
  * Owns:  what the pager has, and has done.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_tasks.c: sets of the explorer of threads: tasks whose threads make system calls while others end them, exit
- * beside them, or wait for their end.
+ * explore_tasks.c: sets of the explorer of threads: tasks whose threads make system calls while
+ * others end them, exit beside them, or wait for their end.
  *
  * Owns:  what programs there are.
  */

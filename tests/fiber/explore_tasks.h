@@ -45,13 +45,19 @@ void tasks_end(void);
 #define NOWHERE 0x600000UL /* nothing is mapped there */
 #define MOST    ~0UL
 
-/* The program's task and handles: @ep and @object are the most that there is of each; @closed is none any more. */
+/*
+ * The program's task and handles: @ep and @object are the most that there is of each; @closed is
+ * none any more.
+ */
 struct caller {
 	struct task *self;
 	u64 ep, send, receive, object, fixed, paged, unpaged, task, task_only, programs, programs_only, closed, reply;
 };
 extern struct caller caller;
-/* A caller with such handles and two pages at DATA, and a task that runs @other with a handle to the same endpoint. */
+/*
+ * A caller with such handles and two pages at DATA, and a task that runs @other with a handle to
+ * the same endpoint.
+ */
 struct task *caller_and(void (*other)(u64), unsigned rights);
 /* At DATA the names of programs, at DATA + 64 limits above the caller's own. */
 void call_write_names(void);

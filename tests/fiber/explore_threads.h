@@ -51,7 +51,10 @@ void explore_fail(const char *what, const char *why) __attribute__((noreturn));
 /* A role: wait until all start. */
 void explore_wait_start(void);
 
-/* A run of this set, with no cut, with one, with several.  Context: the first thread; ends the program if one is bad. */
+/*
+ * A run of this set, with no cut, with one, with several.  Context: the first thread; ends the
+ * program if one is bad.
+ */
 extern const struct set *set_now;
 int explore(void *arg);
 

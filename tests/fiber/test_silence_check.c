@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_check.c: check_memory while a CPU does not come to the stop: the others are held for a second at a
- * time, and it begins anew, until all have come.
+ * test_silence_check.c: check_memory while a CPU does not come to the stop: the others are held
+ * for a second at a time, and it begins anew, until all have come.
  */
 #include "tests/fiber/silence_help.h"
 #include "mm/mm_priv.h"

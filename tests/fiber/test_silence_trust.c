@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_trust.c: how long reclaim waits for a task's pagers, after which silence and which answers; whom a page
- * that a pager has brought counts for.
+ * test_silence_trust.c: how long reclaim waits for a task's pagers, after which silence and which
+ * answers; whom a page that a pager has brought counts for.
  */
 #include "kernel/thread.h"
 #include "tests/lib/mm_test.h"
@@ -203,7 +203,10 @@ static void late_answers_are_charged_their_time(struct ktest *t)
 	server_end(t);
 }
 
-/* Answers at once cost nothing, so what silence has cost is all that counts; and one answer ends its doubling. */
+/*
+ * Answers at once cost nothing, so what silence has cost is all that counts; and one answer ends
+ * its doubling.
+ */
 static void answer_ends_the_doubling_of_the_charge(struct ktest *t)
 {
 	u64 took, began;

@@ -208,7 +208,10 @@ void thread_join(struct thread *t)
 	*t = (struct thread){0};
 }
 
-/* Each thread from its start to the place where it would sleep, so it must keep nothing on its stack. */
+/*
+ * Each thread from its start to the place where it would sleep, so it must keep nothing on its
+ * stack.
+ */
 static void run_threads(void)
 {
 	struct host_this before = host_this;

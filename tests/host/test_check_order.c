@@ -360,7 +360,10 @@ static void stack_is_checked_in_order(struct ktest *t)
 	sound_end(t, mem);
 }
 
-/* Between the first bit of an isolation and the end of its round caches may still have such pages. */
+/*
+ * Between the first bit of an isolation and the end of its round caches may still have such
+ * pages.
+ */
 static void cached_page_of_an_isolated_pageblock_is_checked(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);

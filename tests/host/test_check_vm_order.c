@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_check_vm_order.c: check_memory's part about objects, spaces and reclaim lists: both sides of what
- * test_check_vm.c does not plant, and which of two damages is named.
+ * test_check_vm_order.c: check_memory's part about objects, spaces and reclaim lists: both sides
+ * of what test_check_vm.c does not plant, and which of two damages is named.
  */
 #include "tests/lib/plant_help.h"
 #include "tests/lib/vm_help.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cover.c: what no other suite reaches: the words that mm/ finds for its state, and refusals whose
- * reason is only the caller's context.  Hosted only, because of how much it prints.
+ * test_cover.c: what no other suite reaches: the words that mm/ finds for its state, and refusals
+ * whose reason is only the caller's context.  Hosted only, because of how much it prints.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/contig.h>
@@ -170,7 +170,10 @@ static void leaving_cpu_empties_its_caches(struct ktest *t)
 	EXPECT_EQ(t, capacity_sum(zone, 0), had);
 }
 
-/* More than is migrated at once, in one pageblock; and, once, a page that cannot be moved among them. */
+/*
+ * More than is migrated at once, in one pageblock; and, once, a page that cannot be moved among
+ * them.
+ */
 static void offline_moves_a_full_pageblock(struct ktest *t)
 {
 	static struct handle handles[40];
@@ -214,7 +217,9 @@ static void redrain_drains_again_while_waiting(struct ktest *t)
 	page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
 	REQUIRE(t, page);
 	start = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
-	/* Allocated where only movable memory is: it might get an owner any moment, but does not. */
+	/*
+	 * Allocated where only movable memory is: it might get an owner any moment, but does not.
+	 */
 	EXPECT(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res) < 0);
 	EXPECT(t, res.rounds > 1);
 	EXPECT_EQ(t, start_isolate_page_range(mem, start, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);

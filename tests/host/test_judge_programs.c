@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_programs.c: offlines under programs, in a world made up: the range, what counts as a round, and what fails it. */
+/*
+ * test_judge_programs.c: offlines under programs, in a world made up: the range, what counts as a
+ * round, and what fails it.
+ */
 #include "demo/crowd.h"
 #include "demo/tour.h"
 #include <quarry/bootfile.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_rounds.c: offline rounds in a world made up: what counts as one, and each thing that the soak complains of. */
+/*
+ * test_judge_rounds.c: offline rounds in a world made up: what counts as one, and each thing that
+ * the soak complains of.
+ */
 #define smp_stats         judge_rounds_stats
 #define offline_round     judge_offline_round
 #define offline_busiest   judge_offline_busiest

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_memblock_exact.c: boot memory at its limits: the byte where an allocation fits, and lists that are full. */
+/*
+ * test_memblock_exact.c: boot memory at its limits: the byte where an allocation fits, and lists
+ * that are full.
+ */
 #include "tests/lib/memblock_help.h"
 
 /* A range above the limit, or one that ends a byte above it, is not used. */

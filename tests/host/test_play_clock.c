@@ -24,7 +24,10 @@ static enum timer_kind {
 	ABSENT
 } timer;
 
-/* Time that port and APIC take of a reading, two for a round.  If it is the same, the middle is exact. */
+/*
+ * Time that port and APIC take of a reading, two for a round.  If it is the same, the middle is
+ * exact.
+ */
 struct cost {
 	u32 port, apic;
 };

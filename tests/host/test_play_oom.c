@@ -278,7 +278,9 @@ static void large_request_kills_only_below_the_high_watermark(struct ktest *t)
 	    "lock\nlook 3\nkill for 0 3\nunlock\nwait 20000 ms\nwake\n");
 	now += GRACE_MS * MS;
 	start();
-	/* Another zone that it may use has enough; of the reserve for others it may have nothing. */
+	/*
+	 * Another zone that it may use has enough; of the reserve for others it may have nothing.
+	 */
 	expect_answer(t, GFP_MOVABLE, 3, NULL, false, "");
 	movable->nr_free = movable->wmark[WMARK_HIGH];
 	normal->nr_free = normal->wmark[WMARK_HIGH] + normal->reserve;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_play_ports.c: drivers that reach the machine by ports: by which, and which line interrupts. */
+/*
+ * test_play_ports.c: drivers that reach the machine by ports: by which, and which line
+ * interrupts.
+ */
 #include "tests/host/play_help.h"
 #include <quarry/acpi.h>
 #include <quarry/console.h>

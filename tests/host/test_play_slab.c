@@ -103,7 +103,10 @@ static unsigned look_at_slab(struct ktest *t, const struct slab *slab, unsigned 
 	return nr;
 }
 
-/* The lists as they must be with so many objects in use of each size; @empty: pages without one, of all sizes. */
+/*
+ * The lists as they must be with so many objects in use of each size; @empty: pages without one,
+ * of all sizes.
+ */
 static void look_at_lists(struct ktest *t, const unsigned *in_use, unsigned empty, int line) NO_LOCK_ANALYSIS
 {
 	unsigned shift, all_empty = 0;
@@ -330,7 +333,10 @@ static void count_slab_lock(const char *what, const struct spinlock *lock)
 	slab_locks += !strcmp(lock->name, "slab");
 }
 
-/* A lock of the same rank is held here, so each taking of a size's lock is reported: one for each size. */
+/*
+ * A lock of the same rank is held here, so each taking of a size's lock is reported: one for each
+ * size.
+ */
 static void each_size_class_is_read_under_its_lock(struct ktest *t)
 {
 	struct spinlock held = SPINLOCK("held", RANK_SLAB);

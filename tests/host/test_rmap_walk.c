@@ -46,7 +46,10 @@ static uintptr_t shown_at(unsigned i, unsigned index)
 	return page_at(64 + i * WIDE + index);
 }
 
-/* Each of so many regions shows the first pages of the object; the scene's own is the first of them. */
+/*
+ * Each of so many regions shows the first pages of the object; the scene's own is the first of
+ * them.
+ */
 static bool begin(struct ktest *t, void (*then)(void))
 {
 	unsigned i, err = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_short.c: calls that need a small object when the kernel has no memory for one: each fails, and leaves no
- * trace.  Hosted only: in the kernel others need small objects meanwhile.
+ * test_short.c: calls that need a small object when the kernel has no memory for one: each fails,
+ * and leaves no trace.  Hosted only: in the kernel others need small objects meanwhile.
  */
 #include "tests/lib/vm_help.h"
 #include <quarry/account.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_patience.c: how long evacuate tries, to the pass and the nanosecond: it includes the
- * sources of mm/patience.c and mm/evacuate.c, and makes up the clock, the turns of threads and the pauses between
- * passes.  Hosted only.
+ * sources of mm/patience.c and mm/evacuate.c, and makes up the clock, the turns of threads and
+ * the pauses between passes.  Hosted only.
  */
 #include "tests/lib/mov_help.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_order.c: changes of objects and spaces step by step: what others find in between, and that the last
- * step waits for its lock as the first one does.
+ * test_vm_order.c: changes of objects and spaces step by step: what others find in between, and
+ * that the last step waits for its lock as the first one does.
  *
  * They are a copy that calls the test at its scheduling points.
  */

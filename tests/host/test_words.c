@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_words.c: what mm/ prints of a memory, line by line.  Hosted only, because of how much it prints.
+ * test_words.c: what mm/ prints of a memory, line by line.  Hosted only, because of how much it
+ * prints.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/account.h>
@@ -40,8 +41,8 @@ static void expect_said(struct ktest *t, const char *want)
 static struct page *kept;
 
 /*
- * Pageblocks 0 and 1 DMA32, 2 to 9 NORMAL, 10 to 15 MOVABLE; of these 13 is isolated, 14 offline and 15 a hole.
- * Of NORMAL two pages are in use and one cached, of MOVABLE one is broken.
+ * Pageblocks 0 and 1 DMA32, 2 to 9 NORMAL, 10 to 15 MOVABLE; of these 13 is isolated, 14 offline
+ * and 15 a hole. Of NORMAL two pages are in use and one cached, of MOVABLE one is broken.
  */
 static struct memory *motley(struct ktest *t)
 {

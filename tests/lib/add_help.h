@@ -12,7 +12,10 @@
 #include <quarry/memory_init.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-/* The memory begins so many pageblocks before the border of a section, and ends as many behind it. */
+/*
+ * The memory begins so many pageblocks before the border of a section, and ends as many behind
+ * it.
+ */
 #define HALF     24u
 #define BORDER   SECTION_PAGES
 #define START    (BORDER - BLOCK(HALF))

@@ -256,8 +256,8 @@ static bool check_whole(struct memory *mem, const char *indent)
 }
 
 /*
- * A test that passes has given back all that it had the kernel allocate.  Threads that it has started may be on
- * their way out: they get turns enough to be freed.
+ * A test that passes has given back all that it had the kernel allocate.  Threads that it has
+ * started may be on their way out: they get turns enough to be freed.
  */
 static void check_counts(struct ktest *t, const struct counts *before)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_help.h: what the suites of the caches, isolation and offlining share: work on a chosen CPU, using
- * a zone up, and a census of a memory that two moments can be compared by.
+ * mm_help.h: what the suites of the caches, isolation and offlining share: work on a chosen CPU,
+ * using a zone up, and a census of a memory that two moments can be compared by.
  */
 #ifndef QUARRY_TESTS_MM_HELP_H
 #define QUARRY_TESTS_MM_HELP_H
@@ -14,7 +14,9 @@
 
 #define TEST_MAX_CPUS   8
 #define TEST_MAX_BLOCKS 72
-/* Pageblocks of a zone whose share gives each of 8 CPUs a few order-0 pages, whatever their size. */
+/*
+ * Pageblocks of a zone whose share gives each of 8 CPUs a few order-0 pages, whatever their size.
+ */
 #define TEST_BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 64u)
 
 struct zone *test_zone(struct memory *mem, enum zone_kind kind);
@@ -66,7 +68,10 @@ struct hoard {
 	u8 order[TEST_MAX_BLOCKS * 2];
 };
 
-/* Take everything, largest blocks first, until the watermark ends it; leaves this CPU's cache empty. */
+/*
+ * Take everything, largest blocks first, until the watermark ends it; leaves this CPU's cache
+ * empty.
+ */
 void hoard_take(void *arg);
 
 void hoard_give(void *arg);

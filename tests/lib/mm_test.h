@@ -70,7 +70,10 @@ bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsign
 /* Zones one after the other, all free, caches on; NULL, and the test fails, if that fails. */
 struct memory *build_memory(struct ktest *t, unsigned nr_nodes, const u8 *distance,
     const struct zone_spec *specs, unsigned nr);
-/* A memory that was set up with @err, made ready and started: @mem, or NULL, and the test has failed. */
+/*
+ * A memory that was set up with @err, made ready and started: @mem, or NULL, and the test has
+ * failed.
+ */
 struct memory *begin_memory(struct ktest *t, struct memory *mem, int err);
 /* Check it, and stop its threads. */
 void drop_memory(struct ktest *t, struct memory *mem);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oom_help.h: what the suites of the OOM killer share: a memory whose pages are all taken, and a hook in
- * the killer's place.
+ * oom_help.h: what the suites of the OOM killer share: a memory whose pages are all taken, and a
+ * hook in the killer's place.
  */
 #ifndef QUARRY_TESTS_OOM_HELP_H
 #define QUARRY_TESTS_OOM_HELP_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pager_help.h: what the suites of reclaim share: a pager that keeps the content of its pages in memory
- * of the kernel's own, and a scene in which only so many pages are left.
+ * pager_help.h: what the suites of reclaim share: a pager that keeps the content of its pages in
+ * memory of the kernel's own, and a scene in which only so many pages are left.
  */
 #ifndef QUARRY_TESTS_PAGER_HELP_H
 #define QUARRY_TESTS_PAGER_HELP_H

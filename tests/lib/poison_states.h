@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison_states.h: one page in one state, and what the three operations make of it: what the two suites with a
- * table of states share.
+ * poison_states.h: one page in one state, and what the three operations make of it: what the two
+ * suites with a table of states share.
  */
 #ifndef QUARRY_TESTS_POISON_STATES_H
 #define QUARRY_TESTS_POISON_STATES_H

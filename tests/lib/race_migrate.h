@@ -26,7 +26,10 @@ struct race_migrate {
 	int isolated, err;  /* of isolate_lru_page; of the move */
 };
 
-/* One try to move @page, an isolated one, held nowhere unless this CPU is to be: 0 or why it stays. */
+/*
+ * One try to move @page, an isolated one, held nowhere unless this CPU is to be: 0 or why it
+ * stays.
+ */
 int race_migrate_try(struct memory *mem, struct page *page);
 
 /* Start it on @cpu and wait until it is held. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* text_help.h: a terminal in memory with guards around it, for the suites text and text_sequences. */
+/*
+ * text_help.h: a terminal in memory with guards around it, for the suites text and
+ * text_sequences.
+ */
 #ifndef QUARRY_TESTS_TEXT_HELP_H
 #define QUARRY_TESTS_TEXT_HELP_H
 

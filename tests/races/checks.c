@@ -142,7 +142,10 @@ static unsigned owned(const struct page *page)
 	return page && in_use(page);
 }
 
-/* Blocks in use: those that the roles know of, and no others.  Nothing is lost, nothing has two owners. */
+/*
+ * Blocks in use: those that the roles know of, and no others.  Nothing is lost, nothing has two
+ * owners.
+ */
 static bool check_owners(struct mm_violation *v)
 {
 	unsigned long known = owned(ops.p) + owned(ops.q) + owned(ops.k) + vm_pages(), found = 0;

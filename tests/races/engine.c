@@ -15,7 +15,9 @@
 #include <quarry/sched_point.h>
 #include <quarry/string.h>
 
-/* Points that one role passes while no other can move, until that counts as going round for ever. */
+/*
+ * Points that one role passes while no other can move, until that counts as going round for ever.
+ */
 #define PASS_LIMIT 1000
 /*
  * Nanoseconds of the machine's time without a step, for cases that counting cannot see.  Less

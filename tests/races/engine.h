@@ -2,8 +2,9 @@
 /*
  * engine.h: race replay: scripts that decide which CPU may pass which scheduling point, and when.
  *
- * Needs only arch.h, port.h, mm.h and hotplug.h, so the same engine runs in the kernel, where a role is a thread
- * on a real CPU, and in the fiber program, where it is a fiber.  docs/races/README.md explains scripts.
+ * Needs only arch.h, port.h, mm.h and hotplug.h, so the same engine runs in the kernel, where a
+ * role is a thread on a real CPU, and in the fiber program, where it is a fiber.
+ * docs/races/README.md explains scripts.
  */
 #ifndef QUARRY_RACES_ENGINE_H
 #define QUARRY_RACES_ENGINE_H
@@ -90,7 +91,10 @@ extern void (*race_jitter)(void);
 extern void (*race_spy)(const char *name);
 /* A role's letter. */
 int race_letter(unsigned role);
-/* All wait, and nothing moves, for so long: STUCK; a role that then does not come back is given up as late. */
+/*
+ * All wait, and nothing moves, for so long: STUCK; a role that then does not come back is given
+ * up as late.
+ */
 extern u64 race_patience_ns;
 /* Name of an error, as scripts write it. */
 const char *race_errno(int err);
@@ -99,7 +103,10 @@ const char *race_errno(int err);
 
 /* Build the memory for what @s sets up.  Context: thread; CPUs 0 .. s->nr_cpus - 1 answer calls. */
 void ops_build(const struct race_script *s);
-/* Run operation @op, "name" or "name(argument)", as @role; its result.  -ENOSYS: no such operation. */
+/*
+ * Run operation @op, "name" or "name(argument)", as @role; its result.  -ENOSYS: no such
+ * operation.
+ */
 int ops_run(unsigned role, const char *op);
 bool ops_known(const char *op);
 /* Run a check: true, or false and *v names the damage. */
@@ -113,7 +120,10 @@ bool ops_count(const char *what, u64 *value);
 void ops_detail(const char *what, char *buf, size_t size);
 /* Everything that must hold when all roles are idle, whatever they did. */
 bool ops_final(struct mm_violation *v);
-/* Stop the memory's threads; only if no role runs.  @sound: nothing was found wrong: objects can go too. */
+/*
+ * Stop the memory's threads; only if no role runs.  @sound: nothing was found wrong: objects can
+ * go too.
+ */
 void ops_stop(bool sound);
 /* race_boot.c, fiber_main.c: the first of @nr pages that are there to be written to; PFN_NONE. */
 pfn_t race_ram(unsigned long nr);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine_priv.h: what engine.c, where roles pass points, shares with run.c, where runs begin and end.
+ * engine_priv.h: what engine.c, where roles pass points, shares with run.c, where runs begin and
+ * end.
  */
 #ifndef QUARRY_RACES_ENGINE_PRIV_H
 #define QUARRY_RACES_ENGINE_PRIV_H
@@ -59,7 +60,9 @@ void race_stuck(const char *what);
 /* Write down the step at the cursor and move on; the same for an operation that has ended. */
 void race_step(const char *what, const char *outcome);
 void race_step_result(const struct race_entry *e, const struct role *r);
-/* Once a turn of a wait for the script, not under race.lock: STUCK if nothing has moved for long. */
+/*
+ * Once a turn of a wait for the script, not under race.lock: STUCK if nothing has moved for long.
+ */
 struct race_watchdog {
 	u64 since;
 	u32 cursor, turns;
@@ -67,18 +70,26 @@ struct race_watchdog {
 void race_watch(struct race_watchdog *dog);
 /* Take the steps that no role is going to take. */
 void race_settle(void);
-/* The role that runs here: in an interrupt, whatever thread it came upon, the CPU's.  NULL: none. */
+/*
+ * The role that runs here: in an interrupt, whatever thread it came upon, the CPU's.  NULL: none.
+ */
 struct role *race_my_role(void);
 
 /* ---- step.c, for engine.c and run.c ---- */
 
-/* A role comes to a point, and stays there; announces a wait, of which lock.wait(...) is the point. */
+/*
+ * A role comes to a point, and stays there; announces a wait, of which lock.wait(...) is the
+ * point.
+ */
 void step_point(struct role *r, const char *name);
 void step_will_wait(const char *lock, const char *point);
 /* The operation that a role may begin now, or NULL; and its end.  Under race.lock. */
 const struct race_entry *step_next_op(unsigned role);
 void step_op_ended(unsigned role, int result);
-/* Before the memory is built; then, instead of the script, from the setup to the outcome; at the end. */
+/*
+ * Before the memory is built; then, instead of the script, from the setup to the outcome; at the
+ * end.
+ */
 void step_prepare(void);
 void step_drive(void);
 void step_finish(void);

@@ -81,7 +81,10 @@ struct explore_report {
 void explore_all(u64 max, struct explore_report *rep);
 /* @max schedules by chance. */
 void explore_random(u64 seed, u64 max, struct explore_report *rep);
-/* Make the plan of a failure as short as it gets, and write a script that shows it.  False: no script. */
+/*
+ * Make the plan of a failure as short as it gets, and write a script that shows it.  False: no
+ * script.
+ */
 bool explore_shrink(struct explore_report *rep, char *text, size_t size);
 
 #endif

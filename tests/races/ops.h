@@ -10,7 +10,10 @@
 
 #define MAX_HOARD 1024
 
-/* Object pages: V in slot VM_SLOT of an object that two spaces show, in one of which it was touched. */
+/*
+ * Object pages: V in slot VM_SLOT of an object that two spaces show, in one of which it was
+ * touched.
+ */
 #define VM_SLOT  1
 #define VM_PAGES 4u
 #define VM_BASE  0x400000UL
@@ -64,14 +67,23 @@ extern struct ops ops;
 
 /* Make object, spaces and V; of @kind 'N' and 'G' they are untouched, and there is no V yet. */
 void vm_scene(char kind);
-/* Before a memory is built; and when no role works on it any more and nothing is wrong: on a CPU of the memory's. */
+/*
+ * Before a memory is built; and when no role works on it any more and nothing is wrong: on a CPU
+ * of the memory's.
+ */
 void vm_forget(void);
 void vm_drop_all(void *arg);
 /* Is @what part of them, or of where one waits for their pages? */
 bool vm_owns(const void *what);
-/* V, or NULL: it is being moved, or gone, or not there yet.  The object is the caller's to look at. */
+/*
+ * V, or NULL: it is being moved, or gone, or not there yet.  The object is the caller's to look
+ * at.
+ */
 struct page *vm_page_now(void);
-/* A reference to the object or the other one, to the space that @arg names; NULL: the scene has none any more. */
+/*
+ * A reference to the object or the other one, to the space that @arg names; NULL: the scene has
+ * none any more.
+ */
 struct vm_object *vm_object_use(bool other);
 struct vm_space *vm_space_use(const char *arg);
 int vm_op_touch(unsigned role, const char *arg);

@@ -56,7 +56,10 @@ static size_t word_of(unsigned role)
 	return (2 + role) * sizeof(u64);
 }
 
-/* Write to the role's word of what the space shows, twice: the second write needs no fault unless something changed. */
+/*
+ * Write to the role's word of what the space shows, twice: the second write needs no fault unless
+ * something changed.
+ */
 int vm_op_store(unsigned role, const char *arg)
 {
 	const u64 value = 0x1000 + atomic_add(&ops.vm.stores, 1u);

@@ -160,7 +160,10 @@ void race_look(const void *what)
 	race_leave(flags);
 }
 
-/* A thread that is no role and waits for something of the memory works for it: the reclaim thread. */
+/*
+ * A thread that is no role and waits for something of the memory works for it: the reclaim
+ * thread.
+ */
 static struct actor *add_helper(const void *what)
 {
 	struct actor *a = NULL;

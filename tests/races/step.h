@@ -19,7 +19,10 @@ struct step_session {
 	int (*choose)(struct step_session *session, unsigned movable);
 	/* Print a line; NULL: nothing is shown. */
 	void (*say)(const char *line);
-	/* For choose: the next key, or -1 if there are no more; moves made before; what chance is left. */
+	/*
+	 * For choose: the next key, or -1 if there are no more; moves made before; what chance is
+	 * left.
+	 */
 	int (*key)(void);
 	const char *given;
 	u64 rand;
@@ -46,8 +49,8 @@ u64 step_look_hash(void);
 /* ---- step_play.c ---- */
 
 /*
- * Step through @s by keys; @given: letters of moves that come before.  False: one of them was not possible.
- * For a step back @s is run again, up to there.
+ * Step through @s by keys; @given: letters of moves that come before.  False: one of them was not
+ * possible. For a step back @s is run again, up to there.
  */
 bool step_by_keys(const struct race_script *s, const char *given, int (*key)(void),
     void (*say)(const char *line));

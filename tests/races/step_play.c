@@ -74,7 +74,10 @@ static int by_key(int key, unsigned movable)
 	return (int)role;
 }
 
-/* A role that moves on and on stops where it has been since then, save where it has not moved at all. */
+/*
+ * A role that moves on and on stops where it has been since then, save where it has not moved at
+ * all.
+ */
 static bool been_here(void)
 {
 	u64 picture = step_look_hash();

@@ -63,7 +63,9 @@ static bool under_way(void)
 	return false;
 }
 
-/* The CPU in whose cache the block at @head is, or nr_cpus: in none yet, the count is not raised. */
+/*
+ * The CPU in whose cache the block at @head is, or nr_cpus: in none yet, the count is not raised.
+ */
 static unsigned cached_on(const struct memory *mem, const struct page *head)
 {
 	unsigned cpu, i, k;

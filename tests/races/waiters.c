@@ -112,7 +112,10 @@ static void hammer_once(struct waiter *t, u64 *chance)
 	counter_add(&w.touches, 1u);
 }
 
-/* The first thread of each CPU loads the space there, and unloads it when all have come to their end. */
+/*
+ * The first thread of each CPU loads the space there, and unloads it when all have come to their
+ * end.
+ */
 static void hammer_main(void *arg)
 {
 	struct waiter *t = arg;
@@ -194,7 +197,10 @@ static void at_point(const char *name)
 		return;
 	counter_add(&w.alarm, 1u);
 	wake_up(&w.alarmed);
-	/* Work, not time: with icount time is what all CPUs execute, those that wait in a loop too. */
+	/*
+	 * Work, not time: with icount time is what all CPUs execute, those that wait in a loop
+	 * too.
+	 */
 	for (turn = 0; turn < HOLD; turn++)
 		cpu_relax();
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_arch_clock.c: the clock and the APIC's timer, by the power management timer, which runs at a known rate. */
+/*
+ * test_arch_clock.c: the clock and the APIC's timer, by the power management timer, which runs at
+ * a known rate.
+ */
 #include "x86.h"
 #include <quarry/acpi.h>
 #include <quarry/ktest.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_cpu.c: every bit that a CPU's tables, control registers and APIC must have, before and after it was
- * away; and its interrupts.
+ * test_arch_cpu.c: every bit that a CPU's tables, control registers and APIC must have, before
+ * and after it was away; and its interrupts.
  */
 #include "tests/lib/hotplug_help.h"
 #include "x86.h"

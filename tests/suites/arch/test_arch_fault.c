@@ -220,7 +220,10 @@ static void thread_of_an_ended_task_never_runs(struct ktest *t)
 
 /* ---- user memory ---- */
 
-/* The last eight bytes may be copied, and not one more; nor nothing, from where no user address is. */
+/*
+ * The last eight bytes may be copied, and not one more; nor nothing, from where no user address
+ * is.
+ */
 static void user_memory_ends_at_its_last_byte(struct ktest *t)
 {
 	struct task *task = new_task(t);

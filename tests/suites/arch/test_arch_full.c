@@ -131,7 +131,10 @@ static void expect_one_table(struct ktest *t)
 
 static void *kept[NR_STACKS_KEPT];
 
-/* For each number of pages that is not enough, all of them are back; then there are as many as it takes. */
+/*
+ * For each number of pages that is not enough, all of them are back; then there are as many as it
+ * takes.
+ */
 static void expect_no_stack(struct ktest *t)
 {
 	unsigned nr = 0, pages, i;

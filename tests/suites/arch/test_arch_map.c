@@ -389,7 +389,10 @@ static void every_cpu_sees_an_array_shrink(struct ktest *t)
 	EXPECT_EQ(t, try_access(rewrite_byte, UNBACKED), -EFAULT);
 }
 
-/* As one large page, for good: another one each time.  What is put there is the machine's own memmap. */
+/*
+ * As one large page, for good: another one each time.  What is put there is the machine's own
+ * memmap.
+ */
 static void every_cpu_sees_a_placed_array(struct ktest *t)
 {
 	static unsigned placed;

@@ -14,7 +14,10 @@
 #include <quarry/user.h>
 
 #define LARGE (2UL << 20)
-/* Of descriptors for memory that no machine here has: 16 TiB less 256 GiB and up; no other suite uses these. */
+/*
+ * Of descriptors for memory that no machine here has: 16 TiB less 256 GiB and up; no other suite
+ * uses these.
+ */
 #define ARRAYS ((uintptr_t)(ARCH_MEMMAP + (1UL << 32) - (1UL << 26)))
 
 struct access {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_mce.c: what the registers of a machine check mean, whatever they hold; the ring; pages that are counted. */
+/*
+ * test_mce.c: what the registers of a machine check mean, whatever they hold; the ring; pages
+ * that are counted.
+ */
 #include <quarry/ktest.h>
 #include <quarry/mce.h>
 #include <quarry/string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mce_cpu.c: machine checks on this machine: the test fills a bank and raises the exception itself, which an
- * emulator allows.  What can only come from outside is in test_mce_outside.c.
+ * test_mce_cpu.c: machine checks on this machine: the test fills a bank and raises the exception
+ * itself, which an emulator allows.  What can only come from outside is in test_mce_outside.c.
  */
 #include "tests/lib/mce_help.h"
 #include "x86.h"
@@ -434,7 +434,10 @@ static void polling_leaves_exceptions_alone(struct ktest *t)
 #define DEPTH  1024 /* bytes of the stack that a first handler may have in use */
 #define CANARY 0x5157415252590000UL
 
-/* Raise one with the stack pointer in the machine checks' own stack; 0: what lay above it is as it was. */
+/*
+ * Raise one with the stack pointer in the machine checks' own stack; 0: what lay above it is as
+ * it was.
+ */
 static unsigned nested(const struct mce_bank *b)
 {
 	char *top = cpu_ist_top(IST_MC);

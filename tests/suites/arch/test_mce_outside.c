@@ -181,7 +181,10 @@ static void timer_on(void *arg)
 	arch_timer_start(1);
 }
 
-/* Without a timer, and without system calls, that CPU is in ring 3 whenever the machine check comes. */
+/*
+ * Without a timer, and without system calls, that CPU is in ring 3 whenever the machine check
+ * comes.
+ */
 static void required(struct scene *s, u64 arg0, enum task_end how, s32 status)
 {
 	struct task *task = start_lost(s->t, (int)s->cpu, arg0, 1);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_string.c: the functions that compilers call by themselves: which bytes they touch, and in what order. */
+/*
+ * test_string.c: the functions that compilers call by themselves: which bytes they touch, and in
+ * what order.
+ */
 #include <quarry/ktest.h>
 #include <quarry/port.h>
 #include <quarry/string.h>

@@ -293,7 +293,10 @@ static void reclaimable_pages_count_as_available(struct ktest *t) NO_LOCK_ANALYS
 
 static void queue_numbers_follow_the_offered_features(struct ktest *t)
 {
-	/* With hints, which are not taken, the reports are one further on; without statistics, one less. */
+	/*
+	 * With hints, which are not taken, the reports are one further on; without statistics,
+	 * one less.
+	 */
 	REQUIRE(t, balloon_begin_with(t, ALL_FEATURES, 2, 2));
 	EXPECT(t, balloon.has_stats && balloon.has_report &&
 		      pretend_dev.queue[REPORT] == &balloon.report);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_dimm.c: memory modules in slots that are pretended; the memory is real, as far as a test's is.
+ * test_dimm.c: memory modules in slots that are pretended; the memory is real, as far as a test's
+ * is.
  */
 #include "tests/lib/slots_help.h"
 
@@ -171,7 +172,10 @@ static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Of a domain of its own, which the memory has as one with node 0's; the domain behind the last is unknown. */
+/*
+ * Of a domain of its own, which the memory has as one with node 0's; the domain behind the last
+ * is unknown.
+ */
 static void merged_nodes_accept_dimms_of_each(struct ktest *t)
 {
 	static const u32 domain[3] = {3, DOMAIN, 5};

@@ -74,7 +74,10 @@ static void function_is_disabled_while_its_bars_are_sized(struct ktest *t)
 	}
 }
 
-/* Which of the six are BARs of their own depends on all before them; ports are 32 bits wide, whatever bit 2 says. */
+/*
+ * Which of the six are BARs of their own depends on all before them; ports are 32 bits wide,
+ * whatever bit 2 says.
+ */
 static void upper_halves_of_bars_are_no_bars(struct ktest *t)
 {
 	static const struct {
@@ -193,7 +196,10 @@ static unsigned nr_found, nr_reads;
 static u8 next_bus; /* buses that a bridge claims to have behind it, from its own bus on */
 static bool all_bridges;
 
-/* Every function is a bridge, or, if not all are, those of device 0 are and device 1 is something. */
+/*
+ * Every function is a bridge, or, if not all are, those of device 0 are and device 1 is
+ * something.
+ */
 static u32 bus_read(const struct pci_function *fn, unsigned reg, unsigned len)
 {
 	bool bridge = all_bridges || fn->device == 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_screen.c: the loader's word on the framebuffer, and fonts: sound ones are understood, others refused. */
+/*
+ * test_screen.c: the loader's word on the framebuffer, and fonts: sound ones are understood,
+ * others refused.
+ */
 #include "tests/lib/screen_help.h"
 
 #include <quarry/errno.h>
@@ -149,7 +152,10 @@ static void font_with_a_table(struct ktest *t)
 	EXPECT_EQ(t, psf_glyph(&font, 'A')[0], 0);
 }
 
-/* Version 1: what a table gives the characters, cut off at any byte, and what stands behind its end. */
+/*
+ * Version 1: what a table gives the characters, cut off at any byte, and what stands behind its
+ * end.
+ */
 static void truncated_table_is_used_to_its_end(struct ktest *t)
 {
 	static const struct {
@@ -257,7 +263,10 @@ static void truncated_table_of_version_2_is_used_to_its_end(struct ktest *t)
 	for (len = start; len <= whole + 1; len++) {
 		REQUIRE(t, psf_parse(&font, font_file, len) == 0);
 		for (c = 0; c < PSF_CODES; c++) {
-			/* Six bytes a glyph, of which the first is its character; glyph 64 is the '?'. */
+			/*
+			 * Six bytes a glyph, of which the first is its character; glyph 64 is the
+			 * '?'.
+			 */
 			u32 want = len > start + 6 * (127 - c) ? 127 - c : len > start + 6 * 64 ? 64 : 0;
 
 			wrong += font.glyph[c] != want;
@@ -305,7 +314,10 @@ static void fonts_have_limits(struct ktest *t)
 			        font.height == fonts[i].height && font.width == fonts[i].width &&
 			        font.stride == font.size / font.height && font.glyphs == file + 32);
 	}
-	/* The header may end where the glyphs would have to, and 512 glyphs of version 1 are all read. */
+	/*
+	 * The header may end where the glyphs would have to, and 512 glyphs of version 1 are all
+	 * read.
+	 */
 	put32(file + 8, sizeof(file));
 	EXPECT_EQ(t, psf_parse(&font, file, sizeof(file)), -EINVAL);
 	memcpy(file, version_1, sizeof(version_1));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio.c: starting a virtio device, its configuration, and split rings, with a device that may lie.
+ * test_virtio.c: starting a virtio device, its configuration, and split rings, with a device that
+ * may lie.
  */
 #include "tests/lib/pretend_virtio.h"
 #include "tests/lib/wait_help.h"

@@ -40,7 +40,10 @@ static void structures_of_a_device_are_found(struct ktest *t)
 	expect_found(t);
 }
 
-/* From the last to the first, with nothing between them, and a capability in the last bytes of the space. */
+/*
+ * From the last to the first, with nothing between them, and a capability in the last bytes of
+ * the space.
+ */
 static void structures_may_lie_in_any_order(struct ktest *t)
 {
 	struct virtio_places places;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio_pci.c: virtio devices on a PCI bus: which are taken over, and each access to their registers.
+ * test_virtio_pci.c: virtio devices on a PCI bus: which are taken over, and each access to their
+ * registers.
  */
 #include "tests/lib/said_help.h"
 #include "virtio_pci_help.h"

@@ -71,7 +71,10 @@ static void return_held(u16 *held, u32 *room, unsigned nr)
 	virtio_interrupt(&pretend_dev.dev, 1);
 }
 
-/* The device: up to @most buffers at once, which it returns when it has so many, or sees no more for a while. */
+/*
+ * The device: up to @most buffers at once, which it returns when it has so many, or sees no more
+ * for a while.
+ */
 static void device(void *most)
 {
 	struct vring *ring = &pretend_dev.queue[0]->ring;

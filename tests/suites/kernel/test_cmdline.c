@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_cmdline.c: the table of options: every range is kept at both ends, every wrong value refused. */
+/*
+ * test_cmdline.c: the table of options: every range is kept at both ends, every wrong value
+ * refused.
+ */
 #include <quarry/cmdline.h>
 #include <quarry/console.h>
 #include <quarry/errno.h>
@@ -53,7 +56,10 @@ static void numbers_are_accepted_within_their_range(struct ktest *t)
 	}
 }
 
-/* 2^32, 2^54 and so on: what a conversion to 32 bits, bytes or nanoseconds would take for something small. */
+/*
+ * 2^32, 2^54 and so on: what a conversion to 32 bits, bytes or nanoseconds would take for
+ * something small.
+ */
 static void numbers_that_overflow_are_refused(struct ktest *t)
 {
 	const struct cmdline_option *option;

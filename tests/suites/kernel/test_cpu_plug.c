@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cpu_plug.c: a CPU is stopped, absent, and started again; as when it is taken out of its slot and put back.
+ * test_cpu_plug.c: a CPU is stopped, absent, and started again; as when it is taken out of its
+ * slot and put back.
  */
 #include "tests/lib/hotplug_help.h"
 #include <quarry/machine.h>

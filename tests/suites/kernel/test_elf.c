@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_elf.c: programs and archives that the loader brings: sound ones are understood, others refused. */
+/*
+ * test_elf.c: programs and archives that the loader brings: sound ones are understood, others
+ * refused.
+ */
 #include <quarry/bootfile.h>
 #include <quarry/console.h>
 #include <quarry/elf.h>

@@ -226,7 +226,10 @@ static void handle_is_valid_in_its_own_table_only(struct ktest *t)
 	vm_object_put(object);
 }
 
-/* After its last generation a slot is never used again: its first number would mean something once more. */
+/*
+ * After its last generation a slot is never used again: its first number would mean something
+ * once more.
+ */
 static void exhausted_slot_is_retired(struct ktest *t)
 {
 	struct vm_object *object = new_object(t);

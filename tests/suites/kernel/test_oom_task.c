@@ -128,7 +128,10 @@ static void kernel_allocations_count_for_their_task(struct ktest *t)
 	struct task *many = task_with(t, 60, false, &object[0]), *tables = task_with(t, 1, false, &object[1]);
 
 	REQUIRE(t, many && tables);
-	/* One page, mapped often: in its tables it counts each time, but there are more tables than that. */
+	/*
+	 * One page, mapped often: in its tables it counts each time, but there are more tables
+	 * than that.
+	 */
 	use_tables(t, tables, object[1], 80);
 	EXPECT_EQ(t, vm_object_present(object[1]), 1);
 	EXPECT_EQ(t, vm_unmap(tables->space, WINDOW, 81 * PT_ENTRIES), 0);
@@ -168,7 +171,10 @@ static struct task *child_with(struct ktest *t, const struct task *parent, unsig
 	return task;
 }
 
-/* Of a task that has little, but whose children have more together than any other family: the largest of these ends. */
+/*
+ * Of a task that has little, but whose children have more together than any other family: the
+ * largest of these ends.
+ */
 static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
 {
 	static const unsigned pages[] = {63, 1, 30, 3, 24, 1};

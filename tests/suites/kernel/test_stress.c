@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_stress.c: stress threads use memory and give it back, and notice each kind of damage; what counts as
- * a round of offline and online under them.
+ * test_stress.c: stress threads use memory and give it back, and notice each kind of damage; what
+ * counts as a round of offline and online under them.
  */
 #include "demo/soak.h"
 #include "tests/lib/mm_test.h"
@@ -100,8 +100,8 @@ struct damage {
 };
 
 /*
- * Change a word of the last page of up to DAMAGED blocks, each time another word.  On the CPU of the stress
- * thread, so that it stands still meanwhile.
+ * Change a word of the last page of up to DAMAGED blocks, each time another word.  On the CPU of
+ * the stress thread, so that it stands still meanwhile.
  */
 static void do_damage(void *arg)
 {
@@ -163,7 +163,10 @@ static void use(struct memory *mem, unsigned block, int pages)
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free - pages));
 }
 
-/* Ranges of two pageblocks; only zone MOVABLE, and only what could go.  Of equal ones, offline_candidate's. */
+/*
+ * Ranges of two pageblocks; only zone MOVABLE, and only what could go.  Of equal ones,
+ * offline_candidate's.
+ */
 static void busiest_range_has_most_in_use(struct ktest *t)
 {
 	static const struct {

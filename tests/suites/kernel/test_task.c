@@ -59,7 +59,10 @@ static void faults_end_the_task_alone(struct ktest *t)
 	expect_end(t, other, TASK_KILLED, 0);
 }
 
-/* The call's return address is no user address: SYSRET would fault in the kernel, on the user's stack. */
+/*
+ * The call's return address is no user address: SYSRET would fault in the kernel, on the user's
+ * stack.
+ */
 static void system_call_at_the_end_of_user_memory_faults(struct ktest *t)
 {
 	struct task *task = new_task(t);
@@ -234,7 +237,10 @@ static void ended_tasks_leave_no_memory_behind(struct ktest *t)
 	scenario(t);
 	after = look();
 	EXPECT_EQ(t, after.pages, before.pages);
-	/* One page of each size may be kept although it is empty; a lost object of each thread fills more. */
+	/*
+	 * One page of each size may be kept although it is empty; a lost object of each thread
+	 * fills more.
+	 */
 	EXPECT(t, after.slab <= before.slab + 8);
 	EXPECT(t, LIST_EMPTY(&kernel_memory.vm.spaces) && LIST_EMPTY(&kernel_memory.vm.objects));
 	expect_sound(t, &kernel_memory);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_task_cpu.c: tasks on several CPUs: registers, moving, CPUs that go, memory that moves under them. */
+/*
+ * test_task_cpu.c: tasks on several CPUs: registers, moving, CPUs that go, memory that moves
+ * under them.
+ */
 #include "tests/lib/move_help.h"
 #include "tests/lib/task_help.h"
 #include <quarry/machine.h>
@@ -10,8 +13,9 @@
 /* ---- threads and CPUs ---- */
 
 /*
- * Tasks that keep value[i] in registers, all on one CPU, so that each call switches between threads with other
- * values.  One thread that sleeps keeps the task, so that the other's good end can be told from a bad one.
+ * Tasks that keep value[i] in registers, all on one CPU, so that each call switches between
+ * threads with other values.  One thread that sleeps keeps the task, so that the other's good end
+ * can be told from a bad one.
  */
 static void keep_registers(struct ktest *t, const char *code, const u64 value[4])
 {
@@ -69,7 +73,10 @@ static void selectors_of_a_new_thread_are_null(struct ktest *t)
 	expect_end(t, before, TASK_KILLED, 0);
 }
 
-/* Which CPUs the task's threads have run on since the word was cleared; waits until @want are among them. */
+/*
+ * Which CPUs the task's threads have run on since the word was cleared; waits until @want are
+ * among them.
+ */
 static u64 cpus_seen(struct ktest *t, struct task *task, u64 want)
 {
 	u64 seen = 0, until = arch_clock_ns() + SEEN_NS;
@@ -195,7 +202,10 @@ static void count_on(struct ktest *t, struct task *task, struct vm_space *space)
 	space_use(NULL);
 }
 
-/* Threads of one space count on all CPUs, in pages that lie elsewhere from one moment to the next. */
+/*
+ * Threads of one space count on all CPUs, in pages that lie elsewhere from one moment to the
+ * next.
+ */
 static void programs_survive_migration(struct ktest *t)
 {
 	struct task *task = new_task(t);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_trace_report.c: traces at the bounds of the format; each figure of a replay, and its words, exactly. */
+/*
+ * test_trace_report.c: traces at the bounds of the format; each figure of a replay, and its
+ * words, exactly.
+ */
 #include "tests/lib/mm_test.h"
 #include <quarry/console.h>
 #include <quarry/string.h>
@@ -72,7 +75,10 @@ static void use_chunks(void)
 			(void)free_pages(page[i], TRACE_CHUNK_ORDER);
 }
 
-/* Ids on both sides of where a chunk of them ends; and the most there may be, but with small pageblocks. */
+/*
+ * Ids on both sides of where a chunk of them ends; and the most there may be, but with small
+ * pageblocks.
+ */
 static void each_id_has_a_slot_of_its_own(struct ktest *t)
 {
 	static const u64 ids[] = {TRACE_CHUNK_ITEMS, TRACE_CHUNK_ITEMS + 1, TRACE_MAX_IDS};
@@ -209,7 +215,10 @@ static void figures_of_a_replay_are_exact(struct ktest *t)
 	trace_free(&trace);
 }
 
-/* A block that has another's number was given to two: it is left alone, and the replay has failed. */
+/*
+ * A block that has another's number was given to two: it is left alone, and the replay has
+ * failed.
+ */
 static void blocks_handed_out_twice_are_wrong(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);

@@ -121,7 +121,10 @@ static void object_is_uncharged_from_its_creator(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-/* At its limit each call is refused, nothing is changed, and it works again when something has been given back. */
+/*
+ * At its limit each call is refused, nothing is changed, and it works again when something has
+ * been given back.
+ */
 static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL}, *before = account_use(&mine);

@@ -132,8 +132,8 @@ static void start(unsigned cpu, struct checker *c)
 }
 
 /*
- * The first waits for a round of its memory to end.  Meanwhile the second, for another memory, does not begin:
- * neither is its memory's lock taken.
+ * The first waits for a round of its memory to end.  Meanwhile the second, for another memory,
+ * does not begin: neither is its memory's lock taken.
  */
 static void one_check_runs_at_a_time(struct ktest *t)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_cma_hotplug.c: CMA areas of which pageblocks go offline, are removed, and come back in another zone. */
+/*
+ * test_cma_hotplug.c: CMA areas of which pageblocks go offline, are removed, and come back in
+ * another zone.
+ */
 #include "tests/lib/add_help.h"
 #include <quarry/contig.h>
 

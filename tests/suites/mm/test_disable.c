@@ -355,8 +355,8 @@ static void disable_second(void *arg)
 }
 
 /*
- * CPU 1 is held in the middle of a push, so that the first round cannot end.  The second caller gets
- * every chance to return early before CPU 1 goes on.
+ * CPU 1 is held in the middle of a push, so that the first round cannot end.  The second caller
+ * gets every chance to return early before CPU 1 goes on.
  */
 static void second_disable_returns_after_the_round(struct ktest *t)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_drain_bounds.c: drains at the ends of a memory: its last CPU, and the last zone of as many nodes as there can be;
- * and one round at a time.
+ * test_drain_bounds.c: drains at the ends of a memory: its last CPU, and the last zone of as many
+ * nodes as there can be; and one round at a time.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/wait_help.h"

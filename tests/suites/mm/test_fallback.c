@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fallback.c: the order in which the whole machine's nodes are used when one is exhausted, seen from each node
- * that has a CPU.
+ * test_fallback.c: the order in which the whole machine's nodes are used when one is exhausted,
+ * seen from each node that has a CPU.
  *
- * Not part of a normal run, since it takes all memory: the tests from outside name it, on a machine
- * whose nodes and distances they chose, and read the orders from the console.
+ * Not part of a normal run, since it takes all memory: the tests from outside name it, on a
+ * machine whose nodes and distances they chose, and read the orders from the console.
  */
 #include <quarry/cpu.h>
 #include <quarry/ktest.h>

@@ -129,7 +129,9 @@ static void precise_finds_a_page_allocated_before_the_round(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* The bits alone are not enough: the page of the free under way ends in a cache, and stays there. */
+/*
+ * The bits alone are not enough: the page of the free under way ends in a cache, and stays there.
+ */
 static void page_stays_cached_without_the_round(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};

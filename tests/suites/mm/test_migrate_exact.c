@@ -58,7 +58,10 @@ static void migrations_are_counted_by_try(struct ktest *t)
 		for (i = 0; i < 10; i++)
 			EXPECT_EQ(t, isolate_page(mem, page_to_pfn_in(mem, mov.pages[i]), &pages), 0);
 		EXPECT_EQ(t, pages.nr_movable, 10);
-		/* 7 at the second try and 3 at the third; then 6 at the sixth and 4 at the seventh. */
+		/*
+		 * 7 at the second try and 3 at the third; then 6 at the sixth and 4 at the
+		 * seventh.
+		 */
 		mov.busy = turn ? 54 : 13;
 		EXPECT_EQ(t, migrate_isolated(mem, &pages, NULL, &stats), 0);
 		EXPECT_EQ(t, stats.moved, turn ? 120 : 110);
@@ -153,7 +156,10 @@ static void give_back_counted(struct migrate_target *to, struct memory *mem, str
 	mem_free_pages(mem, page, order);
 }
 
-/* One is pinned and one removed after all of it was locked, for the last two there is no memory: the others move. */
+/*
+ * One is pinned and one removed after all of it was locked, for the last two there is no memory:
+ * the others move.
+ */
 static void each_page_of_a_batch_ends_by_itself(struct ktest *t)
 {
 	static struct isolated_pages pages;
@@ -369,7 +375,10 @@ static void waiters_are_matched_by_page_and_memory(struct ktest *t)
 	REQUIRE(t, pfn_valid_in(mem[0], pfn + SAME_BUCKET) && pfn_valid_in(mem[1], pfn + SAME_BUCKET));
 	for (i = 0; i < 6; i++)
 		atomic_or(&pfn_to_page_in(mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET))->word, PAGE_LOCKED);
-	/* By turns of one memory and the other: two each for the page, then one for the one behind. */
+	/*
+	 * By turns of one memory and the other: two each for the page, then one for the one
+	 * behind.
+	 */
 	for (i = 0; i < 6; i++)
 		migwait_queue(&w[i], mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET));
 	for (i = 0; i < 2; i++) {

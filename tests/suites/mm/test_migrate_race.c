@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_race.c: what others do while a page is being moved.  The migrator is held between two
- * of its steps on CPU 1; others touch, unmap, protect, remove, destroy.
+ * test_migrate_race.c: what others do while a page is being moved.  The migrator is held between
+ * two of its steps on CPU 1; others touch, unmap, protect, remove, destroy.
  */
 #include "tests/lib/race_migrate.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_nodes.c: what an allocation gets where a node has CPUs and no memory, or has been emptied, or removed.
+ * test_nodes.c: what an allocation gets where a node has CPUs and no memory, or has been emptied,
+ * or removed.
  *
  * All of it is seen from CPU 0 and its node, OWN; NEAR and FAR are the other two.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pcp.c: the per-CPU caches: refill, spill, which pages and orders they take, and their bounds.
+ * test_pcp.c: the per-CPU caches: refill, spill, which pages and orders they take, and their
+ * bounds.
  *
  * Draining and switching off is test_drain.c.
  */
@@ -256,7 +257,10 @@ static void orders_0_to_3_and_the_largest_are_cached(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* Pages that the plan of @zone lets all CPUs cache; and no order before the smaller ones are full. */
+/*
+ * Pages that the plan of @zone lets all CPUs cache; and no order before the smaller ones are
+ * full.
+ */
 static unsigned long plan_sum(struct ktest *t, const struct zone *zone)
 {
 	static const u16 most[] = {64, 32, 16, 8, 2};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pcp_exact.c: the figures of the per-CPU caches: how a zone's share is split between orders and types, what
- * a spill moves, and what a slow free does with a block that is not what its caller saw.
+ * test_pcp_exact.c: the figures of the per-CPU caches: how a zone's share is split between orders
+ * and types, what a spill moves, and what a slow free does with a block that is not what its
+ * caller saw.
  */
 #include "tests/lib/mm_help.h"
 
@@ -102,7 +103,10 @@ static void a_share_is_split_between_orders_and_types(struct ktest *t)
 
 /* ---- spills ---- */
 
-/* Two stacks side by side, both as full as they may ever be: what the first gives back leaves the second alone. */
+/*
+ * Two stacks side by side, both as full as they may ever be: what the first gives back leaves the
+ * second alone.
+ */
 static void a_spill_touches_no_other_stack(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_MAX_BLOCKS, 0);

@@ -51,7 +51,10 @@ static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 }
 
-/* Softly it is waited for, and it stays as it is if that takes too long; so is what a cache has still. */
+/*
+ * Softly it is waited for, and it stays as it is if that takes too long; so is what a cache has
+ * still.
+ */
 static void page_in_transit_is_waited_for(struct ktest *t)
 {
 	static const u32 words[] = {PAGE_WORD(0, PG_FREEING, 0), PAGE_WORD(0, PG_PCP, 0)};
@@ -280,7 +283,10 @@ static void break_one(struct page *dst, struct page *src)
 	EXPECT_EQ(mov.t, mem_soft_offline_page(mov.mem, breaks), 0);
 }
 
-/* One of its pages is retired while others are moved out of its way: it is found at the end, and nothing is taken. */
+/*
+ * One of its pages is retired while others are moved out of its way: it is found at the end, and
+ * nothing is taken.
+ */
 static void page_that_breaks_during_migrations_is_found(struct ktest *t)
 {
 	const pfn_t start = BLOCK(2), end = BLOCK(5);

@@ -13,8 +13,8 @@ static struct store store;
 static struct pile hoard;
 
 /*
- * PAGES pages of a pager's, and about as many free ones as @left; caches off, so that every page that is
- * freed counts.
+ * PAGES pages of a pager's, and about as many free ones as @left; caches off, so that every page
+ * that is freed counts.
  */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned left)
 {

@@ -217,7 +217,10 @@ static void active_pages_age(struct ktest *t)
 	EXPECT_EQ(t, lru[LRU_ACTIVE].nr, 30);
 	for (i = 0; i < 10; i++)
 		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
-	/* One batch of the active list: the ten stay, the others are inactive, and not touched: dropped. */
+	/*
+	 * One batch of the active list: the ten stay, the others are inactive, and not touched:
+	 * dropped.
+	 */
 	EXPECT_EQ(t, one_batch(s.mem), 20);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_AGED), 20);
 	EXPECT_EQ(t, lru[LRU_ACTIVE].nr, 10);

@@ -261,7 +261,10 @@ static void count_slab_lock(const char *what, const struct spinlock *lock)
 	slab_locks += !strcmp(lock->name, "slab");
 }
 
-/* A lock of the same rank is held here, so each taking of a size's lock is reported: once for each way to the lists. */
+/*
+ * A lock of the same rank is held here, so each taking of a size's lock is reported: once for
+ * each way to the lists.
+ */
 static void lists_are_changed_under_their_lock(struct ktest *t)
 {
 	struct spinlock held = SPINLOCK("held", RANK_SLAB);

@@ -61,7 +61,10 @@ static void each_request_gets_a_ticket(struct ktest *t)
 	EXPECT_EQ(t, load_acquire(&mem->standby.tickets.done), 2);
 	/* The zone was not low, and no request failed: nothing came online. */
 	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
-	/* For a large block a step comes, although much is free; it counts as freed, and none of it as lent. */
+	/*
+	 * For a large block a step comes, although much is free; it counts as freed, and none of
+	 * it as lent.
+	 */
 	EXPECT_EQ(t, standby_ask(mem, request_bit(GFP_MOVABLE, MAX_ORDER)), 3);
 	EXPECT(t, served(mem, 3));
 	EXPECT_EQ(t, zone_standby(zone), BLOCK((STEPS - 1) * STEP));

@@ -44,7 +44,10 @@ static void written_data_is_read_back(struct ktest *t)
 
 	if (!scene_begin(t, &s, 64))
 		return;
-	/* The same pages once more, at the other end of the addresses: other tables at every level. */
+	/*
+	 * The same pages once more, at the other end of the addresses: other tables at every
+	 * level.
+	 */
 	EXPECT_EQ(t, vm_map(s.space, far, 64, VM_RW, s.object, 0), 0);
 	soft_load_space(s.space);
 	write_pages(t, 0, 64, t->seed);

@@ -388,7 +388,10 @@ static void space_is_listed_region_by_region(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Regions that show one object are counted together, and with no others, in whatever order they came. */
+/*
+ * Regions that show one object are counted together, and with no others, in whatever order they
+ * came.
+ */
 static void space_counts_each_object_apart(struct ktest *t)
 {
 	static const u8 orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
@@ -403,7 +406,10 @@ static void space_counts_each_object_apart(struct ktest *t)
 	for (i = 0; i < 3; i++)
 		REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 8, NULL, NULL, &object[i]));
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
-		/* The second object is shown twice, the third three times: 4 pages, of which one is cut out. */
+		/*
+		 * The second object is shown twice, the third three times: 4 pages, of which one
+		 * is cut out.
+		 */
 		for (k = 0; k < 3; k++)
 			EXPECT_EQ(t, vm_map(s.space, page_at(10 * orders[i][k]), 4, VM_RW, object[orders[i][k]], 0), 0);
 		EXPECT_EQ(t, vm_map(s.space, page_at(14), 1, VM_RW, object[1], 0), 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_stress.c: all CPUs use mapped memory while it is moved and taken offline: nothing is lost, and
- * every page moves at its first try, however many touch it, since none of them holds a reference.
+ * test_vm_stress.c: all CPUs use mapped memory while it is moved and taken offline: nothing is
+ * lost, and every page moves at its first try, however many touch it, since none of them holds a
+ * reference.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
@@ -223,8 +224,8 @@ static void map_at_random(void *arg)
 }
 
 /*
- * An unmapping holds its pages until its shootdown is over, so a move may have to be tried again, and
- * fail if the unmapping thread does not run: then the next round finds the page.
+ * An unmapping holds its pages until its shootdown is over, so a move may have to be tried again,
+ * and fail if the unmapping thread does not run: then the next round finds the page.
  */
 static void pages_move_while_mappings_change(struct ktest *t)
 {

@@ -48,7 +48,10 @@ static void watermarks_are_exact(struct ktest *t)
 	}
 }
 
-/* How many pages each kind of request may still have, of 1000 free ones with 50 of CMA among them. */
+/*
+ * How many pages each kind of request may still have, of 1000 free ones with 50 of CMA among
+ * them.
+ */
 static void pages_above_the_watermark_are_counted_exactly(struct ktest *t)
 {
 	static const struct {
