@@ -67,6 +67,8 @@ KFLAGS := $(COMMON) $(CC_KERNEL) $(CROSS_INCLUDE) -Iarch/x86_64 -I. -ffreestandi
 	-fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
 	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fcf-protection=none \
 	-fno-delete-null-pointer-checks
+# Stacks are small: of a frame in the core of mm/ 512 bytes, elsewhere in mm/ 1 KiB.
+frame_limit = $(if $(filter mm/%,$<),-Wframe-larger-than=$(if $(filter $<,$(CORE_SRCS)),512,1024))
 LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=sha1 -T linker.ld
 
 # ---- the kernel --------------------------------------------------------------------------------
@@ -85,7 +87,7 @@ all kernel: $(B)/quarry.elf $(PROGRAMS:%=$(B)/bin/%)
 
 $(B)/kernel/%.o: % Makefile
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(KFLAGS) -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CC) $(KFLAGS) $(frame_limit) -MMD -MP -c $< -o $@
 
 $(B)/kernel/demo/trace_short.c.o: traces/short.trace
 $(B)/kernel/tests/races/scripts.c.o: $(RACE_TEXTS)
@@ -154,6 +156,8 @@ FIBER_FLAGS := $(COMMON:-g=$(HOSTG)) -Iarch/fiber -Itests/races -I. -fno-omit-fr
 	-DRACE_BUILD -DCHECKED_BUILD -DPAGEBLOCK_ORDER=3
 $(foreach b,fiber fiber-asan,$(eval \
 	$(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
+# mm/ as a library, and programs that use it.
+include tools/lib.mk
 -include $(KOBJS:.o=.d) $(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib)
 -include $(HOSTILE_SRCS:%=$(B)/kernel/%.d)
 

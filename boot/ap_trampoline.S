@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ap_trampoline.S: what a CPU runs from its start-up interrupt to ap_main().
+ * ap_trampoline.S: the path of a CPU from its start-up interrupt to ap_main().
  *
- * The first part is copied to a page below 1 MiB by smp_boot.c, which fills in the slots at its
- * end.  All CPUs run it at the same time: it writes nothing and uses no stack.  The APIC id, not a
- * lock, leads each CPU to its own stack.
+ * smp_boot.c copies the first part to a page below 1 MiB, and fills in the words at its end.  All
+ * CPUs run it at the same time: it writes nothing and uses no stack.  Each CPU finds its own stack
+ * by its APIC id, without a lock.
  */
 #include "arch/x86_64/x86.h"
 
@@ -71,11 +71,13 @@ ap_trampoline_end:
 
 	.section .text
 	.globl ap_entry64
-/* On the boot CPU's first tables; ap_slots[] by APIC id: { stack top, struct cpu }. */
+/*
+ * From here on with the boot CPU's first tables; ap_slots[] by APIC id: { stack top, struct cpu }.
+ */
 ap_entry64:
 	movq kernel_cr3, %rax
 	movq %rax, %cr3
-	/* The id of 32 bits is in EDX of leaf 0xb, where EBX is not 0; that of 8 bits in leaf 1. */
+	/* The 32-bit id is in EDX of leaf 0xb, if EBX there is not 0; the 8-bit id in leaf 1. */
 	xorl %eax, %eax
 	cpuid
 	cmpl $0xb, %eax

@@ -6,9 +6,9 @@
  * gives a magic in EAX and its info block in EBX; PVH gives start_info in EBX and nothing in EAX,
  * hence the second entry.  Neither gives a stack or a GDT.
  *
- * The tables built here map the first 4 GiB three times: where they are, in the direct map, and
- * (1 GiB of it) at KERNEL_VMA.  Everything is writable and executable until arch_paging_init(); the
- * other CPUs come up on the same tables.
+ * The tables built here map the first 4 GiB three times: at address 0, in the direct map, and (1
+ * GiB of it) at KERNEL_VMA.  Everything is writable and executable until arch_paging_init(); the
+ * other CPUs start with the same tables.
  */
 #include "arch/x86_64/x86.h"
 
@@ -55,7 +55,7 @@ mb2_entry:
 	movl $PHYS(msg_loader), %ebx
 	jmp fail
 
-/* EBX: physical address of what the loader left; ESI: which loader. */
+/* EBX: physical address of the loader's data; ESI: the kind of loader. */
 start32:
 	cli
 	cld
@@ -90,7 +90,7 @@ start32:
 no_long_mode:
 	movl $PHYS(msg_cpu), %ebx
 
-/* Say the string at EBX on COM1 as the firmware left it, and stop. */
+/* Print the string at EBX on COM1, in the firmware's mode, and stop. */
 fail:
 	movw $0x3f8, %dx
 1:	movb (%ebx), %al
@@ -103,7 +103,7 @@ fail:
 	hlt
 	jmp 2b
 
-/* 2 MiB pages, present, writable: 0x83.  Clobbers EAX, ECX. */
+/* Fill with 2 MiB pages, present, writable: 0x83.  Clobbers EAX, ECX. */
 build_tables:
 	xorl %ecx, %ecx
 1:	movl %ecx, %eax
@@ -142,7 +142,7 @@ start64:
 	movl %eax, %gs
 	movq $boot_stack_top, %rsp
 	xorl %ebp, %ebp
-	/* The upper halves are undefined after the switch of mode. */
+	/* The upper halves of registers are undefined after the switch of mode. */
 	movl %edi, %edi
 	movl %esi, %esi
 	call boot_info_init

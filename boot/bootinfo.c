@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bootinfo.c: what the loader left in memory, turned into struct bootinfo.
+ * bootinfo.c: converting the loader's data to struct bootinfo.
  *
- * Owns:       bootinfo, boot_trampoline_page: written here only, before anything else runs.
+ * Owns:       bootinfo, boot_trampoline_page: written only here, before any other code runs.
  * Locks:      none: the boot CPU, irqs off, no per-CPU area yet, so nothing here may print.
- * Invariants: ram[] and used[] are sorted and disjoint; ram[] is page aligned inward, used[]
+ * Invariants: ram[] and used[] are sorted and disjoint; ram[] is rounded inward to pages, used[]
  *             outward.
  *             Nothing is read beyond the sizes that the loader gives, nor above 4 GiB.
  */
@@ -18,9 +18,9 @@
 struct bootinfo bootinfo;
 phys_t boot_trampoline_page;
 
-/* Links between pages are 32-bit page numbers (mm_types.h): RAM above 16 TiB is left alone. */
+/* Links between pages are 32-bit page numbers (mm_types.h): RAM above 16 TiB is not used. */
 #define RAM_LIMIT (1ULL << 44)
-/* What boot.S maps. */
+/* The first 4 GiB, mapped by boot.S. */
 #define BOOT_MAPPED (1ULL << 32)
 
 /* Multiboot2 specification 2.0, 3.6: tags of the info block. */
@@ -46,7 +46,7 @@ struct mb2_mmap_entry {
 	u32 type, reserved;
 };
 
-/* @len bytes at @pa if boot.S mapped them, else NULL. */
+/* The @len bytes at @pa if boot.S mapped them, else NULL. */
 static const void *boot_view(phys_t pa, u64 len)
 {
 	if (!pa || pa >= BOOT_MAPPED || len > BOOT_MAPPED - pa)
@@ -54,7 +54,7 @@ static const void *boot_view(phys_t pa, u64 len)
 	return arch_phys_to_virt(pa);
 }
 
-/* Copy a string of at most @max bytes; returns false if it did not fit into @size. */
+/* Copy a string of at most @max bytes; returns false if it was cut to @size. */
 static bool copy_string(char *dst, size_t size, const char *src, size_t max)
 {
 	size_t i;
@@ -70,7 +70,7 @@ static bool copy_string(char *dst, size_t size, const char *src, size_t max)
 	return true;
 }
 
-/* Insert [start, end), joining what it touches.  When the table is full the range is left out. */
+/* Insert [start, end), and join adjacent ranges.  When the table is full the range is left out. */
 static void range_add(struct boot_range *r, unsigned *nr, unsigned max, phys_t start, phys_t end)
 {
 	unsigned i = 0, j;
@@ -95,7 +95,7 @@ static void range_add(struct boot_range *r, unsigned *nr, unsigned max, phys_t s
 	r[i] = (struct boot_range){start, end};
 }
 
-/* Take [start, end) out.  When a split finds the table full the upper part is lost. */
+/* Remove [start, end).  If a split finds the table full the upper part is lost. */
 static void range_remove(struct boot_range *r, unsigned *nr, unsigned max, phys_t start, phys_t end)
 {
 	unsigned i = 0;
@@ -128,7 +128,10 @@ static void used_add(phys_t start, u64 len)
 		    ALIGN_DOWN(start, PAGE_SIZE), ALIGN_UP(start + len, PAGE_SIZE));
 }
 
-/* One entry of the firmware's map; called for the RAM first, then for all else, which wins. */
+/*
+ * Handle one entry of the firmware's map.  Called for RAM first, then for all other types, which
+ * win.
+ */
 static void map_entry(phys_t base, u64 len, u32 type, bool ram_pass)
 {
 	phys_t end = base + len < base ? RAM_LIMIT : MIN(base + len, RAM_LIMIT);
@@ -223,7 +226,7 @@ static void mb2_mmap(const struct mb2_mmap *map)
 {
 	u32 size = map->tag.size < sizeof(*map) ? 0 : map->entry_size;
 
-	/* Entries are aligned like tags: so no field of one is split; and the sum below cannot wrap. */
+	/* Entries are aligned like tags: so no field is split, and the sum below cannot wrap. */
 	if (size < sizeof(struct mb2_mmap_entry) || size > map->tag.size || size % 8)
 		return;
 	for (int pass = 1; pass >= 0; pass--) {
@@ -235,7 +238,7 @@ static void mb2_mmap(const struct mb2_mmap *map)
 	}
 }
 
-/* GRUB puts a backslash before each quote and backslash, which multiboot2 does not ask for. */
+/* GRUB puts a backslash before each quote and backslash, which multiboot2 does not specify. */
 static void undo_escapes(char *s)
 {
 	char *to = s;
@@ -267,7 +270,7 @@ static void mb2_tag(const struct mb2_tag *tag)
 		if (framebuffer_from_tag(&bootinfo.framebuffer, tag, tag->size))
 			bootinfo.framebuffer.address = 0;
 	} else if (tag->type == MB2_RSDP2 || (tag->type == MB2_RSDP1 && !bootinfo.rsdp_len)) {
-		/* The block has a copy, not the address; the newer one is the better one. */
+		/* The block has a copy, not the address; the newer version is preferred. */
 		bootinfo.rsdp_len = MIN(len, (u32)sizeof(bootinfo.rsdp_copy));
 		memcpy(bootinfo.rsdp_copy, body, bootinfo.rsdp_len);
 	}
@@ -303,7 +306,7 @@ static void mb2_parse(phys_t info)
 	multiboot2_parse(head, total);
 }
 
-/* The highest free page below 640 KiB; above 4 KiB, where the BIOS keeps its own. */
+/* Choose the highest free page below 640 KiB, but not the first page, which the BIOS uses. */
 static void choose_trampoline(void)
 {
 	for (phys_t page = 0x9f000; page >= PAGE_SIZE; page -= PAGE_SIZE) {

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * framebuffer.c: what the multiboot2 loader says of the screen.
+ * framebuffer.c: the multiboot2 loader's description of the screen.
  *
- * Owns:       nothing: a function of its arguments, run before anything else is there, and hosted.
+ * Owns:       nothing: a function of its arguments, called before other code runs; also tested
+ *             hosted.
  * Locks:      none.
- * Invariants: what it accepts can be drawn on: every pixel lies in the bytes that address, pitch and height
- *             span, and every colour in a pixel.
+ * Invariants: an accepted framebuffer can be drawn on: every pixel lies in the bytes that address,
+ *             pitch and height span, and every colour in a pixel.
  * Tests:      screen, tests/fuzz/fuzz_multiboot2.c.
  *
- * Offsets are those of the multiboot2 specification 2.0, 3.6.12, with the reserved field of 16 bits that GRUB
- * and the specification's own header file have; its text says 8.
+ * Offsets are those of the multiboot2 specification 2.0, 3.6.12, with a reserved field of 16 bits,
+ * as in GRUB and the specification's own header file; its text says 8.
  */
 #include <quarry/errno.h>
 #include <quarry/screen.h>
 
-#define TYPE_DIRECT 1 /* a pixel is its colour; 0: its index in a palette, 2: text */
+#define TYPE_DIRECT 1 /* a pixel holds its colour; 0: an index into a palette, 2: text */
 #define TAG_BASE    32
 #define TAG_DIRECT  38
 #define MAX_SIDE    16384

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench.c: what operations of the allocator cost, in guest instructions.
+ * bench.c: the cost of allocator operations, in guest instructions.
  *
  * Owns:       the list of figures.
  * Locks:      none.
- * Invariants: each figure is the least of several runs (a timer interrupt in one of them does not
- *             show), net of an empty loop of the same shape, with interrupts on, through the functions
- *             that every caller uses.
+ * Invariants: each figure is the least of several runs (so that a timer interrupt in one of them
+ *             does not show), net of an empty loop of the same shape, with interrupts on, through
+ *             the public functions.
  */
 #include "demo/bench.h"
 
@@ -17,9 +17,9 @@
 #define RUNS  32
 #define PAIRS 64
 #define BATCH 64
-#define MANY_CPUS 200 /* from there on the boot is the one of the largest machine */
+#define MANY_CPUS 200 /* with more CPUs the figure has the name of the largest machine */
 
-/* What the loops cost without the allocator: calls out of line with the same arguments. */
+/* The cost of the loops without the allocator: calls out of line with the same arguments. */
 static noinline struct page *empty_alloc(gfp_t gfp, unsigned order)
 {
 	__asm__ volatile("" : "+r"(gfp), "+r"(order));
@@ -37,7 +37,9 @@ void bench_figure(const char *name, u64 value, const char *unit)
 	printk("bench: %s %llu %s\n", name, (unsigned long long)value, unit);
 }
 
-/* PAIRS times allocate and free one block, both functions by name so that the compiler sees them. */
+/*
+ * Allocate and free one block, PAIRS times; both functions by name, so that the compiler sees them.
+ */
 #define PAIR_LOOP(alloc, free, order)                                                              \
 	do {                                                                                       \
 		unsigned pair_;                                                                    \
@@ -74,7 +76,7 @@ static void bench_pairs(void)
 	PAIR_FIGURE("order9_pair", MAX_ORDER);
 }
 
-/* A batch allocated one by one and freed in order, and by the bulk forms; per page. */
+/* A batch allocated one by one and freed in order, and by the bulk functions; per page. */
 static bool bench_batches(void)
 {
 	static struct page *pages[BATCH];
@@ -101,7 +103,7 @@ static bool bench_batches(void)
 	return true;
 }
 
-/* The largest range that may go, for its holds of the mutex: it goes altogether, and comes again. */
+/* Remove and add the largest range that can go offline: how long each step holds the mutex. */
 static bool bench_add(void)
 {
 	unsigned long nr;
@@ -121,7 +123,7 @@ static bool bench_offline(void)
 	unsigned run;
 	pfn_t start;
 
-	/* What the caches hold must not make a pageblock look used. */
+	/* Cached pages must not make a pageblock look used. */
 	drain_all_pages(&kernel_memory, NULL);
 	WRITE_ONCE(kernel_memory.hotplug_longest, 0);
 	start = offline_candidate(&kernel_memory, want, &nr);
@@ -157,7 +159,7 @@ static bool bench_offline(void)
 	return true;
 }
 
-/* The whole-structure checker, all CPUs held, for each page of the machine. */
+/* The checker of all structures, with all CPUs stopped; per page of the machine. */
 static bool bench_check(void)
 {
 	u64 best = ~0ULL, t0;

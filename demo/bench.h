@@ -6,12 +6,12 @@
 #include <quarry/types.h>
 
 /*
- * Measure and print one line "bench: NAME VALUE UNIT" for each figure.  Meaningful under icount with
- * shift 0, where the TSC counts instructions.  False if something could not be measured.
+ * Measure, and print one line "bench: NAME VALUE UNIT" for each figure.  Meaningful under icount
+ * with shift 0, where the TSC counts instructions.  False: something could not be measured.
  */
 bool bench_run(void);
 
-/* One line. */
+/* Print one figure. */
 void bench_figure(const char *name, u64 value, const char *unit);
 /* bench_vm.c; as bench_run. */
 bool bench_migrate(void);

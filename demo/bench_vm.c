@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_vm.c: what it costs to move a page that is mapped, in guest instructions.
+ * bench_vm.c: the cost of moving a mapped page, in guest instructions.
  *
  * Owns:       the object and the space that it makes.
  * Locks:      none.
- * Invariants: as bench.c; the figure is that of the whole way that an offline takes, less what the same
- *             pageblock costs with nothing in it.
+ * Invariants: as bench.c; the figure is the cost of a whole offline, less that of the same
+ *             pageblock when it is empty.
  */
 #include "demo/bench.h"
 
@@ -18,11 +18,11 @@
 #define PAGES (8UL * PAGEBLOCK_PAGES)
 #define RUNS  4
 #define AT    0x10000000UL
-/* Regions of one slot: RMAP_AT_ONCE of mm/; and of others. */
+/* Regions that show one slot, as many as RMAP_AT_ONCE of mm/; and regions of other slots. */
 #define SHARERS 128u
 #define OTHERS  200000u
 
-/* The movable pageblock of which memory objects have most. */
+/* The movable pageblock with the most pages of memory objects. */
 static pfn_t fullest(unsigned long *most)
 {
 	pfn_t best = PFN_NONE, pfn, block;
@@ -47,7 +47,9 @@ static pfn_t fullest(unsigned long *most)
 	return best;
 }
 
-/* Offline and online of one pageblock; instructions of the first.  0: it failed. */
+/*
+ * Offline a pageblock and bring it back online; returns instructions of the offline, 0: it failed.
+ */
 static u64 offline_block(pfn_t block, unsigned *moved)
 {
 	struct offline_result res;
@@ -73,7 +75,7 @@ static bool measure(struct vm_space *space)
 		pfn_t block = fullest(&most);
 		u64 full = block == PFN_NONE ? 0 : offline_block(block, &moved), empty;
 
-		/* It is empty now. */
+		/* The pageblock is empty now. */
 		empty = full ? offline_block(block, &none) : 0;
 		if (!empty || none || moved < PAGEBLOCK_PAGES / 2)
 			return false;
@@ -84,8 +86,9 @@ static bool measure(struct vm_space *space)
 }
 
 /*
- * Slot 0 is shown by as many regions as one hold of the object's lock visits, with an entry in each, and OTHERS
- * more regions show the slots behind it.  Emptying it is one hold, and what comes before and after.
+ * As many regions show slot 0 as one hold of the object's lock visits, with an entry in each;
+ * OTHERS more regions show the slots behind it.  Emptying slot 0 is one hold plus the code around
+ * it.
  */
 static bool measure_hold(struct vm_space *space, struct vm_object *object)
 {
@@ -135,7 +138,7 @@ bool bench_migrate(void)
 	    !vm_map(space, AT, PAGES, VM_READ | VM_WRITE, object, 0);
 
 	if (good) {
-		/* One CPU has them in use, and has to be told. */
+		/* One CPU uses the space, so it needs a shootdown. */
 		space_use(space);
 		good = measure(space);
 		space_use(NULL);

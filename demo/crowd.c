@@ -19,16 +19,16 @@
 #define END_NS     60000000000ULL
 #define RECEIVE_NS 100000000ULL
 
-/* What a report says: stress.c. */
+/* Contents of a report: stress.c of user/. */
 enum { SAYS_ROUNDS, SAYS_WRONG, SAYS_HELD, SAYS_SEED };
 
 struct crowd {
 	unsigned nr;
-	u64 seed;         /* of the first program; each has the next one */
+	u64 seed;         /* of the first program; each further one has the next */
 	struct task *task[CROWD_MAX];
-	u64 rounds[CROWD_MAX], held[CROWD_MAX], wrong[CROWD_MAX]; /* by the thread below */
-	u32 stop;         /* a: programs shall end */
-	u32 over;         /* a: and the thread */
+	u64 rounds[CROWD_MAX], held[CROWD_MAX], wrong[CROWD_MAX]; /* written by the thread below */
+	u32 stop;         /* a: programs must end */
+	u32 over;         /* a: the thread must end */
 	struct endpoint *ep;
 	struct thread *thread;
 };
@@ -122,7 +122,7 @@ struct crowd *crowd_start(unsigned nr, unsigned long pages, u64 seed)
 		c->thread = thread_start("crowd", -1, take_reports, c);
 	if (c->thread)
 		err = start_programs(c, nr, pages);
-	/* Areas differ in size: a bit less than was asked for will do. */
+	/* Areas differ in size: slightly less than requested is enough. */
 	if (!err && wait_until_held(c, nr * pages / 8 * 7))
 		return c;
 	printk("programs: not all of %u programs with %lu pages each could be started: error %d, %llu pages held\n",
@@ -131,7 +131,7 @@ struct crowd *crowd_start(unsigned nr, unsigned long pages, u64 seed)
 	return NULL;
 }
 
-/* One program's end; true if it is as it should be. */
+/* Wait for the end of a program; true if it exited with status 0. */
 static bool has_ended_well(struct task *task)
 {
 	enum task_end how;
@@ -167,7 +167,8 @@ bool crowd_stop(struct crowd *c)
 	good = good && wrong == 0;
 	free_crowd(c);
 	if (tasks_wait_none(END_NS)) {
-		printk("programs: %u tasks and %u threads do not go\n", tasks_alive(), task_threads_alive());
+		printk("programs: %u tasks and %u threads do not end\n", tasks_alive(),
+		    task_threads_alive());
 		good = false;
 	}
 	return good;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* demo.h: the two doors into this room: all that kernel/main.c knows of what runs on the kernel. */
+/* demo.h: the two functions of this directory that kernel/main.c calls. */
 #ifndef DEMO_DEMO_H
 #define DEMO_DEMO_H
 
 #include <quarry/types.h>
 
 /*
- * Run what the command line asks for, the tour if it asks for nothing, and then the program of
- * user=.  Prints what happened; true if all of it went well.  Context: the boot thread, with
- * everything started.
+ * Run the scenario that the command line names, by default the tour, and then the program of user=.
+ * Prints the results; true if all went well.  Context: the boot thread, with everything started.
  */
 bool demo_run(u64 seed);
 

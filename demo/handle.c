@@ -3,7 +3,8 @@
  * handle.c: movable objects behind handles, the example owner of struct movable_ops.
  *
  * Owns:       struct handle_table, and the content of its objects' pages.
- * Locks:      each handle's lock (RANK_OBJECT) for its page pointer and for every look at the content;
+ * Locks:      each handle's lock (RANK_OBJECT) for its page pointer and for each access to the
+ *             content;
  *             the zone's lru lock, inside it, where a page enters or leaves the table.
  * Invariants: a handle's page is MOVABLE_OPS, or ISO_MIG while a migrator has it; its content matches
  *             the handle's checksum whenever the lock is free.
@@ -24,13 +25,13 @@ static void handle_unlock(struct handle *h) RELEASE(h->lock, object_class) NO_LO
 	spin_unlock(&h->lock);
 }
 
-/* Words of an object of order @order. */
+/* Number of words in an object of order @order. */
 static size_t object_words(unsigned order)
 {
 	return (PAGE_SIZE << order) / sizeof(u64);
 }
 
-/* The checksum of a block: order of words matters, and so does each bit. */
+/* The checksum of a block; it depends on the order of words and on each bit. */
 static u64 block_checksum(struct memory *mem, const struct page *page, unsigned order)
 {
 	const u64 *p = page_address_in(mem, page);
@@ -42,7 +43,7 @@ static u64 block_checksum(struct memory *mem, const struct page *page, unsigned 
 	return sum;
 }
 
-/* Fill a block with words that differ by seed and place; returns their checksum. */
+/* Fill a block with words that depend on seed and place; returns their checksum. */
 static u64 block_fill(struct memory *mem, struct page *page, unsigned order, u64 seed)
 {
 	u64 *p = page_address_in(mem, page);
@@ -86,7 +87,7 @@ static int handle_migrate(struct movable_owner *owner, struct memory *mem, struc
 	} else if (READ_ONCE(src->pincount)) {
 		err = -EBUSY;
 	} else if (word_ref(page_word(src)) != 2) {
-		err = -EAGAIN; /* somebody besides owner and migrator: only a pin on its way out */
+		err = -EAGAIN; /* a third reference: only a pin being dropped */
 	} else {
 		verify(t, h);
 		if (mem->backed)
@@ -118,8 +119,8 @@ void handle_table_init(struct handle_table *t, struct memory *mem, struct handle
 }
 
 /*
- * The page is made movable first and filled then, under the lock that a migrator needs too: between
- * its allocation and that it can be neither moved nor freed, and an offline would have to wait for it.
+ * The page is made movable before it is filled, under the lock that a migrator needs too.  Before
+ * it is movable it can be neither moved nor freed, and an offline would have to wait for it.
  */
 int handle_alloc(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 seed)
 {

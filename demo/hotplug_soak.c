@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hotplug_soak.c: CPUs go and come while memory is used, taken out and brought back.
+ * hotplug_soak.c: CPUs go offline and come back, while memory is used and goes offline and back.
  *
- * Owns:       nothing but the scenario's rules.
+ * Owns:       the scenario's rules.
  * Locks:      none.
- * Invariants: at the end all CPUs are online, and each page is where it can be accounted for.
+ * Invariants: at the end all CPUs are online, and every page is accounted for.
  * Tests:      judge_hotplug, tests/qemu/test_start.py, tests/qemu/test_soak.py.
  */
 #include "demo/soak.h"
@@ -17,14 +17,14 @@
 #include <quarry/smp.h>
 #include <quarry/stress.h>
 
-#define FAIR        100 /* downs to one offline, at most */
+#define FAIR        100 /* the most downs for one offline */
 #define SOAK_RANGE  (16UL << (20 - PAGE_SHIFT)) /* pages */
 
 struct offliner {
 	struct memory *mem;
 	struct stress *stress;
 	u32 stop; /* a */
-	u32 rounds; /* a: done */
+	u32 rounds; /* a: finished */
 	int err;
 	bool no_range;
 	struct thread *thread;
@@ -36,7 +36,7 @@ struct steps {
 	int err;
 };
 
-/* Ranges go and come back, under each policy in turn, as fast as they can. */
+/* Offline ranges and bring them back, under each policy in turn, as fast as possible. */
 static void offliner_main(void *arg)
 {
 	struct offliner *o = arg;
@@ -69,7 +69,7 @@ static void took(struct steps *s, const char *what, unsigned cpu, int err, int w
 	s->err = -EIO;
 }
 
-/* One CPU, whichever: down if it is up, up if it is down.  The last one is asked to go, and refuses. */
+/* Change one CPU, chosen at random: down or up.  The last one online must refuse to go down. */
 static void one_step(struct steps *s)
 {
 	unsigned cpu = (unsigned)(ktest_rand(&s->rand) % nr_boot_cpus);
@@ -164,7 +164,7 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
 	thread_join(o.thread);
 	all_up(&s);
 	good = !s.err && !o.err;
-	/* Both sides want cpu_hotplug all the time: neither may keep the other out. */
+	/* Both sides need cpu_hotplug all the time: neither may starve the other. */
 	if (!o.no_range && (o.rounds + 1) * FAIR < s.downs) {
 		printk("hotplug: FAIL: %u offlines beside %u downs: they hardly got through\n", o.rounds,
 		    s.downs);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * load.c: memory that is used in the background while somebody at the prompt, or the host, does something
- * else to it; and memory that is used up and freed again.
+ * load.c: memory that is used in the background while the prompt or the host works on it; and
+ * memory that is used up and freed again.
  *
- * Owns:       the one load that runs, with its objects; the pages of a burst.
+ * Owns:       the one running load, with its objects; the pages of a burst.
  * Locks:      none of its own: one prompt; handles have theirs.
- * Invariants: what was written is found again, whatever was moved, lent or given away meanwhile.
+ * Invariants: content that was written is read back, although pages are moved, lent or returned
+ *             meanwhile.
  * Tests:      judge_load, tests/qemu/test_monitor.py.
  */
 #include "demo/monitor.h"
@@ -30,7 +31,7 @@ static struct {
 	u32 stop; /* a */
 } load;
 
-/* Look at the objects, and write others to them. */
+/* Read the objects, verify them, and write new ones. */
 static void load_thread(void *arg)
 {
 	u64 *rand = arg;
@@ -101,11 +102,11 @@ void cmd_load(unsigned n, char **arg)
 	u64 mib;
 
 	if (n == 0 && !load.handles)
-		printk("load: none runs\n");
+		printk("load: not running\n");
 	else if (n == 0)
 		load_end();
 	else if (load.handles)
-		printk("load: one runs already; without a number it ends\n");
+		printk("load: running already; load without a number ends it\n");
 	else if (monitor_number(arg[0], &mib) && mib > 0 && mib <= MAX_MIB)
 		load_start(mib);
 	else

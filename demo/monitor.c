@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * monitor.c: the prompt on the serial line: look at memory, take ranges out, run suites.
+ * monitor.c: the prompt on the serial line: show memory, offline ranges, run suites.
  *
  * Owns:       the table of commands and the line being typed.
  * Locks:      none.
- * Invariants: bad input gets one line that says what is wrong and how it should look.
+ * Invariants: for bad input one line says what is wrong and what is expected.
  * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_shown.py.
  */
 #include "demo/demo.h"
@@ -213,7 +213,7 @@ static void nothing(void *arg)
 {
 }
 
-/* Deaf for so long that it is reported, unless told otherwise; and somebody who calls it. */
+/* Make @cpu deaf for @ms, by default long enough to be reported, and call it. */
 static void hang_cpu(unsigned cpu, u64 ms)
 {
 	u64 began = arch_clock_ns();
@@ -256,9 +256,9 @@ static void cmd_cpu(unsigned n, char **arg)
 	if (err)
 		printk("cpu: error %d: %s\n", err,
 		    err == -ENODEV      ? "no such CPU"
-		        : err == -EALREADY ? "it is so already"
-		        : err == -EBUSY    ? "it is the last one"
-		                           : "it does not answer");
+		        : err == -EALREADY ? "already so"
+		        : err == -EBUSY    ? "the last CPU online"
+		                           : "no answer");
 	else
 		printk("cpu: done: %u of %u online\n", nr_cpus_online(), nr_cpus);
 }
@@ -296,35 +296,35 @@ static const struct command commands[] = {
     {"pcp", "", "what each CPU caches", 0, 0, cmd_pcp},
     {"block", "PFN", "the pageblock that PFN lies in, and the page", 1, 1, cmd_block},
     {"page", "PFN", "the page, and what happened to it lately", 1, 1, cmd_page},
-    {"trace", "on|off", "record every allocation and free, or only slow paths", 1, 1, cmd_trace},
-    {"offline", "PFN NR [POLICY]", "take NR pages from PFN on out of service", 2, 3, cmd_offline},
-    {"online", "PFN NR", "give them back", 2, 2, cmd_online},
-    {"add", "PFN NR [NODE]", "there is memory that the kernel does not know of: NR pages from PFN on", 2, 3, cmd_add},
-    {"remove", "PFN NR", "forget memory that is offline", 2, 2, cmd_remove},
-    {"query", "PFN NR", "what would be in the way of taking NR pages from PFN on", 2, 2, cmd_query},
-    {"evacuate", "NODE [whole|undo]", "take a node's movable memory out; all or nothing; give it back", 1, 2,
+    {"trace", "on|off", "record all allocations, or slow paths only", 1, 1, cmd_trace},
+    {"offline", "PFN NR [POLICY]", "take NR pages from PFN on offline", 2, 3, cmd_offline},
+    {"online", "PFN NR", "bring them back online", 2, 2, cmd_online},
+    {"add", "PFN NR [NODE]", "add NR pages of new memory from PFN on", 2, 3, cmd_add},
+    {"remove", "PFN NR", "remove memory that is offline", 2, 2, cmd_remove},
+    {"query", "PFN NR", "list blockers of an offline", 2, 2, cmd_query},
+    {"evacuate", "NODE [whole|undo]", "offline a node's movable memory; undo", 1, 2,
 	cmd_evacuate},
-    {"compact", "", "move what can move together", 0, 0, cmd_compact},
-    {"cma", "[make|end|alloc|free N N]", "the area of contiguous memory: make it, end it, use it", 0, 3, cmd_cma},
-    {"busy", "[PFN]", "a page that could move but is always in use; none", 0, 1, cmd_busy},
-    {"poison", "[PFN]", "take a page out of use whose memory broke; those that are", 0, 1, cmd_poison},
-    {"soft", "PFN", "move what is in a page elsewhere, and take it out of use", 1, 1, cmd_soft},
-    {"unpoison", "PFN", "a page that was taken out of use may be used again", 1, 1, cmd_unpoison},
-    {"mce", "", "machine checks: each CPU's banks, what was found", 0, 0, cmd_mce},
-    {"policy", "redrain|disable|precise", "how offlines that name none keep pages out of caches", 1, 1,
+    {"compact", "", "compaction: gather free memory", 0, 0, cmd_compact},
+    {"cma", "[make|end|alloc|free N N]", "the area of contiguous memory", 0, 3, cmd_cma},
+    {"busy", "[PFN]", "keep a movable page in use; release it", 0, 1, cmd_busy},
+    {"poison", "[PFN]", "retire a broken page; list broken pages", 0, 1, cmd_poison},
+    {"soft", "PFN", "move a page's content, and retire it", 1, 1, cmd_soft},
+    {"unpoison", "PFN", "put a retired page back to use", 1, 1, cmd_unpoison},
+    {"mce", "", "machine checks: banks, records", 0, 0, cmd_mce},
+    {"policy", "redrain|disable|precise", "the default policy of offlines", 1, 1,
 	cmd_policy},
-    {"check", "", "recount everything (check_memory)", 0, 0, cmd_check},
-    {"counts", "", "tasks, threads, objects and other things in use, by kind", 0, 0, cmd_counts},
+    {"check", "", "verify all invariants (check_memory)", 0, 0, cmd_check},
+    {"counts", "", "tasks, threads, objects ... in use", 0, 0, cmd_counts},
     {"run", "SUITE[.TEST][,...]", "run selftests: quick, all, or by name", 1, 1, cmd_run},
     {"rounds", "N", "N offline rounds under stress, for each policy", 1, 1, cmd_rounds},
     {"cpus", "", "each CPU: its state, threads, interrupts", 0, 0, cmd_cpus},
-    {"cpu", "down|up|hang N [MS]", "take CPU N out, bring it back, or make it deaf", 2, 3, cmd_cpu},
-    {"slots", "", "memory modules and CPUs that can be plugged in, and what was refused", 0, 0, cmd_slots},
+    {"cpu", "down|up|hang N [MS]", "CPU N offline, online, or deaf for MS", 2, 3, cmd_cpu},
+    {"slots", "", "slots for memory modules and CPUs", 0, 0, cmd_slots},
     {"race", "NAME", "step through a race; in a race build", 1, 1, cmd_race},
     {"user", "PROGRAM [ARG [ARG]]", "run a program of the boot modules in ring 3", 1, 3, cmd_user},
-    {"load", "[MIB]", "use MIB of movable memory, and all CPUs, from now on; end it", 0, 1, cmd_load},
+    {"load", "[MIB]", "a background load on MIB; end it", 0, 1, cmd_load},
     {"burst", "MIB [ROUNDS]", "use up MIB, verify it, and free it", 1, 2, cmd_burst},
-    {"virtio", "", "what the host has asked for, and got", 0, 0, cmd_virtio},
+    {"virtio", "", "memory that the host gave and took", 0, 0, cmd_virtio},
     {"halt", "", "power off", 0, 0, NULL},
 };
 
@@ -352,7 +352,7 @@ static unsigned split(char *text, char **word)
 	return n;
 }
 
-/* False: power off. */
+/* Carry out one line.  False: power off. */
 static bool obey(char *text)
 {
 	char *word[MAX_WORDS];
@@ -384,7 +384,7 @@ void monitor(u64 seed)
 
 	monitor_seed = seed;
 	if (!serial_present()) {
-		printk("monitor: no serial port, so nobody can type\n");
+		printk("monitor: no serial port to read commands from\n");
 		return;
 	}
 	printk("Type help for the list of commands.\n");

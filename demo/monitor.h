@@ -5,9 +5,9 @@
 
 #include <quarry/types.h>
 
-/* For those who carry out commands: a number in *@value, or false and a message. */
+/* The number that @word says, in *@value; false: not a number, which was printed. */
 bool monitor_number(const char *word, u64 *value);
-/* Commands of monitor_offline.c, with their arguments.  Context: thread. */
+/* Commands of monitor_offline.c, with their arguments.  Context of all: thread. */
 void cmd_offline(unsigned n, char **arg);
 void cmd_online(unsigned n, char **arg);
 void cmd_add(unsigned n, char **arg);
@@ -16,7 +16,7 @@ void cmd_query(unsigned n, char **arg);
 void cmd_evacuate(unsigned n, char **arg);
 void cmd_compact(unsigned n, char **arg);
 void cmd_busy(unsigned n, char **arg);
-/* And of load.c. */
+/* Commands of load.c. */
 void cmd_load(unsigned n, char **arg);
 void cmd_burst(unsigned n, char **arg);
 /* Command of monitor_cma.c. */

@@ -2,7 +2,7 @@
 /*
  * monitor_cma.c: the prompt's commands for contiguous memory.
  *
- * Owns:       nothing: what was allocated at the prompt stays allocated until it is freed there.
+ * Owns:       nothing: memory allocated at the prompt stays allocated until it is freed there.
  * Locks:      none.
  * Tests:      tests/qemu/test_cma.py.
  */
@@ -20,8 +20,8 @@ static void report(const char *what, int err)
 		printk("cma %s: error %d: %s\n", what, err,
 		    err == -EEXIST       ? "there is one already"
 		        : err == -ENOENT ? "there is no area"
-		        : err == -EBUSY  ? "something in it is in use and did not go"
-		        : err == -ENOMEM ? "not so much in one piece"
+		        : err == -EBUSY  ? "memory in it is in use and could not be moved"
+		        : err == -ENOMEM ? "no free memory of that size in one piece"
 		                         : "no such pages");
 }
 

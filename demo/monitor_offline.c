@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * monitor_offline.c: the prompt's commands that take memory out of service and bring it back.
+ * monitor_offline.c: the prompt's commands that take memory offline and bring it back.
  *
  * Owns:       the operation under way, in a thread of its own; a page that is always busy.
  * Locks:      none.
- * Invariants: while an operation runs the prompt's thread waits for it, and for Ctrl-U (or Ctrl-C, where
- *             no program takes that), which calls it off; other keys are forgotten.
+ * Invariants: while an operation runs, the prompt's thread waits for it and for Ctrl-U (or Ctrl-C,
+ *             unless a program reads that), which cancels the operation; other keys are ignored.
  * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_shown.py.
  */
 #include "demo/monitor.h"
@@ -21,11 +21,11 @@
 #define CTRL_C 3
 #define CTRL_U 21
 
-/* ---- calling it off ---- */
+/* ---- cancelling ---- */
 
 struct job {
 	void (*run)(struct job *job);
-	u32 cancel; /* a: of its struct offline_opts */
+	u32 cancel; /* a: for struct offline_opts */
 	u32 done;   /* a */
 	struct offline_opts opts;
 	pfn_t pfn;
@@ -42,7 +42,7 @@ static void job_thread(void *arg)
 	store_release(&job->done, 1u);
 }
 
-/* Run it in a thread of its own, and listen for a key meanwhile. */
+/* Run the job in a thread of its own, and watch for a key meanwhile. */
 static void run_job(struct job *job)
 {
 	struct thread *thread;
@@ -71,11 +71,14 @@ static void offline_job(struct job *job)
 	int err = offline_pages(&kernel_memory, job->pfn, job->nr, &job->opts, &res);
 
 	if (err)
-		printk("offline: error %d: %s, pfn %#lx (%u passes, %u blocks moved)\n", err,
-		    mm_why_text(res.fail.why), res.fail.pfn, res.loops, res.moved);
+		printk("offline: error %d: %s, pfn %#lx (%u pass%s, %u blocks moved)\n", err,
+		    mm_why_text(res.fail.why), res.fail.pfn, res.loops, res.loops == 1 ? "" : "es",
+		    res.moved);
 	else
-		printk("offline: done: %u drain round%s, %u IPIs, %u blocks moved, %u retries, %u passes\n",
-		    res.rounds, res.rounds == 1 ? "" : "s", res.ipis, res.moved, res.retries, res.loops);
+		printk("offline: done: %u drain round%s, %u IPI%s, %u blocks moved, %u retries, "
+		       "%u pass%s\n",
+		    res.rounds, res.rounds == 1 ? "" : "s", res.ipis, res.ipis == 1 ? "" : "s",
+		    res.moved, res.retries, res.loops, res.loops == 1 ? "" : "es");
 }
 
 void cmd_offline(unsigned n, char **arg)
@@ -119,7 +122,7 @@ void cmd_add(unsigned n, char **arg)
 	if (!monitor_number(arg[0], &pfn) || !monitor_number(arg[1], &nr))
 		return;
 	node = acpi_node_of((phys_t)pfn << PAGE_SHIFT);
-	/* Nodes that the boot took as one. */
+	/* With interleaved nodes the boot made one node of them. */
 	if (node >= kernel_memory.nr_nodes)
 		node = 0;
 	if (n > 2 && !monitor_number(arg[2], &node))
@@ -179,8 +182,8 @@ static void evacuate_job(struct job *job)
 	struct node_result res;
 	int err = offline_node(&kernel_memory, job->node, &job->opts, job->whole, &res);
 
-	printk("evacuate: %lu pages went, %lu stayed; %u drain rounds, %u blocks moved\n", res.offlined,
-	    res.stayed, res.rounds, res.moved);
+	printk("evacuate: %lu pages offlined, %lu stayed; drain rounds: %u, blocks moved: %u\n",
+	    res.offlined, res.stayed, res.rounds, res.moved);
 	if (err)
 		printk("evacuate: error %d: %s, pfn %#lx\n", err, mm_why_text(res.fail.why), res.fail.pfn);
 	else
@@ -205,7 +208,7 @@ void cmd_evacuate(unsigned n, char **arg)
 		if (back < 0)
 			printk("evacuate: error %ld: no such node\n", back);
 		else
-			printk("evacuate: %ld pages are back\n", back);
+			printk("evacuate: %ld pages are back online\n", back);
 		return;
 	}
 	job.whole = n > 1;
@@ -217,10 +220,10 @@ void cmd_compact(unsigned n, char **arg)
 	struct compact_stats stats;
 
 	compact_memory(&kernel_memory, &stats);
-	printk("compact: %lu blocks moved, %lu were not to be moved\n", stats.moved, stats.failed);
+	printk("compact: %lu blocks moved, %lu could not be moved\n", stats.moved, stats.failed);
 }
 
-/* ---- a page that is always in use: something for an offline to wait for ---- */
+/* ---- a page that is always in use: a blocker for an offline to wait for ---- */
 
 static int busy_isolate(struct memory *mem, struct page *page)
 {
@@ -251,7 +254,7 @@ void cmd_busy(unsigned n, char **arg)
 	if (page) {
 		page_release_movable(&kernel_memory, page);
 		movable_owner_drain(&owner);
-		printk("busy: pfn %#lx no more\n", page_to_pfn_in(&kernel_memory, page));
+		printk("busy: pfn %#lx released\n", page_to_pfn_in(&kernel_memory, page));
 		page = NULL;
 	}
 	if (n == 0 || !monitor_number(arg[0], &pfn))

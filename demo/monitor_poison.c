@@ -16,9 +16,9 @@
 static const char *error_text(int err)
 {
 	return err == -ENXIO        ? "no such page, or it is offline"
-	    : err == -EBUSY         ? "in use by somebody who cannot do without it"
+	    : err == -EBUSY         ? "in use, and cannot be moved"
 	    : err == -ENOMEM        ? "no memory to move it to"
-	    : err == -EHWPOISON     ? "it is so already"
+	    : err == -EHWPOISON     ? "already so"
 	    : err == -EINVAL        ? "it is not flagged"
 	    : err == -EOPNOTSUPP    ? "the machine itself has reported broken memory"
 	                            : "refused";
@@ -61,7 +61,7 @@ void cmd_poison(unsigned n, char **arg)
 	static const char *const outcomes[] = {
 	    [POISON_FAILED] = "nothing was done",
 	    [POISON_RECOVERED] = "out of use",
-	    [POISON_DELAYED] = "out of use when the last one lets go",
+	    [POISON_DELAYED] = "out of use with its last reference",
 	    [POISON_IGNORED] = "in use, until it is freed",
 	};
 	struct poison_result res;
@@ -76,14 +76,14 @@ void cmd_poison(unsigned n, char **arg)
 		return;
 	err = memory_failure(pfn, 0, &res);
 	report("poison", err);
-	/* Of what is not online only the pageblock has a state. */
+	/* For memory that is not online only the pageblock has a state. */
 	if (err != -ENXIO && !res.standby)
-		printk("poison: it was %s; %s%s\n", page_state_name(res.state), outcomes[res.outcome],
-		    res.lost ? "; what was in it is lost" : "");
+		printk("poison: page was %s; %s%s\n", page_state_name(res.state),
+		    outcomes[res.outcome], res.lost ? "; its content is lost" : "");
 	else if (res.standby && res.outcome == POISON_RECOVERED)
-		printk("poison: it stands by; flagged, with all of its pageblock\n");
+		printk("poison: standby memory; flagged, with all of its pageblock\n");
 	else if (res.outcome == POISON_RECOVERED)
-		printk("poison: it is offline; flagged, and will be out of use when it is back\n");
+		printk("poison: offline; flagged, so it stays out of use when it comes online\n");
 }
 
 void cmd_soft(unsigned n, char **arg)

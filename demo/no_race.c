@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* no_race.c: stands for tests/races/ in a kernel that is not a race build. */
+/* no_race.c: replaces tests/races/ in a kernel that is not a race build. */
 #include <quarry/port.h>
 #include <quarry/race.h>
 

@@ -15,7 +15,7 @@
 
 #define ROW          64 /* pageblocks in a line: 128 MiB */
 #define MAX_CELLS    (ROW * 8)
-#define FRAME_NS     100000000ULL /* so often, and when asked */
+#define FRAME_NS     100000000ULL /* between two pictures, or on request */
 
 struct picture {
 	struct memory *mem;
@@ -29,7 +29,9 @@ struct picture {
 	char cells[MAX_CELLS], shown[MAX_CELLS];
 };
 
-/* One character for a pageblock: what it is; a capital when more than half of it is in use. */
+/*
+ * The character of a pageblock: its type or state; a capital when more than half of it is in use.
+ */
 static char cell_of(const struct memory *mem, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(mem, pfn);
@@ -74,7 +76,7 @@ static void draw_row_ansi(const struct picture *p, unsigned row)
 	printk("%s\n", line);
 }
 
-/* What has changed since the last time. */
+/* Draw the rows that changed since the last time. */
 static void draw(struct picture *p)
 {
 	unsigned i, row, rows = (p->nr + ROW - 1) / ROW;
@@ -134,7 +136,7 @@ struct picture *picture_start(struct memory *mem, pfn_t start, unsigned long nr,
 	p->wake = WAITQ("picture");
 	p->mem = mem;
 	p->ansi = strcmp(style, "ansi") == 0;
-	/* In place, all of a machine of up to 1 GiB; else only the rows that the range lies in. */
+	/* In place: all of a machine of up to 1 GiB; else only the rows of the range. */
 	first = mem->start_pfn;
 	if (!p->ansi || (mem->end_pfn - first) >> PAGEBLOCK_ORDER > MAX_CELLS) {
 		unsigned long row = (unsigned long)ROW << PAGEBLOCK_ORDER;
@@ -164,7 +166,7 @@ void picture_sync(struct picture *p)
 {
 	if (!p)
 		return;
-	/* The drawing that answers this began after it was asked for. */
+	/* The drawing that answers this request began after it. */
 	atomic_add(&p->asked, 1u);
 	wake_up(&p->wake);
 	wait_until(&p->wake, has_drawn, p, WAIT_FOREVER);

@@ -13,7 +13,7 @@ struct picture;
  */
 struct picture *picture_start(struct memory *mem, pfn_t start, unsigned long nr, const char *style,
     unsigned cpu);
-/* Wait until what is there now has been drawn. */
+/* Wait until the present state has been drawn. */
 void picture_sync(struct picture *p);
 void picture_stop(struct picture *p);
 void picture_legend(const char *style);

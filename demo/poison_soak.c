@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison_soak.c: pages break while everything is going on: memory is allocated and freed, mapped and reclaimed,
- * moved, taken offline and brought back, and CPUs go and come.
+ * poison_soak.c: pages break under full load: memory is allocated, freed, mapped, reclaimed, moved,
+ * taken offline and brought back, and CPUs go offline and come back.
  *
- * Owns:       the scene: an object larger than there is memory for, whose pager keeps a number for each page; and
- *             the list of pages that answers said are flagged.
+ * Owns:       the scene: an object larger than free memory, whose pager keeps a number for each
+ *             page; the list of pages that were flagged according to the answers.
  * Locks:      none.
- * Invariants: a page of the object belongs to one user, who knows what it holds: the number that he wrote last,
- *             or, after it was lost, the one its pager has.
+ * Invariants: a page of the object belongs to one user thread, which knows its content: the number
+ *             that it wrote last or, after a loss, the pager's number.
  * Tests:      judge_poison, tests/qemu/test_poison.py; make soak TARGET=poison.
  */
 #include "demo/shake.h"
@@ -24,28 +24,28 @@
 
 #define BASE        0x10000000UL
 #define USERS       4
-#define LISTED_MAX  512 /* flagged pages at a time; beyond, only take some back */
+#define LISTED_MAX  512 /* flagged pages at a time; at the limit only unpoison */
 #define CHECK_EVERY 250
 #define BESIDE_NS   20000000000ULL
-#define SAID_MAX    10 /* failures that are printed */
+#define SAID_MAX    10 /* failures that are printed, at most */
 #define RANGE       (4 * PAGEBLOCK_PAGES)
 #define PAUSE_NS    5000000ULL
 
 static struct {
 	struct soak begun;
-	struct shaker shaker; /* its stop is the users' too */
+	struct shaker shaker; /* its stop ends the users too */
 	struct memory *mem;
 	struct vm_object *object;
 	struct vm_space *space;
 	u32 nr;           /* pages of the object */
-	u64 *store;       /* its pager's: a number for each */
-	u64 *want;        /* the users': what each page holds */
-	u64 *listed;      /* a bit for each page of the memory: an answer said that it is flagged */
+	u64 *store;       /* the pager's: a number for each page */
+	u64 *want;        /* the users': the content of each page */
+	u64 *listed;      /* a bit for each page of the memory: flagged according to an answer */
 	unsigned long nr_listed;
-	u32 wrong;        /* a: pages that held something else */
-	u32 lost_seen;    /* a: pages that were lost to a user */
-	u32 failed;       /* a: something else went wrong, and was printed */
-	unsigned lost;    /* pages that an answer said are lost */
+	u32 wrong;        /* a: pages with wrong content */
+	u32 lost_seen;    /* a: losses that users met */
+	u32 failed;       /* a: other failures, each printed */
+	unsigned lost;    /* pages lost according to the answers */
 	unsigned soft_ok, soft_no, hard_ok, hard_no, delayed, ignored, back;
 	u64 rand;
 } soak;
@@ -77,7 +77,7 @@ static int store_clean(struct vm_object *object, u32 index, const void *data)
 {
 	const u64 *page = data;
 
-	/* Its user may be between his two writes. */
+	/* The user thread may be between its two writes. */
 	if (page[0] - page[PAGE_SIZE / sizeof(u64) - 1] > 1)
 		counter_add(&soak.wrong, 1u);
 	WRITE_ONCE(soak.store[index], page[0]);
@@ -91,16 +91,16 @@ static uintptr_t address(u32 index)
 	return BASE + ((uintptr_t)index << PAGE_SHIFT);
 }
 
-/* Why an access failed: 0, try again. */
+/* The reason of a failed access; 0: try again. */
 static int reason(u32 index)
 {
 	int err = vm_fault(soak.space, address(index), VM_WRITE);
 
-	/* Memory is short: somebody else's pages go. */
+	/* Memory is short: another user's pages are reclaimed. */
 	return err == -ENOMEM || err == -EAGAIN ? 0 : err;
 }
 
-/* Read the number at one end of a page, and write another: 0; -EHWPOISON it is lost. */
+/* Read the number at one end of a page, and write another: 0; -EHWPOISON the page is lost. */
 static int touch(u32 index, bool last, u64 *have, const u64 *write)
 {
 	u64 va = address(index) + (last ? PAGE_SIZE - sizeof(u64) : 0);
@@ -164,7 +164,7 @@ static void scene_end(void)
 	kfree(soak.listed);
 }
 
-/* Half as much again as is free. */
+/* Make an object of one and a half times the free memory, and its users' tables. */
 static bool scene_begin(struct memory *mem, u64 seed)
 {
 	unsigned long pages = (mem->end_pfn - mem->start_pfn + 63) / 64, free = memory_free_pages(mem);
@@ -185,7 +185,7 @@ static bool scene_begin(struct memory *mem, u64 seed)
 	    !vm_map(soak.space, BASE, soak.nr, VM_READ | VM_WRITE, soak.object, 0);
 }
 
-/* ---- requests, and what the answers say ---- */
+/* ---- requests, and their answers ---- */
 
 static bool is_listed(pfn_t pfn)
 {
@@ -232,7 +232,7 @@ static void request_hard(pfn_t pfn)
 		failed("memory failure", pfn, err);
 }
 
-/* One of those that are listed, from a place chosen by chance on. */
+/* Unpoison a listed page, the first one from @from on. */
 static void request_back(pfn_t from)
 {
 	pfn_t pfn = mem_poisoned_next(soak.mem, from);
@@ -276,7 +276,7 @@ static void check(void)
 		counter_add(&soak.failed, 1u);
 }
 
-/* At rest: those that are flagged are those that are listed, and as many as are counted. */
+/* At rest: the flagged pages are the listed ones, and the counts agree. */
 static void compare(void)
 {
 	struct poison_count n = mem_poisoned(soak.mem);
@@ -302,7 +302,7 @@ static void all_back(void)
 		mem_unpoison_page(soak.mem, pfn);
 }
 
-/* What goes on beside the requests, so far. */
+/* Progress of the load beside the requests. */
 struct beside {
 	u64 reclaimed, moved;
 	unsigned offlines, downs;
@@ -314,7 +314,10 @@ static struct beside beside_now(void)
 	    READ_ONCE(soak.shaker.offlines), READ_ONCE(soak.shaker.downs)};
 }
 
-/* Wait until each of it has happened since @then, or for BESIDE_NS: requests may be faster than their load. */
+/*
+ * Wait until each kind of load has progressed since @then, for BESIDE_NS at most: requests may be
+ * faster.
+ */
 static void wait_for_load(struct beside then)
 {
 	u64 end = arch_clock_ns() + BESIDE_NS;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pressure.c: every CPU allocates until nothing is left: what that costs, and what is missed.
+ * pressure.c: every CPU allocates until no memory is left: the cost, and the pages that a drain
+ * missed.
  *
- * Four threads on each CPU grow and shrink in phases, each phase with one type of page, so that caches
- * hold pages that are not asked for just now.  On every fourth CPU they stop early, and its caches stay
- * as they are.  Elsewhere, a thread that was refused one page gives a little back and goes on; after
- * TRIES refusals it is out of memory for good and stops, with all that it holds.
+ * Four threads on each CPU grow and shrink in phases, each phase with one type of page, so that
+ * caches hold pages of other types.  On every fourth CPU the threads stop early, and its caches
+ * keep their pages.  Elsewhere a thread that failed to get one page frees some and continues; after
+ * TRIES failures it stops, with all its pages.
  *
- * Owns:       the run, of which there is one at a time, and the blocks its threads hold: a list for
- *             each, linked through the blocks' first words.
+ * Owns:       the single run, and the blocks that its threads hold: a list for each, linked through
+ *             the blocks' first words.
  * Locks:      none: a list is its thread's, and the caller's once all threads have stopped.
  * Invariants: at the end every page is free again, and check_memory finds nothing.
  * Tests:      tests/qemu/test_pressure.py; docs/races/pressure.md has the figures.
@@ -21,19 +22,19 @@
 #include <quarry/ktest.h>
 
 #define THREADS_PER_CPU 4
-#define QUIET_CPU       4   /* of so many CPUs one is quiet */
-#define QUIET_PHASES    16  /* of its threads */
-#define TRIES           16  /* refusals until another thread stops */
-#define GIVE_BACK       32  /* blocks freed after one, at most */
-#define PHASE_OPS       128 /* at most */
+#define QUIET_CPU       4   /* one CPU of so many is quiet */
+#define QUIET_PHASES    16  /* phases of its threads */
+#define TRIES           16  /* failures until a thread stops, if its CPU is not quiet */
+#define GIVE_BACK       32  /* blocks freed after a failure, at most */
+#define PHASE_OPS       128 /* operations of a phase, at most */
 #define YIELD_OPS       16
 #define U(x)            ((unsigned long long)(x))
 
-/* What there is beside a request that was refused. */
+/* Memory left when a request failed. */
 struct left {
-	unsigned long free;   /* on free lists, above the mark that holds for the request */
+	unsigned long free;   /* on free lists, above the request's watermark */
 	unsigned long cached; /* in caches of the zones that it may use */
-	unsigned long stale;  /* of these, at least so many since before it began */
+	unsigned long stale;  /* of these, the least number cached since before it began */
 };
 
 struct presser {
@@ -47,21 +48,24 @@ struct presser {
 static struct {
 	struct presser *threads;
 	unsigned nr;
-	u32 go;    /* a: 1 run, 2 do not */
+	u32 go;    /* a: 1 run, 2 end at once */
 	u32 quiet; /* a: threads of quiet CPUs that have not stopped */
 	u32 left;  /* a: threads that have not stopped */
-	u64 allocs, failed, high_failed; /* a: blocks; requests for one page, for more */
+	u64 allocs, failed, high_failed; /* a: blocks; failed requests for one page, for more */
 	u64 taken;     /* a: pages, counted after an allocation */
 	u64 freeing;   /* a: pages, counted before a free */
 	u64 freed;     /* a: pages, counted after it */
-	u64 peak_ipis; /* a: by the whole machine during one request that was refused: the worst */
-	u64 stale;     /* a: the worst */
-	struct left first_left; /* beside the first request for one page that was refused */
-	u64 first_allocs, first_held, waits; /* waits: requests that had waited for a drain before the run */
+	u64 peak_ipis; /* a: IPIs of the whole machine during one failed request: the most */
+	u64 stale;     /* a: the most for one failed request */
+	struct left first_left; /* at the first failed request for one page */
+	u64 first_allocs, first_held, waits; /* waits: drains waited for before the run */
 } run;
-static struct waitq turn = {.lock = {.name = "pressure", .rank = RANK_WAIT}};
+static struct waitq turn = WAITQ("pressure");
 
-/* Over the zones that a request with @gfp may use; the mark is that of zone_watermark_ok (mm/zone.c). */
+/*
+ * Sum over the zones that a request with @gfp may use; the watermark is that of zone_watermark_ok
+ * (mm/zone.c).
+ */
 static struct left look(gfp_t gfp)
 {
 	enum zone_kind kind = gfp & GFP_MOVABLE ? ZONE_MOVABLE : ZONE_NORMAL;
@@ -97,17 +101,17 @@ static void give_one(struct presser *t)
 
 	t->held = *(struct page **)page_address(page);
 	atomic_add(&run.freeing, 1UL << order);
-	/* One that is refused is reported there, and missing at the end. */
+	/* A free that is refused is reported there, and its pages are missing at the end. */
 	free_pages(page, order);
 	atomic_add(&run.freed, 1UL << order);
 }
 
 /*
- * One page was refused.  Of what lies in caches, how much lay there before the request began?  A page
- * comes into a cache by a free or by a refill.  A free that pushed since then has begun by now, and had
- * not ended before.  A refill pushes less than a batch, and is counted in the interrupt-off section
- * that pushes, so that each CPU may have one that is not counted yet.  What is more than all of these
- * was there all the time, and the request failed beside it.
+ * A request for one page failed.  How many of the cached pages were cached before the request
+ * began?  A page enters a cache by a free or by a refill.  A free that pushed since then has begun
+ * by now, and had not ended before.  A refill pushes less than a batch, and is counted in the
+ * interrupt-off section that pushes, so each CPU may have one that is not counted yet.  Pages
+ * beyond all of these were cached all the time, and the request failed beside them.
  */
 static void refused(gfp_t gfp, u64 freed, u64 refills, u64 ipis)
 {
@@ -127,13 +131,13 @@ static void refused(gfp_t gfp, u64 freed, u64 refills, u64 ipis)
 	}
 }
 
-/* A block, of one page 15 of 16 times.  False: there was not even one page. */
+/* Allocate a block, of one page 15 of 16 times.  False: not even one page was left. */
 static bool take_one(struct presser *t, gfp_t gfp)
 {
 	u64 freed = load_acquire(&run.freed), refills = mm_event_sum(&kernel_memory, EV_PCP_REFILL);
 	u64 ipis = READ_ONCE(smp_stats.ipis), r = ktest_rand(&t->rand);
 	unsigned order = r % 16 ? 0 : 1 + (unsigned)(r >> 8) % 3;
-	/* It is draining that is looked at: nobody compacts for it. */
+	/* The test is about drains: without compaction. */
 	struct page *page = alloc_pages(gfp | GFP_NORETRY, order);
 
 	if (page) {
@@ -150,7 +154,7 @@ static bool take_one(struct presser *t, gfp_t gfp)
 	return page || order > 0;
 }
 
-/* Three of four phases grow; a refusal ends one. */
+/* Three of four phases grow; a failure ends one. */
 static void one_phase(struct presser *t)
 {
 	static const gfp_t types[] = {GFP_UNMOVABLE, GFP_MOVABLE, GFP_RECLAIMABLE};
@@ -205,7 +209,7 @@ static void join_all(void)
 	kfree(run.threads);
 }
 
-/* Start all threads, which wait for run.go; false: not all could be had. */
+/* Start all threads, which wait for run.go; false: some could not be started. */
 static bool prepare(u64 seed)
 {
 	unsigned nr = nr_boot_cpus * THREADS_PER_CPU;
@@ -218,7 +222,7 @@ static bool prepare(u64 seed)
 		struct presser *t = &run.threads[run.nr];
 
 		t->quiet = run.nr % nr_boot_cpus % QUIET_CPU == QUIET_CPU - 1;
-		/* Not 0, and another one for each seed below 2^48 and thread. */
+		/* Never 0, and different for each thread and each seed below 2^48. */
 		t->rand = ((seed << 16) + run.nr + 1) * 0x9e3779b97f4a7c15ULL;
 		t->thread = thread_start("pressure", (int)(run.nr % nr_boot_cpus), presser_main, t);
 		if (!t->thread)
@@ -234,7 +238,7 @@ static bool wrong(u64 seed, const char *what, u64 have)
 	return have != 0;
 }
 
-/* All have stopped: the line of figures, and what must not be. */
+/* All threads have stopped: print the figures, and the failures. */
 static bool report(u64 seed, const struct smp_stats *old)
 {
 	struct smp_stats new = smp_stats;

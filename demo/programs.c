@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * programs.c: memory goes out of service and comes back while programs in ring 3 have it mapped.
+ * programs.c: memory goes offline and comes back while programs in ring 3 have it mapped.
  *
- * Owns:       the rules of what counts as a round.
+ * Owns:       the rules for a valid round.
  * Locks:      none.
- * Invariants: the range is the fullest there is; a round commits only after FAULTS page faults fell
- *             between its last isolate bit and its commit; it succeeds at the first call or not at all.
+ * Invariants: the range is the fullest one; a round commits only after FAULTS page faults between
+ *             its last isolate bit and its commit; it succeeds at the first call or fails.
  * Tests:      judge_programs, tests/qemu/test_start.py.
  */
 #include "demo/crowd.h"
@@ -20,8 +20,8 @@
 #include <quarry/isolation.h>
 
 #define NR_PROGRAMS 4
-#define RANGE       (128UL << (20 - PAGE_SHIFT)) /* pages, where there are as many */
-#define MOST        (192UL << (20 - PAGE_SHIFT)) /* pages of a program, however large the machine: each is touched */
+#define RANGE       (128UL << (20 - PAGE_SHIFT)) /* pages, on machines that have as many */
+#define MOST        (192UL << (20 - PAGE_SHIFT)) /* pages of a program, at most: it touches each */
 #define FAULTS      100
 #define LARGE_BLOCKS 4u
 #define WAIT_NS     60000000000ULL
@@ -29,8 +29,8 @@
 
 struct program_round {
 	pfn_t start;
-	unsigned long nr, mapped; /* pages: of the range, of programs */
-	u64 faults0, faults;      /* when all was isolated, and from then to the commit */
+	unsigned long nr, mapped; /* pages of the range; of these, mapped by programs */
+	u64 faults0, faults;      /* when all was isolated; from then to the commit */
 	u64 ns;
 	struct offline_result res;
 };
@@ -40,7 +40,7 @@ static u64 faults_so_far(void)
 	return mm_event_sum(&kernel_memory, EV_FAULTS);
 }
 
-/* Programs shall be seen to go on while the range is on its way out. */
+/* Wait until programs have made progress while the range is isolated. */
 static void isolated(void *arg)
 {
 	struct program_round *r = arg;
@@ -58,7 +58,7 @@ static void committing(void *arg)
 	r->faults = faults_so_far() - r->faults0;
 }
 
-/* Pages that memory objects have there: a look. */
+/* Pages of memory objects in the range; read without locks. */
 static unsigned long mapped_pages(pfn_t start, unsigned long nr)
 {
 	unsigned long mapped = 0;
@@ -69,7 +69,7 @@ static unsigned long mapped_pages(pfn_t start, unsigned long nr)
 	return mapped;
 }
 
-/* The largest zone MOVABLE, and all of them: pages. */
+/* Pages of the largest zone MOVABLE, and of all of them. */
 static unsigned long movable_pages(unsigned long *largest)
 {
 	unsigned long all = 0;
@@ -87,7 +87,7 @@ static unsigned long movable_pages(unsigned long *largest)
 	return all;
 }
 
-/* 0; or an error, printed. */
+/* One offline and online.  0; or an error, printed. */
 static int one_round(struct program_round *r, unsigned long want, enum iso_policy policy)
 {
 	struct offline_opts opts = {.policy = policy, .deadline_ns = DEADLINE_NS, .on_isolated = isolated,
@@ -99,7 +99,7 @@ static int one_round(struct program_round *r, unsigned long want, enum iso_polic
 	*r = (struct program_round){.nr = 0};
 	r->start = offline_busiest(&kernel_memory, want, &r->nr);
 	if (r->start == PFN_NONE) {
-		printk("programs: no movable range to take out\n");
+		printk("programs: no movable range to take offline\n");
 		return -ENOENT;
 	}
 	r->mapped = mapped_pages(r->start, r->nr);
@@ -124,11 +124,12 @@ static void print_round(const struct program_round *r)
 {
 	const struct offline_result *res = &r->res;
 
-	printk("programs: offline %s: %lu MiB at pfn %#lx, %lu of %lu pages mapped by programs, gone and back: "
-	       "%u drain round%s, %u pages moved (%u at the first try, %u later), %u passes, %llu ms, %llu "
-	       "faults meanwhile\n",
-	    iso_policy_name(res->policy), r->nr >> (20 - PAGE_SHIFT), r->start, r->mapped, r->nr, res->rounds,
-	    res->rounds == 1 ? "" : "s", res->moved, res->at_try[0], res->moved - res->at_try[0], res->loops,
+	printk("programs: offline %s: %lu MiB at pfn %#lx, %lu of %lu pages mapped by programs, "
+	       "and back online: %u drain round%s, %u pages moved (%u at the first try, %u "
+	       "later), %u pass%s, %llu ms, %llu faults meanwhile\n",
+	    iso_policy_name(res->policy), r->nr >> (20 - PAGE_SHIFT), r->start, r->mapped, r->nr,
+	    res->rounds, res->rounds == 1 ? "" : "s", res->moved, res->at_try[0],
+	    res->moved - res->at_try[0], res->loops, res->loops == 1 ? "" : "es",
 	    (unsigned long long)r->ns / 1000000, (unsigned long long)r->faults);
 }
 
@@ -161,7 +162,7 @@ static int all_rounds(struct soak *soak, const struct crowd *crowd, unsigned rou
 	return err;
 }
 
-/* What they use is gathered, and large blocks are taken out of what that leaves; none of them notices. */
+/* Compact memory that programs use, then allocate large blocks; no program may notice. */
 static void compact_under_programs(void)
 {
 	struct page *block[LARGE_BLOCKS];
@@ -192,7 +193,7 @@ int programs_run(unsigned rounds, u64 seed)
 	while (want > largest / 2)
 		want /= 2;
 	if (want < PAGEBLOCK_PAGES) {
-		printk("programs: this machine is too small to take a movable range out of it\n");
+		printk("programs: this machine is too small to take a movable range offline\n");
 		return 0;
 	}
 	crowd = crowd_start(NR_PROGRAMS, pages, seed);

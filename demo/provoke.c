@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * provoke.c: faults made on purpose, to see that they are found.
+ * provoke.c: deliberate faults, which show that the kernel detects them.
  *
  * Owns:       nothing; the caller brings struct fault_hang.
  * Locks:      none.
- * Invariants: a fault that has an end ends without help from the CPU that has it.
+ * Invariants: a fault with an end ends without help from the CPU that has it.
  * Tests:      hang, tests/qemu/test_exception.py, tests/qemu/test_panic.py, tests/qemu/test_mce.py.
  */
 #include "demo/provoke.h"
@@ -50,9 +50,9 @@ void fault_hang_end(struct fault_hang *h)
 	thread_join(h->thread);
 }
 
-/* ---- what must end in a panic ---- */
+/* ---- faults that must end in a panic ---- */
 
-#define WILD_POINTER 0xdead000000000000UL /* no address at all */
+#define WILD_POINTER 0xdead000000000000UL /* not an address */
 
 static void nothing(void *arg)
 {
@@ -66,7 +66,7 @@ static void free_twice(void)
 		(void)free_pages(page, 0);
 }
 
-/* Wait until all CPUs that count in @others are here. */
+/* Wait until all CPUs counted in @others are here. */
 static void meet(u32 *others)
 {
 	atomic_sub(others, 1u);
@@ -74,7 +74,7 @@ static void meet(u32 *others)
 		cpu_relax();
 }
 
-/* A stray write into the descriptor of a page that lies in this CPU's cache; then it is taken out. */
+/* Write into the descriptor of a page in this CPU's cache; then allocate it. */
 static void corrupt_cached(void *arg)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 0);
@@ -94,7 +94,7 @@ static void corrupt_one(void)
 	corrupt_cached(&others);
 }
 
-/* Call @fn on this CPU and on a second one, with the number of CPUs that @fn counts down. */
+/* Call @fn on this CPU and on another one; each call decrements a count of CPUs. */
 static void on_two_cpus(void (*fn)(void *others))
 {
 	struct thread *other;
@@ -112,7 +112,7 @@ static void corrupt_on_two_cpus(void)
 	on_two_cpus(corrupt_cached);
 }
 
-/* The same with pages on free lists: found under the zone lock. */
+/* The same for pages on free lists: detected under the zone lock. */
 static void corrupt_zone(struct zone *zone)
 {
 	irqflags_t flags = zone_lock_irqsave(zone);
@@ -135,7 +135,7 @@ static void corrupt_free_lists(void)
 
 	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++)
 		corrupt_zone(&kernel_memory.zones[i]);
-	/* More than a cache holds. */
+	/* More blocks than a cache holds. */
 	for (i = 0; i < 16; i++) {
 		if (!alloc_pages(GFP_KERNEL, MAX_ORDER))
 			break;
@@ -155,7 +155,7 @@ static void write_together(void *arg)
 	write_to_null();
 }
 
-/* One of them says so, and the other nothing. */
+/* One CPU must report the fault; the other prints nothing. */
 static void write_to_null_on_two_cpus(void)
 {
 	on_two_cpus(write_together);
@@ -166,7 +166,7 @@ static void push_for_ever(void *arg)
 	__asm__ volatile("1: pushq $0\n\tjmp 1b");
 }
 
-/* Word by word: the one that does not fit is right below the stack. */
+/* Write word by word: the first write that fails is directly below the stack. */
 static void overflow_a_stack(void)
 {
 	struct thread *deep = thread_start("deep", -1, push_for_ever, NULL);
@@ -175,7 +175,7 @@ static void overflow_a_stack(void)
 		thread_join(deep);
 }
 
-/* The interrupted code cannot go on. */
+/* The interrupted code cannot continue. */
 static void break_the_processor(void)
 {
 	const struct mce_bank corrupt = {.status = MCE_VAL | MCE_UC | MCE_EN | MCE_PCC};
@@ -192,7 +192,7 @@ static void print_wild_text(void)
 	printk("fault: %s\n", (const char *)WILD_POINTER);
 }
 
-/* What the report wants to show cannot be read. */
+/* Make the rings unreadable that the report prints. */
 static void break_the_report(void)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 0);
@@ -214,8 +214,8 @@ static void call_a_silent_cpu(void)
 }
 
 /*
- * The interrupt that would wake their reader cannot come.  If it is awake, on another CPU, it prints a line for each,
- * and is slower.
+ * Interrupts are off, so the ring's reader cannot be woken here.  If it runs on another CPU, it
+ * prints a line for each record, and is slower than this.
  */
 static void overflow_the_ring(void)
 {
@@ -253,5 +253,5 @@ void fault_provoke(const char *name)
 	for (i = 0; i < ARRAY_SIZE(faults); i++)
 		if (strcmp(faults[i].name, name) == 0)
 			faults[i].fn();
-	printk("fault: %s: the machine goes on\n", name);
+	printk("fault: %s: the machine continues\n", name);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* provoke.h: faults made on purpose. */
+/* provoke.h: deliberate faults. */
 #ifndef DEMO_PROVOKE_H
 #define DEMO_PROVOKE_H
 
@@ -14,14 +14,14 @@ struct fault_hang {
 	struct thread *thread;
 };
 /*
- * Make @cpu deaf, for @ns nanoseconds at most.  Returns when it is; 0, -ENODEV not online, -EDEADLK
- * the caller would wait for itself, -ENOMEM.  Pair with fault_hang_end, which lets it go on.
+ * Make @cpu deaf, for @ns nanoseconds at most.  Returns when it is; 0; -ENODEV not online; -EDEADLK
+ * the caller would wait for itself; -ENOMEM.  Pair with fault_hang_end, which ends it.
  */
 int fault_hang_start(struct fault_hang *hang, unsigned cpu, u64 ns) must_check;
 void fault_hang_end(struct fault_hang *hang);
 /*
- * fault=NAME: do what must end in a panic.  Returns, with a line that says so, if it did not, or if
- * there is no memory or no second CPU for it.  Context: thread; CPU hotplug not under way.
+ * fault=NAME: provoke a fault that must end in a panic.  If it does not, or there is no memory or
+ * no second CPU for it, prints that and returns.  Context: thread; no CPU hotplug under way.
  */
 void fault_provoke(const char *name);
 

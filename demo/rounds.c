@@ -2,11 +2,11 @@
 /*
  * rounds.c: offline and online a range, again and again, while stress threads use all memory.
  *
- * Owns:       nothing but the rules of what counts as a round.
+ * Owns:       the rules for a valid round.
  * Locks:      none.
- * Invariants: a round commits only after 100 operations on two CPUs (or on all there are) fell between
- *             its first isolate bit and its commit; in every 10 rounds pages were migrated, and pages
- *             freed into isolated pageblocks.
+ * Invariants: a round commits only after 100 operations on two CPUs (or on the only one) between
+ *             its first isolate bit and its commit.  In every 10 rounds pages were migrated, and
+ *             pages were freed into isolated pageblocks.
  * Tests:      stress, judge_rounds.
  */
 #include "demo/soak.h"
@@ -19,18 +19,18 @@
 #define ROUND_OPS     100
 #define ROUND_RANGE   (16UL << (20 - PAGE_SHIFT)) /* pages */
 #define ROUND_WAIT_NS 60000000000ULL
-#define WINDOW        10 /* rounds over which something must have moved */
+#define WINDOW        10 /* rounds: in each window pages must have moved */
 #define MAX_TRACKED   256
 
 struct round {
 	struct memory *mem;
 	const struct round_opts *opts;
 	u64 ops0[MAX_TRACKED]; /* of each CPU, before the first isolate bit */
-	u64 ops;               /* since then, at the commit */
+	u64 ops;               /* from then to the commit */
 	bool stalled;
 };
 
-/* Operations since the round began, and on how many CPUs. */
+/* Operations since the round began; *@cpus: the CPUs that made some. */
 static u64 ops_since(const struct round *r, unsigned *cpus)
 {
 	u64 sum = 0;
@@ -46,7 +46,7 @@ static u64 ops_since(const struct round *r, unsigned *cpus)
 	return sum;
 }
 
-/* All bits are set: do not go on before enough has happened to make the round worth counting. */
+/* All bits are set: wait for enough operations to make the round valid. */
 static void isolated(void *arg)
 {
 	struct round *r = arg;
@@ -55,7 +55,7 @@ static void isolated(void *arg)
 
 	if (r->opts->on_isolated)
 		r->opts->on_isolated(r->opts->arg);
-	/* Counted from here: the first bit was set before. */
+	/* The count begins here: the first bit was set before. */
 	for (cpu = 0; cpu < nr_cpus && cpu < MAX_TRACKED; cpu++)
 		r->ops0[cpu] = stress_ops(r->opts->stress, cpu);
 	for (;;) {
@@ -99,11 +99,11 @@ int offline_round(struct memory *mem, const struct round_opts *opts, struct offl
 		return err;
 	if (r.stalled)
 		return -ETIME;
-	/* Redrain takes as many as it takes. */
+	/* Redrain may need several rounds. */
 	return result->rounds == 1 || result->policy == ISO_REDRAIN ? 0 : -ERANGE;
 }
 
-/* Pages in use in the range, roughly. */
+/* Pages in use in the range; read without locks. */
 static unsigned long range_in_use(const struct memory *mem, pfn_t start, unsigned long nr)
 {
 	unsigned long used = nr;
@@ -174,7 +174,7 @@ static int one_policy(struct soak *soak, struct stress *stress, unsigned rounds,
 
 		opts.start = offline_busiest(mem, ROUND_RANGE, &opts.nr);
 		if (opts.start == PFN_NONE) {
-			printk("rounds: %s: no movable range to take out on this machine\n",
+			printk("rounds: %s: no movable range to take offline on this machine\n",
 			    iso_policy_name(policy));
 			return 0;
 		}

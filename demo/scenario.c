@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scenario.c: which of the scenarios runs after the selftests: the command line says so, the tour
- * runs by default.
+ * scenario.c: the scenario that runs after the selftests: the command line names it; by default the
+ * tour.
  *
  * Owns:       the table of scenarios.
  * Locks:      none.
- * Invariants: exactly one scenario runs, the first of the table that is asked for; the last one
+ * Invariants: exactly one scenario runs, the first one of the table that is requested; the last one
  *             always is.
  * Tests:      judge_scenario, tests/qemu/test_start.py, tests/qemu/test_panic.py.
  */
@@ -21,7 +21,7 @@
 #include <quarry/task.h>
 #include <quarry/trace.h>
 
-/* ---- is it asked for, by the option of that name? ---- */
+/* ---- is it requested, by the option of that name? ---- */
 
 static bool given(const char *option)
 {
@@ -53,7 +53,7 @@ static bool run_bench(u64 seed)
 static bool run_fault(u64 seed)
 {
 	fault_provoke(cmdline_get("fault", NULL));
-	return false; /* it should not have come back */
+	return false; /* it should not have returned */
 }
 
 static bool run_programs(u64 seed)
@@ -90,7 +90,7 @@ static bool run_rounds(u64 seed)
 	return offline_soak(&kernel_memory, (unsigned)cmdline_u64("rounds", 0), policy, seed) == 0;
 }
 
-/* The trace of the boot modules alone, if the command line names one. */
+/* Replay only the trace that the command line names, if any. */
 static bool run_trace(u64 seed)
 {
 	return !given("trace") || trace_replay_boot() == 0;
@@ -113,7 +113,7 @@ static const struct scenario {
     {"trace", always, run_trace},
 };
 
-/* Ring 3, if the command line names a program. */
+/* Run the program in ring 3 that the command line names, if any. */
 static bool run_user(u64 seed)
 {
 	const char *program = cmdline_get("user", "off");

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shake.c: CPUs and ranges of memory go offline and come back, chosen by chance, beside another
+ * shake.c: CPUs and ranges of memory, chosen at random, go offline and come back beside another
  * load.
  *
  * Owns:       nothing; the caller brings struct shaker.
  * Locks:      none.
- * Invariants: the last CPU stays online; a range that went offline comes back before the next one
- *             goes.
+ * Invariants: the last CPU stays online; a range comes back online before the next one goes
+ *             offline.
  * Tests:      judge_user, judge_poison.
  */
 #include "demo/shake.h"
@@ -40,7 +40,7 @@ static void shake_cpus(void *arg)
 			err = cpu_down(cpu);
 			s->downs += !err;
 		} else {
-			err = 0; /* the last one stays */
+			err = 0; /* the last CPU stays online */
 		}
 		if (err)
 			shake_failed(s, "CPU hotplug", err, NULL);
@@ -48,7 +48,7 @@ static void shake_cpus(void *arg)
 	}
 }
 
-/* Memory may be too full for it, or a page in use for too long. */
+/* Memory may be too full for an offline, or a page in use for too long. */
 static bool may_fail(int err)
 {
 	return err == -ENOMEM || err == -EBUSY || err == -ETIMEDOUT || err == -EINTR;

@@ -10,13 +10,13 @@
 
 struct shaker {
 	struct memory *mem;
-	const char *name; /* opens each line that is printed */
+	const char *name; /* prefix of each printed line */
 	/* Chooses up to @want pages, as offline_candidate and offline_busiest do. */
 	pfn_t (*pick)(struct memory *mem, unsigned long want, unsigned long *nr);
 	unsigned long range; /* pages that go offline at once, at most */
 	u64 pause_ns;        /* between two steps, at most */
 	u32 stop;            /* a */
-	u32 failed;          /* a: things that went wrong, each of them printed */
+	u32 failed;          /* a: failures, each printed */
 	unsigned downs, ups, offlines, moved;
 	unsigned refused; /* offlines: no range, no memory, a page in use, or stopped */
 	u64 rand_cpu, rand_mem;
@@ -24,13 +24,13 @@ struct shaker {
 };
 
 /*
- * Start both threads; counts go on.  False: no memory for one of them; shaker_stop is due all the
- * same.
+ * Start both threads; the counts are not reset.  False: no memory for one of them; call shaker_stop
+ * all the same.
  */
 bool shaker_start(struct shaker *s, u64 seed) must_check;
 /*
- * Stop them; when it returns all CPUs are online, and all memory that they took offline.  Context:
- * thread.
+ * Stop them.  At its return all CPUs are online, and all memory that they took offline.
+ * Context: thread.
  */
 void shaker_stop(struct shaker *s);
 

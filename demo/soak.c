@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * soak.c: what all soaks share: lines on progress, and what must be at the end as it was at the
+ * soak.c: the common part of all soaks: progress lines, and the comparison of the end with the
  * beginning.
  *
  * Owns:       nothing; the caller brings struct soak.
  * Locks:      none.
- * Invariants: whatever is wrong at the end is printed as a line of its own, and makes the soak
- *             fail.
+ * Invariants: each difference at the end is printed as a line of its own, and makes the soak fail.
  * Tests:      judge_rounds, judge_hotplug, judge_user, judge_poison, judge_programs, judge_tour,
  *             stress.
  */

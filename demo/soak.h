@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* soak.h: long loads that must end well, and what they share. */
+/* soak.h: long loads that must end well, and their common part. */
 #ifndef DEMO_SOAK_H
 #define DEMO_SOAK_H
 
@@ -7,9 +7,9 @@
 
 struct soak {
 	struct memory *mem;
-	const char *name;       /* opens each line that is printed */
-	unsigned long managed;  /* pages, when it began */
-	u64 from_alloc;         /* cross-calls made by allocations, then */
+	const char *name;       /* prefix of each printed line */
+	unsigned long managed;  /* pages, at the beginning */
+	u64 from_alloc;         /* cross-calls made by allocations, at the beginning */
 	u64 began, next_report; /* arch_clock_ns() */
 };
 
@@ -17,65 +17,70 @@ struct soak {
 void soak_begin(struct soak *s, struct memory *mem, const char *name);
 /* True once every two seconds: a line on progress is due. */
 bool soak_report_due(struct soak *s);
-/* Is check_memory clean?  If not, a line says what it found. */
+/* Is check_memory clean?  If not, prints what it found. */
 bool soak_check(const struct soak *s);
 /*
- * Is check_memory clean, are as many pages managed as at the beginning, but for standby memory, and
- * has no allocation made a cross-call?  If not, lines say what is wrong.
+ * True if check_memory is clean, as many pages are managed as at the beginning (apart from standby
+ * memory), and no allocation has made a cross-call.  Else prints the differences.
  */
 bool soak_end(const struct soak *s);
 
 /* ---- rounds.c ---- */
 
 /*
- * @rounds rounds under stress on all CPUs, each over the busiest 16 MiB, or what there is; prints
- * progress and a summary line for each policy.  NR_ISO_POLICIES: all policies in turn.  Returns 0
- * if each succeeded, in every 10 rounds pages were moved and pages freed into isolated pageblocks,
- * no content was damaged, check_memory is clean and managed pages are what they were, and no
- * allocation made a cross-call; else -EIO, with a line that says what.  Context: thread.
+ * @rounds rounds under stress on all CPUs, each over the busiest 16 MiB, or less on small machines.
+ * Prints progress and a summary line for each policy.  NR_ISO_POLICIES: all policies in turn.
+ * Returns 0 if each round succeeded, in every 10 rounds pages were moved and pages freed into
+ * isolated pageblocks, no content was damaged, check_memory is clean, managed pages are as before,
+ * and no allocation made a cross-call; else -EIO, with a line that gives the reason.  Context:
+ * thread.
  */
 int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u64 seed);
 
 /* ---- hotplug_soak.c ---- */
 
 /*
- * The acceptance scenario: stress on all CPUs and a thread that takes ranges out and back under
- * each policy in turn, while @rounds times a CPU goes down, and as often one comes up, chosen by
- * @seed, the boot CPU among them.  Prints progress and a summary.  All CPUs must be online.
- * Returns 0 if nothing failed, no page was lost or damaged, and nobody asked a CPU that was not
- * there; else -EIO, with lines that say what.  Context: thread.
+ * The acceptance scenario.  Stress runs on all CPUs, and a thread takes ranges offline and back
+ * under each policy in turn; @rounds times a CPU goes down, and as often one comes up, chosen by
+ * @seed, the boot CPU included.  Prints progress and a summary.  All CPUs must be online.  Returns
+ * 0 if nothing failed, no page was lost or damaged, and no CPU called one that was offline; else
+ * -EIO, with lines that give the reasons.
+ * Context: thread.
  */
 int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed) must_check;
 
 /* ---- poison_soak.c ---- */
 
 /*
- * @requests random requests to retire pages of @mem, the kernel's own, softly and hard, and to take
- * some of them back, while all CPUs allocate and free, mapped memory of a pager is used, more than
- * there is, ranges go offline and come back, and so do CPUs.  Returns 0 if nothing but what was
- * said to be lost is lost, at the end the flagged pages are those that the answers said, by counts
- * and by flags, and check_memory has been clean all along; else -EIO, with a line that says what.
- * Context: thread; nobody else uses memory.
+ * @requests random requests to retire pages of @mem, the kernel's own, softly and hard, and to
+ * unpoison some of them.  Meanwhile all CPUs allocate and free, more memory of a pager's object is
+ * used than is free, and ranges and CPUs go offline and come back.
+ * Returns 0 if no content is lost but what the answers reported, the flagged pages at the end are
+ * those of the answers, by counts and by flags, and check_memory was clean all the time; else -EIO,
+ * with a line that gives the reason.
+ * Context: thread; no other code uses memory.
  */
 int poison_soak(struct memory *mem, unsigned requests, u64 seed);
 
 /* ---- user_soak.c ---- */
 
 /*
- * user_run @rounds times, with @seed, @seed + 1, ..., while CPUs and ranges of memory go and come.
- * Prints what happened; true if each run was well, and after each check_memory is clean and all
- * pages are free that were.  Context: as user_run; nobody else uses memory meanwhile.
+ * user_run @rounds times, with @seed, @seed + 1, ..., while CPUs and ranges of memory go offline
+ * and come back.  Prints the results; true if each run was good, check_memory was clean after it,
+ * and as many pages were free as before.
+ * Context: as user_run; no other code uses memory meanwhile.
  */
 bool user_soak(const char *program, u64 rounds, u64 seed, u64 arg);
 
 /* ---- pressure.c ---- */
 
 /*
- * Threads on all CPUs allocate from the kernel's own memory until all of them fail for good; one
- * line of figures for each seed from @first to @last.  Returns 0; -EIO, with a line that says what,
- * if an allocation made a cross-call, or failed beside pages that lay in caches all the while, or
- * not all pages are free again, or check_memory is not clean, or the threads could not be started
- * (no memory, or a CPU is not online).  Context: thread; nobody else uses memory meanwhile.
+ * Threads on all CPUs allocate from the kernel's own memory until all allocations fail; one line of
+ * figures for each seed from @first to @last.
+ * Returns 0; or -EIO, with a line that gives the reason, if an allocation made a cross-call, or
+ * failed beside pages that were cached all the time, or not all pages are free again, or
+ * check_memory is not clean, or the threads could not be started (no memory, or a CPU is offline).
+ * Context: thread; no other code uses memory meanwhile.
  */
 int pressure_run(u64 first, u64 last);
 

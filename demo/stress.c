@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress.c: threads that use memory in every way there is, and notice when it is damaged.
+ * stress.c: threads that use memory in every possible way, and detect damage.
  *
  * Owns:       the blocks and objects of its threads.
- * Locks:      none: a thread's bare blocks are its own; blocks to be freed elsewhere are handed over
- *             through inboxes, one atomic exchange each; handles have their own locks.
- * Invariants: each page of a bare block carries words that follow from its pfn and the block's
+ * Locks:      none: a thread's bare blocks are its own.  Blocks to be freed elsewhere are handed
+ *             over through inboxes, one atomic exchange each; handles have their own locks.
+ * Invariants: each page of a bare block carries words computed from its pfn and the block's
  *             generation, from allocation to free.
  * Tests:      stress, judge_stress.
  */
@@ -14,13 +14,14 @@
 #include <quarry/handle.h>
 #include <quarry/ktest.h>
 
-#define BARE_SLOTS       96 /* bare blocks a thread holds at most */
+#define BARE_SLOTS       96 /* the most bare blocks of a thread */
 #define INBOX_SLOTS      32
 #define HANDLES_PER_CPU  192
-#define MAX_HANDLES      ((unsigned)((PAGE_SIZE << MAX_ORDER) / sizeof(struct handle))) /* the most that kmalloc gives */
-/* With more CPUs each is halted between bursts: who runs the machine has fewer cores than it has CPUs. */
+/* The most handles that fit into one kmalloc. */
+#define MAX_HANDLES      ((unsigned)((PAGE_SIZE << MAX_ORDER) / sizeof(struct handle)))
+/* With more CPUs each one halts between bursts: the host has fewer cores than that. */
 #define BURST_CPUS       64
-#define BURST_PAUSE_NS   1000000ULL /* for each CPU there is */
+#define BURST_PAUSE_NS   1000000ULL /* times the number of CPUs */
 #define WORDS_PER_PAGE   8 /* pattern words, spread over the page */
 
 struct stress_thread {
@@ -28,12 +29,12 @@ struct stress_thread {
 	unsigned cpu, index;
 	struct thread *thread;
 	u64 rand;
-	u64 ops, failed, frees, remote, given; /* own; others may look */
+	u64 ops, failed, frees, remote, given; /* written by the thread, read by others */
 	u64 corrupt;
 	u32 generation;
-	unsigned long pages; /* in bare blocks it holds */
+	unsigned long pages; /* in its bare blocks */
 	struct page *bare[BARE_SLOTS];
-	struct page *inbox[INBOX_SLOTS]; /* a: blocks others want freed here */
+	struct page *inbox[INBOX_SLOTS]; /* a: blocks that other threads want freed here */
 };
 
 struct stress {
@@ -123,7 +124,7 @@ static void bare_alloc(struct stress_thread *t, unsigned slot)
 	unsigned order = random_order(&t->rand);
 	struct page *page;
 
-	/* Every order in its turn, whatever chance says. */
+	/* Every order regularly, independent of chance. */
 	if (t->ops % 64 == 0)
 		order = (unsigned)(t->ops / 64 % NR_ORDERS);
 	if (t->pages + (1UL << order) > t->s->budget)
@@ -138,7 +139,7 @@ static void bare_alloc(struct stress_thread *t, unsigned slot)
 	t->bare[slot] = page;
 }
 
-/* Hand a block to another thread, which will free it; false: its inbox is full. */
+/* Hand a block to another thread, which will free it; false: all places of its inbox are full. */
 static bool give_away(struct stress_thread *t, struct page *page)
 {
 	unsigned other = (t->index + 1 + (unsigned)(ktest_rand(&t->rand) % (t->s->nr - 1))) % t->s->nr;
@@ -157,10 +158,13 @@ static void empty_inbox(struct stress_thread *t)
 	unsigned i;
 
 	for (i = 0; i < INBOX_SLOTS; i++) {
-		/* Pairs with the swap in give_away: what the other thread wrote into the block is seen. */
+		/*
+		 * Pairs with the swap in give_away: the other thread's writes to the block are
+		 * visible.
+		 */
 		struct page *page = load_acquire(&t->inbox[i]);
 
-		/* Only the owner takes out, so what was seen is still there. */
+		/* Only this thread removes blocks, so the block is still there. */
 		if (!page)
 			continue;
 		store_release(&t->inbox[i], (struct page *)NULL);
@@ -180,7 +184,9 @@ static void bare_op(struct stress_thread *t)
 		return;
 	}
 	order = word_order(page_word(page));
-	/* Three of ten are freed elsewhere; when all inboxes it tries are full, it keeps the block. */
+	/*
+	 * Three of ten are freed elsewhere; a thread that finds only full inboxes keeps the block.
+	 */
 	if (t->s->nr > 1 && t->given * 10 <= (t->frees + t->given) * 3) {
 		if (!give_away(t, page))
 			return;
@@ -248,7 +254,7 @@ static void stress_drop(struct stress *s)
 	kfree(s);
 }
 
-/* Bare blocks take at most a quarter of what is free in kernel zones, together. */
+/* The limit of all bare blocks: a quarter of the free memory in kernel zones. */
 static unsigned long bare_budget(const struct memory *mem, unsigned nr)
 {
 	unsigned long free = 0;
@@ -290,7 +296,7 @@ struct stress *stress_start(struct memory *mem, unsigned first, unsigned nr, u64
 		struct stress_thread *t = &s->threads[i];
 
 		t->thread = thread_start("stress", (int)t->cpu, stress_thread_fn, t);
-		/* Its CPU is not online: then on any. */
+		/* The CPU is offline: start the thread on any CPU. */
 		if (!t->thread)
 			t->thread = thread_start("stress", -1, stress_thread_fn, t);
 		if (!t->thread) {
@@ -333,7 +339,7 @@ int stress_stop(struct stress *s, struct stress_report *report)
 	*report = (struct stress_report){0};
 	WRITE_ONCE(s->stop, 1);
 	for (i = 0; i < nr; i++) {
-		/* NULL: it could not be started. */
+		/* NULL: the thread could not be started. */
 		if (s->threads[i].thread)
 			thread_join(s->threads[i].thread);
 	}

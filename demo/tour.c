@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tour.c: what the kernel shows after its selftests: real input, and memory that comes and goes.
+ * tour.c: the demonstration after the selftests: a real trace, and memory that goes offline and
+ * comes back.
  *
- * Owns:       nothing; it only puts in order what the rest can do.
+ * Owns:       nothing; it only calls other parts in order.
  * Locks:      none.
  * Invariants: each figure it prints comes from the operation's own result.
  * Tests:      judge_tour, tests/qemu/test_start.py.
@@ -45,7 +46,7 @@ static bool show_policy(struct stress *stress, enum iso_policy policy)
 
 	opts.start = offline_busiest(&kernel_memory, TOUR_RANGE, &opts.nr);
 	if (opts.start == PFN_NONE) {
-		printk("tour: this machine is too small to take a movable range out of it\n");
+		printk("tour: this machine is too small to take a movable range offline\n");
 		return true;
 	}
 	printk("tour: policy %s: %s\n", iso_policy_name(policy), policy_stories[policy]);
@@ -60,15 +61,17 @@ static bool show_policy(struct stress *stress, enum iso_policy policy)
 		    mm_why_text(res.fail.why));
 		return false;
 	}
-	printk("tour: offline %s: %lu MiB at pfn %#lx gone and back: %u drain round%s, %u IPIs, %u blocks "
-	       "moved, %u retries, %u passes, %llu ms, %llu operations of other CPUs meanwhile\n",
-	    iso_policy_name(policy), opts.nr >> (20 - PAGE_SHIFT), opts.start, res.rounds, res.rounds == 1 ? "" : "s", res.ipis,
-	    res.moved, res.retries, res.loops,
+	printk("tour: offline %s: %lu MiB at pfn %#lx and back online: %u drain round%s, %u IPI%s, "
+	       "%u blocks moved, %u retries, %u pass%s, %llu ms, %llu operations of other CPUs "
+	       "meanwhile\n",
+	    iso_policy_name(policy), opts.nr >> (20 - PAGE_SHIFT), opts.start, res.rounds,
+	    res.rounds == 1 ? "" : "s", res.ipis, res.ipis == 1 ? "" : "s", res.moved, res.retries,
+	    res.loops, res.loops == 1 ? "" : "es",
 	    (unsigned long long)((arch_clock_ns() - began) / 1000000), (unsigned long long)ops);
 	return true;
 }
 
-/* Let every CPU use some memory first, so that there is something in the way. */
+/* Let every CPU use some memory first, so that there are pages to drain and to move. */
 static void warm_up(const struct stress *stress)
 {
 	u64 until = arch_clock_ns() + WARM_UP_NS;
@@ -107,7 +110,7 @@ static bool tour_offline(u64 seed)
 	return good && !err;
 }
 
-/* The same with ring 3: where the loader brought programs. */
+/* The same with programs in ring 3, if the loader brought some. */
 static bool tour_programs(u64 seed)
 {
 	if (programs_are_there())

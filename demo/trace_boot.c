@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trace_boot.c: the trace that the boot offers, replayed on the kernel's own memory and all CPUs.
+ * trace_boot.c: replays the trace named at boot on the kernel's own memory and all CPUs.
  *
  * Owns:       nothing.
  * Locks:      none of its own.
@@ -13,7 +13,7 @@
 #include <quarry/smp.h>
 #include <quarry/trace.h>
 
-/* The machine cannot know whether its counter counts cycles or, under icount, instructions. */
+/* The kernel cannot know whether the TSC counts cycles or, under icount, instructions. */
 static const struct trace_clock clock_tsc = {arch_tsc, "cycles (instructions under icount)"};
 
 int trace_replay(const char *name, const char *text, size_t len, struct trace_report *out)
@@ -46,7 +46,7 @@ int trace_replay_boot(void)
 	if (!name[0] && !boot_file_single(&file))
 		return trace_replay("short.trace", trace_short,
 		    (size_t)(trace_short_end - trace_short), NULL);
-	/* By PVH a module comes without a name; if there is one only, it is meant. */
+	/* With PVH a module has no name; a single module is taken. */
 	if (name[0] && !boot_file_find(name, &file) && (!boot_file_single(&file) || file.name[0])) {
 		printk("trace=%s: no module of that name; the loader brought:", name);
 		boot_files_print();

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trace_parse.c: from the text of a recorded allocation trace to an array of events, strictly.
+ * trace_parse.c: strict parser from the text of an allocation trace to an array of events.
  *
- * One pass over the text; the first thing wrong ends it.  Between two fields stands one blank, a
- * number is decimal without sign or leading zeros, a line ends in a newline, which the last one may
- * lack.  What the header announces is counted and compared.
+ * One pass over the text; the first error ends it.  Fields are separated by one blank.  A number is
+ * decimal without sign or leading zeros.  Each line ends in a newline, except possibly the last
+ * one.  The header's counts are compared with the events.
  *
  * Owns:       the memory of struct trace_array.
  * Locks:      none.
  * Invariants: an event's id is below the header's ids, its cpu below cpus, its order at most
  *             MAX_ORDER; events of one id are numbered from 0, alternately alloc and free.
- *             Memory taken is bounded by the length of the text, not by what its header claims, but
- *             for a directory of 8 bytes for each 4096 ids.
+ *             Memory taken is bounded by the length of the text, not by the header's counts, apart
+ *             from a directory of 8 bytes for each 4096 ids.
  * Tests:      trace, trace_report.
  */
 #include <quarry/console.h>
@@ -23,8 +23,8 @@
 
 struct parser {
 	struct trace *trace;
-	const char *next, *end; /* of the text: what follows the line */
-	const char *start, *at, *stop; /* of the line: all of it; what follows the last field */
+	const char *next, *end; /* of the text: behind the line; its end */
+	const char *start, *at, *stop; /* of the line: its start; behind the last field; its end */
 	u32 line;
 	u64 live_pages;
 	u32 events, allocs, frees;
@@ -50,7 +50,7 @@ void *trace_array_make(struct trace_array *array, u32 index)
 static int array_init(struct trace_array *array, u32 items)
 {
 	array->nr_chunks = (unsigned)((items + TRACE_CHUNK_ITEMS - 1) / TRACE_CHUNK_ITEMS);
-	/* One more, so that no items is not a special case. */
+	/* One more, so that an array without items is no special case. */
 	array->chunk = kmalloc((array->nr_chunks + 1) * sizeof(*array->chunk));
 	return array->chunk ? 0 : -ENOMEM;
 }
@@ -76,7 +76,7 @@ void trace_free(struct trace *trace)
 	array_free(&trace->ids);
 }
 
-/* Note the first thing that is wrong; false, so that callers can return it. */
+/* Record the first error; returns false, for the callers to return. */
 static bool __attribute__((format(printf, 3, 4)))
 refuse(struct parser *p, int err, const char *fmt, ...)
 {
@@ -90,7 +90,7 @@ refuse(struct parser *p, int err, const char *fmt, ...)
 	return false;
 }
 
-/* Every byte of a line is printable ASCII; what else there may be has a name of its own. */
+/* Every byte of a line must be printable ASCII; frequent errors have a message of their own. */
 static bool check_bytes(struct parser *p)
 {
 	const char *c;
@@ -106,7 +106,7 @@ static bool check_bytes(struct parser *p)
 	return true;
 }
 
-/* Step to the next line and look at its bytes.  False at the end of the text, or if it is bad. */
+/* Step to the next line and check its bytes.  False at the end of the text, or if a byte is bad. */
 static bool next_line(struct parser *p)
 {
 	const char *c = p->next;
@@ -128,7 +128,7 @@ static bool next_line(struct parser *p)
 	return true;
 }
 
-/* A number of 0 to @max, up to a blank or the end of the line. */
+/* Parse a number of 0 to @max, up to a blank or the end of the line. */
 static bool take_number(struct parser *p, const char *what, u64 max, u64 *value)
 {
 	const char *start = p->at;
@@ -137,7 +137,7 @@ static bool take_number(struct parser *p, const char *what, u64 max, u64 *value)
 	while (p->at < p->stop && *p->at >= '0' && *p->at <= '9') {
 		u64 digit = (u64)(*p->at++ - '0');
 
-		/* What is too large stays so, however long it is. */
+		/* A number that is too large stays too large, however many digits follow. */
 		if (__builtin_mul_overflow(sum, 10, &sum) ||
 		    __builtin_add_overflow(sum, digit, &sum))
 			sum = ~0ULL / 10 + 1;
@@ -154,7 +154,7 @@ static bool take_number(struct parser *p, const char *what, u64 max, u64 *value)
 	return true;
 }
 
-/* Exactly @text, which the line must go on with. */
+/* Match exactly @text. */
 static bool take_text(struct parser *p, const char *text)
 {
 	size_t len = strlen(text);
@@ -219,7 +219,7 @@ static bool take_header(struct parser *p)
 	return true;
 }
 
-/* The rest of an allocation after its id. */
+/* Parse the rest of an allocation after its id. */
 static bool take_alloc(struct parser *p, struct trace_id *id, struct trace_event *ev)
 {
 	u64 order;
@@ -292,7 +292,7 @@ static bool take_event(struct parser *p)
 	return true;
 }
 
-/* Is what the header announced all there?  What is missing is missing in the last line. */
+/* Are all events there that the header announced?  If not, the error is in the last line. */
 static void check_counts(struct parser *p)
 {
 	if (p->events < p->trace->nr_events) {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trace_replay.c: run a parsed allocation trace on several CPUs and count what came of it.
+ * trace_replay.c: run a parsed allocation trace on several CPUs and count the results.
  *
- * One thread for each CPU that has events, pinned there; it runs them in the order of the file.  An
- * event waits until the one before it of the same id is done, wherever that runs.  So each id goes
- * through the same history for any number of CPUs, and the ids live at the end are the same ones.
- * Nothing can wait for ever: of all events not done, the first in the file waits for nobody.
+ * Each CPU that has events gets one thread, pinned there, which runs them in the order of the file.
+ * An event waits until the previous one of the same id is done, on whichever CPU.  So each id has
+ * the same history for any number of CPUs, and the ids live at the end are the same ones.  No wait
+ * is endless: the first event in the file that is not done waits for none.
  *
  * Owns:       struct trace_id while a replay runs, and its block; page->index of these blocks.
- * Locks:      none; an id belongs to the CPU whose event's turn it is (done == seq).
- * Invariants: pages live <= pages allocated, at any moment: added after the allocation, taken off
- *             before the free.
+ * Locks:      none; an id belongs to the CPU of the event whose turn it is (done == seq).
+ * Invariants: pages live <= pages allocated, at any moment: live pages are added after the
+ *             allocation and subtracted before the free.
  * Tests:      trace, trace_report.
  */
 #include <quarry/smp.h>
@@ -18,7 +18,10 @@
 
 #define NO_EVENT    (~0u)
 #define PROGRESS_NS 2000000000ULL
-/* Turns of a wait for another CPU before the thread sleeps: CPUs may be more than cores. */
+/*
+ * Turns of a wait for another CPU before the thread sleeps: the host may have fewer cores than
+ * CPUs.
+ */
 #define SPINS 200
 
 struct worker {
@@ -36,10 +39,10 @@ struct replay {
 	struct worker *workers;
 	unsigned cpus;
 	struct waitq wq;   /* start and end */
-	struct waitq turn; /* who waits for another CPU's event */
-	u32 go;         /* a: 1 run, 2 do not */
+	struct waitq turn; /* threads waiting for another CPU's event */
+	u32 go;         /* a: 1 run, 2 end at once */
 	u32 nr_workers; /* threads started */
-	u32 finished;   /* a: of these, done */
+	u32 finished;   /* a: of these, finished */
 	u64 live, peak; /* a: pages */
 };
 
@@ -82,7 +85,7 @@ static void run_free(struct worker *w, struct trace_id *id, const struct trace_e
 		return;
 	}
 	id->page = NULL;
-	/* Somebody else was given the same block: leave it to the one whose number it has. */
+	/* Another id got the same block: leave the block to the id written in it. */
 	if (page->index != ev->id) {
 		w->wrong++;
 		return;
@@ -107,7 +110,7 @@ static bool is_turn(void *arg)
 	return load_acquire(&turn->id->done) == turn->seq;
 }
 
-/* Until the event before this one of the same id is done. */
+/* Wait until the previous event of the same id is done. */
 static void wait_turn(struct worker *w, struct trace_id *id, u32 seq)
 {
 	struct turn turn = {id, seq};
@@ -136,7 +139,7 @@ static void run_event(struct worker *w, const struct trace_event *ev)
 	else
 		run_alloc(w, id, ev);
 	store_release(&id->done, ev->seq + 1);
-	/* Who sleeps has counted itself before it looked at done the last time. */
+	/* A sleeping thread has counted itself before its last check of done. */
 	full_barrier();
 	if (load_after_stores(&id->waiting))
 		wake_up(&w->replay->turn);
@@ -171,7 +174,7 @@ static bool have_finished(void *arg)
 	return load_acquire(&r->finished) == r->nr_workers;
 }
 
-/* Give each CPU its events, in the order of the file, and each id its beginning. */
+/* Give each CPU its events, in the order of the file, and each id its start state. */
 static void deal_events(struct replay *r)
 {
 	const struct trace *trace = r->trace;
@@ -192,7 +195,7 @@ static void deal_events(struct replay *r)
 	}
 }
 
-/* Start a thread for each CPU with events; they wait.  0, -EINVAL an offline CPU, -ENOMEM. */
+/* Start a thread for each CPU with events; they wait.  0; -EINVAL a CPU is offline; -ENOMEM. */
 static int start_workers(struct replay *r)
 {
 	unsigned cpu;
@@ -251,7 +254,7 @@ static unsigned fragmentation(struct memory *mem)
 	return free ? (unsigned)((free - whole) * 1000 / free) : 0;
 }
 
-/* Count the blocks that are live, each exactly once. */
+/* Count the live blocks, each exactly once. */
 static void count_live(const struct replay *r, struct trace_report *report)
 {
 	const struct trace *trace = r->trace;
@@ -310,7 +313,7 @@ static void sum_up(const struct replay *r, struct trace_report *report)
 	    : 0;
 }
 
-/* Do the numbers of the report and those of the header fit together? */
+/* Do the numbers of the report agree with those of the header? */
 static bool adds_up(const struct trace *trace, const struct trace_report *report)
 {
 	return !report->wrong && report->live == report->allocs - report->frees &&

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * user_soak.c: a program again and again, while CPUs go and come and memory goes offline and back under
- * it; after each round all pages are there again.
+ * user_soak.c: run a program repeatedly while CPUs and memory go offline and come back; after each
+ * round all pages must be free again.
  *
- * Owns:       nothing but the scenario's rules.
+ * Owns:       the scenario's rules.
  * Locks:      none.
- * Invariants: between two rounds no task is left, all CPUs are online, and as many pages are free as before
- *             the first.
+ * Invariants: between two rounds no task is left, all CPUs are online, and as many pages are free
+ *             as before the first.
  * Tests:      judge_user, tests/qemu/test_memory.py.
  */
 #include "demo/shake.h"
@@ -16,12 +16,11 @@
 #include <quarry/stress.h>
 #include <quarry/task.h>
 
-#define RANGE      (2 * PAGEBLOCK_PAGES) /* that goes offline at once, at most */
+#define RANGE      (2 * PAGEBLOCK_PAGES) /* pages that go offline at once, at most */
 #define REST_NS    10000000000ULL
 #define PAUSE_NS   20000000ULL
 
-/* Free pages when nothing is kept for later but stacks, which count as free. */
-/* Without those that standby brings online, now or later. */
+/* Free pages, caches emptied; cached stacks count as free, pages from standby memory do not. */
 static unsigned long free_pages_at_rest(void)
 {
 	unsigned long from_standby;
@@ -32,7 +31,7 @@ static unsigned long free_pages_at_rest(void)
 	return memory_free_pages(&kernel_memory) + arch_stack_pages() - from_standby;
 }
 
-/* A reclaim thread may still be dropping what it held of the last task's. */
+/* Poll: a reclaim thread may still drop references to pages of the last task. */
 static unsigned long wait_for_free(unsigned long free)
 {
 	u64 until = arch_clock_ns() + REST_NS;

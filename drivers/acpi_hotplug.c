@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi_hotplug.c: memory modules and CPUs that are plugged in and taken out while the machine runs.
+ * acpi_hotplug.c: memory modules and CPUs that are plugged in and removed at run time.
  *
  * Owns:       the two banks of slots; the thread that scans them.
- * Locks:      none: the interrupt leaves bits in pending, and the thread alone does the rest.
- * Invariants: a CPU that is not in its slot is absent (cpu_plug.c); one that is ejected was absent before.
+ * Locks:      none: the interrupt sets bits in pending, and one thread does all other work.
+ * Invariants: a CPU that is not in its slot is absent (cpu_plug.c); a CPU is made absent before it
+ *             is ejected.
  * Tests:      tests/qemu/test_slots.py.
  *
- * docs/hotplug.md tells the whole story.
+ * docs/hotplug.md describes the whole sequence.
  */
 #include <quarry/acpi.h>
 #include <quarry/acpi_slots.h>
@@ -20,13 +21,13 @@
 /* Bits of the general purpose event block 0. */
 #define EVENT_CPU    0x4u
 #define EVENT_MEMORY 0x8u
-#define OFFLINE_NS   10000000000ULL /* before a module that does not get empty stays */
+#define OFFLINE_NS   10000000000ULL /* the longest offline of a module; after it the module stays */
 
 static struct slot_bank memory_slots, cpu_slots;
 static struct dimm_user dimms = {
     .mem = &kernel_memory, .domain = acpi.domain, .deadline_ns = OFFLINE_NS};
 static u32 pending; /* a: events */
-static struct waitq wake = {.lock = {.name = "acpi", .rank = RANK_WAIT}};
+static struct waitq wake = WAITQ("acpi");
 
 /* ---- the user of CPUs ---- */
 
@@ -42,8 +43,8 @@ static unsigned cpu_by_apic_id(u32 id)
 static const char *cpu_text(int err)
 {
 	switch (err) {
-	case -ENODEV: return "a CPU that the firmware does not tell of";
-	case -EBUSY: return "it is the last one, or the one that the machine started on";
+	case -ENODEV: return "a CPU that the firmware does not describe";
+	case -EBUSY: return "the last CPU online, or the boot CPU";
 	case -EIO: return "it does not answer";
 	default: return "error of CPU hotplug";
 	}
@@ -66,11 +67,11 @@ static int cpu_take(void *arg, const struct slot_device *dev, const char **why)
 static int cpu_give(void *arg, const struct slot_device *dev, const char **why)
 {
 	unsigned cpu = cpu_by_apic_id(dev->id);
-	/* Refused before its threads have to move. */
+	/* Refuse here, before its threads have to move. */
 	int err = cpu == 0 ? -EBUSY : cpu_down(cpu);
 	bool was_up = !err;
 
-	/* Taken down by hand before is just as good. */
+	/* A CPU that was taken down by hand before may be ejected too. */
 	if (!err || err == -EALREADY)
 		err = cpu_unplug(cpu);
 	if (err && was_up && cpu_up(cpu))
@@ -89,7 +90,7 @@ static void scan(u32 events)
 		slot_bank_scan(&cpu_slots);
 }
 
-/* In the interrupt. */
+/* Context: interrupt. */
 static void event(u32 events)
 {
 	atomic_or(&pending, events);
@@ -128,7 +129,7 @@ static void init_banks(void)
 	dimms.nr_nodes = acpi.nr_nodes;
 	regs = acpi_slot_ports(&acpi.memory_slots_port);
 	slot_bank_init(&memory_slots, SLOT_MEMORY, &regs, &dimm_user, acpi.nr_memory_slots);
-	/* Where each CPU is there from the start, none comes, and none is given back. */
+	/* If all CPUs were present at boot, none can be plugged in, and none is ejected. */
 	if (acpi.cpu_slots_port && nr_cpus > nr_boot_cpus) {
 		regs = acpi_slot_ports(&acpi.cpu_slots_port);
 		slot_bank_init(&cpu_slots, SLOT_CPU, &regs, &cpu_user, acpi.nr_cpus);
@@ -142,8 +143,8 @@ void acpi_hotplug_start(void)
 		return;
 	printk("slots: %u for DIMMs, %u for CPUs\n", memory_slots.nr, cpu_slots.nr);
 	if (acpi_events_start(EVENT_CPU | EVENT_MEMORY, event))
-		printk("slots: no interrupt for them: what comes and goes from now on is not noticed\n");
-	/* What is there already: nobody may scan besides, so before the thread. */
+		printk("slots: no interrupt for them: later changes are not noticed\n");
+	/* Devices that are present already.  Before the thread starts: only one scan may run. */
 	scan(EVENT_CPU | EVENT_MEMORY);
 	if (!thread_start("acpi", -1, acpi_thread, NULL))
 		panic("boot: no memory for the thread that watches the slots");

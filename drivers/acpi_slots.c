@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi_slots.c: what is to be done about a slot, by what its registers say.
+ * acpi_slots.c: deciding, from a slot's registers, what has to be done about it.
  *
- * Owns:       struct slot_bank, but for what its users do with a device.
- * Locks:      none: one thread scans, and nobody else touches the registers.
- * Invariants: an event is acknowledged before it is acted upon, so one that comes meanwhile is not lost.
- *             Nothing is ejected that is in use: give() comes first, and if it fails nothing has changed.
- *             A scan ends, whatever the registers say: each slot is looked at once.
+ * Owns:       struct slot_bank, except the user's part of a device.
+ * Locks:      none: one thread scans, and no other code uses the registers.
+ * Invariants: an event is acknowledged before it is handled, so a new event meanwhile is not lost.
+ *             No device in use is ejected: give() comes first, and if it fails nothing has changed.
+ *             A scan ends for any content of the registers: it visits each slot once.
  * Tests:      acpi_slots.
  */
 #include <quarry/acpi_slots.h>
 #include <quarry/errno.h>
 
-/* Status, and the same places to write to. */
+/* Bits of the status register; some have another meaning when written. */
 #define ENABLED 0x1u
 #define INSERT  0x2u /* written: acknowledge */
 #define REMOVE  0x4u
 #define EJECT   0x8u /* written */
-#define NOTHING_THERE 0xffu /* what a port reads as that nobody answers */
+#define NOTHING_THERE 0xffu /* read from a port without a device */
 
-#define SELECT 0x0u /* written, of both kinds */
+#define SELECT 0x0u /* written, for both kinds of slots */
 
 #define MEM_ADDRESS_LOW  0x0u
 #define MEM_ADDRESS_HIGH 0x4u
@@ -37,7 +37,7 @@
 #define CMD_OST_STATUS 2u
 #define CMD_APIC_ID    3u
 
-/* What the host is told: _OST of the ACPI specification 6.4, 6.3.5. */
+/* Report to the host: _OST of the ACPI specification 6.4, 6.3.5. */
 #define OST_INSERT 1u
 #define OST_EJECT  3u
 #define OST_DONE   0u
@@ -103,7 +103,7 @@ static u32 ost_of(int err)
 	return err == -EBUSY || err == -ETIMEDOUT || err == -EINTR || err == -EAGAIN ? OST_BUSY : OST_FAILED;
 }
 
-/* The beginning of a line about slot @i. */
+/* Print the beginning of a line about slot @i. */
 static void say_which(const struct slot_bank *bank, unsigned i, const char *text)
 {
 	const struct slot_device *dev = &bank->slot[i].dev;
@@ -171,7 +171,7 @@ static void depart(struct slot_bank *bank, unsigned i)
 	choose(bank, i);
 	put(bank, status_reg(bank), 1, EJECT);
 	if (status_of(bank) & ENABLED) {
-		is_odd(bank, i, "was told to eject and did not: what is in it is taken back");
+		is_odd(bank, i, "was told to eject and did not: the device is used again");
 		tell_host(bank, i, OST_EJECT, OST_FAILED);
 		choose(bank, i);
 		arrive(bank, i);
@@ -193,7 +193,7 @@ static void look_at(struct slot_bank *bank, unsigned i)
 		is_odd(bank, i, "does not answer");
 		return;
 	}
-	/* Each by its own write: QEMU looks at the lowest bit alone. */
+	/* One write for each bit: QEMU handles only the lowest one. */
 	if (status & INSERT)
 		put(bank, status_reg(bank), 1, INSERT);
 	if (status & REMOVE)
@@ -202,12 +202,12 @@ static void look_at(struct slot_bank *bank, unsigned i)
 		if (status & (INSERT | REMOVE))
 			is_odd(bank, i, "is empty, and has an event");
 		if (slot->state == SLOT_USED)
-			is_odd(bank, i, "is empty: what was in it is gone, and was in use");
+			is_odd(bank, i, "is empty: the device that was in use is gone");
 		slot->state = SLOT_EMPTY;
 		return;
 	}
 	if (slot->state == SLOT_USED && status & INSERT)
-		is_odd(bank, i, "has got something, and had it already");
+		is_odd(bank, i, "reports a new device, but had one already");
 	if (slot->state == SLOT_EMPTY || (slot->state == SLOT_REFUSED && status & INSERT))
 		arrive(bank, i);
 	if (status & REMOVE)
@@ -232,7 +232,7 @@ void slot_bank_init(struct slot_bank *bank, enum slot_kind kind, const struct sl
 	bank->nr = MIN(nr, MAX_SLOTS);
 	if (nr > MAX_SLOTS)
 		printk("slots: of %u, %u are used\n", nr, MAX_SLOTS);
-	/* A CPU block starts as a bitmap of CPUs; this makes registers of it. */
+	/* A CPU block starts as a bitmap of CPUs; this switches it to registers. */
 	if (kind == SLOT_CPU)
 		put(bank, SELECT, 4, 0);
 }

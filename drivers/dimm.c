@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dimm.c: memory modules: from a slot into service, and out of it again.
+ * dimm.c: memory modules: bringing the memory of a slot online, and taking it offline again.
  *
- * Owns:       nothing: what a module's memory is, the memory manager knows.
+ * Owns:       nothing: the memory manager knows the state of a module's memory.
  * Locks:      those of add_memory and offline_pages inside.
- * Invariants: a module is in service as a whole, or not known at all; somebody who takes parts of it out by hand
- *             has to bring them back, or take out all, before it can leave.
+ * Invariants: a module is online as a whole or not known at all.  If parts were taken offline by
+ *             hand, they must come back online, or the rest go offline too, before the module can
+ *             be ejected.
  * Tests:      dimm.
  */
 #include <quarry/acpi_slots.h>
@@ -17,14 +18,14 @@ static bool whole_pages(const struct slot_device *dev)
 	return dev->size && !((dev->address | dev->size) & (PAGE_SIZE - 1));
 }
 
-/* The node of proximity domain @domain; nr_nodes of the user: unknown. */
+/* The node of proximity domain @domain; the user's nr_nodes: unknown. */
 static unsigned node_of(const struct dimm_user *user, u32 domain)
 {
 	unsigned node = 0;
 
 	while (node < user->nr_nodes && user->domain[node] != domain)
 		node++;
-	/* Nodes that the memory has as one. */
+	/* The memory may have been set up as a single node. */
 	return node < user->nr_nodes && node >= user->mem->nr_nodes ? 0 : node;
 }
 
@@ -32,9 +33,9 @@ static const char *add_text(int err)
 {
 	switch (err) {
 	case -EINVAL: return "size or address is not that of whole pageblocks, or no memory can be there";
-	case -EEXIST: return "there is memory already, at some of its addresses";
-	case -EBUSY: return "it lies between memory that stands by";
-	case -ENODEV: return "of a proximity domain that the firmware does not tell of";
+	case -EEXIST: return "some of its addresses have memory already";
+	case -EBUSY: return "it lies between standby memory";
+	case -ENODEV: return "of a proximity domain that the firmware does not describe";
 	case -ENOMEM: return "no memory for its descriptors";
 	default: return "error of add_memory";
 	}
@@ -58,7 +59,7 @@ int dimm_take(void *arg, const struct slot_device *dev, const char **why)
 	if (err) {
 		*why = mm_why_text(fail.why);
 		if (remove_memory(user->mem, start, nr))
-			printk("slots: pfn %#lx to %#lx stay, offline\n", start, start + nr);
+			printk("slots: pfn %#lx to %#lx stay offline\n", start, start + nr);
 	}
 	return err;
 }
@@ -72,16 +73,16 @@ int dimm_give(void *arg, const struct slot_device *dev, const char **why)
 	struct offline_result res = {0};
 	int offline = offline_pages(user->mem, start, nr, &opts, &res), err;
 
-	/* All taken out by hand before is just as good. */
+	/* A module that was taken offline by hand may be ejected too. */
 	if (offline && offline != -EALREADY) {
 		*why = mm_why_text(res.fail.why);
 		if (res.fail.pfn != PFN_NONE)
-			printk("slots: in the way: pfn %#lx: %s\n", res.fail.pfn, *why);
+			printk("slots: blocker: pfn %#lx: %s\n", res.fail.pfn, *why);
 		return offline;
 	}
 	err = remove_memory(user->mem, start, nr);
 	if (err) {
-		*why = "somebody works on it";
+		*why = "another operation works on it";
 		if (!offline && online_pages(user->mem, start, nr, NULL))
 			printk("slots: pfn %#lx to %#lx stay offline\n", start, start + nr);
 	}

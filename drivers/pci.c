@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pci.c: what functions there are on the PCI buses, and what their configuration space says of them.
+ * pci.c: finding the functions on the PCI buses, and reading their configuration space.
  *
  * Owns:       nothing; bus numbers and BARs stay as the firmware set them.
  * Locks:      none: functions are found once, at boot.
- * Invariants: a function without a driver does not interrupt: its INTx is off from the scan on, so that a
- *             line that is shared is not held by one that nobody asks.
- *             Configuration space is believed nothing: each loop over it is bounded, no register beyond it is read.
+ * Invariants: a function without a driver does not interrupt: its INTx is off from the scan on, so
+ *             that it cannot hold a shared line that no driver would clear.
+ *             Configuration space is not trusted: each loop over it is bounded, and no register
+ *             beyond it is read.
  * Tests:      pci, virtio_cap, tests/fuzz/fuzz_pci.c.
  *
  * Registers: PCI Local Bus Specification 3.0, chapter 6.
@@ -22,7 +23,7 @@
 #define NR_FUNCTIONS   8
 #define NR_LINES       16 /* ISA interrupts */
 #define MAX_DEPTH      8 /* of bridges below bridges */
-/* No processor has longer physical addresses. */
+/* The longest physical address of any processor. */
 #define MAX_PHYS_BITS  52
 
 struct scan {
@@ -65,7 +66,7 @@ static void look_at(struct scan *scan, struct pci_function *fn, unsigned depth)
 	scan->found(fn);
 }
 
-/* Once each: bridges that name the same bus would otherwise have it scanned 256 times for each level. */
+/* Each bus once: bridges that name the same bus would have it scanned 256 times for each level. */
 static void scan_bus(struct scan *scan, u8 bus, unsigned depth)
 {
 	if (scan->seen[bus / 64] >> (bus % 64) & 1)
@@ -131,7 +132,7 @@ static bool is_wide(u32 low)
 	    (low & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64;
 }
 
-/* Is it a BAR of its own, not the upper half of the one before it? */
+/* Is it a BAR of its own, and not the upper half of the previous one? */
 static bool is_bar(const struct pci_function *fn, unsigned bar)
 {
 	unsigned i = 0;
@@ -141,7 +142,7 @@ static bool is_bar(const struct pci_function *fn, unsigned bar)
 	return i == bar && bar < PCI_NR_BARS;
 }
 
-/* Its size is what of all ones stays. */
+/* Size a BAR: the bits that can be written. */
 static u32 size_mask(const struct pci_function *fn, unsigned reg, u32 was)
 {
 	u32 mask;
@@ -165,7 +166,7 @@ int pci_bar_memory(const struct pci_function *fn, unsigned bar, struct pci_memor
 		return -ENODEV;
 	if (is_wide(low) && bar + 1 == PCI_NR_BARS)
 		return -EINVAL;
-	/* Meanwhile it answers nowhere. */
+	/* Meanwhile the function answers at no address. */
 	command = pci_read(fn, PCI_COMMAND, 2);
 	pci_write(fn, PCI_COMMAND, 2, command & ~(u32)PCI_COMMAND_MEMORY);
 	mask = size_mask(fn, reg, low) | 0xffffffff00000000ULL;
@@ -178,7 +179,7 @@ int pci_bar_memory(const struct pci_function *fn, unsigned bar, struct pci_memor
 	memory->start = ((u64)high << 32 | low) & (u64)PCI_BASE_ADDRESS_MEM_MASK;
 	if (!memory->start)
 		return -ENODEV;
-	/* A multiple of its size, it ends where the next one could begin: at the last address at most. */
+	/* The start is a multiple of the size, and the end is at most the last address. */
 	if (memory->size & (memory->size - 1) || memory->start & (memory->size - 1) ||
 	    memory->start >> MAX_PHYS_BITS)
 		return -EFAULT;

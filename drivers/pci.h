@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pci.h: functions of PCI devices: their configuration space, and what is mapped for them. */
+/* pci.h: functions of PCI devices: their configuration space, memory and interrupt. */
 #ifndef DRIVERS_PCI_H
 #define DRIVERS_PCI_H
 
@@ -10,7 +10,7 @@
 
 struct pci_function;
 
-/* How configuration space is reached: the ports of the machine, or the bytes of a test. */
+/* Access to configuration space: the ports of the machine, or the bytes of a test. */
 struct pci_access {
 	u32 (*read)(const struct pci_function *fn, unsigned reg, unsigned len);
 	void (*write)(const struct pci_function *fn, unsigned reg, unsigned len, u32 value);
@@ -22,22 +22,23 @@ struct pci_function {
 	u16 vendor_id, device_id;
 };
 
-/* Registers of the first 256 bytes of configuration space, 1, 2 or 4 bytes, aligned.  Context: thread. */
+/* Read registers of the first 256 bytes: 1, 2 or 4 bytes, aligned.  Context: thread. */
 u32 pci_read(const struct pci_function *fn, unsigned reg, unsigned len);
 void pci_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 value);
 /* Call @found once for each function of each bus that the firmware has numbered.  Context: thread. */
 void pci_scan(const struct pci_access *access, void (*found)(const struct pci_function *fn));
 
-/* A walk over the list of capabilities; zeroed memory is one that has not begun. */
+/* State of a walk over the list of capabilities; zeroed memory is its start. */
 struct pci_walk {
 	bool begun;
-	u8 at;    /* the capability that was visited last */
-	u64 seen; /* a bit for each four bytes of configuration space that a capability began at */
+	u8 at;    /* the capability visited last */
+	u64 seen; /* a bit for each four bytes of configuration space: visited */
 };
 /*
  * pci_next_capability - the next capability @id of the list.
- * Returns its first register, a multiple of 4; 0 no more; -ELOOP the list leads back into itself; -EFAULT it leads
- * into the header.  Context: thread.
+ * Returns its first register, a multiple of 4; 0 no more; -ELOOP the list has a loop; -EFAULT it
+ * leads into the header.
+ * Context: thread.
  */
 int pci_next_capability(const struct pci_function *fn, struct pci_walk *walk, u8 id);
 
@@ -46,24 +47,25 @@ struct pci_memory {
 	u64 size; /* bytes, a power of two */
 };
 /*
- * pci_bar_memory - where the memory of BAR @bar is.  The function does not answer at it for a moment.
- * Returns 0; -EINVAL there is no such BAR; -ENODEV it has no memory; -EFAULT what it says of its memory makes no sense.
+ * pci_bar_memory - find the memory of BAR @bar.  The function stops answering there for a moment.
+ * Returns 0; -EINVAL there is no such BAR; -ENODEV it has no memory; -EFAULT its address or size is
+ * invalid.
  * Context: thread.
  */
 int pci_bar_memory(const struct pci_function *fn, unsigned bar, struct pci_memory *memory);
-/* Let it answer at its addresses, and read and write memory. */
+/* Let the function answer at its addresses, and use DMA. */
 void pci_enable(const struct pci_function *fn);
-/* The line that the firmware gave the function's INTx pin: an ISA interrupt, 1 to 15; -ENODEV: none. */
+/*
+ * The ISA interrupt, 1 to 15, that the firmware assigned to the function's INTx pin; -ENODEV: none.
+ */
 int pci_intx_line(const struct pci_function *fn);
-/* Let it raise its line. */
+/* Let the function raise its line. */
 void pci_enable_intx(const struct pci_function *fn);
 
-/* ---- of this machine: pci_port.c ---- */
+/* ---- the PCI bus of this machine: pci_port.c ---- */
 
 extern const struct pci_access pci_ports;
-/*
- * Let VEC_PCI be raised by the function's INTx pin.  0; -ENODEV the firmware has given it no line.
- */
+/* Route the function's INTx pin to VEC_PCI.  0; -ENODEV the firmware has assigned no line. */
 int pci_route_intx(const struct pci_function *fn);
 
 #endif

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pci_port.c: how this machine's PCI functions are reached, and how they interrupt.
+ * pci_port.c: access to this machine's PCI functions, and their interrupt.
  *
- * Owns:       I/O ports 0xcf8-0xcff (configuration mechanism 1), which every machine with PCI has and
- *             which reach all that is needed here.
- * Locks:      none: functions are found once, at boot, by one thread; nobody asks them later.
+ * Owns:       I/O ports 0xcf8-0xcff (configuration mechanism 1), which every machine with PCI has
+ *             and which reach all that is needed here.
+ * Locks:      none: one thread finds functions, at boot; they are not accessed this way later.
  * Tests:      play_ports, tests/qemu/test_virtio.py, tests/qemu/test_balloon.py.
  *
- * Interrupts are INTx, by the line that the firmware wrote into the function: see docs/virtio.md for why
- * not MSI-X.
+ * Interrupts are INTx, on the line that the firmware wrote into the function; docs/virtio.md says
+ * why MSI-X is not used.
  */
 #include "drivers/pci.h"
 
@@ -54,7 +54,10 @@ int pci_route_intx(const struct pci_function *fn)
 
 	if (line < 0)
 		return line;
-	/* Others may hold the line too: it is a level, whatever the ISA interrupt of that number is. */
+	/*
+	 * The line may be shared, so it is level-triggered, whatever the ISA interrupt of that
+	 * number is.
+	 */
 	err = ioapic_route(acpi.isa[line].gsi, VEC_PCI, true, acpi.isa[line].active_low);
 	if (!err)
 		pci_enable_intx(fn);

@@ -4,33 +4,34 @@
  *
  * Owns:       nothing: the font's bytes are the caller's.
  * Locks:      none.
- * Invariants: a font that was accepted has all its glyphs within its bytes, and glyph[] names none beyond
+ * Invariants: in an accepted font all glyphs lie within its bytes, and glyph[] has no number beyond
  *             them.
  * Tests:      screen, tests/fuzz/fuzz_screen.c.
  *
- * A file is a header, the glyphs, and perhaps a table: for each glyph in turn, the characters that look like
- * it, then sequences of characters that do, then an end.  Version 1 has 16-bit characters there, version 2
- * UTF-8.  Without a table a glyph's number is its character.  (psf(5); kbd, doc/font-formats-1.html)
+ * A file is a header, the glyphs, and optionally a table.  The table has, for each glyph in turn,
+ * the characters that look like it, then sequences of characters that do, then an end mark.
+ * Version 1 has 16-bit characters there, version 2 UTF-8.  Without a table a glyph's number is its
+ * character.  (psf(5); kbd, doc/font-formats-1.html)
  */
 #include <quarry/errno.h>
 #include <quarry/screen.h>
 
 #define PSF1_MAGIC    0x0436
 #define PSF1_HEADER   4
-#define PSF1_512      0x01 /* of the mode: 512 glyphs, else 256 */
-#define PSF1_TABLE    0x06 /* there is a table; the second bit: with sequences */
+#define PSF1_512      0x01 /* a bit of the mode: 512 glyphs, else 256 */
+#define PSF1_TABLE    0x06 /* the file has a table; the second bit: with sequences */
 #define PSF1_SEQUENCE 0xfffe
 #define PSF1_END      0xffff
 
 #define PSF2_MAGIC    0x864ab572u
 #define PSF2_HEADER   32
-#define PSF2_TABLE    0x01 /* of the flags */
+#define PSF2_TABLE    0x01 /* a bit of the flags */
 #define PSF2_SEQUENCE 0xfe
 #define PSF2_END      0xff
 
 #define MAX_WIDTH  32
 #define MAX_HEIGHT 64
-#define MAX_GLYPHS 65535 /* PSF_NONE is none */
+#define MAX_GLYPHS 65535 /* PSF_NONE is no glyph */
 #define PSF_NONE   0xffff
 
 static u32 get32(const u8 *p)
@@ -43,14 +44,14 @@ static u32 get16(const u8 *p)
 	return p[0] | (u32)p[1] << 8;
 }
 
-/* The first glyph that is given for a character is its glyph. */
+/* The first glyph given for a character is used. */
 static void set_glyph(struct psf_font *font, u32 code, u32 glyph)
 {
 	if (code < PSF_CODES && font->glyph[code] == PSF_NONE)
 		font->glyph[code] = (u16)glyph;
 }
 
-/* Of a table that ends too early, or goes on for too long, what there is of it counts. */
+/* If the table ends too early or is too long, its valid part is used. */
 static void read_table1(struct psf_font *font, const u8 *p, size_t len)
 {
 	bool sequence = false;
@@ -70,7 +71,9 @@ static void read_table1(struct psf_font *font, const u8 *p, size_t len)
 	}
 }
 
-/* ASCII is one byte in UTF-8, and no byte of a longer one is ASCII: the others need not be decoded. */
+/*
+ * ASCII is one byte in UTF-8, and no byte of a longer character is ASCII: no other needs decoding.
+ */
 static void read_table2(struct psf_font *font, const u8 *p, size_t len)
 {
 	bool sequence = false;
@@ -90,7 +93,7 @@ static void read_table2(struct psf_font *font, const u8 *p, size_t len)
 
 static int read_header(struct psf_font *font, const u8 *p, size_t len, size_t *header, bool *table)
 {
-	/* No font of either version is as short as this. */
+	/* A font of either version is longer than this. */
 	if (len < PSF2_HEADER)
 		return -EINVAL;
 	if (get16(p) == PSF1_MAGIC) {

@@ -3,16 +3,17 @@
  * screen.c: the console on the framebuffer that the loader set up.
  *
  * Owns:       the framebuffer, the cells of its text, and whether it is in use.
- * Locks:      none: the console (kernel/printk.c) keeps writers apart; a panic may break in anywhere.
+ * Locks:      none: the console (kernel/printk.c) serialises writers; a panic may interrupt them
+ *             anywhere.
  * Invariants: while `shown` is set the pixels are mapped.
  * Tests:      bootfile, tests/qemu/test_screen.py.
  *
- * There is a screen if the loader gave a framebuffer and a font (the boot module font.psf): with GRUB on a
- * machine with a display.  Otherwise all this is one test of a flag.
+ * The screen is used if the loader gave a framebuffer and a font (the boot module font.psf), as
+ * GRUB does on a machine with a display.  Otherwise all functions return after one test of a flag.
  *
- * A panic prints here too, over whatever was being written: drivers/text.c bears that.  A fault in here is a
- * panic that would print here again: when writes are nested too deeply for any other reason, they are left
- * out, and the report goes on by serial line.
+ * A panic prints here too, in the middle of another write; drivers/text.c allows for that.  A fault
+ * in here causes a panic that would print here again.  So writes that are nested too deeply are
+ * left out, and the report continues on the serial line.
  */
 #include <quarry/bootfile.h>
 #include <quarry/bootinfo.h>
@@ -24,16 +25,16 @@
 #include <quarry/screen.h>
 
 #define MAX_CELLS  (240 * 68) /* 1920 by 1088 pixels in a font of 8 by 16 */
-#define MAX_NESTED 3          /* a writer, an NMI or a fault that prints inside it, and one more */
-#define BOOT_LIMIT (1ULL << 32) /* what the initial tables map */
+#define MAX_NESTED 3          /* a writer, an NMI or a fault that prints during it, and one more */
+#define BOOT_LIMIT (1ULL << 32) /* the initial tables map up to here */
 
 static struct text text;
 static struct psf_font font;
 static struct text_cell cells[MAX_CELLS];
-static bool wanted; /* there is a framebuffer, and a font for it */
+static bool wanted; /* a framebuffer and a font are present */
 static bool shown;
-static bool alarmed; /* what is written now is a panic's */
-static u32 nested;   /* a: writers in here */
+static bool alarmed; /* the text written now is a panic's */
+static u32 nested;   /* a: nested writers */
 
 static u64 size_in_bytes(void)
 {
@@ -45,7 +46,7 @@ bool screen_present(void)
 	return shown;
 }
 
-/* The log so far, then everything that is printed. */
+/* Show the log so far, and from then on everything that is printed. */
 static void show(void *pixels)
 {
 	char piece[128];

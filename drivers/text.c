@@ -3,16 +3,16 @@
  * text.c: a terminal drawn in pixels.
  *
  * Owns:       the cells and pixels that it was given.
- * Locks:      none: the console (kernel/printk.c) keeps writers apart, as far as a panic lets it.
- * Invariants: a cell whose shown_c is not 0 says what its pixels show.
- *             Every index is held to its limit where it is used, not where it is computed: in a panic
- *             another CPU may have been stopped in the middle of anything here.
+ * Locks:      none: the console (kernel/printk.c) serialises writers, except in a panic.
+ * Invariants: a cell whose shown_c is not 0 matches its pixels.
+ *             Every index is checked where it is used, not where it is computed: in a panic another
+ *             CPU may have been stopped in the middle of any function here.
  * Tests:      text, text_sequences, tests/fuzz/fuzz_screen.c, tests/qemu/test_screen.py.
  *
- * Writing changes cells only; at the end of a write those that differ from what is shown are drawn.  So
- * scrolling moves cells, in ordinary memory, and draws what has changed; pixels, which are slow to write
- * and far slower to read, are written once and never read.  For the same reason the text scrolls by several
- * rows at a time.
+ * Writing changes cells only; at the end of a write the cells that differ from their pixels are
+ * drawn.  So scrolling moves cells, in ordinary memory, and draws only changes.  Pixels are slow to
+ * write and far slower to read: they are written once and never read.  For the same reason the text
+ * scrolls by several rows at a time.
  */
 #include <quarry/errno.h>
 #include <quarry/port.h>
@@ -20,7 +20,7 @@
 
 #define TAB_STOPS   8
 #define MAX_ARG     9999
-#define SCROLL_PART 8 /* of the rows */
+#define SCROLL_PART 8 /* part of the rows that scrolls at a time */
 #define BRIGHT      0x08
 
 /* ECMA-48's order of colours, as 0xrrggbb. */
@@ -103,7 +103,7 @@ static void set_cell(struct text *t, u32 row, u32 column, u8 c, u8 colour)
 	t->dirty_to = MAX(t->dirty_to, row + 1);
 }
 
-/* Cells are counted row by row here: [from, to). */
+/* Erase cells [from, to), counted row by row. */
 static void erase(struct text *t, u32 from, u32 to)
 {
 	for (; from < to; from++)
@@ -144,7 +144,7 @@ static void put_character(struct text *t, u8 c)
 
 /* ---- control characters and sequences ---- */
 
-/* SGR with one argument. */
+/* Select Graphic Rendition (SGR) with one argument. */
 static void set_attribute(struct text *t, u32 arg)
 {
 	u8 low = (u8)(arg % 10);
@@ -177,7 +177,10 @@ static void move_to(struct text *t, u32 row, u32 column)
 	t->column = MIN(column, t->columns - 1);
 }
 
-/* ED and EL: from the cursor on, up to and with it, or all, of the cells from @start to @end. */
+/*
+ * Erase (ED, EL) from the cursor on, up to and including it, or all, of the cells from @start to
+ * @end.
+ */
 static void erase_part(struct text *t, u32 which, u32 start, u32 end)
 {
 	u32 here = t->row * t->columns + MIN(t->column, t->columns - 1);
@@ -223,7 +226,7 @@ static void in_sequence(struct text *t, u8 c)
 	u32 i = t->nr_args;
 
 	if (c >= '0' && c <= '9') {
-		if (i < TEXT_ARGS) /* those that are too many do not count */
+		if (i < TEXT_ARGS) /* further arguments are ignored */
 			t->arg[i] = MIN(t->arg[i] * 10 + (c - '0'), (u32)MAX_ARG);
 	} else if (c == ';') {
 		t->nr_args = MIN(i + 1, (u32)TEXT_ARGS);

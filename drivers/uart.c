@@ -3,9 +3,9 @@
  * uart.c: a 16550 UART: polled output, interrupt-driven input.
  *
  * Owns:       struct uart: the ring of received bytes.
- * Locks:      output has none: the console (kernel/printk.c) keeps writers apart.  The ring has one
- *             producer, the interrupt, and one consumer, whoever reads the console.
- * Invariants: head - tail bytes are in the ring, never more than its size; what does not fit is
+ * Locks:      output has none: the console (kernel/printk.c) serialises writers.  The ring has one
+ *             producer, the interrupt, and one consumer, the reader of the console.
+ * Invariants: head - tail bytes are in the ring, never more than its size; bytes beyond that are
  *             lost.
  * Tests:      uart.
  */
@@ -19,14 +19,14 @@
 #define UART_MCR 4
 #define UART_LSR 5
 #define UART_SCR 7
-#define LSR_DATA 0x01 /* a byte has come */
-#define LSR_ROOM 0x20 /* the transmit FIFO is empty: 16 bytes may go */
-#define LSR_IDLE 0x40 /* and so is the shift register */
+#define LSR_DATA 0x01 /* a byte has arrived */
+#define LSR_ROOM 0x20 /* the transmit FIFO is empty: it takes 16 bytes */
+#define LSR_IDLE 0x40 /* the shift register is empty too */
 #define FIFO     16
 
 /* At 115200 baud 16 bytes take 1.4 ms. */
 #define SPIN_LIMIT 10000000
-#define MAX_BYTES  65536 /* that one interrupt takes */
+#define MAX_BYTES  65536 /* taken by one interrupt, at most */
 #define POLL_NS    10000000ULL
 
 static bool lsr_wait(struct uart *u, u8 bits)
@@ -51,7 +51,7 @@ void uart_init(struct uart *u, const struct uart_regs *regs)
 	regs->out(UART_IER, 0);
 	regs->out(UART_LCR, 3);    /* 8 bits, no parity, 1 stop bit */
 	regs->out(UART_FCR, 0x07); /* FIFOs on and empty, interrupt at the first byte */
-	regs->out(UART_MCR, 0x0b); /* DTR, RTS, OUT2: interrupts get out */
+	regs->out(UART_MCR, 0x0b); /* DTR, RTS, OUT2: enable the interrupt pin */
 	u->present = true;
 }
 
@@ -113,7 +113,7 @@ int uart_getc_wait(struct uart *u)
 
 void uart_interrupt(struct uart *u)
 {
-	/* A port that is gone reads as all ones, for ever. */
+	/* A missing port reads as all ones, always. */
 	for (unsigned i = 0; i < MAX_BYTES && u->regs->in(UART_LSR) & LSR_DATA; i++) {
 		u8 byte = u->regs->in(UART_RBR);
 		u32 head = u->head;
@@ -128,7 +128,7 @@ void uart_interrupt(struct uart *u)
 
 void uart_enable_irq(struct uart *u)
 {
-	/* Bytes that came before make no edge: take them now. */
+	/* Bytes that arrived before raise no edge: take them now. */
 	u->interrupt_driven = true;
 	u->regs->out(UART_IER, 1);
 	uart_interrupt(u);

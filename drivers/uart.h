@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* uart.h: a 16550 UART: the machine's (serial.c), or that of a test. */
+/* uart.h: a 16550 UART: the machine's (serial.c), or a test's. */
 #ifndef DRIVERS_UART_H
 #define DRIVERS_UART_H
 
 #include <quarry/port.h>
 
-/* How its eight registers are reached. */
+/* Access to its eight registers. */
 struct uart_regs {
 	u8 (*in)(unsigned reg);
 	void (*out)(unsigned reg, u8 value);
@@ -13,29 +13,29 @@ struct uart_regs {
 
 struct uart {
 	const struct uart_regs *regs;
-	u32 spins; /* turns of a wait before the port counts as gone */
+	u32 spins; /* turns of a wait before the port counts as missing */
 	bool present, interrupt_driven;
 	u8 ring[256];
-	u32 head; /* a: bytes ever put into the ring */
-	u32 tail; /* a: bytes ever taken out */
+	u32 head; /* a: number of bytes ever put into the ring */
+	u32 tail; /* a: number of bytes ever taken out */
 	struct waitq readers;
 };
 
-/* Zeroed memory is a port that is not there.  115200 baud, 8N1, polled.  Boot CPU. */
+/* Initialise: 115200 baud, 8N1, polled.  Zeroed memory is a missing port.  Boot CPU. */
 void uart_init(struct uart *u, const struct uart_regs *regs);
-/* Send @len bytes; a port that is not there, or does not take them in time, is left alone from then on. */
+/* Send @len bytes.  A port that is missing, or too slow, is not used any more. */
 void uart_write(struct uart *u, const char *s, size_t len);
 /* Wait until all has been sent. */
 void uart_flush(struct uart *u);
-/* Next byte received, or -1: does not wait. */
+/* The next received byte, or -1; does not wait. */
 int uart_getc(struct uart *u);
-/* Sleep until a byte has come; thread context. */
+/* Sleep until a byte has arrived.  Context: thread. */
 int uart_getc_wait(struct uart *u);
-/* The receive interrupt: all that has come goes into the ring, as far as there is room.  irqs off. */
+/* The receive interrupt: moves received bytes to the ring, as far as there is space.  irqs off. */
 void uart_interrupt(struct uart *u);
-/* From here on received bytes come by uart_interrupt; those that came before are taken now.  irqs off. */
+/* Receive by uart_interrupt from here on; bytes that arrived before are taken now.  irqs off. */
 void uart_enable_irq(struct uart *u);
-/* From here on uart_getc asks the port. */
+/* Let uart_getc poll the port from here on. */
 void uart_disable_irq(struct uart *u);
 
 #endif

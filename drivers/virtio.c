@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio.c: what all virtio devices have in common: how they are started, configured, and given buffers.
+ * virtio.c: the common part of all virtio devices: start, configuration, virtqueues.
  *
  * Owns:       the rings of virtqueues; the status of a device.
- * Locks:      none of its own; who uses a queue sees to it that it is alone.
- * Invariants: the device is believed nothing: a buffer that it returns and did not have, or one with more
- *             in it than there was room for, breaks the queue, and memory stays with who has it.
- *             What it can write is read once: it may be other the next time.
- *             A buffer that is out stays out until it comes back or the device has been reset.
+ * Locks:      none of its own; the user of a queue serialises its calls.
+ * Invariants: the device is not trusted.  If it returns a buffer that it did not have, or one with
+ *             more bytes than it had space, the queue is broken, and memory stays with its present
+ *             user.
+ *             Memory that the device can write is read once: it may change at any time.
+ *             A buffer handed to the device stays there until it comes back or the device has been
+ *             reset.
  * Tests:      virtio.
  */
 #include "drivers/virtio.h"
 
 #include <linux/virtio_pci.h>
 
-/* Reads of a configuration that changed meanwhile. */
+/* Attempts to read a configuration that changes meanwhile. */
 #define CONFIG_TRIES 100
 
 /* ---- status and features ---- */
@@ -84,7 +86,7 @@ static void read_fields(struct virtio_device *dev, const struct virtio_field *fi
 	unsigned i, part;
 
 	for (i = 0; i < nr; i++) {
-		/* Eight bytes are two fields of four (4.1.3.1). */
+		/* Fields of eight bytes are read as two of four (4.1.3.1). */
 		for (part = 0; part < field[i].len; part += 4) {
 			unsigned at = field[i].at + part;
 			u32 value = dev->ops->read(dev, at, MIN(field[i].len, 4u));
@@ -120,7 +122,7 @@ int virtqueue_start(struct virtqueue *q, struct virtio_device *dev, unsigned ind
 	if (!size)
 		return -ENODEV;
 	*q = (struct virtqueue){.dev = dev, .index = index, .size = 1};
-	/* A power of two (2.7), and no more than a page has room for. */
+	/* A power of two (2.7), with a ring of at most a page. */
 	while (q->size * 2 <= size && q->size < VIRTQUEUE_MAX)
 		q->size *= 2;
 	q->page = alloc_pages(GFP_KERNEL, 0);
@@ -171,14 +173,14 @@ int virtqueue_add(struct virtqueue *q, const struct virtio_buf *bufs, unsigned o
 	q->used[first] = (u16)nr;
 	q->token[first] = token;
 	q->ring.avail->ring[q->given++ % q->size] = first;
-	/* The device reads the index first: all that it stands for must be there. */
+	/* The device reads the index first: the entries below it must be visible. */
 	store_release(&q->ring.avail->idx, q->given);
 	return 0;
 }
 
 void virtqueue_notify(struct virtqueue *q)
 {
-	full_barrier(); /* the index is out before the device is told to look */
+	full_barrier(); /* the index is visible before the notification */
 	q->dev->ops->notify(q->dev, q);
 }
 
@@ -230,7 +232,10 @@ struct answer {
 	u32 len;
 };
 
-/* Taken where it is seen: the ring's index is read once, and the device cannot take the answer back in between. */
+/*
+ * Takes the buffer at once: the index is read once, so the device cannot withdraw the answer in
+ * between.
+ */
 static bool answered(void *arg)
 {
 	struct answer *answer = arg;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio.h: a virtio device as its driver sees it, whatever lies between: PCI, or the pretend device of a
- * test.  Virtio 1.2 without the legacy interface; sections are those of that specification.
+ * virtio.h: the interface between a virtio device and its driver, for any transport: PCI, or a
+ * test's pretend device.  Virtio 1.2 without the legacy interface; section numbers are those of
+ * that specification.
  */
 #ifndef DRIVERS_VIRTIO_H
 #define DRIVERS_VIRTIO_H
@@ -12,32 +13,40 @@
 #include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
 
-/* What is little-endian in the device's structures is written as it is. */
+/* The device's structures are little-endian, and so is this machine. */
 BUILD_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 
-/* Descriptors of a queue at most: then all of its ring fits into a page. */
+/* The most descriptors of a queue: then its ring fits into a page. */
 #define VIRTQUEUE_MAX 64
-/* A device that has not answered for so long is reported; after so many times as long it is broken. */
+/*
+ * A device that is silent for this long is reported; after VIRTIO_PATIENCES times as long it is
+ * broken.
+ */
 #define VIRTIO_PATIENCE_NS 10000000000ULL
 #define VIRTIO_PATIENCES   3
 
 struct virtio_device;
 struct virtqueue;
 
-/* How a device is reached.  Context: thread, may sleep. */
+/* The transport of a device.  Context: thread, may sleep. */
 struct virtio_ops {
-	u64 (*features)(struct virtio_device *dev); /* what it offers */
+	u64 (*features)(struct virtio_device *dev); /* features that it offers */
 	void (*accept)(struct virtio_device *dev, u64 features);
 	u8 (*get_status)(struct virtio_device *dev);
-	/* 0 is a reset, and done at return: from then on the device uses no memory of ours. */
+	/*
+	 * 0 is a reset, complete at return: from then on the device uses no memory of the kernel.
+	 */
 	void (*set_status)(struct virtio_device *dev, u8 status);
-	/* Its own configuration: a field of 1, 2 or 4 bytes at @at.  @generation: of all of it. */
+	/*
+	 * Device-specific configuration: a field of 1, 2 or 4 bytes at @at.  @generation: its
+	 * generation.
+	 */
 	u32 (*read)(struct virtio_device *dev, unsigned at, unsigned len);
 	void (*write)(struct virtio_device *dev, unsigned at, unsigned len, u32 value);
 	u8 (*generation)(struct virtio_device *dev);
-	/* Descriptors of queue @index at most; 0: there is no such queue. */
+	/* The largest size of queue @index, in descriptors; 0: there is no such queue. */
 	unsigned (*queue_size)(struct virtio_device *dev, unsigned index);
-	/* Tell the device where the ring is, and turn the queue on.  0 or negative errno. */
+	/* Give the device the ring's address, and enable the queue.  0 or negative errno. */
 	int (*queue_start)(struct virtio_device *dev, const struct virtqueue *q);
 	void (*notify)(struct virtio_device *dev, const struct virtqueue *q);
 };
@@ -46,11 +55,11 @@ struct virtio_device {
 	const struct virtio_ops *ops;
 	const char *name;
 	u32 id;              /* VIRTIO_ID_... */
-	u64 offered;         /* what it said it offers, when it was asked: once after each reset */
-	u64 features;        /* offered and accepted */
-	u32 config_changed;  /* a: since it was last cleared; a word that calls an offline off */
+	u64 offered;         /* features offered; read once after each reset */
+	u64 features;        /* features offered and accepted */
+	u32 config_changed;  /* a: since it was last cleared; also cancels an offline */
 	struct waitq wq;     /* woken by each interrupt */
-	u64 patience_ns;     /* VIRTIO_PATIENCE_NS, but for tests */
+	u64 patience_ns;     /* VIRTIO_PATIENCE_NS; tests set less */
 	unsigned (*node_of)(u32 domain); /* the node of a proximity domain of the firmware; NULL: 0 */
 };
 
@@ -58,16 +67,16 @@ struct virtio_device {
 
 /*
  * virtio_begin - reset @dev and agree on features: those of @want that it offers, and VERSION_1.
- * Returns 0; -ENODEV it is a legacy device; -EIO it does not agree, or does not reset.
+ * Returns 0; -ENODEV a legacy device; -EIO it does not agree, or does not reset.
  */
 int virtio_begin(struct virtio_device *dev, u64 want);
-/* The queues are there: the device may work from here on. */
+/* The queues are set up: the device may work from here on. */
 void virtio_ready(struct virtio_device *dev);
-/* Reset it, for good or before the next virtio_begin: what it had of ours is ours again. */
+/* Reset the device, finally or before the next virtio_begin; its buffers are the kernel's again. */
 void virtio_reset(struct virtio_device *dev);
-/* It wants to be reset, or has stopped: it will answer no more. */
+/* The device needs a reset, or has stopped: it will not answer any more. */
 bool virtio_is_broken(struct virtio_device *dev);
-/* For the transport: an interrupt, with these bits of the ISR status.  Any context. */
+/* For the transport: an interrupt with these bits of the ISR status.  Any context. */
 void virtio_interrupt(struct virtio_device *dev, u8 isr);
 
 /* ---- configuration ---- */
@@ -76,9 +85,7 @@ struct virtio_field {
 	u8 at, len; /* 1, 2, 4 or 8 bytes */
 };
 #define VIRTIO_FIELD(type, member) {offsetof(type, member), sizeof(((type *)0)->member)}
-/*
- * Read @nr fields to the same places of @to, all of one moment.  0; -EIO it changes all the time.
- */
+/* Read @nr fields to the same offsets of @to, consistently.  0; -EIO they change all the time. */
 int virtio_read_config(struct virtio_device *dev, const struct virtio_field *field, unsigned nr, void *to);
 
 /* ---- split virtqueues (2.7) ---- */
@@ -88,19 +95,19 @@ struct virtio_buf {
 	u32 len;
 };
 
-/* Used by one thread at a time: its owner's lock, or the only thread there is. */
+/* Used by one thread at a time: under its owner's lock, or by the only thread. */
 struct virtqueue {
 	struct virtio_device *dev; /* c */
 	unsigned index, size;      /* c; size in descriptors */
 	struct page *page;         /* c: the ring */
 	struct vring ring;
-	bool broken;               /* the device returned what it did not have; it is not believed any more */
-	u16 free, nr_free;         /* descriptors of no buffer, linked by next[] */
-	u16 given, seen;           /* buffers that went out, and came back, as the ring counts them */
-	/* Of each descriptor; not in the ring, where the device could write: */
+	bool broken;               /* the device broke the protocol: do not use it */
+	u16 free, nr_free;         /* free descriptors, linked by next[] */
+	u16 given, seen;           /* buffers handed over and returned, as the ring counts them */
+	/* By descriptor; not in the ring, where the device could write: */
 	u16 next[VIRTQUEUE_MAX];
-	u16 used[VIRTQUEUE_MAX];   /* first of a buffer that is out: how many descriptors it has; else 0 */
-	u32 room[VIRTQUEUE_MAX];   /* bytes of that buffer that the device may write */
+	u16 used[VIRTQUEUE_MAX];   /* first one of a buffer: number of its descriptors; else 0 */
+	u32 room[VIRTQUEUE_MAX];   /* bytes of that buffer writable by the device */
 	void *token[VIRTQUEUE_MAX];
 };
 
@@ -113,34 +120,35 @@ int virtqueue_start(struct virtqueue *q, struct virtio_device *dev, unsigned ind
 void virtqueue_free(struct virtqueue *q);
 /*
  * virtqueue_add - hand over one buffer: @out pieces that the device reads, then @in that it writes.
- * @token: what virtqueue_take returns; not NULL.  Until then the memory is the device's.
- * Returns 0; -ENOSPC no room for it now; -EIO broken.  The device is not told yet.
+ * @token: returned by virtqueue_take; not NULL.  Until then the memory belongs to the device.
+ * Returns 0; -ENOSPC no free descriptors now; -EIO broken.  The device is not notified yet.
  */
 int virtqueue_add(struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in, void *token);
-/* Tell the device. */
+/* Notify the device. */
 void virtqueue_notify(struct virtqueue *q);
-/* A buffer that came back, and in *@len how many bytes were written; NULL: none, or broken. */
+/* Take a returned buffer; *@len: bytes written.  NULL: none, or broken. */
 void *virtqueue_take(struct virtqueue *q, u32 *len);
 /* Would virtqueue_take find anything?  Any context. */
 bool virtqueue_pending(const struct virtqueue *q);
 /*
- * virtqueue_wait - wait until the only buffer that is out comes back, for @timeout_ns at most.
- * Returns bytes written; -EAGAIN not yet: it is still out; -EIO the queue or the device is broken: reset it.
+ * virtqueue_wait - wait until the only buffer handed over comes back, for @timeout_ns at most.
+ * Returns bytes written; -EAGAIN not yet; -EIO the queue or the device is broken: reset it.
  */
 long virtqueue_wait(struct virtqueue *q, u64 timeout_ns);
 /*
- * virtqueue_call - hand over one buffer on a queue with none out, and wait until it comes back.  A device
- * that takes longer than VIRTIO_PATIENCES times its patience is broken: the memory is its own until the reset.
- * Returns bytes written; -ENOSPC the pieces are too many; -EIO the queue or the device is broken: reset it.
+ * virtqueue_call - hand over one buffer on a queue with none out, and wait until it comes back.  A
+ * device that takes longer than VIRTIO_PATIENCES times its patience is broken: it keeps the memory
+ * until the reset.
+ * Returns bytes written; -ENOSPC too many pieces; -EIO the queue or the device is broken: reset it.
  */
 long virtqueue_call(struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in);
 
-/* ---- drivers: take over a device that was found.  0 or negative errno, which has been reported ---- */
+/* ---- drivers: take over a device.  0 or negative errno, which has been reported ---- */
 
 int virtio_mem_probe(struct virtio_device *dev);
 int virtio_balloon_probe(struct virtio_device *dev);
 
-/* Print one line for each; the monitor's. */
+/* Print one line for each device; for the monitor. */
 void virtio_mem_show(void);
 void virtio_balloon_show(void);
 

@@ -3,13 +3,17 @@
  * virtio_balloon.c: pages lent to the host, statistics for it, and free memory that it may drop.
  *
  * Owns:       pages in state BALLOON, linked by their next and prev.
- * Locks:      balloon->lock, a mutex, for them and for the queues that tell of them: a migrator needs both.
- *             The balloon's thread holds it for as long as it waits for the device, a migrator MOVE_WAIT_NS.
- *             Nothing is allocated under it: an allocation may wait for a thread that moves our pages.
+ * Locks:      balloon->lock, a mutex, for them and for the queues that report them: a migrator
+ *             needs both.
+ *             The balloon's thread holds it for as long as it waits for the device, a migrator
+ *             MOVE_WAIT_NS.
+ *             Nothing is allocated under it: an allocation may wait for a thread that moves balloon
+ *             pages.
  *             Statistics belong to the balloon's thread, reports to a thread of their own.
- * Invariants: the host is told before a page is lent, and before one is used again.  What the device has
- *             not answered stays out of use until the device has been reset.  Who finds it broken resets it,
- *             before he lets go of anything, and has the balloon's thread take back all pages.
+ * Invariants: the host is told before a page is lent, and before one is used again.  A page whose
+ *             request has no answer stays out of use until the device has been reset.  The thread
+ *             that finds the device broken resets it before it releases anything; then the
+ *             balloon's thread takes back all pages.
  * Tests:      balloon, tests/qemu/test_balloon.py.
  *
  * Virtio 1.2, 5.5.
@@ -18,7 +22,7 @@
 
 #include <quarry/page_report.h>
 
-/* A migrator waits so long for the lock, and for the device: it may have a deadline. */
+/* A migrator waits at most this long for the lock, and for the device: it may have a deadline. */
 #define MOVE_WAIT_NS 50000000ULL
 
 #define HAS(features, bit) ((features) >> (bit) & 1)
@@ -67,7 +71,7 @@ static bool is_broken(const struct virtio_balloon *b)
 	return load_acquire(&b->broken);
 }
 
-int balloon_give_up(struct virtio_balloon *b)
+int balloon_reset(struct virtio_balloon *b)
 {
 	virtio_reset(b->dev);
 	store_release(&b->broken, 1u);
@@ -75,7 +79,7 @@ int balloon_give_up(struct virtio_balloon *b)
 	return -EIO;
 }
 
-/* What was out has come back: the device has done what it was told. */
+/* The outstanding buffer has come back: the device has processed it. */
 static void is_answered(struct virtio_balloon *b) REQUIRES(b->lock)
 {
 	pfn_t pfn = b->late_pfn;
@@ -89,8 +93,8 @@ static void is_answered(struct virtio_balloon *b) REQUIRES(b->lock)
 }
 
 /*
- * Wait until nothing is out, for @ns; what comes later is waited for by the thread.  0: pfns[] may be written;
- * -EAGAIN; -EIO.
+ * Wait until no buffer is outstanding, for @ns at most; the thread waits for a later answer.  0:
+ * pfns[] may be written; -EAGAIN; -EIO.
  */
 static int await(struct virtio_balloon *b, u64 ns) REQUIRES(b->lock)
 {
@@ -108,21 +112,21 @@ static int await(struct virtio_balloon *b, u64 ns) REQUIRES(b->lock)
 		len = virtqueue_wait(b->late, ns - MOVE_WAIT_NS);
 	}
 	if (len < 0)
-		return balloon_give_up(b);
+		return balloon_reset(b);
 	is_answered(b);
 	return 0;
 }
 
-/* As long as a device may take. */
+/* The longest time that a device may take. */
 static u64 longest(const struct virtio_balloon *b)
 {
 	return VIRTIO_PATIENCES * b->dev->patience_ns;
 }
 
 /*
- * Tell of the first @nr of pfns[], nothing being out, and wait until the host knows, for @ns.  Should it know
- * later, @then is let go of then.  0; -EAGAIN it has been told, and has not answered; -EIO it knows nothing any
- * more.
+ * Report the first @nr of pfns[] to the host, with no buffer outstanding, and wait for the answer,
+ * for @ns at most.  If the answer comes later, @then is released at that time.  0; -EAGAIN no
+ * answer yet; -EIO the device is broken.
  */
 static int tell(struct virtio_balloon *b, struct virtqueue *q, unsigned nr, pfn_t then, u64 ns)
     REQUIRES(b->lock)
@@ -130,14 +134,14 @@ static int tell(struct virtio_balloon *b, struct virtqueue *q, unsigned nr, pfn_
 	struct virtio_buf buf = {dma_phys(b, b->pfns), nr * (u32)sizeof(u32)};
 
 	if (virtqueue_add(q, &buf, 1, 0, b))
-		return balloon_give_up(b);
+		return balloon_reset(b);
 	b->late = q;
 	b->late_pfn = then;
 	virtqueue_notify(q);
 	return await(b, ns);
 }
 
-/* ---- moving a page: another one is lent in its place ---- */
+/* ---- moving a page: another page is lent in its place ---- */
 
 static int balloon_isolate(struct memory *mem, struct page *page)
 {
@@ -150,8 +154,9 @@ static bool balloon_putback(struct memory *mem, struct page *page)
 }
 
 /*
- * Lend @dst for @src.  The old page comes first: should the host not answer it stays lent, and the new one has
- * been told to nobody.  0; -ENOENT; -EAGAIN; -EBUSY: the device is broken: all will be taken back.
+ * Lend @dst for @src.  The old page is reported first: if the host does not answer, it stays lent,
+ * and the new page has not been reported.  0; -ENOENT; -EAGAIN; -EBUSY the device is broken: all
+ * will be taken back.
  */
 static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page *src)
     REQUIRES(b->lock)
@@ -160,7 +165,7 @@ static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page 
 	int err = await(b, MOVE_WAIT_NS);
 
 	if (src->owner != &b->owner)
-		return -ENOENT; /* taken back meanwhile */
+		return -ENOENT; /* @src was taken back meanwhile */
 	if (!err) {
 		b->pfns[0] = (u32)from;
 		err = tell(b, &b->deflate, 1, from, MOVE_WAIT_NS);
@@ -168,7 +173,10 @@ static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page 
 	if (err)
 		return err == -EAGAIN ? err : -EBUSY;
 	b->pfns[0] = (u32)to;
-	/* The answer may come later, or a reset instead: the page is lent all the same, until it is taken back. */
+	/*
+	 * The answer may come later, or be replaced by a reset: the page is lent until it is taken
+	 * back.
+	 */
 	tell(b, &b->inflate, 1, PFN_NONE, MOVE_WAIT_NS);
 	page_make_movable(b->mem, dst, &b->owner, 0);
 	link_page(b, to);
@@ -177,8 +185,8 @@ static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page 
 }
 
 /*
- * A device that takes its time is waited for by the balloon's thread: a migrator may have a deadline, and
- * one page after the other to move.
+ * The balloon's thread waits for a slow device: a migrator may have a deadline, and many pages to
+ * move.
  */
 static int balloon_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
     struct page *src) NO_LOCK_ANALYSIS
@@ -234,7 +242,7 @@ static int inflate(struct virtio_balloon *b, unsigned long nr)
 	return err;
 }
 
-/* Let go of up to BALLOON_BATCH pages, the first of the list; returns how many.  Under the lock. */
+/* Release up to BALLOON_BATCH pages, the first of the list; returns how many.  Under the lock. */
 static unsigned release(struct virtio_balloon *b, unsigned nr) REQUIRES(b->lock)
 {
 	unsigned i;
@@ -248,7 +256,7 @@ static unsigned release(struct virtio_balloon *b, unsigned nr) REQUIRES(b->lock)
 	return nr;
 }
 
-/* Take back up to @nr pages: the host knows before anybody uses them. */
+/* Take back up to @nr pages; the host is told before they are used. */
 static int deflate(struct virtio_balloon *b, unsigned long nr)
 {
 	unsigned n = (unsigned)MIN(nr, (unsigned long)BALLOON_BATCH), i;
@@ -257,7 +265,7 @@ static int deflate(struct virtio_balloon *b, unsigned long nr)
 
 	mutex_lock(&b->lock);
 	err = await(b, longest(b));
-	/* What was out may have been one of them. */
+	/* The outstanding buffer may have been for one of them. */
 	n = (unsigned)MIN((unsigned long)n, b->nr);
 	for (i = 0, pfn = b->first; !err && i < n; i++, pfn = pfn_to_page_in(b->mem, pfn)->next)
 		b->pfns[i] = (u32)pfn;
@@ -276,7 +284,7 @@ static int read_want(struct virtio_balloon *b)
 	struct virtio_balloon_config config;
 	int err;
 
-	/* First: what changes from here on is seen by the read, or the next time. */
+	/* Before the read: a later change is then seen by the read or the next time. */
 	store_release(&b->dev->config_changed, 0u);
 	full_barrier();
 	err = virtio_read_config(b->dev, fields, ARRAY_SIZE(fields), &config);
@@ -285,7 +293,9 @@ static int read_want(struct virtio_balloon *b)
 	return err;
 }
 
-/* Pages lent, when nothing is out: while one is moved there may be one less. */
+/*
+ * The number of pages lent, with no buffer outstanding: while one is moved there may be one less.
+ */
 static int count_lent(struct virtio_balloon *b, unsigned long *nr)
 {
 	int err;
@@ -357,7 +367,7 @@ int balloon_serve_stats(struct virtio_balloon *b)
 		counter_add(&b->asked, 1u);
 		return offer_stats(b);
 	}
-	return b->stats.broken ? balloon_give_up(b) : 0;
+	return b->stats.broken ? balloon_reset(b) : 0;
 }
 
 /* ---- free page reporting (5.5.6.7) ---- */
@@ -375,10 +385,12 @@ int balloon_report(struct virtio_balloon *b)
 		for (i = 0; i < nr; i++)
 			bufs[i] = (struct virtio_buf){(phys_t)blocks[i] << PAGE_SHIFT,
 			    (u32)(PAGEBLOCK_PAGES << PAGE_SHIFT)};
-		/* A device that has not answered may drop them at any time, until it is reset. */
+		/*
+		 * A device that has not answered may drop the pages at any time, until it is reset.
+		 */
 		err = is_broken(b) ? -EIO : 0;
 		if (!err && virtqueue_call(&b->report, bufs, 0, nr) < 0)
-			err = balloon_give_up(b);
+			err = balloon_reset(b);
 		give_reported(b->mem, blocks, nr, !err);
 		if (err)
 			return err;
@@ -387,7 +399,7 @@ int balloon_report(struct virtio_balloon *b)
 	return 0;
 }
 
-/* ---- start and end ---- */
+/* ---- opening and closing ---- */
 
 static int start_queues(struct virtio_balloon *b, u64 offered)
 {
@@ -395,7 +407,7 @@ static int start_queues(struct virtio_balloon *b, u64 offered)
 	int err = virtqueue_start(&b->inflate, b->dev, 0);
 
 	err = err ? err : virtqueue_start(&b->deflate, b->dev, 1);
-	/* A queue's number depends on what is offered before it. */
+	/* A queue's number depends on the features offered before it. */
 	if (!err && HAS(offered, VIRTIO_BALLOON_F_STATS_VQ))
 		err = virtqueue_start(&b->stats, b->dev, next++);
 	if (HAS(offered, VIRTIO_BALLOON_F_FREE_PAGE_HINT))

@@ -2,15 +2,15 @@
 /*
  * virtio_balloon_thread.c: the threads of the kernel's balloon: one follows the host, one reports free memory.
  *
- * Owns:       the kernel's own balloon; how often something is tried.
- * Locks:      none: found at boot; then it has its threads.
- * Invariants: only the first thread waits for a device that is late; when the device is broken, whoever found
- *             out, it takes back all pages and ends.
+ * Owns:       the kernel's own balloon; the times between attempts.
+ * Locks:      none: the device is found at boot; then it belongs to its threads.
+ * Invariants: only the first thread waits for a slow device.  When the device is broken, that
+ *             thread takes back all pages and ends, whichever thread noticed.
  * Tests:      balloon_turn, tests/qemu/test_balloon.py.
  */
 #include "drivers/virtio_balloon.h"
 
-/* Between two attempts to find pages for the host; between two looks for free memory to report. */
+/* Between two attempts to find pages for the host; between two checks for free memory to report. */
 #define RETRY_NS  1000000000ULL
 #define REPORT_NS 500000000ULL
 
@@ -33,8 +33,8 @@ u64 balloon_turn(struct virtio_balloon *b)
 		    b->want >> (20 - PAGE_SHIFT), err == -ENOMEM ? ": no more to be had" : "");
 	if (err != -EIO)
 		return err ? RETRY_NS : WAIT_FOREVER;
-	/* Its memory stays: somebody may be looking at it. */
-	balloon_give_up(b);
+	/* The balloon's memory stays: another thread may be reading it. */
+	balloon_reset(b);
 	printk("%s: broken: reset, and not used any more; all pages are taken back\n", b->dev->name);
 	balloon_take_all(b);
 	return 0;

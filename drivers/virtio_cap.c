@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_cap.c: where a virtio device on the PCI bus has the structures of its modern interface.
+ * virtio_cap.c: finding the structures of a virtio device's modern interface on the PCI bus.
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: a capability is believed nothing: it counts only if it lies within configuration space, and what it
- *             points to within the memory of a BAR.
+ * Invariants: capabilities are not trusted: one is used only if it lies within configuration space,
+ *             and its structure within the memory of a BAR.
  * Tests:      pci, virtio_cap, tests/fuzz/fuzz_pci.c.
  *
  * Virtio 1.2, 4.1.4.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* virtio_cap.h: where a virtio device on the PCI bus has the structures of its modern interface. */
+/* virtio_cap.h: the structures of a virtio device's modern interface on the PCI bus. */
 #ifndef DRIVERS_VIRTIO_CAP_H
 #define DRIVERS_VIRTIO_CAP_H
 
@@ -8,7 +8,7 @@
 /* In the order of VIRTIO_PCI_CAP_COMMON_CFG and what follows it. */
 enum virtio_part { VIRTIO_COMMON, VIRTIO_NOTIFY, VIRTIO_ISR, VIRTIO_CONFIG, NR_VIRTIO_PARTS };
 
-/* Bytes of a structure that are of any use: of longer ones this much counts. */
+/* Of longer structures only this many bytes are used. */
 #define VIRTIO_PART_MAX (1u << 20)
 
 struct virtio_place {
@@ -19,17 +19,18 @@ struct virtio_place {
 struct virtio_places {
 	struct virtio_place part[NR_VIRTIO_PARTS];
 	u32 notify_step;        /* bytes from one queue's notification to the next one's */
-	enum virtio_part wrong; /* of a failure: the structure, and what is wrong */
+	enum virtio_part wrong; /* on failure: the structure, and the reason */
 	const char *why;
 };
 
 /*
- * virtio_find_places - find the structures of the modern interface (virtio 1.2, 4.1.4): of each the first that can be
- * used.  Each lies within the memory of one BAR, is as long as it must be, and shares no byte with another.
+ * virtio_find_places - find the structures of the modern interface (virtio 1.2, 4.1.4), of each the
+ * first usable one.  Each lies within the memory of one BAR, has its minimum length, and shares no
+ * byte with another.
  * Returns 0; negative errno: @places->wrong and @places->why.  Context: thread.
  */
 int virtio_find_places(const struct pci_function *fn, struct virtio_places *places);
-/* "common configuration" and so on. */
+/* The structure's name, as "common configuration". */
 const char *virtio_part_name(enum virtio_part part);
 
 #endif

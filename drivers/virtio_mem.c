@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_mem.c: memory that the host gives and takes while the machine runs, in blocks of 2 MiB.
+ * virtio_mem.c: memory that the host plugs and unplugs at run time, in blocks of 2 MiB.
  *
- * Owns:       the state of each unit of each device's region, and the memory that is plugged and in no use.
- * Locks:      none: all of it belongs to the driver's thread.  What it calls takes its own.
- * Invariants: coming, a unit is plugged, then added, then online; going, it is offline, then removed, then
- *             unplugged: memory that is not plugged is never touched.  What the device refuses, or answers
- *             wrongly, changes no state: the memory stays with who had it, and is not forgotten.
+ * Owns:       the state of each unit of each device's region, and plugged memory that is not in
+ *             use.
+ * Locks:      none: all data belongs to the driver's thread.  Functions that it calls take their
+ *             own locks.
+ * Invariants: a unit is plugged, then added, then online; in the other direction it is offline,
+ *             then removed, then unplugged: memory that is not plugged is never accessed.  A
+ *             request that the device refuses, or answers wrongly, changes no state: the memory
+ *             keeps its owner.
  * Tests:      virtio_mem, virtio_mem_use, virtio_mem_turn, tests/qemu/test_virtio.py.
  *
  * Virtio 1.2, 5.15.
@@ -15,7 +18,7 @@
 
 #include <quarry/memory_hotplug.h>
 
-/* For one try to take out one chunk. */
+/* The time limit for taking one chunk offline. */
 #define OFFLINE_NS  10000000000ULL
 /* Physical addresses that a pfn_t of 32 bits can link. */
 #define MAX_ADDRESS ((u64)PFN_NONE << PAGE_SHIFT)
@@ -44,13 +47,13 @@ static void set_state(struct virtio_mem *vm, unsigned long first, unsigned long 
 	WRITE_ONCE(vm->nr_plugged, plugged);
 }
 
-/* May both be worked on at once?  Descriptors come and go by sections. */
+/* May one operation cover both?  Descriptors come and go by sections. */
 static bool together(const struct virtio_mem *vm, unsigned long a, unsigned long b)
 {
 	return unit_pfn(vm, a) >> SECTION_ORDER == unit_pfn(vm, b) >> SECTION_ORDER;
 }
 
-/* The lowest units in @state below @end, up to @max that can be worked on at once; 0: none. */
+/* The lowest units in @state below @end, up to @max that one operation may cover; 0: none. */
 static unsigned long lowest(const struct virtio_mem *vm, enum unit_state state, unsigned long end,
     unsigned long max, unsigned long *first)
 {
@@ -64,7 +67,7 @@ static unsigned long lowest(const struct virtio_mem *vm, enum unit_state state, 
 	return nr;
 }
 
-/* The highest ones. */
+/* The same from the highest unit down. */
 static unsigned long highest(const struct virtio_mem *vm, enum unit_state state, unsigned long max,
     unsigned long *first)
 {
@@ -86,7 +89,9 @@ static int wrong(struct virtio_mem *vm, const char *what, unsigned long value)
 	return -EIO;
 }
 
-/* What the device answers to one request, other than ACK.  The request itself is where the device can write. */
+/*
+ * Handle an answer other than ACK.  The type is a parameter: the device can overwrite the request.
+ */
 static int refused(struct virtio_mem *vm, u16 type, u64 addr, u64 blocks, u16 answer)
 {
 	static const char *const types[] = {"PLUG", "UNPLUG", "UNPLUG_ALL", "STATE"};
@@ -101,8 +106,8 @@ static int refused(struct virtio_mem *vm, u16 type, u64 addr, u64 blocks, u16 an
 }
 
 /*
- * One request about @bytes from @addr on.  0; -EAGAIN the host has asked for something else meanwhile;
- * -EBUSY try later; -EIO.  In *@state, if not NULL, what STATE says.
+ * Make one request about @bytes from @addr on.  0; -EAGAIN the host has changed its wish meanwhile;
+ * -EBUSY try later; -EIO.  *@state, if not NULL: the answer to STATE.
  */
 static int request(struct virtio_mem *vm, u16 type, u64 addr, u64 bytes, u16 *state)
 {
@@ -134,7 +139,7 @@ static int request_units(struct virtio_mem *vm, u16 type, unsigned long first, u
 	return request(vm, type, (u64)unit_pfn(vm, first) << PAGE_SHIFT, nr * unit_bytes(vm), state);
 }
 
-/* A unit of which the device has plugged only a part: give that back. */
+/* The device has plugged only a part of the unit: unplug that part. */
 static int unplug_parts(struct virtio_mem *vm, unsigned long unit)
 {
 	u64 addr = (u64)unit_pfn(vm, unit) << PAGE_SHIFT, at;
@@ -149,7 +154,10 @@ static int unplug_parts(struct virtio_mem *vm, unsigned long unit)
 	return err;
 }
 
-/* Ask the device which of the units [@first, @first + @nr), none in use, are plugged; halves, if mixed. */
+/*
+ * Ask the device which of the units [@first, @first + @nr), none in use, are plugged; split if
+ * mixed.
+ */
 static int ask_state(struct virtio_mem *vm, unsigned long first, unsigned long nr)
 {
 	unsigned long most = MAX_BLOCKS / (unsigned long)(unit_bytes(vm) / vm->block_size);
@@ -191,7 +199,7 @@ static int read_config(struct virtio_mem *vm, struct virtio_mem_config *config)
 	return virtio_read_config(vm->dev, fields, ARRAY_SIZE(fields), config);
 }
 
-/* What cannot change: the region, cut into units. */
+/* Read the constant part: the region, cut into units. */
 static int read_geometry(struct virtio_mem *vm)
 {
 	struct virtio_mem_config c;
@@ -219,14 +227,14 @@ static int read_geometry(struct virtio_mem *vm)
 	return 0;
 }
 
-/* What the host asks for now; and in *@plugged, if not NULL, how many bytes it counts as plugged. */
+/* Read the host's wish; *@plugged, if not NULL: the bytes that it counts as plugged. */
 static int read_wish(struct virtio_mem *vm, u64 *plugged)
 {
 	struct virtio_mem_config c;
 	u64 start = (u64)vm->start << PAGE_SHIFT;
 	int err;
 
-	/* First: what changes from here on is seen by the read, or the next time. */
+	/* Before the read: a later change is then seen by the read or the next time. */
 	store_release(&vm->dev->config_changed, 0u);
 	full_barrier();
 	err = read_config(vm, &c);
@@ -249,7 +257,7 @@ static int read_wish(struct virtio_mem *vm, u64 *plugged)
 	return 0;
 }
 
-/* The same, and both sides know of the same units. */
+/* The same, and check that both sides count the same plugged units. */
 static int read_goal(struct virtio_mem *vm)
 {
 	u64 plugged;
@@ -261,8 +269,8 @@ static int read_goal(struct virtio_mem *vm)
 }
 
 /*
- * What is in use is ours: the device keeps its promise.  All else is what it says; behind the usable part of
- * the region nothing is plugged, and it must not be asked.
+ * Units in use are plugged: the device must not unplug them.  All others are as the device answers.
+ * Behind the usable part of the region nothing is plugged, and the device must not be asked.
  */
 static int ask_all(struct virtio_mem *vm)
 {
@@ -282,9 +290,9 @@ static int ask_all(struct virtio_mem *vm)
 	return err;
 }
 
-/* ---- coming ---- */
+/* ---- plugging ---- */
 
-/* Plugged units into use. */
+/* Add plugged units and bring them online. */
 static int use_units(struct virtio_mem *vm, unsigned long first, unsigned long nr)
 {
 	int err = add_memory(vm->mem, unit_pfn(vm, first), nr * vm->unit, vm->node);
@@ -316,9 +324,9 @@ static int plug_units(struct virtio_mem *vm)
 	return 0;
 }
 
-/* ---- going ---- */
+/* ---- unplugging ---- */
 
-/* Units in no use back to the host. */
+/* Give units that are not in use back to the host. */
 static int unplug_units(struct virtio_mem *vm, unsigned long first, unsigned long nr)
 {
 	int err = request_units(vm, VIRTIO_MEM_REQ_UNPLUG, first, nr, NULL);
@@ -330,14 +338,17 @@ static int unplug_units(struct virtio_mem *vm, unsigned long first, unsigned lon
 	return 0;
 }
 
-/* They could not be taken out: 0, and others will be tried; -ENOMEM: there is no room for what they hold. */
+/*
+ * Units could not be taken offline: 0, others will be tried; -ENOMEM no free memory for their
+ * content.
+ */
 static int keep_units(struct virtio_mem *vm, unsigned long first, unsigned long nr, int err)
 {
 	pfn_t pfn = vm->fail.pfn;
 
 	if (err == -EINTR)
-		return 0; /* the host asks for something else */
-	/* Or some of it, not all, was taken out by hand: so in smaller parts. */
+		return 0; /* the host has changed its wish */
+	/* WHY_MIXED: some of it was taken offline by hand, so try smaller parts. */
 	if (vm->fail.why == WHY_LAST || vm->fail.why == WHY_NO_TARGET || (vm->fail.why == WHY_MIXED && nr > 1)) {
 		vm->chunk = nr / 2;
 		return vm->chunk ? 0 : -ENOMEM;
@@ -350,7 +361,7 @@ static int keep_units(struct virtio_mem *vm, unsigned long first, unsigned long 
 	return 0;
 }
 
-/* From the top, up to @excess units out of use. */
+/* Take up to @excess units offline, from the top. */
 static int free_units(struct virtio_mem *vm, unsigned long excess)
 {
 	struct offline_opts opts = {
@@ -362,7 +373,7 @@ static int free_units(struct virtio_mem *vm, unsigned long excess)
 	if (!nr)
 		return -EBUSY;
 	offline = offline_pages(vm->mem, unit_pfn(vm, first), nr * vm->unit, &opts, &res);
-	/* Taken out by hand before is just as good. */
+	/* Units that were taken offline by hand before are as good. */
 	if (offline && offline != -EALREADY) {
 		vm->fail = res.fail;
 		return keep_units(vm, first, nr, offline);
@@ -372,13 +383,13 @@ static int free_units(struct virtio_mem *vm, unsigned long excess)
 		set_state(vm, first, nr, UNIT_PLUGGED);
 		return 0;
 	}
-	/* Somebody else works on it: as it was, and later again. */
+	/* Another operation works on it: undo, and try again later. */
 	if (offline || online_pages(vm->mem, unit_pfn(vm, first), nr * vm->unit, NULL))
 		set_state(vm, first, nr, UNIT_KEPT);
 	return -EBUSY;
 }
 
-/* ---- following ---- */
+/* ---- following the host's wish ---- */
 
 static bool agree(const struct virtio_mem *vm)
 {
@@ -387,12 +398,12 @@ static bool agree(const struct virtio_mem *vm)
 	return vm->nr_plugged == vm->goal && !lowest(vm, UNIT_PLUGGED, vm->nr_units, 1, &first);
 }
 
-/* One step towards the goal; as virtio_mem_follow, and -EAGAIN. */
+/* One step towards the goal; returns as virtio_mem_follow, or -EAGAIN. */
 static int step(struct virtio_mem *vm)
 {
 	unsigned long first, nr = lowest(vm, UNIT_PLUGGED, vm->nr_units, vm->nr_units, &first);
 
-	/* What is neither here nor there comes first. */
+	/* Units that are plugged but not in use come first. */
 	if (nr && vm->nr_plugged > vm->goal)
 		return unplug_units(vm, first, MIN(nr, vm->nr_plugged - vm->goal));
 	if (nr)
@@ -423,16 +434,16 @@ int virtio_mem_follow(struct virtio_mem *vm)
 		if (err == -EAGAIN) {
 			err = read_goal(vm);
 			if (!err && vm->goal == goal)
-				err = -EBUSY; /* it only says no */
+				err = -EBUSY; /* the device refuses every request */
 		} else if (!err && READ_ONCE(vm->dev->config_changed)) {
 			err = read_goal(vm);
 		}
 	}
-	/* And does the device see it so too? */
+	/* Does the device count the same? */
 	return err ? err : read_goal(vm);
 }
 
-/* ---- start and end ---- */
+/* ---- opening and closing ---- */
 
 static int begin(struct virtio_mem *vm)
 {
@@ -454,7 +465,9 @@ int virtio_mem_restart(struct virtio_mem *vm)
 	virtqueue_free(&vm->queue);
 	err = begin(vm);
 	err = err ? err : ask_all(vm);
-	/* Its queue is gone, or what is plugged is in doubt: nothing is asked of it before it comes back. */
+	/*
+	 * Its queue is gone, or its units are in doubt: it gets no requests before it is restarted.
+	 */
 	if (err)
 		vm->queue.broken = true;
 	return err;

@@ -8,63 +8,65 @@
 #include <linux/virtio_mem.h>
 
 /*
- * The device's memory, in units: what is plugged and added at once, a pageblock or, where it is larger, a
+ * The device's memory, in units that are plugged and added at once: a pageblock or, if larger, a
  * block of the device.
  */
 enum unit_state {
-	UNIT_UNPLUGGED, /* the host's */
-	UNIT_PLUGGED,   /* given to us, and in no use: on its way in or out */
+	UNIT_UNPLUGGED, /* belongs to the host */
+	UNIT_PLUGGED,   /* belongs to the kernel, not in use yet or any more */
 	UNIT_IN_USE,    /* online */
-	UNIT_KEPT,      /* online, and could not be taken out in this attempt */
+	UNIT_KEPT,      /* online; could not be taken offline in this attempt */
 };
 
 struct virtio_mem {
 	struct virtio_device *dev;
-	struct memory *mem;        /* which it becomes part of */
+	struct memory *mem;        /* the memory that units are added to */
 	struct virtqueue queue;
 	struct page *dma;          /* for one request and its answer */
-	u64 block_size;            /* c: the device's, bytes */
-	pfn_t start;               /* c: of the first unit */
-	unsigned long unit;        /* c: pages of one */
+	u64 block_size;            /* c: bytes of the device's blocks */
+	pfn_t start;               /* c: the first unit's first page */
+	unsigned long unit;        /* c: pages of one unit */
 	unsigned long nr_units;    /* c */
 	unsigned node;             /* c */
 	u8 *state;                 /* of each unit */
-	unsigned long nr_plugged;  /* units not UNPLUGGED; read racily by those who show it */
+	unsigned long nr_plugged;  /* units not UNPLUGGED; read racily when shown */
 	unsigned long goal;        /* units that the host asks for */
-	unsigned long usable;      /* units from the first on that may be plugged now */
-	unsigned long chunk;       /* units that are taken out at once; halved when that is too much */
+	unsigned long usable;      /* units, from the first on, that may be plugged now */
+	unsigned long chunk;       /* units taken offline at once; halved if that is too many */
 	u64 plugs, unplugs, refused; /* units plugged, unplugged; answers other than ACK */
-	struct mm_fail fail;       /* why memory could not be taken out */
+	struct mm_fail fail;       /* why memory could not be taken offline */
 	unsigned restarts;         /* since the last request that was answered */
-	struct {                   /* what was said last */
+	struct {                   /* as printed last */
 		unsigned long plugged, goal;
 		int err;
 	} said;
 };
 
 /*
- * Agree with the device, read what it is, and ask it which units are plugged already: they are taken into
- * use.  Returns 0, or negative errno, which has been reported, and nothing is left behind.
+ * Agree with the device, read its configuration, and ask which units are plugged already; these are
+ * used.
+ * Returns 0; or negative errno, which has been reported, and nothing is allocated.
  */
 int virtio_mem_open(struct virtio_mem *vm, struct virtio_device *dev, struct memory *mem);
-/* Reset the device and free what belongs to the driver; memory that is in use stays in use. */
+/* Reset the device and free the driver's memory; units in use stay in use. */
 void virtio_mem_close(struct virtio_mem *vm);
 /*
- * virtio_mem_follow - plug or unplug until the device has what the host asks for, or it goes no further.
- * Returns 0; -EBUSY: some memory cannot be taken out now (vm->fail), or the device wants to be asked later;
- * -ENOMEM; -EIO: the device is broken, or says what makes no sense: virtio_mem_restart.
+ * virtio_mem_follow - plug or unplug until the host's wish is met, or no step is possible.  Returns
+ * 0; -EBUSY some memory cannot be taken offline now (vm->fail), or the device wants to be asked
+ * later; -ENOMEM; -EIO the device is broken, or gives invalid answers: virtio_mem_restart.
  * Context: thread, may sleep; one at a time.
  */
 int virtio_mem_follow(struct virtio_mem *vm);
 /*
- * Reset the device, agree again, and ask for the state of what is in doubt.  0 or negative errno: nothing is
- * asked of it, and virtio_mem_follow returns -EIO, until this has worked.
+ * Reset the device, agree again, and ask for the state of units in doubt.  0; or negative errno:
+ * the device gets no requests, and virtio_mem_follow returns -EIO, until a restart succeeds.
  */
 int virtio_mem_restart(struct virtio_mem *vm);
 /*
- * One turn of the device's thread: follow what the host asks for, after a restart if the turn before found the device
- * broken, and say what is new.  Returns for how long the next turn may wait, unless the host asks for something else:
- * nanoseconds.  Context: thread, may sleep.
+ * One turn of the device's thread: follow the host's wish, after a restart if the last turn found
+ * the device broken, and print news.
+ * Returns the longest time until the next turn, unless the wish changes, in nanoseconds.  Context:
+ * thread, may sleep.
  */
 u64 virtio_mem_turn(struct virtio_mem *vm);
 

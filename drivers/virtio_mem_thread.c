@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_mem_thread.c: a thread for each virtio-mem device, which follows what the host asks for.
+ * virtio_mem_thread.c: a thread for each virtio-mem device, which follows the host's wish.
  *
- * Owns:       the kernel's own devices; how often and how long something is tried.
- * Locks:      none: found at boot, one after the other; then each has its thread.
- * Invariants: what cannot be done now is tried again each second; a device that only says what makes no
- *             sense is left alone until the host asks for something else.
+ * Owns:       the kernel's own devices; the times and numbers of attempts.
+ * Locks:      none: devices are found at boot, one after the other; then each belongs to its
+ *             thread.
+ * Invariants: a step that is not possible now is tried again each second.  A device that gives only
+ *             invalid answers gets no requests until the host changes its wish.
  * Tests:      virtio_mem_turn, tests/qemu/test_virtio.py.
  */
 #include "drivers/virtio_mem.h"
 
-/* Before what could not be done is tried again. */
+/* Time before an impossible step is tried again. */
 #define RETRY_NS 1000000000ULL
-/* In a row; after that the host must ask for something else. */
+/* Restarts in a row; after them the host must change its wish. */
 #define MAX_RESTARTS 3
 
 static struct virtio_mem *mems[4];
@@ -28,7 +29,7 @@ static bool changed(void *arg)
 	return load_acquire(&((struct virtio_mem *)arg)->dev->config_changed);
 }
 
-/* One line whenever something is new. */
+/* Print one line whenever the state changes. */
 static void tell(struct virtio_mem *vm, int err)
 {
 	static const char *const texts[] = {"", ": some is in use: trying again", ": no memory: trying again",

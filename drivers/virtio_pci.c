@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_pci.c: virtio devices on the PCI bus, by the modern interface: take them over, reach them, be
- * interrupted by them.
+ * virtio_pci.c: virtio devices on the PCI bus, by the modern interface: detection, access,
+ * interrupts.
  *
  * Owns:       the registers of each device of a bus.
- * Locks:      none: devices are found once, at boot; what comes later is the drivers' own.
- * Invariants: the ISR status is read, and by that cleared, before the interrupt is acknowledged: the line is a
- *             level, and would be raised again.
+ * Locks:      none: devices are found once, at boot; later the drivers serialise their calls.
+ * Invariants: the ISR status is read, and thereby cleared, before the interrupt is acknowledged:
+ *             the line is level-triggered, and would be raised again.
  * Tests:      virtio_pci, tests/qemu/test_virtio.py.
  *
- * Layout: virtio 1.2, 4.1.  A device with only the legacy interface is left alone.
+ * Layout: virtio 1.2, 4.1.  A device with only the legacy interface is not used.
  */
 #include "drivers/virtio_pci.h"
 #include <quarry/console.h>
@@ -18,7 +18,7 @@
 
 #define VIRTIO_VENDOR    0x1af4
 #define MODERN_FIRST     0x1040 /* + VIRTIO_ID_... */
-#define TRANSITIONAL_BALLOON 0x1002 /* can do both; virtio 1.2, 4.1.2.1 */
+#define TRANSITIONAL_BALLOON 0x1002 /* has both interfaces; virtio 1.2, 4.1.2.1 */
 #define RESET_SPIN       1000000
 
 /* A register of the common configuration: its offset and bytes. */
@@ -76,7 +76,7 @@ static void pci_set_status(struct virtio_device *dev, u8 status)
 	put(p, REG(device_status), status);
 	if (status)
 		return;
-	/* A reset is over when 0 can be read (4.1.4.3.1), once. */
+	/* A reset is complete when 0 has been read (4.1.4.3.1). */
 	for (unsigned i = 0; (still = pci_get_status(dev)) && i < RESET_SPIN; i++)
 		cpu_relax();
 	if (still && p->lent)
@@ -88,7 +88,7 @@ static u32 pci_config_read(struct virtio_device *dev, unsigned at, unsigned len)
 {
 	const struct virtio_pci *p = to_pci(dev);
 
-	/* Fields that this device does not have are all ones, as on a bus. */
+	/* Missing fields read as all ones, as on a bus. */
 	return at + len > p->config_len ? ~0u : p->regs->read(p->part[VIRTIO_CONFIG] + at, len);
 }
 
@@ -163,7 +163,7 @@ static const struct virtio_ops pci_ops = {
     .notify = pci_notify,
 };
 
-/* ---- taking them over ---- */
+/* ---- detection ---- */
 
 /* Find the structures and map them.  False: that failed, and has been reported. */
 static bool map_all(const struct virtio_bus *bus, struct virtio_pci *p)
@@ -190,7 +190,7 @@ static bool map_all(const struct virtio_bus *bus, struct virtio_pci *p)
 	return true;
 }
 
-/* The VIRTIO_ID_ of a device that has a driver; 0: it has none. */
+/* The VIRTIO_ID_ of a device with a driver; 0: no driver. */
 static u32 id_of(const struct pci_function *fn)
 {
 	u32 id = fn->device_id == TRANSITIONAL_BALLOON ? VIRTIO_ID_BALLOON : fn->device_id - MODERN_FIRST;
@@ -234,7 +234,7 @@ void virtio_bus_found(struct virtio_bus *bus, const struct pci_function *fn)
 	bus->probe(&p->dev);
 }
 
-/* The line may be shared: each is asked. */
+/* The line may be shared: each device is asked. */
 void virtio_bus_interrupt(struct virtio_bus *bus)
 {
 	unsigned nr = load_acquire(&bus->nr);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_start.c: the virtio devices of this machine: where they are, and which driver is whose.
+ * virtio_start.c: the virtio devices of this machine: their detection, and the choice of drivers.
  *
  * Owns:       the machine's bus, and VEC_PCI.
  * Locks:      none: devices are found once, at boot.

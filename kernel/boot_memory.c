@@ -2,9 +2,9 @@
 /*
  * boot_memory.c: from the firmware's memory map to the zones of the kernel's own memory.
  *
- * Owns:       the boot allocator.  How RAM is cut into nodes and zones is in boot_zones.c.
+ * Owns:       the boot allocator.  boot_zones.c decides how RAM is cut into nodes and zones.
  * Locks:      none: boot CPU only.
- * Invariants: what was taken before the hand-over stays RESERVED for ever.
+ * Invariants: memory taken before the hand-over stays RESERVED for ever.
  * Tests:      boot_memory, tests/qemu/test_start.py, tests/qemu/test_boot.py.
  */
 #include "kernel/boot_memory.h"
@@ -19,9 +19,9 @@
 #include <quarry/isolation.h>
 #include <quarry/memory_init.h>
 
-#define MIN_RAM     (32ULL << 20) /* bytes of usable RAM below which nothing useful fits */
+#define MIN_RAM     (32ULL << 20) /* bytes of usable RAM; with less nothing useful fits */
 #define BOOT_LINE   64
-#define BOOT_FLOOR  (1ULL << 20)  /* boot memory comes from above the first MiB, which APs start in */
+#define BOOT_FLOOR  (1ULL << 20)  /* boot memory comes from above the first MiB, where APs start */
 
 static struct memblock memblock;
 static struct boot_plan plan;
@@ -36,7 +36,7 @@ static u64 total_ram(void)
 	return bytes;
 }
 
-/* Does the image lie in RAM?  GRUB does not look. */
+/* GRUB does not check that the kernel lies in RAM. */
 static void check_image(void)
 {
 	for (unsigned i = 0; i < bootinfo.nr_ram; i++) {
@@ -44,7 +44,7 @@ static void check_image(void)
 		    image_phys(image_end) <= bootinfo.ram[i].end)
 			return;
 	}
-	printk("boot: the image at %lx-%lx is not all in usable RAM\n", image_phys(image_start),
+	printk("boot: the kernel at %lx-%lx is not all in usable RAM\n", image_phys(image_start),
 	    image_phys(image_end));
 }
 
@@ -58,7 +58,7 @@ void boot_memory_init(void)
 	for (i = 0; i < bootinfo.nr_used && !err; i++)
 		err = memblock_reserve(&memblock, bootinfo.used[i].start, bootinfo.used[i].end);
 	if (err)
-		printk("boot: memory map not understood (error %d); going on with what was\n", err);
+		printk("boot: memory map damaged (error %d); its readable part is used\n", err);
 	if (total_ram() < MIN_RAM) {
 		printk("boot: only %llu KiB of RAM; Quarry needs %llu MiB or more\n",
 		    (unsigned long long)total_ram() >> 10, (unsigned long long)MIN_RAM >> 20);
@@ -68,10 +68,10 @@ void boot_memory_init(void)
 	check_image();
 }
 
-/* The initial tables reach 4 GiB; boot memory stays below for good, where all of it is mapped. */
+/* The initial tables reach 4 GiB.  Boot memory always stays below, where all of it is mapped. */
 void *boot_alloc(size_t bytes, size_t align)
 {
-	/* In whole cache lines: no false sharing, and few gaps for the list of taken ranges. */
+	/* Whole cache lines: no false sharing, and a short list of taken ranges. */
 	size_t size = ALIGN_UP(bytes, (size_t)BOOT_LINE);
 	phys_t pa = memblock_alloc(&memblock, size, MAX(align, (size_t)BOOT_LINE), BOOT_FLOOR, 1ULL << 32);
 	void *p;
@@ -83,13 +83,16 @@ void *boot_alloc(size_t bytes, size_t align)
 	return p;
 }
 
-/* Memory for the memory manager's own arrays: boot memory, later its own. */
+/* Arrays of the memory manager: from boot memory, later from its own memory. */
 static void *mm_own_alloc(void *arg, size_t bytes)
 {
 	return memblock.closed ? kmalloc(bytes) : boot_alloc(bytes, 64);
 }
 
-/* One past the last pfn that memory may come at later, as far as there are links and addresses for it; or 0. */
+/*
+ * One past the last pfn at which memory may be added later; 0: none.  Memmap and direct map bound
+ * it.
+ */
 static pfn_t hotplug_end(void)
 {
 	phys_t end = 0;
@@ -136,45 +139,48 @@ static void init_kernel_memory(void)
 		panic("boot: memory_init failed: %d", err);
 }
 
-/* Descriptors: of pages by section, where there is RAM that is online; of pageblocks where there is RAM. */
-static void map_arrays(pfn_t start, pfn_t end, bool stands_by)
+/* Map the memmap by section, for online RAM only; map pageblock descriptors for all RAM. */
+static void map_arrays(pfn_t start, pfn_t end, bool standby)
 {
 	pfn_t pfn = ALIGN_DOWN(start, SECTION_PAGES);
 
 	arch_map_array((uintptr_t)(ARCH_PAGEBLOCKS + (start >> PAGEBLOCK_ORDER)),
 	    ((end - start) >> PAGEBLOCK_ORDER) * sizeof(struct pageblock));
-	if (!stands_by)
+	if (!standby)
 		arch_map_array((uintptr_t)(ARCH_MEMMAP + pfn), (ALIGN_UP(end, SECTION_PAGES) - pfn) * sizeof(struct page));
 }
 
-static void declare(pfn_t start, pfn_t end, bool stands_by)
+static void declare(pfn_t start, pfn_t end, bool standby)
 {
-	if (stands_by)
+	if (standby)
 		memory_add_standby(&kernel_memory, start, end);
 	else
 		memory_add_ram(&kernel_memory, start, end);
 }
 
-static void give_away(pfn_t start, pfn_t end, bool stands_by)
+static void give_away(pfn_t start, pfn_t end, bool standby)
 {
-	if (!stands_by)
+	if (!standby)
 		memory_free_range(&kernel_memory, start, end);
 }
 
-/* Call fn for each part of the pages [start, end) that is online, or stands by, as a whole. */
-static void by_parts(pfn_t start, pfn_t end, void (*fn)(pfn_t start, pfn_t end, bool stands_by))
+/*
+ * Split the pages [start, end) into parts that are wholly online or wholly standby; call fn for
+ * each.
+ */
+static void by_parts(pfn_t start, pfn_t end, void (*fn)(pfn_t start, pfn_t end, bool standby))
 {
 	while (start < end) {
 		pfn_t to;
-		bool stands_by = boot_stands_by(&plan, start, end, &to);
+		bool standby = boot_stands_by(&plan, start, end, &to);
 
-		fn(start, to, stands_by);
+		fn(start, to, standby);
 		start = to;
 	}
 }
 
-/* The same for all RAM, in whole pageblocks. */
-static void all_ram(void (*fn)(pfn_t start, pfn_t end, bool stands_by))
+/* Call fn for the parts of all RAM, in whole pageblocks. */
+static void all_ram(void (*fn)(pfn_t start, pfn_t end, bool standby))
 {
 	unsigned i;
 
@@ -194,7 +200,7 @@ void boot_memory_hand_over(void)
 	init_kernel_memory();
 	boot_zones_add(&plan, &kernel_memory);
 	all_ram(declare);
-	/* From here on boot_alloc has nothing more to give: what is free goes to the zones. */
+	/* boot_alloc ends here: the free memory goes to the zones. */
 	memblock.closed = true;
 	while (memblock_next_free(&memblock, free.end, &free))
 		by_parts(free.start >> PAGE_SHIFT, free.end >> PAGE_SHIFT, give_away);

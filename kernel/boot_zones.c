@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * boot_zones.c: how RAM is cut into nodes and zones, and what of it stands by.
+ * boot_zones.c: how RAM is cut into nodes and zones, and which part of it is standby memory.
  *
  * Owns:       nothing: the plan is its caller's; boot_memory.c carries it out.
  * Locks:      none: boot CPU only.
- * Invariants: a pageblock belongs to the node of its first RAM page; zones are disjoint.  Nothing here looks at each
- *             pageblock: RAM is walked in runs, so that the size of a machine costs nothing.
+ * Invariants: a pageblock belongs to the node of its first RAM page; zones are disjoint.  Nothing
+ *             here visits each pageblock: RAM is walked in runs, so the time does not grow with its
+ *             size.
  * Tests:      boot_zones, tests/qemu/test_start.py, tests/qemu/test_nodes.py.
  *
- * Layout of a node: the upper part (movable=, 50 % of its pageblocks unless told otherwise) is zone
- * MOVABLE, which can be taken out of service; below it NORMAL above 4 GiB and DMA32 under it.  On a big
- * machine what a zone has above its first STANDBY_AFTER stands by (mm/standby.c).
+ * Layout of a node: the upper part (movable=, 50 % of its pageblocks by default) is zone MOVABLE,
+ * which can be offlined; below it NORMAL above 4 GiB and DMA32 under it.  On a big machine only the
+ * first STANDBY_AFTER of a zone is online at boot; the rest is standby (mm/standby.c).
  */
 #include <quarry/acpi.h>
 #include <quarry/boot_zones.h>
@@ -20,19 +21,19 @@
 
 #define PFN_4G        (1UL << (32 - PAGE_SHIFT))
 #define MIB_PAGES     (1UL << (20 - PAGE_SHIFT))
-#define BIG_MACHINE   (64UL << (30 - PAGE_SHIFT)) /* pages of RAM above which memory stands by */
-#define STANDBY_AFTER 512ULL                      /* MiB of a zone that are online at boot, then */
+#define BIG_MACHINE   (64UL << (30 - PAGE_SHIFT)) /* pages of RAM: above it memory is standby */
+#define STANDBY_AFTER 512ULL                      /* MiB of a zone that are online at boot on it */
 
 /* ---- runs ---- */
 
-/* Pageblocks [start, end): all without RAM, or all with RAM of one node. */
+/* Pageblocks [start, end): either none has RAM, or all have RAM of one node. */
 struct ram_run {
 	pfn_t start, end;
 	bool ram;
 	unsigned node;
 };
 
-/* The RAM range that ends above @pa, the first one; NULL: there is none. */
+/* The first RAM range that ends above @pa; NULL: there is none. */
 static const struct memblock_range *ram_above(const struct memblock *mb, phys_t pa)
 {
 	unsigned i;
@@ -44,7 +45,7 @@ static const struct memblock_range *ram_above(const struct memblock *mb, phys_t 
 	return NULL;
 }
 
-/* Up to where what the SRAT says of @pa may hold. */
+/* The address up to which the SRAT says the same as of @pa. */
 static phys_t affinity_end(const struct acpi_info *info, phys_t pa)
 {
 	phys_t end = ~0ULL;
@@ -65,7 +66,7 @@ static phys_t affinity_end(const struct acpi_info *info, phys_t pa)
 static struct ram_run run_at(const struct boot_machine *m, pfn_t pfn, pfn_t end)
 {
 	struct ram_run run = {.start = pfn, .end = end};
-	/* Page 0 is taken, and says nothing. */
+	/* Page 0 is taken, and tells nothing about its pageblock. */
 	phys_t pa = MAX((phys_t)pfn << PAGE_SHIFT, (phys_t)PAGE_SIZE);
 	const struct memblock_range *r = ram_above(m->mb, pa);
 	pfn_t to;
@@ -95,9 +96,7 @@ struct node_span {
 	unsigned long pageblocks; /* with RAM */
 };
 
-/*
- * Find each node's span.  Spans that overlap (nodes that interleave) are no zones at boot: false.
- */
+/* Find each node's span.  False: nodes interleave, so their spans overlap and cannot be zones. */
 static bool node_spans(const struct boot_machine *m, struct node_span *span, pfn_t start, pfn_t end, bool merge)
 {
 	struct ram_run run;
@@ -125,7 +124,7 @@ static bool node_spans(const struct boot_machine *m, struct node_span *span, pfn
 
 /* ---- zones ---- */
 
-/* Behind the first @pages of RAM from @start on, @end at most. */
+/* The end of the first @pages of RAM from @start on; @end at most. */
 static pfn_t behind_ram(const struct boot_machine *m, pfn_t start, pfn_t end, unsigned long pages)
 {
 	struct ram_run run;
@@ -140,8 +139,8 @@ static pfn_t behind_ram(const struct boot_machine *m, pfn_t start, pfn_t end, un
 	return end;
 }
 
-/* All RAM and none of it taken, or no RAM at all: as one it can stand by. */
-static bool can_stand_by(const struct memblock *mb, pfn_t start, pfn_t end)
+/* May [start, end) be standby?  Only if it is all RAM and none of it taken, or if it has no RAM. */
+static bool can_be_standby(const struct memblock *mb, pfn_t start, pfn_t end)
 {
 	phys_t from = (phys_t)start << PAGE_SHIFT, to = (phys_t)end << PAGE_SHIFT;
 	const struct memblock_range *r = ram_above(mb, from);
@@ -162,15 +161,15 @@ static void plan_zone(const struct boot_machine *m, struct zone_plan *p, pfn_t s
 
 	if (start >= end)
 		return;
-	/* No span over what is no RAM, if that is where it begins. */
+	/* Skip a hole at the beginning. */
 	start = behind_ram(m, start, end, 0);
 	*p = (struct zone_plan){.start = start, .end = end};
-	/* Boot memory comes from below 4 GiB, so there nothing is sure to stay free. */
+	/* Boot memory comes from below 4 GiB, so no part of that is sure to stay free. */
 	if (start >= end || start < PFN_4G || !online)
 		return;
 	pfn = ALIGN_UP(behind_ram(m, start, end, online), BOOT_STANDBY_STEP);
 	for (p->standby = p->standby_end = pfn; pfn + BOOT_STANDBY_STEP <= end; pfn += BOOT_STANDBY_STEP) {
-		if (!can_stand_by(m->mb, pfn, pfn + BOOT_STANDBY_STEP))
+		if (!can_be_standby(m->mb, pfn, pfn + BOOT_STANDBY_STEP))
 			break;
 		p->standby_end = pfn + BOOT_STANDBY_STEP;
 	}
@@ -182,7 +181,7 @@ static void plan_node(const struct boot_machine *m, struct zone_plan *zone, cons
 	unsigned long movable = span->pageblocks * m->movable / 100;
 	pfn_t border = behind_ram(m, span->start, span->end, (span->pageblocks - movable) << PAGEBLOCK_ORDER);
 
-	/* Where memory stands by, no step shall lie across the border. */
+	/* A standby step must not lie across the border. */
 	if (online && ALIGN_DOWN(border, BOOT_STANDBY_STEP) > span->start)
 		border = ALIGN_DOWN(border, BOOT_STANDBY_STEP);
 	plan_zone(m, &zone[ZONE_MOVABLE], border, span->end, online);
@@ -190,7 +189,7 @@ static void plan_node(const struct boot_machine *m, struct zone_plan *zone, cons
 	plan_zone(m, &zone[ZONE_DMA32], span->start, MIN(border, PFN_4G), online);
 }
 
-/* Pages of a zone that shall be online from the start; 0: all. */
+/* Pages of a zone that are online from the start; 0: all. */
 static unsigned long online_pages_wanted(const struct boot_machine *m, unsigned long ram)
 {
 	if (m->standby == BOOT_STANDBY_BY_SIZE)

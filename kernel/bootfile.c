@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bootfile.c: the files that the loader brought, whichever way.
+ * bootfile.c: the files that the boot loader brought, as modules or inside an archive.
  *
  * Owns:       nothing; a module's bytes stay reserved for ever, so they may be read at any time.
  * Locks:      none.
@@ -12,7 +12,7 @@
 #include <quarry/port.h>
 #include <quarry/string.h>
 
-/* The first word of a module's command line, without its directories, is its name. */
+/* The file's name: the first word of the module's command line, without directories. */
 static void module_file(const struct boot_module *m, struct boot_file *out)
 {
 	const char *base = m->name;
@@ -26,7 +26,7 @@ static void module_file(const struct boot_module *m, struct boot_file *out)
 	out->size = (size_t)m->size;
 }
 
-/* Give each file to fn until it says true; an archive that is damaged ends where the damage is. */
+/* Call fn with each file until it returns true.  A damaged archive ends at the damage. */
 static bool each_file(bool (*fn)(struct boot_file *file, const void *arg), struct boot_file *file,
     const void *arg)
 {

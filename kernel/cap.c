@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cap.c: each task's table of capabilities, and what each kind of them refers to.
+ * cap.c: each task's table of capabilities, and the objects that they refer to.
  *
  * Owns:       struct cap_table.
  * Locks:      the table's own (RANK_TASK), for its slots; references are dropped with no lock held.
  * Invariants: a slot that is not CAP_NONE or CAP_RESERVED holds one reference.
- *             A slot's generation rises whenever it is emptied, so an old handle means nothing; after the last
- *             one the slot is never used again.
+ *             A slot's generation rises whenever the slot is emptied, so an old handle is invalid.
+ *             After the last generation the slot is never used again.
  * Tests:      ipc, oom_task, tests/fiber/explore_good.c, tests/fiber/explore_threads.c.
  */
 #include <quarry/cap.h>
@@ -46,7 +46,7 @@ void cap_drop(struct cap *cap)
 	}
 }
 
-/* Nobody else sees it yet. */
+/* The table is not shared yet. */
 int cap_table_init(struct cap_table *t) NO_LOCK_ANALYSIS
 {
 	unsigned i;
@@ -73,7 +73,7 @@ void cap_table_destroy(struct cap_table *t)
 	kfree(slot);
 }
 
-/* The object of slot @i, with a reference, if it is anonymous and in no slot before; else NULL. */
+/* The object of slot @i, with a reference, if it is anonymous and in no lower slot; else NULL. */
 static struct vm_object *get_anon(struct cap_table *t, unsigned i)
 {
 	struct vm_object *object = NULL;
@@ -114,7 +114,7 @@ static s64 handle_of(const struct cap_table *t, const struct cap_slot *slot) REQ
 	return (s64)(slot->generation << CAP_INDEX_BITS | (u64)(slot - t->slot));
 }
 
-/* The slot that @handle means, lock held; NULL: none. */
+/* The slot of @handle, lock held; NULL: none. */
 static struct cap_slot *slot_of(struct cap_table *t, u64 handle) REQUIRES(task_class)
 {
 	struct cap_slot *slot = t->slot ? &t->slot[handle % ABI_MAX_HANDLES] : NULL;
@@ -151,7 +151,7 @@ int cap_lookup(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rig
 	slot = slot_of(t, handle);
 	err = check(slot, kind, rights);
 	if (!err && slot->cap.kind == CAP_REPLY)
-		err = -EACCES; /* there is one reference to it, and it is the table's */
+		err = -EACCES; /* its only reference is the table's */
 	if (!err) {
 		*out = slot->cap;
 		cap_get(out);

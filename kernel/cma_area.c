@@ -3,8 +3,8 @@
  * cma_area.c: the kernel's own area of contiguous memory: cma=SIZE at boot, or the monitor's command.
  *
  * Owns:       the area.
- * Locks:      none of its own: the boot thread makes the area, later the monitor's thread alone makes and ends it.
- *             Users take the area's own lock (mm/cma.c).
+ * Locks:      none of its own: the boot thread makes the area; later only the monitor's thread
+ *             makes and destroys it.  Users take the area's own lock (mm/cma.c).
  * Tests:      tests/qemu/test_cma.py.
  */
 #include "kernel/cma_area.h"

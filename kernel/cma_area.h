@@ -7,15 +7,21 @@
 
 #define CMA_AREA_MAX_MIB (16ULL << 20)
 
-/* Make the area that the command line asks for.  Context: the boot thread, once the caches are on. */
+/*
+ * Make the area given by cma= on the command line.  Context: the boot thread, once the caches are
+ * on.
+ */
 void cma_area_boot(void);
-/* Make an area of @mib MiB, rounded up to pageblocks.  0; -EEXIST; as cma_create_anywhere.  Context: thread. */
+/*
+ * Make an area of @mib MiB, rounded up to pageblocks.  0; -EEXIST; as cma_create_anywhere.
+ * Context: thread.
+ */
 int cma_area_make(u64 mib) must_check;
-/* Give it back.  0; -ENOENT; as cma_destroy. */
+/* Destroy it.  0; -ENOENT; as cma_destroy. */
 int cma_area_end(void) must_check;
-/* NULL: there is none. */
+/* The area; NULL: there is none. */
 struct cma *cma_area(void);
-/* Print what has become of its pages. */
+/* Print the state of its pages. */
 void cma_area_show(void);
 
 #endif

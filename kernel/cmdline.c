@@ -4,8 +4,8 @@
  *
  * Owns:       options[], and a copy of the command line that the values point into.
  * Locks:      none: written by cmdline_init on the boot CPU, constant afterwards.
- * Invariants: a value that is kept is well formed and within its option's range.  So the callers may
- *             convert it: each range ends far below where its conversion wraps.
+ * Invariants: a stored value is well formed and within its option's range.  So callers may convert
+ *             it: each range ends far below the point where its conversion wraps.
  * Tests:      cmdline, cmdline_init, tests/qemu/test_cmdline.py.
  */
 #include <quarry/cmdline.h>
@@ -27,40 +27,40 @@
 
 static const struct cmdline_option options[] = {
 	TEXT("selftest", "tests: all quick none, contract cost inside, or SUITE and SUITE.TEST"),
-	NUMBER("seed", 0, ANY_NUMBER, "", "a number from which all chance derives"),
+	NUMBER("seed", 0, ANY_NUMBER, "", "seed of all random numbers"),
 	CHOICE("isolation", "precise disable redrain", "how offlining keeps pages out of caches"),
 	PERCENT("movable", 95, "zone MOVABLE's part of each node"),
 	SIZE("standby", 0, 16ULL << 20, "memory of each zone above 4 GiB that is online from the start; 0: all"),
-	SIZE("cma", 0, 16ULL << 20, "memory that movable pages borrow until somebody wants it in one piece"),
+	SIZE("cma", 0, 16ULL << 20, "memory lent to movable pages until it is needed in one piece"),
 	TEXT("trace", "name of the boot module with a trace to replay"),
 	CHOICE("tour", "on off", "the tour after the selftests"),
 	CHOICE("picture", "plain ansi off", "how the tour draws memory"),
 	NUMBER("rounds", 0, MILLION, "offlines", "offlines under stress, for each policy, instead of the tour"),
 	NUMBER("hotplug", 0, MILLION, "CPUs", "CPUs taken down and up again under stress, instead of the tour"),
 	NUMBER("poison", 0, MILLION, "requests", "random requests to retire pages under load, instead of the tour"),
-	RANGE("pressure", 0, ANY_NUMBER, "", "memory runs out on all CPUs, instead of the tour: seeds"),
+	RANGE("pressure", 0, ANY_NUMBER, "", "out of memory on all CPUs, not the tour: seeds"),
 	TEXT("race", "race scripts to replay instead of the tour: all, or names with commas"),
 	NUMBER("race_repeat", 1, MILLION, "times", "how often to replay them"),
-	NUMBER("race_patience", 1, MILLION, "milliseconds", "a race counts as stuck when all wait for so long"),
+	NUMBER("race_patience", 1, MILLION, "milliseconds", "all threads wait this long: stuck"),
 	RANGE("race_seed", 0, ANY_NUMBER, "", "run them in the orders that derive from these seeds"),
-	TEXT("race_step", "step through the one, by keys; the moves made before, as letters"),
+	TEXT("race_step", "step through one script by keys, after these moves (letters)"),
 	NUMBER("programs", 0, MILLION, "offlines", "offlines under programs in ring 3, instead of the tour"),
 	TEXT("user", "a program of the boot modules to run in ring 3, or off"),
 	NUMBER("user_arg", 0, ANY_NUMBER, "", "a number for that program"),
-	NUMBER("user_rounds", 0, MILLION, "times", "run it so often, while CPUs and ranges of memory go and come"),
+	NUMBER("user_rounds", 0, MILLION, "times", "run it so often, with CPUs and memory hotplug"),
 	CHOICE("monitor", "on off", "the monitor at the end, or power off"),
 	TEXT("bench", "print the figures, then power off"),
 	CHOICE("console", "screen serial", "where output goes: to the screen too, or to the serial line only"),
-	CHOICE("poweroff", "on off", "off: at the end the machine stays on, and its screen can be read"),
+	CHOICE("poweroff", "on off", "off: the machine stays on at the end, to read its screen"),
 	CHOICE("apic", "x2apic xapic", "how local APICs are addressed, if the CPU leaves a choice"),
-	CHOICE("slots", "on off", "memory and CPUs that are plugged in while the machine runs: used, or left alone"),
+	CHOICE("slots", "on off", "memory and CPUs plugged in at run time: used or ignored"),
 	CHOICE("idle_tick", "slow fast", "the timer of an idle CPU: once a second, or as fast as a busy one's"),
-	NUMBER("ipi_timeout", 200, MILLION, "milliseconds", "a CPU that is silent for so long is reported"),
+	NUMBER("ipi_timeout", 200, MILLION, "milliseconds", "a CPU silent this long is reported"),
 	CHOICE("history", "slow all", "what the trace rings record: slow paths, or every allocation and free"),
-	CHOICE("fault", FAULT_NAMES, "a fault made on purpose instead of the tour, to see its report"),
+	CHOICE("fault", FAULT_NAMES, "provoke a fault instead of the tour, to see its report"),
 	CHOICE("badpage", "panic report", "a bad free is a panic, or only reported and refused"),
 };
-static const char *values[ARRAY_SIZE(options)]; /* NULL: not given, or refused */
+static const char *values[ARRAY_SIZE(options)]; /* NULL: not given, or invalid */
 static char words[BOOT_CMDLINE_MAX];
 
 int parse_u64(const char *s, u64 *value)
@@ -114,7 +114,7 @@ static bool is_choice(const char *choices, const char *value)
 	return false;
 }
 
-/* What the last character of a number says: its factor, 0 if it is none. */
+/* The factor of a number's last character, as M for 2^20; 0: it is none. */
 static u64 factor_of(enum option_kind kind, char last)
 {
 	if (kind == OPT_PERCENT && last == '%')
@@ -129,7 +129,7 @@ static u64 factor_of(enum option_kind kind, char last)
 	return 0;
 }
 
-/* @len characters as one number of the option: 0, -EINVAL or -ERANGE. */
+/* Convert @len characters to one number of the option: 0, -EINVAL or -ERANGE. */
 static int take_number(const struct cmdline_option *option, const char *s, size_t len, u64 *value)
 {
 	char digits[24];
@@ -144,14 +144,14 @@ static int take_number(const struct cmdline_option *option, const char *s, size_
 		digits[len - 1] = '\0';
 	if (parse_u64(digits, value))
 		return -EINVAL;
-	/* Compared before it is multiplied: the product cannot wrap. */
+	/* Compare before multiplying, so that the product cannot wrap. */
 	if (factor && *value > option->max / factor)
 		return -ERANGE;
 	*value *= factor ? factor : 1;
 	return *value < option->min || *value > option->max ? -ERANGE : 0;
 }
 
-/* 0, -EINVAL or -ERANGE; the numbers of the value where it has some. */
+/* Check a value; returns its numbers, if it has some.  0, -EINVAL or -ERANGE. */
 static int take_value(const struct cmdline_option *option, const char *value, u64 *first, u64 *last)
 {
 	size_t len = 0;
@@ -171,7 +171,7 @@ static int take_value(const struct cmdline_option *option, const char *value, u6
 	return !err && *first > *last ? -EINVAL : err;
 }
 
-/* What the option takes, without the end of the line. */
+/* Print the values that the option takes, without a newline. */
 static void print_allowed(const struct cmdline_option *option)
 {
 	const char *number = option->kind == OPT_RANGE ? "N or N-M" : "a number";
@@ -188,7 +188,7 @@ static void print_allowed(const struct cmdline_option *option)
 		    option->unit, option->kind == OPT_SIZE ? ", or with M, G, T" : "");
 }
 
-/* One word "name" or "name=value", taken apart in place.  False if something is wrong with it. */
+/* Take one word, "name" or "name=value", apart in place.  False: something is wrong with it. */
 static bool take_word(char *word)
 {
 	const struct cmdline_option *option;
@@ -258,7 +258,7 @@ const char *cmdline_get(const char *name, const char *def)
 	return values[option - options] ? values[option - options] : def;
 }
 
-/* The numbers of an option that was given. */
+/* The numbers of an option, if it was given. */
 static bool given_numbers(const char *name, u64 *first, u64 *last)
 {
 	const char *text = cmdline_get(name, NULL);

@@ -18,7 +18,7 @@
 #define HEADER    110
 #define MAGIC     "070701"
 #define MAGIC_LEN 6
-#define FILESIZE  6 /* which of the numbers */
+#define FILESIZE  6 /* index of the number */
 #define NAMESIZE  11
 #define TRAILER   "TRAILER!!!"
 
@@ -46,7 +46,7 @@ static int number(const char *header, unsigned which, size_t *value)
 	return 0;
 }
 
-/* The part of @path behind its last slash. */
+/* Copy the part of @path behind its last slash. */
 static void copy_base(char *dst, size_t size, const char *path, size_t len)
 {
 	size_t start = len;
@@ -63,7 +63,7 @@ int cpio_next(const void *data, size_t size, size_t *pos, struct boot_file *out)
 	const char *header = (const char *)data + *pos;
 	size_t left = *pos <= size ? size - *pos : 0, name_len, len, content;
 
-	/* Sizes have 32 bits, and so no sum below wraps. */
+	/* Sizes have 32 bits, so no sum below wraps. */
 	if (!cpio_is_archive(header, left) || number(header, NAMESIZE, &name_len) ||
 	    number(header, FILESIZE, &len))
 		return -EINVAL;

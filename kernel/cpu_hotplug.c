@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cpu_hotplug.c: CPUs leave and come back, under any load.
+ * cpu_hotplug.c: CPUs go offline and come back online, under any load.
  *
  * Owns:       struct cpu.hotplug; the order of events (docs/hotplug.md).
- * Locks:      cpu_hotplug, exclusively, for the whole of cpu_down and cpu_up: so drains, forced rounds
- *             and check_memory, which hold it shared, see the same CPUs from choosing to the last answer.
- *             Nothing is allocated under it: an allocation may wait for a drain, which waits for it.
- *             memories_lock, for the list alone: a CPU that was given up for dead may park at any time.
- * Invariants: a CPU that is not online has no threads, no cached pages, and every capacity 0, unless
- *             it is dead; who holds a mask with it in it has been waited for.
+ * Locks:      cpu_hotplug, exclusively, for the whole of cpu_down and cpu_up.  Drains, forced
+ *             rounds and check_memory hold it shared, so the set of CPUs does not change under
+ *             them.
+ *             Nothing is allocated under it: an allocation may wait for a drain, which waits for
+ *             it.  memories_lock, for the list alone: a CPU that was declared dead may still park.
+ * Invariants: a CPU that is not online has no threads, no cached pages, and every capacity 0,
+ *             unless it is dead; no sender still uses a mask with it.
  * Tests:      hotplug, hotplug_race, cpu_plug, silence_cpu, silence_smp,
  *             tests/fiber/explore_threads.c.
  *
- * The one who asks (the controller) and the idle thread of the CPU take turns; each step is one change of
- * cpu->hotplug by the side that is named.
+ * The thread that calls cpu_down or cpu_up (the controller) and the idle thread of the CPU take
+ * turns.  Each step is one change of cpu->hotplug, by the side that the state's comment names.
  */
 #include "kernel/hotplug_state.h"
 
@@ -27,18 +28,18 @@
 #include <quarry/smp.h>
 
 #define WAKE_NS 2000000ULL /* between two attempts to wake a parked CPU */
-#define TURN_FACTOR 6 /* times smp_timeout_ns: until cpu_hotplug is not waited for any longer */
-/* Looks for interrupts that are still on their way to a CPU that stops. */
+#define TURN_FACTOR 6 /* times smp_timeout_ns: the longest wait for cpu_hotplug */
+/* Polls for interrupts that are still pending on a CPU that stops. */
 #define MAX_LOOKS 1000
 
-static struct waitq changed = {.lock = {.name = "cpu_hotplug state", .rank = RANK_WAIT}};
+static struct waitq changed = WAITQ("cpu_hotplug state");
 
-/* ---- on the CPU that goes, its idle thread, interrupts off ---- */
+/* ---- on the CPU that goes offline: its idle thread, interrupts off ---- */
 
 /*
- * Nobody can ask this CPU any more, and who has asked has been answered; but an interrupt that merged
- * with another, or a kick, may still wait.  It is taken now, so that whatever comes later is known
- * to be one too many.
+ * No CPU can send this one an IPI any more, and all calls have been answered.  An interrupt that
+ * merged with another, or a kick, may still be pending.  Take it now: a later one is known to be
+ * spurious.
  */
 static void take_pending(void)
 {
@@ -52,10 +53,9 @@ static void take_pending(void)
 }
 
 /*
- * The drain is the last act: whatever this CPU did after it could free a page, and the page would lie
- * in the cache of a CPU that nobody asks to give it back.  The threads left first, so from here on only
- * this function runs here, with interrupts off; a call served before the drain may free, after it none
- * is served.
+ * The drain is the last act.  A page freed after it would stay in the cache of a CPU that drain
+ * rounds skip.  The threads have left, so only this function runs here, with interrupts off.  A
+ * call served before the drain may free; after the drain none is served.
  */
 static void stop_here(struct cpu *cpu)
 {
@@ -69,22 +69,26 @@ static void stop_here(struct cpu *cpu)
 		pcp_cpu_leave(mem);
 	spin_unlock(&memories_lock);
 	sched_point("cpu.self_drained");
-	/* Pairs with the acquire in is_parked: all the above is done.  LEFT, STOP or DEAD: all the same. */
+	/*
+	 * Pairs with the acquire in is_parked: all the above is done.  The old state may be LEFT,
+	 * STOP or DEAD.
+	 */
 	atomic_xchg(&cpu->hotplug, (u32)HP_PARKED);
-	/* Who wakes it may have given up before it looks: then it is parked as it was. */
+	/* The waker may have timed out before this check; then the CPU stays parked. */
 	do
 		arch_cpu_park(&cpu->hotplug, HP_WAKE);
 	while (!atomic_cas(&cpu->hotplug, (u32)HP_WAKE, (u32)HP_STARTING));
 }
 
 /*
- * COMING first: from there on the controller keeps cpu_hotplug for us.  A CPU that starts too late finds STOP, and
- * must not have touched its capacities by then: the lock may be somebody else's.
+ * COMING first: from there on the controller keeps cpu_hotplug for this CPU.  A CPU that starts too
+ * late finds STOP.  It must not have changed its capacities by then: another operation may hold the
+ * lock.
  *
- * Then the capacities, from the depths (depth ? 0 : plan): under cpu_hotplug no
- * disable or enable is under way, and a zone whose caches are off starts off here; were we online
- * before, a disable could find us, be answered, and then we would turn the cache on.  Then interrupts,
- * and the online bit last: who finds it set may ask at once, and waits for an answer.
+ * Then the capacities, from the depths (depth ? 0 : limit).  Under cpu_hotplug no disable or enable
+ * runs, so a zone whose caches are off starts off here.  Were the CPU online before, a disable
+ * could reach it, get its answer, and then this code would turn the cache on.  Then interrupts, and
+ * the online bit last: a sender that reads the bit may call at once, and waits for an answer.
  */
 static bool start_here(struct cpu *cpu)
 {
@@ -99,13 +103,13 @@ static bool start_here(struct cpu *cpu)
 	spin_unlock(&memories_lock);
 	sched_point("cpu.pcp_ready");
 	arch_timer_start(1);
-	/* What was sent to us while we were away is taken here, and counted as spurious. */
+	/* Interrupts sent while this CPU was offline arrive here, and are counted as spurious. */
 	arch_irq_enable();
 	cpu_relax();
 	sched_point("cpu.vector_live");
 	cpu_set_online(cpu->id);
 	sched_point("cpu.online_set");
-	/* Off again, or threads would come and this one, the idle thread, not get to the next line. */
+	/* Off again: a new thread could preempt this one, the idle thread, before the next line. */
 	arch_irq_disable();
 	sched_cpu_join();
 	store_release(&cpu->hotplug, (u32)HP_UP);
@@ -154,7 +158,7 @@ static unsigned other_online(unsigned cpu)
 	return other;
 }
 
-/* Blocks in the caches of @cpu; exact once it is parked. */
+/* Number of blocks in the caches of @cpu; exact once it is parked. */
 static unsigned left_in_cache(unsigned cpu)
 {
 	irqflags_t flags = spin_lock_irqsave(&memories_lock);
@@ -168,7 +172,7 @@ static unsigned left_in_cache(unsigned cpu)
 	return sum;
 }
 
-/* It cannot say when it has parked, so this looks; other threads of this CPU run in between. */
+/* Polls, because a parking CPU cannot wake a waiter; other threads of this CPU run in between. */
 bool cpu_wait_parked(unsigned cpu, u64 ns)
 {
 	u64 end = arch_clock_ns() + ns;
@@ -183,10 +187,11 @@ bool cpu_wait_parked(unsigned cpu, u64 ns)
 }
 
 /*
- * The threads leave while the CPU still answers, because they may be in the middle of a call of their
- * own, or hold a mutex that somebody waits for.  Then the bit goes, then the senders who saw it are
- * waited for (smp_wait_senders): they may hold locks that keep them from taking cpu_hotplug.  One that does not end
- * its call in time is left behind: what it asks of this CPU later is withdrawn.
+ * The threads leave while the CPU still answers: one may be inside a call of its own, or hold a
+ * mutex that another thread waits for.  Then the online bit is cleared.  Then smp_wait_senders
+ * waits for the senders that saw it, which may hold locks needed by waiters for cpu_hotplug.  A
+ * sender that does not end its call in time is left behind: its later requests to this CPU are
+ * withdrawn.
  */
 static int take_down(unsigned cpu)
 {
@@ -203,7 +208,7 @@ static int take_down(unsigned cpu)
 	smp_wait_senders();
 	atomic_xchg(&c->hotplug, (u32)HP_STOP);
 	arch_ipi_kick(cpu);
-	/* One that did not get so far in all that time is not waited for twice. */
+	/* A CPU whose threads did not leave in time gets no second timeout. */
 	if (!cpu_wait_parked(cpu, left ? smp_timeout_ns : 0) &&
 	    atomic_cas(&c->hotplug, (u32)HP_STOP, (u32)HP_DEAD)) {
 		printk("cpu: CPU %u did not park in time: dead, with %u threads; about %u cached blocks "
@@ -218,7 +223,7 @@ static int take_down(unsigned cpu)
 	return 0;
 }
 
-/* If it does not even wake, it stays parked; if it starts too late, it finds STOP and parks again. */
+/* A CPU that does not wake stays parked; one that starts too late finds STOP and parks again. */
 static int bring_up(unsigned cpu)
 {
 	struct cpu *c = cpus[cpu];
@@ -238,7 +243,10 @@ static int bring_up(unsigned cpu)
 		printk("cpu: CPU %u did not come up in time\n", cpu);
 		return -EIO;
 	}
-	/* It is on its last steps, with nothing to wait for; and half of it is there, so it cannot be given up. */
+	/*
+	 * The CPU is in its last steps and waits for nothing.  It is half online, so it cannot be
+	 * parked.
+	 */
 	if (!wait_until(&changed, is_up, c, smp_timeout_ns * TURN_FACTOR))
 		panic("cpu: CPU %u stopped half-way up", cpu);
 	return 0;
@@ -250,7 +258,8 @@ static bool context_ok(void)
 }
 
 /*
- * Sharers end in time, or the machine panics: but one whose CPU died inside never does.  False: not had in time.
+ * Take the lock exclusively.  Sharers end in time or the machine panics, but a sharer whose CPU
+ * died inside never ends.  False: timed out.
  */
 static bool lock_cpus(void) TRY_ACQUIRE(true, cpu_hotplug)
 {
@@ -301,7 +310,7 @@ int cpu_up(unsigned cpu)
 	return err;
 }
 
-/* ---- to look at ---- */
+/* ---- queries ---- */
 
 const char *cpu_state_name(unsigned cpu)
 {

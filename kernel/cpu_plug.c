@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cpu_plug.c: CPUs for which there was only a place at boot, and CPUs that are taken out.
+ * cpu_plug.c: CPUs that are plugged in after boot, and CPUs that are removed.
  *
  * Owns:       the two states of struct cpu.hotplug ABSENT and ARRIVING.
  * Locks:      cpu_hotplug, exclusively, as in cpu_hotplug.c.
- * Invariants: an absent CPU runs nothing, is not online, takes no threads, and has no cached pages.
+ * Invariants: an absent CPU runs nothing, is offline, takes no threads, and has no cached pages.
  * Tests:      cpu_plug, tests/qemu/test_slots.py.
  *
- * The queue of a CPU that comes is that of one that leaves, so its idle thread parks it before it does anything else:
- * from then on it is as one that went down, and cpu_up brings it up.  One that goes is parked already, and is stopped where it halts.  All it has, its area, its
- * queue, its idle thread and its stack, was made at boot, and waits for it.
+ * The queue of an arriving CPU is closed, as that of one going offline; so its idle thread parks it
+ * first.  From then on it is like a CPU that went offline, and cpu_up brings it online.  A CPU to
+ * be removed is parked already, and is stopped where it halts.  Its area, queue, idle thread and
+ * stack were made at boot, and are kept.
  */
 #include "kernel/hotplug_state.h"
 
@@ -47,8 +48,8 @@ static int start(unsigned cpu)
 	}
 	if (cpu_wait_parked(cpu, smp_timeout_ns))
 		return 0;
-	/* It may hold a lock, so it is not stopped; if it parks after all, it can come up. */
-	printk("cpu: CPU %u (APIC id %u) hangs on its way\n", cpu, c->apic_id);
+	/* It may hold a lock, so it is not stopped.  If it parks later, it can come online. */
+	printk("cpu: CPU %u (APIC id %u) started, but did not park in time\n", cpu, c->apic_id);
 	return -EIO;
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * elf.c: what is to be loaded of an ELF file.
+ * elf.c: the segments to load of an ELF file.
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: headers are copied out before they are looked at: a file need not be aligned.
- *             No sum of two numbers of the file is made before it is known not to wrap.
+ * Invariants: headers are copied out before they are read: a file need not be aligned.
+ *             Two numbers of the file are added only after a check that the sum does not wrap.
  * Tests:      elf.
  */
 #include <quarry/elf.h>
@@ -14,7 +14,7 @@
 
 #include <elf.h>
 
-/* Above it there is room for stacks. */
+/* The addresses above it are for stacks. */
 #define PROGRAM_END 0x0000700000000000UL
 
 static const char *check_header(const Elf64_Ehdr *h)

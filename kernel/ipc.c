@@ -3,11 +3,11 @@
  * ipc.c: synchronous messages through endpoints.
  *
  * Owns:       struct endpoint, struct ipc_call.
- * Locks:      the endpoint's (RANK_TASK): its queue, and state and message of each call made there.
+ * Locks:      the endpoint's (RANK_TASK): its queue, and state and message of each call made at it.
  * Invariants: a call is on its endpoint's queue exactly while it is QUEUED.
- *             A call has two references at most: its caller's, and, while it is TAKEN or later, that of
- *             the one who shall answer.  So neither finds it gone, whoever leaves first.
- *             An endpoint that nobody can receive at has no queue.
+ *             A call has two references at most: its caller's and, from TAKEN on, the receiver's.
+ *             So it lives until both have released it, in either order.
+ *             An endpoint without receivers has no queue.
  * Tests:      ipc, tests/fiber/explore_threads.c.
  */
 #include <quarry/account.h>
@@ -18,9 +18,9 @@
 
 enum call_state {
 	CALL_QUEUED,
-	CALL_TAKEN, /* somebody has received it */
+	CALL_TAKEN, /* a receiver has it */
 	CALL_DONE,  /* answered, or failed: result and msg are the caller's */
-	CALL_LEFT,  /* the caller has given up */
+	CALL_LEFT,  /* the caller has stopped waiting */
 };
 
 struct ipc_call {
@@ -71,7 +71,7 @@ void endpoint_get(struct endpoint *ep, unsigned rights)
 		atomic_add(&ep->receivers, 1u);
 }
 
-/* The caller finds its call failed.  Lock held. */
+/* Let the call fail.  Lock held. */
 static void fail_locked(struct ipc_call *call) REQUIRES(task_class)
 {
 	call->result = -EPIPE;
@@ -119,7 +119,7 @@ static bool call_over(void *arg)
 	return load_acquire(&((struct ipc_call *)arg)->state) == CALL_DONE || task_interrupted();
 }
 
-/* Put a call on the queue; it takes what @msg gives.  0 or -EPIPE. */
+/* Queue a call; it takes over what @msg transfers.  0 or -EPIPE. */
 static int enqueue(struct endpoint *ep, struct ipc_call *call, struct ipc_msg *msg)
 {
 	int err = -EPIPE;
@@ -137,7 +137,7 @@ static int enqueue(struct endpoint *ep, struct ipc_call *call, struct ipc_msg *m
 	return err;
 }
 
-/* The wait is over: the answer, or leave the call to whoever has it. */
+/* The wait is over: return the answer, or leave the call to its receiver. */
 static int finish(struct endpoint *ep, struct ipc_call *call, struct ipc_msg *msg)
 {
 	int err;
@@ -166,7 +166,10 @@ int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns)
 
 	if (call) {
 		*call = (struct ipc_call){.ep = ep, .account = account_current(), .refs = 1, .wq = WAITQ("ipc_call")};
-		/* Not limited: a thread has one, and who has received calls has a handle for each. */
+		/*
+		 * No limit needed: a thread has one call, and a receiver has a handle for each call
+		 * taken.
+		 */
 		account_count(call->account, ACCOUNT_MESSAGES, 1);
 		account_get(call->account);
 		endpoint_get(ep, 0);

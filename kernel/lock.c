@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lock.c: spin locks that know their order.
+ * lock.c: spin locks that check their order.
  *
  * Owns:       the record of locks that each CPU holds.
- * Locks:      itself.
- * Invariants: a CPU's record has exactly the locks it holds, in the order taken; what it holds in
- *             order has rising ranks.  Preemption is off while a record is not empty, so a record
- *             belongs to one thread at a time.
+ * Locks:      none.
+ * Invariants: a CPU's record has exactly the locks that the CPU holds, in the order taken.  Their
+ *             ranks rise.  Preemption is off while a record is not empty, so a record belongs to
+ *             one thread at a time.
  * Tests:      lock, silence_smp.
  */
 #include "lock.h"
@@ -16,23 +16,23 @@
 #include <quarry/smp.h>
 
 #define MAX_HELD 8
-#define TURNS_PER_LOOK 1024 /* of a wait, between looks at the clock */
-#define WORST_FACTOR   6    /* times smp_timeout_ns, unless smp_worst_ns says something else */
+#define TURNS_PER_LOOK 1024 /* of a wait, between two readings of the clock */
+#define WORST_FACTOR   6    /* times smp_timeout_ns, unless smp_worst_ns is set */
 
-/* Keeps the compiler's order; the record is this CPU's own. */
+/* A compiler barrier is enough: the record is this CPU's own. */
 #define barrier() __asm__ volatile("" ::: "memory")
 
 /*
- * A thread changes the record of its CPU with interrupts on, and a handler may come in between,
- * push its own lock at the end and take it off again.  So a place is claimed (nr) before it is
- * filled and emptied before it is given up, and NULL in the middle means nothing.
+ * A thread changes its CPU's record with interrupts on.  A handler may interrupt it, push its own
+ * lock at the end and remove it again.  So a slot is claimed (nr) before it is filled, and emptied
+ * before it is released; NULL in the middle is an empty slot.
  */
 struct held_locks {
 	const struct spinlock *lock[MAX_HELD]; /* o: this CPU, preemption off */
 	u32 nr;
 } __attribute__((aligned(64)));
 
-/* The first CPU takes locks before there is memory for the others' records. */
+/* The first CPU takes locks before the others' records are allocated. */
 static struct held_locks first_record;
 static struct held_locks *records = &first_record;
 void (*spin_violation_hook)(const char *what, const struct spinlock *lock);
@@ -66,7 +66,10 @@ static void violation(const char *what, const struct spinlock *lock, const struc
 	    (int)READ_ONCE(lock->holder) - 1, held ? name_of(held) : "none", held ? held->rank : 0);
 }
 
-/* Twice by one CPU would wait for ever; out of order may, if another CPU does it the other way. */
+/*
+ * A lock taken twice by one CPU deadlocks; locks taken out of order may, if another CPU nests them
+ * correctly.
+ */
 static void check_order(const struct held_locks *h, const struct spinlock *lock)
 {
 	const struct spinlock *bad = NULL;
@@ -86,7 +89,7 @@ static void check_order(const struct held_locks *h, const struct spinlock *lock)
 
 static void record(struct held_locks *h, struct spinlock *lock)
 {
-	u32 nr = h->nr; /* a handler that comes in between leaves it as it was */
+	u32 nr = h->nr; /* an interrupting handler restores it */
 
 	if (unlikely(nr == MAX_HELD))
 		panic("lock %s: CPU %u holds %u already", name_of(lock), arch_cpu_id(), nr);
@@ -97,10 +100,10 @@ static void record(struct held_locks *h, struct spinlock *lock)
 }
 
 /*
- * Not a ticket lock: on a machine whose CPUs are themselves scheduled (any virtual one) the next in
- * line is usually not running, and a fair lock hands over at the pace of the host's scheduler; with
- * 16 CPUs on two cores that came to a stop.  Whoever runs takes it.  The acquire pairs with the
- * release in drop(): what the last holder did is visible from here on.
+ * Not a ticket lock.  On a virtual machine the next CPU in line is often not running, and a fair
+ * lock then moves at the pace of the host's scheduler: with 16 CPUs on two cores it came to a stop.
+ * Here any running CPU may take the lock.  The acquire pairs with the release in drop(): the last
+ * holder's stores are visible from here on.
  */
 static bool take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 {
@@ -109,10 +112,10 @@ static bool take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 }
 
 /*
- * A holder's section is bounded; but its CPU may have died in it.  Who spins here with interrupts
- * off answers no cross-call either, so soon nobody is left who could say so: hence a limit of its
- * own, that of a cross-call.
- * Out of line: inlined, it would cost each lock that is free some registers.
+ * A holder's critical section is bounded, but its CPU may have died in it.  A CPU that spins here
+ * with interrupts off answers no cross-call either, so soon no CPU could report this.  Hence a
+ * limit here, the same as that of a cross-call.  Out of line: inlined, it would cost each free lock
+ * some registers.
  */
 static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 {
@@ -131,9 +134,9 @@ static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 }
 
 /*
- * With interrupts off a CPU that spins here serves no cross-call.  Were the holder waiting for this
- * CPU to answer one, both would wait for ever.  smp_call_mask avoids it, not we: it refuses callers
- * that hold a spin lock, so a holder never waits for an answer.
+ * With interrupts off a CPU that spins here serves no cross-call.  If the holder waited for this
+ * CPU to answer one, both would wait for ever.  smp_call_mask prevents it: it refuses callers that
+ * hold a spin lock, so a holder never waits for an answer.
  */
 void spin_lock(struct spinlock *lock)
 {
@@ -147,7 +150,7 @@ void spin_lock(struct spinlock *lock)
 	record(h, lock);
 }
 
-/* May not wait, so may be taken in any order; but then it is held like any other. */
+/* Never waits, so any order is allowed; the lock is recorded as held like any other. */
 bool spin_trylock(struct spinlock *lock)
 {
 	preempt_disable();
@@ -159,7 +162,7 @@ bool spin_trylock(struct spinlock *lock)
 	return false;
 }
 
-/* Locks may be released in any order: close the gap that @lock, not the innermost, leaves. */
+/* Locks may be released in any order: close the gap left by @lock, which is not the innermost. */
 static noinline bool close_gap(struct held_locks *h, const struct spinlock *lock)
 {
 	unsigned i = h->nr;
@@ -205,7 +208,7 @@ irqflags_t spin_lock_irqsave(struct spinlock *lock)
 	return flags;
 }
 
-/* Interrupts first: preempt_enable may switch threads, which it must not do with them off. */
+/* Restore interrupts first: preempt_enable may switch threads, and must not with interrupts off. */
 void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags)
 {
 	bool ours = drop(lock);
@@ -220,8 +223,8 @@ bool spin_is_held(const struct spinlock *lock)
 	bool held;
 
 	/*
-	 * Else a thread could be moved, between its two looks, to the CPU of the holder it has
-	 * seen.
+	 * Without it the thread could move, between the two reads, to the CPU of the holder that it
+	 * saw.
 	 */
 	preempt_disable();
 	held = READ_ONCE(lock->holder) == arch_cpu_id() + 1;
@@ -230,8 +233,8 @@ bool spin_is_held(const struct spinlock *lock)
 }
 
 /*
- * Not 0 only while this thread has a lock, and then it stays where it is; read on another CPU's
- * record after being moved, it would be 0 all the same for a thread without one.
+ * The depth is not 0 only while this thread holds a lock, and then the thread cannot move.  A
+ * thread without a lock that moves during the read reads 0 all the same.
  */
 unsigned spin_depth(void)
 {

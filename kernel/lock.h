@@ -5,7 +5,7 @@
 
 #include <quarry/port.h>
 
-/* Give every CPU its record of locks held; called by smp_init.  Context: the first CPU, alone. */
+/* Allocate every CPU's record of held locks; called by smp_init.  Context: the first CPU, alone. */
 void lock_init(void);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * main.c: the boot order, as one list.
  *
- * Owns:       nothing but the order; every init function of the kernel is called from here.
+ * Owns:       the order; every init function of the kernel is called from here.
  * Locks:      none.
- * Invariants: the list is the only start-up order there is: no constructors, no init sections.
+ * Invariants: the list is the only start-up order: there are no constructors and no init sections.
  * Tests:      tests/qemu/test_start.py, tests/qemu/test_boot.py, tests/qemu/test_panic.py.
  */
 #include "demo/demo.h"
@@ -31,7 +31,7 @@
 #include <quarry/user.h>
 #include <quarry/virtio.h>
 
-#define AP_NS 60000000000ULL /* for a CPU that has started, until it is online */
+#define AP_NS 60000000000ULL /* from a CPU's start until it is online */
 
 static void machine_summary(void)
 {
@@ -42,7 +42,7 @@ static void machine_summary(void)
 	    arch_has_smap() ? "on" : "not there", arch_has_xsave() ? "XSAVE" : "FXSAVE");
 }
 
-/* A CPU that has come up goes online a moment later; nobody may count them before. */
+/* A CPU goes online a moment after it has started; no code may count the CPUs before. */
 static void wait_for_aps(void)
 {
 	unsigned cpu;
@@ -52,54 +52,54 @@ static void wait_for_aps(void)
 
 		while (READ_ONCE(cpus[cpu]->started) == 2 && !cpumask_test(cpu_online_mask, cpu)) {
 			if (arch_clock_ns() >= end)
-				panic("boot: CPU %u has started, and does not come online", cpu);
+				panic("boot: CPU %u has started, but does not come online", cpu);
 			cpu_relax();
 		}
 	}
 }
 
-/* On the boot CPU; boot.S has called boot_info_init. */
+/* The boot CPU starts here; boot.S has called boot_info_init. */
 void kernel_main(void)
 {
 	bool pass;
 	u64 seed, began;
 
-	serial_init();           /* printing works from here */
-	arch_early_init();       /* faults are reported from here */
+	serial_init();           /* from here on printing works */
+	arch_early_init();       /* from here on faults are reported */
 	printk("quarry: boot\n");
-	cmdline_init(bootinfo.cmdline, bootinfo.cmdline_truncated); /* options; unknown ones are named */
+	cmdline_init(bootinfo.cmdline, bootinfo.cmdline_truncated); /* reports unknown ones */
 	boot_files_report_dropped();
-	screen_init();           /* and from here on a screen, if the loader found one */
+	screen_init();           /* prints to the screen too, if there is one */
 	seed = cmdline_u64("seed", 0x5eed);
-	run_seed = seed;         /* reports say how to run again */
+	run_seed = seed;         /* for reports, which say how to repeat the run */
 	smp_timeout_ns = cmdline_u64("ipi_timeout", smp_timeout_ns / 1000000) * 1000000; /* from ms */
 	boot_memory_init();      /* boot_alloc works */
 	acpi_init();             /* CPUs, nodes, distances, timer ports */
-	acpi_hotplug_init();     /* slots for memory and CPUs, if wanted */
+	acpi_hotplug_init();     /* slots for memory and CPUs, unless slots=off */
 	arch_paging_init();      /* final page tables: all RAM reachable */
-	screen_map();            /* the screen too */
+	screen_map();            /* the screen, through these tables */
 	arch_apic_init();        /* interrupts, clock */
 	arch_cpus_init();        /* nr_cpus, per-CPU areas */
 	smp_init();              /* slots for cross-calls */
 	boot_memory_hand_over(); /* alloc_pages works, caches off */
 	arch_boot_memory_done(); /* stacks and page tables come from alloc_pages */
-	sched_init_cpu(true);    /* this flow is a thread; others may be started */
+	sched_init_cpu(true);    /* this code becomes a thread; others may be started */
 	cpu_set_online(0);
 	arch_timer_start(1);     /* preemption */
 	arch_irq_enable();
 	smp_start_aps();         /* the other CPUs run kernel_ap_entry */
-	wait_for_aps();          /* and are online when this returns */
+	wait_for_aps();          /* they are online when this returns */
 	serial_enable_irq();
 	if (memory_start(&kernel_memory)) /* caches on, reclaim threads running */
 		panic("boot: no memory for the reclaim threads");
 	cma_area_boot(); /* contiguous memory, if the command line asks for it */
-	if (tasks_init()) /* threads of ring 3 may be started, and are freed */
+	if (tasks_init()) /* threads of ring 3 can start, and are freed */
 		panic("boot: no memory for the reaper");
-	if (mce_start()) /* pages that machine checks report are taken out of use */
+	if (mce_start()) /* pages that machine checks report are retired */
 		panic("boot: no memory for the machine-check thread");
-	oom_init(); /* tasks end when memory has run out */
-	acpi_hotplug_start(); /* what is in slots is used; what comes later too */
-	virtio_init(); /* the host may ask for memory, and give it */
+	oom_init(); /* the OOM killer */
+	acpi_hotplug_start(); /* memory and CPUs in slots, present and later ones */
+	virtio_init(); /* virtio-mem, balloon */
 	ktest_limit_cpus(nr_boot_cpus);
 	machine_summary();
 	printk("boot: %llu thousand cycles since the machine's reset\n", (unsigned long long)arch_tsc() / 1000);
@@ -107,14 +107,14 @@ void kernel_main(void)
 	began = arch_clock_ns();
 	pass = ktest_run(cmdline_get("selftest", "quick"), seed) == 0;
 	printk("selftest: %llu ms\n", (unsigned long long)(arch_clock_ns() - began) / 1000000);
-	pass = demo_run(seed) && pass; /* the tour, or what the command line asks for */
+	pass = demo_run(seed) && pass; /* the tour, or another scenario of the command line */
 	printk("quarry: %s\n", pass ? "PASS" : "FAIL");
 	if (strcmp(cmdline_get("monitor", "on"), "off") != 0)
 		monitor(seed);
 	machine_power_off(pass);
 }
 
-/* On every other CPU, interrupts off, its tables loaded. */
+/* Every other CPU starts here: interrupts off, its tables loaded. */
 void kernel_ap_entry(void)
 {
 	sched_init_cpu(false);

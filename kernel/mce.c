@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mce.c: what is done about machine checks: pages are taken out of use by a thread.
+ * mce.c: the response to machine checks: a thread retires the broken pages.
  *
  * Owns:       the ring of records; its reader, the thread "mce"; the counts of corrected errors.
- * Locks:      none: of the ring one thread is the reader, and the counts are its own.
- * Invariants: an uncorrected error is either acted on, or the machine stops: none is dropped.  A thread that needs
- *             what is damaged acts on it itself (arch/x86_64/user.c), and waits for nobody.
- *             Corrected ones never take the upper half of the ring.
+ * Locks:      none: the ring has one reader, the thread "mce", which alone writes the counts.
+ * Invariants: for an uncorrected error the kernel acts or the machine stops: none is dropped.  A
+ *             thread that needs the damaged data acts itself (arch/x86_64/user.c), and waits for no
+ *             other thread.
+ *             Corrected errors never use the upper half of the ring.
  * Tests:      mce_cpu, mce_outside with tests/qemu/test_mce.py.
  */
 #include <quarry/console.h>
@@ -17,7 +18,7 @@
 struct mce_stats mce_stats;
 static struct mce_ring ring;
 static struct mce_pages corrected;
-static struct waitq wq = {.lock = {.name = "mce", .rank = RANK_WAIT}};
+static struct waitq wq = WAITQ("mce");
 static u32 started; /* a */
 
 bool mce_post(const struct mce_record *rec)
@@ -43,14 +44,14 @@ static const char *outcome_text(enum poison_outcome outcome)
 {
 	switch (outcome) {
 	case POISON_RECOVERED: return "out of use";
-	case POISON_DELAYED: return "out of use when the last one lets go";
+	case POISON_DELAYED: return "out of use with its last reference";
 	case POISON_IGNORED: return "in use, until it is freed";
 	case POISON_FAILED:
 	default: return "nothing was done";
 	}
 }
 
-/* How every line of ours begins. */
+/* Write the beginning of each line that this file prints. */
 static void say_what(const struct mce_record *rec, char *buf, size_t size)
 {
 	if (rec->pfn == PFN_NONE)
@@ -63,7 +64,7 @@ static void say_what(const struct mce_record *rec, char *buf, size_t size)
 
 static void deal_corrected(const struct mce_record *rec, const char *what)
 {
-	/* OVER: at least two since the last look. */
+	/* OVER: at least two since the last reading. */
 	unsigned nr = rec->status & MCE_OVER ? 2 : 1;
 	int err;
 
@@ -91,12 +92,12 @@ static bool deal_uncorrected(const struct mce_record *rec, const char *what)
 	if (err == -EHWPOISON)
 		printk("%s: reported before\n", what);
 	else if (res.standby)
-		printk("%s: it stands by; out of use, with all of its pageblock\n", what);
+		printk("%s: standby memory; out of use, with all of its pageblock\n", what);
 	else if (err == -ENXIO)
 		printk("%s: not memory in use\n", what);
 	else
-		printk("%s: it was %s; %s%s\n", what, page_state_name(res.state), outcome_text(res.outcome),
-		    res.lost ? "; what was in it is lost" : "");
+		printk("%s: page was %s; %s%s\n", what, page_state_name(res.state),
+		    outcome_text(res.outcome), res.lost ? "; its content is lost" : "");
 	return res.outcome == POISON_RECOVERED || res.outcome == POISON_DELAYED ||
 	    (err == -EHWPOISON && res.state == PG_HWPOISON);
 }
@@ -142,7 +143,7 @@ static void print_here(void *arg)
 	mce_print_banks(false);
 }
 
-/* One after the other, so that their lines do not mix; nobody shall go meanwhile. */
+/* One CPU after the other, so that lines do not mix; none may go offline meanwhile. */
 void mce_show(void)
 {
 	cpumask_t *mask = kmalloc(CPUMASK_WORDS(nr_cpus) * sizeof(*mask));

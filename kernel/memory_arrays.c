@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory_arrays.c: what stands behind the descriptors of the kernel's memory when memory comes and goes.
+ * memory_arrays.c: memory for the descriptors when memory is added and removed.
  *
- * Owns:       nothing: the page tables say what is there.
- * Locks:      called under kernel_memory.adding, grow_inside under its hotplug; those of the page tables inside.
- * Invariants: descriptors of pages come and go by section, those of pageblocks, 4 KiB for 512 MiB, stay.
+ * Owns:       nothing: the page tables say which descriptors are mapped.
+ * Locks:      called under kernel_memory.adding; grow_inside under its hotplug lock; takes those of
+ *             the page tables.
+ * Invariants: descriptors of pages are mapped and unmapped by section; those of pageblocks, 4 KiB
+ *             for 512 MiB, stay.
  * Tests:      memory_add.
  */
 #include "kernel/boot_memory.h"
@@ -31,7 +33,7 @@ static int grow(struct memory *mem, pfn_t start, unsigned long nr)
 	return arch_array_grow((uintptr_t)pfn_to_page_in(mem, start), nr * sizeof(struct page));
 }
 
-/* As one page of 2 MiB, which the direct map has already. */
+/* The memmap lies in 2 MiB of the added memory itself, which the direct map covers already. */
 static int grow_inside(struct memory *mem, pfn_t start, unsigned long nr, pfn_t at)
 {
 	size_t len = nr * sizeof(struct page);

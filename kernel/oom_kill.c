@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oom_kill.c: memory has run out and nothing can be reclaimed: which task ends.
+ * oom_kill.c: memory is used up and none can be reclaimed: choose a task to kill.
  *
- * A task's pages are those that its end gives back to the request: those it has mapped; those that nobody has mapped, of
- * anonymous objects that it holds by a handle; and what the kernel has allocated for it.  Pages in zones that the
- * request may not use do not count: it gains nothing by them.
+ * A task's score counts the pages that its end returns to the request: the pages that it has
+ * mapped; unmapped pages of anonymous objects that it holds by a handle; and its kernel
+ * allocations.  Pages in zones that the request may not use do not count.
  *
- * A family is a task that the first one has started, with all that come from it.  The family with the most pages loses the
- * task that has the most: so nobody has others killed by spreading over many tasks.
+ * A family is a task started by the first task, with all its descendants.  The victim is the task
+ * with the most pages in the family with the most pages.  So no task gets others killed by
+ * spreading its pages over many tasks.
  *
- * Spared is the first task, which all others come from.  A pager is spared as many pages as tasks outside its family have
- * got from it: with it more would be lost than these.  If nobody is left the allocation fails: a system call gets
- * -ENOMEM, an access ends the task that made it.  A task that is ending anyway is waited for before anybody
- * else is chosen.
+ * The first task, the ancestor of all others, is exempt.  A pager's score is lowered by the pages
+ * that tasks outside its family got from it: killing it would lose them.  If no task is left to
+ * choose, the allocation fails: a system call returns -ENOMEM, an access ends the task that made
+ * it.  A task that is already ending is waited for before another one is chosen.
  *
  * Owns:       the table that a victim is chosen from.
- * Locks:      none of its own: mm/ asks one at a time (oom.h).
- * Invariants: nothing is allocated; a reference to a task's space is held for a moment only, and never to the
- *             victim's when it is told: its memory is back when it says so.
+ * Locks:      none of its own: mm/ makes one call at a time (oom.h).
+ * Invariants: nothing is allocated.  References to a task's space are short, and none to the
+ *             victim's is held when it is told to end: so its memory is free when it reports its
+ *             end.
  * Tests:      oom_task, tests/fiber/explore_oom.c, tests/fiber/explore_oom_said.c,
  *             tests/qemu/test_memory.py.
  */
@@ -28,11 +30,11 @@
 
 struct row {
 	struct task *task; /* a reference */
-	const struct account *family; /* the account at its head */
+	const struct account *family; /* the account at the family's head */
 	unsigned long anon, pager; /* pages mapped, by the kind of their objects */
-	unsigned long unmapped;    /* that it holds by handles only */
-	unsigned long kernel;      /* what the kernel has allocated for it */
-	unsigned long served;      /* pages that others have got from it, as their pager */
+	unsigned long unmapped;    /* pages that it holds by handles only */
+	unsigned long kernel;      /* pages that the kernel has allocated for it */
+	unsigned long served;      /* pages that others got from it, their pager */
 	unsigned long useless;     /* pages in zones that the request may not use */
 };
 
@@ -40,7 +42,7 @@ static struct row table[ABI_MAX_TASKS];
 static unsigned nr_rows;
 static u32 round;
 
-/* What its end gives back, but for what others would lose by it. */
+/* The pages that its end returns, less those that other tasks would lose. */
 static unsigned long pages_of(const struct row *r)
 {
 	unsigned long all = r->anon + r->pager + r->unmapped + r->kernel;
@@ -48,7 +50,7 @@ static unsigned long pages_of(const struct row *r)
 	return all > r->served ? all - r->served : 0;
 }
 
-/* One region of a task's. */
+/* Count one region of a task. */
 static void count(const struct vm_object *object, unsigned long nr, void *arg)
 {
 	struct row *own = arg;
@@ -79,7 +81,7 @@ static void count_task(struct row *r, enum zone_kind highest)
 	vm_space_put(space);
 }
 
-/* Is @top the account of the next task above @r that is still there? */
+/* Is @top the account of the nearest ancestor of @r that still exists? */
 static bool next_above(const struct row *r, const struct account *top)
 {
 	const struct account *a = r->task->account->parent;
@@ -92,7 +94,7 @@ static bool next_above(const struct row *r, const struct account *top)
 	return false;
 }
 
-/* Of the kernel's what is charged to the account, without that of the tasks below it, orphans too. */
+/* Add the kernel's pages: those charged to the account, without those of existing descendants. */
 static void count_kernel(struct row *r, const struct account *top)
 {
 	const struct account *a = r->task->account;
@@ -129,25 +131,25 @@ static void fill_table(enum zone_kind highest)
 	}
 }
 
-/* It is on its way out, and has not been waited for yet: then its memory will do. */
-static bool goes_anyway(const struct row *r)
+/* The task is ending and has not been waited for yet, so its memory is enough. */
+static bool already_ending(const struct row *r)
 {
 	return load_acquire(&r->task->ending) && !READ_ONCE(r->task->victim);
 }
 
-static bool spared(const struct row *r)
+static bool exempt(const struct row *r)
 {
 	return r->task->first || load_acquire(&r->task->ending);
 }
 
-/* Of all of a family's that may be chosen. */
+/* The sum over the tasks of a family that may be chosen. */
 static unsigned long family_pages(const struct account *family)
 {
 	unsigned long sum = 0;
 	unsigned i;
 
 	for (i = 0; i < nr_rows; i++)
-		if (table[i].family == family && !spared(&table[i]))
+		if (table[i].family == family && !exempt(&table[i]))
 			sum += pages_of(&table[i]);
 	return sum;
 }
@@ -159,13 +161,13 @@ static const struct row *choose(void)
 	unsigned i;
 
 	for (i = 0; i < nr_rows; i++)
-		if (goes_anyway(&table[i]))
+		if (already_ending(&table[i]))
 			return &table[i];
 	for (i = 0; i < nr_rows; i++) {
 		const struct row *r = &table[i];
 		unsigned long family = family_pages(r->family);
 
-		if (spared(r) || pages_of(r) == 0)
+		if (exempt(r) || pages_of(r) == 0)
 			continue;
 		if (!best || family > most || (family == most && pages_of(r) > pages_of(best))) {
 			most = family;
@@ -180,15 +182,16 @@ static void print_row(const struct row *r, const struct row *victim)
 	printk("oom: %5u %-12s %8u %8lu %8lu %8lu %8lu", r->task->id, r->task->name, READ_ONCE(r->task->nr_threads),
 	    r->anon, r->pager, r->unmapped, r->kernel);
 	if (r == victim)
-		printk("%s", goes_anyway(r) ? "  ending: waited for" : "  the most: killed");
+		printk("%s", already_ending(r) ? "  ending: waited for" : "  the most: killed");
 	else if (load_acquire(&r->task->ending))
 		printk("  ending");
 	else if (r->task->first)
-		printk("  the first: spared");
+		printk("  first task: exempt");
 	else if (r->served)
-		printk("  a pager: spared %lu", MIN(r->served, r->anon + r->pager + r->unmapped + r->kernel));
+		printk("  pager: %lu not counted",
+		    MIN(r->served, r->anon + r->pager + r->unmapped + r->kernel));
 	if (r->useless)
-		printk("  and %lu of no use here", r->useless);
+		printk("  and %lu in other zones", r->useless);
 	printk("\n");
 }
 
@@ -197,8 +200,10 @@ static void print_table(const struct memory *mem, gfp_t gfp, unsigned order, con
 	const struct task *asks = task_current();
 	unsigned i;
 
-	printk("oom: no memory for %s, %u pages, flags %#x; of %lu pages in use nothing can be reclaimed\n",
-	    asks ? asks->name : "the kernel", 1u << order, gfp, memory_managed_pages(mem));
+	printk("oom: no memory for %s, %u page%s, flags %#x; of %lu pages in use none can be "
+	       "reclaimed\n",
+	    asks ? asks->name : "the kernel", 1u << order, order ? "s" : "", gfp,
+	    memory_managed_pages(mem));
 	printk("oom: %5s %-12s %8s %8s %8s %8s %8s\n", "task", "name", "threads", "anon", "pager", "unmapped", "kernel");
 	for (i = 0; i < nr_rows; i++)
 		print_row(&table[i], victim);
@@ -213,7 +218,10 @@ static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 	victim = memory_oom_outdated(mem) ? NULL : choose();
 	if (victim) {
 		print_table(mem, gfp, order, victim);
-		/* It has given all back since it was looked at: nobody else will say so. */
+		/*
+		 * It has released everything since it was counted, and will not report its end
+		 * again.
+		 */
 		if (!task_end_victim(victim->task))
 			memory_oom_gone(mem);
 	}

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pager.c: what memory objects ask of a pager in ring 3 becomes calls of its endpoint.
+ * pager.c: requests of memory objects to a pager in ring 3, sent as calls of its endpoint.
  *
- * A page that is wanted is asked for once, however many threads want it; the others wait for that
- * answer.  The pager is trusted with nothing but the content: every wait for it ends by itself, what it
- * says it has done is looked at, and what all pagers of one task may cost reclaim is bounded.
+ * A page is requested once, however many threads want it; the others wait for that answer.  The
+ * pager is trusted only with the content: every wait for it ends by itself, its answers are
+ * verified, and the cost that all pagers of one task can cause reclaim is bounded.
  *
  * Owns:       struct pager, its requests and its buffer; struct pager_trust.
- * Locks:      pager->lock and trust->lock (RANK_TASK) for requests and for what is left; pager->copying,
- *             which sleeps, for the buffer, and stays held while ring 3's memory is touched.
- * Invariants: a request is on the list from before the pager can know of it until its answer is in;
- *             what a handed-over page contains is read under the lock, while its request is on the list.
- *             No page waits here for a pager: a silent one has nothing that could not be moved.
+ * Locks:      pager->lock and trust->lock (RANK_TASK) for requests and for the time left;
+ *             pager->copying, a mutex, for the buffer, held while ring 3's memory is copied.
+ * Invariants: a request is on the list from before the pager can know of it until its answer is in.
+ *             A handed-over page is read under the lock, while its request is on the list.
+ *             No page waits here for a pager: a silent pager keeps no page from moving.
  * Tests:      pager, tests/fiber/explore_pagers.c, silence_trust, user/paged.c.
  */
 #include <quarry/account.h>
@@ -21,12 +21,12 @@
 #include <quarry/user.h>
 
 /*
- * Reclaim waits for CLEAN only, and pays for it from what is left here, for all pagers of a task together.
- * A call of up to FREE_NS costs nothing, so that a pager that does its work is never refused.  The rest is
- * subtracted, and comes back at one nanosecond in SHARE: pagers that answer late take at most a fifth of
- * reclaim's time.  A call without an answer leaves nothing, and costs up to sixteenfold if the calls before
- * it had none either.  Only an answered CLEAN ends that; that a pager supplies or drops pages says nothing
- * about it.  The next CLEAN is the attempt that lets a pager come back.
+ * Reclaim waits for CLEAN only, and pays for it from left_ns, one account for all pagers of a task.
+ * A call of up to FREE_NS is free, so a pager that does its work is never refused.  The rest is
+ * subtracted, and comes back at one nanosecond in SHARE: late pagers take at most a fifth of
+ * reclaim's time.  A call without an answer leaves nothing, and costs up to sixteenfold if the
+ * calls before it had none either.  Only an answered CLEAN ends that, as the next attempt may;
+ * supplying or dropping pages does not.
  */
 #define TRUST_MAX_NS     2000000000LL
 #define TRUST_FREE_NS    10000000LL
@@ -37,37 +37,37 @@ struct pager_trust {
 	struct spinlock lock;
 	u32 refs;    /* a: the task, and each of its pagers */
 	u32 missed GUARDED_BY(task_class);  /* lock: calls in a row without an answer */
-	s64 left_ns GUARDED_BY(task_class); /* lock: what reclaim may still wait; at 0 or below nothing is handed over */
-	u64 at GUARDED_BY(task_class);      /* lock: the clock when left_ns was worked out */
+	s64 left_ns GUARDED_BY(task_class); /* lock: time reclaim may still wait; <= 0: none */
+	u64 at GUARDED_BY(task_class);      /* lock: the clock when left_ns was computed */
 };
 
 struct request {
 	u32 what;         /* c: ABI_PAGER_... */
 	u32 index;        /* c */
-	u32 id;           /* c: no other of this pager has it */
-	u32 refs GUARDED_BY(task_class); /* lock: who asked, and who waits for the same answer */
-	bool served GUARDED_BY(task_class); /* lock: the page is in its slot, or its content with the pager */
-	u32 done;         /* a: result is there */
-	int result;       /* before done */
-	const void *data; /* c: the content that is handed over; NULL: a page is wanted */
+	u32 id;           /* c: unique within this pager */
+	u32 refs GUARDED_BY(task_class); /* lock: the requester and other waiters */
+	bool served GUARDED_BY(task_class); /* lock: page in its slot, or content with pager */
+	u32 done;         /* a: result is valid */
+	int result;       /* written before done */
+	const void *data; /* c: the content handed over; NULL: a page is requested */
 	LIST_ENTRY(request) link; /* lock */
 };
 
 struct pager {
 	struct endpoint *ep; /* c, a reference */
-	u64 number;          /* c: by which the pager knows the object */
+	u64 number;          /* c: the pager's number of the object */
 	u64 timeout_ns;      /* c */
 	u32 task;            /* c: id of the pager's task; 0: a thread of the kernel */
 	struct spinlock lock;
 	LIST_HEAD(, request) requests GUARDED_BY(task_class); /* lock */
 	u32 last_id GUARDED_BY(task_class); /* lock */
 	struct pager_trust *trust; /* c, a reference */
-	struct waitq wq;     /* who waits for the answer to somebody else's request */
-	u64 *served;         /* lock: a bit for each page that others have got */
+	struct waitq wq;     /* threads waiting for another thread's request */
+	u64 *served;         /* lock: a bit for each page that other tasks got */
 	u32 nr_served GUARDED_BY(task_class); /* lock, read racily */
 	u32 round;           /* of pager_first_in */
 	struct mutex copying;
-	void *buffer;        /* copying: a page, so that nothing is allocated when memory is short */
+	void *buffer;        /* copying: a page, so that none is allocated on low memory */
 };
 
 /* ---- requests ---- */
@@ -88,7 +88,7 @@ static void add(struct pager *p, struct request *r) REQUIRES(task_class)
 	LIST_INSERT_HEAD(&p->requests, r, link);
 }
 
-/* ---- what reclaim may wait ---- */
+/* ---- the time that reclaim may wait ---- */
 
 static struct pager_trust *trust_create(void)
 {
@@ -106,7 +106,7 @@ void pager_trust_put(struct pager_trust *trust)
 		kfree(trust);
 }
 
-/* The trust of all pagers of @task, or one of its own for a thread of the kernel, with a reference. */
+/* The trust of all pagers of @task, with a reference; a kernel thread gets its own. */
 static struct pager_trust *trust_of(struct task *task)
 {
 	struct pager_trust *trust = task ? load_acquire(&task->trust) : NULL, *mine;
@@ -134,7 +134,7 @@ static bool is_trusted(struct pager_trust *trust)
 	bool trusted;
 
 	task_lock(&trust->lock);
-	/* Another CPU's clock may be a little behind. */
+	/* Another CPU's clock may be slightly behind. */
 	if (now > trust->at) {
 		s64 earned = (s64)((now - trust->at) / TRUST_SHARE);
 
@@ -146,7 +146,7 @@ static bool is_trusted(struct pager_trust *trust)
 	return trusted;
 }
 
-/* A call took @took_ns; @err as ask() returns it. */
+/* Charge a call that took @took_ns; @err as ask() returned it. */
 static void trust_charge(struct pager *p, u32 what, u64 took_ns, int err)
 {
 	s64 took = (s64)MIN(took_ns, ABI_MAX_PAGER_NS), floor = -(s64)(p->timeout_ns << TRUST_MAX_MISSED);
@@ -165,7 +165,7 @@ static void trust_charge(struct pager *p, u32 what, u64 took_ns, int err)
 	task_unlock(&trust->lock);
 }
 
-/* Ask, and wait: 0 or what the answer says; -EPIPE; -ETIMEDOUT; -EINTR; -ENOMEM. */
+/* Send the request and wait: 0 or the pager's result; -EPIPE; -ETIMEDOUT; -EINTR; -ENOMEM. */
 static int ask(struct pager *p, const struct request *r)
 {
 	struct ipc_msg msg = {.word = {r->what, r->index, p->number}};
@@ -196,7 +196,7 @@ static void request_put(struct pager *p, struct request *r)
 		kfree(r);
 }
 
-/* The pager's answer to another thread is ours; an error of that thread alone is not: -EAGAIN. */
+/* Wait for another thread's request; its answer, or -EAGAIN for an error of that thread alone. */
 static int wait_for(struct pager *p, struct request *r)
 {
 	int err = -ETIMEDOUT;
@@ -208,7 +208,7 @@ static int wait_for(struct pager *p, struct request *r)
 	return err && task_interrupted() ? -EINTR : err;
 }
 
-/* The answer is in: nobody finds the request any more, and all who wait for it have it. */
+/* The answer is in: take the request off the list, and wake its waiters. */
 static int finish(struct pager *p, struct request *r, int err)
 {
 	task_lock(&p->lock);
@@ -222,7 +222,7 @@ static int finish(struct pager *p, struct request *r, int err)
 	return err;
 }
 
-/* A page that somebody wants is there, from this moment or before. */
+/* A requested page has been supplied, now or before. */
 static void supplied(struct pager *p, u64 index)
 {
 	struct request *r;
@@ -234,7 +234,7 @@ static void supplied(struct pager *p, u64 index)
 	task_unlock(&p->lock);
 }
 
-/* Somebody else than the pager, or what comes from it, has page @index; or, if not @has, it is lost. */
+/* Note that a task other than the pager has page @index (@has), or that the page is lost. */
 static void count_served(struct pager *p, u64 index, bool has)
 {
 	u64 bit = 1ULL << (index % 64), *word = &p->served[index / 64];
@@ -247,9 +247,9 @@ static void count_served(struct pager *p, u64 index, bool has)
 	task_unlock(&p->lock);
 }
 
-/* ---- what memory objects call: see struct vm_pager_ops ---- */
+/* ---- operations that memory objects call: see struct vm_pager_ops ---- */
 
-/* Without memory for the page the pager says so, and whoever wants it makes room: it may wait for pagers. */
+/* If the pager answers -ENOMEM, the faulting thread frees memory: it may wait for pagers. */
 static int ask_for_page(struct pager *p, const struct request *r, struct memory *mem)
 {
 	u64 until = arch_clock_ns() + p->timeout_ns;
@@ -294,7 +294,7 @@ static int pager_get(struct vm_object *object, u32 index)
 		kfree(mine);
 		return err == -EAGAIN ? -ETIMEDOUT : err;
 	}
-	/* Its last request may have ended between our caller's look at the slot and now. */
+	/* The last request may have ended since the caller read the slot. */
 	there = vm_object_has(object, index);
 	if (there)
 		supplied(p, index);
@@ -312,7 +312,7 @@ static int pager_clean(struct vm_object *object, u32 index, const void *data)
 	struct pager *p = object->pager;
 	int err;
 
-	/* It would wait for itself. */
+	/* The pager would wait for itself. */
 	if (task && task->id == p->task)
 		return -EIO;
 	if (!is_trusted(p->trust))
@@ -387,7 +387,7 @@ u32 pager_task(const struct vm_object *object)
 	return object->ops == &pager_ops ? ((const struct pager *)object->pager)->task : 0;
 }
 
-/* ---- what the pager does ---- */
+/* ---- operations of the pager ---- */
 
 static struct pager *pager_of(const struct vm_object *object, u64 index)
 {
@@ -407,7 +407,7 @@ static bool got_or_interrupted(void *arg)
 	return w->got || task_interrupted();
 }
 
-/* 0; -EINTR the task ends: another pager may keep the buffer's holder as long as it likes. */
+/* 0; -EINTR the task is ending.  Interruptible: another pager can delay the buffer's holder. */
 static int lock_buffer(struct pager *p) TRY_ACQUIRE(0, p->copying) NO_LOCK_ANALYSIS
 {
 	struct buffer_wait w = {.lock = &p->copying};
@@ -435,7 +435,7 @@ int pager_supply(struct vm_object *object, u64 index, u64 from)
 	return err;
 }
 
-/* The content of a page that is handed over to the buffer; the request's id, 0: there is none. */
+/* Copy the content of a handed-over page to the buffer; returns the request's id, 0: none. */
 static u32 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
 {
 	struct request *r;
@@ -451,7 +451,7 @@ static u32 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
 	return id;
 }
 
-/* The pager has it; false: too late, the page may have been written to since. */
+/* The pager has the content; false: too late, the page may have been written to since. */
 static bool fetched(struct pager *p, u64 index, u32 id)
 {
 	struct request *r;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * panic.c: the end of a run that went wrong: what happened, to which page, what was done last, where each
- * CPU was, how to repeat it.
+ * panic.c: the report of a failed run: the failure, the page, its history, the backtrace of each
+ * CPU, and the command that repeats the run.
  *
  * Owns:       which CPU panics, and how far its report has come.
- * Locks:      none, and it breaks the console's: whoever holds it may never come back.
+ * Locks:      none; it overrides the console's: that lock's holder may never continue.
  * Invariants: one CPU reports; others that panic meanwhile stop with interrupts off (an NMI still
  *             gets their backtraces), and so does each CPU once its backtrace is out.
- *             Each part of the report is begun once.  One that goes wrong panics again, says so, and
- *             the report goes on with the next: it always ends.
+ *             Each part of the report is started once.  A part that fails panics again and says so,
+ *             and the report continues with the next part: so it always ends.
  * Tests:      console, tests/qemu/test_panic.py.
  */
 #include <quarry/bootinfo.h>
@@ -20,11 +20,11 @@
 #include <quarry/string.h>
 
 #define MAX_FRAMES  32
-#define STACK_SPAN  (64UL << 10) /* no frame of one stack is further from the last */
+#define STACK_SPAN  (64UL << 10) /* the largest distance of two frames */
 #define KERNEL_HALF 0xffff800000000000UL
-#define MAX_PANICS  8            /* the first one, one for each part, and those on the way to them */
+#define MAX_PANICS  8            /* the first one, one for each part, and a few in between */
 
-/* Made by tools/symtab.sh; sorted by address. */
+/* Written by tools/symtab.sh; sorted by address. */
 struct symbol {
 	u64 address;
 	u64 name; /* offset in ksymtab_names */
@@ -35,7 +35,7 @@ extern const char ksymtab_names[];
 
 u64 run_seed;
 static u32 panic_cpu; /* a: CPU + 1 of the one that reports */
-static u32 panics;    /* how often it has come here */
+static u32 panics;    /* number of panics of that CPU */
 static u32 next_part; /* of the report */
 
 bool panicking(void)
@@ -78,7 +78,7 @@ static bool plausible(uintptr_t frame)
 
 /*
  * A frame is the caller's frame pointer and, above it, the return address.  Stacks grow down, so
- * each caller's frame lies above; one that does not, or not near, is no frame.
+ * each caller's frame lies above; the walk ends at one that does not, or that is too far away.
  */
 void print_backtrace(uintptr_t rip, uintptr_t rbp)
 {
@@ -92,7 +92,10 @@ void print_backtrace(uintptr_t rip, uintptr_t rbp)
 		frame = (const uintptr_t *)rbp;
 		if (!frame[1])
 			break;
-		/* The byte before: a call that does not return may be the last of its function. */
+		/*
+		 * The byte before: the call may be its function's last instruction, if it never
+		 * returns.
+		 */
 		printk("  %016lx %s\n", frame[1], symbol_name(frame[1] - 1, name, sizeof(name)));
 		if (frame[0] <= rbp || frame[0] - rbp > STACK_SPAN)
 			break;
@@ -121,7 +124,7 @@ static bool given(const char *cmdline, const char *option)
 	return false;
 }
 
-/* RAM that the firmware keeps for itself is not known: about, then, on some. */
+/* RAM that the firmware keeps for itself is unknown, so the size is approximate. */
 static void how_to_run_again(void)
 {
 	u64 ram = 0;
@@ -163,7 +166,7 @@ void panic(const char *fmt, ...)
 	console_bust_lock();
 	if (++panics > MAX_PANICS)
 		machine_power_off(false);
-	/* The second time the thread may be what is broken. */
+	/* In a second panic the thread may be broken. */
 	printk("\nPANIC on CPU %u, thread %s: ", self - 1, panics > 1 ? "?, in the report" : thread_name());
 	va_start(ap, fmt);
 	vprintk(fmt, ap);

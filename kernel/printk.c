@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * printk.c: formatted output to the console, and the log that remembers it.
+ * printk.c: formatted output to the console, and the ring that keeps the log.
  *
  * Owns:       the log ring; the console lock.
  * Locks:      console_lock (RANK_CONSOLE, innermost of all), irqs off.
- * Invariants: what one call prints is not mixed with what others print, until the lock is bust.
+ * Invariants: output of one call is not mixed with that of others, until the lock is broken.
  * Tests:      console, log, tests/qemu/test_panic.py.
  */
 #include <quarry/console.h>
@@ -26,8 +26,8 @@
 #pragma GCC diagnostic pop
 
 #define LOG_SIZE   65536U
-#define LOCK_TURNS (1U << 22) /* of waiting for the lock; about a second, then without it */
-#define BUST_TURNS (1U << 16) /* the same before the lock is bust: a line takes less */
+#define LOCK_TURNS (1U << 22) /* of waiting for the lock, about a second; then print without it */
+#define BUST_TURNS (1U << 16) /* the same before the lock is broken: a line takes less */
 
 static struct spinlock console_lock = {.name = "console", .rank = RANK_CONSOLE};
 static u32 bust;             /* a */
@@ -35,9 +35,8 @@ static char log_bytes[LOG_SIZE];
 static struct log_ring printed = {.bytes = log_bytes, .size = LOG_SIZE}; /* console_lock */
 
 /*
- * Tries instead of waiting: an NMI that prints while the CPU it interrupted holds the lock would wait
- * for ever.  And it gives up in the end, because what is printed may be the report of why the holder
- * does not go on.
+ * Polls, with a limit.  An NMI that prints while the CPU that it interrupted holds the lock would
+ * wait for ever; and the text may be the report of why the holder does not continue.
  */
 static bool lock_console(void) TRY_ACQUIRE(true, console_lock)
 {
@@ -77,7 +76,7 @@ static char *emit_piece(const char *s, void *buf, int len)
 	return buf;
 }
 
-/* Formats under the lock, a piece at a time: no line is too long, and stacks are small. */
+/* Formats in pieces, under the lock: lines of any length, small stacks. */
 void vprintk(const char *fmt, va_list ap)
 {
 	irqflags_t flags = arch_irq_save();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* runq.h: run queues, as sched.c (who runs) and sched_move.c (where) share them. */
+/* runq.h: run queues, shared by sched.c (which thread runs) and sched_move.c (where). */
 #ifndef KERNEL_RUNQ_H
 #define KERNEL_RUNQ_H
 
@@ -8,34 +8,34 @@
 
 struct runq {
 	struct spinlock lock;
-	STAILQ_HEAD(, share) first;  /* lock: have been woken, and need not wait for their turn */
-	STAILQ_HEAD(, share) ready;  /* lock: wait for their turn */
-	TAILQ_HEAD(, thread) alarms; /* lock: sleep with a deadline */
+	STAILQ_HEAD(, share) first;  /* lock: woken; run before their turn */
+	STAILQ_HEAD(, share) ready;  /* lock: waiting for their turn */
+	TAILQ_HEAD(, thread) alarms; /* lock: sleeping with a deadline */
 	struct thread *running;      /* lock */
 	struct thread *idle;         /* c */
-	struct thread *dead;         /* o: to be reaped once its stack is left */
-	struct thread *leaver;       /* o: to be placed elsewhere once its stack is left */
-	u32 leaving;                 /* a: this CPU shall have no threads */
-	u32 closed;                  /* lock: it has none, and gets none */
+	struct thread *dead;         /* o: to be reaped once the CPU has left its stack */
+	struct thread *leaver;       /* o: to be moved once the CPU has left its stack */
+	u32 leaving;                 /* a: this CPU must get rid of its threads */
+	u32 closed;                  /* lock: it has no threads and gets none */
 	u32 nr_ready;                /* lock, read racily */
-	u32 nr_threads;              /* a: whose cpu is this one */
-	struct thread *was;          /* a: whose stack this CPU may still be on; set under lock */
-	u64 ticked;                  /* a: when this CPU took its last tick */
-	u32 watched;                 /* o: the CPU that it looked after at its last tick */
-	u64 since;                   /* lock, as arch_clock_ns: the running one runs since then */
-	bool early;                  /* lock: it was among the first */
-	u32 ring;                    /* lock: times that the ring of shares has gone round */
-	struct share *ring_last;     /* lock: the last of this time; NULL: whoever is next */
-	u32 round;                   /* lock: number of this round of turns of threads */
-	u32 turns_left;              /* lock: threads of this round that have not had their turn yet */
-	u64 round_began;             /* lock, as arch_clock_ns: all that were ready then make up the round */
-	u64 had_turn;                /* a: the beginning of the last round that has ended */
+	u32 nr_threads;              /* a: threads whose cpu is this one */
+	struct thread *was;          /* a: this CPU may still be on its stack; set under lock */
+	u64 ticked;                  /* a: time of this CPU's last tick */
+	u32 watched;                 /* o: the CPU that it checked at its last tick */
+	u64 since;                   /* lock, as arch_clock_ns: start of this run of running */
+	bool early;                  /* lock: the running thread came from first */
+	u32 ring;                    /* lock: completed turns of the ring of shares */
+	struct share *ring_last;     /* lock: the last share of this turn; NULL: the next one */
+	u32 round;                   /* lock: number of this round of thread turns */
+	u32 turns_left;              /* lock: threads of this round still waiting for their turn */
+	u64 round_began;             /* lock, as arch_clock_ns: the round: threads ready then */
+	u64 had_turn;                /* a: start of the last completed round */
 	struct thread idle_thread;
 } __attribute__((aligned(64)));
 
 extern struct runq *runqs; /* one for each CPU */
 
-/* May threads be put on @cpu? */
+/* May threads be queued on @cpu? */
 static inline bool takes_threads(unsigned cpu)
 {
 	return cpumask_test(cpu_online_mask, cpu) && !READ_ONCE(runqs[cpu].leaving);
@@ -46,41 +46,44 @@ static inline bool takes_threads(unsigned cpu)
 void runq_lists_init(struct runq *rq);
 /* Queue @t, which is not queued; @woken: it slept. */
 void runq_insert(struct runq *rq, struct thread *t, bool woken) REQUIRES(rq->lock);
-/* Take @t off the queue, which is queued. */
+/* Take @t, which is queued, off the queue. */
 void runq_remove(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 /* The first queued thread that fits, or NULL. */
 struct thread *runq_find(const struct runq *rq, bool (*fits)(const struct thread *t)) REQUIRES(rq->lock);
-/* One of its threads has been taken, and it has more. */
+/* A thread of @s was taken, and @s has more: put it back on a list. */
 void share_list_again(struct runq *rq, struct share *s) REQUIRES(rq->lock);
-/* The running thread @t has run until @now. */
+/* Charge the running thread @t for the time until @now. */
 void runq_charge(struct runq *rq, struct thread *t, u64 now) REQUIRES(rq->lock);
-/* @t, preempted now, has had too little of its turn: it is queued to go on.  False: it is not. */
+/* Queue the preempted @t to continue its turn, if it had too little of it.  False: not queued. */
 bool runq_goes_on(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 
 /* ---- sched.c, sched_move.c ---- */
 
-/* Put @t where it can run.  A CPU that is idle is told: it may be halted, or about to be. */
+/* Queue @t on @rq.  An idle CPU gets a kick: it may be halted, or about to halt. */
 void runq_add(struct runq *rq, struct thread *t, bool woken) REQUIRES(rq->lock);
 /* Make @t, of this queue, RUNNABLE if it sleeps. */
 void runq_wake(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 /*
- * Put @t, which is the caller's (on_queue set, on no queue, its stack left), on the queue of CPU @where,
- * or on the best one if that is negative or takes none.  Wakers who meet it on the way find on_queue
- * set and leave it where it is.  Between the two locks the chosen CPU may have closed its queue; then
- * another one is chosen.  irqs off.
+ * Put @t on the queue of CPU @where; if that is negative or takes no threads, on the best one.  The
+ * caller owns @t: on_queue is set, it is on no queue, and the CPU has left its stack.  Wakers that
+ * meet @t in transit see on_queue and leave it there.  If the chosen CPU closes its queue in
+ * between, another one is chosen.  irqs off.
  */
 void sched_place(struct thread *t, int where);
 /*
- * Somebody waits here: give the first who is bound to no CPU to one that is idle.  Whoever is on the
- * queue has been switched away from, for no tick comes in the middle of a switch.
+ * If threads wait here, give the first one that is bound to no CPU to an idle CPU.  No queued
+ * thread is still on its stack, for no tick comes in the middle of a switch.
  */
 void sched_balance(struct runq *rq);
-/* At each tick, irqs off: if another CPU, each in its turn, stands still, take those away that wait for it. */
+/*
+ * At each tick, irqs off: check one other CPU, in rotation; if it stands still, take its waiting
+ * threads.
+ */
 void sched_watch(struct runq *self, u64 now);
 /*
- * Move all threads off this CPU, and close its queue: on the idle thread, irqs off, leaving set.
- * Sleepers with a deadline are woken; they look at their conditions again, and sleep on where they
- * are then.  Other sleepers stay where they are until somebody wakes them (thread_wake).
+ * Move all threads off this CPU and close its queue.  Context: the idle thread, irqs off, leaving
+ * set.  Sleepers with a deadline are woken; they check their conditions and sleep again on their
+ * new CPU.  Other sleepers keep their CPU until they are woken (thread_wake).
  */
 void sched_hand_over(struct runq *rq);
 

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sched.c: who runs: one queue per CPU, preempted by the tick.  Whose turn it is, sched_share.c says.
+ * sched.c: the scheduler: one queue per CPU, preempted by the tick.  sched_share.c decides whose
+ * turn it is.
  *
- * A thread stays on the CPU it was started on, unless that goes down (cpu_hotplug.c), or another CPU
- * has nothing to do while it waits (sched_move.c).  Only a CPU itself takes threads off its queue, and
- * others only append to it: that is why no lock has to be held across the switch of stacks.  The one exception is a
- * CPU that has stood still for seconds (sched_watch): others take away those that wait for it, but not the one whose
- * stack it may still be on (runq.was).  It holds
- * for moving too.  Who shall go elsewhere is put on another queue by its CPU, after that has left its
- * stack: the running one by whoever runs next (leaver), those that wait by the idle thread
- * (sched_hand_over) or by the tick (sched_balance).  A CPU whose queue is closed runs its idle thread,
- * so it is on no other stack, and anybody may wake its sleepers elsewhere.
+ * A thread stays on the CPU where it was started, unless that CPU goes offline (cpu_hotplug.c), or
+ * an idle CPU takes it while it waits (sched_move.c).  Only a CPU itself takes threads off its
+ * queue; others only append.  That is why no lock is held across the switch of stacks.  The one
+ * exception is a CPU that has stood still for seconds (sched_watch): other CPUs take its waiting
+ * threads, but not the one whose stack it may still be on (runq.was).
+ *
+ * The same holds for moving.  A CPU puts a thread on another queue only after it has left the
+ * thread's stack: the next thread moves the one that ran (leaver); waiting threads are moved by the
+ * idle thread (sched_hand_over) or by the tick (sched_balance).  A CPU with a closed queue runs its
+ * idle thread, so it is on no other stack, and any CPU may wake its sleepers elsewhere.
  *
  * Owns:       the run queues; thread.state's way back to RUNNABLE.
  * Locks:      runq.lock (RANK_SCHED), irqs off.
- * Invariants: a thread is queued, or running, or on its way from one queue to another (on_queue too, and
- *             in the hands of one CPU), or has on_queue false; never two of them.
- *             A closed queue is empty, and nobody sleeps there with a deadline; unless sched_watch closed it.
+ * Invariants: a thread is in exactly one of these states: queued; running; in transit between two
+ *             queues (on_queue is set, one CPU owns it); on_queue false.
+ *             A closed queue is empty and has no sleeper with a deadline, unless sched_watch closed
+ *             it.
  *             The idle thread is never queued.
  * Tests:      task_cpu, share, tick, wait, hotplug, silence_sched, silence_wait,
  *             tests/fiber/explore_threads.c, tests/qemu/test_fair.py.
@@ -31,7 +34,7 @@
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 
-/* Ticks between the interrupts of a CPU that has nothing to do: a second, for what else the timer does there. */
+/* Ticks between two timer interrupts of an idle CPU: a second, for the timer's other work. */
 #define IDLE_TICKS 100
 
 struct runq *runqs;
@@ -57,7 +60,9 @@ void assert_may_sleep(const char *what)
 		    arch_in_interrupt() ? ", in an interrupt" : "");
 }
 
-/* Is this CPU, where @t runs, not the one for it: it goes down, or the one @t is bound to is back. */
+/*
+ * Must @t leave this CPU?  Yes if the CPU goes offline, or if the CPU that @t is bound to is back.
+ */
 static inline bool belongs_elsewhere(const struct runq *rq, const struct thread *t)
 {
 	return READ_ONCE(rq->leaving) ||
@@ -69,7 +74,9 @@ static bool rests(const struct runq *rq) REQUIRES(rq->lock)
 	return rq->running == rq->idle && !rq->nr_ready;
 }
 
-/* Who was ready on a CPU that rests has had a turn, or has gone elsewhere. */
+/*
+ * Has each thread that was ready at @since had a turn?  On a resting CPU no thread is left waiting.
+ */
 static bool had_turn(struct runq *rq, u64 since)
 {
 	irqflags_t flags;
@@ -94,10 +101,10 @@ bool threads_had_turn(u64 since)
 }
 
 /*
- * Which thread is next.  Whether the old one stays is decided under the queue's lock, under which
- * thread_wake makes it RUNNABLE: a wake-up comes either before, and it stays, or after, and finds
- * it off the queue and puts it back.  A preempted thread stays in any case: it has announced its
- * sleep but not yet asked its condition a last time.
+ * Choose the next thread.  Whether @prev stays is decided under the queue's lock, under which
+ * thread_wake makes it RUNNABLE.  So a wake-up comes either before, and @prev stays; or after, and
+ * puts it back on the queue.  A preempted thread always stays: it has announced its sleep, but not
+ * yet checked its condition a last time.
  */
 static inline struct thread *choose(struct runq *rq, struct cpu *cpu, struct thread *prev, bool preempted)
 {
@@ -107,14 +114,14 @@ static inline struct thread *choose(struct runq *rq, struct cpu *cpu, struct thr
 
 	spin_lock(&rq->lock);
 	WRITE_ONCE(cpu->need_resched, 0u);
-	/* Who gives up its turn is not asked how long it was. */
+	/* The length of a turn that a thread yields does not matter. */
 	if (preempted || rq->early)
 		runq_charge(rq, prev, now);
 	rq->since = now;
 	state = READ_ONCE(prev->state);
 	if (prev != rq->idle) {
 		if (state != THREAD_DEAD && (preempted || state == THREAD_RUNNABLE)) {
-			/* A new thread may be preempted before it has placed the one that ran before it. */
+			/* A new thread may be preempted before it has moved the leaver. */
 			if (belongs_elsewhere(rq, prev) && !rq->leaver)
 				rq->leaver = prev;
 			else
@@ -124,12 +131,12 @@ static inline struct thread *choose(struct runq *rq, struct cpu *cpu, struct thr
 		}
 	}
 	runq_end_turn(rq, now);
-	/* The idle thread hands over the others. */
+	/* The idle thread moves the others away. */
 	next = READ_ONCE(rq->leaving) ? NULL : runq_take(rq);
 	if (!next)
 		next = rq->idle;
 	rq->running = next;
-	/* Until the switch is over nobody else may run it (sched_watch). */
+	/* No other CPU may run it until the switch is over (sched_watch). */
 	if (next != prev)
 		WRITE_ONCE(rq->was, prev);
 	spin_unlock(&rq->lock);
@@ -149,7 +156,7 @@ void runq_add(struct runq *rq, struct thread *t, bool woken)
 	}
 }
 
-/* Who ran here before has left its stack.  irqs off. */
+/* This CPU has left the stack of the thread that ran before.  irqs off. */
 static void stack_is_left(void)
 {
 	struct runq *rq = my_runq();
@@ -184,7 +191,9 @@ void sched_switch(bool preempted)
 
 	if (next == prev)
 		return;
-	/* The idle thread's: from here on there may be somebody to preempt. */
+	/*
+	 * The idle thread had set the slow timer.  From here on there may be a thread to preempt.
+	 */
 	if (unlikely(cpu->tick_step > 1))
 		arch_timer_start(1);
 	if (READ_ONCE(prev->state) == THREAD_DEAD)
@@ -192,7 +201,7 @@ void sched_switch(bool preempted)
 	cpu->current = next;
 	task_switch(prev, next);
 	arch_switch(&prev->sp, next->sp);
-	/* Somebody has switched back to prev; or next is new, and thread.c does the same. */
+	/* Here prev runs again.  A new thread does the same in thread.c. */
 	stack_is_left();
 }
 
@@ -228,7 +237,10 @@ void runq_wake(struct runq *rq, struct thread *t)
 		runq_add(rq, t, true);
 }
 
-/* The lock that keeps t->cpu what it is: of the queue it returns, which clang cannot name.  irqs off. */
+/*
+ * Lock the queue of @t and return it; the lock keeps t->cpu constant.  Clang cannot name it.  irqs
+ * off.
+ */
 static struct runq *lock_runq_of(const struct thread *t) NO_LOCK_ANALYSIS
 {
 	for (;;) {
@@ -241,7 +253,7 @@ static struct runq *lock_runq_of(const struct thread *t) NO_LOCK_ANALYSIS
 	}
 }
 
-/* Clang does not know which lock it was that lock_runq_of took. */
+/* Clang cannot tell which lock lock_runq_of took. */
 void thread_wake(struct thread *t) NO_LOCK_ANALYSIS
 {
 	irqflags_t flags = arch_irq_save();
@@ -250,8 +262,9 @@ void thread_wake(struct thread *t) NO_LOCK_ANALYSIS
 	    load_acquire(&rq->was) != t;
 
 	/*
-	 * One that is on its way to a closed queue has on_queue set: it is in sched_place(), and may not be placed twice.
-	 * One that sleeps there has an alarm only if the queue was closed by another CPU (sched_watch).
+	 * A thread in transit to a closed queue has on_queue set: it is in sched_place() and must
+	 * not be placed twice.  A sleeper has an alarm there only if another CPU closed the queue
+	 * (sched_watch).
 	 */
 	if (elsewhere) {
 		if (t->has_alarm)
@@ -275,7 +288,7 @@ void sched_sleep(u64 deadline)
 	struct runq *rq = my_runq();
 
 	spin_lock(&rq->lock);
-	/* Woken already: then there is no alarm to set. */
+	/* A thread that was woken already needs no alarm. */
 	if (deadline != WAIT_FOREVER && READ_ONCE(t->state) == THREAD_SLEEPING) {
 		t->wake_at = deadline;
 		t->has_alarm = true;
@@ -283,7 +296,7 @@ void sched_sleep(u64 deadline)
 	}
 	spin_unlock(&rq->lock);
 	sched_switch(false);
-	/* Its own CPU may have come back meanwhile: go on there. */
+	/* Its own CPU may have come back online meanwhile: continue there. */
 	if (belongs_elsewhere(&runqs[t->cpu], t))
 		sched_switch(true);
 	arch_irq_restore(flags);
@@ -306,7 +319,7 @@ void sched_tick(void)
 		if (t->wake_at <= now)
 			runq_wake(rq, t);
 	}
-	/* Nobody waits for the running one, so it gets a turn after the other. */
+	/* No thread waits, so the running one gets another turn. */
 	if (!rq->nr_ready)
 		runq_end_turn(rq, now);
 	if (rq->nr_ready || (rq->running != rq->idle && belongs_elsewhere(rq, rq->running)))
@@ -317,7 +330,10 @@ void sched_tick(void)
 	if (READ_ONCE(rq->nr_ready))
 		sched_balance(rq);
 	sched_watch(rq, now);
-	/* Who sets an alarm here, or wants to be preempted here, runs here first. */
+	/*
+	 * A thread that sets an alarm here, or must be preempted here, first makes this CPU switch
+	 * threads.
+	 */
 	if (slow && cpus[arch_cpu_id()]->tick_step == 1)
 		arch_timer_start(IDLE_TICKS);
 }
@@ -350,10 +366,10 @@ unsigned sched_threads(unsigned cpu)
 }
 
 /*
- * No wake-up is lost on the way to the halt: interrupts are off from the look at the queue to
- * arch_idle_wait, which turns them on and halts as one.  Who appends after the look has seen the
- * idle thread running (choose() said so under the lock) and sends a kick, which stays pending
- * until then.
+ * No wake-up is lost before the halt.  Interrupts are off from the check of the queue to
+ * arch_idle_wait, which enables them and halts in one step.  A CPU that appends after the check has
+ * seen the idle thread running (choose() wrote that under the lock), so it sends a kick, which
+ * stays pending until then.
  */
 void sched_idle(void)
 {
@@ -393,7 +409,7 @@ static void runq_init(unsigned cpu)
 	idle->cpu = cpu;
 	idle->home = -1;
 	rq->idle = rq->running = idle;
-	/* As one that went down. */
+	/* An absent CPU starts closed, like one that went offline. */
 	rq->leaving = rq->closed = cpu_is_absent(cpu);
 	cpus[cpu]->idle = idle;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sched_move.c: threads change their CPU: when one is idle, and when one goes down.
+ * sched_move.c: moving threads to another CPU: to an idle one, and off one that goes offline.
  *
- * Owns:       which CPUs take threads (runq.leaving, runq.closed); threads on their way from one queue
- *             to another.
+ * Owns:       which CPUs take threads (runq.leaving, runq.closed); threads in transit between
+ *             queues.
  * Locks:      runq.lock (RANK_SCHED), one at a time, irqs off.
- * Invariants: those of sched.c; a thread is moved only by the CPU it was queued at, and only after that
- *             has left the thread's stack.
+ * Invariants: those of sched.c; only the CPU on whose queue a thread was moves it, and only after
+ *             leaving the thread's stack.
  * Tests:      silence_sched, hotplug, hotplug_race, task_cpu.
  */
 #include "share_inline.h"
@@ -16,25 +16,25 @@
 #include <quarry/sched.h>
 
 /*
- * Longer than any CPU that runs is without a tick: one that rests has one a second.  A CPU that has
- * had none, and switched no threads, for so long stands still: it is deaf, or the machine under it
- * does not run it.
+ * Longer than the time between ticks of any running CPU: a resting one has a tick a second.  A CPU
+ * that had no tick and switched no threads for this long stands still: its interrupts are off, or
+ * its host does not run it.
  */
 #define STILL_NS 2000000000ULL
-/* Threads that one tick takes away from such a CPU. */
+/* The most threads that one tick takes from such a CPU. */
 #define MAX_TAKEN 64
 
 static bool stands_still(const struct runq *rq, u64 now)
 {
 	u64 last = MAX(READ_ONCE(rq->ticked), READ_ONCE(rq->since));
 
-	/* Its clock may be a little ahead. */
+	/* That CPU's clock may be slightly ahead. */
 	return now > last && now - last > STILL_NS;
 }
 
 /*
- * The CPU with the fewest threads, of those that take any; nr_cpus: none.  @all: also one that
- * stands still.
+ * The CPU with the fewest threads among those that take threads; nr_cpus: none.  @all: include CPUs
+ * that stand still.
  */
 static unsigned with_fewest(bool all)
 {
@@ -53,7 +53,7 @@ unsigned sched_choose_cpu(void)
 {
 	unsigned best = with_fewest(false);
 
-	/* Where a whole machine has stood still, none has had its tick yet. */
+	/* After the whole machine has stood still, no CPU has had its tick yet. */
 	if (best == nr_cpus)
 		best = with_fewest(true);
 	KASSERT(best < nr_cpus);
@@ -85,7 +85,7 @@ void sched_place(struct thread *t, int where)
 	} while (!placed);
 }
 
-/* A CPU that has nothing to do; -1: none.  Racy: one that is chosen twice gets two. */
+/* An idle CPU; -1: none.  Racy: a CPU that is chosen twice gets two threads. */
 static int idle_cpu(void)
 {
 	u64 now = arch_clock_ns();
@@ -120,7 +120,7 @@ void sched_balance(struct runq *rq)
 
 /* ---- from a CPU that stands still ---- */
 
-/* Is its stack saved?  A CPU may stand still in the middle of a switch. */
+/* Has the CPU left the stack of @t?  It may stand still in the middle of a switch. */
 static bool is_off_stack(const struct thread *t)
 {
 	return load_acquire(&runqs[t->cpu].was) != t;
@@ -131,7 +131,10 @@ static bool is_free_off_stack(const struct thread *t)
 	return is_free(t) && is_off_stack(t);
 }
 
-/* Wake those whose time has come: nobody else will.  All, if the CPU shall have none. */
+/*
+ * Wake threads whose deadline has passed: no other CPU does.  All of them, if the CPU must get rid
+ * of its threads.
+ */
 static void wake_overdue(struct runq *rq, u64 now) REQUIRES(rq->lock)
 {
 	bool all = READ_ONCE(rq->leaving);
@@ -145,11 +148,12 @@ static void wake_overdue(struct runq *rq, u64 now) REQUIRES(rq->lock)
 }
 
 /*
- * What waits for a CPU that stands still would wait for ever: a reclaim thread, and with it all who
- * need memory; who is next in the line for a mutex.  So whoever is bound to no CPU is taken away;
- * from a CPU that shall have no threads, everybody, and its queue is closed.  The one that it runs
- * stays with it, and so does one whose stack it may be on.  Should it go on, it finds a queue with
- * fewer threads, or closed.  A queue whose lock it has is left alone.
+ * A thread that waits for a CPU that stands still would wait for ever.  It may be a reclaim thread,
+ * which all allocations wait for, or the next in line for a mutex.  So threads that are bound to no
+ * CPU are taken away; from a CPU that must get rid of its threads all are taken, and its queue is
+ * closed.  Two threads stay: the running one, and one whose stack the CPU may be on.  If the CPU
+ * goes on, it finds a queue with fewer threads, or a closed one.  A queue whose lock it holds is
+ * left alone.
  */
 void sched_watch(struct runq *self, u64 now)
 {
@@ -177,7 +181,7 @@ void sched_watch(struct runq *self, u64 now)
 	}
 }
 
-/* Its idle thread may be halted, another one may run: either way it notices. */
+/* The CPU notices in either case: its idle thread may be halted, or another thread running. */
 void sched_cpu_leave(unsigned cpu)
 {
 	store_release(&runqs[cpu].leaving, 1u);

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sched_share.c: whose turn it is on a CPU: by task, then by thread.
+ * sched_share.c: turns on a CPU: first among tasks, then among a task's threads.
  *
- * The ready threads of one task make up its share of the CPU; a thread of the kernel is a share of its own.
- * Shares take turns, and in its turn a share runs the first of its threads.  So a task with many threads gets
- * as much as one with few.
+ * The ready threads of one task make up its share of the CPU; a kernel thread is a share of its
+ * own.  Shares take turns, and in its turn a share runs the first of its threads.  So a task with
+ * many threads gets as much time as one with few.
  *
- * Who sleeps most of the time need not wait for a turn: a share that becomes ready by a wake-up goes first
- * (rq->first), as long as it has run less than a turn's time in this way since the ring went round last.  So
- * who sleeps often gets three turns where others get one, at most.  A turn that the tick ends too early, because
- * somebody else had the beginning of its time, goes on later: the share keeps its place, and
- * the ring has not gone round meanwhile.
+ * A thread that mostly sleeps need not wait for a turn.  A share that becomes ready by a wake-up
+ * goes first (rq->first), as long as it has run less than a turn's time in this way since the ring
+ * last went round.  So a share that sleeps often gets at most three turns where others get one.  A
+ * turn that the tick ends too early, because another thread used the beginning of its time,
+ * continues later: the share keeps its place, and the ring has not gone round meanwhile.
  *
  * Owns:       the lists of a run queue; struct share; the rounds of turns.
  * Locks:      runq.lock, held by the caller.
  * Invariants: a share is on one of the lists exactly while it has ready threads.
- *             Of the threads that were ready when the round began, turns_left have not run yet.
+ *             turns_left counts the threads, ready when the round began, that have not run yet.
  * Tests:      share, share_step.
  */
 #include "share_inline.h"
@@ -32,7 +32,7 @@ void runq_lists_init(struct runq *rq)
 	STAILQ_INIT(&rq->ready);
 }
 
-/* What share_inline.h does not see: a share leaves its list, and not as the first. */
+/* A share leaves its list from any place; share_inline.h handles only the first. */
 static void unlist(struct runq *rq, struct share *s) REQUIRES(rq->lock)
 {
 	if (s->early)
@@ -44,7 +44,10 @@ static void unlist(struct runq *rq, struct share *s) REQUIRES(rq->lock)
 	s->resumes = false;
 }
 
-/* Does another share have its turn?  One that is interrupted keeps it, so the ring has not gone round. */
+/*
+ * Does another share have its turn?  An interrupted share keeps its turn, so the ring has not gone
+ * round.
+ */
 static bool in_turn(const struct runq *rq, const struct share *s) REQUIRES(rq->lock)
 {
 	const struct thread *t = rq->running;
@@ -52,10 +55,10 @@ static bool in_turn(const struct runq *rq, const struct share *s) REQUIRES(rq->l
 	return t && t != rq->idle && !rq->early && t->share != s;
 }
 
-/* Has it some of the time left that it may run before its turn? */
+/* Does the share have time left to run before its turn? */
 static bool may_go_first(struct runq *rq, struct share *s) REQUIRES(rq->lock)
 {
-	/* Nobody waits for a turn, nor has one: then the ring has gone round. */
+	/* No share waits for a turn or has one: then the ring has gone round. */
 	if (!STAILQ_FIRST(&rq->ready) && !in_turn(rq, s))
 		rq->ring++;
 	if (s->ring != rq->ring) {
@@ -109,7 +112,7 @@ bool runq_goes_on(struct runq *rq, struct thread *t)
 	rq->nr_ready++;
 	if (!STAILQ_EMPTY(&s->threads))
 		unlist(rq, s);
-	/* It is first among its task's threads too. */
+	/* The thread also goes first among its task's threads. */
 	STAILQ_INSERT_HEAD(&s->threads, t, link);
 	STAILQ_INSERT_HEAD(&rq->ready, s, link);
 	s->early = false;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* share_inline.h: what each switch of threads does to the shares of a run queue; sched_share.c says why. */
+/* share_inline.h: the work on shares at each switch of threads; sched_share.c explains it. */
 #ifndef KERNEL_SHARE_INLINE_H
 #define KERNEL_SHARE_INLINE_H
 
 #include "runq.h"
 
-/* A turn's time: what the tick gives who runs from its beginning on, and the least that counts as a turn. */
+/* The time of a turn: what a full tick gives a thread, and the least that counts as a turn. */
 #define TURN_NS  10000000ULL
 #define SHORT_NS (TURN_NS / 2)
 
@@ -21,7 +21,7 @@ static inline void share_list_last(struct runq *rq, struct share *s) REQUIRES(rq
 	s->early = false;
 }
 
-/* @t, of @s, waits from here on; whoever comes now is none of those that the round began with. */
+/* @t, of @s, waits from here on, but does not belong to the round that is under way. */
 static inline void share_append(struct runq *rq, struct share *s, struct thread *t) REQUIRES(rq->lock)
 {
 	t->round = rq->round;
@@ -29,7 +29,7 @@ static inline void share_append(struct runq *rq, struct share *s, struct thread 
 	STAILQ_INSERT_TAIL(&s->threads, t, link);
 }
 
-/* Queue @t again, which ran until now; not @preempted: it gives its turn up. */
+/* Queue @t, which ran until now, again; not @preempted: it yields the rest of its turn. */
 static inline void runq_put_back(struct runq *rq, struct thread *t, bool preempted) REQUIRES(rq->lock)
 {
 	struct share *s = t->share;
@@ -42,7 +42,7 @@ static inline void runq_put_back(struct runq *rq, struct thread *t, bool preempt
 		share_list_last(rq, s);
 }
 
-/* @t waits no longer; its share is the caller's to place. */
+/* @t no longer waits; the caller places its share. */
 static inline void share_taken(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
 {
 	rq->nr_ready--;
@@ -52,7 +52,7 @@ static inline void share_taken(struct runq *rq, struct thread *t) REQUIRES(rq->l
 	}
 }
 
-/* The thread that runs next, taken off the queue; NULL: there is none. */
+/* Take the thread that runs next off the queue; NULL: none. */
 static inline struct thread *runq_take(struct runq *rq) REQUIRES(rq->lock)
 {
 	struct share *s = STAILQ_FIRST(&rq->first);
@@ -67,8 +67,9 @@ static inline struct thread *runq_take(struct runq *rq) REQUIRES(rq->lock)
 			return NULL;
 		STAILQ_REMOVE_HEAD(&rq->ready, link);
 		/*
-		 * All that were there when the ring began to go round have had their turns.  Not when a turn that
-		 * was interrupted goes on: whoever interrupted it would have all its time again, and so for ever.
+		 * All shares that were there when the ring began to go round have had their turns.
+		 * That is not so when an interrupted turn continues: the share that interrupted it
+		 * would get all its time again, for ever.
 		 */
 		if (unlikely(s->resumes)) {
 			s->resumes = false;
@@ -89,10 +90,10 @@ static inline struct thread *runq_take(struct runq *rq) REQUIRES(rq->lock)
 	return t;
 }
 
-/* The running thread's turn ends, and it is queued again if it is ready. */
+/* End the running thread's turn, and queue the thread again if it is ready. */
 static inline void runq_end_turn(struct runq *rq, u64 now) REQUIRES(rq->lock)
 {
-	/* Who was picked last has had its turn now. */
+	/* The thread that was picked last has had its turn now. */
 	if (rq->turns_left)
 		return;
 	WRITE_ONCE(rq->had_turn, rq->round_began);

@@ -2,12 +2,12 @@
 /*
  * smp.c: cross-calls: run a function on other CPUs, in their call interrupt, and wait for it.
  *
- * Each CPU has one slot for the call it makes, and an inbox with a bit for every CPU that asks it.
- * An interrupt says no more than "look at your inbox": several become one while the target's
- * interrupts are off, so what is asked and what is answered are numbers, not interrupts.
+ * Each CPU has one slot for the call it makes, and an inbox with a bit for every CPU that calls it.
+ * An interrupt only means "check your inbox".  Several merge into one while the target's interrupts
+ * are off; so requests and answers are numbers, not interrupts.
  *
  * Owns:       the slots, the inboxes, the gates; the online mask; smp_stats.
- * Locks:      none.  Nothing is allocated: a call works with the machine out of memory.
+ * Locks:      none.  Nothing is allocated: a call works when memory is used up.
  * Invariants: a CPU has at most one call under way: preemption is off from claiming the slot to the
  *             last answer, and handlers may not call.
  *             A slot's fn and arg do not change while an inbox bit for it is set.
@@ -19,29 +19,29 @@
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 
-#define TURNS_PER_LOOK 1024 /* of a wait, between looks at the clock */
-#define WORST_FACTOR   6    /* times the timeout, unless smp_worst_ns says something else */
-#define MAX_REPORTS    8    /* of calls in a wrong context */
+#define TURNS_PER_LOOK 1024 /* of a wait, between two readings of the clock */
+#define WORST_FACTOR   6    /* times the timeout, unless smp_worst_ns is set */
+#define MAX_REPORTS    8    /* reports of calls in a wrong context */
 
 struct call_cpu {
-	void (*fn)(void *);  /* the call this CPU makes: written by it, read by those it asks */
+	void (*fn)(void *);  /* the call this CPU makes: written by it, read by its targets */
 	void *arg;
 	u32 request;         /* a: number of that call */
 	u32 gate;            /* a: odd while this CPU makes a call */
-	u32 closed;          /* a: nobody may ask this CPU */
-	u32 *answered;       /* a: by CPU, the number of our last request that it has run */
-	cpumask_t *asked;    /* o: CPUs asked by the call under way */
-	cpumask_t *inbox;    /* a: CPUs that ask this one */
+	u32 closed;          /* a: this CPU accepts no calls */
+	u32 *answered;       /* a: by CPU, the number of this slot's last request that it has run */
+	cpumask_t *asked;    /* o: targets of the call under way */
+	cpumask_t *inbox;    /* a: CPUs that call this one */
 } __attribute__((aligned(64)));
 
 static struct call_cpu *slots;
-static cpumask_t first_online; /* until smp_init: CPU 0 alone may be there */
+static cpumask_t first_online; /* until smp_init: only CPU 0 */
 cpumask_t *cpu_online_mask = &first_online;
-struct rwsem cpu_hotplug = {.l = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_WAIT}}}};
+struct rwsem cpu_hotplug = RWSEM("cpu_hotplug");
 struct smp_stats smp_stats;
 u64 smp_timeout_ns = 10000000000ULL, smp_worst_ns;
 
-/* Answers, asked and inbox of one CPU lie together, in cache lines of their own. */
+/* The arrays of one CPU, answered, asked and inbox, lie together in cache lines of their own. */
 void smp_init(void)
 {
 	size_t words = CPUMASK_WORDS(nr_cpus);
@@ -83,14 +83,14 @@ unsigned nr_cpus_online(void)
 }
 
 /*
- * The gate.  A sender makes its number odd before it reads the online mask, and even after the
- * last answer.  Who has cleared a bit of the mask and then sees an even number knows that this
- * sender's next look at the mask finds the bit cleared (both are sequentially consistent); an odd
- * one belongs to a call that may have seen it set, and must change first.  Later calls are not
- * waited for.
+ * The gate.  A sender makes its number odd before it reads the online mask, and even after the last
+ * answer.  A CPU that has cleared a bit of the mask and then reads an even number knows that this
+ * sender's next read of the mask sees the bit cleared (both are sequentially consistent).  An odd
+ * number belongs to a call that may have seen the bit set, and must change first.  Later calls are
+ * not waited for.
  *
- * A sender may have died inside its call, and then its number stays odd.  So the wait has an end; and should
- * the sender go on after it, what it asks of a CPU that is gone is withdrawn (wait_for).
+ * A sender may have died inside its call; then its number stays odd.  So the wait has a limit.  If
+ * that sender goes on later, its request to the offline CPU is withdrawn (wait_for).
  */
 bool smp_wait_senders(void)
 {
@@ -138,9 +138,9 @@ static void serve_one(unsigned self, unsigned from)
 }
 
 /*
- * The bits are taken before the requests are looked at.  Whoever sets a bit after that raises
- * another interrupt, which finds it; the other way round a request that came between the look and
- * the clearing would be lost, its interrupt having merged with this one.
+ * Clear the bits before reading the requests.  A sender that sets a bit after that raises another
+ * interrupt, which finds it.  In the other order a request between the read and the clearing would
+ * be lost, its interrupt having merged with this one.
  */
 static void serve_all(unsigned self)
 {
@@ -152,7 +152,7 @@ static void serve_all(unsigned self)
 			continue;
 		senders = atomic_xchg(&slots[self].inbox[i], 0UL);
 		for (; senders; senders &= senders - 1)
-			serve_one(self, i * 64 + (unsigned)__builtin_ctzl(senders));
+			serve_one(self, i * CPUMASK_BITS + (unsigned)__builtin_ctzl(senders));
 	}
 }
 
@@ -160,12 +160,12 @@ void smp_call_serve(void)
 {
 	unsigned self = arch_cpu_id();
 
-	/* Counted, and served all the same if there is something: the sender waits for it. */
+	/* Count it, and serve a request all the same: its sender waits. */
 	counter_add(&smp_stats.spurious_calls, READ_ONCE(slots[self].closed));
 	serve_all(self);
 }
 
-/* No interrupt: one that was closed already, since it comes into its slot once more, counts nothing. */
+/* Serves without an interrupt; so closing a slot again counts no spurious call. */
 void smp_call_close(void)
 {
 	unsigned self = arch_cpu_id();
@@ -204,15 +204,15 @@ static void report_silence(const struct call_cpu *slot, u32 request, bool fatal)
 }
 
 /*
- * Take back what was asked of a CPU that has closed its slot meanwhile.  False: it has taken the bit, before it
- * closed, and will answer.  So fn and arg are in use by nobody after a withdrawal.
+ * Take back a request to a CPU that has closed its slot meanwhile.  False: that CPU cleared the bit
+ * before it closed, and will answer.  So after a withdrawal no CPU uses fn and arg.
  */
 static bool withdraw(const struct call_cpu *slot, unsigned cpu, unsigned self)
 {
-	cpumask_t bit = 1UL << self % 64;
+	cpumask_t bit = 1UL << self % CPUMASK_BITS;
 
 	if (likely(!READ_ONCE(slots[cpu].closed)) ||
-	    !(atomic_and(&slots[cpu].inbox[self / 64], ~bit) & bit))
+	    !(atomic_and(&slots[cpu].inbox[self / CPUMASK_BITS], ~bit) & bit))
 		return false;
 	cpumask_clear(slot->asked, cpu);
 	counter_add(&smp_stats.offline_cpu, 1);
@@ -220,8 +220,8 @@ static bool withdraw(const struct call_cpu *slot, unsigned cpu, unsigned self)
 }
 
 /*
- * Interrupts are on here, and so this CPU serves what others ask of it while it waits: two that
- * call each other both come to an end.
+ * Interrupts are on here, so this CPU serves calls of other CPUs while it waits: two CPUs that call
+ * each other both finish.
  */
 static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64 *since, bool *told)
 {
@@ -244,18 +244,18 @@ static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64
 		if (waited > smp_timeout_ns && !*told) {
 			*told = true;
 			report_silence(slot, request, false);
-			/* What the report took is not the target's. */
+			/* Do not count the time of the report against the target. */
 			*since = arch_clock_ns() - waited;
-			/* If it was the interrupt that got lost, another one will do. */
+			/* In case the interrupt was lost, send another one. */
 			arch_ipi_call(cpu);
 		}
 	}
 }
 
-/* Which CPUs of @mask shall be asked: the others that are online.  What is wrong is counted. */
+/* Choose the targets: the other online CPUs of @mask.  Errors are counted. */
 static int choose(struct call_cpu *slot, const cpumask_t *mask, unsigned self)
 {
-	unsigned i, spare = nr_cpus % 64, last = CPUMASK_WORDS(nr_cpus) - 1;
+	unsigned i, spare = nr_cpus % CPUMASK_BITS, last = CPUMASK_WORDS(nr_cpus) - 1;
 	cpumask_t want, known, online;
 	int asked = 0;
 
@@ -265,8 +265,8 @@ static int choose(struct call_cpu *slot, const cpumask_t *mask, unsigned self)
 		online = __atomic_load_n(&cpu_online_mask[i], __ATOMIC_SEQ_CST);
 		counter_add(&smp_stats.bad_cpu, count_bits(want & ~known));
 		want &= known;
-		if (i == self / 64)
-			want &= ~(1UL << self % 64);
+		if (i == self / CPUMASK_BITS)
+			want &= ~(1UL << self % CPUMASK_BITS);
 		if (mask)
 			counter_add(&smp_stats.offline_cpu, count_bits(want & ~online));
 		slot->asked[i] = want & online;
@@ -282,7 +282,7 @@ static void ask(const struct call_cpu *slot, unsigned self)
 
 	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++) {
 		for (left = slot->asked[i]; left; left &= left - 1) {
-			cpu = i * 64 + (unsigned)__builtin_ctzl(left);
+			cpu = i * CPUMASK_BITS + (unsigned)__builtin_ctzl(left);
 			cpumask_set(slots[cpu].inbox, self);
 			arch_ipi_call(cpu);
 		}
@@ -336,8 +336,8 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	}
 	for (i = 0; asked && i < CPUMASK_WORDS(nr_cpus); i++)
 		for (left = slot->asked[i]; left; left &= left - 1)
-			wait_for(slot, i * 64 + (unsigned)__builtin_ctzl(left), request, &since,
-			    &told);
+			wait_for(slot, i * CPUMASK_BITS + (unsigned)__builtin_ctzl(left), request,
+			    &since, &told);
 	atomic_add(&slot->gate, 1);
 	preempt_enable();
 	return asked;

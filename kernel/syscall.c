@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * syscall.c: what each system call takes apart, checks, and asks of the rest of the kernel; those for
- * memory are in syscall_memory.c.
+ * syscall.c: the system calls: each decodes and checks its arguments and calls the rest of the
+ * kernel; those for memory are in syscall_memory.c.
  *
- * Decode, then invoke: arguments and user memory are copied in once, handles become references, and
- * only then something is done.  docs/abi.md lists the calls with their rights and errors.
+ * Arguments and user memory are copied in once, and handles become references, before anything is
+ * changed.  docs/abi.md lists the calls with their rights and errors.
  *
  * Owns:       the table of calls.
  * Locks:      none of its own, and none held while user memory is touched.
- * Invariants: what goes back to ring 3 is a number, an errno or a handle, never an address of ours.
+ * Invariants: ring 3 gets back a number, an errno or a handle, never a kernel address.
  * Tests:      tests/fiber/explore_good.c, tests/fiber/explore_calls.c,
  *             tests/fiber/explore_missing.c, user/abi.c, user/fuzz.c.
  */
@@ -29,7 +29,7 @@ s64 give_handle(struct cap *cap)
 	return handle;
 }
 
-/* What the caller gives away: of @handle 0 nothing. */
+/* Take the capability that the caller gives away; @handle 0: none. */
 static int take_gift(u64 handle, struct cap *out)
 {
 	*out = (struct cap){.kind = CAP_NONE};
@@ -48,7 +48,7 @@ static s64 sys_debug_write(struct syscall_regs *r)
 		return -EINVAL;
 	if (copy_from_user(text, r->arg[0], len))
 		return -EFAULT;
-	/* Line by line, each with the task's name, so that nobody can pass for the kernel. */
+	/* Line by line, each with the task's name, so that no program can imitate the kernel. */
 	for (start = i = 0; i <= len; i++) {
 		if (i < len && text[i] != '\n') {
 			if (text[i] < ' ' || text[i] > '~')
@@ -65,7 +65,7 @@ static s64 sys_debug_write(struct syscall_regs *r)
 static s64 sys_exit(struct syscall_regs *r)
 {
 	task_end(task_current(), TASK_EXITED, (s32)r->arg[0]);
-	return 0; /* and does not return to ring 3 */
+	return 0; /* the thread does not return to ring 3 */
 }
 
 static s64 sys_thread_exit(struct syscall_regs *r)
@@ -242,8 +242,8 @@ static void words_out(struct syscall_regs *r, const struct ipc_msg *msg, s64 han
 }
 
 /*
- * The reference that a call keeps is one that cannot receive, whatever the handle can: else the call would wait for
- * itself when another thread closes the handle of the last receiver.
+ * The call keeps a reference without the right to receive, whatever the handle's rights.  Otherwise
+ * the call would wait for itself when another thread closes the last receiver's handle.
  */
 static int look_up_to_call(u64 handle, struct cap *ep)
 {
@@ -283,7 +283,7 @@ static s64 sys_call(struct syscall_regs *r)
 	return 0;
 }
 
-/* Slots are kept before a call is taken: one that was taken must not be lost. */
+/* Slots are reserved before a call is taken: a call that was taken must not be lost. */
 static s64 receive(struct endpoint *ep, struct syscall_regs *r, s64 reply, s64 gift)
 {
 	struct cap cap = {.kind = CAP_REPLY}, none = {.kind = CAP_NONE};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* syscall.h: what the files of system calls share; docs/abi.md says what each call does. */
+/* syscall.h: declarations shared by the files of system calls; docs/abi.md specifies each call. */
 #ifndef KERNEL_SYSCALL_H
 #define KERNEL_SYSCALL_H
 
@@ -7,12 +7,12 @@
 #include <quarry/task.h>
 #include <quarry/user.h>
 
-/* The running task's. */
+/* The running task's capabilities. */
 static inline struct cap_table *my_caps(void)
 {
 	return &task_current()->caps;
 }
-/* A capability that is not needed elsewhere: a handle; or it is dropped, and -EMFILE. */
+/* Hand a capability over to the running task as a handle; or drop it, -EMFILE. */
 s64 give_handle(struct cap *cap);
 
 /* syscall_memory.c */

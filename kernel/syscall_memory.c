@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * syscall_memory.c: system calls for memory: objects, mappings, pagers.  As syscall.c.
+ * syscall_memory.c: system calls for memory: objects, mappings, pagers.  The rules of syscall.c
+ * hold.
  *
  * Owns:       nothing.
  * Locks:      none.
@@ -45,7 +46,7 @@ s64 sys_map(struct syscall_regs *r)
 	err = cap_lookup(my_caps(), r->arg[0], CAP_OBJECT, (unsigned)prot, &cap);
 	if (err)
 		return err;
-	/* sys_protect asks for no handle: it may go no further than this one allows. */
+	/* sys_protect takes no handle, so the mapping records the rights of this one. */
 	may = cap.rights & (VM_READ | VM_WRITE | VM_EXEC);
 	err = vm_map(task_current()->space, r->arg[1], r->arg[2], (unsigned)prot | VM_MAY(may), cap.object,
 	    r->arg[3]);
@@ -86,7 +87,7 @@ s64 sys_pager_bind(struct syscall_regs *r)
 	return give_handle(&cap);
 }
 
-/* One of the calls by which a pager does its work. */
+/* Carry out a call that a pager makes for one of its pages. */
 static s64 serve(struct syscall_regs *r, int (*fn)(struct vm_object *, u64, u64))
 {
 	struct cap cap;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task.c: tasks and their threads, from ring 3's first instruction to the last thing given back.
+ * task.c: tasks and their threads, from ring 3's first instruction to the last resource released.
  *
  * Owns:       struct task; the list of tasks; the thread that frees threads of tasks.
  * Locks:      task->lock (RANK_TASK): its threads, how it ends; tasks_lock: the list; never both.
- * Invariants: a thread is on its task's list until it has left the task's space for ever; so whoever
- *             finds it there may wake it, and when the list is empty no CPU has the tables loaded.
+ * Invariants: a thread is on its task's list until it has left the task's space for ever.  So a
+ *             listed thread may be woken, and if the list is empty no CPU has the tables loaded.
  *             A thread of a task does not return to ring 3 once the task is ending.
  * Tests:      task, task_cpu, oom_task, tests/fiber/explore_tasks.c, explore_list.c.
  */
@@ -18,7 +18,7 @@
 #include <quarry/task.h>
 #include <quarry/user.h>
 
-/* What a thread of ring 3 starts with; it frees it. */
+/* Start values of a thread of ring 3; the thread frees them. */
 struct user_start {
 	u64 entry, sp, arg[3];
 };
@@ -28,18 +28,18 @@ static struct spinlock tasks_lock = SPINLOCK("tasks", RANK_TASK);
 static LIST_HEAD(, task) tasks GUARDED_BY(task_class) = LIST_HEAD_INITIALIZER(tasks);
 static u32 nr_tasks GUARDED_BY(task_class); /* read racily */
 static u32 last_id GUARDED_BY(task_class);
-static struct waitq task_ended = {.lock = {.name = "task ended", .rank = RANK_WAIT}};
+static struct waitq task_ended = WAITQ("task ended");
 
 /* Threads that have left their task and want to be joined. */
 static struct {
 	struct spinlock lock;          /* RANK_TASK */
 	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* lock, by task_link */
-	struct waitq wq;               /* the reaper; and those who wait for nr_threads */
-	u32 nr_threads;                /* a: of tasks, not freed yet */
+	struct waitq wq;               /* the reaper, and waiters for nr_threads */
+	u32 nr_threads;                /* a: threads of tasks, not freed yet */
 } reaper = {
     .lock = SPINLOCK("reaper", RANK_TASK),
     .threads = TAILQ_HEAD_INITIALIZER(reaper.threads),
-    .wq = {.lock = {.name = "reaper", .rank = RANK_WAIT}},
+    .wq = WAITQ("reaper"),
 };
 
 struct task *task_current(void)
@@ -58,7 +58,7 @@ bool task_interrupted(void)
 
 /* ---- switching ---- */
 
-/* Entering comes before the load, leaving after it: see vm.h. */
+/* Enter before the load, leave after it: see vm.h. */
 static void space_switch(struct vm_space *from, struct vm_space *to)
 {
 	if (from == to)
@@ -103,7 +103,7 @@ static bool no_threads(void *arg)
 	return !READ_ONCE(reaper.nr_threads);
 }
 
-/* clang sees that a lock is held where a function is called, not where a list is walked. */
+/* Clang's analysis covers calls, not walks of a list; hence a function that requires the lock. */
 static struct thread *reaper_pop(void) REQUIRES(task_class)
 {
 	struct thread *t = TAILQ_FIRST(&reaper.threads);
@@ -112,7 +112,7 @@ static struct thread *reaper_pop(void) REQUIRES(task_class)
 	return t;
 }
 
-/* Nobody can free the stack it runs on; this one frees those of threads of tasks. */
+/* A thread cannot free the stack it runs on; this thread frees those of threads of tasks. */
 static void reap(void *arg)
 {
 	for (;;) {
@@ -148,7 +148,7 @@ static struct thread *first_thread(const struct task *task) REQUIRES(task_class)
 	return TAILQ_FIRST(&task->threads);
 }
 
-/* Account, table and space; on an error nothing. */
+/* Allocate account, table and space; on an error nothing is left. */
 static int equip(struct task *task, const struct abi_limits *limits)
 {
 	int err = task_account_create(limits, &task->account);
@@ -237,7 +237,7 @@ void task_end(struct task *task, enum task_end how, s32 status)
 	task_unlock(&task->lock);
 }
 
-/* No thread is left: give back what it has.  Its capabilities go first: there may be cycles of them. */
+/* No thread is left: release the task's resources.  Capabilities first: they may form cycles. */
 static void release(struct task *task)
 {
 	struct vm_space *space;
@@ -339,7 +339,7 @@ static void user_thread(void *arg)
 	arch_enter_user(start.entry, start.sp, start.arg);
 }
 
-/* Before the thread is on a queue.  -EAGAIN: the task ends, or has too many. */
+/* Before the thread is on a queue.  -EAGAIN: the task is ending, or has too many threads. */
 static int join_task(struct task *task, struct thread *t)
 {
 	int number = -EAGAIN;
@@ -421,13 +421,13 @@ void task_thread_exit(void)
 	thread_exit();
 }
 
-/* ---- what the machine's part calls ---- */
+/* ---- calls from arch/ ---- */
 
 int user_page_fault(uintptr_t va, unsigned access)
 {
 	struct vm_space *space = thread_current()->space;
 
-	/* A pager that brings the page and drops it again keeps the access failing, and never waiting. */
+	/* A pager that supplies and drops the page makes the access fail again, without a wait. */
 	if (task_interrupted())
 		return -EINTR;
 	return space ? vm_fault(space, va, access) : -EFAULT;
@@ -449,7 +449,7 @@ void user_fault_end(void)
 
 void user_may_return(void)
 {
-	/* A CPU that ends the task after the check sends an interrupt, which must wait for ring 3. */
+	/* A CPU that ends the task after the check sends an interrupt, which arrives in ring 3. */
 	KASSERT(!arch_irqs_enabled());
 	if (likely(!task_interrupted()))
 		return;
@@ -457,7 +457,7 @@ void user_may_return(void)
 	task_thread_exit();
 }
 
-/* ---- to look at ---- */
+/* ---- queries ---- */
 
 unsigned tasks_alive(void)
 {

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task_account.c: what a task may have the kernel allocate.
+ * task_account.c: limits on kernel allocations for a task.
  *
- * A task that the kernel starts has limits that follow from the machine's memory; one that a task starts has what that
- * task says, or half of what it has itself: so one child cannot use up what its parent has.  Whatever a task
- * has counts for those that it comes from too.
+ * A task that the kernel starts has limits that follow from the size of memory.  A task that a task
+ * starts has the limits that its creator states, by default half of the creator's own: so one child
+ * cannot use up all that its parent has.  Every charge of a task counts for its ancestors too.
  *
  * Owns:       the accounts of tasks.
  * Locks:      none.
- * Invariants: the limit of tasks falls from each task to those that it starts, so chains of accounts are short.
- *             An account is freed with the last thing that was charged to it, be it after its task.
+ * Invariants: the limit of tasks falls from each task to its children, so chains of accounts are
+ *             short.
+ *             An account is freed with its last charge, which may be after its task.
  * Tests:      tests/fiber/explore_good.c, account, user/hostile_account.c.
  */
 #include <quarry/mm.h>
 #include <quarry/task.h>
 
-/* All tasks together leave half of a page's references to those who move it, pin it, or wait for it. */
+/* All tasks together leave half of a page's references for migration, pins and waiters. */
 BUILD_ASSERT(ABI_MAX_TASKS * ABI_MAX_MAPPINGS <= PAGE_REF_MAX / 2 + 1);
 
-/* What each of the limits of ring 3 is here. */
+/* The kind of account behind each limit of ring 3. */
 static const enum account_kind kind_of[NR_LIMITS] = {
     [LIMIT_TASKS] = ACCOUNT_TASKS,
     [LIMIT_THREADS] = ACCOUNT_THREADS,
@@ -28,7 +29,7 @@ static const enum account_kind kind_of[NR_LIMITS] = {
     [LIMIT_ENDPOINTS] = ACCOUNT_ENDPOINTS,
 };
 
-/* Of a task that no task has started: of each kind as many as take a quarter to a sixteenth of all memory. */
+/* The limits of a task that the kernel starts: a quarter to a sixteenth of all memory, by kind. */
 static u64 limit_of_first(enum abi_limit which)
 {
 	u64 pages = memory_managed_pages(&kernel_memory);
@@ -53,7 +54,7 @@ static void release(struct account *account)
 	account_put(parent);
 }
 
-/* The most that @parent may give, and what it gives unless told otherwise. */
+/* The highest limit that @parent may give, and the default. */
 static u64 most(const struct account *parent, enum abi_limit which)
 {
 	u64 own = parent->limit[kind_of[which]];

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task_fault.c: a task whose memory is lost is told, if it asked to be, before it ends.
+ * task_fault.c: notifying a task that memory of it is lost, before it ends, if it asked for that.
  *
  * Owns:       task->handler.
  * Locks:      task->lock for the reference; none while the handler is called.
- * Invariants: the thread that touched the page is the one that calls, and waits no longer than for a pager; only
- *             from ring 3: a system call that meets lost memory fails instead, for it may hold what the handler
- *             needs.
+ * Invariants: the thread that touched the page makes the call, and waits no longer than for a
+ *             pager.  Only for accesses from ring 3: a system call that meets lost memory fails
+ *             instead, for it may hold locks that the handler needs.
  * Tests:      poison_task, tests/fiber/explore_pagers.c, user/lost.c.
  */
 #include <quarry/ipc.h>

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task_load.c: a program of the boot modules becomes memory of a new task.
+ * task_load.c: loading a program of the boot modules into a new task.
  *
- * Each segment becomes an object of its own: pages with something from the file are filled here, all
- * others are zeroed when they are touched.
+ * Each segment becomes an object of its own.  Pages with content from the file are filled here, all
+ * others are zeroed at the first touch.
  *
  * Owns:       nothing.
  * Locks:      none.
- * Tests:      elf for what it stands on, task; tests/qemu/test_user.py.
+ * Tests:      elf, task; tests/qemu/test_user.py.
  */
 #include <quarry/bootfile.h>
 #include <quarry/elf.h>
@@ -15,7 +15,7 @@
 #include <quarry/task.h>
 #include <quarry/user.h>
 
-/* Copy what the file has of page @index of the object into the zeroed @buf; false if it has nothing. */
+/* Copy the file's part of page @index of the object into the zeroed @buf; false: it has none. */
 static bool fill_page(const struct elf_segment *s, const char *file, u32 index, char *buf)
 {
 	u64 page = ALIGN_DOWN(s->va, PAGE_SIZE) + (u64)index * PAGE_SIZE;
@@ -43,7 +43,7 @@ static int fill_object(struct vm_object *object, const struct elf_segment *s, co
 	return err;
 }
 
-/* A new object of @nr pages at @va, filled with @s of @file if there is one. */
+/* Map a new object of @nr pages at @va, with the content of @s from @file if there is one. */
 static int map_new(struct task *task, u64 va, unsigned long nr, unsigned prot,
     const struct elf_segment *s, const char *file)
 {
@@ -56,7 +56,7 @@ static int map_new(struct task *task, u64 va, unsigned long nr, unsigned prot,
 		err = fill_object(object, s, file);
 	if (!err)
 		err = vm_map(task->space, va, nr, prot, object, 0);
-	vm_object_put(object); /* the mapping has its own */
+	vm_object_put(object); /* the mapping has its own reference */
 	return err;
 }
 

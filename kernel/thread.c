@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * thread.c: threads begin, end, are waited for; what the kernel keeps for each.
+ * thread.c: starting, ending and joining threads; the kernel's memory for each.
  *
  * Owns:       struct thread, from thread_start to thread_join.
  * Locks:      none of its own.
- * Invariants: a thread is freed by whoever joins it, and only after its CPU has left its stack.
+ * Invariants: the joining thread frees a thread, and only after the CPU has left its stack.
  * Tests:      task_cpu, tick, wait, tests/fiber/explore_threads.c.
  */
 #include "thread.h"
@@ -14,12 +14,15 @@
 #include <quarry/mm.h>
 #include <quarry/sched.h>
 
-/* One for all, because a thread's own would be freed while the last wake_up is still using it. */
-static struct waitq ended = {.lock = {.name = "thread ended", .rank = RANK_WAIT}};
-/* For the time before there are threads. */
+/* One queue for all: a thread's own would be freed while the last wake_up still uses it. */
+static struct waitq ended = WAITQ("thread ended");
+/* Used before there are threads. */
 static struct mm_task boot_task;
 
-/* For what locks and cross-calls size at start-up; whole lines, so that no gaps are left. */
+/*
+ * For arrays that locks and cross-calls allocate at start-up; whole cache lines, so that no gaps
+ * are left.
+ */
 void *arch_boot_zalloc(size_t bytes)
 {
 	return boot_alloc(ALIGN_UP(bytes, 64), 64);
@@ -77,7 +80,7 @@ struct thread *thread_new(const char *name, int cpu, void (*fn)(void *), void *a
 	share_init(&t->own);
 	t->share = &t->own;
 	t->home = cpu;
-	t->cpu = arch_cpu_id(); /* until sched_add chooses; any will do */
+	t->cpu = arch_cpu_id(); /* any CPU, until sched_add chooses */
 	t->fn = fn;
 	t->arg = arg;
 	t->sp = arch_stack_prepare(t->stack_top, thread_main, t);
@@ -102,7 +105,7 @@ void shares_end(struct share *shares)
 		WRITE_ONCE(shares[cpu].ends, 1u);
 }
 
-/* It runs, so no list has it; in this order it may be moved in between. */
+/* The thread runs, so no list has it; in this order it may be moved in between. */
 void sched_leave_shares(struct thread *t)
 {
 	WRITE_ONCE(t->shares, NULL);
@@ -139,11 +142,11 @@ struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void 
 	return t;
 }
 
-/* By the thread that runs next on the same CPU: from here on nobody uses the dead one's stack. */
+/* Called by the next thread on the same CPU: from here on no CPU uses the dead thread's stack. */
 void thread_reap(struct thread *t)
 {
 	sched_forget(t);
-	store_release(&t->done, 1u); /* pairs with is_done; *t may be gone after it */
+	store_release(&t->done, 1u); /* pairs with is_done; *t may be freed after it */
 	wake_up(&ended);
 }
 
@@ -167,8 +170,8 @@ void thread_yield(void)
 	if (!thread_current())
 		return;
 	/*
-	 * "Others" are those on other CPUs too: an emulator that runs one CPU after the other goes on to
-	 * the next at a pause, and one that counts instructions at nothing else (docs/hotplug.md).
+	 * For threads on other CPUs: an emulator that runs one CPU after the other switches to the
+	 * next at a pause; one that counts instructions switches only there (docs/hotplug.md).
 	 */
 	cpu_relax();
 	flags = arch_irq_save();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* thread.h: threads and run queues as sched.c, thread.c and wait.c share them. */
+/* thread.h: threads and run queues, shared by sched.c, thread.c and wait.c. */
 #ifndef KERNEL_THREAD_H
 #define KERNEL_THREAD_H
 
@@ -8,94 +8,99 @@
 #include <sys/queue.h>
 
 enum thread_state {
-	THREAD_RUNNABLE, /* running, or wants to */
-	THREAD_SLEEPING, /* until thread_wake, or wake_at; it may still be on its way out */
-	THREAD_DEAD,     /* returned; its stack may go once it has been switched away from */
+	THREAD_RUNNABLE, /* running or ready */
+	THREAD_SLEEPING, /* until thread_wake or wake_at; it may not have switched away yet */
+	THREAD_DEAD,     /* ended; its stack may be freed once its CPU has left it */
 };
 
 /*
- * The ready threads of one task on one CPU, which take turns as one (sched_share.c).  All under the lock of that
- * CPU's run queue.
+ * The ready threads of one task on one CPU, which take turns as one (sched_share.c).  All fields
+ * are under the lock of that CPU's run queue.
  */
 struct share {
 	STAILQ_HEAD(, thread) threads;
 	STAILQ_ENTRY(share) link;
-	u64 turn_ns;  /* time that it has run in its turn */
-	u64 early_ns; /* time that it has run before its turn, while the ring's number is this: */
+	u64 turn_ns;  /* time run in its turn */
+	u64 early_ns; /* time run before its turn, in this turn of the ring: */
 	u32 ring;
-	bool early;   /* it is queued before those that wait for their turns */
-	bool resumes; /* it is queued to go on with a turn that was interrupted */
-	u32 ends;     /* a: its task ends, so its threads have little to do */
+	bool early;   /* it is on first, before shares waiting for their turns */
+	bool resumes; /* it is queued to continue an interrupted turn */
+	u32 ends;     /* a: its task is ending, so its threads have little to do */
 };
 
 /* Letters: o the thread itself; q its run queue's lock; c constant once started. */
 struct thread {
 	char name[24];                    /* c */
-	unsigned cpu;                     /* q of the CPU it names: where it runs, or will */
-	int home;                         /* c: the CPU it was bound to, -1: none */
-	void *sp;                         /* where it goes on; written by arch_switch */
+	unsigned cpu;                     /* q of that CPU: where it runs, or will run */
+	int home;                         /* c: the CPU it is bound to, -1: none */
+	void *sp;                         /* where it continues; written by arch_switch */
 	void *stack_top;                  /* c */
 	void (*fn)(void *);               /* c */
 	void *arg;                        /* c */
-	u32 state;                        /* a: SLEEPING by itself; back by wakers, under q */
+	u32 state;                        /* a: itself sets SLEEPING, wakers RUNNABLE, under q */
 	bool on_queue;                    /* q: queued or running */
-	bool has_alarm;                   /* q: on the list of alarms */
-	u64 wake_at;                      /* q: when */
+	bool has_alarm;                   /* q: it is on the list of alarms */
+	u64 wake_at;                      /* q: time of the alarm */
 	u32 done;                         /* a: may be freed */
-	u32 round;                        /* q: of turns, in which it was queued or has run */
-	struct share *shares;             /* o: its task's, one for each CPU; NULL: it is the kernel's own */
-	struct share *share;              /* q: of these, that of its CPU; or its own: */
+	u32 round;                        /* q: the round in which it was queued or ran last */
+	struct share *shares;             /* o: its task's, one per CPU; NULL: kernel thread */
+	struct share *share;              /* q: the share of its CPU, or own */
 	struct share own;                 /* q */
 	STAILQ_ENTRY(thread) link;        /* q */
 	TAILQ_ENTRY(thread) alarm_link;   /* q */
 	struct mm_task mm;                /* o */
-	/* Of a thread that runs in ring 3; NULL for the kernel's own. */
+	/* Of a thread of ring 3; NULL for kernel threads. */
 	struct task *task;                /* o */
-	struct vm_space *space;           /* o: whose tables are loaded while it runs */
+	struct vm_space *space;           /* o: its tables are loaded while it runs */
 	void *fpu;                        /* c: its FPU registers while it does not run */
 	TAILQ_ENTRY(thread) task_link;    /* task->lock */
 };
 
-/* The thread that runs here; NULL before sched_init_cpu. */
+/* The running thread; NULL before sched_init_cpu. */
 struct thread *thread_current(void);
 /*
- * Give the CPU to the next thread.  A thread that is SLEEPING or DEAD leaves the queue, unless it
- * was preempted on the way there.  Context: irqs off, preemption on.
+ * Give the CPU to the next thread.  A SLEEPING or DEAD thread leaves the queue, unless it was
+ * preempted before its own call.  Context: irqs off, preemption on.
  */
 void sched_switch(bool preempted);
-/* Sleep: after setting state to SLEEPING, until woken or until @deadline.  Context: thread. */
+/*
+ * Sleep until woken or until @deadline; the caller has set its state to SLEEPING.  Context: thread.
+ */
 void sched_sleep(u64 deadline);
-/* Make @t run if it sleeps.  The caller knows that @t lives.  Any context. */
+/* Make @t run if it sleeps.  The caller guarantees that @t is not freed.  Any context. */
 void thread_wake(struct thread *t);
-/* Nothing is queued there. */
+/* Initialise an empty share. */
 void share_init(struct share *s);
-/* For a task's threads: one for each CPU, or NULL without memory; freed with kfree once it has no threads. */
+/*
+ * Shares of a task, one for each CPU; NULL: no memory.  Freed with kfree once the task has no
+ * threads.
+ */
 struct share *shares_new(void) must_check;
-/* Its task ends: once it has its turn, all its threads have theirs, one after the other. */
+/* The task is ending: from here on a turn of a share runs all its threads, one after the other. */
 void shares_end(struct share *shares);
-/* The running thread has left its task. */
+/* The running thread leaves its task. */
 void sched_leave_shares(struct thread *t);
-/* Put a new thread on a queue, of its home if that is there; count it.  And the reverse of the counting. */
+/* Queue a new thread, on its home CPU if that is online, and count it. */
 void sched_add(struct thread *t);
 void sched_forget(struct thread *t);
 /* The online CPU with the fewest threads. */
 unsigned sched_choose_cpu(void);
 /* thread.c: thread_start in two steps; sched_add is the second.  As thread_start. */
 struct thread *thread_new(const char *name, int cpu, void (*fn)(void *), void *arg) must_check;
-/* @account counts it already, and is the thread's from here on.  Before it is added. */
+/* Hand a charge that @account has counted over to the new thread, before sched_add. */
 void thread_charged(struct thread *t, struct account *account);
-/* Free one that was not added. */
+/* Free a thread that was not added. */
 void thread_discard(struct thread *t);
-/* The running thread ends here.  Context: thread that may sleep. */
+/* End the running thread.  Context: thread that may sleep. */
 void thread_exit(void) __attribute__((noreturn));
 /*
- * task.c: what belongs to ring 3 at a switch: FPU registers, the stack for the way in, the tables.
- * irqs off, on @prev's stack still.
+ * task.c: switch the state of ring 3: FPU registers, the stack for entries, the page tables.
+ * irqs off, still on @prev's stack.
  */
 void task_switch(const struct thread *prev, const struct thread *next);
-/* thread.c: @t has left its stack for ever. */
+/* thread.c: the CPU has left the stack of @t for ever. */
 void thread_reap(struct thread *t);
-/* What the first switch to a thread must do; the end of each other switch does it too. */
+/* The end of each switch of threads; a new thread calls it first. */
 void sched_finish_switch(void);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * user_boot.c: the first program: started, waited for, and judged.
+ * user_boot.c: start the first program, wait for its end, and check what it leaves.
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: when it returns no task is left, and no page that one had.
+ * Invariants: at its return no task is left, and no page of a task.
  * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_user.py.
  */
 #include <quarry/bootfile.h>
@@ -13,12 +13,12 @@
 #include <quarry/task.h>
 
 #define GONE_NS 10000000000ULL
-#define REST_NS 1000000000ULL /* the kernel's own threads let go of what they looked at within this time */
+#define REST_NS 1000000000ULL /* kernel threads drop their references within this time */
 #define LOOK_NS 1000000ULL
 
 /*
- * The kind of which there is not as much as @before, and how much; NULL: none.  A reclaim thread may still
- * look at a page of an object, which goes only when it has done so.
+ * The first kind of resource that differs from @before, and how much; NULL: none.  A reclaim thread
+ * may still hold a reference to a page of an object, which is freed later.
  */
 static const char *left_over(const struct counts *before, u64 *had, u64 *has)
 {
@@ -28,7 +28,7 @@ static const char *left_over(const struct counts *before, u64 *had, u64 *has)
 
 	for (;;) {
 		counts_read(&after);
-		/* Threads and small objects of the kernel's own may have come or gone meanwhile. */
+		/* Kernel threads and their small objects may have been made or freed meanwhile. */
 		after.kind[ACCOUNT_THREADS] = before->kind[ACCOUNT_THREADS];
 		memcpy(after.slab, before->slab, sizeof(after.slab));
 		left = counts_differ(before, &after, had, has);
@@ -42,7 +42,7 @@ bool user_run(const char *name, u64 arg0, u64 arg1)
 {
 	static const char *const ends[] = {
 	    [TASK_RUNS] = "runs", [TASK_EXITED] = "exited", [TASK_FAULTED] = "faulted", [TASK_KILLED] = "was killed"};
-	/* Only the first task may start programs; it can hand that on. */
+	/* Only the first task may start programs; it can pass the capability on. */
 	struct cap programs = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC | RIGHT_DUP};
 	const u64 arg[2] = {arg0, arg1};
 	enum task_end how;
@@ -72,10 +72,11 @@ bool user_run(const char *name, u64 arg0, u64 arg1)
 	task_put(task);
 	printk("user: %s %s, status %d\n", name, ends[how], status);
 	if (tasks_alive())
-		printk("user: %u tasks are left, and end now\n", tasks_alive());
+		printk("user: %u tasks are left; ending them\n", tasks_alive());
 	tasks_kill_all();
 	if (tasks_wait_none(GONE_NS)) {
-		printk("user: %u tasks and %u threads do not go\n", tasks_alive(), task_threads_alive());
+		printk("user: %u tasks and %u threads do not end\n", tasks_alive(),
+		    task_threads_alive());
 		return false;
 	}
 	left = left_over(&before, &had, &has);

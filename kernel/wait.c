@@ -3,7 +3,7 @@
  * wait.c: sleeping until a condition holds.
  *
  * Owns:       struct wait_entry; the lists in wait queues.
- * Locks:      waitq.lock (RANK_WAIT), irqs off; takes run queue locks inside.
+ * Locks:      waitq.lock (RANK_WAIT), irqs off; run queue locks are taken inside.
  * Invariants: an entry is on the list exactly while its thread is inside sleep_once.
  * Tests:      wait, silence_wait, faults, tests/fiber/explore_threads.c.
  */
@@ -12,7 +12,7 @@
 #include <quarry/sched.h>
 #include <quarry/sched_point.h>
 
-/* On the stack of the thread that waits; all under the queue's lock. */
+/* On the stack of the waiting thread; all fields are under the queue's lock. */
 struct wait_entry {
 	struct thread *thread;
 	struct wait_entry *next;
@@ -37,13 +37,14 @@ static void remove(struct waitq *wq, const struct wait_entry *entry) REQUIRES(wq
 }
 
 /*
- * One sleep.  No wake-up is lost: the thread puts itself on the list and becomes SLEEPING in one
- * hold of the queue's lock, and asks its condition again after that.  A waker makes the condition
- * true first and then takes the same lock.  If it gets the lock before us, the condition is true
- * when we ask; if after us, it finds our entry and makes us RUNNABLE, and then sched_sleep comes
- * back at once or, if we are gone already, we are put back on the run queue (choose() in sched.c).
+ * One sleep.  No wake-up is lost.  The thread puts itself on the list and becomes SLEEPING in one
+ * hold of the queue's lock, and checks its condition after that.  A waker makes the condition true
+ * first and then takes the same lock.  If it gets the lock before the thread, the condition is true
+ * at the check.  If it gets the lock after, it finds the entry and makes the thread RUNNABLE; then
+ * sched_sleep returns at once, or, if the thread has left the CPU already, it is put back on the
+ * run queue (choose() in sched.c).
  *
- * Taking the lock once more at the end also means that no waker is still using the entry, or us.
+ * The lock is taken once more at the end, so that no waker still uses the entry or the thread.
  */
 static bool sleep_once(struct waitq *wq, bool (*cond)(void *), void *arg, u64 deadline)
 {
@@ -80,7 +81,7 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 		if (thread_current()) {
 			done = sleep_once(wq, cond, arg, deadline);
 		} else {
-			/* Before there are threads there is nobody to switch to. */
+			/* Before there are threads, no other thread can run. */
 			cpu_relax();
 			done = cond(arg);
 		}

@@ -81,13 +81,23 @@ void account_uncharge(struct account *account, enum account_kind kind, u64 nr)
 
 void account_get(struct account *account)
 {
-	if (account->release)
-		atomic_add(&account->refs, 1u);
+	u32 refs;
+
+	if (!account->release)
+		return;
+	refs = atomic_add(&account->refs, 1u);
+	KASSERT(refs > 0 && refs < ~0u);
 }
 
 void account_put(struct account *account)
 {
-	if (account->release && atomic_sub(&account->refs, 1u) == 1)
+	u32 refs;
+
+	if (!account->release)
+		return;
+	refs = atomic_sub(&account->refs, 1u);
+	KASSERT(refs > 0);
+	if (refs == 1)
 		account->release(account);
 }
 

@@ -94,6 +94,7 @@ static bool choose(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct oom_state *oom = &mem->oom;
 
+	KASSERT(mutex_is_held(&oom->lock));
 	if (load_acquire(&oom->going) || READ_ONCE(port_task()->reserve))
 		return true;
 	sched_point("oom.choose");
@@ -138,6 +139,7 @@ struct page *oom_alloc(
 	struct page *page;
 	u64 grace;
 
+	KASSERT(may_sleep() && seen->runs > 0);
 	*again = false;
 	if (!death_helps(mem, gfp, order))
 		return NULL;

@@ -106,11 +106,15 @@ struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
 	struct page *page = NULL;
 	unsigned i;
 
+	KASSERT(may_sleep() && !(gfp & GFP_NOWAIT) && order <= MAX_ORDER);
+	KASSERT(port_task()->in_alloc > 0);
 	do {
 		oom_begin(mem, &a.seen);
 		a.then = TRY_NEXT;
-		for (i = 0; !page && a.then == TRY_NEXT; i++)
+		for (i = 0; !page && a.then == TRY_NEXT; i++) {
+			KASSERT(i < ARRAY_SIZE(remedies));
 			page = remedies[i](&a);
+		}
 	} while (!page && a.then == BEGIN_ANEW);
 	return page;
 }

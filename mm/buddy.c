@@ -20,6 +20,8 @@ void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order)
 	struct free_list *list;
 
 	PAGE_ASSERT(mem, page, page_word(page) == PAGE_WORD(0, PG_FREE, order));
+	CHECKED_ASSERT(pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE);
+	CHECKED_ASSERT(pb->nr_free + (1UL << order) <= PAGEBLOCK_PAGES);
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free + (1u << order)));
 	if (pageblock_isolated(pb))
 		return;
@@ -43,6 +45,7 @@ void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order)
 	struct free_list *list;
 
 	PAGE_ASSERT(mem, page, page_word(page) == PAGE_WORD(0, PG_FREE, order));
+	CHECKED_ASSERT(pb->nr_free >= 1UL << order);
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free - (1u << order)));
 	/* Whoever gets it will use it: what the host was told of the pageblock is no longer true. */
 	if (unlikely(pb->bits & PB_REPORTED))
@@ -50,6 +53,9 @@ void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order)
 	if (pageblock_isolated(pb))
 		return;
 	list = &zone->free[order][pageblock_type(pb)];
+	CHECKED_ASSERT(list->nr > 0 && (list->head == pfn) == (page->prev == PFN_NONE));
+	CHECKED_ASSERT(page->prev == PFN_NONE || pfn_to_page_in(mem, page->prev)->next == pfn);
+	CHECKED_ASSERT(page->next == PFN_NONE || pfn_to_page_in(mem, page->next)->prev == pfn);
 	if (page->prev == PFN_NONE)
 		list->head = page->next;
 	else
@@ -71,6 +77,8 @@ void buddy_free(struct zone *zone, pfn_t pfn, unsigned order)
 	struct memory *mem = zone->mem;
 	struct page *page = pfn_to_page_in(mem, pfn);
 
+	CHECKED_ASSERT(spin_is_held(&zone->lock));
+	CHECKED_ASSERT(order <= MAX_ORDER && !(pfn & ((1UL << order) - 1)));
 	if (unlikely(pageblock_isolated(pageblock_of(mem, pfn))))
 		MM_EVENT(mem, FREE_ISOLATED);
 	while (order < MAX_ORDER) {
@@ -98,6 +106,8 @@ pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned have, unsigned order)
 {
 	struct memory *mem = zone->mem;
 
+	CHECKED_ASSERT(spin_is_held(&zone->lock));
+	CHECKED_ASSERT(order <= have && have <= MAX_ORDER);
 	buddy_list_del(zone, pfn, have);
 	while (have > order) {
 		pfn_t upper;
@@ -116,6 +126,7 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 {
 	unsigned have;
 
+	CHECKED_ASSERT(type < NR_MIGRATETYPES);
 	for (have = order; have <= MAX_ORDER; have++) {
 		pfn_t pfn = zone->free[have][type].head;
 

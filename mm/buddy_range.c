@@ -34,6 +34,9 @@ void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end)
 {
 	pfn_t pfn = page_head(zone->mem, start);
 
+	ASSERT_ZONE_LOCKED(zone);
+	KASSERT(start < end && end <= ALIGN_DOWN(start, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
+	KASSERT(pfn <= start);
 	while (pfn < end) {
 		unsigned order = word_order(page_word(pfn_to_page_in(zone->mem, pfn)));
 
@@ -55,6 +58,7 @@ static unsigned carve_reserved(struct memory *mem, pfn_t pfn, pfn_t end)
 	while (head != pfn || head + (1UL << order) > end) {
 		pfn_t upper;
 
+		PAGE_ASSERT(mem, pfn_to_page_in(mem, pfn), order > 0);
 		order--;
 		upper = head + (1UL << order);
 		page_set_state(pfn_to_page_in(mem, upper), PG_TAIL, PG_RESERVED, 0, 0, 1, order);
@@ -72,6 +76,8 @@ void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end)
 	unsigned order;
 	pfn_t pfn;
 
+	ASSERT_ZONE_LOCKED(zone);
+	KASSERT(start <= end && end - start <= PAGEBLOCK_PAGES);
 	for (pfn = start; pfn < end; pfn += 1UL << order) {
 		order = carve_reserved(mem, pfn, end);
 		PAGE_ASSERT(mem, pfn_to_page_in(mem, pfn),
@@ -79,4 +85,5 @@ void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end)
 		zone->managed += 1UL << order;
 		buddy_free(zone, pfn, order);
 	}
+	KASSERT(zone->managed <= zone->present);
 }

@@ -429,6 +429,7 @@ static void stopped(void *arg)
 	u64 end = arch_clock_ns() + ARRIVE_NS;
 	struct check *c = arg;
 
+	KASSERT(!arch_irqs_enabled());
 	atomic_add(&c->arrived, 1u);
 	if (arch_cpu_id() != c->cpu) {
 		while (!load_acquire(&c->release))
@@ -453,7 +454,7 @@ static void stopped(void *arg)
  * One stop at a time, whatever memory it is for: two CPUs that each waited, interrupts off, for the
  * other to arrive would wait for ever.
  */
-static struct mutex one_stop = {.l = {.wq = {.lock = {.rank = RANK_WAIT, .name = "check"}}}};
+static struct mutex one_stop = MUTEX("check");
 
 int check_memory(struct memory *mem, struct mm_violation *v)
 {

@@ -28,6 +28,7 @@ void hotplug_unlock(struct memory *mem) NO_LOCK_ANALYSIS
 {
 	u64 held = arch_clock_ns() - mem->hotplug_since;
 
+	KASSERT(mutex_is_held(&mem->hotplug));
 	if (held > mem->hotplug_longest)
 		WRITE_ONCE(mem->hotplug_longest, held);
 	mutex_unlock(&mem->hotplug);
@@ -39,6 +40,7 @@ static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_
 	const struct range_claim *c;
 	unsigned long nr = 0;
 
+	KASSERT(mutex_is_held(&zone->mem->hotplug));
 	LIST_FOREACH(c, &zone->mem->claims, link) {
 		if (!c->stays && zone_of(zone->mem, c->start) == zone)
 			nr += c->end - c->start;
@@ -55,6 +57,7 @@ bool range_claimed(const struct memory *mem, pfn_t start, unsigned long nr)
 {
 	const struct range_claim *c;
 
+	KASSERT(mutex_is_held(&mem->hotplug));
 	LIST_FOREACH(c, &mem->claims, link) {
 		if (start < c->end && c->start < start + nr)
 			return true;
@@ -68,6 +71,7 @@ unsigned long range_count(const struct memory *mem, pfn_t start, unsigned long n
 	unsigned long n = 0;
 	pfn_t pfn;
 
+	KASSERT(!((start | nr) & (PAGEBLOCK_PAGES - 1)));
 	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
 		n += pageblock_state(pageblock_of(mem, pfn)) == state;
 	return n;
@@ -77,6 +81,8 @@ int range_claim(struct memory *mem, struct range_claim *claim)
 {
 	int err = 0;
 
+	KASSERT(claim->start < claim->end);
+	KASSERT(!((claim->start | claim->end) & (PAGEBLOCK_PAGES - 1)));
 	hotplug_lock(mem);
 	if (range_claimed(mem, claim->start, claim->end - claim->start)) {
 		err = -EBUSY;

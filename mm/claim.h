@@ -21,6 +21,7 @@ static inline void poison_lock(struct memory *mem) ACQUIRE(poison_class) NO_LOCK
 
 static inline void poison_unlock(struct memory *mem) RELEASE(poison_class) NO_LOCK_ANALYSIS
 {
+	KASSERT(mutex_is_held(&mem->poison));
 	mutex_unlock(&mem->poison);
 }
 

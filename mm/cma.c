@@ -25,7 +25,10 @@ static void mark_used(struct cma *cma, unsigned long at, unsigned long nr, bool 
 {
 	unsigned long i;
 
+	KASSERT(mutex_is_held(&cma->lock));
+	KASSERT(at + nr <= cma->end - cma->start);
 	for (i = at; i < at + nr; i++) {
+		KASSERT(is_used(cma, i) != used);
 		if (used)
 			cma->used[i / 64] |= 1ULL << (i % 64);
 		else
@@ -207,6 +210,7 @@ static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *o
 		pfn_t pfn = cma->start + at;
 		struct mm_fail fail = {.pfn = pfn};
 
+		KASSERT(!(pfn & ((1UL << align) - 1)) && pfn + nr <= cma->end);
 		err = alloc_contig_range(cma->mem, pfn, pfn + nr, MT_CMA, &fail);
 		if (!err) {
 			mark_used(cma, at, nr, true);

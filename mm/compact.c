@@ -34,9 +34,9 @@ struct compaction {
 	enum migratetype type;  /* and who wants it */
 	unsigned long budget;   /* pages that may still be moved */
 	pfn_t window;           /* the scanner from below: what is under it has been looked at */
-	pfn_t free[NR_ORDERS];  /* the one from above, for each order: the pageblock to look at next */
-	unsigned nr;            /* pages in hand, of order 0 */
-	struct page *hand[MIGRATE_BATCH];
+	u32 free[NR_ORDERS];    /* the one from above, for each order: the next pageblock */
+	unsigned nr;            /* pages in hand, of order 0: their pfns */
+	u32 hand[MIGRATE_BATCH];
 	struct isolated_pages pages;
 	struct compact_stats *stats;
 	bool ended;             /* nowhere left to move a page to */
@@ -56,11 +56,12 @@ static bool block_takes_movable(const struct zone *zone, pfn_t block)
 
 /* Take up to @max blocks of @order out of one pageblock; false: the watermark forbids more. */
 static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsigned max,
-    struct page **out, unsigned *nr) REQUIRES_ZONE(c->zone)
+    u32 *out, unsigned *nr) REQUIRES_ZONE(c->zone)
 {
 	struct memory *mem = c->zone->mem;
 	pfn_t pfn;
 
+	ASSERT_ZONE_LOCKED(c->zone);
 	if (!block_takes_movable(c->zone, block))
 		return true;
 	for_each_head(mem, pfn, block) {
@@ -77,19 +78,19 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
 		buddy_take(c->zone, pfn, word_order(word), order);
 		page_set_state(page, PG_FREE, PG_ALLOC, 0, order, 1, order);
 		trace_page(mem, TR_take, pfn, order);
-		out[(*nr)++] = page;
+		out[(*nr)++] = (u32)pfn;
 	}
 	return true;
 }
 
 /* The pageblock below the one at @block, and below standby memory; 0: there is none in the zone. */
-static pfn_t next_below(const struct zone *zone, pfn_t block)
+static u32 next_below(const struct zone *zone, pfn_t block)
 {
 	pfn_t standby = READ_ONCE(zone->standby);
 
 	if (block > standby && block <= READ_ONCE(zone->standby_end))
 		block = standby;
-	return block > READ_ONCE(zone->start_pfn) ? block - PAGEBLOCK_PAGES : 0;
+	return block > READ_ONCE(zone->start_pfn) ? (u32)(block - PAGEBLOCK_PAGES) : 0;
 }
 
 /* An unlocked read: is there anything to capture in the pageblock? */
@@ -99,7 +100,7 @@ static bool block_worth_a_look(const struct zone *zone, pfn_t block)
 }
 
 /* Up to @max blocks of @order from above the window's pageblock, into @out; how many. */
-static unsigned capture(struct compaction *c, unsigned order, unsigned max, struct page **out)
+static unsigned capture(struct compaction *c, unsigned order, unsigned max, u32 *out)
 {
 	unsigned nr = 0;
 	bool fed = true;
@@ -128,27 +129,27 @@ static struct page *take_from_hand(struct compaction *c)
 		/* As many as are about to be moved, in one look. */
 		if (c->nr == 0)
 			c->nr = capture(c, 0, c->pages.nr_lru + c->pages.nr_movable, c->hand);
+		KASSERT(c->nr <= MIGRATE_BATCH);
 		if (c->nr == 0)
 			return NULL;
 		c->nr--;
-		if (!pageblock_isolated(pageblock_of(mem, page_to_pfn_in(mem, c->hand[c->nr]))))
-			return c->hand[c->nr];
+		if (!pageblock_isolated(pageblock_of(mem, c->hand[c->nr])))
+			return pfn_to_page_in(mem, c->hand[c->nr]);
 		/* Isolated since the capture: who did that wants it free. */
-		mem_free_pages(mem, c->hand[c->nr], 0);
+		mem_free_pages(mem, pfn_to_page_in(mem, c->hand[c->nr]), 0);
 	}
 }
 
 static struct page *get_captured(struct migrate_target *to, struct memory *mem, unsigned order)
 {
 	struct compaction *c = (struct compaction *)to;
-	struct page *page = NULL;
+	struct page *page;
+	u32 pfn;
 
-	if (order > 0) {
-		capture(c, order, 1, &page);
-	} else {
-		page = take_from_hand(c);
-		c->ended = !page;
-	}
+	if (order > 0)
+		return capture(c, order, 1, &pfn) ? pfn_to_page_in(mem, pfn) : NULL;
+	page = take_from_hand(c);
+	c->ended = !page;
 	return page;
 }
 
@@ -158,7 +159,7 @@ static void give_back_captured(
 	struct compaction *c = (struct compaction *)to;
 
 	if (order == 0 && c->nr < MIGRATE_BATCH && !page_poisoned(page))
-		c->hand[c->nr++] = page;
+		c->hand[c->nr++] = (u32)page_to_pfn_in(mem, page);
 	else
 		mem_free_pages(mem, page, order);
 }
@@ -166,7 +167,7 @@ static void give_back_captured(
 static void give_back_hand(struct compaction *c)
 {
 	while (c->nr > 0)
-		mem_free_pages(c->zone->mem, c->hand[--c->nr], 0);
+		mem_free_pages(c->zone->mem, pfn_to_page_in(c->zone->mem, c->hand[--c->nr]), 0);
 }
 
 /* ---- the scanner from below ---- */
@@ -185,12 +186,14 @@ static bool block_skipped(const struct zone *zone, pfn_t pfn)
  * The heads of the window's movable blocks, up to MIGRATE_BATCH; 0: there is none, or something in the
  * window cannot move, so that moving the rest would not help.
  */
-static unsigned find_sources(struct compaction *c, pfn_t *found) REQUIRES_ZONE(c->zone)
+static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->zone)
 {
 	struct memory *mem = c->zone->mem;
 	pfn_t end = c->window + (1UL << c->order), pfn;
 	unsigned nr = 0;
 
+	ASSERT_ZONE_LOCKED(c->zone);
+	KASSERT(!(c->window & ((1UL << c->order) - 1)));
 	if (block_skipped(c->zone, c->window))
 		return 0;
 	for (pfn = c->window; pfn < end;) {
@@ -205,7 +208,7 @@ static unsigned find_sources(struct compaction *c, pfn_t *found) REQUIRES_ZONE(c
 			if (READ_ONCE(page->pincount) || word_order(word) >= c->order)
 				return 0;
 			if (nr < MIGRATE_BATCH)
-				found[nr++] = pfn;
+				found[nr++] = (u32)pfn;
 			break;
 		case PG_FREE:
 		case PG_PCP: /* gets out at the next drain */
@@ -221,11 +224,11 @@ static unsigned find_sources(struct compaction *c, pfn_t *found) REQUIRES_ZONE(c
 }
 
 /* Move up to a batch of what is in the window; false: nothing to move, or not all of it could be. */
-static bool move_batch(struct compaction *c)
+static noinline bool move_batch(struct compaction *c)
 {
 	struct memory *mem = c->zone->mem;
 	struct migrate_stats stats = {0};
-	pfn_t found[MIGRATE_BATCH];
+	u32 found[MIGRATE_BATCH];
 	unsigned nr, i, failed = 0;
 	irqflags_t flags = zone_lock_irqsave(c->zone);
 
@@ -304,6 +307,7 @@ static int compact_run(struct zone *zone, gfp_t gfp, unsigned order, bool whole,
 	unsigned i;
 	int err;
 
+	KASSERT(may_sleep() && order > 0 && order <= MAX_ORDER);
 	c.pages.to = &c.to;
 	for (i = 0; i < NR_ORDERS; i++)
 		c.free[i] = next_below(zone, READ_ONCE(zone->end_pfn));

@@ -59,6 +59,7 @@ static pfn_t take_range(struct zone *zone, pfn_t start, pfn_t end)
 		irqflags_t flags = zone_lock_irqsave(zone);
 
 		next = MIN(end, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
+		KASSERT(pageblock_isolated(pageblock_of(zone->mem, pfn)));
 		bad = poison_first(zone->mem, pfn, next);
 		if (bad == PFN_NONE)
 			buddy_take_range(zone, pfn, next);
@@ -94,6 +95,8 @@ static int contig_isolated(struct evacuation *e, enum migratetype type)
 
 	if (err)
 		return err;
+	/* Disabled before, for all of it; or on, as far as this operation goes. */
+	KASSERT(e->policy != ISO_DISABLE || READ_ONCE(e->zone->pcp_depth) > 0);
 	err = evacuate(e);
 	sched_point("contig.empty");
 	if (!err) {

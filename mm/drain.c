@@ -43,6 +43,9 @@ static int drain_round(struct drain_request *req, bool force)
 	unsigned cpu;
 	int asked;
 
+	KASSERT(mutex_is_held(&mem->pcp_ctl));
+	/* Who must miss nobody keeps the set of CPUs. */
+	KASSERT(!force || rwsem_is_held(&cpu_hotplug));
 	/* The counts are read after the number of this round is out; forced, none is read. */
 	if (!force)
 		expect_stores_out();
@@ -79,6 +82,7 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 	rounds_lock(mem);
 	/* A round over all zones that began after we asked has seen whatever we want drained. */
 	if (mem->round_done <= ticket) {
+		KASSERT(ticket <= mem->round_started && mem->round_done == mem->round_started);
 		if (!zone)
 			WRITE_ONCE(mem->round_started, mem->round_started + 1);
 		full_barrier();

@@ -17,6 +17,7 @@ void drain_handler(void *arg)
 	struct drain_request *req = arg;
 	unsigned i;
 
+	KASSERT(!arch_irqs_enabled());
 	if (arch_cpu_id() >= req->mem->nr_cpus)
 		return;
 	sched_point("drain.handler");
@@ -51,6 +52,7 @@ static void leave_one(struct zone *zone)
 	for (i = 0; i < STACKS_PER_ZONE; i++)
 		WRITE_ONCE(pcp->capacity[zone->id * STACKS_PER_ZONE + i], 0);
 	pcp_drain_zone_local(zone);
+	KASSERT(!pcp_zone_nonempty(zone->mem, arch_cpu_id(), zone));
 }
 
 void pcp_cpu_leave(struct memory *mem)

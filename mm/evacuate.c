@@ -14,12 +14,15 @@
 #include "mm/isolate.h"
 
 /* Up to MIGRATE_BATCH heads of movable blocks of the pageblock that reach into [@from, @end); *@next lies behind them. */
-static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, pfn_t *found) REQUIRES_ZONE(zone)
+static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, u32 *found)
+    REQUIRES_ZONE(zone)
 {
 	struct memory *mem = zone->mem;
 	pfn_t block = ALIGN_DOWN(from, PAGEBLOCK_PAGES), head;
 	unsigned nr = 0;
 
+	ASSERT_ZONE_LOCKED(zone);
+	KASSERT(from < end);
 	*next = block + PAGEBLOCK_PAGES;
 	for_each_head(mem, head, block) {
 		u32 word = page_word(pfn_to_page_in(mem, head));
@@ -31,13 +34,13 @@ static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *n
 			*next = head;
 			break;
 		}
-		found[nr++] = head;
+		found[nr++] = (u32)head;
 	}
 	return nr;
 }
 
 /* The same of the range, from *@pfn on; *@pfn moves behind them. */
-static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, pfn_t *found)
+static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, u32 *found)
 {
 	irqflags_t flags;
 	unsigned nr;
@@ -62,7 +65,8 @@ static void evacuate_pass(struct evacuation *e)
 {
 	struct memory *mem = e->zone->mem;
 	struct isolated_pages pages = {.to = NULL};
-	pfn_t found[MIGRATE_BATCH], pfn = e->start;
+	u32 found[MIGRATE_BATCH];
+	pfn_t pfn = e->start;
 	unsigned i;
 
 	e->no_target = false;
@@ -98,6 +102,8 @@ int evacuate(struct evacuation *e)
 	pfn_t blocker = PFN_NONE;
 	struct patience patience;
 
+	KASSERT(may_sleep());
+	KASSERT(e->start < e->end && pageblock_isolated(pageblock_of(mem, e->start)));
 	patience_begin(&patience);
 	for (;;) {
 		unsigned long free;

@@ -21,6 +21,8 @@ bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type)
 {
 	unsigned i;
 
+	ASSERT_ZONE_LOCKED(zone);
+	KASSERT(type < NR_CACHED_TYPES);
 	for (; order <= MAX_ORDER; order++) {
 		if (zone->free[order][type].head != PFN_NONE)
 			return true;
@@ -48,10 +50,13 @@ static pfn_t fallback_take(struct zone *zone, unsigned have, unsigned order, enu
 {
 	pfn_t pfn = zone->free[have][from].head;
 
+	KASSERT(from != type && order <= have);
 	if (may_steal(zone, pfn, from)) {
 		pageblock_change_type(zone, pfn, type);
 		MM_EVENT(zone->mem, FALLBACK_STEAL);
-		return buddy_alloc(zone, order, type);
+		pfn = buddy_alloc(zone, order, type);
+		KASSERT(pfn != PFN_NONE);
+		return pfn;
 	}
 	MM_EVENT(zone->mem, FALLBACK_MIX);
 	return buddy_take(zone, pfn, have, order);
@@ -61,6 +66,8 @@ pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype t
 {
 	unsigned have, i;
 
+	ASSERT_ZONE_LOCKED(zone);
+	KASSERT(type < NR_CACHED_TYPES);
 	if (zone->kind == ZONE_MOVABLE && type != MT_MOVABLE)
 		return PFN_NONE;
 	/* From the largest down, so that what cannot move gathers in few pageblocks. */

@@ -32,6 +32,7 @@ MM_SRCS += mm/alloc_wait.c
 MM_SRCS += mm/page_alloc.c
 MM_SRCS += mm/slab.c
 MM_SRCS += mm/mm_init.c
+CORE_SRCS := $(MM_SRCS)
 # 7: memory objects and address spaces
 MM_SRCS += mm/account.c
 MM_SRCS += mm/pagetable.c

@@ -34,6 +34,8 @@ static void list_insert(struct zone *zone, struct page *page)
 	struct lru_list *list = list_of(zone, page);
 	u32 pfn = (u32)page_to_pfn_in(zone->mem, page);
 
+	KASSERT(spin_is_held(&zone->lru_lock));
+	PAGE_ASSERT(zone->mem, page, word_state(page_word(page)) == PG_LRU);
 	page->prev = (u32)PFN_NONE;
 	page->next = list->head;
 	if (list->head == PFN_NONE)
@@ -48,7 +50,12 @@ static void list_insert(struct zone *zone, struct page *page)
 static void list_remove(struct zone *zone, const struct page *page)
 {
 	struct lru_list *list = list_of(zone, page);
+	u32 pfn = (u32)page_to_pfn_in(zone->mem, page);
 
+	KASSERT(spin_is_held(&zone->lru_lock));
+	PAGE_ASSERT(zone->mem, page, list->nr > 0);
+	CHECKED_ASSERT((list->head == pfn) == (page->prev == PFN_NONE));
+	CHECKED_ASSERT((list->tail == pfn) == (page->next == PFN_NONE));
 	if (page->prev == PFN_NONE)
 		list->head = page->next;
 	else
@@ -66,6 +73,7 @@ void lru_add_page(struct memory *mem, struct page *page, struct vm_object *objec
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
 	irqflags_t flags = lru_lock_irqsave(zone);
 
+	PAGE_ASSERT(mem, page, word_order(page_word(page)) == 0 && page->mapcount == 0);
 	WRITE_ONCE(page->owner, object);
 	page->index = index;
 	if (object->kind == OBJ_PHYS) {
@@ -86,6 +94,7 @@ void lru_release_page(struct memory *mem, struct page *page)
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
 	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
 
+	PAGE_ASSERT(mem, page, page->mapcount == 0);
 	/* ISO_MIG: a migrator has it, and will find it without an owner. */
 	if (word_state(page_word(page)) == PG_LRU)
 		list_remove(zone, page);
@@ -152,6 +161,7 @@ unsigned lru_isolate_tail(struct zone *zone, unsigned which, bool unmapped, stru
 	u32 pfn = zone->lru[which].tail;
 	unsigned looked, nr = 0;
 
+	KASSERT(which < NR_LRU);
 	for (looked = 0; looked < LOOK_AT_ONCE && nr < max && pfn != PFN_NONE; looked++) {
 		struct page *page = pfn_to_page_in(zone->mem, pfn);
 
@@ -178,6 +188,7 @@ void putback_lru_page(struct memory *mem, struct page *page)
 	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
 	bool owned = page->owner;
 
+	PAGE_ASSERT(mem, page, word_state(page_word(page)) == PG_ISO_MIG);
 	if (owned) {
 		page_cas_state(page, PG_ISO_MIG, PG_LRU);
 		list_insert(zone, page);

@@ -29,6 +29,9 @@ static int insert(struct memblock_type *t, phys_t start, phys_t end)
 	memmove(&t->range[i + 1], &t->range[j], (t->nr - j) * sizeof(t->range[0]));
 	t->nr = t->nr - (j - i) + 1;
 	t->range[i] = (struct memblock_range){start, end};
+	KASSERT(t->nr <= MEMBLOCK_MAX);
+	KASSERT(i == 0 || t->range[i - 1].end < start);
+	KASSERT(i + 1 == t->nr || t->range[i + 1].start > end);
 	return 0;
 }
 
@@ -68,6 +71,7 @@ static bool next_free(const struct memblock *mb, phys_t from, struct memblock_ra
 bool memblock_next_free(const struct memblock *mb, phys_t from, struct memblock_range *out)
 {
 	while (next_free(mb, from, out)) {
+		KASSERT(out->start >= from && out->start < out->end);
 		from = out->end;
 		out->start = ALIGN_UP(out->start, PAGE_SIZE);
 		out->end = ALIGN_DOWN(out->end, PAGE_SIZE);

@@ -38,6 +38,7 @@ static void unback(struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(m
 {
 	pfn_t section;
 
+	KASSERT(mutex_is_held(&mem->adding));
 	if (!mem->arrays)
 		return;
 	for_each_section(section, start, nr) {
@@ -70,6 +71,8 @@ static void grow_span(struct zone *zone, pfn_t start, pfn_t end) REQUIRES(mem_ad
 	bool first = !zone_has_span(zone);
 	irqflags_t flags;
 
+	KASSERT(mutex_is_held(&zone->mem->adding));
+	KASSERT(start < end && !((start | end) & (PAGEBLOCK_PAGES - 1)));
 	hotplug_lock(zone->mem);
 	flags = zone_lock_irqsave(zone);
 	WRITE_ONCE(zone->start_pfn, first ? start : MIN(start, zone->start_pfn));
@@ -87,6 +90,7 @@ static void block_arrives(struct zone *zone, pfn_t pfn)
 {
 	irqflags_t flags;
 
+	KASSERT(pfn >= zone->start_pfn && pfn < zone->end_pfn);
 	memset(pfn_to_page_in(zone->mem, pfn), 0, PAGEBLOCK_PAGES * sizeof(struct page));
 	flags = zone_lock_irqsave(zone);
 	pageblock_init(zone->mem, pfn, zone, MT_MOVABLE);
@@ -190,6 +194,7 @@ static int remove_claimed(struct memory *mem, pfn_t start, unsigned long nr) REQ
 
 	if (err)
 		return err;
+	KASSERT(mutex_is_held(&mem->adding));
 	/* Who takes a broken page out of use has looked up its zone. */
 	poison_lock(mem);
 	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {

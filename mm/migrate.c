@@ -62,6 +62,7 @@ static unsigned migrate_list(struct migrate_list *l)
 
 	for (pass = 0; l->left > 0; pass++) { /* after MIGRATE_PASSES none is left */
 		again = 0;
+		KASSERT(pass < MIGRATE_PASSES);
 		for (from = 0; from < l->left; from += MIGRATE_BATCH) {
 			unsigned nr = MIN(l->left - from, (unsigned)MIGRATE_BATCH);
 
@@ -89,16 +90,33 @@ unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, str
 int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages)
 {
 	struct page *page = pfn_to_page_in(mem, pfn);
-	int err = isolate_lru_page(mem, pfn);
+	int err;
 
+	KASSERT(pages->nr_lru + pages->nr_movable < MIGRATE_BATCH);
+	err = isolate_lru_page(mem, pfn);
 	if (!err) {
 		pages->lru[pages->nr_lru++] = page;
 	} else if (err == -EAGAIN) {
 		err = isolate_movable_page(mem, pfn);
 		if (!err)
-			pages->movable[pages->nr_movable++] = page;
+			pages->lru[MIGRATE_BATCH - ++pages->nr_movable] = page;
 	}
 	return err;
+}
+
+/* The movable ones, in the order in which they were isolated. */
+static struct page **movable_in_order(struct isolated_pages *pages)
+{
+	struct page **first = &pages->lru[MIGRATE_BATCH - pages->nr_movable];
+	unsigned i;
+
+	for (i = 0; i < pages->nr_movable / 2; i++) {
+		struct page *page = first[i];
+
+		first[i] = first[pages->nr_movable - 1 - i];
+		first[pages->nr_movable - 1 - i] = page;
+	}
+	return first;
 }
 
 unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
@@ -106,7 +124,8 @@ unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, stru
 {
 	struct migrate_target *to = pages->to ? pages->to : &migrate_anywhere;
 	struct migrate_list movable = {
-	    mem, &migrate_movable_kind, pages->movable, to, pages->nr_movable, 0, fail, stats};
+	    mem, &migrate_movable_kind, movable_in_order(pages), to, pages->nr_movable, 0, fail,
+	    stats};
 	struct migrate_list lru = {
 	    mem, &migrate_lru_kind, pages->lru, to, pages->nr_lru, 0, fail, stats};
 	unsigned failed = migrate_list(&lru);

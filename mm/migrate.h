@@ -47,10 +47,13 @@ struct migrate_stats {
 	unsigned retries;   /* tries that met somebody else */
 	unsigned at_try[4]; /* of the moved: at the first try, the second, the third, later */
 };
-/* Isolated pages, by kind, and where they shall go; NULL: anywhere. */
+/*
+ * Isolated pages, and where they shall go; NULL: anywhere.  At most MIGRATE_BATCH of both kinds
+ * together.
+ */
 struct isolated_pages {
 	struct migrate_target *to;
-	struct page *movable[MIGRATE_BATCH], *lru[MIGRATE_BATCH];
+	struct page *lru[MIGRATE_BATCH]; /* movable ones stand at the end, the first of them last */
 	unsigned nr_movable, nr_lru;
 };
 /*

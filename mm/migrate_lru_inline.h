@@ -30,42 +30,62 @@
 /* What the new page takes over; never LOCKED, nor what is wrong with the old frame. */
 #define FLAGS_MOVED (PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE | PAGE_UPTODATE)
 
-/* One page on its way. */
+/*
+ * One page on its way.  From step to step the two pages keep it, so that no stack has to: both are
+ * ours alone, and the source is on no list.
+ */
 struct mig {
-	struct page *src, *dst;
-	struct vm_object *object; /* src's, with a reference */
-	struct migrate_target *to; /* where dst comes from */
-	int *err;                 /* 0: it is being moved, or has been */
+	struct page *src, *dst;   /* src->next is the pfn of dst */
+	struct vm_object *object; /* src's, with a reference; dst->owner */
 };
 
-/* On success all of it is held; else nothing. */
-static int mig_prepare(struct memory *mem, struct mig *m)
+static struct mig mig_of(struct memory *mem, struct page *src)
 {
-	if (READ_ONCE(m->src->pincount))
+	struct page *dst = pfn_to_page_in(mem, src->next);
+
+	return (struct mig){.src = src, .dst = dst, .object = dst->owner};
+}
+
+/* On success all of it is held; else nothing. */
+static int mig_prepare(struct memory *mem, struct page *src, struct migrate_target *to)
+{
+	struct vm_object *object;
+	struct page *dst;
+
+	PAGE_ASSERT(mem, src, word_state(page_word(src)) == PG_ISO_MIG);
+	if (READ_ONCE(src->pincount))
 		return -EBUSY;
-	m->object = lru_get_object(mem, m->src);
-	if (!m->object)
+	object = lru_get_object(mem, src);
+	if (!object)
 		return -ENOENT;
-	m->dst = m->to->get(m->to, mem, 0);
-	if (m->dst && page_trylock(m->src))
+	dst = to->get(to, mem, 0);
+	/* It may have broken meanwhile. */
+	if (dst)
+		PAGE_ASSERT(mem, dst, (page_word(dst) & ~PAGE_POISON) == PAGE_WORD(1, PG_ALLOC, 0));
+	if (dst && page_trylock(src)) {
+		src->next = (u32)page_to_pfn_in(mem, dst);
+		dst->owner = object;
 		return 0;
-	vm_object_put(m->object);
-	if (!m->dst)
+	}
+	vm_object_put(object);
+	if (!dst)
 		return -ENOMEM;
-	m->to->give_back(m->to, mem, m->dst, 0);
+	to->give_back(to, mem, dst, 0);
 	return -EAGAIN;
 }
 
-/* Drop what mig_prepare has taken; the target too unless it is in use. */
-static void mig_release(struct memory *mem, struct mig *m)
+/* Drop what mig_prepare has taken; with an error the target too, which is not in use. */
+static void mig_release(struct memory *mem, const struct mig *m, struct migrate_target *to, int err)
 {
-	if (*m->err)
-		m->to->give_back(m->to, mem, m->dst, 0);
+	if (err) {
+		m->dst->owner = NULL;
+		to->give_back(to, mem, m->dst, 0);
+	}
 	vm_object_put(m->object);
 }
 
 /* Where the object still has the page, put marker and migration entries in its place. */
-static int mig_unmap(struct mig *m, struct tlb_gather *g)
+static int mig_unmap(const struct mig *m, struct tlb_gather *g)
 {
 	int err = 0;
 
@@ -85,7 +105,7 @@ static int mig_unmap(struct mig *m, struct tlb_gather *g)
 }
 
 /* Put @page, the copy or the source itself, where the marker stands.  -ENOENT: it does not any more. */
-static int mig_replace(struct memory *mem, struct mig *m, struct page *page)
+static int mig_replace(struct memory *mem, const struct mig *m, struct page *page)
 {
 	pfn_t pfn = page_to_pfn_in(mem, m->src);
 	u32 index = m->src->index;
@@ -110,7 +130,7 @@ static int mig_replace(struct memory *mem, struct mig *m, struct page *page)
 }
 
 /* From the freeze to the wake-up; everybody has forgotten the page's entries. */
-static int mig_finish(struct memory *mem, struct mig *m)
+static int mig_finish(struct memory *mem, const struct mig *m)
 {
 	bool frozen = mig_freeze(m->src);
 	int err;
@@ -150,36 +170,35 @@ static int mig_finish(struct memory *mem, struct mig *m)
 static void migrate_lru_batch(struct memory *mem, struct page **pages, unsigned nr,
     struct migrate_target *to, int *err)
 {
-	struct mig mig[MIGRATE_BATCH];
-	struct tlb_gather g;
 	bool no_memory = false;
-	unsigned i, started = 0;
+	struct tlb_gather g;
+	struct mig m;
+	unsigned i;
 
 	KASSERT(nr <= MIGRATE_BATCH);
 	for (i = 0; i < nr; i++) {
-		struct mig *m = &mig[started];
-
-		*m = (struct mig){.src = pages[i], .to = to, .err = &err[i]};
-		err[i] = no_memory ? -ENOMEM : mig_prepare(mem, m);
-		started += !err[i];
+		err[i] = no_memory ? -ENOMEM : mig_prepare(mem, pages[i], to);
 		no_memory = err[i] == -ENOMEM;
 	}
 	sched_point("mig.locked");
 	tlb_gather_init(&g, mem);
-	nr = started;
-	for (i = started = 0; i < nr; i++) {
-		*mig[i].err = mig_unmap(&mig[i], &g);
-		if (*mig[i].err)
-			mig_release(mem, &mig[i]);
-		else
-			mig[started++] = mig[i];
+	for (i = 0; i < nr; i++) {
+		if (err[i])
+			continue;
+		m = mig_of(mem, pages[i]);
+		err[i] = mig_unmap(&m, &g);
+		if (err[i])
+			mig_release(mem, &m, to, err[i]);
 	}
 	sched_point("mig.entry_set");
 	tlb_flush(&g);
 	sched_point("mig.unmapped");
-	for (i = 0; i < started; i++) {
-		*mig[i].err = mig_finish(mem, &mig[i]);
-		mig_release(mem, &mig[i]);
+	for (i = 0; i < nr; i++) {
+		if (err[i])
+			continue;
+		m = mig_of(mem, pages[i]);
+		err[i] = mig_finish(mem, &m);
+		mig_release(mem, &m, to, err[i]);
 	}
 }
 

@@ -87,7 +87,9 @@ static struct movable_owner *get_owner(struct memory *mem, struct page *page)
 
 static void put_owner(struct movable_owner *owner)
 {
-	atomic_sub(&owner->users, 1u);
+	u32 users = atomic_sub(&owner->users, 1u);
+
+	KASSERT(users > 0);
 }
 
 /* Users only rise under the lru lock of a page that still names the owner, so 0 is final. */
@@ -103,6 +105,7 @@ void putback_movable_page(struct memory *mem, struct page *page)
 	irqflags_t flags = lru_lock_irqsave(zone);
 	struct movable_owner *owner = page->owner;
 
+	PAGE_ASSERT(mem, page, word_state(page_word(page)) == PG_ISO_MIG);
 	if (owner && owner->ops->putback(mem, page)) {
 		if (owner->ops->balloon)
 			page_cas_state(page, PG_ISO_MIG, PG_BALLOON);
@@ -131,6 +134,7 @@ static int migrate_one(struct memory *mem, struct page *src, struct migrate_targ
 	dst = to->get(to, mem, order);
 	if (!dst)
 		return -ENOMEM;
+	PAGE_ASSERT(mem, dst, (page_word(dst) & ~PAGE_POISON) == PAGE_WORD(1, PG_ALLOC, order));
 	owner = get_owner(mem, src);
 	if (!owner) {
 		to->give_back(to, mem, dst, order);

@@ -8,6 +8,7 @@
 #ifndef QUARRY_MM_MIGRATE_STEP_H
 #define QUARRY_MM_MIGRATE_STEP_H
 
+#include "mm/page.h"
 #include "mm/vm.h"
 
 /*
@@ -18,6 +19,9 @@ static inline void mig_mark(struct vm_object *object, struct page *page, struct 
 {
 	pfn_t pfn = page_to_pfn_in(object->mem, page);
 
+	KASSERT(spin_is_held(&object->lock));
+	PAGE_ASSERT(object->mem, page, page_word(page) & PAGE_LOCKED);
+	CHECKED_ASSERT(slot_page(object_lookup(object, page->index)) == page);
 	*object_slot(object, page->index) = slot_marker(pfn);
 	rmap_unmap(object, page->index, pte_migration(pfn), g);
 }
@@ -33,6 +37,7 @@ static inline bool mig_freeze(struct page *src)
 
 	do {
 		word = page_word(src);
+		PAGE_ASSERT(NULL, src, word & PAGE_LOCKED && word_state(word) == PG_ISO_MIG);
 		if (word_ref(word) != 2)
 			return false;
 	} while (!atomic_cas(&src->word, word, word & ~PAGE_REF_MASK));

@@ -32,7 +32,7 @@ struct bucket {
 };
 static struct bucket buckets[BUCKETS] = {
     [0 ... BUCKETS - 1] = {.lock = {.rank = RANK_MIGWAIT, .name = "migwait"},
-	.wq = {.lock = {.rank = RANK_WAIT, .name = "page moved"}}},
+	.wq = WAITQ("page moved")},
 };
 
 static struct bucket *bucket_of(pfn_t pfn)
@@ -60,6 +60,7 @@ static bool is_woken(void *arg)
 
 void migwait_sleep(struct migwait *w)
 {
+	KASSERT(spin_depth() == 0);
 	sched_point("migwait.queued");
 	wait_until(&bucket_of(w->pfn)->wq, is_woken, w, WAIT_FOREVER);
 	sched_point("migwait.woken");

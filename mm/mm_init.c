@@ -53,13 +53,27 @@ static void init_zone(struct memory *mem, unsigned id) NO_LOCK_ANALYSIS
 	}
 }
 
+/*
+ * Where the arrays stand: the hot paths compute with their addresses, and of kernel_memory know
+ * them as constants.
+ */
+static bool arrays_ok(const struct memory *mem, const struct memory_config *cfg)
+{
+	uintptr_t memmap = (uintptr_t)cfg->memmap, pageblocks = (uintptr_t)cfg->pageblocks;
+
+	if (memmap % _Alignof(struct page) || pageblocks % _Alignof(struct pageblock))
+		return false;
+	return mem != &kernel_memory || (memmap % MEMMAP_ALIGN == 0 &&
+	    memmap == (uintptr_t)ARCH_MEMMAP && pageblocks == (uintptr_t)ARCH_PAGEBLOCKS);
+}
+
 int memory_init(struct memory *mem, const struct memory_config *cfg)
 {
 	unsigned i, j;
 
 	if (cfg->start_pfn >= cfg->end_pfn || cfg->end_pfn > PFN_NONE || cfg->nr_cpus == 0 ||
 	    cfg->nr_nodes == 0 || cfg->nr_nodes > MAX_NODES ||
-	    ((cfg->start_pfn | cfg->end_pfn) & (PAGEBLOCK_PAGES - 1)))
+	    ((cfg->start_pfn | cfg->end_pfn) & (PAGEBLOCK_PAGES - 1)) || !arrays_ok(mem, cfg))
 		return -EINVAL;
 	*mem = (struct memory){ /* zeroed, the lists are empty */
 	    .name = cfg->name, .memmap = cfg->memmap, .pageblocks = cfg->pageblocks, .arrays = cfg->arrays,

@@ -66,10 +66,12 @@ static void commit_chunk(struct offline_op *op, pfn_t start, pfn_t end) REQUIRES
 	struct zone *zone = op->zone;
 	pfn_t pfn;
 
+	KASSERT(mutex_is_held(&op->mem->hotplug));
 	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
 		pageblock_set_offline(zone, pfn); /* asserts that it is isolated and all free or retired */
+		KASSERT(zone->managed >= PAGEBLOCK_PAGES && zone->present >= zone->managed);
 		zone->present -= PAGEBLOCK_PAGES;
 		zone->managed -= PAGEBLOCK_PAGES;
 		zone_unlock_irqrestore(zone, flags);
@@ -86,6 +88,7 @@ static void offline_commit(struct offline_op *op, struct range_claim *claim)
 	pfn_t end;
 	bool last;
 
+	KASSERT(op->policy != ISO_DISABLE || READ_ONCE(op->zone->pcp_depth) > 0);
 	trace_range(op->mem, TR_offline, op->start, op->nr);
 	do {
 		hotplug_lock(op->mem);
@@ -210,6 +213,7 @@ static int online_check(struct memory *mem, pfn_t start, unsigned long nr, struc
 
 void block_go_online(struct zone *zone, pfn_t pfn)
 {
+	KASSERT(pageblock_state(pageblock_of(zone->mem, pfn)) == PB_OFFLINE);
 	pageblock_set_state(zone, pfn, PB_ONLINE);
 	zone->present += PAGEBLOCK_PAGES;
 	zone->managed += PAGEBLOCK_PAGES;
@@ -226,6 +230,7 @@ static void online_chunk(struct zone *zone, pfn_t start, pfn_t end) REQUIRES(mem
 {
 	pfn_t pfn;
 
+	KASSERT(mutex_is_held(&zone->mem->hotplug));
 	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 

@@ -56,6 +56,7 @@ static int take_range(struct node_op *op, struct zone *zone, pfn_t start, pfn_t 
 	struct taken_run *run = op->whole ? kmalloc(sizeof(*run)) : NULL;
 	int err;
 
+	KASSERT(start >= zone->start_pfn && end <= zone->end_pfn);
 	*r = (struct offline_result){.fail.pfn = PFN_NONE};
 	if (op->whole && !run)
 		return -ENOMEM;
@@ -88,9 +89,11 @@ static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t en
 {
 	struct offline_result r;
 	pfn_t to = end;
+	int err;
 
 	while (start < end) {
-		int err = take_range(op, zone, start, to, &r);
+		KASSERT(start < to && to <= end && !(to & (PAGEBLOCK_PAGES - 1)));
+		err = take_range(op, zone, start, to, &r);
 
 		op->res->rounds += r.rounds;
 		op->res->moved += r.moved;

@@ -17,6 +17,7 @@
 
 static void in_way(struct offline_survey *out, enum mm_why why, pfn_t pfn, unsigned long pages)
 {
+	KASSERT(why > WHY_NONE && why < NR_MM_WHY && pages > 0);
 	if (out->pages[why] == 0)
 		out->first[why] = pfn;
 	out->pages[why] += pages;
@@ -29,6 +30,7 @@ static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *
 	struct memory *mem = zone->mem;
 	pfn_t pfn;
 
+	ASSERT_ZONE_LOCKED(zone);
 	for_each_head(mem, pfn, block) {
 		u32 word = page_word(pfn_to_page_in(mem, pfn));
 		enum mm_why why = page_in_way(zone, pfn);
@@ -262,6 +264,7 @@ static u64 blocks_may_go(const struct search *s, pfn_t start, pfn_t end)
 	u64 may = 0;
 	pfn_t pfn;
 
+	KASSERT(start < end && end - start <= LOOKS * PAGEBLOCK_PAGES);
 	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES)
 		may |= (u64)block_may_go(s, pfn) << ((pfn - start) >> PAGEBLOCK_ORDER);
 	hotplug_lock(s->mem);

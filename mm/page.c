@@ -97,12 +97,19 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 	} while (!atomic_cas(&page->word, word, next));
 }
 
+/* States that have flags: those of pages in use.  Poison has rules of its own (law 4). */
+#define STATES_FLAGGED                                                                             \
+	(TO(PG_ALLOC) | TO(PG_OBJECT) | TO(PG_MOVABLE_OPS) | TO(PG_LRU) | TO(PG_ISO_MIG) |         \
+	    TO(PG_BALLOON))
+#define MAY_HAVE(word, flags) ((flags) & PAGE_POISON || STATES_FLAGGED >> word_state(word) & 1)
+
 void page_set_flags(struct page *page, u32 flags)
 {
 	u32 word;
 
 	do {
 		word = page_word(page);
+		PAGE_ASSERT(NULL, page, MAY_HAVE(word, flags));
 	} while ((word & flags) != flags && !atomic_cas(&page->word, word, word | flags));
 }
 
@@ -112,6 +119,7 @@ void page_clear_flags(struct page *page, u32 flags)
 
 	do {
 		word = page_word(page);
+		PAGE_ASSERT(NULL, page, MAY_HAVE(word, flags));
 	} while (word & flags && !atomic_cas(&page->word, word, word & ~flags));
 }
 

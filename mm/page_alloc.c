@@ -101,6 +101,7 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 	}
 	if (!page && !(gfp & GFP_NOWAIT) && may_sleep())
 		page = alloc_wait(mem, gfp, order);
+	CHECKED_ASSERT(task->in_alloc > 0);
 	task->in_alloc--;
 	if (!page) {
 		MM_EVENT(mem, ALLOC_FAIL);

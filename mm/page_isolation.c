@@ -74,6 +74,8 @@ static int has_unmovable(struct zone *zone, pfn_t block, pfn_t from, pfn_t end, 
 	struct memory *mem = zone->mem;
 	pfn_t pfn;
 
+	ASSERT_ZONE_LOCKED(zone);
+	KASSERT(!(block & (PAGEBLOCK_PAGES - 1)) && from < end);
 	for_each_head(mem, pfn, block) {
 		u32 word = page_word(pfn_to_page_in(mem, pfn));
 		enum mm_why why;
@@ -155,6 +157,8 @@ void pcp_drain_isolated_local(struct zone *zone)
 				slot[kept++] = slot[from];
 				continue;
 			}
+			PAGE_ASSERT(mem, slot[from],
+			    page_word(slot[from]) == PAGE_WORD(0, PG_PCP, order));
 			trace_page(mem, TR_give, pfn, order);
 			buddy_free(zone, pfn, order);
 		}
@@ -214,6 +218,7 @@ int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_
 			undo_isolate_page_range(mem, start, nr);
 	}
 	atomic_sub(&mem->iso_pending, 1u);
+	KASSERT((s32)READ_ONCE(mem->iso_pending) >= 0);
 	return err;
 }
 
@@ -272,6 +277,7 @@ static int why_not_free(struct zone *zone, pfn_t block, pfn_t start, pfn_t end, 
 	struct memory *mem = zone->mem;
 	pfn_t pfn;
 
+	ASSERT_ZONE_LOCKED(zone);
 	for_each_head(mem, pfn, block) {
 		const struct page *page = pfn_to_page_in(mem, pfn);
 		u32 word = page_word(page);
@@ -310,6 +316,7 @@ int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *
 	pfn_t pfn;
 	int err = 0;
 
+	KASSERT(start < end);
 	for (pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES); pfn < end && !err; pfn += PAGEBLOCK_PAGES) {
 		const struct pageblock *pb = pageblock_of(mem, pfn);
 		struct zone *zone = zone_of(mem, pfn);

@@ -36,6 +36,7 @@ static bool take_block(struct zone *zone, pfn_t pfn)
 	irqflags_t flags;
 	bool take;
 
+	KASSERT(!(pfn & (PAGEBLOCK_PAGES - 1)));
 	if (!reportable(zone, pb)) /* a look without the lock */
 		return false;
 	flags = zone_lock_irqsave(zone);

@@ -19,7 +19,10 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) RE
 	    (bits & PB_STATE_MASK) >> PB_STATE_SHIFT == PB_ONLINE;
 	unsigned stack = zone->id * STACKS_PER_ZONE + (cached ? bits & PB_TYPE_MASK : STACK_NONE);
 	unsigned step = cached ? NR_CACHED_TYPES : 0, index;
+	unsigned state = (bits & PB_STATE_MASK) >> PB_STATE_SHIFT;
 
+	CHECKED_ASSERT(state == PB_ONLINE || !(bits & (PB_ISOLATED | PB_REPORTED)));
+	CHECKED_ASSERT(state == PB_OFFLINE || !(bits & PB_EVACUATED));
 	WRITE_ONCE(pb->bits, bits);
 	for (index = 0; index < NR_CACHED_ORDERS; index++)
 		WRITE_ONCE(pb->stack[index], (u16)(stack + index * step));
@@ -32,6 +35,7 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 	struct pageblock *pb = pageblock_of(mem, pfn);
 
 	BLOCK_ASSERT(zone, pfn, pb->nr_free == 0 && pb->nr_poisoned == 0);
+	BLOCK_ASSERT(zone, pfn, pageblock_state(pb) == PB_HOLE && type < NR_MIGRATETYPES);
 	WRITE_ONCE(pb->zone, zone->id);
 	pageblock_store(zone, pb, (u8)type | PB_HOLE << PB_STATE_SHIFT);
 }
@@ -72,6 +76,8 @@ void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on)
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	BLOCK_ASSERT(zone, pfn, pageblock_isolated(pb) != on);
+	BLOCK_ASSERT(zone, pfn, pageblock_state(pb) == PB_ONLINE && pb->zone == zone->id);
+	KASSERT(on || zone->nr_isolated > 0);
 	pageblock_relist(zone, pfn, on ? pb->bits | PB_ISOLATED : pb->bits & (u8)~PB_ISOLATED);
 	WRITE_ONCE(zone->nr_isolated, on ? zone->nr_isolated + 1 : zone->nr_isolated - 1);
 }
@@ -81,6 +87,8 @@ void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state stat
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	KASSERT(spin_is_held(&zone->lock));
+	/* What is online leaves by pageblock_set_offline. */
+	BLOCK_ASSERT(zone, pfn, pageblock_state(pb) != PB_ONLINE && pb->nr_free == 0);
 	pageblock_store(zone, pb, (u8)((pb->bits & ~(PB_STATE_MASK | PB_EVACUATED)) | state << PB_STATE_SHIFT));
 }
 
@@ -118,6 +126,7 @@ void pageblock_set_offline(struct zone *zone, pfn_t pfn)
 
 	KASSERT(spin_is_held(&zone->lock));
 	BLOCK_ASSERT(zone, pfn, pageblock_isolated(pb));
+	CHECKED_ASSERT(pb->zone == zone->id && zone->nr_isolated > 0);
 	if (unlikely(pb->nr_free != PAGEBLOCK_PAGES)) {
 		BLOCK_ASSERT(zone, pfn, pb->nr_free + pb->nr_poisoned == PAGEBLOCK_PAGES);
 		poison_pack_block(zone, pfn);
@@ -132,5 +141,6 @@ void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type)
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	BLOCK_ASSERT(zone, pfn, zone->kind != ZONE_MOVABLE);
+	BLOCK_ASSERT(zone, pfn, type < NR_MIGRATETYPES && pb->zone == zone->id);
 	pageblock_relist(zone, pfn, (u8)((pb->bits & ~PB_TYPE_MASK) | type));
 }

@@ -40,7 +40,7 @@ static u64 *walk(const struct pagetable *pt, uintptr_t va, unsigned *level)
 	unsigned l = PT_LEVELS - 1;
 
 	for (;;) {
-		u64 *entry = &table[va >> PT_SHIFT(l) & (PT_ENTRIES - 1)], next;
+		u64 *entry = &table[(u64)va >> PT_SHIFT(l) & (PT_ENTRIES - 1)], next;
 
 		*level = l;
 		if (l == 0)
@@ -65,11 +65,11 @@ u64 *pt_next(const struct pagetable *pt, uintptr_t *va, uintptr_t end)
 {
 	while (*va < end) {
 		unsigned level;
-		u64 *entry = walk(pt, *va, &level);
+		u64 *entry = walk(pt, *va, &level), step = UINT64_C(1) << PT_SHIFT(level);
 
 		if (level == 0)
 			return entry;
-		*va = ALIGN_DOWN(*va, 1UL << PT_SHIFT(level)) + (1UL << PT_SHIFT(level));
+		*va = (uintptr_t)MIN(ALIGN_DOWN((u64)*va, step) + step, (u64)end);
 	}
 	return NULL;
 }
@@ -78,6 +78,7 @@ u64 pte_make(pfn_t pfn, unsigned prot)
 {
 	u64 pte = (u64)pfn << PAGE_SHIFT | PTE_PRESENT | PTE_USER;
 
+	KASSERT(pte_pfn(pte) == pfn && prot & VM_READ);
 	if (prot & VM_WRITE)
 		pte |= PTE_WRITE;
 	if (!(prot & VM_EXEC))
@@ -118,6 +119,7 @@ static int table_link(struct pagetable *pt, u64 *entry, const struct page *page)
 	spin_lock(&pt->lock);
 	err = READ_ONCE(*entry) ? -EEXIST : account_charge(pt->account, ACCOUNT_TABLES, 1);
 	if (!err) {
+		PAGE_ASSERT(pt->mem, page, page_word(page) == PAGE_WORD(1, PG_PGTABLE, 0));
 		store_release(entry, (u64)page_to_pfn_in(pt->mem, page) << PAGE_SHIFT | PTE_TABLE);
 		pt->nr_tables++;
 	}
@@ -127,6 +129,7 @@ static int table_link(struct pagetable *pt, u64 *entry, const struct page *page)
 
 int pt_prepare(struct pagetable *pt, uintptr_t va)
 {
+	KASSERT(va >= VM_USER_START && va < VM_USER_END);
 	for (;;) {
 		unsigned level;
 		u64 *entry = walk(pt, va, &level);
@@ -158,6 +161,7 @@ static void free_tables(struct pagetable *pt, phys_t phys, unsigned level, unsig
 	const u64 *table = arch_phys_to_virt(phys);
 	unsigned i;
 
+	KASSERT(pt->nr_tables > 0 && !(phys & (PAGE_SIZE - 1)));
 	for (i = 0; i < nr; i++) {
 		if (level == 0)
 			KASSERT(table[i] == 0);

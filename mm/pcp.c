@@ -60,12 +60,14 @@ void zone_plan_capacity(struct zone *zone, unsigned long leaving)
 	unsigned types = zone->kind == ZONE_MOVABLE ? 1 : NR_CACHED_TYPES;
 	unsigned index, type;
 
+	KASSERT(mutex_is_held(&zone->mem->hotplug));
 	if (!zone->mem->pcp[0]->slot[zone_stack(zone, 0, MT_UNMOVABLE)])
 		budget = 0;
 	for (index = 0; index < NR_CACHED_ORDERS; index++) {
 		unsigned long each = budget / types >> index_order(index);
 
 		each = MIN(each, max_capacity[index]);
+		KASSERT((each * types) << index_order(index) <= budget);
 		budget -= (each * types) << index_order(index);
 		for (type = 0; type < NR_CACHED_TYPES; type++) {
 			bool used = zone->kind != ZONE_MOVABLE || type == MT_MOVABLE;
@@ -80,6 +82,7 @@ void pcp_set_first(struct memory *mem, unsigned cpu)
 	const struct node *node = memory_node(mem, cpu);
 	unsigned gfp;
 
+	KASSERT(cpu < mem->nr_cpus);
 	for (gfp = 0; gfp < 8; gfp++) {
 		unsigned at = 0;
 		const struct zone *zone = zonelist_next(node, gfp, &at);
@@ -98,6 +101,8 @@ void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned 
 	unsigned order = index_order(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
 	unsigned count = pcp->count[stack], i;
 
+	ASSERT_ZONE_LOCKED(zone);
+	KASSERT(stack / STACKS_PER_ZONE == zone->id);
 	KASSERT(n <= count);
 	for (i = 0; i < n; i++) {
 		struct page *page = pcp->slot[stack][i];
@@ -122,6 +127,8 @@ static unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned
 	u16 plan = READ_ONCE(zone->pcp_capacity[in_zone / NR_CACHED_TYPES][in_zone % NR_CACHED_TYPES]);
 	u16 capacity = load_acquire(&zone->pcp_depth) ? 0 : plan;
 
+	CHECKED_ASSERT(stack / STACKS_PER_ZONE == zone->id && in_zone != STACK_NONE);
+	CHECKED_ASSERT(capacity <= max_capacity[in_zone / NR_CACHED_TYPES]);
 	WRITE_ONCE(pcp->capacity[stack], capacity);
 	return capacity;
 }
@@ -134,6 +141,9 @@ struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned order, unsi
 	struct memory *mem = zone->mem;
 	pfn_t first = PFN_NONE, pfn;
 
+	/* What is pushed goes to the bottom. */
+	CHECKED_ASSERT(pcp->count[stack] == 0);
+	CHECKED_ASSERT(!arch_irqs_enabled());
 	if (index < NR_CACHED_ORDERS) {
 		/* Once, and not inside MIN or MAX, which would ask again: a disable may come in between. */
 		unsigned capacity = pcp_update_capacity(zone, pcp, stack);
@@ -194,6 +204,7 @@ void pcp_refresh_zone_local(struct zone *zone)
 		zone_lock(zone);
 		pcp_give_back(zone, pcp, stack, count - capacity);
 		zone_unlock(zone);
+		KASSERT(pcp->count[stack] == capacity);
 		MM_EVENT_ADD(zone->mem, PCP_DRAINED, count - capacity);
 	}
 }
@@ -212,6 +223,7 @@ void pcp_drain_zone_local(struct zone *zone)
 		zone_lock(zone);
 		pcp_give_back(zone, pcp, stack, count);
 		zone_unlock(zone);
+		KASSERT(pcp->count[stack] == 0);
 		MM_EVENT_ADD(zone->mem, PCP_DRAINED, count);
 	}
 }

@@ -21,6 +21,7 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 	struct pcp *pcp = this_pcp_slow(zone->mem);
 	struct page *page = NULL;
 
+	CHECKED_ASSERT(order <= MAX_ORDER && type < NR_CACHED_TYPES);
 	if (index < NR_CACHED_ORDERS)
 		stack = zone_stack(zone, index, type);
 	/* What this CPU has cached is not counted as free, so no watermark guards it. */
@@ -46,6 +47,8 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	struct pcp *pcp = this_pcp_slow(mem);
 	u32 found;
 
+	CHECKED_ASSERT(word_state(word) == PG_ALLOC || word_state(word) == PG_FREEING);
+	CHECKED_ASSERT(word_order(word) == order && order <= MAX_ORDER);
 	if (index < NR_CACHED_ORDERS) {
 		stack = READ_ONCE(pageblock_of(mem, pfn)->stack[index]);
 		/*
@@ -60,6 +63,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 			arch_irq_restore(flags);
 			return true;
 		}
+		CHECKED_ASSERT(stack / STACKS_PER_ZONE == zone->id);
 		n = MIN(order_batch(order), pcp->count[stack]);
 		MM_EVENT(mem, PCP_SPILL);
 	}

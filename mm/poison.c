@@ -181,6 +181,7 @@ static int unpoison(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 	struct page *page = pfn_to_page_in(zone->mem, pfn);
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
+	ASSERT_ZONE_LOCKED(zone);
 	/* Only now: the machine may have reported a page while we waited for the locks. */
 	if (READ_ONCE(zone->mem->machine_check))
 		return -EOPNOTSUPP;
@@ -189,6 +190,7 @@ static int unpoison(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 	if (!(page_word(page) & PAGE_F_HWPOISON))
 		return -EINVAL;
 	if (pageblock_state(pb) == PB_OFFLINE) {
+		PAGE_ASSERT(zone->mem, page, pb->nr_poisoned > 0);
 		WRITE_ONCE(page->word, 0);
 		WRITE_ONCE(pb->nr_poisoned, (u16)(pb->nr_poisoned - 1));
 		return 0;

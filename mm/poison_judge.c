@@ -13,6 +13,10 @@
 /* Looks at a page that was just allocated, until it counts as its owner's for good. */
 #define ALLOC_LOOKS 3
 
+/* Or a free that began before does not see the mark that is about to be set (mm_types.h, law 4). */
+#define CACHES_ASSERT_OFF(r)                                                                       	PAGE_ASSERT((r)->mem, pfn_to_page_in((r)->mem, (r)->head),                                 \
+	    READ_ONCE((r)->zone->pcp_depth) > 0)
+
 static enum poison_verdict settled(struct poison_request *r, enum poison_outcome outcome, int err, int *out)
 {
 	r->res->outcome = outcome;
@@ -26,11 +30,13 @@ static enum poison_verdict judge_offline(struct poison_request *r, int *err) REQ
 	struct page *page = pfn_to_page_in(r->mem, r->pfn);
 	struct pageblock *pb = pageblock_of(r->mem, r->pfn);
 
+	ASSERT_ZONE_LOCKED(r->zone);
 	if (!r->hard)
 		return settled(r, POISON_FAILED, -ENXIO, err);
 	r->res->standby = block_stands_by(r->zone, r->pfn);
 	if (r->res->standby ? pb->nr_poisoned : page_word(page) & PAGE_F_HWPOISON)
 		return settled(r, POISON_FAILED, -EHWPOISON, err);
+	PAGE_ASSERT(r->mem, page, pb->nr_poisoned < PAGEBLOCK_PAGES);
 	if (r->res->standby) {
 		/* It has no descriptor yet that could be marked, but its pageblock has one. */
 		WRITE_ONCE(pb->nr_poisoned, (u16)PAGEBLOCK_PAGES);
@@ -73,6 +79,7 @@ static enum poison_verdict judge_stays(struct poison_request *r, int *err) REQUI
 {
 	if (!r->hard)
 		return settled(r, POISON_FAILED, -EBUSY, err);
+	CACHES_ASSERT_OFF(r);
 	poison_doom(r->zone, r->head, r->pfn);
 	return settled(r, POISON_IGNORED, -EBUSY, err);
 }
@@ -80,6 +87,7 @@ static enum poison_verdict judge_stays(struct poison_request *r, int *err) REQUI
 /* Nobody finds it any more; who still has it frees it. */
 static enum poison_verdict judge_leaves(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
 {
+	CACHES_ASSERT_OFF(r);
 	poison_doom(r->zone, r->head, r->pfn);
 	return settled(r, POISON_DELAYED, 0, err);
 }
@@ -149,6 +157,7 @@ enum poison_verdict poison_look(struct poison_request *r, int *err)
 
 	sched_point("mf.before_flag");
 	flags = zone_lock_irqsave(r->zone);
+	KASSERT(mutex_is_held(&r->mem->poison));
 	/* What stood by, and broke with all of its step, is a hole now. */
 	if (!zone_owns_block(r->zone, r->pfn))
 		v = settled(r, POISON_FAILED, -ENXIO, err);
@@ -185,6 +194,9 @@ void poison_retire(struct poison_request *r)
 	sched_point("mf.retire");
 	flags = zone_lock_irqsave(r->zone);
 	ours = word_ref(page_word(head)) == 1;
+	CACHES_ASSERT_OFF(r);
+	PAGE_ASSERT(r->mem, head, word_ref(page_word(head)) > 0);
+	PAGE_ASSERT(r->mem, head, r->pfn - r->head < 1UL << word_order(page_word(head)));
 	if (!(page_word(page) & PAGE_F_HWPOISON))
 		poison_doom(r->zone, r->head, r->pfn);
 	if (ours)

@@ -22,6 +22,7 @@ pfn_t poison_first(const struct memory *mem, pfn_t start, pfn_t end)
 {
 	pfn_t pfn;
 
+	KASSERT(start <= end && end <= ALIGN_DOWN(start, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
 	for (pfn = start; pfn < end; pfn++) {
 		if (page_word(pfn_to_page_in(mem, pfn)) & PAGE_F_HWPOISON)
 			return pfn;
@@ -75,6 +76,10 @@ void poison_take_free(struct zone *zone, pfn_t head, pfn_t pfn)
 	struct page *page = pfn_to_page_in(zone->mem, pfn);
 	unsigned order = word_order(page_word(pfn_to_page_in(zone->mem, head)));
 
+	ASSERT_ZONE_LOCKED(zone);
+	PAGE_ASSERT(zone->mem, page, pfn >= head && pfn - head < 1UL << order);
+	/* Or who allocates and frees by its cache does not see the mark. */
+	PAGE_ASSERT(zone->mem, page, READ_ONCE(zone->pcp_depth) > 0);
 	sched_point("takeoff.locked");
 	buddy_list_del(zone, head, order); /* asserts that it is free */
 	WRITE_ONCE(page->word, page_word(page) | PAGE_F_HWPOISON);
@@ -91,6 +96,9 @@ static void set_bits(struct page *page, u32 bits)
 	} while (!atomic_cas(&page->word, word, word | bits));
 }
 
+/* Of blocks that somebody has; what is free is taken at once. */
+#define STATES_DOOMED (~(TO(PG_TAIL) | TO(PG_FREE)))
+
 /*
  * The owner may be changing the word, or freeing the page: by compare-and-swap.  The caches are off, so
  * that a free takes the zone lock, which we hold, and reads the word again under it (law 4).
@@ -99,6 +107,10 @@ void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 {
 	struct page *page = pfn_to_page_in(zone->mem, head);
 
+	ASSERT_ZONE_LOCKED(zone);
+	PAGE_ASSERT(zone->mem, page, STATES_DOOMED >> word_state(page_word(page)) & 1);
+	PAGE_ASSERT(zone->mem, page,
+	    pfn >= head && pfn - head < 1UL << word_order(page_word(page)));
 	if (word_order(page_word(page)) > 0)
 		set_bits(page, PAGE_F_HAS_HWPOISON);
 	set_bits(pfn_to_page_in(zone->mem, pfn), PAGE_F_HWPOISON);
@@ -107,9 +119,11 @@ void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 
 void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order)
 {
-	unsigned nr = cut_around(zone, pfn, order);
+	unsigned nr;
 
-	PAGE_ASSERT(zone->mem, pfn_to_page_in(zone->mem, pfn), nr > 0);
+	ASSERT_ZONE_LOCKED(zone);
+	nr = cut_around(zone, pfn, order);
+	PAGE_ASSERT(zone->mem, pfn_to_page_in(zone->mem, pfn), nr > 0 && nr <= zone->nr_doomed);
 	zone->nr_doomed -= nr;
 	MM_EVENT_ADD(zone->mem, POISON_RETIRED, nr);
 }
@@ -119,7 +133,9 @@ void poison_give_back(struct zone *zone, pfn_t pfn)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
+	ASSERT_ZONE_LOCKED(zone);
 	page_store_word(pfn_to_page_in(zone->mem, pfn), RETIRED_WORD, PAGE_WORD(1, PG_HWPOISON, 0));
+	PAGE_ASSERT(zone->mem, pfn_to_page_in(zone->mem, pfn), pb->nr_poisoned > 0);
 	WRITE_ONCE(pb->nr_poisoned, (u16)(pb->nr_poisoned - 1));
 	buddy_free(zone, pfn, 0);
 }
@@ -128,6 +144,8 @@ void poison_pack_block(struct zone *zone, pfn_t block)
 {
 	pfn_t pfn;
 
+	ASSERT_ZONE_LOCKED(zone);
+	KASSERT(!(block & (PAGEBLOCK_PAGES - 1)));
 	for (pfn = block; pfn < block + PAGEBLOCK_PAGES; pfn++) {
 		struct page *page = pfn_to_page_in(zone->mem, pfn);
 
@@ -139,16 +157,20 @@ void poison_flag_block(struct zone *zone, pfn_t block)
 {
 	pfn_t pfn;
 
+	ASSERT_ZONE_LOCKED(zone);
+	KASSERT(pageblock_of(zone->mem, block)->nr_poisoned == PAGEBLOCK_PAGES);
 	for (pfn = block; pfn < block + PAGEBLOCK_PAGES; pfn++)
 		WRITE_ONCE(pfn_to_page_in(zone->mem, pfn)->word, PAGE_F_HWPOISON);
 }
 
 void poison_unpack_block(struct zone *zone, pfn_t block)
 {
-	struct memory *mem = zone->mem;
+	struct pageblock *pb = pageblock_of(zone->mem, block);
+	unsigned marked = pb->nr_poisoned;
 
 	/* Where it was one free block its head has a word still. */
 	poison_pack_block(zone, block);
-	pageblock_of(mem, block)->nr_poisoned = 0;
+	pb->nr_poisoned = 0;
 	cut_around(zone, block, MAX_ORDER);
+	KASSERT(pb->nr_poisoned == marked);
 }

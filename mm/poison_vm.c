@@ -28,9 +28,11 @@ static void leave_slot(struct vm_object *object, struct page *page, struct tlb_g
 {
 	u64 *slot = object_slot(object, page->index);
 
+	KASSERT(spin_is_held(&object->lock) && object->nr_present > 0);
 	res->unmapped = page->mapcount;
 	rmap_unmap(object, page->index, 0, g); /* collects who wrote to it */
 	res->lost = !has_copy(object, page);
+	PAGE_ASSERT(object->mem, page, page->owner == object && page->mapcount == 0);
 	*slot = res->lost ? SLOT_LOST : 0;
 	WRITE_ONCE(object->nr_present, object->nr_present - 1);
 	lru_release_page(object->mem, page);

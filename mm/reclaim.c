@@ -42,6 +42,7 @@ static void serve_drain(struct node *node)
 	struct reclaim *r = &node->reclaim;
 	u64 upto = tickets_begin(&r->drains);
 
+	KASSERT(may_sleep());
 	drain_all_pages(node->mem, NULL);
 	MM_EVENT(node->mem, RECLAIM_RUNS);
 	tickets_end(&r->drains, upto);
@@ -63,6 +64,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 		scan->batch = (unsigned)MIN(want, (unsigned long)RECLAIM_BATCH);
 		scan->spare_cma = !zone_lacks(zone, waiting, true);
 		reclaim_batch(scan);
+		KASSERT(scan->freed_cma - cma <= scan->freed - before);
 		/* They are for others, who do not see what this CPU caches. */
 		if (scan->freed > before)
 			drain_local_pages(zone->mem, zone);

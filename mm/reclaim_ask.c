@@ -22,8 +22,9 @@ unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 {
 	long lacks = -zone_spare(zone, (cma ? GFP_MOVABLE : GFP_KERNEL) | GFP_HIGH_MARK, false);
 
+	KASSERT(!(waiting >> (NR_REQUESTS * NR_ORDERS - 1) >> 1));
 	for (; waiting; waiting &= waiting - 1) {
-		unsigned bit = (unsigned)__builtin_ctzll(waiting);
+		unsigned bit = lowest_bit(waiting);
 		gfp_t gfp = request_gfp(bit / NR_ORDERS);
 		long want = 1L << bit % NR_ORDERS;
 
@@ -89,6 +90,7 @@ static bool wait_ticket(struct reclaim *r, struct ticket_queue *queue)
 
 	if (!READ_ONCE(r->thread) || READ_ONCE(r->stop))
 		return false;
+	KASSERT(may_sleep());
 	t.number = take_ticket(queue);
 	sched_point("reclaim.ticket");
 	wake_up(&r->wake);
@@ -209,6 +211,7 @@ static bool wait_for_run(struct request *q, struct reclaim *r)
 
 	if (!READ_ONCE(r->thread) || READ_ONCE(r->stop))
 		return false;
+	KASSERT(may_sleep());
 	/* Before the ticket: so the run that serves it sees the bit, if no earlier one has. */
 	atomic_or(&r->run_for, bit);
 	q->r = r;
@@ -279,6 +282,7 @@ int reclaim_wait_standby(struct memory *mem, gfp_t gfp, unsigned order)
 
 void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma)
 {
+	KASSERT(cma <= nr);
 	if (!nr)
 		return;
 	atomic_add(&zone->freed, (u64)(nr - cma));

@@ -18,6 +18,7 @@ static inline u64 request_bit(gfp_t gfp, unsigned order)
 {
 	unsigned kind = (gfp & GFP_MOVABLE ? 1u : 0u) | (gfp & GFP_DMA32 ? 0u : 2u);
 
+	KASSERT(order <= MAX_ORDER);
 	return 1ULL << (kind * NR_ORDERS + order);
 }
 BUILD_ASSERT(NR_REQUESTS * NR_ORDERS <= 64);
@@ -77,6 +78,7 @@ static inline u64 tickets_begin(struct ticket_queue *queue)
 {
 	u64 upto = load_acquire(&queue->asked);
 
+	KASSERT(queue->done <= queue->started && queue->started <= upto);
 	WRITE_ONCE(queue->started, upto);
 	return upto;
 }
@@ -84,6 +86,7 @@ static inline u64 tickets_begin(struct ticket_queue *queue)
 /* The work for tickets up to @upto is done; whoever sees that sees what it did.  The caller wakes the waiters. */
 static inline void tickets_end(struct ticket_queue *queue, u64 upto)
 {
+	KASSERT(upto == queue->started && queue->done <= upto);
 	store_release(&queue->done, upto);
 }
 

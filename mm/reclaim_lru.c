@@ -35,7 +35,7 @@ struct unmapped {
 
 struct batch {
 	struct lru_scan *scan;
-	struct tlb_gather g;
+	struct tlb_gather *g;
 	unsigned nr;
 	struct unmapped page[RECLAIM_BATCH];
 };
@@ -44,6 +44,7 @@ struct batch {
 static void settled(struct zone *zone, struct page *page, bool dropped)
 {
 	atomic_sub(&zone->nr_reclaiming, 1u);
+	PAGE_ASSERT(zone->mem, page, (s32)READ_ONCE(zone->nr_reclaiming) >= 0);
 	if (dropped)
 		mem_put_page(zone->mem, page);
 	else
@@ -71,6 +72,8 @@ static enum verdict keep_active(struct page *page)
 /* Empty the slot of @page, which nobody reaches but through it.  Under the object's lock. */
 static void empty_slot(struct vm_object *object, struct page *page)
 {
+	KASSERT(spin_is_held(&object->lock));
+	PAGE_ASSERT(object->mem, page, page->owner == object && object->nr_present > 0);
 	*object_slot(object, page->index) = 0;
 	WRITE_ONCE(object->nr_present, object->nr_present - 1);
 	lru_release_page(object->mem, page);
@@ -94,6 +97,8 @@ static enum verdict judge(struct batch *b, struct vm_object *object, struct page
 	struct lru_scan *scan = b->scan;
 	bool touched, dirty;
 
+	KASSERT(spin_is_held(&object->lock));
+	PAGE_ASSERT(object->mem, page, page_word(page) & PAGE_LOCKED);
 	/* Somebody changes a slot's entries; an allocation must not wait for that. */
 	if (object->walked)
 		return KEEP;
@@ -104,7 +109,7 @@ static enum verdict judge(struct batch *b, struct vm_object *object, struct page
 		return keep_active(page);
 	if (scan->spare_cma && is_lent(scan->zone, page))
 		return KEEP;
-	touched = was_touched(object, page, scan->direct ? NULL : &b->g, &dirty);
+	touched = was_touched(object, page, scan->direct ? NULL : b->g, &dirty);
 	if (touched && !scan->desperate) {
 		MM_EVENT(object->mem, RECLAIM_KEPT);
 		return keep_active(page);
@@ -117,7 +122,7 @@ static enum verdict judge(struct batch *b, struct vm_object *object, struct page
 		return KEEP;
 	if (dirty && (!object->ops->clean || object == scan->refused))
 		return keep_active(page);
-	mig_mark(object, page, &b->g);
+	mig_mark(object, page, b->g);
 	return UNMAPPED;
 }
 
@@ -133,6 +138,7 @@ static void look_at(struct batch *b, struct page *page)
 		verdict = judge(b, object, page);
 		spin_unlock(&object->lock);
 		if (verdict == UNMAPPED) {
+			KASSERT(b->nr < RECLAIM_BATCH && !b->scan->direct);
 			b->page[b->nr++] = (struct unmapped){page, object};
 			return;
 		}
@@ -208,9 +214,8 @@ static void finish(struct batch *b, struct unmapped *u)
 }
 
 /* One batch of the active list: what has not been touched since it was last here is inactive now. */
-static void age_batch(struct batch *b)
+static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
 {
-	struct zone *zone = b->scan->zone;
 	struct page *pages[RECLAIM_BATCH];
 	unsigned nr = lru_isolate_tail(zone, LRU_ACTIVE, false, pages, RECLAIM_BATCH), i;
 
@@ -221,7 +226,7 @@ static void age_batch(struct batch *b)
 		if (object) {
 			object_lock(object);
 			if (slot_page(object_lookup(object, pages[i]->index)) == pages[i])
-				touched = was_touched(object, pages[i], &b->g, &dirty);
+				touched = was_touched(object, pages[i], g, &dirty);
 			spin_unlock(&object->lock);
 		}
 		if (!touched) {
@@ -234,28 +239,49 @@ static void age_batch(struct batch *b)
 	}
 }
 
-void reclaim_batch(struct lru_scan *scan)
+/* Frames of their own, this, the next and age_batch: none has room for the arrays of all. */
+static noinline unsigned judge_batch(struct batch *b)
 {
-	struct zone *zone = scan->zone;
 	struct page *pages[RECLAIM_BATCH];
-	struct batch b = {.scan = scan};
-	unsigned long before = scan->freed;
+	struct lru_scan *scan = b->scan;
 	unsigned nr, i;
 
-	tlb_gather_init(&b.g, zone->mem);
-	if (!scan->direct &&
-	    READ_ONCE(zone->lru[LRU_INACTIVE].nr) < READ_ONCE(zone->lru[LRU_ACTIVE].nr))
-		age_batch(&b);
-	nr = lru_isolate_tail(zone, LRU_INACTIVE, scan->direct, pages, scan->batch);
+	nr = lru_isolate_tail(scan->zone, LRU_INACTIVE, scan->direct, pages, scan->batch);
 	for (i = 0; i < nr; i++)
-		look_at(&b, pages[i]);
+		look_at(b, pages[i]);
+	return nr;
+}
+
+/* What it unmaps, it unmaps in one shootdown. */
+static noinline unsigned drop_batch(struct lru_scan *scan, struct tlb_gather *g)
+{
+	struct batch b = {.scan = scan, .g = g};
+	unsigned nr = judge_batch(&b), i;
+
 	sched_point("reclaim.entry_set");
 	/* Nothing to forget for an allocation: it has touched no entry. */
-	KASSERT(!scan->direct || b.g.nr == 0);
-	tlb_flush(&b.g);
+	KASSERT(!scan->direct || g->nr == 0);
+	tlb_flush(g);
 	sched_point("reclaim.unmapped");
 	for (i = 0; i < b.nr; i++)
 		finish(&b, &b.page[i]);
+	return nr;
+}
+
+void reclaim_batch(struct lru_scan *scan)
+{
+	struct zone *zone = scan->zone;
+	unsigned long before = scan->freed;
+	struct tlb_gather g;
+	unsigned nr;
+
+	KASSERT(may_sleep());
+	KASSERT(scan->batch > 0 && scan->batch <= RECLAIM_BATCH);
+	tlb_gather_init(&g, zone->mem);
+	if (!scan->direct &&
+	    READ_ONCE(zone->lru[LRU_INACTIVE].nr) < READ_ONCE(zone->lru[LRU_ACTIVE].nr))
+		age_batch(zone, &g);
+	nr = drop_batch(scan, &g);
 	MM_EVENT_ADD(zone->mem, RECLAIM_SCANNED, nr);
 	MM_EVENT_ADD(zone->mem, RECLAIM_FREED, scan->freed - before);
 }

@@ -51,17 +51,22 @@ RB_GENERATE_INTERNAL(vm_region_index, vm_region, link, compare, unused static)
 
 void rmap_add(struct vm_region *r)
 {
+	KASSERT(spin_is_held(&r->object->lock));
+	KASSERT(r->start < r->end && last_slot(r) < r->object->nr_pages);
 	RB_INSERT(vm_region_index, &r->object->regions, r);
 	update_below(r);
 }
 
 void rmap_remove(struct vm_region *r)
 {
+	KASSERT(spin_is_held(&r->object->lock));
 	RB_REMOVE(vm_region_index, &r->object->regions, r);
 }
 
 void rmap_cut(struct vm_region *r, uintptr_t end)
 {
+	KASSERT(spin_is_held(&r->object->lock));
+	KASSERT(end > r->start && end < r->end && !(end & (PAGE_SIZE - 1)));
 	r->end = end;
 	update_below(r);
 }
@@ -114,7 +119,7 @@ static struct vm_region *next_region(struct vm_object *object, const struct vm_r
 /* ---- walks ---- */
 
 /* Who waits for a walk to end. */
-static struct waitq walks = {.lock = {.rank = RANK_WAIT, .name = "entries changed"}};
+static struct waitq walks = WAITQ("entries changed");
 
 /*
  * One walk visits all regions that show a slot.  There may be any number of them, so that it lets go of the
@@ -141,6 +146,7 @@ static struct vm_region *walk_next(struct walk *w) NO_LOCK_ANALYSIS
 	struct vm_object *object = w->object;
 	struct vm_region *r;
 
+	CHECKED_ASSERT(spin_is_held(&object->lock));
 	if (w->nr && w->nr % object->mem->vm.at_once == 0) {
 		KASSERT(!object->walked || object->walked == w->index + 1);
 		WRITE_ONCE(object->walked, w->index + 1);
@@ -176,6 +182,8 @@ void object_wait(struct vm_object *object)
 
 void object_lock(struct vm_object *object) NO_LOCK_ANALYSIS
 {
+	/* For it may wait. */
+	KASSERT(spin_depth() == 0);
 	spin_lock(&object->lock);
 	while (object->walked) {
 		spin_unlock(&object->lock);
@@ -189,6 +197,7 @@ void object_lock(struct vm_object *object) NO_LOCK_ANALYSIS
 /* Where @r, which shows it, shows slot @index. */
 static uintptr_t region_va(const struct vm_region *r, u32 index)
 {
+	KASSERT(index >= r->offset && index <= last_slot(r));
 	return r->start + ((uintptr_t)(index - r->offset) << PAGE_SHIFT);
 }
 
@@ -210,6 +219,7 @@ int rmap_map(struct vm_region *r, uintptr_t va, struct page *page)
 	u64 *entry = pt_entry(pt, va);
 	int err = 0;
 
+	KASSERT(va >= r->start && va < r->end);
 	spin_lock(&pt->lock);
 	if (READ_ONCE(*entry) & PTE_PRESENT) {
 		raise(entry, want);
@@ -237,7 +247,8 @@ struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with)
 		page_set_flags(page, PAGE_REFERENCED);
 	if (old & PTE_DIRTY)
 		page_set_flags(page, PAGE_DIRTY);
-	KASSERT(page->mapcount > 0);
+	PAGE_ASSERT(mem, page, page->mapcount > 0);
+	PAGE_ASSERT(mem, page, word_ref(page_word(page)) >= page->mapcount);
 	page->mapcount--;
 	return page;
 }
@@ -275,6 +286,7 @@ unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_ga
 	struct memory *mem = object->mem;
 	struct vm_region *r;
 
+	KASSERT(with == 0 || pte_is_migration(with));
 	FOR_EACH_REGION(r, &w) {
 		struct pagetable *pt = &r->space->pt;
 		uintptr_t va = region_va(r, index);
@@ -303,6 +315,7 @@ void rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *p
 	struct walk w = {.object = object, .index = index};
 	struct vm_region *r;
 
+	KASSERT(pte_is_migration(entry));
 	FOR_EACH_REGION(r, &w) {
 		struct pagetable *pt = &r->space->pt;
 		u64 *place = pt_entry(pt, region_va(r, index));

@@ -49,6 +49,7 @@ static void slab_unlock(struct slab_size *size) RELEASE(size->lock, slab_class) 
 
 static void list_insert(struct slab_size *size, struct slab *slab) REQUIRES(size->lock, slab_class)
 {
+	KASSERT(spin_is_held(&size->lock));
 	slab->next = size->partial;
 	slab->pprev = &size->partial;
 	if (slab->next)
@@ -58,6 +59,7 @@ static void list_insert(struct slab_size *size, struct slab *slab) REQUIRES(size
 
 static void list_remove(struct slab *slab) REQUIRES(slab_class)
 {
+	KASSERT(*slab->pprev == slab && spin_is_held(&sizes[slab->shift].lock));
 	*slab->pprev = slab->next;
 	if (slab->next)
 		slab->next->pprev = slab->pprev;
@@ -92,12 +94,15 @@ static void *take_object(struct slab_size *size) REQUIRES(size->lock, slab_class
 	struct slab *slab = size->partial;
 	void **object;
 
+	CHECKED_ASSERT(spin_is_held(&size->lock));
 	if (!slab)
 		return NULL;
+	CHECKED_ASSERT(slab->used > 0 || size->nr_empty > 0);
 	if (slab->used++ == 0)
 		size->nr_empty--;
 	size->in_use++;
 	object = slab->free;
+	CHECKED_ASSERT((uintptr_t)object - (uintptr_t)slab - SLAB_HEADER < PAGE_SIZE - SLAB_HEADER);
 	slab->free = *object;
 	if (!slab->free)
 		list_remove(slab);
@@ -170,6 +175,7 @@ static void release_slab(struct slab *slab)
 	uintptr_t offset = (uintptr_t)slab - (uintptr_t)arch_phys_to_virt(0);
 	struct page *page = pfn_to_page_in(&kernel_memory, offset >> PAGE_SHIFT);
 
+	PAGE_ASSERT(&kernel_memory, page, !READ_ONCE(slab->used) && !READ_ONCE(slab->pprev));
 	page_cas_state(page, PG_SLAB, PG_ALLOC);
 	free_pages(page, 0);
 }
@@ -190,6 +196,7 @@ static void free_small(struct page *page, void *ptr)
 		if (object == ptr)
 			bad_kfree(page, ptr, "freed twice");
 	}
+	CHECKED_ASSERT(size->in_use >= slab->used);
 	size->in_use--;
 	*(void **)ptr = slab->free;
 	slab->free = ptr;
@@ -251,6 +258,7 @@ static struct slab *take_empty(struct slab_size *size)
 	for (slab = size->partial; slab && slab->used; slab = slab->next)
 		;
 	if (slab) {
+		KASSERT(size->nr_empty > 0);
 		size->nr_empty--;
 		list_remove(slab);
 	}

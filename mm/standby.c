@@ -68,6 +68,9 @@ static unsigned long block_comes(struct zone *zone, pfn_t pfn, pfn_t at, unsigne
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 	unsigned long managed = zone->managed;
 
+	ASSERT_ZONE_LOCKED(zone);
+	KASSERT(zone->standby >= pfn && pfn < zone->standby_end);
+	KASSERT(pageblock_state(pb) != PB_ONLINE);
 	WRITE_ONCE(zone->standby, pfn + PAGEBLOCK_PAGES);
 	if (pageblock_state(pb) == PB_HOLE)
 		return 0;
@@ -82,6 +85,7 @@ static unsigned long block_comes(struct zone *zone, pfn_t pfn, pfn_t at, unsigne
 			poison_flag_block(zone, pfn);
 		block_go_online(zone, pfn);
 	}
+	KASSERT(zone->managed >= managed);
 	zone->from_standby += zone->managed - managed;
 	return PAGEBLOCK_PAGES;
 }
@@ -111,12 +115,14 @@ static long next_step(struct zone *zone) REQUIRES(mem_hotplug_class)
 	struct memory *mem = zone->mem;
 	unsigned long pages = 0;
 
+	KASSERT(mutex_is_held(&mem->hotplug));
 	while (!pages && zone_standby(zone)) {
 		pfn_t start = zone->standby, end, at, pfn;
 		irqflags_t flags;
 		int err = 0;
 
 		end = MIN(start - start % mem->standby_step + mem->standby_step, zone->standby_end);
+		KASSERT(start < end && !((start | end) & (PAGEBLOCK_PAGES - 1)));
 		at = own_block(mem, start, end);
 		if (at != PFN_NONE && mem->arrays)
 			err = mem->arrays->grow_inside(mem, start, end - start, at);

@@ -9,6 +9,7 @@
  * Tests:      vm, vm_exact, tlb_many, migrate_race, reclaim_lru.
  */
 #include "mm/event.h"
+#include "mm/page.h"
 #include "mm/vm.h"
 
 void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);
@@ -51,9 +52,10 @@ void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_
 void tlb_gather_page(struct tlb_gather *g, struct page *page)
 {
 	KASSERT(g->nr_pages < TLB_PAGES);
+	PAGE_ASSERT(g->mem, page, word_ref(page_word(page)) > 0);
 	if (g->nr_pages == 0)
 		atomic_add(&g->mem->vm.flushing, 1u);
-	g->page[g->nr_pages++] = page;
+	g->page[g->nr_pages++] = (u32)page_to_pfn_in(g->mem, page);
 }
 
 /*
@@ -86,6 +88,7 @@ void tlb_flush(struct tlb_gather *g)
 
 	for (i = 0; i < ARRAY_SIZE(g->cpus); i++)
 		anybody |= g->cpus[i] != 0;
+	KASSERT(spin_depth() == 0);
 	if (anybody) {
 		asked = smp_call_mask(g->everybody ? NULL : g->cpus, forget, g);
 		KASSERT(asked >= 0);
@@ -93,8 +96,11 @@ void tlb_flush(struct tlb_gather *g)
 		MM_EVENT_ADD(g->mem, TLB_ASKED, (u64)asked);
 	}
 	for (i = 0; i < g->nr_pages; i++)
-		mem_put_page(g->mem, g->page[i]);
-	if (g->nr_pages)
-		atomic_sub(&g->mem->vm.flushing, 1u);
+		mem_put_page(g->mem, pfn_to_page_in(g->mem, g->page[i]));
+	if (g->nr_pages) {
+		u32 flushing = atomic_sub(&g->mem->vm.flushing, 1u);
+
+		KASSERT(flushing > 0);
+	}
 	tlb_gather_init(g, g->mem);
 }

@@ -50,6 +50,7 @@ void trace_page(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned or
 
 void trace_range(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned long nr)
 {
+	KASSERT(!(nr & (PAGEBLOCK_PAGES - 1)));
 	while (nr) {
 		unsigned long blocks = MIN(nr >> PAGEBLOCK_ORDER, 0xffffUL);
 
@@ -77,6 +78,7 @@ static unsigned insert(struct trace_hit *out, unsigned nr, unsigned max, const s
 {
 	unsigned at;
 
+	KASSERT(nr <= max);
 	if (nr == max) {
 		if (max == 0 || hit->rec.time <= out[0].rec.time)
 			return nr;
@@ -129,7 +131,7 @@ static void print_hits(const struct trace_hit *hit, unsigned nr)
 
 	for (i = 0; i < nr; i++)
 		printk("  %12llu us  cpu %-3u %-8s pfn %#x order %u\n",
-		    (unsigned long long)hit[i].rec.time / 1000, hit[i].cpu,
+		    (unsigned long long)divide(hit[i].rec.time, 1000), hit[i].cpu,
 		    trace_kind_name((enum trace_kind)hit[i].rec.kind), hit[i].rec.pfn, hit[i].rec.order);
 }
 

@@ -57,7 +57,7 @@ struct tlb_gather {
 		phys_t root;
 		uintptr_t va;
 	} entry[TLB_ENTRIES];
-	struct page *page[TLB_PAGES];
+	u32 page[TLB_PAGES]; /* pfns: half of what pointers would take of a stack */
 };
 
 void tlb_gather_init(struct tlb_gather *g, struct memory *mem);

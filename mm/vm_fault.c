@@ -84,6 +84,7 @@ static int show(struct fault *f, struct vm_region *r, struct migwait *w, bool *w
 {
 	u64 slot = object_lookup(f->object, f->index);
 
+	KASSERT(spin_is_held(&f->space->lock) && spin_is_held(&f->object->lock));
 	if (!slot && f->page) {
 		object_fill(f->object, f->index, f->page);
 		slot = object_lookup(f->object, f->index);

@@ -14,6 +14,7 @@
  *             vm_late.
  */
 #include "mm/alloc.h"
+#include "mm/page.h"
 #include "mm/vm.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
@@ -31,6 +32,7 @@ u64 *object_slot(struct vm_object *object, u32 index)
 {
 	struct page *leaf = *leaf_of(object, index);
 
+	CHECKED_ASSERT(index < object->nr_pages);
 	return leaf ? (u64 *)page_address_in(object->mem, leaf) + index % SLOTS_PER_LEAF : NULL;
 }
 
@@ -46,6 +48,7 @@ int object_prepare(struct vm_object *object, u32 index, gfp_t gfp)
 	struct page **place = leaf_of(object, index), *leaf = NULL;
 	bool there;
 
+	KASSERT(index < object->nr_pages);
 	for (;;) {
 		spin_lock(&object->lock);
 		there = *place != NULL;
@@ -149,6 +152,7 @@ static void free_leaf(struct vm_object *object, struct page *leaf)
 		KASSERT(!slot_is_marker(slot[i]));
 		if (!slot_has_page(slot[i]))
 			continue;
+		PAGE_ASSERT(object->mem, slot_page(slot[i]), slot_page(slot[i])->owner == object);
 		lru_release_page(object->mem, slot_page(slot[i]));
 		mem_put_page(object->mem, slot_page(slot[i]));
 	}
@@ -160,9 +164,10 @@ void vm_object_put(struct vm_object *object)
 {
 	struct account *account = object->account;
 	struct memory *mem = object->mem;
-	u32 i;
+	u32 i, refs = atomic_sub(&object->refs, 1u);
 
-	if (atomic_sub(&object->refs, 1u) > 1)
+	KASSERT(refs > 0);
+	if (refs > 1)
 		return;
 	sched_point("obj.last");
 	KASSERT(RB_EMPTY(&object->regions) && !object->walked);
@@ -229,6 +234,7 @@ static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struc
 	struct page *page;
 	unsigned visited;
 
+	KASSERT(spin_is_held(&object->lock) && !object->walked);
 	/* Nothing maps it, and it counts as empty already. */
 	if (*slot == SLOT_LOST) {
 		*slot = 0;
@@ -238,6 +244,8 @@ static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struc
 	    ? pfn_to_page_in(object->mem, slot_marker_pfn(*slot)) : slot_page(*slot);
 
 	visited = rmap_unmap(object, index, 0, g);
+	PAGE_ASSERT(object->mem, page, page->owner == object && page->index == index);
+	KASSERT(object->nr_present > 0);
 	lru_release_page(object->mem, page);
 	if (!slot_is_marker(*slot))
 		tlb_gather_page(g, page);

@@ -119,6 +119,7 @@ static void region_insert(struct vm_space *space, struct vm_region *r)
 {
 	struct vm_region *other;
 
+	KASSERT(mutex_is_held(&space->change));
 	spin_lock(&space->lock);
 	spin_lock(&r->object->lock);
 	other = RB_INSERT(vm_region_tree, &space->regions, r);
@@ -172,6 +173,7 @@ static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
 {
 	struct vm_region *r = region_find(space, va);
 
+	KASSERT(mutex_is_held(&space->change));
 	KASSERT(r && r->start < va);
 	*upper = (struct vm_region){.space = space, .start = va, .end = r->end,
 	    .offset = region_index(r, va), .prot = r->prot, .may = r->may, .object = r->object, .use = r->use};
@@ -265,6 +267,8 @@ static void clear_entry(const struct vm_region *r, uintptr_t va, u64 *entry, str
 /* Under space->change. */
 static void region_remove(struct vm_space *space, struct vm_region *r)
 {
+	KASSERT(mutex_is_held(&space->change) || READ_ONCE(space->refs) == 0);
+	KASSERT(space->nr_regions > 0);
 	spin_lock(&space->lock);
 	RB_REMOVE(vm_region_tree, &space->regions, r);
 	space->nr_regions--;
@@ -284,8 +288,11 @@ static void unmap_all(struct vm_space *space, uintptr_t start, uintptr_t end)
 {
 	struct vm_region *r;
 
-	while ((r = region_from(space, start)) && r->start < end)
+	while ((r = region_from(space, start)) && r->start < end) {
+		/* They were cut where they reached out of it. */
+		KASSERT(r->start >= start && r->end <= end);
 		region_remove(space, r);
+	}
 }
 
 int vm_unmap(struct vm_space *space, uintptr_t va, unsigned long nr)
@@ -306,14 +313,17 @@ int vm_unmap(struct vm_space *space, uintptr_t va, unsigned long nr)
 void vm_space_put(struct vm_space *space)
 {
 	struct memory *mem = space->mem;
+	u32 refs = atomic_sub(&space->refs, 1u);
 	unsigned i;
 
-	if (atomic_sub(&space->refs, 1u) > 1)
+	KASSERT(refs > 0);
+	if (refs > 1)
 		return;
 	sched_point("space.last");
 	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++)
 		KASSERT(READ_ONCE(space->active[i]) == 0);
 	unmap_all(space, VM_USER_START, VM_USER_END);
+	KASSERT(space->nr_regions == 0 && RB_EMPTY(&space->uses));
 	spin_lock(&mem->vm.lock);
 	LIST_REMOVE(space, link);
 	spin_unlock(&mem->vm.lock);
@@ -372,6 +382,7 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 		unsigned before;
 
 		r = region_find(space, va);
+		KASSERT(r && r->start == va && r->end <= end);
 		before = r->prot;
 		spin_lock(&space->lock);
 		spin_lock(&r->object->lock);

@@ -24,6 +24,7 @@ int use_get(struct vm_space *space, const struct vm_object *object, struct vm_us
 {
 	struct vm_use key = {.object = object}, *use = RB_FIND(vm_use_tree, &space->uses, &key);
 
+	KASSERT(mutex_is_held(&space->change));
 	if (use && use->nr >= space->pt.account->max_mappings)
 		return -EMLINK;
 	if (!use) {
@@ -40,6 +41,9 @@ int use_get(struct vm_space *space, const struct vm_object *object, struct vm_us
 
 void use_put(struct vm_space *space, struct vm_use *use)
 {
+	/* Or the space goes, and nobody else has it. */
+	KASSERT(mutex_is_held(&space->change) || READ_ONCE(space->refs) == 0);
+	KASSERT(use->nr > 0);
 	if (--use->nr > 0)
 		return;
 	RB_REMOVE(vm_use_tree, &space->uses, use);

@@ -26,6 +26,7 @@ void zone_set_watermarks(struct zone *zone)
 	unsigned long least = MIN(WMARK_FLOOR, zone->managed / 8);
 	unsigned long min = MIN(MAX(zone->managed / WMARK_DIVISOR, least), WMARK_CEILING);
 
+	KASSERT(min <= zone->managed);
 	WRITE_ONCE(zone->wmark[WMARK_MIN], min);
 	WRITE_ONCE(zone->wmark[WMARK_LOW], min + min / 4);
 	WRITE_ONCE(zone->wmark[WMARK_HIGH], min + min / 2);
@@ -71,6 +72,9 @@ int range_zone(struct memory *mem, pfn_t start, unsigned long nr, struct zone **
 		if (pb->zone != (*zone)->id)
 			return mm_fail(fail, pfn, WHY_ZONES, -EINVAL);
 	}
+	/* Its span has what is its own, and only grows. */
+	KASSERT(start >= READ_ONCE((*zone)->start_pfn));
+	KASSERT(start + nr <= READ_ONCE((*zone)->end_pfn));
 	return 0;
 }
 

@@ -9,6 +9,8 @@
 
 /* Behind a function: its caller holds the lock of @zone. */
 #define REQUIRES_ZONE(zone) REQUIRES((zone)->lock, zone_class)
+/* And inside it: that is so. */
+#define ASSERT_ZONE_LOCKED(zone) KASSERT(spin_is_held(&(zone)->lock))
 
 static inline irqflags_t lru_lock_irqsave(struct zone *zone) ACQUIRE(zone->lru_lock, lru_class)
     NO_LOCK_ANALYSIS

@@ -39,6 +39,7 @@ static void store_zonelist(struct node *node, unsigned kind, const u8 *list, uns
 {
 	unsigned old = READ_ONCE(node->nr_zones[kind]), i;
 
+	KASSERT(nr >= old && nr <= MAX_ZONES);
 	for (i = nr; i-- > 0;) {
 		store_release(&node->zonelist[kind][i], list[i]);
 		if (i == old)

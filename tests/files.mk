@@ -63,6 +63,7 @@ HOST_TEST_SRCS += tests/host/test_play_cpus.c
 TEST_SRCS += tests/lib/ktest.c
 TEST_SRCS += tests/lib/ktest_select.c
 TEST_SRCS += tests/lib/mm_test.c
+TEST_SRCS += tests/lib/locked_help.c
 TEST_SRCS += tests/lib/sound_help.c
 TEST_SRCS += tests/lib/mm_help.c
 TEST_SRCS += tests/lib/vm_help.c

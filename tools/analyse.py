@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The checks of lint.py that run other tools over the sources: clang, clang-tidy, cppcheck, and one link.
 
-Each source is looked at once, with the flags that make would compile it with: as part of the hosted
-program, else of the kernel, else of the race replay on fibers.  What was found clean is remembered in
-BUILD/lint/clean under a hash of tool, flags, source and all headers, and not looked at again.
+Each source is checked once, with the flags that make would compile it with: as part of the hosted
+program, else of the kernel, else of the race replay on fibers.  A clean result is recorded in
+BUILD/lint/clean under a hash of tool, flags, source and all headers, and the check is not repeated.
 
-What each tool must find stands in tests/lint/: lines marked "finds: REGEX".
+tests/lint/ has faults that each tool must find: lines marked "finds: REGEX".
 """
 import hashlib
 import os
@@ -25,8 +25,9 @@ ROOT = qemu.ROOT
 PLANTS = "tests/lint/"
 MACROS = ("sys/queue.h", "bsd/sys/tree.h")  # system headers that define code
 SETTINGS = (".clang-tidy", "tools/cppcheck.xml", "tools/analyse.py")
-# Not in make's lists: the flags they are compiled with, and more.
+# Sources outside of make's lists: the flags to compile them with, and further flags.
 ELSEWHERE = [("tests/fuzz/", "host", ["-Itests/fuzz"]), ("arch/host/", "host", []), ("tests/host/", "host", []),
+             ("tests/porting/", "host", []), ("examples/arena/", "host", []), ("examples/port-template/", "port", []),
              ("tests/qemu/", "host", []), ("tests/races/race_boot.c", "kernel", ["-DRACE_BUILD"]),
              ("tests/races/waiters.c", "kernel", ["-DRACE_BUILD"]), (PLANTS, "host", [])]
 LOCK_FLAGS = ["-DLOCK_ANALYSIS", "-fsyntax-only", "-Wthread-safety", "-Wthread-safety-beta", "-Wno-gcc-compat"]
@@ -52,10 +53,11 @@ def configurations(build):
         "host": "$(HFLAGS) $(HFLAGS_plain)", "host_srcs": "$(call host_srcs,port) $(SHARED_SRCS)",
         "kernel": "--target=x86_64-linux-gnu $(KFLAGS)", "kernel_srcs": "$(KSRCS)",
         "fiber": "$(FIBER_FLAGS)", "fiber_srcs": "$(FIBER_SRCS) $(THREAD_SRCS) $(SILENCE_SRCS)",
+        "port": "--target=x86_64-linux-gnu $(TEMPLATE_FLAGS)", "port_srcs": "",
         "user": "--target=x86_64-linux-gnu $(USER_FLAGS)", "user_srcs": "$(PROGRAMS:%=user/%.c) $(HOSTILE_SRCS) user/lib.c"})
-    # No warnings of the compiler: there are other tests for these, and each clang has its own.
+    # Without the compiler's warnings: other tests check these, and versions of clang differ.
     return {name: ([f for f in said[name] if not f.startswith(("-W", "-g"))], set(said[name + "_srcs"]))
-            for name in ("host", "kernel", "fiber", "user")}
+            for name in ("host", "kernel", "fiber", "user", "port")}
 
 
 @lru_cache(None)
@@ -81,9 +83,9 @@ def locks_command(path, build):
 
 
 def tidy_command(path, build):
-    # A quarter of the steps that clang's analyzer may take in a function: a quarter of the time, and it finds the same.
-    # Suites run under the sanitizers in every `make check`; the analyzer would have to be told that the number of
-    # CPUs, which they ask for in each loop, stays what it is.
+    # A quarter of the steps that clang's analyzer may take in a function: a quarter of the time,
+    # with the same findings.  Suites run under the sanitizers in every `make check`; the analyzer
+    # would have to know that the number of CPUs, which their loops read, is constant.
     less = ["--checks=-clang-analyzer-*"] if path.startswith(("tests/suites/", "tests/host/", "tests/fiber/test_")) else []
     return ["clang-tidy", "--quiet", *less, path, "--", *flags_of(path, build), "-Xclang", "-analyzer-config", "-Xclang",
             "max-nodes=50000"]
@@ -98,8 +100,9 @@ def cppcheck_command(path, build):
 
 @lru_cache(None)
 def own_headers(build):
-    """A folder with what cppcheck needs to read the sources: the system headers whose macros it must know,
-    and types.h with MIN and MAX as expressions, since it loses its way in statements within one."""
+    """Make a folder with the headers that cppcheck needs: the system headers whose macros it
+    must know, and types.h with MIN and MAX as expressions, because it cannot follow statements
+    within one."""
     folder = os.path.join(build, "lint", "include")
     found = subprocess.run([*host_compiler(build), "-M", "-E", "-xc", "-"], input="".join(f"#include <{h}>\n" for h in MACROS), cwd=ROOT,
                            stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -119,14 +122,15 @@ TOOLS = {"locks": locks_command, "tidy": tidy_command, "cppcheck": cppcheck_comm
 
 @lru_cache(None)
 def common_hash(tool):
-    """Of the tool's version, its settings, and every header of the tree."""
+    """A hash of the tool's version, its settings, and every header of the tree."""
     version = subprocess.run([tool, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
     text = version + "".join(p + read(p) for p in [*SETTINGS, *in_tree(".h")])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def run(command, path, build):
-    """What the tool says of @path, "" if nothing; not run again if it said nothing of the same text."""
+    """The tool's findings in @path, ""; it is not run again if it found nothing in the same
+    text."""
     key = hashlib.sha256("\0".join([*command, read(path), common_hash(command[0])]).encode()).hexdigest()
     clean = os.path.join(ROOT, build, "lint", "clean", key)
     if os.path.exists(clean):
@@ -142,7 +146,7 @@ def run(command, path, build):
 
 
 def over_all(name, build, left_out=()):
-    """Run one tool over all sources; yields what it says."""
+    """Run one tool over all sources; yields its findings."""
     command = TOOLS[name]
     paths = [p for p in in_tree(".c") if not p.startswith((PLANTS, *left_out))]
     for path in (p for p in paths if flags_of(p, build) is None):
@@ -158,7 +162,7 @@ def over_all(name, build, left_out=()):
 # ---- the checks --------------------------------------------------------------------------------------
 
 def check_locks(build):
-    """what a lock protects is touched under it, and locks are taken in order (clang -Wthread-safety)"""
+    """fields are accessed under their lock; locks are taken in order (clang -Wthread-safety)"""
     # Tests plant faults, and read fields where no other CPU runs.
     yield from over_all("locks", build, ("tests/",))
 
@@ -169,12 +173,12 @@ def check_tidy(build):
 
 
 def check_cppcheck(build):
-    """cppcheck, but for what tools/cppcheck.xml excuses"""
+    """cppcheck, except the findings excused in tools/cppcheck.xml"""
     yield from over_all("cppcheck", build)
 
 
 def foreign_headers(text):
-    """Of a .d file's files, those that mm/ and arch/host may not need."""
+    """The files of a .d file that mm/ and arch/host must not need."""
     words = re.sub(r"\\\n", " ", text).split("\n")[0].split()[1:]
     return [w for w in words if not w.startswith(("/", "mm/", "arch/host/", "include/quarry/"))]
 
@@ -202,7 +206,7 @@ def expected(path):
 
 
 def check_plants(build):
-    """each of these finds what is planted for it in tests/lint/, and nothing else there"""
+    """each tool finds the faults planted for it in tests/lint/, and no others"""
     for name, command in TOOLS.items():
         path = f"{PLANTS}{name}.c"
         wanted, found = expected(path), set()

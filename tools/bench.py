@@ -4,8 +4,9 @@
 
 Usage: tools/bench.py [--build DIR] [--out FILE]
 
-Under icount (shift=0) one tick of the TSC is one instruction, the same in every run: the figures do not
-depend on the host or its load.  The kernel prints "bench: NAME VALUE UNIT"; they go to BUILD/bench.json:
+Under icount (shift=0) one tick of the TSC is one instruction, the same in every run: the figures do
+not depend on the host or its load.  The kernel prints "bench: NAME VALUE UNIT"; the figures go to
+BUILD/bench.json:
 
   {"figures": [{"name": ..., "unit": ..., "value": ..., "engine": "icount", "compiler": ...}, ...]}
 """
@@ -18,7 +19,8 @@ import sys
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import qemu
 
-# The kernel's figures; and those of the program bench, with one CPU, so that threads switch instead of waking others.
+# The kernel's figures; and those of the program bench, with one CPU, so that threads switch and do
+# not wake another CPU.
 BOOTS = [("bench selftest=none tour=off monitor=off", dict(cpus=4, nodes=[512, 512], icount=True, timeout=300)),
          ("user=bench selftest=none tour=off monitor=off", dict(cpus=1, programs=True, icount=True, timeout=300)),
          # The largest machine, for one figure: the longest hold of the hotplug mutex.
@@ -28,7 +30,7 @@ ONE_FIGURE = {255: "hotplug_hold_1t_255"}
 
 
 def collect(text):
-    """The figures of a console, and those that were printed twice with different values."""
+    """The figures in a console's text, and those printed twice with different values."""
     found = re.search(r"^bench: compiler (.*)$", text, re.MULTILINE)
     compiler = found.group(1).strip() if found else "unknown"
     if re.match(r"\d", compiler):

@@ -18,7 +18,7 @@ import outer_make
 import qemu
 import suites
 
-BUILDS = {  # in the order of how long they run
+BUILDS = {  # in the order of their run time
     "tsan": "the thread sanitizer",
     "asan": "the address and undefined-behaviour sanitizers",
     "plain": "the kernel's lock.c and smp.c",
@@ -28,7 +28,7 @@ BUILDS = {  # in the order of how long they run
     "threads-asan": "the same under the address and undefined-behaviour sanitizers, under fewer",
     "silence": "CPUs, pagers and devices that never answer, on fibers",
 }
-SUITE_LIMIT = {"tsan": 90, "asan": 60, "threads-asan": 60}  # seconds in which one suite must end; of the others:
+SUITE_LIMIT = {"tsan": 90, "asan": 60, "threads-asan": 60}  # limits of a suite in s; else:
 SUITE_LIMIT_PLAIN = 25
 SHOWN = 20  # failed tests of a build that are named at once
 SANITIZERS = {"ASAN_OPTIONS": "detect_stack_use_after_return=0", "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -36,7 +36,7 @@ SANITIZERS = {"ASAN_OPTIONS": "detect_stack_use_after_return=0", "UBSAN_OPTIONS"
 
 
 class Counts:
-    """Tests passed and failed, and what failed, for the closing line."""
+    """Numbers of tests passed and failed, and names of the failed, for the closing line."""
 
     def __init__(self):
         self.passed = self.failed = 0
@@ -55,7 +55,8 @@ class Counts:
         return f"{self.passed} passed, {self.failed} failed"
 
     def close(self, tool, start=None):
-        """Print what failed and the closing line; the exit status: 0 only if something passed and nothing failed."""
+        """Print the failures and the closing line; returns the exit status: 0 only if tests
+        passed and none failed."""
         for name in self.names:
             print(f"FAILED {name}")
         print(f"{tool}: {self.line()}" + (f" in {time.monotonic() - start:.0f} s" if start is not None else ""))
@@ -63,12 +64,12 @@ class Counts:
 
 
 def make(build, *targets, **variables):
-    """make TARGETS, apart from the make that may have called us; True if it worked."""
+    """Run make TARGETS, independent of an outer make; True if it succeeded."""
     command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", qemu.ROOT, f"-j{jobs()}", f"B={build}"]
     command += [f"{k}={v}" for k, v in variables.items()] + list(targets)
     done = subprocess.run(command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        # Without the lines that say what is being compiled.
+        # Without the lines about compiled files.
         print("\n".join(line for line in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", line)), end="")
     return done.returncode == 0
 
@@ -86,7 +87,8 @@ def all_suites(program):
 
 
 def run_suites(command, limit, out, fails):
-    """Until the program ends, or one suite has had its time: (status or "timeout", suites that ended)."""
+    """Wait until the program ends or a suite reaches its limit: (status or "timeout", suites
+    that ended)."""
     proc = subprocess.Popen(command, env=dict(os.environ, **SANITIZERS), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             stdin=subprocess.DEVNULL)
     last, done, part = time.monotonic(), 0, b""
@@ -143,12 +145,13 @@ def run_build(build, name, seed):
 
 
 def story_of(text):
-    """Where a sanitizer begins to speak, or None."""
+    """The position of a sanitizer's report, or None."""
     return re.search(r"(WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|runtime error:)", text)
 
 
 def what_matters(text):
-    """Of a report: a sanitizer's story, else what surrounds the failed tests, else its end."""
+    """The important part of a report: a sanitizer's text, else the lines around failed tests,
+    else its end."""
     lines = text.split("\n")
     story = story_of(text)
     if story:

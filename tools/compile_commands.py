@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Write how each source is compiled, for editors; `make compile_commands.json`.
+"""Write the compile command of each source, for editors; `make compile_commands.json`.
 
 Usage: tools/compile_commands.py [--build DIR]
 
 The file is DIR/compile_commands.json: clangd finds it with --compile-commands-dir=DIR.  A source that
-belongs to several programs stands there once: as part of the kernel if it is, else of the hosted one.
+belongs to several programs is listed once: as part of the kernel if possible, else of the hosted
+one.
 """
 import argparse
 import json

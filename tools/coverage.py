@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Which lines and branches of mm/ the hosted suites reach; `make coverage`.
+"""Measure the lines and branches of mm/ that the hosted suites reach; `make coverage`.
 
 Usage: tools/coverage.py [--build DIR] [--lines PERCENT] [--branches PERCENT]
 
-Builds the hosted program with --coverage twice, with large and with small pageblocks, runs all suites
-in both, and adds them up.  A branch of an assertion or of a panic is none: it is there so as not to be
-taken.  Prints the table and each line that was not reached; build/coverage/index.html has the rest.
+Builds the hosted program with --coverage twice, with large and with small pageblocks, runs all
+suites in both, and adds the results.  Branches of assertions and panics do not count: a passing
+test never takes them.  Prints the table and each line that was not reached;
+build/coverage/index.html has the rest.
 Exit status 1 below the percentages that docs/testing.md promises.
 """
 import argparse
@@ -21,10 +22,10 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
 
-# Unoptimized: what is inlined would count again at each of its callers.
+# Unoptimized: inlined code would be counted again at each of its callers.
 BUILDS = {"cov": "--coverage -O0", "cov3": "--coverage -O0 -DPAGEBLOCK_ORDER=3"}
 # Lines whose branches are not counted: both ways of an assertion cannot be taken by a test that passes.
-NOT_BRANCHES = r".*\b(KASSERT|BUILD_ASSERT|panic|page_set_state|page_corrupt|page_store_word|page_cas_state)\(.*"
+NOT_BRANCHES = r".*\b(\w*ASSERT\w*|panic|page_set_state|page_corrupt|page_store_word|page_cas_state)\(.*"
 
 
 def run_suites(build):
@@ -70,7 +71,7 @@ def source(path, number):
 
 
 def table(report):
-    """Per file: lines and branches reached; and what was not."""
+    """Per file: the lines and branches reached, and those not reached."""
     total = [0, 0, 0, 0]
     missed = []
     print(f"  {'file':26} {'lines':>12} {'branches':>16}")

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Look for races on fibers: none in the right code, and in each wrong variant in how many schedules?
+"""Explore races on fibers: the right code has none, wrong variants have theirs; `make race`.
 
 Usage: tools/explore.py [--build DIR] [--seeds N] [--schedules N]
 
 The right code: each set of operations under all schedules with at most two preemptions, then under
-schedules by chance, N of each set and seed (tools/sweep.sh, GNU parallel).  Each variant whose .mut file
-has a line "kill: explore SET": the median, over the seeds, of the number of schedules until the race
-shows, which must be one that ends in the words of the "expect:" line beside it; and the script that the
+random schedules, N of each set and seed (tools/sweep.sh, GNU parallel).  Each variant whose .mut
+file has a line "kill: explore SET": the median, over the seeds, of the number of schedules until
+the race shows, which must end in the words of the "expect:" line beside it; and the script that the
 explorer makes of it.  JSON lines go to DIR/race/explore.jsonl.
 """
 import argparse
@@ -66,7 +66,8 @@ def right_code(counts, program, out, seeds, schedules):
 
 
 def refused(counts, program):
-    """Sets that the fibers cannot serve: the CPU of a role that has operations is down when it begins, or goes."""
+    """Sets that fibers cannot run: the CPU of a role with operations is offline at its start, or
+    goes offline."""
     for setup, roles in (("A:scene", "cpu_down(1)=0 | drain"), ("A:scene", "drain | cpu_down(0)=0"),
                          ("A:scene ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0 | drain")):
         run = subprocess.run([program, "--explore", roles, f"--setup={setup}"], stdout=subprocess.PIPE,

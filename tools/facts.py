@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What README and docs/ say about the tree, compared with it: files, functions, suites, lines of code, samples.
+"""Compare README and docs/ with the tree: files, functions, suites, lines of code, samples.
 
-Usage: tools/facts.py             print what is not true, `file:line: what`; exit status 1 if there is something
+Usage: tools/facts.py             print wrong statements, `file:line: what`; exit status 1 if any
        tools/facts.py --update    write the line counts of docs/evening.md again
 
-Line counts are rounded to 50 and may be off by a fifth, so that they say how long the reading is and few commits
-change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a suite in the last column of README's
-table, a function that a stop of docs/evening.md names.  Counts that change with every commit should not be in the
-prose: a count of suites, tests or wrong variants outside of a block of sample output is one too many.
+Line counts are rounded to 50 and may differ by a fifth: they say how long the reading is, and few
+commits change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a
+suite in the last column of README's table, a function that a stop of docs/evening.md names.  The
+prose must not have counts that change with every commit, of suites, tests or wrong variants,
+outside of blocks of sample output.
 """
 import glob
 import os
@@ -21,9 +22,11 @@ import suites
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EVENING = "docs/evening.md"
-ROOMS = "arch|boot|demo|docs|drivers|include|kernel|labs|mm|tests|tools|traces|user"
+ROOMS = "arch|boot|demo|docs|drivers|examples|include|kernel|labs|mm|tests|tools|traces|user"
 STOP = re.compile(r"^(\| \d+ \| ((?:`[^`]+`(?:, )?)+) \| )(\d+)( \| (.*) \|)$")
-TOGETHER = re.compile(r"Together about (\d+) lines")
+SITTING = re.compile(r"^(## .*\(about )(\d+)( lines\))$")
+TOGETHER = re.compile(r"(Together about )(\d+)( lines)")
+MAX_EVENING = 4000  # lines of mm/ in the sittings
 PLACEHOLDER = re.compile(r"\b(?:NAME|ID|TARGET|SUITE|FILE)\b")
 BRITTLE = re.compile(r"\b\d[\d,]* (?:wrong variants|mutants|suites)\b")
 
@@ -69,7 +72,7 @@ def is_about(said, lines):
 
 
 def stops(text):
-    """Of the stops of docs/evening.md: (line, match, files, lines they have)."""
+    """The stops of docs/evening.md: (line, match, files, their number of lines)."""
     for number, line in enumerate(text.split("\n"), 1):
         match = STOP.match(line)
         if match:
@@ -78,18 +81,35 @@ def stops(text):
                 yield number, match, files, count(files)
 
 
+def sections(text):
+    """Of docs/evening.md: (match of the line that says how many lines are to be read, files).  The sittings, then their sum."""
+    found, sittings = [], []
+    for line in text.split("\n"):
+        if SITTING.match(line):
+            found.append((SITTING.match(line), []))
+        elif found and STOP.match(line):
+            found[-1][1].extend(name for name in re.findall(r"`([^`]+)`", STOP.match(line).group(2)) if is_there(name))
+        elif TOGETHER.search(line):
+            sittings = [name for _, files in found for name in files]
+            found.append((TOGETHER.search(line), sittings))
+    return found, sittings
+
+
 def wrong_evening():
-    text, total = read(EVENING), 0
+    text = read(EVENING)
     for number, match, files, lines in stops(text):
-        total += lines
         if not is_about(int(match.group(3)), lines):
             yield f"{EVENING}:{number}: {', '.join(files)}: {match.group(3)} lines, have {lines}: tools/facts.py --update"
         for name in re.findall(r"`(\w+)`", match.group(5)):
             if not any(re.search(rf"\b{name}\b", read(f)) for f in files):
                 yield f"{EVENING}:{number}: `{name}` is not in {', '.join(files)}"
-    said = TOGETHER.search(text)
-    if not said or not is_about(int(said.group(1)), total):
-        yield f"{EVENING}: the stops have {total} lines together: tools/facts.py --update"
+    found, sittings = sections(text)
+    for match, files in found:
+        if not is_about(int(match.group(2)), count(files)):
+            yield f"{EVENING}: {match.group()!r}: have {count(files)}: tools/facts.py --update"
+    lines = count(name for name in sittings if name.startswith("mm/"))
+    if not 0 < lines <= MAX_EVENING:
+        yield f"{EVENING}: its sittings have {lines} lines of mm/, wanted at most {MAX_EVENING}"
 
 
 def wrong_names(path, text):
@@ -146,7 +166,8 @@ FINDS = re.compile(r" *\(finds: (.*)\)$")
 
 
 def wrong_plants(place):
-    """What is planted in tests/lint/facts.md is found, each in its line, and nothing else."""
+    """Check that the faults planted in tests/lint/facts.md are found, each in its line, and no
+    others."""
     lines = read(PLANTED).split("\n")
     text = "\n".join(FINDS.sub("", line) for line in lines)
     found = {}
@@ -173,11 +194,11 @@ def wrong(build="build"):
 
 
 def update():
-    lines, total = read(EVENING).split("\n"), 0
-    for number, match, _, have in list(stops("\n".join(lines))):
-        lines[number - 1] = f"{match.group(1)}{rounded(have)}{match.group(4)}"
-        total += have
-    text = TOGETHER.sub(f"Together about {rounded(total)} lines", "\n".join(lines))
+    text = read(EVENING)
+    for _, match, _, have in list(stops(text)):
+        text = text.replace(match.group(), f"{match.group(1)}{rounded(have)}{match.group(4)}")
+    for match, files in sections(text)[0]:
+        text = text.replace(match.group(), f"{match.group(1)}{rounded(count(files))}{match.group(3)}")
     with open(os.path.join(ROOT, EVENING), "w", encoding="utf-8") as f:
         f.write(text)
 
@@ -188,7 +209,7 @@ def main():
     elif sys.argv[1:]:
         sys.exit(__doc__)
     found = list(wrong())
-    print("\n".join(found) or "facts: what README and docs/ say is so")
+    print("\n".join(found) or "facts: README and docs/ agree with the tree")
     return 1 if found else 0
 
 

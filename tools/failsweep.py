@@ -5,10 +5,10 @@
 Usage: tools/failsweep.py [--build DIR] [--only SUITE[.TEST],...] [--jobs N] [--upto N]
 
 Links the objects of the asan build once more, with tests/host/host_fail.c between mm/ and its allocations,
-and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own expectations may fail:
-it did not get its memory.  What counts is: no panic, no sanitizer's report, no hang, no invariant of
-check_memory broken; no page lost of the kernel's memory; and a test that still passes leaves no more
-allocated than without a failure, and as many things of each kind (account.h) as there were.
+and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own expectations may
+fail, since it did not get its memory.  Required are: no panic, no sanitizer report, no hang, no
+invariant of check_memory broken, no page of the kernel's memory lost.  A test that still passes
+must leave no more allocated than without a failure, and no more things of each kind (account.h).
 """
 import argparse
 import glob
@@ -46,7 +46,7 @@ def link(build):
     compiler = os.environ.get("HOSTCC", "gcc")
 
     def objects(*folders):
-        # Objects of sources that are gone stay in the directory.
+        # Objects of deleted sources stay in the directory.
         found = sorted(o for f in folders for o in glob.glob(f"{asan}/{f}/**/*.o", recursive=True))
         return [o for o in found if os.path.exists(os.path.join(qemu.ROOT, os.path.relpath(o, asan)[:-2]))]
 
@@ -63,7 +63,7 @@ def link(build):
 
 
 class Result:
-    """What one run of one test, with one n, left behind."""
+    """The result of one run of one test, with one n."""
 
     def __init__(self, found):
         self.n, self.calls, self.live, self.lost, self.failures = (int(found.group(i)) for i in (1, 4, 5, 6, 7))
@@ -71,7 +71,7 @@ class Result:
 
 
 class Watchdog(threading.Thread):
-    """Kills a process that has not been heard of for LIMIT seconds."""
+    """Kills a process that prints nothing for LIMIT seconds."""
 
     def __init__(self, proc):
         super().__init__(daemon=True)
@@ -87,14 +87,15 @@ class Watchdog(threading.Thread):
 
 
 def run(program, tests, at):
-    """Run them as QUARRY_FAIL_AT=@at says: (results, {n: complaint}, the last n if it was not done by then)."""
+    """Run them with QUARRY_FAIL_AT=@at: (results, {n: complaint}, the last n if calls were
+    left)."""
     proc = subprocess.Popen([program, tests], env=dict(os.environ, **check.SANITIZERS, QUARRY_FAIL_AT=at),
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
                             errors="replace")
     dog = Watchdog(proc)
     results, wrong, recent, n = [], {}, [], int(at.split("-")[0])
     ended = done = False  # the run with this n; all of them
-    test = ""  # the one that runs
+    test = ""  # the running test
     for line in proc.stdout:
         dog.heard = time.monotonic()
         recent = recent[-40:] + [line.rstrip()]
@@ -117,7 +118,7 @@ def run(program, tests, at):
 
 
 def judge(result, base):
-    """What is wrong with a run in which a call failed, or None."""
+    """The fault of a run in which a call failed, or None."""
     if result.lost > max(base.lost, 0) + SLAB_SIZES:
         return f"{result.lost} pages of the kernel's memory lost"
     if not result.failures and result.live > base.live:
@@ -128,7 +129,7 @@ def judge(result, base):
 
 
 class Sweep:
-    """Every n of one test."""
+    """All values of n for one test."""
 
     def __init__(self, program, base, upto):
         self.program, self.base, self.upto = program, base, upto
@@ -137,7 +138,7 @@ class Sweep:
         self.lock = threading.Lock()
 
     def parts(self):
-        """Ranges of n, up to the number of calls without a failure; the last of them goes on from there."""
+        """Ranges of n, up to the number of calls without a failure; the last range is open."""
         if self.upto and self.upto < self.base.calls:
             return [(1, self.upto)]
         starts = range(1, self.base.calls + 1, PART)
@@ -152,8 +153,8 @@ class Sweep:
                 for result in results:
                     self.take(result)
             at = ended_at + 1 if ended_at else last + 1
-            # A failure may lead to more calls than there were without one.  Twice as many is enough: in a test
-            # under load they go on for as long as it takes, and one is like the other.
+            # A failure may lead to more calls than there were without one.  Twice as many is
+            # enough: under load a test makes calls for as long as it runs, and all are alike.
             if at > last and open_end and results and results[-1].calls > results[-1].n and last < 2 * self.base.calls:
                 last += 10
         with self.lock:
@@ -196,8 +197,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
     parser.add_argument("--only", help="suites and tests, with commas")
-    parser.add_argument("--jobs", type=int, default=4 * check.jobs(), help="a test waits more than it works")
-    parser.add_argument("--upto", type=int, help="the first N allocations of each test only: a minute's look")
+    parser.add_argument("--jobs", type=int, default=4 * check.jobs(), help="tests mostly wait")
+    parser.add_argument("--upto", type=int, help="only N allocations of each test")
     args = parser.parse_args()
     counts, start = check.Counts(), time.monotonic()
     program = link(args.build)

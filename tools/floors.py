@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Floors of mm/: a source calls only what stands below it, and MM_SRCS in mm/files.mk is the order of floors.
+"""Check the floors of mm/: a source calls only downwards in the order of MM_SRCS (mm/files.mk).
 
 Usage: tools/floors.py [--build DIR] [--graph]
 
-Prints circles, upward symbols and header lines; --graph also prints who needs what of whom.  The symbols are
-those that nm finds in the objects of DIR/kernel/mm (or, without them, of DIR/host-port/mm).
+Prints circles, upward symbols and header lines; --graph also prints which source needs which.  nm
+reads the symbols from the objects of DIR/kernel/mm (or, without them, of DIR/host-port/mm).
 """
 import argparse
 import os
@@ -16,7 +16,7 @@ import sys
 sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILDS = ("kernel", "host-port")
-# Upward symbols that there may be, "SOURCE SYMBOL": none of them is needed for ever.
+# Allowed upward symbols, "SOURCE SYMBOL"; each is to be removed.
 ALLOWED = set()
 
 
@@ -31,7 +31,7 @@ def sources():
 
 
 def symbols(path):
-    """What an object defines for others, and what it needs."""
+    """The symbols that an object exports, and those that it needs."""
     out = subprocess.run([os.environ.get("NM", "nm"), "-g", path], capture_output=True, text=True, check=True).stdout
     rows = [line.split() for line in out.split("\n") if line.strip()]
     return ({row[2] for row in rows if len(row) == 3}, {row[1] for row in rows if len(row) == 2})
@@ -54,7 +54,7 @@ def needs(build):
 
 
 def upward(graph):
-    """(source, symbol, where it is defined) for each symbol that a source needs of one above it."""
+    """(source, symbol, defining source) for each symbol that a source needs from one above it."""
     floor = {source: nr for nr, source in enumerate(sources())}
     return [(source, symbol, home) for source in graph for home in sorted(graph[source], key=floor.get)
             if floor[home] > floor[source] for symbol in sorted(graph[source][home])]
@@ -86,7 +86,7 @@ def included(path):
 
 
 def headers(path):
-    """All headers of mm/ that a file sees, itself not among them unless it includes itself by way of others."""
+    """All headers of mm/ that a file includes, directly or not; itself only in a circle."""
     seen, todo = set(), included(path)
     while todo:
         at = todo.pop()
@@ -103,26 +103,26 @@ def header_circles():
 
 
 def header_floor(path, floor):
-    """The lowest of the sources that a header names: who includes it may use what is there."""
+    """The lowest source that a header names: sources above that may include the header."""
     named = {"mm/" + name for name in re.findall(r"\b\w+\.c\b", read(path))} & set(floor)
     return min((floor[source] for source in named), default=0)
 
 
 def upward_includes():
-    """(source, header) for each header that is of higher floors only."""
+    """(source, header) for each included header that belongs to higher floors only."""
     floor = {source: nr for nr, source in enumerate(sources())}
     return [(source, header) for source in floor for header in sorted(headers(source))
             if header_floor(header, floor) > floor[source]]
 
 
 def header_lines():
-    """Lines of mm/'s own headers that a source of mm/ sees, on average."""
+    """Lines of mm/'s own headers that a source of mm/ includes, on average."""
     seen = [sum(read(header).count("\n") for header in headers(source)) for source in sources()]
     return sum(seen) // len(seen)
 
 
 def wrong(build):
-    """For lint: what is above and should be below."""
+    """For lint: the violations."""
     graph = needs(build)
     found = {f"{source} {symbol}": home for source, symbol, home in upward(graph)}
     for text, home in found.items():

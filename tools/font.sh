@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 # font.sh: find a font for the console on the screen.
 #
-# Usage: tools/font.sh [OUT]    unpack it to OUT; without OUT only say which it is
+# Usage: tools/font.sh [OUT]    unpack it to OUT; without OUT only print its name
 #
-# FONT=FILE[.gz] in the environment is another one: PSF, version 1 or 2.  Exit status 1: there is none.
+# FONT=FILE[.gz] in the environment chooses another one: PSF, version 1 or 2.  Exit status 1: no
+# font.
 set -u
 
 for f in ${FONT:+"$FONT"} /usr/share/consolefonts/Unifont-APL8x16.psf.gz \

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Fuzz mm/ against a model, and the parsers of what comes from outside; `make fuzz`.
+"""Fuzz mm/ against a model, and the parsers of external data; `make fuzz`.
 
 Usage: tools/fuzz.py [--build DIR] [--seconds N] [--only TARGET,...]   N seconds in all, two at a time
        tools/fuzz.py --smoke      replay the corpus, then 5 s for each target
-       tools/fuzz.py --planted    how long until each planted bug is found (tests/fuzz/planted/*.mut)
-       tools/fuzz.py --merge      add what the last runs found worth keeping to tests/fuzz/corpus/
+       tools/fuzz.py --planted    time until each planted bug is found (tests/fuzz/planted/*.mut)
+       tools/fuzz.py --merge      add the useful findings of the last runs to tests/fuzz/corpus/
        tools/fuzz.py --replay FILE --only TARGET
 
 Exit status: 0 without a finding; 1 with one, or if fewer than 3 planted bugs are found.
@@ -30,7 +30,7 @@ FLAGS = ("-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -fno-str
          "-fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all").split()
 ON_HOST = ["-DPAGEBLOCK_ORDER=3", "-Iarch/host"]
 ON_X86 = ["-Iarch/x86_64"]
-# Of the time, how many parts each target gets; what it is made of; the longest input.
+# The share of each target in the time; its sources; its longest input.
 TARGETS = {
     "mm": (6, ["MM", *HOST, "demo/handle.c", f"{HERE}/fuzz_mm.c", f"{HERE}/fuzz_range.c", f"{HERE}/fuzz_model.c"], ON_HOST, 768),
     "trace": (1, ["MM", *HOST, "demo/handle.c", "demo/trace_parse.c", f"{HERE}/fuzz_trace.c", f"{HERE}/fuzz_model.c"], ON_HOST, 1024),
@@ -52,7 +52,8 @@ def mm_sources(root):
 
 
 def compile_target(name, build, root=ROOT):
-    """build/fuzz/NAME from the sources below root; the path, or None and what the compiler says."""
+    """Build build/fuzz/NAME from the sources below root; the path, or None and the compiler's
+    output."""
     out = os.path.join(os.path.abspath(build), "fuzz", name)
     os.makedirs(os.path.dirname(out), exist_ok=True)
     sources = [s for part in TARGETS[name][1] for s in (mm_sources(root) if part == "MM" else [part])]
@@ -85,7 +86,7 @@ class Result:
 
 
 def run(name, program, build, seconds, seed=0):
-    """Fuzz one target; what it finds new goes below build, never into the tree."""
+    """Fuzz one target; new inputs go below build, never into the tree."""
     work = os.path.join(build, "fuzz", f"{os.path.basename(program)}.found")
     os.makedirs(work, exist_ok=True)
     command = [program, f"-max_total_time={seconds}", f"-max_len={TARGETS[name][3]}", "-timeout=10",
@@ -147,7 +148,7 @@ def fuzz(names, build, seconds, smoke=False, counts=None):
 
     jobs = []
     for name in programs:
-        # A share that is longer than the whole is run on both cores, from two seeds.
+        # A share longer than the whole time is run on both cores, from two seeds.
         jobs += [(name, share[name])] if smoke or share[name] <= seconds else [(name, seconds), (name, share[name] - seconds)]
     if smoke:
         with ThreadPoolExecutor(cpus) as pool:
@@ -174,7 +175,7 @@ def fuzz(names, build, seconds, smoke=False, counts=None):
 # ---- planted bugs --------------------------------------------------------------------------------------
 
 def plant(path, build):
-    """The sources with the bug in them, built; (variant, target, program or None, why not)."""
+    """Build the sources with the bug; (variant, target, program or None, the reason)."""
     v = variant.parse(path, variant.NEEDED_PLANTED)
     target = variant.Kill(v.get("kill"), "").name
     tree = os.path.join(os.path.abspath(build), "fuzz", "planted", v.id)
@@ -219,7 +220,8 @@ def planted(build, seconds, only):
 # ---- the corpus ----------------------------------------------------------------------------------------
 
 def merge(names, build):
-    """Of corpus and finds the smallest set that covers as much; the first KEEP_FILES of it, in the tree."""
+    """Reduce corpus and finds to the smallest set with the same coverage; keep its first
+    KEEP_FILES in the tree."""
     for name, program in build_all(names, build).items():
         found = os.path.join(build, "fuzz", f"{name}.found")
         fresh = os.path.join(build, "fuzz", f"{name}.merged")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A booted machine that one talks to by its prompt and by QMP, while it runs: for tests/qemu and tools/soak.py.
+"""A booted machine, used by its prompt and by QMP while it runs: for tests/qemu and tools/soak.py.
 
     with Guest("a_name", machine) as guest:
         print(guest("mem"))
@@ -59,7 +59,7 @@ class Guest:
         return qemu.clean_log(self.log)[0]
 
     def wait(self, condition, what, timeout=None):
-        """Until condition(console) is true; the console."""
+        """Wait until condition(console) is true; returns the console."""
         deadline = time.monotonic() + (timeout or self.patience)
         while True:
             text = self.text()
@@ -87,7 +87,7 @@ class Guest:
         return self.proc.wait(timeout=self.patience)
 
     def rss(self):
-        """What of QEMU's memory the host keeps, in MiB."""
+        """QEMU's resident memory on the host, in MiB."""
         with open(f"/proc/{self.proc.pid}/status", encoding="ascii") as f:
             return int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1)) / 1024
 
@@ -98,11 +98,12 @@ class Guest:
         self.qmp("qom-set", path="/machine/peripheral/vm0", property="requested-size", value=mib * MIB)
 
     def plugged(self):
-        """What QEMU says is plugged, in MiB."""
+        """The plugged size according to QEMU, in MiB."""
         return self.qmp("query-memory-devices")[0]["data"]["size"] / MIB
 
     def wait_plugged(self, mib, timeout=None):
-        """Until QEMU counts that, and the kernel says that it is in use; the seconds until QEMU did."""
+        """Wait until QEMU counts that size and the kernel uses it; returns the seconds until
+        QEMU did."""
         start = time.monotonic()
         while self.plugged() != mib:
             if time.monotonic() - start > (timeout or self.patience):
@@ -122,7 +123,8 @@ def virtio_mem(mib, block="2M", more=""):
 
 
 def plug_round(guest, mib, settle=1.0):
-    """Plug @mib MiB, use all of it, unplug it: by how much of it the host's memory fell, @settle s after the reply."""
+    """Plug @mib MiB, use all of it, unplug it; returns the part by which the host's memory fell,
+    @settle s after the reply."""
     guest.ask(mib)
     guest.wait_plugged(mib)
     guest(f"burst {mib + 128}")
@@ -134,12 +136,13 @@ def plug_round(guest, mib, settle=1.0):
 
 
 def plug_run(name, machine, cmdline, mib, rounds):
-    """One boot with so many rounds under load, as a qemu.Run; its text has a line for how far the memory fell."""
+    """One boot with so many rounds under load, as a qemu.Run; its text has a line with the
+    decrease of memory."""
     start, fell, text, status = time.monotonic(), [], "", qemu.TIMED_OUT
     guest = Guest(name, machine, cmdline)
     try:
         with guest:
-            guest("burst 420")  # where what is moved will go is the host's already
+            guest("burst 420")  # the host has backed the memory that pages will move to
             guest("load 128")
             fell = [plug_round(guest, mib) for _ in range(rounds)]
             guest("load")

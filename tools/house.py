@@ -5,7 +5,7 @@
 Usage: tools/house.py [--build DIR] [--before REV|DIR] [--list]
 
 --before adds a column for another tree: a directory, or a commit, unpacked under DIR/house/.
---list names what was counted: each upward symbol, each circle, each wide line, each pair of copies.
+--list names each upward symbol, each circle, each wide line, each pair of copies that was counted.
 
 Calls are read by nm from the objects of the hosted build, so mm/ of each tree is compiled first.
 """
@@ -36,13 +36,13 @@ NULL_CHECK = re.compile(r"^!?[\w.>\[\]-]+$|[!=]=\s*NULL\s*$")
 
 
 def output(command, **options):
-    """What a command says; an exception if it fails."""
+    """The output of a command; an exception if it fails."""
     done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, **options)
     return done.stdout
 
 
 def make(tree, build, *arguments):
-    """What make says in @tree; the build directory of the tree is @build."""
+    """The output of make in @tree; the build directory of the tree is @build."""
     gnu_make = os.environ.get("MAKE", "make")
     command = [gnu_make, "-s", "--no-print-directory", "-C", tree, f"B={build}"]
     return output([*command, *arguments], env=outer_make.env())
@@ -62,7 +62,7 @@ def files(tree):
 
 
 def room(path):
-    """The room of a file: its first directory, of arch/ the first two."""
+    """The room of a file: its first directory; in arch/ the first two."""
     parts = path.split("/")[:-1]
     return "/".join(parts[:2 if parts[:1] == ["arch"] else 1]) or "."
 
@@ -76,13 +76,14 @@ def without_comments(text):
 
 
 def names_of(path):
-    """What an object defines for others, and what it takes from others."""
+    """The symbols that an object exports, and those that it takes from others."""
     names = [line.split()[-2:] for line in output(["nm", "-g", path]).split("\n") if line]
     return {n for kind, n in names if kind != "U"}, {n for kind, n in names if kind == "U"}
 
 
 def symbols(tree, build):
-    """(sources of mm/ in the order of MM_SRCS, what each defines, what each takes)."""
+    """(sources of mm/ in the order of MM_SRCS, the symbols each defines, the symbols each
+    takes)."""
     order = make(tree, build, "--eval=house-order: ; @echo $(MM_SRCS)", "house-order").split()
     objects = [f"{build}/host-port/{source}.o" for source in order]
     make(tree, build, f"-j{os.cpu_count()}", *objects)
@@ -116,7 +117,7 @@ def upward(order, defined, taken):
 
 
 def doors(tree, build, texts):
-    """How many names kernel/main.c takes of demo/."""
+    """The number of names that kernel/main.c takes from demo/."""
     demo = [path for path in texts if re.fullmatch(r"demo/\w+\.c", path)]
     if not demo:
         return "-"
@@ -127,14 +128,14 @@ def doors(tree, build, texts):
 
 
 def evening(texts):
-    """Lines of the files of mm/ in docs/evening.md, up to the stop of offline_pages."""
-    page, _, _ = "\n".join(texts.get("docs/evening.md", ())).partition("`offline_pages`")
+    """Lines of the files of mm/ in the sittings of docs/evening.md, from boot to offline."""
+    page, _, _ = "\n".join(texts.get("docs/evening.md", ())).partition("Together")
     named = re.findall(r"`(mm/\w+\.[ch])`", page)
     return sum(len(texts.get(path, ())) for path in set(named))
 
 
 def header_lines(order, texts):
-    """Of each source of mm/: the lines of the private headers it sees, directly or not."""
+    """For each source of mm/: the lines of private headers that it includes, directly or not."""
     def seen(path, headers):
         for header in PRIVATE.findall("\n".join(texts.get(path, ()))):
             if header not in headers:
@@ -157,7 +158,7 @@ def functions(lines):
 
 
 def arguments(text, start):
-    """What stands between the bracket that opens before @start and the one that closes it."""
+    """The text between the bracket that opens before @start and the one that closes it."""
     depth = 1
     for end in range(start, len(text)):
         depth += {"(": 1, ")": -1}.get(text[end], 0)
@@ -167,7 +168,7 @@ def arguments(text, start):
 
 
 def assertions(text):
-    """How many of a C text check something at run time that is more than a pointer."""
+    """The number of assertions in a C text that check more than a pointer, at run time."""
     text = DEFINE.sub("", without_comments(text))
     found = [arguments(text, match.end()).strip() for match in ASSERTION.finditer(text)
              if match.group(1) not in NO_ASSERTION]
@@ -201,7 +202,7 @@ def copies(texts):
 
 
 def measure(tree, build):
-    """({measure: value}, lines that name what was counted)."""
+    """({measure: value}, lines that list the counted places)."""
     texts = dict(files(tree))
     order, defined, taken = symbols(tree, build)
     rings, ups = circles(order, defined, taken), upward(order, defined, taken)
@@ -261,7 +262,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
     parser.add_argument("--before", metavar="REV|DIR", help="another tree, to compare with")
-    parser.add_argument("--list", action="store_true", help="name what was counted")
+    parser.add_argument("--list", action="store_true", help="list the counted places")
     args = parser.parse_args()
     build = os.path.abspath(args.build)
     now, named = measure(ROOT, build)

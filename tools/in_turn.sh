@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# in_turn.sh: run a command while no other process runs one under the same lock.
+# in_turn.sh: run a command under a lock, one process at a time.
 #
 # Usage: tools/in_turn.sh LOCK-FILE COMMAND...
 set -eu

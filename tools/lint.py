@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What the compiler does not check: who includes whom, sizes, phrases, one compare, static analysis; `make lint`.
+"""Checks beyond the compiler's: includes, sizes, phrases, static analysis; `make lint`.
 
 Usage: tools/lint.py [--build DIR] [--only CHECK,...]
 
-Each check is one line, "ok NAME" or "not ok NAME" with what is wrong below it, and counts as one test.
+Each check is one line, "ok NAME" or "not ok NAME" with the faults below it, and counts as one test.
 """
 import argparse
 import os
@@ -15,8 +15,10 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import analyse
+import check
 import facts
 import floors
+import lib
 import poison_table
 import qemu
 import waits
@@ -28,26 +30,31 @@ MAX_FILE, MAX_FUNCTION, MAX_MAKEFILE, MAX_COLUMNS = 500, 80, 200, 100
 
 STD = r"<std[a-z]+\.h>"
 QUARRY = r"<quarry/\w+\.h>"
-# Directory -> what its files may include; the first that fits a file counts.  Each directory has a row.
+# Directory -> allowed includes of its files; the first row that fits a file is used.  Each
+# directory has a row.
 INCLUDES = [
     ("include/", [QUARRY, r"<arch_inline\.h>", r"<sys/queue\.h>", r"<bsd/sys/tree\.h>", STD, r"<asm-generic/errno\.h>"]),
     ("mm/", [QUARRY, r'"mm/\w+\.h"', r"<sys/queue\.h>"]),
-    ("kernel/main.c", [QUARRY, r'"(kernel|demo)/\w+\.h"', r'"x86\.h"']),  # which starts what runs on the kernel
+    ("kernel/main.c", [QUARRY, r'"(kernel|demo)/\w+\.h"', r'"x86\.h"']),  # it starts the demo
     ("kernel/", [QUARRY, r'"kernel/\w+\.h"', r'"\w+\.h"', r"<sys/queue\.h>", r"<stb/\w+\.h>", r"<elf\.h>", STD]),
     ("demo/", [QUARRY, r'"(demo|kernel)/\w+\.h"', STD]),
+    ("examples/arena/", [QUARRY, r"<(host|stdlib)\.h>"]),
+    ("examples/port-template/", [QUARRY, r'"(port|layout)\.h"', STD]),
     ("user/", [r"<quarry/(abi|errno)\.h>", r'"\w+\.h"', STD]),
     ("drivers/", [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
     ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
     ("arch/x86_64/", [QUARRY, r'"x86\.h"', r"<x86_instr\.h>", STD]),
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
     ("arch/fiber/", [QUARRY, r'"(fiber|fiber_threads|fiber_user|fiber_whole)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
+    ("tests/porting/", [QUARRY, r'"(porting_(check|tests)|host)\.h"', r"<stdlib\.h>"]),
     ("tests/fuzz/host_fuzz.c", [QUARRY, r'"host\.h"', r"<\w+\.h>"]),
     ("tests/fuzz/fuzz_boot.h", [QUARRY, r'"fuzz\.h"', STD]),
     ("tests/races/fiber_", [QUARRY, r'"\w+\.h"', r"<\w+\.h>"]),
     ("tests/fiber/explore_", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/fiber/", [QUARRY, r'"(tests/(lib|fiber)/|mm/|drivers/|kernel/)?\w+\.h"']),
     ("tests/host/host_", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),
-    # With the source of what they judge or play, or between whose steps they look.
+    # Tests that include a source, to judge it, to simulate its machine, or to run between its
+    # steps.
     ("tests/host/", [QUARRY, r'"(tests/(lib|host)|mm|demo|drivers|arch/x86_64)/\w+\.[ch]"', r'"\w+\.h"', r"<setjmp\.h>",
                      r"<linux/virtio_\w+\.h>"]),
     ("tests/suites/arch/test_arch_irq.c", [QUARRY, r'"(tests/lib/|kernel/)?\w+\.h"']),
@@ -55,7 +62,7 @@ INCLUDES = [
     ("tests/lib/share_help.h", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
     ("tests/", [QUARRY, r'"(tests/(lib/)?|mm/|drivers/|demo/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
 ]
-# A comment that carries an argument stands beside its code (file, what it must say).
+# Comments with an argument that must stand beside its code (file, required phrase).
 ARGUMENTS = [
     ("mm/pcp_inline.h", r"There is no fourth case"),
     ("mm/page_alloc.c", r"Never a cross-call from here"),
@@ -102,7 +109,7 @@ def wrong_includes(path, text):
             yield f"{path}:{nr}: may not include {match.group(1)}"
 
 
-# What check_includes must say no to, before it is believed.
+# Includes that check_includes must refuse, or the check does not work.
 WRONG_INCLUDES = [("mm/new.c", '#include "kernel/thread.h"'), ("mm/new.c", "#include <stdio.h>"),
                   ("include/quarry/new.h", '#include "mm/mm_priv.h"'), ("arch/host/new.c", '#include "kernel/lock.h"'),
                   ("kernel/new.c", '# include "mm/mm_priv.h"'), ("drivers/new.c", '#include "arch/x86_64/x86.h"'),
@@ -112,7 +119,7 @@ WRONG_INCLUDES = [("mm/new.c", '#include "kernel/thread.h"'), ("mm/new.c", "#inc
 
 
 def check_includes(_):
-    """each directory has its row and includes only what that allows"""
+    """each directory has its row and only the includes allowed there"""
     for path, text in WRONG_INCLUDES:
         if not list(wrong_includes(path, text)):
             yield f"{path} may have {text!r}: the check does not work"
@@ -171,7 +178,7 @@ def check_function_length(_):
 
 
 def check_conditional(_):
-    """no conditional compilation in mm/ but include guards"""
+    """no conditional compilation in mm/ except include guards"""
     for path in sources():
         if not path.startswith("mm/"):
             continue
@@ -184,7 +191,7 @@ def check_conditional(_):
 
 
 def check_phrases(_):
-    """nothing is left to be done, no path of one machine"""
+    """no open tasks in comments, no path of one machine"""
     for path in sources():
         for nr, line in enumerate(read(path).split("\n"), 1):
             for phrase in PHRASES:
@@ -208,8 +215,8 @@ def check_licence(_):
 
 # ---- the one compare ----------------------------------------------------------------------------------
 # One 32-bit compare of the whole page->word decides whether a block may be freed or handed out: its
-# state, order, references, flags and poison at once.  A compiler or an edit that splits it, or masks a
-# part away, breaks the law; so look at the instructions.
+# state, order, references, flags and poison at once.  A compiler or an edit that splits the
+# compare, or masks a part of the word, breaks this; so the check reads the instructions.
 
 REG32 = r"%(?:e[abcd]x|e[sd]i|e[sb]p|r\d+d)"
 LOAD = re.compile(rf"mov\s+\((%r\w+)\),({REG32})$")
@@ -278,7 +285,7 @@ def check_compare(build):
 
 
 def check_fence(build):
-    """stores are made to be seen before the ICR of the x2APIC is written, and on both sides of a drain's ticket"""
+    """fences stand before the write of the x2APIC's ICR and on both sides of a drain's ticket"""
     code = disassemble(os.path.join(build, "quarry.elf"), "x2apic_send")
     writes = [i for i, insn in enumerate(code) if insn == "wrmsr"]
     if not writes:
@@ -297,12 +304,12 @@ def check_fence(build):
             yield "drain_all_pages: a full barrier is expected just before drain_round looks at the counts"
 
 
-# What kernel/main.c takes from demo/, and no other object of the kernel proper takes anything.
+# The names that kernel/main.c takes from demo/; no other object of the kernel proper takes any.
 DOORS = {"kernel/main.c": {"demo_run", "monitor"}}
 
 
 def symbols(build, room):
-    """Of each source of a room: (names that its object defines for others, names that it needs)."""
+    """For each source of a room: (names that its object exports, names that it needs)."""
     found = {}
     for path in sources():
         made = os.path.join(build, "kernel", path + ".o")
@@ -314,7 +321,7 @@ def symbols(build, room):
 
 
 def check_doors(build):
-    """of demo/ kernel/main.c takes demo_run and monitor, and nothing else below it takes anything"""
+    """kernel/main.c takes demo_run and monitor from demo/; no other source takes any name"""
     demo = set().union(*(defined for defined, _ in symbols(build, "demo").values()))
     rooms = [symbols(build, room) for room in ("mm", "kernel", "drivers", "boot", "arch/x86_64")]
     for path, (_, needed) in ((p, s) for room in rooms for p, s in room.items()):
@@ -323,7 +330,7 @@ def check_doors(build):
 
 
 def check_port(_):
-    """port.h and arch.h declare no function and no variable that mm/ does without"""
+    """port.h and arch.h declare only functions and variables that mm/ needs"""
     headers = [f"include/quarry/{name}.h" for name in ("port", "arch")]
     texts = [re.sub(r"/\*.*?\*/", "", read(path), flags=re.DOTALL) for path in headers]
     own = re.findall(r"\w+", " ".join(texts))
@@ -336,8 +343,23 @@ def check_port(_):
                     if name not in used and own.count(name) == 1)
 
 
+def check_core(build):
+    """the core of mm/ needs from outside what docs/porting.md lists, at most 20 names; all of mm/ what it lists besides"""
+    core, rest = lib.documented()
+    if len(core) > lib.MOST_NEEDED:
+        yield f"docs/porting.md: {len(core)} names, at most {lib.MOST_NEEDED}"
+    for folder, variables, listed in (("core", {"CORE": "1"}, core), ("full", {}, core | rest)):
+        place = os.path.join(build, f"lib-{folder}")
+        if not check.make(place, "lib", **variables):
+            yield f"make lib {folder}: does not build"
+            continue
+        needed = lib.needs(os.path.join(ROOT, place, "libquarry-mm.a"), "arch/host")
+        yield from (f"docs/porting.md: {folder}: does not list {name}" for name in sorted(needed - listed))
+        yield from (f"docs/porting.md: {folder}: lists {name}, which is not needed" for name in sorted(listed - needed))
+
+
 def check_floors(build):
-    """a source of mm/ calls and includes only what stands below it in mm/files.mk; no headers include each other"""
+    """mm/ calls and includes only downwards in mm/files.mk; no headers include each other"""
     if floors.circles({"a": {"b": {"f"}}, "b": {"a": {"g"}}, "c": {"a": {"g"}}}) != [["a", "b"]]:
         yield "a circle of two sources is not found: the check does not work"
     yield from floors.wrong(build)
@@ -353,12 +375,12 @@ def check_mutants(_):
 
 
 def check_poison_table(_):
-    """docs/mm/poison.md says of each state of a page what the tests do"""
+    """docs/mm/poison.md agrees with the tests about each state of a page"""
     yield from poison_table.wrong()
 
 
 def check_waits(_):
-    """docs/waits.md says of each function that waits, in mm/, kernel/, demo/, drivers/ and arch/x86_64/, what ends the wait"""
+    """docs/waits.md says what ends the wait of each waiting function"""
     yield from waits.wrong()
     planted = waits.waiting("tests/lint/waits.c")
     if planted != ["sleeps_on_a_queue", "sleeps_a_while", "spins_for_ever", "swaps_until_it_succeeds", "swaps_in_the_body",
@@ -367,17 +389,17 @@ def check_waits(_):
 
 
 def check_facts(build):
-    """README and docs/ name files, functions, suites, lengths, commands and samples as they are"""
+    """files, functions, suites, lengths, commands and samples in README and docs/ are right"""
     yield from facts.wrong(build)
 
 
 def check_words(_):
-    """no word that docs/GLOSSARY.md has retired is used more often than there"""
+    """no retired word of docs/GLOSSARY.md is used more often than allowed there"""
     yield from words.wrong()
 
 
 def warn_format():
-    """clang-format's opinion: a warning only."""
+    """clang-format's result: a warning only."""
     tool = shutil.which("clang-format")
     if not tool:
         return
@@ -388,8 +410,9 @@ def warn_format():
         print(f"  # clang-format would change {len(bad)} of {len(files)} files (not counted)")
 
 
-CHECKS = [check_includes, check_base_names, check_file_length, check_function_length, check_conditional, check_phrases,
-          check_arguments, check_licence, check_compare, check_fence, check_floors, check_doors, check_port,
+CHECKS = [check_includes, check_base_names, check_file_length, check_function_length, check_conditional,
+          check_phrases, check_arguments, check_licence, check_compare, check_fence, check_floors, check_doors,
+          check_port, check_core,
           check_mutants, check_poison_table,
           check_facts, check_waits, check_words, *analyse.CHECKS]
 
@@ -413,7 +436,6 @@ def lint(counts, build, only=None):
 
 
 def main():
-    from check import Counts
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
     names = [c.__name__[6:] for c in CHECKS]
@@ -422,7 +444,7 @@ def main():
     only = args.only.split(",") if args.only else None
     if only and set(only) - set(names):
         parser.error(f"no check {', '.join(set(only) - set(names))}; known: {' '.join(names)}")
-    counts = Counts()
+    counts = check.Counts()
     lint(counts, args.build, only)
     print(f"lint: {counts.line()}")
     return 1 if counts.failed else 0

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# mkcpio.sh: pack files into a cpio archive ("newc"), which the kernel takes as one boot module.
+# mkcpio.sh: pack files into a cpio archive ("newc"), which is one boot module of the kernel.
 #
 # Usage: tools/mkcpio.sh OUT.cpio name=path ...
 set -eu

@@ -4,8 +4,8 @@
 #
 # Usage: tools/mkiso.sh OUT.iso KERNEL.elf "cmdline" [name=path ...]
 #
-# Each name=path is a module: the file at path, given to the kernel under that name.  A font for the screen
-# is added as font.psf.  The files are staged in OUT.iso.d, beside the image.
+# Each name=path is a module: the file at path, under that name in the kernel.  A font for the
+# screen is added as font.psf.  The files are staged in OUT.iso.d, beside the image.
 set -eu
 
 die() {
@@ -55,7 +55,7 @@ if sh "$here/font.sh" "$stage/boot/font.psf"; then
 else
 	echo "mkiso: no font (psf-unifont): nothing will be on the screen" >&2
 fi
-# Each word in single quotes, so that GRUB's shell takes nothing in it for itself.
+# Each word in single quotes, so that GRUB's shell does not interpret it.
 words=$(printf '%s' "$cmdline" | tr '\n\t' '  ' | sed "s/  */ /g; s/^ //; s/ \$//; s/'/'\\\\''/g; s/ /' '/g; s/..*/'&'/")
 while IFS= read -r line; do
 	case $line in

@@ -4,10 +4,10 @@
 
 Usage: tools/model.py [--build DIR] [--jobs N] [--only TEXT] [--list]
 
-Each case is one model with one set of macros and one property.  What is right is searched exhaustively:
-a search that ran into a limit of depth, memory or time counts as failed.  What is wrong must fail in the
-way it is expected to; its counterexample is replayed and saved, as a numbered table of steps, in
-BUILD/model/MODEL-VARIANT.txt.  docs/models.md explains models and macros.
+Each case is one model with one set of macros and one property.  A right model is searched
+exhaustively: a search that reaches a limit of depth, memory or time counts as failed.  A wrong one
+must fail in the expected way; its counterexample is replayed and saved, as a numbered table of
+steps, in BUILD/model/MODEL-VARIANT.txt.  docs/models.md explains models and macros.
 """
 import argparse
 import concurrent.futures
@@ -23,17 +23,17 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MODELS = os.path.join(ROOT, "tests", "model")
 NEEDS = {"spin": "spin", "gcc": "gcc"}  # program -> package
 MEMORY_MB = 1800                        # of one search; two run at a time
-SECONDS = 900                           # of one search, on a machine with much else to do
+SECONDS = 900                           # of one search, on a busy machine
 RIGHT_DEPTH = 300000
 CYCLE_DEPTHS = [90, 105, 115, 130, 150, 180, 220, 300, 500, RIGHT_DEPTH]  # a short cycle reads better
-# How a search fails, by what pan says.
+# The kinds of failure, by pan's messages.
 ASSERTION, STUCK, CYCLE = "assertion", "stuck for ever", "never ends"
 SAYS = {ASSERTION: "assertion violated", STUCK: "invalid end state", CYCLE: "acceptance cycle"}
 HOLDS = "holds"
 
 ISO, OFF, CALL, DRAIN = "pcp_isolation", "pcp_disable_hotplug", "crosscall", "reclaim_drain"
 WAIT, BACK, TICKET = "migrate_wait", "putback", "round_ticket"
-# Model, name of the variant, macros, what is expected.  LIVE: the LTL property under weak fairness.
+# Model, name of the variant, macros, expected result.  LIVE: the LTL property under weak fairness.
 CASES = [
     (ISO, "precise", "PRECISE", HOLDS),
     (ISO, "precise-3-pages", "PRECISE PAGES=3", HOLDS),
@@ -116,7 +116,7 @@ class Result:
 
 
 def run(command, cwd, seconds=SECONDS):
-    """Output and whether it came to its end in time."""
+    """The output, and whether it ended in time."""
     try:
         done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, errors="replace", timeout=seconds, check=False)
@@ -126,7 +126,7 @@ def run(command, cwd, seconds=SECONDS):
 
 
 def verdict(out):
-    """What a search has found; None: nothing, as far as it went."""
+    """The fault that a search has found; None: none so far."""
     for kind, says in SAYS.items():
         if re.search(rf"^pan:\d+: .*{says}", out, re.M):
             return kind
@@ -134,7 +134,7 @@ def verdict(out):
 
 
 def limit(out):
-    """Why a search without an error does not count as exhaustive; None: it does."""
+    """The reason why a search without an error is not exhaustive; None: it is."""
     if "errors: 0" not in out:
         return "no result: " + (out.strip().splitlines() or ["no output"])[-1]
     for says in ("max search depth too small", "Search not completed", "reached -DMEMLIM", "out of memory",
@@ -194,7 +194,7 @@ def check(case, build):
     out, status = run(["spin", "-a", *macros, os.path.join(MODELS, model + ".pml")], folder)
     if status or not os.path.exists(os.path.join(folder, "pan.c")):
         return result("does not compile", False, out)
-    # The shortest way to a state comes from a search in breadth, a short cycle from one of small depth.
+    # A search in breadth gives the shortest way to a state, one of small depth a short cycle.
     options = ["-DNFAIR=3"] if live else ["-DSAFETY", "-DBFS"] if wrong else ["-DSAFETY"]
     out, status = run(["gcc", "-O1" if wrong else "-O2", "-w", f"-DMEMLIM={MEMORY_MB}", *options, "-o", "pan", "pan.c"], folder)
     if status:
@@ -231,7 +231,7 @@ def main():
         if not shutil.which(program):
             sys.exit(f"model.py: {program} is not installed; the package is called {package}")
     start, results = time.monotonic(), []
-    # The long ones, which hold, first, so that no core idles at the end.
+    # The long searches, of models that hold, come first, so that no core idles at the end.
     order = sorted(cases, key=lambda c: (c[3] != HOLDS, "LIVE" not in c[2] and "PAGES" not in c[2]))
     with concurrent.futures.ThreadPoolExecutor(max(1, args.jobs)) as pool:
         jobs = [pool.submit(check, c, os.path.abspath(args.build)) for c in order]

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Apply and build every wrong variant of tests/mutants, and see that each test named for it fails; `make mutants`.
+"""Build every wrong variant of tests/mutants; each test named in it must fail; `make mutants`.
 
 Usage: tools/mutants.py [--build DIR] [--only ID,...] [--jobs N] [--keep] [--who]
 
-One line for each variant and each "kill:" of it: the matrix.  What counts as killed is told in
-docs/mutants.md.  The same goes to DIR/mutants.json.  Exit status 0 only if all were killed as claimed.
+One line for each variant and each "kill:" of it: the matrix.  docs/mutants.md says what counts as
+killed.  The same goes to DIR/mutants.json.  Exit status 0 only if all were killed as claimed.
 --who runs all suites with each variant instead, and lists every test that fails.
 """
 import argparse
@@ -28,21 +28,21 @@ import race
 import variant
 import variant_build
 
-LIMIT = 120  # seconds for a run of a second or two: to have come so far on a busy machine
-# A test that takes milliseconds and has not ended after so many seconds hangs.
+LIMIT = 120  # seconds for a run of a second or two, on a busy machine
+# A test of milliseconds that has not ended after so many seconds hangs.
 HANG_SECONDS = 8
 BEGINS = re.compile(r"^  # begin \S+$", re.MULTILINE)
-# The whole line: a name that is cut short is another test's.
+# The whole line: a name cut short could be another test's.
 FAILED = re.compile(r"^  not ok .*\n", re.MULTILINE)
 RESULT = re.compile(r"^  (ok|not ok) \d+ (\S+)")
 
 
 class Report:
-    """What a program printed, test by test, and how it ended."""
+    """A program's output, test by test, and its end."""
 
     def __init__(self, text, status):
         self.text, self.status = text.replace("\r", ""), status
-        self.said, self.failed, said = {}, [], []  # test -> what was printed before its result
+        self.said, self.failed, said = {}, [], []  # test -> output before its result
         for line in self.text.split("\n"):
             found = RESULT.match(line)
             if found:
@@ -53,18 +53,18 @@ class Report:
         self.unfinished = "\n".join(said)
 
     def diagnosis(self):
-        """The first thing that was complained about."""
+        """The first complaint."""
         story = [x.strip() for x in self.text.split("\n")
                  if re.search(r"^\s*# (?!selftest|begin )|panic|PANIC|Sanitizer|runtime error", x)]
         return story[0] if story else f"no message; ended with {self.status}{qemu.in_test(self.text)}"
 
     def end(self):
-        """The last lines, for what should not have failed."""
+        """The last lines, for a run that should not have failed."""
         return "".join("\n    " + line[:200] for line in self.text.rstrip().split("\n")[-30:])
 
 
 class Watch:
-    """Tells when a run need not go on: its test has failed, or has begun and not ended for so long that it hangs."""
+    """Tells when a run may end: its test has failed, or hangs."""
 
     def __init__(self, hangs):
         self.hangs, self.since = hangs, None
@@ -79,7 +79,7 @@ class Watch:
         return self.hung
 
     def status(self, status):
-        """What the run's status means: HANGS, or 1 for ended early."""
+        """The run's status: HANGS, or 1 for ended early."""
         return status if status != qemu.ENOUGH else variant.HANGS if self.hung else 1
 
 
@@ -119,7 +119,7 @@ def run_kernel(kernel, tests, cpus=4, hangs=False, tag="unmodified"):
 
 
 class Seconds:
-    """Where the time goes, summed over all jobs."""
+    """The time of each phase, summed over all jobs."""
 
     def __init__(self):
         self.sums, self.lock = {}, threading.Lock()
@@ -138,14 +138,15 @@ class Seconds:
 
 
 def base_of(v, kill):
-    """The build in which it shows."""
+    """The build in which the kill shows."""
     if kill.kind in ("race", "explore"):
         return "race" if kill.engine == "mttcg" else "fiber"
     return "kernel" if v.get("world") == "qemu" else "host-" + v.get("build", "port")
 
 
 def outcome_of(kill, program, tag):
-    """How a race ends, or the first bad schedule of an explorer's set; OK if there is none."""
+    """The outcome of a race, or of the first bad schedule of an explorer's set; OK if there is
+    none."""
     if kill.kind == "race":
         return race.run_scripts(program, kill.engine, f"{os.getpid()}-{tag}", [kill.name])[kill.name][0][1]
     try:
@@ -159,13 +160,14 @@ class Hunt:
     def __init__(self, build, keep):
         self.build, self.keep = os.path.abspath(build), keep
         self.bases = {}   # name of a build -> variant_build.Base
-        self.normal = {}  # (name of a build, test) -> what the unmodified tree prints there
+        self.normal = {}  # (name of a build, test) -> the unmodified tree's output
         self.seconds = Seconds()
 
     # ---- the unmodified tree -------------------------------------------------------------------------
 
     def prepare(self, variants):
-        """Build the unmodified tree, and see that it passes what the variants shall fail; what is wrong."""
+        """Build the unmodified tree; it must pass the tests that variants must fail.  Returns
+        the faults."""
         kills = {}
         for v in variants:
             for kill in v.kills:

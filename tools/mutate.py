@@ -1,22 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Variants that a program writes: does a test notice each?  `make mutate N=200 SEED=s FILES=...`
+"""Write random variants, and test each.  `make mutate N=200 SEED=s FILES=...`
 
 Usage: tools/mutate.py [--build DIR] [--number N] [--seed S] [--files PATH,...] [--stages NAME,...]
                        [--jobs N]
        tools/mutate.py --count | --report
 
-Operators over the sources of mm/, kernel/, demo/, drivers/ and arch/x86_64 (tools/mutate_sites.py) are
-sampled by the seed: each directory by its share of the lines, within it each operator as often as
-any other.  A variant that does not compile, or compiles to the same code, does not count, nor does
-one that tests/mutants/argued.md argues to be equivalent.  Each is tried until a test notices it:
+Operators over the sources of mm/, kernel/, demo/, drivers/ and arch/x86_64 (tools/mutate_sites.py)
+are sampled by the seed: each directory by its share of the lines, and within it each operator
+equally often.  A variant that does not compile, or compiles to the same code, does not count, nor
+does one that tests/mutants/argued.md argues to be equivalent.  Each is tried until a test fails:
 the suites that its file names, lint's check of locks, all hosted builds, the race scripts and the
 explorer on fibers, a boot under icount with the programs of ring 3, the tests from outside that its
 file names (tools/mutate_run.py).
 
-DIR/mutate/SEED.jsonl has a line for each, and a run that is repeated goes on where it stopped;
-DIR/mutate/SEED.md is the report, with each survivor as a diff.  Exit status 0 if all ran: how many
-survived is for the reader to judge.
+DIR/mutate/SEED.jsonl has a line for each, and a repeated run continues where it stopped;
+DIR/mutate/SEED.md is the report, with each survivor as a diff.  Exit status 0 if all ran; the
+number of survivors is for the reader to judge.
 """
 import argparse
 import collections
@@ -85,7 +85,7 @@ def argued():
 
 
 def shares(sites, number):
-    """How many of each directory: by its share of the lines."""
+    """The number for each directory, by its share of the lines."""
     lines = {
         a: sum(contents(p).count(b"\n") for p in {s.path for ss in sites[a].values() for s in ss})
         for a in sites
@@ -111,7 +111,7 @@ def draw(sites, area, seed):
 
 
 class Trial:
-    """One seed's variants, and what became of those that were tried already."""
+    """One seed's variants, and the results of those that were tried already."""
 
     def __init__(self, args, sites):
         self.seed, self.build = args.seed, args.build
@@ -312,5 +312,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command continues from here", file=sys.stderr)
         os._exit(130)

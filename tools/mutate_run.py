@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Build a variant that tools/mutate.py drew, and ask the tests, in the order of what they cost.
+"""Build a variant that tools/mutate.py drew, and run the tests in the order of their cost.
 
-Hosted programs end early at their first failed test.  What limits a run is its processor time, five
-times what the unmodified tree needs, so that a busy machine makes no verdict; a run that sleeps for
-ever meets a limit in seconds.
+Hosted programs end early at their first failed test.  A run is limited by its processor time, five
+times that of the unmodified tree, so that a busy machine changes no verdict; a run that sleeps for
+ever reaches a limit in seconds.
 """
 import os
 import re
@@ -29,22 +29,22 @@ HOSTED = ["host-port", "host-order3", "host-plain", "host-threads", "host-silenc
 RACES = "fiber"
 KERNEL = "kernel"
 LOCKS = "locks"  # lint's check of the file: clang -Wthread-safety
-OUTSIDE = "tests"  # the files of tests/qemu/ that the head of a source names; not what is marked as long
-FIRST = ("host-port", "host-plain")  # where the suites of the file run first
+OUTSIDE = "tests"  # files of tests/qemu/ that a source's head names
+FIRST = ("host-port", "host-plain")  # builds in which the file's suites run first
 # Under icount, with every program of ring 3.
 BOOT = {"cpus": 4, "mem": 256, "icount": True, "programs": True}
 BOOT_LINE = "selftest=quick tour=off monitor=off user=init"
 MORE_CPU, MORE_SECONDS = 5, 20
 IDLE = 25  # seconds, with as many hundredths of a second of processor time
-SILENT = 30  # seconds without a word from a kernel that speaks every second or two
+SILENT = 30  # seconds without output of a kernel that prints every second or two
 
 
 @dataclass
 class Outcome:
-    """How a program ended, and what it had said."""
+    """A program's end and its output."""
 
     text: str
-    how: str  # "passed", or what noticed
+    how: str  # "passed", or the failed check
     cpu: float  # seconds of processor time
 
 
@@ -68,7 +68,7 @@ def judges_of(path):
 
 
 class Ends:
-    """Has the kernel said enough: a failed test, a panic, nothing more for long?"""
+    """May the run end: after a failed test, a panic, or a long silence?"""
 
     def __init__(self):
         self.said, self.since, self.silent = "", time.monotonic(), False
@@ -89,7 +89,7 @@ def limited(seconds):
 
 
 def ticks(pid):
-    """Processor time so far, that of children that have ended too, in the unit of /proc."""
+    """Processor time so far, with that of ended children, in the unit of /proc."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
             return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15]))
@@ -98,8 +98,8 @@ def ticks(pid):
 
 
 def watch(proc, log, limit, whole):
-    """Wait for its end: None, or what noticed before; with @whole a failed test ends nothing.
-    Who sleeps for IDLE seconds, and hardly ever runs, sleeps for ever."""
+    """Wait for its end: None, or the failed check; with @whole a failed test does not end the run.
+    A program that sleeps for IDLE seconds, and hardly ever runs, sleeps for ever."""
     until, seen = time.monotonic() + limit, -1
     ran, since = 0, time.monotonic()
     while proc.poll() is None:
@@ -118,7 +118,7 @@ def watch(proc, log, limit, whole):
 
 
 def run(command, cpu_limit=600, time_limit=900, whole=False):
-    """Run a program that prints KTAP, or races; its Outcome."""
+    """Run a program that prints KTAP, or races; returns its Outcome."""
     with tempfile.TemporaryDirectory(prefix="quarry-mutate-") as home:
         log = os.path.join(home, "log")
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -159,7 +159,7 @@ def verdict(text, status):
 
 
 class Bench:
-    """The unmodified tree's builds, and what its runs take."""
+    """The unmodified tree's builds, and the time of its runs."""
 
     def __init__(self, build, stages=None):
         self.build = os.path.abspath(build)
@@ -170,7 +170,7 @@ class Bench:
         self.outside_seconds, self.outside_lock = {}, threading.Lock()
 
     def prepare(self):
-        """Build all, run all once; what is wrong with the unmodified tree, or None."""
+        """Build all, run all once; returns the faults of the unmodified tree, or None."""
         goals = [variant_build.program_of(self.build, n) for n in self.names]
         goals += [os.path.join(self.build, "bin", "init")] if KERNEL in self.names else []
         if not check.make(self.build, *goals) or not check.make(self.build, "kernel"):
@@ -204,7 +204,8 @@ class Bench:
         return run([program, "--cpus=4", tests], **self.limits(name))
 
     def races(self, program):
-        """Every script must end as it says of the right code, and the explorer find nothing."""
+        """Every script must end as it expects of the right code, and the explorer must find
+        nothing."""
         scripts = {s.name: s.expect["none"] for s in race.scripts()}
         outcome = run([program, *scripts], **self.limits(RACES))
         ends = dict(re.findall(r"^race: end (\S+) (.*)$", outcome.text, re.MULTILINE))
@@ -228,7 +229,7 @@ class Bench:
         return found
 
     def boot(self, program, tests):
-        """All that a boot says: selftests and every program of ring 3."""
+        """The output of a boot: selftests and every program of ring 3."""
         line = BOOT_LINE if tests == "all" else BOOT_LINE.replace("quick", tests)
         tag = f"mutate-{os.getpid()}-{threading.get_ident()}"
         machine = qemu.Machine(kernel=program, timeout=self.limits(KERNEL)["time_limit"], **BOOT)
@@ -252,7 +253,8 @@ class Bench:
 
 
     def pytest(self, home, program, tests, limit):
-        """What failed first, or None; with the kernel @program, all else in the directory @home."""
+        """The first failure, or None; with the kernel @program, all other files in the directory
+        @home."""
         os.makedirs(home, exist_ok=True)
         for name, target in (("bin", os.path.join(self.build, "bin")), ("quarry.elf", program)):
             if os.path.lexists(os.path.join(home, name)):
@@ -276,7 +278,7 @@ class Bench:
         return None if done.returncode == 0 else failed.group(1) if failed else tests
 
     def seconds_outside(self, home, tests):
-        """What a file of tests takes with the unmodified kernel; None: it fails."""
+        """The time of a file of tests with the unmodified kernel; None: it fails."""
         with self.outside_lock:
             if tests not in self.outside_seconds:
                 start = time.monotonic()
@@ -286,8 +288,8 @@ class Bench:
             return self.outside_seconds[tests]
 
     def outside(self, home, program, path):
-        """The first test from outside that notices, and that the unmodified kernel passes just
-        then; or None."""
+        """The first test from outside that fails, and that the unmodified kernel passes right
+        after; or None."""
         plain = variant_build.program_of(self.build, KERNEL)
         for tests in judges_of(path):
             seconds = self.seconds_outside(home, tests)
@@ -301,7 +303,7 @@ class Bench:
 
 
 class Worker:
-    """A tree of its own, in which one variant after another is built."""
+    """A tree in which one variant after another is built."""
 
     def __init__(self, bench, number):
         self.bench, self.tree = bench, os.path.join(bench.build, "mutate", f"tree{number}")
@@ -315,7 +317,7 @@ class Worker:
             f.write(text)
 
     def same(self, name, path, base):
-        """Does every object come out as before?"""
+        """Is every object the same as before?"""
         for source, needs in base.needs.items():
             if path not in needs:
                 continue
@@ -336,7 +338,7 @@ class Worker:
         return self.plain[name, source]
 
     def try_one(self, site):
-        """(verdict, what noticed): killed, survived, or why it does not count."""
+        """(verdict, failed check): killed, survived, or the reason why it does not count."""
         with open(os.path.join(variant.ROOT, site.path), "rb") as f:
             before = f.read()
         try:
@@ -347,7 +349,7 @@ class Worker:
             self.write(site.path, before)
 
     def breaks_lock_rules(self, path):
-        """Does lint say so of the variant, and not of the unmodified file?"""
+        """Does lint complain about the variant, but not about the unmodified file?"""
         if not self.bench.locks or not path.endswith(".c"):
             return False
         command = analyse.locks_command(path, os.path.relpath(self.bench.build, variant.ROOT))
@@ -395,7 +397,7 @@ class Worker:
         return "survived", ""
 
     def who(self, variant_):
-        """All tests that fail with a hand-written variant in it, and how the run ended."""
+        """All tests that fail with a hand-written variant, and the end of the run."""
         changed = variant.make_tree(variant_, self.tree)
         try:
             for name in self.bench.names:
@@ -412,7 +414,7 @@ class Worker:
             )
             failed = re.findall(r"^  not ok \d+ (\S+)", outcome.text, re.MULTILINE)
             crashed = qemu.ktap_running(outcome.text)
-            # Without others before it, how the run ended says so.
+            # Run alone, the test's failure shows in the run's status.
             return f"{name}: {outcome.how}", failed + ([f"{crashed} does not end"] if crashed and failed else [])
         finally:
             shutil.rmtree(os.path.join(self.tree, "build"), ignore_errors=True)

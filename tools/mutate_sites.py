@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Where a program could write a mistake into the sources: the operators of tools/mutate.py.
+"""Places where a program can write a mistake into the sources: the operators of mutate.py.
 
 sites(path, flags) parses a source with libclang and gives a Site for each edit that an operator can
 make in the functions of the file, and of the headers of the same directory that it includes.  Only
-text that stands in the file itself is edited, never what a macro's body expands to.  The number of
+text of the file itself is edited, never the expansion of a macro.  The number of
 lines stays the same.
 """
 import ctypes
@@ -22,10 +22,10 @@ UNDO = re.compile(
     r"(^|_)(free|put|release|destroy|leave|undo|remove|drop|uncharge|close|wake|restore|back|del)"
     r"(_|$)"
 )
-# Words for people: other tests compare them where they matter.
+# Text for people: other tests compare it where it matters.
 TALK = {"printk", "ksnprintf", "vprintk", "panic", "print_backtrace", "console_write"}
 RELATIONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
-# What compares two things alike: the other way round it says the same of whether they are equal.
+# Symmetric comparisons: with swapped operands the result is equally zero or not.
 EVEN_HANDED = {"strcmp", "strncmp", "memcmp"}
 PLAIN = {
     K.BINARY_OPERATOR, K.UNARY_OPERATOR, K.DECL_REF_EXPR, K.MEMBER_REF_EXPR, K.INTEGER_LITERAL, K.PAREN_EXPR,
@@ -57,7 +57,7 @@ class Site:
         return text
 
     def key(self, text):
-        """A name that lasts as long as the lines that it edits: file, function, operator, old =>
+        """A name that is stable while the edited lines are: file, function, operator, old =>
         new @ its line."""
 
         def words(part):
@@ -74,7 +74,7 @@ class Site:
 
 
 def spelled(location):
-    """(path, offset) of where a location's text stands, though it be an argument of a macro."""
+    """(path, offset) of a location's text, even in an argument of a macro."""
     file, offset = ctypes.c_void_p(), ctypes.c_uint()
     line, column = ctypes.c_uint(), ctypes.c_uint()
     cindex.conf.lib.clang_getSpellingLocation(
@@ -91,7 +91,7 @@ class Finder:
         self.function = self.span = self.result = None
 
     def whole(self, cursor):
-        """Offsets of all that was written for it, a macro's call included; None if not within the
+        """The offsets of its text in the source, a macro's call included; None if not within the
         function."""
         start, end = cursor.extent.start, cursor.extent.end
         if (
@@ -155,7 +155,7 @@ class Finder:
     # ---- statements ----
 
     def is_statement(self, cursor):
-        """An expression that is a statement, and not just words for people."""
+        """An expression statement that is not only text for people."""
         span = self.whole(cursor)
         if not span or cursor.kind in (
             K.DECL_STMT,
@@ -173,13 +173,13 @@ class Finder:
         ):
             return False
         if cursor.kind == K.DO_STMT and re.match(r"do\b", self.of(span)):
-            return False  # else it is what a macro expands to
+            return False  # else it is in the expansion of a macro
         name = re.match(r"(\w+)\(", self.of(span))
         return not (name and (name.group(1) in TALK or re.search("^sched_point$|ASSERT$", name.group(1))))
 
     def plain_store(self, cursor):
         """
-        (the variable or member that it stores or adds to, all names in it) of a statement that does nothing else: no
+        (the variable or member that it stores or adds to, all names in it) of a statement without other effects: no
         call, no pointer but to a structure, nothing volatile, no union.  None: it is not one.
         """
         children = list(cursor.get_children())
@@ -202,7 +202,8 @@ class Finder:
         return part.kind in PLAIN and not part.type.is_volatile_qualified()
 
     def in_any_order(self, before, after):
-        """Neither of two plain stores has to do with what the other one stores to; or one only counts an event."""
+        """Two plain stores that are independent of each other; or one of them only counts an
+        event."""
         if any(re.match(r"MM_EVENT\(", self.of(self.whole(s))) for s in (before, after)):
             return True
         a, b = self.plain_store(before), self.plain_store(after)
@@ -258,7 +259,7 @@ class Finder:
         if cursor.kind == K.IF_STMT:
             self.add("negate", (*span, f"!({text})"))
             self.add("condition", (*span, f"1 || ({text})"))
-        # An assertion that is gone changes nothing on any path that keeps the invariant.
+        # Without an assertion no path that keeps the invariant changes.
         if not (cursor.kind == K.IF_STMT and self.only_panics(children[1])):
             self.add("condition", (*span, f"0 && ({text})"))
 
@@ -279,7 +280,7 @@ class Finder:
             self.add("return", (*span, "-22"))
 
     def lock_pairs(self, body):
-        """All that takes and gives back one lock in the function."""
+        """All calls in the function that take and release one lock."""
         pairs = {}
         for call in body.walk_preorder():
             if call.kind != K.CALL_EXPR:
@@ -348,7 +349,7 @@ class Finder:
                 self.add("arguments", (*a, self.of(b)), (*b, self.of(a)))
 
     def weaken(self, cursor):
-        """An atomic step in two, or one that orders nothing."""
+        """An atomic operation in two steps, or one without ordering."""
         span = self.whole(cursor) if cursor.kind.is_expression() else None
         found = span and re.match(
             r"(atomic_add|atomic_sub|atomic_or|atomic_and|store_release|load_acquire)\(",
@@ -378,7 +379,7 @@ class Finder:
 
 
 def sites(root, path, flags, wanted):
-    """All sites in @path and, of the headers it includes, in those that wanted() says yes to."""
+    """All sites in @path, and in those headers it includes for which wanted() is true."""
     here = os.getcwd()
     os.chdir(root)
     try:

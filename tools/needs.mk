@@ -13,6 +13,9 @@ NEEDS_debug := compile boot debug
 NEEDS_lint  := compile lint
 NEEDS_test  := test
 NEEDS_setup := test debug
+NEEDS_lib := compile
+NEEDS_arena := compile
+NEEDS_porting-check := compile
 NEEDS := $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal)))
 ifeq ($(findstring n,$(firstword -$(MAKEFLAGS)))$(if $(strip $(NEEDS)),yes),yes)
 ifneq ($(shell sh tools/setup.sh $(NEEDS) >&2 || echo failed),)

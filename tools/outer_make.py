@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A make that has called us says so in the environment; what we call shall not hear of it."""
+"""Hide an outer make, which passes its state in the environment, from the programs that we call."""
 import os
 
 VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR")
 
 
 def env(*without, **more):
-    """The environment less what such a make says, and less @without; with @more."""
+    """The environment without an outer make's variables and without @without; with @more."""
     return {k: v for k, v in os.environ.items() if k not in VARIABLES + without} | more

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The table of docs/mm/poison.md: what becomes of a page in each state, made of the tests that show it.
+"""The table of docs/mm/poison.md, made from the tests that show it.
 
 Usage: tools/poison_table.py [--update]
 
-Without --update it says where the page differs from the tests, or names a test that there is not; part of lint.
+Without --update it prints where the page differs from the tests, or names a missing test; part of
+lint.
 """
 import os
 import re
@@ -20,7 +21,7 @@ ROW = re.compile(r'^\tX\((\w+), "([^"]*)", (-?\w+), (-?\w+), (\w+), (-?\w+), (\w
 TABLE = re.compile(r"(<!-- states -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 OUTCOMES = {"RECOVERED": "retired", "DELAYED": "flagged; retired with its last reference",
             "IGNORED": "flagged; retired when it is freed", "FAILED": ""}
-# What takes two at once to show: state, soft, hard, unpoison, the tests.
+# Cases that need two threads: state, soft, hard, unpoison, the tests.
 TOGETHER = [
     ("being freed", "waited for", "flagged; retired by that free", "0", "race R-PSN-soft, race R-PSN-put"),
     ("being moved", "waited for, then as it is found", "waited for, then as it is found", "`-EINVAL`",
@@ -64,7 +65,7 @@ def table():
 
 
 def wrong():
-    """What is wrong with the page."""
+    """The faults of the page."""
     text = read(PAGE)
     found = TABLE.search(text)
     if not found:

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What an allocation does that finds nothing, four policies compared; `make race NAME=pressure`.
+"""The cost of an allocation that finds no memory, under four policies; `make race NAME=pressure`.
 
 Usage: tools/pressure.py [--build DIR] [--seeds 1-20] [--machines LIST] [--update-docs] [POLICY...]
        tools/pressure.py --check       the wrong variants apply to the present tree
 
 Each policy is a kernel: "thread" is the tree's own, the others are the variants tests/pressure/POLICY.mut.
-Each kernel is booted with pressure=SEED on each machine, ENGINE-CPUS, where ENGINE is icount (the same
-seed gives the same figures) or mttcg.  The tree's own must pass, a variant must fail in just the words
+Each kernel is booted with pressure=SEED on each machine, ENGINE-CPUS; ENGINE is icount (the same
+seed gives the same figures) or mttcg.  The tree's own must pass; a variant must fail in the exact
+words
 that its .mut file expects.  One JSON line for each boot goes to DIR/race/pressure.jsonl; the tables of
 medians are printed and, with --update-docs, written to docs/races/pressure.md.
 """
@@ -34,7 +35,7 @@ FOLDER = os.path.join(qemu.ROOT, "tests", "pressure")
 PAGE = os.path.join(qemu.ROOT, "docs", "races", "pressure.md")
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 
-# What the tables show of a run.
+# The columns of the tables.
 FIGURES = [
     ("blocks allocated", lambda r: r["allocs"]),
     ("requests for one page that failed", lambda r: r["failed"]),
@@ -57,7 +58,7 @@ FIGURES = [
 # ---- kernels -------------------------------------------------------------------------------------
 
 def on_my_variants(function, *args):
-    """A function of the variants' module, on those of tests/pressure/."""
+    """Call a function of the module variant on the variants of tests/pressure/."""
     kept, variant.MUTANTS = variant.MUTANTS, FOLDER
     try:
         return function(*args)
@@ -66,7 +67,7 @@ def on_my_variants(function, *args):
 
 
 def kernel_of(build, policy):
-    """The kernel with a policy, built; None: it cannot be."""
+    """Build the kernel with a policy; None: that failed."""
     if policy == RIGHT:
         return os.path.join(build, "quarry.elf") if check.make(build, "kernel") else None
     worked, out, tree = on_my_variants(variant.make, build, policy, "kernel")
@@ -76,12 +77,12 @@ def kernel_of(build, policy):
 
 
 def expected(policy):
-    """The words in which the kernel must fail."""
+    """The messages with which the kernel must fail."""
     return [] if policy == RIGHT else on_my_variants(variant.load, policy)[0]["expect"]
 
 
 def check_variants():
-    """Do they fit the tree?  What is wrong, line by line."""
+    """The faults of the variants against the tree, line by line."""
     for policy in POLICIES:
         if policy != RIGHT:
             try:
@@ -104,7 +105,7 @@ def complaints(text):
 
 
 def run_one(kernel, policy, machine, seed):
-    """One boot: (the line for the file, why it is not as it should be)."""
+    """One boot: (the line for the file, its fault)."""
     engine, cpus = machine.split("-")
     m = qemu.Machine(cpus=int(cpus), mem=MEM, icount=engine == "icount", timeout=TIMEOUT, kernel=kernel)
     run = m.run(f"pressure-{policy}-{machine}", f"selftest=none monitor=off movable=0 pressure={seed}")
@@ -118,7 +119,7 @@ def run_one(kernel, policy, machine, seed):
 
 
 def run_policy(counts, kernel, policy, machine, seeds, out):
-    """All seeds; their figures."""
+    """Run all seeds; returns their figures."""
     start, lines = time.monotonic(), []
     for seed in seeds:
         line, why = run_one(kernel, policy, machine, seed)

@@ -25,10 +25,10 @@ BUILD = os.path.join(ROOT, os.environ.get("QUARRY_BUILD", "build"))
 BOOT_LINE = "quarry: boot"
 PASS_LINE = "quarry: PASS"
 FAIL_LINE = "quarry: FAIL"
-PASS_STATUS = 33  # what QEMU's isa-debug-exit makes of the kernel's 0x10
+PASS_STATUS = 33  # QEMU's isa-debug-exit turns the kernel's 0x10 into this
 FAIL_STATUS = 35
 TIMED_OUT = "timeout"
-WATCHDOG = 400  # seconds that a test gives a machine to answer: far more than any that works needs
+WATCHDOG = 400  # seconds that a machine has to answer a test: far more than it needs
 ENOUGH = "ended"
 OVMF = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd",
         "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/x64/OVMF_CODE.4m.fd"]
@@ -45,7 +45,7 @@ def _die_with_parent():
 
 @dataclass
 class Run:
-    """One boot and how it ended."""
+    """One boot and its end."""
     command: list
     log: str                # path of the console's log
     status: object          # QEMU's exit status, or TIMED_OUT
@@ -64,19 +64,19 @@ class Run:
 
     @property
     def passed(self):
-        """Status 33 and the last line: neither alone is a pass."""
+        """A pass needs both status 33 and the last line."""
         return self.status == PASS_STATUS and self.last == PASS_LINE and self.booted
 
     @property
     def failed(self):
-        """Ended in order, and said that it failed."""
+        """The kernel reported a failure and powered off."""
         return self.status == FAIL_STATUS and self.last == FAIL_LINE and self.booted
 
     def has(self, pattern):
         return re.search(pattern, self.text, re.MULTILINE) is not None
 
     def story(self, nr=40):
-        """What to print when it is not as expected."""
+        """The text to print when it is not as expected."""
         tail = "\n    ".join(self.text.split("\n")[-nr:])
         return (f"QEMU ended with {self.status} after {self.seconds:.1f} s{in_test(self.text)}; console {self.log}:\n"
                 f"    {tail}\nto run it again:\n    " + quoted(self.command))
@@ -105,7 +105,8 @@ def ktap_counts(text):
 
 
 def ktap_running(text):
-    """SUITE.TEST of the test that has begun and not ended, or None: where a crash or a hang happened."""
+    """SUITE.TEST of the test that has begun and not ended, the place of a crash or a hang; or
+    None."""
     begins = list(re.finditer(r"^  # begin (\S+)$", text, re.MULTILINE))
     if not begins or re.search(r"^  (ok|not ok) \d+ ", text[begins[-1].end():], re.MULTILINE):
         return None
@@ -132,17 +133,17 @@ def clean_log(path):
 
 @dataclass
 class Machine:
-    """What to boot and on what; .run() boots it once."""
+    """A machine and the kernel's boot path; .run() boots it once."""
     boot: str = "pvh"            # pvh, grub or uefi
     cpus: int = 4
     mem: int = 256               # MiB
     nodes: list = None           # MiB of each node; None: no NUMA
     distances: list = None       # [(from, to, distance)]
     node_cpus: list = None       # ["0-1", "", ...] of each node; None: shared out evenly
-    room: int = 0                # MiB of addresses, with 8 slots, for memory that comes later
+    room: int = 0                # MiB of addresses, with 8 slots, for memory plugged in later
     cpu: str = "max"
     machine: str = "q35"
-    threads: str = "multi"       # of the host's: one for each CPU, or "single", quicker where CPUs outnumber cores
+    threads: str = "multi"       # host threads: one for each CPU, or "single"
     icount: bool = False
     module: str = None           # path of a boot module
     files: list = field(default_factory=list)  # paths of more, by GRUB
@@ -157,7 +158,7 @@ class Machine:
         options = ["-smp", str(self.cpus), "-m", f"{mem}M{room}"]
         sizes = self.nodes or [mem]
         for i, size in enumerate(sizes):
-            # Not reserved: only what the guest touches is ever backed.
+            # Not reserved: the host backs only memory that the guest touches.
             if size:
                 options += ["-object", f"memory-backend-ram,id=r{i},size={size}M,reserve=off"]
         if not self.nodes:
@@ -201,7 +202,7 @@ class Machine:
         return options
 
     def command(self, name, cmdline, console=None):
-        """console: what QEMU's chardev is instead of a file, BUILD/qemu/NAME.log."""
+        """console: QEMU's chardev instead of the file BUILD/qemu/NAME.log."""
         memory, backend = self.memory_options()
         return (["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                  "-monitor", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
@@ -211,7 +212,7 @@ class Machine:
                 + ["-chardev", console or f"file,id=con,path={log_path(name)}", "-serial", "chardev:con"])
 
     def run(self, name, cmdline="", markers=(), talk=None, enough=None):
-        """Boot it and wait for its end.
+        """Boot the machine and wait for its end.
 
         markers: regular expressions; Run.when says when each first matched on the console.
         talk: called with a Qmp when QEMU runs; the end of the run is waited for after it returns.
@@ -278,12 +279,12 @@ def _wait(proc, log, start, timeout, markers, enough=None):
 class Qmp:
     """QEMU's machine protocol: qmp("query-status"), qmp("stop"), ...; .wait_for(pattern) on the console.
 
-    .event(name) waits for an event that nobody has waited for yet.
+    .event(name) waits for an event that was not waited for yet.
     """
 
     def __init__(self, path, proc, log):
         self.path, self.proc, self.log = path, proc, log
-        self.events = []  # those that nobody has waited for
+        self.events = []  # events not waited for yet
 
     def __enter__(self):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -316,7 +317,7 @@ class Qmp:
                 return answer["return"]
 
     def read(self, what):
-        """The next thing that QEMU says; an event is kept as well."""
+        """QEMU's next message; an event is recorded as well."""
         line = self.stream.readline()
         if not line:
             raise EOFError(f"QEMU ended during {what}")
@@ -326,7 +327,7 @@ class Qmp:
         return said
 
     def event(self, name, timeout=120):
-        """The data of the oldest event of that name; taken away, with all before it."""
+        """The data of the oldest event of that name; removes it and all before it."""
         deadline = time.monotonic() + timeout
         try:
             while not any(e["event"] == name for e in self.events):
@@ -340,7 +341,7 @@ class Qmp:
         return found.get("data", {})
 
     def wait_for(self, pattern, timeout=60, times=1):
-        """Until the console matches, so many times; the text."""
+        """Wait until the console matches, so many times; returns the text."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             ended = self.proc.poll() is not None

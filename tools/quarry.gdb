@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# quarry.gdb: commands for looking at Quarry's memory from gdb; loaded by `make debug`.
-# They read kernel_memory; the machine stands still meanwhile, so what they print fits together.
+# quarry.gdb: gdb commands that show Quarry's memory; loaded by `make debug`.
+# They read kernel_memory while the machine is stopped, so the values are consistent.
 set pagination off
 set confirm off
 set print pretty on

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Replay the race scripts, with the right code and with each wrong variant, on fibers and in QEMU; `make race`.
+"""Replay race scripts, with right code and wrong variants, on fibers and in QEMU; `make race`.
 
 Usage: tools/race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-explore] [--update-docs] [NAME...]
        tools/race.py [--build DIR] --step NAME [VARIANT]     by keys, one move at a time: tools/race_step.py
 
-For each script of tests/races/*.race (or those named; a variant's name means the scripts that show it)
-and each variant that its lines "expect ID: OUTCOME" name: the outcome must be the one expected, and the
-trace must be the same, byte for byte, on every engine: fiber (hosted), mttcg, icount and, with --grub,
-grub (from an ISO image).  The tables of docs/races/*.md between "<!-- race SCRIPT [ID] -->" and "<!-- end -->"
-must be what the run shows; --update-docs writes them instead.  One JSON line for each run goes to
-DIR/race/race.jsonl.  Without names the explorer (tools/explore.py) runs too.  The names "pressure" and "waiters"
-stand for tools/pressure.py and tools/waiters.py.  Exit status 0 only if everything was as expected.
+For each script of tests/races/*.race (or those named; a variant's name means the scripts that show
+it) and each variant that its lines "expect ID: OUTCOME" name: the outcome must be the expected one,
+and the trace must be the same, byte for byte, on every engine: fiber (hosted), mttcg, icount and,
+with --grub, grub (from an ISO image).  The tables of docs/races/*.md between "<!-- race SCRIPT [ID]
+-->" and "<!-- end -->" must agree with the run; --update-docs writes them instead.  One JSON line
+for each run goes to DIR/race/race.jsonl.  Without names the explorer (tools/explore.py) runs too.
+The names "pressure" and "waiters" stand for tools/pressure.py and tools/waiters.py.  Exit status 0
+only if everything was as expected.
 """
 import argparse
 import glob
@@ -33,7 +34,7 @@ import variant
 ENGINES = ("fiber", "mttcg", "icount", "grub")
 TIMEOUT = {"fiber": 60, "mttcg": 180, "icount": 300, "grub": 240}
 MORE_TIME = {"fiber": 5, "mttcg": 10, "icount": 30, "grub": 10}  # for each script of a run
-# In milliseconds of the machine's time, which under icount is exact, and costs most where all wait.
+# In milliseconds of guest time, which is exact under icount.
 PATIENCE = {"icount": " race_patience=50"}
 CPUS = 4
 PAGES = os.path.join(qemu.ROOT, "docs/races/*.md")
@@ -94,7 +95,7 @@ def traces(text):
 
 
 def run_program(program, engine, tag, names, times):
-    """What it printed, and how it ended if not by itself."""
+    """Its output, and how it ended if not by itself."""
     timeout = TIMEOUT[engine] + MORE_TIME[engine] * len(names) * times
     if engine == "fiber":
         try:
@@ -112,7 +113,7 @@ def run_program(program, engine, tag, names, times):
 
 
 def run_scripts(program, engine, tag, names, times=1):
-    """{script: [(trace, outcome, seconds)], as many as @times}: of one run, and of others for what that left out."""
+    """{script: [(trace, outcome, seconds)], as many as @times}: of one or more runs."""
     runs = {name: [] for name in names}
     while True:
         missing = [name for name in names if len(runs[name]) < times]
@@ -127,16 +128,16 @@ def run_scripts(program, engine, tag, names, times=1):
                 runs[name].append((trace, outcome, seconds))
         if found:
             continue
-        # Nothing at all, not even of the first one: which of them it is shows if each runs alone.
+        # No output, not even of the first script: run each alone to find the one at fault.
         for name in missing:
             alone = run_scripts(program, engine, tag, [name], 1)[name] if len(missing) > 1 else []
             runs[name] += alone or [("", ended or "NO TRACE", seconds)]
 
 
-# ---- what is printed ----------------------------------------------------------------------------------
+# ---- printing ----------------------------------------------------------------------------------
 
 def steps(trace, against=""):
-    """[(step, role or "-", text, is it a step of @against too?)]"""
+    """[(step, role or "-", text, whether @against has the step too)]"""
     other = against.split("\n")
     rows = []
     for i, line in enumerate(trace.split("\n")[:-1]):
@@ -166,7 +167,7 @@ def table(trace, against=""):
 
 
 def page_table(trace, outcome, against):
-    """The same for a page of docs/races/."""
+    """The same table for a page of docs/races/."""
     rows = steps(trace, against)
     roles = columns(rows)
     checks = any(role == "-" for _, role, _, _ in rows)
@@ -180,8 +181,8 @@ def page_table(trace, outcome, against):
 
 
 def references(trace):
-    """Of a script that counts refs(V): [(whose a reference is, when it was taken, when dropped)]."""
-    looks, place = [], "before"  # [(where the roles were, whose references there are)]
+    """For a script that counts refs(V): [(owner of a reference, when taken, when dropped)]."""
+    looks, place = [], "before"  # [(places of the roles, owners of the references)]
     for _, role, rest, _ in steps(trace):
         found = re.match(r"count refs\(V\) \d+: (.*)", rest)
         if found and found.group(1) != FROZEN:
@@ -203,7 +204,7 @@ class Pages:
 
     def __init__(self, update):
         self.update = update
-        self.wrong = []      # those that are not what the run shows
+        self.wrong = []      # tables that differ from the run
         self.compared = 0
         self.pairs = set()   # (script, variant) that some page shows
         for path in glob.glob(PAGES):

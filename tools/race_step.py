@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Step through a race on the live machine, by keys; `make race NAME=R-S0A STEP=1`.
 
-The machine runs under icount with the race build of the kernel, which prints after each move what is to
-be seen (lines "step: ..."); here they become a table, with a column for each CPU.  One step back is the same
-moves but the last, once more: on the same machine if it is still good, else on one booted again.  While the
-reader thinks, the machine is stopped.
+The machine runs under icount with the race build of the kernel, which prints the state after each
+move (lines "step: ..."); here they become a table, with a column for each CPU.  One step back
+repeats all moves but the last: on the same machine if it is still good, else on one booted again.
+While the reader thinks, the machine is stopped.
 """
 import os
 import re
@@ -21,7 +21,7 @@ import qemu
 import race
 import variant
 
-SILENCE = 300  # seconds without a line from a machine that runs: it is given up
+SILENCE = 300  # longest time without a line from a running machine, in seconds
 KEYS = """  a letter    that role moves: to its next point, or until it waits, or its operation has ended
   a capital   it moves on and on, until it waits, its operation has ended, or it goes round
   <           one step back (or the backspace key)
@@ -31,11 +31,11 @@ WIDTH = 30
 
 
 class Ended(Exception):
-    """The reader leaves."""
+    """The reader has left."""
 
 
 class Machine:
-    """The kernel, booted with the moves made so far; it speaks in lines and listens to keys."""
+    """The kernel, booted with the moves made so far; it prints lines and reads keys."""
 
     def __init__(self, kernel, script, moves):
         machine = qemu.Machine(cpus=max(4, script.cpus + 1), icount=True, kernel=kernel)
@@ -55,7 +55,7 @@ class Machine:
         self.proc.stdout.close()
 
     def line(self):
-        """The next one, or None: the machine has ended, or says nothing any more."""
+        """The next line, or None: the machine has ended, or is silent."""
         while b"\n" not in self.rest:
             ready, _, _ = select.select([self.proc.stdout], [], [], SILENCE)
             more = os.read(self.proc.stdout.fileno(), 65536) if ready else b""
@@ -75,7 +75,7 @@ class Machine:
 
 
 class Picture:
-    """What is to be seen after a move."""
+    """The state after a move."""
 
     def __init__(self, number, mover):
         self.number, self.mover = int(number), mover
@@ -218,7 +218,7 @@ class Stepper:
                     self.say_outcome()
 
     def own_script(self):
-        """The lines of the script of what was done."""
+        """The moves made, as lines of a script."""
         if not self.outcome:
             self.machine.press("q")
             self.listen(show=False)

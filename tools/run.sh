@@ -1,16 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# run.sh: boot Quarry in QEMU and judge how it ended; `make run`.
+# run.sh: boot Quarry in QEMU and judge its end; `make run`.
 #
 # Usage: tools/run.sh BUILD-DIRECTORY, with these in the environment:
 #
-#   CPUS=4 NODES=2     CPUs, 1 to 255, and NUMA nodes they are spread over, 1 to 16
+#   CPUS=4 NODES=2     CPUs, 1 to 255, spread over NUMA nodes, 1 to 16
 #   MEM=1G             memory of all nodes, 64M to 1T: a number with M (or nothing), G or T
 #   BOOT=grub          grub: an ISO image, by BIOS; uefi: the same image; pvh: QEMU loads the kernel
 #   CMDLINE="..."      the kernel's command line
-#   TRACE=FILE[.gz]    an allocation trace to replay: it becomes a boot module, and trace=NAME is added
-#   TIMEOUT=900        seconds until a run without a terminal is given up
-#   QEMU_FLAGS="..."   more for QEMU, cut at blanks
+#   TRACE=FILE[.gz]    an allocation trace to replay, as a boot module; adds trace=NAME
+#   TIMEOUT=900        time limit of a run without a terminal, in seconds
+#   QEMU_FLAGS="..."   further options of QEMU, separated by blanks
 #
 # Exit status 0 only if QEMU ended with status 33 (the kernel said so) and the last line on the console
 # (at a terminal: the verdict before the prompt) is "quarry: PASS".  QEMU's 0 is a power-off, a reset or
@@ -103,7 +103,7 @@ trap clean EXIT
 trap 'exit 130' INT TERM HUP
 rm -rf "$run"
 mkdir -p "$run" || die "cannot make $run"
-# A make beside this one may build another.
+# Another make may rebuild it meanwhile.
 cp "$kernel" "$run/quarry.elf" || die "$kernel cannot be copied"
 kernel=$run/quarry.elf
 
@@ -135,7 +135,7 @@ cmdline=${cmdline# }
 	die "CMDLINE: longer than $CMDLINE_LIMIT bytes, with what is added to it"
 
 # ---- the machine -----------------------------------------------------------------------------------
-# As many host threads as CPUs, each busy for its share, would starve each other where there are many more than cores.
+# With many more CPUs than cores, one host thread for each CPU would starve the others.
 cores=$(nproc 2> /dev/null || getconf _NPROCESSORS_ONLN)
 accel=tcg
 if [ "$cpus" -gt $((CPUS_PER_CORE * cores)) ]; then

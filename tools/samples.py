@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What README and docs/ give as commands and as samples of output, compared with the tree; for tools/facts.py.
+"""Compare commands and samples of output in README and docs/ with the tree; for tools/facts.py.
 
-A command is a line of a block, or a span in backticks, that begins with make or with a script of tools/.  A sample is
-any other line of a block.  Compared is what can be without running it: targets and variables of the Makefile, scripts
-and their options, names of suites, tests, races and wrong variants, files and how many lines they have.
+A command is a line of a block, or a span in backticks, that begins with make or with a script of
+tools/.  A sample is any other line of a block.  Checked is all that needs no run: targets and
+variables of the Makefile, scripts and their options, names of suites, tests, races and wrong
+variants, files and their numbers of lines.
 """
 import glob
 import os
@@ -16,7 +17,7 @@ import suites
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GROUPS = suites.GROUPS | {"SUITE", "SUITE.TEST", "..."}
-# What stands for something in a command that shows a form.
+# Placeholders in a command.
 FORMS = {"NAME", "ID", "SEED", "SUITE", "SUITE.TEST", "...", "FILE", "TARGET"}
 HELP = "tools/help.txt"
 RACES_BESIDES = {"pressure", "waiters", "fiber"}
@@ -35,24 +36,25 @@ def tree(pattern, _cache={}):
 
 
 def numbers(build):
-    """The number of each quick suite in the kernel's boot, by the order in its image."""
+    """The number of each quick suite in the kernel's boot, by its order in the kernel."""
     done = subprocess.run(["nm", "-n", os.path.join(ROOT, build, "quarry.elf")], capture_output=True, text=True)
     order = [n for n in re.findall(r" (\w+)_suite$", done.stdout, re.M) if n in suites.with_flag("KTEST_QUICK")]
     return {name: i for i, name in enumerate(order, 1)}
 
 
 def variables(text):
-    """What the Makefile reads, passes on or sets, and what its scripts take from the environment."""
+    """The variables that the Makefile reads, passes on or sets, and those that its scripts read."""
     words = re.findall(r"\$[({]+(?:if )?([A-Z_]+)\b|\b([A-Z_]+) *[:?+]?=", text + read("tools/font.sh"))
     return {a or b for a, b in words} | set(re.search(r"^export (CPUS .*)", text, re.M).group(1).split())
 
 
 def makefile(_cache=[]):
-    """Targets, variables, the hosted builds, and what `make soak` can do."""
+    """Targets, variables, the hosted builds, and the targets of `make soak`."""
     if not _cache:
-        text = read("Makefile")
+        text = read("Makefile") + read("tools/lib.mk")
         targets = set(re.findall(r"^  ([a-z][\w.-]*)  ", read(HELP), re.M))
-        targets |= set(re.search(r"^\.PHONY: (.*)", text, re.M).group(1).split())
+        for line in re.findall(r"^\.PHONY: (.*)", text, re.M):
+            targets |= set(line.split())
         _cache.append((targets - {"$(TOOLS)"},
                        variables(text),
                        set(re.search(r"^HOST_BUILDS +:= (.*)", text, re.M).group(1).split()),
@@ -77,7 +79,7 @@ def wrong_selftest(value):
 
 
 def wrong_value(target, variable, value):
-    """What a variable of a command of make is set to."""
+    """The values of a variable in a make command."""
     _, _, builds, soaks = makefile()
     names = [n for n in value.strip("'\"").split(",") if n not in FORMS]
     known = {("check", "ONLY"): builds, ("mutants", "ONLY"): variants(), ("soak", "TARGET"): soaks,
@@ -95,7 +97,7 @@ def wrong_make(command):
     targets, variables, _, _ = makefile()
     command = re.split(r"\s{2,}|\s#|;|&&|\|\|?", command)[0]
     if command.count('"') % 2:
-        command = command[:command.rindex('"')]  # it goes on in the next line
+        command = command[:command.rindex('"')]  # it continues in the next line
     words = re.findall(r"(?:[^\s\"']|\"[^\"]*\"|'[^']*')+", command)[1:]
     named = [w for w in words if re.fullmatch(r"[a-z][\w-]*", w)]
     for word in words:
@@ -131,7 +133,7 @@ def wrong_command(command):
 
 
 def wrong_sample(line, place):
-    """One line of what something prints."""
+    """One line of sample output."""
     result = re.match(r"\s*(?:not )?ok (\d+|\.\.\.) (\w+)$", line)
     if result and result.group(2) not in suites.suites() and result.group(2) not in suites.tests():
         yield f"no suite or test `{result.group(2)}`"
@@ -166,7 +168,7 @@ def wrong(text, place):
 
 
 def wrong_help():
-    """The tables of docs/build.md have the rows of `make help`, and no target besides."""
+    """The tables of docs/build.md have the rows of `make help`, and no other target."""
     page, text = "docs/build.md", read("docs/build.md")
     rows = re.findall(r"^\| ((?:`[\w.-]+`(?:, )?)+) \|", text, re.M)
     rows = {name for row in rows for name in re.findall(r"[\w.-]+", row)}

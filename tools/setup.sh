@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# setup.sh: install what is missing, and nothing else.
+# setup.sh: install missing packages, and no others.
 #
 # Usage: tools/setup.sh [-n] SET ...
 #
@@ -12,8 +12,8 @@
 #   bochs     Bochs                         mutate libclang for Python
 #   run  = compile boot iso                 test = all but debug
 #
-# What is there is found by looking for the tool or the file, so with nothing missing no package manager
-# is asked.  Debian and Ubuntu: installs with apt, by sudo where it is not run as root.  Elsewhere, and
+# A package is present if its tool or file is found, so without missing ones no package manager is
+# called.  Debian and Ubuntu: installs with apt, by sudo if not run as root.  On other systems, and
 # with -n, prints the command to type and exits with status 1.
 set -u
 
@@ -77,7 +77,7 @@ look_for() {
 		need grub-pc-bin file /usr/lib/grub*/i386-pc/multiboot2.mod /usr/share/grub*/i386-pc/multiboot2.mod
 		need xorriso tool xorriso
 		need mtools tool mformat
-		# Elsewhere the console's own fonts are there, or the screen stays dark: no reason to stop.
+		# Other systems have fonts, or the screen stays dark: no reason to stop.
 		! tool apt-get || need psf-unifont sh "$(dirname "$0")/font.sh" ;;
 	uefi)
 		need grub-efi-amd64-bin file /usr/lib/grub*/x86_64-efi/multiboot2.mod

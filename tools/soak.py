@@ -8,23 +8,23 @@ Usage: tools/soak.py [--build DIR] [--seed N] TARGET [ROUNDS]
   suites    boots with selftest=all: 1 to 8 CPUs, with and without nodes, a
             quarter of them under icount, another seed each time            (100 boots)
   offline   boots with rounds=N: offlining under stress, in both policies   (2000 rounds, 100 a boot)
-  hotplug   boots with hotplug=N: 8 CPUs go and come under stress while
+  hotplug   boots with hotplug=N: 8 CPUs go offline and back under stress while
             ranges go offline and back                                      (2000 downs and ups, 400 a boot)
   programs  boots with programs=N: 128 MiB that programs in ring 3 have
             mapped go offline and back, under each policy in turn           (200 rounds, 20 a boot)
   syscalls  boots with user=over, case 5: random system calls while memory is short and a task is
-            killed for it, CPUs go and come and ranges go offline and back  (1000000 calls, 100000 a boot)
-  poison    boots with poison=N: random requests to retire pages while memory is allocated, reclaimed, moved and
-            taken offline, and CPUs go and come; a build that looks at each block it hands out
+            killed, CPUs and ranges of memory go offline and back  (1000000 calls, 100000 a boot)
+  poison    boots with poison=N: random requests to retire pages while memory is in use,
+            and pages and CPUs go offline and back; a build that checks allocated blocks
                                                                             (10000 requests, 1000 a boot)
   hoard     boots with user=hoard: random programs that hoard each kind of the kernel's memory: they may die or be
             refused, other tasks may not, and all memory is back       (10000 programs, 100 a boot)
   virtio    4 GiB plugged, used and unplugged by QEMU's virtio-mem, under load on every CPU; QEMU's resident
             memory must fall by 95 % of that, a second after it     (2 rounds in a boot)
 
-The results are in BUILD/soak/TARGET.jsonl.  A target goes on where it stopped: what has a line is not
-done again; remove the file to begin anew.  Each line has the seed and the whole command: any run can
-be repeated alone.  Exit status 0 only if every run on file, up to ROUNDS, passed.
+The results are in BUILD/soak/TARGET.jsonl.  A target continues where it stopped: a run with a line
+is not repeated; remove the file to begin anew.  Each line has the seed and the whole command: any
+run can be repeated alone.  Exit status 0 only if every run on file, up to ROUNDS, passed.
 """
 import argparse
 import json
@@ -65,7 +65,8 @@ def plan(target, rounds, done, seed):
         nodes = chance.choice([None, None, [128, 128], [96, 160]])
         return f"selftest=quick tour=off {base}", qemu.Machine(cpus=cpus, mem=256, nodes=nodes, timeout=120), 1
     if target == "suites":
-        # In 96 boots each number of CPUs comes with each kind of nodes, with icount (which takes longest) and without.
+        # In 96 boots each number of CPUs meets each kind of nodes, with icount (the slowest) and
+        # without.
         machine = qemu.Machine(cpus=1 + done % SUITE_CPUS, mem=512, nodes=SUITE_NODES[done % len(SUITE_NODES)],
                                icount=done // SUITE_CPUS % 4 == 1, timeout=900)
         return f"selftest=all tour=off {base}", machine, 1
@@ -106,7 +107,7 @@ def plan(target, rounds, done, seed):
 
 
 def complaints(target, run, worth):
-    """What is wrong with a run, judged by what it printed, besides what it says itself."""
+    """The faults of a run, judged by its output, besides its own verdict."""
     ended = run.status == qemu.PASS_STATUS if target == "virtio" else run.passed
     wrong = [] if ended else [f"ended with {run.status}{qemu.in_test(run.text)}, last line {run.last!r}"]
     if target == "virtio":
@@ -160,7 +161,7 @@ def run_plan(target, name, cmdline, machine, worth):
 
 
 def image_id(kernel):
-    """The build id: lines of another kernel's runs are told apart."""
+    """The build id, which distinguishes runs of different kernels."""
     out = subprocess.run(["readelf", "-n", kernel], capture_output=True, text=True).stdout
     return next((line.split()[-1] for line in out.split("\n") if "Build ID" in line), "unknown")
 
@@ -173,7 +174,7 @@ def read_lines(path):
                 try:
                     lines.append(json.loads(text))
                 except ValueError:
-                    pass  # the run was cut off while it wrote this line: it is done again
+                    pass  # the run was cut off while it wrote this line: it is repeated
     return lines
 
 
@@ -181,12 +182,12 @@ def soak(build, target, rounds, first_seed):
     path = os.path.join(build, "soak", target + ".jsonl")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     lines = read_lines(path)
-    with open(path, "w", encoding="utf-8") as f:  # without a half line
+    with open(path, "w", encoding="utf-8") as f:  # without an incomplete line
         f.writelines(json.dumps(line) + "\n" for line in lines)
     done = sum(line["rounds"] for line in lines)
     failed = [line for line in lines if not line["passed"]]
     if lines:
-        print(f"soak {target}: going on after {done} of {rounds}, {len(failed)} failed so far", flush=True)
+        print(f"soak {target}: after {done} of {rounds}, {len(failed)} failed so far", flush=True)
     image = os.path.join(build, "quarry.elf")
     if target == "poison":
         if not check.make(os.path.join(build, "checked"), "kernel", CHECKED="1"):
@@ -195,7 +196,7 @@ def soak(build, target, rounds, first_seed):
     kernel = image_id(image)
     seeds = random.Random(first_seed) if first_seed is not None else random.SystemRandom()
     for _ in range(len(lines)):
-        seeds.getrandbits(32)  # the same sequence, as far as it has come
+        seeds.getrandbits(32)  # the same sequence, up to this run
     while done < rounds:
         seed = seeds.getrandbits(32) | 1
         cmdline, machine, worth = plan(target, rounds, done, seed)
@@ -230,7 +231,7 @@ def soak(build, target, rounds, first_seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
-    parser.add_argument("--seed", type=lambda s: int(s, 0), help="what the runs' seeds come from")
+    parser.add_argument("--seed", type=lambda s: int(s, 0), help="seed of the runs' seeds")
     parser.add_argument("target")
     parser.add_argument("rounds", nargs="?", type=int)
     args = parser.parse_args()
@@ -243,5 +244,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
+        print("interrupted; the same command continues", file=sys.stderr)
         sys.exit(130)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The suites and tests of the tree, read from the sources: where each stands, and its tag (docs/testing.md).
+"""The suites and tests of the tree, from the sources: their files and tags (docs/testing.md).
 
-Usage: tools/suites.py             how many tests of each tag each directory has
+Usage: tools/suites.py             the number of tests of each tag in each directory
        tools/suites.py TAG,...     the tests with one of these tags: SUITE.TEST, tag, file
 
 The other tools take the names from here.
@@ -17,9 +17,9 @@ from functools import lru_cache
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDERS = ("tests", "arch")
 TAGS = ("contract", "cost", "inside")
-GROUPS = {"all", "quick", "none", *TAGS}  # of suites: what selftest= takes besides names
-SUITE = re.compile(r"^KTEST_SUITE\((\w+), ([^,]+),(.*?)\);", re.MULTILINE | re.DOTALL)
-CASE = re.compile(r"\bKTEST(?:_(CONTRACT|COST|INSIDE))?\((\w+)\)")
+GROUPS = {"all", "quick", "none", *TAGS}  # groups of suites that selftest= takes
+SUITE = re.compile(r"^KTEST_SUITE\(\s*(\w+),\s*([^,]+),(.*?)\);", re.MULTILINE | re.DOTALL)
+CASE = re.compile(r"\bKTEST(?:_(CONTRACT|COST|INSIDE))?\(\s*(\w+)\)")
 # In the head of a source: "Tests: SUITE, SUITE, tests/qemu/test_some.py."
 HEAD = re.compile(r"^ \* (?:.*  )?Tests:(.*\n(?: \*  +.*\n)*)", re.MULTILINE)
 TABLE = re.compile(r"^\tX\((\w+),", re.MULTILINE)  # tests that are lines of a table
@@ -62,7 +62,7 @@ def suites():
 
 
 def tests():
-    """The names of all tests, without their suites; those of the explorer of threads too."""
+    """The names of all tests, without their suites; also those of the explorer of threads."""
     explored = set()
     for path in glob.glob(os.path.join(ROOT, "tests", "**", "explore_*.c"), recursive=True):
         with open(path, encoding="utf-8") as f:
@@ -71,7 +71,7 @@ def tests():
 
 
 def named_in(path):
-    """The words among those that the head of a source says test it: suites, if it is right."""
+    """The words in the line "Tests:" of a source's head; they should be suites."""
     with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
         found = HEAD.search(f.read(6000))
     text = re.split(r"\.(?:\s|$)", re.sub(r"\n \* *", " ", found.group(1)))[0] if found else ""
@@ -79,12 +79,12 @@ def named_in(path):
 
 
 def with_flag(flag):
-    """The names of the suites with it."""
+    """The names of the suites with that flag."""
     return {name for name, suite in suites().items() if flag in suite.flags}
 
 
 def table():
-    """How many of each tag, by directory."""
+    """The number of tests of each tag, by directory."""
     counts = {}
     for suite in suites().values():
         row = counts.setdefault(os.path.dirname(suite.path), dict.fromkeys(TAGS, 0))

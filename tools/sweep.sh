@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# sweep.sh: the explorer with many seeds, by GNU parallel: one job and one JSON line for each seed.
+# sweep.sh: run the explorer with many seeds, by GNU parallel: one job and one JSON line for each
+# seed.
 #
 # Usage: tools/sweep.sh PROGRAM SETS FIRST-SEED LAST-SEED SCHEDULES > FILE.jsonl
 #
@@ -9,7 +10,7 @@
 #   SCHEDULES  of each set and seed, at most: a seed stops at its first failure
 #
 # PARALLEL="--sshlogin host1,host2" and the like go to GNU parallel; without it the seeds run one after the
-# other.  A line can be had again alone: race --explore SET --seed=N --max=SCHEDULES --json.
+# other.  A single line can be repeated: race --explore SET --seed=N --max=SCHEDULES --json.
 # Exit status 0: no schedule failed.
 set -u
 [ $# = 5 ] || { echo "usage: tools/sweep.sh PROGRAM SETS FIRST-SEED LAST-SEED SCHEDULES" >&2; exit 2; }

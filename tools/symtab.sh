@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# symtab.sh: make the table that symbol_name() searches out of `nm -n` of the first link.
+# symtab.sh: make symbol_name()'s table from `nm -n` of the first link.
 #
 # Usage: tools/symtab.sh NM-OUTPUT OUT.S        (NM-OUTPUT may be /dev/null: an empty table)
 #

@@ -4,7 +4,7 @@
 
 Usage: tools/test-bochs.py [--build DIR] [--only NAME,...]
 
-Each run below is one test.  What Bochs and the kernel said is kept in BUILD/bochs/NAME.*.
+Each run below is one test.  The output of Bochs and the kernel is kept in BUILD/bochs/NAME.*.
 """
 import argparse
 import os
@@ -19,10 +19,10 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
 
-# Bochs executes so many instructions in a second of its machine's time, whatever that takes.  The firmware
-# and GRUB wait by that time: the lower, the sooner they go on.
+# Bochs executes this number of instructions in a second of guest time, however long that takes.
+# The firmware and GRUB wait in guest time: with a lower number they continue sooner.
 IPS = 50_000_000
-LIMIT = 300  # seconds of ours for one run, which takes ten to thirty
+LIMIT = 300  # seconds of real time for one run, which takes ten to thirty
 SHARE = ["/usr/share/bochs", "/usr/local/share/bochs"]
 SETTINGS = """\
 plugin_ctrl: unmapped=1, biosdev=1, speaker=0, extfpuirq=1, parallel=0, serial=1, iodebug=0
@@ -41,7 +41,8 @@ clock: sync=none
 log: {name}.bochs
 panic: action=fatal
 """
-# Name: (CPUs, the kernel's command line, what the console must say).  The suites are those that send interrupts.
+# Name: (CPUs, the kernel's command line, required output).  The suites are those that send
+# interrupts.
 RUNS = {
     "x2apic": (4, "selftest=init,smp,drain,disable,isolation,offline,hotplug,task,text tour=off monitor=off",
                [r"^apic: x2APIC mode$", r"^screen: 1024 by 768 pixels, 128 by 48 characters$"]),
@@ -54,7 +55,7 @@ def boot(folder, name, cpus):
     share = next((s for s in SHARE if os.path.exists(os.path.join(s, "BIOS-bochs-latest"))), SHARE[0])
     with open(os.path.join(folder, name + ".rc"), "w", encoding="utf-8") as f:
         f.write(SETTINGS.format(cpus=cpus, ips=IPS, share=share, name=name))
-    # Debian's has a debugger inside, which waits to be told to continue.
+    # Debian's has a built-in debugger, which waits for the command to continue.
     with open(os.path.join(folder, "go"), "w", encoding="utf-8") as f:
         f.write("c\n")
     console = os.path.join(folder, name + ".com1")
@@ -63,7 +64,7 @@ def boot(folder, name, cpus):
     program = shutil.which("bochs-bin") or shutil.which("bochs")
     start = time.monotonic()
     with open(os.path.join(folder, name + ".out"), "wb") as out:
-        # Only SIGKILL ends it for sure: to others the debugger answers with its prompt.
+        # Only SIGKILL ends it for sure: at other signals the debugger shows its prompt.
         proc = subprocess.Popen([program, "-q", "-f", name + ".rc", "-rc", "go"], cwd=folder, stdin=subprocess.DEVNULL,
                                 stdout=out, stderr=out, env=dict(os.environ, SDL_VIDEODRIVER="dummy"),
                                 preexec_fn=qemu._die_with_parent)
@@ -80,7 +81,7 @@ def boot(folder, name, cpus):
 
 
 def judge(name, text, cpus, patterns):
-    """What is wrong with it, or None."""
+    """The fault of a run, or None."""
     passed, failed, _, names = qemu.ktap_counts(text)
     if failed:
         return "failed: " + " ".join(names)

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""All tests and one closing line "N passed, N failed"; `make test`.
+"""Run all tests; one closing line "N passed, N failed"; `make test`.
 
   hosted    tools/check.py: every suite in eight builds
   lint      tools/lint.py
   builds    the kernel with clang and lld, and with the cross prefix
+  library   tools/library.py: mm/ as a library, alone, with a prefix, for 32 bits, for one CPU; ports that are wrong
   races     tools/race.py: every script, right code and wrong, on fibers and in QEMU
-  mutants   tools/mutants.py: every wrong variant is noticed by the tests named for it
+  mutants   tools/mutants.py: every wrong variant fails the tests named for it
   failures  tools/failsweep.py --upto 40: the n-th allocation of every test fails, for n up to 40
   qemu      tests/qemu by pytest: the real image, judged from outside
   user      the same for programs in ring 3: test_user.py, test_hostile.py, test_memory.py
@@ -14,13 +15,13 @@
   models    tools/model.py: SPIN models of the protocols, right ones and wrong ones
   bochs     tools/test-bochs.py: the same image in another emulator
 
-They run in this order; but those of BESIDE, where chosen, one after another beside another part that
-leaves them room: "qemu" does, where most machines have one CPU that works, and "races".
+They run in this order.  Parts of BESIDE, if chosen, run one after another beside another part that
+leaves cores idle: "qemu", where most machines have one busy CPU, and "races".
 
 Usage: tools/test.py [--build DIR] [--only PART,...] [-- PYTEST-OPTION ...]
 
-The numbers add the hosted programs' test lines, lint's checks, one for each build and pytest's tests.
-What was skipped, or is marked as expected to fail, is listed and counts as neither.
+The numbers add the hosted programs' test lines, lint's checks, one for each build and pytest's
+tests.  Tests that were skipped, or are expected to fail, are listed and not counted.
 """
 import argparse
 import os
@@ -38,7 +39,7 @@ import outer_make
 import qemu
 import variant_build
 
-PARTS = ["hosted", "lint", "builds", "races", "mutants", "failures", "qemu", "user", "devices", "models",
+PARTS = ["hosted", "lint", "builds", "library", "races", "mutants", "failures", "qemu", "user", "devices", "models",
          "bochs"]
 BESIDE = {"races": ["lint", "bochs"], "qemu": ["user", "devices", "models", "failures", "builds", "mutants"]}
 USER = [f"tests/qemu/test_{name}.py" for name in ("user", "hostile", "memory")]
@@ -70,6 +71,10 @@ def part_builds(counts, build, _):
         what = " ".join(f"{k}={v}" for k, v in variables.items())
         print(f"  {'ok' if good else 'not ok'} make {what} ({time.monotonic() - start:.1f} s)", flush=True)
         counts.one(good, f"build {name}: make {what}")
+
+
+def part_library(counts, build, _):
+    tool(counts, build, "library.py", tail=9)
 
 
 def part_races(counts, build, _):
@@ -125,8 +130,8 @@ def count_tool(counts, started, name, tail=1, story=60):
 
 
 def start_beside(counts, args, parts):
-    """Run these parts beside what follows: what start_tool returns, or None."""
-    # What several of them need is made once, not by two at a time.
+    """Start these parts beside the following ones; returns the result of start_tool, or None."""
+    # Build their common files once, not twice at the same time.
     if not parts or not kernel(counts, args.build):
         return None
     if "mutants" in parts:
@@ -161,7 +166,7 @@ def part_devices(counts, build, options):
 
 
 def pytest(counts, build, name, options):
-    """Run it on the kernel; its report is BUILD/NAME.xml."""
+    """Run pytest on the kernel; its report is BUILD/NAME.xml."""
     python = python_with_pytest()
     if not python:
         counts.one(False, "qemu: no Python with pytest and pexpect: run make setup")
@@ -178,7 +183,7 @@ def pytest(counts, build, name, options):
 
 
 def count_pytest(counts, report, status):
-    """Add what pytest's report says; a run without a whole report is one failure."""
+    """Add the counts of pytest's report; a run without a complete report is one failure."""
     failed = False
     try:
         cases = list(ET.parse(report).iter("testcase"))

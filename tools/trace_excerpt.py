@@ -4,9 +4,8 @@
 
 usage: trace_excerpt.py TRACE[.gz] FIRST COUNT [MAX_ORDER] > PIECE
 
-Of the COUNT events from event FIRST on (0 is the first) it keeps the allocations up to MAX_ORDER and
-the frees of what it keeps; ids are numbered anew, the lowest free one first, and the header is made
-to fit.
+Of the COUNT events from event FIRST on (0 is the first) it keeps the allocations up to MAX_ORDER
+and their frees; ids are numbered anew, the lowest free one first, and the header is adapted.
 """
 import gzip
 import heapq

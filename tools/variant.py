@@ -3,14 +3,14 @@
 """Wrong variants of the tree, tests/mutants/ID.mut: read one, apply it to a copy of the tree, make it.
 
 Usage: tools/variant.py check                    every variant is well formed and fits the present tree
-       tools/variant.py list                     ids, titles, and who notices
-       tools/variant.py show ID                  what it changes, as a diff
-       tools/variant.py [--build DIR] tree ID    a copy of the tree with it, DIR/variant/ID; prints where
+       tools/variant.py list                     ids, titles, and the tests that must fail
+       tools/variant.py show ID                  its changes, as a diff
+       tools/variant.py [--build DIR] tree ID    copy the tree to DIR/variant/ID; prints the path
        tools/variant.py [--build DIR] make ID TARGET... [VARIABLE=value...]     make in that copy
 
-The copy is made of hard links, save for the files that the variant changes, and of the objects built so
-far, so that only what differs is compiled.  ID "none" is the tree as it is.  docs/mutants.md describes
-the format.
+The copy consists of hard links, except for the files that the variant changes, and of the objects
+built so far, so that only the differences are compiled.  ID "none" is the unmodified tree.
+docs/mutants.md describes the format.
 """
 import argparse
 import difflib
@@ -35,18 +35,18 @@ ONCE = ("id", "title", "why", "world", "build", "cpus", "compile")
 KEYS = ONCE + ("kill", "expect")
 NEEDED = ("id", "title", "why", "kill", "expect")
 NEEDED_PLANTED = ("id", "title", "kill")
-HANGS = "hangs"  # as an "expect:": never to end is what is wrong with it
+HANGS = "hangs"  # as an "expect:": the variant never ends
 LEFT_OUT = ("tests/mutants", "tests/qemu", "tests/model")  # nothing in them is compiled
 OBJECTS = ("fiber", "race", "host-plain", "host-port", "host-order3", "host-threads", "host-threads-asan", "host-silence", "kernel")  # worth copying
 
 
 class BadVariant(Exception):
-    """A .mut file that is malformed, or does not fit the tree; the text says why."""
+    """A .mut file that is malformed, or does not fit the tree; the text is the reason."""
 
 
 @dataclass
 class Kill:
-    """Who must notice: a line "kill:" and the "expect:" that goes with it."""
+    """A test that must fail: a line "kill:" and its line "expect:"."""
     text: str
     expect: str
 
@@ -57,12 +57,12 @@ class Kill:
 
     @property
     def name(self):
-        """SUITE.TEST, or the race script, the explorer's set, the fuzz target."""
+        """SUITE.TEST, or the name of the race script, the explorer's set, the fuzz target."""
         return self.text.split()[0 if self.kind == "test" else 1]
 
     @property
     def engine(self):
-        """Of a race: where it is replayed."""
+        """The engine that replays a race."""
         return (self.text.split() + ["fiber"])[2] if self.kind == "race" else "fiber"
 
 
@@ -207,7 +207,8 @@ def link(source, to):
 
 
 def link_tree(tree):
-    """Make @tree the same as ROOT by hard links, without builds and version control; files that differ."""
+    """Make @tree equal to ROOT by hard links, without builds and version control; returns
+    changed files."""
     wanted = set()
     for folder, folders, names in os.walk(ROOT):
         rel = os.path.relpath(folder, ROOT)
@@ -234,7 +235,7 @@ def link_tree(tree):
 
 
 def make_tree(v, tree):
-    """The tree with the variant in it, in @tree, brought up to date; the files that the variant changes."""
+    """Bring the variant's tree @tree up to date; returns the files that the variant changes."""
     texts = edited(v)
     kept = {}
     for path, text in texts.items():
@@ -256,7 +257,7 @@ def make_tree(v, tree):
 
 
 def own_deps(tree, copy):
-    """What depends on what, of copied objects: by the names that they have here."""
+    """Rewrite the dependencies of copied objects to the paths of this tree."""
     for folder, _, names in os.walk(copy):
         for name in names:
             if not name.endswith(".d"):
@@ -269,16 +270,16 @@ def own_deps(tree, copy):
 
 
 def copy_objects(build, tree, name, changed):
-    """Take what the unmodified tree has compiled in build/@name, unless the variant's tree has its own."""
+    """Copy the unmodified tree's objects of build/@name, unless the variant's tree has its own."""
     source, copy = os.path.join(build, name), os.path.join(tree, "build", name)
-    # After a change of the Makefile all would be compiled again.
+    # A newer Makefile would make all of them compiled again.
     if os.path.isdir(copy) and os.stat(copy).st_mtime < os.stat(os.path.join(ROOT, "Makefile")).st_mtime:
         shutil.rmtree(copy)
     if os.path.isdir(source) and not os.path.isdir(copy):
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("*.elf", "*.iso", "*.log", "qemu"))
         own_deps(tree, copy)
         os.utime(copy)
-        # What was copied is of the right code: let make see that these files are newer.
+        # The copied objects are of the right code: mark the changed files as newer.
         for path in changed:
             os.utime(os.path.join(tree, path))
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Build a wrong variant with few compilations, for tools/mutants.py.
 
-What depends on the files that the variant changes (the compiler's .d files say so) is compiled in the
-variant's tree; it is linked with the objects of the unmodified tree, which must be built.  The programs
-have nothing for a debugger.
+Sources that depend on the files that the variant changes (by the compiler's .d files) are compiled
+in the variant's tree, and linked with the objects of the unmodified tree, which must be built.  The
+programs have no debug information.
 """
 import os
 import re
@@ -15,7 +15,7 @@ import outer_make
 import suites
 import variant
 
-# Name of a build -> its directory below the build directory, what links it, variables of make.
+# Name of a build -> its directory below the build directory, its linker, variables of make.
 # Others are the hosted builds of the Makefile.
 KERNELS = {"kernel": (".", {}), "race": ("race", {"RACE": "1"})}
 
@@ -25,7 +25,7 @@ class BuildError(Exception):
 
 
 def program_of(build, name):
-    """Where the Makefile puts the program of the unmodified tree."""
+    """The path of the unmodified tree's program."""
     if name in KERNELS:
         return os.path.normpath(os.path.join(build, KERNELS[name][0], "quarry.elf"))
     return os.path.join(build, name, "race" if name.startswith("fiber") else "check")
@@ -38,7 +38,7 @@ def run(command, cwd):
 
 
 def ask_make(build, wanted, settings=None):
-    """{key: words} of what the Makefile expands the expressions of @wanted to."""
+    """{key: words}: the values of the Makefile's expressions in @wanted."""
     rule = "variant-vars: ; @" + "".join(f"echo '{k}' '{v}';" for k, v in wanted.items())
     out = subprocess.run([os.environ.get("MAKE", "make"), "-s", "--no-print-directory", "-C", variant.ROOT,
                           f"B={build}", *(f"{k}={v}" for k, v in (settings or {}).items()), "--eval", rule,
@@ -47,7 +47,7 @@ def ask_make(build, wanted, settings=None):
 
 
 class Base:
-    """A finished build of the unmodified tree, and how make would compile and link it."""
+    """A finished build of the unmodified tree, and its commands to compile and link."""
 
     def __init__(self, build, name):
         self.name = name
@@ -71,7 +71,7 @@ class Base:
 
     @staticmethod
     def read_deps(path):
-        """What a source includes, as make was told by the compiler."""
+        """The files that a source includes, by the compiler's .d file."""
         try:
             with open(path, encoding="utf-8") as f:
                 text = f.read()
@@ -81,8 +81,9 @@ class Base:
 
     def compile(self, tree, changed, only=(), wanted=None):
         """
-        Compile in @tree what depends on @changed, or only these files of it; the objects to link.  With @wanted only
-        those suites shall run: tests with copies of changed sources are left as they are, but for those.
+        Compile in @tree the sources that depend on @changed, or only these of them; returns the
+        objects to link.  With @wanted only these suites run: other tests with copies of changed
+        sources are not compiled again.
         """
         unknown = set(only) - {source for source, needs in self.needs.items() if needs.intersection(changed)}
         if unknown:
@@ -101,7 +102,7 @@ class Base:
 
     @staticmethod
     def has_other_copies(tree, source, changed, wanted):
-        """A test of suites that are not @wanted, whose copies of the changed sources are its own."""
+        """Is it a test of other suites, which has only copies of the changed sources?"""
         if not source.startswith("tests/") or not all(path.endswith(".c") and path != source for path in changed):
             return False
         with open(os.path.join(tree, source), encoding="utf-8") as f:
@@ -116,18 +117,18 @@ class Base:
         run(self.vars["CC"] + flags + ["-c", source, "-o", target], tree)
 
     def link(self, tree, objects):
-        """The program."""
+        """Link the program."""
         home = os.path.join(tree, "build", self.name)
         os.makedirs(home, exist_ok=True)
         if self.name in KERNELS:
             return self.link_kernel(tree, home, objects)
         program = os.path.join(home, "program")
-        quick = ["-fuse-ld=lld"] if shutil.which("ld.lld") else []  # a third of the other's time
+        quick = ["-fuse-ld=lld"] if shutil.which("ld.lld") else []  # three times as fast
         run(self.vars["CC"] + self.vars["FLAGS"] + quick + ["-Wl,-S", "-o", program] + objects, tree)
         return program
 
     def link_kernel(self, tree, home, objects):
-        """As the Makefile does it: twice, the second time with the table of symbols."""
+        """Link as the Makefile does: twice, the second time with the table of symbols."""
         at = {name: os.path.join(home, name) for name in
               ("symtab0.S", "symtab0.o", "quarry0.elf", "symbols.txt", "symtab.S", "symtab.o", "quarry.elf")}
         cc, ld = self.vars["CC"] + self.vars["FLAGS"], self.vars["LD"] + self.vars["LDFLAGS"] + ["-S"]

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""How threads wait for a page that is being moved, eight ways compared; `make race NAME=waiters`.
+"""Eight ways in which threads wait for a page that is being moved; `make race NAME=waiters`.
 
 Usage: tools/waiters.py [--build DIR] [--update-docs] [VARIANT...]
 
 A race build with each variant is booted with race=waiters (tests/races/waiters.c), under icount, where the
-same build gives the same figures; the right code and the historic mistake under MTTCG too.  The right code
-must pass, and so must what is merely costly; each of the others must fail as expected.
+same build gives the same figures; the right code and the historic mistake under MTTCG too.  The
+right code must pass, and so must variants that are only slow; each of the others must fail as
+expected.
 One JSON line for each boot goes to DIR/race/waiters.jsonl; the table is printed and, with --update-docs,
 written to docs/races/d-waiters.md.
 """
@@ -29,7 +30,7 @@ BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 DIVERGES, SLEEPS, CORRUPTS, RIGHT = "does not converge", "sleeps for ever", "corrupts", "right"
 SLOW = "converges, but not in 2 tries"
 
-# Variant, how its threads wait, how the two phases end: one of the phases must show it, at least.
+# Variant, its way to wait, its outcome: at least one of the two phases must show it.
 WAYS = [
     ("M20", "with a reference, held while asleep", DIVERGES),
     ("J05", "on the pfn, with a reference, dropped before the sleep", RIGHT),
@@ -37,7 +38,7 @@ WAYS = [
     ("J01", "in a loop, until the page's lock is free", RIGHT),
     ("J02", "on the page-table entry", SLEEPS),
     ("J04", "on the pfn; a first touch with a reference", DIVERGES),
-    ("J03", "on the pfn, queued after the lock was let go", SLEEPS),
+    ("J03", "on the pfn, queued after the lock was released", SLEEPS),
     ("none", "on the pfn, queued under the lock (Quarry)", RIGHT),
 ]
 ALSO_MTTCG = ("none", "M20")
@@ -64,7 +65,8 @@ def phase_outcome(figure):
 
 
 def outcome(run):
-    """What the worst phase shows; a panic, or what check_memory finds besides, counts as corruption."""
+    """The outcome of the worst phase; a panic, or a finding of check_memory, counts as
+    corruption."""
     found = figures(run.text)
     shown = [phase_outcome(f) for f in found.values()]
     for kind in (SLEEPS, DIVERGES):
@@ -85,7 +87,7 @@ def run_one(program, ident, engine):
 # ---- the table -----------------------------------------------------------------------------------
 
 def tries(figure):
-    """Per page, with what was given up after ten."""
+    """Tries per page; pages abandoned after ten tries count."""
     if not figure or not figure["moves"]:
         return "-"
     return f"{(figure['moves'] + figure['retries']) / figure['moves']:.2f}"
@@ -96,7 +98,7 @@ def moved(figure):
 
 
 def spread(figure):
-    """Moved at the first try, the second, a later one; given up."""
+    """Pages moved at the first try, the second, a later one; pages abandoned."""
     if not figure:
         return "-"
     if figure["stuck"]:
@@ -110,7 +112,7 @@ def cost(figure):
 
 
 def burns(found, right):
-    """Half as much again as the right code, for the same moves."""
+    """Is it half as slow again as the right code, for the same moves?"""
     mine, its = found.get("storm"), right.get("storm")
     return bool(mine and its and not mine["stuck"] and not mine["failed"] and
                 mine["instructions"] > 1.5 * its["instructions"])
@@ -139,7 +141,7 @@ def update_docs(text):
 # ---- all of them ---------------------------------------------------------------------------------
 
 def compare(counts, build, wanted=()):
-    """Build, run, print; the table of what ran under icount."""
+    """Build, run, print; returns the table of the runs under icount."""
     results = []
     os.makedirs(os.path.join(build, "race"), exist_ok=True)
     with open(os.path.join(build, "race", "waiters.jsonl"), "w", encoding="utf-8") as out:

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Functions of mm/, kernel/, demo/, drivers/ and arch/x86_64 that wait, against docs/waits.md, which says what ends each; part of lint.
+"""Compare waiting functions with docs/waits.md, which says what ends each wait; part of lint.
 
 Usage: tools/waits.py [FILE...]
 
-A function waits if it sleeps, yields or relaxes; has a loop without a condition; a loop around a compare-and-swap; or a
-loop whose condition reads what another CPU or a device writes, and compares no counter.  Prints what the page lacks, and
-what it names without need; with FILEs, the functions of these that wait.
+A function of mm/, kernel/, demo/, drivers/ or arch/x86_64 waits if it sleeps, yields or relaxes;
+has a loop without a condition; a loop around a compare-and-swap; or a loop whose condition reads a
+value that another CPU or a device writes, and compares no counter.  Prints missing and needless
+rows of the page; with FILEs, their waiting functions.
 """
 import glob
 import os
@@ -21,7 +22,7 @@ WAITS = re.compile(r"\b(?:wait_until|thread_sleep|thread_yield|cpu_relax|arch_id
                    r"\bfor \(;;\)|\bwhile \((?:true|1)\)|\bhlt\b")
 LOOP = re.compile(r"\b(for|while|do)\b")
 CAS = re.compile(r"\b\w*cas\w*\(|__atomic_compare_exchange")
-# What another CPU or a device changes: memory shared between CPUs, and registers of devices.
+# Values that another CPU or a device changes: memory shared between CPUs, and registers of devices.
 SHARED = re.compile(r"\b(?:READ_ONCE|load_acquire|atomic_\w+|__atomic_\w+|in[bwl]|inp[bwl]|page_word|"
                     r"\w*trylock\w*|rdmsr|\w*apic_read|pm_read)\(")
 COUNTED = re.compile(r"(?<![-<])[<](?![<])|(?<![->])[>](?![>])|--|\+\+")
@@ -77,7 +78,8 @@ def waiting_loop(condition, body):
 
 
 def waiting(path):
-    """The functions of a file that wait, in order.  A function's name stands in a line without indentation."""
+    """The waiting functions of a file, in order.  A function's name is in a line without
+    indentation."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as f:
         text = COMMENT.sub(lambda m: "\n" * m.group().count("\n"), f.read())
     at, lines = 0, {text.count("\n", 0, where) for where, condition, body in loops(text) if waiting_loop(condition, body)}
@@ -104,5 +106,5 @@ def wrong():
 
 if __name__ == "__main__":
     said = [f"{path}: {name}" for path in sys.argv[1:] for name in waiting(path)] if sys.argv[1:] else list(wrong())
-    print("\n".join(said) or "waits: all are named")
+    print("\n".join(said) or "waits: all have a row")
     sys.exit(bool(said) and not sys.argv[1:])

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Words that docs/GLOSSARY.md has retired, in code, comments and docs.
+"""Find words that docs/GLOSSARY.md has retired, in code, comments and docs.
 
-Usage: tools/words.py              print which are used more often than the glossary allows
+Usage: tools/words.py              print words used more often than the glossary allows
        tools/words.py --list WORD  print each line that uses one
-       tools/words.py --update     lower the glossary's numbers to what is left
+       tools/words.py --update     lower the glossary's numbers to the present ones
 """
 import glob
 import os
@@ -14,7 +14,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = "docs/GLOSSARY.md"
 SOURCES = ("c", "h", "S", "ld", "py", "sh", "gdb", "mk", "txt")
-# A word, what to write, how many lines still use it.
+# A word, its replacement, the number of lines that still use it.
 ROW = re.compile(r"^\| ([^|]+) \| ([^|]+) \| (\d+) \|$", re.MULTILINE)
 
 
@@ -36,7 +36,7 @@ def texts(_cache=[]):
 
 
 def retired(page):
-    """{words: (what to write, lines allowed)}"""
+    """{words: (replacement, lines allowed)}"""
     return {words: (instead, int(left)) for words, instead, left in ROW.findall(page)}
 
 

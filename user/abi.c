@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * abi.c: every error that docs/abi.md promises, but for lack of memory, and the success beside it.
+ * abi.c: every error that docs/abi.md promises, except for lack of memory, and the matching
+ * success.
  *
- * handle: that by which programs are started.  The exit status is the number of surprises.
+ * handle: the capability to start programs.  The exit status is the number of surprises.
  */
 #include "quarry.h"
 
-#define FREE_PAGE 0x300000000UL /* where nothing is mapped, but by us */
+#define FREE_PAGE 0x300000000UL /* nothing is mapped here, except by this program */
 #define KERNEL    0xffff888000001000UL
 #define SHORT     (2 * NS_PER_MS)
 
@@ -104,7 +105,7 @@ static void calls_of_tasks(void)
 	WANT(task_wait((u64)task, 60 * NS_PER_S, &status), TASK_EXITED);
 	WANT(status, 0);
 	WANT(task_wait((u64)task, 0, &status), TASK_EXITED);
-	WANT(task_kill((u64)task), 0); /* too late, and harmless */
+	WANT(task_kill((u64)task), 0); /* too late: no effect */
 	WANT(task_wait((u64)task, 0, &status), TASK_EXITED);
 	WANT(task_kill(programs), -EINVAL);
 	WANT(task_kill(99), -EBADF);
@@ -165,7 +166,7 @@ static void calls_of_objects(void)
 	WANT(unmap(at, 0), -EINVAL);
 	WANT(unmap(at, 4), 0);
 	WANT(unmap(at, 4), 0);
-	/* A mapping by a handle that only reads stays so. */
+	/* A mapping made by a read-only handle stays read-only. */
 	ro = handle_dup((u64)object, RIGHT_READ);
 	WANT(map((u64)ro, at, 4, 0, ABI_READ | ABI_WRITE), -EACCES);
 	WANT(map((u64)ro, at, 4, 0, ABI_READ), 0);
@@ -174,7 +175,7 @@ static void calls_of_objects(void)
 	WANT(protect(at, 4, ABI_READ | ABI_EXEC), -EACCES);
 	handle_close((u64)object);
 	handle_close((u64)ro);
-	WANT(byte[0], 1); /* the mapping keeps it */
+	WANT(byte[0], 1); /* the mapping keeps the page */
 	WANT(unmap(at, 4), 0);
 }
 
@@ -192,7 +193,7 @@ static void calls_of_endpoints(void)
 	WANT(call((u64)send, &m, SHORT), -ETIMEDOUT);
 	m.handle = 4711;
 	WANT(call((u64)send, &m, 0), -EBADF);
-	m.handle = (u64)send; /* may not be duplicated */
+	m.handle = (u64)send; /* a handle without RIGHT_DUP */
 	WANT(call((u64)send, &m, 0), -EACCES);
 	m.handle = 0;
 	WANT(receive(0, &m, 0), -EBADF);
@@ -241,7 +242,7 @@ static void calls_of_pagers(void)
 	WANT(pager_supply((u64)object, 1, page), -EEXIST);
 	WANT(map((u64)ro, (void *)at, 4, 0, ABI_READ), 0);
 	WANT(at[ABI_PAGE_SIZE], 77);
-	WANT(write_text((u64)at, 1), -EFAULT); /* it asks us, and we do not answer */
+	WANT(write_text((u64)at, 1), -EFAULT); /* this task is the pager, and does not answer */
 	WANT(pager_take_back((u64)ro, 1, page), -EACCES);
 	WANT(pager_take_back((u64)object, 4, page), -EINVAL);
 	WANT(pager_take_back((u64)object, 1, page), -ENOENT);
@@ -251,7 +252,7 @@ static void calls_of_pagers(void)
 	WANT(pager_drop((u64)object, 0, 4), 0);
 	WANT(info(INFO_OBJECT_PRESENT, (u64)object), 0);
 	handle_close((u64)endpoint);
-	WANT(write_text((u64)at, 1), -EFAULT); /* and now nobody can */
+	WANT(write_text((u64)at, 1), -EFAULT); /* now there is no pager */
 	WANT(unmap((void *)at, 4), 0);
 	handle_close((u64)object);
 	handle_close((u64)ro);

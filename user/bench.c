@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench.c: what ring 3 costs, in instructions; `make bench` boots it on one CPU.
+ * bench.c: the cost of ring 3, in instructions; `make bench` boots it on one CPU.
  *
- * handle: that by which programs are started.  Other tasks of this program (arg1 says which) have: handle, an
- * endpoint.  Each figure is the least of several runs, per operation, the loop included.
+ * handle: the capability to start programs.  For other tasks of this program (arg1 says which)
+ * handle is an endpoint.  Each figure is the least of several runs, per operation, the loop
+ * included.
  */
 #include "quarry.h"
 
@@ -14,9 +15,9 @@
 
 enum { MEASURE, ECHO, YIELD, PAGER };
 
-/* ---- the others ---- */
+/* ---- the other tasks ---- */
 
-/* Answer each call by its own words, until one begins with a 0. */
+/* Answer each call with its own words, until a call's first word is 0. */
 static int echo(u64 endpoint)
 {
 	struct message m;
@@ -77,7 +78,7 @@ static void figure(const char *name, u64 value)
 	printf("%s %lu instructions\n", name, value);
 }
 
-/* The least of RUNS runs of fn(run), which does something so many times. */
+/* The least of RUNS runs of fn(run), which makes so many operations. */
 static u64 least(void (*fn)(u64), u64 times)
 {
 	u64 best = ~0UL, run;
@@ -129,7 +130,7 @@ static void touch(u64 run)
 		(void)memory[(run * PAGES + i) * ABI_PAGE_SIZE];
 }
 
-/* Start the other task with a copy of @give; its handle. */
+/* Start the other task with a copy of @give; returns its handle. */
 static u64 other(u64 programs, unsigned what, u64 give)
 {
 	s64 task = task_create(programs, "bench", give, 0, what);
@@ -156,7 +157,7 @@ static int measure(u64 programs)
 	null_syscall = least(no_calls, TIMES);
 	figure("null_syscall", null_syscall);
 
-	/* Each of our yields is one of the other's too. */
+	/* Each yield of this task is followed by one of the other task. */
 	task = other(programs, YIELD, 0);
 	yields(0);
 	figure("context_switch", least(yields, 2 * TIMES) - null_syscall);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* crt.S: the first instructions of a program: main's arguments are in their registers already. */
+/* crt.S: the first instructions of a program; main's arguments are in their registers already. */
 #define SYS_EXIT 1 /* abi.h is C; quarry.h asserts it */
 
 	.section .text.start, "ax", @progbits

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fault.c: does one thing that it may not, arg0 says which; it is not expected to come back. */
+/* fault.c: does one forbidden thing, chosen by arg0, which should end it. */
 #include "quarry.h"
 
 #define KERNEL_ADDRESS 0xffffffff80100000UL
@@ -10,7 +10,7 @@ static const int constant = 1;
 static char data[16] = {(char)0xc3}; /* ret */
 static volatile u64 sink;
 
-/* Plain accesses that the compiler knows nothing about. */
+/* Plain accesses that the compiler cannot optimise. */
 static void peek(u64 at)
 {
 	__asm__ volatile("movq (%0), %0" : "+r"(at) : : "memory");
@@ -104,13 +104,13 @@ static void stack_overflow(void)
 	sink = deeper(0);
 }
 
-/* A kernel gate that is not for us. */
+/* A gate reserved for the kernel. */
 static void interrupt(void)
 {
 	__asm__ volatile("int $0x41");
 }
 
-/* What the kernel reads or writes for us is no better than what we do ourselves: an error each. */
+/* Accesses that the kernel makes for a program obey the same rules: each returns an error. */
 static void pointers(void)
 {
 	static const u64 bad[] = {0, KERNEL_ADDRESS, DIRECT_MAP, NOT_CANONICAL, ~0UL - 4, 0x7fffffffeffcUL + 4096};
@@ -122,7 +122,7 @@ static void pointers(void)
 		if (ret != -EFAULT)
 			exit(100);
 	}
-	/* One page that is there, the next is not. */
+	/* The first page is mapped, the next is not. */
 	if (sys(SYS_DEBUG_WRITE, (u64)pages_alloc(1) + 4090, 12, 0, 0, 0) != -EFAULT)
 		exit(101);
 	exit(77);

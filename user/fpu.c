@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fpu.c: threads that keep values in every FPU and SSE register while others do the same on the same CPUs.
+ * fpu.c: threads that keep values in all FPU and SSE registers, while others do the same on the
+ * same CPUs.
  *
  * arg0: threads; arg1: milliseconds.  The exit status is the number of threads that found a register changed.
  */
@@ -12,7 +13,7 @@ static u64 until;
 static u32 wrong;
 static u64 rounds;
 
-/* All sixteen SSE registers hold a pattern while nothing but the timer comes in between. */
+/* All sixteen SSE registers hold a pattern during a loop that only the timer interrupts. */
 static bool registers_keep(u64 pattern, unsigned mxcsr)
 {
 	u64 differ = 0;
@@ -27,7 +28,7 @@ static bool registers_keep(u64 pattern, unsigned mxcsr)
 	    "movdqa %%xmm0, %%xmm10\n\tmovdqa %%xmm0, %%xmm11\n\tmovdqa %%xmm0, %%xmm12\n\t"
 	    "movdqa %%xmm0, %%xmm13\n\tmovdqa %%xmm0, %%xmm14\n\tmovdqa %%xmm0, %%xmm15\n\t"
 	    "1:\tdecl %[spins]\n\tjnz 1b\n\t"
-	    /* The and of all is the pattern, and so is the or, only if all are. */
+	    /* The AND and the OR of all are the pattern only if all are. */
 	    "movdqa %%xmm1, %%xmm0\n\tpxor %%xmm2, %%xmm1\n\tpxor %%xmm0, %%xmm3\n\tpxor %%xmm0, %%xmm4\n\t"
 	    "pxor %%xmm0, %%xmm5\n\tpxor %%xmm0, %%xmm6\n\tpxor %%xmm0, %%xmm7\n\tpxor %%xmm0, %%xmm8\n\t"
 	    "pxor %%xmm0, %%xmm9\n\tpxor %%xmm0, %%xmm10\n\tpxor %%xmm0, %%xmm11\n\tpxor %%xmm0, %%xmm12\n\t"
@@ -45,7 +46,7 @@ static bool registers_keep(u64 pattern, unsigned mxcsr)
 	return !differ && (now & ~0x3fu) == was;
 }
 
-/* A sum that depends on each of its steps, by the x87. */
+/* A sum computed by the x87 that depends on each step. */
 static long double x87_sum(unsigned steps)
 {
 	long double sum = 1.0L;
@@ -57,7 +58,7 @@ static long double x87_sum(unsigned steps)
 
 static void compute(u64 number)
 {
-	/* Each its own way of rounding, so that the control word shows too. */
+	/* Each thread has another rounding mode, so that the control word is checked too. */
 	unsigned mxcsr = 0x1f80 | (unsigned)(number & 3) << 13;
 	const long double expected = x87_sum(20000);
 	u64 pattern = (number + 1) * 0x0101010101010101UL;
@@ -71,7 +72,7 @@ static void compute(u64 number)
 	}
 }
 
-/* A program starts with clean registers, whatever ran before it. */
+/* A program starts with clean registers, whichever program ran before. */
 static bool starts_clean(void)
 {
 	u64 low, high;

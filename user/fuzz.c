@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz.c: random system calls: arg0 is the seed, arg1 how many; handle: one more to play with, or 0.
+ * fuzz.c: random system calls: arg0 is the seed, arg1 the number of calls; handle: one more to use,
+ * or 0.
  *
- * Arguments are numbers of every kind: small, huge, handles that were given, handles that never were,
- * addresses of ours, of the kernel's and of nobody.  The program does nothing on purpose that ends it or
- * takes its own code or stack away, and sleeps only shortly.
+ * Arguments are numbers of all kinds: small, huge, valid handles, invalid handles, addresses of the
+ * program, of the kernel and of no memory.  The program does nothing on purpose that ends it or
+ * unmaps its own code or stack, and sleeps only briefly.
  */
 #include "quarry.h"
 
 #define KEPT      32
-#define AREA      0x200000000UL /* what is mapped and unmapped at random */
+#define AREA      0x200000000UL /* mapped and unmapped at random */
 #define AREA_SIZE (64 * ABI_PAGE_SIZE)
 #define MAX_NS    2000000UL
 
 static u64 state;
 static u64 handles[KEPT];
-static u64 result_of[NR_SYSCALLS][2]; /* calls that failed, that did not */
+static u64 result_of[NR_SYSCALLS][2]; /* calls that failed; that succeeded */
 
 static u64 pick(u64 n)
 {
@@ -71,7 +72,7 @@ static u64 some_argument(void)
 	}
 }
 
-/* Does [at, at + pages) touch the program's own code, data or stack? */
+/* Does [at, at + pages) overlap the program's own code, data or stack? */
 static bool is_own(u64 at, u64 pages)
 {
 	u64 end;
@@ -81,14 +82,14 @@ static bool is_own(u64 at, u64 pages)
 	return at < AREA || end > AREA + AREA_SIZE;
 }
 
-/* What would end, stop or blind the program; true: leave it out. */
+/* Would the call end, stop or silence the program?  True: leave it out. */
 static bool harmful(u64 nr, u64 arg[7])
 {
 	switch (nr) {
 	case SYS_EXIT:
 	case SYS_THREAD_EXIT:
 	case SYS_THREAD_CREATE: return true; /* a thread at a random address ends the task */
-	case SYS_DEBUG_WRITE: arg[1] |= pick(16) ? 1UL << 20 : 0; return false; /* a full console tells nothing */
+	case SYS_DEBUG_WRITE: arg[1] |= pick(16) ? 1UL << 20 : 0; return false; /* short */
 	case SYS_SLEEP: arg[0] %= MAX_NS; return false;
 	case SYS_TASK_WAIT:
 	case SYS_CALL:
@@ -97,7 +98,7 @@ static bool harmful(u64 nr, u64 arg[7])
 	case SYS_UNMAP: return is_own(arg[0], arg[1]) && arg[0] < 0x0000800000000000UL;
 	case SYS_PROTECT: return is_own(arg[0], arg[1]) && arg[0] < 0x0000800000000000UL;
 	case SYS_OBJECT_CREATE: arg[0] = pick(8) ? arg[0] % 256 : arg[0]; return false;
-	case SYS_MAP: return false; /* over what is there it is refused */
+	case SYS_MAP: return false; /* over an existing mapping it is refused */
 	default: return false;
 	}
 }
@@ -111,11 +112,11 @@ static void keep(u64 handle)
 	*slot = handle;
 }
 
-/* Something that must be as it was: the kernel may not have written here. */
+/* Memory that must not change: the kernel must not write here. */
 static const char canary[] = "the kernel writes nowhere that it was not asked to";
 static char canary_copy[sizeof(canary)];
 
-/* One call, unless it would do harm: then false. */
+/* Make one call, unless it would do harm: then false. */
 static bool one(void)
 {
 	u64 nr = pick(64) ? pick(NR_SYSCALLS) : next_random(&state) >> pick(64), arg[7], before[7];
@@ -163,7 +164,10 @@ int main(u64 handle, u64 seed, u64 count)
 	memcpy(canary_copy, canary, sizeof(canary));
 	for (i = 0; i < KEPT; i += 2)
 		handles[i] = (u64)(i % 4 ? endpoint_create() : object_create(8));
-	/* What it got stays, whatever happens to the copy: an object of somebody else's pager, for instance. */
+	/*
+	 * The handle stays even if its copy is lost: for instance an object of another task's
+	 * pager.
+	 */
 	if (handle)
 		handles[1] = (u64)handle_dup(handle, (unsigned)info(INFO_RIGHTS, handle));
 	for (i = 0; i < count; i += one()) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hello.c: says hello; if it was given an endpoint, it calls there, and shares memory with who answers.
+ * hello.c: prints hello; if it has an endpoint, it calls there, and shares memory with the
+ * receiver.
  *
- * The answer to the first call brings a handle to an object with a text in it; hello writes its own text
- * behind that, and says so in a second call.
+ * The answer to the first call brings a handle to an object that contains a text.  hello appends
+ * its own text, and reports that in a second call.
  */
 #include "quarry.h"
 
@@ -19,7 +20,7 @@ static int share(u64 endpoint)
 		printf("first call: %ld, words %lu %lu, handle %lx\n", ret, m.word[0], m.word[3], m.handle);
 		return 1;
 	}
-	/* The handle does not allow more than it says. */
+	/* The handle allows only its rights. */
 	ret = map(m.handle, page, 1, 0, ABI_READ | ABI_EXEC);
 	if (ret != -EACCES) {
 		printf("mapped executable: %ld\n", ret);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hoard.c: random programs that hoard each kind of the kernel's memory, beside two tasks that do their work.
+ * hoard.c: random programs that hoard each kind of the kernel's memory, beside two tasks that work.
  *
- * handle: that by which programs are started; arg0: the seed; arg1: how many programs.  Each is a task that takes as
- * much as it gets of kinds in random order.  It may be refused, and it may die; nobody else may; and
- * afterwards everything is back.  The exit status is the number of surprises.
- * Called by itself with arg1 from HOARDER on: one of these tasks.
+ * handle: the capability to start programs; arg0: the seed; arg1: the number of programs.  Each is
+ * a task that takes as much as it can of several kinds, in random order.  It may be refused and it
+ * may die, but no other task may; afterwards everything must be free again.  The exit status is the
+ * number of surprises.  Started by itself with arg1 from HOARDER on: one of these tasks.
  */
 #include "quarry.h"
 
 #define HOARDER  (1UL << 32) /* arg0: its seed */
 #define WORKER   (2UL << 32) /* arg0: its number */
-#define SLEEPER  (3UL << 32) /* until nobody receives at handle any more */
+#define SLEEPER  (3UL << 32) /* until handle has no receiver any more */
 #define NR_WORK  2u
 #define PAGES    64u
 #define WORD(n, i) (0x5eed000000000000UL + (n) * 0x10000UL + (i))
@@ -170,9 +170,9 @@ static int hoard(u64 handle, u64 seed)
 	return 0;
 }
 
-/* ---- the others ---- */
+/* ---- the other tasks ---- */
 
-/* Verify what it has, use something new, report. */
+/* Verify the memory, use some more, report. */
 static int work(u64 handle, u64 number)
 {
 	volatile u64 *at = pages_alloc(PAGES);
@@ -214,7 +214,7 @@ static void hear_all(u64 endpoint, bool stop)
 	}
 }
 
-/* Everything that was charged is given back, sooner or later: its last threads are on their way. */
+/* Wait until all charges are undone: the last threads may still be ending. */
 static void wait_for_rest(const u64 *before)
 {
 	unsigned i, turn;
@@ -226,7 +226,7 @@ static void wait_for_rest(const u64 *before)
 	}
 }
 
-/* What the workers have just now comes and goes: they wait for an answer meanwhile. */
+/* One hoarder; the workers wait for an answer meanwhile, so that their usage does not change. */
 static void one(u64 seed, unsigned *ends)
 {
 	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP), task, from, how;
@@ -279,7 +279,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 		one(arg0 + nr, ends);
 		hear_all((u64)endpoint, false);
 		wait_for_rest(before);
-		before[LIMIT_TABLES] += NR_WORK; /* a worker's fresh pages */
+		before[LIMIT_TABLES] += NR_WORK; /* for a worker's new pages */
 	}
 	hear_all((u64)endpoint, true);
 	for (i = 0; i < NR_WORK; i++) {

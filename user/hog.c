@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hog.c: a task that wants memory and says whether it kept it.
+ * hog.c: a task that takes memory and reports whether it kept it.
  *
- * handle: an endpoint, or 0.  arg0: pages; arg1: what kind of them (enum hog_kind), and from bit 8 on a seed.
- * It writes to each page, calls the endpoint and waits for the answer, and then reads them all again.  The
- * exit status is 0 if every word was as it had been written; 2 if it did not get so far.
+ * handle: an endpoint, or 0.  arg0: pages; arg1: their kind (enum hog_kind), and from bit 8 on a
+ * seed.  It writes to each page, calls the endpoint and waits for the answer, and then reads all
+ * pages again.  The exit status is 0 if every word was as written; 2 if it did not come that far.
  */
 #include "hog.h"
 #include "packed.h"
 
-/* Touched page by page through one window, and held by the handle only: nobody has them mapped. */
+/*
+ * Touch page by page through one window: the pages are held by the handle only, and mapped nowhere.
+ */
 static bool fill_unmapped(u64 pages, u32 seed)
 {
 	s64 object = object_create(pages);
@@ -38,7 +40,7 @@ int main(u64 handle, u64 pages, u64 arg1)
 	} else {
 		at = pages_alloc(pages);
 		for (i = 0; at && i < pages; i++) {
-			wrong += at[i * PACKED_WORDS] != 0; /* nobody else's */
+			wrong += at[i * PACKED_WORDS] != 0; /* it must be a zeroed page */
 			packed_write(at + i * PACKED_WORDS, i, seed);
 		}
 		if (!at)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* hog.h: what hog.c and who starts it have agreed on. */
+/* hog.h: the interface between hog.c and programs that start it. */
 #ifndef USER_HOG_H
 #define USER_HOG_H
 
 enum hog_kind {
 	HOG_MAPPED,
-	HOG_UNMAPPED, /* pages that are held by a handle only */
+	HOG_UNMAPPED, /* pages held by a handle only */
 };
 
 #endif

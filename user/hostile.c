@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile.c: a program that tries to break out of ring 3, to take what is not its own, and to stop others.
+ * hostile.c: a program that tries to break out of ring 3, to take memory of others, and to stop
+ * others.
  *
- * handle: that by which programs are started; arg0: the seed; arg1: 0 for every subject that any machine will do for, or the number of one.
- * Runs every case of hostile_*.c in a task of its own and prints a line for each.  The exit status is the number
- * of cases that did not end as they must.
+ * handle: the capability to start programs; arg0: the seed; arg1: 0 for every subject that runs on
+ * any machine, or the number of one subject.  Runs every case of hostile_*.c in a task of its own
+ * and prints a line for each.  The exit status is the number of cases that did not end as required.
  */
 #include "hostile.h"
 
-#define IS_ROLE (1UL << 63) /* of arg1: this task is a case, or a role of one */
+#define IS_ROLE (1UL << 63) /* bit of arg1: this task is a case, or a role of one */
 
 static const struct hostile_subject *const subjects[] = {
     &hostile_ldt,
@@ -64,7 +65,9 @@ void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, in
 		WANT(have, status);
 }
 
-/* A case, given by its address, which is below 2^32 and the same in every task of this program. */
+/*
+ * Run a case, given by its address, which is below 2^32 and the same in every task of this program.
+ */
 static int run_case(u64 handle, u64 arg)
 {
 	const struct hostile_case *c = (const struct hostile_case *)(arg & 0xffffffff);
@@ -75,7 +78,7 @@ static int run_case(u64 handle, u64 arg)
 	return 0;
 }
 
-/* Judge one case.  True: it ended as it must, and the handles are what they were. */
+/* Judge one case.  True: it ended as required, and the number of handles has not changed. */
 static bool judge(const struct hostile_subject *s, const struct hostile_case *c)
 {
 	static const char *const ends[] = {"still runs", "exited", "faulted", "was killed"};

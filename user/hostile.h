@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile.h: what the files of cases of the hostile program share.
+ * hostile.h: declarations shared by the cases of the hostile program.
  *
- * A subject is one file, hostile_<subject>.c, with a table of cases: what each tries (its name and comment) and
- * what must come of it.  Every case runs in a task of its own, a child of hostile.c, which judges how it ends.
+ * A subject is one file, hostile_<subject>.c, with a table of cases: the attempt (its name and
+ * comment) and the required result.  Every case runs in a task of its own, a child of hostile.c,
+ * which judges how it ends.
  *
  *	static void a_page_is_mapped_twice(void)
  *	{
@@ -35,29 +36,29 @@ struct hostile_subject {
 	const char *name;
 	const struct hostile_case *cases;
 	unsigned nr;
-	bool alone; /* only when it is asked for by its number: it needs a machine of its own kind */
+	bool alone; /* run only by its number: it needs a special machine */
 };
 
-/* run() returns, and every WANT in it held. */
+/* run() returns, and every WANT in it is true. */
 #define ENDS_WELL(fn) {#fn, fn, TASK_EXITED, 0}
-/* run() does something that ends its task by a fault, which the kernel reports. */
+/* run() ends its task by a fault, which the kernel reports. */
 #define FAULTS(fn) {#fn, fn, TASK_FAULTED, 0}
 /* The kernel's OOM killer ends it. */
 #define IS_KILLED(fn) {#fn, fn, TASK_KILLED, -ENOMEM}
 #define SUBJECT(name, cases) {name, cases, ARRAY_SIZE(cases), false}
 #define SUBJECT_ALONE(name, cases) {name, cases, ARRAY_SIZE(cases), true}
 
-/* Record a surprise, with its line, if @have is not @wanted.  Any role of a case may. */
+/* Record a surprise, with its line, if @have is not @wanted.  Any role of a case may call it. */
 void hostile_want(const char *file, int line, s64 have, s64 wanted);
 #define WANT(have, wanted) hostile_want(__FILE__, __LINE__, (s64)(have), (s64)(wanted))
 
-/* For a case: the handle by which programs are started (RIGHT_EXEC, RIGHT_DUP), and 31 bits of seed. */
+/* For a case: the capability to start programs (RIGHT_EXEC, RIGHT_DUP), and 31 bits of seed. */
 extern u64 programs, seed;
 
 /*
- * Another task of this program: it runs role(handle, arg) and exits with what that returns, or, if this is 0, with
- * the number of its own surprises.  @give: a handle of which it gets a copy, or 0.  @arg: below 2^63.
- * Returns its handle, or an error.
+ * Start another task of this program.  It runs role(handle, arg) and exits with the result or, if
+ * that is 0, with the number of its own surprises.  @give: a handle of which it gets a copy, or 0.
+ * @arg: below 2^63.  Returns its handle, or an error.
  */
 typedef int hostile_role(u64 handle, u64 arg);
 s64 hostile_start(hostile_role *role, u64 give, u64 arg);
@@ -65,10 +66,10 @@ s64 hostile_start(hostile_role *role, u64 give, u64 arg);
 s64 hostile_start_limited(hostile_role *role, u64 give, u64 arg, const struct abi_limits *limits);
 /* Wait for its end and close the handle; returns how it ended, or -ETIMEDOUT after HOSTILE_NS. */
 s64 hostile_end(s64 task, int *status);
-/* Both: it must end so. */
+/* Start a task and wait for its end, which must be this one. */
 void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, int status);
 
-/* Longest time for anything that must end: of the guest's clock. */
+/* The time limit for all waits, in guest time. */
 #define HOSTILE_NS (60 * NS_PER_S)
 
 extern const struct hostile_subject hostile_ldt, hostile_regs, hostile_handles, hostile_pager,

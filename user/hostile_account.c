@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_account.c: tasks that want more of the kernel than they may have: mappings, objects, tables, endpoints,
- * threads, tasks; and shared pages that one of their users wants for itself.
+ * hostile_account.c: tasks that try to exceed their limits of the kernel's memory: mappings,
+ * objects, tables, endpoints, threads, tasks; and shared pages that one user tries to have for
+ * itself.
  */
 #include "hostile.h"
 
@@ -19,7 +20,7 @@ static u64 used(enum abi_limit which)
 	return (u64)info(INFO_USED, which);
 }
 
-/* A role that may have @nr of one kind, and as much of all else as it would have; it must end so. */
+/* Run a role with the limit @nr for one kind, and the usual ones for all others; it must end so. */
 static void expect_limited(hostile_role *role, enum abi_limit which, u64 nr, enum task_end how)
 {
 	struct abi_limits limits;
@@ -33,9 +34,9 @@ static void expect_limited(hostile_role *role, enum abi_limit which, u64 nr, enu
 		WANT(status, 0);
 }
 
-/* ---- memory of the kernel's ---- */
+/* ---- memory of the kernel ---- */
 
-/* Mapped, its handle closed: then it stays as long as the mapping does. */
+/* Map an object and close its handle: it lives as long as the mapping. */
 static s64 keep_object(u64 i)
 {
 	s64 object = object_create(1), err;
@@ -78,7 +79,7 @@ static int cut_regions(u64 handle, u64 nr)
 	WANT(err, -EDQUOT);
 	WANT(unmap(at + (2 * nr - 3) * ABI_PAGE_SIZE, 1), -EDQUOT);
 	WANT(used(LIMIT_REGIONS) <= nr, 1);
-	/* What is there is still usable, and goes as a whole. */
+	/* The existing part is still usable, and is unmapped as a whole. */
 	at[ABI_PAGE_SIZE] = 1;
 	WANT(unmap(at, 2 * nr), 0);
 	WANT(pages_map(at, 1), 1);
@@ -145,7 +146,7 @@ static void endpoints_are_made_until_refused(void)
 	expect_limited(make_endpoints, LIMIT_ENDPOINTS, FEW, TASK_EXITED);
 }
 
-/* Whom nobody answers: the calls that it has left are not its own any more, and it may go on calling. */
+/* No receiver answers: calls that timed out do not count for the task, so it may go on calling. */
 static void calls_are_left_behind(void)
 {
 	s64 endpoint = endpoint_create();
@@ -211,7 +212,7 @@ static int wait_for_ever(u64 handle, u64 arg)
 	return 99;
 }
 
-/* As many as it gets; returns how many, and the last error. */
+/* Start as many as possible; returns how many, and the last error. */
 static u64 start_many(s64 *task, u64 max, s64 *err)
 {
 	u64 nr = 0;
@@ -243,7 +244,7 @@ static int fill_the_slots(u64 handle, u64 arg)
 	WANT(err, -EAGAIN);
 	WANT(nr, limit_of(LIMIT_TASKS));
 	kill_all(task, nr);
-	/* Whoever has gone makes room. */
+	/* A task that has ended frees its slot. */
 	task[0] = hostile_start(wait_for_ever, 0, 0);
 	kill_all(task, 1);
 	return 0;
@@ -255,7 +256,7 @@ static void tasks_are_started_until_refused(void)
 	expect_limited(fill_the_slots, LIMIT_TASKS, 3, TASK_EXITED);
 }
 
-/* It is given that by which programs are started, fills the slots, and keeps them until it is answered. */
+/* With the capability to start programs, fill the slots, and keep them until the answer comes. */
 static int fill_and_wait(u64 handle, u64 arg)
 {
 	struct message m = {.word = {0}};
@@ -272,7 +273,7 @@ static int fill_and_wait(u64 handle, u64 arg)
 	return 0;
 }
 
-/* One that takes all that it may leaves slots to its neighbours. */
+/* A task that takes all its slots leaves slots to its neighbours. */
 static void a_neighbour_starts_tasks_beside_one_that_fills_the_slots(void)
 {
 	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP);
@@ -325,7 +326,7 @@ static int pass_on(u64 handle, u64 depth)
 	return status;
 }
 
-/* Each task in a chain may start one less than the one before it. */
+/* Each task in a chain may start one task fewer than its parent. */
 static void chains_of_tasks_end(void)
 {
 	expect_limited(pass_on, LIMIT_TASKS, 4, TASK_EXITED);
@@ -363,7 +364,7 @@ static int use_threads_below(u64 handle, u64 nr)
 	programs = handle;
 	for (i = 0; i < NR_LIMITS; i++)
 		limits.limit[i] = i == LIMIT_THREADS ? nr : ABI_LIMIT_INHERIT;
-	/* The child may have as many, but one of them is here. */
+	/* The child has the same limit, but one thread is this one. */
 	WANT(hostile_end(hostile_start_limited(start_threads, 0, nr - 1, &limits), &status), TASK_EXITED);
 	return status;
 }
@@ -417,7 +418,7 @@ static int map_share(u64 handle, u64 max)
 	return 99;
 }
 
-/* Whatever others do with it, who has mapped it can touch it. */
+/* Whatever other tasks do with a page, a task that has mapped it can access it. */
 static void a_page_that_others_map_too_often_can_be_touched(void)
 {
 	s64 object = object_create(1), share = handle_dup((u64)object, RIGHT_READ | RIGHT_WRITE | RIGHT_DUP);
@@ -442,7 +443,7 @@ static void parts_of_a_mapping_count(void)
 	u64 i;
 
 	WANT(map((u64)object, at, 2 * ABI_MAX_MAPPINGS, 0, ABI_READ | ABI_WRITE), 0);
-	/* Cutting is not refused: no page is mapped more often by that. */
+	/* Splitting regions is allowed: it maps no page more often. */
 	for (i = 0; i < ABI_MAX_MAPPINGS; i++)
 		WANT(protect(at + 2 * i * ABI_PAGE_SIZE, 1, ABI_READ), 0);
 	WANT(map((u64)object, AT(100), 1, 0, ABI_READ), -EMLINK);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_handles.c: numbers that were not given out, or not any more; rights that nobody gave; handles that are
- * lost on their way.
+ * hostile_handles.c: numbers that are no handles, or not any more; missing rights; handles that are
+ * lost in a message.
  */
 #include "hostile.h"
 
 #define SHORT NS_PER_MS
 
-/* Does the number mean nothing, whatever is asked of it? */
+/* Is the number invalid in every call? */
 static void expect_dead(u64 handle)
 {
 	struct message m = {.word = {0}};
@@ -69,7 +69,7 @@ static void numbers_that_are_tried_are_dead(void)
 	}
 }
 
-/* It has one handle of its own, and one that has the same number means its own. */
+/* It has one handle of its own; the same number as its parent's means its own. */
 static int uses_numbers_of_its_parent(u64 handle, u64 stolen)
 {
 	if (stolen != handle)
@@ -147,7 +147,7 @@ static void reply_is_used_once(void)
 	WANT(from > 0, true);
 	WANT(handle_dup((u64)from, 0), -EACCES);
 	WANT(handle_dup((u64)from, RIGHT_SEND), -EACCES);
-	m.handle = (u64)from; /* given away in the answer to itself */
+	m.handle = (u64)from; /* given away in its own answer */
 	WANT(reply((u64)from, &m), -EACCES);
 	WANT(task_create(programs, "hello", (u64)from, 0, 0), -EACCES);
 	m.handle = 0;
@@ -157,9 +157,9 @@ static void reply_is_used_once(void)
 	thread_join(&caller);
 }
 
-/* ---- on their way ---- */
+/* ---- in messages ---- */
 
-/* Messages that carry handles, to an endpoint at which nobody ever receives. */
+/* Messages with handles, to an endpoint without a receiving thread. */
 static void given_handle_is_not_lost(void)
 {
 	s64 endpoint = endpoint_create(), object = object_create(1), before = info(INFO_HANDLES, 0);
@@ -174,7 +174,7 @@ static void given_handle_is_not_lost(void)
 	WANT(info(INFO_RIGHTS, (u64)object) > 0, true);
 }
 
-/* The only handle to receive by is in a message to itself. */
+/* The only handle with the right to receive is in a message to that endpoint. */
 static void endpoint_in_its_own_queue_goes(void)
 {
 	s64 endpoint = endpoint_create();
@@ -207,7 +207,7 @@ static void killed_caller_takes_its_message_along(void)
 	WANT(receive((u64)endpoint, &m, 0), -ETIMEDOUT);
 }
 
-/* ---- at once ---- */
+/* ---- at the same time ---- */
 
 static u64 contested;
 static u32 stop;
@@ -222,7 +222,7 @@ static void close_it(u64 arg)
 	}
 }
 
-/* One thread makes handles, two close each; every handle is closed once. */
+/* One thread makes handles, two try to close each; every handle is closed once. */
 static void handle_is_closed_once(void)
 {
 	static struct thread threads[2];

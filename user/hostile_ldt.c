@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_ldt.c: ring 0 by the processor's own tables: descriptors, gates, selectors.
+ * hostile_ldt.c: getting into ring 0 by the processor's own tables: descriptors, gates, selectors.
  *
- * After a reset the LDT has base 0 and 64 KiB (SDM vol. 3A, table 10-1).  A program that could map these
- * addresses, or whose CPU still had such an LDT, would write the kernel's descriptors itself.
+ * After a reset the LDT has base 0 and 64 KiB (SDM vol. 3A, table 10-1).  A program that could map
+ * these addresses, or whose CPU still had such an LDT, could write the kernel's descriptors itself.
  */
 #include "hostile.h"
 
 #define LOWEST   0x10000UL  /* the lowest user address: docs/abi.md */
 #define LDT_PAGE 0x1000UL
-#define TI       4u /* of a selector: the LDT */
+#define TI       4u /* bit of a selector: use the LDT */
 #define RPL3     3u
 /* The descriptor at the start of LDT_PAGE, if the LDT begins at address 0. */
 #define PLANTED  ((unsigned)LDT_PAGE | TI | RPL3)
@@ -24,7 +24,9 @@ struct far_pointer {
 
 static u64 ring0_cr0;
 
-/* What a planted gate leads to: a proof of ring 0, and the way back.  The caller's stack is on the kernel's. */
+/*
+ * The target of a planted gate: proves ring 0, and returns.  The caller's stack is on the kernel's.
+ */
 static void __attribute__((naked)) in_ring_0(void)
 {
 	__asm__ volatile("cli\n\t"
@@ -34,7 +36,7 @@ static void __attribute__((naked)) in_ring_0(void)
 			 : "=m"(ring0_cr0));
 }
 
-/* Where an LDT of base 0 has its descriptors; false: it cannot be mapped. */
+/* Map the place of descriptors of an LDT with base 0; false: it cannot be mapped. */
 static bool map_low(u64 at, u64 pages)
 {
 	s64 object = object_create(pages);
@@ -48,7 +50,7 @@ static void far_call(unsigned selector)
 {
 	struct far_pointer to = {.selector = (u16)selector};
 
-	/* The prefix by hand: assemblers name it each in its own way. */
+	/* The prefix as a byte: assemblers differ in its name. */
 	__asm__ volatile(".byte 0x48\n\tlcall *(%%rcx)" : : "c"(&to) : "rax", "memory", "cc");
 }
 
@@ -61,7 +63,7 @@ static void plant_gate(u64 at, u64 target)
 	gate[1] = target >> 32;
 }
 
-/* ---- what user memory is ---- */
+/* ---- properties of user memory ---- */
 
 static void low_pages_are_refused(void)
 {
@@ -106,7 +108,7 @@ static void low_memory_is_read(void)
 
 /* ---- descriptors of an LDT ---- */
 
-/* Where the page can be mapped the gate is written; the call is tried either way. */
+/* The gate is written if its page can be mapped; the call is tried in both cases. */
 static void planted_gate_is_called(void)
 {
 	if (map_low(LDT_PAGE, 1))
@@ -158,7 +160,7 @@ static void thread_segment_is_loaded(void)
 	__asm__ volatile("movl %0, %%fs" : : "r"(PLANTED));
 }
 
-/* LAR, LSL, VERR and VERW look at a descriptor: there is none, and nothing else comes of it. */
+/* LAR, LSL, VERR and VERW read a descriptor: there is none, so they only fail. */
 static void no_selector_leads_anywhere(void)
 {
 	unsigned selector, value;
@@ -176,7 +178,7 @@ static void no_selector_leads_anywhere(void)
 	}
 }
 
-/* ---- descriptors of the GDT, and the instructions that say where the tables are ---- */
+/* ---- descriptors of the GDT, and the instructions that reveal the tables ---- */
 
 static void kernel_code_is_called(void)
 {

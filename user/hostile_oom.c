@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_oom.c: tasks that take all memory there is, after they have hoarded some of the kernel's, or made
- * themselves look like pagers that others need; beside an innocent, which is never the one that ends.
+ * hostile_oom.c: tasks that take all memory, after they have hoarded some of the kernel's, or
+ * pretended to be pagers that other tasks need; beside an innocent task, which must never be
+ * killed.
  *
- * On a small machine, and by their number only (tests/qemu/test_hostile.py).
+ * They run on a small machine, and by their number only (tests/qemu/test_hostile.py).
  */
 #include "hostile.h"
 
@@ -54,7 +55,7 @@ static void end_innocent(s64 task, s64 from)
 	WANT(status, 0);
 }
 
-/* As many pages as the machine has, and their tables: no limit keeps them from being touched. */
+/* As many pages as the machine has, and their tables: no limit forbids touching them. */
 static volatile char *all;
 
 static void prepare_all(void)
@@ -66,7 +67,7 @@ static void prepare_all(void)
 		all[i * ABI_PAGE_SIZE] = 1;
 }
 
-/* All of memory; it does not come back. */
+/* Take all memory; does not return. */
 static int take_all(void)
 {
 	u64 i;
@@ -259,7 +260,7 @@ static void serve(u64 arg)
 	}
 }
 
-/* Touch so many pages of somebody's object. */
+/* Touch so many pages of another task's object. */
 static void use(u64 object, u64 pages)
 {
 	volatile char *at = address_for(pages);
@@ -277,7 +278,7 @@ static int client(u64 object, u64 pages)
 	return 99;
 }
 
-/* It offers its object, and when it is answered takes all memory; what comes with the answer it uses. */
+/* Offer an object; after the answer use its object, if it has one, and take all memory. */
 static int disguised(u64 handle, u64 disguise)
 {
 	static struct thread server;
@@ -304,7 +305,7 @@ static int disguised(u64 handle, u64 disguise)
 	return take_all();
 }
 
-/* The object that it offers. */
+/* Start a disguised hog; returns the object that it offers. */
 static u64 start_disguised(u64 endpoint, enum disguise disguise, s64 *task, s64 *from)
 {
 	s64 send = handle_dup(endpoint, RIGHT_SEND | RIGHT_DUP);
@@ -317,7 +318,7 @@ static u64 start_disguised(u64 endpoint, enum disguise disguise, s64 *task, s64 
 	return m.handle;
 }
 
-/* A client that has touched so many of the object's pages. */
+/* Start a client that touches so many of the object's pages. */
 static s64 start_client(u64 object, u64 pages)
 {
 	s64 task = hostile_start(client, object, pages);
@@ -348,7 +349,7 @@ static void disguise_beside_an_innocent(enum disguise disguise)
 		if (disguise != OF_THE_DYING)
 			WANT(task_kill((u64)task), 0);
 		WANT(hostile_end(task, &status), TASK_KILLED);
-		/* By that, not for its memory. */
+		/* Killed by task_kill, not for its memory. */
 		WANT(status == -ENOMEM, 0);
 	}
 	end_innocent(innocent, from);
@@ -391,7 +392,7 @@ static void hogs_are_the_pagers_of_each_other(void)
 	for (i = 0; i < 2; i++) {
 		s64 how = hostile_end(hog[i], &status);
 
-		/* The page that it touches may have lost its pager. */
+		/* The pager of the page that it touches may have been killed first. */
 		WANT(how == TASK_FAULTED || (how == TASK_KILLED && status == -ENOMEM), 1);
 	}
 	end_innocent(innocent, from);

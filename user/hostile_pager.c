@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_pager.c: pagers that keep others waiting, and objects that very many regions show.
+ * hostile_pager.c: pagers that delay others, and objects with very many regions.
  *
- * A pager is a thread of the task itself, or nobody.
+ * A pager is a thread of the task itself, or there is none.
  */
 #include "hostile.h"
 
 #define PAGES      4u
 #define SHORT_NS   (20 * NS_PER_MS)
 #define LONG_NS    (10 * NS_PER_S) /* no more than ABI_MAX_PAGER_NS */
-/* More than one hold of an object's lock visits, fewer than one task may have. */
+/* More than one hold of an object's lock visits, fewer than a task's limit. */
 #define REGIONS    200u
 #define RW         (ABI_READ | ABI_WRITE)
 
-static char *memory;             /* what is shown, one page after the other */
+static char *memory;             /* the mapped pages */
 static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
 
 static volatile char *page(unsigned i)
@@ -26,7 +26,7 @@ static s64 bind(u64 endpoint, u64 timeout_ns)
 	return pager_bind(endpoint, PAGES, 0, timeout_ns);
 }
 
-/* An object at memory whose pager is this task, and nobody answers yet. */
+/* Map at memory an object whose pager is this task, without a thread that answers yet. */
 static u64 paged(u64 *endpoint, u64 timeout_ns)
 {
 	s64 object;
@@ -68,7 +68,7 @@ static void pager_has_no_time_or_too_much(void)
 	WANT(bind(~0UL, LONG_NS), -EBADF);
 }
 
-/* Its content is in the very page that it shall bring. */
+/* The content to supply is in the very page that is requested. */
 static void page_is_supplied_from_itself(void)
 {
 	u64 endpoint, object = paged(&endpoint, SHORT_NS);
@@ -94,7 +94,10 @@ static void what_is_not_there_is_taken_back(void)
 	WANT(pager_drop(object, 0, PAGES), 0);
 }
 
-/* A role: the task is the pager of an object, brings each page, and drops it before it can be used. */
+/*
+ * A role: the task is the pager of an object; it supplies each page, and drops it before it is
+ * used.
+ */
 struct fickle {
 	u64 endpoint, object;
 };
@@ -138,7 +141,7 @@ static int touch_what_never_stays(u64 handle, u64 how)
 	return 1;
 }
 
-/* In ring 3, or in the kernel, for ever: it can be ended all the same. */
+/* It loops in ring 3, or in the kernel; it can be killed all the same. */
 static void end_one(u64 how)
 {
 	s64 task = hostile_start(touch_what_never_stays, 0, how);
@@ -165,7 +168,7 @@ static void page_is_supplied_from_one_that_never_stays(void)
 
 /* ---- many regions ---- */
 
-/* REGIONS regions, each of which shows page 0 of @object, at memory. */
+/* Map page 0 of @object in REGIONS regions, at memory. */
 static void map_often(u64 object)
 {
 	unsigned i;
@@ -213,7 +216,7 @@ static void shown_page_is_dropped_everywhere(void)
 	WANT(*page(REGIONS - 1), 9);
 }
 
-/* Regions of one page each are made by cutting, and every other one is gone. */
+/* Split a mapping into regions of one page, and unmap every other one. */
 static void region_is_cut_to_pieces(void)
 {
 	u64 object = (u64)object_create(REGIONS);
@@ -263,7 +266,7 @@ static void drop_often(u64 arg)
 	__atomic_store_n(&done, 1, __ATOMIC_RELEASE);
 }
 
-/* Whoever touches a page whose entries are being taken away, in steps, waits and goes on. */
+/* A thread that touches a page whose entries are being removed, in steps, waits and continues. */
 static void shown_page_is_touched_while_it_is_dropped(void)
 {
 	unsigned i, wrong = 0;
@@ -279,7 +282,7 @@ static void shown_page_is_touched_while_it_is_dropped(void)
 	for (i = 0; !__atomic_load_n(&done, __ATOMIC_ACQUIRE); i = (i + 7) % REGIONS)
 		wrong += *page(i) != 5;
 	thread_join(&dropper);
-	/* Not before: each touch up to here is answered. */
+	/* Not before: each touch up to here was answered. */
 	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
 	thread_join(&server);
 	WANT(pager_drop(good.object, 0, 1), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_regs.c: registers: what one task leaves in them for another, and flags that a program sets before it
- * enters the kernel.
+ * hostile_regs.c: registers: values of one task that another could see, and flags that a program
+ * sets before it enters the kernel.
  */
 #include "hostile.h"
 
@@ -43,8 +43,8 @@ static void set_selectors(struct selectors s)
 }
 
 /*
- * Twelve bits that a program may choose.  Of null selectors an interrupt's way back makes 0 (SDM vol. 2A, IRET), so
- * 1, 2 and 3 are not among them.
+ * Twelve bits that a program may choose.  An interrupt's return makes null selectors 0 (SDM vol.
+ * 2A, IRET), so 1, 2 and 3 are not used.
  */
 static struct selectors pattern(u64 bits)
 {
@@ -76,7 +76,7 @@ static void keep(u64 bits)
 	WANT(kept(bits), 0);
 }
 
-/* Threads of one task, and in the case below of many. */
+/* For threads of one task and, in the case below, of many tasks. */
 static void selectors_are_each_threads_own(void)
 {
 	static struct thread threads[NR_THREADS];
@@ -121,7 +121,7 @@ static void set_and_spin(u64 arg)
 		yield();
 }
 
-/* On CPUs whose registers are full of somebody else's. */
+/* On CPUs whose registers have another task's values. */
 static void programs_start_with_null_selectors(void)
 {
 	static struct thread threads[NR_THREADS];
@@ -182,7 +182,7 @@ static void selector_behind_the_gdt_is_loaded(void)
 	set_selectors((struct selectors){.ds = 0x43});
 }
 
-/* ---- bases: FSGSBASE is off, and the base of ring 3's GS is no kernel address ---- */
+/* ---- bases: FSGSBASE is off, and ring 3's GS base is never a kernel address ---- */
 
 static void gs_base_is_written(void)
 {
@@ -208,7 +208,7 @@ static void gs_leads_to_the_first_page(void)
 
 /* ---- flags ---- */
 
-/* SYSCALL is the first instruction with these flags.  What the compiler has below RSP stays. */
+/* SYSCALL is the first instruction with these flags.  The red zone below RSP is kept. */
 static u64 flags_after_a_call(u64 flags)
 {
 	u64 after;

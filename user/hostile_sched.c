@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_sched.c: tasks that want the CPU for themselves, beside one that sleeps for 10 ms at a time.
+ * hostile_sched.c: tasks that try to have the CPU for themselves, beside one that sleeps for 10 ms
+ * at a time.
  *
- * Times are the guest's: these cases run under icount, on one CPU, and by their number only (tests/qemu/test_hostile.py).
- * The limits are those that tests/suites/kernel/test_fair.c has: beside one task, and beside many.
+ * Times are guest times: these cases run under icount, on one CPU, and by their number only
+ * (tests/qemu/test_hostile.py).  The limits are those of tests/suites/kernel/test_fair.c: beside
+ * one task, and beside many.
  */
 #include "hostile.h"
 
 #define NAPS       4u
 #define NAP_NS     (10 * NS_PER_MS)
-#define ONE_MS     50  /* longest nap beside one task, whatever its threads do */
-#define MANY_MS    200 /* beside as many tasks as one may start */
+#define ONE_MS     50  /* the longest nap beside one task, for any use of its threads */
+#define MANY_MS    200 /* beside as many tasks as a task may start */
 #define NR_TASKS   12u
 #define NR_THREADS (ABI_MAX_THREADS - 1) /* beside the first one */
 #define RACE_NS    (400 * NS_PER_MS)
@@ -25,7 +27,7 @@ static void wait_for_go(void)
 		sleep_ns(5 * NS_PER_MS);
 }
 
-/* ---- what a thread does to have the CPU ---- */
+/* ---- ways of a thread to keep the CPU ---- */
 
 static void spin(u64 arg)
 {
@@ -34,7 +36,7 @@ static void spin(u64 arg)
 		__asm__ volatile("pause");
 }
 
-/* Most of a tick, and asleep when it comes. */
+/* Compute for most of a tick, and sleep when it comes. */
 static void spin_and_sleep(u64 arg)
 {
 	wait_for_go();
@@ -54,7 +56,7 @@ static void give_way(u64 arg)
 		yield();
 }
 
-/* Pairs that wake each other. */
+/* Pairs of threads that wake each other. */
 static void call_and_answer(u64 arg)
 {
 	static s64 endpoint[NR_THREADS];
@@ -74,7 +76,7 @@ static void call_and_answer(u64 arg)
 	}
 }
 
-/* Calls of the kernel that take long. */
+/* System calls that take long. */
 static void map_and_unmap(u64 arg)
 {
 	s64 object = object_create(512);
@@ -91,9 +93,9 @@ static void map_and_unmap(u64 arg)
 static void (*const ways[])(u64) = {spin, spin_and_sleep, give_way, call_and_answer, map_and_unmap};
 enum way { SPIN, SPIN_AND_SLEEP, GIVE_WAY, CALL_AND_ANSWER, MAP_AND_UNMAP };
 
-/* ---- hogs: each reports, and begins when it is answered ---- */
+/* ---- hogs: each reports, and begins after the answer ---- */
 
-/* Report; the handle that comes with the answer, by which programs are started. */
+/* Report; returns the capability to start programs, which comes with the answer. */
 static void wait_for_begin(u64 handle)
 {
 	struct message m = {.word = {0}};
@@ -103,7 +105,7 @@ static void wait_for_begin(u64 handle)
 	__atomic_store_n(&go, 1, __ATOMIC_RELEASE);
 }
 
-/* arg: which way, and from bit 8 on how many threads beside the first one, which sleeps. */
+/* arg: the way, and from bit 8 on the number of threads beside the first one, which sleeps. */
 static int hog(u64 handle, u64 arg)
 {
 	unsigned i;
@@ -121,7 +123,7 @@ static void flash(u32 *done)
 	sys(SYS_THREAD_EXIT, 0, 0, 0, 0, 0);
 }
 
-/* Threads that end at once, each on a stack that was left eight threads before. */
+/* Start threads that end at once, each on a stack that was used eight threads earlier. */
 static int start_threads(u64 handle, u64 arg)
 {
 	static char stack[8][STACK] __attribute__((aligned(16)));
@@ -152,7 +154,7 @@ static int start_tasks(u64 handle, u64 arg)
 	return 99;
 }
 
-/* It and all tasks that come from it compute until @until, two threads each. */
+/* The task and all its descendants compute until @until, two threads each. */
 static int branch(u64 handle, u64 until)
 {
 	programs = handle;
@@ -169,9 +171,9 @@ static int tree(u64 handle, u64 arg)
 	return branch(programs, clock_ns() + 10 * RACE_NS);
 }
 
-/* ---- the innocent ---- */
+/* ---- the innocent task ---- */
 
-/* The longest of its naps, in ms. */
+/* Returns the longest of its naps, in ms. */
 static int nap(u64 handle, u64 arg)
 {
 	u64 longest = 0;
@@ -213,7 +215,7 @@ static void nap_beside(hostile_role *role, u64 arg, unsigned nr, int limit_ms, e
 	first = start_and_hear((u64)endpoint, nap, 0, &innocent);
 	for (i = 0; i < nr; i++)
 		WANT(reply((u64)from[i], &begin), 0);
-	/* Until all of them are at it. */
+	/* Until all of them are running. */
 	sleep_ns(10 * NAP_NS);
 	WANT(reply((u64)first, &begin), 0);
 	WANT(hostile_end(innocent, &ms), TASK_EXITED);
@@ -224,7 +226,7 @@ static void nap_beside(hostile_role *role, u64 arg, unsigned nr, int limit_ms, e
 			WANT(task_kill((u64)task[i]), 0);
 		WANT(hostile_end(task[i], &status), how);
 	}
-	/* And all that came from them. */
+	/* Wait for their descendants too. */
 	for (i = 0; i < 1000 && info(INFO_USED, LIMIT_TASKS); i++)
 		sleep_ns(NAP_NS);
 	WANT(info(INFO_USED, LIMIT_TASKS), 0);
@@ -302,7 +304,7 @@ static void count_alone(u64 arg)
 		__atomic_fetch_add(&counted, 1, __ATOMIC_RELAXED);
 }
 
-/* It sleeps before the tick that would end its turn, and a wake-up goes first. */
+/* Sleep before the tick that would end the turn; a wake-up goes first. */
 static void count_and_sleep(u64 arg)
 {
 	while (clock_ns() < race_end) {
@@ -314,7 +316,7 @@ static void count_and_sleep(u64 arg)
 	}
 }
 
-/* How far it comes within a given time, as its exit status: in one way, with so many threads. */
+/* How far the task comes in a given time, as exit status: in one way, with so many threads. */
 static int race(u64 handle, u64 arg)
 {
 	void (*way)(u64) = arg & 1 ? count_and_sleep : count_alone;
@@ -328,7 +330,9 @@ static int race(u64 handle, u64 arg)
 	return (int)(counted / 10);
 }
 
-/* Whoever sleeps over each tick, in however many threads, gets three times as much as others at most. */
+/*
+ * A task that sleeps over each tick, with any number of threads, gets at most three times as much.
+ */
 static void compare_with(u64 arg)
 {
 	const struct message begin = {.handle = programs};

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * init.c: the first program: starts the others, waits for their ends, and says whether they ended as they
- * should.
+ * init.c: the first program: starts the others, waits for their ends, and compares these with the
+ * expected ones.
  *
- * programs: the handle by which programs are started.  The exit status is the number of those that did not end
- * as expected.
+ * programs: the capability to start programs.  The exit status is the number of those that did not
+ * end as expected.
  */
 #include "quarry.h"
 
@@ -23,7 +23,7 @@ static const char *end_name(s64 how)
 	return how >= 0 && how < (s64)ARRAY_SIZE(names) ? names[how] : "was not started, or waited for";
 }
 
-/* Start it, wait, compare.  @status counts if it is to exit by itself. */
+/* Start a program, wait, compare.  @status is compared if it must exit by itself. */
 static void expect(const char *name, u64 give, u64 arg0, u64 arg1, enum task_end how, int status)
 {
 	s64 task = task_create(programs, name, give, arg0, arg1), end = task;
@@ -98,7 +98,7 @@ static void test_messages(void)
 	check("a closed handle", handle_close((u64)send), -EBADF);
 }
 
-/* ---- stress: told to stop by an answer, or killed ---- */
+/* ---- stress: stopped by an answer, or killed ---- */
 
 static void test_stress(void)
 {
@@ -119,7 +119,7 @@ static void test_stress(void)
 	check("stress's status", status, 0);
 	handle_close((u64)task);
 
-	/* With nobody to receive its report it waits in the call: killing it must end that. */
+	/* Without a receiver for its report it waits in the call; killing it must end that wait. */
 	task = task_create(programs, "stress", (u64)send, seed + 1, 0);
 	check("waiting for one that runs", task_wait((u64)task, 100 * NS_PER_MS, &status), -ETIMEDOUT);
 	check("kill", task_kill((u64)task), 0);

@@ -2,8 +2,8 @@
 /*
  * lib.c: the library that every program is linked with.
  *
- * Owns:       the addresses from AREA on, handed out once each.
- * Invariants: none but the kernel's.
+ * Owns:       the addresses from AREA on; each is handed out once.
+ * Invariants: none.
  */
 #include "quarry.h"
 
@@ -114,7 +114,7 @@ s64 thread_start(struct thread *t, void (*fn)(u64), u64 arg)
 	*t = (struct thread){.fn = fn, .arg = arg, .stack = pages_alloc(STACK_PAGES)};
 	if (!t->stack)
 		return -ENOMEM;
-	/* As after a call: 8 off a multiple of 16. */
+	/* As after a call instruction: 8 off a multiple of 16. */
 	top = (u64)t->stack + STACK_PAGES * ABI_PAGE_SIZE - 8;
 	ret = sys(SYS_THREAD_CREATE, (u64)thread_main, top, (u64)t, 0, 0);
 	if (ret < 0)
@@ -122,7 +122,7 @@ s64 thread_start(struct thread *t, void (*fn)(u64), u64 arg)
 	return ret < 0 ? ret : 0;
 }
 
-/* Its stack stays: it is on it for a moment longer. */
+/* Its stack is not freed: the thread may still be using it. */
 void thread_join(struct thread *t)
 {
 	while (!__atomic_load_n(&t->done, __ATOMIC_ACQUIRE))
@@ -228,7 +228,7 @@ int strcmp(const char *a, const char *b)
 	return (u8)*a - (u8)*b;
 }
 
-/* In assembly, because compilers make calls of these functions out of such loops. */
+/* In assembly, because compilers turn such loops into calls of these functions. */
 void *memcpy(void *dst, const void *src, size_t n)
 {
 	void *d = dst;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lost.c: memory that is lost under a program; the kernel's suite poison_task breaks the page at LOST.
+ * lost.c: a program that loses memory; the kernel's suite poison_task breaks the page at LOST.
  *
- * arg0: 0 it has no fault handler; 1 its handler maps other memory there; 2 its handler says no; 3 it has the
- * kernel read the page, until that fails.  arg1: 1 it makes no system call while it waits.  What main returns
- * tells what happened.
+ * arg0: 0 no fault handler; 1 the handler maps other memory there; 2 the handler refuses; 3 the
+ * kernel reads the page for the program, until that fails.  arg1: 1 no system calls while it waits.
+ * main's result tells what happened.
  */
 #include "quarry.h"
 
 #define LOST    ((volatile u64 *)0x30000000UL)
 #define WORD    0x600dUL
 #define LIMIT   (60 * NS_PER_S)
-#define TURNS   (1UL << 40) /* for ever: who started it ends it */
+#define TURNS   (1UL << 40) /* for ever: the kernel's suite ends it */
 
 enum { NO_HANDLER, REPLACES, SAYS_NO, KERNEL_READS };
 
@@ -19,7 +19,7 @@ static u64 endpoint;
 static bool says_no;
 static volatile u32 told;
 
-/* The same address, size, and then other memory. */
+/* The same address and size, with other memory behind it. */
 static void handler(u64 arg)
 {
 	struct message m;
@@ -47,14 +47,14 @@ int main(u64 handle, u64 arg0, u64 arg1)
 		if (thread_start(&thread, handler, 0) || fault_handler(endpoint))
 			return 2;
 	}
-	LOST[0] = WORD; /* from here on it may break */
+	LOST[0] = WORD; /* from here on the page may break */
 	while (arg1 ? --turns : clock_ns() < end) {
 		if (arg0 == KERNEL_READS) {
 			if (sys(SYS_DEBUG_WRITE, (u64)LOST + ABI_PAGE_SIZE - 1, 1, 0, 0, 0) == -EFAULT)
 				return 77;
 			sleep_ns(NS_PER_MS);
 		} else if (LOST[0] != WORD) {
-			/* Zeroes of the new page. */
+			/* The new page is zero. */
 			return LOST[0] == 0 && told == 1 ? 78 : 3;
 		}
 	}

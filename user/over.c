@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * over.c: twice as much memory in use as there is.
+ * over.c: twice as much memory in use as the machine has.
  *
- * handle: that by which programs are started.  arg0: the seed; arg1: which case:
- *   1  pages of a pager: the ones in use stay, others make room, and nobody is killed
+ * handle: the capability to start programs.  arg0: the seed; arg1: the case:
+ *   1  pages of a pager: pages in use stay, others are reclaimed, and no task is killed
  *   2  anonymous pages: the task with the most is killed, the others keep theirs to the last word
- *   3  as 2, and the largest holds its pages by a handle, mapped nowhere
- *   4  this task, the first, wants too much: it is spared, so its access fails and ends it
- *   5  random system calls (fuzz.c) beside 1 and 2; from bit 8 on how many
- *   6  a pager has the most (pager.c), and all its pages are in use: it is spared, and the next one killed
- *   7  the same, and of its pages a few are in use: it is killed for the rest
- * Called by itself for the cases 1 and 5 (handle: the object; arg0: the first page, and from bit 32 on the number;
- * arg1: WORKER, and perhaps FOREVER): writes, reads, compares.  The exit status is the number of surprises.
+ *   3  as 2, and the largest task holds its pages by a handle, mapped nowhere
+ *   4  this task, the first, wants too much: the OOM killer never chooses it, so its access fails
+ *      and ends it
+ *   5  random system calls (fuzz.c) beside 1 and 2; from bit 8 on their number
+ *   6  a pager (pager.c) has the most, and all its pages are in use: the next task is killed
+ *      instead
+ *   7  the same, with only a few of its pages in use: it is killed
+ * Started by itself for the cases 1 and 5 (handle: the object; arg0: the first page, and from bit
+ * 32 on the number; arg1: WORKER, and possibly FOREVER): writes, reads, compares.  The exit status
+ * is the number of surprises.
  */
 #include "hog.h"
 #include "packed.h"
@@ -21,7 +24,7 @@
 #define NR_WORKERS 2u
 #define NR_SMALL   3u
 #define NR_FUZZ    2u
-#define HOT_PART   8 /* of a worker's pages one in so many is used most of the time */
+#define HOT_PART   8 /* one in so many of a worker's pages is used most of the time */
 #define WORKER     (1UL << 32)
 #define FOREVER    (1UL << 33) /* until it is killed, or a page is wrong */
 
@@ -58,7 +61,7 @@ static void visit(struct worker *w, u64 i, bool write)
 		packed_write(page, w->first + i, ++w->version[i]);
 }
 
-/* All pages are written to; then some are used much and others little; then all are compared. */
+/* Write all pages; then use some often and others rarely; then compare all. */
 static int work(u64 object, u64 first, u64 pages, bool forever)
 {
 	struct worker w = {.first = first, .pages = pages, .random = first * 2 + 1, .at = address_for(pages)};
@@ -113,7 +116,7 @@ static s64 start_hog(u64 endpoint, u64 pages, enum hog_kind kind, u64 number)
 	return task;
 }
 
-/* Three want a sixth of the memory each, one wants more than there is. */
+/* Three tasks want a sixth of the memory each, one wants more than all of it. */
 static void anonymous(enum hog_kind kind)
 {
 	u64 all = (u64)info(INFO_FREE_PAGES, 0), i;
@@ -127,7 +130,7 @@ static void anonymous(enum hog_kind kind)
 	large = start_hog((u64)send, all * 3 / 2, kind, i);
 	WANT(task_wait((u64)large, LIMIT_NS, &status), TASK_KILLED);
 	WANT(status, -ENOMEM);
-	/* Only now they may go: what they have was in the way all the while. */
+	/* They may end only now: their memory was in use all the time. */
 	for (i = 0; i < NR_SMALL; i++)
 		from[i] = receive((u64)endpoint, &m, LIMIT_NS);
 	for (i = 0; i < NR_SMALL; i++)
@@ -184,7 +187,7 @@ static void too_much(void)
 
 /* ---- case 5 ---- */
 
-/* The pager's pages are in use all the while, and early on somebody wants too much. */
+/* The pager's pages are in use all the time, and early on a task wants too much. */
 static void fuzzed(u64 calls)
 {
 	u64 pages = (u64)info(INFO_FREE_PAGES, 0), i;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * packed.h: pages that are worth a number: what over.c writes, and packer.c keeps.
+ * packed.h: pages that can be stored as one number: over.c writes them, packer.c keeps them.
  *
- * Each word of a page follows from the page's index and its version, which the first word names; so the version
- * is all that a store needs, and every word is compared.  Version 0 is a page that nobody has written to.
+ * Each word of a page is computed from the page's index and its version, which is in the first
+ * word.  So a store keeps only the version, and every word can be verified.  Version 0 is a page
+ * that was never written.
  */
 #ifndef USER_PACKED_H
 #define USER_PACKED_H
@@ -25,7 +26,7 @@ static inline void packed_write(volatile u64 *page, u64 index, u32 version)
 		page[i] = packed_word(index, version, i);
 }
 
-/* The first word that is wrong; PACKED_WORDS: none is. */
+/* The first wrong word; PACKED_WORDS: none. */
 static inline u64 packed_check(const volatile u64 *page, u64 index, u32 version)
 {
 	u64 i;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * packer.c: a pager for more pages than there is memory: of each it keeps the version (packed.h), makes the
- * content anew when it is asked for, and looks at every word of what it takes back.
+ * packer.c: a pager for more pages than the machine has.  It keeps the version of each page
+ * (packed.h), makes the content again on request, and verifies every word of a page that it takes
+ * back.
  *
- * handle: an endpoint to report to.  arg0: pages of the object.  It reports by one call: word 0 is 1, and
- * the object comes with it.  The answer ends the program; its status is 0 if every page that came back was
- * whole.
+ * handle: an endpoint to report to.  arg0: pages of the object.  It reports by one call: word 0 is
+ * 1, and the object comes with it.  The answer ends the program; its status is 0 if every page that
+ * came back was correct.
  *
- * As pager.c it has its memory before it serves, and serves with two threads.
+ * Like pager.c it allocates its memory before it serves, and serves with two threads.
  */
 #include "packed.h"
 
@@ -59,7 +60,7 @@ static void serve(u64 buffer)
 			exit(4);
 		m = (struct message){.word = {m.word[0] == ABI_PAGER_GET ? get(m.word[1], (u64 *)buffer)
 									 : clean(m.word[1], (u64 *)buffer)}};
-		reply((u64)from, &m); /* -EPIPE: who asked has given up */
+		reply((u64)from, &m); /* -EPIPE: the caller has timed out */
 	}
 }
 

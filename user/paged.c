@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * paged.c: memory that a pager brings: a good one, and four that are not.
+ * paged.c: memory supplied by a pager: a good one, and four bad ones.
  *
- * handle: that by which programs are started.  For each manner a pager is started, and its object mapped.  What
- * cannot be brought is touched by another task of this program (handle: the object; arg0: the page), which
- * must end by a fault; the kernel gets -EFAULT for it.  The exit status is the number of surprises.
+ * handle: the capability to start programs.  For each manner a pager is started, and its object
+ * mapped.  A page that cannot be supplied is touched by another task of this program (handle: the
+ * object; arg0: the page), which must end by a fault; the kernel gets -EFAULT for it.  The exit
+ * status is the number of surprises.
  */
 #include "paged.h"
 
@@ -29,7 +30,7 @@ struct service {
 	s64 task, endpoint, from, object;
 };
 
-/* Start a pager; its object is at memory then. */
+/* Start a pager, and map its object at memory. */
 static bool begin(struct service *s, enum paged_manner manner)
 {
 	struct message m;
@@ -70,7 +71,7 @@ static volatile u64 *page(u64 i)
 	return memory + i * (ABI_PAGE_SIZE / sizeof(*memory));
 }
 
-/* Another task touches it, and ends that way. */
+/* Touch the page in another task, which must end that way. */
 static void touch_elsewhere(const struct service *s, u64 i, enum task_end how)
 {
 	s64 task = task_create(programs, "paged", (u64)s->object, i, 1);
@@ -96,7 +97,7 @@ static void read_all(u64 arg)
 			__atomic_fetch_add(&threads_wrong, 1, __ATOMIC_RELAXED);
 }
 
-/* All threads want the same pages at the same time; each is brought once. */
+/* All threads touch the same pages at the same time; each page is supplied once. */
 static void good_pager(void)
 {
 	static struct thread threads[NR_THREADS];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* paged.h: what paged.c and its pager have agreed on. */
+/* paged.h: the interface between paged.c and its pager. */
 #ifndef USER_PAGED_H
 #define USER_PAGED_H
 
@@ -8,14 +8,14 @@
 /* How pager.c behaves. */
 enum paged_manner {
 	PAGED_GOOD,
-	PAGED_ODD_FAIL, /* there are no odd pages */
-	PAGED_LIES,     /* says that it has supplied, and has not */
+	PAGED_ODD_FAIL, /* refuses odd pages */
+	PAGED_LIES,     /* reports pages as supplied that are not */
 	PAGED_SILENT,   /* does not answer */
-	PAGED_DIES,     /* when it is asked */
+	PAGED_DIES,     /* exits at the first request */
 	NR_PAGED,
 };
 
-/* What page i begins with, before anybody has written to it. */
+/* The first word of page i, before it is written to. */
 #define PAGED_WORD(i) (0x5061676500000000UL + (i))
 
 #endif

@@ -2,11 +2,11 @@
 /*
  * pager.c: a pager whose store is memory of its own.
  *
- * handle: an endpoint to report to.  arg0: pages of the object; arg1: how it behaves (paged.h).  It
- * reports by one call: word 0 is 1, and the object comes with it; the answer ends the program.  Page i
- * begins with PAGED_WORD(i), the rest is zero, until somebody has written to it.
+ * handle: an endpoint to report to.  arg0: pages of the object; arg1: its manner (paged.h).  It
+ * reports by one call: word 0 is 1, and the object comes with it; the answer ends the program.
+ * Page i begins with PAGED_WORD(i), and the rest is zero, until it is written to.
  *
- * The store is touched before anything is served: a pager that needed memory to give some back would
+ * The store is touched before the first request: a pager that needs memory to free memory would
  * wait for itself.  For the same reason it serves with two threads.
  */
 #include "paged.h"
@@ -33,7 +33,7 @@ static u64 get(u64 page)
 	if (err == -ENOMEM)
 		return ABI_PAGER_NO_MEMORY;
 	if (err == -EEXIST || err == -EAGAIN)
-		return ABI_PAGER_DONE; /* it is there */
+		return ABI_PAGER_DONE; /* the page is supplied */
 	__atomic_fetch_add(err ? &failed : &supplied, 1, __ATOMIC_RELAXED);
 	return err ? ABI_PAGER_FAILED : ABI_PAGER_DONE;
 }
@@ -57,7 +57,7 @@ static void serve(u64 arg)
 		if (manner == PAGED_SILENT)
 			continue; /* the handle to answer by stays open */
 		m = (struct message){.word = {m.word[0] == ABI_PAGER_GET ? get(m.word[1]) : clean(m.word[1])}};
-		reply((u64)from, &m); /* -EPIPE: who asked has given up */
+		reply((u64)from, &m); /* -EPIPE: the caller has timed out */
 	}
 }
 
@@ -80,7 +80,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	for (i = 0; i < NR_SERVERS; i++)
 		if (thread_start(&servers[i], serve, 0))
 			return 2;
-	/* Whoever gets it may map it, and give it away; we alone serve it. */
+	/* The receiver may map the object, and pass it on; only this task serves it. */
 	m.handle = (u64)handle_dup(object, RIGHT_READ | RIGHT_WRITE | RIGHT_DUP);
 	err = call(handle, &m, ABI_WAIT_FOREVER);
 	printf("%lu pages supplied, %lu taken back, %lu times not\n", supplied, taken_back, failed);

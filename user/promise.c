@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * promise.c: what the kernel promises whoever runs here, as far as ring 3 can see it: new memory is zero, no reply
- * tells an address of the kernel's, nobody makes up a handle, and who dies leaves nothing behind.
+ * promise.c: the kernel's promises to every program, as far as ring 3 can verify them: new memory
+ * is zero, no reply reveals an address of the kernel, handles cannot be guessed, and a dead task
+ * leaves nothing behind.
  *
- * handle: that by which programs are started; arg0: the seed.  Called by itself: arg1 is what to do there
+ * handle: the capability to start programs; arg0: the seed.  Started by itself: arg1 is the role
  * (enum role).  The exit status is the number of surprises.
  */
 #include "hog.h"
@@ -16,7 +17,7 @@
 
 enum role {
 	FIRST,
-	OTHER,   /* arg0: a handle that is another task's */
+	OTHER,   /* arg0: a handle of another task */
 	TOUCHES, /* handle: an object; arg0: the page */
 };
 
@@ -43,7 +44,7 @@ static u64 words_not_zero(const volatile u64 *at, u64 words)
 	return sum;
 }
 
-/* Of pages that were full a moment ago, of this task or another one, and touched in three ways. */
+/* Pages that were full a moment ago, in this task or another one, touched in three ways. */
 static void new_memory_is_zero(void)
 {
 	u64 words = NR_PAGES * ABI_PAGE_SIZE / 8, *at = address_for(NR_PAGES), round;
@@ -59,7 +60,7 @@ static void new_memory_is_zero(void)
 		WANT(task_wait((u64)task, LIMIT_NS, &status), TASK_EXITED);
 		handle_close((u64)task);
 	}
-	/* The kernel is the first to touch it: it reads it, to supply a page of another object. */
+	/* The kernel is the first to access it: it reads it, to supply a page of another object. */
 	object = pager_bind((u64)endpoint, 1, 0, NS_PER_MS);
 	WANT(pages_map(at, 1), true);
 	WANT(pager_supply((u64)object, 0, at), 0);
@@ -70,9 +71,9 @@ static void new_memory_is_zero(void)
 	handle_close((u64)endpoint);
 }
 
-/* ---- no reply tells an address of the kernel's ---- */
+/* ---- no reply reveals an address of the kernel ---- */
 
-/* Everything that a call leaves in the registers. */
+/* The number of registers with kernel addresses after a call. */
 static u64 kernel_values(u64 nr, u64 a, u64 b)
 {
 	register u64 r10 __asm__("r10") = 0;
@@ -112,7 +113,7 @@ static void no_reply_tells_an_address(void)
 	handle_close((u64)endpoint);
 }
 
-/* ---- nobody makes up a handle ---- */
+/* ---- handles cannot be guessed ---- */
 
 static void nobody_makes_up_a_handle(void)
 {
@@ -120,24 +121,27 @@ static void nobody_makes_up_a_handle(void)
 	s64 object = object_create(1), task, closed = handle_dup((u64)object, RIGHT_READ);
 	int status;
 
-	/* Every slot with every generation that has been, and many that have not. */
+	/* Every slot with every generation used so far, and many others. */
 	for (number = 0; number < 64UL * ABI_MAX_HANDLES; number++)
 		valid += info(INFO_RIGHTS, number) >= 0;
 	WANT(valid, given + 2);
 	handle_close((u64)closed);
 	WANT(info(INFO_RIGHTS, (u64)closed), -EBADF);
-	WANT(handle_dup((u64)object, RIGHT_READ) == closed, false); /* the slot, but not the number */
+	WANT(handle_dup((u64)object, RIGHT_READ) == closed, false); /* same slot, other number */
 	for (number = 8; number < 64; number++)
 		WANT(info(INFO_RIGHTS, (u64)object ^ 1UL << number), -EBADF);
-	/* It means something here, and nothing there. */
+	/* The number is valid here, but not there. */
 	task = task_create(programs, "promise", 0, (u64)object, OTHER);
 	WANT(task_wait((u64)task, LIMIT_NS, &status), TASK_EXITED);
 	WANT(status, -EBADF);
 }
 
-/* ---- who dies leaves nothing behind ---- */
+/* ---- a dead task leaves nothing behind ---- */
 
-/* Killed at any moment: as it starts, allocates, waits for a pager; the rest is seen from outside. */
+/*
+ * Kill tasks at any moment: while starting, allocating, waiting for a pager; the rest is checked
+ * outside.
+ */
 static void deaths(u64 object)
 {
 	static const char *const names[] = {"stress", "hog", "promise"};
@@ -158,7 +162,10 @@ static void deaths(u64 object)
 	}
 }
 
-/* The pager of these pages does not answer, and has ten seconds to do so: who waits for it dies at once. */
+/*
+ * The pager of these pages never answers, and its timeout is ten seconds: a waiting task dies at
+ * once.
+ */
 static void who_dies_leaves_nothing_behind(void)
 {
 	s64 endpoint = endpoint_create();
@@ -191,7 +198,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	const volatile u64 *sp = __builtin_frame_address(0);
 	u64 stack = (u64)sp & ~(ABI_PAGE_SIZE - 1);
 
-	/* The rest of the stack, which nobody has used. */
+	/* The unused rest of the stack. */
 	WANT(words_not_zero((const volatile u64 *)(stack - 8 * ABI_PAGE_SIZE), 8 * 512 - 64), 0);
 	switch (arg1) {
 	case OTHER: return (int)info(INFO_RIGHTS, arg0);

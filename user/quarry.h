@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * quarry.h: what a program in ring 3 has: system calls, messages, memory, threads, printf.
+ * quarry.h: the library of ring 3: system calls, messages, memory, threads, printf.
  *
- * A program is a C file with int main(u64 handle, u64 arg0, u64 arg1), linked with crt.S and lib.c; what
- * main returns is its exit status.  Functions return negative errno values as the kernel does.
+ * A program is a C file with int main(u64 handle, u64 arg0, u64 arg1), linked with crt.S and lib.c;
+ * main's result is its exit status.  Functions return negative errno values as the kernel does.
  */
 #ifndef USER_QUARRY_H
 #define USER_QUARRY_H
@@ -30,7 +30,7 @@ int main(u64, u64, u64);
 
 /* ---- system calls ---- */
 
-/* Any call with all its registers; those that bring something back have it in arg[]. */
+/* Make any call with all its registers; results are in arg[]. */
 static inline s64 sys_regs(u64 nr, u64 arg[7])
 {
 	register u64 r10 __asm__("r10") = arg[3];
@@ -51,7 +51,7 @@ static inline s64 sys_regs(u64 nr, u64 arg[7])
 	return ret;
 }
 
-/* Any call with up to five arguments that brings nothing back but its result. */
+/* Make any call with up to five arguments and a single result. */
 static inline s64 sys(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
 {
 	register u64 r10 __asm__("r10") = d;
@@ -129,27 +129,30 @@ static inline s64 task_kill(u64 task)
 
 /* Start the program @name; @give: a handle of which it gets a copy, or 0.  Returns its handle. */
 s64 task_create(u64 programs, const char *name, u64 give, u64 arg0, u64 arg1);
-/* The same with limits; NULL: the usual ones. */
+/* The same with limits; NULL: the defaults. */
 s64 task_create_limited(u64 programs, const char *name, u64 give, u64 arg0, u64 arg1, const struct abi_limits *limits);
-/* Wait for its end: returns how (enum task_end), and the exit status. */
+/* Wait for its end: returns how it ended (enum task_end), and the exit status. */
 s64 task_wait(u64 task, u64 timeout_ns, int *status);
 
 /* ---- messages ---- */
 
 struct message {
 	u64 word[ABI_WORDS];
-	u64 handle; /* to give; or what came, in this task's own table */
+	u64 handle; /* to give away; or received, in this task's own table */
 };
 
-/* The answer replaces *@m. */
+/* Call @endpoint; the answer replaces *@m. */
 s64 call(u64 endpoint, struct message *m, u64 timeout_ns);
-/* Returns the handle to answer by. */
+/* Receive a call; returns the handle to answer by. */
 s64 receive(u64 endpoint, struct message *m, u64 timeout_ns);
 s64 reply(u64 reply_handle, const struct message *m);
 
 /* ---- pagers: docs/abi.md has the protocol ---- */
 
-/* An object of so many pages, of which the caller is the pager; it is called at @endpoint with @number. */
+/*
+ * Make an object of so many pages, with the caller as pager; its requests are calls at @endpoint
+ * with @number.
+ */
 static inline s64 pager_bind(u64 endpoint, u64 pages, u64 number, u64 timeout_ns)
 {
 	return sys(SYS_PAGER_BIND, endpoint, pages, number, timeout_ns, 0);
@@ -170,7 +173,7 @@ static inline s64 pager_drop(u64 object, u64 page, u64 pages)
 	return sys(SYS_PAGER_DROP, object, page, pages, 0, 0);
 }
 
-/* Who receives at @endpoint is told when a thread of this task touches memory that is lost; 0: nobody is. */
+/* Report to @endpoint when a thread of this task touches lost memory; 0: to none. */
 static inline s64 fault_handler(u64 endpoint)
 {
 	return sys(SYS_FAULT_HANDLER, endpoint, 0, 0, 0, 0);
@@ -179,13 +182,13 @@ static inline s64 fault_handler(u64 endpoint)
 /* ---- memory and threads ---- */
 
 /*
- * An address with room for so many pages, and nothing right before or behind it.  No address is handed
- * out twice; tables for all that were ever used stay until the program ends.
+ * An unused address range for so many pages, with unused ranges before and behind it.  No address
+ * is returned twice; page tables of all ranges ever used stay until the program ends.
  */
 void *address_for(u64 pages);
-/* Zeroed memory of an object of its own there; unmap() gives it back.  False if there is none. */
+/* Map zeroed memory of an object of its own there; unmap() frees it.  False: no memory. */
 bool pages_map(void *at, u64 pages);
-/* Both; NULL if there is none. */
+/* Both; NULL: no memory. */
 void *pages_alloc(u64 pages);
 
 struct thread {
@@ -194,9 +197,9 @@ struct thread {
 	u32 done;
 	void *stack;
 };
-/* Run fn(arg) beside the caller; 0 or an error. */
+/* Start a thread that runs fn(arg); 0 or an error. */
 s64 thread_start(struct thread *t, void (*fn)(u64), u64 arg);
-/* Wait until it has returned. */
+/* Wait until the thread has returned. */
 void thread_join(struct thread *t);
 
 /* ---- text ---- */

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress.c: threads that allocate memory, write patterns into it, and read them again, for as long as
- * they are let.
+ * stress.c: threads that allocate memory, write patterns into it, and read them again, until they
+ * are stopped.
  *
- * handle: an endpoint to report to, or 0.  Each half second a call there tells the rounds made, the pages
- * found wrong, those held now, and the seed; an answer other than 0 ends the program.  arg0 is the seed; arg1:
- * about how many pages to hold, or without an endpoint the number of rounds.  Every word of every page follows
- * from its area's seed and its place, and is verified in each round.  The exit status is 0 if none was ever
- * wrong.
+ * handle: an endpoint to report to, or 0.  Every half second a call reports the rounds made, the
+ * pages found wrong, the pages held now, and the seed; an answer other than 0 ends the program.
+ * arg0 is the seed; arg1: the approximate number of pages to hold, or without an endpoint the
+ * number of rounds.  Every word of every page is computed from its area's seed and its place, and
+ * is verified in each round.  The exit status is 0 if none was ever wrong.
  */
 #include "quarry.h"
 
 #define MAX_THREADS 4u
-#define KEEP       6 /* areas that a thread has at a time */
-#define CALM       8 /* rounds from one replacement to the next, when much is held */
-#define FEW_PAGES  64 /* of an area, if nothing else is asked for */
+#define KEEP       6 /* areas of a thread at a time */
+#define CALM       8 /* rounds between two replacements, when much is held */
+#define FEW_PAGES  64 /* pages of an area, by default */
 #define WORDS      (ABI_PAGE_SIZE / 8)
 #define TOLD       8 /* wrong pages that get a line each */
 
 struct area {
 	u64 *at;
-	u64 pages, seed; /* pages 0: nothing is there */
+	u64 pages, seed; /* pages 0: no area */
 };
 
 static u32 stop;
@@ -58,7 +58,7 @@ static void verify(const struct area *a, bool zero)
 	}
 }
 
-/* A new area instead of an old one; a fresh page must be zero. */
+/* Replace an area by a new one; new pages must be zero. */
 static void replace(struct area *a, u64 *random)
 {
 	if (a->pages) {
@@ -107,7 +107,7 @@ static void report(u64 endpoint)
 	while (!stop) {
 		struct message m = {.word = {rounds, wrong_pages, held, first_seed}};
 
-		/* Nobody to ask: end, or nobody ever could make us. */
+		/* An error means that no receiver is left to stop this program: end. */
 		if (call(endpoint, &m, 10 * NS_PER_S) || m.word[0])
 			__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
 		else
@@ -124,7 +124,7 @@ int main(u64 handle, u64 seed, u64 nr)
 
 	first_seed = seed;
 	max_rounds = reports ? 0 : nr ? nr : 100;
-	/* On the average 3/4 of the largest. */
+	/* On average an area has 3/4 of the largest size. */
 	nr_threads = holds ? 2 : MAX_THREADS;
 	max_pages = holds ? nr / (nr_threads * KEEP) * 4 / 3 + 1 : FEW_PAGES;
 	min_pages = holds ? (max_pages + 1) / 2 : 1;

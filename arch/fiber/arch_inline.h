@@ -2,9 +2,9 @@
 /*
  * arch_inline.h: the inline half of arch.h for a Linux process in which every CPU is a fiber.
  *
- * One OS thread runs all CPUs, one at a time; a CPU gives way only at the places that fiber.h names, so
- * a run is decided by who is chosen there and by nothing else.  An interrupt is a word that the CPU
- * looks at when interrupts go on, in cpu_relax and at each scheduling point.
+ * One OS thread runs all CPUs, one at a time.  A CPU yields only at the places that fiber.h names,
+ * so the choices made there determine a run completely.  An interrupt is a word that the CPU polls
+ * when interrupts are enabled, in cpu_relax and at each scheduling point.
  *
  * Owns: fiber_this.
  */
@@ -17,26 +17,28 @@ struct page;
 struct pageblock;
 struct pcp;
 
-/* What a CPU has in its registers. */
+/* The registers of a CPU. */
 struct fiber_cpu {
 	unsigned id;
 	u32 preempt;
 	u32 irq_depth;
 	bool irqs_off;
-	bool wanted; /* a call interrupt waits */
+	bool wanted; /* a call interrupt is pending */
 	const u32 *need_resched; /* NULL: this CPU's threads are not the kernel's (fiber_cpu.c) */
 	void *const *current;
 };
 extern struct fiber_cpu *fiber_this;
-/* At every change of the preemption count, if not NULL: before it rises, after it has fallen (fiber_threads.c). */
+/*
+ * Called, if not NULL, before the preemption count rises and after it has fallen (fiber_threads.c).
+ */
 extern void (*fiber_at_lock)(void);
-/* kernel/sched.c's, or nothing. */
+/* preempt_schedule of kernel/sched.c, or NULL. */
 extern void (*fiber_preempt)(void);
 
 extern struct pcp *fiber_pcp;
 extern char fiber_memmap[], fiber_pageblocks[], fiber_ram[];
 
-/* Take the interrupt that waits, if the CPU takes interrupts now. */
+/* Take the pending interrupt, if interrupts are on. */
 void fiber_interrupt(void);
 /* One turn of a busy wait. */
 void fiber_relax(void);
@@ -113,7 +115,7 @@ static inline void cpu_relax(void)
 	fiber_relax();
 }
 
-/* Races are run on private memories; the kernel's own is there in name only. */
+/* Races are run on private memories; the kernel's own exists in name only. */
 static inline unsigned arch_pcp_load(size_t array, size_t index)
 {
 	return ((u16 *)(void *)((char *)fiber_pcp + array))[index];

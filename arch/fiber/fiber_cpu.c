@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_cpu.c: the CPUs, each a fiber with a stack of its own, and the choice of who runs.
+ * fiber_cpu.c: the CPUs, each a fiber with a stack of its own, and the choice of the next one.
  *
- * Owns:       fibers[], the clock, which moves by looks at it and by waiting.
+ * Owns:       fibers[]; the clock, which advances by readings and by waiting.
  * Locks:      none: one OS thread.
  * Invariants: exactly one fiber runs, fiber_this; a CPU's registers stay with its fiber.
  */
@@ -39,8 +39,8 @@
 #endif
 
 #define STACK_SIZE (128UL << 10)
-#define LOOK_NS    100      /* what a look at the clock takes */
-#define TURN_NS    1000000  /* what a turn of waiting takes when nobody has anything to do */
+#define LOOK_NS    100      /* time that a reading of the clock takes */
+#define TURN_NS    1000000  /* time that a turn of waiting takes when no CPU has work */
 
 enum fiber_state {
 	FIBER_NONE, FIBER_READY, FIBER_SPINS, FIBER_YIELDED, FIBER_WAITS_ALL, FIBER_IDLE, FIBER_PARKED, FIBER_ENDED
@@ -49,11 +49,11 @@ enum fiber_state {
 struct thread {
 	struct fiber_cpu cpu; /* first: fiber_this points here */
 	enum fiber_state state;
-	bool leaving;     /* cpu_down wants the CPU */
-	bool left;        /* it has it: the thread is the idle thread now */
+	bool leaving;     /* cpu_down waits for the CPU */
+	bool left;        /* cpu_down has it: the thread acts as idle thread */
 	bool preempted;
-	u64 preempted_at; /* which preemption of the run */
-	u64 seen;         /* progress when it looked last */
+	u64 preempted_at; /* number of the preemption in the run */
+	u64 seen;         /* progress at its last check */
 	ucontext_t context;
 	char *stack;
 	void *fake_stack; /* the address sanitizer's */
@@ -70,7 +70,7 @@ static unused const void *outside_bottom;
 static unused size_t outside_size;
 static bool left_early;
 static u64 clock_ns, progress, preemptions, turns;
-static unsigned last_turn; /* the CPU that looked last when all wait */
+static unsigned last_turn; /* the CPU that checked last while all wait */
 
 struct fiber_cpu *fiber_this;
 void (*fiber_at_lock)(void);
@@ -156,7 +156,7 @@ static bool takes_interrupt(const struct thread *t)
 	return t->cpu.wanted && !t->cpu.irqs_off && !t->cpu.irq_depth && t->state != FIBER_NONE;
 }
 
-/* ---- who is next ---- */
+/* ---- choosing the next one ---- */
 
 static struct thread *first_ready(void)
 {
@@ -171,7 +171,7 @@ static struct thread *first_ready(void)
 	return NULL;
 }
 
-/* The next one, after the one that looked last, that spins; @any: even if nothing has happened. */
+/* The next spinning CPU, after the one that checked last; @any: even without a new event. */
 static struct thread *next_spinning(bool any)
 {
 	unsigned i;
@@ -199,7 +199,7 @@ static struct thread *first_preempted(void)
 	return best;
 }
 
-/* Has every CPU that takes part come to its end? */
+/* Has every CPU of the run finished? */
 static struct thread *all_done(void)
 {
 	struct thread *waits = NULL;
@@ -266,7 +266,7 @@ void fiber_relax(void)
 	fiber_interrupt();
 }
 
-/* A thread that has nothing to do just now stands for the idle thread of its CPU. */
+/* A thread without work acts as the idle thread of its CPU. */
 static void leave_if_asked(struct thread *t)
 {
 	if (!t->leaving || t->cpu.irqs_off || t->cpu.preempt)
@@ -332,7 +332,7 @@ bool fiber_preempt_to(unsigned cpu)
 	t->preempted_at = ++preemptions;
 	fibers[cpu].preempted = false;
 	switch_to(&fibers[cpu]);
-	/* Chosen for an interrupt alone: take it, and stay preempted. */
+	/* Chosen for an interrupt only: take it, and stay preempted. */
 	while (t->preempted) {
 		t->preempted = false;
 		fiber_interrupt();
@@ -376,7 +376,7 @@ static void fiber_main(void)
 {
 	struct thread *t = self();
 
-	/* The first one is entered from outside. */
+	/* The first one is entered from outside the run. */
 	if (t->name == NULL)
 		ASAN_BEGUN();
 	else
@@ -389,7 +389,7 @@ static void fiber_main(void)
 		setcontext(&outside);
 	}
 	fiber_progress();
-	/* The CPU is still there, and answers. */
+	/* The CPU stays, and answers calls. */
 	for (;;) {
 		t->state = FIBER_ENDED;
 		switch_to(choose());
@@ -424,7 +424,7 @@ struct thread *fiber_start(const char *name, unsigned cpu, void (*fn)(void *), v
 	return t;
 }
 
-/* For threads that belong to no CPU in particular: from the top down. */
+/* A CPU for a thread that is bound to none: from the highest number down. */
 int fiber_free_cpu(void)
 {
 	unsigned i;
@@ -440,7 +440,7 @@ bool fiber_ended(const struct thread *t)
 	return t->state == FIBER_ENDED;
 }
 
-/* A wild pointer is a panic; with the address sanitizer its report says more. */
+/* A wild pointer is a panic; with the address sanitizer its report has more details. */
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	panic("signal %d at %p", sig, info->si_addr);
@@ -475,7 +475,7 @@ bool fiber_run(unsigned cpu, void (*fn)(void *), void *arg)
 	}
 	clock_ns = progress = preemptions = turns = 0;
 	last_turn = 0;
-	nr_cpus = FIBER_CPUS; /* who answers calls is in the online mask */
+	nr_cpus = FIBER_CPUS; /* the online mask has those that answer calls */
 	fiber_start(NULL, cpu, fn, arg);
 	fiber_this = &fibers[cpu].cpu;
 	again = false;

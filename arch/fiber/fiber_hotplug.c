@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_hotplug.c: what kernel/cpu_hotplug.c needs of machine and scheduler, for fibers.
+ * fiber_hotplug.c: the machine and scheduler functions that kernel/cpu_hotplug.c calls, for fibers.
  *
- * A CPU has one thread at most, so none is handed over: who leaves is the thread itself, where it idles
- * or yields, and it goes on there when the CPU is back.
+ * A CPU has one thread at most, so none is moved away: the thread itself leaves where it idles or
+ * yields, and continues there when the CPU is back.
  *
- * Owns: cpus[], boot memory, which is all that kmalloc has, the machine at the start of a run.
+ * Owns: cpus[]; boot memory, from which kmalloc allocates; the machine's state at the start of a
+ *       run.
  */
 #include "fiber.h"
 #include <quarry/account.h>
@@ -33,12 +34,12 @@ void *arch_boot_zalloc(size_t bytes)
 	return ptr;
 }
 
-/* How much there is behind it; a kmalloc is as aligned as its block. */
+/* The size of a kmalloc allocation, in front of it; an allocation is as aligned as its block. */
 struct block {
 	size_t size;
 } __attribute__((aligned(64)));
 
-/* There is no kernel memory to take slabs from; all of it comes back when a run begins. */
+/* There is no kernel memory for slabs; all of this is reset when a run begins. */
 void *kmalloc(size_t size)
 {
 	struct block *block = arch_boot_zalloc(sizeof(*block) + size);
@@ -47,7 +48,7 @@ void *kmalloc(size_t size)
 	return block + 1;
 }
 
-/* Who still looks at it finds no pointer and no count there. */
+/* Clear it, so that a use after free finds no pointer and no count. */
 void kfree(void *ptr)
 {
 	if (ptr)
@@ -114,7 +115,7 @@ bool arch_irqs_pending(void)
 	return fiber_this->wanted;
 }
 
-/* Whoever waits looks again by itself. */
+/* Waiting CPUs check again by themselves. */
 void arch_ipi_kick(unsigned cpu)
 {
 	fiber_progress();

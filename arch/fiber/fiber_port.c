@@ -3,7 +3,7 @@
  * fiber_port.c: waiting, threads, log and panic of port.h, for fibers.  Locks and cross-calls are the
  * kernel's own, lock.c and smp.c.
  *
- * Owns: nothing that outlives a run.
+ * Owns: nothing that survives a run.
  */
 #include "fiber.h"
 #include <quarry/errno.h>
@@ -71,13 +71,13 @@ void thread_yield(void)
 	fiber_yield();
 }
 
-/* Who yields goes on when nobody else can: by then all others have had their turns. */
+/* A thread that yields continues when no other can: by then all others have had their turns. */
 bool threads_had_turn(u64 since)
 {
 	return true;
 }
 
-/* Time goes by when all wait. */
+/* Time advances while all wait. */
 void thread_sleep(u64 ns)
 {
 	u64 until = fiber_clock() + ns;
@@ -115,7 +115,7 @@ void panic(const char *fmt, ...)
 	abort();
 }
 
-/* No machine here reads page tables. */
+/* No hardware walks page tables here. */
 void arch_pagetable_init(u64 *root)
 {
 }

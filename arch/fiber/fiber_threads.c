@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_threads.c: what kernel/sched.c, thread.c and wait.c need of a machine, with CPUs that are fibers.
+ * fiber_threads.c: the machine for kernel/sched.c, thread.c and wait.c, with CPUs that are fibers.
  *
  * Owns:       machine[], the clock, the stacks.
  * Locks:      none: one OS thread.
- * Invariants: exactly one CPU executes, fiber_this; a CPU's registers stay with it, whatever thread it runs.
+ * Invariants: exactly one CPU executes, fiber_this; a CPU's registers stay with it for all its
+ *             threads.
  */
 #define _GNU_SOURCE
 #include "fiber_threads.h"
@@ -33,7 +34,7 @@
 #define STACK_SIZE (64UL << 10)
 #define LOOK_NS    100
 
-/* A stack, and where who left it goes on. */
+/* A stack, and the context in which it was left. */
 struct stack {
 	ucontext_t context;
 	char *bottom;
@@ -41,7 +42,7 @@ struct stack {
 	void *fake; /* the address sanitizer's */
 	void (*fn)(void *);
 	void *arg;
-	void (*main)(void *); /* of a thread of the kernel, and what it gets */
+	void (*main)(void *); /* the function of a kernel thread, and its argument */
 	void *main_arg;
 };
 
@@ -52,10 +53,10 @@ struct machine_cpu {
 	struct cpu area;
 	enum cpu_state state;
 	bool preempted;
-	u64 preempted_at;     /* which preemption */
-	u64 seen;             /* progress when it looked last */
-	bool kick, tick;      /* interrupts that wait */
-	bool timer;           /* is on */
+	u64 preempted_at;     /* number of the preemption */
+	u64 seen;             /* progress at its last check */
+	bool kick, tick;      /* pending interrupts */
+	bool timer;           /* the timer is on */
 	struct stack *on;
 	struct stack boot;
 };
@@ -91,7 +92,7 @@ static void happened(void)
 	idle_ticks = 0;
 }
 
-/* ---- which CPU goes on ---- */
+/* ---- choosing the CPU that continues ---- */
 
 static bool has_interrupt(const struct machine_cpu *c)
 {
@@ -136,7 +137,7 @@ static struct machine_cpu *choose(void)
 		if (++idle_ticks > threads_patience)
 			threads_on_stuck();
 		time_goes_by();
-		/* Who spins may be waiting for the time. */
+		/* A spinning CPU may be waiting for time to pass. */
 		progress++;
 	}
 }
@@ -179,7 +180,7 @@ static void take_interrupts(void)
 		c->area.irq_depth--;
 		c->cpu.irq_depth--;
 		progress++;
-		/* Another thread may go on here, and this one elsewhere. */
+		/* Another thread may continue here, and this one on another CPU. */
 		if (!c->cpu.preempt)
 			sched_irq_exit();
 		self()->cpu.irqs_off = false;
@@ -295,7 +296,7 @@ void arch_stack_free(void *top)
 	threads_count(-1);
 }
 
-/* A thread of the kernel begins with interrupts on. */
+/* A kernel thread begins with interrupts on. */
 static void begin(void *arg)
 {
 	const struct stack *s = arg;
@@ -374,7 +375,7 @@ void threads_progress(void)
 	happened();
 }
 
-/* The CPU that gets the devices' interrupts. */
+/* The CPU that receives device interrupts. */
 static unsigned irqs_at;
 
 void arch_cpu_park(const u32 *word, u32 until)
@@ -411,7 +412,7 @@ static void boot_cpu_main(void *arg)
 	for (i = 0; i < THREADS_CPUS; i++)
 		cpu_set_online(i);
 	sched_init_cpu(true);
-	/* The others halt until now. */
+	/* The others were halted until now. */
 	for (i = 1; i < THREADS_CPUS; i++)
 		machine[i].state = CPU_RUNS;
 	arch_timer_start(1);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_threads_alone.c: what the kernel's threads on fibers have in place of mm/slab.c, where they are
- * explored: small objects that are counted.
+ * fiber_threads_alone.c: replaces mm/slab.c where the kernel's threads are explored: small objects
+ * that are counted.
  *
- * Owns: the count of what is allocated.
+ * Owns: the count of allocations.
  */
 #include "fiber_threads.h"
 #include <quarry/account.h>
@@ -35,13 +35,13 @@ void *kmalloc(size_t size)
 void kfree(void *ptr)
 {
 	threads_count(ptr ? -1 : 0);
-	/* So that who still uses it is seen to. */
+	/* Overwrite it, so that a use after free shows. */
 	if (ptr)
 		memset(ptr, 0xdd, malloc_usable_size(ptr));
 	free(ptr);
 }
 
-/* By size they are not counted here. */
+/* Counts by size are not kept here. */
 void kmalloc_counts(u64 in_use[NR_SLAB_COUNTS])
 {
 	memset(in_use, 0, NR_SLAB_COUNTS * sizeof(*in_use));

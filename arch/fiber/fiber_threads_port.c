@@ -25,7 +25,7 @@ void *boot_alloc(size_t bytes, size_t align)
 	return ptr;
 }
 
-/* The scheduling points of RACE_BUILD: all alike. */
+/* The scheduling points of RACE_BUILD; all are treated alike. */
 void race_point(const char *name)
 {
 	fiber_at_lock();

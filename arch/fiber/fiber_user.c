@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_user.c: a pretend ring 3, and the memory that it has, on CPUs that are fibers.
+ * fiber_user.c: a simulated ring 3 and its memory, on CPUs that are fibers.
  *
- * Owns:       the memory; what each CPU has loaded, and remembers of it.
+ * Owns:       the memory; each CPU's loaded tables and TLB.
  * Locks:      none: one OS thread.
- * Invariants: an access is made with interrupts off from the look at the TLB to its end, as one instruction is.
- *             A CPU remembers only what the tables said while they were loaded.
+ * Invariants: an access runs with interrupts off from the TLB lookup to its end, like one
+ *             instruction.
+ *             A TLB has only entries of tables that were loaded at the time.
  */
 #include "fiber_user.h"
 #include <quarry/cpu.h>
@@ -25,9 +26,9 @@ static struct pcp *pcps[THREADS_CPUS];
 void (*threads_program)(uintptr_t entry, const u64 arg[3]);
 
 static struct mmu {
-	phys_t root; /* 0: the kernel's, which has no user addresses */
+	phys_t root; /* 0: the kernel's, without user addresses */
 	struct line {
-		uintptr_t page; /* 0: nothing */
+		uintptr_t page; /* 0: empty */
 		u64 pte;
 	} tlb[TLB_LINES];
 } mmus[THREADS_CPUS];
@@ -65,7 +66,7 @@ void threads_memory_start(void)
 		if (err)
 			break;
 		memory_add_ram(&kernel_memory, border[kind], border[kind + 1]);
-		/* The first pageblock stays reserved: a table at 0 would be none. */
+		/* The first pageblock stays reserved: a table at address 0 would count as none. */
 		memory_free_range(&kernel_memory, MAX(border[kind], PAGEBLOCK_PAGES), border[kind + 1]);
 	}
 	err = err ? err : memory_ready(&kernel_memory);
@@ -120,7 +121,7 @@ static bool allows(u64 pte, unsigned access)
 	    (!(access & VM_EXEC) || !(pte & PTE_NX));
 }
 
-/* The entry of the last level for @va; NULL: the tables do not go so far. */
+/* The entry of the last level for @va; NULL: a table is missing. */
 static u64 *entry_of(phys_t table, uintptr_t va)
 {
 	int level;
@@ -135,7 +136,7 @@ static u64 *entry_of(phys_t table, uintptr_t va)
 	return NULL;
 }
 
-/* Where the byte at @va is, for such an access; NULL: it faults.  Interrupts off. */
+/* The memory behind @va, for such an access; NULL: a fault.  Interrupts off. */
 static void *reach(uintptr_t va, unsigned access)
 {
 	const u64 bits = PTE_ACCESSED | (access & VM_WRITE ? PTE_DIRTY : 0);
@@ -154,7 +155,7 @@ static void *reach(uintptr_t va, unsigned access)
 	return (char *)arch_phys_to_virt(line->pte & PTE_ADDRESS) + (va - page);
 }
 
-/* ---- user memory, from the kernel ---- */
+/* ---- access to user memory by the kernel ---- */
 
 static int copy(void *kernel, u64 va, size_t len, unsigned access)
 {
@@ -215,7 +216,7 @@ void arch_set_kernel_stack(void *top)
 {
 }
 
-/* Each way back to ring 3. */
+/* Called at each return to ring 3. */
 static void leave(void)
 {
 	KASSERT(arch_irqs_enabled() && !arch_preempt_count());

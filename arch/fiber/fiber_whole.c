@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fiber_whole.c: the hosted program "silence": mm/, the kernel's threads, CPU hotplug, messages,
- * pagers and the drivers of virtio on CPUs that are fibers, with a clock that moves when all of
+ * pagers and the virtio drivers on CPUs that are fibers, with a clock that advances when all of
  * them wait.
  *
  *   check [SUITE.TEST,...]    KTAP, as the other hosted programs
  *
- * A wait of a minute takes no time here, and a wait without an end is found: nobody gets on
+ * A wait of a minute takes no time here, and an endless wait is detected: no CPU makes progress
  * (threads_patience).
  *
  * Owns: the arrays behind kernel_memory.
@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #define WHOLE_PAGES (1024 * PAGEBLOCK_PAGES)
-#define PATIENCE    60000 /* ticks: ten minutes, more than all that is waited for in a row */
+#define PATIENCE    60000 /* ticks: ten minutes, longer than any sequence of waits */
 #define SEED        0x5eed
 
 char fiber_memmap[WHOLE_PAGES * sizeof(struct page)] __attribute__((aligned(4096)));
@@ -35,7 +35,7 @@ char fiber_pageblocks[WHOLE_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)]
 char fiber_ram[WHOLE_PAGES << PAGE_SHIFT] __attribute__((aligned(PAGE_SIZE)));
 static struct pcp *pcps[THREADS_CPUS];
 
-/* ---- the machine's half ---- */
+/* ---- the machine's side ---- */
 
 struct pcp *arch_cpu_pcp(unsigned cpu)
 {
@@ -79,7 +79,7 @@ static void on_panic(const char *text)
 	abort();
 }
 
-/* What a child says of its end. */
+/* The result of a child process. */
 static struct last_words {
 	bool panicked;
 	u64 at;
@@ -94,7 +94,7 @@ static void on_wanted_panic(const char *text)
 	_exit(0);
 }
 
-/* One OS thread is the whole machine, so a child of this process is a copy of it. */
+/* One OS thread is the whole machine, so a forked child is a copy of it. */
 bool whole_panics(void (*fn)(void *), void *arg, const char *words, u64 *ns)
 {
 	u64 began = arch_clock_ns();
@@ -130,7 +130,7 @@ static void *alloc(void *arg, size_t bytes)
 	return arch_boot_zalloc(bytes);
 }
 
-/* As at boot: before there are threads. */
+/* Set up memory as at boot, before there are threads. */
 static void set_up_memory(void)
 {
 	struct memory_config cfg = {.name = "kernel",
@@ -155,7 +155,7 @@ static void set_up_memory(void)
 		    &kernel_memory, 0, (enum zone_kind)kind, border[kind], border[kind + 1]);
 		if (!err)
 			memory_add_ram(&kernel_memory, border[kind], border[kind + 1]);
-		/* The first pageblock stays reserved, as the kernel's image would be. */
+		/* The first pageblock stays reserved, as the kernel's would be. */
 		if (!err)
 			memory_free_range(
 			    &kernel_memory, MAX(border[kind], PAGEBLOCK_PAGES), border[kind + 1]);

@@ -2,10 +2,10 @@
 /*
  * arch_inline.h: the inline half of arch.h for a Linux process.
  *
- * A CPU is a token: of the pthreads that stand for the threads of one CPU, the one that has it
- * runs, and the others wait for their turn (host_cpu.c).  Interrupts are words that the running
- * thread looks at where a real CPU would take them: when interrupts go on, and at each cpu_relax.
- * So nothing here is asynchronous, no signal is needed, and the sanitizers see every access.
+ * A CPU is a token.  Each thread of a CPU is a pthread; the one with the token runs, the others
+ * wait for their turn (host_cpu.c).  Interrupts are words that the running thread polls where a
+ * real CPU would take them: when interrupts are enabled, and at each cpu_relax.  So nothing here is
+ * asynchronous, no signal is needed, and the sanitizers see every access.
  *
  * Owns: host_this (one per pthread).
  */
@@ -22,8 +22,8 @@ struct pageblock;
 struct pcp;
 
 /*
- * What a real CPU keeps in its flags.  It may stay with the pthread, because a CPU changes hands
- * only while interrupts are on and preemption is too.
+ * The flags of a real CPU.  They may stay with the pthread, because the token changes hands only
+ * while interrupts and preemption are on.
  */
 struct host_this {
 	unsigned cpu;
@@ -34,28 +34,28 @@ struct host_this {
 };
 extern _Thread_local struct host_this host_this;
 
-/* What wants the attention of a CPU: a, one word each, a cache line apart. */
-#define HOST_WANT_CALL 1u /* smp_call_serve is to run; one bit, however many asked */
+/* Requests to a CPU: a, one word each, in cache lines of their own. */
+#define HOST_WANT_CALL 1u /* run smp_call_serve; one bit for any number of calls */
 #define HOST_WANT_CPU  2u /* another thread waits for its turn */
 struct host_attention {
 	u32 want;
 } __attribute__((aligned(64)));
 extern struct host_attention host_attention[HOST_MAX_CPUS];
 
-/* Faults that tests order: wake-ups for calls that get lost, and how late calls are served. */
+/* Faults that tests inject: lost wake-ups for calls, and late answers. */
 struct host_ipi_faults {
-	u32 drop;     /* a: so many of the next wake-ups are lost */
-	u32 late_ns;  /* a: a call is served up to so much later; 0: at once */
+	u32 drop;     /* a: the number of next wake-ups that are lost */
+	u32 late_ns;  /* a: the longest delay before a call is served; 0: at once */
 };
 extern struct host_ipi_faults host_ipi_faults;
 
-/* Of which node each CPU is: 0, unless a test says something else. */
+/* The node of each CPU: 0, unless a test changes it. */
 extern unsigned host_cpu_nodes[HOST_MAX_CPUS];
 
 extern struct pcp *host_pcp[HOST_MAX_CPUS];
 extern char host_memmap[], host_pageblocks[], host_ram[];
 
-/* Take the interrupts that wait, and let another thread have the CPU if its turn has come. */
+/* Take pending interrupts, and let another thread have the CPU if its turn has come. */
 void host_attend(bool waiting);
 
 static inline unsigned arch_cpu_id(void)
@@ -115,7 +115,7 @@ static inline void preempt_enable(void)
 		host_attend(false);
 }
 
-/* There are fewer cores than CPUs: who spins lets the one it waits for run. */
+/* There are fewer cores than CPUs: a spinning thread yields to the one it waits for. */
 static inline void cpu_relax(void)
 {
 	if (++host_this.spins % 16 == 0)
@@ -124,7 +124,7 @@ static inline void cpu_relax(void)
 		host_attend(true);
 }
 
-/* Relaxed atomics: drains of other CPUs look at the counts while their owner changes them. */
+/* Relaxed atomics: drains of other CPUs read the counts while their owner changes them. */
 static inline unsigned arch_pcp_load(size_t array, size_t index)
 {
 	size_t off = array + index * sizeof(u16);

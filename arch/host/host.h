@@ -1,23 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* host.h: what the files of arch/host offer each other. */
+/* host.h: declarations shared by the files of arch/host. */
 #ifndef QUARRY_HOST_H
 #define QUARRY_HOST_H
 
 #include <quarry/arch.h>
-#include <quarry/mm_types.h>
+#include <quarry/memory_init.h>
 
 /* 256 MiB behind the kernel's own memory; fewer pages where pageblocks are small. */
 #define HOST_PAGES      (PAGEBLOCK_ORDER >= 9 ? 65536UL : 1024 * PAGEBLOCK_PAGES)
 #define HOST_PAGEBLOCKS (HOST_PAGES / PAGEBLOCK_PAGES)
 
-/* All of the following, and then a memory of HOST_PAGES in kernel_memory.  Panics if there is none. */
-void host_start(unsigned cpus);
+/*
+ * Call all of the following, and set up kernel_memory with HOST_PAGES; @reclaim is NULL where only
+ * the core of mm/ is linked.  Panics if there is no memory.
+ */
+void host_start_with(unsigned cpus, const struct reclaim_ops *reclaim);
+static inline void host_start(unsigned cpus)
+{
+	host_start_with(cpus, &memory_reclaim);
+}
 /* Make the calling pthread CPU 0 of @nr, and start the idle loops of all. */
 void host_cpus_start(unsigned nr);
-/* Wait for this thread's turn on its CPU; give the CPU up. */
+/* Wait for this thread's turn on its CPU; release the CPU. */
 void host_cpu_take(void);
 void host_cpu_give(void);
-/* Bind a thread to @cpu or, if that is below 0, to the CPU with the fewest.  And the reverse. */
+/*
+ * Bind a thread to @cpu; if that is negative, to the CPU with the fewest threads.  And the reverse.
+ */
 unsigned host_cpu_choose(int cpu);
 void host_cpu_leave(unsigned cpu);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host_call.c: the host's own cross-calls: for each pair of CPUs a mailbox that holds one call.
+ * host_call.c: the host's own cross-calls: a mailbox of one call for each pair of CPUs.
  *
  * Owns:       the mailboxes, smp_stats, the online mask.
  * Locks:      none.
- * Invariants: a sender has at most one call under way, so the box from it to anybody is free when
- *             it starts one; a call lives on its sender's stack until every target has counted
- *             down.
+ * Invariants: a sender has at most one call under way, so its mailboxes are free when it starts
+ *             one.
+ *             A call lives on its sender's stack until every target has decremented its count.
  */
 #include <quarry/errno.h>
 #include <quarry/smp.h>
@@ -14,13 +14,13 @@
 struct call {
 	void (*fn)(void *);
 	void *arg;
-	u32 left; /* a: targets that have not run it to the end */
+	u32 left; /* a: targets that have not finished it */
 };
 
 static struct call *box[HOST_MAX_CPUS][HOST_MAX_CPUS]; /* a: [to][from] */
 static cpumask_t online[CPUMASK_WORDS(HOST_MAX_CPUS)];
 cpumask_t *cpu_online_mask = online;
-struct rwsem cpu_hotplug = {.l = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_WAIT}}}};
+struct rwsem cpu_hotplug = RWSEM("cpu_hotplug");
 struct smp_stats smp_stats;
 u64 smp_timeout_ns = 10000000000ULL, smp_worst_ns;
 
@@ -42,7 +42,7 @@ unsigned nr_cpus_online(void)
 	return nr;
 }
 
-/* Nobody leaves the mask here, so nobody has to be waited for. */
+/* No CPU leaves the mask here, so there is nothing to wait for. */
 bool smp_wait_senders(void)
 {
 	return true;
@@ -74,7 +74,7 @@ void smp_call_serve(void)
 	}
 }
 
-/* Wait for all; who has not taken its box for too long may have lost the wake-up: it gets another. */
+/* Wait for all targets; one that is slow may have lost its wake-up, and gets another. */
 static void wait_for_all(const struct call *call, unsigned self)
 {
 	u64 since = 0;
@@ -111,7 +111,7 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	counter_add(&smp_stats.calls, 1);
 	preempt_disable();
 	self = arch_cpu_id();
-	for (cpu = 0; mask && cpu < CPUMASK_WORDS(nr_cpus) * 64; cpu++)
+	for (cpu = 0; mask && cpu < CPUMASK_WORDS(nr_cpus) * CPUMASK_BITS; cpu++)
 		if (cpumask_test(mask, cpu) && cpu >= nr_cpus)
 			counter_add(&smp_stats.bad_cpu, 1);
 	for (cpu = 0; cpu < nr_cpus; cpu++) {

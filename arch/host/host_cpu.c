@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host_cpu.c: the CPUs of the hosted program: tokens that pthreads take turns with.
+ * host_cpu.c: the CPUs of the hosted program: tokens for which pthreads take turns.
  *
- * Each thread is a pthread bound to one CPU for good, and runs only while it has that CPU.  It
- * gives the CPU up where a thread would sleep, and lets others go first where it could be
- * preempted (interrupts on, preemption on).  When nobody has the CPU, its idle pthread serves the
- * cross-calls.
+ * Each thread is a pthread bound to one CPU for ever, and runs only while it has that CPU's token.
+ * It releases the token where a thread would sleep, and lets others go first where it could be
+ * preempted (interrupts on, preemption on).  When no thread has the CPU, its idle pthread serves
+ * the cross-calls.
  *
  * Owns:       host_cpus[], host_attention[], host_pcp[].
- * Locks:      host_cpu.m, innermost, never held while anything of Quarry runs.
- * Invariants: a CPU changes hands only with interrupts on, preemption on, no interrupt under way;
- *             so what is per CPU there (flags, held locks) may live with the pthread here.
+ * Locks:      host_cpu.m, innermost, never held while code of Quarry runs.
+ * Invariants: a token changes hands only with interrupts on, preemption on, and no interrupt under
+ *             way.
+ *             So per-CPU data of a real CPU (flags, held locks) may be per-pthread here.
  */
 #include "host.h"
 #include <quarry/machine.h>
@@ -25,14 +26,14 @@
 
 struct host_cpu {
 	pthread_mutex_t m;
-	pthread_cond_t turn; /* serving has moved on */
+	pthread_cond_t turn; /* serving has changed */
 	pthread_cond_t idle; /* the CPU is free and a call waits */
 	u64 next, serving;   /* m: tickets; equal when the CPU is free */
-	u32 threads;         /* m: bound to it */
-	u64 since;           /* the thread that has the CPU: when it got it */
+	u32 threads;         /* m: threads bound to it */
+	u64 since;           /* when the running thread got the CPU */
 	u64 round_end;       /* m: the ticket after the last one of this round */
-	u64 round_began;     /* m: when that was the next ticket */
-	u64 had_turn;        /* m: the beginning of the last round that has ended */
+	u64 round_began;     /* m: the time when that was the next ticket */
+	u64 had_turn;        /* m: the start of the last round that has ended */
 };
 static struct host_cpu host_cpus[HOST_MAX_CPUS];
 struct host_attention host_attention[HOST_MAX_CPUS];
@@ -70,7 +71,10 @@ void *arch_boot_zalloc(size_t bytes)
 	return memset(ptr, 0, ALIGN_UP(bytes, 64));
 }
 
-/* No machine here reads page tables: tests do it in software, and hear of it by tlb_hook. */
+/*
+ * No hardware walks page tables here: tests do so in software, and tlb_hook reports flushes to
+ * them.
+ */
 void arch_pagetable_init(u64 *root)
 {
 }
@@ -92,7 +96,9 @@ void arch_backtrace_self(void)
 {
 }
 
-/* A round ends when all who had tickets at its beginning have given the CPU up again.  Under m. */
+/*
+ * A round ends when all threads with tickets from before it have released the CPU again.  Under m.
+ */
 static void end_round(struct host_cpu *c)
 {
 	if (c->serving < c->round_end)
@@ -102,7 +108,9 @@ static void end_round(struct host_cpu *c)
 	c->round_end = c->next;
 }
 
-/* Who has a CPU to himself is asked to give it up for a moment, which he does where he can be preempted. */
+/*
+ * A thread that is alone on its CPU is asked to release it for a moment, where it can be preempted.
+ */
 bool threads_had_turn(u64 since)
 {
 	bool all = true;
@@ -133,7 +141,7 @@ void host_cpu_take(void)
 		atomic_or(&host_attention[host_this.cpu].want, HOST_WANT_CPU);
 		pthread_cond_wait(&c->turn, &c->m);
 	}
-	/* Who comes later sets it again. */
+	/* A later waiter sets it again. */
 	if (c->next - c->serving == 1)
 		atomic_and(&host_attention[host_this.cpu].want, ~HOST_WANT_CPU);
 	c->since = arch_clock_ns();
@@ -154,7 +162,7 @@ void host_cpu_give(void)
 	pthread_mutex_unlock(&c->m);
 }
 
-/* Up to the time that a test has ordered: another one each time, so that answers come in any order. */
+/* Delay by a random time up to the test's limit, so that answers arrive in any order. */
 static void be_late(void)
 {
 	u32 late = READ_ONCE(host_ipi_faults.late_ns);
@@ -167,7 +175,7 @@ static void be_late(void)
 		sched_yield();
 }
 
-/* Does a test want this wake-up to be lost? */
+/* Must this wake-up be lost, for a test? */
 static bool lost(void)
 {
 	u32 left = READ_ONCE(host_ipi_faults.drop);
@@ -183,7 +191,7 @@ void host_attend(bool waiting)
 
 	if (host_this.irqs_off || host_this.irq_depth)
 		return;
-	/* Taking the bit is the interrupt's delivery: who asks from now on sets it again. */
+	/* Clearing the bit is the interrupt's delivery: a later caller sets it again. */
 	if (atomic_and(want, ~HOST_WANT_CALL) & HOST_WANT_CALL) {
 		host_this.irqs_off = true;
 		host_this.irq_depth++;
@@ -200,8 +208,9 @@ void host_attend(bool waiting)
 }
 
 /*
- * The bit is set before the mutex is taken, and whoever gives the CPU up looks at it under the
- * mutex: so either we find the CPU free here and wake the idle loop, or its holder finds the bit.
+ * The bit is set before the mutex is taken, and a thread that releases the CPU checks it under the
+ * mutex.  So either the CPU is found free here and its idle loop is woken, or the CPU's thread
+ * finds the bit.
  */
 void arch_ipi_call(unsigned cpu)
 {
@@ -240,7 +249,7 @@ unsigned host_cpu_choose(int cpu)
 
 	if (cpu >= 0)
 		best = (unsigned)cpu;
-	/* From the last CPU down: CPU 0, where the runner is, comes last. */
+	/* From the last CPU down: CPU 0, which runs the test runner, comes last. */
 	for (i = nr_cpus - 1; cpu < 0 && i-- > 0;)
 		if (READ_ONCE(host_cpus[i].threads) < READ_ONCE(host_cpus[best].threads))
 			best = i;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* host_format.c: kvsnprintf and ksnprintf of every hosted program: libc's. */
+/* host_format.c: kvsnprintf and ksnprintf of every hosted program, by libc. */
 #include <quarry/console.h>
 #include <quarry/port.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host_lock.c: the host's own spin locks: a word that a compare-and-swap sets, and the same checks.
+ * host_lock.c: the host's own spin locks: a word set by compare-and-swap, with the kernel's checks.
  *
- * Owns:       the list of locks each pthread holds.
+ * Owns:       the list of locks that each pthread holds.
  * Invariants: spinlock.locked is 1 while held; holder is CPU + 1 while held.
  */
 #include <quarry/lock.h>

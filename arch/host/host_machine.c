@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* host_machine.c: the machine whose instructions a test plays. */
+/* host_machine.c: the machine that a test simulates. */
 #include <quarry/types.h>
 #include <x86_instr.h>
 

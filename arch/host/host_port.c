@@ -2,10 +2,10 @@
 /*
  * host_port.c: waiting, threads, log and panic of port.h, for a Linux process.
  *
- * Owns:       every struct thread; the list of sleepers, which is only a count and a number of the
- *             last wake-up, one for all wait queues.
+ * Owns:       every struct thread; the sleepers, of which only a count and the number of the last
+ *             wake-up are kept, for all wait queues together.
  * Locks:      wake_lock and print_lock, pthread mutexes, innermost.
- * Invariants: nobody sleeps while having a CPU.
+ * Invariants: no thread sleeps with a CPU's token.
  */
 #include "host.h"
 #include <execinfo.h>
@@ -30,7 +30,7 @@ struct thread {
 
 static pthread_mutex_t wake_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake_cond;
-static u64 wake_nr;   /* wake_lock: wake-ups that found somebody waiting */
+static u64 wake_nr;   /* wake_lock: number of wake-ups that found a waiter */
 static u32 nr_asleep; /* a: threads in wait_until, asleep or about to be */
 static pthread_mutex_t print_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local struct mm_task task;
@@ -56,7 +56,7 @@ static void init_wake_cond(void)
 	pthread_condattr_destroy(&attr);
 }
 
-/* Sleep without the CPU until somebody has been woken since number @nr, or until @deadline. */
+/* Sleep without the CPU until the wake-up after number @nr, or until @deadline. */
 static void sleep_until_woken(u64 nr, u64 deadline)
 {
 	struct timespec ts = to_timespec(deadline);
@@ -80,11 +80,10 @@ static void assert_may_sleep(void)
 }
 
 /*
- * No wake-up is lost: the sleeper counts itself, notes the number of the last wake-up and only
- * then asks its condition; the waker makes the condition true and then looks at the count.  Both
- * sides are sequentially consistent, so either the sleeper sees the condition or the waker sees
- * the sleeper and changes the number, which the sleeper compares under the lock before it goes to
- * sleep.
+ * No wake-up is lost.  The sleeper counts itself, reads the number of the last wake-up, and then
+ * checks its condition.  The waker makes the condition true and then reads the count.  Both sides
+ * are sequentially consistent.  So either the sleeper sees the condition, or the waker sees the
+ * sleeper and changes the number, which the sleeper compares under the lock before it sleeps.
  */
 bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
 {
@@ -179,7 +178,7 @@ void thread_sleep(u64 ns)
 	host_cpu_take();
 }
 
-/* print_lock: what was printed last, and how much ever. */
+/* print_lock: the latest output, and the total number of bytes. */
 static char log_bytes[16384];
 static struct log_ring printed = {.bytes = log_bytes, .size = sizeof(log_bytes)};
 
@@ -228,7 +227,7 @@ void panic(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	/* Without print_lock: what comes first must come out. */
+	/* Without print_lock: the panic message must come out. */
 	printf("\nPANIC on CPU %u: %s\n", host_this.cpu, text);
 	fflush(stdout);
 	memory_panic_page();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host_start.c: from a process to a machine: CPUs, and the kernel's own memory.
+ * host_start.c: making a machine of a process: CPUs, and the kernel's own memory.
  *
  * Owns:       the arrays behind kernel_memory.
  * Locks:      none: the other CPUs are idle until the first thread is started.
@@ -13,9 +13,9 @@
 #include <quarry/smp.h>
 
 char host_memmap[HOST_PAGES * sizeof(struct page)]
-    __attribute__((aligned(PAGEBLOCK_PAGES * sizeof(struct page) > 4096 ? PAGEBLOCK_PAGES * sizeof(struct page) : 4096)));
+    __attribute__((aligned(MEMMAP_ALIGN > 4096 ? MEMMAP_ALIGN : 4096)));
 char host_pageblocks[HOST_PAGEBLOCKS * sizeof(struct pageblock)] __attribute__((aligned(4096)));
-/* Pages that nobody touches are never backed. */
+/* Pages that are never touched use no memory of the host. */
 char host_ram[HOST_PAGES << PAGE_SHIFT] __attribute__((aligned(1 << 21)));
 
 static void *alloc_from_host(void *arg, size_t bytes)
@@ -23,7 +23,7 @@ static void *alloc_from_host(void *arg, size_t bytes)
 	return arch_boot_zalloc(bytes);
 }
 
-static void set_up_memory(void)
+static void set_up_memory(const struct reclaim_ops *reclaim)
 {
 	struct memory_config cfg = {
 		.name = "kernel",
@@ -34,7 +34,7 @@ static void set_up_memory(void)
 		.nr_nodes = 1,
 		.backed = true,
 		.pcp = host_pcp,
-		.reclaim = &memory_reclaim,
+		.reclaim = reclaim,
 		.alloc = alloc_from_host,
 	};
 	const pfn_t border[] = {0, HOST_PAGES / 4, HOST_PAGES / 2, HOST_PAGES};
@@ -45,7 +45,7 @@ static void set_up_memory(void)
 		    border[kind + 1]);
 		if (!err)
 			memory_add_ram(&kernel_memory, border[kind], border[kind + 1]);
-		/* The first pageblock stays reserved, as the kernel's image would be. */
+		/* The first pageblock stays reserved, as the kernel's would be. */
 		if (!err)
 			memory_free_range(&kernel_memory, MAX(border[kind], PAGEBLOCK_PAGES),
 			    border[kind + 1]);
@@ -56,7 +56,7 @@ static void set_up_memory(void)
 		panic("host: no kernel memory: error %d", err);
 }
 
-void host_start(unsigned cpus)
+void host_start_with(unsigned cpus, const struct reclaim_ops *reclaim)
 {
 	unsigned cpu;
 
@@ -64,5 +64,5 @@ void host_start(unsigned cpus)
 	smp_init();
 	for (cpu = 0; cpu < nr_cpus; cpu++)
 		cpu_set_online(cpu);
-	set_up_memory();
+	set_up_memory(reclaim);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86_instr.h: the machine's own instructions, as a test plays them; what each does, says
- * arch/x86_64/x86_instr.h.
+ * x86_instr.h: the machine's instructions, simulated by a test; arch/x86_64/x86_instr.h says what
+ * each does.
  *
- * For suites that include a source of arch/x86_64; nothing else here knows of such a machine.
+ * For suites that include a source of arch/x86_64; no other code here uses it.
  *
- * Owns: host_machine, which such a suite sets before it calls anything.
+ * Owns: host_machine; such a suite sets it before it calls any function.
  */
 #ifndef QUARRY_HOST_X86_INSTR_H
 #define QUARRY_HOST_X86_INSTR_H
@@ -27,7 +27,7 @@ struct host_machine {
 	void (*mmio_write)(volatile u32 *at, u32 value);
 	u64 (*read_cr4)(void);
 	void (*write_cr4)(u64 value);
-	void (*note)(const char *what); /* an instruction that has neither operand nor result */
+	void (*note)(const char *what); /* called for an instruction without operand and result */
 	struct cpu *cpu;
 };
 extern const struct host_machine *host_machine;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi.c: what this machine's firmware says.
+ * acpi.c: the tables of this machine's firmware.
  *
  * Owns:       acpi, filled once by acpi_init() on the boot CPU.
  * Locks:      none.

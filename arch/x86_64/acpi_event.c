@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi_event.c: the interrupt by which the machine says that something came or shall go.
+ * acpi_event.c: the interrupt by which the machine announces devices that are plugged in or to be
+ * removed.
  *
  * Owns:       the general purpose event block 0 and the event block of power management.
- * Locks:      none: set up once; afterwards only the interrupt touches these registers, on one CPU at a time, the
- *             one that the I/O APIC delivers it to.
- * Invariants: an event is cleared before anybody is told of it: what comes after that raises the interrupt again.
- *             Only the events that somebody wants can raise it.
+ * Locks:      none: set up once; afterwards only the interrupt handler uses these registers, on one
+ *             CPU at a time, the one that the I/O APIC delivers it to.
+ * Invariants: an event is cleared before it is reported: a later one raises the interrupt again.
+ *             Only requested events can raise it.
  * Tests:      play_event, arch_irq, tests/qemu/test_plug.py.
  *
- * Registers: ACPI specification 6.4, 4.8.3 and 4.8.4: a block's first half is status, where writing a 1 clears,
- * its second half is enable.  The interrupt is level triggered.
+ * Registers: ACPI specification 6.4, 4.8.3 and 4.8.4: a block's first half is status, where writing
+ *            a 1 clears
+ * the bit, its second half is enable.  The interrupt is level-triggered.
  */
 #include <quarry/acpi.h>
 #include <quarry/errno.h>
@@ -24,7 +26,7 @@
 static void (*tell)(u32 events);
 static u8 wanted;
 
-/* False: the firmware does not hand over. */
+/* Switch to ACPI mode.  False: the firmware does not hand over. */
 static bool acpi_mode(void)
 {
 	u64 end = arch_clock_ns() + ENABLE_NS;
@@ -55,7 +57,7 @@ int acpi_events_start(u32 events, void (*fn)(u32 events))
 		return -ENODEV;
 	tell = fn;
 	wanted = (u8)events;
-	/* Nothing else may raise an interrupt that nobody would clear. */
+	/* No other event may raise an interrupt: no code would clear it. */
 	if (acpi.pm1a_evt && acpi.pm1_evt_len >= 4)
 		outw((u16)(acpi.pm1a_evt + acpi.pm1_evt_len / 2), 0);
 	for (unsigned i = 0; i < half; i++)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi_numa.c: which CPU and which memory belong to which node, and how far nodes are apart.
+ * acpi_numa.c: the nodes of CPUs and memory, and the distances between nodes.
  *
  * Owns:       nothing: fills the caller's struct acpi_info.
- * Locks:      none; needs no more of the kernel than memory access, and runs on a host as well.
+ * Locks:      none; needs only memory access, and is tested on a host.
  * Tests:      acpi_numa, tests/qemu/test_arch.py.
  *
  * Proximity domains are any 32-bit numbers; nodes are numbered in the order in which the SRAT first
@@ -26,7 +26,7 @@ static u64 get64(const u8 *p)
 	return get32(p) | (u64)get32(p + 4) << 32;
 }
 
-/* The node of @domain, a new one if need be; node 0 when there are too many. */
+/* The node of @domain, a new one if needed; node 0 when there are too many. */
 static u32 node_of_domain(struct acpi_info *info, u32 domain, unsigned *nr, const char **wrong)
 {
 	for (unsigned i = 0; i < *nr; i++) {
@@ -113,14 +113,14 @@ const char *acpi_parse_slit(struct acpi_info *info, const void *table, size_t le
 		return "too short";
 	n = get64(t + 36);
 	if (n > 4096 || n * n > len - SLIT_MATRIX)
-		return "more localities than there is room for";
+		return "too many localities";
 	for (unsigned i = 0; i < info->nr_nodes; i++) {
 		for (unsigned j = 0; j < info->nr_nodes; j++) {
 			u64 from = info->domain[i], to = info->domain[j];
 			u8 distance = from < n && to < n ? t[SLIT_MATRIX + from * n + to] : 0;
 
 			if (from < n && to < n && (i == j ? distance != 10 : distance < 10))
-				return "a distance that makes no sense";
+				return "an invalid distance";
 			if (distance)
 				info->distance[i][j] = distance;
 		}

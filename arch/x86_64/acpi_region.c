@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi_region.c: where the registers of slots are, as the DSDT says.
+ * acpi_region.c: the registers of slots, as the DSDT describes them.
  *
  * Owns:       nothing: fills the caller's struct acpi_info.
- * Locks:      none; needs no more of the kernel than memory access, and runs on a host as well.
- * Invariants: only what is found whole, with the length that its layout has, is believed.
+ * Locks:      none; needs only memory access, and is tested on a host.
+ * Invariants: a declaration is used only if it is complete and has the length of its layout.
  * Tests:      acpi, tests/qemu/test_plug.py.
  *
- * There is no interpreter here.  QEMU's DSDT declares the two blocks as operation regions in I/O space, and the
- * number of DIMM slots as a name; like _S5_ they are found by their names.  Other firmware has no such names, and
- * so no port is touched there.  Encodings: ACPI specification 6.4, 20.2.3 and 20.2.5.
+ * This is no AML interpreter.  QEMU's DSDT declares the two blocks as operation regions in I/O
+ * space, and the number of DIMM slots as a name; like _S5_ they are found by their names.  Other
+ * firmware lacks these names, so no port is used there.  Encodings: ACPI specification 6.4, 20.2.3
+ * and 20.2.5.
  */
 #include <quarry/acpi.h>
 #include <quarry/string.h>
 
-#define CPU_BLOCK    12 /* bytes of its present layout; an older one with that name has 32 */
+#define CPU_BLOCK    12 /* bytes of its present layout; an older one of that name has 32 */
 #define MEMORY_BLOCK 24
 #define MAX_PORT     0xffff
 
-/* The integer at @off in *value; returns the offset behind it, 0: there is none. */
+/* Read the integer at @off; returns the offset behind it, 0: there is none. */
 static size_t aml_integer(const u8 *t, size_t len, size_t off, u32 *value)
 {
 	unsigned bytes;
@@ -43,7 +44,7 @@ static size_t aml_integer(const u8 *t, size_t len, size_t off, u32 *value)
 	return off + 1 + bytes;
 }
 
-/* OpRegionOp NAME SystemIO offset length, of @size bytes: its port, 0: not found. */
+/* Find OpRegionOp NAME SystemIO offset length, of @size bytes; returns its port, 0: not found. */
 static u16 find_region(const u8 *t, size_t len, const char *name, u32 size)
 {
 	for (size_t i = sizeof(struct acpi_header); i + 7 <= len; i++) {
@@ -60,7 +61,7 @@ static u16 find_region(const u8 *t, size_t len, const char *name, u32 size)
 	return 0;
 }
 
-/* NameOp NAME integer; 0: not found. */
+/* Find NameOp NAME integer; 0: not found. */
 static u32 find_number(const u8 *t, size_t len, const char *name)
 {
 	for (size_t i = sizeof(struct acpi_header); i + 6 <= len; i++) {

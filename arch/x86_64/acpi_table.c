@@ -3,20 +3,20 @@
  * acpi_table.c: find the firmware's tables, and read CPUs, interrupt controllers and power control.
  *
  * Owns:       nothing: fills the caller's struct acpi_info.
- * Locks:      none; needs no more of the kernel than memory access, and runs on a host as well.
- * Invariants: no byte outside a table's length is read; a length that is not in the first 4 GiB,
- *             which is all that is mapped this early, is refused.
+ * Locks:      none; needs only memory access, and is tested on a host.
+ * Invariants: no byte outside a table's length is read.  A table that is not in the first 4 GiB,
+ *             the only memory mapped this early, is refused.
  * Tests:      acpi, acpi_find, tests/qemu/test_arch.py.
  *
  * Offsets are those of the ACPI specification 6.4: 5.2.5 RSDP, 5.2.8 XSDT, 5.2.9 FADT, 5.2.12 MADT,
- * 20.2 AML.  acpi_numa.c has SRAT and SLIT, acpi_region.c what the DSDT says of slots.
+ * 20.2 AML.  acpi_numa.c reads SRAT and SLIT, acpi_region.c the slots in the DSDT.
  */
 #include <quarry/acpi.h>
 #include <quarry/port.h>
 #include <quarry/string.h>
 
 #define MAPPED 0x100000000ULL
-/* Larger tables are taken for garbage. */
+/* A larger table is taken as invalid. */
 #define MAX_TABLE (16u << 20)
 
 static u16 get16(const u8 *p)
@@ -70,7 +70,7 @@ static const char *madt_entry(struct acpi_info *info, const u8 *e, u8 len)
 			return NULL;
 		for (unsigned i = 0; i < info->nr_cpus; i++) {
 			if (info->cpu[i].apic_id == id)
-				return "an APIC id is there twice";
+				return "an APIC id appears twice";
 		}
 		if (info->nr_cpus == ACPI_MAX_CPUS)
 			return "too many CPUs";
@@ -113,7 +113,7 @@ const char *acpi_parse_madt(struct acpi_info *info, const void *table, size_t le
 	return wrong;
 }
 
-/* A port of I/O space; 0: none, or it is no port. */
+/* A port of I/O space; 0: none, or another kind of address. */
 static u16 port_at(const u8 *p)
 {
 	return get32(p) <= 0xffff ? (u16)get32(p) : 0;
@@ -144,7 +144,7 @@ const char *acpi_parse_fadt(struct acpi_info *info, const void *table, size_t le
 }
 
 /*
- * The package _S5_, found by its name: NameOp "_S5_" PackageOp PkgLength NumElements SLP_TYPa, an
+ * Find the package _S5_ by its name: NameOp "_S5_" PackageOp PkgLength NumElements SLP_TYPa, an
  * integer below 8 in one of its encodings.
  */
 const char *acpi_parse_dsdt(struct acpi_info *info, const void *table, size_t len)
@@ -156,7 +156,7 @@ const char *acpi_parse_dsdt(struct acpi_info *info, const void *table, size_t le
 
 		if (memcmp(t + i, "_S5_", 4) != 0 || t[i + 4] != 0x12)
 			continue;
-		p += 1 + (t[p] >> 6) + 1; /* PkgLength says in its top bits how long it is */
+		p += 1 + (t[p] >> 6) + 1; /* PkgLength has its own length in its top bits */
 		if (p < len && t[p] == 0x0a) /* BytePrefix */
 			p++;
 		if (p >= len || t[p] > 7)
@@ -167,7 +167,7 @@ const char *acpi_parse_dsdt(struct acpi_info *info, const void *table, size_t le
 	return "no _S5_";
 }
 
-/* A whole table at @pa with a right checksum, or NULL, which has been reported. */
+/* The complete table at @pa, its checksum verified; or NULL, which has been reported. */
 static const struct acpi_header *table_at(phys_t pa, const char *name)
 {
 	const struct acpi_header *h = acpi_view(pa, sizeof(*h));
@@ -182,7 +182,7 @@ static const struct acpi_header *table_at(phys_t pa, const char *name)
 	return wrong ? NULL : h;
 }
 
-/* The root table that the pointer structure names: XSDT where there is one. */
+/* The root table that the RSDP names: the XSDT if there is one. */
 static const struct acpi_header *root_table(const u8 *rsdp, size_t len)
 {
 	const struct acpi_header *root = NULL;
@@ -217,7 +217,7 @@ static void report(const char *name, const char *wrong)
 		printk("acpi: table %s: %s\n", name, wrong);
 }
 
-/* False: there is no such table. */
+/* Read the table called @name.  False: there is none. */
 static bool read_table(struct acpi_info *info, const struct acpi_header *root, const char *name,
     const char *(*parse)(struct acpi_info *info, const void *table, size_t len))
 {
@@ -241,7 +241,7 @@ static void read_fadt(struct acpi_info *info, const struct acpi_header *fadt)
 	}
 }
 
-/* The boot CPU is there, whatever the MADT says. */
+/* The boot CPU exists even if the MADT does not list it. */
 static void ensure_boot_cpu(struct acpi_info *info, u32 id)
 {
 	for (unsigned i = 0; i < info->nr_cpus; i++) {

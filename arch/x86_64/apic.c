@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * apic.c: the local APIC of each CPU and the I/O APICs: acknowledge, send, tick, route.
+ * apic.c: the local APIC of each CPU and the I/O APICs: acknowledge, send, timer, routing.
  *
  * Owns:       the APICs' registers.
- * Locks:      each CPU its own local APIC, the two halves of an ICR write with irqs off; the I/O
- *             APICs by ioapic_lock.
- * Invariants: nothing outside apic_read, apic_write, apic_id and apic_send knows whether the registers
- *             are memory and an id has 8 bits (xAPIC), or they are MSRs and it has 32 (x2APIC).  All
- *             CPUs are in the same mode.
+ * Locks:      each CPU uses its own local APIC, with irqs off for the two halves of an ICR write;
+ *             the I/O APICs are under ioapic_lock.
+ * Invariants: only apic_read, apic_write, apic_id and apic_send depend on the mode: in xAPIC mode
+ *             the registers are memory and an id has 8 bits, in x2APIC mode they are MSRs and it
+ *             has 32.
+ *             All CPUs are in the same mode.
  * Tests:      play_apic, arch_cpu, arch_irq, arch, smp, tick, hotplug, tests/qemu/test_clock.py,
  *             tests/qemu/test_arch.py.
  *
@@ -42,7 +43,7 @@
 #define ICR_BUSY      0x1000
 #define TIMER_DIV_16  3
 #define TICK_HZ       100
-#define BASE_ENABLE   0x800 /* of MSR_APIC_BASE */
+#define BASE_ENABLE   0x800 /* bits of MSR_APIC_BASE */
 #define BASE_X2APIC   0x400
 #define ICR_SPIN      1000000
 
@@ -84,11 +85,11 @@ void apic_eoi(void)
 }
 
 /*
- * x2APIC: a WRMSR to the ICR does not serialise (SDM vol. 3A, 10.12.3), and is no store: what this CPU stored
- * before may still be in its store buffer when the interrupt arrives.  The target then looks at a mailbox
- * that is still empty, and the call it was sent for is lost.  MFENCE waits until the stores can be seen,
- * LFENCE keeps the WRMSR from starting before that.  The xAPIC needs neither: its registers are uncached
- * memory, and stores are seen in their order.
+ * x2APIC: a WRMSR to the ICR does not serialise (SDM vol. 3A, 10.12.3) and is not a store.  Earlier
+ * stores of this CPU may still be in its store buffer when the interrupt arrives.  Then the target
+ * reads an empty inbox, and the call is lost.  MFENCE waits until the stores are visible; LFENCE
+ * keeps the WRMSR from starting before that.  The xAPIC needs neither: its registers are uncached
+ * memory, and stores become visible in order.
  */
 static noinline void x2apic_send(u32 dest, u32 icr_low)
 {
@@ -102,7 +103,7 @@ static void wait_sent(void)
 		cpu_relax();
 }
 
-/* irqs off: a handler would send one of its own in between, and change where this one goes. */
+/* irqs off: a handler that sends its own in between would change this one's destination. */
 static void xapic_send(u32 dest, u32 icr_low)
 {
 	KASSERT(!arch_irqs_enabled());
@@ -125,8 +126,8 @@ void apic_send(u32 dest, u32 icr_low)
 }
 
 /*
- * Whom we interrupt may be between the two halves of his own write.  The shorthand needs no destination, so his
- * stays where it is; and he finds the register as free as he left it.
+ * The interrupted code may be between the two halves of its own ICR write.  The shorthand needs no
+ * destination, so that code's destination is not changed, and it finds the register idle.
  */
 void apic_send_self(u8 vector)
 {
@@ -137,14 +138,14 @@ void apic_send_self(u8 vector)
 
 void apic_enable(void)
 {
-	/* From off to x2APIC there is no way but through xAPIC (SDM vol. 3A, 10.12.5). */
+	/* The only way from off to x2APIC is through xAPIC (SDM vol. 3A, 10.12.5). */
 	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_ENABLE);
 	if (x2apic)
 		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_X2APIC);
 	apic_write(APIC_TPR, 0);
 	apic_write(APIC_LVT_TIMER, LVT_MASKED);
 	apic_write(APIC_LVT_LINT0, LVT_MASKED);
-	/* The host's or the operator's NMI reaches every CPU: each prints where it is. */
+	/* An NMI from the host or the operator reaches every CPU: each prints its backtrace. */
 	apic_write(APIC_LVT_LINT1, LVT_NMI);
 	apic_write(APIC_LVT_ERROR, LVT_MASKED);
 	apic_write(APIC_SVR, SVR_ENABLE | VEC_SPURIOUS);
@@ -182,7 +183,7 @@ static void ioapic_init(void)
 	spin_unlock_irqrestore(&ioapic_lock, flags);
 }
 
-/* The I/O APIC that has it; -ENODEV: none has. */
+/* The I/O APIC with pin @gsi; -ENODEV: none. */
 static int ioapic_of(u32 gsi) REQUIRES(ioapic_lock)
 {
 	for (unsigned i = 0; i < acpi.nr_ioapics; i++) {
@@ -199,7 +200,7 @@ int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low)
 	irqflags_t flags;
 	int i;
 
-	if (apic_id() > XAPIC_MAX_ID) /* its destination has 8 bits */
+	if (apic_id() > XAPIC_MAX_ID) /* a destination has 8 bits */
 		return -ENODEV;
 	flags = spin_lock_irqsave(&ioapic_lock);
 	i = ioapic_of(gsi);
@@ -225,7 +226,10 @@ void ioapic_move(u32 from, u32 to)
 		for (u32 pin = 0; ioapic[i] && pin < ioapic_pins(i); pin++) {
 			u32 reg = IOAPIC_REDIRECT + 2 * pin;
 
-			/* One write moves it: before it, it is the old one's, after it the new one's. */
+			/*
+			 * A single write moves it: an interrupt goes to the old CPU or to the new
+			 * one.
+			 */
 			if (!(ioapic_read(i, reg) & LVT_MASKED) && ioapic_read(i, reg + 1) >> 24 == from)
 				ioapic_write(i, reg + 1, to << 24);
 		}
@@ -240,7 +244,10 @@ int ioapic_route_isa(unsigned irq, u8 vector)
 	return ioapic_route(isa->gsi, vector, isa->level, isa->active_low);
 }
 
-/* x2APIC where the CPU has it, unless apic=xapic; back from it, if the firmware turned it on, goes nobody. */
+/*
+ * x2APIC where the CPU has it, unless apic=xapic.  If the firmware enabled it, it stays: it cannot
+ * be left.
+ */
 static void choose_mode(void)
 {
 	bool has = cpuid(1, 0).ecx & (1u << 21), on = rdmsr(MSR_APIC_BASE) & BASE_X2APIC;
@@ -258,7 +265,7 @@ static void choose_mode(void)
 void arch_apic_init(void)
 {
 	choose_mode();
-	/* The two 8259s: all lines masked, for good. */
+	/* The two 8259s: all lines masked for ever. */
 	outb(0x21, 0xff);
 	outb(0xa1, 0xff);
 	apic_enable();

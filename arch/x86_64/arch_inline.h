@@ -2,10 +2,10 @@
 /*
  * arch_inline.h (x86_64): the inline half of arch.h.
  *
- * The GS base of a CPU is its struct cpu, so that everything here that belongs to a CPU is one
- * instruction with a %gs operand and cannot be torn by an interrupt.  The offsets are those of
- * struct cpu (cpu.h), which includes this file in the end and so cannot be included here; cpu.c
- * asserts that they agree.
+ * The GS base of a CPU is its struct cpu.  So each access to per-CPU data here is one instruction
+ * with a %gs operand, and no interrupt can come in its middle.  The offsets are those of struct cpu
+ * (cpu.h), which includes this file at its end and so cannot be included here; cpu.c asserts that
+ * they agree.
  *
  * Tests:      arch_irq, arch_cpu, arch_fault, pcp.
  */
@@ -24,13 +24,13 @@
 /* RFLAGS.IF (SDM vol. 1, 3.4.3). */
 #define X86_FLAGS_IF 0x200UL
 
-/* Where things are in the kernel's half of the address space. */
+/* Layout of the kernel's half of the address space. */
 #define ARCH_DIRECT_MAP 0xffff888000000000UL /* all RAM, writable, not executable */
-#define ARCH_MAX_RAM    0x400000000000UL     /* bytes that the direct map has addresses for: 64 TiB */
+#define ARCH_MAX_RAM    0x400000000000UL     /* bytes that the direct map can cover: 64 TiB */
 #define ARCH_MMIO_BASE  0xffffc90000000000UL /* device registers, uncached */
 #define ARCH_STACK_BASE 0xffffd00000000000UL /* kernel stacks with their guard pages */
 #define ARCH_MEMMAP     ((struct page *)0xffffea0000000000UL)
-/* The memmap's address shifted right by 10, as signed: see body_pageblock in mm/pcp_inline.h. */
+/* The memmap's address shifted right by 10 (arithmetic): see body_pageblock in mm/pcp_inline.h. */
 #define ARCH_PAGEBLOCKS ((struct pageblock *)0xfffffffa80000000UL)
 
 /* Objects of type @type at byte offset @off of this CPU's struct cpu. */
@@ -52,7 +52,7 @@ static always_inline irqflags_t arch_irq_save(void)
 	return flags;
 }
 
-/* A branch and sti: popf would cost several times as much and restores nothing else we want. */
+/* A branch and sti: popf would cost several times as much, and no other flag needs restoring. */
 static always_inline void arch_irq_restore(irqflags_t flags)
 {
 	if (likely(flags & X86_FLAGS_IF))
@@ -84,7 +84,7 @@ static always_inline bool arch_in_interrupt(void)
 	return x86_this_cpu(u32, X86_GS_IRQ_DEPTH) != 0;
 }
 
-/* With interrupts on, a cross-call comes as one: there is nothing to poll. */
+/* With interrupts on, a cross-call arrives as an interrupt: there is nothing to poll. */
 static always_inline void cpu_relax(void)
 {
 	__asm__ volatile("pause" : : : "memory");
@@ -105,8 +105,8 @@ static always_inline void preempt_enable(void)
 }
 
 /*
- * For kernel/sched.c: the running thread, and how often preemption is off.  One instruction each, so
- * that a thread which is moved to another CPU in the middle does not read its old one's.
+ * For kernel/sched.c: the running thread, and the preemption count.  One instruction each, so that
+ * a thread that is moved to another CPU in between cannot read its old CPU's value.
  */
 static always_inline void *arch_current(void)
 {
@@ -118,7 +118,7 @@ static always_inline u32 arch_preempt_count(void)
 	return x86_this_cpu(u32, X86_GS_PREEMPT);
 }
 
-/* Written out, so that array and index are one address: compilers split it. */
+/* In assembly, so that array and index form one address: compilers split it. */
 static always_inline unsigned arch_pcp_load(size_t array, size_t index)
 {
 	unsigned value;
@@ -162,7 +162,7 @@ static always_inline void *arch_phys_to_virt(phys_t phys)
 	return (void *)(ARCH_DIRECT_MAP + phys);
 }
 
-/* The inverse, for addresses in the direct map: what boot_alloc and alloc_pages hand out. */
+/* The inverse, for addresses in the direct map: those that boot_alloc and alloc_pages return. */
 static always_inline phys_t arch_virt_to_phys(const void *virt)
 {
 	return (uintptr_t)virt - ARCH_DIRECT_MAP;

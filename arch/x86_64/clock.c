@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clock.c: what time it is, by the time stamp counter.
+ * clock.c: the clock, based on the time stamp counter.
  *
  * Owns:       the frequencies of TSC and APIC timer, measured once on the boot CPU.
  * Locks:      none: written before the other CPUs start.
- * Invariants: arch_clock_ns() never goes back on one CPU, across clock_init() neither.
+ * Invariants: arch_clock_ns() never goes back on one CPU, not even across clock_init().
  * Tests:      play_clock, arch_clock, arch_cpu, tick, tests/qemu/test_clock.py.
  *
  * Both are measured against the ACPI power management timer, which runs at a known rate on every
- * machine and emulator, or without one against channel 2 of the old interval timer.  A round takes
- * 1 ms; who reads two clocks may be stopped in between, so each reading is the tightest of several,
- * and of the rounds that with the tightest readings counts.
+ * machine and emulator; without it, against channel 2 of the old interval timer.  A round takes 1
+ * ms.  The host may stop the CPU between the readings of two clocks.  So each reading is the
+ * tightest of several, and the round with the tightest readings is used.
  */
 #include <quarry/acpi.h>
 #include <quarry/machine.h>
@@ -72,14 +72,17 @@ static bool pit_expired(void)
 	return inb(0x61) & 0x20;
 }
 
-/* Start the interval timer's channel 2, one-shot, its gate on and its speaker off.  False: there is none. */
+/*
+ * Start the interval timer's channel 2: one-shot, its gate on, its speaker off.  False: there is
+ * none.
+ */
 static bool pit_start(void)
 {
 	outb(0x61, (inb(0x61) & 0xfc) | 0x01);
 	outb(0x43, 0xb0);
 	outb(0x42, PIT_COUNT & 0xff);
 	outb(0x42, PIT_COUNT >> 8);
-	return !pit_expired(); /* where nothing is, all bits are 1 */
+	return !pit_expired(); /* a missing device reads as ones */
 }
 
 /* Wait for about a millisecond.  Returns false if neither timer moves. */

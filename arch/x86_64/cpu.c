@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cpu.c: what each CPU has of its own: per-CPU area, GDT, TSS and its stacks, control registers.
+ * cpu.c: the data of each CPU: per-CPU area, GDT, TSS with its stacks, control registers.
  *
  * Owns:       the boot CPU's area; struct cpu_arch of every CPU; the IDT, which all CPUs share.
  * Locks:      none: written on the boot CPU before the others run, or by the CPU itself.
- * Invariants: in the kernel GS base = this CPU's struct cpu, from cpu_load() on; in ring 3 it is 0.
- *             CR0 and CR4 are written whole: what the firmware left in them is not trusted.
+ * Invariants: in the kernel, from cpu_load() on, the GS base is this CPU's struct cpu; in ring 3 it
+ *             is 0.
+ *             CR0 and CR4 are written as a whole: the firmware's values are not trusted.
  *             There is no LDT.
  * Tests:      arch_cpu, arch, arch_full, hotplug, tests/qemu/test_arch.py.
  */
@@ -114,8 +115,9 @@ static void tables_fill(struct cpu_arch *a, char *ist_stacks)
 }
 
 /*
- * Write CR0 and CR4: what we need, and of the protections what this CPU has.  FSGSBASE stays off: ring
- * 3 could give itself a GS base that looks like the kernel's (trap_entry.S looks at its sign).
+ * Write CR0 and CR4: all required bits, and those protections that this CPU has.  FSGSBASE stays
+ * off: with it ring 3 could set a GS base that looks like the kernel's (trap_entry.S checks its
+ * sign).
  */
 static void control_registers(void)
 {
@@ -139,7 +141,10 @@ static void control_registers(void)
 	__asm__ volatile("movq %0, %%cr0" : : "r"((u64)CR0_VALUE) : "memory");
 	write_cr4(cr4);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE); /* NXE is on since the first page tables */
-	/* As after a reset, but for entry 1, which PWT alone selects: write-combining (SDM vol. 3A, 11.12). */
+	/*
+	 * As after a reset, except entry 1, which PWT alone selects: write-combining (SDM vol. 3A,
+	 * 11.12).
+	 */
 	if (cpuid(1, 0).edx & (1u << 16))
 		wrmsr(MSR_PAT, 0x0007040600070106);
 }
@@ -150,7 +155,9 @@ void cpu_load(struct cpu *cpu)
 	struct table_register gdtr = {sizeof(a->gdt) - 1, (uintptr_t)a->gdt};
 	struct table_register idtr = {sizeof(idt) - 1, (uintptr_t)idt};
 
-	/* ltr marks the descriptor busy, and refuses a busy one when a CPU comes up again. */
+	/*
+	 * ltr marks the descriptor busy, and faults on a busy one when the CPU comes online again.
+	 */
 	a->gdt[SEL_TSS / 8] &= ~(1ULL << 41);
 	__asm__ volatile("lgdt %0\n\t"
 			 "pushq %1\n\t"
@@ -169,7 +176,7 @@ void cpu_load(struct cpu *cpu)
 			 "r"(SEL_TSS), "m"(idtr)
 			 : "rax", "memory");
 	lldt_none();
-	/* After the selectors, whose loading sets the base to 0. */
+	/* After the selectors: loading them sets the base to 0. */
 	wrmsr(MSR_FS_BASE, 0);
 	wrmsr(MSR_GS_BASE, (uintptr_t)cpu);
 	mce_init_cpu();
@@ -178,8 +185,8 @@ void cpu_load(struct cpu *cpu)
 }
 
 /*
- * Two words of one CPU: where the CPU itself goes at an interrupt or a fault, and where
- * syscall_entry.S goes.
+ * The stack for entries from ring 3, in two places: the CPU reads one at an interrupt or a fault,
+ * syscall_entry.S the other.
  */
 void arch_set_kernel_stack(void *top)
 {
@@ -231,7 +238,7 @@ unsigned arch_cpu_node(unsigned cpu)
 	return cpus[cpu]->node;
 }
 
-/* sti takes effect after the next instruction, so no interrupt can come between it and hlt. */
+/* sti takes effect after the next instruction, so no interrupt can arrive between it and hlt. */
 void arch_idle_wait(void)
 {
 	__asm__ volatile("sti\n\thlt" : : : "memory");

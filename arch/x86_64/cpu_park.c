@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cpu_park.c (x86_64): how a CPU is stopped and goes on later.
+ * cpu_park.c (x86_64): parking a CPU, and waking it later.
  *
- * Owns:       struct cpu.started's value 4, and quiet_until.
- * Locks:      none; one CPU is parked or woken at a time (cpu_hotplug exclusive).
- * Invariants: a parked CPU keeps its tables, stack and registers: it goes on where it halted.
+ * Owns:       the value 4 of struct cpu.started, and quiet_until.
+ * Locks:      none; one CPU is parked or woken at a time (cpu_hotplug, exclusively).
+ * Invariants: a parked CPU keeps its tables, stack and registers: it continues where it halted.
  * Tests:      play_cpus, arch_cpu, arch_map, hotplug, cpu_plug.
  *
- * Parked is halted with interrupts off, where only an NMI ends the halt (SDM vol. 2A, HLT).  INIT and a
- * start-up interrupt would do for every CPU but the boot CPU, which starts in the firmware after an
- * INIT (SDM vol. 3A, 8.4.3); so that there is one way for all, it is this one.  It has a second
- * advantage: what is sent to a parked CPU by mistake stays in its local APIC, and is counted when it
- * wakes.  And no descriptor is loaded twice: the busy bit of the TSS stays as it is.
+ * A parked CPU is halted with interrupts off, where only an NMI ends the halt (SDM vol. 2A, HLT).
+ * INIT and a start-up interrupt would work for every CPU but the boot CPU, which starts in the
+ * firmware after an INIT (SDM vol. 3A, 8.4.3); this method works for all.  It has two more
+ * advantages.  An interrupt sent to a parked CPU by mistake stays in its local APIC, and is counted
+ * when it wakes.  And no descriptor is loaded twice, so the busy bit of the TSS needs no care.
  */
 #include "x86.h"
 #include <quarry/machine.h>
@@ -25,8 +25,9 @@ void arch_irqs_move(unsigned from, unsigned to)
 }
 
 /*
- * Mappings are global, so CR3 would not do; turning PGE off and on empties all (SDM vol. 3A, 4.10.4.1).
- * While this CPU was away nobody asked it to forget the stacks that were unmapped meanwhile.
+ * Kernel mappings are global, so a write to CR3 is not enough; clearing and setting PGE flushes all
+ * (SDM vol. 3A, 4.10.4.1).  While this CPU was parked it got no shootdowns for stacks that were
+ * unmapped.
  */
 void flush_tlb(void)
 {
@@ -41,7 +42,7 @@ static void flush_here(void *arg)
 	flush_tlb();
 }
 
-/* No CPU comes meanwhile: it would be neither away nor asked. */
+/* No CPU may come online meanwhile: it would miss the shootdown. */
 static void flush_online(void) REQUIRES_SHARED(cpu_hotplug)
 {
 	smp_call_mask(NULL, flush_here, NULL);
@@ -59,11 +60,11 @@ void arch_cpu_park(const u32 *word, u32 until)
 	struct cpu *cpu = this_cpu();
 
 	store_release(&cpu->started, STARTED_PARKED);
-	/* An NMI between the look and the halt is lost; whoever wakes us sends another one. */
+	/* An NMI between the check and the halt is lost; the waking CPU sends another one. */
 	while (load_acquire(word) != until)
 		halt();
 	flush_tlb();
-	lldt_none(); /* so that nothing depends on what kept it meanwhile */
+	lldt_none(); /* not to depend on its being kept meanwhile */
 	store_release(&cpu->started, STARTED_RUNS);
 }
 

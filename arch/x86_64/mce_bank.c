@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mce_bank.c: the machine-check registers of each CPU: read, handed over, cleared.
+ * mce_bank.c: the machine-check registers of each CPU: reading, handing over, clearing.
  *
  * Owns:       MCG_* and MCi_*.
- * Locks:      none: each CPU has its own registers.  A machine check comes with interrupts off too, anywhere, also
- *             where a lock is held that we would need: so the handler takes none, prints nothing and wakes nobody.
- *             It hands over records and raises an interrupt that comes when it can.
- * Invariants: MCIP is cleared last: another machine check before that is the end of the machine.  One after it finds
- *             the handler on its way out (trap_entry.S).
- *             Where something is fatal nothing has been cleared: the report shows the banks as they were.
+ * Locks:      none: each CPU has its own registers.  A machine check arrives anywhere, even with
+ *             interrupts off or inside a critical section.  So the handler takes no lock, prints
+ *             nothing and wakes no thread.  It hands over records and raises an interrupt, which
+ *             arrives when it can.
+ * Invariants: MCIP is cleared last: another machine check before that ends the machine.  After
+ *             that, another one may arrive while the handler returns (trap_entry.S).
+ *             If an error is fatal no bank has been cleared: the report shows them unchanged.
  * Tests:      mce_bank, mce_cpu, tests/qemu/test_mce_parked.py, tests/qemu/test_mce.py.
  */
 #include <quarry/errno.h>
@@ -17,11 +18,11 @@
 
 #include "x86.h"
 
-#define CPUID_MCA   (1u << 14) /* of leaf 1, EDX: and banks that tell of them */
+#define CPUID_MCA   (1u << 14) /* of leaf 1, EDX: banks that report machine checks */
 #define CPUID_GUEST (1u << 31) /* of leaf 1, ECX: an emulator */
 #define ALL_ONES    (~0UL)
 
-static bool has_banks; /* of the boot CPU, and so of all */
+static bool has_banks; /* of the boot CPU, and so of all CPUs */
 
 static unsigned nr_banks(void)
 {
@@ -32,7 +33,7 @@ static struct mce_bank read_bank(unsigned i)
 {
 	struct mce_bank b = {.status = rdmsr(MSR_MC0_STATUS + 4 * i)};
 
-	KASSERT(i < nr_banks()); /* there are no others, and on a real machine it would fault */
+	KASSERT(i < nr_banks()); /* on a real machine another one faults */
 	if (b.status & MCE_VAL && b.status & MCE_ADDRV)
 		b.address = rdmsr(MSR_MC0_ADDR + 4 * i);
 	if (b.status & MCE_VAL && b.status & MCE_MISCV)
@@ -72,7 +73,7 @@ void mce_print_banks(bool all)
 		printk("  %u of %u banks are empty\n", empty, banks);
 }
 
-/* Before CR4.MCE is set (SDM vol. 3B, 15.8): what is there was left by whoever ran before. */
+/* Before CR4.MCE is set (SDM vol. 3B, 15.8): the banks may hold errors from before the boot. */
 void mce_init_cpu(void)
 {
 	u32 features = cpuid(1, 0).edx;
@@ -94,18 +95,21 @@ void mce_init_cpu(void)
 	}
 }
 
-/* A parked CPU takes no interrupts; but it is in the middle of nothing, so it may send one to another. */
+/*
+ * A parked CPU takes no interrupts, so it sends the interrupt to another CPU; it was not using its
+ * APIC.
+ */
 static void raise_interrupt(void)
 {
 	unsigned other = 0;
 
 	if (!mce_started())
-		return; /* the thread looks when it starts */
+		return; /* the thread checks the ring when it starts */
 	if (READ_ONCE(this_cpu()->started) != STARTED_PARKED) {
 		apic_send_self(VEC_MCE);
 		return;
 	}
-	while (!cpumask_test(cpu_online_mask, other)) /* one always is */
+	while (!cpumask_test(cpu_online_mask, other)) /* one CPU is always online */
 		other++;
 	apic_send(cpus[other]->apic_id, ICR_FIXED | VEC_MCE);
 }
@@ -131,10 +135,13 @@ static const char *why_fatal(unsigned banks, u64 cap, u64 mcg_status, bool user)
 		if (v.severity == MCE_FATAL)
 			return v.why;
 	}
-	return mcg_status & MCG_STATUS_RIPV ? NULL : "what was interrupted cannot go on (no RIPV)";
+	return mcg_status & MCG_STATUS_RIPV ? NULL : "the interrupted code cannot go on (no RIPV)";
 }
 
-/* Hand over what the banks hold, and leave it there; @hit: as mce_exception.  Why not, or NULL. */
+/*
+ * Hand over the banks' errors, without clearing them; @hit: as mce_exception.  The reason to stop,
+ * or NULL.
+ */
 static const char *post_banks(unsigned banks, u64 cap, u64 mcg_status, u64 ip, struct mce_record *hit)
 {
 	for (unsigned i = 0; i < banks; i++) {
@@ -147,12 +154,12 @@ static const char *post_banks(unsigned banks, u64 cap, u64 mcg_status, u64 ip, s
 		if (hit && v.severity == MCE_REQUIRED && hit->severity != MCE_REQUIRED)
 			*hit = rec;
 		else if (!mce_post(&rec))
-			return "more machine checks than there is room for";
+			return "too many machine checks waiting";
 	}
 	return NULL;
 }
 
-/* What was handed over goes from the banks. */
+/* Clear the errors that were handed over. */
 static void clear_banks(unsigned banks, u64 cap, u64 mcg_status, bool user)
 {
 	for (unsigned i = 0; i < banks; i++) {
@@ -174,13 +181,13 @@ const char *mce_exception(u64 ip, struct mce_record *hit)
 
 	counter_add(&mce_stats.exceptions, 1UL);
 	if (!banks)
-		return "no banks tell of it";
+		return "no bank reports it";
 	cap = rdmsr(MSR_MCG_CAP);
 	mcg_status = rdmsr(MSR_MCG_STATUS);
 	why = why_fatal(banks, cap, mcg_status, hit);
 	if (hit)
 		*hit = (struct mce_record){.severity = MCE_NOTHING};
-	/* All of them before the first is cleared: a report shows what there was. */
+	/* Read all before the first is cleared: a report shows all of them. */
 	if (!why)
 		why = post_banks(banks, cap, mcg_status, ip, hit);
 	if (why)
@@ -201,7 +208,7 @@ void mce_poll(void)
 		struct mce_verdict v = mce_decode(&b, rdmsr(MSR_MCG_CAP), MCG_STATUS_RIPV, false);
 		struct mce_record rec = record(i, &b, &v, 0);
 
-		/* What is worse raises an exception, which takes it. */
+		/* A worse error raises an exception, whose handler takes it. */
 		if (v.severity != MCE_CORRECTED && v.severity != MCE_DEFERRED)
 			continue;
 		if (!mce_post(&rec))
@@ -216,7 +223,7 @@ void mce_poll(void)
 
 int mce_inject(unsigned bank, const struct mce_bank *b, u64 mcg_status)
 {
-	/* Nobody looks at the bank before all of it is there. */
+	/* No other code may use the bank before all of it is written. */
 	KASSERT(!arch_irqs_enabled());
 	if (bank >= nr_banks() || !(cpuid(1, 0).ecx & CPUID_GUEST))
 		return -EOPNOTSUPP;

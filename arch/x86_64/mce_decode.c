@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mce_decode.c: what the registers of a machine check mean; the ring in which records wait; pages with corrected
- * errors.
+ * mce_decode.c: decoding the registers of a machine check; the ring in which records wait; counting
+ * corrected errors by page.
  *
- * Owns:       nothing: all of it works on what the caller brings.
- * Locks:      none: mce_ring_put is called where a lock may be held by who was interrupted.
- * Invariants: any value of any register has exactly one verdict, and a page number only if all that it depends on
- *             is said to be valid.
- *             A record is seen by the reader as a whole, or not at all; a place is written again only after it was
- *             read.
+ * Owns:       nothing: all data is the caller's.
+ * Locks:      none: mce_ring_put is called where the interrupted code may hold any lock.
+ * Invariants: any value of any register has exactly one verdict; it has a page number only if all
+ *             fields behind it are marked valid.
+ *             The reader sees a record completely or not at all; a slot is overwritten only after
+ *             it was read.
  * Tests:      mce.
  *
  * Kinds of errors: SDM vol. 3B, 15.6.3; codes: 15.9.
@@ -17,12 +17,12 @@
 #include <quarry/mce.h>
 #include <quarry/port.h>
 
-/* Compound codes, and the bits that tell them apart; bit 12 says something else (15.9.2.1). */
+/* Compound codes and their masks; bit 12 is a filter bit (15.9.2.1). */
 #define CODE_MEMORY        0x0080U /* memory controller: 000F 0000 1MMM CCCC */
 #define CODE_MEMORY_MASK   0xef80U
 #define CODE_CACHE         0x0100U /* cache: 000F 0001 RRRR TTLL */
 #define CODE_CACHE_MASK    0xef00U
-#define CODE_SCRUB         0x00c0U /* of the memory controller's: found by who looks for them */
+#define CODE_SCRUB         0x00c0U /* of the memory controller's: found by scrubbing */
 #define CODE_SCRUB_MASK    0xeff0U
 #define CODE_DATA_LOAD     0x0134U
 #define CODE_FETCH         0x0150U
@@ -33,19 +33,19 @@ static unsigned code_of(u64 status)
 	return (unsigned)(status & MCE_CODE);
 }
 
-/* In the memory itself, so that it says something of the page. */
+/* Is the error in memory itself, so that the page is affected? */
 static bool of_memory(unsigned code)
 {
 	return (code & CODE_MEMORY_MASK) == CODE_MEMORY;
 }
 
-/* What is in the page is damaged, wherever it was found. */
+/* Is the page's content damaged, wherever the error was found? */
 static bool of_content(unsigned code)
 {
 	return of_memory(code) || (code & CODE_CACHE_MASK) == CODE_CACHE;
 }
 
-/* With SER, MISC says what kind of address it is, and how many of its low bits are meaningless. */
+/* With SER, MISC has the kind of address, and the number of its low bits that are invalid. */
 static pfn_t bank_pfn(const struct mce_bank *b, u64 cap)
 {
 	pfn_t pfn = b->address >> PAGE_SHIFT;
@@ -56,7 +56,7 @@ static pfn_t bank_pfn(const struct mce_bank *b, u64 cap)
 		return pfn;
 	if (!(b->status & MCE_MISCV) || MCE_MISC_MODE(b->misc) != MCE_MISC_PHYSICAL)
 		return PFN_NONE;
-	/* More than a page: which of them it is cannot be told. */
+	/* More than a page is affected: the page is unknown. */
 	return MCE_MISC_LSB(b->misc) <= PAGE_SHIFT ? pfn : PFN_NONE;
 }
 
@@ -65,12 +65,12 @@ static struct mce_verdict fatal(const char *why)
 	return (struct mce_verdict){MCE_FATAL, PFN_NONE, why};
 }
 
-/* The program that was interrupted has used it, or was about to. */
+/* The interrupted program has used the data, or was about to. */
 static struct mce_verdict decode_required(u64 status, u64 mcg_status, bool user, pfn_t pfn)
 {
 	unsigned code = code_of(status);
 
-	/* Another CPU that shares the bank has it; a fetch never says that it is ours. */
+	/* The error may be of another CPU that shares the bank; a fetch never sets EIPV. */
 	if (!(mcg_status & MCG_STATUS_EIPV) && code != CODE_FETCH)
 		return (struct mce_verdict){MCE_OPTIONAL, pfn, NULL};
 	if (status & MCE_OVER)
@@ -95,7 +95,7 @@ struct mce_verdict mce_decode(const struct mce_bank *b, u64 cap, u64 mcg_status,
 		v.pfn = of_memory(code_of(status)) ? pfn : PFN_NONE;
 		return v;
 	}
-	/* A CPU that was only told, by a broadcast, of what another one has. */
+	/* This CPU only got the broadcast of another CPU's error. */
 	if (!(status & MCE_EN))
 		return v;
 	if (status & MCE_PCC)
@@ -172,9 +172,9 @@ const char *mce_severity_name(unsigned severity)
 /* ---- the ring ---- */
 
 /*
- * The tail is read before the head: then their difference is never below what is in use.  It may be above, if the
- * reader went on in between; so "full" counts only if the tail has not moved.  The acquire pairs with the
- * release in mce_ring_get: what was in the place has been read.
+ * The tail is read before the head, so their difference is never below the number of records.  It
+ * may be above, if the reader went on in between; so "full" counts only if the tail has not moved.
+ * The acquire pairs with the release in mce_ring_get: the slot's old record has been read.
  */
 bool mce_ring_put(struct mce_ring *ring, const struct mce_record *rec, unsigned spare)
 {
@@ -223,7 +223,7 @@ bool mce_count(struct mce_pages *pages, pfn_t pfn, unsigned nr, u64 now)
 	for (i = 0; i < MCE_PAGES; i++) {
 		if (pages->page[i].count && pages->page[i].pfn == pfn)
 			break;
-		/* A free place, or who was quiet longest. */
+		/* A free slot, or the page with the oldest error. */
 		if (pages->page[at].count && (!pages->page[i].count || pages->page[i].last < pages->page[at].last))
 			at = i;
 	}

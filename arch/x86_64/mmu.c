@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmu.c: what mm/ needs of this machine for the page tables of address spaces.
+ * mmu.c: functions of this machine for mm/'s page tables of address spaces.
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: the kernel's half of every top table is that of the kernel's own, whose tables all
+ * Invariants: the kernel's half of every root table is a copy of the kernel's own, whose tables all
  *             exist since arch_paging_init and are never freed.
  * Tests:      arch_page, vm, task.
  */
@@ -27,7 +27,7 @@ void arch_tlb_flush_page(phys_t root, uintptr_t va)
 		invlpg(va);
 }
 
-/* What the kernel maps is global, and stays. */
+/* Kernel mappings are global, and stay. */
 void arch_tlb_flush_user(void)
 {
 	__asm__ volatile("movq %0, %%cr3" : : "r"(read_cr3()) : "memory");

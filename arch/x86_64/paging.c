@@ -4,11 +4,11 @@
  *
  * Owns:       the kernel's half of the address space; kernel_cr3.
  * Locks:      paging_lock, a mutex, for every change but those at boot; allocation happens inside it.
- * Invariants: no page is both writable and executable, under no address.
- *             All RAM of bootinfo is in the direct map, and what has come since; nothing that is not RAM is.
+ * Invariants: no page is both writable and executable, under any address.
+ *             The direct map has all RAM of bootinfo, added memory, and nothing that is not RAM.
  *             Address 0 and the whole lower half are unmapped.
- *             All of the arrays' windows can be read: what has nothing behind it is mapped, read-only, to
- *             one page of zeros, by tables that all such addresses share.
+ *             All of the arrays' windows can be read: addresses without memory behind them are
+ *             mapped, read-only, to one page of zeros, by tables that all such addresses share.
  * Tests:      arch_page, arch_map, arch_range, arch_full, memory_add, tests/qemu/test_arch.py.
  */
 #include <quarry/acpi.h>
@@ -44,8 +44,8 @@ static u64 *root;
 u64 kernel_cr3;
 static struct mutex paging_lock;
 static bool boot_memory_over;
-static uintptr_t mmio_next GUARDED_BY(paging_lock) = ARCH_MMIO_BASE; /* nothing is mapped from there on */
-/* By level of the table, or page, that an entry of level 0, 1, 2 leads to: all of it reads as zeros. */
+static uintptr_t mmio_next GUARDED_BY(paging_lock) = ARCH_MMIO_BASE; /* the first free address */
+/* The shared table or page that an entry of level 0, 1, 2 leads to: it reads as zeros. */
 static u64 zeros[ROOT_LEVEL + 1];
 
 static u64 pte_flags(unsigned flags)
@@ -79,27 +79,26 @@ void *arch_page_alloc(void)
 	return page_alloc(GFP_KERNEL);
 }
 
-/* For tables and arrays: nobody is killed for memory that comes, nor while he may need paging_lock to end. */
+/* For tables and arrays: no task is killed for them, because a dying task may need paging_lock. */
 static void *table_alloc(void)
 {
 	return page_alloc(GFP_KERNEL | GFP_NORETRY);
 }
 
-/* Does the entry, of @level, lead to what all unbacked addresses of the arrays share? */
+/* Does the entry, of @level, lead to the shared tables of zeros? */
 static bool is_zeros(u64 entry, unsigned level)
 {
 	return entry & PTE_PRESENT && (entry & PTE_ADDRESS) == zeros[level];
 }
 
-/* The entry of @table, a table of @level, for @va. */
+/* The entry for @va in @table, a table of @level. */
 static u64 *entry_in(u64 *table, unsigned level, uintptr_t va)
 {
 	return &table[va >> LEVEL_SHIFT(level) & (TABLE_ENTRIES - 1)];
 }
 
 /*
- * The entry for @va at @level, or the larger page above it that maps @va; *@found says at which
- * level it is.  NULL: no table there.
+ * The entry for @va at @level, or of a larger page that maps @va; *@found: its level.  NULL: none.
  */
 static u64 *entry_of(uintptr_t va, unsigned level, unsigned *found)
 {
@@ -113,7 +112,7 @@ static u64 *entry_of(uintptr_t va, unsigned level, unsigned *found)
 	return entry;
 }
 
-/* It waits for cpu_hotplug, whose holder may want paging_lock. */
+/* Not under paging_lock: it waits for cpu_hotplug, whose holder may need paging_lock. */
 static void flush_all(void) EXCLUDES(paging_lock)
 {
 	flush_everywhere();
@@ -124,7 +123,7 @@ static void set_entry(u64 *entry, u64 value) REQUIRES(paging_lock)
 	WRITE_ONCE(*entry, value);
 }
 
-/* The same; missing tables are made, and shared ones copied.  NULL: no memory for one. */
+/* As entry_of, but makes missing tables, and copies shared ones.  NULL: no memory. */
 static u64 *make_entry(uintptr_t va, unsigned level, unsigned *found) REQUIRES(paging_lock)
 {
 	u64 *entry = entry_in(root, ROOT_LEVEL, va);
@@ -146,7 +145,7 @@ static u64 *make_entry(uintptr_t va, unsigned level, unsigned *found) REQUIRES(p
 	return entry;
 }
 
-/* Map with the largest pages up to @max_level that fit. */
+/* Map with the largest possible pages, up to @max_level. */
 static int map_range(uintptr_t va, phys_t pa, size_t len, u64 flags, unsigned max_level)
     REQUIRES(paging_lock)
 {
@@ -179,7 +178,7 @@ static void map_at_boot(uintptr_t va, phys_t start, phys_t end, unsigned flags) 
 		panic("paging: cannot map %lx-%lx", start, end);
 }
 
-/* One range of RAM; code and constants of the image stay read-only under this address too. */
+/* Map one range of RAM; the kernel's code and constants are read-only here too. */
 static void map_direct(phys_t start, phys_t end)
 {
 	phys_t ro_start = image_phys(image_start), ro_end = image_phys(rodata_end);
@@ -195,7 +194,7 @@ static void map_image(const char *start, const char *end, unsigned flags)
 	map_at_boot((uintptr_t)start, image_phys(start), image_phys(end), flags);
 }
 
-/* A table of @level whose entries all are @entry. */
+/* Make a table in which all entries are @entry. */
 static u64 shared_table(u64 entry)
 {
 	u64 *table = boot_alloc(PAGE_SIZE, PAGE_SIZE);
@@ -205,7 +204,7 @@ static u64 shared_table(u64 entry)
 	return arch_virt_to_phys(table);
 }
 
-/* All of the arrays for as many pages as there are links for. */
+/* Map all of the arrays, for as many pages as links can address. */
 static void map_zeros(void) NO_LOCK_ANALYSIS
 {
 	const u64 pages = 1ULL << 32;
@@ -223,7 +222,7 @@ static void map_zeros(void) NO_LOCK_ANALYSIS
 		set_entry(make_entry(va, 1, &found), zeros[1] | PTE_TABLE);
 }
 
-/* The root's entries for the direct map of what may come later. */
+/* Fill the root's entries for the direct map of memory that may be added later. */
 static void expect_hotplug(void) NO_LOCK_ANALYSIS
 {
 	unsigned found;
@@ -250,7 +249,7 @@ void arch_paging_init(void) NO_LOCK_ANALYSIS
 	map_image(data_start, image_end, MAP_WRITE);
 	for (unsigned i = 0; i < bootinfo.nr_ram; i++)
 		map_direct(bootinfo.ram[i].start, bootinfo.ram[i].end);
-	/* Address spaces copy the root's upper half: its tables must all exist before. */
+	/* Address spaces copy the root's upper half, so all its tables must exist first. */
 	for (unsigned i = 0; i < ARRAY_SIZE(windows); i++)
 		make_entry(windows[i], ROOT_LEVEL - 1, &found);
 	expect_hotplug();
@@ -275,7 +274,7 @@ int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags)
 	return ret;
 }
 
-/* The tables for 4 KiB pages of [va, va + len): what can fail.  Those that are made stay. */
+/* Make the tables for 4 KiB pages of [va, va + len): the part that can fail; tables stay. */
 static bool make_tables(uintptr_t va, size_t len) REQUIRES(paging_lock)
 {
 	unsigned found;
@@ -287,7 +286,7 @@ static bool make_tables(uintptr_t va, size_t len) REQUIRES(paging_lock)
 	return true;
 }
 
-/* A refusal uses no addresses. */
+/* A failed call uses up no addresses. */
 static void *map_device(phys_t pa, size_t len, unsigned flags)
 {
 	phys_t start = ALIGN_DOWN(pa, PAGE_SIZE);
@@ -301,7 +300,7 @@ static void *map_device(phys_t pa, size_t len, unsigned flags)
 	if (size <= ARCH_MMIO_BASE + MMIO_WINDOW_SIZE - mmio_next && make_tables(mmio_next, size)) {
 		int err = map_range(mmio_next, start, size, pte_flags(MAP_WRITE | flags), 0);
 
-		KASSERT(!err); /* nothing was ever mapped there */
+		KASSERT(!err); /* nothing was mapped there before */
 		va = mmio_next + (pa - start);
 		mmio_next += size;
 	}
@@ -319,7 +318,7 @@ void *arch_map_framebuffer(phys_t pa, size_t len)
 	return map_device(pa, len, MAP_COMBINE);
 }
 
-/* A large page where all of it is asked for and nothing is there yet; boot_alloc never comes back with nothing. */
+/* Uses a large page if all of it is requested and unmapped; boot_alloc panics without memory. */
 void arch_map_array(uintptr_t va, size_t len) NO_LOCK_ANALYSIS
 {
 	uintptr_t end = ALIGN_UP(va + len, PAGE_SIZE);
@@ -340,7 +339,7 @@ void arch_map_array(uintptr_t va, size_t len) NO_LOCK_ANALYSIS
 	}
 }
 
-/* Of those that are linked by their owners; who frees it must not read there any more. */
+/* Take the first page of a list linked by owner words: before it is freed, as it changes then. */
 static struct page *take_first(struct page **pages)
 {
 	struct page *first = *pages;
@@ -416,7 +415,7 @@ void arch_array_shrink(uintptr_t va, size_t len)
 		if (!entry || found || is_zeros(*entry, 0))
 			continue;
 		page = pfn_to_page_in(&kernel_memory, (*entry & PTE_ADDRESS) >> PAGE_SHIFT);
-		/* Boot memory stays. */
+		/* Boot memory is not freed. */
 		if (word_state(page_word(page)) != PG_ALLOC)
 			continue;
 		set_entry(entry, zeros[0] | PTE_ZEROS);
@@ -491,6 +490,6 @@ phys_t arch_mapped_at(uintptr_t va)
 
 	if (!entry || !(*entry & PTE_PRESENT))
 		return 0;
-	/* A large page is mapped at its whole address: the low bits of that are 0. */
+	/* A large page is aligned to its size: the low bits of its address are 0. */
 	return (*entry & PTE_ADDRESS) + (va & (LEVEL_SIZE(found) - 1));
 }

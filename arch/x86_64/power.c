@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * power.c: the end of a run.
+ * power.c: ending the run: power-off.
  *
  * QEMU's isa-debug-exit ends the emulator with status (value << 1) | 1: 33 for a pass, 35 for a
- * fail, never 0, which a triple fault gives too.  Elsewhere nothing listens at that port, and
+ * fail; never 0, the status after a triple fault.  On other machines no device uses that port, and
  * ACPI's S5 state (specification 4.8.3.2) turns the machine off.
  *
  * Tests:      play_event, tests/qemu/test_power.py.

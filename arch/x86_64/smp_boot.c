@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * smp_boot.c: how many CPUs there are, and how the others are started.
+ * smp_boot.c: counting the CPUs, and starting the others.
  *
- * Owns:       cpus[] and what it points to, but for the boot CPU's area; the trampoline page.
+ * Owns:       cpus[] and the areas it points to, except the boot CPU's; the trampoline page.
  * Locks:      none; cpu->started is the handshake: 0 not seen, 1 runs C code, 2 can be interrupted,
- *             3 given up: it parks itself if it comes after all, 4 parked (cpu_park.c).
+ *             3 the boot CPU waits no longer: the CPU parks itself if it starts later, 4 parked
+ *             (cpu_park.c).
  * Invariants: cpus[0] is the boot CPU.  nr_cpus does not change after arch_cpus_init().
  * Tests:      play_cpus, arch_cpu, arch_irq, hotplug, cpu_plug, tests/qemu/test_arch.py,
  *             tests/qemu/test_plug.py.
  *
- * All CPUs are started by one broadcast (SDM vol. 3A, 8.4.4); each finds its stack by its APIC id.
+ * One broadcast starts all CPUs (SDM vol. 3A, 8.4.4); each finds its stack by its APIC id.
  */
 #include <quarry/acpi.h>
 #include <quarry/hotplug.h>
@@ -17,11 +18,14 @@
 
 #include "x86.h"
 
-/* Before a CPU gets another start-up interrupt, which a running one ignores, and before it counts as missing. */
+/*
+ * The time after which a CPU gets a second start-up interrupt, and the time after which it is
+ * missing.
+ */
 #define SECOND_SIPI_NS 200000ULL
 #define START_NS       5000000000ULL
 
-/* By APIC id; read by ap_trampoline.S. */
+/* Indexed by APIC id; read by ap_trampoline.S. */
 struct ap_slot {
 	void *stack_top;
 	struct cpu *cpu;
@@ -46,7 +50,7 @@ static struct cpu *new_cpu(unsigned id, const struct acpi_cpu *info)
 	return cpu;
 }
 
-/* Those that are there, or those for which there is a place. */
+/* Add the CPUs that are present, or those with an empty slot. */
 static void add_cpus(struct cpu **table, unsigned *nr, bool there)
 {
 	for (unsigned i = 0; i < acpi.nr_cpus; i++) {
@@ -76,7 +80,7 @@ void arch_cpus_init(void)
 	table[0] = boot;
 	add_cpus(table, &nr, true);
 	nr_boot_cpus = nr;
-	/* Where nothing can be plugged in, a place is nothing. */
+	/* Without CPU hotplug of the machine empty slots are of no use. */
 	if (acpi.cpu_slots_port)
 		add_cpus(table, &nr, false);
 	for (unsigned i = 0; i < nr; i++)
@@ -89,7 +93,7 @@ void arch_cpus_init(void)
 	nr_cpus = nr;
 }
 
-/* What stands in its place in the trampoline: from there on. */
+/* The offset in the trampoline of the GDT's address. */
 static u32 gdt_offset(void)
 {
 	u32 offset;
@@ -98,7 +102,7 @@ static u32 gdt_offset(void)
 	return offset;
 }
 
-/* Copy the trampoline to its page and fill in what depends on where that is. */
+/* Copy the trampoline to its page and fill in the words that depend on the page's address. */
 static void place_trampoline(void)
 {
 	char *page = arch_phys_to_virt(boot_trampoline_page);
@@ -123,7 +127,7 @@ static unsigned nr_started(void)
 {
 	unsigned nr = 0;
 
-	/* Nothing is read that they wrote before. */
+	/* Reads after this see all that the CPUs have written. */
 	for (unsigned i = 0; i < nr_boot_cpus; i++)
 		nr += READ_ONCE(cpus[i]->started) == 2;
 	return nr;
@@ -148,7 +152,7 @@ static void report_missing(void)
 		if (atomic_cas(&cpus[i]->started, 0u, STARTED_GIVEN_UP))
 			printk("smp: CPU %u (APIC id %u) did not start\n", i, cpus[i]->apic_id);
 		else if (READ_ONCE(cpus[i]->started) != 2)
-			printk("smp: CPU %u (APIC id %u) hangs on its way\n", i, cpus[i]->apic_id);
+			printk("smp: CPU %u (APIC id %u) hangs in start-up\n", i, cpus[i]->apic_id);
 	}
 }
 
@@ -176,7 +180,7 @@ void smp_start_aps(void)
 		report_missing();
 }
 
-/* The page of the trampoline is reserved for good; what is on it does not depend on the CPU. */
+/* The trampoline's page stays reserved; its content does not depend on the CPU. */
 bool arch_cpu_start(unsigned id)
 {
 	u32 sipi = ICR_STARTUP | (u32)(boot_trampoline_page >> PAGE_SHIFT);

@@ -20,7 +20,7 @@
 #define STACK_SLOT  32768UL
 #define NR_SLOTS    8192
 #define STACK_PAGES (STACK_SIZE / PAGE_SIZE)
-/* Freed stacks kept for the next thread; beyond, their pages go back. */
+/* Freed stacks kept for new threads; pages of further ones are freed. */
 #define KEEP_STACKS 64
 
 static struct spinlock stack_lock = SPINLOCK("stacks", RANK_NONE);
@@ -49,14 +49,14 @@ static void page_free(phys_t page)
 	free_pages(pfn_to_page_in(&kernel_memory, page >> PAGE_SHIFT), 0);
 }
 
-/* Forget where the stack that ends at @top was; on every CPU. */
+/* Flush the addresses of the stack that ends at @top from the TLB of every CPU. */
 static void flush_stack(void *top)
 {
 	for (unsigned i = 1; i <= STACK_PAGES; i++)
 		invlpg((uintptr_t)top - i * PAGE_SIZE);
 }
 
-/* Take away what is mapped right below @top: @pages pages. */
+/* Unmap and free @pages pages right below @top. */
 static void unmap_stack(uintptr_t top, unsigned pages)
 {
 	phys_t page[STACK_PAGES];
@@ -68,7 +68,7 @@ static void unmap_stack(uintptr_t top, unsigned pages)
 	}
 	arch_unmap(top - pages * PAGE_SIZE, pages * PAGE_SIZE);
 	asked = smp_call_mask(NULL, flush_stack, (void *)top);
-	KASSERT(asked >= 0); /* who may sleep may ask */
+	KASSERT(asked >= 0); /* a caller that may sleep may make cross-calls */
 	for (unsigned i = 0; i < pages; i++)
 		page_free(page[i]);
 }
@@ -144,7 +144,7 @@ unsigned long arch_stack_pages(void)
 	return pages;
 }
 
-/* What arch_switch pops, and below it the return address that starts the thread. */
+/* Build the frame that arch_switch pops, and below it the return address that starts the thread. */
 void *arch_stack_prepare(void *stack_top, void (*fn)(void *), void *arg)
 {
 	u64 *sp = (u64 *)stack_top - 2;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * string.c: the functions that compilers call by themselves, and the few other string functions.
+ * string.c: the functions that compilers call implicitly, and the few other string functions.
  *
- * Bulk work is done by string instructions, eight bytes at a time: one instruction in the count of
- * an emulator for each eight bytes, and code that no compiler can turn into a call to itself.  Nor
- * can one the loop of strlen, with an empty asm in it.
+ * Bulk work is done by string instructions, eight bytes at a time.  In an emulator's count each
+ * eight bytes are one instruction, and no compiler can turn the code into a call to itself.  The
+ * empty asm in the loop of strlen has the same purpose.
  *
  * Tests:      string.
  */
@@ -93,7 +93,7 @@ int strncmp(const char *a, const char *b, size_t n)
 	return n ? (u8)*a - (u8)*b : 0;
 }
 
-/* What compilers call for __builtin_popcountl where they may not assume the instruction. */
+/* Compilers call it for __builtin_popcountl where they may not assume the instruction. */
 int __popcountdi2(u64 x);
 int __popcountdi2(u64 x)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * switch.S: from one kernel stack to another.
+ * switch.S: switching from one kernel stack to another.
  *
- * What a C function must preserve lives on the stack of the thread that does not run; stack.c
- * builds the same picture for a thread that never ran.
+ * The registers that a C function must preserve are saved on the stack of the thread that does not
+ * run; stack.c builds the same frame for a new thread.
  */
 	.section .text
 	.globl arch_switch, thread_entry
@@ -26,7 +26,9 @@ arch_switch:
 	popq %rbp
 	ret
 
-/* First code of a thread: R12 the function, R13 its argument; RBP is 0, where backtraces end. */
+/*
+ * The first code of a thread: R12 the function, R13 its argument; RBP is 0, which ends backtraces.
+ */
 thread_entry:
 	sti
 	movq %r13, %rdi

@@ -2,9 +2,9 @@
 /*
  * syscall_entry.S: system calls, copies from and to user memory, and probes.
  *
- * SYSCALL changes neither stack nor GS base, and comes with interrupts off (MSR_FMASK).  In the few
- * instructions with the user's stack pointer only NMI and machine check can hit, and they bring
- * stacks of their own.
+ * SYSCALL changes neither stack nor GS base, and enters with interrupts off (MSR_FMASK).  In the
+ * few instructions with the user's stack pointer only NMI and machine check can occur, and they
+ * have stacks of their own.
  */
 #include "x86.h"
 #include <quarry/errno.h>
@@ -15,7 +15,7 @@ syscall_entry:
 	swapgs
 	movq %rsp, %gs:X86_GS_USER_SP
 	movq %gs:X86_GS_KERNEL_SP, %rsp
-	/* The frame that an interrupt would have made. */
+	/* Build the frame that an interrupt would have built. */
 	pushq $(SEL_USER_DATA | 3)
 	pushq %gs:X86_GS_USER_SP
 	pushq %r11
@@ -28,8 +28,8 @@ syscall_entry:
 	movq %rsp, %rdi
 	call syscall_from_user
 	/*
-	 * SYSRET with an RIP that is not canonical faults in ring 0 on the user's stack (SDM vol. 2B).
-	 * syscall_from_user lets nobody come here whose RIP is not below USER_END.
+	 * SYSRET with a non-canonical RIP faults in ring 0 on the user's stack (SDM vol. 2B).
+	 * syscall_from_user makes sure that RIP is below USER_END.
 	 */
 	pop_registers
 	movq 16(%rsp), %rcx		/* RIP */
@@ -39,8 +39,8 @@ syscall_entry:
 	sysretq
 
 /*
- * size_t user_copy(void *dst, const void *src, size_t len): bytes that could not be copied.
- * The only instruction of the kernel that may touch user memory.
+ * size_t user_copy(void *dst, const void *src, size_t len): returns the bytes not copied.
+ * It has the kernel's only instruction that may access user memory.
  */
 	.globl user_copy, user_copy_insn, user_copy_end
 user_copy:
@@ -60,7 +60,7 @@ user_copy_end:
 
 /*
  * int arch_probe(void (*fn)(void *), void *arg): 0, or -EFAULT if fn faulted.  Interrupts are off
- * inside, so that the word at PROBE_SP belongs to this call.
+ * inside, so the word at PROBE_SP belongs to this call.
  */
 	.globl arch_probe
 arch_probe:

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trap.c: what happens at an interrupt, an exception or an NMI.
+ * trap.c: handling interrupts, exceptions and NMIs.
  *
  * Owns:       the vectors of x86.h; the requests for backtraces.
  * Locks:      none of its own.
- * Invariants: irq_depth is above 0 exactly while a handler of this CPU runs; what serves a fault of
- *             ring 3, or of a copy from or to its memory, is no handler: it may sleep.
+ * Invariants: irq_depth is above 0 exactly while a handler of this CPU runs.  Serving a fault of
+ *             ring 3, or of a copy from or to its memory, is not a handler: it may sleep.
  *             An interrupt is acknowledged before its handler may switch threads.
  * Tests:      arch_fault, arch_cpu, arch_irq, arch, mce_cpu, tests/qemu/test_exception.py,
  *             tests/qemu/test_panic.py.
@@ -26,13 +26,16 @@ static const char *const exception_name[] = {
     "alignment check", "machine check", "SIMD error", "virtualization", "control protection",
 };
 
-/* a: the CPU whose backtrace is asked for; it puts NULL there when it has printed it. */
+/* a: the CPU asked for its backtrace; it stores NULL when it has printed it. */
 static struct cpu *backtrace_cpu;
-/* a: the CPU whose fault is being reported: the first has the word; and how often it has faulted. */
+/*
+ * a: the CPU whose fault is being reported, the first one that faulted; and the number of its
+ * faults.
+ */
 static struct cpu *fault_cpu;
 static u32 nr_faults;
 #define MAX_TOLD 2
-/* Ticks between looks at the banks for corrected errors: a second. */
+/* Ticks between two checks of the banks for corrected errors: a second. */
 #define MCE_TICKS 100
 
 void print_registers(const struct trap_frame *f, const char *prefix)
@@ -54,7 +57,7 @@ const char *exception_text(u64 vector)
 	return vector < ARRAY_SIZE(exception_name) ? exception_name[vector] : "reserved";
 }
 
-/* Ring 3 may have anything in its frame pointer. */
+/* Ring 3 may have any value in its frame pointer. */
 static void frame_backtrace(const struct trap_frame *f)
 {
 	if (f->cs & 3)
@@ -80,17 +83,17 @@ void print_page_fault(const struct trap_frame *f)
 		printk("null pointer, or a member of one\n");
 }
 
-/* The end.  @why: what is known besides; NULL: nothing. */
+/* Report the exception and panic.  @why: more about it; NULL: nothing. */
 static void exception(const struct trap_frame *f, const char *why)
 {
 	const char *name = exception_text(f->vector);
 	struct cpu *self = this_cpu();
 
-	/* Who panics already waits for nobody: the other may be stopped with the word. */
+	/* A CPU that panics already does not wait: the reporting CPU may have been stopped. */
 	while (!atomic_cas(&fault_cpu, NULL, self) && READ_ONCE(fault_cpu) != self && !panicking())
 		cpu_relax();
 	panic_stop();
-	/* A fault in the report of a fault, or in a panic's, is told shorter. */
+	/* A fault during the report of a fault, or during a panic's, gets a shorter report. */
 	if (++nr_faults > MAX_TOLD)
 		panic("exception %lu: %s, at %lx", f->vector, name, f->rip);
 	printk("\nCPU %u: exception %lu, %s, in thread %s\n", arch_cpu_id(), f->vector, name,
@@ -125,14 +128,17 @@ static void tell(const struct trap_frame *f, const struct cpu *cpu)
 }
 
 /*
- * Somebody asked for this CPU's story; or the host did, through LINT1, of all CPUs at once.  An NMI
- * that comes too late finds no request and says it too.  printk knows how to do without its lock.
+ * Another CPU asked for this CPU's backtrace; or the host asked all CPUs, through LINT1.  An NMI
+ * that arrives too late finds no request, and prints that too.  printk can print without its lock.
  */
 static void nmi(const struct trap_frame *f)
 {
 	struct cpu *cpu = this_cpu();
 
-	/* What wakes a parked CPU tells no story, nor does one that comes when it is awake already. */
+	/*
+	 * An NMI that wakes a parked CPU prints nothing; nor does one that arrives after the
+	 * wake-up.
+	 */
 	if (load_acquire(&backtrace_cpu) != cpu &&
 	    (READ_ONCE(cpu->started) == STARTED_PARKED ||
 	     arch_clock_ns() < READ_ONCE(cpu->quiet_until)))
@@ -168,7 +174,7 @@ void trap_irq(unsigned vector)
 		serial_interrupt();
 		apic_eoi();
 		break;
-	case VEC_PCI: /* a level: lowered by its device first, or it comes again */
+	case VEC_PCI: /* level-triggered: the device lowers it first, or it recurs */
 		pci_interrupt();
 		apic_eoi();
 		break;
@@ -219,8 +225,8 @@ void arch_backtrace_self(void)
 }
 
 /*
- * CPUs are asked one by one, so that their lines do not mix; each gets 100 ms to answer.  And one CPU asks at
- * a time, or they would take each other's answers away; a panic does not wait for that.
+ * CPUs are asked one by one, so that their lines do not mix; each gets 100 ms to answer.  Only one
+ * CPU asks at a time, or it could take answers meant for another; a panic does not wait for that.
  */
 static void ask_others(struct cpu *self)
 {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trap_entry.S: from the CPU's interrupt and exception gates to trap_dispatch().
+ * trap_entry.S: the CPU's interrupt and exception gates, up to trap_dispatch().
  *
- * Every vector has a stub of TRAP_STUB_SIZE bytes that pushes an error code where the CPU does not,
- * and the vector; the rest is common.  Below the saved registers stands a frame record (rbp, rip)
- * of what was interrupted, so that a walk of the frame pointers goes through the trap.
+ * Every vector has a stub of TRAP_STUB_SIZE bytes that pushes the vector, and an error code if the
+ * CPU pushes none; the rest is common.  Below the saved registers is a frame record (rbp, rip) of
+ * the interrupted code, so that a walk of the frame pointers goes through the trap.
  *
- * What comes from ring 3 finds the user's GS base, and the stack of the running thread, empty.  It
- * does not return here before trap_from_user has seen to it that the thread may go on.
+ * An entry from ring 3 has the user's GS base, and the stack of the running thread, empty.  It
+ * returns only after trap_from_user has checked that the thread may continue.
  *
- * NMI, #DF and #MC have stacks of their own and can hit anywhere, before the GS base is right too:
- * they look at the base itself.  Kernel bases are negative.
+ * NMI, #DF and #MC have stacks of their own.  They can occur anywhere, even before the GS base is
+ * right, so they check the base itself: kernel bases are negative.
  */
 #include "x86.h"
 
@@ -22,7 +22,7 @@ trap_stubs:
 	.set vector, 0
 	.rept 256
 	.balign TRAP_STUB_SIZE
-	/* Vectors with an error code of the CPU's (SDM vol. 3A, table 6-1). */
+	/* Vectors for which the CPU pushes an error code (SDM vol. 3A, table 6-1). */
 	.if vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21
 	.else
 	pushq $0
@@ -37,7 +37,7 @@ trap_stubs:
 	cld
 	.endm
 
-	/* 22 words are on a stack that was 16 byte aligned; two more make a frame record. */
+	/* 22 words are on a stack that was 16-byte aligned; two more form a frame record. */
 	.macro call_dispatch
 	movq %rsp, %rdi
 	pushq 17*8(%rdi)
@@ -73,7 +73,7 @@ user_resume:
 	swapgs
 	iretq
 
-	/* EBX: 1 if the base was the user's and has to go back. */
+	/* EBX: 1 if the base was the user's and must be restored. */
 	.macro save_gs
 	xorl %ebx, %ebx
 	movl $MSR_GS_BASE, %ecx
@@ -105,15 +105,17 @@ paranoid_common:
 	iretq
 
 /*
- * From ring 3 a machine check goes on as any trap from there, on the thread's own stack, which is empty: so the
- * thread can be kept from going on.  The word at USER_SP is nobody's while ring 3 runs.
+ * A machine check from ring 3 continues as any trap from there, on the thread's own stack, which is
+ * empty.  So the thread can be stopped.  The word at USER_SP is unused while ring 3 runs.
  *
- * In the kernel a second one may come when MCIP is clear again, and the first handler not yet gone: it
- * starts at the top of this stack, over the frame that the first was given.  So each works on a copy, and
- * one that comes from this stack makes its own below what is in use.  (One that comes in an NMI that came in
- * those few instructions is not seen to be such.)
+ * In the kernel a second machine check may arrive after MCIP was cleared, before the first handler
+ * has returned.  The CPU starts it at the top of this stack, over the first one's frame.  So each
+ * handler works on a copy, and one that interrupts this stack puts its copy below the part in use.
+ * (It is not recognised if an NMI comes in those few instructions, and the machine check in that
+ * NMI.)
  *
- * From the top: SS RSP RFLAGS CS RIP, saved RDX, saved RAX, 0, the five again, error, vector, registers.
+ * From the top: SS RSP RFLAGS CS RIP, saved RDX, saved RAX, 0, the five again, error, vector,
+ * registers.
  */
 mc_entry:
 	testb $3, 8(%rsp)		/* CS */
@@ -155,12 +157,12 @@ mc_first:
 	jmp paranoid_common
 
 /*
- * An iret inside the handler (of a fault or #MC in it) unmasks NMIs before the handler is done, and
- * the next one starts at the top of the same stack, over the first one's frame.  So the first works
- * on a copy of its frame further down, and one that finds itself nested goes back at once: its
- * frame is the one at the top, which nobody needs any more.  Nested is who finds the flag set or
- * comes from this stack, where the flag is clear for the last instruction only.  In ring 3 the stack
- * pointer is any number and says nothing.
+ * An iret inside the handler (of a fault or #MC in it) unmasks NMIs too early.  The next NMI then
+ * starts at the top of the same stack, over the first one's frame.  So the first works on a copy of
+ * its frame further down, and a nested one returns at once: its frame is the one at the top, which
+ * is not needed any more.  An NMI is nested if the flag is set, or if it interrupts this stack,
+ * where the flag is clear for the last instruction only.  In ring 3 the stack pointer may have any
+ * value, and is not checked.
  *
  * From the top: SS RSP RFLAGS CS RIP, saved RDX, flag, 0, the five again, error, vector, registers.
  */

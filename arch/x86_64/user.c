@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * user.c: ring 3: entering it, what comes from it, its FPU registers, and its memory.
+ * user.c: ring 3: entering it, entries from it, its FPU registers, and access to its memory.
  *
- * Owns:       the MSRs of SYSCALL; how FPU registers are saved.
+ * Owns:       the MSRs of SYSCALL; the format of saved FPU registers.
  * Locks:      none.
- * Invariants: nobody returns to ring 3 with an RIP at or above USER_END.
- *             User memory is touched by user_copy alone, between stac and clac.
- *             The kernel uses no FPU register: they are the running thread's, or nobody's.
+ * Invariants: no thread returns to ring 3 with an RIP at or above USER_END.
+ *             User memory is accessed by user_copy alone, between stac and clac.
+ *             The kernel uses no FPU register: they are the running thread's, or unused.
  * Tests:      arch_fault, arch_cpu, arch, mce_bank, task, task_cpu, tests/qemu/test_arch.py,
  *             tests/qemu/test_exception.py.
  */
@@ -22,10 +22,16 @@
 /* RFLAGS bits that SYSCALL clears: AC, NT, IOPL, DF, IF, TF. */
 #define SYSCALL_FMASK 0x47700
 
-/* Where the legacy part of an FPU area keeps these (SDM vol. 1, table 10-2), and what FNINIT sets. */
+/*
+ * The offsets of these in the legacy part of an FPU area (SDM vol. 1, table 10-2), and FNINIT's
+ * values.
+ */
 #define FPU_FCW      0
 #define FPU_MXCSR    24
-/* From here on no instruction touches the legacy part (SDM vol. 1, 10.5.1): DS, ES, FS and GS. */
+/*
+ * Processors do not use the legacy part from here on (SDM vol. 1, 10.5.1): DS, ES, FS and GS are
+ * kept here.
+ */
 #define FPU_SELECTORS 464
 #define FCW_INITIAL  0x037f
 #define MXCSR_INITIAL 0x1f80
@@ -34,16 +40,16 @@
 #define XSTATE_MASK  7u
 
 /*
- * syscall_entry.S: where a page fault on a user address is expected, and where to go on if it cannot be served;
- * and where a probe that faults goes on.
+ * syscall_entry.S: the instruction at which a page fault on a user address is expected; where to
+ * continue if it cannot be served; and where to continue after a fault in a probe.
  */
 extern char user_copy_insn[], user_copy_end[], probe_faulted[];
 size_t user_copy(void *dst, const void *src, size_t len);
-/* Read by it. */
+/* Read by syscall_entry.S. */
 extern u8 user_smap;
 
 u8 user_smap;
-static u32 xstate;   /* what XSAVE saves; 0: there is FXSAVE only */
+static u32 xstate;   /* states that XSAVE saves; 0: there is FXSAVE only */
 static u32 fpu_size; /* bytes of an area */
 
 void user_init_cpu(void)
@@ -81,10 +87,13 @@ bool arch_has_xsave(void)
 
 /* ---- FPU registers ---- */
 
-/* All zero but for two words is what a program starts with, by FXRSTOR and by XRSTOR. */
+/* A program starts with an area of zeros and two other words, with FXRSTOR and with XRSTOR. */
 void *arch_fpu_alloc(void)
 {
-	/* XSAVE wants 64; kmalloc aligns to the size, which is larger, up to half a page, and then to pages. */
+	/*
+	 * XSAVE needs an alignment of 64.  kmalloc aligns to the size, which is larger, and to
+	 * pages above half a page.
+	 */
 	char *fpu = kmalloc(fpu_size);
 
 	if (!fpu)
@@ -94,7 +103,10 @@ void *arch_fpu_alloc(void)
 	return fpu;
 }
 
-/* Ring 3 may load any selector of the GDT that is its own, or null: they are registers as all others. */
+/*
+ * Ring 3 may load any selector of the GDT that it is allowed, or null; they are saved like
+ * registers.
+ */
 static void selectors_save(char *fpu)
 {
 	u16 *to = (u16 *)(fpu + FPU_SELECTORS);
@@ -107,8 +119,8 @@ static void selectors_save(char *fpu)
 }
 
 /*
- * As nearly always there is nothing to load: all are null, the thread's and the CPU's.  Loading GS sets its base:
- * that of ring 3, which is 0 and stays so, by turns.
+ * Usually all selectors are null, the thread's and the CPU's, and need no load.  Loading GS sets
+ * its base; swapgs around it keeps the kernel's, and ring 3's base, which is 0, stays 0.
  */
 static void selectors_load(const char *fpu)
 {
@@ -193,7 +205,7 @@ bool user_kernel_fault(struct trap_frame *f)
 	uintptr_t va = read_cr2();
 
 	if (f->rip == (uintptr_t)user_copy_insn && va < USER_END) {
-		arch_irq_enable(); /* they were on: copy_from_user has seen to it */
+		arch_irq_enable(); /* they were on: copy_from_user makes sure */
 		if (user_page_fault(va, fault_access(f->error)))
 			f->rip = (uintptr_t)user_copy_end;
 		return true;
@@ -206,7 +218,7 @@ bool user_kernel_fault(struct trap_frame *f)
 	return false;
 }
 
-/* ---- from ring 3 and back ---- */
+/* ---- entries from ring 3, and the return ---- */
 
 static void __attribute__((noreturn)) user_dies(const struct trap_frame *f, const char *what)
 {
@@ -226,9 +238,10 @@ static void page_fault(const struct trap_frame *f)
 	if (f->error & PF_RESERVED)
 		panic("page fault: reserved bit set in a table of a user address, %016lx", va);
 	/*
-	 * The CPU's own access, to a descriptor, and none of our tables can be missing: ring 3 has found a way
-	 * to name another address.  Served or not, the CPU might meet the same fault again for ever.  (QEMU
-	 * reads the stack so in a far return, and with SMAP it does.)
+	 * The CPU itself accessed a descriptor, and none of the kernel's tables can be missing:
+	 * ring 3 has found a way to name another address.  Even if the fault were served, the CPU
+	 * might repeat it for ever.  (QEMU reads the stack in this way in a far return, and with
+	 * SMAP it does.)
 	 */
 	if (!(f->error & PF_USER)) {
 		ksnprintf(what, sizeof(what), "page fault: %s of %016lx by the CPU itself",
@@ -239,7 +252,7 @@ static void page_fault(const struct trap_frame *f)
 	err = user_page_fault(va, access);
 	if (err == -EHWPOISON)
 		err = user_page_lost(va);
-	if (!err || err == -EINTR) /* the task ends anyway */
+	if (!err || err == -EINTR) /* served, or the task is ending */
 		return;
 	ksnprintf(what, sizeof(what), "page fault: %s of %016lx: %s",
 	    access == VM_EXEC ? "execute" : access == VM_WRITE ? "write" : "read", va,
@@ -253,9 +266,10 @@ static void page_fault(const struct trap_frame *f)
 }
 
 /*
- * What this thread was about to use is damaged.  It takes the page out of use itself, and so waits for nobody.
- * After that its access faults, and the rest is as for any page that is lost: its fault handler is told, or
- * it ends, or its pager brings the page again.  If the page stays it would only hit it again.
+ * The data that this thread was about to use is damaged.  The thread retires the page itself, and
+ * so waits for no other thread.  After that its access faults, as for any lost page: its fault
+ * handler is called, or it ends, or its pager supplies the page again.  If the page cannot be
+ * retired, the thread would meet the error again.
  */
 static void machine_check(const struct trap_frame *f)
 {
@@ -265,20 +279,20 @@ static void machine_check(const struct trap_frame *f)
 		return;
 	arch_irq_enable();
 	if (!mce_deal(&hit))
-		user_dies(f, "machine check: what it needs is damaged, and cannot be taken out of use");
+		user_dies(f, "machine check: data that it needs is damaged, and cannot be retired");
 }
 
 /*
- * An RIP that is not canonical would fault in the kernel: at SYSRET on the user's stack, at IRET with
- * the user's GS base.  A program can come to have one, for instance by a SYSCALL in the last bytes of
- * the lower half.  It could not have gone on anyway.  irqs off at return.
+ * A non-canonical RIP would fault in the kernel: at SYSRET on the user's stack, at IRET with the
+ * user's GS base.  A program can get one, for instance by a SYSCALL in the last bytes of the lower
+ * half.  It could not have continued anyway.  irqs off at return.
  */
 static void leave(const struct trap_frame *f)
 {
 	arch_irq_disable();
 	user_may_return();
 	if (unlikely(f->rip >= USER_END))
-		user_dies(f, "goes on at an address that is not a user's");
+		user_dies(f, "continues at an address that is not a user's");
 }
 
 void trap_from_user(struct trap_frame *f)

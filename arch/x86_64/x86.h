@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86.h: what the files of arch/x86_64, boot/ and the drivers share; not for mm/.
+ * x86.h: declarations shared by arch/x86_64, boot/ and the drivers; not for mm/.
  *
  * Start-up order for kernel_main, on the boot CPU:
  *
  *   boot_info_init     called by boot.S, before kernel_main
- *   serial_init        may print from here, with locks after
+ *   serial_init        printing works from here on; with locks after
  *   arch_early_init    per-CPU area, GDT, TSS, IDT: locks work, faults are reported
  *   acpi_init          reads the firmware's tables through the first 4 GiB of the direct map
- *   (boot memory; what it hands out before the next line must lie below 4 GiB)
+ *   (boot memory; memory allocated before the next line must lie below 4 GiB)
  *   arch_paging_init   final page tables; all RAM is in the direct map from here
  *   arch_apic_init     local APIC, I/O APIC, clock and timer calibration; interrupts may be enabled
  *   arch_cpus_init     nr_cpus and cpus[] with their areas, stacks and nodes
@@ -22,14 +22,14 @@
 #ifndef ARCH_X86_64_X86_H
 #define ARCH_X86_64_X86_H
 
-/* Where the image is linked, less its load address (linker.ld). */
+/* The kernel's link address less its load address (linker.ld). */
 #define KERNEL_VMA 0xffffffff80000000
 
 /* Values of boot_info_init's second argument. */
 #define BOOT_BY_PVH        1
 #define BOOT_BY_MULTIBOOT2 2
 
-/* Selectors, in the order that SYSRET wants (SDM vol. 2B, SYSRET). */
+/* Selectors, in the order that SYSRET requires (SDM vol. 2B, SYSRET). */
 #define SEL_KERNEL_CODE 0x08
 #define SEL_KERNEL_DATA 0x10
 #define SEL_USER_DATA   0x18
@@ -49,7 +49,7 @@
 #define CR4_SMAP       0x200000
 #define CR4_BOOT       (CR4_PAE | CR4_PGE)
 
-#define CPUID_MCE   (1u << 7) /* of leaf 1, EDX: there are machine checks */
+#define CPUID_MCE   (1u << 7) /* of leaf 1, EDX: the CPU has machine checks */
 
 /* Model-specific registers (SDM vol. 4, table 2-2). */
 #define MSR_APIC_BASE   0x1b
@@ -57,7 +57,7 @@
 #define MSR_MCG_STATUS  0x17a
 #define MSR_MCG_CTL     0x17b
 #define MSR_PAT         0x277
-#define MSR_MC0_CTL     0x400 /* of bank i: + 4i, as the next three */
+#define MSR_MC0_CTL     0x400 /* of bank i: + 4i, and so the next three */
 #define MSR_MC0_STATUS  0x401
 #define MSR_MC0_ADDR    0x402
 #define MSR_MC0_MISC    0x403
@@ -103,7 +103,7 @@
 #define NR_IST        3
 #define IST_STACK_SIZE 8192
 
-/* Offsets in struct cpu that assembly uses; cpu.c asserts them.  More are in arch_inline.h. */
+/* Offsets in struct cpu for assembly code; cpu.c asserts them.  More are in arch_inline.h. */
 #define X86_GS_KERNEL_SP 104
 #define X86_GS_USER_SP   112
 #define X86_GS_PROBE_SP  120
@@ -113,7 +113,7 @@
 
 #ifdef __ASSEMBLER__
 
-/* The registers of struct trap_frame that the CPU does not push, in its order. */
+/* Save the registers of struct trap_frame that the CPU does not push, in its order. */
 	.macro push_registers
 	pushq %rax
 	pushq %rbx
@@ -154,7 +154,7 @@
 
 #include <quarry/cpu.h>
 
-/* What trap_entry.S and syscall_entry.S push, lowest address first. */
+/* The frame that trap_entry.S and syscall_entry.S push, lowest address first. */
 struct trap_frame {
 	u64 r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
 	u64 vector, error;
@@ -163,7 +163,7 @@ struct trap_frame {
 
 #include <x86_instr.h>
 
-/* This CPU's APIC id by CPUID: all 32 bits where leaf 0xb has them, which ap_trampoline.S does too. */
+/* This CPU's APIC id by CPUID: all 32 bits where leaf 0xb has them, as in ap_trampoline.S. */
 static inline u32 cpuid_apic_id(void)
 {
 	struct cpuid_regs leaf = {0};
@@ -173,30 +173,35 @@ static inline u32 cpuid_apic_id(void)
 	return leaf.ebx ? leaf.edx : cpuid(1, 0).ebx >> 24;
 }
 
-/* Bounds of the image, by linker.ld: addresses, page aligned. */
+/* Bounds of the kernel, from linker.ld: addresses, page aligned. */
 extern char image_start[], text_end[], rodata_start[], rodata_end[], data_start[], data_end[];
 extern char bss_start[], image_end[];
 
-/* Physical address of something in the image. */
+/* The physical address of something in the kernel. */
 static inline phys_t image_phys(const void *p)
 {
 	return (uintptr_t)p - KERNEL_VMA;
 }
 
-/* boot/bootinfo.c: fill bootinfo from what lies at physical address @info.  @by: BOOT_BY_... */
+/*
+ * boot/bootinfo.c: fill bootinfo from the loader's data at physical address @info.  @by:
+ * BOOT_BY_...
+ */
 void boot_info_init(u32 info, u32 by);
 /* Page below 1 MiB for the AP trampoline, 0: none was free.  In bootinfo.used. */
 extern phys_t boot_trampoline_page;
 
-/* kernel/main.c: on the boot CPU; and on every other CPU, irqs off, when its tables are loaded. */
+/*
+ * kernel/main.c: entry of the boot CPU; and of every other CPU, irqs off, with its tables loaded.
+ */
 void kernel_main(void) __attribute__((noreturn));
 void kernel_ap_entry(void) __attribute__((noreturn));
 
-/* cpu.c.  Context: boot CPU / the CPU that comes up; irqs off. */
+/* cpu.c.  Context: boot CPU / the CPU that starts; irqs off. */
 void arch_early_init(void);
 /* Load GDT, TSS, IDT, GS base and control registers of @cpu, which is this CPU. */
 void cpu_load(struct cpu *cpu);
-/* Allocate what cpu_load needs for @cpu; boot memory. */
+/* Allocate the tables of @cpu for cpu_load; boot memory. */
 void cpu_prepare(struct cpu *cpu);
 bool cpu_has_gib_pages(void);
 /* The end of this CPU's stack in that slot, IST_...; irqs off. */
@@ -206,32 +211,34 @@ void *cpu_ist_top(unsigned ist);
 #define MAP_WRITE    0x1u
 #define MAP_EXEC     0x2u
 #define MAP_UNCACHED 0x4u
-#define MAP_COMBINE  0x8u /* writes gather on their way: for pictures, not for registers */
+#define MAP_COMBINE  0x8u /* write-combining: for framebuffers, not for registers */
 void arch_paging_init(void);
 void arch_boot_memory_done(void);
 /* A zeroed page, of boot memory until arch_boot_memory_done; NULL without memory. */
 void *arch_page_alloc(void);
 extern u64 kernel_cr3;
-/* cpu_park.c: this CPU forgets all it knows of page tables, global mappings too. */
+/* cpu_park.c: flush this CPU's TLB, global entries included. */
 void flush_tlb(void);
-/* All CPUs do; one that is away, when it comes back.  Context: thread, may sleep, cpu_hotplug not held. */
+/*
+ * Do so on all CPUs; a parked one does it when it wakes.
+ * Context: thread, may sleep, cpu_hotplug not held.
+ */
 void flush_everywhere(void);
 /*
- * Map [pa, pa + len) at @va in 4 KiB pages, all page aligned; MAP_ flags.  What is mapped there
- * already stays as it is.  Returns 0; -ENOMEM; -EEXIST mapped already, to something else.
- * Context: boot CPU or thread.
+ * Map [pa, pa + len) at @va in 4 KiB pages, all page aligned; MAP_ flags.  An existing equal
+ * mapping stays.  Returns 0; -ENOMEM; -EEXIST another mapping exists.  Context: boot CPU or thread.
  */
 int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags) must_check;
 /* Map device registers, uncached; never unmapped.  Returns NULL without memory.  As arch_map. */
 void *arch_map_mmio(phys_t pa, size_t len);
 /*
- * The windows of the memory's arrays read as zeros, and fault on a write, where nothing is behind them.
- * Put zeroed boot memory behind [va, va + len), where there is none yet.  Boot CPU.
+ * The windows of the memory's arrays read as zeros, and fault on a write, where they have no
+ * memory.  Put zeroed boot memory behind [va, va + len), where there is none yet.  Boot CPU.
  */
 void arch_map_array(uintptr_t va, size_t len);
-/* Remove 4 KiB mappings; this CPU's TLB only.  Returns false if one was not there. */
+/* Remove 4 KiB mappings; flushes this CPU's TLB only.  False: one was not mapped. */
 bool arch_unmap(uintptr_t va, size_t len);
-/* Physical address that @va is mapped to, 0 if it is not.  Any context. */
+/* The physical address that @va is mapped to; 0: none.  Any context. */
 phys_t arch_mapped_at(uintptr_t va);
 
 /* stack.c: is @va in a guard page of a kernel stack? */
@@ -244,14 +251,16 @@ void apic_enable(void);
 u32 apic_read(u32 reg);
 void apic_write(u32 reg, u32 value);
 u32 apic_id(void);
-/* The largest id of a CPU that can be sent an interrupt.  After arch_apic_init. */
+/* The largest APIC id that can be sent an interrupt.  After arch_apic_init. */
 u32 apic_max_id(void);
 #define XAPIC_MAX_ID  0xfeu
-#define X2APIC_MAX_ID 0xffffu /* of 32 bits; what is looked up by an id stays small */
+#define X2APIC_MAX_ID 0xffffu /* of 32 bits; keeps tables indexed by id small */
 void apic_eoi(void);
 /* Send an interrupt: @icr_low as in SDM vol. 3A, 10.6.1. */
 void apic_send(u32 dest, u32 icr_low);
-/* To this CPU, whatever it is doing with its APIC just now: a machine check's handler may.  irqs off. */
+/*
+ * Interrupt this CPU, even in the middle of an ICR write: for a machine check's handler.  irqs off.
+ */
 void apic_send_self(u8 vector);
 #define ICR_FIXED       0x4000u
 #define ICR_NMI         0x4400u
@@ -259,14 +268,17 @@ void apic_send_self(u8 vector);
 #define ICR_STARTUP     0x4600u
 #define ICR_SELF         0x40000u
 #define ICR_ALL_BUT_SELF 0xc0000u
-/* Deliver GSI @gsi to this CPU as @vector, unmasked.  Returns 0; -ENODEV no such pin, or this CPU's id too large. */
+/*
+ * Deliver GSI @gsi to this CPU as @vector, unmasked.  0; -ENODEV no such pin, or this CPU's id is
+ * too large.
+ */
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low);
-/* Deliver to the CPU with APIC id @to what is delivered to @from; above XAPIC_MAX_ID nothing moves. */
+/* Deliver interrupts that go to APIC id @from to @to instead; above XAPIC_MAX_ID none moves. */
 void ioapic_move(u32 from, u32 to);
-/* Deliver ISA interrupt @irq, overrides honoured.  As ioapic_route. */
+/* Deliver ISA interrupt @irq, with the MADT's override.  As ioapic_route. */
 int ioapic_route_isa(unsigned irq, u8 vector);
 
-/* clock.c: measure the TSC and the APIC timer (divided by 16), which counts down; in Hz. */
+/* clock.c: measure TSC and APIC timer (divided by 16, counting down), in Hz. */
 void clock_init(void);
 extern u64 clock_tsc_hz;
 extern u64 clock_apic_hz;
@@ -288,38 +300,40 @@ extern char boot_stack_top[];
 void nmi_entry(void);
 void df_entry(void);
 void mc_entry(void);
-/* From the kernel, and NMI, double fault and machine check from anywhere; irqs off. */
+/* Traps from the kernel, and NMI, double fault and machine check from anywhere; irqs off. */
 void trap_dispatch(struct trap_frame *f);
 /*
- * A machine check: as mce_exception, but what is fatal panics here.  True: @hit is to be dealt with by the
- * interrupted thread.
+ * Handle a machine check: as mce_exception, but a fatal one panics here.  True: the interrupted
+ * thread must handle @hit.
  */
 struct mce_record;
 bool trap_machine_check(const struct trap_frame *f, struct mce_record *hit);
-/* An interrupt's part that is the same wherever it hit; irqs off. */
+/* The part of an interrupt that does not depend on the interrupted mode; irqs off. */
 void trap_irq(unsigned vector);
-/* The general registers, in lines that begin with @prefix.  Any context. */
+/* Print the general registers, in lines that begin with @prefix.  Any context. */
 void print_registers(const struct trap_frame *f, const char *prefix);
 /* Print the kind of access of @f's page fault, its address, and why it was refused.  Any context. */
 void print_page_fault(const struct trap_frame *f);
-/* What exception @vector is called; never NULL. */
+/* The name of exception @vector; never NULL. */
 const char *exception_text(u64 vector);
 
 /* user.c, syscall_entry.S, user_copy.S */
 void syscall_entry(void);
-/* Any other entry from ring 3; a system call.  irqs off at entry and at return. */
+/* Any entry from ring 3 but a system call; a system call.  irqs off at entry and at return. */
 void trap_from_user(struct trap_frame *f);
 void syscall_from_user(struct trap_frame *f);
-/* Load the registers of @f, and go on in ring 3; irqs off. */
+/* Load the registers of @f, and continue in ring 3; irqs off. */
 void user_resume(struct trap_frame *f) __attribute__((noreturn));
-/* This CPU's part of ring 3: MSRs, the save area's size.  As cpu_load, after the control registers. */
+/*
+ * Set up ring 3 on this CPU: MSRs, the save area's size.  As cpu_load, after the control registers.
+ */
 void user_init_cpu(void);
 /*
- * A page fault in the kernel: true if it has been dealt with, because the kernel was copying from or
- * to user memory, or probing.  @f may have been changed.  irqs off at entry; they may be on at return.
+ * Handle a page fault in the kernel.  True: the kernel was copying from or to user memory, or
+ * probing, and @f may have been changed.  irqs off at entry; they may be on at return.
  */
 bool user_kernel_fault(struct trap_frame *f);
-/* No access to user memory from here on, whatever ring 3 left in RFLAGS.AC.  Any context. */
+/* Forbid access to user memory, whatever ring 3 left in RFLAGS.AC.  Any context. */
 void user_access_off(void);
 
 /* acpi_event.c: the interrupt of ACPI events. */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86_instr.h: what only an instruction of the machine can do: ports, registers of devices and of
- * the CPU itself.
+ * x86_instr.h: functions for single instructions: ports, registers of devices and of the CPU.
  *
- * Nothing is decided here.  A hosted test that plays the machine has another file of this name
+ * They make no decisions.  A hosted test that simulates the machine has another file of this name
  * (arch/host).
  *
  * Tests:      arch_cpu, arch_page, tests/qemu/test_arch.py.
@@ -115,8 +114,8 @@ static inline void write_cr4(u64 value)
 }
 
 /*
- * No LDT: each selector of one is refused.  After a reset it has base 0 and 64 KiB (SDM vol. 3A,
- * table 10-1), and the CPU would read descriptors, and gates, from user memory.
+ * Load no LDT, so that each selector of one faults.  After a reset the LDT has base 0 and 64 KiB
+ * (SDM vol. 3A, table 10-1), and the CPU would read descriptors and gates from user memory.
  */
 static inline void lldt_none(void)
 {
@@ -128,7 +127,7 @@ static inline struct cpu *this_cpu(void)
 	return (struct cpu *)x86_this_cpu(uintptr_t, 0);
 }
 
-/* Registers of a device, uncached: each access is one of its own. */
+/* Registers of a device, uncached: each call is one access. */
 static inline u32 mmio_read(const volatile u32 *at)
 {
 	return *at;
@@ -139,13 +138,13 @@ static inline void mmio_write(volatile u32 *at, u32 value)
 	*at = value;
 }
 
-/* Earlier stores can be seen by all CPUs, and no later instruction has begun. */
+/* All CPUs see the earlier stores, and no later instruction has begun. */
 static inline void stores_out(void)
 {
 	__asm__ volatile("mfence\n\tlfence" : : : "memory");
 }
 
-/* Until an interrupt comes; with interrupts off, an NMI. */
+/* Halt until an interrupt; with interrupts off, until an NMI. */
 static inline void halt(void)
 {
 	__asm__ volatile("hlt" : : : "memory");

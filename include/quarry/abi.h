@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * abi.h: the numbers that the kernel and the programs in ring 3 share.  docs/abi.md explains each call.
+ * abi.h: the numbers shared by the kernel and programs in ring 3.  docs/abi.md explains each call.
  *
  * A system call: SYSCALL with the number in RAX and arguments in RDI, RSI, RDX, R10, R8, R9, R12.  The
- * result comes in RAX, negative errno on failure.  Calls that pass messages give back words and
- * handles in the argument registers; every other call leaves them as they were.  RCX and R11 are lost.
+ * result comes in RAX, negative errno on failure.  Calls that pass messages return words and
+ * handles in the argument registers; every other call preserves them.  RCX and R11 are lost.
  */
 #ifndef QUARRY_ABI_H
 #define QUARRY_ABI_H
 
 enum syscall_nr {
 	SYS_DEBUG_WRITE,     /* (text, length) */
-	SYS_EXIT,            /* (status): of the task */
+	SYS_EXIT,            /* (status): ends the task */
 	SYS_THREAD_EXIT,     /* () */
 	SYS_YIELD,           /* () */
 	SYS_SLEEP,           /* (ns) */
@@ -39,7 +39,7 @@ enum syscall_nr {
 	NR_SYSCALLS,
 };
 
-/* Where the registers of a message are among the arguments: RDI is 0, R12 is 6. */
+/* The positions of a message's registers among the arguments: RDI is 0, R12 is 6. */
 #define ABI_WORDS 4 /* RDX, R10, R8, R9 */
 #define ABI_WORD0 2
 #define ABI_GIVE  6
@@ -51,17 +51,17 @@ enum syscall_nr {
 #define ABI_MAX_HANDLES   256 /* of a task */
 #define ABI_MAX_THREADS   64  /* of a task */
 #define ABI_MAX_TASKS     64
-#define ABI_MAX_MAPPINGS  255 /* of one object in a task, and parts of mappings that were cut */
+#define ABI_MAX_MAPPINGS  255 /* of one object in a task; parts of split mappings count */
 
 /*
- * What a task may have the kernel allocate, for itself and for the tasks that it starts, and they, together.
- * SYS_TASK_CREATE gets limits for the new task, each at most the caller's own, or ABI_LIMIT_INHERIT.
+ * Limits on what the kernel allocates for a task and all its descendants together.  SYS_TASK_CREATE
+ * gets limits for the new task, each at most the caller's own, or ABI_LIMIT_INHERIT.
  */
 enum abi_limit {
-	LIMIT_TASKS,     /* below it; the new task's is one less than the caller's own at most */
+	LIMIT_TASKS,     /* descendants; at most one less than the caller's own */
 	LIMIT_THREADS,
 	LIMIT_OBJECTS,
-	LIMIT_REGIONS,   /* mappings, and the parts of those that were cut */
+	LIMIT_REGIONS,   /* mappings; parts of split ones count */
 	LIMIT_TABLES,    /* pages that are page tables */
 	LIMIT_ENDPOINTS,
 	NR_LIMITS,
@@ -72,32 +72,32 @@ struct abi_limits {
 };
 #define ABI_MAX_PAGES     (512UL * 512) /* of an object */
 
-/* What a pager is called with: one of these, the page, the number that it gave the object. */
+/* A request to a pager: one of these, the page, the pager's number of the object. */
 #define ABI_PAGER_GET   1u /* supply the page */
-#define ABI_PAGER_CLEAN 2u /* take its content back: it is given up */
-/* What word 0 of its answer says. */
+#define ABI_PAGER_CLEAN 2u /* take its content back: the page is reclaimed */
+/* Word 0 of its answer. */
 #define ABI_PAGER_DONE      0u
 #define ABI_PAGER_FAILED    1u
-#define ABI_PAGER_NO_MEMORY 2u /* of GET: there was none for the page; it is asked again when there is */
-#define ABI_MAX_PAGER_NS    10000000000ULL /* longest time to answer in */
+#define ABI_PAGER_NO_MEMORY 2u /* of GET: no memory for the page; asked again later */
+#define ABI_MAX_PAGER_NS    10000000000ULL /* longest time for an answer */
 
 /*
- * What a fault handler is called with, the address, and how many bytes from there on are lost; it has as long as
- * a pager at most.  Word 0 of its answer: 0, the access is tried again, for there is other memory by now;
- * anything else: the task ends, as without a handler.
+ * A request to a fault handler: this, the address, and how many bytes from there on are lost; it
+ * has as much time as a pager may have at most.  Word 0 of its answer: 0, other memory is mapped
+ * now, and the access is tried again; anything else: the task ends, as without a handler.
  */
 #define ABI_FAULT_LOST 1u
 
-/* A handle is a number above 0 that means something in the task that got it, and in no other. */
+/* A handle is a number above 0, valid only in the task that got it. */
 typedef unsigned long abi_handle;
 
-/* What a handle allows.  A duplicate has some of these, never more. */
+/* Rights of a handle.  A duplicate has some of them, never more. */
 #define RIGHT_READ    0x01u /* object: map it; these three as ABI_READ ... below */
 #define RIGHT_WRITE   0x02u
 #define RIGHT_EXEC    0x04u
 #define RIGHT_SEND    0x08u /* endpoint: call */
 #define RIGHT_RECEIVE 0x10u /* endpoint: receive, and serve objects as their pager */
-#define RIGHT_DUP     0x20u /* duplicate it, give it away */
+#define RIGHT_DUP     0x20u /* duplicate it, pass it on */
 #define RIGHT_KILL    0x40u /* task */
 #define RIGHT_WAIT    0x80u /* task */
 #define RIGHT_SUPPLY  0x100u /* object: be its pager */
@@ -112,14 +112,14 @@ typedef unsigned long abi_handle;
 enum task_end {
 	TASK_RUNS,
 	TASK_EXITED,  /* by SYS_EXIT, with its status; or its last thread has ended: status 0 */
-	TASK_FAULTED, /* it did what it may not; the kernel has reported it */
-	TASK_KILLED,  /* status -ENOMEM: there was no memory left, and it had the most */
+	TASK_FAULTED, /* it made an error that the kernel has reported */
+	TASK_KILLED,  /* status -ENOMEM: by the OOM killer */
 };
 
 enum abi_info {
-	INFO_CPUS,           /* that are online */
-	INFO_CPU,            /* where the caller runs just now */
-	INFO_FREE_PAGES,     /* of the whole machine */
+	INFO_CPUS,           /* CPUs online */
+	INFO_CPU,            /* the CPU on which the caller runs */
+	INFO_FREE_PAGES,     /* free pages of the machine */
 	INFO_TASK,           /* number of the caller's task */
 	INFO_THREADS,        /* of the caller's task */
 	INFO_HANDLES,        /* of the caller's task, in use */
@@ -127,11 +127,11 @@ enum abi_info {
 	INFO_OBJECT_PAGES,   /* of an object: its size */
 	INFO_OBJECT_PRESENT, /* of an object: pages that have memory */
 	INFO_LIMIT,          /* of the caller's task: one of enum abi_limit, in the handle's place */
-	INFO_USED,           /* how much of it is used */
+	INFO_USED,           /* the amount of it in use */
 	NR_INFOS,
 };
 
 /* The first thread of a task starts with RDI: the handle given, or 0; RSI and RDX: the two arguments. */
-#define ABI_STACK_PAGES 16 /* of its stack */
+#define ABI_STACK_PAGES 16 /* pages of its stack */
 
 #endif

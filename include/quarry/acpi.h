@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi.h: what the kernel knows from the firmware's ACPI tables.
+ * acpi.h: the kernel's data from the firmware's ACPI tables.
  *
- * The tables are read once, on the boot CPU, and not needed afterwards.  A table that is broken is
- * named with the reason and done without.  The parsers take a table and the bytes there are of it,
- * and read nothing else, so that they can be fuzzed on a host.
+ * The tables are read once, on the boot CPU, and not needed afterwards.  A broken table is reported
+ * with the reason, and ignored.  The parsers take a table and its number of bytes, and read nothing
+ * else, so that they can be fuzzed on a host.
  */
 #ifndef QUARRY_ACPI_H
 #define QUARRY_ACPI_H
@@ -21,12 +21,12 @@
 struct acpi_cpu {
 	u32 apic_id;
 	u32 node;
-	bool enabled; /* false: there is a place for it */
+	bool enabled; /* false: an empty slot */
 };
 struct acpi_affinity {
 	phys_t start, end;
 	u32 node;
-	bool hotplug; /* memory may come here later */
+	bool hotplug; /* memory may be added here later */
 };
 struct acpi_ioapic {
 	phys_t address;
@@ -52,7 +52,7 @@ struct acpi_info {
 	u16 pm1a_cnt;      /* 0: none */
 	u8 s5_type;        /* SLP_TYPa of the soft-off state */
 	u16 sci;           /* ISA interrupt of events */
-	u16 smi_cmd;       /* 0: none; acpi_enable is written there, to take over from the firmware */
+	u16 smi_cmd;       /* 0: none; writing acpi_enable there takes over from the firmware */
 	u8 acpi_enable;
 	u16 pm1a_evt;      /* 0: none */
 	u8 pm1_evt_len;    /* bytes */
@@ -65,22 +65,22 @@ extern struct acpi_info acpi;
 
 /* Read all tables.  Context: boot CPU, tables below 4 GiB reachable. */
 void acpi_init(void);
-/* The node that the SRAT gives for the page at @pa, 0 if it says nothing.  Any context. */
+/* The node that the SRAT gives for the page at @pa; 0: unknown.  Any context. */
 unsigned acpi_node_of(phys_t pa);
-/* The same of what @info says. */
+/* The same, from @info. */
 unsigned acpi_node_in(const struct acpi_info *info, phys_t pa);
 
 /*
- * Fill @info, which is all zeros, from the tables that the root pointer leads to: @len bytes at @rsdp, NULL: there
- * is none.  The CPU with APIC id @boot_id is there, whatever they say.  Context: as acpi_init.
+ * Fill the zeroed @info from the tables of the root pointer: @len bytes at @rsdp, NULL: none.  The
+ * CPU with APIC id @boot_id is included, even if the tables lack it.  Context: as acpi_init.
  */
 void acpi_read(struct acpi_info *info, const void *rsdp, size_t len, u32 boot_id);
-/* The @len bytes at @pa; NULL: not all in the first 4 GiB. */
+/* The @len bytes at @pa; NULL: not completely in the first 4 GiB. */
 const void *acpi_view(phys_t pa, size_t len);
 
 /*
- * The parsers: @len bytes at @table are readable, header included; they trust nothing in it.
- * Return NULL, or what is wrong with it; what they understood before that stays in @info.
+ * The parsers: @len bytes at @table are readable, header included; the content is not trusted.
+ * Return NULL, or the error as a text; data read before the error stays in @info.
  */
 const char *acpi_check_table(const void *table, size_t len);
 const char *acpi_parse_madt(struct acpi_info *info, const void *table, size_t len);
@@ -88,29 +88,33 @@ const char *acpi_parse_fadt(struct acpi_info *info, const void *table, size_t le
 const char *acpi_parse_dsdt(struct acpi_info *info, const void *table, size_t len);
 const char *acpi_parse_srat(struct acpi_info *info, const void *table, size_t len);
 const char *acpi_parse_slit(struct acpi_info *info, const void *table, size_t len);
-/* Slots, by the DSDT (acpi_region.c); what is not there is 0. */
+/* Find slots in the DSDT (acpi_region.c); missing data is 0. */
 void acpi_parse_slots(struct acpi_info *info, const void *table, size_t len);
 
 /* ---- events and slots (acpi_event.c) ---- */
 
 /*
- * From now on call @fn in the interrupt with those of @events, bits of general purpose event block 0, below 8,
- * that were raised.  Takes the machine into ACPI mode.  Returns 0; -ENODEV it has no such events.  Once; thread.
+ * From now on call @fn, in the interrupt, with those of @events that were raised: bits of general
+ * purpose event block 0, below 8.  Switches the machine to ACPI mode.  0; -ENODEV it has no such
+ * events.  Once; thread.
  */
 int acpi_events_start(u32 events, void (*fn)(u32 events));
 /* A block of registers at I/O port *@port. */
 struct slot_regs acpi_slot_ports(u16 *port);
 
-/* ---- memory and CPUs that come and go (drivers/acpi_hotplug.c) ---- */
+/* ---- memory and CPUs that are plugged in and removed (drivers/acpi_hotplug.c) ---- */
 
-/* The command line may say that slots are left alone: after acpi_init, before the CPUs are counted. */
+/* Apply slots=off: after acpi_init, before the CPUs are counted. */
 void acpi_hotplug_init(void);
-/* Take what is in the slots now, and watch them from here on.  Context: thread; all CPUs have started. */
+/*
+ * Use the devices in the slots, and watch the slots from here on.  Context: thread; all CPUs have
+ * started.
+ */
 void acpi_hotplug_start(void);
-/* One line for each slot that is not empty, and one for each kind.  Context: thread. */
+/* Print one line for each slot that is not empty, and one for each kind.  Context: thread. */
 void show_all_slots(void);
 
-/* The header that all tables begin with (ACPI specification 5.2.6). */
+/* The header of every table (ACPI specification 5.2.6). */
 struct acpi_header {
 	char signature[4];
 	u32 length;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * alloc_check.h: what a checked build (-DCHECKED_BUILD: all hosted ones, and make kernel CHECKED=1) asks of each
- * block that an allocation returns.  Elsewhere it is nothing: the compare of the head's word is there anyway.
+ * alloc_check.h: a check of each block that an allocation returns, in checked builds
+ * (-DCHECKED_BUILD: all hosted ones, and make kernel CHECKED=1).  In others it is empty: the
+ * compare of the head's word is always made.
  */
 #ifndef QUARRY_ALLOC_CHECK_H
 #define QUARRY_ALLOC_CHECK_H

@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arch.h: the machine as mm/ sees it; machine.h has what kernel/ needs besides.
+ * arch.h: the machine's interface for mm/; machine.h has the functions that only kernel/ needs.
  *
  * One half of the porting guide (port.h is the other).  The functions below are out of line; the hot
  * ones are inline and come from the machine's own arch_inline.h, found on the include path:
  * arch/x86_64 for the kernel, arch/host for an ordinary process.  That file must define
  *
  *   unsigned arch_cpu_id(void)            this CPU, 0 .. nr_cpus - 1; stable only with preemption off
- *   irqflags_t arch_irq_save(void)        interrupts off; returns what arch_irq_restore needs
- *   void arch_irq_restore(irqflags_t)     back to what it was; may serve a pending cross-call
+ *   irqflags_t arch_irq_save(void)        interrupts off; returns the state for arch_irq_restore
+ *   void arch_irq_restore(irqflags_t)     restores it; may serve a pending cross-call
  *   bool arch_irqs_enabled(void)
  *   bool arch_in_interrupt(void)          true inside an interrupt handler
  *   void cpu_relax(void)                  one turn of a busy wait; serves cross-calls if irqs are on
- *   unsigned arch_pcp_load(size_t array, size_t index)   element of an array of u16 that stands at byte
+ *   unsigned arch_pcp_load(size_t array, size_t index)   element of an array of u16 at byte
  *       offset array, a constant, of this CPU's struct pcp of the kernel's own memory; relaxed, one
  *       instruction; irqs off
  *   void arch_pcp_store(size_t array, size_t index, unsigned value)   likewise
  *   void *arch_pcp_load_ptr(size_t array, size_t index)   likewise, of an array of pointers
  *   bool arch_pcp_test(size_t off)        is any of the 32 bits at that constant offset set?
- *   void *arch_phys_to_virt(phys_t)       where the kernel sees that byte of RAM
+ *   void *arch_phys_to_virt(phys_t)       the kernel's address of that byte of RAM
  *
- * for kernel/ and the tests, which mm/ can do without,
+ * for kernel/ and the tests, not for mm/,
  *
  *   void arch_irq_enable(void), arch_irq_disable(void)
  *   void preempt_disable(void), preempt_enable(void)   count, nest; any context
  *
- * and these constants (addresses known at link time, so that the hot paths need no load for them):
+ * and these constants (addresses known at link time, which the hot paths need not load):
  *
  *   ARCH_MEMMAP       struct page *: descriptor of pfn 0 of the kernel's own memory
  *   ARCH_PAGEBLOCKS   struct pageblock *: descriptor of the first pageblock of the same
@@ -35,25 +35,25 @@
 
 #include <quarry/types.h>
 
-/* CPUs that may ever run: fixed before the first other CPU starts, 1 .. any. */
+/* CPUs that may ever run; constant once the first other CPU starts, 1 .. any. */
 extern unsigned nr_cpus;
 
 #include <arch_inline.h>
 
-/* Nanoseconds since some fixed moment; never goes back on one CPU.  Any context. */
+/* Nanoseconds since some fixed time; never goes back on one CPU.  Any context. */
 u64 arch_clock_ns(void);
 
 /* The NUMA node of @cpu, 0 if unknown.  Any context. */
 unsigned arch_cpu_node(unsigned cpu);
 
 /*
- * Page tables of address spaces (mm/pagetable.c builds and changes them; their format is that of
- * x86_64 everywhere).  Fill in the kernel's half of a new, zeroed top table.  Context: thread.
+ * Page tables of address spaces (mm/pagetable.c builds and changes them, in the format of x86_64 on
+ * every machine).  Fill in the kernel's half of a new, zeroed root table.  Context: thread.
  */
 void arch_pagetable_init(u64 *root);
 /*
- * This CPU forgets what it knows of the page at @va from the tables whose top one is at @root, if it
- * has them loaded; or all it knows of user addresses.  irqs off.
+ * Flush this CPU's TLB: the page at @va of the tables with root @root, if they are loaded; or all
+ * user addresses.  irqs off.
  */
 void arch_tlb_flush_page(phys_t root, uintptr_t va);
 void arch_tlb_flush_user(void);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* boot_zones.h: how RAM is cut into nodes and zones at boot, and what of it stands by; boot CPU only. */
+/* boot_zones.h: cutting RAM into nodes, zones and standby memory at boot; boot CPU only. */
 #ifndef QUARRY_BOOT_ZONES_H
 #define QUARRY_BOOT_ZONES_H
 
 #include <quarry/mm_types.h>
 
-/* Pages whose descriptors fill a pageblock: so much of what stands by comes online at a time. */
+/* Pages whose descriptors fill a pageblock: standby memory comes online in steps of this size. */
 #define BOOT_STANDBY_STEP ((PAGEBLOCK_PAGES << PAGE_SHIFT) / sizeof(struct page))
 
 struct acpi_info;
 struct memblock;
 
-/* No standby= on the command line: by the size of the machine. */
+/* No standby= on the command line: decide by the size of the machine. */
 #define BOOT_STANDBY_BY_SIZE (~0ULL)
 
 struct boot_machine {
@@ -23,7 +23,7 @@ struct boot_machine {
 
 struct zone_plan {
 	pfn_t start, end;           /* end 0: no such zone */
-	pfn_t standby, standby_end; /* of it what stands by */
+	pfn_t standby, standby_end; /* its standby part */
 };
 
 struct boot_plan {
@@ -36,7 +36,7 @@ struct boot_plan {
 void boot_zones_plan(const struct boot_machine *m, struct boot_plan *plan);
 /* Add the zones to @mem, empty. */
 void boot_zones_add(const struct boot_plan *plan, struct memory *mem);
-/* Does the page at @start stand by?  All of [@start, *@to) does, or none; @end at most. */
+/* Is the page at @start standby?  The answer holds for [@start, *@to); @end at most. */
 bool boot_stands_by(const struct boot_plan *plan, pfn_t start, pfn_t end, pfn_t *to);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bootfile.h: files that the loader brought: each boot module is one, or a cpio archive of several.
+ * bootfile.h: files that the loader brought: each boot module is a file, or a cpio archive of
+ * several.
  *
- * By GRUB every file is a module of its own, named by the first word of its command line.  QEMU gives
- * one module without a name by PVH: so several are packed into an archive ("newc", cpio -H newc).
+ * With GRUB every file is a module of its own, named by the first word of its command line.  With
+ * PVH, QEMU passes one module without a name; so several files are packed into an archive ("newc",
+ * cpio -H newc).
  */
 #ifndef QUARRY_BOOTFILE_H
 #define QUARRY_BOOTFILE_H
@@ -14,27 +16,27 @@
 #define BOOT_FONT      "font.psf" /* for the screen */
 
 struct boot_file {
-	char name[BOOT_FILE_NAME]; /* without directories; cut if it is too long */
-	const void *data;          /* for ever */
+	char name[BOOT_FILE_NAME]; /* without directories; cut if too long */
+	const void *data;          /* valid for ever */
 	size_t size;
 };
 
-/* Is that an archive? */
+/* Is it a cpio archive? */
 bool cpio_is_archive(const void *data, size_t size);
 /*
- * cpio_next - the member at *@pos of the archive, which *@pos is moved behind.  Nothing outside
- * [@data, @data + @size) is read, nothing in it is trusted.
- * Returns 1, and it is in *@out; 0 at the end; -EINVAL what stands there is not a member.  Any context.
+ * cpio_next - the member at *@pos of the archive; moves *@pos behind it.  Nothing outside [@data,
+ * @data + @size) is read, and the content is not trusted.
+ * Returns 1, the member in *@out; 0 at the end; -EINVAL no valid member.  Any context.
  */
 int cpio_next(const void *data, size_t size, size_t *pos, struct boot_file *out) must_check;
 
-/* The file of that name among the boot modules; false if there is none.  Any context. */
+/* Find the file of that name among the boot modules; false: there is none.  Any context. */
 bool boot_file_find(const char *name, struct boot_file *out);
-/* The only module besides the font, if there is one and it is neither an archive nor a program; else false. */
+/* The only module besides the font, if it is neither an archive nor a program; else false. */
 bool boot_file_single(struct boot_file *out);
-/* Name what the kernel had no place for, if there is something.  Boot CPU. */
+/* Report modules that did not fit into bootinfo, if any.  Boot CPU. */
 void boot_files_report_dropped(void);
-/* Print the names, each after a blank, or what to do if there are none. */
+/* Print the names, each after a blank, or a hint if there are none. */
 void boot_files_print(void);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bootinfo.h: what the firmware and the loader told us, in one shape for PVH and multiboot2.
+ * bootinfo.h: data from firmware and loader, in one format for PVH and multiboot2.
  *
- * Filled once by boot/bootinfo.c on the boot CPU before anything else runs; constant afterwards.  All
- * addresses are physical bytes.
+ * Filled once by boot/bootinfo.c on the boot CPU before any other code runs; constant afterwards.
+ * All addresses are physical bytes.
  */
 #ifndef QUARRY_BOOTINFO_H
 #define QUARRY_BOOTINFO_H
@@ -22,19 +22,19 @@ struct boot_range {
 struct boot_module {
 	phys_t start;
 	u64 size;       /* bytes */
-	char name[BOOT_NAME_MAX]; /* its command line; empty by PVH */
+	char name[BOOT_NAME_MAX]; /* its command line; empty with PVH */
 };
 struct bootinfo {
 	const char *path; /* "pvh" or "multiboot2" */
 	char cmdline[BOOT_CMDLINE_MAX];
 	bool cmdline_truncated;
-	struct boot_range ram[BOOT_MAX_RANGES]; /* usable RAM only: sorted, disjoint, page aligned inward */
+	struct boot_range ram[BOOT_MAX_RANGES]; /* usable RAM: sorted, disjoint, whole pages */
 	unsigned nr_ram;
-	struct boot_range used[BOOT_MAX_MODULES + 8]; /* of that, taken already: image, modules, tables */
+	struct boot_range used[BOOT_MAX_MODULES + 8]; /* of that, taken: kernel, modules, tables */
 	unsigned nr_used;
 	struct boot_module module[BOOT_MAX_MODULES];
 	unsigned nr_modules;
-	unsigned modules_dropped;         /* no place for them; only counted, but */
+	unsigned modules_dropped;         /* number of modules that did not fit */
 	char dropped_name[BOOT_NAME_MAX]; /* the first one's name */
 	phys_t rsdp;      /* address of the RSDP, 0 unknown */
 	u8 rsdp_copy[36]; /* multiboot2: its copy */
@@ -44,8 +44,8 @@ struct bootinfo {
 extern struct bootinfo bootinfo;
 
 /*
- * Take the tags of a multiboot2 info block into bootinfo: @total bytes at @block, 8-aligned, are there;
- * nothing else is read, and nothing in it is trusted.
+ * Read the tags of a multiboot2 info block into bootinfo: @total bytes at @block, 8-aligned, are
+ * readable; nothing else is read, and the content is not trusted.
  */
 void multiboot2_parse(const void *block, u32 total);
 

@@ -2,8 +2,8 @@
 /*
  * cap.h: capabilities: references to kernel objects with rights, and each task's table of them.
  *
- * Ring 3 knows a capability by its handle: index in its task's table, and the generation of that slot.
- * A number that the task was not given means nothing there, nor does one that it has closed.
+ * Ring 3 names a capability by its handle: an index into its task's table, and the generation of
+ * that slot.  A number that the task was not given, or has closed, is invalid.
  */
 #ifndef QUARRY_CAP_H
 #define QUARRY_CAP_H
@@ -16,14 +16,14 @@ enum cap_kind {
 	CAP_NONE,
 	CAP_OBJECT,   /* struct vm_object */
 	CAP_ENDPOINT, /* struct endpoint */
-	CAP_REPLY,    /* struct ipc_call: the one who waits for an answer; never duplicated */
+	CAP_REPLY,    /* struct ipc_call: answers it; never duplicated */
 	CAP_TASK,     /* struct task */
 	CAP_PROGRAMS, /* the programs among the boot modules; no object */
 	CAP_RESERVED, /* in a table only: a slot kept for cap_fill */
-	CAP_RETIRED,  /* in a table only: a slot that has had every generation */
+	CAP_RETIRED,  /* in a table only: a slot that has used every generation */
 };
 
-/* One reference to its object; CAP_NONE holds none. */
+/* A reference to its object; CAP_NONE has none. */
 struct cap {
 	void *object;
 	u16 rights; /* RIGHT_... */
@@ -32,11 +32,11 @@ struct cap {
 
 struct cap_slot {
 	struct cap cap;
-	u64 generation; /* 1 .. CAP_GENERATIONS - 1; of a retired slot that is all */
+	u64 generation; /* 1 .. CAP_GENERATIONS - 1; the maximum in a retired slot */
 };
 
 #define CAP_INDEX_BITS  8
-/* A handle is above 0, and so many closes of one slot take longer than any machine runs. */
+/* A handle is above 0.  No machine runs long enough to close one slot this often. */
 #define CAP_GENERATIONS (1ULL << (62 - CAP_INDEX_BITS))
 BUILD_ASSERT(ABI_MAX_HANDLES == 1 << CAP_INDEX_BITS);
 
@@ -51,32 +51,35 @@ struct cap_table {
 
 /* 0 or -ENOMEM. */
 int cap_table_init(struct cap_table *t) must_check;
-/* Drop all, and the table: nothing can be put into it any more. */
+/* Drop all capabilities and the table: nothing can be installed any more. */
 void cap_table_destroy(struct cap_table *t);
 
-/* Pages that nobody has mapped, of the anonymous objects in it; in zones up to @highest (enum zone_kind) only. */
+/*
+ * Pages of the table's anonymous objects that are mapped nowhere; in zones up to @highest (enum
+ * zone_kind) only.
+ */
 unsigned long cap_table_unmapped(struct cap_table *t, unsigned highest);
 
-/* One more reference, by one who has one.  Any context. */
+/* Take one more reference; the caller has one.  Any context. */
 void cap_get(const struct cap *cap);
-/* Drop it: *@cap becomes CAP_NONE.  Of CAP_NONE: nothing. */
+/* Drop the reference: *@cap becomes CAP_NONE.  No effect on CAP_NONE. */
 void cap_drop(struct cap *cap);
 
 /*
- * cap_lookup - what @handle means in @t, with a reference of its own, to be dropped.
- * @kind: what it must be; CAP_NONE: anything.  @rights: what it must allow.
+ * cap_lookup - find @handle in @t; *@out is a reference of its own, to be dropped.
+ * @kind: the required kind; CAP_NONE: any.  @rights: the required rights.
  * Returns 0; -EBADF no such handle; -EINVAL another kind; -EACCES a right is missing.
  */
 int cap_lookup(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights,
     struct cap *out) must_check;
-/* Take it out of the table; as cap_lookup. */
+/* Remove a capability from the table and return it; as cap_lookup. */
 int cap_take(struct cap_table *t, u64 handle, enum cap_kind kind, struct cap *out) must_check;
 /*
- * Put @cap into a free slot: returns the handle, and the table has the reference; or -EMFILE, and the
- * caller still has it.
+ * Put @cap into a free slot.
+ * Returns the handle, and the table owns the reference; or -EMFILE, and the caller keeps it.
  */
 s64 cap_install(struct cap_table *t, const struct cap *cap) must_check;
-/* The same in two steps, the second of which cannot fail.  cap_fill with CAP_NONE gives the slot back. */
+/* The same in two steps; the second cannot fail.  cap_fill with CAP_NONE frees the slot. */
 s64 cap_reserve(struct cap_table *t) must_check;
 void cap_fill(struct cap_table *t, s64 handle, const struct cap *cap);
 

@@ -18,32 +18,39 @@ enum option_kind {
 
 struct cmdline_option {
 	const char *name;
-	const char *help; /* one line: what it is */
+	const char *help; /* one line of explanation */
 	enum option_kind kind;
-	const char *choices; /* OPT_CHOICE: with blanks between */
+	const char *choices; /* OPT_CHOICE: separated by blanks */
 	u64 min, max;        /* of each number, in the option's unit */
-	const char *unit;    /* of a number, plural; "" where it has none */
+	const char *unit;    /* of a number, plural; "": none */
 };
 
-/* What fault= takes: the table of demo/provoke.c. */
+/* The values of fault=: the table of demo/provoke.c. */
 #define FAULT_NAMES "badfree corrupt freelist null printk both report silent mcering nulls overflow mce"
 
 /*
- * Split @line at blanks and take the words that are options: name=value.  Unknown names, malformed values
- * and values out of range are reported, each with what is allowed; the option then keeps its default.
- * @truncated: the loader cut the line.  Called once, before the functions below.
+ * Split @line at blanks and take the words that are options: name=value.  Unknown names, malformed
+ * values and values out of range are reported, with the allowed ones; the option then keeps its
+ * default.  @truncated: the loader cut the line.  Called once, before the functions below.
  */
 void cmdline_init(const char *line, bool truncated);
-/* The value as typed ("" for a bare name), or @def when it is absent.  Values live for ever. */
+/*
+ * The value as typed ("" for a bare name), or @def if it was not given.  Values are valid for ever.
+ */
 const char *cmdline_get(const char *name, const char *def);
-/* Of a number, percentage or size, in the option's unit and within its range; @def when it is absent. */
+/*
+ * The value of a number, percentage or size, in the option's unit and range; or @def if it was not
+ * given.
+ */
 u64 cmdline_u64(const char *name, u64 def);
-/* Of a range: false when it is absent. */
+/* The values of a range; false if it was not given. */
 bool cmdline_range(const char *name, u64 *first, u64 *last);
 /* Print all options. */
 void cmdline_help(void);
 
-/* Would the option take this value?  0, -ENOENT no such option, -EINVAL malformed, -ERANGE out of range. */
+/*
+ * Check a value of an option: 0; -ENOENT no such option; -EINVAL malformed; -ERANGE out of range.
+ */
 int cmdline_check(const char *name, const char *value);
 /* The options in their order; NULL behind the last. */
 const struct cmdline_option *cmdline_option(unsigned i);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * contig.h: large and contiguous memory out of memory that is in use: compaction, ranges, CMA areas.
+ * contig.h: large and contiguous blocks out of memory in use: compaction, ranges, CMA areas.
  *
- * All of it moves movable pages out of the way, so it needs a thread that may sleep, and never runs in
- * an allocation.  Errors are negative errno values; docs/mm/contig.md.
+ * All functions move pages, so they need a thread that may sleep, and never run in an allocation.
+ * Errors are negative errno values; docs/mm/contig.md.
  */
 #ifndef QUARRY_CONTIG_H
 #define QUARRY_CONTIG_H
@@ -13,26 +13,27 @@
 /* ---- compaction (mm/compact.c) --------------------------------------------------------------- */
 
 struct compact_stats {
-	unsigned long moved;   /* blocks moved to make room */
-	unsigned long failed;  /* that could not be moved, or not be taken */
-	unsigned long windows; /* places out of which something was moved */
-	unsigned long looks;   /* at pageblocks, by the scanner from above, and at windows */
+	unsigned long moved;   /* blocks moved */
+	unsigned long failed;  /* blocks that could not be isolated or moved */
+	unsigned long windows; /* windows from which blocks were moved */
+	unsigned long looks;   /* pageblocks checked by the upper scanner, and windows */
 };
 /*
- * compact_zone - move movable pages of @zone out of the way until a free block of @order is there for a
- * request with @gfp; bounded work.  Adds to *@stats, which may be NULL.
- * Returns 0: there is one now, or was already (it is nobody's: others may take it first); -ENOMEM too
- * little is free, or all that can move has moved; -EAGAIN the work was at its bound; -EINVAL no order
- * above 0 that there is; -EDEADLK context.
- * Context: thread, may sleep; not from an allocation, since moving mapped pages asks other CPUs.
+ * compact_zone - move movable pages of @zone until it has a free block of @order for a request with
+ * @gfp; bounded work.  Adds to *@stats, which may be NULL.
+ * Returns 0: it has one (not reserved: another allocation may take it first); -ENOMEM too few free
+ * pages, or all movable pages have moved; -EAGAIN the limit of work was reached; -EINVAL @order is
+ * 0 or too large; -EDEADLK context.
+ * Context: thread, may sleep; not from an allocation, since moving mapped pages makes cross-calls.
  * Locks: cpu_hotplug shared, pcp_ctl; lru, zone, the owners'.
  */
 int compact_zone(struct zone *zone, gfp_t gfp, unsigned order, struct compact_stats *stats)
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
- * compact_memory - gather what is free in every zone in as few pageblocks as can be.  Each zone is gone through once,
- * and each pageblock emptied once: it ends whatever others allocate meanwhile.
- * *@stats, which may be NULL, tells what was done.  Returns 0; -EDEADLK context.  As compact_zone.
+ * compact_memory - gather the free memory of every zone in as few pageblocks as possible.  It goes
+ * through each zone once, and empties each pageblock once: so it ends even if other threads
+ * allocate meanwhile.  *@stats, which may be NULL: the work done.
+ * Returns 0; -EDEADLK context.  As compact_zone.
  */
 int compact_memory(struct memory *mem, struct compact_stats *stats)
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
@@ -40,15 +41,16 @@ int compact_memory(struct memory *mem, struct compact_stats *stats)
 /* ---- ranges (mm/contig.c) -------------------------------------------------------------------- */
 
 /*
- * alloc_contig_range - allocate the pages [@start, @end), whoever has them now, if they can move.
- * @type: what they will serve.  MT_CMA: all their pageblocks are of that type, and else none is;
- * MT_MOVABLE: the user can let them move, so they may lie in zone MOVABLE, others not.  A pageblock that is
- * wholly inside takes the type.
- * Returns 0: each page is ALLOC, of order 0, with one reference; else nothing is changed but that some
- * objects may have moved, and @fail, which may be NULL, tells where and why: -EINVAL empty, wrapping,
- * outside, holes, two zones, partly offline, a type that does not fit; -EBUSY reserved, unmovable or
- * pinned page, somebody else has isolated a pageblock, or what is there did not go; -ENOMEM nowhere to
- * move to; -EDEADLK context.
+ * alloc_contig_range - allocate the pages [@start, @end) from their present users, if they can
+ * move.
+ * @type: the pages' use.  MT_CMA: all their pageblocks are of that type, and with any other type
+ * none is; MT_MOVABLE: the user can move them, so they may lie in zone MOVABLE, others not.  A
+ * pageblock that is wholly inside takes the type.
+ * Returns 0: each page is ALLOC, of order 0, with one reference.  Else nothing is changed, except
+ * that some objects may have moved, and @fail, which may be NULL, has place and reason: -EINVAL
+ * empty, wrapping, outside, holes, two zones, partly offline, a type that does not fit; -EBUSY
+ * reserved, unmovable or pinned page, another operation has isolated a pageblock, or a page stayed
+ * busy; -ENOMEM no memory to move to; -EDEADLK context.
  * Context: thread, may sleep.  Locks: cpu_hotplug shared, pcp_ctl, lru, zone, the owners'.
  */
 int alloc_contig_range(struct memory *mem, pfn_t start, pfn_t end, enum migratetype type,
@@ -63,54 +65,61 @@ unsigned long free_contig_range(struct memory *mem, pfn_t start, unsigned long n
 /* ---- areas (mm/cma.c) ------------------------------------------------------------------------ */
 
 /*
- * A range of pageblocks of type CMA: lent to movable allocations, and given to its users in
- * contiguous pieces.  Fields: c constant; l lock.
+ * A CMA area: a range of pageblocks of type CMA, lent to movable allocations, and given to its
+ * users in contiguous pieces.  Fields: c constant; l lock.
  */
 struct cma {
 	const char *name;
 	struct memory *mem;     /* c */
-	struct zone *zone;      /* c: of all its pageblocks; one that comes back in another zone is lost to it */
+	struct zone *zone;      /* c: of all its pageblocks; one added to another zone is lost */
 	pfn_t start, end;       /* c */
 	struct mutex lock;      /* one allocation or free at a time; outer to all of mm/ */
 	u64 *used;              /* l: a bit for each page that a user has */
 	unsigned long nr_used;  /* l, read racily */
 };
 /*
- * cma_create - make [@start, @start + @nr), whole pageblocks, an area; it may be in use if it can move.
- * @name stays with the area.  Returns 0; -EINVAL not whole pageblocks, zone MOVABLE (whose types do not
- * change), or CMA already; -ENOMEM; as alloc_contig_range.  Then there is no area.
+ * cma_create - make [@start, @start + @nr), whole pageblocks, an area; its pages may be in use if
+ * they can move.
+ * @name stays with the area.
+ * Returns 0; or, without an area: -EINVAL not whole pageblocks, zone MOVABLE (whose types do not
+ * change), or CMA already; -ENOMEM; as alloc_contig_range.
  */
 int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t start, unsigned long nr)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
- * cma_create_anywhere - the same in a place that is found: @nr pages, whole pageblocks, of one zone.
- * Returns 0; -EINVAL not whole pageblocks; -ENOMEM no such place, or more than half of the free memory that the
- * kernel's own can come from; -EBUSY what lies in the places that were tried did not go; -EDEADLK context.
+ * cma_create_anywhere - the same at a place that it finds: @nr pages, whole pageblocks, of one
+ * zone.
+ * Returns 0; -EINVAL not whole pageblocks; -ENOMEM no such place, or more than half of the free
+ * memory that the kernel can allocate from; -EBUSY pages in the places that were tried could not be
+ * moved; -EDEADLK context.
  */
 int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, unsigned long nr)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
- * Give the pageblocks back, as movable ones; those too that are offline.  Those that were removed, or have come back
- * in another zone since, are nobody's to give.  Returns 0; -EBUSY: a user has pages of it.
+ * Give the pageblocks back as movable ones, offline ones too.  Pageblocks that were removed, or
+ * have come back in another zone since, are not touched.
+ * Returns 0; -EBUSY a user has pages of it.
  */
 int cma_destroy(struct cma *cma) EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
- * cma_alloc - @nr contiguous pages, the first at a multiple of 2^@align, its descriptor in *@out.
- * Returns 0; -EINVAL no pages, more than the area has, or no such order; -ENOMEM there is no such run that is
- * online and no user's, or nowhere to move to; -EBUSY each had something in it that did not go; -EDEADLK context.
+ * cma_alloc - allocate @nr contiguous pages, the first at a multiple of 2^@align; its descriptor in
+ * *@out.
+ * Returns 0; -EINVAL no pages, more than the area has, or no such order; -ENOMEM no such run is
+ * online and unused, or no memory to move to; -EBUSY pages in each run could not be moved; -EDEADLK
+ * context.
  */
 int cma_alloc(struct cma *cma, unsigned long nr, unsigned align, struct page **out) must_check
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
-/* Give back what cma_alloc gave, or a part of it.  Returns 0; -EINVAL not all of it is a user's. */
+/* Free pages of cma_alloc, all of them or a part.  Returns 0; -EINVAL not all of it is a user's. */
 int cma_free(struct cma *cma, const struct page *page, unsigned long nr)
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
-/* What has become of the area's pages; their sum is its size.  A hint.  Context: any. */
+/* The state of the area's pages; the sum is the area's size.  A hint.  Context: any. */
 struct cma_use {
 	unsigned long users;   /* given to users */
 	unsigned long lent;    /* to movable allocations */
 	unsigned long free;
 	unsigned long offline;
-	unsigned long gone;    /* removed, or in another zone since */
+	unsigned long gone;    /* removed, or in another zone now */
 };
 struct cma_use cma_count(const struct cma *cma);
 

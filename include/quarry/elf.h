@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * elf.h: what is to be loaded of an ELF file: static programs for x86_64, nothing else.
+ * elf.h: parsing ELF files: static programs for x86_64 only.
  */
 #ifndef QUARRY_ELF_H
 #define QUARRY_ELF_H
@@ -10,8 +10,8 @@
 #define ELF_MAX_SEGMENTS 8
 
 struct elf_segment {
-	u64 va, memsz;        /* bytes; where and how much of memory */
-	size_t offset, filesz; /* bytes of the file that go to va; the rest is zero */
+	u64 va, memsz;        /* bytes; address and size in memory */
+	size_t offset, filesz; /* the file's bytes for va; the rest is zero */
 	unsigned prot;        /* VM_... */
 };
 struct elf_program {
@@ -21,9 +21,9 @@ struct elf_program {
 };
 
 /*
- * elf_parse - look at the @size bytes at @file, of which nothing is trusted, and of which nothing else
- * is read.  What *@out then says is sound: all of it lies in the file, and in user memory.
- * Returns 0; -ENOEXEC, and *@why says in words what is wrong with it.  Any context.
+ * elf_parse - parse the @size bytes at @file.  Nothing else is read, and the content is not
+ * trusted.  The segments in *@out are valid: each lies in the file, and in user memory.
+ * Returns 0; -ENOEXEC, with the reason in *@why.  Any context.
  */
 int elf_parse(const void *file, size_t size, struct elf_program *out, const char **why) must_check;
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * handle.h: a table of movable objects: who uses one knows its handle, never its page.
+ * handle.h: a table of movable objects: a user knows an object's handle, never its page.
  *
- * The simplest owner of movable memory, and the example of struct movable_ops: the page behind a
- * handle may change whenever nobody is looking at it.  Each object carries a checksum of its content,
- * verified at every close look and whenever it moves.
+ * It is the simplest owner of movable memory, and the example of struct movable_ops: the page
+ * behind a handle may change whenever no code is accessing it.  Each object has a checksum of its
+ * content, verified at every access and at every move.
  */
 #ifndef QUARRY_HANDLE_H
 #define QUARRY_HANDLE_H
@@ -16,7 +16,7 @@ struct handle {
 	struct spinlock lock; /* RANK_OBJECT: all below, and the content of the page */
 	struct page *page GUARDED_BY(object_class); /* NULL: the handle is free */
 	u64 checksum GUARDED_BY(object_class);      /* of the content, as of the last handle_write */
-	u32 moves GUARDED_BY(object_class);         /* times it moved */
+	u32 moves GUARDED_BY(object_class);         /* number of moves */
 };
 
 struct handle_table {
@@ -28,12 +28,12 @@ struct handle_table {
 	u64 moved;   /* a: objects moved */
 };
 
-/* Set up a table over @nr zeroed handles that the caller brings. */
+/* Set up a table over @nr zeroed handles of the caller. */
 void handle_table_init(struct handle_table *t, struct memory *mem, struct handle *handles, u32 nr);
 /*
  * Put a new object of 2^order pages behind the free handle @h, its content derived from @seed.
  * Returns 0; -ENOMEM; -EBUSY the handle is in use; -EINVAL no such handle, order > 3.  May sleep
- * unless gfp says otherwise.
+ * unless gfp forbids it.
  */
 int handle_alloc(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 seed);
 /* Verify and free.  0; -EINVAL no object; -EBUSY pinned; -EUCLEAN content damaged (freed all the same). */
@@ -42,10 +42,10 @@ int handle_free(struct handle_table *t, u32 h);
 int handle_write(struct handle_table *t, u32 h, u64 seed);
 /* Verify only.  As handle_write. */
 int handle_verify(struct handle_table *t, u32 h);
-/* Pin the object where it is; unpin it.  0; -EINVAL no object; -EAGAIN at the limit. */
+/* Pin the object to its page; unpin it.  0; -EINVAL no object; -EAGAIN at the limit. */
 int handle_pin(struct handle_table *t, u32 h);
 int handle_unpin(struct handle_table *t, u32 h);
-/* The pfn where the object lies just now; PFN_NONE if there is none. */
+/* The pfn of the object at this moment; PFN_NONE: none. */
 pfn_t handle_pfn(struct handle_table *t, u32 h);
 
 #endif

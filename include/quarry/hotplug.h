@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hotplug.h: taking CPUs out of service and bringing them back, while everything else goes on.
+ * hotplug.h: taking CPUs offline and bringing them back online, under any load.
  *
  * docs/hotplug.md explains the order of events.
  */
@@ -12,41 +12,53 @@
 struct cpu;
 
 /*
- * cpu_down - take @cpu out of service: its threads go on elsewhere, its cached pages go back.
- * cpu_up   - bring it back; threads that were bound to it return.
+ * cpu_down - take @cpu offline: its threads move to other CPUs, its cached pages are freed.
+ * cpu_up   - bring it back online; threads that are bound to it return.
  *
- * Each CPU may go, the boot CPU and the caller's own too, but not the last.  Neither allocates memory.
- * Context: thread, irqs on, no lock held, cpu_hotplug not held (it is taken exclusively).
- * Returns 0; -ENODEV no such CPU, or cpu_up: nothing in its place; -EALREADY it is down, or up, already; -EBUSY it is the last one;
- * -EIO it did not do its part within smp_timeout_ns.  cpu_down then leaves it dead: out of the mask,
- * its cached pages (reported) and the thread that it runs out of reach; those that wait for it go on elsewhere.  If it goes on
- * after all, it gives both back, parks by itself, and can come up again.  cpu_up then leaves it down.
- * -EDEADLK the context is wrong.  -ETIMEDOUT others kept cpu_hotplug for six times smp_timeout_ns.
+ * Each CPU may go offline, the boot CPU and the caller's own too, but not the last one.  No memory
+ * is allocated.
+ * Context: thread, irqs on, no lock held, cpu_hotplug not held (it is taken exclusively).  Returns
+ * 0; -ENODEV no such CPU, or cpu_up: its slot is empty; -EALREADY it is offline, or online,
+ * already; -EBUSY it is the last one; -EIO it did not answer within smp_timeout_ns; -EDEADLK wrong
+ * context; -ETIMEDOUT cpu_hotplug was held by others for six times smp_timeout_ns.  After -EIO
+ * cpu_down leaves the CPU dead: out of the mask, with its cached pages (reported) and its running
+ * thread lost; waiting threads move to other CPUs.  If it continues later, it gives both back,
+ * parks by itself, and can come online again.  After -EIO cpu_up leaves the CPU offline.
  */
 int cpu_down(unsigned cpu) must_check;
 int cpu_up(unsigned cpu) must_check;
-/* What @cpu is: "online", "down", "dead", "absent" (nothing there, or it did not start), or on its way.  Any context. */
+/*
+ * The state of @cpu: "online", "down", "dead", "absent" (empty slot, or not started), or a step
+ * between.
+ */
 const char *cpu_state_name(unsigned cpu);
-/* True if @cpu has stopped and can be brought back.  Any context. */
+/* True if @cpu is parked and can come back online.  Any context. */
 bool cpu_is_parked(unsigned cpu);
-/* One line for each CPU.  Context: thread. */
+/* Print one line for each CPU.  Context: thread. */
 void show_cpus(void);
-/* For the idle thread of a CPU that has no threads any more; returns when the CPU is back.  irqs off. */
+/*
+ * For the idle thread of a CPU that has lost its threads; returns when the CPU is back online.
+ * irqs off.
+ */
 void cpu_leave(void);
 
 /*
- * cpu_plug   - there is a CPU now in the place of @cpu, which was absent: start it.  It is down then, for cpu_up.
- * cpu_unplug - the CPU @cpu, which is down, is about to go: stop it.  It is absent then.
+ * cpu_plug   - start @cpu, whose empty slot got a CPU.  It is offline then, for cpu_up.
+ * cpu_unplug - stop @cpu, which is offline, before it is removed.  It is absent then.
  *
- * Context as cpu_down.  Returns 0; -ENODEV no place for it; -EALREADY it is there, or absent, already; -EBUSY
- * cpu_unplug: it is not down, or the boot CPU; -EIO it did not start; -EDEADLK context.
+ * Context as cpu_down.  Returns 0; -ENODEV no slot for it; -EALREADY it is present, or absent,
+ * already; -EBUSY cpu_unplug: it is not offline, or it is the boot CPU; -EIO it did not start;
+ * -EDEADLK context.
  */
 int cpu_plug(unsigned cpu) must_check;
 int cpu_unplug(unsigned cpu) must_check;
 bool cpu_is_absent(unsigned cpu);
-/* At boot: there is only a place for @cpu. */
+/* At boot: the slot of @cpu is empty. */
 void cpu_set_absent(struct cpu *cpu);
-/* On a CPU that starts, irqs off: it was plugged in, and its idle thread will park it; false: it starts with the machine. */
+/*
+ * On a starting CPU, irqs off.  True: it was plugged in, and its idle thread will park it; false:
+ * it starts at boot.
+ */
 bool cpu_is_arriving(void);
 
 #endif

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ktest.h: tests that run unchanged at boot and in the hosted program; output is KTAP version 1.
+ * ktest.h: tests that run unchanged at boot and in the hosted program; the output is KTAP version
+ * 1.
  *
  * A suite is a file tests/suites/<room>/test_<subject>.c ending in KTEST_SUITE(subject, flags, KTEST(f), ...).  Each
  * test gets a struct ktest, builds what it needs with ktest_memory(), and expects things.  After it
  * returns, check_memory() is run on the memory it built, after the suite on the kernel's own.
  *
- * Each test has one tag, which says what a change must keep for the test to pass:
+ * Each test has one tag, which says which changes may break it:
  *
- *   contract  what docs/ and include/ promise; another implementation passes it too
- *   cost      how often something is done: drain rounds, IPIs, locks, wake-ups, tries; the project's
- *             own promise about performance
- *   inside    how it is done: fields, lists, the order of steps, what others do between two steps
+ *   contract  promises of docs/ and include/; another implementation passes it too cost      how
+ *   often something is done: drain rounds, IPIs, locks, wake-ups, tries; the project's own promise
+ *             about performance
+ *   inside    the implementation: fields, lists, the order of steps, actions of others between two
+ *   steps
  */
 #ifndef QUARRY_KTEST_H
 #define QUARRY_KTEST_H
@@ -23,7 +25,7 @@ struct ktest {
 	u64 seed;              /* of this test in this run; printed when it fails */
 	unsigned failures;
 	bool skipped;
-	struct memory *mem;    /* what ktest_memory built, NULL if nothing */
+	struct memory *mem;    /* built by ktest_memory; NULL: none */
 };
 
 enum ktest_tag {
@@ -41,7 +43,7 @@ struct ktest_case {
 };
 #define KTEST_QUICK         1u /* part of selftest=quick */
 #define KTEST_EXTRA         2u /* only when named */
-#define KTEST_MOSTLY_COST   4u /* what KTEST means in this suite; without one of the two: contract */
+#define KTEST_MOSTLY_COST   4u /* the tag of KTEST in this suite; by default contract */
 #define KTEST_MOSTLY_INSIDE 8u
 struct ktest_suite {
 	const char *name;
@@ -63,7 +65,7 @@ struct ktest_suite {
 void ktest_fail(struct ktest *t, const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void ktest_skip(struct ktest *t, const char *why);
-/* Are there so many CPUs for tests?  If not, the test counts as skipped. */
+/* Are there @nr CPUs for tests?  If not, the test counts as skipped. */
 bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 
 #define EXPECT(t, cond)                                                                            \
@@ -78,7 +80,7 @@ bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 			ktest_fail((t), __FILE__, __LINE__, "expected %s == %lld, got %lld",       \
 			    #have, want_, have_);                                                  \
 	} while (0)
-/* The same, and leave the test: for what the rest of it stands on. */
+/* The same, and leave the test on failure: for conditions that its rest needs. */
 #define REQUIRE(t, cond)                                                                           \
 	do {                                                                                       \
 		if (!(cond)) {                                                                     \
@@ -94,7 +96,10 @@ bool ktest_needs_cpus(struct ktest *t, unsigned nr);
  */
 int ktest_run(const char *which, u64 seed);
 
-/* Print the tests that ktest_run would run, SUITE.TEST and the tag, one a line.  0, or -EINVAL as there. */
+/*
+ * Print the tests that ktest_run would run, SUITE.TEST and the tag, one per line.  0, or -EINVAL as
+ * there.
+ */
 int ktest_list(const char *which);
 
 /*
@@ -104,28 +109,28 @@ int ktest_list(const char *which);
  */
 struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, unsigned movable);
 
-/* memory_start; if that fails, what it has begun is undone. */
+/* As memory_start; on failure it undoes its first steps. */
 int ktest_start_memory(struct memory *mem);
 
 /*
- * The same with bytes behind its pages: @normal pageblocks of zone NORMAL, @movable of MOVABLE, in a
- * range that the kernel's memory does without until the test is over.  NULL, and the test counts as
+ * The same with bytes behind its pages: @normal pageblocks of zone NORMAL, @movable of MOVABLE, in
+ * a range that the kernel's memory lends until the test is over.  NULL, and the test counts as
  * skipped, if it has none to lend.
  */
 struct memory *ktest_backed_memory(struct ktest *t, unsigned normal, unsigned movable);
 
-/* Called before and after each test, its threads ended, its memory still there; NULL: nothing is. */
+/* Called before and after each test, without its threads, with its memory; NULL: not called. */
 extern void (*ktest_hook)(const char *suite, const struct ktest *t, bool begins);
 
-/* CPUs a test may use: those of ktest_memory. */
+/* The number of CPUs a test may use: those of ktest_memory. */
 unsigned ktest_cpus(void);
-/* Tests use CPUs below @nr only: those that are there for sure.  Before the first run. */
+/* Let tests use only CPUs below @nr, which are always present.  Before the first run. */
 void ktest_limit_cpus(unsigned nr);
 /* Start fn(arg) on @cpu without waiting; one at a time per CPU.  Pair with ktest_join. */
 void ktest_start(unsigned cpu, void (*fn)(void *), void *arg);
-/* Wait for what ktest_start started there. */
+/* Wait for the function that ktest_start started there. */
 void ktest_join(unsigned cpu);
-/* Both. */
+/* Start and wait. */
 void ktest_on_cpu(unsigned cpu, void (*fn)(void *), void *arg);
 
 /* xorshift64*: the tests' only source of chance.  *state must not be 0. */

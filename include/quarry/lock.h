@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* lock.h: locks beyond port.h, which mm/ does not need. */
+/* lock.h: lock functions that mm/ does not need; port.h has the others. */
 #ifndef QUARRY_LOCK_H
 #define QUARRY_LOCK_H
 
 #include <quarry/port.h>
 
-/* As spin_lock, if nobody holds it; else false. */
+/* Take the lock if it is free; else return false. */
 bool spin_trylock(struct spinlock *lock) TRY_ACQUIRE(true, lock);
 /*
- * A lock taken out of order, or released by somebody else, panics; with this set it is called
- * instead and the lock is taken, or stays held.  For tests of the checks themselves, on one CPU.
+ * Called, if set, instead of a panic when a lock is taken out of order or released by another CPU;
+ * the lock is then taken, or stays held.  For tests of these checks, on one CPU.
  */
 extern void (*spin_violation_hook)(const char *what, const struct spinlock *lock);
 
-/* Threads that wait for it now; for tests and reports. */
+/* The number of threads that wait for the lock; for tests and reports. */
 static inline unsigned sleep_lock_waiters(struct sleep_lock *l) NO_LOCK_ANALYSIS
 {
 	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);
@@ -38,7 +38,7 @@ static inline void rwsem_lock_exclusive(struct rwsem *s) ACQUIRE(s) NO_LOCK_ANAL
 	sleep_lock_take(&s->l, false, WAIT_FOREVER);
 }
 
-/* False: not within @timeout_ns; nobody waits behind us for it. */
+/* False: not within @timeout_ns; the claim has left the line. */
 static inline bool rwsem_lock_exclusive_timeout(struct rwsem *s, u64 timeout_ns)
     TRY_ACQUIRE(true, s) NO_LOCK_ANALYSIS
 {

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lock_attr.h: which lock protects what, written so that clang can check it (`make lint`).
+ * lock_attr.h: annotations that say which lock protects what, checked by clang (`make lint`).
  *
- *   GUARDED_BY(class)      behind a field: it is read and written under a lock of that class
- *   REQUIRES(lock, ...)    behind a function: its caller holds these, and holds them still after it
- *   ACQUIRE(lock, ...)     it takes them; RELEASE gives them back; TRY_ACQUIRE(value, lock) has taken
- *                          it if it returns value
- *   EXCLUDES(lock, ...)    its caller holds none of these: it takes them itself
- *   ASSERT_HELD(class)     from its call on they count as held, for a reason its comment gives
- *   NO_LOCK_ANALYSIS       clang does not look inside, for a reason its comment gives
+ *   GUARDED_BY(class)      of a field: it is read and written under a lock of that class
+ *   REQUIRES(lock, ...)    of a function: the caller holds these locks, before and after the call
+ *   ACQUIRE(lock, ...)     it takes them; RELEASE releases them; TRY_ACQUIRE(value, lock) takes it
+ *   if it returns
+ *                          value
+ *   EXCLUDES(lock, ...)    the caller holds none of these: the function takes them itself
+ *   ASSERT_HELD(class)     from this call on they count as held, for the reason in the comment
+ *   NO_LOCK_ANALYSIS       clang does not check the function, for the reason in the comment
  *
- * A class stands for all locks of one rank.  C cannot say "the lock beside this field", nor "the lock
- * of the zone this pageblock lies in"; and as two locks of one rank are never held together, the class
- * says nearly as much.  Functions that are given the zone name its own lock besides.
+ * A class stands for all locks of one rank.  C cannot name "the lock beside this field", nor "the
+ * lock of the zone of this pageblock".  As two locks of one rank are never held together, the class
+ * says nearly as much.  Functions with a zone as parameter name its own lock too.
  *
- * What is written with WRITE_ONCE needs the lock, what is looked at with READ_ONCE does not: that is the
- * racy look, and whoever uses it says what it is worth.
+ * A write with WRITE_ONCE needs the lock, a read with READ_ONCE does not: it is an unlocked read,
+ * and the code that uses it says what it is worth.
  *
- * All of it is nothing but a comment, unless LOCK_ANALYSIS is defined; then the compiler must be clang.
+ * All annotations are empty unless LOCK_ANALYSIS is defined; then the compiler must be clang.
  */
 #ifndef QUARRY_LOCK_ATTR_H
 #define QUARRY_LOCK_ATTR_H
@@ -42,7 +43,7 @@
 #define ASSERT_HELD(...)        LOCK_ATTR(assert_capability(__VA_ARGS__))
 #define NO_LOCK_ANALYSIS        LOCK_ATTR(no_thread_safety_analysis)
 
-/* There is no object of this type: only names are used. */
+/* There is no object of this type: only its name is used. */
 struct lock_class {
 	char unused;
 } CAPABILITY("lock class");

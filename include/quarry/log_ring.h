@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * log_ring.h: the last bytes that were printed.  The lock is the caller's: printk's, on every port.
+ * log_ring.h: a ring with the latest output.  The caller has a lock: printk's, on every port.
  */
 #ifndef QUARRY_LOG_RING_H
 #define QUARRY_LOG_RING_H
@@ -10,7 +10,7 @@
 struct log_ring {
 	char *bytes;
 	u32 size; /* bytes, a power of two */
-	u64 end;  /* bytes ever put in; written whole, so that it may be read without the lock */
+	u64 end;  /* number of bytes ever put in; may be read without the lock */
 };
 
 static inline void log_ring_put(struct log_ring *log, const char *s, size_t len)
@@ -22,7 +22,10 @@ static inline void log_ring_put(struct log_ring *log, const char *s, size_t len)
 	WRITE_ONCE(log->end, end);
 }
 
-/* Up to @size bytes from *@pos on, or from the oldest there is; *@pos moves behind them.  How many. */
+/*
+ * Copy up to @size bytes from *@pos on, or from the oldest; *@pos moves behind them.  Returns their
+ * number.
+ */
 static inline size_t log_ring_get(const struct log_ring *log, u64 *pos, char *buf, size_t size)
 {
 	u64 oldest = log->end > log->size ? log->end - log->size : 0;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * memblock.h: the allocator before the allocator: which physical ranges there are, and which are taken.
- */
+/* memblock.h: boot memory, before there are zones: physical ranges of RAM, and which are taken. */
 #ifndef QUARRY_MEMBLOCK_H
 #define QUARRY_MEMBLOCK_H
 
@@ -20,7 +18,7 @@ struct memblock_type {
 };
 struct memblock {
 	struct memblock_type ram, taken;
-	bool closed; /* handed over: nothing may be taken any more */
+	bool closed; /* handed over: no more allocations */
 };
 
 /* Add a range of RAM.  0; -EINVAL empty or wrapping; -ENOSPC too many ranges.  Boot CPU only. */
@@ -28,7 +26,7 @@ int memblock_add(struct memblock *mb, phys_t start, phys_t end);
 /* Mark a range as taken, whether or not it is RAM.  As memblock_add. */
 int memblock_reserve(struct memblock *mb, phys_t start, phys_t end);
 /*
- * Take @size bytes at a multiple of @align (a power of two), lowest first, inside [min, max).
+ * Allocate @size bytes at a multiple of @align (a power of two), lowest first, inside [min, max).
  * Returns the address, or 0 if there is none or the memory was handed over.
  */
 phys_t memblock_alloc(struct memblock *mb, u64 size, u64 align, phys_t min, phys_t max);

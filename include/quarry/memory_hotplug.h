@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory_hotplug.h: ranges that go out of service and come back, what would be in the way, memory that is added
- * and removed, and whole nodes.
+ * memory_hotplug.h: offlining ranges of memory and bringing them back online, querying blockers,
+ * adding and removing memory, and whole nodes.
  */
 #ifndef QUARRY_MEMORY_HOTPLUG_H
 #define QUARRY_MEMORY_HOTPLUG_H
@@ -13,42 +13,48 @@
 struct offline_opts {
 	enum iso_policy policy; /* NR_ISO_POLICIES: the memory's own */
 	u64 deadline_ns;        /* from now; 0: 30 s */
-	const u32 *cancel;      /* a: a word that becomes non-zero to call it off; may be NULL */
-	/* For watchers and tests; called with no lock held: all bits are set; about to commit. */
+	const u32 *cancel;      /* a: a word that becomes non-zero to cancel; may be NULL */
+	/*
+	 * For observers and tests; called with no lock held: once all bits are set; before the
+	 * commit.
+	 */
 	void (*on_isolated)(void *arg);
 	void (*on_commit)(void *arg);
 	void *arg;
 };
 struct offline_result {
 	enum iso_policy policy;
-	unsigned rounds;     /* drain rounds: exactly one, but for redrain */
-	unsigned ipis;       /* CPUs asked in them */
+	unsigned rounds;     /* drain rounds: exactly one, except with redrain */
+	unsigned ipis;       /* IPIs sent in them */
 	unsigned loops;      /* passes over the range */
 	unsigned moved;      /* blocks migrated */
 	unsigned retries;    /* migrations that had to be tried again */
 	unsigned at_try[4];  /* of the moved: at the first try of a pass, the second, the third, later */
-	struct mm_fail fail; /* where the error is not 0 */
+	struct mm_fail fail; /* set if the error is not 0 */
 };
 
 /*
- * offline_pages - take [start, start + nr) out of service, moving what is in the way.
- * Returns 0, or as it was before: -EINVAL bad range, hole, two zones, partly offline; -EALREADY
- * offline; -EBUSY claimed, reserved, unmovable or pinned page, or too little would be left; -ENOMEM
- * nowhere to move to; -ETIMEDOUT; -EINTR cancelled; -EDEADLK context.  @opts and @result may be NULL.
+ * offline_pages - offline [start, start + nr), and move the pages in it.
+ * Returns 0; or, with everything as before: -EINVAL bad range, hole, two zones, partly offline;
+ * -EALREADY offline; -EBUSY claimed, reserved, unmovable or pinned page, or too little would be
+ * left; -ENOMEM no memory to move to; -ETIMEDOUT; -EINTR cancelled; -EDEADLK context.  @opts and
+ * @result may be NULL.
  * Context: thread, may sleep.  Locks: hotplug (claim and commit only), cpu_hotplug shared, pcp_ctl,
  * lru, zone.
  */
 int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
     struct offline_result *result) EXCLUDES(mem_hotplug_class, pcp_ctl_class);
 /*
- * online_pages - give an offline range back to its zone.  Returns 0; -EINVAL bad range, hole, two
- * zones, partly online; -EALREADY online; -EBUSY claimed, or it stands by; -EDEADLK context.  No round; may sleep.
+ * online_pages - bring an offline range back online.
+ * Returns 0; -EINVAL bad range, hole, two zones, partly online; -EALREADY online; -EBUSY claimed,
+ * or standby memory; -EDEADLK context.  No round; may sleep.
  */
 int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
     EXCLUDES(mem_hotplug_class);
 /*
- * offline_query - what would be in the way of offlining, and why: changes nothing.  Returns as
- * offline_pages would at its start.  Context: thread.
+ * offline_query - find the first blocker of an offline; changes nothing.
+ * Returns the error that offline_pages would return at its start, the blocker in *@fail.  Context:
+ * thread.
  */
 int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
     EXCLUDES(mem_hotplug_class);
@@ -56,49 +62,52 @@ int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_f
 pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *nr)
     EXCLUDES(mem_hotplug_class);
 
-/* ---- memory that comes and goes (mm/memory_add.c) -------------------------------------------- */
+/* ---- adding and removing memory (mm/memory_add.c) -------------------------------------------- */
 
 /*
- * add_memory - there is memory now at [@start, @start + @nr), whole pageblocks, of @node: they become part
- * of its zone MOVABLE, OFFLINE; online_pages puts them into service.  Descriptors come with the first
- * pageblock of a section, out of the kernel's own memory: 1 MiB for each 128 MiB.
- * Returns 0; or, with nothing changed: -EINVAL empty, unaligned, wrapping, or outside of what the memory's
- * arrays can cover; -EEXIST some of it is there; -EBUSY it lies between memory that stands by,
- * or an operation works on some of it;
- * -ENODEV no such node; -ENOMEM for descriptors or caches; -EDEADLK context.
- * Nobody else can use, take or remove part of it before all of it is there.
- * Context: thread, may sleep.  Locks: adding, hotplug for moments, cpu_hotplug shared, pcp_ctl, zone.
+ * add_memory - add memory at [@start, @start + @nr), whole pageblocks, of @node.  It becomes part
+ * of the node's zone MOVABLE, in state OFFLINE; online_pages brings it online.  Descriptors are
+ * allocated with the first pageblock of a section, from the kernel's own memory: 1 MiB for each 128
+ * MiB.
+ * Returns 0; or, with nothing changed: -EINVAL empty, unaligned, wrapping, or outside of the
+ * memory's arrays; -EEXIST some of it exists already; -EBUSY it lies between standby memory, or an
+ * operation works on some of it; -ENODEV no such node; -ENOMEM for descriptors or caches; -EDEADLK
+ * context.  No other operation can use, offline or remove part of it before all of it is added.
+ * Context: thread, may sleep.  Locks: adding, hotplug for moments, cpu_hotplug shared, pcp_ctl,
+ *          zone.
  */
 int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node) must_check
     EXCLUDES(mem_adding_class, mem_hotplug_class, pcp_ctl_class, zone_class);
 /*
- * remove_memory - the memory at [@start, @start + @nr) is about to go: OFFLINE becomes HOLE.  A section's
- * descriptors go with its last pageblock.  Returns 0; or, with nothing changed: -EINVAL empty, unaligned,
- * wrapping, outside, or not there; -EBUSY some of it is online or stands by, or an operation works on it;
- * -EDEADLK context.  While a broken page is taken out of use, of this memory or other, it waits.
+ * remove_memory - remove the memory at [@start, @start + @nr), before it is unplugged: OFFLINE
+ * becomes HOLE.  A section's descriptors are freed with its last pageblock.
+ * Returns 0; or, with nothing changed: -EINVAL empty, unaligned, wrapping, outside, or not there;
+ * -EBUSY some of it is online or standby, or an operation works on it; -EDEADLK context.  Waits
+ * while a broken page, of this memory or other, is being retired.
  * Context and locks as add_memory; and poison.
  */
 int remove_memory(struct memory *mem, pfn_t start, unsigned long nr) must_check
     EXCLUDES(mem_adding_class, mem_hotplug_class, poison_class, pcp_ctl_class, zone_class);
 
-/* ---- what would be in the way (mm/offline_query.c) ------------------------------------------- */
+/* ---- querying blockers (mm/offline_query.c) -------------------------------------------------- */
 
 struct offline_survey {
-	int err;             /* what offline_pages would say at its start, */
-	struct mm_fail fail; /* and where and why; offline_query */
+	int err;             /* the error that offline_pages would return at its start, */
+	struct mm_fail fail; /* with place and reason: as offline_query */
 	/*
-	 * Pages in the way, by reason, and the first of each; PFN_NONE: none.  WHY_BUSY: pages that are being
-	 * freed, moved or handed to their owners just now: an offline waits for them.  Whole pageblocks count
-	 * for HOLE, ZONES, ALREADY, CLAIMED and ISOLATED.
+	 * The number of blockers by reason, and the first of each; PFN_NONE: none.  WHY_BUSY: pages
+	 * that are being freed, moved or handed to their owners; an offline waits for them.  For
+	 * HOLE, ZONES, ALREADY, CLAIMED and ISOLATED all pages of a pageblock count.
 	 */
 	unsigned long pages[NR_MM_WHY];
 	pfn_t first[NR_MM_WHY];
-	unsigned long free;    /* pages not in the way: free or cached, */
-	unsigned long movable; /* and in use, but can move */
-	unsigned long retired; /* broken and out of use: they go, and come back as that */
+	unsigned long free;    /* pages that do not block: free or cached; */
+	unsigned long movable; /* in use, but movable; */
+	unsigned long retired; /* broken and retired: they stay so when offlined */
 };
 /*
- * offline_survey - look at every page of [@start, @start + @nr), and change nothing.  At rest it is exact.
+ * offline_survey - check every page of [@start, @start + @nr), and change nothing.  Exact while
+ * nothing changes.
  * Returns 0; -EINVAL empty, unaligned, wrapping or outside: then only err and fail are filled in.
  * Context: thread.  Locks: hotplug, zone.
  */
@@ -108,34 +117,38 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
 /* ---- standby memory (mm/standby.c) ----------------------------------------------------------- */
 
 /*
- * memory_managed_by_request - pages managed, less all that ever came online from standby by itself: it changes
- * only when somebody adds, offlines or onlines memory.  *@from_standby, which may be NULL: the pages that came.
- * The difference of two answers is exact, whatever comes online meanwhile.  Context: any.  Locks: zone.
+ * memory_managed_by_request - pages managed, without all that ever came online from standby memory:
+ * it changes only when memory is added, offlined or onlined by request.  *@from_standby, which may
+ * be NULL: pages from standby memory.  The difference of two results is exact, even if standby
+ * memory comes online meanwhile.
+ * Context: any.
+ * Locks: zone.
  */
 unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_standby) EXCLUDES(zone_class);
 
 /* ---- whole nodes (mm/offline_node.c) --------------------------------------------------------- */
 
 struct node_result {
-	unsigned long offlined; /* pages that went */
-	unsigned long stayed;   /* pages of movable pageblocks that did not */
+	unsigned long offlined; /* pages offlined */
+	unsigned long stayed;   /* pages of movable pageblocks that stayed */
 	unsigned rounds, moved; /* sums of offline_result */
 	struct mm_fail fail;    /* the first page that made one stay */
 };
 /*
- * offline_node - take every movable pageblock of @node out of service: all of zone MOVABLE and, if another
- * node has memory for the kernel, the others (not of CMA areas) with nothing in them that cannot move.  Those
+ * offline_node - offline every movable pageblock of @node: all of zone MOVABLE and, if another node
+ * has memory for the kernel, the others (not of CMA areas) without unmovable pages.  Pageblocks
  * with RESERVED pages stay and do not count.
- * @opts: as of offline_pages, for each of the ranges that it makes of them; may be NULL, as @result.
- * @whole: all or nothing: when one stays, bring back those that went; not those of an earlier call.
- * Returns 0: all went; -EBUSY: some stayed; -ENOMEM, with @whole only; -EINTR cancelled; -ETIMEDOUT; -EINVAL no such node; -EDEADLK
- * context.  What went stays out, but with @whole, until online_node or online_pages.
+ * @opts: as of offline_pages, for each of the ranges; may be NULL, as may @result.
+ * @whole: all or nothing: if one stays, bring back those that this call offlined.
+ * Returns 0: all offlined; -EBUSY: some stayed; -ENOMEM, with @whole only; -EINTR cancelled;
+ * -ETIMEDOUT; -EINVAL no such node; -EDEADLK context.  Without @whole, offlined pageblocks stay
+ * offline until online_node or online_pages.
  * Context and locks as offline_pages.
  */
 int offline_node(struct memory *mem, unsigned node, const struct offline_opts *opts, bool whole,
     struct node_result *result) EXCLUDES(mem_hotplug_class, pcp_ctl_class);
 /*
- * online_node - bring back what offline_node took of @node, and nothing else that is offline.
+ * online_node - bring back online the pageblocks that offline_node offlined, and no others.
  * Returns how many pages; -EINVAL no such node.  Context: thread.
  */
 long online_node(struct memory *mem, unsigned node) EXCLUDES(mem_hotplug_class, zone_class);

@@ -29,7 +29,11 @@ struct memory_config {
 	void *(*alloc)(void *arg, size_t bytes);
 	void *arg;
 };
-/* Returns 0; -EINVAL bad geometry; -ENOMEM.  Context: one CPU, nobody uses @mem yet. */
+/*
+ * Returns 0; -EINVAL bad geometry; -ENOMEM.  Bad are also arrays whose descriptors are not aligned
+ * as their types ask, and for kernel_memory a memmap that is not aligned to MEMMAP_ALIGN, or arrays
+ * that are not at ARCH_MEMMAP and ARCH_PAGEBLOCKS.  Context: one CPU, nobody uses @mem yet.
+ */
 int memory_init(struct memory *mem, const struct memory_config *cfg);
 /*
  * Add zone @kind of @node over [start, end), pageblock aligned: what is a HOLE stays so.  Zones of one

@@ -111,8 +111,14 @@ struct page {
 	u16 mapcount; /* lock of its object: page-table entries that map it; each holds a reference */
 	u16 pincount; /* a: long-term pins; each also holds a reference */
 	u32 spare;    /* the checker's: entries it has found */
-};
+} __attribute__((aligned(8))); /* so 32 bytes also where pointers have 4 */
 BUILD_ASSERT(sizeof(struct page) == 32);
+/*
+ * What the kernel's own memmap is aligned to: the descriptors of a pageblock.  The free path goes
+ * from a page to its pageblock by a shift of the address (mm/pcp_inline.h), and with any other
+ * alignment would find the wrong one.
+ */
+#define MEMMAP_ALIGN (PAGEBLOCK_PAGES * sizeof(struct page))
 
 /* Orders that the caches keep: 0-3 and the largest. */
 #define NR_SMALL_CACHED  4

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* movable.h: pages whose owners say how they move, and moving them (mm/migrate.c). */
+/* movable.h: pages that their owners can move, and moving them (mm/migrate.c). */
 #ifndef QUARRY_MOVABLE_H
 #define QUARRY_MOVABLE_H
 
@@ -7,15 +7,16 @@
 
 /*
  * How to move a page in state MOVABLE_OPS; its owner field points to a struct movable_owner.
- *  isolate   under the zone's lru lock: may this page be taken now?  0, -EBUSY (pinned, no use
- *            trying), -EAGAIN.  The core has taken a reference and, on 0, sets ISO_MIG.
- *  migrate   copy src to dst, an allocated block of the same order, and make dst the one that the
- *            owner uses: thread context, no lock held.  On 0 the owner has dropped its reference to
- *            src and dst is in state MOVABLE_OPS.  -EAGAIN: somebody is using it; -EBUSY: pinned;
- *            -ENOENT: the owner has let go of src meanwhile.
- *  putback   under the lru lock: the core gives up src; true if the owner still has it (it becomes
- *            MOVABLE_OPS again), false if the owner let go of it.
- *  balloon   state BALLOON instead: lent to the host, who may drop the content; migrate copies nothing.
+ *  isolate   under the zone's lru lock: may this page be taken now?  0; -EBUSY pinned, do not try
+ *            again; -EAGAIN.  The core has taken a reference and, on 0, sets ISO_MIG.
+ *  migrate   copy src to dst, an allocated block of the same order, and use dst from now on: thread
+ *            context, no lock held.  On 0 the owner has dropped its reference to src and dst is in
+ *            state MOVABLE_OPS.  -EAGAIN: the page is in use; -EBUSY: pinned; -ENOENT: the owner
+ *            has released src meanwhile.
+ *  putback   under the lru lock: src was not moved; true if the owner still has it (it becomes
+ *            MOVABLE_OPS again), false if the owner has released it.
+ *  balloon   state BALLOON instead: lent to the host, which may drop the content; migrate copies
+ *  nothing.
  */
 struct movable_owner;
 struct movable_ops {
@@ -30,8 +31,9 @@ struct movable_owner {
 	u32 users; /* a: migrators that may still call it */
 };
 /*
- * Wait until no migrator will call @owner any more: after its last page has been released, and before
- * it is freed.  Context: thread, may sleep.
+ * Wait until no migrator will call @owner any more: after its last page has been released, and
+ * before it is freed.
+ * Context: thread, may sleep.
  */
 void movable_owner_drain(struct movable_owner *owner);
 
@@ -39,19 +41,19 @@ void movable_owner_drain(struct movable_owner *owner);
 void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
     EXCLUDES(lru_class);
 /*
- * The owner lets go of its page, whether or not a migrator has it.  The caller keeps others of the
- * owner out.  Drops the owner's reference.  Locks: lru, zone.
+ * The owner releases its page, whether or not a migrator has it.  The caller serialises calls of
+ * the owner.  Drops the owner's reference.  Locks: lru, zone.
  */
 void page_release_movable(struct memory *mem, struct page *page) EXCLUDES(lru_class, zone_class);
 
 /*
- * isolate_movable_page - take a page that a scanner found at @pfn.  Returns 0, and the page is
- * ISO_MIG with one more reference; -EAGAIN not movable just now; -EBUSY pinned.  Locks: lru.
+ * isolate_movable_page - isolate a page that a scanner found at @pfn.  Returns 0, and the page is
+ * ISO_MIG with one more reference; -EAGAIN not movable at this moment; -EBUSY pinned.  Locks: lru.
  */
 int isolate_movable_page(struct memory *mem, pfn_t pfn) must_check EXCLUDES(lru_class);
 /*
- * migrate_pages - move @nr isolated pages elsewhere.  Those that moved have been released; those that
- * did not have been put back.  Returns how many did not move; fail tells of the first.
+ * migrate_pages - move @nr isolated pages elsewhere.  Moved pages have been released, the others
+ * put back.  Returns how many did not move; *@fail: the first of them.
  * Context: thread, may sleep.  Locks: lru, zone, the owners'.
  */
 unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)

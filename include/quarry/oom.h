@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oom.h: who dies when there is no memory left, and nothing to reclaim.
+ * oom.h: the OOM killer: choosing a victim when no memory is left, and none can be reclaimed.
  *
- * mm/ decides when; who, and how, is the business of who knows tasks.  docs/mm/reclaim.md.
+ * mm/ decides when; the code that has the tasks decides which one, and ends it.
+ * docs/mm/reclaim.md.
  */
 #ifndef QUARRY_OOM_H
 #define QUARRY_OOM_H
@@ -10,28 +11,30 @@
 #include <quarry/mm.h>
 
 /*
- * memory_set_oom - @kill chooses a victim, prints the table that it chose from, and tells the victim to
- * go: its threads get mm_task.reserve, so that they need not wait for the memory they need to do so.
- * Returns true if somebody is going, false if there is nobody to choose, and the allocation fails; or if
- * memory_oom_outdated(): then the allocation begins anew.
- * Called in a thread that allocates (order @order, flags @gfp), which may be the victim's, one at a time
- * for each memory: it may sleep, but not allocate, nor make a cross-call.  NULL: nobody is ever killed.
+ * memory_set_oom - install the OOM killer @kill.  It chooses a victim, prints the table that it
+ * chose from, and ends the victim: its threads get mm_task.reserve, so that they need not wait for
+ * memory to exit.
+ * Returns true if a victim is exiting; false if there is none to choose, and the allocation fails;
+ * or if memory_oom_outdated(): then the allocation starts over.  Called in a thread that allocates
+ * (order @order, flags @gfp), which may be the victim's, one call at a time for each memory.  It
+ * may sleep, but not allocate, nor make a cross-call.  NULL: no task is ever killed.
  */
 void memory_set_oom(struct memory *mem,
     bool (*kill)(struct memory *mem, gfp_t gfp, unsigned order, void *arg), void *arg);
 /*
- * The victim has gone and its memory is back: who waits for that looks again, and another one may be
- * chosen.  Any context.
+ * The victim has released everything: threads that waited for it try again, and another victim may
+ * be chosen.  Any context.
  */
 void memory_oom_gone(struct memory *mem);
 /*
- * One that @kill could choose has given its memory back, whatever made it go.  Called before @kill cannot find it any
- * more.  Any context.
+ * A task that @kill could choose has released its memory, for whatever reason.  Called before @kill
+ * can miss it.  Any context.
  */
 void memory_oom_left(struct memory *mem);
 /*
- * For @kill, once it knows whom it can choose from: has one left since the request last looked for memory?  Then that
- * memory may do, and nobody shall die for want of it.  False if nobody in mm/ has asked.
+ * For @kill, once it has its table: has a task released its memory since the request last searched?
+ * Then that memory may be enough, and no task must be killed.  False if mm/ has no request under
+ * way.
  */
 bool memory_oom_outdated(struct memory *mem);
 

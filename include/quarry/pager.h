@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pager.h: memory objects whose pages a program in ring 3 brings, and takes back.
+ * pager.h: memory objects whose pages a program in ring 3 supplies and takes back.
  *
- * The kernel calls the pager's endpoint: a page is wanted (ABI_PAGER_GET), or a dirty one is handed
- * over (ABI_PAGER_CLEAN).  Before it answers, the pager supplies the page, or takes its content.
+ * The kernel calls the pager's endpoint to request a page (ABI_PAGER_GET), or to hand over a dirty
+ * one (ABI_PAGER_CLEAN).  Before it answers, the pager supplies the page, or takes its content.
  * docs/abi.md has the protocol.
  */
 #ifndef QUARRY_PAGER_H
@@ -15,37 +15,37 @@
 /* Context of all: thread, may sleep, no spin lock held. */
 
 /*
- * pager_create - a new object of @nr_pages pages in *@out, of which the running task, or the kernel, is
- * the pager.  It is called at @ep, of which the object takes a reference that can only call; each call
- * brings @number, and is given up after @timeout_ns.
- * Returns 0; -EINVAL no time to answer in, or more than ABI_MAX_PAGER_NS, or as vm_object_create;
- * -ENOMEM.
+ * pager_create - a new object of @nr_pages pages in *@out; its pager is the running task, or the
+ * kernel.  The pager is called at @ep, of which the object takes a reference that can only call;
+ * each call has @number, and times out after @timeout_ns.
+ * Returns 0; -EINVAL @timeout_ns is 0 or above ABI_MAX_PAGER_NS, or as vm_object_create; -ENOMEM.
  */
 int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 timeout_ns,
     struct vm_object **out) must_check;
-/* The id of the task that is @object's pager; 0: it has none, or it is the kernel.  Any context. */
+/* The id of the task that is @object's pager; 0: no pager, or the kernel.  Any context. */
 u32 pager_task(const struct vm_object *object);
 /*
- * How many pages @object's pager has supplied because a task wanted them that does not come from the pager's; those that it
- * has dropped do not count.  0: it has no pager.  Any context.
+ * How many pages @object's pager has supplied for tasks that are not descendants of the pager's;
+ * pages that it has dropped do not count.  0: no pager.  Any context.
  */
 u32 pager_served(const struct vm_object *object);
-/* Is this the first time that it is asked with @round, which is not 0?  One asks at a time. */
+/* Is this the first call with @round, which is not 0?  One caller at a time. */
 bool pager_first_in(const struct vm_object *object, u32 round);
 /*
  * pager_supply - fill an empty slot of @object with the page at @from, an address of ring 3.
- * Returns as vm_object_supply; -EINVAL also: it has no pager; -EFAULT; -EINTR the caller's task ends.
+ * Returns as vm_object_supply; -EINVAL also: it has no pager; -EFAULT; -EINTR the caller's task is
+ * ending.
  */
 int pager_supply(struct vm_object *object, u64 index, u64 from) must_check;
 /*
  * pager_take_back - copy the page that is being handed over to @to, an address of ring 3.
- * Returns 0; -EINVAL no such page, no pager; -ENOENT it is not being handed over, or not any more: then
- * what has been copied means nothing; -EFAULT; -EINTR the caller's task ends.
+ * Returns 0; -EINVAL no such page, no pager; -ENOENT it is not being handed over, or not any more:
+ * then the copy is invalid; -EFAULT; -EINTR the caller's task is ending.
  */
 int pager_take_back(struct vm_object *object, u64 index, u64 to) must_check;
 /* Empty slots, as vm_object_remove.  -EINVAL also: it has no pager. */
 int pager_drop(struct vm_object *object, u64 index, u64 nr);
-/* Drop @trust, a task's, or NULL: the task is gone. */
+/* Drop @trust of a task that has ended; may be NULL. */
 struct pager_trust;
 void pager_trust_put(struct pager_trust *trust);
 

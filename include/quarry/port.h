@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * port.h: what mm/ needs besides the machine: locks, waiting, threads, log and panic; nothing else.
+ * port.h: the kernel's interface for mm/: locks, waiting, threads, log and panic.  arch.h has the
+ * machine's.
  *
  * The other half of the porting guide (arch.h is the first).  kernel/ implements it for Quarry,
  * arch/host for a Linux process.
@@ -43,6 +44,10 @@ struct spinlock {
 	u8 rank;          /* enum lock_rank */
 	const char *name; /* for reports */
 } CAPABILITY("spin lock");
+/*
+ * Also for static initialisers, as all of this kind below: braces inside braces, since compilers
+ * take no compound literal inside a constant one.
+ */
 #define SPINLOCK(n, r) ((struct spinlock){.name = (n), .rank = (r)})
 
 /*
@@ -65,23 +70,25 @@ struct waitq {
 	struct spinlock lock;
 	struct wait_entry *first; /* lock: threads asleep here, oldest first */
 };
-#define WAITQ(n) ((struct waitq){.lock = SPINLOCK(n, RANK_WAIT)})
+#define WAITQ(n)      ((struct waitq)WAITQ_BARE(n))
+#define WAITQ_BARE(n) {.lock = {.name = (n), .rank = RANK_WAIT}}
 
 #define WAIT_FOREVER (~0ULL)
 
 /*
- * Sleep until cond(arg) is true or @timeout_ns nanoseconds have gone by; returns cond's last answer.
- * cond is called with no lock held, in this thread; whoever makes it true calls wake_up after.
- * Context: thread, irqs on, no spin lock held.  A CPU that has nothing else to do serves calls.
+ * Sleep until cond(arg) is true or @timeout_ns nanoseconds have passed; returns the last result of
+ * cond.  cond is called with no lock held, in this thread; code that makes it true must call
+ * wake_up afterwards.
+ * Context: thread, irqs on, no spin lock held.  An idle CPU serves cross-calls meanwhile.
  */
 bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns);
-/* Wake all sleepers of @wq to look at their conditions again.  Any context, RANK_WAIT free to take. */
+/* Wake all sleepers of @wq to check their conditions.  Any context, RANK_WAIT free to take. */
 void wake_up(struct waitq *wq);
 
 /*
- * Sleeping locks: first come, first served.  A thread that finds the lock held, or others that wait, puts a
- * claim at the end of the line; the lock is handed to the claim at the head, so its last holder, or a passer-by,
- * cannot take it again first.  Zeroed memory with WAITQ is an unlocked lock.
+ * Sleeping locks: first come, first served.  A thread that finds the lock held, or finds waiters,
+ * puts a claim at the end of the line.  The lock is handed to the first claim, so neither its last
+ * holder nor a new thread can take it before.  Zeroed memory with WAITQ is an unlocked lock.
  */
 struct sleep_claim {
 	struct sleep_claim *next; /* wq.lock */
@@ -96,7 +103,7 @@ struct sleep_lock {
 };
 #define SLEEP_EXCLUSIVE (~0u)
 
-/* Under wq.lock.  Whether the line may be passed is the caller's to say. */
+/* Under wq.lock.  The caller decides whether the line may be passed. */
 static inline bool sleep_lock_enter(struct sleep_lock *l, bool share)
 {
 	if (share ? l->count == SLEEP_EXCLUSIVE : l->count != 0)
@@ -105,7 +112,7 @@ static inline bool sleep_lock_enter(struct sleep_lock *l, bool share)
 	return true;
 }
 
-/* Under wq.lock: hand it to the head of the line.  True: wake_up has somebody to find. */
+/* Under wq.lock: hand the lock to the first claims.  True: wake_up must be called. */
 static inline bool sleep_lock_admit(struct sleep_lock *l)
 {
 	struct sleep_claim *c;
@@ -113,7 +120,7 @@ static inline bool sleep_lock_admit(struct sleep_lock *l)
 
 	while ((c = l->first) && sleep_lock_enter(l, c->share)) {
 		l->first = c->next;
-		/* Pairs with the acquire in sleep_lock_granted; after it the claim may be gone. */
+		/* Pairs with the acquire in sleep_lock_granted; after it the claim may be freed. */
 		store_release(&c->granted, 1u);
 		some = true;
 	}
@@ -134,7 +141,7 @@ static inline bool sleep_lock_granted(void *claim)
 	return load_acquire(&((struct sleep_claim *)claim)->granted);
 }
 
-/* Leave the line.  True: too late, the lock is ours. */
+/* Leave the line.  True: too late, the lock was handed to this claim. */
 static inline bool sleep_lock_give_up(struct sleep_lock *l, struct sleep_claim *claim) NO_LOCK_ANALYSIS
 {
 	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);
@@ -145,7 +152,7 @@ static inline bool sleep_lock_give_up(struct sleep_lock *l, struct sleep_claim *
 		while (*link != claim)
 			link = &(*link)->next;
 		*link = claim->next;
-		/* Sharers may have stood behind us. */
+		/* Sharers may have waited behind this claim. */
 		wake = sleep_lock_admit(l);
 	}
 	spin_unlock_irqrestore(&l->wq.lock, flags);
@@ -177,7 +184,9 @@ static inline void sleep_lock_drop(struct sleep_lock *l, bool share) NO_LOCK_ANA
 	WRITE_ONCE(l->count, share ? l->count - 1 : 0);
 	sleep_lock_admit(l);
 	spin_unlock_irqrestore(&l->wq.lock, flags);
-	/* Also without a line: somebody may wait for another condition too, and try. */
+	/*
+	 * Even without a line: another thread may wait for another condition too, and try the lock.
+	 */
 	wake_up(&l->wq);
 }
 
@@ -185,9 +194,9 @@ static inline void sleep_lock_drop(struct sleep_lock *l, bool share) NO_LOCK_ANA
 struct mutex {
 	struct sleep_lock l;
 } CAPABILITY("mutex");
-#define MUTEX(n) ((struct mutex){.l = {.wq = WAITQ(n)}})
+#define MUTEX(n) ((struct mutex){.l = {.wq = WAITQ_BARE(n)}})
 
-/* False also when it is free but promised to a thread that waits. */
+/* False also when the lock is free but promised to a waiting thread. */
 static inline bool mutex_trylock(void *m)
 {
 	return sleep_lock_try(&((struct mutex *)m)->l, false);
@@ -203,21 +212,27 @@ static inline void mutex_unlock(struct mutex *m) RELEASE(m) NO_LOCK_ANALYSIS
 	sleep_lock_drop(&m->l, false);
 }
 
-/* A hint, unless the caller holds it. */
+/* Only a hint, unless the caller holds it. */
 static inline bool mutex_is_held(const struct mutex *m)
 {
 	return READ_ONCE(m->l.count) != 0;
 }
 
 /*
- * Many may share it, as mm/ does; lock.h has the exclusive side.  Sharers that come after a thread that wants the
- * exclusive side wait behind it: else a few that come and go, one always inside, could keep it out for ever.  So
- * nobody may take the shared side twice.
+ * Many threads may share it, as mm/ does; lock.h has the exclusive side.  Sharers that come after a
+ * thread waiting for the exclusive side wait behind it.  Otherwise a few sharers, one of them
+ * always inside, could keep it out for ever.  So no thread may take the shared side twice.
  */
 struct rwsem {
 	struct sleep_lock l;
 } CAPABILITY("rwsem");
-#define RWSEM(n) ((struct rwsem){.l = {.wq = WAITQ(n)}})
+#define RWSEM(n) ((struct rwsem){.l = {.wq = WAITQ_BARE(n)}})
+
+/* By anybody, shared or not; a hint, unless the caller holds it. */
+static inline bool rwsem_is_held(const struct rwsem *s)
+{
+	return READ_ONCE(s->l.count) != 0;
+}
 
 /* Context: thread, may sleep. */
 static inline void rwsem_lock_shared(struct rwsem *s) ACQUIRE_SHARED(s) NO_LOCK_ANALYSIS
@@ -230,7 +245,10 @@ static inline void rwsem_unlock_shared(struct rwsem *s) RELEASE_SHARED(s) NO_LOC
 	sleep_lock_drop(&s->l, true);
 }
 
-/* The outer ranks once more, for clang (lock_attr.h); cpu_hotplug, further down, stands for its own. */
+/*
+ * The outer ranks once more, for clang (lock_attr.h); cpu_hotplug, declared below, stands for its
+ * own rank.
+ */
 extern struct rwsem cpu_hotplug;
 extern struct lock_class mem_adding_class;
 extern struct lock_class mem_hotplug_class ACQUIRED_AFTER(mem_adding_class);
@@ -246,23 +264,26 @@ extern struct lock_class zone_class ACQUIRED_AFTER(lru_class);
 struct thread;
 
 /*
- * Start a thread that runs fn(arg), on @cpu or, with @cpu < 0, where there is room.  It stays there
- * unless that CPU goes down: then it goes on elsewhere and, if it was bound to @cpu, is moved back
- * soon after @cpu has returned.  Who must not be moved in between turns preemption off.
- * Returns NULL when there is no memory, no free slot, or @cpu is not online.  Context: thread, may sleep.
+ * Start a thread that runs fn(arg), on @cpu or, with @cpu < 0, on the best CPU.  It stays there
+ * unless that CPU goes offline: then it moves to another one and, if it was bound to @cpu, is moved
+ * back soon after @cpu is online again.  A thread that must not be moved in between disables
+ * preemption.
+ * Returns NULL without memory, without a free slot, or if @cpu is not online.
+ * Context: thread, may sleep.
  */
 struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void *arg) must_check;
 /* Wait until the thread has returned, and free it.  Each started thread is joined exactly once. */
 void thread_join(struct thread *t);
-/* Let others run.  Context: thread, no spin lock held. */
+/* Let other threads run.  Context: thread, no spin lock held. */
 void thread_yield(void);
 /* Sleep for at least @ns nanoseconds.  Context: thread, no spin lock held. */
 void thread_sleep(u64 ns);
 /*
- * Has every thread that was ready to run at @since (arch_clock_ns), on any CPU that is online, had a turn
- * since, or the rest of one?  Ask again, yielding, until it is so; while a CPU stands still, because it is
- * deaf or the machine under it does not run it, it is not.  A turn may be short: ask for several where one
- * would be too weak.  Context: thread, or irqs off.
+ * Has every thread that was ready to run at @since (arch_clock_ns), on any online CPU, had a turn
+ * since, or the rest of one?  Repeat, yielding, until it has; the answer stays false while a CPU
+ * stands still, because its interrupts are off or its host does not run it.  A turn may be short:
+ * wait for several where one is too weak.
+ * Context: thread, or irqs off.
  */
 bool threads_had_turn(u64 since);
 
@@ -270,44 +291,46 @@ struct account;
 struct memory;
 
 /*
- * What mm/ keeps for each thread.  in_alloc is above 0 inside an allocation: a cross-call made then
- * is counted as a fault (DESIGN: an allocation never makes one).
+ * mm/'s data of each thread.  in_alloc is above 0 inside an allocation: a cross-call at that time
+ * is counted as a fault, since an allocation never makes one.
  */
 struct mm_task {
 	u32 in_alloc; /* nesting of allocation slow paths */
 	/*
-	 * a: its allocations may use all that watermarks keep, and never wait: a reclaim thread, or a
-	 * thread that was chosen to die (oom.h) and needs a little to do so.
+	 * a: its allocations may use the memory below the watermarks, and never wait.  Set for a
+	 * reclaim thread, and for a thread of an OOM victim (oom.h), which needs a little memory to
+	 * exit.
 	 */
 	u32 reserve;
-	const struct memory *blamed; /* whose page a panic of this thread is about; NULL: none */
+	const struct memory *blamed; /* the memory of blamed_pfn, for a panic; NULL: none */
 	pfn_t blamed_pfn;
-	struct account *account; /* charged for what it has the kernel allocate (account.h); NULL: account_all */
+	struct account *account; /* charged for its memory (account.h); NULL: account_all */
 };
 struct mm_task *port_task(void);
 
 /* Cross-calls (kernel/smp.c, or the host's) */
 
 /*
- * A set of CPUs, one bit each; as many words as nr_cpus needs.  Who has to hold one for longer than
- * a moment brings the words from boot memory, so that no path allocates one.
+ * A set of CPUs, one bit each; as many words as nr_cpus needs.  Code that keeps one takes the words
+ * from boot memory, so that no path allocates one.
  */
 typedef unsigned long cpumask_t;
-#define CPUMASK_WORDS(n) (((n) + 8 * sizeof(cpumask_t) - 1) / (8 * sizeof(cpumask_t)))
+#define CPUMASK_BITS     (8 * (unsigned)sizeof(cpumask_t)) /* of a word: 32 where long has 32 */
+#define CPUMASK_WORDS(n) (((n) + CPUMASK_BITS - 1) / CPUMASK_BITS)
 
 static inline bool cpumask_test(const cpumask_t *mask, unsigned cpu)
 {
-	return READ_ONCE(mask[cpu / 64]) >> (cpu % 64) & 1;
+	return READ_ONCE(mask[cpu / CPUMASK_BITS]) >> (cpu % CPUMASK_BITS) & 1;
 }
 
 static inline void cpumask_set(cpumask_t *mask, unsigned cpu)
 {
-	atomic_or(&mask[cpu / 64], 1UL << (cpu % 64));
+	atomic_or(&mask[cpu / CPUMASK_BITS], 1UL << (cpu % CPUMASK_BITS));
 }
 
 static inline void cpumask_clear(cpumask_t *mask, unsigned cpu)
 {
-	atomic_and(&mask[cpu / 64], ~(1UL << (cpu % 64)));
+	atomic_and(&mask[cpu / CPUMASK_BITS], ~(1UL << (cpu % CPUMASK_BITS)));
 }
 
 /* CPUs that answer cross-calls: read under the gate that smp_call_mask takes, or as a hint. */
@@ -316,12 +339,12 @@ extern cpumask_t *cpu_online_mask;
 extern struct rwsem cpu_hotplug ACQUIRED_AFTER(mem_hotplug_class);
 
 /*
- * smp_call_mask - run fn(arg) on every CPU of @mask that is online, and wait until all have.
- * @mask: nr_cpus bits; NULL means all online CPUs.  The caller's own CPU runs it directly.
- * fn runs with interrupts off, in the target's interrupt, and may take RANK_LRU and inner locks.
- * Context: thread, irqs on, no spin lock held, not in an interrupt; not from an allocation.
- * Returns the number of other CPUs that were asked; -EDEADLK (reported, counted, nobody was asked)
- * when the context is wrong.  A target that never answers ends in a panic, with both sides' stories.
+ * smp_call_mask - run fn(arg) on every online CPU of @mask, and wait until all have finished.
+ * @mask: nr_cpus bits; NULL means all online CPUs.  The caller's own CPU runs it directly.  fn runs
+ * with interrupts off, in the target's interrupt, and may take RANK_LRU and inner locks.  Context:
+ * thread, irqs on, no spin lock held, not in an interrupt; not from an allocation.
+ * Returns the number of other CPUs that got an IPI; -EDEADLK (reported, counted, no CPU called) in
+ * a wrong context.  A target that never answers causes a panic, with the backtraces of both sides.
  */
 int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg);
 
@@ -330,8 +353,8 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg);
 /* Print to the console and its log, "%" as in C.  Any context. */
 void printk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /*
- * Report, show what mm/ knows (memory_panic_report), print the backtraces of all CPUs, stop the machine.
- * Any context, whatever locks are held; never returns.
+ * Report, print mm/'s data about the fault (memory_panic_report) and the backtraces of all CPUs,
+ * stop the machine.  Any context, with any locks held; never returns.
  */
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
@@ -341,6 +364,16 @@ void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)))
 		if (unlikely(!(cond)))                                                             \
 			panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #cond);           \
 	} while (0)
+
+/*
+ * As KASSERT, in a checked build (-DCHECKED_BUILD) only: on paths whose instructions are counted
+ * (docs/bench.md).
+ */
+#ifdef CHECKED_BUILD
+#define CHECKED_ASSERT KASSERT
+#else
+#define CHECKED_ASSERT(cond) ((void)sizeof(!(cond)))
+#endif
 
 /* Freestanding string functions; on a host these are libc's.  string.h has more. */
 void *memcpy(void *dst, const void *src, size_t n);

@@ -1,39 +1,41 @@
 /* SPDX-License-Identifier: MIT */
-/* sched.h: threads, beyond port.h (kernel/sched.c). */
+/* sched.h: thread functions that mm/ does not need (kernel/sched.c); port.h has the others. */
 #ifndef QUARRY_SCHED_H
 #define QUARRY_SCHED_H
 
 #include <quarry/types.h>
 
 /*
- * Turn the running boot flow of this CPU into its first thread (boot CPU) or its idle thread
- * (others). The boot CPU's call sets up the queues of all, so kmalloc and arch_stack_alloc must
- * work: after memory_ready, before the first thread_start and before other CPUs start.  irqs off.
+ * Turn the running code of this CPU into its first thread (boot CPU) or its idle thread (others).
+ * The boot CPU's call sets up the queues of all CPUs, so kmalloc and arch_stack_alloc must work:
+ * after memory_ready, before the first thread_start and before other CPUs start.  irqs off.
  */
 void sched_init_cpu(bool boot_cpu);
 /* The idle loop of a CPU; never returns. */
 void sched_idle(void) __attribute__((noreturn));
-/* Called at the end of timer and kick interrupts, irqs off: switch if asked and allowed. */
+/*
+ * Called at the end of timer and kick interrupts, irqs off: switch threads if requested and
+ * allowed.
+ */
 void sched_irq_exit(void);
 /* The timer interrupt's part of the scheduler; irqs off. */
 void sched_tick(void);
-/* Called by preempt_enable when it reached 0 and a switch is wanted. */
+/* Called by preempt_enable when the count is 0 and a switch is requested. */
 void preempt_schedule(void);
 /* Panic unless the caller may sleep: irqs on, no lock held, preemption on, not in an interrupt. */
 void assert_may_sleep(const char *what);
-/* Name of the running thread, for reports. */
+/* The running thread's name, for reports. */
 const char *thread_name(void);
-/* Busy-work accounting: threads that are runnable on @cpu, the running one included. */
+/* The number of runnable threads on @cpu, the running one included. */
 unsigned sched_load(unsigned cpu);
 
 /*
- * CPU hotplug, under cpu_hotplug exclusive.  sched_cpu_leave: @cpu shall hand over its threads; its
- * idle thread does it and calls cpu_leave when none is left.  sched_cpu_join: this CPU takes
- * threads again.
+ * CPU hotplug, under cpu_hotplug exclusively.  sched_cpu_leave: @cpu must move its threads away;
+ * its idle thread does so and then calls cpu_leave.  sched_cpu_join: this CPU takes threads again.
  */
 void sched_cpu_leave(unsigned cpu);
 void sched_cpu_join(void);
-/* Threads that belong to @cpu now, asleep or not; racy. */
+/* Threads that belong to @cpu, asleep or not; racy. */
 unsigned sched_threads(unsigned cpu);
 
 #endif

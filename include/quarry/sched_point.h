@@ -3,9 +3,9 @@
  * sched_point.h: names for the places where the order of two CPUs matters.
  *
  * A normal build compiles them to nothing.  A race build (-DRACE_BUILD) calls race_point, which may
- * keep the CPU there until a script lets it go on.  A test that wants to stop a CPU in the hot paths
- * defines SCHED_POINT before it includes the code that carries them; so this file may be
- * included again, and takes what then holds.
+ * keep the CPU there until a script lets it continue.  A test that wants to stop a CPU in the hot
+ * paths defines SCHED_POINT before it includes their code; so this file may be included again, with
+ * another definition.
  */
 #ifdef RACE_BUILD
 #include <quarry/types.h>
@@ -19,7 +19,7 @@ u64 race_time(u64 ns);
 bool race_turns(bool had);
 #endif
 
-/* Before a wait for @lock (its name) that did not get it at once: point lock.wait(NAME). */
+/* Before a wait for @lock (its name) that was not free: point lock.wait(NAME). */
 #undef sched_wait
 #ifdef RACE_BUILD
 #define sched_wait(lock) race_lock_wait(lock)
@@ -28,9 +28,10 @@ bool race_turns(bool had);
 #endif
 
 /*
- * The condition @cond of a wait for @what, looked at once more: a race build says when.  @sleeps: the
- * thread sleeps in between, until sched_wake(what).  Who steps through a race moves the clock (sched_time) and
- * gives all threads their turns (sched_turns: have they had one?).
+ * A further check of the condition @cond, in a wait for @what: a race build decides when it is
+ * made.  @sleeps: the thread sleeps in between, until sched_wake(what).  Code that steps through a
+ * race moves the clock (sched_time) and gives all threads their turns (sched_turns: have they had
+ * one?).
  */
 #undef sched_look
 #undef sched_wake

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * screen.h: text on a framebuffer: what the loader says of one, a font, and the text in it.
+ * screen.h: text on a framebuffer: its description by the loader, a font, and a terminal.
  *
- * boot/framebuffer.c, drivers/psf.c and drivers/text.c need nothing but memory, and are tested hosted;
- * drivers/screen.c is the one screen of the kernel (console.h).
+ * boot/framebuffer.c, drivers/psf.c and drivers/text.c need only memory, and are tested hosted;
+ * drivers/screen.c is the kernel's single screen (console.h).
  */
 #ifndef QUARRY_SCREEN_H
 #define QUARRY_SCREEN_H
@@ -16,17 +16,17 @@ struct colour_field {
 	u8 position, size; /* bits */
 };
 struct framebuffer {
-	phys_t address;    /* of the upper left pixel; 0: there is no framebuffer */
-	u32 pitch;         /* bytes from a line to the next */
+	phys_t address;    /* of the upper left pixel; 0: no framebuffer */
+	u32 pitch;         /* bytes from one line to the next */
 	u32 width, height; /* pixels */
 	u32 pixel_size;    /* bytes: 2, 3 or 4 */
 	struct colour_field red, green, blue;
 };
 
 /*
- * Read @tag, a framebuffer tag (8) of the multiboot2 info block, @size bytes.  Returns 0; -EINVAL if it is
- * too short or makes no sense; -ENODEV if it is sound but no direct-colour framebuffer of 16, 24 or 32 bits
- * (text, palette).  *fb is written on success only.  Any context.
+ * Read @tag, a framebuffer tag (8) of the multiboot2 info block, @size bytes.
+ * Returns 0; -EINVAL if it is too short or invalid; -ENODEV if it is valid but no direct-colour
+ * framebuffer of 16, 24 or 32 bits (text, palette).  *fb is written only on success.  Any context.
  */
 int framebuffer_from_tag(struct framebuffer *fb, const void *tag, u32 size) must_check;
 
@@ -43,8 +43,9 @@ struct psf_font {
 };
 
 /*
- * Read a console font, PSF version 1 or 2, of @len bytes at @data, which must stay there: *font points into
- * it.  A character that the font's table does not have is shown as '?', or as glyph 0 if it has none either.
+ * Read a console font, PSF version 1 or 2, of @len bytes at @data, which must stay there: *font
+ * points into it.  A character that the font lacks is shown as '?' or, if that is missing too, as
+ * glyph 0.
  * Returns 0; -EINVAL if it is no such font, damaged, or larger than 32 by 64 pixels.  Any context.
  */
 int psf_parse(struct psf_font *font, const void *data, size_t len) must_check;
@@ -54,8 +55,8 @@ const u8 *psf_glyph(const struct psf_font *font, u8 c);
 /* ---- text ---- */
 
 struct text_cell {
-	u8 c, colour;             /* what it is; colour: background in the upper 4 bits */
-	u8 shown_c, shown_colour; /* and what the pixels show; c 0: nothing is known of them */
+	u8 c, colour;             /* the cell; colour: background in the upper 4 bits */
+	u8 shown_c, shown_colour; /* its pixels; c 0: unknown */
 };
 
 enum text_state { TEXT_PLAIN, TEXT_ESCAPE, TEXT_SEQUENCE };
@@ -68,9 +69,9 @@ struct text {
 	u8 *pixels;
 	struct text_cell *cells; /* rows * columns, line by line */
 	u32 columns, rows;
-	u32 row, column;         /* of the next character; column == columns: it begins a line */
-	u8 colour, normal;       /* as in a cell; normal: where sequence 0 goes back to */
-	u32 dirty_from, dirty_to; /* rows that may differ from what is shown: [from, to) */
+	u32 row, column;         /* of the next character; column == columns: on a new line */
+	u8 colour, normal;       /* as in a cell; normal: the colour after sequence 0 */
+	u32 dirty_from, dirty_to; /* rows that may differ from their pixels: [from, to) */
 	u32 palette[16];
 	enum text_state state;
 	u32 arg[TEXT_ARGS];
@@ -83,22 +84,22 @@ struct text {
 #define TEXT_MIN_ROWS      2
 
 /*
- * Clear @fb, whose pixels are at @pixels, and write from its top in @font: as many columns as are in its
- * width, and as many rows as are in its height and have cells, of which there are @nr_cells.  Returns 0;
- * -EINVAL, and nothing is done, if that is less than TEXT_MIN_COLUMNS or TEXT_MIN_ROWS.
+ * Clear @fb, whose pixels are at @pixels, and write from its top in @font.  The text has as many
+ * columns as fit the width, and as many rows as fit the height and the @nr_cells cells.
+ * Returns 0; -EINVAL, without any effect, if that is less than TEXT_MIN_COLUMNS or TEXT_MIN_ROWS.
  */
 int text_init(struct text *t, const struct framebuffer *fb, void *pixels, const struct psf_font *font,
     struct text_cell *cells, size_t nr_cells) must_check;
-/* The same pixels are at @pixels now. */
+/* The same pixels are mapped at @pixels from now on. */
 void text_move(struct text *t, void *pixels);
-/* Foreground and background from here on, and after sequence 0: a TEXT_ value. */
+/* Set the colours for further text, and after sequence 0: a TEXT_ value. */
 void text_set_colour(struct text *t, u8 colour);
 /*
- * Write @len bytes and bring the pixels up to date.  Understood: CR, LF (which returns too), BS, TAB, and of
- * ECMA-48 the sequences CUU, CUD, CUF, CUB, CUP, ED, EL and SGR with 16 colours; others are swallowed, other
- * control characters do nothing.  At the bottom the text scrolls by an eighth of the screen.
+ * Write @len bytes and update the pixels.  Interpreted are CR, LF (which returns too), BS, TAB, and
+ * of ECMA-48 the sequences CUU, CUD, CUF, CUB, CUP, ED, EL and SGR with 16 colours; other sequences
+ * and control characters are ignored.  At the bottom the text scrolls by an eighth of the screen.
  *
- * One caller at a time; if there are several after all, because a panic broke the lock, the text may be
+ * One caller at a time.  If there are several, because a panic broke the lock, the text may be
  * mixed, but nothing outside pixels and cells is written.  Pixels are never read.
  */
 void text_write(struct text *t, const char *s, size_t len);

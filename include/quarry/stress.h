@@ -10,29 +10,29 @@
 
 struct stress_report {
 	u64 ops;           /* allocations and frees */
-	u64 failed;        /* allocations that found no memory */
+	u64 failed;        /* allocations that failed */
 	u64 frees;         /* of bare blocks */
-	u64 frees_remote;  /* of these, on another CPU than the allocation */
+	u64 frees_remote;  /* of these, on another CPU than that of the allocation */
 	u64 corrupt;       /* blocks and objects whose content was damaged */
 	u64 moved;         /* objects that were migrated */
 };
 struct stress;
 
 /*
- * Start a stress thread for each of the CPUs first .. first + nr - 1, on @mem: on that CPU or, if it is not
- * online, on any.  Movable memory is used through handles (orders 0-3), unmovable and reclaimable memory
- * bare, of every order.
+ * Start a stress thread for each of the CPUs first .. first + nr - 1, on @mem: on that CPU or, if
+ * it is offline, on any CPU.  Movable memory is used through handles (orders 0-3), unmovable and
+ * reclaimable memory bare, in every order.
  * Returns NULL without memory or threads.  Context: thread.
  */
 struct stress *stress_start(struct memory *mem, unsigned first, unsigned nr, u64 seed) must_check;
 /* Operations so far of the thread on @cpu.  Any context. */
 u64 stress_ops(const struct stress *s, unsigned cpu);
-/* CPUs it runs on. */
+/* The number of CPUs it runs on. */
 unsigned stress_cpus(const struct stress *s);
 /*
- * Stop the threads, verify and free all they hold, and report.  Returns 0; -EUCLEAN if any content was
- * damaged; -ERANGE if fewer than 20 % of the bare frees were remote (with more than one CPU and at
- * least 1000 frees).  Context: thread.
+ * Stop the threads, verify and free all their memory, and report.
+ * Returns 0; -EUCLEAN if any content was damaged; -ERANGE if fewer than 20 % of the bare frees were
+ * remote (with more than one CPU and at least 1000 frees).  Context: thread.
  */
 int stress_stop(struct stress *s, struct stress_report *report);
 
@@ -43,20 +43,21 @@ struct round_opts {
 	pfn_t start;
 	unsigned long nr;
 	const struct stress *stress;
-	/* Called once all pageblocks are isolated, before they are waited for; may be NULL. */
+	/* Called once all pageblocks are isolated, before pages are moved; may be NULL. */
 	void (*on_isolated)(void *arg);
 	void *arg;
 };
 /*
- * One round: offline, then online.  It does not commit before 100 operations on two CPUs (or all there
- * are) have happened since its first isolate bit.  Returns 0, or what offline_pages or online_pages
- * returned; -ERANGE if it took other than exactly one drain round; -ETIME if the stress stood still.
+ * One round: offline, then online.  It does not commit before 100 operations on two CPUs (or on the
+ * only one) since its first isolate bit.
+ * Returns 0, or the error of offline_pages or online_pages; -ERANGE if it took not exactly one
+ * drain round; -ETIME if the stress made no progress.
  */
 int offline_round(struct memory *mem, const struct round_opts *opts, struct offline_result *result,
     u64 *ops);
 /*
- * The range of up to @want pages that could be taken out and has most in use: there is something in
- * the way of taking it.  PFN_NONE: none.  Context: thread.
+ * The range of up to @want pages that could go offline and has the most pages in use, so that there
+ * are pages to move.  PFN_NONE: none.  Context: thread.
  */
 pfn_t offline_busiest(struct memory *mem, unsigned long want, unsigned long *nr);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * string.h: the string functions that mm/ does not need (port.h has the others); on a host these
- * are libc's.
+ * string.h: string functions that mm/ does not need (port.h has the others); on a host they are
+ * libc's.
  */
 #ifndef QUARRY_STRING_H
 #define QUARRY_STRING_H

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trace.h: recorded allocation traces: parse one, replay it, report.  docs/trace.md has the format.
+ * trace.h: recorded allocation traces: parsing, replay, report.  docs/trace.md has the format.
  *
- * The parser and the replay take the memory they work on and run hosted too; the last two functions
- * (demo/trace_boot.c) work on the kernel's own memory and exist in the kernel only.
+ * The parser and the replay get their memory from the caller and also run hosted; the last two
+ * functions (demo/trace_boot.c) work on the kernel's own memory and exist only in the kernel.
  */
 #ifndef QUARRY_TRACE_H
 #define QUARRY_TRACE_H
 
 #include <quarry/mm.h>
 
-/* Bounds that keep a malformed header from costing memory; recorded traces are far below. */
+/* Limits, so that a malformed header cannot cost memory; recorded traces are far below them. */
 #define TRACE_MAX_IDS  (1u << 24)
 #define TRACE_MAX_CPUS 4096u
 #define TRACE_MAX_LINE 128u /* bytes, the newline not counted */
 
-/* An array of 16-byte items, zeroed, in blocks of the kernel's own memory that come when needed. */
+/*
+ * A zeroed array of 16-byte items, in blocks of the kernel's own memory that are allocated when
+ * needed.
+ */
 struct trace_array {
-	void **chunk;       /* NULL: nothing in it has been asked for yet */
+	void **chunk;       /* NULL: not allocated yet */
 	unsigned nr_chunks;
 };
 #define TRACE_ITEM_SIZE   16
@@ -28,13 +31,13 @@ struct trace_array {
 struct trace_event {
 	u32 id;
 	u32 seq;
-	u32 next; /* the replay's: index of the next event of the same CPU */
+	u32 next; /* for the replay: index of the next event of the same CPU */
 	u16 cpu;
 	u8 order; /* of an allocation */
 	u8 gfp;   /* likewise: GFP_UNMOVABLE, GFP_MOVABLE or GFP_RECLAIMABLE */
 };
 struct trace_id {
-	struct page *page; /* owned by whose turn it is; NULL: not live */
+	struct page *page; /* owned by the CPU whose turn it is; NULL: not live */
 	u32 done;          /* a: events of this id that are done */
 	u16 waiting;       /* a: threads asleep until that changes */
 	u16 order;
@@ -42,7 +45,7 @@ struct trace_id {
 BUILD_ASSERT(sizeof(struct trace_event) == TRACE_ITEM_SIZE);
 BUILD_ASSERT(sizeof(struct trace_id) == TRACE_ITEM_SIZE);
 
-/* A parsed trace; constant but for what a replay uses, so one replay at a time. */
+/* A parsed trace; constant except the replay's fields, so only one replay at a time. */
 struct trace {
 	const char *name; /* the caller's */
 	u32 nr_events, nr_allocs, nr_frees, nr_ids, nr_cpus;
@@ -56,24 +59,24 @@ struct trace_error {
 };
 
 struct trace_report {
-	unsigned cpus;      /* CPUs that ran events */
+	unsigned cpus;      /* number of CPUs that ran events */
 	u64 events;         /* of the trace; all were run or skipped */
-	u64 allocs, frees;  /* that succeeded */
-	u64 failed;         /* allocations that got no memory */
+	u64 allocs, frees;  /* successful ones */
+	u64 failed;         /* allocations that failed */
 	u64 skipped;        /* frees of those */
 	u64 live;           /* blocks live at the end: allocs - frees */
 	u64 live_pages;
 	u64 peak_pages;     /* live at once */
-	u64 waits;          /* events that had to wait for another CPU's */
-	u64 ticks;          /* of the clock, inside the allocator, summed over the CPUs */
+	u64 waits;          /* events that waited for another CPU's event */
+	u64 ticks;          /* clock ticks inside the allocator, summed over the CPUs */
 	u64 elapsed_ns;
-	u64 slow_allocs, slow_frees; /* operations that the caches did not serve */
-	unsigned hits;      /* share of those they served; this and the shares below in 1/1000 */
+	u64 slow_allocs, slow_frees; /* operations not served by the caches */
+	unsigned hits;      /* share served by the caches; this and the shares below in 1/1000 */
 	unsigned fragmented_before, fragmented; /* share of free memory outside the largest order */
 	u64 wrong;          /* blocks refused by free_pages or handed out twice: must be 0 */
 };
 
-/* What a replay counts time by: any clock that does not go back, and what its unit is called. */
+/* The clock of a replay: any that does not go back, and the name of its unit. */
 struct trace_clock {
 	u64 (*read)(void);
 	const char *unit;
@@ -91,11 +94,11 @@ int trace_parse(struct trace *trace, const char *name, const char *text, size_t 
 void trace_free(struct trace *trace);
 
 /*
- * trace_run - replay @trace on the first @cpus CPUs, event of CPU c on c mod @cpus, from @mem; free
- * what is left.
- * Returns 0, allocations that failed or not; -EUCLEAN if the counts do not add up or report->wrong;
- * -EINVAL no CPU, or one that is offline or not @mem's; -ENOMEM (then nothing was run).
- * Context: thread on a CPU of @mem's, may sleep.  Locks: those of alloc_pages and drain_all_pages.
+ * trace_run - replay @trace on the first @cpus CPUs, events of CPU c on c mod @cpus, from @mem;
+ * free the rest.
+ * Returns 0, even if allocations failed; -EUCLEAN if the counts do not add up or report->wrong;
+ * -EINVAL no CPU, or one that is offline or not @mem's; -ENOMEM (then nothing was run).  Context:
+ * thread on a CPU of @mem's, may sleep.  Locks: those of alloc_pages and drain_all_pages.
  */
 int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,
     const struct trace_clock *clock, struct trace_report *report) must_check;
@@ -103,7 +106,7 @@ int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,
 void trace_print_report(const struct trace *trace, const struct trace_clock *clock,
     const struct trace_report *report);
 
-/* The items of a chunk; made if they are not there yet.  NULL: no memory.  As trace_parse. */
+/* The items of a chunk, allocated if necessary.  NULL: no memory.  As trace_parse. */
 void *trace_array_make(struct trace_array *array, u32 index);
 
 static inline void *trace_array_at(const struct trace_array *array, u32 index)
@@ -115,26 +118,26 @@ static inline struct trace_event *trace_event_at(const struct trace *trace, u32 
 {
 	return trace_array_at(&trace->events, index);
 }
-/* Only ids that the trace uses. */
+/* Valid only for ids that the trace uses. */
 static inline struct trace_id *trace_id_at(const struct trace *trace, u32 id)
 {
 	return trace_array_at(&trace->ids, id);
 }
 
-/* A few thousand recorded events, part of the image (demo/trace_short.c); not NUL-terminated. */
+/* A few thousand recorded events, part of the kernel (demo/trace_short.c); not NUL-terminated. */
 extern const char trace_short[], trace_short_end[];
 
 /* ---- the kernel's own memory (demo/trace_boot.c) ---- */
 
 /*
- * trace_replay - parse, run on all CPUs that are online, free everything, print the report.
+ * trace_replay - parse, run on all online CPUs, free everything, print the report.
  * Returns 0, or as trace_parse and trace_run; errors have been printed.  @out may be NULL.
  * Context: thread, may sleep.
  */
 int trace_replay(const char *name, const char *text, size_t len, struct trace_report *out);
 /*
- * trace_replay_boot - the same for what the boot offers: the module that trace=NAME names, or the
- * only module, which may have no name; without trace= and module the short trace of the image.
+ * trace_replay_boot - the same for a trace named at boot: the module of trace=NAME, or the only
+ * module, which may have no name; without both, the short trace of the kernel.
  * Returns as trace_replay; -ENOENT (printed): trace=NAME without such a module.
  */
 int trace_replay_boot(void);

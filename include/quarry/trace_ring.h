@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trace_ring.h: what happened to pages lately: a ring of 16-byte records for each CPU.
+ * trace_ring.h: the history of pages: a ring of 16-byte records for each CPU.
  *
- * What goes through a slow path is always recorded; the hot paths only while tracing is on, and else
- * cost one test of a word of the CPU's own.  Reports and panics print a page's history from the rings.
+ * Slow paths are always recorded; the hot paths only while tracing is on, and otherwise they cost
+ * one test of a word of the CPU's own.  Reports and panics print a page's history from the rings.
  */
 #ifndef QUARRY_TRACE_RING_H
 #define QUARRY_TRACE_RING_H
@@ -23,13 +23,13 @@ struct page;
 	X(put)      /* last reference dropped */                                                   \
 	X(isolate)  /* pageblock: bit set */                                                       \
 	X(restore)  /* pageblock: bit cleared by an undo */                                        \
-	X(offline)  /* pageblock: gone */                                                          \
-	X(online)   /* pageblock: back */                                                          \
+	X(offline)  /* pageblock: offline */                                                       \
+	X(online)   /* pageblock: online */                                                        \
 	X(movable)  /* an owner has made it movable */                                             \
 	X(lru_take) /* isolated by a migrator */                                                   \
-	X(moved)    /* its content went elsewhere */                                               \
-	X(dropped)  /* reclaimed: its pager has what was in it */                                  \
-	X(retired)  /* broken: out of use */                                                       \
+	X(moved)    /* its content was moved */                                                    \
+	X(dropped)  /* reclaimed: its pager has the content */                                     \
+	X(retired)  /* broken: retired */                                                          \
 	X(bad_free) /* refused */
 
 enum trace_kind {
@@ -44,13 +44,13 @@ struct trace_record {
 	u32 pfn;   /* head of the block */
 	u8 kind;   /* enum trace_kind */
 	u8 order;
-	u16 blocks; /* of a range: its pageblocks; 0: one block of @order */
+	u16 blocks; /* number of pageblocks of a range; 0: one block of @order */
 };
 BUILD_ASSERT(sizeof(struct trace_record) == 16);
 
 #define TRACE_RECORDS 256 /* for each CPU; a power of two */
 struct trace_ring {
-	u64 next; /* records ever written; the newest stands at (next - 1) % TRACE_RECORDS */
+	u64 next; /* records ever written; the newest is at (next - 1) % TRACE_RECORDS */
 	struct trace_record rec[TRACE_RECORDS];
 };
 
@@ -59,14 +59,17 @@ struct trace_hit {
 	unsigned cpu;
 };
 
-/* Record what happened to a block of 2^order pages, or to a range of @nr pages, on this CPU.  Any context. */
+/*
+ * Record an event of a block of 2^order pages, or of a range of @nr pages, on this CPU.  Any
+ * context.
+ */
 void trace_page(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned order);
 void trace_range(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned long nr);
 /* Record the hot paths too, or stop; each CPU notices at its next allocation or free. */
 void trace_switch(struct memory *mem, bool on);
 /* Print the last records, oldest first, that concern the block that @pfn lies in.  Any context. */
 void trace_history(const struct memory *mem, pfn_t pfn);
-/* The same for the last records of all. */
+/* Print the last records of all pages. */
 void trace_recent(const struct memory *mem);
 /* The last @max records that concern @pfn, PFN_NONE: of all, into out[], oldest first; returns how many. */
 unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, unsigned max);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * types.h: fixed-width types, units and the few macros that everything else is written in.
+ * types.h: fixed-width types, units and the few macros that all code uses.
  *
  * Units: pfn_t is a page frame number, phys_t a physical byte address, "nr" counts pages unless the
  * name says otherwise, an order is the log2 of a count of pages.  An end is one past the last.
@@ -36,7 +36,10 @@ typedef unsigned long irqflags_t;
 #define unused             __attribute__((unused))
 #define ALIGN_DOWN(x, a)   ((x) & ~((__typeof__(x))(a)-1))
 #define ALIGN_UP(x, a)     ALIGN_DOWN((x) + ((a)-1), a)
-/* The smaller, the larger; each argument is evaluated once.  MIN_CONST for initializers and array sizes. */
+/*
+ * The smaller, the larger; each argument is evaluated once.  MIN_CONST: for initialisers and array
+ * sizes.
+ */
 #define MIN_CONST(a, b)    ((a) < (b) ? (a) : (b))
 #define MIN(a, b)          PICK_ONCE(a, <, b, __COUNTER__)
 #define MAX(a, b)          PICK_ONCE(a, >, b, __COUNTER__)
@@ -48,7 +51,10 @@ typedef unsigned long irqflags_t;
 		pick_a##n op pick_b##n ? pick_a##n : pick_b##n;                                    \
 	})
 
-/* Bits set in @x: without the instruction, which not every x86_64 has (and no libgcc here). */
+/*
+ * The number of bits set in @x: without the instruction, which not every x86_64 has (and no libgcc
+ * here).
+ */
 static inline unsigned count_bits(u64 x)
 {
 	x -= x >> 1 & 0x5555555555555555ULL;
@@ -57,37 +63,66 @@ static inline unsigned count_bits(u64 x)
 	return (unsigned)(x * 0x0101010101010101ULL >> 56);
 }
 
-/* The struct of type @type whose member @member stands at @ptr. */
+/*
+ * The number of the lowest bit set in @x, which is not 0; and @n / @d: 32-bit compilers call libgcc
+ * for either.
+ */
+static inline unsigned lowest_bit(u64 x)
+{
+	if (sizeof(long) == sizeof(u64))
+		return (unsigned)__builtin_ctzl((unsigned long)x);
+	if ((u32)x)
+		return (unsigned)__builtin_ctz((u32)x);
+	return 32 + (unsigned)__builtin_ctz((u32)(x >> 32));
+}
+
+static inline u64 divide(u64 n, u32 d)
+{
+	u64 quotient = 0, rest = 0;
+	unsigned bit;
+
+	if (sizeof(long) == sizeof(u64))
+		return (unsigned long)n / d;
+	for (bit = 64; bit-- > 0;) {
+		rest = rest << 1 | (n >> bit & 1);
+		if (rest >= d) {
+			rest -= d;
+			quotient |= 1ULL << bit;
+		}
+	}
+	return quotient;
+}
+
+/* The struct of type @type whose member @member is at @ptr. */
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /*
- * Racy reads and writes are relaxed atomics: one access, never torn, no order implied.  Whoever
+ * Racy reads and writes are relaxed atomics: one access, never torn, no order implied.  Code that
  * needs an order uses the acquire and release forms and says which access they pair with.
  */
 #define READ_ONCE(x)           __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #ifdef LOCK_ANALYSIS
-#define WRITE_ONCE(x, v)       ((x) = (v)) /* for clang a write; an address taken would be nothing */
+#define WRITE_ONCE(x, v)       ((x) = (v)) /* clang checks it as a write */
 #else
 #define WRITE_ONCE(x, v)       NOTE_STORE(__atomic_store_n(&(x), (v), __ATOMIC_RELAXED))
 #endif
 #define load_acquire(p)        __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define store_release(p, v)    NOTE_STORE(__atomic_store_n((p), (v), __ATOMIC_RELEASE))
-/* What changes a word in one step is a full barrier too. */
+/* A read-modify-write operation is a full barrier too. */
 #define atomic_add(p, v)       NOTE_BARRIER(__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
 #define atomic_sub(p, v)       NOTE_BARRIER(__atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST))
 #define atomic_or(p, v)        NOTE_BARRIER(__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
 #define atomic_and(p, v)       NOTE_BARRIER(__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
 #define atomic_xchg(p, v)      NOTE_BARRIER(__atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
 #define full_barrier()         NOTE_BARRIER(__atomic_thread_fence(__ATOMIC_SEQ_CST))
-/* Counters that nobody orders anything by. */
+/* Counters that imply no order. */
 #define counter_add(p, v)      ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
 
 /*
- * Two CPUs store each one word and read the other's: one of them sees the other's store only if in
- * each a full barrier stands between the two.  load_after_stores(p) is such a read, and
- * expect_stores_out() stands before one that is made elsewhere: a load that this CPU must not make
- * before its own stores are out.  Hosted builds look whether the barrier is there; no test could
- * wait for a processor that takes the liberty.
+ * Two CPUs each store one word and then read the other's.  At least one of them sees the other's
+ * store, but only if each has a full barrier between its store and its read.  load_after_stores(p)
+ * is such a read; expect_stores_out() stands before one that is made elsewhere.  Hosted builds
+ * check that the barrier is there: no test could wait for a processor that reorders the two.
  */
 #if defined(CHECKED_BUILD) && __STDC_HOSTED__
 extern _Thread_local bool stores_wait __attribute__((weak));

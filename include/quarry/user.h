@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * user.h: ring 3 as the rest of the kernel sees it: entering it, its registers, its memory.
+ * user.h: ring 3 for the rest of the kernel: entering it, its registers, its memory.
  *
- * arch/x86_64/user.c implements the first half.  The second half is what it calls: kernel/task.c and
- * kernel/syscall.c.
+ * arch/x86_64/user.c implements the first half.  The second half are the functions that it calls,
+ * in kernel/task.c and kernel/syscall.c.
  */
 #ifndef QUARRY_USER_H
 #define QUARRY_USER_H
@@ -16,48 +16,51 @@
 /* ---- the machine's part ---- */
 
 /*
- * Memory for the FPU registers and segment selectors of a thread that runs in ring 3, as a new program
- * expects them; NULL without memory.  Freed by kfree.  Context: thread.
+ * Memory for the FPU registers and segment selectors of a thread of ring 3, with the start values
+ * of a program; NULL without memory.  Freed by kfree.
+ * Context: thread.
  */
 void *arch_fpu_alloc(void) must_check;
-/* Save this CPU's FPU registers and selectors there; load them from there.  irqs off. */
+/* Save this CPU's FPU registers and selectors to @fpu; load them from it.  irqs off. */
 void arch_fpu_save(void *fpu);
 void arch_fpu_load(const void *fpu);
 /* The running thread enters the kernel from ring 3 on the stack that ends at @top.  irqs off. */
 void arch_set_kernel_stack(void *top);
-/* Translate by the tables with that root from here on; 0: by the kernel's own.  irqs off. */
+/* Translate by the tables with that root from here on; 0: the kernel's own.  irqs off. */
 void arch_load_tables(phys_t root);
 
 /*
- * Go on in ring 3 at @entry, with @sp and these arguments; what is on this kernel stack is forgotten.
+ * Continue in ring 3 at @entry, with @sp and these arguments; the content of this kernel stack is
+ * dropped.
  * Context: thread that has FPU memory and an address space, irqs on.
  */
 void arch_enter_user(uintptr_t entry, uintptr_t sp, const u64 arg[3]) __attribute__((noreturn));
 
 /*
- * Copy @len bytes from or to the user memory of the running thread.  Returns 0, or -EFAULT if any of
- * it is not user memory that may be read (written): then part of it may have been copied.
+ * Copy @len bytes from or to the user memory of the running thread.
+ * Returns 0; or -EFAULT if not all of it is user memory that may be read (written), and part of it
+ * may have been copied.
  * Context: thread, may sleep, no lock held.
  */
 int copy_from_user(void *dst, u64 src, size_t len) must_check;
 int copy_to_user(u64 dst, const void *src, size_t len) must_check;
 
-/* Call fn(arg) with interrupts off; 0, or -EFAULT if that ended in a page fault.  For tests. */
+/* Call fn(arg) with interrupts off; 0, or -EFAULT if it caused a page fault.  For tests. */
 int arch_probe(void (*fn)(void *), void *arg);
-/* Does this machine keep the kernel from executing, and from touching, user memory? */
+/* Does this machine prevent the kernel from executing (SMEP) and accessing (SMAP) user memory? */
 bool arch_has_smep(void);
 bool arch_has_smap(void);
-/* Can it save more than x87 and SSE registers? */
+/* Can this machine save more than x87 and SSE registers? */
 bool arch_has_xsave(void);
 
-/* ---- called by it ---- */
+/* ---- functions that arch/x86_64/user.c calls ---- */
 
-/* What a system call brings, and gives back: all but @nr may be changed. */
+/* The registers of a system call, in and out; all but @nr may be changed. */
 struct syscall_regs {
 	u64 nr;
 	u64 arg[7];
 };
-/* kernel/syscall.c: returns what the caller finds as result.  Context: thread, irqs on. */
+/* kernel/syscall.c: returns the result for the caller.  Context: thread, irqs on. */
 s64 syscall(struct syscall_regs *regs);
 
 /*
@@ -66,16 +69,19 @@ s64 syscall(struct syscall_regs *regs);
  */
 int user_page_fault(uintptr_t va, unsigned access);
 /*
- * What is at @va is lost: tell the task's fault handler, if it has one.  Returns 0: try the access again;
- * -EHWPOISON the task ends for it; -EINTR it ends anyway.  Context: its thread, from ring 3.
+ * The memory at @va is lost: call the task's fault handler, if it has one.
+ * Returns 0: try the access again; -EHWPOISON the task ends because of it; -EINTR it is ending
+ * anyway.
+ * Context: its thread, from ring 3.
  */
 int user_page_lost(uintptr_t va) must_check;
 /*
- * The running thread has done something that ends its task: print who and @what, before the registers
- * are printed.  Context: thread, irqs on.
+ * The running thread has made an error that ends its task: print its name and @what, before the
+ * registers are printed.
+ * Context: thread, irqs on.
  */
 void user_fault_report(const char *what);
-/* After that report: the task ends, and with it this thread. */
+/* After that report: end the task, and with it this thread. */
 void user_fault_end(void) __attribute__((noreturn));
 /* Before each return to ring 3: does not return if the task has ended meanwhile.  irqs off. */
 void user_may_return(void);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* virtio.h: the devices by which the host gives and takes memory (drivers/virtio_start.c). */
+/* virtio.h: the devices through which the host gives and takes memory (drivers/virtio_start.c). */
 #ifndef QUARRY_VIRTIO_H
 #define QUARRY_VIRTIO_H
 
 #include <quarry/types.h>
 
-/* Find them, and start the drivers' threads.  Context: thread, may sleep. */
+/* Find the devices, and start the drivers' threads.  Context: thread, may sleep. */
 void virtio_init(void);
-/* Print what each driver has done. */
+/* Print the statistics of each driver. */
 void virtio_show(void);
 
 #endif

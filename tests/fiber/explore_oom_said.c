@@ -129,8 +129,9 @@ static void expect_row(unsigned i, unsigned mapped, unsigned pages, unsigned unm
 static void expect_head(gfp_t gfp, unsigned pages)
 {
 	said[0] = want[0] = '\0';
-	expect_line("oom: no memory for the kernel, %u pages, flags %#x; of %lu pages in use nothing can be reclaimed\n",
-	    pages, gfp, memory_managed_pages(&kernel_memory));
+	expect_line("oom: no memory for the kernel, %u page%s, flags %#x; of %lu pages in use none "
+		    "can be reclaimed\n",
+	    pages, pages == 1 ? "" : "s", gfp, memory_managed_pages(&kernel_memory));
 	expect_line("oom: %5s %-12s %8s %8s %8s %8s %8s\n", "task", "name", "threads", "anon", "pager", "unmapped", "kernel");
 }
 
@@ -174,22 +175,25 @@ void oom_said(void)
 	oom_init();
 	make_tasks();
 	expect_head(GFP_MOVABLE, 1);
-	expect_row(FIRST, anon[FIRST], 0, 0, "  the first: spared");
+	expect_row(FIRST, anon[FIRST], 0, 0, "  first task: exempt");
 	expect_row(HOG, anon[HOG], SERVED, HELD, "  the most: killed");
-	expect_row(PAGER, anon[PAGER], 0, 0, "  a pager: spared 10");
+	expect_row(PAGER, anon[PAGER], 0, 0, "  pager: 10 not counted");
 	expect_row(LITTLE, anon[LITTLE], 0, 0, nothing);
 	ask(GFP_MOVABLE, 0, HOG);
 	/* None of their pages, which are movable, is of use to the kernel; the tables are. */
 	expect_head(GFP_KERNEL, 8);
 	for (i = 0; i < NR; i++) {
-		static const char *const why[] = {"  the first: spared", "  ending", "  a pager: spared", "  the most: killed"};
+		static const char *const why[] = {"  first task: exempt", "  ending", "  pager:",
+		    "  the most: killed"};
 		unsigned long useless = anon[i] + (i == HOG ? SERVED + HELD : 0);
 
 		if (i == PAGER)
-			snprintf(remark, sizeof(remark), "%s %lu  and %lu of no use here", why[i],
+			snprintf(remark, sizeof(remark),
+			    "%s %lu not counted  and %lu in other zones", why[i],
 			    MIN((unsigned long)SERVED, account_pages(task[i]->account)), useless);
 		else
-			snprintf(remark, sizeof(remark), "%s  and %lu of no use here", why[i], useless);
+			snprintf(remark, sizeof(remark), "%s  and %lu in other zones", why[i],
+			    useless);
 		expect_row(i, 0, 0, 0, remark);
 	}
 	ask(GFP_KERNEL, 3, LITTLE);

@@ -43,7 +43,7 @@ static void follow(void *arg)
 			wait_until(&b->dev->wq, has_work, b, WAIT_FOREVER);
 	} while (followed != -EIO && !load_acquire(&stop));
 	if (followed == -EIO) {
-		balloon_give_up(b);
+		balloon_reset(b);
 		balloon_take_all(b);
 	}
 }

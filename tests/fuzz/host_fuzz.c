@@ -40,7 +40,7 @@ unsigned nr_cpus = 4;
 
 static cpumask_t online[CPUMASK_WORDS(HOST_MAX_CPUS)];
 cpumask_t *cpu_online_mask = online;
-struct rwsem cpu_hotplug = {.l = {.wq = {.lock = {.name = "cpu_hotplug", .rank = RANK_WAIT}}}};
+struct rwsem cpu_hotplug = RWSEM("cpu_hotplug");
 struct smp_stats smp_stats;
 u64 smp_timeout_ns = 10000000000ULL, smp_worst_ns;
 

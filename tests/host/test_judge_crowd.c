@@ -317,7 +317,7 @@ static void each_bad_end_is_reported(struct ktest *t)
 	world.stays = true;
 	EXPECT(t, !crowd_stop(c));
 	EXPECT_SAID(t, "programs: 1 made 0 rounds over their memory, 0 pages wrong; all ended "
-		       "well\nprograms: 2 tasks and 3 threads do not go\n");
+		       "well\nprograms: 2 tasks and 3 threads do not end\n");
 }
 
 KTEST_SUITE(judge_crowd, KTEST_QUICK | KTEST_MOSTLY_INSIDE,

@@ -177,7 +177,7 @@ static void a_load_begins_and_ends(struct ktest *t)
 		       "load: 3 MiB in movable objects, and stress on all CPUs\n");
 	EXPECT(t, load.rand[0] == 7 && load.rand[1] == 7 && load.table.nr == 96);
 	say(cmd_load, "3", "");
-	EXPECT_SAID(t, "load: one runs already; without a number it ends\n");
+	EXPECT_SAID(t, "load: running already; load without a number ends it\n");
 	say(cmd_load, "", "");
 	EXPECT_SAID(t, "[load joined]\n[load joined]\n[stress ends]\n[free 0][free 95][drain]\n"
 		       "load: ended: 50 operations, 25 objects moved, 1 damaged\n");
@@ -186,7 +186,8 @@ static void a_load_begins_and_ends(struct ktest *t)
 	say(cmd_load, "0", "");
 	say(cmd_load, "1025", "");
 	say(cmd_load, "x", "");
-	EXPECT_SAID(t, "load: none runs\nload: 1 to 1024 MiB\nload: 1 to 1024 MiB\nload: 1 to 1024 MiB\n");
+	EXPECT_SAID(t, "load: not running\nload: 1 to 1024 MiB\nload: 1 to 1024 MiB\n"
+		       "load: 1 to 1024 MiB\n");
 }
 
 static void load_continues_with_the_objects_it_has(struct ktest *t)
@@ -220,7 +221,7 @@ static void load_continues_with_the_objects_it_has(struct ktest *t)
 	world.no_memory = true;
 	say(cmd_load, "1", "");
 	say(cmd_load, "", "");
-	EXPECT_SAID(t, "[32 handles]load: no memory\nload: none runs\n");
+	EXPECT_SAID(t, "[32 handles]load: no memory\nload: not running\n");
 }
 
 /* One of four accesses writes. */

@@ -159,17 +159,17 @@ static void fullest_range_is_offlined_under_each_policy(struct ktest *t)
 		       "[offline 32768 at 0x200, redrain, 240000000000 ns][online 32768 at "
 		       "0x200]\n"
 		       "programs: offline redrain: 128 MiB at pfn 0x200, 16384 of 32768 pages "
-		       "mapped by programs, gone and back: 1 drain round, 9 pages moved (7 at "
+		       "mapped by programs, and back online: 1 drain round, 9 pages moved (7 at "
 		       "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
 		       "[offline 32768 at 0x200, disable, 240000000000 ns][online 32768 at "
 		       "0x200]\n"
 		       "programs: offline disable: 128 MiB at pfn 0x200, 16384 of 32768 pages "
-		       "mapped by programs, gone and back: 1 drain round, 9 pages moved (7 at "
+		       "mapped by programs, and back online: 1 drain round, 9 pages moved (7 at "
 		       "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
 		       "[offline 32768 at 0x200, precise, 240000000000 ns][online 32768 at "
 		       "0x200]\n"
 		       "programs: offline precise: 128 MiB at pfn 0x200, 16384 of 32768 pages "
-		       "mapped by programs, gone and back: 1 drain round, 9 pages moved (7 at "
+		       "mapped by programs, and back online: 1 drain round, 9 pages moved (7 at "
 		       "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
 		       "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
 		       "mapped, 27 moved, 6 of them not at the first try\n"
@@ -221,7 +221,7 @@ static void the_range_fits_the_machine(struct ktest *t)
 	}
 	begin(MIB(4000), 2 * PAGEBLOCK_PAGES - 1, 0);
 	EXPECT_EQ(t, programs_run(0, 6), 0);
-	EXPECT_SAID(t, "programs: this machine is too small to take a movable range out of it\n");
+	EXPECT_SAID(t, "programs: this machine is too small to take a movable range offline\n");
 }
 
 /* Faults between the last bit and the commit; they are waited for, but not for ever. */
@@ -291,7 +291,7 @@ static void each_failure_fails_the_run(struct ktest *t)
 		       "programs: FAIL: 899 pages managed without those from standby, 900 "
 		       "before; 7 from standby\n-5\n"
 		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-		       "programs: no movable range to take out\n"
+		       "programs: no movable range to take offline\n"
 		       "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
 		       "moved, 0 of them not at the first try\n-2\n"
 		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"

@@ -287,7 +287,7 @@ static void policies_come_in_turn(struct ktest *t)
 	world.no_range = true;
 	EXPECT_EQ(t, offline_soak(&pretend, 2, ISO_DISABLE, 6), 0);
 	EXPECT_SAID(t, "[stress on 2 from 0, seed 6]\n"
-		       "rounds: disable: no movable range to take out on this machine\n"
+		       "rounds: disable: no movable range to take offline on this machine\n"
 		       "[stress ends]\n"
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
 		       "[check]\n");

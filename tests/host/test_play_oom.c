@@ -25,11 +25,13 @@ static struct page some_page;
 static void note_lock(struct mutex *m)
 {
 	judge_note(m == &world->oom.lock ? "lock\n" : "lock of ?\n");
+	m->l.count = SLEEP_EXCLUSIVE;
 }
 
 static void note_unlock(struct mutex *m)
 {
 	judge_note(m == &world->oom.lock ? "unlock\n" : "unlock of ?\n");
+	m->l.count = 0;
 }
 
 static void note_wake(struct waitq *wq)

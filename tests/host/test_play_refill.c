@@ -124,7 +124,7 @@ static void refill_stops_at_the_watermark_after_other_cpus(struct ktest *t)
 	expect_refill(t, zone, GFP_MOVABLE, 1, true, 0);
 	expect_refill(t, zone, GFP_MOVABLE, 0, false, 0);
 	zone_set_watermarks(zone);
-	zone_plan_capacity(zone, 0);
+	plan_capacity(zone, 0);
 	pcp_refresh_all(mem);
 }
 

@@ -344,7 +344,7 @@ static void look_at_the_end(struct account *account)
 static void account_ends_with_a_balance_of_0(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {[0 ... NR_ACCOUNT_KINDS - 1] = ~0ULL},
-	    .max_mappings = ~0ULL, .release = look_at_the_end}, *before;
+	    .max_mappings = ~0ULL, .refs = 1, .release = look_at_the_end}, *before;
 	struct memory *mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE);
 	struct vm_object *object = NULL;
 	struct vm_space *space = NULL;
@@ -357,13 +357,16 @@ static void account_ends_with_a_balance_of_0(struct ktest *t)
 	before = account_use(&mine);
 	EXPECT_EQ(t, vm_object_create(mem, OBJ_ANON, 600, NULL, NULL, &object), 0);
 	account_use(before);
+	account_put(&mine); /* ours: the object's is the last one */
 	REQUIRE(t, object);
 	EXPECT_EQ(t, vm_object_supply(object, 599, NULL), 0);
 	vm_object_put(object);
 	EXPECT_EQ(t, released, 1);
+	mine.refs = 1;
 	before = account_use(&mine);
 	EXPECT_EQ(t, vm_space_create(mem, &space), 0);
 	account_use(before);
+	account_put(&mine);
 	REQUIRE(t, space);
 	EXPECT_EQ(t, pt_prepare(&space->pt, VM_BASE), 0);
 	vm_space_put(space);

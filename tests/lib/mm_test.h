@@ -7,6 +7,7 @@
 #define QUARRY_TESTS_MM_TEST_H
 
 #include "mm/mm_priv.h"
+#include "tests/lib/locked_help.h"
 #include <quarry/ktest.h>
 #include <quarry/memory_init.h>
 

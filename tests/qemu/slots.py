@@ -87,7 +87,7 @@ class Host:
 
     def evacuate(self, node):
         """(pages that went, that stayed)."""
-        return tuple(map(int, re.search(r"evacuate: (\d+) pages went, (\d+) stayed", self.ask(f"evacuate {node}")).groups()))
+        return tuple(map(int, re.search(r"evacuate: (\d+) pages offlined, (\d+) stayed", self.ask(f"evacuate {node}")).groups()))
 
     def places(self):
         """The arguments of device_add for each absent CPU."""

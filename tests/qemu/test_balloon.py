@@ -56,13 +56,13 @@ def test_lends_and_takes_back(guest):
 def test_memory_with_lent_pages_is_offlined(guest):
     with guest(BALLOON, mem=512) as g:
         lend(g, 128, 512)
-        went = re.search(r"evacuate: (\d+) pages went, 0 stayed", g("evacuate 0"))
+        went = re.search(r"evacuate: (\d+) pages offlined, 0 stayed", g("evacuate 0"))
         assert went and int(went.group(1)) > 128 * 256
         moved = int(re.search(r"(\d+) moved", g("virtio")).group(1))
         assert moved > 100 * 256  # nearly all of them lay there
         # The host knows of each: it has as many as before, and those it has no longer are used again.
         assert g.qmp("query-balloon")["actual"] == (512 - 128) * MIB
-        assert "pages are back" in g("evacuate 0 undo")
+        assert "pages are back online" in g("evacuate 0 undo")
         assert "0 pages damaged" in g("burst 300")
         lend(g, 0, 512)
         ends_well(g)

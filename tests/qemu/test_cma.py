@@ -31,7 +31,7 @@ def test_area_of_the_command_line(host):
     gone = start + 31 * BLOCK
     assert "done" in h.ask(f"offline {gone:#x} {BLOCK}")
     assert use(h.ask)[2]["offline"] == BLOCK
-    assert "not so much in one piece" in h.ask(f"cma alloc {24 * BLOCK} 0")
+    assert "no free memory of that size in one piece" in h.ask(f"cma alloc {24 * BLOCK} 0")
     assert "cma alloc: pfn" in h.ask(f"cma alloc {23 * BLOCK} 0")
     assert "done" in h.ask(f"online {gone:#x} {BLOCK}")
     for where, nr in ((start + 8 * BLOCK, 23 * BLOCK), (pfn, 4096)):
@@ -45,7 +45,7 @@ def test_area_of_the_command_line(host):
 def test_area_made_at_the_prompt(host):
     h = host("selftest=none", mem=256)
     assert "no area" in h.ask("cma")
-    assert "not so much in one piece" in h.ask("cma make 200")
+    assert "no free memory of that size in one piece" in h.ask("cma make 200")
     assert "no such pages" in h.ask("cma make 0")
     assert "not so much" in h.ask("cma make 0xffffffffffffffff")
     assert "done" in h.ask("cma make 31")

@@ -33,7 +33,7 @@ def test_report(boot, fault):
     """Of one CPU, while the other is asked for its story and gives it; of two that fault at once the first one tells."""
     number, name, thread, more, where, why = EXCEPTIONS[fault]
     run = boot(f"selftest=none fault={fault}", tour=None, cpus=2, icount=fault != "nulls")
-    assert run.status == qemu.FAIL_STATUS and "the machine goes on" not in run.text, run.story(80)
+    assert run.status == qemu.FAIL_STATUS and "the machine continues" not in run.text, run.story(80)
     lines = [rf"CPU \d: exception {number}, {name}, in thread {thread}"] + more + REGISTERS + [
         rf"cr2 {'0{14}10' if 'null' in fault else WORD} cr3 {WORD}", rf"  {WORD} {where}\+0x[0-9a-f]+"]
     found = re.search("^" + r"\n".join(lines) + "$", run.text, re.M)

@@ -66,7 +66,7 @@ def test_standby(boot):
     run = boot("selftest=mce_outside.error_in_standby_memory_keeps_the_page_out standby=256", cpus=2, mem=8192, talk=server(2, asked))
     assert run.passed and asked == ["optional"], run.story(80)
     assert run.ktap()[:3] == (1, 0, 0), run.story(80)
-    assert run.has(rf"^mce: CPU \d bank {BANK}: action optional, pfn 0x[0-9a-f]+: it stands by; "
+    assert run.has(rf"^mce: CPU \d bank {BANK}: action optional, pfn 0x[0-9a-f]+: standby memory; "
                    "out of use, with all of its pageblock$"), run.story(80)
 
 
@@ -86,13 +86,13 @@ def test_each_kind(boot, cpus):
     assert ("corrected", "number 3: out of use") in [line[1:] for line in lines], lines
     lost = r"^task \d+ lost: page fault: read of 0000000030000000: lost, its memory broke$"
     assert len(re.findall(lost, run.text, re.M)) == 2, run.story(80)
-    assert run.has(r"^task \d+ lost: machine check: what it needs is damaged, and cannot be taken out of use$"), run.story()
+    assert run.has(r"^task \d+ lost: machine check: data that it needs is damaged, and cannot be retired$"), run.story()
 
 
 # Fatal errors: registers, and the expected report.
 FATAL = {
     "pcc": (OPTIONAL | PCC, RIPV | MCIP, r"the processor's state is corrupt \(PCC\)"),
-    "no-ripv": (OPTIONAL, MCIP, r"what was interrupted cannot go on \(no RIPV\)"),
+    "no-ripv": (OPTIONAL, MCIP, r"the interrupted code cannot go on \(no RIPV\)"),
     "kernel": (REQUIRED, RIPV | EIPV | MCIP, "action required in the kernel"),
     "kernel-fetch": (REQUIRED ^ LOAD ^ FETCH, RIPV | MCIP, "action required in the kernel"),
     "unknown": (REQUIRED ^ LOAD ^ (LOAD | 1), RIPV | EIPV | MCIP, "action required for an unknown error"),
@@ -125,7 +125,7 @@ def test_too_many_at_once(boot):
     """The ring is full, and none of them may be forgotten."""
     run = boot("selftest=none fault=mcering", cpus=2)
     assert run.status == qemu.FAIL_STATUS, run.story()
-    assert run.has(r"^PANIC on CPU \d, thread main: exception 18: machine check: more machine checks than there is room for$"), \
+    assert run.has(r"^PANIC on CPU \d, thread main: exception 18: machine check: too many machine checks waiting$"), \
         run.story(80)
 
 

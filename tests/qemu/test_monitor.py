@@ -36,14 +36,14 @@ def matches(have, *lines):
 def test_ranges(ask):
     ask = ask()
     before = ask.host.managed()
-    pfn, done = FIRST + 0x4000, "offline: done: 1 drain round, {} IPIs, 0 blocks moved, 0 retries, 1 passes"
+    pfn, done = FIRST + 0x4000, "offline: done: 1 drain round, {}, 0 blocks moved, 0 retries, 1 pass"
     for command in ("offline", "online", "remove", "query", "add"):
         ask.says(f"{command} x 512", NUMBER.format("x"))
         ask.says(f"{command} 512 y", NUMBER.format("y"))
         assert ask(f"{command} 512").startswith(f"usage: {command} PFN NR")
         assert ask(f"{command} 512 1 2 3").startswith(f"usage: {command} PFN NR")
     ask.says(f"offline {pfn:#x} 512 nope", "nope: no such policy: redrain, disable or precise")
-    ask.says(f"offline {pfn:#x} 512 redrain", done.format(0))
+    ask.says(f"offline {pfn:#x} 512 redrain", done.format("0 IPIs"))
     ask.says(f"offline {pfn:#x} 512", f"offline: error -114: already so, pfn {pfn:#x} (0 passes, 0 blocks moved)")
     matches(ask(f"block {pfn:#x}"), rf"pageblock 0x60 \(pfn {pfn:#x}\): offline, movable, zone 2, 0 pages free")
     ask.says(f"online {pfn + 1:#x} 512", f"online: error -22: range empty, unaligned or outside, pfn {pfn + 1:#x}")
@@ -53,10 +53,10 @@ def test_ranges(ask):
     ask.says("policy nope", "nope: no such policy: redrain, disable or precise")
     ask.says("policy redrain")
     assert "policy redrain" in ask("mem")
-    ask.says(f"offline {pfn:#x} 512", done.format(0))
+    ask.says(f"offline {pfn:#x} 512", done.format("0 IPIs"))
     ask.says(f"online {pfn:#x} 512", "online: done")
     ask.says("policy precise")
-    ask.says(f"offline {pfn:#x} 512 disable", done.format(1))
+    ask.says(f"offline {pfn:#x} 512 disable", done.format("1 IPI"))
     # Offline memory may be removed, and comes back as new.
     ask.says(f"remove {FIRST:#x} 512", "remove: error -16: some of it is not offline")
     ask.says(f"remove {FIRST + 1:#x} 512", "remove: error -22: range empty, unaligned or not there")
@@ -71,7 +71,7 @@ def test_ranges(ask):
     ask.says(f"add {COME:#x} 32768 0", "add: error -17: some of it is there")
     ask.says(f"online {COME:#x} 32768", "online: done")
     assert ask.host.managed() == before - 2 + 128
-    ask.says(f"offline {COME:#x} 32768 precise", done.format(1))
+    ask.says(f"offline {COME:#x} 32768 precise", done.format("1 IPI"))
     ask.says(f"remove {COME:#x} 32768", "remove: done")
     ask.says(f"remove {COME:#x} 32768", "remove: error -22: range empty, unaligned or not there")
     # The blockers.
@@ -85,32 +85,32 @@ def test_ranges(ask):
 
 def test_nodes_and_busy_pages(ask):
     ask = ask()
-    gone = "evacuate: {0} pages went, 0 stayed; {1} drain rounds, 0 blocks moved"
+    gone = "evacuate: {0} pages offlined, 0 stayed; drain rounds: {1}, blocks moved: 0"
     assert ask("evacuate") == ask("evacuate 0 all") == "usage: evacuate NODE [whole|undo]\n"
     ask.says("evacuate x", NUMBER.format("x"))
     # All but the last, which holds the boot modules.
     pages = 63 * 512
     ask.says("evacuate 0", gone.format(pages, 1), "evacuate: done")
-    ask.says("evacuate 0 undo", f"evacuate: {pages} pages are back")
+    ask.says("evacuate 0 undo", f"evacuate: {pages} pages are back online")
     ask.says("evacuate 0 whole", gone.format(pages, 1), "evacuate: done")
-    ask.says("evacuate 0 undo", f"evacuate: {pages} pages are back")
-    assert ask("evacuate 1").startswith("evacuate: 0 pages went, 0 stayed; 0 drain rounds, 0 blocks moved\nevacuate: error -22: ")
+    ask.says("evacuate 0 undo", f"evacuate: {pages} pages are back online")
+    assert ask("evacuate 1").startswith("evacuate: 0 pages offlined, 0 stayed; drain rounds: 0, blocks moved: 0\nevacuate: error -22: ")
     for node in ("1", "4294967296"):
         ask.says(f"evacuate {node} undo", "evacuate: error -22: no such node")
-    matches(ask("compact"), r"compact: \d+ blocks moved, \d+ were not to be moved")
+    matches(ask("compact"), r"compact: \d+ blocks moved, \d+ could not be moved")
     # A page that stays keeps its pageblock online: all others are offlined, or none.
     pfn = FIRST + 0x803
     ask.says(f"busy {pfn:#x}", f"busy: pfn {pfn:#x} will not be moved")
     ask.host.child.send("evacuate 0 whole\r\x15")
     ask.host.child.expect("quarry> ")
-    matches(ask.host.child.before.replace("\r", "").split("\n", 1)[1], r"evacuate: 0 pages went, \d+ stayed; .*",
+    matches(ask.host.child.before.replace("\r", "").split("\n", 1)[1], r"evacuate: 0 pages offlined, \d+ stayed; .*",
             r"evacuate: error -(4|16): .*")
-    ask.says("busy x", f"busy: pfn {pfn:#x} no more", NUMBER.format("x"))
+    ask.says("busy x", f"busy: pfn {pfn:#x} released", NUMBER.format("x"))
     ask.says("busy")
     ask.says("busy 0", "busy: error -16: reserved page, pfn 0")
     ask.says(f"busy {pfn + 1:#x}", f"busy: pfn {pfn + 1:#x} will not be moved")
-    ask.says(f"busy {pfn:#x}", f"busy: pfn {pfn + 1:#x} no more", f"busy: pfn {pfn:#x} will not be moved")
-    ask.says("busy", f"busy: pfn {pfn:#x} no more")
+    ask.says(f"busy {pfn:#x}", f"busy: pfn {pfn + 1:#x} released", f"busy: pfn {pfn:#x} will not be moved")
+    ask.says("busy", f"busy: pfn {pfn:#x} released")
     ask.says("check", "check: every invariant holds")
 
 
@@ -120,22 +120,22 @@ def test_broken_pages(ask):
     for command in ("poison", "soft", "unpoison"):
         ask.says(f"{command} x", NUMBER.format("x"))
     ask.says("poison", "poison: 0 pages retired, 0 flagged and in use, 0 offline")
-    ask.says(f"poison {pfn:#x}", "poison: done", "poison: it was FREE; out of use")
-    ask.says(f"poison {pfn:#x}", "poison: error -133: it is so already", "poison: it was HWPOISON; nothing was done")
-    ask.says("poison 0x1", "poison: error -16: in use by somebody who cannot do without it",
-             "poison: it was RESERVED; in use, until it is freed")
+    ask.says(f"poison {pfn:#x}", "poison: done", "poison: page was FREE; out of use")
+    ask.says(f"poison {pfn:#x}", "poison: error -133: already so", "poison: page was HWPOISON; nothing was done")
+    ask.says("poison 0x1", "poison: error -16: in use, and cannot be moved",
+             "poison: page was RESERVED; in use, until it is freed")
     ask.says(f"soft {pfn + 1:#x}", "soft: done")
     ask.says("soft 0xfffffff0", "soft: error -6: no such page, or it is offline")
     ask.says("poison 0xfffffff0", "poison: error -6: no such page, or it is offline")
     ask.says("poison", "poison: 2 pages retired, 1 flagged and in use, 0 offline", "  pfn 0x1 in use",
              f"  pfn {pfn:#x} retired", f"  pfn {pfn + 1:#x} retired")
-    ask.says("unpoison 0x1", "unpoison: error -16: in use by somebody who cannot do without it")
+    ask.says("unpoison 0x1", "unpoison: error -16: in use, and cannot be moved")
     ask.says(f"unpoison {pfn:#x}", "unpoison: done")
     ask.says(f"unpoison {pfn:#x}", "unpoison: error -22: it is not flagged")
     # Of a pageblock that is offline, the flag is all that there is.
     block = FIRST + 0x600
     assert ask(f"offline {block:#x} 512").startswith("offline: done")
-    matches(ask(f"poison {block:#x}"), "poison: .*", "poison: it is offline; flagged, and will be out of use when it is back")
+    matches(ask(f"poison {block:#x}"), "poison: .*", "poison: offline; flagged, so it stays out of use when it comes online")
     ask.says("poison", "poison: 0 pages retired, 1 flagged and in use, 2 offline", "  pfn 0x1 in use",
              f"  pfn {block:#x} offline", f"  pfn {pfn + 1:#x} offline")
     ask.says(f"online {block:#x} 512", "online: done")
@@ -165,27 +165,27 @@ def test_cpus_and_counts(ask):
     ask.says("cpu hang 1 3600001", "cpu hang: at most 3600000 ms")
     took = int(re.fullmatch(r"cpu: all have answered after (\d+) ms\n", ask("cpu hang 1 300")).group(1))
     assert took >= 299
-    ask.says("cpu up 1", "cpu: error -114: it is so already")
+    ask.says("cpu up 1", "cpu: error -114: already so")
     ask.says("cpu down 1", "cpu: done: 1 of 2 online")
-    ask.says("cpu down 1", "cpu: error -114: it is so already")
-    ask.says("cpu down 0", "cpu: error -16: it is the last one")
+    ask.says("cpu down 1", "cpu: error -114: already so")
+    ask.says("cpu down 0", "cpu: error -16: the last CPU online")
     ask.says("cpu hang 1 1", "cpu: error -19")
     ask.says("cpu up 1", "cpu: done: 2 of 2 online")
     # It can be used, and all is free again.
     counts, managed = ask("counts"), ask.host.managed()
-    ask.says("load", "load: none runs")
+    ask.says("load", "load: not running")
     for mib in ("0", "1025"):
         ask.says(f"load {mib}", "load: 1 to 1024 MiB")
     ask.says("load x", NUMBER.format("x"), "load: 1 to 1024 MiB")
     ask.says("load 16", "load: 16 MiB in movable objects, and stress on all CPUs")
-    ask.says("load 3", "load: one runs already; without a number it ends")
+    ask.says("load 3", "load: running already; load without a number ends it")
     assert int(re.search(r"^  threads +(\d+)$", ask("counts"), re.MULTILINE).group(1)) == \
         int(re.search(r"^  threads +(\d+)$", counts, re.MULTILINE).group(1)) + 4
     assert int(re.search(r"(\d+) pages can move", ask(f"query {FIRST:#x} 32256")).group(1)) >= 16 * 256
     assert ask(f"offline {FIRST:#x} 512").startswith("offline: done: 1 drain round, ")
     matches(ask("load"), r"load: ended: [1-9]\d* operations, \d+ objects moved, 0 damaged")
     ask.says(f"online {FIRST:#x} 512", "online: done")
-    ask.says("load", "load: none runs")
+    ask.says("load", "load: not running")
     ask.says("load 1", "load: 1 MiB in movable objects, and stress on all CPUs")
     matches(ask("load"), r"load: ended: \d+ operations, \d+ objects moved, 0 damaged")
     threads = re.compile(r"^  (?:threads|objects|tasks) .*$", re.MULTILINE)

@@ -95,7 +95,7 @@ def test_node_emptied_and_removed(host):
     expect(others, ("", MOVABLE))
     assert "remove: done" in h.ask(f"remove {first:#x} {pages}")
     assert f"(pfn {first:#x}): hole" in h.ask(f"block {first:#x}")
-    assert "evacuate: 0 pages are back" in h.ask(f"evacuate {node} undo")
+    assert "evacuate: 0 pages are back online" in h.ask(f"evacuate {node} undo")
     assert ", 0 failed" in h.ask("run offline,drain,nodes")
     # It comes back while other CPUs allocate; added memory may be removed, so it is for movable
     # memory only.
@@ -125,7 +125,7 @@ def test_cpu_with_a_node_of_its_own(host):
         assert h.evacuate(2) == (128 * 256, 0)
         assert h.present().get(2, 0) == 0
         if number:
-            assert "evacuate: 32768 pages are back" in h.ask("evacuate 2 undo")
+            assert "evacuate: 32768 pages are back online" in h.ask("evacuate 2 undo")
         h.unplug(f"d{number}")
         h.gone(f"d{number}")
         assert h.present().get(2, 0) == 0

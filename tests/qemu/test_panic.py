@@ -24,7 +24,7 @@ def panics(boot, fault, words="", **machine):
     """Boot with that fault; the run, its report from the first PANIC on, and the line numbers of its parts."""
     run = boot(f"selftest=none fault={fault} {words}".strip(), tour=None, cpus=CPUS, **machine)
     assert run.status == qemu.FAIL_STATUS, run.story()
-    assert "the machine goes on" not in run.text, run.story()
+    assert "the machine continues" not in run.text, run.story()
     report = run.text[run.text.index("PANIC on CPU"):]
     assert report.startswith("PANIC on CPU"), run.story()
     return run, report
@@ -109,4 +109,4 @@ def test_unknown_fault(boot):
     run = boot("selftest=buddy fault=none")
     assert run.has(r"command line: .*\bfault\b.* malformed"), run.story()
     run = boot("selftest=none fault=both", cpus=1)
-    assert run.failed and run.has("^fault: both: the machine goes on"), run.story()
+    assert run.failed and run.has("^fault: both: the machine continues"), run.story()

@@ -17,9 +17,9 @@ def test_tour_shows_each_policy(passes):
         done = run.text.index(f"tour: offline {policy}:")
         drawn = run.text[began:done]
         assert re.search(r"^  blocks 0x[0-9a-f]+ .*[iI]", drawn, re.MULTILINE), f"{policy}: {drawn}"
-        assert re.search(rf"^tour: offline {policy}: 16 MiB at pfn 0x\w+ gone and back: "
-                         + (r"\d+ drain rounds?, \d+ IPIs, " if policy == "redrain" else "1 drain round, 3 IPIs, ") +
-                         r"\d+ blocks moved, \d+ retries, \d+ passes", run.text, re.MULTILINE), run.story()
+        assert re.search(rf"^tour: offline {policy}: 16 MiB at pfn 0x\w+ and back online: "
+                         + (r"\d+ drain rounds?, \d+ IPIs?, " if policy == "redrain" else "1 drain round, 3 IPIs, ") +
+                         r"\d+ blocks moved, \d+ retries, \d+ pass(?:es)?,", run.text, re.MULTILINE), run.story()
     assert run.has(r"^trace short.trace: \d+ events"), run.story()
     assert run.has(r"cross-calls from allocations 0$"), run.story()
     assert run.has(r"^tour: check_memory: every invariant holds"), run.story()
@@ -117,11 +117,11 @@ def test_monitor_retires_broken_pages(monitor):
     start = int(re.search(r"MOVABLE pfn (0x[0-9a-f]+)-0x", monitor("zone")).group(1), 16)
     soft, hard = start + 3, start + 700
     assert "soft: done" in monitor(f"soft {soft:#x}")
-    assert "poison: it was FREE; out of use" in monitor(f"poison {hard:#x}")
+    assert "poison: page was FREE; out of use" in monitor(f"poison {hard:#x}")
     shown = monitor("poison")
     assert "poison: 2 pages retired, 0 flagged and in use, 0 offline" in shown, shown
     assert f"pfn {soft:#x} retired" in shown and f"pfn {hard:#x} retired" in shown, shown
-    assert "error -133: it is so already" in monitor(f"poison {hard:#x}")
+    assert "error -133: already so" in monitor(f"poison {hard:#x}")
     assert "error -6: no such page" in monitor("soft 0xfffffff0")
     # Reserved: marked, and nothing more can be done.
     assert "in use, until it is freed" in monitor("poison 0x1")
@@ -168,13 +168,13 @@ def test_monitor_cancels_an_offline(monitor):
 
 
 def test_monitor_evacuates_a_node(monitor):
-    went = re.search(r"evacuate: (\d+) pages went, 0 stayed; 1 drain rounds", monitor("evacuate 0"))
+    went = re.search(r"evacuate: (\d+) pages offlined, 0 stayed; drain rounds: 1", monitor("evacuate 0"))
     assert went and int(went.group(1)) > 0
     assert "too little" not in monitor("mem")
-    assert f"evacuate: {went.group(1)} pages are back" in monitor("evacuate 0 undo")
-    assert "evacuate: 0 pages are back" in monitor("evacuate 0 undo")
+    assert f"evacuate: {went.group(1)} pages are back online" in monitor("evacuate 0 undo")
+    assert "evacuate: 0 pages are back online" in monitor("evacuate 0 undo")
     assert "done" in monitor("evacuate 0 whole")
-    assert f"evacuate: {went.group(1)} pages are back" in monitor("evacuate 0 undo")
+    assert f"evacuate: {went.group(1)} pages are back online" in monitor("evacuate 0 undo")
     assert "no such node" in monitor("evacuate 7 undo")
     assert "usage: evacuate" in monitor("evacuate 0 all")
     assert "blocks moved" in monitor("compact")
@@ -199,8 +199,8 @@ def test_monitor_takes_cpus_down_and_up(monitor):
     counts = "calls to CPUs out of range 0, to CPUs not online 0, taken by CPUs not online 0; CPUs reported silent 0"
     assert "cpu: done: 1 of 2 online" in monitor("cpu down 1")
     assert re.search(r"^cpu 1: down, ", monitor("cpus"), re.MULTILINE)
-    assert "it is the last one" in monitor("cpu down 0")
-    assert "it is so already" in monitor("cpu down 1")
+    assert "the last CPU online" in monitor("cpu down 0")
+    assert "already so" in monitor("cpu down 1")
     assert "no such CPU" in monitor("cpu down 2")
     assert "cpu: done: 2 of 2 online" in monitor("cpu up 1")
     assert re.search(r"cpu: all have answered after \d{3,} ms", monitor("cpu hang 1 200"))

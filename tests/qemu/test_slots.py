@@ -91,7 +91,7 @@ def test_dimm_in_use_stays(host):
     for _ in range(2):
         h.unplug("d0")
         h.ost(0, EJECT, BUSY)
-        h.says(rf"slots: in the way: pfn {FIRST + 100:#x}: ")
+        h.says(rf"slots: blocker: pfn {FIRST + 100:#x}: ")
         h.says(r"slots: DIMM slot 0, 128 MiB at \S+ domain 0: cannot leave: error -\d+: ")
         assert list(h.dimms()) == ["d0"]
         assert before - 1 <= h.managed() <= before

@@ -56,15 +56,15 @@ def test_load_started_at_the_prompt(host):
 def test_loads_on_small_machines(passes):
     """Where no range can go each says so, and passes."""
     run = passes("selftest=none movable=0", tour=None, cpus=2, mem=128, programs=True)
-    assert len(re.findall("^tour: this machine is too small to take a movable range out of it$", run.text, re.M)) == 3
-    assert run.has("^programs: this machine is too small to take a movable range out of it$"), run.story()
+    assert len(re.findall("^tour: this machine is too small to take a movable range offline$", run.text, re.M)) == 3
+    assert run.has("^programs: this machine is too small to take a movable range offline$"), run.story()
     assert run.has(r"^trace short.trace: \d+ events") and run.has("^tour: check_memory: every invariant holds$"), run.story()
     run = passes("selftest=none movable=0 hotplug=3", tour=None, cpus=1, mem=128)
     assert run.has(r"^hotplug: 0 downs and 0 ups of 1 CPUs in \d+ ms, 0 of the boot CPU, at most 0 down, 3 refused as the "
                    r"last; 0 offlines of 16 MiB meanwhile( \(no movable range on this machine\))?$"), run.story()
     assert run.has("^hotplug: PASS$"), run.story()
     run = passes("selftest=none movable=0 rounds=2 isolation=disable", tour=None, cpus=1, mem=128)
-    assert re.findall("^rounds: (.*)$", run.text, re.M)[0] == "disable: no movable range to take out on this machine"
+    assert re.findall("^rounds: (.*)$", run.text, re.M)[0] == "disable: no movable range to take offline on this machine"
 
 
 def program(name):

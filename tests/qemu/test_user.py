@@ -111,7 +111,7 @@ def test_tour_with_programs(user):
     assert run.passed, run.story()
     for policy in ("redrain", "disable", "precise"):
         assert run.has(rf"^programs: offline {policy}: 128 MiB at pfn 0x\w+, \d+ of 32768 pages mapped by programs, "
-                       rf"gone and back: \d+ drain rounds?, \d+ pages moved"), run.story()
+                       rf"and back online: \d+ drain rounds?, \d+ pages moved"), run.story()
     assert run.has(r"^programs: compaction: [1-9]\d* pages moved .*; [1-4] of 4 blocks of 2 MiB allocated$"), run.story()
     assert run.has(r"^programs: 4 made \d+ rounds over their memory, 0 pages wrong; all ended well$"), run.story()
 

@@ -129,7 +129,7 @@ static void madt_with_wrong_entries_reports_the_first(struct ktest *t)
 	add_override(10, 16, 3, 0);
 	add_x2apic(16, 3, 1);
 	add_lapic(8, 4, 1);
-	EXPECT_TEXT(t, parse_madt(), "an APIC id is there twice");
+	EXPECT_TEXT(t, parse_madt(), "an APIC id appears twice");
 	EXPECT_EQ(t, fw_info.nr_cpus, 2);
 	expect_cpu(t, 0, 3, true);
 	expect_cpu(t, 1, 4, true);

@@ -318,7 +318,7 @@ static void what_is_wrong_is_said(struct ktest *t)
 	change(SRAT_AT, 49, 99);
 	expect_words(t, "SRAT", 0, "an entry with a length out of range");
 	change(SLIT_AT, 44, 11);
-	expect_words(t, "SLIT", 0, "a distance that makes no sense");
+	expect_words(t, "SLIT", 0, "an invalid distance");
 	change(FADT_AT, 4, 79); /* the bytes behind it do not count, and are 0 */
 	expect_words(t, "FACP", 0, "too short");
 	change(DSDT_AT, HEADER, 'S');

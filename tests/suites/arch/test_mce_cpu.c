@@ -366,7 +366,7 @@ static void program_handles_the_error_it_consumed(struct ktest *t)
 	why = meet(t, REQUIRED | MCE_PCC, pfn, both, 0, &hit);
 	EXPECT(t, why && !strcmp(why, "the processor's state is corrupt (PCC)"));
 	why = meet(t, MCE_VAL | MCE_UC, 0, MCG_STATUS_EIPV, 0, &hit);
-	EXPECT(t, why && !strcmp(why, "what was interrupted cannot go on (no RIPV)"));
+	EXPECT(t, why && !strcmp(why, "the interrupted code cannot go on (no RIPV)"));
 	EXPECT(t, !meet(t, MCE_VAL | MCE_UC, 0, both, 0, &hit));
 	EXPECT_EQ(t, hit.severity, MCE_NOTHING);
 }

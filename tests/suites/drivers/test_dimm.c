@@ -100,8 +100,9 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 {
 	const u64 at = (u64)FREE << PAGE_SHIFT, size = (u64)BLOCK(2) << PAGE_SHIFT;
 	static const char *const whole = "size or address is not that of whole pageblocks, or no memory can be there";
-	static const char *const there = "there is memory already, at some of its addresses";
-	static const char *const domain = "of a proximity domain that the firmware does not tell of";
+	static const char *const there = "some of its addresses have memory already";
+	static const char *const domain =
+	    "of a proximity domain that the firmware does not describe";
 	const struct {
 		u64 address, size;
 		u32 domain;

@@ -297,7 +297,7 @@ static void soaks_without_movable_memory_report_it(struct ktest *t)
 	if (!mem)
 		return;
 	EXPECT_EQ(t, offline_soak(mem, 2, ISO_PRECISE, t->seed), 0);
-	EXPECT(t, said(pos, "rounds: precise: no movable range to take out on this machine\n"));
+	EXPECT(t, said(pos, "rounds: precise: no movable range to take offline on this machine\n"));
 }
 
 KTEST_SUITE(stress, 0, KTEST(stress_threads_give_all_memory_back),

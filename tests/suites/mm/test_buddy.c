@@ -363,7 +363,7 @@ static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 			page = have < MAX_ORDER ? take_block(zone, have, (enum migratetype)listed) : NULL;
 			for (type = 0; type < NR_CACHED_TYPES; type++)
 				for (order = 0; order <= MAX_ORDER; order++)
-					EXPECT_EQ(t, buddy_has(zone, order, (enum migratetype)type),
+					EXPECT_EQ(t, has_free(zone, order, (enum migratetype)type),
 					    takes[type][listed] && order <= have);
 			if (page)
 				give_block(zone, page);
@@ -372,7 +372,7 @@ static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 	set_type(zone, 0, MT_MOVABLE);
 	page = take_block(zone, MAX_ORDER, MT_MOVABLE);
 	for (type = 0; type < NR_CACHED_TYPES; type++)
-		EXPECT(t, !buddy_has(zone, 0, (enum migratetype)type));
+		EXPECT(t, !has_free(zone, 0, (enum migratetype)type));
 	if (page)
 		give_block(zone, page);
 }

@@ -165,7 +165,7 @@ static void values_at_their_bounds_are_sound(struct ktest *t)
 	zone->pcp_capacity[0][MT_MOVABLE] = saved;
 	expect_sound(t, mem);
 	PLANT(t, mem, zone->pcp_capacity[0][MT_MOVABLE], (u16)(saved + 1), "I-P7");
-	zone_plan_capacity(zone, 0);
+	plan_capacity(zone, 0);
 	sound_end(t, mem);
 }
 

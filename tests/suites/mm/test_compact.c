@@ -420,10 +420,10 @@ static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 	/* The first one has a block in the end, and the second is left alone. */
 	mov.refuse = 0;
 	EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, MAX_ORDER - 1), 0);
-	EXPECT(t, buddy_has(movable, MAX_ORDER - 1, MT_MOVABLE));
-	EXPECT(t, !buddy_has(normal, MAX_ORDER - 1, MT_MOVABLE));
+	EXPECT(t, has_free(movable, MAX_ORDER - 1, MT_MOVABLE));
+	EXPECT(t, !has_free(normal, MAX_ORDER - 1, MT_MOVABLE));
 	EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, MAX_ORDER - 1), 0);
-	EXPECT(t, buddy_has(normal, MAX_ORDER - 1, MT_MOVABLE));
+	EXPECT(t, has_free(normal, MAX_ORDER - 1, MT_MOVABLE));
 	EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, 0), -EINVAL);
 	compact_end(t);
 }

@@ -162,8 +162,8 @@ static void free_block_of_any_zone_ends_compaction(struct ktest *t)
 	mov_thin_out();
 	EXPECT_EQ(t, compact_zonelist(&mem->nodes[0], GFP_MOVABLE, 1), 0);
 	EXPECT(t, mov.moved > 0);
-	EXPECT(t, buddy_has(zone_in(mem, ZONE_NORMAL), 1, MT_MOVABLE));
-	EXPECT(t, !buddy_has(zone_in(mem, ZONE_MOVABLE), 1, MT_MOVABLE));
+	EXPECT(t, has_free(zone_in(mem, ZONE_NORMAL), 1, MT_MOVABLE));
+	EXPECT(t, !has_free(zone_in(mem, ZONE_MOVABLE), 1, MT_MOVABLE));
 	mov_end(t);
 }
 

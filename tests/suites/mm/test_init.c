@@ -60,6 +60,38 @@ static void bad_geometry_is_refused(struct ktest *t)
 	EXPECT_EQ(t, memory_init(mem, &good), 0);
 }
 
+static struct page *moved_by(struct page *memmap, size_t bytes)
+{
+	return (struct page *)(void *)((char *)memmap + bytes);
+}
+
+/* It runs on with wrong stack numbers if a memmap is taken that is shifted by a page. */
+static void memmap_at_wrong_address_is_refused(struct ktest *t)
+{
+	struct memory_config good, cfg;
+	struct memory *mem;
+
+	REQUIRE(t, bare_config(t, &good, 4 * PAGEBLOCK_PAGES, 2));
+	mem = good.alloc(good.arg, sizeof(*mem));
+	REQUIRE(t, mem);
+	cfg = good;
+	cfg.memmap = moved_by(good.memmap, 4);
+	refuse(t, &cfg, mem, __LINE__);
+	cfg = good;
+	cfg.pageblocks = (struct pageblock *)((uintptr_t)good.pageblocks + 1);
+	refuse(t, &cfg, mem, __LINE__);
+	/* Of the kernel's own memory, which is refused before anything of it is changed: */
+	cfg = good;
+	cfg.pageblocks = ARCH_PAGEBLOCKS;
+	cfg.memmap = moved_by(ARCH_MEMMAP, PAGE_SIZE);
+	refuse(t, &cfg, &kernel_memory, __LINE__);
+	cfg.memmap = moved_by(ARCH_MEMMAP, MEMMAP_ALIGN);
+	refuse(t, &cfg, &kernel_memory, __LINE__);
+	cfg.memmap = ARCH_MEMMAP;
+	cfg.pageblocks = ARCH_PAGEBLOCKS + 1;
+	refuse(t, &cfg, &kernel_memory, __LINE__);
+}
+
 static void bad_zones_are_refused(struct ktest *t)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
@@ -308,7 +340,8 @@ static void new_memory_is_sound(struct ktest *t)
 	EXPECT_EQ(t, check_memory(&kernel_memory, &v), 0);
 }
 
-KTEST_SUITE(init, KTEST_QUICK, KTEST(bad_geometry_is_refused), KTEST(bad_zones_are_refused),
+KTEST_SUITE(init, KTEST_QUICK, KTEST(bad_geometry_is_refused),
+    KTEST(memmap_at_wrong_address_is_refused), KTEST(bad_zones_are_refused),
     KTEST(zones_are_disjoint), KTEST(missing_pages_of_a_pageblock_are_reserved),
     KTEST(pageblocks_without_ram_stay_holes), KTEST(ram_added_twice_counts_once),
     KTEST(free_ranges_may_have_any_borders), KTEST(free_range_crosses_pageblocks_and_zones),

@@ -22,7 +22,7 @@ struct task {
 	u32 killed, errors, finished;
 };
 static struct task tasks[TASKS];
-static struct mutex tasks_lock = {.l = {.wq = {.lock = {.name = "tasks", .rank = RANK_WAIT}}}};
+static struct mutex tasks_lock = {.l = {.wq = WAITQ_BARE("tasks")}};
 static u32 nr_killed;
 
 /* Chooses the largest task and, as a kernel would, prints the candidates. */

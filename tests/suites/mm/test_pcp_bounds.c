@@ -66,13 +66,13 @@ static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 
 		/* Enough for every order. */
 		zone->managed = 1UL << 24;
-		zone_plan_capacity(zone, zone->managed);
+		plan_capacity(zone, zone->managed);
 		expect_plan_of_nothing(t, zone, __LINE__);
-		zone_plan_capacity(zone, zone->managed + 1);
+		plan_capacity(zone, zone->managed + 1);
 		expect_plan_of_nothing(t, zone, __LINE__);
-		zone_plan_capacity(zone, ~0UL);
+		plan_capacity(zone, ~0UL);
 		expect_plan_of_nothing(t, zone, __LINE__);
-		zone_plan_capacity(zone, zone->managed / 2);
+		plan_capacity(zone, zone->managed / 2);
 		EXPECT(t, zone->pcp_capacity[0][MT_MOVABLE] > 0);
 		zone->managed = managed;
 		restore_plan(zone);

@@ -102,7 +102,7 @@ static bool make_in_a_cached_block(struct stand *s)
 
 static void plan(struct stand *s, struct zone *zone)
 {
-	zone_plan_capacity(zone, 0);
+	plan_capacity(zone, 0);
 	pcp_refresh_all(s->mem);
 }
 

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arch_inline.h: the inline half of arch.h, to start a port from.
+ *
+ * It is right for one CPU whose interrupts are a word, as in the program that tests this directory.
+ * "Write:" says what each function becomes on a machine.  All of them are called with interrupts
+ * off unless it says otherwise, and from the hot paths: one to three instructions each.
+ */
+#ifndef PORT_ARCH_INLINE_H
+#define PORT_ARCH_INLINE_H
+
+#include <quarry/types.h>
+
+/* CPUs that there is room for; nr_cpus says how many there are. */
+#ifndef NR_CPUS
+#define NR_CPUS 4
+#endif
+
+struct page;
+struct pageblock;
+struct pcp;
+
+extern bool port_irqs_off[NR_CPUS];
+extern unsigned port_irq_depth[NR_CPUS];
+extern struct pcp *port_pcp[NR_CPUS]; /* of the kernel's own memory */
+extern char port_memmap[], port_pageblocks[], port_ram[];
+
+/* Run the cross-calls that wait for this CPU, as its call interrupt does: port.c.  irqs off. */
+void port_serve_calls(void);
+
+/* Any context; the caller has preemption or interrupts off, or takes the number for a hint. */
+/*
+ * Write: the number of this CPU, 0 .. nr_cpus - 1: from a segment, a register, the APIC's id by a
+ * table.
+ */
+static inline unsigned arch_cpu_id(void)
+{
+	return 0;
+}
+
+/* Write: interrupts off; return what arch_irq_restore needs (x86: pushf, cli). */
+static inline irqflags_t arch_irq_save(void)
+{
+	irqflags_t were_off = port_irqs_off[arch_cpu_id()];
+
+	port_irqs_off[arch_cpu_id()] = true;
+	return were_off;
+}
+
+/*
+ * Write: back to what arch_irq_save found.  If interrupts are on again, pending ones are taken now.
+ */
+static inline void arch_irq_restore(irqflags_t were_off)
+{
+	if (were_off)
+		return;
+	port_serve_calls();
+	port_irqs_off[arch_cpu_id()] = false;
+}
+
+/* Write: are interrupts on?  Any context. */
+static inline bool arch_irqs_enabled(void)
+{
+	return !port_irqs_off[arch_cpu_id()];
+}
+
+/*
+ * Write: is this an interrupt handler?  A counter that entry and exit of handlers change will do.
+ * Any context.
+ */
+static inline bool arch_in_interrupt(void)
+{
+	return port_irq_depth[arch_cpu_id()] > 0;
+}
+
+/*
+ * Write: one turn of a busy wait (x86: pause).  Where interrupts are words it serves calls.  Any
+ * context.
+ */
+static inline void cpu_relax(void)
+{
+	arch_irq_restore(arch_irq_save());
+}
+
+/*
+ * Write: as below, through this CPU's own pointer, so that no interrupt and no other CPU comes in
+ * between.  @array is a constant: the offset of an array in struct pcp.  Accesses are relaxed
+ * atomics: other CPUs read the counts.
+ */
+static inline unsigned arch_pcp_load(size_t array, size_t index)
+{
+	char *pcp = (char *)port_pcp[arch_cpu_id()];
+
+	return __atomic_load_n((u16 *)(void *)(pcp + array) + index, __ATOMIC_RELAXED);
+}
+
+static inline void arch_pcp_store(size_t array, size_t index, unsigned value)
+{
+	char *pcp = (char *)port_pcp[arch_cpu_id()];
+
+	__atomic_store_n((u16 *)(void *)(pcp + array) + index, (u16)value, __ATOMIC_RELAXED);
+}
+
+static inline void *arch_pcp_load_ptr(size_t array, size_t index)
+{
+	char *pcp = (char *)port_pcp[arch_cpu_id()];
+
+	return __atomic_load_n((void **)(void *)(pcp + array) + index, __ATOMIC_RELAXED);
+}
+
+/* Any context: the CPU may change after it. */
+static inline bool arch_pcp_test(size_t off)
+{
+	char *pcp = (char *)port_pcp[arch_cpu_id()];
+
+	return __atomic_load_n((u32 *)(void *)(pcp + off), __ATOMIC_RELAXED) != 0;
+}
+
+/*
+ * Write: where the kernel sees that byte of RAM; all RAM that mm/ manages must be mapped.  Any
+ * context.
+ */
+static inline void *arch_phys_to_virt(phys_t phys)
+{
+	return port_ram + (size_t)phys;
+}
+
+/*
+ * Write: where the arrays of the kernel's own memory are, as constants: the descriptor of page 0,
+ * even if there is no page 0, and of pageblock 0.  The first must be aligned to MEMMAP_ALIGN;
+ * memory_init refuses it otherwise.
+ */
+#define ARCH_MEMMAP     ((struct page *)(void *)port_memmap)
+#define ARCH_PAGEBLOCKS ((struct pageblock *)(void *)port_pageblocks)
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * layout.h: how much memory the machine of this port has.  Write: what your firmware says, at run
+ * time.
+ */
+#ifndef PORT_LAYOUT_H
+#define PORT_LAYOUT_H
+
+#include <quarry/mm_types.h>
+
+#define PORT_PAGES (16 * PAGEBLOCK_PAGES)
+
+#endif

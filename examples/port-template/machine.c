@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * machine.c: the machine of this port: clock, nodes, interrupts between CPUs, console; and what a C
+ * library has.
+ *
+ * As it is, the machine is a Linux process without a C library, of one CPU: so this directory can
+ * be run where it is compiled, also with -m32.
+ *
+ * Owns:       nr_cpus, the arrays behind the kernel's own memory.
+ * Locks:      none.
+ * Invariants: none.
+ */
+#include "port.h"
+#include "layout.h"
+
+unsigned nr_cpus = 1;
+static struct pcp pcps[NR_CPUS];
+struct pcp *port_pcp[NR_CPUS] = {pcps}; /* Write: of each CPU before it uses one */
+char port_memmap[PORT_PAGES * sizeof(struct page)] __attribute__((aligned(MEMMAP_ALIGN)));
+char port_pageblocks[PORT_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)]
+    __attribute__((aligned(16)));
+char port_ram[PORT_PAGES * PAGE_SIZE] __attribute__((aligned(4096)));
+
+/*
+ * Write: nanoseconds since some moment; it never goes back on one CPU.  Here each question takes a
+ * microsecond.
+ */
+u64 arch_clock_ns(void)
+{
+	static u64 now;
+
+	return atomic_add(&now, 1000ULL) + 1000;
+}
+
+/* Write: the NUMA node of @cpu; 0 where there are none. */
+unsigned arch_cpu_node(unsigned cpu)
+{
+	return 0;
+}
+
+/*
+ * Write: raise the call interrupt there.  Here a CPU asks by itself, in cpu_relax and when
+ * interrupts go on.
+ */
+void port_send_interrupt(unsigned cpu)
+{
+}
+
+/*
+ * Write: start the others.  Each sets its bit of cpu_online_mask once its call interrupt is live.
+ */
+void port_start(unsigned cpus)
+{
+	nr_cpus = MIN(cpus, 1u);
+}
+
+/* ---- the process ---- */
+
+static long linux_call(long nr, long a, long b, long c)
+{
+	long result;
+
+#ifdef __x86_64__
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
+#else
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(nr), "b"(a), "c"(b), "d"(c) : "memory");
+#endif
+	return result;
+}
+
+/* Write: to your console. */
+void port_console(const char *text, size_t len)
+{
+	linux_call(sizeof(long) == 8 ? 1 : 4, 1, (long)text, (long)len);
+}
+
+/* Write: stop all CPUs. */
+void port_halt(int status)
+{
+	for (;;)
+		linux_call(sizeof(long) == 8 ? 60 : 1, status, 0, 0);
+}
+
+int main(void);
+void _start(void);
+
+/* Where the process begins.  Write: nothing; your kernel has its own. */
+__attribute__((force_align_arg_pointer)) void _start(void)
+{
+	port_halt(main());
+}
+
+/*
+ * ---- the string functions, if your kernel has none: a barrier keeps compilers from calling them
+ * here ----
+ */
+
+void *memcpy(void *dst, const void *src, size_t n)
+{
+	return memmove(dst, src, n);
+}
+
+void *memmove(void *dst, const void *src, size_t n)
+{
+	const char *from = src;
+	char *to = dst;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		size_t at = to < from ? i : n - 1 - i;
+
+		to[at] = from[at];
+		__asm__ volatile("" : : : "memory");
+	}
+	return dst;
+}
+
+void *memset(void *dst, int c, size_t n)
+{
+	char *to = dst;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		to[i] = (char)c;
+		__asm__ volatile("" : : : "memory");
+	}
+	return dst;
+}

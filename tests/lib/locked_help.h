@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * locked_help.h: functions of mm/ that need a lock, each in a hold of its own.
+ * Context: thread, may sleep.
+ */
+#ifndef QUARRY_TESTS_LOCKED_HELP_H
+#define QUARRY_TESTS_LOCKED_HELP_H
+
+#include "mm/mm_priv.h"
+
+/* zone_plan_capacity, under hotplug. */
+void plan_capacity(struct zone *zone, unsigned long leaving);
+/* buddy_has, under the zone lock. */
+bool has_free(struct zone *zone, unsigned order, enum migratetype type);
+
+#endif

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+# mm/ as a library: make lib, arena, porting-check.  docs/porting.md says how to use it.
+#
+#   CORE=1      the core only: CORE_SRCS of mm/files.mk
+#   PREFIX=q_   how every function and variable begins, in the archive and in its headers
+#   PORT=dir    with the arch_inline.h that it is compiled against; arch/host unless given
+#   LIBCC=gcc   the compiler; LIBFLAGS=... more flags: -m32, -ffreestanding, -DPAGEBLOCK_ORDER=3
+#   PORT_RUN=   what runs a program of the port, before its name
+
+PORT  ?= arch/host
+LIBCC ?= $(HOSTCC)
+ifneq ($(filter default undefined,$(origin AR)),)
+AR := $(CROSS_COMPILE)ar
+endif
+OBJCOPY ?= $(CROSS_COMPILE)objcopy
+LIB_ALL   := $(if $(CORE),$(CORE_SRCS),$(MM_SRCS))
+LIB_OBJS  := $(LIB_ALL:%=$(B)/lib/%.o)
+LIB_HOST  := $(filter arch/host,$(PORT))
+# Headers that a kernel may lack are looked for last.
+LIB_BASE  := $(filter-out -g -Iinclude,$(COMMON)) $(HOSTG) $(if $(LIB_HOST),-pthread)
+LIB_FLAGS := $(LIB_BASE) -Iinclude -I$(PORT) -I. $(LIBFLAGS) -idirafter include/alone
+# Who uses the library sees its headers only; the host's own sources need others besides.
+USE_FLAGS := $(LIB_BASE) -I$(B)/include $(if $(PREFIX),-include quarry/prefix.h) -I$(PORT) \
+	-Itests/porting $(LIBFLAGS) -idirafter $(B)/include/alone
+# Of the template, for lint.
+TEMPLATE_FLAGS := $(LIB_BASE) -Iinclude -Iexamples/port-template -ffreestanding
+HOST_USE  := $(if $(LIB_HOST),-Iinclude -I.)
+PORT_SRCS ?= $(if $(LIB_HOST),$(HOST_BASE) $(HOST_PORT), \
+	$(filter-out %/main.c,$(wildcard $(PORT)/*.c)))
+USE_OBJS  := $(PORT_SRCS:%=$(B)/use/%.o)
+# A process without a C library begins and ends by itself.
+USE_LD    := $(if $(findstring -ffreestanding,$(LIBFLAGS)),-nostdlib -static -no-pie)
+CHECK_PORT_SRCS := $(addprefix tests/porting/, \
+	porting_check.c porting_calls.c porting_threads.c main.c) \
+	$(if $(LIB_HOST),tests/porting/start_host.c)
+
+# What all of it is made with: when that changes, all is made again.
+$(B)/lib/settings: always
+	$(Q)mkdir -p $(@D) && echo '$(LIBCC) $(LIB_FLAGS) $(LIB_ALL) $(PREFIX)' > $@.new
+	$(Q)cmp -s $@.new $@ || cp $@.new $@
+
+$(LIB_OBJS): $(B)/lib/%.o: % $(B)/lib/settings
+	$(call say,LIBCC,$<)
+	$(Q)mkdir -p $(@D) && $(LIBCC) $(LIB_FLAGS) $(frame_limit) -MMD -MP -c $< -o $@
+$(B)/lib/plain.a: $(LIB_OBJS)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$(B)/libquarry-mm.a: $(B)/lib/plain.a tools/lib.py
+	$(call say,AR,$@)
+	$(Q)NM='$(NM)' OBJCOPY='$(OBJCOPY)' $(PYTHON) tools/lib.py make --build $(B) \
+		$(if $(PREFIX),--prefix $(PREFIX)) $(addprefix --define=,$(filter -D%,$(LIBFLAGS)))
+
+$(B)/use/%.o: % $(B)/libquarry-mm.a
+	$(call say,USECC,$<)
+	$(Q)mkdir -p $(@D) && $(LIBCC) $(USE_FLAGS) $(if $(filter examples/% %/main.c %check.c %calls.c %threads.c,$<),,$(HOST_USE)) \
+		-MMD -MP -c $< -o $@
+define use_program
+$(B)/use/$(1): $$(USE_OBJS) $$(patsubst %,$$(B)/use/%.o,$(2)) $$(B)/libquarry-mm.a
+	$$(call say,USELD,$$@)
+	$$(Q)$$(LIBCC) $$(LIBFLAGS) $$(if $$(LIB_HOST),-pthread) $$(USE_LD) $(3) -o $$@ $$^
+endef
+$(eval $(call use_program,arena,examples/arena/arena.c))
+$(eval $(call use_program,template,$(PORT)/main.c))
+$(eval $(call use_program,porting-check,$(CHECK_PORT_SRCS)))
+# The same in front of arch/host made wrong (tests/porting/wrong.c).
+WRAPPED := spin_lock spin_unlock spin_unlock_irqrestore spin_is_held spin_depth smp_call_mask \
+	arch_clock_ns wait_until wake_up thread_sleep port_task
+$(eval $(call use_program,porting-wrong,$(CHECK_PORT_SRCS) tests/porting/wrong.c, \
+	$(WRAPPED:%=-Wl,--wrap=%)))
+
+.PHONY: lib arena porting-check always
+lib: $(B)/libquarry-mm.a
+arena: $(B)/use/arena
+	$(Q)$(B)/use/arena
+porting-check: $(B)/use/porting-check
+	$(Q)$(PORT_RUN) $(B)/use/porting-check
+-include $(LIB_OBJS:.o=.d) $(wildcard $(B)/use/*/*.d $(B)/use/*/*/*.d)

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""mm/ as a library: build it in each form, use it, and let the conformance suite find ports that are wrong.
+
+Usage: tools/library.py [--build DIR] [--only NAME,...]
+
+Each form has its own directory, BUILD/lib-FORM.  The last line is "library: N passed, N failed".
+"""
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+import check
+import lib
+import outer_make
+import qemu
+
+ROOT = qemu.ROOT
+TEMPLATE = "examples/port-template"
+# The template is written for x86; elsewhere it is compiled and linked only.
+X86 = platform.machine() == "x86_64"
+CROSS = {} if X86 else {"CROSS_COMPILE": "x86_64-linux-gnu-", "LIBCC": "x86_64-linux-gnu-gcc"}
+# As a kernel is compiled: no C library, no registers but the general ones.
+BARE = "-ffreestanding -mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector"
+# What tests/porting/wrong.c does wrong -> a check that must notice.
+WRONG = {
+    "lock": "lock_keeps_other_cpus_out",
+    "is_held": "lock_of_another_cpu_is_not_ours",
+    "depth": "lock_is_held_until_released",
+    "irqrestore": "irqsave_turns_interrupts_off",
+    "mask": "call_runs_on_cpus_of_the_mask_only",
+    "refusal": "call_is_refused_where_it_would_deadlock",
+    "target": "call_waits_while_interrupts_are_off_there",
+    "clock": "clock_goes_on_and_never_back",
+    "timeout": "wait_ends_with_its_time",
+    "wake_up": "no_wake_up_is_lost",
+    "sleep": "sleep_lasts_as_long_as_asked",
+    "task": "thread_runs_where_it_is_bound",
+}
+# A kernel that has all these names itself, with other meanings, and sees the headers with a prefix.
+NEIGHBOUR = """
+struct lock;
+int kfree(int), panic(void), printk(int), spin_lock(struct lock *), mutex_lock(struct lock *), nr_cpus(void);
+#include <quarry/memory_init.h>
+#include <quarry/lock.h>
+void *first(struct memory_config *cfg);
+void *first(struct memory_config *cfg)
+{
+	cfg->nr_cpus = quarry_nr_cpus;
+	quarry_kfree(NULL);
+	return kfree(nr_cpus()) ? quarry_kmalloc(1) : quarry_alloc_pages(GFP_KERNEL, 0);
+}
+"""
+
+
+def make(build, *targets, **variables):
+    """What make says, if it fails; else None."""
+    command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", ROOT, f"-j{check.jobs()}", f"B={build}",
+               *(f"{k}={v}" for k, v in variables.items()), *targets]
+    done = subprocess.run(command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # Without the lines that say what is being compiled.
+    return "\n".join(t for t in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", t)) if done.returncode else None
+
+
+def run(program, limit=120, **env):
+    """(exit status, output) of a program in a build directory."""
+    try:
+        done = subprocess.run([os.path.join(ROOT, program)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=limit, env=dict(os.environ, **env))
+    except subprocess.TimeoutExpired:
+        return "timeout", ""
+    except OSError as e:
+        return str(e), ""
+    return done.returncode, done.stdout
+
+
+def built_and_run(build, program, **variables):
+    """Errors of building @program, in BUILD/use/, and running it."""
+    said = make(build, os.path.join(build, "use", program), **variables)
+    if said is not None:
+        yield said
+        return
+    status, text = run(os.path.join(build, "use", program))
+    if status:
+        yield f"{program} ended with {status}: {text}"
+
+
+def template(build, more, *programs, **variables):
+    """Errors of building programs on the template, and running them where the host can."""
+    said = make(build, *(f"{build}/use/{name}" for name in programs), PORT=TEMPLATE, LIBFLAGS=f"{more} {BARE}", **CROSS, **variables)
+    if said is not None:
+        yield said
+        return
+    for name in programs:
+        status, text = run(f"{build}/use/{name}")
+        if isinstance(status, str) and "Exec format" in status:
+            print("    # this host does not run it: linked only")
+        elif status:
+            yield f"{name} ended with {status}: {text}"
+
+
+def no_system_headers():
+    """Flags that leave the compiler's own headers only."""
+    cc = subprocess.run([CROSS.get("LIBCC", "gcc"), "-print-file-name=include"], capture_output=True, text=True, check=True)
+    return f"-nostdinc -isystem {cc.stdout.strip()}"
+
+
+def test_core(build):
+    """the core alone: examples/arena on arch/host"""
+    yield from built_and_run(build, "arena", CORE="1")
+
+
+def test_full(build):
+    """all of mm/: the same program"""
+    yield from built_and_run(build, "arena")
+
+
+def test_order3(build):
+    """the core with pageblocks of 8 pages, in the headers too"""
+    yield from built_and_run(build, "arena", CORE="1", LIBFLAGS="-DPAGEBLOCK_ORDER=3")
+
+
+def test_prefix(build):
+    """PREFIX=quarry_: no other name is left, and the headers stand beside a kernel that has the same names"""
+    yield from built_and_run(build, "arena", CORE="1", PREFIX="quarry_")
+    archive = os.path.join(ROOT, build, "libquarry-mm.a")
+    defined = lib.symbols(archive)[0] if os.path.exists(archive) else {"nothing"}
+    yield from (f"{name} has no prefix" for name in defined if not name.startswith("quarry_"))
+    done = subprocess.run(["gcc", "-Wall", "-Werror", "-fsyntax-only", f"-I{build}/include", "-Iarch/host", "-xc", "-"],
+                          cwd=ROOT, input=NEIGHBOUR, capture_output=True, text=True)
+    if done.returncode:
+        yield done.stderr
+
+
+def test_bare32(build):
+    """the core with -m32, no C library and no header of the host, on the template: links, and runs if the host can"""
+    yield from template(build, f"-m32 -march=i686 {no_system_headers()}", "template", "porting-check", CORE="1")
+
+
+def test_full32(build):
+    """all of mm/ with -m32 and no C library, on the template"""
+    yield from template(build, "-m32 -march=i686", "template")
+
+
+def test_one_cpu(build):
+    """the core for one CPU, NR_CPUS=1, without a C library: the template as it is"""
+    yield from template(build, f"-DNR_CPUS=1 {no_system_headers()}", "template", "porting-check", CORE="1")
+
+
+def test_port(build):
+    """arch/host is what the conformance suite asks of a port, and nothing of it is skipped"""
+    said = make(build, f"{build}/use/porting-check", f"{build}/use/porting-wrong", CORE="1")
+    if said is not None:
+        yield said
+        return
+    for program in ("porting-check", "porting-wrong"):
+        status, text = run(f"{build}/use/{program}")
+        if status or not re.search(r" 0 failed, 0 skipped", text):
+            yield f"{program} ended with {status}: {text}"
+
+
+def test_kernel_port(build):
+    """so are the kernel's own locks and cross-calls"""
+    sources = {"PORT_SRCS": "$(HOST_BASE) $(SHARED_SRCS)"}
+    yield from built_and_run(build, "porting-check", CORE="1", **sources)
+
+
+def test_wrong_ports(build):
+    """each port that is wrong in one thing is found by the check for it"""
+    said = make(build, f"{build}/use/porting-wrong", CORE="1")
+    if said is not None:
+        yield said
+        return
+    for wrong, name in WRONG.items():
+        status, text = run(f"{build}/use/porting-wrong", WRONG=wrong)
+        if not status or f"not ok {name}\n" not in text:
+            yield f"WRONG={wrong}: {name} does not notice (status {status}): {text}"
+
+
+# Name -> (directory, test); those of one directory share what is built there.
+TESTS = {"core": ("core", test_core), "port": ("core", test_port), "wrong_ports": ("core", test_wrong_ports), "kernel_port": ("plain", test_kernel_port),
+         "full": ("full", test_full), "order3": ("order3", test_order3), "prefix": ("prefix", test_prefix),
+         "bare32": ("bare32", test_bare32), "full32": ("full32", test_full32), "one_cpu": ("one", test_one_cpu)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", help="tests, with commas: " + ",".join(TESTS))
+    args = parser.parse_args()
+    only = args.only.split(",") if args.only else list(TESTS)
+    if set(only) - set(TESTS):
+        parser.error(f"no test {', '.join(set(only) - set(TESTS))}; known: {' '.join(TESTS)}")
+    counts, start = check.Counts(), time.monotonic()
+    for name in only:
+        folder, test = TESTS[name]
+        wrong = list(test(os.path.join(args.build, f"lib-{folder}")))
+        print(f"  {'not ok' if wrong else 'ok'} {name}: {test.__doc__}", flush=True)
+        for text in wrong:
+            print("    " + text.strip().replace("\n", "\n    "))
+        counts.one(not wrong, f"library: {name}")
+    return counts.close("library", start)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
