@@ -271,7 +271,7 @@ static bool check_blocks(struct check *c) WHILE_STOPPED
 		}
 		if (!check_stacks(c, block))
 			return false;
-		CHECK(c, pageblock_state(pb) != PB_ONLINE || !range_stands_by(zone, block, PAGEBLOCK_PAGES),
+		CHECK(c, pageblock_state(pb) != PB_ONLINE || !block_stands_by(zone, block),
 		    "I-O4 online, and stands by", block, zone->standby, zone->standby_end);
 		if (pageblock_state(pb) != PB_ONLINE) {
 			if (!check_offline(c, block))

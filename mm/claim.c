@@ -9,6 +9,7 @@
  */
 #include "mm/claim.h"
 #include "mm/pcp.h"
+#include "mm/zone.h"
 
 void hotplug_lock(struct memory *mem) NO_LOCK_ANALYSIS
 {
@@ -42,8 +43,8 @@ static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_
 
 	KASSERT(mutex_is_held(&zone->mem->hotplug));
 	LIST_FOREACH(c, &zone->mem->claims, link) {
-		if (!c->stays && zone_of(zone->mem, c->start) == zone)
-			nr += c->end - c->start;
+		if (!c->stays && zone_of(zone->mem, c->range.start) == zone)
+			nr += range_pages(c->range);
 	}
 	return nr;
 }
@@ -53,26 +54,26 @@ void zone_plan_claimed(struct zone *zone)
 	zone_plan_capacity(zone, zone_claimed(zone));
 }
 
-bool range_claimed(const struct memory *mem, pfn_t start, unsigned long nr)
+bool range_claimed(const struct memory *mem, struct pfn_range range)
 {
 	const struct range_claim *c;
 
 	KASSERT(mutex_is_held(&mem->hotplug));
 	LIST_FOREACH(c, &mem->claims, link) {
-		if (start < c->end && c->start < start + nr)
+		if (ranges_meet(range, c->range))
 			return true;
 	}
 	return false;
 }
 
-unsigned long range_count(const struct memory *mem, pfn_t start, unsigned long nr,
-    enum pageblock_state state)
+unsigned long range_count(
+    const struct memory *mem, struct pfn_range range, enum pageblock_state state)
 {
 	unsigned long n = 0;
 	pfn_t pfn;
 
-	KASSERT(!((start | nr) & (PAGEBLOCK_PAGES - 1)));
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
+	KASSERT(!((range.start | range.end) & (PAGEBLOCK_PAGES - 1)));
+	for_each_block(pfn, range)
 		n += pageblock_state(pageblock_of(mem, pfn)) == state;
 	return n;
 }
@@ -81,10 +82,10 @@ int range_claim(struct memory *mem, struct range_claim *claim)
 {
 	int err = 0;
 
-	KASSERT(claim->start < claim->end);
-	KASSERT(!((claim->start | claim->end) & (PAGEBLOCK_PAGES - 1)));
+	KASSERT(claim->range.start < claim->range.end);
+	KASSERT(!((claim->range.start | claim->range.end) & (PAGEBLOCK_PAGES - 1)));
 	hotplug_lock(mem);
-	if (range_claimed(mem, claim->start, claim->end - claim->start)) {
+	if (range_claimed(mem, claim->range)) {
 		err = -EBUSY;
 	} else {
 		claim->nr = mem->nr_claims++;

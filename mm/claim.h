@@ -26,14 +26,14 @@ static inline void poison_unlock(struct memory *mem) RELEASE(poison_class) NO_LO
 }
 
 /* Does an operation under way work on part of the range? */
-bool range_claimed(const struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_hotplug_class);
+bool range_claimed(const struct memory *mem, struct pfn_range range) REQUIRES(mem_hotplug_class);
 /* From here until range_unclaim the range is the caller's.  0; -EBUSY an operation works on part of it. */
 int range_claim(struct memory *mem, struct range_claim *claim) must_check EXCLUDES(mem_hotplug_class);
 void range_unclaim(struct memory *mem, struct range_claim *claim) EXCLUDES(mem_hotplug_class);
 /* zone_plan_capacity, for what is left when the ranges being worked on have gone. */
 void zone_plan_claimed(struct zone *zone) REQUIRES(mem_hotplug_class);
 /* Pageblocks of the range in @state. */
-unsigned long range_count(const struct memory *mem, pfn_t start, unsigned long nr,
-    enum pageblock_state state);
+unsigned long range_count(
+    const struct memory *mem, struct pfn_range range, enum pageblock_state state);
 
 #endif

@@ -37,16 +37,11 @@ static void mark_used(struct cma *cma, unsigned long at, unsigned long nr, bool 
 	WRITE_ONCE(cma->nr_used, used ? cma->nr_used + nr : cma->nr_used - nr);
 }
 
-/* Is the pageblock at @pfn the area's still?  Under its zone's lock for certain: it is removed under that. */
-static bool has_block(const struct cma *cma, pfn_t pfn)
-{
-	return zone_owns_block(cma->zone, pfn);
-}
-
 /* An unlocked read: can it serve?  alloc_contig_range looks again. */
 static bool block_serves(const struct cma *cma, pfn_t pfn)
 {
-	return has_block(cma, pfn) && pageblock_state(pageblock_of(cma->mem, pfn)) == PB_ONLINE;
+	return zone_owns_block(cma->zone, pfn) &&
+	       pageblock_state(pageblock_of(cma->mem, pfn)) == PB_ONLINE;
 }
 
 /* The type of all pageblocks of the area. */
@@ -58,7 +53,8 @@ static void set_types(struct cma *cma, enum migratetype type)
 	for (pfn = cma->start; pfn < cma->end; pfn += PAGEBLOCK_PAGES) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		if (has_block(cma, pfn))
+		/* Still the area's?  It is removed under this lock. */
+		if (zone_owns_block(zone, pfn))
 			pageblock_change_type(zone, pfn, type);
 		zone_unlock_irqrestore(zone, flags);
 	}
@@ -70,7 +66,7 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 
 	*cma = (struct cma){.name = name, .mem = mem, .start = start, .end = start + nr};
 	cma->lock = MUTEX("cma");
-	if (!range_ok(mem, start, nr))
+	if (!range_ok(mem, pfn_range(start, nr)))
 		return -EINVAL;
 	cma->used = kmalloc((nr + 63) / 64 * sizeof(u64));
 	if (!cma->used)
@@ -273,7 +269,7 @@ struct cma_use cma_count(const struct cma *cma)
 		if (block_serves(cma, pfn)) {
 			online += PAGEBLOCK_PAGES;
 			free += READ_ONCE(pageblock_of(cma->mem, pfn)->nr_free);
-		} else if (has_block(cma, pfn)) {
+		} else if (zone_owns_block(cma->zone, pfn)) {
 			use.offline += PAGEBLOCK_PAGES;
 		} else {
 			use.gone += PAGEBLOCK_PAGES;

@@ -19,20 +19,20 @@
 #define DEADLINE_NS 5000000000ULL
 
 /* Everything that can be refused without touching anything. */
-static int contig_check(struct memory *mem, pfn_t start, pfn_t end, enum migratetype type,
+static int contig_check(struct memory *mem, struct pfn_range range, enum migratetype type,
     struct zone **zone, struct mm_fail *fail)
 {
-	pfn_t pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES), bad;
+	pfn_t pfn, bad;
 	int err;
 
-	if (start >= end)
-		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
-	err = range_zone(mem, pfn, ALIGN_UP(end, PAGEBLOCK_PAGES) - pfn, zone, fail);
+	if (range.start >= range.end)
+		return mm_fail(fail, range.start, WHY_RANGE, -EINVAL);
+	err = range_zone(mem, range_blocks(range), zone, fail);
 	if (err)
 		return err;
 	if (type >= NR_MIGRATETYPES || (type != MT_MOVABLE && (*zone)->kind == ZONE_MOVABLE))
-		return mm_fail(fail, start, WHY_TYPE, -EINVAL);
-	for (; pfn < end; pfn += PAGEBLOCK_PAGES) {
+		return mm_fail(fail, range.start, WHY_TYPE, -EINVAL);
+	for_each_block(pfn, range) {
 		const struct pageblock *pb = pageblock_of(mem, pfn);
 
 		if (pageblock_state(pb) != PB_ONLINE)
@@ -40,7 +40,8 @@ static int contig_check(struct memory *mem, pfn_t start, pfn_t end, enum migrate
 		if ((pageblock_type(pb) == MT_CMA) != (type == MT_CMA))
 			return mm_fail(fail, pfn, WHY_TYPE, -EINVAL);
 		/* A look: it may be retired later too. */
-		bad = poison_first(mem, MAX(pfn, start), MIN(pfn + PAGEBLOCK_PAGES, end));
+		bad =
+		    poison_first(mem, MAX(pfn, range.start), MIN(pfn + PAGEBLOCK_PAGES, range.end));
 		if (bad != PFN_NONE)
 			return mm_fail(fail, bad, WHY_HWPOISON, -EBUSY);
 	}
@@ -51,33 +52,34 @@ static int contig_check(struct memory *mem, pfn_t start, pfn_t end, enum migrate
  * All of the range is free or retired, and what is free stays so, since its pageblocks are isolated.  PFN_NONE;
  * or the first page that is retired, and nothing is taken.
  */
-static pfn_t take_range(struct zone *zone, pfn_t start, pfn_t end)
+static pfn_t take_range(struct zone *zone, struct pfn_range range)
 {
 	pfn_t pfn, next, bad = PFN_NONE;
 
-	for (pfn = start; pfn < end && bad == PFN_NONE; pfn = next) {
+	for (pfn = range.start; pfn < range.end && bad == PFN_NONE; pfn = next) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		next = MIN(end, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
+		next = MIN(range.end, block_range(pfn).end);
 		KASSERT(pageblock_isolated(pageblock_of(zone->mem, pfn)));
 		bad = poison_first(zone->mem, pfn, next);
 		if (bad == PFN_NONE)
 			buddy_take_range(zone, pfn, next);
 		zone_unlock_irqrestore(zone, flags);
 		if (bad != PFN_NONE)
-			free_contig_range(zone->mem, start, pfn - start);
+			free_contig_range(zone->mem, range.start, pfn - range.start);
 	}
 	return bad;
 }
 
 /* Pageblocks that are wholly ours, pages and isolate bit, take the type that their pages have. */
-static void set_types(struct zone *zone, pfn_t start, pfn_t end, enum migratetype type)
+static void set_types(struct zone *zone, struct pfn_range range, enum migratetype type)
 {
 	pfn_t pfn;
 
 	if (zone->kind == ZONE_MOVABLE)
 		return;
-	for (pfn = ALIGN_UP(start, PAGEBLOCK_PAGES); pfn + PAGEBLOCK_PAGES <= end; pfn += PAGEBLOCK_PAGES) {
+	for (pfn = ALIGN_UP(range.start, PAGEBLOCK_PAGES); pfn + PAGEBLOCK_PAGES <= range.end;
+	     pfn += PAGEBLOCK_PAGES) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
 		pageblock_change_type(zone, pfn, type);
@@ -89,24 +91,24 @@ static void set_types(struct zone *zone, pfn_t start, pfn_t end, enum migratetyp
 static int contig_isolated(struct evacuation *e, enum migratetype type)
 {
 	struct memory *mem = e->zone->mem;
-	pfn_t first = ALIGN_DOWN(e->start, PAGEBLOCK_PAGES);
-	int err = isolate_range(mem, e->start, e->end - e->start, e->policy, e->fail, &e->cost);
+	struct pfn_range blocks = range_blocks(e->range);
+	int err = isolate_range(mem, e->range, e->policy, e->fail, &e->cost);
 	pfn_t bad;
 
 	if (err)
 		return err;
 	/* Disabled before, for all of it; or on, as far as this operation goes. */
-	KASSERT(e->policy != ISO_DISABLE || READ_ONCE(e->zone->pcp_depth) > 0);
+	KASSERT(!e->policy->caches_off || READ_ONCE(e->zone->pcp_depth) > 0);
 	err = evacuate(e);
 	sched_point("contig.empty");
 	if (!err) {
-		bad = take_range(e->zone, e->start, e->end);
+		bad = take_range(e->zone, e->range);
 		if (bad == PFN_NONE)
-			set_types(e->zone, e->start, e->end, type);
+			set_types(e->zone, e->range, type);
 		else
 			err = mm_fail(e->fail, bad, WHY_HWPOISON, -EBUSY);
 	}
-	undo_isolate_page_range(mem, first, ALIGN_UP(e->end, PAGEBLOCK_PAGES) - first);
+	undo_isolate_page_range(mem, blocks.start, range_pages(blocks));
 	return err == -ETIMEDOUT ? -EBUSY : err;
 }
 
@@ -114,19 +116,20 @@ int alloc_contig_range(struct memory *mem, pfn_t start, pfn_t end, enum migratet
     struct mm_fail *fail)
 {
 	struct mm_fail local;
-	struct evacuation e = {.start = start, .end = end, .fail = fail ? fail : &local,
-	    .policy = READ_ONCE(mem->policy)};
+	struct evacuation e = {.range = {start, end},
+	    .fail = fail ? fail : &local,
+	    .policy = iso_ops(READ_ONCE(mem->policy))};
 	int err = may_sleep() ? 0 : -EDEADLK, off = -1;
 
-	err = err ? err : contig_check(mem, start, end, type, &e.zone, e.fail);
-	if (!err && e.policy == ISO_DISABLE)
-		err = off = pcp_disable_counted(e.zone, &e.cost);
+	err = err ? err : contig_check(mem, e.range, type, &e.zone, e.fail);
+	if (!err)
+		err = off = e.policy->enter(e.zone, &e.cost);
 	if (!err) {
 		e.deadline = deadline_from_now(DEADLINE_NS);
 		err = contig_isolated(&e, type);
 	}
 	if (off == 0)
-		zone_pcp_enable(e.zone);
+		e.policy->leave(e.zone, &e.cost);
 	mem_event_add(mem, err ? EV_CONTIG_FAIL : EV_CONTIG_OK, 1);
 	return err;
 }

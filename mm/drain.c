@@ -152,10 +152,8 @@ int zone_pcp_enable(struct zone *zone)
 		MM_EVENT(mem, PCP_UNBALANCED);
 		err = -EINVAL;
 	} else {
-		/* Pairs with the acquire in pcp_update_capacity. */
+		/* No round: each owner takes its capacity back by an acquire (pcp_update_capacity). */
 		store_release(&zone->pcp_depth, zone->pcp_depth - 1);
-		if (zone->pcp_depth == 0)
-			refresh_round(mem, zone);
 		sched_point("pcpen.posted");
 	}
 	rounds_unlock(mem);

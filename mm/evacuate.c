@@ -12,6 +12,7 @@
 #include "mm/buddy.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
+#include <quarry/isolation.h>
 
 /* Up to MIGRATE_BATCH heads of movable blocks of the pageblock that reach into [@from, @end); *@next lies behind them. */
 static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, u32 *found)
@@ -50,7 +51,7 @@ static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, u32 *found)
 		return 0;
 	}
 	flags = zone_lock_irqsave(e->zone);
-	nr = movable_heads(e->zone, *pfn, e->end, pfn, found);
+	nr = movable_heads(e->zone, *pfn, e->range.end, pfn, found);
 	zone_unlock_irqrestore(e->zone, flags);
 	return nr;
 }
@@ -66,11 +67,11 @@ static void evacuate_pass(struct evacuation *e)
 	struct memory *mem = e->zone->mem;
 	struct isolated_pages pages = {.to = NULL};
 	u32 found[MIGRATE_BATCH];
-	pfn_t pfn = e->start;
+	pfn_t pfn = e->range.start;
 	unsigned i;
 
 	e->no_target = false;
-	while (pfn < e->end && !cancelled(e) && !deadline_past(e->deadline)) {
+	while (pfn < e->range.end && !cancelled(e) && !deadline_past(e->deadline)) {
 		unsigned nr = find_movable(e, &pfn, found);
 		struct mm_fail fail = {0};
 
@@ -89,7 +90,7 @@ static unsigned long range_free(const struct evacuation *e)
 	unsigned long free = 0;
 	pfn_t pfn;
 
-	for (pfn = ALIGN_DOWN(e->start, PAGEBLOCK_PAGES); pfn < e->end; pfn += PAGEBLOCK_PAGES)
+	for_each_block(pfn, e->range)
 		free += READ_ONCE(pageblock_of(e->zone->mem, pfn)->nr_free);
 	return free;
 }
@@ -103,27 +104,25 @@ int evacuate(struct evacuation *e)
 	struct patience patience;
 
 	KASSERT(may_sleep());
-	KASSERT(e->start < e->end && pageblock_isolated(pageblock_of(mem, e->start)));
+	KASSERT(e->range.start < e->range.end);
+	KASSERT(pageblock_isolated(pageblock_of(mem, e->range.start)));
 	patience_begin(&patience);
 	for (;;) {
 		unsigned long free;
 
 		if (cancelled(e))
-			return mm_fail(fail, e->start, WHY_CANCELLED, -EINTR);
+			return mm_fail(fail, e->range.start, WHY_CANCELLED, -EINTR);
 		e->loops++;
 		sched_point("offline.scan");
 		MM_EVENT(mem, OFFLINE_LOOPS);
 		evacuate_pass(e);
 		sched_point("offline.test");
-		if (test_range_free(mem, e->start, e->end, fail) == 0)
+		if (test_pages_isolated(mem, e->range.start, range_pages(e->range), fail) == 0)
 			return 0;
 		/* Before the judgement: a pass that was cut short says nothing about the pages that it did not reach. */
 		if (cancelled(e))
 			continue;
-		if (e->policy == ISO_REDRAIN) {
-			e->cost.ipis += (unsigned)MAX(drain_all_pages(mem, e->zone), 0);
-			e->cost.rounds++;
-		}
+		e->policy->retry(e->zone, &e->cost);
 		/* In an isolated range pages only become free: that, or another page in the way. */
 		free = range_free(e);
 		if (free > best || fail->pfn != blocker)

@@ -52,6 +52,7 @@ MM_SRCS += mm/migrate.c
 MM_SRCS += mm/compact.c
 # 9: isolated ranges, and contiguous ones
 MM_SRCS += mm/page_isolation.c
+MM_SRCS += mm/isolate_policy.c
 MM_SRCS += mm/patience.c
 MM_SRCS += mm/evacuate.c
 MM_SRCS += mm/contig.c

@@ -5,31 +5,49 @@
 
 #include "mm/migrate.h"
 #include "mm/pcp.h"
+#include "mm/zone.h"
 
 /*
  * Owner, irqs off: give back what this CPU caches of isolated pageblocks, from wherever it lies in the stacks; the
  * others keep their order.
  */
 void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
-int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_policy policy,
+/*
+ * What a policy does at each step of an isolation (isolate_policy.c): 0, or an error.
+ * @cost: what a round cost is added.  Context: thread, may sleep.
+ */
+struct iso_ops {
+	const char *name;
+	/* From enter to leave: so scan and bit of a pageblock are one lock hold, and no scan follows. */
+	bool caches_off;
+	/* Before any bit is set. */
+	int (*enter)(struct zone *zone, struct drain_cost *cost);
+	/* All bits are set; the scan follows.  Not called with caches_off. */
+	int (*bits_set)(struct zone *zone, struct drain_cost *cost);
+	/* The range was found not to be free. */
+	int (*retry)(struct zone *zone, struct drain_cost *cost);
+	/* The isolation is over. */
+	int (*leave)(struct zone *zone, struct drain_cost *cost);
+};
+const struct iso_ops *iso_ops(enum iso_policy policy);
+/*
+ * start_isolate_page_range for @range, whose borders need not be those of pageblocks: what cannot
+ * move counts inside it only.  Its caller calls enter and leave.
+ */
+int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
     struct mm_fail *fail, struct drain_cost *cost);
 /*
- * test_pages_isolated for [start, end), whose pageblocks are isolated and may reach beyond it: what lies
- * beyond need not be free.
+ * Why the block with its head at @pfn is not free.  WHY_NONE: it is free or retired; WHY_BUSY: it
+ * is cached, in transit, or can move; else it cannot move.  @arriving: an allocated page may be on
+ * its way to an owner that makes it movable, and counts as busy where only movable memory is
+ * allocated.  Zone lock.
  */
-int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *fail)
-    EXCLUDES(zone_class);
-
+enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving);
 /*
- * Why the block with its head at @pfn would be in the way of an isolation.  WHY_NONE: it is free, cached, or
- * can move; WHY_BUSY: it will be one of these in a moment, or stays; else it cannot move.  Zone lock.
+ * What of @range cannot move: 0, or -EBUSY, and which page is the first and why.  It takes the
+ * zone lock where it must look.
  */
-enum mm_why page_in_way(const struct zone *zone, pfn_t pfn);
-/*
- * What of [start, start + nr) cannot move: 0, or -EBUSY, and which page is the first and why.  It takes
- * the zone lock where it must look.
- */
-int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
+int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
     EXCLUDES(zone_class);
 
 /* ---- how long it is tried (patience.c) ---- */
@@ -54,15 +72,15 @@ void patience_wait(struct patience *p);
 
 struct evacuation {
 	struct zone *zone;
-	pfn_t start, end;       /* what shall become free */
-	enum iso_policy policy; /* by which it was isolated */
-	u64 deadline;           /* of deadline_from_now */
-	const u32 *cancel;      /* a: a word that becomes non-zero to call it off; may be NULL */
-	struct mm_fail *fail;   /* where and why it ended without success */
-	struct drain_cost cost; /* what follows is added to */
+	struct pfn_range range;       /* what shall become free */
+	const struct iso_ops *policy; /* by which it was isolated */
+	u64 deadline;                 /* of deadline_from_now */
+	const u32 *cancel;            /* a: a word, non-zero to call it off; may be NULL */
+	struct mm_fail *fail;         /* where and why it ended without success */
+	struct drain_cost cost;       /* what follows is added to */
 	struct migrate_stats stats;
-	unsigned loops;         /* passes over the range */
-	bool no_target;         /* the last pass found no memory to move to */
+	unsigned loops;               /* passes over the range */
+	bool no_target;               /* the last pass found no memory to move to */
 };
 /*
  * Move what can be moved until all of the range is free.  0; -EINTR; -ENOMEM nowhere to move to; -EBUSY

@@ -19,64 +19,67 @@
 #include "mm/claim.h"
 #include "mm/event.h"
 #include "mm/pcp.h"
+#include "mm/zone.h"
 #include <quarry/memory_hotplug.h>
 
 /* Is there nothing in the section at @pfn? */
 static bool section_empty(const struct memory *mem, pfn_t section)
 {
-	pfn_t start = MAX(section, mem->start_pfn), end = MIN(section + SECTION_PAGES, mem->end_pfn);
+	struct pfn_range range = {
+	    MAX(section, mem->start_pfn), MIN(section + SECTION_PAGES, mem->end_pfn)};
 
-	return range_count(mem, start, end - start, PB_HOLE) == (end - start) >> PAGEBLOCK_ORDER;
+	return range_count(mem, range, PB_HOLE) == range_pages(range) >> PAGEBLOCK_ORDER;
 }
 
-#define for_each_section(section, start, nr)                                                       \
-	for ((section) = ALIGN_DOWN((start), SECTION_PAGES); (section) < (start) + (nr);           \
+#define for_each_section(section, range)                                                    \
+	for ((section) = ALIGN_DOWN((range).start, SECTION_PAGES); (section) < (range).end; \
 	     (section) += SECTION_PAGES)
 
 /* The descriptors of those sections of the range that have nothing in them; they must not be wanted. */
-static void unback(struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_adding_class)
+static void unback(struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
 	pfn_t section;
 
 	KASSERT(mutex_is_held(&mem->adding));
 	if (!mem->arrays)
 		return;
-	for_each_section(section, start, nr) {
+	for_each_section(section, range) {
 		if (section_empty(mem, section))
 			mem->arrays->shrink(mem, section, SECTION_PAGES);
 	}
-	mem->arrays->unmap(mem, start, nr);
+	mem->arrays->unmap(mem, range.start, range_pages(range));
 }
 
-static int back(struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_adding_class)
+static int back(struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
 	pfn_t section;
 	int err;
 
 	if (!mem->arrays)
 		return 0;
-	err = mem->arrays->map(mem, start, nr);
-	for_each_section(section, start, nr) {
+	err = mem->arrays->map(mem, range.start, range_pages(range));
+	for_each_section(section, range) {
 		if (!err && section_empty(mem, section))
 			err = mem->arrays->grow(mem, section, SECTION_PAGES);
 	}
 	if (err)
-		unback(mem, start, nr);
+		unback(mem, range);
 	return err;
 }
 
 /* The zone's span, and its place in the zonelists if it had none. */
-static void grow_span(struct zone *zone, pfn_t start, pfn_t end) REQUIRES(mem_adding_class)
+static void grow_span(struct zone *zone, struct pfn_range range) REQUIRES(mem_adding_class)
 {
 	bool first = !zone_has_span(zone);
 	irqflags_t flags;
 
 	KASSERT(mutex_is_held(&zone->mem->adding));
-	KASSERT(start < end && !((start | end) & (PAGEBLOCK_PAGES - 1)));
+	KASSERT(range.start < range.end);
+	KASSERT(!((range.start | range.end) & (PAGEBLOCK_PAGES - 1)));
 	hotplug_lock(zone->mem);
 	flags = zone_lock_irqsave(zone);
-	WRITE_ONCE(zone->start_pfn, first ? start : MIN(start, zone->start_pfn));
-	WRITE_ONCE(zone->end_pfn, MAX(end, zone->end_pfn));
+	WRITE_ONCE(zone->start_pfn, first ? range.start : MIN(range.start, zone->start_pfn));
+	WRITE_ONCE(zone->end_pfn, MAX(range.end, zone->end_pfn));
 	zone_unlock_irqrestore(zone, flags);
 	hotplug_unlock(zone->mem);
 	if (first) {
@@ -99,40 +102,40 @@ static void block_arrives(struct zone *zone, pfn_t pfn)
 }
 
 /* Does memory of any zone stand by in the range? */
-static bool any_stands_by(const struct memory *mem, pfn_t start, unsigned long nr)
+static bool any_stands_by(const struct memory *mem, struct pfn_range range)
 {
 	unsigned i;
 
 	for (i = 0; i < MAX_ZONES; i++) {
-		if (range_stands_by(&mem->zones[i], start, nr))
+		if (range_stands_by(&mem->zones[i], range))
 			return true;
 	}
 	return false;
 }
 
 /* Only threads with mem->adding fill or make holes, and standby memory only becomes less: what was so stays so. */
-static int addable(const struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_adding_class)
+static int addable(const struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
-	if (range_count(mem, start, nr, PB_HOLE) != nr >> PAGEBLOCK_ORDER)
+	if (range_count(mem, range, PB_HOLE) != range_pages(range) >> PAGEBLOCK_ORDER)
 		return -EEXIST;
 	/* A hole between what stands by: its step may come online at any moment, and nobody can ask for it. */
-	if (any_stands_by(mem, start, nr))
+	if (any_stands_by(mem, range))
 		return -EBUSY;
 	return 0;
 }
 
-static int add_claimed(struct memory *mem, pfn_t start, unsigned long nr, struct zone *zone)
+static int add_claimed(struct memory *mem, struct pfn_range range, struct zone *zone)
     REQUIRES(mem_adding_class)
 {
 	int err = zone_alloc_slots(zone);
 	pfn_t pfn;
 
 	if (!err)
-		err = back(mem, start, nr);
+		err = back(mem, range);
 	if (err)
 		return err;
-	grow_span(zone, start, start + nr);
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+	grow_span(zone, range);
+	for_each_block(pfn, range) {
 		sched_point("add.block");
 		block_arrives(zone, pfn);
 	}
@@ -152,21 +155,22 @@ static void adding_unlock(struct memory *mem) RELEASE(mem_adding_class) NO_LOCK_
 
 int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
 {
-	struct range_claim claim = {.start = start, .end = start + nr, .stays = true};
+	struct range_claim claim = {.range = pfn_range(start, nr), .stays = true};
 	int err;
 
-	if (!range_ok(mem, start, nr))
+	if (!range_ok(mem, claim.range))
 		return -EINVAL;
 	if (node >= mem->nr_nodes)
 		return -ENODEV;
 	if (!may_sleep())
 		return -EDEADLK;
 	adding_lock(mem);
-	err = addable(mem, start, nr);
+	err = addable(mem, claim.range);
 	if (!err)
 		err = range_claim(mem, &claim);
 	if (!err) {
-		err = add_claimed(mem, start, nr, &mem->zones[node * NR_ZONE_KINDS + ZONE_MOVABLE]);
+		err =
+		    add_claimed(mem, claim.range, &mem->zones[node * NR_ZONE_KINDS + ZONE_MOVABLE]);
 		range_unclaim(mem, &claim);
 	}
 	adding_unlock(mem);
@@ -176,20 +180,20 @@ int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
 }
 
 /* With a claim on the range it stays so; without one it is a hint. */
-static int removable(const struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_adding_class)
+static int removable(const struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
-	if (range_count(mem, start, nr, PB_HOLE))
+	if (range_count(mem, range, PB_HOLE))
 		return -EINVAL;
-	if (any_stands_by(mem, start, nr))
+	if (any_stands_by(mem, range))
 		return -EBUSY;
-	if (range_count(mem, start, nr, PB_OFFLINE) != nr >> PAGEBLOCK_ORDER)
+	if (range_count(mem, range, PB_OFFLINE) != range_pages(range) >> PAGEBLOCK_ORDER)
 		return -EBUSY;
 	return 0;
 }
 
-static int remove_claimed(struct memory *mem, pfn_t start, unsigned long nr) REQUIRES(mem_adding_class)
+static int remove_claimed(struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
-	int err = removable(mem, start, nr);
+	int err = removable(mem, range);
 	pfn_t pfn;
 
 	if (err)
@@ -197,7 +201,7 @@ static int remove_claimed(struct memory *mem, pfn_t start, unsigned long nr) REQ
 	KASSERT(mutex_is_held(&mem->adding));
 	/* Who takes a broken page out of use has looked up its zone. */
 	poison_lock(mem);
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+	for_each_block(pfn, range) {
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags;
 
@@ -207,26 +211,26 @@ static int remove_claimed(struct memory *mem, pfn_t start, unsigned long nr) REQ
 		zone_unlock_irqrestore(zone, flags);
 	}
 	poison_unlock(mem);
-	unback(mem, start, nr);
+	unback(mem, range);
 	return 0;
 }
 
 int remove_memory(struct memory *mem, pfn_t start, unsigned long nr)
 {
-	struct range_claim claim = {.start = start, .end = start + nr, .stays = true};
+	struct range_claim claim = {.range = pfn_range(start, nr), .stays = true};
 	int err;
 
-	if (!range_ok(mem, start, nr))
+	if (!range_ok(mem, claim.range))
 		return -EINVAL;
 	if (!may_sleep())
 		return -EDEADLK;
 	adding_lock(mem);
 	/* What must be refused anyway is not claimed: somebody could be refused for it. */
-	err = removable(mem, start, nr);
+	err = removable(mem, claim.range);
 	if (!err)
 		err = range_claim(mem, &claim);
 	if (!err) {
-		err = remove_claimed(mem, start, nr);
+		err = remove_claimed(mem, claim.range);
 		range_unclaim(mem, &claim);
 	}
 	adding_unlock(mem);

@@ -103,14 +103,15 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 
 int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_t start, pfn_t end)
 {
+	struct pfn_range range = {start, end};
 	struct zone *zone;
 	unsigned i;
 
-	/* An end before the start is a range without end. */
-	if (node >= mem->nr_nodes || kind >= NR_ZONE_KINDS || !range_ok(mem, start, end - start))
+	if (node >= mem->nr_nodes || kind >= NR_ZONE_KINDS || !range_ok(mem, range))
 		return -EINVAL;
 	for (i = 0; i < MAX_ZONES; i++) {
-		if (start < mem->zones[i].end_pfn && mem->zones[i].start_pfn < end)
+		if (ranges_meet(
+			range, (struct pfn_range){mem->zones[i].start_pfn, mem->zones[i].end_pfn}))
 			return -EINVAL;
 	}
 	zone = &mem->zones[node * NR_ZONE_KINDS + kind];
@@ -181,7 +182,7 @@ void memory_free_range(struct memory *mem, pfn_t start, pfn_t end)
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		next = MIN(end, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
+		next = MIN(end, block_range(pfn).end);
 		zone_free_reserved(zone, pfn, next);
 		zone_unlock_irqrestore(zone, flags);
 	}

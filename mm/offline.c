@@ -25,8 +25,6 @@
 struct offline_op {
 	struct memory *mem;
 	struct zone *zone;
-	pfn_t start;
-	unsigned long nr;
 	const struct offline_opts *opts;
 	struct offline_result *res;
 	enum iso_policy policy;
@@ -40,10 +38,10 @@ struct offline_op {
 static int claim_range(struct memory *mem, struct range_claim *claim, struct mm_fail *fail)
 {
 	struct zone *zone;
-	int err = range_zone(mem, claim->start, claim->end - claim->start, &zone, fail);
+	int err = range_zone(mem, claim->range, &zone, fail);
 
 	if (!err && range_claim(mem, claim))
-		err = mm_fail(fail, claim->start, WHY_CLAIMED, -EBUSY);
+		err = mm_fail(fail, claim->range.start, WHY_CLAIMED, -EBUSY);
 	return err;
 }
 
@@ -51,7 +49,7 @@ static void drop_claim(struct memory *mem, struct range_claim *claim)
 {
 	hotplug_lock(mem);
 	LIST_REMOVE(claim, link);
-	zone_plan_claimed(zone_of(mem, claim->start));
+	zone_plan_claimed(zone_of(mem, claim->range.start));
 	hotplug_unlock(mem);
 }
 
@@ -61,13 +59,13 @@ static void drop_claim(struct memory *mem, struct range_claim *claim)
  * test and removal of each are one lock hold.  No struct page is touched where nothing is poisoned: in an
  * OFFLINE pageblock the words of its pages mean nothing but that.
  */
-static void commit_chunk(struct offline_op *op, pfn_t start, pfn_t end) REQUIRES(mem_hotplug_class)
+static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES(mem_hotplug_class)
 {
 	struct zone *zone = op->zone;
 	pfn_t pfn;
 
 	KASSERT(mutex_is_held(&op->mem->hotplug));
-	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
+	for_each_block(pfn, range) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
 		pageblock_set_offline(zone, pfn); /* asserts that it is isolated and all free or retired */
@@ -89,15 +87,15 @@ static void offline_commit(struct offline_op *op, struct range_claim *claim)
 	bool last;
 
 	KASSERT(op->policy != ISO_DISABLE || READ_ONCE(op->zone->pcp_depth) > 0);
-	trace_range(op->mem, TR_offline, op->start, op->nr);
+	trace_range(op->mem, TR_offline, claim->range.start, range_pages(claim->range));
 	do {
 		hotplug_lock(op->mem);
-		end = MIN(claim->start + CHUNK, claim->end);
-		commit_chunk(op, claim->start, end);
-		last = end == claim->end;
+		end = MIN(claim->range.start + CHUNK, claim->range.end);
+		commit_chunk(op, (struct pfn_range){claim->range.start, end});
+		last = end == claim->range.end;
 		if (last)
 			LIST_REMOVE(claim, link);
-		claim->start = end;
+		claim->range.start = end;
 		zone_plan_claimed(op->zone);
 		hotplug_unlock(op->mem);
 	} while (!last);
@@ -106,8 +104,8 @@ static void offline_commit(struct offline_op *op, struct range_claim *claim)
 /* Isolate, and move what is in the way; or leave everything as it was. */
 static int offline_isolated(struct offline_op *op)
 {
-	int err = isolate_range(op->mem, op->start, op->nr, op->policy, &op->res->fail,
-	    &op->evac.cost);
+	struct pfn_range range = op->evac.range;
+	int err = isolate_range(op->mem, range, op->evac.policy, &op->res->fail, &op->evac.cost);
 
 	if (err)
 		return err;
@@ -116,7 +114,7 @@ static int offline_isolated(struct offline_op *op)
 	op->evac.zone = op->zone;
 	err = evacuate(&op->evac);
 	if (err) {
-		undo_isolate_page_range(op->mem, op->start, op->nr);
+		undo_isolate_page_range(op->mem, range.start, range_pages(range));
 		return err;
 	}
 	sched_point("offline.commit");
@@ -137,18 +135,16 @@ static void offline_count(const struct offline_op *op)
 
 static int offline_claimed(struct offline_op *op, struct range_claim *claim)
 {
-	int err = 0, off = 0;
+	int off = op->evac.policy->enter(op->zone, &op->evac.cost), err = off;
 
-	if (op->policy == ISO_DISABLE)
-		off = err = pcp_disable_counted(op->zone, &op->evac.cost);
 	if (!err)
 		err = offline_isolated(op);
 	if (err)
 		drop_claim(op->mem, claim);
 	else
 		offline_commit(op, claim);
-	if (op->policy == ISO_DISABLE && !off)
-		zone_pcp_enable(op->zone);
+	if (!off)
+		op->evac.policy->leave(op->zone, &op->evac.cost);
 	offline_count(op);
 	return err;
 }
@@ -158,15 +154,17 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 {
 	static const struct offline_opts defaults = {.policy = NR_ISO_POLICIES};
 	struct offline_result local;
-	struct offline_op op = {.mem = mem, .start = start, .nr = nr, .res = result ? result : &local};
-	struct range_claim claim = {.start = start, .end = start + nr};
+	struct offline_op op = {.mem = mem, .res = result ? result : &local};
+	struct range_claim claim = {.range = pfn_range(start, nr)};
 	int err;
 
 	op.opts = opts ? opts : &defaults;
 	op.policy = op.opts->policy < NR_ISO_POLICIES ? op.opts->policy : READ_ONCE(mem->policy);
-	op.evac = (struct evacuation){
-	    .start = start, .end = start + nr, .policy = op.policy, .cancel = op.opts->cancel,
-	    .deadline = deadline_from_now(op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS),
+	op.evac = (struct evacuation){.range = claim.range,
+	    .policy = iso_ops(op.policy),
+	    .cancel = op.opts->cancel,
+	    .deadline =
+		deadline_from_now(op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS),
 	    .fail = &op.res->fail};
 	*op.res = (struct offline_result){.policy = op.policy, .fail.pfn = PFN_NONE};
 	if (!may_sleep())
@@ -174,7 +172,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 
 	err = claim_range(mem, &claim, &op.res->fail);
 	if (!err) {
-		err = offline_check(mem, start, nr, &claim, &op.res->fail);
+		err = offline_check(mem, claim.range, &claim, &op.res->fail);
 		if (err)
 			drop_claim(mem, &claim);
 	}
@@ -193,21 +191,21 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 }
 
 /* The range is claimed. */
-static int online_check(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+static int online_check(struct memory *mem, struct pfn_range range, struct mm_fail *fail)
 {
 	struct zone *zone;
-	int err = range_zone(mem, start, nr, &zone, fail);
+	int err = range_zone(mem, range, &zone, fail);
 	unsigned long online;
 
 	if (err)
 		return err;
-	if (range_stands_by(zone, start, nr))
-		return mm_fail(fail, MAX(start, zone->standby), WHY_STANDBY, -EBUSY);
-	online = range_count(mem, start, nr, PB_ONLINE) << PAGEBLOCK_ORDER;
-	if (online == nr)
-		return mm_fail(fail, start, WHY_ALREADY, -EALREADY);
+	if (range_stands_by(zone, range))
+		return mm_fail(fail, MAX(range.start, zone->standby), WHY_STANDBY, -EBUSY);
+	online = range_count(mem, range, PB_ONLINE) << PAGEBLOCK_ORDER;
+	if (online == range_pages(range))
+		return mm_fail(fail, range.start, WHY_ALREADY, -EALREADY);
 	if (online)
-		return mm_fail(fail, start, WHY_MIXED, -EINVAL);
+		return mm_fail(fail, range.start, WHY_MIXED, -EINVAL);
 	return 0;
 }
 
@@ -226,12 +224,12 @@ void block_go_online(struct zone *zone, pfn_t pfn)
 	}
 }
 
-static void online_chunk(struct zone *zone, pfn_t start, pfn_t end) REQUIRES(mem_hotplug_class)
+static void online_chunk(struct zone *zone, struct pfn_range range) REQUIRES(mem_hotplug_class)
 {
 	pfn_t pfn;
 
 	KASSERT(mutex_is_held(&zone->mem->hotplug));
-	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
+	for_each_block(pfn, range) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
 		block_go_online(zone, pfn);
@@ -244,7 +242,7 @@ static void online_chunk(struct zone *zone, pfn_t start, pfn_t end) REQUIRES(mem
 
 int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
-	struct range_claim claim = {.start = start, .end = start + nr, .stays = true};
+	struct range_claim claim = {.range = pfn_range(start, nr), .stays = true};
 	pfn_t pfn, end;
 	int err;
 
@@ -252,13 +250,13 @@ int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fa
 		return -EDEADLK;
 	err = claim_range(mem, &claim, fail);
 	if (!err) {
-		err = online_check(mem, start, nr, fail);
+		err = online_check(mem, claim.range, fail);
 		if (!err)
 			trace_range(mem, TR_online, start, nr);
-		for (pfn = start; !err && pfn != claim.end; pfn = end) {
-			end = MIN(pfn + CHUNK, claim.end);
+		for (pfn = start; !err && pfn != claim.range.end; pfn = end) {
+			end = MIN(pfn + CHUNK, claim.range.end);
 			hotplug_lock(mem);
-			online_chunk(zone_of(mem, start), pfn, end);
+			online_chunk(zone_of(mem, start), (struct pfn_range){pfn, end});
 			hotplug_unlock(mem);
 		}
 		drop_claim(mem, &claim);

@@ -10,13 +10,13 @@
  * Would what is left without the range, and without those that others claimed before @mine (NULL: at all), be
  * enough?  A hint.  hotplug not held.
  */
-bool enough_left(struct memory *mem, pfn_t start, unsigned long nr, const struct range_claim *mine)
+bool enough_left(struct memory *mem, struct pfn_range range, const struct range_claim *mine)
     EXCLUDES(mem_hotplug_class);
 /*
  * Everything that can be refused without touching anything.  With a claim on the range it stays so; without one,
  * and @mine NULL, the answer is a hint.  Errors as offline_pages.
  */
-int offline_check(struct memory *mem, pfn_t start, unsigned long nr, const struct range_claim *mine,
+int offline_check(struct memory *mem, struct pfn_range range, const struct range_claim *mine,
     struct mm_fail *fail) EXCLUDES(mem_hotplug_class, zone_class);
 
 /* Put a pageblock, all of whose pages but the head's are TAIL, into its zone's service.  Zone lock. */

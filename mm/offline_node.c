@@ -13,7 +13,7 @@
 
 /* A run of pageblocks that an operation took, so that it can bring back those and no others. */
 struct taken_run {
-	pfn_t start, end;
+	struct pfn_range range;
 	SLIST_ENTRY(taken_run) link;
 };
 
@@ -37,11 +37,11 @@ static bool block_online(struct zone *zone, pfn_t pfn)
 }
 
 /* Somebody may have brought it back, and taken it out again, meanwhile: then it is not ours. */
-static void note_evacuated(struct zone *zone, pfn_t start, unsigned long nr)
+static void note_evacuated(struct zone *zone, struct pfn_range range)
 {
 	pfn_t pfn;
 
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+	for_each_block(pfn, range) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
 		if (pageblock_state(pageblock_of(zone->mem, pfn)) == PB_OFFLINE)
@@ -51,24 +51,25 @@ static void note_evacuated(struct zone *zone, pfn_t start, unsigned long nr)
 }
 
 /* offline_pages, and for all-or-nothing a note of it.  The note comes first: what went can always come back. */
-static int take_range(struct node_op *op, struct zone *zone, pfn_t start, pfn_t end, struct offline_result *r)
+static int take_range(
+    struct node_op *op, struct zone *zone, struct pfn_range range, struct offline_result *r)
 {
 	struct taken_run *run = op->whole ? kmalloc(sizeof(*run)) : NULL;
 	int err;
 
-	KASSERT(start >= zone->start_pfn && end <= zone->end_pfn);
+	KASSERT(range.start >= zone->start_pfn && range.end <= zone->end_pfn);
 	*r = (struct offline_result){.fail.pfn = PFN_NONE};
 	if (op->whole && !run)
 		return -ENOMEM;
-	err = offline_pages(op->mem, start, end - start, op->opts, r);
+	err = offline_pages(op->mem, range.start, range_pages(range), op->opts, r);
 	if (err) {
 		kfree(run);
 		return err;
 	}
-	note_evacuated(zone, start, end - start);
-	op->res->offlined += end - start;
+	note_evacuated(zone, range);
+	op->res->offlined += range_pages(range);
 	if (run) {
-		*run = (struct taken_run){.start = start, .end = end};
+		run->range = range;
 		SLIST_INSERT_HEAD(&op->taken, run, link);
 	}
 	return 0;
@@ -93,7 +94,7 @@ static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t en
 
 	while (start < end) {
 		KASSERT(start < to && to <= end && !(to & (PAGEBLOCK_PAGES - 1)));
-		err = take_range(op, zone, start, to, &r);
+		err = take_range(op, zone, (struct pfn_range){start, to}, &r);
 
 		op->res->rounds += r.rounds;
 		op->res->moved += r.moved;
@@ -128,7 +129,8 @@ static int take_zone(struct node_op *op, struct zone *zone)
 		struct mm_fail fail = {.pfn = PFN_NONE};
 
 		for (end = pfn; end < zone->end_pfn && block_online(zone, end) &&
-		     scan_unmovable(zone, end, PAGEBLOCK_PAGES, &fail) == 0; end += PAGEBLOCK_PAGES)
+				scan_unmovable(zone, block_range(end), &fail) == 0;
+		     end += PAGEBLOCK_PAGES)
 			;
 		err = take_run(op, zone, pfn, end);
 		/* It should have gone, unless it is the kernel's, or the firmware's. */
@@ -160,13 +162,13 @@ static bool block_evacuated(const struct zone *zone, pfn_t pfn)
 	return pb->zone == zone->id && READ_ONCE(pb->bits) & PB_EVACUATED;
 }
 
-/* Bring back what went with its node, of [@start, @end) in @zone.  Returns how many pages. */
-static long bring_back(struct zone *zone, pfn_t start, pfn_t end)
+/* Bring back what went with its node, of @range in @zone.  Returns how many pages. */
+static long bring_back(struct zone *zone, struct pfn_range range)
 {
 	long back = 0;
 	pfn_t pfn;
 
-	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
+	for_each_block(pfn, range) {
 		/* Refused: somebody else was faster. */
 		if (block_evacuated(zone, pfn) && online_pages(zone->mem, pfn, PAGEBLOCK_PAGES, NULL) == 0)
 			back += (long)PAGEBLOCK_PAGES;
@@ -182,7 +184,7 @@ static void end_runs(struct node_op *op, bool back)
 	while ((run = SLIST_FIRST(&op->taken))) {
 		SLIST_REMOVE_HEAD(&op->taken, link);
 		if (back)
-			bring_back(zone_of(op->mem, run->start), run->start, run->end);
+			bring_back(zone_of(op->mem, run->range.start), run->range);
 		kfree(run);
 	}
 }
@@ -223,7 +225,7 @@ long online_node(struct memory *mem, unsigned node)
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		struct zone *zone = &mem->zones[node * NR_ZONE_KINDS + kind];
 
-		back += bring_back(zone, zone->start_pfn, zone->end_pfn);
+		back += bring_back(zone, (struct pfn_range){zone->start_pfn, zone->end_pfn});
 	}
 	return back;
 }

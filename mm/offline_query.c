@@ -33,17 +33,17 @@ static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *
 	ASSERT_ZONE_LOCKED(zone);
 	for_each_head(mem, pfn, block) {
 		u32 word = page_word(pfn_to_page_in(mem, pfn));
-		enum mm_why why = page_in_way(zone, pfn);
+		enum mm_why why = page_in_way(zone, pfn, true);
 		unsigned long nr = 1UL << word_order(word);
 
-		if (why != WHY_NONE)
-			in_way(out, why, pfn, nr);
-		else if (word_state(word) == PG_HWPOISON)
+		if (word_state(word) == PG_HWPOISON)
 			out->retired += nr;
-		else if (state_movable(word_state(word)))
+		else if (why == WHY_NONE || word_state(word) == PG_PCP)
+			out->free += nr;
+		else if (why == WHY_BUSY && state_movable(word_state(word)))
 			out->movable += nr;
 		else
-			out->free += nr;
+			in_way(out, why, pfn, nr);
 	}
 }
 
@@ -72,13 +72,13 @@ static void survey_block(struct memory *mem, pfn_t block, unsigned zone_id, stru
 }
 
 /* Pages of the range that other operations work on. */
-static void survey_claims(struct memory *mem, pfn_t start, pfn_t end, struct offline_survey *out)
+static void survey_claims(struct memory *mem, struct pfn_range range, struct offline_survey *out)
 {
 	const struct range_claim *c;
 
 	hotplug_lock(mem);
 	LIST_FOREACH(c, &mem->claims, link) {
-		pfn_t from = MAX(start, c->start), to = MIN(end, c->end);
+		pfn_t from = MAX(range.start, c->range.start), to = MIN(range.end, c->range.end);
 
 		if (from < to)
 			in_way(out, WHY_CLAIMED, from, to - from);
@@ -88,6 +88,7 @@ static void survey_claims(struct memory *mem, pfn_t start, pfn_t end, struct off
 
 int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct offline_survey *out)
 {
+	struct pfn_range range = pfn_range(start, nr);
 	unsigned why;
 	pfn_t pfn;
 
@@ -95,10 +96,10 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
 	for (why = 0; why < NR_MM_WHY; why++)
 		out->first[why] = PFN_NONE;
 	out->err = offline_query(mem, start, nr, &out->fail);
-	if (!range_ok(mem, start, nr))
+	if (!range_ok(mem, range))
 		return -EINVAL;
-	survey_claims(mem, start, start + nr, out);
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
+	survey_claims(mem, range, out);
+	for_each_block(pfn, range)
 		survey_block(mem, pfn, pageblock_of(mem, start)->zone, out);
 	return 0;
 }
@@ -112,11 +113,11 @@ struct leaving {
 	unsigned long kernel; /* pages of zones that the kernel's own memory comes from */
 };
 
-static void range_leaving(struct memory *mem, pfn_t start, unsigned long nr, struct leaving *out)
+static void range_leaving(struct memory *mem, struct pfn_range range, struct leaving *out)
 {
 	pfn_t pfn;
 
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+	for_each_block(pfn, range) {
 		const struct pageblock *pb = pageblock_of(mem, pfn);
 		unsigned long free = READ_ONCE(pb->nr_free), used = PAGEBLOCK_PAGES - free;
 
@@ -176,7 +177,7 @@ static void claims_leaving(struct memory *mem, const struct range_claim *mine, s
 		}
 		hotplug_unlock(mem);
 		for (i = 0; i < nr; i++) {
-			range_leaving(mem, copy[i].start, copy[i].end - copy[i].start, out);
+			range_leaving(mem, copy[i].range, out);
 			before = copy[i].nr;
 		}
 	} while (nr == CLAIMS);
@@ -192,51 +193,52 @@ static bool rest_is_enough(const struct stock *s, const struct leaving *out)
 	    s->free - out->listed >= out->in_use + s->high;
 }
 
-bool enough_left(struct memory *mem, pfn_t start, unsigned long nr, const struct range_claim *mine)
+bool enough_left(struct memory *mem, struct pfn_range range, const struct range_claim *mine)
 {
 	struct leaving out = {0};
 	struct stock stock;
 
 	take_stock(mem, &stock);
-	range_leaving(mem, start, nr, &out);
+	range_leaving(mem, range, &out);
 	claims_leaving(mem, mine, &out);
 	return rest_is_enough(&stock, &out);
 }
 
 /* ---- would it succeed? ---- */
 
-int offline_check(struct memory *mem, pfn_t start, unsigned long nr, const struct range_claim *mine,
+int offline_check(struct memory *mem, struct pfn_range range, const struct range_claim *mine,
     struct mm_fail *fail)
 {
 	struct zone *zone;
-	int err = range_zone(mem, start, nr, &zone, fail);
+	int err = range_zone(mem, range, &zone, fail);
 	unsigned long offline;
 
 	if (err)
 		return err;
-	offline = range_count(mem, start, nr, PB_OFFLINE) << PAGEBLOCK_ORDER;
-	if (offline == nr)
-		return mm_fail(fail, start, WHY_ALREADY, -EALREADY);
+	offline = range_count(mem, range, PB_OFFLINE) << PAGEBLOCK_ORDER;
+	if (offline == range_pages(range))
+		return mm_fail(fail, range.start, WHY_ALREADY, -EALREADY);
 	if (offline)
-		return mm_fail(fail, start, WHY_MIXED, -EINVAL);
-	err = scan_unmovable(zone, start, nr, fail);
-	if (!err && !enough_left(mem, start, nr, mine))
+		return mm_fail(fail, range.start, WHY_MIXED, -EINVAL);
+	err = scan_unmovable(zone, range, fail);
+	if (!err && !enough_left(mem, range, mine))
 		err = mm_fail(fail, PFN_NONE, WHY_LAST, -EBUSY);
 	return err;
 }
 
 int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
+	struct pfn_range range = pfn_range(start, nr);
 	struct zone *zone;
-	int err = range_zone(mem, start, nr, &zone, fail);
+	int err = range_zone(mem, range, &zone, fail);
 
 	if (err)
 		return err;
 	hotplug_lock(mem);
-	if (range_claimed(mem, start, nr))
+	if (range_claimed(mem, range))
 		err = mm_fail(fail, start, WHY_CLAIMED, -EBUSY);
 	hotplug_unlock(mem);
-	return err ? err : offline_check(mem, start, nr, NULL, fail);
+	return err ? err : offline_check(mem, range, NULL, fail);
 }
 
 /* ---- where an offline would succeed ---- */
@@ -254,23 +256,23 @@ static bool block_may_go(const struct search *s, pfn_t pfn)
 {
 	struct zone *zone = zone_of(s->mem, pfn);
 
-	return pageblock_state(pageblock_of(s->mem, pfn)) == PB_ONLINE && zone->kind == ZONE_MOVABLE &&
-	    scan_unmovable(zone, pfn, PAGEBLOCK_PAGES, NULL) == 0;
+	return pageblock_state(pageblock_of(s->mem, pfn)) == PB_ONLINE &&
+	       zone->kind == ZONE_MOVABLE && scan_unmovable(zone, block_range(pfn), NULL) == 0;
 }
 
-/* Those pageblocks of [@start, @end), at most LOOKS of them, that may go: a bit each, from @start. */
-static u64 blocks_may_go(const struct search *s, pfn_t start, pfn_t end)
+/* Those pageblocks of @range, at most LOOKS of them, that may go: a bit each, from its start. */
+static u64 blocks_may_go(const struct search *s, struct pfn_range range)
 {
 	u64 may = 0;
 	pfn_t pfn;
 
-	KASSERT(start < end && end - start <= LOOKS * PAGEBLOCK_PAGES);
-	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES)
-		may |= (u64)block_may_go(s, pfn) << ((pfn - start) >> PAGEBLOCK_ORDER);
+	KASSERT(range.start < range.end && range_pages(range) <= LOOKS * PAGEBLOCK_PAGES);
+	for_each_block(pfn, range)
+		may |= (u64)block_may_go(s, pfn) << ((pfn - range.start) >> PAGEBLOCK_ORDER);
 	hotplug_lock(s->mem);
-	for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES)
-		if (range_claimed(s->mem, pfn, PAGEBLOCK_PAGES))
-			may &= ~(1ULL << ((pfn - start) >> PAGEBLOCK_ORDER));
+	for_each_block(pfn, range)
+		if (range_claimed(s->mem, block_range(pfn)))
+			may &= ~(1ULL << ((pfn - range.start) >> PAGEBLOCK_ORDER));
 	hotplug_unlock(s->mem);
 	return may;
 }
@@ -296,7 +298,7 @@ static unsigned long trimmed(const struct search *s)
 	unsigned long nr, fits = 0;
 
 	for (nr = 0; nr < s->best_nr;) {
-		range_leaving(s->mem, s->best + nr, PAGEBLOCK_PAGES, &out);
+		range_leaving(s->mem, block_range(s->best + nr), &out);
 		nr += PAGEBLOCK_PAGES;
 		if (rest_is_enough(&s->stock, &out))
 			fits = nr;
@@ -317,7 +319,7 @@ pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *n
 	/* From the top: boot memory lies low. */
 	for (end = mem->end_pfn; end > mem->start_pfn && s.best_nr < want; end = start) {
 		start = end - MIN(end - mem->start_pfn, LOOKS * PAGEBLOCK_PAGES);
-		may = blocks_may_go(&s, start, end);
+		may = blocks_may_go(&s, (struct pfn_range){start, end});
 		for (pfn = end; pfn > start && s.best_nr < want;) {
 			pfn -= PAGEBLOCK_PAGES;
 			add_to_run(&s, pfn, may >> ((pfn - start) >> PAGEBLOCK_ORDER) & 1);

@@ -35,63 +35,65 @@
 #include "mm/isolate.h"
 #include <quarry/isolation.h>
 
-enum mm_why page_in_way(const struct zone *zone, pfn_t pfn)
+enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 {
 	const struct page *page = pfn_to_page_in(zone->mem, pfn);
 	enum migratetype type = pageblock_type(pageblock_of(zone->mem, pfn));
 
 	switch (word_state(page_word(page))) {
+	case PG_FREE:
+	case PG_HWPOISON:
+		return WHY_NONE;
 	case PG_RESERVED:
 		return WHY_RESERVED;
-	case PG_SLAB:
-	case PG_PGTABLE:
-	case PG_OBJECT: /* of an object whose pages stay where they are */
-		return WHY_UNMOVABLE;
 	case PG_ALLOC:
-		/* Where only movable memory is allocated it may be on its way to its owner. */
-		if (zone->kind != ZONE_MOVABLE && type != MT_MOVABLE && type != MT_CMA)
-			return WHY_UNMOVABLE;
-		return WHY_BUSY;
+		if (arriving &&
+		    (zone->kind == ZONE_MOVABLE || type == MT_MOVABLE || type == MT_CMA))
+			return WHY_BUSY;
+		return WHY_UNMOVABLE;
 	case PG_MOVABLE_OPS:
 	case PG_BALLOON:
 	case PG_LRU:
+	case PG_ISO_MIG:
 		if (page_poisoned(page))
 			return WHY_HWPOISON;
-		return READ_ONCE(page->pincount) ? WHY_PINNED : WHY_NONE;
-	case PG_ISO_MIG:
 		return READ_ONCE(page->pincount) ? WHY_PINNED : WHY_BUSY;
+	case PG_PCP:
 	case PG_FREEING:
 		return WHY_BUSY;
-	default:
-		return WHY_NONE;
+	default: /* pages of objects that stay where they are among them */
+		return WHY_UNMOVABLE;
 	}
 }
 
-/* What in [from, end) of the pageblock at @block cannot move: 0, or -EBUSY and which page and why. */
-static int has_unmovable(struct zone *zone, pfn_t block, pfn_t from, pfn_t end, struct mm_fail *fail)
-    REQUIRES_ZONE(zone)
+/*
+ * The first page of @range in the pageblock at @block that is in the way: 0, or -EBUSY, which page
+ * and why.  @all: of all that are not free; else only what cannot move.
+ */
+static int find_in_way(struct zone *zone, pfn_t block, struct pfn_range range, bool all,
+    struct mm_fail *fail) REQUIRES_ZONE(zone)
 {
 	struct memory *mem = zone->mem;
 	pfn_t pfn;
 
 	ASSERT_ZONE_LOCKED(zone);
-	KASSERT(!(block & (PAGEBLOCK_PAGES - 1)) && from < end);
+	KASSERT(!(block & (PAGEBLOCK_PAGES - 1)) && range.start < range.end);
 	for_each_head(mem, pfn, block) {
 		u32 word = page_word(pfn_to_page_in(mem, pfn));
 		enum mm_why why;
 
-		if (pfn >= end || pfn + (1UL << word_order(word)) <= from)
+		if (!ranges_meet(range, pfn_range(pfn, 1UL << word_order(word))))
 			continue;
-		why = page_in_way(zone, pfn);
-		if (why != WHY_NONE && why != WHY_BUSY)
+		why = page_in_way(zone, pfn, !all);
+		if (why != WHY_NONE && (all || why != WHY_BUSY))
 			return mm_fail(fail, pfn, why, -EBUSY);
 	}
 	return 0;
 }
 
 /* One pageblock: under `disable' the scan and the bit are one lock hold, so that the scan stays true. */
-static int isolate_block(struct zone *zone, pfn_t block, bool scan, pfn_t from, pfn_t end,
-    struct mm_fail *fail)
+static int isolate_block(
+    struct zone *zone, pfn_t block, bool scan, struct pfn_range range, struct mm_fail *fail)
 {
 	struct memory *mem = zone->mem;
 	irqflags_t flags = zone_lock_irqsave(zone);
@@ -105,7 +107,7 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, pfn_t from, 
 		MM_EVENT(mem, ISO_CONFLICT);
 		err = mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
 	} else if (scan) {
-		err = has_unmovable(zone, block, from, end, fail);
+		err = find_in_way(zone, block, range, false, fail);
 	}
 	if (!err) {
 		sched_point("iso.scanned");
@@ -116,20 +118,22 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, pfn_t from, 
 	return err;
 }
 
-int scan_unmovable(struct zone *zone, pfn_t start, unsigned long nr, struct mm_fail *fail)
+int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
 {
-	pfn_t pfn;
 	int err = 0;
+	pfn_t pfn;
 
-	for (pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES); pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
+	for_each_block(pfn, range) {
 		irqflags_t flags;
 
 		/* A look without the lock: as true as the answer under it will be a moment later. */
 		if (pageblock_all_free(pageblock_of(zone->mem, pfn)))
 			continue;
 		flags = zone_lock_irqsave(zone);
-		err = has_unmovable(zone, pfn, start, start + nr, fail);
+		err = find_in_way(zone, pfn, range, false, fail);
 		zone_unlock_irqrestore(zone, flags);
+		if (err)
+			break;
 	}
 	return err;
 }
@@ -157,8 +161,8 @@ void pcp_drain_isolated_local(struct zone *zone)
 				slot[kept++] = slot[from];
 				continue;
 			}
-			PAGE_ASSERT(mem, slot[from],
-			    page_word(slot[from]) == PAGE_WORD(0, PG_PCP, order));
+			PAGE_ASSERT(
+			    mem, slot[from], page_word(slot[from]) == PAGE_WORD(0, PG_PCP, order));
 			trace_page(mem, TR_give, pfn, order);
 			buddy_free(zone, pfn, order);
 		}
@@ -185,71 +189,39 @@ int drain_isolated_pages(struct memory *mem)
 
 /* ---- ranges ---- */
 
-int isolate_range(struct memory *mem, pfn_t from, unsigned long pages, enum iso_policy policy,
+int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
     struct mm_fail *fail, struct drain_cost *cost)
 {
-	pfn_t start = ALIGN_DOWN(from, PAGEBLOCK_PAGES), pfn;
-	unsigned long nr = ALIGN_UP(from + pages, PAGEBLOCK_PAGES) - start;
+	struct pfn_range blocks = range_blocks(range);
 	struct zone *zone;
-	int err = range_zone(mem, start, nr, &zone, fail), asked;
+	int err = range_zone(mem, blocks, &zone, fail);
+	pfn_t pfn;
 
 	if (err)
 		return err;
-	if (policy == ISO_DISABLE && READ_ONCE(zone->pcp_depth) == 0)
-		return mm_fail(fail, start, WHY_BUSY, -EINVAL);
+	if (policy->caches_off && READ_ONCE(zone->pcp_depth) == 0)
+		return mm_fail(fail, blocks.start, WHY_BUSY, -EINVAL);
 	if (!may_sleep())
 		return -EDEADLK;
 	atomic_add(&mem->iso_pending, 1u);
-	for (pfn = start; pfn < start + nr && !err; pfn += PAGEBLOCK_PAGES) {
-		err = isolate_block(zone, pfn, policy == ISO_DISABLE, from, from + pages, fail);
+	for (pfn = blocks.start; pfn < blocks.end && !err; pfn += PAGEBLOCK_PAGES) {
+		err = isolate_block(zone, pfn, policy->caches_off, range, fail);
 		if (err)
-			undo_isolate_page_range(mem, start, pfn - start);
+			undo_isolate_page_range(mem, blocks.start, pfn - blocks.start);
 		sched_point("iso.block_set");
 	}
 	sched_point("iso.range_done");
 	if (!err)
-		trace_range(mem, TR_isolate, start, nr);
-	if (!err && policy != ISO_DISABLE) {
-		asked = policy == ISO_PRECISE ? drain_isolated_pages(mem) : drain_all_pages(mem, zone);
-		cost->rounds++;
-		cost->ipis += (unsigned)MAX(asked, 0);
-		err = asked < 0 ? asked : scan_unmovable(zone, from, pages, fail);
+		trace_range(mem, TR_isolate, blocks.start, range_pages(blocks));
+	if (!err && !policy->caches_off) {
+		err = policy->bits_set(zone, cost);
+		err = err ? err : scan_unmovable(zone, range, fail);
 		if (err)
-			undo_isolate_page_range(mem, start, nr);
+			undo_isolate_page_range(mem, blocks.start, range_pages(blocks));
 	}
 	atomic_sub(&mem->iso_pending, 1u);
 	KASSERT((s32)READ_ONCE(mem->iso_pending) >= 0);
 	return err;
-}
-
-int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
-    enum iso_policy policy, struct mm_fail *fail)
-{
-	struct drain_cost cost = {0};
-
-	if (!range_ok(mem, start, nr))
-		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
-	return isolate_range(mem, start, nr, policy, fail, &cost);
-}
-
-static const char *const policy_names[NR_ISO_POLICIES] = {
-    [ISO_REDRAIN] = "redrain",
-    [ISO_DISABLE] = "disable",
-    [ISO_PRECISE] = "precise",
-};
-
-const char *iso_policy_name(enum iso_policy policy)
-{
-	return policy < NR_ISO_POLICIES ? policy_names[policy] : NULL;
-}
-
-enum iso_policy iso_policy_by_name(const char *name)
-{
-	unsigned policy = 0;
-
-	while (policy < NR_ISO_POLICIES && strcmp(policy_names[policy], name) != 0)
-		policy++;
-	return (enum iso_policy)policy;
 }
 
 void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
@@ -257,7 +229,7 @@ void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 	pfn_t pfn;
 
 	trace_range(mem, TR_restore, start, nr);
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+	for_each_block(pfn, pfn_range(start, nr)) {
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags = zone_lock_irqsave(zone);
 
@@ -270,54 +242,14 @@ void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 	}
 }
 
-/* Why the first page of [start, end) in the pageblock that is not free is not; 0: all are. */
-static int why_not_free(struct zone *zone, pfn_t block, pfn_t start, pfn_t end, struct mm_fail *fail)
-    REQUIRES_ZONE(zone)
-{
-	struct memory *mem = zone->mem;
-	pfn_t pfn;
-
-	ASSERT_ZONE_LOCKED(zone);
-	for_each_head(mem, pfn, block) {
-		const struct page *page = pfn_to_page_in(mem, pfn);
-		u32 word = page_word(page);
-
-		if (pfn >= end || pfn + (1UL << word_order(word)) <= start)
-			continue;
-		switch (word_state(word)) {
-		case PG_FREE:
-		case PG_HWPOISON:
-			continue;
-		case PG_RESERVED:
-			return mm_fail(fail, pfn, WHY_RESERVED, -EBUSY);
-		case PG_MOVABLE_OPS:
-		case PG_BALLOON:
-		case PG_LRU:
-		case PG_ISO_MIG:
-			return mm_fail(fail, pfn, READ_ONCE(page->pincount) ? WHY_PINNED
-			    : page_poisoned(page) ? WHY_HWPOISON : WHY_BUSY, -EBUSY);
-		case PG_PCP:
-		case PG_FREEING:
-			return mm_fail(fail, pfn, WHY_BUSY, -EBUSY);
-		default:
-			return mm_fail(fail, pfn, WHY_UNMOVABLE, -EBUSY);
-		}
-	}
-	return 0;
-}
-
 int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
-	return test_range_free(mem, start, start + nr, fail);
-}
-
-int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *fail)
-{
-	pfn_t pfn;
+	struct pfn_range range = pfn_range(start, nr);
 	int err = 0;
+	pfn_t pfn;
 
-	KASSERT(start < end);
-	for (pfn = ALIGN_DOWN(start, PAGEBLOCK_PAGES); pfn < end && !err; pfn += PAGEBLOCK_PAGES) {
+	KASSERT(range.start < range.end);
+	for_each_block(pfn, range) {
 		const struct pageblock *pb = pageblock_of(mem, pfn);
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags;
@@ -327,8 +259,10 @@ int test_range_free(struct memory *mem, pfn_t start, pfn_t end, struct mm_fail *
 		if (pageblock_all_free(pb))
 			continue;
 		flags = zone_lock_irqsave(zone);
-		err = why_not_free(zone, pfn, start, end, fail);
+		err = find_in_way(zone, pfn, range, true, fail);
 		zone_unlock_irqrestore(zone, flags);
+		if (err)
+			break;
 	}
 	return err;
 }

@@ -116,12 +116,7 @@ void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned 
 	WRITE_ONCE(pcp->count[stack], (u16)(count - n));
 }
 
-/*
- * The owner's capacity of one stack, brought up to date.  Only the owner ever writes it, as depth ? 0
- * : plan; nobody else can therefore make one interrupt-off section see two capacities.  The acquire
- * pairs with the release in zone_pcp_enable: who sees depth 0 sees all that was done before it.
- */
-static unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
+unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
 	unsigned in_zone = stack % STACKS_PER_ZONE;
 	u16 plan = READ_ONCE(zone->pcp_capacity[in_zone / NR_CACHED_TYPES][in_zone % NR_CACHED_TYPES]);

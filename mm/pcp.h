@@ -53,6 +53,13 @@ static inline struct pcp *this_pcp_slow(const struct memory *mem)
 void zone_plan_capacity(struct zone *zone, unsigned long leaving) REQUIRES(mem_hotplug_class);
 /* Owner, irqs off: capacities from depth and plan; give back what no longer fits. */
 void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
+/*
+ * The owner's capacity of one stack, brought up to date; irqs off.  Only the owner ever writes it,
+ * as depth ? 0 : plan: nobody else can make one interrupt-off section see two capacities.  The
+ * acquire pairs with the release in zone_pcp_enable: the CPU that sees depth 0 sees all that was
+ * done before it, flags of broken pages among it.
+ */
+unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack);
 /* Owner, irqs off: give back all of the zone. */
 void pcp_drain_zone_local(struct zone *zone) EXCLUDES(zone_class);
 /* First-zone stack numbers of @cpu's cache.  Nobody uses it yet, or the owner with irqs off. */

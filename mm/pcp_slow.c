@@ -51,9 +51,13 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	CHECKED_ASSERT(word_order(word) == order && order <= MAX_ORDER);
 	if (index < NR_CACHED_ORDERS) {
 		stack = READ_ONCE(pageblock_of(mem, pfn)->stack[index]);
+		/* The caches may be on again; a CPU that only frees must notice too. */
+		if (stack % STACKS_PER_ZONE != STACK_NONE)
+			pcp_update_capacity(zone, pcp, stack);
 		/*
-		 * Poison never enters a cache.  The word is read here: what the caller saw before interrupts
-		 * went off may be older than a mark that was set while the caches were off, and are on again.
+		 * Poison never enters a cache.  The word is read here, behind the capacity: what the
+		 * caller saw before interrupts went off may be older than a mark that was set
+		 * while the caches were off.
 		 */
 		if (pcp->count[stack] < pcp->capacity[stack] && !(word & PAGE_POISON) &&
 		    page_word(page) == word) {

@@ -246,7 +246,7 @@ static pfn_t first_in_block(struct memory *mem, pfn_t pfn)
 {
 	bool standby = pageblock_state(pageblock_of(mem, pfn)) == PB_OFFLINE && block_stands_by(zone_of(mem, pfn), pfn);
 
-	return standby ? pfn : poison_first(mem, pfn, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
+	return standby ? pfn : poison_first(mem, pfn, block_range(pfn).end);
 }
 
 /* Can there be a flagged page in its pageblock? */
@@ -264,7 +264,7 @@ pfn_t mem_poisoned_next(struct memory *mem, pfn_t pfn)
 	pfn_t end, found;
 
 	for (pfn = MAX(pfn, mem->start_pfn); pfn < mem->end_pfn; pfn = end) {
-		end = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+		end = block_range(pfn).end;
 		found = worth_a_look(mem, pfn) ? first_in_block(mem, pfn) : PFN_NONE;
 		if (found != PFN_NONE)
 			return found;

@@ -14,7 +14,8 @@
 #define ALLOC_LOOKS 3
 
 /* Or a free that began before does not see the mark that is about to be set (mm_types.h, law 4). */
-#define CACHES_ASSERT_OFF(r)                                                                       	PAGE_ASSERT((r)->mem, pfn_to_page_in((r)->mem, (r)->head),                                 \
+#define CACHES_ASSERT_OFF(r)                                                                       \
+	PAGE_ASSERT((r)->mem, pfn_to_page_in((r)->mem, (r)->head),                                 \
 	    READ_ONCE((r)->zone->pcp_depth) > 0)
 
 static enum poison_verdict settled(struct poison_request *r, enum poison_outcome outcome, int err, int *out)

@@ -96,7 +96,7 @@ static void set_bits(struct page *page, u32 bits)
 	} while (!atomic_cas(&page->word, word, word | bits));
 }
 
-/* Of blocks that somebody has; what is free is taken at once. */
+/* Of blocks that have an owner; what is free is taken at once. */
 #define STATES_DOOMED (~(TO(PG_TAIL) | TO(PG_FREE)))
 
 /*
@@ -109,8 +109,8 @@ void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 
 	ASSERT_ZONE_LOCKED(zone);
 	PAGE_ASSERT(zone->mem, page, STATES_DOOMED >> word_state(page_word(page)) & 1);
-	PAGE_ASSERT(zone->mem, page,
-	    pfn >= head && pfn - head < 1UL << word_order(page_word(page)));
+	PAGE_ASSERT(
+	    zone->mem, page, pfn >= head && pfn - head < 1UL << word_order(page_word(page)));
 	if (word_order(page_word(page)) > 0)
 		set_bits(page, PAGE_F_HAS_HWPOISON);
 	set_bits(pfn_to_page_in(zone->mem, pfn), PAGE_F_HWPOISON);

@@ -56,15 +56,14 @@ bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool 
 	return zone_spare(zone, gfp, lower) >= 1L << order;
 }
 
-int range_zone(struct memory *mem, pfn_t start, unsigned long nr, struct zone **zone,
-    struct mm_fail *fail)
+int range_zone(struct memory *mem, struct pfn_range range, struct zone **zone, struct mm_fail *fail)
 {
 	pfn_t pfn;
 
-	if (!range_ok(mem, start, nr))
-		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
-	*zone = zone_of(mem, start);
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+	if (!range_ok(mem, range))
+		return mm_fail(fail, range.start, WHY_RANGE, -EINVAL);
+	*zone = zone_of(mem, range.start);
+	for_each_block(pfn, range) {
 		const struct pageblock *pb = pageblock_of(mem, pfn);
 
 		if (pageblock_state(pb) == PB_HOLE)
@@ -73,8 +72,8 @@ int range_zone(struct memory *mem, pfn_t start, unsigned long nr, struct zone **
 			return mm_fail(fail, pfn, WHY_ZONES, -EINVAL);
 	}
 	/* Its span has what is its own, and only grows. */
-	KASSERT(start >= READ_ONCE((*zone)->start_pfn));
-	KASSERT(start + nr <= READ_ONCE((*zone)->end_pfn));
+	KASSERT(range.start >= READ_ONCE((*zone)->start_pfn));
+	KASSERT(range.end <= READ_ONCE((*zone)->end_pfn));
 	return 0;
 }
 

@@ -26,7 +26,7 @@ import words
 
 ROOT = qemu.ROOT
 SOURCE = (".c", ".h", ".S", ".ld", ".py", ".sh", ".gdb", ".cfg")
-MAX_FILE, MAX_FUNCTION, MAX_MAKEFILE, MAX_COLUMNS = 500, 80, 200, 100
+MAX_FILE, MAX_MAKEFILE, MAX_COLUMNS = 500, 200, 100
 
 STD = r"<std[a-z]+\.h>"
 QUARRY = r"<quarry/\w+\.h>"
@@ -158,23 +158,6 @@ def check_file_length(_):
         nr = read(path).count("\n")
         if nr > limit:
             yield f"{path}: {nr} lines, at most {limit}"
-
-
-def check_function_length(_):
-    """no function is over 80 lines"""
-    for path in sources():
-        if not path.endswith((".c", ".h")):
-            continue
-        start = None
-        lines = read(path).split("\n")
-        for nr, line in enumerate(lines, 1):
-            # A function's braces, and no other pair, stand alone at the left.
-            if line == "{":
-                start = nr
-            elif line == "}" and start:
-                if nr - start + 1 > MAX_FUNCTION:
-                    yield f"{path}:{start}: {lines[start - 2].strip()}: {nr - start + 1} lines"
-                start = None
 
 
 def check_conditional(_):
@@ -410,9 +393,8 @@ def warn_format():
         print(f"  # clang-format would change {len(bad)} of {len(files)} files (not counted)")
 
 
-CHECKS = [check_includes, check_base_names, check_file_length, check_function_length, check_conditional,
-          check_phrases, check_arguments, check_licence, check_compare, check_fence, check_floors, check_doors,
-          check_port, check_core,
+CHECKS = [check_includes, check_base_names, check_file_length, check_conditional, check_phrases,
+          check_arguments, check_licence, check_compare, check_fence, check_floors, check_doors, check_port, check_core,
           check_mutants, check_poison_table,
           check_facts, check_waits, check_words, *analyse.CHECKS]
 

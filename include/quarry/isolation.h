@@ -27,7 +27,11 @@ const char *iso_policy_name(enum iso_policy policy);
 enum iso_policy iso_policy_by_name(const char *name);
 /* Undo it; the old types are still there.  Never fails.  Any context.  Locks: zone. */
 void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr) EXCLUDES(zone_class);
-/* 0 if all pages of the isolated range are free (or poisoned); else -EBUSY, and where and why. */
+/*
+ * Are all of [start, start + nr), whose pageblocks are isolated and may reach beyond it, free or
+ * retired?  0; -EBUSY, and the first that is not and why; -EINVAL a pageblock is not isolated.
+ * Any context.  Locks: zone.
+ */
 int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
     EXCLUDES(zone_class);
 

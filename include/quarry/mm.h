@@ -270,7 +270,11 @@ void drain_local_pages(struct memory *mem, struct zone *zone) EXCLUDES(zone_clas
  * Returns 0; -EOVERFLOW after 65535 nested calls; -EDEADLK (context).
  */
 int zone_pcp_disable(struct zone *zone) must_check EXCLUDES(pcp_ctl_class, zone_class);
-/* The matching enable; the last one lets the owners refill.  -EINVAL (counted) without a disable. */
+/*
+ * The matching enable.  It interrupts nobody: after the last one each CPU caches again from its
+ * next refill or spill of a stack on.  -EINVAL (counted) without a disable.
+ * Context and locks as zone_pcp_disable.
+ */
 int zone_pcp_enable(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 
 /*

@@ -362,10 +362,15 @@ struct node {
 	struct reclaim reclaim;
 };
 
+/* Pages [start, end).  Public functions take a start and a number of pages. */
+struct pfn_range {
+	pfn_t start, end;
+};
+
 /* A range of pageblocks that one operation works on; the owner of their isolate bits. */
 struct range_claim {
 	LIST_ENTRY(range_claim) link; /* h */
-	pfn_t start, end;
+	struct pfn_range range;
 	u64 nr;      /* rises from claim to claim */
 	bool stays;  /* it is being brought online, added or removed: no page in service goes with it */
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_refill.c: other CPUs between a refill's check of the zone and its lock, and where the
- * slots of the stacks lie.  The source of the caches is included with its taking of the zone lock
- * watched.
+ * test_play_refill.c: other CPUs between a refill's check of the zone and its lock, and before a
+ * spill takes its capacity back; and where the slots of the stacks lie.  The source of the caches is
+ * included with both watched.
  */
 #define zone_alloc_slots         played_zone_alloc_slots
 #define zone_plan_capacity       played_zone_plan_capacity
@@ -11,29 +11,46 @@
 #define pcp_give_back            played_pcp_give_back
 #define pcp_alloc_zone           played_pcp_alloc_zone
 #define pcp_free_slow            played_pcp_free_slow
+#define pcp_update_capacity      played_pcp_update_capacity
 #define pcp_refresh_zone_local   played_pcp_refresh_zone_local
 #define pcp_drain_zone_local     played_pcp_drain_zone_local
 #define pcp_zone_nonempty        played_pcp_zone_nonempty
 #define zone_pcp_pages           played_zone_pcp_pages
 #include "tests/lib/mm_test.h"
+#include "tests/lib/poison_help.h"
+#include <quarry/poison.h>
 
 #define TEST_SLOT_CPUS 4u
 
-/* Other CPUs, which get the lock just before this one; once. */
+/* Other CPUs, just before this one gets the lock, or reads its capacity; once. */
 static void (*others)(struct zone *zone);
 
-static void lock_after_others(struct zone *zone) ACQUIRE(zone->lock, zone_class) NO_LOCK_ANALYSIS
+static void others_first(struct zone *zone)
 {
 	void (*fn)(struct zone *) = others;
 
 	others = NULL;
 	if (fn)
 		fn(zone);
+}
+
+static void lock_after_others(struct zone *zone) ACQUIRE(zone->lock, zone_class) NO_LOCK_ANALYSIS
+{
+	others_first(zone);
 	zone_lock(zone);
 }
 
 #define zone_lock lock_after_others
 #include "mm/pcp.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#undef pcp_update_capacity
+
+static unsigned update_after_others(struct zone *zone, struct pcp *pcp, unsigned stack)
+{
+	others_first(zone);
+	return played_pcp_update_capacity(zone, pcp, stack);
+}
+
+#define pcp_update_capacity update_after_others
 #include "mm/pcp_slow.c" /* NOLINT(bugprone-suspicious-include): what is played */
 #undef zone_lock
 
@@ -128,6 +145,46 @@ static void refill_stops_at_the_watermark_after_other_cpus(struct ktest *t)
 	pcp_refresh_all(mem);
 }
 
+/* ---- between the caller's look at the word and the capacity ---- */
+
+static struct page *freed;
+
+/* As memory_failure: it is flagged while the caches are off, and they are on again. */
+static void break_it(struct zone *zone)
+{
+	pfn_t pfn = page_to_pfn_in(zone->mem, freed);
+
+	zone_lock(zone);
+	poison_doom(zone, pfn, pfn);
+	zone_unlock(zone);
+	store_release(&zone->pcp_depth, 0);
+}
+
+static void spill(void *arg)
+{
+	struct refill *r = arg;
+
+	EXPECT(r->t, pcp_free_slow(r->zone->mem, freed, 0, PAGE_WORD(1, PG_ALLOC, 0)));
+}
+
+static void a_page_that_breaks_before_a_spill_is_not_cached(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+	struct refill r = {.t = t};
+
+	REQUIRE(t, mem);
+	r.zone = &mem->zones[ZONE_MOVABLE];
+	freed = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+	REQUIRE(t, freed);
+	EXPECT_EQ(t, zone_pcp_disable(r.zone), 0);
+	others = break_it;
+	ktest_on_cpu(0, spill, &r);
+	EXPECT(t, !others);
+	EXPECT_EQ(t, zone_pcp_pages(r.zone), 0);
+	EXPECT(t, is_retired(mem, page_to_pfn_in(mem, freed)));
+	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, freed)), 0);
+}
+
 /* ---- slots ---- */
 
 static struct {
@@ -198,4 +255,6 @@ static void stacks_are_laid_out_without_gaps(struct ktest *t)
 }
 
 KTEST_SUITE(play_refill, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(refill_stops_at_the_watermark_after_other_cpus), KTEST(stacks_are_laid_out_without_gaps));
+    KTEST(refill_stops_at_the_watermark_after_other_cpus),
+    KTEST(a_page_that_breaks_before_a_spill_is_not_cached),
+    KTEST(stacks_are_laid_out_without_gaps));

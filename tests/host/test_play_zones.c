@@ -196,19 +196,19 @@ static void first_blocking_pageblock_is_named(struct ktest *t)
 	for (i = 0; i < 4; i++) {
 		bits = own->pageblocks[i].bits;
 		own->pageblocks[i].bits = 0; /* PB_HOLE */
-		EXPECT_EQ(t, range_zone(own, 0, 4 * p, &zone, &fail), -EINVAL);
+		EXPECT_EQ(t, range_zone(own, pfn_range(0, 4 * p), &zone, &fail), -EINVAL);
 		EXPECT_EQ(t, fail.why, WHY_HOLE);
 		EXPECT_EQ(t, fail.pfn, i * p);
-		EXPECT_EQ(t, range_zone(own, 0, 6 * p, &zone, &fail), -EINVAL);
+		EXPECT_EQ(t, range_zone(own, pfn_range(0, 6 * p), &zone, &fail), -EINVAL);
 		EXPECT_EQ(t, fail.why, WHY_HOLE);
 		if (i > 0)
-			EXPECT_EQ(t, range_zone(own, 0, i * p, &zone, NULL), 0);
+			EXPECT_EQ(t, range_zone(own, pfn_range(0, i * p), &zone, NULL), 0);
 		own->pageblocks[i].bits = bits;
 	}
-	EXPECT_EQ(t, range_zone(own, 0, 6 * p, &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, range_zone(own, pfn_range(0, 6 * p), &zone, &fail), -EINVAL);
 	EXPECT_EQ(t, fail.why, WHY_ZONES);
 	EXPECT_EQ(t, fail.pfn, 4 * p);
-	EXPECT_EQ(t, range_zone(own, 0, 4 * p, &zone, &fail), 0);
+	EXPECT_EQ(t, range_zone(own, pfn_range(0, 4 * p), &zone, &fail), 0);
 	EXPECT(t, zone == &own->zones[ZONE_NORMAL]);
 }
 

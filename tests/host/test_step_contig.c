@@ -30,14 +30,14 @@ static u64 steps_deadline(u64 ns)
 
 static int steps_evacuate(struct evacuation *e)
 {
-	const struct pageblock *pb = pageblock_of(e->zone->mem, e->start);
+	const struct pageblock *pb = pageblock_of(e->zone->mem, e->range.start);
 
 	steps.nr++;
 	steps.as = *e;
 	steps.isolated = pageblock_isolated(pb);
 	steps.off = READ_ONCE(e->zone->pcp_depth) > 0;
 	if (steps.err)
-		return mm_fail(e->fail, e->start,
+		return mm_fail(e->fail, e->range.start,
 		    steps.err == -ETIMEDOUT ? WHY_DEADLINE : WHY_NO_TARGET, steps.err);
 	e->deadline = ~0ULL;
 	EXPECT_EQ(steps.t, evacuate(e), 0);
@@ -74,9 +74,9 @@ static void expect_end(struct ktest *t, struct memory *mem, int ends, int err, e
 	EXPECT_EQ(t, fail.why, why);
 	EXPECT(t, steps.isolated);
 	EXPECT_EQ(t, steps.off, mem->policy == ISO_DISABLE);
-	EXPECT_EQ(t, steps.as.start, BLOCK(2) + 3);
-	EXPECT_EQ(t, steps.as.end, BLOCK(4) - 1);
-	EXPECT_EQ(t, steps.as.policy, mem->policy);
+	EXPECT_EQ(t, steps.as.range.start, BLOCK(2) + 3);
+	EXPECT_EQ(t, steps.as.range.end, BLOCK(4) - 1);
+	EXPECT(t, steps.as.policy == iso_ops(mem->policy));
 	EXPECT_EQ(t, steps.as.deadline, steps.now + 5 * SECONDS);
 	EXPECT(t, !steps.as.cancel);
 	EXPECT_EQ(t, zone->nr_isolated, 0);

@@ -35,7 +35,7 @@ static int steps_claim(struct memory *mem, struct range_claim *claim)
 {
 	note('c');
 	if (steps.online_first)
-		EXPECT_EQ(steps.t, online_pages(mem, claim->start, BLOCK(1), NULL), 0);
+		EXPECT_EQ(steps.t, online_pages(mem, claim->range.start, BLOCK(1), NULL), 0);
 	return range_claim(mem, claim);
 }
 
@@ -218,7 +218,7 @@ static void first_span_of_a_zone_enters_the_zonelists(struct ktest *t)
 static void failed_add_is_undone_in_reverse_order(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
-	struct range_claim claim = {.start = BORDER, .end = BORDER + BLOCK(1)};
+	struct range_claim claim = {.range = {BORDER, BORDER + BLOCK(1)}};
 
 	REQUIRE(t, begin(t, mem));
 	steps.slots_fail = true;
@@ -232,7 +232,7 @@ static void failed_add_is_undone_in_reverse_order(struct ktest *t)
 	arrays.grows_left = 0;
 	EXPECT_EQ(t, steps_add(mem, BORDER - BLOCK(2), BLOCK(3), 0), -ENOMEM);
 	expect_steps("csmgknu");
-	EXPECT_EQ(t, range_count(mem, BORDER - BLOCK(2), BLOCK(4), PB_HOLE), 4);
+	EXPECT_EQ(t, range_count(mem, pfn_range(BORDER - BLOCK(2), BLOCK(4)), PB_HOLE), 4);
 	arrays.grows_left = -1;
 	/*
 	 * A range that is refused anyway is not claimed; another operation's claim is not

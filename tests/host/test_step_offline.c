@@ -67,9 +67,9 @@ void steps_lock(struct memory *mem);
 void steps_unlock(struct memory *mem);
 bool steps_trylock(struct memory *mem);
 void steps_plan_claimed(struct zone *zone);
-bool steps_claimed(const struct memory *mem, pfn_t start, unsigned long nr);
+bool steps_claimed(const struct memory *mem, struct pfn_range range);
 unsigned long steps_count(
-    const struct memory *mem, pfn_t start, unsigned long nr, enum pageblock_state state);
+    const struct memory *mem, struct pfn_range range, enum pageblock_state state);
 int steps_claim(struct memory *mem, struct range_claim *claim);
 void steps_unclaim(struct memory *mem, struct range_claim *claim);
 int steps_offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
@@ -103,7 +103,7 @@ static void steps_offline(struct zone *zone, pfn_t pfn) NO_LOCK_ANALYSIS
 	EXPECT_EQ(steps.t, pfn, steps.gone ? steps.last + PAGEBLOCK_PAGES : BLOCK(FIRST));
 	steps.last = pfn;
 	steps.gone++;
-	steps.unclaimed += !steps_claimed(zone->mem, pfn, PAGEBLOCK_PAGES);
+	steps.unclaimed += !steps_claimed(zone->mem, block_range(pfn));
 	pageblock_set_offline(zone, pfn);
 }
 
@@ -183,7 +183,7 @@ static void refused_offline_plans_caches_once(struct ktest *t)
 static void claims_change_under_the_lock(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE);
-	struct range_claim claim = {.start = BLOCK(FIRST), .end = BLOCK(FIRST + 2)};
+	struct range_claim claim = {.range = {BLOCK(FIRST), BLOCK(FIRST + 2)}};
 
 	REQUIRE(t, begin(t, mem));
 	EXPECT_EQ(t, steps_claim(mem, &claim), 0);

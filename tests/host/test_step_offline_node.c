@@ -54,7 +54,7 @@ static struct memory *begin(struct ktest *t)
 
 static unsigned count(const struct memory *mem, enum pageblock_state state)
 {
-	return (unsigned)range_count(mem, 0, BLOCK(2 * SIZE), state);
+	return (unsigned)range_count(mem, pfn_range(0, BLOCK(2 * SIZE)), state);
 }
 
 /* Memory onlined before it is noted is in use, and is not noted as offlined with its node. */

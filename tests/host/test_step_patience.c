@@ -104,9 +104,8 @@ static bool begin(struct ktest *t)
 	cancel = 0;
 	fail = (struct mm_fail){.pfn = PFN_NONE};
 	evac = (struct evacuation){.zone = zone_in(mem, ZONE_MOVABLE),
-	    .start = BLOCK(2),
-	    .end = BLOCK(3),
-	    .policy = ISO_PRECISE,
+	    .range = {BLOCK(2), BLOCK(3)},
+	    .policy = iso_ops(ISO_PRECISE),
 	    .deadline = ~0ULL,
 	    .cancel = &cancel,
 	    .fail = &fail};
@@ -341,7 +340,7 @@ static void cancelled_pass_is_not_judged(struct ktest *t)
 	hold_movable(BLOCK(2) + 2);
 	mov.refuse = 0;
 	mov.on_move = move_then_cancel;
-	evac.policy = ISO_REDRAIN;
+	evac.policy = iso_ops(ISO_REDRAIN);
 	evac.deadline = 5000 * MS;
 	EXPECT_EQ(t, world_evacuate(&evac), -EINTR);
 	EXPECT_EQ(t, fail.why, WHY_CANCELLED);
@@ -386,7 +385,7 @@ static void full_pageblock_is_evacuated_in_one_pass(struct ktest *t)
 	mov_fill_range(BLOCK(2), BLOCK(3));
 	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(2), true);
 	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(3), true);
-	evac.end = BLOCK(4);
+	evac.range.end = BLOCK(4);
 	EXPECT_EQ(t, world_evacuate(&evac), 0);
 	EXPECT_EQ(t, evac.loops, 1);
 	EXPECT_EQ(t, evac.stats.moved, PAGEBLOCK_PAGES);
@@ -423,7 +422,7 @@ static void redrain_drains_after_each_pass(struct ktest *t)
 	EXPECT(t, asked > 0 || ktest_cpus() == 1);
 	ktest_on_cpu(ktest_cpus() - 1, cache_a_page, NULL);
 	world.now = 0;
-	evac.policy = ISO_REDRAIN;
+	evac.policy = iso_ops(ISO_REDRAIN);
 	/* Four before the end, and the fifth is judged. */
 	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);
 	EXPECT_EQ(t, evac.cost.rounds, 5);

@@ -7,11 +7,12 @@
  * and one that is on CPU 2 while that may run threads, else on CPU 0.
  * Asserted: from the return of a disable to its enable every cache is empty, every capacity 0 and
  * nothing is pushed; a CPU that has stopped caches nothing.  LIVE: both controllers come to their end,
- * and then every capacity is back.
+ * and then the capacity of a CPU that allocates and frees is back.
  *
  * Right forms of the protocol besides the one in the code:
- *   REMOTE      the controller stores capacity 0 itself, then the forced round empties
- *   ASYNC       an enable does not wait for the answers; the handler pulls the depth
+ *   ROUND       an enable makes a round, in which each CPU takes its capacity back
+ *   REMOTE      with ROUND: the controller stores capacity 0 itself, then the forced round empties
+ *   ASYNC       with ROUND: an enable does not wait for the answers; the handler pulls the depth
  * For smaller state spaces: NO_DOWN, CPU 2 comes up and stays; ONE_THREAD, none on CPU 0.
  * Faults:
  *   MASKED      with REMOTE: the round asks only CPUs whose count is not 0
@@ -55,7 +56,7 @@ byte ended;             /* controllers and hotplug that have come to their end *
 byte i; /* of loops; 0 between steps */
 
 #ifdef LIVE
-#define all_on (ended == NCTL + 1 && cap[0] == CAP && cap[1] == CAP && cap[2] == CAP)
+#define all_on (ended == NCTL + 1 && cap[on[1]] == CAP)
 ltl all_ends { <> all_on }
 #endif
 
@@ -93,6 +94,8 @@ inline set_capacity(c)
 #else
 #define REFILL_CAPACITY(c) set_capacity(c) /* pcp_update_capacity */
 #endif
+/* pcp_free_slow looks again, with the capacity brought up to date. */
+#define SPILL(c) if :: !fits -> REFILL_CAPACITY(c); fits = count[c] < cap[c] :: else fi
 #ifdef REFILL_ANY
 #define MAY_REFILL(c) true
 #else
@@ -103,7 +106,7 @@ inline set_capacity(c)
 #define LOOK(c)    skip
 #else
 #define LOOK_EARLY skip
-#define LOOK(c)    fits = count[c] < cap[c]
+#define LOOK(c)    fits = count[c] < cap[c]; SPILL(c)
 #endif
 
 /* One thread: mem_alloc_pages, then free_pages, for ever.  Between sections it may be moved. */
@@ -311,6 +314,7 @@ is_off:
 	hotplug_lock_shared();
 	atomic { !pcp_ctl -> pcp_ctl = 1 }
 	depth--;
+#ifdef ROUND
 	if
 	:: depth == 0 ->
 		says[k] = 1;
@@ -322,6 +326,7 @@ is_off:
 #endif
 	:: else
 	fi;
+#endif
 	pcp_ctl = 0;
 	hotplug_unlock_shared();
 	ended++

@@ -388,7 +388,6 @@ proctype offline()
 	od;
 #ifdef DISABLE
 	depth = 0; /* zone_pcp_enable */
-	round(1);
 #endif
 	assert(all_free)
 }

@@ -45,7 +45,7 @@ static bool check_isolated(struct mm_violation *v)
 		struct mm_fail fail = {.pfn = pfn};
 
 		if (pageblock_isolated(pageblock_of(ops.mem, pfn)) &&
-		    scan_unmovable(zone_of(ops.mem, pfn), pfn, PAGEBLOCK_PAGES, &fail))
+		    scan_unmovable(zone_of(ops.mem, pfn), block_range(pfn), &fail))
 			return ops_broken(v, "I-I8 unmovable page in an isolated pageblock", fail.pfn, 1, 0);
 	}
 	return true;

@@ -66,7 +66,7 @@ static const struct explore_set sets[] = {
     {"move-remove", "A:scene(V)", "move(V) | remove(V)=0 | touch(W)", ISO_PRECISE},
     {"move-pin", "A:scene(V)", "move(V); move(V) | pin(V); fill; unpin(V)", ISO_PRECISE},
     {"move-offline", "A:scene(V)", "move(V) | offline(V)=0 | touch(V)=0", ISO_PRECISE},
-    {"free-fail", "A:scene(K)", "free(K)=0 | fail(K)", ISO_PRECISE},
+    {"free-fail", "A:scene(K)", "free(K)=0 | fail(K); isolate(U)", ISO_PRECISE},
     {"put-fail", "A:scene(K)", "put(K)=0; alloc(UNMOVABLE)=0 | fail(K)", ISO_PRECISE},
     {"fail-offline", "A:scene ; A:free(P)", "fail(P) | offline(P)=0; online(P)=0", ISO_PRECISE},
     {"fail-isolate-unpoison", "A:scene ; A:free(P)", "fail(P); unpoison(P) | isolate(P)=0; undo(P)=0", ISO_PRECISE},

@@ -38,12 +38,12 @@ static void dimm_is_plugged_and_unplugged(struct ktest *t)
 	plug_blocks(0, FREE, 4);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, memory_managed_pages(mem), managed + BLOCK(4));
-	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(4), PB_ONLINE), 4);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(4)), PB_ONLINE), 4);
 	expect_sound(t, mem);
 	slots_ask_for(0);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, fake_slots.slot[0].status, 0);
-	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(4), PB_HOLE), 4);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(4)), PB_HOLE), 4);
 	EXPECT_EQ(t, memory_managed_pages(mem), managed);
 	EXPECT_EQ(t, slots_bank.odd + slots_bank.refused, 0);
 	drop_memory(t, mem);
@@ -64,13 +64,13 @@ static void dimm_in_use_is_not_unplugged(struct ktest *t)
 	EXPECT(t, slots_bank.slot[1].err && slots_bank.slot[1].why);
 	EXPECT_EQ(t, fake_slots.slot[1].status, ENABLED);
 	EXPECT_EQ(t, fake_slots.slot[1].event, 3);
-	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_ONLINE), 2);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_ONLINE), 2);
 	for (i = 0; i < mov.nr; i++)
 		mov_free(i);
 	slots_ask_for(1);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, fake_slots.slot[1].status, 0);
-	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_HOLE), 2);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_HOLE), 2);
 	EXPECT_EQ(t, slots_bank.refused, 1);
 	drop_memory(t, mem);
 }
@@ -87,12 +87,12 @@ static void partly_offline_dimm_is_not_unplugged(struct ktest *t)
 	slots_ask_for(0);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.refused, 1);
-	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_ONLINE), 1);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_ONLINE), 1);
 	EXPECT_EQ(t, offline_pages(mem, FREE + BLOCK(1), BLOCK(1), NULL, NULL), 0);
 	slots_ask_for(0);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, fake_slots.slot[0].status, 0);
-	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_HOLE), 2);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_HOLE), 2);
 	drop_memory(t, mem);
 }
 
@@ -169,7 +169,7 @@ static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 	fake_slots.slot[0].status |= INSERT;
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
-	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(4), PB_ONLINE), 4);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(4)), PB_ONLINE), 4);
 	drop_memory(t, mem);
 }
 
@@ -193,11 +193,11 @@ static void merged_nodes_accept_dimms_of_each(struct ktest *t)
 	slot_bank_scan(&slots_bank);
 	EXPECT(t, slots_bank.slot[0].state == SLOT_USED && slots_bank.slot[1].state == SLOT_USED);
 	EXPECT_EQ(t, slots_bank.slot[2].err, -ENODEV);
-	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(3), PB_ONLINE), 2);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(3)), PB_ONLINE), 2);
 	slots_ask_for(0);
 	slots_ask_for(1);
 	slot_bank_scan(&slots_bank);
-	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(3), PB_HOLE), 3);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(3)), PB_HOLE), 3);
 	drop_memory(t, mem);
 }
 
@@ -213,11 +213,11 @@ static void second_dimm_at_one_address_is_refused(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.slot[1].err, -EEXIST);
 	slots_ask_for(1);
 	slot_bank_scan(&slots_bank);
-	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(3), PB_ONLINE), 3);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(3)), PB_ONLINE), 3);
 	expect_sound(t, mem);
 	slots_ask_for(0);
 	slot_bank_scan(&slots_bank);
-	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(5), PB_HOLE), 5);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(5)), PB_HOLE), 5);
 	drop_memory(t, mem);
 }
 
@@ -233,7 +233,7 @@ static void dimm_that_fails_to_eject_is_onlined_again(struct ktest *t)
 	slots_ask_for(0);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.odd, 1);
-	EXPECT_EQ(t, range_count(mem, FREE, BLOCK(2), PB_ONLINE), 2);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_ONLINE), 2);
 	expect_sound(t, mem);
 	drop_memory(t, mem);
 }

@@ -39,13 +39,17 @@ static void expect_off(struct ktest *t, struct zone *zone)
 	}
 }
 
+/* Each CPU takes its capacity back when it refills. */
 static void expect_on(struct ktest *t, struct zone *zone)
 {
 	unsigned cpu;
 
 	EXPECT_EQ(t, zone->pcp_depth, 0);
-	for (cpu = 0; cpu < zone->mem->nr_cpus; cpu++)
+	for (cpu = 0; cpu < zone->mem->nr_cpus; cpu++) {
+		EXPECT_EQ(t, alloc_on(cpu, zone->mem, GFP_MOVABLE, 0, 1, pages[cpu]), 1);
 		EXPECT_EQ(t, may_cache(zone, cpu, 0, MT_MOVABLE), zone->pcp_capacity[0][MT_MOVABLE]);
+		EXPECT_EQ(t, free_on(cpu, zone->mem, 0, 1, pages[cpu]), 1);
+	}
 }
 
 static void disable_empties_every_cpu(struct ktest *t)
@@ -62,6 +66,23 @@ static void disable_empties_every_cpu(struct ktest *t)
 	EXPECT_EQ(t, zone->nr_free, zone->managed);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 	expect_on(t, zone);
+}
+
+static void a_cpu_that_only_frees_caches_again(struct ktest *t)
+{
+	struct memory *mem = all_caching(t);
+	struct zone *zone;
+	unsigned last;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	last = mem->nr_cpus - 1;
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages[0]), 1);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	expect_off(t, zone);
+	EXPECT_EQ(t, free_on(last, mem, 0, 1, pages[0]), 1);
+	EXPECT_EQ(t, cached(zone, last, 0, MT_MOVABLE), 1);
 }
 
 static void disable_sends_ipis_to_cpus_that_read_as_empty(struct ktest *t)
@@ -392,6 +413,7 @@ static void second_disable_returns_after_the_round(struct ktest *t)
 }
 
 KTEST_SUITE(disable, KTEST_QUICK, KTEST(disable_empties_every_cpu),
+    KTEST(a_cpu_that_only_frees_caches_again),
     KTEST_COST(disable_sends_ipis_to_cpus_that_read_as_empty), KTEST(disable_affects_one_zone),
     KTEST_COST(disable_nests), KTEST(enable_without_disable_is_counted),
     KTEST(too_many_disables_are_refused), KTEST(disable_in_a_wrong_context_is_refused),

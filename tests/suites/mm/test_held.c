@@ -297,7 +297,7 @@ static void changes_of_a_memory_exclude_each_other(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, BLOCKS);
 	pfn_t last = (2 * BLOCKS - 1) * (pfn_t)PAGEBLOCK_PAGES;
-	struct range_claim claim = {.start = last, .end = last + PAGEBLOCK_PAGES};
+	struct range_claim claim = {.range = {last, last + PAGEBLOCK_PAGES}};
 	struct mm_violation v;
 	struct oom_seen seen = {0};
 	bool again;
@@ -308,8 +308,8 @@ static void changes_of_a_memory_exclude_each_other(struct ktest *t)
 	OBEYS(t, the_rounds, mem, NULL, check_memory(mem, &v));
 	WAITS(t, the_rounds, mem, NULL, pcp_zones_changed(mem));
 	OBEYS(t, a_mutex, &mem->pcp_ctl, NULL, drain_all_pages(mem, NULL));
-	WAITS(t, a_mutex, &mem->hotplug, NULL,
-	    EXPECT(t, enough_left(mem, last, PAGEBLOCK_PAGES, NULL)));
+	WAITS(
+	    t, a_mutex, &mem->hotplug, NULL, EXPECT(t, enough_left(mem, block_range(last), NULL)));
 	OBEYS(t, a_mutex, &mem->hotplug, NULL, range_claim(mem, &claim));
 	WAITS(t, a_mutex, &mem->hotplug, NULL, range_unclaim(mem, &claim));
 	OBEYS(t, a_mutex, &mem->poison, NULL, mem_memory_failure(mem, last, 0, NULL));

@@ -301,7 +301,8 @@ static void precise_sends_one_ipi_to_every_cpu(struct ktest *t)
 	struct mm_fail fail = {0};
 
 	REQUIRE(t, mem);
-	EXPECT_EQ(t, isolate_range(mem, 0, BLOCK(2), ISO_PRECISE, &fail, &cost), 0);
+	EXPECT_EQ(
+	    t, isolate_range(mem, pfn_range(0, BLOCK(2)), iso_ops(ISO_PRECISE), &fail, &cost), 0);
 	EXPECT_EQ(t, cost.rounds, 1);
 	EXPECT_EQ(t, cost.ipis, mem->nr_cpus - 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_FORCED), 1);

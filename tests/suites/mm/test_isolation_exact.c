@@ -41,7 +41,7 @@ static const struct {
     {PG_MOVABLE_OPS, false, false, WHY_NONE, WHY_BUSY},
     {PG_MOVABLE_OPS, true, false, WHY_PINNED, WHY_PINNED},
     {PG_MOVABLE_OPS, false, true, WHY_HWPOISON, WHY_HWPOISON},
-    {PG_MOVABLE_OPS, true, true, WHY_HWPOISON, WHY_PINNED},
+    {PG_MOVABLE_OPS, true, true, WHY_HWPOISON, WHY_HWPOISON},
     {PG_LRU, false, false, WHY_NONE, WHY_BUSY},
     {PG_LRU, true, false, WHY_PINNED, WHY_PINNED},
     {PG_LRU, false, true, WHY_HWPOISON, WHY_HWPOISON},
@@ -50,7 +50,7 @@ static const struct {
     {PG_BALLOON, false, true, WHY_HWPOISON, WHY_HWPOISON},
     {PG_ISO_MIG, false, false, WHY_NONE, WHY_BUSY},
     {PG_ISO_MIG, true, false, WHY_PINNED, WHY_PINNED},
-    {PG_ISO_MIG, false, true, WHY_NONE, WHY_HWPOISON},
+    {PG_ISO_MIG, false, true, WHY_HWPOISON, WHY_HWPOISON},
 };
 
 static void each_state_has_its_reason(struct ktest *t)
@@ -72,7 +72,7 @@ static void each_state_has_its_reason(struct ktest *t)
 		WRITE_ONCE(page->word,
 		    PAGE_WORD(1, states[i].state, 0) | (states[i].poisoned ? PAGE_POISON : 0));
 		page->pincount = states[i].pinned;
-		err = scan_unmovable(zone, BLOCK(2), BLOCK(1), &fail);
+		err = scan_unmovable(zone, pfn_range(BLOCK(2), BLOCK(1)), &fail);
 		if (err != (states[i].before ? -EBUSY : 0) || fail.why != states[i].before ||
 		    fail.pfn != (err ? AT : PFN_NONE))
 			ktest_fail(t, __FILE__, __LINE__, "row %u before: %d, reason %d", i, err,
@@ -113,12 +113,12 @@ static void first_page_that_is_not_free_is_named(struct ktest *t)
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2), BLOCK(3), &fail), -EBUSY);
 	EXPECT_EQ(t, fail.pfn, BLOCK(3) + 2);
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2), BLOCK(1), &fail), 0);
-	EXPECT_EQ(t, test_range_free(mem, BLOCK(3) + 3, BLOCK(5), &fail), -EBUSY);
+	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(3) + 3, BLOCK(2) - 3, &fail), -EBUSY);
 	EXPECT_EQ(t, fail.pfn, BLOCK(3) + 5);
 	/* Beside a page in use. */
-	EXPECT_EQ(t, test_range_free(mem, BLOCK(3) + 3, BLOCK(3) + 5, &fail), 0);
-	EXPECT_EQ(t, test_range_free(mem, BLOCK(3) + 6, BLOCK(5), &fail), 0);
-	EXPECT_EQ(t, test_range_free(mem, BLOCK(2) + 1, BLOCK(3) + 2, &fail), 0);
+	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(3) + 3, 2, &fail), 0);
+	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(3) + 6, BLOCK(2) - 6, &fail), 0);
+	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2) + 1, BLOCK(1) + 1, &fail), 0);
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(4), BLOCK(2), &fail), -EINVAL);
 	EXPECT_EQ(t, fail.pfn, BLOCK(5));
 	EXPECT_EQ(t, fail.why, WHY_BUSY);
@@ -171,16 +171,22 @@ static void scan_follows_the_drain_round(struct ktest *t)
 	zone = zone_in(mem, ZONE_NORMAL);
 	page = hold_page(mem, AT);
 	page_cas_state(page, PG_ALLOC, PG_SLAB);
-	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), ISO_PRECISE, &fail, &cost), -EBUSY);
+	EXPECT_EQ(t,
+	    isolate_range(mem, pfn_range(BLOCK(1), BLOCK(3)), iso_ops(ISO_PRECISE), &fail, &cost),
+	    -EBUSY);
 	EXPECT_EQ(t, fail.pfn, AT);
 	EXPECT_EQ(t, cost.rounds, 1);
 	EXPECT_EQ(t, cost.ipis, mem->nr_cpus - 1);
-	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), ISO_REDRAIN, &fail, &cost), -EBUSY);
+	EXPECT_EQ(t,
+	    isolate_range(mem, pfn_range(BLOCK(1), BLOCK(3)), iso_ops(ISO_REDRAIN), &fail, &cost),
+	    -EBUSY);
 	EXPECT_EQ(t, cost.rounds, 2);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_BLOCKS), 6);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_UNDONE), 6);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
-	EXPECT_EQ(t, isolate_range(mem, BLOCK(1), BLOCK(3), ISO_DISABLE, &fail, &cost), -EBUSY);
+	EXPECT_EQ(t,
+	    isolate_range(mem, pfn_range(BLOCK(1), BLOCK(3)), iso_ops(ISO_DISABLE), &fail, &cost),
+	    -EBUSY);
 	EXPECT_EQ(t, fail.pfn, AT);
 	EXPECT_EQ(t, cost.rounds, 2);
 	/* The blocker's pageblock was not isolated. */

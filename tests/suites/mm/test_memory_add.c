@@ -21,8 +21,9 @@ static void added_memory_is_used_and_removed(struct ktest *t)
 	REQUIRE(t, mem);
 	managed = memory_managed_pages(mem);
 	EXPECT_EQ(t, add_memory(mem, start, nr, 0), 0);
-	EXPECT_EQ(t, range_count(mem, start, nr, PB_OFFLINE), 4);
-	EXPECT_EQ(t, range_count(mem, START, END - START, PB_HOLE), 2 * HALF - 2 * SIZE - 4);
+	EXPECT_EQ(t, range_count(mem, pfn_range(start, nr), PB_OFFLINE), 4);
+	EXPECT_EQ(
+	    t, range_count(mem, pfn_range(START, END - START), PB_HOLE), 2 * HALF - 2 * SIZE - 4);
 	EXPECT_EQ(t, memory_managed_pages(mem), managed);
 	EXPECT(t, pfn_valid_in(mem, start) && !pfn_valid_in(mem, start - 1));
 	expect_sound(t, mem);
@@ -36,7 +37,7 @@ static void added_memory_is_used_and_removed(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	EXPECT_EQ(t, offline_pages(mem, start, nr, NULL, NULL), 0);
 	EXPECT_EQ(t, remove_memory(mem, start, nr), 0);
-	EXPECT_EQ(t, range_count(mem, start, nr, PB_HOLE), 4);
+	EXPECT_EQ(t, range_count(mem, pfn_range(start, nr), PB_HOLE), 4);
 	EXPECT_EQ(t, memory_managed_pages(mem), managed);
 	EXPECT(t, !pfn_valid_in(mem, start));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_MEMORY_ADDED), 4);
@@ -124,10 +125,10 @@ static void claimed_memory_is_not_removed(struct ktest *t)
 static void memory_being_onlined_is_not_removed(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
-	struct range_claim claim = {.start = START + BLOCK(SIZE), .end = START + BLOCK(SIZE + 2)};
+	struct range_claim claim = {.range = {START + BLOCK(SIZE), START + BLOCK(SIZE + 2)}};
 
 	REQUIRE(t, mem);
-	EXPECT_EQ(t, offline_pages(mem, claim.start, BLOCK(2), NULL, NULL), 0);
+	EXPECT_EQ(t, offline_pages(mem, claim.range.start, BLOCK(2), NULL, NULL), 0);
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
 	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(SIZE + 1), BLOCK(1)), -EBUSY);
 	range_unclaim(mem, &claim);
@@ -380,7 +381,9 @@ static void memory_is_added_and_removed_under_load(struct ktest *t)
 		EXPECT_EQ(t, users[cpu].wrong, 0);
 	}
 	EXPECT_EQ(t, went, 40);
-	EXPECT_EQ(t, range_count(mem, START + BLOCK(SIZE), END - START - BLOCK(SIZE), PB_HOLE), 2 * HALF - SIZE);
+	EXPECT_EQ(t,
+	    range_count(mem, pfn_range(START + BLOCK(SIZE), END - START - BLOCK(SIZE)), PB_HOLE),
+	    2 * HALF - SIZE);
 	drop_memory(t, mem);
 }
 
@@ -395,7 +398,8 @@ static pfn_t empty_section(void)
 		return PFN_NONE;
 	while (pfn > kernel_memory.start_pfn + SECTION_PAGES) {
 		pfn -= SECTION_PAGES;
-		if (range_count(&kernel_memory, pfn, SECTION_PAGES, PB_HOLE) == SECTION_PAGES >> PAGEBLOCK_ORDER)
+		if (range_count(&kernel_memory, pfn_range(pfn, SECTION_PAGES), PB_HOLE) ==
+		    SECTION_PAGES >> PAGEBLOCK_ORDER)
 			return pfn;
 	}
 	return PFN_NONE;

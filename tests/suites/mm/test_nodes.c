@@ -183,7 +183,7 @@ static void a_removed_node_may_come_back_as_another(struct ktest *t)
 	expect_order(t, mem, GFP_MOVABLE, 2, OWN, FAR, 0);
 	EXPECT_EQ(t, offline_node(mem, node_of(FAR), NULL, true, NULL), 0);
 	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(SIZE)), 0);
-	EXPECT_EQ(t, range_count(mem, start, BLOCK(SIZE), PB_HOLE), SIZE);
+	EXPECT_EQ(t, range_count(mem, pfn_range(start, BLOCK(SIZE)), PB_HOLE), SIZE);
 	expect_order(t, mem, GFP_MOVABLE, 1, OWN, 0, 0);
 	EXPECT_EQ(t, offline_node(mem, node_of(FAR), NULL, true, NULL), 0);
 	EXPECT_EQ(t, online_node(mem, node_of(FAR)), 0);

@@ -152,6 +152,7 @@ static void pinned_object_is_named_and_nothing_changes(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2);
 	struct offline_result res;
+	struct page *page;
 	pfn_t start;
 	unsigned p;
 
@@ -168,8 +169,11 @@ static void pinned_object_is_named_and_nothing_changes(struct ktest *t)
 		EXPECT_EQ(t, res.moved, 0);
 		census_take(&after, mem);
 		census_compare(t, &before, &after);
+		EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
 		EXPECT_EQ(t, capacity_sum(test_zone(mem, ZONE_MOVABLE), 0) > 0,
 		    test_zone(mem, ZONE_MOVABLE)->pcp_capacity[0][MT_MOVABLE] > 0);
+		EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+		empty_all(mem);
 	}
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_FAIL), 2);
 	EXPECT_EQ(t, handle_unpin(&table, 0), 0);
@@ -343,8 +347,10 @@ static void candidate_skips_unmovable_pageblocks(struct ktest *t)
 	/* And a reserved page in the middle. */
 	page = pfn_to_page_in(mem, BLOCK(16));
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(0, PG_FREE, MAX_ORDER));
-	EXPECT_EQ(t, isolate_range(mem, BLOCK(16), BLOCK(1), ISO_PRECISE, NULL,
-	    &(struct drain_cost){0}), 0);
+	EXPECT_EQ(t,
+	    isolate_range(mem, pfn_range(BLOCK(16), BLOCK(1)), iso_ops(ISO_PRECISE), NULL,
+		&(struct drain_cost){0}),
+	    0);
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, MAX_ORDER));
 	pageblock_of(mem, BLOCK(16))->nr_free = 0;
 	found = offline_candidate(mem, BLOCK(24), &nr);

@@ -134,20 +134,20 @@ static void earlier_claims_count_once_each(struct ktest *t)
 	normal = zone_in(mem, ZONE_NORMAL);
 	REQUIRE(t, take_pages(normal, BLOCK(LARGE) - kept_free(mem), &out));
 	for (i = 0; i < CLAIMS; i++) {
-		claim[i] = (struct range_claim){.start = BLOCK(LARGE + i), .end = BLOCK(LARGE + i + 1)};
+		claim[i] = (struct range_claim){.range = {BLOCK(LARGE + i), BLOCK(LARGE + i + 1)}};
 		EXPECT_EQ(t, range_claim(mem, &claim[i]), 0);
 		EXPECT_EQ(t, claim[i].nr, i);
 	}
-	EXPECT(t, enough_left(mem, start, nr, NULL));
-	EXPECT(t, enough_left(mem, start, nr, &claim[CLAIMS - 1]));
+	EXPECT(t, enough_left(mem, pfn_range(start, nr), NULL));
+	EXPECT(t, enough_left(mem, pfn_range(start, nr), &claim[CLAIMS - 1]));
 	REQUIRE(t, take_pages(normal, 1, &out));
-	EXPECT(t, !enough_left(mem, start, nr, NULL));
+	EXPECT(t, !enough_left(mem, pfn_range(start, nr), NULL));
 	/* One fewer: its own, or one that came later, is not another's. */
-	EXPECT(t, enough_left(mem, start, nr, &claim[CLAIMS - 1]));
-	EXPECT(t, enough_left(mem, claim[0].start, BLOCK(1), &claim[0]));
+	EXPECT(t, enough_left(mem, pfn_range(start, nr), &claim[CLAIMS - 1]));
+	EXPECT(t, enough_left(mem, pfn_range(claim[0].range.start, BLOCK(1)), &claim[0]));
 	for (i = 0; i < CLAIMS; i++)
 		range_unclaim(mem, &claim[i]);
-	EXPECT(t, enough_left(mem, start, nr, NULL));
+	EXPECT(t, enough_left(mem, pfn_range(start, nr), NULL));
 	give_all(normal, &out);
 }
 
@@ -182,7 +182,7 @@ static void a_candidate_is_found_around_claims(struct ktest *t)
 	expect_candidate(t, mem, BLOCK(1) - 1, PFN_NONE, 0);
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		claim = (struct range_claim){
-		    .start = BLOCK(cases[i].block), .end = BLOCK(cases[i].block + 1), .stays = true};
+		    .range = {BLOCK(cases[i].block), BLOCK(cases[i].block + 1)}, .stays = true};
 		EXPECT_EQ(t, range_claim(mem, &claim), 0);
 		expect_candidate(t, mem, BLOCK(HIGH), BLOCK(cases[i].start), cases[i].nr);
 		range_unclaim(mem, &claim);
@@ -425,7 +425,7 @@ static void offline_waits_for_the_lock_of_the_tables(struct ktest *t)
 	inside_meanwhile = another_grow;
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE + 1)), BLOCK(ONLINE + 1));
 	EXPECT_EQ(t, grows, 0);
-	EXPECT(t, range_count(mem, 0, BLOCK(TOTAL), PB_ONLINE) > ONLINE);
+	EXPECT(t, range_count(mem, pfn_range(0, BLOCK(TOTAL)), PB_ONLINE) > ONLINE);
 	inside_meanwhile = NULL;
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	drop_memory(t, mem);

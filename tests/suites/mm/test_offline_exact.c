@@ -25,8 +25,8 @@ static void expect_claimed(struct ktest *t, struct memory *mem, unsigned from, u
 static void survey_counts_its_part_of_a_claim(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
-	struct range_claim claim = {.start = BLOCK(4), .end = BLOCK(7)},
-			   more = {.start = BLOCK(9), .end = BLOCK(10)};
+	struct range_claim claim = {.range = {BLOCK(4), BLOCK(7)}},
+			   more = {.range = {BLOCK(9), BLOCK(10)}};
 	unsigned why;
 
 	REQUIRE(t, mem);
@@ -136,10 +136,10 @@ static void survey_counts_cached_pages_as_free(struct ktest *t)
 	held = zone_pcp_pages(zone);
 	EXPECT(t, held > 0);
 	REQUIRE(t, take(mem, zone->nr_free + held - kept(mem), &pile));
-	EXPECT(t, enough_left(mem, BLOCK(2 * CACHED_BLOCKS), BLOCK(HIGH), NULL));
+	EXPECT(t, enough_left(mem, pfn_range(BLOCK(2 * CACHED_BLOCKS), BLOCK(HIGH)), NULL));
 	REQUIRE(t, take(mem, 1, &pile));
 	EXPECT_EQ(t, zone_pcp_pages(zone), held);
-	EXPECT(t, !enough_left(mem, BLOCK(2 * CACHED_BLOCKS), BLOCK(HIGH), NULL));
+	EXPECT(t, !enough_left(mem, pfn_range(BLOCK(2 * CACHED_BLOCKS), BLOCK(HIGH)), NULL));
 	give(mem, &pile);
 }
 
@@ -147,22 +147,21 @@ static void survey_counts_cached_pages_as_free(struct ktest *t)
 static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
-	struct range_claim claim = {
-	    .start = BLOCK(NORMAL), .end = BLOCK(NORMAL + 2), .stays = true};
+	struct range_claim claim = {.range = {BLOCK(NORMAL), BLOCK(NORMAL + 2)}, .stays = true};
 	const pfn_t start = BLOCK(NORMAL + 2);
 	struct pile pile = {NULL, 0};
 
 	REQUIRE(t, mem);
 	all_caches_off(t, mem);
-	EXPECT_EQ(t, offline_pages(mem, claim.start, BLOCK(2), NULL, NULL), 0);
+	EXPECT_EQ(t, offline_pages(mem, claim.range.start, BLOCK(2), NULL, NULL), 0);
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
 	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem), &pile));
-	EXPECT(t, enough_left(mem, start, BLOCK(HIGH - 2), NULL));
+	EXPECT(t, enough_left(mem, pfn_range(start, BLOCK(HIGH - 2)), NULL));
 	REQUIRE(t, take(mem, 1, &pile));
-	EXPECT(t, !enough_left(mem, start, BLOCK(HIGH - 2), NULL));
+	EXPECT(t, !enough_left(mem, pfn_range(start, BLOCK(HIGH - 2)), NULL));
 	give(mem, &pile);
 	range_unclaim(mem, &claim);
-	EXPECT_EQ(t, online_pages(mem, claim.start, BLOCK(2), NULL), 0);
+	EXPECT_EQ(t, online_pages(mem, claim.range.start, BLOCK(2), NULL), 0);
 }
 
 /* Counts of two moments: what leaves may seem to be more than there is. */
@@ -180,10 +179,10 @@ static void check_of_memory_left_tolerates_counts_of_two_moments(struct ktest *t
 	free[1] = movable->nr_free;
 	normal->nr_free = 0;
 	movable->nr_free = BLOCK(HIGH) - 1;
-	EXPECT(t, !enough_left(mem, BLOCK(NORMAL), BLOCK(HIGH), NULL));
+	EXPECT(t, !enough_left(mem, pfn_range(BLOCK(NORMAL), BLOCK(HIGH)), NULL));
 	normal->nr_free = free[0];
 	movable->nr_free = free[1];
-	EXPECT(t, enough_left(mem, BLOCK(NORMAL), BLOCK(HIGH), NULL));
+	EXPECT(t, enough_left(mem, pfn_range(BLOCK(NORMAL), BLOCK(HIGH)), NULL));
 }
 
 /* ---- candidates ---- */
@@ -200,7 +199,7 @@ static void expect_candidate(
 static void upper_of_two_equal_runs_is_the_candidate(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 9);
-	struct range_claim claim = {.start = BLOCK(NORMAL + 4), .end = BLOCK(NORMAL + 5)};
+	struct range_claim claim = {.range = {BLOCK(NORMAL + 4), BLOCK(NORMAL + 5)}};
 
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
@@ -268,7 +267,7 @@ static void cache_limits_count_leaving_claims_of_the_zone(struct ktest *t)
 {
 	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;
 	struct memory *mem = ktest_memory(t, 0, blocks, blocks);
-	struct range_claim claim = {.start = BLOCK(2), .end = BLOCK(blocks - 2)};
+	struct range_claim claim = {.range = {BLOCK(2), BLOCK(blocks - 2)}};
 	unsigned long normal, movable, less;
 
 	REQUIRE(t, mem);
@@ -292,7 +291,7 @@ static void cache_limits_count_leaving_claims_of_the_zone(struct ktest *t)
 static void refusal_names_a_page_and_leaves_no_claim(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
-	struct range_claim claim = {.start = BLOCK(NORMAL + 3), .end = BLOCK(NORMAL + 4)};
+	struct range_claim claim = {.range = {BLOCK(NORMAL + 3), BLOCK(NORMAL + 4)}};
 	struct offline_result res;
 	struct mm_fail fail;
 	u64 nr;

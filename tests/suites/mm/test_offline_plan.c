@@ -128,7 +128,8 @@ static void take_again(void *arg)
 		YIELD_UNTIL(sleep_lock_waiters(&g->mem->hotplug.l));
 		hotplug_unlock(g->mem);
 		hotplug_lock(g->mem);
-		g->off += range_count(g->mem, BLOCK(2), GOING, PB_OFFLINE) == GOING / PAGEBLOCK_PAGES;
+		g->off += range_count(g->mem, pfn_range(BLOCK(2), GOING), PB_OFFLINE) ==
+			  GOING / PAGEBLOCK_PAGES;
 		hotplug_unlock(g->mem);
 		atomic_add(&g->looked, 1u);
 	}

@@ -57,6 +57,7 @@ static void expect_undone(struct scene *s, const struct offline_opts *opts, int 
 {
 	struct zone *zone = test_zone(s->mem, ZONE_MOVABLE);
 	struct ktest *t = s->t;
+	struct page *page;
 
 	empty_all(s->mem);
 	census_take(&before, s->mem);
@@ -65,7 +66,9 @@ static void expect_undone(struct scene *s, const struct offline_opts *opts, int 
 	EXPECT_EQ(t, s->result.rounds, 1);
 	EXPECT_EQ(t, s->result.moved, 0);
 	EXPECT_EQ(t, zone->pcp_depth, 0);
+	EXPECT_EQ(t, alloc_on(0, s->mem, GFP_MOVABLE, 0, 1, &page), 1);
 	EXPECT_EQ(t, capacity_sum(zone, 0) > 0, zone->pcp_capacity[0][MT_MOVABLE] > 0);
+	EXPECT_EQ(t, free_on(0, s->mem, 0, 1, &page), 1);
 	EXPECT(t, LIST_EMPTY(&s->mem->claims));
 	if (opts->on_isolated == pin_late) {
 		EXPECT_EQ(t, s->err, 0);

@@ -79,7 +79,7 @@ static void descriptors_avoid_broken_pages(struct ktest *t)
 	/* Without space for descriptors nothing is left. */
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
 	EXPECT_EQ(t, inside_start, BLOCK(ONLINE + 2 * STEP));
-	EXPECT_EQ(t, range_count(mem, BLOCK(ONLINE + STEP), BLOCK(STEP), PB_HOLE), STEP);
+	EXPECT_EQ(t, range_count(mem, pfn_range(BLOCK(ONLINE + STEP), BLOCK(STEP)), PB_HOLE), STEP);
 	expect_poisoned(t, mem, BLOCK(1));
 	drop_memory(t, mem);
 }

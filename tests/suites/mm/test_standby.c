@@ -10,7 +10,7 @@
 
 static unsigned long blocks_online(const struct memory *mem)
 {
-	return range_count(mem, 0, BLOCK(TOTAL), PB_ONLINE);
+	return range_count(mem, pfn_range(0, BLOCK(TOTAL)), PB_ONLINE);
 }
 
 /* Wait until the reclaim thread has counted @blocks online, ten seconds at most; the count. */
@@ -35,7 +35,8 @@ static void standby_memory_is_offline_in_every_respect(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, memory_managed_pages(mem), BLOCK(ONLINE));
-	EXPECT_EQ(t, range_count(mem, BLOCK(ONLINE), BLOCK(STEPS * STEP), PB_OFFLINE), STEPS * STEP);
+	EXPECT_EQ(t, range_count(mem, pfn_range(BLOCK(ONLINE), BLOCK(STEPS * STEP)), PB_OFFLINE),
+	    STEPS * STEP);
 	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
 	expect_sound(t, mem);
 	/* And it cannot be allocated. */
@@ -161,9 +162,9 @@ static void memory_offlined_by_request_stays_offline(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(1), BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE + 1), BLOCK(2), NULL, NULL), 0);
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
-	EXPECT_EQ(t, range_count(mem, 0, BLOCK(TOTAL), PB_OFFLINE), 3);
+	EXPECT_EQ(t, range_count(mem, pfn_range(0, BLOCK(TOTAL)), PB_OFFLINE), 3);
 	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, BLOCK(1))), PB_OFFLINE);
-	EXPECT_EQ(t, range_count(mem, BLOCK(ONLINE + 1), BLOCK(2), PB_OFFLINE), 2);
+	EXPECT_EQ(t, range_count(mem, pfn_range(BLOCK(ONLINE + 1), BLOCK(2)), PB_OFFLINE), 2);
 	/* It is onlined by request. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE + 1), BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);

@@ -458,20 +458,20 @@ static void ranges_across_zones_are_recognised(struct ktest *t)
 	struct zone *zone;
 
 	REQUIRE(t, mem);
-	EXPECT_EQ(t, range_zone(mem, 2 * p, 2 * p, &zone, &fail), 0);
+	EXPECT_EQ(t, range_zone(mem, pfn_range(2 * p, 2 * p), &zone, &fail), 0);
 	EXPECT(t, zone == &mem->zones[ZONE_MOVABLE]);
-	EXPECT_EQ(t, range_zone(mem, p, 2 * p, &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, range_zone(mem, pfn_range(p, 2 * p), &zone, &fail), -EINVAL);
 	EXPECT_EQ(t, fail.why, WHY_ZONES);
 	EXPECT_EQ(t, fail.pfn, 2 * p);
-	EXPECT_EQ(t, range_zone(mem, 0, 0, &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, range_zone(mem, pfn_range(0, 0), &zone, &fail), -EINVAL);
 	EXPECT_EQ(t, fail.why, WHY_RANGE);
-	EXPECT_EQ(t, range_zone(mem, 1, p, &zone, &fail), -EINVAL);
-	EXPECT_EQ(t, range_zone(mem, 0, p + 1, &zone, &fail), -EINVAL);
-	EXPECT_EQ(t, range_zone(mem, 3 * p, 2 * p, &zone, &fail), -EINVAL);
-	EXPECT_EQ(t, range_zone(mem, 4 * p, p, &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, range_zone(mem, pfn_range(1, p), &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, range_zone(mem, pfn_range(0, p + 1), &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, range_zone(mem, pfn_range(3 * p, 2 * p), &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, range_zone(mem, pfn_range(4 * p, p), &zone, &fail), -EINVAL);
 	/* The end wraps around to where the start is. */
-	EXPECT_EQ(t, range_zone(mem, p, ~0UL - p + 1, &zone, &fail), -EINVAL);
-	EXPECT_EQ(t, range_zone(mem, ~0UL - p + 1, p, &zone, NULL), -EINVAL);
+	EXPECT_EQ(t, range_zone(mem, pfn_range(p, ~0UL - p + 1), &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, range_zone(mem, pfn_range(~0UL - p + 1, p), &zone, NULL), -EINVAL);
 }
 
 KTEST_SUITE(zone, KTEST_QUICK, KTEST(watermarks_are_ordered_and_bounded),

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * isolate_policy.c: the three policies of isolation, each a set of functions that isolate_range,
+ *                   evacuate and their callers call (page_isolation.c says why each is right).
+ *
+ * Owns:       the table of policies.
+ * Locks:      none of its own; the rounds take cpu_hotplug and pcp_ctl.
+ * Invariants: leave follows each enter that returned 0.
+ * Tests:      isolation, offline_race, cover.
+ */
+#include "mm/isolate.h"
+#include <quarry/isolation.h>
+
+static int nothing(struct zone *zone, struct drain_cost *cost)
+{
+	return 0;
+}
+
+static int counted(int asked, struct drain_cost *cost)
+{
+	cost->rounds++;
+	cost->ipis += (unsigned)MAX(asked, 0);
+	return MIN(asked, 0);
+}
+
+static int masked_round(struct zone *zone, struct drain_cost *cost)
+{
+	return counted(drain_all_pages(zone->mem, zone), cost);
+}
+
+static int precise_round(struct zone *zone, struct drain_cost *cost)
+{
+	return counted(drain_isolated_pages(zone->mem), cost);
+}
+
+static int caches_on(struct zone *zone, struct drain_cost *cost)
+{
+	return zone_pcp_enable(zone);
+}
+
+static const struct iso_ops policies[NR_ISO_POLICIES] = {
+    [ISO_REDRAIN] = {.name = "redrain",
+	.enter = nothing,
+	.bits_set = masked_round,
+	.retry = masked_round,
+	.leave = nothing},
+    [ISO_DISABLE] = {.name = "disable",
+	.caches_off = true,
+	.enter = pcp_disable_counted,
+	.bits_set = nothing,
+	.retry = nothing,
+	.leave = caches_on},
+    [ISO_PRECISE] = {.name = "precise",
+	.enter = nothing,
+	.bits_set = precise_round,
+	.retry = nothing,
+	.leave = nothing},
+};
+
+const struct iso_ops *iso_ops(enum iso_policy policy)
+{
+	KASSERT(policy < NR_ISO_POLICIES);
+	return &policies[policy];
+}
+
+const char *iso_policy_name(enum iso_policy policy)
+{
+	return policy < NR_ISO_POLICIES ? policies[policy].name : NULL;
+}
+
+enum iso_policy iso_policy_by_name(const char *name)
+{
+	unsigned policy = 0;
+
+	while (policy < NR_ISO_POLICIES && strcmp(policies[policy].name, name) != 0)
+		policy++;
+	return (enum iso_policy)policy;
+}
+
+int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
+    enum iso_policy policy, struct mm_fail *fail)
+{
+	struct drain_cost cost = {0};
+
+	/* Before isolate_range makes it whole pageblocks. */
+	if (policy >= NR_ISO_POLICIES || !range_ok(mem, pfn_range(start, nr)))
+		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
+	return isolate_range(mem, pfn_range(start, nr), iso_ops(policy), fail, &cost);
+}
